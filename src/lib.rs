@@ -1,0 +1,17 @@
+//! Rollbook: a headless Learning Record Store with an Activity Log.
+//!
+//! One record comes in by any door, is kept once as the statement it is, and is read back as a
+//! statement or as a row of the Activity Log, by those who may see it and nobody else.
+//!
+//! The rooms, from the ground up; a room imports only rooms on lower floors:
+//!
+//! | floor | room | holds |
+//! | --- | --- | --- |
+//! | 0 | [`ids`], [`clock`] | the names of things, and the time, handed in |
+//! | 1 | [`record`] | what a learning record is |
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod clock;
+pub mod ids;
+pub mod record;

@@ -1,0 +1,456 @@
+//! Who: agents and groups, and what identifies them (xAPI 1.0.3, Data 2.4.2).
+
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+use sha1::{Digest, Sha1};
+
+use super::fault::{Fault, Place};
+use super::iri::Iri;
+use super::json::{self, Fields, Node, owned_string, string};
+use super::statement::Limits;
+
+/// An agent or a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Actor {
+    /// Which of the two.
+    pub kind: ActorKind,
+    /// The name that was sent.
+    pub name: Option<String>,
+    /// What identifies it; an agent always has one, a group without one is anonymous.
+    pub identifier: Option<Identifier>,
+    /// The members of a group, all of them agents; an agent has none.
+    pub members: Vec<Actor>,
+}
+
+/// What an actor is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ActorKind {
+    /// One person or system.
+    Agent,
+    /// Several.
+    Group,
+}
+
+impl ActorKind {
+    /// The value of `objectType`.
+    pub fn object_type(self) -> &'static str {
+        match self {
+            Self::Agent => "Agent",
+            Self::Group => "Group",
+        }
+    }
+}
+
+/// An inverse functional identifier (xAPI 1.0.3, Data 2.4.2.3), as it was sent.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Identifier {
+    /// An e-mail address as a `mailto:` IRI.
+    Mbox(String),
+    /// The SHA-1 of a `mailto:` IRI, 40 hexadecimal digits.
+    MboxSha1(String),
+    /// An OpenID.
+    OpenId(String),
+    /// An account on some system.
+    Account {
+        /// The system's home page, an IRL.
+        home_page: String,
+        /// The account's name or number there.
+        name: String,
+    },
+}
+
+const KEYS: [&str; 4] = ["mbox", "mbox_sha1sum", "openid", "account"];
+
+impl Actor {
+    /// Reads an agent or a group; without `objectType` it is an agent.
+    ///
+    /// # Errors
+    ///
+    /// Anything that is neither; the fault points at the member that is wrong.
+    pub fn read(node: &Node<'_>, place: &Place<'_>, limits: &Limits) -> Result<Self, Fault> {
+        match object_type(node, place)? {
+            ActorKind::Agent => Self::agent(node, place),
+            ActorKind::Group => Self::group(node, place, limits),
+        }
+    }
+
+    /// Reads an agent.
+    ///
+    /// # Errors
+    ///
+    /// Anything else, a group among it.
+    pub fn read_agent(node: &Node<'_>, place: &Place<'_>) -> Result<Self, Fault> {
+        match object_type(node, place)? {
+            ActorKind::Agent => Self::agent(node, place),
+            ActorKind::Group => Err(place
+                .member("objectType")
+                .fault("only an Agent can stand here, not a Group")),
+        }
+    }
+
+    /// Reads a group.
+    ///
+    /// # Errors
+    ///
+    /// Anything else, an agent among it.
+    pub fn read_group(node: &Node<'_>, place: &Place<'_>, limits: &Limits) -> Result<Self, Fault> {
+        match object_type(node, place)? {
+            ActorKind::Group => Self::group(node, place, limits),
+            ActorKind::Agent => Err(place
+                .member("objectType")
+                .fault("only a Group can stand here; write \"objectType\":\"Group\"")),
+        }
+    }
+
+    /// Reads who asserts a statement: an agent, or an anonymous group of exactly two agents, an
+    /// application and a person (xAPI 1.0.3, Data 2.4.9).
+    ///
+    /// # Errors
+    ///
+    /// Anything else.
+    pub fn read_authority(node: &Node<'_>, place: &Place<'_>, limits: &Limits) -> Result<Self, Fault> {
+        let actor = Self::read(node, place, limits)?;
+        if actor.kind == ActorKind::Group && (actor.identifier.is_some() || actor.members.len() != 2) {
+            return Err(place.fault("a Group as authority has no identifier and exactly two members"));
+        }
+        Ok(actor)
+    }
+
+    /// Reads the JSON text of an agent or identified group, as the `agent` parameter of a query has
+    /// it (xAPI 1.0.3, Communication 2.1.3).
+    ///
+    /// # Errors
+    ///
+    /// Not JSON, not an actor, or an actor without an identifier.
+    pub fn parse_identified(text: &str) -> Result<Self, Fault> {
+        let limits = Limits::default();
+        let node = json::parse(text, limits.depth)?;
+        let actor = Self::read(&node, &Place::Root, &limits)?;
+        match actor.identifier {
+            Some(_) => Ok(actor),
+            None => Err(Fault::whole(
+                "a Group needs an identifier here: mbox, mbox_sha1sum, openid or account",
+            )),
+        }
+    }
+
+    fn agent(node: &Node<'_>, place: &Place<'_>) -> Result<Self, Fault> {
+        let known = ["objectType", "name", "mbox", "mbox_sha1sum", "openid", "account"];
+        let fields = Fields::of(node, place, "an Agent", &known)?;
+        let identifier = Identifier::read(&fields)?;
+        if identifier.is_none() {
+            return Err(place.fault("an Agent needs an identifier: mbox, mbox_sha1sum, openid or account"));
+        }
+        let name = fields.optional("name", owned_string)?;
+        Ok(Self {
+            kind: ActorKind::Agent,
+            name,
+            identifier,
+            members: Vec::new(),
+        })
+    }
+
+    fn group(node: &Node<'_>, place: &Place<'_>, limits: &Limits) -> Result<Self, Fault> {
+        let known = [
+            "objectType",
+            "name",
+            "mbox",
+            "mbox_sha1sum",
+            "openid",
+            "account",
+            "member",
+        ];
+        let fields = Fields::of(node, place, "a Group", &known)?;
+        let identifier = Identifier::read(&fields)?;
+        if identifier.is_none() && fields.get("member").is_none() {
+            return Err(place.fault("a Group without an identifier needs its members in \"member\""));
+        }
+        Ok(Self {
+            kind: ActorKind::Group,
+            name: fields.optional("name", owned_string)?,
+            identifier,
+            members: fields.list("member", limits.group_members, Self::read_agent)?,
+        })
+    }
+}
+
+/// The actor's kind by its `objectType`.
+fn object_type(node: &Node<'_>, place: &Place<'_>) -> Result<ActorKind, Fault> {
+    let Some(value) = node.get("objectType") else {
+        return Ok(ActorKind::Agent);
+    };
+    let place = place.member("objectType");
+    match string(value, &place)? {
+        "Agent" => Ok(ActorKind::Agent),
+        "Group" => Ok(ActorKind::Group),
+        _ => Err(place.fault("an actor's objectType is \"Agent\" or \"Group\"")),
+    }
+}
+
+impl Identifier {
+    /// Reads the JSON text of an agent or identified group and gives what identifies it; see
+    /// [`Actor::parse_identified`].
+    ///
+    /// # Errors
+    ///
+    /// Not JSON, not an actor, or an actor without an identifier.
+    pub fn parse_agent(text: &str) -> Result<Self, Fault> {
+        let missing = || Fault::whole("an identifier is needed: mbox, mbox_sha1sum, openid or account");
+        Actor::parse_identified(text)?.identifier.ok_or_else(missing)
+    }
+
+    /// The identifier of a person with this e-mail address, if it is one.
+    pub fn from_email(email: &str) -> Option<Self> {
+        let mbox = format!("mailto:{email}");
+        is_mbox(&mbox).then_some(Self::Mbox(mbox))
+    }
+
+    /// The e-mail address, where the identifier holds one.
+    pub fn email(&self) -> Option<&str> {
+        match self {
+            Self::Mbox(mbox) => mbox.get("mailto:".len()..),
+            _ => None,
+        }
+    }
+
+    /// The identifier that has this address's SHA-1 instead of the address, so that one person's
+    /// two ways of being named can be bound together. The address is hashed in lower case, as
+    /// clients should (Data 2.4.2.3).
+    pub fn hashed(&self) -> Option<Self> {
+        match self {
+            Self::Mbox(_) => {
+                let digest = Sha1::digest(self.key().as_bytes());
+                Some(Self::MboxSha1(
+                    digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+                ))
+            }
+            _ => None,
+        }
+    }
+
+    /// The kind as it is stored: 1 mbox, 2 mbox_sha1sum, 3 openid, 4 account.
+    pub fn kind(&self) -> i16 {
+        match self {
+            Self::Mbox(_) => 1,
+            Self::MboxSha1(_) => 2,
+            Self::OpenId(_) => 3,
+            Self::Account { .. } => 4,
+        }
+    }
+
+    /// The text by which the identifier is looked up among those of its kind: the address and the
+    /// hash in lower case, the OpenID as it is, an account as home page, line feed, name.
+    pub fn key(&self) -> String {
+        match self {
+            Self::Mbox(mbox) => mbox.to_lowercase(),
+            Self::MboxSha1(sha1) => sha1.to_ascii_lowercase(),
+            Self::OpenId(openid) => openid.clone(),
+            // An IRL holds no line feed, so the first one ends it.
+            Self::Account { home_page, name } => format!("{home_page}\n{name}"),
+        }
+    }
+
+    /// The identifier that [`Identifier::kind`] and [`Identifier::key`] came from, an address and a
+    /// hash in lower case.
+    pub fn from_key(kind: i16, key: &str) -> Option<Self> {
+        match kind {
+            1 => Some(Self::Mbox(key.to_owned())),
+            2 => Some(Self::MboxSha1(key.to_owned())),
+            3 => Some(Self::OpenId(key.to_owned())),
+            4 => key.split_once('\n').map(|(home_page, name)| Self::Account {
+                home_page: home_page.to_owned(),
+                name: name.to_owned(),
+            }),
+            _ => None,
+        }
+    }
+
+    /// The JSON text of an actor with this identifier.
+    pub fn to_actor_json(&self, kind: ActorKind, name: Option<&str>) -> String {
+        let object_type = kind.object_type();
+        let name = name
+            .map(|name| format!("\"name\":{},", json::quoted(name)))
+            .unwrap_or_default();
+        format!("{{\"objectType\":\"{object_type}\",{name}{}}}", self.member())
+    }
+
+    /// The identifier as the member of an object: `"mbox":"mailto:…"`.
+    fn member(&self) -> String {
+        match self {
+            Self::Mbox(mbox) => format!("\"mbox\":{}", json::quoted(mbox)),
+            Self::MboxSha1(sha1) => format!("\"mbox_sha1sum\":{}", json::quoted(sha1)),
+            Self::OpenId(openid) => format!("\"openid\":{}", json::quoted(openid)),
+            Self::Account { home_page, name } => {
+                let (home_page, name) = (json::quoted(home_page), json::quoted(name));
+                format!("\"account\":{{\"homePage\":{home_page},\"name\":{name}}}")
+            }
+        }
+    }
+
+    /// The one identifier of an actor, if it has any.
+    fn read(fields: &Fields<'_, '_>) -> Result<Option<Self>, Fault> {
+        let mut given = KEYS.into_iter().filter(|key| fields.get(key).is_some());
+        let Some(key) = given.next() else { return Ok(None) };
+        if let Some(second) = given.next() {
+            let place = fields.place().member(second);
+            return Err(place.fault(format!(
+                "an actor has one identifier, and this one has {key} already"
+            )));
+        }
+        fields.optional(key, |node, place| match key {
+            "mbox" => mbox(node, place),
+            "mbox_sha1sum" => mbox_sha1(node, place),
+            "openid" => Iri::read(node, place).map(|iri| Self::OpenId(iri.into())),
+            _ => account(node, place),
+        })
+    }
+}
+
+/// The members of an agent that identify it: `{"mbox":"mailto:ada@example.org"}`.
+impl Serialize for Identifier {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Account<'a> {
+            #[serde(rename = "homePage")]
+            home_page: &'a str,
+            name: &'a str,
+        }
+        let mut map = serializer.serialize_map(Some(1))?;
+        match self {
+            Self::Mbox(mbox) => map.serialize_entry("mbox", mbox)?,
+            Self::MboxSha1(sha1) => map.serialize_entry("mbox_sha1sum", sha1)?,
+            Self::OpenId(openid) => map.serialize_entry("openid", openid)?,
+            Self::Account { home_page, name } => {
+                map.serialize_entry("account", &Account { home_page, name })?
+            }
+        }
+        map.end()
+    }
+}
+
+fn mbox(node: &Node<'_>, place: &Place<'_>) -> Result<Identifier, Fault> {
+    let text = string(node, place)?;
+    if !is_mbox(text) {
+        return Err(
+            place.fault("an mbox is \"mailto:\" and an e-mail address, such as mailto:ada@example.org")
+        );
+    }
+    Ok(Identifier::Mbox(text.to_owned()))
+}
+
+/// Whether the text is `mailto:` and one address: best effort, as the specification allows (Data
+/// 2.2). Addresses that the world's mail systems take are not refused for being unusual.
+fn is_mbox(text: &str) -> bool {
+    let Some((local, domain)) = text
+        .strip_prefix("mailto:")
+        .and_then(|address| address.rsplit_once('@'))
+    else {
+        return false;
+    };
+    let printable = |c: char| !c.is_whitespace() && !c.is_control() && !matches!(c, '<' | '>' | '?' | ',');
+    let label =
+        |label: &str| !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_');
+    let literal = domain.starts_with('[') && domain.ends_with(']') && domain.len() > 2;
+    !local.is_empty()
+        && local.chars().all(printable)
+        && (!local.contains('@') || local.starts_with('"'))
+        && (literal && domain.chars().all(printable) || domain.split('.').all(label))
+}
+
+fn mbox_sha1(node: &Node<'_>, place: &Place<'_>) -> Result<Identifier, Fault> {
+    let text = string(node, place)?;
+    if text.len() != 40 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(place.fault("an mbox_sha1sum is 40 hexadecimal digits: the SHA-1 of a mailto IRI"));
+    }
+    Ok(Identifier::MboxSha1(text.to_owned()))
+}
+
+fn account(node: &Node<'_>, place: &Place<'_>) -> Result<Identifier, Fault> {
+    let fields = Fields::of(node, place, "an account", &["homePage", "name"])?;
+    let home_page = fields.required("homePage", Iri::read)?.into();
+    Ok(Identifier::Account {
+        home_page,
+        name: fields.required("name", owned_string)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all() -> [Identifier; 4] {
+        [
+            Identifier::Mbox("mailto:ada@example.org".into()),
+            Identifier::MboxSha1("cd9b00a5611f94eaa7b1661edab976068e364975".into()),
+            Identifier::OpenId("http://openid.example.org/1".into()),
+            Identifier::Account {
+                home_page: "http://example.org".into(),
+                name: "a \"b\"\nc".into(),
+            },
+        ]
+    }
+
+    #[test]
+    fn a_key_leads_back() {
+        for identifier in all() {
+            assert_eq!(
+                Identifier::from_key(identifier.kind(), &identifier.key()),
+                Some(identifier)
+            );
+        }
+        assert_eq!(Identifier::from_key(4, "no line feed"), None);
+        assert_eq!(Identifier::from_key(0, "x"), None);
+    }
+
+    #[test]
+    fn json_leads_back() {
+        for identifier in all() {
+            let text = serde_json::to_string(&identifier).unwrap();
+            assert_eq!(Identifier::parse_agent(&text), Ok(identifier.clone()));
+            let group =
+                Actor::parse_identified(&identifier.to_actor_json(ActorKind::Group, Some("We"))).unwrap();
+            assert_eq!(
+                (group.kind, group.name.as_deref()),
+                (ActorKind::Group, Some("We"))
+            );
+            assert_eq!(group.identifier, Some(identifier));
+        }
+    }
+
+    #[test]
+    fn a_query_needs_one_identifier() {
+        for text in [
+            "",
+            "{}",
+            "[]",
+            r#"{"objectType":"Group","member":[]}"#,
+            r#"{"mbox":"mailto:a@b.c","openid":"http://x.org"}"#,
+        ] {
+            assert!(Identifier::parse_agent(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_known_by_its_hash() {
+        let address = Identifier::from_email("Bob@example.com").unwrap();
+        assert_eq!(address.key(), "mailto:bob@example.com");
+        assert_eq!(address.email(), Some("Bob@example.com"));
+        let lower = Identifier::from_email("bob@example.com").unwrap();
+        assert_eq!(address.hashed(), lower.hashed());
+        assert_eq!(
+            address.hashed().unwrap().key(),
+            "7560680e2567e081782bce4a5651785d547ad789"
+        );
+        for text in [
+            "bob",
+            "@x.org",
+            "bob@",
+            "bob@x..org",
+            "bob smith@x.org",
+            "bob@x.org?subject=hi",
+            "a,b@x.org",
+        ] {
+            assert_eq!(Identifier::from_email(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Durations that follow the calendar.
+
+use std::fmt;
+
+use chrono::{Days, Months, TimeDelta};
+use serde::{Deserialize, Serialize};
+
+use super::{Amount, Duration, DurationError, HOURS, SECONDS, UNITS};
+use crate::clock::Timestamp;
+use crate::record::fault::{Fault, Place};
+use crate::record::json::{Node, string};
+
+/// How far ahead something lies: `P1Y`, `P6M`, `P2W`, `P1DT12H` (`expires_after`; product text,
+/// section 5).
+///
+/// Years, months, weeks and days are the calendar's; hours, minutes and seconds a fixed time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct CalendarDuration(Duration);
+
+/// The last microsecond that RFC 3339 can write: 9999-12-31T23:59:59.999999Z.
+const LAST: Timestamp = Timestamp::from_micros(253_402_300_799_999_999);
+
+impl CalendarDuration {
+    /// Reads an ISO 8601 duration with designators; only seconds may have a fraction.
+    ///
+    /// # Errors
+    ///
+    /// Anything else.
+    pub fn parse(text: &str) -> Result<Self, DurationError> {
+        let duration = Duration::parse(text)?;
+        if duration.amounts[..SECONDS]
+            .iter()
+            .any(|amount| amount.millionths > 0)
+        {
+            return Err(DurationError(
+                "only seconds have a fraction here; write P6M instead of P0.5Y",
+            ));
+        }
+        Ok(Self(duration))
+    }
+
+    /// Reads a calendar duration.
+    ///
+    /// # Errors
+    ///
+    /// Not a string, or not a calendar duration.
+    pub fn read(node: &Node<'_>, place: &Place<'_>) -> Result<Self, Fault> {
+        Self::parse(string(node, place)?).map_err(|error| place.fault(error.to_string()))
+    }
+
+    /// The duration as it was written.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// The moment that lies so far after `from`, by the calendar in UTC: first years and months,
+    /// where a day that its month doesn't have becomes the month's last (31 January and `P1M` give
+    /// 28 February), then weeks and days, then the time. What lies past the year 9999 is the last
+    /// moment of that year.
+    pub fn add_to(&self, from: Timestamp) -> Timestamp {
+        self.checked_add_to(from).map_or(LAST, |at| at.min(LAST))
+    }
+
+    fn checked_add_to(&self, from: Timestamp) -> Option<Timestamp> {
+        let [years, months, weeks, days, time @ ..] = &self.0.amounts;
+        let months = years.whole.checked_mul(12)?.checked_add(months.whole)?;
+        let days = weeks.whole.checked_mul(7)?.checked_add(days.whole)?;
+        let seconds = |(amount, unit): (&Amount, &(u8, i128))| i128::from(amount.whole) * unit.1;
+        let seconds: i128 = time.iter().zip(&UNITS[HOURS..]).map(seconds).sum();
+        let micros = seconds * 1_000_000 + i128::from(time[SECONDS - HOURS].millionths);
+        let date = from
+            .to_datetime()
+            .checked_add_months(Months::new(months.try_into().ok()?))?;
+        let date = date.checked_add_days(Days::new(days))?;
+        Some(
+            date.checked_add_signed(TimeDelta::microseconds(micros.try_into().ok()?))?
+                .into(),
+        )
+    }
+}
+
+/// The duration as it was written.
+impl fmt::Display for CalendarDuration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl TryFrom<String> for CalendarDuration {
+    type Error = DurationError;
+    fn try_from(text: String) -> Result<Self, DurationError> {
+        Self::parse(&text)
+    }
+}
+
+impl From<CalendarDuration> for String {
+    fn from(duration: CalendarDuration) -> String {
+        duration.0.text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::timestamp;
+
+    #[test]
+    fn adding_follows_the_calendar() {
+        let cases = [
+            ("2026-01-31T10:00:00Z", "P1M", "2026-02-28T10:00:00.000Z"),
+            ("2024-02-29T00:00:00Z", "P1Y", "2025-02-28T00:00:00.000Z"),
+            ("2026-01-01T00:00:00Z", "P2W", "2026-01-15T00:00:00.000Z"),
+            (
+                "2026-01-31T00:00:00Z",
+                "P1M1DT1H0M0.5S",
+                "2026-03-01T01:00:00.500Z",
+            ),
+            ("2026-01-31T00:00:00Z", "P9000Y", "9999-12-31T23:59:59.999Z"),
+            (
+                "2026-01-31T00:00:00Z",
+                "P99999999999999999999Y",
+                "9999-12-31T23:59:59.999Z",
+            ),
+            (
+                "2026-01-31T00:00:00Z",
+                "PT99999999999999999999S",
+                "9999-12-31T23:59:59.999Z",
+            ),
+        ];
+        for (from, ahead, to) in cases {
+            let from = timestamp::parse(from).unwrap();
+            match CalendarDuration::parse(ahead) {
+                Ok(ahead) => assert_eq!(ahead.add_to(from).to_string(), to, "{ahead}"),
+                Err(_) => assert_eq!(to, "", "{ahead}"),
+            }
+        }
+        assert!(CalendarDuration::parse("P0.5Y").is_err());
+    }
+}

@@ -1,0 +1,26 @@
+//! Extensions: what a sender says beyond the specification (xAPI 1.0.3, Data 4.1).
+
+use super::fault::{Fault, Place};
+use super::iri::Iri;
+use super::json::Node;
+
+/// Reads a map of extensions and gives it back as JSON text without white space. Its keys are IRIs;
+/// its values are anything, `null` among it.
+///
+/// # Errors
+///
+/// Not an object, or a key that is not an IRI.
+pub fn read(node: &Node<'_>, place: &Place<'_>) -> Result<String, Fault> {
+    let Some(members) = node.as_object() else {
+        return Err(place.fault(format!("extensions are an object, not {}", node.kind())));
+    };
+    for member in members {
+        let key = &*member.key.value;
+        if Iri::parse(key).is_err() {
+            return Err(place
+                .member(key)
+                .fault("the key of an extension is an IRI, such as http://example.org/x"));
+        }
+    }
+    Ok(node.to_text())
+}

@@ -1,0 +1,67 @@
+//! Internationalised resource identifiers: the names of verbs, activities, types and extensions.
+
+use std::fmt;
+use std::ops::Deref;
+
+use super::fault::{Fault, Place};
+use super::json::{Node, string};
+
+/// An IRI with a scheme (RFC 3987; xAPI 1.0.3, Data 4.3), kept as it was written.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Iri(String);
+
+/// Why a text is not an IRI.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct IriError {
+    detail: String,
+}
+
+impl Iri {
+    /// Takes the text as an IRI, if it is one.
+    ///
+    /// # Errors
+    ///
+    /// No scheme, or a character that an IRI can't hold.
+    pub fn parse(text: &str) -> Result<Self, IriError> {
+        match oxiri::Iri::parse(text) {
+            Ok(_) => Ok(Self(text.to_owned())),
+            Err(error) => Err(IriError {
+                detail: format!("an IRI with a scheme is needed here, such as http://example.org/x: {error}"),
+            }),
+        }
+    }
+
+    /// Reads an IRI.
+    ///
+    /// # Errors
+    ///
+    /// Not a string, or not an IRI.
+    pub fn read(node: &Node<'_>, place: &Place<'_>) -> Result<Self, Fault> {
+        Self::parse(string(node, place)?).map_err(|error| place.fault(error.to_string()))
+    }
+
+    /// The IRI as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Deref for Iri {
+    type Target = str;
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<Iri> for String {
+    fn from(iri: Iri) -> String {
+        iri.0
+    }
+}
+
+impl fmt::Display for Iri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

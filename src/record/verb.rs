@@ -1,0 +1,33 @@
+//! What was done (xAPI 1.0.3, Data 2.4.3).
+
+use super::fault::{Fault, Place};
+use super::iri::Iri;
+use super::json::{Fields, Node};
+use super::language::LanguageMap;
+
+/// The verb of a statement that voids another (xAPI 1.0.3, Data 2.3.2).
+pub const VOIDED: &str = "http://adlnet.gov/expapi/verbs/voided";
+
+/// What was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verb {
+    /// What it is called by machines.
+    pub id: Iri,
+    /// What it is called by people; empty where nothing was sent.
+    pub display: LanguageMap,
+}
+
+impl Verb {
+    /// Reads a verb.
+    ///
+    /// # Errors
+    ///
+    /// Anything else.
+    pub fn read(node: &Node<'_>, place: &Place<'_>) -> Result<Self, Fault> {
+        let fields = Fields::of(node, place, "a verb", &["id", "display"])?;
+        Ok(Self {
+            id: fields.required("id", Iri::read)?,
+            display: fields.optional("display", LanguageMap::read)?.unwrap_or_default(),
+        })
+    }
+}
