@@ -9,9 +9,11 @@
 //! | --- | --- | --- |
 //! | 0 | [`ids`], [`clock`] | the names of things, and the time, handed in |
 //! | 1 | [`record`] | what a learning record is |
+//! | 1 | [`access`] | who asks, and what they may see |
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod access;
 pub mod clock;
 pub mod ids;
 pub mod record;

@@ -1,0 +1,206 @@
+//! The keys that verify people's tokens, and the verification (product text, section 4).
+//!
+//! A key is bound to one algorithm here; [`crate::access::issuers`] binds keys to issuers and
+//! organisations, [`crate::access::jwks`] keeps key sets fresh.
+
+pub(crate) mod key;
+pub(crate) mod token;
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::access::error::{AccessError, TokenError};
+use crate::access::issuers::{Issuer, Organisations, read_entries};
+use crate::access::jwks::{KeySet, REFRESH_EVERY, RETRY_EVERY, read_file};
+use crate::access::principal::Person;
+use crate::clock::Timestamp;
+
+use key::Key;
+use token::UnverifiedToken;
+
+pub use token::MAX_TOKEN_BYTES;
+
+/// The least length of a shared secret, in bytes: that of the HS256 digest (RFC 7518, section 3.2).
+pub const MINIMUM_SECRET_BYTES: usize = 32;
+
+/// The settings of the keys (product text, section 11). Nothing set: no tokens are accepted. Several may
+/// be set, and a token is good with any of them.
+#[derive(Debug, Clone, Default)]
+pub struct KeyConfig {
+    /// `ROLLBOOK_JWT_SECRET`: a shared secret for HS256, its text taken as it stands.
+    pub secret: Option<SecretString>,
+    /// `ROLLBOOK_JWT_PUBLIC_KEY`: a PEM file with one public key, whose kind decides the algorithm.
+    pub public_key: Option<PathBuf>,
+    /// `ROLLBOOK_JWT_JWKS`: a key set's file or address.
+    pub jwks: Option<String>,
+    /// `ROLLBOOK_JWT_ISSUER`: the `iss` that tokens verified with the three above must have.
+    pub issuer: Option<String>,
+    /// `ROLLBOOK_JWT_AUDIENCE`: the `aud` that tokens must have, those of bound issuers too where their
+    /// entry names no other.
+    pub audience: Option<String>,
+    /// `ROLLBOOK_JWT_ISSUERS`: the file that binds issuers to keys and organisations.
+    pub issuers: Option<PathBuf>,
+}
+
+/// The keys in use. Cheap to clone; all clones see new keys at once.
+#[derive(Debug, Clone)]
+pub struct TokenKeys(Arc<Issuers>);
+
+#[derive(Debug)]
+struct Issuers {
+    /// From the settings; speaks for every organisation.
+    general: Option<Issuer>,
+    /// From the file, by `iss`.
+    bound: HashMap<String, Issuer>,
+}
+
+impl TokenKeys {
+    /// Loads all keys that the settings name. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// [`AccessError`] that says what to change. A key set whose address doesn't answer is none; see
+    /// [`crate::access::jwks`].
+    pub async fn load(config: &KeyConfig) -> Result<Self, AccessError> {
+        Self::load_with(config, &|variable| std::env::var(variable).ok()).await
+    }
+
+    async fn load_with(
+        config: &KeyConfig,
+        environment: &(dyn Fn(&str) -> Option<String> + Sync),
+    ) -> Result<Self, AccessError> {
+        let general = load_general(config).await?;
+        let mut bound = HashMap::new();
+        if let Some(path) = &config.issuers {
+            for entry in read_entries(path).await? {
+                if config.issuer.as_ref() == Some(&entry.issuer) {
+                    let reason = format!(
+                        "the issuer {:?} is that of ROLLBOOK_JWT_ISSUER as well",
+                        entry.issuer
+                    );
+                    return Err(AccessError::BadIssuers {
+                        path: path.clone(),
+                        reason,
+                    });
+                }
+                let name = entry.issuer.clone();
+                bound.insert(
+                    name,
+                    Issuer::load(entry, path, config.audience.as_deref(), environment).await?,
+                );
+            }
+        }
+        if config.audience.is_some() && general.is_none() && bound.is_empty() {
+            return Err(without_keys("ROLLBOOK_JWT_AUDIENCE"));
+        }
+        Ok(Self(Arc::new(Issuers { general, bound })))
+    }
+
+    /// Whether any key is configured at all.
+    pub fn accept_tokens(&self) -> bool {
+        self.0.general.is_some() || !self.0.bound.is_empty()
+    }
+
+    /// The person that a token names, if it is signed and valid at `now`.
+    ///
+    /// `exp` has no leeway: at that very moment the token has ended. `nbf` has
+    /// [`NOT_BEFORE_LEEWAY`](crate::access::issuers::NOT_BEFORE_LEEWAY). A `kid` that the issuer's key set
+    /// doesn't have makes the set be read again first, at most every
+    /// [`RETRY_EVERY`].
+    ///
+    /// # Errors
+    ///
+    /// [`TokenError`], which tells what is wrong with the token.
+    pub async fn verify(&self, token: &str, now: Timestamp) -> Result<Person, TokenError> {
+        if !self.accept_tokens() {
+            return Err(TokenError::NotAccepted);
+        }
+        let token = UnverifiedToken::parse(token)?;
+        let bound = token.issuer().and_then(|name| self.0.bound.get(name));
+        let issuer = match (bound.or(self.0.general.as_ref()), token.issuer()) {
+            (Some(issuer), _) => issuer,
+            (None, Some(_)) => return Err(TokenError::WrongIssuer),
+            (None, None) => return Err(TokenError::MissingClaim("iss")),
+        };
+        Ok(issuer.verify(&token, now).await?.into_person())
+    }
+
+    /// Keeps the key sets fresh until `shutdown` is ready; returns at once where there are none.
+    pub async fn refresh_loop(self, shutdown: impl Future<Output = ()>) {
+        let sets: Vec<&Arc<KeySet>> = self.key_sets().collect();
+        if sets.is_empty() {
+            return;
+        }
+        tokio::select! {
+            () = shutdown => {}
+            _ = join_all(sets.iter().map(|set| set.keep_fresh(REFRESH_EVERY, RETRY_EVERY))) => {}
+        }
+    }
+
+    fn key_sets(&self) -> impl Iterator<Item = &Arc<KeySet>> {
+        self.0
+            .general
+            .iter()
+            .chain(self.0.bound.values())
+            .filter_map(|issuer| issuer.key_set.as_ref())
+    }
+}
+
+/// The issuer that the settings make, if they name a key.
+async fn load_general(config: &KeyConfig) -> Result<Option<Issuer>, AccessError> {
+    let mut keys = Vec::new();
+    if let Some(secret) = &config.secret {
+        check_secret("ROLLBOOK_JWT_SECRET", secret)?;
+        keys.push(Key::from_secret(secret));
+    }
+    if let Some(path) = &config.public_key {
+        keys.push(Key::from_pem(path, &read_file(path).await?)?);
+    }
+    let key_set = match &config.jwks {
+        Some(place) => Some(KeySet::load(place, None).await?),
+        None => None,
+    };
+    if keys.is_empty() && key_set.is_none() {
+        return match config.issuer {
+            Some(_) => Err(without_keys("ROLLBOOK_JWT_ISSUER")),
+            None => Ok(None),
+        };
+    }
+    Ok(Some(Issuer {
+        name: config.issuer.clone(),
+        audience: config.audience.clone(),
+        organisations: Organisations::Every,
+        keys,
+        key_set,
+    }))
+}
+
+fn without_keys(setting: &'static str) -> AccessError {
+    let reason =
+        "it is set, but no key is: set ROLLBOOK_JWT_SECRET, ROLLBOOK_JWT_PUBLIC_KEY or ROLLBOOK_JWT_JWKS too";
+    AccessError::BadSetting {
+        setting,
+        reason: reason.to_owned(),
+    }
+}
+
+/// Refuses a shared secret that is short enough to be guessed.
+pub(crate) fn check_secret(setting: &str, secret: &SecretString) -> Result<(), AccessError> {
+    let bytes = secret.expose_secret().len();
+    if bytes < MINIMUM_SECRET_BYTES {
+        return Err(AccessError::WeakSecret {
+            setting: setting.to_owned(),
+            bytes,
+            minimum: MINIMUM_SECRET_BYTES,
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

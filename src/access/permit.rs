@@ -1,0 +1,199 @@
+//! What a caller may do: one marker type for each thing, so that it can stand in the type of a
+//! handler's argument (`Caller<ManageDirectory>`) and can't be forgotten.
+//!
+//! The sentences are those of the product text, section 4, "Who may see and do what". What a caller may
+//! see *within* a permitted reading is the matter of [`crate::access::reach`].
+
+use crate::access::credential::CredentialScope;
+use crate::access::principal::Principal;
+
+/// Something that a caller does, and whether they may.
+pub trait Action {
+    /// The action in words, for the refusal: `you may not {NAME}`.
+    const NAME: &'static str;
+
+    /// Whether this caller may do it. A refusal is 403.
+    fn allowed(principal: &Principal) -> bool;
+}
+
+macro_rules! actions {
+    ($($(#[$doc:meta])* $action:ident, $name:literal, $allowed:expr;)+) => {
+        $(
+            $(#[$doc])*
+            #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+            pub struct $action;
+
+            impl Action for $action {
+                const NAME: &'static str = $name;
+
+                fn allowed(principal: &Principal) -> bool {
+                    let allowed: fn(&Principal) -> bool = $allowed;
+                    allowed(principal)
+                }
+            }
+        )+
+
+        /// Every action with its rule, for tests that walk them all.
+        #[cfg(test)]
+        const EVERY: &[(&str, fn(&Principal) -> bool)] = &[$((stringify!($action), $action::allowed)),+];
+    };
+}
+
+/// Whether the caller is a credential with the scope, by name or implied.
+fn granted(principal: &Principal, scope: CredentialScope) -> bool {
+    principal
+        .credential()
+        .is_some_and(|credential| credential.scopes.allows(scope))
+}
+
+/// Whether the caller is an owner or an admin, or a credential with the scope.
+fn administrator_or(principal: &Principal, scope: CredentialScope) -> bool {
+    principal.administrator().is_some() || granted(principal, scope)
+}
+
+actions! {
+    /// Any verified caller: what is the same for all, `/v1/actions` for one.
+    SignedIn, "use this service", |_| true;
+
+    /// "The reach binds every way out": every person reads the log within their reach; a credential
+    /// needs `activities/read`.
+    ReadActivities, "read activities", |principal| {
+        principal.person().is_some() || granted(principal, CredentialScope::ActivitiesRead)
+    };
+
+    /// "Owner and admin: all of the … activities (recorded by them, origin `manual`)"; a credential needs
+    /// `activities/write`.
+    WriteActivities, "write activities", |principal| {
+        administrator_or(principal, CredentialScope::ActivitiesWrite)
+    };
+
+    /// "Owner and admin: … and voidings": a credential never voids by `/v1` (`DELETE` is "owner,
+    /// admin"); at `/xapi` it does with `statements/write`.
+    VoidActivities, "void activities", |principal| principal.administrator().is_some();
+
+    /// "Users are listed within the caller's reach" (section 3): every person reads the directory, as far as that
+    /// goes; a credential needs `directory`.
+    ReadDirectory, "read the directory", |principal| {
+        principal.person().is_some() || granted(principal, CredentialScope::Directory)
+    };
+
+    /// "Owner and admin: all of the directory"; a credential needs `directory`.
+    ManageDirectory, "change the directory", |principal| {
+        administrator_or(principal, CredentialScope::Directory)
+    };
+
+    /// "Claiming another's is 409, an owner or admin may move it" (section 5, of identifiers): no
+    /// credential moves one.
+    MoveIdentifiers, "move identifiers from one user to another", |principal| {
+        principal.administrator().is_some()
+    };
+
+    /// "Contents for all of the organisation" (section 3, of lists): every person reads the catalogue; a
+    /// credential needs `catalogue`.
+    ReadCatalogue, "read the catalogue", |principal| {
+        principal.person().is_some() || granted(principal, CredentialScope::Catalogue)
+    };
+
+    /// "Owner and admin: all of the … catalogue"; a credential needs `catalogue`.
+    ManageCatalogue, "change the catalogue", |principal| {
+        administrator_or(principal, CredentialScope::Catalogue)
+    };
+
+    /// "Owner and admin: all of the … credentials"; a credential "never … makes keys".
+    ManageCredentials, "manage credentials", |principal| principal.administrator().is_some();
+
+    /// Every person reads their organisation's name and time zone; so does a credential with any scope
+    /// of `/v1`, whose dates depend on that zone.
+    ReadOrganisation, "read the organisation's settings", |principal| {
+        principal.person().is_some()
+            || principal.credential().is_some_and(|credential| credential.scopes.iter().any(|scope| !scope.is_xapi()))
+    };
+
+    /// Owner and admin, whose is all that an organisation's people may write; no credential.
+    ManageOrganisation, "change the organisation's settings", |principal| {
+        principal.administrator().is_some()
+    };
+
+    /// Statements are activities by another door (section 2): owner and admin write them; a credential
+    /// needs `statements/write`.
+    WriteStatements, "write statements", |principal| {
+        administrator_or(principal, CredentialScope::StatementsWrite)
+    };
+
+    /// "At `/xapi`, a person's token whose reach is the organisation reads all statements; any other reads
+    /// only statements whose actor is that one person": see [`Principal::statement_reach`]. A
+    /// credential needs a scope to read statements, `statements/read/mine` at least.
+    ReadStatements, "read statements", |principal| principal.statement_reach().is_some();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::principal::samples::{credential, person};
+    use crate::access::role::Role;
+
+    /// What each single scope opens, written out; what is not here is refused.
+    fn opened_by(scope: CredentialScope) -> &'static [&'static str] {
+        match scope {
+            CredentialScope::StatementsWrite => &["WriteStatements"],
+            CredentialScope::StatementsReadMine
+            | CredentialScope::StatementsRead
+            | CredentialScope::AllRead => &["ReadStatements"],
+            CredentialScope::All => &["WriteStatements", "ReadStatements"],
+            CredentialScope::State | CredentialScope::Define | CredentialScope::Profile => &[],
+            CredentialScope::ActivitiesWrite => &["WriteActivities", "ReadOrganisation"],
+            CredentialScope::ActivitiesRead => &["ReadActivities", "ReadOrganisation"],
+            CredentialScope::Directory => &["ReadDirectory", "ManageDirectory", "ReadOrganisation"],
+            CredentialScope::Catalogue => &["ReadCatalogue", "ManageCatalogue", "ReadOrganisation"],
+        }
+    }
+
+    #[test]
+    fn each_scope_opens_its_own_doors_only() {
+        for scope in CredentialScope::ALL {
+            let caller = Principal::from(credential(&[scope]));
+            for (name, allowed) in EVERY {
+                let expected = *name == "SignedIn" || opened_by(scope).contains(name);
+                assert_eq!(allowed(&caller), expected, "{scope} and {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_scope_opens_what_is_for_people() {
+        let caller = Principal::from(credential(&CredentialScope::ALL));
+        let closed: Vec<&str> = EVERY
+            .iter()
+            .filter(|(_, allowed)| !allowed(&caller))
+            .map(|(name, _)| *name)
+            .collect();
+        assert_eq!(
+            closed,
+            [
+                "VoidActivities",
+                "MoveIdentifiers",
+                "ManageCredentials",
+                "ManageOrganisation"
+            ]
+        );
+    }
+
+    #[test]
+    fn owner_and_admin_write_and_everybody_reads() {
+        let everybody = [
+            "SignedIn",
+            "ReadActivities",
+            "ReadDirectory",
+            "ReadCatalogue",
+            "ReadOrganisation",
+            "ReadStatements",
+        ];
+        for role in Role::ALL {
+            let caller = Principal::from(person(role));
+            for (name, allowed) in EVERY {
+                let expected = everybody.contains(name) || matches!(role, Role::Owner | Role::Admin);
+                assert_eq!(allowed(&caller), expected, "{role} and {name}");
+            }
+        }
+    }
+}
