@@ -10,10 +10,15 @@
 //! | 0 | [`ids`], [`clock`] | the names of things, and the time, handed in |
 //! | 1 | [`record`] | what a learning record is |
 //! | 1 | [`access`] | who asks, and what they may see |
+//! | 2 | [`log`] | the activity: projection, filter, sentence |
+//! | 2 | [`directory`], [`catalogue`] | people and contents, and their rules |
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
 pub mod access;
+pub mod catalogue;
 pub mod clock;
+pub mod directory;
 pub mod ids;
+pub mod log;
 pub mod record;

@@ -1,0 +1,434 @@
+//! A user: what a client writes, what it reads, and which users a caller may see (product text, sections
+//! 4 and 5).
+
+use std::collections::BTreeMap;
+
+use chrono::NaiveDate;
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::access::{Principal, Reach, ReachRules, Role};
+use crate::clock::Timestamp;
+use crate::ids::{GroupId, TeamId, UserId};
+use crate::record::Identifier;
+use crate::record::fault::{Fault, Place};
+use crate::record::json::{self, Node};
+
+use super::batch::Keyed;
+use super::form::{Form, parsed, short_text};
+use super::identity::{self, Agent, AgentShape, MAX_IDENTIFIERS};
+
+/// The longest name, job title, location and the like, in characters.
+pub const MAX_TEXT: usize = 255;
+/// The longest e-mail address, in characters: 64 before the @ and 255 after it (RFC 5321, section 4.5.3).
+pub const MAX_EMAIL: usize = 320;
+/// The teams, and the groups, of one user at most.
+pub const MAX_MEMBERSHIPS: usize = 500;
+/// The custom fields of one user at most.
+pub const MAX_CUSTOM: usize = 100;
+/// The longest value of a custom field, in characters.
+pub const MAX_CUSTOM_VALUE: usize = 2_000;
+
+/// A user of the directory. Facts that are not known are `null`.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(example = json!({
+    "id": "u-17",
+    "first_name": "Ada",
+    "last_name": "Obi",
+    "email": "ada.obi@example.org",
+    "role": "manager",
+    "job_title": "Head of Safety",
+    "language": "en",
+    "location": "Leeds",
+    "joined_on": "2021-04-01",
+    "manager": "u-3",
+    "primary_team": "sales-north",
+    "teams": ["safety", "sales-north"],
+    "groups": ["first-aiders"],
+    "active": true,
+    "deactivated_at": null,
+    "identifiers": [
+        {"mbox": "mailto:ada.obi@example.org"},
+        {"mbox_sha1sum": "e1b32b2f1a4c2ee9b0f1d3a0cbd9c1d28a3a8c1f"},
+        {"account": {"homePage": "https://rollbook.invalid/acme", "name": "u-17"}}
+    ],
+    "custom": {"Cost centre": "4711"}
+}))]
+pub struct User {
+    /// The platform's own id, 1 to 255 characters.
+    #[schema(value_type = String)]
+    pub id: UserId,
+    /// First name.
+    #[schema(required = true)]
+    pub first_name: Option<String>,
+    /// Last name.
+    #[schema(required = true)]
+    pub last_name: Option<String>,
+    /// E-mail address.
+    #[schema(required = true)]
+    pub email: Option<String>,
+    /// The role that counts where nobody is asking: schedules, report keys.
+    pub role: Role,
+    /// Job title.
+    #[schema(required = true)]
+    pub job_title: Option<String>,
+    /// Language, in the organisation's own words.
+    #[schema(required = true)]
+    pub language: Option<String>,
+    /// Location.
+    #[schema(required = true)]
+    pub location: Option<String>,
+    /// The day on which the user joined, `YYYY-MM-DD`.
+    #[schema(required = true, format = Date)]
+    pub joined_on: Option<String>,
+    /// The manager's id.
+    #[schema(value_type = Option<String>, required = true)]
+    pub manager: Option<UserId>,
+    /// The id of the primary team.
+    #[schema(value_type = Option<String>, required = true)]
+    pub primary_team: Option<TeamId>,
+    /// The ids of all teams, the primary among them, by id.
+    #[schema(value_type = Vec<String>)]
+    pub teams: Vec<TeamId>,
+    /// The ids of all groups, by id.
+    #[schema(value_type = Vec<String>)]
+    pub groups: Vec<GroupId>,
+    /// Whether the user is active, and not deactivated.
+    pub active: bool,
+    /// When the user was deactivated; `null` while active.
+    #[schema(value_type = Option<String>, format = DateTime, required = true)]
+    pub deactivated_at: Option<Timestamp>,
+    /// What identifies the user to xAPI, in the order in which it was bound.
+    #[schema(value_type = Vec<AgentShape>)]
+    pub identifiers: Vec<Agent>,
+    /// The organisation's own fields: name and value.
+    pub custom: BTreeMap<String, String>,
+}
+
+/// What a client writes of a user. PUT sets every member: one that is left out is empty, or what it is by
+/// default. An empty text is the same as none.
+#[derive(Debug, Clone, PartialEq, ToSchema)]
+#[schema(as = UserInput, example = json!({
+    "first_name": "Ada",
+    "last_name": "Obi",
+    "email": "ada.obi@example.org",
+    "role": "manager",
+    "manager": "u-3",
+    "primary_team": "sales-north",
+    "teams": ["safety"],
+    "groups": ["first-aiders"],
+    "custom": {"Cost centre": "4711"}
+}))]
+pub struct UserDraft {
+    /// The platform's own id, 1 to 255 characters. Needed in a batch; elsewhere the address gives it.
+    #[schema(value_type = Option<String>, required = false)]
+    pub id: UserId,
+    /// First name, at most 255 characters.
+    #[schema(max_length = 255)]
+    pub first_name: Option<String>,
+    /// Last name, at most 255 characters.
+    #[schema(max_length = 255)]
+    pub last_name: Option<String>,
+    /// E-mail address. It claims its mbox and its mbox_sha1sum; those of an earlier address stay bound.
+    #[schema(max_length = 320)]
+    pub email: Option<String>,
+    /// The role in the directory; `learner` unless given.
+    #[schema(value_type = Option<Role>, required = false)]
+    pub role: Role,
+    /// Job title, at most 255 characters.
+    #[schema(max_length = 255)]
+    pub job_title: Option<String>,
+    /// Language, in the organisation's own words.
+    #[schema(max_length = 255)]
+    pub language: Option<String>,
+    /// Location, at most 255 characters.
+    #[schema(max_length = 255)]
+    pub location: Option<String>,
+    /// The day on which the user joined, `YYYY-MM-DD`.
+    #[schema(format = Date)]
+    pub joined_on: Option<String>,
+    /// The manager's id; they must be there, or in the same batch.
+    #[schema(value_type = Option<String>)]
+    pub manager: Option<UserId>,
+    /// The id of the primary team, which needn't be repeated in `teams`.
+    #[schema(value_type = Option<String>)]
+    pub primary_team: Option<TeamId>,
+    /// The ids of all teams.
+    #[schema(value_type = Option<Vec<String>>, max_items = 500, required = false)]
+    pub teams: Vec<TeamId>,
+    /// The ids of all groups.
+    #[schema(value_type = Option<Vec<String>>, max_items = 500, required = false)]
+    pub groups: Vec<GroupId>,
+    /// Whether the user is active: true unless given, or unless `deactivated_at` is.
+    #[schema(value_type = Option<bool>, required = false)]
+    pub active: bool,
+    /// When the user was deactivated; for one who is not active and without it, now, or when they were
+    /// deactivated before.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub deactivated_at: Option<Timestamp>,
+    /// Agents that are this user too. They are bound beside those that are bound already: leaving one out
+    /// takes nothing away.
+    #[schema(value_type = Option<Vec<AgentShape>>, max_items = 100, required = false)]
+    pub identifiers: Vec<Identifier>,
+    /// The organisation's own fields: at most 100, values of at most 2,000 characters.
+    #[schema(value_type = Option<BTreeMap<String, String>>, required = false)]
+    pub custom: BTreeMap<String, String>,
+}
+
+const MEMBERS: [&str; 17] = [
+    "id",
+    "first_name",
+    "last_name",
+    "email",
+    "role",
+    "job_title",
+    "language",
+    "location",
+    "joined_on",
+    "manager",
+    "primary_team",
+    "teams",
+    "groups",
+    "active",
+    "deactivated_at",
+    "identifiers",
+    "custom",
+];
+
+impl Keyed for UserDraft {
+    fn read(node: &Node<'_>, place: &Place<'_>, id: Option<&str>, faults: &mut Vec<Fault>) -> Option<Self> {
+        let mut form = Form::of(node, place, "a user", &MEMBERS, faults)?;
+        let id = identity::read_id(&mut form, id);
+        let primary_team: Option<TeamId> = form.value("primary_team");
+        let mut teams = form.list("teams", MAX_MEMBERSHIPS, parsed::<TeamId>);
+        teams.extend(primary_team.clone());
+        let deactivated_at = form.moment("deactivated_at");
+        let active = form.flag("active").unwrap_or(deactivated_at.is_none());
+        if active && deactivated_at.is_some() {
+            form.fault("deactivated_at", "an active user has none; set `active` to false, or leave this out");
+        }
+        let draft = Self {
+            first_name: form.text("first_name", MAX_TEXT),
+            last_name: form.text("last_name", MAX_TEXT),
+            email: form.read("email", email).flatten(),
+            role: form.read("role", role).unwrap_or_default(),
+            job_title: form.text("job_title", MAX_TEXT),
+            language: form.text("language", MAX_TEXT),
+            location: form.text("location", MAX_TEXT),
+            joined_on: form.read("joined_on", day).flatten(),
+            manager: form.value("manager"),
+            primary_team,
+            teams: sorted(teams),
+            groups: sorted(form.list("groups", MAX_MEMBERSHIPS, parsed)),
+            active,
+            deactivated_at,
+            identifiers: form.list("identifiers", MAX_IDENTIFIERS, identity::read_agent),
+            custom: custom(&mut form),
+            id: id?,
+        };
+        Some(draft)
+    }
+
+    fn id_text(&self) -> &str {
+        self.id.as_str()
+    }
+}
+
+fn sorted<T: Ord>(mut list: Vec<T>) -> Vec<T> {
+    list.sort_unstable();
+    list.dedup();
+    list
+}
+
+fn email(node: &Node<'_>, place: &Place<'_>) -> Result<Option<String>, Fault> {
+    let text = short_text(node, place, MAX_EMAIL)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    match Identifier::from_email(&text) {
+        Some(_) => Ok(Some(text)),
+        None => Err(place.fault("an e-mail address is needed here, such as ada@example.org")),
+    }
+}
+
+fn role(node: &Node<'_>, place: &Place<'_>) -> Result<Role, Fault> {
+    json::string(node, place)?.parse().map_err(|error: crate::access::role::UnknownRole| place.fault(error.to_string()))
+}
+
+fn day(node: &Node<'_>, place: &Place<'_>) -> Result<Option<String>, Fault> {
+    let text = json::string(node, place)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    // chrono also takes `2021-4-1` and years of any length; the CSV and every comparison need one form.
+    match NaiveDate::parse_from_str(text, "%Y-%m-%d") {
+        Ok(_) if text.len() == 10 => Ok(Some(text.to_owned())),
+        _ => Err(place.fault("a day is needed here, such as 2021-04-01")),
+    }
+}
+
+/// The custom fields; one whose value is `null` is not there.
+fn custom(form: &mut Form<'_, '_, '_>) -> BTreeMap<String, String> {
+    let Some(node) = form.get("custom") else { return BTreeMap::new() };
+    let place = form.place().member("custom");
+    let Some(members) = node.as_object() else {
+        let fault = place.fault(format!("`custom` is a flat object of texts, not {}", node.kind()));
+        form.faults().push(fault);
+        return BTreeMap::new();
+    };
+    let mut fields = BTreeMap::new();
+    for member in members.iter().filter(|member| member.value != Node::Null) {
+        let name = &*member.key.value;
+        let place = place.member(name);
+        let characters = name.chars().count();
+        if characters == 0 || characters > MAX_TEXT || name.chars().any(char::is_control) {
+            form.faults().push(place.fault(format!("the name of a field has 1 to {MAX_TEXT} printable characters")));
+            continue;
+        }
+        match short_text(&member.value, &place, MAX_CUSTOM_VALUE) {
+            Ok(value) => {
+                fields.insert(name.to_owned(), value);
+            }
+            Err(fault) => form.faults().push(fault),
+        }
+    }
+    if fields.len() > MAX_CUSTOM {
+        form.fault("custom", format!("at most {MAX_CUSTOM} fields are taken; this has {}", fields.len()));
+    }
+    fields
+}
+
+impl User {
+    /// What the user's PATCH is applied to: the representation, without what the patch itself makes moot.
+    ///
+    /// A user who is made active again has no moment of deactivation any more, unless the patch insists;
+    /// and identifiers are only ever added, so those that are bound already need not be said again.
+    pub fn patched(&self, patch: &Value) -> Value {
+        // A user is texts, lists and flags, which always have a JSON form.
+        let mut target = serde_json::to_value(self).unwrap_or_default();
+        if let Some(members) = target.as_object_mut() {
+            members.remove("identifiers");
+            if patch.get("active") == Some(&Value::Bool(true)) {
+                members.remove("deactivated_at");
+            }
+        }
+        super::merge_patch(target, patch)
+    }
+}
+
+/// What a list of users is asked for; what is empty filters nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UserFilter {
+    /// Folded words, each of which stands in a name, the e-mail address or the id.
+    pub words: Vec<String>,
+    /// Active users only, or deactivated ones only.
+    pub active: Option<bool>,
+    /// Members of any of these teams.
+    pub teams: Vec<TeamId>,
+    /// Members of any of these groups.
+    pub groups: Vec<GroupId>,
+    /// Direct reports of any of these.
+    pub managers: Vec<UserId>,
+    /// Users with any of these roles.
+    pub roles: Vec<Role>,
+}
+
+/// Which users a caller may see: a person those within their reach, a credential (which needs the scope
+/// `directory` to come here) the whole organisation.
+pub fn visible_users(principal: &Principal, rules: &ReachRules) -> Reach {
+    match principal {
+        Principal::Person(person) => person.reach(rules),
+        Principal::Credential(_) => Reach::Organisation,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::directory::{Refusal, read_one};
+
+    fn read(text: &str) -> UserDraft {
+        read_one(text, 8, "u").unwrap_or_else(|refusal| panic!("{text}: {refusal}"))
+    }
+
+    fn pointers(text: &str) -> Vec<String> {
+        match read_one::<UserDraft>(text, 8, "u") {
+            Err(Refusal::Faults(faults)) => faults.into_iter().map(|fault| fault.pointer).collect(),
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_empty_body_is_an_active_learner() {
+        let user = read("{}");
+        assert_eq!((user.role, user.active, user.deactivated_at), (Role::Learner, true, None));
+        assert!(user.teams.is_empty() && user.custom.is_empty() && user.email.is_none());
+        assert_eq!(read(r#"{"first_name":"","email":"","joined_on":""}"#), user);
+    }
+
+    #[test]
+    fn the_primary_team_is_among_the_teams() {
+        let user = read(r#"{"primary_team":"b","teams":["c","a","c"]}"#);
+        let teams: Vec<_> = user.teams.iter().map(TeamId::as_str).collect();
+        assert_eq!(teams, ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn a_moment_of_deactivation_deactivates() {
+        let user = read(r#"{"deactivated_at":"2026-01-31T09:30:00.123456Z"}"#);
+        assert!(!user.active);
+        assert_eq!(user.deactivated_at.unwrap().to_string(), "2026-01-31T09:30:00.123Z");
+        assert_eq!(user.deactivated_at.unwrap().micros() % 1000, 0);
+        assert_eq!(pointers(r#"{"active":true,"deactivated_at":"2026-01-31T09:30:00Z"}"#), ["/deactivated_at"]);
+    }
+
+    #[test]
+    fn every_fault_has_its_place() {
+        let text = r#"{"email":"ada","role":"boss","joined_on":"2021-4-1","manager":"","teams":"a","active":1,
+            "identifiers":[{"mbox":"x"}],"custom":{"a":1,"":"x"},"nick":"a","language":5}"#;
+        let mut found = pointers(text);
+        found.sort_unstable();
+        let expected = [
+            "/active", "/custom/", "/custom/a", "/email", "/identifiers/0/mbox", "/joined_on", "/language", "/manager",
+            "/nick", "/role", "/teams",
+        ];
+        assert_eq!(found, expected);
+        assert_eq!(pointers(r#"{"joined_on":"2021-02-30"}"#), ["/joined_on"]);
+        assert_eq!(pointers(r#"{"custom":[]}"#), ["/custom"]);
+    }
+
+    #[test]
+    fn custom_fields_that_are_null_are_not_there() {
+        let user = read(r#"{"custom":{"Cost centre":"4711","Old":null}}"#);
+        assert_eq!(user.custom, BTreeMap::from([("Cost centre".to_owned(), "4711".to_owned())]));
+    }
+
+    #[test]
+    fn making_a_user_active_again_forgets_when_they_left() {
+        let away = User {
+            id: UserId::new("u").unwrap(),
+            first_name: None,
+            last_name: None,
+            email: None,
+            role: Role::Learner,
+            job_title: None,
+            language: None,
+            location: None,
+            joined_on: None,
+            manager: None,
+            primary_team: None,
+            teams: Vec::new(),
+            groups: Vec::new(),
+            active: false,
+            deactivated_at: Some(Timestamp::from_micros(0)),
+            identifiers: vec![Agent(Identifier::Mbox("mailto:a@b.example".to_owned()))],
+            custom: BTreeMap::new(),
+        };
+        let back = read(&away.patched(&serde_json::json!({"active": true})).to_string());
+        assert!(back.active && back.deactivated_at.is_none());
+        let same = read(&away.patched(&serde_json::json!({})).to_string());
+        assert_eq!((same.active, same.deactivated_at), (false, away.deactivated_at));
+        assert!(same.identifiers.is_empty(), "what is bound already is not said again");
+    }
+}

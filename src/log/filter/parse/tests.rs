@@ -1,0 +1,395 @@
+//! Every parameter of the product text, section 7, and every way to get it wrong.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::log::cursor::Position;
+
+const BINDING: &str = "acme/user:ada /v1/activities";
+
+fn at(text: &str) -> Timestamp {
+    timestamp::parse(text).unwrap()
+}
+
+fn context() -> ParseContext<'static> {
+    ParseContext::list(at("2026-02-12T20:00:00Z"), Tz::Europe__London, BINDING)
+}
+
+fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+fn parse(sent: &[(&str, &str)]) -> Query {
+    Query::parse(&pairs(sent), &context()).unwrap()
+}
+
+/// The one fault that there is.
+fn fault(sent: &[(&str, &str)]) -> (String, String) {
+    let faults = Query::parse(&pairs(sent), &context()).unwrap_err();
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    faults
+        .into_iter()
+        .map(|fault| (fault.parameter, fault.detail))
+        .next()
+        .unwrap()
+}
+
+#[test]
+fn nothing_asked_is_the_whole_reach_newest_first() {
+    let query = parse(&[]);
+    assert_eq!(
+        query.filter,
+        Filter {
+            time: query.filter.time.clone(),
+            ..Filter::default()
+        }
+    );
+    assert_eq!(
+        (query.asked_scope, query.sort, query.limit),
+        (None, Sort::NewestFirst, 50)
+    );
+    assert!(query.after.is_none() && !query.count_exact && query.filter.hides_visited());
+    assert_eq!(query.filter.window(query.now), crate::log::Window::default());
+    assert!(query.to_pairs().is_empty());
+}
+
+#[test]
+fn every_parameter_reaches_its_field_and_comes_back() {
+    let sent = [
+        ("scope", "managed"),
+        ("include_sub_managers", "true"),
+        ("team", "sales"),
+        ("team", "support"),
+        ("include_sub_teams", "true"),
+        ("primary_team_only", "true"),
+        ("group", "first-aiders"),
+        ("user", "ada"),
+        ("action", "completed"),
+        ("action", "visited"),
+        ("verb", "http://adlnet.gov/expapi/verbs/passed"),
+        ("type", "quiz"),
+        ("content_type", "video"),
+        ("content", "fire-safety"),
+        ("tag", "a,b"),
+        ("source", "library"),
+        ("cpd_label", "Health"),
+        ("device_type", "api"),
+        ("origin", "manual"),
+        ("import", "0190a000-0000-7000-8000-000000000001"),
+        ("title", "Fire Safety"),
+        ("completed", "true"),
+        ("expired", "false"),
+        ("bulk_import", "false"),
+        ("has_certificate", "true"),
+        ("include_deactivated", "true"),
+        ("result", "passed"),
+        ("from", "2026-01-01"),
+        ("to", "2026-01-31T09:30:00.123456Z"),
+        ("tz", "Asia/Kathmandu"),
+        ("certificate_expires_within", "P30D"),
+        ("custom[Cost centre]", "42"),
+        ("sort", "happened_at"),
+    ];
+    let query = parse(&sent);
+    assert_eq!(query.to_pairs(), pairs(&sent));
+    assert_eq!(
+        query.asked_scope,
+        Some(AskedScope::Managed {
+            include_sub_managers: true
+        })
+    );
+    let filter = &query.filter;
+    assert!(!filter.hides_visited());
+    assert_eq!(filter.tags, ["a,b"], "only enumerations are split at commas");
+    assert_eq!(filter.titles[0].words, ["fire", "safety"]);
+    let window = filter.window(query.now);
+    assert_eq!(window.from, Some(at("2025-12-31T18:15:00Z")));
+    assert_eq!(window.to, Some(at("2026-01-31T09:30:00.123456Z")));
+    let certificate = filter.certificate_window(query.now).unwrap();
+    let then = at("2026-03-14T20:00:00Z");
+    assert!(certificate.contains(query.now) && certificate.contains(then));
+    assert!(!certificate.contains(at("2026-03-14T20:00:00.000001Z")));
+    assert_eq!(filter.custom["Cost centre"], ["42"]);
+    let names: Vec<&str> = FILTER_PARAMETERS.iter().map(|parameter| parameter.name).collect();
+    for name in names {
+        assert!(
+            name == "period" || sent.iter().any(|(sent, _)| *sent == name),
+            "{name} is untested"
+        );
+    }
+}
+
+#[test]
+fn enumerations_may_be_repeated_and_separated_by_commas() {
+    let query = parse(&[
+        ("action", "completed,failed"),
+        ("action", "started,failed"),
+        ("result", "passed,failed"),
+    ]);
+    assert_eq!(
+        query.filter.actions,
+        [Action::Completed, Action::Failed, Action::Started]
+    );
+    assert_eq!(query.filter.results, ResultFilter::ALL);
+}
+
+#[test]
+fn an_unknown_parameter_is_named_with_those_there_are() {
+    let (parameter, detail) = fault(&[("actions", "completed")]);
+    assert_eq!(parameter, "actions");
+    assert!(
+        detail.contains("`action`") && detail.contains("`custom[<field>]`"),
+        "{detail}"
+    );
+    assert_eq!(fault(&[("custom[]", "x")]).0, "custom[]");
+    assert_eq!(fault(&[("Action", "completed")]).0, "Action");
+}
+
+#[test]
+fn an_unknown_value_is_named_with_those_there_are() {
+    let (parameter, detail) = fault(&[("action", "completed,finished")]);
+    assert_eq!(parameter, "action");
+    assert!(
+        detail.starts_with("`finished`") && detail.contains("`enrolled_for`"),
+        "{detail}"
+    );
+    for (name, value) in [
+        ("type", "Quiz"),
+        ("content_type", "film"),
+        ("origin", "web"),
+        ("result", "pass"),
+        ("scope", "all"),
+        ("sort", "stored_at"),
+        ("period", "tomorrow"),
+        ("count", "true"),
+        ("completed", "1"),
+        ("expired", "True"),
+        ("tz", "Berlin"),
+        ("import", "7"),
+        ("verb", "completed"),
+        ("certificate_expires_within", "30 days"),
+        ("limit", "0"),
+        ("limit", "1001"),
+        ("limit", "+5"),
+        ("from", "31.01.2026"),
+        ("from", "2026-02-30"),
+        ("from", "2026-1-1"),
+        ("to", "2026-01-31 09:00:00Z"),
+        ("title", "  "),
+        ("user", ""),
+        ("action", "completed,"),
+    ] {
+        assert_eq!(fault(&[(name, value)]).0, name, "{value}");
+    }
+}
+
+#[test]
+fn a_plus_that_was_not_escaped_is_recognised() {
+    assert!(fault(&[("from", "2026-01-31T09:00:00 02:00")]).1.contains("%2B"));
+}
+
+#[test]
+fn a_parameter_with_one_value_is_sent_once() {
+    for (name, value) in [
+        ("scope", "me"),
+        ("completed", "true"),
+        ("from", "2026-01-01"),
+        ("period", "today"),
+        ("tz", "UTC"),
+        ("limit", "5"),
+        ("sort", "happened_at"),
+        ("include_sub_teams", "true"),
+        ("certificate_expires_within", "P1D"),
+        ("count", "exact"),
+        ("cursor", "x"),
+    ] {
+        assert_eq!(fault(&[(name, value), (name, value)]).0, name);
+    }
+}
+
+#[test]
+fn a_period_excludes_from_and_to() {
+    assert_eq!(fault(&[("period", "today"), ("from", "2026-01-01")]).0, "period");
+    let query = parse(&[("period", "today"), ("tz", "Pacific/Auckland")]);
+    assert_eq!(
+        query.filter.window(query.now).from,
+        Some(at("2026-02-12T11:00:00Z"))
+    );
+}
+
+#[test]
+fn days_are_the_organisation_s_where_no_zone_is_asked_for() {
+    let query = parse(&[("from", "2026-07-01")]);
+    assert_eq!(
+        query.filter.window(query.now).from,
+        Some(at("2026-06-30T23:00:00Z"))
+    );
+    assert_eq!(
+        query.to_pairs(),
+        pairs(&[("from", "2026-07-01")]),
+        "a default is not written down"
+    );
+}
+
+#[test]
+fn team_and_group_as_scopes_need_one() {
+    assert_eq!(fault(&[("scope", "team")]).0, "scope");
+    assert_eq!(fault(&[("scope", "group"), ("team", "sales")]).0, "scope");
+    assert_eq!(
+        parse(&[("scope", "team"), ("team", "sales")]).asked_scope,
+        Some(AskedScope::Team)
+    );
+}
+
+#[test]
+fn everything_wrong_is_named_at_once() {
+    let sent = pairs(&[
+        ("actions", "x"),
+        ("type", "x"),
+        ("limit", "x"),
+        ("from", "x"),
+        ("type", "y"),
+    ]);
+    let faults = Query::parse(&sent, &context()).unwrap_err();
+    let mut named: Vec<&str> = faults.iter().map(|fault| fault.parameter.as_str()).collect();
+    named.sort_unstable();
+    assert_eq!(named, ["actions", "from", "limit", "type"]);
+}
+
+#[test]
+fn nul_and_too_much_are_refused() {
+    assert!(fault(&[("title", "a\0b")]).1.contains("U+0000"));
+    assert!(fault(&[("custom[a\0]", "b")]).1.contains("U+0000"));
+    let long = "x".repeat(MAX_VALUE_CHARACTERS + 1);
+    assert_eq!(fault(&[("tag", &long)]).0, "tag");
+    let many: Vec<(String, String)> = (0..=MAX_VALUES)
+        .map(|n| ("user".to_owned(), n.to_string()))
+        .collect();
+    assert_eq!(Query::parse(&many, &context()).unwrap_err()[0].parameter, "user");
+    assert!(Query::parse(&many[1..], &context()).is_ok());
+    let fields: Vec<(String, String)> = (0..=MAX_CUSTOM_FIELDS)
+        .map(|n| (format!("custom[{n}]"), "x".to_owned()))
+        .collect();
+    assert_eq!(
+        Query::parse(&fields, &context()).unwrap_err()[0].parameter,
+        "custom"
+    );
+}
+
+#[test]
+fn a_resource_has_parameters_of_its_own_and_lacks_others() {
+    let export = ParseContext::export(at("2026-01-01T00:00:00Z"), Tz::UTC, &["columns", "bom"]);
+    let query = Query::parse(&pairs(&[("columns", "full"), ("action", "failed")]), &export).unwrap();
+    assert_eq!((query.extra("columns"), query.extra("bom")), (Some("full"), None));
+    for wrong in ["limit", "cursor", "count"] {
+        assert_eq!(
+            Query::parse(&pairs(&[(wrong, "1")]), &export).unwrap_err()[0].parameter,
+            wrong
+        );
+    }
+    let repeated = pairs(&[("columns", "full"), ("columns", "full")]);
+    assert_eq!(
+        Query::parse(&repeated, &export).unwrap_err()[0].parameter,
+        "columns"
+    );
+    let own = ParseContext {
+        scope: false,
+        ..context()
+    };
+    assert_eq!(
+        Query::parse(&pairs(&[("scope", "me")]), &own).unwrap_err()[0].parameter,
+        "scope"
+    );
+}
+
+const LAST: Position = Position {
+    happened_at: Timestamp::from_micros(5),
+    seq: 3,
+};
+
+#[test]
+fn the_next_page_carries_everything_and_keeps_its_now() {
+    let first = parse(&[("period", "today"), ("limit", "2"), ("count", "exact")]);
+    let next = first.next_pairs(&first.cursor_after(LAST));
+    assert!(next.contains(&("limit".to_owned(), "2".to_owned())));
+    assert!(next.contains(&("count".to_owned(), "exact".to_owned())));
+    // The next page is asked for after midnight.
+    let later = ParseContext {
+        now: at("2026-02-13T01:00:00Z"),
+        ..context()
+    };
+    let second = Query::parse(&next, &later).unwrap();
+    assert_eq!(second.now, first.now);
+    assert_eq!(second.after, Some(LAST));
+    assert_eq!(second.filter.window(second.now), first.filter.window(first.now));
+}
+
+#[test]
+fn a_cursor_is_refused_with_another_question() {
+    let cursor = parse(&[("action", "failed")]).cursor_after(LAST);
+    let with = |sent: &[(&str, &str)], context: &ParseContext<'_>| {
+        let mut sent = pairs(sent);
+        sent.push(("cursor".to_owned(), cursor.clone()));
+        Query::parse(&sent, context)
+            .map(|query| query.after)
+            .map_err(|faults| faults[0].parameter.clone())
+    };
+    let refused = Err("cursor".to_owned());
+    assert_eq!(with(&[("action", "failed")], &context()), Ok(Some(LAST)));
+    assert_eq!(
+        with(&[("action", "failed"), ("limit", "7")], &context()),
+        Ok(Some(LAST))
+    );
+    assert_eq!(with(&[], &context()), refused);
+    assert_eq!(with(&[("action", "started")], &context()), refused);
+    assert_eq!(
+        with(&[("action", "failed"), ("sort", "happened_at")], &context()),
+        refused
+    );
+    assert_eq!(
+        with(&[("action", "failed"), ("scope", "me")], &context()),
+        refused
+    );
+    let caller = ParseContext {
+        binding: "acme/user:bob /v1/activities",
+        ..context()
+    };
+    assert_eq!(with(&[("action", "failed")], &caller), refused);
+    let zone = ParseContext {
+        time_zone: Tz::UTC,
+        ..context()
+    };
+    assert_eq!(with(&[("action", "failed")], &zone), refused);
+    assert_eq!(fault(&[("cursor", "nonsense")]).0, "cursor");
+}
+
+proptest! {
+    /// The canonical form of any question is the question, in whatever order it was asked.
+    #[test]
+    fn canonical_pairs_are_the_same_question(
+        sent in prop::collection::vec(prop::sample::select(vec![
+            ("action", "completed"), ("action", "failed,visited"), ("user", "ada"), ("user", "bob"),
+            ("title", "Fire  Safety"), ("title", "straße"), ("type", "quiz,event"), ("tag", "x"),
+            ("custom[a]", "1"), ("custom[a]", "2"), ("custom[b]", "1"), ("result", "failed"), ("verb", "urn:x:y"),
+        ]), 0..12),
+    ) {
+        let query = parse(&sent);
+        let again = Query::parse(&query.to_pairs(), &context()).unwrap();
+        prop_assert_eq!(&again.filter, &query.filter);
+        let backwards: Vec<(&str, &str)> = sent.iter().rev().copied().collect();
+        prop_assert_eq!(parse(&backwards).cursor_after(LAST), query.cursor_after(LAST));
+    }
+
+    #[test]
+    fn no_parameters_end_the_process(sent in prop::collection::vec((any::<String>(), any::<String>()), 0..4)) {
+        let _ = Query::parse(&sent, &context());
+    }
+
+    #[test]
+    fn no_value_ends_the_process(index in 0..FILTER_PARAMETERS.len(), value in any::<String>()) {
+        let _ = Query::parse(&[(FILTER_PARAMETERS[index].name.to_owned(), value)], &context());
+    }
+}

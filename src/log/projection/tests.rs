@@ -1,0 +1,454 @@
+//! Each rule of the product text, section 6, as a story.
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::catalogue::CertificateRule;
+use crate::record::{AwardedCertificate, CalendarDuration, Duration, Limits, Version, parse_statement};
+
+const ADL: &str = "http://adlnet.gov/expapi/verbs/";
+
+fn at(text: &str) -> Timestamp {
+    record::timestamp::parse(text).unwrap()
+}
+
+fn statement(verb: &str, result: Value) -> Statement {
+    let value = json!({
+        "actor": {"mbox": "mailto:ada@acme.example"}, "verb": {"id": verb}, "result": result,
+        "object": {"id": "https://acme.example/fire"}, "timestamp": "2026-01-31T10:00:00Z",
+        "context": {"registration": "0190a000-0000-7000-8000-000000000009"},
+    });
+    parse_statement(value.to_string().as_bytes(), Version::V1, &Limits::default()).unwrap()
+}
+
+fn projected(verb: &str, result: Value, envelope: &Envelope, content: &ContentFacts) -> Projected {
+    let statement = statement(verb, result);
+    project(
+        &VerbTable::standard(),
+        &statement,
+        envelope,
+        at("2026-02-02T00:00:00Z"),
+        Some(content),
+    )
+}
+
+fn read(verb: &str, result: Value) -> Projected {
+    projected(verb, result, &Envelope::default(), &ContentFacts::default())
+}
+
+fn with_pass_mark(pass_mark: f64) -> ContentFacts {
+    ContentFacts {
+        demands: Demands {
+            pass_mark: Some(pass_mark),
+            ..Demands::default()
+        },
+        ..ContentFacts::default()
+    }
+}
+
+fn of_kind(content_type: ContentKind) -> ContentFacts {
+    ContentFacts {
+        content_type: Some(content_type),
+        ..ContentFacts::default()
+    }
+}
+
+#[test]
+fn it_happened_when_the_statement_says_else_when_it_was_stored() {
+    let verb = format!("{ADL}completed");
+    let mut statement = statement(&verb, json!({}));
+    let stored = at("2026-02-02T00:00:00Z");
+    let project = |statement: &Statement| {
+        project(
+            &VerbTable::standard(),
+            statement,
+            &Envelope::default(),
+            stored,
+            None,
+        )
+    };
+    assert_eq!(project(&statement).happened_at, at("2026-01-31T10:00:00Z"));
+    statement.timestamp = None;
+    assert_eq!(project(&statement).happened_at, stored);
+    assert!(project(&statement).registration.is_some());
+}
+
+#[test]
+fn rule_1_the_verb_speaks_before_the_result_and_the_result_before_the_pass_mark() {
+    let success = |verb: &str, result: Value, content: &ContentFacts| {
+        projected(&format!("{ADL}{verb}"), result, &Envelope::default(), content).success
+    };
+    let mark = with_pass_mark(80.0);
+    let (none, low, high) = (
+        json!({}),
+        json!({"score": {"scaled": 0.79}}),
+        json!({"score": {"scaled": 0.8}}),
+    );
+    assert_eq!(success("passed", json!({"success": false}), &mark), Some(true));
+    assert_eq!(success("failed", json!({"success": true}), &mark), Some(false));
+    assert_eq!(
+        success(
+            "completed",
+            json!({"success": true, "score": {"scaled": 0.1}}),
+            &mark
+        ),
+        Some(true)
+    );
+    assert_eq!(success("completed", low.clone(), &mark), Some(false));
+    assert_eq!(success("completed", high.clone(), &mark), Some(true));
+    assert_eq!(
+        success("attended", low.clone(), &mark),
+        Some(false),
+        "attending completes, too"
+    );
+    assert_eq!(
+        success("answered", high.clone(), &mark),
+        None,
+        "answering completes nothing"
+    );
+    assert_eq!(success("completed", none, &mark), None);
+    assert_eq!(success("completed", high, &ContentFacts::default()), None);
+    assert_eq!(
+        success("experienced", json!({"success": false}), &mark),
+        Some(false)
+    );
+}
+
+#[test]
+fn rule_1_compares_the_score_before_it_is_rounded() {
+    let verb = format!("{ADL}completed");
+    let with = |scaled: f64, mark: f64| {
+        projected(
+            &verb,
+            json!({"score": {"scaled": scaled}}),
+            &Envelope::default(),
+            &with_pass_mark(mark),
+        )
+    };
+    let close = with(0.79999, 80.0);
+    assert_eq!(
+        (close.success, close.score.percent),
+        (Some(false), Some(Percent(8_000)))
+    );
+    // 0.57 × 100 is less than 57 in binary fractions.
+    assert_eq!(with(0.57, 57.0).success, Some(true));
+    assert_eq!(with(0.29, 29.0).success, Some(true));
+}
+
+#[test]
+fn rule_2_a_completion_without_success_is_failed() {
+    let failed = read(
+        &format!("{ADL}completed"),
+        json!({"success": false, "completion": true}),
+    );
+    assert_eq!((failed.action, failed.completed), (Action::Failed, false));
+    assert_eq!(failed.completion, Some(true), "what the record says stays");
+    assert_eq!(
+        read(&format!("{ADL}mastered"), json!({"success": false})).action,
+        Action::Failed
+    );
+    assert_eq!(
+        read(&format!("{ADL}passed"), json!({"success": false})).action,
+        Action::Completed
+    );
+    assert_eq!(
+        read(&format!("{ADL}attended"), json!({"success": false})).action,
+        Action::Attended
+    );
+    assert_eq!(
+        read(&format!("{ADL}answered"), json!({"success": false})).action,
+        Action::Answered
+    );
+}
+
+#[test]
+fn rule_3_a_completion_is_called_as_its_content_is_consumed() {
+    for (content_type, action) in [
+        (ContentKind::Video, Action::Watched),
+        (ContentKind::Article, Action::Read),
+        (ContentKind::Book, Action::Read),
+        (ContentKind::Document, Action::Read),
+        (ContentKind::Audio, Action::ListenedTo),
+        (ContentKind::Scorm, Action::Completed),
+        (ContentKind::Link, Action::Completed),
+    ] {
+        let read =
+            |verb: &str, result: Value| projected(verb, result, &Envelope::default(), &of_kind(content_type));
+        let completed = read(&format!("{ADL}completed"), json!({}));
+        assert_eq!(
+            (completed.action, completed.completed),
+            (action, true),
+            "{content_type}"
+        );
+        assert_eq!(read(&format!("{ADL}passed"), json!({})).action, action);
+        assert_eq!(
+            read(&format!("{ADL}completed"), json!({"success": false})).action,
+            Action::Failed
+        );
+        assert_eq!(
+            read(&format!("{ADL}initialized"), json!({})).action,
+            Action::Started
+        );
+    }
+}
+
+#[test]
+fn rule_4_what_completes() {
+    for (verb, result, completed) in [
+        ("http://adlnet.gov/expapi/verbs/completed", json!({}), true),
+        ("http://activitystrea.ms/schema/1.0/read", json!({}), true),
+        ("http://activitystrea.ms/schema/1.0/watch", json!({}), true),
+        ("http://activitystrea.ms/schema/1.0/listen", json!({}), true),
+        (
+            "http://activitystrea.ms/schema/1.0/attend",
+            json!({"completion": false}),
+            true,
+        ),
+        ("http://adlnet.gov/expapi/verbs/experienced", json!({}), false),
+        (
+            "http://adlnet.gov/expapi/verbs/experienced",
+            json!({"completion": true}),
+            true,
+        ),
+        (
+            "https://example.com/verbs/finished",
+            json!({"completion": true}),
+            true,
+        ),
+        (
+            "http://adlnet.gov/expapi/verbs/failed",
+            json!({"completion": true}),
+            false,
+        ),
+    ] {
+        assert_eq!(read(verb, result.clone()).completed, completed, "{verb} {result}");
+    }
+}
+
+#[test]
+fn rule_5_the_percentage() {
+    for (score, percent) in [
+        (json!({"scaled": 0.925}), Some("92.5")),
+        (json!({"scaled": 0.92345}), Some("92.35")),
+        (json!({"scaled": 0.9, "raw": 1, "min": 0, "max": 2}), Some("90")),
+        (json!({"scaled": -0.5}), Some("-50")),
+        (json!({"raw": 37, "min": 0, "max": 40}), Some("92.5")),
+        (json!({"raw": 2, "min": 1, "max": 4}), Some("33.33")),
+        (json!({"raw": 45}), Some("45")),
+        (json!({"raw": 45, "min": 0}), Some("45")),
+        (json!({"raw": 45, "max": 50}), None),
+        (json!({"raw": 101}), None),
+        (json!({"raw": -1}), None),
+        (json!({"raw": 1e308, "min": -1e308, "max": 1.5e308}), Some("80")),
+        (json!({"min": 0, "max": 50}), None),
+        (json!({}), None),
+    ] {
+        let read = read(&format!("{ADL}completed"), json!({"score": score}));
+        assert_eq!(
+            read.score.percent.map(|percent| percent.to_string()).as_deref(),
+            percent,
+            "{score}"
+        );
+    }
+}
+
+#[test]
+fn a_percentage_is_printed_with_two_decimals_at_most() {
+    for (hundredths, text, json) in [
+        (4_500, "45", "45"),
+        (9_250, "92.5", "92.5"),
+        (6_667, "66.67", "66.67"),
+        (5, "0.05", "0.05"),
+        (-1_250, "-12.5", "-12.5"),
+        (-5, "-0.05", "-0.05"),
+        (0, "0", "0"),
+        (10_000, "100", "100"),
+    ] {
+        assert_eq!(Percent(hundredths).to_string(), text);
+        assert_eq!(serde_json::to_string(&Percent(hundredths)).unwrap(), json);
+    }
+    assert_eq!(Percent::nearest(45.005), Percent(4_501));
+    assert_eq!(Percent::nearest(-45.005), Percent(-4_501));
+}
+
+#[test]
+fn rule_6_time_in_whole_seconds_and_the_limit_that_stood() {
+    let content = |limit: &str| ContentFacts {
+        demands: Demands {
+            time_limit: Some(Duration::parse(limit).unwrap()),
+            ..Demands::default()
+        },
+        ..ContentFacts::default()
+    };
+    let read = |result: Value, limit: &str| {
+        projected(
+            &format!("{ADL}completed"),
+            result,
+            &Envelope::default(),
+            &content(limit),
+        )
+    };
+    let long = read(json!({"duration": "PT5M0.9S"}), "PT4M");
+    assert_eq!(
+        (long.seconds, long.time_limit, long.time_limit_exceeded()),
+        (Some(300), Some(240), Some(true))
+    );
+    assert_eq!(
+        read(json!({"duration": "PT5M"}), "PT5M").time_limit_exceeded(),
+        Some(false)
+    );
+    let untimed = read(json!({}), "PT5M");
+    assert_eq!(
+        (
+            untimed.seconds,
+            untimed.time_limit_exceeded(),
+            untimed.has_result()
+        ),
+        (None, None, false)
+    );
+}
+
+fn expiring() -> ContentFacts {
+    let length = |text: &str| Some(CalendarDuration::parse(text).unwrap());
+    let certificate = CertificateRule {
+        name: Some("Warden".to_owned()),
+        expires_after: length("P1M"),
+    };
+    ContentFacts {
+        demands: Demands {
+            expires_after: length("P1Y"),
+            certificate: Some(certificate),
+            ..Demands::default()
+        },
+        ..ContentFacts::default()
+    }
+}
+
+#[test]
+fn rule_7_a_completion_expires_as_its_content_demands() {
+    let read = |verb: &str, envelope: &Envelope| {
+        projected(&format!("{ADL}{verb}"), json!({}), envelope, &expiring())
+    };
+    let completed = read("completed", &Envelope::default());
+    assert_eq!(completed.expired_at, Some(at("2027-01-31T10:00:00Z")));
+    let certificate = completed.certificate.clone().unwrap();
+    assert_eq!(certificate.name.as_deref(), Some("Warden"));
+    assert_eq!(certificate.expires_at, Some(at("2026-02-28T10:00:00Z")));
+    assert!(!completed.expired(at("2027-01-31T10:00:00Z")));
+    assert!(completed.expired(at("2027-01-31T10:00:00.001Z")));
+
+    for verb in ["failed", "experienced"] {
+        let read = read(verb, &Envelope::default());
+        assert_eq!(
+            (read.expired_at, read.certificate),
+            (None, None),
+            "{verb} completes nothing"
+        );
+    }
+}
+
+#[test]
+fn rule_7_the_record_speaks_before_the_content() {
+    let own = at("2030-01-01T00:00:00Z");
+    let said = AwardedCertificate {
+        name: Some("Guard".to_owned()),
+        expires_at: None,
+    };
+    let envelope = Envelope {
+        expired_at: Some(own),
+        certificate: Some(said),
+        ..Envelope::default()
+    };
+    let read = |verb: &str| projected(verb, json!({}), &envelope, &expiring());
+    let completed = read(&format!("{ADL}completed"));
+    assert_eq!(completed.expired_at, Some(own));
+    let certificate = completed.certificate.unwrap();
+    assert_eq!(certificate.name.as_deref(), Some("Guard"));
+    assert_eq!(
+        certificate.expires_at,
+        Some(at("2026-02-28T10:00:00Z")),
+        "what the record leaves out is the content's"
+    );
+    let viewed = read(&format!("{ADL}experienced"));
+    assert_eq!(viewed.expired_at, Some(own));
+    assert_eq!(
+        viewed.certificate,
+        Some(Certificate {
+            name: Some("Guard".to_owned()),
+            expires_at: None
+        })
+    );
+}
+
+#[test]
+fn a_received_certificate_is_one() {
+    let verb = "http://id.tincanapi.com/verb/earned";
+    let read = |content: &ContentFacts| projected(verb, json!({}), &Envelope::default(), content);
+    assert_eq!(
+        read(&ContentFacts::default()).certificate,
+        Some(Certificate::default())
+    );
+    assert_eq!(
+        read(&expiring()).certificate.unwrap().expires_at,
+        Some(at("2026-02-28T10:00:00Z"))
+    );
+    assert_eq!(read(&expiring()).expired_at, None);
+}
+
+#[test]
+fn rule_8_begins_as_a_login() {
+    assert_eq!(
+        read("https://w3id.org/xapi/adl/verbs/logged-in", json!({})).action,
+        Action::LoggedIn
+    );
+    assert_eq!(
+        read("urn:rollbook:verb:visited", json!({})).action,
+        Action::Visited
+    );
+}
+
+#[test]
+fn what_the_envelope_knows_is_taken_over() {
+    let envelope = Envelope {
+        origin: Origin::Manual,
+        device_type: Some("mobile".to_owned()),
+        recorded_by: Some(UserId::new("bob").unwrap()),
+        comment: Some("seen".to_owned()),
+        source: Some("library".to_owned()),
+        import: Some(Uuid::nil()),
+        ..Envelope::default()
+    };
+    let read = projected(
+        &format!("{ADL}completed"),
+        json!({"response": "b"}),
+        &envelope,
+        &ContentFacts::default(),
+    );
+    assert_eq!(read.origin, Origin::Manual);
+    assert_eq!(read.device_type.as_deref(), Some("mobile"));
+    assert_eq!(read.recorded_by, envelope.recorded_by);
+    assert_eq!(read.comment.as_deref(), Some("seen"));
+    assert_eq!(read.source.as_deref(), Some("library"));
+    assert_eq!(read.import, Some(Uuid::nil()));
+    assert_eq!(read.response.as_deref(), Some("b"));
+    assert!(read.has_result());
+}
+
+proptest! {
+    /// A percentage with up to four decimals, written as `scaled`: rounded as on paper.
+    #[test]
+    fn percentages_round_as_on_paper(ten_thousandths in 0i64..=1_000_000) {
+        let text = format!("{}.{:06}", ten_thousandths / 1_000_000, ten_thousandths % 1_000_000);
+        let scaled: f64 = text.parse().unwrap();
+        let on_paper = (ten_thousandths + 50) / 100;
+        prop_assert_eq!(Percent::nearest(denoised(scaled * 100.0)), Percent(on_paper));
+    }
+
+    #[test]
+    fn a_printed_percentage_reads_back(hundredths in -10_000i64..=10_000) {
+        let text = Percent(hundredths).to_string();
+        prop_assert!(!text.contains('.') || !text.ends_with('0'));
+        prop_assert_eq!(Percent::nearest(text.parse().unwrap()), Percent(hundredths));
+    }
+}

@@ -1,0 +1,378 @@
+//! Reading a [`ShortForm`]: every fault at its place, not only the first.
+
+use std::fmt::Display;
+
+use uuid::Uuid;
+
+use super::{ContentName, ContentRef, Did, ShortForm, ShortResult, UserRef};
+use crate::catalogue::{ContentKind, ContentType};
+use crate::directory::form::{Form, short_text};
+use crate::ids::{ContentId, StatementId, UserId};
+use crate::log::action::Action;
+use crate::record::fault::{Fault, Place};
+use crate::record::json::{self, Node};
+use crate::record::{Actor, AwardedCertificate, Duration, Identifier, Iri, Response, Score, timestamp, verb};
+
+/// The longest device type, source, certificate name and question's id, in characters.
+pub const MAX_TERM: usize = 255;
+/// The longest title, in characters.
+pub const MAX_TITLE: usize = 1_000;
+/// The longest comment, in characters.
+pub const MAX_COMMENT: usize = 10_000;
+/// The longest answer and the longest prompt, in characters.
+pub const MAX_TEXT: usize = 100_000;
+/// The answers that one activity may have.
+pub const MAX_RESPONSES: usize = 1_000;
+
+/// What the caller may say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShortFormRules {
+    /// Whether `recorded_by` and `comment` are taken: from credentials only, since what a person
+    /// records is recorded by them.
+    pub recorder: bool,
+    /// How many objects and arrays may lie within each other.
+    pub depth: usize,
+}
+
+const MEMBERS: [&str; 15] = [
+    "id",
+    "user",
+    "action",
+    "verb",
+    "content",
+    "happened_at",
+    "result",
+    "responses",
+    "certificate",
+    "expired_at",
+    "device_type",
+    "source",
+    "registration",
+    "recorded_by",
+    "comment",
+];
+
+impl ShortForm {
+    /// Reads the body of a request that has one activity.
+    ///
+    /// # Errors
+    /// Everything that is wrong, each with its place.
+    pub fn parse(body: &str, rules: &ShortFormRules) -> Result<Self, Vec<Fault>> {
+        let node = json::parse(body, rules.depth).map_err(|fault| vec![fault])?;
+        let mut faults = Vec::new();
+        let form = Self::read(&node, &Place::Root, rules, &mut faults);
+        form.filter(|_| faults.is_empty()).ok_or(faults)
+    }
+
+    /// Reads the elements of a batch, each a JSON text of its own; pointers begin with the number of the
+    /// element (`/1/user`).
+    ///
+    /// # Errors
+    /// Everything that is wrong with any of them, each with its place.
+    pub fn parse_batch(elements: &[&str], rules: &ShortFormRules) -> Result<Vec<Self>, Vec<Fault>> {
+        let mut faults = Vec::new();
+        let mut forms = Vec::with_capacity(elements.len());
+        for (index, element) in elements.iter().enumerate() {
+            let place = Place::Root.element(index);
+            match json::parse(element, rules.depth) {
+                Ok(node) => forms.extend(Self::read(&node, &place, rules, &mut faults)),
+                Err(fault) => {
+                    faults.push(Fault {
+                        pointer: format!("{place}{}", fault.pointer),
+                        detail: fault.detail,
+                    });
+                }
+            }
+        }
+        if faults.is_empty() { Ok(forms) } else { Err(faults) }
+    }
+
+    /// Reads an activity at its place, noting everything that is wrong; `None` where something is.
+    pub fn read(
+        node: &Node<'_>,
+        place: &Place<'_>,
+        rules: &ShortFormRules,
+        faults: &mut Vec<Fault>,
+    ) -> Option<Self> {
+        let before = faults.len();
+        let mut form = Form::of(node, place, "an activity", &MEMBERS, faults)?;
+        if !rules.recorder {
+            for key in ["recorded_by", "comment"] {
+                if form.get(key).is_some() {
+                    form.fault(
+                        key,
+                        "only a credential says this; what you record is recorded by you",
+                    );
+                }
+            }
+        }
+        if form.get("user").is_none() {
+            form.fault(
+                "user",
+                "who did it? Give a user's id, {\"email\": …}, or an xAPI agent",
+            );
+        }
+        let user = form
+            .get("user")
+            .and_then(|node| user_ref(node, &place.member("user"), form.faults()));
+        let did = did(&mut form);
+        let content = form
+            .get("content")
+            .and_then(|node| content_ref(node, &place.member("content"), form.faults()));
+        if let Some(Did::Action(action)) = &did
+            && action.is_session()
+            && content.is_some()
+        {
+            form.fault(
+                "content",
+                format!("`{action}` is about a session and has no content; leave it out"),
+            );
+        }
+        let read = Self {
+            id: form.read("id", uuid).map(StatementId),
+            content,
+            happened_at: form.read("happened_at", timestamp::read),
+            result: form
+                .get("result")
+                .and_then(|node| result(node, &place.member("result"), form.faults()))
+                .unwrap_or_default(),
+            responses: responses(&mut form),
+            certificate: form
+                .get("certificate")
+                .and_then(|node| certificate(node, &place.member("certificate"), form.faults())),
+            expired_at: form.moment("expired_at"),
+            device_type: form.text("device_type", MAX_TERM),
+            source: form.text("source", MAX_TERM),
+            registration: form.read("registration", uuid),
+            recorded_by: form.value("recorded_by"),
+            comment: form.text("comment", MAX_COMMENT),
+            user: user?,
+            did: did?,
+        };
+        (faults.len() == before).then_some(read)
+    }
+}
+
+/// A user's id, `{"email": …}`, or an xAPI agent.
+fn user_ref(node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>) -> Option<UserRef> {
+    match node {
+        Node::String(text) => kept(UserId::new(&*text.value), place, faults).map(UserRef::Id),
+        Node::Object(_) if node.get("email").is_some() => {
+            let mut form = Form::of(node, place, "a user by e-mail", &["email"], faults)?;
+            let (email, identifier) = form.read("email", |node, place| {
+                let email = json::owned_string(node, place)?;
+                match Identifier::from_email(&email) {
+                    Some(identifier) => Ok((email, identifier)),
+                    None => Err(place.fault("an e-mail address is needed here, such as ada@example.org")),
+                }
+            })?;
+            Some(UserRef::Email { email, identifier })
+        }
+        Node::Object(_) => {
+            let actor = kept_fault(Actor::read_agent(node, place), faults)?;
+            // An agent always has an identifier: `read_agent` refuses one without.
+            actor.identifier.map(|identifier| UserRef::Agent {
+                identifier,
+                name: actor.name,
+            })
+        }
+        _ => {
+            let detail = format!(
+                "a user's id, {{\"email\": …}} or an xAPI agent is needed here, not {}",
+                node.kind()
+            );
+            faults.push(place.fault(detail));
+            None
+        }
+    }
+}
+
+/// `action` or `verb`: one of them.
+fn did(form: &mut Form<'_, '_, '_>) -> Option<Did> {
+    match (form.get("action").is_some(), form.get("verb").is_some()) {
+        (true, true) => {
+            form.fault("verb", "`action` says what was done already; send one of them");
+            None
+        }
+        (true, false) => form.read("action", |node, place| {
+            key(node, place, Action::ALL, |action| action.key()).map(Did::Action)
+        }),
+        (false, true) => form.read("verb", |node, place| match Iri::read(node, place)? {
+            iri if iri.as_str() == verb::VOIDED => {
+                Err(place.fault("an activity is taken away by DELETE of it, not by this verb"))
+            }
+            iri => Ok(Did::Verb(iri)),
+        }),
+        (false, false) => {
+            form.fault(
+                "action",
+                "what was done? Give an `action`, or the IRI of a `verb`",
+            );
+            None
+        }
+    }
+}
+
+/// A content's id, or an object that names and describes it.
+fn content_ref(node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>) -> Option<ContentRef> {
+    if let Node::String(text) = node {
+        return kept(ContentId::new(&*text.value), place, faults).map(ContentRef::Id);
+    }
+    let mut form = Form::of(
+        node,
+        place,
+        "a content",
+        &["id", "iri", "title", "type", "content_type"],
+        faults,
+    )?;
+    let id: Option<ContentId> = form.value("id");
+    let iri = form.read("iri", Iri::read);
+    let title = form.text("title", MAX_TITLE);
+    let kind = form.read("type", |node, place| {
+        key(node, place, ContentType::ALL, |kind| kind.key())
+    });
+    let content_type = form.read("content_type", |node, place| {
+        key(node, place, ContentKind::ALL, |kind| kind.key())
+    });
+    match (form.get("id").is_some(), form.get("iri").is_some()) {
+        (true, true) => form.fault("iri", "the id names the content already; send one of them"),
+        (false, false) => form.fault("id", "which content? Give its `id` or its `iri`"),
+        _ => {}
+    }
+    let name = id.map(ContentName::Id).or(iri.map(ContentName::Iri))?;
+    Some(ContentRef::Described {
+        name,
+        title,
+        kind,
+        content_type,
+    })
+}
+
+fn result(node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>) -> Option<ShortResult> {
+    let known = ["success", "completion", "score", "total_time", "response"];
+    let mut form = Form::of(node, place, "a result", &known, faults)?;
+    Some(ShortResult {
+        success: form.flag("success"),
+        completion: form.flag("completion"),
+        score: form.read("score", score),
+        total_time: form.read("total_time", total_time),
+        response: form.text("response", MAX_TEXT),
+    })
+}
+
+/// A bare number is a percentage, kept as `scaled`; an object is a score as xAPI writes it.
+fn score(node: &Node<'_>, place: &Place<'_>) -> Result<Score, Fault> {
+    let Node::Number(_) = node else {
+        return Score::read(node, place);
+    };
+    let percent = json::number(node, place)?;
+    if !(0.0..=100.0).contains(&percent) {
+        let detail =
+            "a bare score is a percentage from 0 to 100; send points as {\"raw\": …, \"min\": …, \"max\": …}";
+        return Err(place.fault(detail));
+    }
+    Ok(Score {
+        scaled: Some(percent / 100.0),
+        ..Score::default()
+    })
+}
+
+/// An ISO 8601 duration, a SCORM 1.2 time, or seconds as text or number.
+fn total_time(node: &Node<'_>, place: &Place<'_>) -> Result<Duration, Fault> {
+    let text = match node {
+        Node::Number(text) => text,
+        _ => json::string(node, place)?,
+    };
+    Duration::parse_loose(text).map_err(|_| {
+        place.fault(
+            "a time is an ISO 8601 duration (PT5M30S), a SCORM 1.2 time (0000:05:30.00), or seconds (330)",
+        )
+    })
+}
+
+fn certificate(node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>) -> Option<AwardedCertificate> {
+    let mut form = Form::of(node, place, "a certificate", &["name", "expires_at"], faults)?;
+    Some(AwardedCertificate {
+        name: form.text("name", MAX_TERM),
+        expires_at: form.moment("expires_at"),
+    })
+}
+
+fn responses(form: &mut Form<'_, '_, '_>) -> Vec<Response> {
+    let Some(node) = form.get("responses") else {
+        return Vec::new();
+    };
+    let whole = form.place();
+    let place = whole.member("responses");
+    let faults = form.faults();
+    // The elements' own faults are noted one by one, so this only looks at the array itself.
+    let Some(nodes) = kept_fault(
+        json::elements(node, &place, MAX_RESPONSES, |node, _| Ok(node)),
+        faults,
+    ) else {
+        return Vec::new();
+    };
+    let read = nodes.into_iter().enumerate();
+    read.filter_map(|(index, node)| response(node, &place.element(index), faults))
+        .collect()
+}
+
+fn response(node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>) -> Option<Response> {
+    let known = ["question", "prompt", "response", "correct", "score", "seconds"];
+    let mut form = Form::of(node, place, "a response", &known, faults)?;
+    let question = form.needed_text("question", MAX_TERM);
+    let answer = form.read("response", |node, place| short_text(node, place, MAX_TEXT));
+    if form.get("response").is_none() {
+        form.fault(
+            "response",
+            "a response needs this: what was answered, which may be the empty text",
+        );
+    }
+    let seconds = form.read("seconds", |node, place| match json::number(node, place)? {
+        seconds if seconds < 0.0 => Err(place.fault("a time is not less than nothing")),
+        seconds => Ok(seconds),
+    });
+    Some(Response {
+        prompt: form.text("prompt", MAX_TEXT),
+        correct: form.flag("correct"),
+        score: form.read("score", json::number),
+        seconds,
+        question: question?,
+        response: answer?,
+    })
+}
+
+/// A value of a closed list, by its key.
+fn key<T: Copy>(
+    node: &Node<'_>,
+    place: &Place<'_>,
+    all: &[T],
+    key: impl Fn(T) -> &'static str,
+) -> Result<T, Fault> {
+    let text = json::string(node, place)?;
+    all.iter()
+        .copied()
+        .find(|value| key(*value) == text)
+        .ok_or_else(|| {
+            let allowed: Vec<&str> = all.iter().map(|value| key(*value)).collect();
+            place.fault(format!("this is none of {}", allowed.join(", ")))
+        })
+}
+
+/// A UUID in the form with hyphens.
+fn uuid(node: &Node<'_>, place: &Place<'_>) -> Result<Uuid, Fault> {
+    let text = json::string(node, place)?;
+    let parsed = Uuid::try_parse(text).ok().filter(|_| text.len() == 36);
+    parsed.ok_or_else(|| place.fault("a UUID is needed here, such as 0190a000-0000-7000-8000-000000000001"))
+}
+
+fn kept<T>(read: Result<T, impl Display>, place: &Place<'_>, faults: &mut Vec<Fault>) -> Option<T> {
+    kept_fault(read.map_err(|error| place.fault(error.to_string())), faults)
+}
+
+fn kept_fault<T>(read: Result<T, Fault>, faults: &mut Vec<Fault>) -> Option<T> {
+    read.map_err(|fault| faults.push(fault)).ok()
+}
+
+#[cfg(test)]
+mod tests;

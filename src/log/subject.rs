@@ -1,0 +1,270 @@
+//! Who a record is about and what was learned: the two ends of an activity (product text, sections 1,
+//! 5 and 6).
+
+use sha2::{Digest, Sha256};
+
+use crate::catalogue::{ContentType, kind};
+use crate::record::object::INTERACTION_TYPE;
+use crate::record::{Activity, Actor, Identifier, Object, Statement};
+
+use super::action::VerbTable;
+
+/// The person that a record is about, as it names them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PersonRef {
+    /// An agent, or a group with an identifier.
+    Identified {
+        /// What identifies it.
+        identifier: Identifier,
+        /// The name that was sent.
+        name: Option<String>,
+    },
+    /// A group without an identifier: the same members are the same person, in any order and under
+    /// any name.
+    AnonymousGroup {
+        /// The SHA-256, in hexadecimal, of its members' identifiers, sorted.
+        digest: String,
+        /// The name that was sent.
+        name: Option<String>,
+    },
+}
+
+impl PersonRef {
+    /// The name that was sent.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Identified { name, .. } | Self::AnonymousGroup { name, .. } => name.as_deref(),
+        }
+    }
+}
+
+/// Who the record is about: its actor.
+pub fn person_of(statement: &Statement) -> PersonRef {
+    person_of_actor(&statement.actor)
+}
+
+/// The person that an actor is.
+pub fn person_of_actor(actor: &Actor) -> PersonRef {
+    let name = actor.name.clone();
+    match &actor.identifier {
+        Some(identifier) => PersonRef::Identified {
+            identifier: identifier.clone(),
+            name,
+        },
+        None => PersonRef::AnonymousGroup {
+            digest: digest_of_members(&actor.members),
+            name,
+        },
+    }
+}
+
+fn digest_of_members(members: &[Actor]) -> String {
+    let identifiers = members.iter().filter_map(|member| member.identifier.as_ref());
+    let mut keys: Vec<(i16, String)> = identifiers
+        .map(|identifier| (identifier.kind(), identifier.key()))
+        .collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let mut hasher = Sha256::new();
+    for (kind, key) in &keys {
+        // With its length, so that no two lists of members run together.
+        hasher.update(kind.to_be_bytes());
+        hasher.update((key.len() as u64).to_be_bytes());
+        hasher.update(key);
+    }
+    hasher
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// The activity object that is the record's content; `None` where it has none.
+///
+/// `platform` is the organisation's `account_home_page`. None have: what is about a session (logged
+/// in, logged out, visited), what is about the platform itself, and what is not about an activity.
+/// Of a question the content is the quiz above it: among the context's parents the first that its
+/// definition calls a quiz or a survey, else the first; without a parent the same among `grouping`.
+/// Questions and the platform are passed over in both.
+pub fn content_of<'s>(verbs: &VerbTable, statement: &'s Statement, platform: &str) -> Option<&'s Activity> {
+    if verbs.action(statement.verb.id.as_str()).is_session() {
+        return None;
+    }
+    let Object::Activity(object) = &statement.object else {
+        return None;
+    };
+    if is_platform(object, platform) {
+        return None;
+    }
+    if !is_question(object) {
+        return Some(object);
+    }
+    let context = statement.context.as_ref()?;
+    above(&context.parent, platform).or_else(|| above(&context.grouping, platform))
+}
+
+/// The quiz among these, else the first of them that can be a content.
+fn above<'s>(activities: &'s [Activity], platform: &str) -> Option<&'s Activity> {
+    let mut contents = activities
+        .iter()
+        .filter(|activity| !is_question(activity) && !is_platform(activity, platform));
+    contents
+        .clone()
+        .find(|activity| asks_questions(activity))
+        .or_else(|| contents.next())
+}
+
+/// Whether it is a question: not a content of its own (product text, section 5).
+fn is_question(activity: &Activity) -> bool {
+    activity.definition.as_ref().is_some_and(|definition| {
+        let is_interaction = |iri: &str| iri == INTERACTION_TYPE;
+        definition
+            .type_
+            .as_ref()
+            .is_some_and(|iri| is_interaction(iri.as_str()))
+            || definition.interaction_type.is_some()
+    })
+}
+
+fn asks_questions(activity: &Activity) -> bool {
+    let iri = activity
+        .definition
+        .as_ref()
+        .and_then(|definition| definition.type_.as_ref());
+    let kind = iri.and_then(|iri| kind::from_activity_type(iri.as_str()).0);
+    matches!(kind, Some(ContentType::Quiz | ContentType::Survey))
+}
+
+fn is_platform(activity: &Activity, platform: &str) -> bool {
+    activity.id.as_str().trim_end_matches('/') == platform.trim_end_matches('/')
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::record::{Limits, Version, parse_statement};
+
+    use super::*;
+
+    const PLATFORM: &str = "https://acme.example";
+
+    fn statement(value: &Value) -> Statement {
+        parse_statement(value.to_string().as_bytes(), Version::V1, &Limits::default()).unwrap()
+    }
+
+    fn about(verb: &str, object: Value, context: Value) -> Option<String> {
+        let statement = statement(&json!({
+            "actor": {"mbox": "mailto:ada@acme.example"}, "verb": {"id": verb}, "object": object,
+            "context": {"contextActivities": context},
+        }));
+        content_of(&VerbTable::standard(), &statement, PLATFORM)
+            .map(|activity| activity.id.as_str().to_owned())
+    }
+
+    const COMPLETED: &str = "http://adlnet.gov/expapi/verbs/completed";
+    const ANSWERED: &str = "http://adlnet.gov/expapi/verbs/answered";
+
+    fn question() -> Value {
+        json!({"id": "https://acme.example/q/1", "definition": {"type": INTERACTION_TYPE, "interactionType": "other"}})
+    }
+
+    #[test]
+    fn the_object_is_the_content() {
+        let found = about(COMPLETED, json!({"id": "https://acme.example/fire"}), json!({}));
+        assert_eq!(found.as_deref(), Some("https://acme.example/fire"));
+    }
+
+    #[test]
+    fn sessions_the_platform_and_other_objects_have_none() {
+        let site = json!({"id": "https://acme.example/site"});
+        for verb in [
+            "https://w3id.org/xapi/adl/verbs/logged-in",
+            "urn:rollbook:verb:visited",
+        ] {
+            assert_eq!(about(verb, site.clone(), json!({})), None);
+        }
+        assert_eq!(
+            about(COMPLETED, json!({"id": "https://acme.example/"}), json!({})),
+            None
+        );
+        let agent = json!({"objectType": "Agent", "mbox": "mailto:bob@acme.example"});
+        assert_eq!(about(COMPLETED, agent, json!({})), None);
+        let reference = json!({"objectType": "StatementRef", "id": "a7c1f2de-3b44-4c1e-8a8e-111111111111"});
+        assert_eq!(about(COMPLETED, reference, json!({})), None);
+    }
+
+    #[test]
+    fn an_answer_belongs_to_the_quiz_above_it() {
+        let quiz = json!({"id": "https://acme.example/quiz",
+            "definition": {"type": "http://adlnet.gov/expapi/activities/assessment"}});
+        let attempt = json!({"id": "https://acme.example/attempt/9",
+            "definition": {"type": "http://adlnet.gov/expapi/activities/attempt"}});
+        let course = json!({"id": "https://acme.example/course"});
+        let cases = [
+            (
+                json!({"parent": [attempt, quiz, course]}),
+                Some("https://acme.example/quiz"),
+            ),
+            (
+                json!({"parent": [attempt, course]}),
+                Some("https://acme.example/attempt/9"),
+            ),
+            (
+                json!({"parent": [question(), course]}),
+                Some("https://acme.example/course"),
+            ),
+            (
+                json!({"parent": [question()], "grouping": [course, quiz]}),
+                Some("https://acme.example/quiz"),
+            ),
+            (
+                json!({"parent": [{"id": PLATFORM}], "grouping": [course]}),
+                Some("https://acme.example/course"),
+            ),
+            (json!({"category": [course]}), None),
+        ];
+        for (context, expected) in cases {
+            assert_eq!(
+                about(ANSWERED, question(), context.clone()).as_deref(),
+                expected,
+                "{context}"
+            );
+        }
+    }
+
+    fn person(actor: Value) -> PersonRef {
+        person_of(&statement(&json!({
+            "actor": actor, "verb": {"id": COMPLETED}, "object": {"id": "https://acme.example/fire"},
+        })))
+    }
+
+    #[test]
+    fn an_agent_is_who_its_identifier_says() {
+        let ada = person(json!({"name": "Ada", "mbox": "mailto:ada@acme.example"}));
+        assert_eq!(ada.name(), Some("Ada"));
+        assert!(matches!(
+            ada,
+            PersonRef::Identified {
+                identifier: Identifier::Mbox(_),
+                ..
+            }
+        ));
+    }
+
+    #[test]
+    fn an_anonymous_group_is_its_members() {
+        let [ada, bob] = [
+            json!({"mbox": "mailto:ada@acme.example", "name": "A"}),
+            json!({"mbox": "mailto:bob@acme.example"}),
+        ];
+        let digest = |members: Value| match person(json!({"objectType": "Group", "member": members})) {
+            PersonRef::AnonymousGroup { digest, .. } => digest,
+            PersonRef::Identified { .. } => panic!("a group without an identifier has none"),
+        };
+        let both = digest(json!([ada, bob]));
+        assert_eq!(both.len(), 64);
+        assert_eq!(both, digest(json!([bob, ada, ada])));
+        assert_ne!(both, digest(json!([ada])));
+    }
+}

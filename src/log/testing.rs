@@ -1,0 +1,88 @@
+//! Cards and rows for this room's tests.
+
+use crate::catalogue::{ContentKind, ContentType};
+use crate::clock::Timestamp;
+use crate::ids::{ContentId, StatementId, UserId};
+use crate::record::{Origin, timestamp};
+
+use super::action::Action;
+use super::projection::{Projected, Score};
+use super::row::{ContentCard, ContentKey, PersonCard, PersonKey, Row, UserCard, VerbCard, VerbKey};
+
+pub(super) fn at(text: &str) -> Timestamp {
+    timestamp::parse(text).unwrap()
+}
+
+pub(super) fn projected() -> Projected {
+    Projected {
+        happened_at: at("2026-03-01T09:00:00Z"),
+        action: Action::Completed,
+        success: None,
+        completion: None,
+        completed: true,
+        score: Score::default(),
+        response: None,
+        seconds: None,
+        time_limit: None,
+        expired_at: None,
+        certificate: None,
+        registration: None,
+        device_type: None,
+        origin: Origin::Api,
+        recorded_by: None,
+        comment: None,
+        source: None,
+        import: None,
+    }
+}
+
+pub(super) fn row(projected: Projected) -> Row {
+    Row {
+        id: StatementId("0190a000-0000-7000-8000-000000000001".parse().unwrap()),
+        seq: 7,
+        stored_at: at("2026-03-01T09:00:01Z"),
+        person: PersonKey(1),
+        verb: VerbKey(1),
+        content: Some(ContentKey(1)),
+        projected,
+    }
+}
+
+pub(super) fn person(id: &str) -> PersonCard {
+    let user = UserCard {
+        first_name: Some("Bob".to_owned()),
+        last_name: Some("Lee".to_owned()),
+        email: Some("bob@acme.example".to_owned()),
+        ..UserCard::new(UserId::new(id).unwrap())
+    };
+    PersonCard {
+        key: PersonKey(1),
+        user: Some(user),
+        name: None,
+        identifier: None,
+    }
+}
+
+pub(super) fn content(id: &str, title: &str) -> ContentCard {
+    ContentCard {
+        key: ContentKey(1),
+        id: ContentId::new(id).unwrap(),
+        iri: format!("https://acme.example/{id}"),
+        title: Some(title.to_owned()),
+        kind: Some(ContentType::Item),
+        content_type: Some(ContentKind::Course),
+        archived_at: None,
+        tags: vec!["safety".to_owned()],
+        cpd_labels: vec!["health".to_owned()],
+        source: Some("library".to_owned()),
+        url: None,
+    }
+}
+
+pub(super) fn verb(iri: &str, display: Option<&str>) -> VerbCard {
+    VerbCard {
+        key: VerbKey(1),
+        iri: iri.to_owned(),
+        display: display.map(str::to_owned),
+    }
+}
