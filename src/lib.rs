@@ -12,6 +12,7 @@
 //! | 1 | [`access`] | who asks, and what they may see |
 //! | 2 | [`log`] | the activity: projection, filter, sentence |
 //! | 2 | [`directory`], [`catalogue`] | people and contents, and their rules |
+//! | 3 | [`store`] | the only room with SQL |
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
@@ -22,3 +23,4 @@ pub mod directory;
 pub mod ids;
 pub mod log;
 pub mod record;
+pub mod store;

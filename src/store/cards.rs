@@ -1,0 +1,277 @@
+//! What rows of the log are joined with, in the process: names, titles, tags, as they are now.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use crate::clock::Timestamp;
+use crate::ids::{ContentId, OrgId, UserId};
+use crate::log::{
+    self, Activity, ContentCard, ContentKey, PersonCard, PersonKey, Recorder, UserCard, VerbCard, VerbKey,
+};
+
+use super::db::{Row, Sql};
+use super::persons::read_identifier;
+use super::reproject::{kind_from, type_from};
+use super::{Store, StoreError};
+
+/// Cards kept at most, of each kind; past it they are dropped and loaded again.
+const KEPT: usize = 50_000;
+
+/// The cards of the rows read so far: each is loaded once, so that a page asks for each kind at most once,
+/// and an export for each person and content about once altogether.
+pub struct Cards {
+    store: Store,
+    organisation: OrgId,
+    persons: HashMap<PersonKey, PersonCard>,
+    contents: HashMap<ContentKey, ContentCard>,
+    verbs: HashMap<VerbKey, VerbCard>,
+    recorders: HashMap<UserId, Recorder>,
+}
+
+impl Cards {
+    /// No cards yet. Rows of no other organisation may be asked for.
+    pub fn new(store: &Store, organisation: &OrgId) -> Self {
+        Self {
+            store: store.clone(),
+            organisation: organisation.clone(),
+            persons: HashMap::new(),
+            contents: HashMap::new(),
+            verbs: HashMap::new(),
+            recorders: HashMap::new(),
+        }
+    }
+
+    /// Loads what is missing for these rows.
+    pub async fn load(&mut self, rows: &[log::Row]) -> Result<(), StoreError> {
+        let new = missing(&mut self.persons, rows.iter().map(|row| row.person));
+        if !new.is_empty() {
+            self.persons.extend(self.store.person_cards(&self.organisation, &new).await?);
+        }
+        let new = missing(&mut self.contents, rows.iter().filter_map(|row| row.content));
+        if !new.is_empty() {
+            self.contents.extend(self.store.content_cards(&self.organisation, &new).await?);
+        }
+        let new = missing(&mut self.verbs, rows.iter().map(|row| row.verb));
+        if !new.is_empty() {
+            self.verbs.extend(self.store.verb_cards(&self.organisation, &new).await?);
+        }
+        let recorders = rows.iter().filter_map(|row| row.projected.recorded_by.clone());
+        let new = missing(&mut self.recorders, recorders);
+        if !new.is_empty() {
+            self.recorders.extend(self.store.recorders(&self.organisation, &new).await?);
+        }
+        Ok(())
+    }
+
+    /// Who a loaded row is about.
+    pub fn person(&self, row: &log::Row) -> Result<&PersonCard, StoreError> {
+        self.persons.get(&row.person).ok_or(StoreError::Query("a row without its person"))
+    }
+
+    /// What a loaded row is about.
+    pub fn content(&self, row: &log::Row) -> Option<&ContentCard> {
+        self.contents.get(&row.content?)
+    }
+
+    /// The verb of a loaded row.
+    pub fn verb(&self, row: &log::Row) -> Result<&VerbCard, StoreError> {
+        self.verbs.get(&row.verb).ok_or(StoreError::Query("a row without its verb"))
+    }
+
+    /// Who recorded a loaded row, where that was somebody.
+    pub fn recorder(&self, row: &log::Row) -> Option<&Recorder> {
+        self.recorders.get(row.projected.recorded_by.as_ref()?)
+    }
+
+    /// A loaded row as JSON.
+    pub fn activity(&self, row: &log::Row, now: Timestamp) -> Result<Activity, StoreError> {
+        let (person, verb) = (self.person(row)?, self.verb(row)?);
+        Ok(Activity::new(row, person, self.content(row), verb, self.recorder(row), now))
+    }
+}
+
+/// The keys without a card, each once. Where too many cards are kept they are dropped, and all are missing.
+fn missing<K: Clone + Eq + Hash + Ord, V>(cards: &mut HashMap<K, V>, keys: impl Iterator<Item = K>) -> Vec<K> {
+    if cards.len() > KEPT {
+        cards.clear();
+    }
+    let mut missing: Vec<K> = keys.filter(|key| !cards.contains_key(key)).collect();
+    missing.sort_unstable();
+    missing.dedup();
+    missing
+}
+
+impl Store {
+    /// The cards of those persons; each is there, since rows point to nobody else.
+    pub async fn person_cards(
+        &self,
+        organisation: &OrgId,
+        keys: &[PersonKey],
+    ) -> Result<HashMap<PersonKey, PersonCard>, StoreError> {
+        let Some(org) = self.organisation_key(organisation).await? else { return Ok(HashMap::new()) };
+        let select = Sql::new(
+            "SELECT p.key, p.name, p.value, u.key, u.id, u.first_name, u.last_name, u.email, u.active, u.role, \
+             u.job_title, u.language, u.location, u.joined_on, m.first_name, m.last_name, t.name, \
+             u.deactivated_at, u.custom \
+             FROM persons p LEFT JOIN users u ON u.org = p.org AND u.key = p.user_key \
+             LEFT JOIN users m ON m.org = u.org AND m.key = u.manager \
+             LEFT JOIN teams t ON t.org = u.org AND t.key = u.primary_team \
+             WHERE p.org = $1 AND p.key IN LIST($2)",
+        );
+        let keys: Vec<i64> = keys.iter().map(|key| key.0).collect();
+        let rows = self.db().fetch_all(select.with(org).with(keys)).await?;
+        let users = rows.iter().filter_map(|row| row.get::<Option<i64>>(3).transpose());
+        let mut teams = self.secondary_teams(org, users.collect::<Result<_, _>>()?).await?;
+        let mut cards = HashMap::with_capacity(rows.len());
+        for row in &rows {
+            let key = PersonKey(row.get(0)?);
+            let user = match row.get::<Option<i64>>(3)? {
+                Some(user) => Some(user_card(row, teams.remove(&user).unwrap_or_default())?),
+                None => None,
+            };
+            let identifier = read_identifier(&row.get::<String>(2)?)?;
+            cards.insert(key, PersonCard { key, user, name: row.get(1)?, identifier });
+        }
+        Ok(cards)
+    }
+
+    /// The names of the teams of each user that are not the primary one, by name.
+    async fn secondary_teams(
+        &self,
+        org: i64,
+        users: Vec<i64>,
+    ) -> Result<HashMap<i64, Vec<String>>, StoreError> {
+        let select = Sql::new(
+            "SELECT m.user_key, t.name FROM memberships m JOIN teams t ON t.org = m.org AND t.key = m.team \
+             JOIN users u ON u.org = m.org AND u.key = m.user_key \
+             WHERE m.org = $1 AND m.user_key IN LIST($2) AND (u.primary_team IS NULL OR u.primary_team <> m.team)",
+        );
+        let mut teams: HashMap<i64, Vec<String>> = HashMap::new();
+        for row in self.db().fetch_all(select.with(org).with(users)).await? {
+            teams.entry(row.get(0)?).or_default().push(row.get(1)?);
+        }
+        for names in teams.values_mut() {
+            names.sort_unstable();
+        }
+        Ok(teams)
+    }
+
+    /// The cards of those contents.
+    pub async fn content_cards(
+        &self,
+        organisation: &OrgId,
+        keys: &[ContentKey],
+    ) -> Result<HashMap<ContentKey, ContentCard>, StoreError> {
+        let Some(org) = self.organisation_key(organisation).await? else { return Ok(HashMap::new()) };
+        let select = Sql::new(
+            "SELECT key, id, iri, title, type, content_type, archived_at, tags, cpd_labels, source, url \
+             FROM contents WHERE org = $1 AND key IN LIST($2)",
+        );
+        let keys: Vec<i64> = keys.iter().map(|key| key.0).collect();
+        let rows = self.db().fetch_all(select.with(org).with(keys)).await?;
+        rows.iter().map(|row| content_card(row).map(|card| (card.key, card))).collect()
+    }
+
+    /// The cards of those verbs.
+    pub async fn verb_cards(
+        &self,
+        organisation: &OrgId,
+        keys: &[VerbKey],
+    ) -> Result<HashMap<VerbKey, VerbCard>, StoreError> {
+        let Some(org) = self.organisation_key(organisation).await? else { return Ok(HashMap::new()) };
+        let select = Sql::new("SELECT key, iri, display FROM verbs WHERE org = $1 AND key IN LIST($2)");
+        let keys: Vec<i64> = keys.iter().map(|key| key.0).collect();
+        let mut cards = HashMap::with_capacity(keys.len());
+        for row in self.db().fetch_all(select.with(org).with(keys)).await? {
+            let key = VerbKey(row.get(0)?);
+            cards.insert(key, VerbCard { key, iri: row.get(1)?, display: row.get(2)? });
+        }
+        Ok(cards)
+    }
+
+    /// Who recorded, by user id, with the names that the directory has now.
+    pub async fn recorders(
+        &self,
+        organisation: &OrgId,
+        ids: &[UserId],
+    ) -> Result<HashMap<UserId, Recorder>, StoreError> {
+        let mut recorders: HashMap<UserId, Recorder> =
+            ids.iter().map(|id| (id.clone(), Recorder { id: id.clone(), name: None })).collect();
+        if recorders.is_empty() {
+            return Ok(recorders);
+        }
+        let Some(org) = self.organisation_key(organisation).await? else { return Ok(recorders) };
+        let select = Sql::new("SELECT id, first_name, last_name FROM users WHERE org = $1 AND id IN LIST($2)");
+        let ids: Vec<String> = ids.iter().map(|id| id.as_str().to_owned()).collect();
+        for row in self.db().fetch_all(select.with(org).with(ids)).await? {
+            let id = user_id(&row, 0)?;
+            let name = full_name(row.get(1)?, row.get(2)?);
+            recorders.insert(id.clone(), Recorder { id, name });
+        }
+        Ok(recorders)
+    }
+
+    /// The organisation's own fields that any of its users has, by name.
+    pub async fn custom_fields(&self, organisation: &OrgId) -> Result<Vec<String>, StoreError> {
+        let Some(org) = self.organisation_key(organisation).await? else { return Ok(Vec::new()) };
+        let select = Sql::new("SELECT DISTINCT field FROM user_fields WHERE org = $1 ORDER BY field");
+        let rows = self.db().fetch_all(select.with(org)).await?;
+        rows.iter().map(|row| row.get(0)).collect()
+    }
+}
+
+fn user_card(row: &Row, secondary_teams: Vec<String>) -> Result<UserCard, StoreError> {
+    let custom: String = row.get(18)?;
+    let custom: HashMap<String, String> =
+        serde_json::from_str(&custom).map_err(|error| StoreError::corrupt("custom field", error))?;
+    let mut custom: Vec<(String, String)> = custom.into_iter().collect();
+    custom.sort_unstable();
+    Ok(UserCard {
+        first_name: row.get(5)?,
+        last_name: row.get(6)?,
+        email: row.get(7)?,
+        active: row.get::<Option<bool>>(8)?.unwrap_or(true),
+        role: row.get(9)?,
+        job_title: row.get(10)?,
+        language: row.get(11)?,
+        location: row.get(12)?,
+        joined_on: row.get(13)?,
+        manager_name: full_name(row.get(14)?, row.get(15)?),
+        primary_team: row.get(16)?,
+        secondary_teams,
+        deactivated_at: row.get::<Option<i64>>(17)?.map(Timestamp::from_micros),
+        custom,
+        ..UserCard::new(user_id(row, 4)?)
+    })
+}
+
+fn content_card(row: &Row) -> Result<ContentCard, StoreError> {
+    let list = |column| {
+        let text: String = row.get(column)?;
+        serde_json::from_str::<Vec<String>>(&text).map_err(|error| StoreError::corrupt("list of terms", error))
+    };
+    let id: String = row.get(1)?;
+    Ok(ContentCard {
+        key: ContentKey(row.get(0)?),
+        id: ContentId::kept(id),
+        iri: row.get(2)?,
+        title: row.get(3)?,
+        kind: type_from(row.get(4)?),
+        content_type: kind_from(row.get(5)?),
+        archived_at: row.get::<Option<i64>>(6)?.map(Timestamp::from_micros),
+        tags: list(7)?,
+        cpd_labels: list(8)?,
+        source: row.get(9)?,
+        url: row.get(10)?,
+    })
+}
+
+fn user_id(row: &Row, column: usize) -> Result<UserId, StoreError> {
+    let id: String = row.get(column)?;
+    UserId::new(id).map_err(|error| StoreError::corrupt("user id", error))
+}
+
+pub(super) fn full_name(first: Option<String>, last: Option<String>) -> Option<String> {
+    let name: Vec<String> = [first, last].into_iter().flatten().filter(|part| !part.is_empty()).collect();
+    (!name.is_empty()).then(|| name.join(" "))
+}

@@ -1,0 +1,81 @@
+//! Replays the projection from the records: the log, the names of people whom nobody claims, and the
+//! contents that nobody registered come out as they were (product text, section 1: *projection*).
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+use crate::ids::{OrgId, StatementId};
+
+use super::db::Sql;
+use super::seen::{Platform, Sealed, Seen};
+use super::statements::{read_envelope, read_statement};
+use super::writer::insert_activities;
+use super::{Store, StoreError};
+
+/// Records replayed at a time: memory stays flat.
+const CHUNK: i64 = 1_000;
+
+impl Store {
+    /// Every organisation there is, by id.
+    pub async fn organisations(&self) -> Result<Vec<OrgId>, StoreError> {
+        let rows = self.db().fetch_all(Sql::new("SELECT id FROM organisations ORDER BY id")).await?;
+        rows.iter()
+            .map(|row| {
+                OrgId::new(row.get::<String>(0)?).map_err(|e| StoreError::corrupt("organisation id", e))
+            })
+            .collect()
+    }
+
+    /// Replays the organisation's records and answers how many there were. All in one transaction: readers
+    /// see the old log until the new one is there, writers wait.
+    pub async fn rebuild(&self, organisation: &OrgId) -> Result<u64, StoreError> {
+        let mut tx = self.write(organisation).await?;
+        for text in [
+            "DELETE FROM activities WHERE org = $1",
+            "UPDATE persons SET name = NULL, named_at = $2, named_by = $3, contested = $4 WHERE org = $1",
+            "UPDATE contents SET title = NULL, title_folded = '', type = NULL, content_type = NULL, \
+             defined_at = $2, defined_by = $3, contested = $4, listed = $4 WHERE org = $1 AND NOT registered",
+            "UPDATE contents SET reprojecting = $4 WHERE org = $1 AND reprojecting",
+        ] {
+            let sql = Sql::new(text).with(tx.org);
+            let sql = if text.contains("$4") { sql.with(i64::MIN).with(Uuid::nil()).with(false) } else { sql };
+            tx.execute(sql).await?;
+        }
+        let home_page = tx.organisation().await?.account_home_page;
+        let platform = Platform { verbs: self.verbs(), home_page: &home_page };
+        let mut seen = Seen::default();
+        seen.at_epoch(tx.epoch());
+        let mut sessions = HashSet::new();
+        let (mut after, mut replayed) = (0_i64, 0);
+        loop {
+            let select = Sql::new(
+                "SELECT seq, id, stored, voided, envelope, body FROM statements \
+                 WHERE org = $1 AND seq > $2 ORDER BY seq LIMIT $3",
+            );
+            let rows = tx.fetch_all(select.with(tx.org).with(after).with(CHUNK)).await?;
+            let Some(last) = rows.last() else { break };
+            after = last.get(0)?;
+            let mut records = Vec::with_capacity(rows.len());
+            for row in &rows {
+                records.push(Sealed {
+                    seq: row.get(0)?,
+                    id: StatementId(row.get(1)?),
+                    stored: Timestamp::from_micros(row.get(2)?),
+                    voided: row.get(3)?,
+                    envelope: Arc::new(read_envelope(&row.get::<String>(4)?)?),
+                    statement: Arc::new(read_statement(&row.get::<Vec<u8>>(5)?)?),
+                });
+            }
+            let named = seen.absorb(&mut tx, &platform, &records).await?;
+            sessions.extend(insert_activities(&mut tx, &seen, &records, &named).await?);
+            replayed += records.len() as u64;
+        }
+        tx.settle_sessions(&sessions.into_iter().collect::<Vec<_>>()).await?;
+        tx.forget();
+        tx.commit().await?;
+        Ok(replayed)
+    }
+}

@@ -1,0 +1,444 @@
+//! One batch of records in one transaction: who is refused, what is there already, what is new, what a
+//! voiding takes away, which logins become visits.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+use crate::ids::{OrgId, StatementId};
+use crate::log::{ContentFacts, Projected, VerbTable, project};
+use crate::record::{Object, Seal, Statement};
+
+use super::db::Sql;
+use super::dialect::Value;
+use super::ledger::OrgTx;
+use super::recorder::{Incoming, RecordError, Recorded, Submission};
+use super::seen::{Named, Platform, Sealed, Seen};
+use super::statements::{read_envelope, read_statement};
+use super::{Store, StoreError};
+
+/// Organisations whose seen things are remembered at most.
+const REMEMBERED_ORGANISATIONS: usize = 1_000;
+
+/// What became of each submission of a batch.
+type Outcomes = Vec<Result<Vec<Recorded>, RecordError>>;
+
+/// Writes batches, and remembers what it has seen.
+pub(super) struct Writer {
+    store: Store,
+    seen: HashMap<OrgId, Seen>,
+}
+
+impl Writer {
+    pub(super) fn new(store: Store) -> Self {
+        Self { store, seen: HashMap::new() }
+    }
+
+    /// Writes the submissions of one organisation: each whole or not at all, and none failing another.
+    pub(super) async fn write(&mut self, org: &OrgId, submissions: &[Submission]) -> Outcomes {
+        match self.attempt(org, submissions).await {
+            Ok(outcomes) => outcomes,
+            Err(error) if submissions.len() == 1 => vec![Err(error.into())],
+            // One of them may be what the database can't take: its neighbours must not pay for it.
+            Err(error) => {
+                tracing::warn!(%error, submissions = submissions.len(), "a batch failed; writing one by one");
+                let mut outcomes = Vec::with_capacity(submissions.len());
+                for submission in submissions {
+                    let outcome = self.attempt(org, std::slice::from_ref(submission)).await;
+                    outcomes.push(outcome.unwrap_or_else(|error| vec![Err(error.into())]).pop().unwrap_or(
+                        Err(RecordError::Store(StoreError::Query("a submission without an outcome"))),
+                    ));
+                }
+                outcomes
+            }
+        }
+    }
+
+    async fn attempt(&mut self, org: &OrgId, submissions: &[Submission]) -> Result<Outcomes, StoreError> {
+        // Taken out, so that a transaction that fails takes with it what it only thought it had made.
+        let mut seen = self.seen.remove(org).unwrap_or_default();
+        let mut tx = self.store.write(org).await?;
+        seen.refresh(tx.epoch());
+        let (accepted, outcomes) = accept(&mut tx, submissions).await?;
+        if !accepted.is_empty() {
+            write_accepted(&mut tx, &mut seen, accepted).await?;
+            seen.at_epoch(tx.epoch());
+            tx.commit().await?;
+        }
+        if self.seen.len() >= REMEMBERED_ORGANISATIONS {
+            self.seen.clear();
+        }
+        self.seen.insert(org.clone(), seen);
+        Ok(outcomes)
+    }
+}
+
+/// A record that will be written.
+struct Accepted<'s> {
+    incoming: &'s Incoming,
+    submission: &'s Submission,
+}
+
+/// A record under an id that is in the store already.
+struct Existing {
+    statement: Statement,
+    envelope: crate::record::Envelope,
+}
+
+/// Which records are new, and what to answer each submission once they are written.
+async fn accept<'s>(
+    tx: &mut OrgTx,
+    submissions: &'s [Submission],
+) -> Result<(Vec<Accepted<'s>>, Outcomes), StoreError> {
+    let existing = existing(tx, submissions).await?;
+    let mut accepted: Vec<Accepted<'s>> = Vec::new();
+    let mut places: HashMap<StatementId, usize> = HashMap::new();
+    let mut outcomes = Vec::with_capacity(submissions.len());
+    for submission in submissions {
+        let began = accepted.len();
+        let mut recorded = Vec::with_capacity(submission.records.len());
+        let mut conflict = None;
+        for (index, incoming) in submission.records.iter().enumerate() {
+            let id = incoming.id;
+            let same = if let Some(there) = existing.get(&id) {
+                Some(incoming.is_same_as(&there.statement, &there.envelope))
+            } else {
+                let twin = places.get(&id).and_then(|place| accepted.get(*place));
+                twin.map(|twin| incoming.is_same_as(&twin.incoming.statement, &twin.incoming.envelope))
+            };
+            match same {
+                Some(true) => recorded.push(Recorded::Already(id)),
+                Some(false) => {
+                    conflict = Some(RecordError::Conflict { index, id });
+                    break;
+                }
+                None => {
+                    places.insert(id, accepted.len());
+                    accepted.push(Accepted { incoming, submission });
+                    recorded.push(Recorded::New(id));
+                }
+            }
+        }
+        if let Some(conflict) = conflict {
+            for refused in accepted.drain(began..) {
+                places.remove(&refused.incoming.id);
+            }
+            outcomes.push(Err(conflict));
+        } else {
+            outcomes.push(Ok(recorded));
+        }
+    }
+    Ok((accepted, outcomes))
+}
+
+async fn existing(
+    tx: &mut OrgTx,
+    submissions: &[Submission],
+) -> Result<HashMap<StatementId, Existing>, StoreError> {
+    let given = submissions.iter().flat_map(|s| &s.records).filter(|record| record.id_was_given);
+    let ids: Vec<Uuid> = given.map(|record| record.id.0).collect();
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let select = Sql::new("SELECT id, envelope, body FROM statements WHERE org = $1 AND id IN LIST($2)");
+    let rows = tx.fetch_all(select.with(tx.org).with(ids)).await?;
+    rows.iter()
+        .map(|row| {
+            let envelope = read_envelope(&row.get::<String>(1)?)?;
+            let statement = read_statement(&row.get::<Vec<u8>>(2)?)?;
+            Ok((StatementId(row.get(0)?), Existing { statement, envelope }))
+        })
+        .collect()
+}
+
+async fn write_accepted(tx: &mut OrgTx, seen: &mut Seen, accepted: Vec<Accepted<'_>>) -> Result<(), StoreError> {
+    let stored = tx.stored_now();
+    let voided = voided_among(tx, &accepted).await?;
+    let home_page = tx.organisation().await?.account_home_page;
+    let verbs = tx.store().verbs().clone();
+    let platform = Platform { verbs: &verbs, home_page: &home_page };
+    let mut records = Vec::with_capacity(accepted.len());
+    let mut bodies = Vec::with_capacity(accepted.len());
+    for Accepted { incoming, submission } in accepted {
+        let seal = Seal {
+            id: incoming.id,
+            stored,
+            authority: &submission.authority,
+            keep_authority: false,
+            default_version: submission.version,
+        };
+        bodies.push((incoming.statement.seal(&seal).into_bytes(), submission.sender.clone()));
+        records.push(Sealed {
+            seq: tx.next_seq(),
+            id: incoming.id,
+            stored,
+            statement: Arc::clone(&incoming.statement),
+            envelope: Arc::clone(&incoming.envelope),
+            voided: voided.contains(&incoming.id) && incoming.statement.voids().is_none(),
+        });
+    }
+    let named = seen.absorb(tx, &platform, &records).await?;
+    insert_statements(tx, &records, &named, bodies).await?;
+    void_existing(tx, seen, &platform, &records).await?;
+    let sessions = insert_activities(tx, seen, &records, &named).await?;
+    tx.settle_sessions(&sessions).await
+}
+
+/// The new records that a voiding statement names: one of this batch, or one that came before its target.
+async fn voided_among(tx: &mut OrgTx, accepted: &[Accepted<'_>]) -> Result<HashSet<StatementId>, StoreError> {
+    let mut voided: HashSet<StatementId> =
+        accepted.iter().filter_map(|record| record.incoming.statement.voids()).collect();
+    let given = accepted.iter().map(|record| record.incoming).filter(|record| record.id_was_given);
+    let ids: Vec<Uuid> = given.map(|record| record.id.0).collect();
+    if !ids.is_empty() {
+        let select = Sql::new(
+            "SELECT reference FROM statements WHERE org = $1 AND reference IN LIST($2) AND voids",
+        );
+        for row in tx.fetch_all(select.with(tx.org).with(ids)).await? {
+            voided.insert(StatementId(row.get(0)?));
+        }
+    }
+    Ok(voided)
+}
+
+/// Takes from the log what the new voiding statements name and was there before; a voiding statement
+/// itself can't be voided (xAPI 1.0.3, Data 2.3.2).
+async fn void_existing(
+    tx: &mut OrgTx,
+    seen: &mut Seen,
+    platform: &Platform<'_>,
+    records: &[Sealed],
+) -> Result<(), StoreError> {
+    let targets: Vec<Uuid> = records.iter().filter_map(|r| r.statement.voids()).map(|id| id.0).collect();
+    if targets.is_empty() {
+        return Ok(());
+    }
+    let new: HashSet<i64> = records.iter().map(|record| record.seq).collect();
+    let select = Sql::new(
+        "SELECT seq, id, stored, envelope, body, actor FROM statements \
+         WHERE org = $1 AND id IN LIST($2) AND NOT voids AND NOT voided",
+    );
+    let rows = tx.fetch_all(select.with(tx.org).with(targets)).await?;
+    let (mut seqs, mut actors) = (Vec::new(), Vec::new());
+    for row in &rows {
+        let seq = row.get(0)?;
+        if new.contains(&seq) {
+            continue;
+        }
+        let record = Sealed {
+            seq,
+            id: StatementId(row.get(1)?),
+            stored: Timestamp::from_micros(row.get(2)?),
+            envelope: Arc::new(read_envelope(&row.get::<String>(3)?)?),
+            statement: Arc::new(read_statement(&row.get::<Vec<u8>>(4)?)?),
+            voided: true,
+        };
+        seen.make_sure(tx, platform, &record).await?;
+        seqs.push(seq);
+        actors.push(row.get(5)?);
+    }
+    if seqs.is_empty() {
+        return Ok(());
+    }
+    let mark = Sql::new("UPDATE statements SET voided = $3 WHERE org = $1 AND seq IN LIST($2)");
+    tx.execute(mark.with(tx.org).with(seqs.clone()).with(true)).await?;
+    tx.delete_activities(seqs).await?;
+    tx.settle_sessions(&actors).await
+}
+
+async fn insert_statements(
+    tx: &mut OrgTx,
+    records: &[Sealed],
+    named: &[Named],
+    bodies: Vec<(Vec<u8>, Option<String>)>,
+) -> Result<(), StoreError> {
+    let mut rows = Vec::with_capacity(records.len());
+    for ((record, named), (body, sender)) in records.iter().zip(named).zip(bodies) {
+        let statement = &record.statement;
+        let reference = match statement.object {
+            Object::StatementRef(id) => Some(id.0),
+            _ => None,
+        };
+        let envelope = serde_json::to_string(&*record.envelope)
+            .map_err(|error| StoreError::corrupt("envelope", error))?;
+        rows.push(vec![
+            tx.org.into(),
+            record.seq.into(),
+            record.id.0.into(),
+            record.stored.micros().into(),
+            named.actor.into(),
+            named.verb.into(),
+            named.object.into(),
+            statement.context.as_ref().and_then(|context| context.registration).into(),
+            reference.into(),
+            sender.into(),
+            statement.voids().is_some().into(),
+            record.voided.into(),
+            envelope.into(),
+            body.into(),
+        ]);
+    }
+    const COLUMNS: [&str; 14] = [
+        "org",
+        "seq",
+        "id",
+        "stored",
+        "actor",
+        "verb",
+        "object",
+        "registration",
+        "reference",
+        "sender",
+        "voids",
+        "voided",
+        "envelope",
+        "body",
+    ];
+    tx.insert("statements", &COLUMNS, rows).await
+}
+
+/// Writes the rows of the log and answers the persons whose sessions must be settled.
+pub(super) async fn insert_activities(
+    tx: &mut OrgTx,
+    seen: &Seen,
+    records: &[Sealed],
+    named: &[Named],
+) -> Result<Vec<i64>, StoreError> {
+    let verbs = tx.store().verbs().clone();
+    let mut rows = Vec::with_capacity(records.len());
+    let mut sessions = Vec::new();
+    for (record, named) in records.iter().zip(named).filter(|(record, _)| !record.voided) {
+        let facts = named.content.and_then(|key| seen.content(key)).map(|content| ContentFacts {
+            kind: content.kind,
+            content_type: content.content_type,
+            demands: content.demands.at(record.stamp().0),
+        });
+        let row = ActivityRow::new(&verbs, record, *named, facts.as_ref());
+        if row.projected.action.is_session() {
+            sessions.push(named.actor);
+        }
+        rows.push(row.values(tx.org));
+    }
+    tx.insert("activities", &ACTIVITY_COLUMNS, rows).await?;
+    Ok(sessions)
+}
+
+/// One row of the log, as it is written.
+pub(super) struct ActivityRow {
+    seq: i64,
+    id: StatementId,
+    stored: Timestamp,
+    actor: i64,
+    verb: i64,
+    content: Option<i64>,
+    projected: Projected,
+}
+
+impl ActivityRow {
+    pub(super) fn new(
+        verbs: &VerbTable,
+        record: &Sealed,
+        named: Named,
+        facts: Option<&ContentFacts>,
+    ) -> Self {
+        let projected = project(verbs, &record.statement, &record.envelope, record.stored, facts);
+        Self {
+            seq: record.seq,
+            id: record.id,
+            stored: record.stored,
+            actor: named.actor,
+            verb: named.verb,
+            content: named.content,
+            projected,
+        }
+    }
+
+    pub(super) fn values(self, org: i64) -> Vec<Value> {
+        let Self { projected, .. } = self;
+        let certified = projected.certificate.is_some();
+        let (certificate_name, certificate_expires_at) = match projected.certificate {
+            Some(certificate) => (certificate.name, certificate.expires_at),
+            None => (None, None),
+        };
+        vec![
+            org.into(),
+            self.seq.into(),
+            self.id.0.into(),
+            projected.happened_at.micros().into(),
+            self.stored.micros().into(),
+            self.actor.into(),
+            self.verb.into(),
+            self.content.into(),
+            projected.action.code().into(),
+            projected.origin.code().into(),
+            projected.completed.into(),
+            projected.success.into(),
+            projected.completion.into(),
+            certified.into(),
+            projected.score.scaled.into(),
+            projected.score.raw.into(),
+            projected.score.min.into(),
+            projected.score.max.into(),
+            projected.score.percent.map(|percent| percent.0).into(),
+            projected.seconds.into(),
+            projected.time_limit.into(),
+            projected.expired_at.map(Timestamp::micros).into(),
+            certificate_expires_at.map(Timestamp::micros).into(),
+            projected.registration.into(),
+            projected.import.into(),
+            certificate_name.into(),
+            projected.response.into(),
+            projected.device_type.into(),
+            projected.recorded_by.map(String::from).into(),
+            projected.comment.into(),
+            projected.source.into(),
+        ]
+    }
+}
+
+/// The columns of the log, in the order in which they are written and read.
+pub(super) const ACTIVITY_COLUMNS: [&str; 31] = [
+    "org",
+    "seq",
+    "id",
+    "happened_at",
+    "stored_at",
+    "person",
+    "verb",
+    "content",
+    "action",
+    "origin",
+    "completed",
+    "success",
+    "completion",
+    "certified",
+    "scaled",
+    "raw",
+    "min",
+    "max",
+    "percent",
+    "seconds",
+    "time_limit",
+    "expired_at",
+    "certificate_expires_at",
+    "registration",
+    "import",
+    "certificate_name",
+    "response",
+    "device_type",
+    "recorded_by",
+    "comment",
+    "source",
+];
+
+impl OrgTx {
+    /// Takes rows out of the log.
+    pub(super) async fn delete_activities(&mut self, seqs: Vec<i64>) -> Result<(), StoreError> {
+        let delete = Sql::new("DELETE FROM activities WHERE org = $1 AND seq IN LIST($2)");
+        let delete = delete.with(self.org).with(seqs);
+        self.execute(delete).await?;
+        Ok(())
+    }
+}
