@@ -13,14 +13,22 @@
 //! | 2 | [`log`] | the activity: projection, filter, sentence |
 //! | 2 | [`directory`], [`catalogue`] | people and contents, and their rules |
 //! | 3 | [`store`] | the only room with SQL |
+//! | 4 | [`export`] | rows to CSV and NDJSON |
+//! | 5 | [`http`] | the API |
+//! | 6 | [`cli`], [`config`], [`server`] | commands, settings, wiring |
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
 pub mod access;
 pub mod catalogue;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod directory;
+pub mod export;
+pub mod http;
 pub mod ids;
 pub mod log;
 pub mod record;
+pub mod server;
 pub mod store;

@@ -1,0 +1,173 @@
+//! `rollbook credential`: the keys of integrations, without a server or a token (contract section 11).
+
+use clap::{Args, Subcommand};
+use secrecy::ExposeSecret;
+use uuid::Uuid;
+
+use crate::access::credential::{new_key, new_secret};
+use crate::access::{CredentialScope, Scopes, SecretHash};
+use crate::cli::{CliError, open_ready};
+use crate::config::DatabaseArgs;
+use crate::ids::OrgId;
+use crate::store::{Store, StoredCredential};
+
+/// The longest name, in characters.
+const MAX_NAME: usize = 255;
+
+/// The arguments of `rollbook credential`.
+#[derive(Debug, Args)]
+pub struct Credential {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: CredentialCommand,
+}
+
+/// What can be done with credentials.
+#[derive(Debug, Subcommand)]
+pub enum CredentialCommand {
+    /// Make a credential and print its key and secret; the secret is not kept
+    Create(Create),
+    /// List the credentials that are not revoked
+    List(List),
+    /// Revoke a credential, for ever
+    Revoke(Revoke),
+}
+
+/// The arguments of `rollbook credential create`.
+#[derive(Debug, Args)]
+pub struct Create {
+    /// The organisation
+    #[arg(long, value_name = "ID")]
+    pub org: OrgId,
+    /// What people call it
+    #[arg(long, value_name = "NAME", value_parser = name)]
+    pub name: String,
+    /// A scope; repeat for several
+    #[arg(long = "scope", value_name = "SCOPE", required = true)]
+    pub scopes: Vec<CredentialScope>,
+    /// The database.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+}
+
+/// The arguments of `rollbook credential list`.
+#[derive(Debug, Args)]
+pub struct List {
+    /// The organisation
+    #[arg(long, value_name = "ID")]
+    pub org: OrgId,
+    /// The database.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+}
+
+/// The arguments of `rollbook credential revoke`.
+#[derive(Debug, Args)]
+pub struct Revoke {
+    /// The organisation
+    #[arg(long, value_name = "ID")]
+    pub org: OrgId,
+    /// The credential's id, as `list` shows it
+    #[arg(long, value_name = "UUID")]
+    pub id: Uuid,
+    /// The database.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+}
+
+impl Credential {
+    /// Does what was asked.
+    pub async fn run(self) -> Result<(), CliError> {
+        let (database, command) = match &self.command {
+            CredentialCommand::Create(command) => (&command.database, &self.command),
+            CredentialCommand::List(command) => (&command.database, &self.command),
+            CredentialCommand::Revoke(command) => (&command.database, &self.command),
+        };
+        let store = open_ready(database).await?;
+        let outcome = match command {
+            CredentialCommand::Create(command) => command.run(&store).await,
+            CredentialCommand::List(command) => command.run(&store).await,
+            CredentialCommand::Revoke(command) => command.run(&store).await,
+        };
+        store.close().await;
+        outcome
+    }
+}
+
+impl Create {
+    async fn run(&self, store: &Store) -> Result<(), CliError> {
+        let secret = new_secret()?;
+        let credential = StoredCredential {
+            org: self.org.clone(),
+            id: store.clock().new_uuid(),
+            key: new_key()?,
+            name: self.name.clone(),
+            secret_hash: SecretHash::of(&secret).as_bytes().to_vec(),
+            scopes: self.scopes.iter().copied().collect::<Scopes>().to_string(),
+            created_at: store.clock().now(),
+            revoked_at: None,
+        };
+        if !store.add_credential(credential.clone()).await? {
+            return Err(CliError::Refused(
+                "the new key was taken already: try again".to_owned(),
+            ));
+        }
+        println!("id:     {}", credential.id);
+        println!("key:    {}", credential.key);
+        println!("secret: {}", secret.expose_secret());
+        println!("scopes: {}", credential.scopes);
+        eprintln!("The secret is not kept: note it now.");
+        Ok(())
+    }
+}
+
+impl List {
+    async fn run(&self, store: &Store) -> Result<(), CliError> {
+        for credential in store.credentials(&self.org).await? {
+            // Tabs between the columns, for people and for `cut` alike; a name can't hold one.
+            println!(
+                "{}\t{}\t{}\t{}\t{}",
+                credential.id, credential.key, credential.created_at, credential.name, credential.scopes
+            );
+        }
+        Ok(())
+    }
+}
+
+impl Revoke {
+    async fn run(&self, store: &Store) -> Result<(), CliError> {
+        if !store.revoke_credential(&self.org, self.id).await? {
+            let org = &self.org;
+            let help = format!(
+                "{org} has no credential {} that isn't revoked: see `rollbook credential list`",
+                self.id
+            );
+            return Err(CliError::Refused(help));
+        }
+        println!("Revoked; running servers refuse it within five seconds.");
+        Ok(())
+    }
+}
+
+fn name(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    if text.is_empty() || text.chars().count() > MAX_NAME || text.chars().any(char::is_control) {
+        return Err(format!(
+            "a name has 1 to {MAX_NAME} characters, none of them control characters"
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_fits_on_one_line() {
+        assert_eq!(name(" Moodle ").as_deref(), Ok("Moodle"));
+        for bad in ["", " ", "a\tb", "a\nb", &"x".repeat(256)] {
+            assert!(name(bad).is_err(), "{bad:?}");
+        }
+    }
+}

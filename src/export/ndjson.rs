@@ -1,0 +1,36 @@
+//! Lines of JSON: one activity a line, the same that a page of the log holds (product text, sections 6 and 8).
+
+use crate::clock::Timestamp;
+use crate::ids::OrgId;
+use crate::log::Row;
+use crate::store::{Cards, Store};
+
+use super::{ExportError, WriteLines};
+
+/// Writes activities.
+pub struct Lines {
+    cards: Cards,
+    now: Timestamp,
+}
+
+impl Lines {
+    /// Lines of an organisation's rows; `now` decides what has expired.
+    pub fn new(store: &Store, organisation: &OrgId, now: Timestamp) -> Self {
+        Self { cards: Cards::new(store, organisation), now }
+    }
+}
+
+impl WriteLines for Lines {
+    fn begin(&mut self, _: &mut Vec<u8>) {}
+
+    async fn load(&mut self, rows: &[Row]) -> Result<(), ExportError> {
+        Ok(self.cards.load(rows).await?)
+    }
+
+    fn line(&mut self, row: &Row, out: &mut Vec<u8>) -> Result<(), ExportError> {
+        let activity = self.cards.activity(row, self.now)?;
+        serde_json::to_writer(&mut *out, &activity)?;
+        out.push(b'\n');
+        Ok(())
+    }
+}

@@ -1,0 +1,366 @@
+//! Who asks: tokens and credentials are verified here, once for every request (contract section 4).
+//!
+//! [`authenticate`] stands before everything under `/v1` and `/xapi`: it verifies the `Authorization`
+//! header, refuses deactivated users, and keeps the caller with the request. A handler takes a
+//! [`Caller<A>`]: what it may do stands in the type of its argument, so that forgetting to ask is a
+//! compile error, and a handler that nobody authenticated for answers 401.
+//!
+//! A credential is looked up at most once in five seconds, so that a steady stream of statements costs
+//! no query for it: revoking one takes at most that long on other replicas, and no time on the one that
+//! revoked it. People's tokens are verified, and the directory asked, at every request.
+
+use std::collections::HashMap;
+use std::future::{Ready, ready};
+use std::marker::PhantomData;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use actix_web::body::{EitherBody, MessageBody};
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::http::header;
+use actix_web::middleware::Next;
+use actix_web::web::Data;
+use actix_web::{FromRequest, HttpMessage, HttpRequest};
+
+use super::Edge;
+use super::problem::{Code, Problem};
+use crate::access::{
+    Action, AskedScope, Credential, Principal, ReachRules, Scoped, Scopes, SecretHash, basic,
+};
+use crate::clock::Timestamp;
+use crate::ids::OrgId;
+use crate::store::{Organisation, Store, StoredCredential};
+
+/// How long a credential and its organisation's settings are taken as known.
+const REMEMBERED_FOR: Duration = Duration::from_secs(5);
+/// How many credentials are remembered; past that, all are looked up anew.
+const REMEMBERED: usize = 10_000;
+
+/// The verified caller of a request, who may do `A`.
+///
+/// Take it as the first argument of a handler: arguments are extracted in order, so a caller who may not
+/// is refused (403) before a byte of the body is looked at.
+pub struct Caller<A> {
+    edge: Data<Edge>,
+    known: Arc<Known>,
+    action: PhantomData<fn() -> A>,
+}
+
+/// What a verified request says of its caller.
+struct Known {
+    principal: Principal,
+    organisation: Organisation,
+    /// Whether the organisation is in the database already; reading makes none.
+    exists: bool,
+}
+
+impl<A> Caller<A> {
+    /// Who asks.
+    pub fn principal(&self) -> &Principal {
+        &self.known.principal
+    }
+
+    /// The organisation: nothing outside it exists for the caller.
+    pub fn org(&self) -> &OrgId {
+        self.known.principal.org()
+    }
+
+    /// The organisation's settings; what they are unless changed, where it doesn't exist yet.
+    pub fn organisation(&self) -> &Organisation {
+        &self.known.organisation
+    }
+
+    /// Whether anything was ever written in the organisation's name.
+    pub fn organisation_exists(&self) -> bool {
+        self.known.exists
+    }
+
+    /// The settings that the caller's reach depends on.
+    pub fn rules(&self) -> ReachRules {
+        ReachRules {
+            managers_see_indirect_reports: self.known.organisation.managers_see_indirect_reports,
+        }
+    }
+
+    /// A question over activities, bound to the caller's reach: the only way to ask one.
+    ///
+    /// # Errors
+    ///
+    /// 403 for a scope that the caller can't have.
+    pub fn scoped<F>(&self, asked: Option<AskedScope>, inner: F) -> Result<Scoped<F>, Problem> {
+        Ok(Scoped::new(self.principal(), &self.rules(), asked, inner)?)
+    }
+
+    /// What every handler has at hand.
+    pub fn edge(&self) -> &Edge {
+        &self.edge
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Store {
+        self.edge.store()
+    }
+
+    /// Now, by the server's clock.
+    pub fn now(&self) -> Timestamp {
+        self.edge.clock().now()
+    }
+}
+
+impl<A: Action> FromRequest for Caller<A> {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(caller(request))
+    }
+}
+
+fn caller<A: Action>(request: &HttpRequest) -> Result<Caller<A>, Problem> {
+    let edge = edge(request.app_data())?;
+    let known = request
+        .extensions()
+        .get::<Arc<Known>>()
+        .cloned()
+        .ok_or_else(nobody)?;
+    if !A::allowed(&known.principal) {
+        let what = match &known.principal {
+            Principal::Person(person) => format!("the role `{}`", person.role),
+            Principal::Credential(_) => "this credential's scopes".to_owned(),
+        };
+        return Err(Problem::forbidden(format!("{what} may not {}", A::NAME)));
+    }
+    Ok(Caller {
+        edge,
+        known,
+        action: PhantomData,
+    })
+}
+
+/// Middleware: nobody passes to `/v1` or `/xapi` without a verified token or credential.
+///
+/// The refusal is an answer, not an error, so that it passes through the layers around it as any other.
+pub async fn authenticate<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
+    // The decoded path, as the router matches it: `/%761/users` is `/v1/users`.
+    if !is_guarded(request.match_info().as_str()) {
+        return next.call(request).await.map(ServiceResponse::map_into_left_body);
+    }
+    match verify(&request).await {
+        Ok(known) => {
+            request.extensions_mut().insert(Arc::new(known));
+            next.call(request).await.map(ServiceResponse::map_into_left_body)
+        }
+        Err(problem) => {
+            let (request, _) = request.into_parts();
+            Ok(ServiceResponse::from_err(problem, request).map_into_right_body())
+        }
+    }
+}
+
+/// Whether a path is only for verified callers: everything under `/v1` and `/xapi` but `/xapi/about`.
+fn is_guarded(path: &str) -> bool {
+    let under = |root: &str| {
+        path.strip_prefix(root)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    under("/v1") || (under("/xapi") && path != "/xapi/about")
+}
+
+async fn verify(request: &ServiceRequest) -> Result<Known, Problem> {
+    let edge = edge(request.app_data())?;
+    let mut values = request.headers().get_all(header::AUTHORIZATION);
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return Err(nobody());
+    };
+    let value = value.to_str().map_err(|_| nobody())?;
+    let (scheme, rest) = value.split_once(' ').ok_or_else(nobody)?;
+    let known = if scheme.eq_ignore_ascii_case("bearer") {
+        person(&edge, rest.trim()).await?
+    } else if scheme.eq_ignore_ascii_case("basic") {
+        integration(&edge, value).await?
+    } else {
+        return Err(nobody());
+    };
+    let principal = &known.principal;
+    let span = tracing::Span::current();
+    span.record("org", principal.org().as_str());
+    let caller = format!("{}\n{}", principal.org(), principal.caller_id());
+    edge.rates().count(&caller, Instant::now(), edge.limits())?;
+    Ok(known)
+}
+
+async fn person(edge: &Edge, token: &str) -> Result<Known, Problem> {
+    let person = edge.keys().verify(token, edge.clock().now()).await?;
+    let facts = edge.store().caller_facts(&person.org, Some(&person.user)).await?;
+    if facts.user_active == Some(false) {
+        let detail = "the directory has this user as deactivated";
+        return Err(Problem::new(Code::Deactivated, detail));
+    }
+    let exists = facts.organisation.is_some();
+    let organisation = facts
+        .organisation
+        .unwrap_or_else(|| Organisation::unset(&person.org));
+    Ok(Known {
+        principal: Principal::Person(person),
+        organisation,
+        exists,
+    })
+}
+
+async fn integration(edge: &Edge, header: &str) -> Result<Known, Problem> {
+    // One answer for an unknown key, a revoked one and a wrong secret: it must not tell which keys exist.
+    let wrong = || {
+        Problem::new(
+            Code::Unauthenticated,
+            "the key or its secret is wrong, or the key is revoked",
+        )
+    };
+    let sent =
+        basic::decode(header).map_err(|error| Problem::new(Code::Unauthenticated, error.to_string()))?;
+    let remembered = match edge.credentials().get(&sent.key, Instant::now()) {
+        Some(remembered) => remembered,
+        None => {
+            let stored = edge.store().credential(&sent.key).await?.ok_or_else(wrong)?;
+            let facts = edge.store().caller_facts(&stored.org, None).await?;
+            let remembered = Arc::new(Remembered::new(stored, facts.organisation)?);
+            edge.credentials().put(Arc::clone(&remembered), Instant::now());
+            remembered
+        }
+    };
+    if remembered.revoked || !remembered.secret.matches(&sent.secret) {
+        return Err(wrong());
+    }
+    Ok(Known {
+        principal: Principal::Credential(remembered.credential.clone()),
+        organisation: remembered.organisation.clone(),
+        exists: remembered.exists,
+    })
+}
+
+fn edge(data: Option<&Data<Edge>>) -> Result<Data<Edge>, Problem> {
+    data.cloned()
+        .ok_or_else(|| Problem::internal("an application was put together without an edge"))
+}
+
+fn nobody() -> Problem {
+    let detail = "send `Authorization: Bearer <token>`, or Basic with a credential's key and secret";
+    Problem::new(Code::Unauthenticated, detail)
+}
+
+/// Credentials seen in the last seconds, by key.
+#[derive(Default)]
+pub struct SeenCredentials(Mutex<HashMap<String, (Instant, Arc<Remembered>)>>);
+
+/// A stored credential, ready to be compared with.
+pub struct Remembered {
+    credential: Credential,
+    secret: SecretHash,
+    revoked: bool,
+    organisation: Organisation,
+    exists: bool,
+}
+
+impl Remembered {
+    fn new(stored: StoredCredential, organisation: Option<Organisation>) -> Result<Self, Problem> {
+        let scopes: Scopes = stored.scopes.parse().map_err(Problem::internal)?;
+        let hash = <[u8; 32]>::try_from(stored.secret_hash)
+            .map_err(|_| Problem::internal("a kept hash is not one of SHA-256"))?;
+        let secret = SecretHash::from_bytes(hash);
+        let exists = organisation.is_some();
+        Ok(Self {
+            revoked: stored.revoked_at.is_some(),
+            organisation: organisation.unwrap_or_else(|| Organisation::unset(&stored.org)),
+            credential: Credential {
+                org: stored.org,
+                key: stored.key,
+                scopes,
+            },
+            secret,
+            exists,
+        })
+    }
+}
+
+impl SeenCredentials {
+    fn get(&self, key: &str, now: Instant) -> Option<Arc<Remembered>> {
+        let seen = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let (at, remembered) = seen.get(key)?;
+        (now.duration_since(*at) < REMEMBERED_FOR).then(|| Arc::clone(remembered))
+    }
+
+    fn put(&self, remembered: Arc<Remembered>, now: Instant) {
+        let mut seen = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if seen.len() >= REMEMBERED {
+            seen.clear();
+        }
+        seen.insert(remembered.credential.key.clone(), (now, remembered));
+    }
+
+    /// Looks the organisation's credentials up anew: after one was revoked, or its settings changed.
+    pub fn forget(&self, org: &OrgId) {
+        let mut seen = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        seen.retain(|_, (_, remembered)| remembered.credential.org != *org);
+    }
+}
+
+impl std::fmt::Debug for SeenCredentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SeenCredentials")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_under_v1_and_xapi_is_guarded_but_about() {
+        for path in [
+            "/v1",
+            "/v1/",
+            "/v1/users",
+            "/xapi",
+            "/xapi/statements",
+            "/xapi/about/",
+            "/xapi/about/x",
+        ] {
+            assert!(is_guarded(path), "{path}");
+        }
+        for path in ["/", "/v10", "/xapi/about", "/health/live", "/metrics", "/docs/v1"] {
+            assert!(!is_guarded(path), "{path}");
+        }
+    }
+
+    fn remembered(key: &str) -> Arc<Remembered> {
+        let org = OrgId::new("acme").expect("an id");
+        let stored = StoredCredential {
+            org: org.clone(),
+            id: uuid::Uuid::nil(),
+            key: key.to_owned(),
+            name: String::new(),
+            secret_hash: vec![0; 32],
+            scopes: "state".to_owned(),
+            created_at: Timestamp::default(),
+            revoked_at: None,
+        };
+        Arc::new(Remembered::new(stored, None).unwrap_or_else(|problem| panic!("{problem}")))
+    }
+
+    #[test]
+    fn a_credential_is_remembered_for_seconds_and_forgotten_when_told() {
+        let seen = SeenCredentials::default();
+        let start = Instant::now();
+        seen.put(remembered("k"), start);
+        assert!(
+            seen.get("k", start + REMEMBERED_FOR - Duration::from_millis(1))
+                .is_some()
+        );
+        assert!(seen.get("k", start + REMEMBERED_FOR).is_none());
+        assert!(seen.get("other", start).is_none());
+        seen.forget(&OrgId::new("acme").expect("an id"));
+        assert!(seen.get("k", start).is_none());
+    }
+}

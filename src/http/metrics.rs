@@ -1,0 +1,118 @@
+//! Metrics in Prometheus' text format.
+//!
+//! Labels are the route's template, the method and the status: a bounded set. No label ever names an
+//! organisation, a user or an id.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use actix_web::http::{Method, StatusCode, header};
+use actix_web::{HttpResponse, web};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+
+use super::problem::{Answer, Problem};
+use super::routes::routes;
+
+/// Requests answered, by `method`, `route` and `status`.
+pub const REQUESTS: &str = "rollbook_http_requests_total";
+/// Seconds until the head of the answer was ready, by `method` and `route`.
+pub const DURATION: &str = "rollbook_http_request_duration_seconds";
+/// Always 1, with the version as a label.
+pub const BUILD: &str = "rollbook_build_info";
+
+/// Upper bounds of the histogram's buckets, in seconds: from a cached lookup to an export's first byte.
+const BUCKETS: [f64; 12] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
+];
+
+/// How often the histograms' samples should be folded in, so that an unread `/metrics` doesn't grow.
+pub const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+
+static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+
+/// The process's one recorder, installed at the first call. `None` where another library installed its
+/// own before.
+pub fn recorder() -> Option<&'static PrometheusHandle> {
+    let make = || {
+        // The buckets are a constant that is not empty, the only thing this refuses.
+        let recorder = PrometheusBuilder::new()
+            .set_buckets(&BUCKETS)
+            .ok()?
+            .build_recorder();
+        let handle = recorder.handle();
+        metrics::set_global_recorder(recorder).ok()?;
+        metrics::describe_counter!(REQUESTS, "Requests answered.");
+        metrics::describe_histogram!(DURATION, metrics::Unit::Seconds, "Seconds until an answer began.");
+        metrics::describe_gauge!(BUILD, "The running version.");
+        metrics::gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+        Some(handle)
+    };
+    RECORDER.get_or_init(make).as_ref()
+}
+
+/// Counts one answered request.
+pub fn count(method: &Method, route: Option<String>, status: StatusCode, elapsed: Duration) {
+    // Clients may invent methods and addresses; a label for each would let them fill the memory.
+    let method = match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "other",
+    };
+    let route = route.unwrap_or_else(|| "none".to_owned());
+    let status = status.as_u16().to_string();
+    metrics::counter!(REQUESTS, "method" => method, "route" => route.clone(), "status" => status)
+        .increment(1);
+    metrics::histogram!(DURATION, "method" => method, "route" => route).record(elapsed.as_secs_f64());
+}
+
+routes! {
+    "/metrics" => { get: read_metrics },
+}
+
+/// Read the metrics.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "operation",
+    operation_id = "read_metrics",
+    security(()),
+    responses((status = 200, description = "Prometheus' text format.", body = String,
+        content_type = "text/plain"))
+)]
+async fn read_metrics() -> Answer {
+    let recorder = recorder().ok_or_else(|| Problem::internal("the metrics' recorder isn't installed"))?;
+    let text = web::block(|| recorder.render())
+        .await
+        .map_err(Problem::internal)?;
+    Ok(HttpResponse::Ok()
+        .insert_header((header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8"))
+        .body(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn invented_methods_and_addresses_share_one_label() {
+        let recorder = recorder().expect("installed");
+        let invented = Method::from_bytes(b"BREW").expect("a token");
+        count(&invented, None, StatusCode::NOT_FOUND, Duration::from_millis(3));
+        let text = recorder.render();
+        assert!(
+            text.contains(r#"method="other""#) && text.contains(r#"route="none""#),
+            "{text}"
+        );
+        assert!(!text.contains("BREW"));
+        assert!(
+            text.contains("rollbook_http_request_duration_seconds_bucket"),
+            "{text}"
+        );
+        assert!(text.contains("rollbook_build_info"));
+    }
+}

@@ -1,0 +1,222 @@
+//! The OpenAPI document (3.1), collected from the resource files' own descriptions.
+//!
+//! What is the same for every operation is added here: the `default` answer is a problem document, and a
+//! caller must be known unless the operation says otherwise.
+
+use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Components, ContentBuilder, OpenApi as Document, Ref, ResponseBuilder};
+use utoipa::{Modify, OpenApi};
+
+use super::problem::{PROBLEM_JSON, ProblemDocument, ProblemError};
+use super::{docs, health, metrics, v1, xapi};
+
+/// What is said once: title, tags, security.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Rollbook",
+        description = "A Learning Record Store with an Activity Log: learning records come in as xAPI \
+            statements, SCORM commits or short-form activities, and are read back as statements or as \
+            rows of the log, within the caller's reach."
+    ),
+    tags(
+        (name = "activities", description = "The Activity Log: records in, and the log out."),
+        (name = "exports", description = "The log as CSV and NDJSON."),
+        (name = "directory", description = "Users, teams and groups."),
+        (name = "catalogue", description = "Contents."),
+        (name = "organisation", description = "The organisation's settings."),
+        (name = "credentials", description = "Keys of integrations and content."),
+        (name = "xapi", description = "The Learning Record Store: xAPI 1.0.3 and 2.0.0."),
+        (name = "operation", description = "Health, metrics, this document.")
+    ),
+    components(schemas(ProblemDocument, ProblemError)),
+    security(("token" = []), ("credential" = [])),
+    modifiers(&Schemes)
+)]
+struct Base;
+
+/// The two ways in which a caller says who they are.
+struct Schemes;
+
+impl Modify for Schemes {
+    fn modify(&self, document: &mut Document) {
+        let token = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("JWT")
+            .description(Some(
+                "A person's token: claims `sub`, `org`, `role`, `permissions`, `reports`, `exp`.",
+            ));
+        let credential = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Basic)
+            .description(Some("An integration's credential: its key and secret."));
+        let components = document.components.get_or_insert_with(Components::new);
+        components.add_security_scheme("token", SecurityScheme::Http(token.build()));
+        components.add_security_scheme("credential", SecurityScheme::Http(credential.build()));
+    }
+}
+
+/// The whole document.
+pub fn document() -> Document {
+    let mut document = Base::openapi();
+    let frame = [health::document(), metrics::document(), docs::document()];
+    for part in v1::documents().into_iter().chain(xapi::documents()).chain(frame) {
+        document.merge(part);
+    }
+    for item in document.paths.paths.values_mut() {
+        for operation in operations(item) {
+            add_problem(operation);
+        }
+    }
+    document
+}
+
+/// The document as `rollbook openapi` prints it: indented, with a line break at its end.
+///
+/// # Errors
+///
+/// Where serde refuses the document, which holds strings and numbers only.
+pub fn document_text() -> Result<String, serde_json::Error> {
+    let mut text = serde_json::to_string_pretty(&document())?;
+    text.push('\n');
+    Ok(text)
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    [
+        &mut item.get,
+        &mut item.put,
+        &mut item.post,
+        &mut item.delete,
+        &mut item.patch,
+    ]
+    .into_iter()
+    .filter_map(Option::as_mut)
+}
+
+fn add_problem(operation: &mut Operation) {
+    let content = ContentBuilder::new()
+        .schema(Some(Ref::from_schema_name("Problem")))
+        .build();
+    let response = ResponseBuilder::new()
+        .description("What is wrong and what to change (RFC 9457).")
+        .content(PROBLEM_JSON, content)
+        .build();
+    operation
+        .responses
+        .responses
+        .entry("default".to_owned())
+        .or_insert_with(|| response.into());
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+    use super::*;
+
+    fn json() -> serde_json::Value {
+        serde_json::to_value(document()).expect("JSON")
+    }
+
+    #[test]
+    fn the_document_and_the_routes_name_the_same_operations() {
+        let document = json();
+        let paths = document["paths"].as_object().expect("paths");
+        let documented: BTreeMap<&str, BTreeSet<&str>> = paths
+            .iter()
+            .map(|(path, item)| {
+                (
+                    path.as_str(),
+                    item.as_object()
+                        .expect("item")
+                        .keys()
+                        .map(String::as_str)
+                        .collect(),
+                )
+            })
+            .collect();
+        let mut routed: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for (path, methods) in crate::http::table() {
+            assert!(
+                routed.insert(path, methods.iter().copied().collect()).is_none(),
+                "{path} is routed twice"
+            );
+        }
+        assert_eq!(documented, routed);
+    }
+
+    #[test]
+    fn every_operation_has_an_id_of_its_own_a_tag_and_a_problem() {
+        let document = json();
+        let tags: HashSet<&str> = document["tags"]
+            .as_array()
+            .expect("tags")
+            .iter()
+            .filter_map(|tag| tag["name"].as_str())
+            .collect();
+        let mut ids = HashSet::new();
+        for (path, item) in document["paths"].as_object().expect("paths") {
+            for (method, operation) in item.as_object().expect("item") {
+                let place = format!("{method} {path}");
+                let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
+                assert!(
+                    !id.is_empty() && ids.insert(id),
+                    "{place} needs an operation id of its own"
+                );
+                assert!(
+                    operation["tags"][0]
+                        .as_str()
+                        .is_some_and(|tag| tags.contains(tag)),
+                    "{place} needs a tag"
+                );
+                let problem = &operation["responses"]["default"]["content"][PROBLEM_JSON]["schema"]["$ref"];
+                assert_eq!(problem, "#/components/schemas/Problem", "{place}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        fn references(value: &serde_json::Value, found: &mut Vec<String>) {
+            match value {
+                serde_json::Value::Object(members) => {
+                    for (key, member) in members {
+                        match member.as_str() {
+                            Some(target) if key == "$ref" => found.push(target.to_owned()),
+                            _ => references(member, found),
+                        }
+                    }
+                }
+                serde_json::Value::Array(elements) => elements.iter().for_each(|e| references(e, found)),
+                _ => {}
+            }
+        }
+        let document = json();
+        let mut found = Vec::new();
+        references(&document, &mut found);
+        for target in found {
+            let pointer = target.strip_prefix('#').expect("a local reference");
+            assert!(document.pointer(pointer).is_some(), "{target} leads nowhere");
+        }
+    }
+
+    #[test]
+    fn it_is_openapi_3_1_with_both_schemes() {
+        let document = json();
+        assert!(
+            document["openapi"]
+                .as_str()
+                .is_some_and(|version| version.starts_with("3.1"))
+        );
+        assert_eq!(
+            document["components"]["securitySchemes"]["token"]["scheme"],
+            "bearer"
+        );
+        assert_eq!(
+            document["components"]["securitySchemes"]["credential"]["scheme"],
+            "basic"
+        );
+        assert!(document_text().is_ok_and(|text| text.ends_with("}\n")));
+    }
+}

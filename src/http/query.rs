@@ -1,0 +1,259 @@
+//! The query of a request: its pairs in their order, and a reader that names what is wrong.
+//!
+//! Repeated keys are kept (the usual form reader can't take them). A handler that has a parser of its own
+//! for the query (the log's filter) takes [`Pairs::as_slice`]; the others ask a [`Reader`] for each
+//! parameter they know: what nobody asked for is unknown, and all faults are answered together.
+
+use std::cell::{Cell, RefCell};
+use std::future::{Ready, ready};
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest};
+
+use super::problem::{Code, Problem, ProblemError};
+
+/// The decoded pairs of the query, in the order they came. Extracting it refuses (400) percent escapes
+/// that are not UTF-8, and U+0000.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pairs(Vec<(String, String)>);
+
+impl Pairs {
+    /// Reads a query's text, without its `?`.
+    pub fn parse(query: &str) -> Result<Self, Problem> {
+        let mut pairs = Vec::new();
+        let mut faults = Vec::new();
+        for part in query.split('&').filter(|part| !part.is_empty()) {
+            let (key, value) = part.split_once('=').unwrap_or((part, ""));
+            match (decode(key), decode(value)) {
+                (Ok(key), Ok(value)) => pairs.push((key, value)),
+                (Err(detail), _) => faults.push(ProblemError::parameter(key, detail)),
+                (Ok(key), Err(detail)) => faults.push(ProblemError::parameter(key, detail)),
+            }
+        }
+        if faults.is_empty() {
+            Ok(Self(pairs))
+        } else {
+            Err(Problem::faults(Code::BadParameter, faults))
+        }
+    }
+
+    /// All pairs.
+    pub fn as_slice(&self) -> &[(String, String)] {
+        &self.0
+    }
+
+    /// Reads parameters one by one.
+    pub fn reader(&self) -> Reader<'_> {
+        Reader {
+            pairs: &self.0,
+            asked: (0..self.0.len()).map(|_| Cell::new(false)).collect(),
+            known: RefCell::default(),
+            faults: RefCell::default(),
+        }
+    }
+
+    /// Refuses any parameter at all: for resources that have none.
+    pub fn none(&self) -> Result<(), Problem> {
+        self.reader().finish()
+    }
+}
+
+impl FromRequest for Pairs {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Self::parse(request.query_string()))
+    }
+}
+
+/// `+` is a space and `%XX` a byte (WHATWG URL, application/x-www-form-urlencoded).
+fn decode(text: &str) -> Result<String, &'static str> {
+    const BROKEN: &str = "a `%` must be followed by two hexadecimal digits (write `%` itself as `%25`)";
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16));
+                let (Some(high), Some(low)) = (digit(rest.next()), digit(rest.next())) else {
+                    return Err(BROKEN);
+                };
+                // Two hexadecimal digits are at most 255.
+                (high * 16 + low) as u8
+            }
+            other => other,
+        });
+    }
+    let decoded = String::from_utf8(bytes).map_err(|_| "the value must be UTF-8, percent-encoded")?;
+    if decoded.contains('\0') {
+        Err("U+0000 is not allowed")
+    } else {
+        Ok(decoded)
+    }
+}
+
+/// Reads known parameters and collects the faults; [`Reader::finish`] answers them all.
+///
+/// Each method gives a harmless value where there is a fault, so that reading goes on to the next one.
+#[derive(Debug)]
+pub struct Reader<'a> {
+    pairs: &'a [(String, String)],
+    asked: Vec<Cell<bool>>,
+    known: RefCell<Vec<String>>,
+    faults: RefCell<Vec<ProblemError>>,
+}
+
+impl<'a> Reader<'a> {
+    /// Every value of a parameter that may be repeated.
+    pub fn all(&self, name: &str) -> Vec<&'a str> {
+        self.known.borrow_mut().push(name.to_owned());
+        let mut values = Vec::new();
+        for ((key, value), asked) in self.pairs.iter().zip(&self.asked) {
+            if key == name {
+                asked.set(true);
+                values.push(value.as_str());
+            }
+        }
+        values
+    }
+
+    /// The value of a parameter that may be given once.
+    pub fn text(&self, name: &str) -> Option<&'a str> {
+        let values = self.all(name);
+        if values.len() > 1 {
+            self.fault(name, "give it once");
+        }
+        values.first().copied()
+    }
+
+    /// `true` or `false`.
+    pub fn flag(&self, name: &str) -> Option<bool> {
+        match self.text(name)? {
+            "true" => Some(true),
+            "false" => Some(false),
+            _ => {
+                self.fault(name, "must be `true` or `false`");
+                None
+            }
+        }
+    }
+
+    /// A whole number within a range.
+    pub fn number(&self, name: &str, range: RangeInclusive<usize>) -> Option<usize> {
+        let text = self.text(name)?;
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        if number.is_none() {
+            self.fault(
+                name,
+                format!("must be a whole number from {} to {}", range.start(), range.end()),
+            );
+        }
+        number
+    }
+
+    /// A value with a form of its own (an id, a role, a date), given once.
+    pub fn value<T: FromStr<Err: std::fmt::Display>>(&self, name: &str) -> Option<T> {
+        self.parsed(name, self.text(name)?)
+    }
+
+    /// Values with a form of their own, repeated.
+    pub fn values<T: FromStr<Err: std::fmt::Display>>(&self, name: &str) -> Vec<T> {
+        self.all(name)
+            .into_iter()
+            .filter_map(|text| self.parsed(name, text))
+            .collect()
+    }
+
+    fn parsed<T: FromStr<Err: std::fmt::Display>>(&self, name: &str, text: &str) -> Option<T> {
+        text.parse()
+            .map_err(|error: T::Err| self.fault(name, error.to_string()))
+            .ok()
+    }
+
+    /// Notes a fault that the handler found itself.
+    pub fn fault(&self, name: &str, detail: impl Into<String>) {
+        self.faults
+            .borrow_mut()
+            .push(ProblemError::parameter(name, detail));
+    }
+
+    /// Refuses (400) if there was a fault, or a parameter that nobody asked for; names each.
+    pub fn finish(self) -> Result<(), Problem> {
+        let mut faults = self.faults.into_inner();
+        let known = self.known.into_inner();
+        for ((key, _), asked) in self.pairs.iter().zip(&self.asked) {
+            if !asked.get() && !faults.iter().any(|fault| fault.parameter.as_deref() == Some(key)) {
+                let detail = match known.as_slice() {
+                    [] => "unknown parameter; this resource has none".to_owned(),
+                    names => format!("unknown parameter; known are {}", names.join(", ")),
+                };
+                faults.push(ProblemError::parameter(key, detail));
+            }
+        }
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(Problem::faults(Code::BadParameter, faults))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::UserId;
+
+    fn pairs(query: &str) -> Pairs {
+        Pairs::parse(query).expect("a good query")
+    }
+
+    #[test]
+    fn repeated_keys_and_escapes_are_kept() {
+        let expected = [("a", "1 2"), ("a", "ü&"), ("custom[x]", ""), ("b", "")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()));
+        assert_eq!(pairs("a=1+2&a=%C3%BC%26&custom%5Bx%5D=&&b").as_slice(), expected);
+    }
+
+    #[test]
+    fn broken_escapes_and_nul_are_refused_by_name() {
+        for (query, name) in [("ok=1&q=%zz", "q"), ("q=%4", "q"), ("q=%FF", "q"), ("q=%00", "q")] {
+            let problem = Pairs::parse(query).expect_err(query);
+            assert_eq!(problem.errors()[0].parameter.as_deref(), Some(name), "{query}");
+        }
+    }
+
+    #[test]
+    fn the_reader_names_every_fault_at_once() {
+        let pairs = pairs("limit=0&active=yes&user=a&user=b&nonsense=1&q=x&q=y");
+        let query = pairs.reader();
+        assert_eq!(query.number("limit", 1..=1000), None);
+        assert_eq!(query.flag("active"), None);
+        assert_eq!(query.values::<UserId>("user").len(), 2);
+        assert_eq!(query.text("q"), Some("x"));
+        let problem = query.finish().expect_err("faults");
+        let names: Vec<_> = problem
+            .errors()
+            .iter()
+            .filter_map(|error| error.parameter.as_deref())
+            .collect();
+        assert_eq!(names, ["limit", "active", "q", "nonsense"]);
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_form_is_a_fault() {
+        let pairs = pairs("user=");
+        let query = pairs.reader();
+        assert_eq!(query.value::<UserId>("user"), None);
+        assert!(query.finish().is_err());
+    }
+
+    #[test]
+    fn without_parameters_none_is_content() {
+        assert!(pairs("").none().is_ok());
+        assert!(pairs("x=1").none().is_err());
+    }
+}

@@ -1,0 +1,367 @@
+//! `/v1/activities`: the log, and activities in by the short form (contract sections 6 and 7).
+
+use std::sync::Arc;
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, web};
+use chrono_tz::Tz;
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::access::permit::{ReadActivities, VoidActivities, WriteActivities};
+use crate::access::{AskedScope, Principal};
+use crate::http::auth::Caller;
+use crate::http::json::{Batch, JsonBytes};
+use crate::http::pages;
+use crate::http::problem::{Answer, Problem};
+use crate::http::query::Pairs;
+use crate::http::routes::routes;
+use crate::http::xapi::statements::authority;
+use crate::ids::{StatementId, UserId};
+use crate::log::activity::ActivityInFull;
+use crate::log::short_form::ShortFormRules;
+use crate::log::{Activity, ParseContext, Position, Query, ShortForm};
+use crate::record::verb::VOIDED;
+use crate::record::{ActorKind, Envelope, Identifier, Limits, Origin, Version, parse_statement};
+use crate::store::{Cards, Incoming, Page, Recorded, Sameness, Submission};
+
+use super::log_parameters::{LogFilter, LogPage, LogScope};
+
+/// The longest reason of a voiding, in characters.
+const MAX_REASON: usize = 1_000;
+
+routes! {
+    "/v1/activities" => { get: list_activities, post: create_activity },
+    "/v1/activities/batch" => { post: create_activities },
+    "/v1/activities/{id}" => { get: read_activity, delete: void_activity },
+    "/v1/me/activities" => { get: list_my_activities },
+    "/v1/users/{id}/activities" => { get: list_user_activities },
+}
+
+/// A page of the log.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ActivityList {
+    /// The rows, in the order asked for.
+    pub activities: Vec<Activity>,
+    /// The relative address of the next page; null on the last one.
+    #[schema(example = "/v1/activities?limit=50&cursor=AbC")]
+    pub next: Option<String>,
+    /// How many rows there are over all pages; only with `count=exact`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total: Option<u64>,
+}
+
+/// The ids of a batch, in its order.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ActivityIds {
+    /// One for each element.
+    #[schema(value_type = Vec<Uuid>)]
+    pub ids: Vec<StatementId>,
+}
+
+/// Read the log within the caller's reach, filtered and paged.
+#[utoipa::path(
+    get,
+    path = "/v1/activities",
+    tag = "activities",
+    operation_id = "list_activities",
+    params(LogScope, LogFilter, LogPage),
+    responses((status = 200, description = "A page of the log.", body = ActivityList))
+)]
+async fn list_activities(caller: Caller<ReadActivities>, request: HttpRequest, pairs: Pairs) -> Answer {
+    let binding = binding(&caller, &request);
+    let query = Query::parse(pairs.as_slice(), &context(&caller, &binding))?;
+    let asked = query.asked_scope;
+    list(&caller, &request, asked, query).await
+}
+
+/// Read the caller's own log: everything, whatever their role.
+#[utoipa::path(
+    get,
+    path = "/v1/me/activities",
+    tag = "activities",
+    operation_id = "list_my_activities",
+    params(LogFilter, LogPage),
+    responses((status = 200, description = "A page of the caller's own log.", body = ActivityList))
+)]
+async fn list_my_activities(caller: Caller<ReadActivities>, request: HttpRequest, pairs: Pairs) -> Answer {
+    let binding = binding(&caller, &request);
+    let context = ParseContext { scope: false, ..context(&caller, &binding) };
+    let mut query = Query::parse(pairs.as_slice(), &context)?;
+    query.filter.include_deactivated = true;
+    list(&caller, &request, Some(AskedScope::Me), query).await
+}
+
+/// Read one person's log. A user outside the caller's reach is not there.
+#[utoipa::path(
+    get,
+    path = "/v1/users/{id}/activities",
+    tag = "activities",
+    operation_id = "list_user_activities",
+    params(("id" = String, Path, description = "The user's id.", example = "u1"), LogFilter, LogPage),
+    responses((status = 200, description = "A page of the user's log.", body = ActivityList))
+)]
+async fn list_user_activities(
+    caller: Caller<ReadActivities>,
+    request: HttpRequest,
+    id: web::Path<UserId>,
+    pairs: Pairs,
+) -> Answer {
+    let id = id.into_inner();
+    let reach = caller.principal().reach(&caller.rules()).ok_or_else(Problem::not_found)?;
+    if !caller.store().reaches(caller.org(), &reach, &id).await? {
+        return Err(Problem::not_found());
+    }
+    let binding = binding(&caller, &request);
+    let context = ParseContext { scope: false, ..context(&caller, &binding) };
+    let mut query = Query::parse(pairs.as_slice(), &context)?;
+    query.filter.include_deactivated = true;
+    if !query.filter.users.is_empty() && !query.filter.users.contains(&id) {
+        return Ok(pages::answer(&ActivityList { activities: Vec::new(), next: None, total: None }, None));
+    }
+    query.filter.users = vec![id];
+    list(&caller, &request, None, query).await
+}
+
+async fn list(
+    caller: &Caller<ReadActivities>,
+    request: &HttpRequest,
+    asked: Option<AskedScope>,
+    query: Query,
+) -> Answer {
+    let question = caller.scoped(asked, &query.filter)?;
+    let page =
+        Page { sort: query.sort, after: query.after, limit: query.limit.saturating_add(1), now: query.now };
+    let mut rows = caller.store().page(&question, page).await?;
+    let more = rows.len() > query.limit as usize;
+    rows.truncate(query.limit as usize);
+    let total = match query.count_exact {
+        true => Some(caller.store().count(&question, query.now).await?),
+        false => None,
+    };
+    let mut cards = Cards::new(caller.store(), caller.org());
+    cards.load(&rows).await?;
+    let activities =
+        rows.iter().map(|row| cards.activity(row, query.now)).collect::<Result<Vec<_>, _>>()?;
+    let last = rows.last().filter(|_| more);
+    let next = last.map(|row| {
+        let cursor = query.cursor_after(Position { happened_at: row.projected.happened_at, seq: row.seq });
+        pages::next(request.path(), &Pairs::parse(request.query_string()).unwrap_or_default(), &cursor)
+    });
+    let body = ActivityList { activities, next, total };
+    Ok(pages::answer(&body, body.next.as_deref()))
+}
+
+/// Read one activity in full.
+#[utoipa::path(
+    get,
+    path = "/v1/activities/{id}",
+    tag = "activities",
+    operation_id = "read_activity",
+    params(("id" = Uuid, Path, description = "The activity's id, which is its statement's.")),
+    responses((status = 200, description = "The activity.", body = ActivityInFull))
+)]
+async fn read_activity(caller: Caller<ReadActivities>, id: web::Path<Uuid>, pairs: Pairs) -> Answer {
+    pairs.none()?;
+    let activity = in_full(&caller, StatementId(*id)).await?;
+    Ok(HttpResponse::Ok().json(activity.ok_or_else(Problem::not_found)?))
+}
+
+async fn in_full<A>(caller: &Caller<A>, id: StatementId) -> Result<Option<ActivityInFull>, Problem> {
+    let Some(row) = caller.store().activity(&caller.scoped(None, id)?).await? else { return Ok(None) };
+    let Some(kept) = caller.store().record_of(caller.org(), id).await? else { return Ok(None) };
+    let mut cards = Cards::new(caller.store(), caller.org());
+    cards.load(std::slice::from_ref(&row)).await?;
+    Ok(Some(cards.activity(&row, caller.now())?.in_full(&kept.envelope.responses)))
+}
+
+/// Keep one activity.
+#[utoipa::path(
+    post,
+    path = "/v1/activities",
+    tag = "activities",
+    operation_id = "create_activity",
+    request_body = super::log_parameters::NewActivity,
+    responses(
+        (status = 201, description = "Kept.", body = ActivityInFull,
+            headers(("Location" = String, description = "The activity's address."))),
+        (status = 200, description = "The same record was kept before.", body = ActivityInFull)
+    )
+)]
+async fn create_activity(caller: Caller<WriteActivities>, pairs: Pairs, body: JsonBytes) -> Answer {
+    pairs.none()?;
+    let form = ShortForm::parse(body.text()?, &rules(&caller))?;
+    let recorded = keep(&caller, vec![form], false).await?;
+    let outcome = recorded.first().ok_or_else(|| Problem::internal("a record without an outcome"))?;
+    let mut answer = match outcome {
+        Recorded::New(_) => HttpResponse::Created(),
+        Recorded::Already(_) => HttpResponse::Ok(),
+    };
+    let id = outcome.id();
+    answer.insert_header((header::LOCATION, format!("/v1/activities/{id}")));
+    // Whoever may write but not read gets what they are told anyway: the id.
+    if caller.principal().reach(&caller.rules()).is_none() {
+        return Ok(answer.json(serde_json::json!({ "id": id })));
+    }
+    match in_full(&caller, id).await? {
+        Some(activity) => Ok(answer.json(activity)),
+        // Voided before it came: it is kept, and not in the log.
+        None => Ok(answer.json(serde_json::json!({ "id": id }))),
+    }
+}
+
+/// Keep up to 1,000 activities: all of them or none.
+#[utoipa::path(
+    post,
+    path = "/v1/activities/batch",
+    tag = "activities",
+    operation_id = "create_activities",
+    request_body(content = Vec<super::log_parameters::NewActivity>,
+        description = "An array, or NDJSON as `application/x-ndjson`: one activity a line."),
+    responses(
+        (status = 201, description = "Kept.", body = ActivityIds),
+        (status = 200, description = "All of them were kept before.", body = ActivityIds)
+    )
+)]
+async fn create_activities(caller: Caller<WriteActivities>, pairs: Pairs, batch: Batch) -> Answer {
+    pairs.none()?;
+    let forms = ShortForm::parse_batch(&batch.elements()?, &rules(&caller))?;
+    let recorded = keep(&caller, forms, true).await?;
+    let new = recorded.iter().any(|record| matches!(record, Recorded::New(_)));
+    let ids = ActivityIds { ids: recorded.into_iter().map(Recorded::id).collect() };
+    Ok(if new || ids.ids.is_empty() { HttpResponse::Created() } else { HttpResponse::Ok() }.json(ids))
+}
+
+async fn keep(
+    caller: &Caller<WriteActivities>,
+    forms: Vec<ShortForm>,
+    batch: bool,
+) -> Result<Vec<Recorded>, Problem> {
+    let home_page = &caller.organisation().account_home_page;
+    let resolutions = caller.store().resolve(caller.org(), home_page, &forms, batch).await??;
+    let base = envelope(caller.principal());
+    let limits = Limits { depth: usize::MAX, ..Limits::default() };
+    let mut records = Vec::with_capacity(forms.len());
+    for (form, resolution) in forms.into_iter().zip(&resolutions) {
+        // What was checked as a short form is a valid statement; if it is not, the fault is ours.
+        let text = form.to_statement(&resolution.resolved());
+        let statement = parse_statement(text.as_bytes(), Version::V1, &limits).map_err(Problem::internal)?;
+        records.push(Incoming {
+            id: resolution.id,
+            id_was_given: form.id.is_some(),
+            statement: Arc::new(statement),
+            envelope: Arc::new(form.envelope(base.clone())),
+            sameness: Sameness::ShortForm(Box::new(form)),
+        });
+    }
+    Ok(caller.store().record(submission(caller, records)).await?)
+}
+
+fn submission<A>(caller: &Caller<A>, records: Vec<Incoming>) -> Submission {
+    Submission {
+        org: caller.org().clone(),
+        records,
+        authority: authority(caller.principal(), &caller.organisation().account_home_page),
+        version: "1.0.0",
+        sender: caller.principal().credential().map(|credential| credential.key.clone()),
+    }
+}
+
+/// What Rollbook knows of an activity besides what is sent (contract section 4): a person's is recorded by
+/// them and `manual`, a credential's is `api`, and so is its device.
+fn envelope(principal: &Principal) -> Envelope {
+    match principal {
+        Principal::Person(person) => Envelope {
+            origin: Origin::Manual,
+            recorded_by: Some(person.user.clone()),
+            defines: true,
+            ..Envelope::default()
+        },
+        Principal::Credential(_) => Envelope {
+            origin: Origin::Api,
+            device_type: Some("api".to_owned()),
+            defines: true,
+            ..Envelope::default()
+        },
+    }
+}
+
+fn rules(caller: &Caller<WriteActivities>) -> ShortFormRules {
+    let recorder = caller.principal().credential().is_some();
+    ShortFormRules { recorder, depth: caller.edge().limits().json_depth }
+}
+
+/// Void an activity: it leaves the log for good, and a voiding statement says who took it out.
+#[utoipa::path(
+    delete,
+    path = "/v1/activities/{id}",
+    tag = "activities",
+    operation_id = "void_activity",
+    params(
+        ("id" = Uuid, Path, description = "The activity's id."),
+        ("reason" = Option<String>, Query, description = "Why; kept with the voiding statement.",
+            example = "Recorded for the wrong person")
+    ),
+    responses((status = 204, description = "Voided."))
+)]
+async fn void_activity(caller: Caller<VoidActivities>, id: web::Path<Uuid>, pairs: Pairs) -> Answer {
+    let query = pairs.reader();
+    let reason = query.text("reason").map(str::to_owned);
+    if reason.as_ref().is_some_and(|reason| reason.chars().count() > MAX_REASON) {
+        query.fault("reason", format!("has at most {MAX_REASON} characters"));
+    }
+    query.finish()?;
+    let target = StatementId(*id);
+    if caller.store().activity(&caller.scoped(None, target)?).await?.is_none() {
+        return Err(Problem::not_found());
+    }
+    let kept = caller.store().record_of(caller.org(), target).await?.ok_or_else(Problem::not_found)?;
+    let voids = crate::record::Statement::parse_kept(&kept.text).map_err(Problem::internal)?.voids();
+    if voids.is_some() {
+        return Err(Problem::conflict("this activity is a voiding itself, and a voiding can't be voided"));
+    }
+    let statement = voiding(&caller, target)?;
+    let record = Incoming {
+        id: caller.edge().clock().new_statement_id(),
+        id_was_given: false,
+        statement: Arc::new(statement),
+        envelope: Arc::new(Envelope { comment: reason, ..envelope(caller.principal()) }),
+        sameness: Sameness::Statement,
+    };
+    caller.store().record(submission(&caller, vec![record])).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+fn voiding(
+    caller: &Caller<VoidActivities>,
+    target: StatementId,
+) -> Result<crate::record::Statement, Problem> {
+    let user = caller.principal().user().ok_or_else(|| Problem::forbidden("only a person voids here"))?;
+    let home_page = caller.organisation().account_home_page.clone();
+    let actor = Identifier::Account { home_page, name: user.to_string() };
+    let text = format!(
+        "{{\"actor\":{},\"verb\":{{\"id\":\"{VOIDED}\",\"display\":{{\"en\":\"Voided\"}}}},\
+         \"object\":{{\"objectType\":\"StatementRef\",\"id\":\"{target}\"}}}}",
+        actor.to_actor_json(ActorKind::Agent, None)
+    );
+    parse_statement(text.as_bytes(), Version::V1, &Limits::default()).map_err(Problem::internal)
+}
+
+/// What cursors of this resource are bound to: who asks, and where.
+pub(super) fn binding(caller: &Caller<ReadActivities>, request: &HttpRequest) -> String {
+    format!("{} {} {}", caller.org(), caller.principal().caller_id(), request.path())
+}
+
+/// How the log's parameters are read for this caller.
+pub(super) fn context<'a>(caller: &Caller<ReadActivities>, binding: &'a str) -> ParseContext<'a> {
+    let limits = caller.edge().limits();
+    let size = |limit: usize| u32::try_from(limit).unwrap_or(u32::MAX);
+    // A zone is checked when it is set; one that a newer server knew and this one doesn't reads as UTC.
+    let time_zone = caller.organisation().time_zone.parse().unwrap_or(Tz::UTC);
+    ParseContext {
+        default_limit: size(limits.page_default),
+        max_limit: size(limits.page_max),
+        ..ParseContext::list(caller.now(), time_zone, binding)
+    }
+}

@@ -1,0 +1,216 @@
+//! `/v1/credentials`: the keys of integrations and content (contract sections 4 and 13).
+//!
+//! Owner and admin only; no credential makes keys. The secret is shown once, in the answer that made it;
+//! its hash alone is kept. Revoking is for ever.
+
+use actix_web::http::header;
+use actix_web::{HttpResponse, web};
+use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::access::credential::{new_key, new_secret};
+use crate::access::permit::ManageCredentials;
+use crate::access::{CredentialScope, Scopes, SecretHash};
+use crate::clock::Timestamp;
+use crate::http::auth::Caller;
+use crate::http::json::JsonBody;
+use crate::http::pages;
+use crate::http::problem::{Answer, Problem};
+use crate::http::query::Pairs;
+use crate::http::routes::routes;
+use crate::store::StoredCredential;
+
+/// The longest name, in characters.
+const MAX_NAME: usize = 255;
+
+/// How many keys are tried before one is found that is free; two tries are rarer than hardware faults.
+const TRIES: usize = 3;
+
+routes! {
+    "/v1/credentials" => { get: list_credentials, post: create_credential },
+    "/v1/credentials/{id}" => { get: read_credential, delete: revoke_credential },
+}
+
+/// What a new credential is asked to be.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"name": "Moodle", "scopes": ["statements/write", "statements/read/mine"]}))]
+pub struct NewCredential {
+    /// What people call it, at most 255 characters.
+    #[schema(min_length = 1, max_length = 255)]
+    pub name: String,
+    /// What it may do.
+    #[schema(min_items = 1)]
+    pub scopes: Vec<CredentialScope>,
+}
+
+/// A credential, without its secret.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Credential)]
+pub struct CredentialView {
+    /// Names it in addresses.
+    pub id: Uuid,
+    /// The user part of HTTP Basic.
+    #[schema(example = "rk_3v9QmZ0y")]
+    pub key: String,
+    /// What people call it.
+    pub name: String,
+    /// What it may do.
+    pub scopes: Vec<CredentialScope>,
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+}
+
+/// A credential that was just made, with its secret: this once only.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CreatedCredential {
+    /// The credential.
+    #[serde(flatten)]
+    pub credential: CredentialView,
+    /// The password part of HTTP Basic; it is not kept and can't be shown again.
+    pub secret: String,
+}
+
+/// The organisation's credentials.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CredentialList {
+    /// Those that are not revoked, the newest first.
+    pub credentials: Vec<CredentialView>,
+    /// Always null: an organisation's credentials fit on one page.
+    pub next: Option<String>,
+}
+
+impl CredentialView {
+    fn new(stored: StoredCredential) -> Result<Self, Problem> {
+        let scopes: Scopes = stored.scopes.parse().map_err(Problem::internal)?;
+        Ok(Self {
+            id: stored.id,
+            key: stored.key,
+            name: stored.name,
+            scopes: scopes.iter().collect(),
+            created_at: stored.created_at,
+        })
+    }
+}
+
+/// List the credentials that are not revoked.
+#[utoipa::path(
+    get,
+    path = "/v1/credentials",
+    tag = "credentials",
+    operation_id = "list_credentials",
+    responses((status = 200, description = "All of them, the newest first, without secrets.",
+        body = CredentialList))
+)]
+async fn list_credentials(caller: Caller<ManageCredentials>, query: Pairs) -> Answer {
+    query.none()?;
+    let stored = caller.store().credentials(caller.org()).await?;
+    let credentials = stored
+        .into_iter()
+        .map(CredentialView::new)
+        .collect::<Result<_, _>>()?;
+    Ok(pages::answer(
+        &CredentialList {
+            credentials,
+            next: None,
+        },
+        None,
+    ))
+}
+
+/// Make a credential. Its secret is in this answer and nowhere else.
+#[utoipa::path(
+    post,
+    path = "/v1/credentials",
+    tag = "credentials",
+    operation_id = "create_credential",
+    request_body = NewCredential,
+    responses((status = 201, description = "Made; keep the secret now.", body = CreatedCredential,
+        headers(("Location" = String, description = "The credential's address."))))
+)]
+async fn create_credential(
+    caller: Caller<ManageCredentials>,
+    query: Pairs,
+    JsonBody(body): JsonBody<NewCredential>,
+) -> Answer {
+    query.none()?;
+    let name = body.name.trim();
+    if name.is_empty() || name.chars().count() > MAX_NAME {
+        return Err(Problem::body(
+            "/name",
+            format!("a name has 1 to {MAX_NAME} characters"),
+        ));
+    }
+    let scopes: Scopes = body.scopes.into_iter().collect();
+    if scopes.is_empty() {
+        return Err(Problem::body("/scopes", "give at least one scope"));
+    }
+    for _ in 0..TRIES {
+        let secret = new_secret()?;
+        let stored = StoredCredential {
+            org: caller.org().clone(),
+            id: caller.edge().clock().new_uuid(),
+            key: new_key()?,
+            name: name.to_owned(),
+            secret_hash: SecretHash::of(&secret).as_bytes().to_vec(),
+            scopes: scopes.to_string(),
+            created_at: caller.now(),
+            revoked_at: None,
+        };
+        if caller.store().add_credential(stored.clone()).await? {
+            let location = format!("/v1/credentials/{}", stored.id);
+            let credential = CredentialView::new(stored)?;
+            let made = CreatedCredential {
+                credential,
+                secret: secret.expose_secret().to_owned(),
+            };
+            return Ok(HttpResponse::Created()
+                .insert_header((header::LOCATION, location))
+                // The secret must not lie in any cache.
+                .insert_header((header::CACHE_CONTROL, "no-store"))
+                .json(made));
+        }
+    }
+    Err(Problem::internal("no free key was found"))
+}
+
+/// Read one credential, without its secret.
+#[utoipa::path(
+    get,
+    path = "/v1/credentials/{id}",
+    tag = "credentials",
+    operation_id = "read_credential",
+    params(("id" = Uuid, Path, description = "The credential's id.")),
+    responses((status = 200, description = "The credential.", body = CredentialView))
+)]
+async fn read_credential(caller: Caller<ManageCredentials>, id: web::Path<Uuid>, query: Pairs) -> Answer {
+    query.none()?;
+    let stored = caller.store().credentials(caller.org()).await?;
+    let found = stored
+        .into_iter()
+        .find(|stored| stored.id == *id)
+        .ok_or_else(Problem::not_found)?;
+    Ok(HttpResponse::Ok().json(CredentialView::new(found)?))
+}
+
+/// Revoke a credential, for ever.
+#[utoipa::path(
+    delete,
+    path = "/v1/credentials/{id}",
+    tag = "credentials",
+    operation_id = "revoke_credential",
+    params(("id" = Uuid, Path, description = "The credential's id.")),
+    responses((status = 204, description = "Revoked: this server refuses it from now on, other replicas \
+        within five seconds."))
+)]
+async fn revoke_credential(caller: Caller<ManageCredentials>, id: web::Path<Uuid>, query: Pairs) -> Answer {
+    query.none()?;
+    if !caller.store().revoke_credential(caller.org(), *id).await? {
+        return Err(Problem::not_found());
+    }
+    caller.edge().credentials().forget(caller.org());
+    Ok(HttpResponse::NoContent().finish())
+}
