@@ -147,276 +147,81 @@ static BY_IRI: LazyLock<HashMap<&'static str, (ContentType, Option<ContentKind>)
 use ContentKind as K;
 use ContentType as T;
 
-/// Public activity types: those of ADL, the Tin Can registry, Activity Streams, cmi5, the video,
-/// AcrossX, TLA, edlm and SCORM profiles. Of several for one pair the first is the one that is written.
+/// Public activity types: those of ADL, the Tin Can registry, Activity Streams, cmi5, the video, audio,
+/// virtual classroom, AcrossX, TLA and edlm profiles. Of several for one pair the first is the one that is
+/// written. ADL's `media` is left out: it says as little as `other`.
+#[rustfmt::skip]
 const TABLE: &[(&str, ContentType, Option<ContentKind>)] = &[
     // Items, by how they are consumed.
-    (
-        "https://w3id.org/xapi/video/activity-type/video",
-        T::Item,
-        Some(K::Video),
-    ),
-    (
-        "https://w3id.org/xapi/acrossx/activities/video",
-        T::Item,
-        Some(K::Video),
-    ),
-    (
-        "http://activitystrea.ms/schema/1.0/video",
-        T::Item,
-        Some(K::Video),
-    ),
+    ("https://w3id.org/xapi/video/activity-type/video", T::Item, Some(K::Video)),
+    ("https://w3id.org/xapi/acrossx/activities/video", T::Item, Some(K::Video)),
+    ("http://activitystrea.ms/schema/1.0/video", T::Item, Some(K::Video)),
     ("http://activitystrea.ms/video", T::Item, Some(K::Video)),
-    (
-        "http://adlnet.gov/expapi/activities/media",
-        T::Item,
-        Some(K::Video),
-    ),
-    (
-        "http://activitystrea.ms/schema/1.0/article",
-        T::Item,
-        Some(K::Article),
-    ),
+    ("http://activitystrea.ms/schema/1.0/article", T::Item, Some(K::Article)),
     ("http://activitystrea.ms/article", T::Item, Some(K::Article)),
-    (
-        "http://id.tincanapi.com/activitytype/blog",
-        T::Item,
-        Some(K::Article),
-    ),
-    (
-        "http://adlnet.gov/expapi/activities/lesson-content-page",
-        T::Item,
-        Some(K::Article),
-    ),
-    (
-        "http://id.tincanapi.com/activitytype/book",
-        T::Item,
-        Some(K::Book),
-    ),
-    (
-        "http://id.tincanapi.com/activitytype/chapter",
-        T::Item,
-        Some(K::Book),
-    ),
-    (
-        "http://adlnet.gov/expapi/activities/file",
-        T::Item,
-        Some(K::Document),
-    ),
-    (
-        "http://activitystrea.ms/schema/1.0/file",
-        T::Item,
-        Some(K::Document),
-    ),
+    ("http://id.tincanapi.com/activitytype/blog", T::Item, Some(K::Article)),
+    ("http://adlnet.gov/expapi/activities/lesson-content-page", T::Item, Some(K::Article)),
+    ("http://id.tincanapi.com/activitytype/book", T::Item, Some(K::Book)),
+    ("http://id.tincanapi.com/activitytype/chapter", T::Item, Some(K::Book)),
+    ("http://adlnet.gov/expapi/activities/file", T::Item, Some(K::Document)),
+    ("http://activitystrea.ms/schema/1.0/file", T::Item, Some(K::Document)),
     ("http://activitystrea.ms/file", T::Item, Some(K::Document)),
-    (
-        "http://id.tincanapi.com/activitytype/document",
-        T::Item,
-        Some(K::Document),
-    ),
-    (
-        "http://id.tincanapi.com/activitytype/slide-deck",
-        T::Item,
-        Some(K::Document),
-    ),
-    (
-        "http://id.tincanapi.com/activitytype/slide",
-        T::Item,
-        Some(K::Document),
-    ),
-    (
-        "https://w3id.org/xapi/audio/activity-type/audio",
-        T::Item,
-        Some(K::Audio),
-    ),
-    (
-        "http://activitystrea.ms/schema/1.0/audio",
-        T::Item,
-        Some(K::Audio),
-    ),
+    ("http://id.tincanapi.com/activitytype/document", T::Item, Some(K::Document)),
+    ("http://id.tincanapi.com/activitytype/slide-deck", T::Item, Some(K::Document)),
+    ("http://id.tincanapi.com/activitytype/slide", T::Item, Some(K::Document)),
+    ("https://w3id.org/xapi/audio/activity-type/audio", T::Item, Some(K::Audio)),
+    ("http://activitystrea.ms/schema/1.0/audio", T::Item, Some(K::Audio)),
     ("http://activitystrea.ms/audio", T::Item, Some(K::Audio)),
-    (
-        "https://xapi.edlm/profiles/edlm-lms/concepts/activity-types/scorm-content-object",
-        T::Item,
-        Some(K::Scorm),
-    ),
-    (
-        "http://adlnet.gov/expapi/activities/module",
-        T::Item,
-        Some(K::Xapi),
-    ),
-    (
-        "http://adlnet.gov/expapi/activities/simulation",
-        T::Item,
-        Some(K::Xapi),
-    ),
-    (
-        "https://w3id.org/xapi/cmi5/activitytype/block",
-        T::Item,
-        Some(K::Xapi),
-    ),
-    (
-        "http://adlnet.gov/expapi/activities/course",
-        T::Item,
-        Some(K::Course),
-    ),
-    (
-        "https://w3id.org/xapi/cmi5/activitytype/course",
-        T::Item,
-        Some(K::Course),
-    ),
-    (
-        "http://adlnet.gov/expapi/activities/lesson",
-        T::Item,
-        Some(K::Course),
-    ),
-    (
-        "http://id.tincanapi.com/activitytype/lms/course",
-        T::Item,
-        Some(K::Course),
-    ),
+    ("https://xapi.edlm/profiles/edlm-lms/concepts/activity-types/scorm-content-object", T::Item, Some(K::Scorm)),
+    ("http://adlnet.gov/expapi/activities/module", T::Item, Some(K::Xapi)),
+    ("http://adlnet.gov/expapi/activities/simulation", T::Item, Some(K::Xapi)),
+    ("https://w3id.org/xapi/cmi5/activitytype/block", T::Item, Some(K::Xapi)),
+    ("http://adlnet.gov/expapi/activities/course", T::Item, Some(K::Course)),
+    ("https://w3id.org/xapi/cmi5/activitytype/course", T::Item, Some(K::Course)),
+    ("http://adlnet.gov/expapi/activities/lesson", T::Item, Some(K::Course)),
+    ("http://id.tincanapi.com/activitytype/lms/course", T::Item, Some(K::Course)),
     ("http://adlnet.gov/expapi/activities/link", T::Item, Some(K::Link)),
-    (
-        "https://w3id.org/xapi/acrossx/activities/webpage",
-        T::Item,
-        Some(K::Link),
-    ),
-    (
-        "https://w3id.org/xapi/acrossx/activities/page",
-        T::Item,
-        Some(K::Link),
-    ),
+    ("https://w3id.org/xapi/acrossx/activities/webpage", T::Item, Some(K::Link)),
+    ("https://w3id.org/xapi/acrossx/activities/page", T::Item, Some(K::Link)),
     ("http://activitystrea.ms/schema/1.0/page", T::Item, Some(K::Link)),
     ("http://activitystrea.ms/page", T::Item, Some(K::Link)),
-    (
-        "http://activitystrea.ms/schema/1.0/bookmark",
-        T::Item,
-        Some(K::Link),
-    ),
-    (
-        "http://id.tincanapi.com/activitytype/resource",
-        T::Item,
-        Some(K::Other),
-    ),
+    ("http://activitystrea.ms/schema/1.0/bookmark", T::Item, Some(K::Link)),
+    ("http://id.tincanapi.com/activitytype/resource", T::Item, Some(K::Other)),
     // What is more than one item.
-    (
-        "http://id.tincanapi.com/activitytype/playlist",
-        T::Learnlist,
-        None,
-    ),
-    (
-        "http://activitystrea.ms/schema/1.0/collection",
-        T::Learnlist,
-        None,
-    ),
+    ("http://id.tincanapi.com/activitytype/playlist", T::Learnlist, None),
+    ("http://activitystrea.ms/schema/1.0/collection", T::Learnlist, None),
     ("http://activitystrea.ms/collection", T::Learnlist, None),
     ("http://id.tincanapi.com/activitytype/category", T::Channel, None),
-    (
-        "https://xapi.edlm/profiles/edlm-lms/concepts/activity-types/course-category",
-        T::Channel,
-        None,
-    ),
-    (
-        "http://id.tincanapi.com/activitytype/chat-channel",
-        T::Channel,
-        None,
-    ),
+    ("https://xapi.edlm/profiles/edlm-lms/concepts/activity-types/course-category", T::Channel, None),
+    ("http://id.tincanapi.com/activitytype/chat-channel", T::Channel, None),
     // What takes place at a time.
     ("http://activitystrea.ms/schema/1.0/event", T::Event, None),
     ("http://activitystrea.ms/event", T::Event, None),
     ("http://adlnet.gov/expapi/activities/meeting", T::Event, None),
     ("http://id.tincanapi.com/activitytype/conference", T::Event, None),
-    (
-        "http://id.tincanapi.com/activitytype/conference-session",
-        T::Event,
-        None,
-    ),
-    (
-        "https://w3id.org/xapi/virtual-classroom/activity-types/virtual-classroom",
-        T::Event,
-        None,
-    ),
-    (
-        "https://w3id.org/xapi/acrossx/activities/face-to-face-discussion",
-        T::Event,
-        None,
-    ),
-    (
-        "https://xapi.edlm/profiles/edlm-lms/concepts/activity-types/calendar-event",
-        T::Event,
-        None,
-    ),
+    ("http://id.tincanapi.com/activitytype/conference-session", T::Event, None),
+    ("https://w3id.org/xapi/virtual-classroom/activity-types/virtual-classroom", T::Event, None),
+    ("https://w3id.org/xapi/acrossx/activities/face-to-face-discussion", T::Event, None),
+    ("https://xapi.edlm/profiles/edlm-lms/concepts/activity-types/calendar-event", T::Event, None),
     // What asks questions.
     ("http://adlnet.gov/expapi/activities/assessment", T::Quiz, None),
-    (
-        "https://w3id.org/xapi/tla/activity-types/assessment",
-        T::Quiz,
-        None,
-    ),
+    ("https://w3id.org/xapi/tla/activity-types/assessment", T::Quiz, None),
     ("http://id.tincanapi.com/activitytype/unit-test", T::Quiz, None),
     ("http://id.tincanapi.com/activitytype/survey", T::Survey, None),
-    (
-        "https://xapi.edlm/profiles/edlm-lms/concepts/activity-types/feedback",
-        T::Survey,
-        None,
-    ),
+    ("https://xapi.edlm/profiles/edlm-lms/concepts/activity-types/feedback", T::Survey, None),
     // What is handed in.
-    (
-        "https://xapi.edlm/profiles/edlm-lms/concepts/activity-types/assignment",
-        T::Exercise,
-        None,
-    ),
-    (
-        "https://xapi.edlm/profiles/edlm-lms/concepts/activity-types/submission",
-        T::Exercise,
-        None,
-    ),
-    (
-        "https://xapi.edlm/profiles/edlm-lms/concepts/activity-types/workshop",
-        T::Exercise,
-        None,
-    ),
-    (
-        "http://id.tincanapi.com/activitytype/school-assignment",
-        T::Exercise,
-        None,
-    ),
-    (
-        "http://adlnet.gov/expapi/activities/performance",
-        T::Exercise,
-        None,
-    ),
+    ("https://xapi.edlm/profiles/edlm-lms/concepts/activity-types/assignment", T::Exercise, None),
+    ("https://xapi.edlm/profiles/edlm-lms/concepts/activity-types/submission", T::Exercise, None),
+    ("https://xapi.edlm/profiles/edlm-lms/concepts/activity-types/workshop", T::Exercise, None),
+    ("http://id.tincanapi.com/activitytype/school-assignment", T::Exercise, None),
+    ("http://adlnet.gov/expapi/activities/performance", T::Exercise, None),
     // Plans and certifications.
-    (
-        "http://id.tincanapi.com/activitytype/lms/program",
-        T::LearningPlan,
-        None,
-    ),
-    (
-        "https://www.opigno.org/en/tincan_registry/activity_type/certificate",
-        T::Certification,
-        None,
-    ),
-    (
-        "https://xapi.edlm/profiles/edlm-lms/concepts/activity-types/certificate",
-        T::Certification,
-        None,
-    ),
-    (
-        "https://xapi.edlm/profiles/edlm-lms/concepts/activity-types/badge",
-        T::Certification,
-        None,
-    ),
-    (
-        "https://w3id.org/xapi/tla/activity-types/badge",
-        T::Certification,
-        None,
-    ),
-    (
-        "https://w3id.org/xapi/tla/activity-types/credential",
-        T::Certification,
-        None,
-    ),
+    ("http://id.tincanapi.com/activitytype/lms/program", T::LearningPlan, None),
+    ("https://www.opigno.org/en/tincan_registry/activity_type/certificate", T::Certification, None),
+    ("https://xapi.edlm/profiles/edlm-lms/concepts/activity-types/certificate", T::Certification, None),
+    ("https://xapi.edlm/profiles/edlm-lms/concepts/activity-types/badge", T::Certification, None),
+    ("https://w3id.org/xapi/tla/activity-types/badge", T::Certification, None),
+    ("https://w3id.org/xapi/tla/activity-types/credential", T::Certification, None),
     ("http://activitystrea.ms/schema/1.0/badge", T::Certification, None),
 ];
 

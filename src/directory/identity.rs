@@ -145,7 +145,8 @@ pub struct AccountShape {
 #[derive(Debug, ToSchema)]
 #[schema(example = json!({"identifiers": [{"mbox": "mailto:ada.obi@example.org"}]}))]
 pub struct IdentifierMove {
-    /// What is the user's from now on, whoever has it now; what its actor did goes with it.
+    /// What is the user's from now on, whoever has it now; what its actor did goes with it. An mbox takes
+    /// the mbox_sha1sum of its address along.
     #[schema(value_type = Vec<AgentShape>, min_items = 1, max_items = 100)]
     pub identifiers: Vec<Identifier>,
 }

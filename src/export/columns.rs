@@ -16,6 +16,9 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
 use crate::access::Role;
 use crate::log::description::label;
 use crate::log::{Action, ContentCard, PersonCard, Row, UserCard, VerbCard, time_text};
@@ -24,7 +27,10 @@ use crate::record::Identifier;
 use super::cell::Cell;
 
 /// Which columns a CSV has: the parameter `columns`. Each set has all columns of the ones before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
 pub enum ColumnSet {
     /// "Export CSV": people, contents and what happened.
     Standard,
@@ -322,6 +328,7 @@ mod tests {
     fn keys_lead_back_and_nothing_else_does() {
         for set in ColumnSet::ALL {
             assert_eq!(ColumnSet::from_key(set.key()), Some(*set));
+            assert_eq!(serde_json::to_string(set).unwrap(), format!("\"{set}\""));
         }
         assert_eq!(ColumnSet::from_key("Full"), None);
         assert_eq!(ColumnSet::from_key(""), None);

@@ -6,6 +6,7 @@ pub mod log_parameters;
 
 resources! {
     actions,
+    exports,
     activities,
     contents,
     credentials,

@@ -144,7 +144,8 @@ impl Store {
                 .managers_see_indirect_reports
                 .unwrap_or(before.managers_see_indirect_reports),
         };
-        if after.account_home_page != before.account_home_page && tx.has_matched_accounts().await? {
+        let moves = after.account_home_page != before.account_home_page;
+        if moves && tx.has_used_home_page(&before.account_home_page).await? {
             return Ok(None);
         }
         let update = Sql::new(
@@ -158,6 +159,9 @@ impl Store {
             .with(after.account_home_page.as_str())
             .with(after.managers_see_indirect_reports);
         tx.execute(update).await?;
+        if moves {
+            tx.claim_accounts(&after.account_home_page).await?;
+        }
         tx.forget();
         tx.commit().await?;
         Ok(Some(after))

@@ -8,14 +8,14 @@ use std::collections::HashMap;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::ids::{OrgId, StatementId, UserId};
+use crate::ids::{StatementId, UserId};
 use crate::log::PersonRef;
 use crate::record::Identifier;
 
 use super::db::{Row, Sql};
 use super::dialect::Value;
 use super::ledger::OrgTx;
-use super::{Store, StoreError, digest};
+use super::{StoreError, digest};
 
 /// The kind of a group that is known by its members alone; an identifier's kinds begin at 1.
 const ANONYMOUS_GROUP: i16 = 0;
@@ -220,26 +220,40 @@ impl OrgTx {
         Ok(())
     }
 
-    /// Whether a record's actor was ever an account of the organisation's own home page: then the page
-    /// can't change any more.
-    pub(crate) async fn has_matched_accounts(&mut self) -> Result<bool, StoreError> {
-        let page = self.organisation().await?.account_home_page;
-        // The digest of an account covers its page and name, so the page is looked up in the value.
-        let select = Sql::new(
+    /// Whether a record has an account of that home page as its actor, or the page itself as its object:
+    /// then the page can't change any more (product text, section 5).
+    pub(crate) async fn has_used_home_page(&mut self, page: &str) -> Result<bool, StoreError> {
+        let object = Sql::new(
+            "SELECT s.seq FROM contents c JOIN statements s ON s.org = c.org AND s.object = c.key \
+             WHERE c.org = $1 AND c.digest = $2 LIMIT 1",
+        );
+        if self.fetch_optional(object.with(self.org).with(digest(page))).await?.is_some() {
+            return Ok(true);
+        }
+        // The digest of an account covers its page and name together, so the page is looked for in the value.
+        let actors = Sql::new(
             "SELECT p.value FROM persons p WHERE p.org = $1 AND p.kind = $2 \
              AND EXISTS (SELECT 1 FROM statements s WHERE s.org = p.org AND s.actor = p.key)",
         );
-        let org = self.org;
-        let rows = self.fetch_all(select.with(org).with(ACCOUNT)).await?;
-        for row in &rows {
-            let value: String = row.get(0)?;
-            if let Some(Identifier::Account { home_page, .. }) = read_identifier(&value)?
-                && home_page == page
-            {
+        for row in self.fetch_all(actors.with(self.org).with(ACCOUNT)).await? {
+            let identifier = read_identifier(&row.get::<String>(0)?)?;
+            if matches!(identifier, Some(Identifier::Account { home_page, .. }) if home_page == page) {
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// Binds every user's id as an account of a new home page. An account that somebody else was given by
+    /// name stays theirs.
+    pub(crate) async fn claim_accounts(&mut self, page: &str) -> Result<(), StoreError> {
+        let users = Sql::new("SELECT key, id, active FROM users WHERE org = $1").with(self.org);
+        for row in self.fetch_all(users).await? {
+            let name = row.get(1)?;
+            let account = Identifier::Account { home_page: page.to_owned(), name };
+            self.claim(row.get(0)?, !row.get::<bool>(2)?, &[account], false).await?;
+        }
+        Ok(())
     }
 
     /// A row for `persons`, in the order of [`PERSON_COLUMNS`].
@@ -280,38 +294,4 @@ pub(super) fn stamp_columns(stamp: Option<(Timestamp, StatementId)>) -> (i64, Uu
 fn user_id(row: &Row, column: usize) -> Result<UserId, StoreError> {
     let id: String = row.get(column)?;
     UserId::new(id).map_err(|error| StoreError::corrupt("user id", error))
-}
-
-impl Store {
-    /// The identifiers bound to each of the users, in the order in which they were bound.
-    pub(crate) async fn identifiers_of_users(
-        &self,
-        org: i64,
-        users: &[i64],
-    ) -> Result<Vec<(i64, Identifier)>, StoreError> {
-        let select = Sql::new(
-            "SELECT user_key, value FROM persons WHERE org = $1 AND user_key IN LIST($2) ORDER BY key",
-        );
-        let rows = self.db().fetch_all(select.with(org).with(users.to_vec())).await?;
-        let mut found = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let value: String = row.get(1)?;
-            if let Some(identifier) = read_identifier(&value)? {
-                found.push((row.get(0)?, identifier));
-            }
-        }
-        Ok(found)
-    }
-
-    /// The key of the person with that identifier, if a record or a user has named it.
-    pub(crate) async fn person_with(
-        &self,
-        organisation: &OrgId,
-        identifier: &Identifier,
-    ) -> Result<Option<i64>, StoreError> {
-        let Some(org) = self.organisation_key(organisation).await? else { return Ok(None) };
-        let select = Sql::new("SELECT key FROM persons WHERE org = $1 AND digest = $2");
-        let row = self.db().fetch_optional(select.with(org).with(digest_of(identifier))).await?;
-        row.map(|row| row.get(0)).transpose()
-    }
 }

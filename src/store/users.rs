@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::access::{Reach, Role};
 use crate::clock::Timestamp;
-use crate::directory::identity::claimed_by_id;
+use crate::directory::identity::{claimed_by_email, claimed_by_id};
 use crate::directory::{Agent, BatchOutcome, Page, Refusal, User, UserDraft, UserFilter};
 use crate::ids::{GroupId, OrgId, TeamId, UserId};
 use crate::record::Identifier;
@@ -217,7 +217,8 @@ impl Store {
     }
 
     /// Binds the identifiers to the user, whoever had them: what their actors did goes along (product text,
-    /// section 5). `None` where the user is not there.
+    /// section 5). An mbox takes the hashes of its address along, as it was claimed with them. `None` where the
+    /// user is not there.
     pub async fn move_identifiers(
         &self,
         organisation: &OrgId,
@@ -228,7 +229,14 @@ impl Store {
         let org = tx.org;
         let select = by_ids(org, vec![id.to_string()]);
         let Some((key, user)) = load(&mut tx, org, select).await?.pop() else { return Ok(None) };
-        tx.claim(key, !user.active, identifiers, true).await?;
+        let moved: Vec<Identifier> = identifiers
+            .iter()
+            .flat_map(|identifier| match identifier.email() {
+                Some(address) => claimed_by_email(address),
+                None => vec![identifier.clone()],
+            })
+            .collect();
+        tx.claim(key, !user.active, &moved, true).await?;
         let user = written(&mut tx, id).await?;
         tx.commit().await?;
         Ok(Some(user))

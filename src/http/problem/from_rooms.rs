@@ -88,12 +88,13 @@ impl From<AccessError> for Problem {
     }
 }
 
-impl From<RecordError> for Problem {
-    fn from(error: RecordError) -> Self {
+impl Problem {
+    /// Why records were refused; in an `array` the pointer begins with the record's place.
+    pub fn recording(error: RecordError, array: bool) -> Self {
         match error {
             RecordError::Conflict { index, id } => {
                 let detail = format!("a different record is kept under the id {id}; records never change");
-                Problem::conflict(detail).at(format!("/{index}/id"))
+                Problem::conflict(detail).at(if array { format!("/{index}/id") } else { "/id".to_owned() })
             }
             RecordError::Store(error) => error.into(),
         }

@@ -255,7 +255,8 @@ async fn keep(
             sameness: Sameness::ShortForm(Box::new(form)),
         });
     }
-    Ok(caller.store().record(submission(caller, records)).await?)
+    let recorded = caller.store().record(submission(caller, records)).await;
+    recorded.map_err(|error| Problem::recording(error, batch))
 }
 
 fn submission<A>(caller: &Caller<A>, records: Vec<Incoming>) -> Submission {
@@ -329,7 +330,8 @@ async fn void_activity(caller: Caller<VoidActivities>, id: web::Path<Uuid>, pair
         envelope: Arc::new(Envelope { comment: reason, ..envelope(caller.principal()) }),
         sameness: Sameness::Statement,
     };
-    caller.store().record(submission(&caller, vec![record])).await?;
+    let recorded = caller.store().record(submission(&caller, vec![record])).await;
+    recorded.map_err(|error| Problem::recording(error, false))?;
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -52,7 +52,8 @@ async fn store_statements(
 ) -> Answer {
     query.none()?;
     let statements = parse_statements(&body.0, version.version(), &limits(&caller))?;
-    let ids = keep(&caller, version, statements, None).await?;
+    let array = body.0.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
+    let ids = keep(&caller, version, statements, None, array).await?;
     Ok(HttpResponse::Ok().json(ids))
 }
 
@@ -88,7 +89,7 @@ async fn store_statement(
     if statement.id.is_some_and(|own| Some(own) != id) {
         return Err(Problem::body("/id", "the statement's id must be the `statementId` of the query"));
     }
-    keep(&caller, version, vec![statement], id).await?;
+    keep(&caller, version, vec![statement], id, false).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -97,10 +98,12 @@ async fn keep(
     version: XapiVersion,
     statements: Vec<Statement>,
     id: Option<StatementId>,
+    array: bool,
 ) -> Result<Vec<StatementId>, Problem> {
     let missing = statements.iter().enumerate().find_map(|(index, statement)| {
         let attachment = statement.attachments.iter().position(|a| a.file_url.is_none())?;
-        Some(format!("/{index}/attachments/{attachment}"))
+        let place = if array { format!("/{index}") } else { String::new() };
+        Some(format!("{place}/attachments/{attachment}"))
     });
     if let Some(pointer) = missing {
         return Err(Problem::body(
@@ -129,7 +132,8 @@ async fn keep(
         version: version.written(),
         sender: caller.principal().credential().map(|credential| credential.key.clone()),
     };
-    let recorded = caller.store().record(submission).await?;
+    let recorded = caller.store().record(submission).await;
+    let recorded = recorded.map_err(|error| Problem::recording(error, array))?;
     Ok(recorded.into_iter().map(|record| record.id()).collect())
 }
 
