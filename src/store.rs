@@ -5,7 +5,7 @@
 //! | file | keeps |
 //! | --- | --- |
 //! | `recorder` | takes records in, batched by what is waiting; `writer` is one batch's transaction |
-//! | `persons`, `seen` | who and what records are about, and what has been seen already |
+//! | `persons`, `seen`, `said` | who and what records name, what has been seen of it, and what they say of it |
 //! | `sessions` | which login is a visit |
 //! | `reproject` | rows whose content changed what it is or demands; `rebuild` replays everything |
 //! | `statements` | reads records as statements |
@@ -36,6 +36,8 @@ mod rebuild;
 mod recorder;
 mod reproject;
 mod resolve;
+mod said;
+mod sealed;
 mod seen;
 mod sessions;
 mod statements;

@@ -230,7 +230,10 @@ impl Keyed for ContentDraft {
             && iri.as_str() != id.as_str()
             && Iri::parse(id.as_str()).is_ok()
         {
-            form.fault("iri", "the id is an IRI itself and names the content; leave `iri` out, or choose another id");
+            form.fault(
+                "iri",
+                "the id is an IRI itself and names the content; leave `iri` out, or choose another id",
+            );
         }
         let demands = Demands {
             pass_mark: form.read("pass_mark", percent),
@@ -240,7 +243,10 @@ impl Keyed for ContentDraft {
         };
         let draft = Self {
             iri,
-            kind: form.read("type", |node, place| key(node, place, ContentType::from_key, &types()))
+            kind: form
+                .read("type", |node, place| {
+                    key(node, place, ContentType::from_key, &types())
+                })
                 .unwrap_or(ContentType::Item),
             content_type: form.read("content_type", |node, place| {
                 key(node, place, ContentKind::from_key, &kinds())
@@ -272,12 +278,18 @@ impl ContentDraft {
         }
         // Form encoding writes a space as `+`, which a path takes literally.
         let id: String = form_urlencoded::byte_serialize(id.as_str().as_bytes()).collect();
-        format!("{}/contents/{}", account_home_page.trim_end_matches('/'), id.replace('+', "%20"))
+        format!(
+            "{}/contents/{}",
+            account_home_page.trim_end_matches('/'),
+            id.replace('+', "%20")
+        )
     }
 
     /// The id whose [`ContentDraft::default_iri`] this is, where it is one.
     pub fn id_of_default_iri(iri: &str, account_home_page: &str) -> Option<ContentId> {
-        let rest = iri.strip_prefix(account_home_page.trim_end_matches('/'))?.strip_prefix("/contents/")?;
+        let rest = iri
+            .strip_prefix(account_home_page.trim_end_matches('/'))?
+            .strip_prefix("/contents/")?;
         let (id, _) = form_urlencoded::parse(rest.as_bytes()).next()?;
         let id = ContentId::new(id.into_owned()).ok()?;
         // Only what leads back: `=` and `&` would have been encoded, so nothing of the text is lost.
@@ -286,14 +298,27 @@ impl ContentDraft {
 }
 
 fn types() -> String {
-    ContentType::ALL.iter().map(|kind| kind.key()).collect::<Vec<_>>().join(", ")
+    ContentType::ALL
+        .iter()
+        .map(|kind| kind.key())
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn kinds() -> String {
-    ContentKind::ALL.iter().map(|kind| kind.key()).collect::<Vec<_>>().join(", ")
+    ContentKind::ALL
+        .iter()
+        .map(|kind| kind.key())
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
-fn key<T>(node: &Node<'_>, place: &Place<'_>, of: impl Fn(&str) -> Option<T>, known: &str) -> Result<T, Fault> {
+fn key<T>(
+    node: &Node<'_>,
+    place: &Place<'_>,
+    of: impl Fn(&str) -> Option<T>,
+    known: &str,
+) -> Result<T, Fault> {
     let text = json::string(node, place)?;
     of(text).ok_or_else(|| place.fault(format!("`{text}` is none of {known}")))
 }
@@ -310,7 +335,9 @@ fn url(node: &Node<'_>, place: &Place<'_>) -> Result<Option<String>, Fault> {
         return Ok(None);
     }
     let web = |url: &oxiri::IriRef<&str>| {
-        let scheme = url.scheme().is_some_and(|s| s.eq_ignore_ascii_case("http") || s.eq_ignore_ascii_case("https"));
+        let scheme = url
+            .scheme()
+            .is_some_and(|s| s.eq_ignore_ascii_case("http") || s.eq_ignore_ascii_case("https"));
         scheme && url.authority().is_some_and(|host| !host.is_empty())
     };
     match oxiri::IriRef::parse(text.as_str()) {
@@ -328,24 +355,44 @@ fn term(node: &Node<'_>, place: &Place<'_>) -> Result<String, Fault> {
 
 fn percent(node: &Node<'_>, place: &Place<'_>) -> Result<f64, Fault> {
     let number = json::number(node, place)?;
-    if (0.0..=100.0).contains(&number) { Ok(number) } else { Err(place.fault("a percentage lies between 0 and 100")) }
+    if (0.0..=100.0).contains(&number) {
+        Ok(number)
+    } else {
+        Err(place.fault("a percentage lies between 0 and 100"))
+    }
 }
 
 fn time_limit(node: &Node<'_>, place: &Place<'_>) -> Result<Duration, Fault> {
     let limit = Duration::read(node, place)?;
-    if limit.hundredths() > 0 { Ok(limit) } else { Err(place.fault("a time limit is longer than nothing")) }
+    if limit.hundredths() > 0 {
+        Ok(limit)
+    } else {
+        Err(place.fault("a time limit is longer than nothing"))
+    }
 }
 
 fn span(node: &Node<'_>, place: &Place<'_>) -> Result<CalendarDuration, Fault> {
     let span = CalendarDuration::read(node, place)?;
     let start = Timestamp::default();
-    if span.add_to(start) > start { Ok(span) } else { Err(place.fault("what expires does so later than at once")) }
+    if span.add_to(start) > start {
+        Ok(span)
+    } else {
+        Err(place.fault("what expires does so later than at once"))
+    }
 }
 
 fn certificate(node: &Node<'_>, place: &Place<'_>) -> Result<CertificateRule, Fault> {
     let mut faults = Vec::new();
-    let rule = Form::of(node, place, "a certificate", &["name", "expires_after"], &mut faults).map(|mut form| {
-        CertificateRule { name: form.text("name", MAX_TERM), expires_after: form.read("expires_after", span) }
+    let rule = Form::of(
+        node,
+        place,
+        "a certificate",
+        &["name", "expires_after"],
+        &mut faults,
+    )
+    .map(|mut form| CertificateRule {
+        name: form.text("name", MAX_TERM),
+        expires_after: form.read("expires_after", span),
     });
     match (rule, faults.into_iter().next()) {
         (Some(rule), None) => Ok(rule),
@@ -436,24 +483,50 @@ mod tests {
     #[test]
     fn addresses_are_of_the_web() {
         for url in ["https://example.org/ä?x=1", "HTTP://example.org"] {
-            assert_eq!(read(&format!(r#"{{"title":"T","url":"{url}"}}"#)).url.as_deref(), Some(url));
+            assert_eq!(
+                read(&format!(r#"{{"title":"T","url":"{url}"}}"#)).url.as_deref(),
+                Some(url)
+            );
         }
-        for url in ["//example.org", "/x", "ftp://example.org", "https://", "data:text/html,x", "http:x"] {
-            assert_eq!(pointers("c", &format!(r#"{{"title":"T","url":"{url}"}}"#)), ["/url"], "{url}");
+        for url in [
+            "//example.org",
+            "/x",
+            "ftp://example.org",
+            "https://",
+            "data:text/html,x",
+            "http:x",
+        ] {
+            assert_eq!(
+                pointers("c", &format!(r#"{{"title":"T","url":"{url}"}}"#)),
+                ["/url"],
+                "{url}"
+            );
         }
     }
 
     #[test]
     fn an_id_that_is_an_iri_is_the_iri() {
         let id = ContentId::new("http://example.org/a b".replace(' ', "")).unwrap();
-        assert_eq!(ContentDraft::default_iri(&id, "https://home.example"), "http://example.org/ab");
+        assert_eq!(
+            ContentDraft::default_iri(&id, "https://home.example"),
+            "http://example.org/ab"
+        );
         let id = ContentId::new("fire safety/1").unwrap();
         let expected = "https://home.example/contents/fire%20safety%2F1";
         assert_eq!(ContentDraft::default_iri(&id, "https://home.example"), expected);
-        assert_eq!(ContentDraft::id_of_default_iri(expected, "https://home.example"), Some(id.clone()));
-        assert_eq!(ContentDraft::id_of_default_iri(expected, "https://other.example"), None);
+        assert_eq!(
+            ContentDraft::id_of_default_iri(expected, "https://home.example"),
+            Some(id.clone())
+        );
+        assert_eq!(
+            ContentDraft::id_of_default_iri(expected, "https://other.example"),
+            None
+        );
         assert_eq!(ContentDraft::default_iri(&id, "https://home.example/"), expected);
-        assert_eq!(pointers("http://a.example/", r#"{"title":"T","iri":"http://b.example/"}"#), ["/iri"]);
+        assert_eq!(
+            pointers("http://a.example/", r#"{"title":"T","iri":"http://b.example/"}"#),
+            ["/iri"]
+        );
     }
 
     #[test]

@@ -26,10 +26,30 @@ pub fn set_from(mut snapshots: Snapshots, from: Timestamp, demands: Demands) -> 
         }
     };
     let (_, rest) = snapshots.split_at_mut(place);
-    carry(rest, |demands| &mut demands.pass_mark, &replaced.pass_mark, &demands.pass_mark);
-    carry(rest, |demands| &mut demands.time_limit, &replaced.time_limit, &demands.time_limit);
-    carry(rest, |demands| &mut demands.expires_after, &replaced.expires_after, &demands.expires_after);
-    carry(rest, |demands| &mut demands.certificate, &replaced.certificate, &demands.certificate);
+    carry(
+        rest,
+        |demands| &mut demands.pass_mark,
+        &replaced.pass_mark,
+        &demands.pass_mark,
+    );
+    carry(
+        rest,
+        |demands| &mut demands.time_limit,
+        &replaced.time_limit,
+        &demands.time_limit,
+    );
+    carry(
+        rest,
+        |demands| &mut demands.expires_after,
+        &replaced.expires_after,
+        &demands.expires_after,
+    );
+    carry(
+        rest,
+        |demands| &mut demands.certificate,
+        &replaced.certificate,
+        &demands.certificate,
+    );
     // A snapshot that says what the one before it says is no change.
     let mut last = Demands::default();
     snapshots.retain(|(_, demands)| std::mem::replace(&mut last, demands.clone()) != *demands);
@@ -78,7 +98,11 @@ mod tests {
     }
 
     fn demands(mark: Option<u8>, seconds: Option<u8>) -> Demands {
-        Demands { pass_mark: mark.map(f64::from), time_limit: seconds.map(limit), ..Demands::default() }
+        Demands {
+            pass_mark: mark.map(f64::from),
+            time_limit: seconds.map(limit),
+            ..Demands::default()
+        }
     }
 
     #[test]
@@ -87,22 +111,43 @@ mod tests {
         let snapshots = set_from(snapshots, at(20), demands(Some(50), Some(9)));
         let snapshots = set_from(snapshots, at(30), demands(Some(80), Some(9)));
         let snapshots = set_from(snapshots, at(15), demands(Some(60), None));
-        let marks: Vec<_> = snapshots.iter().map(|(from, demands)| (from.micros(), demands.pass_mark)).collect();
-        assert_eq!(marks, [(10, Some(50.0)), (15, Some(60.0)), (20, Some(60.0)), (30, Some(80.0))]);
-        assert_eq!(history(&snapshots).at(at(17)).time_limit, Some(limit(9)), "the first value covers what was before");
+        let marks: Vec<_> = snapshots
+            .iter()
+            .map(|(from, demands)| (from.micros(), demands.pass_mark))
+            .collect();
+        assert_eq!(
+            marks,
+            [
+                (10, Some(50.0)),
+                (15, Some(60.0)),
+                (20, Some(60.0)),
+                (30, Some(80.0))
+            ]
+        );
+        assert_eq!(
+            history(&snapshots).at(at(17)).time_limit,
+            Some(limit(9)),
+            "the first value covers what was before"
+        );
     }
 
     #[test]
     fn setting_what_holds_already_changes_nothing() {
         let snapshots = set_from(Vec::new(), at(10), demands(Some(50), None));
-        assert_eq!(set_from(snapshots.clone(), at(20), demands(Some(50), None)), snapshots);
+        assert_eq!(
+            set_from(snapshots.clone(), at(20), demands(Some(50), None)),
+            snapshots
+        );
         assert!(set_from(Vec::new(), at(10), Demands::default()).is_empty());
     }
 
     #[test]
     fn the_same_moment_again_replaces() {
         let snapshots = set_from(Vec::new(), at(10), demands(Some(50), Some(1)));
-        assert_eq!(set_from(snapshots, at(10), demands(None, Some(2))), [(at(10), demands(None, Some(2)))]);
+        assert_eq!(
+            set_from(snapshots, at(10), demands(None, Some(2))),
+            [(at(10), demands(None, Some(2)))]
+        );
     }
 
     proptest! {

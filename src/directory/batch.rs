@@ -60,11 +60,16 @@ pub fn read_batch<T: Keyed>(elements: &[&str], depth: usize) -> Result<Vec<T>, R
         let node = match json::parse(element, depth) {
             Ok(node) => node,
             Err(fault) => {
-                faults.push(Fault { pointer: format!("{place}{}", fault.pointer), detail: fault.detail });
+                faults.push(Fault {
+                    pointer: format!("{place}{}", fault.pointer),
+                    detail: fault.detail,
+                });
                 continue;
             }
         };
-        let Some(draft) = T::read(&node, &place, None, &mut faults) else { continue };
+        let Some(draft) = T::read(&node, &place, None, &mut faults) else {
+            continue;
+        };
         match places.insert(draft.id_text().to_owned(), index) {
             None => drafts.push(draft),
             Some(first) => {
@@ -91,7 +96,12 @@ mod tests {
 
     #[test]
     fn every_bad_element_is_named() {
-        let elements = [r#"{"id":"a","name":"A"}"#, r#"{"name":"B"}"#, "nonsense", r#"{"id":"a","name":"C"}"#];
+        let elements = [
+            r#"{"id":"a","name":"A"}"#,
+            r#"{"name":"B"}"#,
+            "nonsense",
+            r#"{"id":"a","name":"C"}"#,
+        ];
         let refusal = read_batch::<GroupDraft>(&elements, 8).unwrap_err();
         assert_eq!(pointers(refusal), ["/1/id", "/2", "/3/id"]);
         assert_eq!(read_batch::<GroupDraft>(&elements[..1], 8).unwrap().len(), 1);
@@ -103,6 +113,9 @@ mod tests {
         assert_eq!(read(r#"{"name":"A"}"#).unwrap().id_text(), "a");
         assert_eq!(read(r#"{"id":"a","name":"A"}"#).unwrap().id_text(), "a");
         assert_eq!(pointers(read(r#"{"id":"b","name":"A"}"#).unwrap_err()), ["/id"]);
-        assert_eq!(pointers(read(r#"{"id":"b","nam":"A"}"#).unwrap_err()), ["/nam", "/id", "/name"]);
+        assert_eq!(
+            pointers(read(r#"{"id":"b","nam":"A"}"#).unwrap_err()),
+            ["/nam", "/id", "/name"]
+        );
     }
 }

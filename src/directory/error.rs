@@ -23,7 +23,11 @@ impl Refusal {
     ///
     /// [`Refusal::Faults`] with all of them.
     pub fn unless_empty(faults: Vec<Fault>) -> Result<(), Self> {
-        if faults.is_empty() { Ok(()) } else { Err(Self::Faults(faults)) }
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(Self::Faults(faults))
+        }
     }
 
     /// The same refusal with every place below `prefix` taken out of it: of a body that is one element,
@@ -31,7 +35,11 @@ impl Refusal {
     pub fn of_the_only_element(self) -> Self {
         let lift = |faults: Vec<Fault>| {
             let lifted = faults.into_iter().map(|fault| Fault {
-                pointer: fault.pointer.strip_prefix("/0").map(str::to_owned).unwrap_or(fault.pointer),
+                pointer: fault
+                    .pointer
+                    .strip_prefix("/0")
+                    .map(str::to_owned)
+                    .unwrap_or(fault.pointer),
                 detail: fault.detail,
             });
             lifted.collect()
@@ -44,7 +52,9 @@ impl Refusal {
 }
 
 fn first(faults: &[Fault]) -> String {
-    faults.first().map_or_else(|| "nothing is wrong".to_owned(), ToString::to_string)
+    faults
+        .first()
+        .map_or_else(|| "nothing is wrong".to_owned(), ToString::to_string)
 }
 
 /// An identifier in words, for a refusal: `the mbox mailto:ada@example.org`.
@@ -63,7 +73,10 @@ mod tests {
 
     #[test]
     fn a_batch_of_one_loses_its_number() {
-        let fault = |pointer: &str| Fault { pointer: pointer.to_owned(), detail: "no".to_owned() };
+        let fault = |pointer: &str| Fault {
+            pointer: pointer.to_owned(),
+            detail: "no".to_owned(),
+        };
         let refusal = Refusal::Faults(vec![fault("/0/manager"), fault("/0")]).of_the_only_element();
         assert_eq!(refusal, Refusal::Faults(vec![fault("/manager"), fault("")]));
     }

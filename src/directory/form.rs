@@ -35,15 +35,28 @@ impl<'n, 'p, 'f> Form<'n, 'p, 'f> {
             faults.push(place.fault(format!("{name} is an object, not {}", node.kind())));
             return None;
         };
-        for key in members.iter().map(|member| &*member.key.value).filter(|key| !known.contains(key)) {
+        for key in members
+            .iter()
+            .map(|member| &*member.key.value)
+            .filter(|key| !known.contains(key))
+        {
             let meant = known.iter().find(|known| known.eq_ignore_ascii_case(key));
             let advice = match meant {
                 Some(meant) => format!("write `{meant}`"),
                 None => format!("known are {}", known.join(", ")),
             };
-            faults.push(place.member(key).fault(format!("{name} has no such member; {advice}")));
+            faults.push(
+                place
+                    .member(key)
+                    .fault(format!("{name} has no such member; {advice}")),
+            );
         }
-        Some(Self { name, members, place, faults })
+        Some(Self {
+            name,
+            members,
+            place,
+            faults,
+        })
     }
 
     /// The member's value, unless it is missing or `null`.
@@ -76,7 +89,8 @@ impl<'n, 'p, 'f> Form<'n, 'p, 'f> {
 
     /// A text of at most `most` characters; an empty one counts as left out.
     pub fn text(&mut self, key: &str, most: usize) -> Option<String> {
-        self.read(key, |node, place| short_text(node, place, most)).filter(|text| !text.is_empty())
+        self.read(key, |node, place| short_text(node, place, most))
+            .filter(|text| !text.is_empty())
     }
 
     /// A text of 1 to `most` characters that must be there.
@@ -114,13 +128,19 @@ impl<'n, 'p, 'f> Form<'n, 'p, 'f> {
         read: impl Fn(&'n Node<'n>, &Place<'_>) -> Result<T, Fault>,
     ) -> Vec<T> {
         let place = self.place.member(key);
-        let Some(node) = self.get(key) else { return Vec::new() };
+        let Some(node) = self.get(key) else {
+            return Vec::new();
+        };
         let Some(elements) = node.as_array() else {
-            self.faults.push(place.fault(format!("an array is needed here, not {}", node.kind())));
+            self.faults
+                .push(place.fault(format!("an array is needed here, not {}", node.kind())));
             return Vec::new();
         };
         if elements.len() > most {
-            self.faults.push(place.fault(format!("at most {most} elements are taken; this has {}", elements.len())));
+            self.faults.push(place.fault(format!(
+                "at most {most} elements are taken; this has {}",
+                elements.len()
+            )));
             return Vec::new();
         }
         let mut seen = HashSet::with_capacity(elements.len());
@@ -163,9 +183,9 @@ pub fn parsed<T: TryFrom<String, Error: Display>>(node: &Node<'_>, place: &Place
 pub fn short_text(node: &Node<'_>, place: &Place<'_>, most: usize) -> Result<String, Fault> {
     let text = json::owned_string(node, place)?;
     match text.chars().count() {
-        length if length > most => {
-            Err(place.fault(format!("at most {most} characters are taken here; this has {length}")))
-        }
+        length if length > most => Err(place.fault(format!(
+            "at most {most} characters are taken here; this has {length}"
+        ))),
         _ => Ok(text),
     }
 }
@@ -183,7 +203,13 @@ mod tests {
     fn faults(text: &str, read: impl Fn(&mut Form<'_, '_, '_>)) -> Vec<String> {
         let node = json::parse(text, 8).unwrap();
         let mut faults = Vec::new();
-        if let Some(mut form) = Form::of(&node, &Place::Root, "a thing", &["name", "teams", "on"], &mut faults) {
+        if let Some(mut form) = Form::of(
+            &node,
+            &Place::Root,
+            "a thing",
+            &["name", "teams", "on"],
+            &mut faults,
+        ) {
             read(&mut form);
         }
         faults.into_iter().map(|fault| fault.pointer).collect()
@@ -213,8 +239,18 @@ mod tests {
 
     #[test]
     fn lengths_are_counted_in_characters() {
-        assert!(faults(r#"{"name":"äöü"}"#, |form| assert!(form.text("name", 3).is_some())).is_empty());
-        assert_eq!(faults(r#"{"name":"äöüß"}"#, |form| assert!(form.text("name", 3).is_none())), ["/name"]);
+        assert!(
+            faults(r#"{"name":"äöü"}"#, |form| assert!(
+                form.text("name", 3).is_some()
+            ))
+            .is_empty()
+        );
+        assert_eq!(
+            faults(r#"{"name":"äöüß"}"#, |form| assert!(
+                form.text("name", 3).is_none()
+            )),
+            ["/name"]
+        );
         assert_eq!(faults(r#"[]"#, |_| unreachable!()), [""]);
     }
 

@@ -49,6 +49,9 @@ impl Keyed for GroupDraft {
 
 impl From<GroupDraft> for Group {
     fn from(draft: GroupDraft) -> Self {
-        Self { id: draft.id, name: draft.name }
+        Self {
+            id: draft.id,
+            name: draft.name,
+        }
     }
 }

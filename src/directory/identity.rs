@@ -22,7 +22,9 @@ pub const MAX_IDENTIFIERS: usize = 100;
 /// What an e-mail address claims: its mbox and its mbox_sha1sum. The hash is claimed of the address as it is
 /// written and in lower case, since clients hash either. Nothing where the text is no address.
 pub fn claimed_by_email(email: &str) -> Vec<Identifier> {
-    let Some(mbox) = Identifier::from_email(email) else { return Vec::new() };
+    let Some(mbox) = Identifier::from_email(email) else {
+        return Vec::new();
+    };
     let hash = |address: &str| {
         let digest = Sha1::digest(format!("mailto:{address}").as_bytes());
         Identifier::MboxSha1(digest.iter().map(|byte| format!("{byte:02x}")).collect())
@@ -37,7 +39,10 @@ pub fn claimed_by_email(email: &str) -> Vec<Identifier> {
 
 /// What a user's id claims: an account on the organisation's own home page.
 pub fn claimed_by_id(account_home_page: &str, id: &UserId) -> Identifier {
-    Identifier::Account { home_page: account_home_page.to_owned(), name: id.to_string() }
+    Identifier::Account {
+        home_page: account_home_page.to_owned(),
+        name: id.to_string(),
+    }
 }
 
 /// Reads an xAPI agent and gives what identifies it; its name is passed over.
@@ -48,7 +53,9 @@ pub fn claimed_by_id(account_home_page: &str, id: &UserId) -> Identifier {
 pub fn read_agent(node: &Node<'_>, place: &Place<'_>) -> Result<Identifier, Fault> {
     let actor = Actor::read_agent(node, place)?;
     debug_assert_eq!(actor.kind, ActorKind::Agent);
-    actor.identifier.ok_or_else(|| place.fault("an agent needs an identifier: mbox, mbox_sha1sum, openid or account"))
+    actor
+        .identifier
+        .ok_or_else(|| place.fault("an agent needs an identifier: mbox, mbox_sha1sum, openid or account"))
 }
 
 /// Reads the body of a move of identifiers: `{"identifiers": [agents…]}`, at least one.
@@ -79,14 +86,19 @@ where
     let own: Option<T> = form.value("id");
     match (address, own) {
         (Some(address), Some(own)) if own.as_ref() != address => {
-            form.fault("id", format!("the address names `{address}`; write the same id here, or none"));
+            form.fault(
+                "id",
+                format!("the address names `{address}`; write the same id here, or none"),
+            );
             None
         }
         (_, Some(own)) => Some(own),
         (Some(address), None) if form.faults().len() == before => match T::try_from(address.to_owned()) {
             Ok(id) => Some(id),
             Err(error) => {
-                let fault = form.place().fault(format!("the address names what is no id: {error}"));
+                let fault = form
+                    .place()
+                    .fault(format!("the address names what is no id: {error}"));
                 form.faults().push(fault);
                 None
             }
@@ -172,13 +184,23 @@ mod tests {
     fn a_move_names_agents() {
         let read = |text: &str| match read_move(text, 8) {
             Ok(identifiers) => Ok(identifiers.len()),
-            Err(Refusal::Faults(faults)) => Err(faults.into_iter().map(|f| f.pointer).collect::<Vec<_>>().join(" ")),
+            Err(Refusal::Faults(faults)) => Err(faults
+                .into_iter()
+                .map(|f| f.pointer)
+                .collect::<Vec<_>>()
+                .join(" ")),
             Err(other) => panic!("{other}"),
         };
-        assert_eq!(read(r#"{"identifiers":[{"openid":"http://a.example/"},{"mbox":"mailto:a@b.example"}]}"#), Ok(2));
+        assert_eq!(
+            read(r#"{"identifiers":[{"openid":"http://a.example/"},{"mbox":"mailto:a@b.example"}]}"#),
+            Ok(2)
+        );
         assert_eq!(read(r#"{"identifiers":[]}"#), Err("/identifiers".to_owned()));
         assert_eq!(read("{}"), Err("/identifiers".to_owned()));
-        assert_eq!(read(r#"{"identifiers":[{"mbox":"a@b.example"}]}"#), Err("/identifiers/0/mbox".to_owned()));
+        assert_eq!(
+            read(r#"{"identifiers":[{"mbox":"a@b.example"}]}"#),
+            Err("/identifiers/0/mbox".to_owned())
+        );
         let group = r#"{"identifiers":[{"objectType":"Group","mbox":"mailto:a@b.example"}]}"#;
         assert_eq!(read(group), Err("/identifiers/0/objectType".to_owned()));
     }

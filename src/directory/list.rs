@@ -17,7 +17,10 @@ pub struct Page<T> {
 impl<T> Page<T> {
     /// A page without elements.
     pub fn empty() -> Self {
-        Self { items: Vec::new(), more: false }
+        Self {
+            items: Vec::new(),
+            more: false,
+        }
     }
 
     /// The page of `limit` elements from a list that was asked for one more.
@@ -39,7 +42,10 @@ pub struct ListFilter {
 
 /// The words of the parameter `q`, folded as what they are looked up in (product text, section 7).
 pub fn words(text: &str) -> Vec<String> {
-    crate::log::fold(text).split_whitespace().map(str::to_owned).collect()
+    crate::log::fold(text)
+        .split_whitespace()
+        .map(str::to_owned)
+        .collect()
 }
 
 /// What a cursor is bound to: the caller and the whole question but the cursor and the size of the page.
@@ -50,12 +56,17 @@ impl ListFingerprint {
     /// Of a list's path, the caller ([`Principal::caller_id`](crate::access::Principal::caller_id)) and the
     /// parameters of the question.
     pub fn of(path: &str, caller: &str, parameters: &[(String, String)]) -> Self {
-        let mut asked: Vec<_> =
-            parameters.iter().filter(|(name, _)| !matches!(name.as_str(), "cursor" | "limit")).collect();
+        let mut asked: Vec<_> = parameters
+            .iter()
+            .filter(|(name, _)| !matches!(name.as_str(), "cursor" | "limit"))
+            .collect();
         asked.sort_unstable();
         let mut hash = Sha256::new();
         // Lengths stand before the texts, so that no two questions run together into the same bytes.
-        for text in [path, caller].into_iter().chain(asked.iter().flat_map(|(name, value)| [&**name, &**value])) {
+        for text in [path, caller]
+            .into_iter()
+            .chain(asked.iter().flat_map(|(name, value)| [&**name, &**value]))
+        {
             hash.update((text.len() as u64).to_be_bytes());
             hash.update(text.as_bytes());
         }
@@ -102,8 +113,11 @@ impl ListCursor {
     ///
     /// Anything else.
     pub fn decode(text: &str, fingerprint: ListFingerprint) -> Result<Self, ListCursorError> {
-        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| ListCursorError::Damaged)?;
-        let (Some(&VERSION), Some(bound), Some(after)) = (bytes.first(), bytes.get(1..9), bytes.get(9..)) else {
+        let bytes = URL_SAFE_NO_PAD
+            .decode(text)
+            .map_err(|_| ListCursorError::Damaged)?;
+        let (Some(&VERSION), Some(bound), Some(after)) = (bytes.first(), bytes.get(1..9), bytes.get(9..))
+        else {
             return Err(ListCursorError::Damaged);
         };
         if bound != fingerprint.0 {
@@ -114,7 +128,9 @@ impl ListCursor {
         if after.contains('\0') {
             return Err(ListCursorError::Damaged);
         }
-        Ok(Self { after: after.to_owned() })
+        Ok(Self {
+            after: after.to_owned(),
+        })
     }
 }
 
@@ -123,17 +139,26 @@ mod tests {
     use super::*;
 
     fn fingerprint(path: &str, caller: &str, pairs: &[(&str, &str)]) -> ListFingerprint {
-        let pairs: Vec<_> = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let pairs: Vec<_> = pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
         ListFingerprint::of(path, caller, &pairs)
     }
 
     #[test]
     fn a_cursor_leads_back_for_the_same_question_only() {
         let asked = fingerprint("/v1/users", "user:ada", &[("q", "x"), ("limit", "5")]);
-        let cursor = ListCursor { after: "ü/1".to_owned() };
+        let cursor = ListCursor {
+            after: "ü/1".to_owned(),
+        };
         let text = cursor.encode(asked);
         assert_eq!(ListCursor::decode(&text, asked), Ok(cursor));
-        let larger_page = fingerprint("/v1/users", "user:ada", &[("limit", "9"), ("cursor", "c"), ("q", "x")]);
+        let larger_page = fingerprint(
+            "/v1/users",
+            "user:ada",
+            &[("limit", "9"), ("cursor", "c"), ("q", "x")],
+        );
         assert_eq!(asked, larger_page);
         for other in [
             fingerprint("/v1/users", "user:bo", &[("q", "x")]),
@@ -141,16 +166,35 @@ mod tests {
             fingerprint("/v1/users", "user:ada", &[("q", "y")]),
             fingerprint("/v1/users", "user:ada", &[("qx", "")]),
         ] {
-            assert_eq!(ListCursor::decode(&text, other), Err(ListCursorError::OtherQuestion));
+            assert_eq!(
+                ListCursor::decode(&text, other),
+                Err(ListCursorError::OtherQuestion)
+            );
         }
         for damaged in ["", "x", "AQ", "&&&", "AgAAAAAAAAAA"] {
-            assert_eq!(ListCursor::decode(damaged, asked), Err(ListCursorError::Damaged), "{damaged}");
+            assert_eq!(
+                ListCursor::decode(damaged, asked),
+                Err(ListCursorError::Damaged),
+                "{damaged}"
+            );
         }
     }
 
     #[test]
     fn a_page_is_cut_where_there_is_more() {
-        assert_eq!(Page::cut(vec![1, 2, 3], 2), Page { items: vec![1, 2], more: true });
-        assert_eq!(Page::cut(vec![1, 2], 2), Page { items: vec![1, 2], more: false });
+        assert_eq!(
+            Page::cut(vec![1, 2, 3], 2),
+            Page {
+                items: vec![1, 2],
+                more: true
+            }
+        );
+        assert_eq!(
+            Page::cut(vec![1, 2], 2),
+            Page {
+                items: vec![1, 2],
+                more: false
+            }
+        );
     }
 }

@@ -46,7 +46,11 @@ impl Keyed for TeamDraft {
         let id = identity::read_id(&mut form, id);
         let name = form.needed_text("name", user::MAX_TEXT);
         let parent = form.value("parent");
-        Some(Self { id: id?, name: name?, parent })
+        Some(Self {
+            id: id?,
+            name: name?,
+            parent,
+        })
     }
 
     fn id_text(&self) -> &str {
@@ -56,6 +60,10 @@ impl Keyed for TeamDraft {
 
 impl From<TeamDraft> for Team {
     fn from(draft: TeamDraft) -> Self {
-        Self { id: draft.id, name: draft.name, parent: draft.parent }
+        Self {
+            id: draft.id,
+            name: draft.name,
+            parent: draft.parent,
+        }
     }
 }

@@ -206,7 +206,10 @@ impl Keyed for UserDraft {
         let deactivated_at = form.moment("deactivated_at");
         let active = form.flag("active").unwrap_or(deactivated_at.is_none());
         if active && deactivated_at.is_some() {
-            form.fault("deactivated_at", "an active user has none; set `active` to false, or leave this out");
+            form.fault(
+                "deactivated_at",
+                "an active user has none; set `active` to false, or leave this out",
+            );
         }
         let draft = Self {
             first_name: form.text("first_name", MAX_TEXT),
@@ -253,7 +256,9 @@ fn email(node: &Node<'_>, place: &Place<'_>) -> Result<Option<String>, Fault> {
 }
 
 fn role(node: &Node<'_>, place: &Place<'_>) -> Result<Role, Fault> {
-    json::string(node, place)?.parse().map_err(|error: crate::access::role::UnknownRole| place.fault(error.to_string()))
+    json::string(node, place)?
+        .parse()
+        .map_err(|error: crate::access::role::UnknownRole| place.fault(error.to_string()))
 }
 
 fn day(node: &Node<'_>, place: &Place<'_>) -> Result<Option<String>, Fault> {
@@ -270,7 +275,9 @@ fn day(node: &Node<'_>, place: &Place<'_>) -> Result<Option<String>, Fault> {
 
 /// The custom fields; one whose value is `null` is not there.
 fn custom(form: &mut Form<'_, '_, '_>) -> BTreeMap<String, String> {
-    let Some(node) = form.get("custom") else { return BTreeMap::new() };
+    let Some(node) = form.get("custom") else {
+        return BTreeMap::new();
+    };
     let place = form.place().member("custom");
     let Some(members) = node.as_object() else {
         let fault = place.fault(format!("`custom` is a flat object of texts, not {}", node.kind()));
@@ -283,7 +290,9 @@ fn custom(form: &mut Form<'_, '_, '_>) -> BTreeMap<String, String> {
         let place = place.member(name);
         let characters = name.chars().count();
         if characters == 0 || characters > MAX_TEXT || name.chars().any(char::is_control) {
-            form.faults().push(place.fault(format!("the name of a field has 1 to {MAX_TEXT} printable characters")));
+            form.faults().push(place.fault(format!(
+                "the name of a field has 1 to {MAX_TEXT} printable characters"
+            )));
             continue;
         }
         match short_text(&member.value, &place, MAX_CUSTOM_VALUE) {
@@ -294,7 +303,10 @@ fn custom(form: &mut Form<'_, '_, '_>) -> BTreeMap<String, String> {
         }
     }
     if fields.len() > MAX_CUSTOM {
-        form.fault("custom", format!("at most {MAX_CUSTOM} fields are taken; this has {}", fields.len()));
+        form.fault(
+            "custom",
+            format!("at most {MAX_CUSTOM} fields are taken; this has {}", fields.len()),
+        );
     }
     fields
 }
@@ -362,7 +374,10 @@ mod tests {
     #[test]
     fn an_empty_body_is_an_active_learner() {
         let user = read("{}");
-        assert_eq!((user.role, user.active, user.deactivated_at), (Role::Learner, true, None));
+        assert_eq!(
+            (user.role, user.active, user.deactivated_at),
+            (Role::Learner, true, None)
+        );
         assert!(user.teams.is_empty() && user.custom.is_empty() && user.email.is_none());
         assert_eq!(read(r#"{"first_name":"","email":"","joined_on":""}"#), user);
     }
@@ -378,9 +393,15 @@ mod tests {
     fn a_moment_of_deactivation_deactivates() {
         let user = read(r#"{"deactivated_at":"2026-01-31T09:30:00.123456Z"}"#);
         assert!(!user.active);
-        assert_eq!(user.deactivated_at.unwrap().to_string(), "2026-01-31T09:30:00.123Z");
+        assert_eq!(
+            user.deactivated_at.unwrap().to_string(),
+            "2026-01-31T09:30:00.123Z"
+        );
         assert_eq!(user.deactivated_at.unwrap().micros() % 1000, 0);
-        assert_eq!(pointers(r#"{"active":true,"deactivated_at":"2026-01-31T09:30:00Z"}"#), ["/deactivated_at"]);
+        assert_eq!(
+            pointers(r#"{"active":true,"deactivated_at":"2026-01-31T09:30:00Z"}"#),
+            ["/deactivated_at"]
+        );
     }
 
     #[test]
@@ -390,8 +411,17 @@ mod tests {
         let mut found = pointers(text);
         found.sort_unstable();
         let expected = [
-            "/active", "/custom/", "/custom/a", "/email", "/identifiers/0/mbox", "/joined_on", "/language", "/manager",
-            "/nick", "/role", "/teams",
+            "/active",
+            "/custom/",
+            "/custom/a",
+            "/email",
+            "/identifiers/0/mbox",
+            "/joined_on",
+            "/language",
+            "/manager",
+            "/nick",
+            "/role",
+            "/teams",
         ];
         assert_eq!(found, expected);
         assert_eq!(pointers(r#"{"joined_on":"2021-02-30"}"#), ["/joined_on"]);
@@ -401,7 +431,10 @@ mod tests {
     #[test]
     fn custom_fields_that_are_null_are_not_there() {
         let user = read(r#"{"custom":{"Cost centre":"4711","Old":null}}"#);
-        assert_eq!(user.custom, BTreeMap::from([("Cost centre".to_owned(), "4711".to_owned())]));
+        assert_eq!(
+            user.custom,
+            BTreeMap::from([("Cost centre".to_owned(), "4711".to_owned())])
+        );
     }
 
     #[test]
@@ -429,6 +462,9 @@ mod tests {
         assert!(back.active && back.deactivated_at.is_none());
         let same = read(&away.patched(&serde_json::json!({})).to_string());
         assert_eq!((same.active, same.deactivated_at), (false, away.deactivated_at));
-        assert!(same.identifiers.is_empty(), "what is bound already is not said again");
+        assert!(
+            same.identifiers.is_empty(),
+            "what is bound already is not said again"
+        );
     }
 }

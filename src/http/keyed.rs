@@ -33,11 +33,24 @@ pub struct Listing<'q> {
 
 impl<'q> Listing<'q> {
     /// Reads `limit` and `cursor` of the list at `path`.
-    pub fn of<A: Action>(caller: &Caller<A>, path: &'static str, pairs: &'q Pairs, query: &Reader<'q>) -> Self {
+    pub fn of<A: Action>(
+        caller: &Caller<A>,
+        path: &'static str,
+        pairs: &'q Pairs,
+        query: &Reader<'q>,
+    ) -> Self {
         let limits = caller.edge().limits();
         let fingerprint = ListFingerprint::of(path, &caller.principal().caller_id(), pairs.as_slice());
-        let limit = query.number("limit", 1..=limits.page_max).unwrap_or(limits.page_default);
-        Self { path, pairs, fingerprint, cursor: query.text("cursor"), limit }
+        let limit = query
+            .number("limit", 1..=limits.page_max)
+            .unwrap_or(limits.page_default);
+        Self {
+            path,
+            pairs,
+            fingerprint,
+            cursor: query.text("cursor"),
+            limit,
+        }
     }
 
     /// The id after which the page begins.
@@ -46,7 +59,10 @@ impl<'q> Listing<'q> {
     ///
     /// 400 for a cursor of another question or another caller.
     pub fn after(&self) -> Result<Option<String>, Problem> {
-        let cursor = self.cursor.map(|text| ListCursor::decode(text, self.fingerprint)).transpose();
+        let cursor = self
+            .cursor
+            .map(|text| ListCursor::decode(text, self.fingerprint))
+            .transpose();
         let cursor = cursor.map_err(|error| Problem::new(Code::BadCursor, error.to_string()))?;
         Ok(cursor.map(|cursor| cursor.after))
     }
@@ -54,7 +70,11 @@ impl<'q> Listing<'q> {
     /// The address of the page after the one that ends with the id `last`, where there is more.
     pub fn next(&self, more: bool, last: Option<&str>) -> Option<String> {
         let after = last.filter(|_| more)?.to_owned();
-        Some(pages::next(self.path, self.pairs, &ListCursor { after }.encode(self.fingerprint)))
+        Some(pages::next(
+            self.path,
+            self.pairs,
+            &ListCursor { after }.encode(self.fingerprint),
+        ))
     }
 }
 
@@ -69,7 +89,12 @@ pub fn search_words(query: &Reader<'_>) -> Vec<String> {
 }
 
 /// The values of an enumeration, repeated or separated by commas; `known` are all there are.
-pub fn choices<T: Copy>(query: &Reader<'_>, name: &str, known: &[T], key: impl Fn(T) -> &'static str) -> Vec<T> {
+pub fn choices<T: Copy>(
+    query: &Reader<'_>,
+    name: &str,
+    known: &[T],
+    key: impl Fn(T) -> &'static str,
+) -> Vec<T> {
     let mut chosen = Vec::new();
     for text in query.all(name).into_iter().flat_map(|text| text.split(',')) {
         match known.iter().find(|value| key(**value) == text) {
@@ -107,7 +132,14 @@ pub fn batch<T: Keyed, A: Action>(caller: &Caller<A>, batch: &Batch) -> Result<V
 ///
 /// 400 for anything else, which would replace the whole resource by it.
 pub fn patch(body: Value) -> Result<Value, Problem> {
-    if body.is_object() { Ok(body) } else { Err(Problem::body("", "a merge patch here is an object of members to change")) }
+    if body.is_object() {
+        Ok(body)
+    } else {
+        Err(Problem::body(
+            "",
+            "a merge patch here is an object of members to change",
+        ))
+    }
 }
 
 /// Reads a representation after its patch.
@@ -121,7 +153,11 @@ pub fn patched<T: Keyed>(representation: &Value, depth: usize, id: &str) -> Resu
 
 /// 201 with `Location` for what is new, else 200; both with what is there now.
 pub fn written(created: bool, path: &str, id: &str, body: &impl Serialize) -> Answer {
-    let mut response = if created { HttpResponse::Created() } else { HttpResponse::Ok() };
+    let mut response = if created {
+        HttpResponse::Created()
+    } else {
+        HttpResponse::Ok()
+    };
     if created {
         response.insert_header((header::LOCATION, format!("{path}/{}", segment(id))));
     }
@@ -130,13 +166,20 @@ pub fn written(created: bool, path: &str, id: &str, body: &impl Serialize) -> An
 
 /// An id as one segment of a path.
 pub fn segment(id: &str) -> Cow<'_, str> {
-    if id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'~')) {
+    if id
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'~'))
+    {
         return Cow::Borrowed(id);
     }
     // Form encoding writes a space as `+`, which a path takes literally; and `.` and `..` are steps of a path.
     let text: String = form_urlencoded::byte_serialize(id.as_bytes()).collect();
     let text = text.replace('+', "%20");
-    Cow::Owned(if matches!(text.as_str(), "." | "..") { text.replace('.', "%2E") } else { text })
+    Cow::Owned(if matches!(text.as_str(), "." | "..") {
+        text.replace('.', "%2E")
+    } else {
+        text
+    })
 }
 
 impl From<Refusal> for Problem {
@@ -174,7 +217,10 @@ mod tests {
         use crate::access::Role;
         let pairs = Pairs::parse("role=owner,admin&role=hr").expect("pairs");
         let query = pairs.reader();
-        assert_eq!(choices(&query, "role", &Role::ALL, Role::key), [Role::Owner, Role::Admin, Role::Hr]);
+        assert_eq!(
+            choices(&query, "role", &Role::ALL, Role::key),
+            [Role::Owner, Role::Admin, Role::Hr]
+        );
         assert!(query.finish().is_ok());
         let pairs = Pairs::parse("role=boss,").expect("pairs");
         let query = pairs.reader();

@@ -59,17 +59,30 @@ fn read(row: &Row) -> Result<Kept, StoreError> {
         registered: row.get(11)?,
         reprojecting: row.get(12)?,
     };
-    Ok(Kept { key: row.get(0)?, listed: row.get(13)?, content, snapshots: Vec::new() })
+    Ok(Kept {
+        key: row.get(0)?,
+        listed: row.get(13)?,
+        content,
+        snapshots: Vec::new(),
+    })
 }
 
 /// The contents that `sql` (of [`SELECT`]) finds, in its order, with what they demand now.
 async fn load(reads: &mut impl Reads, org: i64, now: Timestamp, sql: Sql) -> Result<Vec<Kept>, StoreError> {
-    let mut contents: Vec<Kept> = reads.rows(sql).await?.iter().map(read).collect::<Result<_, _>>()?;
+    let mut contents: Vec<Kept> = reads
+        .rows(sql)
+        .await?
+        .iter()
+        .map(read)
+        .collect::<Result<_, _>>()?;
     if contents.is_empty() {
         return Ok(contents);
     }
-    let places: HashMap<i64, usize> =
-        contents.iter().enumerate().map(|(place, content)| (content.key, place)).collect();
+    let places: HashMap<i64, usize> = contents
+        .iter()
+        .enumerate()
+        .map(|(place, content)| (content.key, place))
+        .collect();
     let select = Sql::new(
         "SELECT content, effective_from, demands FROM content_demands \
          WHERE org = $1 AND content IN LIST($2) ORDER BY content, effective_from",
@@ -78,9 +91,13 @@ async fn load(reads: &mut impl Reads, org: i64, now: Timestamp, sql: Sql) -> Res
     for row in reads.rows(select.with(org).with(keys)).await? {
         let demands: String = row.get(2)?;
         let demands = Demands::from_json(&demands).map_err(|error| StoreError::corrupt("demand", error))?;
-        let content = places.get(&row.get(0)?).and_then(|place| contents.get_mut(*place));
+        let content = places
+            .get(&row.get(0)?)
+            .and_then(|place| contents.get_mut(*place));
         if let Some(content) = content {
-            content.snapshots.push((Timestamp::from_micros(row.get(1)?), demands));
+            content
+                .snapshots
+                .push((Timestamp::from_micros(row.get(1)?), demands));
         }
     }
     for kept in &mut contents {
@@ -98,13 +115,16 @@ fn show_demands(content: &mut Content, demands: Demands) {
 
 /// The listed content with that id.
 fn by_id(org: i64, id: &str) -> Sql {
-    Sql::new(&format!("{SELECT} AND c.id_digest = $2 AND c.listed")).with(org).with(digest(id))
+    Sql::new(&format!("{SELECT} AND c.id_digest = $2 AND c.listed"))
+        .with(org)
+        .with(digest(id))
 }
 
 fn push_filter(sql: &mut Sql, filter: &ContentFilter) {
     push_words(sql, "c.title_folded", &filter.words);
     if !filter.types.is_empty() {
-        sql.push(" AND c.type").any_of(filter.types.iter().map(|kind| kind.code()).collect::<Vec<i16>>());
+        sql.push(" AND c.type")
+            .any_of(filter.types.iter().map(|kind| kind.code()).collect::<Vec<i16>>());
     }
     if !filter.content_types.is_empty() {
         let codes: Vec<i16> = filter.content_types.iter().map(|kind| kind.code()).collect();
@@ -112,7 +132,10 @@ fn push_filter(sql: &mut Sql, filter: &ContentFilter) {
     }
     if !filter.tags.is_empty() {
         sql.push(" AND c.key IN (SELECT f.content FROM content_terms f WHERE f.org = $1 AND f.kind = ");
-        sql.bind(TAG).push(" AND f.value").any_of(filter.tags.clone()).push(")");
+        sql.bind(TAG)
+            .push(" AND f.value")
+            .any_of(filter.tags.clone())
+            .push(")");
     }
     match filter.archived {
         Some(true) => {
@@ -134,7 +157,9 @@ impl Store {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Page<Content>, StoreError> {
-        let Some(org) = self.organisation_key(organisation).await? else { return Ok(Page::empty()) };
+        let Some(org) = self.organisation_key(organisation).await? else {
+            return Ok(Page::empty());
+        };
         let mut sql = Sql::new(&format!("{SELECT} AND c.listed")).with(org);
         push_filter(&mut sql, filter);
         if let Some(after) = after {
@@ -142,12 +167,17 @@ impl Store {
         }
         sql.push(" ORDER BY c.id LIMIT ").bind(one_more(limit));
         let contents = load(&mut self.db(), org, self.clock().now(), sql).await?;
-        Ok(Page::cut(contents.into_iter().map(|kept| kept.content).collect(), limit))
+        Ok(Page::cut(
+            contents.into_iter().map(|kept| kept.content).collect(),
+            limit,
+        ))
     }
 
     /// One content of the catalogue; `id` is its id, or its IRI while nobody has registered it.
     pub async fn content(&self, organisation: &OrgId, id: &str) -> Result<Option<Content>, StoreError> {
-        let Some(org) = self.organisation_key(organisation).await? else { return Ok(None) };
+        let Some(org) = self.organisation_key(organisation).await? else {
+            return Ok(None);
+        };
         let mut found = load(&mut self.db(), org, self.clock().now(), by_id(org, id)).await?;
         Ok(found.pop().map(|kept| kept.content))
     }
@@ -200,7 +230,9 @@ impl Store {
         change: impl FnOnce(&Content) -> Result<ContentDraft, Refusal>,
     ) -> Result<Option<Content>, WriteError> {
         let mut tx = self.write(organisation).await?;
-        let Some(content) = find(&mut tx, id).await? else { return Ok(None) };
+        let Some(content) = find(&mut tx, id).await? else {
+            return Ok(None);
+        };
         let draft = change(&content)?;
         let changes = plan::apply(&mut tx, std::slice::from_ref(&draft)).await;
         changes.map_err(WriteError::of_the_only_element)?;
@@ -217,5 +249,7 @@ async fn find(tx: &mut OrgTx, id: &str) -> Result<Option<Content>, StoreError> {
 }
 
 async fn written(tx: &mut OrgTx, id: &str) -> Result<Content, StoreError> {
-    find(tx, id).await?.ok_or(StoreError::Query("a content that was not written"))
+    find(tx, id)
+        .await?
+        .ok_or(StoreError::Query("a content that was not written"))
 }

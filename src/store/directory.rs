@@ -85,7 +85,9 @@ where
     T: TryFrom<String, Error: ToString>,
 {
     let id: Option<String> = row.get(column)?;
-    id.map(T::try_from).transpose().map_err(|error| StoreError::corrupt("id", error))
+    id.map(T::try_from)
+        .transpose()
+        .map_err(|error| StoreError::corrupt("id", error))
 }
 
 /// Ids as a list to bind.
@@ -103,7 +105,9 @@ pub(super) async fn keys_of(
         return Ok(HashMap::new());
     }
     let ids: Vec<String> = ids.into_iter().map(str::to_owned).collect();
-    let select = Sql::new(&format!("SELECT id, key FROM {table} WHERE org = $1 AND id IN LIST($2)"));
+    let select = Sql::new(&format!(
+        "SELECT id, key FROM {table} WHERE org = $1 AND id IN LIST($2)"
+    ));
     let rows = tx.fetch_all(select.with(tx.org).with(ids)).await?;
     rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
 }
@@ -129,22 +133,40 @@ pub(super) struct Placed<'d> {
 impl Tree {
     /// The fault of the first cycle that the nodes would make with each other and with what is there. Only
     /// the nodes above them are read, one query a level.
-    pub(super) async fn cycle(&self, tx: &mut OrgTx, nodes: &[Placed<'_>]) -> Result<Option<Fault>, StoreError> {
+    pub(super) async fn cycle(
+        &self,
+        tx: &mut OrgTx,
+        nodes: &[Placed<'_>],
+    ) -> Result<Option<Fault>, StoreError> {
         if !nodes.iter().any(|node| node.moved && node.above.is_some()) {
             return Ok(None);
         }
-        let mut names: HashMap<i64, String> = nodes.iter().map(|node| (node.key, node.id.to_owned())).collect();
-        let mut above: HashMap<i64, i64> =
-            nodes.iter().filter_map(|node| Some((node.key, node.above?))).collect();
+        let mut names: HashMap<i64, String> =
+            nodes.iter().map(|node| (node.key, node.id.to_owned())).collect();
+        let mut above: HashMap<i64, i64> = nodes
+            .iter()
+            .filter_map(|node| Some((node.key, node.above?)))
+            .collect();
         loop {
-            let unknown: HashSet<i64> = above.values().copied().filter(|key| !names.contains_key(key)).collect();
+            let unknown: HashSet<i64> = above
+                .values()
+                .copied()
+                .filter(|key| !names.contains_key(key))
+                .collect();
             if unknown.is_empty() {
                 break;
             }
             let (table, column) = (self.table, self.column);
-            let select =
-                Sql::new(&format!("SELECT key, id, {column} FROM {table} WHERE org = $1 AND key IN LIST($2)"));
-            let rows = tx.fetch_all(select.with(tx.org).with(unknown.iter().copied().collect::<Vec<i64>>())).await?;
+            let select = Sql::new(&format!(
+                "SELECT key, id, {column} FROM {table} WHERE org = $1 AND key IN LIST($2)"
+            ));
+            let rows = tx
+                .fetch_all(
+                    select
+                        .with(tx.org)
+                        .with(unknown.iter().copied().collect::<Vec<i64>>()),
+                )
+                .await?;
             if rows.is_empty() {
                 return Err(StoreError::Query("a node of a tree that is not there"));
             }
@@ -164,9 +186,13 @@ impl Tree {
         // Round the cycle from the first element of the batch that stands on it.
         let round = cycle.get(1..).unwrap_or_default();
         let on_it = nodes.iter().find(|node| node.moved && round.contains(&node.key));
-        let start = on_it.and_then(|node| round.iter().position(|key| *key == node.key)).unwrap_or_default();
+        let start = on_it
+            .and_then(|node| round.iter().position(|key| *key == node.key))
+            .unwrap_or_default();
         let path = round.iter().cycle().skip(start).take(round.len() + 1);
-        let path: Vec<&str> = path.filter_map(|key| names.get(key).map(String::as_str)).collect();
+        let path: Vec<&str> = path
+            .filter_map(|key| names.get(key).map(String::as_str))
+            .collect();
         Fault {
             pointer: format!("/{}/{}", on_it.map_or(0, |node| node.index), self.column),
             detail: format!("this makes a cycle: {}", path.join(" → ")),
@@ -177,7 +203,11 @@ impl Tree {
 /// Pushes one condition for each word: all of them stand in `column`.
 pub(super) fn push_words(sql: &mut Sql, column: &str, words: &[String]) {
     for word in words {
-        sql.push(" AND STRPOS(").push(column).push(", ").bind(word.as_str()).push(") > 0");
+        sql.push(" AND STRPOS(")
+            .push(column)
+            .push(", ")
+            .bind(word.as_str())
+            .push(") > 0");
     }
 }
 

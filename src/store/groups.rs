@@ -14,7 +14,13 @@ use super::{Store, StoreError};
 const SELECT: &str = "SELECT g.key, g.id, g.name FROM groups g WHERE g.org = $1";
 
 fn read(row: &Row) -> Result<(i64, Group), StoreError> {
-    Ok((row.get(0)?, Group { id: read_id(row, 1)?, name: row.get(2)? }))
+    Ok((
+        row.get(0)?,
+        Group {
+            id: read_id(row, 1)?,
+            name: row.get(2)?,
+        },
+    ))
 }
 
 async fn load(reads: &mut impl Reads, sql: Sql) -> Result<Vec<(i64, Group)>, StoreError> {
@@ -22,7 +28,9 @@ async fn load(reads: &mut impl Reads, sql: Sql) -> Result<Vec<(i64, Group)>, Sto
 }
 
 fn by_ids(org: i64, ids: Vec<String>) -> Sql {
-    Sql::new(&format!("{SELECT} AND g.id IN LIST($2)")).with(org).with(ids)
+    Sql::new(&format!("{SELECT} AND g.id IN LIST($2)"))
+        .with(org)
+        .with(ids)
 }
 
 fn search(group: &GroupDraft) -> String {
@@ -38,7 +46,9 @@ impl Store {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Page<Group>, StoreError> {
-        let Some(org) = self.organisation_key(organisation).await? else { return Ok(Page::empty()) };
+        let Some(org) = self.organisation_key(organisation).await? else {
+            return Ok(Page::empty());
+        };
         let mut sql = Sql::new(SELECT).with(org);
         push_words(&mut sql, "g.search", &filter.words);
         if let Some(after) = after {
@@ -46,12 +56,17 @@ impl Store {
         }
         sql.push(" ORDER BY g.id LIMIT ").bind(one_more(limit));
         let groups = load(&mut self.db(), sql).await?;
-        Ok(Page::cut(groups.into_iter().map(|(_, group)| group).collect(), limit))
+        Ok(Page::cut(
+            groups.into_iter().map(|(_, group)| group).collect(),
+            limit,
+        ))
     }
 
     /// One group.
     pub async fn group(&self, organisation: &OrgId, id: &GroupId) -> Result<Option<Group>, StoreError> {
-        let Some(org) = self.organisation_key(organisation).await? else { return Ok(None) };
+        let Some(org) = self.organisation_key(organisation).await? else {
+            return Ok(None);
+        };
         let mut found = load(&mut self.db(), by_ids(org, vec![id.to_string()])).await?;
         Ok(found.pop().map(|(_, group)| group))
     }
@@ -77,8 +92,14 @@ impl Store {
     /// # Errors
     ///
     /// As [`Store::put_groups`].
-    pub async fn put_group(&self, organisation: &OrgId, draft: GroupDraft) -> Result<(Group, bool), WriteError> {
-        let outcome = self.put_groups(organisation, std::slice::from_ref(&draft)).await?;
+    pub async fn put_group(
+        &self,
+        organisation: &OrgId,
+        draft: GroupDraft,
+    ) -> Result<(Group, bool), WriteError> {
+        let outcome = self
+            .put_groups(organisation, std::slice::from_ref(&draft))
+            .await?;
         Ok((draft.into(), outcome.created > 0))
     }
 
@@ -95,7 +116,9 @@ impl Store {
     ) -> Result<Option<Group>, WriteError> {
         let mut tx = self.write(organisation).await?;
         let select = by_ids(tx.org, vec![id.to_string()]);
-        let Some((_, group)) = load(&mut tx, select).await?.pop() else { return Ok(None) };
+        let Some((_, group)) = load(&mut tx, select).await?.pop() else {
+            return Ok(None);
+        };
         let draft = change(&group)?;
         apply(&mut tx, std::slice::from_ref(&draft)).await?;
         tx.commit().await?;
@@ -106,8 +129,11 @@ impl Store {
 async fn apply(tx: &mut OrgTx, drafts: &[GroupDraft]) -> Result<Vec<Change>, StoreError> {
     let ids: HashSet<&str> = drafts.iter().map(|draft| draft.id_text()).collect();
     let select = by_ids(tx.org, ids.into_iter().map(str::to_owned).collect());
-    let kept: HashMap<GroupId, (i64, Group)> =
-        load(tx, select).await?.into_iter().map(|(key, group)| (group.id.clone(), (key, group))).collect();
+    let kept: HashMap<GroupId, (i64, Group)> = load(tx, select)
+        .await?
+        .into_iter()
+        .map(|(key, group)| (group.id.clone(), (key, group)))
+        .collect();
     let mut made = Vec::new();
     let mut changes = Vec::with_capacity(drafts.len());
     for draft in drafts {
@@ -127,12 +153,17 @@ async fn apply(tx: &mut OrgTx, drafts: &[GroupDraft]) -> Result<Vec<Change>, Sto
             Some((_, group)) if group.name == draft.name => Change::Unchanged,
             Some((key, _)) => {
                 let update = Sql::new("UPDATE groups SET name = $3, search = $4 WHERE org = $1 AND key = $2");
-                let update = update.with(tx.org).with(*key).with(draft.name.as_str()).with(search(draft));
+                let update = update
+                    .with(tx.org)
+                    .with(*key)
+                    .with(draft.name.as_str())
+                    .with(search(draft));
                 tx.execute(update).await?;
                 Change::Updated
             }
         });
     }
-    tx.insert("groups", &["org", "key", "id", "name", "search"], made).await?;
+    tx.insert("groups", &["org", "key", "id", "name", "search"], made)
+        .await?;
     Ok(changes)
 }

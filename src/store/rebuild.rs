@@ -2,16 +2,14 @@
 //! contents that nobody registered come out as they were (product text, section 1: *projection*).
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::clock::Timestamp;
-use crate::ids::{OrgId, StatementId};
+use crate::ids::OrgId;
 
 use super::db::Sql;
-use super::seen::{Platform, Sealed, Seen};
-use super::statements::{read_envelope, read_statement};
+use super::sealed::{Platform, Sealed};
+use super::seen::Seen;
 use super::writer::insert_activities;
 use super::{Store, StoreError};
 
@@ -51,24 +49,14 @@ impl Store {
         let mut sessions = HashSet::new();
         let (mut after, mut replayed) = (0_i64, 0);
         loop {
-            let select = Sql::new(
-                "SELECT seq, id, stored, voided, envelope, body FROM statements \
-                 WHERE org = $1 AND seq > $2 ORDER BY seq LIMIT $3",
-            );
+            let select = Sql::new(&format!(
+                "SELECT {} FROM statements s WHERE s.org = $1 AND s.seq > $2 ORDER BY s.seq LIMIT $3",
+                Sealed::COLUMNS
+            ));
             let rows = tx.fetch_all(select.with(tx.org).with(after).with(CHUNK)).await?;
-            let Some(last) = rows.last() else { break };
-            after = last.get(0)?;
-            let mut records = Vec::with_capacity(rows.len());
-            for row in &rows {
-                records.push(Sealed {
-                    seq: row.get(0)?,
-                    id: StatementId(row.get(1)?),
-                    stored: Timestamp::from_micros(row.get(2)?),
-                    voided: row.get(3)?,
-                    envelope: Arc::new(read_envelope(&row.get::<String>(4)?)?),
-                    statement: Arc::new(read_statement(&row.get::<Vec<u8>>(5)?)?),
-                });
-            }
+            let records = rows.iter().map(Sealed::read).collect::<Result<Vec<_>, _>>()?;
+            let Some(last) = records.last() else { break };
+            after = last.seq;
             let named = seen.absorb(&mut tx, &platform, &records).await?;
             sessions.extend(insert_activities(&mut tx, &seen, &records, &named).await?);
             replayed += records.len() as u64;

@@ -2,17 +2,15 @@
 //! (product text, section 6, rule 10). At once where they are few, in the background where they are many.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use crate::catalogue::{ContentKind, ContentType, DemandHistory, Demands};
 use crate::clock::Timestamp;
-use crate::ids::{OrgId, StatementId};
+use crate::ids::OrgId;
 use crate::log::ContentFacts;
 
-use super::db::{Row, Sql};
+use super::db::Sql;
 use super::ledger::OrgTx;
-use super::seen::{Named, Sealed};
-use super::statements::{read_envelope, read_statement};
+use super::sealed::{Named, Sealed};
 use super::writer::{ACTIVITY_COLUMNS, ActivityRow};
 use super::{Store, StoreError};
 
@@ -97,20 +95,23 @@ impl OrgTx {
         facts: &Facts,
         after: Place,
     ) -> Result<Option<Place>, StoreError> {
-        let select = Sql::new(
-            "SELECT a.happened_at, a.seq, a.person, a.verb, s.id, s.stored, s.object, s.envelope, s.body \
+        let select = Sql::new(&format!(
+            "SELECT {}, a.person, a.verb, s.object, a.happened_at \
              FROM activities a JOIN statements s ON s.org = a.org AND s.seq = a.seq \
              WHERE a.org = $1 AND a.content = $2 AND (a.happened_at, a.seq) > ($3, $4) \
              ORDER BY a.happened_at, a.seq LIMIT $5",
-        );
+            Sealed::COLUMNS
+        ));
         let select = select.with(self.org).with(content).with(after.0).with(after.1).with(CHUNK);
         let rows = self.fetch_all(select).await?;
         let Some(last) = rows.last() else { return Ok(None) };
-        let last = (last.get(0)?, last.get(1)?);
+        let last = (last.get(9)?, last.get(0)?);
         let verbs = self.store().verbs().clone();
         let (mut seqs, mut again) = (Vec::new(), Vec::new());
         for row in &rows {
-            let (record, named) = read(row, content)?;
+            let record = Sealed::read(row)?;
+            let named =
+                Named { actor: row.get(6)?, verb: row.get(7)?, object: row.get(8)?, content: Some(content) };
             let facts = ContentFacts {
                 kind: facts.kind,
                 content_type: facts.content_type,
@@ -124,19 +125,6 @@ impl OrgTx {
         self.insert("activities", &ACTIVITY_COLUMNS, again).await?;
         Ok(Some(last))
     }
-}
-
-fn read(row: &Row, content: i64) -> Result<(Sealed, Named), StoreError> {
-    let record = Sealed {
-        seq: row.get(1)?,
-        id: StatementId(row.get(4)?),
-        stored: Timestamp::from_micros(row.get(5)?),
-        envelope: Arc::new(read_envelope(&row.get::<String>(7)?)?),
-        statement: Arc::new(read_statement(&row.get::<Vec<u8>>(8)?)?),
-        voided: false,
-    };
-    let named = Named { actor: row.get(2)?, verb: row.get(3)?, object: row.get(6)?, content: Some(content) };
-    Ok((record, named))
 }
 
 impl Store {

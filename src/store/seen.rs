@@ -1,166 +1,26 @@
 //! What records name: persons, verbs, contents. What has been seen already is remembered, so that in the
 //! steady state a record writes its own rows and upserts nothing.
 //!
-//! A name, and a title and type, are what the *latest* record says, by time of happening and statement id,
-//! whatever the order of arrival. To know that without touching a shared row at every record, a thing that
-//! everybody names alike keeps no stamp; the first record that says something else makes it *tracked*: the
-//! exact stamp of what was said so far is read from the log, and kept from then on.
+//! What they say of these, a name, a title and a type, is the matter of `said`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use uuid::Uuid;
-
 use crate::catalogue::content::ContentDraft;
-use crate::catalogue::kind::from_activity_type;
-use crate::catalogue::{ContentKind, ContentType, DemandHistory};
-use crate::clock::Timestamp;
-use crate::ids::StatementId;
-use crate::log::{PersonRef, VerbTable, content_of, fold, person_of};
-use crate::record::{Activity, Envelope, Object, Statement};
+use crate::log::{PersonRef, person_of};
+use crate::record::{Activity, Object};
 
-use super::db::{Row, Sql};
+use super::db::Sql;
 use super::dialect::Value;
 use super::ledger::OrgTx;
 use super::persons::{PERSON_COLUMNS, PersonId, digest_of_person, stamp_columns};
 use super::reproject::{demand_histories, kind_from, type_from};
-use super::statements::{read_envelope, read_statement};
+use super::said::{Definition, Said, SeenContent, SeenPerson, read_stamp};
+use super::sealed::{Named, Platform, Sealed};
 use super::{StoreError, digest};
 
 /// Persons, verbs and contents remembered at most, together; past it the memory is emptied.
 const REMEMBERED: usize = 400_000;
-/// Rows read at a time when a thing becomes tracked.
-const SCAN: i64 = 64;
-
-/// When something was said, and by which statement: the later one counts.
-pub(super) type Stamp = (Timestamp, StatementId);
-
-/// A record with its place in the order, ready to be written.
-pub(super) struct Sealed {
-    pub(super) seq: i64,
-    pub(super) id: StatementId,
-    pub(super) stored: Timestamp,
-    pub(super) statement: Arc<Statement>,
-    pub(super) envelope: Arc<Envelope>,
-    pub(super) voided: bool,
-}
-
-impl Sealed {
-    pub(super) fn stamp(&self) -> Stamp {
-        (self.statement.timestamp.unwrap_or(self.stored), self.id)
-    }
-}
-
-/// What decides which Activity of a statement is its content.
-pub(super) struct Platform<'p> {
-    pub(super) verbs: &'p VerbTable,
-    pub(super) home_page: &'p str,
-}
-
-impl Platform<'_> {
-    fn content_of<'s>(&self, statement: &'s Statement) -> Option<&'s Activity> {
-        content_of(self.verbs, statement, self.home_page)
-    }
-}
-
-/// The keys of what a record names.
-#[derive(Clone, Copy)]
-pub(super) struct Named {
-    pub(super) actor: i64,
-    pub(super) verb: i64,
-    /// The Activity that is the statement's object.
-    pub(super) object: Option<i64>,
-    /// What was learned, which for an answer is the quiz above it.
-    pub(super) content: Option<i64>,
-}
-
-/// What the latest record says of something.
-#[derive(Debug, Clone)]
-struct Said<T> {
-    value: Option<T>,
-    at: Option<Stamp>,
-    tracked: bool,
-}
-
-enum Heard {
-    /// Nothing to write.
-    Same,
-    /// The stamp or the value moved.
-    Moved { value_changed: bool },
-    /// The stamp of what was said so far must be known exactly first.
-    Unsure,
-}
-
-impl<T: PartialEq> Said<T> {
-    /// Whether this differs from what counts so far, so that the stamps decide. Another replica may have
-    /// moved the stamp since (never the value: that makes everybody forget), so it is read again first.
-    fn disputes(&self, value: &T) -> bool {
-        self.tracked && self.value.as_ref().is_some_and(|current| current != value)
-    }
-
-    fn hear(&mut self, value: &T, stamp: Stamp) -> Heard
-    where
-        T: Clone,
-    {
-        if self.value.is_none() {
-            self.value = Some(value.clone());
-            self.at = Some(stamp);
-            return Heard::Moved { value_changed: true };
-        }
-        let same = self.value.as_ref() == Some(value);
-        if !self.tracked {
-            return if same { Heard::Same } else { Heard::Unsure };
-        }
-        if self.at.is_some_and(|at| at >= stamp) {
-            return Heard::Same;
-        }
-        self.at = Some(stamp);
-        if !same {
-            self.value = Some(value.clone());
-        }
-        Heard::Moved { value_changed: !same }
-    }
-}
-
-/// The title and type that an Activity's definition gives.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Definition {
-    title: Option<String>,
-    kind: Option<ContentType>,
-    content_type: Option<ContentKind>,
-}
-
-impl Definition {
-    fn of(activity: &Activity) -> Option<Self> {
-        let definition = activity.definition.as_ref()?;
-        let title = definition.name.pick_english_first().map(str::to_owned);
-        let (kind, content_type) = match &definition.type_ {
-            Some(iri) => from_activity_type(iri.as_str()),
-            None => (None, None),
-        };
-        (title.is_some() || kind.is_some()).then_some(Self { title, kind, content_type })
-    }
-}
-
-#[derive(Debug, Clone)]
-struct SeenPerson {
-    key: i64,
-    owned: bool,
-    name: Said<String>,
-}
-
-/// A content as the writer needs to know it.
-#[derive(Debug, Clone)]
-pub(super) struct SeenContent {
-    key: i64,
-    registered: bool,
-    listed: bool,
-    definition: Said<Definition>,
-    pub(super) kind: Option<ContentType>,
-    pub(super) content_type: Option<ContentKind>,
-    pub(super) demands: Arc<DemandHistory>,
-}
-
 /// What has been seen of one organisation.
 #[derive(Default)]
 pub(super) struct Seen {
@@ -211,12 +71,18 @@ impl Seen {
         self.find_verbs(tx, &mentions, records).await?;
         self.find_contents(tx, platform.home_page, &mentions).await?;
         for (place, (mention, record)) in mentions.iter().zip(records).enumerate() {
-            let earlier = || mentions.iter().zip(records).take(place);
-            let named = earlier().filter(|(other, _)| other.person.0 == mention.person.0).map(|(_, r)| r);
-            self.hear_name(tx, mention, record, &named.collect::<Vec<_>>()).await?;
-            let same = |other: &Mention<'_>| other.content.as_ref().map(|c| &c.0) == mention.content.as_ref().map(|c| &c.0);
-            let defined = earlier().filter(|(other, _)| same(other)).map(|(_, r)| r);
-            self.hear_definition(tx, platform, mention, record, &defined.collect::<Vec<_>>()).await?;
+            let before = || mentions.iter().zip(records).take(place);
+            if let Some(person) = self.persons.get_mut(&mention.person.0) {
+                let same = before().filter(|(other, _)| other.person.0 == mention.person.0);
+                person.hear(tx, record, &same.map(|(_, record)| record).collect::<Vec<_>>()).await?;
+            }
+            if let Some((digest, activity)) = &mention.content
+                && let Some(content) = self.contents.get_mut(digest)
+            {
+                let same = before().filter(|(other, _)| other.content.as_ref().is_some_and(|c| c.0 == *digest));
+                let earlier: Vec<&Sealed> = same.map(|(_, record)| record).collect();
+                content.hear(tx, platform, activity, record, &earlier).await?;
+            }
         }
         mentions.iter().map(|mention| self.named(mention)).collect()
     }
@@ -255,7 +121,7 @@ impl Seen {
             if !self.persons.contains_key(digest) {
                 let key = tx.next_key();
                 made.push(tx.person_row(key, PersonId::of(person)?, None, None, None, false));
-                let name = Said { value: None, at: None, tracked: false };
+                let name = Said::NOTHING;
                 self.persons.insert(digest.clone(), SeenPerson { key, owned: false, name });
             }
         }
@@ -368,7 +234,7 @@ impl Seen {
             key,
             registered: false,
             listed: false,
-            definition: Said { value: None, at: None, tracked: false },
+            definition: Said::NOTHING,
             kind: None,
             content_type: None,
             demands: Arc::default(),
@@ -396,74 +262,6 @@ impl Seen {
         ]
     }
 
-    async fn hear_name(
-        &mut self,
-        tx: &mut OrgTx,
-        mention: &Mention<'_>,
-        record: &Sealed,
-        earlier: &[&Sealed],
-    ) -> Result<(), StoreError> {
-        let Some(person) = self.persons.get_mut(&mention.person.0).filter(|person| !person.owned) else {
-            return Ok(());
-        };
-        if record.voided && !person.name.tracked {
-            make_sure_of_name(tx, person, earlier).await?;
-        }
-        let Some(name) = &record.statement.actor.name else { return Ok(()) };
-        if person.name.disputes(name) {
-            person.name.at = kept_stamp(tx, "SELECT named_at, named_by FROM persons", person.key).await?;
-        }
-        let mut heard = person.name.hear(name, record.stamp());
-        if matches!(heard, Heard::Unsure) {
-            make_sure_of_name(tx, person, earlier).await?;
-            heard = person.name.hear(name, record.stamp());
-        }
-        let Heard::Moved { value_changed } = heard else { return Ok(()) };
-        if value_changed && person.name.tracked {
-            tx.forget();
-        }
-        write_name(tx, person).await
-    }
-
-    async fn hear_definition(
-        &mut self,
-        tx: &mut OrgTx,
-        platform: &Platform<'_>,
-        mention: &Mention<'_>,
-        record: &Sealed,
-        earlier: &[&Sealed],
-    ) -> Result<(), StoreError> {
-        let Some((digest, activity)) = &mention.content else { return Ok(()) };
-        let Some(content) = self.contents.get_mut(digest).filter(|content| !content.registered) else {
-            return Ok(());
-        };
-        if record.voided && !content.definition.tracked {
-            make_sure_of_definition(tx, platform, content, earlier).await?;
-        }
-        let said = Definition::of(activity).filter(|_| record.envelope.defines);
-        let Some(said) = said else { return Ok(()) };
-        if content.definition.disputes(&said) {
-            content.definition.at =
-                kept_stamp(tx, "SELECT defined_at, defined_by FROM contents", content.key).await?;
-        }
-        let mut heard = content.definition.hear(&said, record.stamp());
-        if matches!(heard, Heard::Unsure) {
-            make_sure_of_definition(tx, platform, content, earlier).await?;
-            heard = content.definition.hear(&said, record.stamp());
-        }
-        let Heard::Moved { value_changed } = heard else { return Ok(()) };
-        write_definition(tx, content).await?;
-        if value_changed && content.definition.tracked {
-            tx.forget();
-        }
-        let before = (content.kind, content.content_type);
-        if value_changed && before != (said.kind, said.content_type) {
-            (content.kind, content.content_type) = (said.kind, said.content_type);
-            tx.reproject(content.key).await?;
-        }
-        Ok(())
-    }
-
     /// Before a record leaves the log its words must be accounted for: they still count.
     pub(super) async fn make_sure(&mut self, tx: &mut OrgTx, platform: &Platform<'_>, record: &Sealed) -> Result<(), StoreError> {
         let mention = mention(record, platform);
@@ -471,14 +269,16 @@ impl Seen {
         self.find_persons(tx, &mentions).await?;
         self.find_contents(tx, platform.home_page, &mentions).await?;
         let [mention] = &mentions;
-        if let Some(person) = self.persons.get_mut(&mention.person.0).filter(|p| !p.owned && !p.name.tracked) {
-            make_sure_of_name(tx, person, &[]).await?;
+        if let Some(person) = self.persons.get_mut(&mention.person.0)
+            && !(person.owned || person.name.tracked)
+        {
+            person.make_sure(tx, &[]).await?;
         }
         if let Some((digest, _)) = &mention.content
-            && let Some(content) =
-                self.contents.get_mut(digest).filter(|c| !c.registered && !c.definition.tracked)
+            && let Some(content) = self.contents.get_mut(digest)
+            && !(content.registered || content.definition.tracked)
         {
-            make_sure_of_definition(tx, platform, content, &[]).await?;
+            content.make_sure(tx, platform, &[]).await?;
         }
         Ok(())
     }
@@ -530,135 +330,4 @@ fn unknown<'d>(digests: impl Iterator<Item = &'d Vec<u8>>, known: impl Fn(&Vec<u
     unknown.sort_unstable();
     unknown.dedup();
     unknown
-}
-
-fn read_stamp(row: &Row, column: usize) -> Result<Option<Stamp>, StoreError> {
-    let at: i64 = row.get(column)?;
-    let by: Uuid = row.get(column + 1)?;
-    Ok((at != i64::MIN).then_some((Timestamp::from_micros(at), StatementId(by))))
-}
-
-async fn make_sure_of_name(
-    tx: &mut OrgTx,
-    person: &mut SeenPerson,
-    earlier: &[&Sealed],
-) -> Result<(), StoreError> {
-    if let Some(current) = person.name.value.clone() {
-        let says = |record: &Sealed| record.statement.actor.name.as_ref() == Some(&current);
-        let kept = latest(tx, "person", person.key, says).await?;
-        person.name.at = kept.max(latest_of(earlier, says)).max(person.name.at);
-    }
-    person.name.tracked = true;
-    tx.forget();
-    write_name(tx, person).await
-}
-
-async fn make_sure_of_definition(
-    tx: &mut OrgTx,
-    platform: &Platform<'_>,
-    content: &mut SeenContent,
-    earlier: &[&Sealed],
-) -> Result<(), StoreError> {
-    if let Some(current) = content.definition.value.clone() {
-        let says = |record: &Sealed| {
-            let content = platform.content_of(&record.statement);
-            record.envelope.defines && content.and_then(Definition::of).as_ref() == Some(&current)
-        };
-        let kept = latest(tx, "content", content.key, says).await?;
-        content.definition.at = kept.max(latest_of(earlier, says)).max(content.definition.at);
-    }
-    content.definition.tracked = true;
-    tx.forget();
-    write_definition(tx, content).await
-}
-
-/// The latest of the batch's earlier records, which are not in the log yet.
-fn latest_of(earlier: &[&Sealed], says: impl Fn(&Sealed) -> bool) -> Option<Stamp> {
-    earlier.iter().filter(|record| says(record)).map(|record| record.stamp()).max()
-}
-
-/// The latest row of the log, of that person or content, whose record says what is asked for.
-async fn latest(
-    tx: &mut OrgTx,
-    column: &str,
-    key: i64,
-    says: impl Fn(&Sealed) -> bool,
-) -> Result<Option<Stamp>, StoreError> {
-    let mut before = (i64::MAX, i64::MAX);
-    let mut found: Option<Stamp> = None;
-    loop {
-        let select = Sql::new(&format!(
-            "SELECT a.happened_at, a.seq, s.id, s.stored, s.envelope, s.body FROM activities a \
-             JOIN statements s ON s.org = a.org AND s.seq = a.seq \
-             WHERE a.org = $1 AND a.{column} = $2 AND (a.happened_at, a.seq) < ($3, $4) \
-             ORDER BY a.happened_at DESC, a.seq DESC LIMIT $5"
-        ));
-        let select = select.with(tx.org).with(key).with(before.0).with(before.1).with(SCAN);
-        let rows = tx.fetch_all(select).await?;
-        let Some(last) = rows.last() else { return Ok(found) };
-        before = (last.get(0)?, last.get(1)?);
-        for row in &rows {
-            let record = read_sealed(row)?;
-            // Of several at one time the greatest id counts, so all of that time are looked at.
-            if found.is_some_and(|(at, _)| record.stamp().0 < at) {
-                return Ok(found);
-            }
-            if says(&record) {
-                found = found.max(Some(record.stamp()));
-            }
-        }
-    }
-}
-
-fn read_sealed(row: &Row) -> Result<Sealed, StoreError> {
-    Ok(Sealed {
-        seq: row.get(1)?,
-        id: StatementId(row.get(2)?),
-        stored: Timestamp::from_micros(row.get(3)?),
-        envelope: Arc::new(read_envelope(&row.get::<String>(4)?)?),
-        statement: Arc::new(read_statement(&row.get::<Vec<u8>>(5)?)?),
-        voided: false,
-    })
-}
-
-async fn kept_stamp(tx: &mut OrgTx, columns: &str, key: i64) -> Result<Option<Stamp>, StoreError> {
-    let select = Sql::new(&format!("{columns} WHERE org = $1 AND key = $2")).with(tx.org).with(key);
-    match tx.fetch_optional(select).await? {
-        Some(row) => read_stamp(&row, 0),
-        None => Ok(None),
-    }
-}
-
-async fn write_name(tx: &mut OrgTx, person: &SeenPerson) -> Result<(), StoreError> {
-    let (at, by) = stamp_columns(person.name.at);
-    let update = Sql::new(
-        "UPDATE persons SET name = $3, named_at = $4, named_by = $5, contested = $6 \
-         WHERE org = $1 AND key = $2 AND (named_at, named_by) <= ($4, $5)",
-    );
-    let update = update.with(tx.org).with(person.key).with(person.name.value.clone());
-    tx.execute(update.with(at).with(by).with(person.name.tracked)).await?;
-    Ok(())
-}
-
-async fn write_definition(tx: &mut OrgTx, content: &SeenContent) -> Result<(), StoreError> {
-    let (at, by) = stamp_columns(content.definition.at);
-    let said = content.definition.value.as_ref();
-    let title = said.and_then(|said| said.title.clone());
-    let update = Sql::new(
-        "UPDATE contents SET title = $3, title_folded = $4, type = $5, content_type = $6, \
-         defined_at = $7, defined_by = $8, contested = $9 \
-         WHERE org = $1 AND key = $2 AND (defined_at, defined_by) <= ($7, $8)",
-    );
-    let update = update
-        .with(tx.org)
-        .with(content.key)
-        .with(title.clone())
-        .with(fold(title.as_deref().unwrap_or_default()))
-        .with(said.and_then(|said| said.kind).map(ContentType::code))
-        .with(said.and_then(|said| said.content_type).map(ContentKind::code))
-        .with(at)
-        .with(by)
-        .with(content.definition.tracked);
-    tx.execute(update).await?;
-    Ok(())
 }

@@ -17,10 +17,20 @@ use super::{Store, StoreError};
 const SELECT: &str = "SELECT t.key, t.id, t.name, p.id FROM teams t \
      LEFT JOIN teams p ON p.org = t.org AND p.key = t.parent WHERE t.org = $1";
 
-const TREE: Tree = Tree { table: "teams", column: "parent" };
+const TREE: Tree = Tree {
+    table: "teams",
+    column: "parent",
+};
 
 fn read(row: &Row) -> Result<(i64, Team), StoreError> {
-    Ok((row.get(0)?, Team { id: read_id(row, 1)?, name: row.get(2)?, parent: read_optional_id(row, 3)? }))
+    Ok((
+        row.get(0)?,
+        Team {
+            id: read_id(row, 1)?,
+            name: row.get(2)?,
+            parent: read_optional_id(row, 3)?,
+        },
+    ))
 }
 
 async fn load(reads: &mut impl Reads, sql: Sql) -> Result<Vec<(i64, Team)>, StoreError> {
@@ -28,7 +38,9 @@ async fn load(reads: &mut impl Reads, sql: Sql) -> Result<Vec<(i64, Team)>, Stor
 }
 
 fn by_ids(org: i64, ids: Vec<String>) -> Sql {
-    Sql::new(&format!("{SELECT} AND t.id IN LIST($2)")).with(org).with(ids)
+    Sql::new(&format!("{SELECT} AND t.id IN LIST($2)"))
+        .with(org)
+        .with(ids)
 }
 
 fn search(team: &TeamDraft) -> String {
@@ -44,7 +56,9 @@ impl Store {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Page<Team>, StoreError> {
-        let Some(org) = self.organisation_key(organisation).await? else { return Ok(Page::empty()) };
+        let Some(org) = self.organisation_key(organisation).await? else {
+            return Ok(Page::empty());
+        };
         let mut sql = Sql::new(SELECT).with(org);
         push_words(&mut sql, "t.search", &filter.words);
         if !filter.parents.is_empty() {
@@ -55,12 +69,17 @@ impl Store {
         }
         sql.push(" ORDER BY t.id LIMIT ").bind(one_more(limit));
         let teams = load(&mut self.db(), sql).await?;
-        Ok(Page::cut(teams.into_iter().map(|(_, team)| team).collect(), limit))
+        Ok(Page::cut(
+            teams.into_iter().map(|(_, team)| team).collect(),
+            limit,
+        ))
     }
 
     /// One team.
     pub async fn team(&self, organisation: &OrgId, id: &TeamId) -> Result<Option<Team>, StoreError> {
-        let Some(org) = self.organisation_key(organisation).await? else { return Ok(None) };
+        let Some(org) = self.organisation_key(organisation).await? else {
+            return Ok(None);
+        };
         let mut found = load(&mut self.db(), by_ids(org, vec![id.to_string()])).await?;
         Ok(found.pop().map(|(_, team)| team))
     }
@@ -106,9 +125,13 @@ impl Store {
     ) -> Result<Option<Team>, WriteError> {
         let mut tx = self.write(organisation).await?;
         let select = by_ids(tx.org, vec![id.to_string()]);
-        let Some((_, team)) = load(&mut tx, select).await?.pop() else { return Ok(None) };
+        let Some((_, team)) = load(&mut tx, select).await?.pop() else {
+            return Ok(None);
+        };
         let draft = change(&team)?;
-        apply(&mut tx, std::slice::from_ref(&draft)).await.map_err(WriteError::of_the_only_element)?;
+        apply(&mut tx, std::slice::from_ref(&draft))
+            .await
+            .map_err(WriteError::of_the_only_element)?;
         tx.commit().await?;
         Ok(Some(draft.into()))
     }
@@ -117,8 +140,11 @@ impl Store {
 async fn apply(tx: &mut OrgTx, drafts: &[TeamDraft]) -> Result<Vec<Change>, WriteError> {
     let ids: HashSet<&str> = drafts.iter().map(|draft| draft.id_text()).collect();
     let select = by_ids(tx.org, ids.into_iter().map(str::to_owned).collect());
-    let kept: HashMap<TeamId, (i64, Team)> =
-        load(tx, select).await?.into_iter().map(|(key, team)| (team.id.clone(), (key, team))).collect();
+    let kept: HashMap<TeamId, (i64, Team)> = load(tx, select)
+        .await?
+        .into_iter()
+        .map(|(key, team)| (team.id.clone(), (key, team)))
+        .collect();
     let mut keys = HashMap::with_capacity(drafts.len());
     for draft in drafts {
         let key = match kept.get(&draft.id) {
@@ -127,7 +153,10 @@ async fn apply(tx: &mut OrgTx, drafts: &[TeamDraft]) -> Result<Vec<Change>, Writ
         };
         keys.insert(draft.id_text().to_owned(), key);
     }
-    let wanted = drafts.iter().filter_map(|draft| draft.parent.as_ref()).map(TeamId::as_str);
+    let wanted = drafts
+        .iter()
+        .filter_map(|draft| draft.parent.as_ref())
+        .map(TeamId::as_str);
     let wanted = wanted.filter(|id| !keys.contains_key(*id)).collect();
     let elsewhere = keys_of(tx, "teams", wanted).await?;
     let key_of = |id: &str| keys.get(id).or_else(|| elsewhere.get(id)).copied();
@@ -138,11 +167,22 @@ async fn apply(tx: &mut OrgTx, drafts: &[TeamDraft]) -> Result<Vec<Change>, Writ
         let above = draft.parent.as_ref().and_then(|parent| key_of(parent.as_str()));
         if let (Some(parent), None) = (&draft.parent, above) {
             let pointer = format!("/{index}/parent");
-            faults.push(Fault { pointer, detail: format!("there is no team `{parent}`, here or in this batch") });
+            faults.push(Fault {
+                pointer,
+                detail: format!("there is no team `{parent}`, here or in this batch"),
+            });
         }
-        let moved = kept.get(&draft.id).is_none_or(|(_, team)| team.parent != draft.parent);
+        let moved = kept
+            .get(&draft.id)
+            .is_none_or(|(_, team)| team.parent != draft.parent);
         let key = key_of(draft.id_text()).ok_or(StoreError::Query("a team without a key"))?;
-        nodes.push(Placed { index, key, id: draft.id_text(), above, moved });
+        nodes.push(Placed {
+            index,
+            key,
+            id: draft.id_text(),
+            above,
+            moved,
+        });
     }
     Refusal::unless_empty(faults)?;
     if let Some(fault) = TREE.cycle(tx, &nodes).await? {
@@ -177,12 +217,17 @@ async fn write(
                 let update = Sql::new(
                     "UPDATE teams SET name = $3, search = $4, parent = $5 WHERE org = $1 AND key = $2",
                 );
-                let update = update.with(tx.org).with(node.key).with(draft.name.as_str()).with(search(draft));
+                let update = update
+                    .with(tx.org)
+                    .with(node.key)
+                    .with(draft.name.as_str())
+                    .with(search(draft));
                 tx.execute(update.with(node.above)).await?;
                 Change::Updated
             }
         });
     }
-    tx.insert("teams", &["org", "key", "id", "name", "search", "parent"], made).await?;
+    tx.insert("teams", &["org", "key", "id", "name", "search", "parent"], made)
+        .await?;
     Ok(changes)
 }

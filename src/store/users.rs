@@ -54,11 +54,20 @@ fn read(row: &Row) -> Result<(i64, User), StoreError> {
 
 /// The users that `sql` (of [`SELECT`]) finds, in its order, with their teams, groups and identifiers.
 async fn load(reads: &mut impl Reads, org: i64, sql: Sql) -> Result<Vec<(i64, User)>, StoreError> {
-    let mut users: Vec<(i64, User)> = reads.rows(sql).await?.iter().map(read).collect::<Result<_, _>>()?;
+    let mut users: Vec<(i64, User)> = reads
+        .rows(sql)
+        .await?
+        .iter()
+        .map(read)
+        .collect::<Result<_, _>>()?;
     if users.is_empty() {
         return Ok(users);
     }
-    let places: HashMap<i64, usize> = users.iter().enumerate().map(|(place, (key, _))| (*key, place)).collect();
+    let places: HashMap<i64, usize> = users
+        .iter()
+        .enumerate()
+        .map(|(place, (key, _))| (*key, place))
+        .collect();
     let keys: Vec<i64> = users.iter().map(|(key, _)| *key).collect();
     let teams = Sql::new(
         "SELECT m.user_key, t.id FROM memberships m JOIN teams t ON t.org = m.org AND t.key = m.team \
@@ -94,7 +103,9 @@ fn at<'u>(users: &'u mut [(i64, User)], places: &HashMap<i64, usize>, key: i64) 
 }
 
 fn by_ids(org: i64, ids: Vec<String>) -> Sql {
-    Sql::new(&format!("{SELECT} AND u.id IN LIST($2)")).with(org).with(ids)
+    Sql::new(&format!("{SELECT} AND u.id IN LIST($2)"))
+        .with(org)
+        .with(ids)
 }
 
 fn push_filter(sql: &mut Sql, filter: &UserFilter) {
@@ -121,7 +132,11 @@ fn push_filter(sql: &mut Sql, filter: &UserFilter) {
         sql.any_of(texts(&filter.managers)).push(")");
     }
     if !filter.roles.is_empty() {
-        let roles: Vec<String> = filter.roles.iter().map(|role: &Role| role.key().to_owned()).collect();
+        let roles: Vec<String> = filter
+            .roles
+            .iter()
+            .map(|role: &Role| role.key().to_owned())
+            .collect();
         sql.push(" AND u.role").any_of(roles);
     }
 }
@@ -136,7 +151,9 @@ impl Store {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Page<User>, StoreError> {
-        let Some(org) = self.organisation_key(organisation).await? else { return Ok(Page::empty()) };
+        let Some(org) = self.organisation_key(organisation).await? else {
+            return Ok(Page::empty());
+        };
         let mut sql = Sql::new(SELECT).with(org);
         push_reach(&mut sql, "u.key", reach);
         push_filter(&mut sql, filter);
@@ -145,7 +162,10 @@ impl Store {
         }
         sql.push(" ORDER BY u.id LIMIT ").bind(one_more(limit));
         let users = load(&mut self.db(), org, sql).await?;
-        Ok(Page::cut(users.into_iter().map(|(_, user)| user).collect(), limit))
+        Ok(Page::cut(
+            users.into_iter().map(|(_, user)| user).collect(),
+            limit,
+        ))
     }
 
     /// One user, if they are there and within the reach.
@@ -155,7 +175,9 @@ impl Store {
         reach: &Reach,
         id: &UserId,
     ) -> Result<Option<User>, StoreError> {
-        let Some(org) = self.organisation_key(organisation).await? else { return Ok(None) };
+        let Some(org) = self.organisation_key(organisation).await? else {
+            return Ok(None);
+        };
         let mut sql = by_ids(org, vec![id.to_string()]);
         push_reach(&mut sql, "u.key", reach);
         let mut found = load(&mut self.db(), org, sql).await?;
@@ -207,7 +229,9 @@ impl Store {
         let mut tx = self.write(organisation).await?;
         let org = tx.org;
         let select = by_ids(org, vec![id.to_string()]);
-        let Some((_, user)) = load(&mut tx, org, select).await?.pop() else { return Ok(None) };
+        let Some((_, user)) = load(&mut tx, org, select).await?.pop() else {
+            return Ok(None);
+        };
         let draft = change(&user)?;
         let changes = plan::apply(&mut tx, std::slice::from_ref(&draft)).await;
         changes.map_err(WriteError::of_the_only_element)?;
@@ -228,7 +252,9 @@ impl Store {
         let mut tx = self.write(organisation).await?;
         let org = tx.org;
         let select = by_ids(org, vec![id.to_string()]);
-        let Some((key, user)) = load(&mut tx, org, select).await?.pop() else { return Ok(None) };
+        let Some((key, user)) = load(&mut tx, org, select).await?.pop() else {
+            return Ok(None);
+        };
         let moved: Vec<Identifier> = identifiers
             .iter()
             .flat_map(|identifier| match identifier.email() {
@@ -257,8 +283,12 @@ impl Store {
             let select = Sql::new(
                 "SELECT key, id, active FROM users WHERE org = $1 AND key > $2 ORDER BY key LIMIT $3",
             );
-            let rows = tx.fetch_all(select.with(tx.org).with(after).with(CLAIMED_AT_ONCE)).await?;
-            let Some(last) = rows.last() else { return tx.commit().await };
+            let rows = tx
+                .fetch_all(select.with(tx.org).with(after).with(CLAIMED_AT_ONCE))
+                .await?;
+            let Some(last) = rows.last() else {
+                return tx.commit().await;
+            };
             after = last.get(0)?;
             let (mut claims, mut deactivated) = (Vec::new(), HashMap::new());
             for row in &rows {
@@ -287,8 +317,9 @@ impl OrgTx {
         if digests.is_empty() {
             return Ok(HashSet::new());
         }
-        let select =
-            Sql::new("SELECT digest FROM persons WHERE org = $1 AND digest IN LIST($2) AND user_key IS NOT NULL");
+        let select = Sql::new(
+            "SELECT digest FROM persons WHERE org = $1 AND digest IN LIST($2) AND user_key IS NOT NULL",
+        );
         let rows = self.fetch_all(select.with(self.org).with(digests)).await?;
         rows.iter().map(|row| row.get(0)).collect()
     }
@@ -298,10 +329,14 @@ async fn written(tx: &mut OrgTx, id: &UserId) -> Result<User, StoreError> {
     let org = tx.org;
     let select = by_ids(org, vec![id.to_string()]);
     let user = load(tx, org, select).await?.pop();
-    user.map(|(_, user)| user).ok_or(StoreError::Query("a user who was not written"))
+    user.map(|(_, user)| user)
+        .ok_or(StoreError::Query("a user who was not written"))
 }
 
 /// A fault at a member of the draft with that number.
 fn fault(index: usize, member: &str, detail: String) -> Fault {
-    Fault { pointer: format!("/{index}/{member}"), detail }
+    Fault {
+        pointer: format!("/{index}/{member}"),
+        detail,
+    }
 }

@@ -15,7 +15,8 @@ use super::db::Sql;
 use super::dialect::Value;
 use super::ledger::OrgTx;
 use super::recorder::{Incoming, RecordError, Recorded, Submission};
-use super::seen::{Named, Platform, Sealed, Seen};
+use super::sealed::{Named, Platform, Sealed};
+use super::seen::Seen;
 use super::statements::{read_envelope, read_statement};
 use super::{Store, StoreError};
 
@@ -216,28 +217,21 @@ async fn void_existing(
         return Ok(());
     }
     let new: HashSet<i64> = records.iter().map(|record| record.seq).collect();
-    let select = Sql::new(
-        "SELECT seq, id, stored, envelope, body, actor FROM statements \
-         WHERE org = $1 AND id IN LIST($2) AND NOT voids AND NOT voided",
-    );
+    let select = Sql::new(&format!(
+        "SELECT {}, s.actor FROM statements s \
+         WHERE s.org = $1 AND s.id IN LIST($2) AND NOT s.voids AND NOT s.voided",
+        Sealed::COLUMNS
+    ));
     let rows = tx.fetch_all(select.with(tx.org).with(targets)).await?;
     let (mut seqs, mut actors) = (Vec::new(), Vec::new());
     for row in &rows {
-        let seq = row.get(0)?;
-        if new.contains(&seq) {
+        let record = Sealed::read(row)?;
+        if new.contains(&record.seq) {
             continue;
         }
-        let record = Sealed {
-            seq,
-            id: StatementId(row.get(1)?),
-            stored: Timestamp::from_micros(row.get(2)?),
-            envelope: Arc::new(read_envelope(&row.get::<String>(3)?)?),
-            statement: Arc::new(read_statement(&row.get::<Vec<u8>>(4)?)?),
-            voided: true,
-        };
         seen.make_sure(tx, platform, &record).await?;
-        seqs.push(seq);
-        actors.push(row.get(5)?);
+        seqs.push(record.seq);
+        actors.push(row.get(6)?);
     }
     if seqs.is_empty() {
         return Ok(());

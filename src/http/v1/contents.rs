@@ -66,9 +66,15 @@ async fn list_contents(caller: Caller<ReadCatalogue>, pairs: Pairs) -> Answer {
     };
     query.finish()?;
     let after = listing.after()?;
-    let page = caller.store().contents(caller.org(), &filter, after.as_deref(), listing.limit).await?;
+    let page = caller
+        .store()
+        .contents(caller.org(), &filter, after.as_deref(), listing.limit)
+        .await?;
     let next = listing.next(page.more, page.items.last().map(|content| content.id.as_str()));
-    let body = ContentList { contents: page.items, next };
+    let body = ContentList {
+        contents: page.items,
+        next,
+    };
     Ok(pages::answer(&body, body.next.as_deref()))
 }
 

@@ -54,12 +54,21 @@ async fn list_groups(caller: Caller<ReadDirectory>, pairs: Pairs) -> Answer {
     let query = pairs.reader();
     let listing = Listing::of(&caller, PATH, &pairs, &query);
     let words = keyed::search_words(&query);
-    let filter = ListFilter { words, ..ListFilter::default() };
+    let filter = ListFilter {
+        words,
+        ..ListFilter::default()
+    };
     query.finish()?;
     let after = listing.after()?;
-    let page = caller.store().groups(caller.org(), &filter, after.as_deref(), listing.limit).await?;
+    let page = caller
+        .store()
+        .groups(caller.org(), &filter, after.as_deref(), listing.limit)
+        .await?;
     let next = listing.next(page.more, page.items.last().map(|group| group.id.as_str()));
-    let body = GroupList { groups: page.items, next };
+    let body = GroupList {
+        groups: page.items,
+        next,
+    };
     Ok(pages::answer(&body, body.next.as_deref()))
 }
 

@@ -67,12 +67,27 @@ pub struct OrganisationPatch {
     managers_see_indirect_reports: Option<bool>,
 }
 
-const MEMBERS: [&str; 4] = ["name", "time_zone", "account_home_page", "managers_see_indirect_reports"];
+const MEMBERS: [&str; 4] = [
+    "name",
+    "time_zone",
+    "account_home_page",
+    "managers_see_indirect_reports",
+];
 
 impl From<Organisation> for OrganisationView {
     fn from(organisation: Organisation) -> Self {
-        let Organisation { name, time_zone, account_home_page, managers_see_indirect_reports } = organisation;
-        Self { name, time_zone, account_home_page, managers_see_indirect_reports }
+        let Organisation {
+            name,
+            time_zone,
+            account_home_page,
+            managers_see_indirect_reports,
+        } = organisation;
+        Self {
+            name,
+            time_zone,
+            account_home_page,
+            managers_see_indirect_reports,
+        }
     }
 }
 
@@ -146,7 +161,11 @@ fn read_change(node: &Node<'_>, unset: &Organisation) -> Result<OrganisationChan
     if reset("managers_see_indirect_reports") {
         change.managers_see_indirect_reports = Some(unset.managers_see_indirect_reports);
     }
-    if faults.is_empty() { Ok(change) } else { Err(faults) }
+    if faults.is_empty() {
+        Ok(change)
+    } else {
+        Err(faults)
+    }
 }
 
 fn name(node: &Node<'_>, place: &Place<'_>) -> Result<String, Fault> {
@@ -193,7 +212,13 @@ mod tests {
     fn every_fault_has_its_place() {
         let text = r#"{"name":" ","time_zone":"Mars/Olympus","account_home_page":"home","id":"x",
             "managers_see_indirect_reports":"yes"}"#;
-        let expected = ["/id", "/name", "/time_zone", "/account_home_page", "/managers_see_indirect_reports"];
+        let expected = [
+            "/id",
+            "/name",
+            "/time_zone",
+            "/account_home_page",
+            "/managers_see_indirect_reports",
+        ];
         assert_eq!(read(text), Err(expected.map(str::to_owned).to_vec()));
     }
 }

@@ -55,13 +55,23 @@ async fn list_teams(caller: Caller<ReadDirectory>, pairs: Pairs) -> Answer {
     let query = pairs.reader();
     let listing = Listing::of(&caller, PATH, &pairs, &query);
     let words = keyed::search_words(&query);
-    let parents = query.values::<TeamId>("parent").iter().map(ToString::to_string).collect();
+    let parents = query
+        .values::<TeamId>("parent")
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     let filter = ListFilter { words, parents };
     query.finish()?;
     let after = listing.after()?;
-    let page = caller.store().teams(caller.org(), &filter, after.as_deref(), listing.limit).await?;
+    let page = caller
+        .store()
+        .teams(caller.org(), &filter, after.as_deref(), listing.limit)
+        .await?;
     let next = listing.next(page.more, page.items.last().map(|team| team.id.as_str()));
-    let body = TeamList { teams: page.items, next };
+    let body = TeamList {
+        teams: page.items,
+        next,
+    };
     Ok(pages::answer(&body, body.next.as_deref()))
 }
 

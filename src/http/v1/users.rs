@@ -72,9 +72,15 @@ async fn list_users(caller: Caller<ReadDirectory>, pairs: Pairs) -> Answer {
     query.finish()?;
     let after = listing.after()?;
     let reach = visible_users(caller.principal(), &caller.rules());
-    let page = caller.store().users(caller.org(), &reach, &filter, after.as_deref(), listing.limit).await?;
+    let page = caller
+        .store()
+        .users(caller.org(), &reach, &filter, after.as_deref(), listing.limit)
+        .await?;
     let next = listing.next(page.more, page.items.last().map(|user| user.id.as_str()));
-    let body = UserList { users: page.items, next };
+    let body = UserList {
+        users: page.items,
+        next,
+    };
     Ok(pages::answer(&body, body.next.as_deref()))
 }
 
@@ -188,6 +194,9 @@ async fn move_identifiers(
 ) -> Answer {
     pairs.none()?;
     let identifiers = read_move(body.text()?, caller.edge().limits().json_depth)?;
-    let user = caller.store().move_identifiers(caller.org(), &id, &identifiers).await?;
+    let user = caller
+        .store()
+        .move_identifiers(caller.org(), &id, &identifiers)
+        .await?;
     Ok(HttpResponse::Ok().json(user.ok_or_else(Problem::not_found)?))
 }

@@ -80,9 +80,14 @@ async fn plan(tx: &mut OrgTx, drafts: &[ContentDraft], now: Timestamp) -> Result
             None => ContentDraft::default_iri(&draft.id, &home_page),
         })
         .collect();
-    let named: HashSet<Vec<u8>> =
-        drafts.iter().map(|draft| digest(draft.id_text())).chain(iris.iter().map(|iri| digest(iri))).collect();
-    let mut select = Sql::new(&format!("{SELECT} AND (c.id_digest IN LIST($2) OR c.digest IN LIST($2))"));
+    let named: HashSet<Vec<u8>> = drafts
+        .iter()
+        .map(|draft| digest(draft.id_text()))
+        .chain(iris.iter().map(|iri| digest(iri)))
+        .collect();
+    let mut select = Sql::new(&format!(
+        "{SELECT} AND (c.id_digest IN LIST($2) OR c.digest IN LIST($2))"
+    ));
     let org = tx.org;
     select = select.with(org).with(named.into_iter().collect::<Vec<_>>());
     let kept = load(tx, org, now, select).await?;
@@ -100,13 +105,21 @@ async fn plan(tx: &mut OrgTx, drafts: &[ContentDraft], now: Timestamp) -> Result
     let mut planned = Vec::with_capacity(drafts.len());
     let mut conflicts = Vec::new();
     for (index, (draft, iri)) in drafts.iter().zip(iris).enumerate() {
-        let conflict = |detail: String| Fault { pointer: format!("/{index}/iri"), detail };
+        let conflict = |detail: String| Fault {
+            pointer: format!("/{index}/iri"),
+            detail,
+        };
         let (slot, iri) = match by_id.get(draft.id_text()) {
             Some(slot) => {
-                let own = slots.get(*slot).and_then(Option::as_ref).map(|kept| kept.content.iri.clone());
+                let own = slots
+                    .get(*slot)
+                    .and_then(Option::as_ref)
+                    .map(|kept| kept.content.iri.clone());
                 match own {
                     Some(own) if draft.iri.as_ref().is_some_and(|iri| iri.as_str() != own) => {
-                        conflicts.push(conflict(format!("the IRI of a content can't change; this one's is {own}")));
+                        conflicts.push(conflict(format!(
+                            "the IRI of a content can't change; this one's is {own}"
+                        )));
                         continue;
                     }
                     Some(own) => (Some(*slot), own),
@@ -116,15 +129,21 @@ async fn plan(tx: &mut OrgTx, drafts: &[ContentDraft], now: Timestamp) -> Result
             }
             None => (by_iri.get(&iri).copied(), iri),
         };
-        let taken = slot.and_then(|slot| owners.get(slot)).filter(|(id, registered)| *registered && id != draft.id_text());
+        let taken = slot
+            .and_then(|slot| owners.get(slot))
+            .filter(|(id, registered)| *registered && id != draft.id_text());
         if let Some((owner, _)) = taken {
-            conflicts.push(conflict(format!("the content `{owner}` has the IRI {iri} already")));
+            conflicts.push(conflict(format!(
+                "the content `{owner}` has the IRI {iri} already"
+            )));
             continue;
         }
         let before = slot.and_then(|slot| slots.get_mut(slot)).and_then(Option::take);
         if let (Some(slot), None) = (slot, &before) {
             let owner = owners.get(slot).map(|(id, _)| id.clone()).unwrap_or_default();
-            conflicts.push(conflict(format!("the content `{owner}` of this batch has the IRI {iri}")));
+            conflicts.push(conflict(format!(
+                "the content `{owner}` of this batch has the IRI {iri}"
+            )));
             continue;
         }
         let key = match &before {
@@ -142,12 +161,19 @@ async fn plan(tx: &mut OrgTx, drafts: &[ContentDraft], now: Timestamp) -> Result
         by_iri.insert(iri.clone(), slot);
         planned.push(Planned::new(key, before, draft, iri, now));
     }
-    if conflicts.is_empty() { Ok(planned) } else { Err(Refusal::Conflicts(conflicts).into()) }
+    if conflicts.is_empty() {
+        Ok(planned)
+    } else {
+        Err(Refusal::Conflicts(conflicts).into())
+    }
 }
 
 impl Planned {
     fn new(key: i64, before: Option<Kept>, draft: &ContentDraft, iri: String, now: Timestamp) -> Self {
-        let old = before.as_ref().map(|before| before.snapshots.clone()).unwrap_or_default();
+        let old = before
+            .as_ref()
+            .map(|before| before.snapshots.clone())
+            .unwrap_or_default();
         let from = draft.effective_from.unwrap_or(now);
         let snapshots = if history(&old).at(from) == draft.demands {
             old
@@ -181,7 +207,13 @@ impl Planned {
             // A content that had another id, or that only the LRS knew, is new at this address.
             _ => Change::Created,
         };
-        Self { key, before, after, snapshots, change }
+        Self {
+            key,
+            before,
+            after,
+            snapshots,
+            change,
+        }
     }
 
     /// Whether rows that are there already must be read anew.
@@ -220,9 +252,9 @@ impl Planned {
     fn terms(&self, org: i64) -> impl Iterator<Item = Vec<Value>> {
         let kinds = [(TAG, &self.after.tags), (CPD_LABEL, &self.after.cpd_labels)];
         kinds.into_iter().flat_map(move |(kind, terms)| {
-            terms.iter().map(move |term| {
-                vec![org.into(), kind.into(), term.as_str().into(), self.key.into()]
-            })
+            terms
+                .iter()
+                .map(move |term| vec![org.into(), kind.into(), term.as_str().into(), self.key.into()])
         })
     }
 
@@ -236,18 +268,21 @@ impl Planned {
 async fn write_contents(tx: &mut OrgTx, planned: &[Planned], now: Timestamp) -> Result<(), StoreError> {
     let org = tx.org;
     let (defined_at, defined_by) = stamp_columns(None);
-    let made = planned.iter().filter(|content| content.before.is_none()).map(|content| {
-        let mut values = content.changing_values(org, now);
-        values.extend([
-            digest(&content.after.iri).into(),
-            content.after.iri.as_str().into(),
-            defined_at.into(),
-            defined_by.into(),
-            false.into(),
-            false.into(),
-        ]);
-        values
-    });
+    let made = planned
+        .iter()
+        .filter(|content| content.before.is_none())
+        .map(|content| {
+            let mut values = content.changing_values(org, now);
+            values.extend([
+                digest(&content.after.iri).into(),
+                content.after.iri.as_str().into(),
+                defined_at.into(),
+                defined_by.into(),
+                false.into(),
+                false.into(),
+            ]);
+            values
+        });
     let made = made.collect();
     tx.insert("contents", &COLUMNS, made).await?;
     let changed = |content: &&Planned| content.before.is_some() && content.change != Change::Unchanged;
@@ -268,13 +303,17 @@ async fn write_contents(tx: &mut OrgTx, planned: &[Planned], now: Timestamp) -> 
 async fn write_terms(tx: &mut OrgTx, planned: &[Planned]) -> Result<(), StoreError> {
     let org = tx.org;
     let differing = || planned.iter().filter(|content| content.terms_differ());
-    let left: Vec<i64> = differing().filter(|content| content.before.is_some()).map(|content| content.key).collect();
+    let left: Vec<i64> = differing()
+        .filter(|content| content.before.is_some())
+        .map(|content| content.key)
+        .collect();
     if !left.is_empty() {
         let delete = Sql::new("DELETE FROM content_terms WHERE org = $1 AND content IN LIST($2)");
         tx.execute(delete.with(org).with(left)).await?;
     }
     let terms = differing().flat_map(|content| content.terms(org)).collect();
-    tx.insert("content_terms", &["org", "kind", "value", "content"], terms).await
+    tx.insert("content_terms", &["org", "kind", "value", "content"], terms)
+        .await
 }
 
 /// Histories are short, so one that changed is written anew.
@@ -297,8 +336,18 @@ async fn write_demands(tx: &mut OrgTx, planned: &[Planned]) -> Result<(), StoreE
     let mut rows = Vec::new();
     for content in planned.iter().filter(differs) {
         for (from, demands) in &content.snapshots {
-            rows.push(vec![org.into(), content.key.into(), from.micros().into(), demands.to_json().into()]);
+            rows.push(vec![
+                org.into(),
+                content.key.into(),
+                from.micros().into(),
+                demands.to_json().into(),
+            ]);
         }
     }
-    tx.insert("content_demands", &["org", "content", "effective_from", "demands"], rows).await
+    tx.insert(
+        "content_demands",
+        &["org", "content", "effective_from", "demands"],
+        rows,
+    )
+    .await
 }

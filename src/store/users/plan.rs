@@ -10,15 +10,18 @@ use crate::ids::UserId;
 use crate::log::fold;
 use crate::record::Identifier;
 
+use super::super::StoreError;
 use super::super::db::Sql;
 use super::super::dialect::Value;
 use super::super::directory::{Change, Placed, Tree, WriteError, keys_of};
 use super::super::ledger::OrgTx;
 use super::super::persons::digest_of;
-use super::super::StoreError;
 use super::{by_ids, fault, load};
 
-const TREE: Tree = Tree { table: "users", column: "manager" };
+const TREE: Tree = Tree {
+    table: "users",
+    column: "manager",
+};
 
 const COLUMNS: [&str; 17] = [
     "org",
@@ -80,7 +83,10 @@ pub(super) async fn apply(tx: &mut OrgTx, drafts: &[UserDraft]) -> Result<Vec<Ch
     write_fields(tx, &planned).await?;
     claims.make(tx, &planned).await?;
     for user in &planned {
-        if user.before.is_some_and(|before| before.active != user.after.active) {
+        if user
+            .before
+            .is_some_and(|before| before.active != user.after.active)
+        {
             tx.set_deactivated(user.key, !user.after.active).await?;
         }
     }
@@ -110,8 +116,16 @@ impl Known {
             .map(UserId::as_str)
             .filter(|id| !own.contains_key(*id))
             .collect();
-        let teams = drafts.iter().flat_map(|draft| &draft.teams).map(AsRef::as_ref).collect();
-        let groups = drafts.iter().flat_map(|draft| &draft.groups).map(AsRef::as_ref).collect();
+        let teams = drafts
+            .iter()
+            .flat_map(|draft| &draft.teams)
+            .map(AsRef::as_ref)
+            .collect();
+        let groups = drafts
+            .iter()
+            .flat_map(|draft| &draft.groups)
+            .map(AsRef::as_ref)
+            .collect();
         Ok(Self {
             managers: keys_of(tx, "users", managers).await?,
             teams: keys_of(tx, "teams", teams).await?,
@@ -122,22 +136,53 @@ impl Known {
     }
 
     fn key(&self, user: &UserId) -> Option<i64> {
-        self.own.get(user.as_str()).or_else(|| self.managers.get(user.as_str())).copied()
+        self.own
+            .get(user.as_str())
+            .or_else(|| self.managers.get(user.as_str()))
+            .copied()
     }
 
     /// Everybody and everything that is named must be there, and the managers must be a tree.
     async fn check(&self, tx: &mut OrgTx, drafts: &[UserDraft]) -> Result<(), WriteError> {
         let mut faults = Vec::new();
         for (index, draft) in drafts.iter().enumerate() {
-            if let Some(manager) = draft.manager.as_ref().filter(|manager| self.key(manager).is_none()) {
-                faults.push(fault(index, "manager", format!("there is no user `{manager}`, here or in this batch")));
+            if let Some(manager) = draft
+                .manager
+                .as_ref()
+                .filter(|manager| self.key(manager).is_none())
+            {
+                faults.push(fault(
+                    index,
+                    "manager",
+                    format!("there is no user `{manager}`, here or in this batch"),
+                ));
             }
-            for team in draft.teams.iter().filter(|team| !self.teams.contains_key(team.as_str())) {
-                let member = if draft.primary_team.as_ref() == Some(team) { "primary_team" } else { "teams" };
-                faults.push(fault(index, member, format!("there is no team `{team}`; make it first")));
+            for team in draft
+                .teams
+                .iter()
+                .filter(|team| !self.teams.contains_key(team.as_str()))
+            {
+                let member = if draft.primary_team.as_ref() == Some(team) {
+                    "primary_team"
+                } else {
+                    "teams"
+                };
+                faults.push(fault(
+                    index,
+                    member,
+                    format!("there is no team `{team}`; make it first"),
+                ));
             }
-            for group in draft.groups.iter().filter(|group| !self.groups.contains_key(group.as_str())) {
-                faults.push(fault(index, "groups", format!("there is no group `{group}`; make it first")));
+            for group in draft
+                .groups
+                .iter()
+                .filter(|group| !self.groups.contains_key(group.as_str()))
+            {
+                faults.push(fault(
+                    index,
+                    "groups",
+                    format!("there is no group `{group}`; make it first"),
+                ));
             }
         }
         Refusal::unless_empty(faults)?;
@@ -146,8 +191,17 @@ impl Known {
             .enumerate()
             .filter_map(|(index, draft)| {
                 let above = draft.manager.as_ref().and_then(|manager| self.key(manager));
-                let moved = self.users.get(&draft.id).is_none_or(|(_, user)| user.manager != draft.manager);
-                Some(Placed { index, key: self.key(&draft.id)?, id: draft.id_text(), above, moved })
+                let moved = self
+                    .users
+                    .get(&draft.id)
+                    .is_none_or(|(_, user)| user.manager != draft.manager);
+                Some(Placed {
+                    index,
+                    key: self.key(&draft.id)?,
+                    id: draft.id_text(),
+                    above,
+                    moved,
+                })
             })
             .collect();
         match TREE.cycle(tx, &nodes).await? {
@@ -181,17 +235,31 @@ impl Known {
                 identifiers: Vec::new(),
                 custom: draft.custom.clone(),
             };
-            let key = self.key(&draft.id).ok_or(StoreError::Query("a user without a key"))?;
-            Ok(Planned { key, draft, before, after })
+            let key = self
+                .key(&draft.id)
+                .ok_or(StoreError::Query("a user without a key"))?;
+            Ok(Planned {
+                key,
+                draft,
+                before,
+                after,
+            })
         };
         drafts.iter().map(planned).collect()
     }
 
     fn row(&self, org: i64, user: &Planned<'_>) -> Vec<Value> {
         let Planned { key, after, .. } = user;
-        let names = [after.first_name.as_deref(), after.last_name.as_deref(), after.email.as_deref()];
+        let names = [
+            after.first_name.as_deref(),
+            after.last_name.as_deref(),
+            after.email.as_deref(),
+        ];
         let search: Vec<&str> = names.into_iter().flatten().chain([after.id.as_str()]).collect();
-        let team = after.primary_team.as_ref().and_then(|team| self.teams.get(team.as_str()).copied());
+        let team = after
+            .primary_team
+            .as_ref()
+            .and_then(|team| self.teams.get(team.as_str()).copied());
         vec![
             org.into(),
             (*key).into(),
@@ -204,12 +272,18 @@ impl Known {
             after.language.clone().into(),
             after.location.clone().into(),
             after.joined_on.clone().into(),
-            after.manager.as_ref().and_then(|manager| self.key(manager)).into(),
+            after
+                .manager
+                .as_ref()
+                .and_then(|manager| self.key(manager))
+                .into(),
             team.into(),
             after.active.into(),
             after.deactivated_at.map(|at| at.micros()).into(),
             // A map of texts always has a JSON form.
-            serde_json::to_string(&after.custom).unwrap_or_else(|_| "{}".to_owned()).into(),
+            serde_json::to_string(&after.custom)
+                .unwrap_or_else(|_| "{}".to_owned())
+                .into(),
             // Words hold no line break, so none of them reaches from one fact into the next.
             fold(&search.join("\n")).into(),
         ]
@@ -220,7 +294,10 @@ impl Planned<'_> {
     /// Whether anything but identifiers is different.
     fn differs(&self) -> bool {
         self.before.is_none_or(|before| {
-            let without = User { identifiers: Vec::new(), ..before.clone() };
+            let without = User {
+                identifiers: Vec::new(),
+                ..before.clone()
+            };
             without != self.after
         })
     }
@@ -228,9 +305,16 @@ impl Planned<'_> {
 
 async fn write_users(tx: &mut OrgTx, known: &Known, planned: &[Planned<'_>]) -> Result<(), StoreError> {
     let org = tx.org;
-    let made = planned.iter().filter(|user| user.before.is_none()).map(|user| known.row(org, user)).collect();
+    let made = planned
+        .iter()
+        .filter(|user| user.before.is_none())
+        .map(|user| known.row(org, user))
+        .collect();
     tx.insert("users", &COLUMNS, made).await?;
-    for user in planned.iter().filter(|user| user.before.is_some() && user.differs()) {
+    for user in planned
+        .iter()
+        .filter(|user| user.before.is_some() && user.differs())
+    {
         let mut update = Sql::new(
             "UPDATE users SET id = $3, first_name = $4, last_name = $5, email = $6, role = $7, job_title = $8, \
              language = $9, location = $10, joined_on = $11, manager = $12, primary_team = $13, active = $14, \
@@ -248,40 +332,67 @@ async fn write_memberships(tx: &mut OrgTx, known: &Known, planned: &[Planned<'_>
     let org = tx.org;
     let link = |key: &i64, user: &Planned<'_>| vec![org.into(), (*key).into(), user.key.into()];
     let (mut left, mut teams) = (Vec::new(), Vec::new());
-    for user in planned.iter().filter(|user| user.before.is_none_or(|before| before.teams != user.after.teams)) {
+    for user in planned
+        .iter()
+        .filter(|user| user.before.is_none_or(|before| before.teams != user.after.teams))
+    {
         left.extend(user.before.map(|_| user.key));
-        let keys = user.after.teams.iter().filter_map(|team| known.teams.get(team.as_str()));
+        let keys = user
+            .after
+            .teams
+            .iter()
+            .filter_map(|team| known.teams.get(team.as_str()));
         teams.extend(keys.map(|key| link(key, user)));
     }
     delete_of_users(tx, "memberships", left).await?;
-    tx.insert("memberships", &["org", "team", "user_key"], teams).await?;
+    tx.insert("memberships", &["org", "team", "user_key"], teams)
+        .await?;
     let (mut left, mut groups) = (Vec::new(), Vec::new());
-    for user in planned.iter().filter(|user| user.before.is_none_or(|before| before.groups != user.after.groups)) {
+    for user in planned.iter().filter(|user| {
+        user.before
+            .is_none_or(|before| before.groups != user.after.groups)
+    }) {
         left.extend(user.before.map(|_| user.key));
-        let keys = user.after.groups.iter().filter_map(|group| known.groups.get(group.as_str()));
+        let keys = user
+            .after
+            .groups
+            .iter()
+            .filter_map(|group| known.groups.get(group.as_str()));
         groups.extend(keys.map(|key| link(key, user)));
     }
     delete_of_users(tx, "group_members", left).await?;
-    tx.insert("group_members", &["org", "group_key", "user_key"], groups).await
+    tx.insert("group_members", &["org", "group_key", "user_key"], groups)
+        .await
 }
 
 async fn write_fields(tx: &mut OrgTx, planned: &[Planned<'_>]) -> Result<(), StoreError> {
     let (mut left, mut fields) = (Vec::new(), Vec::new());
-    for user in planned.iter().filter(|user| user.before.is_none_or(|before| before.custom != user.after.custom)) {
+    for user in planned.iter().filter(|user| {
+        user.before
+            .is_none_or(|before| before.custom != user.after.custom)
+    }) {
         left.extend(user.before.map(|_| user.key));
         for (field, value) in &user.after.custom {
-            fields.push(vec![tx.org.into(), field.as_str().into(), user.key.into(), value.as_str().into()]);
+            fields.push(vec![
+                tx.org.into(),
+                field.as_str().into(),
+                user.key.into(),
+                value.as_str().into(),
+            ]);
         }
     }
     delete_of_users(tx, "user_fields", left).await?;
-    tx.insert("user_fields", &["org", "field", "user_key", "value"], fields).await
+    tx.insert("user_fields", &["org", "field", "user_key", "value"], fields)
+        .await
 }
 
 async fn delete_of_users(tx: &mut OrgTx, table: &'static str, users: Vec<i64>) -> Result<(), StoreError> {
     if users.is_empty() {
         return Ok(());
     }
-    let delete = Sql::new(&format!("DELETE FROM {table} WHERE org = $1 AND user_key IN LIST($2)"));
+    let delete = Sql::new(&format!(
+        "DELETE FROM {table} WHERE org = $1 AND user_key IN LIST($2)"
+    ));
     tx.execute(delete.with(tx.org).with(users)).await?;
     Ok(())
 }
@@ -318,13 +429,29 @@ impl Claims {
             }
             let same_address = user.before.is_some_and(|before| before.email == user.after.email);
             for identifier in user.after.email.iter().flat_map(|email| claimed_by_email(email)) {
-                add(if same_address { &mut where_free } else { &mut list }, "email", identifier);
+                add(
+                    if same_address { &mut where_free } else { &mut list },
+                    "email",
+                    identifier,
+                );
             }
             let account = claimed_by_id(&home_page, &user.after.id);
-            add(if user.before.is_some() { &mut where_free } else { &mut list }, "id", account);
+            add(
+                if user.before.is_some() {
+                    &mut where_free
+                } else {
+                    &mut list
+                },
+                "id",
+                account,
+            );
         }
         let taken = tx.taken(where_free.iter().map(|(_, _, claimed)| claimed)).await?;
-        list.extend(where_free.into_iter().filter(|(_, _, claimed)| !taken.contains(&digest_of(claimed))));
+        list.extend(
+            where_free
+                .into_iter()
+                .filter(|(_, _, claimed)| !taken.contains(&digest_of(claimed))),
+        );
         let touched = list.iter().map(|(user, _, _)| *user).collect();
         Ok(Self { list, touched })
     }
@@ -333,7 +460,10 @@ impl Claims {
         if self.list.is_empty() {
             return Ok(());
         }
-        let deactivated = planned.iter().map(|user| (user.key, !user.after.active)).collect();
+        let deactivated = planned
+            .iter()
+            .map(|user| (user.key, !user.after.active))
+            .collect();
         let claims: Vec<(i64, &Identifier)> = self
             .list
             .iter()
@@ -353,6 +483,10 @@ impl Claims {
                 Some(fault(*index, member, detail))
             })
             .collect();
-        if faults.is_empty() { Ok(()) } else { Err(Refusal::Conflicts(faults).into()) }
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(Refusal::Conflicts(faults).into())
+        }
     }
 }
