@@ -20,9 +20,9 @@ use super::reproject::{kind_from, type_from};
 use super::{Store, StoreError, digest};
 
 /// `content_terms.kind` of a tag.
-const TAG: i16 = 1;
+pub(super) const TAG: i16 = 1;
 /// `content_terms.kind` of a CPD label.
-const CPD_LABEL: i16 = 2;
+pub(super) const CPD_LABEL: i16 = 2;
 
 const SELECT: &str = "SELECT c.key, c.id, c.iri, c.title, c.type, c.content_type, c.tags, c.cpd_labels, \
      c.source, c.url, c.archived_at, c.registered, c.reprojecting, c.listed FROM contents c WHERE c.org = $1";

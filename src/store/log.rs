@@ -16,6 +16,7 @@ use crate::log::{
 };
 use crate::record::Origin;
 
+use super::contents::{CPD_LABEL, TAG};
 use super::db::{self, Engine, Sql};
 use super::reach::Persons;
 use super::{Store, StoreError, digest};
@@ -221,11 +222,6 @@ impl Store {
         Ok(Some(rows.iter().map(|row| row.get(0)).collect::<Result<_, _>>()?))
     }
 }
-
-/// A tag among a content's terms.
-pub(super) const TAG: i16 = 1;
-/// A label for continuing professional development among a content's terms.
-pub(super) const CPD_LABEL: i16 = 2;
 
 fn push_titles(sql: &mut Sql, filter: &Filter) {
     if filter.titles.is_empty() {

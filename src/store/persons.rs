@@ -244,18 +244,6 @@ impl OrgTx {
         Ok(false)
     }
 
-    /// Binds every user's id as an account of a new home page. An account that somebody else was given by
-    /// name stays theirs.
-    pub(crate) async fn claim_accounts(&mut self, page: &str) -> Result<(), StoreError> {
-        let users = Sql::new("SELECT key, id, active FROM users WHERE org = $1").with(self.org);
-        for row in self.fetch_all(users).await? {
-            let name = row.get(1)?;
-            let account = Identifier::Account { home_page: page.to_owned(), name };
-            self.claim(row.get(0)?, !row.get::<bool>(2)?, &[account], false).await?;
-        }
-        Ok(())
-    }
-
     /// A row for `persons`, in the order of [`PERSON_COLUMNS`].
     pub(super) fn person_row(
         &self,

@@ -272,42 +272,35 @@ impl Store {
 /// Users whose accounts are claimed at a time.
 const CLAIMED_AT_ONCE: i64 = 1_000;
 
-impl Store {
-    /// Binds every user's account on the organisation's present home page, where nobody has it: after the
-    /// page has changed.
-    pub async fn claim_accounts(&self, organisation: &OrgId) -> Result<(), StoreError> {
-        let mut tx = self.write(organisation).await?;
-        let home_page = tx.organisation().await?.account_home_page;
+impl OrgTx {
+    /// Binds every user's account on a new home page, where nobody has it.
+    pub(super) async fn claim_accounts(&mut self, home_page: &str) -> Result<(), StoreError> {
         let mut after = i64::MIN;
         loop {
             let select = Sql::new(
                 "SELECT key, id, active FROM users WHERE org = $1 AND key > $2 ORDER BY key LIMIT $3",
             );
-            let rows = tx
-                .fetch_all(select.with(tx.org).with(after).with(CLAIMED_AT_ONCE))
+            let rows = self
+                .fetch_all(select.with(self.org).with(after).with(CLAIMED_AT_ONCE))
                 .await?;
-            let Some(last) = rows.last() else {
-                return tx.commit().await;
-            };
+            let Some(last) = rows.last() else { return Ok(()) };
             after = last.get(0)?;
             let (mut claims, mut deactivated) = (Vec::new(), HashMap::new());
             for row in &rows {
                 let key: i64 = row.get(0)?;
-                claims.push((key, claimed_by_id(&home_page, &read_id(row, 1)?)));
+                claims.push((key, claimed_by_id(home_page, &read_id(row, 1)?)));
                 deactivated.insert(key, !row.get::<bool>(2)?);
             }
-            let taken = tx.taken(claims.iter().map(|(_, account)| account)).await?;
+            let taken = self.taken(claims.iter().map(|(_, account)| account)).await?;
             let free: Vec<(i64, &Identifier)> = claims
                 .iter()
                 .filter(|(_, account)| !taken.contains(&digest_of(account)))
                 .map(|(key, account)| (*key, account))
                 .collect();
-            tx.claim_all(&free, &deactivated, false).await?;
+            self.claim_all(&free, &deactivated, false).await?;
         }
     }
-}
 
-impl OrgTx {
     /// The digests of those among the identifiers that some user has.
     async fn taken(
         &mut self,

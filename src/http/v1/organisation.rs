@@ -124,16 +124,12 @@ async fn patch_organisation(
     let text = keyed::patch(body)?.to_string();
     let node = json::parse(&text, caller.edge().limits().json_depth)?;
     let change = read_change(&node, &Organisation::unset(caller.org()))?;
-    let new_page = change.account_home_page.is_some();
     let changed = caller.store().change_organisation(caller.org(), change).await?;
     let Some(organisation) = changed else {
         let detail = "statements have named accounts on the present home page, so it can't change any more";
         return Err(Problem::conflict(detail).at("/account_home_page"));
     };
     caller.edge().credentials().forget(caller.org());
-    if new_page {
-        caller.store().claim_accounts(caller.org()).await?;
-    }
     Ok(HttpResponse::Ok().json(OrganisationView::from(organisation)))
 }
 

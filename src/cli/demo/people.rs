@@ -1,0 +1,482 @@
+//! The people of the demo: a manager tree and a team tree, with names, jobs and places of several countries.
+//!
+//! What is made is what a client would send to `/v1/teams/batch`, `/v1/groups/batch` and `/v1/users/batch`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value, json};
+
+use crate::access::Role;
+use crate::clock::Timestamp;
+
+use super::DAY;
+use super::random::Random;
+
+/// Somebody who works there.
+pub(super) struct Member {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) email: String,
+    pub(super) role: Role,
+    pub(super) job: String,
+    pub(super) manager: Option<String>,
+    /// What their work is about: the tags of what they learn most.
+    pub(super) interests: &'static [&'static str],
+    /// The day on which they began, and the moment at which they left.
+    pub(super) joined: Timestamp,
+    pub(super) left: Option<Timestamp>,
+    /// How well they do in quizzes, in percent.
+    pub(super) skill: f64,
+    /// How much they learn compared with others.
+    pub(super) diligence: f64,
+    /// The private address under which a content player knows them; theirs only once it is claimed.
+    pub(super) private_email: Option<String>,
+    /// What is sent for them.
+    pub(super) body: Value,
+}
+
+/// Everybody, with their teams and groups.
+pub(super) struct Staff {
+    pub(super) teams: Vec<Value>,
+    pub(super) groups: Vec<Value>,
+    pub(super) members: Vec<Member>,
+}
+
+/// A department: id, name, cost centre, what its work is about, its teams, the jobs in them.
+struct Department {
+    id: &'static str,
+    name: &'static str,
+    cost_centre: &'static str,
+    interests: &'static [&'static str],
+    teams: &'static [(&'static str, &'static str)],
+    jobs: &'static [&'static str],
+}
+
+const DEPARTMENTS: [Department; 6] = [
+    Department {
+        id: "operations",
+        name: "Operations",
+        cost_centre: "4100",
+        interests: &["safety", "warehouse", "operations"],
+        teams: &[
+            ("warehouse-north", "Warehouse North"),
+            ("warehouse-south", "Warehouse South"),
+            ("transport", "Transport"),
+            ("facilities", "Facilities"),
+        ],
+        jobs: &["Warehouse operative", "Forklift driver", "Dispatcher", "Technician", "Shift planner"],
+    },
+    Department {
+        id: "sales",
+        name: "Sales",
+        cost_centre: "4200",
+        interests: &["sales", "communication", "service"],
+        teams: &[("sales-north", "Sales North"), ("sales-south", "Sales South"), ("key-accounts", "Key Accounts")],
+        jobs: &["Account manager", "Sales representative", "Pre-sales consultant", "Sales assistant"],
+    },
+    Department {
+        id: "engineering",
+        name: "Engineering",
+        cost_centre: "4300",
+        interests: &["engineering", "security", "data"],
+        teams: &[("platform", "Platform"), ("apps", "Apps"), ("data", "Data")],
+        jobs: &["Software engineer", "Data engineer", "Test engineer", "Product designer", "Product manager"],
+    },
+    Department {
+        id: "service",
+        name: "Customer Service",
+        cost_centre: "4400",
+        interests: &["service", "communication", "wellbeing"],
+        teams: &[("first-line", "First Line"), ("second-line", "Second Line")],
+        jobs: &["Service agent", "Service specialist", "Returns clerk"],
+    },
+    Department {
+        id: "people",
+        name: "People",
+        cost_centre: "4500",
+        interests: &["hr", "leadership", "wellbeing"],
+        teams: &[("hr", "HR"), ("learning", "Learning")],
+        jobs: &["Recruiter", "Payroll specialist", "HR assistant", "Trainer"],
+    },
+    Department {
+        id: "finance",
+        name: "Finance",
+        cost_centre: "4600",
+        interests: &["finance", "data", "compliance"],
+        teams: &[("accounting", "Accounting"), ("controlling", "Controlling")],
+        jobs: &["Accountant", "Controller", "Accounts clerk"],
+    },
+];
+
+/// Teams across departments, which nobody has as their primary team.
+const PROJECT_TEAMS: [(&str, &str); 2] = [("safety-committee", "Safety Committee"), ("green-office", "Green Office")];
+
+const GROUPS: [(&str, &str); 4] = [
+    ("first-aiders", "First aiders"),
+    ("forklift-drivers", "Forklift drivers"),
+    ("works-council", "Works council"),
+    ("new-starters", "New starters"),
+];
+
+/// Who has a role of their own: role, department, team, job.
+const SPECIALISTS: [(Role, usize, usize, &str); 8] = [
+    (Role::Admin, 2, 0, "Systems administrator"),
+    (Role::Hr, 4, 0, "HR business partner"),
+    (Role::Reporter, 5, 1, "Reporting analyst"),
+    (Role::LearningDesigner, 4, 1, "Learning designer"),
+    (Role::LearningDesigner, 4, 1, "Learning designer"),
+    (Role::Curator, 4, 1, "Content curator"),
+    (Role::Curator, 0, 0, "Safety trainer"),
+    (Role::Curator, 2, 1, "Engineering trainer"),
+];
+
+/// A country: language, places, first names, last names.
+struct Country {
+    language: &'static str,
+    places: &'static [&'static str],
+    first: &'static [&'static str],
+    last: &'static [&'static str],
+}
+
+const COUNTRIES: [Country; 11] = [
+    Country {
+        language: "en",
+        places: &["Leeds", "Bristol"],
+        first: &["Alice", "Owen", "Priscilla", "Siân", "Callum", "Harriet", "Desmond", "Imogen", "Rhys", "Bethan"],
+        last: &["Whitaker", "Thornton", "Llewellyn", "O'Neill", "Marsh", "Pemberton", "Fletcher", "Ashworth"],
+    },
+    Country {
+        language: "de",
+        places: &["Hamburg", "Köln"],
+        first: &["Jürgen", "Anneliese", "Matthias", "Heike", "Sören", "Ulrike", "Björn", "Käthe", "Lukas", "Mareike"],
+        last: &["Müller", "Weiß", "Brandt", "Schröder", "Köhler", "Lindner", "Vogel", "Jäger"],
+    },
+    Country {
+        language: "pl",
+        places: &["Kraków", "Gdańsk"],
+        first: &["Łukasz", "Agnieszka", "Paweł", "Małgorzata", "Tomasz", "Zofia", "Michał", "Elżbieta", "Kacper"],
+        last: &["Wójcik", "Kowalczyk", "Zieliński", "Szymańska", "Dąbrowski", "Nowak", "Kaczmarek", "Król"],
+    },
+    Country {
+        language: "en",
+        places: &["Lagos", "Leeds"],
+        first: &["Ngozi", "Chinedu", "Adaeze", "Babatunde", "Folasade", "Emeka", "Yetunde", "Tunde", "Ifeoma"],
+        last: &["Okafor", "Adeyemi", "Obi", "Eze", "Balogun", "Nwosu", "Olawale", "Ibekwe"],
+    },
+    Country {
+        language: "en",
+        places: &["Pune", "Bristol"],
+        first: &["Priya", "Arjun", "Lakshmi", "Rohan", "Ananya", "Vikram", "Meera", "Sanjay", "Kavita", "Imran"],
+        last: &["Deshpande", "Iyer", "Kulkarni", "Sharma", "Banerjee", "Rao", "Khan", "Mehta"],
+    },
+    Country {
+        language: "tr",
+        places: &["İzmir"],
+        first: &["Elif", "Mehmet", "İpek", "Çağlar", "Zeynep", "Oğuz", "Gülşen", "Emre", "Defne"],
+        last: &["Yılmaz", "Öztürk", "Şahin", "Aydın", "Kılıç", "Demir", "Güneş"],
+    },
+    Country {
+        language: "es",
+        places: &["Valencia", "Bogotá"],
+        first: &["Lucía", "Andrés", "Begoña", "Íñigo", "Ximena", "Joaquín", "Marisol", "Rubén", "Valentina"],
+        last: &["García Ruiz", "Ibáñez", "Peña", "Castaño", "Mendoza", "Quintero", "Fuentes"],
+    },
+    Country {
+        language: "fr",
+        places: &["Lyon"],
+        first: &["Zoé", "Étienne", "Maëlle", "Loïc", "Aïcha", "Bastien", "Océane", "Rémi", "Fatou"],
+        last: &["Lefèvre", "Garnier", "Chevalier", "Bélanger", "Diallo", "Moreau", "Benali"],
+    },
+    Country {
+        language: "vi",
+        places: &["Đà Nẵng", "Hamburg"],
+        first: &["Linh", "Minh", "Thảo", "Quân", "Hương", "Đức", "Trang", "Nam"],
+        last: &["Nguyễn", "Trần", "Lê", "Phạm", "Hoàng", "Vũ", "Đặng"],
+    },
+    Country {
+        language: "sv",
+        places: &["Malmö"],
+        first: &["Åsa", "Gustav", "Linnéa", "Torbjörn", "Maja", "Sigrid", "Nils", "Ebba"],
+        last: &["Lindqvist", "Sjöberg", "Åkesson", "Holm", "Bergström", "Ek"],
+    },
+    Country {
+        language: "en",
+        places: &["Leeds", "Osaka"],
+        first: &["Haruka", "Kenji", "Mei", "Wei", "Sakura", "Takumi", "Xiaoling", "Yusuf", "Layla", "Omar"],
+        last: &["Tanaka", "Chen", "Suzuki", "Zhang", "Nakamura", "Li", "Haddad", "Rahman"],
+    },
+];
+
+/// The place of somebody in the organisation, before they have a name.
+struct Seat {
+    role: Role,
+    job: String,
+    department: Option<usize>,
+    team: &'static str,
+    /// Whose report it is, as an index of an earlier seat.
+    manager: Option<usize>,
+    /// Whether somebody may have left it.
+    replaceable: bool,
+}
+
+/// Makes an organisation of so many people, at least 40.
+pub(super) fn staff(random: &mut Random, now: Timestamp, people: usize) -> Staff {
+    let mut taken = BTreeSet::new();
+    let seats = seats(random, people.max(40));
+    let mut members: Vec<Member> = Vec::with_capacity(seats.len());
+    for (index, seat) in seats.iter().enumerate() {
+        let manager = seat.manager.and_then(|manager| members.get(manager)).map(|manager| manager.id.clone());
+        members.push(member(random, now, index, seat, manager, &mut taken));
+    }
+    // Three contractors work with content under private addresses before anybody knows whose they are.
+    let contractors = members.iter_mut().rev().filter(|member| member.left.is_none()).take(3);
+    for member in contractors {
+        member.private_email = Some(format!("{}@mail.example", member.email.split('@').next().unwrap_or_default()));
+        member.body["custom"]["employee_type"] = json!("contractor");
+    }
+    Staff { teams: teams(), groups: groups(), members }
+}
+
+fn teams() -> Vec<Value> {
+    let mut teams = vec![json!({"id": "acme", "name": "Acme"})];
+    for department in &DEPARTMENTS {
+        teams.push(json!({"id": department.id, "name": department.name, "parent": "acme"}));
+        let below = department.teams.iter();
+        teams.extend(below.map(|(id, name)| json!({"id": id, "name": name, "parent": department.id})));
+    }
+    teams.extend(PROJECT_TEAMS.iter().map(|(id, name)| json!({"id": id, "name": name, "parent": "acme"})));
+    teams
+}
+
+fn groups() -> Vec<Value> {
+    GROUPS.iter().map(|(id, name)| json!({"id": id, "name": name})).collect()
+}
+
+/// The manager tree: the owner, the heads of the departments, the leads of the teams, and everybody else.
+fn seats(random: &mut Random, people: usize) -> Vec<Seat> {
+    let mut seats = vec![Seat {
+        role: Role::Owner,
+        job: "Chief executive".to_owned(),
+        department: None,
+        team: "acme",
+        manager: None,
+        replaceable: false,
+    }];
+    for (index, department) in DEPARTMENTS.iter().enumerate() {
+        seats.push(Seat {
+            role: Role::Manager,
+            job: format!("Head of {}", department.name),
+            department: Some(index),
+            team: department.id,
+            manager: Some(0),
+            replaceable: false,
+        });
+    }
+    // The lead of each team, by department and team.
+    let mut leads = BTreeMap::new();
+    for (index, department) in DEPARTMENTS.iter().enumerate() {
+        for (number, (team, name)) in department.teams.iter().enumerate() {
+            leads.insert((index, number), seats.len());
+            seats.push(Seat {
+                role: Role::Manager,
+                job: format!("Team lead, {name}"),
+                department: Some(index),
+                team,
+                manager: Some(index + 1),
+                replaceable: false,
+            });
+        }
+    }
+    let teams: Vec<(usize, usize)> = leads.keys().copied().collect();
+    let mut seat = |role, job: &str, (department, team): (usize, usize), replaceable| {
+        let manager = leads.get(&(department, team)).copied();
+        let team = DEPARTMENTS[department].teams[team].0;
+        seats.push(Seat { role, job: job.to_owned(), department: Some(department), team, manager, replaceable });
+        seats.len()
+    };
+    let mut filled = 0;
+    for (role, department, team, job) in SPECIALISTS {
+        filled = seat(role, job, (department, team), false);
+    }
+    while filled < people {
+        // Each team gets its share; the warehouses, at the front, twice as many.
+        let of = if random.percent(30) { teams[random.below(2)] } else { *random.pick(&teams) };
+        let job = *random.pick(DEPARTMENTS[of.0].jobs);
+        filled = seat(Role::Learner, job, of, true);
+    }
+    seats
+}
+
+fn member(
+    random: &mut Random,
+    now: Timestamp,
+    index: usize,
+    seat: &Seat,
+    manager: Option<String>,
+    taken: &mut BTreeSet<String>,
+) -> Member {
+    let country = random.pick(&COUNTRIES);
+    let (first, last, email) = name(random, country, taken);
+    let days = if seat.replaceable && random.percent(35) {
+        random.between(20, 900)
+    } else {
+        random.between(800, 4_400)
+    };
+    let joined = Timestamp::from_micros((now.micros() / DAY - days) * DAY);
+    let left = (seat.replaceable && days > 200 && random.percent(10))
+        .then(|| Timestamp::from_micros((now.micros() / DAY - random.between(15, days.min(650) - 60)) * DAY + DAY * 2 / 3));
+    let department = seat.department.and_then(|index| DEPARTMENTS.get(index));
+    let mut teams = vec![seat.team];
+    if random.percent(7) {
+        teams.push(random.pick(&PROJECT_TEAMS).0);
+    }
+    let mut body = json!({
+        "id": format!("u{:03}", index + 1),
+        "first_name": first,
+        "last_name": last,
+        "email": email,
+        "role": seat.role.key(),
+        "job_title": seat.job,
+        "language": country.language,
+        "location": random.pick(country.places),
+        "joined_on": day(joined),
+        "manager": manager,
+        "primary_team": seat.team,
+        "teams": teams,
+        "groups": memberships(random, seat, days),
+        "custom": custom(random, seat, department),
+    });
+    if let Some(left) = left {
+        body["active"] = json!(false);
+        body["deactivated_at"] = json!(left);
+    }
+    Member {
+        id: format!("u{:03}", index + 1),
+        name: format!("{first} {last}"),
+        email,
+        role: seat.role,
+        job: seat.job.clone(),
+        manager,
+        interests: department.map_or(&["leadership", "finance"], |department| department.interests),
+        joined,
+        left,
+        skill: 58.0 + 38.0 * random.fraction(),
+        diligence: 0.3 + 1.7 * random.fraction() * random.fraction(),
+        private_email: None,
+        body,
+    }
+}
+
+/// A name that nobody has yet, and the address that goes with it.
+fn name(random: &mut Random, country: &Country, taken: &mut BTreeSet<String>) -> (&'static str, &'static str, String) {
+    let (mut first, mut last) = (*random.pick(country.first), *random.pick(country.last));
+    let mut tries = 0;
+    loop {
+        let local = format!("{}.{}", ascii(first), ascii(last));
+        // After many tries the names of a country are used up: then two may share one, and a number tells.
+        let local = if tries > 40 { format!("{local}{}", tries - 39) } else { local };
+        if taken.insert(local.clone()) {
+            return (first, last, format!("{local}@acme.example"));
+        }
+        tries += 1;
+        if tries <= 40 {
+            (first, last) = (*random.pick(country.first), *random.pick(country.last));
+        }
+    }
+}
+
+/// The name as an address has it.
+fn ascii(name: &str) -> String {
+    let mut text = String::with_capacity(name.len());
+    for letter in name.chars().flat_map(char::to_lowercase) {
+        match letter {
+            'a'..='z' => text.push(letter),
+            'á' | 'ą' | 'à' | 'ä' | 'å' | 'ã' | 'ả' | 'ă' | 'ặ' | 'ạ' | 'â' | 'ầ' => text.push('a'),
+            'ç' | 'ć' => text.push('c'),
+            'đ' => text.push('d'),
+            'é' | 'è' | 'ê' | 'ë' | 'ę' | 'ễ' => text.push('e'),
+            'ğ' => text.push('g'),
+            'í' | 'ï' | 'î' | 'ı' => text.push('i'),
+            'ł' => text.push('l'),
+            'ñ' | 'ń' => text.push('n'),
+            'ó' | 'ö' | 'ô' | 'ø' => text.push('o'),
+            'ś' | 'ş' => text.push('s'),
+            'ß' => text.push_str("ss"),
+            'ú' | 'ü' | 'û' | 'ũ' | 'ư' | 'ứ' => text.push('u'),
+            'ż' | 'ź' => text.push('z'),
+            'ơ' => text.push('o'),
+            ' ' => text.push('-'),
+            _ => {}
+        }
+    }
+    text
+}
+
+fn memberships(random: &mut Random, seat: &Seat, days: i64) -> Vec<&'static str> {
+    let mut groups = Vec::new();
+    if random.percent(9) {
+        groups.push("first-aiders");
+    }
+    if seat.job == "Forklift driver" || (seat.department == Some(0) && random.percent(10)) {
+        groups.push("forklift-drivers");
+    }
+    if seat.replaceable && random.percent(4) {
+        groups.push("works-council");
+    }
+    if days < 120 {
+        groups.push("new-starters");
+    }
+    groups
+}
+
+fn custom(random: &mut Random, seat: &Seat, department: Option<&Department>) -> Map<String, Value> {
+    let kind = match random.below(20) {
+        0 | 1 if seat.replaceable => "temporary",
+        2 if seat.replaceable => "apprentice",
+        _ => "permanent",
+    };
+    let mut custom = Map::new();
+    custom.insert("cost_centre".to_owned(), json!(department.map_or("4000", |department| department.cost_centre)));
+    custom.insert("employee_type".to_owned(), json!(kind));
+    if seat.department == Some(0) {
+        custom.insert("shift".to_owned(), json!(random.pick(&["early", "late", "night"])));
+    }
+    custom
+}
+
+/// The date, without its time.
+fn day(at: Timestamp) -> String {
+    at.to_datetime().format("%Y-%m-%d").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_made_of_ascii_letters_for_every_name_there_is() {
+        for country in &COUNTRIES {
+            for name in country.first.iter().chain(country.last) {
+                let local = ascii(name);
+                let letters = name.chars().filter(|letter| letter.is_alphabetic()).count();
+                assert!(local.is_ascii() && local.len() >= letters, "{name} became {local}");
+            }
+        }
+    }
+
+    #[test]
+    fn everybody_but_the_owner_reports_to_somebody_above_them() {
+        let staff = staff(&mut Random::new(1), Timestamp::from_micros(1_800_000_000_000_000), 200);
+        assert_eq!(staff.members.len(), 200);
+        assert_eq!(staff.members.iter().filter(|member| member.manager.is_none()).count(), 1);
+        for (index, member) in staff.members.iter().enumerate().skip(1) {
+            let above = staff.members.iter().position(|other| Some(&other.id) == member.manager.as_ref());
+            assert!(above.is_some_and(|above| above < index), "{}", member.id);
+        }
+        let gone = staff.members.iter().filter(|member| member.left.is_some()).count();
+        assert!((5..30).contains(&gone), "{gone} have left");
+        for role in Role::ALL {
+            assert!(staff.members.iter().any(|member| member.role == role), "nobody is {role}");
+        }
+    }
+}
