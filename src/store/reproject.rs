@@ -106,7 +106,7 @@ impl OrgTx {
         let rows = self.fetch_all(select).await?;
         let Some(last) = rows.last() else { return Ok(None) };
         let last = (last.get(9)?, last.get(0)?);
-        let verbs = self.store().verbs().clone();
+        let store = self.store().clone();
         let (mut seqs, mut again) = (Vec::new(), Vec::new());
         for row in &rows {
             let record = Sealed::read(row)?;
@@ -118,7 +118,7 @@ impl OrgTx {
                 demands: facts.demands.at(record.stamp().0),
             };
             seqs.push(record.seq);
-            again.push(ActivityRow::new(&verbs, &record, named, Some(&facts)).values(self.org));
+            again.push(ActivityRow::new(store.verbs(), &record, named, Some(&facts)).values(self.org));
         }
         // Rows with a content are never session events, so nobody's visits change.
         self.delete_activities(seqs).await?;

@@ -25,6 +25,7 @@ const REMEMBERED: usize = 400_000;
 #[derive(Default)]
 pub(super) struct Seen {
     epoch: i64,
+    home_page: Option<String>,
     persons: HashMap<Vec<u8>, SeenPerson>,
     verbs: HashMap<Vec<u8>, i64>,
     contents: HashMap<Vec<u8>, SeenContent>,
@@ -51,6 +52,16 @@ impl Seen {
     /// Says under which number the memory is true after a commit of ours.
     pub(super) fn at_epoch(&mut self, epoch: i64) {
         self.epoch = epoch;
+    }
+
+    /// The organisation's account home page.
+    pub(super) async fn home_page(&mut self, tx: &mut OrgTx) -> Result<String, StoreError> {
+        if let Some(home_page) = &self.home_page {
+            return Ok(home_page.clone());
+        }
+        let home_page = tx.organisation().await?.account_home_page;
+        self.home_page = Some(home_page.clone());
+        Ok(home_page)
     }
 
     /// The content with that key, which a record of this batch named.

@@ -157,9 +157,9 @@ async fn existing(
 async fn write_accepted(tx: &mut OrgTx, seen: &mut Seen, accepted: Vec<Accepted<'_>>) -> Result<(), StoreError> {
     let stored = tx.stored_now();
     let voided = voided_among(tx, &accepted).await?;
-    let home_page = tx.organisation().await?.account_home_page;
-    let verbs = tx.store().verbs().clone();
-    let platform = Platform { verbs: &verbs, home_page: &home_page };
+    let home_page = seen.home_page(tx).await?;
+    let store = tx.store().clone();
+    let platform = Platform { verbs: store.verbs(), home_page: &home_page };
     let mut records = Vec::with_capacity(accepted.len());
     let mut bodies = Vec::with_capacity(accepted.len());
     for Accepted { incoming, submission } in accepted {
@@ -300,7 +300,7 @@ pub(super) async fn insert_activities(
     records: &[Sealed],
     named: &[Named],
 ) -> Result<Vec<i64>, StoreError> {
-    let verbs = tx.store().verbs().clone();
+    let store = tx.store().clone();
     let mut rows = Vec::with_capacity(records.len());
     let mut sessions = Vec::new();
     for (record, named) in records.iter().zip(named).filter(|(record, _)| !record.voided) {
@@ -309,7 +309,7 @@ pub(super) async fn insert_activities(
             content_type: content.content_type,
             demands: content.demands.at(record.stamp().0),
         });
-        let row = ActivityRow::new(&verbs, record, *named, facts.as_ref());
+        let row = ActivityRow::new(store.verbs(), record, *named, facts.as_ref());
         if row.projected.action.is_session() {
             sessions.push(named.actor);
         }

@@ -1,0 +1,123 @@
+//! What others do to people: events that are arranged, content that is assigned, visitors at a terminal.
+
+use serde_json::json;
+
+use crate::access::Role;
+use crate::catalogue::ContentType;
+
+use super::super::{DAY, MINUTE};
+use super::{By, DAYS, Event, Progress, Sent, Story, millis};
+
+/// What managers assign.
+const ASSIGNED: [&str; 7] = [
+    "fire-safety",
+    "data-protection",
+    "code-of-conduct",
+    "manual-handling",
+    "plan-new-starter",
+    "new-manager-course",
+    "quiz-code-of-conduct",
+];
+
+/// Visitors at the terminal by the gate: a name and an address, and nobody in the directory.
+const VISITORS: [(&str, &str); 2] =
+    [("Ray Castellano", "ray@hauliers.example"), ("Visitor, Kestrel Audit", "visitor@kestrel.example")];
+
+impl Story<'_> {
+    /// Events and assignments, a share of so many activities.
+    pub(super) fn occasions(&mut self, activities: usize) {
+        let rounds = (activities / 5_000).max(1);
+        for content in 0..self.contents.len() {
+            if self.contents[content].kind == ContentType::Event {
+                for _ in 0..rounds {
+                    self.event(content, (activities / 1_000).clamp(4, 18));
+                }
+            }
+        }
+        for _ in 0..activities / 40 {
+            self.assignment();
+        }
+    }
+
+    /// An event: arranged, enrolled for, attended by most, with a certificate where it gives one.
+    fn event(&mut self, content: usize, seats: usize) {
+        let day = self.working_moment(self.now - (DAYS - 60) * DAY, self.now + 20 * DAY);
+        if !self.offered(content, day) {
+            return;
+        }
+        let id = self.content(content);
+        let hosts: Vec<usize> = self.with_roles(&[Role::Curator, Role::LearningDesigner]);
+        let host = *self.random.pick(&hosts);
+        self.did(host, day - 40 * DAY, "arranged", json!({"content": id, "device_type": "web"}));
+        for _ in 0..seats {
+            let who = self.random.below(self.members.len());
+            if self.progress[who][content].began.is_some_and(|began| began > day - 300 * DAY) {
+                continue;
+            }
+            let enrolled = self.working_moment(day - 32 * DAY, day - 4 * DAY);
+            if !self.did(who, enrolled, "enrolled_for", json!({"content": id, "device_type": "web"})) {
+                continue;
+            }
+            self.progress[who][content] = Progress { began: Some(enrolled), done: None };
+            if self.random.percent(9) {
+                self.did(who, day - 2 * DAY, "unenrolled", json!({"content": id, "device_type": "web"}));
+            } else if self.random.percent(88) {
+                self.attended(who, content, day);
+            }
+        }
+    }
+
+    fn attended(&mut self, who: usize, content: usize, day: i64) {
+        let ended = day + 7 * 60 * MINUTE + self.random.between(0, 30 * MINUTE);
+        let id = self.content(content);
+        let hr = self.with_roles(&[Role::Hr]).first().copied();
+        if !self.did(who, ended, "attended", json!({"content": id, "result": {"completion": true}})) {
+            return;
+        }
+        self.progress[who][content].done = Some(ended);
+        // Some are on a sheet of paper that HR types in.
+        if let (Some(hr), Some(event), true) = (hr, self.events.last_mut(), self.random.percent(25)) {
+            event.by = By::Person(self.members[hr].id.clone());
+        }
+        self.certificate(who, content, ended + 20 * MINUTE);
+    }
+
+    /// A manager assigns something to a report, and now and then takes it back.
+    fn assignment(&mut self) {
+        let who = self.random.below(self.members.len());
+        let Some(manager) = self.members[who].manager.clone() else { return };
+        let id = *self.random.pick(&ASSIGNED);
+        let at = self.working_moment(self.now - DAYS * DAY, self.now);
+        let rest = json!({"content": id, "recorded_by": manager, "device_type": "web"});
+        if self.did(who, at, "assigned", rest) && self.random.percent(6) {
+            let rest = json!({"content": id, "recorded_by": manager, "comment": "Not needed in this job"});
+            self.did(who, at + 3 * DAY, "unassigned", rest);
+        }
+    }
+
+    /// Statements from the terminal by the gate, about people whom nobody in the directory is.
+    pub(super) fn visitors(&mut self, statements: usize) {
+        let verbs = ["initialized", "experienced", "completed"];
+        for number in 0..statements {
+            let (name, email) = VISITORS[number % VISITORS.len()];
+            let at = millis(self.working_moment(self.now - 300 * DAY, self.now - DAY));
+            let verb = verbs[(number / VISITORS.len()) % verbs.len()];
+            let statement = json!({
+                "actor": {"objectType": "Agent", "name": name, "mbox": format!("mailto:{email}")},
+                "verb": {"id": format!("http://adlnet.gov/expapi/verbs/{verb}"), "display": {"en": verb}},
+                "object": {"id": "https://content.acme.example/terminal/site-rules", "definition": {
+                    "name": {"en": "Rules of the Site", "de": "Werksordnung"},
+                    "type": "http://adlnet.gov/expapi/activities/lesson"}},
+                "timestamp": at,
+            });
+            self.events.push(Event { at, sent: Sent::Statement(statement), by: By::Platform, spare: false });
+        }
+    }
+
+    /// The members with one of these roles; all of them where nobody has one.
+    fn with_roles(&self, roles: &[Role]) -> Vec<usize> {
+        let all = 0..self.members.len();
+        let found: Vec<usize> = all.clone().filter(|who| roles.contains(&self.members[*who].role)).collect();
+        if found.is_empty() { all.collect() } else { found }
+    }
+}
