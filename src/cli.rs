@@ -4,10 +4,12 @@
 //! [`crate::config`]. [`Cli::run`] is the whole program but the runtime and the log.
 
 pub mod credential;
+pub mod demo;
 pub mod health;
 pub mod logging;
 pub mod migrate;
 pub mod openapi;
+pub mod rebuild;
 pub mod serve;
 pub mod settings_reference;
 pub mod token;
@@ -39,12 +41,16 @@ pub struct Cli {
 pub enum Command {
     /// Serve the API
     Serve(Box<serve::Serve>),
+    /// Serve an organisation to try things on: SQLite in a folder of its own, tokens and examples printed
+    Demo(demo::Demo),
     /// Bring the database's schema up to this version
     Migrate(migrate::Migrate),
     /// Make a token for trying things, signed with ROLLBOOK_JWT_SECRET
     Token(token::Token),
     /// Make, list and revoke the credentials of integrations
     Credential(credential::Credential),
+    /// Replay the records, so that the log is what they say
+    Rebuild(rebuild::Rebuild),
     /// Print the OpenAPI document, or compare it with a file
     Openapi(openapi::Openapi),
     /// Ask a running server whether it is ready
@@ -116,6 +122,9 @@ pub enum CliError {
         /// What generates it.
         command: &'static str,
     },
+    /// The demo's organisation.
+    #[error(transparent)]
+    Seed(#[from] demo::SeedError),
     /// What was asked for can't be done; the text says why and what to do.
     #[error("{0}")]
     Refused(String),
@@ -133,9 +142,11 @@ impl Cli {
     pub async fn run(self) -> Result<(), CliError> {
         match self.command {
             Command::Serve(command) => command.run().await,
+            Command::Demo(command) => command.run().await,
             Command::Migrate(command) => command.run().await,
             Command::Token(command) => command.run(),
             Command::Credential(command) => command.run().await,
+            Command::Rebuild(command) => command.run().await,
             Command::Openapi(command) => command.run(),
             Command::Health(command) => command.run().await,
             Command::SettingsReference(command) => command.run(),

@@ -127,8 +127,8 @@ pub fn to_activity_type(
 ) -> Option<&'static str> {
     let kind = kind?;
     let exact = TABLE.iter().find(|(_, k, c)| *k == kind && *c == content_type);
-    // Only an item's content type has public names of its own; a quiz that is a SCORM package is
-    // written as the quiz it is.
+    // Only an item's content type has names of its own; a quiz that is a SCORM package is written as
+    // the quiz it is.
     let by_type = || {
         TABLE
             .iter()
@@ -152,6 +152,8 @@ use ContentType as T;
 /// written. ADL's `media` is left out: it says as little as `other`.
 #[rustfmt::skip]
 const TABLE: &[(&str, ContentType, Option<ContentKind>)] = &[
+    // An item of which no more is said: no public type says that, so it is Rollbook's own.
+    ("urn:rollbook:type:item", T::Item, None),
     // Items, by how they are consumed.
     ("https://w3id.org/xapi/video/activity-type/video", T::Item, Some(K::Video)),
     ("https://w3id.org/xapi/acrossx/activities/video", T::Item, Some(K::Video)),
@@ -287,7 +289,8 @@ mod tests {
             to_activity_type(Some(T::Quiz), Some(K::Scorm)),
             to_activity_type(Some(T::Quiz), None)
         );
-        assert_eq!(to_activity_type(Some(T::Item), None), None);
+        let item = to_activity_type(Some(T::Item), None).unwrap();
+        assert_eq!(from_activity_type(item), (Some(T::Item), None));
         assert_eq!(to_activity_type(None, Some(K::Video)), None);
     }
 }

@@ -65,7 +65,7 @@ pub async fn serve(
     Ok(())
 }
 
-fn listen(address: SocketAddr, setting: &'static str) -> Result<TcpListener, CliError> {
+pub(super) fn listen(address: SocketAddr, setting: &'static str) -> Result<TcpListener, CliError> {
     TcpListener::bind(address).map_err(|source| CliError::Listen {
         address,
         setting,
@@ -110,7 +110,7 @@ pub async fn make_bootstrap_credential(store: &Store, given: BootstrapCredential
 }
 
 /// Ready at the first SIGTERM or SIGINT; a second ends the process at once.
-async fn shutdown_signal() {
+pub(super) async fn shutdown_signal() {
     stop_asked().await;
     tokio::spawn(async {
         stop_asked().await;

@@ -244,7 +244,7 @@ mod tests {
             .insert_header((X_REQUEST_ID, "r1"))
             .to_srv_request();
         RequestId::assign(&request);
-        request.into_response(response)
+        ServiceResponse::new(request.into_parts().0, response)
     }
 
     async fn json(response: ServiceResponse<BoxBody>) -> serde_json::Value {

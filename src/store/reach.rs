@@ -73,19 +73,17 @@ fn push_teams(sql: &mut Sql, filter: &Filter) {
     sql.push(" AND p.user_key IN (");
     if filter.include_sub_teams {
         // UNION, not UNION ALL: a tree that was ever knotted could not keep this from ending.
-        sql.push(
-            "WITH RECURSIVE tree(key) AS (SELECT t.key FROM teams t WHERE t.org = $1 AND t.id",
-        );
+        sql.push("WITH RECURSIVE tree(org, key) AS (SELECT t.org, t.key FROM teams t WHERE t.org = $1 AND t.id");
         sql.any_of(texts(&filter.teams));
-        sql.push(" UNION SELECT t.key FROM teams t JOIN tree ON t.parent = tree.key WHERE t.org = $1) ");
+        sql.push(" UNION SELECT t.org, t.key FROM tree JOIN teams t ON t.org = tree.org AND t.parent = tree.key) ");
     } else {
-        sql.push("WITH tree(key) AS (SELECT t.key FROM teams t WHERE t.org = $1 AND t.id");
+        sql.push("WITH tree(org, key) AS (SELECT t.org, t.key FROM teams t WHERE t.org = $1 AND t.id");
         sql.any_of(texts(&filter.teams)).push(") ");
     }
     sql.push(if filter.primary_team_only {
-        "SELECT u.key FROM users u JOIN tree ON u.primary_team = tree.key WHERE u.org = $1)"
+        "SELECT u.key FROM tree JOIN users u ON u.org = tree.org AND u.primary_team = tree.key)"
     } else {
-        "SELECT m.user_key FROM memberships m JOIN tree ON m.team = tree.key WHERE m.org = $1)"
+        "SELECT m.user_key FROM tree JOIN memberships m ON m.org = tree.org AND m.team = tree.key)"
     });
 }
 
@@ -106,11 +104,13 @@ pub(super) fn push_people(sql: &mut Sql, column: &str, people: &People<'_>) {
 }
 
 fn push_tree(sql: &mut Sql, column: &str, manager: &UserId, manager_too: bool, indirect: bool) {
-    sql.push(" AND ").push(column).push(" IN (WITH RECURSIVE boss(key) AS (");
-    sql.push("SELECT u.key FROM users u WHERE u.org = $1 AND u.id = ").bind(manager.as_str());
-    sql.push("), tree(key) AS (SELECT u.key FROM users u JOIN boss ON u.manager = boss.key WHERE u.org = $1");
+    sql.push(" AND ").push(column).push(" IN (WITH RECURSIVE boss(org, key) AS (");
+    sql.push("SELECT u.org, u.key FROM users u WHERE u.org = $1 AND u.id = ").bind(manager.as_str());
+    sql.push("), tree(org, key) AS (SELECT u.org, u.key FROM boss JOIN users u ON u.org = boss.org AND u.manager = boss.key");
     if indirect {
-        sql.push(" UNION SELECT u.key FROM users u JOIN tree ON u.manager = tree.key WHERE u.org = $1");
+        // The organisation comes from the tree, not from `$1`: else SQLite looks up all of the organisation's
+        // users for each of the tree's rows.
+        sql.push(" UNION SELECT u.org, u.key FROM tree JOIN users u ON u.org = tree.org AND u.manager = tree.key");
     }
     sql.push(") SELECT key FROM tree");
     if manager_too {

@@ -21,13 +21,20 @@ const ARCHIVED: [(&str, i64); 5] = [
 ];
 
 /// Contents whose pass mark was raised a year ago, and what it was before.
-const RAISED: [(&str, f64); 3] = [("fire-safety", 70.0), ("quiz-forklift", 75.0), ("quiz-code-of-conduct", 80.0)];
+const RAISED: [(&str, f64); 3] = [
+    ("fire-safety", 70.0),
+    ("quiz-forklift", 75.0),
+    ("quiz-code-of-conduct", 80.0),
+];
 
 /// The catalogue as it was at first, with the pass marks of then.
 pub(super) fn first(now: Timestamp) -> Vec<Value> {
     let mut contents = read();
     for content in &mut contents {
-        let mark = RAISED.iter().find(|(id, _)| content["id"] == **id).map(|(_, mark)| *mark);
+        let mark = RAISED
+            .iter()
+            .find(|(id, _)| content["id"] == **id)
+            .map(|(_, mark)| *mark);
         if let Some(mark) = mark {
             content["pass_mark"] = json!(mark);
         }
@@ -57,7 +64,10 @@ pub(super) fn changes(now: Timestamp) -> Vec<Value> {
 
 fn read() -> Vec<Value> {
     // The file is part of the program, and a test reads every line of it.
-    CONTENTS.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    CONTENTS
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect()
 }
 
 fn ago(now: Timestamp, days: i64) -> Timestamp {
@@ -83,7 +93,10 @@ mod tests {
             if count == 60 {
                 let types: BTreeSet<_> = drafts.iter().map(|draft| draft.kind).collect();
                 let kinds: BTreeSet<_> = drafts.iter().filter_map(|draft| draft.content_type).collect();
-                assert_eq!((types.len(), kinds.len()), (ContentType::ALL.len(), ContentKind::ALL.len()));
+                assert_eq!(
+                    (types.len(), kinds.len()),
+                    (ContentType::ALL.len(), ContentKind::ALL.len())
+                );
             }
         }
         assert_eq!(CONTENTS.lines().count(), 60);

@@ -46,6 +46,7 @@ pub(super) enum Sent {
 }
 
 /// Who sends it.
+#[derive(PartialEq, Eq)]
 pub(super) enum By {
     /// The learning platform, with its credential.
     Platform,
@@ -151,7 +152,12 @@ impl Story<'_> {
         rest["user"] = json!(self.members[who].id);
         rest["action"] = json!(action);
         rest["happened_at"] = json!(at);
-        self.events.push(Event { at, sent: Sent::Activity(rest), by: By::Platform, spare });
+        self.events.push(Event {
+            at,
+            sent: Sent::Activity(rest),
+            by: By::Platform,
+            spare,
+        });
         true
     }
 
@@ -174,12 +180,17 @@ impl Story<'_> {
                 break;
             }
         }
-        day * DAY + self.random.between(6 * 60 * MINUTE + 30 * MINUTE, 17 * 60 * MINUTE)
+        day * DAY
+            + self
+                .random
+                .between(6 * 60 * MINUTE + 30 * MINUTE, 17 * 60 * MINUTE)
     }
 
     /// Whether a content was there to be used at that moment.
     fn offered(&self, content: usize, at: i64) -> bool {
-        self.contents[content].archived_at.is_none_or(|archived| at < archived.micros())
+        self.contents[content]
+            .archived_at
+            .is_none_or(|archived| at < archived.micros())
     }
 
     fn content(&self, content: usize) -> Value {
@@ -191,9 +202,18 @@ impl Story<'_> {
         while self.events.len() < count {
             let who = self.random.below(self.members.len());
             let at = self.working_moment(self.now - DAYS * DAY, self.now);
-            let news = self.contents.iter().position(|content| content.id.as_str() == "channel-news").unwrap_or(0);
+            let news = self
+                .contents
+                .iter()
+                .position(|content| content.id.as_str() == "channel-news")
+                .unwrap_or(0);
             let content = self.content(news);
-            self.may(who, at, "viewed", json!({"content": content, "device_type": "web"}));
+            self.may(
+                who,
+                at,
+                "viewed",
+                json!({"content": content, "device_type": "web"}),
+            );
         }
         let mut events = std::mem::take(&mut self.events);
         let too_many = events.len() - count;
@@ -212,8 +232,14 @@ impl Story<'_> {
 
     /// Somebody was noted down for a day that they weren't at, and an admin voids that.
     fn mistake(&mut self) -> Vec<Event> {
-        let admin = self.members.iter().find(|member| member.role == crate::access::Role::Admin);
-        let (Some(admin), Some(wrong)) = (admin, self.members.iter().rev().find(|member| member.left.is_none())) else {
+        let admin = self
+            .members
+            .iter()
+            .find(|member| member.role == crate::access::Role::Admin);
+        let (Some(admin), Some(wrong)) = (
+            admin,
+            self.members.iter().rev().find(|member| member.left.is_none()),
+        ) else {
             return Vec::new();
         };
         let (at, noticed) = (millis(self.now - 9 * DAY), millis(self.now - 8 * DAY));
@@ -229,8 +255,16 @@ impl Story<'_> {
             "object": {"objectType": "StatementRef", "id": target},
             "timestamp": noticed,
         });
-        let event = |at, sent| Event { at, sent, by: By::Person(admin.id.clone()), spare: false };
-        vec![event(at, Sent::Activity(attended)), event(noticed, Sent::Statement(voiding))]
+        let event = |at, sent| Event {
+            at,
+            sent,
+            by: By::Person(admin.id.clone()),
+            spare: false,
+        };
+        vec![
+            event(at, Sent::Activity(attended)),
+            event(noticed, Sent::Statement(voiding)),
+        ]
     }
 }
 

@@ -64,15 +64,30 @@ const DEPARTMENTS: [Department; 6] = [
             ("transport", "Transport"),
             ("facilities", "Facilities"),
         ],
-        jobs: &["Warehouse operative", "Forklift driver", "Dispatcher", "Technician", "Shift planner"],
+        jobs: &[
+            "Warehouse operative",
+            "Forklift driver",
+            "Dispatcher",
+            "Technician",
+            "Shift planner",
+        ],
     },
     Department {
         id: "sales",
         name: "Sales",
         cost_centre: "4200",
         interests: &["sales", "communication", "service"],
-        teams: &[("sales-north", "Sales North"), ("sales-south", "Sales South"), ("key-accounts", "Key Accounts")],
-        jobs: &["Account manager", "Sales representative", "Pre-sales consultant", "Sales assistant"],
+        teams: &[
+            ("sales-north", "Sales North"),
+            ("sales-south", "Sales South"),
+            ("key-accounts", "Key Accounts"),
+        ],
+        jobs: &[
+            "Account manager",
+            "Sales representative",
+            "Pre-sales consultant",
+            "Sales assistant",
+        ],
     },
     Department {
         id: "engineering",
@@ -80,7 +95,13 @@ const DEPARTMENTS: [Department; 6] = [
         cost_centre: "4300",
         interests: &["engineering", "security", "data"],
         teams: &[("platform", "Platform"), ("apps", "Apps"), ("data", "Data")],
-        jobs: &["Software engineer", "Data engineer", "Test engineer", "Product designer", "Product manager"],
+        jobs: &[
+            "Software engineer",
+            "Data engineer",
+            "Test engineer",
+            "Product designer",
+            "Product manager",
+        ],
     },
     Department {
         id: "service",
@@ -109,7 +130,10 @@ const DEPARTMENTS: [Department; 6] = [
 ];
 
 /// Teams across departments, which nobody has as their primary team.
-const PROJECT_TEAMS: [(&str, &str); 2] = [("safety-committee", "Safety Committee"), ("green-office", "Green Office")];
+const PROJECT_TEAMS: [(&str, &str); 2] = [
+    ("safety-committee", "Safety Committee"),
+    ("green-office", "Green Office"),
+];
 
 const GROUPS: [(&str, &str); 4] = [
     ("first-aiders", "First aiders"),
@@ -142,50 +166,162 @@ const COUNTRIES: [Country; 11] = [
     Country {
         language: "en",
         places: &["Leeds", "Bristol"],
-        first: &["Alice", "Owen", "Priscilla", "Siân", "Callum", "Harriet", "Desmond", "Imogen", "Rhys", "Bethan"],
-        last: &["Whitaker", "Thornton", "Llewellyn", "O'Neill", "Marsh", "Pemberton", "Fletcher", "Ashworth"],
+        first: &[
+            "Alice",
+            "Owen",
+            "Priscilla",
+            "Siân",
+            "Callum",
+            "Harriet",
+            "Desmond",
+            "Imogen",
+            "Rhys",
+            "Bethan",
+        ],
+        last: &[
+            "Whitaker",
+            "Thornton",
+            "Llewellyn",
+            "O'Neill",
+            "Marsh",
+            "Pemberton",
+            "Fletcher",
+            "Ashworth",
+        ],
     },
     Country {
         language: "de",
         places: &["Hamburg", "Köln"],
-        first: &["Jürgen", "Anneliese", "Matthias", "Heike", "Sören", "Ulrike", "Björn", "Käthe", "Lukas", "Mareike"],
-        last: &["Müller", "Weiß", "Brandt", "Schröder", "Köhler", "Lindner", "Vogel", "Jäger"],
+        first: &[
+            "Jürgen",
+            "Anneliese",
+            "Matthias",
+            "Heike",
+            "Sören",
+            "Ulrike",
+            "Björn",
+            "Käthe",
+            "Lukas",
+            "Mareike",
+        ],
+        last: &[
+            "Müller",
+            "Weiß",
+            "Brandt",
+            "Schröder",
+            "Köhler",
+            "Lindner",
+            "Vogel",
+            "Jäger",
+        ],
     },
     Country {
         language: "pl",
         places: &["Kraków", "Gdańsk"],
-        first: &["Łukasz", "Agnieszka", "Paweł", "Małgorzata", "Tomasz", "Zofia", "Michał", "Elżbieta", "Kacper"],
-        last: &["Wójcik", "Kowalczyk", "Zieliński", "Szymańska", "Dąbrowski", "Nowak", "Kaczmarek", "Król"],
+        first: &[
+            "Łukasz",
+            "Agnieszka",
+            "Paweł",
+            "Małgorzata",
+            "Tomasz",
+            "Zofia",
+            "Michał",
+            "Elżbieta",
+            "Kacper",
+        ],
+        last: &[
+            "Wójcik",
+            "Kowalczyk",
+            "Zieliński",
+            "Szymańska",
+            "Dąbrowski",
+            "Nowak",
+            "Kaczmarek",
+            "Król",
+        ],
     },
     Country {
         language: "en",
         places: &["Lagos", "Leeds"],
-        first: &["Ngozi", "Chinedu", "Adaeze", "Babatunde", "Folasade", "Emeka", "Yetunde", "Tunde", "Ifeoma"],
-        last: &["Okafor", "Adeyemi", "Obi", "Eze", "Balogun", "Nwosu", "Olawale", "Ibekwe"],
+        first: &[
+            "Ngozi",
+            "Chinedu",
+            "Adaeze",
+            "Babatunde",
+            "Folasade",
+            "Emeka",
+            "Yetunde",
+            "Tunde",
+            "Ifeoma",
+        ],
+        last: &[
+            "Okafor", "Adeyemi", "Obi", "Eze", "Balogun", "Nwosu", "Olawale", "Ibekwe",
+        ],
     },
     Country {
         language: "en",
         places: &["Pune", "Bristol"],
-        first: &["Priya", "Arjun", "Lakshmi", "Rohan", "Ananya", "Vikram", "Meera", "Sanjay", "Kavita", "Imran"],
-        last: &["Deshpande", "Iyer", "Kulkarni", "Sharma", "Banerjee", "Rao", "Khan", "Mehta"],
+        first: &[
+            "Priya", "Arjun", "Lakshmi", "Rohan", "Ananya", "Vikram", "Meera", "Sanjay", "Kavita", "Imran",
+        ],
+        last: &[
+            "Deshpande",
+            "Iyer",
+            "Kulkarni",
+            "Sharma",
+            "Banerjee",
+            "Rao",
+            "Khan",
+            "Mehta",
+        ],
     },
     Country {
         language: "tr",
         places: &["İzmir"],
-        first: &["Elif", "Mehmet", "İpek", "Çağlar", "Zeynep", "Oğuz", "Gülşen", "Emre", "Defne"],
+        first: &[
+            "Elif", "Mehmet", "İpek", "Çağlar", "Zeynep", "Oğuz", "Gülşen", "Emre", "Defne",
+        ],
         last: &["Yılmaz", "Öztürk", "Şahin", "Aydın", "Kılıç", "Demir", "Güneş"],
     },
     Country {
         language: "es",
         places: &["Valencia", "Bogotá"],
-        first: &["Lucía", "Andrés", "Begoña", "Íñigo", "Ximena", "Joaquín", "Marisol", "Rubén", "Valentina"],
-        last: &["García Ruiz", "Ibáñez", "Peña", "Castaño", "Mendoza", "Quintero", "Fuentes"],
+        first: &[
+            "Lucía",
+            "Andrés",
+            "Begoña",
+            "Íñigo",
+            "Ximena",
+            "Joaquín",
+            "Marisol",
+            "Rubén",
+            "Valentina",
+        ],
+        last: &[
+            "García Ruiz",
+            "Ibáñez",
+            "Peña",
+            "Castaño",
+            "Mendoza",
+            "Quintero",
+            "Fuentes",
+        ],
     },
     Country {
         language: "fr",
         places: &["Lyon"],
-        first: &["Zoé", "Étienne", "Maëlle", "Loïc", "Aïcha", "Bastien", "Océane", "Rémi", "Fatou"],
-        last: &["Lefèvre", "Garnier", "Chevalier", "Bélanger", "Diallo", "Moreau", "Benali"],
+        first: &[
+            "Zoé", "Étienne", "Maëlle", "Loïc", "Aïcha", "Bastien", "Océane", "Rémi", "Fatou",
+        ],
+        last: &[
+            "Lefèvre",
+            "Garnier",
+            "Chevalier",
+            "Bélanger",
+            "Diallo",
+            "Moreau",
+            "Benali",
+        ],
     },
     Country {
         language: "vi",
@@ -196,14 +332,27 @@ const COUNTRIES: [Country; 11] = [
     Country {
         language: "sv",
         places: &["Malmö"],
-        first: &["Åsa", "Gustav", "Linnéa", "Torbjörn", "Maja", "Sigrid", "Nils", "Ebba"],
+        first: &[
+            "Åsa",
+            "Gustav",
+            "Linnéa",
+            "Torbjörn",
+            "Maja",
+            "Sigrid",
+            "Nils",
+            "Ebba",
+        ],
         last: &["Lindqvist", "Sjöberg", "Åkesson", "Holm", "Bergström", "Ek"],
     },
     Country {
         language: "en",
         places: &["Leeds", "Osaka"],
-        first: &["Haruka", "Kenji", "Mei", "Wei", "Sakura", "Takumi", "Xiaoling", "Yusuf", "Layla", "Omar"],
-        last: &["Tanaka", "Chen", "Suzuki", "Zhang", "Nakamura", "Li", "Haddad", "Rahman"],
+        first: &[
+            "Haruka", "Kenji", "Mei", "Wei", "Sakura", "Takumi", "Xiaoling", "Yusuf", "Layla", "Omar",
+        ],
+        last: &[
+            "Tanaka", "Chen", "Suzuki", "Zhang", "Nakamura", "Li", "Haddad", "Rahman",
+        ],
     },
 ];
 
@@ -225,16 +374,30 @@ pub(super) fn staff(random: &mut Random, now: Timestamp, people: usize) -> Staff
     let seats = seats(random, people.max(40));
     let mut members: Vec<Member> = Vec::with_capacity(seats.len());
     for (index, seat) in seats.iter().enumerate() {
-        let manager = seat.manager.and_then(|manager| members.get(manager)).map(|manager| manager.id.clone());
+        let manager = seat
+            .manager
+            .and_then(|manager| members.get(manager))
+            .map(|manager| manager.id.clone());
         members.push(member(random, now, index, seat, manager, &mut taken));
     }
     // Three contractors work with content under private addresses before anybody knows whose they are.
-    let contractors = members.iter_mut().rev().filter(|member| member.left.is_none()).take(3);
+    let contractors = members
+        .iter_mut()
+        .rev()
+        .filter(|member| member.left.is_none())
+        .take(3);
     for member in contractors {
-        member.private_email = Some(format!("{}@mail.example", member.email.split('@').next().unwrap_or_default()));
+        member.private_email = Some(format!(
+            "{}@mail.example",
+            member.email.split('@').next().unwrap_or_default()
+        ));
         member.body["custom"]["employee_type"] = json!("contractor");
     }
-    Staff { teams: teams(), groups: groups(), members }
+    Staff {
+        teams: teams(),
+        groups: groups(),
+        members,
+    }
 }
 
 fn teams() -> Vec<Value> {
@@ -244,12 +407,19 @@ fn teams() -> Vec<Value> {
         let below = department.teams.iter();
         teams.extend(below.map(|(id, name)| json!({"id": id, "name": name, "parent": department.id})));
     }
-    teams.extend(PROJECT_TEAMS.iter().map(|(id, name)| json!({"id": id, "name": name, "parent": "acme"})));
+    teams.extend(
+        PROJECT_TEAMS
+            .iter()
+            .map(|(id, name)| json!({"id": id, "name": name, "parent": "acme"})),
+    );
     teams
 }
 
 fn groups() -> Vec<Value> {
-    GROUPS.iter().map(|(id, name)| json!({"id": id, "name": name})).collect()
+    GROUPS
+        .iter()
+        .map(|(id, name)| json!({"id": id, "name": name}))
+        .collect()
 }
 
 /// The manager tree: the owner, the heads of the departments, the leads of the teams, and everybody else.
@@ -291,7 +461,14 @@ fn seats(random: &mut Random, people: usize) -> Vec<Seat> {
     let mut seat = |role, job: &str, (department, team): (usize, usize), replaceable| {
         let manager = leads.get(&(department, team)).copied();
         let team = DEPARTMENTS[department].teams[team].0;
-        seats.push(Seat { role, job: job.to_owned(), department: Some(department), team, manager, replaceable });
+        seats.push(Seat {
+            role,
+            job: job.to_owned(),
+            department: Some(department),
+            team,
+            manager,
+            replaceable,
+        });
         seats.len()
     };
     let mut filled = 0;
@@ -300,7 +477,11 @@ fn seats(random: &mut Random, people: usize) -> Vec<Seat> {
     }
     while filled < people {
         // Each team gets its share; the warehouses, at the front, twice as many.
-        let of = if random.percent(30) { teams[random.below(2)] } else { *random.pick(&teams) };
+        let of = if random.percent(30) {
+            teams[random.below(2)]
+        } else {
+            *random.pick(&teams)
+        };
         let job = *random.pick(DEPARTMENTS[of.0].jobs);
         filled = seat(Role::Learner, job, of, true);
     }
@@ -323,8 +504,11 @@ fn member(
         random.between(800, 4_400)
     };
     let joined = Timestamp::from_micros((now.micros() / DAY - days) * DAY);
-    let left = (seat.replaceable && days > 200 && random.percent(10))
-        .then(|| Timestamp::from_micros((now.micros() / DAY - random.between(15, days.min(650) - 60)) * DAY + DAY * 2 / 3));
+    let left = (seat.replaceable && days > 200 && random.percent(10)).then(|| {
+        Timestamp::from_micros(
+            (now.micros() / DAY - random.between(15, days.min(650) - 60)) * DAY + DAY * 2 / 3,
+        )
+    });
     let department = seat.department.and_then(|index| DEPARTMENTS.get(index));
     let mut teams = vec![seat.team];
     if random.percent(7) {
@@ -368,13 +552,21 @@ fn member(
 }
 
 /// A name that nobody has yet, and the address that goes with it.
-fn name(random: &mut Random, country: &Country, taken: &mut BTreeSet<String>) -> (&'static str, &'static str, String) {
+fn name(
+    random: &mut Random,
+    country: &Country,
+    taken: &mut BTreeSet<String>,
+) -> (&'static str, &'static str, String) {
     let (mut first, mut last) = (*random.pick(country.first), *random.pick(country.last));
     let mut tries = 0;
     loop {
         let local = format!("{}.{}", ascii(first), ascii(last));
         // After many tries the names of a country are used up: then two may share one, and a number tells.
-        let local = if tries > 40 { format!("{local}{}", tries - 39) } else { local };
+        let local = if tries > 40 {
+            format!("{local}{}", tries - 39)
+        } else {
+            local
+        };
         if taken.insert(local.clone()) {
             return (first, last, format!("{local}@acme.example"));
         }
@@ -391,7 +583,9 @@ fn ascii(name: &str) -> String {
     for letter in name.chars().flat_map(char::to_lowercase) {
         match letter {
             'a'..='z' => text.push(letter),
-            'á' | 'ą' | 'à' | 'ä' | 'å' | 'ã' | 'ả' | 'ă' | 'ặ' | 'ạ' | 'â' | 'ầ' => text.push('a'),
+            'á' | 'ą' | 'à' | 'ä' | 'å' | 'ã' | 'ả' | 'ă' | 'ặ' | 'ạ' | 'â' | 'ầ' => {
+                text.push('a')
+            }
             'ç' | 'ć' => text.push('c'),
             'đ' => text.push('d'),
             'é' | 'è' | 'ê' | 'ë' | 'ę' | 'ễ' => text.push('e'),
@@ -436,10 +630,16 @@ fn custom(random: &mut Random, seat: &Seat, department: Option<&Department>) -> 
         _ => "permanent",
     };
     let mut custom = Map::new();
-    custom.insert("cost_centre".to_owned(), json!(department.map_or("4000", |department| department.cost_centre)));
+    custom.insert(
+        "cost_centre".to_owned(),
+        json!(department.map_or("4000", |department| department.cost_centre)),
+    );
     custom.insert("employee_type".to_owned(), json!(kind));
     if seat.department == Some(0) {
-        custom.insert("shift".to_owned(), json!(random.pick(&["early", "late", "night"])));
+        custom.insert(
+            "shift".to_owned(),
+            json!(random.pick(&["early", "late", "night"])),
+        );
     }
     custom
 }
@@ -459,24 +659,48 @@ mod tests {
             for name in country.first.iter().chain(country.last) {
                 let local = ascii(name);
                 let letters = name.chars().filter(|letter| letter.is_alphabetic()).count();
-                assert!(local.is_ascii() && local.len() >= letters, "{name} became {local}");
+                assert!(
+                    local.is_ascii() && local.len() >= letters,
+                    "{name} became {local}"
+                );
             }
         }
     }
 
     #[test]
     fn everybody_but_the_owner_reports_to_somebody_above_them() {
-        let staff = staff(&mut Random::new(1), Timestamp::from_micros(1_800_000_000_000_000), 200);
+        let staff = staff(
+            &mut Random::new(1),
+            Timestamp::from_micros(1_800_000_000_000_000),
+            200,
+        );
         assert_eq!(staff.members.len(), 200);
-        assert_eq!(staff.members.iter().filter(|member| member.manager.is_none()).count(), 1);
+        assert_eq!(
+            staff
+                .members
+                .iter()
+                .filter(|member| member.manager.is_none())
+                .count(),
+            1
+        );
         for (index, member) in staff.members.iter().enumerate().skip(1) {
-            let above = staff.members.iter().position(|other| Some(&other.id) == member.manager.as_ref());
+            let above = staff
+                .members
+                .iter()
+                .position(|other| Some(&other.id) == member.manager.as_ref());
             assert!(above.is_some_and(|above| above < index), "{}", member.id);
         }
-        let gone = staff.members.iter().filter(|member| member.left.is_some()).count();
+        let gone = staff
+            .members
+            .iter()
+            .filter(|member| member.left.is_some())
+            .count();
         assert!((5..30).contains(&gone), "{gone} have left");
         for role in Role::ALL {
-            assert!(staff.members.iter().any(|member| member.role == role), "nobody is {role}");
+            assert!(
+                staff.members.iter().any(|member| member.role == role),
+                "nobody is {role}"
+            );
         }
     }
 }

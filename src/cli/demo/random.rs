@@ -56,7 +56,9 @@ mod tests {
     fn the_seed_decides_and_bounds_hold() {
         let draw = |seed| {
             let mut random = Random::new(seed);
-            std::iter::repeat_with(move || random.next()).take(5).collect::<Vec<_>>()
+            std::iter::repeat_with(move || random.next())
+                .take(5)
+                .collect::<Vec<_>>()
         };
         assert_eq!(draw(1), draw(1));
         assert_ne!(draw(1), draw(2));
@@ -68,6 +70,9 @@ mod tests {
             assert!((0.0..1.0).contains(&random.fraction()));
             assert!(random.below(3) < 3);
         }
-        assert_eq!((random.between(5, 5), random.between(5, 1), random.below(0)), (5, 5, 0));
+        assert_eq!(
+            (random.between(5, 5), random.between(5, 1), random.below(0)),
+            (5, 5, 0)
+        );
     }
 }

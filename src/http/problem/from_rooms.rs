@@ -94,7 +94,11 @@ impl Problem {
         match error {
             RecordError::Conflict { index, id } => {
                 let detail = format!("a different record is kept under the id {id}; records never change");
-                Problem::conflict(detail).at(if array { format!("/{index}/id") } else { "/id".to_owned() })
+                Problem::conflict(detail).at(if array {
+                    format!("/{index}/id")
+                } else {
+                    "/id".to_owned()
+                })
             }
             RecordError::Store(error) => error.into(),
         }

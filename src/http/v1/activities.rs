@@ -118,7 +118,8 @@ async fn list_user_activities(
     let mut query = Query::parse(pairs.as_slice(), &context)?;
     query.filter.include_deactivated = true;
     if !query.filter.users.is_empty() && !query.filter.users.contains(&id) {
-        return Ok(pages::answer(&ActivityList { activities: Vec::new(), next: None, total: None }, None));
+        let total = query.count_exact.then_some(0);
+        return Ok(pages::answer(&ActivityList { activities: Vec::new(), next: None, total }, None));
     }
     query.filter.users = vec![id];
     list(&caller, &request, None, query).await

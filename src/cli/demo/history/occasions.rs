@@ -20,8 +20,10 @@ const ASSIGNED: [&str; 7] = [
 ];
 
 /// Visitors at the terminal by the gate: a name and an address, and nobody in the directory.
-const VISITORS: [(&str, &str); 2] =
-    [("Ray Castellano", "ray@hauliers.example"), ("Visitor, Kestrel Audit", "visitor@kestrel.example")];
+const VISITORS: [(&str, &str); 2] = [
+    ("Ray Castellano", "ray@hauliers.example"),
+    ("Visitor, Kestrel Audit", "visitor@kestrel.example"),
+];
 
 impl Story<'_> {
     /// Events and assignments, a share of so many activities.
@@ -48,19 +50,40 @@ impl Story<'_> {
         let id = self.content(content);
         let hosts: Vec<usize> = self.with_roles(&[Role::Curator, Role::LearningDesigner]);
         let host = *self.random.pick(&hosts);
-        self.did(host, day - 40 * DAY, "arranged", json!({"content": id, "device_type": "web"}));
+        self.did(
+            host,
+            day - 40 * DAY,
+            "arranged",
+            json!({"content": id, "device_type": "web"}),
+        );
         for _ in 0..seats {
             let who = self.random.below(self.members.len());
-            if self.progress[who][content].began.is_some_and(|began| began > day - 300 * DAY) {
+            if self.progress[who][content]
+                .began
+                .is_some_and(|began| began > day - 300 * DAY)
+            {
                 continue;
             }
             let enrolled = self.working_moment(day - 32 * DAY, day - 4 * DAY);
-            if !self.did(who, enrolled, "enrolled_for", json!({"content": id, "device_type": "web"})) {
+            if !self.did(
+                who,
+                enrolled,
+                "enrolled_for",
+                json!({"content": id, "device_type": "web"}),
+            ) {
                 continue;
             }
-            self.progress[who][content] = Progress { began: Some(enrolled), done: None };
+            self.progress[who][content] = Progress {
+                began: Some(enrolled),
+                done: None,
+            };
             if self.random.percent(9) {
-                self.did(who, day - 2 * DAY, "unenrolled", json!({"content": id, "device_type": "web"}));
+                self.did(
+                    who,
+                    day - 2 * DAY,
+                    "unenrolled",
+                    json!({"content": id, "device_type": "web"}),
+                );
             } else if self.random.percent(88) {
                 self.attended(who, content, day);
             }
@@ -71,7 +94,12 @@ impl Story<'_> {
         let ended = day + 7 * 60 * MINUTE + self.random.between(0, 30 * MINUTE);
         let id = self.content(content);
         let hr = self.with_roles(&[Role::Hr]).first().copied();
-        if !self.did(who, ended, "attended", json!({"content": id, "result": {"completion": true}})) {
+        if !self.did(
+            who,
+            ended,
+            "attended",
+            json!({"content": id, "result": {"completion": true}}),
+        ) {
             return;
         }
         self.progress[who][content].done = Some(ended);
@@ -85,7 +113,9 @@ impl Story<'_> {
     /// A manager assigns something to a report, and now and then takes it back.
     fn assignment(&mut self) {
         let who = self.random.below(self.members.len());
-        let Some(manager) = self.members[who].manager.clone() else { return };
+        let Some(manager) = self.members[who].manager.clone() else {
+            return;
+        };
         let id = *self.random.pick(&ASSIGNED);
         let at = self.working_moment(self.now - DAYS * DAY, self.now);
         let rest = json!({"content": id, "recorded_by": manager, "device_type": "web"});
@@ -110,14 +140,22 @@ impl Story<'_> {
                     "type": "http://adlnet.gov/expapi/activities/lesson"}},
                 "timestamp": at,
             });
-            self.events.push(Event { at, sent: Sent::Statement(statement), by: By::Platform, spare: false });
+            self.events.push(Event {
+                at,
+                sent: Sent::Statement(statement),
+                by: By::Platform,
+                spare: false,
+            });
         }
     }
 
     /// The members with one of these roles; all of them where nobody has one.
     fn with_roles(&self, roles: &[Role]) -> Vec<usize> {
         let all = 0..self.members.len();
-        let found: Vec<usize> = all.clone().filter(|who| roles.contains(&self.members[*who].role)).collect();
+        let found: Vec<usize> = all
+            .clone()
+            .filter(|who| roles.contains(&self.members[*who].role))
+            .collect();
         if found.is_empty() { all.collect() } else { found }
     }
 }

@@ -14,14 +14,19 @@ use super::{By, DAYS, Event, Sent, Story, duration, id, millis};
 const SECOND: i64 = 1_000_000;
 
 /// Where people learn, the commonest more often.
-const DEVICES: [&str; 10] =
-    ["web", "web", "web", "web", "web", "desktop", "ios", "ios", "android", "tablet"];
+const DEVICES: [&str; 10] = [
+    "web", "web", "web", "web", "web", "desktop", "ios", "ios", "android", "tablet",
+];
 
 /// What everybody learns beside their own work.
 const COMMON: [&str; 3] = ["onboarding", "compliance", "safety"];
 
 const QUESTIONS: [(&str, &str, &str); 6] = [
-    ("Where is the assembly point?", "The car park at gate 2", "The canteen"),
+    (
+        "Where is the assembly point?",
+        "The car park at gate 2",
+        "The canteen",
+    ),
     ("Whom do you tell first?", "The shift lead", "Nobody"),
     ("How often is it checked?", "Every year", "When it breaks"),
     ("Who may do it?", "Whoever is trained for it", "Anybody"),
@@ -33,11 +38,15 @@ impl Story<'_> {
     /// So many sessions of everybody, more of those who are diligent and of those who were there for longer.
     pub(super) fn sessions(&mut self, count: usize) {
         let begin = self.now - DAYS * DAY;
-        let spans: Vec<(i64, i64, f64)> = self.members.iter().map(|member| {
-            let from = member.joined.micros().max(begin);
-            let to = member.left.map_or(self.now, Timestamp::micros);
-            (from, to, (to - from).max(0) as f64 * member.diligence)
-        }).collect();
+        let spans: Vec<(i64, i64, f64)> = self
+            .members
+            .iter()
+            .map(|member| {
+                let from = member.joined.micros().max(begin);
+                let to = member.left.map_or(self.now, Timestamp::micros);
+                (from, to, (to - from).max(0) as f64 * member.diligence)
+            })
+            .collect();
         let all: f64 = spans.iter().map(|(_, _, weight)| weight).sum();
         for (who, (from, to, weight)) in spans.into_iter().enumerate() {
             let mine = (count as f64 * weight / all.max(1.0)).round() as usize;
@@ -63,12 +72,22 @@ impl Story<'_> {
             let content = self.choose(who, at);
             at = self.step(who, content, at, device);
         }
-        if matches!(self.members[who].role, Role::Curator | Role::LearningDesigner) && self.random.percent(50) {
+        if matches!(self.members[who].role, Role::Curator | Role::LearningDesigner) && self.random.percent(50)
+        {
             at += 3 * MINUTE;
             let content = self.random.below(self.contents.len());
-            let action = if self.random.percent(30) { "added" } else { "updated" };
+            let action = if self.random.percent(30) {
+                "added"
+            } else {
+                "updated"
+            };
             let content = self.content(content);
-            self.did(who, at, action, json!({"content": content, "device_type": device}));
+            self.did(
+                who,
+                at,
+                action,
+                json!({"content": content, "device_type": device}),
+            );
         }
         if self.random.percent(82) {
             at += self.random.between(10 * SECOND, 3 * MINUTE);
@@ -82,7 +101,9 @@ impl Story<'_> {
         let begun: Vec<usize> = (0..self.contents.len())
             .filter(|content| {
                 let progress = self.progress[who][*content];
-                progress.began.is_some() && progress.done.is_none() && self.offered(*content, at)
+                progress.began.is_some()
+                    && progress.done.is_none()
+                    && self.offered(*content, at)
                     && self.contents[*content].kind != ContentType::Event
             })
             .collect();
@@ -97,9 +118,9 @@ impl Story<'_> {
                 COMMON.contains(&tag.as_str()) || self.members[who].interests.contains(&tag.as_str())
             };
             let likely = if content.tags.iter().any(near) { 90 } else { 22 };
-            let fresh = self.progress[who][chosen].done.is_none_or(|done| {
-                content.demands.expires_after.is_some() && at - done > 350 * DAY
-            });
+            let fresh = self.progress[who][chosen]
+                .done
+                .is_none_or(|done| content.demands.expires_after.is_some() && at - done > 350 * DAY);
             let again = content.kind == ContentType::Channel || self.random.percent(6);
             if self.offered(chosen, at)
                 && content.kind != ContentType::Event
@@ -232,17 +253,30 @@ impl Story<'_> {
             return at;
         }
         self.progress[who][content].done = Some(at);
-        let graders: Vec<&str> = self.members.iter()
+        let graders: Vec<&str> = self
+            .members
+            .iter()
             .filter(|member| member.role == Role::LearningDesigner)
             .map(|member| member.id.as_str())
             .collect();
-        let grader = if graders.is_empty() { None } else { Some(*self.random.pick(&graders)) };
+        let grader = if graders.is_empty() {
+            None
+        } else {
+            Some(*self.random.pick(&graders))
+        };
         let score = self.random.between(35, 100);
-        let enough = self.contents[content].demands.pass_mark.is_none_or(|mark| score as f64 >= mark);
+        let enough = self.contents[content]
+            .demands
+            .pass_mark
+            .is_none_or(|mark| score as f64 >= mark);
         let mut graded = about;
         graded["registration"] = json!(registration);
         graded["recorded_by"] = json!(grader);
-        graded["comment"] = json!(if enough { "Well argued." } else { "Please name the risks one by one." });
+        graded["comment"] = json!(if enough {
+            "Well argued."
+        } else {
+            "Please name the risks one by one."
+        });
         graded["result"] = json!({"score": score, "success": enough});
         let days = self.random.between(1, 6);
         self.did(who, at + days * DAY, "graded", graded);
@@ -275,7 +309,9 @@ impl Story<'_> {
 
     /// The certificate that a content gives; how long it holds, the catalogue knows.
     pub(super) fn certificate(&mut self, who: usize, content: usize, at: i64) {
-        let Some(certificate) = self.contents[content].demands.certificate.clone() else { return };
+        let Some(certificate) = self.contents[content].demands.certificate.clone() else {
+            return;
+        };
         let about = json!({"content": self.content(content), "certificate": {"name": certificate.name}});
         self.did(who, at, "received_certificate_for", about);
     }
@@ -295,10 +331,19 @@ impl Story<'_> {
         }
         let ended = at + seconds * SECOND;
         if self.random.percent(20) {
-            self.statement(who, content, ended, "suspended", registration, json!({"duration": duration(seconds)}));
+            self.statement(
+                who,
+                content,
+                ended,
+                "suspended",
+                registration,
+                json!({"duration": duration(seconds)}),
+            );
             return ended;
         }
-        let score = (self.members[who].skill + 36.0 * (self.random.fraction() - 0.42)).round().clamp(5.0, 100.0);
+        let score = (self.members[who].skill + 36.0 * (self.random.fraction() - 0.42))
+            .round()
+            .clamp(5.0, 100.0);
         let mark = self.contents[content].demands.pass_mark;
         let passed = mark.is_none_or(|mark| score >= mark);
         let result = json!({"score": {"scaled": score / 100.0, "raw": score, "min": 0, "max": 100},
@@ -316,7 +361,15 @@ impl Story<'_> {
         ended
     }
 
-    fn statement(&mut self, who: usize, content: usize, at: i64, verb: &str, registration: Uuid, result: Value) {
+    fn statement(
+        &mut self,
+        who: usize,
+        content: usize,
+        at: i64,
+        verb: &str,
+        registration: Uuid,
+        result: Value,
+    ) {
         let draft = &self.contents[content];
         let object = json!({"id": draft.iri.as_ref().map(|iri| iri.as_str()), "definition": {"name": {"en": draft.title}}});
         let context = json!({"registration": registration, "platform": "Acme Content Player"});
@@ -324,7 +377,11 @@ impl Story<'_> {
     }
 
     fn answer(&mut self, who: usize, content: usize, at: i64, number: i64, right: bool, registration: Uuid) {
-        let iri = self.contents[content].iri.as_ref().map(|iri| iri.as_str()).unwrap_or_default();
+        let iri = self.contents[content]
+            .iri
+            .as_ref()
+            .map(|iri| iri.as_str())
+            .unwrap_or_default();
         let object = json!({"id": format!("{iri}/questions/{number}"), "definition": {
             "name": {"en": format!("Question {number}")},
             "type": "http://adlnet.gov/expapi/activities/cmi.interaction",
@@ -353,6 +410,11 @@ impl Story<'_> {
         if result.as_object().is_some_and(|result| !result.is_empty()) {
             statement["result"] = result;
         }
-        self.events.push(Event { at, sent: Sent::Statement(statement), by: By::Platform, spare: false });
+        self.events.push(Event {
+            at,
+            sent: Sent::Statement(statement),
+            by: By::Platform,
+            spare: false,
+        });
     }
 }

@@ -1,0 +1,238 @@
+//! What the demo prints: where it is, a token for each role, and what is worth trying.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use secrecy::SecretString;
+
+use crate::access::{AccessError, Claims, Permissions, mint};
+use crate::clock::Timestamp;
+use crate::ids::OrgId;
+
+use super::seed::{Part, Seeded};
+use super::state::State;
+
+/// How long the tokens are good, in hours.
+const HOURS: i64 = 24;
+
+/// A token for somebody of the cast.
+pub(super) fn token(
+    secret: &SecretString,
+    org: &OrgId,
+    part: &Part,
+    now: Timestamp,
+) -> Result<String, AccessError> {
+    let expires = Timestamp::from_micros(now.micros().saturating_add(HOURS * 3_600_000_000));
+    let mut claims = Claims::new(org.clone(), part.user.clone(), expires);
+    claims.role = part.role;
+    claims.permissions = Permissions::from_keys(part.permissions.iter().map(String::as_str));
+    mint(secret, &claims)
+}
+
+/// The file that sets every name which the guide's lines use.
+pub(super) fn variables(address: SocketAddr, state: &State, tokens: &[(Part, String)]) -> String {
+    let mut text =
+        String::from("# Written anew at each start of the demo; read it with `.`, as the guide says.\n");
+    // A String takes all that is written to it.
+    let _ = writeln!(text, "ROLLBOOK='http://{address}'");
+    let _ = writeln!(
+        text,
+        "CREDENTIAL='{}:{}'",
+        state.credential_key, state.credential_secret
+    );
+    for (part, token) in tokens {
+        let _ = writeln!(text, "{}='{token}'", part.variable);
+    }
+    text
+}
+
+/// The whole guide.
+pub(super) fn guide(
+    address: SocketAddr,
+    folder: &Path,
+    file: &Path,
+    state: &State,
+    seeded: &Seeded,
+    tokens: &[(Part, String)],
+) -> String {
+    let mut text = String::new();
+    let (folder, file) = (folder.display(), shell(file));
+    // A String takes all that is written to it.
+    let _ = write!(
+        text,
+        "\nRollbook is serving a demo: the organisation `acme` with {users} people, {contents} contents and {activities} \
+         activities.\n\n  \
+         API       http://{address}\n  \
+         Docs      http://{address}/docs\n  \
+         Kept in   {folder}   (delete the folder to begin anew)\n\n\
+         WHO IS WHO   a token for each, good for {HOURS} hours; to set them all in your shell:  . {file}\n",
+        users = seeded.users,
+        contents = seeded.contents,
+        activities = thousands(seeded.activities),
+    );
+    for (part, token) in tokens {
+        let Part {
+            variable,
+            user,
+            name,
+            job,
+            role,
+            sees,
+            ..
+        } = part;
+        let _ = write!(
+            text,
+            "\n  {variable}   {name} ({user}), {job}; role {role}: sees {sees}\n  {token}\n"
+        );
+    }
+    let _ = write!(
+        text,
+        "\n  CREDENTIAL   an integration, by HTTP Basic; all scopes\n  {}:{}\n",
+        state.credential_key, state.credential_secret
+    );
+    let _ = write!(text, "\nWORTH TRYING   paste this first:  . {file}\n");
+    for (what, line) in lines(seeded) {
+        let _ = write!(text, "\n  # {what}\n  {line}\n");
+    }
+    text.push_str("\nCtrl-C stops it; what you add is kept.\n\n");
+    text
+}
+
+/// What is worth trying, and how.
+fn lines(seeded: &Seeded) -> Vec<(&'static str, String)> {
+    let user = |variable: &str| {
+        let part = seeded.cast.iter().find(|part| part.variable == variable);
+        part.map_or("u001", |part| part.user.as_str())
+    };
+    let get = |variable: &str, path: &str| {
+        format!("curl -s \"$ROLLBOOK{path}\" -H \"Authorization: Bearer ${variable}\"")
+    };
+    let learner = user("LEARNER");
+    let activity = format!(
+        r#"{{"user": "{learner}", "action": "completed", "content": "quiz-forklift", "result": {{"score": 92, "total_time": "PT5M"}}}}"#
+    );
+    let statement = r#"{"actor": {"mbox": "mailto:new.face@partner.example", "name": "New Face"}, "verb": {"id": "http://adlnet.gov/expapi/verbs/passed"}, "object": {"id": "https://content.acme.example/xapi/dangerous-goods"}, "result": {"score": {"scaled": 0.9}}}"#;
+    vec![
+        (
+            "A manager's log: everybody who reports to them, newest first",
+            get("MANAGER", "/v1/activities?limit=3"),
+        ),
+        (
+            "The same without the manager, and only what was failed, with the number of all rows",
+            get(
+                "MANAGER",
+                "/v1/activities?scope=managed&include_sub_managers=true&action=failed&count=exact&limit=3",
+            ),
+        ),
+        (
+            "Quizzes passed last month in two teams, by words of the title",
+            get(
+                "REPORTER",
+                "/v1/activities?team=transport&team=warehouse-north&type=quiz&result=passed&title=forklift&period=previous_month",
+            ),
+        ),
+        (
+            "By a field of the organisation's own",
+            format!(
+                "curl -sG \"$ROLLBOOK/v1/activities\" -H \"Authorization: Bearer $HR\" --data-urlencode 'custom[employee_type]=apprentice' -d limit=3"
+            ),
+        ),
+        (
+            "Certificates that run out within 60 days",
+            get("HR", "/v1/activities?certificate_expires_within=P60D&limit=3"),
+        ),
+        (
+            "A CSV for Excel of the last 30 days",
+            format!(
+                "{} -o activities.csv",
+                get(
+                    "REPORTER",
+                    "/v1/activities/export.csv?period=last_30_days&bom=true"
+                )
+            ),
+        ),
+        (
+            "One person's log",
+            get("HR", &format!("/v1/users/{learner}/activities?limit=3")),
+        ),
+        ("One's own log", get("LEARNER", "/v1/me/activities?limit=3")),
+        (
+            "What a learner can't have: a problem document says why",
+            get("LEARNER", "/v1/activities?scope=company"),
+        ),
+        (
+            "An integration records an activity; the answer is the row of the log",
+            format!(
+                "curl -s -X POST \"$ROLLBOOK/v1/activities\" -u \"$CREDENTIAL\" -H 'Content-Type: application/json' \\\n    -d '{activity}'"
+            ),
+        ),
+        (
+            "Content sends an xAPI statement about somebody whom nobody knows yet",
+            format!(
+                "curl -s -X POST \"$ROLLBOOK/xapi/statements\" -u \"$CREDENTIAL\" -H 'Content-Type: application/json' -H 'X-Experience-API-Version: 1.0.3' \\\n    -d '{statement}'"
+            ),
+        ),
+        (
+            "And it is a row of the log at once",
+            get("OWNER", "/v1/activities?content=dangerous-goods&limit=1"),
+        ),
+        (
+            "The directory, within one's reach",
+            get("MANAGER", "/v1/users?limit=2"),
+        ),
+        (
+            "The catalogue",
+            get("DESIGNER", "/v1/contents?type=certification"),
+        ),
+    ]
+}
+
+/// A path as a shell reads it.
+fn shell(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |letter: char| letter.is_alphanumeric() || "/._-".contains(letter);
+    // A name without a slash would be looked for in PATH.
+    let text = if text.contains('/') {
+        text
+    } else {
+        format!("./{text}")
+    };
+    if text.chars().all(plain) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+/// A number with commas between the thousands.
+fn thousands(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_commas_and_paths_are_quoted_where_they_must_be() {
+        assert_eq!(
+            [0, 999, 1_000, 20_000, 1_234_567].map(thousands),
+            ["0", "999", "1,000", "20,000", "1,234,567"]
+        );
+        assert_eq!(shell(Path::new("demo/env.sh")), "demo/env.sh");
+        assert_eq!(shell(Path::new("env.sh")), "./env.sh");
+        assert_eq!(
+            shell(Path::new("/tmp/it's here/env.sh")),
+            r"'/tmp/it'\''s here/env.sh'"
+        );
+    }
+}

@@ -1,0 +1,387 @@
+//! Fills an empty store with the demo's organisation, through the doors that real input takes.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::access::Role;
+use crate::catalogue::ContentDraft;
+use crate::clock::Timestamp;
+use crate::directory::GroupDraft;
+use crate::directory::{Keyed, Refusal, TeamDraft, UserDraft, read_batch};
+use crate::ids::{OrgId, UserId};
+use crate::log::ShortForm;
+use crate::log::short_form::ShortFormRules;
+use crate::record::{
+    ActorKind, Envelope, Fault, Identifier, Limits, Origin, Statement, Version, parse_statement,
+};
+use crate::store::{
+    Incoming, OrganisationChange, RecordError, Sameness, Store, StoreError, Submission, WriteError,
+};
+
+use super::history::{By, Event, Sent, history};
+use super::people::{Member, Staff, staff};
+use super::random::Random;
+use super::{Size, contents};
+
+/// What the whole organisation comes from.
+const SEED: u64 = 20_240_229;
+/// Records that go in together: what a batch may have.
+const BATCH: usize = 1_000;
+/// How deep the demo's own JSON may nest.
+const DEPTH: usize = 32;
+
+/// Why the demo's organisation could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum SeedError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// People or contents were refused.
+    #[error("the demo's directory and catalogue could not be written: {0}")]
+    Write(#[from] WriteError),
+    /// Records were refused.
+    #[error("the demo's records could not be written: {0}")]
+    Record(#[from] RecordError),
+    /// What the demo sends is not what Rollbook takes: a fault of the demo's own.
+    #[error("the demo's own data is refused at {pointer}: {detail}")]
+    Refused {
+        /// Where.
+        pointer: String,
+        /// Why.
+        detail: String,
+    },
+}
+
+impl From<Vec<Fault>> for SeedError {
+    fn from(faults: Vec<Fault>) -> Self {
+        let Fault { pointer, detail } = faults.into_iter().next().unwrap_or_else(|| Fault {
+            pointer: String::new(),
+            detail: "nobody says why".to_owned(),
+        });
+        Self::Refused { pointer, detail }
+    }
+}
+
+impl From<Refusal> for SeedError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Write(refusal.into())
+    }
+}
+
+/// Somebody of the organisation whom the demo speaks of: whoever tries it takes their part.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Part {
+    /// The name of their token: `MANAGER`.
+    pub variable: String,
+    /// Their id in the directory.
+    pub user: UserId,
+    /// First and last name.
+    pub name: String,
+    /// Their job.
+    pub job: String,
+    /// The role of their token.
+    pub role: Role,
+    /// What their token grants beyond the role.
+    pub permissions: Vec<String>,
+    /// What they may see.
+    pub sees: String,
+}
+
+/// What was made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Seeded {
+    /// Users of the directory.
+    pub users: usize,
+    /// Contents of the catalogue.
+    pub contents: usize,
+    /// Activities that are in the log.
+    pub activities: usize,
+    /// Those whom tokens are made for.
+    pub cast: Vec<Part>,
+}
+
+/// Makes the organisation in a store that doesn't have it yet. The same `now` and size give the same
+/// organisation. `key` is that of the credential in whose name the records come.
+///
+/// # Errors
+///
+/// [`SeedError`]; what was written until then stays.
+pub async fn seed(store: &Store, org: &OrgId, size: Size, key: &str) -> Result<Seeded, SeedError> {
+    let now = store.clock().now();
+    let mut random = Random::new(SEED);
+    let name = OrganisationChange {
+        name: Some("Acme".to_owned()),
+        ..OrganisationChange::default()
+    };
+    store.change_organisation(org, name).await?;
+
+    let people = staff(&mut random, now, size.users);
+    store.put_teams(org, &drafts::<TeamDraft>(&people.teams)?).await?;
+    store
+        .put_groups(org, &drafts::<GroupDraft>(&people.groups)?)
+        .await?;
+    let bodies: Vec<Value> = people.members.iter().map(|member| member.body.clone()).collect();
+    store.put_users(org, &drafts::<UserDraft>(&bodies)?).await?;
+    let catalogue = catalogue(store, org, now).await?;
+
+    let events = history(&mut random, now, &people, &catalogue, size.activities);
+    let sender = Sender {
+        store,
+        org,
+        home_page: store.organisation(org).await?.account_home_page,
+        key,
+    };
+    for run in events.chunk_by(|one, other| one.by == other.by) {
+        for batch in run.chunks(BATCH) {
+            sender.record(batch).await?;
+        }
+    }
+    claim(store, org, &people).await?;
+    Ok(Seeded {
+        users: people.members.len(),
+        contents: catalogue.len(),
+        activities: size.activities,
+        cast: cast(&people, now),
+    })
+}
+
+fn drafts<T: Keyed>(bodies: &[Value]) -> Result<Vec<T>, Refusal> {
+    let texts: Vec<String> = bodies.iter().map(Value::to_string).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    read_batch(&texts, DEPTH)
+}
+
+/// Puts the catalogue as it was and what has changed since; answers with it as it is now.
+async fn catalogue(store: &Store, org: &OrgId, now: Timestamp) -> Result<Vec<ContentDraft>, SeedError> {
+    let mut contents = drafts::<ContentDraft>(&contents::first(now))?;
+    store.put_contents(org, &contents).await?;
+    let changes = drafts::<ContentDraft>(&contents::changes(now))?;
+    store.put_contents(org, &changes).await?;
+    for change in changes {
+        if let Some(content) = contents.iter_mut().find(|content| content.id == change.id) {
+            *content = change;
+        }
+    }
+    Ok(contents)
+}
+
+/// The addresses under which content knew the contractors become theirs, with all that was done under them.
+async fn claim(store: &Store, org: &OrgId, people: &Staff) -> Result<(), SeedError> {
+    let mut bodies = Vec::new();
+    for member in &people.members {
+        if let Some(email) = &member.private_email {
+            let mut body = member.body.clone();
+            body["identifiers"] = json!([{"mbox": format!("mailto:{email}")}]);
+            bodies.push(body);
+        }
+    }
+    store.put_users(org, &drafts::<UserDraft>(&bodies)?).await?;
+    Ok(())
+}
+
+/// Sends records as the edge does.
+struct Sender<'a> {
+    store: &'a Store,
+    org: &'a OrgId,
+    home_page: String,
+    key: &'a str,
+}
+
+impl Sender<'_> {
+    /// Keeps a batch of one sender's.
+    async fn record(&self, events: &[Event]) -> Result<(), SeedError> {
+        let Some(by) = events.first().map(|event| &event.by) else {
+            return Ok(());
+        };
+        let (name, sender, base) = match by {
+            By::Platform => (
+                self.key,
+                Some(self.key.to_owned()),
+                Envelope {
+                    origin: Origin::Api,
+                    device_type: Some("api".to_owned()),
+                    defines: true,
+                    ..Envelope::default()
+                },
+            ),
+            By::Person(user) => (
+                user.as_str(),
+                None,
+                Envelope {
+                    origin: Origin::Manual,
+                    recorded_by: UserId::new(user).ok(),
+                    defines: true,
+                    ..Envelope::default()
+                },
+            ),
+        };
+        let account = Identifier::Account {
+            home_page: self.home_page.clone(),
+            name: name.to_owned(),
+        };
+        let submission = Submission {
+            org: self.org.clone(),
+            records: self.records(events, &base).await?,
+            authority: account.to_actor_json(ActorKind::Agent, None),
+            version: "1.0.0",
+            sender,
+        };
+        self.store.record(submission).await?;
+        Ok(())
+    }
+
+    async fn records(&self, events: &[Event], base: &Envelope) -> Result<Vec<Incoming>, SeedError> {
+        let bodies = events.iter().filter_map(|event| match &event.sent {
+            Sent::Activity(body) => Some(body.to_string()),
+            Sent::Statement(_) => None,
+        });
+        let bodies: Vec<String> = bodies.collect();
+        let bodies: Vec<&str> = bodies.iter().map(String::as_str).collect();
+        let rules = ShortFormRules {
+            recorder: true,
+            depth: DEPTH,
+        };
+        let forms = ShortForm::parse_batch(&bodies, &rules)?;
+        let resolutions = self
+            .store
+            .resolve(self.org, &self.home_page, &forms, true)
+            .await??;
+        let mut forms = forms.into_iter().zip(resolutions);
+        let mut records = Vec::with_capacity(events.len());
+        for event in events {
+            let (statement, envelope, sameness) = match &event.sent {
+                Sent::Activity(_) => {
+                    // There are as many forms as activities, in their order.
+                    let Some((form, resolution)) = forms.next() else {
+                        break;
+                    };
+                    let statement = statement(&form.to_statement(&resolution.resolved()))?;
+                    (
+                        statement,
+                        form.envelope(base.clone()),
+                        Sameness::ShortForm(Box::new(form)),
+                    )
+                }
+                Sent::Statement(body) => {
+                    // What content sends comes by the door of statements; what a person voids is theirs.
+                    let origin = if base.recorded_by.is_some() {
+                        base.origin
+                    } else {
+                        Origin::Xapi
+                    };
+                    let envelope = Envelope {
+                        origin,
+                        device_type: None,
+                        ..base.clone()
+                    };
+                    (statement(&body.to_string())?, envelope, Sameness::Statement)
+                }
+            };
+            let id = statement
+                .id
+                .unwrap_or_else(|| self.store.clock().new_statement_id());
+            records.push(Incoming {
+                id,
+                id_was_given: true,
+                statement: Arc::new(statement),
+                envelope: Arc::new(envelope),
+                sameness,
+            });
+        }
+        Ok(records)
+    }
+}
+
+fn statement(text: &str) -> Result<Statement, SeedError> {
+    parse_statement(text.as_bytes(), Version::V1, &Limits::default())
+        .map_err(|fault| SeedError::from(vec![fault]))
+}
+
+/// Whom tokens are made for: one for each role, with the curator twice.
+fn cast(people: &Staff, now: Timestamp) -> Vec<Part> {
+    let of_role = |role, number: usize| {
+        people
+            .members
+            .iter()
+            .filter(move |member| member.role == role && member.left.is_none())
+            .nth(number)
+    };
+    let part = |variable: &str, member: Option<&Member>, permissions: &[&str], sees: String| {
+        let member = member?;
+        Some(Part {
+            variable: variable.to_owned(),
+            user: UserId::new(member.id.as_str()).ok()?,
+            name: member.name.clone(),
+            job: member.job.clone(),
+            role: member.role,
+            permissions: permissions.iter().map(|key| (*key).to_owned()).collect(),
+            sees,
+        })
+    };
+    let all = || "all of Acme".to_owned();
+    let manager = of_role(Role::Manager, 0);
+    let reports = manager.map_or_else(String::new, |manager| {
+        let (direct, indirect) = reports(people, &manager.id);
+        format!("themselves, {direct} direct reports and {indirect} indirect ones")
+    });
+    // Somebody who has been there for all of it and learns a lot.
+    let learner = people.members.iter().filter(|member| {
+        let long = (now.micros() - member.joined.micros()) / super::DAY > 730;
+        member.role == Role::Learner && member.left.is_none() && long && member.private_email.is_none()
+    });
+    let learner = learner.max_by(|one, other| one.diligence.total_cmp(&other.diligence));
+    let parts = [
+        part(
+            "OWNER",
+            of_role(Role::Owner, 0),
+            &[],
+            format!("{}, and writes all of it", all()),
+        ),
+        part(
+            "ADMIN",
+            of_role(Role::Admin, 0),
+            &[],
+            format!("{}, and writes all of it", all()),
+        ),
+        part("HR", of_role(Role::Hr, 0), &[], all()),
+        part("REPORTER", of_role(Role::Reporter, 0), &[], all()),
+        part("DESIGNER", of_role(Role::LearningDesigner, 0), &[], all()),
+        part(
+            "CURATOR_REPORTING",
+            of_role(Role::Curator, 0),
+            &["reporting"],
+            format!("{}, by the permission `reporting`", all()),
+        ),
+        part(
+            "CURATOR",
+            of_role(Role::Curator, 1),
+            &[],
+            "only themselves".to_owned(),
+        ),
+        part("MANAGER", manager, &[], reports),
+        part("LEARNER", learner, &[], "only themselves".to_owned()),
+    ];
+    parts.into_iter().flatten().collect()
+}
+
+/// How many report to somebody directly, and how many beneath those.
+fn reports(people: &Staff, manager: &str) -> (usize, usize) {
+    let below = |above: &str| -> Vec<&str> {
+        let reports = people
+            .members
+            .iter()
+            .filter(|member| member.manager.as_deref() == Some(above));
+        reports.map(|member| member.id.as_str()).collect()
+    };
+    let direct = below(manager);
+    let mut indirect = 0;
+    let mut next: Vec<&str> = direct.clone();
+    while let Some(above) = next.pop() {
+        let more = below(above);
+        indirect += more.len();
+        next.extend(more);
+    }
+    (direct.len(), indirect)
+}
