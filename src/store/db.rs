@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt, TryStreamExt};
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
@@ -84,9 +85,9 @@ impl Sql {
         Ok((text, dialect::sqlite_arguments(self.values)?))
     }
 
-    fn for_postgres(self) -> Result<(String, sqlx::postgres::PgArguments), StoreError> {
+    fn for_postgres(&self) -> Result<(String, sqlx::postgres::PgArguments), StoreError> {
         let text = dialect::postgres_text(&self.text).into_owned();
-        Ok((text, dialect::postgres_arguments(self.values)?))
+        Ok((text, dialect::postgres_arguments(&self.values)?))
     }
 }
 
@@ -121,7 +122,38 @@ pub(crate) enum Engine {
 #[derive(Clone)]
 pub(crate) enum Db {
     Sqlite { write: SqlitePool, read: SqlitePool },
-    Postgres { write: PgPool, read: PgPool },
+    Postgres { write: PgPool, read: PgPool, home: Home },
+}
+
+/// The runtime that connections to PostgreSQL belong to. A connection is served by the runtime it was opened
+/// in; the threads that answer requests have runtimes of their own, which end before the store is closed.
+#[derive(Clone)]
+pub(crate) struct Home(Handle);
+
+impl Home {
+    async fn open<T: Send + 'static>(
+        &self,
+        opening: impl Future<Output = Result<T, sqlx::Error>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        match self.0.spawn(opening).await {
+            Ok(opened) => Ok(opened?),
+            Err(_) => Err(StoreError::Closed), // the runtime is ending
+        }
+    }
+
+    /// A connection that is free, or else one that is opened.
+    async fn connection(&self, pool: &PgPool) -> Result<PoolConnection<Postgres>, StoreError> {
+        match pool.try_acquire() {
+            Some(connection) => Ok(connection),
+            None => self.checked(pool).await,
+        }
+    }
+
+    /// A connection that has just been asked whether it still works.
+    async fn checked(&self, pool: &PgPool) -> Result<PoolConnection<Postgres>, StoreError> {
+        let pool = pool.clone();
+        self.open(async move { pool.acquire().await }).await
+    }
 }
 
 impl Db {
@@ -179,7 +211,7 @@ impl Db {
             .connect_with(options.options([("plan_cache_mode", "force_custom_plan")]))
             .await
             .map_err(StoreError::Connect)?;
-        Ok(Self::Postgres { write, read })
+        Ok(Self::Postgres { write, read, home: Home(Handle::current()) })
     }
 
     pub(crate) fn engine(&self) -> Engine {
@@ -192,7 +224,17 @@ impl Db {
     pub(crate) async fn fetch_all(&self, sql: Sql) -> Result<Vec<Row>, StoreError> {
         match self {
             Db::Sqlite { read, .. } => sqlite_all(read, sql).await,
-            Db::Postgres { read, .. } => postgres_all(read, sql).await,
+            Db::Postgres { read, home, .. } => {
+                let mut connection = home.connection(read).await?;
+                match postgres_all(&mut *connection, &sql).await {
+                    // It was free but broken, as after a restart of the database: others may be, too.
+                    Err(StoreError::Database(sqlx::Error::Io(_))) => {
+                        drop(connection.detach());
+                        postgres_all(&mut *home.checked(read).await?, &sql).await
+                    }
+                    outcome => outcome,
+                }
+            }
         }
     }
 
@@ -230,10 +272,11 @@ impl Db {
                 let query = sqlx::query_with(AssertSqlSafe(text), arguments);
                 forward(query.fetch(read).map_ok(Row::Sqlite), send).await
             }
-            Db::Postgres { read, .. } => {
+            Db::Postgres { read, home, .. } => {
                 let (text, arguments) = sql.for_postgres()?;
                 let query = sqlx::query_with(AssertSqlSafe(text), arguments);
-                forward(query.fetch(read).map_ok(Row::Postgres), send).await
+                let mut connection = home.checked(read).await?;
+                forward(query.fetch(&mut *connection).map_ok(Row::Postgres), send).await
             }
         }
     }
@@ -242,7 +285,10 @@ impl Db {
     pub(crate) async fn begin(&self) -> Result<Tx, StoreError> {
         Ok(match self {
             Db::Sqlite { write, .. } => Tx::Sqlite(write.begin_with("BEGIN IMMEDIATE").await?),
-            Db::Postgres { write, .. } => Tx::Postgres(write.begin().await?),
+            Db::Postgres { write, home, .. } => {
+                let write = write.clone();
+                Tx::Postgres(home.open(async move { write.begin().await }).await?)
+            }
         })
     }
 
@@ -252,7 +298,7 @@ impl Db {
                 read.close().await;
                 write.close().await;
             }
-            Db::Postgres { write, read } => {
+            Db::Postgres { write, read, .. } => {
                 read.close().await;
                 write.close().await;
             }
@@ -285,7 +331,7 @@ async fn sqlite_all<'e>(
 
 async fn postgres_all<'e>(
     executor: impl sqlx::Executor<'e, Database = Postgres>,
-    sql: Sql,
+    sql: &Sql,
 ) -> Result<Vec<Row>, StoreError> {
     let (text, arguments) = sql.for_postgres()?;
     let rows = sqlx::query_with(AssertSqlSafe(text), arguments).fetch_all(executor).await?;
@@ -302,7 +348,7 @@ impl Tx {
     pub(crate) async fn fetch_all(&mut self, sql: Sql) -> Result<Vec<Row>, StoreError> {
         match self {
             Tx::Sqlite(tx) => sqlite_all(&mut **tx, sql).await,
-            Tx::Postgres(tx) => postgres_all(&mut **tx, sql).await,
+            Tx::Postgres(tx) => postgres_all(&mut **tx, &sql).await,
         }
     }
 

@@ -137,7 +137,7 @@ pub(super) fn sqlite_text<'t>(text: &'t str, values: &[Value]) -> Result<Cow<'t,
 }
 
 /// The values as PostgreSQL takes them.
-pub(super) fn postgres_arguments(values: Vec<Value>) -> Result<PgArguments, StoreError> {
+pub(super) fn postgres_arguments(values: &[Value]) -> Result<PgArguments, StoreError> {
     let mut arguments = PgArguments::default();
     for value in values {
         match value {

@@ -21,7 +21,7 @@ use super::{DAY, MINUTE};
 /// How far back it goes, in days.
 const DAYS: i64 = 730;
 /// How many activities come of a session, on average; from what is made too much, some is left out again.
-const PER_SESSION: f64 = 4.1;
+const PER_SESSION: f64 = 4.6;
 /// Statements of visitors whom nobody in the directory is.
 const BY_VISITORS: usize = 24;
 
@@ -276,4 +276,44 @@ fn millis(at: i64) -> Timestamp {
 /// A time in whole seconds as an ISO 8601 duration.
 fn duration(seconds: i64) -> String {
     format!("PT{}M{}S", seconds / 60, seconds % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+    use crate::cli::demo::{contents, people};
+    use crate::directory::read_batch;
+
+    #[test]
+    fn it_is_as_long_as_asked_in_order_and_within_two_years() {
+        let now = Timestamp::from_micros(1_800_000_000_000_000);
+        let mut random = Random::new(1);
+        let staff = people::staff(&mut random, now, 200);
+        let texts: Vec<String> = contents::first(now).iter().map(Value::to_string).collect();
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let catalogue: Vec<ContentDraft> = read_batch(&texts, 8).unwrap();
+        let mut events = history(&mut random, now, &staff, &catalogue, 20_000);
+        assert_eq!(events.len(), 20_002, "and a mistake with its voiding");
+        assert!(events.is_sorted_by_key(|event| event.at));
+        let two_years = Timestamp::from_micros(now.micros() - DAYS * DAY)..now;
+        assert!(events.iter().all(|event| two_years.contains(&event.at)));
+        let ids: BTreeSet<String> = events.iter_mut().map(|event| event.body()["id"].to_string()).collect();
+        assert_eq!(ids.len(), events.len());
+
+        let mut actions: BTreeMap<String, usize> = BTreeMap::new();
+        for event in &events {
+            let action = match &event.sent {
+                Sent::Activity(body) => body["action"].as_str().unwrap_or_default().to_owned(),
+                Sent::Statement(_) => "statement".to_owned(),
+            };
+            *actions.entry(action).or_default() += 1;
+        }
+        // Neither thinned so much that nothing is looked at, nor filled up with it.
+        eprintln!("{actions:?}");
+        assert!((300..4_000).contains(&actions["viewed"]), "{actions:?}");
+        assert!((300..3_000).contains(&actions["statement"]), "{actions:?}");
+        assert!(actions["completed"] > 3_000 && actions["logged_in"] > 2_000, "{actions:?}");
+    }
 }

@@ -544,7 +544,7 @@ fn member(
         interests: department.map_or(&["leadership", "finance"], |department| department.interests),
         joined,
         left,
-        skill: 58.0 + 38.0 * random.fraction(),
+        skill: 66.0 + 32.0 * random.fraction(),
         diligence: 0.3 + 1.7 * random.fraction() * random.fraction(),
         private_email: None,
         body,

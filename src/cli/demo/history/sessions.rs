@@ -198,10 +198,15 @@ impl Story<'_> {
             _ => (180, 2_400),
         };
         let registration = scored.then(|| id(self.random, Timestamp::from_micros(at)));
-        let mut begun = about.clone();
-        begun["registration"] = json!(registration);
-        self.did(who, at, "started", begun);
-        self.progress[who][content].began = Some(at);
+        // What has no score is gone on with; a new score is a new attempt.
+        let resumed = !scored && self.progress[who][content].began.is_some_and(|began| at - began < 60 * DAY);
+        let resumed = resumed && self.progress[who][content].done.is_none();
+        if !resumed {
+            let mut begun = about.clone();
+            begun["registration"] = json!(registration);
+            self.did(who, at, "started", begun);
+            self.progress[who][content].began = Some(at);
+        }
         self.progress[who][content].done = None;
         let seconds = self.random.between(shortest, longest);
         let ended = at + seconds * SECOND;
@@ -322,7 +327,7 @@ impl Story<'_> {
         self.statement(who, content, at, "initialized", registration, json!({}));
         self.progress[who][content].began = Some(at);
         self.progress[who][content].done = None;
-        let questions = self.random.between(1, 4);
+        let questions = self.random.between(1, 3);
         let seconds = questions * self.random.between(40, 300);
         for number in 1..=questions {
             let answered = at + seconds * SECOND * number / (questions + 1);
