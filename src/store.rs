@@ -55,12 +55,12 @@ pub use cards::Cards;
 pub use credentials::StoredCredential;
 pub use db::DatabaseSettings;
 pub use directory::WriteError;
-pub use migrations::SchemaState;
 pub use log::Page;
+pub use migrations::SchemaState;
 pub use organisations::{CallerFacts, Organisation, OrganisationChange};
-pub use resolve::Resolution;
-pub use recorder::{Incoming, RecordError, Recorded, Sameness, Submission};
 pub use persons::ClaimConflict;
+pub use recorder::{Incoming, RecordError, Recorded, Sameness, Submission};
+pub use resolve::Resolution;
 pub use statements::{KeptStatement, StatementQuery, Voidedness};
 
 use crate::clock::Clock;
@@ -106,11 +106,17 @@ pub enum StoreError {
 impl StoreError {
     /// Whether trying again later may help: no connection was free, or the store is closing.
     pub fn is_busy(&self) -> bool {
-        matches!(self, Self::Closed | Self::Database(sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed))
+        matches!(
+            self,
+            Self::Closed | Self::Database(sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed)
+        )
     }
 
     pub(crate) fn corrupt(what: &'static str, detail: impl ToString) -> Self {
-        Self::Corrupt { what, detail: detail.to_string() }
+        Self::Corrupt {
+            what,
+            detail: detail.to_string(),
+        }
     }
 }
 
@@ -139,7 +145,11 @@ const REMEMBERED_ORGANISATIONS: usize = 100_000;
 impl Store {
     /// Connects, without touching the schema. Called within a Tokio runtime that outlives the store: its
     /// writer and its streams run there.
-    pub async fn open(settings: &DatabaseSettings, clock: Clock, verbs: VerbTable) -> Result<Self, StoreError> {
+    pub async fn open(
+        settings: &DatabaseSettings,
+        clock: Clock,
+        verbs: VerbTable,
+    ) -> Result<Self, StoreError> {
         let db = Db::open(settings).await?;
         let (recorder, work) = Recorder::new();
         let inner = Inner {
@@ -150,7 +160,10 @@ impl Store {
             organisations: Mutex::default(),
             reprojection: tokio::sync::Notify::new(),
         };
-        let store = Self { inner: Arc::new(inner), recorder: Some(recorder) };
+        let store = Self {
+            inner: Arc::new(inner),
+            recorder: Some(recorder),
+        };
         store.start_writer(work)?;
         Ok(store)
     }
@@ -189,7 +202,10 @@ impl Store {
     }
 
     fn without_recorder(&self) -> Self {
-        Self { inner: Arc::clone(&self.inner), recorder: None }
+        Self {
+            inner: Arc::clone(&self.inner),
+            recorder: None,
+        }
     }
 
     fn db(&self) -> &Db {
@@ -197,12 +213,20 @@ impl Store {
     }
 
     fn remembered(&self, organisation: &OrgId) -> Option<i64> {
-        let known = self.inner.organisations.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self
+            .inner
+            .organisations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         known.get(organisation).copied()
     }
 
     fn remember(&self, organisation: &OrgId, key: i64) {
-        let mut known = self.inner.organisations.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self
+            .inner
+            .organisations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if known.len() >= REMEMBERED_ORGANISATIONS {
             known.clear();
         }

@@ -47,10 +47,16 @@ impl Unversioned {
 /// `/xapi`.
 pub fn answered_version(request: &ServiceRequest, unversioned: Unversioned) -> Option<&'static str> {
     let path = request.match_info().as_str();
-    if !path.strip_prefix("/xapi").is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+    if !path
+        .strip_prefix("/xapi")
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    {
         return None;
     }
-    let asked = request.headers().get(VERSION_HEADER).and_then(|value| value.to_str().ok());
+    let asked = request
+        .headers()
+        .get(VERSION_HEADER)
+        .and_then(|value| value.to_str().ok());
     Some(match asked.map(str::trim) {
         Some(version) if family(version) == Some(Version::V1) => "1.0.3",
         Some(version) if family(version) == Some(Version::V2) => "2.0.0",
@@ -84,7 +90,10 @@ impl FromRequest for XapiVersion {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let asked = request.headers().get(VERSION_HEADER).and_then(|value| value.to_str().ok());
+        let asked = request
+            .headers()
+            .get(VERSION_HEADER)
+            .and_then(|value| value.to_str().ok());
         ready(match asked.map(str::trim).and_then(family) {
             Some(version) => Ok(Self(version)),
             None => Err(Problem::bad_request(
@@ -97,7 +106,9 @@ impl FromRequest for XapiVersion {
 fn family(version: &str) -> Option<Version> {
     let (family, patch) = version.split_at_checked(3)?;
     let patched = patch.is_empty()
-        || patch.strip_prefix('.').is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
+        || patch
+            .strip_prefix('.')
+            .is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
     match family {
         "1.0" if patched => Some(Version::V1),
         "2.0" if patched => Some(Version::V2),

@@ -45,27 +45,33 @@ impl Cards {
     pub async fn load(&mut self, rows: &[log::Row]) -> Result<(), StoreError> {
         let new = missing(&mut self.persons, rows.iter().map(|row| row.person));
         if !new.is_empty() {
-            self.persons.extend(self.store.person_cards(&self.organisation, &new).await?);
+            self.persons
+                .extend(self.store.person_cards(&self.organisation, &new).await?);
         }
         let new = missing(&mut self.contents, rows.iter().filter_map(|row| row.content));
         if !new.is_empty() {
-            self.contents.extend(self.store.content_cards(&self.organisation, &new).await?);
+            self.contents
+                .extend(self.store.content_cards(&self.organisation, &new).await?);
         }
         let new = missing(&mut self.verbs, rows.iter().map(|row| row.verb));
         if !new.is_empty() {
-            self.verbs.extend(self.store.verb_cards(&self.organisation, &new).await?);
+            self.verbs
+                .extend(self.store.verb_cards(&self.organisation, &new).await?);
         }
         let recorders = rows.iter().filter_map(|row| row.projected.recorded_by.clone());
         let new = missing(&mut self.recorders, recorders);
         if !new.is_empty() {
-            self.recorders.extend(self.store.recorders(&self.organisation, &new).await?);
+            self.recorders
+                .extend(self.store.recorders(&self.organisation, &new).await?);
         }
         Ok(())
     }
 
     /// Who a loaded row is about.
     pub fn person(&self, row: &log::Row) -> Result<&PersonCard, StoreError> {
-        self.persons.get(&row.person).ok_or(StoreError::Query("a row without its person"))
+        self.persons
+            .get(&row.person)
+            .ok_or(StoreError::Query("a row without its person"))
     }
 
     /// What a loaded row is about.
@@ -75,7 +81,9 @@ impl Cards {
 
     /// The verb of a loaded row.
     pub fn verb(&self, row: &log::Row) -> Result<&VerbCard, StoreError> {
-        self.verbs.get(&row.verb).ok_or(StoreError::Query("a row without its verb"))
+        self.verbs
+            .get(&row.verb)
+            .ok_or(StoreError::Query("a row without its verb"))
     }
 
     /// Who recorded a loaded row, where that was somebody.
@@ -86,12 +94,22 @@ impl Cards {
     /// A loaded row as JSON.
     pub fn activity(&self, row: &log::Row, now: Timestamp) -> Result<Activity, StoreError> {
         let (person, verb) = (self.person(row)?, self.verb(row)?);
-        Ok(Activity::new(row, person, self.content(row), verb, self.recorder(row), now))
+        Ok(Activity::new(
+            row,
+            person,
+            self.content(row),
+            verb,
+            self.recorder(row),
+            now,
+        ))
     }
 }
 
 /// The keys without a card, each once. Where too many cards are kept they are dropped, and all are missing.
-fn missing<K: Clone + Eq + Hash + Ord, V>(cards: &mut HashMap<K, V>, keys: impl Iterator<Item = K>) -> Vec<K> {
+fn missing<K: Clone + Eq + Hash + Ord, V>(
+    cards: &mut HashMap<K, V>,
+    keys: impl Iterator<Item = K>,
+) -> Vec<K> {
     if cards.len() > KEPT {
         cards.clear();
     }
@@ -108,7 +126,9 @@ impl Store {
         organisation: &OrgId,
         keys: &[PersonKey],
     ) -> Result<HashMap<PersonKey, PersonCard>, StoreError> {
-        let Some(org) = self.organisation_key(organisation).await? else { return Ok(HashMap::new()) };
+        let Some(org) = self.organisation_key(organisation).await? else {
+            return Ok(HashMap::new());
+        };
         let select = Sql::new(
             "SELECT p.key, p.name, p.value, u.key, u.id, u.first_name, u.last_name, u.email, u.active, u.role, \
              u.job_title, u.language, u.location, u.joined_on, m.first_name, m.last_name, t.name, \
@@ -120,8 +140,12 @@ impl Store {
         );
         let keys: Vec<i64> = keys.iter().map(|key| key.0).collect();
         let rows = self.db().fetch_all(select.with(org).with(keys)).await?;
-        let users = rows.iter().filter_map(|row| row.get::<Option<i64>>(3).transpose());
-        let mut teams = self.secondary_teams(org, users.collect::<Result<_, _>>()?).await?;
+        let users = rows
+            .iter()
+            .filter_map(|row| row.get::<Option<i64>>(3).transpose());
+        let mut teams = self
+            .secondary_teams(org, users.collect::<Result<_, _>>()?)
+            .await?;
         let mut cards = HashMap::with_capacity(rows.len());
         for row in &rows {
             let key = PersonKey(row.get(0)?);
@@ -130,7 +154,15 @@ impl Store {
                 None => None,
             };
             let identifier = read_identifier(&row.get::<String>(2)?)?;
-            cards.insert(key, PersonCard { key, user, name: row.get(1)?, identifier });
+            cards.insert(
+                key,
+                PersonCard {
+                    key,
+                    user,
+                    name: row.get(1)?,
+                    identifier,
+                },
+            );
         }
         Ok(cards)
     }
@@ -162,14 +194,18 @@ impl Store {
         organisation: &OrgId,
         keys: &[ContentKey],
     ) -> Result<HashMap<ContentKey, ContentCard>, StoreError> {
-        let Some(org) = self.organisation_key(organisation).await? else { return Ok(HashMap::new()) };
+        let Some(org) = self.organisation_key(organisation).await? else {
+            return Ok(HashMap::new());
+        };
         let select = Sql::new(
             "SELECT key, id, iri, title, type, content_type, archived_at, tags, cpd_labels, source, url \
              FROM contents WHERE org = $1 AND key IN LIST($2)",
         );
         let keys: Vec<i64> = keys.iter().map(|key| key.0).collect();
         let rows = self.db().fetch_all(select.with(org).with(keys)).await?;
-        rows.iter().map(|row| content_card(row).map(|card| (card.key, card))).collect()
+        rows.iter()
+            .map(|row| content_card(row).map(|card| (card.key, card)))
+            .collect()
     }
 
     /// The cards of those verbs.
@@ -178,13 +214,22 @@ impl Store {
         organisation: &OrgId,
         keys: &[VerbKey],
     ) -> Result<HashMap<VerbKey, VerbCard>, StoreError> {
-        let Some(org) = self.organisation_key(organisation).await? else { return Ok(HashMap::new()) };
+        let Some(org) = self.organisation_key(organisation).await? else {
+            return Ok(HashMap::new());
+        };
         let select = Sql::new("SELECT key, iri, display FROM verbs WHERE org = $1 AND key IN LIST($2)");
         let keys: Vec<i64> = keys.iter().map(|key| key.0).collect();
         let mut cards = HashMap::with_capacity(keys.len());
         for row in self.db().fetch_all(select.with(org).with(keys)).await? {
             let key = VerbKey(row.get(0)?);
-            cards.insert(key, VerbCard { key, iri: row.get(1)?, display: row.get(2)? });
+            cards.insert(
+                key,
+                VerbCard {
+                    key,
+                    iri: row.get(1)?,
+                    display: row.get(2)?,
+                },
+            );
         }
         Ok(cards)
     }
@@ -195,13 +240,26 @@ impl Store {
         organisation: &OrgId,
         ids: &[UserId],
     ) -> Result<HashMap<UserId, Recorder>, StoreError> {
-        let mut recorders: HashMap<UserId, Recorder> =
-            ids.iter().map(|id| (id.clone(), Recorder { id: id.clone(), name: None })).collect();
+        let mut recorders: HashMap<UserId, Recorder> = ids
+            .iter()
+            .map(|id| {
+                (
+                    id.clone(),
+                    Recorder {
+                        id: id.clone(),
+                        name: None,
+                    },
+                )
+            })
+            .collect();
         if recorders.is_empty() {
             return Ok(recorders);
         }
-        let Some(org) = self.organisation_key(organisation).await? else { return Ok(recorders) };
-        let select = Sql::new("SELECT id, first_name, last_name FROM users WHERE org = $1 AND id IN LIST($2)");
+        let Some(org) = self.organisation_key(organisation).await? else {
+            return Ok(recorders);
+        };
+        let select =
+            Sql::new("SELECT id, first_name, last_name FROM users WHERE org = $1 AND id IN LIST($2)");
         let ids: Vec<String> = ids.iter().map(|id| id.as_str().to_owned()).collect();
         for row in self.db().fetch_all(select.with(org).with(ids)).await? {
             let id = user_id(&row, 0)?;
@@ -213,7 +271,9 @@ impl Store {
 
     /// The organisation's own fields that any of its users has, by name.
     pub async fn custom_fields(&self, organisation: &OrgId) -> Result<Vec<String>, StoreError> {
-        let Some(org) = self.organisation_key(organisation).await? else { return Ok(Vec::new()) };
+        let Some(org) = self.organisation_key(organisation).await? else {
+            return Ok(Vec::new());
+        };
         let select = Sql::new("SELECT DISTINCT field FROM user_fields WHERE org = $1 ORDER BY field");
         let rows = self.db().fetch_all(select.with(org)).await?;
         rows.iter().map(|row| row.get(0)).collect()
@@ -248,7 +308,8 @@ fn user_card(row: &Row, secondary_teams: Vec<String>) -> Result<UserCard, StoreE
 fn content_card(row: &Row) -> Result<ContentCard, StoreError> {
     let list = |column| {
         let text: String = row.get(column)?;
-        serde_json::from_str::<Vec<String>>(&text).map_err(|error| StoreError::corrupt("list of terms", error))
+        serde_json::from_str::<Vec<String>>(&text)
+            .map_err(|error| StoreError::corrupt("list of terms", error))
     };
     let id: String = row.get(1)?;
     Ok(ContentCard {
@@ -272,6 +333,10 @@ fn user_id(row: &Row, column: usize) -> Result<UserId, StoreError> {
 }
 
 pub(super) fn full_name(first: Option<String>, last: Option<String>) -> Option<String> {
-    let name: Vec<String> = [first, last].into_iter().flatten().filter(|part| !part.is_empty()).collect();
+    let name: Vec<String> = [first, last]
+        .into_iter()
+        .flatten()
+        .filter(|part| !part.is_empty())
+        .collect();
     (!name.is_empty()).then(|| name.join(" "))
 }

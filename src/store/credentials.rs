@@ -50,7 +50,12 @@ impl Store {
     /// The credential with that key, revoked or not.
     pub async fn credential(&self, key: &str) -> Result<Option<StoredCredential>, StoreError> {
         let select = Sql::new(&format!("{COLUMNS} WHERE c.key = $1")).with(key);
-        self.db().fetch_optional(select).await?.as_ref().map(read).transpose()
+        self.db()
+            .fetch_optional(select)
+            .await?
+            .as_ref()
+            .map(read)
+            .transpose()
     }
 
     /// The organisation's credentials, the newest first; revoked ones are left out.
@@ -58,7 +63,12 @@ impl Store {
         let select = Sql::new(&format!(
             "{COLUMNS} WHERE o.id = $1 AND c.revoked_at IS NULL ORDER BY c.created_at DESC, c.key"
         ));
-        self.db().fetch_all(select.with(organisation.as_str())).await?.iter().map(read).collect()
+        self.db()
+            .fetch_all(select.with(organisation.as_str()))
+            .await?
+            .iter()
+            .map(read)
+            .collect()
     }
 
     /// Keeps a new credential; false where the key is taken.
@@ -83,7 +93,9 @@ impl Store {
 
     /// Revokes the organisation's credential with that id, for ever; false where there is none to revoke.
     pub async fn revoke_credential(&self, organisation: &OrgId, id: Uuid) -> Result<bool, StoreError> {
-        let Some(org) = self.organisation_key(organisation).await? else { return Ok(false) };
+        let Some(org) = self.organisation_key(organisation).await? else {
+            return Ok(false);
+        };
         let mut tx = self.write(organisation).await?;
         let update = Sql::new(
             "UPDATE credentials SET revoked_at = $3 WHERE org = $1 AND id = $2 AND revoked_at IS NULL",

@@ -38,7 +38,11 @@ pub struct DatabaseSettings {
 impl DatabaseSettings {
     /// The settings for a URL, with the usual sizes.
     pub fn new(url: impl Into<String>) -> Self {
-        Self { url: url.into(), connections: 16, wait: Duration::from_secs(10) }
+        Self {
+            url: url.into(),
+            connections: 16,
+            wait: Duration::from_secs(10),
+        }
     }
 }
 
@@ -52,7 +56,10 @@ pub(crate) struct Sql {
 
 impl Sql {
     pub(crate) fn new(text: &str) -> Self {
-        Self { text: text.to_owned(), values: Vec::new() }
+        Self {
+            text: text.to_owned(),
+            values: Vec::new(),
+        }
     }
 
     /// The value of the next `$n` that the text names already.
@@ -202,16 +209,25 @@ impl Db {
             .statement_cache_capacity(256);
         let writers = (settings.connections / 4).max(2);
         let pool = |connections: u32| {
-            PgPoolOptions::new().max_connections(connections).acquire_timeout(settings.wait)
+            PgPoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(settings.wait)
         };
-        let write = pool(writers).connect_with(options.clone()).await.map_err(StoreError::Connect)?;
+        let write = pool(writers)
+            .connect_with(options.clone())
+            .await
+            .map_err(StoreError::Connect)?;
         // A filter's best plan depends on its values: a generic one, which PostgreSQL would fall back to
         // after five runs, can be a thousand times slower.
         let read = pool(settings.connections.saturating_sub(writers).max(2))
             .connect_with(options.options([("plan_cache_mode", "force_custom_plan")]))
             .await
             .map_err(StoreError::Connect)?;
-        Ok(Self::Postgres { write, read, home: Home(Handle::current()) })
+        Ok(Self::Postgres {
+            write,
+            read,
+            home: Home(Handle::current()),
+        })
     }
 
     pub(crate) fn engine(&self) -> Engine {
@@ -325,7 +341,9 @@ async fn sqlite_all<'e>(
     sql: Sql,
 ) -> Result<Vec<Row>, StoreError> {
     let (text, arguments) = sql.for_sqlite()?;
-    let rows = sqlx::query_with(AssertSqlSafe(text), arguments).fetch_all(executor).await?;
+    let rows = sqlx::query_with(AssertSqlSafe(text), arguments)
+        .fetch_all(executor)
+        .await?;
     Ok(rows.into_iter().map(Row::Sqlite).collect())
 }
 
@@ -334,7 +352,9 @@ async fn postgres_all<'e>(
     sql: &Sql,
 ) -> Result<Vec<Row>, StoreError> {
     let (text, arguments) = sql.for_postgres()?;
-    let rows = sqlx::query_with(AssertSqlSafe(text), arguments).fetch_all(executor).await?;
+    let rows = sqlx::query_with(AssertSqlSafe(text), arguments)
+        .fetch_all(executor)
+        .await?;
     Ok(rows.into_iter().map(Row::Postgres).collect())
 }
 
@@ -361,11 +381,17 @@ impl Tx {
         Ok(match self {
             Tx::Sqlite(tx) => {
                 let (text, arguments) = sql.for_sqlite()?;
-                sqlx::query_with(AssertSqlSafe(text), arguments).execute(&mut **tx).await?.rows_affected()
+                sqlx::query_with(AssertSqlSafe(text), arguments)
+                    .execute(&mut **tx)
+                    .await?
+                    .rows_affected()
             }
             Tx::Postgres(tx) => {
                 let (text, arguments) = sql.for_postgres()?;
-                sqlx::query_with(AssertSqlSafe(text), arguments).execute(&mut **tx).await?.rows_affected()
+                sqlx::query_with(AssertSqlSafe(text), arguments)
+                    .execute(&mut **tx)
+                    .await?
+                    .rows_affected()
             }
         })
     }
@@ -389,19 +415,26 @@ impl Tx {
                     let text = values_text(table, columns, size);
                     let values = rows.by_ref().take(size).flatten().collect();
                     let arguments = dialect::sqlite_arguments(values)?;
-                    sqlx::query_with(AssertSqlSafe(text), arguments).execute(&mut **tx).await?;
+                    sqlx::query_with(AssertSqlSafe(text), arguments)
+                        .execute(&mut **tx)
+                        .await?;
                 }
             }
             Tx::Postgres(tx) => {
                 let mut arguments = sqlx::postgres::PgArguments::default();
-                let mut text = format!("INSERT INTO {table} ({}) SELECT * FROM unnest(", columns.join(", "));
+                let mut text = format!(
+                    "INSERT INTO {table} ({}) SELECT * FROM unnest(",
+                    columns.join(", ")
+                );
                 for (index, column) in transpose(rows, columns.len()).into_iter().enumerate() {
                     let kind = dialect::add_column(&mut arguments, column)?;
                     let comma = if index == 0 { "" } else { ", " };
                     text.push_str(&format!("{comma}${}::{kind}", index + 1));
                 }
                 text.push(')');
-                sqlx::query_with(AssertSqlSafe(text), arguments).execute(&mut **tx).await?;
+                sqlx::query_with(AssertSqlSafe(text), arguments)
+                    .execute(&mut **tx)
+                    .await?;
             }
         }
         Ok(())

@@ -13,9 +13,9 @@
 
 use std::borrow::Cow;
 
+use sqlx::Arguments;
 use sqlx::postgres::PgArguments;
 use sqlx::sqlite::SqliteArguments;
-use sqlx::Arguments;
 use uuid::Uuid;
 
 use super::StoreError;
@@ -117,9 +117,13 @@ pub(super) fn sqlite_text<'t>(text: &'t str, values: &[Value]) -> Result<Cow<'t,
         let (before, list) = rest.split_at(start);
         out.push_str(before);
         let list = &list["IN LIST($".len()..];
-        let end = list.find(')').ok_or(StoreError::Query("a LIST( without its end"))?;
+        let end = list
+            .find(')')
+            .ok_or(StoreError::Query("a LIST( without its end"))?;
         let number = &list[..end];
-        let index: usize = number.parse().map_err(|_| StoreError::Query("a LIST( without a number"))?;
+        let index: usize = number
+            .parse()
+            .map_err(|_| StoreError::Query("a LIST( without a number"))?;
         let column = match values.get(index.wrapping_sub(1)) {
             // JSON has no bytes: they travel as hexadecimal digits.
             Some(Value::Uuids(_) | Value::Digests(_)) => "unhex(value)",
@@ -174,9 +178,9 @@ pub(super) fn sqlite_arguments(values: Vec<Value>) -> Result<SqliteArguments, St
             Value::Ints(v) => arguments.add(json_list(&v)?),
             Value::Smalls(v) => arguments.add(json_list(&v)?),
             Value::Texts(v) => arguments.add(json_list(&v)?),
-            Value::Uuids(v) => {
-                arguments.add(json_list(&v.iter().map(|id| hex(id.as_bytes())).collect::<Vec<_>>())?)
-            }
+            Value::Uuids(v) => arguments.add(json_list(
+                &v.iter().map(|id| hex(id.as_bytes())).collect::<Vec<_>>(),
+            )?),
             Value::Digests(v) => arguments.add(json_list(&v.iter().map(|d| hex(d)).collect::<Vec<_>>())?),
         }
         .map_err(sqlx::Error::Encode)?;
@@ -190,14 +194,19 @@ fn json_list<T: serde::Serialize>(values: &[T]) -> Result<String, StoreError> {
 
 fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
-        let _ = write!(out, "{byte:02x}"); // writing to a String can't fail
-        out
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
+            let _ = write!(out, "{byte:02x}"); // writing to a String can't fail
+            out
+        })
 }
 
 /// A column's values of many rows, as PostgreSQL's `unnest` takes them.
-pub(super) fn add_column(arguments: &mut PgArguments, column: Vec<Value>) -> Result<&'static str, StoreError> {
+pub(super) fn add_column(
+    arguments: &mut PgArguments,
+    column: Vec<Value>,
+) -> Result<&'static str, StoreError> {
     macro_rules! collect {
         ($variant:ident, $type:literal) => {{
             let mut values = Vec::with_capacity(column.len());
@@ -231,7 +240,10 @@ mod tests {
     fn lists_become_what_each_database_takes() {
         let text = "SELECT 1 WHERE a IN LIST($1) AND b IN LIST($2) FOR UPDATE";
         let values = [Value::Ints(vec![1]), Value::Uuids(vec![])];
-        assert_eq!(postgres_text(text), "SELECT 1 WHERE a = ANY($1) AND b = ANY($2) FOR UPDATE");
+        assert_eq!(
+            postgres_text(text),
+            "SELECT 1 WHERE a = ANY($1) AND b = ANY($2) FOR UPDATE"
+        );
         assert_eq!(
             sqlite_text(text, &values).unwrap(),
             "SELECT 1 WHERE a IN (SELECT value FROM json_each($1)) \

@@ -39,11 +39,26 @@ impl Store {
             Some(org) => org,
             None => organisations::ensure(&mut tx, organisation, self.clock().now()).await?,
         };
-        let lock = Sql::new("SELECT seq, keys, stored, epoch FROM ledgers WHERE org = $1 FOR UPDATE").with(org);
-        let row = tx.fetch_optional(lock).await?.ok_or(StoreError::Query("an organisation without a ledger"))?;
-        let ledger =
-            Ledger { seq: row.get(0)?, keys: row.get(1)?, stored: row.get(2)?, epoch: row.get(3)? };
-        Ok(OrgTx { tx, store: self.clone(), id: organisation.clone(), org, began: ledger.clone(), ledger })
+        let lock =
+            Sql::new("SELECT seq, keys, stored, epoch FROM ledgers WHERE org = $1 FOR UPDATE").with(org);
+        let row = tx
+            .fetch_optional(lock)
+            .await?
+            .ok_or(StoreError::Query("an organisation without a ledger"))?;
+        let ledger = Ledger {
+            seq: row.get(0)?,
+            keys: row.get(1)?,
+            stored: row.get(2)?,
+            epoch: row.get(3)?,
+        };
+        Ok(OrgTx {
+            tx,
+            store: self.clone(),
+            id: organisation.clone(),
+            org,
+            began: ledger.clone(),
+            ledger,
+        })
     }
 }
 
@@ -106,11 +121,20 @@ impl OrgTx {
     /// Makes it all true at once.
     pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
         if self.ledger != self.began {
-            let Ledger { seq, keys, stored, epoch } = self.ledger;
-            let update = Sql::new(
-                "UPDATE ledgers SET seq = $2, keys = $3, stored = $4, epoch = $5 WHERE org = $1",
-            );
-            let update = update.with(self.org).with(seq).with(keys).with(stored).with(epoch);
+            let Ledger {
+                seq,
+                keys,
+                stored,
+                epoch,
+            } = self.ledger;
+            let update =
+                Sql::new("UPDATE ledgers SET seq = $2, keys = $3, stored = $4, epoch = $5 WHERE org = $1");
+            let update = update
+                .with(self.org)
+                .with(seq)
+                .with(keys)
+                .with(stored)
+                .with(epoch);
             self.tx.execute(update).await?;
         }
         self.tx.commit().await?;

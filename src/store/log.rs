@@ -32,8 +32,14 @@ fn read(row: &db::Row) -> Result<Row, StoreError> {
     let action: i16 = row.get(7)?;
     let origin: i16 = row.get(8)?;
     let certified: bool = row.get(12)?;
-    let certificate =
-        if certified { Some(Certificate { name: row.get(24)?, expires_at: time(21)? }) } else { None };
+    let certificate = if certified {
+        Some(Certificate {
+            name: row.get(24)?,
+            expires_at: time(21)?,
+        })
+    } else {
+        None
+    };
     let recorded_by: Option<String> = row.get(27)?;
     Ok(Row {
         id: StatementId(row.get(1)?),
@@ -93,7 +99,9 @@ pub struct Page {
 impl Store {
     /// One page of the log.
     pub async fn page(&self, question: &Scoped<&Filter>, page: Page) -> Result<Vec<Row>, StoreError> {
-        let Some(mut sql) = self.question(question, SELECT, page.now, page.after.map(|at| (page.sort, at))).await?
+        let Some(mut sql) = self
+            .question(question, SELECT, page.now, page.after.map(|at| (page.sort, at)))
+            .await?
         else {
             return Ok(Vec::new());
         };
@@ -104,10 +112,17 @@ impl Store {
 
     /// How many rows there are, over all pages.
     pub async fn count(&self, question: &Scoped<&Filter>, now: Timestamp) -> Result<u64, StoreError> {
-        let Some(sql) = self.question(question, "SELECT count(*) FROM activities a", now, None).await? else {
+        let Some(sql) = self
+            .question(question, "SELECT count(*) FROM activities a", now, None)
+            .await?
+        else {
             return Ok(0);
         };
-        let row = self.db().fetch_optional(sql).await?.ok_or(StoreError::Query("a count without a row"))?;
+        let row = self
+            .db()
+            .fetch_optional(sql)
+            .await?
+            .ok_or(StoreError::Query("a count without a row"))?;
         let count: i64 = row.get(0)?;
         Ok(u64::try_from(count).unwrap_or(0))
     }
@@ -130,16 +145,29 @@ impl Store {
 
     /// One row by its id, wherever it is within the reach: of a deactivated user, too, and a visit.
     pub async fn activity(&self, question: &Scoped<StatementId>) -> Result<Option<Row>, StoreError> {
-        let everything = Filter { include_deactivated: true, actions: Action::ALL.to_vec(), ..Filter::default() };
-        let Some(org) = self.organisation_key(question.org()).await? else { return Ok(None) };
+        let everything = Filter {
+            include_deactivated: true,
+            actions: Action::ALL.to_vec(),
+            ..Filter::default()
+        };
+        let Some(org) = self.organisation_key(question.org()).await? else {
+            return Ok(None);
+        };
         let persons = self.persons(org, question, &everything).await?;
         let mut sql = Sql::new(SELECT).with(org);
-        sql.push(" WHERE a.org = $1 AND a.seq = (SELECT s.seq FROM statements s WHERE s.org = $1 AND s.id = ");
+        sql.push(
+            " WHERE a.org = $1 AND a.seq = (SELECT s.seq FROM statements s WHERE s.org = $1 AND s.id = ",
+        );
         sql.bind(question.inner().0).push(")");
         if let Persons::Only(persons) = persons {
             sql.push(" AND a.person").any_of(persons);
         }
-        self.db().fetch_optional(sql).await?.as_ref().map(read).transpose()
+        self.db()
+            .fetch_optional(sql)
+            .await?
+            .as_ref()
+            .map(read)
+            .transpose()
     }
 
     /// The query for the question up to its order; `None` where nothing can be found.
@@ -151,7 +179,9 @@ impl Store {
         after: Option<(Sort, Position)>,
     ) -> Result<Option<Sql>, StoreError> {
         let filter = *question.inner();
-        let Some(org) = self.organisation_key(question.org()).await? else { return Ok(None) };
+        let Some(org) = self.organisation_key(question.org()).await? else {
+            return Ok(None);
+        };
         let mut sql = Sql::new(select).with(org);
         sql.push(" WHERE a.org = $1");
         match self.persons(org, question, filter).await? {
@@ -160,10 +190,15 @@ impl Store {
                 // PostgreSQL has statistics and decides by itself; SQLite knows nothing of a list and would
                 // fetch and sort every row of a thousand persons for one page. The plus keeps it from that.
                 let walk = self.db().engine() == Engine::Sqlite && persons.len() > FEW;
-                sql.push(if walk { " AND +a.person" } else { " AND a.person" }).any_of(persons);
+                sql.push(if walk { " AND +a.person" } else { " AND a.person" })
+                    .any_of(persons);
             }
-            Persons::Everyone { deactivated_too: true } => {}
-            Persons::Everyone { deactivated_too: false } => {
+            Persons::Everyone {
+                deactivated_too: true,
+            } => {}
+            Persons::Everyone {
+                deactivated_too: false,
+            } => {
                 sql.push(
                     " AND a.person NOT IN (SELECT p.key FROM persons p WHERE p.org = $1 AND p.deactivated)",
                 );
@@ -174,7 +209,8 @@ impl Store {
                 return Ok(None);
             }
             let walk = self.db().engine() == Engine::Sqlite && contents.len() > FEW;
-            sql.push(if walk { " AND +a.content" } else { " AND a.content" }).any_of(contents);
+            sql.push(if walk { " AND +a.content" } else { " AND a.content" })
+                .any_of(contents);
         }
         push_row_filters(&mut sql, filter, now);
         if let Some((sort, at)) = after {
@@ -182,7 +218,11 @@ impl Store {
                 Sort::NewestFirst => "<",
                 Sort::OldestFirst => ">",
             });
-            sql.push(" (").bind(at.happened_at.micros()).push(", ").bind(at.seq).push(")");
+            sql.push(" (")
+                .bind(at.happened_at.micros())
+                .push(", ")
+                .bind(at.seq)
+                .push(")");
         }
         Ok(Some(sql))
     }
@@ -213,8 +253,13 @@ impl Store {
         }
         for (kind, values) in [(TAG, &filter.tags), (CPD_LABEL, &filter.cpd_labels)] {
             if !values.is_empty() {
-                sql.push(" AND c.key IN (SELECT t.content FROM content_terms t WHERE t.org = $1 AND t.kind = ");
-                sql.bind(kind).push(" AND t.value").any_of(values.clone()).push(")");
+                sql.push(
+                    " AND c.key IN (SELECT t.content FROM content_terms t WHERE t.org = $1 AND t.kind = ",
+                );
+                sql.bind(kind)
+                    .push(" AND t.value")
+                    .any_of(values.clone())
+                    .push(")");
             }
         }
         push_titles(&mut sql, filter);
@@ -231,7 +276,9 @@ fn push_titles(sql: &mut Sql, filter: &Filter) {
     for (place, title) in filter.titles.iter().enumerate() {
         sql.push(if place == 0 { "(1 = 1" } else { " OR (1 = 1" });
         for word in &title.words {
-            sql.push(" AND STRPOS(c.title_folded, ").bind(fold(word)).push(") > 0");
+            sql.push(" AND STRPOS(c.title_folded, ")
+                .bind(fold(word))
+                .push(") > 0");
         }
         sql.push(")");
     }
@@ -270,13 +317,25 @@ fn push_row_filters(sql: &mut Sql, filter: &Filter, now: Timestamp) {
         sql.push(" AND a.import").any_of(filter.imports.clone());
     }
     if let Some(bulk) = filter.bulk_import {
-        sql.push(if bulk { " AND a.import IS NOT NULL" } else { " AND a.import IS NULL" });
+        sql.push(if bulk {
+            " AND a.import IS NOT NULL"
+        } else {
+            " AND a.import IS NULL"
+        });
     }
     if let Some(completed) = filter.completed {
-        sql.push(if completed { " AND a.completed" } else { " AND NOT a.completed" });
+        sql.push(if completed {
+            " AND a.completed"
+        } else {
+            " AND NOT a.completed"
+        });
     }
     if let Some(certified) = filter.has_certificate {
-        sql.push(if certified { " AND a.certified" } else { " AND NOT a.certified" });
+        sql.push(if certified {
+            " AND a.certified"
+        } else {
+            " AND NOT a.certified"
+        });
     }
     if !filter.results.is_empty() {
         let passed = filter.results.iter().any(|result| result.success());
@@ -292,7 +351,9 @@ fn push_row_filters(sql: &mut Sql, filter: &Filter, now: Timestamp) {
             sql.push(" AND a.expired_at < ").bind(now.micros());
         }
         Some(false) => {
-            sql.push(" AND (a.expired_at IS NULL OR a.expired_at >= ").bind(now.micros()).push(")");
+            sql.push(" AND (a.expired_at IS NULL OR a.expired_at >= ")
+                .bind(now.micros())
+                .push(")");
         }
         None => {}
     }

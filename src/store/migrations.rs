@@ -80,9 +80,9 @@ impl Db {
     pub(crate) async fn schema_state(&self) -> Result<SchemaState, StoreError> {
         let exists = match self {
             Db::Sqlite { .. } => Sql::new("SELECT name FROM sqlite_master WHERE name = '_sqlx_migrations'"),
-            Db::Postgres { .. } => {
-                Sql::new("SELECT tablename::text FROM pg_tables WHERE tablename = '_sqlx_migrations' AND schemaname = current_schema()")
-            }
+            Db::Postgres { .. } => Sql::new(
+                "SELECT tablename::text FROM pg_tables WHERE tablename = '_sqlx_migrations' AND schemaname = current_schema()",
+            ),
         };
         let needed = VERSIONS.iter().map(|version| version.number).max().unwrap_or(0);
         let found = if self.fetch_optional(exists).await?.is_none() {
@@ -109,7 +109,9 @@ mod tests {
     #[test]
     fn both_databases_have_the_same_versions() {
         let names = |folder: &str| -> Vec<String> {
-            let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(folder);
+            let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("migrations")
+                .join(folder);
             let mut names: Vec<_> = std::fs::read_dir(folder)
                 .unwrap()
                 .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -117,7 +119,10 @@ mod tests {
             names.sort();
             names
         };
-        let listed: Vec<_> = VERSIONS.iter().map(|version| format!("{}.sql", version.name)).collect();
+        let listed: Vec<_> = VERSIONS
+            .iter()
+            .map(|version| format!("{}.sql", version.name))
+            .collect();
         assert_eq!(names("sqlite"), listed);
         assert_eq!(names("postgres"), listed);
     }

@@ -76,7 +76,10 @@ pub(super) async fn ensure(tx: &mut Tx, id: &OrgId, now: Timestamp) -> Result<i6
         .with(now.micros());
     tx.execute(insert).await?;
     let select = Sql::new("SELECT key FROM organisations WHERE id = $1").with(id.as_str());
-    let row = tx.fetch_optional(select).await?.ok_or(StoreError::Query("an organisation that was not made"))?;
+    let row = tx
+        .fetch_optional(select)
+        .await?
+        .ok_or(StoreError::Query("an organisation that was not made"))?;
     let key: i64 = row.get(0)?;
     let ledger = Sql::new(
         "INSERT INTO ledgers (org, seq, keys, stored, epoch) VALUES ($1, 0, 0, 0, 0) ON CONFLICT (org) DO NOTHING",
@@ -92,7 +95,9 @@ impl Store {
             return Ok(Some(key));
         }
         let select = Sql::new("SELECT key FROM organisations WHERE id = $1").with(id.as_str());
-        let Some(row) = self.db().fetch_optional(select).await? else { return Ok(None) };
+        let Some(row) = self.db().fetch_optional(select).await? else {
+            return Ok(None);
+        };
         let key = row.get(0)?;
         self.remember(id, key);
         Ok(Some(key))
@@ -110,7 +115,10 @@ impl Store {
         );
         let select = select.with(organisation.as_str()).with(user.map(UserId::as_str));
         let Some(row) = self.db().fetch_optional(select).await? else {
-            return Ok(CallerFacts { organisation: None, user_active: None });
+            return Ok(CallerFacts {
+                organisation: None,
+                user_active: None,
+            });
         };
         let organisation = Organisation {
             name: row.get(0)?,
@@ -118,7 +126,10 @@ impl Store {
             account_home_page: row.get(2)?,
             managers_see_indirect_reports: row.get(3)?,
         };
-        Ok(CallerFacts { organisation: Some(organisation), user_active: row.get(4)? })
+        Ok(CallerFacts {
+            organisation: Some(organisation),
+            user_active: row.get(4)?,
+        })
     }
 
     /// The organisation's settings; what they are unless changed, where it does not exist yet.
@@ -139,7 +150,9 @@ impl Store {
         let after = Organisation {
             name: change.name.unwrap_or_else(|| before.name.clone()),
             time_zone: change.time_zone.unwrap_or_else(|| before.time_zone.clone()),
-            account_home_page: change.account_home_page.unwrap_or_else(|| before.account_home_page.clone()),
+            account_home_page: change
+                .account_home_page
+                .unwrap_or_else(|| before.account_home_page.clone()),
             managers_see_indirect_reports: change
                 .managers_see_indirect_reports
                 .unwrap_or(before.managers_see_indirect_reports),

@@ -55,9 +55,11 @@ impl PersonId {
     pub(super) fn of(person: &PersonRef) -> Result<Self, StoreError> {
         match person {
             PersonRef::Identified { identifier, .. } => Self::of_identifier(identifier),
-            PersonRef::AnonymousGroup { .. } => {
-                Ok(Self { kind: ANONYMOUS_GROUP, digest: digest_of_person(person), value: String::new() })
-            }
+            PersonRef::AnonymousGroup { .. } => Ok(Self {
+                kind: ANONYMOUS_GROUP,
+                digest: digest_of_person(person),
+                value: String::new(),
+            }),
         }
     }
 
@@ -76,7 +78,9 @@ pub(super) fn read_identifier(value: &str) -> Result<Option<Identifier>, StoreEr
     if value.is_empty() {
         return Ok(None);
     }
-    Identifier::parse_agent(value).map(Some).map_err(|error| StoreError::corrupt("identifier", error))
+    Identifier::parse_agent(value)
+        .map(Some)
+        .map_err(|error| StoreError::corrupt("identifier", error))
 }
 
 pub(super) const PERSON_COLUMNS: [&str; 11] = [
@@ -108,7 +112,8 @@ impl OrgTx {
         identifiers: &[Identifier],
         moving: bool,
     ) -> Result<Vec<ClaimConflict>, StoreError> {
-        let claims: Vec<(i64, &Identifier)> = identifiers.iter().map(|identifier| (user, identifier)).collect();
+        let claims: Vec<(i64, &Identifier)> =
+            identifiers.iter().map(|identifier| (user, identifier)).collect();
         let owners = HashMap::from([(user, deactivated)]);
         let conflicts = self.claim_all(&claims, &owners, moving).await?;
         Ok(conflicts.into_iter().map(|(_, conflict)| conflict).collect())
@@ -122,15 +127,22 @@ impl OrgTx {
         deactivated: &HashMap<i64, bool>,
         moving: bool,
     ) -> Result<Vec<(usize, ClaimConflict)>, StoreError> {
-        let digests: Vec<Vec<u8>> = claims.iter().map(|(_, identifier)| digest_of(identifier)).collect();
+        let digests: Vec<Vec<u8>> = claims
+            .iter()
+            .map(|(_, identifier)| digest_of(identifier))
+            .collect();
         let mut bound = self.bound(&digests).await?;
         let mut made = Vec::new();
         let mut linked: HashMap<i64, Vec<i64>> = HashMap::new();
         let mut conflicts = Vec::new();
         for (place, ((user, identifier), digest)) in claims.iter().zip(&digests).enumerate() {
             match bound.get_mut(digest) {
-                Some(Bound { owner: Some(owner), .. }) if *owner == *user => {}
-                Some(Bound { owner: Some(owner), .. }) if !moving => conflicts.push((place, *owner)),
+                Some(Bound {
+                    owner: Some(owner), ..
+                }) if *owner == *user => {}
+                Some(Bound {
+                    owner: Some(owner), ..
+                }) if !moving => conflicts.push((place, *owner)),
                 Some(bound) => {
                     bound.owner = Some(*user);
                     linked.entry(*user).or_default().push(bound.person);
@@ -140,7 +152,13 @@ impl OrgTx {
                     let id = PersonId::of_identifier(identifier)?;
                     let away = deactivated.get(user).copied().unwrap_or(false);
                     made.push(self.person_row(person, id, None, None, Some(*user), away));
-                    bound.insert(digest.clone(), Bound { person, owner: Some(*user) });
+                    bound.insert(
+                        digest.clone(),
+                        Bound {
+                            person,
+                            owner: Some(*user),
+                        },
+                    );
                 }
             }
         }
@@ -149,7 +167,8 @@ impl OrgTx {
         }
         self.insert("persons", &PERSON_COLUMNS, made).await?;
         for (user, persons) in linked {
-            self.link(user, deactivated.get(&user).copied().unwrap_or(false), persons).await?;
+            self.link(user, deactivated.get(&user).copied().unwrap_or(false), persons)
+                .await?;
         }
         Ok(Vec::new())
     }
@@ -159,7 +178,17 @@ impl OrgTx {
             Sql::new("SELECT digest, key, user_key FROM persons WHERE org = $1 AND digest IN LIST($2)");
         let select = select.with(self.org).with(digests.to_vec());
         let rows = self.fetch_all(select).await?;
-        rows.iter().map(|row| Ok((row.get(0)?, Bound { person: row.get(1)?, owner: row.get(2)? }))).collect()
+        rows.iter()
+            .map(|row| {
+                Ok((
+                    row.get(0)?,
+                    Bound {
+                        person: row.get(1)?,
+                        owner: row.get(2)?,
+                    },
+                ))
+            })
+            .collect()
     }
 
     async fn name_owners(
@@ -182,7 +211,13 @@ impl OrgTx {
                     return Err(missing);
                 };
                 let identifier = (*identifier).clone();
-                Ok((place, ClaimConflict { identifier, owner: owner.clone() }))
+                Ok((
+                    place,
+                    ClaimConflict {
+                        identifier,
+                        owner: owner.clone(),
+                    },
+                ))
             })
             .collect()
     }
@@ -191,10 +226,13 @@ impl OrgTx {
     async fn link(&mut self, user: i64, deactivated: bool, persons: Vec<i64>) -> Result<(), StoreError> {
         // Whoever had them before has a session less, whoever gets them has one more.
         let mut touched = self.siblings(&persons).await?;
-        let update = Sql::new(
-            "UPDATE persons SET user_key = $2, deactivated = $3 WHERE org = $1 AND key IN LIST($4)",
-        );
-        let update = update.with(self.org).with(user).with(deactivated).with(persons.clone());
+        let update =
+            Sql::new("UPDATE persons SET user_key = $2, deactivated = $3 WHERE org = $1 AND key IN LIST($4)");
+        let update = update
+            .with(self.org)
+            .with(user)
+            .with(deactivated)
+            .with(persons.clone());
         self.execute(update).await?;
         touched.extend(persons);
         self.settle_sessions(&touched).await?;
@@ -208,7 +246,9 @@ impl OrgTx {
             "SELECT key FROM persons WHERE org = $1 AND user_key IN \
              (SELECT user_key FROM persons WHERE org = $1 AND key IN LIST($2))",
         );
-        let rows = self.fetch_all(select.with(self.org).with(persons.to_vec())).await?;
+        let rows = self
+            .fetch_all(select.with(self.org).with(persons.to_vec()))
+            .await?;
         rows.iter().map(|row| row.get(0)).collect()
     }
 
@@ -227,7 +267,11 @@ impl OrgTx {
             "SELECT s.seq FROM contents c JOIN statements s ON s.org = c.org AND s.object = c.key \
              WHERE c.org = $1 AND c.digest = $2 LIMIT 1",
         );
-        if self.fetch_optional(object.with(self.org).with(digest(page))).await?.is_some() {
+        if self
+            .fetch_optional(object.with(self.org).with(digest(page)))
+            .await?
+            .is_some()
+        {
             return Ok(true);
         }
         // The digest of an account covers its page and name together, so the page is looked for in the value.

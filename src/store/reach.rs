@@ -31,7 +31,9 @@ impl Store {
             && filter.groups.is_empty()
             && filter.custom.is_empty());
         if people == People::Everyone && !narrowed {
-            return Ok(Persons::Everyone { deactivated_too: filter.include_deactivated });
+            return Ok(Persons::Everyone {
+                deactivated_too: filter.include_deactivated,
+            });
         }
         let mut sql = Sql::new("SELECT p.key FROM persons p WHERE p.org = $1").with(org);
         sql.push(" AND p.user_key IS NOT NULL");
@@ -55,10 +57,15 @@ impl Store {
             sql.push(
                 " AND p.user_key IN (SELECT f.user_key FROM user_fields f WHERE f.org = $1 AND f.field = ",
             );
-            sql.bind(field.as_str()).push(" AND f.value").any_of(values.clone()).push(")");
+            sql.bind(field.as_str())
+                .push(" AND f.value")
+                .any_of(values.clone())
+                .push(")");
         }
         let rows = self.db().fetch_all(sql).await?;
-        Ok(Persons::Only(rows.iter().map(|row| row.get(0)).collect::<Result<_, _>>()?))
+        Ok(Persons::Only(
+            rows.iter().map(|row| row.get(0)).collect::<Result<_, _>>()?,
+        ))
     }
 }
 
@@ -73,9 +80,13 @@ fn push_teams(sql: &mut Sql, filter: &Filter) {
     sql.push(" AND p.user_key IN (");
     if filter.include_sub_teams {
         // UNION, not UNION ALL: a tree that was ever knotted could not keep this from ending.
-        sql.push("WITH RECURSIVE tree(org, key) AS (SELECT t.org, t.key FROM teams t WHERE t.org = $1 AND t.id");
+        sql.push(
+            "WITH RECURSIVE tree(org, key) AS (SELECT t.org, t.key FROM teams t WHERE t.org = $1 AND t.id",
+        );
         sql.any_of(texts(&filter.teams));
-        sql.push(" UNION SELECT t.org, t.key FROM tree JOIN teams t ON t.org = tree.org AND t.parent = tree.key) ");
+        sql.push(
+            " UNION SELECT t.org, t.key FROM tree JOIN teams t ON t.org = tree.org AND t.parent = tree.key) ",
+        );
     } else {
         sql.push("WITH tree(org, key) AS (SELECT t.org, t.key FROM teams t WHERE t.org = $1 AND t.id");
         sql.any_of(texts(&filter.teams)).push(") ");
@@ -93,24 +104,35 @@ pub(super) fn push_people(sql: &mut Sql, column: &str, people: &People<'_>) {
     match people {
         People::Everyone => {}
         People::Users(users) => {
-            sql.push(" AND ").push(column).push(" IN (SELECT u.key FROM users u WHERE u.org = $1 AND u.id");
+            sql.push(" AND ")
+                .push(column)
+                .push(" IN (SELECT u.key FROM users u WHERE u.org = $1 AND u.id");
             let ids: Vec<String> = users.iter().map(|user| user.as_str().to_owned()).collect();
             sql.any_of(ids).push(")");
         }
-        People::Tree { manager, manager_too, indirect } => {
+        People::Tree {
+            manager,
+            manager_too,
+            indirect,
+        } => {
             push_tree(sql, column, manager, *manager_too, *indirect);
         }
     }
 }
 
 fn push_tree(sql: &mut Sql, column: &str, manager: &UserId, manager_too: bool, indirect: bool) {
-    sql.push(" AND ").push(column).push(" IN (WITH RECURSIVE boss(org, key) AS (");
-    sql.push("SELECT u.org, u.key FROM users u WHERE u.org = $1 AND u.id = ").bind(manager.as_str());
+    sql.push(" AND ")
+        .push(column)
+        .push(" IN (WITH RECURSIVE boss(org, key) AS (");
+    sql.push("SELECT u.org, u.key FROM users u WHERE u.org = $1 AND u.id = ")
+        .bind(manager.as_str());
     sql.push("), tree(org, key) AS (SELECT u.org, u.key FROM boss JOIN users u ON u.org = boss.org AND u.manager = boss.key");
     if indirect {
         // The organisation comes from the tree, not from `$1`: else SQLite looks up all of the organisation's
         // users for each of the tree's rows.
-        sql.push(" UNION SELECT u.org, u.key FROM tree JOIN users u ON u.org = tree.org AND u.manager = tree.key");
+        sql.push(
+            " UNION SELECT u.org, u.key FROM tree JOIN users u ON u.org = tree.org AND u.manager = tree.key",
+        );
     }
     sql.push(") SELECT key FROM tree");
     if manager_too {
@@ -126,8 +148,15 @@ pub(super) fn push_reach(sql: &mut Sql, column: &str, reach: &Reach) {
 
 impl Store {
     /// Whether the user is there and within the reach, deactivated or not.
-    pub async fn reaches(&self, organisation: &OrgId, reach: &Reach, user: &UserId) -> Result<bool, StoreError> {
-        let Some(org) = self.organisation_key(organisation).await? else { return Ok(false) };
+    pub async fn reaches(
+        &self,
+        organisation: &OrgId,
+        reach: &Reach,
+        user: &UserId,
+    ) -> Result<bool, StoreError> {
+        let Some(org) = self.organisation_key(organisation).await? else {
+            return Ok(false);
+        };
         let mut sql = Sql::new("SELECT u.key FROM users u WHERE u.org = $1 AND u.id = $2");
         let mut sql = {
             sql = sql.with(org).with(user.as_str());

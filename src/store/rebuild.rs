@@ -19,7 +19,10 @@ const CHUNK: i64 = 1_000;
 impl Store {
     /// Every organisation there is, by id.
     pub async fn organisations(&self) -> Result<Vec<OrgId>, StoreError> {
-        let rows = self.db().fetch_all(Sql::new("SELECT id FROM organisations ORDER BY id")).await?;
+        let rows = self
+            .db()
+            .fetch_all(Sql::new("SELECT id FROM organisations ORDER BY id"))
+            .await?;
         rows.iter()
             .map(|row| {
                 OrgId::new(row.get::<String>(0)?).map_err(|e| StoreError::corrupt("organisation id", e))
@@ -39,11 +42,18 @@ impl Store {
             "UPDATE contents SET reprojecting = $4 WHERE org = $1 AND reprojecting",
         ] {
             let sql = Sql::new(text).with(tx.org);
-            let sql = if text.contains("$4") { sql.with(i64::MIN).with(Uuid::nil()).with(false) } else { sql };
+            let sql = if text.contains("$4") {
+                sql.with(i64::MIN).with(Uuid::nil()).with(false)
+            } else {
+                sql
+            };
             tx.execute(sql).await?;
         }
         let home_page = tx.organisation().await?.account_home_page;
-        let platform = Platform { verbs: self.verbs(), home_page: &home_page };
+        let platform = Platform {
+            verbs: self.verbs(),
+            home_page: &home_page,
+        };
         let mut seen = Seen::default();
         seen.at_epoch(tx.epoch());
         let mut sessions = HashSet::new();
@@ -61,7 +71,8 @@ impl Store {
             sessions.extend(insert_activities(&mut tx, &seen, &records, &named).await?);
             replayed += records.len() as u64;
         }
-        tx.settle_sessions(&sessions.into_iter().collect::<Vec<_>>()).await?;
+        tx.settle_sessions(&sessions.into_iter().collect::<Vec<_>>())
+            .await?;
         tx.forget();
         tx.commit().await?;
         Ok(replayed)

@@ -138,7 +138,11 @@ impl Store {
         let (answer, outcome) = oneshot::channel();
         let closed = || RecordError::Store(StoreError::Closed);
         let recorder = self.recorder.as_ref().ok_or_else(closed)?;
-        recorder.work.send(Work::Write(submission, answer)).await.map_err(|_| closed())?;
+        recorder
+            .work
+            .send(Work::Write(submission, answer))
+            .await
+            .map_err(|_| closed())?;
         outcome.await.map_err(|_| closed())?
     }
 
@@ -148,7 +152,9 @@ impl Store {
         let writer = Writer::new(self.without_recorder());
         let runtime = self.inner.runtime.clone();
         let thread = std::thread::Builder::new().name("rollbook-writer".to_owned());
-        thread.spawn(move || runtime.block_on(run(writer, waiting))).map_err(StoreError::Thread)?;
+        thread
+            .spawn(move || runtime.block_on(run(writer, waiting)))
+            .map_err(StoreError::Thread)?;
         Ok(())
     }
 }
@@ -185,11 +191,18 @@ fn gather(first: Work, waiting: &mut mpsc::Receiver<Work>) -> (Batch, Option<one
         match work {
             Work::Write(submission, answer) => {
                 records += submission.records.len();
-                batch.entry(submission.org.clone()).or_default().push((submission, answer));
+                batch
+                    .entry(submission.org.clone())
+                    .or_default()
+                    .push((submission, answer));
             }
             Work::Finish(done) => return (batch, Some(done)),
         }
-        next = if records < BATCH { waiting.try_recv().ok() } else { None };
+        next = if records < BATCH {
+            waiting.try_recv().ok()
+        } else {
+            None
+        };
     }
     (batch, None)
 }

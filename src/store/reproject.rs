@@ -41,7 +41,10 @@ pub(super) async fn demand_histories(
     for row in &rows {
         let text: String = row.get(2)?;
         let demands = Demands::from_json(&text).map_err(|error| StoreError::corrupt("demand", error))?;
-        histories.entry(row.get(0)?).or_default().set(Timestamp::from_micros(row.get(1)?), demands);
+        histories
+            .entry(row.get(0)?)
+            .or_default()
+            .set(Timestamp::from_micros(row.get(1)?), demands);
     }
     Ok(histories)
 }
@@ -84,8 +87,15 @@ impl OrgTx {
         let select = select.with(self.org).with(content);
         let row = self.fetch_optional(select).await?;
         let row = row.ok_or(StoreError::Query("a content that is not there"))?;
-        let demands = demand_histories(self, vec![content]).await?.remove(&content).unwrap_or_default();
-        Ok(Facts { kind: type_from(row.get(0)?), content_type: kind_from(row.get(1)?), demands })
+        let demands = demand_histories(self, vec![content])
+            .await?
+            .remove(&content)
+            .unwrap_or_default();
+        Ok(Facts {
+            kind: type_from(row.get(0)?),
+            content_type: kind_from(row.get(1)?),
+            demands,
+        })
     }
 
     /// Projects the next rows again and answers the last of them; `None` when there was none left.
@@ -102,7 +112,12 @@ impl OrgTx {
              ORDER BY a.happened_at, a.seq LIMIT $5",
             Sealed::COLUMNS
         ));
-        let select = select.with(self.org).with(content).with(after.0).with(after.1).with(CHUNK);
+        let select = select
+            .with(self.org)
+            .with(content)
+            .with(after.0)
+            .with(after.1)
+            .with(CHUNK);
         let rows = self.fetch_all(select).await?;
         let Some(last) = rows.last() else { return Ok(None) };
         let last = (last.get(9)?, last.get(0)?);
@@ -110,8 +125,12 @@ impl OrgTx {
         let (mut seqs, mut again) = (Vec::new(), Vec::new());
         for row in &rows {
             let record = Sealed::read(row)?;
-            let named =
-                Named { actor: row.get(6)?, verb: row.get(7)?, object: row.get(8)?, content: Some(content) };
+            let named = Named {
+                actor: row.get(6)?,
+                verb: row.get(7)?,
+                object: row.get(8)?,
+                content: Some(content),
+            };
             let facts = ContentFacts {
                 kind: facts.kind,
                 content_type: facts.content_type,

@@ -71,21 +71,36 @@ impl Store {
         let mut faults = Vec::new();
         let mut resolutions = Vec::with_capacity(forms.len());
         for (index, form) in forms.iter().enumerate() {
-            let place = |member: &str| if batch { format!("/{index}/{member}") } else { format!("/{member}") };
+            let place = |member: &str| {
+                if batch {
+                    format!("/{index}/{member}")
+                } else {
+                    format!("/{member}")
+                }
+            };
             let mut unknown = |member: &str, detail: String| {
-                faults.push(Fault { pointer: place(member), detail });
+                faults.push(Fault {
+                    pointer: place(member),
+                    detail,
+                });
             };
             let (actor, actor_name) = match &form.user {
                 UserRef::Id(id) => {
                     if !names.contains_key(id) {
-                        unknown("user", format!("there is no user `{id}`: put them into the directory first"));
+                        unknown(
+                            "user",
+                            format!("there is no user `{id}`: put them into the directory first"),
+                        );
                     }
                     (account(home_page, id.as_str()), names.get(id).cloned().flatten())
                 }
                 UserRef::Email { identifier, .. } => (identifier.clone(), None),
                 UserRef::Agent { identifier, name } => (identifier.clone(), name.clone()),
             };
-            let content = form.content.as_ref().map(|content| describe(content, &iris, home_page));
+            let content = form
+                .content
+                .as_ref()
+                .map(|content| describe(content, &iris, home_page));
             if let Some((_, false)) = &content {
                 let detail = "there is no such content: put it into the catalogue, or send an id with title and type, or an iri";
                 unknown("content", detail.to_owned());
@@ -99,7 +114,11 @@ impl Store {
                 happened_at: form.happened_at.unwrap_or_else(|| self.clock().now()),
             });
         }
-        Ok(if faults.is_empty() { Ok(resolutions) } else { Err(faults) })
+        Ok(if faults.is_empty() {
+            Ok(resolutions)
+        } else {
+            Err(faults)
+        })
     }
 
     async fn user_names(
@@ -114,8 +133,11 @@ impl Store {
                 UserRef::Email { .. } | UserRef::Agent { .. } => None,
             })
             .collect();
-        let (Some(org), false) = (org, ids.is_empty()) else { return Ok(HashMap::new()) };
-        let select = Sql::new("SELECT id, first_name, last_name FROM users WHERE org = $1 AND id IN LIST($2)");
+        let (Some(org), false) = (org, ids.is_empty()) else {
+            return Ok(HashMap::new());
+        };
+        let select =
+            Sql::new("SELECT id, first_name, last_name FROM users WHERE org = $1 AND id IN LIST($2)");
         let mut names = HashMap::new();
         for row in self.db().fetch_all(select.with(org).with(ids)).await? {
             let id = UserId::new(row.get::<String>(0)?).map_err(|e| StoreError::corrupt("user id", e))?;
@@ -131,31 +153,46 @@ impl Store {
         forms: &[ShortForm],
     ) -> Result<HashMap<ContentId, String>, StoreError> {
         let ids = forms.iter().filter_map(|form| match &form.content {
-            Some(ContentRef::Id(id) | ContentRef::Described { name: ContentName::Id(id), .. }) => {
-                Some(digest(id.as_str()))
-            }
+            Some(
+                ContentRef::Id(id)
+                | ContentRef::Described {
+                    name: ContentName::Id(id),
+                    ..
+                },
+            ) => Some(digest(id.as_str())),
             _ => None,
         });
         let ids: Vec<Vec<u8>> = ids.collect();
-        let (Some(org), false) = (org, ids.is_empty()) else { return Ok(HashMap::new()) };
-        let select = Sql::new("SELECT id, iri FROM contents WHERE org = $1 AND listed AND id_digest IN LIST($2)");
+        let (Some(org), false) = (org, ids.is_empty()) else {
+            return Ok(HashMap::new());
+        };
+        let select =
+            Sql::new("SELECT id, iri FROM contents WHERE org = $1 AND listed AND id_digest IN LIST($2)");
         let rows = self.db().fetch_all(select.with(org).with(ids)).await?;
-        rows.iter().map(|row| Ok((ContentId::kept(row.get::<String>(0)?), row.get(1)?))).collect()
+        rows.iter()
+            .map(|row| Ok((ContentId::kept(row.get::<String>(0)?), row.get(1)?)))
+            .collect()
     }
 }
 
 /// How a user's own id is an xAPI identifier.
 fn account(home_page: &str, id: &str) -> Identifier {
-    Identifier::Account { home_page: home_page.to_owned(), name: id.to_owned() }
+    Identifier::Account {
+        home_page: home_page.to_owned(),
+        name: id.to_owned(),
+    }
 }
 
 /// The content as a statement names it, and whether it is known or can be made.
 fn describe(content: &ContentRef, iris: &HashMap<ContentId, String>, home_page: &str) -> (Described, bool) {
     let (name, title, kind, content_type) = match content {
         ContentRef::Id(id) => (ContentName::Id(id.clone()), None, None, None),
-        ContentRef::Described { name, title, kind, content_type } => {
-            (name.clone(), title.clone(), *kind, *content_type)
-        }
+        ContentRef::Described {
+            name,
+            title,
+            kind,
+            content_type,
+        } => (name.clone(), title.clone(), *kind, *content_type),
     };
     let (iri, known) = match &name {
         ContentName::Iri(iri) => (iri.as_str().to_owned(), true),
@@ -164,5 +201,13 @@ fn describe(content: &ContentRef, iris: &HashMap<ContentId, String>, home_page: 
             None => (ContentDraft::default_iri(id, home_page), content.makes_content()),
         },
     };
-    (Described { iri, title, kind, content_type }, known)
+    (
+        Described {
+            iri,
+            title,
+            kind,
+            content_type,
+        },
+        known,
+    )
 }

@@ -44,7 +44,11 @@ enum Heard {
 
 impl<T> Said<T> {
     /// Nothing yet.
-    pub(super) const NOTHING: Self = Self { value: None, at: None, tracked: false };
+    pub(super) const NOTHING: Self = Self {
+        value: None,
+        at: None,
+        tracked: false,
+    };
 }
 
 impl<T: PartialEq> Said<T> {
@@ -94,7 +98,11 @@ impl Definition {
             Some(iri) => from_activity_type(iri.as_str()),
             None => (None, None),
         };
-        (title.is_some() || kind.is_some()).then_some(Self { title, kind, content_type })
+        (title.is_some() || kind.is_some()).then_some(Self {
+            title,
+            kind,
+            content_type,
+        })
     }
 }
 
@@ -133,7 +141,9 @@ impl SeenPerson {
         if record.voided && !self.name.tracked {
             self.make_sure(tx, earlier).await?;
         }
-        let Some(name) = &record.statement.actor.name else { return Ok(()) };
+        let Some(name) = &record.statement.actor.name else {
+            return Ok(());
+        };
         if self.name.disputes(name) {
             self.name.at = kept_stamp(tx, "SELECT named_at, named_by FROM persons", self.key).await?;
         }
@@ -142,7 +152,9 @@ impl SeenPerson {
             self.make_sure(tx, earlier).await?;
             heard = self.name.hear(name, record.stamp());
         }
-        let Heard::Moved { value_changed } = heard else { return Ok(()) };
+        let Heard::Moved { value_changed } = heard else {
+            return Ok(());
+        };
         if value_changed && self.name.tracked {
             tx.forget();
         }
@@ -150,11 +162,7 @@ impl SeenPerson {
     }
 
     /// From now on the stamp is kept exactly; what the log says so far is read from it.
-    pub(super) async fn make_sure(
-        &mut self,
-        tx: &mut OrgTx,
-        earlier: &[&Sealed],
-    ) -> Result<(), StoreError> {
+    pub(super) async fn make_sure(&mut self, tx: &mut OrgTx, earlier: &[&Sealed]) -> Result<(), StoreError> {
         if let Some(current) = self.name.value.clone() {
             let says = |record: &Sealed| record.statement.actor.name.as_ref() == Some(&current);
             let kept = latest(tx, "person", self.key, says).await?;
@@ -172,7 +180,8 @@ impl SeenPerson {
              WHERE org = $1 AND key = $2 AND (named_at, named_by) <= ($4, $5)",
         );
         let update = update.with(tx.org).with(self.key).with(self.name.value.clone());
-        tx.execute(update.with(at).with(by).with(self.name.tracked)).await?;
+        tx.execute(update.with(at).with(by).with(self.name.tracked))
+            .await?;
         Ok(())
     }
 }
@@ -205,7 +214,9 @@ impl SeenContent {
             self.make_sure(tx, platform, earlier).await?;
             heard = self.definition.hear(&said, record.stamp());
         }
-        let Heard::Moved { value_changed } = heard else { return Ok(()) };
+        let Heard::Moved { value_changed } = heard else {
+            return Ok(());
+        };
         self.write(tx).await?;
         if value_changed && self.definition.tracked {
             tx.forget();
@@ -271,7 +282,11 @@ pub(super) fn read_stamp(row: &Row, column: usize) -> Result<Option<Stamp>, Stor
 
 /// The latest of the batch's earlier records, which are not in the log yet.
 fn latest_of(earlier: &[&Sealed], says: impl Fn(&Sealed) -> bool) -> Option<Stamp> {
-    earlier.iter().filter(|record| says(record)).map(|record| record.stamp()).max()
+    earlier
+        .iter()
+        .filter(|record| says(record))
+        .map(|record| record.stamp())
+        .max()
 }
 
 /// The latest row of the log, of that person or content, whose record says what is asked for.
@@ -291,7 +306,12 @@ async fn latest(
              ORDER BY a.happened_at DESC, a.seq DESC LIMIT $5",
             Sealed::COLUMNS
         ));
-        let select = select.with(tx.org).with(key).with(before.0).with(before.1).with(SCAN);
+        let select = select
+            .with(tx.org)
+            .with(key)
+            .with(before.0)
+            .with(before.1)
+            .with(SCAN);
         let rows = tx.fetch_all(select).await?;
         let Some(last) = rows.last() else { return Ok(found) };
         before = (last.get(6)?, last.get(0)?);
@@ -310,7 +330,9 @@ async fn latest(
 
 /// The stamp as it is kept now, which another replica may have moved.
 async fn kept_stamp(tx: &mut OrgTx, columns: &str, key: i64) -> Result<Option<Stamp>, StoreError> {
-    let select = Sql::new(&format!("{columns} WHERE org = $1 AND key = $2")).with(tx.org).with(key);
+    let select = Sql::new(&format!("{columns} WHERE org = $1 AND key = $2"))
+        .with(tx.org)
+        .with(key);
     match tx.fetch_optional(select).await? {
         Some(row) => read_stamp(&row, 0),
         None => Ok(None),

@@ -45,7 +45,10 @@ impl Seen {
     pub(super) fn refresh(&mut self, epoch: i64) {
         let size = self.persons.len() + self.verbs.len() + self.contents.len();
         if self.epoch != epoch || size > REMEMBERED {
-            *self = Self { epoch, ..Self::default() };
+            *self = Self {
+                epoch,
+                ..Self::default()
+            };
         }
     }
 
@@ -76,8 +79,7 @@ impl Seen {
         platform: &Platform<'_>,
         records: &[Sealed],
     ) -> Result<Vec<Named>, StoreError> {
-        let mentions: Vec<Mention<'_>> =
-            records.iter().map(|record| mention(record, platform)).collect();
+        let mentions: Vec<Mention<'_>> = records.iter().map(|record| mention(record, platform)).collect();
         self.find_persons(tx, &mentions).await?;
         self.find_verbs(tx, &mentions, records).await?;
         self.find_contents(tx, platform.home_page, &mentions).await?;
@@ -85,12 +87,15 @@ impl Seen {
             let before = || mentions.iter().zip(records).take(place);
             if let Some(person) = self.persons.get_mut(&mention.person.0) {
                 let same = before().filter(|(other, _)| other.person.0 == mention.person.0);
-                person.hear(tx, record, &same.map(|(_, record)| record).collect::<Vec<_>>()).await?;
+                person
+                    .hear(tx, record, &same.map(|(_, record)| record).collect::<Vec<_>>())
+                    .await?;
             }
             if let Some((digest, activity)) = &mention.content
                 && let Some(content) = self.contents.get_mut(digest)
             {
-                let same = before().filter(|(other, _)| other.content.as_ref().is_some_and(|c| c.0 == *digest));
+                let same =
+                    before().filter(|(other, _)| other.content.as_ref().is_some_and(|c| c.0 == *digest));
                 let earlier: Vec<&Sealed> = same.map(|(_, record)| record).collect();
                 content.hear(tx, platform, activity, record, &earlier).await?;
             }
@@ -113,7 +118,9 @@ impl Seen {
     }
 
     async fn find_persons(&mut self, tx: &mut OrgTx, mentions: &[Mention<'_>]) -> Result<(), StoreError> {
-        let unknown = unknown(mentions.iter().map(|m| &m.person.0), |d| self.persons.contains_key(d));
+        let unknown = unknown(mentions.iter().map(|m| &m.person.0), |d| {
+            self.persons.contains_key(d)
+        });
         if unknown.is_empty() {
             return Ok(());
         }
@@ -122,9 +129,20 @@ impl Seen {
              WHERE org = $1 AND digest IN LIST($2)",
         );
         for row in tx.fetch_all(select.with(tx.org).with(unknown)).await? {
-            let name = Said { value: row.get(3)?, at: read_stamp(&row, 4)?, tracked: row.get(6)? };
+            let name = Said {
+                value: row.get(3)?,
+                at: read_stamp(&row, 4)?,
+                tracked: row.get(6)?,
+            };
             let owned = row.get::<Option<i64>>(2)?.is_some();
-            self.persons.insert(row.get(0)?, SeenPerson { key: row.get(1)?, owned, name });
+            self.persons.insert(
+                row.get(0)?,
+                SeenPerson {
+                    key: row.get(1)?,
+                    owned,
+                    name,
+                },
+            );
         }
         let mut made = Vec::new();
         for mention in mentions {
@@ -133,7 +151,14 @@ impl Seen {
                 let key = tx.next_key();
                 made.push(tx.person_row(key, PersonId::of(person)?, None, None, None, false));
                 let name = Said::NOTHING;
-                self.persons.insert(digest.clone(), SeenPerson { key, owned: false, name });
+                self.persons.insert(
+                    digest.clone(),
+                    SeenPerson {
+                        key,
+                        owned: false,
+                        name,
+                    },
+                );
             }
         }
         tx.insert("persons", &PERSON_COLUMNS, made).await
@@ -168,7 +193,8 @@ impl Seen {
                 self.verbs.insert(mention.verb.clone(), key);
             }
         }
-        tx.insert("verbs", &["org", "key", "digest", "iri", "display"], made).await
+        tx.insert("verbs", &["org", "key", "digest", "iri", "display"], made)
+            .await
     }
 
     async fn find_contents(
@@ -210,19 +236,32 @@ impl Seen {
              FROM contents WHERE org = $1 AND digest IN LIST($2)",
         );
         let rows = tx.fetch_all(select.with(tx.org).with(digests)).await?;
-        let keys = rows.iter().map(|row| row.get(1)).collect::<Result<Vec<i64>, _>>()?;
+        let keys = rows
+            .iter()
+            .map(|row| row.get(1))
+            .collect::<Result<Vec<i64>, _>>()?;
         let mut histories = demand_histories(tx, keys).await?;
         for row in rows {
             let digest: Vec<u8> = row.get(0)?;
             let key = row.get(1)?;
             let (kind, content_type) = (type_from(row.get(5)?), kind_from(row.get(6)?));
             let at = read_stamp(&row, 7)?;
-            let value = at.map(|_| Ok::<_, StoreError>(Definition { title: row.get(4)?, kind, content_type }));
+            let value = at.map(|_| {
+                Ok::<_, StoreError>(Definition {
+                    title: row.get(4)?,
+                    kind,
+                    content_type,
+                })
+            });
             let content = SeenContent {
                 key,
                 registered: row.get(2)?,
                 listed: row.get(3)?,
-                definition: Said { value: value.transpose()?, at, tracked: row.get(9)? },
+                definition: Said {
+                    value: value.transpose()?,
+                    at,
+                    tracked: row.get(9)?,
+                },
                 kind,
                 content_type,
                 demands: Arc::new(histories.remove(&key).unwrap_or_default()),
@@ -233,13 +272,7 @@ impl Seen {
         Ok(())
     }
 
-    fn make_content(
-        &mut self,
-        tx: &mut OrgTx,
-        digest_of_iri: &[u8],
-        iri: &str,
-        id: String,
-    ) -> Vec<Value> {
+    fn make_content(&mut self, tx: &mut OrgTx, digest_of_iri: &[u8], iri: &str, id: String) -> Vec<Value> {
         let key = tx.next_key();
         let content = SeenContent {
             key,
@@ -274,7 +307,12 @@ impl Seen {
     }
 
     /// Before a record leaves the log its words must be accounted for: they still count.
-    pub(super) async fn make_sure(&mut self, tx: &mut OrgTx, platform: &Platform<'_>, record: &Sealed) -> Result<(), StoreError> {
+    pub(super) async fn make_sure(
+        &mut self,
+        tx: &mut OrgTx,
+        platform: &Platform<'_>,
+        record: &Sealed,
+    ) -> Result<(), StoreError> {
         let mention = mention(record, platform);
         let mentions = [mention];
         self.find_persons(tx, &mentions).await?;
@@ -317,9 +355,14 @@ const CONTENT_COLUMNS: [&str; 16] = [
 /// The id of a content that nobody registered: its IRI, or, where the IRI is the one that Rollbook gives to a
 /// content's id, that id, so that whoever sent the id finds it again.
 async fn free_id(tx: &mut OrgTx, iri: &str, home_page: &str) -> Result<String, StoreError> {
-    let Some(id) = ContentDraft::id_of_default_iri(iri, home_page) else { return Ok(iri.to_owned()) };
+    let Some(id) = ContentDraft::id_of_default_iri(iri, home_page) else {
+        return Ok(iri.to_owned());
+    };
     let select = Sql::new("SELECT key FROM contents WHERE org = $1 AND id_digest = $2");
-    let taken = tx.fetch_optional(select.with(tx.org).with(digest(id.as_str()))).await?.is_some();
+    let taken = tx
+        .fetch_optional(select.with(tx.org).with(digest(id.as_str())))
+        .await?
+        .is_some();
     Ok(if taken { iri.to_owned() } else { id.into() })
 }
 
@@ -330,10 +373,17 @@ fn mention<'r>(record: &'r Sealed, platform: &Platform<'_>) -> Mention<'r> {
         Object::Activity(activity) => Some((digest(activity.id.as_str()), activity)),
         _ => None,
     };
-    let content = platform.content_of(statement).map(|activity| (digest(activity.id.as_str()), activity));
+    let content = platform
+        .content_of(statement)
+        .map(|activity| (digest(activity.id.as_str()), activity));
     let display = statement.verb.display.pick_english_first().unwrap_or_default();
     let verb = digest(&format!("{}\n{display}", statement.verb.id.as_str()));
-    Mention { person: (digest_of_person(&person), person), verb, object, content }
+    Mention {
+        person: (digest_of_person(&person), person),
+        verb,
+        object,
+        content,
+    }
 }
 
 fn unknown<'d>(digests: impl Iterator<Item = &'d Vec<u8>>, known: impl Fn(&Vec<u8>) -> bool) -> Vec<Vec<u8>> {

@@ -52,9 +52,16 @@ mod tests {
 
     #[test]
     fn the_index_names_the_codes_of_the_session_events() {
-        let mut codes: Vec<i16> =
-            Action::ALL.iter().filter(|action| action.is_session()).map(|action| action.code()).collect();
+        let mut codes: Vec<i16> = Action::ALL
+            .iter()
+            .filter(|action| action.is_session())
+            .map(|action| action.code())
+            .collect();
         codes.sort_unstable();
-        assert_eq!(codes, [13, 14, 25], "the query above and the index activities_session name these");
+        assert_eq!(
+            codes,
+            [13, 14, 25],
+            "the query above and the index activities_session name these"
+        );
     }
 }

@@ -107,7 +107,9 @@ impl Store {
         id: StatementId,
         voidedness: Voidedness,
     ) -> Result<Option<KeptStatement>, StoreError> {
-        let Some(org) = self.organisation_key(organisation).await? else { return Ok(None) };
+        let Some(org) = self.organisation_key(organisation).await? else {
+            return Ok(None);
+        };
         let mut sql = Sql::new(SELECT).with(org);
         sql.push(" AND s.id = ").bind(id.0);
         sql.push(match voidedness {
@@ -115,7 +117,12 @@ impl Store {
             Voidedness::Voided => " AND s.voided",
         });
         push_statement_reach(&mut sql, reach);
-        self.db().fetch_optional(sql).await?.as_ref().map(read).transpose()
+        self.db()
+            .fetch_optional(sql)
+            .await?
+            .as_ref()
+            .map(read)
+            .transpose()
     }
 
     /// The statements that match, in the order of recording; voided ones are left out.
@@ -125,7 +132,9 @@ impl Store {
         reach: &StatementReach,
         query: &StatementQuery,
     ) -> Result<Vec<KeptStatement>, StoreError> {
-        let Some(org) = self.organisation_key(organisation).await? else { return Ok(Vec::new()) };
+        let Some(org) = self.organisation_key(organisation).await? else {
+            return Ok(Vec::new());
+        };
         let mut sql = Sql::new(SELECT).with(org);
         sql.push(" AND NOT s.voided");
         push_statement_reach(&mut sql, reach);
@@ -150,18 +159,27 @@ impl Store {
         if let Some(until) = query.until {
             sql.push(" AND s.stored <= ").bind(until.micros());
         }
-        let (beyond, order) = if query.ascending { (" > ", "ASC") } else { (" < ", "DESC") };
+        let (beyond, order) = if query.ascending {
+            (" > ", "ASC")
+        } else {
+            (" < ", "DESC")
+        };
         if let Some(after) = query.after {
             sql.push(" AND s.seq").push(beyond).bind(after);
         }
-        sql.push(" ORDER BY s.seq ").push(order).push(" LIMIT ").bind(i64::from(query.limit));
+        sql.push(" ORDER BY s.seq ")
+            .push(order)
+            .push(" LIMIT ")
+            .bind(i64::from(query.limit));
         self.db().fetch_all(sql).await?.iter().map(read).collect()
     }
 
     /// The moment through which everything stored can be read: whoever writes next stores at this moment or
     /// later, so what is promised is the millisecond before it (xAPI 1.0.3, Communication 2.1.3).
     pub async fn consistent_through(&self, organisation: &OrgId) -> Result<Timestamp, StoreError> {
-        let Some(org) = self.organisation_key(organisation).await? else { return Ok(self.clock().now()) };
+        let Some(org) = self.organisation_key(organisation).await? else {
+            return Ok(self.clock().now());
+        };
         let select = Sql::new("SELECT stored FROM ledgers WHERE org = $1").with(org);
         let stored: i64 = match self.db().fetch_optional(select).await? {
             Some(row) => row.get(0)?,
@@ -176,10 +194,17 @@ impl Store {
         organisation: &OrgId,
         id: StatementId,
     ) -> Result<Option<KeptStatement>, StoreError> {
-        let Some(org) = self.organisation_key(organisation).await? else { return Ok(None) };
+        let Some(org) = self.organisation_key(organisation).await? else {
+            return Ok(None);
+        };
         let mut sql = Sql::new(SELECT).with(org);
         sql.push(" AND s.id = ").bind(id.0);
-        self.db().fetch_optional(sql).await?.as_ref().map(read).transpose()
+        self.db()
+            .fetch_optional(sql)
+            .await?
+            .as_ref()
+            .map(read)
+            .transpose()
     }
 
     /// Whether the directory has that user; used before a record about them is written.

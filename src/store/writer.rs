@@ -34,7 +34,10 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(store: Store) -> Self {
-        Self { store, seen: HashMap::new() }
+        Self {
+            store,
+            seen: HashMap::new(),
+        }
     }
 
     /// Writes the submissions of one organisation: each whole or not at all, and none failing another.
@@ -48,9 +51,14 @@ impl Writer {
                 let mut outcomes = Vec::with_capacity(submissions.len());
                 for submission in submissions {
                     let outcome = self.attempt(org, std::slice::from_ref(submission)).await;
-                    outcomes.push(outcome.unwrap_or_else(|error| vec![Err(error.into())]).pop().unwrap_or(
-                        Err(RecordError::Store(StoreError::Query("a submission without an outcome"))),
-                    ));
+                    outcomes.push(
+                        outcome
+                            .unwrap_or_else(|error| vec![Err(error.into())])
+                            .pop()
+                            .unwrap_or(Err(RecordError::Store(StoreError::Query(
+                                "a submission without an outcome",
+                            )))),
+                    );
                 }
                 outcomes
             }
@@ -138,7 +146,10 @@ async fn existing(
     tx: &mut OrgTx,
     submissions: &[Submission],
 ) -> Result<HashMap<StatementId, Existing>, StoreError> {
-    let given = submissions.iter().flat_map(|s| &s.records).filter(|record| record.id_was_given);
+    let given = submissions
+        .iter()
+        .flat_map(|s| &s.records)
+        .filter(|record| record.id_was_given);
     let ids: Vec<Uuid> = given.map(|record| record.id.0).collect();
     if ids.is_empty() {
         return Ok(HashMap::new());
@@ -154,12 +165,19 @@ async fn existing(
         .collect()
 }
 
-async fn write_accepted(tx: &mut OrgTx, seen: &mut Seen, accepted: Vec<Accepted<'_>>) -> Result<(), StoreError> {
+async fn write_accepted(
+    tx: &mut OrgTx,
+    seen: &mut Seen,
+    accepted: Vec<Accepted<'_>>,
+) -> Result<(), StoreError> {
     let stored = tx.stored_now();
     let voided = voided_among(tx, &accepted).await?;
     let home_page = seen.home_page(tx).await?;
     let store = tx.store().clone();
-    let platform = Platform { verbs: store.verbs(), home_page: &home_page };
+    let platform = Platform {
+        verbs: store.verbs(),
+        home_page: &home_page,
+    };
     let mut records = Vec::with_capacity(accepted.len());
     let mut bodies = Vec::with_capacity(accepted.len());
     for Accepted { incoming, submission } in accepted {
@@ -170,7 +188,10 @@ async fn write_accepted(tx: &mut OrgTx, seen: &mut Seen, accepted: Vec<Accepted<
             keep_authority: false,
             default_version: submission.version,
         };
-        bodies.push((incoming.statement.seal(&seal).into_bytes(), submission.sender.clone()));
+        bodies.push((
+            incoming.statement.seal(&seal).into_bytes(),
+            submission.sender.clone(),
+        ));
         records.push(Sealed {
             seq: tx.next_seq(),
             id: incoming.id,
@@ -189,14 +210,18 @@ async fn write_accepted(tx: &mut OrgTx, seen: &mut Seen, accepted: Vec<Accepted<
 
 /// The new records that a voiding statement names: one of this batch, or one that came before its target.
 async fn voided_among(tx: &mut OrgTx, accepted: &[Accepted<'_>]) -> Result<HashSet<StatementId>, StoreError> {
-    let mut voided: HashSet<StatementId> =
-        accepted.iter().filter_map(|record| record.incoming.statement.voids()).collect();
-    let given = accepted.iter().map(|record| record.incoming).filter(|record| record.id_was_given);
+    let mut voided: HashSet<StatementId> = accepted
+        .iter()
+        .filter_map(|record| record.incoming.statement.voids())
+        .collect();
+    let given = accepted
+        .iter()
+        .map(|record| record.incoming)
+        .filter(|record| record.id_was_given);
     let ids: Vec<Uuid> = given.map(|record| record.id.0).collect();
     if !ids.is_empty() {
-        let select = Sql::new(
-            "SELECT reference FROM statements WHERE org = $1 AND reference IN LIST($2) AND voids",
-        );
+        let select =
+            Sql::new("SELECT reference FROM statements WHERE org = $1 AND reference IN LIST($2) AND voids");
         for row in tx.fetch_all(select.with(tx.org).with(ids)).await? {
             voided.insert(StatementId(row.get(0)?));
         }
@@ -212,7 +237,11 @@ async fn void_existing(
     platform: &Platform<'_>,
     records: &[Sealed],
 ) -> Result<(), StoreError> {
-    let targets: Vec<Uuid> = records.iter().filter_map(|r| r.statement.voids()).map(|id| id.0).collect();
+    let targets: Vec<Uuid> = records
+        .iter()
+        .filter_map(|r| r.statement.voids())
+        .map(|id| id.0)
+        .collect();
     if targets.is_empty() {
         return Ok(());
     }
@@ -237,7 +266,8 @@ async fn void_existing(
         return Ok(());
     }
     let mark = Sql::new("UPDATE statements SET voided = $3 WHERE org = $1 AND seq IN LIST($2)");
-    tx.execute(mark.with(tx.org).with(seqs.clone()).with(true)).await?;
+    tx.execute(mark.with(tx.org).with(seqs.clone()).with(true))
+        .await?;
     tx.delete_activities(seqs).await?;
     tx.settle_sessions(&actors).await
 }
@@ -265,7 +295,11 @@ async fn insert_statements(
             named.actor.into(),
             named.verb.into(),
             named.object.into(),
-            statement.context.as_ref().and_then(|context| context.registration).into(),
+            statement
+                .context
+                .as_ref()
+                .and_then(|context| context.registration)
+                .into(),
             reference.into(),
             sender.into(),
             statement.voids().is_some().into(),
@@ -304,11 +338,14 @@ pub(super) async fn insert_activities(
     let mut rows = Vec::with_capacity(records.len());
     let mut sessions = Vec::new();
     for (record, named) in records.iter().zip(named).filter(|(record, _)| !record.voided) {
-        let facts = named.content.and_then(|key| seen.content(key)).map(|content| ContentFacts {
-            kind: content.kind,
-            content_type: content.content_type,
-            demands: content.demands.at(record.stamp().0),
-        });
+        let facts = named
+            .content
+            .and_then(|key| seen.content(key))
+            .map(|content| ContentFacts {
+                kind: content.kind,
+                content_type: content.content_type,
+                demands: content.demands.at(record.stamp().0),
+            });
         let row = ActivityRow::new(store.verbs(), record, *named, facts.as_ref());
         if row.projected.action.is_session() {
             sessions.push(named.actor);

@@ -87,7 +87,10 @@ async fn list_activities(caller: Caller<ReadActivities>, request: HttpRequest, p
 )]
 async fn list_my_activities(caller: Caller<ReadActivities>, request: HttpRequest, pairs: Pairs) -> Answer {
     let binding = binding(&caller, &request);
-    let context = ParseContext { scope: false, ..context(&caller, &binding) };
+    let context = ParseContext {
+        scope: false,
+        ..context(&caller, &binding)
+    };
     let mut query = Query::parse(pairs.as_slice(), &context)?;
     query.filter.include_deactivated = true;
     list(&caller, &request, Some(AskedScope::Me), query).await
@@ -109,17 +112,30 @@ async fn list_user_activities(
     pairs: Pairs,
 ) -> Answer {
     let id = id.into_inner();
-    let reach = caller.principal().reach(&caller.rules()).ok_or_else(Problem::not_found)?;
+    let reach = caller
+        .principal()
+        .reach(&caller.rules())
+        .ok_or_else(Problem::not_found)?;
     if !caller.store().reaches(caller.org(), &reach, &id).await? {
         return Err(Problem::not_found());
     }
     let binding = binding(&caller, &request);
-    let context = ParseContext { scope: false, ..context(&caller, &binding) };
+    let context = ParseContext {
+        scope: false,
+        ..context(&caller, &binding)
+    };
     let mut query = Query::parse(pairs.as_slice(), &context)?;
     query.filter.include_deactivated = true;
     if !query.filter.users.is_empty() && !query.filter.users.contains(&id) {
         let total = query.count_exact.then_some(0);
-        return Ok(pages::answer(&ActivityList { activities: Vec::new(), next: None, total }, None));
+        return Ok(pages::answer(
+            &ActivityList {
+                activities: Vec::new(),
+                next: None,
+                total,
+            },
+            None,
+        ));
     }
     query.filter.users = vec![id];
     list(&caller, &request, None, query).await
@@ -132,8 +148,12 @@ async fn list(
     query: Query,
 ) -> Answer {
     let question = caller.scoped(asked, &query.filter)?;
-    let page =
-        Page { sort: query.sort, after: query.after, limit: query.limit.saturating_add(1), now: query.now };
+    let page = Page {
+        sort: query.sort,
+        after: query.after,
+        limit: query.limit.saturating_add(1),
+        now: query.now,
+    };
     let mut rows = caller.store().page(&question, page).await?;
     let more = rows.len() > query.limit as usize;
     rows.truncate(query.limit as usize);
@@ -143,14 +163,27 @@ async fn list(
     };
     let mut cards = Cards::new(caller.store(), caller.org());
     cards.load(&rows).await?;
-    let activities =
-        rows.iter().map(|row| cards.activity(row, query.now)).collect::<Result<Vec<_>, _>>()?;
+    let activities = rows
+        .iter()
+        .map(|row| cards.activity(row, query.now))
+        .collect::<Result<Vec<_>, _>>()?;
     let last = rows.last().filter(|_| more);
     let next = last.map(|row| {
-        let cursor = query.cursor_after(Position { happened_at: row.projected.happened_at, seq: row.seq });
-        pages::next(request.path(), &Pairs::parse(request.query_string()).unwrap_or_default(), &cursor)
+        let cursor = query.cursor_after(Position {
+            happened_at: row.projected.happened_at,
+            seq: row.seq,
+        });
+        pages::next(
+            request.path(),
+            &Pairs::parse(request.query_string()).unwrap_or_default(),
+            &cursor,
+        )
     });
-    let body = ActivityList { activities, next, total };
+    let body = ActivityList {
+        activities,
+        next,
+        total,
+    };
     Ok(pages::answer(&body, body.next.as_deref()))
 }
 
@@ -170,11 +203,19 @@ async fn read_activity(caller: Caller<ReadActivities>, id: web::Path<Uuid>, pair
 }
 
 async fn in_full<A>(caller: &Caller<A>, id: StatementId) -> Result<Option<ActivityInFull>, Problem> {
-    let Some(row) = caller.store().activity(&caller.scoped(None, id)?).await? else { return Ok(None) };
-    let Some(kept) = caller.store().record_of(caller.org(), id).await? else { return Ok(None) };
+    let Some(row) = caller.store().activity(&caller.scoped(None, id)?).await? else {
+        return Ok(None);
+    };
+    let Some(kept) = caller.store().record_of(caller.org(), id).await? else {
+        return Ok(None);
+    };
     let mut cards = Cards::new(caller.store(), caller.org());
     cards.load(std::slice::from_ref(&row)).await?;
-    Ok(Some(cards.activity(&row, caller.now())?.in_full(&kept.envelope.responses)))
+    Ok(Some(
+        cards
+            .activity(&row, caller.now())?
+            .in_full(&kept.envelope.responses),
+    ))
 }
 
 /// Keep one activity.
@@ -194,7 +235,9 @@ async fn create_activity(caller: Caller<WriteActivities>, pairs: Pairs, body: Js
     pairs.none()?;
     let form = ShortForm::parse(body.text()?, &rules(&caller))?;
     let recorded = keep(&caller, vec![form], false).await?;
-    let outcome = recorded.first().ok_or_else(|| Problem::internal("a record without an outcome"))?;
+    let outcome = recorded
+        .first()
+        .ok_or_else(|| Problem::internal("a record without an outcome"))?;
     let mut answer = match outcome {
         Recorded::New(_) => HttpResponse::Created(),
         Recorded::Already(_) => HttpResponse::Ok(),
@@ -230,8 +273,15 @@ async fn create_activities(caller: Caller<WriteActivities>, pairs: Pairs, batch:
     let forms = ShortForm::parse_batch(&batch.elements()?, &rules(&caller))?;
     let recorded = keep(&caller, forms, true).await?;
     let new = recorded.iter().any(|record| matches!(record, Recorded::New(_)));
-    let ids = ActivityIds { ids: recorded.into_iter().map(Recorded::id).collect() };
-    Ok(if new || ids.ids.is_empty() { HttpResponse::Created() } else { HttpResponse::Ok() }.json(ids))
+    let ids = ActivityIds {
+        ids: recorded.into_iter().map(Recorded::id).collect(),
+    };
+    Ok(if new || ids.ids.is_empty() {
+        HttpResponse::Created()
+    } else {
+        HttpResponse::Ok()
+    }
+    .json(ids))
 }
 
 async fn keep(
@@ -240,9 +290,15 @@ async fn keep(
     batch: bool,
 ) -> Result<Vec<Recorded>, Problem> {
     let home_page = &caller.organisation().account_home_page;
-    let resolutions = caller.store().resolve(caller.org(), home_page, &forms, batch).await??;
+    let resolutions = caller
+        .store()
+        .resolve(caller.org(), home_page, &forms, batch)
+        .await??;
     let base = envelope(caller.principal());
-    let limits = Limits { depth: usize::MAX, ..Limits::default() };
+    let limits = Limits {
+        depth: usize::MAX,
+        ..Limits::default()
+    };
     let mut records = Vec::with_capacity(forms.len());
     for (form, resolution) in forms.into_iter().zip(&resolutions) {
         // What was checked as a short form is a valid statement; if it is not, the fault is ours.
@@ -266,7 +322,10 @@ fn submission<A>(caller: &Caller<A>, records: Vec<Incoming>) -> Submission {
         records,
         authority: authority(caller.principal(), &caller.organisation().account_home_page),
         version: "1.0.0",
-        sender: caller.principal().credential().map(|credential| credential.key.clone()),
+        sender: caller
+            .principal()
+            .credential()
+            .map(|credential| credential.key.clone()),
     }
 }
 
@@ -291,7 +350,10 @@ fn envelope(principal: &Principal) -> Envelope {
 
 fn rules(caller: &Caller<WriteActivities>) -> ShortFormRules {
     let recorder = caller.principal().credential().is_some();
-    ShortFormRules { recorder, depth: caller.edge().limits().json_depth }
+    ShortFormRules {
+        recorder,
+        depth: caller.edge().limits().json_depth,
+    }
 }
 
 /// Void an activity: it leaves the log for good, and a voiding statement says who took it out.
@@ -310,25 +372,44 @@ fn rules(caller: &Caller<WriteActivities>) -> ShortFormRules {
 async fn void_activity(caller: Caller<VoidActivities>, id: web::Path<Uuid>, pairs: Pairs) -> Answer {
     let query = pairs.reader();
     let reason = query.text("reason").map(str::to_owned);
-    if reason.as_ref().is_some_and(|reason| reason.chars().count() > MAX_REASON) {
+    if reason
+        .as_ref()
+        .is_some_and(|reason| reason.chars().count() > MAX_REASON)
+    {
         query.fault("reason", format!("has at most {MAX_REASON} characters"));
     }
     query.finish()?;
     let target = StatementId(*id);
-    if caller.store().activity(&caller.scoped(None, target)?).await?.is_none() {
+    if caller
+        .store()
+        .activity(&caller.scoped(None, target)?)
+        .await?
+        .is_none()
+    {
         return Err(Problem::not_found());
     }
-    let kept = caller.store().record_of(caller.org(), target).await?.ok_or_else(Problem::not_found)?;
-    let voids = crate::record::Statement::parse_kept(&kept.text).map_err(Problem::internal)?.voids();
+    let kept = caller
+        .store()
+        .record_of(caller.org(), target)
+        .await?
+        .ok_or_else(Problem::not_found)?;
+    let voids = crate::record::Statement::parse_kept(&kept.text)
+        .map_err(Problem::internal)?
+        .voids();
     if voids.is_some() {
-        return Err(Problem::conflict("this activity is a voiding itself, and a voiding can't be voided"));
+        return Err(Problem::conflict(
+            "this activity is a voiding itself, and a voiding can't be voided",
+        ));
     }
     let statement = voiding(&caller, target)?;
     let record = Incoming {
         id: caller.edge().clock().new_statement_id(),
         id_was_given: false,
         statement: Arc::new(statement),
-        envelope: Arc::new(Envelope { comment: reason, ..envelope(caller.principal()) }),
+        envelope: Arc::new(Envelope {
+            comment: reason,
+            ..envelope(caller.principal())
+        }),
         sameness: Sameness::Statement,
     };
     let recorded = caller.store().record(submission(&caller, vec![record])).await;
@@ -340,9 +421,15 @@ fn voiding(
     caller: &Caller<VoidActivities>,
     target: StatementId,
 ) -> Result<crate::record::Statement, Problem> {
-    let user = caller.principal().user().ok_or_else(|| Problem::forbidden("only a person voids here"))?;
+    let user = caller
+        .principal()
+        .user()
+        .ok_or_else(|| Problem::forbidden("only a person voids here"))?;
     let home_page = caller.organisation().account_home_page.clone();
-    let actor = Identifier::Account { home_page, name: user.to_string() };
+    let actor = Identifier::Account {
+        home_page,
+        name: user.to_string(),
+    };
     let text = format!(
         "{{\"actor\":{},\"verb\":{{\"id\":\"{VOIDED}\",\"display\":{{\"en\":\"Voided\"}}}},\
          \"object\":{{\"objectType\":\"StatementRef\",\"id\":\"{target}\"}}}}",
@@ -353,7 +440,12 @@ fn voiding(
 
 /// What cursors of this resource are bound to: who asks, and where.
 pub(super) fn binding(caller: &Caller<ReadActivities>, request: &HttpRequest) -> String {
-    format!("{} {} {}", caller.org(), caller.principal().caller_id(), request.path())
+    format!(
+        "{} {} {}",
+        caller.org(),
+        caller.principal().caller_id(),
+        request.path()
+    )
 }
 
 /// How the log's parameters are read for this caller.

@@ -221,10 +221,16 @@ mod tests {
             lists.concat().iter().map(|parameter| parameter.name).collect()
         };
         let described = |fields: &[&'static str]| -> Vec<&str> {
-            fields.iter().map(|field| field.trim_start_matches("r#")).collect()
+            fields
+                .iter()
+                .map(|field| field.trim_start_matches("r#"))
+                .collect()
         };
         assert_eq!(described(LogFilter::NAMES), names(&[FILTER_PARAMETERS]));
         assert_eq!(described(LogScope::NAMES), names(&[SCOPE_PARAMETERS]));
-        assert_eq!(described(LogPage::NAMES), names(&[SORT_PARAMETERS, PAGE_PARAMETERS]));
+        assert_eq!(
+            described(LogPage::NAMES),
+            names(&[SORT_PARAMETERS, PAGE_PARAMETERS])
+        );
     }
 }
