@@ -1,0 +1,10 @@
+//! The resources under `/v1`.
+
+mod activities;
+mod contents;
+mod exports;
+mod groups;
+mod model;
+mod organisation;
+mod teams;
+mod users;

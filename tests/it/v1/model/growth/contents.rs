@@ -1,0 +1,136 @@
+//! Contents: what there is to learn, and what it demands from when on.
+
+use serde_json::Value;
+
+use super::sent::content_body;
+use super::{Tenant, strings, title};
+use crate::support::TestServer;
+use crate::support::builders::Body;
+use crate::support::http::segment;
+use crate::v1::model::question::DAY;
+use crate::v1::model::random::Random;
+use crate::v1::model::world::{Content, Demands, Months};
+use crate::v1::model::{CPD_LABELS, SOURCES, TAGS};
+
+impl Tenant {
+    pub(super) async fn fill_catalogue(&mut self, server: &TestServer, random: &mut Random) {
+        let now = server.clock.now().micros();
+        let kinds = [
+            ("item", Some("video")),
+            ("item", Some("article")),
+            ("item", Some("book")),
+            ("item", Some("audio")),
+            ("item", Some("scorm")),
+            ("item", None),
+            ("quiz", None),
+            ("quiz", Some("scorm")),
+            ("event", None),
+            ("learnlist", None),
+            ("certification", None),
+        ];
+        for (number, (kind, content_type)) in kinds.into_iter().enumerate() {
+            let id = format!("content-{number}");
+            let iri = format!("https://content.example/{number}");
+            let from = now - random.between(300, 700) * DAY;
+            let content = Content {
+                registered: true,
+                title: Some(title(random)),
+                kind: Some(kind.to_owned()),
+                content_type: content_type.map(str::to_owned),
+                tags: random
+                    .maybe(60, |random| random.some(&strings(TAGS), 2))
+                    .unwrap_or_default(),
+                cpd_labels: random
+                    .maybe(40, |random| random.some(&strings(CPD_LABELS), 2))
+                    .unwrap_or_default(),
+                source: random.maybe(40, |random| (*random.pick(SOURCES)).to_owned()),
+                archived: random.percent(20),
+                demands: vec![(from, random_demands(random))],
+                id,
+                iri,
+            };
+            self.facts.contents.push(content);
+        }
+        let bodies: Vec<Body> = self.facts.contents.iter().map(content_body).collect();
+        self.admin.post("/v1/contents/batch", &bodies).await.expect(200);
+    }
+
+    /// Contents change what they are, and what they demand from a day on; one that only statements knew is adopted.
+    pub(super) async fn change_contents(&mut self, server: &TestServer, random: &mut Random) {
+        let now = server.clock.now().micros();
+        for number in 0..self.facts.contents.len() {
+            if !self.facts.contents[number].registered || !random.percent(50) {
+                continue;
+            }
+            let content = &mut self.facts.contents[number];
+            content.title = Some(title(random));
+            content.content_type = random.maybe(70, |random| {
+                (*random.pick(&["video", "audio", "document", "course"])).to_owned()
+            });
+            content.tags = random.some(&strings(TAGS), 2);
+            content.archived = random.percent(30);
+            let last = content.demands.last().map_or(now - 900 * DAY, |(from, _)| *from);
+            let from = (last + random.between(1, 200) * DAY).min(now);
+            content.demands.push((from, random_demands(random)));
+            let path = format!("/v1/contents/{}", segment(&content.id));
+            let body = content_body(content);
+            self.admin.put(&path, &body).await.expect(200);
+        }
+        let unknown = self.facts.contents.iter_mut().find(|content| !content.registered);
+        if let Some(content) = unknown.filter(|_| random.percent(70)) {
+            content.registered = true;
+            content.id = format!("adopted-{}", random.below(1_000_000));
+            content.title = Some(title(random));
+            content.kind = Some("item".into());
+            content.content_type = Some("video".into());
+            content.demands = vec![(now - 2_000 * DAY, random_demands(random))];
+            let path = format!("/v1/contents/{}", segment(&content.id));
+            let body = content_body(content);
+            self.admin.put(&path, &body).await.expect_one_of(&[200, 201]);
+        }
+    }
+
+    /// Compares the catalogue with the server's, and takes from there what the product text leaves to a table:
+    /// the type of a content that only statements have named.
+    pub async fn observe_catalogue(&mut self) {
+        let listed = self.admin.list("/v1/contents?limit=100", "contents").await;
+        let id_of = |content: &Value| content["id"].as_str().expect("a content has an id").to_owned();
+        let mut theirs: Vec<String> = listed.iter().map(id_of).collect();
+        let mut ours: Vec<String> = self
+            .facts
+            .contents
+            .iter()
+            .map(|content| content.id.clone())
+            .collect();
+        theirs.sort();
+        ours.sort();
+        assert_eq!(theirs, ours, "the contents of {}", self.facts.id);
+        for content in &mut self.facts.contents {
+            let found = listed
+                .iter()
+                .find(|listed| id_of(listed) == content.id)
+                .expect("the lists are equal");
+            assert_eq!(
+                found["title"].as_str(),
+                content.title.as_deref(),
+                "the title of {}",
+                content.iri
+            );
+            if !content.registered {
+                content.kind = found["type"].as_str().map(str::to_owned);
+                content.content_type = found["content_type"].as_str().map(str::to_owned);
+            }
+        }
+    }
+}
+
+fn random_demands(random: &mut Random) -> Demands {
+    let months = |random: &mut Random| Months(*random.pick(&[1, 6, 12, 24]));
+    Demands {
+        pass_mark: random.maybe(50, |random| *random.pick(&[50, 57, 80])),
+        expires_after: random.maybe(40, months),
+        certificate: random.maybe(40, |random| {
+            ("Certificate of skill".to_owned(), random.maybe(70, months))
+        }),
+    }
+}

@@ -1,0 +1,158 @@
+//! The model's facts as they are sent: users, contents, short-form activities, statements.
+
+use serde_json::{Value, json};
+
+use super::Tenant;
+use crate::support::builders::{self, Body};
+use crate::v1::model::question::rfc3339;
+use crate::v1::model::reading::ACTIONS;
+use crate::v1::model::world::{Actor, Content, Months, Record, Score, User};
+
+impl Tenant {
+    pub(super) fn short_form(&self, record: &Record) -> Value {
+        let user = match &record.actor {
+            Actor::Account { home_page, name } if *home_page == self.facts.home_page() => json!(name),
+            Actor::Mbox(address) => json!({"email": address}),
+            actor => agent(actor),
+        };
+        let content = record
+            .content
+            .as_deref()
+            .map(|iri| self.facts.content(iri).map_or(iri, |content| &content.id));
+        let action = ACTIONS
+            .iter()
+            .find(|(_, verbs)| verbs[0] == record.verb)
+            .map(|(action, _)| *action);
+        let mut body = Body::default()
+            .set("id", json!(record.id))
+            .set("user", user)
+            .set("happened_at", rfc3339(record.happened_at))
+            .maybe("content", content)
+            .maybe("expired_at", record.expired_at.map(rfc3339))
+            .maybe("device_type", record.device_type.clone())
+            .maybe("source", record.source.clone())
+            .maybe("result.success", record.success)
+            .maybe("result.completion", record.completion)
+            .maybe(
+                "result.total_time",
+                record.seconds.map(|seconds| format!("PT{seconds}S")),
+            );
+        body = match action {
+            Some(action) => body.set("action", action),
+            None => body.set("verb", record.verb.clone()),
+        };
+        if let Some((name, expires_at)) = &record.certificate {
+            body = body
+                .set("certificate.name", name.clone())
+                .maybe("certificate.expires_at", expires_at.map(rfc3339));
+        }
+        match record.score {
+            // A bare number is a percent.
+            Some(Score::Scaled(units)) if units % 2 == 0 && units >= 0 => {
+                body.set("result.score", decimal(units, 2)).into()
+            }
+            Some(score) => body.set("result.score", score_object(score)).into(),
+            None => body.into(),
+        }
+    }
+
+    pub(super) fn statement(&self, record: &Record) -> Value {
+        let object = match (&record.voids, &record.content) {
+            (Some(target), _) => json!({"objectType": "StatementRef", "id": target}),
+            (None, Some(iri)) => json!({"objectType": "Activity", "id": iri}),
+            (None, None) => json!({"id": self.facts.home_page()}),
+        };
+        let mut body = Body::default()
+            .set("id", json!(record.id))
+            .set("actor", agent(&record.actor))
+            .set("verb", json!({"id": record.verb}))
+            .set("object", object)
+            .set("timestamp", rfc3339(record.happened_at))
+            .maybe("result.success", record.success)
+            .maybe("result.completion", record.completion)
+            .maybe("result.score", record.score.map(score_object))
+            .maybe(
+                "result.duration",
+                record.seconds.map(|seconds| format!("PT{seconds}S")),
+            );
+        if let Some(title) = &record.defines {
+            body = body.set("object.definition.name", json!({"en": title}));
+        }
+        body.into()
+    }
+}
+
+/// A number of `1 / 10^digits`, exactly as it reads in decimal.
+fn decimal(units: i64, digits: usize) -> Value {
+    let sign = if units < 0 { "-" } else { "" };
+    let text = format!("{:0width$}", units.abs(), width = digits + 1);
+    let (whole, fraction) = text.split_at(text.len() - digits);
+    serde_json::from_str(&format!("{sign}{whole}.{fraction}")).expect("a decimal number is JSON")
+}
+
+fn score_object(score: Score) -> Value {
+    match score {
+        Score::Scaled(units) => json!({"scaled": decimal(units, 4)}),
+        Score::Raw { raw, min, max } => Body::default()
+            .set("raw", raw)
+            .maybe("min", min)
+            .maybe("max", max)
+            .into(),
+    }
+}
+
+pub(super) fn agent(actor: &Actor) -> Value {
+    match actor {
+        Actor::Mbox(address) => builders::mailbox(address),
+        Actor::MboxSha1(sum) => json!({"mbox_sha1sum": sum}),
+        Actor::Account { home_page, name } => json!({"account": {"homePage": home_page, "name": name}}),
+    }
+}
+
+pub(super) fn user_body(user: &User) -> Body {
+    let custom: serde_json::Map<String, Value> = user
+        .custom
+        .iter()
+        .map(|(field, value)| (field.clone(), json!(value)))
+        .collect();
+    Body::default()
+        .set("id", user.id.clone())
+        .set("first_name", user.first_name.clone())
+        .set("last_name", user.last_name.clone())
+        .maybe("email", user.email.clone())
+        .set("role", user.role)
+        .maybe("manager", user.manager.clone())
+        .maybe("primary_team", user.primary_team.clone())
+        .set("teams", user.teams.clone())
+        .set("groups", user.groups.clone())
+        .set("active", user.active)
+        .set(
+            "identifiers",
+            user.identifiers.iter().map(agent).collect::<Vec<_>>(),
+        )
+        .set("custom", custom)
+}
+
+pub(super) fn content_body(content: &Content) -> Body {
+    let (from, demands) = content.demands.last().cloned().unwrap_or_default();
+    let duration = |months: Months| format!("P{}M", months.0);
+    let certificate = demands.certificate.map(|(name, good_for)| {
+        Body::default()
+            .set("name", name)
+            .maybe("expires_after", good_for.map(duration))
+    });
+    Body::default()
+        .set("id", content.id.clone())
+        .set("iri", content.iri.clone())
+        .maybe("title", content.title.clone())
+        .maybe("type", content.kind.clone())
+        .maybe("content_type", content.content_type.clone())
+        .set("tags", content.tags.clone())
+        .set("cpd_labels", content.cpd_labels.clone())
+        .maybe("source", content.source.clone())
+        .maybe("archived_at", content.archived.then_some("2025-01-01T00:00:00Z"))
+        .maybe("pass_mark", demands.pass_mark)
+        .maybe("expires_after", demands.expires_after.map(duration))
+        .maybe("certificate", certificate)
+        .set("effective_from", rfc3339(from))
+}

@@ -1,0 +1,66 @@
+//! A small source of chance that gives the same on every machine: SplitMix64.
+
+/// A stream of random numbers from a seed.
+#[derive(Debug, Clone)]
+pub struct Random(u64);
+
+impl Random {
+    /// The stream of that seed.
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `limit`, which is not 0.
+    pub fn below(&mut self, limit: usize) -> usize {
+        (self.next() % limit as u64) as usize
+    }
+
+    /// A number from `low` to `high`, both included.
+    pub fn between(&mut self, low: i64, high: i64) -> i64 {
+        low + (self.next() % (high - low + 1) as u64) as i64
+    }
+
+    /// True so many times in a hundred.
+    pub fn percent(&mut self, chance: usize) -> bool {
+        self.below(100) < chance
+    }
+
+    /// One of the elements.
+    pub fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+        &from[self.below(from.len())]
+    }
+
+    /// Up to `most` different elements, in a random order; at least one where there is one.
+    pub fn some<T: Clone + PartialEq>(&mut self, from: &[T], most: usize) -> Vec<T> {
+        let mut chosen: Vec<T> = Vec::new();
+        if from.is_empty() {
+            return chosen;
+        }
+        for _ in 0..1 + self.below(most) {
+            let one = self.pick(from);
+            if !chosen.contains(one) {
+                chosen.push(one.clone());
+            }
+        }
+        chosen
+    }
+
+    /// Some value so many times in a hundred.
+    pub fn maybe<T>(&mut self, chance: usize, value: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        self.percent(chance).then(|| value(self))
+    }
+
+    /// A random UUID, of version 4.
+    pub fn uuid(&mut self) -> uuid::Uuid {
+        let bytes = (u128::from(self.next()) << 64) | u128::from(self.next());
+        uuid::Builder::from_random_bytes(bytes.to_be_bytes()).into_uuid()
+    }
+}
