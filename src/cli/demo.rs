@@ -66,7 +66,10 @@ pub struct Size {
 
 impl Default for Size {
     fn default() -> Self {
-        Self { users: 200, activities: 20_000 }
+        Self {
+            users: 200,
+            activities: 20_000,
+        }
     }
 }
 
@@ -85,12 +88,17 @@ impl Demo {
     pub async fn run(self) -> Result<(), CliError> {
         // First, so that a port that is taken costs no waiting.
         let listener = listen(self.listen.listen, "--listen (ROLLBOOK_LISTEN)")?;
-        let Prepared { store, state, seeded } = prepare(&self.folder, Size::default(), Clock::system()).await?;
+        let Prepared { store, state, seeded } =
+            prepare(&self.folder, Size::default(), Clock::system()).await?;
         let now = store.clock().now();
         let secret = state.jwt_secret();
-        let keys = KeyConfig { secret: Some(secret.clone()), ..KeyConfig::default() };
+        let keys = KeyConfig {
+            secret: Some(secret.clone()),
+            ..KeyConfig::default()
+        };
         let edge = Edge::new(store, TokenKeys::load(&keys).await?, EdgeOptions::default());
-        let (running, address) = server::start(&ServerSettings::default(), listener, edge, shutdown_signal())?;
+        let (running, address) =
+            server::start(&ServerSettings::default(), listener, edge, shutdown_signal())?;
 
         let org = organisation()?;
         let mut tokens = Vec::with_capacity(seeded.cast.len());
@@ -99,7 +107,10 @@ impl Demo {
         }
         let path = self.folder.join("env.sh");
         let written = state::write_private(&path, &guide::variables(address, &state, &tokens));
-        written.map_err(|source| CliError::File { path: path.clone(), source })?;
+        written.map_err(|source| CliError::File {
+            path: path.clone(),
+            source,
+        })?;
         let text = guide::guide(address, &self.folder, &path, &state, &seeded, &tokens);
         // Who reads no further, as `| head` does, has seen enough; the server goes on.
         let _ = io::stdout().write_all(text.as_bytes());
@@ -113,7 +124,10 @@ impl Demo {
 ///
 /// Where the folder can't be used or has a database that the demo didn't make, and where the store fails.
 pub async fn prepare(folder: &Path, size: Size, clock: Clock) -> Result<Prepared, CliError> {
-    let failed = |source| CliError::File { path: folder.to_path_buf(), source };
+    let failed = |source| CliError::File {
+        path: folder.to_path_buf(),
+        source,
+    };
     std::fs::create_dir_all(folder).map_err(failed)?;
     let database = folder.join("rollbook.db");
     let kept = State::read(folder)?;

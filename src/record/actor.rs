@@ -96,9 +96,11 @@ impl Actor {
     pub fn read_group(node: &Node<'_>, place: &Place<'_>, limits: &Limits) -> Result<Self, Fault> {
         match object_type(node, place)? {
             ActorKind::Group => Self::group(node, place, limits),
-            ActorKind::Agent => Err(place
-                .member("objectType")
-                .fault("only a Group can stand here; write \"objectType\":\"Group\"")),
+            ActorKind::Agent => {
+                let detail = "only a Group can stand here; write \"objectType\":\"Group\"";
+                let said = node.get("objectType").is_some();
+                Err(if said { place.member("objectType").fault(detail) } else { place.fault(detail) })
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! Reading timestamps (xAPI 1.0.3, Data 4.5). The moment itself is [`Timestamp`].
 
-use chrono::DateTime;
+use chrono::{DateTime, Datelike as _};
 
 use super::fault::{Fault, Place};
 use super::json::{Node, string};
@@ -48,6 +48,10 @@ pub fn parse(text: &str) -> Result<Timestamp, TimestampError> {
         ));
     }
     match DateTime::parse_from_rfc3339(&format!("{time}{offset}")) {
+        // At its ends the offset can carry a year out of those that RFC 3339 can write.
+        Ok(at) if !(0..=9999).contains(&at.to_utc().year()) => {
+            Err(TimestampError("this is outside the years 0000 to 9999 in UTC, which is how moments are kept"))
+        }
         Ok(at) => Ok(at.to_utc().into()),
         Err(_) => Err(shape),
     }

@@ -203,8 +203,9 @@ async fn write_accepted(
     }
     let named = seen.absorb(tx, &platform, &records).await?;
     insert_statements(tx, &records, &named, bodies).await?;
-    void_existing(tx, seen, &platform, &records).await?;
+    // First the new rows: what a record says that leaves the log is weighed against all that stay.
     let sessions = insert_activities(tx, seen, &records, &named).await?;
+    void_existing(tx, seen, &platform, &records).await?;
     tx.settle_sessions(&sessions).await
 }
 

@@ -99,93 +99,106 @@ pub(super) fn guide(
     text
 }
 
+/// The questions that are worth trying: what for, by whom, of which path; `LEARNER_ID` stands for a user's id.
+const QUESTIONS: [(&str, &str, &str); 12] = [
+    (
+        "A manager's log: their own and that of everybody below them",
+        "MANAGER",
+        "/v1/activities?limit=3",
+    ),
+    (
+        "The same without the manager, only what was failed, with the number of all rows",
+        "MANAGER",
+        "/v1/activities?scope=managed&include_sub_managers=true&action=failed&count=exact&limit=3",
+    ),
+    (
+        "Quizzes passed in the last quarter by two departments with all their teams",
+        "REPORTER",
+        "/v1/activities?team=operations&team=sales&include_sub_teams=true&type=quiz&result=passed\
+         &period=previous_quarter&limit=3",
+    ),
+    (
+        "By words of the title, in any case: FÜHRUNGSKRÄFTE",
+        "REPORTER",
+        "/v1/activities?title=F%C3%9CHRUNGSKR%C3%84FTE&limit=3",
+    ),
+    (
+        "By a field of the organisation's own: custom[employee_type]",
+        "HR",
+        "/v1/activities?custom%5Bemployee_type%5D=apprentice&limit=3",
+    ),
+    (
+        "Certificates that run out within 60 days",
+        "HR",
+        "/v1/activities?certificate_expires_within=P60D&limit=3",
+    ),
+    (
+        "One person's log",
+        "HR",
+        "/v1/users/LEARNER_ID/activities?limit=3",
+    ),
+    ("One's own log", "LEARNER", "/v1/me/activities?limit=3"),
+    (
+        "What a learner can't have: a problem document says why",
+        "LEARNER",
+        "/v1/activities?scope=company",
+    ),
+    (
+        "The directory, within one's reach",
+        "MANAGER",
+        "/v1/users?q=forklift&limit=2",
+    ),
+    ("The catalogue", "DESIGNER", "/v1/contents?type=certification"),
+    (
+        "Everything of the last 30 days as a CSV",
+        "REPORTER",
+        "/v1/activities/export.csv?period=last_30_days",
+    ),
+];
+
 /// What is worth trying, and how.
 fn lines(seeded: &Seeded) -> Vec<(&'static str, String)> {
-    let user = |variable: &str| {
-        let part = seeded.cast.iter().find(|part| part.variable == variable);
-        part.map_or("u001", |part| part.user.as_str())
+    let learner = seeded.cast.iter().find(|part| part.variable == "LEARNER");
+    let learner = learner.map_or("u001", |part| part.user.as_str());
+    let ask = |who: &str, path: &str| {
+        let path = path.replace("LEARNER_ID", learner);
+        format!("curl -s \"$ROLLBOOK{path}\" -H \"Authorization: Bearer ${who}\"")
     };
-    let get = |variable: &str, path: &str| {
-        format!("curl -s \"$ROLLBOOK{path}\" -H \"Authorization: Bearer ${variable}\"")
+    let send = |path: &str, header: &str, body: String| {
+        format!(
+            "curl -s \"$ROLLBOOK{path}\" -u \"$CREDENTIAL\" -H 'Content-Type: application/json'{header} \\\n    \
+             -d '{body}'"
+        )
     };
-    let learner = user("LEARNER");
     let activity = format!(
-        r#"{{"user": "{learner}", "action": "completed", "content": "quiz-forklift", "result": {{"score": 92, "total_time": "PT5M"}}}}"#
+        "{{\"user\": \"{learner}\", \"action\": \"completed\", \"content\": \"quiz-forklift\",\n         \
+         \"result\": {{\"score\": 92, \"total_time\": \"PT5M\"}}}}"
     );
-    let statement = r#"{"actor": {"mbox": "mailto:new.face@partner.example", "name": "New Face"}, "verb": {"id": "http://adlnet.gov/expapi/verbs/passed"}, "object": {"id": "https://content.acme.example/xapi/dangerous-goods"}, "result": {"score": {"scaled": 0.9}}}"#;
-    vec![
-        (
-            "A manager's log: everybody who reports to them, newest first",
-            get("MANAGER", "/v1/activities?limit=3"),
+    let statement = "{\"actor\": {\"mbox\": \"mailto:new.face@partner.example\", \"name\": \"New Face\"},\n         \
+         \"verb\": {\"id\": \"http://adlnet.gov/expapi/verbs/passed\"},\n         \
+         \"object\": {\"id\": \"https://content.acme.example/xapi/dangerous-goods\"},\n         \
+         \"result\": {\"score\": {\"scaled\": 0.9}}}";
+    let mut lines: Vec<_> = QUESTIONS
+        .iter()
+        .map(|(what, who, path)| (*what, ask(who, path)))
+        .collect();
+    lines.push((
+        "An integration records an activity; the answer is the row of the log",
+        send("/v1/activities", "", activity),
+    ));
+    lines.push((
+        "Content sends an xAPI statement about somebody whom nobody knows yet",
+        send(
+            "/xapi/statements",
+            " -H 'X-Experience-API-Version: 1.0.3'",
+            statement.to_owned(),
         ),
-        (
-            "The same without the manager, and only what was failed, with the number of all rows",
-            get(
-                "MANAGER",
-                "/v1/activities?scope=managed&include_sub_managers=true&action=failed&count=exact&limit=3",
-            ),
-        ),
-        (
-            "Quizzes passed last month in two teams, by words of the title",
-            get(
-                "REPORTER",
-                "/v1/activities?team=transport&team=warehouse-north&type=quiz&result=passed&title=forklift&period=previous_month",
-            ),
-        ),
-        (
-            "By a field of the organisation's own",
-            format!(
-                "curl -sG \"$ROLLBOOK/v1/activities\" -H \"Authorization: Bearer $HR\" --data-urlencode 'custom[employee_type]=apprentice' -d limit=3"
-            ),
-        ),
-        (
-            "Certificates that run out within 60 days",
-            get("HR", "/v1/activities?certificate_expires_within=P60D&limit=3"),
-        ),
-        (
-            "A CSV for Excel of the last 30 days",
-            format!(
-                "{} -o activities.csv",
-                get(
-                    "REPORTER",
-                    "/v1/activities/export.csv?period=last_30_days&bom=true"
-                )
-            ),
-        ),
-        (
-            "One person's log",
-            get("HR", &format!("/v1/users/{learner}/activities?limit=3")),
-        ),
-        ("One's own log", get("LEARNER", "/v1/me/activities?limit=3")),
-        (
-            "What a learner can't have: a problem document says why",
-            get("LEARNER", "/v1/activities?scope=company"),
-        ),
-        (
-            "An integration records an activity; the answer is the row of the log",
-            format!(
-                "curl -s -X POST \"$ROLLBOOK/v1/activities\" -u \"$CREDENTIAL\" -H 'Content-Type: application/json' \\\n    -d '{activity}'"
-            ),
-        ),
-        (
-            "Content sends an xAPI statement about somebody whom nobody knows yet",
-            format!(
-                "curl -s -X POST \"$ROLLBOOK/xapi/statements\" -u \"$CREDENTIAL\" -H 'Content-Type: application/json' -H 'X-Experience-API-Version: 1.0.3' \\\n    -d '{statement}'"
-            ),
-        ),
-        (
-            "And it is a row of the log at once",
-            get("OWNER", "/v1/activities?content=dangerous-goods&limit=1"),
-        ),
-        (
-            "The directory, within one's reach",
-            get("MANAGER", "/v1/users?limit=2"),
-        ),
-        (
-            "The catalogue",
-            get("DESIGNER", "/v1/contents?type=certification"),
-        ),
-    ]
+    ));
+    lines.push((
+        "And it is a row of the log at once",
+        ask("OWNER", "/v1/activities?content=dangerous-goods&limit=1"),
+    ));
+    lines
 }
 
 /// A path as a shell reads it.

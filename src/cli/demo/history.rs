@@ -21,7 +21,7 @@ use super::{DAY, MINUTE};
 /// How far back it goes, in days.
 const DAYS: i64 = 730;
 /// How many activities come of a session, on average; from what is made too much, some is left out again.
-const PER_SESSION: f64 = 4.6;
+const PER_SESSION: f64 = 5.4;
 /// Statements of visitors whom nobody in the directory is.
 const BY_VISITORS: usize = 24;
 
@@ -299,7 +299,10 @@ mod tests {
         assert!(events.is_sorted_by_key(|event| event.at));
         let two_years = Timestamp::from_micros(now.micros() - DAYS * DAY)..now;
         assert!(events.iter().all(|event| two_years.contains(&event.at)));
-        let ids: BTreeSet<String> = events.iter_mut().map(|event| event.body()["id"].to_string()).collect();
+        let ids: BTreeSet<String> = events
+            .iter_mut()
+            .map(|event| event.body()["id"].to_string())
+            .collect();
         assert_eq!(ids.len(), events.len());
 
         let mut actions: BTreeMap<String, usize> = BTreeMap::new();
@@ -311,9 +314,11 @@ mod tests {
             *actions.entry(action).or_default() += 1;
         }
         // Neither thinned so much that nothing is looked at, nor filled up with it.
-        eprintln!("{actions:?}");
         assert!((300..4_000).contains(&actions["viewed"]), "{actions:?}");
         assert!((300..3_000).contains(&actions["statement"]), "{actions:?}");
-        assert!(actions["completed"] > 3_000 && actions["logged_in"] > 2_000, "{actions:?}");
+        assert!(
+            actions["completed"] > 3_000 && actions["logged_in"] > 2_000,
+            "{actions:?}"
+        );
     }
 }

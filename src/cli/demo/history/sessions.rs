@@ -199,7 +199,10 @@ impl Story<'_> {
         };
         let registration = scored.then(|| id(self.random, Timestamp::from_micros(at)));
         // What has no score is gone on with; a new score is a new attempt.
-        let resumed = !scored && self.progress[who][content].began.is_some_and(|began| at - began < 60 * DAY);
+        let resumed = !scored
+            && self.progress[who][content]
+                .began
+                .is_some_and(|began| at - began < 60 * DAY);
         let resumed = resumed && self.progress[who][content].done.is_none();
         if !resumed {
             let mut begun = about.clone();
