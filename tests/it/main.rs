@@ -12,5 +12,7 @@ mod data;
 mod demo;
 mod examples;
 mod hostile;
+mod operation;
 mod support;
 mod v1;
+mod xapi;

@@ -1,0 +1,264 @@
+//! `rollbook demo`: what it makes, and what it keeps.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use rollbook::access::Reach;
+use rollbook::cli::demo::{ORGANISATION, Prepared, Size, prepare, seed};
+use rollbook::clock::Clock;
+use rollbook::directory::UserFilter;
+use rollbook::ids::OrgId;
+use serde_json::{Value, json};
+
+use crate::support::Database;
+use crate::support::server::{START, TestServer, run};
+
+/// A small organisation, for what doesn't need a large one.
+const SMALL: Size = Size {
+    users: 45,
+    activities: 900,
+};
+
+fn acme() -> OrgId {
+    OrgId::new(ORGANISATION).expect("an id")
+}
+
+/// Runs a test with a server on which an organisation of that size was made.
+fn with_demo(size: Size, test: impl AsyncFnOnce(&TestServer)) {
+    run(Database::sqlite(), async |server: &TestServer| {
+        let seeded = seed(&server.store, &acme(), size, "platform")
+            .await
+            .expect("the demo's data is taken");
+        assert_eq!(
+            (seeded.users, seeded.contents, seeded.activities),
+            (size.users, 60, size.activities)
+        );
+        test(server).await;
+    });
+}
+
+async fn total(server: &TestServer, query: &str) -> u64 {
+    let owner = server.person("owner", "u001");
+    let page = owner
+        .get(&format!("/v1/activities?limit=1&count=exact&{query}"))
+        .await
+        .expect(200)
+        .json();
+    page["total"].as_u64().expect("a total")
+}
+
+/// Everything that the log says, but when it was stored.
+async fn log(server: &TestServer) -> Vec<Value> {
+    let owner = server.person("owner", "u001");
+    let mut rows = owner
+        .list("/v1/activities?include_deactivated=true&limit=1000", "activities")
+        .await;
+    for row in &mut rows {
+        row["stored_at"] = Value::Null;
+    }
+    rows
+}
+
+#[test]
+fn it_is_as_large_as_it_says() {
+    with_demo(Size::default(), async |server| {
+        let owner = server.person("owner", "u001");
+        let people = owner.list("/v1/users?limit=1000", "users").await;
+        assert_eq!(people.len(), 200);
+        assert_eq!(
+            people.iter().filter(|user| user["manager"].is_null()).count(),
+            1,
+            "one stands at the top"
+        );
+        assert!(people.iter().any(|user| user["active"] == json!(false)));
+        let roles: BTreeSet<&str> = people.iter().filter_map(|user| user["role"].as_str()).collect();
+        assert_eq!(roles.len(), 8, "{roles:?}");
+
+        let contents = owner.list("/v1/contents?limit=1000", "contents").await;
+        let registered = contents
+            .iter()
+            .filter(|content| content["registered"] == json!(true));
+        assert_eq!(
+            (registered.count(), contents.len()),
+            (60, 61),
+            "and one that only statements name"
+        );
+        assert!(contents.iter().any(|content| !content["archived_at"].is_null()));
+
+        // What isn't shown unless asked for is in the log all the same.
+        let shown = total(server, "include_deactivated=true").await;
+        let visited = total(server, "include_deactivated=true&action=visited").await;
+        assert_eq!(
+            shown + visited,
+            20_000 + 1,
+            "and the voiding of one more, which is a row itself"
+        );
+        assert_eq!(
+            total(server, "verb=http://adlnet.gov/expapi/verbs/voided").await,
+            1
+        );
+        assert!(
+            visited > 100 && shown > 18_000,
+            "{shown} shown, {visited} visited"
+        );
+        assert!(total(server, "").await < shown, "somebody has left");
+        for query in [
+            "origin=xapi",
+            "origin=manual",
+            "action=failed&type=quiz",
+            "result=passed",
+            "expired=true",
+            "has_certificate=true",
+            "certificate_expires_within=P90D",
+            "action=watched",
+            "action=read",
+            "action=listened_to",
+            "action=attended",
+            "action=unenrolled",
+            "action=graded",
+            "action=assigned",
+            "action=unassigned",
+            "action=downloaded",
+            "action=answered",
+            "action=logged_out",
+            "period=last_7_days",
+            "device_type=ios",
+            "custom[employee_type]=apprentice",
+            "title=fire",
+            "tag=sales",
+        ] {
+            assert!(total(server, query).await > 0, "nothing with {query}");
+        }
+        let oldest = owner
+            .get("/v1/activities?sort=happened_at&limit=1")
+            .await
+            .expect(200)
+            .json();
+        let oldest = oldest["activities"][0]["happened_at"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        assert!(oldest.starts_with("2024-03"), "two years back: {oldest}");
+    });
+}
+
+#[test]
+fn the_same_moment_makes_the_same_organisation() {
+    let (mut one, mut other) = (Vec::new(), Vec::new());
+    with_demo(SMALL, async |server| one = log(server).await);
+    with_demo(SMALL, async |server| other = log(server).await);
+    assert!(one.len() > 700, "{}", one.len());
+    assert_eq!(one, other);
+}
+
+#[test]
+fn what_content_sent_under_a_private_address_is_its_owners_in_the_end() {
+    with_demo(SMALL, async |server| {
+        let page = server
+            .store
+            .users(&acme(), &Reach::Organisation, &UserFilter::default(), None, 1_000)
+            .await;
+        let users = page.expect("users").items;
+        let claimed: Vec<_> = users
+            .iter()
+            .filter(|user| {
+                serde_json::to_string(&user.identifiers)
+                    .expect("JSON")
+                    .contains("@mail.example")
+            })
+            .collect();
+        assert_eq!(claimed.len(), 3);
+        let rows = log(server).await;
+        assert!(
+            rows.iter()
+                .all(|row| !row["user"]["email"].to_string().contains("@mail.example"))
+        );
+        assert!(
+            rows.iter().any(|row| row["user"]["id"].is_null()),
+            "visitors stay nobody's"
+        );
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_made_once_and_kept() {
+    let Database::Sqlite { folder } = Database::sqlite() else {
+        unreachable!("it was asked for")
+    };
+    let home: PathBuf = folder.join("demo");
+    let clock = Clock::manual(START);
+    let Prepared { store, state, seeded } = prepare(&home, SMALL, clock.clone()).await.expect("made");
+    let added = store.credentials(&acme()).await.expect("credentials");
+    assert_eq!(added.len(), 1);
+    store.close().await;
+
+    let again = prepare(&home, Size::default(), clock.clone())
+        .await
+        .expect("kept");
+    assert_eq!(
+        again.seeded, seeded,
+        "the size of a second start makes nothing new"
+    );
+    assert_eq!(again.state.credential_key, state.credential_key);
+    let page = again
+        .store
+        .users(&acme(), &Reach::Organisation, &UserFilter::default(), None, 1_000)
+        .await;
+    assert_eq!(page.expect("users").items.len(), SMALL.users);
+    again.store.close().await;
+
+    // A start that was cut off is begun anew.
+    let file = home.join("demo.json");
+    let mut remembered: Value =
+        serde_json::from_str(&std::fs::read_to_string(&file).expect("a file")).expect("JSON");
+    remembered["seeded"] = Value::Null;
+    std::fs::write(&file, remembered.to_string()).expect("written");
+    let anew = prepare(&home, SMALL, clock.clone()).await.expect("made anew");
+    assert_eq!(anew.seeded, seeded);
+    anew.store.close().await;
+
+    // A database that the demo didn't make is left alone.
+    std::fs::remove_file(&file).expect("removed");
+    let before = std::fs::metadata(home.join("rollbook.db"))
+        .expect("a database")
+        .len();
+    let refused = prepare(&home, SMALL, clock)
+        .await
+        .err()
+        .expect("refused")
+        .to_string();
+    assert!(refused.contains("--folder"), "{refused}");
+    assert_eq!(
+        std::fs::metadata(home.join("rollbook.db"))
+            .expect("still there")
+            .len(),
+        before
+    );
+    std::fs::remove_dir_all(folder).expect("removed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_cast_has_a_part_for_every_role() {
+    let Database::Sqlite { folder } = Database::sqlite() else {
+        unreachable!("it was asked for")
+    };
+    let Prepared { store, seeded, .. } = prepare(&folder.join("demo"), SMALL, Clock::manual(START))
+        .await
+        .expect("made");
+    let roles: BTreeSet<_> = seeded.cast.iter().map(|part| part.role).collect();
+    assert_eq!(
+        (roles.len(), seeded.cast.len()),
+        (8, 9),
+        "the curator is there twice"
+    );
+    for part in &seeded.cast {
+        let user = store
+            .user(&acme(), &Reach::Organisation, &part.user)
+            .await
+            .expect("read")
+            .expect("there");
+        assert!(user.active && user.role == part.role, "{}", part.variable);
+    }
+    store.close().await;
+    std::fs::remove_dir_all(folder).expect("removed");
+}

@@ -1,0 +1,297 @@
+//! Too large, too deep, too long, too late: numbers, nesting, dates, ids.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::{prepared, stored, whole_statement};
+use crate::support::both_databases;
+use crate::support::builders::{activity, content, mailbox, statement, user};
+use crate::support::http::{Caller, segment};
+
+const VIEWED: &str = "http://id.tincanapi.com/verb/viewed";
+const JSON: &[(&str, &str)] = &[("content-type", "application/json")];
+
+async fn post_text(caller: &Caller, path: &str, text: impl Into<Vec<u8>>) -> crate::support::http::Answer {
+    caller.send(Method::POST, path, JSON, text.into()).await
+}
+
+/// The text of a statement with a member's value written as it is.
+fn with(member: &str, text: &str) -> String {
+    let mut body = statement(mailbox("ada@example.org"), VIEWED, "https://example.org/c").json();
+    let mut inner = &mut body;
+    for name in member.split('.') {
+        if inner.get(name).is_none() {
+            inner[name] = json!({});
+        }
+        inner = &mut inner[name];
+    }
+    *inner = json!("!here");
+    body.to_string().replace("\"!here\"", text)
+}
+
+/// Every moment that a row shows is one that RFC 3339 can write.
+fn readable(row: &Value) {
+    for pointer in ["/happened_at", "/stored_at", "/expired_at", "/certificate/awarded_at", "/certificate/expires_at"] {
+        if let Some(Value::String(text)) = row.pointer(pointer) {
+            assert!(text.len() == 24 && text.ends_with('Z') && chrono::DateTime::parse_from_rfc3339(text).is_ok(), "{pointer}: {text}");
+        }
+    }
+}
+
+both_databases! {
+    async fn huge_numbers_are_refused_or_kept_as_they_are(server: &TestServer) {
+        let admin = server.person("admin", "root");
+        prepared(&admin).await;
+        let before = stored(&admin).await;
+        let huge = [
+            "1e400", "-1e400", "1e99999999999999999999", "10000000000000000000000000000000000000000",
+            &"9".repeat(400), &format!("0.{}1", "0".repeat(400)),
+        ];
+        for number in ["1e400", "-1e400", "1e99999999999999999999", &"9".repeat(400)] {
+            for member in ["raw", "min", "max", "scaled"] {
+                let refused = post_text(&admin, "/xapi/statements", with(&format!("result.score.{member}"), number)).await.expect(400).json();
+                let pointer = refused["pointer"].as_str().expect("a pointer");
+                assert!(pointer.starts_with("/result/score"), "{member} {number}: {pointer}");
+            }
+            for member in ["score", "total_time"] {
+                let text = activity("ada", "viewed").set("content", "fire").set(&format!("result.{member}"), "!here").json().to_string();
+                let refused = post_text(&admin, "/v1/activities", text.replace("\"!here\"", number)).await.expect(400).json();
+                assert_eq!(refused["pointer"], format!("/result/{member}"), "{number}");
+            }
+        }
+        for mark in ["1e400", "-1", "100.0001", "1e2e3", "NaN", "Infinity", "01", "0x10"] {
+            let text = format!("{{\"title\":\"T\",\"pass_mark\":{mark}}}");
+            admin.send(Method::PUT, "/v1/contents/q", JSON, text.into_bytes()).await.expect(400);
+        }
+        for time in ["PT1e400S", &format!("PT{}S", "9".repeat(400)), "-PT1S", "PT1.S", "P", "PT"] {
+            let answer = post_text(&admin, "/xapi/statements", with("result.duration", &json!(time).to_string())).await;
+            assert!([200, 400].contains(&answer.status), "{time}: {}", answer.status);
+        }
+        let after = stored(&admin).await;
+        for row in admin.list("/v1/activities", "activities").await {
+            assert!(row["result"]["total_time"]["seconds"].as_i64().is_some_and(|seconds| seconds >= 0), "{row}");
+        }
+        assert_eq!(after["contents"], json!(before["contents"].as_u64().expect("a number") + after["activities"].as_u64().expect("a number").min(1)));
+        // Where anything may stand, numbers are kept to the digit.
+        for number in huge {
+            let mut sent = with("context.extensions", "{\"https://example.org/n\":!n}").replace("!n", number);
+            let id = format!("00000000-0000-4000-8000-{:012}", number.len());
+            sent = sent.replacen('{', &format!("{{\"id\":\"{id}\","), 1);
+            post_text(&admin, "/xapi/statements", sent).await.expect_one_of(&[200, 409]);
+        }
+        let text = admin.get("/xapi/statements?limit=1").await.expect(200);
+        assert!(text.text().contains(&format!("0.{}1", "0".repeat(400))), "{}", text.text());
+    }
+
+    async fn the_largest_good_numbers_are_kept(server: &TestServer) {
+        let admin = server.person("admin", "root");
+        prepared(&admin).await;
+        for (raw, min, max) in [("1.7976931348623157e308", "-1.7976931348623157e308", "1.7976931348623157e308"), ("5e-324", "0", "1e-320"), ("-0.0", "-1", "1e2")] {
+            let score = format!("{{\"raw\":{raw},\"min\":{min},\"max\":{max}}}");
+            post_text(&admin, "/xapi/statements", with("result.score", &score)).await.expect(200);
+        }
+        let rows = admin.list("/v1/activities?sort=happened_at", "activities").await;
+        assert_eq!(rows.len(), 3);
+        assert_eq!(rows[0]["result"]["score"]["percent"], 100, "{}", rows[0]);
+        let csv = admin.get("/v1/activities/export.csv").await.expect(200);
+        assert_eq!(csv.csv().1.len(), 3);
+    }
+
+    async fn deep_nesting_is_refused(server: &TestServer) {
+        let admin = server.person("admin", "root");
+        prepared(&admin).await;
+        let before = stored(&admin).await;
+        for (open, close) in [("[", "]"), ("{\"a\":", "}"), ("[{\"https://example.org/x\":", "}]")] {
+            for (depth, closed) in [(10_000, true), (10_000, false), (500, true)] {
+                let inner = format!("{}1{}", open.repeat(depth), if closed { close.repeat(depth) } else { String::new() });
+                for path in ["/xapi/statements", "/v1/activities", "/v1/activities/batch", "/v1/users/batch", "/v1/contents/batch", "/v1/credentials"] {
+                    post_text(&admin, path, inner.clone()).await.expect(400);
+                    post_text(&admin, path, format!("[{inner}]")).await.expect(400);
+                    admin.send(Method::POST, path, &[("content-type", "application/x-ndjson")], inner.clone().into_bytes()).await
+                        .expect_one_of(&[400, 415]);
+                }
+                let refused = post_text(&admin, "/xapi/statements", with("result.extensions", &format!("{{\"https://example.org/x\":{inner}}}"))).await;
+                let refused = refused.expect(400).json();
+                if closed {
+                    let pointer = refused["pointer"].as_str().expect("a pointer");
+                    assert!(pointer.starts_with("/result/extensions/https:~1~1example.org~1x/"), "{pointer}");
+                }
+                admin.send(Method::PUT, "/v1/users/x", JSON, format!("{{\"custom\":{inner}}}").into_bytes()).await.expect(400);
+                admin.send(Method::PATCH, "/v1/organisation", JSON, inner.into_bytes()).await.expect(400);
+            }
+        }
+        assert_eq!(stored(&admin).await, before);
+    }
+
+    async fn bad_dates_are_refused_and_strange_ones_are_kept(server: &TestServer) {
+        let admin = server.person("admin", "root");
+        prepared(&admin).await;
+        let before = stored(&admin).await;
+        for bad in [
+            "", "now", "2026", "2026-02", "2026-02-30T00:00:00Z", "2026-02-29T00:00:00Z", "2026-13-01T00:00:00Z", "2026-00-01T00:00:00Z",
+            "2026-01-00T00:00:00Z", "2026-01-32T00:00:00Z", "10000-01-01T00:00:00Z", "+10000-01-01T00:00:00Z", "-0001-01-01T00:00:00Z",
+            "2026-01-01T25:00:00Z", "2026-01-01T24:00:01Z", "2026-01-01T00:60:00Z", "2026-01-01T00:00:61Z", "2026-01-01 00:00:00Z", "2026-01-01T00:00:00+99:99",
+            "2026-01-01T00:00:00-00:00", "2026-01-01T00:00:00ZZ", "2026-01-01T00:00:00.Z", "01/011/2015", "٢٠٢٦-01-01T00:00:00Z", "2026-W01-1T00:00:00Z",
+            "1767225600", "9999-12-31T23:59:59-01:00", "0000-01-01T00:00:00+01:00",
+        ] {
+            let sent = statement(mailbox("a@example.org"), VIEWED, "urn:c").set("timestamp", bad);
+            let refused = admin.post("/xapi/statements", &sent).await.expect(400).json();
+            assert_eq!(refused["pointer"], "/timestamp", "{bad}");
+            for member in ["happened_at", "expired_at", "certificate.expires_at"] {
+                let sent = activity("ada", "viewed").set("content", "fire").set(member, bad);
+                let refused = admin.post("/v1/activities", &sent).await.expect(400).json();
+                assert_eq!(refused["pointer"], format!("/{}", member.replace('.', "/")), "{bad}");
+            }
+            for parameter in ["from", "to"] {
+                admin.get(&format!("/v1/activities?{parameter}={}", segment(bad))).await.expect(400);
+            }
+            for parameter in ["since", "until"] {
+                admin.get(&format!("/xapi/statements?{parameter}={}", segment(bad))).await.expect(400);
+            }
+            admin.put("/v1/contents/x", &content("x", "item").set("archived_at", bad)).await.expect(400);
+        }
+        for bad in ["2026-02-30", "10000-01-01", "2026-1-1", "0", "2026-01-01T00:00:00Z"] {
+            admin.put("/v1/users/x", &user("x").set("joined_on", bad)).await.expect(400);
+        }
+        assert_eq!(stored(&admin).await, before);
+
+        // The ends of the calendar, and a leap second: kept, sorted, shown as dates that anybody can read.
+        admin.put("/v1/contents/long", &content("long", "quiz").set("expires_after", "P9999Y").set("certificate", json!({"name": "C", "expires_after": "P99999D"}))).await.expect(201);
+        for (n, good) in ["0000-01-01T00:00:00Z", "0001-01-01T00:00:00Z", "1582-10-10T00:00:00Z", "1969-12-31T23:59:59.999999Z", "2016-12-31T23:59:60Z",
+            "9999-12-31T23:59:59.999999Z"].into_iter().enumerate() {
+            let sent = activity("ada", "completed").set("content", "long").set("happened_at", good).set("comment", Value::Null);
+            let made = admin.post("/v1/activities", &sent).await;
+            assert!([201, 400].contains(&made.status), "{n} {good}: {}", made.status);
+            if made.status == 201 {
+                readable(&made.json());
+            }
+        }
+        let rows = admin.list("/v1/activities?sort=happened_at&limit=1", "activities").await;
+        assert!(rows.len() >= 4, "{rows:#?}");
+        rows.iter().for_each(readable);
+        let moments: Vec<&str> = rows.iter().map(|row| row["happened_at"].as_str().expect("a moment")).collect();
+        assert!(moments.is_sorted(), "{moments:?}");
+        assert_eq!(admin.get("/v1/activities/export.csv").await.expect(200).csv().1.len(), rows.len());
+        for asked in ["from=0001-01-01", "to=9999-12-31", "from=9999-12-31T23:59:59Z", "certificate_expires_within=P9999Y", "certificate_expires_within=P99999999999Y", "period=today&tz=Pacific/Kiritimati"] {
+            let answer = admin.get(&format!("/v1/activities?{asked}")).await;
+            assert!([200, 400].contains(&answer.status), "{asked}: {}", answer.status);
+        }
+    }
+
+    async fn long_texts_are_kept_or_refused_cleanly(server: &TestServer) {
+        let admin = server.person("admin", "root");
+        prepared(&admin).await;
+        let long = |length: usize| {
+            // Nothing that compresses well: an index entry that only fits compressed would hide it.
+            let mut state = 7_u32;
+            (0..length).map(|_| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                char::from(b'a' + (state >> 24) as u8 % 26)
+            }).collect::<String>()
+        };
+        let text = long(100_000);
+        let iri = format!("https://example.org/{text}");
+        let mut taken = 0;
+        for (member, value) in [
+            ("object.id", json!(iri)),
+            ("verb.id", json!(iri)),
+            ("verb.display", json!({"en": text})),
+            ("object.definition", json!({"name": {"en": text}, "description": {"en": text}})),
+            ("object.definition", json!({"type": iri})),
+            ("actor", json!({"name": text, "mbox": "mailto:ada@example.org"})),
+            ("actor", json!({"openid": iri})),
+            ("actor", json!({"account": {"homePage": iri, "name": "a"}})),
+            ("actor", json!({"account": {"homePage": "https://example.org", "name": text}})),
+            ("actor", json!({"mbox": format!("mailto:{text}@example.org")})),
+            ("context.platform", json!(text)),
+            ("context.extensions", json!({ iri.clone(): text })),
+            ("result.response", json!(text)),
+            ("context.contextActivities.parent", json!([{"id": iri}])),
+        ] {
+            let sent = statement(mailbox("bo@example.org"), VIEWED, "https://example.org/c").set(member, value);
+            let answer = admin.post("/xapi/statements", &sent).await;
+            assert!([200, 400].contains(&answer.status), "{member}: {} {}", answer.status, &answer.text()[..answer.text().len().min(500)]);
+            if answer.status == 200 {
+                taken += 1;
+                let id = answer.json()[0].as_str().expect("an id").to_owned();
+                admin.get(&format!("/v1/activities/{id}")).await.expect(200);
+                let kept = admin.get(&format!("/xapi/statements?statementId={id}")).await.expect(200);
+                assert!(kept.text().contains(&text), "{member}");
+                // The same again finds what it made before.
+                admin.post("/xapi/statements", &sent).await.expect(200);
+            }
+        }
+        assert!(taken >= 12, "{taken}");
+        let rows = admin.list("/v1/activities?limit=3", "activities").await;
+        assert_eq!(rows.len(), 2 * taken);
+        assert_eq!(admin.get("/v1/activities/export.csv").await.expect(200).csv().1.len(), rows.len());
+        for path in ["contents", "users"] {
+            let whole = admin.get(&format!("/v1/{path}?limit=1000")).await.expect(200).json();
+            let all = whole[path].as_array().expect("a list").len();
+            assert_eq!(admin.list(&format!("/v1/{path}?limit=1"), path).await.len(), all, "{path} page by page");
+        }
+    }
+
+    async fn long_ids_and_titles_are_refused_where_they_have_a_limit(server: &TestServer) {
+        let admin = server.person("admin", "root");
+        prepared(&admin).await;
+        let before = stored(&admin).await;
+        let long = "x".repeat(256);
+        for path in ["users", "teams", "groups", "contents"] {
+            let body = json!({"name": "T", "title": "T"});
+            let body = if path == "users" { json!({}) } else if path == "contents" { json!({"title": body["title"]}) } else { json!({"name": "T"}) };
+            admin.put(&format!("/v1/{path}/{long}"), &body).await.expect(400);
+            admin.get(&format!("/v1/{path}/{long}")).await.expect(404);
+            admin.get(&format!("/v1/{path}/{}", "x".repeat(33_000))).await.expect(414);
+            let refused = admin.post(&format!("/v1/{path}/batch"), &json!([{"id": long, "name": "T", "title": "T"}])).await.expect(400).json();
+            assert!(refused["pointer"].as_str().expect("a pointer").starts_with("/0"), "{path}: {refused}");
+        }
+        for (member, length, pointer) in [
+            ("user", 256, "/user"), ("content", 100_001, "/content"), ("device_type", 256, "/device_type"), ("source", 256, "/source"),
+        ] {
+            let sent = activity("ada", "viewed").set("content", "fire").set(member, "ü".repeat(length));
+            let refused = admin.post("/v1/activities", &sent).await.expect(400).json();
+            assert_eq!(refused["pointer"], pointer);
+        }
+        let titled = activity("ada", "viewed").set("content", json!({"id": "n", "type": "item", "title": "ü".repeat(1_001)}));
+        assert_eq!(admin.post("/v1/activities", &titled).await.expect(400).json()["pointer"], "/content/title");
+        admin.post("/v1/credentials", &json!({"name": "x".repeat(10_000), "scopes": ["all"]})).await.expect(400);
+        admin.patch("/v1/organisation", &json!({"name": "x".repeat(100_000)})).await.expect(400);
+        assert_eq!(stored(&admin).await, before);
+        // As long as they may be, they work: characters count, not bytes.
+        let id = "ü".repeat(255);
+        admin.put(&format!("/v1/users/{}", segment(&id)), &user(&id)).await.expect(201);
+        admin.put(&format!("/v1/contents/{}", segment(&id)), &content(&id, "quiz").set("tags", json!([id]))).await.expect(201);
+        let made = admin.post("/v1/activities", &activity(&id, "viewed").set("content", id.as_str())).await.expect(201).json();
+        assert_eq!((&made["user"]["id"], &made["content"]["id"]), (&json!(id), &json!(id)));
+        for asked in ["user", "content", "tag"] {
+            assert_eq!(admin.list(&format!("/v1/activities?{asked}={}", segment(&id)), "activities").await.len(), 1, "{asked}");
+        }
+    }
+
+    async fn ids_that_are_none_are_not_there(server: &TestServer) {
+        let admin = server.person("admin", "root");
+        prepared(&admin).await;
+        let sent = whole_statement();
+        admin.post("/xapi/statements", &sent).await.expect(200);
+        for id in ["x", "1", "00000000-0000-4000-8000-00000000000", "00000000-0000-4000-8000-0000000000011", "%F0%9F%94%A5", "..", "{}", "null"] {
+            for path in ["/v1/activities", "/v1/credentials"] {
+                let answer = admin.get(&format!("{path}/{id}")).await;
+                assert!([404, 405, 200].contains(&answer.status), "{path}/{id}: {}", answer.status);
+                if id != ".." {
+                    answer.expect(404);
+                    admin.delete(&format!("{path}/{id}")).await.expect(404);
+                }
+            }
+            if id != ".." {
+                admin.get(&format!("/xapi/statements?statementId={id}")).await.expect(400);
+                let put = admin.put(&format!("/xapi/statements?statementId={id}"), &statement(mailbox("a@example.org"), VIEWED, "urn:x")).await;
+                put.expect(400);
+            }
+        }
+        // In capitals it is the same id.
+        let id = sent["id"].as_str().expect("an id").to_uppercase();
+        admin.get(&format!("/v1/activities/{id}")).await.expect(200);
+        admin.get(&format!("/xapi/statements?statementId={id}")).await.expect(200);
+    }
+}

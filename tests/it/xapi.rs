@@ -1,0 +1,3 @@
+//! The resources under `/xapi`.
+
+mod statements;
