@@ -149,7 +149,7 @@ pub async fn prepare(folder: &Path, size: Size, clock: Clock) -> Result<Prepared
         // It says that what is there from here on is the demo's, whatever happens.
         state.write(folder)?;
     }
-    let settings = DatabaseSettings::new(&format!("sqlite:{}", database.display()));
+    let settings = DatabaseSettings::new(format!("sqlite:{}", database.display()));
     let store = Store::open(&settings, clock, VerbTable::standard()).await?;
     ready(&store, true).await?;
     let seeded = match state.seeded.clone() {

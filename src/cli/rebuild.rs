@@ -50,7 +50,9 @@ impl Rebuild {
                 began.elapsed().as_secs_f64()
             );
         }
-        println!("Rebuilt the log of {} organisation(s).", chosen.len());
+        if chosen.is_empty() {
+            println!("There is no organisation yet.");
+        }
         Ok(())
     }
 }

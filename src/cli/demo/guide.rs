@@ -146,7 +146,7 @@ const QUESTIONS: [(&str, &str, &str); 12] = [
     (
         "The directory, within one's reach",
         "MANAGER",
-        "/v1/users?q=forklift&limit=2",
+        "/v1/users?group=forklift-drivers&limit=2",
     ),
     ("The catalogue", "DESIGNER", "/v1/contents?type=certification"),
     (
@@ -223,7 +223,7 @@ fn thousands(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

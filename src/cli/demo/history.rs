@@ -7,7 +7,7 @@
 mod occasions;
 mod sessions;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::catalogue::ContentDraft;
@@ -83,8 +83,8 @@ pub(super) fn history(
     for event in &mut events {
         let id = id(story.random, event.at);
         let body = event.body();
-        if !body.contains_key("id") {
-            body.insert("id".to_owned(), json!(id));
+        if body.get("id").is_none() {
+            body["id"] = json!(id);
         }
     }
     events
@@ -120,16 +120,10 @@ struct Story<'a> {
 }
 
 impl Event {
-    fn body(&mut self) -> &mut Map<String, Value> {
+    /// What is sent, an object.
+    fn body(&mut self) -> &mut Value {
         let (Sent::Activity(body) | Sent::Statement(body)) = &mut self.sent;
-        if !body.is_object() {
-            *body = json!({});
-        }
-        match body {
-            Value::Object(members) => members,
-            // It was made an object two lines above.
-            _ => unreachable!("every body is an object"),
-        }
+        body
     }
 }
 

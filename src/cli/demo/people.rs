@@ -2,6 +2,8 @@
 //!
 //! What is made is what a client would send to `/v1/teams/batch`, `/v1/groups/batch` and `/v1/users/batch`.
 
+mod names;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
@@ -11,6 +13,7 @@ use crate::clock::Timestamp;
 
 use super::DAY;
 use super::random::Random;
+use names::{COUNTRIES, name};
 
 /// Somebody who works there.
 pub(super) struct Member {
@@ -152,208 +155,6 @@ const SPECIALISTS: [(Role, usize, usize, &str); 8] = [
     (Role::Curator, 4, 1, "Content curator"),
     (Role::Curator, 0, 0, "Safety trainer"),
     (Role::Curator, 2, 1, "Engineering trainer"),
-];
-
-/// A country: language, places, first names, last names.
-struct Country {
-    language: &'static str,
-    places: &'static [&'static str],
-    first: &'static [&'static str],
-    last: &'static [&'static str],
-}
-
-const COUNTRIES: [Country; 11] = [
-    Country {
-        language: "en",
-        places: &["Leeds", "Bristol"],
-        first: &[
-            "Alice",
-            "Owen",
-            "Priscilla",
-            "Siân",
-            "Callum",
-            "Harriet",
-            "Desmond",
-            "Imogen",
-            "Rhys",
-            "Bethan",
-        ],
-        last: &[
-            "Whitaker",
-            "Thornton",
-            "Llewellyn",
-            "O'Neill",
-            "Marsh",
-            "Pemberton",
-            "Fletcher",
-            "Ashworth",
-        ],
-    },
-    Country {
-        language: "de",
-        places: &["Hamburg", "Köln"],
-        first: &[
-            "Jürgen",
-            "Anneliese",
-            "Matthias",
-            "Heike",
-            "Sören",
-            "Ulrike",
-            "Björn",
-            "Käthe",
-            "Lukas",
-            "Mareike",
-        ],
-        last: &[
-            "Müller",
-            "Weiß",
-            "Brandt",
-            "Schröder",
-            "Köhler",
-            "Lindner",
-            "Vogel",
-            "Jäger",
-        ],
-    },
-    Country {
-        language: "pl",
-        places: &["Kraków", "Gdańsk"],
-        first: &[
-            "Łukasz",
-            "Agnieszka",
-            "Paweł",
-            "Małgorzata",
-            "Tomasz",
-            "Zofia",
-            "Michał",
-            "Elżbieta",
-            "Kacper",
-        ],
-        last: &[
-            "Wójcik",
-            "Kowalczyk",
-            "Zieliński",
-            "Szymańska",
-            "Dąbrowski",
-            "Nowak",
-            "Kaczmarek",
-            "Król",
-        ],
-    },
-    Country {
-        language: "en",
-        places: &["Lagos", "Leeds"],
-        first: &[
-            "Ngozi",
-            "Chinedu",
-            "Adaeze",
-            "Babatunde",
-            "Folasade",
-            "Emeka",
-            "Yetunde",
-            "Tunde",
-            "Ifeoma",
-        ],
-        last: &[
-            "Okafor", "Adeyemi", "Obi", "Eze", "Balogun", "Nwosu", "Olawale", "Ibekwe",
-        ],
-    },
-    Country {
-        language: "en",
-        places: &["Pune", "Bristol"],
-        first: &[
-            "Priya", "Arjun", "Lakshmi", "Rohan", "Ananya", "Vikram", "Meera", "Sanjay", "Kavita", "Imran",
-        ],
-        last: &[
-            "Deshpande",
-            "Iyer",
-            "Kulkarni",
-            "Sharma",
-            "Banerjee",
-            "Rao",
-            "Khan",
-            "Mehta",
-        ],
-    },
-    Country {
-        language: "tr",
-        places: &["İzmir"],
-        first: &[
-            "Elif", "Mehmet", "İpek", "Çağlar", "Zeynep", "Oğuz", "Gülşen", "Emre", "Defne",
-        ],
-        last: &["Yılmaz", "Öztürk", "Şahin", "Aydın", "Kılıç", "Demir", "Güneş"],
-    },
-    Country {
-        language: "es",
-        places: &["Valencia", "Bogotá"],
-        first: &[
-            "Lucía",
-            "Andrés",
-            "Begoña",
-            "Íñigo",
-            "Ximena",
-            "Joaquín",
-            "Marisol",
-            "Rubén",
-            "Valentina",
-        ],
-        last: &[
-            "García Ruiz",
-            "Ibáñez",
-            "Peña",
-            "Castaño",
-            "Mendoza",
-            "Quintero",
-            "Fuentes",
-        ],
-    },
-    Country {
-        language: "fr",
-        places: &["Lyon"],
-        first: &[
-            "Zoé", "Étienne", "Maëlle", "Loïc", "Aïcha", "Bastien", "Océane", "Rémi", "Fatou",
-        ],
-        last: &[
-            "Lefèvre",
-            "Garnier",
-            "Chevalier",
-            "Bélanger",
-            "Diallo",
-            "Moreau",
-            "Benali",
-        ],
-    },
-    Country {
-        language: "vi",
-        places: &["Đà Nẵng", "Hamburg"],
-        first: &["Linh", "Minh", "Thảo", "Quân", "Hương", "Đức", "Trang", "Nam"],
-        last: &["Nguyễn", "Trần", "Lê", "Phạm", "Hoàng", "Vũ", "Đặng"],
-    },
-    Country {
-        language: "sv",
-        places: &["Malmö"],
-        first: &[
-            "Åsa",
-            "Gustav",
-            "Linnéa",
-            "Torbjörn",
-            "Maja",
-            "Sigrid",
-            "Nils",
-            "Ebba",
-        ],
-        last: &["Lindqvist", "Sjöberg", "Åkesson", "Holm", "Bergström", "Ek"],
-    },
-    Country {
-        language: "en",
-        places: &["Leeds", "Osaka"],
-        first: &[
-            "Haruka", "Kenji", "Mei", "Wei", "Sakura", "Takumi", "Xiaoling", "Yusuf", "Layla", "Omar",
-        ],
-        last: &[
-            "Tanaka", "Chen", "Suzuki", "Zhang", "Nakamura", "Li", "Haddad", "Rahman",
-        ],
-    },
 ];
 
 /// The place of somebody in the organisation, before they have a name.
@@ -551,61 +352,6 @@ fn member(
     }
 }
 
-/// A name that nobody has yet, and the address that goes with it.
-fn name(
-    random: &mut Random,
-    country: &Country,
-    taken: &mut BTreeSet<String>,
-) -> (&'static str, &'static str, String) {
-    let (mut first, mut last) = (*random.pick(country.first), *random.pick(country.last));
-    let mut tries = 0;
-    loop {
-        let local = format!("{}.{}", ascii(first), ascii(last));
-        // After many tries the names of a country are used up: then two may share one, and a number tells.
-        let local = if tries > 40 {
-            format!("{local}{}", tries - 39)
-        } else {
-            local
-        };
-        if taken.insert(local.clone()) {
-            return (first, last, format!("{local}@acme.example"));
-        }
-        tries += 1;
-        if tries <= 40 {
-            (first, last) = (*random.pick(country.first), *random.pick(country.last));
-        }
-    }
-}
-
-/// The name as an address has it.
-fn ascii(name: &str) -> String {
-    let mut text = String::with_capacity(name.len());
-    for letter in name.chars().flat_map(char::to_lowercase) {
-        match letter {
-            'a'..='z' => text.push(letter),
-            'á' | 'ą' | 'à' | 'ä' | 'å' | 'ã' | 'ả' | 'ă' | 'ặ' | 'ạ' | 'â' | 'ầ' => {
-                text.push('a')
-            }
-            'ç' | 'ć' => text.push('c'),
-            'đ' => text.push('d'),
-            'é' | 'è' | 'ê' | 'ë' | 'ę' | 'ễ' => text.push('e'),
-            'ğ' => text.push('g'),
-            'í' | 'ï' | 'î' | 'ı' => text.push('i'),
-            'ł' => text.push('l'),
-            'ñ' | 'ń' => text.push('n'),
-            'ó' | 'ö' | 'ô' | 'ø' => text.push('o'),
-            'ś' | 'ş' => text.push('s'),
-            'ß' => text.push_str("ss"),
-            'ú' | 'ü' | 'û' | 'ũ' | 'ư' | 'ứ' => text.push('u'),
-            'ż' | 'ź' => text.push('z'),
-            'ơ' => text.push('o'),
-            ' ' => text.push('-'),
-            _ => {}
-        }
-    }
-    text
-}
-
 fn memberships(random: &mut Random, seat: &Seat, days: i64) -> Vec<&'static str> {
     let mut groups = Vec::new();
     if random.percent(9) {
@@ -652,20 +398,6 @@ fn day(at: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn addresses_are_made_of_ascii_letters_for_every_name_there_is() {
-        for country in &COUNTRIES {
-            for name in country.first.iter().chain(country.last) {
-                let local = ascii(name);
-                let letters = name.chars().filter(|letter| letter.is_alphabetic()).count();
-                assert!(
-                    local.is_ascii() && local.len() >= letters,
-                    "{name} became {local}"
-                );
-            }
-        }
-    }
 
     #[test]
     fn everybody_but_the_owner_reports_to_somebody_above_them() {
