@@ -99,7 +99,11 @@ impl Actor {
             ActorKind::Agent => {
                 let detail = "only a Group can stand here; write \"objectType\":\"Group\"";
                 let said = node.get("objectType").is_some();
-                Err(if said { place.member("objectType").fault(detail) } else { place.fault(detail) })
+                Err(if said {
+                    place.member("objectType").fault(detail)
+                } else {
+                    place.fault(detail)
+                })
             }
         }
     }

@@ -49,9 +49,9 @@ pub fn parse(text: &str) -> Result<Timestamp, TimestampError> {
     }
     match DateTime::parse_from_rfc3339(&format!("{time}{offset}")) {
         // At its ends the offset can carry a year out of those that RFC 3339 can write.
-        Ok(at) if !(0..=9999).contains(&at.to_utc().year()) => {
-            Err(TimestampError("this is outside the years 0000 to 9999 in UTC, which is how moments are kept"))
-        }
+        Ok(at) if !(0..=9999).contains(&at.to_utc().year()) => Err(TimestampError(
+            "this is outside the years 0000 to 9999 in UTC, which is how moments are kept",
+        )),
         Ok(at) => Ok(at.to_utc().into()),
         Err(_) => Err(shape),
     }

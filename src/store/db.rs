@@ -68,6 +68,12 @@ impl Sql {
         self
     }
 
+    /// The same with a word in front, such as `EXPLAIN`.
+    pub(crate) fn preceded_by(mut self, text: &'static str) -> Self {
+        self.text.insert_str(0, text);
+        self
+    }
+
     pub(crate) fn push(&mut self, text: &str) -> &mut Self {
         self.text.push_str(text);
         self

@@ -40,7 +40,8 @@ pub async fn load_statements(server: &TestServer, scopes: &[&str], file: &Path) 
     output(
         Command::new("python3")
             .arg(root().join("examples/load_statements.py"))
-            .args(["--url", &server.base, "--credential", &pair, "--batch", "50"])
+            // In one word: a key may begin with a hyphen.
+            .args(["--url", &server.base, &format!("--credential={pair}"), "--batch", "50"])
             .arg(file),
     )
 }

@@ -13,6 +13,7 @@ mod demo;
 mod examples;
 mod hostile;
 mod operation;
+mod plans;
 mod support;
 mod v1;
 mod xapi;

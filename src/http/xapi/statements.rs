@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use actix_web::http::header::{self, HeaderName};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -12,7 +12,7 @@ use crate::access::permit::{ReadStatements, WriteStatements};
 use crate::access::{CredentialScope, Principal, StatementReach};
 use crate::http::auth::Caller;
 use crate::http::json::JsonBytes;
-use crate::http::problem::{Answer, Problem};
+use crate::http::problem::{Answer, Code, Problem};
 use crate::http::query::{Pairs, Reader};
 use crate::http::routes::routes;
 use crate::ids::StatementId;
@@ -48,9 +48,10 @@ async fn store_statements(
     caller: Caller<WriteStatements>,
     version: XapiVersion,
     query: Pairs,
-    body: JsonBytes,
+    body: Result<JsonBytes, Problem>,
 ) -> Answer {
     query.none()?;
+    let body = body.map_err(bad_body)?;
     let statements = parse_statements(&body.0, version.version(), &limits(&caller))?;
     let array = body.0.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
     let ids = keep(&caller, version, statements, None, array).await?;
@@ -77,8 +78,9 @@ async fn store_statement(
     caller: Caller<WriteStatements>,
     version: XapiVersion,
     query: Pairs,
-    body: JsonBytes,
+    body: Result<JsonBytes, Problem>,
 ) -> Answer {
+    let body = body.map_err(bad_body)?;
     let reader = query.reader();
     let id = reader.value::<Uuid>("statementId").map(StatementId);
     if reader.text("statementId").is_none() {
@@ -87,10 +89,21 @@ async fn store_statement(
     reader.finish()?;
     let statement = parse_statement(&body.0, version.version(), &limits(&caller))?;
     if statement.id.is_some_and(|own| Some(own) != id) {
-        return Err(Problem::body("/id", "the statement's id must be the `statementId` of the query"));
+        return Err(Problem::body(
+            "/id",
+            "the statement's id must be the `statementId` of the query",
+        ));
     }
     keep(&caller, version, vec![statement], id, false).await?;
     Ok(HttpResponse::NoContent().finish())
+}
+
+/// Here a body of another kind is a bad request (400, never 415), as the conformance suites ask.
+fn bad_body(problem: Problem) -> Problem {
+    match problem.code() {
+        Code::UnsupportedMediaType => Problem::bad_request(problem.detail()),
+        _ => problem,
+    }
 }
 
 async fn keep(
@@ -130,7 +143,10 @@ async fn keep(
         records,
         authority: authority(caller.principal(), &caller.organisation().account_home_page),
         version: version.written(),
-        sender: caller.principal().credential().map(|credential| credential.key.clone()),
+        sender: caller
+            .principal()
+            .credential()
+            .map(|credential| credential.key.clone()),
     };
     let recorded = caller.store().record(submission).await;
     let recorded = recorded.map_err(|error| Problem::recording(error, array))?;
@@ -139,14 +155,25 @@ async fn keep(
 
 fn limits<A>(caller: &Caller<A>) -> Limits {
     let limits = caller.edge().limits();
-    Limits { depth: limits.json_depth, batch: limits.batch, ..Limits::default() }
+    Limits {
+        depth: limits.json_depth,
+        batch: limits.batch,
+        ..Limits::default()
+    }
 }
 
 /// What Rollbook knows of statements from this sender. Without `define` a credential's definitions don't
 /// touch the catalogue (contract section 4).
 fn envelope(principal: &Principal) -> Envelope {
-    let defines = principal.credential().is_none_or(|sender| sender.scopes.allows(CredentialScope::Define));
-    Envelope { origin: Origin::Xapi, recorded_by: principal.user().cloned(), defines, ..Envelope::default() }
+    let defines = principal
+        .credential()
+        .is_none_or(|sender| sender.scopes.allows(CredentialScope::Define));
+    Envelope {
+        origin: Origin::Xapi,
+        recorded_by: principal.user().cloned(),
+        defines,
+        ..Envelope::default()
+    }
 }
 
 /// Who vouches for a statement: the credential or the person, as an account of the organisation's own.
@@ -155,7 +182,10 @@ pub(in crate::http) fn authority(principal: &Principal, home_page: &str) -> Stri
         Principal::Person(person) => person.user.as_str(),
         Principal::Credential(credential) => credential.key.as_str(),
     };
-    let account = Identifier::Account { home_page: home_page.to_owned(), name: name.to_owned() };
+    let account = Identifier::Account {
+        home_page: home_page.to_owned(),
+        name: name.to_owned(),
+    };
     account.to_actor_json(ActorKind::Agent, None)
 }
 
@@ -188,10 +218,26 @@ async fn read_statements(
     request: HttpRequest,
     query: Pairs,
 ) -> Answer {
-    let reach = caller.principal().statement_reach().ok_or_else(|| Problem::forbidden("no scope to read"))?;
+    // Asked for first: what is stored meanwhile is stored after that moment. Errors say it too.
+    let through = caller.store().consistent_through(caller.org()).await?;
+    let through = HeaderValue::from_str(&through.to_string()).map_err(Problem::internal)?;
+    match answer(&caller, &request, &query).await {
+        Ok(mut response) => {
+            response.headers_mut().insert(CONSISTENT_THROUGH, through);
+            Ok(response)
+        }
+        Err(problem) => Err(problem.with_header(CONSISTENT_THROUGH, through)),
+    }
+}
+
+async fn answer(caller: &Caller<ReadStatements>, request: &HttpRequest, query: &Pairs) -> Answer {
+    let reach = caller
+        .principal()
+        .statement_reach()
+        .ok_or_else(|| Problem::forbidden("no scope to read"))?;
     let reader = query.reader();
     let by_id = by_id(&reader);
-    let shape = Shape::read(&reader, &request);
+    let shape = Shape::read(&reader, request);
     if reader.flag("attachments") == Some(true) {
         reader.fault("attachments", "is not offered yet: leave it out");
     }
@@ -203,20 +249,24 @@ async fn read_statements(
                 }
             }
             reader.finish()?;
-            one(&caller, &reach, id, voidedness, &shape).await?
+            one(caller, &reach, id, voidedness, &shape).await?
         }
         None => {
-            let wanted = wanted(&caller, &reader);
+            let wanted = wanted(caller, &reader);
             reader.finish()?;
-            list(&caller, &reach, wanted, &shape, &query).await?
+            list(caller, &reach, wanted, &shape, query).await?
         }
     };
     Ok(response)
 }
 
 fn by_id(reader: &Reader<'_>) -> Option<(StatementId, Voidedness)> {
-    let standing = reader.value::<Uuid>("statementId").map(|id| (StatementId(id), Voidedness::Standing));
-    let voided = reader.value::<Uuid>("voidedStatementId").map(|id| (StatementId(id), Voidedness::Voided));
+    let standing = reader
+        .value::<Uuid>("statementId")
+        .map(|id| (StatementId(id), Voidedness::Standing));
+    let voided = reader
+        .value::<Uuid>("voidedStatementId")
+        .map(|id| (StatementId(id), Voidedness::Voided));
     if standing.is_some() && voided.is_some() {
         reader.fault("voidedStatementId", "can't stand beside statementId");
     }
@@ -265,11 +315,12 @@ async fn one(
     voidedness: Voidedness,
     shape: &Shape,
 ) -> Result<HttpResponse, Problem> {
-    let through = caller.store().consistent_through(caller.org()).await?;
-    let kept = caller.store().statement(caller.org(), reach, id, voidedness).await?;
+    let kept = caller
+        .store()
+        .statement(caller.org(), reach, id, voidedness)
+        .await?;
     let text = shape.text(kept.ok_or_else(Problem::not_found)?)?;
     Ok(HttpResponse::Ok()
-        .insert_header((CONSISTENT_THROUGH, through.to_string()))
         .content_type(header::ContentType::json())
         .body(text))
 }
@@ -277,7 +328,9 @@ async fn one(
 fn wanted(caller: &Caller<ReadStatements>, reader: &Reader<'_>) -> StatementQuery {
     let time = |name| {
         let text = reader.text(name)?;
-        timestamp::parse(text).map_err(|error| reader.fault(name, error.to_string())).ok()
+        timestamp::parse(text)
+            .map_err(|error| reader.fault(name, error.to_string()))
+            .ok()
     };
     let iri = |name| {
         let text = reader.text(name)?;
@@ -287,7 +340,9 @@ fn wanted(caller: &Caller<ReadStatements>, reader: &Reader<'_>) -> StatementQuer
         Some(text.to_owned())
     };
     let agent = reader.text("agent").and_then(|text| {
-        Identifier::parse_agent(text).map_err(|fault| reader.fault("agent", fault.to_string())).ok()
+        Identifier::parse_agent(text)
+            .map_err(|fault| reader.fault("agent", fault.to_string()))
+            .ok()
     });
     for name in ["related_activities", "related_agents"] {
         if reader.flag(name) == Some(true) {
@@ -317,7 +372,6 @@ async fn list(
     shape: &Shape,
     query: &Pairs,
 ) -> Result<HttpResponse, Problem> {
-    let through = caller.store().consistent_through(caller.org()).await?;
     let limit = wanted.limit;
     wanted.limit = limit.saturating_add(1);
     let mut kept = caller.store().statements(caller.org(), reach, &wanted).await?;
@@ -331,9 +385,7 @@ async fn list(
         .into_iter()
         .map(|kept| RawValue::from_string(shape.text(kept)?).map_err(Problem::internal))
         .collect::<Result<Vec<_>, _>>()?;
-    Ok(HttpResponse::Ok()
-        .insert_header((CONSISTENT_THROUGH, through.to_string()))
-        .json(StatementResult { statements, more }))
+    Ok(HttpResponse::Ok().json(StatementResult { statements, more }))
 }
 
 /// A page of statements (Communication 2.1.3).

@@ -20,8 +20,20 @@ struct Good {
 }
 
 fn goods() -> Vec<Good> {
-    let post = |path, body| Good { method: Method::POST, path, body, null_is_absent: false, free: &[] };
-    let put = |path, body| Good { method: Method::PUT, path, body, null_is_absent: true, free: &[] };
+    let post = |path, body| Good {
+        method: Method::POST,
+        path,
+        body,
+        null_is_absent: false,
+        free: &[],
+    };
+    let put = |path, body| Good {
+        method: Method::PUT,
+        path,
+        body,
+        null_is_absent: true,
+        free: &[],
+    };
     vec![
         Good {
             // A single one is good for an array of one.
@@ -69,7 +81,14 @@ fn kind(value: &Value) -> &'static str {
 }
 
 async fn send(caller: &Caller, method: &Method, path: &str, body: impl Into<Vec<u8>>) -> Answer {
-    caller.send(method.clone(), path, &[("content-type", "application/json")], body.into()).await
+    caller
+        .send(
+            method.clone(),
+            path,
+            &[("content-type", "application/json")],
+            body.into(),
+        )
+        .await
 }
 
 /// The first fault of a refusal: 400, with a pointer that leads somewhere in the body that was sent.
@@ -78,9 +97,17 @@ fn fault(answer: Answer, body: &Value, what: &str) -> String {
     let text = String::from_utf8_lossy(&answer.body).into_owned();
     assert_eq!(status, 400, "{what}: {text}");
     let problem = answer.json();
-    let pointer = problem["pointer"].as_str().unwrap_or_else(|| panic!("{what} has no pointer: {text}"));
-    assert!(body.pointer(pointer).is_some(), "{what}: nothing is at {pointer}: {text}");
-    assert!(!problem["detail"].as_str().expect("a detail").is_empty(), "{what}");
+    let pointer = problem["pointer"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{what} has no pointer: {text}"));
+    assert!(
+        body.pointer(pointer).is_some(),
+        "{what}: nothing is at {pointer}: {text}"
+    );
+    assert!(
+        !problem["detail"].as_str().expect("a detail").is_empty(),
+        "{what}"
+    );
     pointer.to_owned()
 }
 
@@ -93,7 +120,11 @@ async fn callers(server: &TestServer) -> (Caller, Caller) {
 
 /// Who sends it: `recorded_by` is a credential's to say, the directory an admin's.
 fn sender<'c>(good: &Good, admin: &'c Caller, sender: &'c Caller) -> &'c Caller {
-    if good.path == "/v1/activities" || good.path.starts_with("/xapi") { sender } else { admin }
+    if good.path == "/v1/activities" || good.path.starts_with("/xapi") {
+        sender
+    } else {
+        admin
+    }
 }
 
 both_databases! {

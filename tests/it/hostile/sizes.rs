@@ -31,9 +31,18 @@ fn with(member: &str, text: &str) -> String {
 
 /// Every moment that a row shows is one that RFC 3339 can write.
 fn readable(row: &Value) {
-    for pointer in ["/happened_at", "/stored_at", "/expired_at", "/certificate/awarded_at", "/certificate/expires_at"] {
+    for pointer in [
+        "/happened_at",
+        "/stored_at",
+        "/expired_at",
+        "/certificate/awarded_at",
+        "/certificate/expires_at",
+    ] {
         if let Some(Value::String(text)) = row.pointer(pointer) {
-            assert!(text.len() == 24 && text.ends_with('Z') && chrono::DateTime::parse_from_rfc3339(text).is_ok(), "{pointer}: {text}");
+            assert!(
+                text.len() == 24 && text.ends_with('Z') && chrono::DateTime::parse_from_rfc3339(text).is_ok(),
+                "{pointer}: {text}"
+            );
         }
     }
 }

@@ -187,7 +187,7 @@ fn actors() {
             (
                 r#"{"objectType": "Group", "account""#,
                 r#"{"account""#,
-                "/context/team/objectType",
+                "/context/team",
             ),
             (
                 r#""authority": {"mbox": "mailto:somebody@example.org"}"#,
@@ -481,7 +481,7 @@ fn agents_and_groups_of_a_context_are_of_version_2() {
             (
                 r#""objectType":"Group","#,
                 "",
-                "/context/contextGroups/0/group/objectType",
+                "/context/contextGroups/0/group",
             ),
         ],
     );
