@@ -13,13 +13,13 @@ use crate::catalogue::kind::from_activity_type;
 use crate::catalogue::{ContentKind, ContentType, DemandHistory};
 use crate::clock::Timestamp;
 use crate::ids::StatementId;
-use crate::log::fold;
+use crate::log::{fold, person_of};
 use crate::record::Activity;
 
 use super::StoreError;
 use super::db::{Row, Sql};
 use super::ledger::OrgTx;
-use super::persons::stamp_columns;
+use super::persons::{digest_of_person, stamp_columns};
 use super::sealed::{Platform, Sealed, Stamp};
 
 /// Rows read at a time when a thing becomes tracked.
@@ -133,13 +133,20 @@ impl SeenPerson {
         &mut self,
         tx: &mut OrgTx,
         record: &Sealed,
-        earlier: &[&Sealed],
+        earlier: &[Sealed],
     ) -> Result<(), StoreError> {
         if self.owned {
             return Ok(());
         }
+        let actor = |record: &Sealed| digest_of_person(&person_of(&record.statement));
+        let earlier = || {
+            earlier
+                .iter()
+                .filter(|other| actor(other) == actor(record))
+                .collect::<Vec<_>>()
+        };
         if record.voided && !self.name.tracked {
-            self.make_sure(tx, earlier).await?;
+            self.make_sure(tx, &earlier()).await?;
         }
         let Some(name) = &record.statement.actor.name else {
             return Ok(());
@@ -149,7 +156,7 @@ impl SeenPerson {
         }
         let mut heard = self.name.hear(name, record.stamp());
         if matches!(heard, Heard::Unsure) {
-            self.make_sure(tx, earlier).await?;
+            self.make_sure(tx, &earlier()).await?;
             heard = self.name.hear(name, record.stamp());
         }
         let Heard::Moved { value_changed } = heard else {
@@ -195,13 +202,19 @@ impl SeenContent {
         platform: &Platform<'_>,
         activity: &Activity,
         record: &Sealed,
-        earlier: &[&Sealed],
+        earlier: &[Sealed],
     ) -> Result<(), StoreError> {
         if self.registered {
             return Ok(());
         }
+        let same = |other: &Sealed| {
+            platform
+                .content_of(&other.statement)
+                .is_some_and(|content| content.id == activity.id)
+        };
+        let earlier = || earlier.iter().filter(|other| same(other)).collect::<Vec<_>>();
         if record.voided && !self.definition.tracked {
-            self.make_sure(tx, platform, earlier).await?;
+            self.make_sure(tx, platform, &earlier()).await?;
         }
         let said = Definition::of(activity).filter(|_| record.envelope.defines);
         let Some(said) = said else { return Ok(()) };
@@ -211,7 +224,7 @@ impl SeenContent {
         }
         let mut heard = self.definition.hear(&said, record.stamp());
         if matches!(heard, Heard::Unsure) {
-            self.make_sure(tx, platform, earlier).await?;
+            self.make_sure(tx, platform, &earlier()).await?;
             heard = self.definition.hear(&said, record.stamp());
         }
         let Heard::Moved { value_changed } = heard else {

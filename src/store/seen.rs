@@ -84,20 +84,14 @@ impl Seen {
         self.find_verbs(tx, &mentions, records).await?;
         self.find_contents(tx, platform.home_page, &mentions).await?;
         for (place, (mention, record)) in mentions.iter().zip(records).enumerate() {
-            let before = || mentions.iter().zip(records).take(place);
+            let earlier = &records[..place];
             if let Some(person) = self.persons.get_mut(&mention.person.0) {
-                let same = before().filter(|(other, _)| other.person.0 == mention.person.0);
-                person
-                    .hear(tx, record, &same.map(|(_, record)| record).collect::<Vec<_>>())
-                    .await?;
+                person.hear(tx, record, earlier).await?;
             }
             if let Some((digest, activity)) = &mention.content
                 && let Some(content) = self.contents.get_mut(digest)
             {
-                let same =
-                    before().filter(|(other, _)| other.content.as_ref().is_some_and(|c| c.0 == *digest));
-                let earlier: Vec<&Sealed> = same.map(|(_, record)| record).collect();
-                content.hear(tx, platform, activity, record, &earlier).await?;
+                content.hear(tx, platform, activity, record, earlier).await?;
             }
         }
         mentions.iter().map(|mention| self.named(mention)).collect()

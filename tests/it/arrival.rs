@@ -89,7 +89,12 @@ fn uuid(n: usize, random: &mut Random) -> String {
 fn moment(random: &mut Random) -> String {
     // Few moments, so that many records share one; some finer than a millisecond.
     let finer = ["", ".5", ".0001", ".0002", ".000001"];
-    format!("2026-02-{:02}T{:02}:00:00{}Z", 1 + random.below(2), random.below(6), random.pick(&finer))
+    format!(
+        "2026-02-{:02}T{:02}:00:00{}Z",
+        1 + random.below(2),
+        random.below(6),
+        random.pick(&finer)
+    )
 }
 
 fn actor(random: &mut Random) -> Value {
@@ -109,7 +114,13 @@ fn actor(random: &mut Random) -> Value {
 }
 
 fn object(random: &mut Random) -> Value {
-    let iris = ["urn:one", "urn:two", "urn:quiz", "urn:video", "https://platform.example.org/contents/own"];
+    let iris = [
+        "urn:one",
+        "urn:two",
+        "urn:quiz",
+        "urn:video",
+        "https://platform.example.org/contents/own",
+    ];
     let mut object = json!({"id": random.pick(&iris)});
     if random.chance(60) {
         let mut definition = json!({});
@@ -149,7 +160,11 @@ fn result(random: &mut Random) -> Value {
 }
 
 fn statement(n: usize, ids: &[String], random: &mut Random) -> Record {
-    let door = if random.chance(75) { Door::Defines } else { Door::Quiet };
+    let door = if random.chance(75) {
+        Door::Defines
+    } else {
+        Door::Quiet
+    };
     let mut body = json!({"id": ids[n], "actor": actor(random), "timestamp": moment(random)});
     let verb = |iri: &str| json!({ "id": iri });
     match random.below(10) {
@@ -174,7 +189,14 @@ fn statement(n: usize, ids: &[String], random: &mut Random) -> Record {
             body["result"] = result(random);
         }
         _ => {
-            let name = random.pick(&["completed", "completed", "passed", "experienced", "attempted", "juggled"]);
+            let name = random.pick(&[
+                "completed",
+                "completed",
+                "passed",
+                "experienced",
+                "attempted",
+                "juggled",
+            ]);
             body["verb"] = verb(&format!("{VERBS}{name}"));
             if random.chance(40) {
                 body["verb"]["display"] = json!({ "en": random.pick(&["did", "made"]) });
@@ -199,13 +221,22 @@ fn short(n: usize, ids: &[String], random: &mut Random) -> Record {
         }
         body["result"] = json!({"score": random.below(101)});
     }
-    Record { door: Door::Short, body }
+    Record {
+        door: Door::Short,
+        body,
+    }
 }
 
 fn records(random: &mut Random) -> Vec<Record> {
     let ids: Vec<String> = (0..20 + random.below(25)).map(|n| uuid(n, random)).collect();
     (0..ids.len())
-        .map(|n| if random.chance(25) { short(n, &ids, random) } else { statement(n, &ids, random) })
+        .map(|n| {
+            if random.chance(25) {
+                short(n, &ids, random)
+            } else {
+                statement(n, &ids, random)
+            }
+        })
         .collect()
 }
 
@@ -214,13 +245,25 @@ fn arrivals(count: usize, random: &mut Random) -> Vec<Arrival> {
     let mut backwards = forwards.clone();
     backwards.reverse();
     let mut arrivals = vec![
-        Arrival { order: forwards.clone(), told_after: 0, seed: random.next() },
-        Arrival { order: backwards, told_after: count, seed: random.next() },
+        Arrival {
+            order: forwards.clone(),
+            told_after: 0,
+            seed: random.next(),
+        },
+        Arrival {
+            order: backwards,
+            told_after: count,
+            seed: random.next(),
+        },
     ];
     for _ in 0..2 {
         let mut order = forwards.clone();
         random.shuffle(&mut order);
-        arrivals.push(Arrival { order, told_after: random.below(count + 1), seed: random.next() });
+        arrivals.push(Arrival {
+            order,
+            told_after: random.below(count + 1),
+            seed: random.next(),
+        });
     }
     arrivals
 }
@@ -239,24 +282,52 @@ impl<'s> Organisation<'s> {
         *number += 1;
         let id = format!("o{number}");
         let admin = server.person_of(&id, json!({"sub": "root", "role": "owner"}));
-        admin.patch("/v1/organisation", &json!({ "account_home_page": HOME })).await.expect(200);
-        let defines = server.credential(&id, &["statements/write", "define", "activities/write"]).await;
+        admin
+            .patch("/v1/organisation", &json!({ "account_home_page": HOME }))
+            .await
+            .expect(200);
+        let defines = server
+            .credential(&id, &["statements/write", "define", "activities/write"])
+            .await;
         let quiet = server.credential(&id, &["statements/write"]).await;
-        Self { server, id, admin, defines, quiet }
+        Self {
+            server,
+            id,
+            admin,
+            defines,
+            quiet,
+        }
     }
 
     /// Directory and catalogue: one user of many identifiers, one deactivated, two contents with demands.
     async fn tell(&self) {
         let users = [
-            user("ada").set("email", "ada@example.org").set("identifiers", json!([{"openid": "https://id.example.org/ada"}])),
-            user("cy").set("active", false).set("deactivated_at", "2026-03-01T00:00:00Z"),
+            user("ada")
+                .set("email", "ada@example.org")
+                .set("identifiers", json!([{"openid": "https://id.example.org/ada"}])),
+            user("cy")
+                .set("active", false)
+                .set("deactivated_at", "2026-03-01T00:00:00Z"),
         ];
         self.admin.post("/v1/users/batch", &users).await.expect(200);
-        let quiz = content("quiz", "quiz").set("iri", "urn:quiz").set("pass_mark", 50).set("expires_after", "P1M")
-            .set("time_limit", "PT30M").set("certificate", json!({"name": "Warden", "expires_after": "P1Y"}));
-        let video = content("video", "item").set("iri", "urn:video").set("content_type", "video");
-        self.admin.post("/v1/contents/batch", &[quiz, video]).await.expect(200);
-        for (mark, from) in [(50, "2026-01-01T00:00:00Z"), (75, "2026-02-01T03:00:00Z"), (25, "2026-02-02T00:00:00Z")] {
+        let quiz = content("quiz", "quiz")
+            .set("iri", "urn:quiz")
+            .set("pass_mark", 50)
+            .set("expires_after", "P1M")
+            .set("time_limit", "PT30M")
+            .set("certificate", json!({"name": "Warden", "expires_after": "P1Y"}));
+        let video = content("video", "item")
+            .set("iri", "urn:video")
+            .set("content_type", "video");
+        self.admin
+            .post("/v1/contents/batch", &[quiz, video])
+            .await
+            .expect(200);
+        for (mark, from) in [
+            (50, "2026-01-01T00:00:00Z"),
+            (75, "2026-02-01T03:00:00Z"),
+            (25, "2026-02-02T00:00:00Z"),
+        ] {
             let patch = json!({"pass_mark": mark, "effective_from": from});
             self.admin.patch("/v1/contents/quiz", &patch).await.expect(200);
         }
@@ -266,7 +337,11 @@ impl<'s> Organisation<'s> {
         match door {
             Door::Defines => self.defines.post("/xapi/statements", batch).await.expect(200),
             Door::Quiet => self.quiet.post("/xapi/statements", batch).await.expect(200),
-            Door::Short => self.defines.post("/v1/activities/batch", batch).await.expect_one_of(&[200, 201]),
+            Door::Short => self
+                .defines
+                .post("/v1/activities/batch", batch)
+                .await
+                .expect_one_of(&[200, 201]),
         };
     }
 
@@ -311,8 +386,16 @@ impl<'s> Organisation<'s> {
     /// Everything that a reader sees, but for when it was stored.
     async fn picture(&self) -> Vec<Value> {
         let actions = self.admin.get("/v1/actions").await.expect(200).json();
-        let all: Vec<&str> = actions["actions"].as_array().expect("actions").iter().filter_map(|action| action["key"].as_str()).collect();
-        let path = format!("/v1/activities?include_deactivated=true&limit=1000&action={}", all.join(","));
+        let all: Vec<&str> = actions["actions"]
+            .as_array()
+            .expect("actions")
+            .iter()
+            .filter_map(|action| action["key"].as_str())
+            .collect();
+        let path = format!(
+            "/v1/activities?include_deactivated=true&limit=1000&action={}",
+            all.join(",")
+        );
         let mut rows = self.admin.list(&path, "activities").await;
         for row in &mut rows {
             row.as_object_mut().expect("a row").remove("stored_at");
@@ -337,9 +420,16 @@ fn difference(left: &[Value], right: &[Value]) -> Option<String> {
         return None;
     }
     let only = |these: &[Value], those: &[Value]| {
-        these.iter().find(|row| !those.contains(row)).map_or("nothing".to_owned(), |row| format!("{row:#}"))
+        these
+            .iter()
+            .find(|row| !those.contains(row))
+            .map_or("nothing".to_owned(), |row| format!("{row:#}"))
     };
-    Some(format!("one has {}\nthe other has {}", only(left, right), only(right, left)))
+    Some(format!(
+        "one has {}\nthe other has {}",
+        only(left, right),
+        only(right, left)
+    ))
 }
 
 /// How the two arrivals differ, of those records that are kept; and how a replay of either does.
@@ -365,7 +455,12 @@ async fn clash(
 }
 
 /// The fewest records that still clash, told.
-async fn smallest(server: &TestServer, records: &[Record], pair: [&Arrival; 2], number: &mut usize) -> String {
+async fn smallest(
+    server: &TestServer,
+    records: &[Record],
+    pair: [&Arrival; 2],
+    number: &mut usize,
+) -> String {
     let mut kept: BTreeSet<usize> = (0..records.len()).collect();
     let mut told = String::from("it went well the second time");
     for n in 0..records.len() {
@@ -376,23 +471,45 @@ async fn smallest(server: &TestServer, records: &[Record], pair: [&Arrival; 2], 
         }
     }
     let sent = |arrival: &Arrival| {
-        let order: Vec<usize> = arrival.order.iter().copied().filter(|n| kept.contains(n)).collect();
-        let before = arrival.order.iter().take(arrival.told_after).filter(|n| kept.contains(n)).count();
+        let order: Vec<usize> = arrival
+            .order
+            .iter()
+            .copied()
+            .filter(|n| kept.contains(n))
+            .collect();
+        let before = arrival
+            .order
+            .iter()
+            .take(arrival.told_after)
+            .filter(|n| kept.contains(n))
+            .count();
         format!("{order:?}, directory and catalogue after {before}")
     };
-    let bodies: Vec<String> = kept.iter().map(|n| format!("{n} {:?} {}", records[*n].door, records[*n].body)).collect();
-    format!("{}\nsent as {}\nand as {}\n{told}", bodies.join("\n"), sent(pair[0]), sent(pair[1]))
+    let bodies: Vec<String> = kept
+        .iter()
+        .map(|n| format!("{n} {:?} {}", records[*n].door, records[*n].body))
+        .collect();
+    format!(
+        "{}\nsent as {}\nand as {}\n{told}",
+        bodies.join("\n"),
+        sent(pair[0]),
+        sent(pair[1])
+    )
 }
 
 fn setting(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{name} is a whole number, not {text}")))
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name} is a whole number, not {text}")),
+    )
 }
 
 both_databases! {
     async fn any_order_of_arrival_gives_the_same_log(server: &TestServer) {
-        let first = setting("ROLLBOOK_TEST_SEED").unwrap_or(1);
-        let cases = setting("ROLLBOOK_TEST_CASES").unwrap_or(8);
+        // Among the ten from here is 1010, which found a name that a voiding took away.
+        let first = setting("ROLLBOOK_TEST_SEED").unwrap_or(1_003);
+        let cases = setting("ROLLBOOK_TEST_CASES").unwrap_or(10);
         let mut number = 0;
         for seed in first..first + cases {
             let mut random = Random(seed);

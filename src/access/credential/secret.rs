@@ -34,13 +34,14 @@ pub fn new_secret() -> Result<SecretString, AccessError> {
     random_text::<SECRET_BYTES>().map(SecretString::from)
 }
 
-/// A new key, the part before the colon: 20 random characters of base64url.
+/// A new key, the part before the colon: `rk_` and 20 random characters of base64url. The prefix says in a log
+/// or a script what it is, and keeps a key from beginning with a dash, which a command line would take for a flag.
 ///
 /// # Errors
 ///
 /// [`AccessError::Random`] where the system gives no random bytes.
 pub fn new_key() -> Result<String, AccessError> {
-    random_text::<KEY_BYTES>()
+    Ok(format!("rk_{}", random_text::<KEY_BYTES>()?))
 }
 
 fn random_text<const BYTES: usize>() -> Result<String, AccessError> {

@@ -13,8 +13,16 @@ use crate::support::both_databases;
 use crate::support::http::Caller;
 
 const ADMINISTRATORS: &[&str] = &["owner", "admin"];
-const EVERYBODY: &[&str] =
-    &["owner", "admin", "hr", "reporter", "learning_designer", "curator", "manager", "learner"];
+const EVERYBODY: &[&str] = &[
+    "owner",
+    "admin",
+    "hr",
+    "reporter",
+    "learning_designer",
+    "curator",
+    "manager",
+    "learner",
+];
 
 const SCOPES: &[&str] = &[
     "statements/write",
@@ -91,8 +99,16 @@ fn table() -> Vec<(&'static str, &'static str, Who)> {
         ("get", "/v1/organisation", people(EVERYBODY, V1_SCOPES)),
         ("patch", "/v1/organisation", only_administrators),
         ("get", "/xapi/statements", people(EVERYBODY, READS_STATEMENTS)),
-        ("post", "/xapi/statements", people(ADMINISTRATORS, WRITES_STATEMENTS)),
-        ("put", "/xapi/statements", people(ADMINISTRATORS, WRITES_STATEMENTS)),
+        (
+            "post",
+            "/xapi/statements",
+            people(ADMINISTRATORS, WRITES_STATEMENTS),
+        ),
+        (
+            "put",
+            "/xapi/statements",
+            people(ADMINISTRATORS, WRITES_STATEMENTS),
+        ),
         ("get", "/openapi.json", None),
         ("get", "/health/live", None),
         ("get", "/health/ready", None),
@@ -103,7 +119,14 @@ fn table() -> Vec<(&'static str, &'static str, Who)> {
 /// The address with ids in it that name nothing.
 fn address(path: &str) -> String {
     let uuid = path.starts_with("/v1/activities") || path.starts_with("/v1/credentials");
-    path.replace("{id}", if uuid { "00000000-0000-4000-8000-00000000000a" } else { "ada" })
+    path.replace(
+        "{id}",
+        if uuid {
+            "00000000-0000-4000-8000-00000000000a"
+        } else {
+            "ada"
+        },
+    )
 }
 
 async fn ask(caller: &Caller, method: &str, path: &str) -> u16 {
@@ -111,15 +134,31 @@ async fn ask(caller: &Caller, method: &str, path: &str) -> u16 {
     let reads = method == Method::GET || method == Method::DELETE;
     let (headers, body): (&[_], Vec<u8>) = match reads {
         true => (&[], Vec::new()),
-        false => (&[("content-type", "application/json")], b"{\"colour\":\"red\"}".to_vec()),
+        false => (
+            &[("content-type", "application/json")],
+            b"{\"colour\":\"red\"}".to_vec(),
+        ),
     };
     let answer = caller.send(method.clone(), &address(path), headers, body).await;
     if answer.status >= 400 {
         let problem = answer.json();
-        assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{method} {path}");
+        assert_eq!(
+            answer.header("content-type"),
+            Some("application/problem+json"),
+            "{method} {path}"
+        );
         assert_eq!(problem["status"], answer.status, "{method} {path}");
-        assert!(problem["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{method} {path}");
-        assert_eq!(answer.header("x-request-id"), problem["request_id"].as_str(), "{method} {path}");
+        assert!(
+            problem["detail"]
+                .as_str()
+                .is_some_and(|detail| !detail.is_empty()),
+            "{method} {path}"
+        );
+        assert_eq!(
+            answer.header("x-request-id"),
+            problem["request_id"].as_str(),
+            "{method} {path}"
+        );
     }
     answer.status
 }
@@ -136,9 +175,15 @@ async fn callers(server: &TestServer) -> Vec<(String, Caller)> {
             callers.push((format!("role {role}"), server.person_of("acme", claims)));
         }
     }
-    callers.push(("role learner".to_owned(), server.person_of("acme", json!({"sub": "ada"}))));
+    callers.push((
+        "role learner".to_owned(),
+        server.person_of("acme", json!({"sub": "ada"})),
+    ));
     for scope in SCOPES {
-        callers.push((format!("scope {scope}"), server.credential("acme", &[scope]).await));
+        callers.push((
+            format!("scope {scope}"),
+            server.credential("acme", &[scope]).await,
+        ));
     }
     callers
 }

@@ -15,43 +15,131 @@ const COMPLETED: &str = "http://adlnet.gov/expapi/verbs/completed";
 async fn fill(admin: &Caller) -> String {
     admin.put("/v1/teams/t", &team("t")).await.expect(201);
     admin.put("/v1/groups/g", &group("g")).await.expect(201);
-    let u = user("u").set("email", "u@example.org").set("primary_team", "t").set("groups", json!(["g"])).set("custom.a", "1");
+    let u = user("u")
+        .set("email", "u@example.org")
+        .set("primary_team", "t")
+        .set("groups", json!(["g"]))
+        .set("custom.a", "1");
     admin.put("/v1/users/u", &u).await.expect(201);
-    admin.put("/v1/contents/c", &content("c", "quiz").set("iri", "https://example.org/c").set("tags", json!(["x"]))).await.expect(201);
-    admin.post("/v1/activities", &activity("u", "completed").set("id", ID).set("content", "c")).await.expect(201);
-    admin.post("/xapi/statements", &statement(mailbox("u@example.org"), COMPLETED, "https://example.org/d").set("id", STATEMENT)).await.expect(200);
-    let made = admin.post("/v1/credentials", &json!({"name": "k", "scopes": ["all"]})).await.expect(201).json();
+    admin
+        .put(
+            "/v1/contents/c",
+            &content("c", "quiz")
+                .set("iri", "https://example.org/c")
+                .set("tags", json!(["x"])),
+        )
+        .await
+        .expect(201);
+    admin
+        .post(
+            "/v1/activities",
+            &activity("u", "completed").set("id", ID).set("content", "c"),
+        )
+        .await
+        .expect(201);
+    admin
+        .post(
+            "/xapi/statements",
+            &statement(mailbox("u@example.org"), COMPLETED, "https://example.org/d").set("id", STATEMENT),
+        )
+        .await
+        .expect(200);
+    let made = admin
+        .post("/v1/credentials", &json!({"name": "k", "scopes": ["all"]}))
+        .await
+        .expect(201)
+        .json();
     made["id"].as_str().expect("an id").to_owned()
 }
 
 /// What an organisation sees of itself, but for its name and moments.
 async fn picture(admin: &Caller) -> Value {
     let mut picture = json!({});
-    for (path, plural) in [("users", "users"), ("teams", "teams"), ("groups", "groups"), ("contents", "contents"), ("activities", "activities")] {
+    for (path, plural) in [
+        ("users", "users"),
+        ("teams", "teams"),
+        ("groups", "groups"),
+        ("contents", "contents"),
+        ("activities", "activities"),
+    ] {
         picture[path] = json!(admin.list(&format!("/v1/{path}"), plural).await);
     }
     picture["statements"] = admin.get("/xapi/statements").await.expect(200).json();
-    picture["csv"] = json!(admin.get("/v1/activities/export.csv?columns=full").await.expect(200).text());
+    picture["csv"] = json!(
+        admin
+            .get("/v1/activities/export.csv?columns=full")
+            .await
+            .expect(200)
+            .text()
+    );
     picture["organisation"] = admin.get("/v1/organisation").await.expect(200).json();
     picture
 }
 
 async fn sees_nothing(caller: &Caller) {
     for (path, plural) in [
-        ("users", "users"), ("users?q=u", "users"), ("users?team=t", "users"), ("users?group=g", "users"), ("users?active=true", "users"),
-        ("teams", "teams"), ("groups", "groups"), ("contents", "contents"), ("contents?tag=x", "contents"), ("contents?q=content", "contents"),
-        ("activities", "activities"), ("activities?user=u", "activities"), ("activities?team=t", "activities"),
-        ("activities?group=g", "activities"), ("activities?content=c", "activities"), ("activities?tag=x", "activities"),
-        ("activities?title=content", "activities"), ("activities?custom%5Ba%5D=1", "activities"), ("activities?include_deactivated=true", "activities"),
-        ("activities?scope=company", "activities"), ("me/activities", "activities"),
+        ("users", "users"),
+        ("users?q=u", "users"),
+        ("users?team=t", "users"),
+        ("users?group=g", "users"),
+        ("users?active=true", "users"),
+        ("teams", "teams"),
+        ("groups", "groups"),
+        ("contents", "contents"),
+        ("contents?tag=x", "contents"),
+        ("contents?q=content", "contents"),
+        ("activities", "activities"),
+        ("activities?user=u", "activities"),
+        ("activities?team=t", "activities"),
+        ("activities?group=g", "activities"),
+        ("activities?content=c", "activities"),
+        ("activities?tag=x", "activities"),
+        ("activities?title=content", "activities"),
+        ("activities?custom%5Ba%5D=1", "activities"),
+        ("activities?include_deactivated=true", "activities"),
+        ("activities?scope=company", "activities"),
+        ("me/activities", "activities"),
     ] {
-        assert_eq!(caller.list(&format!("/v1/{path}"), plural).await, Vec::<Value>::new(), "{path}");
+        assert_eq!(
+            caller.list(&format!("/v1/{path}"), plural).await,
+            Vec::<Value>::new(),
+            "{path}"
+        );
     }
-    assert_eq!(caller.get("/v1/activities?count=exact").await.expect(200).json()["total"], 0);
-    assert_eq!(caller.get("/v1/activities/export.csv").await.expect(200).text().lines().count(), 1, "headings alone");
-    assert!(caller.get("/v1/activities/export.ndjson").await.expect(200).text().is_empty());
-    for asked in ["", "?verb=http://adlnet.gov/expapi/verbs/completed", "?activity=https://example.org/d", "?agent=%7B%22mbox%22:%22mailto:u@example.org%22%7D"] {
-        let answer = caller.get(&format!("/xapi/statements{asked}")).await.expect(200).json();
+    assert_eq!(
+        caller.get("/v1/activities?count=exact").await.expect(200).json()["total"],
+        0
+    );
+    assert_eq!(
+        caller
+            .get("/v1/activities/export.csv")
+            .await
+            .expect(200)
+            .text()
+            .lines()
+            .count(),
+        1,
+        "headings alone"
+    );
+    assert!(
+        caller
+            .get("/v1/activities/export.ndjson")
+            .await
+            .expect(200)
+            .text()
+            .is_empty()
+    );
+    for asked in [
+        "",
+        "?verb=http://adlnet.gov/expapi/verbs/completed",
+        "?activity=https://example.org/d",
+        "?agent=%7B%22mbox%22:%22mailto:u@example.org%22%7D",
+    ] {
+        let answer = caller
+            .get(&format!("/xapi/statements{asked}"))
+            .await
+            .expect(200)
+            .json();
         assert_eq!(answer["statements"], json!([]), "{asked}");
     }
 }

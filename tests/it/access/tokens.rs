@@ -39,7 +39,10 @@ fn key_b() -> EncodingKey {
 
 /// Signs by RS256.
 fn by_rsa(key: &EncodingKey, kid: Option<&str>, claims: &Value) -> String {
-    let header = Header { kid: kid.map(str::to_owned), ..Header::new(Algorithm::RS256) };
+    let header = Header {
+        kid: kid.map(str::to_owned),
+        ..Header::new(Algorithm::RS256)
+    };
     jsonwebtoken::encode(&header, claims, key).expect("claims are JSON")
 }
 
@@ -48,7 +51,8 @@ fn raw(header: &Value, payload: &Value, secret: &[u8]) -> String {
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let message = format!("{}.{}", part(header), part(payload));
     let key = EncodingKey::from_secret(secret);
-    let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key, Algorithm::HS256).expect("a signature");
+    let signature =
+        jsonwebtoken::crypto::sign(message.as_bytes(), &key, Algorithm::HS256).expect("a signature");
     format!("{message}.{signature}")
 }
 
@@ -66,25 +70,42 @@ struct Other {
 
 impl Other {
     async fn start(server: &TestServer, config: KeyConfig) -> Self {
-        let settings = DatabaseSettings { connections: 4, ..DatabaseSettings::new(server.database().url()) };
-        let store = Store::open(&settings, server.clock.clone(), VerbTable::standard()).await.expect("it opens");
+        let settings = DatabaseSettings {
+            connections: 4,
+            ..DatabaseSettings::new(server.database().url())
+        };
+        let store = Store::open(&settings, server.clock.clone(), VerbTable::standard())
+            .await
+            .expect("it opens");
         let keys = TokenKeys::load(&config).await.expect("the keys are good");
         let edge = Edge::new(store, keys, EdgeOptions::default());
-        let settings = ServerSettings { workers: 1, shutdown_timeout: Duration::from_secs(1), ..ServerSettings::default() };
+        let settings = ServerSettings {
+            workers: 1,
+            shutdown_timeout: Duration::from_secs(1),
+            ..ServerSettings::default()
+        };
         let (stop, stopped) = oneshot::channel();
         let shutdown = async {
             let _ = stopped.await; // a dropped sender stops the server as well
         };
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let (running, address) = rollbook::server::start(&settings, listener, edge, shutdown).expect("it starts");
+        let (running, address) =
+            rollbook::server::start(&settings, listener, edge, shutdown).expect("it starts");
         let nobody = Caller::nobody(reqwest::Client::new(), format!("http://{address}"));
-        Self { nobody, stop, running: tokio::spawn(running) }
+        Self {
+            nobody,
+            stop,
+            running: tokio::spawn(running),
+        }
     }
 
     async fn stop(self) {
         drop(self.nobody);
         let _ = self.stop.send(()); // it may have ended by itself, which the next line tells
-        self.running.await.expect("it does not panic").expect("it ends well");
+        self.running
+            .await
+            .expect("it does not panic")
+            .expect("it ends well");
     }
 }
 
@@ -93,7 +114,10 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn new(server: &TestServer) -> Self {
-        let folder = std::env::temp_dir().join(format!("rollbook-keys-{}", server.base.rsplit(':').next().expect("a port")));
+        let folder = std::env::temp_dir().join(format!(
+            "rollbook-keys-{}",
+            server.base.rsplit(':').next().expect("a port")
+        ));
         std::fs::create_dir_all(&folder).expect("a temporary folder can be made");
         Self(folder)
     }
@@ -112,11 +136,14 @@ impl Drop for Folder {
 }
 
 fn key_set(keys: &[(&str, &EncodingKey)]) -> String {
-    let keys: Vec<Value> = keys.iter().map(|(kid, key)| {
-        let mut jwk = Jwk::from_encoding_key(key, Algorithm::RS256).expect("a public key");
-        jwk.common.key_id = Some((*kid).to_owned());
-        serde_json::to_value(jwk).expect("JSON")
-    }).collect();
+    let keys: Vec<Value> = keys
+        .iter()
+        .map(|(kid, key)| {
+            let mut jwk = Jwk::from_encoding_key(key, Algorithm::RS256).expect("a public key");
+            jwk.common.key_id = Some((*kid).to_owned());
+            serde_json::to_value(jwk).expect("JSON")
+        })
+        .collect();
     json!({ "keys": keys }).to_string()
 }
 
@@ -126,13 +153,30 @@ fn path_text(path: &Path) -> String {
 
 async fn refused(caller: &Caller, what: &str) {
     let answer = caller.get("/v1/activities").await;
-    assert_eq!(answer.status, 401, "{what}: {}", String::from_utf8_lossy(&answer.body));
-    assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{what}");
+    assert_eq!(
+        answer.status,
+        401,
+        "{what}: {}",
+        String::from_utf8_lossy(&answer.body)
+    );
+    assert_eq!(
+        answer.header("content-type"),
+        Some("application/problem+json"),
+        "{what}"
+    );
     assert_eq!(answer.json()["code"], "unauthenticated", "{what}");
-    assert_eq!(answer.headers.get_all("www-authenticate").iter().count(), 2, "{what}");
+    assert_eq!(
+        answer.headers.get_all("www-authenticate").iter().count(),
+        2,
+        "{what}"
+    );
     // Nor does it write, by either door.
     assert_eq!(caller.put("/v1/teams/t", &team("t")).await.status, 401, "{what}");
-    assert_eq!(caller.post("/xapi/statements", &json!([])).await.status, 401, "{what}");
+    assert_eq!(
+        caller.post("/xapi/statements", &json!([])).await.status,
+        401,
+        "{what}"
+    );
 }
 
 both_databases! {

@@ -4,9 +4,9 @@ use reqwest::Method;
 use rollbook::clock::Timestamp;
 use serde_json::{Value, json};
 
-use crate::support::{TestServer, both_databases};
 use crate::support::builders::{Body, mailbox, statement, user};
 use crate::support::http::{Answer, Caller, segment};
+use crate::support::{TestServer, both_databases};
 
 const COMPLETED: &str = "http://adlnet.gov/expapi/verbs/completed";
 const PASSED: &str = "http://adlnet.gov/expapi/verbs/passed";
@@ -29,21 +29,39 @@ fn voiding(n: usize, target: usize) -> Value {
 
 /// Lets so many seconds pass.
 fn later(server: &TestServer, seconds: i64) {
-    server.clock.set(Timestamp::from_micros(server.clock.now().micros() + seconds * 1_000_000));
+    server.clock.set(Timestamp::from_micros(
+        server.clock.now().micros() + seconds * 1_000_000,
+    ));
 }
 
 /// The numbers of a page's statements, in its order.
 fn numbers(page: &Value) -> Vec<usize> {
     let statements = page["statements"].as_array().expect("statements");
-    statements.iter().map(|one| one["id"].as_str().expect("an id")[24..].parse().expect("a number")).collect()
+    statements
+        .iter()
+        .map(|one| {
+            one["id"].as_str().expect("an id")[24..]
+                .parse()
+                .expect("a number")
+        })
+        .collect()
 }
 
 async fn found(caller: &Caller, asked: &str) -> Vec<usize> {
     numbers(&caller.get(&format!("{PATH}?{asked}")).await.expect(200).json())
 }
 
-async fn send(caller: &Caller, method: Method, path: &str, version: &str, body: impl Into<Vec<u8>>) -> Answer {
-    let headers = [("content-type", "application/json"), ("x-experience-api-version", version)];
+async fn send(
+    caller: &Caller,
+    method: Method,
+    path: &str,
+    version: &str,
+    body: impl Into<Vec<u8>>,
+) -> Answer {
+    let headers = [
+        ("content-type", "application/json"),
+        ("x-experience-api-version", version),
+    ];
     caller.send(method, path, &headers, body.into()).await
 }
 

@@ -39,7 +39,9 @@ fn whole(n: usize) -> Body {
 
 async fn post_lines(caller: &Caller, path: &str, text: &str) -> crate::support::http::Answer {
     let headers = [("content-type", "application/x-ndjson")];
-    caller.send(Method::POST, path, &headers, text.as_bytes().to_vec()).await
+    caller
+        .send(Method::POST, path, &headers, text.as_bytes().to_vec())
+        .await
 }
 
 both_databases! {

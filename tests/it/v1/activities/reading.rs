@@ -14,39 +14,92 @@ use crate::support::http::{Caller, query};
 /// Eight activities of three users on four contents, by two recorders.
 async fn filled(server: &TestServer) -> Caller {
     let admin = prepared(server).await;
-    admin.post("/v1/teams/batch", &[team("north"), team("leeds").set("parent", "north"), team("south")]).await.expect(200);
+    admin
+        .post(
+            "/v1/teams/batch",
+            &[team("north"), team("leeds").set("parent", "north"), team("south")],
+        )
+        .await
+        .expect(200);
     admin.put("/v1/groups/aid", &group("aid")).await.expect(201);
-    admin.patch("/v1/users/ada", &json!({"primary_team": "north", "custom": {"Cost centre": "4711"}})).await.expect(200);
-    admin.patch("/v1/users/bo", &json!({"primary_team": "leeds", "teams": ["north", "leeds"], "groups": ["aid"]})).await.expect(200);
-    admin.put("/v1/users/cy", &user("cy").set("active", false)).await.expect(201);
+    admin
+        .patch(
+            "/v1/users/ada",
+            &json!({"primary_team": "north", "custom": {"Cost centre": "4711"}}),
+        )
+        .await
+        .expect(200);
+    admin
+        .patch(
+            "/v1/users/bo",
+            &json!({"primary_team": "leeds", "teams": ["north", "leeds"], "groups": ["aid"]}),
+        )
+        .await
+        .expect(200);
+    admin
+        .put("/v1/users/cy", &user("cy").set("active", false))
+        .await
+        .expect(201);
     let contents = [
-        content("hoses", "item").set("content_type", "video").set("title", "Hoses & Ladders").set("tags", json!(["wet", "long"]))
-            .set("source", "Library").set("cpd_labels", json!(["Health"])),
-        content("trip", "event").set("title", "Trip to the fire station").set("tags", json!(["wet"])).set("archived_at", at(1, 0)),
+        content("hoses", "item")
+            .set("content_type", "video")
+            .set("title", "Hoses & Ladders")
+            .set("tags", json!(["wet", "long"]))
+            .set("source", "Library")
+            .set("cpd_labels", json!(["Health"])),
+        content("trip", "event")
+            .set("title", "Trip to the fire station")
+            .set("tags", json!(["wet"]))
+            .set("archived_at", at(1, 0)),
     ];
     admin.post("/v1/contents/batch", &contents).await.expect(200);
     let on = |n: usize, user: &str, action: &str, content: &str| {
         let day = u32::try_from(n).expect("small") * 2 - 1;
-        activity(user, action).set("id", id(n)).set("content", content).set("happened_at", at(day, 23))
+        activity(user, action)
+            .set("id", id(n))
+            .set("content", content)
+            .set("happened_at", at(day, 23))
     };
-    keep(&admin, &[
-        on(1, "ada", "completed", "fire").set("result", json!({"score": 80, "success": true})),
-        on(2, "ada", "completed", "hoses"),
-        on(3, "bo", "enrolled_for", "trip").set("source", "Elsewhere"),
-        on(4, "bo", "failed", "fire"),
-        on(5, "cy", "viewed", "fire"),
-        activity("ada", "logged_in").set("id", id(6)).set("happened_at", at(11, 23)),
-    ]).await;
-    let sender = server.credential("acme", &["activities/write", "directory"]).await;
-    keep(&sender, &[
-        on(7, "bo", "viewed", "hoses").set("certificate", json!({"name": "X", "expires_at": at(20, 0)})),
-        on(8, "ada", "downloaded", "hoses").set("device_type", "phone").set("source", "Library").set("expired_at", at(16, 0)),
-    ]).await;
+    keep(
+        &admin,
+        &[
+            on(1, "ada", "completed", "fire").set("result", json!({"score": 80, "success": true})),
+            on(2, "ada", "completed", "hoses"),
+            on(3, "bo", "enrolled_for", "trip").set("source", "Elsewhere"),
+            on(4, "bo", "failed", "fire"),
+            on(5, "cy", "viewed", "fire"),
+            activity("ada", "logged_in")
+                .set("id", id(6))
+                .set("happened_at", at(11, 23)),
+        ],
+    )
+    .await;
+    let sender = server
+        .credential("acme", &["activities/write", "directory"])
+        .await;
+    keep(
+        &sender,
+        &[
+            on(7, "bo", "viewed", "hoses").set("certificate", json!({"name": "X", "expires_at": at(20, 0)})),
+            on(8, "ada", "downloaded", "hoses")
+                .set("device_type", "phone")
+                .set("source", "Library")
+                .set("expired_at", at(16, 0)),
+        ],
+    )
+    .await;
     admin
 }
 
 async fn found(caller: &Caller, asked: &str) -> Vec<usize> {
-    numbers(&caller.list(&format!("/v1/activities?sort=happened_at&limit=3&{asked}"), "activities").await)
+    numbers(
+        &caller
+            .list(
+                &format!("/v1/activities?sort=happened_at&limit=3&{asked}"),
+                "activities",
+            )
+            .await,
+    )
 }
 
 both_databases! {

@@ -23,7 +23,9 @@ fn voiding(n: usize, target: usize) -> Value {
 /// The contents that the rules ask about.
 async fn contents(admin: &Caller) {
     let mut batch = vec![
-        content("quiz", "quiz").set("pass_mark", 80).set("time_limit", "PT10M"),
+        content("quiz", "quiz")
+            .set("pass_mark", 80)
+            .set("time_limit", "PT10M"),
         content("event", "event"),
         content("plain", "item"),
     ];
@@ -34,9 +36,17 @@ async fn contents(admin: &Caller) {
 }
 
 async fn sessions(caller: &Caller) -> Vec<(usize, String)> {
-    let rows = caller.list("/v1/activities?action=logged_in,logged_out,visited&sort=happened_at", "activities").await;
+    let rows = caller
+        .list(
+            "/v1/activities?action=logged_in,logged_out,visited&sort=happened_at",
+            "activities",
+        )
+        .await;
     let keys = members(&rows, "action.key");
-    numbers(&rows).into_iter().zip(keys.iter().map(|key| key.as_str().expect("a key").to_owned())).collect()
+    numbers(&rows)
+        .into_iter()
+        .zip(keys.iter().map(|key| key.as_str().expect("a key").to_owned()))
+        .collect()
 }
 
 fn told(events: &[(usize, String)]) -> String {
@@ -45,7 +55,9 @@ fn told(events: &[(usize, String)]) -> String {
 }
 
 fn session(n: usize, action: &str, hour: u32) -> Body {
-    activity("ada", action).set("id", id(n)).set("happened_at", at(1, hour))
+    activity("ada", action)
+        .set("id", id(n))
+        .set("happened_at", at(1, hour))
 }
 
 both_databases! {
