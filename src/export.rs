@@ -152,7 +152,11 @@ impl Blocks {
         });
         match rest.recv().await {
             Some(Piece::Failed(error)) => Err(error),
-            Some(first) => Ok(Self { first: Some(first), rest, ended: false }),
+            Some(first) => Ok(Self {
+                first: Some(first),
+                rest,
+                ended: false,
+            }),
             None => Err(ExportError::BrokeOff),
         }
     }
@@ -190,7 +194,9 @@ async fn write(
 /// Hands a block over; false where nobody reads any more.
 async fn sent(block: Vec<u8>, send: &mpsc::Sender<Piece>, stalled: Duration) -> Result<bool, ExportError> {
     let sending = send.send(Piece::Block(block));
-    let sent = tokio::time::timeout(stalled, sending).await.map_err(|_| ExportError::Stalled)?;
+    let sent = tokio::time::timeout(stalled, sending)
+        .await
+        .map_err(|_| ExportError::Stalled)?;
     Ok(sent.is_ok())
 }
 
@@ -251,7 +257,10 @@ mod tests {
     }
 
     fn numbers() -> Numbers {
-        Numbers { next: 0, panics_at: None }
+        Numbers {
+            next: 0,
+            panics_at: None,
+        }
     }
 
     type Chunk = Result<Vec<Row>, StoreError>;
@@ -320,7 +329,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_writer_that_vanishes_is_an_error_in_the_stream() {
-        let lines = Numbers { next: 0, panics_at: Some(1_500) };
+        let lines = Numbers {
+            next: 0,
+            panics_at: Some(1_500),
+        };
         let rows = stream::iter([chunk(2_000)]);
         let (_, _, failure) = all(start(rows, lines, ()).await.unwrap()).await;
         assert!(matches!(failure, Some(ExportError::BrokeOff)));

@@ -33,8 +33,15 @@ impl<'a> Cell<'a> {
 
     /// Text that somebody wrote: neutralised and quoted where it has to be.
     pub fn text(&mut self, text: &str) {
-        let guard = if !self.raw && begins_formula(text) { "'" } else { "" };
-        if !text.bytes().any(|byte| matches!(byte, b',' | b'"' | b'\r' | b'\n')) {
+        let guard = if !self.raw && begins_formula(text) {
+            "'"
+        } else {
+            ""
+        };
+        if !text
+            .bytes()
+            .any(|byte| matches!(byte, b',' | b'"' | b'\r' | b'\n'))
+        {
             self.out.extend_from_slice(guard.as_bytes());
             self.out.extend_from_slice(text.as_bytes());
             return;
@@ -101,7 +108,8 @@ impl<'a> Cell<'a> {
     pub fn uuid(&mut self, id: Option<Uuid>) {
         if let Some(id) = id {
             let mut digits = Uuid::encode_buffer();
-            self.out.extend_from_slice(id.hyphenated().encode_lower(&mut digits).as_bytes());
+            self.out
+                .extend_from_slice(id.hyphenated().encode_lower(&mut digits).as_bytes());
         }
     }
 }
@@ -158,7 +166,11 @@ fn civil(days: i64) -> (i64, u32, u32) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let march_month = (5 * day_of_year + 2) / 153;
     let day = (day_of_year - (153 * march_month + 2) / 5 + 1) as u32; // 1 to 31
-    let month = (if march_month < 10 { march_month + 3 } else { march_month - 9 }) as u32; // 1 to 12
+    let month = (if march_month < 10 {
+        march_month + 3
+    } else {
+        march_month - 9
+    }) as u32; // 1 to 12
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
@@ -176,13 +188,27 @@ mod tests {
 
     #[test]
     fn what_a_spreadsheet_would_run_is_text() {
-        for formula in ["=1+1", "+1", "-5", "@SUM(A1)", "\tx", "＝1", "＋1", "－1", "＠x", "=HYPERLINK"] {
+        for formula in [
+            "=1+1",
+            "+1",
+            "-5",
+            "@SUM(A1)",
+            "\tx",
+            "＝1",
+            "＋1",
+            "－1",
+            "＠x",
+            "=HYPERLINK",
+        ] {
             assert_eq!(text(formula, false), format!("'{formula}"));
             assert_eq!(text(formula, true), formula);
         }
         assert_eq!(text("\r=1", false), "\"'\r=1\"");
         assert_eq!(text("\n=1", false), "\"'\n=1\"");
-        assert_eq!(text("=cmd|' /C calc'!A0,\"x\"", false), "\"'=cmd|' /C calc'!A0,\"\"x\"\"\"");
+        assert_eq!(
+            text("=cmd|' /C calc'!A0,\"x\"", false),
+            "\"'=cmd|' /C calc'!A0,\"\"x\"\"\""
+        );
         for harmless in ["", "a=1", "1-5", "x@y", "'=1", " -", "Ünï", "—", "−5"] {
             assert_eq!(text(harmless, false), harmless);
         }
@@ -204,7 +230,8 @@ mod tests {
     fn several_values_are_one_cell() {
         let list = |values: &[&str]| {
             let mut out = Vec::new();
-            Cell::new(&mut out, false).list(&values.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>());
+            Cell::new(&mut out, false)
+                .list(&values.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>());
             String::from_utf8(out).unwrap()
         };
         assert_eq!(list(&[]), "");

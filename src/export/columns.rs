@@ -106,51 +106,66 @@ pub struct Column {
 }
 
 const fn column(heading: &'static str, since: ColumnSet, source: Source) -> Column {
-    Column { heading, since, source }
+    Column {
+        heading,
+        since,
+        source,
+    }
 }
 
 use ColumnSet::{Elearning, Full, Standard};
-use Source::{Content, Person, RowElseContent, RowElseVerb, Verb};
+use Source::{Content, Person, Row as FromTheRow, RowElseContent, RowElseVerb, Verb};
+
+/// A cell that repeats a fact of the user; empty where nobody claims the person.
+macro_rules! fact {
+    ($fact:ident) => {
+        Person(|person, cell| cell.maybe(user(person, |user| &user.$fact)))
+    };
+}
 
 /// All columns, in the order of the file.
 pub const COLUMNS: &[Column] = &[
     column("First name", Standard, Person(first_name)),
-    column("Last name", Standard, Person(|person, cell| cell.maybe(user(person, |user| &user.last_name)))),
+    column("Last name", Standard, fact!(last_name)),
     column("Email address", Standard, Person(email)),
     column("Role", Standard, Person(role)),
-    column("Job title", Standard, Person(|person, cell| cell.maybe(user(person, |user| &user.job_title)))),
-    column("Language", Standard, Person(|person, cell| cell.maybe(user(person, |user| &user.language)))),
-    column("Location", Standard, Person(|person, cell| cell.maybe(user(person, |user| &user.location)))),
-    column("Join date", Standard, Person(|person, cell| cell.maybe(user(person, |user| &user.joined_on)))),
-    column("Manager name", Standard, Person(|person, cell| cell.maybe(user(person, |user| &user.manager_name)))),
-    column("Primary team", Standard, Person(|person, cell| cell.maybe(user(person, |user| &user.primary_team)))),
+    column("Job title", Standard, fact!(job_title)),
+    column("Language", Standard, fact!(language)),
+    column("Location", Standard, fact!(location)),
+    column("Join date", Standard, fact!(joined_on)),
+    column("Manager name", Standard, fact!(manager_name)),
+    column("Primary team", Standard, fact!(primary_team)),
     column("Secondary teams", Standard, Person(secondary_teams)),
     column("Status (at time of export)", Standard, Person(status)),
     column("Deactivated", Standard, Person(deactivated)),
-    column("Action", Standard, RowElseVerb(action, |verb, cell| cell.text(&label(Action::Other, verb)))),
-    column("Title", Standard, Content(|content, cell| cell.maybe(content.title.as_ref()))),
+    column("Action", Standard, RowElseVerb(action, verb_label)),
+    column("Title", Standard, Content(title)),
     column("Type", Standard, Content(content_type)),
     column("Content Type", Standard, Content(content_kind)),
-    column("Unique ID", Standard, Content(|content, cell| cell.text(content.id.as_str()))),
-    column("Happened at", Standard, Source::Row(|row, cell| cell.time(Some(row.projected.happened_at)))),
-    column("Completed", Standard, Source::Row(|row, cell| cell.yes_or_no(row.projected.completed))),
-    column("Expired at", Standard, Source::Row(|row, cell| cell.time(row.projected.expired_at))),
-    column("Tags", Standard, Content(|content, cell| cell.list(&content.tags))),
-    column("E-learning / Quiz result", Elearning, Source::Row(result)),
-    column("E-learning / Quiz score", Elearning, Source::Row(|row, cell| cell.percent(row.projected.score.percent))),
-    column("E-learning / Quiz total time", Elearning, Source::Row(total_time)),
-    column("Total time in seconds", Elearning, Source::Row(|row, cell| cell.number(row.projected.seconds))),
-    column("Certificate expires at", Elearning, Source::Row(certificate_expires_at)),
-    column("Activity ID", Full, Source::Row(|row, cell| cell.uuid(Some(row.id.0)))),
+    column("Unique ID", Standard, Content(unique_id)),
+    column("Happened at", Standard, FromTheRow(happened_at)),
+    column("Completed", Standard, FromTheRow(completed)),
+    column("Expired at", Standard, FromTheRow(expired_at)),
+    column("Tags", Standard, Content(tags)),
+    column("E-learning / Quiz result", Elearning, FromTheRow(result)),
+    column("E-learning / Quiz score", Elearning, FromTheRow(score)),
+    column("E-learning / Quiz total time", Elearning, FromTheRow(total_time)),
+    column("Total time in seconds", Elearning, FromTheRow(seconds)),
+    column(
+        "Certificate expires at",
+        Elearning,
+        FromTheRow(certificate_expires_at),
+    ),
+    column("Activity ID", Full, FromTheRow(activity_id)),
     column("User ID", Full, Person(user_id)),
-    column("Verb", Full, Verb(|verb, cell| cell.text(&verb.iri))),
-    column("Device type", Full, Source::Row(|row, cell| cell.maybe(row.projected.device_type.as_ref()))),
-    column("Origin", Full, Source::Row(|row, cell| cell.label(row.projected.origin.key()))),
-    column("Recorded by", Full, Source::Row(|row, cell| cell.maybe(row.projected.recorded_by.as_ref()))),
-    column("Source", Full, RowElseContent(row_source, |content, cell| cell.maybe(content.source.as_ref()))),
-    column("CPD labels", Full, Content(|content, cell| cell.list(&content.cpd_labels))),
-    column("Certificate name", Full, Source::Row(certificate_name)),
-    column("Registration", Full, Source::Row(|row, cell| cell.uuid(row.projected.registration))),
+    column("Verb", Full, Verb(verb)),
+    column("Device type", Full, FromTheRow(device_type)),
+    column("Origin", Full, FromTheRow(origin)),
+    column("Recorded by", Full, FromTheRow(recorded_by)),
+    column("Source", Full, RowElseContent(row_source, library)),
+    column("CPD labels", Full, Content(cpd_labels)),
+    column("Certificate name", Full, FromTheRow(certificate_name)),
+    column("Registration", Full, FromTheRow(registration)),
 ];
 
 /// The columns of a set, in the order of the file, without the organisation's own fields.
@@ -160,9 +175,18 @@ pub fn columns(set: ColumnSet) -> impl Iterator<Item = &'static Column> {
 
 /// Writes the cell of one of the organisation's own fields.
 pub fn custom_field(person: &PersonCard, field: &str, cell: &mut Cell<'_>) {
-    let fields = person.user.as_ref().map(|user| user.custom.as_slice()).unwrap_or_default();
+    let fields = person
+        .user
+        .as_ref()
+        .map(|user| user.custom.as_slice())
+        .unwrap_or_default();
     // Users have few fields, and this is asked once for each person.
-    cell.maybe(fields.iter().find(|(name, _)| name == field).map(|(_, value)| value));
+    cell.maybe(
+        fields
+            .iter()
+            .find(|(name, _)| name == field)
+            .map(|(_, value)| value),
+    );
 }
 
 /// A fact of the user, where a user claims the person.
@@ -185,7 +209,9 @@ fn email(person: &PersonCard, cell: &mut Cell<'_>) {
 }
 
 fn role(person: &PersonCard, cell: &mut Cell<'_>) {
-    let Some(key) = user(person, |user| &user.role) else { return };
+    let Some(key) = user(person, |user| &user.role) else {
+        return;
+    };
     match key.parse::<Role>() {
         Ok(role) => cell.label(role.label()),
         // A newer release may have written a role that this one doesn't know.
@@ -222,6 +248,34 @@ fn action(row: &Row, cell: &mut Cell<'_>) -> bool {
     true
 }
 
+fn verb_label(verb: &VerbCard, cell: &mut Cell<'_>) {
+    cell.text(&label(Action::Other, verb));
+}
+
+fn verb(verb: &VerbCard, cell: &mut Cell<'_>) {
+    cell.text(&verb.iri);
+}
+
+fn title(content: &ContentCard, cell: &mut Cell<'_>) {
+    cell.maybe(content.title.as_ref());
+}
+
+fn unique_id(content: &ContentCard, cell: &mut Cell<'_>) {
+    cell.text(content.id.as_str());
+}
+
+fn tags(content: &ContentCard, cell: &mut Cell<'_>) {
+    cell.list(&content.tags);
+}
+
+fn cpd_labels(content: &ContentCard, cell: &mut Cell<'_>) {
+    cell.list(&content.cpd_labels);
+}
+
+fn library(content: &ContentCard, cell: &mut Cell<'_>) {
+    cell.maybe(content.source.as_ref());
+}
+
 fn content_type(content: &ContentCard, cell: &mut Cell<'_>) {
     if let Some(kind) = content.kind {
         cell.label(kind.label());
@@ -232,6 +286,46 @@ fn content_kind(content: &ContentCard, cell: &mut Cell<'_>) {
     if let Some(kind) = content.content_type {
         cell.label(kind.label());
     }
+}
+
+fn happened_at(row: &Row, cell: &mut Cell<'_>) {
+    cell.time(Some(row.projected.happened_at));
+}
+
+fn completed(row: &Row, cell: &mut Cell<'_>) {
+    cell.yes_or_no(row.projected.completed);
+}
+
+fn expired_at(row: &Row, cell: &mut Cell<'_>) {
+    cell.time(row.projected.expired_at);
+}
+
+fn score(row: &Row, cell: &mut Cell<'_>) {
+    cell.percent(row.projected.score.percent);
+}
+
+fn seconds(row: &Row, cell: &mut Cell<'_>) {
+    cell.number(row.projected.seconds);
+}
+
+fn activity_id(row: &Row, cell: &mut Cell<'_>) {
+    cell.uuid(Some(row.id.0));
+}
+
+fn registration(row: &Row, cell: &mut Cell<'_>) {
+    cell.uuid(row.projected.registration);
+}
+
+fn device_type(row: &Row, cell: &mut Cell<'_>) {
+    cell.maybe(row.projected.device_type.as_ref());
+}
+
+fn origin(row: &Row, cell: &mut Cell<'_>) {
+    cell.label(row.projected.origin.key());
+}
+
+fn recorded_by(row: &Row, cell: &mut Cell<'_>) {
+    cell.maybe(row.projected.recorded_by.as_ref());
 }
 
 fn result(row: &Row, cell: &mut Cell<'_>) {
@@ -249,11 +343,21 @@ fn total_time(row: &Row, cell: &mut Cell<'_>) {
 }
 
 fn certificate_expires_at(row: &Row, cell: &mut Cell<'_>) {
-    cell.time(row.projected.certificate.as_ref().and_then(|certificate| certificate.expires_at));
+    cell.time(
+        row.projected
+            .certificate
+            .as_ref()
+            .and_then(|certificate| certificate.expires_at),
+    );
 }
 
 fn certificate_name(row: &Row, cell: &mut Cell<'_>) {
-    cell.maybe(row.projected.certificate.as_ref().and_then(|certificate| certificate.name.as_ref()));
+    cell.maybe(
+        row.projected
+            .certificate
+            .as_ref()
+            .and_then(|certificate| certificate.name.as_ref()),
+    );
 }
 
 /// What the record says; the content's library counts where it says nothing, as everywhere

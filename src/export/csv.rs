@@ -76,7 +76,10 @@ impl WriteLines for Lines {
                 self.rendered.persons.put(key, layout.person(&card));
             }
         }
-        let contents = self.rendered.contents.missing(rows.iter().filter_map(|row| row.content));
+        let contents = self
+            .rendered
+            .contents
+            .missing(rows.iter().filter_map(|row| row.content));
         if !contents.is_empty() {
             for (key, card) in store.content_cards(organisation, &contents).await? {
                 self.rendered.contents.put(key, layout.content(&card));
@@ -171,7 +174,8 @@ impl Layout {
 
     fn add_person(&mut self, cell: PersonCell) {
         let goes_on = matches!(self.pieces.last(), Some(Piece::Person(_)));
-        self.pieces.extend(append(&mut self.person, goes_on, cell).map(Piece::Person));
+        self.pieces
+            .extend(append(&mut self.person, goes_on, cell).map(Piece::Person));
     }
 
     fn heading(&self, out: &mut Vec<u8>) {
@@ -201,10 +205,19 @@ impl Layout {
     }
 
     fn line(&self, row: &Row, rendered: &Rendered, out: &mut Vec<u8>) -> Result<(), StoreError> {
-        let person = rendered.persons.get(row.person).ok_or(StoreError::Query("a row without its person"))?;
-        let verb = rendered.verbs.get(row.verb).ok_or(StoreError::Query("a row without its verb"))?;
+        let person = rendered
+            .persons
+            .get(row.person)
+            .ok_or(StoreError::Query("a row without its person"))?;
+        let verb = rendered
+            .verbs
+            .get(row.verb)
+            .ok_or(StoreError::Query("a row without its verb"))?;
         let content = match row.content {
-            Some(key) => rendered.contents.get(key).ok_or(StoreError::Query("a row without its content"))?,
+            Some(key) => rendered
+                .contents
+                .get(key)
+                .ok_or(StoreError::Query("a row without its content"))?,
             None => &self.no_content,
         };
         for (place, piece) in self.pieces.iter().enumerate() {
@@ -274,7 +287,10 @@ fn stretches<F>(stretches: &[Vec<F>], write: impl Fn(&F, &mut Cell<'_>), raw: bo
         }
         ends.push(bytes.len());
     }
-    Stretches { bytes: bytes.into(), ends: ends.into() }
+    Stretches {
+        bytes: bytes.into(),
+        ends: ends.into(),
+    }
 }
 
 /// The cards seen so far, as they stand in the file.
@@ -293,7 +309,10 @@ struct Kept<K> {
 
 impl<K> Default for Kept<K> {
     fn default() -> Self {
-        Self { cards: HashMap::default(), bytes: 0 }
+        Self {
+            cards: HashMap::default(),
+            bytes: 0,
+        }
     }
 }
 
@@ -336,7 +355,9 @@ impl Hasher for KeyHasher {
 
     fn write_u64(&mut self, number: u64) {
         // Fibonacci hashing; the table takes its bucket from the low bits, so the mixed high ones go there.
-        self.0 = (self.0 ^ number).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(32);
+        self.0 = (self.0 ^ number)
+            .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+            .rotate_left(32);
     }
 
     fn write_i64(&mut self, number: i64) {
@@ -359,7 +380,9 @@ mod tests {
     fn rendered(layout: &Layout, person: &PersonCard) -> Rendered {
         let mut rendered = Rendered::default();
         rendered.persons.put(PersonKey(1), layout.person(person));
-        rendered.contents.put(ContentKey(1), layout.content(&testing::content()));
+        rendered
+            .contents
+            .put(ContentKey(1), layout.content(&testing::content()));
         rendered.verbs.put(VerbKey(1), layout.verb(&testing::verb()));
         rendered
     }
@@ -370,19 +393,35 @@ mod tests {
         layout.heading(&mut out);
         layout.line(row, &rendered(layout, person), &mut out).unwrap();
         assert!(out.ends_with(b"\r\n"));
-        let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(out.as_slice());
+        let mut reader = csv::ReaderBuilder::new()
+            .has_headers(false)
+            .from_reader(out.as_slice());
         let lines: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
-        let [headings, cells] = lines.as_slice() else { panic!("two lines, not {lines:?}") };
-        headings.iter().zip(cells).map(|(heading, cell)| (heading.to_owned(), cell.to_owned())).collect()
+        let [headings, cells] = lines.as_slice() else {
+            panic!("two lines, not {lines:?}")
+        };
+        headings
+            .iter()
+            .zip(cells)
+            .map(|(heading, cell)| (heading.to_owned(), cell.to_owned()))
+            .collect()
     }
 
     fn cell<'t>(table: &'t [(String, String)], heading: &str) -> &'t str {
-        &table.iter().find(|(name, _)| name == heading).unwrap_or_else(|| panic!("no column {heading}")).1
+        &table
+            .iter()
+            .find(|(name, _)| name == heading)
+            .unwrap_or_else(|| panic!("no column {heading}"))
+            .1
     }
 
     #[test]
     fn a_row_with_everything_in_every_column() {
-        let table = table(&layout(ColumnSet::Full, false), &testing::person(), &testing::row());
+        let table = table(
+            &layout(ColumnSet::Full, false),
+            &testing::person(),
+            &testing::row(),
+        );
         let expected = [
             ("First name", "Bo"),
             ("Last name", "Lee \"B\""),
@@ -431,7 +470,11 @@ mod tests {
 
     #[test]
     fn raw_leaves_formulas_alone() {
-        let table = table(&layout(ColumnSet::Standard, true), &testing::person(), &testing::row());
+        let table = table(
+            &layout(ColumnSet::Standard, true),
+            &testing::person(),
+            &testing::row(),
+        );
         assert_eq!((cell(&table, "Job title"), cell(&table, "Grade")), ("-5", "=A1"));
         assert_eq!(cell(&table, "=Grade"), "");
     }
@@ -441,12 +484,27 @@ mod tests {
         let layout = layout(ColumnSet::Full, false);
         let mut row = testing::row();
         row.content = None;
-        row.projected = Projected { action: Action::LoggedIn, completed: true, ..row.projected };
+        row.projected = Projected {
+            action: Action::LoggedIn,
+            completed: true,
+            ..row.projected
+        };
         let login = table(&layout, &testing::person(), &row);
-        for heading in ["Title", "Type", "Content Type", "Unique ID", "Tags", "Source", "CPD labels"] {
+        for heading in [
+            "Title",
+            "Type",
+            "Content Type",
+            "Unique ID",
+            "Tags",
+            "Source",
+            "CPD labels",
+        ] {
             assert_eq!(cell(&login, heading), "", "{heading}");
         }
-        assert_eq!((cell(&login, "Action"), cell(&login, "Completed")), ("Logged in", "Yes"));
+        assert_eq!(
+            (cell(&login, "Action"), cell(&login, "Completed")),
+            ("Logged in", "Yes")
+        );
 
         row.projected.action = Action::Other;
         row.projected.source = Some("lms".to_owned());
@@ -466,7 +524,14 @@ mod tests {
         let table = table(&layout(ColumnSet::Full, false), &person, &testing::row());
         assert_eq!(cell(&table, "First name"), "A. Visitor");
         assert_eq!(cell(&table, "Email address"), "visitor@example.com");
-        for heading in ["Last name", "Role", "Status (at time of export)", "Deactivated", "User ID", "Grade"] {
+        for heading in [
+            "Last name",
+            "Role",
+            "Status (at time of export)",
+            "Deactivated",
+            "User ID",
+            "Grade",
+        ] {
             assert_eq!(cell(&table, heading), "", "{heading}");
         }
     }
@@ -484,19 +549,32 @@ mod tests {
     fn a_row_whose_cards_are_missing_is_an_error_and_no_half_line() {
         let layout = layout(ColumnSet::Standard, false);
         let mut out = Vec::new();
-        assert!(layout.line(&testing::row(), &Rendered::default(), &mut out).is_err());
+        assert!(
+            layout
+                .line(&testing::row(), &Rendered::default(), &mut out)
+                .is_err()
+        );
         assert!(out.is_empty());
     }
 
     #[test]
     fn what_is_kept_is_bounded() {
         let mut kept = Kept::<PersonKey>::default();
-        let card = || Stretches { bytes: vec![b'x'; KEPT_BYTES / 4].into(), ends: Box::new([]) };
+        let card = || Stretches {
+            bytes: vec![b'x'; KEPT_BYTES / 4].into(),
+            ends: Box::new([]),
+        };
         for key in 0..4 {
-            assert_eq!(kept.missing([PersonKey(key), PersonKey(key)].into_iter()), [PersonKey(key)]);
+            assert_eq!(
+                kept.missing([PersonKey(key), PersonKey(key)].into_iter()),
+                [PersonKey(key)]
+            );
             kept.put(PersonKey(key), card());
         }
-        assert_eq!(kept.missing([PersonKey(0), PersonKey(9)].into_iter()), [PersonKey(0), PersonKey(9)]);
+        assert_eq!(
+            kept.missing([PersonKey(0), PersonKey(9)].into_iter()),
+            [PersonKey(0), PersonKey(9)]
+        );
         assert!(kept.cards.is_empty());
     }
 

@@ -16,7 +16,10 @@ pub struct Lines {
 impl Lines {
     /// Lines of an organisation's rows; `now` decides what has expired.
     pub fn new(store: &Store, organisation: &OrgId, now: Timestamp) -> Self {
-        Self { cards: Cards::new(store, organisation), now }
+        Self {
+            cards: Cards::new(store, organisation),
+            now,
+        }
     }
 }
 

@@ -4,8 +4,8 @@ use crate::catalogue::{ContentKind, ContentType};
 use crate::clock::Timestamp;
 use crate::ids::{ContentId, StatementId, UserId};
 use crate::log::{
-    Action, Certificate, ContentCard, ContentKey, Percent, PersonCard, PersonKey, Projected, Row, Score, UserCard,
-    VerbCard, VerbKey,
+    Action, Certificate, ContentCard, ContentKey, Percent, PersonCard, PersonKey, Projected, Row, Score,
+    UserCard, VerbCard, VerbKey,
 };
 use crate::record::Origin;
 
@@ -27,12 +27,18 @@ pub(super) fn row() -> Row {
             success: Some(false),
             completion: None,
             completed: false,
-            score: Score { percent: Some(Percent(4_550)), ..Score::default() },
+            score: Score {
+                percent: Some(Percent(4_550)),
+                ..Score::default()
+            },
             response: None,
             seconds: Some(3_900),
             time_limit: None,
             expired_at: Some(AT),
-            certificate: Some(Certificate { name: Some("Fire, warden".to_owned()), expires_at: Some(AT) }),
+            certificate: Some(Certificate {
+                name: Some("Fire, warden".to_owned()),
+                expires_at: Some(AT),
+            }),
             registration: Some("0190a000-0000-7000-8000-00000000000a".parse().unwrap()),
             device_type: Some("mobile".to_owned()),
             origin: Origin::Api,
@@ -61,10 +67,18 @@ pub(super) fn person() -> PersonCard {
         secondary_teams: vec!["North".to_owned(), "Safety".to_owned()],
         active: false,
         deactivated_at: Some(AT),
-        custom: vec![("Cost centre".to_owned(), "4711".to_owned()), ("Grade".to_owned(), "=A1".to_owned())],
+        custom: vec![
+            ("Cost centre".to_owned(), "4711".to_owned()),
+            ("Grade".to_owned(), "=A1".to_owned()),
+        ],
         ..UserCard::new(UserId::new("bo").unwrap())
     };
-    PersonCard { key: PersonKey(1), user: Some(user), name: None, identifier: None }
+    PersonCard {
+        key: PersonKey(1),
+        user: Some(user),
+        name: None,
+        identifier: None,
+    }
 }
 
 pub(super) fn content() -> ContentCard {
@@ -85,5 +99,9 @@ pub(super) fn content() -> ContentCard {
 
 pub(super) fn verb() -> VerbCard {
     let iri = "http://adlnet.gov/expapi/verbs/failed".to_owned();
-    VerbCard { key: VerbKey(1), iri, display: Some("=failed".to_owned()) }
+    VerbCard {
+        key: VerbKey(1),
+        iri,
+        display: Some("=failed".to_owned()),
+    }
 }

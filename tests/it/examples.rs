@@ -41,7 +41,13 @@ pub async fn load_statements(server: &TestServer, scopes: &[&str], file: &Path) 
         Command::new("python3")
             .arg(root().join("examples/load_statements.py"))
             // In one word: a key may begin with a hyphen.
-            .args(["--url", &server.base, &format!("--credential={pair}"), "--batch", "50"])
+            .args([
+                "--url",
+                &server.base,
+                &format!("--credential={pair}"),
+                "--batch",
+                "50",
+            ])
             .arg(file),
     )
 }

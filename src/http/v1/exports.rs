@@ -122,7 +122,11 @@ async fn export_ndjson(caller: Caller<ReadActivities>, pairs: Pairs) -> Answer {
 
 /// The log's parameters, but those of pages, and `extra` ones.
 fn read(caller: &Caller<ReadActivities>, pairs: &Pairs, extra: &[&str]) -> Result<Query, Problem> {
-    let context = ParseContext { paging: false, extra, ..context(caller, "") };
+    let context = ParseContext {
+        paging: false,
+        extra,
+        ..context(caller, "")
+    };
     Ok(Query::parse(pairs.as_slice(), &context)?)
 }
 
@@ -143,7 +147,10 @@ fn csv_options(query: &Query) -> Result<CsvOptions, Problem> {
     };
     if columns.is_none() {
         let keys: Vec<&str> = ColumnSet::ALL.iter().map(|set| set.key()).collect();
-        faults.push(ProblemError::parameter("columns", format!("is one of `{}`", keys.join("`, `"))));
+        faults.push(ProblemError::parameter(
+            "columns",
+            format!("is one of `{}`", keys.join("`, `")),
+        ));
     }
     match columns {
         Some(columns) if faults.is_empty() => Ok(CsvOptions { columns, bom, raw }),

@@ -281,9 +281,9 @@ fn moment(text: &str) -> Result<Moment, &'static str> {
     }
     match timestamp::parse(text) {
         // The cut is safe: what was read as a timestamp is ASCII, its date ten bytes long.
-        Ok(_) if !text[10..].contains(['Z', '+', '-']) => {
-            Err("says no offset, so `tz` or UTC may be meant; end it with `Z`, or with one such as `%2B02:00`")
-        }
+        Ok(_) if !text[10..].contains(['Z', '+', '-']) => Err(
+            "says no offset, so `tz` or UTC may be meant; end it with `Z`, or with one such as `%2B02:00`",
+        ),
         Ok(at) => Ok(Moment::At(at)),
         // What a form makes of `+02:00` that was not escaped.
         Err(_) if text.contains(' ') && timestamp::parse(&text.replace(' ', "+")).is_ok() => {

@@ -478,11 +478,7 @@ fn agents_and_groups_of_a_context_are_of_version_2() {
                 r#"["abc"]"#,
                 "/context/contextAgents/0/relevantTypes/0",
             ),
-            (
-                r#""objectType":"Group","#,
-                "",
-                "/context/contextGroups/0/group",
-            ),
+            (r#""objectType":"Group","#, "", "/context/contextGroups/0/group"),
         ],
     );
 }

@@ -1,0 +1,231 @@
+//! Rollbook under measurement: the real server in this process, and a client that takes as little of the
+//! machine's time as it can, since both share it.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jsonwebtoken::{EncodingKey, Header};
+use rollbook::access::{KeyConfig, TokenKeys};
+use rollbook::clock::Clock;
+use rollbook::http::{Edge, EdgeOptions};
+use rollbook::log::VerbTable;
+use rollbook::server::{self, ServerSettings};
+use rollbook::store::{DatabaseSettings, Store};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::data;
+
+const SECRET: &str = "a secret for benchmarks alone, of more than 32 bytes";
+
+/// A server with the data set.
+pub struct Subject {
+    runtime: Runtime,
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    running: JoinHandle<std::io::Result<()>>,
+    /// A credential that writes and reads.
+    credential: String,
+}
+
+impl Subject {
+    /// Starts a server on an empty database and fills it with the data set.
+    pub fn start(url: &str) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime starts");
+        let clock = Clock::system();
+        let expires = clock.now().micros() / 1_000_000 + 86_400;
+        let (address, stop, running) = runtime.block_on(async {
+            let store = Store::open(&DatabaseSettings::new(url), clock, VerbTable::standard()).await;
+            let store = store.expect("the database opens");
+            store.migrate().await.expect("the database takes the schema");
+            let config = KeyConfig {
+                secret: Some(SecretString::from(SECRET)),
+                ..KeyConfig::default()
+            };
+            let keys = TokenKeys::load(&config).await.expect("the secret is long enough");
+            let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+            let (stop, stopped) = oneshot::channel();
+            let shutdown = async {
+                let _ = stopped.await; // a dropped sender stops the server as well
+            };
+            let edge = Edge::new(store, keys, EdgeOptions::default());
+            let (running, address) = server::start(&ServerSettings::default(), listener, edge, shutdown)
+                .expect("the server starts");
+            (address, stop, tokio::spawn(running))
+        });
+        let claims = json!({"sub": "root", "org": "bench", "role": "admin", "exp": expires});
+        let key = EncodingKey::from_secret(SECRET.as_bytes());
+        let token = jsonwebtoken::encode(&Header::default(), &claims, &key).expect("claims are JSON");
+        let admin = format!("Bearer {token}");
+        let mut subject = Self {
+            runtime,
+            address,
+            stop,
+            running,
+            credential: admin,
+        };
+        subject.credential = subject.fill();
+        subject
+    }
+
+    /// Writes the data set and gives a credential.
+    fn fill(&self) -> String {
+        let mut connection = self.connect();
+        let scopes = ["all", "activities/read", "directory", "catalogue"];
+        let made = connection.json(
+            "POST",
+            "/v1/credentials",
+            &json!({"name": "bench", "scopes": scopes}),
+        );
+        let secret = |name: &str| made[name].as_str().expect("a key and a secret").to_owned();
+        for (path, values) in [
+            ("/v1/teams", data::teams()),
+            ("/v1/users", data::users()),
+            ("/v1/contents", data::contents()),
+        ] {
+            for batch in values.chunks(1_000) {
+                connection.json("POST", &format!("{path}/batch"), &json!(batch));
+            }
+        }
+        let credential = format!(
+            "Basic {}",
+            STANDARD.encode(format!("{}:{}", secret("key"), secret("secret")))
+        );
+        connection.authorization.clone_from(&credential);
+        for batch in data::batches(2, data::rows(), 500) {
+            connection.send("POST", "/xapi/statements", &batch, &mut std::io::sink());
+        }
+        credential
+    }
+
+    /// A connection that is kept.
+    pub fn connect(&self) -> Connection {
+        let stream = TcpStream::connect(self.address).expect("the server answers");
+        stream.set_nodelay(true).expect("a TCP connection");
+        Connection {
+            stream: BufReader::with_capacity(256 * 1024, stream),
+            authorization: self.credential.clone(),
+        }
+    }
+
+    /// Sends every body to `/xapi/statements`, over so many connections at once.
+    pub fn ingest(&self, bodies: &[Vec<u8>], connections: usize) {
+        let next = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..connections {
+                scope.spawn(|| {
+                    let mut connection = self.connect();
+                    while let Some(body) = bodies.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        connection.send("POST", "/xapi/statements", body, &mut std::io::sink());
+                    }
+                });
+            }
+        });
+    }
+
+    /// Stops the server and waits until it has closed its database.
+    pub fn stop(self) {
+        let _ = self.stop.send(()); // it may have ended by itself, which the next line tells
+        let ended = self.runtime.block_on(self.running);
+        ended
+            .expect("the server does not panic")
+            .expect("the server ends well");
+    }
+}
+
+/// A connection of HTTP/1.1 to the server.
+pub struct Connection {
+    stream: BufReader<TcpStream>,
+    authorization: String,
+}
+
+impl Connection {
+    fn json(&mut self, method: &str, path: &str, body: &Value) -> Value {
+        let mut answer = Vec::new();
+        self.send(method, path, body.to_string().as_bytes(), &mut answer);
+        serde_json::from_slice(&answer).expect("JSON is answered")
+    }
+
+    /// Reads one address, and gives the size of what is there.
+    pub fn get(&mut self, path: &str, sink: &mut impl Write) -> usize {
+        self.send("GET", path, &[], sink)
+    }
+
+    fn send(&mut self, method: &str, path: &str, body: &[u8], sink: &mut impl Write) -> usize {
+        let mut request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: {}\r\nContent-Type: application/json\r\n\
+             X-Experience-API-Version: 1.0.3\r\nContent-Length: {}\r\n\r\n",
+            self.authorization,
+            body.len()
+        )
+        .into_bytes();
+        request.extend_from_slice(body);
+        self.stream
+            .get_mut()
+            .write_all(&request)
+            .expect("the server listens");
+
+        let status = self.line();
+        let mut length = None;
+        loop {
+            let line = self.line().to_ascii_lowercase();
+            if line.is_empty() {
+                break;
+            }
+            if let Some(value) = line.strip_prefix("content-length:") {
+                length = value.trim().parse::<usize>().ok();
+            }
+        }
+        if !status.contains(" 20") {
+            let mut problem = String::new();
+            let end = length.unwrap_or(0) as u64;
+            let _ = self.stream.by_ref().take(end).read_to_string(&mut problem); // only to be shown
+            panic!("{method} {path}: {status}\n{problem}");
+        }
+        match length {
+            Some(length) => self.copy(length, sink),
+            None => self.chunks(sink),
+        }
+    }
+
+    fn chunks(&mut self, sink: &mut impl Write) -> usize {
+        let mut total = 0;
+        loop {
+            let size = usize::from_str_radix(self.line().trim(), 16).expect("the size of a chunk");
+            total += self.copy(size, sink);
+            self.line();
+            if size == 0 {
+                return total;
+            }
+        }
+    }
+
+    fn copy(&mut self, length: usize, sink: &mut impl Write) -> usize {
+        let mut left = length;
+        while left > 0 {
+            let part = self.stream.fill_buf().expect("the server answers");
+            assert!(!part.is_empty(), "the answer broke off");
+            let taken = part.len().min(left);
+            sink.write_all(&part[..taken]).expect("there is room");
+            self.stream.consume(taken);
+            left -= taken;
+        }
+        length
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stream.read_line(&mut line).expect("the server answers");
+        line.truncate(line.trim_end().len());
+        line
+    }
+}
