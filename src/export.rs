@@ -36,7 +36,7 @@ pub use csv::CsvOptions;
 use crate::access::Scoped;
 use crate::clock::Timestamp;
 use crate::log::{Filter, Row, Sort};
-use crate::store::{Store, StoreError};
+use crate::store::{Detail, Store, StoreError};
 
 /// Bytes after which a block is sent; the line that passes it is still in it.
 const BLOCK: usize = 64 * 1024;
@@ -83,7 +83,7 @@ pub async fn csv(
 ) -> Result<Blocks, ExportError> {
     let fields = store.custom_fields(question.org()).await?;
     let lines = csv::Lines::new(store, question.org(), options, fields);
-    let rows = store.rows(question, sort, now).await?;
+    let rows = store.rows(question, sort, now, options.columns.detail()).await?;
     Blocks::start(rows, lines, hold, STALLED).await
 }
 
@@ -100,7 +100,7 @@ pub async fn ndjson(
     hold: impl Send + 'static,
 ) -> Result<Blocks, ExportError> {
     let lines = ndjson::Lines::new(store, question.org(), now);
-    let rows = store.rows(question, sort, now).await?;
+    let rows = store.rows(question, sort, now, Detail::Whole).await?;
     Blocks::start(rows, lines, hold, STALLED).await
 }
 

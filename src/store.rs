@@ -55,7 +55,7 @@ pub use cards::Cards;
 pub use credentials::StoredCredential;
 pub use db::DatabaseSettings;
 pub use directory::WriteError;
-pub use log::Page;
+pub use log::{Detail, Page};
 pub use migrations::SchemaState;
 pub use organisations::{CallerFacts, Organisation, OrganisationChange};
 pub use persons::ClaimConflict;

@@ -23,6 +23,7 @@ use crate::access::Role;
 use crate::log::description::label;
 use crate::log::{Action, ContentCard, PersonCard, Row, UserCard, VerbCard, time_text};
 use crate::record::Identifier;
+use crate::store::Detail;
 
 use super::cell::Cell;
 
@@ -42,6 +43,14 @@ pub enum ColumnSet {
 }
 
 impl ColumnSet {
+    /// How much of each row its columns show.
+    pub fn detail(self) -> Detail {
+        match self {
+            Self::Standard | Self::Elearning => Detail::Brief,
+            Self::Full => Detail::Whole,
+        }
+    }
+
     /// All of them, the smallest first.
     pub const ALL: &'static [Self] = &[Self::Standard, Self::Elearning, Self::Full];
 

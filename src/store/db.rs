@@ -264,43 +264,59 @@ impl Db {
         Ok(self.fetch_all(sql).await?.into_iter().next())
     }
 
-    /// The rows, as they come, in chunks. The database reads ahead by two chunks and then waits, so memory
+    /// The rows as `read` takes them, as they come, in chunks. The database reads ahead by two chunks and then waits, so memory
     /// stays flat however slow the reader is; a dropped stream ends the query.
-    pub(crate) fn stream(
+    pub(crate) fn stream<T: Send + 'static>(
         &self,
         runtime: &Handle,
         sql: Sql,
-    ) -> impl Stream<Item = Result<Vec<Row>, StoreError>> + Send + 'static {
+        read: fn(&Row) -> Result<T, StoreError>,
+    ) -> impl Stream<Item = Result<Vec<T>, StoreError>> + Send + 'static {
         let (send, receive) = mpsc::channel(2);
         let db = self.clone();
         runtime.spawn(async move {
-            if let Err(error) = db.pump(sql, &send).await {
-                let _ = send.send(Err(error)).await; // nobody reads any more: nothing to tell
-            }
+            let last = match db.pump(sql, read, &send).await {
+                Ok(()) => Part::End,
+                Err(error) => Part::Failed(error),
+            };
+            let _ = send.send(last).await; // nobody reads any more: nothing to tell
         });
-        futures_util::stream::unfold(receive, |mut receive| async move {
-            receive.recv().await.map(|chunk| (chunk, receive))
+        futures_util::stream::unfold(Some(receive), |receive| async move {
+            let mut receive = receive?;
+            match receive.recv().await {
+                Some(Part::Rows(rows)) => Some((Ok(rows), Some(receive))),
+                Some(Part::End) => None,
+                Some(Part::Failed(error)) => Some((Err(error), None)),
+                // The task ended without a word: what came so far must not look whole.
+                None => Some((Err(StoreError::Closed), None)),
+            }
         })
     }
 
-    async fn pump(
+    async fn pump<T>(
         &self,
         sql: Sql,
-        send: &mpsc::Sender<Result<Vec<Row>, StoreError>>,
+        read: fn(&Row) -> Result<T, StoreError>,
+        send: &mpsc::Sender<Part<T>>,
     ) -> Result<(), StoreError> {
         match self {
-            Db::Sqlite { read, .. } => {
+            Db::Sqlite { read: pool, .. } => {
                 let (text, arguments) = sql.for_sqlite()?;
                 let query = sqlx::query_with(AssertSqlSafe(text), arguments);
-                forward(query.fetch(read).map_ok(Row::Sqlite), send).await
+                forward(query.fetch(pool).map_ok(Row::Sqlite), read, send).await?;
             }
-            Db::Postgres { read, home, .. } => {
+            Db::Postgres { read: pool, home, .. } => {
                 let (text, arguments) = sql.for_postgres()?;
                 let query = sqlx::query_with(AssertSqlSafe(text), arguments);
-                let mut connection = home.checked(read).await?;
-                forward(query.fetch(&mut *connection).map_ok(Row::Postgres), send).await
+                let mut connection = home.checked(pool).await?;
+                let whole = forward(query.fetch(&mut *connection).map_ok(Row::Postgres), read, send).await?;
+                if !whole {
+                    // Given back to the pool it would first have to read all the rows that nobody wants.
+                    drop(connection.detach());
+                }
             }
         }
+        Ok(())
     }
 
     /// A writing transaction. On SQLite it has the database to itself from here to its end.
@@ -328,18 +344,28 @@ impl Db {
     }
 }
 
-async fn forward(
+/// What a stream's task tells its reader.
+enum Part<T> {
+    Rows(Vec<T>),
+    Failed(StoreError),
+    End,
+}
+
+/// Sends the rows on in chunks; false where the reader went away before the last one.
+async fn forward<T>(
     rows: impl Stream<Item = Result<Row, sqlx::Error>>,
-    send: &mpsc::Sender<Result<Vec<Row>, StoreError>>,
-) -> Result<(), StoreError> {
+    read: fn(&Row) -> Result<T, StoreError>,
+    send: &mpsc::Sender<Part<T>>,
+) -> Result<bool, StoreError> {
+    let rows = rows.map(|row| read(&row?));
     let mut chunks = std::pin::pin!(rows.try_chunks(CHUNK));
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|error| error.1)?;
-        if send.send(Ok(chunk)).await.is_err() {
-            break;
+        if send.send(Part::Rows(chunk)).await.is_err() {
+            return Ok(false);
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 async fn sqlite_all<'e>(
