@@ -7,8 +7,8 @@
 //! | --- | --- |
 //! | [`columns`] | the columns of the CSV, as data |
 //! | [`cell`] | how one cell is written, quoted and neutralised |
-//! | [`csv`] | lines of CSV: the cells of a person, a content and a verb are rendered once and copied |
-//! | [`ndjson`] | lines of JSON |
+//! | [`mod@csv`] | lines of CSV: the cells of a person, a content and a verb are rendered once and copied |
+//! | [`mod@ndjson`] | lines of JSON |
 //!
 //! What it promises:
 //! - Memory does not grow with the number of rows: the database waits for the client.

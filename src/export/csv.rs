@@ -1,8 +1,8 @@
 //! Lines of CSV, fast: whatever belongs to a person, a content or a verb is rendered once, as the bytes that stand
 //! in the file, and copied into each line from then on (product text, section 8).
 //!
-//! A [`Layout`] is the column table taken apart for that: neighbouring columns with one source are one
-//! stretch, so that the first thirteen columns of a line are one copy. [`Rendered`] holds the stretches of the
+//! A `Layout` is the column table taken apart for that: neighbouring columns with one source are one
+//! stretch, so that the first thirteen columns of a line are one copy. `Rendered` holds the stretches of the
 //! cards seen so far, within a bound of memory. Only cells of columns asked for are rendered.
 
 use std::collections::HashMap;

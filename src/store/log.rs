@@ -80,6 +80,8 @@ fn read(row: &db::Row) -> Result<Row, StoreError> {
     })
 }
 
+type ReadRow = fn(&db::Row) -> Result<Row, StoreError>;
+
 /// How much of each row a reader needs. The database's own work for a row grows with its columns, and an
 /// export asks for all rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -218,9 +220,9 @@ impl Store {
         now: Timestamp,
         detail: Detail,
     ) -> Result<impl Stream<Item = Result<Vec<Row>, StoreError>> + Send + 'static, StoreError> {
-        let (select, read): (_, fn(&db::Row) -> Result<Row, StoreError>) = match detail {
-            Detail::Whole => (SELECT, read),
-            Detail::Brief => (SELECT_BRIEF, read_brief),
+        let (select, read) = match detail {
+            Detail::Whole => (SELECT, read as ReadRow),
+            Detail::Brief => (SELECT_BRIEF, read_brief as ReadRow),
         };
         let sql = self.question(question, select, now, None).await?;
         let chunks = sql.map(|mut sql| {
