@@ -150,7 +150,7 @@ mod tests {
         assert_eq!(URL_SAFE_NO_PAD.decode(one.expose_secret()).unwrap().len(), 32);
         assert_ne!(one.expose_secret(), other.expose_secret());
         let (one, other) = (new_key().unwrap(), new_key().unwrap());
-        assert!(is_key(&one) && one != other && one.len() == 20);
+        assert!(is_key(&one) && one != other && one.starts_with("rk_") && one.len() == 23);
     }
 
     #[test]
