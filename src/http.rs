@@ -21,7 +21,7 @@
 //! One file is one resource: a table of routes, the shapes, and handlers that extract, call and answer.
 //! `v1/credentials.rs` is a whole one; this is its skeleton.
 //!
-//! ```ignore
+//! ```text
 //! //! `/v1/widgets`: what they are (contract section N).
 //!
 //! use actix_web::http::header;

@@ -3,7 +3,7 @@
 
 /// Writes a resource file's `routes`, `document` and `TABLE` from one list.
 ///
-/// ```ignore
+/// ```text
 /// routes! {
 ///     "/v1/notes" => { get: list, post: create },
 ///     "/v1/notes/{id}" => { get: read, delete: remove },

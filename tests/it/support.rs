@@ -1,6 +1,6 @@
 //! What every test stands on: a server with an empty database, callers, requests, and builders of data.
 //!
-//! ```ignore
+//! ```text
 //! both_databases! {
 //!     async fn a_learner_sees_itself(server: &TestServer) {
 //!         let admin = server.person("admin", "ada");
