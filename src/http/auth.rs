@@ -50,8 +50,6 @@ pub struct Caller<A> {
 struct Known {
     principal: Principal,
     organisation: Organisation,
-    /// Whether the organisation is in the database already; reading makes none.
-    exists: bool,
 }
 
 impl<A> Caller<A> {
@@ -68,11 +66,6 @@ impl<A> Caller<A> {
     /// The organisation's settings; what they are unless changed, where it doesn't exist yet.
     pub fn organisation(&self) -> &Organisation {
         &self.known.organisation
-    }
-
-    /// Whether anything was ever written in the organisation's name.
-    pub fn organisation_exists(&self) -> bool {
-        self.known.exists
     }
 
     /// The settings that the caller's reach depends on.
@@ -199,14 +192,12 @@ async fn person(edge: &Edge, token: &str) -> Result<Known, Problem> {
         let detail = "the directory has this user as deactivated";
         return Err(Problem::new(Code::Deactivated, detail));
     }
-    let exists = facts.organisation.is_some();
     let organisation = facts
         .organisation
         .unwrap_or_else(|| Organisation::unset(&person.org));
     Ok(Known {
         principal: Principal::Person(person),
         organisation,
-        exists,
     })
 }
 
@@ -236,7 +227,6 @@ async fn integration(edge: &Edge, header: &str) -> Result<Known, Problem> {
     Ok(Known {
         principal: Principal::Credential(remembered.credential.clone()),
         organisation: remembered.organisation.clone(),
-        exists: remembered.exists,
     })
 }
 
@@ -260,7 +250,6 @@ pub struct Remembered {
     secret: SecretHash,
     revoked: bool,
     organisation: Organisation,
-    exists: bool,
 }
 
 impl Remembered {
@@ -269,7 +258,6 @@ impl Remembered {
         let hash = <[u8; 32]>::try_from(stored.secret_hash)
             .map_err(|_| Problem::internal("a kept hash is not one of SHA-256"))?;
         let secret = SecretHash::from_bytes(hash);
-        let exists = organisation.is_some();
         Ok(Self {
             revoked: stored.revoked_at.is_some(),
             organisation: organisation.unwrap_or_else(|| Organisation::unset(&stored.org)),
@@ -279,7 +267,6 @@ impl Remembered {
                 scopes,
             },
             secret,
-            exists,
         })
     }
 }

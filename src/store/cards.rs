@@ -10,6 +10,7 @@ use crate::log::{
 };
 
 use super::db::{Row, Sql};
+use super::directory::read_id;
 use super::persons::read_identifier;
 use super::reproject::{kind_from, type_from};
 use super::{Store, StoreError};
@@ -262,7 +263,7 @@ impl Store {
             Sql::new("SELECT id, first_name, last_name FROM users WHERE org = $1 AND id IN LIST($2)");
         let ids: Vec<String> = ids.iter().map(|id| id.as_str().to_owned()).collect();
         for row in self.db().fetch_all(select.with(org).with(ids)).await? {
-            let id = user_id(&row, 0)?;
+            let id = read_id::<UserId>(&row, 0)?;
             let name = full_name(row.get(1)?, row.get(2)?);
             recorders.insert(id.clone(), Recorder { id, name });
         }
@@ -301,7 +302,7 @@ fn user_card(row: &Row, secondary_teams: Vec<String>) -> Result<UserCard, StoreE
         secondary_teams,
         deactivated_at: row.get::<Option<i64>>(17)?.map(Timestamp::from_micros),
         custom,
-        ..UserCard::new(user_id(row, 4)?)
+        ..UserCard::new(read_id(row, 4)?)
     })
 }
 
@@ -325,11 +326,6 @@ fn content_card(row: &Row) -> Result<ContentCard, StoreError> {
         source: row.get(9)?,
         url: row.get(10)?,
     })
-}
-
-fn user_id(row: &Row, column: usize) -> Result<UserId, StoreError> {
-    let id: String = row.get(column)?;
-    UserId::new(id).map_err(|error| StoreError::corrupt("user id", error))
 }
 
 pub(super) fn full_name(first: Option<String>, last: Option<String>) -> Option<String> {

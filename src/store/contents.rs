@@ -78,32 +78,35 @@ async fn load(reads: &mut impl Reads, org: i64, now: Timestamp, sql: Sql) -> Res
     if contents.is_empty() {
         return Ok(contents);
     }
-    let places: HashMap<i64, usize> = contents
-        .iter()
-        .enumerate()
-        .map(|(place, content)| (content.key, place))
-        .collect();
-    let select = Sql::new(
-        "SELECT content, effective_from, demands FROM content_demands \
-         WHERE org = $1 AND content IN LIST($2) ORDER BY content, effective_from",
-    );
-    let keys: Vec<i64> = contents.iter().map(|content| content.key).collect();
-    for row in reads.rows(select.with(org).with(keys)).await? {
-        let demands: String = row.get(2)?;
-        let demands = Demands::from_json(&demands).map_err(|error| StoreError::corrupt("demand", error))?;
-        let content = places
-            .get(&row.get(0)?)
-            .and_then(|place| contents.get_mut(*place));
-        if let Some(content) = content {
-            content
-                .snapshots
-                .push((Timestamp::from_micros(row.get(1)?), demands));
-        }
+    let keys = contents.iter().map(|kept| kept.key).collect();
+    let mut snapshots = snapshots(reads, org, keys).await?;
+    for kept in &mut contents {
+        kept.snapshots = snapshots.remove(&kept.key).unwrap_or_default();
     }
     for kept in &mut contents {
         show_demands(&mut kept.content, history(&kept.snapshots).at(now));
     }
     Ok(contents)
+}
+
+/// What each of the contents demanded over time, by time; those that never demanded anything are left out.
+pub(super) async fn snapshots(
+    reads: &mut impl Reads,
+    org: i64,
+    contents: Vec<i64>,
+) -> Result<HashMap<i64, Snapshots>, StoreError> {
+    let select = Sql::new(
+        "SELECT content, effective_from, demands FROM content_demands \
+         WHERE org = $1 AND content IN LIST($2) ORDER BY content, effective_from",
+    );
+    let mut found: HashMap<i64, Snapshots> = HashMap::new();
+    for row in reads.rows(select.with(org).with(contents)).await? {
+        let demands: String = row.get(2)?;
+        let demands = Demands::from_json(&demands).map_err(|error| StoreError::corrupt("demand", error))?;
+        let snapshots = found.entry(row.get(0)?).or_default();
+        snapshots.push((Timestamp::from_micros(row.get(1)?), demands));
+    }
+    Ok(found)
 }
 
 fn show_demands(content: &mut Content, demands: Demands) {

@@ -12,8 +12,9 @@ use crate::ids::{StatementId, UserId};
 use crate::log::PersonRef;
 use crate::record::Identifier;
 
-use super::db::{Row, Sql};
+use super::db::Sql;
 use super::dialect::Value;
+use super::directory::read_id;
 use super::ledger::OrgTx;
 use super::{StoreError, digest};
 
@@ -201,7 +202,7 @@ impl OrgTx {
         let rows = self.fetch_all(select.with(self.org).with(keys)).await?;
         let mut owners: HashMap<i64, UserId> = HashMap::new();
         for row in &rows {
-            owners.insert(row.get(0)?, user_id(row, 1)?);
+            owners.insert(row.get(0)?, read_id(row, 1)?);
         }
         conflicts
             .into_iter()
@@ -321,9 +322,4 @@ pub(super) fn stamp_columns(stamp: Option<(Timestamp, StatementId)>) -> (i64, Uu
         Some((at, by)) => (at.micros(), by.0),
         None => (i64::MIN, Uuid::nil()),
     }
-}
-
-fn user_id(row: &Row, column: usize) -> Result<UserId, StoreError> {
-    let id: String = row.get(column)?;
-    UserId::new(id).map_err(|error| StoreError::corrupt("user id", error))
 }

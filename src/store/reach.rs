@@ -157,11 +157,9 @@ impl Store {
         let Some(org) = self.organisation_key(organisation).await? else {
             return Ok(false);
         };
-        let mut sql = Sql::new("SELECT u.key FROM users u WHERE u.org = $1 AND u.id = $2");
-        let mut sql = {
-            sql = sql.with(org).with(user.as_str());
-            sql
-        };
+        let mut sql = Sql::new("SELECT u.key FROM users u WHERE u.org = $1 AND u.id = $2")
+            .with(org)
+            .with(user.as_str());
         push_reach(&mut sql, "u.key", reach);
         Ok(self.db().fetch_optional(sql).await?.is_some())
     }

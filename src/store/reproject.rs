@@ -3,12 +3,14 @@
 
 use std::collections::HashMap;
 
-use crate::catalogue::{ContentKind, ContentType, DemandHistory, Demands};
-use crate::clock::Timestamp;
+use crate::catalogue::timeline::history;
+use crate::catalogue::{ContentKind, ContentType, DemandHistory};
 use crate::ids::OrgId;
 use crate::log::ContentFacts;
 
+use super::contents::snapshots;
 use super::db::Sql;
+use super::directory::read_id;
 use super::ledger::OrgTx;
 use super::sealed::{Named, Sealed};
 use super::writer::{ACTIVITY_COLUMNS, ActivityRow};
@@ -32,21 +34,12 @@ pub(super) async fn demand_histories(
     tx: &mut OrgTx,
     contents: Vec<i64>,
 ) -> Result<HashMap<i64, DemandHistory>, StoreError> {
-    let select = Sql::new(
-        "SELECT content, effective_from, demands FROM content_demands \
-         WHERE org = $1 AND content IN LIST($2) ORDER BY content, effective_from",
-    );
-    let rows = tx.fetch_all(select.with(tx.org).with(contents)).await?;
-    let mut histories: HashMap<i64, DemandHistory> = HashMap::new();
-    for row in &rows {
-        let text: String = row.get(2)?;
-        let demands = Demands::from_json(&text).map_err(|error| StoreError::corrupt("demand", error))?;
-        histories
-            .entry(row.get(0)?)
-            .or_default()
-            .set(Timestamp::from_micros(row.get(1)?), demands);
-    }
-    Ok(histories)
+    let org = tx.org;
+    let snapshots = snapshots(tx, org, contents).await?;
+    Ok(snapshots
+        .into_iter()
+        .map(|(content, snapshots)| (content, history(&snapshots)))
+        .collect())
 }
 
 /// A content as its rows are projected with it.
@@ -170,8 +163,7 @@ impl Store {
             "SELECT o.id, c.key FROM contents c JOIN organisations o ON o.key = c.org WHERE c.reprojecting",
         );
         for row in self.db().fetch_all(select).await? {
-            let org: String = row.get(0)?;
-            let org = OrgId::new(org).map_err(|error| StoreError::corrupt("organisation id", error))?;
+            let org: OrgId = read_id(&row, 0)?;
             self.reproject_content(&org, row.get(1)?).await?;
         }
         Ok(())

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::access::StatementReach;
 use crate::clock::Timestamp;
-use crate::ids::{OrgId, StatementId, UserId};
+use crate::ids::{OrgId, StatementId};
 use crate::record::{Envelope, Identifier, Statement};
 
 use super::db::{Row, Sql};
@@ -205,11 +205,5 @@ impl Store {
             .as_ref()
             .map(read)
             .transpose()
-    }
-
-    /// Whether the directory has that user; used before a record about them is written.
-    pub async fn has_user(&self, organisation: &OrgId, id: &UserId) -> Result<bool, StoreError> {
-        let facts = self.caller_facts(organisation, Some(id)).await?;
-        Ok(facts.user_active.is_some())
     }
 }
