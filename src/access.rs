@@ -16,9 +16,11 @@
 //!
 //! Start reading at [`principal`], then [`reach`] and [`scope`]; tokens begin at [`keys`].
 
+pub mod agents;
 pub mod basic;
 pub mod claims;
 pub mod credential;
+pub mod documents;
 pub mod error;
 pub mod issuers;
 pub mod jwks;
@@ -32,8 +34,10 @@ pub mod scope;
 #[cfg(test)]
 mod testing;
 
+pub use agents::AgentReach;
 pub use claims::{Claims, Reports, mint};
 pub use credential::{Credential, CredentialScope, Scopes, SecretHash};
+pub use documents::{Agents, DocumentReach};
 pub use error::{AccessError, TokenError};
 pub use keys::{KeyConfig, TokenKeys};
 pub use permissions::Permissions;

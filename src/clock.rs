@@ -29,6 +29,11 @@ impl Timestamp {
         self.0
     }
 
+    /// The beginning of its millisecond: what is shown of it.
+    pub const fn whole_millisecond(self) -> Self {
+        Self(self.0 - self.0.rem_euclid(1_000))
+    }
+
     /// The same moment for calendar arithmetic.
     pub fn to_datetime(self) -> DateTime<Utc> {
         // Every moment is made from a DateTime or read back from one, so it is in range; a hand-made
@@ -92,10 +97,11 @@ impl Clock {
         }
     }
 
-    /// A new id for a statement that came without one: a UUID of version 7, so that new ids sort
-    /// near each other in an index.
+    /// A new id for a statement that came without one: a UUID of version 4, since published xAPI clients
+    /// refuse versions that are younger than they are.
+    #[allow(clippy::disallowed_methods, reason = "the one place that asks for randomness")]
     pub fn new_statement_id(&self) -> StatementId {
-        StatementId(self.new_uuid())
+        StatementId(Uuid::new_v4())
     }
 
     /// A new UUID of version 7.

@@ -334,6 +334,16 @@ pub struct LimitArgs {
     #[arg(default_value_t = Limits::default().body_bytes, value_name = "BYTES")]
     pub max_body_bytes: usize,
 
+    /// The most bytes of one attachment's content (413)
+    #[arg(long, env = "ROLLBOOK_MAX_ATTACHMENT_BYTES")]
+    #[arg(default_value_t = Limits::default().attachment_bytes, value_name = "BYTES")]
+    pub max_attachment_bytes: u64,
+
+    /// The most bytes of one state, agent profile or activity profile document (413)
+    #[arg(long, env = "ROLLBOOK_MAX_DOCUMENT_BYTES")]
+    #[arg(default_value_t = Limits::default().document_bytes, value_name = "BYTES")]
+    pub max_document_bytes: u64,
+
     /// The most elements of a batch (413)
     #[arg(long, env = "ROLLBOOK_MAX_BATCH", default_value_t = Limits::default().batch, value_name = "NUMBER")]
     pub max_batch: usize,
@@ -342,6 +352,21 @@ pub struct LimitArgs {
     #[arg(long, env = "ROLLBOOK_MAX_JSON_DEPTH")]
     #[arg(default_value_t = Limits::default().json_depth, value_name = "LEVELS")]
     pub max_json_depth: usize,
+
+    /// The most members of a group in a statement, and agents or groups that its context relates to (400)
+    #[arg(long, env = "ROLLBOOK_MAX_GROUP_MEMBERS")]
+    #[arg(default_value_t = Limits::default().group_members, value_name = "NUMBER")]
+    pub max_group_members: usize,
+
+    /// The most activities in each list of a statement's context (400)
+    #[arg(long, env = "ROLLBOOK_MAX_CONTEXT_ACTIVITIES")]
+    #[arg(default_value_t = Limits::default().context_activities, value_name = "NUMBER")]
+    pub max_context_activities: usize,
+
+    /// The most attachments that one statement declares (400)
+    #[arg(long, env = "ROLLBOOK_MAX_ATTACHMENTS")]
+    #[arg(default_value_t = Limits::default().attachments, value_name = "NUMBER")]
+    pub max_attachments: usize,
 
     /// The most bytes of an address with its query (414)
     #[arg(long, env = "ROLLBOOK_MAX_URI_BYTES")]
@@ -390,8 +415,13 @@ impl LimitArgs {
     pub fn limits(&self) -> Limits {
         Limits {
             body_bytes: self.max_body_bytes,
+            attachment_bytes: self.max_attachment_bytes,
+            document_bytes: self.max_document_bytes,
             batch: self.max_batch,
             json_depth: self.max_json_depth,
+            group_members: self.max_group_members,
+            context_activities: self.max_context_activities,
+            attachments: self.max_attachments,
             uri_bytes: self.max_uri_bytes,
             header_bytes: self.max_header_bytes,
             page_default: Limits::default().page_default.min(self.max_page),
@@ -482,6 +512,60 @@ mod tests {
         assert_eq!(settings.limits.limits(), Limits::default());
         assert_eq!(settings.server_settings().keep_alive, Duration::from_secs(75));
         assert_eq!(settings.server.xapi_unversioned.as_str(), "0.95");
+    }
+
+    #[test]
+    fn every_limit_is_a_setting_of_its_own() {
+        let flags: Vec<String> = [
+            "max-body-bytes",
+            "max-attachment-bytes",
+            "max-document-bytes",
+            "max-batch",
+            "max-json-depth",
+            "max-group-members",
+            "max-context-activities",
+            "max-attachments",
+            "max-uri-bytes",
+            "max-header-bytes",
+            "max-page",
+            "body-timeout",
+            "rate-limit",
+            "rate-burst",
+        ]
+        .iter()
+        .zip(101..)
+        .map(|(flag, value)| format!("--{flag}={value}"))
+        .collect();
+        let arguments = std::iter::once("rollbook").chain(flags.iter().map(String::as_str));
+        let limits = Only::parse_from(arguments).settings.limits.limits();
+        let expected = Limits {
+            body_bytes: 101,
+            attachment_bytes: 102,
+            document_bytes: 103,
+            batch: 104,
+            json_depth: 105,
+            group_members: 106,
+            context_activities: 107,
+            attachments: 108,
+            uri_bytes: 109,
+            header_bytes: 110,
+            page_default: 50,
+            page_max: 111,
+            body_timeout: Duration::from_secs(112),
+            requests_per_second: 113,
+            burst: 114,
+        };
+        assert_eq!(limits, expected);
+        let statement = limits.statement();
+        assert_eq!((statement.depth, statement.batch), (105, 104));
+        assert_eq!(
+            (
+                statement.group_members,
+                statement.context_activities,
+                statement.attachments
+            ),
+            (106, 107, 108)
+        );
     }
 
     #[test]

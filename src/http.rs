@@ -262,12 +262,13 @@ pub fn table() -> Vec<(&'static str, &'static [&'static str])> {
 /// The whole application: every route within its layers, from the outside in:
 ///
 /// 1. the request's span and id ([`frame::RootSpan`]);
-/// 2. counting, and the headers that every answer has ([`frame::count`]);
+/// 2. counting, and the headers that every answer has, preflights too ([`frame::count`]);
 /// 3. cross-origin questions ([`cors`]), so that errors can be read across origins too;
 /// 4. limits on the head, HEAD as GET, problem documents, what is left of a refused body
 ///    ([`frame::frame`]);
 /// 5. gzip where the client accepts it;
-/// 6. authentication ([`auth::authenticate`]).
+/// 6. the alternate request syntax of xAPI 1.0.3, whose form may hold who asks ([`xapi::alternate`]);
+/// 7. authentication ([`auth::authenticate`]).
 pub fn application(
     edge: Data<Edge>,
 ) -> App<
@@ -291,6 +292,7 @@ pub fn application(
             }
         })
         .wrap(from_fn(auth::authenticate))
+        .wrap(from_fn(xapi::alternate::rewrite))
         .wrap(Compress::default())
         .wrap(from_fn(frame::frame))
         .wrap(Condition::new(cross_origin, cors))

@@ -9,6 +9,8 @@
 //! | `sessions` | which login is a visit |
 //! | `reproject` | rows whose content changed what it is or demands; `rebuild` replays everything |
 //! | `statements` | reads records as statements |
+//! | `definitions`, `agents` | what Activities are, and who agents are, as all records together say it |
+//! | `blobs` | bytes that clients send; `attachments` and `documents` are such |
 //! | `log` | reads the log: the only way to it is a `Scoped` question; `reach` turns scopes into persons |
 //! | `cards` | names, titles and tags that rows are joined with |
 //! | `organisations`, `credentials`, `users`, `teams`, `groups`, `contents` | the rest |
@@ -19,18 +21,25 @@
 //! What it promises: nothing is read or written across organisations; a writing transaction commits as a
 //! whole or changes nothing; the order of `seq` is the order of commit.
 
+mod agents;
+mod attachments;
+mod blobs;
 mod cards;
 mod contents;
 mod credentials;
 mod db;
+mod definitions;
 mod dialect;
 mod directory;
+mod documents;
+mod faces;
 mod groups;
 mod ledger;
 mod log;
 mod migrations;
 mod organisations;
 mod persons;
+mod promises;
 mod reach;
 mod rebuild;
 mod recorder;
@@ -51,10 +60,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sha2::{Digest as _, Sha256};
 use tokio::runtime::Handle;
 
+pub use agents::KnownAgent;
+pub use attachments::{KeptAttachment, NewAttachment};
+pub use blobs::{Blob, BlobKey, Spool, SpoolError};
 pub use cards::Cards;
 pub use credentials::StoredCredential;
 pub use db::DatabaseSettings;
 pub use directory::WriteError;
+pub use documents::{
+    DocumentError, DocumentOf, ETags, KeptDocument, Merging, NewDocument, Precondition, Unsaid,
+};
 pub use log::{Detail, Page};
 pub use migrations::SchemaState;
 pub use organisations::{CallerFacts, Organisation, OrganisationChange};
@@ -67,6 +82,7 @@ use crate::clock::Clock;
 use crate::ids::OrgId;
 use crate::log::VerbTable;
 use db::Db;
+use promises::Promises;
 use recorder::Recorder;
 
 /// What goes wrong beneath: never the client's doing, and never told to it.
@@ -98,6 +114,9 @@ pub enum StoreError {
     /// The writer's thread could not be started.
     #[error("the writer's thread can't be started: {0}")]
     Thread(#[source] std::io::Error),
+    /// What was received can't be read from its temporary file.
+    #[error("a temporary file can't be read: {0}")]
+    File(#[source] std::io::Error),
     /// The store is closing and takes nothing more.
     #[error("the store is closing")]
     Closed,
@@ -135,6 +154,7 @@ struct Inner {
     runtime: Handle,
     /// Organisations that are there for sure, by id: they are never removed.
     organisations: Mutex<HashMap<OrgId, i64>>,
+    promises: Promises,
     /// Told when contents are marked for projecting again.
     reprojection: tokio::sync::Notify,
 }
@@ -158,6 +178,7 @@ impl Store {
             verbs,
             runtime: Handle::current(),
             organisations: Mutex::default(),
+            promises: Promises::default(),
             reprojection: tokio::sync::Notify::new(),
         };
         let store = Self {
@@ -206,6 +227,10 @@ impl Store {
             inner: Arc::clone(&self.inner),
             recorder: None,
         }
+    }
+
+    fn promises(&self) -> &Promises {
+        &self.inner.promises
     }
 
     fn db(&self) -> &Db {

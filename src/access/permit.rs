@@ -46,6 +46,13 @@ fn granted(principal: &Principal, scope: CredentialScope) -> bool {
         .is_some_and(|credential| credential.scopes.allows(scope))
 }
 
+/// Whether the caller is a credential that may at least read what the scope governs.
+fn reads(principal: &Principal, scope: CredentialScope) -> bool {
+    principal
+        .credential()
+        .is_some_and(|credential| credential.scopes.allows_reading(scope))
+}
+
 /// Whether the caller is an owner or an admin, or a credential with the scope.
 fn administrator_or(principal: &Principal, scope: CredentialScope) -> bool {
     principal.administrator().is_some() || granted(principal, scope)
@@ -124,6 +131,41 @@ actions! {
     /// only statements whose actor is that one person": see [`Principal::statement_reach`]. A
     /// credential needs a scope to read statements, `statements/read/mine` at least.
     ReadStatements, "read statements", |principal| principal.statement_reach().is_some();
+
+    /// "Its own Person object", or any where the reach is the organisation: see [`Principal::agent_reach`]. Who
+    /// asks for another's is answered what they asked for. A credential needs a scope to read statements or
+    /// profiles.
+    ReadAgents, "read agents", |principal| {
+        principal.statement_reach().is_some() || reads(principal, CredentialScope::Profile)
+    };
+
+    /// What an activity is says nothing of a person: every person reads it, as they read the catalogue; a
+    /// credential needs a scope to read statements or profiles, or `define`.
+    ReadActivityObjects, "read what activities are", |principal| {
+        principal.statement_reach().is_some()
+            || reads(principal, CredentialScope::Profile)
+            || granted(principal, CredentialScope::Define)
+    };
+
+    /// "Its own state and profile documents", or all where the reach is the organisation: see
+    /// [`Principal::document_reach`]. A credential needs `state`, or `all/read`.
+    ReadState, "read state documents", |principal| {
+        principal.person().is_some() || reads(principal, CredentialScope::State)
+    };
+
+    /// Owner and admin, whose is all that people's tokens may write at `/xapi`; a credential needs `state`.
+    WriteState, "write state documents", |principal| administrator_or(principal, CredentialScope::State);
+
+    /// Profiles of agents as [`ReadState`], those of activities for every person; a credential needs `profile`,
+    /// or `all/read`.
+    ReadProfiles, "read profile documents", |principal| {
+        principal.person().is_some() || reads(principal, CredentialScope::Profile)
+    };
+
+    /// As [`WriteState`]; a credential needs `profile`.
+    WriteProfiles, "write profile documents", |principal| {
+        administrator_or(principal, CredentialScope::Profile)
+    };
 }
 
 #[cfg(test)]
@@ -136,11 +178,34 @@ mod tests {
     fn opened_by(scope: CredentialScope) -> &'static [&'static str] {
         match scope {
             CredentialScope::StatementsWrite => &["WriteStatements"],
-            CredentialScope::StatementsReadMine
-            | CredentialScope::StatementsRead
-            | CredentialScope::AllRead => &["ReadStatements"],
-            CredentialScope::All => &["WriteStatements", "ReadStatements"],
-            CredentialScope::State | CredentialScope::Define | CredentialScope::Profile => &[],
+            CredentialScope::StatementsReadMine | CredentialScope::StatementsRead => {
+                &["ReadStatements", "ReadAgents", "ReadActivityObjects"]
+            }
+            CredentialScope::AllRead => &[
+                "ReadStatements",
+                "ReadAgents",
+                "ReadActivityObjects",
+                "ReadState",
+                "ReadProfiles",
+            ],
+            CredentialScope::All => &[
+                "WriteStatements",
+                "ReadStatements",
+                "ReadAgents",
+                "ReadActivityObjects",
+                "ReadState",
+                "WriteState",
+                "ReadProfiles",
+                "WriteProfiles",
+            ],
+            CredentialScope::State => &["ReadState", "WriteState"],
+            CredentialScope::Profile => &[
+                "ReadAgents",
+                "ReadActivityObjects",
+                "ReadProfiles",
+                "WriteProfiles",
+            ],
+            CredentialScope::Define => &["ReadActivityObjects"],
             CredentialScope::ActivitiesWrite => &["WriteActivities", "ReadOrganisation"],
             CredentialScope::ActivitiesRead => &["ReadActivities", "ReadOrganisation"],
             CredentialScope::Directory => &["ReadDirectory", "ManageDirectory", "ReadOrganisation"],
@@ -187,6 +252,10 @@ mod tests {
             "ReadCatalogue",
             "ReadOrganisation",
             "ReadStatements",
+            "ReadAgents",
+            "ReadActivityObjects",
+            "ReadState",
+            "ReadProfiles",
         ];
         for role in Role::ALL {
             let caller = Principal::from(person(role));

@@ -37,7 +37,7 @@ impl<'n, 'p, 'f> Form<'n, 'p, 'f> {
         };
         for key in members
             .iter()
-            .map(|member| &*member.key.value)
+            .map(|member| member.key.value())
             .filter(|key| !known.contains(key))
         {
             let meant = known.iter().find(|known| known.eq_ignore_ascii_case(key));
@@ -61,7 +61,7 @@ impl<'n, 'p, 'f> Form<'n, 'p, 'f> {
 
     /// The member's value, unless it is missing or `null`.
     pub fn get(&self, key: &str) -> Option<&'n Node<'n>> {
-        let member = self.members.iter().find(|member| member.key.value == key)?;
+        let member = self.members.iter().find(|member| member.key.value() == key)?;
         (member.value != Node::Null).then_some(&member.value)
     }
 

@@ -286,7 +286,7 @@ fn custom(form: &mut Form<'_, '_, '_>) -> BTreeMap<String, String> {
     };
     let mut fields = BTreeMap::new();
     for member in members.iter().filter(|member| member.value != Node::Null) {
-        let name = &*member.key.value;
+        let name = member.key.value();
         let place = place.member(name);
         let characters = name.chars().count();
         if characters == 0 || characters > MAX_TEXT || name.chars().any(char::is_control) {

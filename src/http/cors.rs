@@ -7,7 +7,11 @@ use actix_cors::Cors;
 use actix_web::http::header::HeaderName;
 
 /// The headers that a browser's program may read from an answer.
-pub const EXPOSED: [HeaderName; 12] = [
+///
+/// Some of them every browser shows anyway; named all the same, so that the list is whole.
+pub const EXPOSED: [HeaderName; 14] = [
+    HeaderName::from_static("content-type"),
+    HeaderName::from_static("content-length"),
     HeaderName::from_static("etag"),
     HeaderName::from_static("last-modified"),
     HeaderName::from_static("location"),

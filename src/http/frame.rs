@@ -17,6 +17,7 @@ use tracing_actix_web::RootSpanBuilder;
 use super::limits::Leftover;
 use super::problem::{Code, PROBLEM_JSON, Problem};
 use super::request_id::{RequestId, X_REQUEST_ID};
+use super::xapi::alternate;
 use super::{Edge, metrics, xapi};
 
 /// The span around a request, and the one line that the log has for it (`docs/logging.md`).
@@ -63,7 +64,8 @@ impl RootSpanBuilder for RootSpan {
     }
 }
 
-/// Middleware: counts the answer, and gives it the headers that every answer has.
+/// Middleware: counts the answer, and gives it the headers that every answer has: the request's id, and
+/// under `/xapi` the version (xAPI 1.0.3, Communication 3.3).
 pub async fn count<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
@@ -74,7 +76,15 @@ pub async fn count<B: MessageBody + 'static>(
     let route = response.request().match_pattern();
     metrics::count(&method, route, response.status(), began.elapsed());
     let id = RequestId::of(response.request()).and_then(|id| id.header_value());
+    // Asked for here, not before: the request may have been one in the alternate syntax.
+    let version = response
+        .request()
+        .app_data::<Data<Edge>>()
+        .and_then(|edge| xapi::answered_version(response.request(), edge.options().xapi_unversioned));
     let headers = response.headers_mut();
+    if let Some(version) = version {
+        headers.insert(xapi::VERSION_HEADER, HeaderValue::from_static(version));
+    }
     if let Some(id) = id {
         headers.insert(X_REQUEST_ID, id);
     }
@@ -94,7 +104,6 @@ pub async fn frame<B: MessageBody + 'static>(
     let Some(edge) = request.app_data::<Data<Edge>>().cloned() else {
         return next.call(request).await.map(ServiceResponse::map_into_boxed_body);
     };
-    let xapi_version = xapi::answered_version(&request, edge.options().xapi_unversioned);
     let leftover = Leftover::of(&mut request);
     let head = request.method() == Method::HEAD;
     if head {
@@ -117,13 +126,13 @@ pub async fn frame<B: MessageBody + 'static>(
             }
         }
     }
-    if let Some(version) = xapi_version {
-        let headers = response.headers_mut();
-        if !headers.contains_key(xapi::VERSION_HEADER) {
-            headers.insert(xapi::VERSION_HEADER, HeaderValue::from_static(version));
-        }
-    }
-    Ok(if head { without_body(response) } else { response })
+    Ok(if head {
+        without_body(response)
+    } else if alternate::asked_head(response.request()) {
+        alternate::without_body(response)
+    } else {
+        response
+    })
 }
 
 /// The same answer as a problem document that names the request. Errors of the HTTP library and of

@@ -135,8 +135,12 @@ impl Batch {
     /// 400 for what is not an array of JSON, 413 for more elements than the limit.
     pub fn elements(&self) -> Result<Vec<&str>, Problem> {
         let elements: Vec<&str> = if self.lines {
-            self.text.lines().filter(|line| !line.trim().is_empty()).collect()
+            let lines = || self.text.lines().filter(|line| !line.trim().is_empty());
+            // Counted before there is a list of them, as in an array: a body can have millions.
+            self.limits.check_batch(lines().count())?;
+            lines().collect()
         } else {
+            self.limits.check_array(self.text.as_bytes())?;
             let raw: Vec<&serde_json::value::RawValue> =
                 serde_json::from_str(&self.text).map_err(|error| {
                     let detail = if error.is_data() {
@@ -148,7 +152,6 @@ impl Batch {
                 })?;
             raw.into_iter().map(serde_json::value::RawValue::get).collect()
         };
-        self.limits.check_batch(elements.len())?;
         Ok(elements)
     }
 

@@ -3,8 +3,10 @@
 //! | limit | answer |
 //! | --- | --- |
 //! | bytes of a body | 413 |
+//! | bytes of one attachment, of one document | 413 |
 //! | elements of a batch | 413 |
-//! | nesting of JSON | 400 |
+//! | nesting of JSON, number of its values | 400 |
+//! | members of a group, context activities, attachments of a statement | 400 |
 //! | bytes of the address | 414 |
 //! | bytes of all headers | 431 |
 //! | rows of a page | 400 |
@@ -30,16 +32,27 @@ use actix_web::web::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
 
 use super::problem::{Code, Problem};
+use crate::record;
 
 /// The limits in force; every one is a setting (`docs/settings.md`).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Limits {
     /// Bytes of one body.
     pub body_bytes: usize,
+    /// Bytes of one attachment's content.
+    pub attachment_bytes: u64,
+    /// Bytes of one document: a state, an agent profile or an activity profile.
+    pub document_bytes: u64,
     /// Elements of one batch.
     pub batch: usize,
     /// Levels of JSON objects and arrays.
     pub json_depth: usize,
+    /// Members of a group, and agents or groups that a context relates to.
+    pub group_members: usize,
+    /// Activities in each list of a context.
+    pub context_activities: usize,
+    /// Attachments that one statement declares.
+    pub attachments: usize,
     /// Bytes of the address with its query.
     pub uri_bytes: usize,
     /// Bytes of all header names and values.
@@ -58,10 +71,16 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
+        let statement = record::Limits::default();
         Self {
             body_bytes: 10 * 1024 * 1024,
+            attachment_bytes: 64 * 1024 * 1024,
+            document_bytes: 64 * 1024 * 1024,
             batch: 1000,
             json_depth: 64,
+            group_members: statement.group_members,
+            context_activities: statement.context_activities,
+            attachments: statement.attachments,
             uri_bytes: 32 * 1024,
             header_bytes: 48 * 1024,
             page_default: 50,
@@ -74,6 +93,17 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// What a statement may hold, for those who read one (xAPI 1.0.3, Data 2.2 and 2.4).
+    pub fn statement(&self) -> record::Limits {
+        record::Limits {
+            depth: self.json_depth,
+            batch: self.batch,
+            group_members: self.group_members,
+            context_activities: self.context_activities,
+            attachments: self.attachments,
+        }
+    }
+
     /// Refuses an address (414) or headers (431) over their limits.
     pub fn check_head(&self, request: &ServiceRequest) -> Result<(), Problem> {
         let uri = request
@@ -109,6 +139,14 @@ impl Limits {
             self.batch
         );
         Err(Problem::new(Code::BatchTooLong, detail))
+    }
+
+    /// Refuses (413) a body that is an array of more elements than a batch may have. It looks at nothing
+    /// else: what is no array has no elements.
+    pub fn check_array(&self, body: &[u8]) -> Result<(), Problem> {
+        // What is ignored takes no memory.
+        let elements: Vec<serde::de::IgnoredAny> = serde_json::from_slice(body).unwrap_or_default();
+        self.check_batch(elements.len())
     }
 
     fn too_large(&self) -> Problem {
@@ -193,14 +231,17 @@ impl Leftover {
     }
 
     /// Reads on until the body ends: `true`; `false` where it breaks off, or goes on past twice the
-    /// limit of a body or five seconds, so that the connection can't be used again.
+    /// largest that a body, an attachment or a document may be, or past five seconds, so that the
+    /// connection can't be used again.
     pub async fn drain(self, limits: &Limits) -> bool {
         let mut body = Shared(self.0);
-        let mut allowance = limits.body_bytes.saturating_mul(2);
+        let whole = u64::try_from(limits.body_bytes).unwrap_or(u64::MAX);
+        let largest = whole.max(limits.attachment_bytes).max(limits.document_bytes);
+        let mut allowance = largest.saturating_mul(2);
         let reading = async {
             while let Some(chunk) = body.next().await {
                 let Ok(chunk) = chunk else { return false };
-                match allowance.checked_sub(chunk.len()) {
+                match allowance.checked_sub(chunk.len() as u64) {
                     Some(rest) => allowance = rest,
                     None => return false,
                 }
@@ -299,6 +340,8 @@ mod tests {
     fn small() -> Limits {
         Limits {
             body_bytes: 8,
+            attachment_bytes: 8,
+            document_bytes: 4,
             body_timeout: Duration::from_millis(50),
             ..Limits::default()
         }
@@ -335,9 +378,18 @@ mod tests {
 
     #[tokio::test]
     async fn what_a_handler_left_is_drained_within_bounds() {
-        for (chunks, drained) in [
-            (vec!["12345678", "12345678"], true),
-            (vec!["12345678", "123456789"], false),
+        let (small, larger) = (
+            small(),
+            Limits {
+                document_bytes: 10,
+                ..small()
+            },
+        );
+        for (limits, chunks, drained) in [
+            (&small, vec!["12345678", "12345678"], true),
+            (&small, vec!["12345678", "123456789"], false),
+            (&larger, vec!["12345678", "12345678", "1234"], true),
+            (&larger, vec!["12345678", "12345678", "12345"], false),
         ] {
             let mut request = TestRequest::post()
                 .insert_header((header::TRANSFER_ENCODING, "chunked"))
@@ -345,7 +397,31 @@ mod tests {
             request.set_payload(payload(&chunks));
             let leftover = Leftover::of(&mut request).expect("a body");
             drop(request);
-            assert_eq!(leftover.drain(&small()).await, drained);
+            assert_eq!(leftover.drain(limits).await, drained);
+        }
+    }
+
+    #[test]
+    fn arrays_are_counted_and_nothing_else() {
+        let limits = Limits {
+            batch: 2,
+            ..Limits::default()
+        };
+        for good in [
+            "[]",
+            "[1,{}]",
+            "[[1,2,3]]",
+            "{\"a\":[1,2,3]}",
+            "1",
+            "",
+            "[1,2,3",
+            "[1,2,]",
+        ] {
+            assert!(limits.check_array(good.as_bytes()).is_ok(), "{good}");
+        }
+        for long in ["[1,2,3]", " [{}, [] ,\"\\u0000\"] "] {
+            let problem = limits.check_array(long.as_bytes()).expect_err(long);
+            assert_eq!(problem.code(), Code::BatchTooLong, "{long}");
         }
     }
 

@@ -39,24 +39,25 @@ macro_rules! routes {
 /// Names the resource files of a room, once: declares the modules and joins their tables.
 ///
 /// Routes are tried in this order: a file with a fixed path (`/v1/activities/export.csv`) stands before
-/// one with a parameter in the same place (`/v1/activities/{id}`).
+/// one with a parameter in the same place (`/v1/activities/{id}`). Files in a resource's own folder, which
+/// declares them itself, stand behind it in braces: `agents { profile }`.
 macro_rules! resources {
-    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
+    ($($(#[$doc:meta])* $name:ident $({ $($inner:ident),+ })?),+ $(,)?) => {
         $($(#[$doc])* pub mod $name;)+
 
         /// Adds the routes of all resource files.
         pub fn routes(config: &mut actix_web::web::ServiceConfig) {
-            $($name::routes(config);)+
+            $($name::routes(config); $($($name::$inner::routes(config);)+)?)+
         }
 
         /// The parts of the OpenAPI document, in the order of the files.
         pub fn documents() -> Vec<utoipa::openapi::OpenApi> {
-            vec![$($name::document()),+]
+            vec![$($name::document() $(, $($name::$inner::document()),+)?),+]
         }
 
         /// All paths with their methods in lower case.
         pub fn table() -> Vec<(&'static str, &'static [&'static str])> {
-            [$($name::TABLE),+].concat()
+            [$($name::TABLE $(, $($name::$inner::TABLE),+)?),+].concat()
         }
     };
 }

@@ -1,12 +1,17 @@
 //! `/xapi`: the Learning Record Store (xAPI 1.0.3 and 2.0.0; contract section 10), a file for each
 //! resource.
 //!
-//! Here stands what all of them share: the version that an answer names.
+//! Here stands what all of them share: the version that a request asks for and its answer names.
+//! [`alternate`] is the layer that takes requests in the alternate syntax.
+
+pub mod alternate;
+mod documents;
+pub mod multipart;
 
 use std::future::{Ready, ready};
 
-use actix_web::dev::{Payload, ServiceRequest};
-use actix_web::http::header::HeaderName;
+use actix_web::dev::Payload;
+use actix_web::http::header::{HeaderMap, HeaderName};
 use actix_web::{FromRequest, HttpRequest};
 
 use super::problem::Problem;
@@ -43,25 +48,35 @@ impl Unversioned {
     }
 }
 
-/// The version that the answer to this request names: the family that it asked for. `None` outside
-/// `/xapi`.
-pub fn answered_version(request: &ServiceRequest, unversioned: Unversioned) -> Option<&'static str> {
-    let path = request.match_info().as_str();
-    if !path
-        .strip_prefix("/xapi")
+/// Whether a path, decoded, is at this door.
+pub fn is_xapi(path: &str) -> bool {
+    path.strip_prefix("/xapi")
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    {
+}
+
+/// The family of versions that a request's headers ask for (xAPI 1.0.3, Communication 3.3): `1.0`,
+/// `1.0.x`, `2.0` or `2.0.x`. `None` for another, for none, and for more than one.
+pub fn asked_version(headers: &HeaderMap) -> Option<Version> {
+    let mut values = headers.get_all(VERSION_HEADER);
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return None;
+    };
+    family(value.to_str().ok()?.trim())
+}
+
+/// The version that the answer to this request names (xAPI 1.0.3, Communication 3.3): the latest of the
+/// family that it asked for. `None` outside `/xapi`.
+pub fn answered_version(request: &HttpRequest, unversioned: Unversioned) -> Option<&'static str> {
+    let path = request.match_info().as_str();
+    if !is_xapi(path) {
         return None;
     }
-    let asked = request
-        .headers()
-        .get(VERSION_HEADER)
-        .and_then(|value| value.to_str().ok());
-    Some(match asked.map(str::trim) {
-        Some(version) if family(version) == Some(Version::V1) => "1.0.3",
-        Some(version) if family(version) == Some(Version::V2) => "2.0.0",
-        _ if path == "/xapi/about" => "2.0.0",
-        _ => unversioned.as_str(),
+    Some(match asked_version(request.headers()) {
+        Some(Version::V1) => "1.0.3",
+        Some(Version::V2) => "2.0.0",
+        // The one resource that is served whatever is asked for (Communication 2.8).
+        None if path == "/xapi/about" => "2.0.0",
+        None => unversioned.as_str(),
     })
 }
 
@@ -90,11 +105,7 @@ impl FromRequest for XapiVersion {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let asked = request
-            .headers()
-            .get(VERSION_HEADER)
-            .and_then(|value| value.to_str().ok());
-        ready(match asked.map(str::trim).and_then(family) {
+        ready(match asked_version(request.headers()) {
             Some(version) => Ok(Self(version)),
             None => Err(Problem::bad_request(
                 "name the version of xAPI that you speak in the header X-Experience-API-Version: 1.0.3 or 2.0.0",
@@ -117,7 +128,10 @@ fn family(version: &str) -> Option<Version> {
 }
 
 resources! {
+    about,
     statements,
+    activities { profile, state },
+    agents { profile },
 }
 
 #[cfg(test)]
@@ -126,21 +140,70 @@ mod tests {
 
     use super::*;
 
+    /// A request with that header as often as it has values.
+    fn request(path: &str, versions: &[&str]) -> HttpRequest {
+        let mut request = TestRequest::get().uri(path);
+        for version in versions {
+            request = request.append_header((VERSION_HEADER, *version));
+        }
+        request.to_http_request()
+    }
+
+    /// Each kind of version that a client may name: whether it is served, and how.
+    const VERSIONS: [(&[&str], Option<Version>); 24] = [
+        (&["1.0"], Some(Version::V1)),
+        (&["1.0.0"], Some(Version::V1)),
+        (&["1.0.3"], Some(Version::V1)),
+        (&["1.0.99"], Some(Version::V1)),
+        (&[" 1.0.1 "], Some(Version::V1)),
+        (&["2.0"], Some(Version::V2)),
+        (&["2.0.0"], Some(Version::V2)),
+        (&["2.0.1"], Some(Version::V2)),
+        (&[], None),
+        (&[""], None),
+        (&["1"], None),
+        (&["1."], None),
+        (&["1.0."], None),
+        (&["1.0.x"], None),
+        (&["1.0.3.1"], None),
+        (&["1.03"], None),
+        (&["v1.0.3"], None),
+        (&["0.9"], None),
+        (&["0.95"], None),
+        (&["1.1.0"], None),
+        (&["2.1.0"], None),
+        (&["3.0.0"], None),
+        (&["1.0.3, 2.0.0"], None),
+        (&["1.0.3", "1.0.3"], None),
+    ];
+
+    #[tokio::test]
+    async fn a_request_is_served_by_the_version_that_it_names() {
+        for (named, expected) in VERSIONS {
+            let request = request("/xapi/statements", named);
+            let version = XapiVersion::extract(&request).await;
+            assert_eq!(version.map(XapiVersion::version).ok(), expected, "{named:?}");
+            let answered = answered_version(&request, Unversioned::V095);
+            let latest = match expected {
+                Some(Version::V1) => "1.0.3",
+                Some(Version::V2) => "2.0.0",
+                None => "0.95",
+            };
+            assert_eq!(answered, Some(latest), "{named:?}");
+        }
+    }
+
     #[test]
-    fn an_answer_names_the_family_that_was_asked_for() {
-        let answered = |path: &str, version: Option<&str>| {
-            let mut request = TestRequest::get().uri(path);
-            if let Some(version) = version {
-                request = request.insert_header((VERSION_HEADER, version));
-            }
-            answered_version(&request.to_srv_request(), Unversioned::V095)
-        };
-        assert_eq!(answered("/xapi/statements", Some("1.0")), Some("1.0.3"));
-        assert_eq!(answered("/xapi/statements", Some("1.0.1")), Some("1.0.3"));
-        assert_eq!(answered("/xapi/statements", Some("2.0.0")), Some("2.0.0"));
-        assert_eq!(answered("/xapi/statements", Some("1.1")), Some("0.95"));
-        assert_eq!(answered("/xapi/statements", None), Some("0.95"));
-        assert_eq!(answered("/xapi/about", None), Some("2.0.0"));
-        assert_eq!(answered("/v1/users", Some("1.0.3")), None);
+    fn an_answer_names_a_version_wherever_it_comes_from() {
+        let answered = |path: &str, unversioned| answered_version(&request(path, &[]), unversioned);
+        for path in ["/xapi", "/xapi/none", "/%78api/statements", "/xapi/about/"] {
+            assert_eq!(answered(path, Unversioned::V095), Some("0.95"), "{path}");
+            assert_eq!(answered(path, Unversioned::V103), Some("1.0.3"), "{path}");
+            assert_eq!(answered(path, Unversioned::V200), Some("2.0.0"), "{path}");
+        }
+        assert_eq!(answered("/xapi/about", Unversioned::V095), Some("2.0.0"));
+        for path in ["/v1/users", "/xapis", "/"] {
+            assert_eq!(answered(path, Unversioned::V095), None, "{path}");
+        }
     }
 }

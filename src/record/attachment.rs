@@ -4,6 +4,8 @@ use super::fault::{Fault, Place};
 use super::iri::Iri;
 use super::json::{Fields, Node, string};
 use super::language::LanguageMap;
+use super::object::Object;
+use super::statement::Statement;
 
 /// What a statement declares about a file that belongs to it. The file itself comes beside the
 /// statement, or lies at `file_url`.
@@ -57,6 +59,31 @@ impl Attachment {
     }
 }
 
+impl Statement {
+    /// What it declares about files, its SubStatement's among them, each with its pointer within the statement.
+    pub fn declared(&self) -> impl Iterator<Item = (String, &Attachment)> {
+        let within: &[Attachment] = match &self.object {
+            Object::SubStatement(sub) => &sub.attachments,
+            _ => &[],
+        };
+        let placed = |prefix: &'static str| {
+            move |(index, attachment)| (format!("{prefix}/attachments/{index}"), attachment)
+        };
+        let own = self.attachments.iter().enumerate().map(placed(""));
+        own.chain(within.iter().enumerate().map(placed("/object")))
+    }
+}
+
+/// The bytes that hexadecimal digits stand for; a digit without its second is left out.
+pub fn digest_bytes(digits: &str) -> Vec<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).unwrap_or(0);
+    let pairs = digits.as_bytes().chunks_exact(2);
+    // Two hexadecimal digits are at most 255.
+    pairs
+        .map(|pair| (digit(pair[0]) * 16 + digit(pair[1])) as u8)
+        .collect()
+}
+
 fn media_type(node: &Node<'_>, place: &Place<'_>) -> Result<String, Fault> {
     let text = string(node, place)?;
     // RFC 9110, 5.6.2: what a name in a header may be made of.
@@ -88,4 +115,40 @@ fn sha2(node: &Node<'_>, place: &Place<'_>) -> Result<String, Fault> {
         );
     }
     Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::record::{Limits, Version, parse_statement};
+
+    use super::*;
+
+    #[test]
+    fn a_substatements_files_are_declared_too() {
+        let file = |sha2: &str| {
+            format!(
+                r#"[{{"usageType":"urn:u","display":{{}},"contentType":"a/b","length":0,"sha2":"{}"}}]"#,
+                sha2.repeat(32)
+            )
+        };
+        let said = r#""actor":{"mbox":"mailto:a@example.org"},"verb":{"id":"urn:v"}"#;
+        let text = format!(
+            r#"{{{said},"attachments":{},"object":{{"objectType":"SubStatement",{said},"object":{{"id":"urn:o"}},"attachments":{}}}}}"#,
+            file("a0"),
+            file("B1")
+        );
+        let statement = parse_statement(text.as_bytes(), Version::V1, &Limits::default()).unwrap();
+        let declared: Vec<_> = statement
+            .declared()
+            .map(|(place, file)| (place, digest_bytes(&file.sha2)))
+            .collect();
+        let expected = [
+            ("/attachments/0", [0xa0; 32]),
+            ("/object/attachments/0", [0xb1; 32]),
+        ];
+        assert_eq!(
+            declared,
+            expected.map(|(place, digest)| (place.to_owned(), digest.to_vec()))
+        );
+    }
 }

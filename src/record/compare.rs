@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use super::actor::Actor;
 use super::duration::Duration;
 use super::fault::Place;
-use super::json::{self, MAX_DEPTH, Member, Node};
+use super::json::{self, Member, Node};
 use super::statement::Statement;
 use super::timestamp;
 
@@ -93,7 +93,7 @@ impl Statement {
 
 fn same_text(part: Part, one: &str, other: &str) -> bool {
     // Both were cut from trees of this depth, so reading them has no way to fail.
-    match (json::parse(one, MAX_DEPTH), json::parse(other, MAX_DEPTH)) {
+    match (json::parse_kept(one), json::parse_kept(other)) {
         (Ok(one), Ok(other)) => same(part, &one, &other),
         _ => false,
     }
@@ -118,7 +118,7 @@ fn same(part: Part, one: &Node<'_>, other: &Node<'_>) -> bool {
             };
             one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same(part, one, other))
         }
-        (Node::String(one), Node::String(other)) => same_string(part, &one.value, &other.value),
+        (Node::String(one), Node::String(other)) => same_string(part, one.value(), other.value()),
         (Node::Number(one), Node::Number(other)) => one == other || same_number(one, other),
         (one, other) => one == other,
     }
@@ -159,13 +159,13 @@ fn member_part(part: Part, key: &str) -> Part {
 }
 
 fn same_members(part: Part, one: &[Member<'_>], other: &[Member<'_>]) -> bool {
-    let counted = |member: &&Member<'_>| member_part(part, &member.key.value) != Part::Ignored;
+    let counted = |member: &&Member<'_>| member_part(part, member.key.value()) != Part::Ignored;
     if one.iter().filter(counted).count() != other.iter().filter(counted).count() {
         return false;
     }
-    let twins: HashMap<&str, &Node<'_>> = other.iter().map(|twin| (&*twin.key.value, &twin.value)).collect();
+    let twins: HashMap<&str, &Node<'_>> = other.iter().map(|twin| (twin.key.value(), &twin.value)).collect();
     one.iter().filter(counted).all(|member| {
-        let key = &*member.key.value;
+        let key = member.key.value();
         twins
             .get(key)
             .is_some_and(|twin| same(member_part(part, key), &member.value, twin))

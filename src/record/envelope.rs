@@ -44,6 +44,10 @@ pub struct Envelope {
     /// Whether the definitions in the statement may touch the catalogue (scope `define`).
     #[serde(skip_serializing_if = "is_false")]
     pub defines: bool,
+    /// The `sha2` of attachments that came without their content, which lies at their `fileUrl`: whoever reads the
+    /// statement gets none either, even where another statement brought it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub without_content: Vec<String>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde asks for")]
@@ -184,6 +188,7 @@ mod tests {
                 ..Response::default()
             }],
             defines: true,
+            without_content: vec!["ab".into()],
             ..Envelope::default()
         };
         let text = serde_json::to_string(&envelope).unwrap();

@@ -15,7 +15,7 @@ pub fn read(node: &Node<'_>, place: &Place<'_>) -> Result<String, Fault> {
         return Err(place.fault(format!("extensions are an object, not {}", node.kind())));
     };
     for member in members {
-        let key = &*member.key.value;
+        let key = member.key.value();
         if Iri::parse(key).is_err() {
             return Err(place
                 .member(key)

@@ -3,7 +3,7 @@
 
 use super::context::CONTEXT_ACTIVITIES;
 use super::fault::Fault;
-use super::json::{self, MAX_DEPTH, Member, Node, write_list};
+use super::json::{self, Member, Node, write_list};
 use super::language::Preference;
 use super::object::COMPONENT_LISTS;
 use super::seal::{is_sub_statement, write_members};
@@ -36,7 +36,7 @@ enum Style<'a> {
 }
 
 fn rewrite(sealed: &str, style: &Style<'_>) -> Result<String, Fault> {
-    let node = json::parse(sealed, MAX_DEPTH)?;
+    let node = json::parse_kept(sealed)?;
     let mut out = String::with_capacity(sealed.len());
     style.statement(&mut out, &node);
     Ok(out)
@@ -143,7 +143,7 @@ fn one_language(out: &mut String, map: &Node<'_>, preference: &Preference) {
     let Some(members) = map.as_object() else {
         return map.write(out);
     };
-    let picked = preference.pick(members.iter().map(|member| &*member.key.value));
+    let picked = preference.pick(members.iter().map(|member| member.key.value()));
     let picked = picked
         .and_then(|index| members.get(index..=index))
         .unwrap_or_default();
@@ -168,12 +168,12 @@ fn some(
     };
     let wanted: Vec<&Member<'_>> = members
         .iter()
-        .filter(|member| wanted(&member.key.value))
+        .filter(|member| wanted(member.key.value()))
         .collect();
     write_list(out, ['{', '}'], wanted, |out, member| {
-        out.push_str(member.key.source);
+        out.push_str(member.key.source());
         out.push(':');
-        write(out, &member.key.value, &member.value);
+        write(out, member.key.value(), &member.value);
     });
 }
 

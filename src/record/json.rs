@@ -9,7 +9,6 @@
 
 mod fields;
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 
 use serde_json::value::RawValue;
@@ -22,7 +21,12 @@ pub use fields::{Fields, boolean, elements, number, owned_string, string};
 /// by recursion.
 pub const MAX_DEPTH: usize = 256;
 
-/// A JSON value that remembers how it was written.
+/// How many values a text may have: scalars, arrays and objects, wherever they stand. A tree takes many
+/// times the memory of a text of many short values, so the length of a body alone doesn't bound it.
+pub const MAX_VALUES: usize = 1_000_000;
+
+/// A JSON value that remembers how it was written. It is small, since a body may have
+/// [`MAX_VALUES`] of them.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Node<'a> {
     /// `null`.
@@ -34,18 +38,22 @@ pub enum Node<'a> {
     /// A string.
     String(Text<'a>),
     /// An array.
-    Array(Vec<Node<'a>>),
+    Array(Box<[Node<'a>]>),
     /// An object, its members in the order they came.
-    Object(Vec<Member<'a>>),
+    Object(Box<[Member<'a>]>),
 }
 
 /// A string: what it says and how it was written.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Text<'a> {
-    /// The JSON text, with its quotation marks and escapes.
-    pub source: &'a str,
-    /// What it says.
-    pub value: Cow<'a, str>,
+pub struct Text<'a>(Written<'a>);
+
+/// How a string was written. Nearly all have no escapes, and need nothing beside their text.
+#[derive(Debug, Clone, PartialEq)]
+enum Written<'a> {
+    /// With its quotation marks; what is between them is what it says.
+    Plain(&'a str),
+    /// With its quotation marks and escapes, and what it says.
+    Escaped(Box<(&'a str, Box<str>)>),
 }
 
 /// A member of an object.
@@ -61,31 +69,47 @@ pub struct Member<'a> {
 ///
 /// # Errors
 ///
-/// Malformed JSON (the detail gives line and column), a key twice in one object, U+0000 in a string
-/// or key, half a surrogate pair, or nesting deeper than `depth` (at most [`MAX_DEPTH`]); each with
-/// its pointer.
+/// Malformed JSON (the detail gives line and column), more than [`MAX_VALUES`] values, a key twice in
+/// one object, U+0000 in a string or key, half a surrogate pair, or nesting deeper than `depth` (at
+/// most [`MAX_DEPTH`]); each with its pointer.
 pub fn parse(text: &str, depth: usize) -> Result<Node<'_>, Fault> {
-    let mut walk = Walk::over(text)?;
-    let node = walk.value(&Place::Root, depth.min(MAX_DEPTH));
-    match walk.faults.into_iter().next() {
-        Some((_, fault)) => Err(fault),
-        None => Ok(node),
-    }
+    Walk::over(text)?.whole(depth)
 }
 
-/// Reads a whole JSON text that may be an array of independent things, each at most `depth` deep,
-/// and gives beside it the first fault of every element that has one, with the element's number; 0
-/// where the text is no array.
+/// Reads a whole JSON text that was taken once already, or made from such ones: however many values it
+/// has by now, and whatever was allowed then.
 ///
 /// # Errors
 ///
-/// Malformed JSON (the detail gives line and column). The other faults that [`parse`] refuses are
-/// those given beside the tree; an element with a fault is not to be used.
-pub fn parse_elements(text: &str, depth: usize) -> Result<(Node<'_>, Vec<(usize, Fault)>), Fault> {
+/// As [`parse`], but for the number of values and with a depth of [`MAX_DEPTH`].
+pub fn parse_kept(text: &str) -> Result<Node<'_>, Fault> {
     let mut walk = Walk::over(text)?;
+    walk.values_left = usize::MAX;
+    walk.whole(MAX_DEPTH)
+}
+
+/// Reads a whole JSON text that may be an array of up to `most` independent things, each at most
+/// `depth` deep, and gives beside it the first fault of every element that has one, with the element's
+/// number; 0 where the text is no array.
+///
+/// # Errors
+///
+/// Malformed JSON (the detail gives line and column), more than `most` elements or [`MAX_VALUES`]
+/// values: no more than that is read of it. The other faults that [`parse`] refuses are those given
+/// beside the tree; an element with a fault is not to be used.
+pub fn parse_elements(
+    text: &str,
+    depth: usize,
+    most: usize,
+) -> Result<(Node<'_>, Vec<(usize, Fault)>), Fault> {
+    let mut walk = Walk::over(text)?;
+    walk.most_elements = most;
     let around = usize::from(walk.peek() == b'[');
     let node = walk.value(&Place::Root, depth.min(MAX_DEPTH - 1) + around);
-    Ok((node, walk.faults))
+    match walk.stopped {
+        Some(fault) => Err(fault),
+        None => Ok((node, walk.faults)),
+    }
 }
 
 /// Stands for the end of the text: no byte of JSON outside a string.
@@ -99,6 +123,12 @@ struct Walk<'a> {
     faults: Vec<(usize, Fault)>,
     /// The element of the outermost array that the walk is in.
     element: usize,
+    /// How many elements the outermost array may have.
+    most_elements: usize,
+    /// How many more values there may be.
+    values_left: usize,
+    /// Why the walk ended early, if it did.
+    stopped: Option<Fault>,
 }
 
 impl<'a> Walk<'a> {
@@ -111,7 +141,26 @@ impl<'a> Walk<'a> {
             at: 0,
             faults: Vec::new(),
             element: 0,
+            most_elements: usize::MAX,
+            values_left: MAX_VALUES,
+            stopped: None,
         })
+    }
+
+    /// The one value of the text, with no fault at all.
+    fn whole(mut self, depth: usize) -> Result<Node<'a>, Fault> {
+        let node = self.value(&Place::Root, depth.min(MAX_DEPTH));
+        let first = self.faults.into_iter().next().map(|(_, fault)| fault);
+        match self.stopped.or(first) {
+            Some(fault) => Err(fault),
+            None => Ok(node),
+        }
+    }
+
+    /// Ends the walk: to all that is under way the text is over.
+    fn stop(&mut self, detail: String) {
+        self.at = self.text.len();
+        self.stopped.get_or_insert_with(|| Fault::whole(detail));
     }
 
     fn refuse(&mut self, fault: Fault) {
@@ -126,6 +175,13 @@ impl<'a> Walk<'a> {
 
     /// The value that begins here; `depth` more levels may be opened.
     fn value(&mut self, place: &Place<'_>, depth: usize) -> Node<'a> {
+        if self.values_left == 0 {
+            self.stop(format!(
+                "this has more than {MAX_VALUES} values, counting numbers, strings, arrays and objects alike; send less at once"
+            ));
+            return Node::Null;
+        }
+        self.values_left -= 1;
         match self.peek() {
             b'{' | b'[' if depth == 0 => {
                 self.refuse(place.fault("this is nested too deeply; use fewer levels of objects and arrays"));
@@ -148,7 +204,7 @@ impl<'a> Walk<'a> {
         while !matches!(self.peek(), b'}' | END) {
             let key = self.string(place);
             self.skip(b':');
-            let value = self.value(&place.member(&key.value), depth);
+            let value = self.value(&place.member(key.value()), depth);
             members.push(Member { key, value });
             self.skip(b',');
         }
@@ -160,7 +216,7 @@ impl<'a> Walk<'a> {
                     .fault("this key appears twice in its object; send it once"),
             );
         }
-        Node::Object(members)
+        Node::Object(members.into_boxed_slice())
     }
 
     fn array(&mut self, place: &Place<'_>, depth: usize) -> Node<'a> {
@@ -169,12 +225,19 @@ impl<'a> Walk<'a> {
         while !matches!(self.peek(), b']' | END) {
             if matches!(place, Place::Root) {
                 self.element = elements.len();
+                if elements.len() == self.most_elements {
+                    let most = self.most_elements;
+                    self.stop(format!(
+                        "more than {most} elements in one request; send it in several"
+                    ));
+                    break;
+                }
             }
             elements.push(self.value(&place.element(elements.len()), depth));
             self.skip(b',');
         }
         self.at += 1;
-        Node::Array(elements)
+        Node::Array(elements.into_boxed_slice())
     }
 
     fn string(&mut self, place: &Place<'_>) -> Text<'a> {
@@ -183,10 +246,7 @@ impl<'a> Walk<'a> {
         let source = self.text.get(start..self.at).unwrap_or_default();
         if !escaped {
             // Without an escape there is no way to write U+0000: a bare one is not JSON.
-            return Text {
-                source,
-                value: Cow::Borrowed(source.trim_matches('"')),
-            };
+            return Text(Written::Plain(source));
         }
         // The grammar was looked at before, so only the meaning of an escape can be wrong.
         let value = serde_json::from_str::<String>(source).unwrap_or_else(|_| {
@@ -196,10 +256,7 @@ impl<'a> Walk<'a> {
         if value.contains('\0') {
             self.refuse(place.fault("a string here holds U+0000, which can't be stored; leave it out"));
         }
-        Text {
-            source,
-            value: Cow::Owned(value),
-        }
+        Text(Written::Escaped(Box::new((source, value.into_boxed_str()))))
     }
 
     /// Goes to the end of the string that begins here; whether it has an escape.
@@ -290,15 +347,34 @@ fn repeated<'n>(members: &'n [Member<'_>]) -> Option<&'n str> {
             let earlier = &members[..index];
             earlier
                 .iter()
-                .any(|other| other.key.value == member.key.value)
-                .then_some(&*member.key.value)
+                .any(|other| other.key.value() == member.key.value())
+                .then(|| member.key.value())
         });
     }
     let mut seen = HashSet::with_capacity(members.len());
     members
         .iter()
-        .map(|member| &*member.key.value)
+        .map(|member| member.key.value())
         .find(|key| !seen.insert(*key))
+}
+
+impl<'a> Text<'a> {
+    /// The JSON text, with its quotation marks and escapes.
+    pub fn source(&self) -> &'a str {
+        match &self.0 {
+            Written::Plain(source) => source,
+            Written::Escaped(text) => text.0,
+        }
+    }
+
+    /// What it says.
+    pub fn value(&self) -> &str {
+        match &self.0 {
+            // Never without its two quotation marks.
+            Written::Plain(source) => source.get(1..source.len().saturating_sub(1)).unwrap_or_default(),
+            Written::Escaped(text) => &text.1,
+        }
+    }
 }
 
 impl<'a> Node<'a> {
@@ -306,7 +382,7 @@ impl<'a> Node<'a> {
     pub fn get(&self, key: &str) -> Option<&Node<'a>> {
         self.as_object()?
             .iter()
-            .find(|member| member.key.value == key)
+            .find(|member| member.key.value() == key)
             .map(|member| &member.value)
     }
 
@@ -329,7 +405,7 @@ impl<'a> Node<'a> {
     /// What it says, where this is a string.
     pub fn as_str(&self) -> Option<&str> {
         match self {
-            Node::String(text) => Some(&text.value),
+            Node::String(text) => Some(text.value()),
             _ => None,
         }
     }
@@ -377,12 +453,14 @@ impl<'a> Node<'a> {
             Node::Bool(true) => out.push_str("true"),
             Node::Bool(false) => out.push_str("false"),
             Node::Number(text) => out.push_str(text),
-            Node::String(text) => out.push_str(text.source),
+            Node::String(text) => out.push_str(text.source()),
             Node::Array(elements) => {
-                write_list(out, ['[', ']'], elements, |out, element| element.write(out));
+                write_list(out, ['[', ']'], elements, |out, element: &Node<'_>| {
+                    element.write(out)
+                });
             }
             Node::Object(members) => write_list(out, ['{', '}'], members, |out, member| {
-                out.push_str(member.key.source);
+                out.push_str(member.key.source());
                 out.push(':');
                 member.value.write(out);
             }),
@@ -465,7 +543,7 @@ mod tests {
     #[test]
     fn the_first_fault_of_every_element_is_told() {
         let text = r#"[1, {"a":"\u0000","b":"\u0000"}, [[["}\"]"]], 2], {"c":0,"c":0}]"#;
-        let (node, faults) = parse_elements(text, 2).unwrap();
+        let (node, faults) = parse_elements(text, 2, 4).unwrap();
         let told: Vec<_> = faults
             .iter()
             .map(|(index, fault)| (*index, fault.pointer.as_str()))
@@ -474,13 +552,79 @@ mod tests {
         assert_eq!(node.as_array().map(<[_]>::len), Some(4));
     }
 
+    /// Beside what it is written in, a value takes no more than this.
+    #[test]
+    fn a_tree_is_small() {
+        assert_eq!((size_of::<Node<'_>>(), size_of::<Member<'_>>()), (24, 40));
+    }
+
+    #[test]
+    fn values_are_counted_wherever_they_stand() {
+        // Each text has that many more values than pieces.
+        let texts: [(&str, &str, &str, usize); 4] = [
+            ("[", "1,", "1]", 2),
+            (r#"{"a":[["#, r#""\n","#, "null]]}", 4),
+            ("[[", "{},", "[]]]", 3),
+            (r#"[[0,1],["#, "true,", "{\"\":2}]]", 7),
+        ];
+        for (before, piece, after, more) in texts {
+            let text = |values: usize| format!("{before}{}{after}", piece.repeat(values - more));
+            let most = text(MAX_VALUES);
+            assert!(parse(&most, 3).is_ok(), "{before}");
+            assert!(parse_elements(&most, 3, usize::MAX).is_ok(), "{before}");
+            let over = text(MAX_VALUES + 1);
+            let fault = parse(&over, 3).unwrap_err();
+            assert_eq!(fault.pointer, "");
+            assert!(fault.detail.contains("1000000 values"), "{fault}");
+            assert_eq!(
+                parse_elements(&over, 3, usize::MAX).unwrap_err(),
+                fault,
+                "{before}"
+            );
+            assert!(parse_kept(&over).unwrap().to_text() == over, "{before}");
+        }
+        let members: String = (0..MAX_VALUES - 1).map(|n| format!("\"{n}\":1,")).collect();
+        assert!(parse(&format!("{{{}}}", members.trim_end_matches(',')), 1).is_ok());
+        assert!(parse(&format!("{{{members}\"a\":1}}"), 1).is_err());
+    }
+
+    #[test]
+    fn an_array_of_too_many_is_read_no_further() {
+        let bad = r#"{"c":0,"c":0}"#;
+        let (node, faults) = parse_elements(r#"[[1,2,3],{"a":[4,5,6]}]"#, 3, 2).unwrap();
+        assert_eq!((node.as_array().map(<[_]>::len), faults), (Some(2), Vec::new()));
+        assert!(parse_elements(r#"{"a":[4,5,6]}"#, 3, 0).is_ok(), "no array");
+        assert!(parse_elements("[]", 3, 0).is_ok(), "nothing in it");
+        for text in [
+            format!("[1,{bad},3]"),
+            format!("[{bad},2,[{{}}],{bad}]"),
+            "[1,2,[]]".to_owned(),
+        ] {
+            let fault = parse_elements(&text, 3, 2).unwrap_err();
+            assert_eq!(
+                (
+                    fault.pointer.as_str(),
+                    fault.detail.contains("more than 2 elements")
+                ),
+                ("", true),
+                "{text}"
+            );
+        }
+        assert!(
+            parse_elements("[1,2,3", 3, 2)
+                .unwrap_err()
+                .detail
+                .contains("not JSON")
+        );
+    }
+
     /// The judge: the same value as `serde_json` reads.
     fn same(node: &Node<'_>, value: &Value) -> bool {
         match (node, value) {
             (Node::Null, Value::Null) => true,
             (Node::Bool(one), Value::Bool(other)) => one == other,
             (Node::Number(text), Value::Number(number)) => *text == number.to_string(),
-            (Node::String(text), Value::String(other)) => text.value == *other,
+            (Node::String(text), Value::String(other)) => text.value() == other,
             (Node::Array(one), Value::Array(other)) => {
                 one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same(one, other))
             }
@@ -488,7 +632,7 @@ mod tests {
                 one.len() == other.len()
                     && one.iter().all(|member| {
                         other
-                            .get(&*member.key.value)
+                            .get(member.key.value())
                             .is_some_and(|v| same(&member.value, v))
                     })
             }

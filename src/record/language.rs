@@ -82,8 +82,8 @@ impl LanguageMap {
             return Err(place.fault(detail));
         };
         let entry = |member: &super::json::Member<'_>| {
-            let place = place.member(&member.key.value);
-            let tag = LanguageTag::of(&member.key.value, &place)?;
+            let place = place.member(member.key.value());
+            let tag = LanguageTag::of(member.key.value(), &place)?;
             Ok((tag, string(&member.value, &place)?.to_owned()))
         };
         members.iter().map(entry).collect::<Result<_, _>>().map(Self)

@@ -71,7 +71,7 @@ impl Statement {
 /// has the keys.
 pub(super) fn parts(statement: &Node<'_>, known: &[&'static str]) -> Vec<(&'static str, String)> {
     let part = |member: &Member<'_>| {
-        let key = known.iter().find(|key| **key == member.key.value)?;
+        let key = known.iter().find(|key| **key == member.key.value())?;
         let mut value = String::new();
         write_value(&mut value, key, &member.value);
         Some((*key, value))
@@ -88,7 +88,7 @@ pub(super) fn parts(statement: &Node<'_>, known: &[&'static str]) -> Vec<(&'stat
 fn write_value(out: &mut String, key: &str, value: &Node<'_>) {
     match (key, value) {
         ("context", Node::Object(members)) => write_members(out, members, |out, member| {
-            if member.key.value == "contextActivities" {
+            if member.key.value() == "contextActivities" {
                 write_activities(out, &member.value);
             } else {
                 member.value.write(out);
@@ -98,7 +98,7 @@ fn write_value(out: &mut String, key: &str, value: &Node<'_>) {
             write_members(out, members, |out, member| {
                 write_value(
                     out,
-                    if member.key.value == "context" {
+                    if member.key.value() == "context" {
                         "context"
                     } else {
                         ""
@@ -116,7 +116,7 @@ fn write_activities(out: &mut String, activities: &Node<'_>) {
         return activities.write(out);
     };
     write_members(out, members, |out, member| match &member.value {
-        Node::Object(_) if CONTEXT_ACTIVITIES.contains(&&*member.key.value) => {
+        Node::Object(_) if CONTEXT_ACTIVITIES.contains(&member.key.value()) => {
             write_list(out, ['[', ']'], [&member.value], |out, activity| {
                 activity.write(out)
             });
@@ -132,7 +132,7 @@ pub(super) fn write_members(
     mut write: impl FnMut(&mut String, &Member<'_>),
 ) {
     write_list(out, ['{', '}'], members, |out, member| {
-        out.push_str(member.key.source);
+        out.push_str(member.key.source());
         out.push(':');
         write(out, member);
     });

@@ -133,7 +133,8 @@ const KNOWN: [&str; 11] = [
 ///
 /// The first fault of every bad statement, in their order; the pointers of an array's faults begin
 /// with the number of the statement (`/0/actor`). A body that is not UTF-8 or not JSON, or has more
-/// statements than [`Limits::batch`], has one fault with an empty pointer.
+/// statements than [`Limits::batch`] or values than [`json::MAX_VALUES`], has one fault with an empty
+/// pointer.
 pub fn parse_statements(
     body: &[u8],
     version: Version,
@@ -142,7 +143,7 @@ pub fn parse_statements(
     let rules = Rules { version, limits };
     let text = utf8(body).map_err(|fault| vec![fault])?;
     let (node, broken) =
-        json::parse_elements(text, limits.depth.min(MAX_DEPTH)).map_err(|fault| vec![fault])?;
+        json::parse_elements(text, limits.depth.min(MAX_DEPTH), limits.batch).map_err(|fault| vec![fault])?;
     let Node::Array(elements) = &node else {
         let read = match broken.into_iter().next() {
             Some((_, fault)) => Err(fault),
@@ -150,14 +151,6 @@ pub fn parse_statements(
         };
         return read.map(|statement| vec![statement]).map_err(|fault| vec![fault]);
     };
-    if elements.len() > limits.batch {
-        let detail = format!(
-            "{} statements in one request; send at most {}",
-            elements.len(),
-            limits.batch
-        );
-        return Err(vec![Fault::whole(detail)]);
-    }
     let mut broken = broken.into_iter().peekable();
     let mut batch = Batch::default();
     for (index, element) in elements.iter().enumerate() {
@@ -232,7 +225,7 @@ impl Statement {
     /// The text is not a statement: what is kept was damaged.
     pub fn parse_kept(text: &str) -> Result<Self, Fault> {
         let limits = Limits::none();
-        let node = json::parse(text, limits.depth)?;
+        let node = json::parse_kept(text)?;
         // What 1.0.3 allows, 2.0 allows too.
         Self::read(
             &node,

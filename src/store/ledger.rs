@@ -9,6 +9,7 @@ use crate::ids::OrgId;
 
 use super::db::{Row, Sql, Tx};
 use super::dialect::Value;
+use super::promises::Writing;
 use super::{Store, StoreError, organisations};
 
 /// A writing transaction; dropped without [`OrgTx::commit`], it changes nothing.
@@ -21,6 +22,7 @@ pub(crate) struct OrgTx {
     ledger: Ledger,
     /// What the ledger said at the start.
     began: Ledger,
+    writing: Writing,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +55,7 @@ impl Store {
         };
         Ok(OrgTx {
             tx,
+            writing: self.promises().begin(org),
             store: self.clone(),
             id: organisation.clone(),
             org,
@@ -76,10 +79,11 @@ impl OrgTx {
     }
 
     /// The moment at which what is written now counts as stored: to the millisecond, as it is shown, and
-    /// never before what was stored already, even where a replica's clock lags.
+    /// never before what was stored already, even where a replica's clock lags, nor within what was promised
+    /// to be complete.
     pub(crate) fn stored_now(&mut self) -> Timestamp {
-        let now = self.store.clock().now().micros();
-        self.ledger.stored = self.ledger.stored.max(now - now.rem_euclid(1000));
+        let now = self.store.clock().now().whole_millisecond().micros();
+        self.ledger.stored = self.ledger.stored.max(now).max(self.writing.earliest());
         Timestamp::from_micros(self.ledger.stored)
     }
 

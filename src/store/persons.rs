@@ -64,7 +64,7 @@ impl PersonId {
         }
     }
 
-    fn of_identifier(identifier: &Identifier) -> Result<Self, StoreError> {
+    pub(super) fn of_identifier(identifier: &Identifier) -> Result<Self, StoreError> {
         Ok(Self {
             kind: identifier.kind(),
             digest: digest_of(identifier),

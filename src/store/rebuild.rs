@@ -9,7 +9,7 @@ use crate::ids::OrgId;
 
 use super::db::Sql;
 use super::sealed::{Platform, Sealed};
-use super::seen::Seen;
+use super::seen::{Absorbed, Seen};
 use super::writer::insert_activities;
 use super::{Store, StoreError};
 
@@ -36,9 +36,13 @@ impl Store {
         let mut tx = self.write(organisation).await?;
         for text in [
             "DELETE FROM activities WHERE org = $1",
+            "DELETE FROM mentions WHERE org = $1",
+            "DELETE FROM faces WHERE org = $1",
+            "DELETE FROM face_mentions WHERE org = $1",
             "UPDATE persons SET name = NULL, named_at = $2, named_by = $3, contested = $4 WHERE org = $1",
             "UPDATE contents SET title = NULL, title_folded = '', type = NULL, content_type = NULL, \
              defined_at = $2, defined_by = $3, contested = $4, listed = $4 WHERE org = $1 AND NOT registered",
+            "UPDATE contents SET definition = NULL WHERE org = $1",
             "UPDATE contents SET reprojecting = $4 WHERE org = $1 AND reprojecting",
         ] {
             let sql = Sql::new(text).with(tx.org);
@@ -67,7 +71,11 @@ impl Store {
             let records = rows.iter().map(Sealed::read).collect::<Result<Vec<_>, _>>()?;
             let Some(last) = records.last() else { break };
             after = last.seq;
-            let named = seen.absorb(&mut tx, &platform, &records).await?;
+            let Absorbed { named, mentioned } = seen.absorb(&mut tx, &platform, &records).await?;
+            tx.insert_mentions(mentioned).await?;
+            let linked = records.iter().filter(|record| record.refers_to().is_some());
+            let linked = linked.map(|record| record.seq).collect();
+            tx.make_faces(&mut seen, &platform, linked).await?;
             sessions.extend(insert_activities(&mut tx, &seen, &records, &named).await?);
             replayed += records.len() as u64;
         }

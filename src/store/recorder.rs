@@ -11,6 +11,7 @@ use crate::ids::{OrgId, StatementId};
 use crate::log::ShortForm;
 use crate::record::{Envelope, Statement};
 
+use super::attachments::NewAttachment;
 use super::writer::Writer;
 use super::{Store, StoreError};
 
@@ -63,8 +64,10 @@ pub struct Submission {
     pub authority: String,
     /// The xAPI version of a statement that names none.
     pub version: &'static str,
-    /// The key of the credential that sent them, if one did.
-    pub sender: Option<String>,
+    /// Who sent them, as [`Principal::caller_id`](crate::access::Principal::caller_id) says it.
+    pub sender: String,
+    /// The content of attachments that these records declare (xAPI 1.0.3, Data 2.4.11), kept with them or not at all.
+    pub attachments: Vec<NewAttachment>,
 }
 
 /// What became of a record.

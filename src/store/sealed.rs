@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::clock::Timestamp;
 use crate::ids::StatementId;
 use crate::log::{VerbTable, content_of};
-use crate::record::{Activity, Envelope, Statement};
+use crate::record::{Activity, Envelope, Object, Statement};
 
 use super::StoreError;
 use super::db::Row;
@@ -38,6 +38,14 @@ impl Sealed {
             envelope: Arc::new(read_envelope(&row.get::<String>(4)?)?),
             statement: Arc::new(read_statement(&row.get::<Vec<u8>>(5)?)?),
         })
+    }
+
+    /// The statement that this one is about, where it is about one.
+    pub(super) fn refers_to(&self) -> Option<StatementId> {
+        match self.statement.object {
+            Object::StatementRef(id) => Some(id),
+            _ => None,
+        }
     }
 
     /// When what it says was said.

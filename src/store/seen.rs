@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use crate::catalogue::content::ContentDraft;
 use crate::log::{PersonRef, person_of};
-use crate::record::{Activity, Object};
+use crate::record::{Activity, Identifier, Object};
 
 use super::db::Sql;
+use super::definitions::Definitions;
 use super::dialect::Value;
 use super::ledger::OrgTx;
-use super::persons::{PERSON_COLUMNS, PersonId, digest_of_person, stamp_columns};
+use super::persons::{PERSON_COLUMNS, PersonId, digest_of, digest_of_person, stamp_columns};
 use super::reproject::{demand_histories, kind_from, type_from};
 use super::said::{Definition, Said, SeenContent, SeenPerson, read_stamp};
 use super::sealed::{Named, Platform, Sealed};
@@ -30,14 +31,44 @@ pub(super) struct Seen {
     verbs: HashMap<Vec<u8>, i64>,
     contents: HashMap<Vec<u8>, SeenContent>,
     by_key: HashMap<i64, Vec<u8>>,
+    definitions: Definitions,
 }
 
-/// A digest, and what it stands for.
+/// What a record names: digests, and what they stand for.
 struct Mention<'r> {
     person: (Vec<u8>, PersonRef),
     verb: Vec<u8>,
     object: Option<(Vec<u8>, &'r Activity)>,
     content: Option<(Vec<u8>, &'r Activity)>,
+    /// Everybody else, and whether the plain `agent` filter finds them.
+    people: Vec<(Vec<u8>, &'r Identifier, bool)>,
+    /// Everything else.
+    activities: Vec<(Vec<u8>, &'r Activity)>,
+}
+
+impl<'r> Mention<'r> {
+    fn all_activities(&self) -> impl Iterator<Item = &(Vec<u8>, &'r Activity)> {
+        self.object.iter().chain(&self.content).chain(&self.activities)
+    }
+}
+
+/// A row of `mentions`: a person or an Activity that a record names besides its actor and object.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Mentioned {
+    /// The key of the person or content.
+    pub(super) thing: i64,
+    /// The record.
+    pub(super) seq: i64,
+    /// Whether the plain `agent` filter finds it.
+    pub(super) direct: bool,
+}
+
+/// The keys of all that a batch names.
+pub(super) struct Absorbed {
+    /// Of each record.
+    pub(super) named: Vec<Named>,
+    /// Of all, what each names besides.
+    pub(super) mentioned: Vec<Mentioned>,
 }
 
 impl Seen {
@@ -78,7 +109,7 @@ impl Seen {
         tx: &mut OrgTx,
         platform: &Platform<'_>,
         records: &[Sealed],
-    ) -> Result<Vec<Named>, StoreError> {
+    ) -> Result<Absorbed, StoreError> {
         let mentions: Vec<Mention<'_>> = records.iter().map(|record| mention(record, platform)).collect();
         self.find_persons(tx, &mentions).await?;
         self.find_verbs(tx, &mentions, records).await?;
@@ -94,7 +125,76 @@ impl Seen {
                 content.hear(tx, platform, activity, record, earlier).await?;
             }
         }
-        mentions.iter().map(|mention| self.named(mention)).collect()
+        let said = self.said(&mentions, records)?;
+        self.definitions.define(tx, records, &said).await?;
+        let named = mentions.iter().map(|mention| self.named(mention));
+        let mentioned = mentions
+            .iter()
+            .zip(records)
+            .map(|(mention, record)| self.mentioned(mention, record.seq));
+        Ok(Absorbed {
+            named: named.collect::<Result<_, _>>()?,
+            mentioned: mentioned.collect::<Result<Vec<_>, _>>()?.concat(),
+        })
+    }
+
+    /// The definitions that the records give, with the keys of what they define, in the order of recording.
+    fn said<'r>(
+        &self,
+        mentions: &[Mention<'r>],
+        records: &[Sealed],
+    ) -> Result<Vec<(i64, &'r str)>, StoreError> {
+        let lost = || StoreError::Query("a record defines what was not found");
+        let defining = mentions
+            .iter()
+            .zip(records)
+            .filter(|(_, record)| record.envelope.defines);
+        let mut said = Vec::new();
+        for (mention, _) in defining {
+            for (digest, activity) in mention.object.iter().chain(&mention.activities) {
+                if let Some(definition) = &activity.definition {
+                    let content = self.contents.get(digest).ok_or_else(lost)?;
+                    said.push((content.key, definition.text.as_str()));
+                }
+            }
+        }
+        Ok(said)
+    }
+
+    /// What records that are in the store already name besides their actors and objects.
+    pub(super) async fn recall(
+        &mut self,
+        tx: &mut OrgTx,
+        platform: &Platform<'_>,
+        records: &[Sealed],
+    ) -> Result<Vec<Mentioned>, StoreError> {
+        let mentions: Vec<Mention<'_>> = records.iter().map(|record| mention(record, platform)).collect();
+        self.find_persons(tx, &mentions).await?;
+        self.find_contents(tx, platform.home_page, &mentions).await?;
+        let recalled = mentions
+            .iter()
+            .zip(records)
+            .map(|(mention, record)| self.mentioned(mention, record.seq));
+        Ok(recalled.collect::<Result<Vec<_>, _>>()?.concat())
+    }
+
+    /// Each once, and direct where it is so anywhere in the record.
+    fn mentioned(&self, mention: &Mention<'_>, seq: i64) -> Result<Vec<Mentioned>, StoreError> {
+        let lost = || StoreError::Query("a record mentions what was not found");
+        let mut found: Vec<Mentioned> = Vec::with_capacity(mention.people.len() + mention.activities.len());
+        for (digest, _, direct) in &mention.people {
+            let thing = self.persons.get(digest).ok_or_else(lost)?.key;
+            let direct = *direct;
+            found.push(Mentioned { thing, seq, direct });
+        }
+        for (digest, _) in &mention.activities {
+            let thing = self.contents.get(digest).ok_or_else(lost)?.key;
+            let direct = false;
+            found.push(Mentioned { thing, seq, direct });
+        }
+        found.sort_unstable_by_key(|one| (one.thing, !one.direct));
+        found.dedup_by_key(|one| one.thing);
+        Ok(found)
     }
 
     fn named(&self, mention: &Mention<'_>) -> Result<Named, StoreError> {
@@ -112,9 +212,10 @@ impl Seen {
     }
 
     async fn find_persons(&mut self, tx: &mut OrgTx, mentions: &[Mention<'_>]) -> Result<(), StoreError> {
-        let unknown = unknown(mentions.iter().map(|m| &m.person.0), |d| {
-            self.persons.contains_key(d)
-        });
+        let digests = mentions
+            .iter()
+            .flat_map(|m| std::iter::once(&m.person.0).chain(m.people.iter().map(|(digest, ..)| digest)));
+        let unknown = unknown(digests, |digest| self.persons.contains_key(digest));
         if unknown.is_empty() {
             return Ok(());
         }
@@ -142,20 +243,26 @@ impl Seen {
         for mention in mentions {
             let (digest, person) = &mention.person;
             if !self.persons.contains_key(digest) {
-                let key = tx.next_key();
-                made.push(tx.person_row(key, PersonId::of(person)?, None, None, None, false));
-                let name = Said::NOTHING;
-                self.persons.insert(
-                    digest.clone(),
-                    SeenPerson {
-                        key,
-                        owned: false,
-                        name,
-                    },
-                );
+                made.push(self.make_person(tx, digest, PersonId::of(person)?));
+            }
+            for (digest, identifier, _) in &mention.people {
+                if !self.persons.contains_key(digest) {
+                    made.push(self.make_person(tx, digest, PersonId::of_identifier(identifier)?));
+                }
             }
         }
         tx.insert("persons", &PERSON_COLUMNS, made).await
+    }
+
+    fn make_person(&mut self, tx: &mut OrgTx, digest: &[u8], id: PersonId) -> Vec<Value> {
+        let key = tx.next_key();
+        let person = SeenPerson {
+            key,
+            owned: false,
+            name: Said::NOTHING,
+        };
+        self.persons.insert(digest.to_vec(), person);
+        tx.person_row(key, id, None, None, None, false)
     }
 
     async fn find_verbs(
@@ -197,7 +304,7 @@ impl Seen {
         home_page: &str,
         mentions: &[Mention<'_>],
     ) -> Result<(), StoreError> {
-        let all = || mentions.iter().flat_map(|m| m.object.iter().chain(&m.content));
+        let all = || mentions.iter().flat_map(Mention::all_activities);
         let unknown = unknown(all().map(|(digest, _)| digest), |d| self.contents.contains_key(d));
         if !unknown.is_empty() {
             self.load_contents(tx, unknown).await?;
@@ -300,6 +407,29 @@ impl Seen {
         ]
     }
 
+    /// The key of the person with that identifier, made where it isn't there.
+    pub(super) async fn person(
+        &mut self,
+        tx: &mut OrgTx,
+        identifier: &Identifier,
+    ) -> Result<i64, StoreError> {
+        let digest = digest_of(identifier);
+        if let Some(person) = self.persons.get(&digest) {
+            return Ok(person.key);
+        }
+        let select = Sql::new("SELECT key FROM persons WHERE org = $1 AND digest = $2");
+        let kept = tx
+            .fetch_optional(select.with(tx.org).with(digest.clone()))
+            .await?;
+        if let Some(row) = kept {
+            return row.get(0);
+        }
+        let row = self.make_person(tx, &digest, PersonId::of_identifier(identifier)?);
+        tx.insert("persons", &PERSON_COLUMNS, vec![row]).await?;
+        let made = self.persons.get(&digest).map(|person| person.key);
+        made.ok_or(StoreError::Query("a person made is not there"))
+    }
+
     /// Before a record leaves the log its words must be accounted for: they still count.
     pub(super) async fn make_sure(
         &mut self,
@@ -372,11 +502,22 @@ fn mention<'r>(record: &'r Sealed, platform: &Platform<'_>) -> Mention<'r> {
         .map(|activity| (digest(activity.id.as_str()), activity));
     let display = statement.verb.display.pick_english_first().unwrap_or_default();
     let verb = digest(&format!("{}\n{display}", statement.verb.id.as_str()));
+    let others = statement.mentions();
+    let people = |identifiers: &[&'r Identifier], direct: bool| {
+        let one = |identifier: &&'r Identifier| (digest_of(identifier), *identifier, direct);
+        identifiers.iter().map(one).collect::<Vec<_>>()
+    };
     Mention {
         person: (digest_of_person(&person), person),
         verb,
         object,
         content,
+        people: [people(&others.direct, true), people(&others.related, false)].concat(),
+        activities: others
+            .activities
+            .into_iter()
+            .map(|activity| (digest(activity.id.as_str()), activity))
+            .collect(),
     }
 }
 

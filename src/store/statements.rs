@@ -1,6 +1,7 @@
 //! Reads records as the statements they are (xAPI 1.0.3, Communication 2.1.3).
 //!
 //! A question is bound to whose statements the caller may read ([`StatementReach`]); there is no other way.
+//! How a question finds its statements: `find`.
 
 use uuid::Uuid;
 
@@ -9,9 +10,12 @@ use crate::clock::Timestamp;
 use crate::ids::{OrgId, StatementId};
 use crate::record::{Envelope, Identifier, Statement};
 
+mod find;
+
+use find::push_statement_reach;
+
 use super::db::{Row, Sql};
-use super::persons::digest_of;
-use super::{Store, StoreError, digest};
+use super::{Store, StoreError};
 
 /// A statement as it is given back.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +41,10 @@ pub struct StatementQuery {
     pub verb: Option<String>,
     /// Statements whose object is the Activity with this IRI.
     pub activity: Option<String>,
+    /// Statements that name the agent anywhere, not only as actor or object.
+    pub related_agents: bool,
+    /// Statements that name the activity anywhere, not only as object.
+    pub related_activities: bool,
     /// Statements of this registration.
     pub registration: Option<Uuid>,
     /// Stored after this moment.
@@ -82,20 +90,13 @@ fn read(row: &Row) -> Result<KeptStatement, StoreError> {
     })
 }
 
-fn push_statement_reach(sql: &mut Sql, reach: &StatementReach) {
-    match reach {
-        StatementReach::Organisation => {}
-        StatementReach::ActorIs(user) => {
-            sql.push(
-                " AND s.actor IN (SELECT p.key FROM persons p JOIN users u ON u.org = p.org AND u.key = p.user_key \
-                 WHERE p.org = $1 AND u.id = ",
-            );
-            sql.bind(user.as_str()).push(")");
-        }
-        StatementReach::SentBy(key) => {
-            sql.push(" AND s.sender = ").bind(key.as_str());
-        }
-    }
+/// The page whose places are `found`.
+fn page(found: Sql, query: &StatementQuery) -> Sql {
+    const SELECT: &str = "SELECT s.id, s.seq, s.stored, s.envelope, s.body FROM ";
+    let mut sql = found.preceded_by(SELECT);
+    sql.push(" JOIN statements s ON s.org = $1 AND s.seq = found.seq ORDER BY s.seq");
+    sql.push(if query.ascending { " ASC" } else { " DESC" });
+    sql
 }
 
 impl Store {
@@ -116,7 +117,7 @@ impl Store {
             Voidedness::Standing => " AND NOT s.voided",
             Voidedness::Voided => " AND s.voided",
         });
-        push_statement_reach(&mut sql, reach);
+        push_statement_reach(&mut sql, "s", reach);
         self.db()
             .fetch_optional(sql)
             .await?
@@ -135,57 +136,11 @@ impl Store {
         let Some(org) = self.organisation_key(organisation).await? else {
             return Ok(Vec::new());
         };
-        let mut sql = Sql::new(SELECT).with(org);
-        sql.push(" AND NOT s.voided");
-        push_statement_reach(&mut sql, reach);
-        if let Some(agent) = &query.agent {
-            sql.push(" AND s.actor = (SELECT p.key FROM persons p WHERE p.org = $1 AND p.digest = ");
-            sql.bind(digest_of(agent)).push(")");
-        }
-        if let Some(verb) = &query.verb {
-            sql.push(" AND s.verb IN (SELECT v.key FROM verbs v WHERE v.org = $1 AND v.iri = ");
-            sql.bind(verb.as_str()).push(")");
-        }
-        if let Some(activity) = &query.activity {
-            sql.push(" AND s.object = (SELECT c.key FROM contents c WHERE c.org = $1 AND c.digest = ");
-            sql.bind(digest(activity)).push(")");
-        }
-        if let Some(registration) = query.registration {
-            sql.push(" AND s.registration = ").bind(registration);
-        }
-        if let Some(since) = query.since {
-            sql.push(" AND s.stored > ").bind(since.micros());
-        }
-        if let Some(until) = query.until {
-            sql.push(" AND s.stored <= ").bind(until.micros());
-        }
-        let (beyond, order) = if query.ascending {
-            (" > ", "ASC")
-        } else {
-            (" < ", "DESC")
+        let Some(found) = self.found(org, reach, query).await? else {
+            return Ok(Vec::new());
         };
-        if let Some(after) = query.after {
-            sql.push(" AND s.seq").push(beyond).bind(after);
-        }
-        sql.push(" ORDER BY s.seq ")
-            .push(order)
-            .push(" LIMIT ")
-            .bind(i64::from(query.limit));
-        self.db().fetch_all(sql).await?.iter().map(read).collect()
-    }
-
-    /// The moment through which everything stored can be read: whoever writes next stores at this moment or
-    /// later, so what is promised is the millisecond before it (xAPI 1.0.3, Communication 2.1.3).
-    pub async fn consistent_through(&self, organisation: &OrgId) -> Result<Timestamp, StoreError> {
-        let Some(org) = self.organisation_key(organisation).await? else {
-            return Ok(self.clock().now());
-        };
-        let select = Sql::new("SELECT stored FROM ledgers WHERE org = $1").with(org);
-        let stored: i64 = match self.db().fetch_optional(select).await? {
-            Some(row) => row.get(0)?,
-            None => 0,
-        };
-        Ok(Timestamp::from_micros(stored - 1_000))
+        let rows = self.db().fetch_all(page(found, query)).await?;
+        rows.iter().map(read).collect()
     }
 
     /// The record behind an activity: its statement and envelope, voided or not.

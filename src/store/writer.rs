@@ -9,14 +9,14 @@ use uuid::Uuid;
 use crate::clock::Timestamp;
 use crate::ids::{OrgId, StatementId};
 use crate::log::{ContentFacts, Projected, VerbTable, project};
-use crate::record::{Object, Seal, Statement};
+use crate::record::{Seal, Statement};
 
 use super::db::Sql;
 use super::dialect::Value;
 use super::ledger::OrgTx;
 use super::recorder::{Incoming, RecordError, Recorded, Submission};
 use super::sealed::{Named, Platform, Sealed};
-use super::seen::Seen;
+use super::seen::{Absorbed, Seen};
 use super::statements::{read_envelope, read_statement};
 use super::{Store, StoreError};
 
@@ -170,8 +170,10 @@ async fn write_accepted(
     seen: &mut Seen,
     accepted: Vec<Accepted<'_>>,
 ) -> Result<(), StoreError> {
+    tx.insert_attachments(accepted.iter().map(|record| record.submission))
+        .await?;
     let stored = tx.stored_now();
-    let voided = voided_among(tx, &accepted).await?;
+    let referred = referred_to(tx, &accepted).await?;
     let home_page = seen.home_page(tx).await?;
     let store = tx.store().clone();
     let platform = Platform {
@@ -198,19 +200,35 @@ async fn write_accepted(
             stored,
             statement: Arc::clone(&incoming.statement),
             envelope: Arc::clone(&incoming.envelope),
-            voided: voided.contains(&incoming.id) && incoming.statement.voids().is_none(),
+            voided: referred.voided.contains(&incoming.id) && incoming.statement.voids().is_none(),
         });
     }
-    let named = seen.absorb(tx, &platform, &records).await?;
+    let Absorbed { named, mentioned } = seen.absorb(tx, &platform, &records).await?;
     insert_statements(tx, &records, &named, bodies).await?;
+    tx.insert_mentions(mentioned).await?;
+    let linked = records
+        .iter()
+        .filter(|record| record.refers_to().is_some() || referred.ids.contains(&record.id))
+        .map(|record| record.seq);
+    let linked: Vec<i64> = linked.collect();
+    if !linked.is_empty() {
+        tx.make_faces(seen, &platform, linked).await?;
+    }
     // First the new rows: what a record says that leaves the log is weighed against all that stay.
     let sessions = insert_activities(tx, seen, &records, &named).await?;
     void_existing(tx, seen, &platform, &records).await?;
     tx.settle_sessions(&sessions).await
 }
 
-/// The new records that a voiding statement names: one of this batch, or one that came before its target.
-async fn voided_among(tx: &mut OrgTx, accepted: &[Accepted<'_>]) -> Result<HashSet<StatementId>, StoreError> {
+/// The new records that statements of the store refer to, having come before them.
+struct Referred {
+    ids: HashSet<StatementId>,
+    /// Those that a voiding statement names, one of this batch among them.
+    voided: HashSet<StatementId>,
+}
+
+async fn referred_to(tx: &mut OrgTx, accepted: &[Accepted<'_>]) -> Result<Referred, StoreError> {
+    let mut ids = HashSet::new();
     let mut voided: HashSet<StatementId> = accepted
         .iter()
         .filter_map(|record| record.incoming.statement.voids())
@@ -219,15 +237,19 @@ async fn voided_among(tx: &mut OrgTx, accepted: &[Accepted<'_>]) -> Result<HashS
         .iter()
         .map(|record| record.incoming)
         .filter(|record| record.id_was_given);
-    let ids: Vec<Uuid> = given.map(|record| record.id.0).collect();
-    if !ids.is_empty() {
+    let given: Vec<Uuid> = given.map(|record| record.id.0).collect();
+    if !given.is_empty() {
         let select =
-            Sql::new("SELECT reference FROM statements WHERE org = $1 AND reference IN LIST($2) AND voids");
-        for row in tx.fetch_all(select.with(tx.org).with(ids)).await? {
-            voided.insert(StatementId(row.get(0)?));
+            Sql::new("SELECT reference, voids FROM statements WHERE org = $1 AND reference IN LIST($2)");
+        for row in tx.fetch_all(select.with(tx.org).with(given)).await? {
+            let id = StatementId(row.get(0)?);
+            ids.insert(id);
+            if row.get(1)? {
+                voided.insert(id);
+            }
         }
     }
-    Ok(voided)
+    Ok(Referred { ids, voided })
 }
 
 /// Takes from the log what the new voiding statements name and was there before; a voiding statement
@@ -277,15 +299,11 @@ async fn insert_statements(
     tx: &mut OrgTx,
     records: &[Sealed],
     named: &[Named],
-    bodies: Vec<(Vec<u8>, Option<String>)>,
+    bodies: Vec<(Vec<u8>, String)>,
 ) -> Result<(), StoreError> {
     let mut rows = Vec::with_capacity(records.len());
     for ((record, named), (body, sender)) in records.iter().zip(named).zip(bodies) {
         let statement = &record.statement;
-        let reference = match statement.object {
-            Object::StatementRef(id) => Some(id.0),
-            _ => None,
-        };
         let envelope = serde_json::to_string(&*record.envelope)
             .map_err(|error| StoreError::corrupt("envelope", error))?;
         rows.push(vec![
@@ -301,7 +319,7 @@ async fn insert_statements(
                 .as_ref()
                 .and_then(|context| context.registration)
                 .into(),
-            reference.into(),
+            record.refers_to().map(|id| id.0).into(),
             sender.into(),
             statement.voids().is_some().into(),
             record.voided.into(),

@@ -198,7 +198,7 @@ impl Sender<'_> {
         let (name, sender, base) = match by {
             By::Platform => (
                 self.key,
-                Some(self.key.to_owned()),
+                format!("key:{}", self.key),
                 Envelope {
                     origin: Origin::Api,
                     device_type: Some("api".to_owned()),
@@ -208,7 +208,7 @@ impl Sender<'_> {
             ),
             By::Person(user) => (
                 user.as_str(),
-                None,
+                format!("user:{user}"),
                 Envelope {
                     origin: Origin::Manual,
                     recorded_by: UserId::new(user).ok(),
@@ -227,6 +227,7 @@ impl Sender<'_> {
             authority: account.to_actor_json(ActorKind::Agent, None),
             version: "1.0.0",
             sender,
+            attachments: Vec::new(),
         };
         self.store.record(submission).await?;
         Ok(())

@@ -120,6 +120,7 @@ impl From<StoreError> for Problem {
             | StoreError::Query(_)
             | StoreError::Corrupt { .. }
             | StoreError::Thread(_)
+            | StoreError::File(_)
             | StoreError::Closed => Problem::internal(error),
         }
     }

@@ -322,10 +322,8 @@ fn submission<A>(caller: &Caller<A>, records: Vec<Incoming>) -> Submission {
         records,
         authority: authority(caller.principal(), &caller.organisation().account_home_page),
         version: "1.0.0",
-        sender: caller
-            .principal()
-            .credential()
-            .map(|credential| credential.key.clone()),
+        sender: caller.principal().caller_id(),
+        attachments: Vec::new(),
     }
 }
 

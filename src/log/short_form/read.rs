@@ -156,7 +156,7 @@ impl ShortForm {
 /// A user's id, `{"email": …}`, or an xAPI agent.
 fn user_ref(node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>) -> Option<UserRef> {
     match node {
-        Node::String(text) => kept(UserId::new(&*text.value), place, faults).map(UserRef::Id),
+        Node::String(text) => kept(UserId::new(text.value()), place, faults).map(UserRef::Id),
         Node::Object(_) if node.get("email").is_some() => {
             let mut form = Form::of(node, place, "a user by e-mail", &["email"], faults)?;
             let (email, identifier) = form.read("email", |node, place| {
@@ -216,7 +216,7 @@ fn did(form: &mut Form<'_, '_, '_>) -> Option<Did> {
 /// A content's id, or an object that names and describes it.
 fn content_ref(node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>) -> Option<ContentRef> {
     if let Node::String(text) = node {
-        return kept(ContentId::new(&*text.value), place, faults).map(ContentRef::Id);
+        return kept(ContentId::new(text.value()), place, faults).map(ContentRef::Id);
     }
     let mut form = Form::of(
         node,

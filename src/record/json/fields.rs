@@ -24,7 +24,7 @@ impl<'n, 'p> Fields<'n, 'p> {
             return Err(place.fault(format!("{name} is an object, not {}", node.kind())));
         };
         for member in members {
-            let key = &*member.key.value;
+            let key = member.key.value();
             if !known.contains(&key) {
                 let meant = known.iter().find(|known| known.eq_ignore_ascii_case(key));
                 let advice = match meant {
@@ -48,7 +48,7 @@ impl<'n, 'p> Fields<'n, 'p> {
     pub fn get(&self, key: &str) -> Option<&'n Node<'n>> {
         self.members
             .iter()
-            .find(|member| member.key.value == key)
+            .find(|member| member.key.value() == key)
             .map(|member| &member.value)
     }
 

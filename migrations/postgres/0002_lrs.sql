@@ -1,0 +1,85 @@
+-- The whole LRS: what statements name beside actor, verb and object, what they refer to, attachments,
+-- documents, canonical definitions.
+
+-- Who sent a record: `user:<id>` or `key:<key>`, so that a credential's own statements are found, and those
+-- that a person or credential vouches for.
+UPDATE statements SET sender = 'key:' || sender WHERE sender IS NOT NULL;
+CREATE INDEX statements_sender ON statements (org, sender, seq) WHERE sender IS NOT NULL;
+
+-- Persons and Activities that a statement names elsewhere than as its actor or object (`thing`: a key of
+-- `persons` or `contents`). `direct` where the plain `agent` filter finds it: the object, the members of a
+-- group.
+CREATE TABLE mentions (
+    org BIGINT NOT NULL,
+    thing BIGINT NOT NULL,
+    seq BIGINT NOT NULL,
+    direct BOOLEAN NOT NULL,
+    PRIMARY KEY (org, thing, seq)
+);
+
+-- A statement that refers to another (StatementRef) is found by what the other says. So it has a face for
+-- each statement that it refers to, directly or by others, with what filters ask of that one.
+CREATE TABLE faces (
+    org BIGINT NOT NULL,
+    seq BIGINT NOT NULL,
+    face BIGINT NOT NULL,
+    actor BIGINT NOT NULL,
+    verb BIGINT NOT NULL,
+    object BIGINT,
+    registration UUID,
+    PRIMARY KEY (org, seq, face)
+);
+CREATE INDEX faces_face ON faces (org, face);
+CREATE INDEX faces_actor ON faces (org, actor, seq);
+CREATE INDEX faces_verb ON faces (org, verb, seq);
+CREATE INDEX faces_object ON faces (org, object, seq) WHERE object IS NOT NULL;
+CREATE INDEX faces_registration ON faces (org, registration, seq) WHERE registration IS NOT NULL;
+
+-- What the statement behind a face mentions, and who vouches for it.
+CREATE TABLE face_mentions (
+    org BIGINT NOT NULL,
+    thing BIGINT NOT NULL,
+    seq BIGINT NOT NULL,
+    face BIGINT NOT NULL,
+    direct BOOLEAN NOT NULL,
+    PRIMARY KEY (org, thing, seq, face)
+);
+
+-- The definition of an Activity: what all statements say of it, merged in the order of recording.
+ALTER TABLE contents ADD COLUMN definition TEXT;
+
+-- Bytes that clients send: attachments and documents, in parts of at most a mebibyte.
+CREATE TABLE blobs (
+    org BIGINT NOT NULL,
+    blob BIGINT NOT NULL,
+    part BIGINT NOT NULL,
+    bytes BYTEA NOT NULL,
+    PRIMARY KEY (org, blob, part)
+);
+
+-- The content of attachments, each once, by its SHA-256.
+CREATE TABLE attachments (
+    org BIGINT NOT NULL,
+    sha2 BYTEA NOT NULL,
+    blob BIGINT NOT NULL,
+    length BIGINT NOT NULL,
+    PRIMARY KEY (org, sha2)
+);
+
+-- Documents: of a state (kind 1), an agent's profile (2), an Activity's profile (3). Activity, agent and name
+-- are there as SHA-256, the empty bytes where the kind has none; no registration is the nil UUID.
+CREATE TABLE documents (
+    org BIGINT NOT NULL,
+    kind SMALLINT NOT NULL,
+    activity BYTEA NOT NULL,
+    agent BYTEA NOT NULL,
+    registration UUID NOT NULL,
+    name_digest BYTEA NOT NULL,
+    name TEXT NOT NULL,
+    content_type TEXT NOT NULL,
+    etag TEXT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    blob BIGINT NOT NULL,
+    length BIGINT NOT NULL,
+    PRIMARY KEY (org, kind, activity, agent, registration, name_digest)
+);

@@ -1,0 +1,132 @@
+//! Whose documents a caller may read: the states and profiles of xAPI (product text, section 4).
+
+use crate::access::credential::CredentialScope;
+use crate::access::principal::Principal;
+use crate::ids::{OrgId, UserId};
+
+/// The documents that a caller may read. Only a [`Principal`] makes one, and a document is read by nothing
+/// else, so that organisation and reach travel with the question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DocumentReach {
+    org: OrgId,
+    states: Option<Agents>,
+    profiles: Option<Agents>,
+}
+
+/// Agents whose documents a caller may read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Agents {
+    /// Every agent.
+    All,
+    /// The agents that are this one person: what the directory binds to the user, and the user's account.
+    Only {
+        /// The person.
+        user: UserId,
+        /// The home page of the organisation's accounts.
+        account_home_page: String,
+    },
+}
+
+impl DocumentReach {
+    /// The organisation: nothing outside it exists for the caller.
+    pub fn org(&self) -> &OrgId {
+        &self.org
+    }
+
+    /// Whose states; `None` where the caller may read none.
+    pub fn states(&self) -> Option<&Agents> {
+        self.states.as_ref()
+    }
+
+    /// Whose agent profiles; `None` where the caller may read no profile, an activity's neither. Who
+    /// may read any reads those of all activities: they say nothing of a person.
+    pub fn profiles(&self) -> Option<&Agents> {
+        self.profiles.as_ref()
+    }
+}
+
+impl Principal {
+    /// The documents that the caller may read.
+    ///
+    /// - A person whose reach is the organisation: all; any other, managers among them, their own.
+    /// - A credential: all states with `state`, all profiles with `profile`, both with `all/read` and `all`.
+    pub fn document_reach(&self, account_home_page: &str) -> DocumentReach {
+        let (states, profiles) = match self {
+            Principal::Person(person) => {
+                let agents = if person.sees_organisation() {
+                    Agents::All
+                } else {
+                    Agents::Only {
+                        user: person.user.clone(),
+                        account_home_page: account_home_page.to_owned(),
+                    }
+                };
+                (Some(agents.clone()), Some(agents))
+            }
+            Principal::Credential(credential) => {
+                let all = |scope| credential.scopes.allows_reading(scope).then_some(Agents::All);
+                (all(CredentialScope::State), all(CredentialScope::Profile))
+            }
+        };
+        DocumentReach {
+            org: self.org().clone(),
+            states,
+            profiles,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::permissions::Permissions;
+    use crate::access::principal::Person;
+    use crate::access::principal::samples::{credential, person, user};
+    use crate::access::role::Role;
+
+    const HOME: &str = "https://example.org";
+
+    #[test]
+    fn a_person_reads_all_or_their_own() {
+        let own = Agents::Only {
+            user: user("ada"),
+            account_home_page: HOME.to_owned(),
+        };
+        for role in Role::ALL {
+            let reach = Principal::from(person(role)).document_reach(HOME);
+            let expected = match role {
+                Role::Owner | Role::Admin | Role::Hr | Role::Reporter | Role::LearningDesigner => Agents::All,
+                Role::Curator | Role::Manager | Role::Learner => own.clone(),
+            };
+            assert_eq!(reach.states(), Some(&expected), "{role}");
+            assert_eq!(reach.profiles(), Some(&expected), "{role}");
+            assert_eq!(reach.org().as_str(), "acme");
+        }
+        let curator = Principal::from(Person {
+            permissions: Permissions {
+                reporting: true,
+                ..Permissions::default()
+            },
+            ..person(Role::Curator)
+        });
+        assert_eq!(curator.document_reach(HOME).states(), Some(&Agents::All));
+    }
+
+    #[test]
+    fn a_credential_reads_what_its_scopes_name() {
+        for scope in CredentialScope::ALL {
+            let reach = Principal::from(credential(&[scope])).document_reach(HOME);
+            let all = matches!(scope, CredentialScope::All | CredentialScope::AllRead);
+            assert_eq!(
+                reach.states().is_some(),
+                all || scope == CredentialScope::State,
+                "{scope}"
+            );
+            assert_eq!(
+                reach.profiles().is_some(),
+                all || scope == CredentialScope::Profile,
+                "{scope}"
+            );
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! `/xapi/activities`: what an Activity is, as all records together say it (xAPI 1.0.3, Communication 2.5;
+//! contract section 10).
+//!
+//! The definitions of those who may define (contract section 4) are merged, wherever a statement names the
+//! Activity: [`crate::record::definition`] has the rules. Of an Activity that nobody has described the title of
+//! the catalogue is given, in no known language; of one that nobody knows its id alone.
+
+pub mod profile;
+pub mod state;
+
+use actix_web::HttpResponse;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use crate::access::permit::ReadActivityObjects;
+use crate::http::auth::Caller;
+use crate::http::problem::{Answer, Problem};
+use crate::http::query::Pairs;
+use crate::http::routes::routes;
+
+use super::{XapiVersion, documents};
+
+routes! {
+    "/xapi/activities" => { get: read_activity_object },
+}
+
+/// An Activity with all that is known of it (xAPI 1.0.3, Data 2.4.4.1).
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(example = json!({"objectType": "Activity", "id": "https://example.com/fire-safety",
+    "definition": {"name": {"en": "Fire Safety", "de": "Brandschutz"}}}))]
+pub struct ActivityObject {
+    /// `Activity`.
+    pub object_type: &'static str,
+    /// Its IRI.
+    pub id: String,
+    /// Its definition, as it was written; left out where nobody has said anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub definition: Option<Box<RawValue>>,
+}
+
+/// Read what an Activity is: its definition, merged from all statements that name it.
+#[utoipa::path(
+    get,
+    path = "/xapi/activities",
+    tag = "xapi",
+    operation_id = "read_activity_object",
+    params(
+        ("activityId" = String, Query, description = "The Activity's IRI.", example = "https://example.com/fire-safety"),
+        ("X-Experience-API-Version" = String, Header, description = "`1.0.3` or `2.0.0`.", example = "1.0.3")
+    ),
+    responses((status = 200, description = "The Activity, also where nobody knows it.", body = ActivityObject))
+)]
+async fn read_activity_object(
+    caller: Caller<ReadActivityObjects>,
+    _version: XapiVersion,
+    query: Pairs,
+) -> Answer {
+    let reader = query.reader();
+    let id = documents::activity(&reader);
+    reader.finish()?;
+    let definition = caller.store().definition(caller.org(), &id).await?;
+    let definition = definition.map(RawValue::from_string).transpose();
+    Ok(HttpResponse::Ok().json(ActivityObject {
+        object_type: "Activity",
+        id,
+        definition: definition.map_err(Problem::internal)?,
+    }))
+}

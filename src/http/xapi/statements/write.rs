@@ -1,0 +1,124 @@
+//! Keeps what came in, all of it or nothing (xAPI 1.0.3, Communication 2.1.1 and 2.1.2).
+
+use std::sync::Arc;
+
+use crate::access::permit::WriteStatements;
+use crate::access::{CredentialScope, Principal};
+use crate::http::auth::Caller;
+use crate::http::problem::{Code, Problem, ProblemError};
+use crate::http::xapi::XapiVersion;
+use crate::ids::StatementId;
+use crate::record::{Envelope, Origin, Statement};
+use crate::store::{Incoming, NewAttachment, Sameness, Submission};
+
+use super::authority;
+use super::upload::{Contents, Received};
+
+/// Keeps the statements with their attachments and gives the ids, in order; `id` is what the query names for the one.
+pub(super) async fn keep(
+    caller: &Caller<WriteStatements>,
+    version: XapiVersion,
+    received: Received,
+    id: Option<StatementId>,
+) -> Result<Vec<StatementId>, Problem> {
+    check_signatures(caller, version, &received, id).await?;
+    let Received {
+        statements,
+        array,
+        contents,
+    } = received;
+    let envelope = Arc::new(envelope(caller.principal()));
+    let records = statements
+        .into_iter()
+        .map(|statement| {
+            let given = id.or(statement.id);
+            Incoming {
+                id: given.unwrap_or_else(|| caller.edge().clock().new_statement_id()),
+                id_was_given: given.is_some(),
+                envelope: with_absent(&envelope, &statement, &contents),
+                statement: Arc::new(statement),
+                sameness: Sameness::Statement,
+            }
+        })
+        .collect();
+    let attachments = contents
+        .into_iter()
+        .map(|(sha2, blob)| NewAttachment { sha2, blob });
+    let submission = Submission {
+        org: caller.org().clone(),
+        records,
+        authority: authority(caller.principal(), &caller.organisation().account_home_page),
+        version: version.written(),
+        sender: caller.principal().caller_id(),
+        attachments: attachments.collect(),
+    };
+    let recorded = caller.store().record(submission).await;
+    let recorded = recorded.map_err(|error| Problem::recording(error, array))?;
+    Ok(recorded.into_iter().map(|record| record.id()).collect())
+}
+
+/// What Rollbook knows of statements from this sender. Without `define` a credential's definitions don't
+/// touch the catalogue (contract section 4).
+fn envelope(principal: &Principal) -> Envelope {
+    let defines = principal
+        .credential()
+        .is_none_or(|sender| sender.scopes.allows(CredentialScope::Define));
+    Envelope {
+        origin: Origin::Xapi,
+        recorded_by: principal.user().cloned(),
+        defines,
+        ..Envelope::default()
+    }
+}
+
+/// The envelope, with the attachments whose content is not here.
+fn with_absent(envelope: &Arc<Envelope>, statement: &Statement, contents: &Contents) -> Arc<Envelope> {
+    let absent = statement.declared().filter(|(_, one)| !contents.has(one));
+    let without_content: Vec<String> = absent.map(|(_, one)| one.sha2.clone()).collect();
+    if without_content.is_empty() {
+        return Arc::clone(envelope);
+    }
+    Arc::new(Envelope {
+        without_content,
+        ..(**envelope).clone()
+    })
+}
+
+/// Checks the signatures that came with the statements (Data 2.6).
+async fn check_signatures(
+    caller: &Caller<WriteStatements>,
+    version: XapiVersion,
+    received: &Received,
+    id: Option<StatementId>,
+) -> Result<(), Problem> {
+    let limits = caller.edge().limits();
+    let mut faults = Vec::new();
+    for (index, statement) in received.statements.iter().enumerate() {
+        for (place, attachment) in statement.declared().filter(|(_, one)| one.is_signature()) {
+            let Some(blob) = received.contents.of(attachment) else {
+                continue; // refused already
+            };
+            // In base64 a statement is a third longer, and certificates come beside it.
+            let fault = if blob.length > 2 * limits.body_bytes as u64 {
+                Some("this is too long for the signature of a statement".to_owned())
+            } else {
+                let content = blob.bytes().await.map_err(Problem::internal)?;
+                let id = id.or(statement.id);
+                let checked = statement.check_signature(
+                    attachment,
+                    &content,
+                    id,
+                    version.version(),
+                    &limits.statement(),
+                );
+                checked.err().map(|error| error.to_string())
+            };
+            faults.extend(fault.map(|fault| ProblemError::at(received.place(index, &place), fault)));
+        }
+    }
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(Problem::faults(Code::InvalidBody, faults))
+    }
+}
