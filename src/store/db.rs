@@ -482,18 +482,13 @@ impl Tx {
 }
 
 fn values_text(table: &str, columns: &[&str], rows: usize) -> String {
-    let mut text = format!("INSERT INTO {table} ({}) VALUES ", columns.join(", "));
-    let mut number = 0;
-    for row in 0..rows {
-        text.push_str(if row == 0 { "(" } else { ", (" });
-        for column in 0..columns.len() {
-            number += 1;
-            text.push_str(if column == 0 { "$" } else { ", $" });
-            text.push_str(&number.to_string());
-        }
-        text.push(')');
-    }
-    text
+    // Without numbers: SQLite looks for the name of each numbered value among all of them.
+    let row = format!("({})", vec!["?"; columns.len()].join(", "));
+    format!(
+        "INSERT INTO {table} ({}) VALUES {}",
+        columns.join(", "),
+        vec![row.as_str(); rows].join(", ")
+    )
 }
 
 fn transpose(rows: Vec<Vec<Value>>, width: usize) -> Vec<Vec<Value>> {
