@@ -19,6 +19,7 @@
 pub mod builders;
 pub mod database;
 pub mod http;
+pub mod random;
 pub mod server;
 
 pub use database::Database;

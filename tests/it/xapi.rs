@@ -1,3 +1,24 @@
 //! The resources under `/xapi`.
 
+mod about;
+mod activities;
+mod agents;
+mod alternate;
+mod attachments;
+mod browsers;
+mod consistency;
+mod documents;
+mod formats;
+mod limits;
+mod model;
+mod paging;
+mod plans;
+mod profiles;
+mod references;
+mod related;
+mod scopes;
+mod signatures;
+mod state;
 mod statements;
+mod versions;
+mod voiding;

@@ -42,7 +42,26 @@ const SCOPES: &[&str] = &[
 /// What opens each part of `/v1`, and the organisation's settings, to a credential.
 const V1_SCOPES: &[&str] = &["activities/write", "activities/read", "directory", "catalogue"];
 const READS_STATEMENTS: &[&str] = &["statements/read/mine", "statements/read", "all/read", "all"];
+const READS_AGENTS: &[&str] = &[
+    "statements/read/mine",
+    "statements/read",
+    "all/read",
+    "all",
+    "profile",
+];
+const READS_ACTIVITY_OBJECTS: &[&str] = &[
+    "statements/read/mine",
+    "statements/read",
+    "all/read",
+    "all",
+    "profile",
+    "define",
+];
 const WRITES_STATEMENTS: &[&str] = &["statements/write", "all"];
+const READS_STATE: &[&str] = &["state", "all/read", "all"];
+const WRITES_STATE: &[&str] = &["state", "all"];
+const READS_PROFILES: &[&str] = &["profile", "all/read", "all"];
+const WRITES_PROFILES: &[&str] = &["profile", "all"];
 
 /// Who may use an operation: people's roles, and single scopes of credentials. `None`: anybody, unasked.
 type Who = Option<(&'static [&'static str], &'static [&'static str])>;
@@ -60,6 +79,10 @@ fn table() -> Vec<(&'static str, &'static str, Who)> {
     let writes_directory = people(ADMINISTRATORS, &["directory"]);
     let reads_catalogue = people(EVERYBODY, &["catalogue"]);
     let writes_catalogue = people(ADMINISTRATORS, &["catalogue"]);
+    let reads_state = people(EVERYBODY, READS_STATE);
+    let writes_state = people(ADMINISTRATORS, WRITES_STATE);
+    let reads_profiles = people(EVERYBODY, READS_PROFILES);
+    let writes_profiles = people(ADMINISTRATORS, WRITES_PROFILES);
     vec![
         ("get", "/v1/activities", reads_log),
         ("post", "/v1/activities", writes_log),
@@ -98,6 +121,13 @@ fn table() -> Vec<(&'static str, &'static str, Who)> {
         ("delete", "/v1/credentials/{id}", only_administrators),
         ("get", "/v1/organisation", people(EVERYBODY, V1_SCOPES)),
         ("patch", "/v1/organisation", only_administrators),
+        ("get", "/xapi/about", None),
+        (
+            "get",
+            "/xapi/activities",
+            people(EVERYBODY, READS_ACTIVITY_OBJECTS),
+        ),
+        ("get", "/xapi/agents", people(EVERYBODY, READS_AGENTS)),
         ("get", "/xapi/statements", people(EVERYBODY, READS_STATEMENTS)),
         (
             "post",
@@ -109,6 +139,18 @@ fn table() -> Vec<(&'static str, &'static str, Who)> {
             "/xapi/statements",
             people(ADMINISTRATORS, WRITES_STATEMENTS),
         ),
+        ("get", "/xapi/activities/state", reads_state),
+        ("put", "/xapi/activities/state", writes_state),
+        ("post", "/xapi/activities/state", writes_state),
+        ("delete", "/xapi/activities/state", writes_state),
+        ("get", "/xapi/activities/profile", reads_profiles),
+        ("put", "/xapi/activities/profile", writes_profiles),
+        ("post", "/xapi/activities/profile", writes_profiles),
+        ("delete", "/xapi/activities/profile", writes_profiles),
+        ("get", "/xapi/agents/profile", reads_profiles),
+        ("put", "/xapi/agents/profile", writes_profiles),
+        ("post", "/xapi/agents/profile", writes_profiles),
+        ("delete", "/xapi/agents/profile", writes_profiles),
         ("get", "/openapi.json", None),
         ("get", "/health/live", None),
         ("get", "/health/ready", None),

@@ -123,8 +123,13 @@ impl TestServer {
         }
     }
 
+    /// Another server on the same database, with a clock of its own.
+    pub async fn replica(&self) -> Self {
+        Self::start(self.database.clone(), EdgeOptions::default()).await
+    }
+
     /// Stops the server and waits until it has closed its database.
-    async fn stop(self) {
+    pub async fn stop(self) {
         let Self {
             client,
             stop,

@@ -14,7 +14,6 @@ mod calendar;
 mod growth;
 mod judge;
 mod question;
-mod random;
 mod reading;
 mod world;
 
@@ -24,10 +23,10 @@ use serde_json::{Value, json};
 use self::growth::Tenant;
 use self::judge::Expected;
 use self::question::{DAY, Question, Who, rfc3339};
-use self::random::Random;
 use self::reading::Row;
 use self::world::Micros;
 use crate::support::http::{Answer, Caller};
+use crate::support::random::Random;
 use crate::support::{TestServer, both_databases};
 
 const TAGS: &[&str] = &["safety", "Sicherheit", "café", "a,b", "2026"];

@@ -10,10 +10,10 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::TITLE_WORDS;
-use super::random::Random;
 use super::world::Organisation;
 use crate::support::TestServer;
 use crate::support::http::Caller;
+use crate::support::random::Random;
 
 /// Addresses that no user has at first; some are claimed later.
 const STRANGERS: usize = 4;

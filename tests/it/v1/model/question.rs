@@ -4,10 +4,10 @@ use chrono::NaiveDate;
 use chrono_tz::Tz;
 use serde_json::{Value, json};
 
-use super::random::Random;
 use super::reading::{ACTIONS, OTHER_VERBS};
 use super::world::{Micros, Months, Organisation};
 use crate::support::http::{query, segment};
+use crate::support::random::Random;
 
 pub const DAY: Micros = 86_400_000_000;
 

@@ -7,8 +7,8 @@ use super::{Tenant, strings, title};
 use crate::support::TestServer;
 use crate::support::builders::Body;
 use crate::support::http::segment;
+use crate::support::random::Random;
 use crate::v1::model::question::DAY;
-use crate::v1::model::random::Random;
 use crate::v1::model::world::{Content, Demands, Months};
 use crate::v1::model::{CPD_LABELS, SOURCES, TAGS};
 

@@ -6,7 +6,7 @@ use super::sent::user_body;
 use super::{STRANGERS, Tenant, stranger_address};
 use crate::support::builders::{self, Body};
 use crate::support::http::segment;
-use crate::v1::model::random::Random;
+use crate::support::random::Random;
 use crate::v1::model::world::{Actor, Organisation, Team, User};
 use crate::v1::model::{FIELD_VALUES, FIELDS};
 

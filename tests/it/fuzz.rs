@@ -1,0 +1,457 @@
+//! The reader of statements against whatever a client can send.
+//!
+//! From good statements of every kind (`fuzz/seeds/good`) come bad ones: members gone, twice, renamed or in another
+//! order, other types, deep nesting, huge numbers, odd letters, half characters, text that ends early ([`mutate`]). Of each,
+//! read by both versions, [`judge`] says what must hold: nothing panics, every fault leads to a place that is there, and
+//! what is taken is kept as it came, read again, and equal to itself.
+//!
+//! It is the same on every run. `ROLLBOOK_TEST_RUNS=1000000` asks more, `ROLLBOOK_TEST_SEED=7` begins elsewhere. A
+//! failure shows the smallest body that still goes wrong: put it into `fuzz/seeds/found`, whose files are judged
+//! on every run, good ones (`good_…`) and bad ones (`bad_…`).
+
+mod judge;
+mod mutate;
+mod tree;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use rollbook::record::json::MAX_VALUES;
+use rollbook::record::{Limits, Statement, Version, format, parse_statements};
+
+use self::judge::{SEAL, Verdict};
+use self::tree::Tree;
+use crate::support::random::Random;
+
+/// Bodies of a usual run.
+const RUNS: u64 = 3_000;
+/// How long one body may take, however slow the machine is.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+}
+
+/// The files of a folder of seeds, by their names.
+fn seeds(folder: &str) -> Vec<(String, Vec<u8>)> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/it/fuzz/seeds")
+        .join(folder);
+    let files = std::fs::read_dir(folder).expect("the folder of seeds is there");
+    let mut files: Vec<PathBuf> = files.map(|file| file.expect("a file").path()).collect();
+    files.sort();
+    let name = |file: &PathBuf| file.file_name().expect("a name").to_string_lossy().into_owned();
+    files
+        .iter()
+        .map(|file| (name(file), std::fs::read(file).expect("the seed can be read")))
+        .collect()
+}
+
+/// The statements of the good seeds.
+fn good_statements() -> Vec<Tree> {
+    seeds("good")
+        .into_iter()
+        .flat_map(
+            |(_, body)| match Tree::read(std::str::from_utf8(&body).expect("a good seed is text")) {
+                Tree::Array(elements) => elements,
+                one => vec![one],
+            },
+        )
+        .collect()
+}
+
+/// Judges a body; a panic is a fault like any other.
+fn judged(body: &[u8], tree: Option<&Tree>) -> Result<Verdict, String> {
+    let started = Instant::now();
+    let verdict = catch_unwind(AssertUnwindSafe(|| judge::judge(body, tree))).unwrap_or_else(|panic| {
+        let said = panic.downcast_ref::<String>().cloned();
+        Err(format!(
+            "panicked: {}",
+            said.unwrap_or_else(|| "no words".to_owned())
+        ))
+    });
+    match started.elapsed() {
+        long if long > PATIENCE => Err(format!("it took {long:?}")),
+        _ => verdict,
+    }
+}
+
+#[test]
+fn good_seeds_are_taken_as_they_came() {
+    for (name, body) in seeds("good") {
+        let tree = Tree::read(std::str::from_utf8(&body).expect("a good seed is text"));
+        match judged(&body, Some(&tree)) {
+            Ok(Verdict::Good(_)) => {}
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn what_was_found_once_stays_put_right() {
+    for (name, body) in seeds("found") {
+        let verdict = judged(&body, None).unwrap_or_else(|fault| panic!("{name}: {fault}"));
+        let good = matches!(verdict, Verdict::Good(_));
+        assert_eq!(good, name.starts_with("good_"), "{name}: {verdict:?}");
+        assert!(
+            good || name.starts_with("bad_"),
+            "{name} is called neither good nor bad"
+        );
+    }
+}
+
+#[test]
+fn whatever_a_client_sends_is_read_or_refused() {
+    let runs = number("ROLLBOOK_TEST_RUNS").unwrap_or(RUNS);
+    let seed = number("ROLLBOOK_TEST_SEED").unwrap_or(1);
+    let good = good_statements();
+    let mut taken = 0;
+    // Each run has a stream of its own, so that one can be asked for alone.
+    for run in seed..seed + runs {
+        let mut random = Random::new(run.wrapping_mul(0x9e37_79b9));
+        let case = Case::new(&mut random, &good);
+        match case.judged() {
+            Ok(verdict) => taken += u64::from(matches!(verdict, Verdict::Good(1..))),
+            Err(_) => {
+                let (body, fault) = case.smallest();
+                panic!(
+                    "{fault}\n\n{}\n\nAgain: ROLLBOOK_TEST_SEED={run} ROLLBOOK_TEST_RUNS=1",
+                    String::from_utf8_lossy(&body)
+                );
+            }
+        }
+    }
+    // Only good statements are kept, and only bad ones have faults: there must be enough of both.
+    assert!(
+        runs < 100 || taken * 100 > runs * 15,
+        "only {taken} of {runs} bodies were taken"
+    );
+    assert!(
+        runs < 100 || taken * 100 < runs * 85,
+        "{taken} of {runs} bodies were taken"
+    );
+    println!("{runs} bodies, {taken} of them taken");
+}
+
+/// One body.
+struct Case {
+    tree: Tree,
+    /// The stream of what is done to its text.
+    random: Random,
+    /// Whether the text itself is broken, so that it is no tree any more.
+    broken: bool,
+}
+
+impl Case {
+    fn new(random: &mut Random, good: &[Tree]) -> Self {
+        let mut tree = if random.percent(70) {
+            random.pick(good).clone()
+        } else {
+            Tree::Array((0..random.below(5)).map(|_| random.pick(good).clone()).collect())
+        };
+        let mutations = [0, 1, 1, 1, 2, 2, 3, 5, 8][random.below(9)];
+        for _ in 0..mutations {
+            mutate::mutate(&mut tree, random, good);
+        }
+        let broken = random.percent(10);
+        Self {
+            tree,
+            random: random.clone(),
+            broken,
+        }
+    }
+
+    fn judged(&self) -> Result<Verdict, String> {
+        let mut random = self.random.clone();
+        if self.broken {
+            let mut bytes = self.tree.text().into_bytes();
+            for _ in 0..1 + random.below(3) {
+                mutate::break_bytes(&mut bytes, &mut random);
+            }
+            return judged(&bytes, None);
+        }
+        let text = self.tree.text();
+        let verdict = judged(text.as_bytes(), Some(&self.tree))?;
+        self.means_the_same(&text, &mut random)?;
+        Ok(verdict)
+    }
+
+    /// White space means nothing at all, and the order of members nothing but in what is given back.
+    fn means_the_same(&self, text: &str, random: &mut Random) -> Result<(), String> {
+        let limits = Limits::default();
+        let read = |text: &str| parse_statements(text.as_bytes(), Version::V2, &limits);
+        let mut spaced = String::new();
+        self.tree.write(&mut spaced, &mut |out| {
+            for _ in 0..[0, 0, 0, 1, 2][random.below(5)] {
+                out.push(*random.pick(&[' ', '\n', '\r', '\t']));
+            }
+        });
+        let (one, other) = (read(text), read(&spaced));
+        // Only what is no JSON is told by its line and column.
+        let places = |read: &Result<Vec<Statement>, Vec<_>>| match read {
+            Ok(statements) => Ok(statements.clone()),
+            Err(faults) => Err(faults
+                .iter()
+                .map(|fault: &rollbook::record::Fault| fault.pointer.clone())
+                .collect::<Vec<_>>()),
+        };
+        if places(&one) != places(&other) {
+            return Err(format!("with white space it is {other:?}, without {one:?}"));
+        }
+        let mut tree = self.tree.clone();
+        mutate::shuffle_members(&mut tree, random);
+        match (one, read(&tree.text())) {
+            (Ok(one), Ok(other)) => {
+                let kept = other
+                    .iter()
+                    .map(|statement| Statement::parse_kept(&statement.seal(&SEAL)));
+                let same = one
+                    .iter()
+                    .zip(kept)
+                    .all(|(one, kept)| kept.is_ok_and(|kept| one.same_as(&kept)));
+                if same {
+                    Ok(())
+                } else {
+                    Err(format!("in another order it is another:\n{}", tree.text()))
+                }
+            }
+            (Err(_), Err(_)) => Ok(()),
+            (one, other) => Err(format!(
+                "in another order it is {other:?}, not {one:?}:\n{}",
+                tree.text()
+            )),
+        }
+    }
+
+    /// The body with everything left out that can be while something still goes wrong.
+    fn smallest(mut self) -> (Vec<u8>, String) {
+        let mut fault = self.judged().expect_err("it went wrong before");
+        'again: loop {
+            for number in 0..self.tree.count() {
+                let parts = match self.tree.nth(number) {
+                    Some(Tree::Array(elements)) => elements.len(),
+                    Some(Tree::Object(members)) => members.len(),
+                    _ => 0,
+                };
+                for part in 0..parts {
+                    let mut smaller = self.tree.clone();
+                    match smaller.nth_mut(number) {
+                        Some(Tree::Array(elements)) => drop(elements.remove(part)),
+                        Some(Tree::Object(members)) => drop(members.remove(part)),
+                        _ => {}
+                    }
+                    let case = Case {
+                        tree: smaller,
+                        random: self.random.clone(),
+                        ..self
+                    };
+                    if let Err(still) = case.judged() {
+                        (self, fault) = (case, still);
+                        continue 'again;
+                    }
+                }
+            }
+            let mut bytes = self.tree.text().into_bytes();
+            let mut random = self.random.clone();
+            if self.broken {
+                for _ in 0..1 + random.below(3) {
+                    mutate::break_bytes(&mut bytes, &mut random);
+                }
+            }
+            return (bytes, fault);
+        }
+    }
+}
+
+/// A statement of as many values as there may be can be kept, read again and given back, though it has more by then.
+#[test]
+fn a_statement_of_as_many_values_as_are_taken_can_be_kept() {
+    let before = concat!(
+        r#"{"actor":{"mbox":"mailto:a@b.c"},"verb":{"id":"urn:v"},"object":{"id":"urn:o"},"#,
+        r#""context":{"contextActivities":{"parent":{"id":"urn:p"}},"extensions":{"urn:x":["#
+    );
+    let body = |values: usize| format!("{before}{}1]}}}}}}", "1,".repeat(values - 14));
+    let (limits, one_more) = (Limits::default(), body(MAX_VALUES + 1));
+    let faults = parse_statements(one_more.as_bytes(), Version::V1, &limits).expect_err("one value more");
+    assert_eq!(faults.len(), 1);
+    assert!(
+        faults[0].pointer.is_empty() && faults[0].detail.contains("1000000 values"),
+        "{}",
+        faults[0]
+    );
+    let read =
+        parse_statements(body(MAX_VALUES).as_bytes(), Version::V1, &limits).expect("as many as may be");
+    let sealed = read[0].seal(&SEAL);
+    let kept = Statement::parse_kept(&sealed).expect("what is kept can be read");
+    assert!(read[0].same_as(&kept));
+    assert!(
+        format::ids(&sealed)
+            .expect("what is kept can be given back")
+            .len()
+            > 2 * (MAX_VALUES - 20)
+    );
+}
+
+/// A lot of anything takes a moment: what reads it never goes over it again and again.
+#[test]
+fn a_long_body_takes_a_moment() {
+    const LENGTH: usize = 128 * 1024;
+    let around = |before: &str, piece: &dyn Fn(usize) -> String, after: &str| {
+        let mut text = before.to_owned();
+        for number in 0.. {
+            if text.len() >= LENGTH {
+                break;
+            }
+            text.push_str(&piece(number));
+        }
+        text + after
+    };
+    let statement =
+        |rest: &str| format!(r#"{{"actor":{{"mbox":"mailto:a@b.c"}},"verb":{{"id":"urn:v"}},{rest}"#);
+    let about = statement(r#""object":{"id":"urn:o"},"#);
+    let defined = |member: &str| {
+        statement(&format!(
+            r#""object":{{"id":"urn:o","definition":{{"interactionType":"choice",{member}"#
+        ))
+    };
+    let bodies = [
+        around("", &|_| "[".into(), ""),
+        around("", &|_| r#"{"a":"#.into(), ""),
+        around("[", &|_| "[],".into(), "1]"),
+        around("{", &|n| format!(r#""{n}":1,"#), r#""a":1}"#),
+        around("{", &|_| r#""a":1,"#.into(), r#""a":1}"#),
+        around("[", &|_| r#"{"id":1},"#.into(), "1]"),
+        around("\"", &|_| r"\ud83d\ude00".into(), "\""),
+        around(
+            &(about.clone() + r#""result":{"score":{"raw":1"#),
+            &|_| "1".into(),
+            "}}}",
+        ),
+        around(
+            &(about.clone() + r#""result":{"score":{"raw":0."#),
+            &|_| "1".into(),
+            "}}}",
+        ),
+        around(
+            &(about.clone() + r#""result":{"score":{"raw":1e-"#),
+            &|_| "1".into(),
+            "}}}",
+        ),
+        around(
+            &(about.clone() + r#""result":{"duration":"PT0."#),
+            &|_| "1".into(),
+            r#"S"}}"#,
+        ),
+        around(
+            &(about.clone() + r#""result":{"duration":"P"#),
+            &|_| "1".into(),
+            r#"Y"}}"#,
+        ),
+        around(
+            &(about.clone() + r#""result":{"extensions":{"#),
+            &|n| format!(r#""urn:{n}":{n}e{n},"#),
+            r#""urn:x":[]}}}"#,
+        ),
+        around(
+            &(about.clone() + r#""result":{"extensions":{"urn:x":["#),
+            &|_| "1000e-3,".into(),
+            "1]}}}",
+        ),
+        around(
+            &(about.clone() + r#""result":{"response":""#),
+            &|_| r"\u00e9".into(),
+            r#""}}"#,
+        ),
+        around(
+            &(about.clone() + r#""timestamp":"2026-01-01T00:00:00."#),
+            &|_| "1".into(),
+            r#"Z"}"#,
+        ),
+        around(&(about.clone() + r#""version":"1.0."#), &|_| "1".into(), r#""}"#),
+        around(
+            &(about.clone() + r#""context":{"language":"en"#),
+            &|_| "-abcde".into(),
+            r#""}}"#,
+        ),
+        around(
+            &(about.clone() + r#""context":{"language":"en"#),
+            &|n| format!("-{}-aa", char::from(b'a' + (n % 23) as u8)),
+            r#""}}"#,
+        ),
+        around(
+            &(about.clone() + r#""context":{"contextActivities":{"other":["#),
+            &|n| format!(r#"{{"id":"urn:{n}"}},"#),
+            r#"{"id":"urn:x"}]}}}"#,
+        ),
+        around(
+            &(about.clone() + r#""context":{"team":{"objectType":"Group","member":["#),
+            &|n| format!(r#"{{"mbox":"mailto:{n}@x.org"}},"#),
+            r#"{"mbox":"mailto:x@x.org"}]}}}"#,
+        ),
+        around(&statement(r#""object":{"id":"urn:"#), &|_| "%41".into(), r#""}}"#),
+        around(
+            &statement(r#""object":{"id":"http://"#),
+            &|_| "a:b@".into(),
+            r#""}}"#,
+        ),
+        around(
+            &statement(r#""object":{"objectType":"Agent","mbox":"mailto:"#),
+            &|_| "a@".into(),
+            r#"b.c"}}"#,
+        ),
+        around(
+            &statement(r#""object":{"objectType":"Agent","mbox":"mailto:a@b"#),
+            &|_| ".b".into(),
+            r#""}}"#,
+        ),
+        around(
+            &statement(r#""object":{"objectType":"Agent","account":{"homePage":"urn:x","name":""#),
+            &|_| r"\n".into(),
+            r#""}}}"#,
+        ),
+        around(
+            &defined(r#""name":{"#),
+            &|n| format!(r#""x-{n}":"","#),
+            r#""en":""}}}}"#,
+        ),
+        around(
+            &defined(r#""name":{"#),
+            &|n| format!(r#""en-x-{n:06}":"","#),
+            r#""fr":""}}}}"#,
+        ),
+        around(
+            &defined(r#""choices":["#),
+            &|n| format!(r#"{{"id":"{n}"}},"#),
+            r#"{"id":"x"}]}}}"#,
+        ),
+        around(
+            &defined(r#""correctResponsesPattern":["#),
+            &|_| r#""","#.into(),
+            r#"""]}}}"#,
+        ),
+        around(
+            "[",
+            &|n| format!(r#"{{"id":"00000000-0000-4000-8000-{n:012}","actor":1}},"#),
+            "1]",
+        ),
+        around(
+            "",
+            &|_| " ".into(),
+            &(about.clone() + r#""timestamp":"2026-01-01T00:00:00Z"}"#),
+        ),
+    ];
+    let mut taken = 0;
+    for body in &bodies {
+        let started = Instant::now();
+        let verdict = judged(body.as_bytes(), None);
+        let excerpt: String = body.chars().take(120).collect();
+        let verdict = verdict.unwrap_or_else(|fault| panic!("{excerpt}…: {:.300}", fault));
+        taken += usize::from(verdict != Verdict::Bad);
+        if std::env::var_os("ROLLBOOK_TEST_RUNS").is_some() {
+            println!("{:?} {verdict:?} {excerpt}", started.elapsed());
+        }
+    }
+    assert!(taken >= 8, "only {taken} of {} are good", bodies.len());
+}
