@@ -3,8 +3,8 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection as _};
@@ -88,10 +88,10 @@ async fn post(client: &reqwest::Client, base: &str, number: usize) -> Option<Str
     created.then(|| body["id"].as_str().expect("an id").to_owned())
 }
 
-/// Posts from eight clients until `stop`, and gives the ids that were acknowledged.
-async fn post_until(base: &str, stop: Arc<AtomicBool>) -> Vec<String> {
+/// Posts from eight clients until `stop`, and gives the ids that were acknowledged, counting them as they are.
+async fn post_until(base: &str, stop: Arc<AtomicBool>, count: Arc<AtomicUsize>) -> Vec<String> {
     let clients = (0..8).map(|client| {
-        let (base, stop) = (base.to_owned(), Arc::clone(&stop));
+        let (base, stop, count) = (base.to_owned(), Arc::clone(&stop), Arc::clone(&count));
         tokio::spawn(async move {
             let http = reqwest::Client::new();
             let mut acknowledged = Vec::new();
@@ -100,7 +100,10 @@ async fn post_until(base: &str, stop: Arc<AtomicBool>) -> Vec<String> {
                     break;
                 }
                 match post(&http, &base, client * 1_000_000 + number).await {
-                    Some(id) => acknowledged.push(id),
+                    Some(id) => {
+                        count.fetch_add(1, Ordering::SeqCst);
+                        acknowledged.push(id);
+                    }
                     None => tokio::time::sleep(Duration::from_millis(5)).await,
                 }
             }
@@ -139,11 +142,17 @@ async fn all_ids(base: &str) -> std::collections::HashSet<String> {
 async fn nothing_acknowledged_is_lost(database: &Database, signal: &str) {
     let process = Process::start(database);
     let stop = Arc::new(AtomicBool::new(false));
+    let count = Arc::new(AtomicUsize::new(0));
     let posting = tokio::spawn({
-        let (base, stop) = (process.base.clone(), Arc::clone(&stop));
-        async move { post_until(&base, stop).await }
+        let (base, stop, count) = (process.base.clone(), Arc::clone(&stop), Arc::clone(&count));
+        async move { post_until(&base, stop, count).await }
     });
-    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    // In the midst of it, however long a busy machine takes to get there.
+    let patience = Instant::now() + Duration::from_secs(60);
+    while count.load(Ordering::SeqCst) < 50 && Instant::now() < patience {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
     process.signal(signal);
     tokio::time::sleep(Duration::from_millis(500)).await;
     stop.store(true, Ordering::SeqCst);
