@@ -2,8 +2,8 @@
 //!
 //! What it holds: the keys and claims of people's tokens ([`TokenKeys`], [`Claims`]), the secrets and
 //! scopes of credentials ([`Credential`], [`Scopes`]), the caller that either of them proves
-//! ([`Principal`]), the persons whose activities that caller may see ([`Reach`]), and the part of
-//! them that a request asks for ([`Scoped`]).
+//! ([`Principal`]), the persons whose activities that caller may see ([`Reach`]), the part of
+//! them that a request asks for ([`Scoped`]), and those about whom they may do something ([`Subjects`]).
 //!
 //! What it promises:
 //!
@@ -11,6 +11,7 @@
 //!   algorithm is the key's, never the token's.
 //! - A [`Scoped`] can't be made but from a [`Principal`]; a query over activities takes nothing else, so
 //!   the organisation and the reach travel with every question.
+//! - So for notes and completions: their queries take a [`Subjects`], and only a [`Principal`] who may makes one.
 //! - What a caller may do stands in one table of marker types ([`permit`]).
 //! - It knows no SQL, no HTTP handler and no clock: the moment of verification is handed in.
 //!
@@ -31,6 +32,7 @@ pub mod principal;
 pub mod reach;
 pub mod role;
 pub mod scope;
+pub mod subjects;
 #[cfg(test)]
 mod testing;
 
@@ -46,3 +48,4 @@ pub use principal::{Person, Principal};
 pub use reach::{Reach, ReachRules, StatementReach};
 pub use role::Role;
 pub use scope::{AskedScope, Part, People, ScopeError, Scoped};
+pub use subjects::{OverPeople, Subjects};

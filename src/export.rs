@@ -1,7 +1,7 @@
 //! Rows of the log on their way out: as CSV for people and as NDJSON for programs (product text, section 8).
 //!
 //! [`csv()`] and [`ndjson()`] take a [`Scoped`] question and give [`Blocks`]: a stream of bytes, some 64 KiB
-//! at a time. Where to read:
+//! at a time. [`progress_csv`] does so with where people stand with a content. Where to read:
 //!
 //! | file | holds |
 //! | --- | --- |
@@ -9,6 +9,7 @@
 //! | [`cell`] | how one cell is written, quoted and neutralised |
 //! | [`mod@csv`] | lines of CSV: the cells of a person, a content and a verb are rendered once and copied |
 //! | [`mod@ndjson`] | lines of JSON |
+//! | [`progress`] | lines of CSV about people and where they stand |
 //!
 //! What it promises:
 //! - Memory does not grow with the number of rows: the database waits for the client.
@@ -20,6 +21,7 @@ pub mod cell;
 pub mod columns;
 pub mod csv;
 pub mod ndjson;
+pub mod progress;
 
 use std::future::Future;
 use std::mem;
@@ -32,11 +34,13 @@ use tokio::sync::mpsc;
 
 pub use columns::ColumnSet;
 pub use csv::CsvOptions;
+pub use progress::ProgressOptions;
 
 use crate::access::Scoped;
 use crate::clock::Timestamp;
-use crate::log::{Filter, Row, Sort};
-use crate::store::{Detail, Store, StoreError};
+use crate::log::progress::State;
+use crate::log::{Filter, Sort};
+use crate::store::{Detail, Progress, Store, StoreError};
 
 /// Bytes after which a block is sent; the line that passes it is still in it.
 const BLOCK: usize = 64 * 1024;
@@ -104,16 +108,37 @@ pub async fn ndjson(
     Blocks::start(rows, lines, hold, STALLED).await
 }
 
+/// Everybody who is asked for and where they stand as CSV, or those in one of the states where any are named; see
+/// [`csv()`].
+///
+/// # Errors
+///
+/// Whatever goes wrong before the first block is there.
+pub async fn progress_csv(
+    store: &Store,
+    progress: Progress,
+    states: Vec<State>,
+    options: ProgressOptions,
+    hold: impl Send + 'static,
+) -> Result<Blocks, ExportError> {
+    let fields = store.custom_fields(progress.org()).await?;
+    let lines = progress::Lines::new(progress.content(), options, fields);
+    Blocks::start(progress.everybody(states), lines, hold, STALLED).await
+}
+
 /// How rows become lines.
 trait WriteLines: Send + 'static {
+    /// What a row is: one of the log, or a person's standing.
+    type Item: Send + Sync + 'static;
+
     /// What stands before the first line.
     fn begin(&mut self, out: &mut Vec<u8>);
 
     /// Gets at hand what the lines of these rows need.
-    fn load(&mut self, rows: &[Row]) -> impl Future<Output = Result<(), ExportError>> + Send;
+    fn load(&mut self, rows: &[Self::Item]) -> impl Future<Output = Result<(), ExportError>> + Send;
 
     /// Writes the line of a row that was loaded.
-    fn line(&mut self, row: &Row, out: &mut Vec<u8>) -> Result<(), ExportError>;
+    fn line(&mut self, row: &Self::Item, out: &mut Vec<u8>) -> Result<(), ExportError>;
 }
 
 /// What the writer tells the reader.
@@ -135,9 +160,9 @@ pub struct Blocks {
 
 impl Blocks {
     /// Starts writing, and waits for the first block, so that what fails at once fails here.
-    async fn start(
-        rows: impl Stream<Item = Result<Vec<Row>, StoreError>> + Send + 'static,
-        lines: impl WriteLines,
+    async fn start<L: WriteLines>(
+        rows: impl Stream<Item = Result<Vec<L::Item>, StoreError>> + Send + 'static,
+        lines: L,
         hold: impl Send + 'static,
         stalled: Duration,
     ) -> Result<Self, ExportError> {
@@ -163,9 +188,9 @@ impl Blocks {
 }
 
 /// Writes all rows; ends early, and well, where nobody reads any more.
-async fn write(
-    rows: impl Stream<Item = Result<Vec<Row>, StoreError>> + Send,
-    mut lines: impl WriteLines,
+async fn write<L: WriteLines>(
+    rows: impl Stream<Item = Result<Vec<L::Item>, StoreError>> + Send,
+    mut lines: L,
     send: &mpsc::Sender<Piece>,
     stalled: Duration,
 ) -> Result<(), ExportError> {
@@ -232,6 +257,7 @@ mod tests {
     use futures_util::stream;
 
     use super::*;
+    use crate::log::Row;
 
     /// Lines of one size, a number in each.
     struct Numbers {
@@ -240,6 +266,8 @@ mod tests {
     }
 
     impl WriteLines for Numbers {
+        type Item = Row;
+
         fn begin(&mut self, out: &mut Vec<u8>) {
             out.extend_from_slice(b"n\n");
         }

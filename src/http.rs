@@ -13,6 +13,7 @@
 //! | [`query`], [`json`] | reading queries and bodies, with every fault at its place |
 //! | [`pages`] | lists and their next page |
 //! | [`limits`] | sizes, rates, slow clients |
+//! | [`turns`] | how many may have the database read at length at once |
 //! | [`cors`], [`request_id`], [`metrics`], [`health`] | as they say |
 //! | [`openapi`], [`docs`] | the description of all of it, and its viewer |
 //!
@@ -134,6 +135,7 @@ pub mod problem;
 pub mod query;
 pub mod request_id;
 pub(crate) mod routes;
+pub mod turns;
 pub mod v1;
 pub mod xapi;
 

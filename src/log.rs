@@ -12,18 +12,23 @@
 
 pub mod action;
 pub mod activity;
+pub mod completion;
 pub mod cursor;
 pub mod description;
+pub mod facets;
 pub mod filter;
 pub mod fold;
 pub mod period;
+pub mod progress;
 pub mod projection;
 pub mod row;
 pub mod short_form;
 pub mod subject;
+pub mod summary;
 #[cfg(test)]
 mod testing;
 pub mod time_text;
+pub mod timeline;
 
 pub use action::{Action, VerbError, VerbTable};
 pub use activity::Activity;

@@ -12,6 +12,9 @@
 //! | `definitions`, `agents` | what Activities are, and who agents are, as all records together say it |
 //! | `blobs` | bytes that clients send; `attachments` and `documents` are such |
 //! | `log` | reads the log: the only way to it is a `Scoped` question; `reach` turns scopes into persons |
+//! | `summary`, `facets`, `progress` | count the log, and say where everybody stands with a content |
+//! | `notes`, `timeline` | notes about users, and their timeline with the log |
+//! | `completions` | who is to be marked as complete |
 //! | `cards` | names, titles and tags that rows are joined with |
 //! | `organisations`, `credentials`, `users`, `teams`, `groups`, `contents` | the rest |
 //!
@@ -25,6 +28,7 @@ mod agents;
 mod attachments;
 mod blobs;
 mod cards;
+mod completions;
 mod contents;
 mod credentials;
 mod db;
@@ -33,12 +37,15 @@ mod dialect;
 mod directory;
 mod documents;
 mod faces;
+mod facets;
 mod groups;
 mod ledger;
 mod log;
 mod migrations;
+mod notes;
 mod organisations;
 mod persons;
+mod progress;
 mod promises;
 mod reach;
 mod rebuild;
@@ -50,7 +57,9 @@ mod sealed;
 mod seen;
 mod sessions;
 mod statements;
+mod summary;
 mod teams;
+mod timeline;
 mod users;
 mod writer;
 
@@ -64,6 +73,7 @@ pub use agents::KnownAgent;
 pub use attachments::{KeptAttachment, NewAttachment};
 pub use blobs::{Blob, BlobKey, Spool, SpoolError};
 pub use cards::Cards;
+pub use completions::{Asked, Foreseen, Marking, MarkingRefusal, Needed, Target, ToMark};
 pub use credentials::StoredCredential;
 pub use db::DatabaseSettings;
 pub use directory::WriteError;
@@ -72,11 +82,14 @@ pub use documents::{
 };
 pub use log::{Detail, Page};
 pub use migrations::SchemaState;
+pub use notes::{NewNote, NoteRefusal};
 pub use organisations::{CallerFacts, Organisation, OrganisationChange};
 pub use persons::ClaimConflict;
-pub use recorder::{Incoming, RecordError, Recorded, Sameness, Submission};
+pub use progress::{PersonStanding, Progress, ProgressPage, Survey};
+pub use recorder::{Incoming, Mark, RecordError, Recorded, Sameness, Submission};
 pub use resolve::Resolution;
 pub use statements::{KeptStatement, StatementQuery, Voidedness};
+pub use timeline::Timeline;
 
 use crate::clock::Clock;
 use crate::ids::OrgId;
@@ -155,6 +168,8 @@ struct Inner {
     /// Organisations that are there for sure, by id: they are never removed.
     organisations: Mutex<HashMap<OrgId, i64>>,
     promises: Promises,
+    /// Facets that took long to count.
+    facets: facets::KeptFacets,
     /// Told when contents are marked for projecting again.
     reprojection: tokio::sync::Notify,
 }
@@ -179,6 +194,7 @@ impl Store {
             runtime: Handle::current(),
             organisations: Mutex::default(),
             promises: Promises::default(),
+            facets: facets::KeptFacets::default(),
             reprojection: tokio::sync::Notify::new(),
         };
         let store = Self {

@@ -6,6 +6,7 @@
 
 use crate::access::credential::CredentialScope;
 use crate::access::principal::Principal;
+use crate::access::role::Role;
 
 /// Something that a caller does, and whether they may.
 pub trait Action {
@@ -77,6 +78,22 @@ actions! {
     /// "Owner and admin: … and voidings": a credential never voids by `/v1` (`DELETE` is "owner,
     /// admin"); at `/xapi` it does with `statements/write`.
     VoidActivities, "void activities", |principal| principal.administrator().is_some();
+
+    /// "Owner, admin, hr, and managers for their reports: notes": reading them as well as writing. About whom is the
+    /// matter of [`Subjects`](crate::access::Subjects).
+    Notes, "read or write notes", |principal| {
+        principal
+            .person()
+            .is_some_and(|person| matches!(person.role, Role::Owner | Role::Admin | Role::Hr | Role::Manager))
+    };
+
+    /// "Owner, admin, and managers with `mark_complete` for their reports: completions"; no credential, which sends
+    /// activities instead.
+    MarkComplete, "mark content as complete for others", |principal| {
+        principal.person().is_some_and(|person| {
+            person.role.administers() || (person.role == Role::Manager && person.permissions.mark_complete)
+        })
+    };
 
     /// "Users are listed within the caller's reach" (section 3): every person reads the directory, as far as that
     /// goes; a credential needs `directory`.
@@ -171,8 +188,9 @@ actions! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::permissions::Permissions;
+    use crate::access::principal::Person;
     use crate::access::principal::samples::{credential, person};
-    use crate::access::role::Role;
 
     /// What each single scope opens, written out; what is not here is refused.
     fn opened_by(scope: CredentialScope) -> &'static [&'static str] {
@@ -236,6 +254,8 @@ mod tests {
             closed,
             [
                 "VoidActivities",
+                "Notes",
+                "MarkComplete",
                 "MoveIdentifiers",
                 "ManageCredentials",
                 "ManageOrganisation"
@@ -260,9 +280,26 @@ mod tests {
         for role in Role::ALL {
             let caller = Principal::from(person(role));
             for (name, allowed) in EVERY {
-                let expected = everybody.contains(name) || matches!(role, Role::Owner | Role::Admin);
+                let administers = matches!(role, Role::Owner | Role::Admin);
+                let notes = *name == "Notes" && matches!(role, Role::Hr | Role::Manager);
+                let expected = administers || notes || everybody.contains(name);
                 assert_eq!(allowed(&caller), expected, "{role} and {name}");
             }
+        }
+    }
+
+    #[test]
+    fn a_permission_lets_managers_mark_and_nobody_else() {
+        for role in Role::ALL {
+            let caller = Principal::from(Person {
+                permissions: Permissions {
+                    mark_complete: true,
+                    ..Permissions::default()
+                },
+                ..person(role)
+            });
+            let expected = matches!(role, Role::Owner | Role::Admin | Role::Manager);
+            assert_eq!(MarkComplete::allowed(&caller), expected, "{role}");
         }
     }
 }

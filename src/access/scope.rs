@@ -275,7 +275,8 @@ fn managed(reach: &Reach, include_sub_managers: bool) -> Result<Part, ScopeError
     }
 }
 
-fn listed(reports: &Reports, indirect: bool) -> Vec<&UserId> {
+/// The reports that a token names, direct ones first.
+pub(super) fn listed(reports: &Reports, indirect: bool) -> Vec<&UserId> {
     let further = if indirect { reports.indirect() } else { &[] };
     reports.direct().iter().chain(further).collect()
 }

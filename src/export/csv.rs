@@ -23,8 +23,9 @@ const KEPT_BYTES: usize = 32 * 1024 * 1024;
 /// What a rendered card takes beside its bytes, about.
 const CARD_BYTES: usize = 96;
 /// Tells Excel that the file is UTF-8.
-const BOM: &[u8] = "\u{feff}".as_bytes();
-const LINE_END: &[u8] = b"\r\n";
+pub(super) const BOM: &[u8] = "\u{feff}".as_bytes();
+/// How a line ends (RFC 4180).
+pub(super) const LINE_END: &[u8] = b"\r\n";
 
 /// How a CSV is to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -61,6 +62,8 @@ impl Lines {
 }
 
 impl WriteLines for Lines {
+    type Item = Row;
+
     fn begin(&mut self, out: &mut Vec<u8>) {
         if self.options.bom {
             out.extend_from_slice(BOM);

@@ -24,6 +24,8 @@ impl Lines {
 }
 
 impl WriteLines for Lines {
+    type Item = Row;
+
     fn begin(&mut self, _: &mut Vec<u8>) {}
 
     async fn load(&mut self, rows: &[Row]) -> Result<(), ExportError> {

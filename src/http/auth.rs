@@ -25,7 +25,8 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use super::Edge;
 use super::problem::{Code, Problem};
 use crate::access::{
-    Action, AskedScope, Credential, Principal, ReachRules, Scoped, Scopes, SecretHash, basic,
+    Action, AskedScope, Credential, OverPeople, Principal, ReachRules, Scoped, Scopes, SecretHash, Subjects,
+    basic,
 };
 use crate::clock::Timestamp;
 use crate::ids::OrgId;
@@ -97,6 +98,18 @@ impl<A> Caller<A> {
     /// Now, by the server's clock.
     pub fn now(&self) -> Timestamp {
         self.edge.clock().now()
+    }
+}
+
+impl<A: OverPeople> Caller<A> {
+    /// Over whom the caller may do it: the only way to what is done about people.
+    ///
+    /// # Errors
+    ///
+    /// 403 where nobody is; that was refused already when the caller was extracted.
+    pub fn subjects(&self) -> Result<Subjects<A>, Problem> {
+        Subjects::of(self.principal(), &self.rules())
+            .ok_or_else(|| Problem::forbidden(format!("you may not {}", A::NAME)))
     }
 }
 

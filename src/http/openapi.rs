@@ -22,6 +22,8 @@ use super::{docs, health, metrics, v1, xapi};
     ),
     tags(
         (name = "activities", description = "The Activity Log: records in, and the log out."),
+        (name = "timelines", description = "One person's log with the notes about them."),
+        (name = "completions", description = "Marking as complete, and where everybody stands."),
         (name = "exports", description = "The log as CSV and NDJSON."),
         (name = "directory", description = "Users, teams and groups."),
         (name = "catalogue", description = "Contents."),

@@ -7,11 +7,17 @@ pub mod log_parameters;
 resources! {
     actions,
     exports,
+    summary,
     activities,
+    completions,
     contents,
     credentials,
+    facets,
     groups,
+    notes,
     organisation,
+    progress,
     teams,
+    timeline,
     users,
 }

@@ -147,6 +147,22 @@ impl Action {
         )
     }
 
+    /// Whether whoever did it has begun to learn: all but what others do to them (assigned, enrolled), what they do
+    /// to content (added, updated), a promise (accepted), and sessions.
+    pub const fn begins(self) -> bool {
+        !matches!(
+            self,
+            Self::Added
+                | Self::Arranged
+                | Self::EnrolledFor
+                | Self::Unenrolled
+                | Self::Updated
+                | Self::Accepted
+                | Self::Assigned
+                | Self::Unassigned
+        ) && !self.is_session()
+    }
+
     /// Whether it is about a session and so has no content: logged in, logged out, visited.
     pub const fn is_session(self) -> bool {
         matches!(self, Self::LoggedIn | Self::LoggedOut | Self::Visited)
@@ -309,6 +325,23 @@ mod tests {
         assert_eq!(
             Action::Updated.written_verb(),
             "http://activitystrea.ms/schema/1.0/update"
+        );
+    }
+
+    #[test]
+    fn what_begins_and_what_completes() {
+        let keys = |which: fn(Action) -> bool| -> Vec<&str> {
+            let chosen = Action::ALL.iter().copied().filter(|action| which(*action));
+            chosen.map(Action::key).collect()
+        };
+        assert_eq!(
+            keys(Action::begins).join(" "),
+            "attended clicked completed failed received_certificate_for started viewed read watched listened_to \
+             downloaded submitted answered graded other"
+        );
+        assert_eq!(
+            keys(Action::completes).join(" "),
+            "attended completed read watched listened_to"
         );
     }
 

@@ -346,7 +346,8 @@ pub fn shown_source<'a>(projected: &'a Projected, content: Option<&'a ContentCar
 }
 
 impl ActivityUser {
-    fn new(person: &PersonCard) -> Self {
+    /// A person as they are shown.
+    pub(super) fn new(person: &PersonCard) -> Self {
         let user = person.user.as_ref();
         let sent_email = || {
             person
@@ -367,7 +368,8 @@ impl ActivityUser {
 }
 
 impl ActivityContent {
-    fn new(content: &ContentCard) -> Self {
+    /// A content as it is shown.
+    pub fn new(content: &ContentCard) -> Self {
         Self {
             id: content.id.clone(),
             iri: content.iri.clone(),

@@ -46,12 +46,12 @@ impl Description {
             Some(content) => {
                 sentence.text(&format!("{said} "));
                 sentence.0.push(DescriptionPart {
-                    text: title(content),
+                    text: titled(content),
                     user: None,
                     content: Some(content.id.clone()),
                 });
             }
-            None => sentence.text(alone(activity.action, &said)),
+            None => sentence.text(alone(activity.action, verb, &said)),
         }
         if let Some(percent) = activity.score.percent {
             sentence.text(&format!(" scoring {percent}%"));
@@ -102,7 +102,7 @@ impl std::fmt::Display for Description {
 }
 
 /// The content's title as sentences show it: `Fire Safety`, archived `Fire Safety (Archived)`.
-fn title(content: &ContentCard) -> String {
+pub fn titled(content: &ContentCard) -> String {
     let archived = if content.archived_at.is_some() {
         " (Archived)"
     } else {
@@ -120,8 +120,33 @@ fn verb_phrase(activity: &Projected, verb: &VerbCard) -> String {
     }
 }
 
+/// How public verbs that mean no action are told where no statement said how: their IRIs end in a bare verb (`join`),
+/// and a sentence tells what was done. The sources are those of the product text's table of verbs.
+const DISPLAYS: &[(&str, &str)] = &[
+    ("http://activitystrea.ms/schema/1.0/follow", "Followed"),
+    ("http://activitystrea.ms/schema/1.0/join", "Joined"),
+    ("http://activitystrea.ms/schema/1.0/leave", "Left"),
+    ("http://activitystrea.ms/schema/1.0/like", "Liked"),
+    ("http://activitystrea.ms/schema/1.0/remove", "Removed"),
+    ("http://adlnet.gov/expapi/verbs/commented", "Commented on"),
+    ("http://adlnet.gov/expapi/verbs/progressed", "Progressed"),
+    ("http://adlnet.gov/expapi/verbs/resumed", "Resumed"),
+    ("http://adlnet.gov/expapi/verbs/shared", "Shared"),
+    ("http://adlnet.gov/expapi/verbs/suspended", "Suspended"),
+    ("http://adlnet.gov/expapi/verbs/terminated", "Terminated"),
+    ("http://id.tincanapi.com/verb/bookmarked", "Bookmarked"),
+    ("https://w3id.org/xapi/video/verbs/paused", "Paused"),
+    ("https://w3id.org/xapi/video/verbs/played", "Played"),
+    ("https://w3id.org/xapi/video/verbs/seeked", "Sought"),
+];
+
+fn known_display(iri: &str) -> Option<&'static str> {
+    let found = DISPLAYS.iter().find(|(known, _)| *known == iri);
+    found.map(|(_, display)| *display)
+}
+
 /// How an action is called in a row with this verb: its label, and for [`Action::Other`] the verb's own
-/// display, else the last part of its IRI; the first letter a capital.
+/// display, else that of a public verb, else the last part of its IRI; the first letter a capital.
 pub fn label(action: Action, verb: &VerbCard) -> String {
     if action != Action::Other {
         return action.label().to_owned();
@@ -131,7 +156,10 @@ pub fn label(action: Action, verb: &VerbCard) -> String {
         .as_deref()
         .map(str::trim)
         .filter(|display| !display.is_empty());
-    let words = display.map_or_else(|| words_of_iri(&verb.iri), str::to_owned);
+    let words = display.map_or_else(
+        || known_display(&verb.iri).map_or_else(|| words_of_iri(&verb.iri), str::to_owned),
+        str::to_owned,
+    );
     if words.is_empty() {
         action.label().to_owned()
     } else {
@@ -140,8 +168,10 @@ pub fn label(action: Action, verb: &VerbCard) -> String {
 }
 
 /// `Enrolled for`, with nothing to follow, is `Enrolled`.
-fn alone(action: Action, said: &str) -> &str {
+fn alone<'a>(action: Action, verb: &VerbCard, said: &'a str) -> &'a str {
     match action {
+        // Of a display that a statement gave nothing falls off: it may be in any language.
+        Action::Other if known_display(&verb.iri) == Some(said) => said.strip_suffix(" on").unwrap_or(said),
         Action::EnrolledFor | Action::ReceivedCertificateFor => said.strip_suffix(" for").unwrap_or(said),
         Action::ListenedTo => said.strip_suffix(" to").unwrap_or(said),
         _ => said,
@@ -382,6 +412,28 @@ mod tests {
         );
         assert_eq!(told.to_string(), "Hat gespielt Forklift Quiz");
         assert_eq!(label(Action::Completed, &verb), "Completed");
+    }
+
+    #[test]
+    fn public_verbs_without_a_display_are_told_as_done() {
+        for (iri, display) in DISPLAYS {
+            let table = crate::log::VerbTable::standard();
+            assert_eq!(table.action(iri), Action::Other, "{iri} has a label already");
+            assert_eq!(label(Action::Other, &testing::verb(iri, None)), *display);
+            assert_eq!(
+                label(Action::Other, &testing::verb(iri, Some("tat es"))),
+                "Tat es",
+                "what a statement says counts"
+            );
+        }
+        let commented = "http://adlnet.gov/expapi/verbs/commented";
+        let told = |display, content: Option<&ContentCard>| {
+            let (person, verb) = (testing::person("ada"), testing::verb(commented, display));
+            Description::new(&done(Action::Other), &person, content, &verb, None).to_string()
+        };
+        assert_eq!(told(None, Some(&quiz())), "Commented on Forklift Quiz");
+        assert_eq!(told(None, None), "Commented");
+        assert_eq!(told(Some("carried on"), None), "Carried on");
     }
 
     #[test]

@@ -321,7 +321,7 @@ pub struct Query {
     pub count_exact: bool,
     /// The moment for which everything relative is resolved: that of the first page.
     pub now: Timestamp,
-    /// Parameters of the resource's own ([`ParseContext::extra`]), in the order they came.
+    /// Parameters of the resource's own: those of [`ParseContext::lists`], then those of [`ParseContext::extra`].
     pub extra: Vec<(String, String)>,
     limit_asked: bool,
     fingerprint: Fingerprint,
@@ -333,6 +333,14 @@ impl Query {
         self.extra
             .iter()
             .find(|(other, _)| other == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// All values of one of the resource's own parameters that may be repeated ([`ParseContext::lists`]), each once.
+    pub fn extras<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.extra
+            .iter()
+            .filter(move |(other, _)| other == name)
             .map(|(_, value)| value.as_str())
     }
 
@@ -388,9 +396,16 @@ fn canonical_pairs(filter: &Filter, scope: Option<&AskedScope>, sort: Sort) -> V
 
 /// What a cursor is bound to: who asks which resource (`binding`), for what, in which order. The zone
 /// belongs to it where days matter, even where it is only the organisation's default.
-fn fingerprint(binding: &str, filter: &Filter, scope: Option<&AskedScope>, sort: Sort) -> Fingerprint {
+fn fingerprint(
+    binding: &str,
+    filter: &Filter,
+    scope: Option<&AskedScope>,
+    sort: Sort,
+    lists: &[(String, String)],
+) -> Fingerprint {
     let mut pairs = canonical_pairs(filter, scope, sort);
     pairs.push(("tz".to_owned(), filter.time.zone.name().to_owned()));
+    pairs.extend_from_slice(lists);
     Fingerprint::of(
         std::iter::once(binding).chain(pairs.iter().flat_map(|(name, value)| [&**name, &**value])),
     )
@@ -415,21 +430,32 @@ const fn parameter(name: &'static str, repeats: bool, description: &'static str)
     }
 }
 
+const TEAM: Parameter = parameter("team", true, "Id of a team: its members");
+const INCLUDE_SUB_TEAMS: Parameter = parameter(
+    "include_sub_teams",
+    false,
+    "The teams below the teams asked for count as well",
+);
+const PRIMARY_TEAM_ONLY: Parameter = parameter(
+    "primary_team_only",
+    false,
+    "Only members whose primary team it is",
+);
+const GROUP: Parameter = parameter("group", true, "Id of a group: its members");
+const USER: Parameter = parameter("user", true, "Id of a user");
+const INCLUDE_DEACTIVATED: Parameter = parameter(
+    "include_deactivated",
+    false,
+    "Show activities of deactivated users too",
+);
+
 /// The parameters of every [`Filter`], without `custom[<field>]`, whose names are the organisation's.
 pub const FILTER_PARAMETERS: &[Parameter] = &[
-    parameter("team", true, "Id of a team: its members"),
-    parameter(
-        "include_sub_teams",
-        false,
-        "The teams below the teams asked for count as well",
-    ),
-    parameter(
-        "primary_team_only",
-        false,
-        "Only members whose primary team it is",
-    ),
-    parameter("group", true, "Id of a group: its members"),
-    parameter("user", true, "Id of a user"),
+    TEAM,
+    INCLUDE_SUB_TEAMS,
+    PRIMARY_TEAM_ONLY,
+    GROUP,
+    USER,
     parameter(
         "action",
         true,
@@ -450,11 +476,7 @@ pub const FILTER_PARAMETERS: &[Parameter] = &[
     parameter("expired", false, "Whether it has expired"),
     parameter("bulk_import", false, "Whether a bulk import brought it"),
     parameter("has_certificate", false, "Whether a certificate comes with it"),
-    parameter(
-        "include_deactivated",
-        false,
-        "Show activities of deactivated users too",
-    ),
+    INCLUDE_DEACTIVATED,
     parameter("result", true, "`passed` or `failed`"),
     parameter(
         "from",
@@ -477,6 +499,16 @@ pub const FILTER_PARAMETERS: &[Parameter] = &[
         false,
         "ISO 8601 duration: the certificate expires within it from now",
     ),
+];
+
+/// The parameters of a filter that say who: for what lists people, not rows.
+pub const PEOPLE_PARAMETERS: &[Parameter] = &[
+    TEAM,
+    INCLUDE_SUB_TEAMS,
+    PRIMARY_TEAM_ONLY,
+    GROUP,
+    USER,
+    INCLUDE_DEACTIVATED,
 ];
 
 /// The parameters that choose a scope inside the reach.

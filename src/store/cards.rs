@@ -13,7 +13,7 @@ use super::db::{Row, Sql};
 use super::directory::read_id;
 use super::persons::read_identifier;
 use super::reproject::{kind_from, type_from};
-use super::{Store, StoreError};
+use super::{Store, StoreError, digest};
 
 /// Cards kept at most, of each kind; past it they are dropped and loaded again.
 const KEPT: usize = 50_000;
@@ -130,15 +130,11 @@ impl Store {
         let Some(org) = self.organisation_key(organisation).await? else {
             return Ok(HashMap::new());
         };
-        let select = Sql::new(
-            "SELECT p.key, p.name, p.value, u.key, u.id, u.first_name, u.last_name, u.email, u.active, u.role, \
-             u.job_title, u.language, u.location, u.joined_on, m.first_name, m.last_name, t.name, \
-             u.deactivated_at, u.custom \
-             FROM persons p LEFT JOIN users u ON u.org = p.org AND u.key = p.user_key \
-             LEFT JOIN users m ON m.org = u.org AND m.key = u.manager \
-             LEFT JOIN teams t ON t.org = u.org AND t.key = u.primary_team \
-             WHERE p.org = $1 AND p.key IN LIST($2)",
-        );
+        let select = Sql::new(&format!(
+            "SELECT p.key, p.name, p.value, u.key, {USER_COLUMNS} \
+             FROM persons p LEFT JOIN users u ON u.org = p.org AND u.key = p.user_key {USER_JOINS} \
+             WHERE p.org = $1 AND p.key IN LIST($2)"
+        ));
         let keys: Vec<i64> = keys.iter().map(|key| key.0).collect();
         let rows = self.db().fetch_all(select.with(org).with(keys)).await?;
         let users = rows
@@ -151,7 +147,7 @@ impl Store {
         for row in &rows {
             let key = PersonKey(row.get(0)?);
             let user = match row.get::<Option<i64>>(3)? {
-                Some(user) => Some(user_card(row, teams.remove(&user).unwrap_or_default())?),
+                Some(user) => Some(user_card(row, 4, teams.remove(&user).unwrap_or_default())?),
                 None => None,
             };
             let identifier = read_identifier(&row.get::<String>(2)?)?;
@@ -166,6 +162,48 @@ impl Store {
             );
         }
         Ok(cards)
+    }
+
+    /// The cards of those users, by the keys that the store has them by. The key on such a card is the user's, since
+    /// several persons may be theirs.
+    pub(super) async fn user_cards(
+        &self,
+        org: i64,
+        keys: &[i64],
+    ) -> Result<HashMap<i64, PersonCard>, StoreError> {
+        let select = Sql::new(&format!(
+            "SELECT u.key, {USER_COLUMNS} FROM users u {USER_JOINS} WHERE u.org = $1 AND u.key IN LIST($2)"
+        ));
+        let rows = self.db().fetch_all(select.with(org).with(keys.to_vec())).await?;
+        let mut teams = self.secondary_teams(org, keys.to_vec()).await?;
+        let mut cards = HashMap::with_capacity(rows.len());
+        for row in &rows {
+            let key: i64 = row.get(0)?;
+            let card = PersonCard {
+                key: PersonKey(key),
+                user: Some(user_card(row, 1, teams.remove(&key).unwrap_or_default())?),
+                name: None,
+                identifier: None,
+            };
+            cards.insert(key, card);
+        }
+        Ok(cards)
+    }
+
+    /// The card of the listed content with that id, or with that IRI while nobody has registered it.
+    pub(super) async fn content_card_by_id(
+        &self,
+        org: i64,
+        id: &str,
+    ) -> Result<Option<ContentCard>, StoreError> {
+        let select = Sql::new(&format!(
+            "SELECT {CONTENT_COLUMNS} FROM contents WHERE org = $1 AND id_digest = $2 AND listed"
+        ));
+        let row = self
+            .db()
+            .fetch_optional(select.with(org).with(digest(id)))
+            .await?;
+        row.as_ref().map(content_card).transpose()
     }
 
     /// The names of the teams of each user that are not the primary one, by name.
@@ -198,10 +236,9 @@ impl Store {
         let Some(org) = self.organisation_key(organisation).await? else {
             return Ok(HashMap::new());
         };
-        let select = Sql::new(
-            "SELECT key, id, iri, title, type, content_type, archived_at, tags, cpd_labels, source, url \
-             FROM contents WHERE org = $1 AND key IN LIST($2)",
-        );
+        let select = Sql::new(&format!(
+            "SELECT {CONTENT_COLUMNS} FROM contents WHERE org = $1 AND key IN LIST($2)"
+        ));
         let keys: Vec<i64> = keys.iter().map(|key| key.0).collect();
         let rows = self.db().fetch_all(select.with(org).with(keys)).await?;
         rows.iter()
@@ -281,30 +318,43 @@ impl Store {
     }
 }
 
-fn user_card(row: &Row, secondary_teams: Vec<String>) -> Result<UserCard, StoreError> {
-    let custom: String = row.get(18)?;
+/// The columns of a user's card, in the order in which [`user_card`] takes them.
+const USER_COLUMNS: &str = "u.id, u.first_name, u.last_name, u.email, u.active, u.role, u.job_title, u.language, \
+     u.location, u.joined_on, m.first_name, m.last_name, t.name, u.deactivated_at, u.custom";
+
+/// What they need beside `users u`.
+const USER_JOINS: &str = "LEFT JOIN users m ON m.org = u.org AND m.key = u.manager \
+     LEFT JOIN teams t ON t.org = u.org AND t.key = u.primary_team";
+
+/// The card of a user, from [`USER_COLUMNS`], the first of which is the column `first`.
+fn user_card(row: &Row, first: usize, secondary_teams: Vec<String>) -> Result<UserCard, StoreError> {
+    let custom: String = row.get(first + 14)?;
     let custom: HashMap<String, String> =
         serde_json::from_str(&custom).map_err(|error| StoreError::corrupt("custom field", error))?;
     let mut custom: Vec<(String, String)> = custom.into_iter().collect();
     custom.sort_unstable();
     Ok(UserCard {
-        first_name: row.get(5)?,
-        last_name: row.get(6)?,
-        email: row.get(7)?,
-        active: row.get::<Option<bool>>(8)?.unwrap_or(true),
-        role: row.get(9)?,
-        job_title: row.get(10)?,
-        language: row.get(11)?,
-        location: row.get(12)?,
-        joined_on: row.get(13)?,
-        manager_name: full_name(row.get(14)?, row.get(15)?),
-        primary_team: row.get(16)?,
+        first_name: row.get(first + 1)?,
+        last_name: row.get(first + 2)?,
+        email: row.get(first + 3)?,
+        active: row.get::<Option<bool>>(first + 4)?.unwrap_or(true),
+        role: row.get(first + 5)?,
+        job_title: row.get(first + 6)?,
+        language: row.get(first + 7)?,
+        location: row.get(first + 8)?,
+        joined_on: row.get(first + 9)?,
+        manager_name: full_name(row.get(first + 10)?, row.get(first + 11)?),
+        primary_team: row.get(first + 12)?,
         secondary_teams,
-        deactivated_at: row.get::<Option<i64>>(17)?.map(Timestamp::from_micros),
+        deactivated_at: row.get::<Option<i64>>(first + 13)?.map(Timestamp::from_micros),
         custom,
-        ..UserCard::new(read_id(row, 4)?)
+        ..UserCard::new(read_id(row, first)?)
     })
 }
+
+/// The columns of a content's card, in the order in which [`content_card`] takes them.
+const CONTENT_COLUMNS: &str =
+    "key, id, iri, title, type, content_type, archived_at, tags, cpd_labels, source, url";
 
 fn content_card(row: &Row) -> Result<ContentCard, StoreError> {
     let list = |column| {

@@ -243,6 +243,16 @@ impl Db {
         }
     }
 
+    /// What the database says it will do for a query, a line each, in its own words.
+    pub(crate) async fn explain(&self, sql: Sql) -> Result<Vec<String>, StoreError> {
+        let (prefix, column) = match self.engine() {
+            Engine::Sqlite => ("EXPLAIN QUERY PLAN ", 3),
+            Engine::Postgres => ("EXPLAIN ", 0),
+        };
+        let rows = self.fetch_all(sql.preceded_by(prefix)).await?;
+        rows.iter().map(|row| row.get(column)).collect()
+    }
+
     pub(crate) async fn fetch_all(&self, sql: Sql) -> Result<Vec<Row>, StoreError> {
         match self {
             Db::Sqlite { read, .. } => sqlite_all(read, sql).await,

@@ -1,6 +1,6 @@
 //! Where SQLite and PostgreSQL differ: this file, and nowhere else.
 //!
-//! SQL is written once, as PostgreSQL has it, with `$1…` for values. Three words stand for what the two
+//! SQL is written once, as PostgreSQL has it, with `$1…` for values. Four words stand for what the two
 //! say differently:
 //!
 //! | word | PostgreSQL | SQLite |
@@ -8,6 +8,11 @@
 //! | `x IN LIST($n)` | `x = ANY($n)` | `x IN (SELECT value FROM json_each($n))` |
 //! | `FOR UPDATE` | as it is | left out: a writing transaction has the database to itself |
 //! | `STRPOS(a, b)` | as it is | `instr(a, b)` |
+//! | `INDEXED BY x` | left out: it knows what its tables hold | as it is |
+//!
+//! A join of `persons` and `activities` names both indexes and is a `CROSS JOIN`, which fixes its order on SQLite:
+//! `FROM persons p INDEXED BY persons_user CROSS JOIN activities a INDEXED BY activities_… WHERE …`. By itself SQLite
+//! reads all of an organisation's rows for it. An index that can't serve is an error when the statement is prepared.
 //!
 //! A list goes in one value, so that one prepared statement serves any length.
 
@@ -98,12 +103,21 @@ impl From<Option<&str>> for Value {
 
 /// The text for PostgreSQL.
 pub(super) fn postgres_text(text: &str) -> Cow<'_, str> {
-    if text.contains("IN LIST(") {
-        Cow::Owned(text.replace("IN LIST(", "= ANY("))
-    } else {
-        Cow::Borrowed(text)
+    if !(text.contains("IN LIST(") || text.contains(INDEXED_BY)) {
+        return Cow::Borrowed(text);
     }
+    let text = text.replace("IN LIST(", "= ANY(");
+    let mut parts = text.split(INDEXED_BY);
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        // The index's name goes with the words that name it.
+        let name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        out.push_str(part.trim_start_matches(name));
+    }
+    Cow::Owned(out)
 }
+
+const INDEXED_BY: &str = " INDEXED BY ";
 
 /// The text for SQLite; the values say what each list holds.
 pub(super) fn sqlite_text<'t>(text: &'t str, values: &[Value]) -> Result<Cow<'t, str>, StoreError> {
@@ -249,5 +263,21 @@ mod tests {
             "SELECT 1 WHERE a IN (SELECT value FROM json_each($1)) \
              AND b IN (SELECT unhex(value) FROM json_each($2)) "
         );
+    }
+
+    #[test]
+    fn an_index_is_named_to_sqlite_alone() {
+        let text = "SELECT 1 FROM persons p INDEXED BY persons_user CROSS JOIN activities a INDEXED BY \
+                    activities_progress WHERE p.key IN LIST($1)";
+        assert_eq!(
+            postgres_text(text),
+            "SELECT 1 FROM persons p CROSS JOIN activities a WHERE p.key = ANY($1)"
+        );
+        assert_eq!(
+            sqlite_text(text, &[Value::Ints(vec![1])]).unwrap(),
+            "SELECT 1 FROM persons p INDEXED BY persons_user CROSS JOIN activities a INDEXED BY \
+             activities_progress WHERE p.key IN (SELECT value FROM json_each($1))"
+        );
+        assert_eq!(postgres_text("FROM users u INDEXED BY users_id"), "FROM users u");
     }
 }

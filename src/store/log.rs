@@ -23,12 +23,13 @@ use super::reach::Persons;
 use super::{Store, StoreError, digest};
 
 /// The columns of a row, in the order in which [`read`] takes them; the organisation is not asked for.
-const SELECT: &str = "SELECT a.seq, a.id, a.happened_at, a.stored_at, a.person, a.verb, a.content, a.action, \
+pub(super) const SELECT: &str = "SELECT a.seq, a.id, a.happened_at, a.stored_at, a.person, a.verb, a.content, a.action, \
      a.origin, a.completed, a.success, a.completion, a.certified, a.scaled, a.raw, a.min, a.max, a.percent, \
      a.seconds, a.time_limit, a.expired_at, a.certificate_expires_at, a.registration, a.import, \
      a.certificate_name, a.response, a.device_type, a.recorded_by, a.comment, a.source FROM activities a";
 
-fn read(row: &db::Row) -> Result<Row, StoreError> {
+/// A row of [`SELECT`].
+pub(super) fn read(row: &db::Row) -> Result<Row, StoreError> {
     let time = |column| Ok::<_, StoreError>(row.get::<Option<i64>>(column)?.map(Timestamp::from_micros));
     let action: i16 = row.get(7)?;
     let origin: i16 = row.get(8)?;
@@ -80,7 +81,8 @@ fn read(row: &db::Row) -> Result<Row, StoreError> {
     })
 }
 
-type ReadRow = fn(&db::Row) -> Result<Row, StoreError>;
+/// How a row is read.
+pub(super) type ReadRow = fn(&db::Row) -> Result<Row, StoreError>;
 
 /// How much of each row a reader needs. The database's own work for a row grows with its columns, and an
 /// export asks for all rows.
@@ -187,12 +189,7 @@ impl Store {
         };
         push_order(&mut sql, page.sort);
         sql.push(" LIMIT ").bind(i64::from(page.limit));
-        let (prefix, column) = match self.db().engine() {
-            Engine::Sqlite => ("EXPLAIN QUERY PLAN ", 3),
-            Engine::Postgres => ("EXPLAIN ", 0),
-        };
-        let rows = self.db().fetch_all(sql.preceded_by(prefix)).await?;
-        rows.iter().map(|row| row.get(column)).collect()
+        self.db().explain(sql).await
     }
 
     /// How many rows there are, over all pages.
@@ -232,6 +229,20 @@ impl Store {
         Ok(futures_util::stream::iter(chunks).flatten())
     }
 
+    /// All rows of the question in whatever order the database likes best, in chunks: for what counts them. `read`
+    /// takes the columns of `select`, which ends with `FROM activities a`.
+    pub(super) async fn scan<T: Send + 'static>(
+        &self,
+        question: &Scoped<&Filter>,
+        select: &'static str,
+        now: Timestamp,
+        read: fn(&db::Row) -> Result<T, StoreError>,
+    ) -> Result<impl Stream<Item = Result<Vec<T>, StoreError>> + Send + 'static, StoreError> {
+        let sql = self.question(question, select, now, None).await?;
+        let chunks = sql.map(|sql| self.db().stream(&self.inner.runtime, sql, read));
+        Ok(futures_util::stream::iter(chunks).flatten())
+    }
+
     /// One row by its id, wherever it is within the reach: of a deactivated user, too, and a visit.
     pub async fn activity(&self, question: &Scoped<StatementId>) -> Result<Option<Row>, StoreError> {
         let everything = Filter {
@@ -260,7 +271,7 @@ impl Store {
     }
 
     /// The query for the question up to its order; `None` where nothing can be found.
-    async fn question(
+    pub(super) async fn question(
         &self,
         question: &Scoped<&Filter>,
         select: &str,
@@ -497,7 +508,8 @@ fn push_row_filters(sql: &mut Sql, filter: &Filter, now: Timestamp) {
     }
 }
 
-fn push_window(sql: &mut Sql, column: &str, window: Window) {
+/// Narrows `column`, a moment, to the window.
+pub(super) fn push_window(sql: &mut Sql, column: &str, window: Window) {
     if let Some(from) = window.from {
         sql.push(" AND ").push(column).push(" >= ").bind(from.micros());
     }
@@ -506,7 +518,7 @@ fn push_window(sql: &mut Sql, column: &str, window: Window) {
     }
 }
 
-fn push_order(sql: &mut Sql, sort: Sort) {
+pub(super) fn push_order(sql: &mut Sql, sort: Sort) {
     sql.push(match sort {
         Sort::NewestFirst => " ORDER BY a.happened_at DESC, a.seq DESC",
         Sort::OldestFirst => " ORDER BY a.happened_at, a.seq",

@@ -26,7 +26,11 @@ macro_rules! version {
     };
 }
 
-const VERSIONS: &[Version] = &[version!(1, "0001_spine"), version!(2, "0002_lrs")];
+const VERSIONS: &[Version] = &[
+    version!(1, "0001_spine"),
+    version!(2, "0002_lrs"),
+    version!(3, "0003_activity_log"),
+];
 
 /// How the database's schema stands to the one this binary was built for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

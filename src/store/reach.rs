@@ -1,7 +1,7 @@
 //! Scopes as persons: whose rows may come back. The only place where a reach becomes SQL.
 
-use crate::access::{People, Reach, Scoped};
-use crate::ids::{OrgId, UserId};
+use crate::access::{OverPeople, People, Reach, Scoped, Subjects};
+use crate::ids::{GroupId, OrgId, TeamId, UserId};
 use crate::log::Filter;
 
 use super::db::Sql;
@@ -26,76 +26,136 @@ impl Store {
         filter: &Filter,
     ) -> Result<Persons, StoreError> {
         let people = scoped.people();
-        let narrowed = !(filter.users.is_empty()
-            && filter.teams.is_empty()
-            && filter.groups.is_empty()
-            && filter.custom.is_empty());
-        if people == People::Everyone && !narrowed {
+        if people == People::Everyone && !narrows(filter) {
             return Ok(Persons::Everyone {
                 deactivated_too: filter.include_deactivated,
             });
         }
-        let mut sql = Sql::new("SELECT p.key FROM persons p WHERE p.org = $1").with(org);
-        sql.push(" AND p.user_key IS NOT NULL");
-        if !filter.include_deactivated {
-            sql.push(" AND NOT p.deactivated");
-        }
-        push_people(&mut sql, "p.user_key", &people);
-        if !filter.users.is_empty() {
-            sql.push(" AND p.user_key IN (SELECT u.key FROM users u WHERE u.org = $1 AND u.id");
-            sql.any_of(texts(&filter.users)).push(")");
-        }
-        push_teams(&mut sql, filter);
-        if !filter.groups.is_empty() {
-            sql.push(
-                " AND p.user_key IN (SELECT m.user_key FROM group_members m \
-                 JOIN groups g ON g.org = m.org AND g.key = m.group_key WHERE m.org = $1 AND g.id",
-            );
-            sql.any_of(texts(&filter.groups)).push(")");
-        }
-        for (field, values) in &filter.custom {
-            sql.push(
-                " AND p.user_key IN (SELECT f.user_key FROM user_fields f WHERE f.org = $1 AND f.field = ",
-            );
-            sql.bind(field.as_str())
-                .push(" AND f.value")
-                .any_of(values.clone())
-                .push(")");
-        }
+        let sql = persons_query(org, &people, filter);
         let rows = self.db().fetch_all(sql).await?;
         Ok(Persons::Only(
             rows.iter().map(|row| row.get(0)).collect::<Result<_, _>>()?,
         ))
     }
+
+    /// What the database says it will do to find the persons of a question, a line each, as [`Store::explain`] says
+    /// it of the rows. No line where everybody is meant, or nobody can be.
+    pub async fn explain_persons(&self, question: &Scoped<&Filter>) -> Result<Vec<String>, StoreError> {
+        let filter = *question.inner();
+        let people = question.people();
+        let Some(org) = self.organisation_key(question.org()).await? else {
+            return Ok(Vec::new());
+        };
+        if people == People::Everyone && !narrows(filter) {
+            return Ok(Vec::new());
+        }
+        self.db().explain(persons_query(org, &people, filter)).await
+    }
+}
+
+/// Whether the filter names people.
+pub(super) fn narrows(filter: &Filter) -> bool {
+    !(filter.users.is_empty()
+        && filter.teams.is_empty()
+        && filter.groups.is_empty()
+        && filter.custom.is_empty())
+}
+
+/// The persons of the people who are asked for, of whom not all may be. Each narrowing says that there is a user, so
+/// that the index of those serves; said once more, SQLite would walk all of it.
+fn persons_query(org: i64, people: &People<'_>, filter: &Filter) -> Sql {
+    let mut sql = Sql::new("SELECT p.key FROM persons p INDEXED BY persons_user WHERE p.org = $1").with(org);
+    if !filter.include_deactivated {
+        sql.push(" AND NOT p.deactivated");
+    }
+    push_asked(&mut sql, "p.user_key", people, filter);
+    sql
+}
+
+/// Narrows `column`, the key of a user, to the people who are asked for: the reach and its part, and among them those
+/// that the filter names by user, team, group or custom field. The text's `$1` is the organisation.
+pub(super) fn push_asked(sql: &mut Sql, column: &str, people: &People<'_>, filter: &Filter) {
+    push_people(sql, column, people);
+    if !filter.users.is_empty() {
+        sql.push(" AND ")
+            .push(column)
+            .push(" IN (SELECT u.key FROM users u WHERE u.org = $1 AND u.id");
+        sql.any_of(texts(&filter.users)).push(")");
+    }
+    if !filter.teams.is_empty() {
+        sql.push(" AND ").push(column).push(" IN (");
+        push_members(
+            sql,
+            &filter.teams,
+            filter.include_sub_teams,
+            filter.primary_team_only,
+            &[],
+        );
+        sql.push(")");
+    }
+    if !filter.groups.is_empty() {
+        sql.push(" AND ").push(column).push(" IN (");
+        push_members(sql, &[], false, false, &filter.groups);
+        sql.push(")");
+    }
+    for (field, values) in &filter.custom {
+        sql.push(" AND ")
+            .push(column)
+            .push(" IN (SELECT f.user_key FROM user_fields f WHERE f.org = $1 AND f.field = ");
+        sql.bind(field.as_str())
+            .push(" AND f.value")
+            .any_of(values.clone())
+            .push(")");
+    }
+}
+
+/// The members of these teams and groups, as keys of users: a subselect without its brackets. One of the two lists has
+/// something in it. The text's `$1` is the organisation.
+pub(super) fn push_members(
+    sql: &mut Sql,
+    teams: &[TeamId],
+    sub_teams: bool,
+    primary_only: bool,
+    groups: &[GroupId],
+) {
+    if !teams.is_empty() {
+        push_team_tree(sql, teams, sub_teams);
+        // CROSS JOIN: SQLite takes the tables in this order, the few teams first.
+        sql.push(if primary_only {
+            "SELECT u.key FROM tree CROSS JOIN users u WHERE u.org = tree.org AND u.primary_team = tree.key"
+        } else {
+            "SELECT m.user_key FROM tree CROSS JOIN memberships m WHERE m.org = tree.org AND m.team = tree.key"
+        });
+    }
+    if !(teams.is_empty() || groups.is_empty()) {
+        sql.push(" UNION ALL ");
+    }
+    if !groups.is_empty() {
+        sql.push(
+            "SELECT m.user_key FROM groups g CROSS JOIN group_members m WHERE m.org = g.org AND m.group_key = g.key \
+             AND g.org = $1 AND g.id",
+        );
+        sql.any_of(texts(groups));
+    }
+}
+
+/// These teams, and the teams below them where `sub_teams` says so, as the table `tree(org, key)`: the `WITH` before a
+/// `SELECT`. The text's `$1` is the organisation.
+pub(super) fn push_team_tree(sql: &mut Sql, teams: &[TeamId], sub_teams: bool) {
+    sql.push(if sub_teams { "WITH RECURSIVE" } else { "WITH" });
+    sql.push(" tree(org, key) AS (SELECT t.org, t.key FROM teams t WHERE t.org = $1 AND t.id");
+    sql.any_of(texts(teams));
+    if sub_teams {
+        // UNION, not UNION ALL: a tree that was ever knotted could not keep this from ending.
+        sql.push(
+            " UNION SELECT t.org, t.key FROM tree JOIN teams t ON t.org = tree.org AND t.parent = tree.key",
+        );
+    }
+    sql.push(") ");
 }
 
 fn texts(ids: &[impl AsRef<str>]) -> Vec<String> {
     ids.iter().map(|id| id.as_ref().to_owned()).collect()
-}
-
-fn push_teams(sql: &mut Sql, filter: &Filter) {
-    if filter.teams.is_empty() {
-        return;
-    }
-    sql.push(" AND p.user_key IN (");
-    if filter.include_sub_teams {
-        // UNION, not UNION ALL: a tree that was ever knotted could not keep this from ending.
-        sql.push(
-            "WITH RECURSIVE tree(org, key) AS (SELECT t.org, t.key FROM teams t WHERE t.org = $1 AND t.id",
-        );
-        sql.any_of(texts(&filter.teams));
-        sql.push(
-            " UNION SELECT t.org, t.key FROM tree JOIN teams t ON t.org = tree.org AND t.parent = tree.key) ",
-        );
-    } else {
-        sql.push("WITH tree(org, key) AS (SELECT t.org, t.key FROM teams t WHERE t.org = $1 AND t.id");
-        sql.any_of(texts(&filter.teams)).push(") ");
-    }
-    sql.push(if filter.primary_team_only {
-        "SELECT u.key FROM tree JOIN users u ON u.org = tree.org AND u.primary_team = tree.key)"
-    } else {
-        "SELECT m.user_key FROM tree JOIN memberships m ON m.org = tree.org AND m.team = tree.key)"
-    });
 }
 
 /// Narrows `column`, the key of a user, to those people: ` AND column IN (…)`. The text's `$1` is the
@@ -139,6 +199,18 @@ fn push_tree(sql: &mut Sql, column: &str, manager: &UserId, manager_too: bool, i
         sql.push(" UNION SELECT key FROM boss");
     }
     sql.push(")");
+}
+
+/// Narrows `column`, the key of a user, to those over whom the caller may do `A`.
+pub(super) fn push_subjects<A: OverPeople>(sql: &mut Sql, column: &str, subjects: &Subjects<A>) {
+    push_people(sql, column, &subjects.people());
+    if let Some(caller) = subjects.never() {
+        sql.push(" AND ")
+            .push(column)
+            .push(" NOT IN (SELECT me.key FROM users me WHERE me.org = $1 AND me.id = ")
+            .bind(caller.as_str())
+            .push(")");
+    }
 }
 
 /// Narrows `column`, the key of a user, to a whole reach: what the directory's lists ask.

@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::ids::{OrgId, StatementId};
+use crate::ids::{OrgId, StatementId, UserId};
 use crate::log::ShortForm;
 use crate::record::{Envelope, Statement};
 
 use super::attachments::NewAttachment;
+use super::completions::Needed;
 use super::writer::Writer;
 use super::{Store, StoreError};
 
@@ -42,6 +43,19 @@ pub struct Incoming {
     pub envelope: Arc<Envelope>,
     /// How to tell that it came before.
     pub sameness: Sameness,
+    /// What it marks as complete, where it does: then it is kept only if that is still needed.
+    pub mark: Option<Mark>,
+}
+
+/// What goes with a record by which somebody marks content as complete for somebody else (product text, section 13).
+#[derive(Debug, Clone)]
+pub struct Mark {
+    /// What the record is needed for. A submission marks nobody twice for the same content.
+    pub needed: Needed,
+    /// Who marks.
+    pub by: UserId,
+    /// What is noted about the person, together with the record or not at all.
+    pub note: Option<String>,
 }
 
 impl Incoming {
@@ -70,6 +84,16 @@ pub struct Submission {
     pub attachments: Vec<NewAttachment>,
 }
 
+impl Submission {
+    /// What those of its records are needed for that mark content as complete.
+    pub(super) fn needed(&self) -> impl Iterator<Item = Needed> {
+        self.records
+            .iter()
+            .filter_map(|record| record.mark.as_ref())
+            .map(|mark| mark.needed)
+    }
+}
+
 /// What became of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recorded {
@@ -77,13 +101,15 @@ pub enum Recorded {
     New(StatementId),
     /// The same record was kept already.
     Already(StatementId),
+    /// It would have marked somebody as complete who is: it is not kept, and nothing has this id.
+    Needless(StatementId),
 }
 
 impl Recorded {
     /// The record's id.
     pub fn id(self) -> StatementId {
         match self {
-            Self::New(id) | Self::Already(id) => id,
+            Self::New(id) | Self::Already(id) | Self::Needless(id) => id,
         }
     }
 }

@@ -11,10 +11,12 @@ use crate::ids::{OrgId, StatementId};
 use crate::log::{ContentFacts, Projected, VerbTable, project};
 use crate::record::{Seal, Statement};
 
+use super::completions::Needed;
 use super::db::Sql;
 use super::dialect::Value;
 use super::ledger::OrgTx;
-use super::recorder::{Incoming, RecordError, Recorded, Submission};
+use super::notes::NoteRow;
+use super::recorder::{Incoming, Mark, RecordError, Recorded, Submission};
 use super::sealed::{Named, Platform, Sealed};
 use super::seen::{Absorbed, Seen};
 use super::statements::{read_envelope, read_statement};
@@ -42,6 +44,14 @@ impl Writer {
 
     /// Writes the submissions of one organisation: each whole or not at all, and none failing another.
     pub(super) async fn write(&mut self, org: &OrgId, submissions: &[Submission]) -> Outcomes {
+        let mut outcomes = Vec::with_capacity(submissions.len());
+        for run in runs(submissions) {
+            outcomes.extend(self.write_run(org, run).await);
+        }
+        outcomes
+    }
+
+    async fn write_run(&mut self, org: &OrgId, submissions: &[Submission]) -> Outcomes {
         match self.attempt(org, submissions).await {
             Ok(outcomes) => outcomes,
             Err(error) if submissions.len() == 1 => vec![Err(error.into())],
@@ -84,6 +94,26 @@ impl Writer {
     }
 }
 
+/// The submissions in runs that can be written together. Where one marks somebody as complete whom an earlier one marks
+/// for the same content, the log says only after the earlier one whether that is still needed.
+fn runs(submissions: &[Submission]) -> Vec<&[Submission]> {
+    let (mut runs, mut began) = (Vec::with_capacity(1), 0);
+    let mut marked = HashSet::new();
+    for (index, submission) in submissions.iter().enumerate() {
+        let marks: Vec<_> = submission.needed().map(Needed::pair).collect();
+        if marks.iter().any(|mark| marked.contains(mark)) {
+            runs.push(&submissions[began..index]);
+            began = index;
+            marked.clear();
+        }
+        marked.extend(marks);
+    }
+    if began < submissions.len() {
+        runs.push(&submissions[began..]);
+    }
+    runs
+}
+
 /// A record that will be written.
 struct Accepted<'s> {
     incoming: &'s Incoming,
@@ -102,6 +132,9 @@ async fn accept<'s>(
     submissions: &'s [Submission],
 ) -> Result<(Vec<Accepted<'s>>, Outcomes), StoreError> {
     let existing = existing(tx, submissions).await?;
+    let needless = tx
+        .needed_no_more(submissions.iter().flat_map(Submission::needed))
+        .await?;
     let mut accepted: Vec<Accepted<'s>> = Vec::new();
     let mut places: HashMap<StatementId, usize> = HashMap::new();
     let mut outcomes = Vec::with_capacity(submissions.len());
@@ -111,6 +144,14 @@ async fn accept<'s>(
         let mut conflict = None;
         for (index, incoming) in submission.records.iter().enumerate() {
             let id = incoming.id;
+            if incoming
+                .mark
+                .as_ref()
+                .is_some_and(|mark| needless.contains(&mark.needed))
+            {
+                recorded.push(Recorded::Needless(id));
+                continue;
+            }
             let same = if let Some(there) = existing.get(&id) {
                 Some(incoming.is_same_as(&there.statement, &there.envelope))
             } else {
@@ -182,7 +223,9 @@ async fn write_accepted(
     };
     let mut records = Vec::with_capacity(accepted.len());
     let mut bodies = Vec::with_capacity(accepted.len());
+    let mut notes = Vec::new();
     for Accepted { incoming, submission } in accepted {
+        notes.extend(incoming.mark.as_ref().and_then(note));
         let seal = Seal {
             id: incoming.id,
             stored,
@@ -217,7 +260,18 @@ async fn write_accepted(
     // First the new rows: what a record says that leaves the log is weighed against all that stay.
     let sessions = insert_activities(tx, seen, &records, &named).await?;
     void_existing(tx, seen, &platform, &records).await?;
-    tx.settle_sessions(&sessions).await
+    tx.settle_sessions(&sessions).await?;
+    tx.insert_notes(notes).await
+}
+
+/// What is noted about a person who is marked.
+fn note(mark: &Mark) -> Option<NoteRow> {
+    Some(NoteRow {
+        user_key: mark.needed.user(),
+        text: mark.note.clone()?,
+        happened_at: mark.needed.at(),
+        created_by: mark.by.clone(),
+    })
 }
 
 /// The new records that statements of the store refer to, having come before them.
@@ -490,5 +544,55 @@ impl OrgTx {
         let delete = delete.with(self.org).with(seqs);
         self.execute(delete).await?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::recorder::Sameness;
+    use super::*;
+    use crate::ids::UserId;
+    use crate::record::{Limits, Version, parse_statement};
+
+    /// A submission that marks these users for these contents.
+    fn marking(pairs: &[(i64, i64)]) -> Submission {
+        let text = r#"{"actor":{"mbox":"mailto:a@b.c"},"verb":{"id":"urn:v"},"object":{"id":"urn:o"}}"#;
+        let statement = parse_statement(text.as_bytes(), Version::V1, &Limits::default());
+        let statement = Arc::new(statement.expect("a statement"));
+        let records = pairs.iter().map(|pair| Incoming {
+            id: StatementId(Uuid::nil()),
+            id_was_given: false,
+            statement: Arc::clone(&statement),
+            envelope: Arc::default(),
+            sameness: Sameness::Statement,
+            mark: Some(Mark {
+                needed: Needed::of(*pair),
+                by: UserId::new("ada").expect("an id"),
+                note: None,
+            }),
+        });
+        Submission {
+            org: OrgId::new("acme").expect("an id"),
+            records: records.collect(),
+            authority: String::new(),
+            version: "1.0.0",
+            sender: String::new(),
+            attachments: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn who_is_marked_again_waits_for_the_next_run() {
+        let submissions = [
+            marking(&[(1, 7), (2, 7)]),
+            marking(&[]),
+            marking(&[(3, 7), (1, 8)]),
+            marking(&[(2, 7), (4, 7)]),
+            marking(&[(1, 7)]),
+            marking(&[(4, 7)]),
+        ];
+        let lengths: Vec<usize> = runs(&submissions).iter().map(|run| run.len()).collect();
+        assert_eq!(lengths, [3, 2, 1]);
+        assert!(runs(&[]).is_empty());
     }
 }

@@ -100,7 +100,7 @@ pub(super) fn guide(
 }
 
 /// The questions that are worth trying: what for, by whom, of which path; `LEARNER_ID` stands for a user's id.
-const QUESTIONS: [(&str, &str, &str); 12] = [
+const QUESTIONS: [(&str, &str, &str); 17] = [
     (
         "A manager's log: their own and that of everybody below them",
         "MANAGER",
@@ -136,6 +136,32 @@ const QUESTIONS: [(&str, &str, &str); 12] = [
         "One person's log",
         "HR",
         "/v1/users/LEARNER_ID/activities?limit=3",
+    ),
+    (
+        "Their timeline: the log and the notes about them",
+        "HR",
+        "/v1/users/LEARNER_ID/timeline?limit=5",
+    ),
+    (
+        "Only the notes, which they never see themselves",
+        "HR",
+        "/v1/users/LEARNER_ID/notes",
+    ),
+    (
+        "Mandatory training: whom a manager has to remind, and how many stand where",
+        "MANAGER",
+        "/v1/contents/fire-safety/progress?scope=managed&include_sub_managers=true\
+         &state=not_started,in_progress,failed,expired&count=exact&limit=3",
+    ),
+    (
+        "Counted instead of listed: completions by team and month",
+        "REPORTER",
+        "/v1/activities/summary?by=team,month&content=fire-safety&completed=true&period=previous_quarter",
+    ),
+    (
+        "What a filter bar can offer a manager, with counts",
+        "MANAGER",
+        "/v1/facets?scope=managed",
     ),
     ("One's own log", "LEARNER", "/v1/me/activities?limit=3"),
     (
@@ -182,6 +208,14 @@ fn lines(seeded: &Seeded) -> Vec<(&'static str, String)> {
         .iter()
         .map(|(what, who, path)| (*what, ask(who, path)))
         .collect();
+    lines.push((
+        "A manager marks offline training as complete: with `dry_run` nothing is kept, the answer says what would happen",
+        "curl -s \"$ROLLBOOK/v1/completions\" -H \"Authorization: Bearer $MANAGER\" \\\n    \
+             -H 'Content-Type: application/json' \\\n    \
+             -d '{\"content\": \"event-first-aid\", \"teams\": [\"warehouse-north\"], \"note\": \"Was at the live session\", \
+             \"dry_run\": true}'"
+        .to_owned(),
+    ));
     lines.push((
         "An integration records an activity; the answer is the row of the log",
         send("/v1/activities", "", activity),

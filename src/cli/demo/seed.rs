@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::access::Role;
+use crate::access::permit::Notes;
+use crate::access::{Permissions, Person, Principal, ReachRules, Role, Subjects};
 use crate::catalogue::ContentDraft;
 use crate::clock::Timestamp;
 use crate::directory::GroupDraft;
@@ -17,7 +18,7 @@ use crate::record::{
     ActorKind, Envelope, Fault, Identifier, Limits, Origin, Statement, Version, parse_statement,
 };
 use crate::store::{
-    Incoming, OrganisationChange, RecordError, Sameness, Store, StoreError, Submission, WriteError,
+    Incoming, NewNote, OrganisationChange, RecordError, Sameness, Store, StoreError, Submission, WriteError,
 };
 
 use super::history::{By, Event, Sent, history};
@@ -139,12 +140,63 @@ pub async fn seed(store: &Store, org: &OrgId, size: Size, key: &str) -> Result<S
         }
     }
     claim(store, org, &people).await?;
+    let cast = cast(&people, now);
+    note(store, org, &cast).await?;
     Ok(Seeded {
         users: people.members.len(),
         contents: catalogue.len(),
         activities: size.activities,
-        cast: cast(&people, now),
+        cast,
     })
+}
+
+/// What HR has noted about the learner of the cast: how many days ago it happened, and what.
+const NOTES: [(i64, &str); 3] = [
+    (
+        210,
+        "Parental leave until the end of May: due dates extended by three months.",
+    ),
+    (
+        64,
+        "Grade of the forklift quiz appealed; stands as it is after a second look.",
+    ),
+    (
+        12,
+        "Wants to become a first aider: enrol for the next course that has a seat.",
+    ),
+];
+
+async fn note(store: &Store, org: &OrgId, cast: &[Part]) -> Result<(), SeedError> {
+    let part = |variable: &str| cast.iter().find(|part| part.variable == variable);
+    let (Some(hr), Some(learner)) = (part("HR"), part("LEARNER")) else {
+        return Ok(());
+    };
+    let now = store.clock().now();
+    let writer = Principal::from(Person {
+        org: org.clone(),
+        user: hr.user.clone(),
+        role: hr.role,
+        permissions: Permissions::default(),
+        reports: None,
+        expires_at: now,
+    });
+    let Some(subjects) = Subjects::<Notes>::of(&writer, &ReachRules::default()) else {
+        return Ok(());
+    };
+    for (days, text) in NOTES {
+        let note = NewNote {
+            user: learner.user.clone(),
+            text: text.to_owned(),
+            happened_at: Timestamp::from_micros(now.micros() - days * super::DAY),
+            created_by: hr.user.clone(),
+        };
+        let noted = store.add_note(&subjects, note).await?;
+        noted.map_err(|refusal| SeedError::Refused {
+            pointer: "/notes".to_owned(),
+            detail: refusal.to_string(),
+        })?;
+    }
+    Ok(())
 }
 
 fn drafts<T: Keyed>(bodies: &[Value]) -> Result<Vec<T>, Refusal> {
@@ -289,6 +341,7 @@ impl Sender<'_> {
                 statement: Arc::new(statement),
                 envelope: Arc::new(envelope),
                 sameness,
+                mark: None,
             });
         }
         Ok(records)
@@ -361,7 +414,12 @@ fn cast(people: &Staff, now: Timestamp) -> Vec<Part> {
             &[],
             "only themselves".to_owned(),
         ),
-        part("MANAGER", manager, &[], reports),
+        part(
+            "MANAGER",
+            manager,
+            &["mark_complete"],
+            format!("{reports}, and marks content as complete for them"),
+        ),
         part("LEARNER", learner, &[], "only themselves".to_owned()),
     ];
     parts.into_iter().flatten().collect()

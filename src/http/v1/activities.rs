@@ -240,7 +240,7 @@ async fn create_activity(caller: Caller<WriteActivities>, pairs: Pairs, body: Js
         .ok_or_else(|| Problem::internal("a record without an outcome"))?;
     let mut answer = match outcome {
         Recorded::New(_) => HttpResponse::Created(),
-        Recorded::Already(_) => HttpResponse::Ok(),
+        Recorded::Already(_) | Recorded::Needless(_) => HttpResponse::Ok(),
     };
     let id = outcome.id();
     answer.insert_header((header::LOCATION, format!("/v1/activities/{id}")));
@@ -310,13 +310,15 @@ async fn keep(
             statement: Arc::new(statement),
             envelope: Arc::new(form.envelope(base.clone())),
             sameness: Sameness::ShortForm(Box::new(form)),
+            mark: None,
         });
     }
     let recorded = caller.store().record(submission(caller, records)).await;
     recorded.map_err(|error| Problem::recording(error, batch))
 }
 
-fn submission<A>(caller: &Caller<A>, records: Vec<Incoming>) -> Submission {
+/// Records as this caller sends them, with what they act by as authority.
+pub(super) fn submission<A>(caller: &Caller<A>, records: Vec<Incoming>) -> Submission {
     Submission {
         org: caller.org().clone(),
         records,
@@ -329,7 +331,7 @@ fn submission<A>(caller: &Caller<A>, records: Vec<Incoming>) -> Submission {
 
 /// What Rollbook knows of an activity besides what is sent (contract section 4): a person's is recorded by
 /// them and `manual`, a credential's is `api`, and so is its device.
-fn envelope(principal: &Principal) -> Envelope {
+pub(super) fn envelope(principal: &Principal) -> Envelope {
     match principal {
         Principal::Person(person) => Envelope {
             origin: Origin::Manual,
@@ -409,6 +411,7 @@ async fn void_activity(caller: Caller<VoidActivities>, id: web::Path<Uuid>, pair
             ..envelope(caller.principal())
         }),
         sameness: Sameness::Statement,
+        mark: None,
     };
     let recorded = caller.store().record(submission(&caller, vec![record])).await;
     recorded.map_err(|error| Problem::recording(error, false))?;

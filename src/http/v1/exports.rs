@@ -5,13 +5,10 @@
 //! before its end is known: what fails midway breaks the transfer off, so that no client takes a part for
 //! the whole. HEAD asks the database as GET does.
 
-use std::time::Duration;
-
 use actix_web::HttpResponse;
-use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::header;
 use actix_web::web::Bytes;
 use futures_util::TryStreamExt;
-use tokio::sync::{Semaphore, SemaphorePermit};
 use utoipa::IntoParams;
 
 use crate::access::permit::ReadActivities;
@@ -21,23 +18,14 @@ use crate::http::auth::Caller;
 use crate::http::problem::{Answer, Code, Problem, ProblemError};
 use crate::http::query::Pairs;
 use crate::http::routes::routes;
+use crate::http::turns::EXPORTS;
 use crate::log::activity::Activity;
 use crate::log::{ParseContext, Query};
 
 use super::activities::context;
 use super::log_parameters::{LogFilter, LogScope};
 
-/// Exports that this process reads from the database at once; each holds one connection for that, and asks for
-/// another one now and then.
-const AT_ONCE: usize = 4;
-/// How long one more waits for its turn before it is refused.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// When whoever was refused may try again, in seconds.
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
-
-static TURNS: Semaphore = Semaphore::const_new(AT_ONCE);
-
-const CSV: &str = "text/csv; charset=utf-8; header=present";
+pub(super) const CSV: &str = "text/csv; charset=utf-8; header=present";
 const NDJSON: &str = "application/x-ndjson";
 
 routes! {
@@ -94,9 +82,9 @@ async fn export_csv(caller: Caller<ReadActivities>, pairs: Pairs) -> Answer {
     let query = read(&caller, &pairs, &["columns", "bom", "raw"])?;
     let options = csv_options(&query)?;
     let question = caller.scoped(query.asked_scope, &query.filter)?;
-    let turn = turn().await?;
+    let turn = EXPORTS.take().await?;
     let blocks = export::csv(caller.store(), &question, query.sort, query.now, options, turn).await?;
-    Ok(answer(blocks, CSV, "csv", caller.now()))
+    Ok(answer(blocks, "activities", CSV, "csv", caller.now()))
 }
 
 /// Export the log as NDJSON.
@@ -115,9 +103,9 @@ async fn export_csv(caller: Caller<ReadActivities>, pairs: Pairs) -> Answer {
 async fn export_ndjson(caller: Caller<ReadActivities>, pairs: Pairs) -> Answer {
     let query = read(&caller, &pairs, &[])?;
     let question = caller.scoped(query.asked_scope, &query.filter)?;
-    let turn = turn().await?;
+    let turn = EXPORTS.take().await?;
     let blocks = export::ndjson(caller.store(), &question, query.sort, query.now, turn).await?;
-    Ok(answer(blocks, NDJSON, "ndjson", caller.now()))
+    Ok(answer(blocks, "activities", NDJSON, "ndjson", caller.now()))
 }
 
 /// The log's parameters, but those of pages, and `extra` ones.
@@ -158,20 +146,16 @@ fn csv_options(query: &Query) -> Result<CsvOptions, Problem> {
     }
 }
 
-/// Waits for a turn at the database; kept for as long as it is read.
-async fn turn() -> Result<SemaphorePermit<'static>, Problem> {
-    match tokio::time::timeout(PATIENCE, TURNS.acquire()).await {
-        Ok(turn) => turn.map_err(Problem::internal),
-        Err(_) => {
-            let detail = format!("{AT_ONCE} exports are under way already; try again when one has ended");
-            Err(Problem::new(Code::Unavailable, detail).with_header(header::RETRY_AFTER, RETRY_AFTER))
-        }
-    }
-}
-
-fn answer(blocks: Blocks, content_type: &str, extension: &str, now: Timestamp) -> HttpResponse {
+/// The blocks as a file that is named after what it holds and the day.
+pub(super) fn answer(
+    blocks: Blocks,
+    what: &str,
+    content_type: &str,
+    extension: &str,
+    now: Timestamp,
+) -> HttpResponse {
     let date = now.to_datetime().format("%Y-%m-%d");
-    let disposition = format!("attachment; filename=\"activities-{date}.{extension}\"");
+    let disposition = format!("attachment; filename=\"{what}-{date}.{extension}\"");
     let body = blocks.map_ok(Bytes::from).inspect_err(broken_off);
     HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, content_type))

@@ -101,6 +101,22 @@ documented! {
         #[param(example = "P30D")]
         certificate_expires_within: String,
     }
+    /// The people that are asked for (contract section 7). `custom[<field>]` filters by the organisation's own user
+    /// fields.
+    struct PeopleFilter {
+        /// Ids of teams: members of any.
+        team: Vec<String>,
+        /// The teams below the teams asked for count as well.
+        include_sub_teams: bool,
+        /// Only members whose primary team it is.
+        primary_team_only: bool,
+        /// Ids of groups: members of any.
+        group: Vec<String>,
+        /// Ids of users.
+        user: Vec<String>,
+        /// Deactivated users, too.
+        include_deactivated: bool,
+    }
     /// Which page, in which order (contract section 7).
     struct LogPage {
         /// `-happened_at` (default) or `happened_at`.
@@ -212,7 +228,7 @@ pub struct NewActivityCertificate {
 mod tests {
     use super::*;
     use crate::log::filter::{
-        FILTER_PARAMETERS, PAGE_PARAMETERS, Parameter, SCOPE_PARAMETERS, SORT_PARAMETERS,
+        FILTER_PARAMETERS, PAGE_PARAMETERS, PEOPLE_PARAMETERS, Parameter, SCOPE_PARAMETERS, SORT_PARAMETERS,
     };
 
     #[test]
@@ -227,6 +243,7 @@ mod tests {
                 .collect()
         };
         assert_eq!(described(LogFilter::NAMES), names(&[FILTER_PARAMETERS]));
+        assert_eq!(described(PeopleFilter::NAMES), names(&[PEOPLE_PARAMETERS]));
         assert_eq!(described(LogScope::NAMES), names(&[SCOPE_PARAMETERS]));
         assert_eq!(
             described(LogPage::NAMES),

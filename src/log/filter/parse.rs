@@ -12,8 +12,8 @@ use chrono_tz::Tz;
 use uuid::Uuid;
 
 use super::{
-    AskedTime, FILTER_PARAMETERS, Filter, Moment, PAGE_PARAMETERS, ParameterFault, Query, ResultFilter,
-    SCOPE_PARAMETERS, SORT_PARAMETERS, Sort, TitleSearch, fingerprint,
+    AskedTime, FILTER_PARAMETERS, Filter, Moment, PAGE_PARAMETERS, Parameter, ParameterFault, Query,
+    ResultFilter, SCOPE_PARAMETERS, SORT_PARAMETERS, Sort, TitleSearch, fingerprint,
 };
 use crate::access::AskedScope;
 use crate::catalogue::{ContentKind, ContentType};
@@ -44,6 +44,9 @@ pub struct ParseContext<'a> {
     pub default_limit: u32,
     /// The largest page size that may be asked for.
     pub max_limit: u32,
+    /// The filters that the resource has: [`FILTER_PARAMETERS`], or [`PEOPLE_PARAMETERS`](super::PEOPLE_PARAMETERS)
+    /// for what lists people; `custom[<field>]` goes with both.
+    pub filters: &'static [Parameter],
     /// Whether the resource has `scope` and `include_sub_managers`.
     pub scope: bool,
     /// Whether the resource has `sort`.
@@ -52,6 +55,8 @@ pub struct ParseContext<'a> {
     pub paging: bool,
     /// Parameters of the resource's own, each with one value, which it reads itself.
     pub extra: &'a [&'a str],
+    /// Parameters of the resource's own which may be repeated ([`Query::extras`]), and which cursors are bound to.
+    pub lists: &'a [&'a str],
     /// Who asks which resource: text that cursors are bound to.
     pub binding: &'a str,
 }
@@ -64,10 +69,12 @@ impl<'a> ParseContext<'a> {
             time_zone,
             default_limit: 50,
             max_limit: 1_000,
+            filters: FILTER_PARAMETERS,
             scope: true,
             sort: true,
             paging: true,
             extra: &[],
+            lists: &[],
             binding,
         }
     }
@@ -106,13 +113,15 @@ impl Query {
             .unwrap_or_default();
         let limit = limit(&mut reader, context);
         let count_exact = reader.choice("count", &["exact"], |value| value).is_some();
-        let extra = context
-            .extra
-            .iter()
-            .filter_map(|name| Some(((*name).to_owned(), reader.text(name)?)))
-            .collect();
-
-        let fingerprint = fingerprint(context.binding, &filter, asked_scope.as_ref(), sort);
+        let mut extra = Vec::new();
+        for name in context.lists {
+            let values = reader.many(name, any_text);
+            extra.extend(values.into_iter().map(|value| ((*name).to_owned(), value)));
+        }
+        let fingerprint = fingerprint(context.binding, &filter, asked_scope.as_ref(), sort, &extra);
+        for name in context.extra {
+            extra.extend(reader.text(name).map(|value| ((*name).to_owned(), value)));
+        }
         // A question that is wrong anyway is another one; its cursor need not be said to be wrong too.
         if let Some(text) = reader
             .first("cursor")
@@ -336,7 +345,7 @@ impl<'a> Reader<'a> {
     /// Names every parameter that the resource doesn't have, with those it has.
     fn refuse_unknown(&mut self, context: &ParseContext<'_>) {
         let groups = [
-            (true, FILTER_PARAMETERS),
+            (true, context.filters),
             (context.scope, SCOPE_PARAMETERS),
             (context.sort, SORT_PARAMETERS),
             (context.paging, PAGE_PARAMETERS),
@@ -347,6 +356,7 @@ impl<'a> Reader<'a> {
             .flat_map(|(_, table)| *table);
         let allowed: Vec<&str> = tables
             .map(|parameter| parameter.name)
+            .chain(context.lists.iter().copied())
             .chain(context.extra.iter().copied())
             .collect();
         let known = |name: &str| allowed.contains(&name) || custom_field(name).is_some();

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::access::StatementReach;
 use crate::record::Identifier;
 
-use super::super::db::{Engine, Sql};
+use super::super::db::Sql;
 use super::super::persons::digest_of;
 use super::super::{Store, StoreError, digest};
 use super::StatementQuery;
@@ -195,13 +195,7 @@ impl Store {
         let Some(found) = self.found(org, reach, query).await? else {
             return Ok(Vec::new());
         };
-        let (prefix, column) = match self.db().engine() {
-            Engine::Sqlite => ("EXPLAIN QUERY PLAN ", 3),
-            Engine::Postgres => ("EXPLAIN ", 0),
-        };
-        let sql = super::page(found, query);
-        let rows = self.db().fetch_all(sql.preceded_by(prefix)).await?;
-        rows.iter().map(|row| row.get(column)).collect()
+        self.db().explain(super::page(found, query)).await
     }
 }
 

@@ -38,6 +38,7 @@ pub(super) async fn keep(
                 envelope: with_absent(&envelope, &statement, &contents),
                 statement: Arc::new(statement),
                 sameness: Sameness::Statement,
+                mark: None,
             }
         })
         .collect();

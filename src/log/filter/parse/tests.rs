@@ -305,6 +305,53 @@ fn a_resource_has_parameters_of_its_own_and_lacks_others() {
     );
 }
 
+#[test]
+fn a_resource_about_people_has_their_filters_alone() {
+    let people = ParseContext {
+        filters: super::super::PEOPLE_PARAMETERS,
+        ..context()
+    };
+    let asked = pairs(&[
+        ("team", "a"),
+        ("include_sub_teams", "true"),
+        ("primary_team_only", "true"),
+        ("group", "g"),
+        ("user", "u"),
+        ("include_deactivated", "true"),
+        ("custom[Region]", "North"),
+        ("scope", "me"),
+    ]);
+    assert_eq!(Query::parse(&asked, &people).unwrap().filter.custom.len(), 1);
+    for parameter in super::super::FILTER_PARAMETERS {
+        let faults = Query::parse(&pairs(&[(parameter.name, "x")]), &people)
+            .err()
+            .unwrap_or_default();
+        let unknown = faults
+            .iter()
+            .find(|fault| fault.detail.starts_with("is not a parameter here"));
+        let about_people = super::super::PEOPLE_PARAMETERS.contains(parameter);
+        assert_eq!(unknown.is_none(), about_people, "{}", parameter.name);
+        if let Some(fault) = unknown {
+            assert!(!fault.detail.contains("`action`"), "only its own are named");
+        }
+    }
+}
+
+#[test]
+fn lists_of_a_resource_s_own_may_be_repeated_and_bind_the_cursor() {
+    let own = ParseContext {
+        lists: &["kind"],
+        ..context()
+    };
+    let first = Query::parse(&pairs(&[("kind", "b"), ("kind", "a"), ("kind", "b")]), &own).unwrap();
+    assert_eq!(first.extras("kind").collect::<Vec<_>>(), ["a", "b"]);
+    let mut next = first.next_pairs(&first.cursor_after(LAST));
+    assert!(Query::parse(&next, &own).is_ok());
+    next.retain(|(name, value)| name != "kind" || value != "a");
+    assert_eq!(Query::parse(&next, &own).unwrap_err()[0].parameter, "cursor");
+    assert!(Query::parse(&pairs(&[("kind", "a")]), &context()).is_err());
+}
+
 const LAST: Position = Position {
     happened_at: Timestamp::from_micros(5),
     seq: 3,

@@ -1,0 +1,539 @@
+//! One person's timeline: their log, and the notes about them (product text, sections 2 and 13).
+//!
+//! A [`Note`] is written by somebody about somebody else, and is no record: it lies beside the log and appears
+//! in notes and timelines alone. This file holds what a client may write of one ([`NoteForm`], [`NotePatch`])
+//! and reads back, and two rules: which notes a filter leaves in ([`notes_match`]), and how notes and rows
+//! become one list ([`merge`]). Both have their place in the one order of recording, so a [`Position`] serves
+//! the list as it serves the log.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+use crate::directory::Form;
+use crate::ids::UserId;
+use crate::record::fault::{Fault, Place};
+use crate::record::json::{self, Node};
+
+use super::activity::{Activity, ActivityRecorder};
+use super::cursor::Position;
+use super::filter::{AskedTime, Filter};
+use super::row::Row;
+use super::short_form::MAX_COMMENT;
+
+/// The most characters that a note's text may have.
+pub const MAX_NOTE: usize = MAX_COMMENT;
+
+/// The most versions that a note may have; whoever has more to say writes a new one.
+pub const MAX_NOTE_VERSIONS: i64 = 1_000;
+
+/// A manual note about a user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(example = json!({
+    "id": "0190a000-0000-7000-8000-00000000000a", "user": "bo", "text": "Due dates extended: parental leave",
+    "happened_at": "2026-03-01T09:00:00.000Z", "created_by": {"id": "ada", "name": "Ada Obi"},
+    "created_at": "2026-03-02T08:30:00.000Z", "updated_at": "2026-03-02T08:30:00.000Z",
+    "updated_by": {"id": "hal", "name": "Hal Roe"}
+}))]
+pub struct Note {
+    /// The order of recording, which breaks ties of [`Note::happened_at`].
+    #[serde(skip)]
+    pub seq: i64,
+    /// Names it in addresses.
+    pub id: Uuid,
+    /// The id of the user whom it is about.
+    #[schema(value_type = String)]
+    pub user: UserId,
+    /// What is said.
+    pub text: String,
+    /// When that happened.
+    #[schema(value_type = String, format = DateTime)]
+    pub happened_at: Timestamp,
+    /// Who did it, as was said when the note was written.
+    pub created_by: ActivityRecorder,
+    /// When the note was written.
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+    /// When what stands there now was written.
+    #[schema(value_type = String, format = DateTime)]
+    pub updated_at: Timestamp,
+    /// Who wrote what stands there now; of a note that was never changed, who entered it.
+    pub updated_by: ActivityRecorder,
+}
+
+impl Note {
+    /// Its place among rows and notes.
+    pub fn position(&self) -> Position {
+        Position {
+            happened_at: self.happened_at,
+            seq: self.seq,
+        }
+    }
+}
+
+/// What stood in a note before it was changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(example = json!({
+    "version": 1, "text": "Due dates extended", "happened_at": "2026-03-01T09:00:00.000Z",
+    "updated_by": {"id": "hal", "name": "Hal Roe"}, "updated_at": "2026-03-02T08:30:00.000Z"
+}))]
+pub struct NoteVersion {
+    /// Counted from 1, as the note was first written.
+    pub version: i64,
+    /// What was said.
+    pub text: String,
+    /// When that was said to have happened.
+    #[schema(value_type = String, format = DateTime)]
+    pub happened_at: Timestamp,
+    /// Who wrote this version.
+    pub updated_by: ActivityRecorder,
+    /// When it was written.
+    #[schema(value_type = String, format = DateTime)]
+    pub updated_at: Timestamp,
+}
+
+/// What a client writes of a new note.
+#[derive(Debug, Clone, PartialEq, Eq, ToSchema)]
+#[schema(as = NewNote, example = json!({
+    "text": "Due dates extended: parental leave", "happened_at": "2026-03-01T09:00:00Z", "created_by": "ada"
+}))]
+pub struct NoteForm {
+    /// What there is to say: 1 to 10,000 characters, not only white space.
+    #[schema(min_length = 1, max_length = 10_000)]
+    pub text: String,
+    /// When it happened, which may lie ahead; default: now.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub happened_at: Option<Timestamp>,
+    /// The id of the user who did it, within the caller's reach; default: the caller. It stays as it is.
+    #[schema(value_type = Option<String>)]
+    pub created_by: Option<UserId>,
+}
+
+impl NoteForm {
+    /// Reads a body, at most `depth` objects and arrays deep.
+    ///
+    /// # Errors
+    ///
+    /// Every fault, with its pointer.
+    pub fn parse(text: &str, depth: usize) -> Result<Self, Vec<Fault>> {
+        let node = json::parse(text, depth).map_err(|fault| vec![fault])?;
+        let mut faults = Vec::new();
+        let read = Self::read(&node, &mut faults);
+        read.filter(|_| faults.is_empty()).ok_or(faults)
+    }
+
+    fn read(node: &Node<'_>, faults: &mut Vec<Fault>) -> Option<Self> {
+        let known = ["text", "happened_at", "created_by"];
+        let mut form = Form::of(node, &Place::Root, "a note", &known, faults)?;
+        let text = form.needed_text("text", MAX_NOTE);
+        Some(Self {
+            happened_at: form.moment("happened_at"),
+            created_by: form.value("created_by"),
+            text: text?,
+        })
+    }
+}
+
+/// What a client changes of a note, by a merge patch (RFC 7396). Nothing of a note can be taken away.
+#[derive(Debug, Clone, Default, PartialEq, Eq, ToSchema)]
+#[schema(example = json!({"text": "Due dates extended until June: parental leave"}))]
+pub struct NotePatch {
+    /// What it says from now on: 1 to 10,000 characters, not only white space.
+    #[schema(value_type = String, required = false, min_length = 1, max_length = 10_000)]
+    pub text: Option<String>,
+    /// When it happened, as is known now.
+    #[schema(value_type = String, format = DateTime, required = false)]
+    pub happened_at: Option<Timestamp>,
+}
+
+impl NotePatch {
+    /// Reads a patch, at most `depth` objects and arrays deep.
+    ///
+    /// # Errors
+    ///
+    /// Every fault, with its pointer; `null` is one, since a note always has both.
+    pub fn parse(text: &str, depth: usize) -> Result<Self, Vec<Fault>> {
+        let node = json::parse(text, depth).map_err(|fault| vec![fault])?;
+        let mut faults = Vec::new();
+        let read = Self::read(&node, &mut faults);
+        read.filter(|_| faults.is_empty()).ok_or(faults)
+    }
+
+    fn read(node: &Node<'_>, faults: &mut Vec<Fault>) -> Option<Self> {
+        let known = ["text", "happened_at", "created_by"];
+        let mut form = Form::of(node, &Place::Root, "a change of a note", &known, faults)?;
+        for (key, what) in [("text", "a text"), ("happened_at", "a time")] {
+            if node.get(key) == Some(&Node::Null) {
+                form.fault(
+                    key,
+                    format!("a note always has {what}; leave it out, or give another"),
+                );
+            }
+        }
+        if node.get("created_by").is_some() {
+            form.fault(
+                "created_by",
+                "who did it stays as the note was written; leave it out",
+            );
+        }
+        let text = match form.get("text") {
+            Some(_) => form.needed_text("text", MAX_NOTE),
+            None => None,
+        };
+        Some(Self {
+            happened_at: form.moment("happened_at"),
+            text,
+        })
+    }
+}
+
+/// What an entry of a timeline is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EntryKind {
+    /// A row of the log, whoever recorded it.
+    System,
+    /// A note.
+    Manual,
+}
+
+impl EntryKind {
+    /// Both, in the order of the product text.
+    pub const ALL: [Self; 2] = [Self::System, Self::Manual];
+
+    /// The value of the parameter `kind`.
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::Manual => "manual",
+        }
+    }
+}
+
+/// Which kinds of entries are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Kinds {
+    /// Rows of the log.
+    pub system: bool,
+    /// Notes.
+    pub manual: bool,
+}
+
+impl Kinds {
+    /// Both: what is asked for where nothing is said.
+    pub const BOTH: Self = Self {
+        system: true,
+        manual: true,
+    };
+    /// Neither: a question that nothing can answer.
+    pub const NEITHER: Self = Self {
+        system: false,
+        manual: false,
+    };
+
+    /// Reads the values of the parameter `kind`, repeated or separated by commas; both where there is none.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with them, in plain English.
+    pub fn parse<'v>(values: impl IntoIterator<Item = &'v str>) -> Result<Self, String> {
+        let mut kinds = Self::NEITHER;
+        for text in values.into_iter().flat_map(|value| value.split(',')) {
+            match EntryKind::ALL.into_iter().find(|kind| kind.key() == text) {
+                Some(EntryKind::System) => kinds.system = true,
+                Some(EntryKind::Manual) => kinds.manual = true,
+                None => return Err("is `system`, `manual` or both".to_owned()),
+            }
+        }
+        Ok(if kinds == Self::NEITHER { Self::BOTH } else { kinds })
+    }
+}
+
+/// One entry of a timeline, as it is read from storage.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Entry {
+    /// A row of the log.
+    System(Box<Row>),
+    /// A note.
+    Manual(Box<Note>),
+}
+
+impl Entry {
+    /// Its place in the timeline.
+    pub fn position(&self) -> Position {
+        match self {
+            Self::System(row) => position(row),
+            Self::Manual(note) => note.position(),
+        }
+    }
+}
+
+/// One entry of a timeline as JSON (product text, section 13).
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(example = json!({
+    "happened_at": "2026-07-29T15:00:00.000Z", "kind": "manual", "description": "Moves to another department",
+    "performed_by": {"id": "ada", "name": "Ada Obi"}, "activity": null,
+    "note": {
+        "id": "0190a000-0000-7000-8000-00000000000a", "user": "bo", "text": "Moves to another department",
+        "happened_at": "2026-07-29T15:00:00.000Z", "created_by": {"id": "ada", "name": "Ada Obi"},
+        "created_at": "2026-07-29T15:04:10.000Z", "updated_at": "2026-07-29T15:04:10.000Z",
+        "updated_by": {"id": "ada", "name": "Ada Obi"}
+    }
+}))]
+pub struct TimelineEntry {
+    /// When it happened.
+    #[schema(value_type = String, format = DateTime)]
+    pub happened_at: Timestamp,
+    /// What it is.
+    pub kind: EntryKind,
+    /// The activity as a sentence, or the note's whole text.
+    pub description: String,
+    /// Who did it: whoever recorded the activity, or whom the note names; null where that is nobody else.
+    #[schema(required)]
+    pub performed_by: Option<ActivityRecorder>,
+    /// The row of the log; null for a note.
+    #[schema(required)]
+    pub activity: Option<Activity>,
+    /// The note; null for a row of the log.
+    #[schema(required)]
+    pub note: Option<Note>,
+}
+
+impl From<Activity> for TimelineEntry {
+    fn from(activity: Activity) -> Self {
+        Self {
+            happened_at: activity.happened_at,
+            kind: EntryKind::System,
+            description: activity.description.clone(),
+            performed_by: activity.recorded_by.clone(),
+            activity: Some(activity),
+            note: None,
+        }
+    }
+}
+
+impl From<Note> for TimelineEntry {
+    fn from(note: Note) -> Self {
+        Self {
+            happened_at: note.happened_at,
+            kind: EntryKind::Manual,
+            description: note.text.clone(),
+            performed_by: Some(note.created_by.clone()),
+            activity: None,
+            note: Some(note),
+        }
+    }
+}
+
+/// Whether notes about `subject` can match. A note has a time, and nothing else that a filter asks for: so any
+/// other filter leaves all of them out, but one by user that names the subject.
+pub fn notes_match(filter: &Filter, subject: &UserId) -> bool {
+    let about_subject = filter.users.is_empty() || filter.users.contains(subject);
+    let what_remains = Filter {
+        time: AskedTime::default(),
+        include_deactivated: false,
+        users: Vec::new(),
+        // Beside no team these two ask for nothing.
+        include_sub_teams: false,
+        primary_team_only: false,
+        ..filter.clone()
+    };
+    about_subject && what_remains == Filter::default()
+}
+
+/// Rows and notes, each the newest first, as one list, the newest first and cut at `limit`; and whether
+/// something was cut off.
+pub fn merge(rows: Vec<Row>, notes: Vec<Note>, limit: usize) -> (Vec<Entry>, bool) {
+    let more = rows.len() + notes.len() > limit;
+    let mut entries = Vec::with_capacity(limit.min(rows.len() + notes.len()));
+    let (mut rows, mut notes) = (rows.into_iter().peekable(), notes.into_iter().peekable());
+    while entries.len() < limit {
+        let row_is_next = match (rows.peek(), notes.peek()) {
+            (Some(row), Some(note)) => position(row) > note.position(),
+            (row, _) => row.is_some(),
+        };
+        let next = if row_is_next {
+            rows.next().map(|row| Entry::System(Box::new(row)))
+        } else {
+            notes.next().map(|note| Entry::Manual(Box::new(note)))
+        };
+        match next {
+            Some(entry) => entries.push(entry),
+            None => break,
+        }
+    }
+    (entries, more)
+}
+
+fn position(row: &Row) -> Position {
+    Position {
+        happened_at: row.projected.happened_at,
+        seq: row.seq,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::log::filter::Moment;
+    use crate::log::testing::{at, projected, row};
+    use crate::log::{Action, Period};
+
+    fn note(happened_at: i64, seq: i64) -> Note {
+        let somebody = ActivityRecorder {
+            id: UserId::new("ada").unwrap(),
+            name: None,
+        };
+        Note {
+            seq,
+            id: Uuid::nil(),
+            user: UserId::new("bo").unwrap(),
+            text: "Moved".to_owned(),
+            happened_at: Timestamp::from_micros(happened_at),
+            created_by: somebody.clone(),
+            created_at: Timestamp::default(),
+            updated_at: Timestamp::default(),
+            updated_by: somebody,
+        }
+    }
+
+    fn row_at(happened_at: i64, seq: i64) -> Row {
+        let mut row = row(projected());
+        row.projected.happened_at = Timestamp::from_micros(happened_at);
+        row.seq = seq;
+        row
+    }
+
+    fn pointers(faults: Vec<Fault>) -> Vec<String> {
+        faults.into_iter().map(|fault| fault.pointer).collect()
+    }
+
+    #[test]
+    fn a_note_is_read_with_every_fault_at_its_place() {
+        let form = NoteForm::parse(
+            r#"{"text":" Moved \n","happened_at":"2026-03-01T09:00:00.1239Z"}"#,
+            8,
+        )
+        .unwrap();
+        assert_eq!(form.text, " Moved \n", "kept as sent");
+        assert_eq!(form.happened_at, Some(at("2026-03-01T09:00:00.123Z")));
+        assert_eq!(form.created_by, None);
+        let null = NoteForm::parse(r#"{"text":"a","happened_at":null,"created_by":null}"#, 8).unwrap();
+        assert_eq!((null.happened_at, null.created_by), (None, None));
+        for (text, places) in [
+            (r#"{}"#, vec!["/text"]),
+            (r#"{"text":" \n\t"}"#, vec!["/text"]),
+            (
+                r#"{"text":7,"happened_at":"soon","created_by":"","Text":"a"}"#,
+                vec!["/Text", "/text", "/happened_at", "/created_by"],
+            ),
+            (r#"[]"#, vec![""]),
+            (r#"{"text":"a","text":"b"}"#, vec!["/text"]),
+        ] {
+            assert_eq!(pointers(NoteForm::parse(text, 8).unwrap_err()), places, "{text}");
+        }
+        let long = |length: usize| NoteForm::parse(&format!(r#"{{"text":"{}"}}"#, "ä".repeat(length)), 8);
+        assert!(long(MAX_NOTE).is_ok() && long(MAX_NOTE + 1).is_err());
+    }
+
+    #[test]
+    fn a_change_takes_nothing_away_and_names_nobody_else() {
+        assert_eq!(NotePatch::parse("{}", 8), Ok(NotePatch::default()));
+        let both = NotePatch::parse(r#"{"text":"b","happened_at":"2026-03-01T09:00:00Z"}"#, 8).unwrap();
+        assert_eq!(
+            (both.text.as_deref(), both.happened_at),
+            (Some("b"), Some(at("2026-03-01T09:00:00Z")))
+        );
+        for (text, places) in [
+            (
+                r#"{"text":null,"happened_at":null}"#,
+                vec!["/text", "/happened_at"],
+            ),
+            (r#"{"text":""}"#, vec!["/text"]),
+            (r#"{"created_by":"ada"}"#, vec!["/created_by"]),
+            (r#"{"created_by":null}"#, vec!["/created_by"]),
+            (r#"{"user":"ada"}"#, vec!["/user"]),
+        ] {
+            assert_eq!(pointers(NotePatch::parse(text, 8).unwrap_err()), places, "{text}");
+        }
+    }
+
+    #[test]
+    fn kinds_are_repeated_or_separated() {
+        let (system, manual) = (
+            Kinds {
+                manual: false,
+                ..Kinds::BOTH
+            },
+            Kinds {
+                system: false,
+                ..Kinds::BOTH
+            },
+        );
+        assert_eq!(Kinds::parse([]), Ok(Kinds::BOTH));
+        assert_eq!(Kinds::parse(["system"]), Ok(system));
+        assert_eq!(Kinds::parse(["manual", "manual"]), Ok(manual));
+        assert_eq!(Kinds::parse(["manual,system"]), Ok(Kinds::BOTH));
+        for bad in ["", "System", "system,", "note"] {
+            assert!(Kinds::parse([bad]).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn any_filter_but_time_and_subject_leaves_notes_out() {
+        let subject = UserId::new("bo").unwrap();
+        let matches = |change: fn(&mut Filter)| {
+            let mut filter = Filter::default();
+            change(&mut filter);
+            notes_match(&filter, &subject)
+        };
+        assert!(matches(|_| {}));
+        assert!(matches(|filter| filter.include_deactivated = true));
+        assert!(matches(|filter| filter.users = vec![UserId::new("bo").unwrap()]));
+        assert!(matches(|filter| filter.time.period = Some(Period::Today)));
+        assert!(matches(
+            |filter| filter.time.from = Some(Moment::At(Timestamp::default()))
+        ));
+        assert!(matches(|filter| filter.time.zone = chrono_tz::Asia::Tokyo));
+        assert!(matches(|filter| filter.include_sub_teams = true));
+        assert!(!matches(|filter| filter.users = vec![UserId::new("ada").unwrap()]));
+        assert!(!matches(|filter| filter.actions = vec![Action::Completed]));
+        assert!(!matches(|filter| filter.completed = Some(false)));
+        assert!(!matches(|filter| filter.expired = Some(false)));
+        assert!(!matches(|filter| filter.tags = vec!["safety".to_owned()]));
+        assert!(!matches(|filter| {
+            filter
+                .custom
+                .insert("Region".to_owned(), vec!["North".to_owned()]);
+        }));
+    }
+
+    proptest! {
+        #[test]
+        fn merging_pages_is_sorting_everything(
+            times in prop::collection::vec((0_i64..4, any::<bool>()), 0..24),
+            limit in 1_usize..12,
+        ) {
+            // The number of an element is its place in the order of recording.
+            let numbered = || times.iter().zip(1_i64..);
+            let mut all: Vec<(i64, i64, bool)> = numbered().map(|((at, note), seq)| (*at, seq, *note)).collect();
+            all.sort_unstable_by(|one, other| other.cmp(one));
+            let page = |notes: bool| all.iter().filter(move |(_, _, note)| *note == notes).take(limit + 1);
+            let rows = page(false).map(|(at, seq, _)| row_at(*at, *seq)).collect();
+            let notes = page(true).map(|(at, seq, _)| note(*at, *seq)).collect();
+            let (merged, more) = merge(rows, notes, limit);
+            let merged: Vec<(i64, i64, bool)> = merged
+                .iter()
+                .map(|entry| {
+                    let Position { happened_at, seq } = entry.position();
+                    (happened_at.micros(), seq, matches!(entry, Entry::Manual(_)))
+                })
+                .collect();
+            prop_assert_eq!(&merged[..], &all[..all.len().min(limit)]);
+            prop_assert_eq!(more, all.len() > limit);
+        }
+    }
+}
