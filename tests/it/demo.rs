@@ -143,6 +143,38 @@ fn it_is_as_large_as_it_says() {
 }
 
 #[test]
+fn a_learner_has_a_timeline_with_notes_that_they_never_see() {
+    run(Database::sqlite(), async |server: &TestServer| {
+        let seeded = seed(&server.store, &acme(), SMALL, "platform")
+            .await
+            .expect("made");
+        let part = |variable: &str| {
+            let part = seeded
+                .cast
+                .iter()
+                .find(|part| part.variable == variable)
+                .expect("a part");
+            let claims = json!({"sub": part.user, "role": part.role.key(), "permissions": part.permissions});
+            (part.user.to_string(), server.person_of(ORGANISATION, claims))
+        };
+        let ((id, learner), (_, hr), (_, manager)) = (part("LEARNER"), part("HR"), part("MANAGER"));
+        let notes = hr.list(&format!("/v1/users/{id}/notes"), "notes").await;
+        assert_eq!(notes.len(), 3);
+        let path = format!("/v1/users/{id}/timeline?kind=manual");
+        assert_eq!(hr.list(&path, "entries").await.len(), 3);
+        assert_eq!(learner.list(&path, "entries").await, Vec::<Value>::new());
+        let asked = json!({"content": "event-first-aid", "teams": ["warehouse-north"], "dry_run": true});
+        let report = manager.post("/v1/completions", &asked).await.expect(200).json();
+        assert!(
+            report["results"]
+                .as_array()
+                .is_some_and(|results| !results.is_empty()),
+            "{report}"
+        );
+    });
+}
+
+#[test]
 fn the_same_moment_makes_the_same_organisation() {
     let (mut one, mut other) = (Vec::new(), Vec::new());
     with_demo(SMALL, async |server| one = log(server).await);

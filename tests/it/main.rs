@@ -11,6 +11,7 @@ mod arrival;
 mod data;
 mod demo;
 mod examples;
+mod features;
 mod fuzz;
 mod hostile;
 mod operation;

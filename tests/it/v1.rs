@@ -1,10 +1,18 @@
 //! The resources under `/v1`.
 
 mod activities;
+mod certificates;
+mod completions;
 mod contents;
+mod everywhere;
 mod exports;
+mod facets;
 mod groups;
 mod model;
+mod notes;
 mod organisation;
+mod progress;
+mod summary;
 mod teams;
+mod timeline;
 mod users;

@@ -24,6 +24,11 @@ const EVERYBODY: &[&str] = &[
     "learner",
 ];
 
+/// Who reads and writes notes about others.
+const NOTE_KEEPERS: &[&str] = &["owner", "admin", "hr", "manager"];
+/// Who marks content as complete for others: a manager needs the permission for it.
+const MARKERS: &[&str] = &["owner", "admin", "manager+mark_complete"];
+
 const SCOPES: &[&str] = &[
     "statements/write",
     "statements/read/mine",
@@ -74,6 +79,7 @@ fn table() -> Vec<(&'static str, &'static str, Who)> {
     let reads_log = people(EVERYBODY, &["activities/read"]);
     let writes_log = people(ADMINISTRATORS, &["activities/write"]);
     let only_people = people(EVERYBODY, &[]);
+    let notes = people(NOTE_KEEPERS, &[]);
     let only_administrators = people(ADMINISTRATORS, &[]);
     let reads_directory = people(EVERYBODY, &["directory"]);
     let writes_directory = people(ADMINISTRATORS, &["directory"]);
@@ -91,8 +97,19 @@ fn table() -> Vec<(&'static str, &'static str, Who)> {
         ("get", "/v1/activities/export.ndjson", reads_log),
         ("get", "/v1/activities/{id}", reads_log),
         ("delete", "/v1/activities/{id}", only_administrators),
+        ("get", "/v1/activities/summary", reads_log),
+        ("get", "/v1/facets", reads_log),
         ("get", "/v1/me/activities", only_people),
         ("get", "/v1/users/{id}/activities", reads_log),
+        ("get", "/v1/users/{id}/timeline", reads_log),
+        ("get", "/v1/users/{id}/notes", notes),
+        ("post", "/v1/users/{id}/notes", notes),
+        ("get", "/v1/notes/{id}", notes),
+        ("patch", "/v1/notes/{id}", notes),
+        ("get", "/v1/notes/{id}/history", notes),
+        ("post", "/v1/completions", people(MARKERS, &[])),
+        ("get", "/v1/contents/{id}/progress", reads_log),
+        ("get", "/v1/contents/{id}/progress.csv", reads_log),
         ("get", "/v1/actions", people(EVERYBODY, SCOPES)),
         ("get", "/v1/users", reads_directory),
         ("post", "/v1/users/batch", writes_directory),
@@ -160,7 +177,9 @@ fn table() -> Vec<(&'static str, &'static str, Who)> {
 
 /// The address with ids in it that name nothing.
 fn address(path: &str) -> String {
-    let uuid = path.starts_with("/v1/activities") || path.starts_with("/v1/credentials");
+    let uuid = ["/v1/activities", "/v1/credentials", "/v1/notes"]
+        .iter()
+        .any(|resource| path.starts_with(resource));
     path.replace(
         "{id}",
         if uuid {
@@ -214,7 +233,10 @@ async fn callers(server: &TestServer) -> Vec<(String, Caller)> {
     for permission in ["reporting", "mark_complete", "indirect_reports"] {
         for role in ["curator", "manager", "learner"] {
             let claims = json!({"sub": "ada", "role": role, "permissions": [permission]});
-            callers.push((format!("role {role}"), server.person_of("acme", claims)));
+            callers.push((
+                format!("role {role}+{permission}"),
+                server.person_of("acme", claims),
+            ));
         }
     }
     callers.push((
@@ -242,7 +264,10 @@ both_databases! {
             assert_eq!(ask(&nobody, method, path).await, 401, "{method} {path} by nobody");
             for (name, caller) in &callers {
                 let allowed = match name.split_once(' ') {
-                    Some(("role", role)) => roles.contains(&role),
+                    // Whoever has the role, whatever they may besides; or only who has the permission with it.
+                    Some(("role", role)) => {
+                        roles.contains(&role) || role.split_once('+').is_some_and(|(plain, _)| roles.contains(&plain))
+                    }
                     Some((_, scope)) => scopes.contains(&scope),
                     None => unreachable!("callers are roles and scopes"),
                 };

@@ -11,10 +11,14 @@
 //! more. A failure names its seed and shows the smallest question that still goes wrong.
 
 mod calendar;
+mod facets;
 mod growth;
 mod judge;
+mod progress;
 mod question;
 mod reading;
+mod summary;
+mod timeline;
 mod world;
 
 use rollbook::clock::Timestamp;
@@ -73,6 +77,7 @@ async fn one_world(server: &TestServer, seed: u64, cases: usize) {
             first.live_on(server, &mut random).await;
             second.live_on(server, &mut random).await;
         }
+        progress::ask(server, seed, stage, [&first, &second], cases.div_ceil(4)).await;
         for case in 0..cases.div_ceil(2) {
             let (asked, other) = if random.percent(50) {
                 (&first, &second)
@@ -156,6 +161,8 @@ impl Trial<'_> {
                 self.exports(&caller, question, &rows, random).await?;
             }
         }
+        self.summary(&caller, question, random).await?;
+        self.facets(&caller, question).await?;
         self.singles(&caller, question, random).await
     }
 

@@ -1,6 +1,7 @@
 //! How the organisations come to be: random facts, told to the server and written down in the model alike.
 
 mod contents;
+mod marks;
 mod people;
 mod records;
 mod sent;
@@ -68,6 +69,7 @@ impl Tenant {
         tenant.fill_directory(random).await;
         tenant.fill_catalogue(server, random).await;
         tenant.record_some(server, random, 220).await;
+        tenant.mark_some(server, random, 8).await;
         tenant
     }
 
@@ -80,6 +82,7 @@ impl Tenant {
         self.move_people(random).await;
         self.change_contents(server, random).await;
         self.record_some(server, random, 90).await;
+        self.mark_some(server, random, 8).await;
         self.withdraw_some(random).await;
         self.observe_catalogue().await;
     }

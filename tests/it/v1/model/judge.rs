@@ -118,7 +118,8 @@ pub fn answer<'a>(organisation: &'a Organisation, question: &Question, now: Micr
     Expected::Rows(found)
 }
 
-fn refusal(organisation: &Organisation, question: &Question) -> Option<u16> {
+/// The status that a question is refused with, whatever rows there are.
+pub fn refusal(organisation: &Organisation, question: &Question) -> Option<u16> {
     let who = &question.who;
     if let Some(subject) = &question.person {
         let subject = organisation.user(subject);
@@ -153,7 +154,8 @@ fn refusal(organisation: &Organisation, question: &Question) -> Option<u16> {
     }
 }
 
-fn within_scope(organisation: &Organisation, question: &Question, row: &Row<'_>) -> bool {
+/// Whether the row's person is in the part of the reach that is asked for.
+pub fn within_scope(organisation: &Organisation, question: &Question, row: &Row<'_>) -> bool {
     if let Some(subject) = &question.person {
         return row.user.is_some_and(|user| user.id == *subject);
     }
@@ -180,7 +182,8 @@ fn asks_for_visits(question: &Question) -> bool {
     })
 }
 
-fn passes(
+/// Whether the row passes the filter.
+pub fn passes(
     organisation: &Organisation,
     question: &Question,
     filter: &Filter,

@@ -133,7 +133,7 @@ impl Row<'_> {
         match self.record.door {
             Door::Statement => "xapi",
             Door::Integration => "api",
-            Door::Admin => "manual",
+            Door::Admin | Door::Mark => "manual",
         }
     }
 

@@ -109,6 +109,8 @@ pub enum Door {
     Integration,
     /// `/v1/activities` with an admin's token.
     Admin,
+    /// `/v1/completions` with a person's token.
+    Mark,
 }
 
 #[derive(Debug, Clone)]

@@ -1,0 +1,522 @@
+//! `docs/features.md` is true: every request in its tables is sent, in their order, to the organisation that the page
+//! describes. What it says is there answers, finds something and has the members it points at; what is to come answers
+//! 404; and no operation of `/v1` is left out of the page but those that [`UNSUNG`] names.
+
+use std::collections::HashMap;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::builders::{Body, activity, content, group, team, user};
+use crate::support::http::{Answer, Caller};
+use crate::support::{TestServer, both_databases};
+
+const PAGE: &str = include_str!("../../docs/features.md");
+
+/// Operations that the page passes over: how the directory and the catalogue are written, and who may speak to the
+/// server, are the matter of other pages.
+const UNSUNG: &[(&str, &str)] = &[
+    ("put", "/v1/users/{id}"),
+    ("post", "/v1/users/batch"),
+    ("get", "/v1/users/{id}"),
+    ("post", "/v1/users/{id}/identifiers"),
+    ("get", "/v1/teams"),
+    ("post", "/v1/teams/batch"),
+    ("get", "/v1/teams/{id}"),
+    ("put", "/v1/teams/{id}"),
+    ("patch", "/v1/teams/{id}"),
+    ("get", "/v1/groups"),
+    ("post", "/v1/groups/batch"),
+    ("get", "/v1/groups/{id}"),
+    ("put", "/v1/groups/{id}"),
+    ("patch", "/v1/groups/{id}"),
+    ("get", "/v1/contents"),
+    ("post", "/v1/contents/batch"),
+    ("get", "/v1/contents/{id}"),
+    ("put", "/v1/contents/{id}"),
+    ("get", "/v1/credentials"),
+    ("post", "/v1/credentials"),
+    ("get", "/v1/credentials/{id}"),
+    ("delete", "/v1/credentials/{id}"),
+    ("get", "/v1/organisation"),
+];
+
+// --- The page ----------------------------------------------------------------------------------------------
+
+/// A row of a table: what it says can be done, and how.
+#[derive(Debug, PartialEq)]
+struct Feature<'p> {
+    line: usize,
+    what: &'p str,
+    to_come: bool,
+    method: &'p str,
+    path: &'p str,
+    body: Option<&'p str>,
+    caller: &'p str,
+    /// The status that is said; else any of 2xx will do.
+    status: Option<u16>,
+    /// What the last column points at.
+    look_at: Vec<&'p str>,
+}
+
+/// All rows of all tables; a row that can't be read is a fault of the page.
+fn features(page: &str) -> Vec<Feature<'_>> {
+    let mut features = Vec::new();
+    let mut rows_of_table = None;
+    for (number, line) in page.lines().enumerate() {
+        let line_number = number + 1;
+        if !line.starts_with('|') {
+            assert_ne!(
+                rows_of_table,
+                Some(0),
+                "the table before line {line_number} has no rows"
+            );
+            rows_of_table = None;
+            continue;
+        }
+        if line.starts_with("| what |") || line.starts_with("| --- |") {
+            rows_of_table.get_or_insert(0);
+            continue;
+        }
+        let read = feature(line_number, line);
+        features.push(read.unwrap_or_else(|fault| panic!("line {line_number}: {fault}: {line}")));
+        rows_of_table = rows_of_table.map(|rows| rows + 1);
+    }
+    assert_ne!(rows_of_table, Some(0), "the last table has no rows");
+    features
+}
+
+fn feature(line: usize, text: &str) -> Result<Feature<'_>, String> {
+    let inner = text
+        .strip_prefix('|')
+        .and_then(|text| text.trim_end().strip_suffix('|'));
+    let cells: Vec<&str> = inner.ok_or("no row")?.split('|').map(str::trim).collect();
+    let [what, request, look_at] = cells[..] else {
+        return Err(format!("{} cells, not three", cells.len()));
+    };
+    let (to_come, request) = match request.strip_prefix("to come: ") {
+        Some(rest) => (true, rest),
+        None => (false, request),
+    };
+    let (code, mut rest) = code_span(request).ok_or("no request in the second cell")?;
+    let (method, path) = code.split_once(' ').ok_or("no method and path")?;
+    if !path.starts_with('/') {
+        return Err(format!("`{path}` is no path"));
+    }
+    let body = code_span(rest).filter(|(body, _)| body.starts_with(['{', '[']));
+    if let Some((_, after)) = body {
+        rest = after;
+    }
+    let mut caller = "admin";
+    if let Some(named) = rest.strip_prefix("as *") {
+        (caller, rest) = named.split_once('*').ok_or("a caller without an end")?;
+        rest = rest.trim_start();
+    }
+    let mut status = to_come.then_some(404);
+    if let Some(said) = rest.strip_prefix("→ ") {
+        status = Some(said.parse().map_err(|_| format!("`{said}` is no status"))?);
+        rest = "";
+    }
+    if !rest.is_empty() {
+        return Err(format!("what is `{rest}`?"));
+    }
+    Ok(Feature {
+        line,
+        what,
+        to_come,
+        method,
+        path,
+        body: body.map(|(body, _)| body),
+        caller,
+        status,
+        look_at: leading_code_spans(look_at),
+    })
+}
+
+/// The code span that the text begins with, and what follows it.
+fn code_span(text: &str) -> Option<(&str, &str)> {
+    let (code, rest) = text.strip_prefix('`')?.split_once('`')?;
+    Some((code, rest.trim_start()))
+}
+
+/// The code spans at the beginning, separated by commas: what comes after other words is told, not pointed at.
+fn leading_code_spans(mut text: &str) -> Vec<&str> {
+    let mut spans = Vec::new();
+    while let Some((code, rest)) = code_span(text) {
+        spans.push(code);
+        match rest.strip_prefix(", ") {
+            Some(more) => text = more,
+            None => break,
+        }
+    }
+    spans
+}
+
+// --- The organisation that it describes --------------------------------------------------------------------
+
+/// What the page's placeholders stand for, and who asks.
+pub struct Fixture {
+    pub activity: String,
+    pub mistake: String,
+    pub note: String,
+    pub callers: HashMap<&'static str, Caller>,
+}
+
+impl Fixture {
+    /// One of those whom the page names.
+    pub fn caller(&self, name: &str) -> &Caller {
+        self.callers
+            .get(name)
+            .unwrap_or_else(|| panic!("nobody is called *{name}*"))
+    }
+}
+
+/// Makes the organisation of the page in an empty server.
+pub async fn fixture(server: &TestServer) -> Fixture {
+    let mut callers = HashMap::new();
+    for (name, role, id) in [
+        ("owner", "owner", "olu"),
+        ("admin", "admin", "root"),
+        ("hr", "hr", "hal"),
+        ("reporter", "reporter", "rae"),
+        ("designer", "learning_designer", "des"),
+        ("learner", "learner", "bo"),
+    ] {
+        callers.insert(name, server.person(role, id));
+    }
+    let with_permission = |role: &str, id: &str, permission: &str| {
+        server.person_of(
+            "acme",
+            json!({"sub": id, "role": role, "permissions": [permission]}),
+        )
+    };
+    callers.insert("curator", with_permission("curator", "cas", "reporting"));
+    callers.insert("manager", with_permission("manager", "ada", "mark_complete"));
+    let scopes = ["activities/read", "activities/write", "statements/write"];
+    callers.insert("integration", server.credential("acme", &scopes).await);
+    let admin = callers["admin"].clone();
+    people(&admin).await;
+    catalogue(&admin).await;
+
+    let integration = &callers["integration"];
+    integration
+        .post("/v1/activities/batch", &history())
+        .await
+        .expect(201);
+    let passed = json!({
+        "actor": {"mbox": "mailto:ada@example.org"},
+        "verb": {"id": "http://adlnet.gov/expapi/verbs/passed"},
+        "object": {"id": "https://rollbook.invalid/acme/contents/fire-safety"},
+        "result": {"score": {"scaled": 0.95}, "duration": "PT8M"},
+        "timestamp": "2026-02-01T09:00:00Z"
+    });
+    integration.post("/xapi/statements", &passed).await.expect(200);
+    let with_answers = activity("bo", "completed")
+        .set("content", "fire-safety")
+        .set("happened_at", "2024-05-10T09:00:00Z")
+        .set("result", json!({"score": 91, "total_time": "PT5M"}))
+        .set(
+            "responses",
+            json!([{"question": "1", "prompt": "Which door?", "response": "The red one", "correct": true}]),
+        );
+    let id_of = |answer: Answer| {
+        answer.expect(201).json()["id"]
+            .as_str()
+            .expect("an id")
+            .to_owned()
+    };
+    let activity_id = id_of(integration.post("/v1/activities", &with_answers).await);
+    let by_hand = |user: &str, content: &str| activity(user, "viewed").set("content", content);
+    id_of(admin.post("/v1/activities", &by_hand("cy", "podcast")).await);
+    let mistake = id_of(admin.post("/v1/activities", &by_hand("bo", "podcast")).await);
+    let text = json!({"text": "Moves to nights in April", "happened_at": "2026-03-10T08:00:00Z"});
+    let note = id_of(callers["hr"].post("/v1/users/bo/notes", &text).await);
+    Fixture {
+        activity: activity_id,
+        mistake,
+        note,
+        callers,
+    }
+}
+
+async fn people(admin: &Caller) {
+    let teams = [team("sales"), team("sales-north").set("parent", "sales")];
+    admin.post("/v1/teams/batch", &teams).await.expect(200);
+    admin
+        .put("/v1/groups/first-aiders", &group("first-aiders"))
+        .await
+        .expect(201);
+    let named = |id: &str, first: &str, last: &str| {
+        user(id)
+            .set("first_name", first)
+            .set("last_name", last)
+            .set("email", format!("{id}@example.org"))
+    };
+    let users = [
+        named("ada", "Ada", "Obi")
+            .set("role", "manager")
+            .set("primary_team", "sales"),
+        named("bo", "Bo", "Ek")
+            .set("manager", "ada")
+            .set("primary_team", "sales")
+            .set("groups", json!(["first-aiders"]))
+            .set("custom", json!({"Region": "North"})),
+        named("cy", "Cy", "Roe")
+            .set("manager", "bo")
+            .set("primary_team", "sales-north")
+            .set("groups", json!(["first-aiders"])),
+        named("dee", "Dee", "Lund")
+            .set("primary_team", "sales")
+            .set("active", false),
+    ];
+    admin.post("/v1/users/batch", &users).await.expect(200);
+}
+
+async fn catalogue(admin: &Caller) {
+    let titled = |id: &str, kind: &str, title: &str| content(id, kind).set("title", title);
+    let item = |id: &str, kind: &str, title: &str| titled(id, "item", title).set("content_type", kind);
+    let contents = [
+        titled("fire-safety", "quiz", "Fire Safety")
+            .set("tags", json!(["safety"]))
+            .set("cpd_labels", json!(["Health"]))
+            .set("pass_mark", 80)
+            .set("time_limit", "PT20M")
+            .set("expires_after", "P1Y")
+            .set(
+                "certificate",
+                json!({"name": "Fire warden", "expires_after": "P2Y"}),
+            ),
+        item("intro-video", "video", "Welcome"),
+        item("handbook", "document", "Handbook"),
+        item("podcast", "audio", "Shift talk"),
+        item("forklift-sim", "scorm", "Forklift Simulator"),
+        titled("forklift-plan", "learning_plan", "Forklift Training"),
+        titled("first-aid-day", "event", "First Aid Day"),
+        item("old-course", "course", "Old Course")
+            .set("source", "Library One")
+            .set("archived_at", "2026-02-01T00:00:00Z"),
+    ];
+    admin.post("/v1/contents/batch", &contents).await.expect(200);
+}
+
+/// What people did, but for what needs more words than a line.
+fn history() -> Vec<Body> {
+    let did = |user: &str, action: &str, content: &str, at: &str| {
+        let body = activity(user, action).set("happened_at", at);
+        if content.is_empty() {
+            body
+        } else {
+            body.set("content", content)
+        }
+    };
+    let told = |body: Body, comment: &str| body.set("recorded_by", "ada").set("comment", comment);
+    vec![
+        did("bo", "started", "fire-safety", "2024-05-01T09:00:00Z"),
+        did(
+            "bo",
+            "received_certificate_for",
+            "fire-safety",
+            "2024-05-10T09:05:00Z",
+        )
+        .set(
+            "certificate",
+            json!({"name": "Fire warden", "expires_at": "2026-05-10T09:00:00Z"}),
+        ),
+        did("bo", "logged_in", "", "2026-01-10T08:00:00Z"),
+        did("bo", "logged_in", "", "2026-02-10T08:00:00Z"),
+        did("bo", "logged_out", "", "2026-02-10T09:00:00Z"),
+        did("bo", "logged_in", "", "2026-03-16T08:00:00Z"),
+        told(
+            did("bo", "assigned", "forklift-plan", "2026-01-12T09:00:00Z"),
+            "Drives from March",
+        ),
+        told(
+            did("bo", "unassigned", "forklift-plan", "2026-02-20T09:00:00Z"),
+            "Doesn't drive after all",
+        ),
+        did("bo", "completed", "old-course", "2026-01-15T09:00:00Z"),
+        did("bo", "enrolled_for", "first-aid-day", "2026-01-20T09:00:00Z"),
+        did("bo", "completed", "intro-video", "2026-02-15T09:00:00Z"),
+        did("bo", "completed", "forklift-sim", "2026-03-02T09:00:00Z")
+            .set("result", json!({"total_time": "PT40M"})),
+        did("bo", "completed", "fire-safety", "2026-03-05T09:00:00Z")
+            .set("result", json!({"score": 45, "total_time": "PT25M"})),
+        did("bo", "viewed", "handbook", "2026-03-17T12:00:00Z"),
+        did("ada", "logged_in", "", "2026-02-01T08:00:00Z"),
+        did("ada", "viewed", "handbook", "2026-03-01T09:00:00Z"),
+        did("ada", "read", "handbook", "2026-03-01T10:00:00Z"),
+        did("cy", "started", "fire-safety", "2026-03-01T09:00:00Z"),
+        did("cy", "completed", "podcast", "2026-03-03T09:00:00Z"),
+        did("cy", "enrolled_for", "first-aid-day", "2026-01-21T09:00:00Z"),
+        did("cy", "viewed", "forklift-sim", "2026-03-17T09:00:00Z").set("device_type", "phone"),
+        did("dee", "completed", "fire-safety", "2025-12-01T09:00:00Z").set("result", json!({"score": 100})),
+        did("dee", "viewed", "handbook", "2025-12-02T09:00:00Z"),
+    ]
+}
+
+// --- Asking, and judging the answer ------------------------------------------------------------------------
+
+async fn ask(fixture: &Fixture, feature: &Feature<'_>) -> Answer {
+    let path = feature
+        .path
+        .replace("{activity}", &fixture.activity)
+        .replace("{mistake}", &fixture.mistake)
+        .replace("{note}", &fixture.note);
+    let caller = fixture.caller(feature.caller);
+    let method: Method = feature.method.parse().expect("a method");
+    let json = match method {
+        Method::PATCH => "application/merge-patch+json",
+        _ => "application/json",
+    };
+    match feature.body {
+        None => caller.send(method, &path, &[], Vec::new()).await,
+        Some(body) => {
+            let headers = [("content-type", json)];
+            caller
+                .send(method, &path, &headers, body.as_bytes().to_vec())
+                .await
+        }
+    }
+}
+
+/// What is wrong with an answer, if something is.
+fn fault(feature: &Feature<'_>, answer: &Answer) -> Option<String> {
+    let as_said = match feature.status {
+        Some(status) => answer.status == status,
+        None => (200..300).contains(&answer.status),
+    };
+    if !as_said {
+        return Some(format!("answered {}", answer.status));
+    }
+    if feature.to_come {
+        return None;
+    }
+    let is_csv = answer
+        .header("content-type")
+        .is_some_and(|kind| kind.starts_with("text/csv"));
+    if is_csv {
+        let (headings, rows) = answer.csv();
+        if rows.is_empty() {
+            return Some("finds nothing".to_owned());
+        }
+        let missing = feature
+            .look_at
+            .iter()
+            .find(|name| !headings.iter().any(|heading| heading == **name));
+        return missing.map(|name| format!("has no column `{name}`"));
+    }
+    let Ok(body) = serde_json::from_slice::<Value>(&answer.body) else {
+        let empty = answer.body.is_empty() && answer.status != 204;
+        return (empty || !feature.look_at.is_empty()).then(|| "is no JSON".to_owned());
+    };
+    // A single thing may have empty lists in it; an answer that is a list may not be one.
+    let is_list = body.get("id").is_none();
+    let mut members = body.as_object().into_iter().flat_map(|members| members.values());
+    if is_list && members.any(|member| member.as_array().is_some_and(Vec::is_empty)) {
+        return Some("finds nothing".to_owned());
+    }
+    let missing = feature.look_at.iter().find(|name| !says(&body, name));
+    missing.map(|name| format!("says nothing at `{name}`"))
+}
+
+/// Whether the path of members leads to something, from anywhere in the value; or the text is a value in it.
+fn says(value: &Value, name: &str) -> bool {
+    let path: String = name.split('.').map(|member| format!("/{member}")).collect();
+    let there = match value.pointer(&path) {
+        None | Some(Value::Null) => false,
+        Some(Value::Array(elements)) => !elements.is_empty(),
+        Some(_) => true,
+    };
+    there
+        || match value {
+            Value::String(text) => text == name,
+            Value::Array(elements) => elements.iter().any(|element| says(element, name)),
+            Value::Object(members) => members.values().any(|member| says(member, name)),
+            _ => false,
+        }
+}
+
+both_databases! {
+    async fn every_request_of_the_page_is_answered_as_it_says(server: &TestServer) {
+        let fixture = fixture(server).await;
+        let features = features(PAGE);
+        let mut faults = Vec::new();
+        for feature in &features {
+            let answer = ask(&fixture, feature).await;
+            if let Some(fault) = fault(feature, &answer) {
+                let said: String = String::from_utf8_lossy(&answer.body).chars().take(600).collect();
+                faults.push(format!("line {}: {} ({} {}) {fault}\n{said}\n", feature.line, feature.what, feature.method, feature.path));
+            }
+        }
+        assert!(faults.is_empty(), "{} of {}:\n{}", faults.len(), features.len(), faults.join("\n"));
+    }
+
+    async fn the_page_leaves_no_operation_out(server: &TestServer) {
+        let document = server.nobody().get("/openapi.json").await.expect(200).json();
+        let features = features(PAGE);
+        let paths = document["paths"].as_object().expect("paths");
+        // A fixed path is not what a parameter in the same place stands for.
+        let fixed = |path: &str| paths.contains_key(path);
+        let is = |template: &str, asked: &str| {
+            let asked = asked.split('?').next().unwrap_or_default();
+            let (template_parts, parts): (Vec<&str>, Vec<&str>) = (template.split('/').collect(), asked.split('/').collect());
+            let alike = template_parts.iter().zip(&parts).all(|(one, other)| one == other || one.starts_with('{'));
+            asked == template || (!fixed(asked) && alike && template_parts.len() == parts.len())
+        };
+        let mut left_out = Vec::new();
+        for (path, item) in paths.iter().filter(|(path, _)| path.starts_with("/v1")) {
+            for method in item.as_object().expect("operations").keys().filter(|key| *key != "parameters") {
+                let sung = features.iter()
+                    .any(|feature| !feature.to_come && feature.method.eq_ignore_ascii_case(method) && is(path, feature.path));
+                let unsung = UNSUNG.contains(&(method.as_str(), path.as_str()));
+                if sung == unsung {
+                    left_out.push(format!("{method} {path}: on the page: {sung}, passed over: {unsung}"));
+                }
+            }
+        }
+        assert_eq!(left_out, Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_row_is_read_to_its_last_word() {
+    let row = "| What | to come: `POST /v1/x?a=1` `{\"a\": 1}` as *manager* → 403 | `a.b`, `C d`, and `e` |";
+    let expected = Feature {
+        line: 7,
+        what: "What",
+        to_come: true,
+        method: "POST",
+        path: "/v1/x?a=1",
+        body: Some("{\"a\": 1}"),
+        caller: "manager",
+        status: Some(403),
+        look_at: vec!["a.b", "C d"],
+    };
+    assert_eq!(feature(7, row), Ok(expected));
+    for bad in [
+        "| What | as you like | |",
+        "| What | `GET` | |",
+        "| What | `GET v1` | |",
+        "| What | `GET /v1` and more | |",
+        "| What | `GET /v1` → soon | |",
+        "| What | `GET /v1` |",
+    ] {
+        assert!(feature(1, bad).is_err(), "{bad}");
+    }
+    let page = "| what | request | look at |\n| --- | --- | --- |\n\nWords";
+    assert!(
+        std::panic::catch_unwind(|| features(page)).is_err(),
+        "a table without rows"
+    );
+}
+
+#[test]
+fn what_is_pointed_at_must_be_there() {
+    let body = json!({"rows": [{"a": null, "b": []}, {"a": {"c": 1}, "d": "done"}]});
+    for there in ["rows", "a.c", "rows", "done", "d"] {
+        assert!(says(&body, there), "{there}");
+    }
+    for missing in ["b", "a.d", "c.a", "nothing"] {
+        assert!(!says(&body, missing), "{missing}");
+    }
+}

@@ -1,0 +1,209 @@
+//! Facets against the model: the rows that the judge lets through for a scope, counted in loops under every value they
+//! have (product text, section 7).
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::judge::{self, Expected};
+use super::question::{Filter, Question, Scope};
+use super::reading::Row;
+use super::{Judgement, Trial, must, told};
+use crate::support::http::{Caller, query};
+
+/// The facets that are always there, in their order.
+const NAMES: &[&str] = &[
+    "action",
+    "verb",
+    "type",
+    "content_type",
+    "content",
+    "tag",
+    "source",
+    "cpd_label",
+    "device_type",
+    "origin",
+    "import",
+    "team",
+    "group",
+    "user",
+    "result",
+    "completed",
+    "expired",
+    "has_certificate",
+    "bulk_import",
+];
+
+impl Trial<'_> {
+    /// The facets for whoever asks the question; of its filters only those that say whose rows count.
+    pub(super) async fn facets(&self, caller: &Caller, question: &Question) -> Judgement {
+        if question.person.is_some() {
+            return Ok(()); // one person's log has no facets of its own
+        }
+        let mut pairs = question.pairs();
+        pairs.retain(|(name, _)| name != "sort");
+        let path = format!("/v1/facets{}", query(&pairs));
+        let answer = caller.get(&path).await;
+        let mut population = question.clone();
+        population.filters.retain(|filter| match filter {
+            Filter::Team { .. } => question.scope == Some(Scope::Team),
+            Filter::Group(_) => question.scope == Some(Scope::Group),
+            Filter::IncludeDeactivated(_) => true,
+            _ => false,
+        });
+        let rows = match judge::answer(&self.asked.facts, &population, self.now) {
+            Expected::Refused(status) => {
+                return must(answer.status == status, || {
+                    format!("{status} was expected of {path}, not {}", told(&answer))
+                });
+            }
+            Expected::Rows(rows) => rows,
+        };
+        must(answer.status == 200, || {
+            format!("200 was expected of {path}, not {}", told(&answer))
+        })?;
+        let found = answer.json();
+        let expected = self.expected_facets(&rows);
+        let mut facets = found["facets"].as_array().cloned().unwrap_or_default();
+        for (ours, theirs) in expected.iter().zip(&mut facets) {
+            if ours["name"] == "verb" {
+                // Some records give their verb a display, and which is the last is not the model's matter.
+                let values = theirs["values"].as_array_mut();
+                values
+                    .into_iter()
+                    .flatten()
+                    .for_each(|value| value["label"] = json!(""));
+            }
+            let theirs = &*theirs;
+            must(ours == theirs, || {
+                format!("{path}\nthis facet was expected:\n{ours:#}\nnot\n{theirs:#}")
+            })?;
+        }
+        must(expected.len() == facets.len(), || {
+            format!(
+                "{path}\n{} facets were expected, not {}",
+                expected.len(),
+                facets.len()
+            )
+        })
+    }
+
+    fn expected_facets(&self, rows: &[Row<'_>]) -> Vec<Value> {
+        let mut counts: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
+        for row in rows {
+            for (name, value) in self.values_of(row) {
+                *counts.entry(name).or_default().entry(value).or_default() += 1;
+            }
+        }
+        let fields: Vec<String> = counts
+            .keys()
+            .filter(|name| name.starts_with("custom["))
+            .cloned()
+            .collect();
+        let names = NAMES.iter().map(|name| (*name).to_owned()).chain(fields);
+        names
+            .map(|name| {
+                let found = counts.remove(&name).unwrap_or_default();
+                let mut values: Vec<(String, u64)> = found.into_iter().collect();
+                values.sort_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
+                let values: Vec<Value> = values
+                    .into_iter()
+                    .map(|(value, count)| json!({"label": self.facet_label(&name, &value), "value": value, "count": count}))
+                    .collect();
+                json!({"name": name, "values": values, "truncated": false})
+            })
+            .collect()
+    }
+
+    /// Every filter and value that finds the row.
+    fn values_of(&self, row: &Row<'_>) -> Vec<(String, String)> {
+        let mut values: Vec<(String, String)> = Vec::new();
+        let mut has = |name: &str, value: &str| values.push((name.to_owned(), value.to_owned()));
+        has("action", row.action);
+        has("verb", &row.record.verb);
+        has("origin", row.origin());
+        has("completed", &row.completed.to_string());
+        has(
+            "expired",
+            &row.expired_at.is_some_and(|at| at < self.now).to_string(),
+        );
+        has("has_certificate", &row.certificate.is_some().to_string());
+        has("bulk_import", "false"); // there are no imports yet
+        if let Some(success) = row.success {
+            has("result", if success { "passed" } else { "failed" });
+        }
+        row.device_type()
+            .into_iter()
+            .for_each(|device| has("device_type", device));
+        row.source().into_iter().for_each(|source| has("source", source));
+        if let Some(content) = row.content {
+            has("content", &content.id);
+            content.kind.iter().for_each(|kind| has("type", kind));
+            content
+                .content_type
+                .iter()
+                .for_each(|kind| has("content_type", kind));
+            content.tags.iter().for_each(|tag| has("tag", tag));
+            content
+                .cpd_labels
+                .iter()
+                .for_each(|label| has("cpd_label", label));
+        }
+        if let Some(user) = row.user {
+            has("user", &user.id);
+            user.teams.iter().for_each(|team| has("team", team));
+            user.groups.iter().for_each(|group| has("group", group));
+            user.custom
+                .iter()
+                .for_each(|(field, value)| has(&format!("custom[{field}]"), value));
+        }
+        values
+    }
+
+    /// What people read. Those of closed lists are told from the key.
+    fn facet_label(&self, name: &str, value: &str) -> String {
+        let facts = &self.asked.facts;
+        match name {
+            "user" => facts.user(value).map_or_else(String::new, |user| {
+                let name = [user.first_name.as_str(), user.last_name.as_str()];
+                let name: Vec<&str> = name.into_iter().filter(|part| !part.is_empty()).collect();
+                name.join(" ")
+            }),
+            "content" => {
+                let content = facts.contents.iter().find(|content| content.id == value);
+                let title = content
+                    .and_then(|content| content.title.clone())
+                    .unwrap_or_else(|| value.to_owned());
+                match content.is_some_and(|content| content.archived) {
+                    true => format!("{title} (Archived)"),
+                    false => title,
+                }
+            }
+            "team" => format!("Team {value}"),
+            "group" => format!("Group {value}"),
+            "completed" | "expired" | "has_certificate" | "bulk_import" => match value {
+                "true" => "Yes".to_owned(),
+                _ => "No".to_owned(),
+            },
+            "tag" | "source" | "cpd_label" | "device_type" => value.to_owned(),
+            custom if custom.starts_with("custom[") => value.to_owned(),
+            _ => label_of_key(name, value),
+        }
+    }
+}
+
+fn label_of_key(name: &str, value: &str) -> String {
+    match (name, value) {
+        ("origin" | "content_type", "xapi") => "xAPI".to_owned(),
+        ("origin", "api") => "API".to_owned(),
+        ("content_type", "scorm") => "SCORM".to_owned(),
+        ("verb", _) => String::new(),
+        _ => capitalised(&value.replace('_', " ")),
+    }
+}
+
+fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().into_iter().flat_map(char::to_uppercase);
+    first.chain(letters).collect()
+}

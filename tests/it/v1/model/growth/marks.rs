@@ -1,0 +1,217 @@
+//! Content marked as complete, by an admin or a manager: by users, teams and groups, on past days, twice.
+
+use serde_json::{Value, json};
+
+use super::Tenant;
+use crate::support::TestServer;
+use crate::support::builders::Body;
+use crate::support::http::Caller;
+use crate::support::random::Random;
+use crate::v1::model::question::{DAY, rfc3339};
+use crate::v1::model::reading::rows;
+use crate::v1::model::world::{Actor, Door, Micros, Organisation, Record, User};
+
+/// Who marks: an admin, or this manager.
+enum Marker {
+    Admin,
+    Manager { user: String, indirect_reports: bool },
+}
+
+impl Tenant {
+    /// Marks some content for some people, and sees that each is told what the product text says of them.
+    pub(super) async fn mark_some(&mut self, server: &TestServer, random: &mut Random, count: usize) {
+        let now = server.clock.now().micros();
+        for _ in 0..count {
+            let marker = self.random_marker(random);
+            let caller = self.marker(server, &marker);
+            let content = random.pick(&self.facts.contents).clone();
+            let users: Vec<String> = self.facts.users.iter().map(|user| user.id.clone()).collect();
+            let mut named = random
+                .maybe(70, |random| random.some(&users, 5))
+                .unwrap_or_default();
+            named.push("nobody".to_owned());
+            let teams: Vec<String> = self.facts.teams.iter().map(|team| team.id.clone()).collect();
+            let teams = random
+                .maybe(50, |random| random.some(&teams, 2))
+                .unwrap_or_default();
+            let groups = random
+                .maybe(30, |random| random.some(&self.facts.groups, 2))
+                .unwrap_or_default();
+            let include_sub_teams = random.percent(50);
+            // Whole days, so that much happens at the same moment.
+            let at = random.maybe(70, |random| (now / DAY - random.between(0, 800)) * DAY);
+            let body = Body::default()
+                .set("content", content.id.clone())
+                .set("users", named.clone())
+                .set("teams", teams.clone())
+                .set("include_sub_teams", include_sub_teams)
+                .set("groups", groups.clone())
+                .maybe("happened_at", at.map(rfc3339));
+            let at = at.unwrap_or(now - now.rem_euclid(1_000));
+            for _ in 0..1 + random.below(2) {
+                let expected = self.expected(
+                    &marker,
+                    &content.iri,
+                    &named,
+                    (&teams, include_sub_teams, &groups),
+                    at,
+                    now,
+                );
+                self.mark(&caller, &body, &expected, &content.iri, at, random)
+                    .await;
+            }
+        }
+    }
+
+    fn random_marker(&self, random: &mut Random) -> Marker {
+        let user = random.pick(&self.facts.users);
+        if random.percent(40) || !user.active {
+            return Marker::Admin;
+        }
+        Marker::Manager {
+            user: user.id.clone(),
+            indirect_reports: random.percent(30),
+        }
+    }
+
+    fn marker(&self, server: &TestServer, marker: &Marker) -> Caller {
+        let Marker::Manager {
+            user,
+            indirect_reports,
+        } = marker
+        else {
+            return self.admin.clone();
+        };
+        let mut permissions = vec!["mark_complete"];
+        permissions.extend(indirect_reports.then_some("indirect_reports"));
+        let claims = json!({"sub": user, "role": "manager", "permissions": permissions});
+        server.person_of(&self.facts.id, claims)
+    }
+
+    /// What each person is told, in the order of the answer.
+    fn expected(
+        &self,
+        marker: &Marker,
+        iri: &str,
+        named: &[String],
+        (teams, include_sub_teams, groups): (&[String], bool, &[String]),
+        at: Micros,
+        now: Micros,
+    ) -> Vec<(String, &'static str)> {
+        let facts = &self.facts;
+        let teams: Vec<String> = teams
+            .iter()
+            .flat_map(|team| facts.teams_under(team, include_sub_teams))
+            .collect();
+        let mut members: Vec<String> = facts
+            .users
+            .iter()
+            .filter(|user| {
+                user.teams.iter().any(|team| teams.contains(team))
+                    || user.groups.iter().any(|group| groups.contains(group))
+            })
+            .filter(|user| may_mark(facts, marker, user) && !named.contains(&user.id))
+            .map(|user| user.id.clone())
+            .collect();
+        members.sort();
+        let outcome = |id: &String| match facts.user(id).filter(|user| may_mark(facts, marker, user)) {
+            None => "not_found",
+            Some(user) if !user.active => "deactivated",
+            Some(user) if stands_completed(facts, user, iri, at, now) => "already_completed",
+            Some(_) => "created",
+        };
+        let people = named.iter().chain(&members);
+        people.map(|id| (id.clone(), outcome(id))).collect()
+    }
+
+    async fn mark(
+        &mut self,
+        caller: &Caller,
+        body: &Body,
+        expected: &[(String, &'static str)],
+        iri: &str,
+        at: Micros,
+        random: &mut Random,
+    ) {
+        let without_ids = |report: &Value| -> Vec<(String, String)> {
+            let results = report["results"].as_array().expect("results");
+            let text = |value: &Value| value.as_str().expect("a text").to_owned();
+            results
+                .iter()
+                .map(|result| (text(&result["user"]), text(&result["outcome"])))
+                .collect()
+        };
+        let expected: Vec<(String, String)> = expected
+            .iter()
+            .map(|(user, outcome)| (user.clone(), (*outcome).to_owned()))
+            .collect();
+        if random.percent(30) {
+            let dry = caller
+                .post("/v1/completions", &body.clone().set("dry_run", true))
+                .await;
+            assert_eq!(
+                without_ids(&dry.expect(200).json()),
+                expected,
+                "dry run of {}",
+                body.json()
+            );
+        }
+        let report = caller.post("/v1/completions", body).await.expect(200).json();
+        assert_eq!(without_ids(&report), expected, "{}", body.json());
+        for result in report["results"].as_array().expect("results") {
+            let Some(id) = result["activity"].as_str() else {
+                continue;
+            };
+            let name = result["user"].as_str().expect("an id").to_owned();
+            self.write_down(Record {
+                id: id.parse().expect("a UUID"),
+                door: Door::Mark,
+                actor: Actor::Account {
+                    home_page: self.facts.home_page(),
+                    name,
+                },
+                verb: "http://adlnet.gov/expapi/verbs/completed".to_owned(),
+                happened_at: at,
+                content: Some(iri.to_owned()),
+                defines: None,
+                score: None,
+                success: None,
+                completion: Some(true),
+                seconds: None,
+                expired_at: None,
+                certificate: None,
+                device_type: None,
+                source: None,
+                voids: None,
+            });
+        }
+    }
+}
+
+/// An admin marks everybody, a manager their reports and never themselves (section 4).
+fn may_mark(facts: &Organisation, marker: &Marker, user: &User) -> bool {
+    let Marker::Manager {
+        user: me,
+        indirect_reports,
+    } = marker
+    else {
+        return true;
+    };
+    let indirect = *indirect_reports || facts.managers_see_indirect_reports;
+    user.id != *me
+        && (facts.direct_reports(me).contains(&user.id)
+            || (indirect && facts.indirect_reports(me).contains(&user.id)))
+}
+
+/// Whether some completion of theirs holds now, or held on that day.
+fn stands_completed(facts: &Organisation, user: &User, iri: &str, at: Micros, now: Micros) -> bool {
+    rows(facts).iter().any(|row| {
+        row.user.is_some_and(|other| other.id == user.id)
+            && row.content.is_some_and(|content| content.iri == iri)
+            && row.completed
+            && match row.expired_at {
+                None => true,
+                Some(expired_at) => expired_at >= now || (row.record.happened_at <= at && at < expired_at),
+            }
+    })
+}

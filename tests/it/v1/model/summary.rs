@@ -1,0 +1,295 @@
+//! Summaries against the model: the rows that the judge lets through, counted in loops by the product text's
+//! section 13.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Datelike as _, Days, NaiveDate};
+use serde_json::{Value, json};
+
+use super::judge::{self, Expected};
+use super::question::{Filter, Question};
+use super::reading::Row;
+use super::{Judgement, Trial, must, told};
+use crate::support::http::{Caller, query};
+use crate::support::random::Random;
+
+const DIMENSIONS: &[&str] = &[
+    "action",
+    "day",
+    "week",
+    "month",
+    "user",
+    "team",
+    "content",
+    "type",
+    "content_type",
+    "result",
+];
+const TIMES: &[&str] = &["day", "week", "month"];
+
+/// The values of a group, one for each dimension.
+type Key = Vec<Option<String>>;
+
+/// A summary as it is asked for.
+struct Asked {
+    by: Vec<&'static str>,
+    /// `primary_team_only` without a team: it still says which team a row counts in.
+    primary_alone: bool,
+}
+
+impl Trial<'_> {
+    /// The same question as a summary by one or two dimensions: groups, their order, their measures, the total.
+    pub(super) async fn summary(
+        &self,
+        caller: &Caller,
+        question: &Question,
+        random: &mut Random,
+    ) -> Judgement {
+        if question.person.is_some() {
+            return Ok(()); // one person's log has no summary of its own
+        }
+        let names_teams = question
+            .filters
+            .iter()
+            .any(|filter| matches!(filter, Filter::Team { .. }));
+        let asked = Asked {
+            by: random.some(DIMENSIONS, 2),
+            primary_alone: !names_teams && random.percent(15),
+        };
+        let mut pairs = question.pairs();
+        pairs.retain(|(name, _)| name != "sort");
+        if asked.primary_alone {
+            pairs.push(("primary_team_only".to_owned(), "true".to_owned()));
+        }
+        match question.commas {
+            true => pairs.push(("by".to_owned(), asked.by.join(","))),
+            false => pairs.extend(asked.by.iter().map(|by| ("by".to_owned(), (*by).to_owned()))),
+        }
+        let path = format!("/v1/activities/summary{}", query(&pairs));
+        let answer = caller.get(&path).await;
+        let rows = match judge::answer(&self.asked.facts, question, self.now) {
+            Expected::Refused(status) => {
+                return must(answer.status == status, || {
+                    format!("{status} was expected of {path}, not {}", told(&answer))
+                });
+            }
+            Expected::Rows(rows) => rows,
+        };
+        must(answer.status == 200, || {
+            format!("200 was expected of {path}, not {}", told(&answer))
+        })?;
+        self.same_summary(question, &asked, &rows, &answer.json())
+            .map_err(|difference| format!("{path}\n{difference}"))
+    }
+
+    fn same_summary(&self, question: &Question, asked: &Asked, rows: &[Row<'_>], found: &Value) -> Judgement {
+        let mut groups: BTreeMap<Key, Vec<&Row<'_>>> = BTreeMap::new();
+        for row in rows {
+            for key in self.keys(question, asked, row) {
+                groups.entry(key).or_default().push(row);
+            }
+        }
+        let mut groups: Vec<(Key, Vec<&Row<'_>>)> = groups.into_iter().collect();
+        groups.sort_by_key(|(key, rows)| {
+            let times: Vec<Option<String>> = key
+                .iter()
+                .zip(&asked.by)
+                .filter(|(_, by)| TIMES.contains(*by))
+                .map(|(value, _)| value.clone())
+                .collect();
+            let keys: Vec<(bool, Option<String>)> =
+                key.iter().map(|value| (value.is_none(), value.clone())).collect();
+            (times, Reverse(rows.len()), keys)
+        });
+        let theirs = found["groups"].as_array().cloned().unwrap_or_default();
+        must(
+            theirs.len() == groups.len() && found["truncated"] == json!(false),
+            || {
+                let ours: Vec<&Key> = groups.iter().map(|(key, _)| key).collect();
+                format!("{} groups, not {}: {ours:?}\n{found}", theirs.len(), groups.len())
+            },
+        )?;
+        for ((key, rows), group) in groups.iter().zip(&theirs) {
+            let expected: Value = asked
+                .by
+                .iter()
+                .zip(key)
+                .map(|(by, value)| ((*by).to_owned(), json!(value)))
+                .collect();
+            must(group["key"] == expected, || {
+                format!("the group {expected} is\n{group}")
+            })?;
+            same_measures(rows, group)?;
+            for (by, value) in asked.by.iter().zip(key) {
+                let label = group["label"][*by].as_str().unwrap_or_default();
+                let expected = self.label(by, value.as_deref());
+                must(
+                    expected
+                        .as_ref()
+                        .map_or(!label.is_empty(), |expected| expected == label),
+                    || format!("the label {expected:?} is {label:?} in\n{group}"),
+                )?;
+            }
+        }
+        same_measures(&rows.iter().collect::<Vec<_>>(), &found["total"])
+    }
+
+    /// The groups that a row counts in: more than one where its person is in more than one team.
+    fn keys(&self, question: &Question, asked: &Asked, row: &Row<'_>) -> Vec<Key> {
+        let mut keys: Vec<Key> = vec![Vec::new()];
+        for by in &asked.by {
+            let values = self.values(question, asked, row, by);
+            let longer = |key: &Key| -> Vec<Key> {
+                values
+                    .iter()
+                    .map(|value| [key.clone(), vec![value.clone()]].concat())
+                    .collect()
+            };
+            keys = keys.iter().flat_map(longer).collect();
+        }
+        keys
+    }
+
+    fn values(&self, question: &Question, asked: &Asked, row: &Row<'_>, by: &str) -> Vec<Option<String>> {
+        let happened_at =
+            DateTime::from_timestamp_micros(row.record.happened_at).expect("the model's times are in range");
+        let day = happened_at
+            .with_timezone(&question.tz(&self.asked.facts))
+            .date_naive();
+        let some = |value: &str| Some(value.to_owned());
+        vec![match by {
+            "action" => some(row.action),
+            "day" => Some(day.to_string()),
+            "week" => Some(monday(day).to_string()),
+            "month" => Some(format!("{:04}-{:02}", day.year(), day.month())),
+            "user" => row.user.map(|user| user.id.clone()),
+            "team" => return self.teams(question, asked, row),
+            "content" => row.content.map(|content| content.id.clone()),
+            "type" => row.content.and_then(|content| content.kind.clone()),
+            "content_type" => row.content.and_then(|content| content.content_type.clone()),
+            "result" => row
+                .success
+                .and_then(|success| some(if success { "passed" } else { "failed" })),
+            other => unreachable!("{other} is no dimension"),
+        }]
+    }
+
+    fn teams(&self, question: &Question, asked: &Asked, row: &Row<'_>) -> Vec<Option<String>> {
+        let facts = &self.asked.facts;
+        let mut primary_only = asked.primary_alone;
+        let mut wanted: Option<Vec<String>> = None;
+        for filter in &question.filters {
+            if let Filter::Team {
+                teams,
+                include_sub_teams,
+                primary_team_only,
+            } = filter
+            {
+                primary_only |= *primary_team_only;
+                wanted = Some(
+                    teams
+                        .iter()
+                        .flat_map(|team| facts.teams_under(team, *include_sub_teams))
+                        .collect(),
+                );
+            }
+        }
+        let mut teams: Vec<String> = match row.user {
+            Some(user) if primary_only => user.primary_team.iter().cloned().collect(),
+            Some(user) => user.teams.clone(),
+            None => Vec::new(),
+        };
+        teams.retain(|team| wanted.as_ref().is_none_or(|wanted| wanted.contains(team)));
+        match teams.is_empty() {
+            true => vec![None],
+            false => teams.into_iter().map(Some).collect(),
+        }
+    }
+
+    /// What a value is called, as far as the model knows it.
+    fn label(&self, by: &str, value: Option<&str>) -> Option<String> {
+        let facts = &self.asked.facts;
+        match (by, value) {
+            ("user", None) => Some("Not in the directory".to_owned()),
+            ("team", None) => Some("No team".to_owned()),
+            ("content", None) => Some("No content".to_owned()),
+            ("result", None) => Some("No result".to_owned()),
+            ("type" | "content_type", None) => Some("None".to_owned()),
+            ("user", Some(id)) => facts
+                .user(id)
+                .map(|user| format!("{} {}", user.first_name, user.last_name)),
+            ("team", Some(id)) => Some(format!("Team {id}")),
+            ("content", Some(id)) => facts
+                .contents
+                .iter()
+                .find(|content| content.id == id)
+                .map(|content| {
+                    let title = content.title.as_ref().unwrap_or(&content.id);
+                    format!("{title}{}", if content.archived { " (Archived)" } else { "" })
+                }),
+            _ => None,
+        }
+    }
+}
+
+fn monday(day: NaiveDate) -> NaiveDate {
+    day - Days::new(u64::from(day.weekday().num_days_from_monday()))
+}
+
+/// Whom a row is about: a user, or else the very actor.
+fn who(row: &Row<'_>) -> String {
+    match row.user {
+        Some(user) => format!("user {}", user.id),
+        None => format!("{:?}", row.record.actor),
+    }
+}
+
+fn same_measures(rows: &[&Row<'_>], found: &Value) -> Judgement {
+    let distinct = |values: Vec<String>| values.into_iter().collect::<BTreeSet<_>>().len();
+    let completed = rows.iter().filter(|row| row.completed);
+    // The model's records have no registration.
+    let completions =
+        completed.map(|row| format!("{} {:?}", who(row), row.content.map(|content| &content.iri)));
+    let measures = [
+        ("rows", rows.len()),
+        ("persons", distinct(rows.iter().map(|row| who(row)).collect())),
+        ("completions", distinct(completions.collect())),
+        (
+            "passed",
+            rows.iter().filter(|row| row.success == Some(true)).count(),
+        ),
+        (
+            "failed",
+            rows.iter().filter(|row| row.success == Some(false)).count(),
+        ),
+    ];
+    for (measure, ours) in measures {
+        must(found[measure] == json!(ours), || {
+            format!("{measure} is {}, not {ours}, in\n{found}", found[measure])
+        })?;
+    }
+    let seconds: i64 = rows.iter().filter_map(|row| row.record.seconds).sum();
+    must(found["total_seconds"] == json!(seconds), || {
+        format!("total_seconds should be {seconds} in\n{found}")
+    })?;
+
+    // Hundredths of percents are whole numbers; their mean is rounded to one, halves away from zero.
+    let scores: Vec<i64> = rows
+        .iter()
+        .filter_map(|row| row.shown_percent())
+        .map(|percent| (percent * 100.0).round() as i64)
+        .collect();
+    let count = scores.len() as i64;
+    let sum: i64 = scores.iter().sum();
+    let mean = (count > 0).then(|| (2 * sum + sum.signum() * count) / (2 * count));
+    let average = found["average_score"].as_f64();
+    let same = match (mean, average) {
+        (None, None) => found["average_score"].is_null(),
+        (Some(mean), Some(average)) => (mean as f64 / 100.0 - average).abs() < 0.000_001,
+        _ => false,
+    };
+    must(same, || {
+        format!("average_score should be {mean:?} hundredths in\n{found}")
+    })
+}
