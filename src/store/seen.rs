@@ -128,13 +128,9 @@ impl Seen {
         let said = self.said(&mentions, records)?;
         self.definitions.define(tx, records, &said).await?;
         let named = mentions.iter().map(|mention| self.named(mention));
-        let mentioned = mentions
-            .iter()
-            .zip(records)
-            .map(|(mention, record)| self.mentioned(mention, record.seq));
         Ok(Absorbed {
             named: named.collect::<Result<_, _>>()?,
-            mentioned: mentioned.collect::<Result<Vec<_>, _>>()?.concat(),
+            mentioned: self.mentioned(&mentions, records)?,
         })
     }
 
@@ -171,15 +167,20 @@ impl Seen {
         let mentions: Vec<Mention<'_>> = records.iter().map(|record| mention(record, platform)).collect();
         self.find_persons(tx, &mentions).await?;
         self.find_contents(tx, platform.home_page, &mentions).await?;
-        let recalled = mentions
-            .iter()
-            .zip(records)
-            .map(|(mention, record)| self.mentioned(mention, record.seq));
-        Ok(recalled.collect::<Result<Vec<_>, _>>()?.concat())
+        self.mentioned(&mentions, records)
+    }
+
+    /// What the records name besides their actors and objects, one record's after the other's.
+    fn mentioned(&self, mentions: &[Mention<'_>], records: &[Sealed]) -> Result<Vec<Mentioned>, StoreError> {
+        let mut all = Vec::new();
+        for (mention, record) in mentions.iter().zip(records) {
+            all.extend(self.mentioned_by(mention, record.seq)?);
+        }
+        Ok(all)
     }
 
     /// Each once, and direct where it is so anywhere in the record.
-    fn mentioned(&self, mention: &Mention<'_>, seq: i64) -> Result<Vec<Mentioned>, StoreError> {
+    fn mentioned_by(&self, mention: &Mention<'_>, seq: i64) -> Result<Vec<Mentioned>, StoreError> {
         let lost = || StoreError::Query("a record mentions what was not found");
         let mut found: Vec<Mentioned> = Vec::with_capacity(mention.people.len() + mention.activities.len());
         for (digest, _, direct) in &mention.people {
