@@ -1,6 +1,8 @@
 //! Replays the projection from the records: the log, the names of people whom nobody claims, and the
 //! contents that nobody registered come out as they were (product text, section 1: *projection*).
 
+mod older;
+
 use std::collections::HashSet;
 
 use uuid::Uuid;
@@ -31,7 +33,8 @@ impl Store {
     }
 
     /// Replays the organisation's records and answers how many there were. All in one transaction: readers
-    /// see the old log until the new one is there, writers wait.
+    /// see the old log until the new one is there, writers wait. What an older release didn't keep beside a record
+    /// is completed.
     pub async fn rebuild(&self, organisation: &OrgId) -> Result<u64, StoreError> {
         let mut tx = self.write(organisation).await?;
         for text in [
@@ -64,13 +67,16 @@ impl Store {
         let (mut after, mut replayed) = (0_i64, 0);
         loop {
             let select = Sql::new(&format!(
-                "SELECT {} FROM statements s WHERE s.org = $1 AND s.seq > $2 ORDER BY s.seq LIMIT $3",
+                "SELECT {}, s.sender FROM statements s WHERE s.org = $1 AND s.seq > $2 ORDER BY s.seq LIMIT $3",
                 Sealed::COLUMNS
             ));
             let rows = tx.fetch_all(select.with(tx.org).with(after).with(CHUNK)).await?;
             let records = rows.iter().map(Sealed::read).collect::<Result<Vec<_>, _>>()?;
             let Some(last) = records.last() else { break };
             after = last.seq;
+            let senders = rows.iter().map(|row| row.get(6)).collect::<Result<Vec<_>, _>>()?;
+            tx.complete_senders(&home_page, &records, &senders).await?;
+            tx.complete_attachments(&records).await?;
             let Absorbed { named, mentioned } = seen.absorb(&mut tx, &platform, &records).await?;
             tx.insert_mentions(mentioned).await?;
             let linked = records.iter().filter(|record| record.refers_to().is_some());
