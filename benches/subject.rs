@@ -58,8 +58,9 @@ impl Subject {
                 let _ = stopped.await; // a dropped sender stops the server as well
             };
             let edge = Edge::new(store, keys, EdgeOptions::default());
-            let (running, address) = server::start(&ServerSettings::default(), listener, edge, shutdown)
-                .expect("the server starts");
+            let (running, address) =
+                server::start(&ServerSettings::default(), listener, edge, None, shutdown)
+                    .expect("the server starts");
             (address, stop, tokio::spawn(running))
         });
         let claims = json!({"sub": "root", "org": "bench", "role": "admin", "exp": expires});

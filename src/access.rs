@@ -2,8 +2,9 @@
 //!
 //! What it holds: the keys and claims of people's tokens ([`TokenKeys`], [`Claims`]), the secrets and
 //! scopes of credentials ([`Credential`], [`Scopes`]), the caller that either of them proves
-//! ([`Principal`]), the persons whose activities that caller may see ([`Reach`]), the part of
-//! them that a request asks for ([`Scoped`]), and those about whom they may do something ([`Subjects`]).
+//! ([`Principal`]; the key of a saved report proves a third kind), the persons whose activities that caller may
+//! see ([`Reach`]), the part of them that a request asks for ([`Scoped`]), those about whom they may do something
+//! ([`Subjects`]), and the saved reports that they may open ([`ReportAccess`]).
 //!
 //! What it promises:
 //!
@@ -11,7 +12,11 @@
 //!   algorithm is the key's, never the token's.
 //! - A [`Scoped`] can't be made but from a [`Principal`]; a query over activities takes nothing else, so
 //!   the organisation and the reach travel with every question.
-//! - So for notes and completions: their queries take a [`Subjects`], and only a [`Principal`] who may makes one.
+//! - What narrows a [`Scoped`] only ever narrows it: a saved report opened by somebody else, a scope added to its own, a
+//!   recipient who has to see the rows as well as their sender.
+//! - So for notes and completions: their queries take a [`Subjects`], and only a [`Principal`] who may makes one. And for
+//!   reports: theirs take a [`ReportAccess`].
+//! - A [`ReportKey`] has no reach: it opens its report ([`permit::OpenReports`]) and nothing else.
 //! - What a caller may do stands in one table of marker types ([`permit`]).
 //! - It knows no SQL, no HTTP handler and no clock: the moment of verification is handed in.
 //!
@@ -30,6 +35,7 @@ pub mod permissions;
 pub mod permit;
 pub mod principal;
 pub mod reach;
+pub mod report_access;
 pub mod role;
 pub mod scope;
 pub mod subjects;
@@ -44,8 +50,9 @@ pub use error::{AccessError, TokenError};
 pub use keys::{KeyConfig, TokenKeys};
 pub use permissions::Permissions;
 pub use permit::Action;
-pub use principal::{Person, Principal};
+pub use principal::{Person, Principal, ReportKey, caller_of_key, caller_of_user};
 pub use reach::{Reach, ReachRules, StatementReach};
+pub use report_access::ReportAccess;
 pub use role::Role;
-pub use scope::{AskedScope, Part, People, ScopeError, Scoped};
+pub use scope::{AskedScope, People, ScopeError, Scoped};
 pub use subjects::{OverPeople, Subjects};

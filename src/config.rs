@@ -6,6 +6,7 @@
 //! setting has, so that a misspelt one is not ignored; [`reference()`] writes `docs/settings.md`.
 
 mod environment;
+mod mail;
 mod reference;
 
 use std::collections::BTreeMap;
@@ -30,6 +31,7 @@ use crate::server::ServerSettings;
 use crate::store::DatabaseSettings;
 
 pub use environment::{UnknownVariables, check_environment};
+pub use mail::MailArgs;
 pub use reference::reference;
 
 /// What is wrong with the settings; the texts say what to do.
@@ -52,6 +54,15 @@ pub enum ConfigError {
     /// A secret or a credential can't stand as it is.
     #[error(transparent)]
     Access(#[from] crate::access::AccessError),
+    /// Messages can't be sent so.
+    #[error(transparent)]
+    Mail(#[from] crate::reports::mailer::MailerError),
+    /// There is a mail server, and nobody for messages to come from.
+    #[error(
+        "ROLLBOOK_SMTP_URL is set and ROLLBOOK_MAIL_FROM is not: set it to whom messages come from, as \
+         `Learning <learning@example.org>`"
+    )]
+    MailFrom,
 }
 
 /// Where everything is kept.
@@ -448,6 +459,9 @@ pub struct ServeSettings {
     /// How people's tokens are verified.
     #[command(flatten)]
     pub tokens: TokenArgs,
+    /// How scheduled reports are sent.
+    #[command(flatten)]
+    pub mail: MailArgs,
     /// The limits on what clients send.
     #[command(flatten)]
     pub limits: LimitArgs,
@@ -460,6 +474,7 @@ impl ServeSettings {
             limits: self.limits.limits(),
             cors_origins: self.server.cors_origins.clone(),
             xapi_unversioned: self.server.xapi_unversioned,
+            recipients: self.mail.recipients(),
             metrics_elsewhere: self.server.metrics_listen.is_some(),
         }
     }
@@ -575,6 +590,7 @@ mod tests {
             "--jwt-secret=hunter2",
             "--database=postgres://me:hunter2@db/x",
             "--bootstrap-credential=acme:key:hunter2",
+            "--smtp-url=smtps://me:hunter2@mail.example.org",
         ])
         .settings;
         assert!(!format!("{settings:?}").contains("hunter2"));

@@ -26,6 +26,8 @@ pub mod progress;
 use std::future::Future;
 use std::mem;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -156,9 +158,16 @@ pub struct Blocks {
     first: Option<Piece>,
     rest: mpsc::Receiver<Piece>,
     ended: bool,
+    /// Counted by the writer.
+    rows: Arc<AtomicU64>,
 }
 
 impl Blocks {
+    /// Rows that were written so far, the heading not among them; once the stream has ended, all of them.
+    pub fn rows(&self) -> u64 {
+        self.rows.load(Ordering::Acquire)
+    }
+
     /// Starts writing, and waits for the first block, so that what fails at once fails here.
     async fn start<L: WriteLines>(
         rows: impl Stream<Item = Result<Vec<L::Item>, StoreError>> + Send + 'static,
@@ -167,8 +176,10 @@ impl Blocks {
         stalled: Duration,
     ) -> Result<Self, ExportError> {
         let (send, mut rest) = mpsc::channel(WAITING);
+        let count = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&count);
         tokio::spawn(async move {
-            let last = match write(rows, lines, &send, stalled).await {
+            let last = match write(rows, lines, &send, stalled, &counted).await {
                 Ok(()) => Piece::End,
                 Err(error) => Piece::Failed(error),
             };
@@ -181,6 +192,7 @@ impl Blocks {
                 first: Some(first),
                 rest,
                 ended: false,
+                rows: count,
             }),
             None => Err(ExportError::BrokeOff),
         }
@@ -193,6 +205,7 @@ async fn write<L: WriteLines>(
     mut lines: L,
     send: &mpsc::Sender<Piece>,
     stalled: Duration,
+    written: &AtomicU64,
 ) -> Result<(), ExportError> {
     let mut rows = pin!(rows);
     let mut block = Vec::with_capacity(BLOCK + LAST_LINE);
@@ -202,6 +215,7 @@ async fn write<L: WriteLines>(
         lines.load(&chunk).await?;
         for row in &chunk {
             lines.line(row, &mut block)?;
+            written.fetch_add(1, Ordering::Release);
             if block.len() >= BLOCK {
                 let full = mem::replace(&mut block, Vec::with_capacity(BLOCK + LAST_LINE));
                 if !sent(full, send, stalled).await? {
@@ -248,7 +262,7 @@ impl Stream for Blocks {
 }
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 #[cfg(test)]
 mod tests {
@@ -331,6 +345,18 @@ mod tests {
         let (last, full) = sizes.split_last().unwrap();
         assert_eq!(full.len(), 2);
         assert!(full.iter().all(|size| (BLOCK..BLOCK + 100).contains(size)) && *last < BLOCK);
+    }
+
+    #[tokio::test]
+    async fn rows_are_counted_without_the_heading() {
+        for chunks in [vec![], vec![chunk(7)], vec![chunk(512), chunk(512), chunk(1)]] {
+            let rows: usize = chunks.iter().flatten().map(Vec::len).sum();
+            let mut blocks = start(stream::iter(chunks), numbers(), ()).await.unwrap();
+            while let Some(block) = blocks.next().await {
+                block.unwrap();
+            }
+            assert_eq!(blocks.rows(), rows as u64);
+        }
     }
 
     #[tokio::test]

@@ -11,10 +11,12 @@
 //! | [`problem`] | problem documents, and the table of their codes |
 //! | [`auth`] | who asks: [`auth::Caller`] |
 //! | [`query`], [`json`] | reading queries and bodies, with every fault at its place |
+//! | [`conditions`] | ETags, and what a request says of them |
 //! | [`pages`] | lists and their next page |
 //! | [`limits`] | sizes, rates, slow clients |
 //! | [`turns`] | how many may have the database read at length at once |
 //! | [`cors`], [`request_id`], [`metrics`], [`health`] | as they say |
+//! | [`downloads`] | what messages link to, for whoever has the address |
 //! | [`openapi`], [`docs`] | the description of all of it, and its viewer |
 //!
 //! # A resource file
@@ -121,8 +123,10 @@
 //! ```
 
 pub mod auth;
+pub mod conditions;
 pub mod cors;
 pub mod docs;
+pub mod downloads;
 pub mod frame;
 pub mod health;
 pub mod json;
@@ -152,6 +156,7 @@ use tracing_actix_web::TracingLogger;
 
 use crate::access::TokenKeys;
 use crate::clock::Clock;
+use crate::reports::rights::RecipientRules;
 use crate::store::Store;
 use auth::SeenCredentials;
 use limits::{Limits, Rates};
@@ -176,6 +181,8 @@ pub struct EdgeOptions {
     pub cors_origins: Vec<String>,
     /// Which version `/xapi` names in an answer to a request that named none.
     pub xapi_unversioned: xapi::Unversioned,
+    /// Who outside the directory may receive reports.
+    pub recipients: RecipientRules,
     /// Whether `/metrics` has a listener of its own, so that it isn't served beside the API.
     pub metrics_elsewhere: bool,
 }
@@ -246,6 +253,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
     config.app_data(web::PathConfig::default().error_handler(bad_path));
     v1::routes(config);
     xapi::routes(config);
+    downloads::routes(config);
     health::routes(config);
     docs::routes(config);
     docs::viewer(config);
@@ -255,7 +263,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
 pub fn table() -> Vec<(&'static str, &'static [&'static str])> {
     let mut table = v1::table();
     table.extend(xapi::table());
-    for part in [health::TABLE, docs::TABLE, metrics::TABLE] {
+    for part in [downloads::TABLE, health::TABLE, docs::TABLE, metrics::TABLE] {
         table.extend_from_slice(part);
     }
     table

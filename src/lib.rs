@@ -14,6 +14,7 @@
 //! | 2 | [`directory`], [`catalogue`] | people and contents, and their rules |
 //! | 3 | [`store`] | the only room with SQL |
 //! | 4 | [`export`] | rows to CSV and NDJSON |
+//! | 4 | [`reports`] | saved reports, schedules, the sender and its messages |
 //! | 5 | [`http`] | the API |
 //! | 6 | [`cli`], [`config`], [`server`] | commands, settings, wiring |
 #![forbid(unsafe_code)]
@@ -30,5 +31,6 @@ pub mod http;
 pub mod ids;
 pub mod log;
 pub mod record;
+pub mod reports;
 pub mod server;
 pub mod store;

@@ -16,6 +16,7 @@ use actix_web::{App, HttpServer};
 use tokio::sync::watch;
 
 use crate::http::{self, Edge, health, metrics};
+use crate::reports::sender::Sender;
 
 /// How the server runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +65,8 @@ impl From<TcpListener> for Listeners {
 
 /// Makes a server that runs once its future is polled, and tells the address of the API.
 ///
+/// With a `sender`, what is due is sent from here beside the requests, until `shutdown` is ready.
+///
 /// The future ends after `shutdown` is ready and everything is finished and closed. It must be polled
 /// within a Tokio runtime, the one in which the store was opened.
 ///
@@ -74,6 +77,7 @@ pub fn start(
     settings: &ServerSettings,
     listeners: impl Into<Listeners>,
     edge: Edge,
+    sender: Option<Sender>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<(impl Future<Output = io::Result<()>> + Send + 'static, SocketAddr)> {
     let listeners = listeners.into();
@@ -88,6 +92,8 @@ pub fn start(
             .transpose()?;
 
         let (stopped, stop) = watch::channel(false);
+        let (told, shutting_down) = watch::channel(false);
+        let sending = sender.map(|sender| tokio::spawn(sender.run(turns_true(shutting_down))));
         let background = tokio::spawn(background(edge.clone(), stop));
         let handles: Vec<ServerHandle> = [Some(api.handle()), aside.as_ref().map(Server::handle)]
             .into_iter()
@@ -97,6 +103,7 @@ pub fn start(
             shutdown,
             settings.shutdown_delay,
             edge.clone(),
+            told,
             handles,
         ));
 
@@ -108,6 +115,10 @@ pub fn start(
         let _ = stopped.send(true);
         // It ends at once when it is told; a panic in it has been logged and must not keep the store open.
         let _ = background.await;
+        // It was told to stop with the servers, or is told now, the stopper being gone.
+        if let Some(sending) = sending {
+            let _ = sending.await;
+        }
         edge.store().close().await;
         outcome
     };
@@ -150,25 +161,27 @@ async fn stop_when_told(
     shutdown: impl Future<Output = ()> + Send,
     delay: Duration,
     edge: Data<Edge>,
+    told: watch::Sender<bool>,
     servers: Vec<ServerHandle>,
 ) {
     shutdown.await;
     tracing::info!("stopping: requests under way are finished, no new ones are taken");
     edge.stop();
+    let _ = told.send(true); // without a receiver nothing is sent
     tokio::time::sleep(delay).await;
     futures_util::future::join_all(servers.iter().map(|server| server.stop(true))).await;
+}
+
+/// Ready once that is true.
+async fn turns_true(mut told: watch::Receiver<bool>) {
+    // An error means that whoever would say it is gone: the server has stopped as well.
+    let _ = told.wait_for(|told| *told).await;
 }
 
 /// What goes on beside the requests, until the server has stopped: keys are kept fresh, rows are projected
 /// again where their content changed, metrics are folded in.
 async fn background(edge: Data<Edge>, stop: watch::Receiver<bool>) {
-    let stopped = || {
-        let mut stop = stop.clone();
-        async move {
-            // An error means that the sender is gone: the server has stopped as well.
-            let _ = stop.wait_for(|stopped| *stopped).await;
-        }
-    };
+    let stopped = || turns_true(stop.clone());
     let upkeep = async {
         let mut every = tokio::time::interval(metrics::UPKEEP_EVERY);
         loop {

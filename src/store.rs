@@ -15,6 +15,10 @@
 //! | `summary`, `facets`, `progress` | count the log, and say where everybody stands with a content |
 //! | `notes`, `timeline` | notes about users, and their timeline with the log |
 //! | `completions` | who is to be marked as complete |
+//! | `runs`, `link_keys` | what is being sent, and by which replica; what download links are signed with |
+//! | `reports`, `report_keys` | saved reports, and the keys that open one |
+//! | `schedules`, `deliveries` | when reports are sent, and what became of each sending |
+//! | `contacts` | one user, for whoever writes to them or acts in their name |
 //! | `cards` | names, titles and tags that rows are joined with |
 //! | `organisations`, `credentials`, `users`, `teams`, `groups`, `contents` | the rest |
 //!
@@ -29,10 +33,12 @@ mod attachments;
 mod blobs;
 mod cards;
 mod completions;
+mod contacts;
 mod contents;
 mod credentials;
 mod db;
 mod definitions;
+mod deliveries;
 mod dialect;
 mod directory;
 mod documents;
@@ -40,6 +46,7 @@ mod faces;
 mod facets;
 mod groups;
 mod ledger;
+mod link_keys;
 mod log;
 mod migrations;
 mod notes;
@@ -50,9 +57,13 @@ mod promises;
 mod reach;
 mod rebuild;
 mod recorder;
+mod report_keys;
+mod reports;
 mod reproject;
 mod resolve;
+mod runs;
 mod said;
+mod schedules;
 mod sealed;
 mod seen;
 mod sessions;
@@ -74,12 +85,15 @@ pub use attachments::{KeptAttachment, NewAttachment};
 pub use blobs::{Blob, BlobKey, Spool, SpoolError};
 pub use cards::Cards;
 pub use completions::{Asked, Foreseen, Marking, MarkingRefusal, Needed, Target, ToMark};
+pub use contacts::Contact;
 pub use credentials::StoredCredential;
 pub use db::DatabaseSettings;
+pub use deliveries::{Ending, KeptDelivery, KeptRecipient};
 pub use directory::WriteError;
 pub use documents::{
     DocumentError, DocumentOf, ETags, KeptDocument, Merging, NewDocument, Precondition, Unsaid,
 };
+pub use link_keys::LinkedRun;
 pub use log::{Detail, Page};
 pub use migrations::SchemaState;
 pub use notes::{NewNote, NoteRefusal};
@@ -87,7 +101,11 @@ pub use organisations::{CallerFacts, Organisation, OrganisationChange};
 pub use persons::ClaimConflict;
 pub use progress::{PersonStanding, Progress, ProgressPage, Survey};
 pub use recorder::{Incoming, Mark, RecordError, Recorded, Sameness, Submission};
+pub use report_keys::{KeptReportKey, KeyRefusal, MAX_REPORT_KEYS, OpenedByKey};
+pub use reports::{KeptReport, MAX_REPORTS, NewReport, ReportFilter, ReportRefusal};
 pub use resolve::Resolution;
+pub use runs::{Claim, ClaimedRecipient, DueSchedule, RecipientState, RunEnd, SentMessage};
+pub use schedules::{KeptSchedule, KeptTiming, MAX_SCHEDULES, NewSchedule, PendingRun, ScheduleRefusal};
 pub use statements::{KeptStatement, StatementQuery, Voidedness};
 pub use timeline::Timeline;
 
@@ -172,6 +190,8 @@ struct Inner {
     facets: facets::KeptFacets,
     /// Told when contents are marked for projecting again.
     reprojection: tokio::sync::Notify,
+    /// Told when a run was made by hand.
+    sending: tokio::sync::Notify,
 }
 
 /// Organisations remembered at most; past it the memory is emptied and fills again.
@@ -196,6 +216,7 @@ impl Store {
             promises: Promises::default(),
             facets: facets::KeptFacets::default(),
             reprojection: tokio::sync::Notify::new(),
+            sending: tokio::sync::Notify::new(),
         };
         let store = Self {
             inner: Arc::new(inner),

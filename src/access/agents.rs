@@ -33,6 +33,7 @@ impl Principal {
     ///   object".
     /// - A credential that reads all statements, or profiles: every agent. With `statements/read/mine` alone
     ///   none: it knows whom it named itself, and learns nothing of who they are besides.
+    /// - A report's key: none.
     pub fn agent_reach(&self) -> AgentReach {
         let profiles = |principal: &Principal| {
             principal
@@ -56,7 +57,7 @@ mod tests {
     use super::*;
     use crate::access::permissions::Permissions;
     use crate::access::principal::Person;
-    use crate::access::principal::samples::{credential, person, user};
+    use crate::access::principal::samples::{credential, person, report_key, user};
     use crate::access::role::Role;
 
     #[test]
@@ -82,6 +83,14 @@ mod tests {
         };
         let reach = Principal::from(curator).agent_reach();
         assert_eq!(reach.agents(), Some(&Reach::Organisation));
+    }
+
+    #[test]
+    fn a_report_key_learns_of_nobody() {
+        assert_eq!(
+            Principal::from(report_key(Role::Owner)).agent_reach().agents(),
+            None
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! HTTP Basic (RFC 7617): the `key:secret` of a credential out of an `Authorization` header.
+//! HTTP Basic (RFC 7617): the `key:secret` of a credential, or the secret of a report's key with any user name or none,
+//! out of an `Authorization` header.
 
 use base64::Engine;
 use base64::alphabet;
@@ -17,7 +18,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// A key and the secret that came with it, not verified yet.
 #[derive(Debug, Clone)]
 pub struct KeyAndSecret {
-    /// What stands before the first colon.
+    /// What stands before the first colon; empty where a client sends a password alone.
     pub key: String,
     /// What stands behind it.
     pub secret: SecretString,
@@ -35,7 +36,7 @@ pub enum BasicError {
     /// Not UTF-8, or with control characters (RFC 7617, section 2).
     #[error("the Basic credentials are not UTF-8 text without control characters")]
     NotText,
-    /// Without a colon, or with nothing before it.
+    /// Without a colon.
     #[error("the Basic credentials must be key:secret")]
     NoKey,
 }
@@ -60,11 +61,11 @@ pub fn decode(value: &str) -> Result<KeyAndSecret, BasicError> {
         return Err(BasicError::NotText);
     }
     match text.split_once(':') {
-        Some((key, secret)) if !key.is_empty() => Ok(KeyAndSecret {
+        Some((key, secret)) => Ok(KeyAndSecret {
             key: key.to_owned(),
             secret: SecretString::from(secret),
         }),
-        _ => Err(BasicError::NoKey),
+        None => Err(BasicError::NoKey),
     }
 }
 
@@ -93,6 +94,7 @@ mod tests {
         assert_eq!(pair(&STANDARD.encode("key:a:b:")), ok("key", "a:b:"));
         assert_eq!(pair(&STANDARD.encode("schlüssel:ß")), ok("schlüssel", "ß"));
         assert_eq!(pair(&STANDARD.encode("key:")), ok("key", ""));
+        assert_eq!(pair(&STANDARD.encode(":secret")), ok("", "secret"));
     }
 
     #[test]
@@ -104,7 +106,6 @@ mod tests {
             Err(BasicError::NotBase64)
         );
         assert_eq!(pair(&STANDARD.encode("no colon")), Err(BasicError::NoKey));
-        assert_eq!(pair(&STANDARD.encode(":secret")), Err(BasicError::NoKey));
         assert_eq!(
             pair(&STANDARD.encode([0xff, b':', b'a'])),
             Err(BasicError::NotText)

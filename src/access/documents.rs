@@ -50,6 +50,7 @@ impl Principal {
     ///
     /// - A person whose reach is the organisation: all; any other, managers among them, their own.
     /// - A credential: all states with `state`, all profiles with `profile`, both with `all/read` and `all`.
+    /// - A report's key: none.
     pub fn document_reach(&self, account_home_page: &str) -> DocumentReach {
         let (states, profiles) = match self {
             Principal::Person(person) => {
@@ -67,6 +68,7 @@ impl Principal {
                 let all = |scope| credential.scopes.allows_reading(scope).then_some(Agents::All);
                 (all(CredentialScope::State), all(CredentialScope::Profile))
             }
+            Principal::ReportKey(_) => (None, None),
         };
         DocumentReach {
             org: self.org().clone(),
@@ -81,7 +83,7 @@ mod tests {
     use super::*;
     use crate::access::permissions::Permissions;
     use crate::access::principal::Person;
-    use crate::access::principal::samples::{credential, person, user};
+    use crate::access::principal::samples::{credential, person, report_key, user};
     use crate::access::role::Role;
 
     const HOME: &str = "https://example.org";
@@ -110,6 +112,12 @@ mod tests {
             ..person(Role::Curator)
         });
         assert_eq!(curator.document_reach(HOME).states(), Some(&Agents::All));
+    }
+
+    #[test]
+    fn a_report_key_reads_none() {
+        let reach = Principal::from(report_key(Role::Owner)).document_reach(HOME);
+        assert_eq!((reach.states(), reach.profiles()), (None, None));
     }
 
     #[test]

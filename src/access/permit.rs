@@ -5,7 +5,7 @@
 //! see *within* a permitted reading is the matter of [`crate::access::reach`].
 
 use crate::access::credential::CredentialScope;
-use crate::access::principal::Principal;
+use crate::access::principal::{Person, Principal};
 use crate::access::role::Role;
 
 /// Something that a caller does, and whether they may.
@@ -59,9 +59,16 @@ fn administrator_or(principal: &Principal, scope: CredentialScope) -> bool {
     principal.administrator().is_some() || granted(principal, scope)
 }
 
+/// Whether the caller is a person with reporting access, or a credential that reads activities.
+fn reads_reports(principal: &Principal) -> bool {
+    principal.person().is_some_and(Person::has_reporting_access)
+        || granted(principal, CredentialScope::ActivitiesRead)
+}
+
 actions! {
-    /// Any verified caller: what is the same for all, `/v1/actions` for one.
-    SignedIn, "use this service", |_| true;
+    /// Any person and any credential: what is the same for all, `/v1/actions` for one. The key of a report opens that
+    /// report "and nothing else".
+    SignedIn, "use this service", |principal| principal.report_key().is_none();
 
     /// "The reach binds every way out": every person reads the log within their reach; a credential
     /// needs `activities/read`.
@@ -78,6 +85,23 @@ actions! {
     /// "Owner and admin: … and voidings": a credential never voids by `/v1` (`DELETE` is "owner,
     /// admin"); at `/xapi` it does with `statements/write`.
     VoidActivities, "void activities", |principal| principal.administrator().is_some();
+
+    /// "Roles with reporting access … : saved reports"; a credential reads shared ones with `activities/read`. Which
+    /// ones is the matter of [`ReportAccess`](crate::access::ReportAccess).
+    ReadReports, "read saved reports", reads_reports;
+
+    /// "Roles with reporting access … : saved reports", and with them their schedules; no credential, which is nobody's
+    /// owner.
+    ManageReports, "make or change saved reports", |principal| {
+        principal.person().is_some_and(Person::has_reporting_access)
+    };
+
+    /// One saved report and its rows: whoever reads reports, and the key of that report, as long as its owner has
+    /// reporting access.
+    OpenReports, "open saved reports", |principal| {
+        reads_reports(principal)
+            || principal.report_key().is_some_and(|key| key.owner.has_reporting_access())
+    };
 
     /// "Owner, admin, hr, and managers for their reports: notes": reading them as well as writing. About whom is the
     /// matter of [`Subjects`](crate::access::Subjects).
@@ -189,8 +213,7 @@ actions! {
 mod tests {
     use super::*;
     use crate::access::permissions::Permissions;
-    use crate::access::principal::Person;
-    use crate::access::principal::samples::{credential, person};
+    use crate::access::principal::samples::{credential, person, report_key};
 
     /// What each single scope opens, written out; what is not here is refused.
     fn opened_by(scope: CredentialScope) -> &'static [&'static str] {
@@ -225,7 +248,9 @@ mod tests {
             ],
             CredentialScope::Define => &["ReadActivityObjects"],
             CredentialScope::ActivitiesWrite => &["WriteActivities", "ReadOrganisation"],
-            CredentialScope::ActivitiesRead => &["ReadActivities", "ReadOrganisation"],
+            CredentialScope::ActivitiesRead => {
+                &["ReadActivities", "ReadReports", "OpenReports", "ReadOrganisation"]
+            }
             CredentialScope::Directory => &["ReadDirectory", "ManageDirectory", "ReadOrganisation"],
             CredentialScope::Catalogue => &["ReadCatalogue", "ManageCatalogue", "ReadOrganisation"],
         }
@@ -254,6 +279,7 @@ mod tests {
             closed,
             [
                 "VoidActivities",
+                "ManageReports",
                 "Notes",
                 "MarkComplete",
                 "MoveIdentifiers",
@@ -282,8 +308,39 @@ mod tests {
             for (name, allowed) in EVERY {
                 let administers = matches!(role, Role::Owner | Role::Admin);
                 let notes = *name == "Notes" && matches!(role, Role::Hr | Role::Manager);
-                let expected = administers || notes || everybody.contains(name);
+                let reports = ["ReadReports", "ManageReports", "OpenReports"].contains(name)
+                    && !matches!(role, Role::Curator | Role::Learner);
+                let expected = administers || notes || reports || everybody.contains(name);
                 assert_eq!(allowed(&caller), expected, "{role} and {name}");
+            }
+        }
+    }
+
+    /// Whoever made it, whatever they may do themselves.
+    #[test]
+    fn a_report_key_opens_its_report_and_nothing_else() {
+        for role in Role::ALL {
+            let caller = Principal::from(report_key(role));
+            let access = !matches!(role, Role::Curator | Role::Learner);
+            for (name, allowed) in EVERY {
+                let expected = *name == "OpenReports" && access;
+                assert_eq!(allowed(&caller), expected, "a key of a {role} and {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_permission_opens_reports_to_curators_and_to_no_learner() {
+        for (role, expected) in [(Role::Curator, true), (Role::Learner, false)] {
+            let caller = Principal::from(Person {
+                permissions: Permissions {
+                    reporting: true,
+                    ..Permissions::default()
+                },
+                ..person(role)
+            });
+            for allowed in [ReadReports::allowed, ManageReports::allowed, OpenReports::allowed] {
+                assert_eq!(allowed(&caller), expected, "{role}");
             }
         }
     }

@@ -1,6 +1,8 @@
-//! The caller that a verified token or credential proves (product text, section 4).
+//! The caller that a verified token, credential or report key proves (product text, sections 4 and 9).
 
-use std::fmt::Write;
+use std::borrow::Cow;
+
+use uuid::Uuid;
 
 use crate::access::claims::Reports;
 use crate::access::credential::Credential;
@@ -29,13 +31,57 @@ pub struct Person {
     pub expires_at: Timestamp,
 }
 
-/// Who asks: a person with a token, or an integration with a credential.
+/// One saved report, as its owner may see it at this moment (product text, section 9, "Report key").
+///
+/// It is nobody: it has no reach of its own, and stands for its owner only where its one report is read
+/// ([`Principal::reader`]).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReportKey {
+    /// The key's id, which is no secret.
+    pub id: Uuid,
+    /// The one report that it opens.
+    pub report: Uuid,
+    /// The owner of the report, as the directory has them now; see [`Person::of_directory`].
+    pub owner: Person,
+}
+
+/// Who asks: a person with a token, an integration with a credential, or a spreadsheet with the key of a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Principal {
     /// Somebody with a verified token.
     Person(Person),
     /// An integration or content with a verified `key:secret`.
     Credential(Credential),
+    /// Whoever has the key of one report.
+    ReportKey(ReportKey),
+}
+
+impl Person {
+    /// Somebody as the directory has them, where nobody is asking (product text, section 4, "the directory's role
+    /// counts where nobody is asking"): the role is the directory's, it knows no permissions, and its tree of managers
+    /// says whose reports are whose. Whether they are active is the directory's to say, and the reader's to ask.
+    ///
+    /// There is no token, so none lasts: [`Person::expires_at`] is long past.
+    pub fn of_directory(org: OrgId, user: UserId, role: Role) -> Self {
+        Self {
+            org,
+            user,
+            role,
+            permissions: Permissions::default(),
+            reports: None,
+            expires_at: Timestamp::default(),
+        }
+    }
+}
+
+/// A user as stable text beside other callers, as [`Principal::caller_id`] has it: `user:<id>`.
+pub fn caller_of_user(id: &str) -> String {
+    format!("user:{id}")
+}
+
+/// A credential as stable text beside other callers, as [`Principal::caller_id`] has it: `key:<key>`.
+pub fn caller_of_key(key: &str) -> String {
+    format!("key:{key}")
 }
 
 impl Principal {
@@ -44,19 +90,27 @@ impl Principal {
         match self {
             Principal::Person(person) => &person.org,
             Principal::Credential(credential) => &credential.org,
+            Principal::ReportKey(key) => &key.owner.org,
         }
     }
 
-    /// The caller as stable text within the organisation, for cursors and recorders: `user:<id>` or
-    /// `key:<key>`.
+    /// The caller as stable text within the organisation, for cursors and recorders: `user:<id>`, `key:<key>` or
+    /// `report-key:<id>`.
     pub fn caller_id(&self) -> String {
-        let mut text = String::new();
-        // Writing to a String can't fail.
-        let _ = match self {
-            Principal::Person(person) => write!(text, "user:{}", person.user),
-            Principal::Credential(credential) => write!(text, "key:{}", credential.key),
-        };
-        text
+        match self {
+            Principal::Person(person) => caller_of_user(person.user.as_str()),
+            Principal::Credential(credential) => caller_of_key(&credential.key),
+            Principal::ReportKey(key) => format!("report-key:{}", key.id),
+        }
+    }
+
+    /// In whose name a report is read: the caller's own, or that of the owner whose key it is. Nothing but reading the
+    /// report that [`ReportAccess`](crate::access::ReportAccess) opens may ask for it.
+    pub fn reader(&self) -> Cow<'_, Principal> {
+        match self {
+            Principal::Person(_) | Principal::Credential(_) => Cow::Borrowed(self),
+            Principal::ReportKey(key) => Cow::Owned(Principal::Person(key.owner.clone())),
+        }
     }
 
     /// The user, where a person asks.
@@ -73,15 +127,23 @@ impl Principal {
     pub fn person(&self) -> Option<&Person> {
         match self {
             Principal::Person(person) => Some(person),
-            Principal::Credential(_) => None,
+            Principal::Credential(_) | Principal::ReportKey(_) => None,
         }
     }
 
     /// The credential, where one asks.
     pub fn credential(&self) -> Option<&Credential> {
         match self {
-            Principal::Person(_) => None,
             Principal::Credential(credential) => Some(credential),
+            Principal::Person(_) | Principal::ReportKey(_) => None,
+        }
+    }
+
+    /// The report's key, where one asks.
+    pub fn report_key(&self) -> Option<&ReportKey> {
+        match self {
+            Principal::ReportKey(key) => Some(key),
+            Principal::Person(_) | Principal::Credential(_) => None,
         }
     }
 
@@ -101,6 +163,12 @@ impl From<Person> for Principal {
 impl From<Credential> for Principal {
     fn from(credential: Credential) -> Self {
         Principal::Credential(credential)
+    }
+}
+
+impl From<ReportKey> for Principal {
+    fn from(key: ReportKey) -> Self {
+        Principal::ReportKey(key)
     }
 }
 
@@ -132,17 +200,57 @@ pub(crate) mod samples {
             scopes: scopes.iter().copied().collect::<Scopes>(),
         }
     }
+
+    /// The key of a report whose owner has this role in the directory.
+    pub(crate) fn report_key(role: Role) -> ReportKey {
+        ReportKey {
+            id: Uuid::from_u128(1),
+            report: Uuid::from_u128(2),
+            owner: Person::of_directory(OrgId::new("acme").unwrap(), user("ada"), role),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::samples::{credential, person};
+    use super::samples::{credential, person, report_key};
     use super::*;
 
     #[test]
     fn a_caller_id_tells_people_from_keys() {
         assert_eq!(Principal::from(person(Role::Learner)).caller_id(), "user:ada");
         assert_eq!(Principal::from(credential(&[])).caller_id(), "key:moodle");
+        let key = Principal::from(report_key(Role::Owner));
+        assert_eq!(key.caller_id(), "report-key:00000000-0000-0000-0000-000000000001");
+    }
+
+    #[test]
+    fn a_report_key_is_nobody_but_as_the_reader_of_its_report() {
+        for role in Role::ALL {
+            let key = Principal::from(report_key(role));
+            assert_eq!((key.user(), key.role(), key.person()), (None, None, None));
+            assert!(key.credential().is_none() && key.administrator().is_none());
+            assert_eq!(key.org().as_str(), "acme");
+            let owner = key.report_key().map(|key| key.owner.clone());
+            assert_eq!(key.reader().person(), owner.as_ref());
+        }
+        for caller in [
+            Principal::from(person(Role::Manager)),
+            Principal::from(credential(&[])),
+        ] {
+            assert_eq!(*caller.reader(), caller);
+            assert!(caller.report_key().is_none());
+        }
+    }
+
+    #[test]
+    fn the_directory_knows_a_role_and_nothing_beyond_it() {
+        let curator = report_key(Role::Curator).owner;
+        assert!(!curator.has_reporting_access());
+        assert_eq!(
+            (curator.permissions, curator.reports),
+            (Permissions::default(), None)
+        );
     }
 
     #[test]

@@ -54,14 +54,15 @@ pub enum StatementReach {
 }
 
 impl Principal {
-    /// The caller's reach in the log, or `None` for a credential without `activities/read`.
+    /// The caller's reach in the log, or `None` for a credential without `activities/read` and for a report's key.
     ///
     /// - owner, admin, hr, reporter, learning designer: the organisation;
     /// - curator: the organisation with the permission `reporting`, else only itself;
     /// - manager: itself and its direct reports, and its indirect ones where the permission
     ///   `indirect_reports` or the organisation says so;
     /// - learner: only itself;
-    /// - credential: the organisation.
+    /// - credential: the organisation;
+    /// - a report's key: none of its own, whoever owns it; see [`Principal::reader`].
     pub fn reach(&self, rules: &ReachRules) -> Option<Reach> {
         match self {
             Principal::Person(person) => Some(person.reach(rules)),
@@ -69,11 +70,12 @@ impl Principal {
                 .scopes
                 .allows(CredentialScope::ActivitiesRead)
                 .then_some(Reach::Organisation),
+            Principal::ReportKey(_) => None,
         }
     }
 
     /// What the caller may read at `/xapi/statements`, or `None` for a credential without a scope to
-    /// read statements.
+    /// read statements and for a report's key.
     ///
     /// A person whose reach is the organisation reads all; any other person, managers among them,
     /// only statements whose actor they are.
@@ -90,6 +92,7 @@ impl Principal {
                     None
                 }
             }
+            Principal::ReportKey(_) => None,
         }
     }
 }
@@ -130,7 +133,7 @@ impl Person {
 mod tests {
     use super::*;
     use crate::access::permissions::Permissions;
-    use crate::access::principal::samples::{credential, person, user};
+    use crate::access::principal::samples::{credential, person, report_key, user};
 
     const STRICT: ReachRules = ReachRules {
         managers_see_indirect_reports: false,
@@ -225,6 +228,17 @@ mod tests {
             let reach = Principal::from(credential(&[scope])).reach(&ReachRules::default());
             let expected = (scope == CredentialScope::ActivitiesRead).then_some(Reach::Organisation);
             assert_eq!(reach, expected, "{scope}");
+        }
+    }
+
+    #[test]
+    fn a_report_key_reaches_nobody_whoever_owns_it() {
+        for role in Role::ALL {
+            let key = Principal::from(report_key(role));
+            for rules in [STRICT, ReachRules::default()] {
+                assert_eq!(key.reach(&rules), None, "{role}");
+            }
+            assert_eq!(key.statement_reach(), None, "{role}");
         }
     }
 

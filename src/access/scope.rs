@@ -10,6 +10,11 @@
 //! | `me` | oneself | oneself | oneself | 403 |
 //!
 //! A credential is nobody's manager and nobody's self, so `managed` and `me` have no meaning for it.
+//!
+//! A saved report's own scope was asked by who made it, and is refused to nobody who opens it: it is clamped to what
+//! they have ([`Scoped::clamped`]; product text, section 9). So of the table's refusals `company` becomes the reach,
+//! `include_sub_managers` the direct reports, and all the others nobody. What is asked beside a report's own scope
+//! ([`Scoped::and_asked`]), and who has to see the rows as well ([`Scoped::shared_with`]), narrow it further.
 
 use crate::access::claims::Reports;
 use crate::access::principal::Principal;
@@ -70,19 +75,6 @@ pub enum ScopeError {
     NoPerson(AskedScope),
 }
 
-/// The part of the reach that counts for a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Part {
-    /// The reach as it is.
-    Whole,
-    /// The caller's direct reports, without the caller.
-    DirectReports,
-    /// The caller's direct and indirect reports, without the caller.
-    AllReports,
-    /// The caller alone.
-    Me,
-}
-
 /// The persons that a question is about, resolved as far as it can be without the directory.
 ///
 /// This is what a store has to turn into rows; nothing outside it may come back.
@@ -106,15 +98,16 @@ pub enum People<'a> {
 /// A question about activities, bound to the organisation, the caller and the part of their reach that
 /// it may touch.
 ///
-/// It can only be made by [`Scoped::new`], from a [`Principal`]; whoever holds one has asked.
+/// It can only be made by [`Scoped::new`] and [`Scoped::clamped`], from a [`Principal`]; whoever holds one has asked.
+/// What is done to it afterwards never widens it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scoped<F> {
     org: OrgId,
     caller_id: String,
     user: Option<UserId>,
-    reports: Option<Reports>,
-    reach: Reach,
-    part: Part,
+    /// All of which a row has to be in: the caller's, and what was narrowed to. Never empty, and none of them within
+    /// another.
+    views: Vec<View>,
     inner: F,
 }
 
@@ -131,24 +124,72 @@ impl<F> Scoped<F> {
         asked: Option<AskedScope>,
         inner: F,
     ) -> Result<Self, ScopeError> {
-        let reach = principal.reach(rules).ok_or(ScopeError::NoActivities)?;
-        let part = match asked {
-            None | Some(AskedScope::Team | AskedScope::Group) => Part::Whole,
-            Some(AskedScope::Company) if reach == Reach::Organisation => Part::Whole,
-            Some(AskedScope::Company) => return Err(ScopeError::CompanyNotAllowed),
-            Some(scope) if principal.user().is_none() => return Err(ScopeError::NoPerson(scope)),
-            Some(AskedScope::Me) => Part::Me,
-            Some(AskedScope::Managed { include_sub_managers }) => managed(&reach, include_sub_managers)?,
-        };
-        Ok(Self {
+        let view = View::of(principal, rules)?.part(asked)?;
+        Ok(Self::of(principal, view, inner))
+    }
+
+    /// As [`Scoped::new`], for a scope that somebody else asked for, in a saved report: what the caller can't have of
+    /// it is left out, to the last of it if need be (product text, section 9, "clamped to what they have").
+    ///
+    /// # Errors
+    ///
+    /// [`ScopeError::NoActivities`] alone, for who may read no activities at all.
+    pub fn clamped(
+        principal: &Principal,
+        rules: &ReachRules,
+        asked: Option<AskedScope>,
+        inner: F,
+    ) -> Result<Self, ScopeError> {
+        let view = View::of(principal, rules)?.clamped_part(asked);
+        Ok(Self::of(principal, view, inner))
+    }
+
+    fn of(principal: &Principal, view: View, inner: F) -> Self {
+        Self {
             org: principal.org().clone(),
             caller_id: principal.caller_id(),
             user: principal.user().cloned(),
-            reports: principal.person().and_then(|person| person.reports.clone()),
-            reach,
-            part,
+            views: vec![view],
             inner,
-        })
+        }
+    }
+
+    /// The same question within a further scope that the caller asks for, beside a saved report's own: whoever comes
+    /// back is in both.
+    ///
+    /// # Errors
+    ///
+    /// As [`Scoped::new`]: what is asked for now is refused, not clamped.
+    pub fn and_asked(
+        self,
+        principal: &Principal,
+        rules: &ReachRules,
+        asked: Option<AskedScope>,
+    ) -> Result<Self, ScopeError> {
+        let view = View::of(principal, rules)?.part(asked)?;
+        Ok(self.narrowed(principal.org(), view))
+    }
+
+    /// The same question, of which only those rows come back that `other` may see as well, by their whole reach: what a
+    /// recipient gets of a report that is sent to them. Somebody of another organisation sees nobody.
+    ///
+    /// # Errors
+    ///
+    /// [`ScopeError::NoActivities`], where `other` may read no activities at all.
+    pub fn shared_with(self, other: &Principal, rules: &ReachRules) -> Result<Self, ScopeError> {
+        let view = View::of(other, rules)?;
+        Ok(self.narrowed(other.org(), view))
+    }
+
+    fn narrowed(mut self, org: &OrgId, mut view: View) -> Self {
+        if *org != self.org {
+            view.part = Part::Nobody;
+        }
+        if !self.views.iter().any(|known| known.is_within(&view)) {
+            self.views.retain(|known| !view.is_within(known));
+            self.views.push(view);
+        }
+        self
     }
 
     /// The organisation: no row of another one may come back.
@@ -166,16 +207,6 @@ impl<F> Scoped<F> {
         self.user.as_ref()
     }
 
-    /// The caller's whole reach.
-    pub fn reach(&self) -> &Reach {
-        &self.reach
-    }
-
-    /// The part of the reach that counts.
-    pub fn part(&self) -> Part {
-        self.part
-    }
-
     /// The question itself.
     pub fn inner(&self) -> &F {
         &self.inner
@@ -187,9 +218,7 @@ impl<F> Scoped<F> {
             org: self.org,
             caller_id: self.caller_id,
             user: self.user,
-            reports: self.reports,
-            reach: self.reach,
-            part: self.part,
+            views: self.views,
             inner: change(self.inner),
         }
     }
@@ -200,24 +229,103 @@ impl<F> Scoped<F> {
             org: self.org.clone(),
             caller_id: self.caller_id.clone(),
             user: self.user.clone(),
-            reports: self.reports.clone(),
-            reach: self.reach.clone(),
-            part: self.part,
+            views: self.views.clone(),
             inner: &self.inner,
         }
     }
 
-    /// Whose activities may come back: the part of the reach, as persons.
-    pub fn people(&self) -> People<'_> {
+    /// Whose activities may come back: whoever is in *all* of these. Where there is none, everybody's in the
+    /// organisation; so [`People::Everyone`] is never among them.
+    pub fn people(&self) -> Vec<People<'_>> {
+        let all = self.views.iter().map(View::people);
+        all.filter(|people| *people != People::Everyone).collect()
+    }
+}
+
+/// The part of the reach that counts for a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// The reach as it is.
+    Whole,
+    /// The caller's direct reports, without the caller.
+    DirectReports,
+    /// The caller's direct and indirect reports, without the caller.
+    AllReports,
+    /// The caller alone.
+    Me,
+    /// Nobody: what is left of a report's scope that has no meaning for who opens it.
+    Nobody,
+}
+
+/// Somebody's reach, and the part of it that counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct View {
+    user: Option<UserId>,
+    reports: Option<Reports>,
+    reach: Reach,
+    part: Part,
+}
+
+impl View {
+    /// The whole of somebody's reach.
+    fn of(principal: &Principal, rules: &ReachRules) -> Result<Self, ScopeError> {
+        Ok(Self {
+            user: principal.user().cloned(),
+            reports: principal.person().and_then(|person| person.reports.clone()),
+            reach: principal.reach(rules).ok_or(ScopeError::NoActivities)?,
+            part: Part::Whole,
+        })
+    }
+
+    /// What is asked for of it, by the table of this module.
+    fn part(mut self, asked: Option<AskedScope>) -> Result<Self, ScopeError> {
+        self.part = match asked {
+            None | Some(AskedScope::Team | AskedScope::Group) => Part::Whole,
+            Some(AskedScope::Company) if self.reach == Reach::Organisation => Part::Whole,
+            Some(AskedScope::Company) => return Err(ScopeError::CompanyNotAllowed),
+            Some(scope) if self.user.is_none() => return Err(ScopeError::NoPerson(scope)),
+            Some(AskedScope::Me) => Part::Me,
+            Some(AskedScope::Managed { include_sub_managers }) => managed(&self.reach, include_sub_managers)?,
+        };
+        Ok(self)
+    }
+
+    /// What they have of what is asked for.
+    fn clamped_part(mut self, asked: Option<AskedScope>) -> Self {
+        let allowed = self.clone().part(asked).map(|view| view.part);
+        self.part = match allowed {
+            Ok(part) => part,
+            Err(ScopeError::CompanyNotAllowed) => Part::Whole,
+            Err(ScopeError::IndirectNotAllowed) => Part::DirectReports,
+            Err(ScopeError::ManagedNotAllowed | ScopeError::NoPerson(_) | ScopeError::NoActivities) => {
+                Part::Nobody
+            }
+        };
+        self
+    }
+
+    /// Whether whoever is in it is surely in the other one as well, whatever the directory says: the other one need
+    /// not be asked then.
+    fn is_within(&self, other: &View) -> bool {
+        let same = (&self.user, &self.reports, &self.reach) == (&other.user, &other.reports, &other.reach);
+        let narrower = match (self.part, other.part) {
+            (Part::DirectReports, Part::AllReports) | (_, Part::Whole) => true,
+            (part, other) => part == other,
+        };
+        self.part == Part::Nobody || other.people() == People::Everyone || (same && narrower)
+    }
+
+    fn people(&self) -> People<'_> {
         match self.part {
             Part::Whole => self.reach.people(),
             Part::Me => People::Users(self.user.iter().collect()),
-            Part::DirectReports => self.reports_of_caller(false),
-            Part::AllReports => self.reports_of_caller(true),
+            Part::DirectReports => self.reports_of_user(false),
+            Part::AllReports => self.reports_of_user(true),
+            Part::Nobody => People::Users(Vec::new()),
         }
     }
 
-    fn reports_of_caller(&self, indirect: bool) -> People<'_> {
+    fn reports_of_user(&self, indirect: bool) -> People<'_> {
         match (&self.user, &self.reports) {
             (None, _) => People::Users(Vec::new()),
             (Some(manager), None) => People::Tree {
@@ -282,245 +390,4 @@ pub(super) fn listed(reports: &Reports, indirect: bool) -> Vec<&UserId> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::access::credential::CredentialScope;
-    use crate::access::permissions::Permissions;
-    use crate::access::principal::Person;
-    use crate::access::principal::samples::{credential, person, user};
-    use crate::access::role::Role;
-    use proptest::prelude::*;
-    use std::collections::BTreeSet;
-
-    const OPEN: ReachRules = ReachRules {
-        managers_see_indirect_reports: true,
-    };
-    const STRICT: ReachRules = ReachRules {
-        managers_see_indirect_reports: false,
-    };
-    const MANAGED: AskedScope = AskedScope::Managed {
-        include_sub_managers: false,
-    };
-    const ALL_MANAGED: AskedScope = AskedScope::Managed {
-        include_sub_managers: true,
-    };
-
-    fn part(caller: &Principal, rules: &ReachRules, asked: Option<AskedScope>) -> Result<Part, ScopeError> {
-        Scoped::new(caller, rules, asked, ()).map(|scoped| scoped.part())
-    }
-
-    /// The table of the module's documentation, cell by cell.
-    #[test]
-    fn each_caller_may_ask_what_the_table_says() {
-        use ScopeError::*;
-        let reporting = Permissions {
-            reporting: true,
-            ..Permissions::default()
-        };
-        let wide: Vec<Principal> = [
-            Role::Owner,
-            Role::Admin,
-            Role::Hr,
-            Role::Reporter,
-            Role::LearningDesigner,
-        ]
-        .map(person)
-        .into_iter()
-        .chain([Person {
-            permissions: reporting,
-            ..person(Role::Curator)
-        }])
-        .map(Principal::from)
-        .collect();
-        let narrow: Vec<Principal> = [Role::Learner, Role::Curator]
-            .map(person)
-            .map(Principal::from)
-            .into();
-        let manager = vec![Principal::from(person(Role::Manager))];
-        let key = vec![Principal::from(credential(&[CredentialScope::ActivitiesRead]))];
-        let columns = [
-            (wide, OPEN),
-            (manager.clone(), OPEN),
-            (manager, STRICT),
-            (narrow, OPEN),
-            (key, OPEN),
-        ];
-        let me = AskedScope::Me;
-        let table = [
-            (None, [Ok(Part::Whole); 5]),
-            (Some(AskedScope::Team), [Ok(Part::Whole); 5]),
-            (Some(AskedScope::Group), [Ok(Part::Whole); 5]),
-            (
-                Some(AskedScope::Company),
-                [
-                    Ok(Part::Whole),
-                    Err(CompanyNotAllowed),
-                    Err(CompanyNotAllowed),
-                    Err(CompanyNotAllowed),
-                    Ok(Part::Whole),
-                ],
-            ),
-            (
-                Some(MANAGED),
-                [
-                    Ok(Part::DirectReports),
-                    Ok(Part::DirectReports),
-                    Ok(Part::DirectReports),
-                    Err(ManagedNotAllowed),
-                    Err(NoPerson(MANAGED)),
-                ],
-            ),
-            (
-                Some(ALL_MANAGED),
-                [
-                    Ok(Part::AllReports),
-                    Ok(Part::AllReports),
-                    Err(IndirectNotAllowed),
-                    Err(ManagedNotAllowed),
-                    Err(NoPerson(ALL_MANAGED)),
-                ],
-            ),
-            (
-                Some(me),
-                [
-                    Ok(Part::Me),
-                    Ok(Part::Me),
-                    Ok(Part::Me),
-                    Ok(Part::Me),
-                    Err(NoPerson(me)),
-                ],
-            ),
-        ];
-        for (asked, row) in table {
-            for ((callers, rules), expected) in columns.iter().zip(row) {
-                for caller in callers {
-                    assert_eq!(part(caller, rules, asked), expected, "{caller:?} asks {asked:?}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_credential_without_the_scope_gets_nothing_whatever_it_asks() {
-        let caller = Principal::from(credential(&[
-            CredentialScope::All,
-            CredentialScope::ActivitiesWrite,
-        ]));
-        for asked in [
-            None,
-            Some(AskedScope::Company),
-            Some(AskedScope::Me),
-            Some(MANAGED),
-        ] {
-            assert_eq!(part(&caller, &OPEN, asked), Err(ScopeError::NoActivities));
-        }
-    }
-
-    #[test]
-    fn without_the_claim_the_tree_answers() {
-        let caller = Principal::from(person(Role::Manager));
-        let people = |rules, asked| match Scoped::new(&caller, rules, asked, ()).unwrap().people() {
-            People::Tree {
-                manager,
-                manager_too,
-                indirect,
-            } => (manager.clone(), manager_too, indirect),
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(people(&OPEN, None), (user("ada"), true, true));
-        assert_eq!(people(&STRICT, None), (user("ada"), true, false));
-        assert_eq!(people(&OPEN, Some(MANAGED)), (user("ada"), false, false));
-        assert_eq!(people(&OPEN, Some(ALL_MANAGED)), (user("ada"), false, true));
-    }
-
-    #[test]
-    fn an_owner_asking_managed_gets_their_own_reports() {
-        let reports = Some(Reports::new(vec![user("bo")], vec![user("cy")]));
-        let caller = Principal::from(Person {
-            reports,
-            ..person(Role::Owner)
-        });
-        let scoped = Scoped::new(&caller, &STRICT, Some(MANAGED), ()).unwrap();
-        assert_eq!(scoped.people(), People::Users(vec![&user("bo")]));
-        let scoped = Scoped::new(&caller, &STRICT, None, ()).unwrap();
-        assert_eq!(scoped.people(), People::Everyone);
-    }
-
-    #[test]
-    fn mapping_keeps_the_rights() {
-        let caller = Principal::from(person(Role::Learner));
-        let scoped = Scoped::new(&caller, &OPEN, Some(AskedScope::Me), 1).unwrap();
-        let mapped = scoped.clone().map(|number| number.to_string());
-        assert_eq!(mapped.inner(), "1");
-        assert_eq!((mapped.org(), mapped.caller_id()), (scoped.org(), "user:ada"));
-        assert_eq!(
-            (mapped.people(), mapped.part()),
-            (scoped.as_ref().people(), Part::Me)
-        );
-    }
-
-    /// Which users of a small organisation a question touches, by the contract's words alone.
-    fn judge(person: &Person, rules: &ReachRules, asked: Option<AskedScope>) -> Option<BTreeSet<UserId>> {
-        let everyone: BTreeSet<UserId> = ('a'..='h').map(|id| user(&id.to_string())).collect();
-        let reports = person.reports.clone().unwrap_or_default();
-        let direct: BTreeSet<UserId> = reports.direct().iter().cloned().collect();
-        let all: BTreeSet<UserId> = direct.iter().chain(reports.indirect()).cloned().collect();
-        let myself = BTreeSet::from([person.user.clone()]);
-        let wide = !matches!(person.role, Role::Curator | Role::Manager | Role::Learner)
-            || (person.role == Role::Curator && person.permissions.reporting);
-        let deep = person.permissions.indirect_reports || rules.managers_see_indirect_reports;
-        let manages = wide || person.role == Role::Manager;
-        match asked {
-            None | Some(AskedScope::Team | AskedScope::Group) if wide => Some(everyone),
-            Some(AskedScope::Company) => wide.then_some(everyone),
-            None | Some(AskedScope::Team | AskedScope::Group) => Some(match (person.role, deep) {
-                (Role::Manager, true) => all.union(&myself).cloned().collect(),
-                (Role::Manager, false) => direct.union(&myself).cloned().collect(),
-                _ => myself,
-            }),
-            Some(AskedScope::Me) => Some(myself),
-            Some(AskedScope::Managed {
-                include_sub_managers: false,
-            }) => manages.then_some(direct),
-            Some(AskedScope::Managed {
-                include_sub_managers: true,
-            }) => (wide || (manages && deep)).then_some(all),
-        }
-    }
-
-    proptest! {
-        /// Whatever the token says, a question touches exactly the users that the contract's words
-        /// give, and never one outside the reach.
-        #[test]
-        fn a_question_touches_exactly_whom_the_contract_says(
-            role in proptest::sample::select(Role::ALL.to_vec()),
-            (reporting, mark_complete, indirect_reports, open) in any::<(bool, bool, bool, bool)>(),
-            direct in proptest::collection::vec("[a-h]", 0..5),
-            indirect in proptest::collection::vec("[a-h]", 0..5),
-            asked in proptest::sample::select(vec![
-                None, Some(AskedScope::Company), Some(MANAGED), Some(ALL_MANAGED),
-                Some(AskedScope::Team), Some(AskedScope::Group), Some(AskedScope::Me),
-            ]),
-        ) {
-            let ids = |list: &[String]| list.iter().map(|id| user(id)).collect::<Vec<_>>();
-            let person = Person {
-                user: user("a"),
-                permissions: Permissions { reporting, mark_complete, indirect_reports },
-                reports: Some(Reports::new(ids(&direct), ids(&indirect)).without(&user("a"))),
-                ..person(role)
-            };
-            let rules = ReachRules { managers_see_indirect_reports: open };
-            let caller = Principal::from(person.clone());
-            let resolve = |asked| Scoped::new(&caller, &rules, asked, ()).ok().map(|scoped| match scoped.people() {
-                People::Everyone => ('a'..='h').map(|id| user(&id.to_string())).collect(),
-                People::Users(users) => users.into_iter().cloned().collect::<BTreeSet<_>>(),
-                People::Tree { .. } => unreachable!("the token names the reports"),
-            });
-            let touched = resolve(asked);
-            prop_assert_eq!(&touched, &judge(&person, &rules, asked));
-            if let (Some(touched), Some(reach)) = (touched, resolve(None)) {
-                prop_assert!(touched.is_subset(&reach));
-            }
-        }
-    }
-}
+mod tests;

@@ -2,7 +2,7 @@
 //!
 //! What it holds: [`Demo`], the command; [`prepare`], which gives a store with the organisation `acme` in it,
 //! made at the first start and kept from then on; [`seed()`], which makes it; `guide`, what is printed. The
-//! organisation itself is `people`, `contents` and `history`.
+//! organisation itself is `people`, `contents`, `history` and `reports`.
 //!
 //! What it promises: everything goes in through the doors of real input (the parsers of requests, the writes of
 //! directory and catalogue, the recorder); the same moment gives the same organisation; and no file is
@@ -13,10 +13,12 @@ mod guide;
 mod history;
 mod people;
 mod random;
+mod reports;
 mod seed;
 mod state;
 
 use std::io::{self, Write as _};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -25,18 +27,24 @@ use crate::access::{KeyConfig, Scopes, SecretHash, TokenKeys};
 use crate::cli::serve::{listen, shutdown_signal};
 use crate::cli::{CliError, ready};
 use crate::clock::Clock;
-use crate::config::ListenArgs;
+use crate::config::{ConfigError, ListenArgs};
 use crate::http::{Edge, EdgeOptions};
 use crate::ids::OrgId;
 use crate::log::VerbTable;
+use crate::reports::mailer::Mailer;
+use crate::reports::sender::{Sender, SenderOptions};
 use crate::server::{self, ServerSettings};
 use crate::store::{DatabaseSettings, Store, StoredCredential};
 
+pub use reports::DemoReport;
 pub use seed::{Part, SeedError, Seeded, seed};
 pub use state::State;
 
 /// The organisation's id.
 pub const ORGANISATION: &str = "acme";
+
+/// Whom the demo's messages come from.
+const MAIL_FROM: &str = "Rollbook demo <rollbook@localhost>";
 
 /// A minute in microseconds, as a [`crate::clock::Timestamp`] counts.
 const MINUTE: i64 = 60_000_000;
@@ -96,9 +104,17 @@ impl Demo {
             secret: Some(secret.clone()),
             ..KeyConfig::default()
         };
+        let sender = self.sender(&store, listener.local_addr()?)?;
+        // What was queued with the first start is there when the guide speaks of it.
+        sender.work().await?;
         let edge = Edge::new(store, TokenKeys::load(&keys).await?, EdgeOptions::default());
-        let (running, address) =
-            server::start(&ServerSettings::default(), listener, edge, shutdown_signal())?;
+        let (running, address) = server::start(
+            &ServerSettings::default(),
+            listener,
+            edge,
+            Some(sender),
+            shutdown_signal(),
+        )?;
 
         let org = organisation()?;
         let mut tokens = Vec::with_capacity(seeded.cast.len());
@@ -106,7 +122,7 @@ impl Demo {
             tokens.push((part.clone(), guide::token(&secret, &org, part, now)?));
         }
         let path = self.folder.join("env.sh");
-        let written = state::write_private(&path, &guide::variables(address, &state, &tokens));
+        let written = state::write_private(&path, &guide::variables(address, &state, &seeded, &tokens));
         written.map_err(|source| CliError::File {
             path: path.clone(),
             source,
@@ -115,6 +131,16 @@ impl Demo {
         // Who reads no further, as `| head` does, has seen enough; the server goes on.
         let _ = io::stdout().write_all(text.as_bytes());
         Ok(running.await?)
+    }
+
+    /// Sends what is scheduled: to the folder `mail` in the demo's own.
+    fn sender(&self, store: &Store, listening: SocketAddr) -> Result<Sender, CliError> {
+        let mailer = Mailer::folder(self.folder.join("mail"), MAIL_FROM).map_err(ConfigError::from)?;
+        let options = SenderOptions {
+            public_url: format!("http://{listening}"),
+            ..SenderOptions::default()
+        };
+        Ok(Sender::new(store.clone(), mailer, options))
     }
 }
 

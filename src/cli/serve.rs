@@ -7,8 +7,9 @@ use clap::Args;
 use crate::access::credential::{BootstrapCredential, SecretHash};
 use crate::access::{Scopes, TokenKeys};
 use crate::cli::{CliError, open, ready};
-use crate::config::ServeSettings;
+use crate::config::{MailArgs, ServeSettings};
 use crate::http::Edge;
+use crate::reports::sender::{Sender, SenderOptions};
 use crate::server::{self, Listeners};
 use crate::store::{Store, StoredCredential};
 
@@ -37,6 +38,7 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), CliError> {
     let bootstrap = settings.bootstrap_credential()?;
+    let mailer = settings.mail.mailer()?;
     let keys = TokenKeys::load(&settings.tokens.key_config()).await?;
     let listeners = Listeners {
         api: listen(settings.listen.listen, "--listen (ROLLBOOK_LISTEN)")?,
@@ -57,12 +59,36 @@ pub async fn serve(
              ROLLBOOK_JWT_JWKS or ROLLBOOK_JWT_ISSUERS"
         );
     }
+    let options = settings.mail.sender_options(listeners.api.local_addr()?);
+    tell_of_mail(&settings.mail, &options);
+    let sender = Sender::new(store.clone(), mailer, options);
     let edge = Edge::new(store, keys, settings.edge_options());
-    let (running, address) = server::start(&settings.server_settings(), listeners, edge, shutdown)?;
+    let (running, address) = server::start(
+        &settings.server_settings(),
+        listeners,
+        edge,
+        Some(sender),
+        shutdown,
+    )?;
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
     running.await?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Says where messages go, and what may not be as the operator thinks.
+fn tell_of_mail(settings: &MailArgs, options: &SenderOptions) {
+    if settings.smtp_url.is_none() {
+        tracing::info!(
+            folder = %settings.mail_folder.display(),
+            "messages are written to a folder: set ROLLBOOK_SMTP_URL to have them sent"
+        );
+    } else if settings.public_url.is_none() {
+        tracing::warn!(
+            "links in messages begin with {}: set ROLLBOOK_PUBLIC_URL to where this server is reached",
+            options.public_url
+        );
+    }
 }
 
 pub(super) fn listen(address: SocketAddr, setting: &'static str) -> Result<TcpListener, CliError> {

@@ -10,7 +10,7 @@ use clap::{Arg, Command};
 pub fn reference(root: &Command) -> String {
     let mut text = String::from(
         "# Settings\n\n\
-         Written by `rollbook settings-reference`; change the help texts in `src/config.rs` instead.\n\n\
+         Written by `rollbook settings-reference`; change the help texts in `src/config.rs` and `src/config` instead.\n\n\
          Every setting of `rollbook serve` is a flag and an environment variable; the flag wins. Other \
          commands take those that they need: `rollbook COMMAND --help` lists them. A variable that begins with \
          `ROLLBOOK_` and is no setting stops the start, with the setting that may have been meant; free for \

@@ -347,11 +347,12 @@ pub struct UserFilter {
 }
 
 /// Which users a caller may see: a person those within their reach, a credential (which needs the scope
-/// `directory` to come here) the whole organisation.
-pub fn visible_users(principal: &Principal, rules: &ReachRules) -> Reach {
+/// `directory` to come here) the whole organisation, a report's key none.
+pub fn visible_users(principal: &Principal, rules: &ReachRules) -> Option<Reach> {
     match principal {
-        Principal::Person(person) => person.reach(rules),
-        Principal::Credential(_) => Reach::Organisation,
+        Principal::Person(person) => Some(person.reach(rules)),
+        Principal::Credential(_) => Some(Reach::Organisation),
+        Principal::ReportKey(_) => None,
     }
 }
 

@@ -1,5 +1,11 @@
-//! A row and its cards for this room's tests.
+//! A row and its cards for this room's tests, and what a reader of CSV finds of them; an export of many lines for
+//! the tests of those who take one.
 
+use std::fmt::Write as _;
+
+use futures_util::Stream;
+
+use super::{Blocks, ExportError, STALLED, WriteLines};
 use crate::catalogue::{ContentKind, ContentType};
 use crate::clock::Timestamp;
 use crate::ids::{ContentId, StatementId, UserId};
@@ -7,10 +13,31 @@ use crate::log::{
     Action, Certificate, ContentCard, ContentKey, Percent, PersonCard, PersonKey, Projected, Row, Score,
     UserCard, VerbCard, VerbKey,
 };
-use crate::record::Origin;
+use crate::record::{Identifier, Origin};
+use crate::store::StoreError;
 
 /// 2026-03-01T09:00:00.123Z.
 pub(super) const AT: Timestamp = Timestamp::from_micros(1_772_355_600_123_456);
+
+/// [`AT`] as it is written.
+pub(super) const AT_TEXT: &str = "2026-03-01T09:00:00.123Z";
+
+/// What every file says of [`person`], with the headings.
+pub(super) const PERSON_CELLS: [(&str, &str); 13] = [
+    ("First name", "Bo"),
+    ("Last name", "Lee \"B\""),
+    ("Email address", "bo@acme.example"),
+    ("Role", "Learning designer"),
+    ("Job title", "'-5"),
+    ("Language", "en"),
+    ("Location", "Leeds"),
+    ("Join date", "2021-04-01"),
+    ("Manager name", "Ada Obi"),
+    ("Primary team", "Sales"),
+    ("Secondary teams", "North; Safety"),
+    ("Status (at time of export)", "Deactivated"),
+    ("Deactivated", AT_TEXT),
+];
 
 /// A row that has something in every column.
 pub(super) fn row() -> Row {
@@ -81,6 +108,16 @@ pub(super) fn person() -> PersonCard {
     }
 }
 
+/// Somebody whom no user claims.
+pub(super) fn visitor() -> PersonCard {
+    PersonCard {
+        user: None,
+        name: Some("A. Visitor".to_owned()),
+        identifier: Some(Identifier::Mbox("mailto:visitor@example.com".to_owned())),
+        ..person()
+    }
+}
+
 pub(super) fn content() -> ContentCard {
     ContentCard {
         key: ContentKey(1),
@@ -103,5 +140,98 @@ pub(super) fn verb() -> VerbCard {
         key: VerbKey(1),
         iri,
         display: Some("=failed".to_owned()),
+    }
+}
+
+/// The headings and cells of a file of one line, as a reader of CSV finds them.
+pub(super) fn table(file: &[u8]) -> Vec<(String, String)> {
+    assert!(file.ends_with(b"\r\n"));
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(file);
+    let lines: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    let [headings, cells] = lines.as_slice() else {
+        panic!("two lines, not {lines:?}")
+    };
+    owned(headings.iter().zip(cells))
+}
+
+/// What a file about [`person`] has: their cells, then these.
+pub(super) fn cells_of_person(rest: &[(&str, &str)]) -> Vec<(String, String)> {
+    owned(PERSON_CELLS.iter().chain(rest).copied())
+}
+
+fn owned<'t>(cells: impl Iterator<Item = (&'t str, &'t str)>) -> Vec<(String, String)> {
+    cells
+        .map(|(heading, cell)| (heading.to_owned(), cell.to_owned()))
+        .collect()
+}
+
+/// The cell under a heading.
+pub(super) fn cell<'t>(table: &'t [(String, String)], heading: &str) -> &'t str {
+    &table
+        .iter()
+        .find(|(name, _)| name == heading)
+        .unwrap_or_else(|| panic!("no column {heading}"))
+        .1
+}
+
+/// So many rows, in chunks as the store gives them.
+pub(crate) fn chunks(mut rows: usize) -> Vec<Result<Vec<Row>, StoreError>> {
+    let mut chunks = Vec::new();
+    while rows > 0 {
+        let next = rows.min(512);
+        chunks.push(Ok((0..next).map(|_| row()).collect()));
+        rows -= next;
+    }
+    chunks
+}
+
+/// An export whose lines compress to about half of their size.
+pub(crate) async fn hashes(
+    rows: impl Stream<Item = Result<Vec<Row>, StoreError>> + Send + 'static,
+) -> Result<Blocks, ExportError> {
+    Blocks::start(rows, Hashes(0), (), STALLED).await
+}
+
+/// The text of [`hashes`] with so many rows.
+pub(crate) fn hashes_text(rows: usize) -> Vec<u8> {
+    let mut text = HEADING.to_vec();
+    for number in 0..rows as u64 {
+        hash(number, &mut text);
+    }
+    text
+}
+
+const HEADING: &[u8] = b"hash\n";
+
+struct Hashes(u64);
+
+fn hash(number: u64, out: &mut Vec<u8>) {
+    let mut line = String::new();
+    for round in 0..4 {
+        // The finaliser of SplitMix64.
+        let mut mixed = (number * 4 + round + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        write!(line, "{:016x}", mixed ^ (mixed >> 31)).unwrap();
+    }
+    out.extend_from_slice(line.as_bytes());
+    out.push(b'\n');
+}
+
+impl WriteLines for Hashes {
+    type Item = Row;
+
+    fn begin(&mut self, out: &mut Vec<u8>) {
+        out.extend_from_slice(HEADING);
+    }
+
+    async fn load(&mut self, _: &[Row]) -> Result<(), ExportError> {
+        Ok(())
+    }
+
+    fn line(&mut self, _: &Row, out: &mut Vec<u8>) -> Result<(), ExportError> {
+        hash(self.0, out);
+        self.0 += 1;
+        Ok(())
     }
 }

@@ -7,7 +7,8 @@
 //!
 //! A credential is looked up at most once in five seconds, so that a steady stream of statements costs
 //! no query for it: revoking one takes at most that long on other replicas, and no time on the one that
-//! revoked it. People's tokens are verified, and the directory asked, at every request.
+//! revoked it. People's tokens are verified, and the directory asked, at every request; and so are keys of reports
+//! and their owners, of which nothing is remembered.
 
 use std::collections::HashMap;
 use std::future::{Ready, ready};
@@ -21,15 +22,18 @@ use actix_web::http::header;
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
+use secrecy::SecretString;
 
 use super::Edge;
 use super::problem::{Code, Problem};
 use crate::access::{
-    Action, AskedScope, Credential, OverPeople, Principal, ReachRules, Scoped, Scopes, SecretHash, Subjects,
-    basic,
+    Action, AskedScope, Credential, OverPeople, Principal, ReachRules, ReportAccess, ReportKey, Scoped,
+    Scopes, SecretHash, Subjects, basic,
 };
 use crate::clock::Timestamp;
 use crate::ids::OrgId;
+use crate::reports::key::is_key_secret;
+use crate::reports::rights;
 use crate::store::{Organisation, Store, StoredCredential};
 
 /// How long a credential and its organisation's settings are taken as known.
@@ -85,6 +89,15 @@ impl<A> Caller<A> {
         Ok(Scoped::new(self.principal(), &self.rules(), asked, inner)?)
     }
 
+    /// Which saved reports the caller may open: the only way to them.
+    ///
+    /// # Errors
+    ///
+    /// 403 where they may open none.
+    pub fn reports(&self) -> Result<ReportAccess, Problem> {
+        ReportAccess::of(self.principal()).ok_or_else(|| Problem::forbidden("you may not open saved reports"))
+    }
+
     /// What every handler has at hand.
     pub fn edge(&self) -> &Edge {
         &self.edge
@@ -133,6 +146,7 @@ fn caller<A: Action>(request: &HttpRequest) -> Result<Caller<A>, Problem> {
         let what = match &known.principal {
             Principal::Person(person) => format!("the role `{}`", person.role),
             Principal::Credential(_) => "this credential's scopes".to_owned(),
+            Principal::ReportKey(_) => "the key of a report".to_owned(),
         };
         return Err(Problem::forbidden(format!("{what} may not {}", A::NAME)));
     }
@@ -224,6 +238,12 @@ async fn integration(edge: &Edge, header: &str) -> Result<Known, Problem> {
     };
     let sent =
         basic::decode(header).map_err(|error| Problem::new(Code::Unauthenticated, error.to_string()))?;
+    // Whatever the user name. A secret of this form that is no report's may be one that somebody chose.
+    if is_key_secret(&sent.secret)
+        && let Some(known) = report_key(edge, &sent.secret).await?
+    {
+        return Ok(known);
+    }
     let remembered = match edge.credentials().get(&sent.key, Instant::now()) {
         Some(remembered) => remembered,
         None => {
@@ -243,13 +263,42 @@ async fn integration(edge: &Edge, header: &str) -> Result<Known, Problem> {
     })
 }
 
+/// The report that a key opens, in the name of its owner as the directory has them at this moment.
+async fn report_key(edge: &Edge, secret: &SecretString) -> Result<Option<Known>, Problem> {
+    let hash = SecretHash::of(secret);
+    let Some(opened) = edge.store().report_key(hash.as_bytes()).await? else {
+        return Ok(None);
+    };
+    let closed = |reason: String| {
+        Problem::forbidden(format!(
+            "this key opens nothing at present, since it does so under its owner's rights: {reason}"
+        ))
+    };
+    let owner = rights::as_of_directory(edge.store(), &opened.org, &opened.owner).await?;
+    let owner = owner.map_err(|reason| closed(reason.to_string()))?;
+    let Principal::Person(owner) = owner.principal else {
+        return Err(Problem::internal("a user of the directory who is no person"));
+    };
+    let organisation = edge.store().organisation(&opened.org).await?;
+    let key = ReportKey {
+        id: opened.key,
+        report: opened.report,
+        owner,
+    };
+    Ok(Some(Known {
+        principal: Principal::ReportKey(key),
+        organisation,
+    }))
+}
+
 fn edge(data: Option<&Data<Edge>>) -> Result<Data<Edge>, Problem> {
     data.cloned()
         .ok_or_else(|| Problem::internal("an application was put together without an edge"))
 }
 
 fn nobody() -> Problem {
-    let detail = "send `Authorization: Bearer <token>`, or Basic with a credential's key and secret";
+    let detail = "send `Authorization: Bearer <token>`, or Basic with a credential's key and secret, or with a report \
+        key's secret as the password";
     Problem::new(Code::Unauthenticated, detail)
 }
 

@@ -23,7 +23,7 @@ const MAX_WORDS: usize = 32;
 
 /// A list that is read page by page, in the order of ids.
 pub struct Listing<'q> {
-    path: &'static str,
+    path: &'q str,
     pairs: &'q Pairs,
     fingerprint: ListFingerprint,
     cursor: Option<&'q str>,
@@ -33,12 +33,7 @@ pub struct Listing<'q> {
 
 impl<'q> Listing<'q> {
     /// Reads `limit` and `cursor` of the list at `path`.
-    pub fn of<A: Action>(
-        caller: &Caller<A>,
-        path: &'static str,
-        pairs: &'q Pairs,
-        query: &Reader<'q>,
-    ) -> Self {
+    pub fn of<A: Action>(caller: &Caller<A>, path: &'q str, pairs: &'q Pairs, query: &Reader<'q>) -> Self {
         let limits = caller.edge().limits();
         let fingerprint = ListFingerprint::of(path, &caller.principal().caller_id(), pairs.as_slice());
         let limit = query

@@ -9,7 +9,7 @@ use utoipa::openapi::{Components, ContentBuilder, OpenApi as Document, Ref, Resp
 use utoipa::{Modify, OpenApi};
 
 use super::problem::{PROBLEM_JSON, ProblemDocument, ProblemError};
-use super::{docs, health, metrics, v1, xapi};
+use super::{docs, downloads, health, metrics, v1, xapi};
 
 /// What is said once: title, tags, security.
 #[derive(OpenApi)]
@@ -25,6 +25,7 @@ use super::{docs, health, metrics, v1, xapi};
         (name = "timelines", description = "One person's log with the notes about them."),
         (name = "completions", description = "Marking as complete, and where everybody stands."),
         (name = "exports", description = "The log as CSV and NDJSON."),
+        (name = "reports", description = "Saved questions to the log, who is sent them, and the keys that open one."),
         (name = "directory", description = "Users, teams and groups."),
         (name = "catalogue", description = "Contents."),
         (name = "organisation", description = "The organisation's settings."),
@@ -51,7 +52,10 @@ impl Modify for Schemes {
             ));
         let credential = HttpBuilder::new()
             .scheme(HttpAuthScheme::Basic)
-            .description(Some("An integration's credential: its key and secret."));
+            .description(Some(
+                "An integration's credential: its key and secret. Or the key of a report: its secret as the password, \
+                 with any user name or none.",
+            ));
         let components = document.components.get_or_insert_with(Components::new);
         components.add_security_scheme("token", SecurityScheme::Http(token.build()));
         components.add_security_scheme("credential", SecurityScheme::Http(credential.build()));
@@ -61,7 +65,12 @@ impl Modify for Schemes {
 /// The whole document.
 pub fn document() -> Document {
     let mut document = Base::openapi();
-    let frame = [health::document(), metrics::document(), docs::document()];
+    let frame = [
+        downloads::document(),
+        health::document(),
+        metrics::document(),
+        docs::document(),
+    ];
     for part in v1::documents().into_iter().chain(xapi::documents()).chain(frame) {
         document.merge(part);
     }

@@ -74,6 +74,8 @@ codes! {
     MethodNotAllowed = "method-not-allowed", 405, "The resource has no such method";
     /// The body came too slowly.
     RequestTimeout = "request-timeout", 408, "The request came too slowly";
+    /// It was there until a certain moment, and is no more.
+    Expired = "expired", 410, "It is not there any more";
     /// What is stored already contradicts the request.
     Conflict = "conflict", 409, "The request contradicts what is stored";
     /// A header such as `If-Match` names another state than the stored one.

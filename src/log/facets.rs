@@ -61,10 +61,12 @@ pub struct FacetValue {
 }
 
 /// Of a filter, what says whose rows are counted: the scope's own team or group, and whether users who left count. All
-/// else is passed over, so that a filter bar can send what it has and still be told what else there is.
+/// else is passed over, so that a filter bar can send what it has and still be told what else there is. A report's own
+/// filter is no part of a filter bar: it stays around them all.
 pub fn population(filter: &Filter, scope: Option<AskedScope>) -> Filter {
     let kept = Filter {
         include_deactivated: filter.include_deactivated,
+        within: filter.within.clone(),
         ..Filter::default()
     };
     match scope {

@@ -41,6 +41,9 @@ pub struct ParameterFault {
 }
 
 /// What a caller asks for inside their reach. Its fields are those of the product text's table.
+///
+/// What is added when a saved report is opened is a filter around which the report's own stands
+/// ([`Filter::within`]): a row has to match both. Whoever applies a filter walks [`Filter::each`] of them.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Filter {
     /// `team`: members of any of these teams.
@@ -95,6 +98,9 @@ pub struct Filter {
     pub certificate_expires_within: Option<CalendarDuration>,
     /// `custom[<field>]`: for each field any of its values, exactly; fields combine with AND.
     pub custom: BTreeMap<String, Vec<String>>,
+    /// Another filter that must hold as well: a saved report's, around what is added when it is opened (product text,
+    /// section 9, "intersect").
+    pub within: Option<Box<Filter>>,
 }
 
 /// One `title` parameter: every word must be found in the content's title.
@@ -185,43 +191,60 @@ impl Moment {
     }
 }
 
-impl Filter {
-    /// The `from ≤ happened_at < to` that is asked for, as it stands at `now`.
-    pub fn window(&self, now: Timestamp) -> Window {
-        let AskedTime {
-            from,
-            to,
-            period,
-            zone,
-            ..
-        } = &self.time;
-        match period {
-            Some(period) => period.window(now, *zone),
+impl AskedTime {
+    fn window(&self, now: Timestamp) -> Window {
+        match self.period {
+            Some(period) => period.window(now, self.zone),
             None => Window {
-                from: from.map(|at| at.resolve(*zone)),
-                to: to.map(|at| at.resolve(*zone)),
+                from: self.from.map(|at| at.resolve(self.zone)),
+                to: self.to.map(|at| at.resolve(self.zone)),
             },
         }
     }
+}
+
+impl Filter {
+    /// The filters that all must hold: this one, and those it is [within](Filter::within).
+    pub fn each(&self) -> impl Iterator<Item = &Filter> {
+        std::iter::successors(Some(self), |filter| filter.within.as_deref())
+    }
+
+    /// The `from ≤ happened_at < to` that is asked for, as it stands at `now`: what the windows of [`Filter::each`]
+    /// share, each in its own zone.
+    pub fn window(&self, now: Timestamp) -> Window {
+        self.each().fold(Window::default(), |shared, filter| {
+            shared.and(filter.time.window(now))
+        })
+    }
 
     /// The `from ≤ certificate.expires_at < to` that is asked for, as it stands at `now`: from now to
-    /// then, both included, so that `to` is the first microsecond after it.
+    /// then, both included, so that `to` is the first microsecond after it. Of several the shortest.
     pub fn certificate_window(&self, now: Timestamp) -> Option<Window> {
-        let then = self.certificate_expires_within.as_ref()?.add_to(now);
+        let asked = self
+            .each()
+            .filter_map(|filter| filter.certificate_expires_within.as_ref());
+        let then = asked.map(|within| within.add_to(now)).min()?;
         Some(Window {
             from: Some(now),
             to: Some(Timestamp::from_micros(then.micros().saturating_add(1))),
         })
     }
 
-    /// Whether [`Action::Visited`] is left out: always, unless it is asked for by name
-    /// (product text, section 6, rule 8).
+    /// Whether [`Action::Visited`] is left out: always, unless one of [`Filter::each`] asks for it by name
+    /// (product text, section 6, rule 8). What is added to a report never does.
     pub fn hides_visited(&self) -> bool {
-        !self.actions.contains(&Action::Visited)
+        self.each()
+            .all(|filter| !filter.actions.contains(&Action::Visited))
+    }
+
+    /// Whether activities of deactivated users come back: where one of [`Filter::each`] says so. What is added to a
+    /// report never does.
+    pub fn shows_deactivated(&self) -> bool {
+        self.each().any(|filter| filter.include_deactivated)
     }
 
     /// The filter as parameters, in one canonical order: equal filters give equal pairs, and parsing
-    /// them gives the filter again.
+    /// them gives the filter again. The one it is within is not among them: it says its own.
     pub fn to_pairs(&self) -> Vec<(String, String)> {
         let mut pairs = Pairs(Vec::new());
         pairs.many("team", self.teams.iter().map(TeamId::as_str));
@@ -324,6 +347,8 @@ pub struct Query {
     /// Parameters of the resource's own: those of [`ParseContext::lists`], then those of [`ParseContext::extra`].
     pub extra: Vec<(String, String)>,
     limit_asked: bool,
+    /// The order where none is asked for: the saved question's.
+    default_sort: Sort,
     fingerprint: Fingerprint,
 }
 
@@ -369,13 +394,15 @@ impl Query {
         pairs
     }
 
-    /// Scope, filter and order as parameters, in one canonical order: what a saved report keeps.
+    /// Scope, filter and order as parameters, in one canonical order: what a saved report keeps. With
+    /// [`ParseContext::saved`] they are what was added to it.
     pub fn to_pairs(&self) -> Vec<(String, String)> {
-        canonical_pairs(&self.filter, self.asked_scope.as_ref(), self.sort)
+        let sort = (self.sort != self.default_sort).then_some(self.sort);
+        canonical_pairs(&self.filter, self.asked_scope.as_ref(), sort)
     }
 }
 
-fn canonical_pairs(filter: &Filter, scope: Option<&AskedScope>, sort: Sort) -> Vec<(String, String)> {
+fn canonical_pairs(filter: &Filter, scope: Option<&AskedScope>, sort: Option<Sort>) -> Vec<(String, String)> {
     let mut pairs = Pairs(Vec::new());
     pairs.many("scope", scope.map(|scope| scope.key()));
     pairs.flag(
@@ -388,24 +415,32 @@ fn canonical_pairs(filter: &Filter, scope: Option<&AskedScope>, sort: Sort) -> V
         ),
     );
     pairs.0.extend(filter.to_pairs());
-    if sort != Sort::default() {
-        pairs.many("sort", Some(sort.key()));
-    }
+    pairs.many("sort", sort.map(Sort::key));
     pairs.0
 }
 
-/// What a cursor is bound to: who asks which resource (`binding`), for what, in which order. The zone
-/// belongs to it where days matter, even where it is only the organisation's default.
+/// What a cursor is bound to: who asks which resource (`binding`), for what, in which order, and around which saved
+/// question. The zone belongs to it where days matter, even where it is only the organisation's default.
 fn fingerprint(
     binding: &str,
     filter: &Filter,
     scope: Option<&AskedScope>,
     sort: Sort,
     lists: &[(String, String)],
+    saved: Option<&Query>,
 ) -> Fingerprint {
-    let mut pairs = canonical_pairs(filter, scope, sort);
-    pairs.push(("tz".to_owned(), filter.time.zone.name().to_owned()));
+    let question = |filter: &Filter, scope, sort: Sort| {
+        let mut pairs = canonical_pairs(filter, scope, Some(sort).filter(|sort| *sort != Sort::default()));
+        pairs.push(("tz".to_owned(), filter.time.zone.name().to_owned()));
+        pairs
+    };
+    let mut pairs = question(filter, scope, sort);
     pairs.extend_from_slice(lists);
+    if let Some(saved) = saved {
+        // No parameter has an empty name: what comes after it is the saved question, and nothing else can be.
+        pairs.push((String::new(), String::new()));
+        pairs.extend(question(&saved.filter, saved.asked_scope.as_ref(), saved.sort));
+    }
     Fingerprint::of(
         std::iter::once(binding).chain(pairs.iter().flat_map(|(name, value)| [&**name, &**value])),
     )

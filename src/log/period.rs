@@ -28,6 +28,15 @@ impl Window {
     pub fn contains(&self, at: Timestamp) -> bool {
         self.from.is_none_or(|from| from <= at) && self.to.is_none_or(|to| at < to)
     }
+
+    /// The stretch that both share: nothing, where one ends before the other begins.
+    pub fn and(self, other: Window) -> Window {
+        Window {
+            // An absent beginning sorts before any other.
+            from: self.from.max(other.from),
+            to: self.to.into_iter().chain(other.to).min(),
+        }
+    }
 }
 
 /// A stretch of whole days that moves with the calendar.
@@ -142,18 +151,22 @@ fn months_after(day: NaiveDate, months: u32) -> NaiveDate {
 
 /// The moment at which the day begins in the zone; the module's text says what happens around gaps.
 pub fn start_of_day(day: NaiveDate, zone: Tz) -> Timestamp {
-    let midnight = NaiveDateTime::from(day);
-    match zone.from_local_datetime(&midnight) {
+    first_showing(NaiveDateTime::from(day), zone)
+}
+
+/// The first moment at which clocks of the zone show `local`; where they leave it out, the moment after the gap.
+pub fn first_showing(local: NaiveDateTime, zone: Tz) -> Timestamp {
+    match zone.from_local_datetime(&local) {
         LocalResult::Single(at) | LocalResult::Ambiguous(at, _) => at.to_utc().into(),
-        LocalResult::None => end_of_gap(midnight, zone).into(),
+        LocalResult::None => end_of_gap(local, zone).into(),
     }
 }
 
-/// The first moment whose local time is not before `midnight`, where clocks never show `midnight`.
-fn end_of_gap(midnight: NaiveDateTime, zone: Tz) -> DateTime<Utc> {
+/// The first moment whose local time is not before `asked`, where clocks never show `asked`.
+fn end_of_gap(asked: NaiveDateTime, zone: Tz) -> DateTime<Utc> {
     let local = |at: DateTime<Utc>| at.with_timezone(&zone).naive_local();
     // No zone is or was further than 16 hours from UTC, and no gap is longer than a day.
-    let around = midnight.and_utc();
+    let around = asked.and_utc();
     let reach = TimeDelta::hours(42);
     let mut not_yet = around.checked_sub_signed(reach).unwrap_or(around);
     let mut reached = around.checked_add_signed(reach).unwrap_or(around);
@@ -164,7 +177,7 @@ fn end_of_gap(midnight: NaiveDateTime, zone: Tz) -> DateTime<Utc> {
         if middle <= not_yet {
             break;
         }
-        if local(middle) < midnight {
+        if local(middle) < asked {
             not_yet = middle;
         } else {
             reached = middle;

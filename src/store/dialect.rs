@@ -1,6 +1,6 @@
 //! Where SQLite and PostgreSQL differ: this file, and nowhere else.
 //!
-//! SQL is written once, as PostgreSQL has it, with `$1…` for values. Four words stand for what the two
+//! SQL is written once, as PostgreSQL has it, with `$1…` for values. Five words stand for what the two
 //! say differently:
 //!
 //! | word | PostgreSQL | SQLite |
@@ -9,6 +9,7 @@
 //! | `FOR UPDATE` | as it is | left out: a writing transaction has the database to itself |
 //! | `STRPOS(a, b)` | as it is | `instr(a, b)` |
 //! | `INDEXED BY x` | left out: it knows what its tables hold | as it is |
+//! | `NOW_MICROS()` | the database's own clock, in microseconds since 1970 | the same, to the millisecond |
 //!
 //! A join of `persons` and `activities` names both indexes and is a `CROSS JOIN`, which fixes its order on SQLite:
 //! `FROM persons p INDEXED BY persons_user CROSS JOIN activities a INDEXED BY activities_… WHERE …`. By itself SQLite
@@ -103,10 +104,12 @@ impl From<Option<&str>> for Value {
 
 /// The text for PostgreSQL.
 pub(super) fn postgres_text(text: &str) -> Cow<'_, str> {
-    if !(text.contains("IN LIST(") || text.contains(INDEXED_BY)) {
+    if !(text.contains("IN LIST(") || text.contains(INDEXED_BY) || text.contains(NOW_MICROS)) {
         return Cow::Borrowed(text);
     }
-    let text = text.replace("IN LIST(", "= ANY(");
+    let text = text
+        .replace("IN LIST(", "= ANY(")
+        .replace(NOW_MICROS, POSTGRES_NOW);
     let mut parts = text.split(INDEXED_BY);
     let mut out = parts.next().unwrap_or_default().to_owned();
     for part in parts {
@@ -118,13 +121,21 @@ pub(super) fn postgres_text(text: &str) -> Cow<'_, str> {
 }
 
 const INDEXED_BY: &str = " INDEXED BY ";
+const NOW_MICROS: &str = "NOW_MICROS()";
+/// The clock as it goes on within a transaction.
+const POSTGRES_NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
+const SQLITE_NOW: &str = "CAST(unixepoch('subsec') * 1000000 AS INTEGER)";
 
 /// The text for SQLite; the values say what each list holds.
 pub(super) fn sqlite_text<'t>(text: &'t str, values: &[Value]) -> Result<Cow<'t, str>, StoreError> {
-    if !(text.contains("IN LIST($") || text.contains("FOR UPDATE") || text.contains("STRPOS(")) {
+    let ours = ["IN LIST($", "FOR UPDATE", "STRPOS(", NOW_MICROS];
+    if !ours.iter().any(|word| text.contains(word)) {
         return Ok(Cow::Borrowed(text));
     }
-    let text = text.replace("FOR UPDATE", "").replace("STRPOS(", "instr(");
+    let text = text
+        .replace("FOR UPDATE", "")
+        .replace("STRPOS(", "instr(")
+        .replace(NOW_MICROS, SQLITE_NOW);
     let mut out = String::with_capacity(text.len() + 64);
     let mut rest = text.as_str();
     while let Some(start) = rest.find("IN LIST($") {
@@ -263,6 +274,15 @@ mod tests {
             "SELECT 1 WHERE a IN (SELECT value FROM json_each($1)) \
              AND b IN (SELECT unhex(value) FROM json_each($2)) "
         );
+    }
+
+    #[test]
+    fn each_database_has_its_own_word_for_its_clock() {
+        let text = "UPDATE deliveries SET lease_until = NOW_MICROS() + $1 WHERE lease_until < NOW_MICROS()";
+        let said = postgres_text(text);
+        assert_eq!(said.matches("clock_timestamp()").count(), 2, "{said}");
+        let said = sqlite_text(text, &[Value::Int(Some(1))]).unwrap();
+        assert_eq!(said.matches("unixepoch('subsec')").count(), 2, "{said}");
     }
 
     #[test]

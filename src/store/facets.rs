@@ -268,15 +268,22 @@ struct PeopleValues {
 }
 
 /// What an answer depends on besides the rows: the organisation, the very people who are counted, as the reach and its
-/// part give them, and what the filter says of them.
+/// part give them, and what the filter says of them, and each that it is within.
 fn fingerprint(question: &Scoped<&Filter>) -> Fingerprint {
     let people = format!("{:?}", question.people());
-    let pairs = question.inner().to_pairs();
-    Fingerprint::of(
-        [question.org().as_str(), people.as_str()]
-            .into_iter()
-            .chain(pairs.iter().flat_map(|(name, value)| [&**name, &**value])),
-    )
+    let mut parts = vec![question.org().to_string(), people];
+    for filter in question.inner().each() {
+        // Days are those of a zone, whoever asked for it; and no parameter has an empty name, so that no two filters
+        // run together.
+        parts.extend([String::new(), filter.time.zone.name().to_owned()]);
+        parts.extend(
+            filter
+                .to_pairs()
+                .into_iter()
+                .flat_map(|(name, value)| [name, value]),
+        );
+    }
+    Fingerprint::of(parts.iter().map(String::as_str))
 }
 
 /// Answers that took long, for the next who asks the same.

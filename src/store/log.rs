@@ -343,9 +343,12 @@ impl Store {
             " INDEXED BY activities_person"
         } else if few_contents {
             " INDEXED BY activities_content"
-        } else if !filter.imports.is_empty() {
+        } else if filter.each().any(|filter| !filter.imports.is_empty()) {
             " INDEXED BY activities_import"
-        } else if filter.certificate_expires_within.is_some() {
+        } else if filter
+            .each()
+            .any(|filter| filter.certificate_expires_within.is_some())
+        {
             " INDEXED BY activities_certificate"
         } else {
             ""
@@ -359,45 +362,53 @@ impl Store {
         access
     }
 
-    /// The contents that the filter names; `None` where it names none.
+    /// The contents that the filter names, and each that it is within; `None` where none of them names any.
     async fn contents_of(&self, org: i64, filter: &Filter) -> Result<Option<Vec<i64>>, StoreError> {
-        let asked = !(filter.types.is_empty()
-            && filter.content_types.is_empty()
-            && filter.contents.is_empty()
-            && filter.tags.is_empty()
-            && filter.cpd_labels.is_empty()
-            && filter.titles.is_empty());
-        if !asked {
+        if !filter.each().any(names_contents) {
             return Ok(None);
         }
         let mut sql = Sql::new("SELECT c.key FROM contents c WHERE c.org = $1").with(org);
-        if !filter.types.is_empty() {
-            let codes: Vec<i16> = filter.types.iter().map(|kind| kind.code()).collect();
-            sql.push(" AND c.type").any_of(codes);
+        for filter in filter.each() {
+            push_contents(&mut sql, filter);
         }
-        if !filter.content_types.is_empty() {
-            let codes: Vec<i16> = filter.content_types.iter().map(|kind| kind.code()).collect();
-            sql.push(" AND c.content_type").any_of(codes);
-        }
-        if !filter.contents.is_empty() {
-            let ids: Vec<Vec<u8>> = filter.contents.iter().map(|id| digest(id.as_str())).collect();
-            sql.push(" AND c.id_digest").any_of(ids);
-        }
-        for (kind, values) in [(TAG, &filter.tags), (CPD_LABEL, &filter.cpd_labels)] {
-            if !values.is_empty() {
-                sql.push(
-                    " AND c.key IN (SELECT t.content FROM content_terms t WHERE t.org = $1 AND t.kind = ",
-                );
-                sql.bind(kind)
-                    .push(" AND t.value")
-                    .any_of(values.clone())
-                    .push(")");
-            }
-        }
-        push_titles(&mut sql, filter);
         let rows = self.db().fetch_all(sql).await?;
         Ok(Some(rows.iter().map(|row| row.get(0)).collect::<Result<_, _>>()?))
     }
+}
+
+fn names_contents(filter: &Filter) -> bool {
+    !(filter.types.is_empty()
+        && filter.content_types.is_empty()
+        && filter.contents.is_empty()
+        && filter.tags.is_empty()
+        && filter.cpd_labels.is_empty()
+        && filter.titles.is_empty())
+}
+
+/// What one filter asks of the content.
+fn push_contents(sql: &mut Sql, filter: &Filter) {
+    if !filter.types.is_empty() {
+        let codes: Vec<i16> = filter.types.iter().map(|kind| kind.code()).collect();
+        sql.push(" AND c.type").any_of(codes);
+    }
+    if !filter.content_types.is_empty() {
+        let codes: Vec<i16> = filter.content_types.iter().map(|kind| kind.code()).collect();
+        sql.push(" AND c.content_type").any_of(codes);
+    }
+    if !filter.contents.is_empty() {
+        let ids: Vec<Vec<u8>> = filter.contents.iter().map(|id| digest(id.as_str())).collect();
+        sql.push(" AND c.id_digest").any_of(ids);
+    }
+    for (kind, values) in [(TAG, &filter.tags), (CPD_LABEL, &filter.cpd_labels)] {
+        if !values.is_empty() {
+            sql.push(" AND c.key IN (SELECT t.content FROM content_terms t WHERE t.org = $1 AND t.kind = ");
+            sql.bind(kind)
+                .push(" AND t.value")
+                .any_of(values.clone())
+                .push(")");
+        }
+    }
+    push_titles(sql, filter);
 }
 
 fn push_titles(sql: &mut Sql, filter: &Filter) {
@@ -430,15 +441,29 @@ where
     };
 }
 
-/// What is asked of the row itself.
+/// What is asked of the row itself, by the filter and by each that it is within.
 fn push_row_filters(sql: &mut Sql, filter: &Filter, now: Timestamp) {
-    if !filter.actions.is_empty() {
-        let codes: Vec<i16> = filter.actions.iter().map(|action| action.code()).collect();
-        push_any(sql, "a.action", codes);
+    for filter in filter.each() {
+        if !filter.actions.is_empty() {
+            let codes: Vec<i16> = filter.actions.iter().map(|action| action.code()).collect();
+            push_any(sql, "a.action", codes);
+        }
     }
     if filter.hides_visited() {
         sql.push(" AND a.action <> ").bind(Action::Visited.code());
     }
+    for filter in filter.each() {
+        push_origin(sql, filter);
+        push_outcome(sql, filter, now);
+    }
+    push_window(sql, "a.happened_at", filter.window(now));
+    if let Some(window) = filter.certificate_window(now) {
+        push_window(sql, "a.certificate_expires_at", window);
+    }
+}
+
+/// What one filter asks of how a row came in.
+fn push_origin(sql: &mut Sql, filter: &Filter) {
     if !filter.verbs.is_empty() {
         sql.push(" AND a.verb IN (SELECT v.key FROM verbs v WHERE v.org = $1 AND v.iri");
         sql.any_of(filter.verbs.clone()).push(")");
@@ -468,6 +493,10 @@ fn push_row_filters(sql: &mut Sql, filter: &Filter, now: Timestamp) {
             " AND a.import IS NULL"
         });
     }
+}
+
+/// What one filter asks of what came of it.
+fn push_outcome(sql: &mut Sql, filter: &Filter, now: Timestamp) {
     if let Some(completed) = filter.completed {
         sql.push(if completed {
             " AND a.completed"
@@ -501,10 +530,6 @@ fn push_row_filters(sql: &mut Sql, filter: &Filter, now: Timestamp) {
                 .push(")");
         }
         None => {}
-    }
-    push_window(sql, "a.happened_at", filter.window(now));
-    if let Some(window) = filter.certificate_window(now) {
-        push_window(sql, "a.certificate_expires_at", window);
     }
 }
 

@@ -30,6 +30,7 @@ const VERSIONS: &[Version] = &[
     version!(1, "0001_spine"),
     version!(2, "0002_lrs"),
     version!(3, "0003_activity_log"),
+    version!(4, "0004_reports"),
 ];
 
 /// How the database's schema stands to the one this binary was built for.

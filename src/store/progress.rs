@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use futures_util::{Stream, stream};
 
-use crate::access::{People, Scoped};
+use crate::access::Scoped;
 use crate::clock::Timestamp;
 use crate::ids::{OrgId, StatementId, UserId};
 use crate::log::progress::{Decisive, Place, Standing, State, StateCounts};
@@ -208,7 +208,7 @@ impl Progress {
 
     /// Whether persons whom no user claims are among those who are asked for.
     fn lists_unclaimed(&self) -> bool {
-        self.asked.people() == People::Everyone && !narrows(self.asked.inner())
+        self.asked.people().is_empty() && !narrows(self.asked.inner())
     }
 
     /// Up to one more than `limit` people after the place.
@@ -330,7 +330,7 @@ impl Progress {
     fn users_query(&self, columns: &str) -> Sql {
         let filter = self.asked.inner();
         let mut sql = Sql::new(&format!("SELECT {columns} FROM users u WHERE u.org = $1")).with(self.org);
-        if !filter.include_deactivated {
+        if !filter.shows_deactivated() {
             sql.push(" AND u.active");
         }
         push_asked(&mut sql, "u.key", &self.asked.people(), filter);

@@ -26,9 +26,9 @@ impl Store {
         filter: &Filter,
     ) -> Result<Persons, StoreError> {
         let people = scoped.people();
-        if people == People::Everyone && !narrows(filter) {
+        if people.is_empty() && !narrows(filter) {
             return Ok(Persons::Everyone {
-                deactivated_too: filter.include_deactivated,
+                deactivated_too: filter.shows_deactivated(),
             });
         }
         let sql = persons_query(org, &people, filter);
@@ -46,36 +46,48 @@ impl Store {
         let Some(org) = self.organisation_key(question.org()).await? else {
             return Ok(Vec::new());
         };
-        if people == People::Everyone && !narrows(filter) {
+        if people.is_empty() && !narrows(filter) {
             return Ok(Vec::new());
         }
         self.db().explain(persons_query(org, &people, filter)).await
     }
 }
 
-/// Whether the filter names people.
+/// Whether the filter names people, or one that it is within does.
 pub(super) fn narrows(filter: &Filter) -> bool {
-    !(filter.users.is_empty()
-        && filter.teams.is_empty()
-        && filter.groups.is_empty()
-        && filter.custom.is_empty())
+    filter.each().any(|filter| {
+        !(filter.users.is_empty()
+            && filter.teams.is_empty()
+            && filter.groups.is_empty()
+            && filter.custom.is_empty())
+    })
 }
 
 /// The persons of the people who are asked for, of whom not all may be. Each narrowing says that there is a user, so
 /// that the index of those serves; said once more, SQLite would walk all of it.
-fn persons_query(org: i64, people: &People<'_>, filter: &Filter) -> Sql {
+fn persons_query(org: i64, people: &[People<'_>], filter: &Filter) -> Sql {
     let mut sql = Sql::new("SELECT p.key FROM persons p INDEXED BY persons_user WHERE p.org = $1").with(org);
-    if !filter.include_deactivated {
+    if !filter.shows_deactivated() {
         sql.push(" AND NOT p.deactivated");
     }
     push_asked(&mut sql, "p.user_key", people, filter);
     sql
 }
 
-/// Narrows `column`, the key of a user, to the people who are asked for: the reach and its part, and among them those
-/// that the filter names by user, team, group or custom field. The text's `$1` is the organisation.
-pub(super) fn push_asked(sql: &mut Sql, column: &str, people: &People<'_>, filter: &Filter) {
-    push_people(sql, column, people);
+/// Narrows `column`, the key of a user, to the people who are asked for: those who are in all of `people` (the reach
+/// and its part), and among them those that the filter, and each that it is within, names by user, team, group or
+/// custom field. The text's `$1` is the organisation.
+pub(super) fn push_asked(sql: &mut Sql, column: &str, people: &[People<'_>], filter: &Filter) {
+    for people in people {
+        push_people(sql, column, people);
+    }
+    for filter in filter.each() {
+        push_named(sql, column, filter);
+    }
+}
+
+/// Narrows `column`, the key of a user, to those that one filter names.
+fn push_named(sql: &mut Sql, column: &str, filter: &Filter) {
     if !filter.users.is_empty() {
         sql.push(" AND ")
             .push(column)

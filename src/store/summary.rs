@@ -192,7 +192,8 @@ impl<'a> Facts<'a> {
             return Ok(());
         }
         teams.extend(new.iter().map(|user| (*user, Vec::new())));
-        let select = if self.question.inner().primary_team_only {
+        let mut filters = self.question.inner().each();
+        let select = if filters.any(|filter| filter.primary_team_only) {
             "SELECT key, primary_team FROM users WHERE org = $1 AND key IN LIST($2) AND primary_team IS NOT NULL"
         } else {
             "SELECT user_key, team FROM memberships WHERE org = $1 AND user_key IN LIST($2)"
@@ -300,16 +301,22 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// The teams that the filter asks for, with those below them where it says so; `None` where it asks for none.
+/// The teams that the filter asks for, with those below them where it says so: of several filters those that all of them
+/// ask for. `None` where none asks for any.
 async fn asked_teams(store: &Store, org: i64, filter: &Filter) -> Result<Option<HashSet<i64>>, StoreError> {
-    if filter.teams.is_empty() {
-        return Ok(None);
+    let mut asked: Option<HashSet<i64>> = None;
+    for filter in filter.each().filter(|filter| !filter.teams.is_empty()) {
+        let mut sql = Sql::new("").with(org);
+        push_team_tree(&mut sql, &filter.teams, filter.include_sub_teams);
+        sql.push("SELECT key FROM tree");
+        let rows = store.db().fetch_all(sql).await?;
+        let mut teams: HashSet<i64> = rows.iter().map(|row| row.get(0)).collect::<Result<_, _>>()?;
+        if let Some(others) = &asked {
+            teams.retain(|team| others.contains(team));
+        }
+        asked = Some(teams);
     }
-    let mut sql = Sql::new("").with(org);
-    push_team_tree(&mut sql, &filter.teams, filter.include_sub_teams);
-    sql.push("SELECT key FROM tree");
-    let rows = store.db().fetch_all(sql).await?;
-    Ok(Some(rows.iter().map(|row| row.get(0)).collect::<Result<_, _>>()?))
+    Ok(asked)
 }
 
 /// The keys that nothing is known of, each once.

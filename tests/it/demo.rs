@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use rollbook::access::Reach;
-use rollbook::cli::demo::{ORGANISATION, Prepared, Size, prepare, seed};
+use rollbook::cli::demo::{ORGANISATION, Prepared, Seeded, Size, prepare, seed};
 use rollbook::clock::Clock;
 use rollbook::directory::UserFilter;
 use rollbook::ids::OrgId;
+use rollbook::reports::mailer::Mailer;
+use rollbook::reports::sender::{Sender, SenderOptions};
 use serde_json::{Value, json};
 
 use crate::support::Database;
@@ -246,7 +248,20 @@ async fn it_is_made_once_and_kept() {
     remembered["seeded"] = Value::Null;
     std::fs::write(&file, remembered.to_string()).expect("written");
     let anew = prepare(&home, SMALL, clock.clone()).await.expect("made anew");
-    assert_eq!(anew.seeded, seeded);
+    // New ids, of the same reports.
+    let names = |seeded: &Seeded| -> Vec<String> {
+        let reports = seeded.reports.iter();
+        reports.map(|report| report.variable.clone()).collect()
+    };
+    assert_eq!(names(&anew.seeded), names(&seeded));
+    let reports = seeded.reports.clone();
+    assert_eq!(
+        Seeded {
+            reports,
+            ..anew.seeded
+        },
+        seeded
+    );
     anew.store.close().await;
 
     // A database that the demo didn't make is left alone.
@@ -293,4 +308,53 @@ async fn the_cast_has_a_part_for_every_role() {
     }
     store.close().await;
     std::fs::remove_dir_all(folder).expect("removed");
+}
+
+/// A manager's report lies in the mail, and holds what the manager's own export does.
+#[test]
+fn a_report_of_it_is_sent() {
+    run(Database::sqlite(), async |server: &TestServer| {
+        let size = Size {
+            activities: 4_000,
+            ..SMALL
+        };
+        let seeded = seed(&server.store, &acme(), size, "platform")
+            .await
+            .expect("made");
+        let manager = seeded.cast.iter().find(|part| part.variable == "MANAGER");
+        let manager = manager.expect("a manager").user.to_string();
+        let report = seeded
+            .reports
+            .iter()
+            .find(|report| report.variable == "FAILED_REPORT");
+        let report = report.expect("their report").id;
+
+        let folder = tempfile::tempdir().expect("a folder");
+        let mailer = Mailer::folder(folder.path(), "Rollbook <rollbook@localhost>").expect("a mailer");
+        let sender = Sender::new(server.store.clone(), mailer, SenderOptions::default());
+        sender.work().await.expect("sent");
+
+        let mut files = std::fs::read_dir(folder.path())
+            .expect("read")
+            .map(|file| file.expect("a file").path());
+        let (file, None) = (files.next().expect("a message"), files.next()) else {
+            panic!("more than one message");
+        };
+        let bytes = std::fs::read(file).expect("read");
+        let message = mailparse::parse_mail(&bytes).expect("a message");
+        let attached = message.subparts.last().expect("an attachment");
+        assert_eq!(attached.ctype.mimetype, "text/csv");
+
+        let manager = server.person("manager", &manager);
+        let export = manager
+            .get(&format!("/v1/reports/{report}/export.csv"))
+            .await
+            .expect(200)
+            .body;
+        assert_eq!(attached.get_body_raw().expect("decoded"), export);
+        assert!(
+            export.iter().filter(|byte| **byte == b'\n').count() > 1,
+            "some quiz was failed"
+        );
+    });
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::builders::{Body, activity, content, group, team, user};
 use crate::support::http::{Answer, Caller};
+use crate::support::outbox::{Outbox, quick, sender};
 use crate::support::{TestServer, both_databases};
 
 const PAGE: &str = include_str!("../../docs/features.md");
@@ -159,6 +160,9 @@ pub struct Fixture {
     pub activity: String,
     pub mistake: String,
     pub note: String,
+    pub report: String,
+    pub key: String,
+    pub schedule: String,
     pub callers: HashMap<&'static str, Caller>,
 }
 
@@ -231,10 +235,28 @@ pub async fn fixture(server: &TestServer) -> Fixture {
     let mistake = id_of(admin.post("/v1/activities", &by_hand("bo", "podcast")).await);
     let text = json!({"text": "Moves to nights in April", "happened_at": "2026-03-10T08:00:00Z"});
     let note = id_of(callers["hr"].post("/v1/users/bo/notes", &text).await);
+    let filter = json!({"scope": "company", "content": "fire-safety", "tz": "Europe/London"});
+    let report = json!({"name": "Fire safety", "visibility": "shared", "filter": filter});
+    let report = id_of(admin.post("/v1/reports", &report).await);
+    let key = json!({"name": "Power BI"});
+    let key = id_of(admin.post(&format!("/v1/reports/{report}/keys"), &key).await);
+    let daily = json!({"frequency": "daily", "at": "07:00", "recipients": ["ada"]});
+    let schedules = format!("/v1/reports/{report}/schedules");
+    let schedule = id_of(callers["manager"].post(&schedules, &daily).await);
+    let run = format!("/v1/schedules/{schedule}/run");
+    callers["manager"].post(&run, &json!({})).await.expect(202);
+    let outbox = Outbox::new();
+    sender(server, outbox.mailer(), quick())
+        .work()
+        .await
+        .expect("the run is sent");
     Fixture {
         activity: activity_id,
         mistake,
         note,
+        report,
+        key,
+        schedule,
         callers,
     }
 }
@@ -361,7 +383,10 @@ async fn ask(fixture: &Fixture, feature: &Feature<'_>) -> Answer {
         .path
         .replace("{activity}", &fixture.activity)
         .replace("{mistake}", &fixture.mistake)
-        .replace("{note}", &fixture.note);
+        .replace("{note}", &fixture.note)
+        .replace("{report}", &fixture.report)
+        .replace("{key}", &fixture.key)
+        .replace("{schedule}", &fixture.schedule);
     let caller = fixture.caller(feature.caller);
     let method: Method = feature.method.parse().expect("a method");
     let json = match method {

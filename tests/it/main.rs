@@ -14,6 +14,7 @@ mod examples;
 mod features;
 mod fuzz;
 mod hostile;
+mod mail;
 mod operation;
 mod plans;
 mod support;

@@ -1,4 +1,7 @@
-//! The binary as an operator runs it: killed, stopped, started on a schema that is not its own.
+//! The binary as an operator runs it: killed, stopped, started on a schema that is not its own, on the database of
+//! an older release.
+
+mod upgrade;
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -7,9 +10,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, Connection as _};
 
-use crate::support::Database;
+use crate::support::{Database, server};
 
 const KEY: &str = "integration";
 const SECRET: &str = "a-secret-of-a-test-with-enough-length";
@@ -34,6 +36,7 @@ fn serve(database: &Database) -> Command {
         ])
         .arg(database.url())
         .env("ROLLBOOK_BOOTSTRAP_CREDENTIAL", format!("acme:{KEY}:{SECRET}"))
+        .env("ROLLBOOK_JWT_SECRET", server::SECRET)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     command
@@ -179,32 +182,11 @@ async fn another_schema_is_refused(database: &Database) {
     drop(Process::start(database));
     let ahead = "UPDATE _sqlx_migrations SET version = version + 1000 \
                  WHERE version = (SELECT max(version) FROM _sqlx_migrations)";
-    execute(database, ahead).await;
+    database.execute(ahead).await;
     let refused = serve(database).output().expect("the binary runs");
     assert!(!refused.status.success());
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(said.contains("newer"), "{said}");
-}
-
-async fn execute(database: &Database, text: &str) {
-    let url = database.url();
-    if url.starts_with("sqlite:") {
-        let mut connection = sqlx::SqliteConnection::connect(&url)
-            .await
-            .expect("the file opens");
-        sqlx::raw_sql(AssertSqlSafe(text.to_owned()))
-            .execute(&mut connection)
-            .await
-            .expect("it runs");
-    } else {
-        let mut connection = sqlx::PgConnection::connect(&url)
-            .await
-            .expect("the database answers");
-        sqlx::raw_sql(AssertSqlSafe(text.to_owned()))
-            .execute(&mut connection)
-            .await
-            .expect("it runs");
-    }
 }
 
 fn on(database: Database, story: impl AsyncFnOnce(&Database)) {

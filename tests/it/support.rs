@@ -19,8 +19,12 @@
 pub mod builders;
 pub mod database;
 pub mod http;
+pub mod outbox;
 pub mod random;
+pub mod records;
 pub mod server;
+pub mod smtp_server;
+pub mod sql;
 
 pub use database::Database;
 pub use server::TestServer;

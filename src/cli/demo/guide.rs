@@ -31,7 +31,12 @@ pub(super) fn token(
 }
 
 /// The file that sets every name which the guide's lines use.
-pub(super) fn variables(address: SocketAddr, state: &State, tokens: &[(Part, String)]) -> String {
+pub(super) fn variables(
+    address: SocketAddr,
+    state: &State,
+    seeded: &Seeded,
+    tokens: &[(Part, String)],
+) -> String {
     let mut text =
         String::from("# Written anew at each start of the demo; read it with `.`, as the guide says.\n");
     // A String takes all that is written to it.
@@ -43,6 +48,9 @@ pub(super) fn variables(address: SocketAddr, state: &State, tokens: &[(Part, Str
     );
     for (part, token) in tokens {
         let _ = writeln!(text, "{}='{token}'", part.variable);
+    }
+    for report in &seeded.reports {
+        let _ = writeln!(text, "{}='{}'", report.variable, report.id);
     }
     text
 }
@@ -65,7 +73,8 @@ pub(super) fn guide(
          activities.\n\n  \
          API       http://{address}\n  \
          Docs      http://{address}/docs\n  \
-         Kept in   {folder}   (delete the folder to begin anew)\n\n\
+         Kept in   {folder}   (delete the folder to begin anew)\n  \
+         Mail      {folder}/mail   (what is sent on schedule, a file for each message)\n\n\
          WHO IS WHO   a token for each, good for {HOURS} hours; to set them all in your shell:  . {file}\n",
         users = seeded.users,
         contents = seeded.contents,
@@ -100,7 +109,7 @@ pub(super) fn guide(
 }
 
 /// The questions that are worth trying: what for, by whom, of which path; `LEARNER_ID` stands for a user's id.
-const QUESTIONS: [(&str, &str, &str); 17] = [
+const QUESTIONS: [(&str, &str, &str); 20] = [
     (
         "A manager's log: their own and that of everybody below them",
         "MANAGER",
@@ -180,6 +189,21 @@ const QUESTIONS: [(&str, &str, &str); 17] = [
         "REPORTER",
         "/v1/activities/export.csv?period=last_30_days",
     ),
+    (
+        "HR's shared report, opened by a manager: the rows that she may see, and no more",
+        "MANAGER",
+        "/v1/reports/$TRAINING_REPORT/activities?count=exact&limit=2",
+    ),
+    (
+        "Who is sent a manager's own report, and when",
+        "MANAGER",
+        "/v1/reports/$FAILED_REPORT/schedules",
+    ),
+    (
+        "And what became of it: the message lies in the demo's folder `mail`",
+        "MANAGER",
+        "/v1/reports/$FAILED_REPORT/deliveries",
+    ),
 ];
 
 /// What is worth trying, and how.
@@ -208,6 +232,13 @@ fn lines(seeded: &Seeded) -> Vec<(&'static str, String)> {
         .iter()
         .map(|(what, who, path)| (*what, ask(who, path)))
         .collect();
+    lines.push((
+        "A key for a spreadsheet or BI tool: it opens this one report, as the password of HTTP Basic, and nothing else",
+        "KEY=$(curl -s \"$ROLLBOOK/v1/reports/$FAILED_REPORT/keys\" -H \"Authorization: Bearer $MANAGER\" \\\n    \
+             -H 'Content-Type: application/json' -d '{\"name\": \"Excel\"}' | sed 's/.*\"secret\":\"\\([^\"]*\\)\".*/\\1/')\n  \
+             curl -s \"$ROLLBOOK/v1/reports/$FAILED_REPORT/export.csv\" -u \":$KEY\""
+        .to_owned(),
+    ));
     lines.push((
         "A manager marks offline training as complete: with `dry_run` nothing is kept, the answer says what would happen",
         "curl -s \"$ROLLBOOK/v1/completions\" -H \"Authorization: Bearer $MANAGER\" \\\n    \

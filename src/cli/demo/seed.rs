@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::access::permit::Notes;
-use crate::access::{Permissions, Person, Principal, ReachRules, Role, Subjects};
+use crate::access::{
+    Permissions, Person, Principal, ReachRules, Role, Subjects, caller_of_key, caller_of_user,
+};
 use crate::catalogue::ContentDraft;
 use crate::clock::Timestamp;
 use crate::directory::GroupDraft;
@@ -24,6 +26,7 @@ use crate::store::{
 use super::history::{By, Event, Sent, history};
 use super::people::{Member, Staff, staff};
 use super::random::Random;
+use super::reports::{self, DemoReport};
 use super::{Size, contents};
 
 /// What the whole organisation comes from.
@@ -31,7 +34,7 @@ const SEED: u64 = 20_240_229;
 /// Records that go in together: what a batch may have.
 const BATCH: usize = 1_000;
 /// How deep the demo's own JSON may nest.
-const DEPTH: usize = 32;
+pub(super) const DEPTH: usize = 32;
 
 /// Why the demo's organisation could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -101,6 +104,9 @@ pub struct Seeded {
     pub activities: usize,
     /// Those whom tokens are made for.
     pub cast: Vec<Part>,
+    /// The saved reports; none in a demo that was made before there were any.
+    #[serde(default)]
+    pub reports: Vec<DemoReport>,
 }
 
 /// Makes the organisation in a store that doesn't have it yet. The same `now` and size give the same
@@ -142,11 +148,13 @@ pub async fn seed(store: &Store, org: &OrgId, size: Size, key: &str) -> Result<S
     claim(store, org, &people).await?;
     let cast = cast(&people, now);
     note(store, org, &cast).await?;
+    let reports = reports::save(store, org, &cast).await?;
     Ok(Seeded {
         users: people.members.len(),
         contents: catalogue.len(),
         activities: size.activities,
         cast,
+        reports,
     })
 }
 
@@ -250,7 +258,7 @@ impl Sender<'_> {
         let (name, sender, base) = match by {
             By::Platform => (
                 self.key,
-                format!("key:{}", self.key),
+                caller_of_key(self.key),
                 Envelope {
                     origin: Origin::Api,
                     device_type: Some("api".to_owned()),
@@ -260,7 +268,7 @@ impl Sender<'_> {
             ),
             By::Person(user) => (
                 user.as_str(),
-                format!("user:{user}"),
+                caller_of_user(user),
                 Envelope {
                     origin: Origin::Manual,
                     recorded_by: UserId::new(user).ok(),
@@ -377,7 +385,7 @@ fn cast(people: &Staff, now: Timestamp) -> Vec<Part> {
     let all = || "all of Acme".to_owned();
     let manager = of_role(Role::Manager, 0);
     let reports = manager.map_or_else(String::new, |manager| {
-        let (direct, indirect) = reports(people, &manager.id);
+        let (direct, indirect) = reporting_to(people, &manager.id);
         format!("themselves, {direct} direct reports and {indirect} indirect ones")
     });
     // Somebody who has been there for all of it and learns a lot.
@@ -426,7 +434,7 @@ fn cast(people: &Staff, now: Timestamp) -> Vec<Part> {
 }
 
 /// How many report to somebody directly, and how many beneath those.
-fn reports(people: &Staff, manager: &str) -> (usize, usize) {
+fn reporting_to(people: &Staff, manager: &str) -> (usize, usize) {
     let below = |above: &str| -> Vec<&str> {
         let reports = people
             .members

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::access::permit::{ReadActivities, VoidActivities, WriteActivities};
-use crate::access::{AskedScope, Principal};
+use crate::access::{AskedScope, Principal, Scoped};
 use crate::http::auth::Caller;
 use crate::http::json::{Batch, JsonBytes};
 use crate::http::pages;
@@ -21,7 +21,7 @@ use crate::http::xapi::statements::authority;
 use crate::ids::{StatementId, UserId};
 use crate::log::activity::ActivityInFull;
 use crate::log::short_form::ShortFormRules;
-use crate::log::{Activity, ParseContext, Position, Query, ShortForm};
+use crate::log::{Activity, Filter, ParseContext, Position, Query, ShortForm};
 use crate::record::verb::VOIDED;
 use crate::record::{ActorKind, Envelope, Identifier, Limits, Origin, Version, parse_statement};
 use crate::store::{Cards, Incoming, Page, Recorded, Sameness, Submission};
@@ -148,17 +148,27 @@ async fn list(
     query: Query,
 ) -> Answer {
     let question = caller.scoped(asked, &query.filter)?;
+    page_of_log(caller, request, &question, &query).await
+}
+
+/// The page that `query` asks for, of the rows of a question that was bound to its caller.
+pub(super) async fn page_of_log<A>(
+    caller: &Caller<A>,
+    request: &HttpRequest,
+    question: &Scoped<&Filter>,
+    query: &Query,
+) -> Answer {
     let page = Page {
         sort: query.sort,
         after: query.after,
         limit: query.limit.saturating_add(1),
         now: query.now,
     };
-    let mut rows = caller.store().page(&question, page).await?;
+    let mut rows = caller.store().page(question, page).await?;
     let more = rows.len() > query.limit as usize;
     rows.truncate(query.limit as usize);
     let total = match query.count_exact {
-        true => Some(caller.store().count(&question, query.now).await?),
+        true => Some(caller.store().count(question, query.now).await?),
         false => None,
     };
     let mut cards = Cards::new(caller.store(), caller.org());
@@ -339,7 +349,8 @@ pub(super) fn envelope(principal: &Principal) -> Envelope {
             defines: true,
             ..Envelope::default()
         },
-        Principal::Credential(_) => Envelope {
+        // The permit refuses a report's key before it comes here.
+        Principal::Credential(_) | Principal::ReportKey(_) => Envelope {
             origin: Origin::Api,
             device_type: Some("api".to_owned()),
             defines: true,
@@ -440,7 +451,7 @@ fn voiding(
 }
 
 /// What cursors of this resource are bound to: who asks, and where.
-pub(super) fn binding(caller: &Caller<ReadActivities>, request: &HttpRequest) -> String {
+pub(super) fn binding<A>(caller: &Caller<A>, request: &HttpRequest) -> String {
     format!(
         "{} {} {}",
         caller.org(),
@@ -450,14 +461,18 @@ pub(super) fn binding(caller: &Caller<ReadActivities>, request: &HttpRequest) ->
 }
 
 /// How the log's parameters are read for this caller.
-pub(super) fn context<'a>(caller: &Caller<ReadActivities>, binding: &'a str) -> ParseContext<'a> {
+pub(super) fn context<'a, A>(caller: &Caller<A>, binding: &'a str) -> ParseContext<'a> {
     let limits = caller.edge().limits();
     let size = |limit: usize| u32::try_from(limit).unwrap_or(u32::MAX);
-    // A zone is checked when it is set; one that a newer server knew and this one doesn't reads as UTC.
-    let time_zone = caller.organisation().time_zone.parse().unwrap_or(Tz::UTC);
     ParseContext {
         default_limit: size(limits.page_default),
         max_limit: size(limits.page_max),
-        ..ParseContext::list(caller.now(), time_zone, binding)
+        ..ParseContext::list(caller.now(), time_zone(caller), binding)
     }
+}
+
+/// The organisation's time zone. It was checked when it was set; one that a newer server knew and this one doesn't reads
+/// as UTC.
+pub(super) fn time_zone<A>(caller: &Caller<A>) -> Tz {
+    caller.organisation().time_zone.parse().unwrap_or(Tz::UTC)
 }

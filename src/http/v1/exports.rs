@@ -25,8 +25,8 @@ use crate::log::{ParseContext, Query};
 use super::activities::context;
 use super::log_parameters::{LogFilter, LogScope};
 
-pub(super) const CSV: &str = "text/csv; charset=utf-8; header=present";
-const NDJSON: &str = "application/x-ndjson";
+pub(in crate::http) const CSV: &str = "text/csv; charset=utf-8; header=present";
+pub(super) const NDJSON: &str = "application/x-ndjson";
 
 routes! {
     "/v1/activities/export.csv" => { get: export_csv },
@@ -37,7 +37,7 @@ routes! {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[allow(dead_code, reason = "read by the log's parser; this describes it")]
-struct ExportOrder {
+pub(super) struct ExportOrder {
     /// `-happened_at` (default) or `happened_at`.
     #[param(example = "-happened_at")]
     sort: Option<String>,
@@ -118,7 +118,8 @@ fn read(caller: &Caller<ReadActivities>, pairs: &Pairs, extra: &[&str]) -> Resul
     Ok(Query::parse(pairs.as_slice(), &context)?)
 }
 
-fn csv_options(query: &Query) -> Result<CsvOptions, Problem> {
+/// The parameters `columns`, `bom` and `raw`, as far as the resource has them.
+pub(super) fn csv_options(query: &Query) -> Result<CsvOptions, Problem> {
     let mut faults = Vec::new();
     let mut flag = |name: &str| match query.extra(name) {
         None | Some("false") => false,
@@ -164,7 +165,7 @@ pub(super) fn answer(
 }
 
 /// The client sees a transfer that breaks off; why, the log alone tells.
-fn broken_off(error: &ExportError) {
+pub(in crate::http) fn broken_off(error: &ExportError) {
     match error {
         ExportError::Stalled => tracing::warn!(cause = %error, "an export was given up"),
         ExportError::Store(_) | ExportError::Json(_) | ExportError::BrokeOff => {

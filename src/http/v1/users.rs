@@ -71,7 +71,7 @@ async fn list_users(caller: Caller<ReadDirectory>, pairs: Pairs) -> Answer {
     };
     query.finish()?;
     let after = listing.after()?;
-    let reach = visible_users(caller.principal(), &caller.rules());
+    let reach = visible_users(caller.principal(), &caller.rules()).ok_or_else(Problem::not_found)?;
     let page = caller
         .store()
         .users(caller.org(), &reach, &filter, after.as_deref(), listing.limit)
@@ -95,7 +95,7 @@ async fn list_users(caller: Caller<ReadDirectory>, pairs: Pairs) -> Answer {
 )]
 async fn read_user(caller: Caller<ReadDirectory>, id: web::Path<UserId>, pairs: Pairs) -> Answer {
     pairs.none()?;
-    let reach = visible_users(caller.principal(), &caller.rules());
+    let reach = visible_users(caller.principal(), &caller.rules()).ok_or_else(Problem::not_found)?;
     let found = caller.store().user(caller.org(), &reach, &id).await?;
     Ok(HttpResponse::Ok().json(found.ok_or_else(Problem::not_found)?))
 }

@@ -147,12 +147,14 @@ async fn read_statements(
 /// Who vouches for a statement (Data 2.4.9): the credential or the person, as an account of the organisation's own.
 pub(in crate::http) fn authority(principal: &Principal, home_page: &str) -> String {
     let name = match principal {
-        Principal::Person(person) => person.user.as_str(),
-        Principal::Credential(credential) => credential.key.as_str(),
+        Principal::Person(person) => person.user.to_string(),
+        Principal::Credential(credential) => credential.key.clone(),
+        // The permit refuses it before it comes here; never in its owner's name.
+        Principal::ReportKey(_) => principal.caller_id(),
     };
     let account = Identifier::Account {
         home_page: home_page.to_owned(),
-        name: name.to_owned(),
+        name,
     };
     account.to_actor_json(ActorKind::Agent, None)
 }

@@ -59,6 +59,10 @@ pub struct ParseContext<'a> {
     pub lists: &'a [&'a str],
     /// Who asks which resource: text that cursors are bound to.
     pub binding: &'a str,
+    /// The saved report's own question, where one is opened: what is sent is added to it, and a row has to match both
+    /// ([`Filter::within`]). Order and zone are the saved ones where none is sent. What would widen it is refused by
+    /// name (product text, section 9). Its scope is the caller's to apply; cursors are bound to all of it.
+    pub saved: Option<&'a Query>,
 }
 
 impl<'a> ParseContext<'a> {
@@ -76,6 +80,7 @@ impl<'a> ParseContext<'a> {
             extra: &[],
             lists: &[],
             binding,
+            saved: None,
         }
     }
 
@@ -108,9 +113,13 @@ impl Query {
             .and_then(|text| reader.keep("cursor", Cursor::open(&text)));
         let filter = filter(&mut reader, context);
         let asked_scope = scope(&mut reader, &filter);
+        if context.saved.is_some() {
+            refuse_widening(&mut reader, &filter);
+        }
+        let default_sort = context.saved.map_or_else(Sort::default, |saved| saved.sort);
         let sort = reader
             .choice("sort", Sort::ALL, |sort| sort.key())
-            .unwrap_or_default();
+            .unwrap_or(default_sort);
         let limit = limit(&mut reader, context);
         let count_exact = reader.choice("count", &["exact"], |value| value).is_some();
         let mut extra = Vec::new();
@@ -118,7 +127,8 @@ impl Query {
             let values = reader.many(name, any_text);
             extra.extend(values.into_iter().map(|value| ((*name).to_owned(), value)));
         }
-        let fingerprint = fingerprint(context.binding, &filter, asked_scope.as_ref(), sort, &extra);
+        let scope = asked_scope.as_ref();
+        let fingerprint = fingerprint(context.binding, &filter, scope, sort, &extra, context.saved);
         for name in context.extra {
             extra.extend(reader.text(name).map(|value| ((*name).to_owned(), value)));
         }
@@ -142,6 +152,7 @@ impl Query {
             now: cursor.map_or(context.now, |cursor| cursor.now),
             extra,
             limit_asked: limit.is_some(),
+            default_sort,
             fingerprint,
         })
     }
@@ -177,6 +188,28 @@ fn filter(reader: &mut Reader<'_>, context: &ParseContext<'_>) -> Filter {
         time: time(reader, context),
         certificate_expires_within: reader.one("certificate_expires_within", CalendarDuration::parse),
         custom: custom(reader),
+        within: context.saved.map(|saved| Box::new(saved.filter.clone())),
+    }
+}
+
+/// Names what would show more than the saved report does, were it heard: those that include, with either value, since
+/// they don't take away either; and visits, whose hiding is the report's to say.
+fn refuse_widening(reader: &mut Reader<'_>, added: &Filter) {
+    const REMEDY: &str = "it would have to be changed in the report itself";
+    let including: Vec<&str> = reader
+        .values
+        .keys()
+        .copied()
+        .filter(|name| name.starts_with("include_"))
+        .collect();
+    for name in including {
+        reader.fault(name, &format!("can't be added to a saved report; {REMEDY}"));
+    }
+    if added.actions.contains(&Action::Visited) {
+        reader.fault(
+            "action",
+            &format!("`visited` can't be added to a saved report; {REMEDY}"),
+        );
     }
 }
 
@@ -187,7 +220,11 @@ fn time(reader: &mut Reader<'_>, context: &ParseContext<'_>) -> AskedTime {
         to: reader.one("to", moment),
         period: reader.choice("period", Period::ALL, |period| period.key()),
         asked_zone,
-        zone: asked_zone.unwrap_or(context.time_zone),
+        zone: asked_zone.unwrap_or(
+            context
+                .saved
+                .map_or(context.time_zone, |saved| saved.filter.time.zone),
+        ),
     };
     if asked.period.is_some() && (asked.from.is_some() || asked.to.is_some()) {
         reader.fault("period", "is instead of `from` and `to`; send either it or them");

@@ -7,7 +7,7 @@
 
 use uuid::Uuid;
 
-use crate::access::StatementReach;
+use crate::access::{StatementReach, caller_of_key, caller_of_user};
 use crate::record::Identifier;
 
 use super::super::db::Sql;
@@ -158,7 +158,7 @@ impl Store {
             .await?
             .is_some();
         Ok(if ours {
-            vec![format!("user:{name}"), format!("key:{name}")]
+            vec![caller_of_user(name), caller_of_key(name)]
         } else {
             Vec::new()
         })
@@ -426,7 +426,7 @@ pub(super) fn push_statement_reach(sql: &mut Sql, alias: &str, reach: &Statement
         }
         StatementReach::SentBy(key) => {
             sql.push(" AND ").push(alias).push(".sender = ");
-            sql.bind(format!("key:{key}"));
+            sql.bind(caller_of_key(key));
         }
     }
 }

@@ -90,7 +90,7 @@ impl Other {
         };
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let (running, address) =
-            rollbook::server::start(&settings, listener, edge, shutdown).expect("it starts");
+            rollbook::server::start(&settings, listener, edge, None, shutdown).expect("it starts");
         let nobody = Caller::nobody(reqwest::Client::new(), format!("http://{address}"));
         Self {
             nobody,

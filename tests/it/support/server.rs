@@ -11,6 +11,8 @@ use rollbook::access::{KeyConfig, TokenKeys};
 use rollbook::clock::{Clock, Timestamp};
 use rollbook::http::{Edge, EdgeOptions};
 use rollbook::log::VerbTable;
+use rollbook::reports::mailer::Mailer;
+use rollbook::reports::sender::{Sender, SenderOptions};
 use rollbook::server::ServerSettings;
 use rollbook::store::{DatabaseSettings, Store};
 use secrecy::SecretString;
@@ -66,7 +68,7 @@ where
         .build();
     runtime.expect("a runtime starts").block_on(async {
         database.create().await;
-        let server = TestServer::start(database.clone(), options).await;
+        let server = TestServer::start(database.clone(), options, Clock::manual(START), None).await;
         let outcome = AssertUnwindSafe(test(&server)).catch_unwind().await;
         server.stop().await;
         database.delete().await;
@@ -77,8 +79,12 @@ where
 }
 
 impl TestServer {
-    async fn start(database: Database, options: EdgeOptions) -> Self {
-        let clock = Clock::manual(START);
+    async fn start(
+        database: Database,
+        options: EdgeOptions,
+        clock: Clock,
+        sending: Option<(Mailer, SenderOptions)>,
+    ) -> Self {
         let settings = DatabaseSettings {
             connections: 8,
             ..DatabaseSettings::new(database.url())
@@ -97,6 +103,7 @@ impl TestServer {
             .await
             .expect("the tests' secret is long enough");
         let edge = Edge::new(store.clone(), keys, options);
+        let sender = sending.map(|(mailer, options)| Sender::new(store.clone(), mailer, options));
         let settings = ServerSettings {
             workers: 2,
             shutdown_timeout: Duration::from_secs(1),
@@ -108,7 +115,7 @@ impl TestServer {
             let _ = stopped.await; // a dropped sender stops the server as well
         };
         let (running, address) =
-            rollbook::server::start(&settings, listener, edge, shutdown).expect("the server starts");
+            rollbook::server::start(&settings, listener, edge, sender, shutdown).expect("the server starts");
         Self {
             base: format!("http://{address}"),
             clock,
@@ -125,7 +132,14 @@ impl TestServer {
 
     /// Another server on the same database, with a clock of its own.
     pub async fn replica(&self) -> Self {
-        Self::start(self.database.clone(), EdgeOptions::default()).await
+        let clock = Clock::manual(START);
+        Self::start(self.database.clone(), EdgeOptions::default(), clock, None).await
+    }
+
+    /// Another server on the same database and with the same clock, that sends what is due.
+    pub async fn sending(&self, mailer: Mailer, options: SenderOptions) -> Self {
+        let (database, clock) = (self.database.clone(), self.clock.clone());
+        Self::start(database, EdgeOptions::default(), clock, Some((mailer, options))).await
     }
 
     /// Stops the server and waits until it has closed its database.

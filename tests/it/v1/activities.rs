@@ -7,28 +7,13 @@ mod forms;
 mod reading;
 mod rules;
 
-use rollbook::clock::Timestamp;
 use serde_json::{Value, json};
 
 use crate::support::TestServer;
 use crate::support::builders::{Body, activity, content, user};
 use crate::support::http::{Answer, Caller};
 
-/// The id of the record number `n`.
-pub fn id(n: usize) -> String {
-    format!("00000000-0000-4000-8000-{n:012}")
-}
-
-/// The numbers of records, in the order of the rows.
-pub fn numbers(rows: &[Value]) -> Vec<usize> {
-    rows.iter()
-        .map(|row| {
-            row["id"].as_str().expect("an id")[24..]
-                .parse()
-                .expect("a number")
-        })
-        .collect()
-}
+pub use crate::support::records::{id, later, numbers};
 
 /// One member of every row, dotted.
 pub fn members(rows: &[Value], path: &str) -> Vec<Value> {
@@ -95,12 +80,4 @@ pub async fn keep(caller: &Caller, batch: &[Body]) {
 /// A moment of March 2026, the month in which the clock stands.
 pub fn at(day: u32, hour: u32) -> Value {
     json!(format!("2026-03-{day:02}T{hour:02}:00:00Z"))
-}
-
-/// Lets so many seconds pass.
-pub fn later(server: &TestServer, seconds: i64) {
-    let now = server.clock.now().micros();
-    server
-        .clock
-        .set(Timestamp::from_micros(now + seconds * 1_000_000));
 }

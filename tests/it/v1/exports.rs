@@ -4,12 +4,11 @@
 use std::io::Read as _;
 
 use serde_json::{Value, json};
-use sqlx::AssertSqlSafe;
 
 use crate::support::builders::{activity, content, group, mailbox, statement, team, user};
 use crate::support::http::{Answer, Caller};
 use crate::support::server::{ORG, sign};
-use crate::support::{Database, TestServer, both_databases};
+use crate::support::{TestServer, both_databases};
 
 const CSV: &str = "/v1/activities/export.csv";
 const NDJSON: &str = "/v1/activities/export.ndjson";
@@ -341,7 +340,8 @@ both_databases! {
         let rows = admin.get(CSV).await.expect(200).csv().1.len();
         assert!(rows > 20_000);
         // A row that can't be read back, the last one of the file.
-        change(server, "UPDATE activities SET action = 999 WHERE seq = (SELECT min(seq) FROM activities)").await;
+        let unknown = "UPDATE activities SET action = 999 WHERE seq = (SELECT min(seq) FROM activities)";
+        assert_eq!(server.database().execute(unknown).await, 1);
         for path in [CSV, NDJSON] {
             for encoding in ["identity", "gzip"] {
                 let answer = ask(server, &format!("{path}?sort=-happened_at"), encoding).await;
@@ -411,14 +411,7 @@ async fn ask(server: &TestServer, path: &str, encoding: &str) -> reqwest::Respon
 
 /// Copies a row of the user `bo` so many times, past the API: rows are what is wanted, not records.
 async fn multiply(server: &TestServer, rows: u32) {
-    let numbers = match server.database() {
-        Database::Postgres { .. } => format!("SELECT generate_series(1, {rows}) AS n"),
-        Database::Sqlite { .. } => {
-            format!(
-                "WITH RECURSIVE count (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM count WHERE n < {rows}) SELECT n FROM count"
-            )
-        }
-    };
+    let numbers = server.database().series(rows);
     let columns = "id, stored_at, person, verb, content, action, origin, completed, success, completion, certified, \
         scaled, raw, min, max, percent, seconds, time_limit, expired_at, certificate_expires_at, registration, import, \
         certificate_name, response, device_type, recorded_by, comment, source";
@@ -429,33 +422,8 @@ async fn multiply(server: &TestServer, rows: u32) {
         .join(", ");
     let copy = format!(
         "INSERT INTO activities (org, seq, happened_at, {columns}) \
-         SELECT a.org, a.seq + 1000 * k.n, a.happened_at + 1000000 * CAST(k.n AS BIGINT), {copied} \
+         SELECT a.org, a.seq + 1000 * k.n, a.happened_at + 1000000 * k.n, {copied} \
          FROM activities a CROSS JOIN ({numbers}) k WHERE a.certificate_name = 'Warden'"
     );
-    change(server, &copy).await;
-}
-
-/// Changes the database beneath the server.
-async fn change(server: &TestServer, text: &str) {
-    let text = AssertSqlSafe(text.to_owned());
-    let url = server.database().url();
-    let done = match server.database() {
-        Database::Postgres { .. } => {
-            let pool = sqlx::PgPool::connect(&url).await.expect("the database answers");
-            sqlx::raw_sql(text)
-                .execute(&pool)
-                .await
-                .map(|done| done.rows_affected())
-        }
-        Database::Sqlite { .. } => {
-            let pool = sqlx::SqlitePool::connect(&url)
-                .await
-                .expect("the database answers");
-            sqlx::raw_sql(text)
-                .execute(&pool)
-                .await
-                .map(|done| done.rows_affected())
-        }
-    };
-    assert!(done.expect("a statement that both databases take") > 0);
+    assert!(server.database().execute(&copy).await > 0);
 }

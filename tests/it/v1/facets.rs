@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use sqlx::AssertSqlSafe;
 
 use crate::features::{Fixture, fixture};
 use crate::support::builders::{activity, content, team, user};
 use crate::support::http::{Caller, query};
-use crate::support::{Database, TestServer, both_databases};
+use crate::support::{TestServer, both_databases};
 
 /// The facets that are always there, in their order.
 const NAMES: &[&str] = &[
@@ -92,37 +91,13 @@ async fn as_the_log_has_it(caller: &Caller, scope: &str) -> usize {
 
 /// Copies every row that an organisation of one record has, so many times, past the API: rows are what is wanted.
 async fn multiply(server: &TestServer, rows: u32) {
-    let numbers = match server.database() {
-        Database::Postgres { .. } => format!("SELECT generate_series(1, {rows}) AS n"),
-        Database::Sqlite { .. } => format!(
-            "WITH RECURSIVE count (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM count WHERE n < {rows}) SELECT n FROM count"
-        ),
-    };
+    let numbers = server.database().series(rows);
     let text = format!(
         "INSERT INTO activities (org, seq, id, happened_at, stored_at, person, verb, content, action, origin, completed, certified) \
          SELECT a.org, a.seq + 1000 * k.n, a.id, a.happened_at, a.stored_at, a.person, a.verb, a.content, a.action, a.origin, \
          a.completed, a.certified FROM activities a CROSS JOIN ({numbers}) k"
     );
-    let (text, url) = (AssertSqlSafe(text), server.database().url());
-    let done = match server.database() {
-        Database::Postgres { .. } => {
-            let pool = sqlx::PgPool::connect(&url).await.expect("the database answers");
-            sqlx::raw_sql(text)
-                .execute(&pool)
-                .await
-                .map(|done| done.rows_affected())
-        }
-        Database::Sqlite { .. } => {
-            let pool = sqlx::SqlitePool::connect(&url)
-                .await
-                .expect("the database answers");
-            sqlx::raw_sql(text)
-                .execute(&pool)
-                .await
-                .map(|done| done.rows_affected())
-        }
-    };
-    assert!(done.expect("a statement that both databases take") >= u64::from(rows));
+    assert!(server.database().execute(&text).await >= u64::from(rows));
 }
 
 both_databases! {

@@ -3,7 +3,8 @@
 //! [`world`] holds the facts as plain lists; [`reading`] reads them as rows by the product text's section 6 and
 //! [`judge`] answers questions by sections 4 and 7, both with loops; [`growth`] tells the same facts to the
 //! server, [`question`] makes up questions. Each answer is compared in every way out of the server: pages, totals,
-//! NDJSON, CSV, and single activities by their id, seen or not.
+//! NDJSON, CSV, and single activities by their id, seen or not. [`opened`] asks two questions at once, as saved
+//! reports are opened.
 //! Two organisations with the same user ids, addresses, contents and many equal statement ids live in one
 //! database, so that whatever leaks from one shows in the other.
 //!
@@ -14,9 +15,11 @@ mod calendar;
 mod facets;
 mod growth;
 mod judge;
+mod opened;
 mod progress;
 mod question;
 mod reading;
+mod reports;
 mod summary;
 mod timeline;
 mod world;
@@ -78,6 +81,8 @@ async fn one_world(server: &TestServer, seed: u64, cases: usize) {
             second.live_on(server, &mut random).await;
         }
         progress::ask(server, seed, stage, [&first, &second], cases.div_ceil(4)).await;
+        reports::ask(server, seed, stage, [&first, &second], cases.div_ceil(4)).await;
+        opened::ask(server, seed, stage, [&first, &second], cases.div_ceil(2)).await;
         for case in 0..cases.div_ceil(2) {
             let (asked, other) = if random.percent(50) {
                 (&first, &second)
@@ -157,7 +162,8 @@ impl Trial<'_> {
                 }
             }
             Expected::Rows(rows) => {
-                self.pages(&caller, question, &rows).await?;
+                self.pages(&caller, question.path(), question.limit, &rows)
+                    .await?;
                 self.exports(&caller, question, &rows, random).await?;
             }
         }
@@ -167,11 +173,11 @@ impl Trial<'_> {
     }
 
     /// Page after page: the rows, their order and what they say; each page full but the last; the total.
-    async fn pages(&self, caller: &Caller, question: &Question, rows: &[Row<'_>]) -> Judgement {
-        let mut next = Some(question.path());
+    async fn pages(&self, caller: &Caller, first: String, limit: usize, rows: &[Row<'_>]) -> Judgement {
+        let mut next = Some(first);
         let mut seen = 0;
         // Pages of one row over hundreds of rows say nothing new after some dozens.
-        let enough = 60 * question.limit;
+        let enough = 60 * limit;
         while let Some(path) = next.filter(|_| seen < enough) {
             let answer = caller.get(&path).await;
             must(answer.status == 200, || {
@@ -182,14 +188,14 @@ impl Trial<'_> {
             must(page["total"] == json!(rows.len()), || {
                 format!("the total is {}, not {}", page["total"], rows.len())
             })?;
-            let expected = &rows[seen..rows.len().min(seen + question.limit)];
+            let expected = &rows[seen..rows.len().min(seen + limit)];
             same_rows(expected, &activities, &format!("the page after {seen} rows"))?;
             for (row, activity) in expected.iter().zip(&activities) {
                 self.same_cells(row, activity)?;
             }
             seen += activities.len();
             next = page["next"].as_str().map(str::to_owned);
-            if let Some(path) = next.as_ref().filter(|_| seen == question.limit) {
+            if let Some(path) = next.as_ref().filter(|_| seen == limit) {
                 // A cursor is good for who got it, and for nobody else.
                 let answer = self.asked.admin.get(path).await;
                 must(answer.status == 400, || {

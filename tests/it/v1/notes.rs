@@ -10,7 +10,6 @@ use rollbook::access::{Permissions, Person, Principal, ReachRules, Role, Subject
 use rollbook::clock::Timestamp;
 use rollbook::ids::{OrgId, UserId};
 use serde_json::{Value, json};
-use sqlx::AssertSqlSafe;
 
 use super::activities::{later, pointers};
 use crate::support::builders::{Body, activity, content, user};
@@ -77,30 +76,6 @@ async fn knocking(caller: &Caller, path: &str) -> BTreeSet<u16> {
         statuses.insert(if answer.status == 201 { 200 } else { answer.status });
     }
     statuses
-}
-
-async fn run_sql(server: &TestServer, text: &'static str) {
-    let url = server.database().url();
-    match server.database() {
-        Database::Postgres { .. } => {
-            let pool = sqlx::PgPool::connect(&url).await.expect("the database answers");
-            sqlx::raw_sql(AssertSqlSafe(text))
-                .execute(&pool)
-                .await
-                .expect("it is done");
-            pool.close().await;
-        }
-        Database::Sqlite { .. } => {
-            let pool = sqlx::SqlitePool::connect(&url)
-                .await
-                .expect("the database answers");
-            sqlx::raw_sql(AssertSqlSafe(text))
-                .execute(&pool)
-                .await
-                .expect("it is done");
-            pool.close().await;
-        }
-    }
 }
 
 both_databases! {
@@ -180,7 +155,7 @@ both_databases! {
     async fn a_note_has_at_most_a_thousand_versions(server: &TestServer) {
         let ada = prepared(server).await;
         let path = format!("/v1/notes/{}", note(&ada, "bo", "One", "2026-03-01T09:00:00Z").await);
-        run_sql(server, "UPDATE notes SET version = 999").await;
+        server.database().execute("UPDATE notes SET version = 999").await;
         ada.patch(&path, &json!({"text": "Two"})).await.expect(200);
         let refused = ada.patch(&path, &json!({"text": "Three"})).await.expect(409).json();
         assert_eq!(refused["code"], "conflict");
@@ -434,13 +409,15 @@ both_databases! {
     async fn a_page_of_notes_walks_its_index(server: &TestServer) {
         let ada = prepared(server).await;
         note(&ada, "bo", "One", "2026-03-01T09:00:00Z").await;
-        let series = match server.database() {
-            Database::Sqlite { .. } => "INSERT INTO notes WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 20000) \
-                SELECT org, 100000 + s.n, randomblob(16), user_key + s.n % 400, happened_at + s.n, text, created_by, created_at, 1, written_by, written_at FROM notes CROSS JOIN s",
-            Database::Postgres { .. } => "INSERT INTO notes SELECT org, 100000 + s.n, gen_random_uuid(), user_key + s.n % 400, happened_at + s.n, text, created_by, \
-                created_at, 1, written_by, written_at FROM notes CROSS JOIN generate_series(1, 20000) s(n); ANALYZE notes",
-        };
-        run_sql(server, series).await;
+        let database = server.database();
+        let (copy, series) = (database.random_id(), database.series(20_000));
+        database.execute(&format!(
+            "INSERT INTO notes SELECT org, 100000 + s.n, {copy}, user_key + s.n % 400, happened_at + s.n, text, created_by, created_at, 1, \
+             written_by, written_at FROM notes CROSS JOIN ({series}) s"
+        )).await;
+        if matches!(database, Database::Postgres { .. }) {
+            database.execute("ANALYZE notes").await;
+        }
         let person = Person {
             org: OrgId::new("acme").expect("an id"),
             user: UserId::new("hal").expect("an id"),

@@ -6,13 +6,12 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, Connection as _};
 
 use super::activities::{at, id, keep};
 use crate::support::builders::{Body, activity, content, group, mailbox, statement, team, user};
 use crate::support::http::{Caller, query};
 use crate::support::server::START;
-use crate::support::{Database, TestServer, both_databases};
+use crate::support::{TestServer, both_databases};
 
 const ATTEMPT: &str = "0190a000-0000-4000-8000-0000000000aa";
 
@@ -536,30 +535,10 @@ async fn insert_days(server: &TestServer) -> u64 {
             p.key, v.key, 12, 1, p.key < 0, p.key < 0 \
         FROM persons p CROSS JOIN ({series}) s CROSS JOIN (SELECT min(key) AS key FROM verbs) v \
         WHERE p.kind = 4 AND p.user_key IS NOT NULL";
-    let insert = insert.replace("{start}", &START.micros().to_string());
-    let url = server.database().url();
-    match server.database() {
-        Database::Sqlite { .. } => {
-            let series = "WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 100) SELECT n FROM s";
-            let insert = insert
-                .replace("{id}", "randomblob(16)")
-                .replace("{series}", series);
-            let mut connection = sqlx::SqliteConnection::connect(&url).await.expect("a connection");
-            let done = sqlx::raw_sql(AssertSqlSafe(insert))
-                .execute(&mut connection)
-                .await;
-            done.expect("the rows go in").rows_affected()
-        }
-        Database::Postgres { .. } => {
-            let series = "SELECT n::bigint AS n FROM generate_series(1, 100) AS n";
-            let insert = insert
-                .replace("{id}", "gen_random_uuid()")
-                .replace("{series}", series);
-            let mut connection = sqlx::PgConnection::connect(&url).await.expect("a connection");
-            let done = sqlx::raw_sql(AssertSqlSafe(insert))
-                .execute(&mut connection)
-                .await;
-            done.expect("the rows go in").rows_affected()
-        }
-    }
+    let database = server.database();
+    let insert = insert
+        .replace("{start}", &START.micros().to_string())
+        .replace("{id}", database.random_id())
+        .replace("{series}", &database.series(100));
+    database.execute(&insert).await
 }

@@ -11,17 +11,12 @@ use serde_json::{Value, json};
 use super::versions::{Bare, VERSION, admin, bare};
 use crate::support::builders::{mailbox, statement};
 use crate::support::http::segment;
+use crate::support::records::{PASSED, STATEMENTS, id};
 use crate::support::server::run_with;
 use crate::support::{Database, TestServer, both_databases};
 
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
-const STATEMENTS: &str = "/xapi/statements";
 const STATE: &str = "/xapi/activities/state";
-const PASSED: &str = "http://adlnet.gov/expapi/verbs/passed";
-
-fn id(n: usize) -> String {
-    format!("00000000-0000-4000-8000-{n:012}")
-}
 
 fn passed(name: &str) -> String {
     let mut actor = mailbox("ada@example.org");

@@ -7,21 +7,14 @@ use rollbook::http::EdgeOptions;
 use rollbook::http::limits::Limits;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha224, Sha256, Sha384, Sha512};
-use sqlx::{AssertSqlSafe, Connection as _};
 
 use crate::support::builders::{Body, mailbox, statement, user};
 use crate::support::http::{Answer, Caller, segment};
+use crate::support::records::{COMPLETED, STATEMENTS as PATH, VOIDED, id, page_numbers};
 use crate::support::server::{run_with, sign};
 use crate::support::{Database, TestServer, both_databases};
 
-const PATH: &str = "/xapi/statements";
-const COMPLETED: &str = "http://adlnet.gov/expapi/verbs/completed";
-const VOIDED: &str = "http://adlnet.gov/expapi/verbs/voided";
 const BOUNDARY: &str = "-------314159265358979323846";
-
-pub(super) fn id(n: usize) -> String {
-    format!("00000000-0000-4000-8000-{n:012}")
-}
 
 fn hex(bytes: impl AsRef<[u8]>) -> String {
     bytes.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
@@ -159,37 +152,12 @@ async fn asked(caller: &Caller, query: &str) -> Parts {
     )
 }
 
-fn numbers(page: &Value) -> Vec<usize> {
-    let statements = page["statements"].as_array().expect("statements");
-    let number = |one: &Value| {
-        one["id"].as_str().expect("an id")[24..]
-            .parse()
-            .expect("a number")
-    };
-    statements.iter().map(number).collect()
-}
-
 /// How many statements, contents and parts of contents are kept.
 pub(super) async fn kept(server: &TestServer) -> [i64; 3] {
-    let url = server.database().url();
     let mut counts = [0; 3];
     for (count, table) in counts.iter_mut().zip(["statements", "attachments", "blobs"]) {
-        let select = AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
-        *count = match server.database() {
-            Database::Sqlite { .. } => {
-                let mut connection = sqlx::SqliteConnection::connect(&url)
-                    .await
-                    .expect("the file opens");
-                sqlx::query_scalar(select).fetch_one(&mut connection).await
-            }
-            Database::Postgres { .. } => {
-                let mut connection = sqlx::PgConnection::connect(&url)
-                    .await
-                    .expect("the cluster answers");
-                sqlx::query_scalar(select).fetch_one(&mut connection).await
-            }
-        }
-        .expect("a number");
+        let counted = format!("SELECT count(*) FROM {table}");
+        *count = server.database().number(&counted).await;
     }
     counts
 }
@@ -258,7 +226,7 @@ both_databases! {
         keep(&admin, numbered(4, [declare(&one)]), &[&one]).await;
         assert_eq!(kept(server).await, [4, 2, 2], "known content is not kept again");
         let all = asked(&admin, "ascending=true").await;
-        assert_eq!(numbers(&all.json), [1, 2, 3, 4]);
+        assert_eq!(page_numbers(&all.json), [1, 2, 3, 4]);
         assert!(all.bytes() == [one.as_slice(), two.as_slice()], "each once, in the order of the statements");
         assert!(asked(&admin, &format!("statementId={}", id(2))).await.bytes() == [two.as_slice()]);
         // The same statement again changes nothing, whatever comes with it.
@@ -419,7 +387,7 @@ both_databases! {
             for one in page.json["statements"].as_array().expect("statements") {
                 assert_eq!(one["verb"]["display"], json!({"de": "beendet"}));
             }
-            assert_eq!(numbers(&page.json).len(), page.contents.len());
+            assert_eq!(page_numbers(&page.json).len(), page.contents.len());
             next = page.json["more"].as_str().expect("more").to_owned();
             pages.extend(page.contents.into_iter().map(|(_, bytes)| bytes));
         }

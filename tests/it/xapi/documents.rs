@@ -7,7 +7,6 @@ use rollbook::http::EdgeOptions;
 use rollbook::http::limits::Limits;
 use serde_json::{Map, Value, json};
 use sha1::{Digest as _, Sha1};
-use sqlx::Connection as _;
 
 use crate::support::builders::mailbox;
 use crate::support::http::{Answer, Caller, segment};
@@ -115,22 +114,7 @@ fn sha1(bytes: &[u8]) -> String {
 
 /// How many parts of contents are kept.
 pub async fn parts(server: &TestServer) -> i64 {
-    let (count, url) = ("SELECT COUNT(*) FROM blobs", server.database().url());
-    let counted = match server.database() {
-        Database::Sqlite { .. } => {
-            let mut connection = sqlx::SqliteConnection::connect(&url)
-                .await
-                .expect("the file opens");
-            sqlx::query_scalar(count).fetch_one(&mut connection).await
-        }
-        Database::Postgres { .. } => {
-            let mut connection = sqlx::PgConnection::connect(&url)
-                .await
-                .expect("the cluster answers");
-            sqlx::query_scalar(count).fetch_one(&mut connection).await
-        }
-    };
-    counted.expect("a number")
+    server.database().number("SELECT count(*) FROM blobs").await
 }
 
 const MEBIBYTE: usize = 1024 * 1024;

@@ -6,12 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::both_databases;
 use crate::support::http::{Answer, Caller};
-
-const PATH: &str = "/xapi/statements";
-
-fn id(n: usize) -> String {
-    format!("00000000-0000-4000-8000-{n:012}")
-}
+use crate::support::records::{STATEMENTS as PATH, id};
 
 /// A statement in which everything that a format may leave out stands everywhere that it can.
 fn rich() -> Value {

@@ -8,30 +8,14 @@ use serde_json::{Value, json};
 use crate::support::both_databases;
 use crate::support::builders::{mailbox, statement};
 use crate::support::http::{Caller, segment};
+use crate::support::records::{STATEMENTS as PATH, id, page_numbers};
 
-const PATH: &str = "/xapi/statements";
 const DID: &str = "https://example.org/verbs/did";
-
-fn id(n: usize) -> String {
-    format!("00000000-0000-4000-8000-{n:012}")
-}
 
 fn one(n: usize) -> Value {
     statement(mailbox("ada@example.org"), DID, "urn:thing")
         .set("id", id(n))
         .json()
-}
-
-fn numbers(page: &Value) -> Vec<usize> {
-    let statements = page["statements"].as_array().expect("statements");
-    statements
-        .iter()
-        .map(|one| {
-            one["id"].as_str().expect("an id")[24..]
-                .parse()
-                .expect("a number")
-        })
-        .collect()
 }
 
 async fn page(caller: &Caller, path: &str) -> Value {
@@ -44,7 +28,7 @@ async fn pages(caller: &Caller, path: &str) -> Vec<Vec<usize>> {
     let mut next = path.to_owned();
     while !next.is_empty() {
         let page = page(caller, &next).await;
-        all.push(numbers(&page));
+        all.push(page_numbers(&page));
         next = page["more"].as_str().expect("`more` is always there").to_owned();
     }
     all
@@ -76,7 +60,7 @@ both_databases! {
         let (second, third) = (stored(2).await, stored(3).await);
         assert_eq!(stored(12).await, second, "one request, one moment");
         assert!(second < third);
-        let asked = async |query: &str| numbers(&page(&admin, &format!("{PATH}?ascending=true&{query}")).await);
+        let asked = async |query: &str| page_numbers(&page(&admin, &format!("{PATH}?ascending=true&{query}")).await);
         assert_eq!(asked(&format!("since={second}")).await, [3, 13, 4, 14]);
         assert_eq!(asked(&format!("until={second}")).await, [1, 11, 2, 12]);
         assert_eq!(asked(&format!("since={second}&until={third}")).await, [3, 13]);
@@ -111,8 +95,8 @@ both_databases! {
         admin.post(PATH, &json!([one(7), other, voiding])).await.expect(200);
         let more = |page: &Value| page["more"].as_str().expect("`more`").to_owned();
         // What is voided now is gone, what came is newer; the voiding is found by what it voided.
-        assert_eq!((numbers(&newest), pages(&admin, &more(&newest)).await), (vec![6, 5], vec![vec![3, 2], vec![1]]));
-        assert_eq!((numbers(&oldest), pages(&admin, &more(&oldest)).await), (vec![1, 2], vec![vec![3, 5], vec![6, 7], vec![20]]));
+        assert_eq!((page_numbers(&newest), pages(&admin, &more(&newest)).await), (vec![6, 5], vec![vec![3, 2], vec![1]]));
+        assert_eq!((page_numbers(&oldest), pages(&admin, &more(&oldest)).await), (vec![1, 2], vec![vec![3, 5], vec![6, 7], vec![20]]));
         // It is an address like any other: asked twice it answers twice.
         assert_eq!(pages(&admin, &more(&newest)).await, pages(&admin, &more(&newest)).await);
     }
@@ -146,7 +130,7 @@ both_databases! {
             let sizes: Vec<usize> = pages(&admin, &format!("{PATH}?{asked}")).await.iter().map(Vec::len).collect();
             assert_eq!(sizes, [1_000, 1], "{asked}");
         }
-        assert_eq!(numbers(&page(&admin, &format!("{PATH}?limit=1")).await), [1_001]);
+        assert_eq!(page_numbers(&page(&admin, &format!("{PATH}?limit=1")).await), [1_001]);
         for wrong in ["limit=-1", "limit=1e3", "limit=", "limit=one", "limit=1&limit=2", "limit=99999999999999999999999"] {
             admin.get(&format!("{PATH}?{wrong}")).await.expect(400);
         }

@@ -7,13 +7,12 @@ use rollbook::clock::Timestamp;
 use rollbook::ids::{OrgId, UserId};
 use rollbook::record::Identifier;
 use rollbook::store::StatementQuery;
-use sqlx::{AssertSqlSafe, Connection as _};
 
 use crate::support::builders::{mailbox, statement, user};
 use crate::support::server::START;
 use crate::support::{Database, TestServer, both_databases};
 
-const ROWS: i64 = 1_000_000;
+const ROWS: u32 = 1_000_000;
 const REGISTRATION: &str = "ec531277-b57b-4c15-8d91-d292c5b2b8f7";
 const VERB: &str = "http://adlnet.gov/expapi/verbs/completed";
 
@@ -52,53 +51,29 @@ async fn fill(server: &TestServer) {
     let known = user("u1").set("email", "known@example.org");
     admin.put("/v1/users/u1", &known).await.expect(201);
 
-    let text = |text: &str, sqlite: bool| {
-        let series = if sqlite {
-            format!(
-                "WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {ROWS}) SELECT n FROM s"
-            )
-        } else {
-            format!("SELECT n::bigint AS n FROM generate_series(1, {ROWS}) AS n")
-        };
-        let (id, registration, no, body) = if sqlite {
+    let database = server.database();
+    let (registration, no, body) = match database {
+        Database::Sqlite { .. } => {
             let registration = format!("x'{}'", REGISTRATION.replace('-', ""));
-            ("randomblob(16)", registration, "0", "x'7b7d'")
-        } else {
-            (
-                "gen_random_uuid()",
-                format!("'{REGISTRATION}'::uuid"),
-                "false",
-                r"'\x7b7d'::bytea",
-            )
-        };
-        text.replace("{series}", &series)
+            (registration, "0", "x'7b7d'")
+        }
+        Database::Postgres { .. } => (format!("'{REGISTRATION}'::uuid"), "false", r"'\x7b7d'::bytea"),
+    };
+    for insert in INSERT {
+        let insert = insert
+            .replace("{series}", &database.series(ROWS))
             .replace("{keys}", KEYS)
             .replace("{start}", &START.micros().to_string())
-            .replace("{id}", id)
+            .replace("{id}", database.random_id())
             .replace("{registration}", &registration)
             .replace("{false}", no)
-            .replace("{body}", body)
-    };
+            .replace("{body}", body);
+        database.execute(&insert).await;
+    }
     let ledger = format!("UPDATE ledgers SET seq = {}", ROWS + 1_000);
-    match server.database() {
-        Database::Sqlite { .. } => {
-            let url = server.database().url();
-            let mut connection = sqlx::SqliteConnection::connect(&url).await.expect("a connection");
-            for insert in INSERT.iter().copied().chain([ledger.as_str()]) {
-                let run = sqlx::raw_sql(AssertSqlSafe(text(insert, true))).execute(&mut connection);
-                run.await.expect("the rows go in");
-            }
-            connection.close().await.expect("it closes");
-        }
-        Database::Postgres { .. } => {
-            let url = server.database().url();
-            let mut connection = sqlx::PgConnection::connect(&url).await.expect("a connection");
-            for insert in INSERT.iter().copied().chain([ledger.as_str(), "VACUUM ANALYZE"]) {
-                let run = sqlx::raw_sql(AssertSqlSafe(text(insert, false))).execute(&mut connection);
-                run.await.expect("the rows go in");
-            }
-            connection.close().await.expect("it closes");
-        }
+    database.execute(&ledger).await;
+    if matches!(database, Database::Postgres { .. }) {
+        database.execute("VACUUM ANALYZE").await;
     }
 }
 

@@ -6,17 +6,12 @@ use serde_json::{Value, json};
 
 use crate::support::builders::{mailbox, statement};
 use crate::support::http::{Caller, segment};
+use crate::support::records::{STATEMENTS as PATH, VOIDED, id, later, statements_found};
 use crate::support::{Database, both_databases};
 
-const PATH: &str = "/xapi/statements";
 const DID: &str = "https://example.org/verbs/did";
 const LIKED: &str = "https://example.org/verbs/liked";
-const VOIDED: &str = "http://adlnet.gov/expapi/verbs/voided";
 const REGISTRATION: &str = "ec531277-b57b-4c15-8d91-d292c5b2b8f7";
-
-fn id(n: usize) -> String {
-    format!("00000000-0000-4000-8000-{n:012}")
-}
 
 /// A statement about another one.
 fn about(n: usize, verb: &str, target: usize) -> Value {
@@ -40,20 +35,7 @@ async fn keep(caller: &Caller, statements: &[Value]) {
 
 /// The numbers of the statements that a question finds, the oldest first.
 async fn found(caller: &Caller, asked: &str) -> Vec<usize> {
-    let page = caller
-        .get(&format!("{PATH}?ascending=true&{asked}"))
-        .await
-        .expect(200)
-        .json();
-    let statements = page["statements"].as_array().expect("statements");
-    statements
-        .iter()
-        .map(|one| {
-            one["id"].as_str().expect("an id")[24..]
-                .parse()
-                .expect("a number")
-        })
-        .collect()
+    statements_found(caller, &format!("ascending=true&{asked}")).await
 }
 
 fn agent(email: &str) -> String {
@@ -146,7 +128,7 @@ both_databases! {
         keep(&admin, &[target(1)]).await;
         let first = admin.get(&format!("{PATH}?statementId={}", id(1))).await.expect(200).json()["stored"].clone();
         let first = segment(first.as_str().expect("a moment"));
-        server.clock.set(rollbook::clock::Timestamp::from_micros(server.clock.now().micros() + 60_000_000));
+        later(server, 60);
         keep(&admin, &[about(2, LIKED, 1), about(3, LIKED, 2)]).await;
         assert_eq!(found(&admin, &format!("activity=urn:thing&since={first}")).await, [2, 3]);
         assert_eq!(found(&admin, &format!("activity=urn:thing&until={first}")).await, [1]);

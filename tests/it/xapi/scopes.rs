@@ -10,11 +10,9 @@ use sha2::{Digest, Sha256};
 use crate::support::both_databases;
 use crate::support::builders::{Body, activity, mailbox, statement, user};
 use crate::support::http::{Caller, segment};
+use crate::support::records::{PASSED, STATEMENTS, VOIDED, id};
 
-const STATEMENTS: &str = "/xapi/statements";
 const VIEWED: &str = "http://id.tincanapi.com/verb/viewed";
-const PASSED: &str = "http://adlnet.gov/expapi/verbs/passed";
-const VOIDED: &str = "http://adlnet.gov/expapi/verbs/voided";
 const REGISTRATION: &str = "9f1c6b1e-5d0b-4b56-9b6e-3a5d1f0c7e11";
 const JSON: &[(&str, &str)] = &[("content-type", "application/json")];
 
@@ -221,10 +219,9 @@ async fn documents(admin: &Caller) -> Vec<String> {
 /// An address of [`operations`] for one caller.
 fn at(path: &str, name: &str, number: usize) -> String {
     let agent = json!({"account": {"homePage": "https://rollbook.invalid/acme", "name": "ada"}}).to_string();
-    let id = format!("00000000-0000-4000-8000-{number:012}");
     path.replace("{agent}", &segment(&agent))
         .replace("{me}", &segment(name))
-        .replace("{id}", &id)
+        .replace("{id}", &id(number))
 }
 
 async fn kept(admin: &Caller) -> usize {
@@ -310,10 +307,6 @@ both_databases! {
         writes.post(STATEMENTS, &titled(3, "Forged")).await.expect(200);
         assert_eq!(title().await, (json!("Fire Safety"), json!("Fire Safety")));
     }
-}
-
-fn id(number: usize) -> String {
-    format!("00000000-0000-4000-8000-{number:012}")
 }
 
 /// A numbered statement of somebody, with everything that a question can ask for.

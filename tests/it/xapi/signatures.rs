@@ -8,11 +8,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
-use super::attachments::{body, content_part, declare, id, keep, kept, post};
+use super::attachments::{body, content_part, declare, keep, kept, post};
 use crate::support::both_databases;
 use crate::support::builders::{mailbox, statement};
-
-const PATH: &str = "/xapi/statements";
+use crate::support::records::{STATEMENTS as PATH, id};
 
 /// One element of DER: a tag, a length, what is within.
 fn der(tag: u8, within: &[u8]) -> Vec<u8> {

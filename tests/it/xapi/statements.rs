@@ -1,54 +1,18 @@
 //! `/xapi/statements`: statements in, back as they came, found by what they say, and voided.
 
 use reqwest::Method;
-use rollbook::clock::Timestamp;
 use serde_json::{Value, json};
 
+use crate::support::both_databases;
 use crate::support::builders::{Body, mailbox, statement, user};
 use crate::support::http::{Answer, Caller, segment};
-use crate::support::{TestServer, both_databases};
-
-const COMPLETED: &str = "http://adlnet.gov/expapi/verbs/completed";
-const PASSED: &str = "http://adlnet.gov/expapi/verbs/passed";
-const VOIDED: &str = "http://adlnet.gov/expapi/verbs/voided";
-const PATH: &str = "/xapi/statements";
-
-fn id(n: usize) -> String {
-    format!("00000000-0000-4000-8000-{n:012}")
-}
+use crate::support::records::{
+    COMPLETED, PASSED, STATEMENTS as PATH, id, later, page_numbers, statements_found as found, voiding,
+};
 
 /// A statement with a number.
 fn numbered(n: usize, email: &str, verb: &str, object: &str) -> Body {
     statement(mailbox(email), verb, object).set("id", id(n))
-}
-
-fn voiding(n: usize, target: usize) -> Value {
-    json!({"id": id(n), "actor": mailbox("root@example.org"), "verb": {"id": VOIDED},
-        "object": {"objectType": "StatementRef", "id": id(target)}})
-}
-
-/// Lets so many seconds pass.
-fn later(server: &TestServer, seconds: i64) {
-    server.clock.set(Timestamp::from_micros(
-        server.clock.now().micros() + seconds * 1_000_000,
-    ));
-}
-
-/// The numbers of a page's statements, in its order.
-fn numbers(page: &Value) -> Vec<usize> {
-    let statements = page["statements"].as_array().expect("statements");
-    statements
-        .iter()
-        .map(|one| {
-            one["id"].as_str().expect("an id")[24..]
-                .parse()
-                .expect("a number")
-        })
-        .collect()
-}
-
-async fn found(caller: &Caller, asked: &str) -> Vec<usize> {
-    numbers(&caller.get(&format!("{PATH}?{asked}")).await.expect(200).json())
 }
 
 async fn send(
@@ -237,7 +201,7 @@ both_databases! {
             }
             while !next.is_empty() {
                 let page = admin.get(&next).await.expect(200).json();
-                pages.extend(numbers(&page));
+                pages.extend(page_numbers(&page));
                 next = page["more"].as_str().expect("`more` is always there").to_owned();
                 assert!(next.is_empty() || next.starts_with("/xapi/statements?"), "{next}");
             }

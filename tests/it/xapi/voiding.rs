@@ -6,24 +6,12 @@ use serde_json::{Value, json};
 use crate::support::both_databases;
 use crate::support::builders::{mailbox, statement, user};
 use crate::support::http::Caller;
-
-const PATH: &str = "/xapi/statements";
-const COMPLETED: &str = "http://adlnet.gov/expapi/verbs/completed";
-const VOIDED: &str = "http://adlnet.gov/expapi/verbs/voided";
-
-fn id(n: usize) -> String {
-    format!("00000000-0000-4000-8000-{n:012}")
-}
+use crate::support::records::{COMPLETED, STATEMENTS as PATH, id, statements_found as found, voiding};
 
 fn one(n: usize) -> Value {
     statement(mailbox("ada@example.org"), COMPLETED, "urn:c")
         .set("id", id(n))
         .json()
-}
-
-fn voiding(n: usize, target: usize) -> Value {
-    json!({"id": id(n), "actor": mailbox("root@example.org"), "verb": {"id": VOIDED, "display": {"en": "voided"}},
-        "object": {"objectType": "StatementRef", "id": id(target)}})
 }
 
 /// The statuses of asking for a statement and for a voided statement.
@@ -36,19 +24,6 @@ async fn states(caller: &Caller, n: usize) -> (u16, u16) {
             .await
             .status,
     )
-}
-
-async fn found(caller: &Caller, asked: &str) -> Vec<usize> {
-    let page = caller.get(&format!("{PATH}?{asked}")).await.expect(200).json();
-    let statements = page["statements"].as_array().expect("statements");
-    statements
-        .iter()
-        .map(|one| {
-            one["id"].as_str().expect("an id")[24..]
-                .parse()
-                .expect("a number")
-        })
-        .collect()
 }
 
 /// Every order of the elements.

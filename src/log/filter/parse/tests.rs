@@ -1,5 +1,7 @@
 //! Every parameter of the product text, section 7, and every way to get it wrong.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -411,6 +413,242 @@ fn a_cursor_is_refused_with_another_question() {
     };
     assert_eq!(with(&[("action", "failed")], &zone), refused);
     assert_eq!(fault(&[("cursor", "nonsense")]).0, "cursor");
+}
+
+/// How a report's resource reads what is added to the report.
+fn opened<'a>(saved: &'a Query) -> ParseContext<'a> {
+    ParseContext {
+        saved: Some(saved),
+        ..context()
+    }
+}
+
+/// The names of what is refused when it is added to the report.
+fn refused(saved: &Query, added: &[(&str, &str)]) -> Vec<String> {
+    let faults = Query::parse(&pairs(added), &opened(saved))
+        .err()
+        .unwrap_or_default();
+    faults.into_iter().map(|fault| fault.parameter).collect()
+}
+
+#[test]
+fn what_is_added_to_a_report_stands_beside_its_own() {
+    let saved = parse(&[
+        ("tag", "a"),
+        ("action", "completed,visited"),
+        ("include_deactivated", "true"),
+        ("from", "2026-01-01"),
+        ("tz", "Asia/Kathmandu"),
+        ("sort", "happened_at"),
+        ("scope", "managed"),
+        ("certificate_expires_within", "P30D"),
+    ]);
+    let added = [
+        ("tag", "b"),
+        ("to", "2026-02-01"),
+        ("from", "2025-12-01"),
+        ("certificate_expires_within", "P10D"),
+    ];
+    let query = Query::parse(&pairs(&added), &opened(&saved)).unwrap();
+    let each: Vec<&[String]> = query.filter.each().map(|filter| filter.tags.as_slice()).collect();
+    assert_eq!(each, [["b"], ["a"]], "both have to hold");
+    assert_eq!(query.filter.within.as_deref(), Some(&saved.filter));
+    assert!(query.filter.shows_deactivated() && !query.filter.hides_visited());
+    assert_eq!((query.sort, query.asked_scope), (Sort::OldestFirst, None));
+    // Days are those of the report, until the reader asks for others; the report's own stay what they are.
+    let window = query.filter.window(query.now);
+    assert_eq!(window.from, Some(at("2025-12-31T18:15:00Z")));
+    assert_eq!(window.to, Some(at("2026-01-31T18:15:00Z")));
+    let there = Query::parse(&pairs(&[("to", "2026-02-01"), ("tz", "UTC")]), &opened(&saved)).unwrap();
+    let window = there.filter.window(there.now);
+    assert_eq!(window.from, Some(at("2025-12-31T18:15:00Z")));
+    assert_eq!(window.to, Some(at("2026-02-01T00:00:00Z")));
+    let certificate = query.filter.certificate_window(query.now).unwrap();
+    assert_eq!(certificate.to, Some(at("2026-02-22T20:00:00.000001Z")));
+    let mut names: Vec<String> = query.to_pairs().into_iter().map(|(name, _)| name).collect();
+    names.sort_unstable();
+    assert_eq!(
+        names,
+        ["certificate_expires_within", "from", "tag", "to"],
+        "its own parameters alone"
+    );
+}
+
+#[test]
+fn the_order_against_the_report_s_own_is_carried_to_the_next_page() {
+    let saved = parse(&[("sort", "happened_at")]);
+    let newest = Query::parse(&pairs(&[("sort", "-happened_at")]), &opened(&saved)).unwrap();
+    let next = newest.next_pairs(&newest.cursor_after(LAST));
+    assert!(next.contains(&("sort".to_owned(), "-happened_at".to_owned())));
+    let second = Query::parse(&next, &opened(&saved)).unwrap();
+    assert_eq!((second.sort, second.after), (Sort::NewestFirst, Some(LAST)));
+}
+
+#[test]
+fn what_would_widen_a_report_is_refused_by_name() {
+    for saved in [
+        parse(&[]),
+        parse(&[("include_deactivated", "true"), ("action", "visited")]),
+    ] {
+        for value in ["true", "false"] {
+            for name in ["include_deactivated", "include_sub_teams", "include_sub_managers"] {
+                assert_eq!(refused(&saved, &[(name, value)]), [name]);
+            }
+        }
+        for actions in ["visited", "completed,visited"] {
+            assert_eq!(refused(&saved, &[("action", actions)]), ["action"]);
+        }
+        assert_eq!(
+            refused(
+                &saved,
+                &[
+                    ("include_sub_managers", "true"),
+                    ("action", "visited"),
+                    ("tag", "x")
+                ]
+            ),
+            ["include_sub_managers", "action"]
+        );
+        assert!(refused(&saved, &[("action", "completed"), ("scope", "me")]).is_empty());
+    }
+    // And each names the way out.
+    let faults = Query::parse(
+        &pairs(&[("include_sub_teams", "true"), ("action", "visited")]),
+        &opened(&parse(&[])),
+    );
+    for fault in faults.unwrap_err() {
+        assert!(fault.detail.contains("in the report itself"), "{fault}");
+    }
+    for parameter in FILTER_PARAMETERS.iter().chain(SCOPE_PARAMETERS) {
+        let including = parameter.name.starts_with("include_");
+        let named = refused(&parse(&[]), &[(parameter.name, "true")]);
+        assert!(
+            !including || named == [parameter.name],
+            "{} is not refused",
+            parameter.name
+        );
+    }
+}
+
+#[test]
+fn a_cursor_belongs_to_the_report_as_it_was() {
+    let saved = parse(&[("tag", "a"), ("scope", "managed")]);
+    let query = Query::parse(&pairs(&[("user", "ada")]), &opened(&saved)).unwrap();
+    let next = query.next_pairs(&query.cursor_after(LAST));
+    let again = |context: &ParseContext<'_>| {
+        Query::parse(&next, context)
+            .map(|query| query.after)
+            .map_err(|faults| faults[0].parameter.clone())
+    };
+    assert_eq!(again(&opened(&saved)), Ok(Some(LAST)));
+    for other in [
+        parse(&[]),
+        parse(&[("tag", "b"), ("scope", "managed")]),
+        parse(&[("tag", "a"), ("scope", "me")]),
+        parse(&[("tag", "a")]),
+        parse(&[("tag", "a"), ("scope", "managed"), ("sort", "happened_at")]),
+        parse(&[("tag", "a"), ("scope", "managed"), ("tz", "UTC")]),
+        parse(&[("tag", "a"), ("scope", "managed"), ("user", "ada")]),
+    ] {
+        assert_eq!(again(&opened(&other)), Err("cursor".to_owned()), "{other:?}");
+    }
+    assert_eq!(
+        again(&context()),
+        Err("cursor".to_owned()),
+        "nor to the log without it"
+    );
+    // Saved and added are two places: what is moved from one to the other is another question.
+    let moved = parse(&[("scope", "managed"), ("user", "ada")]);
+    let query = Query::parse(&pairs(&[("tag", "a")]), &opened(&moved)).unwrap();
+    let mut next = query.next_pairs(&query.cursor_after(LAST));
+    next.retain(|(name, _)| name == "cursor");
+    next.extend(pairs(&[("user", "ada")]));
+    assert_eq!(
+        Query::parse(&next, &opened(&saved)).unwrap_err()[0].parameter,
+        "cursor"
+    );
+}
+
+proptest! {
+    /// The naive reading of an opened report: what is saved and what is added, each read alone.
+    #[test]
+    fn an_opened_report_is_both_questions(
+        saved in added_pairs(), added in added_pairs(), other in added_pairs(),
+    ) {
+        let saved = parse(&one_each(&saved));
+        let added = one_each(&added);
+        let widening: BTreeSet<&str> = added
+            .iter()
+            .filter(|(name, value)| name.starts_with("include_") || (*name == "action" && value.contains("visited")))
+            .map(|(name, _)| *name)
+            .collect();
+        let named: BTreeSet<String> = refused(&saved, &added).into_iter().collect();
+        prop_assert_eq!(named.iter().map(String::as_str).collect::<BTreeSet<_>>(), widening.clone());
+        if !widening.is_empty() {
+            return Ok(());
+        }
+        let query = Query::parse(&pairs(&added), &opened(&saved)).unwrap();
+
+        let zoned = ParseContext { time_zone: saved.filter.time.zone, ..context() };
+        let alone = Query::parse(&pairs(&added), &zoned).unwrap();
+        let own = Filter { within: None, ..query.filter.clone() };
+        prop_assert_eq!(&own, &alone.filter);
+        prop_assert_eq!(query.filter.within.as_deref(), Some(&saved.filter));
+        prop_assert_eq!(query.filter.each().count(), 2);
+        prop_assert_eq!(query.asked_scope, alone.asked_scope);
+        let asks_order = added.iter().any(|(name, _)| *name == "sort");
+        prop_assert_eq!(query.sort, if asks_order { alone.sort } else { saved.sort });
+        // Whether a moment is in both windows, tried at their very ends.
+        let (window, windows) = (query.filter.window(query.now), [&saved, &alone].map(|one| one.filter.window(query.now)));
+        for end in windows.iter().flat_map(|window| [window.from, window.to]).flatten() {
+            for moment in [-1, 0, 1].map(|step| Timestamp::from_micros(end.micros() + step)) {
+                prop_assert_eq!(window.contains(moment), windows.iter().all(|one| one.contains(moment)));
+            }
+        }
+        prop_assert_eq!(query.filter.shows_deactivated(), saved.filter.include_deactivated);
+        prop_assert_eq!(query.filter.hides_visited(), saved.filter.hides_visited());
+
+        // The next page is read back the same, and around no other report.
+        let next = query.next_pairs(&query.cursor_after(LAST));
+        let second = Query::parse(&next, &opened(&saved)).unwrap();
+        prop_assert_eq!((&second.filter, second.sort, second.after), (&query.filter, query.sort, Some(LAST)));
+        let other = parse(&one_each(&other));
+        let same = other.to_pairs() == saved.to_pairs() && other.filter.time.zone == saved.filter.time.zone;
+        prop_assert_eq!(Query::parse(&next, &opened(&other)).is_ok(), same);
+    }
+}
+
+/// Parameters that may be saved and added, some of which may not be added.
+fn added_pairs() -> impl Strategy<Value = Vec<(&'static str, &'static str)>> {
+    prop::collection::vec(
+        prop::sample::select(vec![
+            ("action", "completed"),
+            ("action", "failed,visited"),
+            ("user", "ada"),
+            ("user", "bob"),
+            ("tag", "x"),
+            ("scope", "me"),
+            ("scope", "managed"),
+            ("sort", "happened_at"),
+            ("sort", "-happened_at"),
+            ("period", "last_7_days"),
+            ("period", "this_month"),
+            ("tz", "Asia/Kathmandu"),
+            ("tz", "UTC"),
+            ("include_deactivated", "true"),
+            ("include_sub_managers", "true"),
+            ("custom[a]", "1"),
+            ("completed", "true"),
+            ("certificate_expires_within", "P3D"),
+        ]),
+        0..6,
+    )
+}
+
+/// Each parameter once.
+fn one_each(sent: &[(&'static str, &'static str)]) -> Vec<(&'static str, &'static str)> {
+    let by_name: BTreeMap<_, _> = sent.iter().copied().collect();
+    by_name.into_iter().collect()
 }
 
 proptest! {

@@ -6,18 +6,10 @@ use super::{at, id, keep, later, log, members, numbered, numbers, prepared};
 use crate::support::both_databases;
 use crate::support::builders::{Body, activity, content, mailbox, statement, user};
 use crate::support::http::Caller;
-
-const VOIDED: &str = "http://adlnet.gov/expapi/verbs/voided";
+use crate::support::records::voiding;
 
 fn verb(name: &str) -> String {
     format!("http://adlnet.gov/expapi/verbs/{name}")
-}
-
-fn voiding(n: usize, target: usize) -> Value {
-    json!({
-        "id": id(n), "actor": mailbox("root@example.org"), "verb": {"id": VOIDED},
-        "object": {"objectType": "StatementRef", "id": id(target)}
-    })
 }
 
 /// The contents that the rules ask about.

@@ -47,7 +47,7 @@ fn reports(organisation: &Organisation, who: &Who) -> (Vec<String>, Vec<String>)
 }
 
 /// Whether the caller's indirect reports are open to them.
-fn sees_indirect_reports(organisation: &Organisation, who: &Who) -> bool {
+pub fn sees_indirect_reports(organisation: &Organisation, who: &Who) -> bool {
     sees_everything(who)
         || match who {
             Who::Person {
@@ -175,7 +175,7 @@ pub fn within_scope(organisation: &Organisation, question: &Question, row: &Row<
     }
 }
 
-fn asks_for_visits(question: &Question) -> bool {
+pub fn asks_for_visits(question: &Question) -> bool {
     question.filters.iter().any(|filter| match filter {
         Filter::Action(actions) => actions.contains(&"visited"),
         _ => false,

@@ -5,7 +5,6 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use sqlx::{AssertSqlSafe, Connection as _};
 
 use super::{FIRE, FIRE_CSV, column, did, prepared, send};
 use crate::support::http::{Answer, Caller};
@@ -34,47 +33,21 @@ const COPIES: [&str; 4] = [
 
 /// Makes so many users more, and their rows.
 async fn multiply(server: &TestServer, users: u32) {
-    let rows = users * ROWS_EACH;
+    let database = server.database();
+    let (digest, analyse) = match database {
+        Database::Sqlite { .. } => ("CAST('copy ' || s.n AS BLOB)", "SELECT 1"),
+        Database::Postgres { .. } => ("convert_to('copy ' || s.n, 'UTF8')", "VACUUM ANALYZE"),
+    };
+    let series = |most: u32| format!("({})", database.series(most));
     for text in COPIES {
-        let text = text.replace("{users}", &users.to_string());
-        match server.database() {
-            Database::Sqlite { .. } => {
-                let series = |most: u32| {
-                    format!(
-                        "(WITH RECURSIVE count (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM count WHERE n < {most}) \
-                         SELECT n FROM count)"
-                    )
-                };
-                let text = text
-                    .replace("{series}", &series(users))
-                    .replace("{rows}", &series(rows))
-                    .replace("{digest}", "CAST('copy ' || s.n AS BLOB)")
-                    .replace("{id}", "randomblob(16)")
-                    .replace("{analyse}", "SELECT 1");
-                let mut connection = sqlx::SqliteConnection::connect(&server.database().url())
-                    .await
-                    .expect("a connection");
-                let done = sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut connection).await;
-                done.expect("the copies go in");
-                connection.close().await.expect("it closes");
-            }
-            Database::Postgres { .. } => {
-                let series =
-                    |most: u32| format!("(SELECT n::bigint AS n FROM generate_series(1, {most}) AS n)");
-                let text = text
-                    .replace("{series}", &series(users))
-                    .replace("{rows}", &series(rows))
-                    .replace("{digest}", "convert_to('copy ' || s.n, 'UTF8')")
-                    .replace("{id}", "gen_random_uuid()")
-                    .replace("{analyse}", "VACUUM ANALYZE");
-                let mut connection = sqlx::PgConnection::connect(&server.database().url())
-                    .await
-                    .expect("a connection");
-                let done = sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut connection).await;
-                done.expect("the copies go in");
-                connection.close().await.expect("it closes");
-            }
-        }
+        let text = text
+            .replace("{users}", &users.to_string())
+            .replace("{series}", &series(users))
+            .replace("{rows}", &series(users * ROWS_EACH))
+            .replace("{digest}", digest)
+            .replace("{id}", database.random_id())
+            .replace("{analyse}", analyse);
+        database.execute(&text).await;
     }
 }
 

@@ -1,0 +1,356 @@
+//! `/v1/reports/{id}/schedules`, `/v1/schedules/{id}`: when a report is sent, and to whom (contract section 9).
+//!
+//! Whoever may open a report may schedule it. A schedule runs under its maker's rights, as the directory has them when it
+//! runs; its maker sees and changes it, and so does an owner or admin of the organisation who may open its report. For
+//! everybody else it is not there (404).
+
+use std::collections::HashSet;
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, web};
+use chrono_tz::Tz;
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::access::permit::ManageReports;
+use crate::clock::Timestamp;
+use crate::http::auth::Caller;
+use crate::http::conditions;
+use crate::http::json::{JsonBody, JsonBytes};
+use crate::http::keyed;
+use crate::http::pages;
+use crate::http::problem::{Answer, Code, Problem};
+use crate::http::query::Pairs;
+use crate::http::routes::routes;
+use crate::ids::UserId;
+use crate::reports::schedule::{NewScheduleBody, Schedule, ScheduleForm, SchedulePatch, settle};
+use crate::store::{KeptSchedule, ScheduleRefusal};
+
+use super::reports::{found, report_id};
+
+routes! {
+    "/v1/reports/{id}/schedules" => { get: list_schedules, post: create_schedule },
+    "/v1/schedules/{id}" => { get: read_schedule, put: put_schedule, patch: patch_schedule, delete: delete_schedule },
+    "/v1/schedules/{id}/run" => { post: run_schedule },
+}
+
+/// The schedules of a report.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ScheduleList {
+    /// Those that the caller made, or all for an owner or admin of the organisation; the one made first first.
+    pub schedules: Vec<Schedule>,
+    /// Always null: a report's schedules fit on one page.
+    #[schema(required = true, example = json!(null))]
+    pub next: Option<String>,
+}
+
+/// A run that was asked for by hand.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"delivery": "0190a000-0000-7000-8000-00000000000d", "run_at": "2026-03-18T10:17:23.000Z"}))]
+pub struct QueuedRun {
+    /// The id that its delivery will have in `/v1/reports/{id}/deliveries`, once it has ended.
+    pub delivery: Uuid,
+    /// The moment that it is for.
+    #[schema(value_type = String, format = DateTime)]
+    pub run_at: Timestamp,
+}
+
+/// List the schedules of a report: one's own, or all for an owner or admin of the organisation.
+#[utoipa::path(
+    get,
+    path = "/v1/reports/{id}/schedules",
+    tag = "reports",
+    operation_id = "list_schedules",
+    params(("id" = Uuid, Path, description = "The report's id.")),
+    responses((status = 200, description = "All of them.", body = ScheduleList))
+)]
+async fn list_schedules(caller: Caller<ManageReports>, id: web::Path<String>, pairs: Pairs) -> Answer {
+    pairs.none()?;
+    let kept = caller
+        .store()
+        .schedules(&caller.reports()?, report_id(&id)?)
+        .await?
+        .ok_or_else(Problem::not_found)?;
+    let schedules = shown(&caller, kept).await?;
+    Ok(pages::answer(
+        &ScheduleList {
+            schedules,
+            next: None,
+        },
+        None,
+    ))
+}
+
+/// Schedule a report. It runs under the caller's rights, as the directory has them whenever it runs.
+///
+/// **When.** The time of day is what clocks of the time zone show, on either side of daylight saving: `08:00` in
+/// `Europe/London` is 08:00Z in winter and 07:00Z in summer. A time that clocks leave out on a day is the first moment after the
+/// gap, one that they show twice is the first of the two: each day has one. The 31st of a shorter month is its last
+/// day. Moments that no server was running for are made up, each for its own moment.
+///
+/// **Who gets what.** A user of the directory gets the rows that both they and the maker may see, and an address outside it the
+/// rows that the maker may see. All of that is judged anew at each run. Where the maker was deactivated, has no reporting
+/// access any more or may not open the report any more, nobody gets anything and the schedule is suspended.
+#[utoipa::path(
+    post,
+    path = "/v1/reports/{id}/schedules",
+    tag = "reports",
+    operation_id = "create_schedule",
+    params(("id" = Uuid, Path, description = "The report's id.")),
+    request_body = NewScheduleBody,
+    responses((status = 201, description = "Scheduled.", body = Schedule, headers(
+        ("Location" = String, description = "The schedule's address."),
+        ("ETag" = String, description = "Names what it says now, for `If-Match`."),
+    )))
+)]
+async fn create_schedule(
+    caller: Caller<ManageReports>,
+    id: web::Path<String>,
+    pairs: Pairs,
+    body: JsonBytes,
+) -> Answer {
+    pairs.none()?;
+    let report = found(&caller, &id).await?;
+    let form = ScheduleForm::parse(
+        body.text()?,
+        caller.edge().limits().json_depth,
+        time_zone(&caller)?,
+    )?;
+    let new = form.made(settled(&caller, &form).await?, caller.now());
+    let kept = caller
+        .store()
+        .add_schedule(&caller.reports()?, report.id, new)
+        .await??;
+    let version = kept.version;
+    let schedule = shown_one(&caller, kept).await?;
+    Ok(HttpResponse::Created()
+        .insert_header((header::LOCATION, format!("/v1/schedules/{}", schedule.id)))
+        .insert_header((header::ETAG, conditions::tag(version)))
+        .json(schedule))
+}
+
+/// Read one schedule: when it runs next, and how a run stands that is still tried.
+///
+/// The ETag names what was written; that it runs changes `next_run_at` and `pending`, and not the ETag.
+#[utoipa::path(
+    get,
+    path = "/v1/schedules/{id}",
+    tag = "reports",
+    operation_id = "read_schedule",
+    params(("id" = Uuid, Path, description = "The schedule's id.")),
+    responses((status = 200, description = "The schedule.", body = Schedule,
+        headers(("ETag" = String, description = "Names what was written, for `If-Match`."))))
+)]
+async fn read_schedule(caller: Caller<ManageReports>, id: web::Path<String>, pairs: Pairs) -> Answer {
+    pairs.none()?;
+    written(&caller, report_id(&id)?).await
+}
+
+/// Replace a schedule. What is left out is as in a new one; it stays its maker's.
+///
+/// Where its times change or it is resumed, it runs next at the first moment after now.
+#[utoipa::path(
+    put,
+    path = "/v1/schedules/{id}",
+    tag = "reports",
+    operation_id = "put_schedule",
+    params(
+        ("id" = Uuid, Path, description = "The schedule's id. Nothing is made at an id that names no schedule."),
+        ("If-Match" = Option<String>, Header, description = "The ETag of what it replaces: 412 where something else was written by now."),
+    ),
+    request_body = NewScheduleBody,
+    responses((status = 200, description = "The schedule as it is now.", body = Schedule,
+        headers(("ETag" = String, description = "Names what was written, for `If-Match`."))))
+)]
+async fn put_schedule(
+    caller: Caller<ManageReports>,
+    request: HttpRequest,
+    id: web::Path<String>,
+    pairs: Pairs,
+    body: JsonBytes,
+) -> Answer {
+    pairs.none()?;
+    let id = found_schedule(&caller, &id).await?.id;
+    let expected = conditions::expected(&request)?;
+    let form = ScheduleForm::parse(
+        body.text()?,
+        caller.edge().limits().json_depth,
+        time_zone(&caller)?,
+    )?;
+    let recipients = settled(&caller, &form).await?;
+    let now = caller.now();
+    caller
+        .store()
+        .change_schedule(&caller.reports()?, id, expected.as_ref(), |kept| {
+            Ok(form.changed(kept, recipients, now))
+        })
+        .await??;
+    written(&caller, id).await
+}
+
+/// Change members of a schedule by a merge patch (RFC 7396): `{"active": false}` pauses it, `{"active": true}` resumes
+/// one that was paused or suspended.
+///
+/// Where its times change or it is resumed, it runs next at the first moment after now: runs missed while it stood still
+/// are not made up.
+#[utoipa::path(
+    patch,
+    path = "/v1/schedules/{id}",
+    tag = "reports",
+    operation_id = "patch_schedule",
+    params(
+        ("id" = Uuid, Path, description = "The schedule's id."),
+        ("If-Match" = Option<String>, Header, description = "The ETag of what it changes: 412 where something else was written by now."),
+    ),
+    request_body(content = SchedulePatch, content_type = "application/merge-patch+json",
+        description = "The members to change. Sent as application/json it means the same."),
+    responses((status = 200, description = "The schedule as it is now.", body = Schedule,
+        headers(("ETag" = String, description = "Names what was written, for `If-Match`."))))
+)]
+async fn patch_schedule(
+    caller: Caller<ManageReports>,
+    request: HttpRequest,
+    id: web::Path<String>,
+    pairs: Pairs,
+    JsonBody(body): JsonBody<Value>,
+) -> Answer {
+    pairs.none()?;
+    let before = found_schedule(&caller, &id).await?;
+    let expected = conditions::expected(&request)?;
+    let patch = keyed::patch(body)?;
+    let (depth, zone, now) = (
+        caller.edge().limits().json_depth,
+        time_zone(&caller)?,
+        caller.now(),
+    );
+    let form = ScheduleForm::patched(&before, &patch, depth, zone)?;
+    // Whom the patch doesn't name stays, whatever became of them: that is judged when it runs.
+    let recipients = match patch.get("recipients") {
+        Some(_) => Some(settled(&caller, &form).await?),
+        None => None,
+    };
+    let change = |kept: &KeptSchedule| {
+        let form = ScheduleForm::patched(kept, &patch, depth, zone)?;
+        let recipients = recipients.unwrap_or_else(|| kept.recipients.clone());
+        Ok(form.changed(kept, recipients, now))
+    };
+    caller
+        .store()
+        .change_schedule(&caller.reports()?, before.id, expected.as_ref(), change)
+        .await??;
+    written(&caller, before.id).await
+}
+
+/// Delete a schedule, with what became of its runs. A message that is being sent at that moment may still go out.
+#[utoipa::path(
+    delete,
+    path = "/v1/schedules/{id}",
+    tag = "reports",
+    operation_id = "delete_schedule",
+    params(
+        ("id" = Uuid, Path, description = "The schedule's id."),
+        ("If-Match" = Option<String>, Header, description = "The ETag of what is deleted: 412 where something else was written by now."),
+    ),
+    responses((status = 204, description = "Deleted: nothing more is sent."))
+)]
+async fn delete_schedule(
+    caller: Caller<ManageReports>,
+    request: HttpRequest,
+    id: web::Path<String>,
+    pairs: Pairs,
+) -> Answer {
+    pairs.none()?;
+    let id = report_id(&id)?;
+    let expected = conditions::expected(&request)?;
+    caller
+        .store()
+        .delete_schedule(&caller.reports()?, id, expected.as_ref())
+        .await??;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Run a schedule now, beside its own moments: also one that is paused or suspended, which it stays.
+///
+/// It runs under its maker's rights, whoever asks. It is done in the background: the delivery is listed once it has ended.
+#[utoipa::path(
+    post,
+    path = "/v1/schedules/{id}/run",
+    tag = "reports",
+    operation_id = "run_schedule",
+    params(("id" = Uuid, Path, description = "The schedule's id.")),
+    responses((status = 202, description = "It is about to run.", body = QueuedRun))
+)]
+async fn run_schedule(caller: Caller<ManageReports>, id: web::Path<String>, pairs: Pairs) -> Answer {
+    pairs.none()?;
+    let (delivery, run_at) = caller
+        .store()
+        .queue_now(&caller.reports()?, report_id(&id)?)
+        .await??;
+    Ok(HttpResponse::Accepted().json(QueuedRun { delivery, run_at }))
+}
+
+/// The schedule that is asked for.
+async fn found_schedule(caller: &Caller<ManageReports>, id: &str) -> Result<KeptSchedule, Problem> {
+    let kept = caller
+        .store()
+        .schedule(&caller.reports()?, report_id(id)?)
+        .await?;
+    kept.ok_or_else(Problem::not_found)
+}
+
+/// The recipients that the form names, as the directory and the operator have them now.
+async fn settled(caller: &Caller<ManageReports>, form: &ScheduleForm) -> Result<Vec<String>, Problem> {
+    let rules = &caller.edge().options().recipients;
+    Ok(settle(caller.store(), caller.org(), form.recipients(), rules).await??)
+}
+
+/// The organisation's time zone.
+fn time_zone(caller: &Caller<ManageReports>) -> Result<Tz, Problem> {
+    caller
+        .organisation()
+        .time_zone
+        .parse()
+        .map_err(|error| Problem::internal(format!("the organisation's time zone can't be read: {error}")))
+}
+
+/// 200 with what a schedule says now.
+async fn written(caller: &Caller<ManageReports>, id: Uuid) -> Answer {
+    let kept = caller.store().schedule(&caller.reports()?, id).await?;
+    let kept = kept.ok_or_else(Problem::not_found)?;
+    let tag = conditions::tag(kept.version);
+    let schedule = shown_one(caller, kept).await?;
+    Ok(HttpResponse::Ok()
+        .insert_header((header::ETAG, tag))
+        .insert_header((header::CACHE_CONTROL, "no-cache"))
+        .json(schedule))
+}
+
+async fn shown_one(caller: &Caller<ManageReports>, kept: KeptSchedule) -> Result<Schedule, Problem> {
+    let schedule = shown(caller, vec![kept]).await?.pop();
+    schedule.ok_or_else(|| Problem::internal("a schedule was lost while it was named"))
+}
+
+/// Schedules with the names that the directory has for their makers now.
+async fn shown(caller: &Caller<ManageReports>, kept: Vec<KeptSchedule>) -> Result<Vec<Schedule>, Problem> {
+    let makers: HashSet<UserId> = kept.iter().map(|schedule| schedule.maker.clone()).collect();
+    let makers: Vec<UserId> = makers.into_iter().collect();
+    let names = caller.store().recorders(caller.org(), &makers).await?;
+    let schedules = kept.into_iter().map(|schedule| {
+        let name = names.get(&schedule.maker).and_then(|maker| maker.name.clone());
+        Schedule::new(schedule, name)
+    });
+    Ok(schedules.collect::<Result<_, _>>()?)
+}
+
+impl From<ScheduleRefusal> for Problem {
+    fn from(refusal: ScheduleRefusal) -> Self {
+        match refusal {
+            ScheduleRefusal::NotFound => Problem::not_found(),
+            ScheduleRefusal::Stale => Problem::new(Code::PreconditionFailed, refusal.to_string()),
+            ScheduleRefusal::TooMany | ScheduleRefusal::TooManyRuns => Problem::conflict(refusal.to_string()),
+            ScheduleRefusal::Faults(faults) => faults.into(),
+        }
+    }
+}

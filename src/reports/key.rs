@@ -1,0 +1,149 @@
+//! A report's key: the password by which a spreadsheet opens one report and nothing else (product text, section 9).
+//!
+//! Its secret is shown once and kept as a digest, as a credential's is. It begins with [`PREFIX`], so that it is told
+//! from other passwords at a glance, whatever user name comes with it.
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::access::AccessError;
+use crate::access::credential::new_secret;
+use crate::clock::Timestamp;
+use crate::directory::Form;
+use crate::record::fault::{Fault, Place};
+use crate::record::json;
+use crate::store::KeptReportKey;
+
+/// What the secret of every report's key begins with.
+pub const PREFIX: &str = "rbk_";
+
+/// Characters of a secret after its [`PREFIX`]: 32 random bytes as base64url.
+const RANDOM_CHARACTERS: usize = 43;
+
+/// A new secret, for one report.
+///
+/// # Errors
+///
+/// Where the system gives no random bytes.
+pub fn new_key_secret() -> Result<SecretString, AccessError> {
+    let random = new_secret()?;
+    Ok(SecretString::from(format!("{PREFIX}{}", random.expose_secret())))
+}
+
+/// Whether a password has the form of a report key's secret.
+pub fn is_key_secret(password: &SecretString) -> bool {
+    password
+        .expose_secret()
+        .strip_prefix(PREFIX)
+        .is_some_and(|random| {
+            random.len() == RANDOM_CHARACTERS
+                && random
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        })
+}
+
+/// A key to a report, without its secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(example = json!({
+    "id": "0190a000-0000-7000-8000-00000000000c", "name": "Power BI", "created_at": "2026-03-02T08:30:00.000Z"
+}))]
+pub struct ReportKey {
+    /// Names it in addresses.
+    pub id: Uuid,
+    /// What people call it.
+    pub name: String,
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+}
+
+impl From<KeptReportKey> for ReportKey {
+    fn from(kept: KeptReportKey) -> Self {
+        Self {
+            id: kept.id,
+            name: kept.name,
+            created_at: kept.created_at,
+        }
+    }
+}
+
+/// A key that was just made, with its secret: this once only.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "id": "0190a000-0000-7000-8000-00000000000c", "name": "Power BI", "created_at": "2026-03-02T08:30:00.000Z",
+    "secret": "rbk_3v9QmZ0yJkq1TnX8wBzR5uCeLhPaGdYf2iVs7oMxE4A"
+}))]
+pub struct CreatedReportKey {
+    /// The key.
+    #[serde(flatten)]
+    pub key: ReportKey,
+    /// The password of HTTP Basic, with any user name or none; it is not kept and can't be shown again.
+    pub secret: String,
+}
+
+/// What a client writes of a key.
+#[derive(Debug, Clone, PartialEq, Eq, ToSchema)]
+#[schema(as = NewReportKey, example = json!({"name": "Power BI"}))]
+pub struct KeyForm {
+    /// What people call it: 1 to 255 characters, on one line.
+    #[schema(min_length = 1, max_length = 255)]
+    pub name: String,
+}
+
+impl KeyForm {
+    /// Reads a body, at most `depth` objects and arrays deep.
+    ///
+    /// # Errors
+    ///
+    /// Every fault, with its pointer.
+    pub fn parse(text: &str, depth: usize) -> Result<Self, Vec<Fault>> {
+        let node = json::parse(text, depth).map_err(|fault| vec![fault])?;
+        let mut faults = Vec::new();
+        let name = Form::of(&node, &Place::Root, "a key", &["name"], &mut faults)
+            .and_then(|mut form| super::report::name(&mut form, "name"));
+        match name {
+            Some(name) if faults.is_empty() => Ok(Self { name }),
+            _ => Err(faults),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_told_from_other_passwords() {
+        let secret = new_key_secret().unwrap();
+        assert!(is_key_secret(&secret));
+        assert_eq!(secret.expose_secret().len(), 47);
+        assert_ne!(secret.expose_secret(), new_key_secret().unwrap().expose_secret());
+        let random = "a".repeat(RANDOM_CHARACTERS);
+        for other in [
+            String::new(),
+            "rbk_".to_owned(),
+            random.clone(),
+            format!("rbk_{random}a"),
+            format!("RBK_{random}"),
+            format!("rbk_{}+", &random[1..]),
+        ] {
+            assert!(!is_key_secret(&SecretString::from(other.clone())), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_key_has_a_name_and_nothing_else() {
+        assert_eq!(KeyForm::parse(r#"{"name":" BI "}"#, 8).unwrap().name, "BI");
+        for (text, pointer) in [
+            ("{}", "/name"),
+            (r#"{"name":"a\tb"}"#, "/name"),
+            (r#"{"name":"BI","secret":"rbk_"}"#, "/secret"),
+            ("7", ""),
+        ] {
+            assert_eq!(KeyForm::parse(text, 8).unwrap_err()[0].pointer, pointer, "{text}");
+        }
+    }
+}

@@ -1,0 +1,396 @@
+//! One attempt at a run: who may see what is asked anew, what they may see is packed, and whoever has no message yet is
+//! sent one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+use tokio::sync::watch;
+
+use crate::access::{ScopeError, Scoped};
+use crate::clock::Timestamp;
+use crate::export::ExportError;
+use crate::log::Filter;
+use crate::reports::link;
+use crate::reports::mailer::SendError;
+use crate::reports::message::{self, Enclosed, Letter};
+use crate::reports::parcel::{self, Contents, Parcel};
+use crate::reports::report::Opened;
+use crate::reports::rights::{self, Recipient};
+use crate::reports::timing::Timing;
+use crate::store::{Claim, ClaimedRecipient, RecipientState, SentMessage, StoreError};
+
+use super::opening::Opening;
+use super::{Inner, metrics};
+
+/// Messages of one run that are sent at once.
+const MESSAGES_AT_ONCE: usize = 4;
+/// Files of more bytes are sent to one recipient after the other: each message is in memory while it is sent.
+const LARGE: usize = 1 << 20;
+/// The longest that an export may take to be packed.
+const PACK_WITHIN: Duration = Duration::from_secs(600);
+
+/// How an attempt ended.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// Nothing may be sent in the maker's name any more: why.
+    Suspended(String),
+    /// Everybody was tried.
+    Tried {
+        /// Who will not get it, in this attempt or one before, and why.
+        refused: Vec<Unsent>,
+        /// Who has not got it yet, and why.
+        open: Vec<Unsent>,
+    },
+    /// The sender was told to stop before everybody was tried.
+    Stopped,
+    /// Somebody else has the run.
+    Lost,
+}
+
+/// A recipient without a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Unsent {
+    pub(super) place: u16,
+    pub(super) recipient: String,
+    pub(super) reason: String,
+}
+
+impl Unsent {
+    fn new(claimed: &ClaimedRecipient, reason: impl Into<String>) -> Self {
+        Self {
+            place: claimed.place,
+            recipient: claimed.recipient.clone(),
+            reason: reason.into(),
+        }
+    }
+}
+
+/// What ends an attempt before everybody was tried; it is made again.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Fault {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    #[error(transparent)]
+    Scope(#[from] ScopeError),
+    #[error("the export took longer than {} seconds", PACK_WITHIN.as_secs())]
+    PackingTookTooLong,
+    #[error("a link can't be made: {0}")]
+    Link(#[from] link::NoLink),
+    #[error("the work on it panicked")]
+    Panicked,
+}
+
+/// A recipient who may receive what is sent.
+struct Judged<'c> {
+    claimed: &'c ClaimedRecipient,
+    is: Recipient,
+}
+
+impl Judged<'_> {
+    /// As the others are told of them.
+    fn name(&self) -> &str {
+        self.is.name().unwrap_or(self.is.address())
+    }
+}
+
+/// Recipients who may see the same rows: they share one export.
+struct Group<'j, 'c> {
+    opened: Opened,
+    members: Vec<&'j Judged<'c>>,
+}
+
+/// What is the same in all messages of a run.
+struct Run<'a> {
+    claim: &'a Claim,
+    opening: &'a Opening,
+    /// When the schedule runs, in words.
+    timing: String,
+    /// Everybody who may receive it.
+    judged: &'a [Judged<'a>],
+    stopping: &'a watch::Receiver<bool>,
+}
+
+/// What became of one message.
+enum Outcome {
+    Sent,
+    Refused(Unsent),
+    Open(Unsent),
+    Stopped,
+    Lost,
+}
+
+impl Inner {
+    /// Sends to whoever has no message yet.
+    pub(super) async fn attempt(
+        &self,
+        claim: &Claim,
+        stopping: &watch::Receiver<bool>,
+    ) -> Result<Verdict, Fault> {
+        let opening = Opening::of(&self.store, &claim.org, &claim.maker, claim.report, claim.run_at).await?;
+        let opening = match opening {
+            Ok(opening) => opening,
+            Err(closed) => return Ok(Verdict::Suspended(closed.to_string())),
+        };
+        let (judged, mut refused) = self.judge(claim).await?;
+        for unsent in refused.iter().filter(|unsent| waits(claim, unsent.place)) {
+            metrics::message("refused");
+            if !self
+                .insist(|| self.store.note_failed(claim, unsent.place, &unsent.reason))
+                .await
+            {
+                return Ok(Verdict::Lost);
+            }
+        }
+        let timing =
+            Timing::from_kept(&claim.timing).map_or_else(|_| String::new(), |timing| timing.sentence());
+        let run = Run {
+            claim,
+            opening: &opening,
+            timing,
+            judged: &judged,
+            stopping,
+        };
+        let mut open = Vec::new();
+        for group in groups(&opening, &judged)? {
+            for outcome in self.send_to(&run, &group).await? {
+                match outcome {
+                    Outcome::Sent => {}
+                    Outcome::Refused(unsent) => refused.push(unsent),
+                    Outcome::Open(unsent) => open.push(unsent),
+                    Outcome::Stopped => return Ok(Verdict::Stopped),
+                    Outcome::Lost => return Ok(Verdict::Lost),
+                }
+            }
+        }
+        refused.sort_by_key(|unsent| unsent.place);
+        open.sort_by_key(|unsent| unsent.place);
+        Ok(Verdict::Tried { refused, open })
+    }
+
+    /// Who may receive it, whoever has it already among them; and who will not, with those of earlier attempts.
+    async fn judge<'c>(&self, claim: &'c Claim) -> Result<(Vec<Judged<'c>>, Vec<Unsent>), StoreError> {
+        let (mut judged, mut refused) = (Vec::new(), Vec::new());
+        for claimed in &claim.recipients {
+            if let RecipientState::Failed { reason } = &claimed.state {
+                refused.push(Unsent::new(claimed, reason));
+                continue;
+            }
+            let sent = claimed.state == RecipientState::Sent;
+            if !claimed.named && !sent {
+                refused.push(Unsent::new(claimed, "is no recipient of the schedule any more"));
+                continue;
+            }
+            let rules = &self.options.recipients;
+            match rights::recipient(&self.store, &claim.org, &claimed.recipient, rules).await? {
+                Ok(is) => judged.push(Judged { claimed, is }),
+                Err(_) if sent => {}
+                Err(not) => refused.push(Unsent::new(claimed, not.to_string())),
+            }
+        }
+        Ok((judged, refused))
+    }
+
+    /// Packs what the group may see, and sends it to each of them.
+    async fn send_to(&self, run: &Run<'_>, group: &Group<'_, '_>) -> Result<Vec<Outcome>, Fault> {
+        if *run.stopping.borrow() {
+            return Ok(vec![Outcome::Stopped]);
+        }
+        let packed = tokio::time::timeout(PACK_WITHIN, self.pack(run.opening, &group.opened)).await;
+        let parcel = packed.map_err(|_| Fault::PackingTookTooLong)??;
+        let at_once = match &parcel.contents {
+            Contents::Plain(bytes) | Contents::Gzip(bytes) if bytes.len() > LARGE => 1,
+            Contents::Plain(_) | Contents::Gzip(_) | Contents::TooLarge => MESSAGES_AT_ONCE,
+        };
+        let mut sending = Vec::with_capacity(group.members.len());
+        for to in &group.members {
+            sending.push(self.send_one(run, to, &parcel));
+        }
+        let outcomes: Vec<_> = stream::iter(sending).buffer_unordered(at_once).collect().await;
+        outcomes.into_iter().collect()
+    }
+
+    async fn pack(&self, opening: &Opening, opened: &Opened) -> Result<Parcel, Fault> {
+        // The semaphore is never closed; an error would only mean to go on without a turn.
+        let turn = Arc::clone(&self.exports).acquire_owned().await.ok();
+        let blocks = opening.export(&self.store, opened, turn).await?;
+        Ok(parcel::pack(blocks, &self.options.sizes).await?)
+    }
+
+    /// Sends one message, and notes it.
+    async fn send_one(&self, run: &Run<'_>, to: &Judged<'_>, parcel: &Parcel) -> Result<Outcome, Fault> {
+        let Run { claim, .. } = run;
+        let link;
+        let enclosed = match &parcel.contents {
+            Contents::Plain(bytes) => run.file(bytes, false),
+            Contents::Gzip(bytes) => run.file(bytes, true),
+            Contents::TooLarge => {
+                link = self.link(claim, to.claimed.place).await?;
+                let (url, expires_at) = &link;
+                Enclosed::Link {
+                    url,
+                    expires_at: *expires_at,
+                }
+            }
+        };
+        let linked = matches!(enclosed, Enclosed::Link { .. });
+        let others = run
+            .judged
+            .iter()
+            .filter(|other| other.claimed.place != to.claimed.place);
+        let others: Vec<String> = others.map(|other| other.name().to_owned()).collect();
+        let letter = run.letter(to, enclosed, parcel.rows, &others, self.clock().now());
+        if *run.stopping.borrow() {
+            return Ok(Outcome::Stopped);
+        }
+        if !self.store.holds(claim).await? {
+            return Ok(Outcome::Lost);
+        }
+        let sent = tokio::time::timeout(self.options.send_within, self.mailer.send(&letter)).await;
+        let place = to.claimed.place;
+        match sent {
+            Ok(Ok(())) => {
+                metrics::message("sent");
+                let message = SentMessage {
+                    place,
+                    rows: parcel.rows,
+                    bytes: parcel.bytes,
+                    linked,
+                    at: self.clock().now(),
+                };
+                let noted = self.insist(|| self.store.note_sent(claim, message)).await;
+                Ok(if noted { Outcome::Sent } else { Outcome::Lost })
+            }
+            Ok(Err(SendError::Refused(reason))) => {
+                metrics::message("refused");
+                let noted = self
+                    .insist(|| self.store.note_failed(claim, place, &reason))
+                    .await;
+                Ok(if noted {
+                    Outcome::Refused(Unsent::new(to.claimed, reason))
+                } else {
+                    Outcome::Lost
+                })
+            }
+            Ok(Err(SendError::Failed(reason))) => {
+                metrics::message("failed");
+                Ok(Outcome::Open(Unsent::new(to.claimed, reason)))
+            }
+            Err(_) => {
+                metrics::message("failed");
+                Ok(Outcome::Open(Unsent::new(
+                    to.claimed,
+                    "the mail server took too long",
+                )))
+            }
+        }
+    }
+
+    /// The address of a download for one recipient, and until when it is good.
+    async fn link(&self, claim: &Claim, place: u16) -> Result<(String, Timestamp), Fault> {
+        let hour = 3_600_000_000;
+        let good_for = i64::from(self.options.link_hours) * hour;
+        let expires_at = Timestamp::from_micros(self.clock().now().micros().saturating_add(good_for));
+        let token = link::token(&self.store, &claim.org, claim.delivery, place, expires_at).await?;
+        let url = format!(
+            "{}/downloads/{token}",
+            self.options.public_url.trim_end_matches('/')
+        );
+        Ok((url, expires_at))
+    }
+
+    /// Writes something down however often it takes: what was sent must be noted while the run is still this worker's.
+    /// False where the run is somebody else's. Whoever calls it stops when the lease is lost.
+    pub(super) async fn insist<F>(&self, mut write: impl FnMut() -> F) -> bool
+    where
+        F: Future<Output = Result<bool, StoreError>>,
+    {
+        let mut wait = Duration::from_millis(50);
+        loop {
+            match write().await {
+                Ok(held) => return held,
+                Err(error) => {
+                    tracing::warn!(%error, "what became of a run can't be noted; it is tried again")
+                }
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(Duration::from_secs(5));
+        }
+    }
+}
+
+impl Run<'_> {
+    fn letter<'l>(
+        &'l self,
+        to: &'l Judged<'_>,
+        enclosed: Enclosed<'l>,
+        rows: u64,
+        others: &'l [String],
+        now: Timestamp,
+    ) -> Letter<'l> {
+        let Self { claim, opening, .. } = self;
+        let filter = &opening.saved.filter;
+        Letter {
+            delivery: claim.delivery,
+            place: to.claimed.place,
+            to: (to.is.address(), to.is.name()),
+            report: &opening.report.name,
+            period: filter.time.period,
+            window: filter.window(claim.run_at),
+            zone: filter.time.zone,
+            run_at: claim.run_at,
+            now,
+            rows,
+            timing: &self.timing,
+            maker: &opening.maker.name,
+            own: matches!(&to.is, Recipient::User(rights) if rights.user == opening.maker.user),
+            others,
+            enclosed,
+        }
+    }
+
+    fn file<'b>(&self, bytes: &'b Bytes, gzipped: bool) -> Enclosed<'b> {
+        let Opening { report, saved, .. } = self.opening;
+        Enclosed::File {
+            name: message::file_name(&report.name, self.claim.run_at, saved.filter.time.zone, gzipped),
+            bytes,
+            gzipped,
+        }
+    }
+}
+
+/// Whether the recipient at that place had no message, and could still get one, when the run was claimed.
+fn waits(claim: &Claim, place: u16) -> bool {
+    let mut recipients = claim.recipients.iter();
+    recipients.any(|claimed| claimed.place == place && claimed.state == RecipientState::Waiting)
+}
+
+/// Whoever is to be sent a message, together with those who may see the same rows.
+fn groups<'j, 'c>(opening: &Opening, judged: &'j [Judged<'c>]) -> Result<Vec<Group<'j, 'c>>, ScopeError> {
+    let mut groups: Vec<Group<'j, 'c>> = Vec::new();
+    for one in judged {
+        if one.claimed.state != RecipientState::Waiting {
+            continue;
+        }
+        let opened = opening.opened_for(&one.is)?;
+        match groups
+            .iter_mut()
+            .find(|group| same_rows(&group.opened.question, &opened.question))
+        {
+            Some(group) => group.members.push(one),
+            None => groups.push(Group {
+                opened,
+                members: vec![one],
+            }),
+        }
+    }
+    Ok(groups)
+}
+
+/// Whether two questions of one report bring the same people's rows. Where that can't be told easily, they don't.
+fn same_rows(one: &Scoped<Filter>, other: &Scoped<Filter>) -> bool {
+    one.people() == other.people()
+}

@@ -1,0 +1,244 @@
+//! Runs of schedules: made once for each moment, claimed by one worker at a time, and what became of them (product
+//! text, section 9).
+//!
+//! A schedule that is due becomes a run, a row of `deliveries`, in the transaction that moves its `next_run_at`: so
+//! a moment has its run exactly once, whoever looks. A worker claims a run by a **lease**: a token of its own until a
+//! moment by the database's clock, the one that all replicas share. While it works it renews the lease; everything it
+//! writes names the token, and is refused once somebody else has claimed the run ([`Store::note_sent`] and its kin
+//! answer false). A worker that vanished is not missed: its lease runs out.
+//!
+//! When a run is due, or tried again, is told by the server's clock; only leases know the database's.
+//!
+//! Runs are made here; `claims` has the leases, and what is noted under them.
+
+mod claims;
+
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+use crate::ids::OrgId;
+
+use super::db::Sql;
+use super::dialect::Value;
+use super::directory::read_id;
+use super::ledger::OrgTx;
+use super::schedules::{KeptTiming, read_recipients, read_timing};
+use super::{Store, StoreError};
+
+pub use claims::{Claim, ClaimedRecipient, RecipientState, RunEnd, SentMessage};
+
+/// `deliveries.status`.
+pub(super) const UNDER_WAY: i16 = 0;
+pub(super) const SENT: i16 = 1;
+pub(super) const FAILED: i16 = 2;
+pub(super) const SUSPENDED: i16 = 3;
+
+/// `delivery_recipients.status`.
+pub(super) const TO_BE_SENT: i16 = 0;
+
+/// A schedule whose moment has come.
+#[derive(Debug, Clone)]
+pub struct DueSchedule {
+    /// The organisation.
+    pub org: OrgId,
+    /// The schedule's key.
+    pub schedule: i64,
+    /// The moment that it is due for.
+    pub run_at: Timestamp,
+    /// When it runs, to find the moment after.
+    pub timing: KeptTiming,
+    /// The schedule's version: once it is another one, all this may be otherwise.
+    version: i64,
+}
+
+impl Store {
+    /// Schedules whose moment has come in whatever organisation, the longest due first.
+    pub async fn due_schedules(&self, now: Timestamp, limit: u32) -> Result<Vec<DueSchedule>, StoreError> {
+        let select = Sql::new(
+            "SELECT o.id, s.key, s.next_run_at, s.frequency, s.at_minute, s.time_zone, s.weekday, s.day_of_month, \
+             s.version FROM schedules s JOIN organisations o ON o.key = s.org \
+             WHERE s.next_run_at <= $1 ORDER BY s.next_run_at, s.org, s.key LIMIT $2",
+        );
+        let rows = self
+            .db()
+            .fetch_all(select.with(now.micros()).with(i64::from(limit)))
+            .await?;
+        let due = rows.iter().map(|row| {
+            Ok(DueSchedule {
+                org: read_id(row, 0)?,
+                schedule: row.get(1)?,
+                run_at: Timestamp::from_micros(row.get(2)?),
+                timing: read_timing(row, 3)?,
+                version: row.get(8)?,
+            })
+        });
+        due.collect()
+    }
+
+    /// Makes the run of a schedule that is due, and moves the schedule to the moment after, both or neither. False
+    /// where another replica did so first, or the schedule was changed since.
+    pub async fn queue_run(&self, due: &DueSchedule, next: Timestamp) -> Result<bool, StoreError> {
+        let mut tx = self.write(&due.org).await?;
+        let update = Sql::new(
+            "UPDATE schedules SET next_run_at = $5 \
+             WHERE org = $1 AND key = $2 AND next_run_at = $3 AND version = $4",
+        );
+        let update = update
+            .with(tx.org)
+            .with(due.schedule)
+            .with(due.run_at.micros())
+            .with(due.version)
+            .with(next.micros());
+        if tx.execute(update).await? == 0 {
+            return Ok(false);
+        }
+        // None: it was run by hand at that very moment, which is as good.
+        tx.insert_run(due.schedule, due.run_at).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// Takes a schedule out of what is due, with the reason: one whose moments can't be told would else be looked at
+    /// for ever. False where it was changed since.
+    pub async fn park_schedule(&self, due: &DueSchedule, reason: &str) -> Result<bool, StoreError> {
+        let mut tx = self.write(&due.org).await?;
+        let select = Sql::new("SELECT 1 FROM schedules WHERE org = $1 AND key = $2 AND version = $3");
+        let select = select.with(tx.org).with(due.schedule).with(due.version);
+        if tx.fetch_optional(select).await?.is_none() {
+            return Ok(false);
+        }
+        tx.suspend_schedule(due.schedule, reason).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// Tells this replica's sender that there is something to do: after a run was made by hand.
+    pub fn wake_sender(&self) {
+        self.inner.sending.notify_one();
+    }
+
+    /// Waits until [`Store::wake_sender`] is called, or returns at once where it was since the last time.
+    pub async fn sender_woken(&self) {
+        self.inner.sending.notified().await;
+    }
+}
+
+impl OrgTx {
+    /// Makes a run of a schedule for that moment, with the schedule's report and recipients as they are now, to be
+    /// tried from that moment on. `None` where the moment has a run already.
+    pub(super) async fn insert_run(
+        &mut self,
+        schedule: i64,
+        run_at: Timestamp,
+    ) -> Result<Option<Uuid>, StoreError> {
+        self.new_run(schedule, run_at, run_at).await
+    }
+
+    async fn new_run(
+        &mut self,
+        schedule: i64,
+        run_at: Timestamp,
+        due_at: Timestamp,
+    ) -> Result<Option<Uuid>, StoreError> {
+        let org = self.org;
+        let taken = Sql::new("SELECT 1 FROM deliveries WHERE org = $1 AND schedule = $2 AND run_at = $3");
+        let taken = taken.with(org).with(schedule).with(run_at.micros());
+        if self.fetch_optional(taken).await?.is_some() {
+            return Ok(None);
+        }
+        let select = Sql::new("SELECT report, recipients FROM schedules WHERE org = $1 AND key = $2");
+        let row = self.fetch_optional(select.with(org).with(schedule)).await?;
+        let row = row.ok_or(StoreError::Query("a run of a schedule that is not there"))?;
+        let (report, recipients): (i64, String) = (row.get(0)?, row.get(1)?);
+        let (key, id) = (self.next_key(), self.store().clock().new_uuid());
+        let run = vec![
+            org.into(),
+            key.into(),
+            id.into(),
+            schedule.into(),
+            report.into(),
+            run_at.micros().into(),
+            UNDER_WAY.into(),
+            0_i64.into(),
+            due_at.micros().into(),
+            0_i64.into(),
+        ];
+        self.insert("deliveries", &RUN_COLUMNS, vec![run]).await?;
+        let recipients = read_recipients(&recipients)?.into_iter().zip(0_i16..);
+        let rows = recipients.map(|(recipient, place)| {
+            vec![
+                org.into(),
+                key.into(),
+                place.into(),
+                recipient.into(),
+                TO_BE_SENT.into(),
+                Value::from(false),
+            ]
+        });
+        self.insert("delivery_recipients", &RECIPIENT_COLUMNS, rows.collect())
+            .await?;
+        Ok(Some(id))
+    }
+
+    /// As [`OrgTx::insert_run`] for the first moment from `now` on that has none yet: for a run by hand, which always
+    /// makes one, also where the clock stands still.
+    pub(super) async fn insert_run_now(
+        &mut self,
+        schedule: i64,
+        now: Timestamp,
+    ) -> Result<(Uuid, Timestamp), StoreError> {
+        let mut run_at = now.whole_millisecond();
+        loop {
+            if let Some(id) = self.new_run(schedule, run_at, now).await? {
+                return Ok((id, run_at));
+            }
+            run_at = Timestamp::from_micros(run_at.micros() + 1_000);
+        }
+    }
+
+    /// Whoever has not got the message of this run will not.
+    async fn fail_waiting(&mut self, delivery: i64, reason: &str) -> Result<(), StoreError> {
+        let update = Sql::new(
+            "UPDATE delivery_recipients SET status = $3, reason = $4 \
+             WHERE org = $1 AND delivery = $2 AND status = $5",
+        );
+        let update = update
+            .with(self.org)
+            .with(delivery)
+            .with(FAILED)
+            .with(reason)
+            .with(TO_BE_SENT);
+        self.execute(update).await.map(|_| ())
+    }
+
+    /// The schedule stands still until somebody resumes it.
+    async fn suspend_schedule(&mut self, schedule: i64, reason: &str) -> Result<(), StoreError> {
+        let now = self.store().clock().now();
+        let update = Sql::new(
+            "UPDATE schedules SET active = $3, suspended = $4, next_run_at = NULL, version = version + 1, \
+             updated_at = $5 WHERE org = $1 AND key = $2",
+        );
+        let update = update
+            .with(self.org)
+            .with(schedule)
+            .with(false)
+            .with(reason)
+            .with(now.micros());
+        self.execute(update).await.map(|_| ())
+    }
+}
+
+const RUN_COLUMNS: [&str; 10] = [
+    "org",
+    "key",
+    "id",
+    "schedule",
+    "report",
+    "run_at",
+    "status",
+    "attempts",
+    "next_attempt_at",
+    "worked_micros",
+];
+
+const RECIPIENT_COLUMNS: [&str; 6] = ["org", "delivery", "place", "recipient", "status", "linked"];

@@ -1,0 +1,407 @@
+//! The mailer against a real mail server, good and bad. Messages are read by another author's library.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use chrono_tz::Tz;
+use mailin::AuthMechanism::{Login, Plain};
+use rollbook::clock::Timestamp;
+use rollbook::log::{Period, Window};
+use rollbook::reports::mailer::{Mailer, SendError, SmtpSettings};
+use rollbook::reports::message::{Enclosed, Letter, file_name};
+use secrecy::SecretString;
+
+use crate::support::smtp_server::{LOGIN, Security, SmtpServer};
+
+const FROM: &str = "Acme Learning <learning@acme.example>";
+const RUN_AT: Timestamp = Timestamp::from_micros(1_773_829_043_000_000);
+/// Longer than any step takes here, and short enough to wait for.
+const LIMIT: Duration = Duration::from_millis(400);
+/// For what must not fail by time.
+const AMPLE: Duration = Duration::from_secs(30);
+
+fn letter<'a>(to: &'a str, report: &'a str, bytes: &'a Bytes) -> Letter<'a> {
+    Letter {
+        delivery: "0190a000-0000-7000-8000-000000000001".parse().expect("an id"),
+        place: 0,
+        to: (to, Some("Bo Lee")),
+        report,
+        period: Some(Period::Yesterday),
+        window: Window::default(),
+        zone: Tz::UTC,
+        run_at: RUN_AT,
+        now: RUN_AT,
+        rows: 2,
+        timing: "every day at 08:00 (UTC)",
+        maker: "Ada Obi",
+        own: false,
+        others: &[],
+        enclosed: Enclosed::File {
+            name: file_name(report, RUN_AT, Tz::UTC, false),
+            bytes,
+            gzipped: false,
+        },
+    }
+}
+
+fn settings(url: &str, timeout: Duration) -> SmtpSettings {
+    SmtpSettings {
+        url: SecretString::from(url),
+        timeout,
+        certificate: None,
+    }
+}
+
+/// A mailer that trusts the server.
+fn mailer(server: &SmtpServer, timeout: Duration) -> Mailer {
+    let settings = SmtpSettings {
+        certificate: Some(server.certificate()),
+        ..settings(&server.url(), timeout)
+    };
+    Mailer::smtp(&settings, FROM).expect("good settings")
+}
+
+async fn send(mailer: &Mailer, to: &str) -> Result<(), SendError> {
+    let bytes = Bytes::from_static(b"a,b\r\n1,2\r\n");
+    mailer.send(&letter(to, "Weekly", &bytes)).await
+}
+
+/// The reason of what is worth another try.
+#[track_caller]
+fn failed(outcome: Result<(), SendError>) -> String {
+    match outcome {
+        Err(SendError::Failed(reason)) => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The reason of what is not.
+#[track_caller]
+fn refused(outcome: Result<(), SendError>) -> String {
+    match outcome {
+        Err(SendError::Refused(reason)) => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn messages_arrive_whatever_the_encryption_and_the_login() {
+    for security in [Security::Plain, Security::StartTls, Security::Tls] {
+        for logins in [&[][..], &[Plain], &[Login], &[Login, Plain]] {
+            let server = SmtpServer::start_with(security, logins).await;
+            let bytes = Bytes::from_static(b"a,b\r\n\xff\x00.\r\n.\r\n");
+            let sent = mailer(&server, AMPLE)
+                .send(&letter("bo@example.com", "Weekly", &bytes))
+                .await;
+            assert_eq!(sent, Ok(()), "{security:?} {logins:?}");
+            let [message] = server.received().try_into().expect("one message");
+            assert_eq!(
+                (message.from.as_str(), message.to),
+                ("learning@acme.example", vec!["bo@example.com".to_owned()])
+            );
+            assert_eq!(message.encrypted, security != Security::Plain);
+            assert_eq!(message.user.as_deref(), (!logins.is_empty()).then_some(LOGIN.0));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_message_arrives_as_it_was_written_to_the_byte() {
+    // Lines that begin with dots, where they are folded as well, and parts that look like the end of a message.
+    let bytes: Bytes = (0..3_000_000_u32)
+        .map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8)
+        .collect();
+    for report in [
+        "Weekly",
+        &".".repeat(255),
+        "\r\n.\r\nQUIT\r\n",
+        "日本語 😀 \u{202e}x",
+        "=?utf-8?b?DQo=?=",
+    ] {
+        let server = SmtpServer::start().await;
+        let folder = tempfile::tempdir().expect("a folder");
+        let letter = letter("bo@example.com", report, &bytes);
+        mailer(&server, AMPLE).send(&letter).await.expect("sent");
+        let to_folder = Mailer::folder(folder.path(), FROM).expect("a folder");
+        to_folder.send(&letter).await.expect("written");
+        let file = std::fs::read_dir(folder.path())
+            .expect("a folder")
+            .next()
+            .expect("a file")
+            .expect("a file");
+        let [message] = server.received().try_into().expect("one message");
+        let written = std::fs::read(file.path()).expect("a message");
+        // The line end before the closing dot belongs to the message (RFC 5321, section 4.1.1.4).
+        assert!(
+            message.bytes == [&written, b"\r\n".as_slice()].concat(),
+            "{report}"
+        );
+        let (name, kind, received) = message.file();
+        assert_eq!(
+            (name, kind.as_str()),
+            (file_name(report, RUN_AT, Tz::UTC, false), "text/csv")
+        );
+        assert!(received == bytes);
+        assert_eq!(
+            message.header("Message-ID"),
+            "<0190a000-0000-7000-8000-000000000001.0@acme.example>"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_server_is_trusted_by_its_certificate_alone() {
+    for security in [Security::StartTls, Security::Tls] {
+        let server = SmtpServer::start_with(security, &[Plain]).await;
+        let stranger = SmtpServer::start().await;
+        for certificate in [None, Some(stranger.certificate())] {
+            let settings = SmtpSettings {
+                certificate,
+                ..settings(&server.url(), AMPLE)
+            };
+            let mailer = Mailer::smtp(&settings, FROM).expect("good settings");
+            let reason = failed(send(&mailer, "bo@example.com").await);
+            assert!(reason.contains("certificate"), "{reason}");
+        }
+        assert!(server.received().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn tls_that_is_required_is_not_gone_without() {
+    let server = SmtpServer::start().await;
+    let with = |tls: &str| {
+        Mailer::smtp(&settings(&format!("{}?tls={tls}", server.url()), AMPLE), FROM).expect("good")
+    };
+    let reason = failed(send(&with("required"), "bo@example.com").await);
+    assert!(reason.contains("STARTTLS"), "{reason}");
+    assert!(server.received().is_empty());
+    assert_eq!(send(&with("opportunistic"), "bo@example.com").await, Ok(()));
+
+    let server = SmtpServer::start_with(Security::StartTls, &[]).await;
+    let url = server.url().replace("required", "opportunistic");
+    let trusting = SmtpSettings {
+        certificate: Some(server.certificate()),
+        ..settings(&url, AMPLE)
+    };
+    let mailer = Mailer::smtp(&trusting, FROM).expect("good settings");
+    assert_eq!(send(&mailer, "bo@example.com").await, Ok(()));
+    assert!(server.received()[0].encrypted, "TLS is used where it is offered");
+    // Whoever sits between can't turn it off by a certificate of their own.
+    let mailer = Mailer::smtp(&settings(&url, AMPLE), FROM).expect("good settings");
+    failed(send(&mailer, "bo@example.com").await);
+    assert_eq!(server.received().len(), 1);
+}
+
+#[tokio::test]
+async fn a_login_that_is_refused_is_worth_another_try_and_shows_no_secret() {
+    let server = SmtpServer::start_with(Security::StartTls, &[Plain]).await;
+    let with = |password: &str| {
+        let settings = SmtpSettings {
+            certificate: Some(server.certificate()),
+            ..settings(&server.url_with(password), AMPLE)
+        };
+        Mailer::smtp(&settings, FROM).expect("good settings")
+    };
+    let reason = failed(send(&with("hunter2"), "bo@example.com").await);
+    assert!(
+        reason.contains("535") && reason.contains("at the login"),
+        "{reason}"
+    );
+    for code in [535, 534, 454, 421, 550] {
+        server.behave(|manners| {
+            manners.refuses_login = Some(code);
+            manners.echoes = true;
+        });
+        let reason = failed(send(&with("hunter2"), "bo@example.com").await);
+        assert!(
+            reason.contains(&code.to_string()) && !reason.contains("hunter2"),
+            "{reason}"
+        );
+    }
+    // A server that offers no login at all.
+    let open = SmtpServer::start().await;
+    let url = open.url().replace("smtp://", "smtp://me:hunter2@");
+    let mailer = Mailer::smtp(&settings(&url, AMPLE), FROM).expect("good settings");
+    let reason = failed(send(&mailer, "bo@example.com").await);
+    assert!(
+        reason.contains("authentication") && !reason.contains("hunter2"),
+        "{reason}"
+    );
+    assert!(server.received().is_empty() && open.received().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_refused_for_good_is_told_from_what_is_refused_for_now() {
+    let server = SmtpServer::start().await;
+    let mailer = mailer(&server, AMPLE);
+    for (code, for_good) in [
+        (550, true),
+        (553, true),
+        (554, true),
+        (450, false),
+        (452, false),
+        (421, false),
+        (530, false),
+    ] {
+        server.behave(|manners| manners.refuses = [("bo@example.com".to_owned(), code)].into());
+        let outcome = send(&mailer, "bo@example.com").await;
+        let reason = if for_good {
+            refused(outcome)
+        } else {
+            failed(outcome)
+        };
+        assert!(
+            reason.contains(&format!("to the recipient's address with {code}")),
+            "{reason}"
+        );
+        // Nobody else is concerned.
+        assert_eq!(send(&mailer, "cy@example.com").await, Ok(()));
+    }
+    assert!(
+        server
+            .received()
+            .iter()
+            .all(|message| message.to == ["cy@example.com"])
+    );
+    let before = server.received().len();
+
+    server.behave(|manners| {
+        manners.refuses.clear();
+        manners.refuses_message = Some(552);
+    });
+    assert!(refused(send(&mailer, "bo@example.com").await).contains("to the message with 552"));
+    server.behave(|manners| manners.refuses_message = Some(451));
+    assert!(failed(send(&mailer, "bo@example.com").await).contains("to the message with 451"));
+    // A sender that is refused is a fault of the settings, not of whoever would receive.
+    for code in [550, 451] {
+        server.behave(|manners| {
+            manners.refuses_message = None;
+            manners.refuses_sender = Some(code);
+        });
+        assert!(failed(send(&mailer, "bo@example.com").await).contains("to the sender's address"));
+    }
+    assert_eq!(server.received().len(), before);
+}
+
+#[tokio::test]
+async fn a_server_that_is_down_is_a_failure_until_it_is_up_again() {
+    let server = SmtpServer::start().await;
+    let mailer = mailer(&server, AMPLE);
+    server.behave(|manners| manners.down = true);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let reason = failed(send(&mailer, "bo@example.com").await);
+    assert!(reason.contains("can't be reached"), "{reason}");
+    server.behave(|manners| manners.down = false);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(send(&mailer, "bo@example.com").await, Ok(()));
+
+    let nowhere =
+        Mailer::smtp(&settings("smtp://mail.rollbook.invalid", AMPLE), FROM).expect("good settings");
+    let reason = failed(send(&nowhere, "bo@example.com").await);
+    assert!(reason.contains("can't be reached"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_is_given_up_at_every_step() {
+    let day = Duration::from_secs(86_400);
+    let server = SmtpServer::start().await;
+    let mailer = mailer(&server, LIMIT);
+    let large: Bytes = vec![b'x'; 12 << 20].into();
+    let began = Instant::now();
+
+    server.behave(|manners| manners.greeting = day);
+    let reason = failed(send(&mailer, "bo@example.com").await);
+    assert_eq!(
+        reason,
+        "the mail server did not answer while being connected to within 0.4 seconds"
+    );
+
+    server.behave(|manners| {
+        manners.greeting = Duration::ZERO;
+        manners.stalls_at = Some(100_000);
+    });
+    let reason = failed(mailer.send(&letter("bo@example.com", "Weekly", &large)).await);
+    assert_eq!(
+        reason,
+        "the mail server gave no answer to the message within 0.4 seconds"
+    );
+    assert!(server.received().is_empty());
+
+    server.behave(|manners| {
+        manners.stalls_at = None;
+        manners.answer = day;
+    });
+    let reason = failed(send(&mailer, "bo@example.com").await);
+    assert_eq!(
+        reason,
+        "the mail server gave no answer to the message within 0.4 seconds"
+    );
+    // The goodbye has its limit as well.
+    assert!(
+        began.elapsed() < 8 * LIMIT + Duration::from_secs(3),
+        "{:?}",
+        began.elapsed()
+    );
+    // It had taken the message over, and nobody could know.
+    assert_eq!(server.received().len(), 1);
+}
+
+#[tokio::test]
+async fn a_slow_line_is_borne_while_it_moves_and_a_crawling_one_is_not() {
+    let server = SmtpServer::start().await;
+    let large: Bytes = vec![b'x'; 16 << 20].into();
+    // Each rest is far shorter than the limit, all of them together are longer. What lies between the two when the last
+    // part was taken, some megabytes, is read within the limit.
+    let limit = Duration::from_secs(4);
+    server.behave(|manners| manners.rests = Duration::from_millis(40));
+    let began = Instant::now();
+    let sent = mailer(&server, limit)
+        .send(&letter("bo@example.com", "Weekly", &large))
+        .await;
+    assert_eq!(sent, Ok(()));
+    assert!(began.elapsed() > limit, "{:?}", began.elapsed());
+    assert!(server.received()[0].file().2 == large);
+
+    // A minute for each part: whichever limit comes first, that of the part or that of the message.
+    server.behave(|manners| manners.rests = Duration::from_secs(60));
+    let began = Instant::now();
+    failed(
+        mailer(&server, LIMIT)
+            .send(&letter("bo@example.com", "Weekly", &large))
+            .await,
+    );
+    assert!(began.elapsed() < 15 * LIMIT, "{:?}", began.elapsed());
+    assert_eq!(server.received().len(), 1);
+}
+
+#[tokio::test]
+async fn a_server_that_drops_a_message_it_was_given_has_not_sent_it() {
+    let server = SmtpServer::start().await;
+    let mailer = mailer(&server, AMPLE);
+    server.behave(|manners| manners.drops = true);
+    let reason = failed(send(&mailer, "bo@example.com").await);
+    assert!(reason.contains("failed to the message"), "{reason}");
+    server.behave(|manners| manners.drops = false);
+    assert_eq!(send(&mailer, "bo@example.com").await, Ok(()));
+    // Whoever receives both can tell that they are one.
+    let [first, second] = server.received().try_into().expect("two messages");
+    assert_eq!(first.header("Message-ID"), second.header("Message-ID"));
+}
+
+#[tokio::test]
+async fn addresses_beyond_ascii_go_where_the_server_takes_them() {
+    let server = SmtpServer::start().await;
+    let mailer = mailer(&server, AMPLE);
+    assert_eq!(send(&mailer, "bo@bücher.example").await, Ok(()));
+    assert_eq!(server.received()[0].to, ["bo@xn--bcher-kva.example"]);
+    let reason = refused(send(&mailer, "bücher@example.com").await);
+    assert!(reason.contains("ASCII"), "{reason}");
+    for to in [
+        "bo@example.com>\r\nRCPT TO:<eve@example.com",
+        "bo@example.com\r\nDATA",
+    ] {
+        refused(send(&mailer, to).await);
+    }
+    assert_eq!(server.received().len(), 1);
+}

@@ -1,0 +1,190 @@
+//! Messages as they lie in a folder, and the saved reports and schedules that make them.
+
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use flate2::read::GzDecoder;
+use mailparse::{MailHeaderMap as _, ParsedMail};
+use rollbook::reports::mailer::Mailer;
+use rollbook::reports::sender::{Sender, SenderOptions};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::TestServer;
+use super::http::Caller;
+
+/// From whom the messages come.
+pub const FROM: &str = "Rollbook <rollbook@example.org>";
+
+/// A folder in which messages are put instead of being sent.
+pub struct Outbox(TempDir);
+
+/// A message, as a mail program reads it.
+#[derive(Debug, Clone)]
+pub struct Mail {
+    /// The moment of the run, as the file's name has it: `20260318T080000Z`.
+    pub run_at: String,
+    pub message_id: String,
+    pub to: String,
+    pub subject: String,
+    /// What stands in it as plain text.
+    pub text: String,
+    /// The file, unpacked.
+    pub csv: Option<Vec<u8>>,
+}
+
+impl Outbox {
+    /// An empty one, gone when it is dropped.
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().expect("a temporary folder"))
+    }
+
+    /// A mailer that puts its messages there.
+    pub fn mailer(&self) -> Mailer {
+        Mailer::folder(self.0.path(), FROM).expect("a folder")
+    }
+
+    /// The files that are there, in the order of their names: by run, delivery and place.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(self.0.path()).expect("the folder is there");
+        let paths = entries.map(|entry| entry.expect("an entry").path());
+        let mut files: Vec<PathBuf> = paths
+            .filter(|path| path.extension().is_some_and(|extension| extension == "eml"))
+            .collect();
+        files.sort();
+        files
+    }
+
+    /// What has come since the last time, in the order of [`Outbox::files`].
+    pub fn take(&self) -> Vec<Mail> {
+        let read = |file: PathBuf| {
+            let bytes = std::fs::read(&file).expect("a message");
+            std::fs::remove_file(&file).expect("it is taken");
+            let name = file.file_name().and_then(|name| name.to_str()).expect("a name");
+            Mail::read(name.split('-').next().expect("a moment"), &bytes)
+        };
+        self.files().into_iter().map(read).collect()
+    }
+}
+
+impl Mail {
+    /// Reads a message.
+    pub fn read(run_at: &str, bytes: &[u8]) -> Self {
+        let parsed = mailparse::parse_mail(bytes).expect("a message");
+        let header = |name: &str| {
+            let value = parsed.headers.get_first_value(name);
+            value.unwrap_or_else(|| panic!("no {name}"))
+        };
+        let parts = leaves(&parsed);
+        let text = parts.iter().find(|part| part.ctype.mimetype == "text/plain");
+        let file = parts.iter().find(|part| {
+            let disposition = part.get_content_disposition();
+            disposition.params.contains_key("filename")
+        });
+        Self {
+            run_at: run_at.to_owned(),
+            message_id: header("Message-ID"),
+            to: header("To"),
+            subject: header("Subject"),
+            text: text.expect("plain text").get_body().expect("a text"),
+            csv: file.map(|file| unpacked(file)),
+        }
+    }
+
+    /// The cells of a column of the CSV.
+    pub fn column(&self, heading: &str) -> Vec<String> {
+        let bytes = self.csv.as_deref().expect("a file");
+        let mut reader = csv::Reader::from_reader(bytes);
+        let headings = reader.headers().expect("headings").clone();
+        let at = headings.iter().position(|name| name == heading);
+        let at = at.unwrap_or_else(|| panic!("no column {heading} in {headings:?}"));
+        let rows = reader.records().map(|row| row.expect("a row")[at].to_owned());
+        rows.collect()
+    }
+
+    /// How many rows the CSV has.
+    pub fn rows(&self) -> usize {
+        self.column("First name").len()
+    }
+
+    /// The path of the download that it links to.
+    pub fn link(&self) -> String {
+        let start = self.text.find("/downloads/").expect("a link");
+        let link: String = self.text[start..]
+            .chars()
+            .take_while(|c| !c.is_whitespace())
+            .collect();
+        link.trim_end_matches(['.', ')', '>']).to_owned()
+    }
+}
+
+fn leaves<'m, 'b>(mail: &'m ParsedMail<'b>) -> Vec<&'m ParsedMail<'b>> {
+    if mail.subparts.is_empty() {
+        return vec![mail];
+    }
+    mail.subparts.iter().flat_map(leaves).collect()
+}
+
+fn unpacked(file: &ParsedMail<'_>) -> Vec<u8> {
+    let bytes = file.get_body_raw().expect("a file");
+    if file.ctype.mimetype != "application/gzip" {
+        return bytes;
+    }
+    let mut csv = Vec::new();
+    GzDecoder::new(bytes.as_slice())
+        .read_to_end(&mut csv)
+        .expect("a gzip file");
+    csv
+}
+
+/// A sender on the server's own store, with its clock, that does nothing until it is told.
+pub fn sender(server: &TestServer, mailer: Mailer, options: SenderOptions) -> Sender {
+    Sender::new(server.store.clone(), mailer, options)
+}
+
+/// Options with everything quick.
+pub fn quick() -> SenderOptions {
+    SenderOptions {
+        poll: Duration::from_millis(20),
+        stop_within: Duration::from_millis(200),
+        ..SenderOptions::default()
+    }
+}
+
+/// Saves a report that everybody with reporting access may open, and gives its id.
+pub async fn report(owner: &Caller, name: &str, filter: Value) -> String {
+    let body = json!({"name": name, "visibility": "shared", "filter": filter});
+    let made = owner.post("/v1/reports", &body).await.expect(201).json();
+    made["id"].as_str().expect("an id").to_owned()
+}
+
+/// Schedules a report and gives the schedule.
+pub async fn schedule(maker: &Caller, report: &str, timing: Value, recipients: &[&str]) -> Value {
+    let mut body = json!({"frequency": "daily", "at": "08:00", "recipients": recipients});
+    for (name, value) in timing.as_object().expect("an object") {
+        body[name] = value.clone();
+    }
+    let path = format!("/v1/reports/{report}/schedules");
+    maker.post(&path, &body).await.expect(201).json()
+}
+
+/// The path of a schedule.
+pub fn path(schedule: &Value) -> String {
+    format!("/v1/schedules/{}", schedule["id"].as_str().expect("an id"))
+}
+
+/// Everything that the delivery list of a report says, the oldest first.
+pub async fn deliveries(caller: &Caller, report: &str) -> Vec<Value> {
+    let path = format!("/v1/reports/{report}/deliveries?limit=1000");
+    let mut all = caller.list(&path, "deliveries").await;
+    all.reverse();
+    all
+}
+
+/// Runs a schedule by hand and gives the delivery's id.
+pub async fn run_now(caller: &Caller, schedule: &Value) -> String {
+    let answer = caller.post(&format!("{}/run", path(schedule)), &json!({})).await;
+    let answer = answer.expect(202).json();
+    answer["delivery"].as_str().expect("an id").to_owned()
+}

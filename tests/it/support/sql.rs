@@ -1,0 +1,65 @@
+//! The database beneath the server: what no request can do or ask.
+
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
+
+use super::Database;
+
+impl Database {
+    /// Runs SQL that may be several statements, past the API: how many rows it touched.
+    pub async fn execute(&self, text: &str) -> u64 {
+        let (sql, url) = (AssertSqlSafe(text.to_owned()), self.url());
+        let done = match self {
+            Self::Sqlite { .. } => {
+                let mut connection = SqliteConnection::connect(&url).await.expect("the file opens");
+                let done = sqlx::raw_sql(sql).execute(&mut connection).await;
+                connection.close().await.expect("it closes");
+                done.map(|done| done.rows_affected())
+            }
+            Self::Postgres { .. } => {
+                let mut connection = PgConnection::connect(&url).await.expect("the cluster answers");
+                let done = sqlx::raw_sql(sql).execute(&mut connection).await;
+                connection.close().await.expect("it closes");
+                done.map(|done| done.rows_affected())
+            }
+        };
+        done.unwrap_or_else(|error| panic!("{text}\n{error}"))
+    }
+
+    /// The one number that a question of SQL is answered with.
+    pub async fn number(&self, text: &str) -> i64 {
+        let (sql, url) = (AssertSqlSafe(text.to_owned()), self.url());
+        let number = match self {
+            Self::Sqlite { .. } => {
+                let mut connection = SqliteConnection::connect(&url).await.expect("the file opens");
+                let number = sqlx::query_scalar(sql).fetch_one(&mut connection).await;
+                connection.close().await.expect("it closes");
+                number
+            }
+            Self::Postgres { .. } => {
+                let mut connection = PgConnection::connect(&url).await.expect("the cluster answers");
+                let number = sqlx::query_scalar(sql).fetch_one(&mut connection).await;
+                connection.close().await.expect("it closes");
+                number
+            }
+        };
+        number.unwrap_or_else(|error| panic!("{text}\n{error}"))
+    }
+
+    /// A query for the numbers from 1 to `most`, as `n`.
+    pub fn series(&self, most: u32) -> String {
+        match self {
+            Self::Sqlite { .. } => format!(
+                "WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {most}) SELECT n FROM s"
+            ),
+            Self::Postgres { .. } => format!("SELECT n::bigint AS n FROM generate_series(1, {most}) AS n"),
+        }
+    }
+
+    /// An expression for a new id, another for each row.
+    pub fn random_id(&self) -> &'static str {
+        match self {
+            Self::Sqlite { .. } => "randomblob(16)",
+            Self::Postgres { .. } => "gen_random_uuid()",
+        }
+    }
+}
