@@ -104,7 +104,9 @@ pub use recorder::{Incoming, Mark, RecordError, Recorded, Sameness, Submission};
 pub use report_keys::{KeptReportKey, KeyRefusal, MAX_REPORT_KEYS, OpenedByKey};
 pub use reports::{KeptReport, MAX_REPORTS, NewReport, ReportFilter, ReportRefusal};
 pub use resolve::Resolution;
-pub use runs::{Claim, ClaimedRecipient, DueSchedule, RecipientState, RunEnd, SentMessage};
+pub use runs::{
+    Claim, ClaimedRecipient, DueBatch, DuePlace, DueSchedule, RecipientState, RunEnd, SentMessage,
+};
 pub use schedules::{KeptSchedule, KeptTiming, MAX_SCHEDULES, NewSchedule, PendingRun, ScheduleRefusal};
 pub use statements::{KeptStatement, StatementQuery, Voidedness};
 pub use timeline::Timeline;

@@ -64,7 +64,8 @@ CREATE INDEX schedules_due ON schedules (next_run_at) WHERE next_run_at IS NOT N
 
 -- A run of a schedule, and what became of it. `status`: 0 under way, 1 sent, 2 failed, 3 suspended. A run is made once
 -- for each moment. While it is under way `next_attempt_at` says when it is tried (again), and `lease_token` who is at
--- work on it until `lease_until`, by the database's own clock.
+-- work on it until `lease_until`, by the database's own clock. `attempts` counts those that ended, `begun` all from the
+-- moment that they are claimed.
 CREATE TABLE deliveries (
     org BIGINT NOT NULL,
     key BIGINT NOT NULL,
@@ -75,6 +76,7 @@ CREATE TABLE deliveries (
     status SMALLINT NOT NULL,
     reason TEXT,
     attempts BIGINT NOT NULL,
+    begun BIGINT NOT NULL DEFAULT 0,
     next_attempt_at BIGINT,
     lease_token UUID,
     lease_until BIGINT,
@@ -86,6 +88,8 @@ CREATE UNIQUE INDEX deliveries_id ON deliveries (org, id);
 CREATE UNIQUE INDEX deliveries_run ON deliveries (org, schedule, run_at);
 CREATE INDEX deliveries_report ON deliveries (org, report, key);
 CREATE INDEX deliveries_due ON deliveries (next_attempt_at) WHERE next_attempt_at IS NOT NULL;
+-- Whether a run's schedule has an older one to be sent first.
+CREATE INDEX deliveries_waiting ON deliveries (org, schedule, run_at) WHERE next_attempt_at IS NOT NULL;
 
 -- One recipient's part of a run. `recipient` is as the schedule had it; `status`: 0 to be sent, 1 sent, 2 failed.
 -- `bytes` is the size of the CSV; `linked` says that it was too large to be attached.

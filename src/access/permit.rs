@@ -96,7 +96,7 @@ actions! {
         principal.person().is_some_and(Person::has_reporting_access)
     };
 
-    /// One saved report and its rows: whoever reads reports, and the key of that report, as long as its owner has
+    /// The rows of one saved report: whoever reads reports, and the key of that report, as long as its owner has
     /// reporting access.
     OpenReports, "open saved reports", |principal| {
         reads_reports(principal)

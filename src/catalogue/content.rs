@@ -5,7 +5,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::clock::Timestamp;
-use crate::directory::form::{Form, short_text};
+use crate::directory::form::{Form, one_of, short_text};
 use crate::directory::{Keyed, identity, merge_patch};
 use crate::ids::ContentId;
 use crate::record::fault::{Fault, Place};
@@ -245,11 +245,11 @@ impl Keyed for ContentDraft {
             iri,
             kind: form
                 .read("type", |node, place| {
-                    key(node, place, ContentType::from_key, &types())
+                    one_of(node, place, ContentType::ALL, |kind| kind.key())
                 })
                 .unwrap_or(ContentType::Item),
             content_type: form.read("content_type", |node, place| {
-                key(node, place, ContentKind::from_key, &kinds())
+                one_of(node, place, ContentKind::ALL, |kind| kind.key())
             }),
             tags: form.list("tags", MAX_TERMS, term),
             cpd_labels: form.list("cpd_labels", MAX_TERMS, term),
@@ -295,32 +295,6 @@ impl ContentDraft {
         // Only what leads back: `=` and `&` would have been encoded, so nothing of the text is lost.
         (Self::default_iri(&id, account_home_page) == iri).then_some(id)
     }
-}
-
-fn types() -> String {
-    ContentType::ALL
-        .iter()
-        .map(|kind| kind.key())
-        .collect::<Vec<_>>()
-        .join(", ")
-}
-
-fn kinds() -> String {
-    ContentKind::ALL
-        .iter()
-        .map(|kind| kind.key())
-        .collect::<Vec<_>>()
-        .join(", ")
-}
-
-fn key<T>(
-    node: &Node<'_>,
-    place: &Place<'_>,
-    of: impl Fn(&str) -> Option<T>,
-    known: &str,
-) -> Result<T, Fault> {
-    let text = json::string(node, place)?;
-    of(text).ok_or_else(|| place.fault(format!("`{text}` is none of {known}")))
 }
 
 fn iri(node: &Node<'_>, place: &Place<'_>) -> Result<Iri, Fault> {

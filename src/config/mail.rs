@@ -64,7 +64,10 @@ pub struct MailArgs {
 
     /// Domains whose addresses may receive reports without being in the directory, with commas between them
     ///
-    /// Without it, only users of the directory may. A domain doesn't stand for those below it.
+    /// Without it, only users of the directory may. A domain doesn't stand for those below it. An address at such a domain
+    /// that no user of the directory has receives what the schedule's maker may see: don't list the organisation's own
+    /// domain, or whoever makes schedules can have their rows sent to an address such as `user+x@` that reaches somebody
+    /// who may see less.
     #[arg(
         long,
         env = "ROLLBOOK_MAIL_DOMAINS",
@@ -81,8 +84,9 @@ pub struct MailArgs {
 
     /// The most bytes of an attachment, compressed or not; instead of a larger one a link is sent
     ///
-    /// Mail makes an attachment a third larger, and many servers take 20 or 25 MB. While it sends a report,
-    /// the server holds up to four times as many bytes in memory.
+    /// Mail makes an attachment a third larger, and many servers take 20 or 25 MB. While it sends reports, this server
+    /// may hold up to twenty times as many bytes in memory: it sends up to eight reports at once, each with a file of its
+    /// own, and up to four large messages, each three times as large as its file.
     #[arg(long, env = "ROLLBOOK_MAIL_LINK_ABOVE")]
     #[arg(default_value_t = Sizes::default().link_above, value_name = "BYTES")]
     #[arg(value_parser = clap::value_parser!(u64).range(0..=1 << 30))]
@@ -119,12 +123,16 @@ impl MailArgs {
             return Ok(Mailer::folder(&self.mail_folder, from)?);
         };
         let from = self.mail_from.as_deref().ok_or(ConfigError::MailFrom)?;
-        let settings = SmtpSettings {
+        Ok(Mailer::smtp(&self.smtp(url), from)?)
+    }
+
+    /// How the mail server at that address is reached.
+    fn smtp(&self, url: &SecretString) -> SmtpSettings {
+        SmtpSettings {
             url: url.clone(),
             timeout: Duration::from_secs(self.smtp_timeout),
             certificate: self.smtp_certificate.clone(),
-        };
-        Ok(Mailer::smtp(&settings, from)?)
+        }
     }
 
     /// Who outside the directory may receive reports.
@@ -138,6 +146,8 @@ impl MailArgs {
     pub fn sender_options(&self, listening: SocketAddr) -> SenderOptions {
         let public_url = self.public_url.clone();
         SenderOptions {
+            // A step more than the mailer gives a whole message, so that its own limit comes first.
+            send_within: Duration::from_secs(self.smtp_timeout * 11),
             link_hours: self.mail_link_hours,
             public_url: public_url.unwrap_or_else(|| format!("http://{listening}")),
             sizes: Sizes {
@@ -241,6 +251,19 @@ mod tests {
         );
         assert_eq!(options.recipients.domains, ["a.example", "b.example"]);
         assert_eq!(options.public_url, "https://learning.example.org/x");
+    }
+
+    #[test]
+    fn the_mailer_s_limit_of_a_message_comes_before_the_sender_s() {
+        for seconds in [1, 60, 600] {
+            let mail = mail(&["--smtp-url=smtps://x", &format!("--smtp-timeout={seconds}")]);
+            let options = mail.sender_options(([127, 0, 0, 1], 8080).into());
+            let limit = mail
+                .smtp(mail.smtp_url.as_ref().expect("a mail server"))
+                .message_timeout();
+            assert_eq!(limit, Duration::from_secs(seconds * 10));
+            assert!(options.send_within > limit);
+        }
     }
 
     #[test]

@@ -175,6 +175,39 @@ pub fn parsed<T: TryFrom<String, Error: Display>>(node: &Node<'_>, place: &Place
     T::try_from(json::owned_string(node, place)?).map_err(|error| place.fault(error.to_string()))
 }
 
+/// A text that stands for something, which is what `meant` makes of it; `what` says what to write.
+///
+/// # Errors
+///
+/// Not a string, or one that stands for nothing.
+pub fn meant<T>(
+    node: &Node<'_>,
+    place: &Place<'_>,
+    what: &str,
+    meant: impl FnOnce(&str) -> Option<T>,
+) -> Result<T, Fault> {
+    meant(json::string(node, place)?).ok_or_else(|| place.fault(format!("write {what}")))
+}
+
+/// A value of a closed list, by its key.
+///
+/// # Errors
+///
+/// Not a string, or none of the keys, which the fault names.
+pub fn one_of<T: Copy>(
+    node: &Node<'_>,
+    place: &Place<'_>,
+    all: &[T],
+    key: impl Fn(T) -> &'static str,
+) -> Result<T, Fault> {
+    let text = json::string(node, place)?;
+    let found = all.iter().copied().find(|value| key(*value) == text);
+    found.ok_or_else(|| {
+        let keys: Vec<&str> = all.iter().map(|value| key(*value)).collect();
+        place.fault(format!("write one of `{}`", keys.join("`, `")))
+    })
+}
+
 /// A text of at most `most` characters.
 ///
 /// # Errors
@@ -252,6 +285,17 @@ mod tests {
             ["/name"]
         );
         assert_eq!(faults(r#"[]"#, |_| unreachable!()), [""]);
+    }
+
+    #[test]
+    fn a_key_is_one_of_its_list_and_the_others_are_named() {
+        let read = |text: &str| {
+            let node = json::parse(text, 8).unwrap();
+            one_of(&node, &Place::Root, &["a", "b"], |key| key)
+        };
+        assert_eq!(read(r#""b""#).unwrap(), "b");
+        assert_eq!(read(r#""B""#).unwrap_err().detail, "write one of `a`, `b`");
+        assert!(read("1").is_err());
     }
 
     #[test]

@@ -1,10 +1,9 @@
-//! Conditional requests (RFC 9110, section 13): which ETags a request names, and answers that carry one.
+//! Conditional requests (RFC 9110, section 13): which ETags a request names, and how one is written.
 
+use actix_web::HttpRequest;
 use actix_web::http::header::{self, HeaderName};
-use actix_web::{HttpRequest, HttpResponse};
-use serde::Serialize;
 
-use super::problem::{Answer, Problem};
+use super::problem::Problem;
 use crate::store::ETags;
 
 /// The tag of something that counts how often it was written, as its header has it.
@@ -20,25 +19,6 @@ pub fn tag(version: i64) -> String {
 /// As [`etags`].
 pub fn expected(request: &HttpRequest) -> Result<Option<ETags>, Problem> {
     etags(request, header::IF_MATCH)
-}
-
-/// 200 with the body and its tag, or 304 where `If-None-Match` names that tag. Whoever keeps it asks whether it holds.
-///
-/// # Errors
-///
-/// As [`etags`].
-pub fn answer(request: &HttpRequest, version: i64, body: &impl Serialize) -> Answer {
-    let known = etags(request, header::IF_NONE_MATCH)?;
-    let known = known.is_some_and(|tags| tags.name(&version.to_string()));
-    let mut answer = if known {
-        HttpResponse::NotModified()
-    } else {
-        HttpResponse::Ok()
-    };
-    answer
-        .insert_header((header::ETAG, tag(version)))
-        .insert_header((header::CACHE_CONTROL, "no-cache"));
-    Ok(if known { answer.finish() } else { answer.json(body) })
 }
 
 /// The tags that a header names, in whatever number of lines; `None` without the header.
@@ -134,20 +114,5 @@ mod tests {
             assert_eq!(named(&[wrong]), Err(Code::BadRequest), "{wrong}");
         }
         assert_eq!(named(&["*", "*"]), Err(Code::BadRequest));
-    }
-
-    #[test]
-    fn what_the_client_has_is_not_sent_again() {
-        let answered = |known: &str| {
-            let request = TestRequest::get().insert_header((header::IF_NONE_MATCH, known));
-            let answer = answer(&request.to_http_request(), 7, &"a body").expect("an answer");
-            let tag = answer.headers().get(header::ETAG).expect("a tag").clone();
-            assert_eq!(tag, "\"7\"");
-            answer.status().as_u16()
-        };
-        for known in ["\"7\"", "W/\"7\"", "*", "\"1\", \"7\""] {
-            assert_eq!(answered(known), 304, "{known}");
-        }
-        assert_eq!(answered("\"70\""), 200);
     }
 }

@@ -2,18 +2,25 @@
 //!
 //! Whoever has the address has the file: there is no `Authorization`, as messages are read where nobody is signed in.
 //! The token is signed and expires, and what it opens is what its recipient and the schedule's maker may see now.
+//!
+//! Downloads have few turns, and none of the exports' own. As one caller, for the limit of requests a second, counts each
+//! recipient of a delivery: whoever holds the link.
 
-use actix_web::HttpResponse;
+use std::time::Instant;
+
 use actix_web::http::header::{self, HeaderName};
 use actix_web::web::{self, Bytes, Data};
-use futures_util::TryStreamExt as _;
+use actix_web::{HttpRequest, HttpResponse};
+use futures_util::{TryStreamExt as _, stream};
 
 use super::Edge;
-use super::problem::{Answer, Code, Problem};
+use super::frame::asked_head;
+use super::problem::{Answer, Code, PROBLEM_JSON, Problem, ProblemDocument};
 use super::query::Pairs;
 use super::routes::routes;
-use super::turns::EXPORTS;
+use super::turns::DOWNLOADS;
 use super::v1::exports;
+use crate::export::ExportError;
 use crate::reports::link::{self, DeadLink};
 
 routes! {
@@ -23,8 +30,7 @@ routes! {
 /// Follow a link to a scheduled report.
 ///
 /// The rows are those of the run that the message was about, as they are now and as both the schedule's maker and the
-/// recipient may see them now. 404 for what is no such link, and as soon as one of them may not have the file any
-/// more; 410 past its time. An answer that breaks off failed, and must not be used.
+/// recipient may see them now. An answer that breaks off failed, and must not be used.
 #[utoipa::path(
     get,
     path = "/downloads/{token}",
@@ -32,12 +38,19 @@ routes! {
     operation_id = "download_report",
     security(()),
     params(("token" = String, Path, description = "As it stands in the message.")),
-    responses((status = 200, description = "All rows, as the report's own `export.csv` has them.", body = String,
-        content_type = "text/csv",
-        headers(("Content-Disposition" = String, description = "A file name with the day of the run."))))
+    responses(
+        (status = 200, description = "All rows, as the report's own `export.csv` has them.", body = String,
+            content_type = "text/csv",
+            headers(("Content-Disposition" = String, description = "A file name with the day of the run."))),
+        (status = 404, description = "No such link; or the schedule doesn't name its recipient any more, the report asks \
+            something else than was sent or has other columns, either is gone, or maker or recipient may not have the file \
+            any more. Which of them is not told.", body = ProblemDocument, content_type = PROBLEM_JSON),
+        (status = 410, description = "It was good until the time that the message says.", body = ProblemDocument,
+            content_type = PROBLEM_JSON),
+    )
 )]
-async fn download(edge: Data<Edge>, token: web::Path<String>, pairs: Pairs) -> Answer {
-    let answer = follow(&edge, &token, &pairs).await;
+async fn download(edge: Data<Edge>, request: HttpRequest, token: web::Path<String>, pairs: Pairs) -> Answer {
+    let answer = follow(&edge, &request, &token, &pairs).await;
     answer.map_err(|problem| {
         problem.with_header(
             header::CACHE_CONTROL,
@@ -46,20 +59,27 @@ async fn download(edge: Data<Edge>, token: web::Path<String>, pairs: Pairs) -> A
     })
 }
 
-async fn follow(edge: &Edge, token: &str, pairs: &Pairs) -> Answer {
+async fn follow(edge: &Edge, request: &HttpRequest, token: &str, pairs: &Pairs) -> Answer {
     pairs.none()?;
-    let download = link::open(edge.store(), token, &edge.options().recipients).await?;
-    let turn = EXPORTS.take().await?;
-    let blocks = download.export(edge.store(), turn).await?;
-    // The name is of letters, digits, `-` and `.` alone.
-    let disposition = format!("attachment; filename=\"{}\"", download.file_name);
-    Ok(HttpResponse::Ok()
+    let believed = link::read(edge.store(), token).await?;
+    let bearer = format!("download\n{}", believed.bearer());
+    edge.rates().count(&bearer, Instant::now(), edge.limits())?;
+    let download = believed.open(edge.store(), &edge.options().recipients).await?;
+    let disposition = exports::disposition(&download.file_name);
+    let mut answer = HttpResponse::Ok();
+    answer
         .insert_header((header::CONTENT_TYPE, exports::CSV))
-        .insert_header((header::CONTENT_DISPOSITION, disposition))
+        .insert_header(disposition)
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .insert_header((header::REFERRER_POLICY, "no-referrer"))
-        .insert_header((ROBOTS, "noindex"))
-        .streaming(blocks.map_ok(Bytes::from).inspect_err(exports::broken_off)))
+        .insert_header((ROBOTS, "noindex"));
+    if asked_head(request) {
+        // Mail programs look at links before anybody follows them. The body is of unknown length, as a download's.
+        return Ok(answer.streaming(stream::empty::<Result<Bytes, ExportError>>()));
+    }
+    let turn = DOWNLOADS.take().await?;
+    let blocks = download.export(edge.store(), turn).await?;
+    Ok(answer.streaming(blocks.map_ok(Bytes::from).inspect_err(exports::broken_off)))
 }
 
 const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");

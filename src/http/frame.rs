@@ -10,7 +10,7 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::{Bytes, Data};
-use actix_web::{Error, HttpMessage};
+use actix_web::{Error, HttpMessage, HttpRequest};
 use tracing::Span;
 use tracing_actix_web::RootSpanBuilder;
 
@@ -30,6 +30,14 @@ pub struct RootSpan;
 struct Began {
     at: Instant,
     method: Method,
+}
+
+/// Whether HEAD was asked: a handler sees GET, and may spare the work on a body that nobody gets.
+pub fn asked_head(request: &HttpRequest) -> bool {
+    let extensions = request.extensions();
+    extensions
+        .get::<Began>()
+        .is_some_and(|began| began.method == Method::HEAD)
 }
 
 impl RootSpanBuilder for RootSpan {

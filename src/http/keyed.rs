@@ -2,6 +2,7 @@
 //! how a refusal of the directory or the catalogue is answered (contract sections 3, 5 and 12).
 
 use std::borrow::Cow;
+use std::str::FromStr;
 
 use actix_web::HttpResponse;
 use actix_web::http::header;
@@ -60,6 +61,21 @@ impl<'q> Listing<'q> {
             .transpose();
         let cursor = cursor.map_err(|error| Problem::new(Code::BadCursor, error.to_string()))?;
         Ok(cursor.map(|cursor| cursor.after))
+    }
+
+    /// The key after which the page begins, where the list's keys are no texts.
+    ///
+    /// # Errors
+    ///
+    /// 400 as with [`Listing::after`], and for a cursor without such a key.
+    pub fn after_key<T: FromStr>(&self) -> Result<Option<T>, Problem> {
+        let key = self.after()?.map(|key| key.parse()).transpose();
+        key.map_err(|_| {
+            Problem::new(
+                Code::BadCursor,
+                "this is not a cursor; take it from `next` as it is",
+            )
+        })
     }
 
     /// The address of the page after the one that ends with the id `last`, where there is more.

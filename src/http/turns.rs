@@ -17,6 +17,10 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 /// now and then.
 pub static EXPORTS: Turns = Turns::new(4, "exports");
 
+/// `/downloads/{token}`: as many of those exports whom nobody is signed in for. With turns of their own they never keep
+/// those waiting who are.
+pub static DOWNLOADS: Turns = Turns::new(2, "downloads");
+
 /// What counts many rows before it answers: the summary, facets, progress with `state` or `count=exact`.
 pub static COUNTS: Turns = Turns::new(2, "summaries");
 

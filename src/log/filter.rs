@@ -28,7 +28,9 @@ use super::action::Action;
 use super::cursor::{Cursor, Fingerprint, Position};
 use super::period::{Period, Window, start_of_day};
 
-pub use parse::{MAX_CUSTOM_FIELDS, MAX_VALUE_CHARACTERS, MAX_VALUES, ParseContext};
+pub use parse::{
+    MAX_CUSTOM_FIELDS, MAX_TITLE_WORDS, MAX_TITLES, MAX_VALUE_CHARACTERS, MAX_VALUES, ParseContext,
+};
 
 /// A parameter that is refused, and why: one entry of a 400's problem document.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -506,7 +508,11 @@ pub const FILTER_PARAMETERS: &[Parameter] = &[
     parameter("device_type", true, "Device type"),
     parameter("origin", true, "How the record came in"),
     parameter("import", true, "Id of a bulk import"),
-    parameter("title", true, "Every word must be found in the content's title"),
+    parameter(
+        "title",
+        true,
+        "Every word must be found in the content's title; at most 100 titles, with 200 words together",
+    ),
     parameter("completed", false, "Whether it is a completion"),
     parameter("expired", false, "Whether it has expired"),
     parameter("bulk_import", false, "Whether a bulk import brought it"),

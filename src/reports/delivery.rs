@@ -70,7 +70,7 @@ pub struct Delivery {
 /// What became of one recipient of a run.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct DeliveryRecipient {
-    /// The id of a user, or an address outside the directory, as the schedule had it.
+    /// The id of a user, or an address, as the schedule had it.
     pub recipient: String,
     /// Whether they have the message.
     pub status: RecipientStatus,

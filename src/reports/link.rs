@@ -2,12 +2,21 @@
 //!
 //! A link is a token that names one recipient of one run and until when it is good, signed with a secret of the
 //! organisation's own; nothing is kept for each. It opens the same export anew, for the moment of the run, under the rights
-//! that the schedule's maker and the recipient have when it is followed: it is dead as soon as one of them may not
-//! have the file any more, and it never shows what they may not see now.
+//! that the schedule's maker and the recipient have when it is followed, and never shows what they may not see now. It is
+//! dead as soon as
+//!
+//! - the maker may not open the report any more, or the recipient may receive nothing any more;
+//! - the schedule doesn't name that recipient any more, or it or its report is gone;
+//! - the report asks something else than was sent, or has other columns: the signature holds for these alone. A new
+//!   name, or a visibility under which the maker still opens it, changes nothing of what is opened.
+//!
+//! What is sent back at any of these is sent back at all of them. [`read`] judges the signature and the time,
+//! [`Believed::open`] everything else.
 
-use aws_lc_rs::{hmac, rand};
+use aws_lc_rs::{digest, hmac, rand};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
@@ -15,13 +24,13 @@ use crate::export::{Blocks, ExportError};
 use crate::ids::OrgId;
 use crate::reports::report::{self, Opened};
 use crate::reports::rights::{self, RecipientRules};
-use crate::store::{Store, StoreError};
+use crate::store::{KeptReport, LinkedRun, Store, StoreError};
 
 use super::sender::opening::Opening;
 
 /// What a token says: organisation, delivery, place, expiry.
 const SAID: usize = 8 + 16 + 2 + 8;
-/// HMAC-SHA256 of it.
+/// HMAC-SHA256 of it and of what the report asks ([`content`]).
 const SIGNATURE: usize = 32;
 /// The length of a token, in characters.
 const CHARACTERS: usize = (SAID + SIGNATURE).div_ceil(3) * 4;
@@ -40,8 +49,7 @@ pub enum NoLink {
 /// Why a link leads nowhere.
 #[derive(Debug, thiserror::Error)]
 pub enum DeadLink {
-    /// It is none of ours, or whom it was for, or whose report it is, may not have the file any more, or report or
-    /// schedule are gone. Which of them is not told.
+    /// It is none of ours, or leads to what is not there any more, or not for these people: which of them is not told.
     #[error("there is no such download")]
     NotFound,
     /// It was good until then.
@@ -74,7 +82,7 @@ impl Download {
     }
 }
 
-/// A token for one recipient of a run, good until then (to the second).
+/// A token for one recipient of a run, good until then (to the second), as long as the report asks what it asks now.
 ///
 /// # Errors
 ///
@@ -82,6 +90,7 @@ impl Download {
 pub async fn token(
     store: &Store,
     org: &OrgId,
+    report: &KeptReport,
     delivery: Uuid,
     place: u16,
     expires_at: Timestamp,
@@ -95,47 +104,98 @@ pub async fn token(
         place,
         expires_at: expires_at.micros().div_euclid(1_000_000),
     };
-    Ok(link.sign(&secret))
+    Ok(link.sign(&secret, &content(&report.filter, &report.columns)))
 }
 
-/// Follows a link: whose it is, whether it is still good, and what there is to be had.
+/// A link that is ours, within its time; what it opens is not judged yet.
+pub struct Believed {
+    org: OrgId,
+    secret: Vec<u8>,
+    link: Link,
+    signed: Signed,
+    run: LinkedRun,
+}
+
+/// Reads a token: whether it is ours, for what the report asks now, and still good.
 ///
 /// # Errors
 ///
 /// [`DeadLink`].
-pub async fn open(store: &Store, token: &str, rules: &RecipientRules) -> Result<Download, DeadLink> {
+pub async fn read(store: &Store, token: &str) -> Result<Believed, DeadLink> {
     let (link, signed) = Link::read(token).ok_or(DeadLink::NotFound)?;
     let Some((org, secret)) = store.link_key_of(link.org).await? else {
         return Err(DeadLink::NotFound);
     };
-    if !signed.by(&secret) {
+    let run = store.linked_run(link.org, link.delivery, link.place).await?;
+    let run = run.ok_or(DeadLink::NotFound)?;
+    if !signed.by(&secret, &content(&run.filter, &run.columns)) {
         return Err(DeadLink::NotFound);
     }
     let expires_at = Timestamp::from_micros(link.expires_at.saturating_mul(1_000_000));
     if expires_at <= store.clock().now() {
         return Err(DeadLink::Expired(expires_at));
     }
-    let run = store.linked_run(link.org, link.delivery, link.place).await?;
-    let run = run.ok_or(DeadLink::NotFound)?;
-    let opening = Opening::of(store, &org, &run.maker, run.report, run.run_at).await?;
-    let opening = opening.map_err(|_| DeadLink::NotFound)?;
-    let recipient = rights::recipient(store, &org, &run.recipient, rules).await?;
-    let recipient = recipient.map_err(|_| DeadLink::NotFound)?;
-    // Whoever may open reports has a reach, so that there is always a part to share.
-    let opened = opening.opened_for(&recipient).map_err(|_| DeadLink::NotFound)?;
-    let day = run
-        .run_at
-        .to_datetime()
-        .with_timezone(&opening.saved.filter.time.zone);
-    Ok(Download {
-        file_name: format!(
-            "{}-{}.csv",
-            report::file_stem(&opening.report.name),
-            day.date_naive()
-        ),
-        opening,
-        opened,
+    Ok(Believed {
+        org,
+        secret,
+        link,
+        signed,
+        run,
     })
+}
+
+impl Believed {
+    /// Whom it was made for, in one text: the delivery and the recipient's place in it.
+    pub fn bearer(&self) -> String {
+        format!("{}.{}", self.link.delivery, self.link.place)
+    }
+
+    /// Opens it: what there is to be had at this moment.
+    ///
+    /// # Errors
+    ///
+    /// [`DeadLink`].
+    pub async fn open(&self, store: &Store, rules: &RecipientRules) -> Result<Download, DeadLink> {
+        let Self { org, run, .. } = self;
+        if !run.named {
+            return Err(DeadLink::NotFound);
+        }
+        let opening = Opening::of(store, org, &run.maker, run.report, run.run_at).await?;
+        let opening = opening.map_err(|_| DeadLink::NotFound)?;
+        // Read anew: it may have been changed since.
+        let asks = content(&opening.report.filter, &opening.report.columns);
+        if !self.signed.by(&self.secret, &asks) {
+            return Err(DeadLink::NotFound);
+        }
+        let recipient = rights::recipient(store, org, &run.recipient, rules).await?;
+        let recipient = recipient.map_err(|_| DeadLink::NotFound)?;
+        // Whoever may open reports has a reach, so that there is always a part to share.
+        let opened = opening.opened_for(&recipient).map_err(|_| DeadLink::NotFound)?;
+        let day = run
+            .run_at
+            .to_datetime()
+            .with_timezone(&opening.saved.filter.time.zone);
+        Ok(Download {
+            file_name: format!(
+                "{}-{}.csv",
+                report::file_stem(&opening.report.name),
+                day.date_naive()
+            ),
+            opening,
+            opened,
+        })
+    }
+}
+
+/// SHA-256 of what a report asks and of its columns. The order of the filter's parameters and the spaces between them
+/// say nothing.
+fn content(filter: &str, columns: &str) -> digest::Digest {
+    let same = serde_json::from_str::<Value>(filter).map(|filter| filter.to_string());
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(same.as_deref().unwrap_or(filter).as_bytes());
+    context.update(&[0]); // stands in no JSON
+    context.update(columns.as_bytes());
+    context.finish()
 }
 
 /// What a token says.
@@ -156,10 +216,11 @@ struct Signed {
 }
 
 impl Signed {
-    /// In constant time.
-    fn by(&self, secret: &[u8]) -> bool {
+    /// Whether it was signed with this secret for this content, in constant time.
+    fn by(&self, secret: &[u8], content: &digest::Digest) -> bool {
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
-        hmac::verify(&key, &self.said, &self.signature).is_ok()
+        let said = [&self.said, content.as_ref()].concat();
+        hmac::verify(&key, &said, &self.signature).is_ok()
     }
 }
 
@@ -173,10 +234,10 @@ impl Link {
         said
     }
 
-    fn sign(&self, secret: &[u8]) -> String {
+    fn sign(&self, secret: &[u8], content: &digest::Digest) -> String {
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
         let said = self.said();
-        let signature = hmac::sign(&key, &said);
+        let signature = hmac::sign(&key, &[&said, content.as_ref()].concat());
         URL_SAFE_NO_PAD.encode([&said, signature.as_ref()].concat())
     }
 
@@ -222,9 +283,31 @@ mod tests {
         }
     }
 
+    fn asked() -> digest::Digest {
+        content(r#"{"period":"today"}"#, "elearning")
+    }
+
+    #[test]
+    fn a_signature_holds_for_what_was_asked_alone() {
+        let (_, signed) =
+            Link::read(&link().sign(b"secret", &content(r#"{"tag":["a"],"user":"bo"}"#, "full"))).unwrap();
+        assert!(signed.by(b"secret", &content(r#"{"user": "bo", "tag": ["a"]}"#, "full")));
+        for (filter, columns) in [
+            (r#"{"tag":["a"]}"#, "full"),
+            (r#"{"tag":["a"],"user":"bo"}"#, "elearning"),
+            (r#"{"tag":["a"],"user":"eve"}"#, "full"),
+            ("{}", "full"),
+        ] {
+            assert!(
+                !signed.by(b"secret", &content(filter, columns)),
+                "{filter} {columns}"
+            );
+        }
+    }
+
     #[test]
     fn a_token_says_what_was_signed_and_fits_an_address() {
-        let token = link().sign(b"secret");
+        let token = link().sign(b"secret", &asked());
         assert_eq!(token.len(), CHARACTERS);
         assert!(
             token
@@ -233,19 +316,19 @@ mod tests {
         );
         let (read, signed) = Link::read(&token).unwrap();
         assert_eq!(read, link());
-        assert!(signed.by(b"secret"));
-        assert!(!signed.by(b"another"));
+        assert!(signed.by(b"secret", &asked()));
+        assert!(!signed.by(b"another", &asked()));
     }
 
     #[test]
     fn a_token_with_another_character_anywhere_is_not_believed() {
-        let token = link().sign(b"secret");
+        let token = link().sign(b"secret", &asked());
         for at in 0..token.len() {
             let mut forged = token.clone().into_bytes();
             forged[at] = if forged[at] == b'A' { b'B' } else { b'A' };
             let forged = String::from_utf8(forged).unwrap();
             if let Some((_, signed)) = Link::read(&forged) {
-                assert!(!signed.by(b"secret"), "character {at}");
+                assert!(!signed.by(b"secret", &asked()), "character {at}");
             }
         }
     }
@@ -253,15 +336,15 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_is_sent_is_read_or_refused(text in ".{0,100}") {
-            prop_assert!(Link::read(&text).is_none_or(|(_, signed)| !signed.by(b"secret")));
+            prop_assert!(Link::read(&text).is_none_or(|(_, signed)| !signed.by(b"secret", &asked())));
         }
 
         #[test]
         fn every_link_is_read_back(org: i64, delivery: u128, place: u16, expires_at: i64, secret: [u8; 32]) {
             let link = Link { org, delivery: Uuid::from_u128(delivery), place, expires_at };
-            let (read, signed) = Link::read(&link.sign(&secret)).unwrap();
+            let (read, signed) = Link::read(&link.sign(&secret, &asked())).unwrap();
             prop_assert_eq!(read, link);
-            prop_assert!(signed.by(&secret));
+            prop_assert!(signed.by(&secret, &asked()));
         }
     }
 }

@@ -32,6 +32,16 @@ pub struct SmtpSettings {
     pub certificate: Option<PathBuf>,
 }
 
+impl SmtpSettings {
+    /// How many times a step's limit a whole message may take.
+    const STEPS: u32 = 10;
+
+    /// How long a message as a whole may take.
+    pub fn message_timeout(&self) -> Duration {
+        self.timeout.saturating_mul(Self::STEPS)
+    }
+}
+
 /// What is wrong with the settings; the texts say what to do, and hold no secret.
 #[derive(Debug, thiserror::Error)]
 pub enum MailerError {

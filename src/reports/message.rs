@@ -27,6 +27,7 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::log::{Period, Window};
+use crate::reports::report::file_stem;
 
 pub(super) use header::{Sender, sender};
 use header::{address, encoded, mailbox, one_line, plain};
@@ -58,7 +59,9 @@ pub struct Letter<'a> {
     pub timing: &'a str,
     /// The name of whoever made the schedule.
     pub maker: &'a str,
-    /// Whether that is who receives this message.
+    /// Whether others than its owner may open the report.
+    pub shared: bool,
+    /// Whether whoever made the schedule is who receives this message.
     pub own: bool,
     /// Who else receives it, as they are to be named.
     pub others: &'a [String],
@@ -107,27 +110,11 @@ pub(super) enum ComposeError {
     Message(#[from] lettre::error::Error),
 }
 
-/// The name of a report's file: the report's name in lower case, letters and digits alone, and the day of the run
-/// in the zone, as `weekly-completions-2026-11-22.csv`, or with `.csv.gz`.
+/// The name of a report's file: the report's name as [`file_stem`](super::report::file_stem) has it, and the day of the
+/// run in the zone, as `weekly-completions-2026-11-22.csv`, or with `.csv.gz`.
 pub fn file_name(report: &str, run_at: Timestamp, zone: Tz, gzipped: bool) -> String {
-    const LONGEST: usize = 60;
-    let mut name = String::new();
-    for letter in report.chars().flat_map(char::to_lowercase) {
-        if name.chars().count() >= LONGEST {
-            break;
-        }
-        if letter.is_alphanumeric() {
-            name.push(letter);
-        } else if !name.is_empty() && !name.ends_with('-') {
-            name.push('-');
-        }
-    }
-    let name = match name.trim_end_matches('-') {
-        "" => "report",
-        name => name,
-    };
     let extension = if gzipped { "csv.gz" } else { "csv" };
-    format!("{name}-{}.{extension}", day(run_at, zone))
+    format!("{}-{}.{extension}", file_stem(report), day(run_at, zone))
 }
 
 /// The day in the zone.

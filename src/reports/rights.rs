@@ -79,8 +79,13 @@ pub struct RecipientRules {
 
 impl RecipientRules {
     /// Whether an address outside the directory may receive reports: its domain is one of the list; a domain below one of
-    /// them is another one.
+    /// them is another one. None whose part before the `@` is in quotation marks: `"ann"@example.org` is the mailbox of
+    /// `ann@example.org` (RFC 5321, section 4.1.2), who may be in the directory under that address and would get more
+    /// than they may see.
     fn allow(&self, address: &Address) -> bool {
+        if address.user().starts_with('"') {
+            return false;
+        }
         let domain = address.domain().to_lowercase();
         self.domains.contains(&domain)
     }
@@ -104,6 +109,19 @@ impl Recipient {
         }
     }
 
+    /// As a schedule keeps whoever was named by `text`: a user's id where it was one, else the address that was sent. Whose
+    /// address it is, is found out at each run; a client that knows an address is not told the id.
+    pub fn kept(&self, text: &str) -> String {
+        match self {
+            Self::Address(address) => address.clone(),
+            Self::User(rights) if rights.user.as_str() == text => text.to_owned(),
+            // An address, or no user would have been found by it.
+            Self::User(_) => text
+                .parse()
+                .map_or_else(|_| text.to_owned(), |address| canonical(&address)),
+        }
+    }
+
     /// Their name in the directory.
     pub fn name(&self) -> Option<&str> {
         match self {
@@ -114,13 +132,14 @@ impl Recipient {
 }
 
 /// Why somebody can't be a recipient. A user who is unknown, deactivated or without reporting access and an address that
-/// nobody has are not told apart: whoever writes a schedule must not learn who is in the directory beyond their reach.
+/// nobody has are not told apart. Whoever writes a schedule is told the first in any case ([`settle`](super::schedule::settle)):
+/// only what became of somebody who was a recipient tells that an address is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotARecipient {
     /// Neither an active user who has reporting access by their role in the directory, nor an allowed address.
     #[error(
-        "is neither an active user with reporting access by their role in the directory, nor an address whose domain \
-         this server may send reports to"
+        "is neither an active user with reporting access by their role in the directory and an e-mail address there, nor \
+         an address outside it whose domain this server may send reports to"
     )]
     NoAccess,
     /// The user has no address that can be written to.
@@ -215,6 +234,14 @@ mod tests {
             "ann@xample.org",
         ] {
             assert!(!allowed(other), "{other}");
+        }
+        for quoted in [
+            "\"ann\"@example.org",
+            "\"an\\n\"@example.org",
+            "\"ann lee\"@example.org",
+        ] {
+            let address: Result<Address, _> = quoted.parse();
+            assert!(address.is_ok_and(|address| !rules.allow(&address)), "{quoted}");
         }
         assert!(!RecipientRules::default().allow(&"ann@example.org".parse().unwrap()));
         assert_eq!(canonical(&"Ann@Example.ORG".parse().unwrap()), "Ann@example.org");

@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::directory::form::{Form, short_text};
+use crate::directory::form::{Form, meant, short_text};
 use crate::directory::merge_patch;
 use crate::ids::OrgId;
 use crate::log::activity::ActivityRecorder;
@@ -23,7 +23,7 @@ use crate::record::fault::{Fault, Place};
 use crate::record::json::{self, Node};
 use crate::store::{KeptSchedule, NewSchedule, PendingRun, Store, StoreError};
 
-use super::rights::{self, Recipient, RecipientRules};
+use super::rights::{self, NotARecipient, Recipient, RecipientRules};
 use super::timing::{Frequency, RunDays, Timing, WEEKDAYS, weekday_key};
 
 /// The most recipients of one schedule.
@@ -74,7 +74,7 @@ pub struct Schedule {
     /// On which day of the month, or its last one where the month is shorter; null unless it is monthly or quarterly.
     #[schema(required, minimum = 1, maximum = 31)]
     pub day_of_month: Option<u32>,
-    /// Who receives it: ids of users, and addresses outside the directory.
+    /// Who receives it: ids of users, and addresses, as they were sent. An address that a user has is that user.
     pub recipients: Vec<String>,
     /// Whether it runs by itself.
     pub active: bool,
@@ -176,8 +176,9 @@ pub struct NewScheduleBody {
     /// day. Quarters begin with January, April, July and October.
     #[schema(minimum = 1, maximum = 31)]
     day_of_month: Option<u32>,
-    /// Who receives it. Each is the id of a user who is active and has reporting access by their role in the directory, or
-    /// an e-mail address: that user's, or one outside the directory whose domain the server may send reports to.
+    /// Who receives it. Each is the id of a user who is active and has reporting access by their role in the directory and an
+    /// e-mail address there, or an e-mail address: that user's, or one outside the directory whose domain the server may
+    /// send reports to. Who is named twice is there once.
     #[schema(min_items = 1, max_items = 100)]
     recipients: Vec<String>,
     /// Whether it runs by itself: `true` unless given.
@@ -278,7 +279,7 @@ impl ScheduleForm {
         );
         let zone = form
             .read("time_zone", |node, place| {
-                chosen(
+                meant(
                     node,
                     place,
                     "the IANA name of a time zone, such as `Europe/London`",
@@ -287,7 +288,7 @@ impl ScheduleForm {
             })
             .unwrap_or(zone);
         let weekday = form.read("weekday", |node, place| {
-            chosen(node, place, "a day of the week: `monday` to `sunday`", weekday_of)
+            meant(node, place, "a day of the week: `monday` to `sunday`", weekday_of)
         });
         let day_of_month = form.read("day_of_month", day_of_month);
         if let Some(frequency) = frequency {
@@ -377,21 +378,12 @@ fn needed<T>(
     form: &mut Form<'_, '_, '_>,
     key: &str,
     what: &str,
-    meant: impl FnOnce(&str) -> Option<T>,
+    of: impl FnOnce(&str) -> Option<T>,
 ) -> Option<T> {
     if form.get(key).is_none() {
         form.fault(key, format!("a schedule needs this: {what}"));
     }
-    form.read(key, |node, place| chosen(node, place, what, meant))
-}
-
-fn chosen<T>(
-    node: &Node<'_>,
-    place: &Place<'_>,
-    what: &str,
-    meant: impl FnOnce(&str) -> Option<T>,
-) -> Result<T, Fault> {
-    meant(json::string(node, place)?).ok_or_else(|| place.fault(format!("write {what}")))
+    form.read(key, |node, place| meant(node, place, what, of))
 }
 
 /// `HH:MM` and nothing else: two digits each, and no midnight at the end of the day.
@@ -439,12 +431,12 @@ fn recipients(form: &mut Form<'_, '_, '_>) -> Vec<String> {
     recipients
 }
 
-/// Who the recipients are, as things stand: a user's id, whether the id or an address of theirs was sent, or an address
-/// outside the directory; each once, in the order in which they were sent.
+/// The recipients as they are kept: users' ids and addresses, as they were sent, in that order. Somebody who was named by
+/// several of them is there once, as they were named first.
 ///
 /// # Errors
 ///
-/// Where the store fails; and, within, a fault for each who can't be one.
+/// Where the store fails; and, within, a fault for each who can't be one, in the same words whatever the reason.
 pub async fn settle(
     store: &Store,
     org: &OrgId,
@@ -455,16 +447,18 @@ pub async fn settle(
     let mut seen = HashSet::new();
     let place = Place::Root.member("recipients");
     for (index, text) in recipients.iter().enumerate() {
-        let name = match rights::recipient(store, org, text, rules).await? {
-            Ok(Recipient::User(rights)) => rights.user.to_string(),
-            Ok(Recipient::Address(address)) => address,
-            Err(error) => {
-                faults.push(place.element(index).fault(error.to_string()));
-                continue;
-            }
+        let Ok(recipient) = rights::recipient(store, org, text, rules).await? else {
+            let fault = NotARecipient::NoAccess.to_string();
+            faults.push(place.element(index).fault(fault));
+            continue;
         };
-        if seen.insert(name.clone()) {
-            settled.push(name);
+        let kept = recipient.kept(text);
+        let who = match recipient {
+            Recipient::User(rights) => (Some(rights.user), None),
+            Recipient::Address(address) => (None, Some(address)),
+        };
+        if seen.insert(who) {
+            settled.push(kept);
         }
     }
     Ok(if faults.is_empty() {

@@ -274,6 +274,11 @@ impl Db {
         Ok(self.fetch_all(sql).await?.into_iter().next())
     }
 
+    /// What a query counts: the one number of its one row.
+    pub(crate) async fn count(&self, sql: Sql) -> Result<i64, StoreError> {
+        counted(self.fetch_optional(sql).await?)
+    }
+
     /// The rows as `read` takes them, as they come, in chunks. The database reads ahead by two chunks and then waits, so memory
     /// stays flat however slow the reader is; a dropped stream ends the query.
     pub(crate) fn stream<T: Send + 'static>(
@@ -418,6 +423,11 @@ impl Tx {
         Ok(self.fetch_all(sql).await?.into_iter().next())
     }
 
+    /// What a query counts: the one number of its one row.
+    pub(crate) async fn count(&mut self, sql: Sql) -> Result<i64, StoreError> {
+        counted(self.fetch_optional(sql).await?)
+    }
+
     /// Runs it and says how many rows it touched.
     pub(crate) async fn execute(&mut self, sql: Sql) -> Result<u64, StoreError> {
         Ok(match self {
@@ -489,6 +499,10 @@ impl Tx {
         }
         Ok(())
     }
+}
+
+fn counted(row: Option<Row>) -> Result<i64, StoreError> {
+    row.ok_or(StoreError::Query("a count without a row"))?.get(0)
 }
 
 fn values_text(table: &str, columns: &[&str], rows: usize) -> String {

@@ -109,6 +109,10 @@ impl OrgTx {
         self.tx.fetch_optional(sql).await
     }
 
+    pub(crate) async fn count(&mut self, sql: Sql) -> Result<i64, StoreError> {
+        self.tx.count(sql).await
+    }
+
     pub(crate) async fn execute(&mut self, sql: Sql) -> Result<u64, StoreError> {
         self.tx.execute(sql).await
     }

@@ -7,6 +7,7 @@ use crate::ids::{OrgId, UserId};
 
 use super::db::Sql;
 use super::directory::read_id;
+use super::schedules::read_recipients;
 use super::{Store, StoreError};
 
 /// The run and the recipient that a link was made for.
@@ -20,6 +21,12 @@ pub struct LinkedRun {
     pub run_at: Timestamp,
     /// A user's id or an address, as the schedule had it.
     pub recipient: String,
+    /// Whether the schedule still names them so.
+    pub named: bool,
+    /// What the report asks now, as it was sent.
+    pub filter: String,
+    /// The columns that it has now.
+    pub columns: String,
 }
 
 impl Store {
@@ -68,7 +75,7 @@ impl Store {
             return Ok(None);
         };
         let select = Sql::new(
-            "SELECT r.id, s.maker, d.run_at, p.recipient FROM deliveries d \
+            "SELECT r.id, s.maker, d.run_at, p.recipient, s.recipients, r.filter, r.columns FROM deliveries d \
              JOIN schedules s ON s.org = d.org AND s.key = d.schedule \
              JOIN reports r ON r.org = d.org AND r.key = d.report \
              JOIN delivery_recipients p ON p.org = d.org AND p.delivery = d.key AND p.place = $3 \
@@ -79,11 +86,15 @@ impl Store {
             .fetch_optional(select.with(org).with(delivery).with(place))
             .await?;
         row.map(|row| {
+            let recipient: String = row.get(3)?;
             Ok(LinkedRun {
                 report: row.get(0)?,
                 maker: read_id(&row, 1)?,
                 run_at: Timestamp::from_micros(row.get(2)?),
-                recipient: row.get(3)?,
+                named: read_recipients(&row.get::<String>(4)?)?.contains(&recipient),
+                recipient,
+                filter: row.get(5)?,
+                columns: row.get(6)?,
             })
         })
         .transpose()

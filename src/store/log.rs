@@ -200,13 +200,8 @@ impl Store {
         else {
             return Ok(0);
         };
-        let row = self
-            .db()
-            .fetch_optional(sql)
-            .await?
-            .ok_or(StoreError::Query("a count without a row"))?;
-        let count: i64 = row.get(0)?;
-        Ok(u64::try_from(count).unwrap_or(0))
+        let count = self.db().count(sql).await?;
+        Ok(u64::try_from(count).unwrap_or(0)) // a count is never less than nothing
     }
 
     /// All rows, in order, as they come, in chunks: memory does not grow with their number.

@@ -178,9 +178,7 @@ impl Store {
         };
         let mut sql = Sql::new("SELECT count(*) FROM notes n");
         push_about(&mut sql, org, user, window);
-        let row = self.db().fetch_optional(sql).await?;
-        let row = row.ok_or(StoreError::Query("a count without a row"))?;
-        let count: i64 = row.get(0)?;
+        let count = self.db().count(sql).await?;
         Ok(u64::try_from(count).unwrap_or(0)) // a count is never less than nothing
     }
 

@@ -1,5 +1,7 @@
 //! Organisations: one exists as soon as something is written in its name.
 
+use chrono_tz::Tz;
+
 use crate::clock::Timestamp;
 use crate::ids::{OrgId, UserId};
 
@@ -29,6 +31,11 @@ impl Organisation {
             account_home_page: default_home_page(id),
             managers_see_indirect_reports: true,
         }
+    }
+
+    /// The zone itself. It was checked when it was set; one that a newer server knew and this one doesn't reads as UTC.
+    pub fn zone(&self) -> Tz {
+        self.time_zone.parse().unwrap_or(Tz::UTC)
     }
 }
 

@@ -82,8 +82,7 @@ impl Store {
             return Ok(Err(KeyRefusal::NotTheOwner));
         }
         let count = Sql::new("SELECT count(*) FROM report_keys WHERE org = $1 AND report = $2");
-        let row = tx.fetch_optional(count.with(tx.org).with(report.key)).await?;
-        let there: i64 = row.ok_or(StoreError::Query("a count without a row"))?.get(0)?;
+        let there = tx.count(count.with(tx.org).with(report.key)).await?;
         if there >= MAX_REPORT_KEYS {
             return Ok(Err(KeyRefusal::TooMany));
         }

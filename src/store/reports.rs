@@ -165,8 +165,7 @@ impl Store {
         };
         let mut tx = self.write(access.org()).await?;
         let count = Sql::new("SELECT count(*) FROM reports WHERE org = $1 AND owner = $2");
-        let row = tx.fetch_optional(count.with(tx.org).with(owner.as_str())).await?;
-        let owned: i64 = row.ok_or(StoreError::Query("a count without a row"))?.get(0)?;
+        let owned = tx.count(count.with(tx.org).with(owner.as_str())).await?;
         if owned >= MAX_REPORTS {
             return Ok(Err(ReportRefusal::TooMany));
         }

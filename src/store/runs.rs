@@ -27,6 +27,8 @@ use super::{Store, StoreError};
 
 pub use claims::{Claim, ClaimedRecipient, RecipientState, RunEnd, SentMessage};
 
+// `deliveries.attempts` counts those that came to an end, and is what is shown; `begun` counts them from their claim.
+
 /// `deliveries.status`.
 pub(super) const UNDER_WAY: i16 = 0;
 pub(super) const SENT: i16 = 1;
@@ -51,18 +53,45 @@ pub struct DueSchedule {
     version: i64,
 }
 
+/// A batch of schedules whose moment has come.
+#[derive(Debug)]
+pub struct DueBatch {
+    /// They, the longest due first; an error for one that can't be read.
+    pub due: Vec<Result<DueSchedule, StoreError>>,
+    /// Where the next batch begins; `None` where this was the last.
+    pub next: Option<DuePlace>,
+}
+
+/// Where in the order of what is due a batch ended: the moment, the organisation's key and the schedule's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DuePlace(i64, i64, i64);
+
 impl Store {
-    /// Schedules whose moment has come in whatever organisation, the longest due first.
-    pub async fn due_schedules(&self, now: Timestamp, limit: u32) -> Result<Vec<DueSchedule>, StoreError> {
+    /// The keys of organisations of which so many runs, or more, are due and have not ended.
+    pub async fn crowded_organisations(&self, now: Timestamp, runs: u32) -> Result<Vec<i64>, StoreError> {
         let select = Sql::new(
-            "SELECT o.id, s.key, s.next_run_at, s.frequency, s.at_minute, s.time_zone, s.weekday, s.day_of_month, \
-             s.version FROM schedules s JOIN organisations o ON o.key = s.org \
-             WHERE s.next_run_at <= $1 ORDER BY s.next_run_at, s.org, s.key LIMIT $2",
+            "SELECT org FROM deliveries WHERE next_attempt_at <= $1 GROUP BY org HAVING count(*) >= $2",
         );
-        let rows = self
-            .db()
-            .fetch_all(select.with(now.micros()).with(i64::from(limit)))
-            .await?;
+        let select = select.with(now.micros()).with(i64::from(runs));
+        let rows = self.db().fetch_all(select).await?;
+        rows.iter().map(|row| row.get(0)).collect()
+    }
+
+    /// Schedules whose moment has come, the longest due first, from the end of another batch on; without those of the
+    /// organisations in `passed_over`.
+    pub async fn due_schedules(
+        &self,
+        now: Timestamp,
+        after: Option<DuePlace>,
+        passed_over: &[i64],
+        limit: u32,
+    ) -> Result<DueBatch, StoreError> {
+        let rows = self.db().fetch_all(due(now, after, passed_over, limit)).await?;
+        let full = rows.len() as u64 >= u64::from(limit);
+        let next = match rows.last() {
+            Some(last) if full => Some(DuePlace(last.get(2)?, last.get(9)?, last.get(1)?)),
+            _ => None,
+        };
         let due = rows.iter().map(|row| {
             Ok(DueSchedule {
                 org: read_id(row, 0)?,
@@ -72,7 +101,10 @@ impl Store {
                 version: row.get(8)?,
             })
         });
-        due.collect()
+        Ok(DueBatch {
+            due: due.collect(),
+            next,
+        })
     }
 
     /// Makes the run of a schedule that is due, and moves the schedule to the moment after, both or neither. False
@@ -160,6 +192,7 @@ impl OrgTx {
             run_at.micros().into(),
             UNDER_WAY.into(),
             0_i64.into(),
+            0_i64.into(),
             due_at.micros().into(),
             0_i64.into(),
         ];
@@ -228,7 +261,26 @@ impl OrgTx {
     }
 }
 
-const RUN_COLUMNS: [&str; 10] = [
+/// What is due, the longest due first.
+fn due(now: Timestamp, after: Option<DuePlace>, passed_over: &[i64], limit: u32) -> Sql {
+    let mut sql = Sql::new(
+        "SELECT o.id, s.key, s.next_run_at, s.frequency, s.at_minute, s.time_zone, s.weekday, s.day_of_month, \
+         s.version, s.org FROM schedules s JOIN organisations o ON o.key = s.org WHERE s.next_run_at <= ",
+    );
+    sql.bind(now.micros());
+    if let Some(DuePlace(run_at, org, schedule)) = after {
+        sql.push(" AND (s.next_run_at, s.org, s.key) > (").bind(run_at);
+        sql.push(", ").bind(org).push(", ").bind(schedule).push(")");
+    }
+    if !passed_over.is_empty() {
+        sql.push(" AND NOT s.org").any_of(passed_over.to_vec());
+    }
+    sql.push(" ORDER BY s.next_run_at, s.org, s.key LIMIT ")
+        .bind(i64::from(limit));
+    sql
+}
+
+const RUN_COLUMNS: [&str; 11] = [
     "org",
     "key",
     "id",
@@ -237,6 +289,7 @@ const RUN_COLUMNS: [&str; 10] = [
     "run_at",
     "status",
     "attempts",
+    "begun",
     "next_attempt_at",
     "worked_micros",
 ];

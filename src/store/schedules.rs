@@ -1,8 +1,10 @@
 //! Schedules: when a report is sent, to whom, and under whose rights (product text, section 9).
 //!
-//! Every function here takes a [`ReportAccess`]. A schedule is there for whoever made it and for owners and admins of the
-//! organisation, as long as they may open its report; for everybody else it is not. Whoever sees it may change it; it stays
-//! its maker's. What becomes of it when its moment comes is the matter of `runs`.
+//! Every function here takes a [`ReportAccess`]. A schedule is there for whoever made it, and for owners and admins of the
+//! organisation as long as they may open its report; for everybody else it is not. Whoever sees it may change it; it stays
+//! its maker's. A maker who may not open the report any more can only stop it: it runs, and is made to run, for nobody who
+//! may not. Among a report's schedules, and its deliveries, it is not listed then: for them there is no such report.
+//! What becomes of it when its moment comes is the matter of `runs`.
 
 use std::collections::HashMap;
 
@@ -53,7 +55,7 @@ pub struct KeptSchedule {
     pub maker: UserId,
     /// When it runs.
     pub timing: KeptTiming,
-    /// Ids of users, and addresses outside the directory.
+    /// Ids of users, and addresses, of users too, as they were sent.
     pub recipients: Vec<String>,
     /// Whether it runs by itself.
     pub active: bool,
@@ -240,8 +242,7 @@ impl Store {
             return Ok(Err(ScheduleRefusal::NotFound));
         };
         let count = Sql::new("SELECT count(*) FROM schedules WHERE org = $1 AND report = $2");
-        let row = tx.fetch_optional(count.with(tx.org).with(report.key)).await?;
-        let there: i64 = row.ok_or(StoreError::Query("a count without a row"))?.get(0)?;
+        let there = tx.count(count.with(tx.org).with(report.key)).await?;
         if there >= MAX_SCHEDULES {
             return Ok(Err(ScheduleRefusal::TooMany));
         }
@@ -296,6 +297,10 @@ impl Store {
         if after == before {
             return Ok(Ok(()));
         }
+        // Whoever may not open the report any more can pause its schedule, and not have it run.
+        if after.active && opened(&mut tx, access, before.report).await?.is_none() {
+            return Ok(Err(ScheduleRefusal::NotFound));
+        }
         after.version += 1;
         after.updated_at = self.clock().now().whole_millisecond();
         update(&mut tx, &after).await?;
@@ -342,11 +347,13 @@ impl Store {
             Ok(schedule) => schedule,
             Err(refusal) => return Ok(Err(refusal)),
         };
+        if opened(&mut tx, access, schedule.report).await?.is_none() {
+            return Ok(Err(ScheduleRefusal::NotFound));
+        }
         let count = Sql::new(
             "SELECT count(*) FROM deliveries WHERE org = $1 AND schedule = $2 AND next_attempt_at IS NOT NULL",
         );
-        let row = tx.fetch_optional(count.with(tx.org).with(schedule.key)).await?;
-        let under_way: i64 = row.ok_or(StoreError::Query("a count without a row"))?.get(0)?;
+        let under_way = tx.count(count.with(tx.org).with(schedule.key)).await?;
         if under_way >= MAX_RUNS_UNDER_WAY {
             return Ok(Err(ScheduleRefusal::TooManyRuns));
         }
@@ -377,12 +384,22 @@ async fn expected_one(
 fn one(org: i64, access: &ReportAccess, id: Uuid) -> Sql {
     let mut sql = Sql::new(SELECT).with(org);
     sql.push(" AND s.id = ").bind(id);
-    push_visible(&mut sql, access);
+    match access.user().filter(|_| access.only().is_none()) {
+        // One's own is there whatever became of the report, so that it can be stopped.
+        Some(user) => {
+            sql.push(" AND (s.maker = ")
+                .bind(user.as_str())
+                .push(" OR (1 = 1");
+            push_visible(&mut sql, access);
+            sql.push("))");
+        }
+        None => push_visible(&mut sql, access),
+    }
     sql
 }
 
-/// Narrows the schedules `s` of reports `r` to those that are there for the caller. A credential and a report's key have
-/// none.
+/// Narrows the schedules `s` of reports `r` to those that are there for the caller beside the report. A credential and a
+/// report's key have none.
 pub(super) fn push_visible(sql: &mut Sql, access: &ReportAccess) {
     push_access(sql, access);
     match access.user().filter(|_| access.only().is_none()) {

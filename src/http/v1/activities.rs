@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
-use chrono_tz::Tz;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -467,12 +466,6 @@ pub(super) fn context<'a, A>(caller: &Caller<A>, binding: &'a str) -> ParseConte
     ParseContext {
         default_limit: size(limits.page_default),
         max_limit: size(limits.page_max),
-        ..ParseContext::list(caller.now(), time_zone(caller), binding)
+        ..ParseContext::list(caller.now(), caller.organisation().zone(), binding)
     }
-}
-
-/// The organisation's time zone. It was checked when it was set; one that a newer server knew and this one doesn't reads
-/// as UTC.
-pub(super) fn time_zone<A>(caller: &Caller<A>) -> Tz {
-    caller.organisation().time_zone.parse().unwrap_or(Tz::UTC)
 }

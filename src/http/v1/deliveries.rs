@@ -11,7 +11,7 @@ use crate::access::permit::ManageReports;
 use crate::http::auth::Caller;
 use crate::http::keyed::Listing;
 use crate::http::pages;
-use crate::http::problem::{Answer, Code, Problem};
+use crate::http::problem::{Answer, Problem};
 use crate::http::query::Pairs;
 use crate::http::routes::routes;
 use crate::reports::delivery::Delivery;
@@ -60,13 +60,7 @@ async fn list_deliveries(
     let listing = Listing::of(&caller, request.path(), &pairs, &query);
     let schedules = query.values::<Uuid>("schedule");
     query.finish()?;
-    let before = listing.after()?.map(|key| key.parse()).transpose();
-    let before = before.map_err(|_| {
-        Problem::new(
-            Code::BadCursor,
-            "this is not a cursor; take it from `next` as it is",
-        )
-    })?;
+    let before = listing.after_key()?;
     let page = caller
         .store()
         .deliveries(

@@ -6,7 +6,9 @@
 //! the whole. HEAD asks the database as GET does.
 
 use actix_web::HttpResponse;
-use actix_web::http::header;
+use actix_web::http::header::{
+    self, Charset, ContentDisposition, DispositionParam, DispositionType, ExtendedValue,
+};
 use actix_web::web::Bytes;
 use futures_util::TryStreamExt;
 use utoipa::IntoParams;
@@ -156,12 +158,30 @@ pub(super) fn answer(
     now: Timestamp,
 ) -> HttpResponse {
     let date = now.to_datetime().format("%Y-%m-%d");
-    let disposition = format!("attachment; filename=\"{what}-{date}.{extension}\"");
+    let disposition = disposition(&format!("{what}-{date}.{extension}"));
     let body = blocks.map_ok(Bytes::from).inspect_err(broken_off);
     HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, content_type))
-        .insert_header((header::CONTENT_DISPOSITION, disposition))
+        .insert_header(disposition)
         .streaming(body)
+}
+
+/// The header that gives the answer's file its name: as it is where it is ASCII, else encoded as RFC 6266 says, with
+/// something like it for clients that don't read that.
+pub(in crate::http) fn disposition(file_name: &str) -> ContentDisposition {
+    let plain = file_name.chars().map(|letter| if letter.is_ascii() { letter } else { '_' });
+    let mut parameters = vec![DispositionParam::Filename(plain.collect())];
+    if !file_name.is_ascii() {
+        parameters.push(DispositionParam::FilenameExt(ExtendedValue {
+            charset: Charset::Ext("UTF-8".to_owned()),
+            language_tag: None,
+            value: file_name.as_bytes().to_vec(),
+        }));
+    }
+    ContentDisposition {
+        disposition: DispositionType::Attachment,
+        parameters,
+    }
 }
 
 /// The client sees a transfer that breaks off; why, the log alone tells.

@@ -2,6 +2,7 @@
 //! own parsers; a test holds the two together.
 
 use serde_json::Value;
+use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -71,7 +72,8 @@ documented! {
         origin: Vec<String>,
         /// Ids of bulk imports.
         import: Vec<Uuid>,
-        /// Every word must be found in the content's title; repeated: any of them.
+        /// Every word must be found in the content's title; repeated: any of them. At most 100 titles, with 200 words
+        /// together.
         title: Vec<String>,
         /// Whether it is a completion.
         completed: bool,
@@ -130,6 +132,20 @@ documented! {
         /// `exact`: give the total.
         #[param(example = "exact")]
         count: String,
+    }
+}
+
+/// [`LogScope`] and [`LogFilter`] as they may be added to a saved report: without what would widen it, which is refused
+/// (`include_…`).
+pub struct AddedFilter;
+
+impl IntoParams for AddedFilter {
+    fn into_params(parameter_in_provider: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let scope = LogScope::into_params(&parameter_in_provider);
+        let filter = LogFilter::into_params(&parameter_in_provider);
+        let all = scope.into_iter().chain(filter);
+        all.filter(|parameter| !parameter.name.starts_with("include_"))
+            .collect()
     }
 }
 
@@ -228,12 +244,12 @@ pub struct NewActivityCertificate {
 mod tests {
     use super::*;
     use crate::log::filter::{
-        FILTER_PARAMETERS, PAGE_PARAMETERS, PEOPLE_PARAMETERS, Parameter, SCOPE_PARAMETERS, SORT_PARAMETERS,
+        self, FILTER_PARAMETERS, PAGE_PARAMETERS, PEOPLE_PARAMETERS, SCOPE_PARAMETERS, SORT_PARAMETERS,
     };
 
     #[test]
     fn what_is_described_is_what_is_read() {
-        let names = |lists: &[&[Parameter]]| -> Vec<&str> {
+        let names = |lists: &[&[filter::Parameter]]| -> Vec<&str> {
             lists.concat().iter().map(|parameter| parameter.name).collect()
         };
         let described = |fields: &[&'static str]| -> Vec<&str> {

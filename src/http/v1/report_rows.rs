@@ -18,9 +18,9 @@ use crate::log::{Activity, ParseContext, Query};
 use crate::reports::report::{self, Opened};
 use crate::store::KeptReport;
 
-use super::activities::{ActivityList, binding, context, page_of_log, time_zone};
+use super::activities::{ActivityList, binding, context, page_of_log};
 use super::exports::{self, CSV, ExportOrder, NDJSON, csv_options};
-use super::log_parameters::{LogFilter, LogPage, LogScope};
+use super::log_parameters::{AddedFilter, LogPage};
 use super::reports::found;
 
 routes! {
@@ -49,7 +49,7 @@ struct ReportCsvParameters {
     path = "/v1/reports/{id}/activities",
     tag = "reports",
     operation_id = "list_report_activities",
-    params(("id" = Uuid, Path, description = "The report's id."), LogScope, LogFilter, LogPage),
+    params(("id" = Uuid, Path, description = "The report's id."), AddedFilter, LogPage),
     responses((status = 200, description = "A page of the report's rows.", body = ActivityList))
 )]
 async fn list_report_activities(
@@ -72,7 +72,7 @@ async fn list_report_activities(
     path = "/v1/reports/{id}/export.csv",
     tag = "reports",
     operation_id = "export_report_csv",
-    params(("id" = Uuid, Path, description = "The report's id."), LogScope, LogFilter, ExportOrder, ReportCsvParameters),
+    params(("id" = Uuid, Path, description = "The report's id."), AddedFilter, ExportOrder, ReportCsvParameters),
     responses((status = 200, description = "All rows, as `/v1/activities/export.csv` has them.", body = String,
         content_type = "text/csv",
         headers(("Content-Disposition" = String, description = "A file name with the report's name and today's date in UTC."))))
@@ -99,7 +99,7 @@ async fn export_report_csv(caller: Caller<OpenReports>, id: web::Path<String>, p
     path = "/v1/reports/{id}/export.ndjson",
     tag = "reports",
     operation_id = "export_report_ndjson",
-    params(("id" = Uuid, Path, description = "The report's id."), LogScope, LogFilter, ExportOrder),
+    params(("id" = Uuid, Path, description = "The report's id."), AddedFilter, ExportOrder),
     responses((status = 200, description = "All rows: one activity a line.", body = Activity,
         content_type = "application/x-ndjson",
         headers(("Content-Disposition" = String, description = "A file name with the report's name and today's date in UTC."))))
@@ -121,7 +121,7 @@ fn open(
     pairs: &Pairs,
     context: ParseContext<'_>,
 ) -> Result<(Query, Opened), Problem> {
-    let saved = report::saved_query(report, caller.now(), time_zone(caller))?;
+    let saved = report::saved_query(report, caller.now(), caller.organisation().zone())?;
     let context = ParseContext {
         saved: Some(&saved),
         ..context

@@ -13,7 +13,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::access::permit::{ManageReports, OpenReports, ReadReports};
+use crate::access::permit::{ManageReports, ReadReports};
 use crate::http::auth::Caller;
 use crate::http::conditions;
 use crate::http::json::{JsonBody, JsonBytes};
@@ -24,7 +24,7 @@ use crate::http::query::Pairs;
 use crate::http::routes::routes;
 use crate::ids::UserId;
 use crate::reports::report::{Report, ReportForm, ReportPatch, Visibility};
-use crate::store::{KeptReport, ReportFilter, ReportRefusal};
+use crate::store::{KeptReport, ReportFilter, ReportRefusal, StoreError};
 
 const PATH: &str = "/v1/reports";
 
@@ -73,13 +73,7 @@ async fn list_reports(caller: Caller<ReadReports>, pairs: Pairs) -> Answer {
         owners: query.values::<UserId>("owner"),
     };
     query.finish()?;
-    let after = listing.after()?.map(|id| Uuid::try_parse(&id)).transpose();
-    let after = after.map_err(|_| {
-        Problem::new(
-            Code::BadCursor,
-            "this is not a cursor; take it from `next` as it is",
-        )
-    })?;
+    let after = listing.after_key::<Uuid>()?;
     let page = caller
         .store()
         .reports(&caller.reports()?, &filter, after, listing.limit)
@@ -119,31 +113,21 @@ async fn create_report(caller: Caller<ManageReports>, pairs: Pairs, body: JsonBy
 }
 
 /// Read one report: what it asks, not its rows.
+///
+/// The ETag names what was written. The name of its owner is the directory's, and may change without it.
 #[utoipa::path(
     get,
     path = "/v1/reports/{id}",
     tag = "reports",
     operation_id = "read_report",
-    params(
-        ("id" = Uuid, Path, description = "The report's id."),
-        ("If-None-Match" = Option<String>, Header, description = "ETags that the client has: 304 where one still holds."),
-    ),
-    responses(
-        (status = 200, description = "The report.", body = Report,
-            headers(("ETag" = String, description = "Names what it says now, for `If-Match`."))),
-        (status = 304, description = "It still says what the client has."),
-    )
+    params(("id" = Uuid, Path, description = "The report's id.")),
+    responses((status = 200, description = "The report.", body = Report,
+        headers(("ETag" = String, description = "Names what was written, for `If-Match`."))))
 )]
-async fn read_report(
-    caller: Caller<OpenReports>,
-    request: HttpRequest,
-    id: web::Path<String>,
-    pairs: Pairs,
-) -> Answer {
+async fn read_report(caller: Caller<ReadReports>, id: web::Path<String>, pairs: Pairs) -> Answer {
     pairs.none()?;
     let kept = found(&caller, &id).await?;
-    let version = kept.version;
-    conditions::answer(&request, version, &shown_one(&caller, kept).await?)
+    written(&caller, kept).await
 }
 
 /// Replace a report. What is left out is as in a new one.
@@ -260,24 +244,50 @@ pub(super) async fn found<A>(caller: &Caller<A>, id: &str) -> Result<KeptReport,
 async fn written<A>(caller: &Caller<A>, kept: KeptReport) -> Answer {
     let tag = conditions::tag(kept.version);
     let report = shown_one(caller, kept).await?;
-    Ok(HttpResponse::Ok().insert_header((header::ETAG, tag)).json(report))
+    Ok(HttpResponse::Ok()
+        .insert_header((header::ETAG, tag))
+        .insert_header((header::CACHE_CONTROL, "no-cache"))
+        .json(report))
 }
 
-async fn shown_one<A>(caller: &Caller<A>, kept: KeptReport) -> Result<Report, Problem> {
-    let report = shown(caller, vec![kept]).await?.pop();
-    report.ok_or_else(|| Problem::internal("a report was lost while it was named"))
+/// What is kept with the id of a user, and shown with the name that the directory has for them now.
+pub(super) trait OfUser {
+    /// As it is shown.
+    type Shown;
+
+    /// Whose it is.
+    fn user(&self) -> &UserId;
+
+    /// Shows it with the user's name.
+    fn shown(self, name: Option<String>) -> Result<Self::Shown, StoreError>;
 }
 
-/// Reports with the names that the directory has for their owners now.
-async fn shown<A>(caller: &Caller<A>, kept: Vec<KeptReport>) -> Result<Vec<Report>, Problem> {
-    let owners: HashSet<UserId> = kept.iter().map(|report| report.owner.clone()).collect();
-    let owners: Vec<UserId> = owners.into_iter().collect();
-    let names = caller.store().recorders(caller.org(), &owners).await?;
-    let reports = kept.into_iter().map(|report| {
-        let name = names.get(&report.owner).and_then(|owner| owner.name.clone());
-        Report::new(report, name)
+impl OfUser for KeptReport {
+    type Shown = Report;
+
+    fn user(&self) -> &UserId {
+        &self.owner
+    }
+
+    fn shown(self, name: Option<String>) -> Result<Report, StoreError> {
+        Report::new(self, name)
+    }
+}
+
+pub(super) async fn shown_one<A, K: OfUser>(caller: &Caller<A>, kept: K) -> Result<K::Shown, Problem> {
+    let shown = shown(caller, vec![kept]).await?.pop();
+    shown.ok_or_else(|| Problem::internal("something was lost while it was named"))
+}
+
+pub(super) async fn shown<A, K: OfUser>(caller: &Caller<A>, kept: Vec<K>) -> Result<Vec<K::Shown>, Problem> {
+    let users: HashSet<UserId> = kept.iter().map(|kept| kept.user().clone()).collect();
+    let users: Vec<UserId> = users.into_iter().collect();
+    let names = caller.store().recorders(caller.org(), &users).await?;
+    let shown = kept.into_iter().map(|kept| {
+        let name = names.get(kept.user()).and_then(|user| user.name.clone());
+        kept.shown(name)
     });
-    Ok(reports.collect::<Result<_, _>>()?)
+    Ok(shown.collect::<Result<_, _>>()?)
 }
 
 impl From<ReportRefusal> for Problem {

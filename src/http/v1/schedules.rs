@@ -2,13 +2,10 @@
 //!
 //! Whoever may open a report may schedule it. A schedule runs under its maker's rights, as the directory has them when it
 //! runs; its maker sees and changes it, and so does an owner or admin of the organisation who may open its report. For
-//! everybody else it is not there (404).
-
-use std::collections::HashSet;
+//! everybody else it is not there (404). A maker who may not open the report any more still reads, pauses and deletes it.
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
-use chrono_tz::Tz;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -26,9 +23,9 @@ use crate::http::query::Pairs;
 use crate::http::routes::routes;
 use crate::ids::UserId;
 use crate::reports::schedule::{NewScheduleBody, Schedule, ScheduleForm, SchedulePatch, settle};
-use crate::store::{KeptSchedule, ScheduleRefusal};
+use crate::store::{KeptSchedule, ScheduleRefusal, StoreError};
 
-use super::reports::{found, report_id};
+use super::reports::{OfUser, found, report_id, shown, shown_one};
 
 routes! {
     "/v1/reports/{id}/schedules" => { get: list_schedules, post: create_schedule },
@@ -116,7 +113,7 @@ async fn create_schedule(
     let form = ScheduleForm::parse(
         body.text()?,
         caller.edge().limits().json_depth,
-        time_zone(&caller)?,
+        caller.organisation().zone(),
     )?;
     let new = form.made(settled(&caller, &form).await?, caller.now());
     let kept = caller
@@ -150,7 +147,8 @@ async fn read_schedule(caller: Caller<ManageReports>, id: web::Path<String>, pai
 
 /// Replace a schedule. What is left out is as in a new one; it stays its maker's.
 ///
-/// Where its times change or it is resumed, it runs next at the first moment after now.
+/// Where its times change or it is resumed, it runs next at the first moment after now. Whoever made it and may not open its
+/// report any more can't leave it active: 404.
 #[utoipa::path(
     put,
     path = "/v1/schedules/{id}",
@@ -177,7 +175,7 @@ async fn put_schedule(
     let form = ScheduleForm::parse(
         body.text()?,
         caller.edge().limits().json_depth,
-        time_zone(&caller)?,
+        caller.organisation().zone(),
     )?;
     let recipients = settled(&caller, &form).await?;
     let now = caller.now();
@@ -194,7 +192,8 @@ async fn put_schedule(
 /// one that was paused or suspended.
 ///
 /// Where its times change or it is resumed, it runs next at the first moment after now: runs missed while it stood still
-/// are not made up.
+/// are not made up. Whoever made it and may not open its report any more can only pause it: anything that leaves it
+/// active is 404.
 #[utoipa::path(
     patch,
     path = "/v1/schedules/{id}",
@@ -222,7 +221,7 @@ async fn patch_schedule(
     let patch = keyed::patch(body)?;
     let (depth, zone, now) = (
         caller.edge().limits().json_depth,
-        time_zone(&caller)?,
+        caller.organisation().zone(),
         caller.now(),
     );
     let form = ScheduleForm::patched(&before, &patch, depth, zone)?;
@@ -273,7 +272,8 @@ async fn delete_schedule(
 
 /// Run a schedule now, beside its own moments: also one that is paused or suspended, which it stays.
 ///
-/// It runs under its maker's rights, whoever asks. It is done in the background: the delivery is listed once it has ended.
+/// It runs under its maker's rights, whoever asks, and is 404 for whoever may not open the report. It is done in the
+/// background: the delivery is listed once it has ended.
 #[utoipa::path(
     post,
     path = "/v1/schedules/{id}/run",
@@ -306,15 +306,6 @@ async fn settled(caller: &Caller<ManageReports>, form: &ScheduleForm) -> Result<
     Ok(settle(caller.store(), caller.org(), form.recipients(), rules).await??)
 }
 
-/// The organisation's time zone.
-fn time_zone(caller: &Caller<ManageReports>) -> Result<Tz, Problem> {
-    caller
-        .organisation()
-        .time_zone
-        .parse()
-        .map_err(|error| Problem::internal(format!("the organisation's time zone can't be read: {error}")))
-}
-
 /// 200 with what a schedule says now.
 async fn written(caller: &Caller<ManageReports>, id: Uuid) -> Answer {
     let kept = caller.store().schedule(&caller.reports()?, id).await?;
@@ -327,21 +318,16 @@ async fn written(caller: &Caller<ManageReports>, id: Uuid) -> Answer {
         .json(schedule))
 }
 
-async fn shown_one(caller: &Caller<ManageReports>, kept: KeptSchedule) -> Result<Schedule, Problem> {
-    let schedule = shown(caller, vec![kept]).await?.pop();
-    schedule.ok_or_else(|| Problem::internal("a schedule was lost while it was named"))
-}
+impl OfUser for KeptSchedule {
+    type Shown = Schedule;
 
-/// Schedules with the names that the directory has for their makers now.
-async fn shown(caller: &Caller<ManageReports>, kept: Vec<KeptSchedule>) -> Result<Vec<Schedule>, Problem> {
-    let makers: HashSet<UserId> = kept.iter().map(|schedule| schedule.maker.clone()).collect();
-    let makers: Vec<UserId> = makers.into_iter().collect();
-    let names = caller.store().recorders(caller.org(), &makers).await?;
-    let schedules = kept.into_iter().map(|schedule| {
-        let name = names.get(&schedule.maker).and_then(|maker| maker.name.clone());
-        Schedule::new(schedule, name)
-    });
-    Ok(schedules.collect::<Result<_, _>>()?)
+    fn user(&self) -> &UserId {
+        &self.maker
+    }
+
+    fn shown(self, name: Option<String>) -> Result<Schedule, StoreError> {
+        Schedule::new(self, name)
+    }
 }
 
 impl From<ScheduleRefusal> for Problem {

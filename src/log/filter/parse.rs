@@ -33,6 +33,14 @@ pub const MAX_VALUE_CHARACTERS: usize = 2_048;
 /// The most different `custom[<field>]` that one question may ask for.
 pub const MAX_CUSTOM_FIELDS: usize = 100;
 
+/// The most different titles that one question may look for.
+///
+/// Each word is a condition of its own, and databases bound how many of those a statement may hold.
+pub const MAX_TITLES: usize = 100;
+
+/// The most words that the titles of one question may have together.
+pub const MAX_TITLE_WORDS: usize = 200;
+
 /// What a resource knows when it reads a question.
 #[derive(Debug, Clone, Copy)]
 pub struct ParseContext<'a> {
@@ -178,7 +186,7 @@ fn filter(reader: &mut Reader<'_>, context: &ParseContext<'_>) -> Filter {
         imports: reader.many("import", |text| {
             Uuid::parse_str(text).map_err(|_| "the id of an import is a UUID")
         }),
-        titles: reader.many("title", title),
+        titles: titles(reader),
         completed: reader.truth("completed"),
         expired: reader.truth("expired"),
         bulk_import: reader.truth("bulk_import"),
@@ -302,6 +310,21 @@ fn iri(text: &str) -> Result<String, &'static str> {
         Ok(iri) => Ok(iri.into_inner().to_owned()),
         Err(_) => Err("is an absolute IRI, as in the records"),
     }
+}
+
+fn titles(reader: &mut Reader<'_>) -> Vec<TitleSearch> {
+    let titles = reader.many("title", title);
+    let words: usize = titles.iter().map(|title| title.words.len()).sum();
+    if titles.len() > MAX_TITLES || words > MAX_TITLE_WORDS {
+        reader.fault(
+            "title",
+            &format!(
+                "at most {MAX_TITLES} titles can be looked for at once, with {MAX_TITLE_WORDS} words together"
+            ),
+        );
+        return Vec::new();
+    }
+    titles
 }
 
 fn title(text: &str) -> Result<TitleSearch, &'static str> {

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{ContentName, ContentRef, Did, ShortForm, ShortResult, UserRef};
 use crate::catalogue::{ContentKind, ContentType};
-use crate::directory::form::{Form, short_text};
+use crate::directory::form::{Form, one_of, short_text};
 use crate::ids::{ContentId, StatementId, UserId};
 use crate::log::action::Action;
 use crate::record::fault::{Fault, Place};
@@ -195,7 +195,7 @@ fn did(form: &mut Form<'_, '_, '_>) -> Option<Did> {
             None
         }
         (true, false) => form.read("action", |node, place| {
-            key(node, place, Action::ALL, |action| action.key()).map(Did::Action)
+            one_of(node, place, Action::ALL, |action| action.key()).map(Did::Action)
         }),
         (false, true) => form.read("verb", |node, place| match Iri::read(node, place)? {
             iri if iri.as_str() == verb::VOIDED => {
@@ -229,10 +229,10 @@ fn content_ref(node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>) -> O
     let iri = form.read("iri", Iri::read);
     let title = form.text("title", MAX_TITLE);
     let kind = form.read("type", |node, place| {
-        key(node, place, ContentType::ALL, |kind| kind.key())
+        one_of(node, place, ContentType::ALL, |kind| kind.key())
     });
     let content_type = form.read("content_type", |node, place| {
-        key(node, place, ContentKind::ALL, |kind| kind.key())
+        one_of(node, place, ContentKind::ALL, |kind| kind.key())
     });
     match (form.get("id").is_some(), form.get("iri").is_some()) {
         (true, true) => form.fault("iri", "the id names the content already; send one of them"),
@@ -340,23 +340,6 @@ fn response(node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>) -> Opti
         question: question?,
         response: answer?,
     })
-}
-
-/// A value of a closed list, by its key.
-fn key<T: Copy>(
-    node: &Node<'_>,
-    place: &Place<'_>,
-    all: &[T],
-    key: impl Fn(T) -> &'static str,
-) -> Result<T, Fault> {
-    let text = json::string(node, place)?;
-    all.iter()
-        .copied()
-        .find(|value| key(*value) == text)
-        .ok_or_else(|| {
-            let allowed: Vec<&str> = all.iter().map(|value| key(*value)).collect();
-            place.fault(format!("this is none of {}", allowed.join(", ")))
-        })
 }
 
 /// A UUID in the form with hyphens.

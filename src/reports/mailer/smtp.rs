@@ -6,6 +6,7 @@
 mod address;
 
 use std::future::Future;
+use std::io;
 use std::time::Duration;
 
 use lettre::Address;
@@ -22,8 +23,6 @@ use super::{MailerError, SendError, SmtpSettings};
 use crate::reports::message::Composed;
 use address::{Encryption, ServerAddress};
 
-/// How many times a step's limit a whole message may take.
-const STEPS: u32 = 10;
 /// Bytes of a message that are handed over at once: the limit of a step counts for each.
 const PART: usize = 64 * 1024;
 /// How long the server may take to say goodbye; nothing depends on it.
@@ -35,7 +34,10 @@ const ANSWER: usize = 300;
 #[derive(Debug)]
 pub(super) struct Server {
     address: ServerAddress,
+    /// How long a step may take.
     limit: Duration,
+    /// How long a message as a whole may take.
+    whole: Duration,
 }
 
 /// Where in the conversation something happened.
@@ -78,17 +80,17 @@ impl Server {
         Ok(Self {
             address: ServerAddress::parse(settings.url.expose_secret(), settings.certificate.as_deref())?,
             limit: settings.timeout,
+            whole: settings.message_timeout(),
         })
     }
 
     /// Hands the message over: it is sent once the server has answered for it.
     pub(super) async fn send(&self, from: &Address, message: &Composed) -> Result<(), SendError> {
-        let whole = self.limit.saturating_mul(STEPS);
-        match timeout(whole, self.converse(from, message)).await {
+        match timeout(self.whole, self.converse(from, message)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(SendError::Failed(format!(
                 "the mail server took longer than {} for the message",
-                seconds(whole)
+                seconds(self.whole)
             ))),
         }
     }
@@ -211,7 +213,7 @@ impl Server {
     fn failure(&self, step: Step, error: &Error) -> SendError {
         let said = self.said(error);
         let Some(code) = error.status() else {
-            self.note(step, &said);
+            self.note(step, &kind(error));
             return SendError::Failed(match step {
                 Step::Connecting => format!("the mail server can't be reached: {said}"),
                 _ => format!(
@@ -230,7 +232,8 @@ impl Server {
         SendError::Failed(answer)
     }
 
-    /// Leaves a line in the log for whoever runs the server. An answer's words are not in it: they may hold an address.
+    /// Leaves a line in the log for whoever runs the server. Nothing that the server said is in it but a code: its words
+    /// may hold an address.
     fn note(&self, step: Step, cause: &str) {
         let (server, port) = (&self.address.host, self.address.port);
         tracing::warn!(%server, port, ?step, cause, "a message was not sent");
@@ -263,6 +266,27 @@ impl Server {
     }
 }
 
+/// What kind of failure it was, in words of our own: an error's own text may quote the server.
+fn kind(error: &Error) -> String {
+    let sources = std::iter::successors(std::error::Error::source(error), |inner| inner.source());
+    let io = sources
+        .into_iter()
+        .find_map(|inner| inner.downcast_ref::<io::Error>());
+    if error.is_tls() {
+        "TLS failed".to_owned()
+    } else if error.is_timeout() {
+        "it took too long".to_owned()
+    } else if error.is_response() {
+        "the answer was not understood".to_owned()
+    } else if let Some(io) = io {
+        io.kind().to_string()
+    } else if error.is_client() {
+        "the server can't do what is asked of it".to_owned()
+    } else {
+        "the connection failed".to_owned()
+    }
+}
+
 /// `60 seconds`, `1.5 seconds`.
 fn seconds(limit: Duration) -> String {
     let seconds = limit.as_secs_f64();
@@ -270,5 +294,43 @@ fn seconds(limit: Duration) -> String {
         "1 second".to_owned()
     } else {
         format!("{seconds} seconds")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use lettre::transport::smtp::extension::ClientId;
+
+    /// The error of connecting to a server that greets with these bytes and goes away.
+    async fn greeted_with(greeting: &'static [u8]) -> Error {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.write_all(greeting).await.unwrap();
+        });
+        let outcome =
+            AsyncSmtpConnection::connect_tokio1(address, None, &ClientId::default(), None, None).await;
+        server.await.unwrap();
+        outcome.err().expect("a failure")
+    }
+
+    #[tokio::test]
+    async fn the_kind_of_a_failure_quotes_nothing() {
+        let error = greeted_with(b"bob@example.org has no place here\r\n").await;
+        assert!(error.status().is_none());
+        assert_eq!(kind(&error), "the answer was not understood");
+        let error = greeted_with(b"").await;
+        assert!(!kind(&error).is_empty());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let nowhere = listener.local_addr().unwrap();
+        drop(listener);
+        let error =
+            AsyncSmtpConnection::connect_tokio1(nowhere, None, &ClientId::default(), None, None).await;
+        assert_eq!(kind(&error.err().expect("a failure")), "connection refused");
     }
 }

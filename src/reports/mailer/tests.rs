@@ -24,6 +24,7 @@ fn letter<'a>(to: &'a str, report: &'a str, bytes: &'a Bytes) -> Letter<'a> {
         rows: 1,
         timing: "every day at 08:00 (UTC)",
         maker: "Ada",
+        shared: true,
         own: false,
         others: &[],
         enclosed: Enclosed::File {

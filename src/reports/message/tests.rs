@@ -62,6 +62,7 @@ impl Given {
             rows: 1234,
             timing: "every Monday at 08:00 (Europe/London)",
             maker: &self.maker,
+            shared: true,
             own: false,
             others: &self.others,
             enclosed,
@@ -335,6 +336,28 @@ fn who_made_the_schedule_is_spoken_to_as_such() {
     for words in [spaced(&text), spaced(&html)] {
         assert!(words.contains("It holds the rows that you may see."), "{words}");
         assert!(words.contains("a schedule that you made"), "{words}");
+    }
+}
+
+#[test]
+fn an_administrator_is_named_only_where_one_can_help() {
+    let given = Given::named("Weekly");
+    for (shared, help) in [
+        (
+            true,
+            "ask Weekly or an administrator of the organisation to take you off the list",
+        ),
+        (false, "ask Weekly to take you off the list"),
+    ] {
+        let letter = Letter {
+            shared,
+            ..given.letter(file("Weekly", &CSV, false))
+        };
+        let bytes = compose(&letter, &from()).unwrap().bytes;
+        let (text, html, _) = parts(&parse_mail(&bytes).unwrap());
+        for words in [spaced(&text), spaced(&html)] {
+            assert!(words.contains(help), "{words}");
+        }
     }
 }
 

@@ -157,9 +157,15 @@ fn how_to_stop(letter: &Letter<'_>, maker: &str) -> String {
                 the list, or pause or delete the schedule."
             .to_owned();
     }
+    // A private report's schedules are not there for administrators.
+    let or_else = if letter.shared {
+        " or an administrator of the organisation"
+    } else {
+        ""
+    };
     format!(
-        "You receive this because {maker} put you on the list of this schedule. To stop it, ask {maker} or an \
-         administrator of the organisation to take you off the list, or to pause or delete the schedule."
+        "You receive this because {maker} put you on the list of this schedule. To stop it, ask {maker}{or_else} to take \
+         you off the list, or to pause or delete the schedule."
     )
 }
 

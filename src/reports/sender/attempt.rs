@@ -1,12 +1,16 @@
 //! One attempt at a run: who may see what is asked anew, what they may see is packed, and whoever has no message yet is
 //! sent one.
+//!
+//! What was told about who may see what holds for [`rights_hold`](super::SenderOptions::rights_hold). An attempt that has
+//! sent for longer begins nothing more: the run is given back, and claimed again at once as long as nothing failed.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::access::{ScopeError, Scoped};
 use crate::clock::Timestamp;
@@ -19,17 +23,17 @@ use crate::reports::parcel::{self, Contents, Parcel};
 use crate::reports::report::Opened;
 use crate::reports::rights::{self, Recipient};
 use crate::reports::timing::Timing;
-use crate::store::{Claim, ClaimedRecipient, RecipientState, SentMessage, StoreError};
+use crate::store::{Claim, ClaimedRecipient, KeptReport, RecipientState, SentMessage, StoreError};
 
 use super::opening::Opening;
 use super::{Inner, metrics};
 
 /// Messages of one run that are sent at once.
 const MESSAGES_AT_ONCE: usize = 4;
-/// Files of more bytes are sent to one recipient after the other: each message is in memory while it is sent.
+/// Messages with files of more bytes take turns among all runs: each is in memory while it is sent.
 const LARGE: usize = 1 << 20;
-/// The longest that an export may take to be packed.
-const PACK_WITHIN: Duration = Duration::from_secs(600);
+/// Why somebody has no message whom an attempt didn't come to.
+const NOT_REACHED: &str = "the attempt took so long with others that it ended before this one's turn";
 
 /// How an attempt ended.
 #[derive(Debug)]
@@ -45,6 +49,10 @@ pub(super) enum Verdict {
     },
     /// The sender was told to stop before everybody was tried.
     Stopped,
+    /// What was told about rights is too old before everybody was tried; whoever was has it, or never will.
+    Late,
+    /// It was begun as often as it may be, and is not tried.
+    Abandoned,
     /// Somebody else has the run.
     Lost,
 }
@@ -76,8 +84,8 @@ pub(super) enum Fault {
     Export(#[from] ExportError),
     #[error(transparent)]
     Scope(#[from] ScopeError),
-    #[error("the export took longer than {} seconds", PACK_WITHIN.as_secs())]
-    PackingTookTooLong,
+    #[error("the export took longer than {0:?}")]
+    PackingTookTooLong(Duration),
     #[error("a link can't be made: {0}")]
     Link(#[from] link::NoLink),
     #[error("the work on it panicked")]
@@ -88,12 +96,21 @@ pub(super) enum Fault {
 struct Judged<'c> {
     claimed: &'c ClaimedRecipient,
     is: Recipient,
+    /// Entries of the schedule's list that are the same user or address and wait for what comes of this one: an address
+    /// that became a user's since. One message is for all of them.
+    same: Vec<&'c ClaimedRecipient>,
 }
 
 impl Judged<'_> {
     /// As the others are told of them.
     fn name(&self) -> &str {
         self.is.name().unwrap_or(self.is.address())
+    }
+
+    /// Without a message, for that reason.
+    fn without(&self, reason: &str) -> Vec<Unsent> {
+        let all = std::iter::once(self.claimed).chain(self.same.iter().copied());
+        all.map(|claimed| Unsent::new(claimed, reason)).collect()
     }
 }
 
@@ -112,13 +129,18 @@ struct Run<'a> {
     /// Everybody who may receive it.
     judged: &'a [Judged<'a>],
     stopping: &'a watch::Receiver<bool>,
+    /// Until when what was told about rights holds.
+    holds_until: Instant,
+    /// Whether a message was begun: one is at every attempt, or a run would never end.
+    begun: AtomicBool,
 }
 
 /// What became of one message.
 enum Outcome {
     Sent,
-    Refused(Unsent),
-    Open(Unsent),
+    Refused(Vec<Unsent>),
+    Open(Vec<Unsent>),
+    Late(Vec<Unsent>),
     Stopped,
     Lost,
 }
@@ -130,20 +152,15 @@ impl Inner {
         claim: &Claim,
         stopping: &watch::Receiver<bool>,
     ) -> Result<Verdict, Fault> {
+        let holds_until = Instant::now() + self.options.rights_hold;
         let opening = Opening::of(&self.store, &claim.org, &claim.maker, claim.report, claim.run_at).await?;
         let opening = match opening {
             Ok(opening) => opening,
             Err(closed) => return Ok(Verdict::Suspended(closed.to_string())),
         };
         let (judged, mut refused) = self.judge(claim).await?;
-        for unsent in refused.iter().filter(|unsent| waits(claim, unsent.place)) {
-            metrics::message("refused");
-            if !self
-                .insist(|| self.store.note_failed(claim, unsent.place, &unsent.reason))
-                .await
-            {
-                return Ok(Verdict::Lost);
-            }
+        if !self.note_judged(claim, &judged, &refused).await {
+            return Ok(Verdict::Lost);
         }
         let timing =
             Timing::from_kept(&claim.timing).map_or_else(|_| String::new(), |timing| timing.sentence());
@@ -153,19 +170,26 @@ impl Inner {
             timing,
             judged: &judged,
             stopping,
+            holds_until,
+            begun: AtomicBool::new(false),
         };
-        let mut open = Vec::new();
+        let (mut open, mut late) = (Vec::new(), Vec::new());
         for group in groups(&opening, &judged)? {
             for outcome in self.send_to(&run, &group).await? {
                 match outcome {
                     Outcome::Sent => {}
-                    Outcome::Refused(unsent) => refused.push(unsent),
-                    Outcome::Open(unsent) => open.push(unsent),
+                    Outcome::Refused(unsent) => refused.extend(unsent),
+                    Outcome::Open(unsent) => open.extend(unsent),
+                    Outcome::Late(unsent) => late.extend(unsent),
                     Outcome::Stopped => return Ok(Verdict::Stopped),
                     Outcome::Lost => return Ok(Verdict::Lost),
                 }
             }
         }
+        if open.is_empty() && !late.is_empty() {
+            return Ok(Verdict::Late);
+        }
+        open.append(&mut late);
         refused.sort_by_key(|unsent| unsent.place);
         open.sort_by_key(|unsent| unsent.place);
         Ok(Verdict::Tried { refused, open })
@@ -173,8 +197,11 @@ impl Inner {
 
     /// Who may receive it, whoever has it already among them; and who will not, with those of earlier attempts.
     async fn judge<'c>(&self, claim: &'c Claim) -> Result<(Vec<Judged<'c>>, Vec<Unsent>), StoreError> {
-        let (mut judged, mut refused) = (Vec::new(), Vec::new());
-        for claimed in &claim.recipients {
+        let (mut judged, mut refused): (Vec<Judged<'c>>, Vec<Unsent>) = (Vec::new(), Vec::new());
+        // Whoever has it comes first: of those who are the same one who has it stands for the others.
+        let mut in_turn: Vec<&ClaimedRecipient> = claim.recipients.iter().collect();
+        in_turn.sort_by_key(|claimed| claimed.state != RecipientState::Sent);
+        for claimed in in_turn {
             if let RecipientState::Failed { reason } = &claimed.state {
                 refused.push(Unsent::new(claimed, reason));
                 continue;
@@ -186,49 +213,106 @@ impl Inner {
             }
             let rules = &self.options.recipients;
             match rights::recipient(&self.store, &claim.org, &claimed.recipient, rules).await? {
-                Ok(is) => judged.push(Judged { claimed, is }),
+                Ok(is) => match judged.iter_mut().find(|one| same(&one.is, &is)) {
+                    Some(_) if sent => {}
+                    Some(first) => first.same.push(claimed),
+                    None => judged.push(Judged {
+                        claimed,
+                        is,
+                        same: Vec::new(),
+                    }),
+                },
                 Err(_) if sent => {}
                 Err(not) => refused.push(Unsent::new(claimed, not.to_string())),
             }
         }
+        judged.sort_by_key(|one| one.claimed.place);
         Ok((judged, refused))
+    }
+
+    /// Notes who will get no message, and who has it because they are the same as somebody who has. False where the run is
+    /// somebody else's.
+    async fn note_judged(&self, claim: &Claim, judged: &[Judged<'_>], refused: &[Unsent]) -> bool {
+        for unsent in refused.iter().filter(|unsent| waits(claim, unsent.place)) {
+            metrics::message("refused");
+            let note = || self.store.note_failed(claim, unsent.place, &unsent.reason);
+            if !self.insist(note).await {
+                return false;
+            }
+        }
+        for one in judged {
+            if one.claimed.state == RecipientState::Sent && !self.note_same(claim, one).await {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Notes of those who are the same what is noted of the one. False where the run is somebody else's.
+    async fn note_same(&self, claim: &Claim, one: &Judged<'_>) -> bool {
+        for same in &one.same {
+            let note = || self.store.note_same(claim, same.place, one.claimed.place);
+            if !self.insist(note).await {
+                return false;
+            }
+        }
+        true
     }
 
     /// Packs what the group may see, and sends it to each of them.
     async fn send_to(&self, run: &Run<'_>, group: &Group<'_, '_>) -> Result<Vec<Outcome>, Fault> {
-        if *run.stopping.borrow() {
-            return Ok(vec![Outcome::Stopped]);
+        if run.is_late() {
+            let late = group
+                .members
+                .iter()
+                .map(|to| Outcome::Late(to.without(NOT_REACHED)));
+            return Ok(late.collect());
         }
-        let packed = tokio::time::timeout(PACK_WITHIN, self.pack(run.opening, &group.opened)).await;
-        let parcel = packed.map_err(|_| Fault::PackingTookTooLong)??;
-        let at_once = match &parcel.contents {
-            Contents::Plain(bytes) | Contents::Gzip(bytes) if bytes.len() > LARGE => 1,
-            Contents::Plain(_) | Contents::Gzip(_) | Contents::TooLarge => MESSAGES_AT_ONCE,
+        let Some(parcel) = self.pack(run, &group.opened).await? else {
+            return Ok(vec![Outcome::Stopped]);
         };
         let mut sending = Vec::with_capacity(group.members.len());
         for to in &group.members {
             sending.push(self.send_one(run, to, &parcel));
         }
-        let outcomes: Vec<_> = stream::iter(sending).buffer_unordered(at_once).collect().await;
+        let sending = stream::iter(sending).buffer_unordered(MESSAGES_AT_ONCE);
+        let outcomes: Vec<_> = sending.collect().await;
         outcomes.into_iter().collect()
     }
 
-    async fn pack(&self, opening: &Opening, opened: &Opened) -> Result<Parcel, Fault> {
-        // The semaphore is never closed; an error would only mean to go on without a turn.
-        let turn = Arc::clone(&self.exports).acquire_owned().await.ok();
-        let blocks = opening.export(&self.store, opened, turn).await?;
-        Ok(parcel::pack(blocks, &self.options.sizes).await?)
+    /// The export of what they may see; `None` where the sender was told to stop before it was its turn, which may take
+    /// as long as it takes.
+    async fn pack(&self, run: &Run<'_>, opened: &Opened) -> Result<Option<Parcel>, Fault> {
+        let Some(turn) = self.turn(&self.exports, run.stopping).await else {
+            return Ok(None);
+        };
+        let within = self.options.pack_within;
+        let packing = async {
+            let blocks = run.opening.export(&self.store, opened, turn).await?;
+            Ok(parcel::pack(blocks, &self.options.sizes).await?)
+        };
+        let packed = tokio::time::timeout(within, packing).await;
+        packed.map_err(|_| Fault::PackingTookTooLong(within))?.map(Some)
     }
 
     /// Sends one message, and notes it.
     async fn send_one(&self, run: &Run<'_>, to: &Judged<'_>, parcel: &Parcel) -> Result<Outcome, Fault> {
         let Run { claim, .. } = run;
+        let _turn = match &parcel.contents {
+            Contents::Plain(bytes) | Contents::Gzip(bytes) if bytes.len() > LARGE => {
+                match self.turn(&self.large, run.stopping).await {
+                    Some(turn) => Some(turn),
+                    None => return Ok(Outcome::Stopped),
+                }
+            }
+            Contents::Plain(_) | Contents::Gzip(_) | Contents::TooLarge => None,
+        };
         let link;
         let enclosed = match &parcel.contents {
             Contents::Plain(bytes) => run.file(bytes, false),
             Contents::Gzip(bytes) => run.file(bytes, true),
             Contents::TooLarge => {
-                link = self.link(claim, to.claimed.place).await?;
+                link = self.link(claim, &run.opening.report, to.claimed.place).await?;
                 let (url, expires_at) = &link;
                 Enclosed::Link {
                     url,
@@ -246,6 +330,10 @@ impl Inner {
         if *run.stopping.borrow() {
             return Ok(Outcome::Stopped);
         }
+        // Before anything is waited for: of several that come at once when it is late the first in turn is the one.
+        if !run.begin() {
+            return Ok(Outcome::Late(to.without(NOT_REACHED)));
+        }
         if !self.store.holds(claim).await? {
             return Ok(Outcome::Lost);
         }
@@ -261,40 +349,47 @@ impl Inner {
                     linked,
                     at: self.clock().now(),
                 };
-                let noted = self.insist(|| self.store.note_sent(claim, message)).await;
+                let noted = self.insist(|| self.store.note_sent(claim, message)).await
+                    && self.note_same(claim, to).await;
                 Ok(if noted { Outcome::Sent } else { Outcome::Lost })
             }
             Ok(Err(SendError::Refused(reason))) => {
                 metrics::message("refused");
-                let noted = self
-                    .insist(|| self.store.note_failed(claim, place, &reason))
-                    .await;
+                let note = || self.store.note_failed(claim, place, &reason);
+                let noted = self.insist(note).await && self.note_same(claim, to).await;
                 Ok(if noted {
-                    Outcome::Refused(Unsent::new(to.claimed, reason))
+                    Outcome::Refused(to.without(&reason))
                 } else {
                     Outcome::Lost
                 })
             }
-            Ok(Err(SendError::Failed(reason))) => {
-                metrics::message("failed");
-                Ok(Outcome::Open(Unsent::new(to.claimed, reason)))
-            }
-            Err(_) => {
-                metrics::message("failed");
-                Ok(Outcome::Open(Unsent::new(
-                    to.claimed,
-                    "the mail server took too long",
-                )))
-            }
+            Ok(Err(SendError::Failed(reason))) => Ok(self.tried(claim, to, &reason).await),
+            Err(_) => Ok(self.tried(claim, to, "the mail server took too long").await),
+        }
+    }
+
+    /// Notes that a message was tried in vain, so that whoever was not comes first the next time.
+    async fn tried(&self, claim: &Claim, to: &Judged<'_>, reason: &str) -> Outcome {
+        metrics::message("failed");
+        let note = || self.store.note_tried(claim, to.claimed.place, reason);
+        if self.insist(note).await {
+            Outcome::Open(to.without(reason))
+        } else {
+            Outcome::Lost
         }
     }
 
     /// The address of a download for one recipient, and until when it is good.
-    async fn link(&self, claim: &Claim, place: u16) -> Result<(String, Timestamp), Fault> {
+    async fn link(
+        &self,
+        claim: &Claim,
+        report: &KeptReport,
+        place: u16,
+    ) -> Result<(String, Timestamp), Fault> {
         let hour = 3_600_000_000;
         let good_for = i64::from(self.options.link_hours) * hour;
         let expires_at = Timestamp::from_micros(self.clock().now().micros().saturating_add(good_for));
-        let token = link::token(&self.store, &claim.org, claim.delivery, place, expires_at).await?;
+        let token = link::token(&self.store, &claim.org, report, claim.delivery, place, expires_at).await?;
         let url = format!(
             "{}/downloads/{token}",
             self.options.public_url.trim_end_matches('/')
@@ -323,6 +418,17 @@ impl Inner {
 }
 
 impl Run<'_> {
+    /// Whether no further message may be begun with what was told about rights.
+    fn is_late(&self) -> bool {
+        Instant::now() >= self.holds_until && self.begun.load(Ordering::Relaxed)
+    }
+
+    /// Whether one more message may be begun; it then counts as begun.
+    fn begin(&self) -> bool {
+        let others = self.begun.swap(true, Ordering::Relaxed);
+        !others || Instant::now() < self.holds_until
+    }
+
     fn letter<'l>(
         &'l self,
         to: &'l Judged<'_>,
@@ -346,6 +452,7 @@ impl Run<'_> {
             rows,
             timing: &self.timing,
             maker: &opening.maker.name,
+            shared: opening.report.shared,
             own: matches!(&to.is, Recipient::User(rights) if rights.user == opening.maker.user),
             others,
             enclosed,
@@ -368,10 +475,22 @@ fn waits(claim: &Claim, place: u16) -> bool {
     recipients.any(|claimed| claimed.place == place && claimed.state == RecipientState::Waiting)
 }
 
-/// Whoever is to be sent a message, together with those who may see the same rows.
+/// Whether two recipients are the same user, or the same address.
+fn same(one: &Recipient, other: &Recipient) -> bool {
+    match (one, other) {
+        (Recipient::User(one), Recipient::User(other)) => one.user == other.user,
+        (Recipient::Address(one), Recipient::Address(other)) => one == other,
+        _ => false,
+    }
+}
+
+/// Whoever is to be sent a message, together with those who may see the same rows; those who were not tried yet come
+/// first, so that who fails each time, and slowly, keeps nobody from being tried.
 fn groups<'j, 'c>(opening: &Opening, judged: &'j [Judged<'c>]) -> Result<Vec<Group<'j, 'c>>, ScopeError> {
     let mut groups: Vec<Group<'j, 'c>> = Vec::new();
-    for one in judged {
+    let mut in_turn: Vec<&Judged<'c>> = judged.iter().collect();
+    in_turn.sort_by_key(|one| one.claimed.tried);
+    for one in in_turn {
         if one.claimed.state != RecipientState::Waiting {
             continue;
         }

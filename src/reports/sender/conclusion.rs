@@ -13,6 +13,13 @@ use super::{Inner, metrics};
 /// the attempt that follows the last of them it has failed.
 pub(super) const RETRY_AFTER_MINUTES: [i64; 5] = [1, 5, 15, 60, 240];
 
+/// How often a run is tried.
+pub(super) const ATTEMPTS: u32 = RETRY_AFTER_MINUTES.len() as u32 + 1;
+
+/// Why a run is given up that was claimed once more than it is tried.
+const NEVER_ENDED: &str =
+    "the last attempt never came to an end: the server stopped, or lost its database, in the midst of it";
+
 /// The longest reason that is kept for a run, in characters; each recipient's own is kept whole.
 const MAX_REASON_CHARACTERS: usize = 1_000;
 
@@ -28,9 +35,10 @@ impl Inner {
             Ok(Verdict::Lost) => {
                 tracing::warn!(%delivery, "a run is somebody else's by now, or its schedule is gone")
             }
-            Ok(Verdict::Stopped) => {
-                self.insist(|| self.store.release(claim)).await;
+            Ok(Verdict::Stopped | Verdict::Late) => {
+                self.insist(|| self.store.release(claim, worked)).await;
             }
+            Ok(Verdict::Abandoned) => self.end(claim, RunEnd::Abandoned(NEVER_ENDED), worked).await,
             Ok(Verdict::Suspended(reason)) => self.end(claim, RunEnd::Suspended(&reason), worked).await,
             Ok(Verdict::Tried { refused, open }) => self.conclude_tried(claim, refused, open, worked).await,
             Err(fault) => {
@@ -81,7 +89,7 @@ impl Inner {
         let (delivery, attempt) = (claim.delivery, claim.attempts.saturating_add(1));
         let status = match end {
             RunEnd::Sent => "sent",
-            RunEnd::Failed(_) => "failed",
+            RunEnd::Failed(_) | RunEnd::Abandoned(_) => "failed",
             RunEnd::Suspended(_) => "suspended",
             RunEnd::Retried { at, .. } => {
                 metrics::retry();

@@ -1,7 +1,6 @@
 //! A report opened in the name of a schedule's maker, for one recipient after another: by the sender, and by a download
 //! link (product text, section 9).
 
-use chrono_tz::Tz;
 use uuid::Uuid;
 
 use crate::access::{ReachRules, ReportAccess, ScopeError};
@@ -56,12 +55,8 @@ impl Opening {
             return Ok(Err(Closed::NoReport));
         };
         let organisation = store.organisation(org).await?;
-        let zone: Tz = organisation
-            .time_zone
-            .parse()
-            .map_err(|error| StoreError::corrupt("time zone", error))?;
         Ok(Ok(Self {
-            saved: report::saved_query(&report, run_at, zone)?,
+            saved: report::saved_query(&report, run_at, organisation.zone())?,
             options: CsvOptions {
                 columns: report::columns(&report)?,
                 ..CsvOptions::default()

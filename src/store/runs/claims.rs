@@ -34,7 +34,7 @@ pub struct Claim {
     pub timing: KeptTiming,
     /// The moment that the run is for: everything relative is resolved at it.
     pub run_at: Timestamp,
-    /// Attempts that were made before this one.
+    /// Attempts that were begun before this one, whether they came to an end or not.
     pub attempts: u32,
     /// Who is to receive it, in the schedule's order.
     pub recipients: Vec<ClaimedRecipient>,
@@ -60,6 +60,8 @@ pub struct ClaimedRecipient {
     pub recipient: String,
     /// Whether the schedule still names them.
     pub named: bool,
+    /// Whether a message was tried in vain, in an attempt before.
+    pub tried: bool,
     /// What became of them so far.
     pub state: RecipientState,
 }
@@ -98,8 +100,10 @@ pub struct SentMessage {
 pub enum RunEnd<'a> {
     /// Everybody has it.
     Sent,
-    /// Somebody will not get it: why.
+    /// Somebody will not get it, and so won't whoever has not got it: why.
     Failed(&'a str),
+    /// As [`RunEnd::Failed`] without an attempt: it was begun as often as it may be, and never came to an end.
+    Abandoned(&'a str),
     /// The schedule stands still from now on, and whoever has not got it will not: why.
     Suspended(&'a str),
     /// It is tried again.
@@ -115,6 +119,8 @@ impl Store {
     /// Claims the run that has waited longest among those that are due at `now` and nobody works on, for as long as
     /// `lease`. Runs of the organisations in `passed_over` are left for later, and so is a run whose schedule has an
     /// older one that is due: a schedule's runs go out in their order.
+    ///
+    /// The attempt is counted here, so that one counts that ends its process; [`Store::release`] takes it back.
     pub async fn claim_run(
         &self,
         now: Timestamp,
@@ -127,7 +133,7 @@ impl Store {
             let mut tx = self.db().begin().await?;
             // Whoever else takes it at the same time waits here, and finds it taken.
             let update = Sql::new(
-                "UPDATE deliveries SET lease_token = $3, lease_until = NOW_MICROS() + $4 \
+                "UPDATE deliveries SET lease_token = $3, lease_until = NOW_MICROS() + $4, begun = begun + 1 \
                  WHERE org = $1 AND key = $2 AND next_attempt_at <= $5 \
                  AND (lease_until IS NULL OR lease_until <= NOW_MICROS())",
             );
@@ -156,28 +162,22 @@ impl Store {
             "UPDATE deliveries SET lease_until = NOW_MICROS() + $4 \
              WHERE org = $1 AND key = $2 AND lease_token = $3",
         );
-        self.change_lease(claim, update, Some(lease)).await
+        self.change_lease(claim, update, lease).await
     }
 
-    /// Gives the run back as it is, so that another worker may go on with it; false where the claim is lost.
-    pub async fn release(&self, claim: &Claim) -> Result<bool, StoreError> {
+    /// Gives the run back without having made an attempt, so that another worker may go on with it; `worked` is how
+    /// long it was worked on. False where the claim is lost.
+    pub async fn release(&self, claim: &Claim, worked: Duration) -> Result<bool, StoreError> {
         let update = Sql::new(
-            "UPDATE deliveries SET lease_token = NULL, lease_until = NULL \
-             WHERE org = $1 AND key = $2 AND lease_token = $3",
+            "UPDATE deliveries SET lease_token = NULL, lease_until = NULL, begun = begun - 1, \
+             worked_micros = worked_micros + $4 WHERE org = $1 AND key = $2 AND lease_token = $3",
         );
-        self.change_lease(claim, update, None).await
+        self.change_lease(claim, update, worked).await
     }
 
-    async fn change_lease(
-        &self,
-        claim: &Claim,
-        update: Sql,
-        lease: Option<Duration>,
-    ) -> Result<bool, StoreError> {
-        let mut update = update.with(claim.org_key).with(claim.key).with(claim.token);
-        if let Some(lease) = lease {
-            update = update.with(micros(lease));
-        }
+    async fn change_lease(&self, claim: &Claim, update: Sql, duration: Duration) -> Result<bool, StoreError> {
+        let update = update.with(claim.org_key).with(claim.key).with(claim.token);
+        let update = update.with(micros(duration));
         let mut tx = self.db().begin().await?;
         let held = tx.execute(update).await? > 0;
         tx.commit().await?;
@@ -237,6 +237,48 @@ impl Store {
         Ok(true)
     }
 
+    /// Notes that a message was tried in vain for a recipient, and why: it is still to be sent. False where the claim is
+    /// lost.
+    pub async fn note_tried(&self, claim: &Claim, place: u16, reason: &str) -> Result<bool, StoreError> {
+        let Some(mut tx) = self.fenced(claim).await? else {
+            return Ok(false);
+        };
+        let update = Sql::new(
+            "UPDATE delivery_recipients SET reason = $4 \
+             WHERE org = $1 AND delivery = $2 AND place = $3 AND status = $5",
+        );
+        let update = update
+            .with(claim.org_key)
+            .with(claim.key)
+            .with(small(place))
+            .with(reason)
+            .with(TO_BE_SENT);
+        tx.execute(update).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// Notes of a recipient what is noted of another one, who is the same; false where the claim is lost.
+    pub async fn note_same(&self, claim: &Claim, place: u16, other: u16) -> Result<bool, StoreError> {
+        let Some(mut tx) = self.fenced(claim).await? else {
+            return Ok(false);
+        };
+        let update = Sql::new(
+            "UPDATE delivery_recipients SET (status, row_count, bytes, linked, sent_at, reason) = \
+             (SELECT o.status, o.row_count, o.bytes, o.linked, o.sent_at, o.reason FROM delivery_recipients o \
+             WHERE o.org = $1 AND o.delivery = $2 AND o.place = $4) \
+             WHERE org = $1 AND delivery = $2 AND place = $3",
+        );
+        let update = update
+            .with(claim.org_key)
+            .with(claim.key)
+            .with(small(place))
+            .with(small(other));
+        tx.execute(update).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
     /// Ends the attempt and gives the run back; `worked` is how long it took. False where the claim is lost.
     pub async fn end_attempt(
         &self,
@@ -250,14 +292,18 @@ impl Store {
         };
         let (status, reason, next) = match end {
             RunEnd::Sent => (SENT, None, None),
-            RunEnd::Failed(reason) => (FAILED, Some(reason), None),
+            RunEnd::Failed(reason) | RunEnd::Abandoned(reason) => (FAILED, Some(reason), None),
             RunEnd::Suspended(reason) => (SUSPENDED, Some(reason), None),
             RunEnd::Retried { at, reason } => (UNDER_WAY, Some(reason), Some(at.micros())),
         };
         let finished = next.is_none().then(|| now.micros());
+        let attempts = match end {
+            RunEnd::Abandoned(_) => claim.attempts,
+            _ => claim.attempts.saturating_add(1),
+        };
         let update = Sql::new(
             "UPDATE deliveries SET status = $3, reason = $4, next_attempt_at = $5, finished_at = $6, \
-             worked_micros = worked_micros + $7, attempts = attempts + 1, lease_token = NULL, lease_until = NULL \
+             worked_micros = worked_micros + $7, attempts = $8, begun = $8, lease_token = NULL, lease_until = NULL \
              WHERE org = $1 AND key = $2",
         );
         let update = update
@@ -267,11 +313,16 @@ impl Store {
             .with(reason)
             .with(next)
             .with(finished)
-            .with(micros(worked));
+            .with(micros(worked))
+            .with(i64::from(attempts));
         tx.execute(update).await?;
-        if let RunEnd::Suspended(reason) = end {
-            tx.fail_waiting(claim.key, reason).await?;
-            tx.suspend_schedule(claim.schedule_key, reason).await?;
+        match end {
+            RunEnd::Sent | RunEnd::Retried { .. } => {}
+            RunEnd::Failed(reason) | RunEnd::Abandoned(reason) => tx.fail_waiting(claim.key, reason).await?,
+            RunEnd::Suspended(reason) => {
+                tx.fail_waiting(claim.key, reason).await?;
+                tx.suspend_schedule(claim.schedule_key, reason).await?;
+            }
         }
         tx.commit().await?;
         Ok(true)
@@ -309,7 +360,7 @@ fn candidates(now: Timestamp, passed_over: &[i64]) -> Sql {
 
 fn run(org: i64, key: i64) -> Sql {
     let select = Sql::new(
-        "SELECT o.id, d.id, s.id, r.id, s.maker, d.run_at, d.attempts, s.key, s.recipients, s.frequency, \
+        "SELECT o.id, d.id, s.id, r.id, s.maker, d.run_at, d.begun - 1, s.key, s.recipients, s.frequency, \
          s.at_minute, s.time_zone, s.weekday, s.day_of_month \
          FROM deliveries d JOIN organisations o ON o.key = d.org \
          JOIN schedules s ON s.org = d.org AND s.key = d.schedule \
@@ -329,17 +380,18 @@ fn recipients(org: i64, key: i64) -> Sql {
 fn claim(run: &Row, recipients: &[Row], org_key: i64, key: i64, token: Uuid) -> Result<Claim, StoreError> {
     let named = read_recipients(&run.get::<String>(8)?)?;
     let recipients = recipients.iter().map(|row| {
-        let recipient: String = row.get(1)?;
+        let (recipient, reason): (String, Option<String>) = (row.get(1)?, row.get(3)?);
         Ok(ClaimedRecipient {
             place: u16::try_from(row.get::<i16>(0)?)
                 .map_err(|error| StoreError::corrupt("recipient's place", error))?,
             named: named.contains(&recipient),
             recipient,
+            tried: reason.is_some(),
             state: match row.get::<i16>(2)? {
                 TO_BE_SENT => RecipientState::Waiting,
                 SENT => RecipientState::Sent,
                 _ => RecipientState::Failed {
-                    reason: row.get::<Option<String>>(3)?.unwrap_or_default(),
+                    reason: reason.unwrap_or_default(),
                 },
             },
         })

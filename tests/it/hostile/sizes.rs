@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{prepared, stored, whole_statement};
 use crate::support::both_databases;
 use crate::support::builders::{activity, content, mailbox, statement, user};
-use crate::support::http::{Caller, segment};
+use crate::support::http::{Caller, query, segment};
 
 const VIEWED: &str = "http://id.tincanapi.com/verb/viewed";
 const JSON: &[(&str, &str)] = &[("content-type", "application/json")];
@@ -302,5 +302,70 @@ both_databases! {
         let id = sent["id"].as_str().expect("an id").to_uppercase();
         admin.get(&format!("/v1/activities/{id}")).await.expect(200);
         admin.get(&format!("/xapi/statements?statementId={id}")).await.expect(200);
+    }
+
+    async fn a_question_with_as_many_values_as_it_may_have_is_answered(server: &TestServer) {
+        let admin = server.person("admin", "root");
+        let custom: Value = (0..100).map(|field| (format!("f{field}"), json!("v0"))).collect::<serde_json::Map<_, _>>().into();
+        admin.put("/v1/teams/n0", &json!({"name": "N"})).await.expect(201);
+        admin.put("/v1/groups/n0", &json!({"name": "N"})).await.expect(201);
+        let whoever = user("n0").set("teams", json!(["n0"])).set("groups", json!(["n0"])).set("custom", custom);
+        admin.put("/v1/users/n0", &whoever).await.expect(201);
+        let what = content("n0", "quiz").set("title", "w0 t0").set("tags", json!(["n0"]));
+        admin.put("/v1/contents/n0", &what).await.expect(201);
+        let made = admin.post("/v1/activities", &activity("n0", "viewed").set("content", "n0")).await.expect(201).json();
+        // Every parameter that repeats, a hundred times or so; the fields, and the titles with their words, as often as they may be.
+        let mut filter = serde_json::Map::new();
+        let many = |prefix: &str, count: usize| -> Value { (0..count).map(|n| format!("{prefix}{n}")).collect() };
+        for name in ["team", "group", "user", "content"] {
+            filter.insert(name.to_owned(), many("n", 150));
+        }
+        filter.insert("tag".to_owned(), many("n", 150));
+        filter.insert("title".to_owned(), (0..100).map(|n| format!("w{n} t{n}")).collect());
+        filter.insert("verb".to_owned(), (0..50).map(|n| match n { 0 => VIEWED.to_owned(), n => format!("a:{n}") }).collect());
+        for field in 0..100 {
+            filter.insert(format!("custom[f{field}]"), many("v", 10));
+        }
+        let asked = |filter: &serde_json::Map<String, Value>| {
+            let pairs = filter.iter().flat_map(|(name, values)| {
+                let values = values.as_array().expect("values").iter();
+                values.map(|value| (name.clone(), value.as_str().expect("a text").to_owned()))
+            });
+            query(&pairs.collect::<Vec<_>>())
+        };
+        let found = |answer: &Value| answer["activities"].as_array().is_some_and(|rows| rows.len() == 1 && rows[0]["id"] == made["id"]);
+        let parameters = asked(&filter);
+        let answer = admin.get(&format!("/v1/activities{parameters}&count=exact")).await.expect(200).json();
+        assert!(found(&answer) && answer["total"] == 1, "{answer}");
+        for path in ["/v1/activities/export.csv", "/v1/activities/export.ndjson"] {
+            assert!(admin.get(&format!("{path}{parameters}")).await.expect(200).text().contains("n0"), "{path}");
+        }
+        let summary = admin.get(&format!("/v1/activities/summary{parameters}&by=team")).await.expect(200).json();
+        assert_eq!(summary["total"]["rows"], 1, "{summary}");
+        let mut people = filter.clone();
+        people.retain(|name, _| ["team", "group", "user"].contains(&name.as_str()) || name.starts_with("custom["));
+        admin.get(&format!("/v1/contents/n0/progress{}", asked(&people))).await.expect(200);
+        // A report keeps as much, and is opened with as much again.
+        for list in ["team", "group", "user", "content", "tag"] {
+            filter.insert(list.to_owned(), many("n", 1_000));
+        }
+        let report = json!({"name": "All of it", "filter": filter});
+        let made_report = admin.post("/v1/reports", &report).await.expect(201).json();
+        let path = format!("/v1/reports/{}", made_report["id"].as_str().expect("an id"));
+        let answer = admin.get(&format!("{path}/activities{parameters}&count=exact")).await.expect(200).json();
+        assert!(found(&answer) && answer["total"] == 1, "{answer}");
+        assert!(admin.get(&format!("{path}/export.csv{parameters}")).await.expect(200).text().contains("n0"));
+        // More titles than that, or more words, are refused by name wherever they are asked for.
+        let words = vec!["w"; 1_020].join(" ");
+        for titles in [(0..1_000).map(|n| n.to_string()).collect::<Vec<_>>(), vec![words]] {
+            let pairs: Vec<(String, String)> = titles.iter().map(|title| ("title".to_owned(), title.clone())).collect();
+            for path in ["/v1/activities", "/v1/activities/export.csv", "/v1/activities/summary"] {
+                let by = if path.ends_with("summary") { "&by=team" } else { "" };
+                let refused = admin.get(&format!("{path}{}{by}", query(&pairs))).await.expect(400).json();
+                assert_eq!(refused["errors"][0]["parameter"], "title", "{path}: {refused}");
+            }
+            let refused = admin.post("/v1/reports", &json!({"name": "R", "filter": {"title": titles}})).await.expect(400).json();
+            assert_eq!(refused["pointer"], "/filter/title", "{refused}");
+        }
     }
 }

@@ -2,16 +2,20 @@
 //! receives it gets the rows that both may see. The API's own exports are the judge.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
+use rollbook::clock::Timestamp;
 use rollbook::http::EdgeOptions;
 use rollbook::reports::rights::RecipientRules;
 use rollbook::reports::sender::SenderOptions;
 use serde_json::{Value, json};
 
+use super::runs::smtp;
 use crate::support::builders::{activity, user};
 use crate::support::http::Caller;
 use crate::support::outbox::{Mail, Outbox, deliveries, path, quick, report, run_now, schedule, sender};
 use crate::support::server::run_with;
+use crate::support::smtp_server::SmtpServer;
 use crate::support::{Database, TestServer, both_databases};
 
 /// Two managers with two people each, one of them a manager herself, and those who see all.
@@ -185,6 +189,27 @@ both_databases! {
         }
     }
 
+    async fn an_address_of_the_directory_gets_what_its_user_may_see(server: &TestServer) {
+        let admin = company(server).await;
+        let outbox = Outbox::new();
+        let report = report(&admin, "Everything", json!({})).await;
+        let schedule = schedule(&admin, &report, json!({}), &["max@example.org", "hal"]).await;
+        assert_eq!(schedule["recipients"], json!(["max@example.org", "hal"]));
+        // The operator allows the organisation's own domain: it is still that user.
+        let own = SenderOptions {
+            recipients: RecipientRules { domains: vec!["example.org".to_owned()] },
+            ..quick()
+        };
+        let (mails, ended) = send(server, &outbox, own.clone(), &schedule).await;
+        let max = mails.iter().find(|mail| mail.to.contains("max@")).expect("a message");
+        assert_eq!(people(max), twice(&["di", "max"]));
+        assert_eq!(ended["recipients"][0]["recipient"], "max@example.org");
+        admin.patch("/v1/users/max", &json!({"role": "learner"})).await.expect(200);
+        let (mails, ended) = send(server, &outbox, own, &schedule).await;
+        assert!(mails.iter().all(|mail| !mail.to.contains("max@")));
+        assert_eq!(ended["recipients"][0]["status"], "failed", "{ended}");
+    }
+
     async fn a_recipient_who_may_not_any_more_fails_alone(server: &TestServer) {
         let admin = company(server).await;
         let outbox = Outbox::new();
@@ -206,6 +231,67 @@ both_databases! {
             admin.patch("/v1/users/max", &back).await.expect(200);
         }
     }
+
+    async fn rights_that_end_while_it_is_sent_end_it(server: &TestServer) {
+        let admin = company(server).await;
+        let mails = SmtpServer::start().await;
+        let everybody = report(&admin, "Everything", json!({})).await;
+        let schedule = schedule(&admin, &everybody, json!({}), &["rita", "hal", "root"]).await;
+        mails.behave(|manners| manners.answer = Duration::from_millis(300));
+        let options = SenderOptions {
+            rights_hold: Duration::ZERO,
+            ..quick()
+        };
+        let sender = sender(server, smtp(&mails, Duration::from_secs(20)), options);
+        run_now(&admin, &schedule).await;
+        let working = async {
+            sender.work().await.expect("it works");
+        };
+        let meanwhile = async {
+            mails.wait_for(1).await;
+            admin.patch("/v1/users/hal", &json!({"active": false})).await.expect(200);
+        };
+        tokio::join!(working, meanwhile);
+        let to: Vec<_> = mails.received().into_iter().flat_map(|one| one.to).collect();
+        assert_eq!(to, ["rita@example.org", "root@example.org"]);
+        let listed = deliveries(&admin, &everybody).await;
+        assert_eq!((&listed[0]["status"], &listed[0]["attempts"]), (&json!("failed"), &json!(1)), "{}", listed[0]);
+        assert_eq!(statuses(&listed[0]), ["sent", "failed", "sent"]);
+    }
+
+    async fn who_fails_slowly_keeps_nobody_from_being_tried(server: &TestServer) {
+        let admin = company(server).await;
+        let mails = SmtpServer::start().await;
+        let everybody = report(&admin, "Everything", json!({})).await;
+        let schedule = schedule(&admin, &everybody, json!({}), &["rita", "hal", "root"]).await;
+        mails.behave(|manners| _ = manners.refuses.insert("rita@example.org".to_owned(), 450));
+        let options = SenderOptions {
+            rights_hold: Duration::ZERO,
+            ..quick()
+        };
+        let sender = sender(server, smtp(&mails, Duration::from_secs(20)), options);
+        run_now(&admin, &schedule).await;
+        sender.work().await.expect("it works");
+        assert!(mails.received().is_empty(), "the attempt counts, with all of them open");
+        let pending = admin.get(&path(&schedule)).await.expect(200).json()["pending"].clone();
+        assert_eq!(pending["attempts"], 1);
+        let reason = pending["reason"].as_str().expect("a reason");
+        assert!(reason.contains("rita: ") && reason.contains("450") && reason.contains("root: "), "{reason}");
+        server.clock.set(Timestamp::from_micros(server.clock.now().micros() + 60_000_000));
+        sender.work().await.expect("it works");
+        let to: Vec<_> = mails.received().into_iter().flat_map(|one| one.to).collect();
+        assert_eq!(to, ["hal@example.org", "root@example.org"]);
+        let pending = admin.get(&path(&schedule)).await.expect(200).json()["pending"].clone();
+        assert_eq!(pending["attempts"], 2);
+    }
+}
+
+/// What became of each recipient.
+fn statuses(delivery: &Value) -> Vec<String> {
+    let recipients = delivery["recipients"].as_array().expect("recipients").iter();
+    recipients
+        .map(|one| one["status"].as_str().expect("a status").to_owned())
+        .collect()
 }
 
 /// Addresses outside the directory: what its maker may see, as long as the operator allows their domain.
@@ -237,6 +323,99 @@ fn outside(database: Database) {
         assert_eq!((mails.len(), &ended["status"]), (1, &json!("failed")), "{ended}");
         assert!(mails[0].to.contains("max@"));
     });
+}
+
+/// An address of the list that became a user's since, beside that user: one message for both entries, whatever becomes of
+/// it.
+fn the_same_twice(database: Database) {
+    let allowed = RecipientRules {
+        domains: vec!["partner.example".to_owned()],
+    };
+    let options = EdgeOptions {
+        recipients: allowed.clone(),
+        ..EdgeOptions::default()
+    };
+    run_with(database, options, async |server: &TestServer| {
+        let admin = company(server).await;
+        let mails = SmtpServer::start().await;
+        let everything = report(&admin, "Everything", json!({})).await;
+        let to = ["audit@partner.example", "max", "rita"];
+        let schedule = schedule(&admin, &everything, json!({}), &to).await;
+        let options = SenderOptions {
+            recipients: allowed,
+            ..quick()
+        };
+        let sender = sender(server, smtp(&mails, Duration::from_secs(20)), options);
+        // While they are two, one of them gets it, and the other one is to be tried again.
+        run_now(&admin, &schedule).await;
+        mails.behave(|manners| _ = manners.refuses.insert("audit@partner.example".to_owned(), 450));
+        sender.work().await.expect("it works");
+        assert_eq!(mails.received().len(), 2);
+
+        admin
+            .patch("/v1/users/max", &json!({"email": "audit@partner.example"}))
+            .await
+            .expect(200);
+        let later = |micros: i64| {
+            server
+                .clock
+                .set(Timestamp::from_micros(server.clock.now().micros() + micros))
+        };
+        later(60_000_000);
+        sender.work().await.expect("it works");
+        assert_eq!(mails.received().len(), 2, "they have it");
+        let listed = deliveries(&admin, &everything).await;
+        assert_eq!(statuses(&listed[0]), ["sent", "sent", "sent"], "{}", listed[0]);
+        assert_eq!(
+            listed[0]["recipients"][0]["sent_at"],
+            listed[0]["recipients"][1]["sent_at"]
+        );
+
+        // One message, and what is said of it holds for both.
+        let reached = |before: usize| -> Vec<String> {
+            let received = mails.received().split_off(before);
+            received.into_iter().flat_map(|one| one.to).collect()
+        };
+        for (code, status) in [(None, "sent"), (Some(550), "failed")] {
+            let before = mails.received().len();
+            mails.behave(|manners| {
+                manners.refuses.clear();
+                if let Some(code) = code {
+                    manners.refuses.insert("audit@partner.example".to_owned(), code);
+                }
+            });
+            let delivery = run_now(&admin, &schedule).await;
+            sender.work().await.expect("it works");
+            let mut to = reached(before);
+            to.sort();
+            let both = ["audit@partner.example", "rita@example.org"];
+            assert_eq!(to, if code.is_none() { &both[..] } else { &both[1..] });
+            let listed = deliveries(&admin, &everything).await;
+            let ended = listed
+                .iter()
+                .find(|one| one["id"] == delivery.as_str())
+                .expect("it has ended");
+            assert_eq!(statuses(ended), [status, status, "sent"], "{ended}");
+            assert_eq!(ended["recipients"][0]["reason"], ended["recipients"][1]["reason"]);
+            assert_eq!(ended["recipients"][0]["rows"], ended["recipients"][1]["rows"]);
+        }
+        let last = mails.received().pop().expect("a message");
+        assert!(
+            !last.text().contains("audit@"),
+            "they are named once: {}",
+            last.text()
+        );
+    });
+}
+
+#[test]
+fn whoever_is_named_twice_gets_one_message_sqlite() {
+    the_same_twice(Database::sqlite());
+}
+
+#[test]
+fn whoever_is_named_twice_gets_one_message_postgres() {
+    the_same_twice(Database::postgres());
 }
 
 #[test]

@@ -164,4 +164,66 @@ both_databases! {
         let reason = listed[0]["reason"].as_str().expect("a reason");
         assert!(reason.contains("cy") && !reason.contains("bo"), "{reason}");
     }
+
+    async fn what_breaks_off_each_time_has_failed_for_everybody(server: &TestServer) {
+        let ada = ada(server).await;
+        let outbox = Outbox::new();
+        let report = report(&ada, "Everything", json!({})).await;
+        let daily = schedule(&ada, &report, json!({}), &["ada"]).await;
+        run_now(&ada, &daily).await;
+        server.database().execute("UPDATE reports SET filter = 'x' || filter").await;
+        let sender = sender(server, outbox.mailer(), quick());
+        let mut at = server.clock.now().micros();
+        for wait in [1, 5, 15, 60, 240, 1] {
+            sender.work().await.expect("it works");
+            at += wait * MINUTE;
+            server.clock.set(Timestamp::from_micros(at));
+        }
+        server.database().execute("UPDATE reports SET filter = substr(filter, 2)").await;
+        let listed = deliveries(&ada, &report).await;
+        assert_eq!((&listed[0]["status"], &listed[0]["attempts"]), (&json!("failed"), &json!(6)));
+        let recipient = &listed[0]["recipients"][0];
+        assert_eq!(recipient["status"], "failed");
+        assert!(recipient["reason"].is_string() && recipient["reason"] == listed[0]["reason"], "{}", listed[0]);
+        assert!(outbox.take().is_empty());
+    }
+
+    async fn a_run_that_ends_its_process_each_time_is_given_up(server: &TestServer) {
+        let ada = ada(server).await;
+        let outbox = Outbox::new();
+        let report = report(&ada, "Everything", json!({})).await;
+        let daily = schedule(&ada, &report, json!({}), &["ada"]).await;
+        run_now(&ada, &daily).await;
+        let claim = async || {
+            let claim = server.store.claim_run(server.clock.now(), Duration::ZERO, &[]).await;
+            claim.expect("it works").expect("a run")
+        };
+        // What is given back was no attempt.
+        for _ in 0..10 {
+            let claim = claim().await;
+            assert_eq!(claim.attempts, 0);
+            assert!(server.store.release(&claim, Duration::from_secs(1)).await.expect("it works"));
+        }
+        for attempt in 0..6 {
+            assert_eq!(claim().await.attempts, attempt);
+        }
+        let sender = sender(server, outbox.mailer(), quick());
+        sender.work().await.expect("it works");
+        assert!(outbox.take().is_empty());
+        let listed = deliveries(&ada, &report).await;
+        assert_eq!((&listed[0]["status"], &listed[0]["attempts"]), (&json!("failed"), &json!(6)));
+        assert!(listed[0]["seconds"].as_f64().expect("seconds") >= 10.0, "{}", listed[0]);
+        let recipient = &listed[0]["recipients"][0];
+        assert!(recipient["reason"].as_str().expect("a reason").contains("never came to an end"), "{recipient}");
+
+        // One that ends before that is as good as any.
+        run_now(&ada, &daily).await;
+        for attempt in 0..5 {
+            assert_eq!(claim().await.attempts, attempt);
+        }
+        sender.work().await.expect("it works");
+        assert_eq!(outbox.take().len(), 1);
+        let listed = deliveries(&ada, &report).await;
+        assert_eq!((&listed[1]["status"], &listed[1]["attempts"]), (&json!("sent"), &json!(6)));
+    }
 }

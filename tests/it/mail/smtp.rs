@@ -34,6 +34,7 @@ fn letter<'a>(to: &'a str, report: &'a str, bytes: &'a Bytes) -> Letter<'a> {
         rows: 2,
         timing: "every day at 08:00 (UTC)",
         maker: "Ada Obi",
+        shared: true,
         own: false,
         others: &[],
         enclosed: Enclosed::File {

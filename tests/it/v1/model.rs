@@ -69,7 +69,7 @@ async fn one_world(server: &TestServer, seed: u64, cases: usize) {
     let mut random = Random::new(seed);
     let mut first = Tenant::found(server, &format!("first-{seed}"), Vec::new(), &mut random).await;
     let ids = first.facts.records.iter().map(|record| record.id).collect();
-    let mut with_rows = 0;
+    let (mut with_rows, mut reports_with_rows) = (0, 0);
     let mut second = Tenant::found(server, &format!("second-{seed}"), ids, &mut random).await;
     for stage in ["founded", "lived on"] {
         if stage == "lived on" {
@@ -81,7 +81,7 @@ async fn one_world(server: &TestServer, seed: u64, cases: usize) {
             second.live_on(server, &mut random).await;
         }
         progress::ask(server, seed, stage, [&first, &second], cases.div_ceil(4)).await;
-        reports::ask(server, seed, stage, [&first, &second], cases.div_ceil(4)).await;
+        reports_with_rows += reports::ask(server, seed, stage, [&first, &second], cases.div_ceil(4)).await;
         opened::ask(server, seed, stage, [&first, &second], cases.div_ceil(2)).await;
         for case in 0..cases.div_ceil(2) {
             let (asked, other) = if random.percent(50) {
@@ -116,6 +116,12 @@ async fn one_world(server: &TestServer, seed: u64, cases: usize) {
     assert!(
         with_rows * 3 > cases,
         "seed {seed}: only {with_rows} of {cases} answers have rows"
+    );
+    // Of reports few do, whose questions are two at once.
+    assert!(
+        reports_with_rows * 60 > cases,
+        "seed {seed}: only {reports_with_rows} of {} reports have rows",
+        2 * cases.div_ceil(4)
     );
 }
 

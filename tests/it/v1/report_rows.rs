@@ -196,6 +196,24 @@ fn file(answer: &Answer) -> (String, Option<String>) {
 }
 
 both_databases! {
+    async fn what_the_document_offers_is_taken(server: &TestServer) {
+        let admin = prepared(server).await;
+        let report = saved(&admin, "Everything", "shared", json!({})).await;
+        let document = server.nobody().get("/openapi.json").await.expect(200).json();
+        for resource in ["activities", "export.csv", "export.ndjson"] {
+            let operation = &document["paths"][format!("/v1/reports/{{id}}/{resource}")]["get"];
+            let parameters = operation["parameters"].as_array().expect("parameters");
+            let flags = parameters.iter().filter(|parameter| parameter["schema"].to_string().contains("\"boolean\""));
+            let names: Vec<&str> = flags.map(|parameter| parameter["name"].as_str().expect("a name")).collect();
+            assert!(names.contains(&"completed"), "{names:?}");
+            for name in names {
+                admin.get(&format!("{report}/{resource}?{name}=true")).await.expect(200);
+            }
+            let named = |name: &str| parameters.iter().any(|parameter| parameter["name"] == name);
+            assert!(named("scope") && named("team") && named("certificate_expires_within"), "{resource}");
+        }
+    }
+
     async fn a_report_shows_nobody_more_than_their_own_log(server: &TestServer) {
         let admin = prepared(server).await;
         let openers = openers(server).await;
@@ -492,7 +510,7 @@ both_databases! {
                 let exported = admin.get(&format!("{path}/export.csv{added}")).await.expect(200);
                 let log = format!("/v1/activities/export.csv{}{as_in_log}", parameters(&filter, &[("columns", columns)]));
                 assert_eq!(file(&exported), file(&admin.get(&log).await.expect(200)), "{columns} {added}");
-                assert_eq!(exported.header("content-disposition"), Some("attachment; filename=\"bung-tag-b-2026-03-18.csv\""));
+                assert_eq!(exported.header("content-disposition"), Some("attachment; filename=\"_bung-tag-b-2026-03-18.csv\"; filename*=UTF-8''%C3%BCbung-tag-b-2026-03-18.csv"));
                 assert_eq!(exported.text().starts_with('\u{feff}'), added.contains("bom"));
             }
             let nothing = admin.get(&format!("{path}/export.csv?user=nobody")).await.expect(200).csv();

@@ -282,6 +282,41 @@ fn nul_and_too_much_are_refused() {
 }
 
 #[test]
+fn titles_and_their_words_are_bounded_together() {
+    let titles = |count: usize, words: usize| -> Vec<(String, String)> {
+        let title = |n: usize| format!("t{n}{}", " w".repeat(words - 1));
+        (0..count).map(|n| ("title".to_owned(), title(n))).collect()
+    };
+    let parsed = |sent: &[(String, String)]| Query::parse(sent, &context());
+    for (count, words) in [
+        (MAX_TITLES, 1),
+        (MAX_TITLES, 2),
+        (1, MAX_TITLE_WORDS),
+        (2, MAX_TITLE_WORDS / 2),
+    ] {
+        let query = parsed(&titles(count, words)).unwrap();
+        assert_eq!(query.filter.titles.len(), count, "{words} words each");
+    }
+    for (count, words) in [
+        (MAX_TITLES + 1, 1),
+        (1, MAX_TITLE_WORDS + 1),
+        (MAX_TITLES, 3),
+        (MAX_VALUES, 1),
+    ] {
+        let faults = parsed(&titles(count, words)).unwrap_err();
+        assert_eq!(
+            (faults.len(), &*faults[0].parameter),
+            (1, "title"),
+            "{count} of {words}"
+        );
+        assert!(faults[0].detail.contains("at most 100 titles"), "{}", faults[0]);
+    }
+    // One that is sent again is one.
+    let twice = [titles(MAX_TITLES, 2), titles(MAX_TITLES, 2)].concat();
+    assert_eq!(parsed(&twice).unwrap().filter.titles.len(), MAX_TITLES);
+}
+
+#[test]
 fn a_resource_has_parameters_of_its_own_and_lacks_others() {
     let export = ParseContext::export(at("2026-01-01T00:00:00Z"), Tz::UTC, &["columns", "bom"]);
     let query = Query::parse(&pairs(&[("columns", "full"), ("action", "failed")]), &export).unwrap();

@@ -14,8 +14,14 @@ use crate::support::TestServer;
 use crate::support::http::{Caller, query};
 use crate::support::random::Random;
 
-/// Puts a number of random reports to the server and to the model.
-pub async fn ask(server: &TestServer, seed: u64, stage: &str, tenants: [&super::Tenant; 2], cases: usize) {
+/// Puts a number of random reports to the server and to the model; how many of them have rows.
+pub async fn ask(
+    server: &TestServer,
+    seed: u64,
+    stage: &str,
+    tenants: [&super::Tenant; 2],
+    cases: usize,
+) -> usize {
     let mut random = Random::new(seed ^ 0x5eed);
     let mut with_rows = 0;
     for case in 0..cases {
@@ -45,11 +51,7 @@ pub async fn ask(server: &TestServer, seed: u64, stage: &str, tenants: [&super::
             }
         }
     }
-    // Reports that show nothing prove little.
-    assert!(
-        with_rows * 6 > cases,
-        "seed {seed}: only {with_rows} of {cases} reports have rows"
-    );
+    with_rows
 }
 
 /// A report and how it is opened.
