@@ -110,7 +110,7 @@ pub(super) enum ComposeError {
     Message(#[from] lettre::error::Error),
 }
 
-/// The name of a report's file: the report's name as [`file_stem`](super::report::file_stem) has it, and the day of the
+/// The name of a report's file: the report's name as [`file_stem`] has it, and the day of the
 /// run in the zone, as `weekly-completions-2026-11-22.csv`, or with `.csv.gz`.
 pub fn file_name(report: &str, run_at: Timestamp, zone: Tz, gzipped: bool) -> String {
     let extension = if gzipped { "csv.gz" } else { "csv" };

@@ -3,77 +3,24 @@
 
 mod upgrade;
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{Database, server};
+use crate::support::Database;
+use crate::support::process::{Process, serve};
 
 const KEY: &str = "integration";
 const SECRET: &str = "a-secret-of-a-test-with-enough-length";
 
-/// A `rollbook serve` in a process of its own.
-struct Process {
-    child: Child,
-    base: String,
-}
-
-fn serve(database: &Database) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_rollbook"));
+/// The command that serves this database, with the integration whose records are counted.
+fn serving(database: &Database) -> Command {
+    let mut command = serve(database);
+    command.env("ROLLBOOK_BOOTSTRAP_CREDENTIAL", format!("acme:{KEY}:{SECRET}"));
     command
-        .args([
-            "serve",
-            "--migrate",
-            "--listen",
-            "127.0.0.1:0",
-            "--log-format",
-            "json",
-            "--database",
-        ])
-        .arg(database.url())
-        .env("ROLLBOOK_BOOTSTRAP_CREDENTIAL", format!("acme:{KEY}:{SECRET}"))
-        .env("ROLLBOOK_JWT_SECRET", server::SECRET)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command
-}
-
-impl Process {
-    /// Starts it and waits until it says where it listens.
-    fn start(database: &Database) -> Self {
-        let mut child = serve(database).spawn().expect("the binary starts");
-        let log = child.stderr.take().expect("the log is piped");
-        let mut lines = BufReader::new(log).lines();
-        let address = lines.by_ref().map_while(Result::ok).find_map(|line| {
-            let entry: Value = serde_json::from_str(&line).ok()?;
-            let address = entry
-                .pointer("/fields/address")
-                .or_else(|| entry.get("address"))?;
-            address.as_str().map(str::to_owned)
-        });
-        let base = format!("http://{}", address.expect("the log says where it listens"));
-        // Read on, or the server would wait for somebody to take its log.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { child, base }
-    }
-
-    fn signal(&self, name: &str) {
-        let sent = Command::new("kill")
-            .args([format!("-{name}"), self.child.id().to_string()])
-            .status();
-        assert!(sent.expect("kill runs").success());
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill(); // it may have ended by itself
-        let _ = self.child.wait();
-    }
 }
 
 async fn post(client: &reqwest::Client, base: &str, number: usize) -> Option<String> {
@@ -143,7 +90,7 @@ async fn all_ids(base: &str) -> std::collections::HashSet<String> {
 
 /// What was acknowledged before the process ended is there when it runs again.
 async fn nothing_acknowledged_is_lost(database: &Database, signal: &str) {
-    let process = Process::start(database);
+    let process = Process::start(serving(database));
     let stop = Arc::new(AtomicBool::new(false));
     let count = Arc::new(AtomicUsize::new(0));
     let posting = tokio::spawn({
@@ -166,7 +113,7 @@ async fn nothing_acknowledged_is_lost(database: &Database, signal: &str) {
         acknowledged.len()
     );
     drop(process);
-    let again = Process::start(database);
+    let again = Process::start(serving(database));
     let kept = all_ids(&again.base).await;
     let lost: Vec<&String> = acknowledged.iter().filter(|id| !kept.contains(*id)).collect();
     assert!(
@@ -179,11 +126,11 @@ async fn nothing_acknowledged_is_lost(database: &Database, signal: &str) {
 
 /// A binary refuses a schema that is behind or ahead of its own, and says which command mends it.
 async fn another_schema_is_refused(database: &Database) {
-    drop(Process::start(database));
+    drop(Process::start(serving(database)));
     let ahead = "UPDATE _sqlx_migrations SET version = version + 1000 \
                  WHERE version = (SELECT max(version) FROM _sqlx_migrations)";
     database.execute(ahead).await;
-    let refused = serve(database).output().expect("the binary runs");
+    let refused = serving(database).output().expect("the binary runs");
     assert!(!refused.status.success());
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(said.contains("newer"), "{said}");

@@ -20,6 +20,7 @@ pub mod builders;
 pub mod database;
 pub mod http;
 pub mod outbox;
+pub mod process;
 pub mod random;
 pub mod records;
 pub mod server;

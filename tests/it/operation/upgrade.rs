@@ -15,10 +15,11 @@ use serde_json::{Value, json};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{Connection as _, SqlStr};
 
-use super::{KEY, Process, SECRET, on};
+use super::{KEY, SECRET, on, serving};
 use crate::support::Database;
 use crate::support::builders::mailbox;
 use crate::support::http::{Caller, segment};
+use crate::support::process::Process;
 use crate::support::records::{STATEMENTS, VOIDED, id, statements_found};
 use crate::support::server::{ORG, sign};
 
@@ -156,7 +157,7 @@ struct Asked {
 impl Asked {
     /// Starts it, with the credential `quiet` that is there, or a new one.
     async fn start(database: &Database, quiet: Option<Credential>) -> Self {
-        let process = Process::start(database);
+        let process = Process::start(serving(database));
         let nobody = Caller::nobody(reqwest::Client::new(), process.base.clone());
         let admin = |user: &str| {
             nobody.with_token(&sign(
