@@ -75,9 +75,7 @@ impl<A> Caller<A> {
 
     /// The settings that the caller's reach depends on.
     pub fn rules(&self) -> ReachRules {
-        ReachRules {
-            managers_see_indirect_reports: self.known.organisation.managers_see_indirect_reports,
-        }
+        self.known.organisation.reach_rules()
     }
 
     /// A question over activities, bound to the caller's reach: the only way to ask one.

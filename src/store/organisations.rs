@@ -2,6 +2,7 @@
 
 use chrono_tz::Tz;
 
+use crate::access::ReachRules;
 use crate::clock::Timestamp;
 use crate::ids::{OrgId, UserId};
 
@@ -36,6 +37,13 @@ impl Organisation {
     /// The zone itself. It was checked when it was set; one that a newer server knew and this one doesn't reads as UTC.
     pub fn zone(&self) -> Tz {
         self.time_zone.parse().unwrap_or(Tz::UTC)
+    }
+
+    /// What a reach depends on.
+    pub fn reach_rules(&self) -> ReachRules {
+        ReachRules {
+            managers_see_indirect_reports: self.managers_see_indirect_reports,
+        }
     }
 }
 

@@ -104,12 +104,7 @@ async fn create_report(caller: Caller<ManageReports>, pairs: Pairs, body: JsonBy
         .store()
         .add_report(&caller.reports()?, form.into())
         .await??;
-    let version = kept.version;
-    let report = shown_one(&caller, kept).await?;
-    Ok(HttpResponse::Created()
-        .insert_header((header::LOCATION, format!("{PATH}/{}", report.id)))
-        .insert_header((header::ETAG, conditions::tag(version)))
-        .json(report))
+    created(&caller, PATH, kept).await
 }
 
 /// Read one report: what it asks, not its rows.
@@ -127,7 +122,7 @@ async fn create_report(caller: Caller<ManageReports>, pairs: Pairs, body: JsonBy
 async fn read_report(caller: Caller<ReadReports>, id: web::Path<String>, pairs: Pairs) -> Answer {
     pairs.none()?;
     let kept = found(&caller, &id).await?;
-    written(&caller, kept).await
+    told(&caller, kept).await
 }
 
 /// Replace a report. What is left out is as in a new one.
@@ -159,7 +154,7 @@ async fn put_report(
         .store()
         .change_report(&caller.reports()?, id, expected.as_ref(), |_| Ok(form.into()))
         .await??;
-    written(&caller, kept).await
+    told(&caller, kept).await
 }
 
 /// Change members of a report by a merge patch (RFC 7396); `filter` is merged parameter by parameter.
@@ -194,7 +189,7 @@ async fn patch_report(
         .store()
         .change_report(&caller.reports()?, id, expected.as_ref(), change)
         .await??;
-    written(&caller, kept).await
+    told(&caller, kept).await
 }
 
 /// Delete a report, with its keys, its schedules and what became of them.
@@ -240,20 +235,37 @@ pub(super) async fn found<A>(caller: &Caller<A>, id: &str) -> Result<KeptReport,
     kept.ok_or_else(Problem::not_found)
 }
 
-/// 200 with what a report says now.
-async fn written<A>(caller: &Caller<A>, kept: KeptReport) -> Answer {
-    let tag = conditions::tag(kept.version);
-    let report = shown_one(caller, kept).await?;
+/// 201 with what was made, and its address under `path`.
+pub(super) async fn created<A, K: OfUser>(caller: &Caller<A>, path: &str, kept: K) -> Answer {
+    let location = format!("{path}/{}", kept.id());
+    let tag = conditions::tag(kept.version());
+    let shown = shown_one(caller, kept).await?;
+    Ok(HttpResponse::Created()
+        .insert_header((header::LOCATION, location))
+        .insert_header((header::ETAG, tag))
+        .json(shown))
+}
+
+/// 200 with what it says now.
+pub(super) async fn told<A, K: OfUser>(caller: &Caller<A>, kept: K) -> Answer {
+    let tag = conditions::tag(kept.version());
+    let shown = shown_one(caller, kept).await?;
     Ok(HttpResponse::Ok()
         .insert_header((header::ETAG, tag))
         .insert_header((header::CACHE_CONTROL, "no-cache"))
-        .json(report))
+        .json(shown))
 }
 
 /// What is kept with the id of a user, and shown with the name that the directory has for them now.
 pub(super) trait OfUser {
     /// As it is shown.
-    type Shown;
+    type Shown: Serialize;
+
+    /// What its address names.
+    fn id(&self) -> Uuid;
+
+    /// How often it was written: its ETag.
+    fn version(&self) -> i64;
 
     /// Whose it is.
     fn user(&self) -> &UserId;
@@ -265,6 +277,14 @@ pub(super) trait OfUser {
 impl OfUser for KeptReport {
     type Shown = Report;
 
+    fn id(&self) -> Uuid {
+        self.id
+    }
+
+    fn version(&self) -> i64 {
+        self.version
+    }
+
     fn user(&self) -> &UserId {
         &self.owner
     }
@@ -274,7 +294,7 @@ impl OfUser for KeptReport {
     }
 }
 
-pub(super) async fn shown_one<A, K: OfUser>(caller: &Caller<A>, kept: K) -> Result<K::Shown, Problem> {
+async fn shown_one<A, K: OfUser>(caller: &Caller<A>, kept: K) -> Result<K::Shown, Problem> {
     let shown = shown(caller, vec![kept]).await?.pop();
     shown.ok_or_else(|| Problem::internal("something was lost while it was named"))
 }

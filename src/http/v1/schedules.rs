@@ -4,7 +4,6 @@
 //! runs; its maker sees and changes it, and so does an owner or admin of the organisation who may open its report. For
 //! everybody else it is not there (404). A maker who may not open the report any more still reads, pauses and deletes it.
 
-use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use serde_json::Value;
@@ -25,7 +24,7 @@ use crate::ids::UserId;
 use crate::reports::schedule::{NewScheduleBody, Schedule, ScheduleForm, SchedulePatch, settle};
 use crate::store::{KeptSchedule, ScheduleRefusal, StoreError};
 
-use super::reports::{OfUser, found, report_id, shown, shown_one};
+use super::reports::{OfUser, created, found, report_id, shown, told};
 
 routes! {
     "/v1/reports/{id}/schedules" => { get: list_schedules, post: create_schedule },
@@ -120,12 +119,7 @@ async fn create_schedule(
         .store()
         .add_schedule(&caller.reports()?, report.id, new)
         .await??;
-    let version = kept.version;
-    let schedule = shown_one(&caller, kept).await?;
-    Ok(HttpResponse::Created()
-        .insert_header((header::LOCATION, format!("/v1/schedules/{}", schedule.id)))
-        .insert_header((header::ETAG, conditions::tag(version)))
-        .json(schedule))
+    created(&caller, "/v1/schedules", kept).await
 }
 
 /// Read one schedule: when it runs next, and how a run stands that is still tried.
@@ -170,7 +164,7 @@ async fn put_schedule(
     body: JsonBytes,
 ) -> Answer {
     pairs.none()?;
-    let id = found_schedule(&caller, &id).await?.id;
+    let id = found_schedule(&caller, report_id(&id)?).await?.id;
     let expected = conditions::expected(&request)?;
     let form = ScheduleForm::parse(
         body.text()?,
@@ -216,7 +210,7 @@ async fn patch_schedule(
     JsonBody(body): JsonBody<Value>,
 ) -> Answer {
     pairs.none()?;
-    let before = found_schedule(&caller, &id).await?;
+    let before = found_schedule(&caller, report_id(&id)?).await?;
     let expected = conditions::expected(&request)?;
     let patch = keyed::patch(body)?;
     let (depth, zone, now) = (
@@ -292,11 +286,12 @@ async fn run_schedule(caller: Caller<ManageReports>, id: web::Path<String>, pair
 }
 
 /// The schedule that is asked for.
-async fn found_schedule(caller: &Caller<ManageReports>, id: &str) -> Result<KeptSchedule, Problem> {
-    let kept = caller
-        .store()
-        .schedule(&caller.reports()?, report_id(id)?)
-        .await?;
+///
+/// # Errors
+///
+/// 404 where there is none, or none that is there for the caller.
+async fn found_schedule(caller: &Caller<ManageReports>, id: Uuid) -> Result<KeptSchedule, Problem> {
+    let kept = caller.store().schedule(&caller.reports()?, id).await?;
     kept.ok_or_else(Problem::not_found)
 }
 
@@ -308,18 +303,19 @@ async fn settled(caller: &Caller<ManageReports>, form: &ScheduleForm) -> Result<
 
 /// 200 with what a schedule says now.
 async fn written(caller: &Caller<ManageReports>, id: Uuid) -> Answer {
-    let kept = caller.store().schedule(&caller.reports()?, id).await?;
-    let kept = kept.ok_or_else(Problem::not_found)?;
-    let tag = conditions::tag(kept.version);
-    let schedule = shown_one(caller, kept).await?;
-    Ok(HttpResponse::Ok()
-        .insert_header((header::ETAG, tag))
-        .insert_header((header::CACHE_CONTROL, "no-cache"))
-        .json(schedule))
+    told(caller, found_schedule(caller, id).await?).await
 }
 
 impl OfUser for KeptSchedule {
     type Shown = Schedule;
+
+    fn id(&self) -> Uuid {
+        self.id
+    }
+
+    fn version(&self) -> i64 {
+        self.version
+    }
 
     fn user(&self) -> &UserId {
         &self.maker

@@ -61,9 +61,7 @@ impl Opening {
                 columns: report::columns(&report)?,
                 ..CsvOptions::default()
             },
-            rules: ReachRules {
-                managers_see_indirect_reports: organisation.managers_see_indirect_reports,
-            },
+            rules: organisation.reach_rules(),
             maker,
             report,
         }))

@@ -10,7 +10,7 @@ use crate::support::http::{Caller, query};
 use crate::support::{TestServer, both_databases};
 
 /// The facets that are always there, in their order.
-const NAMES: &[&str] = &[
+pub(super) const NAMES: &[&str] = &[
     "action",
     "verb",
     "type",

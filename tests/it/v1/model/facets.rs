@@ -10,29 +10,7 @@ use super::question::{Filter, Question, Scope};
 use super::reading::Row;
 use super::{Judgement, Trial, must, told};
 use crate::support::http::{Caller, query};
-
-/// The facets that are always there, in their order.
-const NAMES: &[&str] = &[
-    "action",
-    "verb",
-    "type",
-    "content_type",
-    "content",
-    "tag",
-    "source",
-    "cpd_label",
-    "device_type",
-    "origin",
-    "import",
-    "team",
-    "group",
-    "user",
-    "result",
-    "completed",
-    "expired",
-    "has_certificate",
-    "bulk_import",
-];
+use crate::v1::facets::NAMES;
 
 impl Trial<'_> {
     /// The facets for whoever asks the question; of its filters only those that say whose rows count.
