@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::support::builders::{content, mailbox, user};
 use crate::support::http::Caller;
-use crate::support::{TestServer, both_databases};
+use crate::support::{TestServer, apply, both_databases};
 
 /// The home page of every organisation here, so that the same record names the same user in each.
 const HOME: &str = "https://platform.example.org";
@@ -89,12 +89,7 @@ fn uuid(n: usize, random: &mut Random) -> String {
 fn moment(random: &mut Random) -> String {
     // Few moments, so that many records share one; some finer than a millisecond.
     let finer = ["", ".5", ".0001", ".0002", ".000001"];
-    format!(
-        "2026-02-{:02}T{:02}:00:00{}Z",
-        1 + random.below(2),
-        random.below(6),
-        random.pick(&finer)
-    )
+    format!("2026-02-{:02}T{:02}:00:00{}Z", 1 + random.below(2), random.below(6), random.pick(&finer))
 }
 
 fn actor(random: &mut Random) -> Value {
@@ -114,13 +109,7 @@ fn actor(random: &mut Random) -> Value {
 }
 
 fn object(random: &mut Random) -> Value {
-    let iris = [
-        "urn:one",
-        "urn:two",
-        "urn:quiz",
-        "urn:video",
-        "https://platform.example.org/contents/own",
-    ];
+    let iris = ["urn:one", "urn:two", "urn:quiz", "urn:video", "https://platform.example.org/contents/own"];
     let mut object = json!({"id": random.pick(&iris)});
     if random.chance(60) {
         let mut definition = json!({});
@@ -160,11 +149,7 @@ fn result(random: &mut Random) -> Value {
 }
 
 fn statement(n: usize, ids: &[String], random: &mut Random) -> Record {
-    let door = if random.chance(75) {
-        Door::Defines
-    } else {
-        Door::Quiet
-    };
+    let door = if random.chance(75) { Door::Defines } else { Door::Quiet };
     let mut body = json!({"id": ids[n], "actor": actor(random), "timestamp": moment(random)});
     let verb = |iri: &str| json!({ "id": iri });
     match random.below(10) {
@@ -189,14 +174,8 @@ fn statement(n: usize, ids: &[String], random: &mut Random) -> Record {
             body["result"] = result(random);
         }
         _ => {
-            let name = random.pick(&[
-                "completed",
-                "completed",
-                "passed",
-                "experienced",
-                "attempted",
-                "juggled",
-            ]);
+            let name =
+                random.pick(&["completed", "completed", "passed", "experienced", "attempted", "juggled"]);
             body["verb"] = verb(&format!("{VERBS}{name}"));
             if random.chance(40) {
                 body["verb"]["display"] = json!({ "en": random.pick(&["did", "made"]) });
@@ -221,22 +200,13 @@ fn short(n: usize, ids: &[String], random: &mut Random) -> Record {
         }
         body["result"] = json!({"score": random.below(101)});
     }
-    Record {
-        door: Door::Short,
-        body,
-    }
+    Record { door: Door::Short, body }
 }
 
 fn records(random: &mut Random) -> Vec<Record> {
     let ids: Vec<String> = (0..20 + random.below(25)).map(|n| uuid(n, random)).collect();
     (0..ids.len())
-        .map(|n| {
-            if random.chance(25) {
-                short(n, &ids, random)
-            } else {
-                statement(n, &ids, random)
-            }
-        })
+        .map(|n| if random.chance(25) { short(n, &ids, random) } else { statement(n, &ids, random) })
         .collect()
 }
 
@@ -245,25 +215,13 @@ fn arrivals(count: usize, random: &mut Random) -> Vec<Arrival> {
     let mut backwards = forwards.clone();
     backwards.reverse();
     let mut arrivals = vec![
-        Arrival {
-            order: forwards.clone(),
-            told_after: 0,
-            seed: random.next(),
-        },
-        Arrival {
-            order: backwards,
-            told_after: count,
-            seed: random.next(),
-        },
+        Arrival { order: forwards.clone(), told_after: 0, seed: random.next() },
+        Arrival { order: backwards, told_after: count, seed: random.next() },
     ];
     for _ in 0..2 {
         let mut order = forwards.clone();
         random.shuffle(&mut order);
-        arrivals.push(Arrival {
-            order,
-            told_after: random.below(count + 1),
-            seed: random.next(),
-        });
+        arrivals.push(Arrival { order, told_after: random.below(count + 1), seed: random.next() });
     }
     arrivals
 }
@@ -282,21 +240,10 @@ impl<'s> Organisation<'s> {
         *number += 1;
         let id = format!("o{number}");
         let admin = server.person_of(&id, json!({"sub": "root", "role": "owner"}));
-        admin
-            .patch("/v1/organisation", &json!({ "account_home_page": HOME }))
-            .await
-            .expect(200);
-        let defines = server
-            .credential(&id, &["statements/write", "define", "activities/write"])
-            .await;
+        admin.patch("/v1/organisation", &json!({ "account_home_page": HOME })).await.expect(200);
+        let defines = server.credential(&id, &["statements/write", "define", "activities/write"]).await;
         let quiet = server.credential(&id, &["statements/write"]).await;
-        Self {
-            server,
-            id,
-            admin,
-            defines,
-            quiet,
-        }
+        Self { server, id, admin, defines, quiet }
     }
 
     /// Directory and catalogue: one user of many identifiers, one deactivated, two contents with demands.
@@ -305,9 +252,7 @@ impl<'s> Organisation<'s> {
             user("ada")
                 .set("email", "ada@example.org")
                 .set("identifiers", json!([{"openid": "https://id.example.org/ada"}])),
-            user("cy")
-                .set("active", false)
-                .set("deactivated_at", "2026-03-01T00:00:00Z"),
+            user("cy").set("active", false).set("deactivated_at", "2026-03-01T00:00:00Z"),
         ];
         self.admin.post("/v1/users/batch", &users).await.expect(200);
         let quiz = content("quiz", "quiz")
@@ -316,18 +261,11 @@ impl<'s> Organisation<'s> {
             .set("expires_after", "P1M")
             .set("time_limit", "PT30M")
             .set("certificate", json!({"name": "Warden", "expires_after": "P1Y"}));
-        let video = content("video", "item")
-            .set("iri", "urn:video")
-            .set("content_type", "video");
-        self.admin
-            .post("/v1/contents/batch", &[quiz, video])
-            .await
-            .expect(200);
-        for (mark, from) in [
-            (50, "2026-01-01T00:00:00Z"),
-            (75, "2026-02-01T03:00:00Z"),
-            (25, "2026-02-02T00:00:00Z"),
-        ] {
+        let video = content("video", "item").set("iri", "urn:video").set("content_type", "video");
+        self.admin.post("/v1/contents/batch", &[quiz, video]).await.expect(200);
+        for (mark, from) in
+            [(50, "2026-01-01T00:00:00Z"), (75, "2026-02-01T03:00:00Z"), (25, "2026-02-02T00:00:00Z")]
+        {
             let patch = json!({"pass_mark": mark, "effective_from": from});
             self.admin.patch("/v1/contents/quiz", &patch).await.expect(200);
         }
@@ -337,11 +275,7 @@ impl<'s> Organisation<'s> {
         match door {
             Door::Defines => self.defines.post("/xapi/statements", batch).await.expect(200),
             Door::Quiet => self.quiet.post("/xapi/statements", batch).await.expect(200),
-            Door::Short => self
-                .defines
-                .post("/v1/activities/batch", batch)
-                .await
-                .expect_one_of(&[200, 201]),
+            Door::Short => self.defines.post("/v1/activities/batch", batch).await.expect_one_of(&[200, 201]),
         };
     }
 
@@ -392,10 +326,7 @@ impl<'s> Organisation<'s> {
             .iter()
             .filter_map(|action| action["key"].as_str())
             .collect();
-        let path = format!(
-            "/v1/activities?include_deactivated=true&limit=1000&action={}",
-            all.join(",")
-        );
+        let path = format!("/v1/activities?include_deactivated=true&limit=1000&action={}", all.join(","));
         let mut rows = self.admin.list(&path, "activities").await;
         for row in &mut rows {
             row.as_object_mut().expect("a row").remove("stored_at");
@@ -420,16 +351,9 @@ fn difference(left: &[Value], right: &[Value]) -> Option<String> {
         return None;
     }
     let only = |these: &[Value], those: &[Value]| {
-        these
-            .iter()
-            .find(|row| !those.contains(row))
-            .map_or("nothing".to_owned(), |row| format!("{row:#}"))
+        these.iter().find(|row| !those.contains(row)).map_or("nothing".to_owned(), |row| format!("{row:#}"))
     };
-    Some(format!(
-        "one has {}\nthe other has {}",
-        only(left, right),
-        only(right, left)
-    ))
+    Some(format!("one has {}\nthe other has {}", only(left, right), only(right, left)))
 }
 
 /// How the two arrivals differ, of those records that are kept; and how a replay of either does.
@@ -471,65 +395,44 @@ async fn smallest(
         }
     }
     let sent = |arrival: &Arrival| {
-        let order: Vec<usize> = arrival
-            .order
-            .iter()
-            .copied()
-            .filter(|n| kept.contains(n))
-            .collect();
-        let before = arrival
-            .order
-            .iter()
-            .take(arrival.told_after)
-            .filter(|n| kept.contains(n))
-            .count();
+        let order: Vec<usize> = arrival.order.iter().copied().filter(|n| kept.contains(n)).collect();
+        let before = arrival.order.iter().take(arrival.told_after).filter(|n| kept.contains(n)).count();
         format!("{order:?}, directory and catalogue after {before}")
     };
-    let bodies: Vec<String> = kept
-        .iter()
-        .map(|n| format!("{n} {:?} {}", records[*n].door, records[*n].body))
-        .collect();
-    format!(
-        "{}\nsent as {}\nand as {}\n{told}",
-        bodies.join("\n"),
-        sent(pair[0]),
-        sent(pair[1])
-    )
+    let bodies: Vec<String> =
+        kept.iter().map(|n| format!("{n} {:?} {}", records[*n].door, records[*n].body)).collect();
+    format!("{}\nsent as {}\nand as {}\n{told}", bodies.join("\n"), sent(pair[0]), sent(pair[1]))
 }
 
 fn setting(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
-    Some(
-        text.parse()
-            .unwrap_or_else(|_| panic!("{name} is a whole number, not {text}")),
-    )
+    Some(text.parse().unwrap_or_else(|_| panic!("{name} is a whole number, not {text}")))
 }
 
-both_databases! {
-    async fn any_order_of_arrival_gives_the_same_log(server: &TestServer) {
-        // Among the ten from here is 1010, which found a name that a voiding took away.
-        let first = setting("ROLLBOOK_TEST_SEED").unwrap_or(1_003);
-        let cases = setting("ROLLBOOK_TEST_CASES").unwrap_or(10);
-        let mut number = 0;
-        for seed in first..first + cases {
-            let mut random = Random(seed);
-            let records = records(&mut random);
-            let all: BTreeSet<usize> = (0..records.len()).collect();
-            let arrivals = arrivals(records.len(), &mut random);
-            let mut expected: Option<Vec<Value>> = None;
-            for arrival in &arrivals {
-                let organisation = Organisation::new(server, &mut number).await;
-                organisation.receive(&records, &all, arrival).await;
-                let picture = organisation.picture().await;
-                let again = organisation.rebuilt().await;
-                let expected = expected.get_or_insert_with(|| picture.clone());
-                if picture != *expected || again != *expected {
-                    let told = smallest(server, &records, [&arrivals[0], arrival], &mut number).await;
-                    panic!("ROLLBOOK_TEST_SEED={seed} goes wrong:\n{told}");
-                }
+#[apply(both_databases)]
+async fn any_order_of_arrival_gives_the_same_log(server: &TestServer) {
+    // Among the ten from here is 1010, which found a name that a voiding took away.
+    let first = setting("ROLLBOOK_TEST_SEED").unwrap_or(1_003);
+    let cases = setting("ROLLBOOK_TEST_CASES").unwrap_or(10);
+    let mut number = 0;
+    for seed in first..first + cases {
+        let mut random = Random(seed);
+        let records = records(&mut random);
+        let all: BTreeSet<usize> = (0..records.len()).collect();
+        let arrivals = arrivals(records.len(), &mut random);
+        let mut expected: Option<Vec<Value>> = None;
+        for arrival in &arrivals {
+            let organisation = Organisation::new(server, &mut number).await;
+            organisation.receive(&records, &all, arrival).await;
+            let picture = organisation.picture().await;
+            let again = organisation.rebuilt().await;
+            let expected = expected.get_or_insert_with(|| picture.clone());
+            if picture != *expected || again != *expected {
+                let told = smallest(server, &records, [&arrivals[0], arrival], &mut number).await;
+                panic!("ROLLBOOK_TEST_SEED={seed} goes wrong:\n{told}");
             }
-            let rows = expected.unwrap_or_default();
-            assert!(rows.len() > 10, "seed {seed} made a world with nothing in it");
         }
+        let rows = expected.unwrap_or_default();
+        assert!(rows.len() > 10, "seed {seed} made a world with nothing in it");
     }
 }

@@ -16,10 +16,7 @@ use crate::support::Database;
 use crate::support::server::{START, TestServer, run};
 
 /// A small organisation, for what doesn't need a large one.
-const SMALL: Size = Size {
-    users: 45,
-    activities: 900,
-};
+const SMALL: Size = Size { users: 45, activities: 900 };
 
 fn acme() -> OrgId {
     OrgId::new(ORGANISATION).expect("an id")
@@ -28,33 +25,22 @@ fn acme() -> OrgId {
 /// Runs a test with a server on which an organisation of that size was made.
 fn with_demo(size: Size, test: impl AsyncFnOnce(&TestServer)) {
     run(Database::sqlite(), async |server: &TestServer| {
-        let seeded = seed(&server.store, &acme(), size, "platform")
-            .await
-            .expect("the demo's data is taken");
-        assert_eq!(
-            (seeded.users, seeded.contents, seeded.activities),
-            (size.users, 60, size.activities)
-        );
+        let seeded = seed(&server.store, &acme(), size, "platform").await.expect("the demo's data is taken");
+        assert_eq!((seeded.users, seeded.contents, seeded.activities), (size.users, 60, size.activities));
         test(server).await;
     });
 }
 
 async fn total(server: &TestServer, query: &str) -> u64 {
     let owner = server.person("owner", "u001");
-    let page = owner
-        .get(&format!("/v1/activities?limit=1&count=exact&{query}"))
-        .await
-        .expect(200)
-        .json();
+    let page = owner.get(&format!("/v1/activities?limit=1&count=exact&{query}")).await.expect(200).json();
     page["total"].as_u64().expect("a total")
 }
 
 /// Everything that the log says, but when it was stored.
 async fn log(server: &TestServer) -> Vec<Value> {
     let owner = server.person("owner", "u001");
-    let mut rows = owner
-        .list("/v1/activities?include_deactivated=true&limit=1000", "activities")
-        .await;
+    let mut rows = owner.list("/v1/activities?include_deactivated=true&limit=1000", "activities").await;
     for row in &mut rows {
         row["stored_at"] = Value::Null;
     }
@@ -77,32 +63,16 @@ fn it_is_as_large_as_it_says() {
         assert_eq!(roles.len(), 8, "{roles:?}");
 
         let contents = owner.list("/v1/contents?limit=1000", "contents").await;
-        let registered = contents
-            .iter()
-            .filter(|content| content["registered"] == json!(true));
-        assert_eq!(
-            (registered.count(), contents.len()),
-            (60, 61),
-            "and one that only statements name"
-        );
+        let registered = contents.iter().filter(|content| content["registered"] == json!(true));
+        assert_eq!((registered.count(), contents.len()), (60, 61), "and one that only statements name");
         assert!(contents.iter().any(|content| !content["archived_at"].is_null()));
 
         // What isn't shown unless asked for is in the log all the same.
         let shown = total(server, "include_deactivated=true").await;
         let visited = total(server, "include_deactivated=true&action=visited").await;
-        assert_eq!(
-            shown + visited,
-            20_000 + 1,
-            "and the voiding of one more, which is a row itself"
-        );
-        assert_eq!(
-            total(server, "verb=http://adlnet.gov/expapi/verbs/voided").await,
-            1
-        );
-        assert!(
-            visited > 100 && shown > 18_000,
-            "{shown} shown, {visited} visited"
-        );
+        assert_eq!(shown + visited, 20_000 + 1, "and the voiding of one more, which is a row itself");
+        assert_eq!(total(server, "verb=http://adlnet.gov/expapi/verbs/voided").await, 1);
+        assert!(visited > 100 && shown > 18_000, "{shown} shown, {visited} visited");
         assert!(total(server, "").await < shown, "somebody has left");
         for query in [
             "origin=xapi",
@@ -131,15 +101,8 @@ fn it_is_as_large_as_it_says() {
         ] {
             assert!(total(server, query).await > 0, "nothing with {query}");
         }
-        let oldest = owner
-            .get("/v1/activities?sort=happened_at&limit=1")
-            .await
-            .expect(200)
-            .json();
-        let oldest = oldest["activities"][0]["happened_at"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned();
+        let oldest = owner.get("/v1/activities?sort=happened_at&limit=1").await.expect(200).json();
+        let oldest = oldest["activities"][0]["happened_at"].as_str().unwrap_or_default().to_owned();
         assert!(oldest.starts_with("2024-03"), "two years back: {oldest}");
     });
 }
@@ -147,15 +110,9 @@ fn it_is_as_large_as_it_says() {
 #[test]
 fn a_learner_has_a_timeline_with_notes_that_they_never_see() {
     run(Database::sqlite(), async |server: &TestServer| {
-        let seeded = seed(&server.store, &acme(), SMALL, "platform")
-            .await
-            .expect("made");
+        let seeded = seed(&server.store, &acme(), SMALL, "platform").await.expect("made");
         let part = |variable: &str| {
-            let part = seeded
-                .cast
-                .iter()
-                .find(|part| part.variable == variable)
-                .expect("a part");
+            let part = seeded.cast.iter().find(|part| part.variable == variable).expect("a part");
             let claims = json!({"sub": part.user, "role": part.role.key(), "permissions": part.permissions});
             (part.user.to_string(), server.person_of(ORGANISATION, claims))
         };
@@ -167,12 +124,7 @@ fn a_learner_has_a_timeline_with_notes_that_they_never_see() {
         assert_eq!(learner.list(&path, "entries").await, Vec::<Value>::new());
         let asked = json!({"content": "event-first-aid", "teams": ["warehouse-north"], "dry_run": true});
         let report = manager.post("/v1/completions", &asked).await.expect(200).json();
-        assert!(
-            report["results"]
-                .as_array()
-                .is_some_and(|results| !results.is_empty()),
-            "{report}"
-        );
+        assert!(report["results"].as_array().is_some_and(|results| !results.is_empty()), "{report}");
     });
 }
 
@@ -188,37 +140,23 @@ fn the_same_moment_makes_the_same_organisation() {
 #[test]
 fn what_content_sent_under_a_private_address_is_its_owners_in_the_end() {
     with_demo(SMALL, async |server| {
-        let page = server
-            .store
-            .users(&acme(), &Reach::Organisation, &UserFilter::default(), None, 1_000)
-            .await;
+        let page =
+            server.store.users(&acme(), &Reach::Organisation, &UserFilter::default(), None, 1_000).await;
         let users = page.expect("users").items;
         let claimed: Vec<_> = users
             .iter()
-            .filter(|user| {
-                serde_json::to_string(&user.identifiers)
-                    .expect("JSON")
-                    .contains("@mail.example")
-            })
+            .filter(|user| serde_json::to_string(&user.identifiers).expect("JSON").contains("@mail.example"))
             .collect();
         assert_eq!(claimed.len(), 3);
         let rows = log(server).await;
-        assert!(
-            rows.iter()
-                .all(|row| !row["user"]["email"].to_string().contains("@mail.example"))
-        );
-        assert!(
-            rows.iter().any(|row| row["user"]["id"].is_null()),
-            "visitors stay nobody's"
-        );
+        assert!(rows.iter().all(|row| !row["user"]["email"].to_string().contains("@mail.example")));
+        assert!(rows.iter().any(|row| row["user"]["id"].is_null()), "visitors stay nobody's");
     });
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_is_made_once_and_kept() {
-    let Database::Sqlite { folder } = Database::sqlite() else {
-        unreachable!("it was asked for")
-    };
+    let Database::Sqlite { folder } = Database::sqlite() else { unreachable!("it was asked for") };
     let home: PathBuf = folder.join("demo");
     let clock = Clock::manual(START);
     let Prepared { store, state, seeded } = prepare(&home, SMALL, clock.clone()).await.expect("made");
@@ -226,18 +164,10 @@ async fn it_is_made_once_and_kept() {
     assert_eq!(added.len(), 1);
     store.close().await;
 
-    let again = prepare(&home, Size::default(), clock.clone())
-        .await
-        .expect("kept");
-    assert_eq!(
-        again.seeded, seeded,
-        "the size of a second start makes nothing new"
-    );
+    let again = prepare(&home, Size::default(), clock.clone()).await.expect("kept");
+    assert_eq!(again.seeded, seeded, "the size of a second start makes nothing new");
     assert_eq!(again.state.credential_key, state.credential_key);
-    let page = again
-        .store
-        .users(&acme(), &Reach::Organisation, &UserFilter::default(), None, 1_000)
-        .await;
+    let page = again.store.users(&acme(), &Reach::Organisation, &UserFilter::default(), None, 1_000).await;
     assert_eq!(page.expect("users").items.len(), SMALL.users);
     again.store.close().await;
 
@@ -255,55 +185,27 @@ async fn it_is_made_once_and_kept() {
     };
     assert_eq!(names(&anew.seeded), names(&seeded));
     let reports = seeded.reports.clone();
-    assert_eq!(
-        Seeded {
-            reports,
-            ..anew.seeded
-        },
-        seeded
-    );
+    assert_eq!(Seeded { reports, ..anew.seeded }, seeded);
     anew.store.close().await;
 
     // A database that the demo didn't make is left alone.
     std::fs::remove_file(&file).expect("removed");
-    let before = std::fs::metadata(home.join("rollbook.db"))
-        .expect("a database")
-        .len();
-    let refused = prepare(&home, SMALL, clock)
-        .await
-        .err()
-        .expect("refused")
-        .to_string();
+    let before = std::fs::metadata(home.join("rollbook.db")).expect("a database").len();
+    let refused = prepare(&home, SMALL, clock).await.err().expect("refused").to_string();
     assert!(refused.contains("--folder"), "{refused}");
-    assert_eq!(
-        std::fs::metadata(home.join("rollbook.db"))
-            .expect("still there")
-            .len(),
-        before
-    );
+    assert_eq!(std::fs::metadata(home.join("rollbook.db")).expect("still there").len(), before);
     std::fs::remove_dir_all(folder).expect("removed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_cast_has_a_part_for_every_role() {
-    let Database::Sqlite { folder } = Database::sqlite() else {
-        unreachable!("it was asked for")
-    };
-    let Prepared { store, seeded, .. } = prepare(&folder.join("demo"), SMALL, Clock::manual(START))
-        .await
-        .expect("made");
+    let Database::Sqlite { folder } = Database::sqlite() else { unreachable!("it was asked for") };
+    let Prepared { store, seeded, .. } =
+        prepare(&folder.join("demo"), SMALL, Clock::manual(START)).await.expect("made");
     let roles: BTreeSet<_> = seeded.cast.iter().map(|part| part.role).collect();
-    assert_eq!(
-        (roles.len(), seeded.cast.len()),
-        (8, 9),
-        "the curator is there twice"
-    );
+    assert_eq!((roles.len(), seeded.cast.len()), (8, 9), "the curator is there twice");
     for part in &seeded.cast {
-        let user = store
-            .user(&acme(), &Reach::Organisation, &part.user)
-            .await
-            .expect("read")
-            .expect("there");
+        let user = store.user(&acme(), &Reach::Organisation, &part.user).await.expect("read").expect("there");
         assert!(user.active && user.role == part.role, "{}", part.variable);
     }
     store.close().await;
@@ -314,19 +216,11 @@ async fn the_cast_has_a_part_for_every_role() {
 #[test]
 fn a_report_of_it_is_sent() {
     run(Database::sqlite(), async |server: &TestServer| {
-        let size = Size {
-            activities: 4_000,
-            ..SMALL
-        };
-        let seeded = seed(&server.store, &acme(), size, "platform")
-            .await
-            .expect("made");
+        let size = Size { activities: 4_000, ..SMALL };
+        let seeded = seed(&server.store, &acme(), size, "platform").await.expect("made");
         let manager = seeded.cast.iter().find(|part| part.variable == "MANAGER");
         let manager = manager.expect("a manager").user.to_string();
-        let report = seeded
-            .reports
-            .iter()
-            .find(|report| report.variable == "FAILED_REPORT");
+        let report = seeded.reports.iter().find(|report| report.variable == "FAILED_REPORT");
         let report = report.expect("their report").id;
 
         let folder = tempfile::tempdir().expect("a folder");
@@ -334,9 +228,8 @@ fn a_report_of_it_is_sent() {
         let sender = Sender::new(server.store.clone(), mailer, SenderOptions::default());
         sender.work().await.expect("sent");
 
-        let mut files = std::fs::read_dir(folder.path())
-            .expect("read")
-            .map(|file| file.expect("a file").path());
+        let mut files =
+            std::fs::read_dir(folder.path()).expect("read").map(|file| file.expect("a file").path());
         let (file, None) = (files.next().expect("a message"), files.next()) else {
             panic!("more than one message");
         };
@@ -346,15 +239,8 @@ fn a_report_of_it_is_sent() {
         assert_eq!(attached.ctype.mimetype, "text/csv");
 
         let manager = server.person("manager", &manager);
-        let export = manager
-            .get(&format!("/v1/reports/{report}/export.csv"))
-            .await
-            .expect(200)
-            .body;
+        let export = manager.get(&format!("/v1/reports/{report}/export.csv")).await.expect(200).body;
         assert_eq!(attached.get_body_raw().expect("decoded"), export);
-        assert!(
-            export.iter().filter(|byte| **byte == b'\n').count() > 1,
-            "some quiz was failed"
-        );
+        assert!(export.iter().filter(|byte| **byte == b'\n').count() > 1, "some quiz was failed");
     });
 }

@@ -5,8 +5,8 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::support::both_databases;
 use crate::support::server::TestServer;
+use crate::support::{apply, both_databases};
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -22,16 +22,9 @@ fn output(command: &mut Command) -> (Option<i32>, String) {
 /// Makes a credential of the tests' organisation and gives it as clients want it: `key:secret`.
 async fn credential(server: &TestServer, scopes: &[&str]) -> String {
     let admin = server.person("admin", "root");
-    let made = admin
-        .post("/v1/credentials", &json!({"name": "example", "scopes": scopes}))
-        .await
-        .expect(201)
-        .json();
-    format!(
-        "{}:{}",
-        made["key"].as_str().expect("a key"),
-        made["secret"].as_str().expect("a secret")
-    )
+    let made =
+        admin.post("/v1/credentials", &json!({"name": "example", "scopes": scopes})).await.expect(201).json();
+    format!("{}:{}", made["key"].as_str().expect("a key"), made["secret"].as_str().expect("a secret"))
 }
 
 /// Runs the loader of statements over a file with a new credential of the tests' organisation.
@@ -41,13 +34,7 @@ pub async fn load_statements(server: &TestServer, scopes: &[&str], file: &Path) 
         Command::new("python3")
             .arg(root().join("examples/load_statements.py"))
             // In one word: a key may begin with a hyphen.
-            .args([
-                "--url",
-                &server.base,
-                &format!("--credential={pair}"),
-                "--batch",
-                "50",
-            ])
+            .args(["--url", &server.base, &format!("--credential={pair}"), "--batch", "50"])
             .arg(file),
     )
 }
@@ -64,70 +51,63 @@ fn the_tour_ends_with_a_managers_csv() {
     let said = String::from_utf8_lossy(&run.stdout);
     let complaint = String::from_utf8_lossy(&run.stderr);
     assert!(run.status.success(), "{said}\n{complaint}");
-    assert!(
-        said.contains("First name,Last name,Email address,Role,"),
-        "{said}"
-    );
-    assert!(
-        said.contains("Bo,Ek,bo@example.com,"),
-        "the manager's report is in it:\n{said}"
-    );
+    assert!(said.contains("First name,Last name,Email address,Role,"), "{said}");
+    assert!(said.contains("Bo,Ek,bo@example.com,"), "the manager's report is in it:\n{said}");
     let csv = said.split("First name,").nth(1).unwrap_or_default();
-    assert!(
-        !csv.contains("Cy,"),
-        "who is not the manager's is not in it:\n{said}"
-    );
+    assert!(!csv.contains("Cy,"), "who is not the manager's is not in it:\n{said}");
 }
 
-both_databases! {
-    async fn the_python_integration_records_each_loan_once(server: &TestServer) {
-        let admin = server.person("admin", "root");
-        let pair = credential(server, &["activities/write"]).await;
-        for _ in 0..2 {
-            let (code, said) = output(
-                Command::new("python3")
-                    .arg("-B")
-                    .arg(root().join("examples/python_integration/library_loans.py"))
-                    .env("ROLLBOOK_CLIENT_URL", &server.base)
-                    .env("ROLLBOOK_CLIENT_CREDENTIAL", &pair),
-            );
-            assert_eq!(code, Some(0), "{said}");
-            assert_eq!(said, "6 loans: 6 recorded, 0 refused\n");
-        }
-        let rows = admin.list("/v1/activities?device_type=api", "activities").await;
-        assert_eq!(rows.len(), 6);
-        assert!(rows.iter().all(|row| row["action"]["key"] == "read" && row["origin"] == "api"), "{rows:#?}");
+#[apply(both_databases)]
+async fn the_python_integration_records_each_loan_once(server: &TestServer) {
+    let admin = server.person("admin", "root");
+    let pair = credential(server, &["activities/write"]).await;
+    for _ in 0..2 {
+        let (code, said) = output(
+            Command::new("python3")
+                .arg("-B")
+                .arg(root().join("examples/python_integration/library_loans.py"))
+                .env("ROLLBOOK_CLIENT_URL", &server.base)
+                .env("ROLLBOOK_CLIENT_CREDENTIAL", &pair),
+        );
+        assert_eq!(code, Some(0), "{said}");
+        assert_eq!(said, "6 loans: 6 recorded, 0 refused\n");
     }
+    let rows = admin.list("/v1/activities?device_type=api", "activities").await;
+    assert_eq!(rows.len(), 6);
+    assert!(rows.iter().all(|row| row["action"]["key"] == "read" && row["origin"] == "api"), "{rows:#?}");
+}
 
-    async fn the_loader_tells_what_was_refused_and_where(server: &TestServer) {
-        let statement = |result: &str| {
-            format!(
-                r#"{{"actor": {{"mbox": "mailto:a@example.com"}}, "verb": {{"id": "https://example.com/did"}}, "object": {{"id": "https://example.com/x"}}, "result": {result}}}"#
-            )
-        };
-        let lines = [
-            statement("{}"),
-            statement(r#"{"score": {"raw": 11, "min": 0, "max": 10}}"#),
-            "no JSON".to_owned(),
-            statement(r#"{"success": true}"#),
-            statement(r#"{"success": "yes"}"#),
-        ];
-        let file = std::env::temp_dir().join(format!("rollbook-load-{}.jsonl", port(server)));
-        std::fs::write(&file, lines.join("\n")).expect("a temporary file can be written");
-        let (code, said) = load_statements(server, &["statements/write"], &file).await;
-        let (_, denied) = load_statements(server, &["state"], &file).await;
-        std::fs::remove_file(&file).expect("the temporary file can be deleted");
+#[apply(both_databases)]
+async fn the_loader_tells_what_was_refused_and_where(server: &TestServer) {
+    let statement = |result: &str| {
+        format!(
+            r#"{{"actor": {{"mbox": "mailto:a@example.com"}}, "verb": {{"id": "https://example.com/did"}}, "object": {{"id": "https://example.com/x"}}, "result": {result}}}"#
+        )
+    };
+    let lines = [
+        statement("{}"),
+        statement(r#"{"score": {"raw": 11, "min": 0, "max": 10}}"#),
+        "no JSON".to_owned(),
+        statement(r#"{"success": true}"#),
+        statement(r#"{"success": "yes"}"#),
+    ];
+    let file = std::env::temp_dir().join(format!("rollbook-load-{}.jsonl", port(server)));
+    std::fs::write(&file, lines.join("\n")).expect("a temporary file can be written");
+    let (code, said) = load_statements(server, &["statements/write"], &file).await;
+    let (_, denied) = load_statements(server, &["state"], &file).await;
+    std::fs::remove_file(&file).expect("the temporary file can be deleted");
 
-        assert_eq!(code, Some(1), "{said}");
-        assert!(said.contains("2 taken, 3 refused"), "{said}");
-        for place in [":2: refused at /result/score/raw: ", ":3: refused at /", ":5: refused at /result/success: "] {
-            assert!(said.contains(place), "{place} is not in\n{said}");
-        }
-        let admin = server.person("admin", "root");
-        assert_eq!(admin.list("/v1/activities", "activities").await.len(), 2);
-        // A credential that may not write stops it; nothing is reported as refused.
-        assert!(denied.contains("stopped: the server answers 403"), "{denied}");
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("2 taken, 3 refused"), "{said}");
+    for place in
+        [":2: refused at /result/score/raw: ", ":3: refused at /", ":5: refused at /result/success: "]
+    {
+        assert!(said.contains(place), "{place} is not in\n{said}");
     }
+    let admin = server.person("admin", "root");
+    assert_eq!(admin.list("/v1/activities", "activities").await.len(), 2);
+    // A credential that may not write stops it; nothing is reported as refused.
+    assert!(denied.contains("stopped: the server answers 403"), "{denied}");
 }
 
 /// The server's port: a number that no other running server of this machine has.

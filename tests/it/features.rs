@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::support::builders::{Body, activity, content, group, team, user};
 use crate::support::http::{Answer, Caller};
 use crate::support::outbox::{Outbox, quick, sender};
-use crate::support::{TestServer, both_databases};
+use crate::support::{TestServer, apply, both_databases};
 
 const PAGE: &str = include_str!("../../docs/features.md");
 
@@ -67,11 +67,7 @@ fn features(page: &str) -> Vec<Feature<'_>> {
     for (number, line) in page.lines().enumerate() {
         let line_number = number + 1;
         if !line.starts_with('|') {
-            assert_ne!(
-                rows_of_table,
-                Some(0),
-                "the table before line {line_number} has no rows"
-            );
+            assert_ne!(rows_of_table, Some(0), "the table before line {line_number} has no rows");
             rows_of_table = None;
             continue;
         }
@@ -88,9 +84,7 @@ fn features(page: &str) -> Vec<Feature<'_>> {
 }
 
 fn feature(line: usize, text: &str) -> Result<Feature<'_>, String> {
-    let inner = text
-        .strip_prefix('|')
-        .and_then(|text| text.trim_end().strip_suffix('|'));
+    let inner = text.strip_prefix('|').and_then(|text| text.trim_end().strip_suffix('|'));
     let cells: Vec<&str> = inner.ok_or("no row")?.split('|').map(str::trim).collect();
     let [what, request, look_at] = cells[..] else {
         return Err(format!("{} cells, not three", cells.len()));
@@ -169,9 +163,7 @@ pub struct Fixture {
 impl Fixture {
     /// One of those whom the page names.
     pub fn caller(&self, name: &str) -> &Caller {
-        self.callers
-            .get(name)
-            .unwrap_or_else(|| panic!("nobody is called *{name}*"))
+        self.callers.get(name).unwrap_or_else(|| panic!("nobody is called *{name}*"))
     }
 }
 
@@ -189,10 +181,7 @@ pub async fn fixture(server: &TestServer) -> Fixture {
         callers.insert(name, server.person(role, id));
     }
     let with_permission = |role: &str, id: &str, permission: &str| {
-        server.person_of(
-            "acme",
-            json!({"sub": id, "role": role, "permissions": [permission]}),
-        )
+        server.person_of("acme", json!({"sub": id, "role": role, "permissions": [permission]}))
     };
     callers.insert("curator", with_permission("curator", "cas", "reporting"));
     callers.insert("manager", with_permission("manager", "ada", "mark_complete"));
@@ -203,10 +192,7 @@ pub async fn fixture(server: &TestServer) -> Fixture {
     catalogue(&admin).await;
 
     let integration = &callers["integration"];
-    integration
-        .post("/v1/activities/batch", &history())
-        .await
-        .expect(201);
+    integration.post("/v1/activities/batch", &history()).await.expect(201);
     let passed = json!({
         "actor": {"mbox": "mailto:ada@example.org"},
         "verb": {"id": "http://adlnet.gov/expapi/verbs/passed"},
@@ -223,12 +209,7 @@ pub async fn fixture(server: &TestServer) -> Fixture {
             "responses",
             json!([{"question": "1", "prompt": "Which door?", "response": "The red one", "correct": true}]),
         );
-    let id_of = |answer: Answer| {
-        answer.expect(201).json()["id"]
-            .as_str()
-            .expect("an id")
-            .to_owned()
-    };
+    let id_of = |answer: Answer| answer.expect(201).json()["id"].as_str().expect("an id").to_owned();
     let activity_id = id_of(integration.post("/v1/activities", &with_answers).await);
     let by_hand = |user: &str, content: &str| activity(user, "viewed").set("content", content);
     id_of(admin.post("/v1/activities", &by_hand("cy", "podcast")).await);
@@ -246,38 +227,19 @@ pub async fn fixture(server: &TestServer) -> Fixture {
     let run = format!("/v1/schedules/{schedule}/run");
     callers["manager"].post(&run, &json!({})).await.expect(202);
     let outbox = Outbox::new();
-    sender(server, outbox.mailer(), quick())
-        .work()
-        .await
-        .expect("the run is sent");
-    Fixture {
-        activity: activity_id,
-        mistake,
-        note,
-        report,
-        key,
-        schedule,
-        callers,
-    }
+    sender(server, outbox.mailer(), quick()).work().await.expect("the run is sent");
+    Fixture { activity: activity_id, mistake, note, report, key, schedule, callers }
 }
 
 async fn people(admin: &Caller) {
     let teams = [team("sales"), team("sales-north").set("parent", "sales")];
     admin.post("/v1/teams/batch", &teams).await.expect(200);
-    admin
-        .put("/v1/groups/first-aiders", &group("first-aiders"))
-        .await
-        .expect(201);
+    admin.put("/v1/groups/first-aiders", &group("first-aiders")).await.expect(201);
     let named = |id: &str, first: &str, last: &str| {
-        user(id)
-            .set("first_name", first)
-            .set("last_name", last)
-            .set("email", format!("{id}@example.org"))
+        user(id).set("first_name", first).set("last_name", last).set("email", format!("{id}@example.org"))
     };
     let users = [
-        named("ada", "Ada", "Obi")
-            .set("role", "manager")
-            .set("primary_team", "sales"),
+        named("ada", "Ada", "Obi").set("role", "manager").set("primary_team", "sales"),
         named("bo", "Bo", "Ek")
             .set("manager", "ada")
             .set("primary_team", "sales")
@@ -287,9 +249,7 @@ async fn people(admin: &Caller) {
             .set("manager", "bo")
             .set("primary_team", "sales-north")
             .set("groups", json!(["first-aiders"])),
-        named("dee", "Dee", "Lund")
-            .set("primary_team", "sales")
-            .set("active", false),
+        named("dee", "Dee", "Lund").set("primary_team", "sales").set("active", false),
     ];
     admin.post("/v1/users/batch", &users).await.expect(200);
 }
@@ -304,10 +264,7 @@ async fn catalogue(admin: &Caller) {
             .set("pass_mark", 80)
             .set("time_limit", "PT20M")
             .set("expires_after", "P1Y")
-            .set(
-                "certificate",
-                json!({"name": "Fire warden", "expires_after": "P2Y"}),
-            ),
+            .set("certificate", json!({"name": "Fire warden", "expires_after": "P2Y"})),
         item("intro-video", "video", "Welcome"),
         item("handbook", "document", "Handbook"),
         item("podcast", "audio", "Shift talk"),
@@ -325,37 +282,19 @@ async fn catalogue(admin: &Caller) {
 fn history() -> Vec<Body> {
     let did = |user: &str, action: &str, content: &str, at: &str| {
         let body = activity(user, action).set("happened_at", at);
-        if content.is_empty() {
-            body
-        } else {
-            body.set("content", content)
-        }
+        if content.is_empty() { body } else { body.set("content", content) }
     };
     let told = |body: Body, comment: &str| body.set("recorded_by", "ada").set("comment", comment);
     vec![
         did("bo", "started", "fire-safety", "2024-05-01T09:00:00Z"),
-        did(
-            "bo",
-            "received_certificate_for",
-            "fire-safety",
-            "2024-05-10T09:05:00Z",
-        )
-        .set(
-            "certificate",
-            json!({"name": "Fire warden", "expires_at": "2026-05-10T09:00:00Z"}),
-        ),
+        did("bo", "received_certificate_for", "fire-safety", "2024-05-10T09:05:00Z")
+            .set("certificate", json!({"name": "Fire warden", "expires_at": "2026-05-10T09:00:00Z"})),
         did("bo", "logged_in", "", "2026-01-10T08:00:00Z"),
         did("bo", "logged_in", "", "2026-02-10T08:00:00Z"),
         did("bo", "logged_out", "", "2026-02-10T09:00:00Z"),
         did("bo", "logged_in", "", "2026-03-16T08:00:00Z"),
-        told(
-            did("bo", "assigned", "forklift-plan", "2026-01-12T09:00:00Z"),
-            "Drives from March",
-        ),
-        told(
-            did("bo", "unassigned", "forklift-plan", "2026-02-20T09:00:00Z"),
-            "Doesn't drive after all",
-        ),
+        told(did("bo", "assigned", "forklift-plan", "2026-01-12T09:00:00Z"), "Drives from March"),
+        told(did("bo", "unassigned", "forklift-plan", "2026-02-20T09:00:00Z"), "Doesn't drive after all"),
         did("bo", "completed", "old-course", "2026-01-15T09:00:00Z"),
         did("bo", "enrolled_for", "first-aid-day", "2026-01-20T09:00:00Z"),
         did("bo", "completed", "intro-video", "2026-02-15T09:00:00Z"),
@@ -397,9 +336,7 @@ async fn ask(fixture: &Fixture, feature: &Feature<'_>) -> Answer {
         None => caller.send(method, &path, &[], Vec::new()).await,
         Some(body) => {
             let headers = [("content-type", json)];
-            caller
-                .send(method, &path, &headers, body.as_bytes().to_vec())
-                .await
+            caller.send(method, &path, &headers, body.as_bytes().to_vec()).await
         }
     }
 }
@@ -416,18 +353,13 @@ fn fault(feature: &Feature<'_>, answer: &Answer) -> Option<String> {
     if feature.to_come {
         return None;
     }
-    let is_csv = answer
-        .header("content-type")
-        .is_some_and(|kind| kind.starts_with("text/csv"));
+    let is_csv = answer.header("content-type").is_some_and(|kind| kind.starts_with("text/csv"));
     if is_csv {
         let (headings, rows) = answer.csv();
         if rows.is_empty() {
             return Some("finds nothing".to_owned());
         }
-        let missing = feature
-            .look_at
-            .iter()
-            .find(|name| !headings.iter().any(|heading| heading == **name));
+        let missing = feature.look_at.iter().find(|name| !headings.iter().any(|heading| heading == **name));
         return missing.map(|name| format!("has no column `{name}`"));
     }
     let Ok(body) = serde_json::from_slice::<Value>(&answer.body) else {
@@ -461,46 +393,52 @@ fn says(value: &Value, name: &str) -> bool {
         }
 }
 
-both_databases! {
-    async fn every_request_of_the_page_is_answered_as_it_says(server: &TestServer) {
-        let fixture = fixture(server).await;
-        let features = features(PAGE);
-        let mut faults = Vec::new();
-        for feature in &features {
-            let answer = ask(&fixture, feature).await;
-            if let Some(fault) = fault(feature, &answer) {
-                let said: String = String::from_utf8_lossy(&answer.body).chars().take(600).collect();
-                faults.push(format!("line {}: {} ({} {}) {fault}\n{said}\n", feature.line, feature.what, feature.method, feature.path));
-            }
+#[apply(both_databases)]
+async fn every_request_of_the_page_is_answered_as_it_says(server: &TestServer) {
+    let fixture = fixture(server).await;
+    let features = features(PAGE);
+    let mut faults = Vec::new();
+    for feature in &features {
+        let answer = ask(&fixture, feature).await;
+        if let Some(fault) = fault(feature, &answer) {
+            let said: String = String::from_utf8_lossy(&answer.body).chars().take(600).collect();
+            faults.push(format!(
+                "line {}: {} ({} {}) {fault}\n{said}\n",
+                feature.line, feature.what, feature.method, feature.path
+            ));
         }
-        assert!(faults.is_empty(), "{} of {}:\n{}", faults.len(), features.len(), faults.join("\n"));
     }
+    assert!(faults.is_empty(), "{} of {}:\n{}", faults.len(), features.len(), faults.join("\n"));
+}
 
-    async fn the_page_leaves_no_operation_out(server: &TestServer) {
-        let document = server.nobody().get("/openapi.json").await.expect(200).json();
-        let features = features(PAGE);
-        let paths = document["paths"].as_object().expect("paths");
-        // A fixed path is not what a parameter in the same place stands for.
-        let fixed = |path: &str| paths.contains_key(path);
-        let is = |template: &str, asked: &str| {
-            let asked = asked.split('?').next().unwrap_or_default();
-            let (template_parts, parts): (Vec<&str>, Vec<&str>) = (template.split('/').collect(), asked.split('/').collect());
-            let alike = template_parts.iter().zip(&parts).all(|(one, other)| one == other || one.starts_with('{'));
-            asked == template || (!fixed(asked) && alike && template_parts.len() == parts.len())
-        };
-        let mut left_out = Vec::new();
-        for (path, item) in paths.iter().filter(|(path, _)| path.starts_with("/v1")) {
-            for method in item.as_object().expect("operations").keys().filter(|key| *key != "parameters") {
-                let sung = features.iter()
-                    .any(|feature| !feature.to_come && feature.method.eq_ignore_ascii_case(method) && is(path, feature.path));
-                let unsung = UNSUNG.contains(&(method.as_str(), path.as_str()));
-                if sung == unsung {
-                    left_out.push(format!("{method} {path}: on the page: {sung}, passed over: {unsung}"));
-                }
+#[apply(both_databases)]
+async fn the_page_leaves_no_operation_out(server: &TestServer) {
+    let document = server.nobody().get("/openapi.json").await.expect(200).json();
+    let features = features(PAGE);
+    let paths = document["paths"].as_object().expect("paths");
+    // A fixed path is not what a parameter in the same place stands for.
+    let fixed = |path: &str| paths.contains_key(path);
+    let is = |template: &str, asked: &str| {
+        let asked = asked.split('?').next().unwrap_or_default();
+        let (template_parts, parts): (Vec<&str>, Vec<&str>) =
+            (template.split('/').collect(), asked.split('/').collect());
+        let alike =
+            template_parts.iter().zip(&parts).all(|(one, other)| one == other || one.starts_with('{'));
+        asked == template || (!fixed(asked) && alike && template_parts.len() == parts.len())
+    };
+    let mut left_out = Vec::new();
+    for (path, item) in paths.iter().filter(|(path, _)| path.starts_with("/v1")) {
+        for method in item.as_object().expect("operations").keys().filter(|key| *key != "parameters") {
+            let sung = features.iter().any(|feature| {
+                !feature.to_come && feature.method.eq_ignore_ascii_case(method) && is(path, feature.path)
+            });
+            let unsung = UNSUNG.contains(&(method.as_str(), path.as_str()));
+            if sung == unsung {
+                left_out.push(format!("{method} {path}: on the page: {sung}, passed over: {unsung}"));
             }
         }
-        assert_eq!(left_out, Vec::<String>::new());
     }
+    assert_eq!(left_out, Vec::<String>::new());
 }
 
 #[test]
@@ -529,10 +467,7 @@ fn a_row_is_read_to_its_last_word() {
         assert!(feature(1, bad).is_err(), "{bad}");
     }
     let page = "| what | request | look at |\n| --- | --- | --- |\n\nWords";
-    assert!(
-        std::panic::catch_unwind(|| features(page)).is_err(),
-        "a table without rows"
-    );
+    assert!(std::panic::catch_unwind(|| features(page)).is_err(), "a table without rows");
 }
 
 #[test]

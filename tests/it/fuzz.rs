@@ -36,29 +36,22 @@ fn number(name: &str) -> Option<u64> {
 
 /// The files of a folder of seeds, by their names.
 fn seeds(folder: &str) -> Vec<(String, Vec<u8>)> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/it/fuzz/seeds")
-        .join(folder);
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/it/fuzz/seeds").join(folder);
     let files = std::fs::read_dir(folder).expect("the folder of seeds is there");
     let mut files: Vec<PathBuf> = files.map(|file| file.expect("a file").path()).collect();
     files.sort();
     let name = |file: &PathBuf| file.file_name().expect("a name").to_string_lossy().into_owned();
-    files
-        .iter()
-        .map(|file| (name(file), std::fs::read(file).expect("the seed can be read")))
-        .collect()
+    files.iter().map(|file| (name(file), std::fs::read(file).expect("the seed can be read"))).collect()
 }
 
 /// The statements of the good seeds.
 fn good_statements() -> Vec<Tree> {
     seeds("good")
         .into_iter()
-        .flat_map(
-            |(_, body)| match Tree::read(std::str::from_utf8(&body).expect("a good seed is text")) {
-                Tree::Array(elements) => elements,
-                one => vec![one],
-            },
-        )
+        .flat_map(|(_, body)| match Tree::read(std::str::from_utf8(&body).expect("a good seed is text")) {
+            Tree::Array(elements) => elements,
+            one => vec![one],
+        })
         .collect()
 }
 
@@ -67,10 +60,7 @@ fn judged(body: &[u8], tree: Option<&Tree>) -> Result<Verdict, String> {
     let started = Instant::now();
     let verdict = catch_unwind(AssertUnwindSafe(|| judge::judge(body, tree))).unwrap_or_else(|panic| {
         let said = panic.downcast_ref::<String>().cloned();
-        Err(format!(
-            "panicked: {}",
-            said.unwrap_or_else(|| "no words".to_owned())
-        ))
+        Err(format!("panicked: {}", said.unwrap_or_else(|| "no words".to_owned())))
     });
     match started.elapsed() {
         long if long > PATIENCE => Err(format!("it took {long:?}")),
@@ -95,10 +85,7 @@ fn what_was_found_once_stays_put_right() {
         let verdict = judged(&body, None).unwrap_or_else(|fault| panic!("{name}: {fault}"));
         let good = matches!(verdict, Verdict::Good(_));
         assert_eq!(good, name.starts_with("good_"), "{name}: {verdict:?}");
-        assert!(
-            good || name.starts_with("bad_"),
-            "{name} is called neither good nor bad"
-        );
+        assert!(good || name.starts_with("bad_"), "{name} is called neither good nor bad");
     }
 }
 
@@ -124,14 +111,8 @@ fn whatever_a_client_sends_is_read_or_refused() {
         }
     }
     // Only good statements are kept, and only bad ones have faults: there must be enough of both.
-    assert!(
-        runs < 100 || taken * 100 > runs * 15,
-        "only {taken} of {runs} bodies were taken"
-    );
-    assert!(
-        runs < 100 || taken * 100 < runs * 85,
-        "{taken} of {runs} bodies were taken"
-    );
+    assert!(runs < 100 || taken * 100 > runs * 15, "only {taken} of {runs} bodies were taken");
+    assert!(runs < 100 || taken * 100 < runs * 85, "{taken} of {runs} bodies were taken");
     println!("{runs} bodies, {taken} of them taken");
 }
 
@@ -156,11 +137,7 @@ impl Case {
             mutate::mutate(&mut tree, random, good);
         }
         let broken = random.percent(10);
-        Self {
-            tree,
-            random: random.clone(),
-            broken,
-        }
+        Self { tree, random: random.clone(), broken }
     }
 
     fn judged(&self) -> Result<Verdict, String> {
@@ -204,24 +181,12 @@ impl Case {
         mutate::shuffle_members(&mut tree, random);
         match (one, read(&tree.text())) {
             (Ok(one), Ok(other)) => {
-                let kept = other
-                    .iter()
-                    .map(|statement| Statement::parse_kept(&statement.seal(&SEAL)));
-                let same = one
-                    .iter()
-                    .zip(kept)
-                    .all(|(one, kept)| kept.is_ok_and(|kept| one.same_as(&kept)));
-                if same {
-                    Ok(())
-                } else {
-                    Err(format!("in another order it is another:\n{}", tree.text()))
-                }
+                let kept = other.iter().map(|statement| Statement::parse_kept(&statement.seal(&SEAL)));
+                let same = one.iter().zip(kept).all(|(one, kept)| kept.is_ok_and(|kept| one.same_as(&kept)));
+                if same { Ok(()) } else { Err(format!("in another order it is another:\n{}", tree.text())) }
             }
             (Err(_), Err(_)) => Ok(()),
-            (one, other) => Err(format!(
-                "in another order it is {other:?}, not {one:?}:\n{}",
-                tree.text()
-            )),
+            (one, other) => Err(format!("in another order it is {other:?}, not {one:?}:\n{}", tree.text())),
         }
     }
 
@@ -242,11 +207,7 @@ impl Case {
                         Some(Tree::Object(members)) => drop(members.remove(part)),
                         _ => {}
                     }
-                    let case = Case {
-                        tree: smaller,
-                        random: self.random.clone(),
-                        ..self
-                    };
+                    let case = Case { tree: smaller, random: self.random.clone(), ..self };
                     if let Err(still) = case.judged() {
                         (self, fault) = (case, still);
                         continue 'again;
@@ -276,22 +237,13 @@ fn a_statement_of_as_many_values_as_are_taken_can_be_kept() {
     let (limits, one_more) = (Limits::default(), body(MAX_VALUES + 1));
     let faults = parse_statements(one_more.as_bytes(), Version::V1, &limits).expect_err("one value more");
     assert_eq!(faults.len(), 1);
-    assert!(
-        faults[0].pointer.is_empty() && faults[0].detail.contains("1000000 values"),
-        "{}",
-        faults[0]
-    );
+    assert!(faults[0].pointer.is_empty() && faults[0].detail.contains("1000000 values"), "{}", faults[0]);
     let read =
         parse_statements(body(MAX_VALUES).as_bytes(), Version::V1, &limits).expect("as many as may be");
     let sealed = read[0].seal(&SEAL);
     let kept = Statement::parse_kept(&sealed).expect("what is kept can be read");
     assert!(read[0].same_as(&kept));
-    assert!(
-        format::ids(&sealed)
-            .expect("what is kept can be given back")
-            .len()
-            > 2 * (MAX_VALUES - 20)
-    );
+    assert!(format::ids(&sealed).expect("what is kept can be given back").len() > 2 * (MAX_VALUES - 20));
 }
 
 /// A lot of anything takes a moment: what reads it never goes over it again and again.
@@ -312,9 +264,7 @@ fn a_long_body_takes_a_moment() {
         |rest: &str| format!(r#"{{"actor":{{"mbox":"mailto:a@b.c"}},"verb":{{"id":"urn:v"}},{rest}"#);
     let about = statement(r#""object":{"id":"urn:o"},"#);
     let defined = |member: &str| {
-        statement(&format!(
-            r#""object":{{"id":"urn:o","definition":{{"interactionType":"choice",{member}"#
-        ))
+        statement(&format!(r#""object":{{"id":"urn:o","definition":{{"interactionType":"choice",{member}"#))
     };
     let bodies = [
         around("", &|_| "[".into(), ""),
@@ -324,57 +274,21 @@ fn a_long_body_takes_a_moment() {
         around("{", &|_| r#""a":1,"#.into(), r#""a":1}"#),
         around("[", &|_| r#"{"id":1},"#.into(), "1]"),
         around("\"", &|_| r"\ud83d\ude00".into(), "\""),
-        around(
-            &(about.clone() + r#""result":{"score":{"raw":1"#),
-            &|_| "1".into(),
-            "}}}",
-        ),
-        around(
-            &(about.clone() + r#""result":{"score":{"raw":0."#),
-            &|_| "1".into(),
-            "}}}",
-        ),
-        around(
-            &(about.clone() + r#""result":{"score":{"raw":1e-"#),
-            &|_| "1".into(),
-            "}}}",
-        ),
-        around(
-            &(about.clone() + r#""result":{"duration":"PT0."#),
-            &|_| "1".into(),
-            r#"S"}}"#,
-        ),
-        around(
-            &(about.clone() + r#""result":{"duration":"P"#),
-            &|_| "1".into(),
-            r#"Y"}}"#,
-        ),
+        around(&(about.clone() + r#""result":{"score":{"raw":1"#), &|_| "1".into(), "}}}"),
+        around(&(about.clone() + r#""result":{"score":{"raw":0."#), &|_| "1".into(), "}}}"),
+        around(&(about.clone() + r#""result":{"score":{"raw":1e-"#), &|_| "1".into(), "}}}"),
+        around(&(about.clone() + r#""result":{"duration":"PT0."#), &|_| "1".into(), r#"S"}}"#),
+        around(&(about.clone() + r#""result":{"duration":"P"#), &|_| "1".into(), r#"Y"}}"#),
         around(
             &(about.clone() + r#""result":{"extensions":{"#),
             &|n| format!(r#""urn:{n}":{n}e{n},"#),
             r#""urn:x":[]}}}"#,
         ),
-        around(
-            &(about.clone() + r#""result":{"extensions":{"urn:x":["#),
-            &|_| "1000e-3,".into(),
-            "1]}}}",
-        ),
-        around(
-            &(about.clone() + r#""result":{"response":""#),
-            &|_| r"\u00e9".into(),
-            r#""}}"#,
-        ),
-        around(
-            &(about.clone() + r#""timestamp":"2026-01-01T00:00:00."#),
-            &|_| "1".into(),
-            r#"Z"}"#,
-        ),
+        around(&(about.clone() + r#""result":{"extensions":{"urn:x":["#), &|_| "1000e-3,".into(), "1]}}}"),
+        around(&(about.clone() + r#""result":{"response":""#), &|_| r"\u00e9".into(), r#""}}"#),
+        around(&(about.clone() + r#""timestamp":"2026-01-01T00:00:00."#), &|_| "1".into(), r#"Z"}"#),
         around(&(about.clone() + r#""version":"1.0."#), &|_| "1".into(), r#""}"#),
-        around(
-            &(about.clone() + r#""context":{"language":"en"#),
-            &|_| "-abcde".into(),
-            r#""}}"#,
-        ),
+        around(&(about.clone() + r#""context":{"language":"en"#), &|_| "-abcde".into(), r#""}}"#),
         around(
             &(about.clone() + r#""context":{"language":"en"#),
             &|n| format!("-{}-aa", char::from(b'a' + (n % 23) as u8)),
@@ -391,11 +305,7 @@ fn a_long_body_takes_a_moment() {
             r#"{"mbox":"mailto:x@x.org"}]}}}"#,
         ),
         around(&statement(r#""object":{"id":"urn:"#), &|_| "%41".into(), r#""}}"#),
-        around(
-            &statement(r#""object":{"id":"http://"#),
-            &|_| "a:b@".into(),
-            r#""}}"#,
-        ),
+        around(&statement(r#""object":{"id":"http://"#), &|_| "a:b@".into(), r#""}}"#),
         around(
             &statement(r#""object":{"objectType":"Agent","mbox":"mailto:"#),
             &|_| "a@".into(),
@@ -411,36 +321,12 @@ fn a_long_body_takes_a_moment() {
             &|_| r"\n".into(),
             r#""}}}"#,
         ),
-        around(
-            &defined(r#""name":{"#),
-            &|n| format!(r#""x-{n}":"","#),
-            r#""en":""}}}}"#,
-        ),
-        around(
-            &defined(r#""name":{"#),
-            &|n| format!(r#""en-x-{n:06}":"","#),
-            r#""fr":""}}}}"#,
-        ),
-        around(
-            &defined(r#""choices":["#),
-            &|n| format!(r#"{{"id":"{n}"}},"#),
-            r#"{"id":"x"}]}}}"#,
-        ),
-        around(
-            &defined(r#""correctResponsesPattern":["#),
-            &|_| r#""","#.into(),
-            r#"""]}}}"#,
-        ),
-        around(
-            "[",
-            &|n| format!(r#"{{"id":"00000000-0000-4000-8000-{n:012}","actor":1}},"#),
-            "1]",
-        ),
-        around(
-            "",
-            &|_| " ".into(),
-            &(about.clone() + r#""timestamp":"2026-01-01T00:00:00Z"}"#),
-        ),
+        around(&defined(r#""name":{"#), &|n| format!(r#""x-{n}":"","#), r#""en":""}}}}"#),
+        around(&defined(r#""name":{"#), &|n| format!(r#""en-x-{n:06}":"","#), r#""fr":""}}}}"#),
+        around(&defined(r#""choices":["#), &|n| format!(r#"{{"id":"{n}"}},"#), r#"{"id":"x"}]}}}"#),
+        around(&defined(r#""correctResponsesPattern":["#), &|_| r#""","#.into(), r#"""]}}}"#),
+        around("[", &|n| format!(r#"{{"id":"00000000-0000-4000-8000-{n:012}","actor":1}},"#), "1]"),
+        around("", &|_| " ".into(), &(about.clone() + r#""timestamp":"2026-01-01T00:00:00Z"}"#)),
     ];
     let mut taken = 0;
     for body in &bodies {

@@ -13,43 +13,23 @@ use crate::support::http::Caller;
 
 /// The admin of an organisation with the user `ada` and the quiz `fire`.
 async fn prepared(admin: &Caller) {
-    admin
-        .put("/v1/users/ada", &user("ada").set("email", "ada@example.org"))
-        .await
-        .expect(201);
-    admin
-        .put(
-            "/v1/contents/fire",
-            &content("fire", "quiz").set("title", "Fire Safety"),
-        )
-        .await
-        .expect(201);
+    admin.put("/v1/users/ada", &user("ada").set("email", "ada@example.org")).await.expect(201);
+    admin.put("/v1/contents/fire", &content("fire", "quiz").set("title", "Fire Safety")).await.expect(201);
 }
 
 /// How much is stored of everything that a request could store.
 async fn stored(admin: &Caller) -> Value {
     let mut stored = json!({});
     for resource in ["users", "teams", "groups", "contents"] {
-        stored[resource] = json!(
-            admin
-                .list(&format!("/v1/{resource}?limit=1000"), resource)
-                .await
-                .len()
-        );
+        stored[resource] = json!(admin.list(&format!("/v1/{resource}?limit=1000"), resource).await.len());
     }
-    let log = admin
-        .get("/v1/activities?count=exact&include_deactivated=true&limit=1")
-        .await
-        .expect(200)
-        .json();
+    let log =
+        admin.get("/v1/activities?count=exact&include_deactivated=true&limit=1").await.expect(200).json();
     stored["activities"] = log["total"].clone();
     let statements = admin.get("/xapi/statements?limit=0").await.expect(200).json();
     stored["statements"] = json!(statements["statements"].as_array().map(Vec::len));
-    stored["credentials"] = json!(
-        admin.get("/v1/credentials").await.expect(200).json()["credentials"]
-            .as_array()
-            .map(Vec::len)
-    );
+    stored["credentials"] =
+        json!(admin.get("/v1/credentials").await.expect(200).json()["credentials"].as_array().map(Vec::len));
     stored["organisation"] = admin.get("/v1/organisation").await.expect(200).json();
     stored
 }
@@ -125,10 +105,9 @@ fn places(value: &Value) -> Vec<String> {
     };
     match value {
         Value::Object(members) => members.iter().for_each(|(key, inner)| add(key, inner)),
-        Value::Array(elements) => elements
-            .iter()
-            .enumerate()
-            .for_each(|(n, inner)| add(&n.to_string(), inner)),
+        Value::Array(elements) => {
+            elements.iter().enumerate().for_each(|(n, inner)| add(&n.to_string(), inner))
+        }
         _ => {}
     }
     found
@@ -137,9 +116,7 @@ fn places(value: &Value) -> Vec<String> {
 /// Whether one of the places lies within the other.
 fn related(left: &str, right: &str) -> bool {
     let within = |inner: &str, outer: &str| {
-        inner
-            .strip_prefix(outer)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
     within(left, right) || within(right, left)
 }

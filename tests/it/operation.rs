@@ -1,7 +1,4 @@
-//! The binary as an operator runs it: killed, stopped, started on a schema that is not its own, on the database of
-//! an older release.
-
-mod upgrade;
+//! The binary as an operator runs it: killed, stopped, and started on a database with another schema.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -10,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::Database;
 use crate::support::process::{Process, serve};
+use crate::support::server::run_with_database;
+use crate::support::{Database, apply, both_databases};
 
 const KEY: &str = "integration";
 const SECRET: &str = "a-secret-of-a-test-with-enough-length";
@@ -80,16 +78,13 @@ async fn all_ids(base: &str) -> std::collections::HashSet<String> {
         .expect("the export ends well");
     text.lines()
         .map(|line| {
-            serde_json::from_str::<Value>(line).expect("a row")["id"]
-                .as_str()
-                .expect("an id")
-                .to_owned()
+            serde_json::from_str::<Value>(line).expect("a row")["id"].as_str().expect("an id").to_owned()
         })
         .collect()
 }
 
 /// What was acknowledged before the process ended is there when it runs again.
-async fn nothing_acknowledged_is_lost(database: &Database, signal: &str) {
+async fn no_acknowledged_activity_is_lost(database: &Database, signal: &str) {
     let process = Process::start(serving(database));
     let stop = Arc::new(AtomicBool::new(false));
     let count = Arc::new(AtomicUsize::new(0));
@@ -107,84 +102,46 @@ async fn nothing_acknowledged_is_lost(database: &Database, signal: &str) {
     tokio::time::sleep(Duration::from_millis(500)).await;
     stop.store(true, Ordering::SeqCst);
     let acknowledged = posting.await.expect("the clients end");
-    assert!(
-        acknowledged.len() > 20,
-        "only {} were acknowledged: no load to speak of",
-        acknowledged.len()
-    );
+    assert!(acknowledged.len() > 20, "only {} were acknowledged: no load to speak of", acknowledged.len());
     drop(process);
     let again = Process::start(serving(database));
     let kept = all_ids(&again.base).await;
     let lost: Vec<&String> = acknowledged.iter().filter(|id| !kept.contains(*id)).collect();
-    assert!(
-        lost.is_empty(),
-        "{} of {} are lost",
-        lost.len(),
-        acknowledged.len()
-    );
+    assert!(lost.is_empty(), "{} of {} are lost", lost.len(), acknowledged.len());
 }
 
-/// A binary refuses a schema that is behind or ahead of its own, and says which command mends it.
-async fn another_schema_is_refused(database: &Database) {
+#[apply(both_databases)]
+async fn killed_process_loses_no_acknowledged_activity(database: &Database) {
+    no_acknowledged_activity_is_lost(database, "KILL").await;
+}
+
+#[apply(both_databases)]
+async fn stopped_process_loses_no_acknowledged_activity(database: &Database) {
+    no_acknowledged_activity_is_lost(database, "TERM").await;
+}
+
+/// The message names the problem: the schema is newer than the binary.
+#[apply(both_databases)]
+async fn newer_schema_is_refused(database: &Database) {
     drop(Process::start(serving(database)));
-    let ahead = "UPDATE _sqlx_migrations SET version = version + 1000 \
+    let newer = "UPDATE _sqlx_migrations SET version = version + 1000 \
                  WHERE version = (SELECT max(version) FROM _sqlx_migrations)";
-    database.execute(ahead).await;
-    let refused = serving(database).output().expect("the binary runs");
-    assert!(!refused.status.success());
-    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(said.contains("newer"), "{said}");
+    database.execute(newer).await;
+    let output = serving(database).output().expect("the binary starts");
+    assert!(!output.status.success());
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(errors.contains("newer"), "{errors}");
 }
 
-fn on(database: Database, story: impl AsyncFnOnce(&Database)) {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build();
-    runtime.expect("a runtime starts").block_on(async {
-        database.create().await;
-        story(&database).await;
-        database.delete().await;
-    });
-}
-
-macro_rules! stories {
-    ($($name:ident: $story:expr;)+) => {
-        $(
-            mod $name {
-                use super::*;
-
-                #[test]
-                fn sqlite() {
-                    on(Database::sqlite(), $story);
-                }
-
-                #[test]
-                fn postgres() {
-                    on(Database::postgres(), $story);
-                }
-            }
-        )+
-    };
-}
-
-stories! {
-    killed_under_load: async |database: &Database| nothing_acknowledged_is_lost(database, "KILL").await;
-    stopped_under_load: async |database: &Database| nothing_acknowledged_is_lost(database, "TERM").await;
-    on_a_newer_schema: async |database: &Database| another_schema_is_refused(database).await;
-}
-
-/// PostgreSQL is migrated only when asked for; without, the command is named.
+/// `serve` migrates a new SQLite file, but never PostgreSQL. Its message names the command to run.
 #[test]
-fn an_empty_postgres_is_refused_with_the_command_that_mends_it() {
-    on(Database::postgres(), async |database: &Database| {
+fn empty_postgres_is_refused_and_the_message_names_the_migrate_command() {
+    run_with_database(Database::postgres(), async |database: &Database| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rollbook"));
-        let command = command
-            .args(["serve", "--listen", "127.0.0.1:0", "--database"])
-            .arg(database.url());
-        let refused = command.output().expect("the binary runs");
-        assert!(!refused.status.success());
-        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-        assert!(said.contains("rollbook migrate"), "{said}");
+        let command = command.args(["serve", "--listen", "127.0.0.1:0", "--database"]).arg(database.url());
+        let output = command.output().expect("the binary starts");
+        assert!(!output.status.success());
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(errors.contains("rollbook migrate"), "{errors}");
     });
 }

@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 use crate::support::builders::team;
 use crate::support::http::Caller;
 use crate::support::server::{SECRET, sign};
-use crate::support::{TestServer, both_databases};
+use crate::support::{TestServer, apply, both_databases};
 
 const PUBLIC: &str = include_str!("../../fixtures/keys/rsa-a.pub.pem");
 
@@ -39,10 +39,7 @@ fn key_b() -> EncodingKey {
 
 /// Signs by RS256.
 fn by_rsa(key: &EncodingKey, kid: Option<&str>, claims: &Value) -> String {
-    let header = Header {
-        kid: kid.map(str::to_owned),
-        ..Header::new(Algorithm::RS256)
-    };
+    let header = Header { kid: kid.map(str::to_owned), ..Header::new(Algorithm::RS256) };
     jsonwebtoken::encode(&header, claims, key).expect("claims are JSON")
 }
 
@@ -70,13 +67,9 @@ struct Other {
 
 impl Other {
     async fn start(server: &TestServer, config: KeyConfig) -> Self {
-        let settings = DatabaseSettings {
-            connections: 4,
-            ..DatabaseSettings::new(server.database().url())
-        };
-        let store = Store::open(&settings, server.clock.clone(), VerbTable::standard())
-            .await
-            .expect("it opens");
+        let settings = DatabaseSettings { connections: 4, ..DatabaseSettings::new(server.database().url()) };
+        let store =
+            Store::open(&settings, server.clock.clone(), VerbTable::standard()).await.expect("it opens");
         let keys = TokenKeys::load(&config).await.expect("the keys are good");
         let edge = Edge::new(store, keys, EdgeOptions::default());
         let settings = ServerSettings {
@@ -92,20 +85,13 @@ impl Other {
         let (running, address) =
             rollbook::server::start(&settings, listener, edge, None, shutdown).expect("it starts");
         let nobody = Caller::nobody(reqwest::Client::new(), format!("http://{address}"));
-        Self {
-            nobody,
-            stop,
-            running: tokio::spawn(running),
-        }
+        Self { nobody, stop, running: tokio::spawn(running) }
     }
 
     async fn stop(self) {
         drop(self.nobody);
         let _ = self.stop.send(()); // it may have ended by itself, which the next line tells
-        self.running
-            .await
-            .expect("it does not panic")
-            .expect("it ends well");
+        self.running.await.expect("it does not panic").expect("it ends well");
     }
 }
 
@@ -114,10 +100,8 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn new(server: &TestServer) -> Self {
-        let folder = std::env::temp_dir().join(format!(
-            "rollbook-keys-{}",
-            server.base.rsplit(':').next().expect("a port")
-        ));
+        let folder = std::env::temp_dir()
+            .join(format!("rollbook-keys-{}", server.base.rsplit(':').next().expect("a port")));
         std::fs::create_dir_all(&folder).expect("a temporary folder can be made");
         Self(folder)
     }
@@ -153,211 +137,228 @@ fn path_text(path: &Path) -> String {
 
 async fn refused(caller: &Caller, what: &str) {
     let answer = caller.get("/v1/activities").await;
-    assert_eq!(
-        answer.status,
-        401,
-        "{what}: {}",
-        String::from_utf8_lossy(&answer.body)
-    );
-    assert_eq!(
-        answer.header("content-type"),
-        Some("application/problem+json"),
-        "{what}"
-    );
+    assert_eq!(answer.status, 401, "{what}: {}", String::from_utf8_lossy(&answer.body));
+    assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{what}");
     assert_eq!(answer.json()["code"], "unauthenticated", "{what}");
-    assert_eq!(
-        answer.headers.get_all("www-authenticate").iter().count(),
-        2,
-        "{what}"
-    );
+    assert_eq!(answer.headers.get_all("www-authenticate").iter().count(), 2, "{what}");
     // Nor does it write, by either door.
     assert_eq!(caller.put("/v1/teams/t", &team("t")).await.status, 401, "{what}");
-    assert_eq!(
-        caller.post("/xapi/statements", &json!([])).await.status,
-        401,
-        "{what}"
-    );
+    assert_eq!(caller.post("/xapi/statements", &json!([])).await.status, 401, "{what}");
 }
 
-both_databases! {
-    async fn a_token_that_is_not_good_passes_nowhere(server: &TestServer) {
-        let nobody = server.nobody();
-        let now = server.clock.now().micros() / 1_000_000;
-        let with = |claim: &str, value: Value| {
-            let mut claims = good(server);
-            claims[claim] = value;
-            sign(&claims)
-        };
-        let without = |claim: &str| {
-            let mut claims = good(server);
-            claims.as_object_mut().expect("claims").remove(claim);
-            sign(&claims)
-        };
-        nobody.with_token(&sign(&good(server))).get("/v1/activities").await.expect(200);
-        let whole = sign(&good(server));
-        let (message, signature) = whole.rsplit_once('.').expect("three parts");
-        let payload = message.split_once('.').expect("two parts").1;
-        let none = |alg: &str| format!("{}.{payload}.", URL_SAFE_NO_PAD.encode(json!({"alg": alg, "typ": "JWT"}).to_string()));
-        let unsigned = |alg: &str| format!("{}{signature}", none(alg));
-        let other_payload = URL_SAFE_NO_PAD.encode(json!({"sub": "ada", "org": "acme", "role": "owner", "exp": now + 600}).to_string());
-        let header = whole.split_once('.').expect("three parts").0;
-        let cases = [
-            ("no token", String::new()),
-            ("no dots", "abc".to_owned()),
-            ("two parts", message.to_owned()),
-            ("four parts", format!("{whole}.x")),
-            ("padded", format!("{whole}=")),
-            ("alg none, unsigned", none("none")),
-            ("alg None", none("None")),
-            ("alg nOnE with a signature", unsigned("nOnE")),
-            ("alg left empty", unsigned("")),
-            ("alg RS256 over an HS256 signature", unsigned("RS256")),
-            ("alg HS512 over an HS256 signature", unsigned("HS512")),
-            ("another payload", format!("{header}.{other_payload}.{signature}")),
-            ("another secret", raw(&json!({"alg": "HS256"}), &good(server), b"another secret of more than 32 bytes")),
-            ("the empty secret", raw(&json!({"alg": "HS256"}), &good(server), b"")),
-            ("an extension that must be understood", raw(&json!({"alg": "HS256", "crit": ["b64"], "b64": false}), &good(server), SECRET.as_bytes())),
-            ("a key in its own header", raw(&json!({"alg": "HS256", "jwk": {"kty": "oct", "k": "AAAA"}}), &good(server), b"\0\0\0")),
-            ("expired", with("exp", json!(now - 1))),
-            ("expiring now", with("exp", json!(now))),
-            ("no exp", without("exp")),
-            ("exp a text", with("exp", json!("2999-01-01T00:00:00Z"))),
-            ("exp null", with("exp", Value::Null)),
-            ("exp negative", with("exp", json!(-1))),
-            ("not yet valid", with("nbf", json!(now + 3600))),
-            ("nbf a text", with("nbf", json!("now"))),
-            ("no sub", without("sub")),
-            ("sub empty", with("sub", json!(""))),
-            ("sub a number", with("sub", json!(7))),
-            ("sub with U+0000", with("sub", json!("a\u{0}b"))),
-            ("sub too long", with("sub", json!("x".repeat(256)))),
-            ("no org", without("org")),
-            ("org empty", with("org", json!(""))),
-            ("org a list", with("org", json!(["acme", "other"]))),
-            ("an unknown role", with("role", json!("root"))),
-            ("role in capitals", with("role", json!("Admin"))),
-            ("role a list", with("role", json!(["admin"]))),
-            ("permissions a text", with("permissions", json!("reporting"))),
-            ("reports a list", with("reports", json!(["bo"]))),
-            ("reports of numbers", with("reports", json!({"direct": [1]}))),
-            ("claims a list", raw(&json!({"alg": "HS256"}), &json!([1]), SECRET.as_bytes())),
-            ("40 kB of nothing", "x".repeat(40_000)),
-            ("40 kB signed by nobody", raw(&json!({"alg": "HS256"}), &json!({"x": "x".repeat(30_000)}), b"no")),
-        ];
-        for (what, token) in &cases {
-            refused(&nobody.with_token(token), what).await;
-        }
-        // Whatever is not a token.
-        for value in ["Bearer", "Digest x", "Basic", "Basic x", "Basic Og==", "Basic /w==", "Bearer\tx", "x"] {
-            let answer = nobody.send(reqwest::Method::GET, "/v1/activities", &[("authorization", value)], Vec::new()).await;
-            assert_eq!(answer.expect(401).json()["code"], "unauthenticated", "{value}");
-        }
-        // Past the limit on headers it is not looked at.
-        for size in [50_000, 90_000] {
-            let answer = nobody.with_token(&"x".repeat(size)).get("/v1/activities").await.expect(431);
-            assert_eq!(answer.json()["code"], "headers-too-large");
-        }
-        // A person who has run out of time is out, with the same token.
-        let token = nobody.with_token(&with("exp", json!(now + 60)));
-        token.get("/v1/activities").await.expect(200);
-        server.clock.set(Timestamp::from_micros((now + 60) * 1_000_000));
-        token.get("/v1/activities").await.expect(401);
-        assert_eq!(server.store.organisations().await.expect("a list").len(), 0, "nobody wrote");
+#[apply(both_databases)]
+async fn a_token_that_is_not_good_passes_nowhere(server: &TestServer) {
+    let nobody = server.nobody();
+    let now = server.clock.now().micros() / 1_000_000;
+    let with = |claim: &str, value: Value| {
+        let mut claims = good(server);
+        claims[claim] = value;
+        sign(&claims)
+    };
+    let without = |claim: &str| {
+        let mut claims = good(server);
+        claims.as_object_mut().expect("claims").remove(claim);
+        sign(&claims)
+    };
+    nobody.with_token(&sign(&good(server))).get("/v1/activities").await.expect(200);
+    let whole = sign(&good(server));
+    let (message, signature) = whole.rsplit_once('.').expect("three parts");
+    let payload = message.split_once('.').expect("two parts").1;
+    let none = |alg: &str| {
+        format!("{}.{payload}.", URL_SAFE_NO_PAD.encode(json!({"alg": alg, "typ": "JWT"}).to_string()))
+    };
+    let unsigned = |alg: &str| format!("{}{signature}", none(alg));
+    let other_payload = URL_SAFE_NO_PAD
+        .encode(json!({"sub": "ada", "org": "acme", "role": "owner", "exp": now + 600}).to_string());
+    let header = whole.split_once('.').expect("three parts").0;
+    let cases = [
+        ("no token", String::new()),
+        ("no dots", "abc".to_owned()),
+        ("two parts", message.to_owned()),
+        ("four parts", format!("{whole}.x")),
+        ("padded", format!("{whole}=")),
+        ("alg none, unsigned", none("none")),
+        ("alg None", none("None")),
+        ("alg nOnE with a signature", unsigned("nOnE")),
+        ("alg left empty", unsigned("")),
+        ("alg RS256 over an HS256 signature", unsigned("RS256")),
+        ("alg HS512 over an HS256 signature", unsigned("HS512")),
+        ("another payload", format!("{header}.{other_payload}.{signature}")),
+        (
+            "another secret",
+            raw(&json!({"alg": "HS256"}), &good(server), b"another secret of more than 32 bytes"),
+        ),
+        ("the empty secret", raw(&json!({"alg": "HS256"}), &good(server), b"")),
+        (
+            "an extension that must be understood",
+            raw(&json!({"alg": "HS256", "crit": ["b64"], "b64": false}), &good(server), SECRET.as_bytes()),
+        ),
+        (
+            "a key in its own header",
+            raw(&json!({"alg": "HS256", "jwk": {"kty": "oct", "k": "AAAA"}}), &good(server), b"\0\0\0"),
+        ),
+        ("expired", with("exp", json!(now - 1))),
+        ("expiring now", with("exp", json!(now))),
+        ("no exp", without("exp")),
+        ("exp a text", with("exp", json!("2999-01-01T00:00:00Z"))),
+        ("exp null", with("exp", Value::Null)),
+        ("exp negative", with("exp", json!(-1))),
+        ("not yet valid", with("nbf", json!(now + 3600))),
+        ("nbf a text", with("nbf", json!("now"))),
+        ("no sub", without("sub")),
+        ("sub empty", with("sub", json!(""))),
+        ("sub a number", with("sub", json!(7))),
+        ("sub with U+0000", with("sub", json!("a\u{0}b"))),
+        ("sub too long", with("sub", json!("x".repeat(256)))),
+        ("no org", without("org")),
+        ("org empty", with("org", json!(""))),
+        ("org a list", with("org", json!(["acme", "other"]))),
+        ("an unknown role", with("role", json!("root"))),
+        ("role in capitals", with("role", json!("Admin"))),
+        ("role a list", with("role", json!(["admin"]))),
+        ("permissions a text", with("permissions", json!("reporting"))),
+        ("reports a list", with("reports", json!(["bo"]))),
+        ("reports of numbers", with("reports", json!({"direct": [1]}))),
+        ("claims a list", raw(&json!({"alg": "HS256"}), &json!([1]), SECRET.as_bytes())),
+        ("40 kB of nothing", "x".repeat(40_000)),
+        ("40 kB signed by nobody", raw(&json!({"alg": "HS256"}), &json!({"x": "x".repeat(30_000)}), b"no")),
+    ];
+    for (what, token) in &cases {
+        refused(&nobody.with_token(token), what).await;
     }
+    // Whatever is not a token.
+    for value in ["Bearer", "Digest x", "Basic", "Basic x", "Basic Og==", "Basic /w==", "Bearer\tx", "x"] {
+        let answer = nobody
+            .send(reqwest::Method::GET, "/v1/activities", &[("authorization", value)], Vec::new())
+            .await;
+        assert_eq!(answer.expect(401).json()["code"], "unauthenticated", "{value}");
+    }
+    // Past the limit on headers it is not looked at.
+    for size in [50_000, 90_000] {
+        let answer = nobody.with_token(&"x".repeat(size)).get("/v1/activities").await.expect(431);
+        assert_eq!(answer.json()["code"], "headers-too-large");
+    }
+    // A person who has run out of time is out, with the same token.
+    let token = nobody.with_token(&with("exp", json!(now + 60)));
+    token.get("/v1/activities").await.expect(200);
+    server.clock.set(Timestamp::from_micros((now + 60) * 1_000_000));
+    token.get("/v1/activities").await.expect(401);
+    assert_eq!(server.store.organisations().await.expect("a list").len(), 0, "nobody wrote");
+}
 
-    async fn issuer_audience_and_the_kind_of_key_are_checked(server: &TestServer) {
-        let folder = Folder::new(server);
-        let config = KeyConfig {
-            public_key: Some(folder.write("key.pem", PUBLIC)),
-            issuer: Some("https://id.example.org".to_owned()),
-            audience: Some("rollbook".to_owned()),
-            ..KeyConfig::default()
-        };
-        let other = Other::start(server, config).await;
-        let claims = |issuer: Value, audience: Value| {
-            let mut claims = good(server);
-            for (claim, value) in [("iss", issuer), ("aud", audience)] {
-                if !value.is_null() {
-                    claims[claim] = value;
-                }
-            }
-            claims
-        };
-        let right = claims(json!("https://id.example.org"), json!("rollbook"));
-        let several = claims(json!("https://id.example.org"), json!(["else", "rollbook"]));
-        for claims in [&right, &several] {
-            other.nobody.with_token(&by_rsa(&key_a(), None, claims)).get("/v1/activities").await.expect(200);
-        }
-        let issuer = || json!("https://id.example.org");
-        for (what, claims) in [
-            ("another issuer", claims(json!("https://id.example.com"), json!("rollbook"))),
-            ("an issuer with a slash more", claims(json!("https://id.example.org/"), json!("rollbook"))),
-            ("no issuer", claims(Value::Null, json!("rollbook"))),
-            ("issuers", claims(json!(["https://id.example.org"]), json!("rollbook"))),
-            ("another audience", claims(issuer(), json!("else"))),
-            ("no audience", claims(issuer(), Value::Null)),
-            ("other audiences", claims(issuer(), json!(["else", "rollbook2"]))),
-            ("an audience of numbers", claims(issuer(), json!([1]))),
-        ] {
-            refused(&other.nobody.with_token(&by_rsa(&key_a(), None, &claims)), what).await;
-        }
-        // The public key is no shared secret, however it is written down.
-        for secret in [PUBLIC.to_owned(), PUBLIC.trim().to_owned(), PUBLIC.replace('\n', "\r\n"), PUBLIC.replace('\n', "")] {
-            for alg in ["HS256", "RS256"] {
-                refused(&other.nobody.with_token(&raw(&json!({"alg": alg}), &right, secret.as_bytes())), "the public key as a secret").await;
+#[apply(both_databases)]
+async fn issuer_audience_and_the_kind_of_key_are_checked(server: &TestServer) {
+    let folder = Folder::new(server);
+    let config = KeyConfig {
+        public_key: Some(folder.write("key.pem", PUBLIC)),
+        issuer: Some("https://id.example.org".to_owned()),
+        audience: Some("rollbook".to_owned()),
+        ..KeyConfig::default()
+    };
+    let other = Other::start(server, config).await;
+    let claims = |issuer: Value, audience: Value| {
+        let mut claims = good(server);
+        for (claim, value) in [("iss", issuer), ("aud", audience)] {
+            if !value.is_null() {
+                claims[claim] = value;
             }
         }
-        refused(&other.nobody.with_token(&by_rsa(&key_b(), None, &right)), "another key").await;
-        refused(&other.nobody.with_token(&sign(&right)), "the other server's secret").await;
-        let strange = Header::new(Algorithm::PS256);
-        let token = jsonwebtoken::encode(&strange, &right, &key_a()).expect("a token");
-        refused(&other.nobody.with_token(&token), "the right key by another algorithm").await;
-        other.stop().await;
+        claims
+    };
+    let right = claims(json!("https://id.example.org"), json!("rollbook"));
+    let several = claims(json!("https://id.example.org"), json!(["else", "rollbook"]));
+    for claims in [&right, &several] {
+        other.nobody.with_token(&by_rsa(&key_a(), None, claims)).get("/v1/activities").await.expect(200);
     }
+    let issuer = || json!("https://id.example.org");
+    for (what, claims) in [
+        ("another issuer", claims(json!("https://id.example.com"), json!("rollbook"))),
+        ("an issuer with a slash more", claims(json!("https://id.example.org/"), json!("rollbook"))),
+        ("no issuer", claims(Value::Null, json!("rollbook"))),
+        ("issuers", claims(json!(["https://id.example.org"]), json!("rollbook"))),
+        ("another audience", claims(issuer(), json!("else"))),
+        ("no audience", claims(issuer(), Value::Null)),
+        ("other audiences", claims(issuer(), json!(["else", "rollbook2"]))),
+        ("an audience of numbers", claims(issuer(), json!([1]))),
+    ] {
+        refused(&other.nobody.with_token(&by_rsa(&key_a(), None, &claims)), what).await;
+    }
+    // The public key is no shared secret, however it is written down.
+    for secret in
+        [PUBLIC.to_owned(), PUBLIC.trim().to_owned(), PUBLIC.replace('\n', "\r\n"), PUBLIC.replace('\n', "")]
+    {
+        for alg in ["HS256", "RS256"] {
+            refused(
+                &other.nobody.with_token(&raw(&json!({"alg": alg}), &right, secret.as_bytes())),
+                "the public key as a secret",
+            )
+            .await;
+        }
+    }
+    refused(&other.nobody.with_token(&by_rsa(&key_b(), None, &right)), "another key").await;
+    refused(&other.nobody.with_token(&sign(&right)), "the other server's secret").await;
+    let strange = Header::new(Algorithm::PS256);
+    let token = jsonwebtoken::encode(&strange, &right, &key_a()).expect("a token");
+    refused(&other.nobody.with_token(&token), "the right key by another algorithm").await;
+    other.stop().await;
+}
 
-    async fn keys_change_while_the_server_runs(server: &TestServer) {
-        let folder = Folder::new(server);
-        let (a, b) = (key_a(), key_b());
-        let file = folder.write("jwks.json", &key_set(&[("a", &a)]));
-        let other = Other::start(server, KeyConfig { jwks: Some(path_text(&file)), ..KeyConfig::default() }).await;
-        let claims = good(server);
-        let later = |seconds: i64| server.clock.set(Timestamp::from_micros(server.clock.now().micros() + seconds * 1_000_000));
-        let by = |key: &EncodingKey, kid: Option<&str>| other.nobody.with_token(&by_rsa(key, kid, &claims));
-        by(&a, Some("a")).get("/v1/activities").await.expect(200);
-        refused(&by(&b, Some("b")), "a key that is not there yet").await;
-        refused(&by(&b, Some("a")), "another key under a known name").await;
-        refused(&other.nobody.with_token(&raw(&json!({"alg": "HS256", "kid": "a"}), &claims, PUBLIC.as_bytes())), "HS256 by a public key").await;
-        // Both, then the new one alone.
-        later(11);
-        folder.write("jwks.json", &key_set(&[("a", &a), ("b", &b)]));
-        by(&b, Some("b")).get("/v1/activities").await.expect(200);
-        by(&a, Some("a")).get("/v1/activities").await.expect(200);
-        later(11);
-        folder.write("jwks.json", &key_set(&[("b", &b)]));
-        refused(&by(&a, Some("c")), "an unknown name makes it be read again").await;
-        refused(&by(&a, Some("a")), "a key that was taken out").await;
-        by(&b, Some("b")).get("/v1/activities").await.expect(200);
-        // What can't be read changes nothing.
-        later(11);
-        folder.write("jwks.json", "{\"keys\": [");
-        refused(&by(&a, Some("c")), "an unknown name").await;
-        by(&b, Some("b")).get("/v1/activities").await.expect(200);
-        other.stop().await;
-    }
+#[apply(both_databases)]
+async fn keys_change_while_the_server_runs(server: &TestServer) {
+    let folder = Folder::new(server);
+    let (a, b) = (key_a(), key_b());
+    let file = folder.write("jwks.json", &key_set(&[("a", &a)]));
+    let other =
+        Other::start(server, KeyConfig { jwks: Some(path_text(&file)), ..KeyConfig::default() }).await;
+    let claims = good(server);
+    let later = |seconds: i64| {
+        server.clock.set(Timestamp::from_micros(server.clock.now().micros() + seconds * 1_000_000))
+    };
+    let by = |key: &EncodingKey, kid: Option<&str>| other.nobody.with_token(&by_rsa(key, kid, &claims));
+    by(&a, Some("a")).get("/v1/activities").await.expect(200);
+    refused(&by(&b, Some("b")), "a key that is not there yet").await;
+    refused(&by(&b, Some("a")), "another key under a known name").await;
+    refused(
+        &other.nobody.with_token(&raw(&json!({"alg": "HS256", "kid": "a"}), &claims, PUBLIC.as_bytes())),
+        "HS256 by a public key",
+    )
+    .await;
+    // Both, then the new one alone.
+    later(11);
+    folder.write("jwks.json", &key_set(&[("a", &a), ("b", &b)]));
+    by(&b, Some("b")).get("/v1/activities").await.expect(200);
+    by(&a, Some("a")).get("/v1/activities").await.expect(200);
+    later(11);
+    folder.write("jwks.json", &key_set(&[("b", &b)]));
+    refused(&by(&a, Some("c")), "an unknown name makes it be read again").await;
+    refused(&by(&a, Some("a")), "a key that was taken out").await;
+    by(&b, Some("b")).get("/v1/activities").await.expect(200);
+    // What can't be read changes nothing.
+    later(11);
+    folder.write("jwks.json", "{\"keys\": [");
+    refused(&by(&a, Some("c")), "an unknown name").await;
+    by(&b, Some("b")).get("/v1/activities").await.expect(200);
+    other.stop().await;
+}
 
-    /// Several keys may be in force at once, each with its own algorithm.
-    async fn a_secret_and_a_key_set_stand_beside_each_other(server: &TestServer) {
-        let folder = Folder::new(server);
-        let file = folder.write("jwks.json", &key_set(&[("a", &key_a())]));
-        let config = KeyConfig {
-            secret: Some(SecretString::from(SECRET)),
-            jwks: Some(path_text(&file)),
-            ..KeyConfig::default()
-        };
-        let other = Other::start(server, config).await;
-        other.nobody.with_token(&sign(&good(server))).get("/v1/activities").await.expect(200);
-        other.nobody.with_token(&by_rsa(&key_a(), Some("a"), &good(server))).get("/v1/activities").await.expect(200);
-        refused(&other.nobody.with_token(&by_rsa(&key_b(), Some("a"), &good(server))), "another key").await;
-        other.stop().await;
-    }
+/// Several keys may be in force at once, each with its own algorithm.
+#[apply(both_databases)]
+async fn a_secret_and_a_key_set_stand_beside_each_other(server: &TestServer) {
+    let folder = Folder::new(server);
+    let file = folder.write("jwks.json", &key_set(&[("a", &key_a())]));
+    let config = KeyConfig {
+        secret: Some(SecretString::from(SECRET)),
+        jwks: Some(path_text(&file)),
+        ..KeyConfig::default()
+    };
+    let other = Other::start(server, config).await;
+    other.nobody.with_token(&sign(&good(server))).get("/v1/activities").await.expect(200);
+    other
+        .nobody
+        .with_token(&by_rsa(&key_a(), Some("a"), &good(server)))
+        .get("/v1/activities")
+        .await
+        .expect(200);
+    refused(&other.nobody.with_token(&by_rsa(&key_b(), Some("a"), &good(server))), "another key").await;
+    other.stop().await;
 }

@@ -64,20 +64,13 @@ pub fn judge(body: &[u8], tree: Option<&Tree>) -> Result<Verdict, String> {
         })?;
         for (statement, sent) in statements.iter().zip(sent) {
             for keep_authority in [false, true] {
-                let seal = Seal {
-                    keep_authority,
-                    ..SEAL
-                };
+                let seal = Seal { keep_authority, ..SEAL };
                 let (sealed, expected) = (statement.seal(&seal), sealed(sent, &seal));
-                must(sealed == expected, || {
-                    format!("what is kept is not what came:\n{sealed}\n{expected}")
-                })?;
+                must(sealed == expected, || format!("what is kept is not what came:\n{sealed}\n{expected}"))?;
             }
         }
     }
-    Ok(one
-        .or(two)
-        .map_or(Verdict::Bad, |statements| Verdict::Good(statements.len())))
+    Ok(one.or(two).map_or(Verdict::Bad, |statements| Verdict::Good(statements.len())))
 }
 
 /// A body of one statement is read alike by both doors; a body of several is refused by one of them.
@@ -90,12 +83,12 @@ fn agrees_with_single(
     let single = parse_statement(body, version, limits);
     let array = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
     match (&single, read) {
-        (Ok(statement), Ok(statements)) => must(statements[..] == [statement.clone()], || {
-            "read otherwise alone".to_owned()
-        }),
-        (Err(fault), Err(faults)) if !array => must(faults[..] == [fault.clone()], || {
-            format!("alone: {fault:?}; else {faults:?}")
-        }),
+        (Ok(statement), Ok(statements)) => {
+            must(statements[..] == [statement.clone()], || "read otherwise alone".to_owned())
+        }
+        (Err(fault), Err(faults)) if !array => {
+            must(faults[..] == [fault.clone()], || format!("alone: {fault:?}; else {faults:?}"))
+        }
         (Err(_), _) if array => Ok(()),
         _ => Err(format!("alone: {single:?}; else {read:?}")),
     }
@@ -105,22 +98,13 @@ fn agrees_with_single(
 fn faults_lead(faults: &[Fault], tree: Option<&Tree>) -> Judgement {
     must(!faults.is_empty(), || "refused without a fault".to_owned())?;
     for fault in faults {
-        must(
-            !fault.detail.is_empty() && !fault.detail.contains("panicked"),
-            || format!("{fault:?}"),
-        )?;
+        must(!fault.detail.is_empty() && !fault.detail.contains("panicked"), || format!("{fault:?}"))?;
         let leads = tree.is_none_or(|tree| tree.leads(&fault.pointer));
         must(leads, || format!("leads nowhere: {fault:?}"))?;
     }
     let numbers: Vec<Option<usize>> = faults
         .iter()
-        .map(|fault| {
-            fault
-                .pointer
-                .split('/')
-                .nth(1)
-                .and_then(|number| number.parse().ok())
-        })
+        .map(|fault| fault.pointer.split('/').nth(1).and_then(|number| number.parse().ok()))
         .collect();
     let ordered = numbers.windows(2).all(|pair| pair[0] < pair[1]);
     must(ordered, || format!("out of order: {faults:?}"))
@@ -140,54 +124,37 @@ fn agrees_with_its_elements(
     let mut expected = Vec::new();
     for (number, element) in elements.iter().enumerate() {
         match parse_statement(element.text().as_bytes(), version, limits) {
-            Err(fault) => expected.push(Fault {
-                pointer: format!("/{number}{}", fault.pointer),
-                ..fault
-            }),
+            Err(fault) => expected.push(Fault { pointer: format!("/{number}{}", fault.pointer), ..fault }),
             Ok(statement) => {
                 if statement.id.is_some() && ids.contains(&statement.id) {
-                    expected.push(Fault {
-                        pointer: format!("/{number}/id"),
-                        detail: String::new(),
-                    });
+                    expected.push(Fault { pointer: format!("/{number}/id"), detail: String::new() });
                 }
                 ids.push(statement.id);
             }
         }
     }
-    let pointers = |faults: &[Fault]| {
-        faults
-            .iter()
-            .map(|fault| fault.pointer.clone())
-            .collect::<Vec<_>>()
-    };
+    let pointers = |faults: &[Fault]| faults.iter().map(|fault| fault.pointer.clone()).collect::<Vec<_>>();
     match read {
         Ok(_) => must(expected.is_empty(), || format!("taken with {expected:?}")),
         // Where the array is no JSON at all, no single one is looked at.
         Err(faults) if faults.len() == 1 && faults[0].pointer.is_empty() => Ok(()),
-        Err(faults) => must(pointers(faults) == pointers(&expected), || {
-            format!("{faults:?}, one by one {expected:?}")
-        }),
+        Err(faults) => {
+            must(pointers(faults) == pointers(&expected), || format!("{faults:?}, one by one {expected:?}"))
+        }
     }
 }
 
 /// A good statement can be kept, read again, compared and given back in every format.
 fn kept_and_given_back(statement: &Statement) -> Judgement {
-    must(statement.same_as(statement), || {
-        "it is not the same as itself".to_owned()
-    })?;
+    must(statement.same_as(statement), || "it is not the same as itself".to_owned())?;
     let sealed = statement.seal(&SEAL);
     let kept = Statement::parse_kept(&sealed)
         .map_err(|fault| format!("what is kept can't be read: {fault:?}\n{sealed}"))?;
-    must(kept.seal(&SEAL) == sealed, || {
-        format!("it is kept otherwise the second time:\n{sealed}")
-    })?;
+    must(kept.seal(&SEAL) == sealed, || format!("it is kept otherwise the second time:\n{sealed}"))?;
     must(statement.same_as(&kept) && kept.same_as(&kept), || {
         format!("it is not the same as what is kept:\n{sealed}")
     })?;
-    must(kept.voids() == statement.voids(), || {
-        format!("it voids something else:\n{sealed}")
-    })?;
+    must(kept.voids() == statement.voids(), || format!("it voids something else:\n{sealed}"))?;
     let (asked, found) = (statement.mentions(), kept.mentions());
     let same = (asked.direct, asked.related, asked.activities.len())
         == (found.direct, found.related, found.activities.len());
@@ -203,11 +170,7 @@ fn kept_and_given_back(statement: &Statement) -> Judgement {
         _ => None,
     };
     for activity in statement.mentions().activities.into_iter().chain(own) {
-        let Some(said) = activity
-            .definition
-            .as_ref()
-            .map(|definition| definition.text.as_str())
-        else {
+        let Some(said) = activity.definition.as_ref().map(|definition| definition.text.as_str()) else {
             continue;
         };
         let Some(merged) = definition::merge(None, said) else {
@@ -224,9 +187,7 @@ fn kept_and_given_back(statement: &Statement) -> Judgement {
 fn given_back(sealed: &str, shown: impl Fn(&str) -> Result<String, Fault>) -> Judgement {
     let text = shown(sealed).map_err(|fault| format!("no format of it: {fault:?}"))?;
     Statement::parse_kept(&text).map_err(|fault| format!("its format is no statement: {fault:?}\n{text}"))?;
-    must(shown(&text).as_ref() == Ok(&text), || {
-        format!("its format changes again:\n{text}")
-    })
+    must(shown(&text).as_ref() == Ok(&text), || format!("its format changes again:\n{text}"))
 }
 
 /// What is kept of a statement, made from what was sent: the members as they came, single context activities as
@@ -264,12 +225,7 @@ fn sealed(sent: &Tree, seal: &Seal<'_>) -> String {
             kept.push((name.to_owned(), value));
         }
     }
-    Tree::Object(
-        kept.into_iter()
-            .map(|(key, value)| (quoted(&key), value))
-            .collect(),
-    )
-    .text()
+    Tree::Object(kept.into_iter().map(|(key, value)| (quoted(&key), value)).collect()).text()
 }
 
 fn with_lists(context: &Tree) -> Tree {

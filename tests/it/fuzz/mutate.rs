@@ -280,11 +280,7 @@ fn mutate_object(members: &mut Vec<(String, Tree)>, random: &mut Random, others:
         }
         2 if size > 0 => {
             let (key, value) = members[random.below(size)].clone();
-            let value = if random.percent(50) {
-                value
-            } else {
-                replacement(&value, random, others)
-            };
+            let value = if random.percent(50) { value } else { replacement(&value, random, others) };
             members.insert(random.below(size + 1), (key, value));
         }
         3 if size > 0 => members[random.below(size)].0 = name(random),
@@ -333,14 +329,7 @@ fn mutate_scalar(token: &mut String, random: &mut Random) {
         None if random.percent(50) && token.parse::<f64>().is_ok() => {
             // The same number, or one beside it, written in another way.
             match random.below(4) {
-                0 => format!(
-                    "{token}{}",
-                    if token.contains(['e', 'E', '.']) {
-                        ""
-                    } else {
-                        ".000"
-                    }
-                ),
+                0 => format!("{token}{}", if token.contains(['e', 'E', '.']) { "" } else { ".000" }),
                 1 if !token.contains(['e', 'E']) => format!("{token}e{}", random.between(-30, 30)),
                 2 if !token.contains(['e', 'E', '.']) => format!("{token}{}", "0".repeat(random.below(400))),
                 _ => format!("-{}", token.trim_start_matches('-')),
@@ -361,10 +350,7 @@ fn replacement(at: &Tree, random: &mut Random, others: &[Tree]) -> Tree {
         7 if random.percent(5) => Tree::string(&random.pick::<&str>(STRINGS).repeat(random.below(2_000))),
         _ => {
             let other = random.pick(others);
-            other
-                .nth(random.below(other.count()))
-                .cloned()
-                .unwrap_or_else(|| at.clone())
+            other.nth(random.below(other.count())).cloned().unwrap_or_else(|| at.clone())
         }
     }
 }
@@ -439,11 +425,7 @@ fn edited(text: &str, random: &mut Random) -> String {
         1 if at < letters.len() => letters[at] = letter,
         2 => letters.truncate(at),
         3 => {
-            return if random.percent(50) {
-                text.to_uppercase()
-            } else {
-                text.to_lowercase()
-            };
+            return if random.percent(50) { text.to_uppercase() } else { text.to_lowercase() };
         }
         _ if at < letters.len() => {
             letters.remove(at);
@@ -463,14 +445,10 @@ pub fn shuffle<T>(list: &mut [T], random: &mut Random) {
 pub fn shuffle_members(tree: &mut Tree, random: &mut Random) {
     match tree {
         Tree::Scalar(_) => {}
-        Tree::Array(elements) => elements
-            .iter_mut()
-            .for_each(|element| shuffle_members(element, random)),
+        Tree::Array(elements) => elements.iter_mut().for_each(|element| shuffle_members(element, random)),
         Tree::Object(members) => {
             shuffle(members, random);
-            members
-                .iter_mut()
-                .for_each(|(_, value)| shuffle_members(value, random));
+            members.iter_mut().for_each(|(_, value)| shuffle_members(value, random));
         }
     }
 }

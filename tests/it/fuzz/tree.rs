@@ -102,10 +102,7 @@ impl Tree {
     /// The value of the first member of that name.
     pub fn get(&self, name: &str) -> Option<&Tree> {
         let Self::Object(members) = self else { return None };
-        members
-            .iter()
-            .find(|(key, _)| meaning(key).as_deref() == Some(name))
-            .map(|(_, value)| value)
+        members.iter().find(|(key, _)| meaning(key).as_deref() == Some(name)).map(|(_, value)| value)
     }
 
     /// What it says, where it is a string.

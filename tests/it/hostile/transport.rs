@@ -35,10 +35,7 @@ impl Reply {
 impl Wire {
     async fn open(server: &TestServer) -> Self {
         let address = server.base.strip_prefix("http://").expect("an address");
-        Self {
-            stream: TcpStream::connect(address).await.expect("it listens"),
-            read: Vec::new(),
-        }
+        Self { stream: TcpStream::connect(address).await.expect("it listens"), read: Vec::new() }
     }
 
     async fn say(&mut self, bytes: impl AsRef<[u8]>) {
@@ -66,11 +63,7 @@ impl Wire {
         };
         let head = String::from_utf8_lossy(&self.read[..end]).into_owned();
         self.read.drain(..end);
-        let status = head
-            .split(' ')
-            .nth(1)
-            .and_then(|status| status.parse().ok())
-            .expect("a status");
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
         let header = |name: &str| {
             head.lines().find_map(|line| {
                 let (key, value) = line.split_once(':')?;
@@ -78,11 +71,7 @@ impl Wire {
             })
         };
         if status == 100 {
-            return Some(Reply {
-                status,
-                head,
-                body: Vec::new(),
-            });
+            return Some(Reply { status, head, body: Vec::new() });
         }
         let length = header("content-length").map_or(0, |length| length.parse().expect("a length"));
         while self.read.len() < length {
@@ -93,17 +82,8 @@ impl Wire {
     }
 
     async fn expect(&mut self, status: u16) -> Reply {
-        let reply = self
-            .reply()
-            .await
-            .unwrap_or_else(|| panic!("closed instead of {status}"));
-        assert_eq!(
-            reply.status,
-            status,
-            "{}\n{}",
-            reply.head,
-            String::from_utf8_lossy(&reply.body)
-        );
+        let reply = self.reply().await.unwrap_or_else(|| panic!("closed instead of {status}"));
+        assert_eq!(reply.status, status, "{}\n{}", reply.head, String::from_utf8_lossy(&reply.body));
         reply
     }
 
@@ -125,10 +105,7 @@ fn head(server: &TestServer, line: &str, headers: &str) -> String {
 }
 
 fn post(server: &TestServer, path: &str, body: &[u8]) -> Vec<u8> {
-    let headers = format!(
-        "Content-Type: application/json\r\nContent-Length: {}\r\n",
-        body.len()
-    );
+    let headers = format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
     [head(server, &format!("POST {path}"), &headers).as_bytes(), body].concat()
 }
 
@@ -138,111 +115,82 @@ fn get(server: &TestServer, path: &str) -> String {
 
 /// A server with small limits, on SQLite: what is asked here never reaches a database.
 fn with_limits(limits: Limits, test: impl AsyncFnOnce(&TestServer)) {
-    run_with(
-        Database::sqlite(),
-        EdgeOptions {
-            limits,
-            ..EdgeOptions::default()
-        },
-        test,
-    );
+    run_with(Database::sqlite(), EdgeOptions { limits, ..EdgeOptions::default() }, test);
 }
 
 #[test]
 fn a_connection_survives_what_is_refused() {
-    with_limits(
-        Limits {
-            body_bytes: 20_000,
-            batch: 3,
-            ..Limits::default()
-        },
-        async |server: &TestServer| {
-            let admin = server.person("admin", "root");
-            prepared(&admin).await;
-            let before = stored(&admin).await;
-            let mut wire = Wire::open(server).await;
-            let large = vec![b' '; 30_000];
-            for (request, status) in [
-                (post(server, "/xapi/statements", b"{"), 400),
-                (post(server, "/xapi/statements", &large), 413),
-                (post(server, "/v1/activities", b"{}"), 400),
-                (post(server, "/v1/activities", &large), 413),
-                (post(server, "/v1/activities/batch", b"[1,2,3,4]"), 413),
-                (post(server, "/xapi/statements?x=1", b"{}"), 400),
-                (post(server, "/v1/nothing", &large), 404),
-                (post(server, "/v1/activities/export.csv", &large), 405),
-                (post(server, "/v1/users/ada", b"{}"), 405),
-                (get(server, "/v1/activities?x=1").into_bytes(), 400),
-                (get(server, "/v1/activities/x").into_bytes(), 404),
-                (
-                    get(server, "/v1/activities")
-                        .replace("Bearer ", "Bearer x")
-                        .into_bytes(),
-                    401,
-                ),
-                (
-                    String::from_utf8(post(server, "/v1/activities", &large))
-                        .expect("text")
-                        .replace("Bearer ", "Bearer x")
-                        .into_bytes(),
-                    401,
-                ),
-                (
-                    String::from_utf8(post(server, "/v1/activities", b"{}"))
-                        .expect("text")
-                        .replace("application/json", "text/plain")
-                        .into_bytes(),
-                    415,
-                ),
-                (
-                    get(server, &format!("/v1/activities?title={}", "x".repeat(40_000))).into_bytes(),
-                    414,
-                ),
-                (
-                    get(server, "/v1/activities")
-                        .replace("Host: x", &format!("Host: x\r\nX-Long: {}", "x".repeat(50_000)))
-                        .into_bytes(),
-                    431,
-                ),
-            ] {
-                wire.say(&request).await;
-                let reply = wire.expect(status).await;
-                assert_eq!(reply.json()["status"], status);
-                assert!(
-                    reply
-                        .head
-                        .to_lowercase()
-                        .contains("content-type: application/problem+json"),
-                    "{}",
-                    reply.head
-                );
-                wire.say(get(server, "/v1/organisation")).await;
-                wire.expect(200).await;
-            }
-            // Several at once are answered in their order.
-            let all = [
-                post(server, "/v1/activities", b"{"),
-                get(server, "/v1/organisation").into_bytes(),
-                get(server, "/v1/nothing").into_bytes(),
-            ]
-            .concat();
-            wire.say(&all).await;
-            for status in [400, 200, 404] {
-                wire.expect(status).await;
-            }
-            assert_eq!(stored(&admin).await, before);
-        },
-    );
+    with_limits(Limits { body_bytes: 20_000, batch: 3, ..Limits::default() }, async |server: &TestServer| {
+        let admin = server.person("admin", "root");
+        prepared(&admin).await;
+        let before = stored(&admin).await;
+        let mut wire = Wire::open(server).await;
+        let large = vec![b' '; 30_000];
+        for (request, status) in [
+            (post(server, "/xapi/statements", b"{"), 400),
+            (post(server, "/xapi/statements", &large), 413),
+            (post(server, "/v1/activities", b"{}"), 400),
+            (post(server, "/v1/activities", &large), 413),
+            (post(server, "/v1/activities/batch", b"[1,2,3,4]"), 413),
+            (post(server, "/xapi/statements?x=1", b"{}"), 400),
+            (post(server, "/v1/nothing", &large), 404),
+            (post(server, "/v1/activities/export.csv", &large), 405),
+            (post(server, "/v1/users/ada", b"{}"), 405),
+            (get(server, "/v1/activities?x=1").into_bytes(), 400),
+            (get(server, "/v1/activities/x").into_bytes(), 404),
+            (get(server, "/v1/activities").replace("Bearer ", "Bearer x").into_bytes(), 401),
+            (
+                String::from_utf8(post(server, "/v1/activities", &large))
+                    .expect("text")
+                    .replace("Bearer ", "Bearer x")
+                    .into_bytes(),
+                401,
+            ),
+            (
+                String::from_utf8(post(server, "/v1/activities", b"{}"))
+                    .expect("text")
+                    .replace("application/json", "text/plain")
+                    .into_bytes(),
+                415,
+            ),
+            (get(server, &format!("/v1/activities?title={}", "x".repeat(40_000))).into_bytes(), 414),
+            (
+                get(server, "/v1/activities")
+                    .replace("Host: x", &format!("Host: x\r\nX-Long: {}", "x".repeat(50_000)))
+                    .into_bytes(),
+                431,
+            ),
+        ] {
+            wire.say(&request).await;
+            let reply = wire.expect(status).await;
+            assert_eq!(reply.json()["status"], status);
+            assert!(
+                reply.head.to_lowercase().contains("content-type: application/problem+json"),
+                "{}",
+                reply.head
+            );
+            wire.say(get(server, "/v1/organisation")).await;
+            wire.expect(200).await;
+        }
+        // Several at once are answered in their order.
+        let all = [
+            post(server, "/v1/activities", b"{"),
+            get(server, "/v1/organisation").into_bytes(),
+            get(server, "/v1/nothing").into_bytes(),
+        ]
+        .concat();
+        wire.say(&all).await;
+        for status in [400, 200, 404] {
+            wire.expect(status).await;
+        }
+        assert_eq!(stored(&admin).await, before);
+    });
 }
 
 #[test]
 fn an_oversize_body_is_413_however_it_is_framed() {
     // What is never sent is waited for as long as a body may take, and no longer.
-    let limits = Limits {
-        body_bytes: 10_000,
-        body_timeout: Duration::from_millis(500),
-        ..Limits::default()
-    };
+    let limits = Limits { body_bytes: 10_000, body_timeout: Duration::from_millis(500), ..Limits::default() };
     with_limits(limits, async |server: &TestServer| {
         let admin = server.person("admin", "root");
         prepared(&admin).await;
@@ -287,12 +235,7 @@ fn an_oversize_body_is_413_however_it_is_framed() {
         let mut body = whole_statement().to_string().into_bytes();
         body.resize(10_000, b' ');
         let mut wire = Wire::open(server).await;
-        wire.say(post(
-            server,
-            "/xapi/statements",
-            &[body.as_slice(), b" "].concat(),
-        ))
-        .await;
+        wire.say(post(server, "/xapi/statements", &[body.as_slice(), b" "].concat())).await;
         wire.expect(413).await;
         assert_eq!(stored(&admin).await, before);
         wire.say(post(server, "/xapi/statements", &body)).await;
@@ -303,10 +246,7 @@ fn an_oversize_body_is_413_however_it_is_framed() {
 #[test]
 fn a_slow_body_is_408_and_stores_nothing() {
     with_limits(
-        Limits {
-            body_timeout: Duration::from_millis(300),
-            ..Limits::default()
-        },
+        Limits { body_timeout: Duration::from_millis(300), ..Limits::default() },
         async |server: &TestServer| {
             let admin = server.person("admin", "root");
             prepared(&admin).await;
@@ -322,11 +262,7 @@ fn a_slow_body_is_408_and_stores_nothing() {
                 wire.say(&request[..request.len() - 1]).await;
                 let reply = wire.expect(408).await;
                 assert_eq!(reply.json()["code"], "request-timeout", "{path}");
-                assert!(
-                    reply.head.to_lowercase().contains("connection: close"),
-                    "{}",
-                    reply.head
-                );
+                assert!(reply.head.to_lowercase().contains("connection: close"), "{}", reply.head);
                 wire.closed().await;
                 // A byte now and then is no better.
                 let mut wire = Wire::open(server).await;
@@ -353,34 +289,19 @@ fn broken_framing_ends_the_connection_and_nothing_else() {
         let before = stored(&admin).await;
         let good = whole_statement().to_string();
         let with = |headers: &str, body: &str| {
-            head(
-                server,
-                "POST /xapi/statements",
-                &format!("Content-Type: application/json\r\n{headers}"),
-            ) + body
+            head(server, "POST /xapi/statements", &format!("Content-Type: application/json\r\n{headers}"))
+                + body
         };
         let length = good.len();
         for (what, request) in [
             ("no HTTP", "\u{1}\u{2}\u{3}\r\n\r\n".to_owned()),
-            (
-                "TLS",
-                "\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}\u{0}\u{1}\r\n\r\n".to_owned(),
-            ),
+            ("TLS", "\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}\u{0}\u{1}\r\n\r\n".to_owned()),
             ("no version", "GET /v1/users\r\n\r\n".to_owned()),
-            (
-                "a version of its own",
-                "GET / HTTP/9.9\r\nHost: x\r\n\r\n".to_owned(),
-            ),
+            ("a version of its own", "GET / HTTP/9.9\r\nHost: x\r\n\r\n".to_owned()),
             ("a space in the address", get(server, "/v1/a b")),
             ("a length that is none", with("Content-Length: ten\r\n", &good)),
             ("a negative length", with("Content-Length: -1\r\n", &good)),
-            (
-                "two lengths",
-                with(
-                    &format!("Content-Length: {length}\r\nContent-Length: 1\r\n"),
-                    &good,
-                ),
-            ),
+            ("two lengths", with(&format!("Content-Length: {length}\r\nContent-Length: 1\r\n"), &good)),
             (
                 "a length and chunks",
                 with(
@@ -388,23 +309,11 @@ fn broken_framing_ends_the_connection_and_nothing_else() {
                     "5\r\nhello\r\n0\r\n\r\n",
                 ),
             ),
-            (
-                "chunks of no size",
-                with("Transfer-Encoding: chunked\r\n", "zz\r\n\r\n"),
-            ),
-            (
-                "an endless chunk size",
-                with("Transfer-Encoding: chunked\r\n", &"f".repeat(40)),
-            ),
+            ("chunks of no size", with("Transfer-Encoding: chunked\r\n", "zz\r\n\r\n")),
+            ("an endless chunk size", with("Transfer-Encoding: chunked\r\n", &"f".repeat(40))),
             ("an unknown coding", with("Transfer-Encoding: gzip\r\n", &good)),
-            (
-                "a header without a colon",
-                get(server, "/v1/users").replace("Host: x", "Host x"),
-            ),
-            (
-                "a line break in a header",
-                get(server, "/v1/users").replace("Host: x", "Host: x\r\n folded"),
-            ),
+            ("a header without a colon", get(server, "/v1/users").replace("Host: x", "Host x")),
+            ("a line break in a header", get(server, "/v1/users").replace("Host: x", "Host: x\r\n folded")),
         ] {
             let mut wire = Wire::open(server).await;
             wire.say(&request).await;
@@ -422,19 +331,19 @@ fn broken_framing_ends_the_connection_and_nothing_else() {
         }
         // More headers than anybody has.
         let mut wire = Wire::open(server).await;
-        wire.say(get(server, "/v1/users").replace(
-            "Host: x",
-            &format!("Host: x\r\n{}", "X-A: b\r\n".repeat(500).trim_end()),
-        ))
+        wire.say(
+            get(server, "/v1/users")
+                .replace("Host: x", &format!("Host: x\r\n{}", "X-A: b\r\n".repeat(500).trim_end())),
+        )
         .await;
         if let Some(reply) = wire.reply().await {
             assert!((400..500).contains(&reply.status), "{}", reply.head);
         }
         let mut wire = Wire::open(server).await;
-        wire.say(get(server, "/v1/users").replace(
-            "Host: x",
-            &format!("Host: x\r\nX-Long: {}", "x".repeat(2_000_000)),
-        ))
+        wire.say(
+            get(server, "/v1/users")
+                .replace("Host: x", &format!("Host: x\r\nX-Long: {}", "x".repeat(2_000_000))),
+        )
         .await;
         if let Some(reply) = wire.reply().await {
             assert!((400..500).contains(&reply.status), "{}", reply.head);
@@ -447,11 +356,7 @@ fn broken_framing_ends_the_connection_and_nothing_else() {
 #[test]
 fn who_asks_too_often_is_told_to_wait() {
     with_limits(
-        Limits {
-            requests_per_second: 1,
-            burst: 5,
-            ..Limits::default()
-        },
+        Limits { requests_per_second: 1, burst: 5, ..Limits::default() },
         async |server: &TestServer| {
             let caller = server.person("learner", "ada");
             for _ in 0..5 {
@@ -461,43 +366,25 @@ fn who_asks_too_often_is_told_to_wait() {
             assert_eq!(refused.header("retry-after"), Some("1"));
             assert_eq!(refused.json()["code"], "too-many-requests");
             caller.post("/v1/activities", &json!({})).await.expect(429);
-            server
-                .person("learner", "bo")
-                .get("/v1/activities")
-                .await
-                .expect(200);
-            server
-                .nobody()
-                .get("/health/live")
-                .await
-                .expect_one_of(&[200, 204]);
+            server.person("learner", "bo").get("/v1/activities").await.expect(200);
+            server.nobody().get("/health/live").await.expect_one_of(&[200, 204]);
         },
     );
 }
 
 #[test]
 fn the_limits_are_settings() {
-    let limits = Limits {
-        json_depth: 4,
-        page_default: 2,
-        page_max: 3,
-        uri_bytes: 200,
-        ..Limits::default()
-    };
+    let limits = Limits { json_depth: 4, page_default: 2, page_max: 3, uri_bytes: 200, ..Limits::default() };
     with_limits(limits, async |server: &TestServer| {
         let admin = server.person("admin", "root");
         prepared(&admin).await;
         admin.get("/v1/activities?limit=3").await.expect(200);
         admin.get("/v1/activities?limit=4").await.expect(400);
-        admin
-            .get(&format!("/v1/activities?title={}", "x".repeat(200)))
-            .await
-            .expect(414);
+        admin.get(&format!("/v1/activities?title={}", "x".repeat(200))).await.expect(414);
         let deep = json!({"user": {"account": {"homePage": "https://example.org", "name": "x"}}, "action": "logged_in"});
         admin.post("/v1/activities", &deep).await.expect(201);
-        let batch: Vec<Value> = (0..3)
-            .map(|_| json!({"user": "ada", "action": "viewed", "content": "fire"}))
-            .collect();
+        let batch: Vec<Value> =
+            (0..3).map(|_| json!({"user": "ada", "action": "viewed", "content": "fire"})).collect();
         admin.post("/v1/activities/batch", &batch).await.expect(201);
         let page = admin.get("/v1/activities").await.expect(200).json();
         assert_eq!(page["activities"].as_array().map(Vec::len), Some(2));

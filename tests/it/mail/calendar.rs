@@ -63,9 +63,7 @@ impl Plan {
     pub fn moments(&self, start: DateTime<Utc>, end: DateTime<Utc>) -> Vec<DateTime<Utc>> {
         let days = self.days(start.date_naive() - Days::new(2), end.date_naive() + Days::new(2));
         let moments = days.into_iter().map(|day| self.moment(day));
-        moments
-            .filter(|moment| start < *moment && *moment < end)
-            .collect()
+        moments.filter(|moment| start < *moment && *moment < end).collect()
     }
 
     fn days(&self, first: NaiveDate, last: NaiveDate) -> Vec<NaiveDate> {
@@ -114,10 +112,7 @@ impl Plan {
                 days_of(year, month)
             }
             // Quarterly runs are in the first month of a quarter.
-            _ => (1..=3)
-                .map(months_back)
-                .map(|(year, month)| days_of(year, month))
-                .sum(),
+            _ => (1..=3).map(months_back).map(|(year, month)| days_of(year, month)).sum(),
         }
     }
 }

@@ -18,9 +18,7 @@ const RUNS: usize = 20;
 
 fn serving(database: &Database, mails: &SmtpServer) -> Process {
     let mut command = serve(database);
-    command
-        .env("ROLLBOOK_SMTP_URL", mails.url())
-        .env("ROLLBOOK_MAIL_FROM", FROM);
+    command.env("ROLLBOOK_SMTP_URL", mails.url()).env("ROLLBOOK_MAIL_FROM", FROM);
     Process::start(command)
 }
 
@@ -37,26 +35,18 @@ async fn one_of_two_is_killed(database: &Database) {
     let ada = ada(&left);
     let myself = user("ada").set("email", "ada@example.org").set("role", "admin");
     ada.put("/v1/users/ada", &myself).await.expect(201);
-    ada.post("/v1/activities", &activity("ada", "logged_out"))
-        .await
-        .expect(201);
+    ada.post("/v1/activities", &activity("ada", "logged_out")).await.expect(201);
     let report = report(&ada, "Everything", json!({})).await;
     for _ in 0..RUNS {
         schedule(&ada, &report, json!({}), &["ada"]).await;
     }
     let now = "(extract(epoch FROM now()) * 1000000)::bigint";
-    database
-        .execute(&format!("UPDATE schedules SET next_run_at = {now}"))
-        .await;
+    database.execute(&format!("UPDATE schedules SET next_run_at = {now}")).await;
 
     // One process alone has no more than eight under way.
     let until = Instant::now() + Duration::from_secs(30);
     while mails.received().len() <= RUNS_AT_ONCE {
-        assert!(
-            Instant::now() < until,
-            "only {} messages have come",
-            mails.received().len()
-        );
+        assert!(Instant::now() < until, "only {} messages have come", mails.received().len());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     drop(doomed); // SIGKILL
@@ -72,27 +62,18 @@ async fn one_of_two_is_killed(database: &Database) {
         tokio::time::sleep(Duration::from_millis(100)).await;
     };
     assert!(listed.iter().all(|one| one["status"] == "sent"), "{listed:?}");
-    let due: BTreeSet<String> = listed
-        .iter()
-        .map(|one| format!("<{}.0@example.org>", one["id"].as_str().expect("an id")))
-        .collect();
+    let due: BTreeSet<String> =
+        listed.iter().map(|one| format!("<{}.0@example.org>", one["id"].as_str().expect("an id"))).collect();
     let received = mails.received();
     let came: BTreeSet<String> = received.iter().map(|one| one.header("Message-ID")).collect();
     assert_eq!(came, due);
     // What the killed one had sent and not noted came twice, and nothing else.
-    assert!(
-        received.len() <= RUNS + RUNS_AT_ONCE,
-        "{} messages",
-        received.len()
-    );
+    assert!(received.len() <= RUNS + RUNS_AT_ONCE, "{} messages", received.len());
 }
 
 #[test]
 fn what_a_killed_process_left_behind_is_sent_by_the_other() {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.expect("a runtime starts").block_on(async {
         let database = Database::postgres();
         database.create().await;

@@ -39,19 +39,11 @@ struct Replica {
 
 impl Replica {
     async fn start(server: &TestServer, url: String, life: usize) -> Self {
-        let settings = DatabaseSettings {
-            connections: 6,
-            ..DatabaseSettings::new(server.database().url())
-        };
+        let settings = DatabaseSettings { connections: 6, ..DatabaseSettings::new(server.database().url()) };
         let store = Store::open(&settings, server.clock.clone(), VerbTable::standard()).await;
         let store = store.expect("the database opens");
         let sender = Self::begin(&store, &url, life);
-        Self {
-            store,
-            sender,
-            life,
-            url,
-        }
+        Self { store, sender, life, url }
     }
 
     fn begin(store: &Store, url: &str, life: usize) -> JoinHandle<()> {
@@ -62,10 +54,7 @@ impl Replica {
         };
         let from = format!("life-{life}@example.org");
         let mailer = Mailer::smtp(&settings, &from).expect("the settings are good");
-        let options = SenderOptions {
-            lease: LEASE,
-            ..quick()
-        };
+        let options = SenderOptions { lease: LEASE, ..quick() };
         let sender = Sender::new(store.clone(), mailer, options);
         tokio::spawn(sender.run(std::future::pending()))
     }
@@ -84,9 +73,7 @@ impl Replica {
 }
 
 async fn unnoted(database: &Database) -> BTreeSet<String> {
-    let mut connection = sqlx::PgConnection::connect(&database.url())
-        .await
-        .expect("it answers");
+    let mut connection = sqlx::PgConnection::connect(&database.url()).await.expect("it answers");
     let rows: Vec<(Uuid, i16)> = sqlx::query_as(
         "SELECT d.id, r.place FROM deliveries d JOIN delivery_recipients r ON r.org = d.org AND r.delivery = d.key \
          WHERE r.status = 0",
@@ -94,18 +81,14 @@ async fn unnoted(database: &Database) -> BTreeSet<String> {
     .fetch_all(&mut connection)
     .await
     .expect("rows");
-    rows.into_iter()
-        .map(|(id, place)| format!("{id}.{place}"))
-        .collect()
+    rows.into_iter().map(|(id, place)| format!("{id}.{place}")).collect()
 }
 
 /// Waits until so many runs have ended.
 async fn ended(database: &Database, count: usize) {
     let until = Instant::now() + Duration::from_secs(60);
     loop {
-        let ended = database
-            .number("SELECT count(*) FROM deliveries WHERE status <> 0")
-            .await;
+        let ended = database.number("SELECT count(*) FROM deliveries WHERE status <> 0").await;
         if ended >= count as i64 {
             return;
         }
@@ -125,10 +108,9 @@ async fn a_year(server: &TestServer) {
         made.push((plan, report));
     }
     let due_by = |moment: DateTime<Utc>| -> usize {
-        let runs = made.iter().map(|(plan, _)| {
-            plan.moments(start, moment + chrono::Duration::microseconds(1))
-                .len()
-        });
+        let runs = made
+            .iter()
+            .map(|(plan, _)| plan.moments(start, moment + chrono::Duration::microseconds(1)).len());
         runs.sum()
     };
 
@@ -160,14 +142,10 @@ async fn a_year(server: &TestServer) {
     let mut messages = BTreeSet::new();
     for (plan, report) in &made {
         let listed: Vec<Value> = deliveries(&ada, report).await;
-        let runs: Vec<String> = listed
-            .iter()
-            .map(|one| one["run_at"].as_str().expect("a moment").to_owned())
-            .collect();
+        let runs: Vec<String> =
+            listed.iter().map(|one| one["run_at"].as_str().expect("a moment").to_owned()).collect();
         let moments = plan.moments(start, end).into_iter();
-        let moments: Vec<String> = moments
-            .map(|moment| Timestamp::from(moment).to_string())
-            .collect();
+        let moments: Vec<String> = moments.map(|moment| Timestamp::from(moment).to_string()).collect();
         assert_eq!(runs, moments, "{}", plan.name());
         for one in &listed {
             assert_eq!(one["status"], "sent", "{one}");
@@ -178,18 +156,8 @@ async fn a_year(server: &TestServer) {
     let mut sent: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for message in mails.received() {
         let id = message.header("Message-ID");
-        let id = id
-            .trim_matches(['<', '>'])
-            .split('@')
-            .next()
-            .expect("an id")
-            .to_owned();
-        let life = message
-            .from
-            .trim_start_matches("life-")
-            .split('@')
-            .next()
-            .expect("a life");
+        let id = id.trim_matches(['<', '>']).split('@').next().expect("an id").to_owned();
+        let life = message.from.trim_start_matches("life-").split('@').next().expect("a life");
         sent.entry(id).or_default().push(life.parse().expect("a number"));
     }
     assert_eq!(sent.keys().cloned().collect::<BTreeSet<_>>(), messages);
@@ -207,15 +175,8 @@ async fn a_year(server: &TestServer) {
     }
     assert!(killed.len() >= 20, "{} lives", killed.len());
     let by_mortal = sent.values().flatten().filter(|life| **life > 0).count();
-    assert!(
-        by_mortal > 50,
-        "only {by_mortal} messages came from the replica that was killed"
-    );
-    assert!(
-        doubles <= killed.len() * 32,
-        "{doubles} doubles of {} lives",
-        killed.len()
-    );
+    assert!(by_mortal > 50, "only {by_mortal} messages came from the replica that was killed");
+    assert!(doubles <= killed.len() * 32, "{doubles} doubles of {} lives", killed.len());
 }
 
 #[test]

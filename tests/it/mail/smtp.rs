@@ -37,28 +37,18 @@ fn letter<'a>(to: &'a str, report: &'a str, bytes: &'a Bytes) -> Letter<'a> {
         shared: true,
         own: false,
         others: &[],
-        enclosed: Enclosed::File {
-            name: file_name(report, RUN_AT, Tz::UTC, false),
-            bytes,
-            gzipped: false,
-        },
+        enclosed: Enclosed::File { name: file_name(report, RUN_AT, Tz::UTC, false), bytes, gzipped: false },
     }
 }
 
 fn settings(url: &str, timeout: Duration) -> SmtpSettings {
-    SmtpSettings {
-        url: SecretString::from(url),
-        timeout,
-        certificate: None,
-    }
+    SmtpSettings { url: SecretString::from(url), timeout, certificate: None }
 }
 
 /// A mailer that trusts the server.
 fn mailer(server: &SmtpServer, timeout: Duration) -> Mailer {
-    let settings = SmtpSettings {
-        certificate: Some(server.certificate()),
-        ..settings(&server.url(), timeout)
-    };
+    let settings =
+        SmtpSettings { certificate: Some(server.certificate()), ..settings(&server.url(), timeout) };
     Mailer::smtp(&settings, FROM).expect("good settings")
 }
 
@@ -91,9 +81,7 @@ async fn messages_arrive_whatever_the_encryption_and_the_login() {
         for logins in [&[][..], &[Plain], &[Login], &[Login, Plain]] {
             let server = SmtpServer::start_with(security, logins).await;
             let bytes = Bytes::from_static(b"a,b\r\n\xff\x00.\r\n.\r\n");
-            let sent = mailer(&server, AMPLE)
-                .send(&letter("bo@example.com", "Weekly", &bytes))
-                .await;
+            let sent = mailer(&server, AMPLE).send(&letter("bo@example.com", "Weekly", &bytes)).await;
             assert_eq!(sent, Ok(()), "{security:?} {logins:?}");
             let [message] = server.received().try_into().expect("one message");
             assert_eq!(
@@ -109,44 +97,25 @@ async fn messages_arrive_whatever_the_encryption_and_the_login() {
 #[tokio::test]
 async fn a_message_arrives_as_it_was_written_to_the_byte() {
     // Lines that begin with dots, where they are folded as well, and parts that look like the end of a message.
-    let bytes: Bytes = (0..3_000_000_u32)
-        .map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8)
-        .collect();
-    for report in [
-        "Weekly",
-        &".".repeat(255),
-        "\r\n.\r\nQUIT\r\n",
-        "日本語 😀 \u{202e}x",
-        "=?utf-8?b?DQo=?=",
-    ] {
+    let bytes: Bytes = (0..3_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    for report in ["Weekly", &".".repeat(255), "\r\n.\r\nQUIT\r\n", "日本語 😀 \u{202e}x", "=?utf-8?b?DQo=?="]
+    {
         let server = SmtpServer::start().await;
         let folder = tempfile::tempdir().expect("a folder");
         let letter = letter("bo@example.com", report, &bytes);
         mailer(&server, AMPLE).send(&letter).await.expect("sent");
         let to_folder = Mailer::folder(folder.path(), FROM).expect("a folder");
         to_folder.send(&letter).await.expect("written");
-        let file = std::fs::read_dir(folder.path())
-            .expect("a folder")
-            .next()
-            .expect("a file")
-            .expect("a file");
+        let file =
+            std::fs::read_dir(folder.path()).expect("a folder").next().expect("a file").expect("a file");
         let [message] = server.received().try_into().expect("one message");
         let written = std::fs::read(file.path()).expect("a message");
         // The line end before the closing dot belongs to the message (RFC 5321, section 4.1.1.4).
-        assert!(
-            message.bytes == [&written, b"\r\n".as_slice()].concat(),
-            "{report}"
-        );
+        assert!(message.bytes == [&written, b"\r\n".as_slice()].concat(), "{report}");
         let (name, kind, received) = message.file();
-        assert_eq!(
-            (name, kind.as_str()),
-            (file_name(report, RUN_AT, Tz::UTC, false), "text/csv")
-        );
+        assert_eq!((name, kind.as_str()), (file_name(report, RUN_AT, Tz::UTC, false), "text/csv"));
         assert!(received == bytes);
-        assert_eq!(
-            message.header("Message-ID"),
-            "<0190a000-0000-7000-8000-000000000001.0@acme.example>"
-        );
+        assert_eq!(message.header("Message-ID"), "<0190a000-0000-7000-8000-000000000001.0@acme.example>");
     }
 }
 
@@ -156,10 +125,7 @@ async fn a_server_is_trusted_by_its_certificate_alone() {
         let server = SmtpServer::start_with(security, &[Plain]).await;
         let stranger = SmtpServer::start().await;
         for certificate in [None, Some(stranger.certificate())] {
-            let settings = SmtpSettings {
-                certificate,
-                ..settings(&server.url(), AMPLE)
-            };
+            let settings = SmtpSettings { certificate, ..settings(&server.url(), AMPLE) };
             let mailer = Mailer::smtp(&settings, FROM).expect("good settings");
             let reason = failed(send(&mailer, "bo@example.com").await);
             assert!(reason.contains("certificate"), "{reason}");
@@ -181,10 +147,7 @@ async fn tls_that_is_required_is_not_gone_without() {
 
     let server = SmtpServer::start_with(Security::StartTls, &[]).await;
     let url = server.url().replace("required", "opportunistic");
-    let trusting = SmtpSettings {
-        certificate: Some(server.certificate()),
-        ..settings(&url, AMPLE)
-    };
+    let trusting = SmtpSettings { certificate: Some(server.certificate()), ..settings(&url, AMPLE) };
     let mailer = Mailer::smtp(&trusting, FROM).expect("good settings");
     assert_eq!(send(&mailer, "bo@example.com").await, Ok(()));
     assert!(server.received()[0].encrypted, "TLS is used where it is offered");
@@ -205,30 +168,21 @@ async fn a_login_that_is_refused_is_worth_another_try_and_shows_no_secret() {
         Mailer::smtp(&settings, FROM).expect("good settings")
     };
     let reason = failed(send(&with("hunter2"), "bo@example.com").await);
-    assert!(
-        reason.contains("535") && reason.contains("at the login"),
-        "{reason}"
-    );
+    assert!(reason.contains("535") && reason.contains("at the login"), "{reason}");
     for code in [535, 534, 454, 421, 550] {
         server.behave(|manners| {
             manners.refuses_login = Some(code);
             manners.echoes = true;
         });
         let reason = failed(send(&with("hunter2"), "bo@example.com").await);
-        assert!(
-            reason.contains(&code.to_string()) && !reason.contains("hunter2"),
-            "{reason}"
-        );
+        assert!(reason.contains(&code.to_string()) && !reason.contains("hunter2"), "{reason}");
     }
     // A server that offers no login at all.
     let open = SmtpServer::start().await;
     let url = open.url().replace("smtp://", "smtp://me:hunter2@");
     let mailer = Mailer::smtp(&settings(&url, AMPLE), FROM).expect("good settings");
     let reason = failed(send(&mailer, "bo@example.com").await);
-    assert!(
-        reason.contains("authentication") && !reason.contains("hunter2"),
-        "{reason}"
-    );
+    assert!(reason.contains("authentication") && !reason.contains("hunter2"), "{reason}");
     assert!(server.received().is_empty() && open.received().is_empty());
 }
 
@@ -236,35 +190,17 @@ async fn a_login_that_is_refused_is_worth_another_try_and_shows_no_secret() {
 async fn what_is_refused_for_good_is_told_from_what_is_refused_for_now() {
     let server = SmtpServer::start().await;
     let mailer = mailer(&server, AMPLE);
-    for (code, for_good) in [
-        (550, true),
-        (553, true),
-        (554, true),
-        (450, false),
-        (452, false),
-        (421, false),
-        (530, false),
-    ] {
+    for (code, for_good) in
+        [(550, true), (553, true), (554, true), (450, false), (452, false), (421, false), (530, false)]
+    {
         server.behave(|manners| manners.refuses = [("bo@example.com".to_owned(), code)].into());
         let outcome = send(&mailer, "bo@example.com").await;
-        let reason = if for_good {
-            refused(outcome)
-        } else {
-            failed(outcome)
-        };
-        assert!(
-            reason.contains(&format!("to the recipient's address with {code}")),
-            "{reason}"
-        );
+        let reason = if for_good { refused(outcome) } else { failed(outcome) };
+        assert!(reason.contains(&format!("to the recipient's address with {code}")), "{reason}");
         // Nobody else is concerned.
         assert_eq!(send(&mailer, "cy@example.com").await, Ok(()));
     }
-    assert!(
-        server
-            .received()
-            .iter()
-            .all(|message| message.to == ["cy@example.com"])
-    );
+    assert!(server.received().iter().all(|message| message.to == ["cy@example.com"]));
     let before = server.received().len();
 
     server.behave(|manners| {
@@ -313,20 +249,14 @@ async fn a_server_that_hangs_is_given_up_at_every_step() {
 
     server.behave(|manners| manners.greeting = day);
     let reason = failed(send(&mailer, "bo@example.com").await);
-    assert_eq!(
-        reason,
-        "the mail server did not answer while being connected to within 0.4 seconds"
-    );
+    assert_eq!(reason, "the mail server did not answer while being connected to within 0.4 seconds");
 
     server.behave(|manners| {
         manners.greeting = Duration::ZERO;
         manners.stalls_at = Some(100_000);
     });
     let reason = failed(mailer.send(&letter("bo@example.com", "Weekly", &large)).await);
-    assert_eq!(
-        reason,
-        "the mail server gave no answer to the message within 0.4 seconds"
-    );
+    assert_eq!(reason, "the mail server gave no answer to the message within 0.4 seconds");
     assert!(server.received().is_empty());
 
     server.behave(|manners| {
@@ -334,16 +264,9 @@ async fn a_server_that_hangs_is_given_up_at_every_step() {
         manners.answer = day;
     });
     let reason = failed(send(&mailer, "bo@example.com").await);
-    assert_eq!(
-        reason,
-        "the mail server gave no answer to the message within 0.4 seconds"
-    );
+    assert_eq!(reason, "the mail server gave no answer to the message within 0.4 seconds");
     // The goodbye has its limit as well.
-    assert!(
-        began.elapsed() < 8 * LIMIT + Duration::from_secs(3),
-        "{:?}",
-        began.elapsed()
-    );
+    assert!(began.elapsed() < 8 * LIMIT + Duration::from_secs(3), "{:?}", began.elapsed());
     // It had taken the message over, and nobody could know.
     assert_eq!(server.received().len(), 1);
 }
@@ -357,9 +280,7 @@ async fn a_slow_line_is_borne_while_it_moves_and_a_crawling_one_is_not() {
     let limit = Duration::from_secs(4);
     server.behave(|manners| manners.rests = Duration::from_millis(40));
     let began = Instant::now();
-    let sent = mailer(&server, limit)
-        .send(&letter("bo@example.com", "Weekly", &large))
-        .await;
+    let sent = mailer(&server, limit).send(&letter("bo@example.com", "Weekly", &large)).await;
     assert_eq!(sent, Ok(()));
     assert!(began.elapsed() > limit, "{:?}", began.elapsed());
     assert!(server.received()[0].file().2 == large);
@@ -367,11 +288,7 @@ async fn a_slow_line_is_borne_while_it_moves_and_a_crawling_one_is_not() {
     // A minute for each part: whichever limit comes first, that of the part or that of the message.
     server.behave(|manners| manners.rests = Duration::from_secs(60));
     let began = Instant::now();
-    failed(
-        mailer(&server, LIMIT)
-            .send(&letter("bo@example.com", "Weekly", &large))
-            .await,
-    );
+    failed(mailer(&server, LIMIT).send(&letter("bo@example.com", "Weekly", &large)).await);
     assert!(began.elapsed() < 15 * LIMIT, "{:?}", began.elapsed());
     assert_eq!(server.received().len(), 1);
 }
@@ -398,10 +315,7 @@ async fn addresses_beyond_ascii_go_where_the_server_takes_them() {
     assert_eq!(server.received()[0].to, ["bo@xn--bcher-kva.example"]);
     let reason = refused(send(&mailer, "bücher@example.com").await);
     assert!(reason.contains("ASCII"), "{reason}");
-    for to in [
-        "bo@example.com>\r\nRCPT TO:<eve@example.com",
-        "bo@example.com\r\nDATA",
-    ] {
+    for to in ["bo@example.com>\r\nRCPT TO:<eve@example.com", "bo@example.com\r\nDATA"] {
         refused(send(&mailer, to).await);
     }
     assert_eq!(server.received().len(), 1);

@@ -12,7 +12,7 @@ use crate::support::builders::{activity, user};
 use crate::support::http::Caller;
 use crate::support::outbox::{Mail, Outbox, deliveries, path, quick, report, schedule, sender};
 use crate::support::server::START;
-use crate::support::{TestServer, both_databases};
+use crate::support::{TestServer, apply, both_databases};
 
 /// As the names of the files in the outbox have it.
 fn stamp(moment: DateTime<Utc>) -> String {
@@ -52,103 +52,101 @@ async fn noons(ada: &Caller, first: DateTime<Utc>, until: DateTime<Utc>) {
         noon += Duration::days(1);
     }
     if !batch.is_empty() {
-        ada.post("/v1/activities/batch", &batch)
-            .await
-            .expect_one_of(&[200, 201]);
+        ada.post("/v1/activities/batch", &batch).await.expect_one_of(&[200, 201]);
     }
 }
 
-both_databases! {
-    async fn every_run_comes_at_its_moment(server: &TestServer) {
-        let ada = ada(server).await;
-        let start = START.to_datetime();
-        let end = start + Duration::days(365);
-        noons(&ada, start - Duration::days(100), start).await;
+#[apply(both_databases)]
+async fn every_run_comes_at_its_moment(server: &TestServer) {
+    let ada = ada(server).await;
+    let start = START.to_datetime();
+    let end = start + Duration::days(365);
+    noons(&ada, start - Duration::days(100), start).await;
 
-        let plans = plans();
-        let mut made = Vec::new();
-        let mut expected: BTreeMap<DateTime<Utc>, Vec<&Plan>> = BTreeMap::new();
-        for plan in &plans {
-            let (report, schedule) = plan_it(&ada, plan).await;
-            let moments = plan.moments(start, end);
-            assert_eq!(schedule["next_run_at"], rfc3339(moments[0]), "{}", plan.name());
-            for moment in moments {
-                expected.entry(moment).or_default().push(plan);
-            }
-            made.push((plan, report, schedule));
-        }
-
-        let outbox = Outbox::new();
-        let sender = sender(server, outbox.mailer(), quick());
-        let mut before = start;
-        for (moment, due) in &expected {
-            server.clock.set(Timestamp::from(*moment - TimeDelta::microseconds(1)));
-            sender.work().await.expect("it works");
-            assert_eq!(outbox.files(), Vec::<std::path::PathBuf>::new(), "before {moment}");
-            noons(&ada, before, *moment).await;
-            before = *moment;
-
-            server.clock.set(Timestamp::from(*moment));
-            sender.work().await.expect("it works");
-            let mut came: Vec<_> = outbox.take().iter().map(|mail| told(mail, &plans)).collect();
-            came.sort();
-            let mut awaited: Vec<_> = due
-                .iter()
-                .map(|plan| (stamp(*moment), plan.name(), plan.noons(*moment)))
-                .collect();
-            awaited.sort();
-            assert_eq!(came, awaited, "at {moment}");
-        }
-
-        // The lists say the same.
-        for (plan, report, schedule) in &made {
-            let listed: Vec<Value> = deliveries(&ada, report).await;
-            let runs: Vec<_> = listed.iter().map(|one| one["run_at"].clone()).collect();
-            let moments = plan.moments(start, end);
-            assert_eq!(runs, moments.iter().copied().map(rfc3339).collect::<Vec<_>>(), "{}", plan.name());
-            assert!(listed.iter().all(|one| one["status"] == "sent" && one["attempts"] == 1));
-            let after = ada.get(&path(schedule)).await.expect(200).json();
-            let next = plan.moments(end, end + Duration::days(120));
-            assert_eq!(after["next_run_at"], rfc3339(next[0]), "{}", plan.name());
-        }
-    }
-
-    async fn what_was_missed_is_made_up_in_its_order_and_for_its_moments(server: &TestServer) {
-        let ada = ada(server).await;
-        let start = START.to_datetime();
-        noons(&ada, start - Duration::days(40), start).await;
-        let plan = plans()[0];
-        let (report, schedule) = plan_it(&ada, &plan).await;
-        let end = start + Duration::days(40);
-        noons(&ada, start, end).await;
-        server.clock.set(Timestamp::from(end));
-
-        let outbox = Outbox::new();
-        sender(server, outbox.mailer(), quick()).work().await.expect("it works");
-        let written = |path: &std::path::PathBuf| path.metadata().and_then(|data| data.modified()).expect("a time");
-        let mut files = outbox.files();
-        let by_name = files.clone();
-        files.sort_by_key(written);
-        assert_eq!(files, by_name, "the oldest goes first");
+    let plans = plans();
+    let mut made = Vec::new();
+    let mut expected: BTreeMap<DateTime<Utc>, Vec<&Plan>> = BTreeMap::new();
+    for plan in &plans {
+        let (report, schedule) = plan_it(&ada, plan).await;
         let moments = plan.moments(start, end);
-        let came: Vec<_> = outbox.take().iter().map(|mail| told(mail, &[plan])).collect();
-        let awaited: Vec<_> = moments.iter().map(|moment| (stamp(*moment), plan.name(), 1)).collect();
-        assert_eq!(came, awaited);
-        let ids: BTreeSet<String> = deliveries(&ada, &report).await.iter().map(|one| one["id"].to_string()).collect();
-        assert_eq!(ids.len(), moments.len());
-
-        // What is missed while it is paused is not.
-        let pause = |active: bool| json!({"active": active});
-        ada.patch(&path(&schedule), &pause(false)).await.expect(200);
-        let later = end + Duration::days(10);
-        server.clock.set(Timestamp::from(later));
-        sender(server, outbox.mailer(), quick()).work().await.expect("it works");
-        let resumed = ada.patch(&path(&schedule), &pause(true)).await.expect(200).json();
-        sender(server, outbox.mailer(), quick()).work().await.expect("it works");
-        assert!(outbox.take().is_empty());
-        let next = plan.moments(later, later + Duration::days(3))[0];
-        assert_eq!(resumed["next_run_at"], rfc3339(next));
+        assert_eq!(schedule["next_run_at"], rfc3339(moments[0]), "{}", plan.name());
+        for moment in moments {
+            expected.entry(moment).or_default().push(plan);
+        }
+        made.push((plan, report, schedule));
     }
+
+    let outbox = Outbox::new();
+    let sender = sender(server, outbox.mailer(), quick());
+    let mut before = start;
+    for (moment, due) in &expected {
+        server.clock.set(Timestamp::from(*moment - TimeDelta::microseconds(1)));
+        sender.work().await.expect("it works");
+        assert_eq!(outbox.files(), Vec::<std::path::PathBuf>::new(), "before {moment}");
+        noons(&ada, before, *moment).await;
+        before = *moment;
+
+        server.clock.set(Timestamp::from(*moment));
+        sender.work().await.expect("it works");
+        let mut came: Vec<_> = outbox.take().iter().map(|mail| told(mail, &plans)).collect();
+        came.sort();
+        let mut awaited: Vec<_> =
+            due.iter().map(|plan| (stamp(*moment), plan.name(), plan.noons(*moment))).collect();
+        awaited.sort();
+        assert_eq!(came, awaited, "at {moment}");
+    }
+
+    // The lists say the same.
+    for (plan, report, schedule) in &made {
+        let listed: Vec<Value> = deliveries(&ada, report).await;
+        let runs: Vec<_> = listed.iter().map(|one| one["run_at"].clone()).collect();
+        let moments = plan.moments(start, end);
+        assert_eq!(runs, moments.iter().copied().map(rfc3339).collect::<Vec<_>>(), "{}", plan.name());
+        assert!(listed.iter().all(|one| one["status"] == "sent" && one["attempts"] == 1));
+        let after = ada.get(&path(schedule)).await.expect(200).json();
+        let next = plan.moments(end, end + Duration::days(120));
+        assert_eq!(after["next_run_at"], rfc3339(next[0]), "{}", plan.name());
+    }
+}
+
+#[apply(both_databases)]
+async fn what_was_missed_is_made_up_in_its_order_and_for_its_moments(server: &TestServer) {
+    let ada = ada(server).await;
+    let start = START.to_datetime();
+    noons(&ada, start - Duration::days(40), start).await;
+    let plan = plans()[0];
+    let (report, schedule) = plan_it(&ada, &plan).await;
+    let end = start + Duration::days(40);
+    noons(&ada, start, end).await;
+    server.clock.set(Timestamp::from(end));
+
+    let outbox = Outbox::new();
+    sender(server, outbox.mailer(), quick()).work().await.expect("it works");
+    let written =
+        |path: &std::path::PathBuf| path.metadata().and_then(|data| data.modified()).expect("a time");
+    let mut files = outbox.files();
+    let by_name = files.clone();
+    files.sort_by_key(written);
+    assert_eq!(files, by_name, "the oldest goes first");
+    let moments = plan.moments(start, end);
+    let came: Vec<_> = outbox.take().iter().map(|mail| told(mail, &[plan])).collect();
+    let awaited: Vec<_> = moments.iter().map(|moment| (stamp(*moment), plan.name(), 1)).collect();
+    assert_eq!(came, awaited);
+    let ids: BTreeSet<String> =
+        deliveries(&ada, &report).await.iter().map(|one| one["id"].to_string()).collect();
+    assert_eq!(ids.len(), moments.len());
+
+    // What is missed while it is paused is not.
+    let pause = |active: bool| json!({"active": active});
+    ada.patch(&path(&schedule), &pause(false)).await.expect(200);
+    let later = end + Duration::days(10);
+    server.clock.set(Timestamp::from(later));
+    sender(server, outbox.mailer(), quick()).work().await.expect("it works");
+    let resumed = ada.patch(&path(&schedule), &pause(true)).await.expect(200).json();
+    sender(server, outbox.mailer(), quick()).work().await.expect("it works");
+    assert!(outbox.take().is_empty());
+    let next = plan.moments(later, later + Duration::days(3))[0];
+    assert_eq!(resumed["next_run_at"], rfc3339(next));
 }
 
 /// A message, told as what was expected: its run, its plan, and how many rows it has.

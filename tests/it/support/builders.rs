@@ -20,9 +20,7 @@ impl Body {
                 break;
             }
             let inner = members.entry(name).or_insert_with(|| json!({}));
-            members = inner
-                .as_object_mut()
-                .expect("a dotted name leads through objects");
+            members = inner.as_object_mut().expect("a dotted name leads through objects");
         }
         self
     }
@@ -55,10 +53,7 @@ impl From<Body> for Value {
 
 /// A user with that id, named after it.
 pub fn user(id: &str) -> Body {
-    Body::default()
-        .set("id", id)
-        .set("first_name", id)
-        .set("last_name", "Example")
+    Body::default().set("id", id).set("first_name", id).set("last_name", "Example")
 }
 
 /// A team with that id.
@@ -73,10 +68,7 @@ pub fn group(id: &str) -> Body {
 
 /// A content with that id and type.
 pub fn content(id: &str, kind: &str) -> Body {
-    Body::default()
-        .set("id", id)
-        .set("title", format!("Content {id}"))
-        .set("type", kind)
+    Body::default().set("id", id).set("title", format!("Content {id}")).set("type", kind)
 }
 
 /// A short-form activity of a user.
@@ -86,10 +78,7 @@ pub fn activity(user: &str, action: &str) -> Body {
 
 /// A statement with an account as its actor.
 pub fn statement(actor: Value, verb: &str, object: &str) -> Body {
-    Body::default()
-        .set("actor", actor)
-        .set("verb", json!({"id": verb}))
-        .set("object", json!({"id": object}))
+    Body::default().set("actor", actor).set("verb", json!({"id": verb})).set("object", json!({"id": object}))
 }
 
 /// An agent by e-mail address.

@@ -14,13 +14,8 @@ static NUMBER: AtomicU32 = AtomicU32::new(0);
 /// A fresh database: a folder with an SQLite file, or a database in the cluster of the test run.
 #[derive(Debug, Clone)]
 pub enum Database {
-    Sqlite {
-        folder: PathBuf,
-    },
-    Postgres {
-        cluster: Box<PgConnectOptions>,
-        name: String,
-    },
+    Sqlite { folder: PathBuf },
+    Postgres { cluster: Box<PgConnectOptions>, name: String },
 }
 
 impl Database {
@@ -42,10 +37,7 @@ impl Database {
         };
         let cluster: Result<PgConnectOptions, _> = url.parse();
         let cluster = cluster.unwrap_or_else(|error| panic!("{POSTGRES} is not a postgres:// URL: {error}"));
-        Self::Postgres {
-            cluster: Box::new(cluster),
-            name: format!("rollbook_{}", unique()),
-        }
+        Self::Postgres { cluster: Box::new(cluster), name: format!("rollbook_{}", unique()) }
     }
 
     /// The setting `--database` for it.
@@ -72,8 +64,7 @@ impl Database {
                 let _ = std::fs::remove_dir_all(folder); // a leftover in the temporary folder harms nobody
             }
             Self::Postgres { name, .. } => {
-                self.in_cluster(format!("DROP DATABASE {name} WITH (FORCE)"))
-                    .await
+                self.in_cluster(format!("DROP DATABASE {name} WITH (FORCE)")).await
             }
         }
     }
@@ -82,13 +73,8 @@ impl Database {
         let Self::Postgres { cluster, .. } = self else {
             return;
         };
-        let mut connection = cluster
-            .connect()
-            .await
-            .expect("the cluster of the test run answers");
-        let done = sqlx::raw_sql(AssertSqlSafe(command.clone()))
-            .execute(&mut connection)
-            .await;
+        let mut connection = cluster.connect().await.expect("the cluster of the test run answers");
+        let done = sqlx::raw_sql(AssertSqlSafe(command.clone())).execute(&mut connection).await;
         done.unwrap_or_else(|error| panic!("{command}: {error}"));
         let _ = connection.close().await; // it is over either way
     }
@@ -96,9 +82,5 @@ impl Database {
 
 /// A name that no other test, and no other test run on this machine, has.
 fn unique() -> String {
-    format!(
-        "{}_{}",
-        std::process::id(),
-        NUMBER.fetch_add(1, Ordering::Relaxed)
-    )
+    format!("{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed))
 }

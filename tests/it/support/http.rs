@@ -21,44 +21,28 @@ pub struct Caller {
 impl Caller {
     /// Somebody without a name.
     pub fn nobody(client: reqwest::Client, base: impl Into<String>) -> Self {
-        Self {
-            client,
-            base: base.into(),
-            authorization: None,
-        }
+        Self { client, base: base.into(), authorization: None }
     }
 
     /// The same connection, with a person's token.
     pub fn with_token(&self, token: &str) -> Self {
-        Self {
-            authorization: Some(format!("Bearer {token}")),
-            ..self.clone()
-        }
+        Self { authorization: Some(format!("Bearer {token}")), ..self.clone() }
     }
 
     /// The same connection, with a credential.
     pub fn with_basic(&self, key: &str, secret: &str) -> Self {
         let pair = STANDARD.encode(format!("{key}:{secret}"));
-        Self {
-            authorization: Some(format!("Basic {pair}")),
-            ..self.clone()
-        }
+        Self { authorization: Some(format!("Basic {pair}")), ..self.clone() }
     }
 
     /// Asks with everything said: a path that begins with `/`, headers, a body.
     pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
         assert!(path.starts_with('/'), "a path begins with a slash: {path}");
-        let mut request = self
-            .client
-            .request(method.clone(), format!("{}{path}", self.base));
+        let mut request = self.client.request(method.clone(), format!("{}{path}", self.base));
         if let Some(authorization) = &self.authorization {
             request = request.header("authorization", authorization);
         }
-        if path.starts_with("/xapi")
-            && headers
-                .iter()
-                .all(|(name, _)| *name != "x-experience-api-version")
-        {
+        if path.starts_with("/xapi") && headers.iter().all(|(name, _)| *name != "x-experience-api-version") {
             request = request.header("x-experience-api-version", "1.0.3");
         }
         let headers: HeaderMap = headers
@@ -73,22 +57,14 @@ impl Caller {
         let answer = answer.unwrap_or_else(|error| panic!("{said}\nno answer: {error:?}"));
         let status = answer.status().as_u16();
         let headers = answer.headers().clone();
-        let body = answer
-            .bytes()
-            .await
-            .unwrap_or_else(|error| panic!("{said}\n{status}, then cut: {error:?}"));
-        Answer {
-            status,
-            headers,
-            body: body.to_vec(),
-            said,
-        }
+        let body =
+            answer.bytes().await.unwrap_or_else(|error| panic!("{said}\n{status}, then cut: {error:?}"));
+        Answer { status, headers, body: body.to_vec(), said }
     }
 
     async fn send_json(&self, method: Method, path: &str, body: &(impl Serialize + ?Sized)) -> Answer {
         let body = serde_json::to_vec(body).expect("test data is JSON");
-        self.send(method, path, &[("content-type", "application/json")], body)
-            .await
+        self.send(method, path, &[("content-type", "application/json")], body).await
     }
 
     /// GET.
@@ -114,13 +90,7 @@ impl Caller {
     /// PATCH with a JSON merge patch (RFC 7396).
     pub async fn patch(&self, path: &str, body: &(impl Serialize + ?Sized)) -> Answer {
         let body = serde_json::to_vec(body).expect("test data is JSON");
-        self.send(
-            Method::PATCH,
-            path,
-            &[("content-type", "application/merge-patch+json")],
-            body,
-        )
-        .await
+        self.send(Method::PATCH, path, &[("content-type", "application/merge-patch+json")], body).await
     }
 
     /// All elements of a list, page after page, by the `next` that each page gives.
@@ -129,13 +99,7 @@ impl Caller {
         let mut next = Some(path.to_owned());
         while let Some(path) = next {
             let page = self.get(&path).await.expect(200).json();
-            all.extend(
-                page[plural]
-                    .as_array()
-                    .expect("a list of the plural's name")
-                    .iter()
-                    .cloned(),
-            );
+            all.extend(page[plural].as_array().expect("a list of the plural's name").iter().cloned());
             next = page["next"].as_str().map(str::to_owned);
         }
         all
@@ -163,12 +127,7 @@ impl Answer {
     #[track_caller]
     pub fn expect_one_of(self, statuses: &[u16]) -> Self {
         if !statuses.contains(&self.status) {
-            panic!(
-                "{}\nanswered {}, not {statuses:?}:\n{}",
-                self.said,
-                self.status,
-                excerpt(&self.body)
-            );
+            panic!("{}\nanswered {}, not {statuses:?}:\n{}", self.said, self.status, excerpt(&self.body));
         }
         self
     }
@@ -183,37 +142,23 @@ impl Answer {
     #[track_caller]
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| {
-            panic!(
-                "{}\nis not answered in JSON: {error}\n{}",
-                self.said,
-                excerpt(&self.body)
-            )
+            panic!("{}\nis not answered in JSON: {error}\n{}", self.said, excerpt(&self.body))
         })
     }
 
     /// The body as NDJSON.
     #[track_caller]
     pub fn ndjson(&self) -> Vec<Value> {
-        self.text()
-            .lines()
-            .map(|line| serde_json::from_str(line).expect("every line is JSON"))
-            .collect()
+        self.text().lines().map(|line| serde_json::from_str(line).expect("every line is JSON")).collect()
     }
 
     /// The body as CSV: the headings, then the rows.
     #[track_caller]
     pub fn csv(&self) -> (Vec<String>, Vec<Vec<String>>) {
-        let mut reader = csv::ReaderBuilder::new()
-            .has_headers(false)
-            .from_reader(self.body.as_slice());
+        let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(self.body.as_slice());
         let mut rows: Vec<Vec<String>> = reader
             .records()
-            .map(|row| {
-                row.expect("the CSV has one width")
-                    .iter()
-                    .map(str::to_owned)
-                    .collect()
-            })
+            .map(|row| row.expect("the CSV has one width").iter().map(str::to_owned).collect())
             .collect();
         assert!(!rows.is_empty(), "{}\nhas no heading row", self.said);
         let headings = rows.remove(0);
@@ -246,7 +191,5 @@ pub fn query(pairs: &[(String, String)]) -> String {
 /// A text as one segment of a path.
 pub fn segment(text: &str) -> String {
     // Form encoding writes a space as `+`, which a path takes literally.
-    form_urlencoded::byte_serialize(text.as_bytes())
-        .collect::<String>()
-        .replace('+', "%20")
+    form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
 }

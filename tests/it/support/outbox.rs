@@ -49,9 +49,8 @@ impl Outbox {
     pub fn files(&self) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(self.0.path()).expect("the folder is there");
         let paths = entries.map(|entry| entry.expect("an entry").path());
-        let mut files: Vec<PathBuf> = paths
-            .filter(|path| path.extension().is_some_and(|extension| extension == "eml"))
-            .collect();
+        let mut files: Vec<PathBuf> =
+            paths.filter(|path| path.extension().is_some_and(|extension| extension == "eml")).collect();
         files.sort();
         files
     }
@@ -111,10 +110,7 @@ impl Mail {
     /// The path of the download that it links to.
     pub fn link(&self) -> String {
         let start = self.text.find("/downloads/").expect("a link");
-        let link: String = self.text[start..]
-            .chars()
-            .take_while(|c| !c.is_whitespace())
-            .collect();
+        let link: String = self.text[start..].chars().take_while(|c| !c.is_whitespace()).collect();
         link.trim_end_matches(['.', ')', '>']).to_owned()
     }
 }
@@ -132,9 +128,7 @@ fn unpacked(file: &ParsedMail<'_>) -> Vec<u8> {
         return bytes;
     }
     let mut csv = Vec::new();
-    GzDecoder::new(bytes.as_slice())
-        .read_to_end(&mut csv)
-        .expect("a gzip file");
+    GzDecoder::new(bytes.as_slice()).read_to_end(&mut csv).expect("a gzip file");
     csv
 }
 

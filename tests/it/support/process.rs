@@ -19,15 +19,7 @@ pub struct Process {
 pub fn serve(database: &Database) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rollbook"));
     command
-        .args([
-            "serve",
-            "--migrate",
-            "--listen",
-            "127.0.0.1:0",
-            "--log-format",
-            "json",
-            "--database",
-        ])
+        .args(["serve", "--migrate", "--listen", "127.0.0.1:0", "--log-format", "json", "--database"])
         .arg(database.url())
         .env("ROLLBOOK_JWT_SECRET", SECRET)
         .stdout(Stdio::piped())
@@ -43,9 +35,7 @@ impl Process {
         let mut lines = BufReader::new(log).lines();
         let address = lines.by_ref().map_while(Result::ok).find_map(|line| {
             let entry: Value = serde_json::from_str(&line).ok()?;
-            let address = entry
-                .pointer("/fields/address")
-                .or_else(|| entry.get("address"))?;
+            let address = entry.pointer("/fields/address").or_else(|| entry.get("address"))?;
             address.as_str().map(str::to_owned)
         });
         let base = format!("http://{}", address.expect("the log says where it listens"));
@@ -56,9 +46,7 @@ impl Process {
 
     /// Sends it a signal by its name.
     pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill")
-            .args([format!("-{name}"), self.child.id().to_string()])
-            .status();
+        let sent = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status();
         assert!(sent.expect("kill runs").success());
     }
 

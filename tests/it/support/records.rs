@@ -21,14 +21,7 @@ pub fn id(n: usize) -> String {
 
 /// The numbers of records, in their order.
 pub fn numbers(records: &[Value]) -> Vec<usize> {
-    records
-        .iter()
-        .map(|one| {
-            one["id"].as_str().expect("an id")[24..]
-                .parse()
-                .expect("a number")
-        })
-        .collect()
+    records.iter().map(|one| one["id"].as_str().expect("an id")[24..].parse().expect("a number")).collect()
 }
 
 /// The numbers of a page's statements, in its order.
@@ -38,13 +31,7 @@ pub fn page_numbers(page: &Value) -> Vec<usize> {
 
 /// The numbers of the statements that a query finds, in their order.
 pub async fn statements_found(caller: &Caller, asked: &str) -> Vec<usize> {
-    page_numbers(
-        &caller
-            .get(&format!("{STATEMENTS}?{asked}"))
-            .await
-            .expect(200)
-            .json(),
-    )
+    page_numbers(&caller.get(&format!("{STATEMENTS}?{asked}")).await.expect(200).json())
 }
 
 /// A statement that voids another.
@@ -56,7 +43,5 @@ pub fn voiding(n: usize, target: usize) -> Value {
 /// Lets so many seconds pass.
 pub fn later(server: &TestServer, seconds: i64) {
     let now = server.clock.now().micros();
-    server
-        .clock
-        .set(Timestamp::from_micros(now + seconds * 1_000_000));
+    server.clock.set(Timestamp::from_micros(now + seconds * 1_000_000));
 }

@@ -62,15 +62,25 @@ pub fn run_with<F>(database: Database, options: EdgeOptions, test: F)
 where
     F: AsyncFnOnce(&TestServer),
 {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build();
-    runtime.expect("a runtime starts").block_on(async {
-        database.create().await;
+    run_with_database(database, async |database: &Database| {
         let server = TestServer::start(database.clone(), options, Clock::manual(START), None).await;
         let outcome = AssertUnwindSafe(test(&server)).catch_unwind().await;
         server.stop().await;
+        if let Err(panic) = outcome {
+            std::panic::resume_unwind(panic);
+        }
+    });
+}
+
+/// Runs a test against a new, empty database. Deletes the database also when the test fails.
+pub fn run_with_database<F>(database: Database, test: F)
+where
+    F: AsyncFnOnce(&Database),
+{
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.expect("a runtime starts").block_on(async {
+        database.create().await;
+        let outcome = AssertUnwindSafe(test(&database)).catch_unwind().await;
         database.delete().await;
         if let Err(panic) = outcome {
             std::panic::resume_unwind(panic);
@@ -85,23 +95,12 @@ impl TestServer {
         clock: Clock,
         sending: Option<(Mailer, SenderOptions)>,
     ) -> Self {
-        let settings = DatabaseSettings {
-            connections: 8,
-            ..DatabaseSettings::new(database.url())
-        };
+        let settings = DatabaseSettings { connections: 8, ..DatabaseSettings::new(database.url()) };
         let store = Store::open(&settings, clock.clone(), VerbTable::standard()).await;
         let store = store.expect("the fresh database opens");
-        store
-            .migrate()
-            .await
-            .expect("the fresh database takes the schema");
-        let config = KeyConfig {
-            secret: Some(SecretString::from(SECRET)),
-            ..KeyConfig::default()
-        };
-        let keys = TokenKeys::load(&config)
-            .await
-            .expect("the tests' secret is long enough");
+        store.migrate().await.expect("the fresh database takes the schema");
+        let config = KeyConfig { secret: Some(SecretString::from(SECRET)), ..KeyConfig::default() };
+        let keys = TokenKeys::load(&config).await.expect("the tests' secret is long enough");
         let edge = Edge::new(store.clone(), keys, options);
         let sender = sending.map(|(mailer, options)| Sender::new(store.clone(), mailer, options));
         let settings = ServerSettings {
@@ -120,10 +119,7 @@ impl TestServer {
             base: format!("http://{address}"),
             clock,
             store,
-            client: reqwest::Client::builder()
-                .timeout(Duration::from_secs(60))
-                .build()
-                .expect("a client"),
+            client: reqwest::Client::builder().timeout(Duration::from_secs(60)).build().expect("a client"),
             database,
             stop,
             running: tokio::spawn(running),
@@ -144,19 +140,11 @@ impl TestServer {
 
     /// Stops the server and waits until it has closed its database.
     pub async fn stop(self) {
-        let Self {
-            client,
-            stop,
-            running,
-            ..
-        } = self;
+        let Self { client, stop, running, .. } = self;
         // Its idle connections would keep the server waiting.
         drop(client);
         let _ = stop.send(()); // it may have ended by itself, which the next line tells
-        running
-            .await
-            .expect("the server does not panic")
-            .expect("the server ends well");
+        running.await.expect("the server does not panic").expect("the server ends well");
     }
 
     /// Which database this server has.
@@ -188,19 +176,9 @@ impl TestServer {
     /// A new credential of an organisation, with these scopes.
     pub async fn credential(&self, organisation: &str, scopes: &[&str]) -> Caller {
         let admin = self.person_of(organisation, json!({"sub": "root", "role": "admin"}));
-        let made = admin
-            .post(
-                "/v1/credentials",
-                &json!({"name": scopes.join(" "), "scopes": scopes}),
-            )
-            .await;
+        let made = admin.post("/v1/credentials", &json!({"name": scopes.join(" "), "scopes": scopes})).await;
         let made = made.expect(201).json();
-        let text = |name: &str| {
-            made[name]
-                .as_str()
-                .expect("a credential has a key and a secret")
-                .to_owned()
-        };
+        let text = |name: &str| made[name].as_str().expect("a credential has a key and a secret").to_owned();
         self.nobody().with_basic(&text("key"), &text("secret"))
     }
 }

@@ -93,11 +93,7 @@ impl Received {
             panic!("{} parts", message.subparts.len());
         };
         let name = file.get_content_disposition().params["filename"].clone();
-        (
-            name,
-            file.ctype.mimetype.clone(),
-            file.get_body_raw().expect("a body"),
-        )
+        (name, file.ctype.mimetype.clone(), file.get_body_raw().expect("a body"))
     }
 
     /// The plain text.
@@ -186,11 +182,7 @@ impl SmtpServer {
             Security::Tls => ("smtps", ""),
         };
         let login = match self.login {
-            true => format!(
-                "{}:{}@",
-                super::http::segment(LOGIN.0),
-                super::http::segment(password)
-            ),
+            true => format!("{}:{}@", super::http::segment(LOGIN.0), super::http::segment(password)),
             false => String::new(),
         };
         format!("{scheme}://{login}{}{tls}", self.address)
@@ -224,11 +216,7 @@ impl SmtpServer {
             if received.len() >= count {
                 return received;
             }
-            assert!(
-                Instant::now() < until,
-                "{} messages came, not {count}",
-                received.len()
-            );
+            assert!(Instant::now() < until, "{} messages came, not {count}", received.len());
             sleep(Duration::from_millis(5)).await;
         }
     }
@@ -306,16 +294,9 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, mut manners: watch::
 async fn serve(stream: TcpStream, from: IpAddr, shared: Arc<Shared>) {
     let manners = shared.manners.borrow().clone();
     let heard = Arc::new(Mutex::new(Heard::default()));
-    let clerk = Clerk {
-        manners: manners.clone(),
-        heard: Arc::clone(&heard),
-    };
-    let mut talk = Talk {
-        session: shared.sessions.build(from, clerk),
-        manners,
-        heard,
-        shared: Arc::clone(&shared),
-    };
+    let clerk = Clerk { manners: manners.clone(), heard: Arc::clone(&heard) };
+    let mut talk =
+        Talk { session: shared.sessions.build(from, clerk), manners, heard, shared: Arc::clone(&shared) };
     if shared.security == Security::Tls {
         let Ok(stream) = shared.tls.accept(stream).await else {
             return; // the client doesn't trust it
@@ -363,11 +344,7 @@ impl Clerk {
     }
 
     fn refusal(&self, code: u16, heard: &str) -> Response {
-        let heard = if self.manners.echoes {
-            heard
-        } else {
-            "not now, not ever"
-        };
+        let heard = if self.manners.echoes { heard } else { "not now, not ever" };
         Response::custom(code, format!("5.7.1 No: {heard}"))
     }
 }

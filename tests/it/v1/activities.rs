@@ -19,11 +19,7 @@ pub use crate::support::records::{id, later, numbers};
 pub fn members(rows: &[Value], path: &str) -> Vec<Value> {
     let pointer = format!("/{}", path.replace('.', "/"));
     rows.iter()
-        .map(|row| {
-            row.pointer(&pointer)
-                .cloned()
-                .unwrap_or_else(|| panic!("{path} in {row}"))
-        })
+        .map(|row| row.pointer(&pointer).cloned().unwrap_or_else(|| panic!("{path} in {row}")))
         .collect()
 }
 
@@ -31,34 +27,20 @@ pub fn members(rows: &[Value], path: &str) -> Vec<Value> {
 pub fn pointers(answer: &Answer) -> Vec<String> {
     let problem = answer.json();
     let errors = problem["errors"].as_array().cloned().unwrap_or_default();
-    errors
-        .iter()
-        .map(|error| error["pointer"].as_str().expect("a pointer").to_owned())
-        .collect()
+    errors.iter().map(|error| error["pointer"].as_str().expect("a pointer").to_owned()).collect()
 }
 
 /// The whole log, the oldest first.
 pub async fn log(caller: &Caller) -> Vec<Value> {
-    caller
-        .list("/v1/activities?sort=happened_at&limit=100", "activities")
-        .await
+    caller.list("/v1/activities?sort=happened_at&limit=100", "activities").await
 }
 
 /// The admin of the organisation, with the users `ada` (ada@example.org) and `bo`, and the quiz `fire`.
 pub async fn prepared(server: &TestServer) -> Caller {
     let admin = server.person("admin", "root");
-    let users = [
-        user("ada").set("email", "Ada@Example.org"),
-        user("bo").set("manager", "ada"),
-    ];
+    let users = [user("ada").set("email", "Ada@Example.org"), user("bo").set("manager", "ada")];
     admin.post("/v1/users/batch", &users).await.expect(200);
-    admin
-        .put(
-            "/v1/contents/fire",
-            &content("fire", "quiz").set("title", "Fire Safety"),
-        )
-        .await
-        .expect(201);
+    admin.put("/v1/contents/fire", &content("fire", "quiz").set("title", "Fire Safety")).await.expect(201);
     admin
 }
 
@@ -69,11 +51,7 @@ pub fn numbered(n: usize, action: &str) -> Body {
 
 /// Sends activities as a batch and expects them to be kept.
 pub async fn keep(caller: &Caller, batch: &[Body]) {
-    let kept = caller
-        .post("/v1/activities/batch", batch)
-        .await
-        .expect(201)
-        .json();
+    let kept = caller.post("/v1/activities/batch", batch).await.expect(201).json();
     assert_eq!(kept["ids"].as_array().map(Vec::len), Some(batch.len()));
 }
 

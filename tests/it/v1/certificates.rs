@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::builders::{Body, activity, content, user};
 use crate::support::http::{Answer, Caller};
-use crate::support::{TestServer, both_databases};
+use crate::support::{TestServer, apply, both_databases};
 
 fn id(number: usize) -> String {
     format!("0190a000-0000-7000-8000-{number:012}")
@@ -13,10 +13,7 @@ fn id(number: usize) -> String {
 
 /// A completion of `fire` by `bo`.
 fn completed(number: usize, at: &str) -> Body {
-    activity("bo", "completed")
-        .set("id", id(number))
-        .set("content", "fire")
-        .set("happened_at", at)
+    activity("bo", "completed").set("id", id(number)).set("content", "fire").set("happened_at", at)
 }
 
 /// Bo, and a quiz that counts for a year and earns a certificate of two.
@@ -39,21 +36,10 @@ async fn send(sender: &Caller, activities: &[Body]) {
 
 /// The numbers of the rows that are found, the oldest first.
 async fn found(caller: &Caller, parameters: &str) -> Vec<usize> {
-    let rows = caller
-        .list(
-            &format!("/v1/activities?sort=happened_at&{parameters}"),
-            "activities",
-        )
-        .await;
-    let number = |row: &Value| {
-        row["id"]
-            .as_str()
-            .and_then(|id| id.get(24..))
-            .and_then(|digits| digits.parse().ok())
-    };
-    rows.iter()
-        .map(|row| number(row).expect("a number in the id"))
-        .collect()
+    let rows = caller.list(&format!("/v1/activities?sort=happened_at&{parameters}"), "activities").await;
+    let number =
+        |row: &Value| row["id"].as_str().and_then(|id| id.get(24..)).and_then(|digits| digits.parse().ok());
+    rows.iter().map(|row| number(row).expect("a number in the id")).collect()
 }
 
 /// What a column of a CSV has, from the first row to the last.
@@ -74,138 +60,203 @@ async fn progress_of_bo(caller: &Caller) -> Value {
     caller.get(path).await.expect(200).json()["progress"][0].clone()
 }
 
-both_databases! {
-    /// By the record or by the catalogue, each of its two facts by whoever gives it; in each way out the same.
-    async fn a_certificate_comes_of_the_record_or_the_catalogue(server: &TestServer) {
-        let (admin, sender) = prepared(server).await;
-        let at = "2026-03-01T09:00:00Z";
-        let unruled = json!({"id": "unruled", "title": "Unruled", "type": "item"});
-        let with = |number, certificate: Value| completed(number, at).set("certificate", certificate);
-        send(&sender, &[
+/// By the record or by the catalogue, each of its two facts by whoever gives it; in each way out the same.
+#[apply(both_databases)]
+async fn a_certificate_comes_of_the_record_or_the_catalogue(server: &TestServer) {
+    let (admin, sender) = prepared(server).await;
+    let at = "2026-03-01T09:00:00Z";
+    let unruled = json!({"id": "unruled", "title": "Unruled", "type": "item"});
+    let with = |number, certificate: Value| completed(number, at).set("certificate", certificate);
+    send(
+        &sender,
+        &[
             completed(1, at),
             with(2, json!({"name": "Chief"})),
             with(3, json!({"expires_at": "2026-06-01T00:00:00Z"})),
             with(4, json!({"name": "Chief", "expires_at": "2026-06-01T00:00:00Z"})),
-            activity("bo", "completed").set("id", id(5)).set("content", unruled.clone()).set("happened_at", at),
-            activity("bo", "received_certificate_for").set("id", id(6)).set("content", unruled).set("happened_at", at),
-            activity("bo", "received_certificate_for").set("id", id(7)).set("happened_at", at).set("certificate", json!({"name": "First aid"})),
-        ]).await;
-        let (awarded, two_years, june) = ("2026-03-01T09:00:00.000Z", "2028-03-01T09:00:00.000Z", "2026-06-01T00:00:00.000Z");
-        let expected: [(usize, Value); 7] = [
-            (1, json!({"name": "Warden", "awarded_at": awarded, "expires_at": two_years})),
-            (2, json!({"name": "Chief", "awarded_at": awarded, "expires_at": two_years})),
-            (3, json!({"name": "Warden", "awarded_at": awarded, "expires_at": june})),
-            (4, json!({"name": "Chief", "awarded_at": awarded, "expires_at": june})),
-            (5, Value::Null),
-            (6, json!({"name": null, "awarded_at": awarded, "expires_at": null})),
-            (7, json!({"name": "First aid", "awarded_at": awarded, "expires_at": null})),
-        ];
-        let rows = admin.list("/v1/activities?sort=happened_at", "activities").await;
-        let exports = ["standard", "elearning", "full"].map(|set| format!("/v1/activities/export.csv?sort=happened_at&columns={set}"));
-        let (elearning, full) = (admin.get(&exports[1]).await.expect(200), admin.get(&exports[2]).await.expect(200));
-        let (expires, again) = (column(&elearning, "Certificate expires at"), column(&full, "Certificate expires at"));
-        let names = column(&full, "Certificate name");
-        assert!(!admin.get(&exports[0]).await.expect(200).csv().0.contains(&"Certificate expires at".to_owned()));
-        for (place, (number, certificate)) in expected.iter().enumerate() {
-            assert_eq!(&rows[place]["certificate"], certificate, "{number}");
-            let whole = admin.get(&format!("/v1/activities/{}", id(*number))).await.expect(200).json();
-            assert_eq!(&whole["certificate"], certificate, "{number} in full");
-            let text = |member: &str| certificate[member].as_str().unwrap_or_default().to_owned();
-            assert_eq!((&expires[place], &again[place], &names[place]), (&text("expires_at"), &text("expires_at"), &text("name")), "{number}");
-        }
-        assert_eq!(found(&admin, "has_certificate=true").await, [1, 2, 3, 4, 6, 7]);
-        assert_eq!(found(&admin, "has_certificate=false").await, [5]);
-        assert_eq!(found(&admin, "action=received_certificate_for").await, [6, 7]);
-
-        // A voided award is gone from each.
-        admin.delete(&format!("/v1/activities/{}", id(4))).await.expect(204);
-        assert_eq!(found(&admin, "has_certificate=true&completed=true").await, [1, 2, 3]);
-        assert_eq!(progress_of_bo(&admin).await["certificate"]["name"], "Chief", "the one of two years, which was recorded later");
+            activity("bo", "completed")
+                .set("id", id(5))
+                .set("content", unruled.clone())
+                .set("happened_at", at),
+            activity("bo", "received_certificate_for")
+                .set("id", id(6))
+                .set("content", unruled)
+                .set("happened_at", at),
+            activity("bo", "received_certificate_for")
+                .set("id", id(7))
+                .set("happened_at", at)
+                .set("certificate", json!({"name": "First aid"})),
+        ],
+    )
+    .await;
+    let (awarded, two_years, june) =
+        ("2026-03-01T09:00:00.000Z", "2028-03-01T09:00:00.000Z", "2026-06-01T00:00:00.000Z");
+    let expected: [(usize, Value); 7] = [
+        (1, json!({"name": "Warden", "awarded_at": awarded, "expires_at": two_years})),
+        (2, json!({"name": "Chief", "awarded_at": awarded, "expires_at": two_years})),
+        (3, json!({"name": "Warden", "awarded_at": awarded, "expires_at": june})),
+        (4, json!({"name": "Chief", "awarded_at": awarded, "expires_at": june})),
+        (5, Value::Null),
+        (6, json!({"name": null, "awarded_at": awarded, "expires_at": null})),
+        (7, json!({"name": "First aid", "awarded_at": awarded, "expires_at": null})),
+    ];
+    let rows = admin.list("/v1/activities?sort=happened_at", "activities").await;
+    let exports = ["standard", "elearning", "full"]
+        .map(|set| format!("/v1/activities/export.csv?sort=happened_at&columns={set}"));
+    let (elearning, full) =
+        (admin.get(&exports[1]).await.expect(200), admin.get(&exports[2]).await.expect(200));
+    let (expires, again) =
+        (column(&elearning, "Certificate expires at"), column(&full, "Certificate expires at"));
+    let names = column(&full, "Certificate name");
+    assert!(!admin.get(&exports[0]).await.expect(200).csv().0.contains(&"Certificate expires at".to_owned()));
+    for (place, (number, certificate)) in expected.iter().enumerate() {
+        assert_eq!(&rows[place]["certificate"], certificate, "{number}");
+        let whole = admin.get(&format!("/v1/activities/{}", id(*number))).await.expect(200).json();
+        assert_eq!(&whole["certificate"], certificate, "{number} in full");
+        let text = |member: &str| certificate[member].as_str().unwrap_or_default().to_owned();
+        assert_eq!(
+            (&expires[place], &again[place], &names[place]),
+            (&text("expires_at"), &text("expires_at"), &text("name")),
+            "{number}"
+        );
     }
+    assert_eq!(found(&admin, "has_certificate=true").await, [1, 2, 3, 4, 6, 7]);
+    assert_eq!(found(&admin, "has_certificate=false").await, [5]);
+    assert_eq!(found(&admin, "action=received_certificate_for").await, [6, 7]);
 
-    /// From now to then, both ends among them; on every page as on the first.
-    async fn what_runs_out_soon_is_found_with_both_ends(server: &TestServer) {
-        let (admin, sender) = prepared(server).await;
-        // Now is 2026-03-18T10:17:23Z.
-        let until = |number: usize, expires: &str| {
-            completed(number, &format!("2026-03-01T09:00:{number:02}Z")).set("certificate", json!({"expires_at": expires}))
-        };
-        send(&sender, &[
-            until(1, "2026-03-18T10:17:22.999Z"), until(2, "2026-03-18T10:17:23Z"), until(3, "2026-03-20T00:00:00Z"),
-            until(4, "2026-04-18T10:17:23Z"), until(5, "2026-04-18T10:17:23.001Z"),
-        ]).await;
-        let soon = "certificate_expires_within=P1M";
-        assert_eq!(found(&admin, soon).await, [2, 3, 4]);
-        assert_eq!(found(&admin, "certificate_expires_within=P31D").await, [2, 3, 4]);
-        assert_eq!(found(&admin, "certificate_expires_within=P0D").await, [2]);
+    // A voided award is gone from each.
+    admin.delete(&format!("/v1/activities/{}", id(4))).await.expect(204);
+    assert_eq!(found(&admin, "has_certificate=true&completed=true").await, [1, 2, 3]);
+    assert_eq!(
+        progress_of_bo(&admin).await["certificate"]["name"],
+        "Chief",
+        "the one of two years, which was recorded later"
+    );
+}
 
-        let first = admin.get(&format!("/v1/activities?sort=happened_at&limit=1&{soon}")).await.expect(200).json();
-        server.clock.set(Timestamp::from_micros(server.clock.now().micros() + 10 * 86_400_000_000));
-        let rest = admin.list(first["next"].as_str().expect("a next page"), "activities").await;
-        assert_eq!(rest.len(), 2, "the first page's now is that of all");
-        assert_eq!(found(&admin, soon).await, [4, 5]);
-    }
+/// From now to then, both ends among them; on every page as on the first.
+#[apply(both_databases)]
+async fn what_runs_out_soon_is_found_with_both_ends(server: &TestServer) {
+    let (admin, sender) = prepared(server).await;
+    // Now is 2026-03-18T10:17:23Z.
+    let until = |number: usize, expires: &str| {
+        completed(number, &format!("2026-03-01T09:00:{number:02}Z"))
+            .set("certificate", json!({"expires_at": expires}))
+    };
+    send(
+        &sender,
+        &[
+            until(1, "2026-03-18T10:17:22.999Z"),
+            until(2, "2026-03-18T10:17:23Z"),
+            until(3, "2026-03-20T00:00:00Z"),
+            until(4, "2026-04-18T10:17:23Z"),
+            until(5, "2026-04-18T10:17:23.001Z"),
+        ],
+    )
+    .await;
+    let soon = "certificate_expires_within=P1M";
+    assert_eq!(found(&admin, soon).await, [2, 3, 4]);
+    assert_eq!(found(&admin, "certificate_expires_within=P31D").await, [2, 3, 4]);
+    assert_eq!(found(&admin, "certificate_expires_within=P0D").await, [2]);
 
-    /// A changed rule is for what comes; a past award stays as it was.
-    async fn a_changed_rule_leaves_past_awards(server: &TestServer) {
-        let (admin, sender) = prepared(server).await;
-        send(&sender, &[completed(1, "2026-03-01T09:00:00Z")]).await;
-        days_later(server, 1);
-        let changed = json!({"expires_after": "P3M", "certificate": {"name": "Fire marshal", "expires_after": "P6M"}});
-        admin.patch("/v1/contents/fire", &changed).await.expect(200);
-        days_later(server, 1);
-        send(&sender, &[completed(2, "2026-03-19T12:00:00Z"), completed(3, "2026-03-02T09:00:00Z")]).await;
-        let rows = admin.list("/v1/activities?sort=happened_at", "activities").await;
-        let told: Vec<_> = rows.iter().map(|row| (&row["certificate"]["name"], &row["certificate"]["expires_at"], &row["expired_at"])).collect();
-        let (name, expires, expired) = (json!("Warden"), json!("2028-03-01T09:00:00.000Z"), json!("2027-03-01T09:00:00.000Z"));
-        assert_eq!(told[0], (&name, &expires, &expired));
-        let (expires, expired) = (json!("2028-03-02T09:00:00.000Z"), json!("2027-03-02T09:00:00.000Z"));
-        assert_eq!(told[1], (&name, &expires, &expired), "what comes late is judged by what was demanded then");
-        let (name, expires, expired) = (json!("Fire marshal"), json!("2026-09-19T12:00:00.000Z"), json!("2026-06-19T12:00:00.000Z"));
-        assert_eq!(told[2], (&name, &expires, &expired));
-        // No rule any more: none is earned, and none is lost.
-        admin.patch("/v1/contents/fire", &json!({"certificate": null})).await.expect(200);
-        days_later(server, 1);
-        send(&sender, &[completed(4, "2026-03-20T12:00:00Z")]).await;
-        assert_eq!(found(&admin, "has_certificate=true").await, [1, 3, 2]);
-    }
+    let first =
+        admin.get(&format!("/v1/activities?sort=happened_at&limit=1&{soon}")).await.expect(200).json();
+    server.clock.set(Timestamp::from_micros(server.clock.now().micros() + 10 * 86_400_000_000));
+    let rest = admin.list(first["next"].as_str().expect("a next page"), "activities").await;
+    assert_eq!(rest.len(), 2, "the first page's now is that of all");
+    assert_eq!(found(&admin, soon).await, [4, 5]);
+}
 
-    /// Recurring content: completed, expired, completed again.
-    async fn a_recurring_content_is_completed_again(server: &TestServer) {
-        let (admin, sender) = prepared(server).await;
-        send(&sender, &[completed(1, "2026-03-18T09:00:00Z")]).await;
-        assert_eq!((found(&admin, "expired=true").await, found(&admin, "expired=false").await), (vec![], vec![1]));
-        days_later(server, 366);
-        assert_eq!((found(&admin, "expired=true").await, found(&admin, "expired=false").await), (vec![1], vec![]));
-        let due = progress_of_bo(&admin).await;
-        assert_eq!((&due["state"], &due["since"]), (&json!("expired"), &json!("2027-03-18T09:00:00.000Z")));
-        assert_eq!(due["certificate"]["expires_at"], "2028-03-18T09:00:00.000Z", "the certificate has its own time");
+/// A changed rule is for what comes; a past award stays as it was.
+#[apply(both_databases)]
+async fn a_changed_rule_leaves_past_awards(server: &TestServer) {
+    let (admin, sender) = prepared(server).await;
+    send(&sender, &[completed(1, "2026-03-01T09:00:00Z")]).await;
+    days_later(server, 1);
+    let changed =
+        json!({"expires_after": "P3M", "certificate": {"name": "Fire marshal", "expires_after": "P6M"}});
+    admin.patch("/v1/contents/fire", &changed).await.expect(200);
+    days_later(server, 1);
+    send(&sender, &[completed(2, "2026-03-19T12:00:00Z"), completed(3, "2026-03-02T09:00:00Z")]).await;
+    let rows = admin.list("/v1/activities?sort=happened_at", "activities").await;
+    let told: Vec<_> = rows
+        .iter()
+        .map(|row| (&row["certificate"]["name"], &row["certificate"]["expires_at"], &row["expired_at"]))
+        .collect();
+    let (name, expires, expired) =
+        (json!("Warden"), json!("2028-03-01T09:00:00.000Z"), json!("2027-03-01T09:00:00.000Z"));
+    assert_eq!(told[0], (&name, &expires, &expired));
+    let (expires, expired) = (json!("2028-03-02T09:00:00.000Z"), json!("2027-03-02T09:00:00.000Z"));
+    assert_eq!(told[1], (&name, &expires, &expired), "what comes late is judged by what was demanded then");
+    let (name, expires, expired) =
+        (json!("Fire marshal"), json!("2026-09-19T12:00:00.000Z"), json!("2026-06-19T12:00:00.000Z"));
+    assert_eq!(told[2], (&name, &expires, &expired));
+    // No rule any more: none is earned, and none is lost.
+    admin.patch("/v1/contents/fire", &json!({"certificate": null})).await.expect(200);
+    days_later(server, 1);
+    send(&sender, &[completed(4, "2026-03-20T12:00:00Z")]).await;
+    assert_eq!(found(&admin, "has_certificate=true").await, [1, 3, 2]);
+}
 
-        send(&sender, &[completed(2, "2027-03-19T09:00:00Z")]).await;
-        assert_eq!(found(&admin, "completed=true").await, [1, 2], "both are history");
-        assert_eq!(found(&admin, "completed=true&expired=true").await, [1]);
-        assert_eq!(progress_of_bo(&admin).await["state"], "completed");
-        let csv = admin.get("/v1/activities/export.csv?sort=happened_at").await.expect(200);
-        assert_eq!(column(&csv, "Expired at"), ["2027-03-18T09:00:00.000Z", "2028-03-19T09:00:00.000Z"]);
-        let summary = admin.get("/v1/activities/summary?by=content").await.expect(200).json();
-        assert_eq!((&summary["total"]["rows"], &summary["total"]["completions"]), (&json!(2), &json!(1)));
-    }
+/// Recurring content: completed, expired, completed again.
+#[apply(both_databases)]
+async fn a_recurring_content_is_completed_again(server: &TestServer) {
+    let (admin, sender) = prepared(server).await;
+    send(&sender, &[completed(1, "2026-03-18T09:00:00Z")]).await;
+    assert_eq!(
+        (found(&admin, "expired=true").await, found(&admin, "expired=false").await),
+        (vec![], vec![1])
+    );
+    days_later(server, 366);
+    assert_eq!(
+        (found(&admin, "expired=true").await, found(&admin, "expired=false").await),
+        (vec![1], vec![])
+    );
+    let due = progress_of_bo(&admin).await;
+    assert_eq!((&due["state"], &due["since"]), (&json!("expired"), &json!("2027-03-18T09:00:00.000Z")));
+    assert_eq!(
+        due["certificate"]["expires_at"], "2028-03-18T09:00:00.000Z",
+        "the certificate has its own time"
+    );
 
-    /// What never expires is not expired; a failed attempt expires nothing and earns nothing.
-    async fn what_never_expires_and_what_failed(server: &TestServer) {
-        let (admin, sender) = prepared(server).await;
-        let old = "2020-03-01T09:00:00Z";
-        send(&sender, &[
+    send(&sender, &[completed(2, "2027-03-19T09:00:00Z")]).await;
+    assert_eq!(found(&admin, "completed=true").await, [1, 2], "both are history");
+    assert_eq!(found(&admin, "completed=true&expired=true").await, [1]);
+    assert_eq!(progress_of_bo(&admin).await["state"], "completed");
+    let csv = admin.get("/v1/activities/export.csv?sort=happened_at").await.expect(200);
+    assert_eq!(column(&csv, "Expired at"), ["2027-03-18T09:00:00.000Z", "2028-03-19T09:00:00.000Z"]);
+    let summary = admin.get("/v1/activities/summary?by=content").await.expect(200).json();
+    assert_eq!((&summary["total"]["rows"], &summary["total"]["completions"]), (&json!(2), &json!(1)));
+}
+
+/// What never expires is not expired; a failed attempt expires nothing and earns nothing.
+#[apply(both_databases)]
+async fn what_never_expires_and_what_failed(server: &TestServer) {
+    let (admin, sender) = prepared(server).await;
+    let old = "2020-03-01T09:00:00Z";
+    send(
+        &sender,
+        &[
             completed(1, old),
             completed(2, old).set("result", json!({"score": 10})),
             activity("bo", "viewed").set("id", id(3)).set("content", "fire").set("happened_at", old),
             activity("bo", "logged_in").set("id", id(4)).set("happened_at", old),
-        ]).await;
-        assert_eq!(found(&admin, "expired=true").await, [1]);
-        assert_eq!(found(&admin, "expired=false").await, [2, 3, 4]);
-        let failed = admin.get(&format!("/v1/activities/{}", id(2))).await.expect(200).json();
-        assert_eq!((&failed["action"]["key"], &failed["expired_at"], &failed["certificate"]), (&json!("failed"), &Value::Null, &Value::Null));
-        admin.patch("/v1/contents/fire", &json!({"expires_after": "P10Y", "effective_from": "2019-01-01T00:00:00Z"})).await.expect(200);
-        assert_eq!(found(&admin, "expired=true").await, Vec::<usize>::new(), "by a rule that counts from before");
-    }
+        ],
+    )
+    .await;
+    assert_eq!(found(&admin, "expired=true").await, [1]);
+    assert_eq!(found(&admin, "expired=false").await, [2, 3, 4]);
+    let failed = admin.get(&format!("/v1/activities/{}", id(2))).await.expect(200).json();
+    assert_eq!(
+        (&failed["action"]["key"], &failed["expired_at"], &failed["certificate"]),
+        (&json!("failed"), &Value::Null, &Value::Null)
+    );
+    admin
+        .patch(
+            "/v1/contents/fire",
+            &json!({"expires_after": "P10Y", "effective_from": "2019-01-01T00:00:00Z"}),
+        )
+        .await
+        .expect(200);
+    assert_eq!(found(&admin, "expired=true").await, Vec::<usize>::new(), "by a rule that counts from before");
 }

@@ -27,42 +27,28 @@ async fn mark(caller: &Caller, body: &Body) -> Vec<(String, String)> {
 fn outcomes(report: &Value) -> Vec<(String, String)> {
     let results = report["results"].as_array().expect("results");
     let text = |value: &Value| value.as_str().expect("a text").to_owned();
-    results
-        .iter()
-        .map(|result| (text(&result["user"]), text(&result["outcome"])))
-        .collect()
+    results.iter().map(|result| (text(&result["user"]), text(&result["outcome"]))).collect()
 }
 
 /// What is expected, in the words of the answer.
 fn told(expected: &[(&str, &str)]) -> Vec<(String, String)> {
-    expected
-        .iter()
-        .map(|(user, outcome)| ((*user).to_owned(), (*outcome).to_owned()))
-        .collect()
+    expected.iter().map(|(user, outcome)| ((*user).to_owned(), (*outcome).to_owned())).collect()
 }
 
 /// How many rows and statements there are, and how many notes about these people.
 async fn kept(server: &TestServer, people: &[&str]) -> (usize, usize, usize) {
     let admin = server.person("admin", "root");
-    let rows = admin
-        .list("/v1/activities?include_deactivated=true&limit=1000", "activities")
-        .await;
+    let rows = admin.list("/v1/activities?include_deactivated=true&limit=1000", "activities").await;
     let mut statements = 0;
     let mut next = Some("/xapi/statements?limit=500".to_owned());
     while let Some(path) = next {
         let page = admin.get(&path).await.expect(200).json();
         statements += page["statements"].as_array().expect("statements").len();
-        next = page["more"]
-            .as_str()
-            .filter(|more| !more.is_empty())
-            .map(str::to_owned);
+        next = page["more"].as_str().filter(|more| !more.is_empty()).map(str::to_owned);
     }
     let mut notes = 0;
     for person in people {
-        notes += admin
-            .list(&format!("/v1/users/{person}/notes"), "notes")
-            .await
-            .len();
+        notes += admin.list(&format!("/v1/users/{person}/notes"), "notes").await.len();
     }
     (rows.len(), statements, notes)
 }
@@ -90,13 +76,8 @@ async fn prepared(server: &TestServer) -> Caller {
             .set("groups", json!(["aid"])),
         user("gil").set("manager", "ada").set("groups", json!(["aid"])),
         user("cy").set("manager", "bo").set("teams", json!(["north"])),
-        user("dee")
-            .set("manager", "ada")
-            .set("teams", json!(["north"]))
-            .set("active", false),
-        user("eve")
-            .set("teams", json!(["sales"]))
-            .set("groups", json!(["aid"])),
+        user("dee").set("manager", "ada").set("teams", json!(["north"])).set("active", false),
+        user("eve").set("teams", json!(["sales"])).set("groups", json!(["aid"])),
     ];
     admin.post("/v1/users/batch", &users).await.expect(200);
     let fire = content("fire", "quiz").set("title", "Fire Safety");
@@ -106,8 +87,5 @@ async fn prepared(server: &TestServer) -> Caller {
 
 /// The manager `ada`, who may mark.
 fn ada(server: &TestServer) -> Caller {
-    server.person_of(
-        "acme",
-        json!({"sub": "ada", "role": "manager", "permissions": ["mark_complete"]}),
-    )
+    server.person_of("acme", json!({"sub": "ada", "role": "manager", "permissions": ["mark_complete"]}))
 }

@@ -3,228 +3,262 @@
 use rollbook::clock::Timestamp;
 use serde_json::{Value, json};
 
-use crate::support::both_databases;
 use crate::support::builders::{activity, content, mailbox, statement, user};
 use crate::support::http::segment;
 use crate::support::server::START;
+use crate::support::{TestServer, apply, both_databases};
 
 const COMPLETED: &str = "http://adlnet.gov/expapi/verbs/completed";
 const COURSE: &str = "http://example.org/course?x=1";
 
 fn ids(list: &[Value]) -> Vec<&str> {
-    list.iter()
-        .map(|element| element["id"].as_str().expect("an id"))
-        .collect()
+    list.iter().map(|element| element["id"].as_str().expect("an id")).collect()
 }
 
-both_databases! {
-    async fn a_content_is_made_replaced_and_read_back(server: &TestServer) {
-        let admin = server.person("admin", "root");
-        let body = json!({
-            "title": "Fire Safety", "type": "quiz", "content_type": "scorm", "tags": ["b", "a"],
-            "cpd_labels": ["Health"], "source": "Library", "url": "https://example.org/x",
-            "archived_at": "2026-01-01T00:00:00Z", "pass_mark": 72.5, "time_limit": "PT30M", "expires_after": "P1Y",
-            "certificate": {"name": "Warden", "expires_after": "P2Y"}
-        });
-        let made = admin.put("/v1/contents/fire%20safety", &body).await.expect(201);
-        assert_eq!(made.header("location"), Some("/v1/contents/fire%20safety"));
-        let mut expected = body.clone();
-        expected["id"] = json!("fire safety");
-        expected["iri"] = json!("https://rollbook.invalid/acme/contents/fire%20safety");
-        expected["archived_at"] = json!("2026-01-01T00:00:00.000Z");
-        expected["registered"] = json!(true);
-        expected["reprojecting"] = json!(false);
-        assert_eq!(made.json(), expected);
-        assert_eq!(admin.get("/v1/contents/fire%20safety").await.expect(200).json(), expected);
-        assert_eq!(admin.put("/v1/contents/fire%20safety", &expected).await.expect(200).json(), expected);
-        let outcome = admin.post("/v1/contents/batch", &[expected.clone()]).await.expect(200).json();
-        assert_eq!(outcome, json!({"created": 0, "updated": 0, "unchanged": 1}));
-        let patch = json!({"archived_at": null, "tags": ["c"], "certificate": {"name": null}, "time_limit": null});
-        let patched = admin.patch("/v1/contents/fire%20safety", &patch).await.expect(200).json();
-        assert_eq!((&patched["archived_at"], &patched["tags"]), (&Value::Null, &json!(["c"])));
-        assert_eq!(patched["certificate"], json!({"name": null, "expires_after": "P2Y"}));
-        assert_eq!((&patched["time_limit"], &patched["pass_mark"]), (&Value::Null, &json!(72.5)));
-        let replaced = admin.put("/v1/contents/fire%20safety", &json!({"title": "Fire"})).await.expect(200).json();
-        assert_eq!((&replaced["type"], &replaced["tags"], &replaced["pass_mark"]), (&json!("item"), &json!([]), &Value::Null));
-    }
+#[apply(both_databases)]
+async fn a_content_is_made_replaced_and_read_back(server: &TestServer) {
+    let admin = server.person("admin", "root");
+    let body = json!({
+        "title": "Fire Safety", "type": "quiz", "content_type": "scorm", "tags": ["b", "a"],
+        "cpd_labels": ["Health"], "source": "Library", "url": "https://example.org/x",
+        "archived_at": "2026-01-01T00:00:00Z", "pass_mark": 72.5, "time_limit": "PT30M", "expires_after": "P1Y",
+        "certificate": {"name": "Warden", "expires_after": "P2Y"}
+    });
+    let made = admin.put("/v1/contents/fire%20safety", &body).await.expect(201);
+    assert_eq!(made.header("location"), Some("/v1/contents/fire%20safety"));
+    let mut expected = body.clone();
+    expected["id"] = json!("fire safety");
+    expected["iri"] = json!("https://rollbook.invalid/acme/contents/fire%20safety");
+    expected["archived_at"] = json!("2026-01-01T00:00:00.000Z");
+    expected["registered"] = json!(true);
+    expected["reprojecting"] = json!(false);
+    assert_eq!(made.json(), expected);
+    assert_eq!(admin.get("/v1/contents/fire%20safety").await.expect(200).json(), expected);
+    assert_eq!(admin.put("/v1/contents/fire%20safety", &expected).await.expect(200).json(), expected);
+    let outcome = admin.post("/v1/contents/batch", &[expected.clone()]).await.expect(200).json();
+    assert_eq!(outcome, json!({"created": 0, "updated": 0, "unchanged": 1}));
+    let patch =
+        json!({"archived_at": null, "tags": ["c"], "certificate": {"name": null}, "time_limit": null});
+    let patched = admin.patch("/v1/contents/fire%20safety", &patch).await.expect(200).json();
+    assert_eq!((&patched["archived_at"], &patched["tags"]), (&Value::Null, &json!(["c"])));
+    assert_eq!(patched["certificate"], json!({"name": null, "expires_after": "P2Y"}));
+    assert_eq!((&patched["time_limit"], &patched["pass_mark"]), (&Value::Null, &json!(72.5)));
+    let replaced =
+        admin.put("/v1/contents/fire%20safety", &json!({"title": "Fire"})).await.expect(200).json();
+    assert_eq!(
+        (&replaced["type"], &replaced["tags"], &replaced["pass_mark"]),
+        (&json!("item"), &json!([]), &Value::Null)
+    );
+}
 
-    async fn the_list_is_filtered(server: &TestServer) {
-        let admin = server.person("admin", "root");
-        let batch = [
-            content("a", "quiz").set("title", "Fire Safety").set("tags", json!(["safety", "hot"])),
-            content("b", "item").set("content_type", "video").set("title", "STRASSE und Feuer"),
-            content("c", "event").set("archived_at", "2026-01-01T00:00:00Z").set("tags", json!(["safety"])),
-        ];
-        let outcome = admin.post("/v1/contents/batch", &batch).await.expect(200).json();
-        assert_eq!(outcome, json!({"created": 3, "updated": 0, "unchanged": 0}));
-        let learner = server.person("learner", "ada");
-        for (query, expected) in [
-            ("", "a b c"),
-            ("q=safety+FIRE", "a"),
-            ("q=stra%C3%9Fe", "b"),
-            ("type=quiz,event", "a c"),
-            ("type=quiz&type=item", "a b"),
-            ("content_type=video", "b"),
-            ("tag=hot&tag=none", "a"),
-            ("tag=safety&archived=true", "c"),
-            ("archived=false", "a b"),
-        ] {
-            let found = learner.list(&format!("/v1/contents?limit=1&{query}"), "contents").await;
-            assert_eq!(ids(&found).join(" "), expected, "{query}");
-        }
-        for bad in ["type=film", "archived=1", "team=x", "limit=x"] {
-            learner.get(&format!("/v1/contents?{bad}")).await.expect(400);
-        }
+#[apply(both_databases)]
+async fn the_list_is_filtered(server: &TestServer) {
+    let admin = server.person("admin", "root");
+    let batch = [
+        content("a", "quiz").set("title", "Fire Safety").set("tags", json!(["safety", "hot"])),
+        content("b", "item").set("content_type", "video").set("title", "STRASSE und Feuer"),
+        content("c", "event").set("archived_at", "2026-01-01T00:00:00Z").set("tags", json!(["safety"])),
+    ];
+    let outcome = admin.post("/v1/contents/batch", &batch).await.expect(200).json();
+    assert_eq!(outcome, json!({"created": 3, "updated": 0, "unchanged": 0}));
+    let learner = server.person("learner", "ada");
+    for (query, expected) in [
+        ("", "a b c"),
+        ("q=safety+FIRE", "a"),
+        ("q=stra%C3%9Fe", "b"),
+        ("type=quiz,event", "a c"),
+        ("type=quiz&type=item", "a b"),
+        ("content_type=video", "b"),
+        ("tag=hot&tag=none", "a"),
+        ("tag=safety&archived=true", "c"),
+        ("archived=false", "a b"),
+    ] {
+        let found = learner.list(&format!("/v1/contents?limit=1&{query}"), "contents").await;
+        assert_eq!(ids(&found).join(" "), expected, "{query}");
     }
-
-    async fn a_content_that_a_statement_names_is_adopted_with_its_history(server: &TestServer) {
-        let admin = server.person("admin", "root");
-        let definition = json!({"name": {"en": "The Course"}, "type": "http://adlnet.gov/expapi/activities/assessment"});
-        let sent = statement(mailbox("ada@example.org"), COMPLETED, COURSE)
-            .set("object.definition", definition)
-            .set("result", json!({"score": {"scaled": 0.5}}));
-        admin.post("/xapi/statements", &sent).await.expect(200);
-        let own = admin.get(&format!("/v1/contents/{}", segment(COURSE))).await.expect(200).json();
-        assert_eq!((&own["id"], &own["iri"], &own["title"]), (&json!(COURSE), &json!(COURSE), &json!("The Course")));
-        assert_eq!((&own["type"], &own["registered"]), (&json!("quiz"), &json!(false)));
-        assert_eq!(ids(&admin.list("/v1/contents", "contents").await), [COURSE]);
-
-        let body = json!({"iri": COURSE, "title": "Our Course", "type": "quiz", "pass_mark": 60});
-        let adopted = admin.put("/v1/contents/c1", &body).await.expect(201).json();
-        assert_eq!((&adopted["iri"], &adopted["registered"]), (&json!(COURSE), &json!(true)));
-        admin.get(&format!("/v1/contents/{}", segment(COURSE))).await.expect(404);
-        assert_eq!(ids(&admin.list("/v1/contents", "contents").await), ["c1"]);
-        let rows = admin.get("/v1/activities?content=c1").await.expect(200).json();
-        let row = &rows["activities"][0];
-        assert_eq!((&row["content"]["id"], &row["content"]["title"]), (&json!("c1"), &json!("Our Course")));
-        assert_eq!(row["action"]["key"], "failed", "the first pass mark ever set covers the time before it");
-        // From now on what a statement says of it is not heard, and the same PUT changes nothing.
-        let renamed = statement(mailbox("ada@example.org"), COMPLETED, COURSE)
-            .set("object.definition", json!({"name": {"en": "Hacked"}}));
-        admin.post("/xapi/statements", &renamed).await.expect(200);
-        assert_eq!(admin.put("/v1/contents/c1", &body).await.expect(200).json()["title"], "Our Course");
+    for bad in ["type=film", "archived=1", "team=x", "limit=x"] {
+        learner.get(&format!("/v1/contents?{bad}")).await.expect(400);
     }
+}
 
-    async fn a_content_is_registered_at_its_iri(server: &TestServer) {
-        let admin = server.person("admin", "root");
-        admin.post("/xapi/statements", &statement(mailbox("ada@example.org"), COMPLETED, COURSE)).await.expect(200);
-        let address = format!("/v1/contents/{}", segment(COURSE));
-        let registered = admin.put(&address, &json!({"title": "T", "content_type": "video"})).await.expect(200).json();
-        assert_eq!((&registered["id"], &registered["iri"]), (&json!(COURSE), &json!(COURSE)));
-        assert_eq!(registered["registered"], true);
-        let rows = admin.get("/v1/activities").await.expect(200).json();
-        assert_eq!(rows["activities"][0]["action"]["key"], "watched", "what it is counts as it is now");
-    }
+#[apply(both_databases)]
+async fn a_content_that_a_statement_names_is_adopted_with_its_history(server: &TestServer) {
+    let admin = server.person("admin", "root");
+    let definition =
+        json!({"name": {"en": "The Course"}, "type": "http://adlnet.gov/expapi/activities/assessment"});
+    let sent = statement(mailbox("ada@example.org"), COMPLETED, COURSE)
+        .set("object.definition", definition)
+        .set("result", json!({"score": {"scaled": 0.5}}));
+    admin.post("/xapi/statements", &sent).await.expect(200);
+    let own = admin.get(&format!("/v1/contents/{}", segment(COURSE))).await.expect(200).json();
+    assert_eq!(
+        (&own["id"], &own["iri"], &own["title"]),
+        (&json!(COURSE), &json!(COURSE), &json!("The Course"))
+    );
+    assert_eq!((&own["type"], &own["registered"]), (&json!("quiz"), &json!(false)));
+    assert_eq!(ids(&admin.list("/v1/contents", "contents").await), [COURSE]);
 
-    async fn an_iri_belongs_to_one_content_for_ever(server: &TestServer) {
-        let admin = server.person("admin", "root");
-        admin.put("/v1/contents/a", &content("a", "quiz").set("iri", COURSE)).await.expect(201);
-        let refused = admin.put("/v1/contents/b", &content("b", "quiz").set("iri", COURSE)).await.expect(409).json();
-        assert_eq!(refused["pointer"], "/iri");
-        assert!(refused["detail"].as_str().expect("a detail").contains("`a`"), "{refused}");
-        admin.put(&format!("/v1/contents/{}", segment(COURSE)), &json!({"title": "T"})).await.expect(409);
-        admin.patch("/v1/contents/a", &json!({"iri": "http://example.org/other"})).await.expect(409);
-        let kept = admin.put("/v1/contents/a", &content("a", "quiz")).await.expect(200).json();
-        assert_eq!(kept["iri"], COURSE, "left out, it stays");
-        let twice = [content("x", "quiz").set("iri", "urn:x"), content("y", "quiz").set("iri", "urn:x")];
-        let refused = admin.post("/v1/contents/batch", &twice).await.expect(409).json();
-        assert_eq!(refused["pointer"], "/1/iri");
-        admin.get("/v1/contents/x").await.expect(404);
-        // An id that is an IRI could be named by a statement: it is the content's IRI too.
-        admin.put("/v1/contents/urn:y", &json!({"title": "T", "iri": "urn:z"})).await.expect(400);
-        assert_eq!(admin.put("/v1/contents/urn:y", &json!({"title": "T"})).await.expect(201).json()["iri"], "urn:y");
-        admin.post("/xapi/statements", &statement(mailbox("a@example.org"), COMPLETED, "urn:y")).await.expect(200);
-    }
+    let body = json!({"iri": COURSE, "title": "Our Course", "type": "quiz", "pass_mark": 60});
+    let adopted = admin.put("/v1/contents/c1", &body).await.expect(201).json();
+    assert_eq!((&adopted["iri"], &adopted["registered"]), (&json!(COURSE), &json!(true)));
+    admin.get(&format!("/v1/contents/{}", segment(COURSE))).await.expect(404);
+    assert_eq!(ids(&admin.list("/v1/contents", "contents").await), ["c1"]);
+    let rows = admin.get("/v1/activities?content=c1").await.expect(200).json();
+    let row = &rows["activities"][0];
+    assert_eq!((&row["content"]["id"], &row["content"]["title"]), (&json!("c1"), &json!("Our Course")));
+    assert_eq!(row["action"]["key"], "failed", "the first pass mark ever set covers the time before it");
+    // From now on what a statement says of it is not heard, and the same PUT changes nothing.
+    let renamed = statement(mailbox("ada@example.org"), COMPLETED, COURSE)
+        .set("object.definition", json!({"name": {"en": "Hacked"}}));
+    admin.post("/xapi/statements", &renamed).await.expect(200);
+    assert_eq!(admin.put("/v1/contents/c1", &body).await.expect(200).json()["title"], "Our Course");
+}
 
-    async fn nobodys_past_result_flips_when_a_pass_mark_is_raised(server: &TestServer) {
-        let admin = server.person("admin", "root");
-        admin.put("/v1/users/ada", &user("ada")).await.expect(201);
-        admin.put("/v1/contents/q", &content("q", "quiz").set("pass_mark", 50)).await.expect(201);
-        let attempt = |at: &str| {
-            activity("ada", "completed").set("content", "q").set("happened_at", at).set("result", json!({"score": 60}))
-        };
-        admin.post("/v1/activities", &attempt("2026-01-10T00:00:00Z")).await.expect(201);
-        admin.post("/v1/activities", &attempt("2026-02-10T00:00:00Z")).await.expect(201);
-        let actions = async || {
-            let rows = admin.get("/v1/activities?sort=happened_at").await.expect(200).json();
-            let rows = rows["activities"].as_array().expect("activities").clone();
-            rows.iter().map(|row| row["action"]["key"].as_str().expect("a key").to_owned()).collect::<Vec<_>>().join(" ")
-        };
-        assert_eq!(actions().await, "completed completed");
-        server.clock.set(Timestamp::from_micros(START.micros() + 86_400_000_000));
-        let raised = admin.patch("/v1/contents/q", &json!({"pass_mark": 80})).await.expect(200).json();
-        assert_eq!(raised["pass_mark"], json!(80.0));
-        assert_eq!(actions().await, "completed completed");
-        // Unless somebody says that it was higher then: the first value covers the time before it.
-        let then = json!({"pass_mark": 70, "effective_from": "2026-02-01T00:00:00Z"});
-        let now = admin.patch("/v1/contents/q", &then).await.expect(200).json();
-        assert_eq!(now["pass_mark"], json!(80.0), "what was set since then stands");
-        assert!(now.get("effective_from").is_none());
-        assert_eq!(actions().await, "failed failed");
-        let before = json!({"pass_mark": 55, "effective_from": "2026-01-01T00:00:00Z"});
-        admin.patch("/v1/contents/q", &before).await.expect(200);
-        assert_eq!(actions().await, "completed failed");
-        // The same moment again replaces.
-        let before = json!({"pass_mark": 61, "effective_from": "2026-01-01T00:00:00Z"});
-        admin.patch("/v1/contents/q", &before).await.expect(200);
-        assert_eq!(actions().await, "failed failed");
-    }
+#[apply(both_databases)]
+async fn a_content_is_registered_at_its_iri(server: &TestServer) {
+    let admin = server.person("admin", "root");
+    admin
+        .post("/xapi/statements", &statement(mailbox("ada@example.org"), COMPLETED, COURSE))
+        .await
+        .expect(200);
+    let address = format!("/v1/contents/{}", segment(COURSE));
+    let registered =
+        admin.put(&address, &json!({"title": "T", "content_type": "video"})).await.expect(200).json();
+    assert_eq!((&registered["id"], &registered["iri"]), (&json!(COURSE), &json!(COURSE)));
+    assert_eq!(registered["registered"], true);
+    let rows = admin.get("/v1/activities").await.expect(200).json();
+    assert_eq!(rows["activities"][0]["action"]["key"], "watched", "what it is counts as it is now");
+}
 
-    async fn a_changed_type_reads_its_rows_anew(server: &TestServer) {
-        let admin = server.person("admin", "root");
-        admin.put("/v1/users/ada", &user("ada")).await.expect(201);
-        admin.put("/v1/contents/v", &content("v", "item").set("content_type", "article")).await.expect(201);
-        admin.post("/v1/activities", &activity("ada", "completed").set("content", "v")).await.expect(201);
-        let action = async || admin.get("/v1/activities").await.expect(200).json()["activities"][0]["action"]["key"].clone();
-        assert_eq!(action().await, "read");
-        admin.patch("/v1/contents/v", &json!({"content_type": "audio"})).await.expect(200);
-        assert_eq!(action().await, "listened_to");
-        admin.patch("/v1/contents/v", &json!({"content_type": null})).await.expect(200);
-        assert_eq!(action().await, "completed");
-    }
+#[apply(both_databases)]
+async fn an_iri_belongs_to_one_content_for_ever(server: &TestServer) {
+    let admin = server.person("admin", "root");
+    admin.put("/v1/contents/a", &content("a", "quiz").set("iri", COURSE)).await.expect(201);
+    let refused =
+        admin.put("/v1/contents/b", &content("b", "quiz").set("iri", COURSE)).await.expect(409).json();
+    assert_eq!(refused["pointer"], "/iri");
+    assert!(refused["detail"].as_str().expect("a detail").contains("`a`"), "{refused}");
+    admin.put(&format!("/v1/contents/{}", segment(COURSE)), &json!({"title": "T"})).await.expect(409);
+    admin.patch("/v1/contents/a", &json!({"iri": "http://example.org/other"})).await.expect(409);
+    let kept = admin.put("/v1/contents/a", &content("a", "quiz")).await.expect(200).json();
+    assert_eq!(kept["iri"], COURSE, "left out, it stays");
+    let twice = [content("x", "quiz").set("iri", "urn:x"), content("y", "quiz").set("iri", "urn:x")];
+    let refused = admin.post("/v1/contents/batch", &twice).await.expect(409).json();
+    assert_eq!(refused["pointer"], "/1/iri");
+    admin.get("/v1/contents/x").await.expect(404);
+    // An id that is an IRI could be named by a statement: it is the content's IRI too.
+    admin.put("/v1/contents/urn:y", &json!({"title": "T", "iri": "urn:z"})).await.expect(400);
+    assert_eq!(
+        admin.put("/v1/contents/urn:y", &json!({"title": "T"})).await.expect(201).json()["iri"],
+        "urn:y"
+    );
+    admin
+        .post("/xapi/statements", &statement(mailbox("a@example.org"), COMPLETED, "urn:y"))
+        .await
+        .expect(200);
+}
 
-    async fn the_catalogue_belongs_to_one_organisation(server: &TestServer) {
-        let admin = server.person("admin", "root");
-        admin.put("/v1/contents/a", &content("a", "quiz").set("iri", COURSE)).await.expect(201);
-        let other = server.person_of("other", json!({"sub": "root", "role": "owner"}));
-        other.get("/v1/contents/a").await.expect(404);
-        other.patch("/v1/contents/a", &json!({"title": "x"})).await.expect(404);
-        assert_eq!(other.list("/v1/contents", "contents").await, Vec::<Value>::new());
-        other.put("/v1/contents/b", &content("b", "quiz").set("iri", COURSE)).await.expect(201);
-        for role in ["hr", "reporter", "learning_designer", "curator", "manager", "learner"] {
-            let caller = server.person(role, "ada");
-            caller.get("/v1/contents/a").await.expect(200);
-            caller.put("/v1/contents/a", &content("a", "quiz")).await.expect(403);
-            caller.patch("/v1/contents/a", &json!({})).await.expect(403);
-            caller.post("/v1/contents/batch", &[content("a", "quiz")]).await.expect(403);
-        }
-        let key = server.credential("acme", &["catalogue"]).await;
-        key.put("/v1/contents/c", &content("c", "quiz")).await.expect(201);
-        assert_eq!(key.list("/v1/contents", "contents").await.len(), 2);
-        server.credential("acme", &["directory", "all"]).await.get("/v1/contents").await.expect(403);
-    }
+#[apply(both_databases)]
+async fn nobodys_past_result_flips_when_a_pass_mark_is_raised(server: &TestServer) {
+    let admin = server.person("admin", "root");
+    admin.put("/v1/users/ada", &user("ada")).await.expect(201);
+    admin.put("/v1/contents/q", &content("q", "quiz").set("pass_mark", 50)).await.expect(201);
+    let attempt = |at: &str| {
+        activity("ada", "completed")
+            .set("content", "q")
+            .set("happened_at", at)
+            .set("result", json!({"score": 60}))
+    };
+    admin.post("/v1/activities", &attempt("2026-01-10T00:00:00Z")).await.expect(201);
+    admin.post("/v1/activities", &attempt("2026-02-10T00:00:00Z")).await.expect(201);
+    let actions = async || {
+        let rows = admin.get("/v1/activities?sort=happened_at").await.expect(200).json();
+        let rows = rows["activities"].as_array().expect("activities").clone();
+        rows.iter()
+            .map(|row| row["action"]["key"].as_str().expect("a key").to_owned())
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    assert_eq!(actions().await, "completed completed");
+    server.clock.set(Timestamp::from_micros(START.micros() + 86_400_000_000));
+    let raised = admin.patch("/v1/contents/q", &json!({"pass_mark": 80})).await.expect(200).json();
+    assert_eq!(raised["pass_mark"], json!(80.0));
+    assert_eq!(actions().await, "completed completed");
+    // Unless somebody says that it was higher then: the first value covers the time before it.
+    let then = json!({"pass_mark": 70, "effective_from": "2026-02-01T00:00:00Z"});
+    let now = admin.patch("/v1/contents/q", &then).await.expect(200).json();
+    assert_eq!(now["pass_mark"], json!(80.0), "what was set since then stands");
+    assert!(now.get("effective_from").is_none());
+    assert_eq!(actions().await, "failed failed");
+    let before = json!({"pass_mark": 55, "effective_from": "2026-01-01T00:00:00Z"});
+    admin.patch("/v1/contents/q", &before).await.expect(200);
+    assert_eq!(actions().await, "completed failed");
+    // The same moment again replaces.
+    let before = json!({"pass_mark": 61, "effective_from": "2026-01-01T00:00:00Z"});
+    admin.patch("/v1/contents/q", &before).await.expect(200);
+    assert_eq!(actions().await, "failed failed");
+}
 
-    async fn bad_contents_are_refused_and_nothing_is_stored(server: &TestServer) {
-        let admin = server.person("admin", "root");
-        for (member, value) in [
-            ("title", json!("")),
-            ("type", json!("film")),
-            ("pass_mark", json!(100.5)),
-            ("pass_mark", json!("80")),
-            ("time_limit", json!("30 minutes")),
-            ("expires_after", json!("P")),
-            ("url", json!("javascript:alert(1)")),
-            ("tags", json!([""])),
-            ("iri", json!("no iri")),
-            ("effective_from", json!("2026-01-01")),
-        ] {
-            let refused = admin.put("/v1/contents/a", &content("a", "quiz").set(member, value)).await.expect(400).json();
-            let pointer = refused["pointer"].as_str().expect("a pointer");
-            assert!(pointer.starts_with(&format!("/{member}")), "{member}: {pointer}");
-        }
-        let batch = [content("a", "quiz"), content("b", "quiz").set("colour", "red")];
-        let refused = admin.post("/v1/contents/batch", &batch).await.expect(400).json();
-        assert_eq!(refused["pointer"], "/1/colour");
-        assert_eq!(admin.list("/v1/contents", "contents").await, Vec::<Value>::new());
+#[apply(both_databases)]
+async fn a_changed_type_reads_its_rows_anew(server: &TestServer) {
+    let admin = server.person("admin", "root");
+    admin.put("/v1/users/ada", &user("ada")).await.expect(201);
+    admin.put("/v1/contents/v", &content("v", "item").set("content_type", "article")).await.expect(201);
+    admin.post("/v1/activities", &activity("ada", "completed").set("content", "v")).await.expect(201);
+    let action = async || {
+        admin.get("/v1/activities").await.expect(200).json()["activities"][0]["action"]["key"].clone()
+    };
+    assert_eq!(action().await, "read");
+    admin.patch("/v1/contents/v", &json!({"content_type": "audio"})).await.expect(200);
+    assert_eq!(action().await, "listened_to");
+    admin.patch("/v1/contents/v", &json!({"content_type": null})).await.expect(200);
+    assert_eq!(action().await, "completed");
+}
+
+#[apply(both_databases)]
+async fn the_catalogue_belongs_to_one_organisation(server: &TestServer) {
+    let admin = server.person("admin", "root");
+    admin.put("/v1/contents/a", &content("a", "quiz").set("iri", COURSE)).await.expect(201);
+    let other = server.person_of("other", json!({"sub": "root", "role": "owner"}));
+    other.get("/v1/contents/a").await.expect(404);
+    other.patch("/v1/contents/a", &json!({"title": "x"})).await.expect(404);
+    assert_eq!(other.list("/v1/contents", "contents").await, Vec::<Value>::new());
+    other.put("/v1/contents/b", &content("b", "quiz").set("iri", COURSE)).await.expect(201);
+    for role in ["hr", "reporter", "learning_designer", "curator", "manager", "learner"] {
+        let caller = server.person(role, "ada");
+        caller.get("/v1/contents/a").await.expect(200);
+        caller.put("/v1/contents/a", &content("a", "quiz")).await.expect(403);
+        caller.patch("/v1/contents/a", &json!({})).await.expect(403);
+        caller.post("/v1/contents/batch", &[content("a", "quiz")]).await.expect(403);
     }
+    let key = server.credential("acme", &["catalogue"]).await;
+    key.put("/v1/contents/c", &content("c", "quiz")).await.expect(201);
+    assert_eq!(key.list("/v1/contents", "contents").await.len(), 2);
+    server.credential("acme", &["directory", "all"]).await.get("/v1/contents").await.expect(403);
+}
+
+#[apply(both_databases)]
+async fn bad_contents_are_refused_and_nothing_is_stored(server: &TestServer) {
+    let admin = server.person("admin", "root");
+    for (member, value) in [
+        ("title", json!("")),
+        ("type", json!("film")),
+        ("pass_mark", json!(100.5)),
+        ("pass_mark", json!("80")),
+        ("time_limit", json!("30 minutes")),
+        ("expires_after", json!("P")),
+        ("url", json!("javascript:alert(1)")),
+        ("tags", json!([""])),
+        ("iri", json!("no iri")),
+        ("effective_from", json!("2026-01-01")),
+    ] {
+        let refused =
+            admin.put("/v1/contents/a", &content("a", "quiz").set(member, value)).await.expect(400).json();
+        let pointer = refused["pointer"].as_str().expect("a pointer");
+        assert!(pointer.starts_with(&format!("/{member}")), "{member}: {pointer}");
+    }
+    let batch = [content("a", "quiz"), content("b", "quiz").set("colour", "red")];
+    let refused = admin.post("/v1/contents/batch", &batch).await.expect(400).json();
+    assert_eq!(refused["pointer"], "/1/colour");
+    assert_eq!(admin.list("/v1/contents", "contents").await, Vec::<Value>::new());
 }

@@ -2,44 +2,45 @@
 
 use serde_json::{Value, json};
 
-use crate::support::both_databases;
 use crate::support::builders::{group, user};
+use crate::support::{TestServer, apply, both_databases};
 
-both_databases! {
-    async fn a_group_is_made_changed_and_listed(server: &TestServer) {
-        let admin = server.person("admin", "root");
-        let made = admin.put("/v1/groups/aid", &json!({"name": "First aiders"})).await.expect(201);
-        assert_eq!(made.header("location"), Some("/v1/groups/aid"));
-        assert_eq!(made.json(), json!({"id": "aid", "name": "First aiders"}));
-        admin.put("/v1/groups/aid", &json!({"name": "First aiders"})).await.expect(200);
-        let patched = admin.patch("/v1/groups/aid", &json!({"name": "Helpers"})).await.expect(200).json();
-        assert_eq!(admin.get("/v1/groups/aid").await.expect(200).json(), patched);
-        let outcome = admin.post("/v1/groups/batch", &[group("b"), group("aid").set("name", "Helpers")]).await;
-        assert_eq!(outcome.expect(200).json(), json!({"created": 1, "updated": 0, "unchanged": 1}));
-        let found = admin.list("/v1/groups?q=HELP", "groups").await;
-        assert_eq!(found, [json!({"id": "aid", "name": "Helpers"})]);
-        assert_eq!(admin.list("/v1/groups?limit=1", "groups").await.len(), 2);
-        admin.get("/v1/groups?parent=aid").await.expect(400);
-        admin.patch("/v1/groups/none", &json!({"name": "x"})).await.expect(404);
-        admin.post("/v1/groups/batch", &[group("c"), group("c")]).await.expect(400);
-        admin.get("/v1/groups/c").await.expect(404);
-    }
+#[apply(both_databases)]
+async fn a_group_is_made_changed_and_listed(server: &TestServer) {
+    let admin = server.person("admin", "root");
+    let made = admin.put("/v1/groups/aid", &json!({"name": "First aiders"})).await.expect(201);
+    assert_eq!(made.header("location"), Some("/v1/groups/aid"));
+    assert_eq!(made.json(), json!({"id": "aid", "name": "First aiders"}));
+    admin.put("/v1/groups/aid", &json!({"name": "First aiders"})).await.expect(200);
+    let patched = admin.patch("/v1/groups/aid", &json!({"name": "Helpers"})).await.expect(200).json();
+    assert_eq!(admin.get("/v1/groups/aid").await.expect(200).json(), patched);
+    let outcome = admin.post("/v1/groups/batch", &[group("b"), group("aid").set("name", "Helpers")]).await;
+    assert_eq!(outcome.expect(200).json(), json!({"created": 1, "updated": 0, "unchanged": 1}));
+    let found = admin.list("/v1/groups?q=HELP", "groups").await;
+    assert_eq!(found, [json!({"id": "aid", "name": "Helpers"})]);
+    assert_eq!(admin.list("/v1/groups?limit=1", "groups").await.len(), 2);
+    admin.get("/v1/groups?parent=aid").await.expect(400);
+    admin.patch("/v1/groups/none", &json!({"name": "x"})).await.expect(404);
+    admin.post("/v1/groups/batch", &[group("c"), group("c")]).await.expect(400);
+    admin.get("/v1/groups/c").await.expect(404);
+}
 
-    async fn a_renamed_group_keeps_its_members(server: &TestServer) {
-        let admin = server.person("admin", "root");
-        admin.put("/v1/groups/aid", &group("aid")).await.expect(201);
-        admin.put("/v1/users/ada", &user("ada").set("groups", json!(["aid"]))).await.expect(201);
-        admin.patch("/v1/groups/aid", &json!({"name": "Helpers"})).await.expect(200);
-        assert_eq!(admin.get("/v1/users/ada").await.expect(200).json()["groups"], json!(["aid"]));
-    }
+#[apply(both_databases)]
+async fn a_renamed_group_keeps_its_members(server: &TestServer) {
+    let admin = server.person("admin", "root");
+    admin.put("/v1/groups/aid", &group("aid")).await.expect(201);
+    admin.put("/v1/users/ada", &user("ada").set("groups", json!(["aid"]))).await.expect(201);
+    admin.patch("/v1/groups/aid", &json!({"name": "Helpers"})).await.expect(200);
+    assert_eq!(admin.get("/v1/users/ada").await.expect(200).json()["groups"], json!(["aid"]));
+}
 
-    async fn groups_belong_to_one_organisation(server: &TestServer) {
-        server.person("admin", "root").put("/v1/groups/aid", &group("aid")).await.expect(201);
-        let other = server.person_of("other", json!({"sub": "root", "role": "owner"}));
-        other.get("/v1/groups/aid").await.expect(404);
-        assert_eq!(other.list("/v1/groups", "groups").await, Vec::<Value>::new());
-        other.put("/v1/users/eve", &user("eve").set("groups", json!(["aid"]))).await.expect(400);
-        server.person("learner", "ada").put("/v1/groups/aid", &group("aid")).await.expect(403);
-        server.person("learner", "ada").get("/v1/groups/aid").await.expect(200);
-    }
+#[apply(both_databases)]
+async fn groups_belong_to_one_organisation(server: &TestServer) {
+    server.person("admin", "root").put("/v1/groups/aid", &group("aid")).await.expect(201);
+    let other = server.person_of("other", json!({"sub": "root", "role": "owner"}));
+    other.get("/v1/groups/aid").await.expect(404);
+    assert_eq!(other.list("/v1/groups", "groups").await, Vec::<Value>::new());
+    other.put("/v1/users/eve", &user("eve").set("groups", json!(["aid"]))).await.expect(400);
+    server.person("learner", "ada").put("/v1/groups/aid", &group("aid")).await.expect(403);
+    server.person("learner", "ada").get("/v1/groups/aid").await.expect(200);
 }

@@ -34,16 +34,15 @@ use self::reading::Row;
 use self::world::Micros;
 use crate::support::http::{Answer, Caller};
 use crate::support::random::Random;
-use crate::support::{TestServer, both_databases};
+use crate::support::{TestServer, apply, both_databases};
 
 const TAGS: &[&str] = &["safety", "Sicherheit", "café", "a,b", "2026"];
 const CPD_LABELS: &[&str] = &["Ethics", "Law & order"];
 const SOURCES: &[&str] = &["Library One", "biblio-2"];
 const DEVICES: &[&str] = &["web", "ios", "api"];
 /// Words with letters whose cases differ beyond ASCII.
-const TITLE_WORDS: &[&str] = &[
-    "Fire", "Safety", "École", "Übung", "Жара", "Ñandú", "100%", "a_b", "sa", "Çok", "=1+1",
-];
+const TITLE_WORDS: &[&str] =
+    &["Fire", "Safety", "École", "Übung", "Жара", "Ñandú", "100%", "a_b", "sa", "Çok", "=1+1"];
 const FIELDS: &[&str] = &["Region", "Cost centre", "Größe"];
 const FIELD_VALUES: &[&str] = &["North", "South", "M & S", "a=b;c"];
 
@@ -51,16 +50,17 @@ const FIELD_VALUES: &[&str] = &["North", "South", "M & S", "a=b;c"];
 const SEEDS: &[u64] = &[1, 2, 3];
 const CASES: usize = 120;
 
-both_databases! {
-    async fn the_log_is_what_a_naive_reading_gives(server: &TestServer) {
-        let number = |name: &str| {
-            std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap_or_else(|_| panic!("{name} is a number")))
-        };
-        let cases = number("ROLLBOOK_TEST_CASES").map_or(CASES, |cases| cases as usize);
-        let seeds = number("ROLLBOOK_TEST_SEED").map_or(SEEDS.to_vec(), |seed| vec![seed]);
-        for seed in seeds {
-            one_world(server, seed, cases).await;
-        }
+#[apply(both_databases)]
+async fn the_log_is_what_a_naive_reading_gives(server: &TestServer) {
+    let number = |name: &str| {
+        std::env::var(name)
+            .ok()
+            .map(|text| text.parse::<u64>().unwrap_or_else(|_| panic!("{name} is a number")))
+    };
+    let cases = number("ROLLBOOK_TEST_CASES").map_or(CASES, |cases| cases as usize);
+    let seeds = number("ROLLBOOK_TEST_SEED").map_or(SEEDS.to_vec(), |seed| vec![seed]);
+    for seed in seeds {
+        one_world(server, seed, cases).await;
     }
 }
 
@@ -84,22 +84,13 @@ async fn one_world(server: &TestServer, seed: u64, cases: usize) {
         reports_with_rows += reports::ask(server, seed, stage, [&first, &second], cases.div_ceil(4)).await;
         opened::ask(server, seed, stage, [&first, &second], cases.div_ceil(2)).await;
         for case in 0..cases.div_ceil(2) {
-            let (asked, other) = if random.percent(50) {
-                (&first, &second)
-            } else {
-                (&second, &first)
-            };
+            let (asked, other) = if random.percent(50) { (&first, &second) } else { (&second, &first) };
             let who = question::who(&mut random, &asked.facts);
             let now = server.clock.now().micros();
             let question = question::question(&mut random, &asked.facts, who, now);
             let expected = judge::answer(&asked.facts, &question, now);
             with_rows += usize::from(matches!(expected, Expected::Rows(rows) if !rows.is_empty()));
-            let trial = Trial {
-                server,
-                asked,
-                other,
-                now,
-            };
+            let trial = Trial { server, asked, other, now };
             if let Err(difference) = trial.run(&question, &mut random.clone()).await {
                 let (question, difference) = trial.smallest(question, difference, &random).await;
                 panic!(
@@ -113,10 +104,7 @@ async fn one_world(server: &TestServer, seed: u64, cases: usize) {
         }
     }
     // Questions that nothing answers prove little; this many must say something.
-    assert!(
-        with_rows * 3 > cases,
-        "seed {seed}: only {with_rows} of {cases} answers have rows"
-    );
+    assert!(with_rows * 3 > cases, "seed {seed}: only {with_rows} of {cases} answers have rows");
     // Of reports few do, whose questions are two at once.
     assert!(
         reports_with_rows * 60 > cases,
@@ -139,13 +127,7 @@ impl Trial<'_> {
     fn caller(&self, who: &Who) -> Caller {
         match who.claims() {
             Some(claims) => self.server.person_of(&self.asked.facts.id, claims),
-            None if matches!(
-                who,
-                Who::Credential {
-                    reads_activities: true
-                }
-            ) =>
-            {
+            None if matches!(who, Who::Credential { reads_activities: true }) => {
                 self.asked.integration.clone()
             }
             None => self.asked.blind.clone(),
@@ -157,9 +139,7 @@ impl Trial<'_> {
         match judge::answer(&self.asked.facts, question, self.now) {
             Expected::Refused(status) => {
                 let answer = caller.get(&question.path()).await;
-                must(answer.status == status, || {
-                    format!("{status} was expected, not {}", told(&answer))
-                })?;
+                must(answer.status == status, || format!("{status} was expected, not {}", told(&answer)))?;
                 if let Some(path) = question.export("export.csv", &[]) {
                     let answer = caller.get(&path).await;
                     must(answer.status == status, || {
@@ -168,8 +148,7 @@ impl Trial<'_> {
                 }
             }
             Expected::Rows(rows) => {
-                self.pages(&caller, question.path(), question.limit, &rows)
-                    .await?;
+                self.pages(&caller, question.path(), question.limit, &rows).await?;
                 self.exports(&caller, question, &rows, random).await?;
             }
         }
@@ -186,9 +165,7 @@ impl Trial<'_> {
         let enough = 60 * limit;
         while let Some(path) = next.filter(|_| seen < enough) {
             let answer = caller.get(&path).await;
-            must(answer.status == 200, || {
-                format!("a page was expected at {path}, not {}", told(&answer))
-            })?;
+            must(answer.status == 200, || format!("a page was expected at {path}, not {}", told(&answer)))?;
             let page = answer.json();
             let activities = page["activities"].as_array().cloned().unwrap_or_default();
             must(page["total"] == json!(rows.len()), || {
@@ -222,42 +199,14 @@ impl Trial<'_> {
         let cells = [
             ("action", json!(row.action), activity["action"]["key"].clone()),
             ("verb", json!(row.record.verb), verb_of(activity)),
-            (
-                "user",
-                json!(row.user.map(|user| &user.id)),
-                activity["user"]["id"].clone(),
-            ),
-            (
-                "content",
-                json!(row.content.map(|content| &content.id)),
-                activity["content"]["id"].clone(),
-            ),
-            (
-                "happened_at",
-                json!(rfc3339(row.record.happened_at)),
-                activity["happened_at"].clone(),
-            ),
+            ("user", json!(row.user.map(|user| &user.id)), activity["user"]["id"].clone()),
+            ("content", json!(row.content.map(|content| &content.id)), activity["content"]["id"].clone()),
+            ("happened_at", json!(rfc3339(row.record.happened_at)), activity["happened_at"].clone()),
             ("completed", json!(row.completed), activity["completed"].clone()),
-            (
-                "success",
-                json!(row.success),
-                activity["result"]["success"].clone(),
-            ),
-            (
-                "expired_at",
-                json!(row.expired_at.map(rfc3339)),
-                activity["expired_at"].clone(),
-            ),
-            (
-                "expired",
-                json!(row.expired_at.is_some_and(|at| at < self.now)),
-                activity["expired"].clone(),
-            ),
-            (
-                "seconds",
-                json!(row.record.seconds),
-                activity["result"]["total_time"]["seconds"].clone(),
-            ),
+            ("success", json!(row.success), activity["result"]["success"].clone()),
+            ("expired_at", json!(row.expired_at.map(rfc3339)), activity["expired_at"].clone()),
+            ("expired", json!(row.expired_at.is_some_and(|at| at < self.now)), activity["expired"].clone()),
+            ("seconds", json!(row.record.seconds), activity["result"]["total_time"]["seconds"].clone()),
             (
                 "certificate",
                 json!(row.certificate.as_ref().and_then(|(name, _)| name.clone())),
@@ -268,25 +217,15 @@ impl Trial<'_> {
                 json!(row.certificate.as_ref().and_then(|(_, at)| at.map(rfc3339))),
                 activity["certificate"]["expires_at"].clone(),
             ),
-            (
-                "device_type",
-                json!(row.device_type()),
-                activity["device_type"].clone(),
-            ),
+            ("device_type", json!(row.device_type()), activity["device_type"].clone()),
             ("origin", json!(row.origin()), activity["origin"].clone()),
             ("percent", json!(ours.is_none()), json!(percent.is_none())),
         ];
         for (cell, ours, theirs) in cells {
-            must(ours == theirs, || {
-                format!("{cell} is {theirs}, not {ours}, in\n{activity}\nof\n{row:#?}")
-            })?;
+            must(ours == theirs, || format!("{cell} is {theirs}, not {ours}, in\n{activity}\nof\n{row:#?}"))?;
         }
-        let close = ours
-            .zip(percent)
-            .is_none_or(|(ours, theirs)| (ours - theirs).abs() < 0.000_001);
-        must(close, || {
-            format!("percent is {percent:?}, not {ours:?}, in\n{activity}\nof\n{row:#?}")
-        })
+        let close = ours.zip(percent).is_none_or(|(ours, theirs)| (ours - theirs).abs() < 0.000_001);
+        must(close, || format!("percent is {percent:?}, not {ours:?}, in\n{activity}\nof\n{row:#?}"))
     }
 
     /// The same rows as NDJSON and as CSV, every `columns` in its turn.
@@ -301,23 +240,15 @@ impl Trial<'_> {
             return Ok(());
         };
         let answer = caller.get(&path).await;
-        must(answer.status == 200, || {
-            format!("NDJSON was expected, not {}", told(&answer))
-        })?;
+        must(answer.status == 200, || format!("NDJSON was expected, not {}", told(&answer)))?;
         same_rows(rows, &answer.ndjson(), "the NDJSON export")?;
 
         let columns = *random.pick(&["standard", "elearning", "full", "full"]);
-        let path = question
-            .export("export.csv", &[("columns", columns)])
-            .unwrap_or_default();
+        let path = question.export("export.csv", &[("columns", columns)]).unwrap_or_default();
         let answer = caller.get(&path).await;
-        must(answer.status == 200, || {
-            format!("CSV was expected, not {}", told(&answer))
-        })?;
+        must(answer.status == 200, || format!("CSV was expected, not {}", told(&answer)))?;
         let (headings, lines) = answer.csv();
-        must(lines.len() == rows.len(), || {
-            format!("the CSV has {} rows, not {}", lines.len(), rows.len())
-        })?;
+        must(lines.len() == rows.len(), || format!("the CSV has {} rows, not {}", lines.len(), rows.len()))?;
         if let Some(column) = headings.iter().position(|heading| heading == "Activity ID") {
             let ids: Vec<Value> = lines.iter().map(|line| json!({"id": line[column]})).collect();
             same_rows(rows, &ids, "the CSV export")?;
@@ -331,11 +262,7 @@ impl Trial<'_> {
         let admitted = judge::admitted(facts, &question.who);
         let rows = reading::rows(facts);
         for _ in 0..4 {
-            let from = if random.percent(75) {
-                facts
-            } else {
-                &self.other.facts
-            };
+            let from = if random.percent(75) { facts } else { &self.other.facts };
             let id = random.pick(&from.records).id;
             let row = rows.iter().find(|row| row.id() == id);
             let visible = row.is_some_and(|row| judge::within_reach(facts, &question.who, row.user));
@@ -346,16 +273,11 @@ impl Trial<'_> {
             };
             let answer = caller.get(&format!("/v1/activities/{id}")).await;
             must(answer.status == expected, || {
-                format!(
-                    "{expected} was expected of activity {id}, not {}; {row:#?}",
-                    told(&answer)
-                )
+                format!("{expected} was expected of activity {id}, not {}; {row:#?}", told(&answer))
             })?;
             if let Some(row) = row.filter(|_| expected == 200) {
                 let activity = answer.json();
-                must(activity["id"] == json!(id), || {
-                    format!("activity {id} is answered with\n{activity}")
-                })?;
+                must(activity["id"] == json!(id), || format!("activity {id} is answered with\n{activity}"))?;
                 self.same_cells(row, &activity)?;
             }
             self.as_statement(caller, question, id, row).await?;
@@ -384,10 +306,7 @@ impl Trial<'_> {
         };
         let answer = caller.get(&format!("/xapi/statements?statementId={id}")).await;
         must(answer.status == expected, || {
-            format!(
-                "{expected} was expected of statement {id}, not {}; {row:#?}",
-                told(&answer)
-            )
+            format!("{expected} was expected of statement {id}, not {}; {row:#?}", told(&answer))
         })
     }
 
@@ -407,16 +326,10 @@ impl Trial<'_> {
                 })
                 .collect();
             if question.scope.is_some() {
-                smaller.push(Question {
-                    scope: None,
-                    ..question.clone()
-                });
+                smaller.push(Question { scope: None, ..question.clone() });
             }
             if question.limit < 1000 {
-                smaller.push(Question {
-                    limit: 1000,
-                    ..question.clone()
-                });
+                smaller.push(Question { limit: 1000, ..question.clone() });
             }
             let mut found = None;
             for candidate in smaller {
@@ -444,21 +357,13 @@ fn verb_of(activity: &Value) -> Value {
 /// Compares the ids in their order and says where they part.
 fn same_rows(expected: &[Row<'_>], found: &[Value], what: &str) -> Judgement {
     let ours: Vec<String> = expected.iter().map(|row| row.id().to_string()).collect();
-    let theirs: Vec<String> = found
-        .iter()
-        .map(|row| row["id"].as_str().unwrap_or_default().to_owned())
-        .collect();
+    let theirs: Vec<String> =
+        found.iter().map(|row| row["id"].as_str().unwrap_or_default().to_owned()).collect();
     if ours == theirs {
         return Ok(());
     }
-    let missing = expected
-        .iter()
-        .find(|row| !theirs.contains(&row.id().to_string()));
-    let surplus = found
-        .iter()
-        .zip(&theirs)
-        .find(|(_, id)| !ours.contains(id))
-        .map(|(row, _)| row);
+    let missing = expected.iter().find(|row| !theirs.contains(&row.id().to_string()));
+    let surplus = found.iter().zip(&theirs).find(|(_, id)| !ours.contains(id)).map(|(row, _)| row);
     let place = ours.iter().zip(&theirs).position(|(ours, theirs)| ours != theirs);
     let parting = place.map(|place| (&expected[place], &found[place]));
     Err(format!(
@@ -477,9 +382,6 @@ fn told(answer: &Answer) -> String {
     format!(
         "{}: {}",
         answer.status,
-        String::from_utf8_lossy(&answer.body)
-            .chars()
-            .take(1_000)
-            .collect::<String>()
+        String::from_utf8_lossy(&answer.body).chars().take(1_000).collect::<String>()
     )
 }

@@ -22,10 +22,7 @@ const STATEMENTS: &str = "/xapi/statements";
 fn for_origins(origins: &[&str], test: impl AsyncFnOnce(&TestServer)) {
     let options = EdgeOptions {
         cors_origins: origins.iter().map(|origin| (*origin).to_owned()).collect(),
-        limits: Limits {
-            body_bytes: 10_000,
-            ..Limits::default()
-        },
+        limits: Limits { body_bytes: 10_000, ..Limits::default() },
         ..EdgeOptions::default()
     };
     run_with(Database::sqlite(), options, test);
@@ -35,9 +32,7 @@ fn for_origins(origins: &[&str], test: impl AsyncFnOnce(&TestServer)) {
 fn names(answer: &Bare, header: &str) -> BTreeSet<String> {
     let values = answer.headers.get_all(header).iter();
     let text = values.map(|value| value.to_str().expect("text"));
-    text.flat_map(|text| text.split(','))
-        .map(|name| name.trim().to_lowercase())
-        .collect()
+    text.flat_map(|text| text.split(',')).map(|name| name.trim().to_lowercase()).collect()
 }
 
 /// What browsers send before a request that no form could make.
@@ -61,21 +56,11 @@ fn preflights_are_answered_to_nobody_in_particular() {
                 for method in methods.iter().copied().chain(["head"]).map(str::to_uppercase) {
                     let answer = preflight(server, ORIGIN, &method, path, SENT).await;
                     assert_eq!(answer.status, 200, "{method} {path}");
-                    assert_eq!(
-                        answer.header("access-control-allow-origin"),
-                        Some(allowed),
-                        "{path}"
-                    );
+                    assert_eq!(answer.header("access-control-allow-origin"), Some(allowed), "{path}");
                     let methods = names(&answer, "access-control-allow-methods");
-                    assert!(
-                        methods.contains(&method.to_lowercase()),
-                        "{method} {path}: {methods:?}"
-                    );
+                    assert!(methods.contains(&method.to_lowercase()), "{method} {path}: {methods:?}");
                     let headers = names(&answer, "access-control-allow-headers");
-                    assert!(
-                        SENT.split(',').all(|name| headers.contains(name)),
-                        "{path}: {headers:?}"
-                    );
+                    assert!(SENT.split(',').all(|name| headers.contains(name)), "{path}: {headers:?}");
                     assert!(answer.header("access-control-max-age").is_some(), "{path}");
                     assert!(answer.header(VERSION).is_some(), "{method} {path}");
                     assert!(answer.body.is_empty());
@@ -94,11 +79,7 @@ fn other_origins_read_nothing() {
                 let answer = preflight(server, origin, "GET", STATEMENTS, "authorization").await;
                 assert!(answer.status >= 400, "{origin}");
                 let admin = admin(server);
-                let headers = [
-                    ("origin", origin),
-                    ("authorization", admin.as_str()),
-                    (VERSION, "1.0.3"),
-                ];
+                let headers = [("origin", origin), ("authorization", admin.as_str()), (VERSION, "1.0.3")];
                 // Answered all the same: who isn't a browser may send any origin.
                 let read = bare(server, Method::GET, STATEMENTS, &headers, "").await;
                 assert_eq!(read.status, 200, "{origin}");
@@ -156,13 +137,7 @@ fn answers_and_errors_can_be_read_with_all_their_headers() {
             (Method::POST, STATEMENTS, all.clone(), large.as_str(), 413),
             (Method::PUT, &state, all.clone(), "{}", 204),
             (Method::GET, &state, all.clone(), "", 200),
-            (
-                Method::PUT,
-                &state,
-                [&all[..], &[("if-none-match", "*")]].concat(),
-                "{}",
-                412,
-            ),
+            (Method::PUT, &state, [&all[..], &[("if-none-match", "*")]].concat(), "{}", 412),
             // The alternate syntax needs no preflight: a page may send a form anywhere.
             (
                 Method::POST,
@@ -180,11 +155,7 @@ fn answers_and_errors_can_be_read_with_all_their_headers() {
             let answer = bare(server, method.clone(), path, &headers, body).await;
             let said = String::from_utf8_lossy(&answer.body);
             assert_eq!(answer.status, status, "{method} {path}: {said}");
-            assert_eq!(
-                answer.header("access-control-allow-origin"),
-                Some(ORIGIN),
-                "{method} {path}"
-            );
+            assert_eq!(answer.header("access-control-allow-origin"), Some(ORIGIN), "{method} {path}");
             assert!(names(&answer, "vary").contains("origin"), "{method} {path}");
             let exposed = names(&answer, "access-control-expose-headers");
             for name in answer.headers.keys().map(reqwest::header::HeaderName::as_str) {
@@ -225,10 +196,7 @@ fn answers_and_errors_can_be_read_with_all_their_headers() {
 fn without_origins_no_answer_speaks_of_them() {
     for_origins(&[], async |server: &TestServer| {
         let answer = bare(server, Method::GET, "/health/live", &[("origin", ORIGIN)], "").await;
-        let spoken = answer
-            .headers
-            .keys()
-            .any(|name| name.as_str().starts_with("access-control"));
+        let spoken = answer.headers.keys().any(|name| name.as_str().starts_with("access-control"));
         assert_eq!((answer.status, spoken), (200, false));
     });
 }

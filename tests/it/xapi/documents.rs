@@ -10,7 +10,7 @@ use sha1::{Digest as _, Sha1};
 
 use crate::support::builders::mailbox;
 use crate::support::http::{Answer, Caller, segment};
-use crate::support::{Database, TestServer, both_databases, server};
+use crate::support::{Database, TestServer, apply, both_databases, server};
 
 pub const ACTIVITY: &str = "https://example.org/course";
 
@@ -26,34 +26,18 @@ pub struct Place {
 
 impl Place {
     pub fn state(activity: &str, agent: &Value) -> Self {
-        let owner = format!(
-            "?activityId={}&agent={}",
-            segment(activity),
-            segment(&agent.to_string())
-        );
-        Self {
-            path: "/xapi/activities/state",
-            owner,
-            name: "stateId",
-        }
+        let owner = format!("?activityId={}&agent={}", segment(activity), segment(&agent.to_string()));
+        Self { path: "/xapi/activities/state", owner, name: "stateId" }
     }
 
     pub fn agent(agent: &Value) -> Self {
         let owner = format!("?agent={}", segment(&agent.to_string()));
-        Self {
-            path: "/xapi/agents/profile",
-            owner,
-            name: "profileId",
-        }
+        Self { path: "/xapi/agents/profile", owner, name: "profileId" }
     }
 
     pub fn activity(activity: &str) -> Self {
         let owner = format!("?activityId={}", segment(activity));
-        Self {
-            path: "/xapi/activities/profile",
-            owner,
-            name: "profileId",
-        }
+        Self { path: "/xapi/activities/profile", owner, name: "profileId" }
     }
 
     pub fn all(&self) -> String {
@@ -68,11 +52,7 @@ impl Place {
 /// One of each kind.
 pub fn places() -> [Place; 3] {
     let ada = mailbox("ada@example.org");
-    [
-        Place::state(ACTIVITY, &ada),
-        Place::agent(&ada),
-        Place::activity(ACTIVITY),
-    ]
+    [Place::state(ACTIVITY, &ada), Place::agent(&ada), Place::activity(ACTIVITY)]
 }
 
 pub async fn put(
@@ -88,15 +68,11 @@ pub async fn put(
 
 /// Keeps a new document.
 pub async fn put_new(caller: &Caller, path: &str, kind: &str, body: impl Into<Vec<u8>>) {
-    put(caller, path, kind, body, ("if-none-match", "*"))
-        .await
-        .expect(204);
+    put(caller, path, kind, body, ("if-none-match", "*")).await.expect(204);
 }
 
 pub async fn post(caller: &Caller, path: &str, kind: &str, body: impl Into<Vec<u8>>) -> Answer {
-    caller
-        .send(Method::POST, path, &[("content-type", kind)], body.into())
-        .await
+    caller.send(Method::POST, path, &[("content-type", kind)], body.into()).await
 }
 
 /// The tag of a document, with its quotation marks.
@@ -106,10 +82,7 @@ pub async fn etag(caller: &Caller, path: &str) -> String {
 }
 
 fn sha1(bytes: &[u8]) -> String {
-    Sha1::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    Sha1::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// How many parts of contents are kept.
@@ -119,399 +92,505 @@ pub async fn parts(server: &TestServer) -> i64 {
 
 const MEBIBYTE: usize = 1024 * 1024;
 
-both_databases! {
-    async fn a_document_is_given_back_as_it_came(server: &TestServer) {
-        let admin = server.person("admin", "root");
-        let all_bytes: Vec<u8> = (0..=255).collect();
-        for place in places() {
-            for (name, kind, body) in [
-                ("bytes", "image/x-odd; q=\"a;b\"", all_bytes.clone()),
-                ("text", "text/plain;charset=latin1", b"caf\xe9".to_vec()),
-                ("page", "text/html", b"<script>alert(1)</script>".to_vec()),
-                ("json", "application/json", b" { \"b\" : 1.50E+2,\n\"a\":\"\\u0041\", \"a\": 0 } ".to_vec()),
-                ("one value", "application/JSON; charset=utf-8", b"[1]".to_vec()),
-                ("empty", "application/x-nothing", Vec::new()),
-                ("odd name / ?&=#%20 \u{e9}\u{1f600}", "text/plain", b"x".to_vec()),
-            ] {
-                let path = place.one(name);
-                admin.get(&path).await.expect(404);
-                put_new(&admin, &path, kind, body.clone()).await;
-                let answer = admin.get(&path).await.expect(200);
-                assert!(answer.body == body, "{path}");
-                assert_eq!(answer.header("content-type"), Some(kind), "{path}");
-                assert_eq!(answer.header("content-length"), Some(body.len().to_string().as_str()), "{path}");
-                assert_eq!(answer.header("etag"), Some(format!("\"{}\"", sha1(&body)).as_str()), "{path}");
-                assert_eq!(answer.header("last-modified"), Some("Wed, 18 Mar 2026 10:17:23 GMT"), "{path}");
-                assert_eq!(answer.header("content-security-policy"), Some("sandbox"), "{path}");
-                let head = admin.send(Method::HEAD, &path, &[], Vec::new()).await.expect(200);
-                assert!(head.body.is_empty());
-                for header in ["content-type", "content-length", "etag", "last-modified", "x-experience-api-version"] {
-                    assert_eq!(head.header(header), answer.header(header), "{header} of {path}");
-                }
-            }
-            // Without a media type it is bytes.
-            let path = place.one("untyped");
-            admin.send(Method::PUT, &path, &[("if-none-match", "*")], b"{".to_vec()).await.expect(204);
-            assert_eq!(admin.get(&path).await.expect(200).header("content-type"), Some("application/octet-stream"));
-            // What replaces it has its own type.
-            put(&admin, &path, "a/b", "new", ("if-match", "*")).await.expect(204);
-            let answer = admin.get(&path).await.expect(200);
-            assert_eq!((answer.header("content-type"), answer.text()), (Some("a/b"), "new"));
-            admin.delete(&path).await.expect(204);
+#[apply(both_databases)]
+async fn a_document_is_given_back_as_it_came(server: &TestServer) {
+    let admin = server.person("admin", "root");
+    let all_bytes: Vec<u8> = (0..=255).collect();
+    for place in places() {
+        for (name, kind, body) in [
+            ("bytes", "image/x-odd; q=\"a;b\"", all_bytes.clone()),
+            ("text", "text/plain;charset=latin1", b"caf\xe9".to_vec()),
+            ("page", "text/html", b"<script>alert(1)</script>".to_vec()),
+            ("json", "application/json", b" { \"b\" : 1.50E+2,\n\"a\":\"\\u0041\", \"a\": 0 } ".to_vec()),
+            ("one value", "application/JSON; charset=utf-8", b"[1]".to_vec()),
+            ("empty", "application/x-nothing", Vec::new()),
+            ("odd name / ?&=#%20 \u{e9}\u{1f600}", "text/plain", b"x".to_vec()),
+        ] {
+            let path = place.one(name);
             admin.get(&path).await.expect(404);
-            admin.delete(&path).await.expect(204);
-            // Their kinds don't mix.
-            let mine = admin.get(&place.all()).await.expect(200);
-            assert_eq!(mine.json().as_array().map(Vec::len), Some(7));
-            assert_eq!(mine.header("content-type"), Some("application/json"));
-            assert_eq!(mine.header("etag"), None);
-        }
-        assert_eq!(parts(server).await, 3 * 7, "what was replaced and deleted is gone");
-    }
-
-    async fn large_documents_come_and_go_in_parts(server: &TestServer) {
-        let admin = server.person("admin", "root");
-        let random: Vec<u8> = (0..5 * MEBIBYTE + 7).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
-        let [state, agent, activity] = places();
-        let cases = [(&state, MEBIBYTE), (&state, MEBIBYTE + 1), (&state, 5 * MEBIBYTE + 7), (&agent, 2 * MEBIBYTE), (&activity, 5 * MEBIBYTE)];
-        for (place, length) in cases {
-            let (path, body) = (place.one("large"), &random[..length]);
-            let tag = format!("\"{}\"", sha1(body));
-            post(&admin, &path, "video/x-large", body).await.expect(204);
-            for headers in [&[][..], &[("accept-encoding", "gzip")]] {
-                let answer = admin.send(Method::GET, &path, headers, Vec::new()).await.expect(200);
-                assert!(answer.body == body, "{path}: {length} bytes");
-                assert_eq!(answer.header("etag"), Some(tag.as_str()), "{path}");
-            }
-            admin.delete(&path).await.expect(204);
-        }
-        for place in [state, activity] {
-            // JSON as well, and a mistake at its end is found.
-            let (path, text) = (place.one("json"), format!("{{\"a\":\"{}\"}}", "\u{e9}".repeat(MEBIBYTE)));
-            post(&admin, &path, "application/json", text.clone() + "}").await.expect(400);
-            admin.get(&path).await.expect(404);
-            post(&admin, &path, "application/json", text.clone()).await.expect(204);
-            post(&admin, &path, "application/json", "{\"b\":1}").await.expect(204);
-            let merged = text.replace("\"}", "\",\"b\":1}");
-            assert!(admin.get(&path).await.expect(200).text() == merged, "{path}");
-            admin.delete(&path).await.expect(204);
-        }
-        assert_eq!(parts(server).await, 0, "nothing of them is left");
-    }
-
-    async fn a_post_merges_the_outermost_members(server: &TestServer) {
-        let admin = server.person("admin", "root");
-        for place in places() {
-            let path = place.one("merged");
-            // Where none is there it is kept as by PUT, whatever it is.
-            post(&admin, &path, "application/json; charset=utf-8", "{\"x\":\"foo\",  \"y\":{\"deep\":[1]},\"n\":1.50}").await.expect(204);
-            let before = etag(&admin, &path).await;
-            post(&admin, &path, "application/json", "{ \"y\" : {\"other\" : 1e2}, \"z\":null }").await.expect(204);
+            put_new(&admin, &path, kind, body.clone()).await;
             let answer = admin.get(&path).await.expect(200);
-            assert_eq!(answer.text(), "{\"x\":\"foo\",\"y\":{\"other\":1e2},\"n\":1.50,\"z\":null}");
-            assert_eq!(answer.header("content-type"), Some("application/json"));
-            assert_eq!(answer.header("etag"), Some(format!("\"{}\"", sha1(&answer.body)).as_str()));
-            assert_ne!(answer.header("etag"), Some(before.as_str()));
+            assert!(answer.body == body, "{path}");
+            assert_eq!(answer.header("content-type"), Some(kind), "{path}");
+            assert_eq!(answer.header("content-length"), Some(body.len().to_string().as_str()), "{path}");
+            assert_eq!(answer.header("etag"), Some(format!("\"{}\"", sha1(&body)).as_str()), "{path}");
+            assert_eq!(answer.header("last-modified"), Some("Wed, 18 Mar 2026 10:17:23 GMT"), "{path}");
+            assert_eq!(answer.header("content-security-policy"), Some("sandbox"), "{path}");
+            let head = admin.send(Method::HEAD, &path, &[], Vec::new()).await.expect(200);
+            assert!(head.body.is_empty());
+            for header in
+                ["content-type", "content-length", "etag", "last-modified", "x-experience-api-version"]
+            {
+                assert_eq!(head.header(header), answer.header(header), "{header} of {path}");
+            }
         }
+        // Without a media type it is bytes.
+        let path = place.one("untyped");
+        admin.send(Method::PUT, &path, &[("if-none-match", "*")], b"{".to_vec()).await.expect(204);
+        assert_eq!(
+            admin.get(&path).await.expect(200).header("content-type"),
+            Some("application/octet-stream")
+        );
+        // What replaces it has its own type.
+        put(&admin, &path, "a/b", "new", ("if-match", "*")).await.expect(204);
+        let answer = admin.get(&path).await.expect(200);
+        assert_eq!((answer.header("content-type"), answer.text()), (Some("a/b"), "new"));
+        admin.delete(&path).await.expect(204);
+        admin.get(&path).await.expect(404);
+        admin.delete(&path).await.expect(204);
+        // Their kinds don't mix.
+        let mine = admin.get(&place.all()).await.expect(200);
+        assert_eq!(mine.json().as_array().map(Vec::len), Some(7));
+        assert_eq!(mine.header("content-type"), Some("application/json"));
+        assert_eq!(mine.header("etag"), None);
     }
+    assert_eq!(parts(server).await, 3 * 7, "what was replaced and deleted is gone");
+}
 
-    async fn what_cannot_be_merged_changes_nothing(server: &TestServer) {
-        let admin = server.person("admin", "root");
-        for place in places() {
-            let object = place.one("object");
-            put_new(&admin, &object, "application/json", "{\"x\":1}").await;
-            for (kind, body) in [
-                ("application/octet-stream", "{\"x\":2}"),
-                ("not/json", "abc"),
-                ("application/x-www-form-urlencoded", "x=2"),
-                ("application/json", "[1]"),
-                ("application/json", "null"),
-                ("application/json", "{\"x\":2"),
-                ("application/json", "{\"x\":2}{"),
-                ("application/json", "{\"x\":2,\"x\":3}"),
-                ("application/json", ""),
-            ] {
-                let refused = post(&admin, &object, kind, body).await.expect(400);
-                assert!(refused.json()["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{kind} {body}");
-                assert_eq!(admin.get(&object).await.expect(200).text(), "{\"x\":1}", "{kind} {body}");
-            }
-            admin.send(Method::POST, &object, &[], b"{\"x\":2}".to_vec()).await.expect(400);
-            post(&admin, &object, "application/json", b"{\"x\":\"\xff\"}".to_vec()).await.expect(400);
-            // And what is there must be an object.
-            for (name, kind, body) in [("bytes", "a/b", "{}"), ("list", "application/json", "[{}]"), ("number", "application/json", "1")] {
-                let path = place.one(name);
-                post(&admin, &path, kind, body).await.expect(204);
-                let tag = etag(&admin, &path).await;
-                post(&admin, &path, "application/json", "{\"x\":2}").await.expect(400);
-                assert_eq!(admin.get(&path).await.expect(200).text(), body);
-                assert_eq!(etag(&admin, &path).await, tag);
-            }
-            // What says that it is JSON must be, however it is sent.
-            for body in ["", "{", "{}x", "nul", "{'a':1}"] {
-                put(&admin, &place.one("new"), "application/json", body, ("if-none-match", "*")).await.expect(400);
-                put(&admin, &object, "application/json", body, ("if-match", "*")).await.expect(400);
-                post(&admin, &place.one("new"), "application/json", body).await.expect(400);
-            }
-            admin.get(&place.one("new")).await.expect(404);
-            assert_eq!(admin.get(&object).await.expect(200).text(), "{\"x\":1}");
+#[apply(both_databases)]
+async fn large_documents_come_and_go_in_parts(server: &TestServer) {
+    let admin = server.person("admin", "root");
+    let random: Vec<u8> =
+        (0..5 * MEBIBYTE + 7).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let [state, agent, activity] = places();
+    let cases = [
+        (&state, MEBIBYTE),
+        (&state, MEBIBYTE + 1),
+        (&state, 5 * MEBIBYTE + 7),
+        (&agent, 2 * MEBIBYTE),
+        (&activity, 5 * MEBIBYTE),
+    ];
+    for (place, length) in cases {
+        let (path, body) = (place.one("large"), &random[..length]);
+        let tag = format!("\"{}\"", sha1(body));
+        post(&admin, &path, "video/x-large", body).await.expect(204);
+        for headers in [&[][..], &[("accept-encoding", "gzip")]] {
+            let answer = admin.send(Method::GET, &path, headers, Vec::new()).await.expect(200);
+            assert!(answer.body == body, "{path}: {length} bytes");
+            assert_eq!(answer.header("etag"), Some(tag.as_str()), "{path}");
         }
+        admin.delete(&path).await.expect(204);
     }
+    for place in [state, activity] {
+        // JSON as well, and a mistake at its end is found.
+        let (path, text) = (place.one("json"), format!("{{\"a\":\"{}\"}}", "\u{e9}".repeat(MEBIBYTE)));
+        post(&admin, &path, "application/json", text.clone() + "}").await.expect(400);
+        admin.get(&path).await.expect(404);
+        post(&admin, &path, "application/json", text.clone()).await.expect(204);
+        post(&admin, &path, "application/json", "{\"b\":1}").await.expect(204);
+        let merged = text.replace("\"}", "\",\"b\":1}");
+        assert!(admin.get(&path).await.expect(200).text() == merged, "{path}");
+        admin.delete(&path).await.expect(204);
+    }
+    assert_eq!(parts(server).await, 0, "nothing of them is left");
+}
 
-    async fn a_request_may_say_what_it_expects(server: &TestServer) {
-        let admin = server.person("admin", "root");
-        let (mine, other) = (format!("\"{}\"", sha1(b"{\"o\":1}")), "\"0000000000000000000000000000000000000000\"");
-        let (weak, upper, bare) = (format!("W/{mine}"), mine.to_uppercase(), mine.replace('"', ""));
-        let list = format!("{other}, {mine}");
-        // What is said, and whether it holds where there is no document, and where this one is.
-        let said: [(&str, &str, u16, u16); 13] = [
-            ("if-match", &mine, 412, 204),
-            ("if-match", &list, 412, 204),
-            ("if-match", &weak, 412, 204),
-            ("if-match", &upper, 412, 204),
-            ("if-match", &bare, 412, 204),
-            ("if-match", "*", 412, 204),
-            ("if-match", other, 412, 412),
-            ("if-match", "\"1234\"", 412, 412),
-            ("if-none-match", "*", 204, 412),
-            ("if-none-match", &mine, 204, 412),
-            ("if-none-match", other, 204, 204),
-            ("if-match", "\"unclosed", 400, 400),
-            ("if-none-match", "", 400, 400),
-        ];
-        for place in places() {
-            let path = place.one("x");
-            for method in [Method::PUT, Method::POST, Method::DELETE] {
-                for (number, (header, value, new, there)) in said.into_iter().enumerate() {
-                    for (exists, expected) in [(false, new), (true, there)] {
-                        // What is said counts in both versions alike.
-                        let version = ["1.0.3", "2.0.0"][(number + usize::from(exists)) % 2];
-                        admin.delete(&path).await.expect(204);
-                        if exists {
-                            put_new(&admin, &path, "application/json", "{\"o\":1}").await;
-                        }
-                        let headers = [("content-type", "application/json"), ("x-experience-api-version", version), (header, value)];
-                        let said = format!("{method} {version} {header}: {value}, exists: {exists}");
-                        let answer = admin.send(method.clone(), &path, &headers, b"{\"n\":2}".to_vec()).await;
-                        assert_eq!(answer.status, expected, "{said}");
-                        let now = admin.get(&path).await;
-                        if expected == 204 {
-                            let body = match (&method, exists) {
-                                (&Method::DELETE, _) => None,
-                                (&Method::POST, true) => Some("{\"o\":1,\"n\":2}"),
-                                _ => Some("{\"n\":2}"),
-                            };
-                            assert_eq!((now.status == 200).then(|| now.text()), body, "{said}");
-                        } else {
-                            assert_eq!(answer.json()["status"], expected, "{said}");
-                            assert_eq!((now.status == 200).then(|| now.text()), exists.then_some("{\"o\":1}"), "{said}");
-                        }
+#[apply(both_databases)]
+async fn a_post_merges_the_outermost_members(server: &TestServer) {
+    let admin = server.person("admin", "root");
+    for place in places() {
+        let path = place.one("merged");
+        // Where none is there it is kept as by PUT, whatever it is.
+        post(
+            &admin,
+            &path,
+            "application/json; charset=utf-8",
+            "{\"x\":\"foo\",  \"y\":{\"deep\":[1]},\"n\":1.50}",
+        )
+        .await
+        .expect(204);
+        let before = etag(&admin, &path).await;
+        post(&admin, &path, "application/json", "{ \"y\" : {\"other\" : 1e2}, \"z\":null }")
+            .await
+            .expect(204);
+        let answer = admin.get(&path).await.expect(200);
+        assert_eq!(answer.text(), "{\"x\":\"foo\",\"y\":{\"other\":1e2},\"n\":1.50,\"z\":null}");
+        assert_eq!(answer.header("content-type"), Some("application/json"));
+        assert_eq!(answer.header("etag"), Some(format!("\"{}\"", sha1(&answer.body)).as_str()));
+        assert_ne!(answer.header("etag"), Some(before.as_str()));
+    }
+}
+
+#[apply(both_databases)]
+async fn what_cannot_be_merged_changes_nothing(server: &TestServer) {
+    let admin = server.person("admin", "root");
+    for place in places() {
+        let object = place.one("object");
+        put_new(&admin, &object, "application/json", "{\"x\":1}").await;
+        for (kind, body) in [
+            ("application/octet-stream", "{\"x\":2}"),
+            ("not/json", "abc"),
+            ("application/x-www-form-urlencoded", "x=2"),
+            ("application/json", "[1]"),
+            ("application/json", "null"),
+            ("application/json", "{\"x\":2"),
+            ("application/json", "{\"x\":2}{"),
+            ("application/json", "{\"x\":2,\"x\":3}"),
+            ("application/json", ""),
+        ] {
+            let refused = post(&admin, &object, kind, body).await.expect(400);
+            assert!(
+                refused.json()["detail"].as_str().is_some_and(|detail| !detail.is_empty()),
+                "{kind} {body}"
+            );
+            assert_eq!(admin.get(&object).await.expect(200).text(), "{\"x\":1}", "{kind} {body}");
+        }
+        admin.send(Method::POST, &object, &[], b"{\"x\":2}".to_vec()).await.expect(400);
+        post(&admin, &object, "application/json", b"{\"x\":\"\xff\"}".to_vec()).await.expect(400);
+        // And what is there must be an object.
+        for (name, kind, body) in [
+            ("bytes", "a/b", "{}"),
+            ("list", "application/json", "[{}]"),
+            ("number", "application/json", "1"),
+        ] {
+            let path = place.one(name);
+            post(&admin, &path, kind, body).await.expect(204);
+            let tag = etag(&admin, &path).await;
+            post(&admin, &path, "application/json", "{\"x\":2}").await.expect(400);
+            assert_eq!(admin.get(&path).await.expect(200).text(), body);
+            assert_eq!(etag(&admin, &path).await, tag);
+        }
+        // What says that it is JSON must be, however it is sent.
+        for body in ["", "{", "{}x", "nul", "{'a':1}"] {
+            put(&admin, &place.one("new"), "application/json", body, ("if-none-match", "*"))
+                .await
+                .expect(400);
+            put(&admin, &object, "application/json", body, ("if-match", "*")).await.expect(400);
+            post(&admin, &place.one("new"), "application/json", body).await.expect(400);
+        }
+        admin.get(&place.one("new")).await.expect(404);
+        assert_eq!(admin.get(&object).await.expect(200).text(), "{\"x\":1}");
+    }
+}
+
+#[apply(both_databases)]
+async fn a_request_may_say_what_it_expects(server: &TestServer) {
+    let admin = server.person("admin", "root");
+    let (mine, other) =
+        (format!("\"{}\"", sha1(b"{\"o\":1}")), "\"0000000000000000000000000000000000000000\"");
+    let (weak, upper, bare) = (format!("W/{mine}"), mine.to_uppercase(), mine.replace('"', ""));
+    let list = format!("{other}, {mine}");
+    // What is said, and whether it holds where there is no document, and where this one is.
+    let said: [(&str, &str, u16, u16); 13] = [
+        ("if-match", &mine, 412, 204),
+        ("if-match", &list, 412, 204),
+        ("if-match", &weak, 412, 204),
+        ("if-match", &upper, 412, 204),
+        ("if-match", &bare, 412, 204),
+        ("if-match", "*", 412, 204),
+        ("if-match", other, 412, 412),
+        ("if-match", "\"1234\"", 412, 412),
+        ("if-none-match", "*", 204, 412),
+        ("if-none-match", &mine, 204, 412),
+        ("if-none-match", other, 204, 204),
+        ("if-match", "\"unclosed", 400, 400),
+        ("if-none-match", "", 400, 400),
+    ];
+    for place in places() {
+        let path = place.one("x");
+        for method in [Method::PUT, Method::POST, Method::DELETE] {
+            for (number, (header, value, new, there)) in said.into_iter().enumerate() {
+                for (exists, expected) in [(false, new), (true, there)] {
+                    // What is said counts in both versions alike.
+                    let version = ["1.0.3", "2.0.0"][(number + usize::from(exists)) % 2];
+                    admin.delete(&path).await.expect(204);
+                    if exists {
+                        put_new(&admin, &path, "application/json", "{\"o\":1}").await;
+                    }
+                    let headers = [
+                        ("content-type", "application/json"),
+                        ("x-experience-api-version", version),
+                        (header, value),
+                    ];
+                    let said = format!("{method} {version} {header}: {value}, exists: {exists}");
+                    let answer = admin.send(method.clone(), &path, &headers, b"{\"n\":2}".to_vec()).await;
+                    assert_eq!(answer.status, expected, "{said}");
+                    let now = admin.get(&path).await;
+                    if expected == 204 {
+                        let body = match (&method, exists) {
+                            (&Method::DELETE, _) => None,
+                            (&Method::POST, true) => Some("{\"o\":1,\"n\":2}"),
+                            _ => Some("{\"n\":2}"),
+                        };
+                        assert_eq!((now.status == 200).then(|| now.text()), body, "{said}");
+                    } else {
+                        assert_eq!(answer.json()["status"], expected, "{said}");
+                        assert_eq!(
+                            (now.status == 200).then(|| now.text()),
+                            exists.then_some("{\"o\":1}"),
+                            "{said}"
+                        );
                     }
                 }
             }
         }
     }
+}
 
-    /// xAPI 1.0.3, Communication 3.1, and what the conformance suite of 2.0.0 asks.
-    async fn where_nothing_is_said_it_depends_on_the_version(server: &TestServer) {
-        let admin = server.person("admin", "root");
-        let [state, agent, activity] = places();
-        for (place, version, new, there) in [
-            (&state, "1.0.3", 204, 204),
-            (&state, "2.0.0", 204, 409),
-            (&agent, "1.0.3", 400, 409),
-            (&agent, "2.0.0", 204, 409),
-            (&activity, "1.0.3", 400, 409),
-            (&activity, "2.0.0", 204, 409),
+/// xAPI 1.0.3, Communication 3.1, and what the conformance suite of 2.0.0 asks.
+#[apply(both_databases)]
+async fn where_nothing_is_said_it_depends_on_the_version(server: &TestServer) {
+    let admin = server.person("admin", "root");
+    let [state, agent, activity] = places();
+    for (place, version, new, there) in [
+        (&state, "1.0.3", 204, 204),
+        (&state, "2.0.0", 204, 409),
+        (&agent, "1.0.3", 400, 409),
+        (&agent, "2.0.0", 204, 409),
+        (&activity, "1.0.3", 400, 409),
+        (&activity, "2.0.0", 204, 409),
+    ] {
+        let path = place.one(version);
+        let headers = [("content-type", "text/plain"), ("x-experience-api-version", version)];
+        let put = async |body: &str| admin.send(Method::PUT, &path, &headers, body.into()).await;
+        let refused = put("new").await.expect(new);
+        assert_eq!(refused.body.is_empty(), new == 204);
+        assert_eq!(admin.get(&path).await.status, if new == 204 { 200 } else { 404 }, "{path}");
+        admin.delete(&path).await.expect(204);
+        put_new(&admin, &path, "text/plain", "old").await;
+        let answer = put("newer").await.expect(there);
+        assert_eq!(
+            admin.get(&path).await.expect(200).text(),
+            if there == 204 { "newer" } else { "old" },
+            "{path}"
+        );
+        if there == 409 {
+            let detail = answer.json()["detail"].as_str().expect("a detail").to_owned();
+            assert!(detail.contains("check its current state") && detail.contains("If-Match"), "{detail}");
+        }
+        // POST and DELETE need not say anything.
+        post(&admin, &path, "text/plain", "x").await.expect(400);
+        admin.send(Method::DELETE, &path, &headers[1..], Vec::new()).await.expect(204);
+        admin.send(Method::POST, &path, &headers, b"posted".to_vec()).await.expect(204);
+    }
+}
+
+#[apply(both_databases)]
+async fn a_client_that_has_it_is_told_so(server: &TestServer) {
+    let admin = server.person("admin", "root");
+    for place in places() {
+        let path = place.one("x");
+        put_new(&admin, &path, "a/b", "some").await;
+        let tag = etag(&admin, &path).await;
+        for (header, value, status) in [
+            ("if-none-match", tag.as_str(), 304),
+            ("if-none-match", "*", 304),
+            ("if-none-match", "\"other\"", 200),
+            ("if-match", tag.as_str(), 200),
+            ("if-match", "\"other\"", 412),
         ] {
-            let path = place.one(version);
-            let headers = [("content-type", "text/plain"), ("x-experience-api-version", version)];
-            let put = async |body: &str| admin.send(Method::PUT, &path, &headers, body.into()).await;
-            let refused = put("new").await.expect(new);
-            assert_eq!(refused.body.is_empty(), new == 204);
-            assert_eq!(admin.get(&path).await.status, if new == 204 { 200 } else { 404 }, "{path}");
-            admin.delete(&path).await.expect(204);
-            put_new(&admin, &path, "text/plain", "old").await;
-            let answer = put("newer").await.expect(there);
-            assert_eq!(admin.get(&path).await.expect(200).text(), if there == 204 { "newer" } else { "old" }, "{path}");
-            if there == 409 {
-                let detail = answer.json()["detail"].as_str().expect("a detail").to_owned();
-                assert!(detail.contains("check its current state") && detail.contains("If-Match"), "{detail}");
-            }
-            // POST and DELETE need not say anything.
-            post(&admin, &path, "text/plain", "x").await.expect(400);
-            admin.send(Method::DELETE, &path, &headers[1..], Vec::new()).await.expect(204);
-            admin.send(Method::POST, &path, &headers, b"posted".to_vec()).await.expect(204);
+            let answer = admin.send(Method::GET, &path, &[(header, value)], Vec::new()).await.expect(status);
+            assert_eq!(answer.header("etag").is_some(), status != 412, "{header}: {value}");
+            assert_eq!(answer.body == b"some", status == 200, "{header}: {value}");
         }
     }
+}
 
-    async fn a_client_that_has_it_is_told_so(server: &TestServer) {
-        let admin = server.person("admin", "root");
-        for place in places() {
-            let path = place.one("x");
-            put_new(&admin, &path, "a/b", "some").await;
-            let tag = etag(&admin, &path).await;
-            for (header, value, status) in [
-                ("if-none-match", tag.as_str(), 304),
-                ("if-none-match", "*", 304),
-                ("if-none-match", "\"other\"", 200),
-                ("if-match", tag.as_str(), 200),
-                ("if-match", "\"other\"", 412),
-            ] {
-                let answer = admin.send(Method::GET, &path, &[(header, value)], Vec::new()).await.expect(status);
-                assert_eq!(answer.header("etag").is_some(), status != 412, "{header}: {value}");
-                assert_eq!(answer.body == b"some", status == 200, "{header}: {value}");
+#[apply(both_databases)]
+async fn of_many_that_expect_the_same_one_wins(server: &TestServer) {
+    let admin = server.person("admin", "root");
+    for place in places() {
+        let path = place.one("contested");
+        for round in 0..3 {
+            let tag = match round {
+                0 => ("if-none-match", "*".to_owned()),
+                _ => ("if-match", etag(&admin, &path).await),
+            };
+            let bodies: Vec<String> = (0..20).map(|number| format!("{round}-{number}")).collect();
+            let answers =
+                join_all(bodies.iter().map(|body| put(&admin, &path, "a/b", body.as_str(), (tag.0, &tag.1))))
+                    .await;
+            let won: Vec<&String> = bodies
+                .iter()
+                .zip(&answers)
+                .filter(|(_, answer)| answer.status == 204)
+                .map(|(body, _)| body)
+                .collect();
+            assert_eq!(won.len(), 1, "{path} round {round}");
+            assert!(answers.iter().all(|answer| [204, 412].contains(&answer.status)), "{path} round {round}");
+            assert_eq!(admin.get(&path).await.expect(200).text(), won[0]);
+        }
+        // Merging takes what is there at its turn: nothing is lost.
+        let path = place.one("gathered");
+        let answers =
+            join_all(
+                (0..20).map(|number| {
+                    let (admin, path) = (admin.clone(), path.clone());
+                    async move {
+                        post(&admin, &path, "application/json", format!("{{\"k{number}\":{number}}}")).await
+                    }
+                }),
+            )
+            .await;
+        assert!(answers.iter().all(|answer| answer.status == 204));
+        let expected: Map<String, Value> =
+            (0..20).map(|number| (format!("k{number}"), json!(number))).collect();
+        assert_eq!(admin.get(&path).await.expect(200).json(), Value::Object(expected));
+    }
+    assert_eq!(parts(server).await, 3 * 2);
+}
+
+#[apply(both_databases)]
+async fn names_are_listed_by_when_they_were_written(server: &TestServer) {
+    let admin = server.person("admin", "root");
+    let since = |place: &Place, moment: &str| format!("{}&since={}", place.all(), segment(moment));
+    for place in places() {
+        assert_eq!(admin.get(&place.all()).await.expect(200).json(), json!([]));
+        for name in ["b", "a", "Z"] {
+            post(&admin, &place.one(name), "application/json", "{}").await.expect(204);
+        }
+        let names = async |path: &str| admin.get(path).await.expect(200).json();
+        assert_eq!(names(&place.all()).await, json!(["Z", "a", "b"]));
+        assert_eq!(names(&since(&place, "2026-03-18T10:17:22.999Z")).await, json!(["Z", "a", "b"]));
+        assert_eq!(names(&since(&place, "2026-03-18T10:17:23.000Z")).await, json!([]), "exclusive");
+        // The clock stands still, and yet what is written again is later.
+        for again in 1..=3 {
+            let before = format!("2026-03-18T10:17:23.{:03}Z", again - 1);
+            post(&admin, &place.one("a"), "application/json", "{}").await.expect(204);
+            assert_eq!(names(&since(&place, &before)).await, json!(["a"]), "written again {again} times");
+        }
+        assert_eq!(names(&since(&place, "2026-03-18T11:17:23.003+01:00")).await, json!([]));
+        assert_eq!(
+            admin.get(&place.one("a")).await.expect(200).header("last-modified"),
+            Some("Wed, 18 Mar 2026 10:17:23 GMT")
+        );
+        put(&admin, &place.one("a"), "a/b", "", ("if-match", "*")).await.expect(204);
+        assert_eq!(names(&since(&place, "2026-03-18T10:17:23.003Z")).await, json!(["a"]));
+    }
+}
+
+#[apply(both_databases)]
+async fn what_is_no_question_is_named(server: &TestServer) {
+    let admin = server.person("admin", "root");
+    for place in places() {
+        put_new(&admin, &place.one("x"), "a/b", "kept").await;
+        let (one, all) = (place.one("x"), place.all());
+        let is_state = place.name == "stateId";
+        let mut wrong = vec![
+            (one.replace(place.name, &place.name.to_lowercase()), place.name, "PUT POST"),
+            (format!("{all}&{}=", place.name), place.name, "GET PUT POST DELETE"),
+            (all.clone(), place.name, if is_state { "PUT POST" } else { "PUT POST DELETE" }),
+            (format!("{one}&{}=y", place.name), place.name, "GET PUT POST DELETE"),
+            (format!("{one}&foo=1"), "foo", "GET PUT POST DELETE"),
+            (format!("{one}&since=2026-03-18T10:17:23.000Z"), "since", "GET PUT POST DELETE"),
+            (format!("{all}&since=yesterday"), "since", "GET"),
+            (format!("{all}&Since=2026-03-18T10:17:23.000Z"), "Since", "GET"),
+        ];
+        for (parameter, bad) in [
+            ("activityId", vec!["", "course", "true"]),
+            (
+                "agent",
+                vec![
+                    "",
+                    "ada",
+                    "true",
+                    "{}",
+                    "[]",
+                    r#"{"name":"Ada"}"#,
+                    r#"{"mbox":"ada@example.org"}"#,
+                    r#"{"mbox":"mailto:a@b.c","openid":"urn:x"}"#,
+                    r#"{"objectType":"Group","mbox":"mailto:a@b.c"}"#,
+                    r#"{"objectType":"Group","member":[]}"#,
+                    r#"{"objectType":"agent","mbox":"mailto:a@b.c"}"#,
+                ],
+            ),
+        ] {
+            if !place.owner.contains(parameter) {
+                wrong.push((format!("{one}&{parameter}=x"), parameter, "GET PUT POST DELETE"));
+                continue;
+            }
+            let start = one.find(&format!("{parameter}=")).expect("it is there");
+            let end = one[start..].find('&').map_or(one.len(), |at| start + at);
+            let with = |text: &str| format!("{}{text}{}", &one[..start], &one[end..]);
+            wrong.push((with("").replace("?&", "?").replace("&&", "&"), parameter, "GET PUT POST DELETE"));
+            wrong.push((
+                with(&one[start..end].replace(parameter, &parameter.to_uppercase())),
+                parameter,
+                "GET PUT POST DELETE",
+            ));
+            for value in bad {
+                wrong.push((
+                    with(&format!("{parameter}={}", segment(value))),
+                    parameter,
+                    "GET PUT POST DELETE",
+                ));
             }
         }
-    }
-
-    async fn of_many_that_expect_the_same_one_wins(server: &TestServer) {
-        let admin = server.person("admin", "root");
-        for place in places() {
-            let path = place.one("contested");
-            for round in 0..3 {
-                let tag = match round {
-                    0 => ("if-none-match", "*".to_owned()),
-                    _ => ("if-match", etag(&admin, &path).await),
-                };
-                let bodies: Vec<String> = (0..20).map(|number| format!("{round}-{number}")).collect();
-                let answers = join_all(bodies.iter().map(|body| put(&admin, &path, "a/b", body.as_str(), (tag.0, &tag.1)))).await;
-                let won: Vec<&String> = bodies.iter().zip(&answers).filter(|(_, answer)| answer.status == 204).map(|(body, _)| body).collect();
-                assert_eq!(won.len(), 1, "{path} round {round}");
-                assert!(answers.iter().all(|answer| [204, 412].contains(&answer.status)), "{path} round {round}");
-                assert_eq!(admin.get(&path).await.expect(200).text(), won[0]);
+        for (path, parameter, methods) in wrong {
+            for method in methods.split(' ') {
+                let headers: &[_] =
+                    if method == "GET" { &[] } else { &[("if-match", "*"), ("content-type", "a/b")] };
+                let refused = admin
+                    .send(method.parse().expect("a method"), &path, headers, Vec::new())
+                    .await
+                    .expect(400)
+                    .json();
+                let errors = refused["errors"].as_array().expect("errors");
+                assert!(
+                    errors.iter().any(|error| error["parameter"] == parameter),
+                    "{method} {path}: {refused}"
+                );
             }
-            // Merging takes what is there at its turn: nothing is lost.
-            let path = place.one("gathered");
-            let answers = join_all((0..20).map(|number| {
-                let (admin, path) = (admin.clone(), path.clone());
-                async move { post(&admin, &path, "application/json", format!("{{\"k{number}\":{number}}}")).await }
-            })).await;
-            assert!(answers.iter().all(|answer| answer.status == 204));
-            let expected: Map<String, Value> = (0..20).map(|number| (format!("k{number}"), json!(number))).collect();
-            assert_eq!(admin.get(&path).await.expect(200).json(), Value::Object(expected));
         }
-        assert_eq!(parts(server).await, 3 * 2);
+        assert_eq!(admin.get(&one).await.expect(200).text(), "kept");
+        assert_eq!(admin.get(&all).await.expect(200).json(), json!(["x"]));
     }
+}
 
-    async fn names_are_listed_by_when_they_were_written(server: &TestServer) {
-        let admin = server.person("admin", "root");
-        let since = |place: &Place, moment: &str| format!("{}&since={}", place.all(), segment(moment));
-        for place in places() {
-            assert_eq!(admin.get(&place.all()).await.expect(200).json(), json!([]));
-            for name in ["b", "a", "Z"] {
-                post(&admin, &place.one(name), "application/json", "{}").await.expect(204);
-            }
-            let names = async |path: &str| admin.get(path).await.expect(200).json();
-            assert_eq!(names(&place.all()).await, json!(["Z", "a", "b"]));
-            assert_eq!(names(&since(&place, "2026-03-18T10:17:22.999Z")).await, json!(["Z", "a", "b"]));
-            assert_eq!(names(&since(&place, "2026-03-18T10:17:23.000Z")).await, json!([]), "exclusive");
-            // The clock stands still, and yet what is written again is later.
-            for again in 1..=3 {
-                let before = format!("2026-03-18T10:17:23.{:03}Z", again - 1);
-                post(&admin, &place.one("a"), "application/json", "{}").await.expect(204);
-                assert_eq!(names(&since(&place, &before)).await, json!(["a"]), "written again {again} times");
-            }
-            assert_eq!(names(&since(&place, "2026-03-18T11:17:23.003+01:00")).await, json!([]));
-            assert_eq!(admin.get(&place.one("a")).await.expect(200).header("last-modified"), Some("Wed, 18 Mar 2026 10:17:23 GMT"));
-            put(&admin, &place.one("a"), "a/b", "", ("if-match", "*")).await.expect(204);
-            assert_eq!(names(&since(&place, "2026-03-18T10:17:23.003Z")).await, json!(["a"]));
-        }
+#[apply(both_databases)]
+async fn two_organisations_with_the_same_ids_never_meet(server: &TestServer) {
+    let [acme, other] =
+        ["acme", "other"].map(|org| server.person_of(org, json!({"sub": "root", "role": "admin"})));
+    for place in places() {
+        let path = place.one("x");
+        put_new(&acme, &path, "a/b", "of acme").await;
+        other.get(&path).await.expect(404);
+        assert_eq!(other.get(&place.all()).await.expect(200).json(), json!([]));
+        put(&other, &path, "a/b", "of other", ("if-match", "*")).await.expect(412);
+        other.delete(&path).await.expect(204);
+        put_new(&other, &path, "a/b", "of other").await;
+        assert_eq!(acme.get(&path).await.expect(200).text(), "of acme");
+        assert_eq!(other.get(&path).await.expect(200).text(), "of other");
+        let key = server.credential("other", &["all"]).await;
+        assert_eq!(key.get(&path).await.expect(200).text(), "of other");
+        key.delete(&path).await.expect(204);
+        assert_eq!(acme.get(&path).await.expect(200).text(), "of acme");
+        assert_eq!(acme.get(&place.all()).await.expect(200).json(), json!(["x"]));
     }
+}
 
-    async fn what_is_no_question_is_named(server: &TestServer) {
-        let admin = server.person("admin", "root");
-        for place in places() {
-            put_new(&admin, &place.one("x"), "a/b", "kept").await;
+#[apply(both_databases)]
+async fn scopes_open_their_own_documents(server: &TestServer) {
+    let admin = server.person("admin", "root");
+    for place in places() {
+        put_new(&admin, &place.one("x"), "application/json", "{}").await;
+    }
+    let [state, agent, activity] = places();
+    for (scopes, states, profiles) in [
+        (&["state"][..], "rw", ""),
+        (&["profile"], "", "rw"),
+        (&["state", "profile"], "rw", "rw"),
+        (&["all"], "rw", "rw"),
+        (&["all/read"], "r", "r"),
+        (&["all/read", "state"], "rw", "r"),
+        (
+            &["statements/read", "statements/write", "define", "directory", "catalogue", "activities/read"],
+            "",
+            "",
+        ),
+    ] {
+        let key = server.credential("acme", scopes).await;
+        for (place, allowed) in [(&state, states), (&agent, profiles), (&activity, profiles)] {
             let (one, all) = (place.one("x"), place.all());
-            let is_state = place.name == "stateId";
-            let mut wrong = vec![
-                (one.replace(place.name, &place.name.to_lowercase()), place.name, "PUT POST"),
-                (format!("{all}&{}=", place.name), place.name, "GET PUT POST DELETE"),
-                (all.clone(), place.name, if is_state { "PUT POST" } else { "PUT POST DELETE" }),
-                (format!("{one}&{}=y", place.name), place.name, "GET PUT POST DELETE"),
-                (format!("{one}&foo=1"), "foo", "GET PUT POST DELETE"),
-                (format!("{one}&since=2026-03-18T10:17:23.000Z"), "since", "GET PUT POST DELETE"),
-                (format!("{all}&since=yesterday"), "since", "GET"),
-                (format!("{all}&Since=2026-03-18T10:17:23.000Z"), "Since", "GET"),
-            ];
-            for (parameter, bad) in [
-                ("activityId", vec!["", "course", "true"]),
-                ("agent", vec![
-                    "", "ada", "true", "{}", "[]", r#"{"name":"Ada"}"#, r#"{"mbox":"ada@example.org"}"#, r#"{"mbox":"mailto:a@b.c","openid":"urn:x"}"#,
-                    r#"{"objectType":"Group","mbox":"mailto:a@b.c"}"#, r#"{"objectType":"Group","member":[]}"#, r#"{"objectType":"agent","mbox":"mailto:a@b.c"}"#,
-                ]),
-            ] {
-                if !place.owner.contains(parameter) {
-                    wrong.push((format!("{one}&{parameter}=x"), parameter, "GET PUT POST DELETE"));
-                    continue;
-                }
-                let start = one.find(&format!("{parameter}=")).expect("it is there");
-                let end = one[start..].find('&').map_or(one.len(), |at| start + at);
-                let with = |text: &str| format!("{}{text}{}", &one[..start], &one[end..]);
-                wrong.push((with("").replace("?&", "?").replace("&&", "&"), parameter, "GET PUT POST DELETE"));
-                wrong.push((with(&one[start..end].replace(parameter, &parameter.to_uppercase())), parameter, "GET PUT POST DELETE"));
-                for value in bad {
-                    wrong.push((with(&format!("{parameter}={}", segment(value))), parameter, "GET PUT POST DELETE"));
-                }
-            }
-            for (path, parameter, methods) in wrong {
-                for method in methods.split(' ') {
-                    let headers: &[_] = if method == "GET" { &[] } else { &[("if-match", "*"), ("content-type", "a/b")] };
-                    let refused = admin.send(method.parse().expect("a method"), &path, headers, Vec::new()).await.expect(400).json();
-                    let errors = refused["errors"].as_array().expect("errors");
-                    assert!(errors.iter().any(|error| error["parameter"] == parameter), "{method} {path}: {refused}");
-                }
-            }
-            assert_eq!(admin.get(&one).await.expect(200).text(), "kept");
-            assert_eq!(admin.get(&all).await.expect(200).json(), json!(["x"]));
-        }
-    }
-
-    async fn two_organisations_with_the_same_ids_never_meet(server: &TestServer) {
-        let [acme, other] = ["acme", "other"].map(|org| server.person_of(org, json!({"sub": "root", "role": "admin"})));
-        for place in places() {
-            let path = place.one("x");
-            put_new(&acme, &path, "a/b", "of acme").await;
-            other.get(&path).await.expect(404);
-            assert_eq!(other.get(&place.all()).await.expect(200).json(), json!([]));
-            put(&other, &path, "a/b", "of other", ("if-match", "*")).await.expect(412);
-            other.delete(&path).await.expect(204);
-            put_new(&other, &path, "a/b", "of other").await;
-            assert_eq!(acme.get(&path).await.expect(200).text(), "of acme");
-            assert_eq!(other.get(&path).await.expect(200).text(), "of other");
-            let key = server.credential("other", &["all"]).await;
-            assert_eq!(key.get(&path).await.expect(200).text(), "of other");
-            key.delete(&path).await.expect(204);
-            assert_eq!(acme.get(&path).await.expect(200).text(), "of acme");
-            assert_eq!(acme.get(&place.all()).await.expect(200).json(), json!(["x"]));
-        }
-    }
-
-    async fn scopes_open_their_own_documents(server: &TestServer) {
-        let admin = server.person("admin", "root");
-        for place in places() {
-            put_new(&admin, &place.one("x"), "application/json", "{}").await;
-        }
-        let [state, agent, activity] = places();
-        for (scopes, states, profiles) in [
-            (&["state"][..], "rw", ""),
-            (&["profile"], "", "rw"),
-            (&["state", "profile"], "rw", "rw"),
-            (&["all"], "rw", "rw"),
-            (&["all/read"], "r", "r"),
-            (&["all/read", "state"], "rw", "r"),
-            (&["statements/read", "statements/write", "define", "directory", "catalogue", "activities/read"], "", ""),
-        ] {
-            let key = server.credential("acme", scopes).await;
-            for (place, allowed) in [(&state, states), (&agent, profiles), (&activity, profiles)] {
-                let (one, all) = (place.one("x"), place.all());
-                let (reads, writes) = (if allowed.contains('r') { 200 } else { 403 }, if allowed.contains('w') { 204 } else { 403 });
-                key.get(&one).await.expect(reads);
-                key.get(&all).await.expect(reads);
-                post(&key, &one, "application/json", "{}").await.expect(writes);
-                put(&key, &one, "application/json", "{}", ("if-match", "*")).await.expect(writes);
-                key.delete(&place.one("none")).await.expect(writes);
-            }
+            let (reads, writes) = (
+                if allowed.contains('r') { 200 } else { 403 },
+                if allowed.contains('w') { 204 } else { 403 },
+            );
+            key.get(&one).await.expect(reads);
+            key.get(&all).await.expect(reads);
+            post(&key, &one, "application/json", "{}").await.expect(writes);
+            put(&key, &one, "application/json", "{}", ("if-match", "*")).await.expect(writes);
+            key.delete(&place.one("none")).await.expect(writes);
         }
     }
 }
@@ -519,43 +598,23 @@ both_databases! {
 /// A limit of its own for documents, and one for what is merged in memory.
 #[test]
 fn documents_have_limits() {
-    let limits = Limits {
-        body_bytes: 64,
-        document_bytes: 100,
-        ..Limits::default()
-    };
+    let limits = Limits { body_bytes: 64, document_bytes: 100, ..Limits::default() };
     for database in [Database::sqlite(), Database::postgres()] {
-        let options = EdgeOptions {
-            limits: limits.clone(),
-            ..EdgeOptions::default()
-        };
+        let options = EdgeOptions { limits: limits.clone(), ..EdgeOptions::default() };
         server::run_with(database, options, async |server| {
             let admin = server.person("admin", "root");
             for place in places() {
                 let path = place.one("x");
                 put_new(&admin, &path, "a/b", "x".repeat(100)).await;
-                let refused = put(&admin, &path, "a/b", "y".repeat(101), ("if-match", "*"))
-                    .await
-                    .expect(413);
-                assert!(
-                    refused.json()["detail"]
-                        .as_str()
-                        .expect("a detail")
-                        .contains("100 bytes")
-                );
+                let refused = put(&admin, &path, "a/b", "y".repeat(101), ("if-match", "*")).await.expect(413);
+                assert!(refused.json()["detail"].as_str().expect("a detail").contains("100 bytes"));
                 assert_eq!(admin.get(&path).await.expect(200).text(), "x".repeat(100));
                 // Two that fit alone, but not together.
                 let path = place.one("y");
                 let object = |key: &str| format!("{{\"{key}\":\"{}\"}}", "x".repeat(30));
-                post(&admin, &path, "application/json", object("a"))
-                    .await
-                    .expect(204);
-                post(&admin, &path, "application/json", object("b"))
-                    .await
-                    .expect(413);
-                post(&admin, &path, "application/json", "{\"b\":1}")
-                    .await
-                    .expect(204);
+                post(&admin, &path, "application/json", object("a")).await.expect(204);
+                post(&admin, &path, "application/json", object("b")).await.expect(413);
+                post(&admin, &path, "application/json", "{\"b\":1}").await.expect(204);
             }
         });
     }

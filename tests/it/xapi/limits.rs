@@ -35,10 +35,7 @@ fn small() -> Limits {
 /// Runs a journey under these limits on both databases.
 fn on_both(limits: Limits, journey: impl AsyncFn(&TestServer)) {
     for database in [Database::sqlite(), Database::postgres()] {
-        let options = EdgeOptions {
-            limits: limits.clone(),
-            ..EdgeOptions::default()
-        };
+        let options = EdgeOptions { limits: limits.clone(), ..EdgeOptions::default() };
         run_with(database, options, &journey);
     }
 }
@@ -49,9 +46,7 @@ fn viewed() -> Body {
 
 /// So many agents.
 fn agents(count: usize) -> Value {
-    (0..count)
-        .map(|n| mailbox(&format!("a{n}@example.org")))
-        .collect()
+    (0..count).map(|n| mailbox(&format!("a{n}@example.org"))).collect()
 }
 
 fn group(count: usize) -> Value {
@@ -72,9 +67,7 @@ async fn kept(caller: &Caller) -> usize {
 /// Sends it as version 2, which has all that there is.
 async fn post(caller: &Caller, body: &Value) -> Answer {
     let headers = [JSON, ("x-experience-api-version", "2.0.0")];
-    caller
-        .send(Method::POST, STATEMENTS, &headers, body.to_string().into_bytes())
-        .await
+    caller.send(Method::POST, STATEMENTS, &headers, body.to_string().into_bytes()).await
 }
 
 /// A tree of many short values takes many times their bytes, so they are counted too.
@@ -86,9 +79,7 @@ fn how_many_values_a_body_may_have() {
         let send =
             async |path: &str, text: String| admin.send(Method::POST, path, &[JSON], text.into_bytes()).await;
         let extended = |count: usize| {
-            let text = viewed()
-                .set("context.extensions", json!({"https://example.org/x": "!"}))
-                .json();
+            let text = viewed().set("context.extensions", json!({"https://example.org/x": "!"})).json();
             text.to_string().replace("\"!\"", &ones(count))
         };
         // Ten megabytes of a value after another: more elements than a batch may have, in a list of an extension,
@@ -96,12 +87,7 @@ fn how_many_values_a_body_may_have() {
         let many = 5_200_000;
         let refused = send(STATEMENTS, ones(many)).await.expect(413).json();
         assert_eq!(
-            (
-                &refused["code"],
-                refused["detail"]
-                    .as_str()
-                    .map(|detail| detail.contains("5200000"))
-            ),
+            (&refused["code"], refused["detail"].as_str().map(|detail| detail.contains("5200000"))),
             (&json!("batch-too-long"), Some(true))
         );
         let by_id = format!("{STATEMENTS}?statementId=00000000-0000-4000-8000-000000000001");
@@ -111,35 +97,17 @@ fn how_many_values_a_body_may_have() {
             (Method::POST, STATEMENTS, format!("[{}]", ones(1_000_000))),
             (Method::PUT, &by_id, extended(1_000_000)),
             (Method::POST, "/v1/activities", ones(1_000_000)),
-            (
-                Method::PATCH,
-                "/v1/organisation",
-                format!("{{\"a\":{}}}", ones(1_000_000)),
-            ),
+            (Method::PATCH, "/v1/organisation", format!("{{\"a\":{}}}", ones(1_000_000))),
         ] {
-            let refused = admin
-                .send(method, path, &[JSON], text.into_bytes())
-                .await
-                .expect(400)
-                .json();
+            let refused = admin.send(method, path, &[JSON], text.into_bytes()).await.expect(400).json();
             assert!(
-                refused["detail"]
-                    .as_str()
-                    .is_some_and(|detail| detail.contains("1000000 values")),
+                refused["detail"].as_str().is_some_and(|detail| detail.contains("1000000 values")),
                 "{path}: {refused}"
             );
         }
-        for (kind, text) in [
-            ("application/json", ones(many)),
-            ("application/x-ndjson", "1\n".repeat(many)),
-        ] {
+        for (kind, text) in [("application/json", ones(many)), ("application/x-ndjson", "1\n".repeat(many))] {
             let refused = admin
-                .send(
-                    Method::POST,
-                    "/v1/activities/batch",
-                    &[("content-type", kind)],
-                    text.into_bytes(),
-                )
+                .send(Method::POST, "/v1/activities/batch", &[("content-type", kind)], text.into_bytes())
                 .await;
             assert_eq!(refused.expect(413).json()["code"], "batch-too-long", "{kind}");
         }
@@ -154,15 +122,11 @@ fn what_a_statement_may_hold() {
     on_both(small(), async |server: &TestServer| {
         let admin = server.person("admin", "root");
         let related = |kind: &str, part: &str, each: &dyn Fn(usize) -> Value, count: usize| -> Value {
-            (0..count)
-                .map(|n| json!({"objectType": kind, part: each(n)}))
-                .collect()
+            (0..count).map(|n| json!({"objectType": kind, part: each(n)})).collect()
         };
         let one = |n: usize| mailbox(&format!("a{n}@example.org"));
         let activities = |count: usize| -> Value {
-            (0..count)
-                .map(|n| json!({"id": format!("https://example.org/{n}")}))
-                .collect()
+            (0..count).map(|n| json!({"id": format!("https://example.org/{n}")})).collect()
         };
         let attachments = |count: usize| -> Value {
             let each = |n: usize| {
@@ -173,30 +137,15 @@ fn what_a_statement_may_hold() {
         };
         let inner = |part: Value| {
             let mut inner = json!({"objectType": "SubStatement", "actor": mailbox("bo@example.org"), "verb": {"id": VIEWED}, "object": {"id": "https://example.org/c"}});
-            inner
-                .as_object_mut()
-                .expect("an object")
-                .extend(part.as_object().expect("an object").clone());
+            inner.as_object_mut().expect("an object").extend(part.as_object().expect("an object").clone());
             inner
         };
         type Make<'m> = Box<dyn Fn(usize) -> Body + 'm>;
         let cases: Vec<(&str, usize, Make<'_>)> = vec![
             ("/actor/member", 3, Box::new(|n| viewed().set("actor", group(n)))),
-            (
-                "/object/member",
-                3,
-                Box::new(|n| viewed().set("object", group(n))),
-            ),
-            (
-                "/context/team/member",
-                3,
-                Box::new(|n| viewed().set("context.team", group(n))),
-            ),
-            (
-                "/context/instructor/member",
-                3,
-                Box::new(|n| viewed().set("context.instructor", group(n))),
-            ),
+            ("/object/member", 3, Box::new(|n| viewed().set("object", group(n)))),
+            ("/context/team/member", 3, Box::new(|n| viewed().set("context.team", group(n)))),
+            ("/context/instructor/member", 3, Box::new(|n| viewed().set("context.instructor", group(n)))),
             (
                 "/context/contextAgents",
                 3,
@@ -208,20 +157,14 @@ fn what_a_statement_may_hold() {
                 "/context/contextGroups",
                 3,
                 Box::new(|n| {
-                    viewed().set(
-                        "context.contextGroups",
-                        related("contextGroup", "group", &|_| group(1), n),
-                    )
+                    viewed().set("context.contextGroups", related("contextGroup", "group", &|_| group(1), n))
                 }),
             ),
             (
                 "/context/contextGroups/0/group/member",
                 3,
                 Box::new(|n| {
-                    viewed().set(
-                        "context.contextGroups",
-                        related("contextGroup", "group", &|_| group(n), 1),
-                    )
+                    viewed().set("context.contextGroups", related("contextGroup", "group", &|_| group(n), 1))
                 }),
             ),
             (
@@ -259,11 +202,7 @@ fn what_a_statement_may_hold() {
                     )
                 }),
             ),
-            (
-                "/attachments",
-                2,
-                Box::new(|n| viewed().set("attachments", attachments(n))),
-            ),
+            ("/attachments", 2, Box::new(|n| viewed().set("attachments", attachments(n)))),
             (
                 "/object/attachments",
                 2,
@@ -275,17 +214,12 @@ fn what_a_statement_may_hold() {
             post(&admin, &make(*most).json()).await.expect(200);
             good += 1;
             let refused = post(&admin, &make(most + 1).json()).await.expect(400).json();
-            assert_eq!(
-                (&refused["code"], &refused["pointer"]),
-                (&json!("invalid-body"), &json!(pointer))
-            );
+            assert_eq!((&refused["code"], &refused["pointer"]), (&json!("invalid-body"), &json!(pointer)));
             let detail = refused["detail"].as_str().expect("a detail");
             assert!(detail.contains(&most.to_string()), "{pointer}: {detail}");
             // In a batch the pointer has the statement's number, and the good one isn't kept either.
-            let refused = post(&admin, &json!([viewed().json(), make(most + 1).json()]))
-                .await
-                .expect(400)
-                .json();
+            let refused =
+                post(&admin, &json!([viewed().json(), make(most + 1).json()])).await.expect(400).json();
             assert_eq!(refused["pointer"], format!("/1{pointer}"));
         }
         assert_eq!(kept(&admin).await, good);
@@ -301,9 +235,7 @@ fn how_many_statements_how_deep_and_how_long() {
         let refused = post(&admin, &batch(5)).await.expect(413).json();
         assert_eq!(refused["code"], "batch-too-long");
         assert!(
-            refused["detail"]
-                .as_str()
-                .is_some_and(|detail| detail.contains("5") && detail.contains("4")),
+            refused["detail"].as_str().is_some_and(|detail| detail.contains("5") && detail.contains("4")),
             "{refused}"
         );
 
@@ -315,18 +247,12 @@ fn how_many_statements_how_deep_and_how_long() {
                 .to_string()
                 .replace("\"!\"", &format!("{}1{}", "[".repeat(levels), "]".repeat(levels)))
         };
-        let send = async |text: String| {
-            admin
-                .send(Method::POST, STATEMENTS, &[JSON], text.into_bytes())
-                .await
-        };
+        let send =
+            async |text: String| admin.send(Method::POST, STATEMENTS, &[JSON], text.into_bytes()).await;
         send(deep(6)).await.expect(200);
         let refused = send(deep(7)).await.expect(400).json();
         let pointer = refused["pointer"].as_str().expect("a pointer");
-        assert!(
-            pointer.starts_with("/result/extensions/https:~1~1example.org~1deep/0"),
-            "{refused}"
-        );
+        assert!(pointer.starts_with("/result/extensions/https:~1~1example.org~1deep/0"), "{refused}");
 
         let long = |bytes: usize| {
             let text = viewed().json().to_string();
@@ -335,21 +261,12 @@ fn how_many_statements_how_deep_and_how_long() {
         send(long(20_000)).await.expect(200);
         let refused = send(long(20_001)).await.expect(413).json();
         assert_eq!(refused["code"], "body-too-large");
-        assert!(
-            refused["detail"]
-                .as_str()
-                .is_some_and(|detail| detail.contains("20000")),
-            "{refused}"
-        );
+        assert!(refused["detail"].as_str().is_some_and(|detail| detail.contains("20000")), "{refused}");
         assert_eq!(kept(&admin).await, 6);
 
         // A page has at most so many, whatever is asked for; the rest follows.
         for limit in ["limit=0", "limit=2", "limit=3", "limit=1000000", ""] {
-            let page = admin
-                .get(&format!("{STATEMENTS}?{limit}"))
-                .await
-                .expect(200)
-                .json();
+            let page = admin.get(&format!("{STATEMENTS}?{limit}")).await.expect(200).json();
             assert_eq!(page["statements"].as_array().map(Vec::len), Some(2), "{limit}");
             assert_ne!(page["more"], "", "{limit}");
         }
@@ -361,10 +278,7 @@ fn how_large_a_document_may_be() {
     on_both(small(), async |server: &TestServer| {
         let admin = server.person("admin", "root");
         let agent = segment(&mailbox("ada@example.org").to_string());
-        let kind = [
-            ("content-type", "application/octet-stream"),
-            ("if-none-match", "*"),
-        ];
+        let kind = [("content-type", "application/octet-stream"), ("if-none-match", "*")];
         for path in [
             format!("/xapi/activities/state?activityId=urn:c&agent={agent}&stateId="),
             "/xapi/activities/profile?activityId=urn:c&profileId=".to_owned(),
@@ -374,12 +288,7 @@ fn how_large_a_document_may_be() {
                 let send = async |name: &str, bytes: usize| {
                     // What is sent after the refusal is taken in: the client sees the answer.
                     admin
-                        .send(
-                            method.clone(),
-                            &format!("{path}{method}-{name}"),
-                            &kind,
-                            vec![b'x'; bytes],
-                        )
+                        .send(method.clone(), &format!("{path}{method}-{name}"), &kind, vec![b'x'; bytes])
                         .await
                 };
                 send("most", 25_000).await.expect(204);
@@ -387,9 +296,7 @@ fn how_large_a_document_may_be() {
                     let refused = send("more", bytes).await.expect(413).json();
                     assert_eq!(refused["code"], "body-too-large");
                     assert!(
-                        refused["detail"]
-                            .as_str()
-                            .is_some_and(|detail| detail.contains("25000")),
+                        refused["detail"].as_str().is_some_and(|detail| detail.contains("25000")),
                         "{refused}"
                     );
                 }
@@ -404,10 +311,7 @@ fn how_large_a_document_may_be() {
 /// One statement with one attachment of so many bytes, as multipart/mixed.
 fn with_attachment(bytes: usize) -> Vec<u8> {
     let content = vec![b'y'; bytes];
-    let sha2: String = Sha256::digest(&content)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let sha2: String = Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
     let declared = json!([{"usageType": "https://example.org/file", "display": {"en": "File"}, "contentType": "application/octet-stream",
         "length": bytes, "sha2": sha2}]);
     let one = viewed().set("attachments", declared).json();
@@ -423,22 +327,14 @@ fn how_large_an_attachment_may_be() {
     on_both(small(), async |server: &TestServer| {
         let admin = server.person("admin", "root");
         let kind = [("content-type", "multipart/mixed; boundary=edge")];
-        let send = async |bytes: usize| {
-            admin
-                .send(Method::POST, STATEMENTS, &kind, with_attachment(bytes))
-                .await
-        };
+        let send =
+            async |bytes: usize| admin.send(Method::POST, STATEMENTS, &kind, with_attachment(bytes)).await;
         // An attachment may be larger than a body of JSON.
         send(30_000).await.expect(200);
         for bytes in [30_001, 45_000] {
             let refused = send(bytes).await.expect(413).json();
             assert_eq!(refused["code"], "body-too-large");
-            assert!(
-                refused["detail"]
-                    .as_str()
-                    .is_some_and(|detail| detail.contains("30000")),
-                "{refused}"
-            );
+            assert!(refused["detail"].as_str().is_some_and(|detail| detail.contains("30000")), "{refused}");
         }
         assert_eq!(kept(&admin).await, 1);
     });

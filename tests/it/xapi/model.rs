@@ -25,7 +25,7 @@ use self::question::{Question, Who};
 use self::world::{Kept, World, statement};
 use crate::support::http::{Answer, Caller};
 use crate::support::random::Random;
-use crate::support::{TestServer, both_databases};
+use crate::support::{TestServer, apply, both_databases};
 
 const PATH: &str = "/xapi/statements";
 /// The worlds of a usual run, and how many questions each is asked.
@@ -37,16 +37,17 @@ const STAGES: usize = 3;
 /// Small pages of a long list say nothing new after some dozens.
 const PAGES: usize = 30;
 
-both_databases! {
-    async fn the_statements_are_what_a_naive_reading_gives(server: &TestServer) {
-        let number = |name: &str| {
-            std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap_or_else(|_| panic!("{name} is a number")))
-        };
-        let cases = number("ROLLBOOK_TEST_CASES").map_or(CASES, |cases| cases as usize);
-        let seeds = number("ROLLBOOK_TEST_SEED").map_or(SEEDS.to_vec(), |seed| vec![seed]);
-        for seed in seeds {
-            one_world(server, seed, cases).await;
-        }
+#[apply(both_databases)]
+async fn the_statements_are_what_a_naive_reading_gives(server: &TestServer) {
+    let number = |name: &str| {
+        std::env::var(name)
+            .ok()
+            .map(|text| text.parse::<u64>().unwrap_or_else(|_| panic!("{name} is a number")))
+    };
+    let cases = number("ROLLBOOK_TEST_CASES").map_or(CASES, |cases| cases as usize);
+    let seeds = number("ROLLBOOK_TEST_SEED").map_or(SEEDS.to_vec(), |seed| vec![seed]);
+    for seed in seeds {
+        one_world(server, seed, cases).await;
     }
 }
 
@@ -91,15 +92,8 @@ async fn one_world(server: &TestServer, seed: u64, cases: usize) {
         }
     }
     // Questions that nothing answers prove little, and so do those that are all answered alike.
-    assert!(
-        with_answers * 3 > cases,
-        "seed {seed}: only {with_answers} of {cases} answers have statements"
-    );
-    assert!(
-        different.len() * 4 > cases,
-        "seed {seed}: only {} answers of {cases} differ",
-        different.len()
-    );
+    assert!(with_answers * 3 > cases, "seed {seed}: only {with_answers} of {cases} answers have statements");
+    assert!(different.len() * 4 > cases, "seed {seed}: only {} answers of {cases} differ", different.len());
 }
 
 /// An organisation: what it was told, and those who tell and ask.
@@ -118,32 +112,19 @@ impl Tenant {
         let mut senders = Vec::new();
         let mut authorities = Vec::new();
         for _ in 0..3 {
-            let sender = server
-                .credential(name, &["statements/write", "statements/read/mine", "define"])
-                .await;
+            let sender =
+                server.credential(name, &["statements/write", "statements/read/mine", "define"]).await;
             // Who vouches for what it sends is told by a first statement, which is one more to find.
             let sent = json!({"actor": {"mbox": "mailto:first@example.org"}, "verb": {"id": "https://example.org/first"},
                 "object": {"id": "https://example.org/first"}});
-            let id = sender.post(PATH, &sent).await.expect(200).json()[0]
-                .as_str()
-                .expect("an id")
-                .to_owned();
-            let kept = sender
-                .get(&format!("{PATH}?statementId={id}"))
-                .await
-                .expect(200)
-                .json();
+            let id = sender.post(PATH, &sent).await.expect(200).json()[0].as_str().expect("an id").to_owned();
+            let kept = sender.get(&format!("{PATH}?statementId={id}")).await.expect(200).json();
             senders.push(sender);
             authorities.push((id, sent, kept["authority"].clone()));
         }
         let mut world = World::default();
         for (sender, (id, sent, authority)) in authorities.into_iter().enumerate() {
-            world.kept.push(Kept {
-                id: id.parse().expect("a UUID"),
-                sent,
-                sender,
-                stored: 0,
-            });
+            world.kept.push(Kept { id: id.parse().expect("a UUID"), sent, sender, stored: 0 });
             world.authorities.push(authority);
         }
         // A third of the ids is the other organisation's alone.
@@ -153,13 +134,7 @@ impl Tenant {
                 untold.push((*id, statement(random, ids)));
             }
         }
-        Self {
-            name: name.to_owned(),
-            admin,
-            senders,
-            world,
-            untold,
-        }
+        Self { name: name.to_owned(), admin, senders, world, untold }
     }
 
     /// Takes in a part of what is to be told, in requests of one or several.
@@ -167,9 +142,7 @@ impl Tenant {
         let mut left = (STATEMENTS / STAGES).min(self.untold.len());
         while left > 0 {
             let step = [0, 0, 1, 7, 1_500][random.below(5)];
-            server
-                .clock
-                .set(Timestamp::from_micros(server.clock.now().micros() + step * 1_000));
+            server.clock.set(Timestamp::from_micros(server.clock.now().micros() + step * 1_000));
             let size = (1 + random.below(6)).min(left);
             left -= size;
             let mut batch = Vec::new();
@@ -188,15 +161,12 @@ impl Tenant {
                 [(_, one)] => one.clone(),
                 several => several.iter().map(|(_, one)| one.clone()).collect(),
             };
-            send(&self.senders[sender], method, &path, body.to_string())
-                .await
-                .expect(if put { 204 } else { 200 });
-            let kept = |(id, sent): (Uuid, Value)| Kept {
-                id,
-                sent,
-                sender,
-                stored: 0,
-            };
+            send(&self.senders[sender], method, &path, body.to_string()).await.expect(if put {
+                204
+            } else {
+                200
+            });
+            let kept = |(id, sent): (Uuid, Value)| Kept { id, sent, sender, stored: 0 };
             self.world.kept.extend(batch.into_iter().map(kept));
         }
         self.read_times().await;
@@ -204,20 +174,11 @@ impl Tenant {
 
     /// When each was stored is the server's to say; but it never falls, and voided ones have a time as well.
     async fn read_times(&mut self) {
-        let page = self
-            .admin
-            .get(&format!("{PATH}?limit=0"))
-            .await
-            .expect(200)
-            .json();
+        let page = self.admin.get(&format!("{PATH}?limit=0")).await.expect(200).json();
         let mut told = page["statements"].as_array().cloned().unwrap_or_default();
         for kept in self.world.kept.iter().filter(|kept| self.world.is_voided(kept)) {
             told.push(
-                self.admin
-                    .get(&format!("{PATH}?voidedStatementId={}", kept.id))
-                    .await
-                    .expect(200)
-                    .json(),
+                self.admin.get(&format!("{PATH}?voidedStatementId={}", kept.id)).await.expect(200).json(),
             );
         }
         let mut before = 0;
@@ -230,10 +191,7 @@ impl Tenant {
             let stored =
                 DateTime::parse_from_rfc3339(told["stored"].as_str().expect("a moment")).expect("a moment");
             kept.stored = stored.timestamp_millis();
-            assert!(
-                kept.stored >= before,
-                "{id}: stored before what was recorded before it"
-            );
+            assert!(kept.stored >= before, "{id}: stored before what was recorded before it");
             before = kept.stored;
         }
     }
@@ -244,12 +202,8 @@ impl Tenant {
             Who::Everything => &self.admin,
             Who::Own(sender) => &self.senders[sender],
         };
-        let expected: Vec<String> = self
-            .world
-            .answer(question)
-            .iter()
-            .map(|kept| kept.id.to_string())
-            .collect();
+        let expected: Vec<String> =
+            self.world.answer(question).iter().map(|kept| kept.id.to_string()).collect();
         let mut found: Vec<String> = Vec::new();
         let mut next = question.path();
         for _ in 0..PAGES {
@@ -265,11 +219,7 @@ impl Tenant {
             for one in statements {
                 shape(question.format, one)?;
             }
-            found.extend(
-                statements
-                    .iter()
-                    .map(|one| one["id"].as_str().unwrap_or_default().to_lowercase()),
-            );
+            found.extend(statements.iter().map(|one| one["id"].as_str().unwrap_or_default().to_lowercase()));
             next = page["more"].as_str().ok_or("no `more`")?.to_owned();
             let full = question.limit.filter(|limit| *limit > 0);
             if !next.is_empty() && full.is_some_and(|limit| statements.len() != limit) {
@@ -286,11 +236,7 @@ impl Tenant {
                 ));
             }
         }
-        let expected = if next.is_empty() {
-            &expected[..]
-        } else {
-            &expected[..found.len()]
-        };
+        let expected = if next.is_empty() { &expected[..] } else { &expected[..found.len()] };
         if found == expected {
             return Ok(());
         }
@@ -298,19 +244,10 @@ impl Tenant {
     }
 
     fn difference(&self, found: &[String], expected: &[String]) -> String {
-        let told = |id: &String| {
-            format!(
-                "{id} {}",
-                self.world.find(id).map_or(&Value::Null, |kept| &kept.sent)
-            )
-        };
+        let told =
+            |id: &String| format!("{id} {}", self.world.find(id).map_or(&Value::Null, |kept| &kept.sent));
         let not_in = |these: &[String], those: &[String]| {
-            these
-                .iter()
-                .filter(|id| !those.contains(id))
-                .map(told)
-                .collect::<Vec<_>>()
-                .join("\n  ")
+            these.iter().filter(|id| !those.contains(id)).map(told).collect::<Vec<_>>().join("\n  ")
         };
         format!(
             "{} were found, {} expected\nmissing:\n  {}\ntoo many:\n  {}\nfound {found:?}\nexpected {expected:?}",
@@ -335,12 +272,7 @@ impl Tenant {
 
     /// Statements by their ids: as voided or not, and not at all by who didn't send it.
     async fn singles(&self, random: &mut Random) {
-        let voided: Vec<&Kept> = self
-            .world
-            .kept
-            .iter()
-            .filter(|kept| self.world.is_voided(kept))
-            .collect();
+        let voided: Vec<&Kept> = self.world.kept.iter().filter(|kept| self.world.is_voided(kept)).collect();
         let others = (0..10).map(|_| random.pick(&self.world.kept));
         for kept in others.chain(voided.into_iter().take(10)) {
             let voided = self.world.is_voided(kept);
@@ -352,10 +284,11 @@ impl Tenant {
             for (who, caller) in callers {
                 for (name, is) in [("statementId", !voided), ("voidedStatementId", voided)] {
                     let there = is && self.world.is_seen(kept, who);
-                    caller
-                        .get(&format!("{PATH}?{name}={}", kept.id))
-                        .await
-                        .expect(if there { 200 } else { 404 });
+                    caller.get(&format!("{PATH}?{name}={}", kept.id)).await.expect(if there {
+                        200
+                    } else {
+                        404
+                    });
                 }
             }
         }
@@ -376,17 +309,10 @@ fn shape(format: Option<&str>, statement: &Value) -> Result<(), String> {
         }
         _ => statement.get("authority").is_none(),
     };
-    if wrong {
-        Err(format!("not the format {format:?}: {statement}"))
-    } else {
-        Ok(())
-    }
+    if wrong { Err(format!("not the format {format:?}: {statement}")) } else { Ok(()) }
 }
 
 async fn send(caller: &Caller, method: Method, path: &str, body: String) -> Answer {
-    let headers = [
-        ("content-type", "application/json"),
-        ("x-experience-api-version", "2.0.0"),
-    ];
+    let headers = [("content-type", "application/json"), ("x-experience-api-version", "2.0.0")];
     caller.send(method, path, &headers, body.into_bytes()).await
 }

@@ -10,7 +10,7 @@ use rollbook::store::StatementQuery;
 
 use crate::support::builders::{mailbox, statement, user};
 use crate::support::server::START;
-use crate::support::{Database, TestServer, both_databases};
+use crate::support::{Database, TestServer, apply, both_databases};
 
 const ROWS: u32 = 1_000_000;
 const REGISTRATION: &str = "ec531277-b57b-4c15-8d91-d292c5b2b8f7";
@@ -88,9 +88,7 @@ fn faults(plan: &[String]) -> Vec<&String> {
     let bad = |line: &&String| {
         let step = line.trim_start_matches([' ', '-', '>']);
         let large = ["statements", "mentions", "faces", "face_mentions"];
-        let read = large
-            .iter()
-            .any(|table| step.starts_with(&format!("Seq Scan on {table}")))
+        let read = large.iter().any(|table| step.starts_with(&format!("Seq Scan on {table}")))
             || ["SCAN s", "SCAN m", "SCAN f"].contains(&step);
         // What PostgreSQL expects of a step: `(cost=1.00..2.00 rows=3 width=4)`.
         let rows = line.split("rows=").nth(1).and_then(|rows| rows.split(' ').next());
@@ -104,57 +102,126 @@ fn agent(email: &str) -> Option<Identifier> {
     Identifier::from_email(email)
 }
 
-both_databases! {
-    async fn no_page_reads_all_statements(server: &TestServer) {
-        fill(server).await;
-        let base = StatementQuery { limit: 101, ..StatementQuery::default() };
-        let (often, rare) = (Some("urn:often".to_owned()), Some("urn:rare".to_owned()));
-        let verb = Some(VERB.to_owned());
-        let registration = REGISTRATION.parse().ok();
-        let later = Some(Timestamp::from_micros(START.micros() + 500_000_000));
-        let cases: Vec<(&str, StatementQuery, &[&str])> = vec![
-            ("nothing", base.clone(), &["statements_pkey", "PRIMARY KEY", "sqlite_autoindex_statements_1"]),
-            ("since", StatementQuery { since: later, ascending: true, ..base.clone() }, &["statements_pkey", "sqlite_autoindex_statements_1"]),
-            ("a common agent", StatementQuery { agent: agent("u1@example.org"), ..base.clone() }, &["statements_actor", "faces_actor"]),
-            ("an agent", StatementQuery { agent: agent("u2@example.org"), ..base.clone() }, &["statements_actor", "faces_actor"]),
-            ("a related agent", StatementQuery { agent: agent("u2@example.org"), related_agents: true, ..base.clone() }, &["statements_actor", "faces_actor"]),
-            ("who vouches", StatementQuery {
-                agent: Some(Identifier::Account { home_page: "https://rollbook.invalid/acme".to_owned(), name: "few".to_owned() }),
-                related_agents: true, ..base.clone()
-            }, &["statements_sender"]),
-            ("a common verb", StatementQuery { verb: verb.clone(), ..base.clone() }, &["statements_verb", "faces_verb"]),
-            ("a common activity", StatementQuery { activity: often.clone(), ..base.clone() }, &["statements_object", "faces_object"]),
-            ("an activity", StatementQuery { activity: rare.clone(), ..base.clone() }, &["statements_object", "faces_object"]),
-            ("a related activity", StatementQuery { activity: rare.clone(), related_activities: true, ..base.clone() }, &["statements_object", "faces_object"]),
-            ("a common related activity", StatementQuery { activity: often.clone(), related_activities: true, ..base.clone() }, &["statements_object", "faces_object"]),
-            ("a registration", StatementQuery { registration, ..base.clone() }, &["statements_registration", "faces_registration"]),
-            ("an agent and a verb", StatementQuery { agent: agent("u2@example.org"), verb: verb.clone(), ..base.clone() }, &["statements_actor"]),
-            ("all at once", StatementQuery {
-                agent: agent("u2@example.org"), related_agents: true, verb, activity: rare, related_activities: true, registration, since: later,
+#[apply(both_databases)]
+async fn no_page_reads_all_statements(server: &TestServer) {
+    fill(server).await;
+    let base = StatementQuery { limit: 101, ..StatementQuery::default() };
+    let (often, rare) = (Some("urn:often".to_owned()), Some("urn:rare".to_owned()));
+    let verb = Some(VERB.to_owned());
+    let registration = REGISTRATION.parse().ok();
+    let later = Some(Timestamp::from_micros(START.micros() + 500_000_000));
+    let cases: Vec<(&str, StatementQuery, &[&str])> = vec![
+        ("nothing", base.clone(), &["statements_pkey", "PRIMARY KEY", "sqlite_autoindex_statements_1"]),
+        (
+            "since",
+            StatementQuery { since: later, ascending: true, ..base.clone() },
+            &["statements_pkey", "sqlite_autoindex_statements_1"],
+        ),
+        (
+            "a common agent",
+            StatementQuery { agent: agent("u1@example.org"), ..base.clone() },
+            &["statements_actor", "faces_actor"],
+        ),
+        (
+            "an agent",
+            StatementQuery { agent: agent("u2@example.org"), ..base.clone() },
+            &["statements_actor", "faces_actor"],
+        ),
+        (
+            "a related agent",
+            StatementQuery { agent: agent("u2@example.org"), related_agents: true, ..base.clone() },
+            &["statements_actor", "faces_actor"],
+        ),
+        (
+            "who vouches",
+            StatementQuery {
+                agent: Some(Identifier::Account {
+                    home_page: "https://rollbook.invalid/acme".to_owned(),
+                    name: "few".to_owned(),
+                }),
+                related_agents: true,
                 ..base.clone()
-            }, &["mentions", "SEARCH m USING PRIMARY KEY", "statements_registration"]),
-        ];
-        for (name, query, indexes) in &cases {
-            for ascending in [false, true] {
-                for after in [None, Some(500_000)] {
-                    let query = StatementQuery { ascending, after, ..query.clone() };
-                    let plan = plan(server, &StatementReach::Organisation, &query).await;
-                    if std::env::var("ROLLBOOK_TEST_SHOW").is_ok() && after.is_none() && !ascending { println!("{name}: {plan:#?}"); }
-                    let used = indexes.iter().any(|index| plan.iter().any(|line| line.contains(index)));
-                    assert!(used, "{name}: {plan:#?}");
-                    assert_eq!(faults(&plan), Vec::<&String>::new(), "{name}: {plan:#?}");
+            },
+            &["statements_sender"],
+        ),
+        (
+            "a common verb",
+            StatementQuery { verb: verb.clone(), ..base.clone() },
+            &["statements_verb", "faces_verb"],
+        ),
+        (
+            "a common activity",
+            StatementQuery { activity: often.clone(), ..base.clone() },
+            &["statements_object", "faces_object"],
+        ),
+        (
+            "an activity",
+            StatementQuery { activity: rare.clone(), ..base.clone() },
+            &["statements_object", "faces_object"],
+        ),
+        (
+            "a related activity",
+            StatementQuery { activity: rare.clone(), related_activities: true, ..base.clone() },
+            &["statements_object", "faces_object"],
+        ),
+        (
+            "a common related activity",
+            StatementQuery { activity: often.clone(), related_activities: true, ..base.clone() },
+            &["statements_object", "faces_object"],
+        ),
+        (
+            "a registration",
+            StatementQuery { registration, ..base.clone() },
+            &["statements_registration", "faces_registration"],
+        ),
+        (
+            "an agent and a verb",
+            StatementQuery { agent: agent("u2@example.org"), verb: verb.clone(), ..base.clone() },
+            &["statements_actor"],
+        ),
+        (
+            "all at once",
+            StatementQuery {
+                agent: agent("u2@example.org"),
+                related_agents: true,
+                verb,
+                activity: rare,
+                related_activities: true,
+                registration,
+                since: later,
+                ..base.clone()
+            },
+            &["mentions", "SEARCH m USING PRIMARY KEY", "statements_registration"],
+        ),
+    ];
+    for (name, query, indexes) in &cases {
+        for ascending in [false, true] {
+            for after in [None, Some(500_000)] {
+                let query = StatementQuery { ascending, after, ..query.clone() };
+                let plan = plan(server, &StatementReach::Organisation, &query).await;
+                if std::env::var("ROLLBOOK_TEST_SHOW").is_ok() && after.is_none() && !ascending {
+                    println!("{name}: {plan:#?}");
                 }
+                let used = indexes.iter().any(|index| plan.iter().any(|line| line.contains(index)));
+                assert!(used, "{name}: {plan:#?}");
+                assert_eq!(faults(&plan), Vec::<&String>::new(), "{name}: {plan:#?}");
             }
         }
-        for (reach, index) in [
-            (StatementReach::SentBy("few".to_owned()), "statements_sender"),
-            (StatementReach::ActorIs(UserId::new("u1").expect("an id")), "statements_actor"),
-        ] {
-            let plan = plan(server, &reach, &base).await;
-            assert!(plan.iter().any(|line| line.contains(index)), "{reach:?}: {plan:#?}");
-        }
-        for nothing in [StatementQuery { agent: agent("nobody@example.org"), ..base.clone() }, StatementQuery { activity: Some("urn:none".to_owned()), ..base.clone() }] {
-            assert!(plan(server, &StatementReach::Organisation, &nothing).await.is_empty(), "it need not be asked");
-        }
+    }
+    for (reach, index) in [
+        (StatementReach::SentBy("few".to_owned()), "statements_sender"),
+        (StatementReach::ActorIs(UserId::new("u1").expect("an id")), "statements_actor"),
+    ] {
+        let plan = plan(server, &reach, &base).await;
+        assert!(plan.iter().any(|line| line.contains(index)), "{reach:?}: {plan:#?}");
+    }
+    for nothing in [
+        StatementQuery { agent: agent("nobody@example.org"), ..base.clone() },
+        StatementQuery { activity: Some("urn:none".to_owned()), ..base.clone() },
+    ] {
+        assert!(
+            plan(server, &StatementReach::Organisation, &nothing).await.is_empty(),
+            "it need not be asked"
+        );
     }
 }

@@ -9,9 +9,9 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use super::attachments::{body, content_part, declare, keep, kept, post};
-use crate::support::both_databases;
 use crate::support::builders::{mailbox, statement};
 use crate::support::records::{STATEMENTS as PATH, id};
+use crate::support::{TestServer, apply, both_databases};
 
 /// One element of DER: a tag, a length, what is within.
 fn der(tag: u8, within: &[u8]) -> Vec<u8> {
@@ -42,27 +42,17 @@ impl Signer {
     fn sign(&self, encoding: &'static dyn RsaEncoding, text: &[u8]) -> Vec<u8> {
         let mut signature = vec![0; self.key.public_modulus_len()];
         let random = SystemRandom::new();
-        self.key
-            .sign(encoding, &random, text, &mut signature)
-            .expect("a signature");
+        self.key.sign(encoding, &random, text, &mut signature).expect("a signature");
         signature
     }
 
     /// A certificate of the key, signed by itself (RFC 5280, 4.1), in base64.
     fn certificate(&self) -> String {
         // sha256WithRSAEncryption, with its NULL.
-        let algorithm = der(
-            0x30,
-            &[0x06, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 11, 5, 0],
-        );
+        let algorithm = der(0x30, &[0x06, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 11, 5, 0]);
         // CN=test
-        let name = der(
-            0x30,
-            &der(
-                0x31,
-                &der(0x30, &[&[0x06, 3, 0x55, 4, 3][..], &der(0x0c, b"test")].concat()),
-            ),
-        );
+        let name =
+            der(0x30, &der(0x31, &der(0x30, &[&[0x06, 3, 0x55, 4, 3][..], &der(0x0c, b"test")].concat())));
         let moment = |text: &str| der(0x17, text.as_bytes());
         let key: PublicKeyX509Der<'_> = self.key.public_key().as_der().expect("DER");
         let signed = [
@@ -76,13 +66,7 @@ impl Signer {
             // Basic constraints: none. Version 3 has extensions.
             der(
                 0xa3,
-                &der(
-                    0x30,
-                    &der(
-                        0x30,
-                        &[&[0x06, 3, 0x55, 0x1d, 19][..], &der(4, &der(0x30, &[]))].concat(),
-                    ),
-                ),
+                &der(0x30, &der(0x30, &[&[0x06, 3, 0x55, 0x1d, 19][..], &der(4, &der(0x30, &[]))].concat())),
             ),
         ];
         let signed = der(0x30, &signed.concat());
@@ -98,11 +82,7 @@ impl Signer {
             header["x5c"] = json!(x5c);
         }
         let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
-        let signed = format!(
-            "{}.{}",
-            encode(header.to_string().as_bytes()),
-            encode(payload.as_bytes())
-        );
+        let signed = format!("{}.{}", encode(header.to_string().as_bytes()), encode(payload.as_bytes()));
         let encoding: &'static dyn RsaEncoding = match algorithm {
             "RS384" => &RSA_PKCS1_SHA384,
             "RS512" => &RSA_PKCS1_SHA512,
@@ -115,11 +95,7 @@ impl Signer {
 
 /// What is to be signed, with a number.
 fn unsigned(n: usize) -> Value {
-    let one = statement(
-        mailbox("ada@example.org"),
-        "http://adlnet.gov/expapi/verbs/passed",
-        "urn:c",
-    );
+    let one = statement(mailbox("ada@example.org"), "http://adlnet.gov/expapi/verbs/passed", "urn:c");
     one.set("id", id(n))
         .set("timestamp", "2026-03-01T10:00:00.000+01:00")
         .set("result.duration", "PT1M0.123S")
@@ -138,86 +114,104 @@ fn with(mut statement: Value, name: &str, value: Value) -> Value {
     statement
 }
 
-both_databases! {
-    async fn a_signed_statement_is_kept_with_its_signature(server: &TestServer) {
-        let admin = server.person("admin", "root");
-        let signer = Signer::new();
-        let chain = [signer.certificate(), "never looked at".to_owned()];
-        let certificates: [Option<&[String]>; 2] = [None, Some(&chain)];
-        let mut n = 0;
-        for algorithm in ["RS256", "RS384", "RS512"] {
-            for x5c in certificates {
-                n += 1;
-                let jws = signer.jws(algorithm, x5c, &unsigned(n).to_string());
-                keep(&admin, with(unsigned(n), "attachments", json!([signature(&jws)])), &[&jws]).await;
-                let answer = admin.get(&format!("{PATH}?statementId={}&attachments=true", id(n))).await.expect(200);
-                let found = answer.body.windows(jws.len()).any(|window| window == jws);
-                assert!(found, "{algorithm}: the signature comes back");
-            }
+#[apply(both_databases)]
+async fn a_signed_statement_is_kept_with_its_signature(server: &TestServer) {
+    let admin = server.person("admin", "root");
+    let signer = Signer::new();
+    let chain = [signer.certificate(), "never looked at".to_owned()];
+    let certificates: [Option<&[String]>; 2] = [None, Some(&chain)];
+    let mut n = 0;
+    for algorithm in ["RS256", "RS384", "RS512"] {
+        for x5c in certificates {
+            n += 1;
+            let jws = signer.jws(algorithm, x5c, &unsigned(n).to_string());
+            keep(&admin, with(unsigned(n), "attachments", json!([signature(&jws)])), &[&jws]).await;
+            let answer =
+                admin.get(&format!("{PATH}?statementId={}&attachments=true", id(n))).await.expect(200);
+            let found = answer.body.windows(jws.len()).any(|window| window == jws);
+            assert!(found, "{algorithm}: the signature comes back");
         }
-        // Beside other attachments, signed with them; each statement of several with its own.
-        let file = declare(b"a file");
-        let signed = with(unsigned(21), "attachments", json!([file]));
-        let one = signer.jws("RS256", Some(&chain), &signed.to_string());
-        let two = signer.jws("RS256", Some(&chain), &unsigned(22).to_string());
-        let batch = json!([with(signed, "attachments", json!([file, signature(&one)])), with(unsigned(22), "attachments", json!([signature(&two)]))]);
-        keep(&admin, batch, &[b"a file", &one, &two]).await;
-        assert_eq!(kept(server).await, [8, 9, 9]);
     }
+    // Beside other attachments, signed with them; each statement of several with its own.
+    let file = declare(b"a file");
+    let signed = with(unsigned(21), "attachments", json!([file]));
+    let one = signer.jws("RS256", Some(&chain), &signed.to_string());
+    let two = signer.jws("RS256", Some(&chain), &unsigned(22).to_string());
+    let batch = json!([
+        with(signed, "attachments", json!([file, signature(&one)])),
+        with(unsigned(22), "attachments", json!([signature(&two)]))
+    ]);
+    keep(&admin, batch, &[b"a file", &one, &two]).await;
+    assert_eq!(kept(server).await, [8, 9, 9]);
+}
 
-    async fn a_malformed_signature_is_refused_and_changes_nothing(server: &TestServer) {
-        let admin = server.person("admin", "root");
-        let (signer, other) = (Signer::new(), Signer::new());
-        let (own, foreign) = ([signer.certificate()], [other.certificate()]);
-        let text = unsigned(1).to_string();
-        let good = signer.jws("RS256", Some(&own), &text);
-        let declared = |jws: &[u8]| with(unsigned(1), "attachments", json!([signature(jws)]));
-        let spoiled = [&good[..good.len() - 3], b"AAA"].concat();
-        let refusals: Vec<(&str, Vec<u8>)> = vec![
-            ("another algorithm", signer.jws("HS256", None, &text)),
-            ("none", signer.jws("none", None, &text)),
-            ("another key's certificate", signer.jws("RS256", Some(&foreign), &text)),
-            ("no certificate", signer.jws("RS256", Some(&[]), &text)),
-            ("a broken certificate", signer.jws("RS256", Some(&["MIID".to_owned()]), &text)),
-            ("a broken signature", spoiled),
-            ("another statement", signer.jws("RS256", Some(&own), &unsigned(2).to_string())),
-            ("another result", signer.jws("RS256", None, &with(unsigned(1), "result", json!({"duration": "PT1M0.2S"})).to_string())),
-            ("no JSON", signer.jws("RS256", None, &text.replacen('"', "'", 1))),
-            ("no signature", b"not a signature".to_vec()),
-            ("nothing", Vec::new()),
-        ];
-        for (what, jws) in refusals {
-            let refused = post(&admin, body(&declared(&jws), &[content_part(&jws)])).await.expect(400).json();
-            assert_eq!(refused["pointer"], "/attachments/0", "{what}");
-            let refused = post(&admin, body(&json!([unsigned(3), declared(&jws)]), &[content_part(&jws)])).await.expect(400).json();
-            assert_eq!(refused["pointer"], "/1/attachments/0", "{what}");
-        }
-        let mut as_text = declared(&good);
-        as_text["attachments"][0]["contentType"] = json!("text/plain; charset=ascii");
-        post(&admin, body(&as_text, &[content_part(&good)])).await.expect(400);
-        // A signature that lies elsewhere can't be looked at.
-        let mut elsewhere = declared(&good);
-        elsewhere["attachments"][0]["fileUrl"] = json!("https://example.com/signature");
-        assert_eq!(admin.post(PATH, &elsewhere).await.expect(400).json()["pointer"], "/attachments/0");
-        assert_eq!(kept(server).await, [0, 0, 0]);
-        post(&admin, body(&elsewhere, &[content_part(&good)])).await.expect(200);
-        assert_eq!(kept(server).await, [1, 1, 1]);
+#[apply(both_databases)]
+async fn a_malformed_signature_is_refused_and_changes_nothing(server: &TestServer) {
+    let admin = server.person("admin", "root");
+    let (signer, other) = (Signer::new(), Signer::new());
+    let (own, foreign) = ([signer.certificate()], [other.certificate()]);
+    let text = unsigned(1).to_string();
+    let good = signer.jws("RS256", Some(&own), &text);
+    let declared = |jws: &[u8]| with(unsigned(1), "attachments", json!([signature(jws)]));
+    let spoiled = [&good[..good.len() - 3], b"AAA"].concat();
+    let refusals: Vec<(&str, Vec<u8>)> = vec![
+        ("another algorithm", signer.jws("HS256", None, &text)),
+        ("none", signer.jws("none", None, &text)),
+        ("another key's certificate", signer.jws("RS256", Some(&foreign), &text)),
+        ("no certificate", signer.jws("RS256", Some(&[]), &text)),
+        ("a broken certificate", signer.jws("RS256", Some(&["MIID".to_owned()]), &text)),
+        ("a broken signature", spoiled),
+        ("another statement", signer.jws("RS256", Some(&own), &unsigned(2).to_string())),
+        (
+            "another result",
+            signer.jws(
+                "RS256",
+                None,
+                &with(unsigned(1), "result", json!({"duration": "PT1M0.2S"})).to_string(),
+            ),
+        ),
+        ("no JSON", signer.jws("RS256", None, &text.replacen('"', "'", 1))),
+        ("no signature", b"not a signature".to_vec()),
+        ("nothing", Vec::new()),
+    ];
+    for (what, jws) in refusals {
+        let refused = post(&admin, body(&declared(&jws), &[content_part(&jws)])).await.expect(400).json();
+        assert_eq!(refused["pointer"], "/attachments/0", "{what}");
+        let refused = post(&admin, body(&json!([unsigned(3), declared(&jws)]), &[content_part(&jws)]))
+            .await
+            .expect(400)
+            .json();
+        assert_eq!(refused["pointer"], "/1/attachments/0", "{what}");
     }
+    let mut as_text = declared(&good);
+    as_text["attachments"][0]["contentType"] = json!("text/plain; charset=ascii");
+    post(&admin, body(&as_text, &[content_part(&good)])).await.expect(400);
+    // A signature that lies elsewhere can't be looked at.
+    let mut elsewhere = declared(&good);
+    elsewhere["attachments"][0]["fileUrl"] = json!("https://example.com/signature");
+    assert_eq!(admin.post(PATH, &elsewhere).await.expect(400).json()["pointer"], "/attachments/0");
+    assert_eq!(kept(server).await, [0, 0, 0]);
+    post(&admin, body(&elsewhere, &[content_part(&good)])).await.expect(200);
+    assert_eq!(kept(server).await, [1, 1, 1]);
+}
 
-    async fn what_was_signed_is_the_same_as_far_as_statements_are(server: &TestServer) {
-        let admin = server.person("admin", "root");
-        let signer = Signer::new();
-        let signed = unsigned(1);
-        for (n, payload) in [
-            with(signed.clone(), "timestamp", json!("2026-03-01T09:00:00Z")),
-            with(signed.clone(), "result", json!({"duration": "PT1M0.129S"})),
-            with(signed.clone(), "verb", json!({"id": signed["verb"]["id"], "display": {"en": "passed"}})),
-            with(signed.clone(), "version", json!("1.0.0")),
-        ].into_iter().enumerate() {
-            let jws = signer.jws("RS256", None, &serde_json::to_string_pretty(&payload).expect("JSON"));
-            let sent = with(signed.clone(), "attachments", json!([signature(&jws)]));
-            post(&admin, body(&sent, &[content_part(&jws)])).await.expect(200);
-            assert_eq!(kept(server).await, [1, 1, 1], "{n}: the first stays, and what comes with it");
-        }
+#[apply(both_databases)]
+async fn what_was_signed_is_the_same_as_far_as_statements_are(server: &TestServer) {
+    let admin = server.person("admin", "root");
+    let signer = Signer::new();
+    let signed = unsigned(1);
+    for (n, payload) in [
+        with(signed.clone(), "timestamp", json!("2026-03-01T09:00:00Z")),
+        with(signed.clone(), "result", json!({"duration": "PT1M0.129S"})),
+        with(signed.clone(), "verb", json!({"id": signed["verb"]["id"], "display": {"en": "passed"}})),
+        with(signed.clone(), "version", json!("1.0.0")),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let jws = signer.jws("RS256", None, &serde_json::to_string_pretty(&payload).expect("JSON"));
+        let sent = with(signed.clone(), "attachments", json!([signature(&jws)]));
+        post(&admin, body(&sent, &[content_part(&jws)])).await.expect(200);
+        assert_eq!(kept(server).await, [1, 1, 1], "{n}: the first stays, and what comes with it");
     }
 }

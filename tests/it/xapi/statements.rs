@@ -3,12 +3,12 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::both_databases;
 use crate::support::builders::{Body, mailbox, statement, user};
 use crate::support::http::{Answer, Caller, segment};
 use crate::support::records::{
     COMPLETED, PASSED, STATEMENTS as PATH, id, later, page_numbers, statements_found as found, voiding,
 };
+use crate::support::{TestServer, apply, both_databases};
 
 /// A statement with a number.
 fn numbered(n: usize, email: &str, verb: &str, object: &str) -> Body {
@@ -22,398 +22,572 @@ async fn send(
     version: &str,
     body: impl Into<Vec<u8>>,
 ) -> Answer {
-    let headers = [
-        ("content-type", "application/json"),
-        ("x-experience-api-version", version),
-    ];
+    let headers = [("content-type", "application/json"), ("x-experience-api-version", version)];
     caller.send(method, path, &headers, body.into()).await
 }
 
-both_databases! {
-    async fn statements_come_in_by_put_and_post(server: &TestServer) {
-        let admin = server.person("admin", "root");
-        let one = |n: usize| numbered(n, "ada@example.org", COMPLETED, "urn:c");
-        assert_eq!(admin.post(PATH, &one(1)).await.expect(200).json(), json!([id(1)]), "an array for one as well");
-        assert_eq!(admin.post(PATH, &[one(3), one(2)]).await.expect(200).json(), json!([id(3), id(2)]), "in their order");
-        assert_eq!(admin.post(PATH, &json!([])).await.expect(200).json(), json!([]));
-        let put = admin.put(&format!("{PATH}?statementId={}", id(4)), &statement(mailbox("ada@example.org"), COMPLETED, "urn:c")).await.expect(204);
-        assert!(put.body.is_empty());
-        admin.put(&format!("{PATH}?statementId={}", id(4)), &one(4)).await.expect(204);
-        let unnamed = admin.post(PATH, &statement(mailbox("ada@example.org"), COMPLETED, "urn:c")).await.expect(200).json();
-        let given = unnamed[0].as_str().expect("an id").to_owned();
-        let kept = admin.get(&format!("{PATH}?statementId={given}")).await.expect(200).json();
-        assert_eq!(kept["id"], json!(given));
-        assert_eq!((&kept["timestamp"], &kept["stored"], &kept["version"]), (&kept["stored"], &json!("2026-03-18T10:17:23.000Z"), &json!("1.0.0")));
-        assert_eq!(kept["authority"]["account"], json!({"homePage": "https://rollbook.invalid/acme", "name": "root"}));
-        assert_eq!(found(&admin, "ascending=true&limit=4").await, [1, 3, 2, 4]);
-        // What the client says of these is the server's to say.
-        let sent = one(5).set("stored", "1999-01-01T00:00:00Z").set("authority", mailbox("liar@example.org"));
-        admin.post(PATH, &sent).await.expect(200);
-        let kept = admin.get(&format!("{PATH}?statementId={}", id(5))).await.expect(200).json();
-        assert_eq!((&kept["stored"], &kept["authority"]["account"]["name"]), (&json!("2026-03-18T10:17:23.000Z"), &json!("root")));
-    }
+#[apply(both_databases)]
+async fn statements_come_in_by_put_and_post(server: &TestServer) {
+    let admin = server.person("admin", "root");
+    let one = |n: usize| numbered(n, "ada@example.org", COMPLETED, "urn:c");
+    assert_eq!(
+        admin.post(PATH, &one(1)).await.expect(200).json(),
+        json!([id(1)]),
+        "an array for one as well"
+    );
+    assert_eq!(
+        admin.post(PATH, &[one(3), one(2)]).await.expect(200).json(),
+        json!([id(3), id(2)]),
+        "in their order"
+    );
+    assert_eq!(admin.post(PATH, &json!([])).await.expect(200).json(), json!([]));
+    let put = admin
+        .put(
+            &format!("{PATH}?statementId={}", id(4)),
+            &statement(mailbox("ada@example.org"), COMPLETED, "urn:c"),
+        )
+        .await
+        .expect(204);
+    assert!(put.body.is_empty());
+    admin.put(&format!("{PATH}?statementId={}", id(4)), &one(4)).await.expect(204);
+    let unnamed =
+        admin.post(PATH, &statement(mailbox("ada@example.org"), COMPLETED, "urn:c")).await.expect(200).json();
+    let given = unnamed[0].as_str().expect("an id").to_owned();
+    let kept = admin.get(&format!("{PATH}?statementId={given}")).await.expect(200).json();
+    assert_eq!(kept["id"], json!(given));
+    assert_eq!(
+        (&kept["timestamp"], &kept["stored"], &kept["version"]),
+        (&kept["stored"], &json!("2026-03-18T10:17:23.000Z"), &json!("1.0.0"))
+    );
+    assert_eq!(
+        kept["authority"]["account"],
+        json!({"homePage": "https://rollbook.invalid/acme", "name": "root"})
+    );
+    assert_eq!(found(&admin, "ascending=true&limit=4").await, [1, 3, 2, 4]);
+    // What the client says of these is the server's to say.
+    let sent = one(5).set("stored", "1999-01-01T00:00:00Z").set("authority", mailbox("liar@example.org"));
+    admin.post(PATH, &sent).await.expect(200);
+    let kept = admin.get(&format!("{PATH}?statementId={}", id(5))).await.expect(200).json();
+    assert_eq!(
+        (&kept["stored"], &kept["authority"]["account"]["name"]),
+        (&json!("2026-03-18T10:17:23.000Z"), &json!("root"))
+    );
+}
 
-    async fn a_batch_is_all_or_nothing(server: &TestServer) {
-        let admin = server.person("admin", "root");
-        let good = numbered(1, "ada@example.org", COMPLETED, "urn:c");
-        let refused = admin.post(PATH, &[good.json(), good.clone().set("id", id(2)).set("actor", json!({})).json(), json!(1)]).await.expect(400).json();
-        let pointers: Vec<&str> = refused["errors"].as_array().expect("errors").iter().filter_map(|error| error["pointer"].as_str()).collect();
-        assert_eq!(pointers, ["/1/actor", "/2"]);
-        let twice = admin.post(PATH, &[good.clone(), good.clone()]).await.expect(400).json();
-        assert_eq!(twice["pointer"], "/1/id");
-        assert_eq!(found(&admin, "").await, Vec::<usize>::new());
-        admin.post(PATH, &good).await.expect(200);
-        let conflict = [good.clone().set("id", id(2)), good.clone().set("verb.id", PASSED)];
-        assert_eq!(admin.post(PATH, &conflict).await.expect(409).json()["pointer"], "/1/id");
-        assert_eq!(found(&admin, "").await, [1]);
-        for (path, body) in [
-            (PATH.to_owned(), good.json()),
-            (format!("{PATH}?statementId=x"), good.json()),
-            (format!("{PATH}?statementId={}", id(2)), good.json()),
-            (format!("{PATH}?statementId={}", id(2)), json!([good.clone().set("id", id(2)).json()])),
-            (format!("{PATH}?statementId={}&x=1", id(1)), good.json()),
-        ] {
-            admin.put(&path, &body).await.expect(400);
-        }
-        admin.post(&format!("{PATH}?statementId={}", id(2)), &good).await.expect(400);
-        assert_eq!(found(&admin, "").await, [1]);
+#[apply(both_databases)]
+async fn a_batch_is_all_or_nothing(server: &TestServer) {
+    let admin = server.person("admin", "root");
+    let good = numbered(1, "ada@example.org", COMPLETED, "urn:c");
+    let refused = admin
+        .post(PATH, &[good.json(), good.clone().set("id", id(2)).set("actor", json!({})).json(), json!(1)])
+        .await
+        .expect(400)
+        .json();
+    let pointers: Vec<&str> = refused["errors"]
+        .as_array()
+        .expect("errors")
+        .iter()
+        .filter_map(|error| error["pointer"].as_str())
+        .collect();
+    assert_eq!(pointers, ["/1/actor", "/2"]);
+    let twice = admin.post(PATH, &[good.clone(), good.clone()]).await.expect(400).json();
+    assert_eq!(twice["pointer"], "/1/id");
+    assert_eq!(found(&admin, "").await, Vec::<usize>::new());
+    admin.post(PATH, &good).await.expect(200);
+    let conflict = [good.clone().set("id", id(2)), good.clone().set("verb.id", PASSED)];
+    assert_eq!(admin.post(PATH, &conflict).await.expect(409).json()["pointer"], "/1/id");
+    assert_eq!(found(&admin, "").await, [1]);
+    for (path, body) in [
+        (PATH.to_owned(), good.json()),
+        (format!("{PATH}?statementId=x"), good.json()),
+        (format!("{PATH}?statementId={}", id(2)), good.json()),
+        (format!("{PATH}?statementId={}", id(2)), json!([good.clone().set("id", id(2)).json()])),
+        (format!("{PATH}?statementId={}&x=1", id(1)), good.json()),
+    ] {
+        admin.put(&path, &body).await.expect(400);
     }
+    admin.post(&format!("{PATH}?statementId={}", id(2)), &good).await.expect(400);
+    assert_eq!(found(&admin, "").await, [1]);
+}
 
-    /// xAPI 1.0.3, Data 2.3.1 and 2.2: what makes two statements one.
-    async fn the_same_statement_is_kept_once(server: &TestServer) {
-        let admin = server.person("admin", "root");
-        let sent = json!({
-            "id": id(1), "timestamp": "2026-03-01T10:00:00.000+01:00",
-            "actor": {"objectType": "Group", "member": [mailbox("a@example.org"), mailbox("b@example.org")]},
-            "verb": {"id": COMPLETED, "display": {"en": "completed"}},
-            "object": {"id": "urn:c", "definition": {"name": {"en": "C"}}},
-            "result": {"duration": "PT1M0.123S", "score": {"raw": 1.0}},
-            "context": {"contextActivities": {"parent": {"id": "urn:p"}}}
-        });
-        admin.post(PATH, &sent).await.expect(200);
-        let first = admin.get(&format!("{PATH}?statementId={}", id(1))).await.expect(200).text().to_owned();
-        let with = |pointer: &str, value: Value| {
-            let mut changed = sent.clone();
-            *changed.pointer_mut(pointer).expect("it is there") = value;
-            changed
-        };
-        let mut plus = sent.clone();
-        plus["stored"] = json!("2020-01-01T00:00:00Z");
-        plus["authority"] = mailbox("x@example.org");
-        plus["version"] = json!("1.0.0");
-        for same in [
-            sent.clone(),
-            plus,
-            with("/timestamp", json!("2026-03-01T09:00:00Z")),
-            with("/actor/member", json!([mailbox("b@example.org"), mailbox("a@example.org")])),
-            with("/verb/display", json!({"de": "anders"})),
-            with("/object/definition", json!({"name": {"en": "Other"}})),
-            with("/result/duration", json!("PT1M0.129S")),
-            with("/result/score/raw", json!(1)),
-            with("/context/contextActivities/parent", json!([{"id": "urn:p"}])),
-        ] {
-            admin.post(PATH, &same).await.expect(200);
-            admin.put(&format!("{PATH}?statementId={}", id(1)), &same).await.expect(204);
-        }
-        for different in [
-            with("/timestamp", json!("2026-03-01T10:00:00Z")),
-            with("/actor/member", json!([mailbox("a@example.org"), mailbox("c@example.org")])),
-            with("/actor", mailbox("a@example.org")),
-            with("/verb/id", json!(PASSED)),
-            with("/object/id", json!("urn:d")),
-            with("/result/duration", json!("PT1M1S")),
-            with("/result/score/raw", json!(2)),
-            with("/context/contextActivities/parent/id", json!("urn:q")),
-        ] {
-            assert_eq!(admin.post(PATH, &different).await.expect(409).json()["pointer"], "/id");
-            admin.put(&format!("{PATH}?statementId={}", id(1)), &different).await.expect(409);
-        }
-        assert_eq!(admin.get(&format!("{PATH}?statementId={}", id(1))).await.expect(200).text(), first);
-        assert_eq!(found(&admin, "").await, [1]);
+/// xAPI 1.0.3, Data 2.3.1 and 2.2: what makes two statements one.
+#[apply(both_databases)]
+async fn the_same_statement_is_kept_once(server: &TestServer) {
+    let admin = server.person("admin", "root");
+    let sent = json!({
+        "id": id(1), "timestamp": "2026-03-01T10:00:00.000+01:00",
+        "actor": {"objectType": "Group", "member": [mailbox("a@example.org"), mailbox("b@example.org")]},
+        "verb": {"id": COMPLETED, "display": {"en": "completed"}},
+        "object": {"id": "urn:c", "definition": {"name": {"en": "C"}}},
+        "result": {"duration": "PT1M0.123S", "score": {"raw": 1.0}},
+        "context": {"contextActivities": {"parent": {"id": "urn:p"}}}
+    });
+    admin.post(PATH, &sent).await.expect(200);
+    let first = admin.get(&format!("{PATH}?statementId={}", id(1))).await.expect(200).text().to_owned();
+    let with = |pointer: &str, value: Value| {
+        let mut changed = sent.clone();
+        *changed.pointer_mut(pointer).expect("it is there") = value;
+        changed
+    };
+    let mut plus = sent.clone();
+    plus["stored"] = json!("2020-01-01T00:00:00Z");
+    plus["authority"] = mailbox("x@example.org");
+    plus["version"] = json!("1.0.0");
+    for same in [
+        sent.clone(),
+        plus,
+        with("/timestamp", json!("2026-03-01T09:00:00Z")),
+        with("/actor/member", json!([mailbox("b@example.org"), mailbox("a@example.org")])),
+        with("/verb/display", json!({"de": "anders"})),
+        with("/object/definition", json!({"name": {"en": "Other"}})),
+        with("/result/duration", json!("PT1M0.129S")),
+        with("/result/score/raw", json!(1)),
+        with("/context/contextActivities/parent", json!([{"id": "urn:p"}])),
+    ] {
+        admin.post(PATH, &same).await.expect(200);
+        admin.put(&format!("{PATH}?statementId={}", id(1)), &same).await.expect(204);
     }
+    for different in [
+        with("/timestamp", json!("2026-03-01T10:00:00Z")),
+        with("/actor/member", json!([mailbox("a@example.org"), mailbox("c@example.org")])),
+        with("/actor", mailbox("a@example.org")),
+        with("/verb/id", json!(PASSED)),
+        with("/object/id", json!("urn:d")),
+        with("/result/duration", json!("PT1M1S")),
+        with("/result/score/raw", json!(2)),
+        with("/context/contextActivities/parent/id", json!("urn:q")),
+    ] {
+        assert_eq!(admin.post(PATH, &different).await.expect(409).json()["pointer"], "/id");
+        admin.put(&format!("{PATH}?statementId={}", id(1)), &different).await.expect(409);
+    }
+    assert_eq!(admin.get(&format!("{PATH}?statementId={}", id(1))).await.expect(200).text(), first);
+    assert_eq!(found(&admin, "").await, [1]);
+}
 
-    async fn what_comes_in_is_given_back_as_it_came(server: &TestServer) {
-        let admin = server.person("admin", "root");
-        let sent = format!(
-            concat!(
-                r#"{{"version":"1.0.1","timestamp":"2026-03-01T05:30:00.00041+05:30","id":"{}","verb":{{"display":{{"zh-Hant":"完成","en":"\u0064one \"\\\/\b\f\n\r\t"}},"#,
-                r#""id":"{}"}},"result":{{"score":{{"scaled":1e-1,"raw":0.12123434,"min":-0.0,"max":1.50E+2}},"duration":"PT0.12345S","#,
-                r#""extensions":{{"https://example.org/z":[1e2,100,100.0,-0,12345678901234567890123,null,{{"b":1,"a":{{}},"":[]}}],"https://example.org/a":"\ud83d\ude00 😀"}}}},"#,
-                r#""object":{{"definition":{{"name":{{"en":"é"}}}},"id":"https://example.org/ü?a=b#c"}},"actor":{{"name":"Ada","mbox":"mailto:Ada@Example.ORG"}},"#,
-                r#""context":{{"contextActivities":{{"parent":[{{"id":"urn:p"}}],"other":[]}},"language":"sr-Latn-RS"}}}}"#
+#[apply(both_databases)]
+async fn what_comes_in_is_given_back_as_it_came(server: &TestServer) {
+    let admin = server.person("admin", "root");
+    let sent = format!(
+        concat!(
+            r#"{{"version":"1.0.1","timestamp":"2026-03-01T05:30:00.00041+05:30","id":"{}","verb":{{"display":{{"zh-Hant":"完成","en":"\u0064one \"\\\/\b\f\n\r\t"}},"#,
+            r#""id":"{}"}},"result":{{"score":{{"scaled":1e-1,"raw":0.12123434,"min":-0.0,"max":1.50E+2}},"duration":"PT0.12345S","#,
+            r#""extensions":{{"https://example.org/z":[1e2,100,100.0,-0,12345678901234567890123,null,{{"b":1,"a":{{}},"":[]}}],"https://example.org/a":"\ud83d\ude00 😀"}}}},"#,
+            r#""object":{{"definition":{{"name":{{"en":"é"}}}},"id":"https://example.org/ü?a=b#c"}},"actor":{{"name":"Ada","mbox":"mailto:Ada@Example.ORG"}},"#,
+            r#""context":{{"contextActivities":{{"parent":[{{"id":"urn:p"}}],"other":[]}},"language":"sr-Latn-RS"}}}}"#
+        ),
+        id(1),
+        COMPLETED
+    );
+    send(&admin, Method::POST, PATH, "1.0.3", sent.clone()).await.expect(200);
+    let open = &sent[..sent.len() - 1];
+    let one = admin.get(&format!("{PATH}?statementId={}", id(1))).await.expect(200);
+    assert!(one.text().starts_with(open), "{}\n{sent}", one.text());
+    let page = admin.get(PATH).await.expect(200);
+    assert!(page.text().starts_with(&format!("{{\"statements\":[{open}")), "{}", page.text());
+    // White space is no part of it; a single context activity becomes a list.
+    let spaced = sent
+        .replace("\",\"", "\" ,\r\n\t\"")
+        .replace(&id(1), &id(2))
+        .replace("\"parent\":[{\"id\":\"urn:p\"}]", "\"parent\" : {\"id\":\"urn:p\"}");
+    send(&admin, Method::POST, PATH, "1.0.3", spaced).await.expect(200);
+    let one = admin.get(&format!("{PATH}?statementId={}", id(2))).await.expect(200);
+    assert!(one.text().starts_with(&open.replace(&id(1), &id(2))), "{}\n{sent}", one.text());
+    assert_eq!(one.header("content-type"), Some("application/json"));
+}
+
+#[apply(both_databases)]
+async fn statements_are_found_by_what_they_say(server: &TestServer) {
+    let admin = server.person("admin", "root");
+    let registration = "ec531277-b57b-4c15-8d91-d292c5b2b8f7";
+    let all = [
+        numbered(1, "ada@example.org", COMPLETED, "urn:a"),
+        numbered(2, "ada@example.org", PASSED, "urn:a").set("verb.display", json!({"en": "passed"})),
+        numbered(3, "bo@example.org", PASSED, "urn:b").set("context.registration", registration),
+        numbered(4, "bo@example.org", COMPLETED, "urn:b")
+            .set("actor", json!({"account": {"homePage": "https://example.org", "name": "bo"}})),
+        numbered(5, "bo@example.org", PASSED, "urn:c")
+            .set("context.registration", registration)
+            .set("timestamp", "1999-01-01T00:00:00Z"),
+        numbered(6, "ada@example.org", PASSED, "urn:a").set("verb.display", json!({"de": "bestanden"})),
+    ];
+    for one in &all {
+        admin.post(PATH, one).await.expect(200);
+        later(server, 1);
+    }
+    let agent = |value: Value| format!("agent={}", segment(&value.to_string()));
+    for (asked, expected) in [
+        (String::new(), vec![6, 5, 4, 3, 2, 1]),
+        ("ascending=true".to_owned(), vec![1, 2, 3, 4, 5, 6]),
+        ("ascending=false&limit=2".to_owned(), vec![6, 5]),
+        ("limit=0".to_owned(), vec![6, 5, 4, 3, 2, 1]),
+        (format!("verb={}", segment(PASSED)), vec![6, 5, 3, 2]),
+        ("activity=urn:a".to_owned(), vec![6, 2, 1]),
+        ("activity=urn:none".to_owned(), vec![]),
+        (format!("registration={registration}"), vec![5, 3]),
+        (agent(mailbox("ada@example.org")), vec![6, 2, 1]),
+        (
+            agent(json!({"objectType": "Agent", "name": "Whoever", "mbox": "mailto:bo@example.org"})),
+            vec![5, 3],
+        ),
+        (agent(json!({"account": {"homePage": "https://example.org", "name": "bo"}})), vec![4]),
+        (agent(json!({"account": {"homePage": "https://example.com", "name": "bo"}})), vec![]),
+        ("since=2026-03-18T10:17:25.000Z".to_owned(), vec![6, 5, 4]),
+        ("until=2026-03-18T10:17:25.000Z".to_owned(), vec![3, 2, 1]),
+        ("since=2026-03-18T11:17:23.000%2B01:00&until=2026-03-18T10:17:24.999Z".to_owned(), vec![2]),
+        (
+            format!(
+                "{}&verb={}&activity=urn:a&ascending=true",
+                agent(mailbox("ada@example.org")),
+                segment(PASSED)
             ),
-            id(1), COMPLETED
+            vec![2, 6],
+        ),
+    ] {
+        assert_eq!(found(&admin, &asked).await, expected, "{asked}");
+        // Page by page it is the same.
+        let mut pages = Vec::new();
+        let mut next = format!("{PATH}?{asked}{}limit=1", if asked.is_empty() { "" } else { "&" });
+        if asked.contains("limit=") {
+            continue;
+        }
+        while !next.is_empty() {
+            let page = admin.get(&next).await.expect(200).json();
+            pages.extend(page_numbers(&page));
+            next = page["more"].as_str().expect("`more` is always there").to_owned();
+            assert!(next.is_empty() || next.starts_with("/xapi/statements?"), "{next}");
+        }
+        assert_eq!(pages, expected, "{asked} page by page");
+    }
+    assert_eq!(admin.get(&format!("{PATH}?limit=6")).await.expect(200).json()["more"], "");
+}
+
+#[apply(both_databases)]
+async fn what_is_no_question_is_named(server: &TestServer) {
+    let admin = server.person("admin", "root");
+    admin.post(PATH, &numbered(1, "ada@example.org", COMPLETED, "urn:a")).await.expect(200);
+    let one = id(1);
+    for asked in [
+        "foo=1",
+        "Limit=1",
+        "statementid=x",
+        "limit=-1",
+        "limit=x",
+        "limit=1.5",
+        "limit=",
+        "ascending=yes",
+        "since=x",
+        "until=2026-02-30T00:00:00Z",
+        "agent=x",
+        "agent=%7B%7D",
+        "agent=%5B%5D",
+        "agent=%7B%22mbox%22:%22ada%22%7D",
+        "agent=%7B%22mbox%22:%22mailto:a@b.c%22,%22openid%22:%22urn:x%22%7D",
+        "verb=completed",
+        "activity=a",
+        "registration=x",
+        "format=full",
+        "statementId=x",
+        "voidedStatementId=x",
+        "limit=1&limit=2",
+        "attachments=maybe",
+    ] {
+        let refused = admin.get(&format!("{PATH}?{asked}")).await.expect(400);
+        assert!(refused.json()["errors"][0]["parameter"].is_string(), "{asked}");
+        assert!(
+            refused.header("x-experience-api-consistent-through").is_some(),
+            "{asked}: told on errors too"
         );
-        send(&admin, Method::POST, PATH, "1.0.3", sent.clone()).await.expect(200);
-        let open = &sent[..sent.len() - 1];
-        let one = admin.get(&format!("{PATH}?statementId={}", id(1))).await.expect(200);
-        assert!(one.text().starts_with(open), "{}\n{sent}", one.text());
-        let page = admin.get(PATH).await.expect(200);
-        assert!(page.text().starts_with(&format!("{{\"statements\":[{open}")), "{}", page.text());
-        // White space is no part of it; a single context activity becomes a list.
-        let spaced = sent.replace("\",\"", "\" ,\r\n\t\"").replace(&id(1), &id(2)).replace("\"parent\":[{\"id\":\"urn:p\"}]", "\"parent\" : {\"id\":\"urn:p\"}");
-        send(&admin, Method::POST, PATH, "1.0.3", spaced).await.expect(200);
-        let one = admin.get(&format!("{PATH}?statementId={}", id(2))).await.expect(200);
-        assert!(one.text().starts_with(&open.replace(&id(1), &id(2))), "{}\n{sent}", one.text());
-        assert_eq!(one.header("content-type"), Some("application/json"));
     }
-
-    async fn statements_are_found_by_what_they_say(server: &TestServer) {
-        let admin = server.person("admin", "root");
-        let registration = "ec531277-b57b-4c15-8d91-d292c5b2b8f7";
-        let all = [
-            numbered(1, "ada@example.org", COMPLETED, "urn:a"),
-            numbered(2, "ada@example.org", PASSED, "urn:a").set("verb.display", json!({"en": "passed"})),
-            numbered(3, "bo@example.org", PASSED, "urn:b").set("context.registration", registration),
-            numbered(4, "bo@example.org", COMPLETED, "urn:b").set("actor", json!({"account": {"homePage": "https://example.org", "name": "bo"}})),
-            numbered(5, "bo@example.org", PASSED, "urn:c").set("context.registration", registration).set("timestamp", "1999-01-01T00:00:00Z"),
-            numbered(6, "ada@example.org", PASSED, "urn:a").set("verb.display", json!({"de": "bestanden"})),
-        ];
-        for one in &all {
-            admin.post(PATH, one).await.expect(200);
-            later(server, 1);
-        }
-        let agent = |value: Value| format!("agent={}", segment(&value.to_string()));
-        for (asked, expected) in [
-            (String::new(), vec![6, 5, 4, 3, 2, 1]),
-            ("ascending=true".to_owned(), vec![1, 2, 3, 4, 5, 6]),
-            ("ascending=false&limit=2".to_owned(), vec![6, 5]),
-            ("limit=0".to_owned(), vec![6, 5, 4, 3, 2, 1]),
-            (format!("verb={}", segment(PASSED)), vec![6, 5, 3, 2]),
-            ("activity=urn:a".to_owned(), vec![6, 2, 1]),
-            ("activity=urn:none".to_owned(), vec![]),
-            (format!("registration={registration}"), vec![5, 3]),
-            (agent(mailbox("ada@example.org")), vec![6, 2, 1]),
-            (agent(json!({"objectType": "Agent", "name": "Whoever", "mbox": "mailto:bo@example.org"})), vec![5, 3]),
-            (agent(json!({"account": {"homePage": "https://example.org", "name": "bo"}})), vec![4]),
-            (agent(json!({"account": {"homePage": "https://example.com", "name": "bo"}})), vec![]),
-            ("since=2026-03-18T10:17:25.000Z".to_owned(), vec![6, 5, 4]),
-            ("until=2026-03-18T10:17:25.000Z".to_owned(), vec![3, 2, 1]),
-            ("since=2026-03-18T11:17:23.000%2B01:00&until=2026-03-18T10:17:24.999Z".to_owned(), vec![2]),
-            (format!("{}&verb={}&activity=urn:a&ascending=true", agent(mailbox("ada@example.org")), segment(PASSED)), vec![2, 6]),
-        ] {
-            assert_eq!(found(&admin, &asked).await, expected, "{asked}");
-            // Page by page it is the same.
-            let mut pages = Vec::new();
-            let mut next = format!("{PATH}?{asked}{}limit=1", if asked.is_empty() { "" } else { "&" });
-            if asked.contains("limit=") {
-                continue;
-            }
-            while !next.is_empty() {
-                let page = admin.get(&next).await.expect(200).json();
-                pages.extend(page_numbers(&page));
-                next = page["more"].as_str().expect("`more` is always there").to_owned();
-                assert!(next.is_empty() || next.starts_with("/xapi/statements?"), "{next}");
-            }
-            assert_eq!(pages, expected, "{asked} page by page");
-        }
-        assert_eq!(admin.get(&format!("{PATH}?limit=6")).await.expect(200).json()["more"], "");
+    for beside in [
+        "verb=urn:v",
+        "agent=x",
+        "limit=1",
+        "ascending=true",
+        "since=2026-01-01T00:00:00Z",
+        "activity=urn:a",
+        "voidedStatementId=00000000-0000-4000-8000-000000000001",
+    ] {
+        admin.get(&format!("{PATH}?statementId={one}&{beside}")).await.expect(400);
     }
-
-    async fn what_is_no_question_is_named(server: &TestServer) {
-        let admin = server.person("admin", "root");
-        admin.post(PATH, &numbered(1, "ada@example.org", COMPLETED, "urn:a")).await.expect(200);
-        let one = id(1);
-        for asked in [
-            "foo=1", "Limit=1", "statementid=x", "limit=-1", "limit=x", "limit=1.5", "limit=", "ascending=yes", "since=x", "until=2026-02-30T00:00:00Z",
-            "agent=x", "agent=%7B%7D", "agent=%5B%5D", "agent=%7B%22mbox%22:%22ada%22%7D", "agent=%7B%22mbox%22:%22mailto:a@b.c%22,%22openid%22:%22urn:x%22%7D",
-            "verb=completed", "activity=a", "registration=x", "format=full", "statementId=x", "voidedStatementId=x", "limit=1&limit=2", "attachments=maybe",
-        ] {
-            let refused = admin.get(&format!("{PATH}?{asked}")).await.expect(400);
-            assert!(refused.json()["errors"][0]["parameter"].is_string(), "{asked}");
-            assert!(refused.header("x-experience-api-consistent-through").is_some(), "{asked}: told on errors too");
-        }
-        for beside in ["verb=urn:v", "agent=x", "limit=1", "ascending=true", "since=2026-01-01T00:00:00Z", "activity=urn:a", "voidedStatementId=00000000-0000-4000-8000-000000000001"] {
-            admin.get(&format!("{PATH}?statementId={one}&{beside}")).await.expect(400);
-        }
-        for beside in ["format=exact", "format=ids", "format=canonical", "attachments=false"] {
-            admin.get(&format!("{PATH}?statementId={one}&{beside}")).await.expect(200);
-        }
-        admin.get(&format!("{PATH}?statementId={}", id(2))).await.expect(404);
-        admin.get(&format!("{PATH}?voidedStatementId={one}")).await.expect(404);
+    for beside in ["format=exact", "format=ids", "format=canonical", "attachments=false"] {
+        admin.get(&format!("{PATH}?statementId={one}&{beside}")).await.expect(200);
     }
+    admin.get(&format!("{PATH}?statementId={}", id(2))).await.expect(404);
+    admin.get(&format!("{PATH}?voidedStatementId={one}")).await.expect(404);
+}
 
-    async fn a_voided_statement_is_read_as_voided(server: &TestServer) {
-        let admin = server.person("admin", "root");
-        let one = |n: usize| numbered(n, "ada@example.org", COMPLETED, "urn:c");
-        let states = async |n: usize| {
-            let standing = admin.get(&format!("{PATH}?statementId={}", id(n))).await.status;
-            (standing, admin.get(&format!("{PATH}?voidedStatementId={}", id(n))).await.status)
-        };
-        admin.post(PATH, &[one(1), one(2)]).await.expect(200);
-        admin.post(PATH, &voiding(11, 1)).await.expect(200);
-        assert_eq!((states(1).await, states(2).await), ((404, 200), (200, 404)));
-        // Before its target, in one request before it, and never.
-        admin.post(PATH, &voiding(13, 3)).await.expect(200);
-        assert_eq!(states(3).await, (404, 404));
-        admin.post(PATH, &one(3)).await.expect(200);
-        admin.post(PATH, &json!([voiding(14, 4), one(4)])).await.expect(200);
-        assert_eq!((states(3).await, states(4).await), ((404, 200), (404, 200)));
-        // A voiding can't be voided, in either order.
-        admin.post(PATH, &voiding(21, 11)).await.expect(200);
-        admin.post(PATH, &voiding(23, 22)).await.expect(200);
-        admin.post(PATH, &voiding(22, 2)).await.expect(200);
-        assert_eq!((states(11).await, states(22).await, states(2).await), ((200, 404), (200, 404), (404, 200)));
-        assert_eq!(found(&admin, "ascending=true").await, [11, 13, 14, 21, 23, 22]);
-        // What was about it is voided; the voidings are about that (Communication 2.1.3).
-        assert_eq!(found(&admin, "activity=urn:c").await, [22, 23, 21, 14, 13, 11]);
-        for bad in [json!({"objectType": "Activity", "id": "urn:x"}), json!({"id": "urn:x"}), mailbox("a@example.org"), json!({"objectType": "StatementRef", "id": "x"})] {
-            let mut sent = voiding(31, 1);
-            sent["object"] = bad;
-            admin.post(PATH, &sent).await.expect(400);
+#[apply(both_databases)]
+async fn a_voided_statement_is_read_as_voided(server: &TestServer) {
+    let admin = server.person("admin", "root");
+    let one = |n: usize| numbered(n, "ada@example.org", COMPLETED, "urn:c");
+    let states = async |n: usize| {
+        let standing = admin.get(&format!("{PATH}?statementId={}", id(n))).await.status;
+        (standing, admin.get(&format!("{PATH}?voidedStatementId={}", id(n))).await.status)
+    };
+    admin.post(PATH, &[one(1), one(2)]).await.expect(200);
+    admin.post(PATH, &voiding(11, 1)).await.expect(200);
+    assert_eq!((states(1).await, states(2).await), ((404, 200), (200, 404)));
+    // Before its target, in one request before it, and never.
+    admin.post(PATH, &voiding(13, 3)).await.expect(200);
+    assert_eq!(states(3).await, (404, 404));
+    admin.post(PATH, &one(3)).await.expect(200);
+    admin.post(PATH, &json!([voiding(14, 4), one(4)])).await.expect(200);
+    assert_eq!((states(3).await, states(4).await), ((404, 200), (404, 200)));
+    // A voiding can't be voided, in either order.
+    admin.post(PATH, &voiding(21, 11)).await.expect(200);
+    admin.post(PATH, &voiding(23, 22)).await.expect(200);
+    admin.post(PATH, &voiding(22, 2)).await.expect(200);
+    assert_eq!((states(11).await, states(22).await, states(2).await), ((200, 404), (200, 404), (404, 200)));
+    assert_eq!(found(&admin, "ascending=true").await, [11, 13, 14, 21, 23, 22]);
+    // What was about it is voided; the voidings are about that (Communication 2.1.3).
+    assert_eq!(found(&admin, "activity=urn:c").await, [22, 23, 21, 14, 13, 11]);
+    for bad in [
+        json!({"objectType": "Activity", "id": "urn:x"}),
+        json!({"id": "urn:x"}),
+        mailbox("a@example.org"),
+        json!({"objectType": "StatementRef", "id": "x"}),
+    ] {
+        let mut sent = voiding(31, 1);
+        sent["object"] = bad;
+        admin.post(PATH, &sent).await.expect(400);
+    }
+}
+
+#[apply(both_databases)]
+async fn the_version_is_asked_for_and_answered(server: &TestServer) {
+    let admin = server.person("admin", "root");
+    let body = numbered(1, "ada@example.org", COMPLETED, "urn:a").json().to_string();
+    for (asked, answered) in [
+        ("1.0", "1.0.3"),
+        ("1.0.0", "1.0.3"),
+        ("1.0.3", "1.0.3"),
+        ("1.0.99", "1.0.3"),
+        ("2.0", "2.0.0"),
+        ("2.0.0", "2.0.0"),
+    ] {
+        let answer = send(&admin, Method::GET, PATH, asked, "").await.expect(200);
+        assert_eq!(answer.header("x-experience-api-version"), Some(answered), "{asked}");
+        let posted = send(&admin, Method::POST, PATH, asked, body.clone()).await.expect(200);
+        assert_eq!(posted.header("x-experience-api-version"), Some(answered));
+        let refused = send(&admin, Method::GET, &format!("{PATH}?x=1"), asked, "").await.expect(400);
+        assert_eq!(refused.header("x-experience-api-version"), Some(answered), "errors say it too");
+    }
+    for asked in [
+        "",
+        "0.95",
+        "0.9",
+        "1",
+        "1.1.0",
+        "1.0.",
+        "1.0.x",
+        "1.0.3.1",
+        "3.0.0",
+        "2.1",
+        "latest",
+        "1.0.3, 2.0.0",
+    ] {
+        for (method, text) in [(Method::GET, ""), (Method::POST, body.as_str()), (Method::PUT, body.as_str())]
+        {
+            let answer =
+                send(&admin, method, &format!("{PATH}?statementId={}", id(9)), asked, text).await.expect(400);
+            assert_eq!(answer.header("x-experience-api-version"), Some("0.95"), "{asked:?}");
         }
     }
-
-    async fn the_version_is_asked_for_and_answered(server: &TestServer) {
-        let admin = server.person("admin", "root");
-        let body = numbered(1, "ada@example.org", COMPLETED, "urn:a").json().to_string();
-        for (asked, answered) in [("1.0", "1.0.3"), ("1.0.0", "1.0.3"), ("1.0.3", "1.0.3"), ("1.0.99", "1.0.3"), ("2.0", "2.0.0"), ("2.0.0", "2.0.0")] {
-            let answer = send(&admin, Method::GET, PATH, asked, "").await.expect(200);
-            assert_eq!(answer.header("x-experience-api-version"), Some(answered), "{asked}");
-            let posted = send(&admin, Method::POST, PATH, asked, body.clone()).await.expect(200);
-            assert_eq!(posted.header("x-experience-api-version"), Some(answered));
-            let refused = send(&admin, Method::GET, &format!("{PATH}?x=1"), asked, "").await.expect(400);
-            assert_eq!(refused.header("x-experience-api-version"), Some(answered), "errors say it too");
-        }
-        for asked in ["", "0.95", "0.9", "1", "1.1.0", "1.0.", "1.0.x", "1.0.3.1", "3.0.0", "2.1", "latest", "1.0.3, 2.0.0"] {
-            for (method, text) in [(Method::GET, ""), (Method::POST, body.as_str()), (Method::PUT, body.as_str())] {
-                let answer = send(&admin, method, &format!("{PATH}?statementId={}", id(9)), asked, text).await.expect(400);
-                assert_eq!(answer.header("x-experience-api-version"), Some("0.95"), "{asked:?}");
-            }
-        }
-        // What a statement says itself is kept; what it doesn't say is the request's.
-        for (n, asked, own, kept) in [(2, "1.0.3", None, "1.0.0"), (3, "2.0.0", None, "2.0.0"), (4, "1.0.3", Some("1.0.2"), "1.0.2"), (5, "2.0.0", Some("1.0.0"), "1.0.0"), (6, "2.0.0", Some("2.0.0"), "2.0.0")] {
-            let sent = numbered(n, "ada@example.org", COMPLETED, "urn:a").maybe("version", own).json().to_string();
-            send(&admin, Method::POST, PATH, asked, sent).await.expect(200);
-            assert_eq!(admin.get(&format!("{PATH}?statementId={}", id(n))).await.expect(200).json()["version"], kept);
-        }
-        for (asked, own) in [("1.0.3", "2.0.0"), ("1.0.3", "0.9.9"), ("1.0.3", "1.1.0"), ("2.0.0", "2.1.0")] {
-            let sent = numbered(7, "ada@example.org", COMPLETED, "urn:a").set("version", own).json().to_string();
-            assert_eq!(send(&admin, Method::POST, PATH, asked, sent).await.expect(400).json()["pointer"], "/version");
-        }
-        // Of 2.0.0 alone.
-        let agents = numbered(8, "ada@example.org", COMPLETED, "urn:a").set("context.contextAgents", json!([{"objectType": "contextAgent", "agent": mailbox("b@example.org")}]));
-        send(&admin, Method::POST, PATH, "1.0.3", agents.json().to_string()).await.expect(400);
-        send(&admin, Method::POST, PATH, "2.0.0", agents.json().to_string()).await.expect(200);
+    // What a statement says itself is kept; what it doesn't say is the request's.
+    for (n, asked, own, kept) in [
+        (2, "1.0.3", None, "1.0.0"),
+        (3, "2.0.0", None, "2.0.0"),
+        (4, "1.0.3", Some("1.0.2"), "1.0.2"),
+        (5, "2.0.0", Some("1.0.0"), "1.0.0"),
+        (6, "2.0.0", Some("2.0.0"), "2.0.0"),
+    ] {
+        let sent =
+            numbered(n, "ada@example.org", COMPLETED, "urn:a").maybe("version", own).json().to_string();
+        send(&admin, Method::POST, PATH, asked, sent).await.expect(200);
+        assert_eq!(
+            admin.get(&format!("{PATH}?statementId={}", id(n))).await.expect(200).json()["version"],
+            kept
+        );
     }
-
-    async fn every_answer_says_through_when_it_is_consistent(server: &TestServer) {
-        let admin = server.person("admin", "root");
-        let through = |answer: &Answer| {
-            let text = answer.header("x-experience-api-consistent-through").expect("it is told").to_owned();
-            assert!(chrono::DateTime::parse_from_rfc3339(&text).is_ok(), "{text}");
-            text
-        };
-        through(&admin.get(PATH).await.expect(200));
-        admin.post(PATH, &numbered(1, "ada@example.org", COMPLETED, "urn:a")).await.expect(200);
-        let first = admin.get(PATH).await.expect(200);
-        // What is stored later is stored after that moment.
-        admin.post(PATH, &numbered(2, "ada@example.org", COMPLETED, "urn:a")).await.expect(200);
-        let stored = admin.get(&format!("{PATH}?statementId={}", id(2))).await.expect(200);
-        assert!(stored.json()["stored"].as_str().expect("a moment") > through(&first).as_str());
-        through(&stored);
-        through(&admin.get(&format!("{PATH}?statementId={}", id(3))).await.expect(404));
+    for (asked, own) in [("1.0.3", "2.0.0"), ("1.0.3", "0.9.9"), ("1.0.3", "1.1.0"), ("2.0.0", "2.1.0")] {
+        let sent = numbered(7, "ada@example.org", COMPLETED, "urn:a").set("version", own).json().to_string();
+        assert_eq!(
+            send(&admin, Method::POST, PATH, asked, sent).await.expect(400).json()["pointer"],
+            "/version"
+        );
     }
+    // Of 2.0.0 alone.
+    let agents = numbered(8, "ada@example.org", COMPLETED, "urn:a").set(
+        "context.contextAgents",
+        json!([{"objectType": "contextAgent", "agent": mailbox("b@example.org")}]),
+    );
+    send(&admin, Method::POST, PATH, "1.0.3", agents.json().to_string()).await.expect(400);
+    send(&admin, Method::POST, PATH, "2.0.0", agents.json().to_string()).await.expect(200);
+}
 
-    async fn who_may_read_what(server: &TestServer) {
-        let admin = server.person("admin", "root");
-        admin.put("/v1/users/ada", &user("ada").set("email", "ada@example.org")).await.expect(201);
-        admin.put("/v1/users/bo", &user("bo").set("manager", "ada")).await.expect(201);
-        let account = |name: &str| json!({"account": {"homePage": "https://rollbook.invalid/acme", "name": name}});
-        let by = |n: usize, actor: Value| statement(actor, COMPLETED, "urn:c").set("id", id(n));
-        admin.post(PATH, &[by(1, mailbox("ada@example.org")), by(2, account("ada")), by(3, account("bo")), by(4, mailbox("cy@example.org")),
-            by(5, account("cy")).set("object", json!({"objectType": "Agent", "mbox": "mailto:ada@example.org"})),
-            by(6, json!({"objectType": "Group", "member": [mailbox("ada@example.org")]}))]).await.expect(200);
-        admin.post(PATH, &voiding(11, 1)).await.expect(200);
-        for role in ["owner", "admin", "hr", "reporter", "learning_designer"] {
-            assert_eq!(found(&server.person(role, "ada"), "ascending=true").await, [2, 3, 4, 5, 6, 11], "{role}");
-        }
-        let curator = server.person_of("acme", json!({"sub": "ada", "role": "curator", "permissions": ["reporting"]}));
-        assert_eq!(found(&curator, "ascending=true").await, [2, 3, 4, 5, 6, 11]);
-        for role in ["curator", "manager", "learner"] {
-            let own = server.person(role, "ada");
-            assert_eq!(found(&own, "").await, [2], "{role}: their own, and no report's");
-            assert_eq!(found(&own, "activity=urn:c&limit=1").await, [2]);
-            own.get(&format!("{PATH}?statementId={}", id(2))).await.expect(200);
-            own.get(&format!("{PATH}?voidedStatementId={}", id(1))).await.expect(200);
-            for n in [3, 4, 5, 6] {
-                own.get(&format!("{PATH}?statementId={}", id(n))).await.expect(404);
-            }
-            assert_eq!(found(&own, &format!("agent={}", segment(&account("bo").to_string()))).await, Vec::<usize>::new());
-        }
-        assert_eq!(found(&server.person("learner", "nobody"), "").await, Vec::<usize>::new());
-        // Claiming an address brings its statements.
-        admin.patch("/v1/users/bo", &json!({"email": "cy@example.org"})).await.expect(200);
-        assert_eq!(found(&server.person("learner", "bo"), "").await, [4, 3]);
+#[apply(both_databases)]
+async fn every_answer_says_through_when_it_is_consistent(server: &TestServer) {
+    let admin = server.person("admin", "root");
+    let through = |answer: &Answer| {
+        let text = answer.header("x-experience-api-consistent-through").expect("it is told").to_owned();
+        assert!(chrono::DateTime::parse_from_rfc3339(&text).is_ok(), "{text}");
+        text
+    };
+    through(&admin.get(PATH).await.expect(200));
+    admin.post(PATH, &numbered(1, "ada@example.org", COMPLETED, "urn:a")).await.expect(200);
+    let first = admin.get(PATH).await.expect(200);
+    // What is stored later is stored after that moment.
+    admin.post(PATH, &numbered(2, "ada@example.org", COMPLETED, "urn:a")).await.expect(200);
+    let stored = admin.get(&format!("{PATH}?statementId={}", id(2))).await.expect(200);
+    assert!(stored.json()["stored"].as_str().expect("a moment") > through(&first).as_str());
+    through(&stored);
+    through(&admin.get(&format!("{PATH}?statementId={}", id(3))).await.expect(404));
+}
+
+#[apply(both_databases)]
+async fn who_may_read_what(server: &TestServer) {
+    let admin = server.person("admin", "root");
+    admin.put("/v1/users/ada", &user("ada").set("email", "ada@example.org")).await.expect(201);
+    admin.put("/v1/users/bo", &user("bo").set("manager", "ada")).await.expect(201);
+    let account =
+        |name: &str| json!({"account": {"homePage": "https://rollbook.invalid/acme", "name": name}});
+    let by = |n: usize, actor: Value| statement(actor, COMPLETED, "urn:c").set("id", id(n));
+    admin
+        .post(
+            PATH,
+            &[
+                by(1, mailbox("ada@example.org")),
+                by(2, account("ada")),
+                by(3, account("bo")),
+                by(4, mailbox("cy@example.org")),
+                by(5, account("cy"))
+                    .set("object", json!({"objectType": "Agent", "mbox": "mailto:ada@example.org"})),
+                by(6, json!({"objectType": "Group", "member": [mailbox("ada@example.org")]})),
+            ],
+        )
+        .await
+        .expect(200);
+    admin.post(PATH, &voiding(11, 1)).await.expect(200);
+    for role in ["owner", "admin", "hr", "reporter", "learning_designer"] {
+        assert_eq!(found(&server.person(role, "ada"), "ascending=true").await, [2, 3, 4, 5, 6, 11], "{role}");
     }
-
-    async fn a_credential_reads_what_its_scopes_say(server: &TestServer) {
-        let admin = server.person("admin", "root");
-        let ours = server.credential("acme", &["statements/write", "statements/read/mine"]).await;
-        let others = server.credential("acme", &["statements/write", "statements/read/mine", "activities/write"]).await;
-        let one = |n: usize| numbered(n, "ada@example.org", COMPLETED, "urn:c");
-        ours.post(PATH, &[one(1), one(2)]).await.expect(200);
-        others.post(PATH, &one(3)).await.expect(200);
-        others.post("/v1/activities", &json!({"id": id(4), "user": {"email": "ada@example.org"}, "action": "logged_in"})).await.expect(201);
-        admin.post(PATH, &one(5)).await.expect(200);
-        assert_eq!(found(&ours, "").await, [2, 1]);
-        assert_eq!(found(&others, "").await, [4, 3], "by whichever door");
-        ours.get(&format!("{PATH}?statementId={}", id(3))).await.expect(404);
-        ours.get(&format!("{PATH}?statementId={}", id(1))).await.expect(200);
-        for scope in ["statements/read", "all/read", "all"] {
-            let reader = server.credential("acme", &[scope]).await;
-            assert_eq!(found(&reader, "").await, [5, 4, 3, 2, 1], "{scope}");
+    let curator =
+        server.person_of("acme", json!({"sub": "ada", "role": "curator", "permissions": ["reporting"]}));
+    assert_eq!(found(&curator, "ascending=true").await, [2, 3, 4, 5, 6, 11]);
+    for role in ["curator", "manager", "learner"] {
+        let own = server.person(role, "ada");
+        assert_eq!(found(&own, "").await, [2], "{role}: their own, and no report's");
+        assert_eq!(found(&own, "activity=urn:c&limit=1").await, [2]);
+        own.get(&format!("{PATH}?statementId={}", id(2))).await.expect(200);
+        own.get(&format!("{PATH}?voidedStatementId={}", id(1))).await.expect(200);
+        for n in [3, 4, 5, 6] {
+            own.get(&format!("{PATH}?statementId={}", id(n))).await.expect(404);
         }
-        // The widest of them counts.
-        let both = server.credential("acme", &["statements/read/mine", "statements/read"]).await;
-        assert_eq!(found(&both, "").await.len(), 5);
-        // The same statement from somebody else is the first one's.
-        others.post(PATH, &one(1)).await.expect(200);
-        assert_eq!(found(&others, "").await, [4, 3]);
-        let kept = admin.get(&format!("{PATH}?statementId={}", id(3))).await.expect(200).json();
-        assert_eq!(kept["authority"]["account"]["homePage"], "https://rollbook.invalid/acme");
+        assert_eq!(
+            found(&own, &format!("agent={}", segment(&account("bo").to_string()))).await,
+            Vec::<usize>::new()
+        );
     }
+    assert_eq!(found(&server.person("learner", "nobody"), "").await, Vec::<usize>::new());
+    // Claiming an address brings its statements.
+    admin.patch("/v1/users/bo", &json!({"email": "cy@example.org"})).await.expect(200);
+    assert_eq!(found(&server.person("learner", "bo"), "").await, [4, 3]);
+}
 
-    async fn definitions_count_with_the_scope_define_alone(server: &TestServer) {
-        let admin = server.person("admin", "root");
-        let defined = |n: usize, title: &str, day: u32| {
-            numbered(n, "ada@example.org", COMPLETED, "urn:c").set("timestamp", format!("2026-03-{day:02}T00:00:00Z"))
-                .set("object.definition", json!({"name": {"en": title}, "type": "http://adlnet.gov/expapi/activities/assessment"}))
-        };
-        let title = async || {
-            let content = admin.get("/v1/contents/urn:c").await.expect(200).json();
-            (content["title"].clone(), content["type"].clone())
-        };
-        let quiet = server.credential("acme", &["statements/write"]).await;
-        quiet.post(PATH, &defined(1, "Quiet", 1)).await.expect(200);
-        assert_eq!(title().await, (Value::Null, Value::Null));
-        assert_eq!(admin.get("/v1/activities").await.expect(200).json()["activities"][0]["description"], "Completed urn:c");
-        let defines = server.credential("acme", &["statements/write", "define"]).await;
-        defines.post(PATH, &defined(2, "Two", 5)).await.expect(200);
-        assert_eq!(title().await, (json!("Two"), json!("quiz")));
-        quiet.post(PATH, &defined(3, "Quiet", 9)).await.expect(200);
-        defines.post(PATH, &defined(4, "Late", 4)).await.expect(200);
-        assert_eq!(title().await.0, "Two", "the latest by its time, not by its arrival");
-        let all = server.credential("acme", &["all"]).await;
-        all.post(PATH, &defined(5, "All", 6)).await.expect(200);
-        assert_eq!(title().await.0, "All", "`all` implies it");
-        admin.post(PATH, &defined(6, "Admin", 7)).await.expect(200);
-        assert_eq!(title().await.0, "Admin");
-        // The statement itself keeps what it said.
-        let kept = admin.get(&format!("{PATH}?statementId={}", id(1))).await.expect(200).json();
-        assert_eq!(kept["object"]["definition"]["name"]["en"], "Quiet");
+#[apply(both_databases)]
+async fn a_credential_reads_what_its_scopes_say(server: &TestServer) {
+    let admin = server.person("admin", "root");
+    let ours = server.credential("acme", &["statements/write", "statements/read/mine"]).await;
+    let others =
+        server.credential("acme", &["statements/write", "statements/read/mine", "activities/write"]).await;
+    let one = |n: usize| numbered(n, "ada@example.org", COMPLETED, "urn:c");
+    ours.post(PATH, &[one(1), one(2)]).await.expect(200);
+    others.post(PATH, &one(3)).await.expect(200);
+    others
+        .post(
+            "/v1/activities",
+            &json!({"id": id(4), "user": {"email": "ada@example.org"}, "action": "logged_in"}),
+        )
+        .await
+        .expect(201);
+    admin.post(PATH, &one(5)).await.expect(200);
+    assert_eq!(found(&ours, "").await, [2, 1]);
+    assert_eq!(found(&others, "").await, [4, 3], "by whichever door");
+    ours.get(&format!("{PATH}?statementId={}", id(3))).await.expect(404);
+    ours.get(&format!("{PATH}?statementId={}", id(1))).await.expect(200);
+    for scope in ["statements/read", "all/read", "all"] {
+        let reader = server.credential("acme", &[scope]).await;
+        assert_eq!(found(&reader, "").await, [5, 4, 3, 2, 1], "{scope}");
     }
+    // The widest of them counts.
+    let both = server.credential("acme", &["statements/read/mine", "statements/read"]).await;
+    assert_eq!(found(&both, "").await.len(), 5);
+    // The same statement from somebody else is the first one's.
+    others.post(PATH, &one(1)).await.expect(200);
+    assert_eq!(found(&others, "").await, [4, 3]);
+    let kept = admin.get(&format!("{PATH}?statementId={}", id(3))).await.expect(200).json();
+    assert_eq!(kept["authority"]["account"]["homePage"], "https://rollbook.invalid/acme");
+}
 
-    async fn another_kind_of_body_is_400(server: &TestServer) {
-        let admin = server.person("admin", "root");
-        let body = numbered(1, "ada@example.org", COMPLETED, "urn:a").json().to_string();
-        for kind in ["text/plain", "application/xml", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded", "nonsense"] {
-            for (method, path) in [(Method::POST, PATH.to_owned()), (Method::PUT, format!("{PATH}?statementId={}", id(1)))] {
-                admin.send(method, &path, &[("content-type", kind)], body.clone().into_bytes()).await.expect(400);
-            }
+#[apply(both_databases)]
+async fn definitions_count_with_the_scope_define_alone(server: &TestServer) {
+    let admin = server.person("admin", "root");
+    let defined = |n: usize, title: &str, day: u32| {
+        numbered(n, "ada@example.org", COMPLETED, "urn:c")
+            .set("timestamp", format!("2026-03-{day:02}T00:00:00Z"))
+            .set(
+                "object.definition",
+                json!({"name": {"en": title}, "type": "http://adlnet.gov/expapi/activities/assessment"}),
+            )
+    };
+    let title = async || {
+        let content = admin.get("/v1/contents/urn:c").await.expect(200).json();
+        (content["title"].clone(), content["type"].clone())
+    };
+    let quiet = server.credential("acme", &["statements/write"]).await;
+    quiet.post(PATH, &defined(1, "Quiet", 1)).await.expect(200);
+    assert_eq!(title().await, (Value::Null, Value::Null));
+    assert_eq!(
+        admin.get("/v1/activities").await.expect(200).json()["activities"][0]["description"],
+        "Completed urn:c"
+    );
+    let defines = server.credential("acme", &["statements/write", "define"]).await;
+    defines.post(PATH, &defined(2, "Two", 5)).await.expect(200);
+    assert_eq!(title().await, (json!("Two"), json!("quiz")));
+    quiet.post(PATH, &defined(3, "Quiet", 9)).await.expect(200);
+    defines.post(PATH, &defined(4, "Late", 4)).await.expect(200);
+    assert_eq!(title().await.0, "Two", "the latest by its time, not by its arrival");
+    let all = server.credential("acme", &["all"]).await;
+    all.post(PATH, &defined(5, "All", 6)).await.expect(200);
+    assert_eq!(title().await.0, "All", "`all` implies it");
+    admin.post(PATH, &defined(6, "Admin", 7)).await.expect(200);
+    assert_eq!(title().await.0, "Admin");
+    // The statement itself keeps what it said.
+    let kept = admin.get(&format!("{PATH}?statementId={}", id(1))).await.expect(200).json();
+    assert_eq!(kept["object"]["definition"]["name"]["en"], "Quiet");
+}
+
+#[apply(both_databases)]
+async fn another_kind_of_body_is_400(server: &TestServer) {
+    let admin = server.person("admin", "root");
+    let body = numbered(1, "ada@example.org", COMPLETED, "urn:a").json().to_string();
+    for kind in [
+        "text/plain",
+        "application/xml",
+        "multipart/form-data; boundary=x",
+        "application/x-www-form-urlencoded",
+        "nonsense",
+    ] {
+        for (method, path) in
+            [(Method::POST, PATH.to_owned()), (Method::PUT, format!("{PATH}?statementId={}", id(1)))]
+        {
+            admin.send(method, &path, &[("content-type", kind)], body.clone().into_bytes()).await.expect(400);
         }
-        for kind in ["application/json; charset=utf-8", "APPLICATION/JSON"] {
-            admin.send(Method::POST, PATH, &[("content-type", kind)], body.clone().into_bytes()).await.expect(200);
-        }
+    }
+    for kind in ["application/json; charset=utf-8", "APPLICATION/JSON"] {
+        admin
+            .send(Method::POST, PATH, &[("content-type", kind)], body.clone().into_bytes())
+            .await
+            .expect(200);
     }
 }

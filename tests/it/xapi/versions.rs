@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::builders::{mailbox, statement};
 use crate::support::server::{run_with, sign};
-use crate::support::{Database, TestServer, both_databases};
+use crate::support::{Database, TestServer, apply, both_databases};
 
 pub(super) const VERSION: &str = "x-experience-api-version";
 const JSON: (&str, &str) = ("content-type", "application/json");
@@ -85,128 +85,138 @@ const GOOD: [(&str, &str); 6] = [
     ("2.0.0", "2.0.0"),
 ];
 
-const BAD: [&str; 9] = [
-    "",
-    "0.9",
-    "0.95",
-    "1.1.0",
-    "2.1.0",
-    "3.0.0",
-    "1.0.x",
-    "BAD",
-    "1.0.3, 1.0.3",
-];
+const BAD: [&str; 9] = ["", "0.9", "0.95", "1.1.0", "2.1.0", "3.0.0", "1.0.x", "BAD", "1.0.3, 1.0.3"];
 
-both_databases! {
-    async fn every_resource_asks_for_a_version_that_there_is(server: &TestServer) {
-        let admin = admin(server);
-        for (method, path) in operations() {
-            if path == "/xapi/about" {
-                continue;
-            }
-            let ask = async |version: &[(&str, &str)]| {
-                let headers = [&[("authorization", admin.as_str()), JSON], version].concat();
-                bare(server, method.clone(), path, &headers, "{}").await
-            };
-            let mut refused = vec![ask(&[]).await, ask(&[(VERSION, "1.0.3"), (VERSION, "2.0.0")]).await];
-            for version in BAD {
-                refused.push(ask(&[(VERSION, version)]).await);
-            }
-            for answer in refused {
-                assert_eq!((answer.status, answer.header(VERSION)), (400, Some("0.95")), "{method} {path}");
-                if method != Method::HEAD {
-                    let detail = answer.json()["detail"].as_str().expect("a detail").to_owned();
-                    assert!(detail.contains("X-Experience-API-Version"), "{method} {path}: {detail}");
-                }
-            }
-            for (asked, answered) in GOOD {
-                let answer = ask(&[(VERSION, asked)]).await;
-                assert_eq!(answer.header(VERSION), Some(answered), "{method} {path} {asked}");
-                if answer.status == 400 && method != Method::HEAD {
-                    let detail = answer.json()["detail"].as_str().expect("a detail").to_owned();
-                    assert!(!detail.contains("X-Experience-API-Version"), "{method} {path} {asked}: {detail}");
-                }
-                assert!(answer.status < 500, "{method} {path} {asked}: {}", answer.status);
-            }
+#[apply(both_databases)]
+async fn every_resource_asks_for_a_version_that_there_is(server: &TestServer) {
+    let admin = admin(server);
+    for (method, path) in operations() {
+        if path == "/xapi/about" {
+            continue;
         }
-    }
-
-    async fn errors_name_the_version_as_well(server: &TestServer) {
-        let (admin, learner) = (admin(server), server.person("learner", "ada"));
-        for (asked, answered) in GOOD.into_iter().chain(BAD.map(|bad| (bad, "0.95"))) {
-            let version = (VERSION, asked);
-            let known = ("authorization", admin.as_str());
-            for (method, path, headers, status) in [
-                (Method::GET, "/xapi/statements", vec![version], 401),
-                (Method::GET, "/xapi/statements", vec![version, ("authorization", "Basic:xxx")], 401),
-                (Method::GET, "/xapi/statements", vec![version, ("authorization", "Basic eDp5")], 401),
-                (Method::GET, "/xapi", vec![version], 401),
-                (Method::GET, "/xapi/none", vec![version, known], 404),
-                (Method::GET, "/xapi/statements/", vec![version, known], 404),
-                (Method::PATCH, "/xapi/statements", vec![version, known], 405),
-                (Method::OPTIONS, "/xapi/statements", vec![version, known], 405),
-            ] {
-                let answer = bare(server, method.clone(), path, &headers, "").await;
-                assert_eq!((answer.status, answer.header(VERSION)), (status, Some(answered)), "{method} {path} {asked}");
-                assert_eq!(answer.json()["status"], status, "{method} {path} {asked}");
-            }
-            let refused = learner.send(Method::POST, "/xapi/statements", &[version, JSON], b"{}".to_vec()).await.expect(403);
-            assert_eq!(refused.header(VERSION), Some(answered), "{asked}");
-        }
-        // What isn't at this door has no version.
-        let answer = bare(server, Method::GET, "/v1/none", &[("authorization", &admin), (VERSION, "1.0.3")], "").await;
-        assert_eq!((answer.status, answer.header(VERSION)), (404, None));
-    }
-
-    async fn about_is_served_whatever_is_asked_for(server: &TestServer) {
-        for (asked, answered) in GOOD.into_iter().chain(BAD.map(|bad| (bad, "2.0.0"))) {
-            for method in [Method::GET, Method::HEAD] {
-                let answer = bare(server, method.clone(), "/xapi/about", &[(VERSION, asked)], "").await;
-                assert_eq!((answer.status, answer.header(VERSION)), (200, Some(answered)), "{method} {asked}");
-            }
-        }
-        let answer = bare(server, Method::GET, "/xapi/about", &[], "").await;
-        assert_eq!((answer.status, answer.header(VERSION)), (200, Some("2.0.0")));
-    }
-
-    /// One store for both: what was written by one version's rules is read by the other's, unchanged.
-    async fn both_versions_see_the_same_records(server: &TestServer) {
-        let admin = admin(server);
-        let sent = |n: u32| {
-            let id = format!("00000000-0000-4000-8000-{n:012}");
-            statement(mailbox("ada@example.org"), "http://adlnet.gov/expapi/verbs/passed", "urn:c").set("id", id)
+        let ask = async |version: &[(&str, &str)]| {
+            let headers = [&[("authorization", admin.as_str()), JSON], version].concat();
+            bare(server, method.clone(), path, &headers, "{}").await
         };
-        let with = |version| [("authorization", admin.as_str()), JSON, (VERSION, version)];
-        for (n, version) in [(1, "1.0.3"), (2, "2.0.0")] {
-            let body = serde_json::to_vec(&sent(n)).expect("JSON");
-            assert_eq!(bare(server, Method::POST, "/xapi/statements", &with(version), body).await.status, 200);
+        let mut refused = vec![ask(&[]).await, ask(&[(VERSION, "1.0.3"), (VERSION, "2.0.0")]).await];
+        for version in BAD {
+            refused.push(ask(&[(VERSION, version)]).await);
         }
-        let read = async |version| bare(server, Method::GET, "/xapi/statements?ascending=true", &with(version), "").await.json();
-        let (first, second) = (read("1.0.3").await, read("2.0.0").await);
-        assert_eq!(first, second);
-        assert_eq!((&first["statements"][0]["version"], &first["statements"][1]["version"]), (&json!("1.0.0"), &json!("2.0.0")));
-        // A statement's own version is judged by the request's.
-        for (n, (own, request, status)) in (10..).zip([
-            ("1.0", "1.0.3", 200), ("1.0.2", "1.0.3", 200), ("2.0.0", "1.0.3", 400), ("0.9.9", "1.0.3", 400), ("1.1.0", "1.0.3", 400),
-            ("1.0.0", "2.0.0", 200), ("2.0.0", "2.0.0", 200), ("2.1.0", "2.0.0", 400),
-        ]) {
-            let body = serde_json::to_vec(&sent(n).set("version", own)).expect("JSON");
-            assert_eq!(bare(server, Method::POST, "/xapi/statements", &with(request), body).await.status, status, "{own} in {request}");
+        for answer in refused {
+            assert_eq!((answer.status, answer.header(VERSION)), (400, Some("0.95")), "{method} {path}");
+            if method != Method::HEAD {
+                let detail = answer.json()["detail"].as_str().expect("a detail").to_owned();
+                assert!(detail.contains("X-Experience-API-Version"), "{method} {path}: {detail}");
+            }
         }
+        for (asked, answered) in GOOD {
+            let answer = ask(&[(VERSION, asked)]).await;
+            assert_eq!(answer.header(VERSION), Some(answered), "{method} {path} {asked}");
+            if answer.status == 400 && method != Method::HEAD {
+                let detail = answer.json()["detail"].as_str().expect("a detail").to_owned();
+                assert!(!detail.contains("X-Experience-API-Version"), "{method} {path} {asked}: {detail}");
+            }
+            assert!(answer.status < 500, "{method} {path} {asked}: {}", answer.status);
+        }
+    }
+}
+
+#[apply(both_databases)]
+async fn errors_name_the_version_as_well(server: &TestServer) {
+    let (admin, learner) = (admin(server), server.person("learner", "ada"));
+    for (asked, answered) in GOOD.into_iter().chain(BAD.map(|bad| (bad, "0.95"))) {
+        let version = (VERSION, asked);
+        let known = ("authorization", admin.as_str());
+        for (method, path, headers, status) in [
+            (Method::GET, "/xapi/statements", vec![version], 401),
+            (Method::GET, "/xapi/statements", vec![version, ("authorization", "Basic:xxx")], 401),
+            (Method::GET, "/xapi/statements", vec![version, ("authorization", "Basic eDp5")], 401),
+            (Method::GET, "/xapi", vec![version], 401),
+            (Method::GET, "/xapi/none", vec![version, known], 404),
+            (Method::GET, "/xapi/statements/", vec![version, known], 404),
+            (Method::PATCH, "/xapi/statements", vec![version, known], 405),
+            (Method::OPTIONS, "/xapi/statements", vec![version, known], 405),
+        ] {
+            let answer = bare(server, method.clone(), path, &headers, "").await;
+            assert_eq!(
+                (answer.status, answer.header(VERSION)),
+                (status, Some(answered)),
+                "{method} {path} {asked}"
+            );
+            assert_eq!(answer.json()["status"], status, "{method} {path} {asked}");
+        }
+        let refused = learner
+            .send(Method::POST, "/xapi/statements", &[version, JSON], b"{}".to_vec())
+            .await
+            .expect(403);
+        assert_eq!(refused.header(VERSION), Some(answered), "{asked}");
+    }
+    // What isn't at this door has no version.
+    let answer =
+        bare(server, Method::GET, "/v1/none", &[("authorization", &admin), (VERSION, "1.0.3")], "").await;
+    assert_eq!((answer.status, answer.header(VERSION)), (404, None));
+}
+
+#[apply(both_databases)]
+async fn about_is_served_whatever_is_asked_for(server: &TestServer) {
+    for (asked, answered) in GOOD.into_iter().chain(BAD.map(|bad| (bad, "2.0.0"))) {
+        for method in [Method::GET, Method::HEAD] {
+            let answer = bare(server, method.clone(), "/xapi/about", &[(VERSION, asked)], "").await;
+            assert_eq!((answer.status, answer.header(VERSION)), (200, Some(answered)), "{method} {asked}");
+        }
+    }
+    let answer = bare(server, Method::GET, "/xapi/about", &[], "").await;
+    assert_eq!((answer.status, answer.header(VERSION)), (200, Some("2.0.0")));
+}
+
+/// One store for both: what was written by one version's rules is read by the other's, unchanged.
+#[apply(both_databases)]
+async fn both_versions_see_the_same_records(server: &TestServer) {
+    let admin = admin(server);
+    let sent = |n: u32| {
+        let id = format!("00000000-0000-4000-8000-{n:012}");
+        statement(mailbox("ada@example.org"), "http://adlnet.gov/expapi/verbs/passed", "urn:c").set("id", id)
+    };
+    let with = |version| [("authorization", admin.as_str()), JSON, (VERSION, version)];
+    for (n, version) in [(1, "1.0.3"), (2, "2.0.0")] {
+        let body = serde_json::to_vec(&sent(n)).expect("JSON");
+        assert_eq!(bare(server, Method::POST, "/xapi/statements", &with(version), body).await.status, 200);
+    }
+    let read = async |version| {
+        bare(server, Method::GET, "/xapi/statements?ascending=true", &with(version), "").await.json()
+    };
+    let (first, second) = (read("1.0.3").await, read("2.0.0").await);
+    assert_eq!(first, second);
+    assert_eq!(
+        (&first["statements"][0]["version"], &first["statements"][1]["version"]),
+        (&json!("1.0.0"), &json!("2.0.0"))
+    );
+    // A statement's own version is judged by the request's.
+    for (n, (own, request, status)) in (10..).zip([
+        ("1.0", "1.0.3", 200),
+        ("1.0.2", "1.0.3", 200),
+        ("2.0.0", "1.0.3", 400),
+        ("0.9.9", "1.0.3", 400),
+        ("1.1.0", "1.0.3", 400),
+        ("1.0.0", "2.0.0", 200),
+        ("2.0.0", "2.0.0", 200),
+        ("2.1.0", "2.0.0", 400),
+    ]) {
+        let body = serde_json::to_vec(&sent(n).set("version", own)).expect("JSON");
+        assert_eq!(
+            bare(server, Method::POST, "/xapi/statements", &with(request), body).await.status,
+            status,
+            "{own} in {request}"
+        );
     }
 }
 
 #[test]
 fn the_version_of_an_answer_to_none_is_a_setting() {
-    for (xapi_unversioned, expected) in [
-        (Unversioned::V095, "0.95"),
-        (Unversioned::V103, "1.0.3"),
-        (Unversioned::V200, "2.0.0"),
-    ] {
-        let options = EdgeOptions {
-            xapi_unversioned,
-            ..EdgeOptions::default()
-        };
+    for (xapi_unversioned, expected) in
+        [(Unversioned::V095, "0.95"), (Unversioned::V103, "1.0.3"), (Unversioned::V200, "2.0.0")]
+    {
+        let options = EdgeOptions { xapi_unversioned, ..EdgeOptions::default() };
         run_with(Database::sqlite(), options, async |server: &TestServer| {
             let admin = admin(server);
             for (headers, status) in [

@@ -4,9 +4,9 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{id, keep, later, log, members, numbered, pointers, prepared};
-use crate::support::both_databases;
 use crate::support::builders::{Body, activity, content, mailbox};
 use crate::support::http::{Caller, segment};
+use crate::support::{TestServer, apply, both_databases};
 
 const WRITES: &[&str] = &["activities/write", "activities/read"];
 
@@ -39,302 +39,444 @@ fn whole(n: usize) -> Body {
 
 async fn post_lines(caller: &Caller, path: &str, text: &str) -> crate::support::http::Answer {
     let headers = [("content-type", "application/x-ndjson")];
-    caller
-        .send(Method::POST, path, &headers, text.as_bytes().to_vec())
-        .await
+    caller.send(Method::POST, path, &headers, text.as_bytes().to_vec()).await
 }
 
-both_databases! {
-    async fn every_field_of_the_short_form_comes_back(server: &TestServer) {
-        let admin = prepared(server).await;
-        let sender = server.credential("acme", WRITES).await;
-        let made = sender.post("/v1/activities", &whole(1)).await.expect(201);
-        let path = format!("/v1/activities/{}", id(1));
-        assert_eq!(made.header("location"), Some(path.as_str()));
-        let expected = json!({
-            "id": id(1),
-            "user": {"id": "ada", "first_name": "ada", "last_name": "Example", "name": "ada Example",
-                "email": "Ada@Example.org", "active": true},
-            "action": {"key": "completed", "label": "Completed", "colour": "#1a7f37"},
-            "verb": "http://adlnet.gov/expapi/verbs/completed",
-            "description": "Passed Fire Safety scoring 92.5% in 1 hour 5 minutes, marked complete by bo Example",
-            "description_parts": [
-                {"text": "Passed "}, {"text": "Fire Safety", "content": "fire"},
-                {"text": " scoring 92.5% in 1 hour 5 minutes, marked complete by "},
-                {"text": "bo Example", "user": "bo"}
-            ],
-            "content": {"id": "fire", "iri": "https://rollbook.invalid/acme/contents/fire", "title": "Fire Safety",
-                "type": "quiz", "content_type": null, "archived": false, "tags": [], "url": null},
-            "happened_at": "2026-03-01T09:00:00.123Z",
-            "stored_at": "2026-03-18T10:17:23.000Z",
-            "completed": true,
-            "expired_at": "2026-03-02T00:00:00.000Z",
-            "expired": true,
-            "result": {
-                "success": true, "completion": true,
-                "score": {"scaled": 0.925, "raw": 37, "min": 0, "max": 40, "percent": 92.5},
-                "total_time": {"seconds": 3959, "text": "1 hour 5 minutes"},
-                "time_limit": null, "time_limit_exceeded": null, "response": "b"
-            },
-            "certificate": {"name": "Warden", "awarded_at": "2026-03-01T09:00:00.123Z",
-                "expires_at": "2027-03-01T00:00:00.000Z"},
-            "device_type": "kiosk", "origin": "api", "recorded_by": {"id": "bo", "name": "bo Example"},
-            "comment": "Sat it twice", "import_id": null, "source": "Library", "cpd_labels": [],
-            "registration": "ec531277-b57b-4c15-8d91-d292c5b2b8f7"
-        });
-        let mut in_full = expected.clone();
-        in_full["responses"] = json!([
-            {"question": "q1", "prompt": "2 + 2?", "response": "4", "correct": true, "score": 1, "seconds": 12.5},
-            {"question": "q2", "prompt": null, "response": "", "correct": null, "score": null, "seconds": null}
-        ]);
-        in_full["statement"] = json!(format!("/xapi/statements?statementId={}", id(1)));
-        assert_eq!(made.json(), in_full);
-        assert_eq!(admin.get(&path).await.expect(200).json(), in_full);
-        assert_eq!(log(&admin).await, [expected]);
+#[apply(both_databases)]
+async fn every_field_of_the_short_form_comes_back(server: &TestServer) {
+    let admin = prepared(server).await;
+    let sender = server.credential("acme", WRITES).await;
+    let made = sender.post("/v1/activities", &whole(1)).await.expect(201);
+    let path = format!("/v1/activities/{}", id(1));
+    assert_eq!(made.header("location"), Some(path.as_str()));
+    let expected = json!({
+        "id": id(1),
+        "user": {"id": "ada", "first_name": "ada", "last_name": "Example", "name": "ada Example",
+            "email": "Ada@Example.org", "active": true},
+        "action": {"key": "completed", "label": "Completed", "colour": "#1a7f37"},
+        "verb": "http://adlnet.gov/expapi/verbs/completed",
+        "description": "Passed Fire Safety scoring 92.5% in 1 hour 5 minutes, marked complete by bo Example",
+        "description_parts": [
+            {"text": "Passed "}, {"text": "Fire Safety", "content": "fire"},
+            {"text": " scoring 92.5% in 1 hour 5 minutes, marked complete by "},
+            {"text": "bo Example", "user": "bo"}
+        ],
+        "content": {"id": "fire", "iri": "https://rollbook.invalid/acme/contents/fire", "title": "Fire Safety",
+            "type": "quiz", "content_type": null, "archived": false, "tags": [], "url": null},
+        "happened_at": "2026-03-01T09:00:00.123Z",
+        "stored_at": "2026-03-18T10:17:23.000Z",
+        "completed": true,
+        "expired_at": "2026-03-02T00:00:00.000Z",
+        "expired": true,
+        "result": {
+            "success": true, "completion": true,
+            "score": {"scaled": 0.925, "raw": 37, "min": 0, "max": 40, "percent": 92.5},
+            "total_time": {"seconds": 3959, "text": "1 hour 5 minutes"},
+            "time_limit": null, "time_limit_exceeded": null, "response": "b"
+        },
+        "certificate": {"name": "Warden", "awarded_at": "2026-03-01T09:00:00.123Z",
+            "expires_at": "2027-03-01T00:00:00.000Z"},
+        "device_type": "kiosk", "origin": "api", "recorded_by": {"id": "bo", "name": "bo Example"},
+        "comment": "Sat it twice", "import_id": null, "source": "Library", "cpd_labels": [],
+        "registration": "ec531277-b57b-4c15-8d91-d292c5b2b8f7"
+    });
+    let mut in_full = expected.clone();
+    in_full["responses"] = json!([
+        {"question": "q1", "prompt": "2 + 2?", "response": "4", "correct": true, "score": 1, "seconds": 12.5},
+        {"question": "q2", "prompt": null, "response": "", "correct": null, "score": null, "seconds": null}
+    ]);
+    in_full["statement"] = json!(format!("/xapi/statements?statementId={}", id(1)));
+    assert_eq!(made.json(), in_full);
+    assert_eq!(admin.get(&path).await.expect(200).json(), in_full);
+    assert_eq!(log(&admin).await, [expected]);
 
-        // The same record by the other door.
-        let statement = in_full["statement"].as_str().expect("a path");
-        let statement = admin.get(statement).await.expect(200).json();
-        assert_eq!(statement["actor"]["account"], json!({"homePage": "https://rollbook.invalid/acme", "name": "ada"}));
-        assert_eq!(statement["verb"]["id"], "http://adlnet.gov/expapi/verbs/completed");
-        assert_eq!(statement["object"]["id"], "https://rollbook.invalid/acme/contents/fire");
-        assert_eq!(statement["result"], json!({
+    // The same record by the other door.
+    let statement = in_full["statement"].as_str().expect("a path");
+    let statement = admin.get(statement).await.expect(200).json();
+    assert_eq!(
+        statement["actor"]["account"],
+        json!({"homePage": "https://rollbook.invalid/acme", "name": "ada"})
+    );
+    assert_eq!(statement["verb"]["id"], "http://adlnet.gov/expapi/verbs/completed");
+    assert_eq!(statement["object"]["id"], "https://rollbook.invalid/acme/contents/fire");
+    assert_eq!(
+        statement["result"],
+        json!({
             "score": {"scaled": 0.925, "raw": 37, "min": 0, "max": 40}, "success": true, "completion": true,
             "response": "b", "duration": "PT1H5M59S"
-        }));
-        assert_eq!(statement["timestamp"], "2026-03-01T09:00:00.123Z");
-        assert_eq!(statement["context"]["registration"], "ec531277-b57b-4c15-8d91-d292c5b2b8f7");
-    }
+        })
+    );
+    assert_eq!(statement["timestamp"], "2026-03-01T09:00:00.123Z");
+    assert_eq!(statement["context"]["registration"], "ec531277-b57b-4c15-8d91-d292c5b2b8f7");
+}
 
-    async fn what_is_not_sent_is_null_and_a_person_records_by_hand(server: &TestServer) {
-        let admin = prepared(server).await;
-        admin.put("/v1/users/root", &json!({"first_name": "Ada", "last_name": "Obi"})).await.expect(201);
-        let made = admin.post("/v1/activities", &activity("ada", "logged_in")).await.expect(201).json();
-        for member in ["content", "expired_at", "result", "certificate", "device_type", "comment", "import_id",
-            "source", "registration"] {
-            assert_eq!(made[member], Value::Null, "{member}");
-        }
-        assert_eq!((&made["origin"], &made["recorded_by"]), (&json!("manual"), &json!({"id": "root", "name": "Ada Obi"})));
-        assert_eq!((&made["completed"], &made["expired"]), (&json!(false), &json!(false)));
-        assert_eq!(made["happened_at"], "2026-03-18T10:17:23.000Z", "now, where nothing is said");
-        for member in ["recorded_by", "comment"] {
-            let said = activity("ada", "logged_in").set(member, "bo");
-            let refused = admin.post("/v1/activities", &said).await.expect(400);
-            assert_eq!(pointers(&refused), [format!("/{member}")], "only credentials say it");
-        }
-        // A credential says who and from what device, or is an API that nobody is behind.
-        let sender = server.credential("acme", WRITES).await;
-        let made = sender.post("/v1/activities", &activity("ada", "viewed").set("content", "fire")).await.expect(201).json();
-        assert_eq!((&made["origin"], &made["device_type"], &made["recorded_by"]), (&json!("api"), &json!("api"), &Value::Null));
-        assert_eq!(log(&admin).await.len(), 2);
+#[apply(both_databases)]
+async fn what_is_not_sent_is_null_and_a_person_records_by_hand(server: &TestServer) {
+    let admin = prepared(server).await;
+    admin.put("/v1/users/root", &json!({"first_name": "Ada", "last_name": "Obi"})).await.expect(201);
+    let made = admin.post("/v1/activities", &activity("ada", "logged_in")).await.expect(201).json();
+    for member in [
+        "content",
+        "expired_at",
+        "result",
+        "certificate",
+        "device_type",
+        "comment",
+        "import_id",
+        "source",
+        "registration",
+    ] {
+        assert_eq!(made[member], Value::Null, "{member}");
     }
-
-    async fn a_credential_that_only_writes_is_told_the_id(server: &TestServer) {
-        let admin = prepared(server).await;
-        let sender = server.credential("acme", &["activities/write"]).await;
-        let made = sender.post("/v1/activities", &numbered(1, "viewed")).await.expect(201).json();
-        assert_eq!(made, json!({"id": id(1)}));
-        sender.get("/v1/activities").await.expect(403);
-        sender.get(&format!("/v1/activities/{}", id(1))).await.expect(403);
-        assert_eq!(log(&admin).await.len(), 1);
+    assert_eq!(
+        (&made["origin"], &made["recorded_by"]),
+        (&json!("manual"), &json!({"id": "root", "name": "Ada Obi"}))
+    );
+    assert_eq!((&made["completed"], &made["expired"]), (&json!(false), &json!(false)));
+    assert_eq!(made["happened_at"], "2026-03-18T10:17:23.000Z", "now, where nothing is said");
+    for member in ["recorded_by", "comment"] {
+        let said = activity("ada", "logged_in").set(member, "bo");
+        let refused = admin.post("/v1/activities", &said).await.expect(400);
+        assert_eq!(pointers(&refused), [format!("/{member}")], "only credentials say it");
     }
+    // A credential says who and from what device, or is an API that nobody is behind.
+    let sender = server.credential("acme", WRITES).await;
+    let made = sender
+        .post("/v1/activities", &activity("ada", "viewed").set("content", "fire"))
+        .await
+        .expect(201)
+        .json();
+    assert_eq!(
+        (&made["origin"], &made["device_type"], &made["recorded_by"]),
+        (&json!("api"), &json!("api"), &Value::Null)
+    );
+    assert_eq!(log(&admin).await.len(), 2);
+}
 
-    async fn a_user_is_named_by_id_email_or_agent(server: &TestServer) {
-        let admin = prepared(server).await;
-        let sha1 = "6aeb2ddbd7d29dc96fbb8e8cf4d4a9c8dd2b2df2";
-        for named in [
-            json!("ada"),
-            json!({"email": "ada@EXAMPLE.org"}),
-            json!({"email": "Ada@Example.org"}),
-            json!({"mbox": "mailto:Ada@Example.org"}),
-            json!({"objectType": "Agent", "account": {"homePage": "https://rollbook.invalid/acme", "name": "ada"}}),
-        ] {
-            let sent = Body::default().set("user", named.clone()).set("action", "logged_in");
-            let made = admin.post("/v1/activities", &sent).await.expect(201).json();
-            assert_eq!(made["user"]["id"], "ada", "{named}");
-        }
-        // Whom nobody claims is a person with what the record gave.
-        for (named, name, email) in [
-            (json!({"email": "new@example.org"}), Value::Null, json!("new@example.org")),
-            (json!({"mbox": "mailto:cy@example.org", "name": "Cy"}), json!("Cy"), json!("cy@example.org")),
-            (json!({"mbox_sha1sum": sha1, "name": "Somebody"}), json!("Somebody"), Value::Null),
-            (json!({"openid": "https://id.example.org/x"}), Value::Null, Value::Null),
-        ] {
-            let sent = Body::default().set("user", named.clone()).set("action", "logged_in");
-            let made = admin.post("/v1/activities", &sent).await.expect(201).json();
-            let expected = json!({"id": null, "first_name": null, "last_name": null, "name": name, "email": email, "active": null});
-            assert_eq!(made["user"], expected, "{named}");
-        }
-        for (named, pointer) in [
-            (json!("nobody"), "/user"),
-            (json!({"email": "no address"}), "/user/email"),
-            (json!({"name": "Cy"}), "/user"),
-            (json!({"objectType": "Group", "member": [mailbox("a@example.org")]}), "/user/objectType"),
-        ] {
-            let sent = Body::default().set("user", named.clone()).set("action", "logged_in");
-            let refused = admin.post("/v1/activities", &sent).await.expect(400);
-            assert_eq!(pointers(&refused), [pointer], "{named}");
-        }
+#[apply(both_databases)]
+async fn a_credential_that_only_writes_is_told_the_id(server: &TestServer) {
+    let admin = prepared(server).await;
+    let sender = server.credential("acme", &["activities/write"]).await;
+    let made = sender.post("/v1/activities", &numbered(1, "viewed")).await.expect(201).json();
+    assert_eq!(made, json!({"id": id(1)}));
+    sender.get("/v1/activities").await.expect(403);
+    sender.get(&format!("/v1/activities/{}", id(1))).await.expect(403);
+    assert_eq!(log(&admin).await.len(), 1);
+}
+
+#[apply(both_databases)]
+async fn a_user_is_named_by_id_email_or_agent(server: &TestServer) {
+    let admin = prepared(server).await;
+    let sha1 = "6aeb2ddbd7d29dc96fbb8e8cf4d4a9c8dd2b2df2";
+    for named in [
+        json!("ada"),
+        json!({"email": "ada@EXAMPLE.org"}),
+        json!({"email": "Ada@Example.org"}),
+        json!({"mbox": "mailto:Ada@Example.org"}),
+        json!({"objectType": "Agent", "account": {"homePage": "https://rollbook.invalid/acme", "name": "ada"}}),
+    ] {
+        let sent = Body::default().set("user", named.clone()).set("action", "logged_in");
+        let made = admin.post("/v1/activities", &sent).await.expect(201).json();
+        assert_eq!(made["user"]["id"], "ada", "{named}");
     }
-
-    async fn a_content_is_named_by_id_or_iri_and_made_where_it_can_be(server: &TestServer) {
-        let admin = prepared(server).await;
-        for bad in [json!("none"), json!({"id": "none"}), json!({"id": "none", "title": "T"}), json!({"id": "none", "type": "item"})] {
-            let refused = admin.post("/v1/activities", &numbered(1, "viewed").set("content", bad.clone())).await.expect(400);
-            assert_eq!(pointers(&refused), ["/content"], "{bad}");
-            admin.get("/v1/contents/none").await.expect(404);
-        }
-        let rows = [
-            (json!({"id": "v1", "title": "Hoses", "type": "item", "content_type": "video"}), "v1", json!("Hoses"), json!("item"), json!("video")),
-            (json!({"id": "q1", "title": "Hose Quiz", "type": "quiz"}), "q1", json!("Hose Quiz"), json!("quiz"), Value::Null),
-            (json!({"id": "i1", "title": "A Thing", "type": "item"}), "i1", json!("A Thing"), json!("item"), Value::Null),
-            (json!({"id": "l1", "title": "A List", "type": "learnlist"}), "l1", json!("A List"), json!("learnlist"), Value::Null),
-            (json!({"iri": "https://example.org/c"}), "https://example.org/c", Value::Null, Value::Null, Value::Null),
-            (json!({"iri": "https://example.org/d", "title": "Dee", "type": "event"}), "https://example.org/d", json!("Dee"), json!("event"), Value::Null),
-        ];
-        for (named, expected, title, kind, content_type) in rows {
-            let made = admin.post("/v1/activities", &activity("ada", "viewed").set("content", named.clone())).await.expect(201).json();
-            let content = &made["content"];
-            assert_eq!((&content["id"], &content["title"], &content["type"], &content["content_type"]),
-                (&json!(expected), &title, &kind, &content_type), "{named}");
-            let kept = admin.get(&format!("/v1/contents/{}", segment(expected))).await.expect(200).json();
-            assert_eq!((&kept["title"], &kept["registered"]), (&title, &json!(false)), "{named}");
-            // It is there now: its id alone is enough.
-            let again = admin.post("/v1/activities", &activity("ada", "viewed").set("content", expected)).await.expect(201).json();
-            assert_eq!(again["content"]["id"], expected);
-        }
-        // What is registered is not changed by what an activity calls it.
-        let renamed = numbered(9, "viewed").set("content", json!({"id": "fire", "title": "Water", "type": "event"}));
-        let made = admin.post("/v1/activities", &renamed).await.expect(201).json();
-        assert_eq!((&made["content"]["title"], &made["content"]["type"]), (&json!("Fire Safety"), &json!("quiz")));
+    // Whom nobody claims is a person with what the record gave.
+    for (named, name, email) in [
+        (json!({"email": "new@example.org"}), Value::Null, json!("new@example.org")),
+        (json!({"mbox": "mailto:cy@example.org", "name": "Cy"}), json!("Cy"), json!("cy@example.org")),
+        (json!({"mbox_sha1sum": sha1, "name": "Somebody"}), json!("Somebody"), Value::Null),
+        (json!({"openid": "https://id.example.org/x"}), Value::Null, Value::Null),
+    ] {
+        let sent = Body::default().set("user", named.clone()).set("action", "logged_in");
+        let made = admin.post("/v1/activities", &sent).await.expect(201).json();
+        let expected = json!({"id": null, "first_name": null, "last_name": null, "name": name, "email": email, "active": null});
+        assert_eq!(made["user"], expected, "{named}");
     }
-
-    async fn the_same_record_is_kept_once_and_a_different_one_is_a_conflict(server: &TestServer) {
-        let admin = prepared(server).await;
-        let sender = server.credential("acme", WRITES).await;
-        let first = sender.post("/v1/activities", &whole(1)).await.expect(201).json();
-        later(server, 3_600);
-        assert_eq!(sender.post("/v1/activities", &whole(1)).await.expect(200).json(), first);
-        // Only what is sent is compared.
-        let little = Body::default().set("id", id(1)).set("user", "ada").set("action", "completed");
-        assert_eq!(sender.post("/v1/activities", &little).await.expect(200).json(), first);
-        let other = json!({
-            "user": "bo", "action": "failed", "content": {"iri": "https://example.org/c"}, "happened_at": "2026-03-01T10:00:00.124+01:00",
-            "result.success": false, "result.completion": false, "result.score": 92.4, "result.total_time": 3960,
-            "result.response": "c", "responses": [{"question": "q1", "response": "4"}], "certificate": {"name": "Warder"},
-            "expired_at": "2026-03-02T00:00:01Z", "device_type": "api", "source": "library",
-            "registration": "ec531277-b57b-4c15-8d91-d292c5b2b8f8", "recorded_by": "ada", "comment": "Sat it"
-        });
-        for (member, value) in other.as_object().expect("members") {
-            let changed = sender.post("/v1/activities", &whole(1).set(member, value.clone())).await.expect(409).json();
-            assert_eq!(changed["pointer"], "/id", "{member}");
-        }
-        // What is not sent takes the moment of the first time, not of the second.
-        sender.post("/v1/activities", &numbered(2, "viewed")).await.expect(201);
-        later(server, 3_600);
-        sender.post("/v1/activities", &numbered(2, "viewed")).await.expect(200);
-        assert_eq!(log(&admin).await.len(), 2);
-        // Ids are an organisation's own.
-        let theirs = server.person_of("other", json!({"sub": "x", "role": "owner"}));
-        theirs.post("/v1/activities", &Body::default().set("id", id(1)).set("user", mailbox("x@example.org"))
-            .set("action", "logged_in")).await.expect(201);
-        assert_eq!(log(&admin).await.len(), 2);
+    for (named, pointer) in [
+        (json!("nobody"), "/user"),
+        (json!({"email": "no address"}), "/user/email"),
+        (json!({"name": "Cy"}), "/user"),
+        (json!({"objectType": "Group", "member": [mailbox("a@example.org")]}), "/user/objectType"),
+    ] {
+        let sent = Body::default().set("user", named.clone()).set("action", "logged_in");
+        let refused = admin.post("/v1/activities", &sent).await.expect(400);
+        assert_eq!(pointers(&refused), [pointer], "{named}");
     }
+}
 
-    async fn a_batch_is_all_or_nothing_and_names_every_bad_element(server: &TestServer) {
-        let admin = prepared(server).await;
-        let good = numbered(1, "viewed");
-        let batch = [
-            good.json(),
-            good.clone().set("id", id(2)).set("user", "nobody").json(),
-            good.clone().set("id", "x").set("colour", "red").json(),
-            json!(7),
-            good.clone().set("id", id(3)).set("result", json!({"score": 101})).json(),
-        ];
-        let refused = admin.post("/v1/activities/batch", &batch).await.expect(400);
-        let found = pointers(&refused);
-        for expected in ["/2/id", "/2/colour", "/3", "/4/result/score"] {
-            assert!(found.iter().any(|pointer| pointer == expected), "{expected} in {found:?}");
-        }
-        // An unknown user or content is looked up once the forms are good; each is named.
-        let batch = [good.json(), good.clone().set("id", id(2)).set("user", "nobody").json(),
-            good.clone().set("id", id(3)).set("content", "none").set("user", "no").json()];
-        let refused = admin.post("/v1/activities/batch", &batch).await.expect(400);
-        assert_eq!(pointers(&refused), ["/1/user", "/2/user", "/2/content"]);
-        let lines: Vec<String> = batch.iter().map(Value::to_string).collect();
-        let refused = post_lines(&admin, "/v1/activities/batch", &lines.join("\n")).await.expect(400);
-        assert_eq!(pointers(&refused), ["/1/user", "/2/user", "/2/content"]);
-        let broken = format!("{}\n{{\"user\": \n\n{}\n", lines[0], lines[0].replace("viewed", "vew"));
-        let refused = post_lines(&admin, "/v1/activities/batch", &broken).await.expect(400);
-        assert_eq!(pointers(&refused), ["/1", "/2/action"]);
-        assert!(log(&admin).await.is_empty(), "nothing was stored");
-
-        let ids = |n: usize| json!({"ids": (1..=n).map(id).collect::<Vec<_>>()});
-        let batch = [numbered(1, "viewed"), numbered(2, "started"), numbered(3, "completed")];
-        assert_eq!(admin.post("/v1/activities/batch", &batch[..2]).await.expect(201).json(), ids(2));
-        let text: String = batch.iter().map(|body| format!("{}\r\n", body.json())).collect();
-        assert_eq!(post_lines(&admin, "/v1/activities/batch", &text).await.expect(201).json(), ids(3), "one was new");
-        assert_eq!(post_lines(&admin, "/v1/activities/batch", &text).await.expect(200).json(), ids(3), "none was new");
-        // A conflict is found among good ones, and nothing of the batch is kept.
-        let batch = [numbered(4, "viewed"), numbered(2, "completed")];
-        let refused = admin.post("/v1/activities/batch", &batch).await.expect(409).json();
-        assert_eq!(refused["pointer"], "/1/id");
-        // Twice in one batch is once in the log; two different ones under one id are a conflict.
-        let twice = [numbered(5, "viewed"), numbered(5, "viewed")];
-        assert_eq!(admin.post("/v1/activities/batch", &twice).await.expect(201).json(), json!({"ids": [id(5), id(5)]}));
-        let refused = admin.post("/v1/activities/batch", &[numbered(6, "viewed"), numbered(6, "started")]).await.expect(409);
-        assert_eq!(refused.json()["pointer"], "/1/id");
-        assert_eq!(log(&admin).await.len(), 4);
+#[apply(both_databases)]
+async fn a_content_is_named_by_id_or_iri_and_made_where_it_can_be(server: &TestServer) {
+    let admin = prepared(server).await;
+    for bad in [
+        json!("none"),
+        json!({"id": "none"}),
+        json!({"id": "none", "title": "T"}),
+        json!({"id": "none", "type": "item"}),
+    ] {
+        let refused = admin
+            .post("/v1/activities", &numbered(1, "viewed").set("content", bad.clone()))
+            .await
+            .expect(400);
+        assert_eq!(pointers(&refused), ["/content"], "{bad}");
+        admin.get("/v1/contents/none").await.expect(404);
     }
-
-    async fn a_batch_has_at_most_a_thousand(server: &TestServer) {
-        let admin = prepared(server).await;
-        let batch: Vec<Body> = (0..1001).map(|n| numbered(n, "viewed")).collect();
-        admin.post("/v1/activities/batch", &batch).await.expect(413);
-        assert!(log(&admin).await.is_empty());
-        keep(&admin, &batch[..1000]).await;
-        assert_eq!(admin.get("/v1/activities?count=exact&limit=1").await.expect(200).json()["total"], 1000);
-        assert_eq!(admin.post("/v1/activities/batch", &json!([])).await.expect(201).json(), json!({"ids": []}));
-        admin.post("/v1/activities/batch", &json!({"user": "ada"})).await.expect(400);
+    let rows = [
+        (
+            json!({"id": "v1", "title": "Hoses", "type": "item", "content_type": "video"}),
+            "v1",
+            json!("Hoses"),
+            json!("item"),
+            json!("video"),
+        ),
+        (
+            json!({"id": "q1", "title": "Hose Quiz", "type": "quiz"}),
+            "q1",
+            json!("Hose Quiz"),
+            json!("quiz"),
+            Value::Null,
+        ),
+        (
+            json!({"id": "i1", "title": "A Thing", "type": "item"}),
+            "i1",
+            json!("A Thing"),
+            json!("item"),
+            Value::Null,
+        ),
+        (
+            json!({"id": "l1", "title": "A List", "type": "learnlist"}),
+            "l1",
+            json!("A List"),
+            json!("learnlist"),
+            Value::Null,
+        ),
+        (
+            json!({"iri": "https://example.org/c"}),
+            "https://example.org/c",
+            Value::Null,
+            Value::Null,
+            Value::Null,
+        ),
+        (
+            json!({"iri": "https://example.org/d", "title": "Dee", "type": "event"}),
+            "https://example.org/d",
+            json!("Dee"),
+            json!("event"),
+            Value::Null,
+        ),
+    ];
+    for (named, expected, title, kind, content_type) in rows {
+        let made = admin
+            .post("/v1/activities", &activity("ada", "viewed").set("content", named.clone()))
+            .await
+            .expect(201)
+            .json();
+        let content = &made["content"];
+        assert_eq!(
+            (&content["id"], &content["title"], &content["type"], &content["content_type"]),
+            (&json!(expected), &title, &kind, &content_type),
+            "{named}"
+        );
+        let kept = admin.get(&format!("/v1/contents/{}", segment(expected))).await.expect(200).json();
+        assert_eq!((&kept["title"], &kept["registered"]), (&title, &json!(false)), "{named}");
+        // It is there now: its id alone is enough.
+        let again = admin
+            .post("/v1/activities", &activity("ada", "viewed").set("content", expected))
+            .await
+            .expect(201)
+            .json();
+        assert_eq!(again["content"]["id"], expected);
     }
+    // What is registered is not changed by what an activity calls it.
+    let renamed =
+        numbered(9, "viewed").set("content", json!({"id": "fire", "title": "Water", "type": "event"}));
+    let made = admin.post("/v1/activities", &renamed).await.expect(201).json();
+    assert_eq!(
+        (&made["content"]["title"], &made["content"]["type"]),
+        (&json!("Fire Safety"), &json!("quiz"))
+    );
+}
 
-    async fn times_are_taken_in_every_form(server: &TestServer) {
-        let admin = prepared(server).await;
-        let forms = [json!("PT5M30S"), json!("0000:05:30.00"), json!("00:05:30"), json!("330"), json!(330), json!("PT330.99S")];
-        let batch: Vec<Body> = forms.iter().enumerate()
-            .map(|(n, time)| numbered(n, "completed").set("result", json!({"total_time": time}))).collect();
-        keep(&admin, &batch).await;
-        for row in log(&admin).await {
-            assert_eq!(row["result"]["total_time"], json!({"seconds": 330, "text": "5 minutes 30 seconds"}), "{}", row["id"]);
-        }
+#[apply(both_databases)]
+async fn the_same_record_is_kept_once_and_a_different_one_is_a_conflict(server: &TestServer) {
+    let admin = prepared(server).await;
+    let sender = server.credential("acme", WRITES).await;
+    let first = sender.post("/v1/activities", &whole(1)).await.expect(201).json();
+    later(server, 3_600);
+    assert_eq!(sender.post("/v1/activities", &whole(1)).await.expect(200).json(), first);
+    // Only what is sent is compared.
+    let little = Body::default().set("id", id(1)).set("user", "ada").set("action", "completed");
+    assert_eq!(sender.post("/v1/activities", &little).await.expect(200).json(), first);
+    let other = json!({
+        "user": "bo", "action": "failed", "content": {"iri": "https://example.org/c"}, "happened_at": "2026-03-01T10:00:00.124+01:00",
+        "result.success": false, "result.completion": false, "result.score": 92.4, "result.total_time": 3960,
+        "result.response": "c", "responses": [{"question": "q1", "response": "4"}], "certificate": {"name": "Warder"},
+        "expired_at": "2026-03-02T00:00:01Z", "device_type": "api", "source": "library",
+        "registration": "ec531277-b57b-4c15-8d91-d292c5b2b8f8", "recorded_by": "ada", "comment": "Sat it"
+    });
+    for (member, value) in other.as_object().expect("members") {
+        let changed =
+            sender.post("/v1/activities", &whole(1).set(member, value.clone())).await.expect(409).json();
+        assert_eq!(changed["pointer"], "/id", "{member}");
     }
+    // What is not sent takes the moment of the first time, not of the second.
+    sender.post("/v1/activities", &numbered(2, "viewed")).await.expect(201);
+    later(server, 3_600);
+    sender.post("/v1/activities", &numbered(2, "viewed")).await.expect(200);
+    assert_eq!(log(&admin).await.len(), 2);
+    // Ids are an organisation's own.
+    let theirs = server.person_of("other", json!({"sub": "x", "role": "owner"}));
+    theirs
+        .post(
+            "/v1/activities",
+            &Body::default()
+                .set("id", id(1))
+                .set("user", mailbox("x@example.org"))
+                .set("action", "logged_in"),
+        )
+        .await
+        .expect(201);
+    assert_eq!(log(&admin).await.len(), 2);
+}
 
-    async fn a_verb_stands_for_an_action(server: &TestServer) {
-        let admin = prepared(server).await;
-        let verb = |verb: &str| Body::default().set("user", "ada").set("verb", verb).set("content", "fire");
-        let made = admin.post("/v1/activities", &verb("https://w3id.org/xapi/adl/verbs/satisfied")).await.expect(201).json();
-        assert_eq!(made["action"]["key"], "completed");
-        assert_eq!(made["verb"], "https://w3id.org/xapi/adl/verbs/satisfied");
-        let made = admin.post("/v1/activities", &verb("http://example.org/verbs/juggled-with")).await.expect(201).json();
-        assert_eq!((&made["action"]["key"], &made["action"]["label"]), (&json!("other"), &json!("Juggled with")));
-        assert_eq!(made["description"], "Juggled with Fire Safety");
-        let found = admin.list(&format!("/v1/activities?verb={}", segment("http://example.org/verbs/juggled-with")), "activities").await;
-        assert_eq!(members(&found, "action.key"), ["other"]);
-        admin.post("/v1/activities", &verb("http://adlnet.gov/expapi/verbs/voided")).await.expect(400);
-        admin.post("/v1/activities", &verb("juggled")).await.expect(400);
-        admin.post("/v1/activities", &verb("http://example.org/x").set("action", "viewed")).await.expect(400);
-        let neither = Body::default().set("user", "ada");
-        assert_eq!(pointers(&admin.post("/v1/activities", &neither).await.expect(400)), ["/action"]);
+#[apply(both_databases)]
+async fn a_batch_is_all_or_nothing_and_names_every_bad_element(server: &TestServer) {
+    let admin = prepared(server).await;
+    let good = numbered(1, "viewed");
+    let batch = [
+        good.json(),
+        good.clone().set("id", id(2)).set("user", "nobody").json(),
+        good.clone().set("id", "x").set("colour", "red").json(),
+        json!(7),
+        good.clone().set("id", id(3)).set("result", json!({"score": 101})).json(),
+    ];
+    let refused = admin.post("/v1/activities/batch", &batch).await.expect(400);
+    let found = pointers(&refused);
+    for expected in ["/2/id", "/2/colour", "/3", "/4/result/score"] {
+        assert!(found.iter().any(|pointer| pointer == expected), "{expected} in {found:?}");
     }
+    // An unknown user or content is looked up once the forms are good; each is named.
+    let batch = [
+        good.json(),
+        good.clone().set("id", id(2)).set("user", "nobody").json(),
+        good.clone().set("id", id(3)).set("content", "none").set("user", "no").json(),
+    ];
+    let refused = admin.post("/v1/activities/batch", &batch).await.expect(400);
+    assert_eq!(pointers(&refused), ["/1/user", "/2/user", "/2/content"]);
+    let lines: Vec<String> = batch.iter().map(Value::to_string).collect();
+    let refused = post_lines(&admin, "/v1/activities/batch", &lines.join("\n")).await.expect(400);
+    assert_eq!(pointers(&refused), ["/1/user", "/2/user", "/2/content"]);
+    let broken = format!("{}\n{{\"user\": \n\n{}\n", lines[0], lines[0].replace("viewed", "vew"));
+    let refused = post_lines(&admin, "/v1/activities/batch", &broken).await.expect(400);
+    assert_eq!(pointers(&refused), ["/1", "/2/action"]);
+    assert!(log(&admin).await.is_empty(), "nothing was stored");
 
-    async fn a_session_has_no_content(server: &TestServer) {
-        let admin = prepared(server).await;
-        for action in ["logged_in", "logged_out", "visited"] {
-            let refused = admin.post("/v1/activities", &numbered(1, action)).await.expect(400);
-            assert_eq!(pointers(&refused), ["/content"], "{action}");
-        }
-        admin.put("/v1/contents/x", &content("x", "item")).await.expect(201);
-        admin.post("/v1/activities?dry_run=true", &numbered(1, "viewed")).await.expect(400);
-        assert!(log(&admin).await.is_empty());
+    let ids = |n: usize| json!({"ids": (1..=n).map(id).collect::<Vec<_>>()});
+    let batch = [numbered(1, "viewed"), numbered(2, "started"), numbered(3, "completed")];
+    assert_eq!(admin.post("/v1/activities/batch", &batch[..2]).await.expect(201).json(), ids(2));
+    let text: String = batch.iter().map(|body| format!("{}\r\n", body.json())).collect();
+    assert_eq!(
+        post_lines(&admin, "/v1/activities/batch", &text).await.expect(201).json(),
+        ids(3),
+        "one was new"
+    );
+    assert_eq!(
+        post_lines(&admin, "/v1/activities/batch", &text).await.expect(200).json(),
+        ids(3),
+        "none was new"
+    );
+    // A conflict is found among good ones, and nothing of the batch is kept.
+    let batch = [numbered(4, "viewed"), numbered(2, "completed")];
+    let refused = admin.post("/v1/activities/batch", &batch).await.expect(409).json();
+    assert_eq!(refused["pointer"], "/1/id");
+    // Twice in one batch is once in the log; two different ones under one id are a conflict.
+    let twice = [numbered(5, "viewed"), numbered(5, "viewed")];
+    assert_eq!(
+        admin.post("/v1/activities/batch", &twice).await.expect(201).json(),
+        json!({"ids": [id(5), id(5)]})
+    );
+    let refused = admin
+        .post("/v1/activities/batch", &[numbered(6, "viewed"), numbered(6, "started")])
+        .await
+        .expect(409);
+    assert_eq!(refused.json()["pointer"], "/1/id");
+    assert_eq!(log(&admin).await.len(), 4);
+}
+
+#[apply(both_databases)]
+async fn a_batch_has_at_most_a_thousand(server: &TestServer) {
+    let admin = prepared(server).await;
+    let batch: Vec<Body> = (0..1001).map(|n| numbered(n, "viewed")).collect();
+    admin.post("/v1/activities/batch", &batch).await.expect(413);
+    assert!(log(&admin).await.is_empty());
+    keep(&admin, &batch[..1000]).await;
+    assert_eq!(admin.get("/v1/activities?count=exact&limit=1").await.expect(200).json()["total"], 1000);
+    assert_eq!(admin.post("/v1/activities/batch", &json!([])).await.expect(201).json(), json!({"ids": []}));
+    admin.post("/v1/activities/batch", &json!({"user": "ada"})).await.expect(400);
+}
+
+#[apply(both_databases)]
+async fn times_are_taken_in_every_form(server: &TestServer) {
+    let admin = prepared(server).await;
+    let forms = [
+        json!("PT5M30S"),
+        json!("0000:05:30.00"),
+        json!("00:05:30"),
+        json!("330"),
+        json!(330),
+        json!("PT330.99S"),
+    ];
+    let batch: Vec<Body> = forms
+        .iter()
+        .enumerate()
+        .map(|(n, time)| numbered(n, "completed").set("result", json!({"total_time": time})))
+        .collect();
+    keep(&admin, &batch).await;
+    for row in log(&admin).await {
+        assert_eq!(
+            row["result"]["total_time"],
+            json!({"seconds": 330, "text": "5 minutes 30 seconds"}),
+            "{}",
+            row["id"]
+        );
     }
+}
+
+#[apply(both_databases)]
+async fn a_verb_stands_for_an_action(server: &TestServer) {
+    let admin = prepared(server).await;
+    let verb = |verb: &str| Body::default().set("user", "ada").set("verb", verb).set("content", "fire");
+    let made = admin
+        .post("/v1/activities", &verb("https://w3id.org/xapi/adl/verbs/satisfied"))
+        .await
+        .expect(201)
+        .json();
+    assert_eq!(made["action"]["key"], "completed");
+    assert_eq!(made["verb"], "https://w3id.org/xapi/adl/verbs/satisfied");
+    let made =
+        admin.post("/v1/activities", &verb("http://example.org/verbs/juggled-with")).await.expect(201).json();
+    assert_eq!((&made["action"]["key"], &made["action"]["label"]), (&json!("other"), &json!("Juggled with")));
+    assert_eq!(made["description"], "Juggled with Fire Safety");
+    let found = admin
+        .list(
+            &format!("/v1/activities?verb={}", segment("http://example.org/verbs/juggled-with")),
+            "activities",
+        )
+        .await;
+    assert_eq!(members(&found, "action.key"), ["other"]);
+    admin.post("/v1/activities", &verb("http://adlnet.gov/expapi/verbs/voided")).await.expect(400);
+    admin.post("/v1/activities", &verb("juggled")).await.expect(400);
+    admin.post("/v1/activities", &verb("http://example.org/x").set("action", "viewed")).await.expect(400);
+    let neither = Body::default().set("user", "ada");
+    assert_eq!(pointers(&admin.post("/v1/activities", &neither).await.expect(400)), ["/action"]);
+}
+
+#[apply(both_databases)]
+async fn a_session_has_no_content(server: &TestServer) {
+    let admin = prepared(server).await;
+    for action in ["logged_in", "logged_out", "visited"] {
+        let refused = admin.post("/v1/activities", &numbered(1, action)).await.expect(400);
+        assert_eq!(pointers(&refused), ["/content"], "{action}");
+    }
+    admin.put("/v1/contents/x", &content("x", "item")).await.expect(201);
+    admin.post("/v1/activities?dry_run=true", &numbered(1, "viewed")).await.expect(400);
+    assert!(log(&admin).await.is_empty());
 }

@@ -7,26 +7,20 @@ use serde_json::{Value, json};
 
 use super::{at, id, keep, log, members, numbered, numbers, prepared};
 use crate::support::TestServer;
-use crate::support::both_databases;
 use crate::support::builders::{Body, activity, content, group, team, user};
 use crate::support::http::{Caller, query};
+use crate::support::{apply, both_databases};
 
 /// Eight activities of three users on four contents, by two recorders.
 async fn filled(server: &TestServer) -> Caller {
     let admin = prepared(server).await;
     admin
-        .post(
-            "/v1/teams/batch",
-            &[team("north"), team("leeds").set("parent", "north"), team("south")],
-        )
+        .post("/v1/teams/batch", &[team("north"), team("leeds").set("parent", "north"), team("south")])
         .await
         .expect(200);
     admin.put("/v1/groups/aid", &group("aid")).await.expect(201);
     admin
-        .patch(
-            "/v1/users/ada",
-            &json!({"primary_team": "north", "custom": {"Cost centre": "4711"}}),
-        )
+        .patch("/v1/users/ada", &json!({"primary_team": "north", "custom": {"Cost centre": "4711"}}))
         .await
         .expect(200);
     admin
@@ -36,10 +30,7 @@ async fn filled(server: &TestServer) -> Caller {
         )
         .await
         .expect(200);
-    admin
-        .put("/v1/users/cy", &user("cy").set("active", false))
-        .await
-        .expect(201);
+    admin.put("/v1/users/cy", &user("cy").set("active", false)).await.expect(201);
     let contents = [
         content("hoses", "item")
             .set("content_type", "video")
@@ -55,10 +46,7 @@ async fn filled(server: &TestServer) -> Caller {
     admin.post("/v1/contents/batch", &contents).await.expect(200);
     let on = |n: usize, user: &str, action: &str, content: &str| {
         let day = u32::try_from(n).expect("small") * 2 - 1;
-        activity(user, action)
-            .set("id", id(n))
-            .set("content", content)
-            .set("happened_at", at(day, 23))
+        activity(user, action).set("id", id(n)).set("content", content).set("happened_at", at(day, 23))
     };
     keep(
         &admin,
@@ -68,15 +56,11 @@ async fn filled(server: &TestServer) -> Caller {
             on(3, "bo", "enrolled_for", "trip").set("source", "Elsewhere"),
             on(4, "bo", "failed", "fire"),
             on(5, "cy", "viewed", "fire"),
-            activity("ada", "logged_in")
-                .set("id", id(6))
-                .set("happened_at", at(11, 23)),
+            activity("ada", "logged_in").set("id", id(6)).set("happened_at", at(11, 23)),
         ],
     )
     .await;
-    let sender = server
-        .credential("acme", &["activities/write", "directory"])
-        .await;
+    let sender = server.credential("acme", &["activities/write", "directory"]).await;
     keep(
         &sender,
         &[
@@ -92,236 +76,316 @@ async fn filled(server: &TestServer) -> Caller {
 }
 
 async fn found(caller: &Caller, asked: &str) -> Vec<usize> {
-    numbers(
-        &caller
-            .list(
-                &format!("/v1/activities?sort=happened_at&limit=3&{asked}"),
-                "activities",
-            )
-            .await,
-    )
+    numbers(&caller.list(&format!("/v1/activities?sort=happened_at&limit=3&{asked}"), "activities").await)
 }
 
-both_databases! {
-    async fn each_filter_narrows_the_log(server: &TestServer) {
-        let admin = filled(server).await;
-        for (asked, expected) in [
-            ("", vec![1, 2, 3, 4, 6, 7, 8]),
-            ("include_deactivated=true", vec![1, 2, 3, 4, 5, 6, 7, 8]),
-            ("user=ada", vec![1, 2, 6, 8]),
-            ("user=bo&user=cy", vec![3, 4, 7]),
-            ("user=bo&user=cy&include_deactivated=true", vec![3, 4, 5, 7]),
-            ("user=nobody", vec![]),
-            ("team=north", vec![1, 2, 3, 4, 6, 7, 8]),
-            ("team=leeds", vec![3, 4, 7]),
-            ("team=south", vec![]),
-            ("team=north&primary_team_only=true", vec![1, 2, 6, 8]),
-            ("team=north&primary_team_only=true&include_sub_teams=true", vec![1, 2, 3, 4, 6, 7, 8]),
-            ("group=aid", vec![3, 4, 7]),
-            ("scope=group&group=aid&user=ada", vec![]),
-            ("action=completed", vec![1]),
-            ("action=watched,failed", vec![2, 4]),
-            ("action=watched&action=failed", vec![2, 4]),
-            ("verb=http://adlnet.gov/expapi/verbs/completed", vec![1, 2]),
-            ("type=quiz", vec![1, 4]),
-            ("type=quiz,event", vec![1, 3, 4]),
-            ("content_type=video", vec![2, 7, 8]),
-            ("content=hoses&content=trip", vec![2, 3, 7, 8]),
-            ("content=nothing", vec![]),
-            ("tag=wet", vec![2, 3, 7, 8]),
-            ("tag=long&tag=none", vec![2, 7, 8]),
-            ("source=Library", vec![2, 7, 8]),
-            ("source=Elsewhere", vec![3]),
-            ("source=library", vec![]),
-            ("cpd_label=Health", vec![2, 7, 8]),
-            ("device_type=api", vec![7]),
-            ("device_type=api&device_type=phone", vec![7, 8]),
-            ("origin=api", vec![7, 8]),
-            ("origin=manual,xapi", vec![1, 2, 3, 4, 6]),
-            ("import=ec531277-b57b-4c15-8d91-d292c5b2b8f7", vec![]),
-            ("bulk_import=true", vec![]),
-            ("bulk_import=false", vec![1, 2, 3, 4, 6, 7, 8]),
-            ("title=HOSES", vec![2, 7, 8]),
-            ("title=fire", vec![1, 3, 4]),
-            ("title=fire+trip", vec![3]),
-            ("title=ladders&title=safety", vec![1, 2, 4, 7, 8]),
-            ("title=%25", vec![]),
-            ("completed=true", vec![1, 2]),
-            ("completed=false", vec![3, 4, 6, 7, 8]),
-            ("expired=true", vec![8]),
-            ("has_certificate=true", vec![7]),
-            ("result=passed", vec![1]),
-            ("result=failed", vec![4]),
-            ("result=passed,failed", vec![1, 4]),
-            ("from=2026-03-07T23:00:00Z", vec![4, 6, 7, 8]),
-            ("to=2026-03-07T23:00:00Z", vec![1, 2, 3]),
-            ("from=2026-03-03&to=2026-03-06", vec![2, 3]),
-            ("from=2026-03-04&to=2026-03-06&tz=Asia/Tokyo", vec![2]),
-            ("period=last_7_days", vec![7, 8]),
-            ("period=this_month", vec![1, 2, 3, 4, 6, 7, 8]),
-            ("period=previous_week", vec![6, 7, 8]),
-            ("period=previous_month", vec![]),
-            ("certificate_expires_within=P3D", vec![7]),
-            ("custom%5BCost+centre%5D=4711", vec![1, 2, 6, 8]),
-            ("custom%5BCost+centre%5D=4712", vec![]),
-            ("custom%5Bnone%5D=4711", vec![]),
-            ("user=ada&type=quiz&result=passed", vec![1]),
-            ("user=ada&type=event", vec![]),
-        ] {
-            assert_eq!(found(&admin, asked).await, expected, "{asked}");
-            let page = admin.get(&format!("/v1/activities?count=exact&limit=1&{asked}")).await.expect(200).json();
-            assert_eq!(page["total"], expected.len(), "{asked}");
-        }
+#[apply(both_databases)]
+async fn each_filter_narrows_the_log(server: &TestServer) {
+    let admin = filled(server).await;
+    for (asked, expected) in [
+        ("", vec![1, 2, 3, 4, 6, 7, 8]),
+        ("include_deactivated=true", vec![1, 2, 3, 4, 5, 6, 7, 8]),
+        ("user=ada", vec![1, 2, 6, 8]),
+        ("user=bo&user=cy", vec![3, 4, 7]),
+        ("user=bo&user=cy&include_deactivated=true", vec![3, 4, 5, 7]),
+        ("user=nobody", vec![]),
+        ("team=north", vec![1, 2, 3, 4, 6, 7, 8]),
+        ("team=leeds", vec![3, 4, 7]),
+        ("team=south", vec![]),
+        ("team=north&primary_team_only=true", vec![1, 2, 6, 8]),
+        ("team=north&primary_team_only=true&include_sub_teams=true", vec![1, 2, 3, 4, 6, 7, 8]),
+        ("group=aid", vec![3, 4, 7]),
+        ("scope=group&group=aid&user=ada", vec![]),
+        ("action=completed", vec![1]),
+        ("action=watched,failed", vec![2, 4]),
+        ("action=watched&action=failed", vec![2, 4]),
+        ("verb=http://adlnet.gov/expapi/verbs/completed", vec![1, 2]),
+        ("type=quiz", vec![1, 4]),
+        ("type=quiz,event", vec![1, 3, 4]),
+        ("content_type=video", vec![2, 7, 8]),
+        ("content=hoses&content=trip", vec![2, 3, 7, 8]),
+        ("content=nothing", vec![]),
+        ("tag=wet", vec![2, 3, 7, 8]),
+        ("tag=long&tag=none", vec![2, 7, 8]),
+        ("source=Library", vec![2, 7, 8]),
+        ("source=Elsewhere", vec![3]),
+        ("source=library", vec![]),
+        ("cpd_label=Health", vec![2, 7, 8]),
+        ("device_type=api", vec![7]),
+        ("device_type=api&device_type=phone", vec![7, 8]),
+        ("origin=api", vec![7, 8]),
+        ("origin=manual,xapi", vec![1, 2, 3, 4, 6]),
+        ("import=ec531277-b57b-4c15-8d91-d292c5b2b8f7", vec![]),
+        ("bulk_import=true", vec![]),
+        ("bulk_import=false", vec![1, 2, 3, 4, 6, 7, 8]),
+        ("title=HOSES", vec![2, 7, 8]),
+        ("title=fire", vec![1, 3, 4]),
+        ("title=fire+trip", vec![3]),
+        ("title=ladders&title=safety", vec![1, 2, 4, 7, 8]),
+        ("title=%25", vec![]),
+        ("completed=true", vec![1, 2]),
+        ("completed=false", vec![3, 4, 6, 7, 8]),
+        ("expired=true", vec![8]),
+        ("has_certificate=true", vec![7]),
+        ("result=passed", vec![1]),
+        ("result=failed", vec![4]),
+        ("result=passed,failed", vec![1, 4]),
+        ("from=2026-03-07T23:00:00Z", vec![4, 6, 7, 8]),
+        ("to=2026-03-07T23:00:00Z", vec![1, 2, 3]),
+        ("from=2026-03-03&to=2026-03-06", vec![2, 3]),
+        ("from=2026-03-04&to=2026-03-06&tz=Asia/Tokyo", vec![2]),
+        ("period=last_7_days", vec![7, 8]),
+        ("period=this_month", vec![1, 2, 3, 4, 6, 7, 8]),
+        ("period=previous_week", vec![6, 7, 8]),
+        ("period=previous_month", vec![]),
+        ("certificate_expires_within=P3D", vec![7]),
+        ("custom%5BCost+centre%5D=4711", vec![1, 2, 6, 8]),
+        ("custom%5BCost+centre%5D=4712", vec![]),
+        ("custom%5Bnone%5D=4711", vec![]),
+        ("user=ada&type=quiz&result=passed", vec![1]),
+        ("user=ada&type=event", vec![]),
+    ] {
+        assert_eq!(found(&admin, asked).await, expected, "{asked}");
+        let page = admin.get(&format!("/v1/activities?count=exact&limit=1&{asked}")).await.expect(200).json();
+        assert_eq!(page["total"], expected.len(), "{asked}");
     }
+}
 
-    async fn what_is_no_filter_is_named(server: &TestServer) {
-        let admin = prepared(server).await;
-        for (asked, parameter) in [
-            ("colour=red", "colour"), ("Action=viewed", "Action"), ("action=vew", "action"), ("action=viewed,,failed", "action"),
-            ("action=", "action"), ("type=film", "type"), ("completed=yes", "completed"), ("result=pass", "result"),
-            ("origin=web", "origin"), ("import=1", "import"), ("verb=completed", "verb"), ("title=+", "title"),
-            ("from=2026-02-30", "from"), ("from=yesterday", "from"), ("to=2026-03-01T00:00:00", "to"), ("period=last_year", "period"),
-            ("period=today&from=2026-01-01", "period"), ("tz=Mars/Olympus", "tz"), ("tz=", "tz"), ("certificate_expires_within=2 days", "certificate_expires_within"),
-            ("sort=title", "sort"), ("limit=0", "limit"), ("limit=1001", "limit"), ("limit=ten", "limit"), ("limit=1&limit=2", "limit"),
-            ("cursor=abc", "cursor"), ("count=about", "count"), ("scope=world", "scope"), ("scope=team", "scope"), ("scope=group", "scope"),
-            ("completed=true&completed=false", "completed"), ("custom=x", "custom"), ("custom%5B%5D=x", "custom[]"),
-            ("user=%00", "user"), ("user=%FF", "user"), ("user=%", "user"),
+#[apply(both_databases)]
+async fn what_is_no_filter_is_named(server: &TestServer) {
+    let admin = prepared(server).await;
+    for (asked, parameter) in [
+        ("colour=red", "colour"),
+        ("Action=viewed", "Action"),
+        ("action=vew", "action"),
+        ("action=viewed,,failed", "action"),
+        ("action=", "action"),
+        ("type=film", "type"),
+        ("completed=yes", "completed"),
+        ("result=pass", "result"),
+        ("origin=web", "origin"),
+        ("import=1", "import"),
+        ("verb=completed", "verb"),
+        ("title=+", "title"),
+        ("from=2026-02-30", "from"),
+        ("from=yesterday", "from"),
+        ("to=2026-03-01T00:00:00", "to"),
+        ("period=last_year", "period"),
+        ("period=today&from=2026-01-01", "period"),
+        ("tz=Mars/Olympus", "tz"),
+        ("tz=", "tz"),
+        ("certificate_expires_within=2 days", "certificate_expires_within"),
+        ("sort=title", "sort"),
+        ("limit=0", "limit"),
+        ("limit=1001", "limit"),
+        ("limit=ten", "limit"),
+        ("limit=1&limit=2", "limit"),
+        ("cursor=abc", "cursor"),
+        ("count=about", "count"),
+        ("scope=world", "scope"),
+        ("scope=team", "scope"),
+        ("scope=group", "scope"),
+        ("completed=true&completed=false", "completed"),
+        ("custom=x", "custom"),
+        ("custom%5B%5D=x", "custom[]"),
+        ("user=%00", "user"),
+        ("user=%FF", "user"),
+        ("user=%", "user"),
+    ] {
+        for path in [
+            "/v1/activities",
+            "/v1/me/activities",
+            "/v1/activities/export.csv",
+            "/v1/activities/export.ndjson",
         ] {
-            for path in ["/v1/activities", "/v1/me/activities", "/v1/activities/export.csv", "/v1/activities/export.ndjson"] {
-                let paging = ["limit", "cursor", "count"].contains(&parameter);
-                if (path.contains("/me/") && parameter == "scope") || (path.contains("export") && paging) {
-                    continue;
-                }
-                let answer = admin.get(&format!("{path}?{asked}")).await;
-                if path.contains("export") && answer.status == 404 {
-                    continue; // the address of a row, until exports are served
-                }
-                let problem = answer.expect(400).json();
-                assert_eq!(problem["errors"][0]["parameter"], parameter, "{path}?{asked}: {problem}");
+            let paging = ["limit", "cursor", "count"].contains(&parameter);
+            if (path.contains("/me/") && parameter == "scope") || (path.contains("export") && paging) {
+                continue;
             }
+            let answer = admin.get(&format!("{path}?{asked}")).await;
+            if path.contains("export") && answer.status == 404 {
+                continue; // the address of a row, until exports are served
+            }
+            let problem = answer.expect(400).json();
+            assert_eq!(problem["errors"][0]["parameter"], parameter, "{path}?{asked}: {problem}");
         }
     }
+}
 
-    async fn pages_hold_together(server: &TestServer) {
-        let admin = prepared(server).await;
-        // Ties in both directions: four at each of five moments.
-        let batch: Vec<Body> = (0..20).map(|n| numbered(n, "viewed").set("happened_at", at(1 + n as u32 / 4, 1))).collect();
-        keep(&admin, &batch).await;
-        let forwards: Vec<usize> = (0..20).collect();
-        let backwards: Vec<usize> = (0..20).rev().collect();
-        for limit in [1, 3, 4, 19, 20, 1000] {
-            let path = format!("/v1/activities?limit={limit}");
-            assert_eq!(numbers(&admin.list(&format!("{path}&sort=happened_at"), "activities").await), forwards, "{limit}");
-            assert_eq!(numbers(&admin.list(&path, "activities").await), backwards, "{limit}");
-        }
-        let asked = [("limit", "3"), ("title", "fire safety"), ("action", "viewed"), ("user", "ada"), ("user", "bo"), ("count", "exact")];
-        let asked: Vec<(String, String)> = asked.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
-        let page = admin.get(&format!("/v1/activities{}", query(&asked))).await.expect(200);
-        let next = page.json()["next"].as_str().expect("there is more").to_owned();
-        assert!(next.starts_with("/v1/activities?limit=3&title=fire+safety&action=viewed&user=ada&user=bo&count=exact&cursor="), "{next}");
-        assert_eq!(page.header("link"), Some(format!("<{next}>; rel=\"next\"").as_str()));
-        assert_eq!(page.json()["total"], 20);
-        let second = admin.get(&next).await.expect(200).json();
-        assert_eq!((&second["total"], numbers(second["activities"].as_array().expect("rows"))), (&json!(20), vec![16, 15, 14]));
-        let last = admin.get("/v1/activities?limit=20").await.expect(200);
-        assert_eq!((&last.json()["next"], last.header("link")), (&Value::Null, None));
-        assert!(last.json().get("total").is_none());
-        // Pages may change their size, and nothing else.
-        let cursor = next.rsplit("cursor=").next().expect("a cursor");
-        let rest = "title=fire+safety&action=viewed&user=ada&user=bo";
-        admin.get(&format!("/v1/activities?limit=5&{rest}&cursor={cursor}")).await.expect(200);
-        admin.get(&format!("/v1/activities?{rest}&user=bo&cursor={cursor}")).await.expect(200);
-        for other in [
-            format!("/v1/activities?cursor={cursor}"),
-            format!("/v1/activities?{rest}&sort=happened_at&cursor={cursor}"),
-            format!("/v1/activities?{rest}&completed=false&cursor={cursor}"),
-            format!("/v1/activities?{}&cursor={cursor}", rest.replace("ada", "cy")),
-            format!("/v1/activities?{rest}&scope=company&cursor={cursor}"),
-            format!("/v1/me/activities?{rest}&cursor={cursor}"),
-            format!("/v1/activities?{rest}&cursor={}", &cursor[..cursor.len() - 4]),
-        ] {
-            admin.get(&other).await.expect(400);
-        }
-        let same = format!("/v1/activities?{rest}&cursor={cursor}");
-        server.person("admin", "somebody").get(&same).await.expect(400);
-        server.person_of("other", json!({"sub": "root", "role": "admin"})).get(&same).await.expect(400);
-        server.person("owner", "root").get(&same).await.expect(200);
+#[apply(both_databases)]
+async fn pages_hold_together(server: &TestServer) {
+    let admin = prepared(server).await;
+    // Ties in both directions: four at each of five moments.
+    let batch: Vec<Body> =
+        (0..20).map(|n| numbered(n, "viewed").set("happened_at", at(1 + n as u32 / 4, 1))).collect();
+    keep(&admin, &batch).await;
+    let forwards: Vec<usize> = (0..20).collect();
+    let backwards: Vec<usize> = (0..20).rev().collect();
+    for limit in [1, 3, 4, 19, 20, 1000] {
+        let path = format!("/v1/activities?limit={limit}");
+        assert_eq!(
+            numbers(&admin.list(&format!("{path}&sort=happened_at"), "activities").await),
+            forwards,
+            "{limit}"
+        );
+        assert_eq!(numbers(&admin.list(&path, "activities").await), backwards, "{limit}");
     }
-
-    async fn rows_that_come_while_paging_neither_repeat_nor_hide_others(server: &TestServer) {
-        let admin = prepared(server).await;
-        let batch: Vec<Body> = (10..20).map(|n| numbered(n, "viewed").set("happened_at", at(n as u32 - 9, 1))).collect();
-        keep(&admin, &batch).await;
-        let page = admin.get("/v1/activities?limit=4").await.expect(200).json();
-        keep(&admin, &[numbered(1, "viewed").set("happened_at", at(17, 1)), numbered(2, "viewed").set("happened_at", at(1, 0))]).await;
-        admin.delete(&format!("/v1/activities/{}", id(16))).await.expect(204);
-        let rest = admin.list(page["next"].as_str().expect("more"), "activities").await;
-        assert_eq!(numbers(&rest), [15, 14, 13, 12, 11, 10, 2]);
+    let asked = [
+        ("limit", "3"),
+        ("title", "fire safety"),
+        ("action", "viewed"),
+        ("user", "ada"),
+        ("user", "bo"),
+        ("count", "exact"),
+    ];
+    let asked: Vec<(String, String)> =
+        asked.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
+    let page = admin.get(&format!("/v1/activities{}", query(&asked))).await.expect(200);
+    let next = page.json()["next"].as_str().expect("there is more").to_owned();
+    assert!(
+        next.starts_with(
+            "/v1/activities?limit=3&title=fire+safety&action=viewed&user=ada&user=bo&count=exact&cursor="
+        ),
+        "{next}"
+    );
+    assert_eq!(page.header("link"), Some(format!("<{next}>; rel=\"next\"").as_str()));
+    assert_eq!(page.json()["total"], 20);
+    let second = admin.get(&next).await.expect(200).json();
+    assert_eq!(
+        (&second["total"], numbers(second["activities"].as_array().expect("rows"))),
+        (&json!(20), vec![16, 15, 14])
+    );
+    let last = admin.get("/v1/activities?limit=20").await.expect(200);
+    assert_eq!((&last.json()["next"], last.header("link")), (&Value::Null, None));
+    assert!(last.json().get("total").is_none());
+    // Pages may change their size, and nothing else.
+    let cursor = next.rsplit("cursor=").next().expect("a cursor");
+    let rest = "title=fire+safety&action=viewed&user=ada&user=bo";
+    admin.get(&format!("/v1/activities?limit=5&{rest}&cursor={cursor}")).await.expect(200);
+    admin.get(&format!("/v1/activities?{rest}&user=bo&cursor={cursor}")).await.expect(200);
+    for other in [
+        format!("/v1/activities?cursor={cursor}"),
+        format!("/v1/activities?{rest}&sort=happened_at&cursor={cursor}"),
+        format!("/v1/activities?{rest}&completed=false&cursor={cursor}"),
+        format!("/v1/activities?{}&cursor={cursor}", rest.replace("ada", "cy")),
+        format!("/v1/activities?{rest}&scope=company&cursor={cursor}"),
+        format!("/v1/me/activities?{rest}&cursor={cursor}"),
+        format!("/v1/activities?{rest}&cursor={}", &cursor[..cursor.len() - 4]),
+    ] {
+        admin.get(&other).await.expect(400);
     }
+    let same = format!("/v1/activities?{rest}&cursor={cursor}");
+    server.person("admin", "somebody").get(&same).await.expect(400);
+    server.person_of("other", json!({"sub": "root", "role": "admin"})).get(&same).await.expect(400);
+    server.person("owner", "root").get(&same).await.expect(200);
+}
 
-    async fn everybody_has_a_log_of_their_own(server: &TestServer) {
-        let admin = filled(server).await;
-        let own = server.person("learner", "ada");
-        assert_eq!(numbers(&own.list("/v1/me/activities?sort=happened_at", "activities").await), [1, 2, 6, 8]);
-        assert_eq!(found(&own, "").await, [1, 2, 6, 8]);
-        let page = own.get("/v1/me/activities?limit=2&action=watched,downloaded,completed&count=exact").await.expect(200).json();
-        assert_eq!(page["total"], 3);
-        assert!(page["next"].as_str().expect("more").starts_with("/v1/me/activities?limit=2&action="));
-        assert!(admin.list("/v1/me/activities", "activities").await.is_empty(), "an admin's own log is their own");
-        own.get("/v1/me/activities?scope=me").await.expect(400);
+#[apply(both_databases)]
+async fn rows_that_come_while_paging_neither_repeat_nor_hide_others(server: &TestServer) {
+    let admin = prepared(server).await;
+    let batch: Vec<Body> =
+        (10..20).map(|n| numbered(n, "viewed").set("happened_at", at(n as u32 - 9, 1))).collect();
+    keep(&admin, &batch).await;
+    let page = admin.get("/v1/activities?limit=4").await.expect(200).json();
+    keep(
+        &admin,
+        &[
+            numbered(1, "viewed").set("happened_at", at(17, 1)),
+            numbered(2, "viewed").set("happened_at", at(1, 0)),
+        ],
+    )
+    .await;
+    admin.delete(&format!("/v1/activities/{}", id(16))).await.expect(204);
+    let rest = admin.list(page["next"].as_str().expect("more"), "activities").await;
+    assert_eq!(numbers(&rest), [15, 14, 13, 12, 11, 10, 2]);
+}
 
-        let manager = server.person("manager", "ada");
-        assert_eq!(numbers(&manager.list("/v1/users/bo/activities?sort=happened_at", "activities").await), [3, 4, 7]);
-        assert_eq!(numbers(&manager.list("/v1/users/bo/activities?user=bo&type=event", "activities").await), [3]);
-        let none = manager.get("/v1/users/bo/activities?user=ada&count=exact").await.expect(200).json();
-        assert_eq!(none, json!({"activities": [], "next": null, "total": 0}));
-        manager.get("/v1/users/cy/activities").await.expect(404);
-        own.get("/v1/users/bo/activities").await.expect(404);
-        admin.get("/v1/users/nobody/activities").await.expect(404);
-        assert_eq!(numbers(&own.list("/v1/users/ada/activities?sort=happened_at", "activities").await), [1, 2, 6, 8]);
-        // In a person's own log, and by id, a deactivated user's rows are there.
-        assert_eq!(numbers(&admin.list("/v1/users/cy/activities", "activities").await), [5]);
-        admin.get(&format!("/v1/activities/{}", id(5))).await.expect(200);
-        // What is out of reach isn't there by id either.
-        own.get(&format!("/v1/activities/{}", id(3))).await.expect(404);
-        manager.get(&format!("/v1/activities/{}", id(3))).await.expect(200);
-        manager.get(&format!("/v1/activities/{}", id(5))).await.expect(404);
-        admin.get(&format!("/v1/activities/{}", id(99))).await.expect(404);
-        admin.get("/v1/activities/x").await.expect(404);
+#[apply(both_databases)]
+async fn everybody_has_a_log_of_their_own(server: &TestServer) {
+    let admin = filled(server).await;
+    let own = server.person("learner", "ada");
+    assert_eq!(numbers(&own.list("/v1/me/activities?sort=happened_at", "activities").await), [1, 2, 6, 8]);
+    assert_eq!(found(&own, "").await, [1, 2, 6, 8]);
+    let page = own
+        .get("/v1/me/activities?limit=2&action=watched,downloaded,completed&count=exact")
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(page["total"], 3);
+    assert!(page["next"].as_str().expect("more").starts_with("/v1/me/activities?limit=2&action="));
+    assert!(
+        admin.list("/v1/me/activities", "activities").await.is_empty(),
+        "an admin's own log is their own"
+    );
+    own.get("/v1/me/activities?scope=me").await.expect(400);
+
+    let manager = server.person("manager", "ada");
+    assert_eq!(
+        numbers(&manager.list("/v1/users/bo/activities?sort=happened_at", "activities").await),
+        [3, 4, 7]
+    );
+    assert_eq!(numbers(&manager.list("/v1/users/bo/activities?user=bo&type=event", "activities").await), [3]);
+    let none = manager.get("/v1/users/bo/activities?user=ada&count=exact").await.expect(200).json();
+    assert_eq!(none, json!({"activities": [], "next": null, "total": 0}));
+    manager.get("/v1/users/cy/activities").await.expect(404);
+    own.get("/v1/users/bo/activities").await.expect(404);
+    admin.get("/v1/users/nobody/activities").await.expect(404);
+    assert_eq!(
+        numbers(&own.list("/v1/users/ada/activities?sort=happened_at", "activities").await),
+        [1, 2, 6, 8]
+    );
+    // In a person's own log, and by id, a deactivated user's rows are there.
+    assert_eq!(numbers(&admin.list("/v1/users/cy/activities", "activities").await), [5]);
+    admin.get(&format!("/v1/activities/{}", id(5))).await.expect(200);
+    // What is out of reach isn't there by id either.
+    own.get(&format!("/v1/activities/{}", id(3))).await.expect(404);
+    manager.get(&format!("/v1/activities/{}", id(3))).await.expect(200);
+    manager.get(&format!("/v1/activities/{}", id(5))).await.expect(404);
+    admin.get(&format!("/v1/activities/{}", id(99))).await.expect(404);
+    admin.get("/v1/activities/x").await.expect(404);
+}
+
+#[apply(both_databases)]
+async fn a_deletion_voids_with_its_reason(server: &TestServer) {
+    let admin = filled(server).await;
+    let path = format!("/v1/activities/{}", id(4));
+    for refused in ["hr", "reporter", "learning_designer", "curator", "manager", "learner"] {
+        server.person(refused, "ada").delete(&path).await.expect(403);
     }
-
-    async fn a_deletion_voids_with_its_reason(server: &TestServer) {
-        let admin = filled(server).await;
-        let path = format!("/v1/activities/{}", id(4));
-        for refused in ["hr", "reporter", "learning_designer", "curator", "manager", "learner"] {
-            server.person(refused, "ada").delete(&path).await.expect(403);
-        }
-        server.credential("acme", &["all", "activities/write", "activities/read"]).await.delete(&path).await.expect(403);
-        server.person_of("other", json!({"sub": "root", "role": "owner"})).delete(&path).await.expect(404);
-        admin.delete(&format!("{path}?why=x")).await.expect(400);
-        admin.delete(&format!("{path}?reason={}", "x".repeat(1001))).await.expect(400);
-        admin.get(&path).await.expect(200);
-        let answer = admin.delete(&format!("{path}?reason=Wrong%20person")).await.expect(204);
-        assert!(answer.body.is_empty());
-        admin.get(&path).await.expect(404);
-        admin.delete(&path).await.expect(404);
-        let rows = log(&admin).await;
-        assert!(!members(&rows, "id").contains(&json!(id(4))), "it left the list");
-        let csv = admin.get("/v1/activities/export.csv?columns=full").await;
-        if csv.status == 200 {
-            assert!(!csv.text().contains(&id(4)), "it left the export");
-        }
-        // Who took it out, and why, is a record; the voided one can still be read as a statement.
-        let voiding = rows.last().expect("rows");
-        assert_eq!((&voiding["verb"], &voiding["comment"]), (&json!("http://adlnet.gov/expapi/verbs/voided"), &json!("Wrong person")));
-        assert_eq!((&voiding["recorded_by"]["id"], &voiding["origin"]), (&json!("root"), &json!("manual")));
-        admin.get(&format!("/xapi/statements?statementId={}", id(4))).await.expect(404);
-        admin.get(&format!("/xapi/statements?voidedStatementId={}", id(4))).await.expect(200);
-        // The voiding itself stays.
-        admin.delete(&format!("/v1/activities/{}", voiding["id"].as_str().expect("an id"))).await.expect(409);
-        // The same record again is the same record: still voided.
-        let again = activity("bo", "failed").set("id", id(4)).set("content", "fire").set("happened_at", at(7, 23));
-        admin.post("/v1/activities", &again).await.expect(200);
-        admin.get(&path).await.expect(404);
+    server
+        .credential("acme", &["all", "activities/write", "activities/read"])
+        .await
+        .delete(&path)
+        .await
+        .expect(403);
+    server.person_of("other", json!({"sub": "root", "role": "owner"})).delete(&path).await.expect(404);
+    admin.delete(&format!("{path}?why=x")).await.expect(400);
+    admin.delete(&format!("{path}?reason={}", "x".repeat(1001))).await.expect(400);
+    admin.get(&path).await.expect(200);
+    let answer = admin.delete(&format!("{path}?reason=Wrong%20person")).await.expect(204);
+    assert!(answer.body.is_empty());
+    admin.get(&path).await.expect(404);
+    admin.delete(&path).await.expect(404);
+    let rows = log(&admin).await;
+    assert!(!members(&rows, "id").contains(&json!(id(4))), "it left the list");
+    let csv = admin.get("/v1/activities/export.csv?columns=full").await;
+    if csv.status == 200 {
+        assert!(!csv.text().contains(&id(4)), "it left the export");
     }
+    // Who took it out, and why, is a record; the voided one can still be read as a statement.
+    let voiding = rows.last().expect("rows");
+    assert_eq!(
+        (&voiding["verb"], &voiding["comment"]),
+        (&json!("http://adlnet.gov/expapi/verbs/voided"), &json!("Wrong person"))
+    );
+    assert_eq!((&voiding["recorded_by"]["id"], &voiding["origin"]), (&json!("root"), &json!("manual")));
+    admin.get(&format!("/xapi/statements?statementId={}", id(4))).await.expect(404);
+    admin.get(&format!("/xapi/statements?voidedStatementId={}", id(4))).await.expect(200);
+    // The voiding itself stays.
+    admin.delete(&format!("/v1/activities/{}", voiding["id"].as_str().expect("an id"))).await.expect(409);
+    // The same record again is the same record: still voided.
+    let again =
+        activity("bo", "failed").set("id", id(4)).set("content", "fire").set("happened_at", at(7, 23));
+    admin.post("/v1/activities", &again).await.expect(200);
+    admin.get(&path).await.expect(404);
 }

@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use super::{at, id, keep, later, log, members, numbered, numbers, prepared};
-use crate::support::both_databases;
 use crate::support::builders::{Body, activity, content, mailbox, statement, user};
 use crate::support::http::Caller;
 use crate::support::records::voiding;
+use crate::support::{TestServer, apply, both_databases};
 
 fn verb(name: &str) -> String {
     format!("http://adlnet.gov/expapi/verbs/{name}")
@@ -15,9 +15,7 @@ fn verb(name: &str) -> String {
 /// The contents that the rules ask about.
 async fn contents(admin: &Caller) {
     let mut batch = vec![
-        content("quiz", "quiz")
-            .set("pass_mark", 80)
-            .set("time_limit", "PT10M"),
+        content("quiz", "quiz").set("pass_mark", 80).set("time_limit", "PT10M"),
         content("event", "event"),
         content("plain", "item"),
     ];
@@ -29,16 +27,10 @@ async fn contents(admin: &Caller) {
 
 async fn sessions(caller: &Caller) -> Vec<(usize, String)> {
     let rows = caller
-        .list(
-            "/v1/activities?action=logged_in,logged_out,visited&sort=happened_at",
-            "activities",
-        )
+        .list("/v1/activities?action=logged_in,logged_out,visited&sort=happened_at", "activities")
         .await;
     let keys = members(&rows, "action.key");
-    numbers(&rows)
-        .into_iter()
-        .zip(keys.iter().map(|key| key.as_str().expect("a key").to_owned()))
-        .collect()
+    numbers(&rows).into_iter().zip(keys.iter().map(|key| key.as_str().expect("a key").to_owned())).collect()
 }
 
 fn told(events: &[(usize, String)]) -> String {
@@ -47,305 +39,445 @@ fn told(events: &[(usize, String)]) -> String {
 }
 
 fn session(n: usize, action: &str, hour: u32) -> Body {
-    activity("ada", action)
-        .set("id", id(n))
-        .set("happened_at", at(1, hour))
+    activity("ada", action).set("id", id(n)).set("happened_at", at(1, hour))
 }
 
-both_databases! {
-    /// Rules 1 to 4: verb, content, result; action, success, completed.
-    async fn verb_result_and_pass_mark_decide(server: &TestServer) {
-        let admin = prepared(server).await;
-        contents(&admin).await;
-        let t = json!(true);
-        let f = json!(false);
-        let none = Value::Null;
-        let cases = [
-            // Rule 1: the verb before the result, the result before the pass mark.
-            (verb("passed"), "quiz", json!({"success": false}), "completed", &t, true),
-            (verb("passed"), "quiz", json!({"score": 10}), "completed", &t, true),
-            (verb("failed"), "quiz", json!({"success": true, "score": 100}), "failed", &f, false),
-            (verb("completed"), "quiz", json!({"success": true, "score": 10}), "completed", &t, true),
-            (verb("completed"), "quiz", json!({"score": 80}), "completed", &t, true),
-            (verb("mastered"), "quiz", json!({"score": 79}), "failed", &f, false),
-            ("https://w3id.org/xapi/adl/verbs/waived".to_owned(), "quiz", json!({}), "completed", &none, true),
-            // The score counts unrounded: this one is shown as 80 percent.
-            (verb("completed"), "quiz", json!({"score": {"scaled": 0.79999}}), "failed", &f, false),
-            (verb("completed"), "plain", json!({"score": 10}), "completed", &none, true),
-            (verb("experienced"), "quiz", json!({"score": 90}), "viewed", &none, false),
-            (verb("answered"), "quiz", json!({"success": false}), "answered", &f, false),
-            // Rule 2.
-            (verb("completed"), "plain", json!({"success": false}), "failed", &f, false),
-            (verb("completed"), "video", json!({"success": false}), "failed", &f, false),
-            // Rule 3.
-            (verb("completed"), "video", json!({}), "watched", &none, true),
-            (verb("completed"), "article", json!({}), "read", &none, true),
-            (verb("completed"), "book", json!({}), "read", &none, true),
-            (verb("completed"), "document", json!({"success": true}), "read", &t, true),
-            (verb("passed"), "audio", json!({}), "listened_to", &t, true),
-            (verb("completed"), "course", json!({}), "completed", &none, true),
-            // Rule 4.
-            (verb("attended"), "event", json!({}), "attended", &none, true),
-            (verb("attempted"), "quiz", json!({"completion": true}), "started", &none, true),
-            (verb("attempted"), "quiz", json!({"completion": false}), "started", &none, false),
-            (verb("failed"), "quiz", json!({"completion": true}), "failed", &f, false),
-            (verb("completed"), "plain", json!({"completion": false}), "completed", &none, true),
-            ("http://activitystrea.ms/schema/1.0/watch".to_owned(), "event", json!({}), "watched", &none, true),
-        ];
-        let batch: Vec<Body> = cases.iter().enumerate().map(|(n, (verb, content, result, ..))| {
-            Body::default().set("id", id(n)).set("user", "ada").set("verb", verb.as_str()).set("content", *content)
-                .set("result", result.clone()).set("happened_at", at(1, 1))
-        }).collect();
-        keep(&admin, &batch).await;
-        let rows = log(&admin).await;
-        assert_eq!(rows.len(), cases.len());
-        for (row, (verb, content, result, action, success, completed)) in rows.iter().zip(&cases) {
-            let said = format!("{verb} {content} {result}: {row}");
-            assert_eq!(row["action"]["key"], *action, "{said}");
-            assert_eq!(row["result"].get("success").unwrap_or(&Value::Null), *success, "{said}");
-            assert_eq!(row["completed"], *completed, "{said}");
-        }
-        assert_eq!(rows[7]["result"]["score"]["percent"], 80, "79.999 rounds to 80 and still fails");
-        // A completion is found under the action that it is called, and under the flag.
-        let found = async |query: &str| numbers(&admin.list(&format!("/v1/activities?sort=happened_at&{query}"), "activities").await);
-        assert_eq!(found("action=watched").await, [13, 24]);
-        assert_eq!(found("action=completed&content=video&content=audio").await, Vec::<usize>::new());
-        let flagged: Vec<usize> = (0..cases.len()).filter(|n| cases[*n].5).collect();
-        assert_eq!(found("completed=true").await, flagged);
-        let passed: Vec<usize> = (0..cases.len()).filter(|n| *cases[*n].4 == t).collect();
-        assert_eq!(found("result=passed").await, passed);
+/// Rules 1 to 4: verb, content, result; action, success, completed.
+#[apply(both_databases)]
+async fn verb_result_and_pass_mark_decide(server: &TestServer) {
+    let admin = prepared(server).await;
+    contents(&admin).await;
+    let t = json!(true);
+    let f = json!(false);
+    let none = Value::Null;
+    let cases = [
+        // Rule 1: the verb before the result, the result before the pass mark.
+        (verb("passed"), "quiz", json!({"success": false}), "completed", &t, true),
+        (verb("passed"), "quiz", json!({"score": 10}), "completed", &t, true),
+        (verb("failed"), "quiz", json!({"success": true, "score": 100}), "failed", &f, false),
+        (verb("completed"), "quiz", json!({"success": true, "score": 10}), "completed", &t, true),
+        (verb("completed"), "quiz", json!({"score": 80}), "completed", &t, true),
+        (verb("mastered"), "quiz", json!({"score": 79}), "failed", &f, false),
+        ("https://w3id.org/xapi/adl/verbs/waived".to_owned(), "quiz", json!({}), "completed", &none, true),
+        // The score counts unrounded: this one is shown as 80 percent.
+        (verb("completed"), "quiz", json!({"score": {"scaled": 0.79999}}), "failed", &f, false),
+        (verb("completed"), "plain", json!({"score": 10}), "completed", &none, true),
+        (verb("experienced"), "quiz", json!({"score": 90}), "viewed", &none, false),
+        (verb("answered"), "quiz", json!({"success": false}), "answered", &f, false),
+        // Rule 2.
+        (verb("completed"), "plain", json!({"success": false}), "failed", &f, false),
+        (verb("completed"), "video", json!({"success": false}), "failed", &f, false),
+        // Rule 3.
+        (verb("completed"), "video", json!({}), "watched", &none, true),
+        (verb("completed"), "article", json!({}), "read", &none, true),
+        (verb("completed"), "book", json!({}), "read", &none, true),
+        (verb("completed"), "document", json!({"success": true}), "read", &t, true),
+        (verb("passed"), "audio", json!({}), "listened_to", &t, true),
+        (verb("completed"), "course", json!({}), "completed", &none, true),
+        // Rule 4.
+        (verb("attended"), "event", json!({}), "attended", &none, true),
+        (verb("attempted"), "quiz", json!({"completion": true}), "started", &none, true),
+        (verb("attempted"), "quiz", json!({"completion": false}), "started", &none, false),
+        (verb("failed"), "quiz", json!({"completion": true}), "failed", &f, false),
+        (verb("completed"), "plain", json!({"completion": false}), "completed", &none, true),
+        ("http://activitystrea.ms/schema/1.0/watch".to_owned(), "event", json!({}), "watched", &none, true),
+    ];
+    let batch: Vec<Body> = cases
+        .iter()
+        .enumerate()
+        .map(|(n, (verb, content, result, ..))| {
+            Body::default()
+                .set("id", id(n))
+                .set("user", "ada")
+                .set("verb", verb.as_str())
+                .set("content", *content)
+                .set("result", result.clone())
+                .set("happened_at", at(1, 1))
+        })
+        .collect();
+    keep(&admin, &batch).await;
+    let rows = log(&admin).await;
+    assert_eq!(rows.len(), cases.len());
+    for (row, (verb, content, result, action, success, completed)) in rows.iter().zip(&cases) {
+        let said = format!("{verb} {content} {result}: {row}");
+        assert_eq!(row["action"]["key"], *action, "{said}");
+        assert_eq!(row["result"].get("success").unwrap_or(&Value::Null), *success, "{said}");
+        assert_eq!(row["completed"], *completed, "{said}");
+    }
+    assert_eq!(rows[7]["result"]["score"]["percent"], 80, "79.999 rounds to 80 and still fails");
+    // A completion is found under the action that it is called, and under the flag.
+    let found = async |query: &str| {
+        numbers(&admin.list(&format!("/v1/activities?sort=happened_at&{query}"), "activities").await)
+    };
+    assert_eq!(found("action=watched").await, [13, 24]);
+    assert_eq!(found("action=completed&content=video&content=audio").await, Vec::<usize>::new());
+    let flagged: Vec<usize> = (0..cases.len()).filter(|n| cases[*n].5).collect();
+    assert_eq!(found("completed=true").await, flagged);
+    let passed: Vec<usize> = (0..cases.len()).filter(|n| *cases[*n].4 == t).collect();
+    assert_eq!(found("result=passed").await, passed);
+}
+
+/// Rules 5 and 6.
+#[apply(both_databases)]
+async fn scores_and_times_are_read(server: &TestServer) {
+    let admin = prepared(server).await;
+    contents(&admin).await;
+    let scores = [
+        (json!(45), json!(45)),
+        (json!(33.333), json!(33.33)),
+        (json!(66.666), json!(66.67)),
+        (json!(50.5), json!(50.5)),
+        (json!({"scaled": -0.5}), json!(-50)),
+        (json!({"scaled": 0.57}), json!(57)),
+        (json!({"scaled": 1, "raw": 3, "min": 0, "max": 30}), json!(100)),
+        (json!({"raw": 5, "min": 0, "max": 10}), json!(50)),
+        (json!({"raw": -5, "min": -10, "max": 0}), json!(50)),
+        (json!({"raw": 2, "min": 1, "max": 4}), json!(33.33)),
+        (json!({"raw": 100}), json!(100)),
+        (json!({"raw": 45, "min": 10}), json!(45)),
+        (json!({"raw": 45, "max": 90}), Value::Null),
+        (json!({"raw": 100.5}), Value::Null),
+        (json!({"raw": -1}), Value::Null),
+        (json!({"min": 0, "max": 10}), Value::Null),
+    ];
+    let batch: Vec<Body> = scores
+        .iter()
+        .enumerate()
+        .map(|(n, (score, _))| {
+            numbered(n, "graded").set("result", json!({"score": score})).set("happened_at", at(1, 1))
+        })
+        .collect();
+    keep(&admin, &batch).await;
+    for (row, (score, percent)) in log(&admin).await.iter().zip(&scores) {
+        assert_eq!(row["result"]["score"]["percent"], *percent, "{score}");
     }
 
-    /// Rules 5 and 6.
-    async fn scores_and_times_are_read(server: &TestServer) {
-        let admin = prepared(server).await;
-        contents(&admin).await;
-        let scores = [
-            (json!(45), json!(45)),
-            (json!(33.333), json!(33.33)),
-            (json!(66.666), json!(66.67)),
-            (json!(50.5), json!(50.5)),
-            (json!({"scaled": -0.5}), json!(-50)),
-            (json!({"scaled": 0.57}), json!(57)),
-            (json!({"scaled": 1, "raw": 3, "min": 0, "max": 30}), json!(100)),
-            (json!({"raw": 5, "min": 0, "max": 10}), json!(50)),
-            (json!({"raw": -5, "min": -10, "max": 0}), json!(50)),
-            (json!({"raw": 2, "min": 1, "max": 4}), json!(33.33)),
-            (json!({"raw": 100}), json!(100)),
-            (json!({"raw": 45, "min": 10}), json!(45)),
-            (json!({"raw": 45, "max": 90}), Value::Null),
-            (json!({"raw": 100.5}), Value::Null),
-            (json!({"raw": -1}), Value::Null),
-            (json!({"min": 0, "max": 10}), Value::Null),
-        ];
-        let batch: Vec<Body> = scores.iter().enumerate()
-            .map(|(n, (score, _))| numbered(n, "graded").set("result", json!({"score": score})).set("happened_at", at(1, 1)))
-            .collect();
-        keep(&admin, &batch).await;
-        for (row, (score, percent)) in log(&admin).await.iter().zip(&scores) {
-            assert_eq!(row["result"]["score"]["percent"], *percent, "{score}");
-        }
-
-        let times = [
-            ("PT0S", 0, "0 seconds", false), ("PT45S", 45, "45 seconds", false), ("PT4M60.9S", 300, "5 minutes", false),
-            ("PT10M", 600, "10 minutes", false), ("PT10M0.9S", 600, "10 minutes", false), ("PT10M1S", 601, "10 minutes 1 second", true),
-            ("PT1H5M59S", 3959, "1 hour 5 minutes", true), ("P1DT1S", 86401, "1 day", true),
-        ];
-        for (n, (time, seconds, text, exceeded)) in times.into_iter().enumerate() {
-            let sent = numbered(100 + n, "completed").set("content", "quiz").set("result", json!({"total_time": time}));
-            let made = admin.post("/v1/activities", &sent).await.expect(201).json();
-            assert_eq!(made["result"]["total_time"], json!({"seconds": seconds, "text": text}), "{time}");
-            assert_eq!(made["result"]["time_limit"], json!({"seconds": 600, "text": "10 minutes"}), "{time}");
-            assert_eq!(made["result"]["time_limit_exceeded"], exceeded, "{time}");
-        }
-        let sent = numbered(200, "completed").set("content", "quiz").set("result", json!({"success": true}));
+    let times = [
+        ("PT0S", 0, "0 seconds", false),
+        ("PT45S", 45, "45 seconds", false),
+        ("PT4M60.9S", 300, "5 minutes", false),
+        ("PT10M", 600, "10 minutes", false),
+        ("PT10M0.9S", 600, "10 minutes", false),
+        ("PT10M1S", 601, "10 minutes 1 second", true),
+        ("PT1H5M59S", 3959, "1 hour 5 minutes", true),
+        ("P1DT1S", 86401, "1 day", true),
+    ];
+    for (n, (time, seconds, text, exceeded)) in times.into_iter().enumerate() {
+        let sent =
+            numbered(100 + n, "completed").set("content", "quiz").set("result", json!({"total_time": time}));
         let made = admin.post("/v1/activities", &sent).await.expect(201).json();
-        assert_eq!((&made["result"]["total_time"], &made["result"]["time_limit_exceeded"]), (&Value::Null, &Value::Null));
+        assert_eq!(made["result"]["total_time"], json!({"seconds": seconds, "text": text}), "{time}");
+        assert_eq!(made["result"]["time_limit"], json!({"seconds": 600, "text": "10 minutes"}), "{time}");
+        assert_eq!(made["result"]["time_limit_exceeded"], exceeded, "{time}");
     }
+    let sent = numbered(200, "completed").set("content", "quiz").set("result", json!({"success": true}));
+    let made = admin.post("/v1/activities", &sent).await.expect(201).json();
+    assert_eq!(
+        (&made["result"]["total_time"], &made["result"]["time_limit_exceeded"]),
+        (&Value::Null, &Value::Null)
+    );
+}
 
-    /// Rule 7.
-    async fn completions_expire_and_earn_certificates(server: &TestServer) {
-        let admin = prepared(server).await;
-        let c = content("c", "quiz").set("expires_after", "P1M").set("pass_mark", 50)
-            .set("certificate", json!({"name": "Warden", "expires_after": "P1Y"}));
-        admin.put("/v1/contents/c", &c).await.expect(201);
-        let on = |n: usize, action: &str, when: Value| numbered(n, action).set("content", "c").set("happened_at", when);
-        keep(&admin, &[
+/// Rule 7.
+#[apply(both_databases)]
+async fn completions_expire_and_earn_certificates(server: &TestServer) {
+    let admin = prepared(server).await;
+    let c = content("c", "quiz")
+        .set("expires_after", "P1M")
+        .set("pass_mark", 50)
+        .set("certificate", json!({"name": "Warden", "expires_after": "P1Y"}));
+    admin.put("/v1/contents/c", &c).await.expect(201);
+    let on = |n: usize, action: &str, when: Value| {
+        numbered(n, action).set("content", "c").set("happened_at", when)
+    };
+    keep(
+        &admin,
+        &[
             on(0, "completed", json!("2026-01-31T12:00:00Z")),
             on(1, "completed", at(1, 0)),
             on(2, "viewed", at(1, 0)),
             on(3, "completed", at(1, 0)).set("result", json!({"score": 10})),
-            on(4, "completed", at(1, 0)).set("expired_at", at(18, 10)).set("certificate", json!({"name": "Chief"})),
+            on(4, "completed", at(1, 0))
+                .set("expired_at", at(18, 10))
+                .set("certificate", json!({"name": "Chief"})),
             on(5, "completed", at(1, 0)).set("certificate", json!({"expires_at": at(20, 0)})),
             on(6, "received_certificate_for", at(1, 0)),
             numbered(7, "received_certificate_for").set("happened_at", at(1, 0)),
             on(8, "viewed", at(1, 0)).set("expired_at", at(18, 11)),
-        ]).await;
-        let rows = log(&admin).await;
-        assert_eq!(rows.len(), 9, "a completion makes no certificate row by itself");
-        let certificate = |name: Value, awarded: &str, expires: Value| json!({"name": name, "awarded_at": awarded, "expires_at": expires});
-        let first = "2026-03-01T00:00:00.000Z";
-        let expected = [
-            (json!("2026-02-28T12:00:00.000Z"), true, certificate(json!("Warden"), "2026-01-31T12:00:00.000Z", json!("2027-01-31T12:00:00.000Z"))),
-            (json!("2026-04-01T00:00:00.000Z"), false, certificate(json!("Warden"), first, json!("2027-03-01T00:00:00.000Z"))),
-            (Value::Null, false, Value::Null),
-            (Value::Null, false, Value::Null),
-            (json!("2026-03-18T10:00:00.000Z"), true, certificate(json!("Chief"), first, json!("2027-03-01T00:00:00.000Z"))),
-            (json!("2026-04-01T00:00:00.000Z"), false, certificate(json!("Warden"), first, json!("2026-03-20T00:00:00.000Z"))),
-            (Value::Null, false, certificate(json!("Warden"), first, json!("2027-03-01T00:00:00.000Z"))),
-            (Value::Null, false, certificate(Value::Null, first, Value::Null)),
-            (json!("2026-03-18T11:00:00.000Z"), false, Value::Null),
-        ];
-        for (n, (row, (expired_at, expired, certificate))) in rows.iter().zip(&expected).enumerate() {
-            assert_eq!((&row["expired_at"], &row["expired"]), (expired_at, &json!(expired)), "{n}");
-            assert_eq!(&row["certificate"], certificate, "{n}");
-        }
-        assert_eq!(rows[3]["action"]["key"], "failed");
-        let found = async |query: &str| numbers(&admin.list(&format!("/v1/activities?sort=happened_at&{query}"), "activities").await);
-        assert_eq!(found("expired=true").await, [0, 4]);
-        assert_eq!(found("expired=false").await, [1, 2, 3, 5, 6, 7, 8]);
-        assert_eq!(found("has_certificate=true").await, [0, 1, 4, 5, 6, 7]);
-        assert_eq!(found("certificate_expires_within=P2D").await, [5]);
-        assert_eq!(found("certificate_expires_within=P11M").await, [0, 5]);
-        // Past is past only when the moment has gone by.
-        later(server, 42 * 60 + 37);
-        assert_eq!(found("expired=true").await, [0, 4], "at that very moment it is not past");
-        later(server, 1);
-        assert_eq!(found("expired=true").await, [0, 4, 8]);
-        assert_eq!(found("certificate_expires_within=P2D&expired=true").await, Vec::<usize>::new());
+        ],
+    )
+    .await;
+    let rows = log(&admin).await;
+    assert_eq!(rows.len(), 9, "a completion makes no certificate row by itself");
+    let certificate = |name: Value, awarded: &str, expires: Value| json!({"name": name, "awarded_at": awarded, "expires_at": expires});
+    let first = "2026-03-01T00:00:00.000Z";
+    let expected = [
+        (
+            json!("2026-02-28T12:00:00.000Z"),
+            true,
+            certificate(json!("Warden"), "2026-01-31T12:00:00.000Z", json!("2027-01-31T12:00:00.000Z")),
+        ),
+        (
+            json!("2026-04-01T00:00:00.000Z"),
+            false,
+            certificate(json!("Warden"), first, json!("2027-03-01T00:00:00.000Z")),
+        ),
+        (Value::Null, false, Value::Null),
+        (Value::Null, false, Value::Null),
+        (
+            json!("2026-03-18T10:00:00.000Z"),
+            true,
+            certificate(json!("Chief"), first, json!("2027-03-01T00:00:00.000Z")),
+        ),
+        (
+            json!("2026-04-01T00:00:00.000Z"),
+            false,
+            certificate(json!("Warden"), first, json!("2026-03-20T00:00:00.000Z")),
+        ),
+        (Value::Null, false, certificate(json!("Warden"), first, json!("2027-03-01T00:00:00.000Z"))),
+        (Value::Null, false, certificate(Value::Null, first, Value::Null)),
+        (json!("2026-03-18T11:00:00.000Z"), false, Value::Null),
+    ];
+    for (n, (row, (expired_at, expired, certificate))) in rows.iter().zip(&expected).enumerate() {
+        assert_eq!((&row["expired_at"], &row["expired"]), (expired_at, &json!(expired)), "{n}");
+        assert_eq!(&row["certificate"], certificate, "{n}");
     }
+    assert_eq!(rows[3]["action"]["key"], "failed");
+    let found = async |query: &str| {
+        numbers(&admin.list(&format!("/v1/activities?sort=happened_at&{query}"), "activities").await)
+    };
+    assert_eq!(found("expired=true").await, [0, 4]);
+    assert_eq!(found("expired=false").await, [1, 2, 3, 5, 6, 7, 8]);
+    assert_eq!(found("has_certificate=true").await, [0, 1, 4, 5, 6, 7]);
+    assert_eq!(found("certificate_expires_within=P2D").await, [5]);
+    assert_eq!(found("certificate_expires_within=P11M").await, [0, 5]);
+    // Past is past only when the moment has gone by.
+    later(server, 42 * 60 + 37);
+    assert_eq!(found("expired=true").await, [0, 4], "at that very moment it is not past");
+    later(server, 1);
+    assert_eq!(found("expired=true").await, [0, 4, 8]);
+    assert_eq!(found("certificate_expires_within=P2D&expired=true").await, Vec::<usize>::new());
+}
 
-    /// Rule 8, with what arrives late.
-    async fn a_login_after_a_login_is_a_visit(server: &TestServer) {
-        let admin = prepared(server).await;
-        keep(&admin, &[session(1, "logged_in", 10), session(2, "logged_in", 12), session(3, "logged_in", 14)]).await;
-        assert_eq!(told(&sessions(&admin).await), "1 logged_in, 2 visited, 3 visited");
-        assert_eq!(numbers(&log(&admin).await), [1], "visits are shown only where they are asked for");
-        assert_eq!(admin.get("/v1/activities?count=exact").await.expect(200).json()["total"], 1);
-        let visits = admin.list("/v1/activities?action=visited", "activities").await;
-        assert_eq!(members(&visits, "description"), ["Visited", "Visited"]);
-        admin.get(&format!("/v1/activities/{}", id(2))).await.expect(200);
-        let own = server.person("learner", "ada");
-        assert_eq!(numbers(&own.list("/v1/me/activities", "activities").await), [1]);
-        // A logout that arrives late, and somebody else's, and a click between.
-        keep(&admin, &[session(4, "logged_out", 13), session(5, "logged_out", 11).set("user", "bo"), numbered(6, "viewed").set("happened_at", at(1, 11))]).await;
-        assert_eq!(told(&sessions(&admin).await), "1 logged_in, 5 logged_out, 2 visited, 4 logged_out, 3 logged_in");
-        // An earlier login makes the first one a visit.
-        keep(&admin, &[session(7, "logged_in", 9)]).await;
-        assert_eq!(told(&sessions(&admin).await), "7 logged_in, 1 visited, 5 logged_out, 2 visited, 4 logged_out, 3 logged_in");
-        // Void the first login, then the logout.
-        admin.post("/xapi/statements", &voiding(20, 7)).await.expect(200);
-        assert_eq!(told(&sessions(&admin).await), "1 logged_in, 5 logged_out, 2 visited, 4 logged_out, 3 logged_in");
-        admin.delete(&format!("/v1/activities/{}", id(4))).await.expect(204);
-        assert_eq!(told(&sessions(&admin).await), "1 logged_in, 5 logged_out, 2 visited, 3 visited");
-        // At one moment the statement's id decides: 9 comes after 2 and before 3, and 0 before 3.
-        keep(&admin, &[session(9, "logged_out", 12)]).await;
-        assert_eq!(told(&sessions(&admin).await).replace("9 logged_out, 2", "2 visited, 9 logged_out").matches("3 logged_in").count(), 1);
-        keep(&admin, &[session(0, "logged_out", 14)]).await;
-        let row = admin.get(&format!("/v1/activities/{}", id(3))).await.expect(200).json();
-        assert_eq!(row["action"]["key"], "logged_in");
-    }
+/// Rule 8, with what arrives late.
+#[apply(both_databases)]
+async fn a_login_after_a_login_is_a_visit(server: &TestServer) {
+    let admin = prepared(server).await;
+    keep(&admin, &[session(1, "logged_in", 10), session(2, "logged_in", 12), session(3, "logged_in", 14)])
+        .await;
+    assert_eq!(told(&sessions(&admin).await), "1 logged_in, 2 visited, 3 visited");
+    assert_eq!(numbers(&log(&admin).await), [1], "visits are shown only where they are asked for");
+    assert_eq!(admin.get("/v1/activities?count=exact").await.expect(200).json()["total"], 1);
+    let visits = admin.list("/v1/activities?action=visited", "activities").await;
+    assert_eq!(members(&visits, "description"), ["Visited", "Visited"]);
+    admin.get(&format!("/v1/activities/{}", id(2))).await.expect(200);
+    let own = server.person("learner", "ada");
+    assert_eq!(numbers(&own.list("/v1/me/activities", "activities").await), [1]);
+    // A logout that arrives late, and somebody else's, and a click between.
+    keep(
+        &admin,
+        &[
+            session(4, "logged_out", 13),
+            session(5, "logged_out", 11).set("user", "bo"),
+            numbered(6, "viewed").set("happened_at", at(1, 11)),
+        ],
+    )
+    .await;
+    assert_eq!(
+        told(&sessions(&admin).await),
+        "1 logged_in, 5 logged_out, 2 visited, 4 logged_out, 3 logged_in"
+    );
+    // An earlier login makes the first one a visit.
+    keep(&admin, &[session(7, "logged_in", 9)]).await;
+    assert_eq!(
+        told(&sessions(&admin).await),
+        "7 logged_in, 1 visited, 5 logged_out, 2 visited, 4 logged_out, 3 logged_in"
+    );
+    // Void the first login, then the logout.
+    admin.post("/xapi/statements", &voiding(20, 7)).await.expect(200);
+    assert_eq!(
+        told(&sessions(&admin).await),
+        "1 logged_in, 5 logged_out, 2 visited, 4 logged_out, 3 logged_in"
+    );
+    admin.delete(&format!("/v1/activities/{}", id(4))).await.expect(204);
+    assert_eq!(told(&sessions(&admin).await), "1 logged_in, 5 logged_out, 2 visited, 3 visited");
+    // At one moment the statement's id decides: 9 comes after 2 and before 3, and 0 before 3.
+    keep(&admin, &[session(9, "logged_out", 12)]).await;
+    assert_eq!(
+        told(&sessions(&admin).await)
+            .replace("9 logged_out, 2", "2 visited, 9 logged_out")
+            .matches("3 logged_in")
+            .count(),
+        1
+    );
+    keep(&admin, &[session(0, "logged_out", 14)]).await;
+    let row = admin.get(&format!("/v1/activities/{}", id(3))).await.expect(200).json();
+    assert_eq!(row["action"]["key"], "logged_in");
+}
 
-    /// Rule 8 when an identifier becomes known: two actors are one user from then on.
-    async fn a_claimed_identifier_brings_its_sessions(server: &TestServer) {
-        let admin = prepared(server).await;
-        let stranger = |n: usize, action: &str, hour: u32| session(n, action, hour).set("user", json!({"email": "cy@example.org"}));
-        keep(&admin, &[session(1, "logged_in", 10), stranger(2, "logged_in", 9), stranger(3, "logged_out", 11), session(4, "logged_in", 12)]).await;
-        assert_eq!(told(&sessions(&admin).await), "2 logged_in, 1 logged_in, 3 logged_out, 4 visited");
-        let claim = json!({"identifiers": [mailbox("cy@example.org")]});
-        admin.patch("/v1/users/ada", &claim).await.expect(200);
-        assert_eq!(told(&sessions(&admin).await), "2 logged_in, 1 visited, 3 logged_out, 4 logged_in");
-        assert!(members(&log(&admin).await, "user.id").iter().all(|id| id == "ada"), "what it did before is the user's");
-        // Moved to somebody else, both are settled anew.
-        let moved = json!({"identifiers": [mailbox("cy@example.org")]});
-        admin.post("/v1/users/bo/identifiers", &moved).await.expect_one_of(&[200, 204]);
-        assert_eq!(told(&sessions(&admin).await), "2 logged_in, 1 logged_in, 3 logged_out, 4 visited");
-        assert_eq!(members(&log(&admin).await, "user.id"), ["bo", "ada", "bo"]);
-    }
+/// Rule 8 when an identifier becomes known: two actors are one user from then on.
+#[apply(both_databases)]
+async fn a_claimed_identifier_brings_its_sessions(server: &TestServer) {
+    let admin = prepared(server).await;
+    let stranger = |n: usize, action: &str, hour: u32| {
+        session(n, action, hour).set("user", json!({"email": "cy@example.org"}))
+    };
+    keep(
+        &admin,
+        &[
+            session(1, "logged_in", 10),
+            stranger(2, "logged_in", 9),
+            stranger(3, "logged_out", 11),
+            session(4, "logged_in", 12),
+        ],
+    )
+    .await;
+    assert_eq!(told(&sessions(&admin).await), "2 logged_in, 1 logged_in, 3 logged_out, 4 visited");
+    let claim = json!({"identifiers": [mailbox("cy@example.org")]});
+    admin.patch("/v1/users/ada", &claim).await.expect(200);
+    assert_eq!(told(&sessions(&admin).await), "2 logged_in, 1 visited, 3 logged_out, 4 logged_in");
+    assert!(
+        members(&log(&admin).await, "user.id").iter().all(|id| id == "ada"),
+        "what it did before is the user's"
+    );
+    // Moved to somebody else, both are settled anew.
+    let moved = json!({"identifiers": [mailbox("cy@example.org")]});
+    admin.post("/v1/users/bo/identifiers", &moved).await.expect_one_of(&[200, 204]);
+    assert_eq!(told(&sessions(&admin).await), "2 logged_in, 1 logged_in, 3 logged_out, 4 visited");
+    assert_eq!(members(&log(&admin).await, "user.id"), ["bo", "ada", "bo"]);
+}
 
-    /// Rule 9, in both orders.
-    async fn a_voided_record_leaves_the_log(server: &TestServer) {
-        let admin = prepared(server).await;
-        keep(&admin, &[numbered(1, "viewed"), numbered(2, "completed")]).await;
-        admin.post("/xapi/statements", &voiding(11, 1)).await.expect(200);
-        assert_eq!(numbers(&log(&admin).await), [2, 11], "the voiding is a record as well");
-        admin.get(&format!("/v1/activities/{}", id(1))).await.expect(404);
-        // The voiding first: what it names never comes into the log, and stays kept.
-        admin.post("/xapi/statements", &voiding(13, 3)).await.expect(200);
-        let made = admin.post("/v1/activities", &numbered(3, "viewed")).await.expect(201);
-        assert_eq!(made.json(), json!({"id": id(3)}));
-        admin.post("/v1/activities", &numbered(3, "viewed")).await.expect(200);
-        admin.get(&format!("/v1/activities/{}", id(3))).await.expect(404);
-        assert_eq!(numbers(&log(&admin).await), [2, 11, 13]);
-        // In one request, in either order.
-        let target = |n: usize| statement(mailbox("ada@example.org"), &verb("completed"), "https://example.org/c").set("id", id(n)).json();
-        admin.post("/xapi/statements", &json!([target(4), voiding(14, 4)])).await.expect(200);
-        admin.post("/xapi/statements", &json!([voiding(15, 5), target(5)])).await.expect(200);
-        assert_eq!(numbers(&log(&admin).await), [2, 11, 13, 14, 15]);
-        // A voiding can't be voided, whatever the order.
-        admin.post("/xapi/statements", &json!([voiding(16, 11), voiding(18, 17)])).await.expect(200);
-        admin.post("/xapi/statements", &voiding(17, 2)).await.expect(200);
-        assert_eq!(numbers(&log(&admin).await), [11, 13, 14, 15, 16, 18, 17]);
-        // Voided twice is voided.
-        admin.post("/xapi/statements", &voiding(19, 2)).await.expect(200);
-        assert_eq!(log(&admin).await.len(), 8);
-    }
+/// Rule 9, in both orders.
+#[apply(both_databases)]
+async fn a_voided_record_leaves_the_log(server: &TestServer) {
+    let admin = prepared(server).await;
+    keep(&admin, &[numbered(1, "viewed"), numbered(2, "completed")]).await;
+    admin.post("/xapi/statements", &voiding(11, 1)).await.expect(200);
+    assert_eq!(numbers(&log(&admin).await), [2, 11], "the voiding is a record as well");
+    admin.get(&format!("/v1/activities/{}", id(1))).await.expect(404);
+    // The voiding first: what it names never comes into the log, and stays kept.
+    admin.post("/xapi/statements", &voiding(13, 3)).await.expect(200);
+    let made = admin.post("/v1/activities", &numbered(3, "viewed")).await.expect(201);
+    assert_eq!(made.json(), json!({"id": id(3)}));
+    admin.post("/v1/activities", &numbered(3, "viewed")).await.expect(200);
+    admin.get(&format!("/v1/activities/{}", id(3))).await.expect(404);
+    assert_eq!(numbers(&log(&admin).await), [2, 11, 13]);
+    // In one request, in either order.
+    let target = |n: usize| {
+        statement(mailbox("ada@example.org"), &verb("completed"), "https://example.org/c")
+            .set("id", id(n))
+            .json()
+    };
+    admin.post("/xapi/statements", &json!([target(4), voiding(14, 4)])).await.expect(200);
+    admin.post("/xapi/statements", &json!([voiding(15, 5), target(5)])).await.expect(200);
+    assert_eq!(numbers(&log(&admin).await), [2, 11, 13, 14, 15]);
+    // A voiding can't be voided, whatever the order.
+    admin.post("/xapi/statements", &json!([voiding(16, 11), voiding(18, 17)])).await.expect(200);
+    admin.post("/xapi/statements", &voiding(17, 2)).await.expect(200);
+    assert_eq!(numbers(&log(&admin).await), [11, 13, 14, 15, 16, 18, 17]);
+    // Voided twice is voided.
+    admin.post("/xapi/statements", &voiding(19, 2)).await.expect(200);
+    assert_eq!(log(&admin).await.len(), 8);
+}
 
-    /// Rule 10 with late arrivals: each result is judged by what was demanded when it happened.
-    async fn what_was_demanded_then_counts(server: &TestServer) {
-        let admin = prepared(server).await;
-        let set = async |mark: Value, from: Value| {
-            admin.patch("/v1/contents/fire", &json!({"pass_mark": mark, "effective_from": from})).await.expect(200);
-        };
-        set(json!(50), at(10, 0)).await;
-        set(json!(90), at(12, 0)).await;
-        set(Value::Null, at(14, 0)).await;
-        let attempt = |n: usize, day: u32| numbered(n, "completed").set("result", json!({"score": 60})).set("happened_at", at(day, 0));
-        keep(&admin, &[attempt(1, 1), attempt(2, 11), attempt(3, 12), attempt(4, 13), attempt(5, 14)]).await;
-        let rows = log(&admin).await;
-        assert_eq!(members(&rows, "action.key"), ["completed", "completed", "failed", "failed", "completed"]);
-        assert_eq!(rows[4]["result"]["success"], Value::Null, "nothing is demanded any more");
-        // What it is counts as it is now, for all of them.
-        admin.patch("/v1/contents/fire", &json!({"type": "item", "content_type": "video", "title": "Hoses"})).await.expect(200);
-        let rows = log(&admin).await;
-        assert_eq!(members(&rows, "action.key"), ["watched", "watched", "failed", "failed", "watched"]);
-        assert_eq!(rows[0]["description"], "Watched Hoses scoring 60%, marked complete by root");
-        assert_eq!(admin.list("/v1/activities?type=item&title=hoses", "activities").await.len(), 5);
-        assert_eq!(admin.list("/v1/activities?type=quiz", "activities").await.len(), 0);
-    }
+/// Rule 10 with late arrivals: each result is judged by what was demanded when it happened.
+#[apply(both_databases)]
+async fn what_was_demanded_then_counts(server: &TestServer) {
+    let admin = prepared(server).await;
+    let set = async |mark: Value, from: Value| {
+        admin
+            .patch("/v1/contents/fire", &json!({"pass_mark": mark, "effective_from": from}))
+            .await
+            .expect(200);
+    };
+    set(json!(50), at(10, 0)).await;
+    set(json!(90), at(12, 0)).await;
+    set(Value::Null, at(14, 0)).await;
+    let attempt = |n: usize, day: u32| {
+        numbered(n, "completed").set("result", json!({"score": 60})).set("happened_at", at(day, 0))
+    };
+    keep(&admin, &[attempt(1, 1), attempt(2, 11), attempt(3, 12), attempt(4, 13), attempt(5, 14)]).await;
+    let rows = log(&admin).await;
+    assert_eq!(members(&rows, "action.key"), ["completed", "completed", "failed", "failed", "completed"]);
+    assert_eq!(rows[4]["result"]["success"], Value::Null, "nothing is demanded any more");
+    // What it is counts as it is now, for all of them.
+    admin
+        .patch("/v1/contents/fire", &json!({"type": "item", "content_type": "video", "title": "Hoses"}))
+        .await
+        .expect(200);
+    let rows = log(&admin).await;
+    assert_eq!(members(&rows, "action.key"), ["watched", "watched", "failed", "failed", "watched"]);
+    assert_eq!(rows[0]["description"], "Watched Hoses scoring 60%, marked complete by root");
+    assert_eq!(admin.list("/v1/activities?type=item&title=hoses", "activities").await.len(), 5);
+    assert_eq!(admin.list("/v1/activities?type=quiz", "activities").await.len(), 0);
+}
 
-    async fn a_row_is_a_sentence(server: &TestServer) {
-        let admin = prepared(server).await;
-        let sender = server.credential("acme", &["activities/write", "activities/read"]).await;
-        admin.put("/v1/contents/gone", &content("gone", "item").set("title", "Old Hoses").set("archived_at", at(1, 0))).await.expect(201);
-        let quiz = json!({"score": 45, "success": false, "total_time": 300});
-        for (sent, sentence) in [
-            (activity("ada", "completed").set("content", "fire"), "Completed Fire Safety"),
-            (activity("ada", "failed").set("content", "fire").set("result", quiz), "Failed Fire Safety scoring 45% in 5 minutes"),
-            (activity("ada", "completed").set("content", "fire").set("result", json!({"success": true, "score": 92})), "Passed Fire Safety scoring 92%"),
-            (activity("ada", "logged_in"), "Logged in"),
-            (activity("ada", "logged_out"), "Logged out"),
-            (activity("ada", "enrolled_for").set("content", "fire"), "Enrolled for Fire Safety"),
-            (activity("ada", "received_certificate_for").set("content", "fire"), "Received certificate for Fire Safety"),
-            (activity("ada", "listened_to").set("content", "gone"), "Listened to Old Hoses (Archived)"),
-            (activity("ada", "completed").set("content", "fire").set("recorded_by", "bo"), "Completed Fire Safety, marked complete by bo Example"),
-            (activity("ada", "completed").set("content", "fire").set("recorded_by", "ada"), "Completed Fire Safety"),
-            (activity("ada", "assigned").set("content", "fire").set("recorded_by", "bo"), "Assigned Fire Safety"),
-            (activity("ada", "completed").set("content", json!({"iri": "https://example.org/c"})), "Completed https://example.org/c"),
-        ] {
-            let made = sender.post("/v1/activities", &sent).await.expect(201).json();
-            assert_eq!(made["description"], sentence);
-            let parts = made["description_parts"].as_array().expect("parts");
-            assert_eq!(parts.iter().map(|part| part["text"].as_str().expect("a text")).collect::<String>(), sentence);
-        }
-        // The names are those of now.
-        admin.patch("/v1/users/bo", &json!({"first_name": "Bo", "last_name": "Ek"})).await.expect(200);
-        admin.patch("/v1/contents/fire", &json!({"title": "Flood Safety"})).await.expect(200);
-        let rows = admin.list("/v1/activities?action=completed&content=fire", "activities").await;
-        assert!(members(&rows, "description").contains(&json!("Completed Flood Safety, marked complete by Bo Ek")), "{rows:#?}");
-        let unnamed = user("cy").set("first_name", Value::Null).set("last_name", Value::Null);
-        admin.put("/v1/users/cy", &unnamed).await.expect(201);
-        let made = sender.post("/v1/activities", &activity("ada", "completed").set("content", "fire").set("recorded_by", "cy")).await;
-        assert_eq!(made.expect(201).json()["description"], "Completed Flood Safety, marked complete by cy");
+#[apply(both_databases)]
+async fn a_row_is_a_sentence(server: &TestServer) {
+    let admin = prepared(server).await;
+    let sender = server.credential("acme", &["activities/write", "activities/read"]).await;
+    admin
+        .put(
+            "/v1/contents/gone",
+            &content("gone", "item").set("title", "Old Hoses").set("archived_at", at(1, 0)),
+        )
+        .await
+        .expect(201);
+    let quiz = json!({"score": 45, "success": false, "total_time": 300});
+    for (sent, sentence) in [
+        (activity("ada", "completed").set("content", "fire"), "Completed Fire Safety"),
+        (
+            activity("ada", "failed").set("content", "fire").set("result", quiz),
+            "Failed Fire Safety scoring 45% in 5 minutes",
+        ),
+        (
+            activity("ada", "completed")
+                .set("content", "fire")
+                .set("result", json!({"success": true, "score": 92})),
+            "Passed Fire Safety scoring 92%",
+        ),
+        (activity("ada", "logged_in"), "Logged in"),
+        (activity("ada", "logged_out"), "Logged out"),
+        (activity("ada", "enrolled_for").set("content", "fire"), "Enrolled for Fire Safety"),
+        (
+            activity("ada", "received_certificate_for").set("content", "fire"),
+            "Received certificate for Fire Safety",
+        ),
+        (activity("ada", "listened_to").set("content", "gone"), "Listened to Old Hoses (Archived)"),
+        (
+            activity("ada", "completed").set("content", "fire").set("recorded_by", "bo"),
+            "Completed Fire Safety, marked complete by bo Example",
+        ),
+        (
+            activity("ada", "completed").set("content", "fire").set("recorded_by", "ada"),
+            "Completed Fire Safety",
+        ),
+        (activity("ada", "assigned").set("content", "fire").set("recorded_by", "bo"), "Assigned Fire Safety"),
+        (
+            activity("ada", "completed").set("content", json!({"iri": "https://example.org/c"})),
+            "Completed https://example.org/c",
+        ),
+    ] {
+        let made = sender.post("/v1/activities", &sent).await.expect(201).json();
+        assert_eq!(made["description"], sentence);
+        let parts = made["description_parts"].as_array().expect("parts");
+        assert_eq!(
+            parts.iter().map(|part| part["text"].as_str().expect("a text")).collect::<String>(),
+            sentence
+        );
     }
+    // The names are those of now.
+    admin.patch("/v1/users/bo", &json!({"first_name": "Bo", "last_name": "Ek"})).await.expect(200);
+    admin.patch("/v1/contents/fire", &json!({"title": "Flood Safety"})).await.expect(200);
+    let rows = admin.list("/v1/activities?action=completed&content=fire", "activities").await;
+    assert!(
+        members(&rows, "description").contains(&json!("Completed Flood Safety, marked complete by Bo Ek")),
+        "{rows:#?}"
+    );
+    let unnamed = user("cy").set("first_name", Value::Null).set("last_name", Value::Null);
+    admin.put("/v1/users/cy", &unnamed).await.expect(201);
+    let made = sender
+        .post("/v1/activities", &activity("ada", "completed").set("content", "fire").set("recorded_by", "cy"))
+        .await;
+    assert_eq!(made.expect(201).json()["description"], "Completed Flood Safety, marked complete by cy");
 }

@@ -3,269 +3,341 @@
 use serde_json::{Value, json};
 
 use super::{ada, fire, kept, mark, outcomes, prepared, rows_of, told};
-use crate::support::both_databases;
 use crate::support::builders::{Body, content, statement, team, user};
 use crate::support::http::segment;
+use crate::support::{TestServer, apply, both_databases};
 use crate::v1::activities::{log, members, pointers};
 
 /// The people of [`prepared`].
 const PEOPLE: &[&str] = &["ada", "bo", "gil", "cy", "dee", "eve"];
 
-both_databases! {
-    async fn each_person_is_told_of_once(server: &TestServer) {
-        let admin = prepared(server).await;
-        let body = fire(&["eve", "ghost", "bo", "eve"])
-            .set("teams", json!(["sales", "nowhere"]))
-            .set("include_sub_teams", true)
-            .set("groups", json!(["aid", "none"]));
-        let report = admin.post("/v1/completions", &body).await.expect(200).json();
-        // Those named as they were given, then the members by id.
-        assert_eq!(outcomes(&report), told(&[
-            ("eve", "created"), ("ghost", "not_found"), ("bo", "created"), ("cy", "created"), ("dee", "deactivated"),
+#[apply(both_databases)]
+async fn each_person_is_told_of_once(server: &TestServer) {
+    let admin = prepared(server).await;
+    let body = fire(&["eve", "ghost", "bo", "eve"])
+        .set("teams", json!(["sales", "nowhere"]))
+        .set("include_sub_teams", true)
+        .set("groups", json!(["aid", "none"]));
+    let report = admin.post("/v1/completions", &body).await.expect(200).json();
+    // Those named as they were given, then the members by id.
+    assert_eq!(
+        outcomes(&report),
+        told(&[
+            ("eve", "created"),
+            ("ghost", "not_found"),
+            ("bo", "created"),
+            ("cy", "created"),
+            ("dee", "deactivated"),
             ("gil", "created"),
-        ]));
-        for result in report["results"].as_array().expect("results") {
-            assert_eq!(result.as_object().expect("an object").len(), 3, "{result}");
-            match result["activity"].as_str() {
-                Some(id) => {
-                    let row = admin.get(&format!("/v1/activities/{id}")).await.expect(200).json();
-                    assert_eq!((&row["user"]["id"], &row["content"]["id"]), (&result["user"], &json!("fire")));
-                    assert_eq!(result["outcome"], "created");
-                }
-                None => assert_ne!(result["outcome"], "created"),
+        ])
+    );
+    for result in report["results"].as_array().expect("results") {
+        assert_eq!(result.as_object().expect("an object").len(), 3, "{result}");
+        match result["activity"].as_str() {
+            Some(id) => {
+                let row = admin.get(&format!("/v1/activities/{id}")).await.expect(200).json();
+                assert_eq!((&row["user"]["id"], &row["content"]["id"]), (&result["user"], &json!("fire")));
+                assert_eq!(result["outcome"], "created");
             }
+            None => assert_ne!(result["outcome"], "created"),
         }
-        assert_eq!(kept(server, PEOPLE).await, (4, 4, 0));
-
-        let again = admin.post("/v1/completions", &body).await.expect(200).json();
-        assert_eq!(outcomes(&again), told(&[
-            ("eve", "already_completed"), ("ghost", "not_found"), ("bo", "already_completed"),
-            ("cy", "already_completed"), ("dee", "deactivated"), ("gil", "already_completed"),
-        ]));
-        assert!(again["results"].as_array().expect("results").iter().all(|result| result["activity"] == Value::Null));
-        assert_eq!(kept(server, PEOPLE).await, (4, 4, 0));
     }
+    assert_eq!(kept(server, PEOPLE).await, (4, 4, 0));
 
-    async fn a_team_is_its_own_members_unless_sub_teams_are_asked_for(server: &TestServer) {
-        let admin = prepared(server).await;
-        let body = |team: &str| Body::default().set("content", "fire").set("teams", json!([team])).set("dry_run", true);
-        assert_eq!(mark(&admin, &body("sales")).await, told(&[("bo", "created"), ("eve", "created")]));
-        assert_eq!(mark(&admin, &body("north")).await, told(&[("cy", "created"), ("dee", "deactivated")]));
-        assert_eq!(mark(&admin, &body("nowhere")).await, told(&[]));
-        let group = Body::default().set("content", "fire").set("groups", json!(["aid"])).set("include_sub_teams", true);
-        assert_eq!(mark(&admin, &group).await, told(&[("bo", "created"), ("eve", "created"), ("gil", "created")]));
+    let again = admin.post("/v1/completions", &body).await.expect(200).json();
+    assert_eq!(
+        outcomes(&again),
+        told(&[
+            ("eve", "already_completed"),
+            ("ghost", "not_found"),
+            ("bo", "already_completed"),
+            ("cy", "already_completed"),
+            ("dee", "deactivated"),
+            ("gil", "already_completed"),
+        ])
+    );
+    assert!(
+        again["results"].as_array().expect("results").iter().all(|result| result["activity"] == Value::Null)
+    );
+    assert_eq!(kept(server, PEOPLE).await, (4, 4, 0));
+}
+
+#[apply(both_databases)]
+async fn a_team_is_its_own_members_unless_sub_teams_are_asked_for(server: &TestServer) {
+    let admin = prepared(server).await;
+    let body =
+        |team: &str| Body::default().set("content", "fire").set("teams", json!([team])).set("dry_run", true);
+    assert_eq!(mark(&admin, &body("sales")).await, told(&[("bo", "created"), ("eve", "created")]));
+    assert_eq!(mark(&admin, &body("north")).await, told(&[("cy", "created"), ("dee", "deactivated")]));
+    assert_eq!(mark(&admin, &body("nowhere")).await, told(&[]));
+    let group =
+        Body::default().set("content", "fire").set("groups", json!(["aid"])).set("include_sub_teams", true);
+    assert_eq!(
+        mark(&admin, &group).await,
+        told(&[("bo", "created"), ("eve", "created"), ("gil", "created")])
+    );
+}
+
+#[apply(both_databases)]
+async fn it_is_attributed_to_who_marked_it(server: &TestServer) {
+    let admin = prepared(server).await;
+    let body = fire(&["bo"]).set("happened_at", "2026-02-14T10:00:00.5009+01:00");
+    let report = ada(server).post("/v1/completions", &body).await.expect(200).json();
+    let id = report["results"][0]["activity"].as_str().expect("an activity").to_owned();
+
+    let row = admin.get(&format!("/v1/activities/{id}")).await.expect(200).json();
+    assert_eq!(row["user"]["id"], "bo");
+    assert_eq!((&row["action"]["key"], &row["completed"]), (&json!("completed"), &json!(true)));
+    assert_eq!(row["happened_at"], "2026-02-14T09:00:00.500Z");
+    assert_eq!((&row["origin"], &row["comment"]), (&json!("manual"), &Value::Null));
+    assert_eq!(row["recorded_by"], json!({"id": "ada", "name": "Ada Obi"}));
+    assert_eq!(row["description"], "Completed Fire Safety, marked complete by Ada Obi");
+    // No score is made up, and so neither is a success.
+    assert_eq!((&row["result"]["completion"], &row["result"]["success"]), (&json!(true), &Value::Null));
+    assert_eq!(row["result"]["score"]["percent"], Value::Null);
+
+    let account = |name: &str| json!({"homePage": "https://rollbook.invalid/acme", "name": name});
+    let kept = admin.get(&format!("/xapi/statements?statementId={id}")).await.expect(200).json();
+    assert_eq!(kept["actor"], json!({"objectType": "Agent", "name": "bo Example", "account": account("bo")}));
+    assert_eq!(
+        kept["verb"],
+        json!({"id": "http://adlnet.gov/expapi/verbs/completed", "display": {"en": "Completed"}})
+    );
+    assert_eq!(kept["object"]["definition"], Value::Null);
+    assert_eq!(kept["result"], json!({"completion": true}));
+    assert_eq!(
+        kept["context"],
+        json!({"instructor": {"objectType": "Agent", "name": "Ada Obi", "account": account("ada")}})
+    );
+    assert_eq!(kept["authority"]["account"], account("ada"));
+    assert_eq!(kept["timestamp"], "2026-02-14T09:00:00.500Z");
+    // Who is named as the instructor is found by it, and has no row by it.
+    let agent = segment(&json!({"account": account("ada")}).to_string());
+    let found =
+        admin.get(&format!("/xapi/statements?related_agents=true&agent={agent}")).await.expect(200).json();
+    assert_eq!(found["statements"][0]["id"], json!(id));
+    assert_eq!(rows_of(server, "ada").await, Vec::<Value>::new());
+}
+
+#[apply(both_databases)]
+async fn a_marker_may_be_unknown_or_the_person_themselves(server: &TestServer) {
+    let admin = prepared(server).await;
+    mark(&admin, &fire(&["bo"])).await;
+    let marked = rows_of(server, "bo").await;
+    assert_eq!(marked[0]["recorded_by"], json!({"id": "root", "name": null}));
+    assert_eq!(marked[0]["description"], "Completed Fire Safety, marked complete by root");
+    // An admin's own offline course.
+    let eve = server.person("owner", "eve");
+    assert_eq!(mark(&eve, &fire(&["eve"])).await, told(&[("eve", "created")]));
+    assert_eq!(rows_of(server, "eve").await[0]["description"], "Completed Fire Safety");
+}
+
+#[apply(both_databases)]
+async fn what_the_content_demands_counts(server: &TestServer) {
+    let admin = prepared(server).await;
+    let contents = [
+        content("film", "item").set("content_type", "video").set("title", "Ladders"),
+        content("first-aid", "event")
+            .set("title", "First Aid")
+            .set("expires_after", "P1Y")
+            .set("pass_mark", 80)
+            .set("certificate", json!({"name": "First aider", "expires_after": "P2Y"})),
+        content("old", "item").set("title", "Old").set("archived_at", "2025-01-01T00:00:00Z"),
+    ];
+    admin.post("/v1/contents/batch", &contents).await.expect(200);
+    let elsewhere = "https://elsewhere.example/course?a=1";
+    let seen = statement(
+        json!({"mbox": "mailto:x@example.org"}),
+        "http://adlnet.gov/expapi/verbs/launched",
+        elsewhere,
+    );
+    server.credential("acme", &["all"]).await.post("/xapi/statements", &seen).await.expect(200);
+    for content in ["film", "first-aid", "old", elsewhere] {
+        let body = fire(&["bo"]).set("content", content).set("happened_at", "2026-02-14T09:00:00Z");
+        assert_eq!(mark(&admin, &body).await, told(&[("bo", "created")]), "{content}");
     }
-
-    async fn it_is_attributed_to_who_marked_it(server: &TestServer) {
-        let admin = prepared(server).await;
-        let body = fire(&["bo"]).set("happened_at", "2026-02-14T10:00:00.5009+01:00");
-        let report = ada(server).post("/v1/completions", &body).await.expect(200).json();
-        let id = report["results"][0]["activity"].as_str().expect("an activity").to_owned();
-
-        let row = admin.get(&format!("/v1/activities/{id}")).await.expect(200).json();
-        assert_eq!(row["user"]["id"], "bo");
-        assert_eq!((&row["action"]["key"], &row["completed"]), (&json!("completed"), &json!(true)));
-        assert_eq!(row["happened_at"], "2026-02-14T09:00:00.500Z");
-        assert_eq!((&row["origin"], &row["comment"]), (&json!("manual"), &Value::Null));
-        assert_eq!(row["recorded_by"], json!({"id": "ada", "name": "Ada Obi"}));
-        assert_eq!(row["description"], "Completed Fire Safety, marked complete by Ada Obi");
-        // No score is made up, and so neither is a success.
-        assert_eq!((&row["result"]["completion"], &row["result"]["success"]), (&json!(true), &Value::Null));
-        assert_eq!(row["result"]["score"]["percent"], Value::Null);
-
-        let account = |name: &str| json!({"homePage": "https://rollbook.invalid/acme", "name": name});
-        let kept = admin.get(&format!("/xapi/statements?statementId={id}")).await.expect(200).json();
-        assert_eq!(kept["actor"], json!({"objectType": "Agent", "name": "bo Example", "account": account("bo")}));
-        assert_eq!(kept["verb"], json!({"id": "http://adlnet.gov/expapi/verbs/completed", "display": {"en": "Completed"}}));
-        assert_eq!(kept["object"]["definition"], Value::Null);
-        assert_eq!(kept["result"], json!({"completion": true}));
-        assert_eq!(kept["context"], json!({"instructor": {"objectType": "Agent", "name": "Ada Obi", "account": account("ada")}}));
-        assert_eq!(kept["authority"]["account"], account("ada"));
-        assert_eq!(kept["timestamp"], "2026-02-14T09:00:00.500Z");
-        // Who is named as the instructor is found by it, and has no row by it.
-        let agent = segment(&json!({"account": account("ada")}).to_string());
-        let found = admin.get(&format!("/xapi/statements?related_agents=true&agent={agent}")).await.expect(200).json();
-        assert_eq!(found["statements"][0]["id"], json!(id));
-        assert_eq!(rows_of(server, "ada").await, Vec::<Value>::new());
-    }
-
-    async fn a_marker_may_be_unknown_or_the_person_themselves(server: &TestServer) {
-        let admin = prepared(server).await;
-        mark(&admin, &fire(&["bo"])).await;
-        let marked = rows_of(server, "bo").await;
-        assert_eq!(marked[0]["recorded_by"], json!({"id": "root", "name": null}));
-        assert_eq!(marked[0]["description"], "Completed Fire Safety, marked complete by root");
-        // An admin's own offline course.
-        let eve = server.person("owner", "eve");
-        assert_eq!(mark(&eve, &fire(&["eve"])).await, told(&[("eve", "created")]));
-        assert_eq!(rows_of(server, "eve").await[0]["description"], "Completed Fire Safety");
-    }
-
-    async fn what_the_content_demands_counts(server: &TestServer) {
-        let admin = prepared(server).await;
-        let contents = [
-            content("film", "item").set("content_type", "video").set("title", "Ladders"),
-            content("first-aid", "event").set("title", "First Aid").set("expires_after", "P1Y").set("pass_mark", 80)
-                .set("certificate", json!({"name": "First aider", "expires_after": "P2Y"})),
-            content("old", "item").set("title", "Old").set("archived_at", "2025-01-01T00:00:00Z"),
-        ];
-        admin.post("/v1/contents/batch", &contents).await.expect(200);
-        let elsewhere = "https://elsewhere.example/course?a=1";
-        let seen = statement(json!({"mbox": "mailto:x@example.org"}), "http://adlnet.gov/expapi/verbs/launched", elsewhere);
-        server.credential("acme", &["all"]).await.post("/xapi/statements", &seen).await.expect(200);
-        for content in ["film", "first-aid", "old", elsewhere] {
-            let body = fire(&["bo"]).set("content", content).set("happened_at", "2026-02-14T09:00:00Z");
-            assert_eq!(mark(&admin, &body).await, told(&[("bo", "created")]), "{content}");
-        }
-        let rows = rows_of(server, "bo").await;
-        assert_eq!(members(&rows, "action.key"), ["watched", "completed", "completed", "completed"]);
-        assert_eq!(members(&rows, "completed"), vec![json!(true); 4]);
-        assert_eq!(rows[0]["description"], "Watched Ladders, marked complete by root");
-        assert_eq!(rows[1]["expired_at"], "2027-02-14T09:00:00.000Z");
-        assert_eq!(rows[1]["certificate"], json!({
+    let rows = rows_of(server, "bo").await;
+    assert_eq!(members(&rows, "action.key"), ["watched", "completed", "completed", "completed"]);
+    assert_eq!(members(&rows, "completed"), vec![json!(true); 4]);
+    assert_eq!(rows[0]["description"], "Watched Ladders, marked complete by root");
+    assert_eq!(rows[1]["expired_at"], "2027-02-14T09:00:00.000Z");
+    assert_eq!(
+        rows[1]["certificate"],
+        json!({
             "name": "First aider", "awarded_at": "2026-02-14T09:00:00.000Z", "expires_at": "2028-02-14T09:00:00.000Z"
-        }));
-        assert_eq!(rows[1]["result"]["success"], Value::Null);
-        assert_eq!(rows[2]["description"], "Completed Old (Archived), marked complete by root");
-        assert_eq!(rows[3]["content"]["iri"], elsewhere);
-        assert_eq!(admin.get(&format!("/v1/contents/{}", segment(elsewhere))).await.expect(200).json()["title"], Value::Null);
-    }
+        })
+    );
+    assert_eq!(rows[1]["result"]["success"], Value::Null);
+    assert_eq!(rows[2]["description"], "Completed Old (Archived), marked complete by root");
+    assert_eq!(rows[3]["content"]["iri"], elsewhere);
+    assert_eq!(
+        admin.get(&format!("/v1/contents/{}", segment(elsewhere))).await.expect(200).json()["title"],
+        Value::Null
+    );
+}
 
-    async fn a_dry_run_tells_what_then_happens_and_keeps_nothing(server: &TestServer) {
-        let admin = prepared(server).await;
-        mark(&admin, &fire(&["gil"])).await;
-        let before = kept(server, PEOPLE).await;
-        let body = fire(&["ghost", "bo"]).set("teams", json!(["sales"])).set("include_sub_teams", true)
-            .set("groups", json!(["aid"])).set("note", "Was there");
-        let dry = admin.post("/v1/completions", &body.clone().set("dry_run", true)).await.expect(200).json();
-        assert_eq!(kept(server, PEOPLE).await, before);
-        let mut real = admin.post("/v1/completions", &body).await.expect(200).json();
-        for result in real["results"].as_array_mut().expect("results") {
-            assert_eq!(result["activity"].is_string(), result["outcome"] == "created", "{result}");
-            result["activity"] = Value::Null;
-        }
-        assert_eq!(dry, real);
-        assert_eq!(outcomes(&real).iter().filter(|(_, outcome)| outcome == "created").count(), 3);
-        assert_eq!(kept(server, PEOPLE).await, (before.0 + 3, before.1 + 3, before.2 + 3));
+#[apply(both_databases)]
+async fn a_dry_run_tells_what_then_happens_and_keeps_nothing(server: &TestServer) {
+    let admin = prepared(server).await;
+    mark(&admin, &fire(&["gil"])).await;
+    let before = kept(server, PEOPLE).await;
+    let body = fire(&["ghost", "bo"])
+        .set("teams", json!(["sales"]))
+        .set("include_sub_teams", true)
+        .set("groups", json!(["aid"]))
+        .set("note", "Was there");
+    let dry = admin.post("/v1/completions", &body.clone().set("dry_run", true)).await.expect(200).json();
+    assert_eq!(kept(server, PEOPLE).await, before);
+    let mut real = admin.post("/v1/completions", &body).await.expect(200).json();
+    for result in real["results"].as_array_mut().expect("results") {
+        assert_eq!(result["activity"].is_string(), result["outcome"] == "created", "{result}");
+        result["activity"] = Value::Null;
     }
+    assert_eq!(dry, real);
+    assert_eq!(outcomes(&real).iter().filter(|(_, outcome)| outcome == "created").count(), 3);
+    assert_eq!(kept(server, PEOPLE).await, (before.0 + 3, before.1 + 3, before.2 + 3));
+}
 
-    async fn the_note_is_for_those_who_may_read_it(server: &TestServer) {
-        let admin = prepared(server).await;
-        mark(&admin, &fire(&["gil"])).await;
-        let body = fire(&["bo", "gil"]).set("note", " Was at the live session ").set("happened_at", "2026-02-14T09:00:00Z");
-        assert_eq!(mark(&ada(server), &body).await, told(&[("bo", "created"), ("gil", "already_completed")]));
-        let hr = server.person("hr", "helen");
-        let notes = hr.list("/v1/users/bo/notes", "notes").await;
-        assert_eq!(members(&notes, "text"), [" Was at the live session "]);
-        assert_eq!(notes[0]["happened_at"], "2026-02-14T09:00:00.000Z");
-        assert_eq!(notes[0]["created_by"], json!({"id": "ada", "name": "Ada Obi"}));
-        assert_eq!(notes[0]["updated_by"], notes[0]["created_by"]);
-        assert_eq!(notes[0]["created_at"], "2026-03-18T10:17:23.000Z");
-        assert_eq!(hr.list("/v1/users/gil/notes", "notes").await, Vec::<Value>::new(), "of whom nothing was recorded");
-        let timeline = hr.list("/v1/users/bo/timeline", "entries").await;
-        assert_eq!(members(&timeline, "kind"), ["manual", "system"], "the note was recorded after the completion");
-        assert_eq!(members(&timeline, "performed_by.id"), ["ada", "ada"]);
+#[apply(both_databases)]
+async fn the_note_is_for_those_who_may_read_it(server: &TestServer) {
+    let admin = prepared(server).await;
+    mark(&admin, &fire(&["gil"])).await;
+    let body = fire(&["bo", "gil"])
+        .set("note", " Was at the live session ")
+        .set("happened_at", "2026-02-14T09:00:00Z");
+    assert_eq!(mark(&ada(server), &body).await, told(&[("bo", "created"), ("gil", "already_completed")]));
+    let hr = server.person("hr", "helen");
+    let notes = hr.list("/v1/users/bo/notes", "notes").await;
+    assert_eq!(members(&notes, "text"), [" Was at the live session "]);
+    assert_eq!(notes[0]["happened_at"], "2026-02-14T09:00:00.000Z");
+    assert_eq!(notes[0]["created_by"], json!({"id": "ada", "name": "Ada Obi"}));
+    assert_eq!(notes[0]["updated_by"], notes[0]["created_by"]);
+    assert_eq!(notes[0]["created_at"], "2026-03-18T10:17:23.000Z");
+    assert_eq!(
+        hr.list("/v1/users/gil/notes", "notes").await,
+        Vec::<Value>::new(),
+        "of whom nothing was recorded"
+    );
+    let timeline = hr.list("/v1/users/bo/timeline", "entries").await;
+    assert_eq!(
+        members(&timeline, "kind"),
+        ["manual", "system"],
+        "the note was recorded after the completion"
+    );
+    assert_eq!(members(&timeline, "performed_by.id"), ["ada", "ada"]);
 
-        // Its subject reads the completion and not the note, nor does any way out of the log tell it.
-        let bo = server.person("learner", "bo");
-        assert_eq!(members(&bo.list("/v1/users/bo/timeline", "entries").await, "kind"), ["system"]);
-        for path in ["/v1/me/activities", "/v1/users/bo/timeline", "/xapi/statements"] {
-            assert!(!bo.get(path).await.expect(200).text().contains("live session"), "{path}");
-        }
-        for path in ["/v1/activities", "/v1/activities/export.csv?columns=full", "/v1/activities/export.ndjson", "/xapi/statements"] {
-            assert!(!admin.get(path).await.expect(200).text().contains("live session"), "{path}");
-        }
+    // Its subject reads the completion and not the note, nor does any way out of the log tell it.
+    let bo = server.person("learner", "bo");
+    assert_eq!(members(&bo.list("/v1/users/bo/timeline", "entries").await, "kind"), ["system"]);
+    for path in ["/v1/me/activities", "/v1/users/bo/timeline", "/xapi/statements"] {
+        assert!(!bo.get(path).await.expect(200).text().contains("live session"), "{path}");
     }
-
-    async fn what_was_marked_by_mistake_is_voided_and_marked_again(server: &TestServer) {
-        let admin = prepared(server).await;
-        let report = admin.post("/v1/completions", &fire(&["bo"])).await.expect(200).json();
-        let id = report["results"][0]["activity"].as_str().expect("an activity");
-        admin.delete(&format!("/v1/activities/{id}")).await.expect(204);
-        assert_eq!(mark(&admin, &fire(&["bo"])).await, told(&[("bo", "created")]));
-        assert_eq!(mark(&admin, &fire(&["bo"])).await, told(&[("bo", "already_completed")]));
-        assert_eq!(rows_of(server, "bo").await.len(), 1);
+    for path in [
+        "/v1/activities",
+        "/v1/activities/export.csv?columns=full",
+        "/v1/activities/export.ndjson",
+        "/xapi/statements",
+    ] {
+        assert!(!admin.get(path).await.expect(200).text().contains("live session"), "{path}");
     }
+}
 
-    async fn bad_requests_are_named_and_keep_nothing(server: &TestServer) {
-        let admin = prepared(server).await;
-        for (body, places) in [
-            (json!([]), vec![""]),
-            (json!({}), vec!["/content", ""]),
-            (json!({"content": "fire"}), vec![""]),
-            (json!({"content": "fire", "users": [], "teams": [], "groups": null}), vec![""]),
-            (json!({"content": "fire", "users": "bo"}), vec!["/users"]),
-            (json!({"content": "fire", "users": ["bo", "", 7]}), vec!["/users/1", "/users/2"]),
-            (json!({"content": ["fire"], "users": ["bo"], "score": 5}), vec!["/score", "/content"]),
-            (json!({"content": "fire", "users": ["bo"], "note": "  "}), vec!["/note"]),
-            (json!({"content": "fire", "users": ["bo"], "note": "x".repeat(10_001)}), vec!["/note"]),
-            (json!({"content": "fire", "users": ["bo"], "happened_at": "2026-02-14"}), vec!["/happened_at"]),
-            // More than five minutes ahead of the server.
-            (json!({"content": "fire", "users": ["bo"], "happened_at": "2026-03-18T10:22:24Z"}), vec!["/happened_at"]),
-            (json!({"content": "water", "users": ["bo"]}), vec!["/content"]),
-            (json!({"content": "water", "users": ["bo"], "dry_run": true}), vec!["/content"]),
-            // The platform is no content, though a statement has named it.
-            (json!({"content": "https://rollbook.invalid/acme", "users": ["bo"]}), vec!["/content"]),
-        ] {
-            let answer = admin.post("/v1/completions", &body).await.expect(400);
-            assert_eq!(answer.json()["code"], "invalid-body");
-            assert_eq!(pointers(&answer), places, "{body}");
-        }
-        admin.post("/v1/completions?dry_run=true", &fire(&["bo"])).await.expect(400);
-        admin.get("/v1/completions").await.expect(405);
-        assert_eq!(kept(server, PEOPLE).await, (0, 0, 0));
-        // Five minutes are the difference between two clocks.
-        let body = fire(&["bo"]).set("happened_at", "2026-03-18T10:22:23Z");
-        assert_eq!(mark(&admin, &body).await, told(&[("bo", "created")]));
-    }
+#[apply(both_databases)]
+async fn what_was_marked_by_mistake_is_voided_and_marked_again(server: &TestServer) {
+    let admin = prepared(server).await;
+    let report = admin.post("/v1/completions", &fire(&["bo"])).await.expect(200).json();
+    let id = report["results"][0]["activity"].as_str().expect("an activity");
+    admin.delete(&format!("/v1/activities/{id}")).await.expect(204);
+    assert_eq!(mark(&admin, &fire(&["bo"])).await, told(&[("bo", "created")]));
+    assert_eq!(mark(&admin, &fire(&["bo"])).await, told(&[("bo", "already_completed")]));
+    assert_eq!(rows_of(server, "bo").await.len(), 1);
+}
 
-    async fn ten_thousand_people_are_marked_at_once_and_no_more(server: &TestServer) {
-        let admin = prepared(server).await;
-        let ghosts: Vec<String> = (0..9_999).map(|number| format!("ghost{number}")).collect();
-        let body = |users: Vec<String>| Body::default().set("content", "fire").set("users", users);
-        let with = |more: &[&str]| {
-            body(ghosts.iter().cloned().chain(more.iter().map(|id| (*id).to_owned())).collect())
-        };
-        for too_many in [
-            with(&["bo", "gil"]),
-            // A member who isn't named already.
-            with(&["bo"]).set("groups", json!(["aid"])),
-            with(&["bo"]).set("teams", json!(["sales"])).set("dry_run", true),
-        ] {
-            let answer = admin.post("/v1/completions", &too_many).await.expect(413);
-            assert_eq!(answer.json()["code"], "batch-too-long");
-        }
-        admin.post("/v1/completions", &with(&["bo", "gil"]).set("content", "water")).await.expect(400);
-        assert_eq!(log(&admin).await, Vec::<Value>::new());
-        // Twice the same is one.
-        let told = mark(&admin, &with(&["cy", "cy"]).set("teams", json!(["north"])).set("teams", json!([]))).await;
-        assert_eq!(told.len(), 10_000);
-        assert_eq!(told.last(), Some(&("cy".to_owned(), "created".to_owned())));
-        assert_eq!(log(&admin).await.len(), 1);
+#[apply(both_databases)]
+async fn bad_requests_are_named_and_keep_nothing(server: &TestServer) {
+    let admin = prepared(server).await;
+    for (body, places) in [
+        (json!([]), vec![""]),
+        (json!({}), vec!["/content", ""]),
+        (json!({"content": "fire"}), vec![""]),
+        (json!({"content": "fire", "users": [], "teams": [], "groups": null}), vec![""]),
+        (json!({"content": "fire", "users": "bo"}), vec!["/users"]),
+        (json!({"content": "fire", "users": ["bo", "", 7]}), vec!["/users/1", "/users/2"]),
+        (json!({"content": ["fire"], "users": ["bo"], "score": 5}), vec!["/score", "/content"]),
+        (json!({"content": "fire", "users": ["bo"], "note": "  "}), vec!["/note"]),
+        (json!({"content": "fire", "users": ["bo"], "note": "x".repeat(10_001)}), vec!["/note"]),
+        (json!({"content": "fire", "users": ["bo"], "happened_at": "2026-02-14"}), vec!["/happened_at"]),
+        // More than five minutes ahead of the server.
+        (
+            json!({"content": "fire", "users": ["bo"], "happened_at": "2026-03-18T10:22:24Z"}),
+            vec!["/happened_at"],
+        ),
+        (json!({"content": "water", "users": ["bo"]}), vec!["/content"]),
+        (json!({"content": "water", "users": ["bo"], "dry_run": true}), vec!["/content"]),
+        // The platform is no content, though a statement has named it.
+        (json!({"content": "https://rollbook.invalid/acme", "users": ["bo"]}), vec!["/content"]),
+    ] {
+        let answer = admin.post("/v1/completions", &body).await.expect(400);
+        assert_eq!(answer.json()["code"], "invalid-body");
+        assert_eq!(pointers(&answer), places, "{body}");
     }
+    admin.post("/v1/completions?dry_run=true", &fire(&["bo"])).await.expect(400);
+    admin.get("/v1/completions").await.expect(405);
+    assert_eq!(kept(server, PEOPLE).await, (0, 0, 0));
+    // Five minutes are the difference between two clocks.
+    let body = fire(&["bo"]).set("happened_at", "2026-03-18T10:22:23Z");
+    assert_eq!(mark(&admin, &body).await, told(&[("bo", "created")]));
+}
 
-    async fn many_are_marked_in_parts_without_a_gap(server: &TestServer) {
-        let admin = prepared(server).await;
-        admin.put("/v1/teams/crowd", &team("crowd")).await.expect(201);
-        let names: Vec<String> = (0..1_100).map(|number| format!("p{number:04}")).collect();
-        for part in names.chunks(1_000) {
-            let users: Vec<Body> = part.iter().map(|name| user(name).set("teams", json!(["crowd"]))).collect();
-            admin.post("/v1/users/batch", &users).await.expect(200);
-        }
-        // One amid them needs it no more.
-        mark(&admin, &fire(&["p0600"])).await;
-        let body = Body::default().set("content", "fire").set("teams", json!(["crowd"])).set("note", "Together");
-        let report = admin.post("/v1/completions", &body).await.expect(200).json();
-        let results = outcomes(&report);
-        assert_eq!(results.iter().map(|(user, _)| user).collect::<Vec<_>>(), names.iter().collect::<Vec<_>>());
-        assert_eq!(results.iter().filter(|(_, outcome)| outcome == "created").count(), 1_099);
-        assert_eq!(results[600].1, "already_completed");
-        let rows = admin.list("/v1/activities?sort=happened_at&limit=1000", "activities").await;
-        let mut people: Vec<String> = members(&rows, "user.id").iter().map(|id| id.as_str().expect("an id").to_owned()).collect();
-        people.sort();
-        assert_eq!(people, names, "one row each");
-        assert_eq!(kept(server, &["p0000", "p0499", "p0500", "p0600", "p1099"]).await, (1_100, 1_100, 4));
-        let found = report["results"][500]["activity"].as_str().expect("an activity");
-        assert_eq!(admin.get(&format!("/v1/activities/{found}")).await.expect(200).json()["user"]["id"], "p0500");
+#[apply(both_databases)]
+async fn ten_thousand_people_are_marked_at_once_and_no_more(server: &TestServer) {
+    let admin = prepared(server).await;
+    let ghosts: Vec<String> = (0..9_999).map(|number| format!("ghost{number}")).collect();
+    let body = |users: Vec<String>| Body::default().set("content", "fire").set("users", users);
+    let with =
+        |more: &[&str]| body(ghosts.iter().cloned().chain(more.iter().map(|id| (*id).to_owned())).collect());
+    for too_many in [
+        with(&["bo", "gil"]),
+        // A member who isn't named already.
+        with(&["bo"]).set("groups", json!(["aid"])),
+        with(&["bo"]).set("teams", json!(["sales"])).set("dry_run", true),
+    ] {
+        let answer = admin.post("/v1/completions", &too_many).await.expect(413);
+        assert_eq!(answer.json()["code"], "batch-too-long");
     }
+    admin.post("/v1/completions", &with(&["bo", "gil"]).set("content", "water")).await.expect(400);
+    assert_eq!(log(&admin).await, Vec::<Value>::new());
+    // Twice the same is one.
+    let told =
+        mark(&admin, &with(&["cy", "cy"]).set("teams", json!(["north"])).set("teams", json!([]))).await;
+    assert_eq!(told.len(), 10_000);
+    assert_eq!(told.last(), Some(&("cy".to_owned(), "created".to_owned())));
+    assert_eq!(log(&admin).await.len(), 1);
+}
+
+#[apply(both_databases)]
+async fn many_are_marked_in_parts_without_a_gap(server: &TestServer) {
+    let admin = prepared(server).await;
+    admin.put("/v1/teams/crowd", &team("crowd")).await.expect(201);
+    let names: Vec<String> = (0..1_100).map(|number| format!("p{number:04}")).collect();
+    for part in names.chunks(1_000) {
+        let users: Vec<Body> = part.iter().map(|name| user(name).set("teams", json!(["crowd"]))).collect();
+        admin.post("/v1/users/batch", &users).await.expect(200);
+    }
+    // One amid them needs it no more.
+    mark(&admin, &fire(&["p0600"])).await;
+    let body = Body::default().set("content", "fire").set("teams", json!(["crowd"])).set("note", "Together");
+    let report = admin.post("/v1/completions", &body).await.expect(200).json();
+    let results = outcomes(&report);
+    assert_eq!(results.iter().map(|(user, _)| user).collect::<Vec<_>>(), names.iter().collect::<Vec<_>>());
+    assert_eq!(results.iter().filter(|(_, outcome)| outcome == "created").count(), 1_099);
+    assert_eq!(results[600].1, "already_completed");
+    let rows = admin.list("/v1/activities?sort=happened_at&limit=1000", "activities").await;
+    let mut people: Vec<String> =
+        members(&rows, "user.id").iter().map(|id| id.as_str().expect("an id").to_owned()).collect();
+    people.sort();
+    assert_eq!(people, names, "one row each");
+    assert_eq!(kept(server, &["p0000", "p0499", "p0500", "p0600", "p1099"]).await, (1_100, 1_100, 4));
+    let found = report["results"][500]["activity"].as_str().expect("an activity");
+    assert_eq!(admin.get(&format!("/v1/activities/{found}")).await.expect(200).json()["user"]["id"], "p0500");
 }

@@ -25,10 +25,7 @@ pub fn instant(when: When, tz: Tz) -> Micros {
 /// The first moment of a day. In the zones of this test midnight always exists, once.
 fn midnight(date: NaiveDate, tz: Tz) -> Micros {
     let midnight = tz.from_local_datetime(&date.and_time(NaiveTime::MIN));
-    midnight
-        .single()
-        .expect("midnight exists once")
-        .timestamp_micros()
+    midnight.single().expect("midnight exists once").timestamp_micros()
 }
 
 /// The days of a period, from the first to the one after its last.
@@ -85,11 +82,7 @@ mod tests {
             (Period::PreviousYear, day(2025, 1, 1), day(2026, 1, 1)),
         ];
         for (period, from, to) in table {
-            assert_eq!(
-                period_bounds(period, chrono_tz::UTC, noon),
-                (from, to),
-                "{period:?}"
-            );
+            assert_eq!(period_bounds(period, chrono_tz::UTC, noon), (from, to), "{period:?}");
         }
     }
 }

@@ -37,9 +37,7 @@ impl Trial<'_> {
             }
             Expected::Rows(rows) => rows,
         };
-        must(answer.status == 200, || {
-            format!("200 was expected of {path}, not {}", told(&answer))
-        })?;
+        must(answer.status == 200, || format!("200 was expected of {path}, not {}", told(&answer)))?;
         let found = answer.json();
         let expected = self.expected_facets(&rows);
         let mut facets = found["facets"].as_array().cloned().unwrap_or_default();
@@ -47,22 +45,13 @@ impl Trial<'_> {
             if ours["name"] == "verb" {
                 // Some records give their verb a display, and which is the last is not the model's matter.
                 let values = theirs["values"].as_array_mut();
-                values
-                    .into_iter()
-                    .flatten()
-                    .for_each(|value| value["label"] = json!(""));
+                values.into_iter().flatten().for_each(|value| value["label"] = json!(""));
             }
             let theirs = &*theirs;
-            must(ours == theirs, || {
-                format!("{path}\nthis facet was expected:\n{ours:#}\nnot\n{theirs:#}")
-            })?;
+            must(ours == theirs, || format!("{path}\nthis facet was expected:\n{ours:#}\nnot\n{theirs:#}"))?;
         }
         must(expected.len() == facets.len(), || {
-            format!(
-                "{path}\n{} facets were expected, not {}",
-                expected.len(),
-                facets.len()
-            )
+            format!("{path}\n{} facets were expected, not {}", expected.len(), facets.len())
         })
     }
 
@@ -73,11 +62,7 @@ impl Trial<'_> {
                 *counts.entry(name).or_default().entry(value).or_default() += 1;
             }
         }
-        let fields: Vec<String> = counts
-            .keys()
-            .filter(|name| name.starts_with("custom["))
-            .cloned()
-            .collect();
+        let fields: Vec<String> = counts.keys().filter(|name| name.starts_with("custom[")).cloned().collect();
         let names = NAMES.iter().map(|name| (*name).to_owned()).chain(fields);
         names
             .map(|name| {
@@ -101,39 +86,26 @@ impl Trial<'_> {
         has("verb", &row.record.verb);
         has("origin", row.origin());
         has("completed", &row.completed.to_string());
-        has(
-            "expired",
-            &row.expired_at.is_some_and(|at| at < self.now).to_string(),
-        );
+        has("expired", &row.expired_at.is_some_and(|at| at < self.now).to_string());
         has("has_certificate", &row.certificate.is_some().to_string());
         has("bulk_import", "false"); // there are no imports yet
         if let Some(success) = row.success {
             has("result", if success { "passed" } else { "failed" });
         }
-        row.device_type()
-            .into_iter()
-            .for_each(|device| has("device_type", device));
+        row.device_type().into_iter().for_each(|device| has("device_type", device));
         row.source().into_iter().for_each(|source| has("source", source));
         if let Some(content) = row.content {
             has("content", &content.id);
             content.kind.iter().for_each(|kind| has("type", kind));
-            content
-                .content_type
-                .iter()
-                .for_each(|kind| has("content_type", kind));
+            content.content_type.iter().for_each(|kind| has("content_type", kind));
             content.tags.iter().for_each(|tag| has("tag", tag));
-            content
-                .cpd_labels
-                .iter()
-                .for_each(|label| has("cpd_label", label));
+            content.cpd_labels.iter().for_each(|label| has("cpd_label", label));
         }
         if let Some(user) = row.user {
             has("user", &user.id);
             user.teams.iter().for_each(|team| has("team", team));
             user.groups.iter().for_each(|group| has("group", group));
-            user.custom
-                .iter()
-                .for_each(|(field, value)| has(&format!("custom[{field}]"), value));
+            user.custom.iter().for_each(|(field, value)| has(&format!("custom[{field}]"), value));
         }
         values
     }
@@ -149,9 +121,8 @@ impl Trial<'_> {
             }),
             "content" => {
                 let content = facts.contents.iter().find(|content| content.id == value);
-                let title = content
-                    .and_then(|content| content.title.clone())
-                    .unwrap_or_else(|| value.to_owned());
+                let title =
+                    content.and_then(|content| content.title.clone()).unwrap_or_else(|| value.to_owned());
                 match content.is_some_and(|content| content.archived) {
                     true => format!("{title} (Archived)"),
                     false => title,

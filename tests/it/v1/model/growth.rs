@@ -37,15 +37,9 @@ impl Tenant {
     /// A new organisation with its directory, its catalogue and its first records.
     pub async fn found(server: &TestServer, id: &str, borrowed_ids: Vec<Uuid>, random: &mut Random) -> Self {
         let admin = server.person_of(id, json!({"sub": "root", "role": "admin"}));
-        let integration = server
-            .credential(id, &["activities/read", "activities/write"])
-            .await;
-        let blind = server
-            .credential(
-                id,
-                &["activities/write", "directory", "catalogue", "statements/write"],
-            )
-            .await;
+        let integration = server.credential(id, &["activities/read", "activities/write"]).await;
+        let blind =
+            server.credential(id, &["activities/write", "directory", "catalogue", "statements/write"]).await;
         let content = server.credential(id, &["all"]).await;
         let facts = Organisation {
             id: id.to_owned(),
@@ -57,14 +51,7 @@ impl Tenant {
             contents: Vec::new(),
             records: Vec::new(),
         };
-        let mut tenant = Self {
-            facts,
-            admin,
-            integration,
-            blind,
-            content,
-            borrowed_ids,
-        };
+        let mut tenant = Self { facts, admin, integration, blind, content, borrowed_ids };
         tenant.settle(random).await;
         tenant.fill_directory(random).await;
         tenant.fill_catalogue(server, random).await;
@@ -107,13 +94,7 @@ fn strings(values: &[&str]) -> Vec<String> {
 }
 
 fn title(random: &mut Random) -> String {
-    let words: Vec<&str> = (0..1 + random.below(3))
-        .map(|_| *random.pick(TITLE_WORDS))
-        .collect();
+    let words: Vec<&str> = (0..1 + random.below(3)).map(|_| *random.pick(TITLE_WORDS)).collect();
     let words = words.join(" ");
-    if random.percent(30) {
-        words.to_uppercase()
-    } else {
-        words
-    }
+    if random.percent(30) { words.to_uppercase() } else { words }
 }

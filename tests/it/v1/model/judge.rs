@@ -21,9 +21,7 @@ pub enum Expected<'a> {
 pub fn sees_everything(who: &Who) -> bool {
     match who {
         Who::Credential { .. } => true,
-        Who::Person {
-            role, permissions, ..
-        } => match role {
+        Who::Person { role, permissions, .. } => match role {
             Role::Owner | Role::Admin | Role::Hr | Role::Reporter | Role::LearningDesigner => true,
             Role::Curator => permissions.contains(&"reporting"),
             Role::Manager | Role::Learner => false,
@@ -34,14 +32,8 @@ pub fn sees_everything(who: &Who) -> bool {
 /// Direct and indirect reports of the caller, wherever they are known from.
 fn reports(organisation: &Organisation, who: &Who) -> (Vec<String>, Vec<String>) {
     match who {
-        Who::Person {
-            reports: Some(reports),
-            ..
-        } => (reports.direct.clone(), reports.indirect.clone()),
-        Who::Person { user, .. } => (
-            organisation.direct_reports(user),
-            organisation.indirect_reports(user),
-        ),
+        Who::Person { reports: Some(reports), .. } => (reports.direct.clone(), reports.indirect.clone()),
+        Who::Person { user, .. } => (organisation.direct_reports(user), organisation.indirect_reports(user)),
         Who::Credential { .. } => (Vec::new(), Vec::new()),
     }
 }
@@ -50,11 +42,9 @@ fn reports(organisation: &Organisation, who: &Who) -> (Vec<String>, Vec<String>)
 pub fn sees_indirect_reports(organisation: &Organisation, who: &Who) -> bool {
     sees_everything(who)
         || match who {
-            Who::Person {
-                role: Role::Manager,
-                permissions,
-                ..
-            } => organisation.managers_see_indirect_reports || permissions.contains(&"indirect_reports"),
+            Who::Person { role: Role::Manager, permissions, .. } => {
+                organisation.managers_see_indirect_reports || permissions.contains(&"indirect_reports")
+            }
             _ => false,
         }
 }
@@ -101,10 +91,7 @@ pub fn answer<'a>(organisation: &'a Organisation, question: &Question, now: Micr
     for row in rows(organisation) {
         if within_reach(organisation, who, row.user)
             && within_scope(organisation, question, &row)
-            && question
-                .filters
-                .iter()
-                .all(|filter| passes(organisation, question, filter, &row, now))
+            && question.filters.iter().all(|filter| passes(organisation, question, filter, &row, now))
             && (row.action != "visited" || asks_for_visits(question))
             && (question.shows_deactivated() || row.user.is_none_or(|user| user.active))
         {
@@ -126,14 +113,7 @@ pub fn refusal(organisation: &Organisation, question: &Question) -> Option<u16> 
         return (subject.is_none() || !within_reach(organisation, who, subject)).then_some(404);
     }
     let is_person = matches!(who, Who::Person { .. });
-    let has_reports = sees_everything(who)
-        || matches!(
-            who,
-            Who::Person {
-                role: Role::Manager,
-                ..
-            }
-        );
+    let has_reports = sees_everything(who) || matches!(who, Who::Person { role: Role::Manager, .. });
     match question.scope? {
         Scope::Company => (!sees_everything(who)).then_some(403),
         Scope::Managed { include_sub_managers } => {
@@ -141,16 +121,12 @@ pub fn refusal(organisation: &Organisation, question: &Question) -> Option<u16> 
             (!is_person || !has_reports || !granted).then_some(403)
         }
         Scope::Me => (!is_person).then_some(403),
-        Scope::Team => (!question
-            .filters
-            .iter()
-            .any(|filter| matches!(filter, Filter::Team { .. })))
-        .then_some(400),
-        Scope::Group => (!question
-            .filters
-            .iter()
-            .any(|filter| matches!(filter, Filter::Group(_))))
-        .then_some(400),
+        Scope::Team => {
+            (!question.filters.iter().any(|filter| matches!(filter, Filter::Team { .. }))).then_some(400)
+        }
+        Scope::Group => {
+            (!question.filters.iter().any(|filter| matches!(filter, Filter::Group(_)))).then_some(400)
+        }
     }
 }
 
@@ -196,25 +172,18 @@ pub fn passes(
     let record = row.record;
     let content = row.content;
     match filter {
-        Filter::Team {
-            teams,
-            include_sub_teams,
-            primary_team_only,
-        } => row.user.is_some_and(|user| {
+        Filter::Team { teams, include_sub_teams, primary_team_only } => row.user.is_some_and(|user| {
             teams.iter().any(|team| {
                 let teams = organisation.teams_under(team, *include_sub_teams);
                 match primary_team_only {
-                    true => user
-                        .primary_team
-                        .as_ref()
-                        .is_some_and(|primary| teams.contains(primary)),
+                    true => user.primary_team.as_ref().is_some_and(|primary| teams.contains(primary)),
                     false => user.teams.iter().any(|team| teams.contains(team)),
                 }
             })
         }),
-        Filter::Group(groups) => row
-            .user
-            .is_some_and(|user| user.groups.iter().any(|group| groups.contains(group))),
+        Filter::Group(groups) => {
+            row.user.is_some_and(|user| user.groups.iter().any(|group| groups.contains(group)))
+        }
         Filter::User(users) => among(row.user.map(|user| user.id.as_str()), users),
         Filter::Action(actions) => actions.contains(&row.action),
         Filter::Verb(verbs) => among(Some(&record.verb), verbs),
@@ -233,16 +202,12 @@ pub fn passes(
         // There are no imports yet.
         Filter::Import(_) => false,
         Filter::BulkImport(wanted) => !*wanted,
-        Filter::Title(titles) => content
-            .and_then(|content| content.title.as_deref())
-            .is_some_and(|title| {
-                let title = title.to_lowercase();
-                titles.iter().any(|words| {
-                    words
-                        .split_whitespace()
-                        .all(|word| title.contains(&word.to_lowercase()))
-                })
-            }),
+        Filter::Title(titles) => content.and_then(|content| content.title.as_deref()).is_some_and(|title| {
+            let title = title.to_lowercase();
+            titles
+                .iter()
+                .any(|words| words.split_whitespace().all(|word| title.contains(&word.to_lowercase())))
+        }),
         Filter::Completed(wanted) => row.completed == *wanted,
         Filter::Expired(wanted) => row.expired_at.is_some_and(|at| at < now) == *wanted,
         Filter::HasCertificate(wanted) => row.certificate.is_some() == *wanted,
@@ -264,9 +229,7 @@ pub fn passes(
             expires_at.is_some_and(|at| now <= at && at <= later(now, *months))
         }
         Filter::Custom(field, values) => row.user.is_some_and(|user| {
-            user.custom
-                .iter()
-                .any(|(name, value)| name == field && values.contains(value))
+            user.custom.iter().any(|(name, value)| name == field && values.contains(value))
         }),
     }
 }

@@ -55,10 +55,7 @@ pub async fn ask(server: &TestServer, seed: u64, stage: &str, tenants: [&Tenant;
         }
     }
     // Reports in which nothing is found prove little.
-    assert!(
-        with_rows * 8 > cases,
-        "seed {seed}: only {with_rows} of {cases} reports have rows"
-    );
+    assert!(with_rows * 8 > cases, "seed {seed}: only {with_rows} of {cases} reports have rows");
 }
 
 fn random_report(random: &mut Random, facts: &Organisation, now: Micros) -> Opened {
@@ -92,9 +89,7 @@ fn random_report(random: &mut Random, facts: &Organisation, now: Micros) -> Open
             actions.retain(|action| *action != "visited");
             !actions.is_empty()
         }
-        Filter::Team {
-            include_sub_teams, ..
-        } => {
+        Filter::Team { include_sub_teams, .. } => {
             *include_sub_teams = false;
             true
         }
@@ -104,11 +99,7 @@ fn random_report(random: &mut Random, facts: &Organisation, now: Micros) -> Open
         *include_sub_managers = false;
     }
     let recipient = random.maybe(40, |random| question::who(random, facts));
-    Opened {
-        saved,
-        added,
-        recipient,
-    }
+    Opened { saved, added, recipient }
 }
 
 // --- The naive reading ---------------------------------------------------------------------------------------
@@ -116,13 +107,8 @@ fn random_report(random: &mut Random, facts: &Organisation, now: Micros) -> Open
 impl Opened {
     /// The report's scope as who opens it has it; the inner one may be none at all.
     fn clamped(&self, facts: &Organisation) -> Result<Question, NobodyAtAll> {
-        let with = |scope| Question {
-            scope,
-            ..self.saved.clone()
-        };
-        let managed = Some(Scope::Managed {
-            include_sub_managers: false,
-        });
+        let with = |scope| Question { scope, ..self.saved.clone() };
+        let managed = Some(Scope::Managed { include_sub_managers: false });
         let allowed = |scope| judge::refusal(facts, &with(scope)).is_none();
         match self.saved.scope {
             scope if allowed(scope) => Ok(with(scope)),
@@ -135,11 +121,7 @@ impl Opened {
     /// What was added, in the report's zone where it names none of its own.
     fn zoned(&self, facts: &Organisation) -> Question {
         let mut added = self.added.clone();
-        if !added
-            .filters
-            .iter()
-            .any(|filter| matches!(filter, Filter::TimeZone(_)))
-        {
+        if !added.filters.iter().any(|filter| matches!(filter, Filter::TimeZone(_))) {
             added.filters.push(Filter::TimeZone(self.saved.tz(facts)));
         }
         added
@@ -167,15 +149,13 @@ impl Opened {
         counts: impl Fn(&Filter, bool) -> bool,
     ) -> bool {
         let added = self.zoned(facts);
-        [(&self.saved, false), (&added, true)]
-            .into_iter()
-            .all(|(question, is_added)| {
-                question
-                    .filters
-                    .iter()
-                    .filter(|filter| counts(filter, is_added))
-                    .all(|filter| judge::passes(facts, question, filter, row, now))
-            })
+        [(&self.saved, false), (&added, true)].into_iter().all(|(question, is_added)| {
+            question
+                .filters
+                .iter()
+                .filter(|filter| counts(filter, is_added))
+                .all(|filter| judge::passes(facts, question, filter, row, now))
+        })
     }
 
     fn shows(&self, row: &Row<'_>) -> bool {
@@ -220,11 +200,9 @@ impl Opened {
             .into_iter()
             .flat_map(|question| &question.filters)
             .filter_map(|filter| match filter {
-                Filter::Team {
-                    teams,
-                    include_sub_teams,
-                    primary_team_only,
-                } => Some((teams.as_slice(), *include_sub_teams, *primary_team_only)),
+                Filter::Team { teams, include_sub_teams, primary_team_only } => {
+                    Some((teams.as_slice(), *include_sub_teams, *primary_team_only))
+                }
                 _ => None,
             })
             .collect();
@@ -235,12 +213,7 @@ impl Opened {
         };
         let is_asked = |team: &&str| {
             asked.iter().all(|(teams, below, _)| {
-                teams.iter().any(|asked| {
-                    facts
-                        .teams_under(asked, *below)
-                        .iter()
-                        .any(|other| other == *team)
-                })
+                teams.iter().any(|asked| facts.teams_under(asked, *below).iter().any(|other| other == *team))
             })
         };
         theirs.into_iter().filter(is_asked).collect()
@@ -257,21 +230,10 @@ fn principal(facts: &Organisation, who: &Who) -> Principal {
     let user = |id: &String| UserId::new(id).expect("an id");
     match who {
         Who::Credential { reads_activities } => {
-            let scopes = [CredentialScope::ActivitiesRead]
-                .into_iter()
-                .filter(|_| *reads_activities);
-            Principal::from(Credential {
-                org,
-                key: "key".to_owned(),
-                scopes: scopes.collect(),
-            })
+            let scopes = [CredentialScope::ActivitiesRead].into_iter().filter(|_| *reads_activities);
+            Principal::from(Credential { org, key: "key".to_owned(), scopes: scopes.collect() })
         }
-        Who::Person {
-            user: id,
-            role,
-            permissions,
-            reports,
-        } => Principal::from(Person {
+        Who::Person { user: id, role, permissions, reports } => Principal::from(Person {
             org,
             user: user(id),
             role: role.key().parse().expect("a role"),
@@ -286,12 +248,7 @@ fn principal(facts: &Organisation, who: &Who) -> Principal {
 }
 
 fn reads(who: &Who) -> bool {
-    !matches!(
-        who,
-        Who::Credential {
-            reads_activities: false
-        }
-    )
+    !matches!(who, Who::Credential { reads_activities: false })
 }
 
 /// Opens the report; how many rows it has.
@@ -300,21 +257,14 @@ async fn run(store: &Store, facts: &Organisation, opened: &Opened, now: Micros) 
     let context = ParseContext::list(at, facts.time_zone, "");
     let saved =
         Query::parse(&opened.saved.pairs(), &context).map_err(|faults| format!("saved: {faults:?}"))?;
-    let context = ParseContext {
-        saved: Some(&saved),
-        ..context
-    };
+    let context = ParseContext { saved: Some(&saved), ..context };
     let query =
         Query::parse(&opened.added.pairs(), &context).map_err(|faults| format!("added: {faults:?}"))?;
-    let rules = ReachRules {
-        managers_see_indirect_reports: facts.managers_see_indirect_reports,
-    };
+    let rules = ReachRules { managers_see_indirect_reports: facts.managers_see_indirect_reports };
 
     let opener = principal(facts, &opened.saved.who);
     let question = Scoped::clamped(&opener, &rules, saved.asked_scope, query.filter.clone());
-    must(question.is_ok() == reads(&opened.saved.who), || {
-        format!("opening it is {question:?}")
-    })?;
+    must(question.is_ok() == reads(&opened.saved.who), || format!("opening it is {question:?}"))?;
     let Ok(question) = question else { return Ok(0) };
     let question = question.and_asked(&opener, &rules, query.asked_scope);
     let refused = judge::refusal(facts, &opened.added);
@@ -326,9 +276,7 @@ async fn run(store: &Store, facts: &Organisation, opened: &Opened, now: Micros) 
     };
     if let Some(recipient) = &opened.recipient {
         let shared = question.shared_with(&principal(facts, recipient), &rules);
-        must(shared.is_ok() == reads(recipient), || {
-            format!("to its recipient it is {shared:?}")
-        })?;
+        must(shared.is_ok() == reads(recipient), || format!("to its recipient it is {shared:?}"))?;
         let Ok(shared) = shared else { return Ok(0) };
         question = shared;
     }
@@ -349,35 +297,19 @@ async fn same_log(
     expected: &[Row<'_>],
 ) -> Judgement {
     let ours: Vec<String> = expected.iter().map(|row| row.id().to_string()).collect();
-    let mut page = Page {
-        sort: query.sort,
-        after: None,
-        limit: query.limit.max(7),
-        now: query.now,
-    };
+    let mut page = Page { sort: query.sort, after: None, limit: query.limit.max(7), now: query.now };
     let mut theirs = Vec::new();
     loop {
-        let rows = store
-            .page(question, page)
-            .await
-            .map_err(|error| error.to_string())?;
+        let rows = store.page(question, page).await.map_err(|error| error.to_string())?;
         theirs.extend(rows.iter().map(|row| row.id.to_string()));
-        page.after = rows.last().map(|row| Position {
-            happened_at: row.projected.happened_at,
-            seq: row.seq,
-        });
+        page.after = rows.last().map(|row| Position { happened_at: row.projected.happened_at, seq: row.seq });
         if page.after.is_none() {
             break;
         }
     }
     same_ids(&ours, &theirs, "the pages", expected)?;
-    let count = store
-        .count(question, query.now)
-        .await
-        .map_err(|error| error.to_string())?;
-    must(count == ours.len() as u64, || {
-        format!("the total is {count}, not {}", ours.len())
-    })?;
+    let count = store.count(question, query.now).await.map_err(|error| error.to_string())?;
+    must(count == ours.len() as u64, || format!("the total is {count}, not {}", ours.len()))?;
     let rows = store.rows(question, query.sort, query.now, Detail::Whole).await;
     let rows = rows.map_err(|error| error.to_string())?.try_concat().await;
     let rows = rows.map_err(|error| error.to_string())?;
@@ -424,12 +356,9 @@ async fn same_teams(
         .map_err(|error| error.to_string())?
         .map_err(|_| "there is little to count")?;
     let groups = summary.groups.into_iter();
-    let theirs: BTreeMap<Option<String>, u64> = groups
-        .map(|group| (group.key.team.flatten(), group.measures.rows))
-        .collect();
-    must(ours == theirs, || {
-        format!("by team there are {theirs:?}, not {ours:?}")
-    })?;
+    let theirs: BTreeMap<Option<String>, u64> =
+        groups.map(|group| (group.key.team.flatten(), group.measures.rows)).collect();
+    must(ours == theirs, || format!("by team there are {theirs:?}, not {ours:?}"))?;
     must(summary.total.rows == expected.len() as u64, || {
         format!("{} are counted, not {}", summary.total.rows, expected.len())
     })
@@ -443,20 +372,13 @@ async fn same_bar(
     question: &Scoped<AskedFilter>,
     query: &Query,
 ) -> Judgement {
-    let bar = question
-        .clone()
-        .map(|filter| population(&filter, query.asked_scope));
-    let facets = store
-        .facets(&bar.as_ref(), query.now)
-        .await
-        .map_err(|error| error.to_string())?;
+    let bar = question.clone().map(|filter| population(&filter, query.asked_scope));
+    let facets = store.facets(&bar.as_ref(), query.now).await.map_err(|error| error.to_string())?;
     let actions = facets.facets.iter().find(|facet| facet.name == "action");
     let values = actions.into_iter().flat_map(|facet| &facet.values);
     let theirs: BTreeMap<String, u64> = values.map(|value| (value.value.clone(), value.count)).collect();
     let ours = opened.bar(facts, query.now.micros());
-    must(ours == theirs, || {
-        format!("the facet of actions is {theirs:?}, not {ours:?}")
-    })
+    must(ours == theirs, || format!("the facet of actions is {theirs:?}, not {ours:?}"))
 }
 
 /// Progress with a content: whose it tells. What no user claims is told where nobody is named or narrowed to.
@@ -468,46 +390,30 @@ async fn same_people(
     now: Micros,
 ) -> Judgement {
     let rows = reading::rows(facts);
-    let Some((any, content)) = rows
-        .iter()
-        .find_map(|row| row.content.map(|content| (row, content)))
-    else {
+    let Some((any, content)) = rows.iter().find_map(|row| row.content.map(|content| (row, content))) else {
         return Ok(());
     };
     let is_of_people = |filter: &Filter, _| {
-        matches!(
-            filter,
-            Filter::Team { .. } | Filter::Group(_) | Filter::User(_) | Filter::Custom(..)
-        )
+        matches!(filter, Filter::Team { .. } | Filter::Group(_) | Filter::User(_) | Filter::Custom(..))
     };
     let passes = |user: Option<&User>| {
         let row = Row { user, ..any.clone() };
         opened.people(facts, &row) && opened.passes(facts, &row, now, is_of_people)
     };
-    let mut ours: Vec<&str> = facts
-        .users
-        .iter()
-        .filter(|user| passes(Some(user)))
-        .map(|user| user.id.as_str())
-        .collect();
+    let mut ours: Vec<&str> =
+        facts.users.iter().filter(|user| passes(Some(user))).map(|user| user.id.as_str()).collect();
     ours.sort_unstable();
-    let asked = store
-        .progress(question, &content.id, Timestamp::from_micros(now))
-        .await;
+    let asked = store.progress(question, &content.id, Timestamp::from_micros(now)).await;
     let Some(asked) = asked.map_err(|error| error.to_string())? else {
         return Err(format!("{} is in no catalogue", content.id));
     };
     let people = asked.everybody(Vec::new()).try_concat().await;
     let people = people.map_err(|error| error.to_string())?;
     let (users, strangers): (Vec<_>, Vec<_>) = people.iter().partition(|one| one.person.user.is_some());
-    let mut theirs: Vec<&str> = users
-        .iter()
-        .filter_map(|one| Some(one.person.user.as_ref()?.id.as_str()))
-        .collect();
+    let mut theirs: Vec<&str> =
+        users.iter().filter_map(|one| Some(one.person.user.as_ref()?.id.as_str())).collect();
     theirs.sort_unstable();
-    must(ours == theirs, || {
-        format!("progress tells of {theirs:?}, not of {ours:?}")
-    })?;
+    must(ours == theirs, || format!("progress tells of {theirs:?}, not of {ours:?}"))?;
     must(strangers.is_empty() || passes(None), || {
         format!("progress tells of {} whom nobody claims", strangers.len())
     })

@@ -97,12 +97,7 @@ pub async fn ask(server: &TestServer, seed: u64, stage: &str, tenants: [&Tenant;
             false => (tenants[1], tenants[0]),
         };
         let question = random_question(&mut random, &asked.facts, &other.facts, now);
-        let trial = Trial {
-            server,
-            asked,
-            other,
-            now,
-        };
+        let trial = Trial { server, asked, other, now };
         let outcome = run(&trial, &question, &mut random).await;
         match outcome {
             Ok(states) => {
@@ -146,11 +141,7 @@ fn random_question(random: &mut Random, facts: &Organisation, other: &Organisati
     if random.percent(40) {
         states = random.some(STATES, 4);
     }
-    Asked {
-        people,
-        content,
-        states,
-    }
+    Asked { people, content, states }
 }
 
 fn is_of_people(filter: &Filter) -> bool {
@@ -175,12 +166,7 @@ async fn run(
     let mut pairs = asked.people.pairs();
     match asked.people.commas {
         true if !asked.states.is_empty() => pairs.push(("state".into(), asked.states.join(","))),
-        _ => pairs.extend(
-            asked
-                .states
-                .iter()
-                .map(|state| ("state".to_owned(), (*state).to_owned())),
-        ),
+        _ => pairs.extend(asked.states.iter().map(|state| ("state".to_owned(), (*state).to_owned()))),
     }
     let path = format!("/v1/contents/{}/progress", segment(&asked.content));
     let csv = format!("{path}.csv{}", query(&pairs));
@@ -212,9 +198,7 @@ async fn run(
     let mut next = Some(list);
     while let Some(path) = next {
         let answer = caller.get(&path).await;
-        must(answer.status == 200, || {
-            format!("a page was expected at {path}, not {}", told(&answer))
-        })?;
+        must(answer.status == 200, || format!("a page was expected at {path}, not {}", told(&answer)))?;
         let page = answer.json();
         if path.contains("count=exact") {
             must(page["total"] == json!(expected.len()), || {
@@ -237,9 +221,7 @@ async fn run(
     same(&expected, people.iter().map(given).collect())?;
 
     let answer = caller.get(&csv).await;
-    must(answer.status == 200, || {
-        format!("CSV was expected, not {}", told(&answer))
-    })?;
+    must(answer.status == 200, || format!("CSV was expected, not {}", told(&answer)))?;
     let (headings, rows) = answer.csv();
     let cell = |row: &[String], heading: &str| {
         let place = headings.iter().position(|other| other == heading);
@@ -253,18 +235,10 @@ async fn run(
         let label = one["state"].as_str().unwrap_or_default().replace('_', " ");
         let label = label[..1].to_uppercase() + &label[1..];
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        [
-            text(&one["user"]["id"]),
-            label,
-            text(&one["since"]),
-            text(&one["expires_at"]),
-        ]
-        .join(",")
+        [text(&one["user"]["id"]), label, text(&one["since"]), text(&one["expires_at"])].join(",")
     });
     let (cells, written): (Vec<String>, Vec<String>) = (cells.collect(), written.collect());
-    must(cells == written, || {
-        format!("the CSV says\n{cells:#?}\nnot\n{written:#?}")
-    })?;
+    must(cells == written, || format!("the CSV says\n{cells:#?}\nnot\n{written:#?}"))?;
     Ok(expected.iter().map(|line| line.state).collect())
 }
 
@@ -292,9 +266,8 @@ fn same(expected: &[&Line<'_>], found: Vec<Value>) -> Judgement {
 /// The lines of everybody who is asked for, whatever their state.
 fn lines<'a>(facts: &'a Organisation, asked: &Asked, content: &Content, now: Micros) -> Vec<Line<'a>> {
     let rows = reading::rows(facts);
-    let (about, others): (Vec<_>, Vec<_>) = rows
-        .into_iter()
-        .partition(|row| row.content.is_some_and(|other| other.iri == content.iri));
+    let (about, others): (Vec<_>, Vec<_>) =
+        rows.into_iter().partition(|row| row.content.is_some_and(|other| other.iri == content.iri));
     let Some(any) = about.first().or(others.first()).cloned() else {
         return Vec::new();
     };
@@ -305,27 +278,16 @@ fn lines<'a>(facts: &'a Organisation, asked: &Asked, content: &Content, now: Mic
     let mut lines = Vec::new();
     for user in users {
         // Reach, scope and these filters look at nothing of a row but its user.
-        let row = Row {
-            user: Some(user),
-            ..any.clone()
-        };
+        let row = Row { user: Some(user), ..any.clone() };
         let in_scope = judge::within_reach(facts, &people.who, Some(user))
             && judge::within_scope(facts, people, &row)
-            && people
-                .filters
-                .iter()
-                .all(|filter| judge::passes(facts, people, filter, &row, now));
+            && people.filters.iter().all(|filter| judge::passes(facts, people, filter, &row, now));
         if in_scope && (user.active || shows_deactivated) {
-            let theirs = about
-                .iter()
-                .filter(|row| row.user.is_some_and(|other| other.id == user.id));
+            let theirs = about.iter().filter(|row| row.user.is_some_and(|other| other.id == user.id));
             lines.push(line(Some(user), None, theirs.collect(), now));
         }
     }
-    let names_people = people
-        .filters
-        .iter()
-        .any(|filter| !matches!(filter, Filter::IncludeDeactivated(_)));
+    let names_people = people.filters.iter().any(|filter| !matches!(filter, Filter::IncludeDeactivated(_)));
     let whole =
         judge::sees_everything(&people.who) && matches!(people.scope, None | Some(question::Scope::Company));
     if whole && !names_people {
@@ -371,11 +333,7 @@ fn line<'a>(user: Option<&'a User>, email: Option<String>, rows: Vec<&Row<'_>>, 
     if let Some(best) = longest {
         let expired = best.expired_at.is_some_and(|at| at < now);
         line.state = if expired { "expired" } else { "completed" };
-        line.since = if expired {
-            best.expired_at
-        } else {
-            Some(best.record.happened_at)
-        };
+        line.since = if expired { best.expired_at } else { Some(best.record.happened_at) };
         line.expires_at = best.expired_at;
         line.score = score(&completions);
         line.activity = Some(best.id());
@@ -388,9 +346,7 @@ fn line<'a>(user: Option<&'a User>, email: Option<String>, rows: Vec<&Row<'_>>, 
         line.state = "in_progress";
         line.since = Some(first.record.happened_at);
     }
-    let certified = rows
-        .iter()
-        .filter_map(|row| Some((row, row.certificate.as_ref()?)));
+    let certified = rows.iter().filter_map(|row| Some((row, row.certificate.as_ref()?)));
     let longest = certified.max_by_key(|(_, (_, expires_at))| far(*expires_at));
     line.certificate =
         longest.map(|(row, (name, expires_at))| (name.clone(), row.record.happened_at, *expires_at));

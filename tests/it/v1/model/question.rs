@@ -47,27 +47,14 @@ pub struct Reports {
 /// Who asks.
 #[derive(Debug, Clone)]
 pub enum Who {
-    Person {
-        user: String,
-        role: Role,
-        permissions: Vec<&'static str>,
-        reports: Option<Reports>,
-    },
-    Credential {
-        reads_activities: bool,
-    },
+    Person { user: String, role: Role, permissions: Vec<&'static str>, reports: Option<Reports> },
+    Credential { reads_activities: bool },
 }
 
 impl Who {
     /// The claims of a person's token, without `org` and `exp`.
     pub fn claims(&self) -> Option<Value> {
-        let Self::Person {
-            user,
-            role,
-            permissions,
-            reports,
-        } = self
-        else {
+        let Self::Person { user, role, permissions, reports } = self else {
             return None;
         };
         let mut claims = json!({"sub": user, "role": role.key()});
@@ -136,9 +123,8 @@ const TYPES: &[&str] = &[
     "learning_plan",
     "certification",
 ];
-const CONTENT_TYPES: &[&str] = &[
-    "video", "article", "book", "document", "audio", "scorm", "xapi", "course", "link", "other",
-];
+const CONTENT_TYPES: &[&str] =
+    &["video", "article", "book", "document", "audio", "scorm", "xapi", "course", "link", "other"];
 
 /// Time zones of the questions, all with midnights that exist once.
 pub const ZONES: &[Tz] = &[
@@ -152,11 +138,7 @@ pub const ZONES: &[Tz] = &[
 /// One filter, as it is asked for.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Filter {
-    Team {
-        teams: Vec<String>,
-        include_sub_teams: bool,
-        primary_team_only: bool,
-    },
+    Team { teams: Vec<String>, include_sub_teams: bool, primary_team_only: bool },
     Group(Vec<String>),
     User(Vec<String>),
     Action(Vec<&'static str>),
@@ -230,13 +212,8 @@ impl Question {
     /// The path of an export of the same rows, where there is one.
     pub fn export(&self, name: &str, more: &[(&str, &str)]) -> Option<String> {
         let mut pairs = self.pairs();
-        pairs.extend(
-            more.iter()
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
-        );
-        self.person
-            .is_none()
-            .then(|| format!("/v1/activities/{name}{}", query(&pairs)))
+        pairs.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        self.person.is_none().then(|| format!("/v1/activities/{name}{}", query(&pairs)))
     }
 
     /// Scope, filters and sort as parameters.
@@ -277,11 +254,7 @@ impl Question {
         };
         let list = |values: &[String]| keys(&values.iter().map(String::as_str).collect::<Vec<_>>());
         match filter {
-            Filter::Team {
-                teams,
-                include_sub_teams,
-                primary_team_only,
-            } => {
+            Filter::Team { teams, include_sub_teams, primary_team_only } => {
                 many("team", teams);
                 if *include_sub_teams {
                     one("include_sub_teams", "true".into());
@@ -313,10 +286,8 @@ impl Question {
             Filter::From(when) => one("from", written(*when)),
             Filter::To(when) => one("to", written(*when)),
             Filter::Period(period) => {
-                let (_, key) = PERIODS
-                    .iter()
-                    .find(|(other, _)| other == period)
-                    .expect("every period has a key");
+                let (_, key) =
+                    PERIODS.iter().find(|(other, _)| other == period).expect("every period has a key");
                 one("period", (*key).into());
             }
             Filter::TimeZone(tz) => one("tz", tz.name().into()),
@@ -346,21 +317,13 @@ fn written(when: When) -> String {
 /// A random caller of the organisation.
 pub fn who(random: &mut Random, organisation: &Organisation) -> Who {
     if random.percent(8) {
-        return Who::Credential {
-            reads_activities: random.percent(75),
-        };
+        return Who::Credential { reads_activities: random.percent(75) };
     }
     let role = match random.below(10) {
         0..=3 => Role::Manager,
         4 => Role::Learner,
         5 => Role::Curator,
-        _ => *random.pick(&[
-            Role::Owner,
-            Role::Admin,
-            Role::Hr,
-            Role::Reporter,
-            Role::LearningDesigner,
-        ]),
+        _ => *random.pick(&[Role::Owner, Role::Admin, Role::Hr, Role::Reporter, Role::LearningDesigner]),
     };
     let permissions: Vec<&'static str> = ["reporting", "mark_complete", "indirect_reports"]
         .into_iter()
@@ -386,12 +349,7 @@ pub fn who(random: &mut Random, organisation: &Organisation) -> Who {
         indirect.retain(|user| !direct.contains(user));
         Reports { direct, indirect }
     });
-    Who::Person {
-        user,
-        role,
-        permissions,
-        reports,
-    }
+    Who::Person { user, role, permissions, reports }
 }
 
 /// A random question of that caller.
@@ -405,12 +363,8 @@ pub fn question(random: &mut Random, organisation: &Organisation, who: Who, now:
         _ if person.is_some() => None,
         0..=4 => None,
         5 => Some(Scope::Company),
-        6 => Some(Scope::Managed {
-            include_sub_managers: false,
-        }),
-        7 => Some(Scope::Managed {
-            include_sub_managers: true,
-        }),
+        6 => Some(Scope::Managed { include_sub_managers: false }),
+        7 => Some(Scope::Managed { include_sub_managers: true }),
         8 => Some(*random.pick(&[Scope::Team, Scope::Group])),
         _ => Some(Scope::Me),
     };
@@ -432,15 +386,7 @@ pub fn question(random: &mut Random, organisation: &Organisation, who: Who, now:
         }
     }
     let limit = *random.pick(&[1, 2, 3, 7, 20, 50, 1000]);
-    Question {
-        who,
-        person,
-        scope,
-        filters,
-        ascending: random.percent(50),
-        limit,
-        commas: random.percent(30),
-    }
+    Question { who, person, scope, filters, ascending: random.percent(50), limit, commas: random.percent(30) }
 }
 
 /// A period stands instead of from and to.
@@ -479,11 +425,7 @@ fn filter(random: &mut Random, organisation: &Organisation, now: Micros) -> Filt
         } else {
             // Often exactly when something happened, where `≤` and `<` differ.
             let records = &organisation.records;
-            When::At(if random.percent(60) {
-                random.pick(records).happened_at
-            } else {
-                at
-            })
+            When::At(if random.percent(60) { random.pick(records).happened_at } else { at })
         }
     };
     match random.below(29) {
@@ -506,21 +448,16 @@ fn filter(random: &mut Random, organisation: &Organisation, now: Micros) -> Filt
         7 => Filter::Type(random.some(&strings(TYPES), 3)),
         8 => Filter::ContentType(random.some(&strings(CONTENT_TYPES), 4)),
         9 => {
-            let ids: Vec<String> = organisation
-                .contents
-                .iter()
-                .map(|content| content.id.clone())
-                .collect();
+            let ids: Vec<String> = organisation.contents.iter().map(|content| content.id.clone()).collect();
             Filter::Content(random.some(&ids, 4))
         }
         10 => Filter::Tag(random.some(&strings(super::TAGS), 2)),
         11 => Filter::CpdLabel(random.some(&strings(super::CPD_LABELS), 2)),
         12 => Filter::Source(random.some(&strings(super::SOURCES), 2)),
         13 => Filter::DeviceType(random.some(&strings(super::DEVICES), 2)),
-        14 => Filter::Origin(random.some(
-            &strings(&["xapi", "scorm", "api", "manual", "import", "system"]),
-            2,
-        )),
+        14 => {
+            Filter::Origin(random.some(&strings(&["xapi", "scorm", "api", "manual", "import", "system"]), 2))
+        }
         15 if random.percent(30) => Filter::Import(vec![random.uuid().to_string()]),
         15 => Filter::BulkImport(random.percent(30)),
         16 | 17 => Filter::Title(random.some(&strings(super::TITLE_WORDS), 2)),

@@ -9,13 +9,7 @@ use super::world::{Content, Door, Micros, Organisation, Record, Score, User};
 pub const ACTIONS: &[(&str, &[&str])] = &[
     ("added", &["http://activitystrea.ms/schema/1.0/add"]),
     ("arranged", &["http://id.tincanapi.com/verb/arranged"]),
-    (
-        "attended",
-        &[
-            "http://activitystrea.ms/schema/1.0/attend",
-            "http://adlnet.gov/expapi/verbs/attended",
-        ],
-    ),
+    ("attended", &["http://activitystrea.ms/schema/1.0/attend", "http://adlnet.gov/expapi/verbs/attended"]),
     ("clicked", &["http://adlnet.gov/expapi/verbs/interacted"]),
     (
         "completed",
@@ -54,13 +48,7 @@ pub const ACTIONS: &[(&str, &[&str])] = &[
         ],
     ),
     ("updated", &["http://activitystrea.ms/schema/1.0/update"]),
-    (
-        "viewed",
-        &[
-            "http://id.tincanapi.com/verb/viewed",
-            "http://adlnet.gov/expapi/verbs/experienced",
-        ],
-    ),
+    ("viewed", &["http://id.tincanapi.com/verb/viewed", "http://adlnet.gov/expapi/verbs/experienced"]),
     (
         "logged_in",
         &[
@@ -91,10 +79,8 @@ pub const ACTIONS: &[(&str, &[&str])] = &[
 ];
 
 /// Verbs of no action, which read as `other`.
-pub const OTHER_VERBS: &[&str] = &[
-    "https://w3id.org/xapi/video/verbs/played",
-    "http://adlnet.gov/expapi/verbs/commented",
-];
+pub const OTHER_VERBS: &[&str] =
+    &["https://w3id.org/xapi/video/verbs/played", "http://adlnet.gov/expapi/verbs/commented"];
 
 /// The actions that complete something by themselves (rule 4); their verbs are the completing ones (rule 1).
 const COMPLETING: &[&str] = &["completed", "read", "watched", "listened_to", "attended"];
@@ -139,10 +125,7 @@ impl Row<'_> {
 
     /// The content library that the activity came from: as the record says, else the content's.
     pub fn source(&self) -> Option<&str> {
-        self.record
-            .source
-            .as_deref()
-            .or(self.content.and_then(|content| content.source.as_deref()))
+        self.record.source.as_deref().or(self.content.and_then(|content| content.source.as_deref()))
     }
 
     /// The score's percent with at most two decimals.
@@ -181,9 +164,7 @@ fn row<'a>(organisation: &'a Organisation, position: usize, record: &'a Record) 
     let session = ["logged_in", "logged_out", "visited"].contains(&action);
     let iri = record.content.as_deref().filter(|_| !session);
     let content = iri.and_then(|iri| organisation.content(iri));
-    let demands = content
-        .map(|content| content.demands_at(record.happened_at))
-        .unwrap_or_default();
+    let demands = content.map(|content| content.demands_at(record.happened_at)).unwrap_or_default();
     let percent = record.score.and_then(percent);
 
     // Rule 1.
@@ -191,12 +172,10 @@ fn row<'a>(organisation: &'a Organisation, position: usize, record: &'a Record) 
     let success = match record.verb.as_str() {
         "http://adlnet.gov/expapi/verbs/passed" => Some(true),
         "http://adlnet.gov/expapi/verbs/failed" => Some(false),
-        _ => record
-            .success
-            .or_else(|| match (completing, demands.pass_mark, percent) {
-                (true, Some(mark), Some((numerator, denominator))) => Some(numerator >= mark * denominator),
-                _ => None,
-            }),
+        _ => record.success.or_else(|| match (completing, demands.pass_mark, percent) {
+            (true, Some(mark), Some((numerator, denominator))) => Some(numerator >= mark * denominator),
+            _ => None,
+        }),
     };
     // Rule 2.
     if action == "completed" && success == Some(false) {
@@ -215,9 +194,7 @@ fn row<'a>(organisation: &'a Organisation, position: usize, record: &'a Record) 
     let completed = COMPLETING.contains(&action) || (record.completion == Some(true) && action != "failed");
     // Rule 7.
     let expiry = demands.expires_after.filter(|_| completed);
-    let expired_at = record
-        .expired_at
-        .or(expiry.map(|months| later(record.happened_at, months)));
+    let expired_at = record.expired_at.or(expiry.map(|months| later(record.happened_at, months)));
     // Likewise the certificate; who receives one has one, be it known or not.
     let received = action == "received_certificate_for";
     let rule = demands.certificate.filter(|_| completed || received);
@@ -225,10 +202,7 @@ fn row<'a>(organisation: &'a Organisation, position: usize, record: &'a Record) 
     let certificate = (received || rule.is_some() || given.is_some()).then(|| {
         let (rule_name, good_for) = rule.map_or((None, None), |(name, good_for)| (Some(name), good_for));
         let (name, expires_at) = given.map_or((None, None), |(name, expires_at)| (Some(name), expires_at));
-        (
-            name.or(rule_name),
-            expires_at.or(good_for.map(|months| later(record.happened_at, months))),
-        )
+        (name.or(rule_name), expires_at.or(good_for.map(|months| later(record.happened_at, months))))
     });
     Row {
         record,
@@ -248,11 +222,7 @@ fn row<'a>(organisation: &'a Organisation, position: usize, record: &'a Record) 
 fn percent(score: Score) -> Option<(i64, i64)> {
     match score {
         Score::Scaled(ten_thousandths) => Some((ten_thousandths, 100)),
-        Score::Raw {
-            raw,
-            min: Some(min),
-            max: Some(max),
-        } => Some(((raw - min) * 100, max - min)),
+        Score::Raw { raw, min: Some(min), max: Some(max) } => Some(((raw - min) * 100, max - min)),
         Score::Raw { raw, max: None, .. } if (0..=100).contains(&raw) => Some((raw, 1)),
         Score::Raw { .. } => None,
     }
@@ -290,46 +260,15 @@ mod tests {
     #[test]
     fn percent_is_read_as_rule_5_says() {
         assert_eq!(percent(Score::Scaled(5_700)), Some((5_700, 100)));
-        assert_eq!(
-            percent(Score::Raw {
-                raw: 15,
-                min: Some(10),
-                max: Some(20)
-            }),
-            Some((500, 10))
-        );
-        assert_eq!(
-            percent(Score::Raw {
-                raw: 45,
-                min: None,
-                max: None
-            }),
-            Some((45, 1))
-        );
-        assert_eq!(
-            percent(Score::Raw {
-                raw: 101,
-                min: None,
-                max: None
-            }),
-            None
-        );
-        assert_eq!(
-            percent(Score::Raw {
-                raw: 4,
-                min: None,
-                max: Some(10)
-            }),
-            None
-        );
+        assert_eq!(percent(Score::Raw { raw: 15, min: Some(10), max: Some(20) }), Some((500, 10)));
+        assert_eq!(percent(Score::Raw { raw: 45, min: None, max: None }), Some((45, 1)));
+        assert_eq!(percent(Score::Raw { raw: 101, min: None, max: None }), None);
+        assert_eq!(percent(Score::Raw { raw: 4, min: None, max: Some(10) }), None);
     }
 
     #[test]
     fn no_verb_means_two_actions() {
-        let verbs: Vec<&str> = ACTIONS
-            .iter()
-            .flat_map(|(_, verbs)| verbs.iter().copied())
-            .collect();
+        let verbs: Vec<&str> = ACTIONS.iter().flat_map(|(_, verbs)| verbs.iter().copied()).collect();
         for (place, verb) in verbs.iter().enumerate() {
             assert!(!verbs[..place].contains(verb), "{verb}");
         }

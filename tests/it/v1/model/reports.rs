@@ -30,12 +30,7 @@ pub async fn ask(
             false => [tenants[1], tenants[0]],
         };
         let now = server.clock.now().micros();
-        let trial = Trial {
-            server,
-            asked,
-            other,
-            now,
-        };
+        let trial = Trial { server, asked, other, now };
         let opening = Opening::random(&mut random, &trial);
         match trial.opened(&opening, &mut random.clone()).await {
             Ok(rows) => with_rows += usize::from(rows > 0),
@@ -86,11 +81,7 @@ impl Opening {
             // Most of what widens is refused and says nothing more.
             added.filters.retain(|filter| !widens(filter));
         }
-        Self {
-            saved,
-            added,
-            arrays: random.percent(50),
-        }
+        Self { saved, added, arrays: random.percent(50) }
     }
 
     /// The saved question as a report has it.
@@ -125,9 +116,7 @@ impl Opening {
 fn widens(filter: &Filter) -> bool {
     match filter {
         Filter::IncludeDeactivated(_) => true,
-        Filter::Team {
-            include_sub_teams, ..
-        } => *include_sub_teams,
+        Filter::Team { include_sub_teams, .. } => *include_sub_teams,
         Filter::Action(actions) => actions.contains(&"visited"),
         _ => false,
     }
@@ -164,12 +153,7 @@ impl Trial<'_> {
         if !judge::admitted(facts, opener) || !has_reporting_access(opener) {
             return Err(403);
         }
-        let deep = matches!(
-            opening.added.scope,
-            Some(Scope::Managed {
-                include_sub_managers: true
-            })
-        );
+        let deep = matches!(opening.added.scope, Some(Scope::Managed { include_sub_managers: true }));
         if deep || opening.added.filters.iter().any(widens) {
             return Err(400);
         }
@@ -179,19 +163,11 @@ impl Trial<'_> {
         let Some(scope) = self.clamped(opener, opening.saved.scope) else {
             return Ok(Vec::new());
         };
-        let saved = Question {
-            who: opener.clone(),
-            scope,
-            ..opening.saved.clone()
-        };
+        let saved = Question { who: opener.clone(), scope, ..opening.saved.clone() };
         // The added question is read in the saved one's zone, unless it names another.
         let mut added = opening.added.clone();
-        let zone = |question: &Question| {
-            question
-                .filters
-                .iter()
-                .any(|filter| matches!(filter, Filter::TimeZone(_)))
-        };
+        let zone =
+            |question: &Question| question.filters.iter().any(|filter| matches!(filter, Filter::TimeZone(_)));
         if !zone(&added) {
             added.filters.push(Filter::TimeZone(saved.tz(facts)));
         }
@@ -221,13 +197,9 @@ impl Trial<'_> {
         let body =
             json!({"name": "Random", "visibility": "shared", "columns": "full", "filter": opening.filter()});
         let made = self.asked.admin.post("/v1/reports", &body).await;
-        must(made.status == 201, || {
-            format!("the report is answered {}", told(&made))
-        })?;
+        must(made.status == 201, || format!("the report is answered {}", told(&made)))?;
         let path = made.header("location").unwrap_or_default().to_owned();
-        must(made.json()["filter"] == body["filter"], || {
-            format!("the filter came back as {}", told(&made))
-        })?;
+        must(made.json()["filter"] == body["filter"], || format!("the filter came back as {}", told(&made)))?;
         let outcome = self.opened_at(&path, opening, random).await;
         self.asked.admin.delete(&path).await.expect(204);
         outcome
@@ -237,13 +209,8 @@ impl Trial<'_> {
         let caller = self.caller(&opening.added.who);
         let pairs = opening.added.pairs();
         let asked = |name: &str, more: &[(&str, String)]| {
-            let more = more
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), value.clone()));
-            format!(
-                "{path}/{name}{}",
-                query(&pairs.iter().cloned().chain(more).collect::<Vec<_>>())
-            )
+            let more = more.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+            format!("{path}/{name}{}", query(&pairs.iter().cloned().chain(more).collect::<Vec<_>>()))
         };
         let rows = match self.expected(opening) {
             Err(status) => {
@@ -258,38 +225,23 @@ impl Trial<'_> {
             Ok(rows) => rows,
         };
         let limit = opening.added.limit;
-        let first = asked(
-            "activities",
-            &[("limit", limit.to_string()), ("count", "exact".to_owned())],
-        );
+        let first = asked("activities", &[("limit", limit.to_string()), ("count", "exact".to_owned())]);
         self.pages(&caller, first, limit, &rows).await?;
-        self.report_files(
-            &caller,
-            &asked("export.ndjson", &[]),
-            &asked("export.csv", &[]),
-            &rows,
-        )
-        .await?;
+        self.report_files(&caller, &asked("export.ndjson", &[]), &asked("export.csv", &[]), &rows).await?;
         // Nobody of the other organisation finds it there, whatever their role.
         if random.percent(20) {
             let answer = self.other.admin.get(&asked("activities", &[])).await;
-            must(answer.status == 404, || {
-                format!("404 was expected elsewhere, not {}", told(&answer))
-            })?;
+            must(answer.status == 404, || format!("404 was expected elsewhere, not {}", told(&answer)))?;
         }
         Ok(rows.len())
     }
 
     async fn report_files(&self, caller: &Caller, ndjson: &str, csv: &str, rows: &[Row<'_>]) -> Judgement {
         let answer = caller.get(ndjson).await;
-        must(answer.status == 200, || {
-            format!("NDJSON was expected, not {}", told(&answer))
-        })?;
+        must(answer.status == 200, || format!("NDJSON was expected, not {}", told(&answer)))?;
         same_rows(rows, &answer.ndjson(), "the report as NDJSON")?;
         let answer = caller.get(csv).await;
-        must(answer.status == 200, || {
-            format!("CSV was expected, not {}", told(&answer))
-        })?;
+        must(answer.status == 200, || format!("CSV was expected, not {}", told(&answer)))?;
         let (headings, lines) = answer.csv();
         let column = headings.iter().position(|heading| heading == "Activity ID");
         let column = column.ok_or("the CSV has no activity ids")?;

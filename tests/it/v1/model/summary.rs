@@ -14,18 +14,8 @@ use super::{Judgement, Trial, must, told};
 use crate::support::http::{Caller, query};
 use crate::support::random::Random;
 
-const DIMENSIONS: &[&str] = &[
-    "action",
-    "day",
-    "week",
-    "month",
-    "user",
-    "team",
-    "content",
-    "type",
-    "content_type",
-    "result",
-];
+const DIMENSIONS: &[&str] =
+    &["action", "day", "week", "month", "user", "team", "content", "type", "content_type", "result"];
 const TIMES: &[&str] = &["day", "week", "month"];
 
 /// The values of a group, one for each dimension.
@@ -49,14 +39,9 @@ impl Trial<'_> {
         if question.person.is_some() {
             return Ok(()); // one person's log has no summary of its own
         }
-        let names_teams = question
-            .filters
-            .iter()
-            .any(|filter| matches!(filter, Filter::Team { .. }));
-        let asked = Asked {
-            by: random.some(DIMENSIONS, 2),
-            primary_alone: !names_teams && random.percent(15),
-        };
+        let names_teams = question.filters.iter().any(|filter| matches!(filter, Filter::Team { .. }));
+        let asked =
+            Asked { by: random.some(DIMENSIONS, 2), primary_alone: !names_teams && random.percent(15) };
         let mut pairs = question.pairs();
         pairs.retain(|(name, _)| name != "sort");
         if asked.primary_alone {
@@ -76,9 +61,7 @@ impl Trial<'_> {
             }
             Expected::Rows(rows) => rows,
         };
-        must(answer.status == 200, || {
-            format!("200 was expected of {path}, not {}", told(&answer))
-        })?;
+        must(answer.status == 200, || format!("200 was expected of {path}, not {}", told(&answer)))?;
         self.same_summary(question, &asked, &rows, &answer.json())
             .map_err(|difference| format!("{path}\n{difference}"))
     }
@@ -103,33 +86,21 @@ impl Trial<'_> {
             (times, Reverse(rows.len()), keys)
         });
         let theirs = found["groups"].as_array().cloned().unwrap_or_default();
-        must(
-            theirs.len() == groups.len() && found["truncated"] == json!(false),
-            || {
-                let ours: Vec<&Key> = groups.iter().map(|(key, _)| key).collect();
-                format!("{} groups, not {}: {ours:?}\n{found}", theirs.len(), groups.len())
-            },
-        )?;
+        must(theirs.len() == groups.len() && found["truncated"] == json!(false), || {
+            let ours: Vec<&Key> = groups.iter().map(|(key, _)| key).collect();
+            format!("{} groups, not {}: {ours:?}\n{found}", theirs.len(), groups.len())
+        })?;
         for ((key, rows), group) in groups.iter().zip(&theirs) {
-            let expected: Value = asked
-                .by
-                .iter()
-                .zip(key)
-                .map(|(by, value)| ((*by).to_owned(), json!(value)))
-                .collect();
-            must(group["key"] == expected, || {
-                format!("the group {expected} is\n{group}")
-            })?;
+            let expected: Value =
+                asked.by.iter().zip(key).map(|(by, value)| ((*by).to_owned(), json!(value))).collect();
+            must(group["key"] == expected, || format!("the group {expected} is\n{group}"))?;
             same_measures(rows, group)?;
             for (by, value) in asked.by.iter().zip(key) {
                 let label = group["label"][*by].as_str().unwrap_or_default();
                 let expected = self.label(by, value.as_deref());
-                must(
-                    expected
-                        .as_ref()
-                        .map_or(!label.is_empty(), |expected| expected == label),
-                    || format!("the label {expected:?} is {label:?} in\n{group}"),
-                )?;
+                must(expected.as_ref().map_or(!label.is_empty(), |expected| expected == label), || {
+                    format!("the label {expected:?} is {label:?} in\n{group}")
+                })?;
             }
         }
         same_measures(&rows.iter().collect::<Vec<_>>(), &found["total"])
@@ -141,10 +112,7 @@ impl Trial<'_> {
         for by in &asked.by {
             let values = self.values(question, asked, row, by);
             let longer = |key: &Key| -> Vec<Key> {
-                values
-                    .iter()
-                    .map(|value| [key.clone(), vec![value.clone()]].concat())
-                    .collect()
+                values.iter().map(|value| [key.clone(), vec![value.clone()]].concat()).collect()
             };
             keys = keys.iter().flat_map(longer).collect();
         }
@@ -154,9 +122,7 @@ impl Trial<'_> {
     fn values(&self, question: &Question, asked: &Asked, row: &Row<'_>, by: &str) -> Vec<Option<String>> {
         let happened_at =
             DateTime::from_timestamp_micros(row.record.happened_at).expect("the model's times are in range");
-        let day = happened_at
-            .with_timezone(&question.tz(&self.asked.facts))
-            .date_naive();
+        let day = happened_at.with_timezone(&question.tz(&self.asked.facts)).date_naive();
         let some = |value: &str| Some(value.to_owned());
         vec![match by {
             "action" => some(row.action),
@@ -168,9 +134,7 @@ impl Trial<'_> {
             "content" => row.content.map(|content| content.id.clone()),
             "type" => row.content.and_then(|content| content.kind.clone()),
             "content_type" => row.content.and_then(|content| content.content_type.clone()),
-            "result" => row
-                .success
-                .and_then(|success| some(if success { "passed" } else { "failed" })),
+            "result" => row.success.and_then(|success| some(if success { "passed" } else { "failed" })),
             other => unreachable!("{other} is no dimension"),
         }]
     }
@@ -180,19 +144,10 @@ impl Trial<'_> {
         let mut primary_only = asked.primary_alone;
         let mut wanted: Option<Vec<String>> = None;
         for filter in &question.filters {
-            if let Filter::Team {
-                teams,
-                include_sub_teams,
-                primary_team_only,
-            } = filter
-            {
+            if let Filter::Team { teams, include_sub_teams, primary_team_only } = filter {
                 primary_only |= *primary_team_only;
-                wanted = Some(
-                    teams
-                        .iter()
-                        .flat_map(|team| facts.teams_under(team, *include_sub_teams))
-                        .collect(),
-                );
+                wanted =
+                    Some(teams.iter().flat_map(|team| facts.teams_under(team, *include_sub_teams)).collect());
             }
         }
         let mut teams: Vec<String> = match row.user {
@@ -216,18 +171,14 @@ impl Trial<'_> {
             ("content", None) => Some("No content".to_owned()),
             ("result", None) => Some("No result".to_owned()),
             ("type" | "content_type", None) => Some("None".to_owned()),
-            ("user", Some(id)) => facts
-                .user(id)
-                .map(|user| format!("{} {}", user.first_name, user.last_name)),
+            ("user", Some(id)) => {
+                facts.user(id).map(|user| format!("{} {}", user.first_name, user.last_name))
+            }
             ("team", Some(id)) => Some(format!("Team {id}")),
-            ("content", Some(id)) => facts
-                .contents
-                .iter()
-                .find(|content| content.id == id)
-                .map(|content| {
-                    let title = content.title.as_ref().unwrap_or(&content.id);
-                    format!("{title}{}", if content.archived { " (Archived)" } else { "" })
-                }),
+            ("content", Some(id)) => facts.contents.iter().find(|content| content.id == id).map(|content| {
+                let title = content.title.as_ref().unwrap_or(&content.id);
+                format!("{title}{}", if content.archived { " (Archived)" } else { "" })
+            }),
             _ => None,
         }
     }
@@ -255,14 +206,8 @@ fn same_measures(rows: &[&Row<'_>], found: &Value) -> Judgement {
         ("rows", rows.len()),
         ("persons", distinct(rows.iter().map(|row| who(row)).collect())),
         ("completions", distinct(completions.collect())),
-        (
-            "passed",
-            rows.iter().filter(|row| row.success == Some(true)).count(),
-        ),
-        (
-            "failed",
-            rows.iter().filter(|row| row.success == Some(false)).count(),
-        ),
+        ("passed", rows.iter().filter(|row| row.success == Some(true)).count()),
+        ("failed", rows.iter().filter(|row| row.success == Some(false)).count()),
     ];
     for (measure, ours) in measures {
         must(found[measure] == json!(ours), || {
@@ -289,7 +234,5 @@ fn same_measures(rows: &[&Row<'_>], found: &Value) -> Judgement {
         (Some(mean), Some(average)) => (mean as f64 / 100.0 - average).abs() < 0.000_001,
         _ => false,
     };
-    must(same, || {
-        format!("average_score should be {mean:?} hundredths in\n{found}")
-    })
+    must(same, || format!("average_score should be {mean:?} hundredths in\n{found}"))
 }

@@ -13,7 +13,7 @@ use super::world::Micros;
 use super::{calendar, must, told};
 use crate::support::http::{query, segment};
 use crate::support::random::Random;
-use crate::support::{TestServer, both_databases};
+use crate::support::{TestServer, apply, both_databases};
 
 const SEEDS: &[u64] = &[11, 12];
 const CASES: usize = 60;
@@ -33,11 +33,10 @@ struct Note {
 /// One line of an answer: what it is, and when.
 type Line = (&'static str, String, String);
 
-both_databases! {
-    async fn a_timeline_is_rows_and_notes_in_one_order(server: &TestServer) {
-        for seed in SEEDS {
-            one_world(server, *seed).await;
-        }
+#[apply(both_databases)]
+async fn a_timeline_is_rows_and_notes_in_one_order(server: &TestServer) {
+    for seed in SEEDS {
+        one_world(server, *seed).await;
     }
 }
 
@@ -99,12 +98,7 @@ fn random_question(random: &mut Random, tenant: &Tenant, who: Who, now: Micros) 
         asked.filters.retain(|filter| !matches!(filter, Filter::User(_)));
         asked.filters.push(Filter::User(vec![subject.clone()]));
     }
-    Question {
-        person: Some(subject),
-        scope: None,
-        ascending: false,
-        ..asked
-    }
+    Question { person: Some(subject), scope: None, ascending: false, ..asked }
 }
 
 /// Notes about random users, many at the moment of a record and in the middle of others' recording.
@@ -139,11 +133,7 @@ async fn change_some(tenant: &Tenant, notes: &mut [Note], random: &mut Random) {
         note.happened_at += random.between(-2, 2) * DAY;
         note.text.push_str(", changed");
         let change = json!({"text": note.text, "happened_at": rfc3339(note.happened_at)});
-        tenant
-            .admin
-            .patch(&format!("/v1/notes/{}", note.id), &change)
-            .await
-            .expect(200);
+        tenant.admin.patch(&format!("/v1/notes/{}", note.id), &change).await.expect(200);
     }
 }
 
@@ -178,9 +168,8 @@ fn answer(
     }
     let subject = asked.person.as_deref().unwrap_or_default();
     let readable = wants("manual") && reads_notes(tenant, &asked.who, subject);
-    for note in notes
-        .iter()
-        .filter(|note| readable && note.about == subject && in_time(tenant, asked, note, now))
+    for note in
+        notes.iter().filter(|note| readable && note.about == subject && in_time(tenant, asked, note, now))
     {
         let place = (note.happened_at, note.after.0, note.after.1 + 1);
         lines.push((place, ("manual", note.id.clone(), rfc3339(note.happened_at))));
@@ -228,12 +217,7 @@ async fn compare(
 ) -> Result<(), String> {
     let caller = match (&asked.who, asked.who.claims()) {
         (_, Some(claims)) => server.person_of(&tenant.facts.id, claims),
-        (
-            Who::Credential {
-                reads_activities: true,
-            },
-            None,
-        ) => tenant.integration.clone(),
+        (Who::Credential { reads_activities: true }, None) => tenant.integration.clone(),
         (_, None) => tenant.blind.clone(),
     };
     let mut next = Some(path(asked, kinds));
@@ -249,31 +233,18 @@ async fn compare(
                 });
             }
         };
-        must(answer.status == 200, || {
-            format!("a page was expected at {path}, not {}", told(&answer))
-        })?;
+        must(answer.status == 200, || format!("a page was expected at {path}, not {}", told(&answer)))?;
         let page = answer.json();
         must(page["total"] == json!(lines.len()), || {
             format!("the total is {}, not {}", page["total"], lines.len())
         })?;
         let entries = page["entries"].as_array().cloned().unwrap_or_default();
         let full = entries.len() == asked.limit.min(lines.len() - found.len());
-        must(full, || {
-            format!(
-                "a page of {} after {} of {}",
-                entries.len(),
-                found.len(),
-                lines.len()
-            )
-        })?;
+        must(full, || format!("a page of {} after {} of {}", entries.len(), found.len(), lines.len()))?;
         found.extend(entries.iter().map(line));
-        must(found[..] == lines[..found.len()], || {
-            format!("found\n{found:#?}\nnot\n{lines:#?}")
-        })?;
+        must(found[..] == lines[..found.len()], || format!("found\n{found:#?}\nnot\n{lines:#?}"))?;
         next = page["next"].as_str().map(str::to_owned);
-        must(next.is_some() == (found.len() < lines.len()), || {
-            format!("next is {}", page["next"])
-        })?;
+        must(next.is_some() == (found.len() < lines.len()), || format!("next is {}", page["next"]))?;
     }
     Ok(())
 }

@@ -93,11 +93,7 @@ pub enum Score {
     /// Ten-thousandths of `scaled`.
     Scaled(i64),
     /// `raw` alone, or with the bounds that are there.
-    Raw {
-        raw: i64,
-        min: Option<i64>,
-        max: Option<i64>,
-    },
+    Raw { raw: i64, min: Option<i64>, max: Option<i64> },
 }
 
 /// By which door a record came in.
@@ -148,10 +144,7 @@ impl Organisation {
     /// The user who claims the actor.
     pub fn claimant(&self, actor: &Actor) -> Option<&User> {
         self.users.iter().find(|user| {
-            let account = Actor::Account {
-                home_page: self.home_page(),
-                name: user.id.clone(),
-            };
+            let account = Actor::Account { home_page: self.home_page(), name: user.id.clone() };
             *actor == account
                 || user.identifiers.contains(actor)
                 || user.addresses.iter().any(|address| match actor {
@@ -173,10 +166,7 @@ impl Organisation {
 
     /// The users whose manager is this one.
     pub fn direct_reports(&self, manager: &str) -> Vec<String> {
-        let reports = self
-            .users
-            .iter()
-            .filter(|user| user.manager.as_deref() == Some(manager));
+        let reports = self.users.iter().filter(|user| user.manager.as_deref() == Some(manager));
         reports.map(|user| user.id.clone()).collect()
     }
 
@@ -200,10 +190,7 @@ impl Organisation {
         let mut seen = 0;
         while include_sub_teams && seen < teams.len() {
             let parent = teams[seen].clone();
-            let children = self
-                .teams
-                .iter()
-                .filter(|team| team.parent.as_deref() == Some(&parent));
+            let children = self.teams.iter().filter(|team| team.parent.as_deref() == Some(&parent));
             teams.extend(children.map(|team| team.id.clone()));
             seen += 1;
         }
@@ -240,8 +227,5 @@ impl Content {
 }
 
 pub fn sha1_of_mailbox(address: &str) -> String {
-    Sha1::digest(format!("mailto:{address}"))
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    Sha1::digest(format!("mailto:{address}")).iter().map(|byte| format!("{byte:02x}")).collect()
 }

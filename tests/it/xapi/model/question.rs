@@ -80,14 +80,8 @@ impl Question {
         add("related_agents", self.related_agents.map(|flag| flag.to_string()));
         add("verb", self.verb.clone());
         add("activity", self.activity.clone());
-        add(
-            "related_activities",
-            self.related_activities.map(|flag| flag.to_string()),
-        );
-        add(
-            "registration",
-            self.registration.map(|registration| registration.to_string()),
-        );
+        add("related_activities", self.related_activities.map(|flag| flag.to_string()));
+        add("registration", self.registration.map(|registration| registration.to_string()));
         add("since", self.since.map(|since| written(since, 0)));
         add("until", self.until.map(|until| written(until, 330)));
         add("ascending", self.ascending.map(|flag| flag.to_string()));
@@ -117,9 +111,7 @@ impl Question {
             without(&|one| one.limit = None),
             without(&|one| one.format = None),
         ];
-        all.into_iter()
-            .filter(|one| one.path() != self.path() || one.who != self.who)
-            .collect()
+        all.into_iter().filter(|one| one.path() != self.path() || one.who != self.who).collect()
     }
 }
 
@@ -150,6 +142,5 @@ fn moment(random: &mut Random, world: &World) -> i64 {
 fn written(millis: i64, minutes: i32) -> String {
     let at = DateTime::from_timestamp_millis(millis).expect("a moment of these tests");
     let offset = FixedOffset::east_opt(minutes * 60).expect("an offset of less than a day");
-    at.with_timezone(&offset)
-        .to_rfc3339_opts(SecondsFormat::Millis, true)
+    at.with_timezone(&offset).to_rfc3339_opts(SecondsFormat::Millis, true)
 }

@@ -49,9 +49,7 @@ pub fn groups() -> Vec<Value> {
 }
 
 pub fn registrations() -> Vec<Uuid> {
-    (1..=3)
-        .map(|n| Uuid::from_u128(0xec53_1277_0000_4000_8000_0000_0000_0000 + n))
-        .collect()
+    (1..=3).map(|n| Uuid::from_u128(0xec53_1277_0000_4000_8000_0000_0000_0000 + n)).collect()
 }
 
 /// A statement that was taken.
@@ -76,9 +74,7 @@ pub struct World {
 
 impl World {
     pub fn find(&self, id: &str) -> Option<&Kept> {
-        self.kept
-            .iter()
-            .find(|kept| kept.id.to_string() == id.to_lowercase())
+        self.kept.iter().find(|kept| kept.id.to_string() == id.to_lowercase())
     }
 
     /// Whether a statement that does not void itself is voided by another, whichever came first (Data 2.3.2).
@@ -143,10 +139,7 @@ impl World {
             activities(sent).iter().any(is)
                 || question.related_activities == Some(true) && related_activities(sent).iter().any(is)
         });
-        let verb = question
-            .verb
-            .as_ref()
-            .is_none_or(|verb| sent["verb"]["id"] == verb.as_str());
+        let verb = question.verb.as_ref().is_none_or(|verb| sent["verb"]["id"] == verb.as_str());
         let registration = question.registration.is_none_or(|registration| {
             sent["context"]["registration"].as_str().map(str::to_lowercase) == Some(registration.to_string())
         });
@@ -157,9 +150,7 @@ impl World {
 /// The statement that is the object.
 fn reference(statement: &Value) -> Option<String> {
     let object = &statement["object"];
-    let id = object["id"]
-        .as_str()
-        .filter(|_| object["objectType"] == "StatementRef");
+    let id = object["id"].as_str().filter(|_| object["objectType"] == "StatementRef");
     id.map(str::to_lowercase)
 }
 
@@ -228,10 +219,8 @@ fn activities(statement: &Value) -> Vec<&Value> {
 }
 
 fn context_activities(statement: &Value) -> Vec<&Value> {
-    let lists = statement["context"]["contextActivities"]
-        .as_object()
-        .into_iter()
-        .flat_map(|lists| lists.values());
+    let lists =
+        statement["context"]["contextActivities"].as_object().into_iter().flat_map(|lists| lists.values());
     lists
         .flat_map(|list| match list {
             Value::Array(list) => list.iter().collect(),
@@ -286,16 +275,8 @@ fn object(random: &mut Random, ids: &[Uuid], whole: bool) -> Value {
         48..56 => group(random),
         56..82 => {
             // Some that nobody has, and some with other letters.
-            let id = if random.percent(5) {
-                random.uuid()
-            } else {
-                *random.pick(ids)
-            };
-            let id = if random.percent(10) {
-                id.to_string().to_uppercase()
-            } else {
-                id.to_string()
-            };
+            let id = if random.percent(5) { random.uuid() } else { *random.pick(ids) };
+            let id = if random.percent(10) { id.to_string().to_uppercase() } else { id.to_string() };
             json!({"objectType": "StatementRef", "id": id})
         }
         _ if whole => with_type(bare(random, ids, false), "SubStatement"),
@@ -309,11 +290,7 @@ fn with_type(mut value: Value, name: &str) -> Value {
 }
 
 fn actor(random: &mut Random) -> Value {
-    if random.percent(65) {
-        agent(random)
-    } else {
-        group(random)
-    }
+    if random.percent(65) { agent(random) } else { group(random) }
 }
 
 fn agent(random: &mut Random) -> Value {
@@ -329,11 +306,7 @@ fn agent(random: &mut Random) -> Value {
 
 fn group(random: &mut Random) -> Value {
     let identified = random.percent(50);
-    let mut made = if identified {
-        random.pick(&groups()).clone()
-    } else {
-        json!({})
-    };
+    let mut made = if identified { random.pick(&groups()).clone() } else { json!({}) };
     if !identified || random.percent(50) {
         made["member"] = (0..random.below(4)).map(|_| agent(random)).collect();
     }
@@ -360,11 +333,7 @@ fn context(random: &mut Random, ids: &[Uuid]) -> Value {
     };
     maybe("registration", 40, random, &|random| {
         let one = random.pick(&registrations()).to_string();
-        json!(if random.percent(20) {
-            one.to_uppercase()
-        } else {
-            one
-        })
+        json!(if random.percent(20) { one.to_uppercase() } else { one })
     });
     maybe("instructor", 25, random, &actor);
     maybe("team", 25, random, &group);
@@ -372,11 +341,7 @@ fn context(random: &mut Random, ids: &[Uuid]) -> Value {
         let mut lists = json!({});
         for _ in 0..1 + random.below(2) {
             let list: Value = (0..random.below(3)).map(|_| activity(random)).collect();
-            let list = if random.percent(30) {
-                activity(random)
-            } else {
-                list
-            };
+            let list = if random.percent(30) { activity(random) } else { list };
             lists[*random.pick(&["parent", "grouping", "category", "other"])] = list;
         }
         lists
@@ -390,11 +355,6 @@ fn context(random: &mut Random, ids: &[Uuid]) -> Value {
         (0..random.below(3)).map(|_| one(random)).collect()
     });
     // A statement that is context is nobody's object.
-    maybe(
-        "statement",
-        10,
-        random,
-        &|random| json!({"objectType": "StatementRef", "id": random.pick(ids)}),
-    );
+    maybe("statement", 10, random, &|random| json!({"objectType": "StatementRef", "id": random.pick(ids)}));
     made
 }

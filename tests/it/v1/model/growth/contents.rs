@@ -37,9 +37,7 @@ impl Tenant {
                 title: Some(title(random)),
                 kind: Some(kind.to_owned()),
                 content_type: content_type.map(str::to_owned),
-                tags: random
-                    .maybe(60, |random| random.some(&strings(TAGS), 2))
-                    .unwrap_or_default(),
+                tags: random.maybe(60, |random| random.some(&strings(TAGS), 2)).unwrap_or_default(),
                 cpd_labels: random
                     .maybe(40, |random| random.some(&strings(CPD_LABELS), 2))
                     .unwrap_or_default(),
@@ -64,9 +62,8 @@ impl Tenant {
             }
             let content = &mut self.facts.contents[number];
             content.title = Some(title(random));
-            content.content_type = random.maybe(70, |random| {
-                (*random.pick(&["video", "audio", "document", "course"])).to_owned()
-            });
+            content.content_type = random
+                .maybe(70, |random| (*random.pick(&["video", "audio", "document", "course"])).to_owned());
             content.tags = random.some(&strings(TAGS), 2);
             content.archived = random.percent(30);
             let last = content.demands.last().map_or(now - 900 * DAY, |(from, _)| *from);
@@ -96,26 +93,14 @@ impl Tenant {
         let listed = self.admin.list("/v1/contents?limit=100", "contents").await;
         let id_of = |content: &Value| content["id"].as_str().expect("a content has an id").to_owned();
         let mut theirs: Vec<String> = listed.iter().map(id_of).collect();
-        let mut ours: Vec<String> = self
-            .facts
-            .contents
-            .iter()
-            .map(|content| content.id.clone())
-            .collect();
+        let mut ours: Vec<String> = self.facts.contents.iter().map(|content| content.id.clone()).collect();
         theirs.sort();
         ours.sort();
         assert_eq!(theirs, ours, "the contents of {}", self.facts.id);
         for content in &mut self.facts.contents {
-            let found = listed
-                .iter()
-                .find(|listed| id_of(listed) == content.id)
-                .expect("the lists are equal");
-            assert_eq!(
-                found["title"].as_str(),
-                content.title.as_deref(),
-                "the title of {}",
-                content.iri
-            );
+            let found =
+                listed.iter().find(|listed| id_of(listed) == content.id).expect("the lists are equal");
+            assert_eq!(found["title"].as_str(), content.title.as_deref(), "the title of {}", content.iri);
             if !content.registered {
                 content.kind = found["type"].as_str().map(str::to_owned);
                 content.content_type = found["content_type"].as_str().map(str::to_owned);
@@ -129,8 +114,6 @@ fn random_demands(random: &mut Random) -> Demands {
     Demands {
         pass_mark: random.maybe(50, |random| *random.pick(&[50, 57, 80])),
         expires_after: random.maybe(40, months),
-        certificate: random.maybe(40, |random| {
-            ("Certificate of skill".to_owned(), random.maybe(70, months))
-        }),
+        certificate: random.maybe(40, |random| ("Certificate of skill".to_owned(), random.maybe(70, months))),
     }
 }

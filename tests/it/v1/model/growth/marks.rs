@@ -26,17 +26,11 @@ impl Tenant {
             let caller = self.marker(server, &marker);
             let content = random.pick(&self.facts.contents).clone();
             let users: Vec<String> = self.facts.users.iter().map(|user| user.id.clone()).collect();
-            let mut named = random
-                .maybe(70, |random| random.some(&users, 5))
-                .unwrap_or_default();
+            let mut named = random.maybe(70, |random| random.some(&users, 5)).unwrap_or_default();
             named.push("nobody".to_owned());
             let teams: Vec<String> = self.facts.teams.iter().map(|team| team.id.clone()).collect();
-            let teams = random
-                .maybe(50, |random| random.some(&teams, 2))
-                .unwrap_or_default();
-            let groups = random
-                .maybe(30, |random| random.some(&self.facts.groups, 2))
-                .unwrap_or_default();
+            let teams = random.maybe(50, |random| random.some(&teams, 2)).unwrap_or_default();
+            let groups = random.maybe(30, |random| random.some(&self.facts.groups, 2)).unwrap_or_default();
             let include_sub_teams = random.percent(50);
             // Whole days, so that much happens at the same moment.
             let at = random.maybe(70, |random| (now / DAY - random.between(0, 800)) * DAY);
@@ -57,8 +51,7 @@ impl Tenant {
                     at,
                     now,
                 );
-                self.mark(&caller, &body, &expected, &content.iri, at, random)
-                    .await;
+                self.mark(&caller, &body, &expected, &content.iri, at, random).await;
             }
         }
     }
@@ -68,18 +61,11 @@ impl Tenant {
         if random.percent(40) || !user.active {
             return Marker::Admin;
         }
-        Marker::Manager {
-            user: user.id.clone(),
-            indirect_reports: random.percent(30),
-        }
+        Marker::Manager { user: user.id.clone(), indirect_reports: random.percent(30) }
     }
 
     fn marker(&self, server: &TestServer, marker: &Marker) -> Caller {
-        let Marker::Manager {
-            user,
-            indirect_reports,
-        } = marker
-        else {
+        let Marker::Manager { user, indirect_reports } = marker else {
             return self.admin.clone();
         };
         let mut permissions = vec!["mark_complete"];
@@ -99,10 +85,8 @@ impl Tenant {
         now: Micros,
     ) -> Vec<(String, &'static str)> {
         let facts = &self.facts;
-        let teams: Vec<String> = teams
-            .iter()
-            .flat_map(|team| facts.teams_under(team, include_sub_teams))
-            .collect();
+        let teams: Vec<String> =
+            teams.iter().flat_map(|team| facts.teams_under(team, include_sub_teams)).collect();
         let mut members: Vec<String> = facts
             .users
             .iter()
@@ -136,25 +120,13 @@ impl Tenant {
         let without_ids = |report: &Value| -> Vec<(String, String)> {
             let results = report["results"].as_array().expect("results");
             let text = |value: &Value| value.as_str().expect("a text").to_owned();
-            results
-                .iter()
-                .map(|result| (text(&result["user"]), text(&result["outcome"])))
-                .collect()
+            results.iter().map(|result| (text(&result["user"]), text(&result["outcome"]))).collect()
         };
-        let expected: Vec<(String, String)> = expected
-            .iter()
-            .map(|(user, outcome)| (user.clone(), (*outcome).to_owned()))
-            .collect();
+        let expected: Vec<(String, String)> =
+            expected.iter().map(|(user, outcome)| (user.clone(), (*outcome).to_owned())).collect();
         if random.percent(30) {
-            let dry = caller
-                .post("/v1/completions", &body.clone().set("dry_run", true))
-                .await;
-            assert_eq!(
-                without_ids(&dry.expect(200).json()),
-                expected,
-                "dry run of {}",
-                body.json()
-            );
+            let dry = caller.post("/v1/completions", &body.clone().set("dry_run", true)).await;
+            assert_eq!(without_ids(&dry.expect(200).json()), expected, "dry run of {}", body.json());
         }
         let report = caller.post("/v1/completions", body).await.expect(200).json();
         assert_eq!(without_ids(&report), expected, "{}", body.json());
@@ -166,10 +138,7 @@ impl Tenant {
             self.write_down(Record {
                 id: id.parse().expect("a UUID"),
                 door: Door::Mark,
-                actor: Actor::Account {
-                    home_page: self.facts.home_page(),
-                    name,
-                },
+                actor: Actor::Account { home_page: self.facts.home_page(), name },
                 verb: "http://adlnet.gov/expapi/verbs/completed".to_owned(),
                 happened_at: at,
                 content: Some(iri.to_owned()),
@@ -190,11 +159,7 @@ impl Tenant {
 
 /// An admin marks everybody, a manager their reports and never themselves (section 4).
 fn may_mark(facts: &Organisation, marker: &Marker, user: &User) -> bool {
-    let Marker::Manager {
-        user: me,
-        indirect_reports,
-    } = marker
-    else {
+    let Marker::Manager { user: me, indirect_reports } = marker else {
         return true;
     };
     let indirect = *indirect_reports || facts.managers_see_indirect_reports;

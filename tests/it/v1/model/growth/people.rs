@@ -17,14 +17,9 @@ impl Tenant {
     pub(super) async fn fill_directory(&mut self, random: &mut Random) {
         for number in 0..6 {
             // Random trees: the parent is any earlier team.
-            let parent = (number > 0)
-                .then(|| random.below(number))
-                .filter(|_| random.percent(70));
+            let parent = (number > 0).then(|| random.below(number)).filter(|_| random.percent(70));
             let parent = parent.map(|parent| format!("team-{parent}"));
-            self.facts.teams.push(Team {
-                id: format!("team-{number}"),
-                parent,
-            });
+            self.facts.teams.push(Team { id: format!("team-{number}"), parent });
         }
         self.facts.groups = (0..3).map(|number| format!("group-{number}")).collect();
         for number in 0..USERS {
@@ -40,30 +35,16 @@ impl Tenant {
         // References may arrive before what they refer to, within one batch.
         let teams: Vec<&Body> = teams.iter().rev().collect();
         self.admin.post("/v1/teams/batch", &teams).await.expect(200);
-        let groups: Vec<Body> = self
-            .facts
-            .groups
-            .iter()
-            .map(|group| builders::group(group))
-            .collect();
+        let groups: Vec<Body> = self.facts.groups.iter().map(|group| builders::group(group)).collect();
         self.admin.post("/v1/groups/batch", &groups).await.expect(200);
         let users: Vec<Body> = self.facts.users.iter().rev().map(user_body).collect();
-        let answer = self
-            .admin
-            .post("/v1/users/batch", &users)
-            .await
-            .expect(200)
-            .json();
+        let answer = self.admin.post("/v1/users/batch", &users).await.expect(200).json();
         assert_eq!(answer, json!({"created": USERS, "updated": 0, "unchanged": 0}));
     }
 
     pub(super) fn random_user(&self, random: &mut Random, number: usize) -> User {
         let teams: Vec<String> = self.facts.teams.iter().map(|team| team.id.clone()).collect();
-        let mut member_of = if random.percent(80) {
-            random.some(&teams, 2)
-        } else {
-            Vec::new()
-        };
+        let mut member_of = if random.percent(80) { random.some(&teams, 2) } else { Vec::new() };
         let primary_team = member_of.first().cloned().filter(|_| random.percent(80));
         member_of.dedup();
         let email = random.maybe(90, |_| format!("user{number}@example.com"));
@@ -80,11 +61,7 @@ impl Tenant {
                 .then(|| format!("user-{}", random.below(number.min(USERS)))),
             primary_team,
             teams: member_of,
-            groups: if random.percent(50) {
-                random.some(&self.facts.groups, 2)
-            } else {
-                Vec::new()
-            },
+            groups: if random.percent(50) { random.some(&self.facts.groups, 2) } else { Vec::new() },
             active: random.percent(80),
             custom: FIELDS
                 .iter()
@@ -101,11 +78,7 @@ impl Tenant {
         let mut changed: Vec<User> = Vec::new();
         for number in 0..USERS {
             if random.percent(35) {
-                let before = self
-                    .facts
-                    .user(&format!("user-{number}"))
-                    .expect("users stay")
-                    .clone();
+                let before = self.facts.user(&format!("user-{number}")).expect("users stay").clone();
                 let mut after = self.random_user(random, number);
                 after.email = before.email;
                 after.addresses = before.addresses;
@@ -121,10 +94,7 @@ impl Tenant {
         }
         let stranger = random.below(STRANGERS);
         let known = |facts: &Organisation, address: &str| {
-            facts
-                .users
-                .iter()
-                .any(|user| user.addresses.iter().any(|known| known == address))
+            facts.users.iter().any(|user| user.addresses.iter().any(|known| known == address))
         };
         if !known(&self.facts, &stranger_address(stranger)) {
             let mut newcomer = self.random_user(random, USERS + stranger);
@@ -132,22 +102,14 @@ impl Tenant {
             newcomer.addresses = vec![stranger_address(stranger)];
             changed.push(newcomer);
         }
-        let agent = Actor::Account {
-            home_page: "https://elsewhere.example".into(),
-            name: format!("s{stranger}"),
-        };
-        if let Some(user) = changed
-            .first_mut()
-            .filter(|_| self.facts.claimant(&agent).is_none())
-        {
+        let agent =
+            Actor::Account { home_page: "https://elsewhere.example".into(), name: format!("s{stranger}") };
+        if let Some(user) = changed.first_mut().filter(|_| self.facts.claimant(&agent).is_none()) {
             user.identifiers.push(agent);
         }
         for user in changed {
             let path = format!("/v1/users/{}", segment(&user.id));
-            self.admin
-                .put(&path, &user_body(&user))
-                .await
-                .expect_one_of(&[200, 201]);
+            self.admin.put(&path, &user_body(&user)).await.expect_one_of(&[200, 201]);
             self.facts.users.retain(|other| other.id != user.id);
             self.facts.users.push(user);
         }

@@ -48,14 +48,8 @@ impl Tenant {
     pub(super) fn random_record(&mut self, random: &mut Random, door: Door, now: Micros) -> Record {
         let (action, verbs) = *random.pick(ACTIONS);
         let (action, verbs) = match random.below(10) {
-            0..=2 => *ACTIONS
-                .iter()
-                .find(|(action, _)| *action == "completed")
-                .expect("it is in the table"),
-            3 => *ACTIONS
-                .iter()
-                .find(|(action, _)| *action == "logged_in")
-                .expect("it is in the table"),
+            0..=2 => *ACTIONS.iter().find(|(action, _)| *action == "completed").expect("it is in the table"),
+            3 => *ACTIONS.iter().find(|(action, _)| *action == "logged_in").expect("it is in the table"),
             _ => (action, verbs),
         };
         let verb = match door {
@@ -70,9 +64,7 @@ impl Tenant {
         } else {
             Some(self.random_object(random, door))
         };
-        let elsewhere = content
-            .as_ref()
-            .is_some_and(|iri| iri.starts_with("https://elsewhere.example"));
+        let elsewhere = content.as_ref().is_some_and(|iri| iri.starts_with("https://elsewhere.example"));
         let farthest = if random.percent(40) { 20 } else { 800 };
         Record {
             id: self.random_id(random),
@@ -82,9 +74,7 @@ impl Tenant {
             // Whole minutes of few hours, so that much happens at the same moment; some of it lies in the future.
             happened_at: (now / DAY - random.between(-10, farthest)) * DAY
                 + random.between(0, 30) * 3_600_000_000 / 2,
-            defines: random
-                .maybe(50, title)
-                .filter(|_| elsewhere && door == Door::Statement),
+            defines: random.maybe(50, title).filter(|_| elsewhere && door == Door::Statement),
             content,
             score: random.maybe(40, random_score),
             success: random.maybe(25, |random| random.percent(60)),
@@ -117,10 +107,7 @@ impl Tenant {
 
     pub(super) fn random_actor(&self, random: &mut Random) -> Actor {
         let user = random.pick(&self.facts.users);
-        let account = Actor::Account {
-            home_page: self.facts.home_page(),
-            name: user.id.clone(),
-        };
+        let account = Actor::Account { home_page: self.facts.home_page(), name: user.id.clone() };
         match random.below(20) {
             0..=10 => account,
             11..=13 if !user.addresses.is_empty() => Actor::Mbox(random.pick(&user.addresses).clone()),
@@ -140,12 +127,8 @@ impl Tenant {
         if door == Door::Statement && random.percent(25) {
             return format!("https://elsewhere.example/course/{}", random.below(4));
         }
-        let registered: Vec<&Content> = self
-            .facts
-            .contents
-            .iter()
-            .filter(|content| content.registered)
-            .collect();
+        let registered: Vec<&Content> =
+            self.facts.contents.iter().filter(|content| content.registered).collect();
         random.pick(&registered).iri.clone()
     }
 
@@ -174,34 +157,20 @@ impl Tenant {
         let ids: Vec<Value> = batch.iter().map(|record| json!(record.id)).collect();
         if door == Door::Statement {
             let statements: Vec<Value> = batch.iter().map(|record| self.statement(record)).collect();
-            let answer = self
-                .content
-                .post("/xapi/statements", &statements)
-                .await
-                .expect(200)
-                .json();
+            let answer = self.content.post("/xapi/statements", &statements).await.expect(200).json();
             assert_eq!(answer, json!(ids));
             return;
         }
-        let caller = if door == Door::Admin {
-            &self.admin
-        } else {
-            &self.integration
-        };
+        let caller = if door == Door::Admin { &self.admin } else { &self.integration };
         match batch {
             [record] => {
-                let answer = caller
-                    .post("/v1/activities", &self.short_form(record))
-                    .await
-                    .expect_one_of(&[200, 201]);
+                let answer =
+                    caller.post("/v1/activities", &self.short_form(record)).await.expect_one_of(&[200, 201]);
                 assert_eq!(answer.json()["id"], ids[0]);
             }
             _ => {
                 let forms: Vec<Value> = batch.iter().map(|record| self.short_form(record)).collect();
-                let answer = caller
-                    .post("/v1/activities/batch", &forms)
-                    .await
-                    .expect_one_of(&[200, 201]);
+                let answer = caller.post("/v1/activities/batch", &forms).await.expect_one_of(&[200, 201]);
                 assert_eq!(answer.json(), json!({"ids": ids}));
             }
         }
@@ -210,10 +179,7 @@ impl Tenant {
     /// The same record once more is one record.
     pub(super) async fn repeat_one(&self, random: &mut Random) {
         let record = random.pick(&self.facts.records).clone();
-        let known = record
-            .content
-            .as_deref()
-            .is_none_or(|iri| self.facts.content(iri).is_some());
+        let known = record.content.as_deref().is_none_or(|iri| self.facts.content(iri).is_some());
         // What somebody marked has an id of the server's own, which nobody sends.
         if known && record.door != Door::Mark && !self.facts.is_voided(&record) {
             self.send(record.door, &[record]).await;
@@ -221,11 +187,7 @@ impl Tenant {
     }
 
     pub(super) fn write_down(&mut self, record: Record) {
-        if let Some(iri) = record
-            .content
-            .clone()
-            .filter(|iri| self.facts.content(iri).is_none())
-        {
+        if let Some(iri) = record.content.clone().filter(|iri| self.facts.content(iri).is_none()) {
             self.facts.contents.push(Content {
                 id: iri.clone(),
                 iri,
@@ -241,12 +203,7 @@ impl Tenant {
             });
         }
         self.facts.records.push(record);
-        for content in self
-            .facts
-            .contents
-            .iter_mut()
-            .filter(|content| !content.registered)
-        {
+        for content in self.facts.contents.iter_mut().filter(|content| !content.registered) {
             // The latest definition, by time and then by id.
             let mut latest: Option<&Record> = None;
             for record in &self.facts.records {
@@ -293,30 +250,15 @@ fn random_score(random: &mut Random) -> Score {
     match random.below(6) {
         0 | 1 => Score::Scaled(*random.pick(&[5_000, 5_700, 8_000, 5_699, 10_000, 0])),
         2 => Score::Scaled(random.between(-100, 10_000)),
-        3 => Score::Raw {
-            raw: random.between(0, 120),
-            min: None,
-            max: None,
-        },
+        3 => Score::Raw { raw: random.between(0, 120), min: None, max: None },
         4 => {
             let (min, max) = *random.pick(&[(0, 30), (0, 100), (10, 17), (0, 10)]);
-            Score::Raw {
-                raw: random.between(min, max),
-                min: Some(min),
-                max: Some(max),
-            }
+            Score::Raw { raw: random.between(min, max), min: Some(min), max: Some(max) }
         }
-        _ => Score::Raw {
-            raw: random.between(0, 50),
-            min: None,
-            max: Some(50),
-        },
+        _ => Score::Raw { raw: random.between(0, 50), min: None, max: Some(50) },
     }
 }
 
 fn random_certificate(random: &mut Random, now: Micros) -> (String, Option<Micros>) {
-    (
-        "Licence".to_owned(),
-        random.maybe(60, |random| now + random.between(-300, 400) * DAY),
-    )
+    ("Licence".to_owned(), random.maybe(60, |random| now + random.between(-300, 400) * DAY))
 }

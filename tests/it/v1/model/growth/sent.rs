@@ -15,14 +15,9 @@ impl Tenant {
             Actor::Mbox(address) => json!({"email": address}),
             actor => agent(actor),
         };
-        let content = record
-            .content
-            .as_deref()
-            .map(|iri| self.facts.content(iri).map_or(iri, |content| &content.id));
-        let action = ACTIONS
-            .iter()
-            .find(|(_, verbs)| verbs[0] == record.verb)
-            .map(|(action, _)| *action);
+        let content =
+            record.content.as_deref().map(|iri| self.facts.content(iri).map_or(iri, |content| &content.id));
+        let action = ACTIONS.iter().find(|(_, verbs)| verbs[0] == record.verb).map(|(action, _)| *action);
         let mut body = Body::default()
             .set("id", json!(record.id))
             .set("user", user)
@@ -33,10 +28,7 @@ impl Tenant {
             .maybe("source", record.source.clone())
             .maybe("result.success", record.success)
             .maybe("result.completion", record.completion)
-            .maybe(
-                "result.total_time",
-                record.seconds.map(|seconds| format!("PT{seconds}S")),
-            );
+            .maybe("result.total_time", record.seconds.map(|seconds| format!("PT{seconds}S")));
         body = match action {
             Some(action) => body.set("action", action),
             None => body.set("verb", record.verb.clone()),
@@ -71,10 +63,7 @@ impl Tenant {
             .maybe("result.success", record.success)
             .maybe("result.completion", record.completion)
             .maybe("result.score", record.score.map(score_object))
-            .maybe(
-                "result.duration",
-                record.seconds.map(|seconds| format!("PT{seconds}S")),
-            );
+            .maybe("result.duration", record.seconds.map(|seconds| format!("PT{seconds}S")));
         if let Some(title) = &record.defines {
             body = body.set("object.definition.name", json!({"en": title}));
         }
@@ -93,11 +82,9 @@ fn decimal(units: i64, digits: usize) -> Value {
 fn score_object(score: Score) -> Value {
     match score {
         Score::Scaled(units) => json!({"scaled": decimal(units, 4)}),
-        Score::Raw { raw, min, max } => Body::default()
-            .set("raw", raw)
-            .maybe("min", min)
-            .maybe("max", max)
-            .into(),
+        Score::Raw { raw, min, max } => {
+            Body::default().set("raw", raw).maybe("min", min).maybe("max", max).into()
+        }
     }
 }
 
@@ -110,11 +97,8 @@ pub(super) fn agent(actor: &Actor) -> Value {
 }
 
 pub(super) fn user_body(user: &User) -> Body {
-    let custom: serde_json::Map<String, Value> = user
-        .custom
-        .iter()
-        .map(|(field, value)| (field.clone(), json!(value)))
-        .collect();
+    let custom: serde_json::Map<String, Value> =
+        user.custom.iter().map(|(field, value)| (field.clone(), json!(value))).collect();
     Body::default()
         .set("id", user.id.clone())
         .set("first_name", user.first_name.clone())
@@ -126,10 +110,7 @@ pub(super) fn user_body(user: &User) -> Body {
         .set("teams", user.teams.clone())
         .set("groups", user.groups.clone())
         .set("active", user.active)
-        .set(
-            "identifiers",
-            user.identifiers.iter().map(agent).collect::<Vec<_>>(),
-        )
+        .set("identifiers", user.identifiers.iter().map(agent).collect::<Vec<_>>())
         .set("custom", custom)
 }
 
@@ -137,9 +118,7 @@ pub(super) fn content_body(content: &Content) -> Body {
     let (from, demands) = content.demands.last().cloned().unwrap_or_default();
     let duration = |months: Months| format!("P{}M", months.0);
     let certificate = demands.certificate.map(|(name, good_for)| {
-        Body::default()
-            .set("name", name)
-            .maybe("expires_after", good_for.map(duration))
+        Body::default().set("name", name).maybe("expires_after", good_for.map(duration))
     });
     Body::default()
         .set("id", content.id.clone())
