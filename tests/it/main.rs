@@ -1,14 +1,13 @@
-//! Rollbook as its clients see it: through HTTP, on SQLite and on PostgreSQL from one source.
+//! Tests of Rollbook through HTTP, on SQLite and on PostgreSQL.
 //!
-//! One binary for all of it, since each further one links the whole server again. A test lies where its route
-//! says: `/v1/activities` is tested in `v1/activities.rs`. Start reading at [`support`], which gives each test
-//! a server and a database of its own.
+//! All tests are one binary, because linking the server takes long. The file of a test follows the route:
+//! `v1/activities.rs` tests `/v1/activities`. Start reading at [`support`], which gives each test a server and a
+//! database.
 //!
-//! Run them with `scripts/test`, or `scripts/with-postgres cargo test --test it`.
+//! Run the tests with `scripts/test`, or with `scripts/with-postgres cargo test --test it`.
 
 mod access;
 mod arrival;
-mod data;
 mod demo;
 mod examples;
 mod features;
@@ -17,6 +16,7 @@ mod hostile;
 mod mail;
 mod operation;
 mod plans;
+mod real_data;
 mod support;
 mod v1;
 mod xapi;
