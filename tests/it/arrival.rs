@@ -279,7 +279,7 @@ impl<'s> Organisation<'s> {
         };
     }
 
-    async fn receive(&self, records: &[Record], kept: &BTreeSet<usize>, arrival: &Arrival) {
+    async fn receive(&self, records: &[Record], stored: &BTreeSet<usize>, arrival: &Arrival) {
         let mut random = Random(arrival.seed);
         let mut told = false;
         let mut batch: Vec<usize> = Vec::new();
@@ -295,7 +295,7 @@ impl<'s> Organisation<'s> {
                 self.tell().await;
                 told = true;
             }
-            if kept.contains(n) {
+            if stored.contains(n) {
                 batch.push(*n);
                 if random.chance(5) {
                     // The same record again is the same record.
@@ -360,14 +360,14 @@ fn difference(left: &[Value], right: &[Value]) -> Option<String> {
 async fn clash(
     server: &TestServer,
     records: &[Record],
-    kept: &BTreeSet<usize>,
+    stored: &BTreeSet<usize>,
     pair: [&Arrival; 2],
     number: &mut usize,
 ) -> Option<String> {
     let mut pictures = Vec::new();
     for arrival in pair {
         let organisation = Organisation::new(server, number).await;
-        organisation.receive(records, kept, arrival).await;
+        organisation.receive(records, stored, arrival).await;
         let picture = organisation.picture().await;
         let rebuilt = organisation.rebuilt().await;
         if let Some(difference) = difference(&picture, &rebuilt) {
@@ -385,22 +385,22 @@ async fn smallest(
     pair: [&Arrival; 2],
     number: &mut usize,
 ) -> String {
-    let mut kept: BTreeSet<usize> = (0..records.len()).collect();
+    let mut stored: BTreeSet<usize> = (0..records.len()).collect();
     let mut told = String::from("it went well the second time");
     for n in 0..records.len() {
-        let mut fewer = kept.clone();
+        let mut fewer = stored.clone();
         fewer.remove(&n);
         if let Some(still) = clash(server, records, &fewer, pair, number).await {
-            (kept, told) = (fewer, still);
+            (stored, told) = (fewer, still);
         }
     }
     let sent = |arrival: &Arrival| {
-        let order: Vec<usize> = arrival.order.iter().copied().filter(|n| kept.contains(n)).collect();
-        let before = arrival.order.iter().take(arrival.told_after).filter(|n| kept.contains(n)).count();
+        let order: Vec<usize> = arrival.order.iter().copied().filter(|n| stored.contains(n)).collect();
+        let before = arrival.order.iter().take(arrival.told_after).filter(|n| stored.contains(n)).count();
         format!("{order:?}, directory and catalogue after {before}")
     };
     let bodies: Vec<String> =
-        kept.iter().map(|n| format!("{n} {:?} {}", records[*n].door, records[*n].body)).collect();
+        stored.iter().map(|n| format!("{n} {:?} {}", records[*n].door, records[*n].body)).collect();
     format!("{}\nsent as {}\nand as {}\n{told}", bodies.join("\n"), sent(pair[0]), sent(pair[1]))
 }
 

@@ -22,9 +22,9 @@ fn output(command: &mut Command) -> (Option<i32>, String) {
 /// Makes a credential of the tests' organisation and gives it as clients want it: `key:secret`.
 async fn credential(server: &TestServer, scopes: &[&str]) -> String {
     let admin = server.person("admin", "root");
-    let made =
+    let created =
         admin.post("/v1/credentials", &json!({"name": "example", "scopes": scopes})).await.expect(201).json();
-    format!("{}:{}", made["key"].as_str().expect("a key"), made["secret"].as_str().expect("a secret"))
+    format!("{}:{}", created["key"].as_str().expect("a key"), created["secret"].as_str().expect("a secret"))
 }
 
 /// Runs the loader of statements over a file with a new credential of the tests' organisation.

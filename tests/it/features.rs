@@ -413,7 +413,7 @@ async fn every_request_of_the_page_is_answered_as_it_says(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn the_page_leaves_no_operation_out(server: &TestServer) {
-    let document = server.nobody().get("/openapi.json").await.expect(200).json();
+    let document = server.anonymous().get("/openapi.json").await.expect(200).json();
     let features = features(PAGE);
     let paths = document["paths"].as_object().expect("paths");
     // A fixed path is not what a parameter in the same place stands for.

@@ -181,8 +181,11 @@ impl Case {
         mutate::shuffle_members(&mut tree, random);
         match (one, read(&tree.text())) {
             (Ok(one), Ok(other)) => {
-                let kept = other.iter().map(|statement| Statement::parse_kept(&statement.seal(&SEAL)));
-                let same = one.iter().zip(kept).all(|(one, kept)| kept.is_ok_and(|kept| one.same_as(&kept)));
+                let stored = other.iter().map(|statement| Statement::parse_kept(&statement.seal(&SEAL)));
+                let same = one
+                    .iter()
+                    .zip(stored)
+                    .all(|(one, stored)| stored.is_ok_and(|stored| one.same_as(&stored)));
                 if same { Ok(()) } else { Err(format!("in another order it is another:\n{}", tree.text())) }
             }
             (Err(_), Err(_)) => Ok(()),
@@ -241,8 +244,8 @@ fn a_statement_of_as_many_values_as_are_taken_can_be_kept() {
     let read =
         parse_statements(body(MAX_VALUES).as_bytes(), Version::V1, &limits).expect("as many as may be");
     let sealed = read[0].seal(&SEAL);
-    let kept = Statement::parse_kept(&sealed).expect("what is kept can be read");
-    assert!(read[0].same_as(&kept));
+    let stored = Statement::parse_kept(&sealed).expect("what is kept can be read");
+    assert!(read[0].same_as(&stored));
     assert!(format::ids(&sealed).expect("what is kept can be given back").len() > 2 * (MAX_VALUES - 20));
 }
 

@@ -105,8 +105,8 @@ async fn no_acknowledged_activity_is_lost(database: &Database, signal: &str) {
     assert!(acknowledged.len() > 20, "only {} were acknowledged: no load to speak of", acknowledged.len());
     drop(process);
     let again = Process::start(serving(database));
-    let kept = all_ids(&again.base).await;
-    let lost: Vec<&String> = acknowledged.iter().filter(|id| !kept.contains(*id)).collect();
+    let stored = all_ids(&again.base).await;
+    let lost: Vec<&String> = acknowledged.iter().filter(|id| !stored.contains(*id)).collect();
     assert!(lost.is_empty(), "{} of {} are lost", lost.len(), acknowledged.len());
 }
 

@@ -216,16 +216,16 @@ async fn callers(server: &TestServer) -> Vec<(String, Caller)> {
 
 #[apply(both_databases)]
 async fn every_route_is_for_those_the_contract_names(server: &TestServer) {
-    let nobody = server.nobody();
+    let anonymous = server.anonymous();
     let callers = callers(server).await;
     for (method, path, who) in table() {
         let Some((roles, scopes)) = who else {
             // The token in the address says what may be had: none of ours, nothing.
             let open: &[u16] = if path.contains("{token}") { &[404] } else { &[200, 204] };
-            assert!(open.contains(&ask(&nobody, method, path).await), "{method} {path} is open");
+            assert!(open.contains(&ask(&anonymous, method, path).await), "{method} {path} is open");
             continue;
         };
-        assert_eq!(ask(&nobody, method, path).await, 401, "{method} {path} by nobody");
+        assert_eq!(ask(&anonymous, method, path).await, 401, "{method} {path} by nobody");
         for (name, caller) in &callers {
             let allowed = match name.split_once(' ') {
                 // Whoever has the role, whatever they may besides; or only who has the permission with it.
@@ -275,7 +275,7 @@ async fn the_table_the_document_and_the_routes_are_one(server: &TestServer) {
         Vec::<&(String, String)>::new(),
         "routes that are not there"
     );
-    let document = server.nobody().get("/openapi.json").await.expect(200).json();
+    let document = server.anonymous().get("/openapi.json").await.expect(200).json();
     let documented: BTreeSet<(String, String)> = document["paths"]
         .as_object()
         .expect("paths")
@@ -336,8 +336,8 @@ async fn what_is_not_there_is_a_problem_document(server: &TestServer) {
     // Beneath the guarded roots nobody learns what there is, however the path is written.
     for path in ["/v1/none", "/xapi/none", "/v1", "/%76%31/users", "/v1%2Fusers", "/v1/./users", "/V1/users"]
     {
-        let status = server.nobody().get(path).await.status;
+        let status = server.anonymous().get(path).await.status;
         assert!([401, 404].contains(&status), "{path}: {status}");
     }
-    assert_eq!(server.nobody().get("/%76%31/users").await.status, 401);
+    assert_eq!(server.anonymous().get("/%76%31/users").await.status, 401);
 }

@@ -39,9 +39,9 @@ async fn fill(admin: &Caller) -> String {
         )
         .await
         .expect(200);
-    let made =
+    let created =
         admin.post("/v1/credentials", &json!({"name": "k", "scopes": ["all"]})).await.expect(201).json();
-    made["id"].as_str().expect("an id").to_owned()
+    created["id"].as_str().expect("an id").to_owned()
 }
 
 /// What an organisation sees of itself, but for its name and moments.
@@ -149,9 +149,9 @@ async fn nothing_crosses_between_organisations(server: &TestServer) {
     }
     theirs.put("/v1/teams/x", &team("x").set("parent", "t")).await.expect(400);
     // A voiding in another name takes nothing away.
-    let voiding = json!({"actor": mailbox("x@example.org"), "verb": {"id": "http://adlnet.gov/expapi/verbs/voided"},
+    let voiding_statement = json!({"actor": mailbox("x@example.org"), "verb": {"id": "http://adlnet.gov/expapi/verbs/voided"},
         "object": {"objectType": "StatementRef", "id": STATEMENT}});
-    theirs.post("/xapi/statements", &voiding).await.expect(200);
+    theirs.post("/xapi/statements", &voiding_statement).await.expect(200);
     // The same ids, addresses, identifiers and IRIs are free there, and what happens to them stays there.
     fill(&theirs).await;
     theirs.patch("/v1/users/u", &json!({"last_name": "Theirs", "active": false})).await.expect(200);
@@ -237,16 +237,16 @@ async fn who_is_deactivated_is_refused_everywhere(server: &TestServer) {
 #[apply(both_databases)]
 async fn a_revoked_credential_is_out_at_once(server: &TestServer) {
     let admin = server.person("admin", "root");
-    let made = admin
+    let created = admin
         .post("/v1/credentials", &json!({"name": "k", "scopes": ["activities/read"]}))
         .await
         .expect(201)
         .json();
-    let text = |name: &str| made[name].as_str().expect("a text").to_owned();
-    let key = server.nobody().with_basic(&text("key"), &text("secret"));
+    let text = |name: &str| created[name].as_str().expect("a text").to_owned();
+    let key = server.anonymous().with_basic(&text("key"), &text("secret"));
     key.get("/v1/activities").await.expect(200);
-    server.nobody().with_basic(&text("key"), "wrong").get("/v1/activities").await.expect(401);
-    server.nobody().with_basic("wrong", &text("secret")).get("/v1/activities").await.expect(401);
+    server.anonymous().with_basic(&text("key"), "wrong").get("/v1/activities").await.expect(401);
+    server.anonymous().with_basic("wrong", &text("secret")).get("/v1/activities").await.expect(401);
     let listed = admin.get("/v1/credentials").await.expect(200);
     assert!(!listed.text().contains(&text("secret")), "the secret is shown once");
     admin.delete(&format!("/v1/credentials/{}", text("id"))).await.expect(204);

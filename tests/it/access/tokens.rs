@@ -60,7 +60,7 @@ fn good(server: &TestServer) -> Value {
 
 /// A second server over the same database with other keys.
 struct Other {
-    nobody: Caller,
+    anonymous: Caller,
     stop: oneshot::Sender<()>,
     running: tokio::task::JoinHandle<std::io::Result<()>>,
 }
@@ -84,12 +84,12 @@ impl Other {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let (running, address) =
             rollbook::server::start(&settings, listener, edge, None, shutdown).expect("it starts");
-        let nobody = Caller::nobody(reqwest::Client::new(), format!("http://{address}"));
-        Self { nobody, stop, running: tokio::spawn(running) }
+        let anonymous = Caller::anonymous(reqwest::Client::new(), format!("http://{address}"));
+        Self { anonymous, stop, running: tokio::spawn(running) }
     }
 
     async fn stop(self) {
-        drop(self.nobody);
+        drop(self.anonymous);
         let _ = self.stop.send(()); // it may have ended by itself, which the next line tells
         self.running.await.expect("it does not panic").expect("it ends well");
     }
@@ -148,7 +148,7 @@ async fn refused(caller: &Caller, what: &str) {
 
 #[apply(both_databases)]
 async fn a_token_that_is_not_good_passes_nowhere(server: &TestServer) {
-    let nobody = server.nobody();
+    let anonymous = server.anonymous();
     let now = server.clock.now().micros() / 1_000_000;
     let with = |claim: &str, value: Value| {
         let mut claims = good(server);
@@ -160,7 +160,7 @@ async fn a_token_that_is_not_good_passes_nowhere(server: &TestServer) {
         claims.as_object_mut().expect("claims").remove(claim);
         sign(&claims)
     };
-    nobody.with_token(&sign(&good(server))).get("/v1/activities").await.expect(200);
+    anonymous.with_token(&sign(&good(server))).get("/v1/activities").await.expect(200);
     let whole = sign(&good(server));
     let (message, signature) = whole.rsplit_once('.').expect("three parts");
     let payload = message.split_once('.').expect("two parts").1;
@@ -224,22 +224,22 @@ async fn a_token_that_is_not_good_passes_nowhere(server: &TestServer) {
         ("40 kB signed by nobody", raw(&json!({"alg": "HS256"}), &json!({"x": "x".repeat(30_000)}), b"no")),
     ];
     for (what, token) in &cases {
-        refused(&nobody.with_token(token), what).await;
+        refused(&anonymous.with_token(token), what).await;
     }
     // Whatever is not a token.
     for value in ["Bearer", "Digest x", "Basic", "Basic x", "Basic Og==", "Basic /w==", "Bearer\tx", "x"] {
-        let answer = nobody
+        let answer = anonymous
             .send(reqwest::Method::GET, "/v1/activities", &[("authorization", value)], Vec::new())
             .await;
         assert_eq!(answer.expect(401).json()["code"], "unauthenticated", "{value}");
     }
     // Past the limit on headers it is not looked at.
     for size in [50_000, 90_000] {
-        let answer = nobody.with_token(&"x".repeat(size)).get("/v1/activities").await.expect(431);
+        let answer = anonymous.with_token(&"x".repeat(size)).get("/v1/activities").await.expect(431);
         assert_eq!(answer.json()["code"], "headers-too-large");
     }
     // A person who has run out of time is out, with the same token.
-    let token = nobody.with_token(&with("exp", json!(now + 60)));
+    let token = anonymous.with_token(&with("exp", json!(now + 60)));
     token.get("/v1/activities").await.expect(200);
     server.clock.set(Timestamp::from_micros((now + 60) * 1_000_000));
     token.get("/v1/activities").await.expect(401);
@@ -268,7 +268,7 @@ async fn issuer_audience_and_the_kind_of_key_are_checked(server: &TestServer) {
     let right = claims(json!("https://id.example.org"), json!("rollbook"));
     let several = claims(json!("https://id.example.org"), json!(["else", "rollbook"]));
     for claims in [&right, &several] {
-        other.nobody.with_token(&by_rsa(&key_a(), None, claims)).get("/v1/activities").await.expect(200);
+        other.anonymous.with_token(&by_rsa(&key_a(), None, claims)).get("/v1/activities").await.expect(200);
     }
     let issuer = || json!("https://id.example.org");
     for (what, claims) in [
@@ -281,7 +281,7 @@ async fn issuer_audience_and_the_kind_of_key_are_checked(server: &TestServer) {
         ("other audiences", claims(issuer(), json!(["else", "rollbook2"]))),
         ("an audience of numbers", claims(issuer(), json!([1]))),
     ] {
-        refused(&other.nobody.with_token(&by_rsa(&key_a(), None, &claims)), what).await;
+        refused(&other.anonymous.with_token(&by_rsa(&key_a(), None, &claims)), what).await;
     }
     // The public key is no shared secret, however it is written down.
     for secret in
@@ -289,17 +289,17 @@ async fn issuer_audience_and_the_kind_of_key_are_checked(server: &TestServer) {
     {
         for alg in ["HS256", "RS256"] {
             refused(
-                &other.nobody.with_token(&raw(&json!({"alg": alg}), &right, secret.as_bytes())),
+                &other.anonymous.with_token(&raw(&json!({"alg": alg}), &right, secret.as_bytes())),
                 "the public key as a secret",
             )
             .await;
         }
     }
-    refused(&other.nobody.with_token(&by_rsa(&key_b(), None, &right)), "another key").await;
-    refused(&other.nobody.with_token(&sign(&right)), "the other server's secret").await;
+    refused(&other.anonymous.with_token(&by_rsa(&key_b(), None, &right)), "another key").await;
+    refused(&other.anonymous.with_token(&sign(&right)), "the other server's secret").await;
     let strange = Header::new(Algorithm::PS256);
     let token = jsonwebtoken::encode(&strange, &right, &key_a()).expect("a token");
-    refused(&other.nobody.with_token(&token), "the right key by another algorithm").await;
+    refused(&other.anonymous.with_token(&token), "the right key by another algorithm").await;
     other.stop().await;
 }
 
@@ -314,12 +314,12 @@ async fn keys_change_while_the_server_runs(server: &TestServer) {
     let later = |seconds: i64| {
         server.clock.set(Timestamp::from_micros(server.clock.now().micros() + seconds * 1_000_000))
     };
-    let by = |key: &EncodingKey, kid: Option<&str>| other.nobody.with_token(&by_rsa(key, kid, &claims));
+    let by = |key: &EncodingKey, kid: Option<&str>| other.anonymous.with_token(&by_rsa(key, kid, &claims));
     by(&a, Some("a")).get("/v1/activities").await.expect(200);
     refused(&by(&b, Some("b")), "a key that is not there yet").await;
     refused(&by(&b, Some("a")), "another key under a known name").await;
     refused(
-        &other.nobody.with_token(&raw(&json!({"alg": "HS256", "kid": "a"}), &claims, PUBLIC.as_bytes())),
+        &other.anonymous.with_token(&raw(&json!({"alg": "HS256", "kid": "a"}), &claims, PUBLIC.as_bytes())),
         "HS256 by a public key",
     )
     .await;
@@ -352,13 +352,13 @@ async fn a_secret_and_a_key_set_stand_beside_each_other(server: &TestServer) {
         ..KeyConfig::default()
     };
     let other = Other::start(server, config).await;
-    other.nobody.with_token(&sign(&good(server))).get("/v1/activities").await.expect(200);
+    other.anonymous.with_token(&sign(&good(server))).get("/v1/activities").await.expect(200);
     other
-        .nobody
+        .anonymous
         .with_token(&by_rsa(&key_a(), Some("a"), &good(server)))
         .get("/v1/activities")
         .await
         .expect(200);
-    refused(&other.nobody.with_token(&by_rsa(&key_b(), Some("a"), &good(server))), "another key").await;
+    refused(&other.anonymous.with_token(&by_rsa(&key_b(), Some("a"), &good(server))), "another key").await;
     other.stop().await;
 }

@@ -148,14 +148,14 @@ fn agrees_with_its_elements(
 fn kept_and_given_back(statement: &Statement) -> Judgement {
     must(statement.same_as(statement), || "it is not the same as itself".to_owned())?;
     let sealed = statement.seal(&SEAL);
-    let kept = Statement::parse_kept(&sealed)
+    let stored = Statement::parse_kept(&sealed)
         .map_err(|fault| format!("what is kept can't be read: {fault:?}\n{sealed}"))?;
-    must(kept.seal(&SEAL) == sealed, || format!("it is kept otherwise the second time:\n{sealed}"))?;
-    must(statement.same_as(&kept) && kept.same_as(&kept), || {
+    must(stored.seal(&SEAL) == sealed, || format!("it is kept otherwise the second time:\n{sealed}"))?;
+    must(statement.same_as(&stored) && stored.same_as(&stored), || {
         format!("it is not the same as what is kept:\n{sealed}")
     })?;
-    must(kept.voids() == statement.voids(), || format!("it voids something else:\n{sealed}"))?;
-    let (asked, found) = (statement.mentions(), kept.mentions());
+    must(stored.voids() == statement.voids(), || format!("it voids something else:\n{sealed}"))?;
+    let (asked, found) = (statement.mentions(), stored.mentions());
     let same = (asked.direct, asked.related, asked.activities.len())
         == (found.direct, found.related, found.activities.len());
     must(same, || format!("it mentions others:\n{sealed}"))?;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{prepared, stored, whole_statement};
 use crate::support::builders::{activity, content, mailbox, statement, user};
-use crate::support::http::{Caller, query, segment};
+use crate::support::http::{Caller, encode_segment, query};
 use crate::support::{TestServer, apply, both_databases};
 
 const VIEWED: &str = "http://id.tincanapi.com/verb/viewed";
@@ -226,10 +226,10 @@ async fn bad_dates_are_refused_and_strange_ones_are_kept(server: &TestServer) {
             assert_eq!(refused["pointer"], format!("/{}", member.replace('.', "/")), "{bad}");
         }
         for parameter in ["from", "to"] {
-            admin.get(&format!("/v1/activities?{parameter}={}", segment(bad))).await.expect(400);
+            admin.get(&format!("/v1/activities?{parameter}={}", encode_segment(bad))).await.expect(400);
         }
         for parameter in ["since", "until"] {
-            admin.get(&format!("/xapi/statements?{parameter}={}", segment(bad))).await.expect(400);
+            admin.get(&format!("/xapi/statements?{parameter}={}", encode_segment(bad))).await.expect(400);
         }
         admin.put("/v1/contents/x", &content("x", "item").set("archived_at", bad)).await.expect(400);
     }
@@ -263,10 +263,10 @@ async fn bad_dates_are_refused_and_strange_ones_are_kept(server: &TestServer) {
             .set("content", "long")
             .set("happened_at", good)
             .set("comment", Value::Null);
-        let made = admin.post("/v1/activities", &sent).await;
-        assert!([201, 400].contains(&made.status), "{n} {good}: {}", made.status);
-        if made.status == 201 {
-            readable(&made.json());
+        let created = admin.post("/v1/activities", &sent).await;
+        assert!([201, 400].contains(&created.status), "{n} {good}: {}", created.status);
+        if created.status == 201 {
+            readable(&created.json());
         }
     }
     let rows = admin.list("/v1/activities?sort=happened_at&limit=1", "activities").await;
@@ -333,8 +333,8 @@ async fn long_texts_are_kept_or_refused_cleanly(server: &TestServer) {
             taken += 1;
             let id = answer.json()[0].as_str().expect("an id").to_owned();
             admin.get(&format!("/v1/activities/{id}")).await.expect(200);
-            let kept = admin.get(&format!("/xapi/statements?statementId={id}")).await.expect(200);
-            assert!(kept.text().contains(&text), "{member}");
+            let stored = admin.get(&format!("/xapi/statements?statementId={id}")).await.expect(200);
+            assert!(stored.text().contains(&text), "{member}");
             // The same again finds what it made before.
             admin.post("/xapi/statements", &sent).await.expect(200);
         }
@@ -393,20 +393,20 @@ async fn long_ids_and_titles_are_refused_where_they_have_a_limit(server: &TestSe
     assert_eq!(stored(&admin).await, before);
     // As long as they may be, they work: characters count, not bytes.
     let id = "ü".repeat(255);
-    admin.put(&format!("/v1/users/{}", segment(&id)), &user(&id)).await.expect(201);
+    admin.put(&format!("/v1/users/{}", encode_segment(&id)), &user(&id)).await.expect(201);
     admin
-        .put(&format!("/v1/contents/{}", segment(&id)), &content(&id, "quiz").set("tags", json!([id])))
+        .put(&format!("/v1/contents/{}", encode_segment(&id)), &content(&id, "quiz").set("tags", json!([id])))
         .await
         .expect(201);
-    let made = admin
+    let created = admin
         .post("/v1/activities", &activity(&id, "viewed").set("content", id.as_str()))
         .await
         .expect(201)
         .json();
-    assert_eq!((&made["user"]["id"], &made["content"]["id"]), (&json!(id), &json!(id)));
+    assert_eq!((&created["user"]["id"], &created["content"]["id"]), (&json!(id), &json!(id)));
     for asked in ["user", "content", "tag"] {
         assert_eq!(
-            admin.list(&format!("/v1/activities?{asked}={}", segment(&id)), "activities").await.len(),
+            admin.list(&format!("/v1/activities?{asked}={}", encode_segment(&id)), "activities").await.len(),
             1,
             "{asked}"
         );
@@ -465,7 +465,7 @@ async fn a_question_with_as_many_values_as_it_may_have_is_answered(server: &Test
     admin.put("/v1/users/n0", &whoever).await.expect(201);
     let what = content("n0", "quiz").set("title", "w0 t0").set("tags", json!(["n0"]));
     admin.put("/v1/contents/n0", &what).await.expect(201);
-    let made =
+    let created =
         admin.post("/v1/activities", &activity("n0", "viewed").set("content", "n0")).await.expect(201).json();
     // Every parameter that repeats, a hundred times or so; the fields, and the titles with their words, as often as they may be.
     let mut filter = serde_json::Map::new();
@@ -495,7 +495,7 @@ async fn a_question_with_as_many_values_as_it_may_have_is_answered(server: &Test
         query(&pairs.collect::<Vec<_>>())
     };
     let found = |answer: &Value| {
-        answer["activities"].as_array().is_some_and(|rows| rows.len() == 1 && rows[0]["id"] == made["id"])
+        answer["activities"].as_array().is_some_and(|rows| rows.len() == 1 && rows[0]["id"] == created["id"])
     };
     let parameters = asked(&filter);
     let answer = admin.get(&format!("/v1/activities{parameters}&count=exact")).await.expect(200).json();

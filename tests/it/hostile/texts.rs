@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{prepared, stored, whole_activity, whole_statement};
 use crate::support::builders::{activity, content, mailbox, statement, user};
-use crate::support::http::segment;
+use crate::support::http::encode_segment;
 use crate::support::{TestServer, apply, both_databases};
 
 const COMPLETED: &str = "http://adlnet.gov/expapi/verbs/completed";
@@ -187,12 +187,12 @@ async fn titles_of_every_script_are_found(server: &TestServer) {
     }
     let found = async |words: &str| {
         let rows = admin
-            .list(&format!("/v1/activities?sort=happened_at&title={}", segment(words)), "activities")
+            .list(&format!("/v1/activities?sort=happened_at&title={}", encode_segment(words)), "activities")
             .await;
         let mut ids: Vec<String> =
             rows.iter().map(|row| row["content"]["id"].as_str().expect("an id")[1..].to_owned()).collect();
         ids.sort();
-        let mut listed = admin.list(&format!("/v1/contents?q={}", segment(words)), "contents").await;
+        let mut listed = admin.list(&format!("/v1/contents?q={}", encode_segment(words)), "contents").await;
         listed.retain(|content| content["id"] != "fire");
         assert_eq!(listed.len(), ids.len(), "the catalogue finds the same for {words}");
         ids.join(" ")
@@ -271,7 +271,7 @@ async fn names_of_every_script_are_kept(server: &TestServer) {
         let row = admin.get("/v1/activities?limit=1").await.expect(200).json();
         assert_eq!(row["activities"][0]["user"]["name"], name);
         let id = format!("id {n} {name}").replace(['\u{7f}', '\u{FFFF}'], "");
-        let address = format!("/v1/users/{}", segment(&id));
+        let address = format!("/v1/users/{}", encode_segment(&id));
         admin
             .put(&address, &user(&id).set("last_name", name).set("custom", json!({ name: name })))
             .await

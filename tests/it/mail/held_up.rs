@@ -41,16 +41,16 @@ async fn a_hanging_mail_server_holds_up_nothing_else(server: &TestServer) {
         lease: Duration::from_secs(2),
         ..quick()
     };
-    let sending = server.sending(smtp(&mails, FOR_EVER), options.clone()).await;
-    let caller = ada(&sending).await;
+    let start_sender = server.start_sender(smtp(&mails, FOR_EVER), options.clone()).await;
+    let caller = ada(&start_sender).await;
     let report = report(&caller, "Everything", json!({})).await;
     let hanging = schedule(&caller, &report, json!({}), &["ada"]).await;
     let quick = schedule(&caller, &report, json!({}), &["ada"]).await;
 
-    mails.behave(|manners| manners.answer = FOR_EVER);
+    mails.change_behaviour(|behaviour| behaviour.answer = FOR_EVER);
     run_now(&caller, &hanging).await;
     let first = mails.wait_for(1).await[0].header("Message-ID");
-    mails.behave(|manners| manners.answer = Duration::ZERO);
+    mails.change_behaviour(|behaviour| behaviour.answer = Duration::ZERO);
     for run in 1..=5 {
         run_now(&caller, &quick).await;
         listed(&caller, &report, run).await;
@@ -61,11 +61,11 @@ async fn a_hanging_mail_server_holds_up_nothing_else(server: &TestServer) {
     // It is given up when the server stops, and the server waits for it no longer than it was told.
     drop(caller);
     let began = Instant::now();
-    sending.stop().await;
+    start_sender.stop().await;
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
 
     // Nobody knows whether that message was taken: it is sent again, and is the same message.
-    let again = server.sending(smtp(&mails, FOR_EVER), options).await;
+    let again = server.start_sender(smtp(&mails, FOR_EVER), options).await;
     let received = mails.wait_for(7).await;
     assert_eq!(received[6].header("Message-ID"), first);
     let caller = again.person("admin", "ada");
@@ -77,9 +77,9 @@ async fn a_hanging_mail_server_holds_up_nothing_else(server: &TestServer) {
 #[apply(both_databases)]
 async fn a_mail_server_that_is_down_costs_attempts_and_nothing_else(server: &TestServer) {
     let mails = SmtpServer::start().await;
-    mails.behave(|manners| manners.down = true);
-    let sending = server.sending(smtp(&mails, Duration::from_secs(5)), quick()).await;
-    let caller = ada(&sending).await;
+    mails.change_behaviour(|behaviour| behaviour.down = true);
+    let start_sender = server.start_sender(smtp(&mails, Duration::from_secs(5)), quick()).await;
+    let caller = ada(&start_sender).await;
     let report = report(&caller, "Everything", json!({})).await;
     let mut schedules = Vec::new();
     for _ in 0..12 {
@@ -100,7 +100,7 @@ async fn a_mail_server_that_is_down_costs_attempts_and_nothing_else(server: &Tes
         }
     }
     assert!(deliveries(&caller, &report).await.is_empty());
-    mails.behave(|manners| manners.down = false);
+    mails.change_behaviour(|behaviour| behaviour.down = false);
     let later = server.clock.now().micros() + 60_000_000;
     server.clock.set(Timestamp::from_micros(later));
     mails.wait_for(12).await;
@@ -111,7 +111,7 @@ async fn a_mail_server_that_is_down_costs_attempts_and_nothing_else(server: &Tes
     assert!(metrics.text().contains(r#"rollbook_deliveries_total{status="sent"}"#), "{}", metrics.text());
     assert!(!metrics.text().contains("acme"));
     drop(caller);
-    sending.stop().await;
+    start_sender.stop().await;
 }
 
 #[apply(both_databases)]
@@ -136,20 +136,20 @@ async fn a_backlog_of_one_organisation_holds_up_no_other(server: &TestServer) {
 
     let outbox = Outbox::new();
     let sender = sender(server, outbox.mailer(), quick());
-    let sending = tokio::spawn(sender.run(std::future::pending()));
+    let start_sender = tokio::spawn(sender.run(std::future::pending()));
     listed(&zoe, &report_of_zoe, 1).await;
-    let made = server.database().number("SELECT count(*) FROM deliveries").await;
-    assert!(made < 1_000, "{made} runs were made before the other organisation's was sent");
+    let created = server.database().query_number("SELECT count(*) FROM deliveries").await;
+    assert!(created < 1_000, "{created} runs were made before the other organisation's was sent");
     // The backlog goes on all the same, each schedule's oldest first.
     let sent = "SELECT count(*) FROM deliveries WHERE status = 1";
-    let before = server.database().number(sent).await;
+    let before = server.database().query_number(sent).await;
     let until = Instant::now() + Duration::from_secs(20);
-    while server.database().number(sent).await < before + 200 {
+    while server.database().query_number(sent).await < before + 200 {
         assert!(Instant::now() < until, "the backlog stands still");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    sending.abort();
-    let _ = sending.await; // an error says that it was ended
+    start_sender.abort();
+    let _ = start_sender.await; // an error says that it was ended
     assert!(daily["next_run_at"].is_string());
 }
 
@@ -166,7 +166,7 @@ async fn a_schedule_that_cannot_become_a_run_holds_up_none_behind_it(server: &Te
     sender(server, outbox.mailer(), quick()).work().await.expect("it works");
     assert_eq!(outbox.take().len(), 3, "{daily}");
     let waiting = format!("SELECT count(*) FROM schedules WHERE next_run_at <= {moment}");
-    assert_eq!(server.database().number(&waiting).await, 300, "nothing of them is lost");
+    assert_eq!(server.database().query_number(&waiting).await, 300, "nothing of them is lost");
 }
 
 /// Copies the only schedule so many times, past the API, a second earlier and with other recipients.
@@ -206,7 +206,7 @@ async fn an_export_that_waits_for_its_turn(server: &TestServer) {
     let (worked, ()) = tokio::join!(working.work(), unlocking);
     worked.expect("it works");
     assert_eq!(outbox.take().len(), 1, "the one that had to wait for its turn");
-    let attempts = server.database().number("SELECT sum(attempts)::bigint FROM deliveries").await;
+    let attempts = server.database().query_number("SELECT sum(attempts)::bigint FROM deliveries").await;
     assert_eq!(attempts, EXPORTS_AT_ONCE as i64 + 1);
 }
 

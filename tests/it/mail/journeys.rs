@@ -165,7 +165,7 @@ async fn a_larger_file_is_compressed_and_a_still_larger_one_is_linked(server: &T
     let text = link.text();
     let url = text.lines().find(|line| line.starts_with("https://")).expect("a link");
     let at = url.strip_prefix("https://learning.example.org/rollbook").expect("the public address");
-    let downloaded = server.nobody().get(at).await.expect(200);
+    let downloaded = server.anonymous().get(at).await.expect(200);
     assert!(downloaded.body == expected);
     assert_eq!(link.parsed().subparts.len(), 1, "nothing is attached");
 
@@ -185,7 +185,7 @@ async fn a_message_that_was_taken_and_dropped_is_sent_again_as_the_same(server: 
     let report = report(&ada, "Everything", json!({})).await;
     let daily = schedule(&ada, &report, json!({}), &["ada"]).await;
     run_now(&ada, &daily).await;
-    mails.behave(|manners| manners.drops = true);
+    mails.change_behaviour(|behaviour| behaviour.drops_message = true);
     let sender = sender(server, smtp(&mails, Duration::from_secs(30)), quick());
     sender.work().await.expect("it works");
     assert!(deliveries(&ada, &report).await.is_empty());
@@ -193,7 +193,7 @@ async fn a_message_that_was_taken_and_dropped_is_sent_again_as_the_same(server: 
     let reason = pending["reason"].as_str().expect("a reason");
     assert!(pending["attempts"] == 1 && reason.contains("connection"), "{pending}");
 
-    mails.behave(|manners| manners.drops = false);
+    mails.change_behaviour(|behaviour| behaviour.drops_message = false);
     server.clock.set(Timestamp::from_micros(server.clock.now().micros() + 60_000_000));
     sender.work().await.expect("it works");
     let listed = deliveries(&ada, &report).await;

@@ -53,7 +53,7 @@ async fn sent_by_link(server: &TestServer, ada: &Caller, filter: Value) -> Story
 }
 
 async fn is_dead(server: &TestServer, link: &str) -> Value {
-    let answer = server.nobody().get(link).await.expect(404);
+    let answer = server.anonymous().get(link).await.expect(404);
     assert_eq!(answer.header("cache-control"), Some("no-store"));
     let mut said = answer.json();
     said["request_id"] = Value::Null;
@@ -64,7 +64,7 @@ async fn is_dead(server: &TestServer, link: &str) -> Value {
 async fn a_link_opens_the_file_for_whoever_has_it(server: &TestServer) {
     let ada = ada(server).await;
     let story = sent_by_link(server, &ada, json!({})).await;
-    let file = server.nobody().get(&story.link).await.expect(200);
+    let file = server.anonymous().get(&story.link).await.expect(200);
     let export = ada.get(&format!("/v1/reports/{}/export.csv", story.report)).await.expect(200);
     assert_eq!(file.text(), export.text());
     assert_eq!(file.csv().1.len(), 1);
@@ -76,15 +76,15 @@ async fn a_link_opens_the_file_for_whoever_has_it(server: &TestServer) {
     {
         assert_eq!(file.header(header), Some(value));
     }
-    let head = server.nobody().send(Method::HEAD, &story.link, &[], Vec::new()).await.expect(200);
+    let head = server.anonymous().send(Method::HEAD, &story.link, &[], Vec::new()).await.expect(200);
     assert!(head.body.is_empty());
     for header in
         ["content-disposition", "content-type", "content-length", "cache-control", "transfer-encoding"]
     {
         assert_eq!(head.header(header), file.header(header), "{header}");
     }
-    server.nobody().get(&format!("{}?columns=full", story.link)).await.expect(400);
-    let post = server.nobody().send(Method::POST, &story.link, &[], Vec::new()).await;
+    server.anonymous().get(&format!("{}?columns=full", story.link)).await.expect(400);
+    let post = server.anonymous().send(Method::POST, &story.link, &[], Vec::new()).await;
     assert_eq!(post.status, 405);
 }
 
@@ -95,7 +95,7 @@ async fn a_link_is_about_the_moment_of_its_run(server: &TestServer) {
     server.clock.set(Timestamp::from_micros(server.clock.now().micros() + 48 * HOUR));
     ada.post("/v1/activities", &activity("bo", "logged_out")).await.expect(201);
     ada.post("/v1/activities", &activity("bo", "logged_out")).await.expect(201);
-    let file = server.nobody().get(&story.link).await.expect(200);
+    let file = server.anonymous().get(&story.link).await.expect(200);
     assert_eq!(file.csv().1.len(), 1);
     let today = ada.get(&format!("/v1/reports/{}/export.csv", story.report)).await.expect(200);
     assert_eq!(today.csv().1.len(), 2);
@@ -131,9 +131,9 @@ async fn a_link_ends_at_its_time(server: &TestServer) {
     let story = sent_by_link(server, &ada, json!({})).await;
     let sent = server.clock.now().micros();
     server.clock.set(Timestamp::from_micros(sent + 168 * HOUR - 1_000_000));
-    server.nobody().get(&story.link).await.expect(200);
+    server.anonymous().get(&story.link).await.expect(200);
     server.clock.set(Timestamp::from_micros(sent + 168 * HOUR));
-    let gone = server.nobody().get(&story.link).await.expect(410).json();
+    let gone = server.anonymous().get(&story.link).await.expect(410).json();
     assert_eq!(gone["code"], "expired");
 }
 
@@ -143,7 +143,7 @@ async fn a_link_opens_what_was_sent_and_nothing_else(server: &TestServer) {
     let sent = json!({"action": "logged_out", "period": "today"});
     let story = sent_by_link(server, &ada, sent.clone()).await;
     let report = format!("/v1/reports/{}", story.report);
-    let file = server.nobody().get(&story.link).await.expect(200);
+    let file = server.anonymous().get(&story.link).await.expect(200);
     let file = file.text();
     for (changed, back) in [
         (json!({"filter": {"action": null}}), json!({"filter": sent})),
@@ -154,14 +154,14 @@ async fn a_link_opens_what_was_sent_and_nothing_else(server: &TestServer) {
         ada.patch(&report, &changed).await.expect(200);
         is_dead(server, &story.link).await;
         ada.patch(&report, &back).await.expect(200);
-        assert_eq!(server.nobody().get(&story.link).await.expect(200).text(), file, "{changed}");
+        assert_eq!(server.anonymous().get(&story.link).await.expect(200).text(), file, "{changed}");
     }
     // Neither a name, nor a visibility under which its maker opens it, nor another spelling is another question.
     ada.patch(&report, &json!({"name": "Renamed", "visibility": "private"})).await.expect(200);
     let turned = r#"{"name": "Again", "filter": {"period": "today",  "action": "logged_out"}}"#;
     let json = [("content-type", "application/json")];
     ada.send(Method::PUT, &report, &json, turned.as_bytes().to_vec()).await.expect(200);
-    assert_eq!(server.nobody().get(&story.link).await.expect(200).text(), file);
+    assert_eq!(server.anonymous().get(&story.link).await.expect(200).text(), file);
 }
 
 #[apply(both_databases)]
@@ -174,7 +174,7 @@ async fn a_link_is_dead_when_the_schedule_does_not_name_its_recipient(server: &T
     {
         ada.patch(&schedule, &json!({"recipients": recipients})).await.expect(200);
         if names {
-            server.nobody().get(&story.link).await.expect(200);
+            server.anonymous().get(&story.link).await.expect(200);
         } else {
             is_dead(server, &story.link).await;
         }
@@ -196,11 +196,11 @@ async fn a_link_is_dead_when_its_people_may_not_have_it(server: &TestServer) {
         root.patch(&user, &taken).await.expect(200);
         is_dead(server, &story.link).await;
         root.patch(&user, &given).await.expect(200);
-        server.nobody().get(&story.link).await.expect(200);
+        server.anonymous().get(&story.link).await.expect(200);
     }
     // A manager of nobody sees herself alone.
     root.patch("/v1/users/ada", &json!({"role": "manager"})).await.expect(200);
-    assert_eq!(server.nobody().get(&story.link).await.expect(200).csv().1.len(), 0);
+    assert_eq!(server.anonymous().get(&story.link).await.expect(200).csv().1.len(), 0);
     root.patch("/v1/users/ada", &json!({"role": "admin"})).await.expect(200);
 
     ada.delete(&path(&story.schedule)).await.expect_one_of(&[200, 204]);
@@ -226,11 +226,11 @@ fn rated(database: Database) {
         forged.pop();
         forged.push(last);
         for _ in 0..BURST + 10 {
-            server.nobody().get(&forged).await.expect(404);
+            server.anonymous().get(&forged).await.expect(404);
         }
         let mut answers = Vec::new();
         for _ in 0..BURST + 20 {
-            answers.push(server.nobody().get(&story.link).await);
+            answers.push(server.anonymous().get(&story.link).await);
             if answers.last().is_some_and(|answer| answer.status != 200) {
                 break;
             }
@@ -238,7 +238,7 @@ fn rated(database: Database) {
         let refused = answers.pop().expect("an answer").expect(429);
         assert!(refused.header("retry-after").is_some());
         assert!(answers.len() >= BURST as usize, "{}", answers.len());
-        server.nobody().get(&other.link).await.expect(200);
+        server.anonymous().get(&other.link).await.expect(200);
     });
 }
 

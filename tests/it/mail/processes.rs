@@ -24,13 +24,13 @@ fn serving(database: &Database, mails: &SmtpServer) -> Process {
 
 fn ada(process: &Process) -> Caller {
     let claims = json!({"sub": "ada", "org": "acme", "role": "admin", "exp": 4_000_000_000_i64});
-    Caller::nobody(reqwest::Client::new(), process.base.clone()).with_token(&sign(&claims))
+    Caller::anonymous(reqwest::Client::new(), process.base.clone()).with_token(&sign(&claims))
 }
 
 async fn one_of_two_is_killed(database: &Database) {
     let mails = SmtpServer::start().await;
     // Longer than either waits before it looks for something to do.
-    mails.behave(|manners| manners.answer = Duration::from_secs(8));
+    mails.change_behaviour(|behaviour| behaviour.answer = Duration::from_secs(8));
     let (left, doomed) = (serving(database, &mails), serving(database, &mails));
     let ada = ada(&left);
     let myself = user("ada").set("email", "ada@example.org").set("role", "admin");
@@ -50,7 +50,7 @@ async fn one_of_two_is_killed(database: &Database) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     drop(doomed); // SIGKILL
-    mails.behave(|manners| manners.answer = Duration::ZERO);
+    mails.change_behaviour(|behaviour| behaviour.answer = Duration::ZERO);
 
     let until = Instant::now() + Duration::from_secs(90);
     let listed = loop {

@@ -88,7 +88,7 @@ async fn unnoted(database: &Database) -> BTreeSet<String> {
 async fn ended(database: &Database, count: usize) {
     let until = Instant::now() + Duration::from_secs(60);
     loop {
-        let ended = database.number("SELECT count(*) FROM deliveries WHERE status <> 0").await;
+        let ended = database.query_number("SELECT count(*) FROM deliveries WHERE status <> 0").await;
         if ended >= count as i64 {
             return;
         }
@@ -102,13 +102,13 @@ async fn a_year(server: &TestServer) {
     let database = server.database();
     let start = START.to_datetime();
     let end = start + chrono::Duration::days(365);
-    let mut made = Vec::new();
+    let mut created = Vec::new();
     for plan in plans() {
         let (report, _) = plan_it(&ada, &plan).await;
-        made.push((plan, report));
+        created.push((plan, report));
     }
     let due_by = |moment: DateTime<Utc>| -> usize {
-        let runs = made
+        let runs = created
             .iter()
             .map(|(plan, _)| plan.moments(start, moment + chrono::Duration::microseconds(1)).len());
         runs.sum()
@@ -140,7 +140,7 @@ async fn a_year(server: &TestServer) {
 
     // Each at its moment, none twice, none missing.
     let mut messages = BTreeSet::new();
-    for (plan, report) in &made {
+    for (plan, report) in &created {
         let listed: Vec<Value> = deliveries(&ada, report).await;
         let runs: Vec<String> =
             listed.iter().map(|one| one["run_at"].as_str().expect("a moment").to_owned()).collect();

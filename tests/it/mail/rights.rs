@@ -242,7 +242,7 @@ async fn rights_that_end_while_it_is_sent_end_it(server: &TestServer) {
     let mails = SmtpServer::start().await;
     let everybody = report(&admin, "Everything", json!({})).await;
     let schedule = schedule(&admin, &everybody, json!({}), &["rita", "hal", "root"]).await;
-    mails.behave(|manners| manners.answer = Duration::from_millis(300));
+    mails.change_behaviour(|behaviour| behaviour.answer = Duration::from_millis(300));
     let options = SenderOptions { rights_hold: Duration::ZERO, ..quick() };
     let sender = sender(server, smtp(&mails, Duration::from_secs(20)), options);
     run_now(&admin, &schedule).await;
@@ -272,7 +272,9 @@ async fn who_fails_slowly_keeps_nobody_from_being_tried(server: &TestServer) {
     let mails = SmtpServer::start().await;
     let everybody = report(&admin, "Everything", json!({})).await;
     let schedule = schedule(&admin, &everybody, json!({}), &["rita", "hal", "root"]).await;
-    mails.behave(|manners| _ = manners.refuses.insert("rita@example.org".to_owned(), 450));
+    mails.change_behaviour(|behaviour| {
+        _ = behaviour.refused_recipients.insert("rita@example.org".to_owned(), 450)
+    });
     let options = SenderOptions { rights_hold: Duration::ZERO, ..quick() };
     let sender = sender(server, smtp(&mails, Duration::from_secs(20)), options);
     run_now(&admin, &schedule).await;
@@ -334,7 +336,9 @@ fn the_same_twice(database: Database) {
         let sender = sender(server, smtp(&mails, Duration::from_secs(20)), options);
         // While they are two, one of them gets it, and the other one is to be tried again.
         run_now(&admin, &schedule).await;
-        mails.behave(|manners| _ = manners.refuses.insert("audit@partner.example".to_owned(), 450));
+        mails.change_behaviour(|behaviour| {
+            _ = behaviour.refused_recipients.insert("audit@partner.example".to_owned(), 450)
+        });
         sender.work().await.expect("it works");
         assert_eq!(mails.received().len(), 2);
 
@@ -355,10 +359,10 @@ fn the_same_twice(database: Database) {
         };
         for (code, status) in [(None, "sent"), (Some(550), "failed")] {
             let before = mails.received().len();
-            mails.behave(|manners| {
-                manners.refuses.clear();
+            mails.change_behaviour(|behaviour| {
+                behaviour.refused_recipients.clear();
                 if let Some(code) = code {
-                    manners.refuses.insert("audit@partner.example".to_owned(), code);
+                    behaviour.refused_recipients.insert("audit@partner.example".to_owned(), code);
                 }
             });
             let delivery = run_now(&admin, &schedule).await;

@@ -79,7 +79,7 @@ async fn what_fails_is_tried_again_later_and_later_and_then_has_failed(server: &
     let daily = schedule(&ada, &report, json!({}), &["ada"]).await;
     let delivery = run_now(&ada, &daily).await;
     let begin = server.clock.now().micros();
-    mails.behave(|manners| manners.refuses_message = Some(451));
+    mails.change_behaviour(|behaviour| behaviour.refuses_message = Some(451));
     let sender = by_smtp(server, &mails);
     let mut at = begin;
     for (attempt, wait) in [1, 5, 15, 60, 240].into_iter().enumerate() {
@@ -119,10 +119,12 @@ async fn whoever_is_taken_off_the_schedule_is_not_tried_again(server: &TestServe
     let report = report(&ada, "Everything", json!({})).await;
     let daily = schedule(&ada, &report, json!({}), &["ada", "bo"]).await;
     run_now(&ada, &daily).await;
-    mails.behave(|manners| _ = manners.refuses.insert("bo@example.org".to_owned(), 450));
+    mails.change_behaviour(|behaviour| {
+        _ = behaviour.refused_recipients.insert("bo@example.org".to_owned(), 450)
+    });
     let sender = by_smtp(server, &mails);
     sender.work().await.expect("it works");
-    mails.behave(|manners| manners.refuses.clear());
+    mails.change_behaviour(|behaviour| behaviour.refused_recipients.clear());
     ada.patch(&path(&daily), &json!({"recipients": ["ada"]})).await.expect(200);
     server.clock.set(Timestamp::from_micros(server.clock.now().micros() + MINUTE));
     sender.work().await.expect("it works");
@@ -147,14 +149,14 @@ async fn whoever_has_it_does_not_get_it_again(server: &TestServer) {
     let report = report(&ada, "Everything", json!({})).await;
     let daily = schedule(&ada, &report, json!({}), &["ada", "bo", "cy"]).await;
     run_now(&ada, &daily).await;
-    mails.behave(|manners| {
-        manners.refuses.insert("bo@example.org".to_owned(), 450);
-        manners.refuses.insert("cy@example.org".to_owned(), 550);
+    mails.change_behaviour(|behaviour| {
+        behaviour.refused_recipients.insert("bo@example.org".to_owned(), 450);
+        behaviour.refused_recipients.insert("cy@example.org".to_owned(), 550);
     });
     let sender = by_smtp(server, &mails);
     sender.work().await.expect("it works");
     assert_eq!(mails.received().len(), 1);
-    mails.behave(|manners| manners.refuses.clear());
+    mails.change_behaviour(|behaviour| behaviour.refused_recipients.clear());
     server.clock.set(Timestamp::from_micros(server.clock.now().micros() + MINUTE));
     sender.work().await.expect("it works");
     let to: Vec<_> = mails.received().into_iter().flat_map(|one| one.to).collect();

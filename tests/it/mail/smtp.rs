@@ -170,9 +170,9 @@ async fn a_login_that_is_refused_is_worth_another_try_and_shows_no_secret() {
     let reason = failed(send(&with("hunter2"), "bo@example.com").await);
     assert!(reason.contains("535") && reason.contains("at the login"), "{reason}");
     for code in [535, 534, 454, 421, 550] {
-        server.behave(|manners| {
-            manners.refuses_login = Some(code);
-            manners.echoes = true;
+        server.change_behaviour(|behaviour| {
+            behaviour.refuses_login = Some(code);
+            behaviour.repeats_text = true;
         });
         let reason = failed(send(&with("hunter2"), "bo@example.com").await);
         assert!(reason.contains(&code.to_string()) && !reason.contains("hunter2"), "{reason}");
@@ -193,7 +193,9 @@ async fn what_is_refused_for_good_is_told_from_what_is_refused_for_now() {
     for (code, for_good) in
         [(550, true), (553, true), (554, true), (450, false), (452, false), (421, false), (530, false)]
     {
-        server.behave(|manners| manners.refuses = [("bo@example.com".to_owned(), code)].into());
+        server.change_behaviour(|behaviour| {
+            behaviour.refused_recipients = [("bo@example.com".to_owned(), code)].into()
+        });
         let outcome = send(&mailer, "bo@example.com").await;
         let reason = if for_good { refused(outcome) } else { failed(outcome) };
         assert!(reason.contains(&format!("to the recipient's address with {code}")), "{reason}");
@@ -203,18 +205,18 @@ async fn what_is_refused_for_good_is_told_from_what_is_refused_for_now() {
     assert!(server.received().iter().all(|message| message.to == ["cy@example.com"]));
     let before = server.received().len();
 
-    server.behave(|manners| {
-        manners.refuses.clear();
-        manners.refuses_message = Some(552);
+    server.change_behaviour(|behaviour| {
+        behaviour.refused_recipients.clear();
+        behaviour.refuses_message = Some(552);
     });
     assert!(refused(send(&mailer, "bo@example.com").await).contains("to the message with 552"));
-    server.behave(|manners| manners.refuses_message = Some(451));
+    server.change_behaviour(|behaviour| behaviour.refuses_message = Some(451));
     assert!(failed(send(&mailer, "bo@example.com").await).contains("to the message with 451"));
     // A sender that is refused is a fault of the settings, not of whoever would receive.
     for code in [550, 451] {
-        server.behave(|manners| {
-            manners.refuses_message = None;
-            manners.refuses_sender = Some(code);
+        server.change_behaviour(|behaviour| {
+            behaviour.refuses_message = None;
+            behaviour.refuses_sender = Some(code);
         });
         assert!(failed(send(&mailer, "bo@example.com").await).contains("to the sender's address"));
     }
@@ -225,11 +227,11 @@ async fn what_is_refused_for_good_is_told_from_what_is_refused_for_now() {
 async fn a_server_that_is_down_is_a_failure_until_it_is_up_again() {
     let server = SmtpServer::start().await;
     let mailer = mailer(&server, AMPLE);
-    server.behave(|manners| manners.down = true);
+    server.change_behaviour(|behaviour| behaviour.down = true);
     tokio::time::sleep(Duration::from_millis(50)).await;
     let reason = failed(send(&mailer, "bo@example.com").await);
     assert!(reason.contains("can't be reached"), "{reason}");
-    server.behave(|manners| manners.down = false);
+    server.change_behaviour(|behaviour| behaviour.down = false);
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(send(&mailer, "bo@example.com").await, Ok(()));
 
@@ -247,21 +249,21 @@ async fn a_server_that_hangs_is_given_up_at_every_step() {
     let large: Bytes = vec![b'x'; 12 << 20].into();
     let began = Instant::now();
 
-    server.behave(|manners| manners.greeting = day);
+    server.change_behaviour(|behaviour| behaviour.greeting = day);
     let reason = failed(send(&mailer, "bo@example.com").await);
     assert_eq!(reason, "the mail server did not answer while being connected to within 0.4 seconds");
 
-    server.behave(|manners| {
-        manners.greeting = Duration::ZERO;
-        manners.stalls_at = Some(100_000);
+    server.change_behaviour(|behaviour| {
+        behaviour.greeting = Duration::ZERO;
+        behaviour.stops_reading_after = Some(100_000);
     });
     let reason = failed(mailer.send(&letter("bo@example.com", "Weekly", &large)).await);
     assert_eq!(reason, "the mail server gave no answer to the message within 0.4 seconds");
     assert!(server.received().is_empty());
 
-    server.behave(|manners| {
-        manners.stalls_at = None;
-        manners.answer = day;
+    server.change_behaviour(|behaviour| {
+        behaviour.stops_reading_after = None;
+        behaviour.answer = day;
     });
     let reason = failed(send(&mailer, "bo@example.com").await);
     assert_eq!(reason, "the mail server gave no answer to the message within 0.4 seconds");
@@ -278,7 +280,7 @@ async fn a_slow_line_is_borne_while_it_moves_and_a_crawling_one_is_not() {
     // Each rest is far shorter than the limit, all of them together are longer. What lies between the two when the last
     // part was taken, some megabytes, is read within the limit.
     let limit = Duration::from_secs(4);
-    server.behave(|manners| manners.rests = Duration::from_millis(40));
+    server.change_behaviour(|behaviour| behaviour.pause = Duration::from_millis(40));
     let began = Instant::now();
     let sent = mailer(&server, limit).send(&letter("bo@example.com", "Weekly", &large)).await;
     assert_eq!(sent, Ok(()));
@@ -286,7 +288,7 @@ async fn a_slow_line_is_borne_while_it_moves_and_a_crawling_one_is_not() {
     assert!(server.received()[0].file().2 == large);
 
     // A minute for each part: whichever limit comes first, that of the part or that of the message.
-    server.behave(|manners| manners.rests = Duration::from_secs(60));
+    server.change_behaviour(|behaviour| behaviour.pause = Duration::from_secs(60));
     let began = Instant::now();
     failed(mailer(&server, LIMIT).send(&letter("bo@example.com", "Weekly", &large)).await);
     assert!(began.elapsed() < 15 * LIMIT, "{:?}", began.elapsed());
@@ -297,10 +299,10 @@ async fn a_slow_line_is_borne_while_it_moves_and_a_crawling_one_is_not() {
 async fn a_server_that_drops_a_message_it_was_given_has_not_sent_it() {
     let server = SmtpServer::start().await;
     let mailer = mailer(&server, AMPLE);
-    server.behave(|manners| manners.drops = true);
+    server.change_behaviour(|behaviour| behaviour.drops_message = true);
     let reason = failed(send(&mailer, "bo@example.com").await);
     assert!(reason.contains("failed to the message"), "{reason}");
-    server.behave(|manners| manners.drops = false);
+    server.change_behaviour(|behaviour| behaviour.drops_message = false);
     assert_eq!(send(&mailer, "bo@example.com").await, Ok(()));
     // Whoever receives both can tell that they are one.
     let [first, second] = server.received().try_into().expect("two messages");

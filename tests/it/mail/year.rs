@@ -64,7 +64,7 @@ async fn every_run_comes_at_its_moment(server: &TestServer) {
     noons(&ada, start - Duration::days(100), start).await;
 
     let plans = plans();
-    let mut made = Vec::new();
+    let mut created = Vec::new();
     let mut expected: BTreeMap<DateTime<Utc>, Vec<&Plan>> = BTreeMap::new();
     for plan in &plans {
         let (report, schedule) = plan_it(&ada, plan).await;
@@ -73,7 +73,7 @@ async fn every_run_comes_at_its_moment(server: &TestServer) {
         for moment in moments {
             expected.entry(moment).or_default().push(plan);
         }
-        made.push((plan, report, schedule));
+        created.push((plan, report, schedule));
     }
 
     let outbox = Outbox::new();
@@ -97,7 +97,7 @@ async fn every_run_comes_at_its_moment(server: &TestServer) {
     }
 
     // The lists say the same.
-    for (plan, report, schedule) in &made {
+    for (plan, report, schedule) in &created {
         let listed: Vec<Value> = deliveries(&ada, report).await;
         let runs: Vec<_> = listed.iter().map(|one| one["run_at"].clone()).collect();
         let moments = plan.moments(start, end);

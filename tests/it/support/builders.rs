@@ -1,6 +1,6 @@
-//! Builders of what is sent: users, teams, groups, contents, activities, statements.
+//! Builders of JSON bodies: users, teams, groups, contents, activities, statements.
 //!
-//! Each is a JSON object that says only what the test sets; what a test does not say is not in the body.
+//! A body contains only the members that the test sets.
 
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 pub struct Body(Map<String, Value>);
 
 impl Body {
-    /// Sets a member; a dotted name goes into members (`result.score`).
+    /// Sets a member. A dotted name sets a member of an inner object, for example `result.score`.
     pub fn set(mut self, name: &str, value: impl Into<Value>) -> Self {
         let mut members = &mut self.0;
         let mut names = name.split('.').peekable();
@@ -20,13 +20,13 @@ impl Body {
                 break;
             }
             let inner = members.entry(name).or_insert_with(|| json!({}));
-            members = inner.as_object_mut().expect("a dotted name leads through objects");
+            members = inner.as_object_mut().expect("each part of a dotted name is an object");
         }
         self
     }
 
-    /// Sets a member where there is a value.
-    pub fn maybe(self, name: &str, value: Option<impl Into<Value>>) -> Self {
+    /// Sets a member if there is a value.
+    pub fn set_option(self, name: &str, value: Option<impl Into<Value>>) -> Self {
         match value {
             Some(value) => self.set(name, value),
             None => self,
@@ -51,22 +51,22 @@ impl From<Body> for Value {
     }
 }
 
-/// A user with that id, named after it.
+/// A user with this id. The first name is the id.
 pub fn user(id: &str) -> Body {
     Body::default().set("id", id).set("first_name", id).set("last_name", "Example")
 }
 
-/// A team with that id.
+/// A team with this id.
 pub fn team(id: &str) -> Body {
     Body::default().set("id", id).set("name", format!("Team {id}"))
 }
 
-/// A group with that id.
+/// A group with this id.
 pub fn group(id: &str) -> Body {
     Body::default().set("id", id).set("name", format!("Group {id}"))
 }
 
-/// A content with that id and type.
+/// A content with this id and type.
 pub fn content(id: &str, kind: &str) -> Body {
     Body::default().set("id", id).set("title", format!("Content {id}")).set("type", kind)
 }

@@ -1,7 +1,7 @@
-//! Requests and answers, short enough to read as a story.
+//! An HTTP client for tests, with short method names.
 //!
-//! A [`Caller`] is somebody who asks: a person with a token, a credential, or nobody. Paths are relative to the
-//! server, so that a `next` link can be handed back as it came.
+//! A [`Caller`] sends requests as one person or credential, or anonymously. Paths are relative to the
+//! server. A `next` link from an answer is a valid path.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,7 +10,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
 use serde_json::Value;
 
-/// Somebody who asks the server.
+/// A client with one identity: a person's token, a credential, or none.
 #[derive(Debug, Clone)]
 pub struct Caller {
     client: reqwest::Client,
@@ -19,25 +19,25 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Somebody without a name.
-    pub fn nobody(client: reqwest::Client, base: impl Into<String>) -> Self {
+    /// A client that sends no `Authorization` header.
+    pub fn anonymous(client: reqwest::Client, base: impl Into<String>) -> Self {
         Self { client, base: base.into(), authorization: None }
     }
 
-    /// The same connection, with a person's token.
+    /// The same client with a person's token.
     pub fn with_token(&self, token: &str) -> Self {
         Self { authorization: Some(format!("Bearer {token}")), ..self.clone() }
     }
 
-    /// The same connection, with a credential.
+    /// The same client with a credential.
     pub fn with_basic(&self, key: &str, secret: &str) -> Self {
         let pair = STANDARD.encode(format!("{key}:{secret}"));
         Self { authorization: Some(format!("Basic {pair}")), ..self.clone() }
     }
 
-    /// Asks with everything said: a path that begins with `/`, headers, a body.
+    /// Sends a request with any method, headers and body. The path begins with `/`.
     pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
-        assert!(path.starts_with('/'), "a path begins with a slash: {path}");
+        assert!(path.starts_with('/'), "the path must begin with a slash: {path}");
         let mut request = self.client.request(method.clone(), format!("{}{path}", self.base));
         if let Some(authorization) = &self.authorization {
             request = request.header("authorization", authorization);
@@ -52,14 +52,15 @@ impl Caller {
                 (name, HeaderValue::from_str(value).expect("a header's value"))
             })
             .collect();
-        let said = format!("{method} {path}\n{}", excerpt(&body));
+        let request_text = format!("{method} {path}\n{}", excerpt(&body));
         let answer = request.headers(headers).body(body).send().await;
-        let answer = answer.unwrap_or_else(|error| panic!("{said}\nno answer: {error:?}"));
+        let answer = answer.unwrap_or_else(|error| panic!("{request_text}\nno answer: {error:?}"));
         let status = answer.status().as_u16();
         let headers = answer.headers().clone();
-        let body =
-            answer.bytes().await.unwrap_or_else(|error| panic!("{said}\n{status}, then cut: {error:?}"));
-        Answer { status, headers, body: body.to_vec(), said }
+        let body = answer.bytes().await.unwrap_or_else(|error| {
+            panic!("{request_text}\nstatus {status}, but the body is incomplete: {error:?}")
+        });
+        Answer { status, headers, body: body.to_vec(), request_text }
     }
 
     async fn send_json(&self, method: Method, path: &str, body: &(impl Serialize + ?Sized)) -> Answer {
@@ -67,67 +68,74 @@ impl Caller {
         self.send(method, path, &[("content-type", "application/json")], body).await
     }
 
-    /// GET.
+    /// Sends a GET request.
     pub async fn get(&self, path: &str) -> Answer {
         self.send(Method::GET, path, &[], Vec::new()).await
     }
 
-    /// DELETE.
+    /// Sends a DELETE request.
     pub async fn delete(&self, path: &str) -> Answer {
         self.send(Method::DELETE, path, &[], Vec::new()).await
     }
 
-    /// POST with JSON.
+    /// Sends a POST request with a JSON body.
     pub async fn post(&self, path: &str, body: &(impl Serialize + ?Sized)) -> Answer {
         self.send_json(Method::POST, path, body).await
     }
 
-    /// PUT with JSON.
+    /// Sends a PUT request with a JSON body.
     pub async fn put(&self, path: &str, body: &(impl Serialize + ?Sized)) -> Answer {
         self.send_json(Method::PUT, path, body).await
     }
 
-    /// PATCH with a JSON merge patch (RFC 7396).
+    /// Sends a PATCH request with a JSON merge patch (RFC 7396).
     pub async fn patch(&self, path: &str, body: &(impl Serialize + ?Sized)) -> Answer {
         let body = serde_json::to_vec(body).expect("test data is JSON");
         self.send(Method::PATCH, path, &[("content-type", "application/merge-patch+json")], body).await
     }
 
-    /// All elements of a list, page after page, by the `next` that each page gives.
+    /// Reads all pages of a list by following `next`, and returns all elements.
     pub async fn list(&self, path: &str, plural: &str) -> Vec<Value> {
         let mut all = Vec::new();
         let mut next = Some(path.to_owned());
         while let Some(path) = next {
             let page = self.get(&path).await.expect(200).json();
-            all.extend(page[plural].as_array().expect("a list of the plural's name").iter().cloned());
+            all.extend(page[plural].as_array().expect("the page has the list").iter().cloned());
             next = page["next"].as_str().map(str::to_owned);
         }
         all
     }
 }
 
-/// What the server answered.
+/// An answer of the server.
 #[derive(Debug, Clone)]
 pub struct Answer {
     pub status: u16,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
-    /// What was asked, for messages.
-    said: String,
+    /// The request, for messages.
+    request_text: String,
 }
 
 impl Answer {
-    /// Fails unless the status is this one, telling what was asked and answered.
+    /// Panics with the request and the answer unless the status is this one.
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {
         self.expect_one_of(&[status])
     }
 
-    /// Fails unless the status is one of these.
+    /// Panics with the request and the answer unless the status is one of these.
+    ///
+    /// Only for answers that the test cannot decide, for example in a race.
     #[track_caller]
     pub fn expect_one_of(self, statuses: &[u16]) -> Self {
         if !statuses.contains(&self.status) {
-            panic!("{}\nanswered {}, not {statuses:?}:\n{}", self.said, self.status, excerpt(&self.body));
+            panic!(
+                "{}\nthe status is {}, not {statuses:?}:\n{}",
+                self.request_text,
+                self.status,
+                excerpt(&self.body)
+            );
         }
         self
     }
@@ -142,7 +150,7 @@ impl Answer {
     #[track_caller]
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| {
-            panic!("{}\nis not answered in JSON: {error}\n{}", self.said, excerpt(&self.body))
+            panic!("{}\nthe answer is not JSON: {error}\n{}", self.request_text, excerpt(&self.body))
         })
     }
 
@@ -152,20 +160,20 @@ impl Answer {
         self.text().lines().map(|line| serde_json::from_str(line).expect("every line is JSON")).collect()
     }
 
-    /// The body as CSV: the headings, then the rows.
+    /// The body as CSV: the headings and the rows.
     #[track_caller]
     pub fn csv(&self) -> (Vec<String>, Vec<Vec<String>>) {
         let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(self.body.as_slice());
         let mut rows: Vec<Vec<String>> = reader
             .records()
-            .map(|row| row.expect("the CSV has one width").iter().map(str::to_owned).collect())
+            .map(|row| row.expect("all rows have the same length").iter().map(str::to_owned).collect())
             .collect();
-        assert!(!rows.is_empty(), "{}\nhas no heading row", self.said);
+        assert!(!rows.is_empty(), "{}\nthe CSV has no headings", self.request_text);
         let headings = rows.remove(0);
         (headings, rows)
     }
 
-    /// A header's text.
+    /// The value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
@@ -176,7 +184,7 @@ fn excerpt(body: &[u8]) -> String {
     String::from_utf8_lossy(body).chars().take(2_000).collect()
 }
 
-/// A query string from pairs, percent-encoded, with its `?`; empty without pairs.
+/// Builds a percent-encoded query string that begins with `?`. It is empty without pairs.
 pub fn query(pairs: &[(String, String)]) -> String {
     if pairs.is_empty() {
         return String::new();
@@ -188,8 +196,8 @@ pub fn query(pairs: &[(String, String)]) -> String {
     text.finish()
 }
 
-/// A text as one segment of a path.
-pub fn segment(text: &str) -> String {
-    // Form encoding writes a space as `+`, which a path takes literally.
+/// Encodes a text as one segment of a path.
+pub fn encode_segment(text: &str) -> String {
+    // Form encoding writes a space as `+`, which means a plus sign in a path.
     form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
 }

@@ -1,4 +1,4 @@
-//! Messages as they lie in a folder, and the saved reports and schedules that make them.
+//! Reads the messages that the sender wrote to a folder, and creates the reports and schedules for them.
 
 use std::io::Read as _;
 use std::path::PathBuf;
@@ -14,40 +14,40 @@ use tempfile::TempDir;
 use super::TestServer;
 use super::http::Caller;
 
-/// From whom the messages come.
+/// The sender address of all messages.
 pub const FROM: &str = "Rollbook <rollbook@example.org>";
 
-/// A folder in which messages are put instead of being sent.
+/// A temporary folder that receives the messages. It is deleted when dropped.
 pub struct Outbox(TempDir);
 
-/// A message, as a mail program reads it.
+/// A parsed message.
 #[derive(Debug, Clone)]
 pub struct Mail {
-    /// The moment of the run, as the file's name has it: `20260318T080000Z`.
+    /// The time of the run from the file name, for example `20260318T080000Z`.
     pub run_at: String,
     pub message_id: String,
     pub to: String,
     pub subject: String,
-    /// What stands in it as plain text.
+    /// The plain text part.
     pub text: String,
-    /// The file, unpacked.
+    /// The attached CSV file, decompressed.
     pub csv: Option<Vec<u8>>,
 }
 
 impl Outbox {
-    /// An empty one, gone when it is dropped.
+    /// Creates an empty folder.
     pub fn new() -> Self {
         Self(tempfile::tempdir().expect("a temporary folder"))
     }
 
-    /// A mailer that puts its messages there.
+    /// A mailer that writes messages to this folder.
     pub fn mailer(&self) -> Mailer {
         Mailer::folder(self.0.path(), FROM).expect("a folder")
     }
 
-    /// The files that are there, in the order of their names: by run, delivery and place.
+    /// The message files, sorted by name: by run, delivery and recipient.
     pub fn files(&self) -> Vec<PathBuf> {
-        let entries = std::fs::read_dir(self.0.path()).expect("the folder is there");
+        let entries = std::fs::read_dir(self.0.path()).expect("the folder exists");
         let paths = entries.map(|entry| entry.expect("an entry").path());
         let mut files: Vec<PathBuf> =
             paths.filter(|path| path.extension().is_some_and(|extension| extension == "eml")).collect();
@@ -55,11 +55,11 @@ impl Outbox {
         files
     }
 
-    /// What has come since the last time, in the order of [`Outbox::files`].
+    /// Reads and deletes all messages, in the order of [`Outbox::files`].
     pub fn take(&self) -> Vec<Mail> {
         let read = |file: PathBuf| {
             let bytes = std::fs::read(&file).expect("a message");
-            std::fs::remove_file(&file).expect("it is taken");
+            std::fs::remove_file(&file).expect("the file can be deleted");
             let name = file.file_name().and_then(|name| name.to_str()).expect("a name");
             Mail::read(name.split('-').next().expect("a moment"), &bytes)
         };
@@ -68,14 +68,14 @@ impl Outbox {
 }
 
 impl Mail {
-    /// Reads a message.
+    /// Parses a message.
     pub fn read(run_at: &str, bytes: &[u8]) -> Self {
         let parsed = mailparse::parse_mail(bytes).expect("a message");
         let header = |name: &str| {
             let value = parsed.headers.get_first_value(name);
             value.unwrap_or_else(|| panic!("no {name}"))
         };
-        let parts = leaves(&parsed);
+        let parts = leaf_parts(&parsed);
         let text = parts.iter().find(|part| part.ctype.mimetype == "text/plain");
         let file = parts.iter().find(|part| {
             let disposition = part.get_content_disposition();
@@ -87,27 +87,27 @@ impl Mail {
             to: header("To"),
             subject: header("Subject"),
             text: text.expect("plain text").get_body().expect("a text"),
-            csv: file.map(|file| unpacked(file)),
+            csv: file.map(|file| decompress(file)),
         }
     }
 
-    /// The cells of a column of the CSV.
+    /// The cells of one column of the CSV file.
     pub fn column(&self, heading: &str) -> Vec<String> {
         let bytes = self.csv.as_deref().expect("a file");
         let mut reader = csv::Reader::from_reader(bytes);
         let headings = reader.headers().expect("headings").clone();
-        let at = headings.iter().position(|name| name == heading);
-        let at = at.unwrap_or_else(|| panic!("no column {heading} in {headings:?}"));
-        let rows = reader.records().map(|row| row.expect("a row")[at].to_owned());
+        let index = headings.iter().position(|name| name == heading);
+        let index = index.unwrap_or_else(|| panic!("no column {heading} in {headings:?}"));
+        let rows = reader.records().map(|row| row.expect("a row")[index].to_owned());
         rows.collect()
     }
 
-    /// How many rows the CSV has.
+    /// The number of rows of the CSV file.
     pub fn rows(&self) -> usize {
         self.column("First name").len()
     }
 
-    /// The path of the download that it links to.
+    /// The path of the download link in the text.
     pub fn link(&self) -> String {
         let start = self.text.find("/downloads/").expect("a link");
         let link: String = self.text[start..].chars().take_while(|c| !c.is_whitespace()).collect();
@@ -115,14 +115,14 @@ impl Mail {
     }
 }
 
-fn leaves<'m, 'b>(mail: &'m ParsedMail<'b>) -> Vec<&'m ParsedMail<'b>> {
+fn leaf_parts<'m, 'b>(mail: &'m ParsedMail<'b>) -> Vec<&'m ParsedMail<'b>> {
     if mail.subparts.is_empty() {
         return vec![mail];
     }
-    mail.subparts.iter().flat_map(leaves).collect()
+    mail.subparts.iter().flat_map(leaf_parts).collect()
 }
 
-fn unpacked(file: &ParsedMail<'_>) -> Vec<u8> {
+fn decompress(file: &ParsedMail<'_>) -> Vec<u8> {
     let bytes = file.get_body_raw().expect("a file");
     if file.ctype.mimetype != "application/gzip" {
         return bytes;
@@ -132,12 +132,12 @@ fn unpacked(file: &ParsedMail<'_>) -> Vec<u8> {
     csv
 }
 
-/// A sender on the server's own store, with its clock, that does nothing until it is told.
+/// A sender with the store and the clock of the server. It only runs when the test calls it.
 pub fn sender(server: &TestServer, mailer: Mailer, options: SenderOptions) -> Sender {
     Sender::new(server.store.clone(), mailer, options)
 }
 
-/// Options with everything quick.
+/// Options with short intervals.
 pub fn quick() -> SenderOptions {
     SenderOptions {
         poll: Duration::from_millis(20),
@@ -146,14 +146,14 @@ pub fn quick() -> SenderOptions {
     }
 }
 
-/// Saves a report that everybody with reporting access may open, and gives its id.
+/// Saves a shared report and returns its id.
 pub async fn report(owner: &Caller, name: &str, filter: Value) -> String {
     let body = json!({"name": name, "visibility": "shared", "filter": filter});
-    let made = owner.post("/v1/reports", &body).await.expect(201).json();
-    made["id"].as_str().expect("an id").to_owned()
+    let created = owner.post("/v1/reports", &body).await.expect(201).json();
+    created["id"].as_str().expect("an id").to_owned()
 }
 
-/// Schedules a report and gives the schedule.
+/// Schedules a report daily at 08:00, changed by `timing`, and returns the schedule.
 pub async fn schedule(maker: &Caller, report: &str, timing: Value, recipients: &[&str]) -> Value {
     let mut body = json!({"frequency": "daily", "at": "08:00", "recipients": recipients});
     for (name, value) in timing.as_object().expect("an object") {
@@ -168,7 +168,7 @@ pub fn path(schedule: &Value) -> String {
     format!("/v1/schedules/{}", schedule["id"].as_str().expect("an id"))
 }
 
-/// Everything that the delivery list of a report says, the oldest first.
+/// All deliveries of a report, the oldest first.
 pub async fn deliveries(caller: &Caller, report: &str) -> Vec<Value> {
     let path = format!("/v1/reports/{report}/deliveries?limit=1000");
     let mut all = caller.list(&path, "deliveries").await;
@@ -176,7 +176,7 @@ pub async fn deliveries(caller: &Caller, report: &str) -> Vec<Value> {
     all
 }
 
-/// Runs a schedule by hand and gives the delivery's id.
+/// Starts a run of the schedule and returns the id of the delivery.
 pub async fn run_now(caller: &Caller, schedule: &Value) -> String {
     let answer = caller.post(&format!("{}/run", path(schedule)), &json!({})).await;
     let answer = answer.expect(202).json();

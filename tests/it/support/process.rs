@@ -1,4 +1,4 @@
-//! `rollbook serve` in a process of its own: for what only a process can show, being killed above all.
+//! Runs `rollbook serve` in a child process, for tests that kill it.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -8,14 +8,14 @@ use serde_json::Value;
 use super::Database;
 use super::server::SECRET;
 
-/// A running server.
+/// A running server process. Dropping it kills the process.
 pub struct Process {
     child: Child,
-    /// Where it listens.
+    /// The base URL, `http://ADDRESS`.
     pub base: String,
 }
 
-/// The command that serves this database, on a free port.
+/// The command that serves this database on a free port.
 pub fn serve(database: &Database) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rollbook"));
     command
@@ -28,7 +28,7 @@ pub fn serve(database: &Database) -> Command {
 }
 
 impl Process {
-    /// Starts what [`serve`] made, and waits until it says where it listens.
+    /// Starts the command from [`serve`] and waits until its log contains the address.
     pub fn start(mut command: Command) -> Self {
         let mut child = command.spawn().expect("the binary starts");
         let log = child.stderr.take().expect("the log is piped");
@@ -38,28 +38,28 @@ impl Process {
             let address = entry.pointer("/fields/address").or_else(|| entry.get("address"))?;
             address.as_str().map(str::to_owned)
         });
-        let base = format!("http://{}", address.expect("the log says where it listens"));
-        // Read on, or the server would wait for somebody to take its log.
+        let base = format!("http://{}", address.expect("the log contains the address"));
+        // Keep reading: the server blocks when the pipe of its log is full.
         std::thread::spawn(move || lines.for_each(drop));
         Self { child, base }
     }
 
-    /// Sends it a signal by its name.
+    /// Sends a signal, for example `TERM`.
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status();
         assert!(sent.expect("kill runs").success());
     }
 
-    /// Waits until it has ended.
+    /// Waits until the process ends.
     pub fn wait(&mut self) -> std::process::ExitStatus {
-        self.child.wait().expect("it can be waited for")
+        self.child.wait().expect("the process can be waited for")
     }
 }
 
 impl Drop for Process {
-    /// SIGKILL.
+    /// Kills the process with SIGKILL.
     fn drop(&mut self) {
-        let _ = self.child.kill(); // it may have ended by itself
+        let _ = self.child.kill(); // the process may have ended already
         let _ = self.child.wait();
     }
 }

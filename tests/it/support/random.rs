@@ -1,11 +1,11 @@
-//! A small source of chance that gives the same on every machine: SplitMix64.
+//! A random number generator (SplitMix64) that returns the same numbers on every machine.
 
-/// A stream of random numbers from a seed.
+/// A generator with a seed.
 #[derive(Debug, Clone)]
 pub struct Random(u64);
 
 impl Random {
-    /// The stream of that seed.
+    /// Creates a generator.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -18,7 +18,7 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// A number below `limit`, which is not 0.
+    /// A number below `limit`, which must not be 0.
     pub fn below(&mut self, limit: usize) -> usize {
         (self.next() % limit as u64) as usize
     }
@@ -28,17 +28,17 @@ impl Random {
         low + (self.next() % (high - low + 1) as u64) as i64
     }
 
-    /// True so many times in a hundred.
+    /// Returns true with a chance of `chance` percent.
     pub fn percent(&mut self, chance: usize) -> bool {
         self.below(100) < chance
     }
 
-    /// One of the elements.
+    /// One random element.
     pub fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
         &from[self.below(from.len())]
     }
 
-    /// Up to `most` different elements, in a random order; at least one where there is one.
+    /// One to `most` different elements in random order. Empty only if `from` is empty.
     pub fn some<T: Clone + PartialEq>(&mut self, from: &[T], most: usize) -> Vec<T> {
         let mut chosen: Vec<T> = Vec::new();
         if from.is_empty() {
@@ -53,12 +53,12 @@ impl Random {
         chosen
     }
 
-    /// Some value so many times in a hundred.
+    /// Returns a value with a chance of `chance` percent.
     pub fn maybe<T>(&mut self, chance: usize, value: impl FnOnce(&mut Self) -> T) -> Option<T> {
         self.percent(chance).then(|| value(self))
     }
 
-    /// A random UUID, of version 4.
+    /// A random UUID of version 4.
     pub fn uuid(&mut self) -> uuid::Uuid {
         let bytes = (u128::from(self.next()) << 64) | u128::from(self.next());
         uuid::Builder::from_random_bytes(bytes.to_be_bytes()).into_uuid()

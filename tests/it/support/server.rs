@@ -1,4 +1,4 @@
-//! The real server, in this process, on a free port, with a database of its own.
+//! Runs the real server in the test process, on a free port and with a new database.
 
 use std::io;
 use std::net::TcpListener;
@@ -23,25 +23,25 @@ use tokio::task::JoinHandle;
 use super::Database;
 use super::http::Caller;
 
-/// Where the server's clock stands when a test begins: 2026-03-18T10:17:23Z, a Wednesday.
+/// The time of the server's clock at the start of a test: 2026-03-18T10:17:23Z, a Wednesday.
 pub const START: Timestamp = Timestamp::from_micros(1_773_829_043_000_000);
 
-/// The secret that people's tokens are signed with.
+/// The secret that signs the tokens of people.
 pub const SECRET: &str = "a secret for tests alone, of more than 32 bytes";
 
-/// The organisation of a test that needs only one.
+/// The organisation of most tests.
 pub const ORG: &str = "acme";
 
-/// How long a token is good for: longer than any test moves the clock.
+/// The lifetime of a token. It is longer than any test moves the clock.
 const TOKEN_SECONDS: i64 = 10 * 365 * 86_400;
 
-/// A server under test.
+/// A running server.
 pub struct TestServer {
     /// `http://127.0.0.1:PORT`.
     pub base: String,
-    /// The server's clock, standing at [`START`] until it is moved.
+    /// The server's clock. It shows [`START`] until the test moves it.
     pub clock: Clock,
-    /// The store beneath the server, for what no request can ask.
+    /// The server's store, for what the API cannot do.
     pub store: Store,
     client: reqwest::Client,
     database: Database,
@@ -49,7 +49,7 @@ pub struct TestServer {
     running: JoinHandle<io::Result<()>>,
 }
 
-/// Runs a test against a new server and takes both down again, whether it failed or not.
+/// Runs a test against a new server. Stops the server and deletes the database also when the test fails.
 pub fn run<F>(database: Database, test: F)
 where
     F: AsyncFnOnce(&TestServer),
@@ -57,7 +57,7 @@ where
     run_with(database, EdgeOptions::default(), test);
 }
 
-/// As [`run`], with other options than the usual.
+/// Like [`run`], with other options.
 pub fn run_with<F>(database: Database, options: EdgeOptions, test: F)
 where
     F: AsyncFnOnce(&TestServer),
@@ -93,7 +93,7 @@ impl TestServer {
         database: Database,
         options: EdgeOptions,
         clock: Clock,
-        sending: Option<(Mailer, SenderOptions)>,
+        start_sender: Option<(Mailer, SenderOptions)>,
     ) -> Self {
         let settings = DatabaseSettings { connections: 8, ..DatabaseSettings::new(database.url()) };
         let store = Store::open(&settings, clock.clone(), VerbTable::standard()).await;
@@ -102,7 +102,7 @@ impl TestServer {
         let config = KeyConfig { secret: Some(SecretString::from(SECRET)), ..KeyConfig::default() };
         let keys = TokenKeys::load(&config).await.expect("the tests' secret is long enough");
         let edge = Edge::new(store.clone(), keys, options);
-        let sender = sending.map(|(mailer, options)| Sender::new(store.clone(), mailer, options));
+        let sender = start_sender.map(|(mailer, options)| Sender::new(store.clone(), mailer, options));
         let settings = ServerSettings {
             workers: 2,
             shutdown_timeout: Duration::from_secs(1),
@@ -111,7 +111,7 @@ impl TestServer {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let (stop, stopped) = oneshot::channel();
         let shutdown = async {
-            let _ = stopped.await; // a dropped sender stops the server as well
+            let _ = stopped.await; // a dropped sender stops the server too
         };
         let (running, address) =
             rollbook::server::start(&settings, listener, edge, sender, shutdown).expect("the server starts");
@@ -126,43 +126,44 @@ impl TestServer {
         }
     }
 
-    /// Another server on the same database, with a clock of its own.
-    pub async fn replica(&self) -> Self {
+    /// Starts another server on the same database, with a separate clock.
+    pub async fn start_replica(&self) -> Self {
         let clock = Clock::manual(START);
         Self::start(self.database.clone(), EdgeOptions::default(), clock, None).await
     }
 
-    /// Another server on the same database and with the same clock, that sends what is due.
-    pub async fn sending(&self, mailer: Mailer, options: SenderOptions) -> Self {
+    /// Starts another server on the same database and clock. It sends the reports that are due.
+    pub async fn start_sender(&self, mailer: Mailer, options: SenderOptions) -> Self {
         let (database, clock) = (self.database.clone(), self.clock.clone());
         Self::start(database, EdgeOptions::default(), clock, Some((mailer, options))).await
     }
 
-    /// Stops the server and waits until it has closed its database.
+    /// Stops the server and waits until it has closed the database.
     pub async fn stop(self) {
         let Self { client, stop, running, .. } = self;
-        // Its idle connections would keep the server waiting.
+        // The server waits for idle connections.
         drop(client);
-        let _ = stop.send(()); // it may have ended by itself, which the next line tells
+        let _ = stop.send(()); // it may have stopped already; the next lines report why
         running.await.expect("the server does not panic").expect("the server ends well");
     }
 
-    /// Which database this server has.
+    /// The database of the server.
     pub fn database(&self) -> &Database {
         &self.database
     }
 
-    /// Somebody without a name.
-    pub fn nobody(&self) -> Caller {
-        Caller::nobody(self.client.clone(), self.base.clone())
+    /// A client without credentials.
+    pub fn anonymous(&self) -> Caller {
+        Caller::anonymous(self.client.clone(), self.base.clone())
     }
 
-    /// A person of the organisation [`ORG`], by role and id.
+    /// A client with the token of a person of [`ORG`].
     pub fn person(&self, role: &str, user: &str) -> Caller {
         self.person_of(ORG, json!({"sub": user, "role": role}))
     }
 
-    /// A person of an organisation, with whatever claims; `org` and `exp` are added where they are missing.
+    /// A client with the token of a person of an organisation. `org` and `exp` are added to the claims
+    /// where they are missing.
     pub fn person_of(&self, organisation: &str, mut claims: Value) -> Caller {
         let expires = self.clock.now().micros() / 1_000_000 + TOKEN_SECONDS;
         for (claim, value) in [("org", json!(organisation)), ("exp", json!(expires))] {
@@ -170,21 +171,22 @@ impl TestServer {
                 claims[claim] = value;
             }
         }
-        self.nobody().with_token(&sign(&claims))
+        self.anonymous().with_token(&sign(&claims))
     }
 
-    /// A new credential of an organisation, with these scopes.
+    /// Creates a credential of an organisation and returns a client that uses it.
     pub async fn credential(&self, organisation: &str, scopes: &[&str]) -> Caller {
         let admin = self.person_of(organisation, json!({"sub": "root", "role": "admin"}));
-        let made = admin.post("/v1/credentials", &json!({"name": scopes.join(" "), "scopes": scopes})).await;
-        let made = made.expect(201).json();
-        let text = |name: &str| made[name].as_str().expect("a credential has a key and a secret").to_owned();
-        self.nobody().with_basic(&text("key"), &text("secret"))
+        let created =
+            admin.post("/v1/credentials", &json!({"name": scopes.join(" "), "scopes": scopes})).await;
+        let created = created.expect(201).json();
+        let text =
+            |name: &str| created[name].as_str().expect("a credential has a key and a secret").to_owned();
+        self.anonymous().with_basic(&text("key"), &text("secret"))
     }
 }
 
-/// A token with these claims, signed by HS256 with [`SECRET`]. Made without the crate's own code, as a platform
-/// would make it.
+/// Signs a token with [`SECRET`] by HS256. Does not use code of the crate, as a platform would not.
 pub fn sign(claims: &Value) -> String {
     let key = EncodingKey::from_secret(SECRET.as_bytes());
     jsonwebtoken::encode(&Header::default(), claims, &key).expect("claims are JSON")

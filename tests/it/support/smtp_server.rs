@@ -1,5 +1,7 @@
-//! A real mail server in this process, on a free port: mailin's state machine of SMTP over Tokio's sockets, plain or
-//! with TLS, with or without a login. It keeps what it is sent, and can be told to be as bad as servers are.
+//! A mail server in the test process: mailin's SMTP state machine on Tokio sockets, plain or with TLS, with
+//! or without a login.
+//!
+//! It stores the messages that it receives. A test can make it slow, refuse or fail.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -21,72 +23,72 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-/// The user and the password of servers that want a login.
+/// The user and password of servers that require a login.
 pub const LOGIN: (&str, &str) = ("reports@acme.example", "p%ss w/rd+");
 
-/// How long a test waits for messages.
+/// How long [`SmtpServer::wait_for`] waits for messages.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Whether and when TLS begins.
+/// When TLS begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Security {
-    /// Never; the server doesn't offer it.
+    /// Never: the server does not offer it.
     Plain,
-    /// By STARTTLS.
+    /// After the command STARTTLS.
     StartTls,
-    /// With the first byte.
+    /// With the first byte of the connection.
     Tls,
 }
 
-/// How the server behaves from now on; by default it takes everything at once.
+/// The behaviour of the server. By default it accepts every message at once.
 #[derive(Debug, Clone, Default)]
-pub struct Manners {
-    /// Nothing listens at its port.
+pub struct SmtpBehaviour {
+    /// The port is closed.
     pub down: bool,
-    /// How long it takes before it greets.
+    /// The delay before the greeting.
     pub greeting: Duration,
-    /// How long it takes before it answers for a message.
+    /// The delay before the answer to a message.
     pub answer: Duration,
-    /// How long it rests after each 128 KiB of a message.
-    pub rests: Duration,
-    /// It reads no further in a message than so many bytes.
-    pub stalls_at: Option<usize>,
-    /// The login is refused, with this code.
+    /// The delay after each 128 KiB of a message.
+    pub pause: Duration,
+    /// The server stops reading after this many bytes of a message.
+    pub stops_reading_after: Option<usize>,
+    /// The login is refused with this code.
     pub refuses_login: Option<u16>,
-    /// Senders are refused, with this code.
+    /// Every sender is refused with this code.
     pub refuses_sender: Option<u16>,
-    /// Recipients that are refused, with a code each: 550 for good, 450 for now.
-    pub refuses: BTreeMap<String, u16>,
-    /// Messages are refused once they are there, with this code.
+    /// The refused recipients and the code for each: 550 is permanent, 450 is temporary.
+    pub refused_recipients: BTreeMap<String, u16>,
+    /// Each message is refused with this code after its last byte.
     pub refuses_message: Option<u16>,
-    /// It keeps the message and closes the connection without an answer.
-    pub drops: bool,
-    /// Its refusals give back what it was sent.
-    pub echoes: bool,
+    /// The server stores the message and closes the connection without an answer.
+    pub drops_message: bool,
+    /// Refusals repeat the refused text.
+    pub repeats_text: bool,
 }
 
-/// A message that the server has.
+/// A message that the server received.
 #[derive(Debug, Clone)]
 pub struct Received {
-    /// Who sent it, by the envelope.
+    /// The sender of the envelope.
     pub from: String,
-    /// Whom it is for, by the envelope.
+    /// The recipients of the envelope.
     pub to: Vec<String>,
-    /// The message.
+    /// The bytes of the message.
     pub bytes: Vec<u8>,
-    /// Whether it came by TLS.
+    /// Whether the connection used TLS.
     pub encrypted: bool,
-    /// Who had logged in.
+    /// The user that logged in.
     pub user: Option<String>,
 }
 
 impl Received {
-    /// The message, as a library reads it.
+    /// The parsed message.
     pub fn parsed(&self) -> ParsedMail<'_> {
         mailparse::parse_mail(&self.bytes).expect("a message")
     }
 
-    /// The only attached file: its name, its type and its bytes.
+    /// The only attached file: name, media type and bytes.
     pub fn file(&self) -> (String, String, Vec<u8>) {
         let message = self.parsed();
         let [_, file] = message.subparts.as_slice() else {
@@ -96,26 +98,26 @@ impl Received {
         (name, file.ctype.mimetype.clone(), file.get_body_raw().expect("a body"))
     }
 
-    /// The plain text.
+    /// The plain text part.
     pub fn text(&self) -> String {
         self.parsed().subparts[0].subparts[0].get_body().expect("a text")
     }
 
-    /// A header's value.
+    /// The value of a header.
     pub fn header(&self, name: &str) -> String {
         use mailparse::MailHeaderMap as _;
         self.parsed().headers.get_first_value(name).unwrap_or_default()
     }
 }
 
-/// A mail server under the test's command; it is gone when it is dropped.
+/// A running mail server. It stops when dropped.
 pub struct SmtpServer {
     address: SocketAddr,
     security: Security,
     login: bool,
     shared: Arc<Shared>,
-    manners: watch::Sender<Manners>,
-    /// Holds the certificate of whoever issued the server's.
+    behaviour: watch::Sender<SmtpBehaviour>,
+    /// Contains the certificate of the issuer.
     folder: tempfile::TempDir,
     accepting: JoinHandle<()>,
 }
@@ -123,24 +125,24 @@ pub struct SmtpServer {
 struct Shared {
     received: Mutex<Vec<Received>>,
     connections: Mutex<usize>,
-    manners: watch::Receiver<Manners>,
+    behaviour: watch::Receiver<SmtpBehaviour>,
     sessions: SessionBuilder,
     security: Security,
     tls: TlsAcceptor,
 }
 
 impl SmtpServer {
-    /// A server without TLS that wants no login.
+    /// Starts a server without TLS and without a login.
     pub async fn start() -> Self {
         Self::start_with(Security::Plain, &[]).await
     }
 
-    /// A server with these ways to log in, by [`LOGIN`]; without one it wants none.
+    /// Starts a server with these login mechanisms, for [`LOGIN`]. An empty list means no login.
     pub async fn start_with(security: Security, logins: &[AuthMechanism]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let listener = listen(([127, 0, 0, 1], 0).into());
         let address = listener.local_addr().expect("an address");
-        let (manners, following) = watch::channel(Manners::default());
+        let (behaviour, receiver) = watch::channel(SmtpBehaviour::default());
         let mut sessions = SessionBuilder::new("mail.test");
         for login in logins {
             sessions.enable_auth(login.clone());
@@ -153,7 +155,7 @@ impl SmtpServer {
         let shared = Arc::new(Shared {
             received: Mutex::default(),
             connections: Mutex::default(),
-            manners: following.clone(),
+            behaviour: receiver.clone(),
             sessions,
             security,
             tls: certificate(&folder.path().join("root.pem")),
@@ -163,18 +165,18 @@ impl SmtpServer {
             security,
             login: !logins.is_empty(),
             shared: Arc::clone(&shared),
-            manners,
+            behaviour,
             folder,
-            accepting: tokio::spawn(accept(listener, shared, following)),
+            accepting: tokio::spawn(accept(listener, shared, receiver)),
         }
     }
 
-    /// The address for `ROLLBOOK_SMTP_URL`, with the login where the server wants one.
+    /// The value for `ROLLBOOK_SMTP_URL`, with the login if the server requires one.
     pub fn url(&self) -> String {
         self.url_with(LOGIN.1)
     }
 
-    /// The same with another password.
+    /// Like [`SmtpServer::url`], with another password.
     pub fn url_with(&self, password: &str) -> String {
         let (scheme, tls) = match self.security {
             Security::Plain => ("smtp", ""),
@@ -182,33 +184,35 @@ impl SmtpServer {
             Security::Tls => ("smtps", ""),
         };
         let login = match self.login {
-            true => format!("{}:{}@", super::http::segment(LOGIN.0), super::http::segment(password)),
+            true => {
+                format!("{}:{}@", super::http::encode_segment(LOGIN.0), super::http::encode_segment(password))
+            }
             false => String::new(),
         };
         format!("{scheme}://{login}{}{tls}", self.address)
     }
 
-    /// The certificate that the server's comes from, as a PEM file.
+    /// The issuer's certificate as a PEM file.
     pub fn certificate(&self) -> std::path::PathBuf {
         self.folder.path().join("root.pem")
     }
 
-    /// Changes how the server behaves, from the next connection on.
-    pub fn behave(&self, change: impl FnOnce(&mut Manners)) {
-        self.manners.send_modify(change);
+    /// Changes the behaviour for the following connections.
+    pub fn change_behaviour(&self, change: impl FnOnce(&mut SmtpBehaviour)) {
+        self.behaviour.send_modify(change);
     }
 
-    /// Every message that the server has, whether or not it said so, in the order of their coming.
+    /// All received messages in order of arrival, also those that were not acknowledged.
     pub fn received(&self) -> Vec<Received> {
         lock(&self.shared.received).clone()
     }
 
-    /// How many connections there were.
+    /// The number of connections so far.
     pub fn connections(&self) -> usize {
         *lock(&self.shared.connections)
     }
 
-    /// Waits until the server has so many messages, and gives them all.
+    /// Waits until the server has `count` messages, and returns all messages.
     pub async fn wait_for(&self, count: usize) -> Vec<Received> {
         let until = Instant::now() + PATIENCE;
         loop {
@@ -232,16 +236,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Listens with little room for what wasn't read yet, so that a server that reads slowly is felt by its client.
+/// Listens with a small receive buffer, so that the client notices when the server reads slowly.
 fn listen(address: SocketAddr) -> TcpListener {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_reuseaddr(true).expect("an option");
     socket.set_recv_buffer_size(64 * 1024).expect("an option");
-    socket.bind(address).expect("a port that is free");
+    socket.bind(address).expect("a free port");
     socket.listen(1_024).expect("a listener")
 }
 
-/// A certificate of an issuer of its own, which is written to the file.
+/// Creates a certificate and its issuer, and writes the issuer's certificate to the file.
 fn certificate(root: &Path) -> TlsAcceptor {
     let key = || KeyPair::generate().expect("a key");
     let mut issuer = CertificateParams::new(Vec::new()).expect("no names");
@@ -254,22 +258,22 @@ fn certificate(root: &Path) -> TlsAcceptor {
     let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
-        .expect("the provider has them")
+        .expect("the provider supports these versions")
         .with_no_client_auth()
         .with_single_cert(vec![certificate.der().clone()], private)
-        .expect("they belong together");
+        .expect("the key belongs to the certificate");
     TlsAcceptor::from(Arc::new(config))
 }
 
-/// Takes connections while the server is up, at the same port whenever it is.
-async fn accept(listener: TcpListener, shared: Arc<Shared>, mut manners: watch::Receiver<Manners>) {
+/// Accepts connections while the server is up, always on the same port.
+async fn accept(listener: TcpListener, shared: Arc<Shared>, mut behaviour: watch::Receiver<SmtpBehaviour>) {
     let address = listener.local_addr().expect("an address");
     let mut listener = Some(listener);
-    let mut talks = JoinSet::new();
+    let mut connections = JoinSet::new();
     loop {
-        if manners.borrow_and_update().down {
+        if behaviour.borrow_and_update().down {
             listener = None;
-            if manners.changed().await.is_err() {
+            if behaviour.changed().await.is_err() {
                 return;
             }
             continue;
@@ -281,103 +285,107 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, mut manners: watch::
         tokio::select! {
             accepted = listening.accept() => if let Ok((stream, from)) = accepted {
                 *lock(&shared.connections) += 1;
-                talks.spawn(serve(stream, from.ip(), Arc::clone(&shared)));
+                connections.spawn(serve(stream, from.ip(), Arc::clone(&shared)));
             },
-            changed = manners.changed() => if changed.is_err() { return },
+            changed = behaviour.changed() => if changed.is_err() { return },
         }
         listener = Some(listening);
-        while talks.try_join_next().is_some() {}
+        while connections.try_join_next().is_some() {}
     }
 }
 
-/// One connection, to its end.
+/// Serves one connection until it ends.
 async fn serve(stream: TcpStream, from: IpAddr, shared: Arc<Shared>) {
-    let manners = shared.manners.borrow().clone();
-    let heard = Arc::new(Mutex::new(Heard::default()));
-    let clerk = Clerk { manners: manners.clone(), heard: Arc::clone(&heard) };
-    let mut talk =
-        Talk { session: shared.sessions.build(from, clerk), manners, heard, shared: Arc::clone(&shared) };
+    let behaviour = shared.behaviour.borrow().clone();
+    let state = Arc::new(Mutex::new(ConnectionState::default()));
+    let handler = PolicyHandler { behaviour: behaviour.clone(), state: Arc::clone(&state) };
+    let mut connection = Connection {
+        session: shared.sessions.build(from, handler),
+        behaviour,
+        state,
+        shared: Arc::clone(&shared),
+    };
     if shared.security == Security::Tls {
         let Ok(stream) = shared.tls.accept(stream).await else {
-            return; // the client doesn't trust it
+            return; // the client does not trust the certificate
         };
-        talk.encrypted();
-        talk.greet_and_go_on(BufReader::new(stream)).await;
+        connection.set_encrypted();
+        connection.greet_and_answer(BufReader::new(stream)).await;
         return;
     }
-    if let Some(stream) = talk.greet_and_go_on(BufReader::new(stream)).await
+    if let Some(stream) = connection.greet_and_answer(BufReader::new(stream)).await
         && let Ok(stream) = shared.tls.accept(stream.into_inner()).await
     {
-        talk.encrypted();
-        talk.go_on(BufReader::new(stream)).await;
+        connection.set_encrypted();
+        connection.answer_lines(BufReader::new(stream)).await;
     }
 }
 
-/// What is known of a connection.
+/// The state of a connection.
 #[derive(Default)]
-struct Heard {
+struct ConnectionState {
     encrypted: bool,
     user: Option<String>,
     from: String,
     to: Vec<String>,
     bytes: Vec<u8>,
-    /// A message has come to its end.
+    /// The message is complete.
     complete: bool,
 }
 
-/// Decides about what the state machine hears.
-struct Clerk {
-    manners: Manners,
-    heard: Arc<Mutex<Heard>>,
+/// Decides how the SMTP state machine answers.
+struct PolicyHandler {
+    behaviour: SmtpBehaviour,
+    state: Arc<Mutex<ConnectionState>>,
 }
 
-impl Clerk {
+impl PolicyHandler {
     fn login(&self, user: &str, password: &str) -> Response {
-        if let Some(code) = self.manners.refuses_login {
+        if let Some(code) = self.behaviour.refuses_login {
             return self.refusal(code, &format!("{user} {password}"));
         }
         if (user, password) != LOGIN {
             return INVALID_CREDENTIALS;
         }
-        lock(&self.heard).user = Some(user.to_owned());
+        lock(&self.state).user = Some(user.to_owned());
         AUTH_OK
     }
 
-    fn refusal(&self, code: u16, heard: &str) -> Response {
-        let heard = if self.manners.echoes { heard } else { "not now, not ever" };
-        Response::custom(code, format!("5.7.1 No: {heard}"))
+    fn refusal(&self, code: u16, text: &str) -> Response {
+        let text = if self.behaviour.repeats_text { text } else { "not now, not ever" };
+        Response::custom(code, format!("5.7.1 No: {text}"))
     }
 }
 
-impl Handler for Clerk {
+impl Handler for PolicyHandler {
     fn mail(&mut self, _: IpAddr, _: &str, from: &str) -> Response {
-        lock(&self.heard).from = from.to_owned();
-        match self.manners.refuses_sender {
+        lock(&self.state).from = from.to_owned();
+        match self.behaviour.refuses_sender {
             Some(code) => self.refusal(code, from),
             None => OK,
         }
     }
 
     fn rcpt(&mut self, to: &str) -> Response {
-        match self.manners.refuses.get(to) {
+        match self.behaviour.refused_recipients.get(to) {
             Some(code) => self.refusal(*code, to),
             None => {
-                lock(&self.heard).to.push(to.to_owned());
+                lock(&self.state).to.push(to.to_owned());
                 OK
             }
         }
     }
 
     fn data(&mut self, line: &[u8]) -> std::io::Result<()> {
-        lock(&self.heard).bytes.extend_from_slice(line);
+        lock(&self.state).bytes.extend_from_slice(line);
         Ok(())
     }
 
     fn data_end(&mut self) -> Response {
-        match self.manners.refuses_message {
+        match self.behaviour.refuses_message {
             Some(code) => self.refusal(code, "the message"),
             None => {
-                lock(&self.heard).complete = true;
+                lock(&self.state).complete = true;
                 OK
             }
         }
@@ -392,55 +400,55 @@ impl Handler for Clerk {
     }
 }
 
-struct Talk {
-    session: Session<Clerk>,
-    manners: Manners,
-    heard: Arc<Mutex<Heard>>,
+struct Connection {
+    session: Session<PolicyHandler>,
+    behaviour: SmtpBehaviour,
+    state: Arc<Mutex<ConnectionState>>,
     shared: Arc<Shared>,
 }
 
-impl Talk {
-    fn encrypted(&mut self) {
+impl Connection {
+    fn set_encrypted(&mut self) {
         self.session.tls_active();
-        lock(&self.heard).encrypted = true;
+        lock(&self.state).encrypted = true;
     }
 
-    async fn greet_and_go_on<S>(&mut self, mut stream: BufReader<S>) -> Option<BufReader<S>>
+    async fn greet_and_answer<S>(&mut self, mut stream: BufReader<S>) -> Option<BufReader<S>>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        sleep(self.manners.greeting).await;
+        sleep(self.behaviour.greeting).await;
         let greeting = self.session.greeting().buffer().ok()?;
         stream.write_all(&greeting).await.ok()?;
         stream.flush().await.ok()?;
-        self.go_on(stream).await
+        self.answer_lines(stream).await
     }
 
-    /// Answers line by line; gives the stream back where TLS is to begin.
-    async fn go_on<S>(&mut self, mut stream: BufReader<S>) -> Option<BufReader<S>>
+    /// Answers line by line. Returns the stream when TLS begins.
+    async fn answer_lines<S>(&mut self, mut stream: BufReader<S>) -> Option<BufReader<S>>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let mut rested = 0;
+        let mut last_pause = 0;
         loop {
             let mut line = Vec::new();
             if stream.read_until(b'\n', &mut line).await.ok()? == 0 {
                 return None;
             }
             let answer = self.session.process(&line);
-            let read = lock(&self.heard).bytes.len();
-            if self.manners.stalls_at.is_some_and(|at| read >= at) {
+            let read = lock(&self.state).bytes.len();
+            if self.behaviour.stops_reading_after.is_some_and(|at| read >= at) {
                 std::future::pending::<()>().await;
             }
-            if read >= rested + 128 * 1024 {
-                rested = read;
-                sleep(self.manners.rests).await;
+            if read >= last_pause + 128 * 1024 {
+                last_pause = read;
+                sleep(self.behaviour.pause).await;
             }
-            if self.take() {
-                if self.manners.drops {
+            if self.store_complete_message() {
+                if self.behaviour.drops_message {
                     return None;
                 }
-                sleep(self.manners.answer).await;
+                sleep(self.behaviour.answer).await;
             }
             stream.write_all(&answer.buffer().ok()?).await.ok()?;
             stream.flush().await.ok()?;
@@ -452,18 +460,18 @@ impl Talk {
         }
     }
 
-    /// Puts a message that is complete to the others.
-    fn take(&self) -> bool {
-        let mut heard = lock(&self.heard);
-        if !std::mem::take(&mut heard.complete) {
+    /// Stores the message if it is complete, and returns whether it was.
+    fn store_complete_message(&self) -> bool {
+        let mut state = lock(&self.state);
+        if !std::mem::take(&mut state.complete) {
             return false;
         }
         let message = Received {
-            from: heard.from.clone(),
-            to: std::mem::take(&mut heard.to),
-            bytes: std::mem::take(&mut heard.bytes),
-            encrypted: heard.encrypted,
-            user: heard.user.clone(),
+            from: state.from.clone(),
+            to: std::mem::take(&mut state.to),
+            bytes: std::mem::take(&mut state.bytes),
+            encrypted: state.encrypted,
+            user: state.user.clone(),
         };
         lock(&self.shared.received).push(message);
         true

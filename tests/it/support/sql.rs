@@ -1,32 +1,32 @@
-//! The database beneath the server: what no request can do or ask.
+//! Runs SQL on the database of the server, for what the API cannot do.
 
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
 
 use super::Database;
 
 impl Database {
-    /// Runs SQL that may be several statements, past the API: how many rows it touched.
+    /// Runs one or more SQL statements and returns the number of changed rows.
     pub async fn execute(&self, text: &str) -> u64 {
         let (sql, url) = (AssertSqlSafe(text.to_owned()), self.url());
-        let done = match self {
+        let result = match self {
             Self::Sqlite { .. } => {
                 let mut connection = SqliteConnection::connect(&url).await.expect("the file opens");
-                let done = sqlx::raw_sql(sql).execute(&mut connection).await;
+                let result = sqlx::raw_sql(sql).execute(&mut connection).await;
                 connection.close().await.expect("it closes");
-                done.map(|done| done.rows_affected())
+                result.map(|result| result.rows_affected())
             }
             Self::Postgres { .. } => {
                 let mut connection = PgConnection::connect(&url).await.expect("the cluster answers");
-                let done = sqlx::raw_sql(sql).execute(&mut connection).await;
+                let result = sqlx::raw_sql(sql).execute(&mut connection).await;
                 connection.close().await.expect("it closes");
-                done.map(|done| done.rows_affected())
+                result.map(|result| result.rows_affected())
             }
         };
-        done.unwrap_or_else(|error| panic!("{text}\n{error}"))
+        result.unwrap_or_else(|error| panic!("{text}\n{error}"))
     }
 
-    /// The one number that a question of SQL is answered with.
-    pub async fn number(&self, text: &str) -> i64 {
+    /// Runs a query that returns one number.
+    pub async fn query_number(&self, text: &str) -> i64 {
         let (sql, url) = (AssertSqlSafe(text.to_owned()), self.url());
         let number = match self {
             Self::Sqlite { .. } => {
@@ -45,7 +45,7 @@ impl Database {
         number.unwrap_or_else(|error| panic!("{text}\n{error}"))
     }
 
-    /// A query for the numbers from 1 to `most`, as `n`.
+    /// A query that returns the numbers from 1 to `most` as column `n`.
     pub fn series(&self, most: u32) -> String {
         match self {
             Self::Sqlite { .. } => format!(
@@ -55,7 +55,7 @@ impl Database {
         }
     }
 
-    /// An expression for a new id, another for each row.
+    /// An SQL expression that makes a new id for each row.
     pub fn random_id(&self) -> &'static str {
         match self {
             Self::Sqlite { .. } => "randomblob(16)",

@@ -13,7 +13,7 @@ use crate::support::TestServer;
 use crate::support::builders::{Body, activity, content, user};
 use crate::support::http::{Answer, Caller};
 
-pub use crate::support::records::{id, later, numbers};
+pub use crate::support::records::{advance_clock, id, record_numbers};
 
 /// One member of every row, dotted.
 pub fn members(rows: &[Value], path: &str) -> Vec<Value> {
@@ -51,8 +51,8 @@ pub fn numbered(n: usize, action: &str) -> Body {
 
 /// Sends activities as a batch and expects them to be kept.
 pub async fn keep(caller: &Caller, batch: &[Body]) {
-    let kept = caller.post("/v1/activities/batch", batch).await.expect(201).json();
-    assert_eq!(kept["ids"].as_array().map(Vec::len), Some(batch.len()));
+    let stored = caller.post("/v1/activities/batch", batch).await.expect(201).json();
+    assert_eq!(stored["ids"].as_array().map(Vec::len), Some(batch.len()));
 }
 
 /// A moment of March 2026, the month in which the clock stands.

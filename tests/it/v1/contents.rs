@@ -4,7 +4,7 @@ use rollbook::clock::Timestamp;
 use serde_json::{Value, json};
 
 use crate::support::builders::{activity, content, mailbox, statement, user};
-use crate::support::http::segment;
+use crate::support::http::encode_segment;
 use crate::support::server::START;
 use crate::support::{TestServer, apply, both_databases};
 
@@ -24,15 +24,15 @@ async fn a_content_is_made_replaced_and_read_back(server: &TestServer) {
         "archived_at": "2026-01-01T00:00:00Z", "pass_mark": 72.5, "time_limit": "PT30M", "expires_after": "P1Y",
         "certificate": {"name": "Warden", "expires_after": "P2Y"}
     });
-    let made = admin.put("/v1/contents/fire%20safety", &body).await.expect(201);
-    assert_eq!(made.header("location"), Some("/v1/contents/fire%20safety"));
+    let created = admin.put("/v1/contents/fire%20safety", &body).await.expect(201);
+    assert_eq!(created.header("location"), Some("/v1/contents/fire%20safety"));
     let mut expected = body.clone();
     expected["id"] = json!("fire safety");
     expected["iri"] = json!("https://rollbook.invalid/acme/contents/fire%20safety");
     expected["archived_at"] = json!("2026-01-01T00:00:00.000Z");
     expected["registered"] = json!(true);
     expected["reprojecting"] = json!(false);
-    assert_eq!(made.json(), expected);
+    assert_eq!(created.json(), expected);
     assert_eq!(admin.get("/v1/contents/fire%20safety").await.expect(200).json(), expected);
     assert_eq!(admin.put("/v1/contents/fire%20safety", &expected).await.expect(200).json(), expected);
     let outcome = admin.post("/v1/contents/batch", &[expected.clone()]).await.expect(200).json();
@@ -90,7 +90,7 @@ async fn a_content_that_a_statement_names_is_adopted_with_its_history(server: &T
         .set("object.definition", definition)
         .set("result", json!({"score": {"scaled": 0.5}}));
     admin.post("/xapi/statements", &sent).await.expect(200);
-    let own = admin.get(&format!("/v1/contents/{}", segment(COURSE))).await.expect(200).json();
+    let own = admin.get(&format!("/v1/contents/{}", encode_segment(COURSE))).await.expect(200).json();
     assert_eq!(
         (&own["id"], &own["iri"], &own["title"]),
         (&json!(COURSE), &json!(COURSE), &json!("The Course"))
@@ -101,7 +101,7 @@ async fn a_content_that_a_statement_names_is_adopted_with_its_history(server: &T
     let body = json!({"iri": COURSE, "title": "Our Course", "type": "quiz", "pass_mark": 60});
     let adopted = admin.put("/v1/contents/c1", &body).await.expect(201).json();
     assert_eq!((&adopted["iri"], &adopted["registered"]), (&json!(COURSE), &json!(true)));
-    admin.get(&format!("/v1/contents/{}", segment(COURSE))).await.expect(404);
+    admin.get(&format!("/v1/contents/{}", encode_segment(COURSE))).await.expect(404);
     assert_eq!(ids(&admin.list("/v1/contents", "contents").await), ["c1"]);
     let rows = admin.get("/v1/activities?content=c1").await.expect(200).json();
     let row = &rows["activities"][0];
@@ -121,7 +121,7 @@ async fn a_content_is_registered_at_its_iri(server: &TestServer) {
         .post("/xapi/statements", &statement(mailbox("ada@example.org"), COMPLETED, COURSE))
         .await
         .expect(200);
-    let address = format!("/v1/contents/{}", segment(COURSE));
+    let address = format!("/v1/contents/{}", encode_segment(COURSE));
     let registered =
         admin.put(&address, &json!({"title": "T", "content_type": "video"})).await.expect(200).json();
     assert_eq!((&registered["id"], &registered["iri"]), (&json!(COURSE), &json!(COURSE)));
@@ -138,10 +138,10 @@ async fn an_iri_belongs_to_one_content_for_ever(server: &TestServer) {
         admin.put("/v1/contents/b", &content("b", "quiz").set("iri", COURSE)).await.expect(409).json();
     assert_eq!(refused["pointer"], "/iri");
     assert!(refused["detail"].as_str().expect("a detail").contains("`a`"), "{refused}");
-    admin.put(&format!("/v1/contents/{}", segment(COURSE)), &json!({"title": "T"})).await.expect(409);
+    admin.put(&format!("/v1/contents/{}", encode_segment(COURSE)), &json!({"title": "T"})).await.expect(409);
     admin.patch("/v1/contents/a", &json!({"iri": "http://example.org/other"})).await.expect(409);
-    let kept = admin.put("/v1/contents/a", &content("a", "quiz")).await.expect(200).json();
-    assert_eq!(kept["iri"], COURSE, "left out, it stays");
+    let stored = admin.put("/v1/contents/a", &content("a", "quiz")).await.expect(200).json();
+    assert_eq!(stored["iri"], COURSE, "left out, it stays");
     let twice = [content("x", "quiz").set("iri", "urn:x"), content("y", "quiz").set("iri", "urn:x")];
     let refused = admin.post("/v1/contents/batch", &twice).await.expect(409).json();
     assert_eq!(refused["pointer"], "/1/iri");

@@ -9,12 +9,12 @@ use super::schedules::{prepared, scheduled};
 use crate::support::builders::activity;
 use crate::support::http::Caller;
 use crate::support::outbox::{Outbox, quick, sender};
-use crate::support::records::later;
+use crate::support::records::advance_clock;
 use crate::support::{TestServer, apply, both_databases};
 
 /// Runs a schedule by hand, a minute after whatever was before, and gives the delivery's id.
 async fn run(server: &TestServer, caller: &Caller, schedule: &str) -> Value {
-    later(server, 60);
+    advance_clock(server, 60);
     caller.post(&format!("{schedule}/run"), &json!({})).await.expect(202).json()["delivery"].clone()
 }
 
@@ -49,7 +49,7 @@ async fn a_delivery_tells_what_became_of_a_run(server: &TestServer) {
         json!({"deliveries": [], "next": null}),
         "it has not ended"
     );
-    later(server, 60);
+    advance_clock(server, 60);
     send(server).await;
     let listed = ada.get(&list).await.expect(200).json();
     let one = &listed["deliveries"][0];
@@ -179,7 +179,7 @@ async fn deliveries_are_for_whose_schedules_they_are(server: &TestServer) {
         caller.get(&list).await.expect(403);
     }
     let key = rita.post(&format!("{report}/keys"), &json!({"name": "Excel"})).await.expect(201).json();
-    server.nobody().with_basic("", key["secret"].as_str().expect("a secret")).get(&list).await.expect(403);
+    server.anonymous().with_basic("", key["secret"].as_str().expect("a secret")).get(&list).await.expect(403);
     let stranger = server.person_of("globex", json!({"sub": "ada", "role": "owner"}));
     stranger.get(&list).await.expect(404);
     // A schedule takes its deliveries along.

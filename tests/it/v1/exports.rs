@@ -304,7 +304,7 @@ async fn nobody_gets_a_row_outside_their_reach(server: &TestServer) {
         );
         ada.get(&format!("{path}?scope=company")).await.expect(403);
         server.credential(ORG, &["activities/write"]).await.get(path).await.expect(403);
-        server.nobody().get(path).await.expect(401);
+        server.anonymous().get(path).await.expect(401);
     }
 }
 

@@ -8,9 +8,9 @@ use crate::support::{TestServer, apply, both_databases};
 #[apply(both_databases)]
 async fn a_group_is_made_changed_and_listed(server: &TestServer) {
     let admin = server.person("admin", "root");
-    let made = admin.put("/v1/groups/aid", &json!({"name": "First aiders"})).await.expect(201);
-    assert_eq!(made.header("location"), Some("/v1/groups/aid"));
-    assert_eq!(made.json(), json!({"id": "aid", "name": "First aiders"}));
+    let created = admin.put("/v1/groups/aid", &json!({"name": "First aiders"})).await.expect(201);
+    assert_eq!(created.header("location"), Some("/v1/groups/aid"));
+    assert_eq!(created.json(), json!({"id": "aid", "name": "First aiders"}));
     admin.put("/v1/groups/aid", &json!({"name": "First aiders"})).await.expect(200);
     let patched = admin.patch("/v1/groups/aid", &json!({"name": "Helpers"})).await.expect(200).json();
     assert_eq!(admin.get("/v1/groups/aid").await.expect(200).json(), patched);

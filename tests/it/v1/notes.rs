@@ -11,7 +11,7 @@ use rollbook::clock::Timestamp;
 use rollbook::ids::{OrgId, UserId};
 use serde_json::{Value, json};
 
-use super::activities::{later, pointers};
+use super::activities::{advance_clock, pointers};
 use crate::support::builders::{Body, activity, content, user};
 use crate::support::http::{Answer, Caller};
 use crate::support::{Database, TestServer, apply, both_databases};
@@ -42,8 +42,8 @@ fn people() -> Vec<Body> {
 /// Writes a note about a user and gives its id.
 pub async fn note(writer: &Caller, about: &str, text: &str, happened_at: &str) -> String {
     let body = json!({"text": text, "happened_at": happened_at});
-    let made = writer.post(&format!("/v1/users/{about}/notes"), &body).await.expect(201).json();
-    made["id"].as_str().expect("an id").to_owned()
+    let created = writer.post(&format!("/v1/users/{about}/notes"), &body).await.expect(201).json();
+    created["id"].as_str().expect("an id").to_owned()
 }
 
 fn texts(notes: &[Value]) -> Vec<&str> {
@@ -75,12 +75,12 @@ async fn knocking(caller: &Caller, path: &str) -> BTreeSet<u16> {
 async fn a_note_is_written_and_read_back(server: &TestServer) {
     prepared(server).await;
     let hal = server.person("hr", "hal");
-    later(server, 60);
+    advance_clock(server, 60);
     let body = json!({"text": "Due dates extended:\n parental leave ", "happened_at": "2026-03-01T10:00:00.1239+01:00", "created_by": "ada"});
-    let made = hal.post("/v1/users/bo/notes", &body).await.expect(201);
-    let note = made.json();
+    let created = hal.post("/v1/users/bo/notes", &body).await.expect(201);
+    let note = created.json();
     let path = format!("/v1/notes/{}", note["id"].as_str().expect("an id"));
-    assert_eq!(made.header("location"), Some(path.as_str()));
+    assert_eq!(created.header("location"), Some(path.as_str()));
     assert_eq!(
         note,
         json!({
@@ -100,9 +100,9 @@ async fn a_note_is_written_and_read_back(server: &TestServer) {
     );
     // Nothing said: now, and by the caller, who need not be in the directory. It may lie ahead as well.
     let root = server.person("owner", "root");
-    let made = root.post("/v1/users/bo/notes", &json!({"text": "a"})).await.expect(201).json();
+    let created = root.post("/v1/users/bo/notes", &json!({"text": "a"})).await.expect(201).json();
     assert_eq!(
-        (&made["happened_at"], &made["created_by"]),
+        (&created["happened_at"], &created["created_by"]),
         (&json!("2026-03-18T10:18:23.000Z"), &json!({"id": "root", "name": null}))
     );
     let ahead = root
@@ -123,7 +123,7 @@ async fn a_changed_note_keeps_what_stood_there(server: &TestServer) {
     let (hal, mo) = (server.person("hr", "hal"), server.person("manager", "mo"));
     let path = format!("/v1/notes/{}", note(&ada, "bo", "One", "2026-03-01T09:00:00Z").await);
     let history = format!("{path}/history");
-    later(server, 3600);
+    advance_clock(server, 3600);
     let second = hal.patch(&path, &json!({"text": "Two"})).await.expect(200).json();
     assert_eq!(
         (&second["text"], &second["happened_at"]),
@@ -134,7 +134,7 @@ async fn a_changed_note_keeps_what_stood_there(server: &TestServer) {
         (&second["created_at"], &second["updated_at"]),
         (&json!("2026-03-18T10:17:23.000Z"), &json!("2026-03-18T11:17:23.000Z"))
     );
-    later(server, 3600);
+    advance_clock(server, 3600);
     // What is the same is no change, whoever sends it.
     for same in [
         json!({}),
@@ -468,9 +468,9 @@ async fn no_other_way_out_shows_a_note(server: &TestServer) {
             .is_some_and(|all| all.len() == 1)
     );
     // Replaying the records leaves notes as they are.
-    let kept = ada.get(&path).await.expect(200).json();
+    let stored = ada.get(&path).await.expect(200).json();
     server.store.rebuild(&OrgId::new("acme").expect("an id")).await.expect("a rebuild");
-    assert_eq!(ada.get(&path).await.expect(200).json(), kept);
+    assert_eq!(ada.get(&path).await.expect(200).json(), stored);
     assert_eq!(ada.get("/v1/activities?count=exact").await.expect(200).json(), before);
 }
 

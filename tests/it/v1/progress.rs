@@ -10,7 +10,7 @@ use rollbook::clock::Timestamp;
 use serde_json::{Value, json};
 
 use crate::support::builders::{Body, activity, content, group, mailbox, statement, team, user};
-use crate::support::http::{Answer, Caller, segment};
+use crate::support::http::{Answer, Caller, encode_segment};
 use crate::support::server::{ORG, START};
 use crate::support::{TestServer, apply, both_databases};
 
@@ -158,7 +158,7 @@ fn table(answer: &Answer) -> String {
     text
 }
 
-fn later(server: &TestServer, days: i64) {
+fn advance_clock(server: &TestServer, days: i64) {
     server.clock.set(Timestamp::from_micros(START.micros() + days * DAY));
 }
 
@@ -266,7 +266,7 @@ async fn one_person_from_state_to_state(server: &TestServer) {
     let expired = json!(["expired", "2027-03-06T09:00:00.000Z", "2027-03-06T09:00:00.000Z", 90, id(5)]);
     assert_eq!(told(&of(&admin, "bo").await), expired);
     // A correction is a voiding.
-    later(server, 0);
+    advance_clock(server, 0);
     assert_eq!(told(&of(&admin, "bo").await), completed);
     for (number, expected) in [
         (5, json!(["failed", "2026-03-07T09:00:00.000Z", null, 10, id(6)])),
@@ -289,7 +289,7 @@ async fn recurring_content_over_three_years(server: &TestServer) {
         |number: u32, at: &str| did(number, "bo", "completed", at).set("result", json!({"success": true}));
     send(&sender, &[done(1, "2026-03-01T09:00:00Z")]).await;
     assert_eq!(of(&admin, "bo").await["state"], "completed");
-    later(server, 400);
+    advance_clock(server, 400);
     assert_eq!(
         told(&of(&admin, "bo").await),
         json!(["expired", "2027-03-01T09:00:00.000Z", "2027-03-01T09:00:00.000Z", null, id(1)])
@@ -299,7 +299,7 @@ async fn recurring_content_over_three_years(server: &TestServer) {
         told(&of(&admin, "bo").await),
         json!(["completed", "2027-04-01T09:00:00.000Z", "2028-04-01T09:00:00.000Z", null, id(2)])
     );
-    later(server, 800);
+    advance_clock(server, 800);
     assert_eq!(
         told(&of(&admin, "bo").await),
         json!(["expired", "2028-04-01T09:00:00.000Z", "2028-04-01T09:00:00.000Z", null, id(2)])
@@ -310,14 +310,14 @@ async fn recurring_content_over_three_years(server: &TestServer) {
     // Without an expiry from now on; what was demanded then still counts for then.
     admin.patch("/v1/contents/fire", &json!({"expires_after": null})).await.expect(200);
     assert_eq!(of(&admin, "bo").await["expires_at"], "2029-05-02T09:00:00.000Z");
-    later(server, 1_500);
+    advance_clock(server, 1_500);
     assert_eq!(of(&admin, "bo").await["state"], "expired");
     send(&sender, &[done(5, "2030-04-01T09:00:00Z")]).await;
     assert_eq!(
         told(&of(&admin, "bo").await),
         json!(["completed", "2030-04-01T09:00:00.000Z", null, null, id(5)])
     );
-    later(server, 3_000);
+    advance_clock(server, 3_000);
     assert_eq!(of(&admin, "bo").await["state"], "completed");
 }
 
@@ -325,11 +325,11 @@ async fn recurring_content_over_three_years(server: &TestServer) {
 async fn all_pages_speak_of_one_now(server: &TestServer) {
     let (admin, _) = one_of_each(server).await;
     for query in ["limit=1", "limit=1&state=completed,failed,in_progress", "limit=1&count=exact"] {
-        later(server, 0);
+        advance_clock(server, 0);
         let first = admin.get(&format!("{FIRE}?{query}")).await.expect(200).json();
         assert_eq!(first["progress"][0]["state"], "completed", "{query}");
         let next = first["next"].as_str().expect("a second page");
-        later(server, 400);
+        advance_clock(server, 400);
         let second = admin.get(next).await.expect(200).json();
         assert_eq!(second["states"], first["states"], "{query}");
         let rest = admin.list(next, "progress").await;
@@ -586,7 +586,7 @@ async fn archived_unregistered_and_unknown_contents(server: &TestServer) {
     let iri = "http://example.org/course?x=1";
     let sent = statement(mailbox("bo@example.org"), "http://adlnet.gov/expapi/verbs/completed", iri);
     sender.post("/xapi/statements", &sent).await.expect(200);
-    let address = format!("/v1/contents/{}/progress", segment(iri));
+    let address = format!("/v1/contents/{}/progress", encode_segment(iri));
     let people = admin.list(&format!("{address}?limit=1"), "progress").await;
     assert_eq!(who(&people), "ada bo cy dee eve");
     assert_eq!(people[1]["state"], "completed");
@@ -694,7 +694,7 @@ async fn what_is_no_parameter_here_is_refused_by_name(server: &TestServer) {
     let both = admin.get(&format!("{FIRE_CSV}?bom=x&state=x&state=y")).await.expect(400).json();
     assert_eq!(both["errors"].as_array().map(Vec::len), Some(2));
     admin.post(FIRE, &json!({})).await.expect(405);
-    server.nobody().get(FIRE).await.expect(401);
+    server.anonymous().get(FIRE).await.expect(401);
     server
         .credential(ORG, &["all", "activities/write", "catalogue", "directory"])
         .await

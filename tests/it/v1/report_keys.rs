@@ -31,9 +31,9 @@ async fn prepared(server: &TestServer) -> Caller {
 
 /// Has a key made to a report and gives its path and its secret.
 async fn key(owner: &Caller, report: &str) -> (String, String) {
-    let made = owner.post(&format!("{report}/keys"), &json!({"name": "Power BI"})).await.expect(201);
-    let secret = made.json()["secret"].as_str().expect("a secret").to_owned();
-    (path_of(&made), secret)
+    let created = owner.post(&format!("{report}/keys"), &json!({"name": "Power BI"})).await.expect(201);
+    let secret = created.json()["secret"].as_str().expect("a secret").to_owned();
+    (path_of(&created), secret)
 }
 
 /// Whose rows the key shows.
@@ -55,14 +55,14 @@ async fn a_key_opens_its_report_with_any_user_name(server: &TestServer) {
         assert!(path.starts_with(&format!("{report}/keys/")), "{path}");
         assert!(secret.starts_with("rbk_") && secret.len() == 47, "{secret}");
         for user_name in ["", "key", "mo", "somebody else", "Ünknown"] {
-            let holder = server.nobody().with_basic(user_name, &secret);
+            let holder = server.anonymous().with_basic(user_name, &secret);
             assert_eq!(people(&holder, &report).await, ["bo", "mo"], "{user_name}");
             for name in ["export.csv", "export.ndjson"] {
                 let exported = holder.get(&format!("{report}/{name}")).await.expect(200);
                 assert_eq!(exported.text(), mo.get(&format!("{report}/{name}")).await.text());
             }
         }
-        let holder = server.nobody().with_basic("", &secret);
+        let holder = server.anonymous().with_basic("", &secret);
         let head = holder.send(Method::HEAD, &format!("{report}/export.csv"), &[], Vec::new()).await;
         assert_eq!((head.status, head.body.len()), (200, 0));
         // What is added narrows it, as for anybody.
@@ -84,14 +84,14 @@ async fn a_key_opens_its_report_with_any_user_name(server: &TestServer) {
         ("", &secret.to_uppercase()),
     ] {
         let refused = server
-            .nobody()
+            .anonymous()
             .with_basic(user_name, password)
             .get(&format!("{report}/activities"))
             .await
             .expect(401);
         assert_eq!(refused.json()["code"], "unauthenticated");
     }
-    server.nobody().with_token(&secret).get(&format!("{report}/activities")).await.expect(401);
+    server.anonymous().with_token(&secret).get(&format!("{report}/activities")).await.expect(401);
 }
 
 #[apply(both_databases)]
@@ -100,7 +100,7 @@ async fn a_key_opens_nothing_else(server: &TestServer) {
     let report = saved(&admin, "All", "shared", json!({})).await;
     let other = saved(&admin, "Other", "shared", json!({})).await;
     let (path, secret) = key(&admin, &report).await;
-    let holder = server.nobody().with_basic("", &secret);
+    let holder = server.anonymous().with_basic("", &secret);
     // Its rows and its export: not even what it is called, what it asks or whose it is.
     let own =
         ["/v1/reports/{id}/activities", "/v1/reports/{id}/export.csv", "/v1/reports/{id}/export.ndjson"];
@@ -153,7 +153,7 @@ async fn a_key_opens_nothing_else(server: &TestServer) {
     server.database().execute(same).await;
     assert_eq!(people(&holder, &report).await, ["bo", "eve", "mo", "top"]);
     let (_, secret) = key(&foreign, &report).await;
-    let holder = server.nobody().with_basic("", &secret);
+    let holder = server.anonymous().with_basic("", &secret);
     assert_eq!(people(&holder, &report).await, Vec::<String>::new());
 }
 
@@ -163,7 +163,7 @@ async fn a_key_shows_what_its_owner_may_see_now(server: &TestServer) {
     let mo = server.person("manager", "mo");
     let report = saved(&mo, "Mine", "private", json!({"scope": "company"})).await;
     let (_, secret) = key(&mo, &report).await;
-    let holder = server.nobody().with_basic("excel", &secret);
+    let holder = server.anonymous().with_basic("excel", &secret);
     let now = async |expected: &[&str]| assert_eq!(people(&holder, &report).await, expected);
     now(&["bo", "mo"]).await;
     // People move, and the report with them.
@@ -215,7 +215,7 @@ async fn a_key_shows_what_its_owner_may_see_now(server: &TestServer) {
         let owner = server.person(role, user);
         let report = saved(&owner, "Theirs", "shared", json!({})).await;
         let (_, secret) = key(&owner, &report).await;
-        server.nobody().with_basic("", &secret).get(&format!("{report}/activities")).await.expect(403);
+        server.anonymous().with_basic("", &secret).get(&format!("{report}/activities")).await.expect(403);
     }
 }
 
@@ -225,12 +225,12 @@ async fn a_key_is_made_by_the_owner_and_shown_once(server: &TestServer) {
     let (mo, top) = (server.person("manager", "mo"), server.person("manager", "top"));
     let report = saved(&mo, "Ours", "shared", json!({})).await;
     let keys = format!("{report}/keys");
-    let made = mo.post(&keys, &json!({"name": " Power BI "})).await.expect(201);
-    assert_eq!(made.header("cache-control"), Some("no-store"));
-    let made = made.json();
-    let shown = json!({"id": made["id"], "name": "Power BI", "created_at": "2026-03-18T10:17:23.000Z"});
-    assert_eq!(made.as_object().expect("an object").len(), 4);
-    let secret = made["secret"].as_str().expect("a secret");
+    let created = mo.post(&keys, &json!({"name": " Power BI "})).await.expect(201);
+    assert_eq!(created.header("cache-control"), Some("no-store"));
+    let created = created.json();
+    let shown = json!({"id": created["id"], "name": "Power BI", "created_at": "2026-03-18T10:17:23.000Z"});
+    assert_eq!(created.as_object().expect("an object").len(), 4);
+    let secret = created["secret"].as_str().expect("a secret");
     for lister in [&mo, &admin, &server.person("owner", "olu")] {
         let list = lister.get(&keys).await.expect(200);
         assert_eq!(list.json(), json!({"keys": [shown], "next": null}));
@@ -283,26 +283,26 @@ async fn a_revoked_key_opens_nothing_at_once(server: &TestServer) {
     let mo = server.person("manager", "mo");
     let report = saved(&mo, "Ours", "shared", json!({})).await;
     let (path, secret) = key(&mo, &report).await;
-    let (kept_path, kept) = key(&mo, &report).await;
+    let (kept_path, stored) = key(&mo, &report).await;
     let open = async |secret: &str| {
-        server.nobody().with_basic("", secret).get(&format!("{report}/activities")).await.status
+        server.anonymous().with_basic("", secret).get(&format!("{report}/activities")).await.status
     };
-    assert_eq!((open(&secret).await, open(&kept).await), (200, 200));
+    assert_eq!((open(&secret).await, open(&stored).await), (200, 200));
     mo.delete(&path).await.expect(204);
-    assert_eq!((open(&secret).await, open(&kept).await), (401, 200));
+    assert_eq!((open(&secret).await, open(&stored).await), (401, 200));
     mo.delete(&path).await.expect(404);
     mo.delete(&format!("{report}/keys/none")).await.expect(404);
     // By another report's address it is not there to be revoked.
     let other = saved(&mo, "Other", "shared", json!({})).await;
     let id = kept_path.rsplit('/').next().expect("an id");
     mo.delete(&format!("{other}/keys/{id}")).await.expect(404);
-    assert_eq!(open(&kept).await, 200);
+    assert_eq!(open(&stored).await, 200);
     // An admin revokes those of what they see.
     admin.delete(&kept_path).await.expect(204);
-    assert_eq!(open(&kept).await, 401);
+    assert_eq!(open(&stored).await, 401);
     // With the report its keys are gone.
     let (_, secret) = key(&mo, &report).await;
     mo.delete(&report).await.expect(204);
     assert_eq!(open(&secret).await, 401);
-    assert_eq!(server.database().number("SELECT count(*) FROM report_keys").await, 0);
+    assert_eq!(server.database().query_number("SELECT count(*) FROM report_keys").await, 0);
 }

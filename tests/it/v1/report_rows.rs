@@ -157,7 +157,7 @@ fn file(answer: &Answer) -> (String, Option<String>) {
 async fn what_the_document_offers_is_taken(server: &TestServer) {
     let admin = prepared(server).await;
     let report = saved(&admin, "Everything", "shared", json!({})).await;
-    let document = server.nobody().get("/openapi.json").await.expect(200).json();
+    let document = server.anonymous().get("/openapi.json").await.expect(200).json();
     for resource in ["activities", "export.csv", "export.ndjson"] {
         let operation = &document["paths"][format!("/v1/reports/{{id}}/{resource}")]["get"];
         let parameters = operation["parameters"].as_array().expect("parameters");
@@ -203,16 +203,16 @@ async fn a_report_shows_nobody_more_than_their_own_log(server: &TestServer) {
         if scope == Some("team") {
             filter["team"] = json!(["sales"]);
         }
-        let mut kept = filter.clone();
+        let mut stored = filter.clone();
         if let Some(scope) = scope {
-            kept["scope"] = json!(scope);
+            stored["scope"] = json!(scope);
         }
         if deep {
-            kept["include_sub_managers"] = json!(true);
+            stored["include_sub_managers"] = json!(true);
         }
-        let path = saved(&admin, "Shared", "shared", kept.clone()).await;
+        let path = saved(&admin, "Shared", "shared", stored.clone()).await;
         for (name, opener) in &openers {
-            let place = format!("{name}, {kept}, indirect: {indirect}");
+            let place = format!("{name}, {stored}, indirect: {indirect}");
             let own = opener.list(&log(&filter, &[]), "activities").await;
             let rows = opener.list(&format!("{path}/activities?limit=20"), "activities").await;
             assert!(rows.iter().all(|row| own.contains(row)), "{place}: more than their own log");
@@ -301,10 +301,10 @@ async fn what_is_added_intersects(server: &TestServer) {
         (json!({"tag": "safety", "sort": "happened_at"}), json!({"user": ["bo", "dee"], "title": "fire"})),
     ];
     let mut shown = 0;
-    for (kept, added) in &pairs {
-        let path = saved(&admin, "Shared", "shared", kept.clone()).await;
+    for (stored, added) in &pairs {
+        let path = saved(&admin, "Shared", "shared", stored.clone()).await;
         for caller in [&admin, &manager] {
-            let by_report = caller.list(&log(kept, &[]), "activities").await;
+            let by_report = caller.list(&log(stored, &[]), "activities").await;
             // Who has left is the report's to say, not the added question's; and so are visits.
             let whole = [("include_deactivated", "true")];
             let by_added = caller.list(&log(added, &whole), "activities").await;
@@ -320,13 +320,13 @@ async fn what_is_added_intersects(server: &TestServer) {
             let rows = caller
                 .list(&format!("{path}/activities{}", parameters(added, &[("limit", "2")])), "activities")
                 .await;
-            assert_eq!(ids(&rows), expected, "{kept} and {added}");
+            assert_eq!(ids(&rows), expected, "{stored} and {added}");
             let lines = caller
                 .get(&format!("{path}/export.ndjson{}", parameters(added, &[])))
                 .await
                 .expect(200)
                 .ndjson();
-            assert_eq!(lines, rows, "{kept} and {added}");
+            assert_eq!(lines, rows, "{stored} and {added}");
             shown += rows.len();
         }
         admin.delete(&path).await.expect(204);

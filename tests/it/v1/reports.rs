@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::activities::{later, pointers};
+use super::activities::{advance_clock, pointers};
 use crate::support::builders::{Body, user};
 use crate::support::http::{Answer, Caller};
 use crate::support::{TestServer, apply, both_databases};
@@ -72,7 +72,7 @@ async fn changing(caller: &Caller, path: &str) -> [u16; 3] {
 async fn a_report_is_saved_and_read_back(server: &TestServer) {
     prepared(server).await;
     let ada = server.person("manager", "ada");
-    later(server, 60);
+    advance_clock(server, 60);
     let filter = json!({
         "scope": "managed", "type": ["quiz", "item"], "tag": "safety", "completed": true, "include_deactivated": "false",
         "period": "previous_month", "tz": "Europe/London", "custom[Region]": ["North"], "title": ["fire", "first aid"],
@@ -80,9 +80,9 @@ async fn a_report_is_saved_and_read_back(server: &TestServer) {
     });
     let body =
         json!({"name": " Failed: \"Übung\" ", "visibility": "shared", "filter": filter, "columns": "full"});
-    let made = ada.post("/v1/reports", &body).await.expect(201);
-    let report = made.json();
-    let path = path_of(&made);
+    let created = ada.post("/v1/reports", &body).await.expect(201);
+    let report = created.json();
+    let path = path_of(&created);
     assert_eq!(path, format!("/v1/reports/{}", report["id"].as_str().expect("an id")));
     assert_eq!(
         report,
@@ -93,8 +93,8 @@ async fn a_report_is_saved_and_read_back(server: &TestServer) {
         })
     );
     let read = ada.get(&path).await.expect(200);
-    assert_eq!((read.json(), read.header("etag")), (report.clone(), made.header("etag")));
-    assert_eq!(made.header("etag"), Some("\"1\""));
+    assert_eq!((read.json(), read.header("etag")), (report.clone(), created.header("etag")));
+    assert_eq!(created.header("etag"), Some("\"1\""));
     assert_eq!(ada.list("/v1/reports", "reports").await, [report]);
 
     let least = ada.post("/v1/reports", &json!({"name": "All"})).await.expect(201).json();
@@ -179,19 +179,19 @@ async fn a_report_is_replaced_patched_and_deleted(server: &TestServer) {
     let ada = server.person("manager", "ada");
     let filter = json!({"tag": ["a", "b"], "period": "today", "custom[Region]": "North"});
     let path = saved(&ada, "One", "shared", filter).await;
-    let made = ada.get(&path).await.json();
+    let created = ada.get(&path).await.json();
 
-    later(server, 60);
+    advance_clock(server, 60);
     let patch = json!({"name": "Two", "filter": {"tag": ["c"], "period": null, "result": "failed"}});
     let patched = ada.patch(&path, &patch).await.expect(200);
-    let mut expected = made.clone();
+    let mut expected = created.clone();
     expected["name"] = json!("Two");
     expected["filter"] = json!({"tag": ["c"], "custom[Region]": "North", "result": "failed"});
     expected["updated_at"] = json!("2026-03-18T10:18:23.000Z");
     assert_eq!((patched.json(), patched.header("etag")), (expected.clone(), Some("\"2\"")));
     assert_eq!(ada.get(&path).await.json(), expected);
 
-    later(server, 60);
+    advance_clock(server, 60);
     // What says the same is no new version.
     for same in
         [json!({}), json!({"name": "Two"}), json!({"filter": {}}), json!({"filter": {"period": null}})]
@@ -204,7 +204,7 @@ async fn a_report_is_replaced_patched_and_deleted(server: &TestServer) {
 
     let put = ada.put(&path, &json!({"name": "Three", "filter": {"tag": "z"}})).await.expect(200);
     assert_eq!(put.header("etag"), Some("\"4\""));
-    let mut expected = made.clone();
+    let mut expected = created.clone();
     for (member, value) in
         [("name", "Three"), ("visibility", "private"), ("updated_at", "2026-03-18T10:19:23.000Z")]
     {
@@ -340,8 +340,8 @@ async fn what_is_wrong_is_named_and_changes_nothing(server: &TestServer) {
     // A scope that the maker can't have is no fault: it is clamped for whoever opens it.
     for scope in ["company", "managed", "me"] {
         let body = json!({"name": scope, "filter": {"scope": scope, "include_sub_managers": true}});
-        let made = path_of(&ada.post("/v1/reports", &body).await.expect(201));
-        ada.delete(&made).await.expect(204);
+        let created = path_of(&ada.post("/v1/reports", &body).await.expect(201));
+        ada.delete(&created).await.expect(204);
     }
     let bodies = [
         (json!([]), ""),
@@ -488,6 +488,6 @@ async fn organisations_know_nothing_of_each_other(server: &TestServer) {
     assert_eq!(nowhere.list("/v1/reports", "reports").await, Vec::<Value>::new());
     assert_eq!(changing(&nowhere, &ours).await, [404, 404, 404]);
     let organisations =
-        server.database().number("SELECT count(*) FROM organisations WHERE id = 'nowhere'").await;
+        server.database().query_number("SELECT count(*) FROM organisations WHERE id = 'nowhere'").await;
     assert_eq!(organisations, 0);
 }

@@ -11,7 +11,7 @@ use super::activities::pointers;
 use super::reports::{path_of, saved};
 use crate::support::builders::{Body, user};
 use crate::support::http::{Answer, Caller};
-use crate::support::records::later;
+use crate::support::records::advance_clock;
 use crate::support::server::run_with;
 use crate::support::{Database, TestServer, apply, both_databases};
 
@@ -88,7 +88,7 @@ async fn refused(maker: &Caller, report: &str, recipients: Value) -> Vec<(String
 }
 
 async fn count(server: &TestServer, table: &str) -> i64 {
-    server.database().number(&format!("SELECT count(*) FROM {table}")).await
+    server.database().query_number(&format!("SELECT count(*) FROM {table}")).await
 }
 
 #[apply(both_databases)]
@@ -98,9 +98,9 @@ async fn a_schedule_is_made_and_read_back(server: &TestServer) {
     let ada = server.person("manager", "ada");
     let report = saved(&ada, "Mine", "private", json!({})).await;
     let body = json!({"frequency": "weekly", "at": "08:00", "recipients": ["hal", "ada"]});
-    let made = ada.post(&format!("{report}/schedules"), &body).await.expect(201);
-    let schedule = made.json();
-    let path = path_of(&made);
+    let created = ada.post(&format!("{report}/schedules"), &body).await.expect(201);
+    let schedule = created.json();
+    let path = path_of(&created);
     assert_eq!(path, format!("/v1/schedules/{}", schedule["id"].as_str().expect("an id")));
     assert_eq!(
         schedule,
@@ -112,8 +112,8 @@ async fn a_schedule_is_made_and_read_back(server: &TestServer) {
         })
     );
     let read = ada.get(&path).await.expect(200);
-    assert_eq!((read.json(), read.header("etag")), (schedule.clone(), made.header("etag")));
-    assert_eq!(made.header("etag"), Some("\"1\""));
+    assert_eq!((read.json(), read.header("etag")), (schedule.clone(), created.header("etag")));
+    assert_eq!(created.header("etag"), Some("\"1\""));
 
     // The clock shows 10:17:23 in London, on a Wednesday; clocks are put forward on the 29th.
     let mut all = vec![schedule];
@@ -206,8 +206,8 @@ async fn recipients_are_those_who_may_receive_it(server: &TestServer) {
     admin.patch("/v1/users/hal", &json!({"email": "hal.new@example.org"})).await.expect(200);
     let recipients = json!(["rita@example.org", "hal@example.org", "mo", "RITA@Example.org", "rita", "hal"]);
     let body = json!({"frequency": "daily", "at": "08:00", "recipients": recipients});
-    let made = ada.post(&format!("{report}/schedules"), &body).await.expect(201);
-    assert_eq!(made.json()["recipients"], json!(["rita@example.org", "hal@example.org", "mo"]));
+    let created = ada.post(&format!("{report}/schedules"), &body).await.expect(201);
+    assert_eq!(created.json()["recipients"], json!(["rita@example.org", "hal@example.org", "mo"]));
     // Who is not there, who is deactivated, who may not, and what is outside: nobody can tell which.
     let nobodies = json!([
         "nobody",
@@ -232,7 +232,7 @@ async fn recipients_are_those_who_may_receive_it(server: &TestServer) {
     assert_eq!(refused(&ada, &report, json!(["ada", "eve"])).await[0].0, "/recipients/1");
     // By the role of the directory: a token's would be no help to whoever is not asking.
     admin.patch("/v1/users/bo", &json!({"role": "reporter"})).await.expect(200);
-    let path = path_of(&made);
+    let path = path_of(&created);
     ada.patch(&path, &json!({"recipients": ["bo@example.org"]})).await.expect(200);
     assert_eq!(ada.get(&path).await.json()["recipients"], json!(["bo@example.org"]));
     // Who is a recipient already stays one, whatever becomes of them: it is judged when it runs.
@@ -286,7 +286,7 @@ async fn a_schedule_is_there_for_its_maker_and_for_administrators(server: &TestS
         caller.post(&format!("{report}/schedules"), &daily()).await.expect(403);
     }
     let key = rita.post(&format!("{report}/keys"), &json!({"name": "Excel"})).await.expect(201).json();
-    let key = server.nobody().with_basic("", key["secret"].as_str().expect("a secret"));
+    let key = server.anonymous().with_basic("", key["secret"].as_str().expect("a secret"));
     assert_eq!(knocking(&key, &adas).await, [403; 5]);
     key.get(&format!("{report}/schedules")).await.expect(403);
     for role in ["owner", "admin"] {
@@ -361,10 +361,10 @@ async fn a_change_names_what_it_changes(server: &TestServer) {
     let ada = server.person("manager", "ada");
     let report = saved(&ada, "Mine", "private", json!({})).await;
     let path = scheduled(&ada, &report).await;
-    let made = ada.get(&path).await.json();
-    later(server, 60);
+    let created = ada.get(&path).await.json();
+    advance_clock(server, 60);
     let patched = matching(&ada, Method::PATCH, &path, "\"1\"", &json!({"at": "09:00"})).await.expect(200);
-    let mut expected = made.clone();
+    let mut expected = created.clone();
     for (member, value) in [
         ("at", "09:00"),
         ("updated_at", "2026-03-18T10:18:23.000Z"),
@@ -380,7 +380,7 @@ async fn a_change_names_what_it_changes(server: &TestServer) {
         assert_eq!(answer.json()["code"], "precondition-failed");
     }
     // What says the same is no new version.
-    later(server, 60);
+    advance_clock(server, 60);
     for same in [json!({}), json!({"at": "09:00"}), json!({"weekday": null}), json!({"recipients": ["ada"]})]
     {
         let answer = ada.patch(&path, &same).await.expect(200);
@@ -395,7 +395,7 @@ async fn a_change_names_what_it_changes(server: &TestServer) {
     )
     .await;
     let put = answer.expect(200).json();
-    let mut expected = made;
+    let mut expected = created;
     for (member, value) in [
         ("frequency", json!("monthly")),
         ("at", json!("07:00")),
@@ -444,10 +444,10 @@ async fn pausing_and_resuming_move_the_next_run(server: &TestServer) {
         (&json!(false), &Value::Null, &Value::Null)
     );
     assert_eq!(next(ada.patch(&path, &json!({"at": "09:00"})).await), Value::Null);
-    later(server, 3 * 86_400);
+    advance_clock(server, 3 * 86_400);
     assert_eq!(next(ada.patch(&path, &json!({"active": true})).await), "2026-03-22T09:00:00.000Z");
     // Another time begins anew; anything else leaves a moment alone that has come and waits for its run.
-    later(server, 86_400);
+    advance_clock(server, 86_400);
     assert_eq!(next(ada.patch(&path, &json!({"recipients": ["mo"]})).await), "2026-03-22T09:00:00.000Z");
     assert_eq!(next(ada.patch(&path, &json!({"active": true})).await), "2026-03-22T09:00:00.000Z");
     assert_eq!(
@@ -585,9 +585,9 @@ fn outside(database: Database) {
         let recipients =
             json!(["Audit@Partner.Example", "ada", "Audit@partner.example", "it@partner.example"]);
         let body = json!({"frequency": "daily", "at": "08:00", "recipients": recipients});
-        let made = ada.post(&format!("{report}/schedules"), &body).await.expect(201);
+        let created = ada.post(&format!("{report}/schedules"), &body).await.expect(201);
         let settled = json!(["Audit@partner.example", "ada", "it@partner.example"]);
-        assert_eq!(made.json()["recipients"], settled);
+        assert_eq!(created.json()["recipients"], settled);
         // Another domain, one below, and a learner whose address is of an allowed one: they are still that learner.
         let told = refused(
             &ada,
@@ -606,8 +606,8 @@ fn outside(database: Database) {
         // Of an allowed domain, in whatever letters: still that user, under the address that was sent.
         admin.patch("/v1/users/pat", &json!({"role": "reporter"})).await.expect(200);
         let body = json!({"frequency": "daily", "at": "08:00", "recipients": ["Pat@Partner.Example", "pat"]});
-        let made = ada.post(&format!("{report}/schedules"), &body).await.expect(201);
-        assert_eq!(made.json()["recipients"], json!(["Pat@partner.example"]));
+        let created = ada.post(&format!("{report}/schedules"), &body).await.expect(201);
+        assert_eq!(created.json()["recipients"], json!(["Pat@partner.example"]));
         refused(&ada, &report, json!(["\"pat\"@partner.example"])).await;
     });
 }

@@ -12,9 +12,9 @@ fn ids(list: &[Value]) -> Vec<&str> {
 #[apply(both_databases)]
 async fn a_team_is_made_changed_and_listed(server: &TestServer) {
     let admin = server.person("admin", "root");
-    let made = admin.put("/v1/teams/sales", &json!({"name": "Sales"})).await.expect(201);
-    assert_eq!(made.header("location"), Some("/v1/teams/sales"));
-    assert_eq!(made.json(), json!({"id": "sales", "name": "Sales", "parent": null}));
+    let created = admin.put("/v1/teams/sales", &json!({"name": "Sales"})).await.expect(201);
+    assert_eq!(created.header("location"), Some("/v1/teams/sales"));
+    assert_eq!(created.json(), json!({"id": "sales", "name": "Sales", "parent": null}));
     admin.put("/v1/teams/north", &json!({"name": "North", "parent": "sales"})).await.expect(201);
     admin.put("/v1/teams/north", &json!({"name": "Nord", "parent": "sales"})).await.expect(200);
     let patched = admin.patch("/v1/teams/north", &json!({"name": "Nörd"})).await.expect(200).json();

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::builders::{Body, activity, group, mailbox, statement, team, user};
-use crate::support::http::{Answer, segment};
+use crate::support::http::{Answer, encode_segment};
 use crate::support::{TestServer, apply, both_databases};
 
 const COMPLETED: &str = "http://adlnet.gov/expapi/verbs/completed";
@@ -32,10 +32,10 @@ async fn a_user_is_made_replaced_and_read_back(server: &TestServer) {
         "identifiers": [{"openid": "https://id.example.org/ada", "name": "Ada"}],
         "custom": {"Cost centre": "4711"}
     });
-    let made = admin.put("/v1/users/u%2F1", &body).await.expect(201);
-    assert_eq!(made.header("location"), Some("/v1/users/u%2F1"));
+    let created = admin.put("/v1/users/u%2F1", &body).await.expect(201);
+    assert_eq!(created.header("location"), Some("/v1/users/u%2F1"));
     let mut read = admin.get("/v1/users/u%2F1").await.expect(200).json();
-    assert_eq!(made.json(), read);
+    assert_eq!(created.json(), read);
     let identifiers = read["identifiers"].take();
     assert_eq!(
         read,
@@ -367,7 +367,7 @@ async fn who_may_write_users(server: &TestServer) {
     let reader = server.credential("acme", &["activities/read", "catalogue", "all"]).await;
     reader.get("/v1/users").await.expect(403);
     reader.put("/v1/users/bo", &user("bo")).await.expect(403);
-    server.nobody().get("/v1/users").await.expect(401);
+    server.anonymous().get("/v1/users").await.expect(401);
     admin.delete("/v1/users/ada").await.expect(405);
 }
 
@@ -397,7 +397,7 @@ async fn bad_users_are_refused_and_nothing_is_stored(server: &TestServer) {
     admin.put(&format!("/v1/users/{}", "x".repeat(256)), &json!({})).await.expect_one_of(&[400, 404]);
     assert_eq!(admin.list("/v1/users", "users").await, Vec::<Value>::new());
     let odd = "ä b/c?d#e%f+g\u{1F600}";
-    let address = format!("/v1/users/{}", segment(odd));
+    let address = format!("/v1/users/{}", encode_segment(odd));
     admin.put(&address, &Body::default()).await.expect(201);
     assert_eq!(admin.get(&address).await.expect(200).json()["id"], odd);
 }

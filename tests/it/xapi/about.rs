@@ -10,12 +10,12 @@ const PATH: &str = "/xapi/about";
 #[apply(both_databases)]
 async fn anybody_learns_which_versions_are_spoken(server: &TestServer) {
     let about = json!({"version": ["1.0.0", "1.0.1", "1.0.2", "1.0.3", "2.0.0"], "extensions": {}});
-    let nobody = server.nobody();
+    let anonymous = server.anonymous();
     // Whoever asks may have been given a credential that is wrong by now.
     for caller in [
-        &nobody,
-        &nobody.with_basic("wrong", "wrong"),
-        &nobody.with_token("wrong"),
+        &anonymous,
+        &anonymous.with_basic("wrong", "wrong"),
+        &anonymous.with_token("wrong"),
         &server.person("learner", "ada"),
     ] {
         let answer = caller.get(PATH).await.expect(200);
@@ -32,13 +32,13 @@ async fn anybody_learns_which_versions_are_spoken(server: &TestServer) {
         ("x", "2.0.0"),
     ] {
         let headers = [("x-experience-api-version", asked)];
-        let get = nobody.send(Method::GET, PATH, &headers, Vec::new()).await.expect(200);
+        let get = anonymous.send(Method::GET, PATH, &headers, Vec::new()).await.expect(200);
         assert_eq!(
             (get.header("x-experience-api-version"), get.json()),
             (Some(answered), about.clone()),
             "{asked}"
         );
-        let head = nobody.send(Method::HEAD, PATH, &headers, Vec::new()).await.expect(200);
+        let head = anonymous.send(Method::HEAD, PATH, &headers, Vec::new()).await.expect(200);
         assert_eq!(
             (head.header("x-experience-api-version"), head.body.len()),
             (Some(answered), 0),
@@ -49,10 +49,10 @@ async fn anybody_learns_which_versions_are_spoken(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn it_takes_no_parameters_and_is_one_address(server: &TestServer) {
-    let nobody = server.nobody();
-    let refused = nobody.get(&format!("{PATH}?version=1.0.3")).await.expect(400).json();
+    let anonymous = server.anonymous();
+    let refused = anonymous.get(&format!("{PATH}?version=1.0.3")).await.expect(400).json();
     assert_eq!(refused["errors"][0]["parameter"], Value::from("version"));
     for path in ["/xapi/about/", "/xapi/about/x", "/xapi/abouts"] {
-        nobody.get(path).await.expect(401);
+        anonymous.get(path).await.expect(401);
     }
 }

@@ -5,14 +5,14 @@ use rollbook::ids::OrgId;
 use serde_json::{Value, json};
 
 use crate::support::builders::{Body, content, mailbox, statement};
-use crate::support::http::{Caller, segment};
+use crate::support::http::{Caller, encode_segment};
 use crate::support::{Database, TestServer, apply, both_databases, server};
 
 const COMPLETED: &str = "http://adlnet.gov/expapi/verbs/completed";
 const STATEMENTS: &str = "/xapi/statements";
 
 fn path(iri: &str) -> String {
-    format!("/xapi/activities?activityId={}", segment(iri))
+    format!("/xapi/activities?activityId={}", encode_segment(iri))
 }
 
 /// A statement about an Activity, with a definition of it.
@@ -205,8 +205,8 @@ async fn what_is_not_kept_defines_nothing_and_what_is_voided_has_been_said(serve
         .await
         .expect(200);
     assert_eq!(definition(&admin, "urn:a").await, named(&json!({"en": "kept"})));
-    let voiding = json!({"actor": mailbox("root@example.org"), "verb": {"id": "http://adlnet.gov/expapi/verbs/voided"}, "object": {"objectType": "StatementRef", "id": id}});
-    admin.post(STATEMENTS, &voiding).await.expect(200);
+    let voiding_statement = json!({"actor": mailbox("root@example.org"), "verb": {"id": "http://adlnet.gov/expapi/verbs/voided"}, "object": {"objectType": "StatementRef", "id": id}});
+    admin.post(STATEMENTS, &voiding_statement).await.expect(200);
     assert_eq!(definition(&admin, "urn:a").await, named(&json!({"en": "kept"})));
 }
 
@@ -286,7 +286,7 @@ async fn a_rebuild_gives_the_same_definitions(server: &TestServer) {
 #[test]
 fn replicas_have_one_answer() {
     server::run(Database::postgres(), async |first| {
-        let second = first.replica().await;
+        let second = first.start_replica().await;
         let (one, other) = (first.person("admin", "root"), second.person("admin", "root"));
         let say = async |caller: &Caller, name: Value| {
             caller.post(STATEMENTS, &defining("urn:a", &named(&name))).await.expect(200);

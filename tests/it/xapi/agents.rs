@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::builders::{mailbox, statement, user};
-use crate::support::http::{Caller, segment};
+use crate::support::http::{Caller, encode_segment};
 use crate::support::{TestServer, apply, both_databases};
 
 const COMPLETED: &str = "http://adlnet.gov/expapi/verbs/completed";
@@ -13,7 +13,7 @@ const STATEMENTS: &str = "/xapi/statements";
 const ADA_SHA1: &str = "d714b8a95bd857a37405a7b56db9108b60ae42bd";
 
 fn path(agent: &Value) -> String {
-    format!("/xapi/agents?agent={}", segment(&agent.to_string()))
+    format!("/xapi/agents?agent={}", encode_segment(&agent.to_string()))
 }
 
 fn account(name: &str) -> Value {
@@ -126,7 +126,7 @@ async fn bad_questions_are_400(server: &TestServer) {
         let refused = admin.get(&path(&bad)).await.expect(400).json();
         assert_eq!(refused["errors"][0]["parameter"], "agent", "{bad}");
     }
-    let good = segment(&mailbox("a@example.org").to_string());
+    let good = encode_segment(&mailbox("a@example.org").to_string());
     for (asked, parameter) in [
         (String::new(), "agent"),
         ("?agent=%7B".to_owned(), "agent"),

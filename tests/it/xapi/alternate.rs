@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::versions::{Bare, VERSION, admin, bare};
 use crate::support::builders::{mailbox, statement};
-use crate::support::http::segment;
+use crate::support::http::encode_segment;
 use crate::support::records::{PASSED, STATEMENTS, id};
 use crate::support::server::run_with;
 use crate::support::{Database, TestServer, apply, both_databases};
@@ -37,9 +37,9 @@ async fn send(server: &TestServer, method: &str, path: &str, pairs: &[(&str, &st
 /// `Basic …` of a new credential.
 async fn basic(server: &TestServer, scopes: &[&str]) -> String {
     let body = json!({"name": "form", "scopes": scopes});
-    let made = server.person("admin", "root").post("/v1/credentials", &body).await;
-    let made = made.expect(201).json();
-    let text = |name: &str| made[name].as_str().expect("a key and a secret").to_owned();
+    let created = server.person("admin", "root").post("/v1/credentials", &body).await;
+    let created = created.expect(201).json();
+    let text = |name: &str| created[name].as_str().expect("a key and a secret").to_owned();
     format!("Basic {}", STANDARD.encode(format!("{}:{}", text("key"), text("secret"))))
 }
 
@@ -74,11 +74,11 @@ async fn statements_go_in_and_out_by_forms_alone(server: &TestServer) {
     assert_eq!((posted.status, posted.json().as_array().map(Vec::len)), (200, Some(2)));
 
     let plain = server.person("admin", "root");
-    let kept = plain.get(&format!("{STATEMENTS}?statementId={}", id(1))).await.expect(200);
-    assert_eq!(kept.json()["actor"]["name"], name);
+    let stored = plain.get(&format!("{STATEMENTS}?statementId={}", id(1))).await.expect(200);
+    assert_eq!(stored.json()["actor"]["name"], name);
     let one = say("GET", &[("statementId", &id(1))]).await;
-    assert_eq!((one.status, one.body == kept.body), (200, true));
-    assert_eq!(one.header("content-type"), kept.header("content-type"));
+    assert_eq!((one.status, one.body == stored.body), (200, true));
+    assert_eq!(one.header("content-type"), stored.header("content-type"));
 
     // A list, and its `more` by a plain GET.
     let agent = mailbox("ada@example.org").to_string();
@@ -94,7 +94,7 @@ async fn statements_go_in_and_out_by_forms_alone(server: &TestServer) {
     // HEAD: the same head, nothing else.
     let head = say("HEAD", &[("statementId", &id(1))]).await;
     assert_eq!((head.status, head.body.len()), (200, 0));
-    assert_eq!(head.header("content-type"), kept.header("content-type"));
+    assert_eq!(head.header("content-type"), stored.header("content-type"));
     let none = say("HEAD", &[("statementId", &id(9))]).await;
     assert_eq!((none.status, none.body.len()), (404, 0));
     assert_eq!(say("DELETE", &[]).await.status, 405);
@@ -125,10 +125,10 @@ async fn documents_go_in_and_out_by_forms_alone(server: &TestServer) {
     )
     .await;
     assert_eq!(put.status, 204, "{}", String::from_utf8_lossy(&put.body));
-    let kept = say("GET", STATE, &[]).await;
-    assert_eq!((kept.status, String::from_utf8_lossy(&kept.body).as_ref()), (200, text));
-    assert_eq!(kept.header("content-type"), Some("text/plain; charset=utf-8"));
-    let etag = kept.header("etag").expect("an ETag").to_owned();
+    let stored = say("GET", STATE, &[]).await;
+    assert_eq!((stored.status, String::from_utf8_lossy(&stored.body).as_ref()), (200, text));
+    assert_eq!(stored.header("content-type"), Some("text/plain; charset=utf-8"));
+    let etag = stored.header("etag").expect("an ETag").to_owned();
     // The conditions are judged as those of a plain request.
     assert_eq!(
         say("PUT", STATE, &[("content", "{}"), ("If-Match", "\"0000000000000000000000000000000000000000\"")])
@@ -354,7 +354,7 @@ fn forms_have_the_limits_of_bodies_and_addresses() {
         }
         // A body past the limit is refused before anybody is asked who they are, and whatever it says.
         let path = format!("{STATEMENTS}?method=PUT");
-        let answer = bare(server, Method::POST, &path, &[FORM], segment(&"x".repeat(5_000))).await;
+        let answer = bare(server, Method::POST, &path, &[FORM], encode_segment(&"x".repeat(5_000))).await;
         assert_eq!(answer.status, 413);
         assert_eq!(stored(server).await, 0);
     });

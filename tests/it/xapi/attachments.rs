@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha224, Sha256, Sha384, Sha512};
 
 use crate::support::builders::{Body, mailbox, statement, user};
-use crate::support::http::{Answer, Caller, segment};
+use crate::support::http::{Answer, Caller, encode_segment};
 use crate::support::records::{COMPLETED, STATEMENTS as PATH, VOIDED, id, page_numbers};
 use crate::support::server::{run_with, sign};
 use crate::support::{Database, TestServer, apply, both_databases};
@@ -134,7 +134,7 @@ pub(super) async fn kept(server: &TestServer) -> [i64; 3] {
     let mut counts = [0; 3];
     for (count, table) in counts.iter_mut().zip(["statements", "attachments", "blobs"]) {
         let counted = format!("SELECT count(*) FROM {table}");
-        *count = server.database().number(&counted).await;
+        *count = server.database().query_number(&counted).await;
     }
     counts
 }
@@ -235,8 +235,8 @@ async fn a_content_is_kept_once_and_sent_once(server: &TestServer) {
     assert!(asked(&admin, &format!("statementId={}", id(2))).await.bytes() == [two.as_slice()]);
     // Nor when it comes many times at once.
     let at_once: [&[u8]; 1] = [b"at once"];
-    let sending = (10..20).map(|n| keep(&admin, numbered(n, [declare(at_once[0])]), &at_once));
-    futures_util::future::join_all(sending).await;
+    let start_sender = (10..20).map(|n| keep(&admin, numbered(n, [declare(at_once[0])]), &at_once));
+    futures_util::future::join_all(start_sender).await;
     assert_eq!(kept(server).await, [14, 3, 3]);
     // A conflict takes the contents with it.
     let conflict = json!([
@@ -477,7 +477,7 @@ async fn contents_go_with_every_way_of_asking(server: &TestServer) {
         assert_eq!(found.json["statements"][0]["attachments"][0]["sha2"], sha2(&contents[4]));
     }
     for cursor in ["x", "1~", "~de"] {
-        let answer = admin.get(&format!("{PATH}?cursor={}", segment(cursor))).await;
+        let answer = admin.get(&format!("{PATH}?cursor={}", encode_segment(cursor))).await;
         answer.expect(if cursor == "1~" { 200 } else { 400 });
     }
     // HEAD has the headers and nothing behind them; gzip packs all of it.
@@ -495,8 +495,8 @@ async fn contents_go_with_every_way_of_asking(server: &TestServer) {
     flate2::read::GzDecoder::new(zipped.body.as_slice()).read_to_end(&mut unpacked).expect("gzip");
     assert_eq!(split_body(zipped.header("content-type").expect("a type"), &unpacked).contents.len(), 5);
     // One that is voided, and when it was stored.
-    let voiding = json!({"actor": mailbox("root@example.org"), "verb": {"id": VOIDED}, "object": {"objectType": "StatementRef", "id": id(0)}});
-    admin.post(PATH, &voiding).await.expect(200);
+    let voiding_statement = json!({"actor": mailbox("root@example.org"), "verb": {"id": VOIDED}, "object": {"objectType": "StatementRef", "id": id(0)}});
+    admin.post(PATH, &voiding_statement).await.expect(200);
     assert!(asked(&admin, &format!("voidedStatementId={}", id(0))).await.bytes() == [contents[0].as_slice()]);
     for query in ["", "&attachments=true"] {
         let one = admin.get(&format!("{PATH}?statementId={}{query}", id(1))).await.expect(200);
@@ -542,8 +542,8 @@ async fn nobody_gets_contents_beyond_their_reach(server: &TestServer) {
     // Those who may not read or write are refused before a byte is looked at.
     let reader = server.credential("acme", &["statements/read"]).await;
     post(&reader, body(&numbered(7, [declare(&hers)]).into(), &[content_part(&hers)])).await.expect(403);
-    let nobody = server.nobody().with_token(&sign(&json!({"sub": "x"})));
-    post(&nobody, body(&numbered(7, [declare(&hers)]).into(), &[content_part(&hers)])).await.expect(401);
+    let anonymous = server.anonymous().with_token(&sign(&json!({"sub": "x"})));
+    post(&anonymous, body(&numbered(7, [declare(&hers)]).into(), &[content_part(&hers)])).await.expect(401);
     assert!(asked(&reader, "").await.contents.len() == 4);
 }
 

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::versions::{Bare, VERSION, admin, bare};
 use crate::support::builders::{mailbox, statement};
-use crate::support::http::segment;
+use crate::support::http::encode_segment;
 use crate::support::server::run_with;
 use crate::support::{Database, TestServer};
 
@@ -118,7 +118,7 @@ fn answers_and_errors_can_be_read_with_all_their_headers() {
         let one = statement(mailbox("ada@example.org"), "urn:verb", "urn:c").set("id", id);
         let body = serde_json::to_string(&one).expect("JSON");
         let other = body.replace("urn:verb", "urn:other");
-        let agent = segment(&mailbox("ada@example.org").to_string());
+        let agent = encode_segment(&mailbox("ada@example.org").to_string());
         let state = format!("/xapi/activities/state?activityId=urn:c&agent={agent}&stateId=s");
         let all = vec![known, version, kind];
         let none: Vec<(&str, &str)> = vec![version, kind];
@@ -143,7 +143,7 @@ fn answers_and_errors_can_be_read_with_all_their_headers() {
                 Method::POST,
                 "/xapi/statements?method=GET",
                 vec![("content-type", "application/x-www-form-urlencoded")],
-                &format!("Authorization={}&X-Experience-API-Version=1.0.3", segment(&admin)),
+                &format!("Authorization={}&X-Experience-API-Version=1.0.3", encode_segment(&admin)),
                 200,
             ),
             (Method::GET, "/v1/activities", vec![known], "", 200),

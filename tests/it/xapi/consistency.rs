@@ -37,7 +37,7 @@ struct Door {
 async fn doors(server: &TestServer) -> (Vec<Door>, Option<TestServer>) {
     let second = match server.database() {
         Database::Sqlite { .. } => None,
-        Database::Postgres { .. } => Some(server.replica().await),
+        Database::Postgres { .. } => Some(server.start_replica().await),
     };
     let door =
         |server: &TestServer| Door { caller: server.person("admin", "root"), clock: server.clock.clone() };
@@ -206,10 +206,11 @@ async fn one_id_is_one_record(server: &TestServer) {
         };
         let all = doors.iter().cycle().take(8).enumerate().map(put);
         let answers = futures_util::future::join_all(all).await;
-        let kept = doors[0].caller.get(&format!("{PATH}?statementId={}", id(1, n))).await.expect(200).json();
+        let stored =
+            doors[0].caller.get(&format!("{PATH}?statementId={}", id(1, n))).await.expect(200).json();
         for (object, status) in answers {
-            let expected = if kept["object"]["id"] == object { 204 } else { 409 };
-            assert_eq!(status, expected, "{object}, and {} is kept", kept["object"]["id"]);
+            let expected = if stored["object"]["id"] == object { 204 } else { 409 };
+            assert_eq!(status, expected, "{object}, and {} is kept", stored["object"]["id"]);
         }
     }
     assert_eq!(look(&doors[0].caller).await.1.len(), 12);

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use sha1::{Digest as _, Sha1};
 
 use crate::support::builders::mailbox;
-use crate::support::http::{Answer, Caller, segment};
+use crate::support::http::{Answer, Caller, encode_segment};
 use crate::support::{Database, TestServer, apply, both_databases, server};
 
 pub const ACTIVITY: &str = "https://example.org/course";
@@ -26,17 +26,18 @@ pub struct Place {
 
 impl Place {
     pub fn state(activity: &str, agent: &Value) -> Self {
-        let owner = format!("?activityId={}&agent={}", segment(activity), segment(&agent.to_string()));
+        let owner =
+            format!("?activityId={}&agent={}", encode_segment(activity), encode_segment(&agent.to_string()));
         Self { path: "/xapi/activities/state", owner, name: "stateId" }
     }
 
     pub fn agent(agent: &Value) -> Self {
-        let owner = format!("?agent={}", segment(&agent.to_string()));
+        let owner = format!("?agent={}", encode_segment(&agent.to_string()));
         Self { path: "/xapi/agents/profile", owner, name: "profileId" }
     }
 
     pub fn activity(activity: &str) -> Self {
-        let owner = format!("?activityId={}", segment(activity));
+        let owner = format!("?activityId={}", encode_segment(activity));
         Self { path: "/xapi/activities/profile", owner, name: "profileId" }
     }
 
@@ -45,7 +46,7 @@ impl Place {
     }
 
     pub fn one(&self, name: &str) -> String {
-        format!("{}&{}={}", self.all(), self.name, segment(name))
+        format!("{}&{}={}", self.all(), self.name, encode_segment(name))
     }
 }
 
@@ -87,7 +88,7 @@ fn sha1(bytes: &[u8]) -> String {
 
 /// How many parts of contents are kept.
 pub async fn parts(server: &TestServer) -> i64 {
-    server.database().number("SELECT count(*) FROM blobs").await
+    server.database().query_number("SELECT count(*) FROM blobs").await
 }
 
 const MEBIBYTE: usize = 1024 * 1024;
@@ -433,7 +434,7 @@ async fn of_many_that_expect_the_same_one_wins(server: &TestServer) {
 #[apply(both_databases)]
 async fn names_are_listed_by_when_they_were_written(server: &TestServer) {
     let admin = server.person("admin", "root");
-    let since = |place: &Place, moment: &str| format!("{}&since={}", place.all(), segment(moment));
+    let since = |place: &Place, moment: &str| format!("{}&since={}", place.all(), encode_segment(moment));
     for place in places() {
         assert_eq!(admin.get(&place.all()).await.expect(200).json(), json!([]));
         for name in ["b", "a", "Z"] {
@@ -510,7 +511,7 @@ async fn what_is_no_question_is_named(server: &TestServer) {
             ));
             for value in bad {
                 wrong.push((
-                    with(&format!("{parameter}={}", segment(value))),
+                    with(&format!("{parameter}={}", encode_segment(value))),
                     parameter,
                     "GET PUT POST DELETE",
                 ));

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::support::builders::{Body, mailbox, statement};
-use crate::support::http::{Answer, Caller, segment};
+use crate::support::http::{Answer, Caller, encode_segment};
 use crate::support::server::run_with;
 use crate::support::{Database, TestServer};
 
@@ -277,7 +277,7 @@ fn how_many_statements_how_deep_and_how_long() {
 fn how_large_a_document_may_be() {
     on_both(small(), async |server: &TestServer| {
         let admin = server.person("admin", "root");
-        let agent = segment(&mailbox("ada@example.org").to_string());
+        let agent = encode_segment(&mailbox("ada@example.org").to_string());
         let kind = [("content-type", "application/octet-stream"), ("if-none-match", "*")];
         for path in [
             format!("/xapi/activities/state?activityId=urn:c&agent={agent}&stateId="),

@@ -6,7 +6,7 @@ use rollbook::clock::Timestamp;
 use serde_json::{Value, json};
 
 use crate::support::builders::{mailbox, statement};
-use crate::support::http::{Caller, segment};
+use crate::support::http::{Caller, encode_segment};
 use crate::support::records::{STATEMENTS as PATH, id, page_numbers};
 use crate::support::{TestServer, apply, both_databases};
 
@@ -70,11 +70,14 @@ async fn moments_are_bounds(server: &TestServer) {
     assert_eq!(asked(&format!("until={second}")).await, [1, 11, 2, 12]);
     assert_eq!(asked(&format!("since={second}&until={third}")).await, [3, 13]);
     assert_eq!(asked(&format!("since={third}&until={second}")).await, Vec::<usize>::new());
-    assert_eq!(asked(&format!("since={}", segment(&second.replace('Z', "+00:00")))).await, [3, 13, 4, 14]);
+    assert_eq!(
+        asked(&format!("since={}", encode_segment(&second.replace('Z', "+00:00")))).await,
+        [3, 13, 4, 14]
+    );
     let at = chrono::DateTime::parse_from_rfc3339(&third).expect("a moment");
     let elsewhere = at.with_timezone(&chrono::FixedOffset::west_opt(34_200).expect("an offset")).to_rfc3339();
     assert_eq!(
-        asked(&format!("until={}&verb={}", segment(&elsewhere), segment(DID))).await,
+        asked(&format!("until={}&verb={}", encode_segment(&elsewhere), encode_segment(DID))).await,
         [1, 11, 2, 12, 3, 13]
     );
     // Finer than what is stored: after it, and not yet the next.
@@ -94,14 +97,14 @@ async fn more_goes_on_where_the_page_ended(server: &TestServer) {
     for n in 1..=6 {
         admin.post(PATH, &one(n)).await.expect(200);
     }
-    let newest = page(&admin, &format!("{PATH}?limit=2&verb={}", segment(DID))).await;
-    let oldest = page(&admin, &format!("{PATH}?limit=2&ascending=true&verb={}", segment(DID))).await;
-    let mut voiding = one(20);
-    voiding["verb"]["id"] = json!("http://adlnet.gov/expapi/verbs/voided");
-    voiding["object"] = json!({"objectType": "StatementRef", "id": id(4)});
+    let newest = page(&admin, &format!("{PATH}?limit=2&verb={}", encode_segment(DID))).await;
+    let oldest = page(&admin, &format!("{PATH}?limit=2&ascending=true&verb={}", encode_segment(DID))).await;
+    let mut voiding_statement = one(20);
+    voiding_statement["verb"]["id"] = json!("http://adlnet.gov/expapi/verbs/voided");
+    voiding_statement["object"] = json!({"objectType": "StatementRef", "id": id(4)});
     let mut other = one(8);
     other["verb"]["id"] = json!("urn:other");
-    admin.post(PATH, &json!([one(7), other, voiding])).await.expect(200);
+    admin.post(PATH, &json!([one(7), other, voiding_statement])).await.expect(200);
     let more = |page: &Value| page["more"].as_str().expect("`more`").to_owned();
     // What is voided now is gone, what came is newer; the voiding is found by what it voided.
     assert_eq!(
@@ -132,7 +135,7 @@ async fn more_shows_each_what_they_may_see(server: &TestServer) {
         pages(&server.person_of("other", json!({"sub": "root", "role": "admin"})), &more).await,
         [Vec::<usize>::new()]
     );
-    server.nobody().get(&more).await.expect(401);
+    server.anonymous().get(&more).await.expect(401);
     for version in ["2.0.0", "1.0.0"] {
         admin
             .send(Method::GET, &more, &[("x-experience-api-version", version)], Vec::new())

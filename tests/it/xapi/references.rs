@@ -5,8 +5,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::builders::{mailbox, statement};
-use crate::support::http::{Caller, segment};
-use crate::support::records::{STATEMENTS as PATH, VOIDED, id, later, statements_found};
+use crate::support::http::{Caller, encode_segment};
+use crate::support::records::{STATEMENTS as PATH, VOIDED, advance_clock, find_statements, id};
 use crate::support::{Database, TestServer, apply, both_databases};
 
 const DID: &str = "https://example.org/verbs/did";
@@ -35,11 +35,11 @@ async fn keep(caller: &Caller, statements: &[Value]) {
 
 /// The numbers of the statements that a question finds, the oldest first.
 async fn found(caller: &Caller, asked: &str) -> Vec<usize> {
-    statements_found(caller, &format!("ascending=true&{asked}")).await
+    find_statements(caller, &format!("ascending=true&{asked}")).await
 }
 
 fn agent(email: &str) -> String {
-    format!("agent={}", segment(&mailbox(email).to_string()))
+    format!("agent={}", encode_segment(&mailbox(email).to_string()))
 }
 
 #[apply(both_databases)]
@@ -48,12 +48,12 @@ async fn what_refers_is_found_by_what_it_refers_to(server: &TestServer) {
     // The second of them waits for what it refers to.
     keep(&admin, &[target(1), about(2, LIKED, 1), about(3, LIKED, 4), target(4)]).await;
     let both = [1, 2, 3, 4];
-    assert_eq!(found(&admin, &format!("verb={}", segment(DID))).await, both);
+    assert_eq!(found(&admin, &format!("verb={}", encode_segment(DID))).await, both);
     assert_eq!(found(&admin, "activity=urn:thing").await, both);
     assert_eq!(found(&admin, &agent("ada@example.org")).await, both);
     assert_eq!(found(&admin, &format!("registration={REGISTRATION}")).await, both);
     // By what they say themselves, they alone.
-    assert_eq!(found(&admin, &format!("verb={}", segment(LIKED))).await, [2, 3]);
+    assert_eq!(found(&admin, &format!("verb={}", encode_segment(LIKED))).await, [2, 3]);
     assert_eq!(found(&admin, &agent("bo@example.org")).await, [2, 3]);
     assert_eq!(found(&admin, "").await, both, "each once");
 }
@@ -63,7 +63,7 @@ async fn what_refers_is_found_by_what_it_refers_to(server: &TestServer) {
 async fn filters_are_asked_of_one_statement(server: &TestServer) {
     let admin = server.person("admin", "root");
     keep(&admin, &[target(1), about(2, LIKED, 1)]).await;
-    let (liked, did) = (format!("verb={}", segment(LIKED)), format!("verb={}", segment(DID)));
+    let (liked, did) = (format!("verb={}", encode_segment(LIKED)), format!("verb={}", encode_segment(DID)));
     assert_eq!(found(&admin, &format!("{liked}&{}", agent("ada@example.org"))).await, Vec::<usize>::new());
     assert_eq!(found(&admin, &format!("{liked}&activity=urn:thing")).await, Vec::<usize>::new());
     assert_eq!(found(&admin, &format!("{did}&{}", agent("bo@example.org"))).await, Vec::<usize>::new());
@@ -117,7 +117,7 @@ async fn a_ring_is_followed_once(server: &TestServer) {
         assert_eq!(found(&admin, &agent(email)).await, [1, 2, 3], "{email}");
     }
     assert_eq!(found(&admin, &agent("d@example.org")).await, [4], "itself");
-    assert_eq!(found(&admin, &format!("verb={}", segment(LIKED))).await, [1, 2, 3, 4]);
+    assert_eq!(found(&admin, &format!("verb={}", encode_segment(LIKED))).await, [1, 2, 3, 4]);
     // Into the ring, from outside.
     keep(&admin, &[by(5, "e@example.org", 1)]).await;
     assert_eq!(found(&admin, &agent("c@example.org")).await, [1, 2, 3, 5]);
@@ -152,8 +152,8 @@ async fn the_time_is_that_of_what_refers(server: &TestServer) {
     keep(&admin, &[target(1)]).await;
     let first =
         admin.get(&format!("{PATH}?statementId={}", id(1))).await.expect(200).json()["stored"].clone();
-    let first = segment(first.as_str().expect("a moment"));
-    later(server, 60);
+    let first = encode_segment(first.as_str().expect("a moment"));
+    advance_clock(server, 60);
     keep(&admin, &[about(2, LIKED, 1), about(3, LIKED, 2)]).await;
     assert_eq!(found(&admin, &format!("activity=urn:thing&since={first}")).await, [2, 3]);
     assert_eq!(found(&admin, &format!("activity=urn:thing&until={first}")).await, [1]);
@@ -168,7 +168,7 @@ async fn the_time_is_that_of_what_refers(server: &TestServer) {
 async fn what_is_voided_still_finds_what_refers_to_it(server: &TestServer) {
     let admin = server.person("admin", "root");
     keep(&admin, &[target(1), about(2, VOIDED, 1), about(3, DID, 1)]).await;
-    assert_eq!(found(&admin, &format!("verb={}", segment(DID))).await, [2, 3]);
+    assert_eq!(found(&admin, &format!("verb={}", encode_segment(DID))).await, [2, 3]);
     assert_eq!(found(&admin, "activity=urn:thing").await, [2, 3]);
     // What refers may itself be voided, and is gone then; what is further away is still found through it.
     keep(&admin, &[about(4, LIKED, 3), about(5, VOIDED, 3)]).await;
@@ -230,7 +230,7 @@ async fn a_reference_tells_nothing_that_may_not_be_read(server: &TestServer) {
     keep(&admin, &[target(1)]).await;
     keep(&ours, &[about(2, LIKED, 1), target(3), about(4, LIKED, 3)]).await;
     assert_eq!(found(&ours, "activity=urn:thing").await, [3, 4]);
-    assert_eq!(found(&ours, &format!("verb={}", segment(LIKED))).await, [2, 4]);
+    assert_eq!(found(&ours, &format!("verb={}", encode_segment(LIKED))).await, [2, 4]);
     assert_eq!(found(&admin, "activity=urn:thing").await, [1, 2, 3, 4]);
     // Nor may another organisation's.
     let others = server.person_of("other", json!({"sub": "root", "role": "admin"}));
@@ -254,7 +254,7 @@ async fn a_reference_tells_nothing_that_may_not_be_read(server: &TestServer) {
 async fn what_comes_at_once_is_found(server: &TestServer) {
     let second = match server.database() {
         Database::Sqlite { .. } => None,
-        Database::Postgres { .. } => Some(server.replica().await),
+        Database::Postgres { .. } => Some(server.start_replica().await),
     };
     let doors: Vec<Caller> =
         std::iter::once(server).chain(&second).map(|server| server.person("admin", "root")).collect();
@@ -271,7 +271,7 @@ async fn what_comes_at_once_is_found(server: &TestServer) {
         for asked in [
             "activity=urn:thing".to_owned(),
             agent("ada@example.org"),
-            format!("verb={}", segment(DID)),
+            format!("verb={}", encode_segment(DID)),
             format!("registration={REGISTRATION}"),
         ] {
             let mut all = found(caller, &asked).await;

@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::builders::{mailbox, statement};
-use crate::support::http::{Caller, segment};
+use crate::support::http::{Caller, encode_segment};
 use crate::support::{TestServer, apply, both_databases};
 
 const PATH: &str = "/xapi/statements";
@@ -17,13 +17,13 @@ fn plain() -> Value {
 
 /// A plain statement with one value elsewhere, or another one.
 fn with(pointer: &str, value: Value) -> Value {
-    let mut made = plain();
-    let mut at = &mut made;
+    let mut created = plain();
+    let mut at = &mut created;
     for step in pointer.trim_start_matches('/').split('/') {
         at = &mut at[step];
     }
     *at = value;
-    made
+    created
 }
 
 /// A statement within a plain one.
@@ -143,7 +143,7 @@ async fn an_agent_is_found_where_it_stands(server: &TestServer) {
         let names: Vec<String> = places.iter().map(|(name, _, _)| (*name).to_owned()).collect();
         let ids = keep(&admin, &statements).await;
         keep(&admin, &[plain(), within(plain())]).await;
-        let asked = format!("agent={}", segment(&who.to_string()));
+        let asked = format!("agent={}", encode_segment(&who.to_string()));
         let plain: Vec<String> =
             places.iter().filter(|(_, plain, _)| *plain).map(|(name, _, _)| (*name).to_owned()).collect();
         for flag in ["", "&related_agents=false"] {
@@ -164,7 +164,7 @@ async fn an_agent_is_found_where_it_stands(server: &TestServer) {
         json!({"openid": "https://example.org"}),
     ] {
         assert_eq!(
-            found(&admin, &format!("agent={}&related_agents=true", segment(&other.to_string()))).await,
+            found(&admin, &format!("agent={}&related_agents=true", encode_segment(&other.to_string()))).await,
             Vec::<String>::new()
         );
     }
@@ -179,7 +179,7 @@ async fn an_activity_is_found_where_it_stands(server: &TestServer) {
         let statements: Vec<Value> = places.iter().map(|(_, _, statement)| statement.clone()).collect();
         let ids = keep(&admin, &statements).await;
         keep(&admin, &[plain(), within(plain())]).await;
-        let asked = format!("activity={}", segment(iri));
+        let asked = format!("activity={}", encode_segment(iri));
         for flag in ["", "&related_activities=false", "&related_agents=true"] {
             assert_eq!(
                 places_of(&found(&admin, &format!("{asked}{flag}")).await, &ids, &names),
@@ -201,7 +201,7 @@ async fn an_authority_is_related(server: &TestServer) {
     let others = keep(&admin, &[plain()]).await;
     let authority =
         sender.get(&format!("{PATH}?statementId={}", ids[0])).await.expect(200).json()["authority"].clone();
-    let asked = format!("agent={}", segment(&authority.to_string()));
+    let asked = format!("agent={}", encode_segment(&authority.to_string()));
     assert_eq!(found(&sender, &asked).await, Vec::<String>::new());
     assert_eq!(found(&sender, &format!("{asked}&related_agents=true")).await, ids);
     assert_eq!(
@@ -219,7 +219,7 @@ async fn an_authority_is_related(server: &TestServer) {
     let root =
         admin.get(&format!("{PATH}?statementId={}", others[0])).await.expect(200).json()["authority"].clone();
     assert_eq!(
-        found(&admin, &format!("agent={}&related_agents=true", segment(&root.to_string()))).await,
+        found(&admin, &format!("agent={}&related_agents=true", encode_segment(&root.to_string()))).await,
         others
     );
 }
@@ -237,7 +237,7 @@ async fn a_statement_is_found_once(server: &TestServer) {
     ids.reverse();
     let asked = format!(
         "agent={}&related_agents=true&activity=urn:a&related_activities=true&limit=2",
-        segment(&ada.to_string())
+        encode_segment(&ada.to_string())
     );
     let (mut next, mut all, mut sizes) = (format!("{PATH}?{asked}"), Vec::new(), Vec::new());
     while !next.is_empty() {
@@ -268,7 +268,7 @@ async fn a_flag_alone_asks_nothing(server: &TestServer) {
     }
     // A filter by an anonymous group names nobody.
     admin
-        .get(&format!("{PATH}?agent={}", segment(&group(&[mailbox("a@example.org")]).to_string())))
+        .get(&format!("{PATH}?agent={}", encode_segment(&group(&[mailbox("a@example.org")]).to_string())))
         .await
         .expect(400);
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::support::builders::{Body, activity, mailbox, statement, user};
-use crate::support::http::{Caller, segment};
+use crate::support::http::{Caller, encode_segment};
 use crate::support::records::{PASSED, STATEMENTS, VOIDED, id};
 use crate::support::{TestServer, apply, both_databases};
 
@@ -123,7 +123,9 @@ async fn documents(admin: &Caller) -> Vec<String> {
 /// An address of [`operations`] for one caller.
 fn at(path: &str, name: &str, number: usize) -> String {
     let agent = json!({"account": {"homePage": "https://rollbook.invalid/acme", "name": "ada"}}).to_string();
-    path.replace("{agent}", &segment(&agent)).replace("{me}", &segment(name)).replace("{id}", &id(number))
+    path.replace("{agent}", &encode_segment(&agent))
+        .replace("{me}", &encode_segment(name))
+        .replace("{id}", &id(number))
 }
 
 async fn kept(admin: &Caller) -> usize {
@@ -177,7 +179,7 @@ async fn each_scope_and_role_opens_its_own_doors(server: &TestServer) {
     // Nobody: about alone.
     for (method, path, body, ..) in operations() {
         let answer =
-            server.nobody().send(method.clone(), &at(path, "nobody", 999), JSON, body.into_bytes()).await;
+            server.anonymous().send(method.clone(), &at(path, "nobody", 999), JSON, body.into_bytes()).await;
         assert_eq!(answer.status, if path == "/xapi/about" { 200 } else { 401 }, "{method} {path}");
     }
     // Every route of this door stands in the table.
@@ -213,8 +215,11 @@ async fn definitions_touch_the_catalogue_by_define_alone(server: &TestServer) {
     let defines = server.credential("acme", &["statements/write", "define"]).await;
     let title = async || {
         let defined = admin.get("/xapi/activities?activityId=https://example.org/c").await.expect(200).json();
-        let listed =
-            admin.get(&format!("/v1/contents/{}", segment("https://example.org/c"))).await.expect(200).json();
+        let listed = admin
+            .get(&format!("/v1/contents/{}", encode_segment("https://example.org/c")))
+            .await
+            .expect(200)
+            .json();
         (defined["definition"]["name"]["en"].clone(), listed["title"].clone())
     };
     writes.post(STATEMENTS, &titled(1, "Forged")).await.expect(200);
@@ -298,21 +303,21 @@ fn ids(statements: &[Value]) -> Vec<usize> {
 
 /// Questions of every form.
 fn questions() -> Vec<String> {
-    let agent = |name: &str| segment(&mailbox(&format!("{name}@example.org")).to_string());
+    let agent = |name: &str| encode_segment(&mailbox(&format!("{name}@example.org")).to_string());
     let filters = [
         String::new(),
         format!("agent={}", agent("ada")),
         format!("agent={}", agent("bo")),
         format!("agent={}", agent("teacher")),
         format!("agent={}&related_agents=true", agent("teacher")),
-        format!("verb={}", segment(VIEWED)),
-        format!("verb={}", segment(VOIDED)),
-        format!("verb={}", segment(PASSED)),
+        format!("verb={}", encode_segment(VIEWED)),
+        format!("verb={}", encode_segment(VOIDED)),
+        format!("verb={}", encode_segment(PASSED)),
         "activity=https://example.org/c".to_owned(),
         "activity=https://example.org/course".to_owned(),
         "activity=https://example.org/course&related_activities=true".to_owned(),
         format!("registration={REGISTRATION}"),
-        format!("registration={REGISTRATION}&verb={}&agent={}", segment(VIEWED), agent("ada")),
+        format!("registration={REGISTRATION}&verb={}&agent={}", encode_segment(VIEWED), agent("ada")),
         "since=2026-03-18T10:17:23.000Z".to_owned(),
         "until=2099-01-01T00:00:00Z".to_owned(),
     ];
@@ -357,7 +362,7 @@ async fn sees_just(
 /// the usual one, and nothing else that is asked.
 fn says_itself(question: &str) -> bool {
     let others = ["agent=", "activity=", "registration="];
-    let verb = format!("verb={}", segment(VIEWED));
+    let verb = format!("verb={}", encode_segment(VIEWED));
     !others.iter().any(|filter| question.contains(filter)) && !question.contains(&verb)
 }
 
@@ -389,8 +394,8 @@ async fn mine_are_those_that_the_credential_sent(server: &TestServer) {
     // The same words from two senders, and one of the same name as the credential, but a person.
     send_with_text(&mine, viewed(1, "ada"), "the text of mine").await;
     send_with_text(&other, viewed(2, "ada"), "the text of the other").await;
-    let kept = mine.get(&format!("{STATEMENTS}?statementId={}", id(1))).await.expect(200).json();
-    let key = kept["authority"]["account"]["name"].as_str().expect("the key").to_owned();
+    let stored = mine.get(&format!("{STATEMENTS}?statementId={}", id(1))).await.expect(200).json();
+    let key = stored["authority"]["account"]["name"].as_str().expect("the key").to_owned();
     server.person("admin", &key).post(STATEMENTS, &viewed(3, "ada")).await.expect(200);
     mine.post(STATEMENTS, &viewed(4, "bo")).await.expect(200);
     other.post(STATEMENTS, &viewed(5, "bo")).await.expect(200);
@@ -406,7 +411,7 @@ async fn mine_are_those_that_the_credential_sent(server: &TestServer) {
     let asked = questions();
     let found = read(&all, &asked[0]).await;
     assert_eq!(ids(&found).len(), 9, "all but the two that are voided");
-    let by_verb = format!("{STATEMENTS}?verb={}", segment(VIEWED));
+    let by_verb = format!("{STATEMENTS}?verb={}", encode_segment(VIEWED));
     assert_eq!(
         ids(&read(&mine, &by_verb).await),
         [11, 8, 1],
@@ -475,7 +480,7 @@ async fn people_read_all_or_what_is_about_themselves(server: &TestServer) {
     }
     let learner = server.person("learner", "ada");
     let of_ada = |question: &str| {
-        let ada = format!("agent={}", segment(&mailbox("ada@example.org").to_string()));
+        let ada = format!("agent={}", encode_segment(&mailbox("ada@example.org").to_string()));
         says_itself(question) || (question.contains(&ada) && !question.contains("registration="))
     };
     sees_just(&everything, &learner, &[1, 3, 10], (&[10], &of_ada), "the text of bo").await;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::documents::{ACTIVITY, Place, etag, parts, post, put, put_new};
 use crate::support::builders::{mailbox, user};
-use crate::support::http::segment;
+use crate::support::http::encode_segment;
 use crate::support::{TestServer, apply, both_databases};
 
 const FIRST: &str = "ec531277-b57b-4c15-8d91-d292c5b2b8f7";
@@ -222,5 +222,5 @@ async fn an_account_is_of_the_organisations_own_page(server: &TestServer) {
     );
     put_new(&other, &mine.one("x"), "a/b", "mine").await;
     assert_eq!(learner("other").get(&mine.one("x")).await.expect(200).text(), "mine");
-    learner("other").get(&format!("{}&agent={}", mine.one("x"), segment("{}"))).await.expect(400);
+    learner("other").get(&format!("{}&agent={}", mine.one("x"), encode_segment("{}"))).await.expect(400);
 }

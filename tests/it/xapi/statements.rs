@@ -4,9 +4,10 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::builders::{Body, mailbox, statement, user};
-use crate::support::http::{Answer, Caller, segment};
+use crate::support::http::{Answer, Caller, encode_segment};
 use crate::support::records::{
-    COMPLETED, PASSED, STATEMENTS as PATH, id, later, page_numbers, statements_found as found, voiding,
+    COMPLETED, PASSED, STATEMENTS as PATH, advance_clock, find_statements as found, id, page_numbers,
+    voiding_statement,
 };
 use crate::support::{TestServer, apply, both_databases};
 
@@ -53,23 +54,23 @@ async fn statements_come_in_by_put_and_post(server: &TestServer) {
     let unnamed =
         admin.post(PATH, &statement(mailbox("ada@example.org"), COMPLETED, "urn:c")).await.expect(200).json();
     let given = unnamed[0].as_str().expect("an id").to_owned();
-    let kept = admin.get(&format!("{PATH}?statementId={given}")).await.expect(200).json();
-    assert_eq!(kept["id"], json!(given));
+    let stored = admin.get(&format!("{PATH}?statementId={given}")).await.expect(200).json();
+    assert_eq!(stored["id"], json!(given));
     assert_eq!(
-        (&kept["timestamp"], &kept["stored"], &kept["version"]),
-        (&kept["stored"], &json!("2026-03-18T10:17:23.000Z"), &json!("1.0.0"))
+        (&stored["timestamp"], &stored["stored"], &stored["version"]),
+        (&stored["stored"], &json!("2026-03-18T10:17:23.000Z"), &json!("1.0.0"))
     );
     assert_eq!(
-        kept["authority"]["account"],
+        stored["authority"]["account"],
         json!({"homePage": "https://rollbook.invalid/acme", "name": "root"})
     );
     assert_eq!(found(&admin, "ascending=true&limit=4").await, [1, 3, 2, 4]);
     // What the client says of these is the server's to say.
     let sent = one(5).set("stored", "1999-01-01T00:00:00Z").set("authority", mailbox("liar@example.org"));
     admin.post(PATH, &sent).await.expect(200);
-    let kept = admin.get(&format!("{PATH}?statementId={}", id(5))).await.expect(200).json();
+    let stored = admin.get(&format!("{PATH}?statementId={}", id(5))).await.expect(200).json();
     assert_eq!(
-        (&kept["stored"], &kept["authority"]["account"]["name"]),
+        (&stored["stored"], &stored["authority"]["account"]["name"]),
         (&json!("2026-03-18T10:17:23.000Z"), &json!("root"))
     );
 }
@@ -212,15 +213,15 @@ async fn statements_are_found_by_what_they_say(server: &TestServer) {
     ];
     for one in &all {
         admin.post(PATH, one).await.expect(200);
-        later(server, 1);
+        advance_clock(server, 1);
     }
-    let agent = |value: Value| format!("agent={}", segment(&value.to_string()));
+    let agent = |value: Value| format!("agent={}", encode_segment(&value.to_string()));
     for (asked, expected) in [
         (String::new(), vec![6, 5, 4, 3, 2, 1]),
         ("ascending=true".to_owned(), vec![1, 2, 3, 4, 5, 6]),
         ("ascending=false&limit=2".to_owned(), vec![6, 5]),
         ("limit=0".to_owned(), vec![6, 5, 4, 3, 2, 1]),
-        (format!("verb={}", segment(PASSED)), vec![6, 5, 3, 2]),
+        (format!("verb={}", encode_segment(PASSED)), vec![6, 5, 3, 2]),
         ("activity=urn:a".to_owned(), vec![6, 2, 1]),
         ("activity=urn:none".to_owned(), vec![]),
         (format!("registration={registration}"), vec![5, 3]),
@@ -238,7 +239,7 @@ async fn statements_are_found_by_what_they_say(server: &TestServer) {
             format!(
                 "{}&verb={}&activity=urn:a&ascending=true",
                 agent(mailbox("ada@example.org")),
-                segment(PASSED)
+                encode_segment(PASSED)
             ),
             vec![2, 6],
         ),
@@ -325,18 +326,18 @@ async fn a_voided_statement_is_read_as_voided(server: &TestServer) {
         (standing, admin.get(&format!("{PATH}?voidedStatementId={}", id(n))).await.status)
     };
     admin.post(PATH, &[one(1), one(2)]).await.expect(200);
-    admin.post(PATH, &voiding(11, 1)).await.expect(200);
+    admin.post(PATH, &voiding_statement(11, 1)).await.expect(200);
     assert_eq!((states(1).await, states(2).await), ((404, 200), (200, 404)));
     // Before its target, in one request before it, and never.
-    admin.post(PATH, &voiding(13, 3)).await.expect(200);
+    admin.post(PATH, &voiding_statement(13, 3)).await.expect(200);
     assert_eq!(states(3).await, (404, 404));
     admin.post(PATH, &one(3)).await.expect(200);
-    admin.post(PATH, &json!([voiding(14, 4), one(4)])).await.expect(200);
+    admin.post(PATH, &json!([voiding_statement(14, 4), one(4)])).await.expect(200);
     assert_eq!((states(3).await, states(4).await), ((404, 200), (404, 200)));
     // A voiding can't be voided, in either order.
-    admin.post(PATH, &voiding(21, 11)).await.expect(200);
-    admin.post(PATH, &voiding(23, 22)).await.expect(200);
-    admin.post(PATH, &voiding(22, 2)).await.expect(200);
+    admin.post(PATH, &voiding_statement(21, 11)).await.expect(200);
+    admin.post(PATH, &voiding_statement(23, 22)).await.expect(200);
+    admin.post(PATH, &voiding_statement(22, 2)).await.expect(200);
     assert_eq!((states(11).await, states(22).await, states(2).await), ((200, 404), (200, 404), (404, 200)));
     assert_eq!(found(&admin, "ascending=true").await, [11, 13, 14, 21, 23, 22]);
     // What was about it is voided; the voidings are about that (Communication 2.1.3).
@@ -347,7 +348,7 @@ async fn a_voided_statement_is_read_as_voided(server: &TestServer) {
         mailbox("a@example.org"),
         json!({"objectType": "StatementRef", "id": "x"}),
     ] {
-        let mut sent = voiding(31, 1);
+        let mut sent = voiding_statement(31, 1);
         sent["object"] = bad;
         admin.post(PATH, &sent).await.expect(400);
     }
@@ -394,7 +395,7 @@ async fn the_version_is_asked_for_and_answered(server: &TestServer) {
         }
     }
     // What a statement says itself is kept; what it doesn't say is the request's.
-    for (n, asked, own, kept) in [
+    for (n, asked, own, stored) in [
         (2, "1.0.3", None, "1.0.0"),
         (3, "2.0.0", None, "2.0.0"),
         (4, "1.0.3", Some("1.0.2"), "1.0.2"),
@@ -402,11 +403,11 @@ async fn the_version_is_asked_for_and_answered(server: &TestServer) {
         (6, "2.0.0", Some("2.0.0"), "2.0.0"),
     ] {
         let sent =
-            numbered(n, "ada@example.org", COMPLETED, "urn:a").maybe("version", own).json().to_string();
+            numbered(n, "ada@example.org", COMPLETED, "urn:a").set_option("version", own).json().to_string();
         send(&admin, Method::POST, PATH, asked, sent).await.expect(200);
         assert_eq!(
             admin.get(&format!("{PATH}?statementId={}", id(n))).await.expect(200).json()["version"],
-            kept
+            stored
         );
     }
     for (asked, own) in [("1.0.3", "2.0.0"), ("1.0.3", "0.9.9"), ("1.0.3", "1.1.0"), ("2.0.0", "2.1.0")] {
@@ -467,7 +468,7 @@ async fn who_may_read_what(server: &TestServer) {
         )
         .await
         .expect(200);
-    admin.post(PATH, &voiding(11, 1)).await.expect(200);
+    admin.post(PATH, &voiding_statement(11, 1)).await.expect(200);
     for role in ["owner", "admin", "hr", "reporter", "learning_designer"] {
         assert_eq!(found(&server.person(role, "ada"), "ascending=true").await, [2, 3, 4, 5, 6, 11], "{role}");
     }
@@ -484,7 +485,7 @@ async fn who_may_read_what(server: &TestServer) {
             own.get(&format!("{PATH}?statementId={}", id(n))).await.expect(404);
         }
         assert_eq!(
-            found(&own, &format!("agent={}", segment(&account("bo").to_string()))).await,
+            found(&own, &format!("agent={}", encode_segment(&account("bo").to_string()))).await,
             Vec::<usize>::new()
         );
     }
@@ -525,8 +526,8 @@ async fn a_credential_reads_what_its_scopes_say(server: &TestServer) {
     // The same statement from somebody else is the first one's.
     others.post(PATH, &one(1)).await.expect(200);
     assert_eq!(found(&others, "").await, [4, 3]);
-    let kept = admin.get(&format!("{PATH}?statementId={}", id(3))).await.expect(200).json();
-    assert_eq!(kept["authority"]["account"]["homePage"], "https://rollbook.invalid/acme");
+    let stored = admin.get(&format!("{PATH}?statementId={}", id(3))).await.expect(200).json();
+    assert_eq!(stored["authority"]["account"]["homePage"], "https://rollbook.invalid/acme");
 }
 
 #[apply(both_databases)]
@@ -563,8 +564,8 @@ async fn definitions_count_with_the_scope_define_alone(server: &TestServer) {
     admin.post(PATH, &defined(6, "Admin", 7)).await.expect(200);
     assert_eq!(title().await.0, "Admin");
     // The statement itself keeps what it said.
-    let kept = admin.get(&format!("{PATH}?statementId={}", id(1))).await.expect(200).json();
-    assert_eq!(kept["object"]["definition"]["name"]["en"], "Quiet");
+    let stored = admin.get(&format!("{PATH}?statementId={}", id(1))).await.expect(200).json();
+    assert_eq!(stored["object"]["definition"]["name"]["en"], "Quiet");
 }
 
 #[apply(both_databases)]

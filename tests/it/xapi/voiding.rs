@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 
 use crate::support::builders::{mailbox, statement, user};
 use crate::support::http::Caller;
-use crate::support::records::{COMPLETED, STATEMENTS as PATH, id, statements_found as found, voiding};
+use crate::support::records::{
+    COMPLETED, STATEMENTS as PATH, find_statements as found, id, voiding_statement,
+};
 use crate::support::{TestServer, apply, both_databases};
 
 fn one(n: usize) -> Value {
@@ -39,7 +41,9 @@ fn orders<T: Clone>(of: &[T]) -> Vec<Vec<T>> {
 /// is voided, the voidings never are.
 #[apply(both_databases)]
 async fn voiding_is_the_same_in_every_order(server: &TestServer) {
-    for (number, order) in orders(&[one(1), voiding(2, 1), voiding(3, 2)]).into_iter().enumerate() {
+    for (number, order) in
+        orders(&[one(1), voiding_statement(2, 1), voiding_statement(3, 2)]).into_iter().enumerate()
+    {
         for together in [false, true] {
             let admin = server
                 .person_of(&format!("org-{number}-{together}"), json!({"sub": "root", "role": "admin"}));
@@ -67,7 +71,7 @@ async fn a_voided_statement_is_given_back_as_it_came(server: &TestServer) {
     let admin = server.person("admin", "root");
     admin.post(PATH, &one(1)).await.expect(200);
     let before = admin.get(&format!("{PATH}?statementId={}", id(1))).await.expect(200).text().to_owned();
-    admin.post(PATH, &voiding(2, 1)).await.expect(200);
+    admin.post(PATH, &voiding_statement(2, 1)).await.expect(200);
     let after = admin.get(&format!("{PATH}?voidedStatementId={}", id(1))).await.expect(200);
     assert_eq!(after.text(), before);
     let ids = admin.get(&format!("{PATH}?voidedStatementId={}&format=ids", id(1))).await.expect(200).json();
@@ -80,7 +84,7 @@ async fn a_voided_statement_is_given_back_as_it_came(server: &TestServer) {
 #[apply(both_databases)]
 async fn a_voided_statement_keeps_its_id(server: &TestServer) {
     let admin = server.person("admin", "root");
-    admin.post(PATH, &json!([one(1), voiding(2, 1)])).await.expect(200);
+    admin.post(PATH, &json!([one(1), voiding_statement(2, 1)])).await.expect(200);
     admin.post(PATH, &one(1)).await.expect(200);
     admin.put(&format!("{PATH}?statementId={}", id(1)), &one(1)).await.expect(204);
     let mut other = one(1);
@@ -95,9 +99,9 @@ async fn a_voided_statement_keeps_its_id(server: &TestServer) {
 #[apply(both_databases)]
 async fn voiding_again_changes_nothing(server: &TestServer) {
     let admin = server.person("admin", "root");
-    admin.post(PATH, &json!([one(1), voiding(2, 1)])).await.expect(200);
-    admin.post(PATH, &voiding(2, 1)).await.expect(200);
-    admin.post(PATH, &voiding(3, 1)).await.expect(200);
+    admin.post(PATH, &json!([one(1), voiding_statement(2, 1)])).await.expect(200);
+    admin.post(PATH, &voiding_statement(2, 1)).await.expect(200);
+    admin.post(PATH, &voiding_statement(3, 1)).await.expect(200);
     assert_eq!(found(&admin, "").await, [3, 2]);
     assert_eq!(states(&admin, 1).await, (404, 200));
 }
@@ -106,7 +110,10 @@ async fn voiding_again_changes_nothing(server: &TestServer) {
 #[apply(both_databases)]
 async fn a_voiding_in_a_ring_stands(server: &TestServer) {
     let admin = server.person("admin", "root");
-    admin.post(PATH, &json!([voiding(1, 1), voiding(2, 3), voiding(3, 2)])).await.expect(200);
+    admin
+        .post(PATH, &json!([voiding_statement(1, 1), voiding_statement(2, 3), voiding_statement(3, 2)]))
+        .await
+        .expect(200);
     for n in 1..=3 {
         assert_eq!(states(&admin, n).await, (200, 404), "{n}");
     }
@@ -118,10 +125,10 @@ async fn a_voiding_in_a_ring_stands(server: &TestServer) {
 async fn nothing_else_voids(server: &TestServer) {
     let admin = server.person("admin", "root");
     admin.post(PATH, &one(1)).await.expect(200);
-    let mut commented = voiding(2, 1);
+    let mut commented = voiding_statement(2, 1);
     commented["verb"]["id"] = json!("http://adlnet.gov/expapi/verbs/commented");
     let mut planned = one(3);
-    let mut within = voiding(4, 1);
+    let mut within = voiding_statement(4, 1);
     within.as_object_mut().expect("an object").remove("id");
     within["objectType"] = json!("SubStatement");
     planned["object"] = within;
@@ -138,7 +145,7 @@ async fn nothing_else_voids(server: &TestServer) {
         json!({"objectType": "StatementRef", "id": "1"}),
         json!({"objectType": "statementref", "id": id(1)}),
     ] {
-        let mut refused = voiding(9, 1);
+        let mut refused = voiding_statement(9, 1);
         refused["object"] = object;
         admin.post(PATH, &refused).await.expect(400);
     }
@@ -153,13 +160,13 @@ async fn voiding_stays_within_the_organisation(server: &TestServer) {
     for caller in [&admin, &other] {
         caller.post(PATH, &one(1)).await.expect(200);
     }
-    other.post(PATH, &voiding(2, 1)).await.expect(200);
+    other.post(PATH, &voiding_statement(2, 1)).await.expect(200);
     assert_eq!((states(&admin, 1).await, states(&other, 1).await), ((200, 404), (404, 200)));
     // A batch that is refused voids nothing.
-    admin.post(PATH, &json!([voiding(3, 1), {"actor": {}}])).await.expect(400);
+    admin.post(PATH, &json!([voiding_statement(3, 1), {"actor": {}}])).await.expect(400);
     let mut conflict = one(1);
     conflict["verb"]["id"] = json!("urn:other");
-    admin.post(PATH, &json!([voiding(3, 1), conflict])).await.expect(409);
+    admin.post(PATH, &json!([voiding_statement(3, 1), conflict])).await.expect(409);
     assert_eq!(states(&admin, 1).await, (200, 404));
 }
 
@@ -173,7 +180,7 @@ async fn what_is_voided_is_read_by_whom_it_was(server: &TestServer) {
         server.credential("acme", &["statements/write", "statements/read/mine"]).await,
     );
     ours.post(PATH, &one(1)).await.expect(200);
-    admin.post(PATH, &voiding(2, 1)).await.expect(200);
+    admin.post(PATH, &voiding_statement(2, 1)).await.expect(200);
     let ada = server.person("learner", "ada");
     for caller in [&ours, &admin, &ada] {
         assert_eq!(states(caller, 1).await, (404, 200));

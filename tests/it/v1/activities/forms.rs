@@ -3,9 +3,9 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{id, keep, later, log, members, numbered, pointers, prepared};
+use super::{advance_clock, id, keep, log, members, numbered, pointers, prepared};
 use crate::support::builders::{Body, activity, content, mailbox};
-use crate::support::http::{Caller, segment};
+use crate::support::http::{Caller, encode_segment};
 use crate::support::{TestServer, apply, both_databases};
 
 const WRITES: &[&str] = &["activities/write", "activities/read"];
@@ -46,9 +46,9 @@ async fn post_lines(caller: &Caller, path: &str, text: &str) -> crate::support::
 async fn every_field_of_the_short_form_comes_back(server: &TestServer) {
     let admin = prepared(server).await;
     let sender = server.credential("acme", WRITES).await;
-    let made = sender.post("/v1/activities", &whole(1)).await.expect(201);
+    let created = sender.post("/v1/activities", &whole(1)).await.expect(201);
     let path = format!("/v1/activities/{}", id(1));
-    assert_eq!(made.header("location"), Some(path.as_str()));
+    assert_eq!(created.header("location"), Some(path.as_str()));
     let expected = json!({
         "id": id(1),
         "user": {"id": "ada", "first_name": "ada", "last_name": "Example", "name": "ada Example",
@@ -86,7 +86,7 @@ async fn every_field_of_the_short_form_comes_back(server: &TestServer) {
         {"question": "q2", "prompt": null, "response": "", "correct": null, "score": null, "seconds": null}
     ]);
     in_full["statement"] = json!(format!("/xapi/statements?statementId={}", id(1)));
-    assert_eq!(made.json(), in_full);
+    assert_eq!(created.json(), in_full);
     assert_eq!(admin.get(&path).await.expect(200).json(), in_full);
     assert_eq!(log(&admin).await, [expected]);
 
@@ -114,7 +114,7 @@ async fn every_field_of_the_short_form_comes_back(server: &TestServer) {
 async fn what_is_not_sent_is_null_and_a_person_records_by_hand(server: &TestServer) {
     let admin = prepared(server).await;
     admin.put("/v1/users/root", &json!({"first_name": "Ada", "last_name": "Obi"})).await.expect(201);
-    let made = admin.post("/v1/activities", &activity("ada", "logged_in")).await.expect(201).json();
+    let created = admin.post("/v1/activities", &activity("ada", "logged_in")).await.expect(201).json();
     for member in [
         "content",
         "expired_at",
@@ -126,14 +126,14 @@ async fn what_is_not_sent_is_null_and_a_person_records_by_hand(server: &TestServ
         "source",
         "registration",
     ] {
-        assert_eq!(made[member], Value::Null, "{member}");
+        assert_eq!(created[member], Value::Null, "{member}");
     }
     assert_eq!(
-        (&made["origin"], &made["recorded_by"]),
+        (&created["origin"], &created["recorded_by"]),
         (&json!("manual"), &json!({"id": "root", "name": "Ada Obi"}))
     );
-    assert_eq!((&made["completed"], &made["expired"]), (&json!(false), &json!(false)));
-    assert_eq!(made["happened_at"], "2026-03-18T10:17:23.000Z", "now, where nothing is said");
+    assert_eq!((&created["completed"], &created["expired"]), (&json!(false), &json!(false)));
+    assert_eq!(created["happened_at"], "2026-03-18T10:17:23.000Z", "now, where nothing is said");
     for member in ["recorded_by", "comment"] {
         let said = activity("ada", "logged_in").set(member, "bo");
         let refused = admin.post("/v1/activities", &said).await.expect(400);
@@ -141,13 +141,13 @@ async fn what_is_not_sent_is_null_and_a_person_records_by_hand(server: &TestServ
     }
     // A credential says who and from what device, or is an API that nobody is behind.
     let sender = server.credential("acme", WRITES).await;
-    let made = sender
+    let created = sender
         .post("/v1/activities", &activity("ada", "viewed").set("content", "fire"))
         .await
         .expect(201)
         .json();
     assert_eq!(
-        (&made["origin"], &made["device_type"], &made["recorded_by"]),
+        (&created["origin"], &created["device_type"], &created["recorded_by"]),
         (&json!("api"), &json!("api"), &Value::Null)
     );
     assert_eq!(log(&admin).await.len(), 2);
@@ -157,8 +157,8 @@ async fn what_is_not_sent_is_null_and_a_person_records_by_hand(server: &TestServ
 async fn a_credential_that_only_writes_is_told_the_id(server: &TestServer) {
     let admin = prepared(server).await;
     let sender = server.credential("acme", &["activities/write"]).await;
-    let made = sender.post("/v1/activities", &numbered(1, "viewed")).await.expect(201).json();
-    assert_eq!(made, json!({"id": id(1)}));
+    let created = sender.post("/v1/activities", &numbered(1, "viewed")).await.expect(201).json();
+    assert_eq!(created, json!({"id": id(1)}));
     sender.get("/v1/activities").await.expect(403);
     sender.get(&format!("/v1/activities/{}", id(1))).await.expect(403);
     assert_eq!(log(&admin).await.len(), 1);
@@ -176,8 +176,8 @@ async fn a_user_is_named_by_id_email_or_agent(server: &TestServer) {
         json!({"objectType": "Agent", "account": {"homePage": "https://rollbook.invalid/acme", "name": "ada"}}),
     ] {
         let sent = Body::default().set("user", named.clone()).set("action", "logged_in");
-        let made = admin.post("/v1/activities", &sent).await.expect(201).json();
-        assert_eq!(made["user"]["id"], "ada", "{named}");
+        let created = admin.post("/v1/activities", &sent).await.expect(201).json();
+        assert_eq!(created["user"]["id"], "ada", "{named}");
     }
     // Whom nobody claims is a person with what the record gave.
     for (named, name, email) in [
@@ -187,9 +187,9 @@ async fn a_user_is_named_by_id_email_or_agent(server: &TestServer) {
         (json!({"openid": "https://id.example.org/x"}), Value::Null, Value::Null),
     ] {
         let sent = Body::default().set("user", named.clone()).set("action", "logged_in");
-        let made = admin.post("/v1/activities", &sent).await.expect(201).json();
+        let created = admin.post("/v1/activities", &sent).await.expect(201).json();
         let expected = json!({"id": null, "first_name": null, "last_name": null, "name": name, "email": email, "active": null});
-        assert_eq!(made["user"], expected, "{named}");
+        assert_eq!(created["user"], expected, "{named}");
     }
     for (named, pointer) in [
         (json!("nobody"), "/user"),
@@ -264,19 +264,20 @@ async fn a_content_is_named_by_id_or_iri_and_made_where_it_can_be(server: &TestS
         ),
     ];
     for (named, expected, title, kind, content_type) in rows {
-        let made = admin
+        let created = admin
             .post("/v1/activities", &activity("ada", "viewed").set("content", named.clone()))
             .await
             .expect(201)
             .json();
-        let content = &made["content"];
+        let content = &created["content"];
         assert_eq!(
             (&content["id"], &content["title"], &content["type"], &content["content_type"]),
             (&json!(expected), &title, &kind, &content_type),
             "{named}"
         );
-        let kept = admin.get(&format!("/v1/contents/{}", segment(expected))).await.expect(200).json();
-        assert_eq!((&kept["title"], &kept["registered"]), (&title, &json!(false)), "{named}");
+        let stored =
+            admin.get(&format!("/v1/contents/{}", encode_segment(expected))).await.expect(200).json();
+        assert_eq!((&stored["title"], &stored["registered"]), (&title, &json!(false)), "{named}");
         // It is there now: its id alone is enough.
         let again = admin
             .post("/v1/activities", &activity("ada", "viewed").set("content", expected))
@@ -288,9 +289,9 @@ async fn a_content_is_named_by_id_or_iri_and_made_where_it_can_be(server: &TestS
     // What is registered is not changed by what an activity calls it.
     let renamed =
         numbered(9, "viewed").set("content", json!({"id": "fire", "title": "Water", "type": "event"}));
-    let made = admin.post("/v1/activities", &renamed).await.expect(201).json();
+    let created = admin.post("/v1/activities", &renamed).await.expect(201).json();
     assert_eq!(
-        (&made["content"]["title"], &made["content"]["type"]),
+        (&created["content"]["title"], &created["content"]["type"]),
         (&json!("Fire Safety"), &json!("quiz"))
     );
 }
@@ -300,7 +301,7 @@ async fn the_same_record_is_kept_once_and_a_different_one_is_a_conflict(server: 
     let admin = prepared(server).await;
     let sender = server.credential("acme", WRITES).await;
     let first = sender.post("/v1/activities", &whole(1)).await.expect(201).json();
-    later(server, 3_600);
+    advance_clock(server, 3_600);
     assert_eq!(sender.post("/v1/activities", &whole(1)).await.expect(200).json(), first);
     // Only what is sent is compared.
     let little = Body::default().set("id", id(1)).set("user", "ada").set("action", "completed");
@@ -319,7 +320,7 @@ async fn the_same_record_is_kept_once_and_a_different_one_is_a_conflict(server: 
     }
     // What is not sent takes the moment of the first time, not of the second.
     sender.post("/v1/activities", &numbered(2, "viewed")).await.expect(201);
-    later(server, 3_600);
+    advance_clock(server, 3_600);
     sender.post("/v1/activities", &numbered(2, "viewed")).await.expect(200);
     assert_eq!(log(&admin).await.len(), 2);
     // Ids are an organisation's own.
@@ -444,20 +445,23 @@ async fn times_are_taken_in_every_form(server: &TestServer) {
 async fn a_verb_stands_for_an_action(server: &TestServer) {
     let admin = prepared(server).await;
     let verb = |verb: &str| Body::default().set("user", "ada").set("verb", verb).set("content", "fire");
-    let made = admin
+    let created = admin
         .post("/v1/activities", &verb("https://w3id.org/xapi/adl/verbs/satisfied"))
         .await
         .expect(201)
         .json();
-    assert_eq!(made["action"]["key"], "completed");
-    assert_eq!(made["verb"], "https://w3id.org/xapi/adl/verbs/satisfied");
-    let made =
+    assert_eq!(created["action"]["key"], "completed");
+    assert_eq!(created["verb"], "https://w3id.org/xapi/adl/verbs/satisfied");
+    let created =
         admin.post("/v1/activities", &verb("http://example.org/verbs/juggled-with")).await.expect(201).json();
-    assert_eq!((&made["action"]["key"], &made["action"]["label"]), (&json!("other"), &json!("Juggled with")));
-    assert_eq!(made["description"], "Juggled with Fire Safety");
+    assert_eq!(
+        (&created["action"]["key"], &created["action"]["label"]),
+        (&json!("other"), &json!("Juggled with"))
+    );
+    assert_eq!(created["description"], "Juggled with Fire Safety");
     let found = admin
         .list(
-            &format!("/v1/activities?verb={}", segment("http://example.org/verbs/juggled-with")),
+            &format!("/v1/activities?verb={}", encode_segment("http://example.org/verbs/juggled-with")),
             "activities",
         )
         .await;

@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::{at, id, keep, log, members, numbered, numbers, prepared};
+use super::{at, id, keep, log, members, numbered, prepared, record_numbers};
 use crate::support::TestServer;
 use crate::support::builders::{Body, activity, content, group, team, user};
 use crate::support::http::{Caller, query};
@@ -76,7 +76,9 @@ async fn filled(server: &TestServer) -> Caller {
 }
 
 async fn found(caller: &Caller, asked: &str) -> Vec<usize> {
-    numbers(&caller.list(&format!("/v1/activities?sort=happened_at&limit=3&{asked}"), "activities").await)
+    record_numbers(
+        &caller.list(&format!("/v1/activities?sort=happened_at&limit=3&{asked}"), "activities").await,
+    )
 }
 
 #[apply(both_databases)]
@@ -224,11 +226,11 @@ async fn pages_hold_together(server: &TestServer) {
     for limit in [1, 3, 4, 19, 20, 1000] {
         let path = format!("/v1/activities?limit={limit}");
         assert_eq!(
-            numbers(&admin.list(&format!("{path}&sort=happened_at"), "activities").await),
+            record_numbers(&admin.list(&format!("{path}&sort=happened_at"), "activities").await),
             forwards,
             "{limit}"
         );
-        assert_eq!(numbers(&admin.list(&path, "activities").await), backwards, "{limit}");
+        assert_eq!(record_numbers(&admin.list(&path, "activities").await), backwards, "{limit}");
     }
     let asked = [
         ("limit", "3"),
@@ -252,7 +254,7 @@ async fn pages_hold_together(server: &TestServer) {
     assert_eq!(page.json()["total"], 20);
     let second = admin.get(&next).await.expect(200).json();
     assert_eq!(
-        (&second["total"], numbers(second["activities"].as_array().expect("rows"))),
+        (&second["total"], record_numbers(second["activities"].as_array().expect("rows"))),
         (&json!(20), vec![16, 15, 14])
     );
     let last = admin.get("/v1/activities?limit=20").await.expect(200);
@@ -297,14 +299,17 @@ async fn rows_that_come_while_paging_neither_repeat_nor_hide_others(server: &Tes
     .await;
     admin.delete(&format!("/v1/activities/{}", id(16))).await.expect(204);
     let rest = admin.list(page["next"].as_str().expect("more"), "activities").await;
-    assert_eq!(numbers(&rest), [15, 14, 13, 12, 11, 10, 2]);
+    assert_eq!(record_numbers(&rest), [15, 14, 13, 12, 11, 10, 2]);
 }
 
 #[apply(both_databases)]
 async fn everybody_has_a_log_of_their_own(server: &TestServer) {
     let admin = filled(server).await;
     let own = server.person("learner", "ada");
-    assert_eq!(numbers(&own.list("/v1/me/activities?sort=happened_at", "activities").await), [1, 2, 6, 8]);
+    assert_eq!(
+        record_numbers(&own.list("/v1/me/activities?sort=happened_at", "activities").await),
+        [1, 2, 6, 8]
+    );
     assert_eq!(found(&own, "").await, [1, 2, 6, 8]);
     let page = own
         .get("/v1/me/activities?limit=2&action=watched,downloaded,completed&count=exact")
@@ -321,21 +326,24 @@ async fn everybody_has_a_log_of_their_own(server: &TestServer) {
 
     let manager = server.person("manager", "ada");
     assert_eq!(
-        numbers(&manager.list("/v1/users/bo/activities?sort=happened_at", "activities").await),
+        record_numbers(&manager.list("/v1/users/bo/activities?sort=happened_at", "activities").await),
         [3, 4, 7]
     );
-    assert_eq!(numbers(&manager.list("/v1/users/bo/activities?user=bo&type=event", "activities").await), [3]);
+    assert_eq!(
+        record_numbers(&manager.list("/v1/users/bo/activities?user=bo&type=event", "activities").await),
+        [3]
+    );
     let none = manager.get("/v1/users/bo/activities?user=ada&count=exact").await.expect(200).json();
     assert_eq!(none, json!({"activities": [], "next": null, "total": 0}));
     manager.get("/v1/users/cy/activities").await.expect(404);
     own.get("/v1/users/bo/activities").await.expect(404);
     admin.get("/v1/users/nobody/activities").await.expect(404);
     assert_eq!(
-        numbers(&own.list("/v1/users/ada/activities?sort=happened_at", "activities").await),
+        record_numbers(&own.list("/v1/users/ada/activities?sort=happened_at", "activities").await),
         [1, 2, 6, 8]
     );
     // In a person's own log, and by id, a deactivated user's rows are there.
-    assert_eq!(numbers(&admin.list("/v1/users/cy/activities", "activities").await), [5]);
+    assert_eq!(record_numbers(&admin.list("/v1/users/cy/activities", "activities").await), [5]);
     admin.get(&format!("/v1/activities/{}", id(5))).await.expect(200);
     // What is out of reach isn't there by id either.
     own.get(&format!("/v1/activities/{}", id(3))).await.expect(404);
@@ -373,16 +381,22 @@ async fn a_deletion_voids_with_its_reason(server: &TestServer) {
         assert!(!csv.text().contains(&id(4)), "it left the export");
     }
     // Who took it out, and why, is a record; the voided one can still be read as a statement.
-    let voiding = rows.last().expect("rows");
+    let voiding_statement = rows.last().expect("rows");
     assert_eq!(
-        (&voiding["verb"], &voiding["comment"]),
+        (&voiding_statement["verb"], &voiding_statement["comment"]),
         (&json!("http://adlnet.gov/expapi/verbs/voided"), &json!("Wrong person"))
     );
-    assert_eq!((&voiding["recorded_by"]["id"], &voiding["origin"]), (&json!("root"), &json!("manual")));
+    assert_eq!(
+        (&voiding_statement["recorded_by"]["id"], &voiding_statement["origin"]),
+        (&json!("root"), &json!("manual"))
+    );
     admin.get(&format!("/xapi/statements?statementId={}", id(4))).await.expect(404);
     admin.get(&format!("/xapi/statements?voidedStatementId={}", id(4))).await.expect(200);
     // The voiding itself stays.
-    admin.delete(&format!("/v1/activities/{}", voiding["id"].as_str().expect("an id"))).await.expect(409);
+    admin
+        .delete(&format!("/v1/activities/{}", voiding_statement["id"].as_str().expect("an id")))
+        .await
+        .expect(409);
     // The same record again is the same record: still voided.
     let again =
         activity("bo", "failed").set("id", id(4)).set("content", "fire").set("happened_at", at(7, 23));

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{at, id, keep, later, log, members, numbered, numbers, prepared};
+use super::{advance_clock, at, id, keep, log, members, numbered, prepared, record_numbers};
 use crate::support::builders::{Body, activity, content, mailbox, statement, user};
 use crate::support::http::Caller;
-use crate::support::records::voiding;
+use crate::support::records::voiding_statement;
 use crate::support::{TestServer, apply, both_databases};
 
 fn verb(name: &str) -> String {
@@ -30,7 +30,10 @@ async fn sessions(caller: &Caller) -> Vec<(usize, String)> {
         .list("/v1/activities?action=logged_in,logged_out,visited&sort=happened_at", "activities")
         .await;
     let keys = members(&rows, "action.key");
-    numbers(&rows).into_iter().zip(keys.iter().map(|key| key.as_str().expect("a key").to_owned())).collect()
+    record_numbers(&rows)
+        .into_iter()
+        .zip(keys.iter().map(|key| key.as_str().expect("a key").to_owned()))
+        .collect()
 }
 
 fn told(events: &[(usize, String)]) -> String {
@@ -107,7 +110,7 @@ async fn verb_result_and_pass_mark_decide(server: &TestServer) {
     assert_eq!(rows[7]["result"]["score"]["percent"], 80, "79.999 rounds to 80 and still fails");
     // A completion is found under the action that it is called, and under the flag.
     let found = async |query: &str| {
-        numbers(&admin.list(&format!("/v1/activities?sort=happened_at&{query}"), "activities").await)
+        record_numbers(&admin.list(&format!("/v1/activities?sort=happened_at&{query}"), "activities").await)
     };
     assert_eq!(found("action=watched").await, [13, 24]);
     assert_eq!(found("action=completed&content=video&content=audio").await, Vec::<usize>::new());
@@ -165,15 +168,15 @@ async fn scores_and_times_are_read(server: &TestServer) {
     for (n, (time, seconds, text, exceeded)) in times.into_iter().enumerate() {
         let sent =
             numbered(100 + n, "completed").set("content", "quiz").set("result", json!({"total_time": time}));
-        let made = admin.post("/v1/activities", &sent).await.expect(201).json();
-        assert_eq!(made["result"]["total_time"], json!({"seconds": seconds, "text": text}), "{time}");
-        assert_eq!(made["result"]["time_limit"], json!({"seconds": 600, "text": "10 minutes"}), "{time}");
-        assert_eq!(made["result"]["time_limit_exceeded"], exceeded, "{time}");
+        let created = admin.post("/v1/activities", &sent).await.expect(201).json();
+        assert_eq!(created["result"]["total_time"], json!({"seconds": seconds, "text": text}), "{time}");
+        assert_eq!(created["result"]["time_limit"], json!({"seconds": 600, "text": "10 minutes"}), "{time}");
+        assert_eq!(created["result"]["time_limit_exceeded"], exceeded, "{time}");
     }
     let sent = numbered(200, "completed").set("content", "quiz").set("result", json!({"success": true}));
-    let made = admin.post("/v1/activities", &sent).await.expect(201).json();
+    let created = admin.post("/v1/activities", &sent).await.expect(201).json();
     assert_eq!(
-        (&made["result"]["total_time"], &made["result"]["time_limit_exceeded"]),
+        (&created["result"]["total_time"], &created["result"]["time_limit_exceeded"]),
         (&Value::Null, &Value::Null)
     );
 }
@@ -244,7 +247,7 @@ async fn completions_expire_and_earn_certificates(server: &TestServer) {
     }
     assert_eq!(rows[3]["action"]["key"], "failed");
     let found = async |query: &str| {
-        numbers(&admin.list(&format!("/v1/activities?sort=happened_at&{query}"), "activities").await)
+        record_numbers(&admin.list(&format!("/v1/activities?sort=happened_at&{query}"), "activities").await)
     };
     assert_eq!(found("expired=true").await, [0, 4]);
     assert_eq!(found("expired=false").await, [1, 2, 3, 5, 6, 7, 8]);
@@ -252,9 +255,9 @@ async fn completions_expire_and_earn_certificates(server: &TestServer) {
     assert_eq!(found("certificate_expires_within=P2D").await, [5]);
     assert_eq!(found("certificate_expires_within=P11M").await, [0, 5]);
     // Past is past only when the moment has gone by.
-    later(server, 42 * 60 + 37);
+    advance_clock(server, 42 * 60 + 37);
     assert_eq!(found("expired=true").await, [0, 4], "at that very moment it is not past");
-    later(server, 1);
+    advance_clock(server, 1);
     assert_eq!(found("expired=true").await, [0, 4, 8]);
     assert_eq!(found("certificate_expires_within=P2D&expired=true").await, Vec::<usize>::new());
 }
@@ -266,13 +269,13 @@ async fn a_login_after_a_login_is_a_visit(server: &TestServer) {
     keep(&admin, &[session(1, "logged_in", 10), session(2, "logged_in", 12), session(3, "logged_in", 14)])
         .await;
     assert_eq!(told(&sessions(&admin).await), "1 logged_in, 2 visited, 3 visited");
-    assert_eq!(numbers(&log(&admin).await), [1], "visits are shown only where they are asked for");
+    assert_eq!(record_numbers(&log(&admin).await), [1], "visits are shown only where they are asked for");
     assert_eq!(admin.get("/v1/activities?count=exact").await.expect(200).json()["total"], 1);
     let visits = admin.list("/v1/activities?action=visited", "activities").await;
     assert_eq!(members(&visits, "description"), ["Visited", "Visited"]);
     admin.get(&format!("/v1/activities/{}", id(2))).await.expect(200);
     let own = server.person("learner", "ada");
-    assert_eq!(numbers(&own.list("/v1/me/activities", "activities").await), [1]);
+    assert_eq!(record_numbers(&own.list("/v1/me/activities", "activities").await), [1]);
     // A logout that arrives late, and somebody else's, and a click between.
     keep(
         &admin,
@@ -294,7 +297,7 @@ async fn a_login_after_a_login_is_a_visit(server: &TestServer) {
         "7 logged_in, 1 visited, 5 logged_out, 2 visited, 4 logged_out, 3 logged_in"
     );
     // Void the first login, then the logout.
-    admin.post("/xapi/statements", &voiding(20, 7)).await.expect(200);
+    admin.post("/xapi/statements", &voiding_statement(20, 7)).await.expect(200);
     assert_eq!(
         told(&sessions(&admin).await),
         "1 logged_in, 5 logged_out, 2 visited, 4 logged_out, 3 logged_in"
@@ -352,31 +355,34 @@ async fn a_claimed_identifier_brings_its_sessions(server: &TestServer) {
 async fn a_voided_record_leaves_the_log(server: &TestServer) {
     let admin = prepared(server).await;
     keep(&admin, &[numbered(1, "viewed"), numbered(2, "completed")]).await;
-    admin.post("/xapi/statements", &voiding(11, 1)).await.expect(200);
-    assert_eq!(numbers(&log(&admin).await), [2, 11], "the voiding is a record as well");
+    admin.post("/xapi/statements", &voiding_statement(11, 1)).await.expect(200);
+    assert_eq!(record_numbers(&log(&admin).await), [2, 11], "the voiding is a record as well");
     admin.get(&format!("/v1/activities/{}", id(1))).await.expect(404);
     // The voiding first: what it names never comes into the log, and stays kept.
-    admin.post("/xapi/statements", &voiding(13, 3)).await.expect(200);
-    let made = admin.post("/v1/activities", &numbered(3, "viewed")).await.expect(201);
-    assert_eq!(made.json(), json!({"id": id(3)}));
+    admin.post("/xapi/statements", &voiding_statement(13, 3)).await.expect(200);
+    let created = admin.post("/v1/activities", &numbered(3, "viewed")).await.expect(201);
+    assert_eq!(created.json(), json!({"id": id(3)}));
     admin.post("/v1/activities", &numbered(3, "viewed")).await.expect(200);
     admin.get(&format!("/v1/activities/{}", id(3))).await.expect(404);
-    assert_eq!(numbers(&log(&admin).await), [2, 11, 13]);
+    assert_eq!(record_numbers(&log(&admin).await), [2, 11, 13]);
     // In one request, in either order.
     let target = |n: usize| {
         statement(mailbox("ada@example.org"), &verb("completed"), "https://example.org/c")
             .set("id", id(n))
             .json()
     };
-    admin.post("/xapi/statements", &json!([target(4), voiding(14, 4)])).await.expect(200);
-    admin.post("/xapi/statements", &json!([voiding(15, 5), target(5)])).await.expect(200);
-    assert_eq!(numbers(&log(&admin).await), [2, 11, 13, 14, 15]);
+    admin.post("/xapi/statements", &json!([target(4), voiding_statement(14, 4)])).await.expect(200);
+    admin.post("/xapi/statements", &json!([voiding_statement(15, 5), target(5)])).await.expect(200);
+    assert_eq!(record_numbers(&log(&admin).await), [2, 11, 13, 14, 15]);
     // A voiding can't be voided, whatever the order.
-    admin.post("/xapi/statements", &json!([voiding(16, 11), voiding(18, 17)])).await.expect(200);
-    admin.post("/xapi/statements", &voiding(17, 2)).await.expect(200);
-    assert_eq!(numbers(&log(&admin).await), [11, 13, 14, 15, 16, 18, 17]);
+    admin
+        .post("/xapi/statements", &json!([voiding_statement(16, 11), voiding_statement(18, 17)]))
+        .await
+        .expect(200);
+    admin.post("/xapi/statements", &voiding_statement(17, 2)).await.expect(200);
+    assert_eq!(record_numbers(&log(&admin).await), [11, 13, 14, 15, 16, 18, 17]);
     // Voided twice is voided.
-    admin.post("/xapi/statements", &voiding(19, 2)).await.expect(200);
+    admin.post("/xapi/statements", &voiding_statement(19, 2)).await.expect(200);
     assert_eq!(log(&admin).await.len(), 8);
 }
 
@@ -458,9 +464,9 @@ async fn a_row_is_a_sentence(server: &TestServer) {
             "Completed https://example.org/c",
         ),
     ] {
-        let made = sender.post("/v1/activities", &sent).await.expect(201).json();
-        assert_eq!(made["description"], sentence);
-        let parts = made["description_parts"].as_array().expect("parts");
+        let created = sender.post("/v1/activities", &sent).await.expect(201).json();
+        assert_eq!(created["description"], sentence);
+        let parts = created["description_parts"].as_array().expect("parts");
         assert_eq!(
             parts.iter().map(|part| part["text"].as_str().expect("a text")).collect::<String>(),
             sentence
@@ -476,8 +482,8 @@ async fn a_row_is_a_sentence(server: &TestServer) {
     );
     let unnamed = user("cy").set("first_name", Value::Null).set("last_name", Value::Null);
     admin.put("/v1/users/cy", &unnamed).await.expect(201);
-    let made = sender
+    let created = sender
         .post("/v1/activities", &activity("ada", "completed").set("content", "fire").set("recorded_by", "cy"))
         .await;
-    assert_eq!(made.expect(201).json()["description"], "Completed Flood Safety, marked complete by cy");
+    assert_eq!(created.expect(201).json()["description"], "Completed Flood Safety, marked complete by cy");
 }

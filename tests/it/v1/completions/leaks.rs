@@ -115,7 +115,7 @@ async fn who_may_not_mark_learns_nothing(server: &TestServer) {
         assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
     }
     assert_eq!(kept(server, &["bo"]).await, (0, 0, 0));
-    server.nobody().post("/v1/completions", &fire(&["bo"])).await.expect(401);
+    server.anonymous().post("/v1/completions", &fire(&["bo"])).await.expect(401);
 }
 
 #[apply(both_databases)]

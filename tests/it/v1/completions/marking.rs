@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{ada, fire, kept, mark, outcomes, prepared, rows_of, told};
 use crate::support::builders::{Body, content, statement, team, user};
-use crate::support::http::segment;
+use crate::support::http::encode_segment;
 use crate::support::{TestServer, apply, both_databases};
 use crate::v1::activities::{log, members, pointers};
 
@@ -97,22 +97,25 @@ async fn it_is_attributed_to_who_marked_it(server: &TestServer) {
     assert_eq!(row["result"]["score"]["percent"], Value::Null);
 
     let account = |name: &str| json!({"homePage": "https://rollbook.invalid/acme", "name": name});
-    let kept = admin.get(&format!("/xapi/statements?statementId={id}")).await.expect(200).json();
-    assert_eq!(kept["actor"], json!({"objectType": "Agent", "name": "bo Example", "account": account("bo")}));
+    let stored = admin.get(&format!("/xapi/statements?statementId={id}")).await.expect(200).json();
     assert_eq!(
-        kept["verb"],
+        stored["actor"],
+        json!({"objectType": "Agent", "name": "bo Example", "account": account("bo")})
+    );
+    assert_eq!(
+        stored["verb"],
         json!({"id": "http://adlnet.gov/expapi/verbs/completed", "display": {"en": "Completed"}})
     );
-    assert_eq!(kept["object"]["definition"], Value::Null);
-    assert_eq!(kept["result"], json!({"completion": true}));
+    assert_eq!(stored["object"]["definition"], Value::Null);
+    assert_eq!(stored["result"], json!({"completion": true}));
     assert_eq!(
-        kept["context"],
+        stored["context"],
         json!({"instructor": {"objectType": "Agent", "name": "Ada Obi", "account": account("ada")}})
     );
-    assert_eq!(kept["authority"]["account"], account("ada"));
-    assert_eq!(kept["timestamp"], "2026-02-14T09:00:00.500Z");
+    assert_eq!(stored["authority"]["account"], account("ada"));
+    assert_eq!(stored["timestamp"], "2026-02-14T09:00:00.500Z");
     // Who is named as the instructor is found by it, and has no row by it.
-    let agent = segment(&json!({"account": account("ada")}).to_string());
+    let agent = encode_segment(&json!({"account": account("ada")}).to_string());
     let found =
         admin.get(&format!("/xapi/statements?related_agents=true&agent={agent}")).await.expect(200).json();
     assert_eq!(found["statements"][0]["id"], json!(id));
@@ -171,7 +174,7 @@ async fn what_the_content_demands_counts(server: &TestServer) {
     assert_eq!(rows[2]["description"], "Completed Old (Archived), marked complete by root");
     assert_eq!(rows[3]["content"]["iri"], elsewhere);
     assert_eq!(
-        admin.get(&format!("/v1/contents/{}", segment(elsewhere))).await.expect(200).json()["title"],
+        admin.get(&format!("/v1/contents/{}", encode_segment(elsewhere))).await.expect(200).json()["title"],
         Value::Null
     );
 }

@@ -12,7 +12,7 @@ use super::reading::{self, Row};
 use super::world::{Actor, Content, Micros, Organisation, User};
 use super::{Judgement, Trial, must, told};
 use crate::support::TestServer;
-use crate::support::http::{query, segment};
+use crate::support::http::{encode_segment, query};
 use crate::support::random::Random;
 
 const STATES: &[&str] = &["not_started", "in_progress", "failed", "completed", "expired"];
@@ -168,7 +168,7 @@ async fn run(
         true if !asked.states.is_empty() => pairs.push(("state".into(), asked.states.join(","))),
         _ => pairs.extend(asked.states.iter().map(|state| ("state".to_owned(), (*state).to_owned()))),
     }
-    let path = format!("/v1/contents/{}/progress", segment(&asked.content));
+    let path = format!("/v1/contents/{}/progress", encode_segment(&asked.content));
     let csv = format!("{path}.csv{}", query(&pairs));
     pairs.push(("limit".into(), asked.people.limit.to_string()));
     if random.percent(70) {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::reading::{ACTIONS, OTHER_VERBS};
 use super::world::{Micros, Months, Organisation};
-use crate::support::http::{query, segment};
+use crate::support::http::{encode_segment, query};
 use crate::support::random::Random;
 
 pub const DAY: Micros = 86_400_000_000;
@@ -203,7 +203,7 @@ impl Question {
         pairs.push(("count".into(), "exact".into()));
         let path = match (&self.person, &self.who) {
             (Some(person), Who::Person { user, .. }) if person == user => "/v1/me/activities".to_owned(),
-            (Some(person), _) => format!("/v1/users/{}/activities", segment(person)),
+            (Some(person), _) => format!("/v1/users/{}/activities", encode_segment(person)),
             (None, _) => "/v1/activities".to_owned(),
         };
         path + &query(&pairs)

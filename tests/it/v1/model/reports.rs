@@ -196,10 +196,12 @@ impl Trial<'_> {
     async fn opened(&self, opening: &Opening, random: &mut Random) -> Result<usize, String> {
         let body =
             json!({"name": "Random", "visibility": "shared", "columns": "full", "filter": opening.filter()});
-        let made = self.asked.admin.post("/v1/reports", &body).await;
-        must(made.status == 201, || format!("the report is answered {}", told(&made)))?;
-        let path = made.header("location").unwrap_or_default().to_owned();
-        must(made.json()["filter"] == body["filter"], || format!("the filter came back as {}", told(&made)))?;
+        let created = self.asked.admin.post("/v1/reports", &body).await;
+        must(created.status == 201, || format!("the report is answered {}", told(&created)))?;
+        let path = created.header("location").unwrap_or_default().to_owned();
+        must(created.json()["filter"] == body["filter"], || {
+            format!("the filter came back as {}", told(&created))
+        })?;
         let outcome = self.opened_at(&path, opening, random).await;
         self.asked.admin.delete(&path).await.expect(204);
         outcome

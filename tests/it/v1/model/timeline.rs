@@ -11,7 +11,7 @@ use super::judge::{self, Expected};
 use super::question::{self, DAY, Filter, Question, Role, When, Who, rfc3339};
 use super::world::Micros;
 use super::{calendar, must, told};
-use crate::support::http::{query, segment};
+use crate::support::http::{encode_segment, query};
 use crate::support::random::Random;
 use crate::support::{TestServer, apply, both_databases};
 
@@ -108,14 +108,14 @@ async fn write_some(tenant: &Tenant, notes: &mut Vec<Note>, random: &mut Random)
         let happened_at = random.pick(&tenant.facts.records).happened_at;
         let text = format!("note {}", notes.len());
         let body = json!({"text": text, "happened_at": rfc3339(happened_at)});
-        let made = tenant
+        let created = tenant
             .admin
-            .post(&format!("/v1/users/{}/notes", segment(&about)), &body)
+            .post(&format!("/v1/users/{}/notes", encode_segment(&about)), &body)
             .await
             .expect(201)
             .json();
         notes.push(Note {
-            id: made["id"].as_str().expect("an id").to_owned(),
+            id: created["id"].as_str().expect("an id").to_owned(),
             about,
             text,
             happened_at,
@@ -204,7 +204,7 @@ fn path(asked: &Question, kinds: &[&str]) -> String {
     }
     set("limit", asked.limit.to_string());
     set("count", "exact".to_owned());
-    let subject = segment(asked.person.as_deref().unwrap_or_default());
+    let subject = encode_segment(asked.person.as_deref().unwrap_or_default());
     format!("/v1/users/{subject}/timeline{}", query(&pairs))
 }
 

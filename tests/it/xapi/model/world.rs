@@ -243,11 +243,11 @@ fn related_activities(statement: &Value) -> Vec<&Value> {
 
 /// A statement of any shape that may refer to any of `ids`.
 pub fn statement(random: &mut Random, ids: &[Uuid]) -> Value {
-    let mut made = bare(random, ids, true);
+    let mut created = bare(random, ids, true);
     if random.percent(20) {
-        made["timestamp"] = json!(format!("20{}-03-01T00:00:00Z", 10 + random.below(30)));
+        created["timestamp"] = json!(format!("20{}-03-01T00:00:00Z", 10 + random.below(30)));
     }
-    made
+    created
 }
 
 fn bare(random: &mut Random, ids: &[Uuid], whole: bool) -> Value {
@@ -256,15 +256,15 @@ fn bare(random: &mut Random, ids: &[Uuid], whole: bool) -> Value {
         Some("StatementRef") if whole && random.percent(25) => VOIDED,
         _ => random.pick::<&str>(VERBS),
     };
-    let mut made = json!({"actor": actor(random), "verb": {"id": verb}, "object": object});
+    let mut created = json!({"actor": actor(random), "verb": {"id": verb}, "object": object});
     let displays = if verb == VERBS[0] { 60 } else { 15 };
     if random.percent(displays) {
-        made["verb"]["display"] = json!({"en": format!("said {}", random.below(20))});
+        created["verb"]["display"] = json!({"en": format!("said {}", random.below(20))});
     }
     if random.percent(50) {
-        made["context"] = context(random, ids);
+        created["context"] = context(random, ids);
     }
-    made
+    created
 }
 
 fn object(random: &mut Random, ids: &[Uuid], whole: bool) -> Value {
@@ -294,41 +294,41 @@ fn actor(random: &mut Random) -> Value {
 }
 
 fn agent(random: &mut Random) -> Value {
-    let mut made = random.pick(&people()).clone();
+    let mut created = random.pick(&people()).clone();
     if random.percent(20) {
-        made["name"] = json!("Somebody");
+        created["name"] = json!("Somebody");
     }
     if random.percent(20) {
-        made["objectType"] = json!("Agent");
+        created["objectType"] = json!("Agent");
     }
-    made
+    created
 }
 
 fn group(random: &mut Random) -> Value {
     let identified = random.percent(50);
-    let mut made = if identified { random.pick(&groups()).clone() } else { json!({}) };
+    let mut created = if identified { random.pick(&groups()).clone() } else { json!({}) };
     if !identified || random.percent(50) {
-        made["member"] = (0..random.below(4)).map(|_| agent(random)).collect();
+        created["member"] = (0..random.below(4)).map(|_| agent(random)).collect();
     }
-    with_type(made, "Group")
+    with_type(created, "Group")
 }
 
 fn activity(random: &mut Random) -> Value {
-    let mut made = json!({"id": *random.pick(ACTIVITIES)});
+    let mut created = json!({"id": *random.pick(ACTIVITIES)});
     if random.percent(30) {
-        made["objectType"] = json!("Activity");
+        created["objectType"] = json!("Activity");
     }
     if random.percent(20) {
-        made["definition"] = json!({"name": {"en": format!("Thing {}", random.below(9)), "de": "Ding"}});
+        created["definition"] = json!({"name": {"en": format!("Thing {}", random.below(9)), "de": "Ding"}});
     }
-    made
+    created
 }
 
 fn context(random: &mut Random, ids: &[Uuid]) -> Value {
-    let mut made = json!({});
+    let mut created = json!({});
     let mut maybe = |name: &str, chance: usize, random: &mut Random, make: &dyn Fn(&mut Random) -> Value| {
         if random.percent(chance) {
-            made[name] = make(random);
+            created[name] = make(random);
         }
     };
     maybe("registration", 40, random, &|random| {
@@ -356,5 +356,5 @@ fn context(random: &mut Random, ids: &[Uuid]) -> Value {
     });
     // A statement that is context is nobody's object.
     maybe("statement", 10, random, &|random| json!({"objectType": "StatementRef", "id": random.pick(ids)}));
-    made
+    created
 }

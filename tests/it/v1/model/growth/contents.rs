@@ -6,7 +6,7 @@ use super::sent::content_body;
 use super::{Tenant, strings, title};
 use crate::support::TestServer;
 use crate::support::builders::Body;
-use crate::support::http::segment;
+use crate::support::http::encode_segment;
 use crate::support::random::Random;
 use crate::v1::model::question::DAY;
 use crate::v1::model::world::{Content, Demands, Months};
@@ -69,7 +69,7 @@ impl Tenant {
             let last = content.demands.last().map_or(now - 900 * DAY, |(from, _)| *from);
             let from = (last + random.between(1, 200) * DAY).min(now);
             content.demands.push((from, random_demands(random)));
-            let path = format!("/v1/contents/{}", segment(&content.id));
+            let path = format!("/v1/contents/{}", encode_segment(&content.id));
             let body = content_body(content);
             self.admin.put(&path, &body).await.expect(200);
         }
@@ -81,7 +81,7 @@ impl Tenant {
             content.kind = Some("item".into());
             content.content_type = Some("video".into());
             content.demands = vec![(now - 2_000 * DAY, random_demands(random))];
-            let path = format!("/v1/contents/{}", segment(&content.id));
+            let path = format!("/v1/contents/{}", encode_segment(&content.id));
             let body = content_body(content);
             self.admin.put(&path, &body).await.expect_one_of(&[200, 201]);
         }

@@ -40,7 +40,7 @@ impl Tenant {
                 .set("teams", teams.clone())
                 .set("include_sub_teams", include_sub_teams)
                 .set("groups", groups.clone())
-                .maybe("happened_at", at.map(rfc3339));
+                .set_option("happened_at", at.map(rfc3339));
             let at = at.unwrap_or(now - now.rem_euclid(1_000));
             for _ in 0..1 + random.below(2) {
                 let expected = self.expected(

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::sent::user_body;
 use super::{STRANGERS, Tenant, stranger_address};
 use crate::support::builders::{self, Body};
-use crate::support::http::segment;
+use crate::support::http::encode_segment;
 use crate::support::random::Random;
 use crate::v1::model::world::{Actor, Organisation, Team, User};
 use crate::v1::model::{FIELD_VALUES, FIELDS};
@@ -30,7 +30,7 @@ impl Tenant {
             .facts
             .teams
             .iter()
-            .map(|team| builders::team(&team.id).maybe("parent", team.parent.clone()))
+            .map(|team| builders::team(&team.id).set_option("parent", team.parent.clone()))
             .collect();
         // References may arrive before what they refer to, within one batch.
         let teams: Vec<&Body> = teams.iter().rev().collect();
@@ -108,7 +108,7 @@ impl Tenant {
             user.identifiers.push(agent);
         }
         for user in changed {
-            let path = format!("/v1/users/{}", segment(&user.id));
+            let path = format!("/v1/users/{}", encode_segment(&user.id));
             self.admin.put(&path, &user_body(&user)).await.expect_one_of(&[200, 201]);
             self.facts.users.retain(|other| other.id != user.id);
             self.facts.users.push(user);

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{STRANGERS, Tenant, stranger_address, title};
 use crate::support::TestServer;
-use crate::support::http::segment;
+use crate::support::http::encode_segment;
 use crate::support::random::Random;
 use crate::v1::model::question::DAY;
 use crate::v1::model::reading::{ACTIONS, OTHER_VERBS, VOIDED};
@@ -24,14 +24,14 @@ impl Tenant {
                 let record = self.random_record(random, door, now);
                 if door == Door::Statement && random.percent(6) && record.defines.is_none() {
                     // Its voiding arrives first.
-                    batch.push(self.voiding(random, record.id, now));
+                    batch.push(self.voiding_statement(random, record.id, now));
                 }
                 batch.push(record);
             }
             if door == Door::Statement && random.percent(30) && !self.facts.records.is_empty() {
                 let target = random.pick(&self.facts.records).clone();
                 if target.voids.is_none() && target.defines.is_none() && !self.facts.is_voided(&target) {
-                    batch.push(self.voiding(random, target.id, now));
+                    batch.push(self.voiding_statement(random, target.id, now));
                 }
             }
             self.send(door, &batch).await;
@@ -132,7 +132,7 @@ impl Tenant {
         random.pick(&registered).iri.clone()
     }
 
-    pub(super) fn voiding(&self, random: &mut Random, target: Uuid, now: Micros) -> Record {
+    pub(super) fn voiding_statement(&self, random: &mut Random, target: Uuid, now: Micros) -> Record {
         Record {
             id: random.uuid(),
             door: Door::Statement,
@@ -227,12 +227,12 @@ impl Tenant {
             let path = format!("/v1/activities/{}?reason=wrong", target.id);
             self.admin.delete(&path).await.expect_one_of(&[200, 204]);
             // The voiding statement is the server's own; this is how a client learns of it.
-            let path = format!("/xapi/statements?limit=1&verb={}", segment(VOIDED));
+            let path = format!("/xapi/statements?limit=1&verb={}", encode_segment(VOIDED));
             let newest = self.content.get(&path).await.expect(200).json()["statements"][0].clone();
             assert_eq!(newest["object"]["id"], json!(target.id), "{newest}");
             let text = |value: &Value| value.as_str().expect("a text").to_owned();
             let at = chrono::DateTime::parse_from_rfc3339(&text(&newest["timestamp"])).expect("a timestamp");
-            let mut record = self.voiding(random, target.id, 0);
+            let mut record = self.voiding_statement(random, target.id, 0);
             record.id = text(&newest["id"]).parse().expect("a UUID");
             record.door = Door::Admin;
             record.happened_at = at.timestamp_micros();

@@ -22,13 +22,13 @@ impl Tenant {
             .set("id", json!(record.id))
             .set("user", user)
             .set("happened_at", rfc3339(record.happened_at))
-            .maybe("content", content)
-            .maybe("expired_at", record.expired_at.map(rfc3339))
-            .maybe("device_type", record.device_type.clone())
-            .maybe("source", record.source.clone())
-            .maybe("result.success", record.success)
-            .maybe("result.completion", record.completion)
-            .maybe("result.total_time", record.seconds.map(|seconds| format!("PT{seconds}S")));
+            .set_option("content", content)
+            .set_option("expired_at", record.expired_at.map(rfc3339))
+            .set_option("device_type", record.device_type.clone())
+            .set_option("source", record.source.clone())
+            .set_option("result.success", record.success)
+            .set_option("result.completion", record.completion)
+            .set_option("result.total_time", record.seconds.map(|seconds| format!("PT{seconds}S")));
         body = match action {
             Some(action) => body.set("action", action),
             None => body.set("verb", record.verb.clone()),
@@ -36,7 +36,7 @@ impl Tenant {
         if let Some((name, expires_at)) = &record.certificate {
             body = body
                 .set("certificate.name", name.clone())
-                .maybe("certificate.expires_at", expires_at.map(rfc3339));
+                .set_option("certificate.expires_at", expires_at.map(rfc3339));
         }
         match record.score {
             // A bare number is a percent.
@@ -60,10 +60,10 @@ impl Tenant {
             .set("verb", json!({"id": record.verb}))
             .set("object", object)
             .set("timestamp", rfc3339(record.happened_at))
-            .maybe("result.success", record.success)
-            .maybe("result.completion", record.completion)
-            .maybe("result.score", record.score.map(score_object))
-            .maybe("result.duration", record.seconds.map(|seconds| format!("PT{seconds}S")));
+            .set_option("result.success", record.success)
+            .set_option("result.completion", record.completion)
+            .set_option("result.score", record.score.map(score_object))
+            .set_option("result.duration", record.seconds.map(|seconds| format!("PT{seconds}S")));
         if let Some(title) = &record.defines {
             body = body.set("object.definition.name", json!({"en": title}));
         }
@@ -83,7 +83,7 @@ fn score_object(score: Score) -> Value {
     match score {
         Score::Scaled(units) => json!({"scaled": decimal(units, 4)}),
         Score::Raw { raw, min, max } => {
-            Body::default().set("raw", raw).maybe("min", min).maybe("max", max).into()
+            Body::default().set("raw", raw).set_option("min", min).set_option("max", max).into()
         }
     }
 }
@@ -103,10 +103,10 @@ pub(super) fn user_body(user: &User) -> Body {
         .set("id", user.id.clone())
         .set("first_name", user.first_name.clone())
         .set("last_name", user.last_name.clone())
-        .maybe("email", user.email.clone())
+        .set_option("email", user.email.clone())
         .set("role", user.role)
-        .maybe("manager", user.manager.clone())
-        .maybe("primary_team", user.primary_team.clone())
+        .set_option("manager", user.manager.clone())
+        .set_option("primary_team", user.primary_team.clone())
         .set("teams", user.teams.clone())
         .set("groups", user.groups.clone())
         .set("active", user.active)
@@ -118,20 +118,20 @@ pub(super) fn content_body(content: &Content) -> Body {
     let (from, demands) = content.demands.last().cloned().unwrap_or_default();
     let duration = |months: Months| format!("P{}M", months.0);
     let certificate = demands.certificate.map(|(name, good_for)| {
-        Body::default().set("name", name).maybe("expires_after", good_for.map(duration))
+        Body::default().set("name", name).set_option("expires_after", good_for.map(duration))
     });
     Body::default()
         .set("id", content.id.clone())
         .set("iri", content.iri.clone())
-        .maybe("title", content.title.clone())
-        .maybe("type", content.kind.clone())
-        .maybe("content_type", content.content_type.clone())
+        .set_option("title", content.title.clone())
+        .set_option("type", content.kind.clone())
+        .set_option("content_type", content.content_type.clone())
         .set("tags", content.tags.clone())
         .set("cpd_labels", content.cpd_labels.clone())
-        .maybe("source", content.source.clone())
-        .maybe("archived_at", content.archived.then_some("2025-01-01T00:00:00Z"))
-        .maybe("pass_mark", demands.pass_mark)
-        .maybe("expires_after", demands.expires_after.map(duration))
-        .maybe("certificate", certificate)
+        .set_option("source", content.source.clone())
+        .set_option("archived_at", content.archived.then_some("2025-01-01T00:00:00Z"))
+        .set_option("pass_mark", demands.pass_mark)
+        .set_option("expires_after", demands.expires_after.map(duration))
+        .set_option("certificate", certificate)
         .set("effective_from", rfc3339(from))
 }
