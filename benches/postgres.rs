@@ -79,7 +79,7 @@ pub fn run(bench: &mut Bench) {
 
     subject.stop();
     sql(&cluster, &format!("DROP DATABASE {name} WITH (FORCE)"));
-    let _ = std::fs::remove_dir_all(&folder); // a leftover in the temporary folder harms nobody
+    let _ = std::fs::remove_dir_all(&folder); // a unread_body in the temporary folder harms nobody
 }
 
 fn pages(bench: &mut Bench, subject: &Subject, url: &str) {

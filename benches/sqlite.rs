@@ -69,7 +69,7 @@ pub fn run(bench: &mut Bench) {
     }
     drop(own);
     subject.stop();
-    let _ = std::fs::remove_dir_all(&folder); // a leftover in the temporary folder harms nobody
+    let _ = std::fs::remove_dir_all(&folder); // a unread_body in the temporary folder harms nobody
 }
 
 fn pages(bench: &mut Bench, subject: &Subject, plain: &mut Plain) {

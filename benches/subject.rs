@@ -9,8 +9,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::{EncodingKey, Header};
 use rollbook::access::{KeyConfig, TokenKeys};
-use rollbook::clock::Clock;
-use rollbook::http::{Edge, EdgeOptions};
+use rollbook::base::clock::Clock;
+use rollbook::http::{AppOptions, AppState};
 use rollbook::log::VerbTable;
 use rollbook::server::{self, ServerSettings};
 use rollbook::store::{DatabaseSettings, Store};
@@ -57,9 +57,9 @@ impl Subject {
             let shutdown = async {
                 let _ = stopped.await; // a dropped sender stops the server as well
             };
-            let edge = Edge::new(store, keys, EdgeOptions::default());
+            let app_state = AppState::new(store, keys, AppOptions::default()).expect("the recorder starts");
             let (running, address) =
-                server::start(&ServerSettings::default(), listener, edge, None, shutdown)
+                server::start(&ServerSettings::default(), listener, app_state, None, shutdown)
                     .expect("the server starts");
             (address, stop, tokio::spawn(running))
         });

@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::access::AccessError;
-use crate::clock::Clock;
+use crate::base::clock::Clock;
 use crate::config::{ConfigError, DatabaseArgs, LogArgs};
 use crate::store::{SchemaState, Store, StoreError};
 

@@ -21,7 +21,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::access::KeyConfig;
 use crate::access::credential::secret::BootstrapCredential;
-use crate::http::EdgeOptions;
+use crate::http::AppOptions;
 use crate::http::cors::check_origin;
 use crate::http::limits::Limits;
 use crate::http::xapi::Unversioned;
@@ -468,9 +468,9 @@ pub struct ServeSettings {
 }
 
 impl ServeSettings {
-    /// What the edge needs.
-    pub fn edge_options(&self) -> EdgeOptions {
-        EdgeOptions {
+    /// What the app_state needs.
+    pub fn app_options(&self) -> AppOptions {
+        AppOptions {
             limits: self.limits.limits(),
             cors_origins: self.server.cors_origins.clone(),
             xapi_unversioned: self.server.xapi_unversioned,

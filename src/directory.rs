@@ -15,22 +15,16 @@
 
 pub mod batch;
 pub mod error;
-pub mod form;
 pub mod group;
 pub mod identity;
-pub mod list;
-pub mod patch;
 pub mod team;
 pub mod tree;
 pub mod user;
 
 pub use batch::{BatchOutcome, Keyed, read_batch, read_one};
 pub use error::Refusal;
-pub use form::Form;
 pub use group::{Group, GroupDraft};
 pub use identity::Agent;
-pub use list::{ListCursor, ListFilter, ListFingerprint, Page, words};
-pub use patch::merge_patch;
 pub use team::{Team, TeamDraft};
 pub use tree::first_cycle;
 pub use user::{User, UserDraft, UserFilter, visible_users};

@@ -39,7 +39,7 @@ pub use csv::CsvOptions;
 pub use progress::ProgressOptions;
 
 use crate::access::Scoped;
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
 use crate::log::progress::State;
 use crate::log::{Filter, Sort};
 use crate::store::{Detail, Progress, Store, StoreError};

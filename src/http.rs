@@ -1,4 +1,4 @@
-//! The edge: HTTP in, HTTP out, and no rule of the product (contract sections 3, 10, 12).
+//! The app_state: HTTP in, HTTP out, and no rule of the product (contract sections 3, 10, 12).
 //!
 //! What it promises: nobody passes to `/v1` or `/xapi` unverified; every error is a problem document with
 //! the request's id; everything a client sends has a limit; what is logged and counted names no secret.
@@ -37,7 +37,7 @@
 //! use crate::http::problem::{Answer, Problem};
 //! use crate::http::query::Pairs;
 //! use crate::http::routes::routes;
-//! use crate::ids::TeamId;
+//! use crate::base::ids::TeamId;
 //!
 //! // Gives `pub fn routes`, `pub fn document` and `TABLE`. Fixed paths before those with parameters. HEAD
 //! // and 405 with `Allow` come by themselves. Then add the file's name to `resources!` in `v1.rs`.
@@ -77,7 +77,7 @@
 //!     let query = pairs.reader();
 //!     let words = query.text("q");
 //!     let teams = query.values::<TeamId>("team");
-//!     let limits = caller.edge().limits();
+//!     let limits = caller.app_state().limits();
 //!     let limit = query.number("limit", 1..=limits.page_max).unwrap_or(limits.page_default);
 //!     let cursor = query.text("cursor");
 //!     query.finish()?;
@@ -114,7 +114,7 @@
 //!     // … or `batch.elements()?` for the texts, where a room parses them itself.
 //! }
 //!
-//! /// `web::Path` takes the ids of `crate::ids` as they are; a path that is no id is 404.
+//! /// `web::Path` takes the ids of `crate::base::ids` as they are; a path that is no id is 404.
 //! async fn read_widget(caller: Caller<ReadDirectory>, id: web::Path<TeamId>, pairs: Pairs) -> Answer {
 //!     pairs.none()?;
 //!     let widget = caller.store().widget(caller.org(), &id).await?.ok_or_else(Problem::not_found)?;
@@ -123,23 +123,23 @@
 //! ```
 
 pub mod auth;
+pub mod concurrency_limit;
 pub mod conditions;
 pub mod cors;
 pub mod docs;
 pub mod downloads;
-pub mod frame;
 pub mod health;
 pub mod json;
 pub mod keyed;
 pub mod limits;
 pub mod metrics;
+pub mod middleware;
 pub mod openapi;
 pub mod pages;
 pub mod problem;
 pub mod query;
 pub mod request_id;
 pub(crate) mod routes;
-pub mod turns;
 pub mod v1;
 pub mod xapi;
 
@@ -155,26 +155,28 @@ use actix_web::{App, HttpRequest};
 use tracing_actix_web::TracingLogger;
 
 use crate::access::TokenKeys;
-use crate::clock::Clock;
+use crate::base::clock::Clock;
 use crate::reports::rights::RecipientRules;
-use crate::store::Store;
-use auth::SeenCredentials;
+use crate::store::{FacetCache, Recorder, Store, StoreError};
+use auth::CredentialCache;
 use limits::{Limits, Rates};
 use problem::Problem;
 
 /// What every request has at hand.
-pub struct Edge {
+pub struct AppState {
     store: Store,
+    recorder: Recorder,
+    facets: FacetCache,
     keys: TokenKeys,
-    options: EdgeOptions,
-    credentials: SeenCredentials,
+    options: AppOptions,
+    credentials: CredentialCache,
     rates: Rates,
     stopping: AtomicBool,
 }
 
-/// What an operator can set about the edge.
+/// Options that an operator can set.
 #[derive(Debug, Clone, Default)]
-pub struct EdgeOptions {
+pub struct AppOptions {
     /// The limits on what clients send.
     pub limits: Limits,
     /// Origins whose pages may read answers, as [`cors::check_origin`] gives them.
@@ -187,18 +189,35 @@ pub struct EdgeOptions {
     pub metrics_elsewhere: bool,
 }
 
-impl Edge {
-    /// An edge over a store and the keys of people's tokens.
-    pub fn new(store: Store, keys: TokenKeys, options: EdgeOptions) -> Self {
-        let (credentials, rates) = (SeenCredentials::default(), Rates::default());
-        Self {
+impl AppState {
+    /// The state of a server over a store, with the keys that verify tokens. It starts the recorder.
+    ///
+    /// # Errors
+    ///
+    /// The recorder cannot be started.
+    pub fn new(store: Store, keys: TokenKeys, options: AppOptions) -> Result<Self, StoreError> {
+        let (credentials, rates) = (CredentialCache::default(), Rates::default());
+        let recorder = Recorder::start(&store)?;
+        Ok(Self {
             store,
+            recorder,
+            facets: FacetCache::default(),
             keys,
             options,
             credentials,
             rates,
             stopping: AtomicBool::new(false),
-        }
+        })
+    }
+
+    /// Takes records in.
+    pub fn recorder(&self) -> &Recorder {
+        &self.recorder
+    }
+
+    /// Facets that took long to count.
+    pub fn facets(&self) -> &FacetCache {
+        &self.facets
     }
 
     /// The store.
@@ -222,13 +241,13 @@ impl Edge {
     }
 
     /// What the operator set.
-    pub fn options(&self) -> &EdgeOptions {
+    pub fn options(&self) -> &AppOptions {
         &self.options
     }
 
     /// The credentials seen lately; a handler that changes one, or an organisation's settings, tells it to
     /// forget the organisation's.
-    pub fn credentials(&self) -> &SeenCredentials {
+    pub fn credentials(&self) -> &CredentialCache {
         &self.credentials
     }
 
@@ -271,16 +290,16 @@ pub fn table() -> Vec<(&'static str, &'static [&'static str])> {
 
 /// The whole application: every route within its layers, from the outside in:
 ///
-/// 1. the request's span and id ([`frame::RootSpan`]);
-/// 2. counting, and the headers that every answer has, preflights too ([`frame::count`]);
+/// 1. the request's span and id ([`middleware::RootSpan`]);
+/// 2. counting, and the headers that every answer has, preflights too ([`middleware::count`]);
 /// 3. cross-origin questions ([`cors`]), so that errors can be read across origins too;
 /// 4. limits on the head, HEAD as GET, problem documents, what is left of a refused body
-///    ([`frame::frame`]);
+///    ([`middleware::frame`]);
 /// 5. gzip where the client accepts it;
 /// 6. the alternate request syntax of xAPI 1.0.3, whose form may hold who asks ([`xapi::alternate`]);
 /// 7. authentication ([`auth::authenticate`]).
 pub fn application(
-    edge: Data<Edge>,
+    app_state: Data<AppState>,
 ) -> App<
     impl ServiceFactory<
         ServiceRequest,
@@ -290,11 +309,11 @@ pub fn application(
         InitError = (),
     > + use<>,
 > {
-    let cors = cors::layer(&edge.options.cors_origins);
-    let cross_origin = !edge.options.cors_origins.is_empty();
-    let metrics_here = !edge.options.metrics_elsewhere;
+    let cors = cors::layer(&app_state.options.cors_origins);
+    let cross_origin = !app_state.options.cors_origins.is_empty();
+    let metrics_here = !app_state.options.metrics_elsewhere;
     App::new()
-        .app_data(edge)
+        .app_data(app_state)
         .configure(configure)
         .configure(|config| {
             if metrics_here {
@@ -304,10 +323,10 @@ pub fn application(
         .wrap(from_fn(auth::authenticate))
         .wrap(from_fn(xapi::alternate::rewrite))
         .wrap(Compress::default())
-        .wrap(from_fn(frame::frame))
+        .wrap(from_fn(middleware::handle_request))
         .wrap(Condition::new(cross_origin, cors))
-        .wrap(from_fn(frame::count))
-        .wrap(TracingLogger::<frame::RootSpan>::new())
+        .wrap(from_fn(middleware::count))
+        .wrap(TracingLogger::<middleware::RootSpan>::new())
 }
 
 /// A path parameter that can't be what it should be: nothing has that address; whoever wants to make

@@ -21,14 +21,13 @@
 #![warn(missing_docs)]
 
 pub mod access;
+pub mod base;
 pub mod catalogue;
 pub mod cli;
-pub mod clock;
 pub mod config;
 pub mod directory;
 pub mod export;
 pub mod http;
-pub mod ids;
 pub mod log;
 pub mod record;
 pub mod reports;

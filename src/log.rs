@@ -17,7 +17,6 @@ pub mod cursor;
 pub mod description;
 pub mod facets;
 pub mod filter;
-pub mod fold;
 pub mod period;
 pub mod progress;
 pub mod projection;
@@ -35,10 +34,11 @@ pub use activity::Activity;
 pub use cursor::{Cursor, CursorError, Fingerprint, Position};
 pub use description::{Description, DescriptionPart};
 pub use filter::{Filter, ParameterFault, ParseContext, Query, ResultFilter, Sort, TitleSearch};
-pub use fold::fold;
 pub use period::{Period, Window, start_of_day};
 pub use projection::{Certificate, ContentFacts, Percent, Projected, Score, project};
-pub use row::{ContentCard, ContentKey, PersonCard, PersonKey, Recorder, Row, UserCard, VerbCard, VerbKey};
+pub use row::{
+    ContentDetails, ContentKey, PersonDetails, PersonKey, Recorder, Row, UserDetails, VerbDetails, VerbKey,
+};
 pub use short_form::{
     ContentName, ContentRef, Did, Resolved, ResolvedContent, ShortForm, ShortFormRules, UserRef,
 };

@@ -11,7 +11,7 @@
 //! | [`rights`] | who somebody is where nobody is asking: as the directory has them at that moment |
 //! | [`timing`], [`schedule`] | when a report is sent, and to whom |
 //! | [`sender`] | sends what is due, once, whatever happens meanwhile; [`delivery`] tells what became of it |
-//! | [`message`], [`parcel`] | what is sent: the words, and the CSV packed by its size; [`link`] is what stands for one that is too large |
+//! | [`message`], [`packed_export`] | what is sent: the words, and the CSV packed by its size; [`link`] is what stands for one that is too large |
 //! | [`mailer`] | how a message leaves: by SMTP, or into a folder |
 //!
 //! What it promises:
@@ -25,7 +25,7 @@ pub mod key;
 pub mod link;
 pub mod mailer;
 pub mod message;
-pub mod parcel;
+pub mod packed_export;
 pub mod report;
 pub mod rights;
 pub mod saved_filter;

@@ -15,7 +15,7 @@ use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 use tokio::sync::watch;
 
-use crate::http::{self, Edge, health, metrics};
+use crate::http::{self, AppState, health, metrics};
 use crate::reports::sender::Sender;
 
 /// How the server runs.
@@ -76,25 +76,25 @@ impl From<TcpListener> for Listeners {
 pub fn start(
     settings: &ServerSettings,
     listeners: impl Into<Listeners>,
-    edge: Edge,
+    app_state: AppState,
     sender: Option<Sender>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<(impl Future<Output = io::Result<()>> + Send + 'static, SocketAddr)> {
     let listeners = listeners.into();
     let address = listeners.api.local_addr()?;
-    let (settings, edge) = (settings.clone(), Data::new(edge));
+    let (settings, app_state) = (settings.clone(), Data::new(app_state));
     metrics::recorder();
     let running = async move {
-        let api = api(&settings, listeners.api, edge.clone())?;
+        let api = api(&settings, listeners.api, app_state.clone())?;
         let aside = listeners
             .metrics
-            .map(|listener| aside(listener, edge.clone()))
+            .map(|listener| aside(listener, app_state.clone()))
             .transpose()?;
 
         let (stopped, stop) = watch::channel(false);
         let (told, shutting_down) = watch::channel(false);
         let sending = sender.map(|sender| tokio::spawn(sender.run(turns_true(shutting_down))));
-        let background = tokio::spawn(background(edge.clone(), stop));
+        let background = tokio::spawn(background(app_state.clone(), stop));
         let handles: Vec<ServerHandle> = [Some(api.handle()), aside.as_ref().map(Server::handle)]
             .into_iter()
             .flatten()
@@ -102,7 +102,7 @@ pub fn start(
         let stopper = tokio::spawn(stop_when_told(
             shutdown,
             settings.shutdown_delay,
-            edge.clone(),
+            app_state.clone(),
             told,
             handles,
         ));
@@ -119,15 +119,16 @@ pub fn start(
         if let Some(sending) = sending {
             let _ = sending.await;
         }
-        edge.store().close().await;
+        app_state.recorder().finish().await;
+        app_state.store().close().await;
         outcome
     };
     Ok((running, address))
 }
 
 /// The server of the API; its workers' threads begin when it is first polled.
-fn api(settings: &ServerSettings, listener: TcpListener, edge: Data<Edge>) -> io::Result<Server> {
-    let mut server = HttpServer::new(move || http::application(edge.clone()));
+fn api(settings: &ServerSettings, listener: TcpListener, app_state: Data<AppState>) -> io::Result<Server> {
+    let mut server = HttpServer::new(move || http::application(app_state.clone()));
     if settings.workers > 0 {
         server = server.workers(settings.workers);
     }
@@ -141,10 +142,10 @@ fn api(settings: &ServerSettings, listener: TcpListener, edge: Data<Edge>) -> io
 }
 
 /// The listener for whoever watches the server: metrics and health, no API.
-fn aside(listener: TcpListener, edge: Data<Edge>) -> io::Result<Server> {
+fn aside(listener: TcpListener, app_state: Data<AppState>) -> io::Result<Server> {
     let server = HttpServer::new(move || {
         App::new()
-            .app_data(edge.clone())
+            .app_data(app_state.clone())
             .configure(metrics::routes)
             .configure(health::routes)
     });
@@ -160,13 +161,13 @@ fn aside(listener: TcpListener, edge: Data<Edge>) -> io::Result<Server> {
 async fn stop_when_told(
     shutdown: impl Future<Output = ()> + Send,
     delay: Duration,
-    edge: Data<Edge>,
+    app_state: Data<AppState>,
     told: watch::Sender<bool>,
     servers: Vec<ServerHandle>,
 ) {
     shutdown.await;
     tracing::info!("stopping: requests under way are finished, no new ones are taken");
-    edge.stop();
+    app_state.stop();
     let _ = told.send(true); // without a receiver nothing is sent
     tokio::time::sleep(delay).await;
     futures_util::future::join_all(servers.iter().map(|server| server.stop(true))).await;
@@ -180,7 +181,7 @@ async fn turns_true(mut told: watch::Receiver<bool>) {
 
 /// What goes on beside the requests, until the server has stopped: keys are kept fresh, rows are projected
 /// again where their content changed, metrics are folded in.
-async fn background(edge: Data<Edge>, stop: watch::Receiver<bool>) {
+async fn background(app_state: Data<AppState>, stop: watch::Receiver<bool>) {
     let stopped = || turns_true(stop.clone());
     let upkeep = async {
         let mut every = tokio::time::interval(metrics::UPKEEP_EVERY);
@@ -191,9 +192,9 @@ async fn background(edge: Data<Edge>, stop: watch::Receiver<bool>) {
             }
         }
     };
-    let store = edge.store().clone();
+    let store = app_state.store().clone();
     tokio::join!(
-        edge.keys().clone().refresh_loop(stopped()),
+        app_state.keys().clone().refresh_loop(stopped()),
         async {
             tokio::select! { () = stopped() => {}, () = store.reproject_in_background() => {} }
         },

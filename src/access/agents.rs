@@ -4,7 +4,7 @@
 use crate::access::credential::CredentialScope;
 use crate::access::principal::Principal;
 use crate::access::reach::{Reach, StatementReach};
-use crate::ids::OrgId;
+use crate::base::ids::OrgId;
 
 /// The agents of whom a caller may learn more than they know. Only a [`Principal`] makes one, and what is
 /// known of an agent is read by nothing else, so that organisation and reach travel with the question.

@@ -13,8 +13,8 @@ use crate::access::keys::check_secret;
 use crate::access::permissions::Permissions;
 use crate::access::principal::Person;
 use crate::access::role::Role;
-use crate::clock::Timestamp;
-use crate::ids::{OrgId, UserId};
+use crate::base::clock::Timestamp;
+use crate::base::ids::{OrgId, UserId};
 
 /// The end of year 9999 in seconds since 1970: later ends of a token are cut to it.
 const LAST_SECOND: i64 = 253_402_300_799;
@@ -189,7 +189,7 @@ fn text(value: &Value) -> Result<String, String> {
         .ok_or_else(|| "must be text".to_owned())
 }
 
-fn id<T: TryFrom<String, Error = crate::ids::IdError>>(value: &Value) -> Result<T, String> {
+fn id<T: TryFrom<String, Error = crate::base::ids::IdError>>(value: &Value) -> Result<T, String> {
     T::try_from(text(value)?).map_err(|error| error.to_string())
 }
 

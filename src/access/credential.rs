@@ -10,7 +10,7 @@ pub mod secret;
 pub use scopes::{CredentialScope, Scopes, UnknownScope};
 pub use secret::{BootstrapCredential, SecretHash, is_key, new_key, new_secret};
 
-use crate::ids::OrgId;
+use crate::base::ids::OrgId;
 
 /// A credential whose secret has been verified.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use crate::access::credential::CredentialScope;
 use crate::access::principal::Principal;
-use crate::ids::{OrgId, UserId};
+use crate::base::ids::{OrgId, UserId};
 
 /// The documents that a caller may read. Only a [`Principal`] makes one, and a document is read by nothing
 /// else, so that organisation and reach travel with the question.

@@ -38,8 +38,8 @@ use crate::access::jwks::{KeySet, NamedKey, read_file};
 use crate::access::keys::check_secret;
 use crate::access::keys::key::{Key, algorithm};
 use crate::access::keys::token::UnverifiedToken;
-use crate::clock::Timestamp;
-use crate::ids::OrgId;
+use crate::base::clock::Timestamp;
+use crate::base::ids::OrgId;
 
 /// How far a token's `nbf` may lie ahead, in microseconds: clocks differ. `exp` has no such leeway.
 pub const NOT_BEFORE_LEEWAY: i64 = 30 * 1_000_000;

@@ -24,7 +24,7 @@ use tokio::sync::Mutex;
 
 use crate::access::error::AccessError;
 use crate::access::keys::key::{Jwk, Key};
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
 
 /// How often a set is read again.
 pub const REFRESH_EVERY: Duration = Duration::from_secs(5 * 60);

@@ -18,7 +18,7 @@ use crate::access::error::{AccessError, TokenError};
 use crate::access::issuers::{Issuer, Organisations, read_entries};
 use crate::access::jwks::{KeySet, REFRESH_EVERY, RETRY_EVERY, read_file};
 use crate::access::principal::Person;
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
 
 use key::Key;
 use token::UnverifiedToken;

@@ -8,12 +8,12 @@ use crate::access::claims::Reports;
 use crate::access::credential::Credential;
 use crate::access::permissions::Permissions;
 use crate::access::role::Role;
-use crate::clock::Timestamp;
-use crate::ids::{OrgId, UserId};
+use crate::base::clock::Timestamp;
+use crate::base::ids::{OrgId, UserId};
 
 /// A person, as a verified token names them.
 ///
-/// Whether the directory has them as deactivated is not known here: the edge asks it and refuses.
+/// Whether the directory has them as deactivated is not known here: the app_state asks it and refuses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Person {
     /// The organisation, from `org`.

@@ -6,7 +6,7 @@ use crate::access::claims::Reports;
 use crate::access::credential::CredentialScope;
 use crate::access::principal::{Person, Principal};
 use crate::access::role::Role;
-use crate::ids::UserId;
+use crate::base::ids::UserId;
 
 /// The organisation's settings that a reach depends on (product text, sections 3 and 4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

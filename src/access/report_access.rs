@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::access::permit::{Action, OpenReports};
 use crate::access::principal::Principal;
-use crate::ids::{OrgId, UserId};
+use crate::base::ids::{OrgId, UserId};
 
 /// The reports that exist for a caller. A private one of somebody else's is not among them, whoever asks.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -19,7 +19,7 @@
 use crate::access::claims::Reports;
 use crate::access::principal::Principal;
 use crate::access::reach::{Reach, ReachRules};
-use crate::ids::{OrgId, UserId};
+use crate::base::ids::{OrgId, UserId};
 
 /// What the parameter `scope` asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

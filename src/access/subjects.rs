@@ -9,7 +9,7 @@ use crate::access::permit::{Action, MarkComplete, Notes};
 use crate::access::principal::Principal;
 use crate::access::reach::{Reach, ReachRules};
 use crate::access::scope::{People, listed};
-use crate::ids::{OrgId, UserId};
+use crate::base::ids::{OrgId, UserId};
 
 /// An action about people.
 pub trait OverPeople: Action {

@@ -17,8 +17,8 @@ use serde_json::{Value, json};
 
 use crate::access::claims::Claims;
 use crate::access::role::Role;
-use crate::clock::{Clock, Timestamp};
-use crate::ids::{OrgId, UserId};
+use crate::base::clock::{Clock, Timestamp};
+use crate::base::ids::{OrgId, UserId};
 
 /// A private key, as an issuer has it.
 pub(crate) struct TestKey {

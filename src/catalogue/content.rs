@@ -4,12 +4,13 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::clock::Timestamp;
-use crate::directory::form::{Form, one_of, short_text};
-use crate::directory::{Keyed, identity, merge_patch};
-use crate::ids::ContentId;
-use crate::record::fault::{Fault, Place};
-use crate::record::json::{self, Node};
+use crate::base::clock::Timestamp;
+use crate::base::fault::{Fault, Place};
+use crate::base::form::{Form, one_of, short_text};
+use crate::base::ids::ContentId;
+use crate::base::json::{self, Node};
+use crate::base::merge_patch;
+use crate::directory::{Keyed, identity};
 use crate::record::{CalendarDuration, Duration, Iri};
 
 use super::demands::{CertificateRule, Demands};
@@ -152,7 +153,7 @@ pub struct ContentDraft {
     "certificate": {"name": "Fire warden", "expires_after": "P2Y"}
 }))]
 pub struct ContentInput {
-    /// The platform's own id, 1 to 255 characters. Needed in a batch; elsewhere the address gives it. An id that
+    /// The platform's own id, 1 to 255 characters. CompletionCheck in a batch; elsewhere the address gives it. An id that
     /// is an IRI itself is the content's `iri` too.
     #[schema(max_length = 255)]
     pub id: Option<String>,

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
 use crate::record::{CalendarDuration, Duration};
 
 /// What a content demands at one moment.

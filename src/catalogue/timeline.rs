@@ -4,7 +4,7 @@
 //! given. Then each field that is set there holds until the moment at which *that field* was changed next:
 //! a snapshot that was made for the sake of another field says nothing about this one.
 
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
 
 use super::demands::{DemandHistory, Demands};
 

@@ -6,9 +6,9 @@ use uuid::Uuid;
 
 use crate::access::credential::{new_key, new_secret};
 use crate::access::{CredentialScope, Scopes, SecretHash};
+use crate::base::ids::OrgId;
 use crate::cli::{CliError, open_ready};
 use crate::config::DatabaseArgs;
-use crate::ids::OrgId;
 use crate::store::{Store, StoredCredential};
 
 /// The longest name, in characters.

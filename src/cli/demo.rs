@@ -24,12 +24,12 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::access::{KeyConfig, Scopes, SecretHash, TokenKeys};
+use crate::base::clock::Clock;
+use crate::base::ids::OrgId;
 use crate::cli::serve::{listen, shutdown_signal};
 use crate::cli::{CliError, ready};
-use crate::clock::Clock;
 use crate::config::{ConfigError, ListenArgs};
-use crate::http::{Edge, EdgeOptions};
-use crate::ids::OrgId;
+use crate::http::{AppOptions, AppState};
 use crate::log::VerbTable;
 use crate::reports::mailer::Mailer;
 use crate::reports::sender::{Sender, SenderOptions};
@@ -46,7 +46,7 @@ pub const ORGANISATION: &str = "acme";
 /// Whom the demo's messages come from.
 const MAIL_FROM: &str = "Rollbook demo <rollbook@localhost>";
 
-/// A minute in microseconds, as a [`crate::clock::Timestamp`] counts.
+/// A minute in microseconds, as a [`crate::base::clock::Timestamp`] counts.
 const MINUTE: i64 = 60_000_000;
 /// A day in microseconds.
 const DAY: i64 = 24 * 60 * MINUTE;
@@ -107,11 +107,11 @@ impl Demo {
         let sender = self.sender(&store, listener.local_addr()?)?;
         // What was queued with the first start is there when the guide speaks of it.
         sender.work().await?;
-        let edge = Edge::new(store, TokenKeys::load(&keys).await?, EdgeOptions::default());
+        let app_state = AppState::new(store, TokenKeys::load(&keys).await?, AppOptions::default())?;
         let (running, address) = server::start(
             &ServerSettings::default(),
             listener,
-            edge,
+            app_state,
             Some(sender),
             shutdown_signal(),
         )?;

@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use clap::Args;
 
+use crate::base::ids::OrgId;
 use crate::cli::{CliError, open_ready};
 use crate::config::DatabaseArgs;
-use crate::ids::OrgId;
 use crate::store::Store;
 
 /// The arguments of `rollbook rebuild`.

@@ -8,7 +8,7 @@ use crate::access::credential::{BootstrapCredential, SecretHash};
 use crate::access::{Scopes, TokenKeys};
 use crate::cli::{CliError, open, ready};
 use crate::config::{MailArgs, ServeSettings};
-use crate::http::Edge;
+use crate::http::AppState;
 use crate::reports::sender::{Sender, SenderOptions};
 use crate::server::{self, Listeners};
 use crate::store::{Store, StoredCredential};
@@ -62,11 +62,11 @@ pub async fn serve(
     let options = settings.mail.sender_options(listeners.api.local_addr()?);
     tell_of_mail(&settings.mail, &options);
     let sender = Sender::new(store.clone(), mailer, options);
-    let edge = Edge::new(store, keys, settings.edge_options());
+    let app_state = AppState::new(store, keys, settings.app_options())?;
     let (running, address) = server::start(
         &settings.server_settings(),
         listeners,
-        edge,
+        app_state,
         Some(sender),
         shutdown,
     )?;

@@ -5,10 +5,10 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::access::{Claims, Permissions, Reports, Role, mint};
+use crate::base::clock::{Clock, Timestamp};
+use crate::base::ids::{OrgId, UserId};
 use crate::cli::CliError;
-use crate::clock::{Clock, Timestamp};
 use crate::config::TokenArgs;
-use crate::ids::{OrgId, UserId};
 
 /// What a token may grant beyond its role.
 const PERMISSIONS: [&str; 3] = ["reporting", "mark_complete", "indirect_reports"];

@@ -10,7 +10,7 @@ use secrecy::SecretString;
 
 use super::{ConfigError, secret};
 use crate::reports::mailer::{Mailer, SmtpSettings};
-use crate::reports::parcel::Sizes;
+use crate::reports::packed_export::Sizes;
 use crate::reports::rights::RecipientRules;
 use crate::reports::sender::SenderOptions;
 

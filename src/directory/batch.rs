@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::record::fault::{Fault, Place};
-use crate::record::json::{self, Node};
+use crate::base::fault::{Fault, Place};
+use crate::base::json::{self, Node};
 
 use super::error::Refusal;
 

@@ -1,7 +1,7 @@
 //! Why a directory or a catalogue refuses what was written.
 
+use crate::base::fault::Fault;
 use crate::record::Identifier;
-use crate::record::fault::Fault;
 
 /// A refusal: nothing was changed (product text, sections 5 and 12).
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

@@ -7,14 +7,14 @@ use serde::{Serialize, Serializer};
 use sha1::{Digest as _, Sha1};
 use utoipa::ToSchema;
 
-use crate::ids::UserId;
+use crate::base::fault::{Fault, Place};
+use crate::base::ids::UserId;
+use crate::base::json::Node;
 use crate::record::Identifier;
-use crate::record::fault::{Fault, Place};
-use crate::record::json::Node;
 use crate::record::{Actor, ActorKind};
 
 use super::error::Refusal;
-use super::form::Form;
+use crate::base::form::Form;
 
 /// The identifiers that one request may bind to one user.
 pub const MAX_IDENTIFIERS: usize = 100;
@@ -64,7 +64,7 @@ pub fn read_agent(node: &Node<'_>, place: &Place<'_>) -> Result<Identifier, Faul
 ///
 /// Every fault, with its place.
 pub fn read_move(text: &str, depth: usize) -> Result<Vec<Identifier>, Refusal> {
-    let node = crate::record::json::parse(text, depth).map_err(|fault| Refusal::Faults(vec![fault]))?;
+    let node = crate::base::json::parse(text, depth).map_err(|fault| Refusal::Faults(vec![fault]))?;
     let mut faults = Vec::new();
     let mut identifiers = Vec::new();
     if let Some(mut form) = Form::of(&node, &Place::Root, "a move", &["identifiers"], &mut faults) {

@@ -9,15 +9,15 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::access::{Principal, Reach, ReachRules, Role};
-use crate::clock::Timestamp;
-use crate::ids::{GroupId, TeamId, UserId};
+use crate::base::clock::Timestamp;
+use crate::base::fault::{Fault, Place};
+use crate::base::ids::{GroupId, TeamId, UserId};
+use crate::base::json::{self, Node};
 use crate::record::Identifier;
-use crate::record::fault::{Fault, Place};
-use crate::record::json::{self, Node};
 
 use super::batch::Keyed;
-use super::form::{Form, parsed, short_text};
 use super::identity::{self, Agent, AgentShape, MAX_IDENTIFIERS};
+use crate::base::form::{Form, parsed, short_text};
 
 /// The longest name, job title, location and the like, in characters.
 pub const MAX_TEXT: usize = 255;
@@ -121,7 +121,7 @@ pub struct User {
     "custom": {"Cost centre": "4711"}
 }))]
 pub struct UserDraft {
-    /// The platform's own id, 1 to 255 characters. Needed in a batch; elsewhere the address gives it.
+    /// The platform's own id, 1 to 255 characters. CompletionCheck in a batch; elsewhere the address gives it.
     #[schema(value_type = Option<String>, required = false)]
     pub id: UserId,
     /// First name, at most 255 characters.
@@ -325,7 +325,7 @@ impl User {
                 members.remove("deactivated_at");
             }
         }
-        super::merge_patch(target, patch)
+        crate::base::merge_patch(target, patch)
     }
 }
 

@@ -12,7 +12,7 @@ use std::io::Write as _;
 
 use uuid::Uuid;
 
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
 use crate::log::Percent;
 
 /// What stands between several values of one cell.

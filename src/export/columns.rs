@@ -21,7 +21,7 @@ use utoipa::ToSchema;
 
 use crate::access::Role;
 use crate::log::description::label;
-use crate::log::{Action, ContentCard, PersonCard, Row, UserCard, VerbCard, time_text};
+use crate::log::{Action, ContentDetails, PersonDetails, Row, UserDetails, VerbDetails, time_text};
 use crate::record::Identifier;
 use crate::store::Detail;
 
@@ -76,11 +76,11 @@ impl fmt::Display for ColumnSet {
 }
 
 /// How a cell is written from a person.
-pub type FromPerson = fn(&PersonCard, &mut Cell<'_>);
+pub type FromPerson = fn(&PersonDetails, &mut Cell<'_>);
 /// How a cell is written from a content.
-pub type FromContent = fn(&ContentCard, &mut Cell<'_>);
+pub type FromContent = fn(&ContentDetails, &mut Cell<'_>);
 /// How a cell is written from a verb.
-pub type FromVerb = fn(&VerbCard, &mut Cell<'_>);
+pub type FromVerb = fn(&VerbDetails, &mut Cell<'_>);
 /// How a cell is written from the row itself.
 pub type FromRow = fn(&Row, &mut Cell<'_>);
 /// As [`FromRow`], where the row has something to say; whether it had.
@@ -183,7 +183,7 @@ pub fn columns(set: ColumnSet) -> impl Iterator<Item = &'static Column> {
 }
 
 /// Writes the cell of one of the organisation's own fields.
-pub fn custom_field(person: &PersonCard, field: &str, cell: &mut Cell<'_>) {
+pub fn custom_field(person: &PersonDetails, field: &str, cell: &mut Cell<'_>) {
     let fields = person
         .user
         .as_ref()
@@ -199,25 +199,25 @@ pub fn custom_field(person: &PersonCard, field: &str, cell: &mut Cell<'_>) {
 }
 
 /// A fact of the user, where a user claims the person.
-fn user(person: &PersonCard, fact: impl FnOnce(&UserCard) -> &Option<String>) -> Option<&String> {
+fn user(person: &PersonDetails, fact: impl FnOnce(&UserDetails) -> &Option<String>) -> Option<&String> {
     person.user.as_ref().and_then(|user| fact(user).as_ref())
 }
 
-fn first_name(person: &PersonCard, cell: &mut Cell<'_>) {
+fn first_name(person: &PersonDetails, cell: &mut Cell<'_>) {
     match &person.user {
         Some(user) => cell.maybe(user.first_name.as_ref()),
         None => cell.maybe(person.name.as_ref()),
     }
 }
 
-fn email(person: &PersonCard, cell: &mut Cell<'_>) {
+fn email(person: &PersonDetails, cell: &mut Cell<'_>) {
     match &person.user {
         Some(user) => cell.maybe(user.email.as_ref()),
         None => cell.maybe(person.identifier.as_ref().and_then(Identifier::email)),
     }
 }
 
-fn role(person: &PersonCard, cell: &mut Cell<'_>) {
+fn role(person: &PersonDetails, cell: &mut Cell<'_>) {
     let Some(key) = user(person, |user| &user.role) else {
         return;
     };
@@ -228,23 +228,23 @@ fn role(person: &PersonCard, cell: &mut Cell<'_>) {
     }
 }
 
-fn secondary_teams(person: &PersonCard, cell: &mut Cell<'_>) {
+fn secondary_teams(person: &PersonDetails, cell: &mut Cell<'_>) {
     if let Some(user) = &person.user {
         cell.list(&user.secondary_teams);
     }
 }
 
-fn status(person: &PersonCard, cell: &mut Cell<'_>) {
+fn status(person: &PersonDetails, cell: &mut Cell<'_>) {
     if let Some(user) = &person.user {
         cell.label(if user.active { "Active" } else { "Deactivated" });
     }
 }
 
-fn deactivated(person: &PersonCard, cell: &mut Cell<'_>) {
+fn deactivated(person: &PersonDetails, cell: &mut Cell<'_>) {
     cell.time(person.user.as_ref().and_then(|user| user.deactivated_at));
 }
 
-fn user_id(person: &PersonCard, cell: &mut Cell<'_>) {
+fn user_id(person: &PersonDetails, cell: &mut Cell<'_>) {
     cell.maybe(person.user.as_ref().map(|user| &user.id));
 }
 
@@ -257,41 +257,41 @@ fn action(row: &Row, cell: &mut Cell<'_>) -> bool {
     true
 }
 
-fn verb_label(verb: &VerbCard, cell: &mut Cell<'_>) {
+fn verb_label(verb: &VerbDetails, cell: &mut Cell<'_>) {
     cell.text(&label(Action::Other, verb));
 }
 
-fn verb(verb: &VerbCard, cell: &mut Cell<'_>) {
+fn verb(verb: &VerbDetails, cell: &mut Cell<'_>) {
     cell.text(&verb.iri);
 }
 
-fn title(content: &ContentCard, cell: &mut Cell<'_>) {
+fn title(content: &ContentDetails, cell: &mut Cell<'_>) {
     cell.maybe(content.title.as_ref());
 }
 
-fn unique_id(content: &ContentCard, cell: &mut Cell<'_>) {
+fn unique_id(content: &ContentDetails, cell: &mut Cell<'_>) {
     cell.text(content.id.as_str());
 }
 
-fn tags(content: &ContentCard, cell: &mut Cell<'_>) {
+fn tags(content: &ContentDetails, cell: &mut Cell<'_>) {
     cell.list(&content.tags);
 }
 
-fn cpd_labels(content: &ContentCard, cell: &mut Cell<'_>) {
+fn cpd_labels(content: &ContentDetails, cell: &mut Cell<'_>) {
     cell.list(&content.cpd_labels);
 }
 
-fn library(content: &ContentCard, cell: &mut Cell<'_>) {
+fn library(content: &ContentDetails, cell: &mut Cell<'_>) {
     cell.maybe(content.source.as_ref());
 }
 
-fn content_type(content: &ContentCard, cell: &mut Cell<'_>) {
+fn content_type(content: &ContentDetails, cell: &mut Cell<'_>) {
     if let Some(kind) = content.kind {
         cell.label(kind.label());
     }
 }
 
-fn content_kind(content: &ContentCard, cell: &mut Cell<'_>) {
+fn content_kind(content: &ContentDetails, cell: &mut Cell<'_>) {
     if let Some(kind) = content.content_type {
         cell.label(kind.label());
     }

@@ -8,8 +8,8 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 
-use crate::ids::OrgId;
-use crate::log::{ContentCard, ContentKey, PersonCard, PersonKey, Row, VerbCard, VerbKey};
+use crate::base::ids::OrgId;
+use crate::log::{ContentDetails, ContentKey, PersonDetails, PersonKey, Row, VerbDetails, VerbKey};
 use crate::store::{Store, StoreError};
 
 use super::cell::Cell;
@@ -75,7 +75,7 @@ impl WriteLines for Lines {
         let (store, organisation, layout) = (&self.store, &self.organisation, &self.layout);
         let persons = self.rendered.persons.missing(rows.iter().map(|row| row.person));
         if !persons.is_empty() {
-            for (key, card) in store.person_cards(organisation, &persons).await? {
+            for (key, card) in store.person_details(organisation, &persons).await? {
                 self.rendered.persons.put(key, layout.person(&card));
             }
         }
@@ -84,13 +84,13 @@ impl WriteLines for Lines {
             .contents
             .missing(rows.iter().filter_map(|row| row.content));
         if !contents.is_empty() {
-            for (key, card) in store.content_cards(organisation, &contents).await? {
+            for (key, card) in store.content_details(organisation, &contents).await? {
                 self.rendered.contents.put(key, layout.content(&card));
             }
         }
         let verbs = self.rendered.verbs.missing(rows.iter().map(|row| row.verb));
         if !verbs.is_empty() {
-            for (key, card) in store.verb_cards(organisation, &verbs).await? {
+            for (key, card) in store.verb_details(organisation, &verbs).await? {
                 self.rendered.verbs.put(key, layout.verb(&card));
             }
         }
@@ -191,7 +191,7 @@ impl Layout {
         out.extend_from_slice(LINE_END);
     }
 
-    fn person(&self, card: &PersonCard) -> Stretches {
+    fn person(&self, card: &PersonDetails) -> Stretches {
         let write = |from: &PersonCell, cell: &mut Cell<'_>| match from {
             PersonCell::Fact(from) => from(card, cell),
             PersonCell::Custom(field) => columns::custom_field(card, field, cell),
@@ -199,11 +199,11 @@ impl Layout {
         stretches(&self.person, write, self.raw)
     }
 
-    fn content(&self, card: &ContentCard) -> Stretches {
+    fn content(&self, card: &ContentDetails) -> Stretches {
         stretches(&self.content, |from, cell| from(card, cell), self.raw)
     }
 
-    fn verb(&self, card: &VerbCard) -> Stretches {
+    fn verb(&self, card: &VerbDetails) -> Stretches {
         stretches(&self.verb, |from, cell| from(card, cell), self.raw)
     }
 
@@ -379,7 +379,7 @@ mod tests {
         Layout::new(columns::columns(set), fields, raw)
     }
 
-    fn rendered(layout: &Layout, person: &PersonCard) -> Rendered {
+    fn rendered(layout: &Layout, person: &PersonDetails) -> Rendered {
         let mut rendered = Rendered::default();
         rendered.persons.put(PersonKey(1), layout.person(person));
         rendered
@@ -390,7 +390,7 @@ mod tests {
     }
 
     /// Headings and cells, as a reader of CSV finds them.
-    fn table(layout: &Layout, person: &PersonCard, row: &Row) -> Vec<(String, String)> {
+    fn table(layout: &Layout, person: &PersonDetails, row: &Row) -> Vec<(String, String)> {
         let mut out = Vec::new();
         layout.heading(&mut out);
         layout.line(row, &rendered(layout, person), &mut out).unwrap();

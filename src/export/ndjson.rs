@@ -1,15 +1,15 @@
 //! Lines of JSON: one activity a line, the same that a page of the log holds (product text, sections 6 and 8).
 
-use crate::clock::Timestamp;
-use crate::ids::OrgId;
+use crate::base::clock::Timestamp;
+use crate::base::ids::OrgId;
 use crate::log::Row;
-use crate::store::{Cards, Store};
+use crate::store::{Lookups, Store};
 
 use super::{ExportError, WriteLines};
 
 /// Writes activities.
 pub struct Lines {
-    cards: Cards,
+    cards: Lookups,
     now: Timestamp,
 }
 
@@ -17,7 +17,7 @@ impl Lines {
     /// Lines of an organisation's rows; `now` decides what has expired.
     pub fn new(store: &Store, organisation: &OrgId, now: Timestamp) -> Self {
         Self {
-            cards: Cards::new(store, organisation),
+            cards: Lookups::new(store, organisation),
             now,
         }
     }

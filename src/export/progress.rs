@@ -4,7 +4,7 @@
 //! so nothing is rendered ahead but the content's cells, which are the same in all lines.
 
 use crate::log::progress::Standing;
-use crate::log::{ContentCard, PersonCard};
+use crate::log::{ContentDetails, PersonDetails};
 use crate::store::PersonStanding;
 
 use super::cell::Cell;
@@ -67,7 +67,7 @@ pub struct Lines {
 
 impl Lines {
     /// Lines about one content; `fields` are the names of the users' own fields, in their order.
-    pub fn new(content: &ContentCard, options: ProgressOptions, fields: Vec<String>) -> Self {
+    pub fn new(content: &ContentDetails, options: ProgressOptions, fields: Vec<String>) -> Self {
         let from_person = |column: &Column| match column.source {
             Source::Person(from) => Some((column.heading, from)),
             _ => None,
@@ -105,7 +105,7 @@ impl Lines {
             .chain(self.fields.iter().map(String::as_str))
     }
 
-    fn write(&self, person: &PersonCard, standing: &Standing, out: &mut Vec<u8>) {
+    fn write(&self, person: &PersonDetails, standing: &Standing, out: &mut Vec<u8>) {
         let raw = self.options.raw;
         for (_, from) in &self.person {
             from(person, &mut Cell::new(out, raw));
@@ -183,7 +183,7 @@ mod tests {
     }
 
     /// A file about one person.
-    fn file(person: PersonCard, options: ProgressOptions) -> Vec<u8> {
+    fn file(person: PersonDetails, options: ProgressOptions) -> Vec<u8> {
         let fields = vec!["Cost centre".to_owned(), "=Grade".to_owned()];
         let mut lines = Lines::new(&testing::content(), options, fields);
         let mut out = Vec::new();
@@ -195,7 +195,7 @@ mod tests {
         out
     }
 
-    fn table(person: PersonCard, options: ProgressOptions) -> Vec<(String, String)> {
+    fn table(person: PersonDetails, options: ProgressOptions) -> Vec<(String, String)> {
         testing::table(&file(person, options))
     }
 

@@ -6,12 +6,12 @@ use std::fmt::Write as _;
 use futures_util::Stream;
 
 use super::{Blocks, ExportError, STALLED, WriteLines};
+use crate::base::clock::Timestamp;
+use crate::base::ids::{ContentId, StatementId, UserId};
 use crate::catalogue::{ContentKind, ContentType};
-use crate::clock::Timestamp;
-use crate::ids::{ContentId, StatementId, UserId};
 use crate::log::{
-    Action, Certificate, ContentCard, ContentKey, Percent, PersonCard, PersonKey, Projected, Row, Score,
-    UserCard, VerbCard, VerbKey,
+    Action, Certificate, ContentDetails, ContentKey, Percent, PersonDetails, PersonKey, Projected, Row,
+    Score, UserDetails, VerbDetails, VerbKey,
 };
 use crate::record::{Identifier, Origin};
 use crate::store::StoreError;
@@ -78,9 +78,9 @@ pub(super) fn row() -> Row {
 }
 
 /// A user with everything that a directory may know.
-pub(super) fn person() -> PersonCard {
+pub(super) fn person() -> PersonDetails {
     let text = |text: &str| Some(text.to_owned());
-    let user = UserCard {
+    let user = UserDetails {
         first_name: text("Bo"),
         last_name: text("Lee \"B\""),
         email: text("bo@acme.example"),
@@ -98,9 +98,9 @@ pub(super) fn person() -> PersonCard {
             ("Cost centre".to_owned(), "4711".to_owned()),
             ("Grade".to_owned(), "=A1".to_owned()),
         ],
-        ..UserCard::new(UserId::new("bo").unwrap())
+        ..UserDetails::new(UserId::new("bo").unwrap())
     };
-    PersonCard {
+    PersonDetails {
         key: PersonKey(1),
         user: Some(user),
         name: None,
@@ -109,8 +109,8 @@ pub(super) fn person() -> PersonCard {
 }
 
 /// Somebody whom no user claims.
-pub(super) fn visitor() -> PersonCard {
-    PersonCard {
+pub(super) fn visitor() -> PersonDetails {
+    PersonDetails {
         user: None,
         name: Some("A. Visitor".to_owned()),
         identifier: Some(Identifier::Mbox("mailto:visitor@example.com".to_owned())),
@@ -118,8 +118,8 @@ pub(super) fn visitor() -> PersonCard {
     }
 }
 
-pub(super) fn content() -> ContentCard {
-    ContentCard {
+pub(super) fn content() -> ContentDetails {
+    ContentDetails {
         key: ContentKey(1),
         id: ContentId::new("fire").unwrap(),
         iri: "https://acme.example/fire".to_owned(),
@@ -134,9 +134,9 @@ pub(super) fn content() -> ContentCard {
     }
 }
 
-pub(super) fn verb() -> VerbCard {
+pub(super) fn verb() -> VerbDetails {
     let iri = "http://adlnet.gov/expapi/verbs/failed".to_owned();
-    VerbCard {
+    VerbDetails {
         key: VerbKey(1),
         iri,
         display: Some("=failed".to_owned()),

@@ -24,14 +24,14 @@ use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use secrecy::SecretString;
 
-use super::Edge;
+use super::AppState;
 use super::problem::{Code, Problem};
 use crate::access::{
     Action, AskedScope, Credential, OverPeople, Principal, ReachRules, ReportAccess, ReportKey, Scoped,
     Scopes, SecretHash, Subjects, basic,
 };
-use crate::clock::Timestamp;
-use crate::ids::OrgId;
+use crate::base::clock::Timestamp;
+use crate::base::ids::OrgId;
 use crate::reports::key::is_key_secret;
 use crate::reports::rights;
 use crate::store::{Organisation, Store, StoredCredential};
@@ -46,7 +46,7 @@ const REMEMBERED: usize = 10_000;
 /// Take it as the first argument of a handler: arguments are extracted in order, so a caller who may not
 /// is refused (403) before a byte of the body is looked at.
 pub struct Caller<A> {
-    edge: Data<Edge>,
+    app_state: Data<AppState>,
     known: Arc<Known>,
     action: PhantomData<fn() -> A>,
 }
@@ -97,18 +97,18 @@ impl<A> Caller<A> {
     }
 
     /// What every handler has at hand.
-    pub fn edge(&self) -> &Edge {
-        &self.edge
+    pub fn app_state(&self) -> &AppState {
+        &self.app_state
     }
 
     /// The store.
     pub fn store(&self) -> &Store {
-        self.edge.store()
+        self.app_state.store()
     }
 
     /// Now, by the server's clock.
     pub fn now(&self) -> Timestamp {
-        self.edge.clock().now()
+        self.app_state.clock().now()
     }
 }
 
@@ -134,7 +134,7 @@ impl<A: Action> FromRequest for Caller<A> {
 }
 
 fn caller<A: Action>(request: &HttpRequest) -> Result<Caller<A>, Problem> {
-    let edge = edge(request.app_data())?;
+    let app_state = app_state(request.app_data())?;
     let known = request
         .extensions()
         .get::<Arc<Known>>()
@@ -149,7 +149,7 @@ fn caller<A: Action>(request: &HttpRequest) -> Result<Caller<A>, Problem> {
         return Err(Problem::forbidden(format!("{what} may not {}", A::NAME)));
     }
     Ok(Caller {
-        edge,
+        app_state,
         known,
         action: PhantomData,
     })
@@ -188,7 +188,7 @@ fn is_guarded(path: &str) -> bool {
 }
 
 async fn verify(request: &ServiceRequest) -> Result<Known, Problem> {
-    let edge = edge(request.app_data())?;
+    let app_state = app_state(request.app_data())?;
     let mut values = request.headers().get_all(header::AUTHORIZATION);
     let (Some(value), None) = (values.next(), values.next()) else {
         return Err(nobody());
@@ -196,9 +196,9 @@ async fn verify(request: &ServiceRequest) -> Result<Known, Problem> {
     let value = value.to_str().map_err(|_| nobody())?;
     let (scheme, rest) = value.split_once(' ').ok_or_else(nobody)?;
     let known = if scheme.eq_ignore_ascii_case("bearer") {
-        person(&edge, rest.trim()).await?
+        person(&app_state, rest.trim()).await?
     } else if scheme.eq_ignore_ascii_case("basic") {
-        integration(&edge, value).await?
+        integration(&app_state, value).await?
     } else {
         return Err(nobody());
     };
@@ -206,13 +206,18 @@ async fn verify(request: &ServiceRequest) -> Result<Known, Problem> {
     let span = tracing::Span::current();
     span.record("org", principal.org().as_str());
     let caller = format!("{}\n{}", principal.org(), principal.caller_id());
-    edge.rates().count(&caller, Instant::now(), edge.limits())?;
+    app_state
+        .rates()
+        .count(&caller, Instant::now(), app_state.limits())?;
     Ok(known)
 }
 
-async fn person(edge: &Edge, token: &str) -> Result<Known, Problem> {
-    let person = edge.keys().verify(token, edge.clock().now()).await?;
-    let facts = edge.store().caller_facts(&person.org, Some(&person.user)).await?;
+async fn person(app_state: &AppState, token: &str) -> Result<Known, Problem> {
+    let person = app_state.keys().verify(token, app_state.clock().now()).await?;
+    let facts = app_state
+        .store()
+        .caller_facts(&person.org, Some(&person.user))
+        .await?;
     if facts.user_active == Some(false) {
         let detail = "the directory has this user as deactivated";
         return Err(Problem::new(Code::Deactivated, detail));
@@ -226,7 +231,7 @@ async fn person(edge: &Edge, token: &str) -> Result<Known, Problem> {
     })
 }
 
-async fn integration(edge: &Edge, header: &str) -> Result<Known, Problem> {
+async fn integration(app_state: &AppState, header: &str) -> Result<Known, Problem> {
     // One answer for an unknown key, a revoked one and a wrong secret: it must not tell which keys exist.
     let wrong = || {
         Problem::new(
@@ -238,17 +243,19 @@ async fn integration(edge: &Edge, header: &str) -> Result<Known, Problem> {
         basic::decode(header).map_err(|error| Problem::new(Code::Unauthenticated, error.to_string()))?;
     // Whatever the user name. A secret of this form that is no report's may be one that somebody chose.
     if is_key_secret(&sent.secret)
-        && let Some(known) = report_key(edge, &sent.secret).await?
+        && let Some(known) = report_key(app_state, &sent.secret).await?
     {
         return Ok(known);
     }
-    let remembered = match edge.credentials().get(&sent.key, Instant::now()) {
+    let remembered = match app_state.credentials().get(&sent.key, Instant::now()) {
         Some(remembered) => remembered,
         None => {
-            let stored = edge.store().credential(&sent.key).await?.ok_or_else(wrong)?;
-            let facts = edge.store().caller_facts(&stored.org, None).await?;
+            let stored = app_state.store().credential(&sent.key).await?.ok_or_else(wrong)?;
+            let facts = app_state.store().caller_facts(&stored.org, None).await?;
             let remembered = Arc::new(Remembered::new(stored, facts.organisation)?);
-            edge.credentials().put(Arc::clone(&remembered), Instant::now());
+            app_state
+                .credentials()
+                .put(Arc::clone(&remembered), Instant::now());
             remembered
         }
     };
@@ -262,9 +269,9 @@ async fn integration(edge: &Edge, header: &str) -> Result<Known, Problem> {
 }
 
 /// The report that a key opens, in the name of its owner as the directory has them at this moment.
-async fn report_key(edge: &Edge, secret: &SecretString) -> Result<Option<Known>, Problem> {
+async fn report_key(app_state: &AppState, secret: &SecretString) -> Result<Option<Known>, Problem> {
     let hash = SecretHash::of(secret);
-    let Some(opened) = edge.store().report_key(hash.as_bytes()).await? else {
+    let Some(opened) = app_state.store().report_key(hash.as_bytes()).await? else {
         return Ok(None);
     };
     let closed = |reason: String| {
@@ -272,12 +279,12 @@ async fn report_key(edge: &Edge, secret: &SecretString) -> Result<Option<Known>,
             "this key opens nothing at present, since it does so under its owner's rights: {reason}"
         ))
     };
-    let owner = rights::as_of_directory(edge.store(), &opened.org, &opened.owner).await?;
+    let owner = rights::as_of_directory(app_state.store(), &opened.org, &opened.owner).await?;
     let owner = owner.map_err(|reason| closed(reason.to_string()))?;
     let Principal::Person(owner) = owner.principal else {
         return Err(Problem::internal("a user of the directory who is no person"));
     };
-    let organisation = edge.store().organisation(&opened.org).await?;
+    let organisation = app_state.store().organisation(&opened.org).await?;
     let key = ReportKey {
         id: opened.key,
         report: opened.report,
@@ -289,9 +296,9 @@ async fn report_key(edge: &Edge, secret: &SecretString) -> Result<Option<Known>,
     }))
 }
 
-fn edge(data: Option<&Data<Edge>>) -> Result<Data<Edge>, Problem> {
+fn app_state(data: Option<&Data<AppState>>) -> Result<Data<AppState>, Problem> {
     data.cloned()
-        .ok_or_else(|| Problem::internal("an application was put together without an edge"))
+        .ok_or_else(|| Problem::internal("an application was put together without an app_state"))
 }
 
 fn nobody() -> Problem {
@@ -302,7 +309,7 @@ fn nobody() -> Problem {
 
 /// Credentials seen in the last seconds, by key.
 #[derive(Default)]
-pub struct SeenCredentials(Mutex<HashMap<String, (Instant, Arc<Remembered>)>>);
+pub struct CredentialCache(Mutex<HashMap<String, (Instant, Arc<Remembered>)>>);
 
 /// A stored credential, ready to be compared with.
 pub struct Remembered {
@@ -331,7 +338,7 @@ impl Remembered {
     }
 }
 
-impl SeenCredentials {
+impl CredentialCache {
     fn get(&self, key: &str, now: Instant) -> Option<Arc<Remembered>> {
         let seen = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let (at, remembered) = seen.get(key)?;
@@ -353,9 +360,9 @@ impl SeenCredentials {
     }
 }
 
-impl std::fmt::Debug for SeenCredentials {
+impl std::fmt::Debug for CredentialCache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("SeenCredentials")
+        f.write_str("CredentialCache")
     }
 }
 
@@ -398,7 +405,7 @@ mod tests {
 
     #[test]
     fn a_credential_is_remembered_for_seconds_and_forgotten_when_told() {
-        let seen = SeenCredentials::default();
+        let seen = CredentialCache::default();
         let start = Instant::now();
         seen.put(remembered("k"), start);
         assert!(

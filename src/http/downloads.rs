@@ -13,12 +13,12 @@ use actix_web::web::{self, Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::{TryStreamExt as _, stream};
 
-use super::Edge;
-use super::frame::asked_head;
+use super::AppState;
+use super::concurrency_limit::DOWNLOADS;
+use super::middleware::asked_head;
 use super::problem::{Answer, Code, PROBLEM_JSON, Problem, ProblemDocument};
 use super::query::Pairs;
 use super::routes::routes;
-use super::turns::DOWNLOADS;
 use super::v1::exports;
 use crate::export::ExportError;
 use crate::reports::link::{self, DeadLink};
@@ -49,8 +49,13 @@ routes! {
             content_type = PROBLEM_JSON),
     )
 )]
-async fn download(edge: Data<Edge>, request: HttpRequest, token: web::Path<String>, pairs: Pairs) -> Answer {
-    let answer = follow(&edge, &request, &token, &pairs).await;
+async fn download(
+    app_state: Data<AppState>,
+    request: HttpRequest,
+    token: web::Path<String>,
+    pairs: Pairs,
+) -> Answer {
+    let answer = follow(&app_state, &request, &token, &pairs).await;
     answer.map_err(|problem| {
         problem.with_header(
             header::CACHE_CONTROL,
@@ -59,12 +64,16 @@ async fn download(edge: Data<Edge>, request: HttpRequest, token: web::Path<Strin
     })
 }
 
-async fn follow(edge: &Edge, request: &HttpRequest, token: &str, pairs: &Pairs) -> Answer {
+async fn follow(app_state: &AppState, request: &HttpRequest, token: &str, pairs: &Pairs) -> Answer {
     pairs.none()?;
-    let believed = link::read(edge.store(), token).await?;
+    let believed = link::read(app_state.store(), token).await?;
     let bearer = format!("download\n{}", believed.bearer());
-    edge.rates().count(&bearer, Instant::now(), edge.limits())?;
-    let download = believed.open(edge.store(), &edge.options().recipients).await?;
+    app_state
+        .rates()
+        .count(&bearer, Instant::now(), app_state.limits())?;
+    let download = believed
+        .open(app_state.store(), &app_state.options().recipients)
+        .await?;
     let disposition = exports::disposition(&download.file_name);
     let mut answer = HttpResponse::Ok();
     answer
@@ -78,7 +87,7 @@ async fn follow(edge: &Edge, request: &HttpRequest, token: &str, pairs: &Pairs) 
         return Ok(answer.streaming(stream::empty::<Result<Bytes, ExportError>>()));
     }
     let turn = DOWNLOADS.take().await?;
-    let blocks = download.export(edge.store(), turn).await?;
+    let blocks = download.export(app_state.store(), turn).await?;
     Ok(answer.streaming(blocks.map_ok(Bytes::from).inspect_err(exports::broken_off)))
 }
 

@@ -7,7 +7,7 @@ use actix_web::web::Data;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Edge;
+use super::AppState;
 use super::problem::{Answer, Code, Problem, ProblemDocument};
 use super::routes::routes;
 use crate::store::SchemaState;
@@ -64,12 +64,12 @@ async fn read_liveness() -> HttpResponse {
             content_type = "application/problem+json")
     )
 )]
-async fn read_readiness(edge: Data<Edge>) -> Answer {
+async fn read_readiness(app_state: Data<AppState>) -> Answer {
     let unavailable = |detail| Problem::new(Code::Unavailable, detail);
-    if edge.is_stopping() {
+    if app_state.is_stopping() {
         return Err(unavailable("the server is about to stop"));
     }
-    match tokio::time::timeout(PATIENCE, edge.store().schema_state()).await {
+    match tokio::time::timeout(PATIENCE, app_state.store().schema_state()).await {
         Ok(Ok(SchemaState::Current)) => Ok(ok()),
         Ok(Ok(SchemaState::Behind { .. })) => Err(unavailable(
             "the database's schema is behind: run `rollbook migrate`",

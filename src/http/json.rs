@@ -20,11 +20,11 @@ use futures_util::future::LocalBoxFuture;
 use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
 
-use super::Edge;
+use super::AppState;
 use super::limits::{Limits, read_body};
 use super::problem::{Code, Problem, ProblemError};
-use crate::record::fault::Fault;
-use crate::record::json;
+use crate::base::fault::Fault;
+use crate::base::json;
 
 /// The media type of a merge patch (RFC 7396); PATCH takes it and `application/json` alike.
 const MERGE_PATCH: &str = "application/merge-patch+json";
@@ -232,10 +232,10 @@ fn text(bytes: &Bytes) -> Result<&str, Problem> {
 }
 
 fn limits(request: &HttpRequest) -> Result<Limits, Problem> {
-    match request.app_data::<Data<Edge>>() {
-        Some(edge) => Ok(edge.limits().clone()),
+    match request.app_data::<Data<AppState>>() {
+        Some(app_state) => Ok(app_state.limits().clone()),
         None => Err(Problem::internal(
-            "a body was read in an application without an edge",
+            "a body was read in an application without an app_state",
         )),
     }
 }

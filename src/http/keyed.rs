@@ -15,8 +15,9 @@ use super::pages;
 use super::problem::{Answer, Code, Problem, ProblemError};
 use super::query::{Pairs, Reader};
 use crate::access::Action;
-use crate::directory::{Keyed, ListCursor, ListFingerprint, Refusal, read_batch, read_one, words};
-use crate::record::fault::Fault;
+use crate::base::fault::Fault;
+use crate::base::{ListCursor, ListFingerprint, words};
+use crate::directory::{Keyed, Refusal, read_batch, read_one};
 use crate::store::WriteError;
 
 /// Words of `q` at most: each is a search of its own.
@@ -35,7 +36,7 @@ pub struct Listing<'q> {
 impl<'q> Listing<'q> {
     /// Reads `limit` and `cursor` of the list at `path`.
     pub fn of<A: Action>(caller: &Caller<A>, path: &'q str, pairs: &'q Pairs, query: &Reader<'q>) -> Self {
-        let limits = caller.edge().limits();
+        let limits = caller.app_state().limits();
         let fingerprint = ListFingerprint::of(path, &caller.principal().caller_id(), pairs.as_slice());
         let limit = query
             .number("limit", 1..=limits.page_max)
@@ -125,7 +126,7 @@ pub fn choices<T: Copy>(
 ///
 /// 400 with every fault.
 pub fn put<T: Keyed, A: Action>(caller: &Caller<A>, text: &str, id: &str) -> Result<T, Problem> {
-    Ok(read_one(text, caller.edge().limits().json_depth, id)?)
+    Ok(read_one(text, caller.app_state().limits().json_depth, id)?)
 }
 
 /// Reads the elements of a batch.
@@ -134,7 +135,10 @@ pub fn put<T: Keyed, A: Action>(caller: &Caller<A>, text: &str, id: &str) -> Res
 ///
 /// 400 with every fault of every element, 413 for too many.
 pub fn batch<T: Keyed, A: Action>(caller: &Caller<A>, batch: &Batch) -> Result<Vec<T>, Problem> {
-    Ok(read_batch(&batch.elements()?, caller.edge().limits().json_depth)?)
+    Ok(read_batch(
+        &batch.elements()?,
+        caller.app_state().limits().json_depth,
+    )?)
 }
 
 /// A merge patch as its resource takes it: an object.

@@ -13,7 +13,7 @@
 //! | time to send a body | 408 |
 //! | requests a second of one caller | 429 with `Retry-After` |
 //!
-//! Start at [`Limits`]; [`read_body`] is how every body is read, [`Leftover`] how what a refused client is
+//! Start at [`Limits`]; [`read_body`] is how every body is read, [`UnreadBody`] how what a refused client is
 //! still sending is taken in, so that it sees the answer instead of a broken connection.
 
 use std::cell::RefCell;
@@ -209,9 +209,9 @@ async fn read_all(mut payload: Payload, declared: usize, limits: &Limits) -> Res
 ///
 /// A handler that refuses leaves bytes unread. A client that is still sending them might meet a closed
 /// connection and never see the answer; so the frame takes in what is left, within bounds.
-pub struct Leftover(Rc<RefCell<Payload>>);
+pub struct UnreadBody(Rc<RefCell<Payload>>);
 
-impl Leftover {
+impl UnreadBody {
     /// Puts itself between a request and its body. `None` where the request has no body.
     pub fn of(request: &mut ServiceRequest) -> Option<Self> {
         let headers = request.headers();
@@ -395,9 +395,9 @@ mod tests {
                 .insert_header((header::TRANSFER_ENCODING, "chunked"))
                 .to_srv_request();
             request.set_payload(payload(&chunks));
-            let leftover = Leftover::of(&mut request).expect("a body");
+            let unread_body = UnreadBody::of(&mut request).expect("a body");
             drop(request);
-            assert_eq!(leftover.drain(limits).await, drained);
+            assert_eq!(unread_body.drain(limits).await, drained);
         }
     }
 

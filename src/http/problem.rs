@@ -15,7 +15,7 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-mod from_rooms;
+mod conversions;
 
 /// The media type of a problem document.
 pub const PROBLEM_JSON: &str = "application/problem+json";

@@ -205,7 +205,7 @@ impl<'a> Reader<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::UserId;
+    use crate::base::ids::UserId;
 
     fn pairs(query: &str) -> Pairs {
         Pairs::parse(query).expect("a good query")

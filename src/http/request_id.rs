@@ -8,7 +8,7 @@ use actix_web::dev::ServiceRequest;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::web::Data;
 
-use super::Edge;
+use super::AppState;
 
 /// The header that carries the id, both ways.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -44,9 +44,9 @@ impl RequestId {
             .and_then(|value| value.to_str().ok());
         let id = match sent.filter(|text| is_sane(text)) {
             Some(text) => Self(text.to_owned()),
-            None => match request.app_data::<Data<Edge>>() {
-                Some(edge) => Self(edge.clock().new_uuid().to_string()),
-                // Only an application put together without `http::configure` has no edge.
+            None => match request.app_data::<Data<AppState>>() {
+                Some(app_state) => Self(app_state.clock().new_uuid().to_string()),
+                // Only an application put together without `http::configure` has no app_state.
                 None => Self("unknown".to_owned()),
             },
         };

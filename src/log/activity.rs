@@ -6,15 +6,15 @@ use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::base::clock::Timestamp;
+use crate::base::ids::{ContentId, StatementId, UserId};
 use crate::catalogue::{ContentKind, ContentType};
-use crate::clock::Timestamp;
-use crate::ids::{ContentId, StatementId, UserId};
 use crate::record::{self, Origin};
 
 use super::action::Action;
 use super::description::{Description, DescriptionPart, label};
 use super::projection::{self, Percent, Projected};
-use super::row::{ContentCard, PersonCard, Recorder, Row, VerbCard};
+use super::row::{ContentDetails, PersonDetails, Recorder, Row, VerbDetails};
 use super::time_text::time_text;
 
 /// One row of the log.
@@ -274,9 +274,9 @@ impl Activity {
     /// shown. `now` decides what has expired.
     pub fn new(
         row: &Row,
-        person: &PersonCard,
-        content: Option<&ContentCard>,
-        verb: &VerbCard,
+        person: &PersonDetails,
+        content: Option<&ContentDetails>,
+        verb: &VerbDetails,
         recorder: Option<&Recorder>,
         now: Timestamp,
     ) -> Self {
@@ -341,13 +341,13 @@ impl Activity {
 
 /// Where an activity comes from: what its record says, else the library of its content. This is what
 /// the filter `source` and the column `Source` mean as well.
-pub fn shown_source<'a>(projected: &'a Projected, content: Option<&'a ContentCard>) -> Option<&'a str> {
+pub fn shown_source<'a>(projected: &'a Projected, content: Option<&'a ContentDetails>) -> Option<&'a str> {
     projected.source.as_deref().or_else(|| content?.source.as_deref())
 }
 
 impl ActivityUser {
     /// A person as they are shown.
-    pub(super) fn new(person: &PersonCard) -> Self {
+    pub(super) fn new(person: &PersonDetails) -> Self {
         let user = person.user.as_ref();
         let sent_email = || {
             person
@@ -369,7 +369,7 @@ impl ActivityUser {
 
 impl ActivityContent {
     /// A content as it is shown.
-    pub fn new(content: &ContentCard) -> Self {
+    pub fn new(content: &ContentDetails) -> Self {
         Self {
             id: content.id.clone(),
             iri: content.iri.clone(),
@@ -455,7 +455,7 @@ mod tests {
 
     const VERB: &str = "http://adlnet.gov/expapi/verbs/completed";
 
-    fn shown(projected: Projected, content: Option<&ContentCard>) -> Value {
+    fn shown(projected: Projected, content: Option<&ContentDetails>) -> Value {
         let row = testing::row(projected);
         let now = testing::at("2026-07-01T00:00:00Z");
         let verb = testing::verb(VERB, None);
@@ -559,7 +559,7 @@ mod tests {
 
     #[test]
     fn an_actor_that_nobody_claims_has_what_the_record_gave() {
-        let person = PersonCard {
+        let person = PersonDetails {
             user: None,
             name: Some("A. Visitor".to_owned()),
             identifier: Some(Identifier::Mbox("mailto:visitor@example.com".to_owned())),

@@ -6,11 +6,11 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::clock::Timestamp;
-use crate::directory::form::{Form, parsed};
-use crate::ids::{ContentId, GroupId, StatementId, TeamId, UserId};
-use crate::record::fault::{Fault, Place};
-use crate::record::json::{self, Node, quoted};
+use crate::base::clock::Timestamp;
+use crate::base::fault::{Fault, Place};
+use crate::base::form::{Form, parsed};
+use crate::base::ids::{ContentId, GroupId, StatementId, TeamId, UserId};
+use crate::base::json::{self, Node, quoted};
 use crate::record::{ActorKind, Identifier};
 
 use super::action::Action;

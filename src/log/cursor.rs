@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
 
 use super::filter::Sort;
 

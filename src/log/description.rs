@@ -3,11 +3,11 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::ids::{ContentId, UserId};
+use crate::base::ids::{ContentId, UserId};
 
 use super::action::Action;
 use super::projection::Projected;
-use super::row::{ContentCard, PersonCard, Recorder, VerbCard};
+use super::row::{ContentDetails, PersonDetails, Recorder, VerbDetails};
 use super::time_text::time_text;
 
 /// A sentence in its parts, in order: put together they are the whole.
@@ -35,9 +35,9 @@ impl Description {
     /// `recorder` is who recorded it; they are named where it is a completion of somebody else's.
     pub fn new(
         activity: &Projected,
-        person: &PersonCard,
-        content: Option<&ContentCard>,
-        verb: &VerbCard,
+        person: &PersonDetails,
+        content: Option<&ContentDetails>,
+        verb: &VerbDetails,
         recorder: Option<&Recorder>,
     ) -> Self {
         let mut sentence = Self(Vec::with_capacity(4));
@@ -102,7 +102,7 @@ impl std::fmt::Display for Description {
 }
 
 /// The content's title as sentences show it: `Fire Safety`, archived `Fire Safety (Archived)`.
-pub fn titled(content: &ContentCard) -> String {
+pub fn titled(content: &ContentDetails) -> String {
     let archived = if content.archived_at.is_some() {
         " (Archived)"
     } else {
@@ -113,7 +113,7 @@ pub fn titled(content: &ContentCard) -> String {
 
 /// How the sentence begins: the action's label, `Passed` for a completion with success, and for any
 /// other verb what that calls itself.
-fn verb_phrase(activity: &Projected, verb: &VerbCard) -> String {
+fn verb_phrase(activity: &Projected, verb: &VerbDetails) -> String {
     match activity.action {
         Action::Completed if activity.success == Some(true) => "Passed".to_owned(),
         action => label(action, verb),
@@ -147,7 +147,7 @@ fn known_display(iri: &str) -> Option<&'static str> {
 
 /// How an action is called in a row with this verb: its label, and for [`Action::Other`] the verb's own
 /// display, else that of a public verb, else the last part of its IRI; the first letter a capital.
-pub fn label(action: Action, verb: &VerbCard) -> String {
+pub fn label(action: Action, verb: &VerbDetails) -> String {
     if action != Action::Other {
         return action.label().to_owned();
     }
@@ -168,7 +168,7 @@ pub fn label(action: Action, verb: &VerbCard) -> String {
 }
 
 /// `Enrolled for`, with nothing to follow, is `Enrolled`.
-fn alone<'a>(action: Action, verb: &VerbCard, said: &'a str) -> &'a str {
+fn alone<'a>(action: Action, verb: &VerbDetails, said: &'a str) -> &'a str {
     match action {
         // Of a display that a statement gave nothing falls off: it may be in any language.
         Action::Other if known_display(&verb.iri) == Some(said) => said.strip_suffix(" on").unwrap_or(said),
@@ -211,27 +211,27 @@ fn capitalised(text: &str) -> String {
     }
 }
 
-fn is(person: &PersonCard, user: &UserId) -> bool {
+fn is(person: &PersonDetails, user: &UserId) -> bool {
     person.user.as_ref().is_some_and(|card| card.id == *user)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Timestamp;
+    use crate::base::clock::Timestamp;
     use crate::log::projection::Percent;
-    use crate::log::row::UserCard;
+    use crate::log::row::UserDetails;
     use crate::log::testing;
 
-    fn fire_safety() -> ContentCard {
+    fn fire_safety() -> ContentDetails {
         testing::content("fire-safety", "Fire Safety")
     }
 
-    fn quiz() -> ContentCard {
+    fn quiz() -> ContentDetails {
         testing::content("forklift-quiz", "Forklift Quiz")
     }
 
-    fn sentence(activity: &Projected, content: Option<&ContentCard>) -> String {
+    fn sentence(activity: &Projected, content: Option<&ContentDetails>) -> String {
         Description::new(
             activity,
             &testing::person("ada"),
@@ -286,7 +286,7 @@ mod tests {
             sentence(&received, Some(&first_aid)),
             "Received certificate for First Aid"
         );
-        let archived = ContentCard {
+        let archived = ContentDetails {
             archived_at: Some(Timestamp::from_micros(0)),
             ..fire_safety()
         };
@@ -302,7 +302,7 @@ mod tests {
             id: UserId::new("ada.obi").unwrap(),
             name: Some("Ada Obi".to_owned()),
         };
-        let tell = |activity: &Projected, person: &PersonCard, recorder: &Recorder| {
+        let tell = |activity: &Projected, person: &PersonDetails, recorder: &Recorder| {
             let verb = testing::verb("urn:x:verb", None);
             Description::new(activity, person, Some(&fire_safety()), &verb, Some(recorder))
         };
@@ -323,7 +323,7 @@ mod tests {
             name: None,
             ..ada_obi.clone()
         };
-        let actor = PersonCard {
+        let actor = PersonDetails {
             user: None,
             ..testing::person("bob")
         };
@@ -333,8 +333,8 @@ mod tests {
                 .ends_with("marked complete by ada.obi")
         );
 
-        let herself = PersonCard {
-            user: Some(UserCard::new(ada_obi.id.clone())),
+        let herself = PersonDetails {
+            user: Some(UserDetails::new(ada_obi.id.clone())),
             ..testing::person("bob")
         };
         assert_eq!(
@@ -361,7 +361,7 @@ mod tests {
 
     #[test]
     fn a_content_without_title_is_named_by_its_id() {
-        let untitled = ContentCard {
+        let untitled = ContentDetails {
             title: None,
             ..fire_safety()
         };
@@ -427,7 +427,7 @@ mod tests {
             );
         }
         let commented = "http://adlnet.gov/expapi/verbs/commented";
-        let told = |display, content: Option<&ContentCard>| {
+        let told = |display, content: Option<&ContentDetails>| {
             let (person, verb) = (testing::person("ada"), testing::verb(commented, display));
             Description::new(&done(Action::Other), &person, content, &verb, None).to_string()
         };

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::access::AskedScope;
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
 use crate::record::Origin;
 
 use super::action::Action;

@@ -19,9 +19,9 @@ use chrono_tz::Tz;
 use uuid::Uuid;
 
 use crate::access::AskedScope;
+use crate::base::clock::Timestamp;
+use crate::base::ids::{ContentId, GroupId, TeamId, UserId};
 use crate::catalogue::{ContentKind, ContentType};
-use crate::clock::Timestamp;
-use crate::ids::{ContentId, GroupId, TeamId, UserId};
 use crate::record::{CalendarDuration, Origin};
 
 use super::action::Action;
@@ -110,7 +110,7 @@ pub struct Filter {
 pub struct TitleSearch {
     /// The words as they were asked for, with single spaces between them.
     pub asked: String,
-    /// The words, folded by [`fold`](super::fold()): each must be contained in the folded title, anywhere.
+    /// The words, folded by [`fold`](crate::base::fold()): each must be contained in the folded title, anywhere.
     pub words: Vec<String>,
 }
 

@@ -11,7 +11,7 @@ use chrono::{
 };
 use chrono_tz::Tz;
 
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
 
 /// A stretch of time: from its first moment to the first that is no more part of it. An absent end
 /// is open.

@@ -23,8 +23,8 @@ mod tests;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::clock::Timestamp;
-use crate::ids::StatementId;
+use crate::base::clock::Timestamp;
+use crate::base::ids::StatementId;
 
 use super::action::Action;
 use super::activity::ActivityCertificate;

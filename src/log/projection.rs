@@ -10,9 +10,9 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
+use crate::base::clock::Timestamp;
+use crate::base::ids::UserId;
 use crate::catalogue::{ContentKind, ContentType, Demands};
-use crate::clock::Timestamp;
-use crate::ids::UserId;
 use crate::record::{self, Envelope, Origin, Statement};
 
 use super::action::{Action, PASSED, VerbTable};

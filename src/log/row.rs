@@ -1,12 +1,12 @@
 //! One row of the log as storage reads it, and the cards of what it points to.
 //!
 //! A [`Row`] is narrow: keys, and what the projection made of the record. Names, titles, teams and
-//! tags stand on cards ([`PersonCard`], [`ContentCard`], [`VerbCard`]) that are joined when the log
+//! tags stand on cards ([`PersonDetails`], [`ContentDetails`], [`VerbDetails`]) that are joined when the log
 //! is read, so that a renamed user or content shows its new name everywhere (product text, section 2).
 
+use crate::base::clock::Timestamp;
+use crate::base::ids::{ContentId, StatementId, UserId};
 use crate::catalogue::{ContentKind, ContentType};
-use crate::clock::Timestamp;
-use crate::ids::{ContentId, StatementId, UserId};
 use crate::record::Identifier;
 
 use super::projection::Projected;
@@ -45,18 +45,18 @@ pub struct Row {
 
 /// A person as the log shows them: a user of the directory, or an actor that nobody claims.
 #[derive(Debug, Clone, PartialEq)]
-pub struct PersonCard {
+pub struct PersonDetails {
     /// The key that rows hold.
     pub key: PersonKey,
     /// The user who owns this person, if somebody does.
-    pub user: Option<UserCard>,
+    pub user: Option<UserDetails>,
     /// The name that the actor gave, for a person without a user.
     pub name: Option<String>,
     /// The identifier that the actor gave; a group without one has none.
     pub identifier: Option<Identifier>,
 }
 
-impl PersonCard {
+impl PersonDetails {
     /// The name to show: first and last name of a user, else the name that the record gave.
     pub fn display_name(&self) -> Option<String> {
         match &self.user {
@@ -69,7 +69,7 @@ impl PersonCard {
 /// What the log and its exports show of a user: facts of the directory as they are now
 /// (product text, sections 5 and 8).
 #[derive(Debug, Clone, PartialEq)]
-pub struct UserCard {
+pub struct UserDetails {
     /// The platform's own id.
     pub id: UserId,
     /// First name.
@@ -102,7 +102,7 @@ pub struct UserCard {
     pub custom: Vec<(String, String)>,
 }
 
-impl UserCard {
+impl UserDetails {
     /// A card with nothing on it but an id: an active user.
     pub fn new(id: UserId) -> Self {
         Self {
@@ -146,7 +146,7 @@ pub fn full_name(first: Option<&str>, last: Option<&str>) -> Option<String> {
 
 /// What the log and its exports show of a content: facts of the catalogue as they are now.
 #[derive(Debug, Clone, PartialEq)]
-pub struct ContentCard {
+pub struct ContentDetails {
     /// The key that rows hold.
     pub key: ContentKey,
     /// The platform's own id, or the IRI while nobody has registered it.
@@ -171,7 +171,7 @@ pub struct ContentCard {
     pub url: Option<String>,
 }
 
-impl ContentCard {
+impl ContentDetails {
     /// The title; the id where it has none.
     pub fn shown_title(&self) -> &str {
         self.title
@@ -183,7 +183,7 @@ impl ContentCard {
 
 /// A verb as the log shows it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct VerbCard {
+pub struct VerbDetails {
     /// The key that rows hold.
     pub key: VerbKey,
     /// The verb's IRI.

@@ -14,9 +14,9 @@ mod write;
 
 use uuid::Uuid;
 
+use crate::base::clock::Timestamp;
+use crate::base::ids::{ContentId, StatementId, UserId};
 use crate::catalogue::{ContentKind, ContentType};
-use crate::clock::Timestamp;
-use crate::ids::{ContentId, StatementId, UserId};
 use crate::record::{AwardedCertificate, Duration, Identifier, Iri, Response, Score};
 
 use super::action::Action;

@@ -1,13 +1,16 @@
-//! Cards and rows for this room's tests.
+//! Lookups and rows for this room's tests.
 
+use crate::base::clock::Timestamp;
+use crate::base::ids::{ContentId, StatementId, UserId};
+use crate::base::timestamp;
 use crate::catalogue::{ContentKind, ContentType};
-use crate::clock::Timestamp;
-use crate::ids::{ContentId, StatementId, UserId};
-use crate::record::{Origin, timestamp};
+use crate::record::Origin;
 
 use super::action::Action;
 use super::projection::{Projected, Score};
-use super::row::{ContentCard, ContentKey, PersonCard, PersonKey, Row, UserCard, VerbCard, VerbKey};
+use super::row::{
+    ContentDetails, ContentKey, PersonDetails, PersonKey, Row, UserDetails, VerbDetails, VerbKey,
+};
 
 pub(super) fn at(text: &str) -> Timestamp {
     timestamp::parse(text).unwrap()
@@ -48,14 +51,14 @@ pub(super) fn row(projected: Projected) -> Row {
     }
 }
 
-pub(super) fn person(id: &str) -> PersonCard {
-    let user = UserCard {
+pub(super) fn person(id: &str) -> PersonDetails {
+    let user = UserDetails {
         first_name: Some("Bob".to_owned()),
         last_name: Some("Lee".to_owned()),
         email: Some("bob@acme.example".to_owned()),
-        ..UserCard::new(UserId::new(id).unwrap())
+        ..UserDetails::new(UserId::new(id).unwrap())
     };
-    PersonCard {
+    PersonDetails {
         key: PersonKey(1),
         user: Some(user),
         name: None,
@@ -63,8 +66,8 @@ pub(super) fn person(id: &str) -> PersonCard {
     }
 }
 
-pub(super) fn content(id: &str, title: &str) -> ContentCard {
-    ContentCard {
+pub(super) fn content(id: &str, title: &str) -> ContentDetails {
+    ContentDetails {
         key: ContentKey(1),
         id: ContentId::new(id).unwrap(),
         iri: format!("https://acme.example/{id}"),
@@ -79,8 +82,8 @@ pub(super) fn content(id: &str, title: &str) -> ContentCard {
     }
 }
 
-pub(super) fn verb(iri: &str, display: Option<&str>) -> VerbCard {
-    VerbCard {
+pub(super) fn verb(iri: &str, display: Option<&str>) -> VerbDetails {
+    VerbDetails {
         key: VerbKey(1),
         iri: iri.to_owned(),
         display: display.map(str::to_owned),

@@ -10,11 +10,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::clock::Timestamp;
-use crate::directory::Form;
-use crate::ids::UserId;
-use crate::record::fault::{Fault, Place};
-use crate::record::json::{self, Node};
+use crate::base::Form;
+use crate::base::clock::Timestamp;
+use crate::base::fault::{Fault, Place};
+use crate::base::ids::UserId;
+use crate::base::json::{self, Node};
 
 use super::activity::{Activity, ActivityRecorder};
 use super::cursor::Position;

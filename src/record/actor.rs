@@ -4,10 +4,10 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use sha1::{Digest, Sha1};
 
-use super::fault::{Fault, Place};
 use super::iri::Iri;
-use super::json::{self, Fields, Node, owned_string, string};
 use super::statement::Limits;
+use crate::base::fault::{Fault, Place};
+use crate::base::json::{self, Fields, Node, owned_string, string};
 
 /// An agent or a group.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,11 +1,11 @@
 //! Files that belong to a statement: what is declared about them (xAPI 1.0.3, Data 2.4.11).
 
-use super::fault::{Fault, Place};
 use super::iri::Iri;
-use super::json::{Fields, Node, string};
 use super::language::LanguageMap;
 use super::object::Object;
 use super::statement::Statement;
+use crate::base::fault::{Fault, Place};
+use crate::base::json::{Fields, Node, string};
 
 /// What a statement declares about a file that belongs to it. The file itself comes beside the
 /// statement, or lies at `file_url`.

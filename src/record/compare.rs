@@ -9,10 +9,10 @@ use std::collections::HashMap;
 
 use super::actor::Actor;
 use super::duration::Duration;
-use super::fault::Place;
-use super::json::{self, Member, Node};
 use super::statement::Statement;
-use super::timestamp;
+use crate::base::fault::Place;
+use crate::base::json::{self, Member, Node};
+use crate::base::timestamp;
 
 /// What a value is, as far as its comparison is concerned.
 #[derive(Clone, Copy, PartialEq)]
@@ -242,9 +242,9 @@ fn decimal(text: &str) -> Option<(bool, String, i64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Timestamp;
-    use crate::ids::StatementId;
-    use crate::record::Seal;
+    use crate::base::clock::Timestamp;
+    use crate::base::ids::StatementId;
+    use crate::record::ServerFields;
     use crate::record::statement::{Limits, Version, parse_statement};
 
     const FULL: &str = r#"{"id":"01890a5d-ac96-774b-bcce-b302099a8057","timestamp":"2026-01-01T12:00:00+02:00",
@@ -262,14 +262,14 @@ mod tests {
     }
 
     fn kept(text: &str) -> Statement {
-        let seal = Seal {
+        let seal = ServerFields {
             id: StatementId(uuid::Uuid::nil()),
             stored: Timestamp::from_micros(1_767_268_800_000_000),
             authority: r#"{"mbox":"mailto:lrs@x.org"}"#,
             keep_authority: false,
             default_version: "1.0.0",
         };
-        Statement::parse_kept(&read(text).seal(&seal)).unwrap()
+        Statement::parse_kept(&read(text).canonicalise(&seal)).unwrap()
     }
 
     #[test]

@@ -4,13 +4,13 @@ use uuid::Uuid;
 
 use super::actor::Actor;
 use super::extensions;
-use super::fault::{Fault, Place};
 use super::iri::Iri;
-use super::json::{Fields, Node, elements, owned_string, string};
 use super::language::LanguageTag;
 use super::object::{Activity, reference};
 use super::statement::{Rules, Version, uuid};
-use crate::ids::StatementId;
+use crate::base::fault::{Fault, Place};
+use crate::base::ids::StatementId;
+use crate::base::json::{Fields, Node, elements, owned_string, string};
 
 /// In what context something was done.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -6,8 +6,8 @@
 
 use std::collections::HashMap;
 
-use super::json::{self, Member, Node};
 use super::object::COMPONENT_LISTS;
+use crate::base::json::{self, Member, Node};
 
 /// Bytes that a merged definition may have. One that would grow past it stays as it is.
 pub const MERGED_BYTES: usize = 1024 * 1024;
@@ -112,9 +112,9 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
-    use super::super::fault::Place;
     use super::super::object::Definition;
     use super::*;
+    use crate::base::fault::Place;
 
     /// What is kept after all that was said, in order.
     fn merged(said: &[&str]) -> Option<String> {

@@ -8,8 +8,8 @@ use std::io::{self, BufReader, Read};
 
 use serde::de::IgnoredAny;
 
-use super::fault::Fault;
-use super::json::{self, Member, Node};
+use crate::base::fault::Fault;
+use crate::base::json::{self, Member, Node};
 
 /// Whether the media type is `application/json`, with whatever parameters.
 pub fn is_json(content_type: &str) -> bool {

@@ -12,8 +12,8 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::fault::{Fault, Place};
-use super::json::{Node, string};
+use crate::base::fault::{Fault, Place};
+use crate::base::json::{Node, string};
 
 pub use calendar::CalendarDuration;
 
@@ -282,7 +282,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::clock::Timestamp;
+    use crate::base::clock::Timestamp;
 
     #[test]
     fn what_is_a_duration() {

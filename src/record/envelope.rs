@@ -5,9 +5,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::timestamp;
-use crate::clock::Timestamp;
-use crate::ids::UserId;
+use crate::base::clock::Timestamp;
+use crate::base::ids::UserId;
+use crate::base::timestamp;
 
 /// What Rollbook knows of a record besides its statement. It is kept as JSON beside the statement,
 /// with what is unknown left out, and never comes from a statement's extensions. Members that are

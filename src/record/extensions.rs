@@ -1,8 +1,8 @@
 //! Extensions: what a sender says beyond the specification (xAPI 1.0.3, Data 4.1).
 
-use super::fault::{Fault, Place};
 use super::iri::Iri;
-use super::json::Node;
+use crate::base::fault::{Fault, Place};
+use crate::base::json::Node;
 
 /// Reads a map of extensions and gives it back as JSON text without white space. Its keys are IRIs;
 /// its values are anything, `null` among it.

@@ -1,12 +1,12 @@
 //! Giving statements back in other formats (xAPI 1.0.3, Communication 2.1.3): made from the sealed
 //! text, which is itself the format `exact`.
 
+use super::canonicalise::{is_sub_statement, write_members};
 use super::context::CONTEXT_ACTIVITIES;
-use super::fault::Fault;
-use super::json::{self, Member, Node, write_list};
 use super::language::Preference;
 use super::object::COMPONENT_LISTS;
-use super::seal::{is_sub_statement, write_members};
+use crate::base::fault::Fault;
+use crate::base::json::{self, Member, Node, write_list};
 
 /// The statement with only what identifies its agents, groups, activities and verbs: of an activity
 /// its id, of an actor its identifier and `objectType`, of an anonymous group its members'

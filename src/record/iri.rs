@@ -3,8 +3,8 @@
 use std::fmt;
 use std::ops::Deref;
 
-use super::fault::{Fault, Place};
-use super::json::{Node, string};
+use crate::base::fault::{Fault, Place};
+use crate::base::json::{Node, string};
 
 /// An IRI with a scheme (RFC 3987; xAPI 1.0.3, Data 4.3), kept as it was written.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -5,8 +5,8 @@ use std::ops::Deref;
 
 use oxilangtag::LanguageTag as Tag;
 
-use super::fault::{Fault, Place};
-use super::json::{Node, string};
+use crate::base::fault::{Fault, Place};
+use crate::base::json::{Node, string};
 
 /// A well-formed language tag (RFC 5646), as it was written.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -81,7 +81,7 @@ impl LanguageMap {
             );
             return Err(place.fault(detail));
         };
-        let entry = |member: &super::json::Member<'_>| {
+        let entry = |member: &crate::base::json::Member<'_>| {
             let place = place.member(member.key.value());
             let tag = LanguageTag::of(member.key.value(), &place)?;
             Ok((tag, string(&member.value, &place)?.to_owned()))

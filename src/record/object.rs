@@ -6,15 +6,16 @@ use std::collections::HashSet;
 use super::actor::Actor;
 use super::context::Context;
 use super::extensions;
-use super::fault::{Fault, Place};
 use super::iri::Iri;
-use super::json::{Fields, Node, elements, owned_string, string};
 use super::language::LanguageMap;
 use super::statement::{self, Rules};
 use super::verb::{VOIDED, Verb};
-use super::{Attachment, Outcome, timestamp};
-use crate::clock::Timestamp;
-use crate::ids::StatementId;
+use super::{Attachment, Outcome};
+use crate::base::clock::Timestamp;
+use crate::base::fault::{Fault, Place};
+use crate::base::ids::StatementId;
+use crate::base::json::{Fields, Node, elements, owned_string, string};
+use crate::base::timestamp;
 
 /// The activity type of a question (xAPI 1.0.3, Data 2.4.4.1).
 pub const INTERACTION_TYPE: &str = "http://adlnet.gov/expapi/activities/cmi.interaction";

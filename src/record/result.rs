@@ -2,8 +2,8 @@
 
 use super::duration::Duration;
 use super::extensions;
-use super::fault::{Fault, Place};
-use super::json::{Fields, Node, boolean, number, owned_string};
+use crate::base::fault::{Fault, Place};
+use crate::base::json::{Fields, Node, boolean, number, owned_string};
 
 /// The result of a statement; [`Result`] is another thing in Rust.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -16,9 +16,9 @@ use serde::de::IgnoredAny;
 use webpki::EndEntityCert;
 
 use super::attachment::Attachment;
-use super::fault::Fault;
 use super::statement::{Limits, Statement, Version, parse_statement};
-use crate::ids::StatementId;
+use crate::base::fault::Fault;
+use crate::base::ids::StatementId;
 
 /// The `usageType` of an attachment that is a signature.
 pub const USAGE: &str = "http://adlnet.gov/expapi/attachments/signature";

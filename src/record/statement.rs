@@ -6,15 +6,16 @@ use uuid::Uuid;
 
 use super::actor::Actor;
 use super::attachment::Attachment;
+use super::canonicalise;
 use super::context::Context;
-use super::fault::{Fault, Place};
-use super::json::{self, Fields, Node, string};
 use super::object::{Core, Object};
 use super::result::Outcome;
 use super::verb::{VOIDED, Verb};
-use super::{seal, timestamp};
-use crate::clock::Timestamp;
-use crate::ids::StatementId;
+use crate::base::clock::Timestamp;
+use crate::base::fault::{Fault, Place};
+use crate::base::ids::StatementId;
+use crate::base::json::{self, Fields, Node, string};
+use crate::base::timestamp;
 
 /// The family of the specification that a request speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -262,7 +263,7 @@ impl Statement {
             authority: fields.optional("authority", authority)?,
             version: fields.optional("version", version)?,
             attachments: core.attachments,
-            parts: seal::parts(node, &KNOWN),
+            parts: canonicalise::parts(node, &KNOWN),
         })
     }
 }

@@ -1,9 +1,9 @@
 //! What was done (xAPI 1.0.3, Data 2.4.3).
 
-use super::fault::{Fault, Place};
 use super::iri::Iri;
-use super::json::{Fields, Node};
 use super::language::LanguageMap;
+use crate::base::fault::{Fault, Place};
+use crate::base::json::{Fields, Node};
 
 /// The verb of a statement that voids another (xAPI 1.0.3, Data 2.3.2).
 pub const VOIDED: &str = "http://adlnet.gov/expapi/verbs/voided";

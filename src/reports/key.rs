@@ -10,10 +10,10 @@ use uuid::Uuid;
 
 use crate::access::AccessError;
 use crate::access::credential::new_secret;
-use crate::clock::Timestamp;
-use crate::directory::Form;
-use crate::record::fault::{Fault, Place};
-use crate::record::json;
+use crate::base::Form;
+use crate::base::clock::Timestamp;
+use crate::base::fault::{Fault, Place};
+use crate::base::json;
 use crate::store::KeptReportKey;
 
 /// What the secret of every report's key begins with.

@@ -19,14 +19,14 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
+use crate::base::ids::OrgId;
 use crate::export::{Blocks, ExportError};
-use crate::ids::OrgId;
 use crate::reports::report::{self, Opened};
 use crate::reports::rights::{self, RecipientRules};
 use crate::store::{KeptReport, LinkedRun, Store, StoreError};
 
-use super::sender::opening::Opening;
+use super::sender::resolved_report::ResolvedReport;
 
 /// What a token says: organisation, delivery, place, expiry.
 const SAID: usize = 8 + 16 + 2 + 8;
@@ -65,7 +65,7 @@ pub enum DeadLink {
 
 /// A link that may be followed.
 pub struct Download {
-    opening: Opening,
+    opening: ResolvedReport,
     opened: Opened,
     /// A name for the file, of the report and the day of the run: lower-case ASCII letters, digits, `-` and `.` alone.
     pub file_name: String,
@@ -160,7 +160,7 @@ impl Believed {
         if !run.named {
             return Err(DeadLink::NotFound);
         }
-        let opening = Opening::of(store, org, &run.maker, run.report, run.run_at).await?;
+        let opening = ResolvedReport::of(store, org, &run.maker, run.report, run.run_at).await?;
         let opening = opening.map_err(|_| DeadLink::NotFound)?;
         // Read anew: it may have been changed since.
         let asks = content(&opening.report.filter, &opening.report.columns);

@@ -1,7 +1,7 @@
 //! Sending messages: by SMTP, or as files in a folder where there is no mail server (product text, section 9).
 //!
 //! [`Mailer::smtp`] and [`Mailer::folder`] check their settings at start and connect nowhere; [`Mailer::send`] sends a
-//! [`Letter`]. `smtp` holds the conversation with a mail server, `folder` the files.
+//! [`EmailMessage`]. `smtp` holds the conversation with a mail server, `folder` the files.
 //!
 //! What it promises:
 //! - Every step has a time limit, and so has a message as a whole: nobody waits for a server that hangs.
@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::reports::message::{self, ComposeError, Letter};
+use crate::reports::message::{self, ComposeError, EmailMessage};
 
 /// How a mail server is reached.
 #[derive(Debug, Clone)]
@@ -133,7 +133,7 @@ impl Mailer {
     /// # Errors
     ///
     /// [`SendError::Refused`] where another try would end alike, [`SendError::Failed`] where it may not.
-    pub async fn send(&self, letter: &Letter<'_>) -> Result<(), SendError> {
+    pub async fn send(&self, letter: &EmailMessage<'_>) -> Result<(), SendError> {
         let message = message::compose(letter, &self.0.from).map_err(|error| match error {
             ComposeError::Address(_) => SendError::Refused(error.to_string()),
             ComposeError::Message(_) => SendError::Failed(error.to_string()),

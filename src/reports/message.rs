@@ -1,6 +1,6 @@
 //! The message that carries a report to one recipient (product text, section 9).
 //!
-//! A [`Letter`] says what is sent; `compose` makes the message of RFC 5322 of it, and [`file_name`] the name of
+//! A [`EmailMessage`] says what is sent; `compose` makes the message of RFC 5322 of it, and [`file_name`] the name of
 //! its file. `words` has the sentences, once for the plain text and the HTML; `header` writes the fields that hold
 //! what people wrote.
 //!
@@ -25,7 +25,7 @@ use lettre::message::{Attachment, Body, Message, MultiPart, SinglePart};
 use lettre::{Address, address::Envelope};
 use uuid::Uuid;
 
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
 use crate::log::{Period, Window};
 use crate::reports::report::file_stem;
 
@@ -34,7 +34,7 @@ use header::{address, encoded, mailbox, one_line, plain};
 
 /// A report on its way to one recipient.
 #[derive(Debug, Clone)]
-pub struct Letter<'a> {
+pub struct EmailMessage<'a> {
     /// The delivery's id.
     pub delivery: Uuid,
     /// The recipient's place in the delivery; with its id it is the message's own.
@@ -69,7 +69,7 @@ pub struct Letter<'a> {
     pub enclosed: Enclosed<'a>,
 }
 
-/// What a [`Letter`] carries.
+/// What a [`EmailMessage`] carries.
 #[derive(Debug, Clone)]
 pub enum Enclosed<'a> {
     /// The file itself.
@@ -123,7 +123,7 @@ fn day(at: Timestamp, zone: Tz) -> NaiveDate {
 }
 
 /// Makes the message.
-pub(super) fn compose(letter: &Letter<'_>, from: &Sender) -> Result<Composed, ComposeError> {
+pub(super) fn compose(letter: &EmailMessage<'_>, from: &Sender) -> Result<Composed, ComposeError> {
     let to = address(letter.to.0)?;
     let id = format!("<{}.{}@{}>", letter.delivery, letter.place, from.address.domain());
     let words = words::Words::of(letter);
@@ -154,7 +154,7 @@ pub(super) fn compose(letter: &Letter<'_>, from: &Sender) -> Result<Composed, Co
 
 /// A line that no line of a part can be: `=_` stands neither in base64 nor in quoted-printable (RFC 2045, section
 /// 6.7), and every part is one of the two.
-fn boundary(letter: &Letter<'_>, what: &str) -> String {
+fn boundary(letter: &EmailMessage<'_>, what: &str) -> String {
     format!("=_{}_{}_{what}", letter.delivery.simple(), letter.place)
 }
 

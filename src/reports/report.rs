@@ -16,14 +16,14 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::access::{Principal, ReachRules, ScopeError, Scoped};
-use crate::clock::Timestamp;
-use crate::directory::form::{Form, one_of};
-use crate::directory::merge_patch;
+use crate::base::clock::Timestamp;
+use crate::base::fault::{Fault, Place};
+use crate::base::form::{Form, one_of};
+use crate::base::json::{self, Node};
+use crate::base::merge_patch;
 use crate::export::ColumnSet;
 use crate::log::activity::ActivityRecorder;
 use crate::log::{Filter, Query, Sort};
-use crate::record::fault::{Fault, Place};
-use crate::record::json::{self, Node};
 use crate::store::{KeptReport, NewReport, StoreError};
 
 use super::saved_filter::{self, SavedFilter};
@@ -330,7 +330,7 @@ pub fn file_stem(name: &str) -> String {
 mod tests {
     use super::*;
     use crate::access::{Person, Role};
-    use crate::ids::{OrgId, UserId};
+    use crate::base::ids::{OrgId, UserId};
     use crate::log::ParseContext;
 
     fn pointers(text: &str) -> Vec<String> {

@@ -7,7 +7,7 @@
 use lettre::Address;
 
 use crate::access::{Person, Principal};
-use crate::ids::{OrgId, UserId};
+use crate::base::ids::{OrgId, UserId};
 use crate::store::{Contact, Store, StoreError};
 
 /// Somebody who may open reports, as the directory has them.

@@ -11,11 +11,11 @@ use utoipa::openapi::schema::{
 };
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
+use crate::base::fault::{Fault, Place};
+use crate::base::json::Node;
 use crate::log::filter::{FILTER_PARAMETERS, Parameter, SCOPE_PARAMETERS, SORT_PARAMETERS};
 use crate::log::{ParameterFault, ParseContext, Query};
-use crate::record::fault::{Fault, Place};
-use crate::record::json::Node;
 
 /// The longest filter, in bytes of its JSON.
 pub const MAX_FILTER_BYTES: usize = 64 * 1024;
@@ -270,8 +270,8 @@ fn described(kind: Kind, description: &'static str) -> RefOr<Schema> {
 mod tests {
     use super::*;
     use crate::access::AskedScope;
+    use crate::base::json;
     use crate::log::Sort;
-    use crate::record::json;
 
     fn read(text: &str) -> Result<SavedFilter, Vec<(String, String)>> {
         let node = json::parse(text, 8).unwrap();

@@ -14,13 +14,13 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::clock::Timestamp;
-use crate::directory::form::{Form, meant, short_text};
-use crate::directory::merge_patch;
-use crate::ids::OrgId;
+use crate::base::clock::Timestamp;
+use crate::base::fault::{Fault, Place};
+use crate::base::form::{Form, meant, short_text};
+use crate::base::ids::OrgId;
+use crate::base::json::{self, Node};
+use crate::base::merge_patch;
 use crate::log::activity::ActivityRecorder;
-use crate::record::fault::{Fault, Place};
-use crate::record::json::{self, Node};
 use crate::store::{KeptSchedule, NewSchedule, PendingRun, Store, StoreError};
 
 use super::rights::{self, NotARecipient, Recipient, RecipientRules};

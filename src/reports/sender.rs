@@ -24,7 +24,7 @@
 mod attempt;
 mod conclusion;
 mod metrics;
-pub(super) mod opening;
+pub(super) mod resolved_report;
 
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
@@ -37,9 +37,9 @@ use futures_util::FutureExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
-use crate::clock::Clock;
+use crate::base::clock::Clock;
 use crate::reports::mailer::Mailer;
-use crate::reports::parcel::Sizes;
+use crate::reports::packed_export::Sizes;
 use crate::reports::rights::RecipientRules;
 use crate::reports::timing::Timing;
 use crate::store::{Claim, DuePlace, DueSchedule, Store, StoreError};

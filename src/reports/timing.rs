@@ -15,7 +15,7 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
 use crate::log::period::first_showing;
 use crate::store::{KeptTiming, StoreError};
 

@@ -9,7 +9,7 @@
 
 use std::collections::BTreeSet;
 
-use rollbook::ids::OrgId;
+use rollbook::base::ids::OrgId;
 use serde_json::{Value, json};
 
 use crate::support::builders::{content, mailbox, user};

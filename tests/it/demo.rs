@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use rollbook::access::Reach;
+use rollbook::base::clock::Clock;
+use rollbook::base::ids::OrgId;
 use rollbook::cli::demo::{ORGANISATION, Prepared, Seeded, Size, prepare, seed};
-use rollbook::clock::Clock;
 use rollbook::directory::UserFilter;
-use rollbook::ids::OrgId;
 use rollbook::reports::mailer::Mailer;
 use rollbook::reports::sender::{Sender, SenderOptions};
 use serde_json::{Value, json};

@@ -17,7 +17,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use rollbook::record::json::MAX_VALUES;
+use rollbook::base::json::MAX_VALUES;
 use rollbook::record::{Limits, Statement, Version, format, parse_statements};
 
 use self::judge::{SEAL, Verdict};
@@ -171,7 +171,7 @@ impl Case {
             Ok(statements) => Ok(statements.clone()),
             Err(faults) => Err(faults
                 .iter()
-                .map(|fault: &rollbook::record::Fault| fault.pointer.clone())
+                .map(|fault: &rollbook::base::Fault| fault.pointer.clone())
                 .collect::<Vec<_>>()),
         };
         if places(&one) != places(&other) {
@@ -181,7 +181,8 @@ impl Case {
         mutate::shuffle_members(&mut tree, random);
         match (one, read(&tree.text())) {
             (Ok(one), Ok(other)) => {
-                let stored = other.iter().map(|statement| Statement::parse_kept(&statement.seal(&SEAL)));
+                let stored =
+                    other.iter().map(|statement| Statement::parse_kept(&statement.canonicalise(&SEAL)));
                 let same = one
                     .iter()
                     .zip(stored)
@@ -243,7 +244,7 @@ fn a_statement_of_as_many_values_as_are_taken_can_be_kept() {
     assert!(faults[0].pointer.is_empty() && faults[0].detail.contains("1000000 values"), "{}", faults[0]);
     let read =
         parse_statements(body(MAX_VALUES).as_bytes(), Version::V1, &limits).expect("as many as may be");
-    let sealed = read[0].seal(&SEAL);
+    let sealed = read[0].canonicalise(&SEAL);
     let stored = Statement::parse_kept(&sealed).expect("what is kept can be read");
     assert!(read[0].same_as(&stored));
     assert!(format::ids(&sealed).expect("what is kept can be given back").len() > 2 * (MAX_VALUES - 20));

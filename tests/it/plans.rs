@@ -3,8 +3,8 @@
 //! log in the order of the page and stops when the page is full, without sorting.
 
 use rollbook::access::{Credential, CredentialScope, Principal, ReachRules, Scoped};
-use rollbook::clock::Timestamp;
-use rollbook::ids::OrgId;
+use rollbook::base::clock::Timestamp;
+use rollbook::base::ids::OrgId;
 use rollbook::log::{ParseContext, Position, Query};
 use rollbook::store::Page;
 use serde_json::json;

@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
 use crate::access::error::AccessError;
-use crate::ids::OrgId;
+use crate::base::ids::OrgId;
 
 /// The random bytes of a new secret.
 const SECRET_BYTES: usize = 32;

@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
 
 use super::DAY;
 

@@ -7,8 +7,8 @@ use std::path::Path;
 use secrecy::SecretString;
 
 use crate::access::{AccessError, Claims, Permissions, mint};
-use crate::clock::Timestamp;
-use crate::ids::OrgId;
+use crate::base::clock::Timestamp;
+use crate::base::ids::OrgId;
 
 use super::seed::{Part, Seeded};
 use super::state::State;

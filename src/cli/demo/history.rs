@@ -10,8 +10,8 @@ mod sessions;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::base::clock::Timestamp;
 use crate::catalogue::ContentDraft;
-use crate::clock::Timestamp;
 use crate::record::verb::VOIDED;
 
 use super::people::{Member, Staff};

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 use crate::access::Role;
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
 
 use super::DAY;
 use super::random::Random;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::access::{Person, Principal, ReportAccess};
-use crate::ids::OrgId;
+use crate::base::ids::OrgId;
 use crate::reports::report::ReportForm;
 use crate::reports::timing::{RunDays, Timing};
 use crate::store::{NewSchedule, Store};

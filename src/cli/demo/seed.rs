@@ -9,18 +9,18 @@ use crate::access::permit::Notes;
 use crate::access::{
     Permissions, Person, Principal, ReachRules, Role, Subjects, caller_of_key, caller_of_user,
 };
+use crate::base::Fault;
+use crate::base::clock::Timestamp;
+use crate::base::ids::{OrgId, UserId};
 use crate::catalogue::ContentDraft;
-use crate::clock::Timestamp;
 use crate::directory::GroupDraft;
 use crate::directory::{Keyed, Refusal, TeamDraft, UserDraft, read_batch};
-use crate::ids::{OrgId, UserId};
 use crate::log::ShortForm;
 use crate::log::short_form::ShortFormRules;
-use crate::record::{
-    ActorKind, Envelope, Fault, Identifier, Limits, Origin, Statement, Version, parse_statement,
-};
+use crate::record::{ActorKind, Envelope, Identifier, Limits, Origin, Statement, Version, parse_statement};
 use crate::store::{
-    Incoming, NewNote, OrganisationChange, RecordError, Sameness, Store, StoreError, Submission, WriteError,
+    Incoming, NewNote, OrganisationChange, RecordError, Recorder, Sameness, Store, StoreError, Submission,
+    WriteError,
 };
 
 use super::history::{By, Event, Sent, history};
@@ -134,17 +134,20 @@ pub async fn seed(store: &Store, org: &OrgId, size: Size, key: &str) -> Result<S
     let catalogue = catalogue(store, org, now).await?;
 
     let events = history(&mut random, now, &people, &catalogue, size.activities);
+    let recorder = Recorder::start(store)?;
     let sender = Sender {
         store,
         org,
         home_page: store.organisation(org).await?.account_home_page,
         key,
+        recorder,
     };
     for run in events.chunk_by(|one, other| one.by == other.by) {
         for batch in run.chunks(BATCH) {
             sender.record(batch).await?;
         }
     }
+    sender.recorder.finish().await;
     claim(store, org, &people).await?;
     let cast = cast(&people, now);
     note(store, org, &cast).await?;
@@ -241,9 +244,10 @@ async fn claim(store: &Store, org: &OrgId, people: &Staff) -> Result<(), SeedErr
     Ok(())
 }
 
-/// Sends records as the edge does.
+/// Sends records as the app_state does.
 struct Sender<'a> {
     store: &'a Store,
+    recorder: Recorder,
     org: &'a OrgId,
     home_page: String,
     key: &'a str,
@@ -289,7 +293,7 @@ impl Sender<'_> {
             sender,
             attachments: Vec::new(),
         };
-        self.store.record(submission).await?;
+        self.recorder.record(submission).await?;
         Ok(())
     }
 

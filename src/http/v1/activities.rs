@@ -17,13 +17,13 @@ use crate::http::problem::{Answer, Problem};
 use crate::http::query::Pairs;
 use crate::http::routes::routes;
 use crate::http::xapi::statements::authority;
-use crate::ids::{StatementId, UserId};
+use crate::base::ids::{StatementId, UserId};
 use crate::log::activity::ActivityInFull;
 use crate::log::short_form::ShortFormRules;
 use crate::log::{Activity, Filter, ParseContext, Position, Query, ShortForm};
 use crate::record::verb::VOIDED;
 use crate::record::{ActorKind, Envelope, Identifier, Limits, Origin, Version, parse_statement};
-use crate::store::{Cards, Incoming, Page, Recorded, Sameness, Submission};
+use crate::store::{Lookups, Incoming, Page, Recorded, Sameness, Submission};
 
 use super::log_parameters::{LogFilter, LogPage, LogScope};
 
@@ -170,7 +170,7 @@ pub(super) async fn page_of_log<A>(
         true => Some(caller.store().count(question, query.now).await?),
         false => None,
     };
-    let mut cards = Cards::new(caller.store(), caller.org());
+    let mut cards = Lookups::new(caller.store(), caller.org());
     cards.load(&rows).await?;
     let activities = rows
         .iter()
@@ -218,7 +218,7 @@ async fn in_full<A>(caller: &Caller<A>, id: StatementId) -> Result<Option<Activi
     let Some(kept) = caller.store().record_of(caller.org(), id).await? else {
         return Ok(None);
     };
-    let mut cards = Cards::new(caller.store(), caller.org());
+    let mut cards = Lookups::new(caller.store(), caller.org());
     cards.load(std::slice::from_ref(&row)).await?;
     Ok(Some(
         cards
@@ -249,7 +249,7 @@ async fn create_activity(caller: Caller<WriteActivities>, pairs: Pairs, body: Js
         .ok_or_else(|| Problem::internal("a record without an outcome"))?;
     let mut answer = match outcome {
         Recorded::New(_) => HttpResponse::Created(),
-        Recorded::Already(_) | Recorded::Needless(_) => HttpResponse::Ok(),
+        Recorded::Already(_) | Recorded::AlreadyCompleted(_) => HttpResponse::Ok(),
     };
     let id = outcome.id();
     answer.insert_header((header::LOCATION, format!("/v1/activities/{id}")));
@@ -322,7 +322,7 @@ async fn keep(
             mark: None,
         });
     }
-    let recorded = caller.store().record(submission(caller, records)).await;
+    let recorded = caller.app_state().recorder().record(submission(caller, records)).await;
     recorded.map_err(|error| Problem::recording(error, batch))
 }
 
@@ -362,7 +362,7 @@ fn rules(caller: &Caller<WriteActivities>) -> ShortFormRules {
     let recorder = caller.principal().credential().is_some();
     ShortFormRules {
         recorder,
-        depth: caller.edge().limits().json_depth,
+        depth: caller.app_state().limits().json_depth,
     }
 }
 
@@ -413,7 +413,7 @@ async fn void_activity(caller: Caller<VoidActivities>, id: web::Path<Uuid>, pair
     }
     let statement = voiding(&caller, target)?;
     let record = Incoming {
-        id: caller.edge().clock().new_statement_id(),
+        id: caller.app_state().clock().new_statement_id(),
         id_was_given: false,
         statement: Arc::new(statement),
         envelope: Arc::new(Envelope {
@@ -423,7 +423,7 @@ async fn void_activity(caller: Caller<VoidActivities>, id: web::Path<Uuid>, pair
         sameness: Sameness::Statement,
         mark: None,
     };
-    let recorded = caller.store().record(submission(&caller, vec![record])).await;
+    let recorded = caller.app_state().recorder().record(submission(&caller, vec![record])).await;
     recorded.map_err(|error| Problem::recording(error, false))?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -461,7 +461,7 @@ pub(super) fn binding<A>(caller: &Caller<A>, request: &HttpRequest) -> String {
 
 /// How the log's parameters are read for this caller.
 pub(super) fn context<'a, A>(caller: &Caller<A>, binding: &'a str) -> ParseContext<'a> {
-    let limits = caller.edge().limits();
+    let limits = caller.app_state().limits();
     let size = |limit: usize| u32::try_from(limit).unwrap_or(u32::MAX);
     ParseContext {
         default_limit: size(limits.page_default),

@@ -16,10 +16,10 @@ use crate::http::json::JsonBytes;
 use crate::http::problem::{Answer, Code, Problem};
 use crate::http::query::Pairs;
 use crate::http::routes::routes;
-use crate::ids::{StatementId, UserId};
+use crate::base::ids::{StatementId, UserId};
 use crate::log::completion::{MAX_PEOPLE, MarkForm, MarkedCompletion, Outcome};
 use crate::record::{Envelope, Identifier, Limits, Version, parse_statement};
-use crate::store::{Asked, Foreseen, Incoming, Mark, MarkingRefusal, Recorded, Sameness, Target, ToMark};
+use crate::store::{Asked, PlannedOutcome, Incoming, CompletionMark, MarkingRefusal, Recorded, Sameness, Target, ToMark};
 
 use super::activities::{envelope, submission};
 
@@ -85,7 +85,7 @@ pub struct CompletionResult {
     pub activity: Option<StatementId>,
 }
 
-/// Mark content as complete for users, and for the members of teams and groups.
+/// CompletionMark content as complete for users, and for the members of teams and groups.
 ///
 /// The answer tells what became of each person. Who stands completed already, now or at the moment given, is left as
 /// they are; who has expired or failed is marked. So the same request again changes nothing, and finishes what was cut
@@ -101,7 +101,7 @@ pub struct CompletionResult {
 )]
 async fn mark_complete(caller: Caller<MarkComplete>, pairs: Pairs, body: JsonBytes) -> Answer {
     pairs.none()?;
-    let form = MarkForm::parse(body.text()?, caller.now(), caller.edge().limits().json_depth)?;
+    let form = MarkForm::parse(body.text()?, caller.now(), caller.app_state().limits().json_depth)?;
     let asked = Asked {
         content: &form.content,
         users: &form.users,
@@ -132,10 +132,10 @@ fn refused(refusal: MarkingRefusal) -> Problem {
 
 fn foreseen(target: &Target) -> CompletionResult {
     let outcome = match target.foreseen {
-        Foreseen::Create(_) => Outcome::Created,
-        Foreseen::AlreadyCompleted => Outcome::AlreadyCompleted,
-        Foreseen::Deactivated => Outcome::Deactivated,
-        Foreseen::NotFound => Outcome::NotFound,
+        PlannedOutcome::Create(_) => Outcome::Created,
+        PlannedOutcome::AlreadyCompleted => Outcome::AlreadyCompleted,
+        PlannedOutcome::Deactivated => Outcome::Deactivated,
+        PlannedOutcome::NotFound => Outcome::NotFound,
     };
     CompletionResult {
         user: target.user.clone(),
@@ -157,8 +157,8 @@ async fn mark(
         .iter()
         .zip(results)
         .filter_map(|(target, result)| match &target.foreseen {
-            Foreseen::Create(to_mark) => Some((to_mark, result)),
-            Foreseen::AlreadyCompleted | Foreseen::Deactivated | Foreseen::NotFound => None,
+            PlannedOutcome::Create(to_mark) => Some((to_mark, result)),
+            PlannedOutcome::AlreadyCompleted | PlannedOutcome::Deactivated | PlannedOutcome::NotFound => None,
         })
         .collect();
     for part in open.chunks_mut(AT_ONCE) {
@@ -166,12 +166,12 @@ async fn mark(
             .iter()
             .map(|(to_mark, _)| marker.record(caller, form, iri, to_mark));
         let records = records.collect::<Result<Vec<_>, _>>()?;
-        let recorded = caller.store().record(submission(caller, records)).await;
+        let recorded = caller.app_state().recorder().record(submission(caller, records)).await;
         let recorded = recorded.map_err(|error| Problem::recording(error, false))?;
         for ((_, result), recorded) in part.iter_mut().zip(recorded) {
             (result.outcome, result.activity) = match recorded {
                 Recorded::New(id) | Recorded::Already(id) => (Outcome::Created, Some(id)),
-                Recorded::Needless(_) => (Outcome::AlreadyCompleted, None),
+                Recorded::AlreadyCompleted(_) => (Outcome::AlreadyCompleted, None),
             };
         }
     }
@@ -212,7 +212,7 @@ impl Marker {
         iri: &str,
         to_mark: &ToMark,
     ) -> Result<Incoming, Problem> {
-        let id = caller.edge().clock().new_statement_id();
+        let id = caller.app_state().clock().new_statement_id();
         let completion = MarkedCompletion {
             id,
             actor: &to_mark.actor,
@@ -232,7 +232,7 @@ impl Marker {
             statement: Arc::new(statement),
             envelope: Arc::clone(&self.envelope),
             sameness: Sameness::Statement,
-            mark: Some(Mark {
+            mark: Some(CompletionMark {
                 needed: to_mark.needed,
                 by: self.user.clone(),
                 note: form.note.clone(),

@@ -145,7 +145,7 @@ async fn patch_content(
 ) -> Answer {
     pairs.none()?;
     let patch = keyed::patch(body)?;
-    let depth = caller.edge().limits().json_depth;
+    let depth = caller.app_state().limits().json_depth;
     let change = |content: &Content| keyed::patched(&content.patched(&patch), depth, &content.id);
     let changed = caller.store().patch_content(caller.org(), &id, change).await?;
     Ok(HttpResponse::Ok().json(changed.ok_or_else(Problem::not_found)?))

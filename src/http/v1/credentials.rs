@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::access::credential::{new_key, new_secret};
 use crate::access::permit::ManageCredentials;
 use crate::access::{CredentialScope, Scopes, SecretHash};
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
 use crate::http::auth::Caller;
 use crate::http::json::JsonBody;
 use crate::http::pages;
@@ -152,7 +152,7 @@ async fn create_credential(
         let secret = new_secret()?;
         let stored = StoredCredential {
             org: caller.org().clone(),
-            id: caller.edge().clock().new_uuid(),
+            id: caller.app_state().clock().new_uuid(),
             key: new_key()?,
             name: name.to_owned(),
             secret_hash: SecretHash::of(&secret).as_bytes().to_vec(),
@@ -211,6 +211,6 @@ async fn revoke_credential(caller: Caller<ManageCredentials>, id: web::Path<Uuid
     if !caller.store().revoke_credential(caller.org(), *id).await? {
         return Err(Problem::not_found());
     }
-    caller.edge().credentials().forget(caller.org());
+    caller.app_state().credentials().forget(caller.org());
     Ok(HttpResponse::NoContent().finish())
 }

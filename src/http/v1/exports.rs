@@ -14,13 +14,13 @@ use futures_util::TryStreamExt;
 use utoipa::IntoParams;
 
 use crate::access::permit::ReadActivities;
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
 use crate::export::{self, Blocks, ColumnSet, CsvOptions, ExportError};
 use crate::http::auth::Caller;
 use crate::http::problem::{Answer, Code, Problem, ProblemError};
 use crate::http::query::Pairs;
 use crate::http::routes::routes;
-use crate::http::turns::EXPORTS;
+use crate::http::concurrency_limit::EXPORTS;
 use crate::log::activity::Activity;
 use crate::log::{ParseContext, Query};
 

@@ -7,7 +7,7 @@ use crate::http::auth::Caller;
 use crate::http::problem::Answer;
 use crate::http::query::Pairs;
 use crate::http::routes::routes;
-use crate::http::turns::COUNTS;
+use crate::http::concurrency_limit::COUNTS;
 use crate::log::facets::{Facets, population};
 use crate::log::{ParseContext, Query};
 
@@ -39,11 +39,12 @@ async fn list_facets(caller: Caller<ReadActivities>, pairs: Pairs) -> Answer {
     };
     let query = Query::parse(pairs.as_slice(), &context)?;
     let population = population(&query.filter, query.asked_scope);
+    let cache = caller.app_state().facets();
     let question = caller.scoped(query.asked_scope, &population)?;
-    if let Some(kept) = caller.store().kept_facets(&question) {
+    if let Some(kept) = cache.get(&question, caller.now()) {
         return Ok(HttpResponse::Ok().json(kept.as_ref()));
     }
     let _turn = COUNTS.take().await?;
-    let facets = caller.store().facets(&question, query.now).await?;
+    let facets = caller.store().facets(cache, &question, query.now).await?;
     Ok(HttpResponse::Ok().json(facets.as_ref()))
 }

@@ -9,7 +9,8 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::access::permit::{ManageDirectory, ReadDirectory};
-use crate::directory::{BatchOutcome, Group, GroupDraft, ListFilter, merge_patch};
+use crate::directory::{BatchOutcome, Group, GroupDraft};
+use crate::base::{ListFilter, merge_patch};
 use crate::http::auth::Caller;
 use crate::http::json::{Batch, JsonBody, JsonBytes};
 use crate::http::keyed::{self, Listing};
@@ -17,7 +18,7 @@ use crate::http::pages;
 use crate::http::problem::{Answer, Problem};
 use crate::http::query::Pairs;
 use crate::http::routes::routes;
-use crate::ids::GroupId;
+use crate::base::ids::GroupId;
 
 const PATH: &str = "/v1/groups";
 
@@ -132,7 +133,7 @@ async fn patch_group(
 ) -> Answer {
     pairs.none()?;
     let patch = keyed::patch(body)?;
-    let depth = caller.edge().limits().json_depth;
+    let depth = caller.app_state().limits().json_depth;
     let change = |group: &Group| {
         // A group is texts, which always have a JSON form.
         let before = serde_json::to_value(group).unwrap_or_default();

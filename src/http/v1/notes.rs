@@ -19,7 +19,7 @@ use crate::http::pages;
 use crate::http::problem::{Answer, Code, Problem};
 use crate::http::query::Pairs;
 use crate::http::routes::routes;
-use crate::ids::UserId;
+use crate::base::ids::UserId;
 use crate::log::timeline::{Note, NoteForm, NotePatch, NoteVersion};
 use crate::log::{Cursor, Fingerprint, Sort, Window};
 use crate::store::{NewNote, NoteRefusal};
@@ -70,7 +70,7 @@ async fn list_notes(
     pairs: Pairs,
 ) -> Answer {
     let query = pairs.reader();
-    let limits = caller.edge().limits();
+    let limits = caller.app_state().limits();
     let limit = query
         .number("limit", 1..=limits.page_max)
         .unwrap_or(limits.page_default);
@@ -115,7 +115,7 @@ async fn list_notes(
 )]
 async fn create_note(caller: Caller<Notes>, id: web::Path<UserId>, pairs: Pairs, body: JsonBytes) -> Answer {
     pairs.none()?;
-    let form = NoteForm::parse(body.text()?, caller.edge().limits().json_depth)?;
+    let form = NoteForm::parse(body.text()?, caller.app_state().limits().json_depth)?;
     let subjects = caller.subjects()?;
     let note = NewNote {
         user: id.into_inner(),
@@ -166,7 +166,7 @@ async fn patch_note(
     pairs.none()?;
     let id = note_id(&id)?;
     let patch = keyed::patch(body)?.to_string();
-    let change = NotePatch::parse(&patch, caller.edge().limits().json_depth)?;
+    let change = NotePatch::parse(&patch, caller.app_state().limits().json_depth)?;
     let note = caller
         .store()
         .change_note(&caller.subjects()?, id, change)

@@ -10,8 +10,8 @@ use utoipa::ToSchema;
 
 use crate::access::permit::{ManageOrganisation, ReadOrganisation};
 use crate::catalogue::content::MAX_IRI;
-use crate::directory::Form;
-use crate::directory::form::short_text;
+use crate::base::Form;
+use crate::base::form::short_text;
 use crate::http::auth::Caller;
 use crate::http::json::JsonBody;
 use crate::http::keyed;
@@ -19,8 +19,8 @@ use crate::http::problem::{Answer, Problem};
 use crate::http::query::Pairs;
 use crate::http::routes::routes;
 use crate::record::Iri;
-use crate::record::fault::{Fault, Place};
-use crate::record::json::{self, Node};
+use crate::base::fault::{Fault, Place};
+use crate::base::json::{self, Node};
 use crate::store::{Organisation, OrganisationChange};
 
 /// The longest name, in characters.
@@ -122,14 +122,14 @@ async fn patch_organisation(
 ) -> Answer {
     pairs.none()?;
     let text = keyed::patch(body)?.to_string();
-    let node = json::parse(&text, caller.edge().limits().json_depth)?;
+    let node = json::parse(&text, caller.app_state().limits().json_depth)?;
     let change = read_change(&node, &Organisation::unset(caller.org()))?;
     let changed = caller.store().change_organisation(caller.org(), change).await?;
     let Some(organisation) = changed else {
         let detail = "statements have named accounts on the present home page, so it can't change any more";
         return Err(Problem::conflict(detail).at("/account_home_page"));
     };
-    caller.edge().credentials().forget(caller.org());
+    caller.app_state().credentials().forget(caller.org());
     Ok(HttpResponse::Ok().json(OrganisationView::from(organisation)))
 }
 
@@ -187,7 +187,7 @@ fn home_page(node: &Node<'_>, place: &Place<'_>) -> Result<String, Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::OrgId;
+    use crate::base::ids::OrgId;
 
     fn read(text: &str) -> Result<OrganisationChange, Vec<String>> {
         let node = json::parse(text, 8).expect("JSON");

@@ -10,15 +10,15 @@ use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::access::permit::ReadActivities;
-use crate::clock::Timestamp;
-use crate::directory::{ListCursor, ListFingerprint};
+use crate::base::clock::Timestamp;
+use crate::base::{ListCursor, ListFingerprint};
 use crate::export::{self, ProgressOptions};
 use crate::http::auth::Caller;
 use crate::http::pages;
 use crate::http::problem::{Answer, Code, Problem, ProblemError};
 use crate::http::query::Pairs;
 use crate::http::routes::routes;
-use crate::http::turns::{COUNTS, EXPORTS};
+use crate::http::concurrency_limit::{COUNTS, EXPORTS};
 use crate::log::activity::ActivityContent;
 use crate::log::filter::PEOPLE_PARAMETERS;
 use crate::log::progress::{PersonProgress, ProgressCursor, State, StateCounts};

@@ -79,7 +79,7 @@ async fn create_report_key(
 ) -> Answer {
     pairs.none()?;
     let id = report_id(&id)?;
-    let form = KeyForm::parse(body.text()?, caller.edge().limits().json_depth)?;
+    let form = KeyForm::parse(body.text()?, caller.app_state().limits().json_depth)?;
     let secret = new_key_secret()?;
     let hash = SecretHash::of(&secret);
     let kept = caller

@@ -13,7 +13,7 @@ use crate::http::auth::Caller;
 use crate::http::problem::{Answer, Problem};
 use crate::http::query::Pairs;
 use crate::http::routes::routes;
-use crate::http::turns::EXPORTS;
+use crate::http::concurrency_limit::EXPORTS;
 use crate::log::{Activity, ParseContext, Query};
 use crate::reports::report::{self, Opened};
 use crate::store::KeptReport;

@@ -22,7 +22,7 @@ use crate::http::pages;
 use crate::http::problem::{Answer, Code, Problem};
 use crate::http::query::Pairs;
 use crate::http::routes::routes;
-use crate::ids::UserId;
+use crate::base::ids::UserId;
 use crate::reports::report::{Report, ReportForm, ReportPatch, Visibility};
 use crate::store::{KeptReport, ReportFilter, ReportRefusal, StoreError};
 
@@ -99,7 +99,7 @@ async fn list_reports(caller: Caller<ReadReports>, pairs: Pairs) -> Answer {
 )]
 async fn create_report(caller: Caller<ManageReports>, pairs: Pairs, body: JsonBytes) -> Answer {
     pairs.none()?;
-    let form = ReportForm::parse(body.text()?, caller.edge().limits().json_depth)?;
+    let form = ReportForm::parse(body.text()?, caller.app_state().limits().json_depth)?;
     let kept = caller
         .store()
         .add_report(&caller.reports()?, form.into())
@@ -149,7 +149,7 @@ async fn put_report(
     pairs.none()?;
     let id = report_id(&id)?;
     let expected = conditions::expected(&request)?;
-    let form = ReportForm::parse(body.text()?, caller.edge().limits().json_depth)?;
+    let form = ReportForm::parse(body.text()?, caller.app_state().limits().json_depth)?;
     let kept = caller
         .store()
         .change_report(&caller.reports()?, id, expected.as_ref(), |_| Ok(form.into()))
@@ -183,7 +183,7 @@ async fn patch_report(
     let id = report_id(&id)?;
     let expected = conditions::expected(&request)?;
     let patch = keyed::patch(body)?;
-    let depth = caller.edge().limits().json_depth;
+    let depth = caller.app_state().limits().json_depth;
     let change = |kept: &KeptReport| ReportForm::patched(kept, &patch, depth).map(Into::into);
     let kept = caller
         .store()

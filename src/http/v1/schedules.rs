@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::access::permit::ManageReports;
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
 use crate::http::auth::Caller;
 use crate::http::conditions;
 use crate::http::json::{JsonBody, JsonBytes};
@@ -20,7 +20,7 @@ use crate::http::pages;
 use crate::http::problem::{Answer, Code, Problem};
 use crate::http::query::Pairs;
 use crate::http::routes::routes;
-use crate::ids::UserId;
+use crate::base::ids::UserId;
 use crate::reports::schedule::{NewScheduleBody, Schedule, ScheduleForm, SchedulePatch, settle};
 use crate::store::{KeptSchedule, ScheduleRefusal, StoreError};
 
@@ -111,7 +111,7 @@ async fn create_schedule(
     let report = found(&caller, &id).await?;
     let form = ScheduleForm::parse(
         body.text()?,
-        caller.edge().limits().json_depth,
+        caller.app_state().limits().json_depth,
         caller.organisation().zone(),
     )?;
     let new = form.made(settled(&caller, &form).await?, caller.now());
@@ -168,7 +168,7 @@ async fn put_schedule(
     let expected = conditions::expected(&request)?;
     let form = ScheduleForm::parse(
         body.text()?,
-        caller.edge().limits().json_depth,
+        caller.app_state().limits().json_depth,
         caller.organisation().zone(),
     )?;
     let recipients = settled(&caller, &form).await?;
@@ -214,7 +214,7 @@ async fn patch_schedule(
     let expected = conditions::expected(&request)?;
     let patch = keyed::patch(body)?;
     let (depth, zone, now) = (
-        caller.edge().limits().json_depth,
+        caller.app_state().limits().json_depth,
         caller.organisation().zone(),
         caller.now(),
     );
@@ -297,7 +297,7 @@ async fn found_schedule(caller: &Caller<ManageReports>, id: Uuid) -> Result<Kept
 
 /// The recipients that the form names, as the directory and the operator have them now.
 async fn settled(caller: &Caller<ManageReports>, form: &ScheduleForm) -> Result<Vec<String>, Problem> {
-    let rules = &caller.edge().options().recipients;
+    let rules = &caller.app_state().options().recipients;
     Ok(settle(caller.store(), caller.org(), form.recipients(), rules).await??)
 }
 

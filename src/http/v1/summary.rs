@@ -11,7 +11,7 @@ use crate::http::auth::Caller;
 use crate::http::problem::{Answer, Code, Problem, ProblemError};
 use crate::http::query::Pairs;
 use crate::http::routes::routes;
-use crate::http::turns::COUNTS;
+use crate::http::concurrency_limit::COUNTS;
 use crate::log::summary::{Dimension, Summary};
 use crate::log::{ParseContext, Query};
 

@@ -9,7 +9,8 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::access::permit::{ManageDirectory, ReadDirectory};
-use crate::directory::{BatchOutcome, ListFilter, Team, TeamDraft, merge_patch};
+use crate::directory::{BatchOutcome, Team, TeamDraft};
+use crate::base::{ListFilter, merge_patch};
 use crate::http::auth::Caller;
 use crate::http::json::{Batch, JsonBody, JsonBytes};
 use crate::http::keyed::{self, Listing};
@@ -17,7 +18,7 @@ use crate::http::pages;
 use crate::http::problem::{Answer, Problem};
 use crate::http::query::Pairs;
 use crate::http::routes::routes;
-use crate::ids::TeamId;
+use crate::base::ids::TeamId;
 
 const PATH: &str = "/v1/teams";
 
@@ -135,7 +136,7 @@ async fn patch_team(
 ) -> Answer {
     pairs.none()?;
     let patch = keyed::patch(body)?;
-    let depth = caller.edge().limits().json_depth;
+    let depth = caller.app_state().limits().json_depth;
     let change = |team: &Team| {
         // A team is texts, which always have a JSON form.
         let before = serde_json::to_value(team).unwrap_or_default();

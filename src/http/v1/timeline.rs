@@ -15,11 +15,11 @@ use crate::http::pages;
 use crate::http::problem::{Answer, Problem};
 use crate::http::query::Pairs;
 use crate::http::routes::routes;
-use crate::ids::UserId;
+use crate::base::ids::UserId;
 use crate::log::filter::ParameterFault;
 use crate::log::timeline::{Entry, EntryKind, Kinds, TimelineEntry, merge};
 use crate::log::{ParseContext, Query};
-use crate::store::{Cards, Page, Timeline as Question};
+use crate::store::{Lookups, Page, Timeline as Question};
 
 use super::activities::{binding, context};
 use super::log_parameters::LogFilter;
@@ -137,7 +137,7 @@ async fn page(
         true => Some(caller.store().count_timeline(asked, query.now).await?),
         false => None,
     };
-    let mut cards = Cards::new(caller.store(), caller.org());
+    let mut cards = Lookups::new(caller.store(), caller.org());
     cards.load(&rows).await?;
     let (entries, more) = merge(rows, notes, query.limit as usize);
     let next = entries.last().filter(|_| more).map(|last| {

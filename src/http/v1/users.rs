@@ -19,7 +19,7 @@ use crate::http::pages;
 use crate::http::problem::{Answer, Problem};
 use crate::http::query::Pairs;
 use crate::http::routes::routes;
-use crate::ids::UserId;
+use crate::base::ids::UserId;
 
 const PATH: &str = "/v1/users";
 
@@ -150,7 +150,7 @@ async fn patch_user(
 ) -> Answer {
     pairs.none()?;
     let patch = keyed::patch(body)?;
-    let depth = caller.edge().limits().json_depth;
+    let depth = caller.app_state().limits().json_depth;
     let change = |user: &User| keyed::patched(&user.patched(&patch), depth, user.id.as_str());
     let changed = caller.store().patch_user(caller.org(), &id, change).await?;
     Ok(HttpResponse::Ok().json(changed.ok_or_else(Problem::not_found)?))
@@ -193,7 +193,7 @@ async fn move_identifiers(
     body: JsonBytes,
 ) -> Answer {
     pairs.none()?;
-    let identifiers = read_move(body.text()?, caller.edge().limits().json_depth)?;
+    let identifiers = read_move(body.text()?, caller.app_state().limits().json_depth)?;
     let user = caller
         .store()
         .move_identifiers(caller.org(), &id, &identifiers)

@@ -17,8 +17,9 @@ use crate::http::auth::Caller;
 use crate::http::problem::{Answer, Problem};
 use crate::http::query::Pairs;
 use crate::http::routes::routes;
-use crate::record::json::{self, MAX_DEPTH};
-use crate::record::{Actor, Identifier, Place};
+use crate::base::json::{self, MAX_DEPTH};
+use crate::record::{Actor, Identifier};
+use crate::base::{Place};
 use crate::store::KnownAgent;
 
 use super::XapiVersion;

@@ -26,7 +26,7 @@ use actix_web::web::{Bytes, Data};
 use actix_web::{Error, HttpMessage, HttpRequest};
 
 use super::{VERSION_HEADER, asked_version, is_xapi};
-use crate::http::Edge;
+use crate::http::AppState;
 use crate::http::limits::{Limits, read_body};
 use crate::http::problem::{Code, Problem};
 use crate::http::query::Pairs;
@@ -95,11 +95,12 @@ fn is_alternate(request: &ServiceRequest) -> bool {
 }
 
 async fn translate(request: &mut ServiceRequest) -> Result<(), Problem> {
-    let edge = request.app_data::<Data<Edge>>().cloned();
-    let edge = edge.ok_or_else(|| Problem::internal("an application was put together without an edge"))?;
+    let app_state = request.app_data::<Data<AppState>>().cloned();
+    let app_state =
+        app_state.ok_or_else(|| Problem::internal("an application was put together without an app_state"))?;
     let method = method(&Pairs::parse(request.query_string())?)?;
     refuse_version_2(request.headers())?;
-    let form = Form::read(&read_form(request, edge.limits()).await?)?;
+    let form = Form::read(&read_form(request, app_state.limits()).await?)?;
 
     // First of all, so that the answer to what is wrong names the version that the form does.
     for (name, value) in form.headers {
@@ -107,7 +108,7 @@ async fn translate(request: &mut ServiceRequest) -> Result<(), Problem> {
     }
     refuse_version_2(request.headers())?;
     let content = content(&method, form.content)?;
-    let uri = uri(request.uri(), &form.query, edge.limits())?;
+    let uri = uri(request.uri(), &form.query, app_state.limits())?;
     describe(request.headers_mut(), content.as_ref(), form.typed);
     request.match_info_mut().get_mut().update(&uri);
     request.head_mut().uri = uri;

@@ -16,17 +16,19 @@ use futures_util::{StreamExt, TryStreamExt};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::clock::Timestamp;
+use crate::base::Place;
+use crate::base::clock::Timestamp;
+use crate::base::{json, timestamp};
 use crate::http::auth::Caller;
 use crate::http::conditions::etags;
 use crate::http::limits::Limits;
 use crate::http::problem::{Answer, Code, Problem};
 use crate::http::query::Reader;
 use crate::record::document::{self, MergeFault};
-use crate::record::{Actor, Identifier, Place, Version, json, timestamp};
+use crate::record::{Actor, Identifier, Version};
 use crate::store::{
-    Blob, DocumentError, DocumentOf, ETags, KeptDocument, Merging, NewDocument, Precondition, Spool,
-    SpoolError, StoreError, Unsaid,
+    Blob, DefaultPrecondition, DocumentError, DocumentOf, ETags, KeptDocument, Merging, NewDocument,
+    Precondition, Spool, SpoolError, StoreError,
 };
 
 use super::XapiVersion;
@@ -195,26 +197,26 @@ fn http_date(at: Timestamp) -> String {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Writing {
     /// PUT: it replaces the one that is there.
-    Put(Unsaid),
+    Put(DefaultPrecondition),
     /// POST: it is merged into the one that is there.
     Post,
 }
 
 /// What a PUT of a state must say of the one that is there: nothing in 1.0.3, "since state conflicts are unlikely"
 /// (Communication 3.1); in 2.0.0 it must know it.
-pub(super) fn unsaid_of_state(version: XapiVersion) -> Unsaid {
+pub(super) fn unsaid_of_state(version: XapiVersion) -> DefaultPrecondition {
     match version.version() {
-        Version::V1 => Unsaid::Allowed,
-        Version::V2 => Unsaid::OnlyNew,
+        Version::V1 => DefaultPrecondition::Allowed,
+        Version::V2 => DefaultPrecondition::OnlyNew,
     }
 }
 
 /// What a PUT of a profile must say of the one that is there: in 1.0.3 even that there is none (Communication
 /// 3.1).
-pub(super) fn unsaid_of_profile(version: XapiVersion) -> Unsaid {
+pub(super) fn unsaid_of_profile(version: XapiVersion) -> DefaultPrecondition {
     match version.version() {
-        Version::V1 => Unsaid::Refused,
-        Version::V2 => Unsaid::OnlyNew,
+        Version::V1 => DefaultPrecondition::Refused,
+        Version::V2 => DefaultPrecondition::OnlyNew,
     }
 }
 
@@ -227,7 +229,7 @@ pub(super) async fn write<A>(
     name: &str,
     writing: Writing,
 ) -> Answer {
-    let limits = caller.edge().limits();
+    let limits = caller.app_state().limits();
     let condition = Condition::read(request)?;
     let content_type = content_type(request)?;
     let content = receive(request, payload, limits).await?;
@@ -238,7 +240,7 @@ pub(super) async fn write<A>(
     }
     let (unsaid, merging) = match writing {
         Writing::Put(unsaid) => (unsaid, None),
-        Writing::Post => (Unsaid::Allowed, Some(merging(limits))),
+        Writing::Post => (DefaultPrecondition::Allowed, Some(merging(limits))),
     };
     let document = NewDocument {
         content_type,
@@ -269,7 +271,7 @@ pub(super) async fn delete<A>(
     of: &DocumentOf,
     name: &str,
 ) -> Answer {
-    let precondition = Condition::read(request)?.into_precondition(Unsaid::Allowed);
+    let precondition = Condition::read(request)?.into_precondition(DefaultPrecondition::Allowed);
     let deleted = caller
         .store()
         .delete_document(caller.org(), of, name, &precondition);
@@ -405,7 +407,7 @@ impl Condition {
         })
     }
 
-    fn into_precondition(self, unsaid: Unsaid) -> Precondition {
+    fn into_precondition(self, unsaid: DefaultPrecondition) -> Precondition {
         Precondition {
             if_match: self.if_match,
             if_none_match: self.if_none_match,

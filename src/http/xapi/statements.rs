@@ -18,7 +18,7 @@ use crate::http::auth::Caller;
 use crate::http::problem::{Answer, Problem};
 use crate::http::query::Pairs;
 use crate::http::routes::routes;
-use crate::ids::StatementId;
+use crate::base::ids::StatementId;
 use crate::record::{ActorKind, Identifier};
 
 use super::XapiVersion;

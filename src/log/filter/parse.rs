@@ -16,13 +16,14 @@ use super::{
     ResultFilter, SCOPE_PARAMETERS, SORT_PARAMETERS, Sort, TitleSearch, fingerprint,
 };
 use crate::access::AskedScope;
+use crate::base::clock::Timestamp;
+use crate::base::fold::fold;
+use crate::base::timestamp;
 use crate::catalogue::{ContentKind, ContentType};
-use crate::clock::Timestamp;
 use crate::log::action::Action;
 use crate::log::cursor::Cursor;
-use crate::log::fold::fold;
 use crate::log::period::Period;
-use crate::record::{CalendarDuration, Origin, timestamp};
+use crate::record::{CalendarDuration, Origin};
 
 /// The most values that one parameter may have.
 pub const MAX_VALUES: usize = 1_000;

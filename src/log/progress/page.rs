@@ -6,11 +6,11 @@ use std::str::FromStr;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::clock::Timestamp;
-use crate::ids::{StatementId, UserId};
+use crate::base::clock::Timestamp;
+use crate::base::ids::{StatementId, UserId};
 use crate::log::activity::{ActivityCertificate, ActivityUser};
 use crate::log::projection::Percent;
-use crate::log::row::{PersonCard, PersonKey};
+use crate::log::row::{PersonDetails, PersonKey};
 
 use super::{Standing, State};
 
@@ -40,7 +40,7 @@ pub struct PersonProgress {
 
 impl PersonProgress {
     /// The JSON of a person's standing.
-    pub fn new(person: &PersonCard, standing: Standing) -> Self {
+    pub fn new(person: &PersonDetails, standing: Standing) -> Self {
         Self {
             user: ActivityUser::new(person),
             state: standing.state,

@@ -10,7 +10,7 @@ use crate::record::{AwardedCertificate, CalendarDuration, Duration, Limits, Vers
 const ADL: &str = "http://adlnet.gov/expapi/verbs/";
 
 fn at(text: &str) -> Timestamp {
-    record::timestamp::parse(text).unwrap()
+    crate::base::timestamp::parse(text).unwrap()
 }
 
 fn statement(verb: &str, result: Value) -> Statement {

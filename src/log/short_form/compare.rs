@@ -2,7 +2,7 @@
 //! (product text, section 6): what Rollbook filled in makes no difference.
 
 use super::ShortForm;
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
 use crate::record::{Actor, Envelope, Object, Statement};
 
 impl ShortForm {

@@ -5,13 +5,14 @@ use std::fmt::Display;
 use uuid::Uuid;
 
 use super::{ContentName, ContentRef, Did, ShortForm, ShortResult, UserRef};
+use crate::base::fault::{Fault, Place};
+use crate::base::form::{Form, one_of, short_text};
+use crate::base::ids::{ContentId, StatementId, UserId};
+use crate::base::json::{self, Node};
+use crate::base::timestamp;
 use crate::catalogue::{ContentKind, ContentType};
-use crate::directory::form::{Form, one_of, short_text};
-use crate::ids::{ContentId, StatementId, UserId};
 use crate::log::action::Action;
-use crate::record::fault::{Fault, Place};
-use crate::record::json::{self, Node};
-use crate::record::{Actor, AwardedCertificate, Duration, Identifier, Iri, Response, Score, timestamp, verb};
+use crate::record::{Actor, AwardedCertificate, Duration, Identifier, Iri, Response, Score, verb};
 
 /// The longest device type, source, certificate name and question's id, in characters.
 pub const MAX_TERM: usize = 255;

@@ -9,11 +9,11 @@ use std::fmt::Write as _;
 use chrono::SecondsFormat;
 
 use super::{Did, ShortForm, ShortResult};
+use crate::base::clock::Timestamp;
+use crate::base::ids::StatementId;
+use crate::base::json::quoted;
 use crate::catalogue::{ContentKind, ContentType, kind};
-use crate::clock::Timestamp;
-use crate::ids::StatementId;
 use crate::log::action::Action;
-use crate::record::json::quoted;
 use crate::record::{ActorKind, Envelope, Identifier, Score};
 
 /// What directory and catalogue make of a short form's user and content.

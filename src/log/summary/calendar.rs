@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use chrono::{Datelike, NaiveDate};
 use chrono_tz::Tz;
 
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
 use crate::log::period::start_of_day;
 
 use super::{Dimension, Named};

@@ -10,8 +10,8 @@ use std::collections::{HashMap, HashSet};
 use chrono_tz::Tz;
 use uuid::Uuid;
 
+use crate::base::clock::Timestamp;
 use crate::catalogue::{ContentKind, ContentType};
-use crate::clock::Timestamp;
 use crate::log::action::Action;
 use crate::log::projection::Percent;
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::fold::{Counted, Fold};
 use super::*;
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
 
 #[test]
 fn by_is_one_or_two_different_dimensions() {

@@ -6,9 +6,9 @@ use chrono::{Days, Months, TimeDelta};
 use serde::{Deserialize, Serialize};
 
 use super::{Amount, Duration, DurationError, HOURS, SECONDS, UNITS};
-use crate::clock::Timestamp;
-use crate::record::fault::{Fault, Place};
-use crate::record::json::{Node, string};
+use crate::base::clock::Timestamp;
+use crate::base::fault::{Fault, Place};
+use crate::base::json::{Node, string};
 
 /// How far ahead something lies: `P1Y`, `P6M`, `P2W`, `P1DT12H` (`expires_after`; product text,
 /// section 5).
@@ -103,7 +103,7 @@ impl From<CalendarDuration> for String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::timestamp;
+    use crate::base::timestamp;
 
     #[test]
     fn adding_follows_the_calendar() {

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use proptest::prelude::*;
 
 use super::*;
-use crate::record::{Identifier, LanguageMap, Seal};
+use crate::record::{Identifier, LanguageMap, ServerFields};
 
 /// A statement that uses nearly everything.
 const FULL: &str = r#"{
@@ -53,7 +53,7 @@ fn good(text: &str) -> Statement {
     read(text, Version::V1).unwrap()
 }
 
-const SEAL: Seal<'static> = Seal {
+const SEAL: ServerFields<'static> = ServerFields {
     id: StatementId(Uuid::from_u128(7)),
     stored: Timestamp::from_micros(1_767_268_800_123_456),
     authority: r#"{"mbox":"mailto:lrs@example.org"}"#,
@@ -164,7 +164,7 @@ fn a_batch_has_bounds_and_distinct_ids() {
 
 #[test]
 fn a_sealed_statement_is_what_came_and_what_was_missing() {
-    let sealed = good(WITHIN).seal(&SEAL);
+    let sealed = good(WITHIN).canonicalise(&SEAL);
     let expected = concat!(
         r#"{"id":"00000000-0000-0000-0000-000000000007","actor":{"mbox":"mailto:ada@example.org"},"#,
         r#""verb":{"id":"http://example.org/planned"},"object":{"objectType":"SubStatement","#,
@@ -179,7 +179,7 @@ fn a_sealed_statement_is_what_came_and_what_was_missing() {
 
 #[test]
 fn a_sealed_statement_keeps_every_text_and_the_order() {
-    let sealed = good(FULL).seal(&SEAL);
+    let sealed = good(FULL).canonicalise(&SEAL);
     for kept in [
         r#"{"id":"01890A5D-AC96-774B-BCCE-B302099A8057","actor":{"objectType":"Agent","name":"Ada \u0041","#,
         r#""score":{"scaled":0.12123434,"raw":45.450,"min":0,"max":1E2}"#,
@@ -189,7 +189,7 @@ fn a_sealed_statement_keeps_every_text_and_the_order() {
     ] {
         assert!(sealed.contains(kept), "{kept}\n{sealed}");
     }
-    let trusted = good(FULL).seal(&Seal {
+    let trusted = good(FULL).canonicalise(&ServerFields {
         keep_authority: true,
         ..SEAL
     });
@@ -224,7 +224,7 @@ fn real_statements_of_a_mooc() {
     assert_eq!(lines.len(), 22_000);
     for line in &lines {
         let statement = good(line);
-        let kept = Statement::parse_kept(&statement.seal(&SEAL)).unwrap();
+        let kept = Statement::parse_kept(&statement.canonicalise(&SEAL)).unwrap();
         assert!(statement.same_as(&kept), "{line}");
     }
 }
@@ -240,7 +240,7 @@ fn real_statements_of_a_moodle() {
     for (number, line) in (1..).zip(&lines) {
         let statement = read(line, Version::V1).unwrap_or_else(|fault| panic!("line {number}: {fault}"));
         assert!(
-            statement.same_as(&Statement::parse_kept(&statement.seal(&SEAL)).unwrap()),
+            statement.same_as(&Statement::parse_kept(&statement.canonicalise(&SEAL)).unwrap()),
             "line {number}"
         );
     }
@@ -269,10 +269,10 @@ proptest! {
         let many = parse_statements(&body, Version::V2, &limits);
         if let Ok(statement) = parse_statement(&body, Version::V2, &limits) {
             prop_assert!(many.is_ok());
-            let sealed = statement.seal(&SEAL);
+            let sealed = statement.canonicalise(&SEAL);
             let kept = Statement::parse_kept(&sealed).unwrap();
             prop_assert!(statement.same_as(&kept));
-            prop_assert_eq!(kept.seal(&SEAL), sealed);
+            prop_assert_eq!(kept.canonicalise(&SEAL), sealed);
         }
     }
 }

@@ -6,11 +6,11 @@ use std::path::Path;
 use tempfile::NamedTempFile;
 
 use super::SendError;
-use crate::reports::message::Letter;
+use crate::reports::message::EmailMessage;
 
 /// The file's name: the moment of the run, the delivery and the recipient's place. Nothing that somebody wrote is in
 /// it, and the same message has the same name.
-pub(super) fn name(letter: &Letter<'_>) -> String {
+pub(super) fn name(letter: &EmailMessage<'_>) -> String {
     let run_at = letter.run_at.to_datetime().format("%Y%m%dT%H%M%SZ");
     format!("{run_at}-{}-{}.eml", letter.delivery, letter.place)
 }

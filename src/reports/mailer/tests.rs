@@ -4,14 +4,14 @@ use bytes::Bytes;
 use chrono_tz::Tz;
 
 use super::*;
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
 use crate::log::Window;
 use crate::reports::message::Enclosed;
 
 const RUN_AT: Timestamp = Timestamp::from_micros(1_773_829_043_000_000);
 
-fn letter<'a>(to: &'a str, report: &'a str, bytes: &'a Bytes) -> Letter<'a> {
-    Letter {
+fn letter<'a>(to: &'a str, report: &'a str, bytes: &'a Bytes) -> EmailMessage<'a> {
+    EmailMessage {
         delivery: "0190a000-0000-7000-8000-000000000001".parse().unwrap(),
         place: 3,
         to: (to, None),

@@ -48,8 +48,8 @@ impl Given {
         }
     }
 
-    fn letter<'a>(&'a self, enclosed: Enclosed<'a>) -> Letter<'a> {
-        Letter {
+    fn letter<'a>(&'a self, enclosed: Enclosed<'a>) -> EmailMessage<'a> {
+        EmailMessage {
             delivery: "0190a000-0000-7000-8000-000000000001".parse().unwrap(),
             place: 3,
             to: (&self.to, self.name.as_deref()),
@@ -326,7 +326,7 @@ fn an_address_outside_the_directory_gets_what_its_maker_may_see() {
 #[test]
 fn who_made_the_schedule_is_spoken_to_as_such() {
     let given = Given::named("Weekly");
-    let letter = Letter {
+    let letter = EmailMessage {
         own: true,
         ..given.letter(file("Weekly", &CSV, false))
     };
@@ -349,7 +349,7 @@ fn an_administrator_is_named_only_where_one_can_help() {
         ),
         (false, "ask Weekly to take you off the list"),
     ] {
-        let letter = Letter {
+        let letter = EmailMessage {
             shared,
             ..given.letter(file("Weekly", &CSV, false))
         };

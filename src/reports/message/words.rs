@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use chrono::Timelike;
 use chrono_tz::Tz;
 
-use super::{Enclosed, Letter, one_line};
-use crate::clock::Timestamp;
+use super::{EmailMessage, Enclosed, one_line};
+use crate::base::clock::Timestamp;
 use crate::log::period::start_of_day;
 use crate::log::{Period, Window};
 
@@ -32,7 +32,7 @@ enum Paragraph {
 }
 
 impl Words {
-    pub(super) fn of(letter: &Letter<'_>) -> Self {
+    pub(super) fn of(letter: &EmailMessage<'_>) -> Self {
         let maker = one_line(letter.maker);
         let dates = dates(letter.window, letter.zone);
         let period = match letter.period {
@@ -116,7 +116,7 @@ impl Words {
 }
 
 /// Where the rows are.
-fn enclosure(letter: &Letter<'_>) -> Vec<Paragraph> {
+fn enclosure(letter: &EmailMessage<'_>) -> Vec<Paragraph> {
     match &letter.enclosed {
         Enclosed::File { name, gzipped, .. } => {
             let how = if *gzipped { ", compressed with gzip" } else { "" };
@@ -142,7 +142,7 @@ fn enclosure(letter: &Letter<'_>) -> Vec<Paragraph> {
 }
 
 /// Whose view it is.
-fn rights(letter: &Letter<'_>, maker: &str) -> String {
+fn rights(letter: &EmailMessage<'_>, maker: &str) -> String {
     match letter.to.1 {
         Some(_) if letter.own => "It holds the rows that you may see.".to_owned(),
         Some(_) => format!("It holds the rows that both {maker} and you may see."),
@@ -151,7 +151,7 @@ fn rights(letter: &Letter<'_>, maker: &str) -> String {
 }
 
 /// Why it came, and how to have it come no more.
-fn how_to_stop(letter: &Letter<'_>, maker: &str) -> String {
+fn how_to_stop(letter: &EmailMessage<'_>, maker: &str) -> String {
     if letter.own {
         return "You receive this because you are on the list of a schedule that you made. To stop it, take yourself off \
                 the list, or pause or delete the schedule."

@@ -1,5 +1,5 @@
 use super::*;
-use crate::ids::UserId;
+use crate::base::ids::UserId;
 
 const DEPTH: usize = 8;
 

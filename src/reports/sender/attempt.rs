@@ -13,19 +13,19 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::access::{ScopeError, Scoped};
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
 use crate::export::ExportError;
 use crate::log::Filter;
 use crate::reports::link;
 use crate::reports::mailer::SendError;
-use crate::reports::message::{self, Enclosed, Letter};
-use crate::reports::parcel::{self, Contents, Parcel};
+use crate::reports::message::{self, EmailMessage, Enclosed};
+use crate::reports::packed_export::{self, Contents, PackedExport};
 use crate::reports::report::Opened;
 use crate::reports::rights::{self, Recipient};
 use crate::reports::timing::Timing;
 use crate::store::{Claim, ClaimedRecipient, KeptReport, RecipientState, SentMessage, StoreError};
 
-use super::opening::Opening;
+use super::resolved_report::ResolvedReport;
 use super::{Inner, metrics};
 
 /// Messages of one run that are sent at once.
@@ -123,7 +123,7 @@ struct Group<'j, 'c> {
 /// What is the same in all messages of a run.
 struct Run<'a> {
     claim: &'a Claim,
-    opening: &'a Opening,
+    opening: &'a ResolvedReport,
     /// When the schedule runs, in words.
     timing: String,
     /// Everybody who may receive it.
@@ -153,7 +153,8 @@ impl Inner {
         stopping: &watch::Receiver<bool>,
     ) -> Result<Verdict, Fault> {
         let holds_until = Instant::now() + self.options.rights_hold;
-        let opening = Opening::of(&self.store, &claim.org, &claim.maker, claim.report, claim.run_at).await?;
+        let opening =
+            ResolvedReport::of(&self.store, &claim.org, &claim.maker, claim.report, claim.run_at).await?;
         let opening = match opening {
             Ok(opening) => opening,
             Err(closed) => return Ok(Verdict::Suspended(closed.to_string())),
@@ -268,12 +269,12 @@ impl Inner {
                 .map(|to| Outcome::Late(to.without(NOT_REACHED)));
             return Ok(late.collect());
         }
-        let Some(parcel) = self.pack(run, &group.opened).await? else {
+        let Some(packed_export) = self.pack(run, &group.opened).await? else {
             return Ok(vec![Outcome::Stopped]);
         };
         let mut sending = Vec::with_capacity(group.members.len());
         for to in &group.members {
-            sending.push(self.send_one(run, to, &parcel));
+            sending.push(self.send_one(run, to, &packed_export));
         }
         let sending = stream::iter(sending).buffer_unordered(MESSAGES_AT_ONCE);
         let outcomes: Vec<_> = sending.collect().await;
@@ -282,23 +283,28 @@ impl Inner {
 
     /// The export of what they may see; `None` where the sender was told to stop before it was its turn, which may take
     /// as long as it takes.
-    async fn pack(&self, run: &Run<'_>, opened: &Opened) -> Result<Option<Parcel>, Fault> {
+    async fn pack(&self, run: &Run<'_>, opened: &Opened) -> Result<Option<PackedExport>, Fault> {
         let Some(turn) = self.turn(&self.exports, run.stopping).await else {
             return Ok(None);
         };
         let within = self.options.pack_within;
         let packing = async {
             let blocks = run.opening.export(&self.store, opened, turn).await?;
-            Ok(parcel::pack(blocks, &self.options.sizes).await?)
+            Ok(packed_export::pack(blocks, &self.options.sizes).await?)
         };
         let packed = tokio::time::timeout(within, packing).await;
         packed.map_err(|_| Fault::PackingTookTooLong(within))?.map(Some)
     }
 
     /// Sends one message, and notes it.
-    async fn send_one(&self, run: &Run<'_>, to: &Judged<'_>, parcel: &Parcel) -> Result<Outcome, Fault> {
+    async fn send_one(
+        &self,
+        run: &Run<'_>,
+        to: &Judged<'_>,
+        packed_export: &PackedExport,
+    ) -> Result<Outcome, Fault> {
         let Run { claim, .. } = run;
-        let _turn = match &parcel.contents {
+        let _turn = match &packed_export.contents {
             Contents::Plain(bytes) | Contents::Gzip(bytes) if bytes.len() > LARGE => {
                 match self.turn(&self.large, run.stopping).await {
                     Some(turn) => Some(turn),
@@ -308,7 +314,7 @@ impl Inner {
             Contents::Plain(_) | Contents::Gzip(_) | Contents::TooLarge => None,
         };
         let link;
-        let enclosed = match &parcel.contents {
+        let enclosed = match &packed_export.contents {
             Contents::Plain(bytes) => run.file(bytes, false),
             Contents::Gzip(bytes) => run.file(bytes, true),
             Contents::TooLarge => {
@@ -326,7 +332,7 @@ impl Inner {
             .iter()
             .filter(|other| other.claimed.place != to.claimed.place);
         let others: Vec<String> = others.map(|other| other.name().to_owned()).collect();
-        let letter = run.letter(to, enclosed, parcel.rows, &others, self.clock().now());
+        let letter = run.letter(to, enclosed, packed_export.rows, &others, self.clock().now());
         if *run.stopping.borrow() {
             return Ok(Outcome::Stopped);
         }
@@ -344,8 +350,8 @@ impl Inner {
                 metrics::message("sent");
                 let message = SentMessage {
                     place,
-                    rows: parcel.rows,
-                    bytes: parcel.bytes,
+                    rows: packed_export.rows,
+                    bytes: packed_export.bytes,
                     linked,
                     at: self.clock().now(),
                 };
@@ -436,10 +442,10 @@ impl Run<'_> {
         rows: u64,
         others: &'l [String],
         now: Timestamp,
-    ) -> Letter<'l> {
+    ) -> EmailMessage<'l> {
         let Self { claim, opening, .. } = self;
         let filter = &opening.saved.filter;
-        Letter {
+        EmailMessage {
             delivery: claim.delivery,
             place: to.claimed.place,
             to: (to.is.address(), to.is.name()),
@@ -460,7 +466,7 @@ impl Run<'_> {
     }
 
     fn file<'b>(&self, bytes: &'b Bytes, gzipped: bool) -> Enclosed<'b> {
-        let Opening { report, saved, .. } = self.opening;
+        let ResolvedReport { report, saved, .. } = self.opening;
         Enclosed::File {
             name: message::file_name(&report.name, self.claim.run_at, saved.filter.time.zone, gzipped),
             bytes,
@@ -486,7 +492,10 @@ fn same(one: &Recipient, other: &Recipient) -> bool {
 
 /// Whoever is to be sent a message, together with those who may see the same rows; those who were not tried yet come
 /// first, so that who fails each time, and slowly, keeps nobody from being tried.
-fn groups<'j, 'c>(opening: &Opening, judged: &'j [Judged<'c>]) -> Result<Vec<Group<'j, 'c>>, ScopeError> {
+fn groups<'j, 'c>(
+    opening: &ResolvedReport,
+    judged: &'j [Judged<'c>],
+) -> Result<Vec<Group<'j, 'c>>, ScopeError> {
     let mut groups: Vec<Group<'j, 'c>> = Vec::new();
     let mut in_turn: Vec<&Judged<'c>> = judged.iter().collect();
     in_turn.sort_by_key(|one| one.claimed.tried);

@@ -9,8 +9,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use rollbook::access::{KeyConfig, TokenKeys};
-use rollbook::clock::Timestamp;
-use rollbook::http::{Edge, EdgeOptions};
+use rollbook::base::clock::Timestamp;
+use rollbook::http::{AppOptions, AppState};
 use rollbook::log::VerbTable;
 use rollbook::server::ServerSettings;
 use rollbook::store::{DatabaseSettings, Store};
@@ -71,7 +71,7 @@ impl Other {
         let store =
             Store::open(&settings, server.clock.clone(), VerbTable::standard()).await.expect("it opens");
         let keys = TokenKeys::load(&config).await.expect("the keys are good");
-        let edge = Edge::new(store, keys, EdgeOptions::default());
+        let app_state = AppState::new(store, keys, AppOptions::default()).expect("the recorder starts");
         let settings = ServerSettings {
             workers: 1,
             shutdown_timeout: Duration::from_secs(1),
@@ -83,7 +83,7 @@ impl Other {
         };
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let (running, address) =
-            rollbook::server::start(&settings, listener, edge, None, shutdown).expect("it starts");
+            rollbook::server::start(&settings, listener, app_state, None, shutdown).expect("it starts");
         let anonymous = Caller::anonymous(reqwest::Client::new(), format!("http://{address}"));
         Self { anonymous, stop, running: tokio::spawn(running) }
     }
@@ -115,7 +115,7 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0); // a leftover in the temporary folder harms nobody
+        let _ = std::fs::remove_dir_all(&self.0); // a unread_body in the temporary folder harms nobody
     }
 }
 

@@ -1,15 +1,16 @@
 //! What must hold of every body, good or bad.
 
-use rollbook::clock::Timestamp;
-use rollbook::ids::StatementId;
+use rollbook::base::Fault;
+use rollbook::base::clock::Timestamp;
+use rollbook::base::ids::StatementId;
 use rollbook::record::{
-    Fault, Limits, Object, Preference, Seal, Statement, Version, definition, format, parse_statement,
+    Limits, Object, Preference, ServerFields, Statement, Version, definition, format, parse_statement,
     parse_statements,
 };
 
 use super::tree::{Tree, meaning, quoted};
 
-pub const SEAL: Seal<'static> = Seal {
+pub const SEAL: ServerFields<'static> = ServerFields {
     id: StatementId(uuid::Uuid::from_u128(7)),
     stored: Timestamp::from_micros(1_767_268_800_123_456),
     authority: r#"{"mbox":"mailto:lrs@example.org"}"#,
@@ -64,8 +65,8 @@ pub fn judge(body: &[u8], tree: Option<&Tree>) -> Result<Verdict, String> {
         })?;
         for (statement, sent) in statements.iter().zip(sent) {
             for keep_authority in [false, true] {
-                let seal = Seal { keep_authority, ..SEAL };
-                let (sealed, expected) = (statement.seal(&seal), sealed(sent, &seal));
+                let seal = ServerFields { keep_authority, ..SEAL };
+                let (sealed, expected) = (statement.canonicalise(&seal), sealed(sent, &seal));
                 must(sealed == expected, || format!("what is kept is not what came:\n{sealed}\n{expected}"))?;
             }
         }
@@ -147,10 +148,12 @@ fn agrees_with_its_elements(
 /// A good statement can be kept, read again, compared and given back in every format.
 fn kept_and_given_back(statement: &Statement) -> Judgement {
     must(statement.same_as(statement), || "it is not the same as itself".to_owned())?;
-    let sealed = statement.seal(&SEAL);
+    let sealed = statement.canonicalise(&SEAL);
     let stored = Statement::parse_kept(&sealed)
         .map_err(|fault| format!("what is kept can't be read: {fault:?}\n{sealed}"))?;
-    must(stored.seal(&SEAL) == sealed, || format!("it is kept otherwise the second time:\n{sealed}"))?;
+    must(stored.canonicalise(&SEAL) == sealed, || {
+        format!("it is kept otherwise the second time:\n{sealed}")
+    })?;
     must(statement.same_as(&stored) && stored.same_as(&stored), || {
         format!("it is not the same as what is kept:\n{sealed}")
     })?;
@@ -192,7 +195,7 @@ fn given_back(sealed: &str, shown: impl Fn(&str) -> Result<String, Fault>) -> Ju
 
 /// What is kept of a statement, made from what was sent: the members as they came, single context activities as
 /// lists, and what the store adds.
-fn sealed(sent: &Tree, seal: &Seal<'_>) -> String {
+fn sealed(sent: &Tree, seal: &ServerFields<'_>) -> String {
     let Tree::Object(members) = sent else {
         return String::new();
     };

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use rollbook::http::EdgeOptions;
+use rollbook::http::AppOptions;
 use rollbook::http::limits::Limits;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -115,7 +115,7 @@ fn get(server: &TestServer, path: &str) -> String {
 
 /// A server with small limits, on SQLite: what is asked here never reaches a database.
 fn with_limits(limits: Limits, test: impl AsyncFnOnce(&TestServer)) {
-    run_with(Database::sqlite(), EdgeOptions { limits, ..EdgeOptions::default() }, test);
+    run_with(Database::sqlite(), AppOptions { limits, ..AppOptions::default() }, test);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use rollbook::clock::Timestamp;
+use rollbook::base::clock::Timestamp;
 use rollbook::reports::sender::{EXPORTS_AT_ONCE, SenderOptions};
 use serde_json::{Value, json};
 use sqlx::Connection as _;

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use flate2::read::GzDecoder;
 use mailin::AuthMechanism::Plain;
-use rollbook::clock::Timestamp;
-use rollbook::http::EdgeOptions;
+use rollbook::base::clock::Timestamp;
+use rollbook::http::AppOptions;
 use rollbook::reports::mailer::{Mailer, SmtpSettings};
-use rollbook::reports::parcel::Sizes;
+use rollbook::reports::packed_export::Sizes;
 use rollbook::reports::rights::RecipientRules;
 use rollbook::reports::sender::SenderOptions;
 use secrecy::SecretString;
@@ -123,8 +123,8 @@ fn partners() -> RecipientRules {
     RecipientRules { domains: vec!["partner.example".to_owned()] }
 }
 
-fn with_partners() -> EdgeOptions {
-    EdgeOptions { recipients: partners(), ..EdgeOptions::default() }
+fn with_partners() -> AppOptions {
+    AppOptions { recipients: partners(), ..AppOptions::default() }
 }
 
 #[test]

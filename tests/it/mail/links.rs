@@ -3,10 +3,10 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::Method;
-use rollbook::clock::Timestamp;
-use rollbook::http::EdgeOptions;
+use rollbook::base::clock::Timestamp;
+use rollbook::http::AppOptions;
 use rollbook::http::limits::Limits;
-use rollbook::reports::parcel::Sizes;
+use rollbook::reports::packed_export::Sizes;
 use rollbook::reports::sender::SenderOptions;
 use serde_json::{Value, json};
 
@@ -213,9 +213,9 @@ async fn a_link_is_dead_when_its_people_may_not_have_it(server: &TestServer) {
 /// Whoever holds a link is one caller among others; who only guesses takes nothing from them.
 fn rated(database: Database) {
     const BURST: u32 = 40;
-    let options = EdgeOptions {
+    let options = AppOptions {
         limits: Limits { requests_per_second: 1, burst: BURST, ..Limits::default() },
-        ..EdgeOptions::default()
+        ..AppOptions::default()
     };
     run_with(database, options, async |server: &TestServer| {
         let ada = ada(server).await;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use rollbook::clock::Timestamp;
+use rollbook::base::clock::Timestamp;
 use rollbook::log::VerbTable;
 use rollbook::reports::mailer::{Mailer, SmtpSettings};
 use rollbook::reports::sender::{Sender, SenderOptions};

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use rollbook::clock::Timestamp;
-use rollbook::http::EdgeOptions;
+use rollbook::base::clock::Timestamp;
+use rollbook::http::AppOptions;
 use rollbook::reports::rights::RecipientRules;
 use rollbook::reports::sender::SenderOptions;
 use serde_json::{Value, json};
@@ -301,7 +301,7 @@ fn statuses(delivery: &Value) -> Vec<String> {
 /// Addresses outside the directory: what its maker may see, as long as the operator allows their domain.
 fn outside(database: Database) {
     let allowed = RecipientRules { domains: vec!["partner.example".to_owned()] };
-    let options = EdgeOptions { recipients: allowed.clone(), ..EdgeOptions::default() };
+    let options = AppOptions { recipients: allowed.clone(), ..AppOptions::default() };
     run_with(database, options, async |server: &TestServer| {
         company(server).await;
         let outbox = Outbox::new();
@@ -325,7 +325,7 @@ fn outside(database: Database) {
 /// it.
 fn the_same_twice(database: Database) {
     let allowed = RecipientRules { domains: vec!["partner.example".to_owned()] };
-    let options = EdgeOptions { recipients: allowed.clone(), ..EdgeOptions::default() };
+    let options = AppOptions { recipients: allowed.clone(), ..AppOptions::default() };
     run_with(database, options, async |server: &TestServer| {
         let admin = company(server).await;
         let mails = SmtpServer::start().await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rollbook::clock::Timestamp;
+use rollbook::base::clock::Timestamp;
 use rollbook::reports::mailer::{Mailer, SmtpSettings};
 use rollbook::reports::sender::Sender;
 use secrecy::SecretString;

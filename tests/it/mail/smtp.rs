@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use chrono_tz::Tz;
 use mailin::AuthMechanism::{Login, Plain};
-use rollbook::clock::Timestamp;
+use rollbook::base::clock::Timestamp;
 use rollbook::log::{Period, Window};
 use rollbook::reports::mailer::{Mailer, SendError, SmtpSettings};
-use rollbook::reports::message::{Enclosed, Letter, file_name};
+use rollbook::reports::message::{EmailMessage, Enclosed, file_name};
 use secrecy::SecretString;
 
 use crate::support::smtp_server::{LOGIN, Security, SmtpServer};
@@ -20,8 +20,8 @@ const LIMIT: Duration = Duration::from_millis(400);
 /// For what must not fail by time.
 const AMPLE: Duration = Duration::from_secs(30);
 
-fn letter<'a>(to: &'a str, report: &'a str, bytes: &'a Bytes) -> Letter<'a> {
-    Letter {
+fn letter<'a>(to: &'a str, report: &'a str, bytes: &'a Bytes) -> EmailMessage<'a> {
+    EmailMessage {
         delivery: "0190a000-0000-7000-8000-000000000001".parse().expect("an id"),
         place: 0,
         to: (to, Some("Bo Lee")),

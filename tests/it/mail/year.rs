@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Duration, TimeDelta, Utc};
-use rollbook::clock::Timestamp;
+use rollbook::base::clock::Timestamp;
 use serde_json::{Value, json};
 
 use super::calendar::{Plan, plans};

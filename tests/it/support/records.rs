@@ -1,6 +1,6 @@
 //! Records with a number in their id, so that tests can compare short lists of numbers.
 
-use rollbook::clock::Timestamp;
+use rollbook::base::clock::Timestamp;
 use serde_json::{Value, json};
 
 use super::TestServer;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use jsonwebtoken::{EncodingKey, Header};
 use rollbook::access::{KeyConfig, TokenKeys};
-use rollbook::clock::{Clock, Timestamp};
-use rollbook::http::{Edge, EdgeOptions};
+use rollbook::base::clock::{Clock, Timestamp};
+use rollbook::http::{AppOptions, AppState};
 use rollbook::log::VerbTable;
 use rollbook::reports::mailer::Mailer;
 use rollbook::reports::sender::{Sender, SenderOptions};
@@ -54,11 +54,11 @@ pub fn run<F>(database: Database, test: F)
 where
     F: AsyncFnOnce(&TestServer),
 {
-    run_with(database, EdgeOptions::default(), test);
+    run_with(database, AppOptions::default(), test);
 }
 
 /// Like [`run`], with other options.
-pub fn run_with<F>(database: Database, options: EdgeOptions, test: F)
+pub fn run_with<F>(database: Database, options: AppOptions, test: F)
 where
     F: AsyncFnOnce(&TestServer),
 {
@@ -91,7 +91,7 @@ where
 impl TestServer {
     async fn start(
         database: Database,
-        options: EdgeOptions,
+        options: AppOptions,
         clock: Clock,
         start_sender: Option<(Mailer, SenderOptions)>,
     ) -> Self {
@@ -101,7 +101,7 @@ impl TestServer {
         store.migrate().await.expect("the fresh database takes the schema");
         let config = KeyConfig { secret: Some(SecretString::from(SECRET)), ..KeyConfig::default() };
         let keys = TokenKeys::load(&config).await.expect("the tests' secret is long enough");
-        let edge = Edge::new(store.clone(), keys, options);
+        let app_state = AppState::new(store.clone(), keys, options).expect("the recorder starts");
         let sender = start_sender.map(|(mailer, options)| Sender::new(store.clone(), mailer, options));
         let settings = ServerSettings {
             workers: 2,
@@ -113,8 +113,8 @@ impl TestServer {
         let shutdown = async {
             let _ = stopped.await; // a dropped sender stops the server too
         };
-        let (running, address) =
-            rollbook::server::start(&settings, listener, edge, sender, shutdown).expect("the server starts");
+        let (running, address) = rollbook::server::start(&settings, listener, app_state, sender, shutdown)
+            .expect("the server starts");
         Self {
             base: format!("http://{address}"),
             clock,
@@ -129,13 +129,13 @@ impl TestServer {
     /// Starts another server on the same database, with a separate clock.
     pub async fn start_replica(&self) -> Self {
         let clock = Clock::manual(START);
-        Self::start(self.database.clone(), EdgeOptions::default(), clock, None).await
+        Self::start(self.database.clone(), AppOptions::default(), clock, None).await
     }
 
     /// Starts another server on the same database and clock. It sends the reports that are due.
     pub async fn start_sender(&self, mailer: Mailer, options: SenderOptions) -> Self {
         let (database, clock) = (self.database.clone(), self.clock.clone());
-        Self::start(database, EdgeOptions::default(), clock, Some((mailer, options))).await
+        Self::start(database, AppOptions::default(), clock, Some((mailer, options))).await
     }
 
     /// Stops the server and waits until it has closed the database.

@@ -1,6 +1,6 @@
 //! Certificates, expiry and content that recurs, on every way out: rows, an activity in full, both CSV sets, progress.
 
-use rollbook::clock::Timestamp;
+use rollbook::base::clock::Timestamp;
 use serde_json::{Value, json};
 
 use crate::support::builders::{Body, activity, content, user};

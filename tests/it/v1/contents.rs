@@ -1,6 +1,6 @@
 //! `/v1/contents`: the catalogue, and what it demanded when.
 
-use rollbook::clock::Timestamp;
+use rollbook::base::clock::Timestamp;
 use serde_json::{Value, json};
 
 use crate::support::builders::{activity, content, mailbox, statement, user};

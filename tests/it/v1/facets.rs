@@ -280,7 +280,7 @@ async fn an_answer_that_took_long_is_kept_for_a_minute(server: &TestServer) {
     admin.post("/v1/activities", &activity("ada", "logged_out")).await.expect(201);
     let minute = |seconds: i64| {
         let now = server.clock.now().micros() + seconds * 1_000_000;
-        server.clock.set(rollbook::clock::Timestamp::from_micros(now));
+        server.clock.set(rollbook::base::clock::Timestamp::from_micros(now));
     };
     minute(59);
     assert_eq!(asked(&admin, "").await, first, "it says of when it is");

@@ -24,7 +24,7 @@ mod summary;
 mod timeline;
 mod world;
 
-use rollbook::clock::Timestamp;
+use rollbook::base::clock::Timestamp;
 use serde_json::{Value, json};
 
 use self::growth::Tenant;

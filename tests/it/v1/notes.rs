@@ -7,8 +7,8 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use rollbook::access::permit::Notes;
 use rollbook::access::{Permissions, Person, Principal, ReachRules, Role, Subjects};
-use rollbook::clock::Timestamp;
-use rollbook::ids::{OrgId, UserId};
+use rollbook::base::clock::Timestamp;
+use rollbook::base::ids::{OrgId, UserId};
 use serde_json::{Value, json};
 
 use super::activities::{advance_clock, pointers};

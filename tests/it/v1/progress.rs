@@ -6,7 +6,7 @@ mod many;
 use std::collections::BTreeSet;
 
 use reqwest::Method;
-use rollbook::clock::Timestamp;
+use rollbook::base::clock::Timestamp;
 use serde_json::{Value, json};
 
 use crate::support::builders::{Body, activity, content, group, mailbox, statement, team, user};

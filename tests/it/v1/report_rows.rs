@@ -8,7 +8,7 @@ use crate::support::builders::{Body, activity, content, group, mailbox, statemen
 use crate::support::http::{Answer, Caller, query};
 use crate::support::server::START;
 use crate::support::{TestServer, apply, both_databases};
-use rollbook::clock::Timestamp;
+use rollbook::base::clock::Timestamp;
 
 /// `top` over `mo` over `bo` over `cy`, `eve` under `top`, and `dee`, who has left, under `mo`; each in teams and groups,
 /// with something done on each content, logins, and what somebody did whom no user claims.

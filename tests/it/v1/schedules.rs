@@ -3,7 +3,7 @@
 
 use futures_util::future::join_all;
 use reqwest::Method;
-use rollbook::http::EdgeOptions;
+use rollbook::http::AppOptions;
 use rollbook::reports::rights::RecipientRules;
 use serde_json::{Value, json};
 
@@ -575,7 +575,7 @@ async fn another_organisation_has_none_of_it(server: &TestServer) {
 /// Addresses outside the directory, where the operator allows their domain.
 fn outside(database: Database) {
     let recipients = RecipientRules { domains: vec!["partner.example".to_owned()] };
-    let options = EdgeOptions { recipients, ..EdgeOptions::default() };
+    let options = AppOptions { recipients, ..AppOptions::default() };
     run_with(database, options, async |server: &TestServer| {
         let admin = prepared(server).await;
         let person = user("pat").set("email", "pat@partner.example");

@@ -387,7 +387,8 @@ async fn at_most_ten_thousand_groups_are_shown(server: &TestServer) {
     let users: Vec<Body> = (0..=100).map(|n| user(&format!("u{n:03}"))).collect();
     admin.post("/v1/users/batch", &users).await.expect(200);
     // The one group of two rows: the last user's, on the first of the days.
-    let hundred_days_ago = rollbook::clock::Timestamp::from_micros(START.micros() - 100 * 86_400_000_000);
+    let hundred_days_ago =
+        rollbook::base::clock::Timestamp::from_micros(START.micros() - 100 * 86_400_000_000);
     let login = activity("u100", "logged_in").set("happened_at", hundred_days_ago.to_string());
     keep(&admin, &[login]).await;
     assert_eq!(insert_days(server).await, 10_100);

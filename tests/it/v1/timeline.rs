@@ -101,7 +101,7 @@ async fn what_changes_outside_content_says_who_did_it(server: &TestServer) {
             by(1, "assigned", "plan").set("comment", "New in the warehouse"),
             by(2, "unassigned", "plan"),
             by(3, "graded", "fire").set("result", json!({"score": 45})),
-            by(4, "completed", "fire").set("comment", "Seen in person"),
+            by(4, "completed", "fire").set("comment", "IdentifierCache in person"),
             Body::default()
                 .set("user", "bo")
                 .set("id", id(5))
@@ -136,7 +136,12 @@ async fn what_changes_outside_content_says_who_did_it(server: &TestServer) {
             ("Assigned Forklift Training", mo, "api", &json!("New in the warehouse")),
             ("Unassigned Forklift Training", mo, "api", none),
             ("Graded Fire Safety scoring 45%", mo, "api", none),
-            ("Completed Fire Safety, marked complete by mo Example", mo, "api", &json!("Seen in person")),
+            (
+                "Completed Fire Safety, marked complete by mo Example",
+                mo,
+                "api",
+                &json!("IdentifierCache in person")
+            ),
         ]
     );
     assert_eq!(

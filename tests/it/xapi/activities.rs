@@ -1,7 +1,7 @@
 //! `/xapi/activities`: what an Activity is, merged from all statements that name it.
 
 use reqwest::Method;
-use rollbook::ids::OrgId;
+use rollbook::base::ids::OrgId;
 use serde_json::{Value, json};
 
 use crate::support::builders::{Body, content, mailbox, statement};

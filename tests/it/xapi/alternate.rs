@@ -4,7 +4,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::Method;
-use rollbook::http::EdgeOptions;
+use rollbook::http::AppOptions;
 use rollbook::http::limits::Limits;
 use serde_json::{Value, json};
 
@@ -337,7 +337,7 @@ async fn scopes_bind_forms_as_well(server: &TestServer) {
 #[test]
 fn forms_have_the_limits_of_bodies_and_addresses() {
     let limits = Limits { body_bytes: 4_000, uri_bytes: 1_000, ..Limits::default() };
-    let options = EdgeOptions { limits, ..EdgeOptions::default() };
+    let options = AppOptions { limits, ..AppOptions::default() };
     run_with(Database::sqlite(), options, async |server: &TestServer| {
         let admin = admin(server);
         let known = [("Authorization", admin.as_str()), (VERSION, "1.0.3")];

@@ -3,7 +3,7 @@
 use std::io::Read as _;
 
 use reqwest::Method;
-use rollbook::http::EdgeOptions;
+use rollbook::http::AppOptions;
 use rollbook::http::limits::Limits;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha224, Sha256, Sha384, Sha512};
@@ -551,7 +551,7 @@ async fn nobody_gets_contents_beyond_their_reach(server: &TestServer) {
 #[test]
 fn what_is_too_much_is_413() {
     let limits = Limits { body_bytes: 2_000, attachment_bytes: 3_000, ..Limits::default() };
-    let options = EdgeOptions { limits, ..EdgeOptions::default() };
+    let options = AppOptions { limits, ..AppOptions::default() };
     run_with(Database::sqlite(), options, async |server: &TestServer| {
         let admin = server.person("admin", "root");
         let large = noise(3_000);

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use reqwest::Method;
-use rollbook::http::EdgeOptions;
+use rollbook::http::AppOptions;
 use rollbook::http::limits::Limits;
 use serde_json::json;
 
@@ -20,10 +20,10 @@ const STATEMENTS: &str = "/xapi/statements";
 /// A server that lets pages of these origins in. Browsers and databases have nothing to do with each other:
 /// SQLite will do.
 fn for_origins(origins: &[&str], test: impl AsyncFnOnce(&TestServer)) {
-    let options = EdgeOptions {
+    let options = AppOptions {
         cors_origins: origins.iter().map(|origin| (*origin).to_owned()).collect(),
         limits: Limits { body_bytes: 10_000, ..Limits::default() },
-        ..EdgeOptions::default()
+        ..AppOptions::default()
     };
     run_with(Database::sqlite(), options, test);
 }

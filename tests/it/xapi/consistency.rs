@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rollbook::clock::{Clock, Timestamp};
+use rollbook::base::clock::{Clock, Timestamp};
 use serde_json::{Value, json};
 
 use crate::support::builders::mailbox;

@@ -3,7 +3,7 @@
 
 use futures_util::future::join_all;
 use reqwest::Method;
-use rollbook::http::EdgeOptions;
+use rollbook::http::AppOptions;
 use rollbook::http::limits::Limits;
 use serde_json::{Map, Value, json};
 use sha1::{Digest as _, Sha1};
@@ -601,7 +601,7 @@ async fn scopes_open_their_own_documents(server: &TestServer) {
 fn documents_have_limits() {
     let limits = Limits { body_bytes: 64, document_bytes: 100, ..Limits::default() };
     for database in [Database::sqlite(), Database::postgres()] {
-        let options = EdgeOptions { limits: limits.clone(), ..EdgeOptions::default() };
+        let options = AppOptions { limits: limits.clone(), ..AppOptions::default() };
         server::run_with(database, options, async |server| {
             let admin = server.person("admin", "root");
             for place in places() {

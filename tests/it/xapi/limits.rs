@@ -2,7 +2,7 @@
 //! nothing is kept.
 
 use reqwest::Method;
-use rollbook::http::EdgeOptions;
+use rollbook::http::AppOptions;
 use rollbook::http::limits::Limits;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -35,7 +35,7 @@ fn small() -> Limits {
 /// Runs a journey under these limits on both databases.
 fn on_both(limits: Limits, journey: impl AsyncFn(&TestServer)) {
     for database in [Database::sqlite(), Database::postgres()] {
-        let options = EdgeOptions { limits: limits.clone(), ..EdgeOptions::default() };
+        let options = AppOptions { limits: limits.clone(), ..AppOptions::default() };
         run_with(database, options, &journey);
     }
 }
@@ -316,17 +316,17 @@ fn with_attachment(bytes: usize) -> Vec<u8> {
         "length": bytes, "sha2": sha2}]);
     let one = viewed().set("attachments", declared).json();
     let head = format!(
-        "--edge\r\nContent-Type: application/json\r\n\r\n{one}\r\n--edge\r\nContent-Type: application/octet-stream\r\n\
+        "--app_state\r\nContent-Type: application/json\r\n\r\n{one}\r\n--app_state\r\nContent-Type: application/octet-stream\r\n\
          Content-Transfer-Encoding: binary\r\nX-Experience-API-Hash: {sha2}\r\n\r\n"
     );
-    [head.as_bytes(), &content, b"\r\n--edge--\r\n"].concat()
+    [head.as_bytes(), &content, b"\r\n--app_state--\r\n"].concat()
 }
 
 #[test]
 fn how_large_an_attachment_may_be() {
     on_both(small(), async |server: &TestServer| {
         let admin = server.person("admin", "root");
-        let kind = [("content-type", "multipart/mixed; boundary=edge")];
+        let kind = [("content-type", "multipart/mixed; boundary=app_state")];
         let send =
             async |bytes: usize| admin.send(Method::POST, STATEMENTS, &kind, with_attachment(bytes)).await;
         // An attachment may be larger than a body of JSON.

@@ -16,8 +16,8 @@ use std::collections::BTreeSet;
 
 use chrono::DateTime;
 use reqwest::Method;
-use rollbook::clock::Timestamp;
-use rollbook::ids::OrgId;
+use rollbook::base::clock::Timestamp;
+use rollbook::base::ids::OrgId;
 use serde_json::{Value, json};
 use uuid::Uuid;
 

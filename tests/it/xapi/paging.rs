@@ -2,7 +2,7 @@
 //! holds while others write is in `consistency.rs`.
 
 use reqwest::Method;
-use rollbook::clock::Timestamp;
+use rollbook::base::clock::Timestamp;
 use serde_json::{Value, json};
 
 use crate::support::builders::{mailbox, statement};

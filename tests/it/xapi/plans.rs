@@ -3,8 +3,8 @@
 //! statements say themselves and through what those that they refer to say, and stops when the page is full.
 
 use rollbook::access::StatementReach;
-use rollbook::clock::Timestamp;
-use rollbook::ids::{OrgId, UserId};
+use rollbook::base::clock::Timestamp;
+use rollbook::base::ids::{OrgId, UserId};
 use rollbook::record::Identifier;
 use rollbook::store::StatementQuery;
 
@@ -31,9 +31,9 @@ const INSERT: [&str; 4] = [
      SELECT k.org, CASE WHEN s.n % 1000 = 1 THEN k.rare ELSE k.often END, 1000 + s.n, {false} FROM ({series}) s CROSS JOIN ({keys}) k \
      UNION ALL SELECT k.org, CASE WHEN s.n % 200 = 0 THEN k.other ELSE k.person END, 1000 + s.n, s.n % 300 = 0 \
      FROM ({series}) s CROSS JOIN ({keys}) k WHERE s.n % 100 = 0",
-    "INSERT INTO face_mentions (org, thing, seq, face, direct) \
+    "INSERT INTO reference_mentions (org, thing, seq, face, direct) \
      SELECT m.org, m.thing, m.seq + 1, m.seq, m.direct FROM mentions m WHERE m.seq % 50 = 49 AND m.seq > 1000",
-    "INSERT INTO faces (org, seq, face, actor, verb, object, registration) \
+    "INSERT INTO statement_references (org, seq, face, actor, verb, object, registration) \
      SELECT t.org, t.seq + 1, t.seq, t.actor, t.verb, t.object, t.registration FROM statements t WHERE t.seq % 50 = 49 AND t.seq > 1000",
 ];
 
@@ -87,7 +87,7 @@ async fn plan(server: &TestServer, reach: &StatementReach, query: &StatementQuer
 fn faults(plan: &[String]) -> Vec<&String> {
     let bad = |line: &&String| {
         let step = line.trim_start_matches([' ', '-', '>']);
-        let large = ["statements", "mentions", "faces", "face_mentions"];
+        let large = ["statements", "mentions", "statement_references", "reference_mentions"];
         let read = large.iter().any(|table| step.starts_with(&format!("Seq Scan on {table}")))
             || ["SCAN s", "SCAN m", "SCAN f"].contains(&step);
         // What PostgreSQL expects of a step: `(cost=1.00..2.00 rows=3 width=4)`.
@@ -120,17 +120,17 @@ async fn no_page_reads_all_statements(server: &TestServer) {
         (
             "a common agent",
             StatementQuery { agent: agent("u1@example.org"), ..base.clone() },
-            &["statements_actor", "faces_actor"],
+            &["statements_actor", "statement_references_actor"],
         ),
         (
             "an agent",
             StatementQuery { agent: agent("u2@example.org"), ..base.clone() },
-            &["statements_actor", "faces_actor"],
+            &["statements_actor", "statement_references_actor"],
         ),
         (
             "a related agent",
             StatementQuery { agent: agent("u2@example.org"), related_agents: true, ..base.clone() },
-            &["statements_actor", "faces_actor"],
+            &["statements_actor", "statement_references_actor"],
         ),
         (
             "who vouches",
@@ -147,32 +147,32 @@ async fn no_page_reads_all_statements(server: &TestServer) {
         (
             "a common verb",
             StatementQuery { verb: verb.clone(), ..base.clone() },
-            &["statements_verb", "faces_verb"],
+            &["statements_verb", "statement_references_verb"],
         ),
         (
             "a common activity",
             StatementQuery { activity: often.clone(), ..base.clone() },
-            &["statements_object", "faces_object"],
+            &["statements_object", "statement_references_object"],
         ),
         (
             "an activity",
             StatementQuery { activity: rare.clone(), ..base.clone() },
-            &["statements_object", "faces_object"],
+            &["statements_object", "statement_references_object"],
         ),
         (
             "a related activity",
             StatementQuery { activity: rare.clone(), related_activities: true, ..base.clone() },
-            &["statements_object", "faces_object"],
+            &["statements_object", "statement_references_object"],
         ),
         (
             "a common related activity",
             StatementQuery { activity: often.clone(), related_activities: true, ..base.clone() },
-            &["statements_object", "faces_object"],
+            &["statements_object", "statement_references_object"],
         ),
         (
             "a registration",
             StatementQuery { registration, ..base.clone() },
-            &["statements_registration", "faces_registration"],
+            &["statements_registration", "statement_references_registration"],
         ),
         (
             "an agent and a verb",

@@ -259,11 +259,11 @@ async fn send_with_text(caller: &Caller, statement: Body, text: &str) {
     let declared = json!([{"usageType": "https://example.org/file", "display": {"en": "File"}, "contentType": "text/plain",
         "length": text.len(), "sha2": sha2}]);
     let body = format!(
-        "--edge\r\nContent-Type: application/json\r\n\r\n{}\r\n--edge\r\nContent-Type: text/plain\r\n\
-         Content-Transfer-Encoding: binary\r\nX-Experience-API-Hash: {sha2}\r\n\r\n{text}\r\n--edge--\r\n",
+        "--app_state\r\nContent-Type: application/json\r\n\r\n{}\r\n--app_state\r\nContent-Type: text/plain\r\n\
+         Content-Transfer-Encoding: binary\r\nX-Experience-API-Hash: {sha2}\r\n\r\n{text}\r\n--app_state--\r\n",
         statement.set("attachments", declared).json()
     );
-    let kind = [("content-type", "multipart/mixed; boundary=edge")];
+    let kind = [("content-type", "multipart/mixed; boundary=app_state")];
     caller.send(Method::POST, STATEMENTS, &kind, body.into_bytes()).await.expect(200);
 }
 

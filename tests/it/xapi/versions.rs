@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use reqwest::header::HeaderMap;
-use rollbook::http::EdgeOptions;
+use rollbook::http::AppOptions;
 use rollbook::http::xapi::Unversioned;
 use serde_json::{Value, json};
 
@@ -216,7 +216,7 @@ fn the_version_of_an_answer_to_none_is_a_setting() {
     for (xapi_unversioned, expected) in
         [(Unversioned::V095, "0.95"), (Unversioned::V103, "1.0.3"), (Unversioned::V200, "2.0.0")]
     {
-        let options = EdgeOptions { xapi_unversioned, ..EdgeOptions::default() };
+        let options = AppOptions { xapi_unversioned, ..AppOptions::default() };
         run_with(Database::sqlite(), options, async |server: &TestServer| {
             let admin = admin(server);
             for (headers, status) in [

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::access::Claims;
-use crate::ids::OrgId;
+use crate::base::ids::OrgId;
 
 fn environment(name: &str) -> Option<String> {
     (name == "PLATFORM_SECRET").then(|| secret().expose_secret().to_owned())

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::access::Role;
+use crate::base::clock::Timestamp;
 use crate::catalogue::{ContentKind, ContentType};
-use crate::clock::Timestamp;
 
 use super::super::{DAY, MINUTE};
 use super::{By, DAYS, Event, Sent, Story, duration, id, millis};

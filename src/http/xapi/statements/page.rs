@@ -8,7 +8,7 @@ use actix_web::web::Bytes;
 use futures_util::future::{Either, ready};
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
-use crate::ids::OrgId;
+use crate::base::ids::OrgId;
 use crate::store::{KeptAttachment, KeptStatement, Store, StoreError};
 
 /// Whether the content of attachments goes with an answer (Communication 2.1.3, `attachments`).

@@ -10,13 +10,14 @@ use uuid::Uuid;
 
 use crate::access::StatementReach;
 use crate::access::permit::ReadStatements;
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
 use crate::http::auth::Caller;
 use crate::http::pages;
 use crate::http::problem::{Answer, Problem};
 use crate::http::query::{Pairs, Reader};
-use crate::ids::StatementId;
-use crate::record::{Identifier, Preference, format, timestamp};
+use crate::base::ids::StatementId;
+use crate::base::{timestamp};
+use crate::record::{Identifier, Preference, format};
 use crate::store::{KeptStatement, StatementQuery, Voidedness};
 
 use super::page::{self, Attachments};
@@ -207,7 +208,7 @@ fn wanted(caller: &Caller<ReadStatements>, reader: &Reader<'_>, after: Option<i6
             .map_err(|fault| reader.fault("agent", fault.to_string()))
             .ok()
     });
-    let most = caller.edge().limits().page_max;
+    let most = caller.app_state().limits().page_max;
     let limit = reader.number("limit", 0..=usize::MAX >> 1).unwrap_or(0);
     let limit = if limit == 0 { most } else { limit.min(most) };
     StatementQuery {

@@ -19,7 +19,7 @@ use crate::http::json::JsonBytes;
 use crate::http::limits::Limits;
 use crate::http::problem::{Code, Problem, ProblemError};
 use crate::http::xapi::multipart::{Boundary, Head, Multipart, MultipartError};
-use crate::ids::StatementId;
+use crate::base::ids::StatementId;
 use crate::record::attachment::digest_bytes;
 use crate::record::{Attachment, Statement, Version, parse_statement, parse_statements};
 use crate::store::{Blob, Spool, SpoolError};
@@ -79,7 +79,7 @@ pub(super) async fn receive<A>(
     payload: web::Payload,
     many: Many,
 ) -> Result<Received, Problem> {
-    let limits = caller.edge().limits();
+    let limits = caller.app_state().limits();
     let content_type = request.headers().get(header::CONTENT_TYPE);
     let content_type = content_type.and_then(|value| value.to_str().ok());
     let received = match content_type.and_then(Boundary::of) {

@@ -7,7 +7,7 @@ use crate::access::{CredentialScope, Principal};
 use crate::http::auth::Caller;
 use crate::http::problem::{Code, Problem, ProblemError};
 use crate::http::xapi::XapiVersion;
-use crate::ids::StatementId;
+use crate::base::ids::StatementId;
 use crate::record::{Envelope, Origin, Statement};
 use crate::store::{Incoming, NewAttachment, Sameness, Submission};
 
@@ -33,7 +33,7 @@ pub(super) async fn keep(
         .map(|statement| {
             let given = id.or(statement.id);
             Incoming {
-                id: given.unwrap_or_else(|| caller.edge().clock().new_statement_id()),
+                id: given.unwrap_or_else(|| caller.app_state().clock().new_statement_id()),
                 id_was_given: given.is_some(),
                 envelope: with_absent(&envelope, &statement, &contents),
                 statement: Arc::new(statement),
@@ -53,7 +53,7 @@ pub(super) async fn keep(
         sender: caller.principal().caller_id(),
         attachments: attachments.collect(),
     };
-    let recorded = caller.store().record(submission).await;
+    let recorded = caller.app_state().recorder().record(submission).await;
     let recorded = recorded.map_err(|error| Problem::recording(error, array))?;
     Ok(recorded.into_iter().map(|record| record.id()).collect())
 }
@@ -92,7 +92,7 @@ async fn check_signatures(
     received: &Received,
     id: Option<StatementId>,
 ) -> Result<(), Problem> {
-    let limits = caller.edge().limits();
+    let limits = caller.app_state().limits();
     let mut faults = Vec::new();
     for (index, statement) in received.statements.iter().enumerate() {
         for (place, attachment) in statement.declared().filter(|(_, one)| one.is_signature()) {

@@ -1,6 +1,6 @@
 //! Only what is sent is compared.
 
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
 use crate::log::short_form::{Resolved, ResolvedContent, ShortForm, ShortFormRules};
 use crate::record::{Envelope, Identifier, Limits, Statement, Version, parse_statement};
 
@@ -31,7 +31,7 @@ fn statement(form: &ShortForm, account: &str) -> Statement {
         content_type: None,
     });
     let resolved = Resolved {
-        id: crate::ids::StatementId("0190a000-0000-7000-8000-000000000001".parse().unwrap()),
+        id: crate::base::ids::StatementId("0190a000-0000-7000-8000-000000000001".parse().unwrap()),
         actor: &actor,
         actor_name: None,
         content,

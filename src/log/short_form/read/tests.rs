@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
 use crate::log::short_form::{Resolved, ResolvedContent};
 use crate::record::{Envelope, Limits, Origin, Statement, Version, parse_statement};
 

@@ -10,12 +10,12 @@ use futures_util::TryStreamExt as _;
 use rollbook::access::{
     Credential, CredentialScope, Permissions, Person, Principal, ReachRules, Reports, Scoped,
 };
-use rollbook::clock::Timestamp;
-use rollbook::ids::{OrgId, UserId};
+use rollbook::base::clock::Timestamp;
+use rollbook::base::ids::{OrgId, UserId};
 use rollbook::log::facets::population;
 use rollbook::log::summary::Dimension;
 use rollbook::log::{Filter as AskedFilter, ParseContext, Position, Query};
-use rollbook::store::{Detail, Page, Store};
+use rollbook::store::{Detail, FacetCache, Page, Store};
 
 use super::growth::Tenant;
 use super::judge;
@@ -373,7 +373,10 @@ async fn same_bar(
     query: &Query,
 ) -> Judgement {
     let bar = question.clone().map(|filter| population(&filter, query.asked_scope));
-    let facets = store.facets(&bar.as_ref(), query.now).await.map_err(|error| error.to_string())?;
+    let facets = store
+        .facets(&FacetCache::default(), &bar.as_ref(), query.now)
+        .await
+        .map_err(|error| error.to_string())?;
     let actions = facets.facets.iter().find(|facet| facet.name == "action");
     let values = actions.into_iter().flat_map(|facet| &facet.values);
     let theirs: BTreeMap<String, u64> = values.map(|value| (value.value.clone(), value.count)).collect();

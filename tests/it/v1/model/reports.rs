@@ -31,7 +31,7 @@ pub async fn ask(
         };
         let now = server.clock.now().micros();
         let trial = Trial { server, asked, other, now };
-        let opening = Opening::random(&mut random, &trial);
+        let opening = ResolvedReport::random(&mut random, &trial);
         match trial.opened(&opening, &mut random.clone()).await {
             Ok(rows) => with_rows += usize::from(rows > 0),
             Err(difference) => {
@@ -51,7 +51,7 @@ pub async fn ask(
 
 /// A report and how it is opened.
 #[derive(Debug, Clone)]
-struct Opening {
+struct ResolvedReport {
     /// The question that is saved; who asks it is of no matter.
     saved: Question,
     /// Who opens it, and what they add.
@@ -60,7 +60,7 @@ struct Opening {
     arrays: bool,
 }
 
-impl Opening {
+impl ResolvedReport {
     fn random(random: &mut Random, trial: &Trial<'_>) -> Self {
         let facts = &trial.asked.facts;
         let maker = question::who(random, facts);
@@ -148,7 +148,7 @@ impl Trial<'_> {
     }
 
     /// The status of a refusal, or the rows in their order.
-    fn expected(&self, opening: &Opening) -> Result<Vec<Row<'_>>, u16> {
+    fn expected(&self, opening: &ResolvedReport) -> Result<Vec<Row<'_>>, u16> {
         let (facts, opener) = (&self.asked.facts, &opening.added.who);
         if !judge::admitted(facts, opener) || !has_reporting_access(opener) {
             return Err(403);
@@ -193,7 +193,7 @@ impl Trial<'_> {
     }
 
     /// Saves the report, opens it in every way, deletes it; how many rows it has.
-    async fn opened(&self, opening: &Opening, random: &mut Random) -> Result<usize, String> {
+    async fn opened(&self, opening: &ResolvedReport, random: &mut Random) -> Result<usize, String> {
         let body =
             json!({"name": "Random", "visibility": "shared", "columns": "full", "filter": opening.filter()});
         let created = self.asked.admin.post("/v1/reports", &body).await;
@@ -207,7 +207,12 @@ impl Trial<'_> {
         outcome
     }
 
-    async fn opened_at(&self, path: &str, opening: &Opening, random: &mut Random) -> Result<usize, String> {
+    async fn opened_at(
+        &self,
+        path: &str,
+        opening: &ResolvedReport,
+        random: &mut Random,
+    ) -> Result<usize, String> {
         let caller = self.caller(&opening.added.who);
         let pairs = opening.added.pairs();
         let asked = |name: &str, more: &[(&str, String)]| {
@@ -254,13 +259,13 @@ impl Trial<'_> {
     /// Takes one thing after another out of both questions while it still goes wrong.
     async fn smallest_opening(
         &self,
-        mut opening: Opening,
+        mut opening: ResolvedReport,
         mut difference: String,
         random: &Random,
-    ) -> (Opening, String) {
+    ) -> (ResolvedReport, String) {
         loop {
             let mut smaller = Vec::new();
-            for part in [Opening::saved_of, Opening::added_of] {
+            for part in [ResolvedReport::saved_of, ResolvedReport::added_of] {
                 for left_out in 0..part(&mut opening.clone()).filters.len() {
                     let mut candidate = opening.clone();
                     part(&mut candidate).filters.remove(left_out);
@@ -288,7 +293,7 @@ impl Trial<'_> {
     }
 }
 
-impl Opening {
+impl ResolvedReport {
     fn saved_of(&mut self) -> &mut Question {
         &mut self.saved
     }

@@ -3,7 +3,7 @@
 
 use std::cmp::Reverse;
 
-use rollbook::clock::Timestamp;
+use rollbook::base::clock::Timestamp;
 use serde_json::{Value, json};
 
 use super::growth::Tenant;

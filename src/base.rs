@@ -1,0 +1,20 @@
+//! What every other module uses: ids, time, text, JSON, request bodies, pages and cursors.
+//!
+//! This module imports nothing from the rest of the crate.
+
+pub mod clock;
+pub mod fault;
+pub mod fold;
+pub mod form;
+pub mod ids;
+pub mod json;
+pub mod list;
+pub mod merge_patch;
+pub mod timestamp;
+
+pub use clock::{Clock, Timestamp};
+pub use fault::{Fault, Place};
+pub use fold::fold;
+pub use form::Form;
+pub use list::{ListCursor, ListFilter, ListFingerprint, Page, words};
+pub use merge_patch::merge_patch;

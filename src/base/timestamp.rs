@@ -1,0 +1,136 @@
+//! Reading timestamps (xAPI 1.0.3, Data 4.5). The moment itself is [`Timestamp`].
+
+use chrono::{DateTime, Datelike as _};
+
+use super::fault::{Fault, Place};
+use super::json::{Node, string};
+use crate::base::clock::Timestamp;
+
+/// Why a text is not a timestamp.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct TimestampError(&'static str);
+
+/// Reads a date and time of day as RFC 3339 writes it, finer digits than microseconds cut.
+///
+/// Of what ISO 8601 allows beyond that, an offset without a colon or without minutes is taken
+/// (`+0100`, `+01`), and a time without an offset is read as UTC: the specification says that a
+/// timestamp *should* carry one. The offset `-00:00`, which RFC 3339 uses for "unknown" and ISO
+/// 8601 does not know, is refused in every form, as is a space for the `T`.
+///
+/// # Errors
+///
+/// Anything else.
+pub fn parse(text: &str) -> Result<Timestamp, TimestampError> {
+    let shape =
+        TimestampError("a date and time as in RFC 3339 is needed here, such as 2026-01-31T09:30:00.000Z");
+    // The text is cut at bytes below.
+    if !text.is_ascii() || text.as_bytes().get(10) != Some(&b'T') || text.len() < 19 {
+        return Err(shape);
+    }
+    let end_of_time = text[19..]
+        .find(|c: char| c != '.' && !c.is_ascii_digit())
+        .map_or(text.len(), |at| 19 + at);
+    let (time, offset) = text.split_at(end_of_time);
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let offset = match offset.as_bytes() {
+        [] | [b'Z'] => "Z".to_owned(),
+        [b'+' | b'-', rest @ ..] if matches!(rest.len(), 2 | 4) && digits(&offset[1..]) => {
+            let minutes = if rest.len() == 4 { &offset[3..] } else { "00" };
+            format!("{}:{minutes}", &offset[..3])
+        }
+        [b'+' | b'-', _, _, b':', _, _] => offset.to_owned(),
+        _ => return Err(shape),
+    };
+    if offset == "-00:00" {
+        return Err(TimestampError(
+            "the offset -00:00 says that the zone is unknown; write Z or +00:00",
+        ));
+    }
+    match DateTime::parse_from_rfc3339(&format!("{time}{offset}")) {
+        // At its ends the offset can carry a year out of those that RFC 3339 can write.
+        Ok(at) if !(0..=9999).contains(&at.to_utc().year()) => Err(TimestampError(
+            "this is outside the years 0000 to 9999 in UTC, which is how moments are kept",
+        )),
+        Ok(at) => Ok(at.to_utc().into()),
+        Err(_) => Err(shape),
+    }
+}
+
+/// Reads a timestamp.
+///
+/// # Errors
+///
+/// Not a string, or not a timestamp.
+pub fn read(node: &Node<'_>, place: &Place<'_>) -> Result<Timestamp, Fault> {
+    parse(string(node, place)?).map_err(|error| place.fault(error.to_string()))
+}
+
+/// How an optional timestamp is kept in JSON: as RFC 3339 with milliseconds.
+pub(crate) mod optional {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::base::clock::Timestamp;
+
+    /// For `#[serde(with)]`.
+    pub fn serialize<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+        at.serialize(serializer)
+    }
+
+    /// For `#[serde(with)]`.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+        let text: Option<String> = Option::deserialize(deserializer)?;
+        text.map(|text| super::parse(&text))
+            .transpose()
+            .map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_a_timestamp() {
+        let cases = [
+            ("2015-11-18T12:17:00Z", "2015-11-18T12:17:00.000Z"),
+            ("2015-11-18T12:17:00+00:00", "2015-11-18T12:17:00.000Z"),
+            ("2023-05-04T12:00:00-05:00", "2023-05-04T17:00:00.000Z"),
+            ("2023-05-04T12:00:00.123456789+0530", "2023-05-04T06:30:00.123Z"),
+            ("2023-05-04T12:00:00-05", "2023-05-04T17:00:00.000Z"),
+            ("2023-05-04T12:00:00.5", "2023-05-04T12:00:00.500Z"),
+            ("1969-12-31T23:59:59.999Z", "1969-12-31T23:59:59.999Z"),
+        ];
+        for (text, utc) in cases {
+            assert_eq!(parse(text).unwrap().to_string(), utc, "{text}");
+        }
+        let fine = parse("2023-05-04T12:00:00.123456789Z").unwrap();
+        assert_eq!(fine.micros() % 1_000_000, 123_456);
+    }
+
+    #[test]
+    fn what_is_not() {
+        let cases = [
+            "01/011/2015",
+            "should fail",
+            "",
+            "2008-09-15T15:53:00.601-00",
+            "2008-09-15T15:53:00.601-0000",
+            "2008-09-15T15:53:00.601-00:00",
+            "2008-09-15 15:53:00Z",
+            "2008-09-15T24:00:00Z",
+            "2008-09-15T15:53Z",
+            "2008-09-31T15:53:00Z",
+            "2008-09-15",
+            "20080915T155300Z",
+            "2008-09-15T15:53:00.Z",
+            "2008-09-15T15:53:00+1",
+            "2008-09-15T15:53:00+ab",
+            "2008-09-15T15:53:00Zjunk",
+            "2008-09-15T15:53:0\u{663}Z",
+        ];
+        for text in cases {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+}

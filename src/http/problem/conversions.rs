@@ -1,0 +1,127 @@
+//! How each room's errors are answered. Every match lists all kinds: a new one doesn't compile until
+//! somebody has decided what its client is told.
+
+use super::{Code, Problem, ProblemError};
+use crate::access::credential::UnknownScope;
+use crate::access::{AccessError, ScopeError, TokenError};
+use crate::base::fault::Fault;
+use crate::base::ids::IdError;
+use crate::log::filter::ParameterFault;
+use crate::store::{RecordError, StoreError};
+
+impl From<Fault> for ProblemError {
+    fn from(fault: Fault) -> Self {
+        ProblemError::at(fault.pointer, fault.detail)
+    }
+}
+
+impl From<Fault> for Problem {
+    fn from(fault: Fault) -> Self {
+        Problem::faults(Code::InvalidBody, vec![fault.into()])
+    }
+}
+
+impl From<Vec<Fault>> for Problem {
+    fn from(faults: Vec<Fault>) -> Self {
+        Problem::faults(
+            Code::InvalidBody,
+            faults.into_iter().map(ProblemError::from).collect(),
+        )
+    }
+}
+
+impl From<Vec<ParameterFault>> for Problem {
+    fn from(faults: Vec<ParameterFault>) -> Self {
+        let errors = faults
+            .into_iter()
+            .map(|fault| ProblemError::parameter(fault.parameter, fault.detail));
+        Problem::faults(Code::BadParameter, errors.collect())
+    }
+}
+
+impl From<IdError> for Problem {
+    fn from(error: IdError) -> Self {
+        match error {
+            IdError::Empty | IdError::TooLong | IdError::ControlCharacter => {
+                Problem::bad_request(error.to_string())
+            }
+        }
+    }
+}
+
+impl From<UnknownScope> for Problem {
+    fn from(error: UnknownScope) -> Self {
+        Problem::bad_request(error.to_string())
+    }
+}
+
+impl From<TokenError> for Problem {
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::NotAccepted
+            | TokenError::Malformed(_)
+            | TokenError::UnknownKey
+            | TokenError::BadSignature
+            | TokenError::AlgorithmNotAllowed
+            | TokenError::Expired
+            | TokenError::NotYetValid
+            | TokenError::WrongIssuer
+            | TokenError::WrongAudience
+            | TokenError::MissingClaim(_)
+            | TokenError::OrganisationNotAllowed
+            | TokenError::BadClaim { .. } => Problem::new(Code::Unauthenticated, error.to_string()),
+            TokenError::KeysUnavailable => Problem::new(Code::Unavailable, error.to_string()),
+        }
+    }
+}
+
+impl From<ScopeError> for Problem {
+    fn from(error: ScopeError) -> Self {
+        Problem::forbidden(error.to_string())
+    }
+}
+
+impl From<AccessError> for Problem {
+    /// Keys, secrets and settings: never the client's doing.
+    fn from(error: AccessError) -> Self {
+        Problem::internal(error)
+    }
+}
+
+impl Problem {
+    /// Why records were refused; in an `array` the pointer begins with the record's place.
+    pub fn recording(error: RecordError, array: bool) -> Self {
+        match error {
+            RecordError::Conflict { index, id } => {
+                let detail = format!("a different record is kept under the id {id}; records never change");
+                Problem::conflict(detail).at(if array {
+                    format!("/{index}/id")
+                } else {
+                    "/id".to_owned()
+                })
+            }
+            RecordError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    /// Never the client's doing, so never told to it; but it may learn that trying again helps.
+    fn from(error: StoreError) -> Self {
+        if error.is_busy() {
+            let detail = "the database is too busy, or the server is stopping; try again shortly";
+            return Problem::new(Code::Unavailable, detail).caused_by(error);
+        }
+        match error {
+            StoreError::UnknownDatabase
+            | StoreError::Connect(_)
+            | StoreError::Database(_)
+            | StoreError::Migrate(_)
+            | StoreError::Query(_)
+            | StoreError::Corrupt { .. }
+            | StoreError::Thread(_)
+            | StoreError::File(_)
+            | StoreError::Closed => Problem::internal(error),
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Reading the Activity Log: rows, summaries, facets, progress, timelines, notes, completions.
+//!
+//! It uses `db`, `ingest`, `directory` and `lrs`.
+
+pub(crate) mod completions;
+pub(crate) mod facets;
+pub(crate) mod log;
+pub(crate) mod notes;
+pub(crate) mod progress;
+pub(crate) mod summary;
+pub(crate) mod timeline;

@@ -1,0 +1,129 @@
+//! The schema's versions: the same numbers and names on both databases, in `migrations/`.
+
+use std::borrow::Cow;
+
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{AssertSqlSafe, SqlSafeStr};
+
+use crate::store::db::StoreError;
+use crate::store::db::database::{Db, Sql};
+
+struct Version {
+    number: i64,
+    name: &'static str,
+    sqlite: &'static str,
+    postgres: &'static str,
+}
+
+macro_rules! version {
+    ($number:literal, $name:literal) => {
+        Version {
+            number: $number,
+            name: $name,
+            sqlite: include_str!(concat!("../../../migrations/sqlite/", $name, ".sql")),
+            postgres: include_str!(concat!("../../../migrations/postgres/", $name, ".sql")),
+        }
+    };
+}
+
+const VERSIONS: &[Version] = &[version!(1, "0001_initial")];
+
+/// How the database's schema stands to the one this binary was built for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SchemaState {
+    /// They are the same.
+    Current,
+    /// The database is older: `rollbook migrate` brings it up.
+    Behind {
+        /// The database's version, 0 when it is empty.
+        found: i64,
+        /// The version this binary needs.
+        needed: i64,
+    },
+    /// The database is newer than this binary: a newer `rollbook` must be run.
+    Ahead {
+        /// The database's version.
+        found: i64,
+        /// The version this binary needs.
+        needed: i64,
+    },
+}
+
+fn migrator(sqlite: bool) -> Migrator {
+    let migrations = VERSIONS
+        .iter()
+        .map(|version| {
+            let text = if sqlite { version.sqlite } else { version.postgres };
+            Migration::new(
+                version.number,
+                Cow::Borrowed(version.name),
+                MigrationType::Simple,
+                AssertSqlSafe(text).into_sql_str(),
+                false,
+            )
+        })
+        .collect();
+    Migrator::with_migrations(migrations)
+}
+
+impl Db {
+    /// Brings the schema up to this binary's version. Safe to run twice, and by two replicas at once.
+    pub(crate) async fn migrate(&self) -> Result<(), StoreError> {
+        match self {
+            Db::Sqlite { write, .. } => migrator(true).run(write).await?,
+            Db::Postgres { write, .. } => migrator(false).run(write).await?,
+        }
+        Ok(())
+    }
+
+    /// Compares the schema with this binary's.
+    pub(crate) async fn schema_state(&self) -> Result<SchemaState, StoreError> {
+        let exists = match self {
+            Db::Sqlite { .. } => Sql::new("SELECT name FROM sqlite_master WHERE name = '_sqlx_migrations'"),
+            Db::Postgres { .. } => Sql::new(
+                "SELECT tablename::text FROM pg_tables WHERE tablename = '_sqlx_migrations' AND schemaname = current_schema()",
+            ),
+        };
+        let needed = VERSIONS.iter().map(|version| version.number).max().unwrap_or(0);
+        let found = if self.fetch_optional(exists).await?.is_none() {
+            0
+        } else {
+            let newest = Sql::new("SELECT coalesce(max(version), 0) FROM _sqlx_migrations WHERE success");
+            match self.fetch_optional(newest).await? {
+                Some(row) => row.get(0)?,
+                None => 0,
+            }
+        };
+        Ok(match found.cmp(&needed) {
+            std::cmp::Ordering::Equal => SchemaState::Current,
+            std::cmp::Ordering::Less => SchemaState::Behind { found, needed },
+            std::cmp::Ordering::Greater => SchemaState::Ahead { found, needed },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::VERSIONS;
+
+    #[test]
+    fn both_databases_have_the_same_versions() {
+        let names = |folder: &str| -> Vec<String> {
+            let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("migrations")
+                .join(folder);
+            let mut names: Vec<_> = std::fs::read_dir(folder)
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect();
+            names.sort();
+            names
+        };
+        let listed: Vec<_> = VERSIONS
+            .iter()
+            .map(|version| format!("{}.sql", version.name))
+            .collect();
+        assert_eq!(names("sqlite"), listed);
+        assert_eq!(names("postgres"), listed);
+    }
+}

@@ -1,0 +1,143 @@
+//! The handle to everything that is stored: connections, the clock, and what one process remembers.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+
+use crate::base::clock::Clock;
+use crate::base::ids::OrgId;
+use crate::log::VerbTable;
+
+use super::StoreError;
+use super::consistent_through::ConsistentThrough;
+use super::database::{DatabaseSettings, Db, Engine};
+use super::migrations::SchemaState;
+
+/// Organisations whose keys are remembered at most. Past it the memory is emptied and fills again.
+const MAX_REMEMBERED_ORGANISATIONS: usize = 100_000;
+
+/// The handle to the database, cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    db: Db,
+    clock: Clock,
+    verbs: VerbTable,
+    runtime: Handle,
+    /// Keys of organisations by id. An organisation is never removed, so an entry stays valid.
+    organisations: Mutex<HashMap<OrgId, i64>>,
+    consistent_through: ConsistentThrough,
+    /// Notified when contents are marked to be projected again.
+    reprojection: Notify,
+    /// Notified when a run was requested by hand.
+    sending: Notify,
+}
+
+impl Store {
+    /// Connects, without touching the schema. It is called within a Tokio runtime that outlives the store, since
+    /// streams of rows run on it.
+    ///
+    /// # Errors
+    ///
+    /// The URL names no known database, or no connection can be made.
+    pub async fn open(
+        settings: &DatabaseSettings,
+        clock: Clock,
+        verbs: VerbTable,
+    ) -> Result<Self, StoreError> {
+        let db = Db::open(settings).await?;
+        let inner = Inner {
+            db,
+            clock,
+            verbs,
+            runtime: Handle::current(),
+            organisations: Mutex::default(),
+            consistent_through: ConsistentThrough::default(),
+            reprojection: Notify::new(),
+            sending: Notify::new(),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// Brings the schema up to this binary's version.
+    ///
+    /// # Errors
+    ///
+    /// A migration fails, or the database was migrated by a newer binary.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        self.inner.db.migrate().await
+    }
+
+    /// Compares the database's schema with this binary's.
+    ///
+    /// # Errors
+    ///
+    /// The database does not answer.
+    pub async fn schema_state(&self) -> Result<SchemaState, StoreError> {
+        self.inner.db.schema_state().await
+    }
+
+    /// Whether `serve` migrates this database without being told to: true for SQLite.
+    pub fn migrates_itself(&self) -> bool {
+        self.db().engine() == Engine::Sqlite
+    }
+
+    /// Closes all connections. The recorder must be finished before.
+    pub async fn close(&self) {
+        self.inner.db.close().await;
+    }
+
+    /// The clock that gives every time and new id.
+    pub fn clock(&self) -> &Clock {
+        &self.inner.clock
+    }
+
+    /// The table of verbs that the projection reads.
+    pub fn verbs(&self) -> &VerbTable {
+        &self.inner.verbs
+    }
+
+    pub(crate) fn db(&self) -> &Db {
+        &self.inner.db
+    }
+
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.inner.runtime
+    }
+
+    /// Notified when contents are marked to be projected again.
+    pub(crate) fn reprojection(&self) -> &Notify {
+        &self.inner.reprojection
+    }
+
+    /// Notified when a run was requested by hand.
+    pub(crate) fn sending(&self) -> &Notify {
+        &self.inner.sending
+    }
+
+    pub(super) fn writers(&self) -> &ConsistentThrough {
+        &self.inner.consistent_through
+    }
+
+    pub(super) fn remembered_key(&self, organisation: &OrgId) -> Option<i64> {
+        let known = self.inner.organisations.lock();
+        let known = known.unwrap_or_else(PoisonError::into_inner);
+        known.get(organisation).copied()
+    }
+
+    pub(super) fn remember_key(&self, organisation: &OrgId, key: i64) {
+        let known = self.inner.organisations.lock();
+        let mut known = known.unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MAX_REMEMBERED_ORGANISATIONS {
+            known.clear();
+        }
+        known.insert(organisation.clone(), key);
+    }
+}

@@ -1,0 +1,19 @@
+//! Taking records in: the recorder and its queues, the writer of a batch, and what records name.
+//!
+//! It uses `db`.
+
+pub(crate) mod attachments;
+pub(crate) mod completion_check;
+pub(crate) mod definitions;
+pub(crate) mod demands;
+pub(crate) mod identifier_cache;
+pub(crate) mod latest_names;
+pub(crate) mod notes;
+pub(crate) mod persons;
+pub(crate) mod rebuild;
+pub(crate) mod recorder;
+pub(crate) mod references;
+pub(crate) mod reprojection;
+pub(crate) mod sessions;
+pub(crate) mod stored_statement;
+pub(crate) mod writer;
