@@ -4,6 +4,7 @@
 //! The other folders of the store use this one, and it uses none of them.
 
 pub(crate) mod blobs;
+pub(crate) mod columns;
 pub(crate) mod consistent_through;
 pub(crate) mod database;
 pub(crate) mod dialect;
