@@ -209,7 +209,7 @@ const DEFAULT_LOG: &str = "info,actix_server=warn";
 pub struct LogArgs {
     /// What is logged: a level, or targets with levels
     ///
-    /// `error`, `warn`, `info`, `debug` or `trace`; `info,rollbook::http::frame=warn` leaves out the line for
+    /// `error`, `warn`, `info`, `debug` or `trace`; `info,rollbook::http::middleware=warn` leaves out the line for
     /// each request.
     #[arg(long, env = "ROLLBOOK_LOG", default_value = DEFAULT_LOG, value_name = "FILTER", global = true)]
     pub log: String,
