@@ -1,4 +1,4 @@
-//! The resources under `/v1`.
+//! Tests of the resources under `/v1`.
 
 mod activities;
 mod certificates;

@@ -154,6 +154,14 @@ impl Answer {
         })
     }
 
+    /// The JSON pointers of the errors in a problem document, in order.
+    #[track_caller]
+    pub fn error_pointers(&self) -> Vec<String> {
+        let problem = self.json();
+        let errors = problem["errors"].as_array().cloned().unwrap_or_default();
+        errors.iter().map(|error| error["pointer"].as_str().expect("a pointer").to_owned()).collect()
+    }
+
     /// The body as NDJSON.
     #[track_caller]
     pub fn ndjson(&self) -> Vec<Value> {

@@ -19,6 +19,11 @@ pub fn id(n: usize) -> String {
     format!("00000000-0000-4000-8000-{n:012}")
 }
 
+/// The ids of the elements of a list, in order.
+pub fn list_ids(list: &[Value]) -> Vec<&str> {
+    list.iter().map(|element| element["id"].as_str().expect("an id")).collect()
+}
+
 /// The numbers of records, in order.
 pub fn record_numbers(records: &[Value]) -> Vec<usize> {
     records.iter().map(|one| one["id"].as_str().expect("an id")[24..].parse().expect("a number")).collect()

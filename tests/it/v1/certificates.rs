@@ -17,7 +17,7 @@ fn completed(number: usize, at: &str) -> Body {
 }
 
 /// Bo, and a quiz that counts for a year and earns a certificate of two.
-async fn prepared(server: &TestServer) -> (Caller, Caller) {
+async fn set_up(server: &TestServer) -> (Caller, Caller) {
     let admin = server.person("admin", "root");
     admin.put("/v1/users/bo", &user("bo")).await.expect(201);
     let fire = content("fire", "quiz")
@@ -63,7 +63,7 @@ async fn progress_of_bo(caller: &Caller) -> Value {
 /// By the record or by the catalogue, each of its two facts by whoever gives it; in each way out the same.
 #[apply(both_databases)]
 async fn a_certificate_comes_of_the_record_or_the_catalogue(server: &TestServer) {
-    let (admin, sender) = prepared(server).await;
+    let (admin, sender) = set_up(server).await;
     let at = "2026-03-01T09:00:00Z";
     let unruled = json!({"id": "unruled", "title": "Unruled", "type": "item"});
     let with = |number, certificate: Value| completed(number, at).set("certificate", certificate);
@@ -137,7 +137,7 @@ async fn a_certificate_comes_of_the_record_or_the_catalogue(server: &TestServer)
 /// From now to then, both ends among them; on every page as on the first.
 #[apply(both_databases)]
 async fn what_runs_out_soon_is_found_with_both_ends(server: &TestServer) {
-    let (admin, sender) = prepared(server).await;
+    let (admin, sender) = set_up(server).await;
     // Now is 2026-03-18T10:17:23Z.
     let until = |number: usize, expires: &str| {
         completed(number, &format!("2026-03-01T09:00:{number:02}Z"))
@@ -170,7 +170,7 @@ async fn what_runs_out_soon_is_found_with_both_ends(server: &TestServer) {
 /// A changed rule is for what comes; a past award stays as it was.
 #[apply(both_databases)]
 async fn a_changed_rule_leaves_past_awards(server: &TestServer) {
-    let (admin, sender) = prepared(server).await;
+    let (admin, sender) = set_up(server).await;
     send(&sender, &[completed(1, "2026-03-01T09:00:00Z")]).await;
     days_later(server, 1);
     let changed =
@@ -201,7 +201,7 @@ async fn a_changed_rule_leaves_past_awards(server: &TestServer) {
 /// Recurring content: completed, expired, completed again.
 #[apply(both_databases)]
 async fn a_recurring_content_is_completed_again(server: &TestServer) {
-    let (admin, sender) = prepared(server).await;
+    let (admin, sender) = set_up(server).await;
     send(&sender, &[completed(1, "2026-03-18T09:00:00Z")]).await;
     assert_eq!(
         (found(&admin, "expired=true").await, found(&admin, "expired=false").await),
@@ -232,7 +232,7 @@ async fn a_recurring_content_is_completed_again(server: &TestServer) {
 /// What never expires is not expired; a failed attempt expires nothing and earns nothing.
 #[apply(both_databases)]
 async fn what_never_expires_and_what_failed(server: &TestServer) {
-    let (admin, sender) = prepared(server).await;
+    let (admin, sender) = set_up(server).await;
     let old = "2020-03-01T09:00:00Z";
     send(
         &sender,

@@ -62,7 +62,7 @@ async fn rows_of(server: &TestServer, person: &str) -> Vec<Value> {
 /// The admin of an organisation with the quiz `fire`: `ada` manages `bo` and `gil`, `bo` manages `cy`, nobody manages
 /// `eve`; `dee`, of ada's people, has left. `sales` has `bo` and `eve`, its sub-team `north` has `cy` and `dee`; the
 /// group `aid` has `bo`, `gil` and `eve`.
-async fn prepared(server: &TestServer) -> Caller {
+async fn set_up(server: &TestServer) -> Caller {
     let admin = server.person("admin", "root");
     let teams = [team("sales"), team("north").set("parent", "sales")];
     admin.post("/v1/teams/batch", &teams).await.expect(200);

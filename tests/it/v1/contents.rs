@@ -1,22 +1,19 @@
-//! `/v1/contents`: the catalogue, and what it demanded when.
+//! Tests of `/v1/contents`: the catalogue and the history of demands.
 
 use rollbook::base::clock::Timestamp;
 use serde_json::{Value, json};
 
 use crate::support::builders::{activity, content, mailbox, statement, user};
 use crate::support::http::encode_segment;
+use crate::support::records::list_ids;
 use crate::support::server::START;
 use crate::support::{TestServer, apply, both_databases};
 
 const COMPLETED: &str = "http://adlnet.gov/expapi/verbs/completed";
 const COURSE: &str = "http://example.org/course?x=1";
 
-fn ids(list: &[Value]) -> Vec<&str> {
-    list.iter().map(|element| element["id"].as_str().expect("an id")).collect()
-}
-
 #[apply(both_databases)]
-async fn a_content_is_made_replaced_and_read_back(server: &TestServer) {
+async fn content_is_created_replaced_and_returned(server: &TestServer) {
     let admin = server.person("admin", "root");
     let body = json!({
         "title": "Fire Safety", "type": "quiz", "content_type": "scorm", "tags": ["b", "a"],
@@ -52,7 +49,7 @@ async fn a_content_is_made_replaced_and_read_back(server: &TestServer) {
 }
 
 #[apply(both_databases)]
-async fn the_list_is_filtered(server: &TestServer) {
+async fn contents_are_filtered(server: &TestServer) {
     let admin = server.person("admin", "root");
     let batch = [
         content("a", "quiz").set("title", "Fire Safety").set("tags", json!(["safety", "hot"])),
@@ -74,7 +71,7 @@ async fn the_list_is_filtered(server: &TestServer) {
         ("archived=false", "a b"),
     ] {
         let found = learner.list(&format!("/v1/contents?limit=1&{query}"), "contents").await;
-        assert_eq!(ids(&found).join(" "), expected, "{query}");
+        assert_eq!(list_ids(&found).join(" "), expected, "{query}");
     }
     for bad in ["type=film", "archived=1", "team=x", "limit=x"] {
         learner.get(&format!("/v1/contents?{bad}")).await.expect(400);
@@ -82,7 +79,7 @@ async fn the_list_is_filtered(server: &TestServer) {
 }
 
 #[apply(both_databases)]
-async fn a_content_that_a_statement_names_is_adopted_with_its_history(server: &TestServer) {
+async fn registration_adopts_a_content_with_its_activities(server: &TestServer) {
     let admin = server.person("admin", "root");
     let definition =
         json!({"name": {"en": "The Course"}, "type": "http://adlnet.gov/expapi/activities/assessment"});
@@ -90,24 +87,25 @@ async fn a_content_that_a_statement_names_is_adopted_with_its_history(server: &T
         .set("object.definition", definition)
         .set("result", json!({"score": {"scaled": 0.5}}));
     admin.post("/xapi/statements", &sent).await.expect(200);
-    let own = admin.get(&format!("/v1/contents/{}", encode_segment(COURSE))).await.expect(200).json();
+    let unregistered =
+        admin.get(&format!("/v1/contents/{}", encode_segment(COURSE))).await.expect(200).json();
     assert_eq!(
-        (&own["id"], &own["iri"], &own["title"]),
+        (&unregistered["id"], &unregistered["iri"], &unregistered["title"]),
         (&json!(COURSE), &json!(COURSE), &json!("The Course"))
     );
-    assert_eq!((&own["type"], &own["registered"]), (&json!("quiz"), &json!(false)));
-    assert_eq!(ids(&admin.list("/v1/contents", "contents").await), [COURSE]);
+    assert_eq!((&unregistered["type"], &unregistered["registered"]), (&json!("quiz"), &json!(false)));
+    assert_eq!(list_ids(&admin.list("/v1/contents", "contents").await), [COURSE]);
 
     let body = json!({"iri": COURSE, "title": "Our Course", "type": "quiz", "pass_mark": 60});
     let adopted = admin.put("/v1/contents/c1", &body).await.expect(201).json();
     assert_eq!((&adopted["iri"], &adopted["registered"]), (&json!(COURSE), &json!(true)));
     admin.get(&format!("/v1/contents/{}", encode_segment(COURSE))).await.expect(404);
-    assert_eq!(ids(&admin.list("/v1/contents", "contents").await), ["c1"]);
+    assert_eq!(list_ids(&admin.list("/v1/contents", "contents").await), ["c1"]);
     let rows = admin.get("/v1/activities?content=c1").await.expect(200).json();
     let row = &rows["activities"][0];
     assert_eq!((&row["content"]["id"], &row["content"]["title"]), (&json!("c1"), &json!("Our Course")));
-    assert_eq!(row["action"]["key"], "failed", "the first pass mark ever set covers the time before it");
-    // From now on what a statement says of it is not heard, and the same PUT changes nothing.
+    assert_eq!(row["action"]["key"], "failed", "the first pass mark also applies to the time before it");
+    // A statement no longer changes the title, and the same PUT changes nothing.
     let renamed = statement(mailbox("ada@example.org"), COMPLETED, COURSE)
         .set("object.definition", json!({"name": {"en": "Hacked"}}));
     admin.post("/xapi/statements", &renamed).await.expect(200);
@@ -115,7 +113,7 @@ async fn a_content_that_a_statement_names_is_adopted_with_its_history(server: &T
 }
 
 #[apply(both_databases)]
-async fn a_content_is_registered_at_its_iri(server: &TestServer) {
+async fn content_can_be_registered_under_its_iri(server: &TestServer) {
     let admin = server.person("admin", "root");
     admin
         .post("/xapi/statements", &statement(mailbox("ada@example.org"), COMPLETED, COURSE))
@@ -127,11 +125,11 @@ async fn a_content_is_registered_at_its_iri(server: &TestServer) {
     assert_eq!((&registered["id"], &registered["iri"]), (&json!(COURSE), &json!(COURSE)));
     assert_eq!(registered["registered"], true);
     let rows = admin.get("/v1/activities").await.expect(200).json();
-    assert_eq!(rows["activities"][0]["action"]["key"], "watched", "what it is counts as it is now");
+    assert_eq!(rows["activities"][0]["action"]["key"], "watched", "the current type applies");
 }
 
 #[apply(both_databases)]
-async fn an_iri_belongs_to_one_content_for_ever(server: &TestServer) {
+async fn iri_belongs_to_one_content_forever(server: &TestServer) {
     let admin = server.person("admin", "root");
     admin.put("/v1/contents/a", &content("a", "quiz").set("iri", COURSE)).await.expect(201);
     let refused =
@@ -141,12 +139,12 @@ async fn an_iri_belongs_to_one_content_for_ever(server: &TestServer) {
     admin.put(&format!("/v1/contents/{}", encode_segment(COURSE)), &json!({"title": "T"})).await.expect(409);
     admin.patch("/v1/contents/a", &json!({"iri": "http://example.org/other"})).await.expect(409);
     let stored = admin.put("/v1/contents/a", &content("a", "quiz")).await.expect(200).json();
-    assert_eq!(stored["iri"], COURSE, "left out, it stays");
+    assert_eq!(stored["iri"], COURSE, "a missing IRI keeps the stored one");
     let twice = [content("x", "quiz").set("iri", "urn:x"), content("y", "quiz").set("iri", "urn:x")];
     let refused = admin.post("/v1/contents/batch", &twice).await.expect(409).json();
     assert_eq!(refused["pointer"], "/1/iri");
     admin.get("/v1/contents/x").await.expect(404);
-    // An id that is an IRI could be named by a statement: it is the content's IRI too.
+    // An id that is an IRI is also the IRI of the content, because a statement could refer to it.
     admin.put("/v1/contents/urn:y", &json!({"title": "T", "iri": "urn:z"})).await.expect(400);
     assert_eq!(
         admin.put("/v1/contents/urn:y", &json!({"title": "T"})).await.expect(201).json()["iri"],
@@ -159,7 +157,7 @@ async fn an_iri_belongs_to_one_content_for_ever(server: &TestServer) {
 }
 
 #[apply(both_databases)]
-async fn nobodys_past_result_flips_when_a_pass_mark_is_raised(server: &TestServer) {
+async fn raised_pass_mark_does_not_change_past_results(server: &TestServer) {
     let admin = server.person("admin", "root");
     admin.put("/v1/users/ada", &user("ada")).await.expect(201);
     admin.put("/v1/contents/q", &content("q", "quiz").set("pass_mark", 50)).await.expect(201);
@@ -184,23 +182,24 @@ async fn nobodys_past_result_flips_when_a_pass_mark_is_raised(server: &TestServe
     let raised = admin.patch("/v1/contents/q", &json!({"pass_mark": 80})).await.expect(200).json();
     assert_eq!(raised["pass_mark"], json!(80.0));
     assert_eq!(actions().await, "completed completed");
-    // Unless somebody says that it was higher then: the first value covers the time before it.
-    let then = json!({"pass_mark": 70, "effective_from": "2026-02-01T00:00:00Z"});
-    let now = admin.patch("/v1/contents/q", &then).await.expect(200).json();
-    assert_eq!(now["pass_mark"], json!(80.0), "what was set since then stands");
+    // A demand with an earlier `effective_from` changes past results. The first value also applies to the
+    // time before it.
+    let retroactive = json!({"pass_mark": 70, "effective_from": "2026-02-01T00:00:00Z"});
+    let now = admin.patch("/v1/contents/q", &retroactive).await.expect(200).json();
+    assert_eq!(now["pass_mark"], json!(80.0), "later values stay in force");
     assert!(now.get("effective_from").is_none());
     assert_eq!(actions().await, "failed failed");
     let before = json!({"pass_mark": 55, "effective_from": "2026-01-01T00:00:00Z"});
     admin.patch("/v1/contents/q", &before).await.expect(200);
     assert_eq!(actions().await, "completed failed");
-    // The same moment again replaces.
+    // A second value for the same time replaces the first.
     let before = json!({"pass_mark": 61, "effective_from": "2026-01-01T00:00:00Z"});
     admin.patch("/v1/contents/q", &before).await.expect(200);
     assert_eq!(actions().await, "failed failed");
 }
 
 #[apply(both_databases)]
-async fn a_changed_type_reads_its_rows_anew(server: &TestServer) {
+async fn changed_type_changes_existing_activities(server: &TestServer) {
     let admin = server.person("admin", "root");
     admin.put("/v1/users/ada", &user("ada")).await.expect(201);
     admin.put("/v1/contents/v", &content("v", "item").set("content_type", "article")).await.expect(201);
@@ -216,7 +215,7 @@ async fn a_changed_type_reads_its_rows_anew(server: &TestServer) {
 }
 
 #[apply(both_databases)]
-async fn the_catalogue_belongs_to_one_organisation(server: &TestServer) {
+async fn contents_of_other_organisations_are_not_accessible(server: &TestServer) {
     let admin = server.person("admin", "root");
     admin.put("/v1/contents/a", &content("a", "quiz").set("iri", COURSE)).await.expect(201);
     let other = server.person_of("other", json!({"sub": "root", "role": "owner"}));
@@ -238,7 +237,7 @@ async fn the_catalogue_belongs_to_one_organisation(server: &TestServer) {
 }
 
 #[apply(both_databases)]
-async fn bad_contents_are_refused_and_nothing_is_stored(server: &TestServer) {
+async fn invalid_contents_are_refused_and_not_stored(server: &TestServer) {
     let admin = server.person("admin", "root");
     for (member, value) in [
         ("title", json!("")),

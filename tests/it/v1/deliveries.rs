@@ -3,9 +3,8 @@
 
 use serde_json::{Value, json};
 
-use super::activities::pointers;
 use super::reports::saved;
-use super::schedules::{prepared, scheduled};
+use super::schedules::{scheduled, set_up};
 use crate::support::builders::activity;
 use crate::support::http::Caller;
 use crate::support::outbox::{Outbox, quick, sender};
@@ -35,7 +34,7 @@ fn id_of(schedule: &str) -> &str {
 
 #[apply(both_databases)]
 async fn a_delivery_tells_what_became_of_a_run(server: &TestServer) {
-    let admin = prepared(server).await;
+    let admin = set_up(server).await;
     admin.post("/v1/activities", &activity("ada", "logged_out")).await.expect(201);
     let ada = server.person("manager", "ada");
     let report = saved(&ada, "Mine", "private", json!({})).await;
@@ -94,7 +93,7 @@ async fn a_delivery_tells_what_became_of_a_run(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn deliveries_are_read_page_by_page(server: &TestServer) {
-    prepared(server).await;
+    set_up(server).await;
     let (ada, mo) = (server.person("manager", "ada"), server.person("manager", "mo"));
     let report = saved(&ada, "Ours", "shared", json!({})).await;
     let other = saved(&ada, "Others", "shared", json!({})).await;
@@ -140,14 +139,17 @@ async fn deliveries_are_read_page_by_page(server: &TestServer) {
     }
     assert_eq!(ada.get(&format!("{list}?schedule=1")).await.json()["errors"][0]["parameter"], "schedule");
     assert!(
-        pointers(&ada.post(&format!("{report}/schedules"), &json!([])).await.expect(400))
+        ada.post(&format!("{report}/schedules"), &json!([]))
+            .await
+            .expect(400)
+            .error_pointers()
             .contains(&String::new())
     );
 }
 
 #[apply(both_databases)]
 async fn deliveries_are_for_whose_schedules_they_are(server: &TestServer) {
-    prepared(server).await;
+    set_up(server).await;
     let (ada, mo, rita) =
         (server.person("manager", "ada"), server.person("manager", "mo"), server.person("reporter", "rita"));
     let report = saved(&rita, "Ours", "shared", json!({})).await;

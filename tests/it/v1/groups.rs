@@ -1,4 +1,4 @@
-//! `/v1/groups`.
+//! Tests of `/v1/groups`.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use crate::support::builders::{group, user};
 use crate::support::{TestServer, apply, both_databases};
 
 #[apply(both_databases)]
-async fn a_group_is_made_changed_and_listed(server: &TestServer) {
+async fn group_is_created_changed_and_listed(server: &TestServer) {
     let admin = server.person("admin", "root");
     let created = admin.put("/v1/groups/aid", &json!({"name": "First aiders"})).await.expect(201);
     assert_eq!(created.header("location"), Some("/v1/groups/aid"));
@@ -26,7 +26,7 @@ async fn a_group_is_made_changed_and_listed(server: &TestServer) {
 }
 
 #[apply(both_databases)]
-async fn a_renamed_group_keeps_its_members(server: &TestServer) {
+async fn group_keeps_members_after_rename(server: &TestServer) {
     let admin = server.person("admin", "root");
     admin.put("/v1/groups/aid", &group("aid")).await.expect(201);
     admin.put("/v1/users/ada", &user("ada").set("groups", json!(["aid"]))).await.expect(201);

@@ -11,7 +11,7 @@ use rollbook::base::clock::Timestamp;
 use rollbook::base::ids::{OrgId, UserId};
 use serde_json::{Value, json};
 
-use super::activities::{advance_clock, pointers};
+use super::activities::advance_clock;
 use crate::support::builders::{Body, activity, content, user};
 use crate::support::http::{Answer, Caller};
 use crate::support::{Database, TestServer, apply, both_databases};
@@ -21,7 +21,7 @@ const SECRET: &str = "Parental leave, zebra-4711";
 const NO_SUCH_NOTE: &str = "/v1/notes/00000000-0000-4000-8000-00000000000a";
 
 /// An admin `ada`, hr `hal`, and a tree of managers: `top` over `mo` over `bo` over `cy`; `dee` is beside it.
-pub async fn prepared(server: &TestServer) -> Caller {
+pub async fn set_up(server: &TestServer) -> Caller {
     let admin = server.person("admin", "ada");
     admin.post("/v1/users/batch", &people()).await.expect(200);
     admin
@@ -73,7 +73,7 @@ async fn knocking(caller: &Caller, path: &str) -> BTreeSet<u16> {
 
 #[apply(both_databases)]
 async fn a_note_is_written_and_read_back(server: &TestServer) {
-    prepared(server).await;
+    set_up(server).await;
     let hal = server.person("hr", "hal");
     advance_clock(server, 60);
     let body = json!({"text": "Due dates extended:\n parental leave ", "happened_at": "2026-03-01T10:00:00.1239+01:00", "created_by": "ada"});
@@ -119,7 +119,7 @@ async fn a_note_is_written_and_read_back(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn a_changed_note_keeps_what_stood_there(server: &TestServer) {
-    let ada = prepared(server).await;
+    let ada = set_up(server).await;
     let (hal, mo) = (server.person("hr", "hal"), server.person("manager", "mo"));
     let path = format!("/v1/notes/{}", note(&ada, "bo", "One", "2026-03-01T09:00:00Z").await);
     let history = format!("{path}/history");
@@ -166,7 +166,7 @@ async fn a_changed_note_keeps_what_stood_there(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn edits_at_once_are_all_in_the_history(server: &TestServer) {
-    let ada = prepared(server).await;
+    let ada = set_up(server).await;
     let path = format!("/v1/notes/{}", note(&ada, "bo", "0", "2026-03-01T09:00:00Z").await);
     let edits: Vec<Value> = (1..=8).map(|n| json!({"text": n.to_string()})).collect();
     for answer in join_all(edits.iter().map(|edit| ada.patch(&path, edit))).await {
@@ -185,7 +185,7 @@ async fn edits_at_once_are_all_in_the_history(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn a_note_has_at_most_a_thousand_versions(server: &TestServer) {
-    let ada = prepared(server).await;
+    let ada = set_up(server).await;
     let path = format!("/v1/notes/{}", note(&ada, "bo", "One", "2026-03-01T09:00:00Z").await);
     server.database().execute("UPDATE notes SET version = 999").await;
     ada.patch(&path, &json!({"text": "Two"})).await.expect(200);
@@ -196,7 +196,7 @@ async fn a_note_has_at_most_a_thousand_versions(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn what_is_wrong_is_named_at_its_place(server: &TestServer) {
-    let ada = prepared(server).await;
+    let ada = set_up(server).await;
     let path = format!("/v1/notes/{}", note(&ada, "bo", "One", "2026-03-01T09:00:00Z").await);
     let long = "ä".repeat(10_001);
     for (body, places) in [
@@ -213,7 +213,7 @@ async fn what_is_wrong_is_named_at_its_place(server: &TestServer) {
     ] {
         let refused = ada.post("/v1/users/bo/notes", &body).await.expect(400);
         assert_eq!(
-            (refused.json()["code"].clone(), pointers(&refused)),
+            (refused.json()["code"].clone(), refused.error_pointers()),
             (json!("invalid-body"), places.into_iter().map(str::to_owned).collect()),
             "{body}"
         );
@@ -226,7 +226,7 @@ async fn what_is_wrong_is_named_at_its_place(server: &TestServer) {
         (json!("x"), vec![""]),
     ] {
         let refused = ada.patch(&path, &body).await.expect(400);
-        assert_eq!(pointers(&refused), places, "{body}");
+        assert_eq!(refused.error_pointers(), places, "{body}");
     }
     ada.post("/v1/users/bo/notes", &json!({"text": "ä".repeat(10_000)})).await.expect(201);
     for query in ["limit=0", "limit=1001", "cursor=x", "text=a", "from=2026-01-01"] {
@@ -247,7 +247,7 @@ async fn what_is_wrong_is_named_at_its_place(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn notes_are_listed_the_newest_first_page_by_page(server: &TestServer) {
-    let ada = prepared(server).await;
+    let ada = set_up(server).await;
     let mut written = Vec::new();
     for n in 0..7 {
         // Several at one moment, not in the order of their writing.
@@ -272,7 +272,7 @@ async fn notes_are_listed_the_newest_first_page_by_page(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn each_role_reads_about_whom_the_contract_says(server: &TestServer) {
-    let ada = prepared(server).await;
+    let ada = set_up(server).await;
     let path = format!("/v1/notes/{}", note(&ada, "bo", SECRET, "2026-03-01T09:00:00Z").await);
     let person = |role: &str, user: &str| server.person(role, user);
     let claims = |claims: Value| server.person_of("acme", claims);
@@ -358,7 +358,7 @@ async fn each_role_reads_about_whom_the_contract_says(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn notes_follow_the_tree_of_managers_and_stay_when_somebody_leaves(server: &TestServer) {
-    let ada = prepared(server).await;
+    let ada = set_up(server).await;
     let path = format!("/v1/notes/{}", note(&ada, "bo", SECRET, "2026-03-01T09:00:00Z").await);
     let (mo, dee) = (server.person("manager", "mo"), server.person("manager", "dee"));
     mo.get(&path).await.expect(200);
@@ -380,7 +380,7 @@ async fn notes_follow_the_tree_of_managers_and_stay_when_somebody_leaves(server:
 
 #[apply(both_databases)]
 async fn whoever_did_it_is_named_within_the_reach(server: &TestServer) {
-    let ada = prepared(server).await;
+    let ada = set_up(server).await;
     let mo = server.person("manager", "mo");
     let write = async |caller: &Caller, by: &str| -> Answer {
         caller.post("/v1/users/bo/notes", &json!({"text": SECRET, "created_by": by})).await
@@ -408,7 +408,7 @@ async fn whoever_did_it_is_named_within_the_reach(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn no_other_way_out_shows_a_note(server: &TestServer) {
-    let ada = prepared(server).await;
+    let ada = set_up(server).await;
     ada.put("/v1/contents/fire", &content("fire", "quiz")).await.expect(201);
     ada.post("/v1/activities", &activity("bo", "completed").set("content", "fire")).await.expect(201);
     let before = ada.get("/v1/activities?count=exact").await.expect(200).json();
@@ -486,7 +486,7 @@ async fn reading_makes_no_organisation_nor_does_a_refusal(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn a_page_of_notes_walks_its_index(server: &TestServer) {
-    let ada = prepared(server).await;
+    let ada = set_up(server).await;
     note(&ada, "bo", "One", "2026-03-01T09:00:00Z").await;
     let database = server.database();
     let (copy, series) = (database.random_id(), database.series(20_000));

@@ -1,4 +1,4 @@
-//! `/v1/organisation`: settings.
+//! Tests of `/v1/organisation`.
 
 use serde_json::json;
 
@@ -6,18 +6,18 @@ use crate::support::builders::{statement, user};
 use crate::support::{TestServer, apply, both_databases};
 
 #[apply(both_databases)]
-async fn settings_are_read_by_all_and_changed_by_few(server: &TestServer) {
+async fn every_role_reads_settings_and_only_some_change_them(server: &TestServer) {
     let admin = server.person("admin", "root");
-    let unset = json!({
+    let defaults = json!({
         "name": "acme", "time_zone": "UTC", "account_home_page": "https://rollbook.invalid/acme",
         "managers_see_indirect_reports": true
     });
-    assert_eq!(server.person("learner", "ada").get("/v1/organisation").await.expect(200).json(), unset);
+    assert_eq!(server.person("learner", "ada").get("/v1/organisation").await.expect(200).json(), defaults);
     let changed =
         admin.patch("/v1/organisation", &json!({"name": "Acme", "time_zone": "Asia/Kolkata"})).await;
     assert_eq!(changed.expect(200).json()["time_zone"], "Asia/Kolkata");
     let reset = admin.patch("/v1/organisation", &json!({"name": null, "time_zone": null})).await;
-    assert_eq!(reset.expect(200).json(), unset);
+    assert_eq!(reset.expect(200).json(), defaults);
     for (body, pointer) in [
         (json!({"time_zone": "Mars"}), "/time_zone"),
         (json!({"name": ""}), "/name"),
@@ -35,11 +35,11 @@ async fn settings_are_read_by_all_and_changed_by_few(server: &TestServer) {
     key.patch("/v1/organisation", &json!({"name": "x"})).await.expect(403);
     let other = server.person_of("other", json!({"sub": "root", "role": "owner"}));
     other.patch("/v1/organisation", &json!({"name": "Other"})).await.expect(200);
-    assert_eq!(admin.get("/v1/organisation").await.expect(200).json(), unset);
+    assert_eq!(admin.get("/v1/organisation").await.expect(200).json(), defaults);
 }
 
 #[apply(both_databases)]
-async fn the_home_page_changes_until_an_account_was_matched(server: &TestServer) {
+async fn home_page_cannot_change_after_an_account_matched_a_user(server: &TestServer) {
     let admin = server.person("admin", "root");
     admin.put("/v1/users/ada", &user("ada")).await.expect(201);
     let page = json!({"account_home_page": "https://lms.example.org"});

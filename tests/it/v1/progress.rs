@@ -53,7 +53,7 @@ fn id(number: u32) -> String {
 /// A manager `ada` over `bo` and `cy`, `bo` over `dee`; `eve` has nobody, `old` (of ada) is deactivated. Teams: `sales`
 /// has bo (primary) and cy, `north` below it dee; the group `aid` has eve. The quiz `fire`: 80 % pass, it expires after
 /// a year, its certificate after two.
-async fn prepared(server: &TestServer) -> (Caller, Caller) {
+async fn set_up(server: &TestServer) -> (Caller, Caller) {
     let admin = server.person("admin", "root");
     let teams = [team("sales"), team("north").set("parent", "sales")];
     admin.post("/v1/teams/batch", &teams).await.expect(200);
@@ -94,10 +94,10 @@ async fn send(sender: &Caller, activities: &[Body]) {
     sender.post("/v1/activities/batch", activities).await.expect(201);
 }
 
-/// One of each state, and what makes it, among the users of [`prepared`]: ada completed, bo failed, cy in progress, dee
+/// One of each state, and what makes it, among the users of [`set_up`]: ada completed, bo failed, cy in progress, dee
 /// expired, eve not started; the deactivated old completed.
 async fn one_of_each(server: &TestServer) -> (Caller, Caller) {
-    let (admin, sender) = prepared(server).await;
+    let (admin, sender) = set_up(server).await;
     let scored = |body: Body, percent: f64| body.set("result", json!({"score": percent}));
     send(
         &sender,
@@ -212,7 +212,7 @@ async fn everybody_is_there_with_where_they_stand(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn one_person_from_state_to_state(server: &TestServer) {
-    let (admin, sender) = prepared(server).await;
+    let (admin, sender) = set_up(server).await;
     let nothing = json!(["not_started", null, null, null, null]);
     assert_eq!(told(&of(&admin, "bo").await), nothing);
     for (number, action) in
@@ -284,7 +284,7 @@ async fn one_person_from_state_to_state(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn recurring_content_over_three_years(server: &TestServer) {
-    let (admin, sender) = prepared(server).await;
+    let (admin, sender) = set_up(server).await;
     let done =
         |number: u32, at: &str| did(number, "bo", "completed", at).set("result", json!({"success": true}));
     send(&sender, &[done(1, "2026-03-01T09:00:00Z")]).await;
@@ -343,7 +343,7 @@ async fn all_pages_speak_of_one_now(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn pages_of_every_size_give_everybody_once(server: &TestServer) {
-    let (admin, sender) = prepared(server).await;
+    let (admin, sender) = set_up(server).await;
     let users: Vec<Body> = (0..30).map(|n| user(&format!("u{n:02}"))).collect();
     admin.post("/v1/users/batch", &users).await.expect(200);
     let done: Vec<Body> =
@@ -549,7 +549,7 @@ async fn persons_whom_nobody_claims_come_last_for_those_who_see_all(server: &Tes
 
 #[apply(both_databases)]
 async fn what_all_of_a_users_persons_did_is_one_line(server: &TestServer) {
-    let (admin, sender) = prepared(server).await;
+    let (admin, sender) = set_up(server).await;
     let iri = "https://rollbook.invalid/acme/contents/fire";
     let by = |actor: Value, verb: &str, at: &str| {
         statement(actor, &format!("http://adlnet.gov/expapi/verbs/{verb}"), iri).set("timestamp", at)
@@ -650,7 +650,7 @@ async fn a_csv_of_everybody(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn what_is_no_parameter_here_is_refused_by_name(server: &TestServer) {
-    let (admin, _) = prepared(server).await;
+    let (admin, _) = set_up(server).await;
     for (query, parameter) in [
         ("from=2026-01-01", "from"),
         ("tz=Europe%2FBerlin", "tz"),

@@ -3,7 +3,6 @@
 use reqwest::Method;
 use serde_json::json;
 
-use super::activities::pointers;
 use super::reports::{NO_SUCH_REPORT, path_of, saved};
 use crate::support::builders::{Body, activity, content, user};
 use crate::support::http::Caller;
@@ -12,7 +11,7 @@ use crate::support::{TestServer, apply, both_databases};
 const NO_SUCH_KEY: &str = "00000000-0000-4000-8000-00000000000b";
 
 /// An admin `root`; `top` over `mo` over `bo`, `eve` under `top`; each of these has done something on the quiz `fire`.
-async fn prepared(server: &TestServer) -> Caller {
+async fn set_up(server: &TestServer) -> Caller {
     let admin = server.person("admin", "root");
     let users: Vec<Body> = vec![
         user("root").set("role", "admin"),
@@ -47,7 +46,7 @@ async fn people(holder: &Caller, report: &str) -> Vec<String> {
 
 #[apply(both_databases)]
 async fn a_key_opens_its_report_with_any_user_name(server: &TestServer) {
-    let admin = prepared(server).await;
+    let admin = set_up(server).await;
     let mo = server.person("manager", "mo");
     for visibility in ["private", "shared"] {
         let report = saved(&mo, "Mine", visibility, json!({"type": "quiz"})).await;
@@ -96,7 +95,7 @@ async fn a_key_opens_its_report_with_any_user_name(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn a_key_opens_nothing_else(server: &TestServer) {
-    let admin = prepared(server).await;
+    let admin = set_up(server).await;
     let report = saved(&admin, "All", "shared", json!({})).await;
     let other = saved(&admin, "Other", "shared", json!({})).await;
     let (path, secret) = key(&admin, &report).await;
@@ -159,7 +158,7 @@ async fn a_key_opens_nothing_else(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn a_key_shows_what_its_owner_may_see_now(server: &TestServer) {
-    let admin = prepared(server).await;
+    let admin = set_up(server).await;
     let mo = server.person("manager", "mo");
     let report = saved(&mo, "Mine", "private", json!({"scope": "company"})).await;
     let (_, secret) = key(&mo, &report).await;
@@ -221,7 +220,7 @@ async fn a_key_shows_what_its_owner_may_see_now(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn a_key_is_made_by_the_owner_and_shown_once(server: &TestServer) {
-    let admin = prepared(server).await;
+    let admin = set_up(server).await;
     let (mo, top) = (server.person("manager", "mo"), server.person("manager", "top"));
     let report = saved(&mo, "Ours", "shared", json!({})).await;
     let keys = format!("{report}/keys");
@@ -266,7 +265,7 @@ async fn a_key_is_made_by_the_owner_and_shown_once(server: &TestServer) {
         (json!({"name": "Mine", "secret": "rbk_mine"}), "/secret"),
         (json!([]), ""),
     ] {
-        assert_eq!(pointers(&mo.post(&keys, &body).await.expect(400)), [pointer], "{body}");
+        assert_eq!(mo.post(&keys, &body).await.expect(400).error_pointers(), [pointer], "{body}");
     }
     for _ in 0..49 {
         key(&mo, &report).await;
@@ -279,7 +278,7 @@ async fn a_key_is_made_by_the_owner_and_shown_once(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn a_revoked_key_opens_nothing_at_once(server: &TestServer) {
-    let admin = prepared(server).await;
+    let admin = set_up(server).await;
     let mo = server.person("manager", "mo");
     let report = saved(&mo, "Ours", "shared", json!({})).await;
     let (path, secret) = key(&mo, &report).await;

@@ -6,13 +6,14 @@ use serde_json::{Value, json};
 use super::reports::{NO_SUCH_REPORT, path_of, saved};
 use crate::support::builders::{Body, activity, content, group, mailbox, statement, team, user};
 use crate::support::http::{Answer, Caller, query};
+use crate::support::records::list_ids;
 use crate::support::server::START;
 use crate::support::{TestServer, apply, both_databases};
 use rollbook::base::clock::Timestamp;
 
 /// `top` over `mo` over `bo` over `cy`, `eve` under `top`, and `dee`, who has left, under `mo`; each in teams and groups,
 /// with something done on each content, logins, and what somebody did whom no user claims.
-async fn prepared(server: &TestServer) -> Caller {
+async fn set_up(server: &TestServer) -> Caller {
     let admin = server.person("admin", "root");
     let teams = [team("sales"), team("north").set("parent", "sales")];
     admin.post("/v1/teams/batch", &teams).await.expect(200);
@@ -95,10 +96,6 @@ fn log(filter: &Value, more: &[(&str, &str)]) -> String {
     format!("/v1/activities{}", parameters(filter, more))
 }
 
-fn ids(rows: &[Value]) -> Vec<&str> {
-    rows.iter().map(|row| row["id"].as_str().expect("an id")).collect()
-}
-
 /// Everybody who may open reports, with the user `mo` where it is a person.
 async fn openers(server: &TestServer) -> Vec<(String, Caller)> {
     let mut openers = Vec::new();
@@ -155,7 +152,7 @@ fn file(answer: &Answer) -> (String, Option<String>) {
 
 #[apply(both_databases)]
 async fn what_the_document_offers_is_taken(server: &TestServer) {
-    let admin = prepared(server).await;
+    let admin = set_up(server).await;
     let report = saved(&admin, "Everything", "shared", json!({})).await;
     let document = server.anonymous().get("/openapi.json").await.expect(200).json();
     for resource in ["activities", "export.csv", "export.ndjson"] {
@@ -175,7 +172,7 @@ async fn what_the_document_offers_is_taken(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn a_report_shows_nobody_more_than_their_own_log(server: &TestServer) {
-    let admin = prepared(server).await;
+    let admin = set_up(server).await;
     let openers = openers(server).await;
     let everything = json!({});
     let tagged = json!({"tag": ["a", "b"], "include_deactivated": true, "sort": "happened_at"});
@@ -221,7 +218,7 @@ async fn a_report_shows_nobody_more_than_their_own_log(server: &TestServer) {
                 Some(way) => opener.list(&log(&filter, way), "activities").await,
                 None => Vec::new(),
             };
-            assert_eq!(ids(&rows), ids(&expected), "{place}");
+            assert_eq!(list_ids(&rows), list_ids(&expected), "{place}");
             assert_eq!(rows, expected, "{place}");
             shown += rows.len();
             let counted =
@@ -240,7 +237,7 @@ async fn a_report_shows_nobody_more_than_their_own_log(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn nobody_without_reporting_access_opens_one(server: &TestServer) {
-    let admin = prepared(server).await;
+    let admin = set_up(server).await;
     let path = saved(&admin, "Shared", "shared", json!({"scope": "me"})).await;
     let private = saved(&admin, "Private", "private", json!({})).await;
     for role in ["learner", "curator"] {
@@ -263,7 +260,7 @@ async fn nobody_without_reporting_access_opens_one(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn what_is_added_intersects(server: &TestServer) {
-    let admin = prepared(server).await;
+    let admin = set_up(server).await;
     let manager = server.person("manager", "top");
     // The report's filter, what is added, and the added question with the zone that it then means.
     let pairs = [
@@ -308,7 +305,7 @@ async fn what_is_added_intersects(server: &TestServer) {
             // Who has left is the report's to say, not the added question's; and so are visits.
             let whole = [("include_deactivated", "true")];
             let by_added = caller.list(&log(added, &whole), "activities").await;
-            let mut known = ids(&by_added);
+            let mut known = list_ids(&by_added);
             let visits =
                 caller.list("/v1/activities?action=visited&include_deactivated=true", "activities").await;
             if added.get("action").is_none() {
@@ -316,11 +313,12 @@ async fn what_is_added_intersects(server: &TestServer) {
                     visits.iter().filter(|row| added["user"].is_null() || row["user"]["id"] == added["user"]);
                 known.extend(visits.map(|row| row["id"].as_str().expect("an id")));
             }
-            let expected: Vec<&str> = ids(&by_report).into_iter().filter(|id| known.contains(id)).collect();
+            let expected: Vec<&str> =
+                list_ids(&by_report).into_iter().filter(|id| known.contains(id)).collect();
             let rows = caller
                 .list(&format!("{path}/activities{}", parameters(added, &[("limit", "2")])), "activities")
                 .await;
-            assert_eq!(ids(&rows), expected, "{stored} and {added}");
+            assert_eq!(list_ids(&rows), expected, "{stored} and {added}");
             let lines = caller
                 .get(&format!("{path}/export.ndjson{}", parameters(added, &[])))
                 .await
@@ -336,7 +334,7 @@ async fn what_is_added_intersects(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn an_added_scope_is_the_opener_s_own(server: &TestServer) {
-    let admin = prepared(server).await;
+    let admin = set_up(server).await;
     let (mo, top) = (server.person("manager", "mo"), server.person("manager", "top"));
     let whole = saved(&admin, "All", "shared", json!({})).await;
     let managed = saved(&admin, "Managed", "shared", json!({"scope": "managed"})).await;
@@ -371,7 +369,7 @@ async fn an_added_scope_is_the_opener_s_own(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn what_would_widen_a_report_is_refused(server: &TestServer) {
-    let admin = prepared(server).await;
+    let admin = set_up(server).await;
     let everything = json!({"team": "sales", "include_sub_teams": true, "include_deactivated": true, "action": ["visited", "viewed"]});
     for filter in [json!({}), everything] {
         let path = saved(&admin, "Shared", "shared", filter).await;
@@ -411,17 +409,17 @@ async fn what_would_widen_a_report_is_refused(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn the_order_is_the_report_s_unless_asked_for(server: &TestServer) {
-    let admin = prepared(server).await;
+    let admin = set_up(server).await;
     let path = saved(&admin, "Oldest first", "shared", json!({"sort": "happened_at", "tag": "a"})).await;
     for (added, as_in_log) in
         [("", "&sort=happened_at"), ("sort=-happened_at", ""), ("sort=happened_at", "&sort=happened_at")]
     {
         let expected = admin.list(&format!("/v1/activities?tag=a{as_in_log}"), "activities").await;
         let rows = admin.list(&format!("{path}/activities?limit=4&{added}"), "activities").await;
-        assert_eq!(ids(&rows), ids(&expected), "{added}");
+        assert_eq!(list_ids(&rows), list_ids(&expected), "{added}");
         assert_eq!(
-            ids(&admin.get(&format!("{path}/export.ndjson?{added}")).await.ndjson()),
-            ids(&expected),
+            list_ids(&admin.get(&format!("{path}/export.ndjson?{added}")).await.ndjson()),
+            list_ids(&expected),
             "{added}"
         );
     }
@@ -429,7 +427,7 @@ async fn the_order_is_the_report_s_unless_asked_for(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn a_period_moves_with_the_calendar_and_not_between_pages(server: &TestServer) {
-    let admin = prepared(server).await;
+    let admin = set_up(server).await;
     // On the clock it is the 18th, 10:17 in London, and 23:17 in Auckland.
     let path = saved(&admin, "Today", "shared", json!({"period": "today", "tz": "Pacific/Auckland"})).await;
     let today = admin.list(&format!("{path}/activities"), "activities").await;
@@ -449,13 +447,13 @@ async fn a_period_moves_with_the_calendar_and_not_between_pages(server: &TestSer
     server.clock.set(Timestamp::from_micros(START.micros() + 86_400_000_000));
     let mut paged = first["activities"].as_array().expect("rows").clone();
     paged.extend(admin.list(first["next"].as_str().expect("more"), "activities").await);
-    assert_eq!(ids(&paged), ids(&today));
+    assert_eq!(list_ids(&paged), list_ids(&today));
     assert_eq!(admin.list(&format!("{path}/activities"), "activities").await, Vec::<Value>::new());
 }
 
 #[apply(both_databases)]
 async fn a_cursor_belongs_to_what_the_report_asked_and_to_whom(server: &TestServer) {
-    let admin = prepared(server).await;
+    let admin = set_up(server).await;
     let path = saved(&admin, "Shared", "shared", json!({"tag": "a"})).await;
     let twin = saved(&admin, "Twin", "shared", json!({"tag": "a"})).await;
     let next = async || {
@@ -505,7 +503,7 @@ async fn a_cursor_belongs_to_what_the_report_asked_and_to_whom(server: &TestServ
 
 #[apply(both_databases)]
 async fn the_csv_is_the_log_s_own_export(server: &TestServer) {
-    let admin = prepared(server).await;
+    let admin = set_up(server).await;
     let filter = json!({"tag": ["b"], "sort": "happened_at"});
     for columns in ["standard", "elearning", "full"] {
         let body = json!({"name": "Übung: \"Tag b\"\u{2028}", "filter": filter, "columns": columns});

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::activities::{advance_clock, pointers};
+use super::activities::advance_clock;
 use crate::support::builders::{Body, user};
 use crate::support::http::{Answer, Caller};
 use crate::support::{TestServer, apply, both_databases};
@@ -15,7 +15,7 @@ pub const NO_SUCH_REPORT: &str = "/v1/reports/00000000-0000-4000-8000-0000000000
 const READERS: &[&str] = &["owner", "admin", "hr", "reporter", "learning_designer", "manager"];
 
 /// An admin `root`, and managers `ada` and `mo`, `bo` under `mo`.
-async fn prepared(server: &TestServer) -> Caller {
+async fn set_up(server: &TestServer) -> Caller {
     let admin = server.person("admin", "root");
     let users: Vec<Body> = vec![
         user("ada").set("role", "manager"),
@@ -70,7 +70,7 @@ async fn changing(caller: &Caller, path: &str) -> [u16; 3] {
 
 #[apply(both_databases)]
 async fn a_report_is_saved_and_read_back(server: &TestServer) {
-    prepared(server).await;
+    set_up(server).await;
     let ada = server.person("manager", "ada");
     advance_clock(server, 60);
     let filter = json!({
@@ -112,7 +112,7 @@ async fn a_report_is_saved_and_read_back(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn a_report_is_there_for_those_it_is_for(server: &TestServer) {
-    prepared(server).await;
+    set_up(server).await;
     let ada = server.person("manager", "ada");
     let private = saved(&ada, "Mine", "private", json!({})).await;
     let shared = saved(&ada, "Ours", "shared", json!({})).await;
@@ -150,7 +150,7 @@ async fn a_report_is_there_for_those_it_is_for(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn only_its_owner_or_an_administrator_changes_one(server: &TestServer) {
-    prepared(server).await;
+    set_up(server).await;
     let ada = server.person("manager", "ada");
     for role in ["hr", "reporter", "learning_designer", "manager"] {
         let shared = saved(&ada, "Ours", "shared", json!({})).await;
@@ -175,7 +175,7 @@ async fn only_its_owner_or_an_administrator_changes_one(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn a_report_is_replaced_patched_and_deleted(server: &TestServer) {
-    prepared(server).await;
+    set_up(server).await;
     let ada = server.person("manager", "ada");
     let filter = json!({"tag": ["a", "b"], "period": "today", "custom[Region]": "North"});
     let path = saved(&ada, "One", "shared", filter).await;
@@ -226,7 +226,7 @@ async fn a_report_is_replaced_patched_and_deleted(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn preconditions_are_honoured(server: &TestServer) {
-    prepared(server).await;
+    set_up(server).await;
     let ada = server.person("manager", "ada");
     let path = saved(&ada, "One", "shared", json!({})).await;
     let name = json!({"name": "Two"});
@@ -287,7 +287,7 @@ async fn preconditions_are_honoured(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn what_is_wrong_is_named_and_changes_nothing(server: &TestServer) {
-    prepared(server).await;
+    set_up(server).await;
     let ada = server.person("manager", "ada");
     let path = saved(&ada, "One", "shared", json!({"tag": "a"})).await;
     let before = ada.get(&path).await.json();
@@ -334,7 +334,7 @@ async fn what_is_wrong_is_named_and_changes_nothing(server: &TestServer) {
             ada.post("/v1/reports", &json!({"name": "Two", "filter": filter})).await,
             ada.put(&path, &json!({"name": "Two", "filter": filter})).await,
         ] {
-            assert_eq!(pointers(&answer.expect(400)), [pointer], "{filter}");
+            assert_eq!(answer.expect(400).error_pointers(), [pointer], "{filter}");
         }
     }
     // A scope that the maker can't have is no fault: it is clamped for whoever opens it.
@@ -359,7 +359,7 @@ async fn what_is_wrong_is_named_and_changes_nothing(server: &TestServer) {
     ];
     for (body, pointer) in bodies {
         for answer in [ada.post("/v1/reports", &body).await, ada.put(&path, &body).await] {
-            assert_eq!(pointers(&answer.expect(400)), [pointer], "{body}");
+            assert_eq!(answer.expect(400).error_pointers(), [pointer], "{body}");
         }
     }
     for (patch, pointer) in [
@@ -372,11 +372,11 @@ async fn what_is_wrong_is_named_and_changes_nothing(server: &TestServer) {
         (json!({"owner": "bo"}), "/owner"),
         (json!([]), ""),
     ] {
-        assert_eq!(pointers(&ada.patch(&path, &patch).await.expect(400)), [pointer], "{patch}");
+        assert_eq!(ada.patch(&path, &patch).await.expect(400).error_pointers(), [pointer], "{patch}");
     }
     let both =
         json!({"colour": 1, "visibility": "public", "filter": {"tag": 7, "limit": "1", "scope": "team"}});
-    let faults = pointers(&ada.post("/v1/reports", &both).await.expect(400));
+    let faults = ada.post("/v1/reports", &both).await.expect(400).error_pointers();
     assert_eq!(faults, ["/colour", "/name", "/visibility", "/filter/tag", "/filter/limit", "/filter/scope"]);
     for text in ["{", "{\"name\":\"a\",\"name\":\"b\"}", "{\"name\":\"a\\u0000\"}"] {
         let headers = [("content-type", "application/json")];
@@ -393,7 +393,7 @@ async fn what_is_wrong_is_named_and_changes_nothing(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn lists_are_paged_and_searched(server: &TestServer) {
-    prepared(server).await;
+    set_up(server).await;
     let (ada, mo) = (server.person("manager", "ada"), server.person("manager", "mo"));
     for (owner, name, visibility) in [
         (&ada, "Übung: Fire safety", "private"),
@@ -442,7 +442,7 @@ async fn lists_are_paged_and_searched(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn a_user_owns_a_thousand_reports(server: &TestServer) {
-    prepared(server).await;
+    set_up(server).await;
     let (ada, mo) = (server.person("manager", "ada"), server.person("manager", "mo"));
     let path = saved(&ada, "One", "private", json!({})).await;
     let database = server.database();

@@ -7,7 +7,6 @@ use rollbook::http::AppOptions;
 use rollbook::reports::rights::RecipientRules;
 use serde_json::{Value, json};
 
-use super::activities::pointers;
 use super::reports::{path_of, saved};
 use crate::support::builders::{Body, user};
 use crate::support::http::{Answer, Caller};
@@ -19,7 +18,7 @@ const NO_SUCH_SCHEDULE: &str = "/v1/schedules/00000000-0000-4000-8000-0000000000
 
 /// Managers `ada` and `mo`, a reporter `rita` and `hal` of hr, all with addresses; who can't receive anything: a learner, a
 /// curator, a deactivated reporter, and a reporter without an address.
-pub async fn prepared(server: &TestServer) -> Caller {
+pub async fn set_up(server: &TestServer) -> Caller {
     let admin = server.person("admin", "root");
     let with_address = |id: &str, role: &str| {
         let address = format!("{id}@example.org");
@@ -93,7 +92,7 @@ async fn count(server: &TestServer, table: &str) -> i64 {
 
 #[apply(both_databases)]
 async fn a_schedule_is_made_and_read_back(server: &TestServer) {
-    let admin = prepared(server).await;
+    let admin = set_up(server).await;
     admin.patch("/v1/organisation", &json!({"time_zone": "Europe/London"})).await.expect(200);
     let ada = server.person("manager", "ada");
     let report = saved(&ada, "Mine", "private", json!({})).await;
@@ -147,7 +146,7 @@ async fn a_schedule_is_made_and_read_back(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn what_is_wrong_is_told_and_changes_nothing(server: &TestServer) {
-    prepared(server).await;
+    set_up(server).await;
     let ada = server.person("manager", "ada");
     let report = saved(&ada, "Mine", "private", json!({})).await;
     let good = json!({"frequency": "weekly", "at": "08:00", "weekday": "friday", "recipients": ["ada"]});
@@ -175,19 +174,19 @@ async fn what_is_wrong_is_told_and_changes_nothing(server: &TestServer) {
         let mut body = good.clone();
         body[member] = value;
         assert_eq!(
-            pointers(&ada.post(&format!("{report}/schedules"), &body).await.expect(400)),
+            ada.post(&format!("{report}/schedules"), &body).await.expect(400).error_pointers(),
             [pointer],
             "{body}"
         );
-        assert_eq!(pointers(&ada.put(&path, &body).await.expect(400)), [pointer], "{body}");
+        assert_eq!(ada.put(&path, &body).await.expect(400).error_pointers(), [pointer], "{body}");
         if member == "next_run_at" || member == "maker" || !body[member].is_null() {
             let patch = json!({member: body[member]});
-            assert_eq!(pointers(&ada.patch(&path, &patch).await.expect(400)), [pointer], "{patch}");
+            assert_eq!(ada.patch(&path, &patch).await.expect(400).error_pointers(), [pointer], "{patch}");
         }
     }
     let all = json!({"at": "noon", "recipients": ["ada"], "weekday": "fri", "day_of_month": 0, "active": 1});
     let answer = ada.post(&format!("{report}/schedules"), &all).await.expect(400);
-    assert_eq!(pointers(&answer), ["/frequency", "/at", "/weekday", "/day_of_month", "/active"]);
+    assert_eq!(answer.error_pointers(), ["/frequency", "/at", "/weekday", "/day_of_month", "/active"]);
     ada.patch(&path, &json!([])).await.expect(400);
     ada.post(&format!("{report}/schedules?x=1"), &good).await.expect(400);
     ada.post(&format!("{path}/run?x=1"), &json!({})).await.expect(400);
@@ -198,7 +197,7 @@ async fn what_is_wrong_is_told_and_changes_nothing(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn recipients_are_those_who_may_receive_it(server: &TestServer) {
-    let admin = prepared(server).await;
+    let admin = set_up(server).await;
     let ada = server.person("manager", "ada");
     let report = saved(&ada, "Mine", "shared", json!({})).await;
     // An address of somebody in the directory is that user, one that they had before too; each is there once, as they
@@ -239,9 +238,9 @@ async fn recipients_are_those_who_may_receive_it(server: &TestServer) {
     admin.patch("/v1/users/bo", &json!({"active": false})).await.expect(200);
     ada.patch(&path, &json!({"at": "09:00"})).await.expect(200);
     let said = json!({"frequency": "daily", "at": "10:00", "recipients": ["bo"]});
-    assert_eq!(pointers(&ada.put(&path, &said).await.expect(400)), ["/recipients/0"]);
+    assert_eq!(ada.put(&path, &said).await.expect(400).error_pointers(), ["/recipients/0"]);
     assert_eq!(
-        pointers(&ada.patch(&path, &json!({"recipients": ["bo"]})).await.expect(400)),
+        ada.patch(&path, &json!({"recipients": ["bo"]})).await.expect(400).error_pointers(),
         ["/recipients/0"]
     );
     assert_eq!(ada.get(&path).await.json()["at"], "09:00");
@@ -249,7 +248,7 @@ async fn recipients_are_those_who_may_receive_it(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn a_schedule_is_there_for_its_maker_and_for_administrators(server: &TestServer) {
-    prepared(server).await;
+    set_up(server).await;
     let (ada, mo, rita) =
         (server.person("manager", "ada"), server.person("manager", "mo"), server.person("reporter", "rita"));
     let report = saved(&rita, "Ours", "shared", json!({})).await;
@@ -321,7 +320,7 @@ async fn a_schedule_is_there_for_its_maker_and_for_administrators(server: &TestS
 
 #[apply(both_databases)]
 async fn who_may_not_open_the_report_any_more_can_still_stop_their_schedule(server: &TestServer) {
-    prepared(server).await;
+    set_up(server).await;
     let (ada, mo, rita) =
         (server.person("manager", "ada"), server.person("manager", "mo"), server.person("reporter", "rita"));
     let report = saved(&rita, "Ours", "shared", json!({})).await;
@@ -357,7 +356,7 @@ async fn who_may_not_open_the_report_any_more_can_still_stop_their_schedule(serv
 
 #[apply(both_databases)]
 async fn a_change_names_what_it_changes(server: &TestServer) {
-    prepared(server).await;
+    set_up(server).await;
     let ada = server.person("manager", "ada");
     let report = saved(&ada, "Mine", "private", json!({})).await;
     let path = scheduled(&ada, &report).await;
@@ -432,7 +431,7 @@ async fn a_change_names_what_it_changes(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn pausing_and_resuming_move_the_next_run(server: &TestServer) {
-    prepared(server).await;
+    set_up(server).await;
     let ada = server.person("manager", "ada");
     let report = saved(&ada, "Mine", "private", json!({})).await;
     let path = scheduled(&ada, &report).await;
@@ -481,7 +480,7 @@ async fn pausing_and_resuming_move_the_next_run(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn a_run_by_hand_waits_for_the_sender(server: &TestServer) {
-    prepared(server).await;
+    set_up(server).await;
     let ada = server.person("manager", "ada");
     let report = saved(&ada, "Mine", "private", json!({})).await;
     let path = scheduled(&ada, &report).await;
@@ -518,7 +517,7 @@ async fn a_run_by_hand_waits_for_the_sender(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn a_report_takes_its_schedules_along(server: &TestServer) {
-    prepared(server).await;
+    set_up(server).await;
     let (ada, mo) = (server.person("manager", "ada"), server.person("manager", "mo"));
     let (report, other) =
         (saved(&ada, "Ours", "shared", json!({})).await, saved(&ada, "Mine", "private", json!({})).await);
@@ -542,7 +541,7 @@ async fn a_report_takes_its_schedules_along(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn a_report_has_so_many_schedules_and_no_more(server: &TestServer) {
-    prepared(server).await;
+    set_up(server).await;
     let (ada, mo) = (server.person("manager", "ada"), server.person("manager", "mo"));
     let report = saved(&ada, "Ours", "shared", json!({})).await;
     for number in 0..50 {
@@ -555,7 +554,7 @@ async fn a_report_has_so_many_schedules_and_no_more(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn another_organisation_has_none_of_it(server: &TestServer) {
-    prepared(server).await;
+    set_up(server).await;
     let ada = server.person("manager", "ada");
     let report = saved(&ada, "Ours", "shared", json!({})).await;
     let path = scheduled(&ada, &report).await;
@@ -577,7 +576,7 @@ fn outside(database: Database) {
     let recipients = RecipientRules { domains: vec!["partner.example".to_owned()] };
     let options = AppOptions { recipients, ..AppOptions::default() };
     run_with(database, options, async |server: &TestServer| {
-        let admin = prepared(server).await;
+        let admin = set_up(server).await;
         let person = user("pat").set("email", "pat@partner.example");
         admin.put("/v1/users/pat", &person).await.expect(201);
         let ada = server.person("manager", "ada");

@@ -7,7 +7,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::activities::{at, id, keep};
+use super::activities::{id, in_march, post_batch};
 use crate::support::builders::{Body, activity, content, group, mailbox, statement, team, user};
 use crate::support::http::{Caller, query};
 use crate::support::server::START;
@@ -35,7 +35,7 @@ async fn filled(server: &TestServer, organisation: &str) -> Caller {
     let contents = [
         content("fire", "quiz").set("pass_mark", 80),
         content("hoses", "item").set("content_type", "video"),
-        content("old", "item").set("content_type", "article").set("archived_at", at(1, 0)),
+        content("old", "item").set("content_type", "article").set("archived_at", in_march(1, 0)),
         content("trip", "event"),
     ];
     admin.post("/v1/contents/batch", &contents).await.expect(200);
@@ -50,25 +50,25 @@ async fn filled(server: &TestServer, organisation: &str) -> Caller {
         .set("id", id(4))
         .set("content", "fire")
         .set("registration", ATTEMPT)
-        .set("happened_at", at(3, 9));
+        .set("happened_at", in_march(3, 9));
     let records = [
         scored(on(1, "ada", "completed", "fire", json!("2026-02-27T10:00:00Z")), 90.0, "PT10M"),
-        scored(on(2, "bo", "completed", "fire", at(2, 9)), 60.5, "PT5M"),
-        scored(on(3, "bo", "completed", "fire", at(3, 9)), 95.0, "PT200S").set("registration", ATTEMPT),
+        scored(on(2, "bo", "completed", "fire", in_march(2, 9)), 60.5, "PT5M"),
+        scored(on(3, "bo", "completed", "fire", in_march(3, 9)), 95.0, "PT200S").set("registration", ATTEMPT),
         passed,
-        on(5, "cy", "completed", "hoses", at(3, 12)),
-        on(6, "dee", "viewed", "old", at(8, 22)),
-        activity("dee", "logged_in").set("id", id(7)).set("happened_at", at(8, 23)),
-        scored(on(8, "off", "completed", "fire", at(9, 7)), 100.0, "PT1H"),
+        on(5, "cy", "completed", "hoses", in_march(3, 12)),
+        on(6, "dee", "viewed", "old", in_march(8, 22)),
+        activity("dee", "logged_in").set("id", id(7)).set("happened_at", in_march(8, 23)),
+        scored(on(8, "off", "completed", "fire", in_march(9, 7)), 100.0, "PT1H"),
         // After a login without a logout: a visit, which is not shown.
-        activity("dee", "logged_in").set("id", id(10)).set("happened_at", at(11, 9)),
-        on(11, "ada", "attended", "trip", at(9, 8)),
+        activity("dee", "logged_in").set("id", id(10)).set("happened_at", in_march(11, 9)),
+        on(11, "ada", "attended", "trip", in_march(9, 8)),
     ];
-    keep(&admin, &records).await;
+    post_batch(&admin, &records).await;
     let viewed = "http://id.tincanapi.com/verb/viewed";
     let hoses = admin.get("/v1/contents/hoses").await.expect(200).json();
     let stranger = statement(mailbox("x@elsewhere.example"), viewed, hoses["iri"].as_str().expect("an IRI"));
-    let stranger = stranger.set("id", id(9)).set("timestamp", at(10, 1));
+    let stranger = stranger.set("id", id(9)).set("timestamp", in_march(10, 1));
     admin.post("/xapi/statements", &stranger).await.expect(200);
     admin
 }
@@ -314,8 +314,11 @@ async fn a_completion_is_a_person_a_content_and_a_registration(server: &TestServ
     // The same without a registration in two years, once under another identifier; two attempts; one without content.
     let again = done(2, "2026-03-01T09:00:00Z").set("user", json!({"email": "ada@example.org"}));
     let attempt = |n: usize, which: usize| done(n, "2026-03-02T09:00:00Z").set("registration", id(which));
-    keep(&admin, &[done(1, "2025-03-01T09:00:00Z"), again, attempt(3, 77), attempt(4, 77), attempt(5, 78)])
-        .await;
+    post_batch(
+        &admin,
+        &[done(1, "2025-03-01T09:00:00Z"), again, attempt(3, 77), attempt(4, 77), attempt(5, 78)],
+    )
+    .await;
     let found = summary(&admin, "by=month").await;
     assert_eq!(lines(&found), ["2025-03: 1 1 1 0/0 null 0", "2026-03: 4 1 3 0/0 null 0"]);
     assert_eq!(line("total", &found["total"]), "total: 5 1 3 0/0 null 0");
@@ -331,7 +334,7 @@ async fn days_weeks_and_months_are_those_of_the_zone(server: &TestServer) {
     admin.put("/v1/users/ada", &user("ada")).await.expect(201);
     let login = |n: usize, when: &str| activity("ada", "logged_in").set("id", id(n)).set("happened_at", when);
     // The last hour of a Sunday and of February, by the clocks of Greenwich.
-    keep(&admin, &[login(1, "2026-03-01T23:30:00Z"), login(2, "2026-02-28T23:30:00Z")]).await;
+    post_batch(&admin, &[login(1, "2026-03-01T23:30:00Z"), login(2, "2026-02-28T23:30:00Z")]).await;
     let shown = async |asked: &str| told(&admin, &format!("{asked}&action=logged_in,visited")).await;
     let one = |key: &str| format!("{key}: 1 1 0 0/0 null 0");
     assert_eq!(shown("by=day").await, [one("2026-02-28"), one("2026-03-01")]);
@@ -390,7 +393,7 @@ async fn at_most_ten_thousand_groups_are_shown(server: &TestServer) {
     let hundred_days_ago =
         rollbook::base::clock::Timestamp::from_micros(START.micros() - 100 * 86_400_000_000);
     let login = activity("u100", "logged_in").set("happened_at", hundred_days_ago.to_string());
-    keep(&admin, &[login]).await;
+    post_batch(&admin, &[login]).await;
     assert_eq!(insert_days(server).await, 10_100);
     let found = summary(&admin, "by=user,day").await;
     assert_eq!((groups(&found).len(), &found["truncated"]), (10_000, &json!(true)));
@@ -462,7 +465,7 @@ async fn nothing_is_counted_that_the_caller_cannot_list(server: &TestServer) {
     let other = filled(server, "other").await;
     let more: Vec<Body> =
         (20..30).map(|n| activity("ada", "viewed").set("id", id(n)).set("content", "old")).collect();
-    keep(&other, &more).await;
+    post_batch(&other, &more).await;
     let person = |claims: Value| server.person_of("acme", claims);
     // Bo's people as the platform knows them, one of whom is in no directory.
     let reports = json!({"direct": ["dee", "nobody-here"], "indirect": ["cy"]});

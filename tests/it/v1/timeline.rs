@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::activities::{at, id, keep};
-use super::notes::{note, prepared};
+use super::activities::{id, in_march, post_batch};
+use super::notes::{note, set_up};
 use crate::support::builders::{Body, activity, content, mailbox, statement, user};
 use crate::support::http::{Answer, Caller};
 use crate::support::{TestServer, apply, both_databases};
@@ -38,18 +38,18 @@ async fn told(caller: &Caller, query: &str) -> Vec<String> {
 
 #[apply(both_databases)]
 async fn log_and_notes_are_one_list_the_newest_first(server: &TestServer) {
-    let ada = prepared(server).await;
+    let ada = set_up(server).await;
     let moment = "2026-03-02T09:00:00Z";
     // At one moment, one after the other by both doors; and one of each before and after it.
-    keep(&ada, &[numbered(1, "logged_in", json!(moment))]).await;
+    post_batch(&ada, &[numbered(1, "logged_in", json!(moment))]).await;
     let first = note(&ada, "bo", "Second", moment).await;
-    keep(&ada, &[numbered(3, "logged_out", json!(moment))]).await;
+    post_batch(&ada, &[numbered(3, "logged_out", json!(moment))]).await;
     note(&ada, "bo", "Fourth", moment).await;
     note(&ada, "bo", "Before", "2026-03-01T09:00:00Z").await;
-    keep(&ada, &[numbered(6, "logged_in", at(3, 9))]).await;
+    post_batch(&ada, &[numbered(6, "logged_in", in_march(3, 9))]).await;
     // Somebody else's are not there.
     note(&ada, "cy", "Elsewhere", moment).await;
-    keep(&ada, &[activity("cy", "logged_in").set("happened_at", moment)]).await;
+    post_batch(&ada, &[activity("cy", "logged_in").set("happened_at", moment)]).await;
     let answer = server.person("hr", "hal").get(&format!("{BO}?count=exact")).await.expect(200).json();
     let entries = answer["entries"].as_array().expect("entries");
     assert_eq!(descriptions(entries), ["Logged in", "Fourth", "Logged out", "Second", "Logged in", "Before"]);
@@ -86,16 +86,16 @@ async fn log_and_notes_are_one_list_the_newest_first(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn what_changes_outside_content_says_who_did_it(server: &TestServer) {
-    let ada = prepared(server).await;
+    let ada = set_up(server).await;
     ada.put("/v1/contents/plan", &content("plan", "learning_plan").set("title", "Forklift Training"))
         .await
         .expect(201);
     ada.put("/v1/contents/fire", &content("fire", "quiz").set("title", "Fire Safety")).await.expect(201);
     let sender = server.credential("acme", &["activities/write"]).await;
     let by = |n: usize, action: &str, content: &str| {
-        numbered(n, action, at(1, n as u32)).set("content", content).set("recorded_by", "mo")
+        numbered(n, action, in_march(1, n as u32)).set("content", content).set("recorded_by", "mo")
     };
-    keep(
+    post_batch(
         &sender,
         &[
             by(1, "assigned", "plan").set("comment", "New in the warehouse"),
@@ -106,14 +106,14 @@ async fn what_changes_outside_content_says_who_did_it(server: &TestServer) {
                 .set("user", "bo")
                 .set("id", id(5))
                 .set("verb", "http://activitystrea.ms/schema/1.0/join")
-                .set("happened_at", at(1, 5))
+                .set("happened_at", in_march(1, 5))
                 .set("recorded_by", "mo")
                 .set("comment", "First aiders"),
-            numbered(6, "viewed", at(1, 6)).set("content", "fire"),
+            numbered(6, "viewed", in_march(1, 6)).set("content", "fire"),
         ],
     )
     .await;
-    keep(&ada, &[numbered(7, "completed", at(1, 7)).set("content", "fire")]).await;
+    post_batch(&ada, &[numbered(7, "completed", in_march(1, 7)).set("content", "fire")]).await;
     let entries = ada.list(BO, "entries").await;
     let seen: Vec<(&str, &Value, &str, &Value)> = entries
         .iter()
@@ -164,7 +164,7 @@ async fn what_changes_outside_content_says_who_did_it(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn pages_give_every_entry_once(server: &TestServer) {
-    let ada = prepared(server).await;
+    let ada = set_up(server).await;
     let mut expected = Vec::new();
     for n in 0..20 {
         let day = 1 + (n * 7) % 4;
@@ -172,9 +172,9 @@ async fn pages_give_every_entry_once(server: &TestServer) {
             note(&ada, "bo", &format!("note {n}"), &format!("2026-03-0{day}T09:00:00Z")).await;
             expected.push((day, n, format!("note {n}")));
         } else {
-            keep(
+            post_batch(
                 &ada,
-                &[numbered(n + 1, "started", at(day as u32, 9)).set(
+                &[numbered(n + 1, "started", in_march(day as u32, 9)).set(
                     "content",
                     json!({"id": format!("c{n}"), "title": format!("row {n}"), "type": "item"}),
                 )],
@@ -217,19 +217,19 @@ async fn pages_give_every_entry_once(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn kinds_and_filters_choose_entries(server: &TestServer) {
-    let ada = prepared(server).await;
+    let ada = set_up(server).await;
     ada.put(
         "/v1/contents/sec",
         &content("sec", "item").set("title", "Security").set("tags", json!(["safety"])),
     )
     .await
     .expect(201);
-    keep(
+    post_batch(
         &ada,
         &[
-            numbered(1, "completed", at(1, 9)).set("content", "sec"),
-            numbered(2, "logged_in", at(10, 9)),
-            numbered(3, "logged_in", at(18, 9)),
+            numbered(1, "completed", in_march(1, 9)).set("content", "sec"),
+            numbered(2, "logged_in", in_march(10, 9)),
+            numbered(3, "logged_in", in_march(18, 9)),
         ],
     )
     .await;
@@ -288,8 +288,8 @@ async fn kinds_and_filters_choose_entries(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn each_caller_reads_what_is_theirs_to_read(server: &TestServer) {
-    let ada = prepared(server).await;
-    keep(&ada, &[numbered(1, "logged_in", at(1, 9))]).await;
+    let ada = set_up(server).await;
+    post_batch(&ada, &[numbered(1, "logged_in", in_march(1, 9))]).await;
     note(&ada, "bo", "A note", "2026-03-02T09:00:00Z").await;
     let key = server.credential("acme", SCOPES).await;
     let claims = |claims: Value| server.person_of("acme", claims);
@@ -361,17 +361,17 @@ async fn each_caller_reads_what_is_theirs_to_read(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn a_timeline_is_of_one_user_whoever_they_were(server: &TestServer) {
-    let ada = prepared(server).await;
+    let ada = set_up(server).await;
     assert_eq!(told(&ada, "").await, Vec::<String>::new());
     // Two persons, one of whom turns out to be this user later.
-    keep(&ada, &[numbered(1, "logged_in", at(1, 9))]).await;
+    post_batch(&ada, &[numbered(1, "logged_in", in_march(1, 9))]).await;
     let key = server.credential("acme", SCOPES).await;
     let joined = statement(
         mailbox("bo@example.org"),
         "http://adlnet.gov/expapi/verbs/experienced",
         "https://example.org/handbook",
     )
-    .set("timestamp", at(2, 9));
+    .set("timestamp", in_march(2, 9));
     key.post("/xapi/statements", &joined).await.expect(200);
     note(&ada, "bo", "A note", "2026-03-01T12:00:00Z").await;
     assert_eq!(told(&ada, "").await, ["A note", "Logged in"]);

@@ -1,26 +1,16 @@
-//! `/v1/users`: written by the platform's own ids, read within the reach, found again by what identifies them.
+//! Tests of `/v1/users`: writing, reading within the reach, and identifiers.
 
 use serde_json::{Value, json};
 
 use crate::support::builders::{Body, activity, group, mailbox, statement, team, user};
-use crate::support::http::{Answer, encode_segment};
+use crate::support::http::encode_segment;
+use crate::support::records::list_ids;
 use crate::support::{TestServer, apply, both_databases};
 
 const COMPLETED: &str = "http://adlnet.gov/expapi/verbs/completed";
 
-fn ids(list: &[Value]) -> Vec<&str> {
-    list.iter().map(|element| element["id"].as_str().expect("an id")).collect()
-}
-
-/// The pointers of a problem document, in their order.
-fn pointers(answer: &Answer) -> Vec<String> {
-    let problem = answer.json();
-    let errors = problem["errors"].as_array().cloned().unwrap_or_default();
-    errors.iter().map(|error| error["pointer"].as_str().expect("a pointer").to_owned()).collect()
-}
-
 #[apply(both_databases)]
-async fn a_user_is_made_replaced_and_read_back(server: &TestServer) {
+async fn user_is_created_replaced_and_returned(server: &TestServer) {
     let admin = server.person("admin", "root");
     admin.post("/v1/teams/batch", &[team("north"), team("south")]).await.expect(200);
     admin.put("/v1/groups/aid", &group("aid")).await.expect(201);
@@ -53,7 +43,7 @@ async fn a_user_is_made_replaced_and_read_back(server: &TestServer) {
         json!({"mbox": "mailto:Ada.Obi@example.org"}),
         json!({"account": {"homePage": "https://rollbook.invalid/acme", "name": "u/1"}}),
     ] {
-        assert!(identifiers.contains(&expected), "{expected} is not among {identifiers:?}");
+        assert!(identifiers.contains(&expected), "{expected} is missing in {identifiers:?}");
     }
     assert_eq!(identifiers.iter().filter(|agent| agent.get("mbox_sha1sum").is_some()).count(), 2);
 
@@ -64,14 +54,14 @@ async fn a_user_is_made_replaced_and_read_back(server: &TestServer) {
         (&replaced["teams"], &replaced["groups"], &replaced["custom"]),
         (&json!([]), &json!([]), &json!({}))
     );
-    assert_eq!(replaced["identifiers"].as_array().map(Vec::len), Some(5), "what is bound stays bound");
-    // What is read can be sent again, and is then the same.
+    assert_eq!(replaced["identifiers"].as_array().map(Vec::len), Some(5), "identifiers stay");
+    // Sending the returned body again changes nothing.
     let again = admin.put("/v1/users/u%2F1", &replaced).await.expect(200).json();
     assert_eq!(again, replaced);
 }
 
 #[apply(both_databases)]
-async fn a_patch_changes_what_it_names(server: &TestServer) {
+async fn patch_changes_only_the_given_members(server: &TestServer) {
     let admin = server.person("owner", "root");
     admin.put("/v1/users/ada", &user("ada").set("custom.a", "1").set("custom.b", "2")).await.expect(201);
     let patched =
@@ -81,28 +71,31 @@ async fn a_patch_changes_what_it_names(server: &TestServer) {
     assert_eq!(patched["custom"], json!({"b": "2", "c": "3"}));
     admin.patch("/v1/users/nobody", &json!({})).await.expect(404);
     let refused = admin.patch("/v1/users/ada", &json!({"role": "boss", "id": "bo"})).await.expect(400);
-    assert_eq!(pointers(&refused), ["/id", "/role"]);
+    assert_eq!(refused.error_pointers(), ["/id", "/role"]);
     admin.patch("/v1/users/ada", &json!([])).await.expect(400);
 }
 
 #[apply(both_databases)]
-async fn somebody_who_leaves_and_comes_back(server: &TestServer) {
+async fn user_is_deactivated_and_activated_again(server: &TestServer) {
     let admin = server.person("admin", "root");
     admin.put("/v1/users/ada", &user("ada")).await.expect(201);
-    let away = admin.patch("/v1/users/ada", &json!({"active": false})).await.expect(200).json();
-    assert_eq!(away["deactivated_at"], "2026-03-18T10:17:23.000Z");
+    let deactivated = admin.patch("/v1/users/ada", &json!({"active": false})).await.expect(200).json();
+    assert_eq!(deactivated["deactivated_at"], "2026-03-18T10:17:23.000Z");
     server.person("learner", "ada").get("/v1/users/ada").await.expect(403);
-    let still = admin.put("/v1/users/ada", &user("ada").set("active", false)).await.expect(200).json();
-    assert_eq!(still["deactivated_at"], away["deactivated_at"], "the moment is not moved by every run");
-    let back = admin.patch("/v1/users/ada", &json!({"active": true})).await.expect(200).json();
-    assert_eq!((&back["active"], &back["deactivated_at"]), (&json!(true), &Value::Null));
+    let unchanged = admin.put("/v1/users/ada", &user("ada").set("active", false)).await.expect(200).json();
+    assert_eq!(
+        unchanged["deactivated_at"], deactivated["deactivated_at"],
+        "the time of deactivation does not change"
+    );
+    let activated = admin.patch("/v1/users/ada", &json!({"active": true})).await.expect(200).json();
+    assert_eq!((&activated["active"], &activated["deactivated_at"]), (&json!(true), &Value::Null));
     let dated = json!({"active": false, "deactivated_at": "2025-12-31T23:00:00+01:00"});
     let dated = admin.patch("/v1/users/ada", &dated).await;
     assert_eq!(dated.expect(200).json()["deactivated_at"], "2025-12-31T22:00:00.000Z");
 }
 
 #[apply(both_databases)]
-async fn a_batch_is_all_or_nothing(server: &TestServer) {
+async fn batch_of_users_is_all_or_nothing(server: &TestServer) {
     let admin = server.person("admin", "root");
     let batch = [user("a").set("manager", "b"), user("b").set("manager", "c"), user("c")];
     let outcome = admin.post("/v1/users/batch", &batch).await.expect(200).json();
@@ -120,7 +113,7 @@ async fn a_batch_is_all_or_nothing(server: &TestServer) {
         user("h").set("manager", "nobody").set("teams", json!(["t"])).set("groups", json!(["g"])),
     ];
     let refused = admin.post("/v1/users/batch", &bad).await.expect(400);
-    assert_eq!(pointers(&refused), ["/1/manager", "/1/teams", "/1/groups"]);
+    assert_eq!(refused.error_pointers(), ["/1/manager", "/1/teams", "/1/groups"]);
     let bad = [
         json!({"id": "g"}),
         json!({"name": "?"}),
@@ -128,49 +121,49 @@ async fn a_batch_is_all_or_nothing(server: &TestServer) {
         json!({"id": "i", "email": 7}),
     ];
     let refused = admin.post("/v1/users/batch", &bad).await.expect(400);
-    assert_eq!(pointers(&refused), ["/1/name", "/1/id", "/2/email", "/2/id", "/3/email"]);
+    assert_eq!(refused.error_pointers(), ["/1/name", "/1/id", "/2/email", "/2/id", "/3/email"]);
     admin.get("/v1/users/g").await.expect(404);
     admin.post("/v1/users/batch", &json!({"id": "g"})).await.expect(400);
-    assert_eq!(ids(&admin.list("/v1/users?limit=2", "users").await), ["a", "b", "c", "d", "e", "f"]);
+    assert_eq!(list_ids(&admin.list("/v1/users?limit=2", "users").await), ["a", "b", "c", "d", "e", "f"]);
 }
 
 #[apply(both_databases)]
-async fn a_cycle_of_managers_is_named(server: &TestServer) {
+async fn cycle_of_managers_is_refused(server: &TestServer) {
     let admin = server.person("admin", "root");
     let chain = [user("a"), user("b").set("manager", "a"), user("c").set("manager", "b")];
     admin.post("/v1/users/batch", &chain).await.expect(200);
     let refused = admin.patch("/v1/users/a", &json!({"manager": "c"})).await.expect(400);
-    assert_eq!(pointers(&refused), ["/manager"]);
+    assert_eq!(refused.error_pointers(), ["/manager"]);
     let detail = refused.json()["detail"].as_str().expect("a detail").to_owned();
     assert!(detail.contains("a → c → b → a"), "{detail}");
     admin.patch("/v1/users/a", &json!({"manager": "a"})).await.expect(400);
-    let turned = [user("c"), user("a").set("manager", "c"), user("b").set("manager", "a")];
-    admin.post("/v1/users/batch", &turned).await.expect(200);
-    let knot = [user("x").set("manager", "y"), user("y").set("manager", "x")];
-    let refused = admin.post("/v1/users/batch", &knot).await.expect(400);
-    assert_eq!(pointers(&refused), ["/0/manager"]);
+    let reversed = [user("c"), user("a").set("manager", "c"), user("b").set("manager", "a")];
+    admin.post("/v1/users/batch", &reversed).await.expect(200);
+    let cycle = [user("x").set("manager", "y"), user("y").set("manager", "x")];
+    let refused = admin.post("/v1/users/batch", &cycle).await.expect(400);
+    assert_eq!(refused.error_pointers(), ["/0/manager"]);
     admin.get("/v1/users/x").await.expect(404);
 }
 
 #[apply(both_databases)]
-async fn an_identifier_stays_with_whom_it_was_bound_to(server: &TestServer) {
+async fn identifier_stays_with_its_user_until_moved(server: &TestServer) {
     let admin = server.person("admin", "root");
     admin.put("/v1/users/ada", &user("ada").set("email", "ada@example.org")).await.expect(201);
     let refused = admin.put("/v1/users/bo", &user("bo").set("email", "ADA@example.org")).await.expect(409);
-    assert_eq!(pointers(&refused), ["/email", "/email"]);
+    assert_eq!(refused.error_pointers(), ["/email", "/email"]);
     let detail = refused.json()["errors"][0]["detail"].as_str().expect("a detail").to_owned();
     assert!(detail.contains("mailto:ADA@example.org") && detail.contains("`ada`"), "{detail}");
     admin.get("/v1/users/bo").await.expect(404);
     let batch = [user("x").set("email", "x@example.org"), user("y").set("email", "x@example.org")];
     let refused = admin.post("/v1/users/batch", &batch).await.expect(409);
-    assert_eq!(pointers(&refused), ["/1/email", "/1/email"]);
+    assert_eq!(refused.error_pointers(), ["/1/email", "/1/email"]);
 
-    // A changed address keeps the old one bound.
+    // The old address stays an identifier of the user after a change.
     admin.patch("/v1/users/ada", &json!({"email": "ada.obi@example.org"})).await.expect(200);
     let refused = admin.put("/v1/users/bo", &user("bo").set("email", "ada@example.org")).await.expect(409);
     assert_eq!(refused.json()["pointer"], "/email");
 
-    // Until an owner or admin moves it; no credential may.
+    // An owner or admin can move it. A credential cannot.
     admin.put("/v1/users/bo", &user("bo")).await.expect(201);
     let moved = json!({"identifiers": [mailbox("ada@example.org")]});
     let key = server.credential("acme", &["directory"]).await;
@@ -181,7 +174,7 @@ async fn an_identifier_stays_with_whom_it_was_bound_to(server: &TestServer) {
     assert!(!ada["identifiers"].as_array().expect("identifiers").contains(&mailbox("ada@example.org")));
     admin.post("/v1/users/nobody/identifiers", &moved).await.expect(404);
     admin.post("/v1/users/bo/identifiers", &json!({"identifiers": []})).await.expect(400);
-    // Somebody moved it on purpose: the same users again are no conflict.
+    // After the move, the addresses of both users are no conflict.
     admin.patch("/v1/users/bo", &json!({"email": "ada@example.org"})).await.expect(200);
     admin
         .post("/v1/users/bo/identifiers", &json!({"identifiers": [mailbox("ada.obi@example.org")]}))
@@ -192,7 +185,7 @@ async fn an_identifier_stays_with_whom_it_was_bound_to(server: &TestServer) {
 }
 
 #[apply(both_databases)]
-async fn what_an_actor_did_before_is_the_users_once_known(server: &TestServer) {
+async fn earlier_activities_of_an_actor_become_the_users(server: &TestServer) {
     let admin = server.person("admin", "root");
     let sent = statement(mailbox("late@example.org"), COMPLETED, "http://example.org/course");
     admin.post("/xapi/statements", &sent).await.expect(200);
@@ -211,7 +204,7 @@ async fn what_an_actor_did_before_is_the_users_once_known(server: &TestServer) {
 }
 
 #[apply(both_databases)]
-async fn deactivating_takes_a_user_out_of_the_log(server: &TestServer) {
+async fn deactivated_user_is_not_in_the_log(server: &TestServer) {
     let admin = server.person("admin", "root");
     admin.put("/v1/users/ada", &user("ada").set("email", "ada@example.org")).await.expect(201);
     admin.post("/v1/activities", &activity("ada", "logged_in")).await.expect(201);
@@ -228,7 +221,7 @@ async fn deactivating_takes_a_user_out_of_the_log(server: &TestServer) {
 }
 
 #[apply(both_databases)]
-async fn the_list_is_filtered_and_paged(server: &TestServer) {
+async fn users_are_filtered_and_paged(server: &TestServer) {
     let admin = server.person("admin", "root");
     admin.post("/v1/teams/batch", &[team("t1"), team("t2")]).await.expect(200);
     admin.post("/v1/groups/batch", &[group("g1"), group("g2")]).await.expect(200);
@@ -256,7 +249,7 @@ async fn the_list_is_filtered_and_paged(server: &TestServer) {
         ("team=none", ""),
     ] {
         let found = admin.list(&format!("/v1/users?{query}"), "users").await;
-        assert_eq!(ids(&found).join(" "), expected, "{query}");
+        assert_eq!(list_ids(&found).join(" "), expected, "{query}");
     }
     let first = admin.get("/v1/users?limit=2&active=true").await.expect(200);
     let next = first.json()["next"].as_str().expect("a next page").to_owned();
@@ -266,8 +259,11 @@ async fn the_list_is_filtered_and_paged(server: &TestServer) {
     );
     assert_eq!(first.header("link"), Some(format!("<{next}>; rel=\"next\"").as_str()));
     let second = admin.get(&next).await.expect(200).json();
-    assert_eq!((ids(second["users"].as_array().expect("users")), &second["next"]), (vec!["d"], &Value::Null));
-    // A cursor is for the same question and the same caller.
+    assert_eq!(
+        (list_ids(second["users"].as_array().expect("users")), &second["next"]),
+        (vec!["d"], &Value::Null)
+    );
+    // A cursor is valid only for the same parameters and the same caller.
     admin.get(&next.replace("active=true", "active=false")).await.expect(400);
     server.person("admin", "other").get(&next).await.expect(400);
     admin.get("/v1/users?cursor=nonsense").await.expect(400);
@@ -279,7 +275,7 @@ async fn the_list_is_filtered_and_paged(server: &TestServer) {
 }
 
 #[apply(both_databases)]
-async fn everybody_sees_their_reach_and_nothing_else(server: &TestServer) {
+async fn caller_sees_only_users_within_reach(server: &TestServer) {
     let admin = server.person("admin", "root");
     let tree =
         [user("top"), user("mid").set("manager", "top"), user("low").set("manager", "mid"), user("far")];
@@ -297,32 +293,32 @@ async fn everybody_sees_their_reach_and_nothing_else(server: &TestServer) {
         ("learner", "unknown", ""),
     ] {
         let caller = server.person(role, who);
-        let seen = caller.list("/v1/users?limit=2", "users").await;
-        assert_eq!(ids(&seen).join(" "), expected, "{role} {who}");
+        let found = caller.list("/v1/users?limit=2", "users").await;
+        assert_eq!(list_ids(&found).join(" "), expected, "{role} {who}");
         for id in ["far", "low", "mid", "top"] {
-            let status = if expected.split(' ').any(|seen| seen == id) { 200 } else { 404 };
+            let status = if expected.split(' ').any(|visible| visible == id) { 200 } else { 404 };
             caller.get(&format!("/v1/users/{id}")).await.expect(status);
         }
     }
-    // The token's reports count where it has them, even those that the directory doesn't know.
+    // The token's list of reports replaces the directory. It may contain unknown users.
     let claims = json!({"sub": "top", "role": "manager", "reports": {"direct": ["far", "ghost"], "indirect": ["low"]}});
     let caller = server.person_of("acme", claims);
-    assert_eq!(ids(&caller.list("/v1/users", "users").await), ["far", "low", "top"]);
+    assert_eq!(list_ids(&caller.list("/v1/users", "users").await), ["far", "low", "top"]);
     let claims = json!({"sub": "far", "role": "curator", "permissions": ["reporting"]});
     assert_eq!(server.person_of("acme", claims).list("/v1/users", "users").await.len(), 4);
-    // Without indirect reports, by the organisation's word or with the permission against it.
+    // The organisation or the token can exclude indirect reports.
     admin.patch("/v1/organisation", &json!({"managers_see_indirect_reports": false})).await.expect(200);
     let direct = server.person("manager", "top");
-    assert_eq!(ids(&direct.list("/v1/users", "users").await), ["mid", "top"]);
+    assert_eq!(list_ids(&direct.list("/v1/users", "users").await), ["mid", "top"]);
     direct.get("/v1/users/low").await.expect(404);
     let claims = json!({"sub": "top", "role": "manager", "permissions": ["indirect_reports"]});
     assert_eq!(server.person_of("acme", claims).list("/v1/users", "users").await.len(), 3);
-    // A filter narrows the reach and never widens it.
-    assert_eq!(ids(&direct.list("/v1/users?manager=mid", "users").await), Vec::<&str>::new());
+    // A filter never widens the reach.
+    assert_eq!(list_ids(&direct.list("/v1/users?manager=mid", "users").await), Vec::<&str>::new());
 }
 
 #[apply(both_databases)]
-async fn nothing_is_read_or_written_across_organisations(server: &TestServer) {
+async fn users_of_other_organisations_are_not_accessible(server: &TestServer) {
     let acme = server.person("admin", "root");
     let other = server.person_of("other", json!({"sub": "root", "role": "owner"}));
     assert_eq!(other.list("/v1/users", "users").await, Vec::<Value>::new());
@@ -338,7 +334,7 @@ async fn nothing_is_read_or_written_across_organisations(server: &TestServer) {
         .expect(404);
     other.put("/v1/users/eve", &user("eve").set("manager", "ada")).await.expect(400);
     other.put("/v1/users/eve", &user("eve").set("teams", json!(["t"]))).await.expect(400);
-    // The same ids and the same address are somebody else there.
+    // Another organisation may use the same ids and addresses.
     other
         .put("/v1/users/ada", &user("ada").set("email", "ada@example.org").set("first_name", "Eve"))
         .await
@@ -348,7 +344,7 @@ async fn nothing_is_read_or_written_across_organisations(server: &TestServer) {
 }
 
 #[apply(both_databases)]
-async fn who_may_write_users(server: &TestServer) {
+async fn only_some_callers_may_write_users(server: &TestServer) {
     let admin = server.person("admin", "root");
     admin.put("/v1/users/ada", &user("ada")).await.expect(201);
     for role in ["hr", "reporter", "learning_designer", "curator", "manager", "learner"] {
@@ -372,7 +368,7 @@ async fn who_may_write_users(server: &TestServer) {
 }
 
 #[apply(both_databases)]
-async fn bad_users_are_refused_and_nothing_is_stored(server: &TestServer) {
+async fn invalid_users_are_refused_and_not_stored(server: &TestServer) {
     let admin = server.person("admin", "root");
     for (body, pointer) in [
         (r#"{"first_name":"a\u0000b"}"#, "/first_name"),
@@ -396,8 +392,8 @@ async fn bad_users_are_refused_and_nothing_is_stored(server: &TestServer) {
         .expect(415);
     admin.put(&format!("/v1/users/{}", "x".repeat(256)), &json!({})).await.expect_one_of(&[400, 404]);
     assert_eq!(admin.list("/v1/users", "users").await, Vec::<Value>::new());
-    let odd = "ä b/c?d#e%f+g\u{1F600}";
-    let address = format!("/v1/users/{}", encode_segment(odd));
+    let unusual_id = "ä b/c?d#e%f+g\u{1F600}";
+    let address = format!("/v1/users/{}", encode_segment(unusual_id));
     admin.put(&address, &Body::default()).await.expect(201);
-    assert_eq!(admin.get(&address).await.expect(200).json()["id"], odd);
+    assert_eq!(admin.get(&address).await.expect(200).json()["id"], unusual_id);
 }

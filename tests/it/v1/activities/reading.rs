@@ -1,19 +1,19 @@
-//! How the log is asked for: filters, order, pages, single rows, and corrections.
+//! Tests of reading the log: filters, order, pages, single activities, and deletion.
 //!
-//! That every combination of them gives the right rows to the right caller is judged by the model in
-//! `v1/model.rs`; here each parameter is shown once, with what it refuses.
+//! The model in `v1/model.rs` tests combinations of parameters and callers. These tests show each parameter
+//! once, with its invalid values.
 
 use serde_json::{Value, json};
 
-use super::{at, id, keep, log, members, numbered, prepared, record_numbers};
+use super::{id, in_march, member_values, numbered_activity, post_batch, read_log, record_numbers, set_up};
 use crate::support::TestServer;
 use crate::support::builders::{Body, activity, content, group, team, user};
 use crate::support::http::{Caller, query};
 use crate::support::{apply, both_databases};
 
-/// Eight activities of three users on four contents, by two recorders.
-async fn filled(server: &TestServer) -> Caller {
-    let admin = prepared(server).await;
+/// Eight activities of three users and four contents, recorded by an admin and a credential.
+async fn set_up_with_activities(server: &TestServer) -> Caller {
+    let admin = set_up(server).await;
     admin
         .post("/v1/teams/batch", &[team("north"), team("leeds").set("parent", "north"), team("south")])
         .await
@@ -41,14 +41,14 @@ async fn filled(server: &TestServer) -> Caller {
         content("trip", "event")
             .set("title", "Trip to the fire station")
             .set("tags", json!(["wet"]))
-            .set("archived_at", at(1, 0)),
+            .set("archived_at", in_march(1, 0)),
     ];
     admin.post("/v1/contents/batch", &contents).await.expect(200);
     let on = |n: usize, user: &str, action: &str, content: &str| {
         let day = u32::try_from(n).expect("small") * 2 - 1;
-        activity(user, action).set("id", id(n)).set("content", content).set("happened_at", at(day, 23))
+        activity(user, action).set("id", id(n)).set("content", content).set("happened_at", in_march(day, 23))
     };
-    keep(
+    post_batch(
         &admin,
         &[
             on(1, "ada", "completed", "fire").set("result", json!({"score": 80, "success": true})),
@@ -56,35 +56,36 @@ async fn filled(server: &TestServer) -> Caller {
             on(3, "bo", "enrolled_for", "trip").set("source", "Elsewhere"),
             on(4, "bo", "failed", "fire"),
             on(5, "cy", "viewed", "fire"),
-            activity("ada", "logged_in").set("id", id(6)).set("happened_at", at(11, 23)),
+            activity("ada", "logged_in").set("id", id(6)).set("happened_at", in_march(11, 23)),
         ],
     )
     .await;
     let sender = server.credential("acme", &["activities/write", "directory"]).await;
-    keep(
+    post_batch(
         &sender,
         &[
-            on(7, "bo", "viewed", "hoses").set("certificate", json!({"name": "X", "expires_at": at(20, 0)})),
+            on(7, "bo", "viewed", "hoses")
+                .set("certificate", json!({"name": "X", "expires_at": in_march(20, 0)})),
             on(8, "ada", "downloaded", "hoses")
                 .set("device_type", "phone")
                 .set("source", "Library")
-                .set("expired_at", at(16, 0)),
+                .set("expired_at", in_march(16, 0)),
         ],
     )
     .await;
     admin
 }
 
-async fn found(caller: &Caller, asked: &str) -> Vec<usize> {
+async fn find_numbers(caller: &Caller, parameters: &str) -> Vec<usize> {
     record_numbers(
-        &caller.list(&format!("/v1/activities?sort=happened_at&limit=3&{asked}"), "activities").await,
+        &caller.list(&format!("/v1/activities?sort=happened_at&limit=3&{parameters}"), "activities").await,
     )
 }
 
 #[apply(both_databases)]
-async fn each_filter_narrows_the_log(server: &TestServer) {
-    let admin = filled(server).await;
-    for (asked, expected) in [
+async fn each_filter_limits_the_log(server: &TestServer) {
+    let admin = set_up_with_activities(server).await;
+    for (parameters, expected) in [
         ("", vec![1, 2, 3, 4, 6, 7, 8]),
         ("include_deactivated=true", vec![1, 2, 3, 4, 5, 6, 7, 8]),
         ("user=ada", vec![1, 2, 6, 8]),
@@ -147,16 +148,17 @@ async fn each_filter_narrows_the_log(server: &TestServer) {
         ("user=ada&type=quiz&result=passed", vec![1]),
         ("user=ada&type=event", vec![]),
     ] {
-        assert_eq!(found(&admin, asked).await, expected, "{asked}");
-        let page = admin.get(&format!("/v1/activities?count=exact&limit=1&{asked}")).await.expect(200).json();
-        assert_eq!(page["total"], expected.len(), "{asked}");
+        assert_eq!(find_numbers(&admin, parameters).await, expected, "{parameters}");
+        let page =
+            admin.get(&format!("/v1/activities?count=exact&limit=1&{parameters}")).await.expect(200).json();
+        assert_eq!(page["total"], expected.len(), "{parameters}");
     }
 }
 
 #[apply(both_databases)]
-async fn what_is_no_filter_is_named(server: &TestServer) {
-    let admin = prepared(server).await;
-    for (asked, parameter) in [
+async fn invalid_parameter_is_named_in_the_problem(server: &TestServer) {
+    let admin = set_up(server).await;
+    for (parameters, parameter) in [
         ("colour=red", "colour"),
         ("Action=viewed", "Action"),
         ("action=vew", "action"),
@@ -204,23 +206,20 @@ async fn what_is_no_filter_is_named(server: &TestServer) {
             if (path.contains("/me/") && parameter == "scope") || (path.contains("export") && paging) {
                 continue;
             }
-            let answer = admin.get(&format!("{path}?{asked}")).await;
-            if path.contains("export") && answer.status == 404 {
-                continue; // the address of a row, until exports are served
-            }
-            let problem = answer.expect(400).json();
-            assert_eq!(problem["errors"][0]["parameter"], parameter, "{path}?{asked}: {problem}");
+            let problem = admin.get(&format!("{path}?{parameters}")).await.expect(400).json();
+            assert_eq!(problem["errors"][0]["parameter"], parameter, "{path}?{parameters}: {problem}");
         }
     }
 }
 
 #[apply(both_databases)]
-async fn pages_hold_together(server: &TestServer) {
-    let admin = prepared(server).await;
-    // Ties in both directions: four at each of five moments.
-    let batch: Vec<Body> =
-        (0..20).map(|n| numbered(n, "viewed").set("happened_at", at(1 + n as u32 / 4, 1))).collect();
-    keep(&admin, &batch).await;
+async fn pages_contain_every_activity_once(server: &TestServer) {
+    let admin = set_up(server).await;
+    // Four activities have the same time, to test ties in both directions.
+    let batch: Vec<Body> = (0..20)
+        .map(|n| numbered_activity(n, "viewed").set("happened_at", in_march(1 + n as u32 / 4, 1)))
+        .collect();
+    post_batch(&admin, &batch).await;
     let forwards: Vec<usize> = (0..20).collect();
     let backwards: Vec<usize> = (0..20).rev().collect();
     for limit in [1, 3, 4, 19, 20, 1000] {
@@ -232,7 +231,7 @@ async fn pages_hold_together(server: &TestServer) {
         );
         assert_eq!(record_numbers(&admin.list(&path, "activities").await), backwards, "{limit}");
     }
-    let asked = [
+    let parameters = [
         ("limit", "3"),
         ("title", "fire safety"),
         ("action", "viewed"),
@@ -240,10 +239,10 @@ async fn pages_hold_together(server: &TestServer) {
         ("user", "bo"),
         ("count", "exact"),
     ];
-    let asked: Vec<(String, String)> =
-        asked.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
-    let page = admin.get(&format!("/v1/activities{}", query(&asked))).await.expect(200);
-    let next = page.json()["next"].as_str().expect("there is more").to_owned();
+    let parameters: Vec<(String, String)> =
+        parameters.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
+    let page = admin.get(&format!("/v1/activities{}", query(&parameters))).await.expect(200);
+    let next = page.json()["next"].as_str().expect("a next page").to_owned();
     assert!(
         next.starts_with(
             "/v1/activities?limit=3&title=fire+safety&action=viewed&user=ada&user=bo&count=exact&cursor="
@@ -260,7 +259,7 @@ async fn pages_hold_together(server: &TestServer) {
     let last = admin.get("/v1/activities?limit=20").await.expect(200);
     assert_eq!((&last.json()["next"], last.header("link")), (&Value::Null, None));
     assert!(last.json().get("total").is_none());
-    // Pages may change their size, and nothing else.
+    // The next page may have another limit, but no other parameter may change.
     let cursor = next.rsplit("cursor=").next().expect("a cursor");
     let rest = "title=fire+safety&action=viewed&user=ada&user=bo";
     admin.get(&format!("/v1/activities?limit=5&{rest}&cursor={cursor}")).await.expect(200);
@@ -276,24 +275,25 @@ async fn pages_hold_together(server: &TestServer) {
     ] {
         admin.get(&other).await.expect(400);
     }
-    let same = format!("/v1/activities?{rest}&cursor={cursor}");
-    server.person("admin", "somebody").get(&same).await.expect(400);
-    server.person_of("other", json!({"sub": "root", "role": "admin"})).get(&same).await.expect(400);
-    server.person("owner", "root").get(&same).await.expect(200);
+    let same_query = format!("/v1/activities?{rest}&cursor={cursor}");
+    server.person("admin", "somebody").get(&same_query).await.expect(400);
+    server.person_of("other", json!({"sub": "root", "role": "admin"})).get(&same_query).await.expect(400);
+    server.person("owner", "root").get(&same_query).await.expect(200);
 }
 
 #[apply(both_databases)]
-async fn rows_that_come_while_paging_neither_repeat_nor_hide_others(server: &TestServer) {
-    let admin = prepared(server).await;
-    let batch: Vec<Body> =
-        (10..20).map(|n| numbered(n, "viewed").set("happened_at", at(n as u32 - 9, 1))).collect();
-    keep(&admin, &batch).await;
+async fn new_activities_while_paging_cause_no_duplicates_and_no_gaps(server: &TestServer) {
+    let admin = set_up(server).await;
+    let batch: Vec<Body> = (10..20)
+        .map(|n| numbered_activity(n, "viewed").set("happened_at", in_march(n as u32 - 9, 1)))
+        .collect();
+    post_batch(&admin, &batch).await;
     let page = admin.get("/v1/activities?limit=4").await.expect(200).json();
-    keep(
+    post_batch(
         &admin,
         &[
-            numbered(1, "viewed").set("happened_at", at(17, 1)),
-            numbered(2, "viewed").set("happened_at", at(1, 0)),
+            numbered_activity(1, "viewed").set("happened_at", in_march(17, 1)),
+            numbered_activity(2, "viewed").set("happened_at", in_march(1, 0)),
         ],
     )
     .await;
@@ -303,14 +303,14 @@ async fn rows_that_come_while_paging_neither_repeat_nor_hide_others(server: &Tes
 }
 
 #[apply(both_databases)]
-async fn everybody_has_a_log_of_their_own(server: &TestServer) {
-    let admin = filled(server).await;
+async fn every_user_has_a_personal_log(server: &TestServer) {
+    let admin = set_up_with_activities(server).await;
     let own = server.person("learner", "ada");
     assert_eq!(
         record_numbers(&own.list("/v1/me/activities?sort=happened_at", "activities").await),
         [1, 2, 6, 8]
     );
-    assert_eq!(found(&own, "").await, [1, 2, 6, 8]);
+    assert_eq!(find_numbers(&own, "").await, [1, 2, 6, 8]);
     let page = own
         .get("/v1/me/activities?limit=2&action=watched,downloaded,completed&count=exact")
         .await
@@ -318,10 +318,7 @@ async fn everybody_has_a_log_of_their_own(server: &TestServer) {
         .json();
     assert_eq!(page["total"], 3);
     assert!(page["next"].as_str().expect("more").starts_with("/v1/me/activities?limit=2&action="));
-    assert!(
-        admin.list("/v1/me/activities", "activities").await.is_empty(),
-        "an admin's own log is their own"
-    );
+    assert!(admin.list("/v1/me/activities", "activities").await.is_empty(), "the admin has no activities");
     own.get("/v1/me/activities?scope=me").await.expect(400);
 
     let manager = server.person("manager", "ada");
@@ -342,10 +339,10 @@ async fn everybody_has_a_log_of_their_own(server: &TestServer) {
         record_numbers(&own.list("/v1/users/ada/activities?sort=happened_at", "activities").await),
         [1, 2, 6, 8]
     );
-    // In a person's own log, and by id, a deactivated user's rows are there.
+    // The log of one user, and an activity by id, include deactivated users.
     assert_eq!(record_numbers(&admin.list("/v1/users/cy/activities", "activities").await), [5]);
     admin.get(&format!("/v1/activities/{}", id(5))).await.expect(200);
-    // What is out of reach isn't there by id either.
+    // An activity outside the reach does not exist for the caller.
     own.get(&format!("/v1/activities/{}", id(3))).await.expect(404);
     manager.get(&format!("/v1/activities/{}", id(3))).await.expect(200);
     manager.get(&format!("/v1/activities/{}", id(5))).await.expect(404);
@@ -354,11 +351,11 @@ async fn everybody_has_a_log_of_their_own(server: &TestServer) {
 }
 
 #[apply(both_databases)]
-async fn a_deletion_voids_with_its_reason(server: &TestServer) {
-    let admin = filled(server).await;
+async fn deletion_voids_the_record_with_a_reason(server: &TestServer) {
+    let admin = set_up_with_activities(server).await;
     let path = format!("/v1/activities/{}", id(4));
-    for refused in ["hr", "reporter", "learning_designer", "curator", "manager", "learner"] {
-        server.person(refused, "ada").delete(&path).await.expect(403);
+    for role in ["hr", "reporter", "learning_designer", "curator", "manager", "learner"] {
+        server.person(role, "ada").delete(&path).await.expect(403);
     }
     server
         .credential("acme", &["all", "activities/write", "activities/read"])
@@ -374,32 +371,24 @@ async fn a_deletion_voids_with_its_reason(server: &TestServer) {
     assert!(answer.body.is_empty());
     admin.get(&path).await.expect(404);
     admin.delete(&path).await.expect(404);
-    let rows = log(&admin).await;
-    assert!(!members(&rows, "id").contains(&json!(id(4))), "it left the list");
-    let csv = admin.get("/v1/activities/export.csv?columns=full").await;
-    if csv.status == 200 {
-        assert!(!csv.text().contains(&id(4)), "it left the export");
-    }
-    // Who took it out, and why, is a record; the voided one can still be read as a statement.
-    let voiding_statement = rows.last().expect("rows");
+    let rows = read_log(&admin).await;
+    assert!(!member_values(&rows, "id").contains(&json!(id(4))), "the deleted activity must not be listed");
+    let csv = admin.get("/v1/activities/export.csv?columns=full").await.expect(200);
+    assert!(!csv.text().contains(&id(4)), "the deleted activity must not be exported");
+    // The deletion is a record with its author and reason. The deleted record is a voided statement.
+    let voiding = rows.last().expect("rows");
     assert_eq!(
-        (&voiding_statement["verb"], &voiding_statement["comment"]),
+        (&voiding["verb"], &voiding["comment"]),
         (&json!("http://adlnet.gov/expapi/verbs/voided"), &json!("Wrong person"))
     );
-    assert_eq!(
-        (&voiding_statement["recorded_by"]["id"], &voiding_statement["origin"]),
-        (&json!("root"), &json!("manual"))
-    );
+    assert_eq!((&voiding["recorded_by"]["id"], &voiding["origin"]), (&json!("root"), &json!("manual")));
     admin.get(&format!("/xapi/statements?statementId={}", id(4))).await.expect(404);
     admin.get(&format!("/xapi/statements?voidedStatementId={}", id(4))).await.expect(200);
-    // The voiding itself stays.
-    admin
-        .delete(&format!("/v1/activities/{}", voiding_statement["id"].as_str().expect("an id")))
-        .await
-        .expect(409);
-    // The same record again is the same record: still voided.
+    // The voiding record cannot be deleted.
+    admin.delete(&format!("/v1/activities/{}", voiding["id"].as_str().expect("an id"))).await.expect(409);
+    // Posting the deleted record again does not restore it.
     let again =
-        activity("bo", "failed").set("id", id(4)).set("content", "fire").set("happened_at", at(7, 23));
+        activity("bo", "failed").set("id", id(4)).set("content", "fire").set("happened_at", in_march(7, 23));
     admin.post("/v1/activities", &again).await.expect(200);
     admin.get(&path).await.expect(404);
 }

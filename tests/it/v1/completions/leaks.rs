@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{ada, fire, kept, mark, prepared, rows_of, told};
+use super::{ada, fire, kept, mark, rows_of, set_up, told};
 use crate::support::builders::{Body, content, user};
 use crate::support::http::Answer;
 use crate::support::{TestServer, apply, both_databases};
@@ -16,7 +16,7 @@ fn same(answer: Answer) -> Value {
 
 #[apply(both_databases)]
 async fn a_manager_marks_their_reports_and_learns_of_nobody_else(server: &TestServer) {
-    let admin = prepared(server).await;
+    let admin = set_up(server).await;
     // Everybody stands completed, so that a leak would show.
     mark(&admin, &fire(&["ada", "eve"])).await;
     let other = server.person_of("other", json!({"sub": "root", "role": "admin"}));
@@ -56,7 +56,7 @@ async fn a_manager_marks_their_reports_and_learns_of_nobody_else(server: &TestSe
 
 #[apply(both_databases)]
 async fn indirect_reports_are_theirs_as_the_organisation_and_the_token_say(server: &TestServer) {
-    let admin = prepared(server).await;
+    let admin = set_up(server).await;
     admin.patch("/v1/organisation", &json!({"managers_see_indirect_reports": false})).await.expect(200);
     let body = fire(&["bo", "cy", "eve", "gil"]).set("dry_run", true);
     let manager = |permissions: Value, reports: Value| {
@@ -90,7 +90,7 @@ async fn indirect_reports_are_theirs_as_the_organisation_and_the_token_say(serve
 
 #[apply(both_databases)]
 async fn who_may_not_mark_learns_nothing(server: &TestServer) {
-    prepared(server).await;
+    set_up(server).await;
     let permissions = json!(["mark_complete", "reporting", "indirect_reports"]);
     let mut callers = Vec::new();
     for role in ["hr", "reporter", "learning_designer", "curator", "learner"] {
@@ -120,7 +120,7 @@ async fn who_may_not_mark_learns_nothing(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn nothing_crosses_organisations(server: &TestServer) {
-    let admin = prepared(server).await;
+    let admin = set_up(server).await;
     let other = server.person_of("other", json!({"sub": "root", "role": "admin"}));
     // An organisation without anything has no content, and asking makes none.
     other.post("/v1/completions", &fire(&["bo"])).await.expect(400);

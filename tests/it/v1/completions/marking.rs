@@ -2,18 +2,18 @@
 
 use serde_json::{Value, json};
 
-use super::{ada, fire, kept, mark, outcomes, prepared, rows_of, told};
+use super::{ada, fire, kept, mark, outcomes, rows_of, set_up, told};
 use crate::support::builders::{Body, content, statement, team, user};
 use crate::support::http::encode_segment;
 use crate::support::{TestServer, apply, both_databases};
-use crate::v1::activities::{log, members, pointers};
+use crate::v1::activities::{member_values, read_log};
 
-/// The people of [`prepared`].
+/// The people of [`set_up`].
 const PEOPLE: &[&str] = &["ada", "bo", "gil", "cy", "dee", "eve"];
 
 #[apply(both_databases)]
 async fn each_person_is_told_of_once(server: &TestServer) {
-    let admin = prepared(server).await;
+    let admin = set_up(server).await;
     let body = fire(&["eve", "ghost", "bo", "eve"])
         .set("teams", json!(["sales", "nowhere"]))
         .set("include_sub_teams", true)
@@ -64,7 +64,7 @@ async fn each_person_is_told_of_once(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn a_team_is_its_own_members_unless_sub_teams_are_asked_for(server: &TestServer) {
-    let admin = prepared(server).await;
+    let admin = set_up(server).await;
     let body =
         |team: &str| Body::default().set("content", "fire").set("teams", json!([team])).set("dry_run", true);
     assert_eq!(mark(&admin, &body("sales")).await, told(&[("bo", "created"), ("eve", "created")]));
@@ -80,7 +80,7 @@ async fn a_team_is_its_own_members_unless_sub_teams_are_asked_for(server: &TestS
 
 #[apply(both_databases)]
 async fn it_is_attributed_to_who_marked_it(server: &TestServer) {
-    let admin = prepared(server).await;
+    let admin = set_up(server).await;
     let body = fire(&["bo"]).set("happened_at", "2026-02-14T10:00:00.5009+01:00");
     let report = ada(server).post("/v1/completions", &body).await.expect(200).json();
     let id = report["results"][0]["activity"].as_str().expect("an activity").to_owned();
@@ -124,7 +124,7 @@ async fn it_is_attributed_to_who_marked_it(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn a_marker_may_be_unknown_or_the_person_themselves(server: &TestServer) {
-    let admin = prepared(server).await;
+    let admin = set_up(server).await;
     mark(&admin, &fire(&["bo"])).await;
     let marked = rows_of(server, "bo").await;
     assert_eq!(marked[0]["recorded_by"], json!({"id": "root", "name": null}));
@@ -137,7 +137,7 @@ async fn a_marker_may_be_unknown_or_the_person_themselves(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn what_the_content_demands_counts(server: &TestServer) {
-    let admin = prepared(server).await;
+    let admin = set_up(server).await;
     let contents = [
         content("film", "item").set("content_type", "video").set("title", "Ladders"),
         content("first-aid", "event")
@@ -160,8 +160,8 @@ async fn what_the_content_demands_counts(server: &TestServer) {
         assert_eq!(mark(&admin, &body).await, told(&[("bo", "created")]), "{content}");
     }
     let rows = rows_of(server, "bo").await;
-    assert_eq!(members(&rows, "action.key"), ["watched", "completed", "completed", "completed"]);
-    assert_eq!(members(&rows, "completed"), vec![json!(true); 4]);
+    assert_eq!(member_values(&rows, "action.key"), ["watched", "completed", "completed", "completed"]);
+    assert_eq!(member_values(&rows, "completed"), vec![json!(true); 4]);
     assert_eq!(rows[0]["description"], "Watched Ladders, marked complete by root");
     assert_eq!(rows[1]["expired_at"], "2027-02-14T09:00:00.000Z");
     assert_eq!(
@@ -181,7 +181,7 @@ async fn what_the_content_demands_counts(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn a_dry_run_tells_what_then_happens_and_keeps_nothing(server: &TestServer) {
-    let admin = prepared(server).await;
+    let admin = set_up(server).await;
     mark(&admin, &fire(&["gil"])).await;
     let before = kept(server, PEOPLE).await;
     let body = fire(&["ghost", "bo"])
@@ -203,7 +203,7 @@ async fn a_dry_run_tells_what_then_happens_and_keeps_nothing(server: &TestServer
 
 #[apply(both_databases)]
 async fn the_note_is_for_those_who_may_read_it(server: &TestServer) {
-    let admin = prepared(server).await;
+    let admin = set_up(server).await;
     mark(&admin, &fire(&["gil"])).await;
     let body = fire(&["bo", "gil"])
         .set("note", " Was at the live session ")
@@ -211,7 +211,7 @@ async fn the_note_is_for_those_who_may_read_it(server: &TestServer) {
     assert_eq!(mark(&ada(server), &body).await, told(&[("bo", "created"), ("gil", "already_completed")]));
     let hr = server.person("hr", "helen");
     let notes = hr.list("/v1/users/bo/notes", "notes").await;
-    assert_eq!(members(&notes, "text"), [" Was at the live session "]);
+    assert_eq!(member_values(&notes, "text"), [" Was at the live session "]);
     assert_eq!(notes[0]["happened_at"], "2026-02-14T09:00:00.000Z");
     assert_eq!(notes[0]["created_by"], json!({"id": "ada", "name": "Ada Obi"}));
     assert_eq!(notes[0]["updated_by"], notes[0]["created_by"]);
@@ -223,15 +223,15 @@ async fn the_note_is_for_those_who_may_read_it(server: &TestServer) {
     );
     let timeline = hr.list("/v1/users/bo/timeline", "entries").await;
     assert_eq!(
-        members(&timeline, "kind"),
+        member_values(&timeline, "kind"),
         ["manual", "system"],
         "the note was recorded after the completion"
     );
-    assert_eq!(members(&timeline, "performed_by.id"), ["ada", "ada"]);
+    assert_eq!(member_values(&timeline, "performed_by.id"), ["ada", "ada"]);
 
     // Its subject reads the completion and not the note, nor does any way out of the log tell it.
     let bo = server.person("learner", "bo");
-    assert_eq!(members(&bo.list("/v1/users/bo/timeline", "entries").await, "kind"), ["system"]);
+    assert_eq!(member_values(&bo.list("/v1/users/bo/timeline", "entries").await, "kind"), ["system"]);
     for path in ["/v1/me/activities", "/v1/users/bo/timeline", "/xapi/statements"] {
         assert!(!bo.get(path).await.expect(200).text().contains("live session"), "{path}");
     }
@@ -247,7 +247,7 @@ async fn the_note_is_for_those_who_may_read_it(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn what_was_marked_by_mistake_is_voided_and_marked_again(server: &TestServer) {
-    let admin = prepared(server).await;
+    let admin = set_up(server).await;
     let report = admin.post("/v1/completions", &fire(&["bo"])).await.expect(200).json();
     let id = report["results"][0]["activity"].as_str().expect("an activity");
     admin.delete(&format!("/v1/activities/{id}")).await.expect(204);
@@ -258,7 +258,7 @@ async fn what_was_marked_by_mistake_is_voided_and_marked_again(server: &TestServ
 
 #[apply(both_databases)]
 async fn bad_requests_are_named_and_keep_nothing(server: &TestServer) {
-    let admin = prepared(server).await;
+    let admin = set_up(server).await;
     for (body, places) in [
         (json!([]), vec![""]),
         (json!({}), vec!["/content", ""]),
@@ -282,7 +282,7 @@ async fn bad_requests_are_named_and_keep_nothing(server: &TestServer) {
     ] {
         let answer = admin.post("/v1/completions", &body).await.expect(400);
         assert_eq!(answer.json()["code"], "invalid-body");
-        assert_eq!(pointers(&answer), places, "{body}");
+        assert_eq!(answer.error_pointers(), places, "{body}");
     }
     admin.post("/v1/completions?dry_run=true", &fire(&["bo"])).await.expect(400);
     admin.get("/v1/completions").await.expect(405);
@@ -294,7 +294,7 @@ async fn bad_requests_are_named_and_keep_nothing(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn ten_thousand_people_are_marked_at_once_and_no_more(server: &TestServer) {
-    let admin = prepared(server).await;
+    let admin = set_up(server).await;
     let ghosts: Vec<String> = (0..9_999).map(|number| format!("ghost{number}")).collect();
     let body = |users: Vec<String>| Body::default().set("content", "fire").set("users", users);
     let with =
@@ -309,18 +309,18 @@ async fn ten_thousand_people_are_marked_at_once_and_no_more(server: &TestServer)
         assert_eq!(answer.json()["code"], "batch-too-long");
     }
     admin.post("/v1/completions", &with(&["bo", "gil"]).set("content", "water")).await.expect(400);
-    assert_eq!(log(&admin).await, Vec::<Value>::new());
+    assert_eq!(read_log(&admin).await, Vec::<Value>::new());
     // Twice the same is one.
     let told =
         mark(&admin, &with(&["cy", "cy"]).set("teams", json!(["north"])).set("teams", json!([]))).await;
     assert_eq!(told.len(), 10_000);
     assert_eq!(told.last(), Some(&("cy".to_owned(), "created".to_owned())));
-    assert_eq!(log(&admin).await.len(), 1);
+    assert_eq!(read_log(&admin).await.len(), 1);
 }
 
 #[apply(both_databases)]
 async fn many_are_marked_in_parts_without_a_gap(server: &TestServer) {
-    let admin = prepared(server).await;
+    let admin = set_up(server).await;
     admin.put("/v1/teams/crowd", &team("crowd")).await.expect(201);
     let names: Vec<String> = (0..1_100).map(|number| format!("p{number:04}")).collect();
     for part in names.chunks(1_000) {
@@ -337,7 +337,7 @@ async fn many_are_marked_in_parts_without_a_gap(server: &TestServer) {
     assert_eq!(results[600].1, "already_completed");
     let rows = admin.list("/v1/activities?sort=happened_at&limit=1000", "activities").await;
     let mut people: Vec<String> =
-        members(&rows, "user.id").iter().map(|id| id.as_str().expect("an id").to_owned()).collect();
+        member_values(&rows, "user.id").iter().map(|id| id.as_str().expect("an id").to_owned()).collect();
     people.sort();
     assert_eq!(people, names, "one row each");
     assert_eq!(kept(server, &["p0000", "p0499", "p0500", "p0600", "p1099"]).await, (1_100, 1_100, 4));

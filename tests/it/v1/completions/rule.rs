@@ -3,16 +3,16 @@
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use super::{fire, mark, outcomes, prepared, rows_of, told};
+use super::{fire, mark, outcomes, rows_of, set_up, told};
 use crate::support::builders::{activity, content, mailbox, statement};
 use crate::support::{TestServer, apply, both_databases};
-use crate::v1::activities::{advance_clock, keep, members};
+use crate::v1::activities::{advance_clock, member_values, post_batch};
 
 const DAY: i64 = 86_400;
 
 #[apply(both_databases)]
 async fn who_stands_completed_is_left_as_they_are(server: &TestServer) {
-    let admin = prepared(server).await;
+    let admin = set_up(server).await;
     let past =
         |action: &str| activity("bo", action).set("happened_at", "2026-01-10T09:00:00Z").set("content", "c");
     let cases = [
@@ -81,7 +81,7 @@ async fn who_stands_completed_is_left_as_they_are(server: &TestServer) {
         let id = format!("c{number}");
         admin.put(&format!("/v1/contents/{id}"), &content(&id, "event")).await.expect(201);
         if let Some(before) = before {
-            keep(&admin, &[before.set("content", id.clone())]).await;
+            post_batch(&admin, &[before.set("content", id.clone())]).await;
         }
         let body = fire(&["bo", "gil"]).set("content", id.clone()).set("happened_at", "2026-02-14T09:00:00Z");
         let dry = mark(&admin, &body.clone().set("dry_run", true)).await;
@@ -94,7 +94,7 @@ async fn who_stands_completed_is_left_as_they_are(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn who_has_expired_is_marked_again(server: &TestServer) {
-    let admin = prepared(server).await;
+    let admin = set_up(server).await;
     let yearly = content("yearly", "event").set("expires_after", "P1Y");
     admin.put("/v1/contents/yearly", &yearly).await.expect(201);
     let long_ago = fire(&["bo"]).set("content", "yearly").set("happened_at", "2023-02-14T09:00:00Z");
@@ -107,12 +107,12 @@ async fn who_has_expired_is_marked_again(server: &TestServer) {
     advance_clock(server, 366 * DAY);
     assert_eq!(mark(&admin, &now).await, told(&[("bo", "created")]));
     let rows = rows_of(server, "bo").await;
-    assert_eq!(members(&rows, "expired"), [json!(true), json!(true), json!(false)]);
+    assert_eq!(member_values(&rows, "expired"), [json!(true), json!(true), json!(false)]);
 }
 
 #[apply(both_databases)]
 async fn a_user_is_all_that_identifies_them(server: &TestServer) {
-    let admin = prepared(server).await;
+    let admin = set_up(server).await;
     let completed = "http://adlnet.gov/expapi/verbs/completed";
     admin
         .put(
@@ -129,7 +129,7 @@ async fn a_user_is_all_that_identifies_them(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn a_record_is_of_whom_it_marks_though_their_account_was_moved(server: &TestServer) {
-    let admin = prepared(server).await;
+    let admin = set_up(server).await;
     let account =
         |name: &str| json!({"account": {"homePage": "https://rollbook.invalid/acme", "name": name}});
     for person in ["bo", "gil"] {
@@ -140,13 +140,13 @@ async fn a_record_is_of_whom_it_marks_though_their_account_was_moved(server: &Te
     let expected = told(&[("bo", "created"), ("gil", "not_found")]);
     assert_eq!(mark(&admin, &fire(&["bo", "gil"])).await, expected);
     assert_eq!(mark(&admin, &fire(&["bo"])).await, told(&[("bo", "already_completed")]));
-    assert_eq!(members(&rows_of(server, "bo").await, "completed"), [json!(true)]);
+    assert_eq!(member_values(&rows_of(server, "bo").await, "completed"), [json!(true)]);
     assert_eq!(rows_of(server, "eve").await, Vec::<Value>::new());
 }
 
 #[apply(both_databases)]
 async fn ten_at_once_mark_each_person_once(server: &TestServer) {
-    let admin = prepared(server).await;
+    let admin = set_up(server).await;
     let everybody = ["ada", "bo", "gil", "cy", "eve"];
     // The same request, and requests for different days: whichever is first is the one that counts.
     for (content, days) in [("fire", [1; 10]), ("water", [1, 2, 3, 4, 5, 6, 7, 8, 9, 10])] {

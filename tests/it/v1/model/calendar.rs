@@ -11,7 +11,7 @@ fn moment(at: Micros) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(at).expect("the model's times are in range")
 }
 
-pub fn advance_clock(at: Micros, months: Months) -> Micros {
+pub fn add_months(at: Micros, months: Months) -> Micros {
     (moment(at) + CalendarMonths::new(months.0)).timestamp_micros()
 }
 

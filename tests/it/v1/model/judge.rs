@@ -3,7 +3,7 @@
 //! Written from the text alone. It shares nothing with the crate, so that an error of the one is not repeated
 //! by the other. The rows come from [`super::reading`], section 6.
 
-use super::calendar::{advance_clock, instant, period_bounds};
+use super::calendar::{add_months, instant, period_bounds};
 use super::question::{Filter, Question, Role, Scope, Who};
 use super::reading::{Row, rows};
 use super::world::{Micros, Organisation, User};
@@ -226,7 +226,7 @@ pub fn passes(
         Filter::TimeZone(_) => true,
         Filter::CertificateExpiresWithin(months) => {
             let expires_at = row.certificate.as_ref().and_then(|(_, expires_at)| *expires_at);
-            expires_at.is_some_and(|at| now <= at && at <= advance_clock(now, *months))
+            expires_at.is_some_and(|at| now <= at && at <= add_months(now, *months))
         }
         Filter::Custom(field, values) => row.user.is_some_and(|user| {
             user.custom.iter().any(|(name, value)| name == field && values.contains(value))

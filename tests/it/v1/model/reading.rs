@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::calendar::advance_clock;
+use super::calendar::add_months;
 use super::world::{Content, Door, Micros, Organisation, Record, Score, User};
 
 /// The table of section 6: an action and the verbs that mean it, the one that is written first.
@@ -194,7 +194,7 @@ fn row<'a>(organisation: &'a Organisation, position: usize, record: &'a Record) 
     let completed = COMPLETING.contains(&action) || (record.completion == Some(true) && action != "failed");
     // Rule 7.
     let expiry = demands.expires_after.filter(|_| completed);
-    let expired_at = record.expired_at.or(expiry.map(|months| advance_clock(record.happened_at, months)));
+    let expired_at = record.expired_at.or(expiry.map(|months| add_months(record.happened_at, months)));
     // Likewise the certificate; who receives one has one, be it known or not.
     let received = action == "received_certificate_for";
     let rule = demands.certificate.filter(|_| completed || received);
@@ -202,7 +202,7 @@ fn row<'a>(organisation: &'a Organisation, position: usize, record: &'a Record) 
     let certificate = (received || rule.is_some() || given.is_some()).then(|| {
         let (rule_name, good_for) = rule.map_or((None, None), |(name, good_for)| (Some(name), good_for));
         let (name, expires_at) = given.map_or((None, None), |(name, expires_at)| (Some(name), expires_at));
-        (name.or(rule_name), expires_at.or(good_for.map(|months| advance_clock(record.happened_at, months))))
+        (name.or(rule_name), expires_at.or(good_for.map(|months| add_months(record.happened_at, months))))
     });
     Row {
         record,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{FIRE, FIRE_CSV, column, did, prepared, send};
+use super::{FIRE, FIRE_CSV, column, did, send, set_up};
 use crate::support::http::{Answer, Caller};
 use crate::support::{Database, TestServer, apply, both_databases};
 
@@ -64,7 +64,7 @@ async fn timed(caller: &Caller, path: &str) -> (Answer, Duration) {
 async fn a_page_costs_the_same_in_a_large_organisation(server: &TestServer) {
     let users =
         std::env::var("ROLLBOOK_TEST_USERS").ok().map_or(USERS, |text| text.parse().expect("a number"));
-    let (admin, sender) = prepared(server).await;
+    let (admin, sender) = set_up(server).await;
     send(
         &sender,
         &[
