@@ -3,6 +3,8 @@
 //! A [`Caller`] sends requests as one person or credential, or anonymously. Paths are relative to the
 //! server. A `next` link from an answer is a valid path.
 
+use std::collections::BTreeSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::Method;
@@ -162,6 +164,14 @@ impl Answer {
         errors.iter().map(|error| error["pointer"].as_str().expect("a pointer").to_owned()).collect()
     }
 
+    /// The names of the wrong parameters in a problem document.
+    #[track_caller]
+    pub fn error_parameters(&self) -> BTreeSet<String> {
+        let problem = self.json();
+        let errors = problem["errors"].as_array().cloned().unwrap_or_default();
+        errors.iter().map(|error| error["parameter"].as_str().expect("a parameter").to_owned()).collect()
+    }
+
     /// The body as NDJSON.
     #[track_caller]
     pub fn ndjson(&self) -> Vec<Value> {
@@ -179,6 +189,15 @@ impl Answer {
         assert!(!rows.is_empty(), "{}\nthe CSV has no headings", self.request_text);
         let headings = rows.remove(0);
         (headings, rows)
+    }
+
+    /// The cells of one column of a CSV body, from the first row to the last.
+    #[track_caller]
+    pub fn csv_column(&self, heading: &str) -> Vec<String> {
+        let (headings, rows) = self.csv();
+        let index = headings.iter().position(|other| other == heading);
+        let index = index.unwrap_or_else(|| panic!("no column {heading} in {headings:?}"));
+        rows.into_iter().map(|mut row| row.swap_remove(index)).collect()
     }
 
     /// The value of a header.

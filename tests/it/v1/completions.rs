@@ -1,7 +1,8 @@
-//! `/v1/completions`: content marked as complete for people who did it elsewhere.
+//! Tests of `/v1/completions`: marking content as complete for people.
 //!
-//! [`marking`] is what is kept and told, [`rule`] who needs it no more, [`leaks`] what a caller may not learn by it. Who
-//! may ask at all is in `access/routes.rs`; random marks against a naive model are in `model/growth/marks.rs`.
+//! [`marking`] tests outcomes and stored records, [`rule`] for which people a mark is not needed, [`leaks`]
+//! what the answer must not reveal. Permissions are tested in `access/routes.rs`, random marks in
+//! `model/growth/marks.rs`.
 
 mod leaks;
 mod marking;
@@ -13,30 +14,30 @@ use crate::support::TestServer;
 use crate::support::builders::{Body, content, group, team, user};
 use crate::support::http::Caller;
 
-/// A request for the content `fire`.
-fn fire(users: &[&str]) -> Body {
+/// A request that marks the content `fire` for these users.
+fn mark_request(users: &[&str]) -> Body {
     Body::default().set("content", "fire").set("users", users)
 }
 
-/// Marks, and gives each person with what became of them.
+/// Sends a request and returns each user with the outcome.
 async fn mark(caller: &Caller, body: &Body) -> Vec<(String, String)> {
     outcomes(&caller.post("/v1/completions", body).await.expect(200).json())
 }
 
-/// Each person with what became of them; only what was created names an activity.
+/// Each user of a report with the outcome.
 fn outcomes(report: &Value) -> Vec<(String, String)> {
     let results = report["results"].as_array().expect("results");
     let text = |value: &Value| value.as_str().expect("a text").to_owned();
     results.iter().map(|result| (text(&result["user"]), text(&result["outcome"]))).collect()
 }
 
-/// What is expected, in the words of the answer.
-fn told(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+/// The expected outcomes in the type of [`outcomes`].
+fn expected_outcomes(expected: &[(&str, &str)]) -> Vec<(String, String)> {
     expected.iter().map(|(user, outcome)| ((*user).to_owned(), (*outcome).to_owned())).collect()
 }
 
-/// How many rows and statements there are, and how many notes about these people.
-async fn kept(server: &TestServer, people: &[&str]) -> (usize, usize, usize) {
+/// The number of activities, of statements, and of notes about these people.
+async fn count_stored(server: &TestServer, people: &[&str]) -> (usize, usize, usize) {
     let admin = server.person("admin", "root");
     let rows = admin.list("/v1/activities?include_deactivated=true&limit=1000", "activities").await;
     let mut statements = 0;
@@ -53,15 +54,17 @@ async fn kept(server: &TestServer, people: &[&str]) -> (usize, usize, usize) {
     (rows.len(), statements, notes)
 }
 
-/// The rows of one person.
-async fn rows_of(server: &TestServer, person: &str) -> Vec<Value> {
+/// The activities of one user.
+async fn activities_of(server: &TestServer, person: &str) -> Vec<Value> {
     let path = format!("/v1/users/{person}/activities?sort=happened_at");
     server.person("admin", "root").list(&path, "activities").await
 }
 
-/// The admin of an organisation with the quiz `fire`: `ada` manages `bo` and `gil`, `bo` manages `cy`, nobody manages
-/// `eve`; `dee`, of ada's people, has left. `sales` has `bo` and `eve`, its sub-team `north` has `cy` and `dee`; the
-/// group `aid` has `bo`, `gil` and `eve`.
+/// Creates an organisation with the quiz `fire` and returns an admin.
+///
+/// `ada` manages `bo`, `gil` and the deactivated `dee`. `bo` manages `cy`. `eve` has no manager. The team
+/// `sales` contains `bo` and `eve`, its sub-team `north` contains `cy` and `dee`. The group `aid` contains
+/// `bo`, `gil` and `eve`.
 async fn set_up(server: &TestServer) -> Caller {
     let admin = server.person("admin", "root");
     let teams = [team("sales"), team("north").set("parent", "sales")];
@@ -85,7 +88,7 @@ async fn set_up(server: &TestServer) -> Caller {
     admin
 }
 
-/// The manager `ada`, who may mark.
+/// The manager `ada` with the permission `mark_complete`.
 fn ada(server: &TestServer) -> Caller {
     server.person_of("acme", json!({"sub": "ada", "role": "manager", "permissions": ["mark_complete"]}))
 }

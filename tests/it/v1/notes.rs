@@ -1,5 +1,5 @@
-//! `/v1/users/{id}/notes` and `/v1/notes/{id}`: written, changed with their history, and for nobody but those whom
-//! the product text names: never for their subject, for a credential, or for any other way out.
+//! Tests of `/v1/users/{id}/notes` and `/v1/notes/{id}`: writing, history, and permissions. Notes are never
+//! visible to their user, to credentials, or in any other resource.
 
 use std::collections::BTreeSet;
 
@@ -16,11 +16,12 @@ use crate::support::builders::{Body, activity, content, user};
 use crate::support::http::{Answer, Caller};
 use crate::support::{Database, TestServer, apply, both_databases};
 
-/// A text that nothing but a note holds.
+/// A text that occurs only in notes.
 const SECRET: &str = "Parental leave, zebra-4711";
 const NO_SUCH_NOTE: &str = "/v1/notes/00000000-0000-4000-8000-00000000000a";
 
-/// An admin `ada`, hr `hal`, and a tree of managers: `top` over `mo` over `bo` over `cy`; `dee` is beside it.
+/// Creates an admin `ada`, hr `hal`, the managers `top` over `mo` over `bo` over `cy`, and `dee` without a
+/// manager.
 pub async fn set_up(server: &TestServer) -> Caller {
     let admin = server.person("admin", "ada");
     admin.post("/v1/users/batch", &people()).await.expect(200);
@@ -39,8 +40,8 @@ fn people() -> Vec<Body> {
     ]
 }
 
-/// Writes a note about a user and gives its id.
-pub async fn note(writer: &Caller, about: &str, text: &str, happened_at: &str) -> String {
+/// Creates a note about a user and returns its id.
+pub async fn create_note(writer: &Caller, about: &str, text: &str, happened_at: &str) -> String {
     let body = json!({"text": text, "happened_at": happened_at});
     let created = writer.post(&format!("/v1/users/{about}/notes"), &body).await.expect(201).json();
     created["id"].as_str().expect("an id").to_owned()
@@ -50,19 +51,19 @@ fn texts(notes: &[Value]) -> Vec<&str> {
     notes.iter().map(|note| note["text"].as_str().expect("a text")).collect()
 }
 
-fn named(id: &str) -> Value {
+fn person_reference(id: &str) -> Value {
     json!({"id": id, "name": format!("{id} Example")})
 }
 
-/// Everything that can be asked of notes about `bo`, of whom there is the one at `path`: what each request is answered.
-async fn knocking(caller: &Caller, path: &str) -> BTreeSet<u16> {
-    let words = json!({"text": "Knock"});
+/// Sends each kind of request about the notes of `bo`, one of which has this path. Returns the statuses.
+async fn request_all(caller: &Caller, path: &str) -> BTreeSet<u16> {
+    let body = json!({"text": "Knock"});
     let mut statuses = BTreeSet::new();
     for answer in [
         caller.get("/v1/users/bo/notes").await,
-        caller.post("/v1/users/bo/notes", &words).await,
+        caller.post("/v1/users/bo/notes", &body).await,
         caller.get(path).await,
-        caller.patch(path, &words).await,
+        caller.patch(path, &body).await,
         caller.get(&format!("{path}/history")).await,
     ] {
         assert!(!String::from_utf8_lossy(&answer.body).contains(SECRET) || answer.status == 200);
@@ -72,7 +73,7 @@ async fn knocking(caller: &Caller, path: &str) -> BTreeSet<u16> {
 }
 
 #[apply(both_databases)]
-async fn a_note_is_written_and_read_back(server: &TestServer) {
+async fn note_is_created_and_returned(server: &TestServer) {
     set_up(server).await;
     let hal = server.person("hr", "hal");
     advance_clock(server, 60);
@@ -85,8 +86,8 @@ async fn a_note_is_written_and_read_back(server: &TestServer) {
         note,
         json!({
             "id": note["id"], "user": "bo", "text": "Due dates extended:\n parental leave ",
-            "happened_at": "2026-03-01T09:00:00.123Z", "created_by": named("ada"),
-            "created_at": "2026-03-18T10:18:23.000Z", "updated_at": "2026-03-18T10:18:23.000Z", "updated_by": named("hal")
+            "happened_at": "2026-03-01T09:00:00.123Z", "created_by": person_reference("ada"),
+            "created_at": "2026-03-18T10:18:23.000Z", "updated_at": "2026-03-18T10:18:23.000Z", "updated_by": person_reference("hal")
         })
     );
     assert_eq!(hal.get(&path).await.expect(200).json(), note);
@@ -98,30 +99,31 @@ async fn a_note_is_written_and_read_back(server: &TestServer) {
         hal.get("/v1/users/bo/notes").await.expect(200).json(),
         json!({"notes": [note], "next": null})
     );
-    // Nothing said: now, and by the caller, who need not be in the directory. It may lie ahead as well.
+    // The defaults are the current time and the caller, even if the directory does not contain the caller.
+    // The time may be in the future.
     let root = server.person("owner", "root");
     let created = root.post("/v1/users/bo/notes", &json!({"text": "a"})).await.expect(201).json();
     assert_eq!(
         (&created["happened_at"], &created["created_by"]),
         (&json!("2026-03-18T10:18:23.000Z"), &json!({"id": "root", "name": null}))
     );
-    let ahead = root
+    let future = root
         .post(
             "/v1/users/bo/notes",
             &json!({"text": "a", "happened_at": "2031-01-01T00:00:00Z", "created_by": null}),
         )
         .await;
-    assert_eq!(ahead.expect(201).json()["happened_at"], "2031-01-01T00:00:00.000Z");
-    // Names are those of now.
+    assert_eq!(future.expect(201).json()["happened_at"], "2031-01-01T00:00:00.000Z");
+    // Names are the current ones.
     root.patch("/v1/users/ada", &json!({"first_name": "Ada", "last_name": "Obi"})).await.expect(200);
     assert_eq!(hal.get(&path).await.expect(200).json()["created_by"]["name"], "Ada Obi");
 }
 
 #[apply(both_databases)]
-async fn a_changed_note_keeps_what_stood_there(server: &TestServer) {
+async fn history_keeps_former_versions_of_a_note(server: &TestServer) {
     let ada = set_up(server).await;
     let (hal, mo) = (server.person("hr", "hal"), server.person("manager", "mo"));
-    let path = format!("/v1/notes/{}", note(&ada, "bo", "One", "2026-03-01T09:00:00Z").await);
+    let path = format!("/v1/notes/{}", create_note(&ada, "bo", "One", "2026-03-01T09:00:00Z").await);
     let history = format!("{path}/history");
     advance_clock(server, 3600);
     let second = hal.patch(&path, &json!({"text": "Two"})).await.expect(200).json();
@@ -129,13 +131,16 @@ async fn a_changed_note_keeps_what_stood_there(server: &TestServer) {
         (&second["text"], &second["happened_at"]),
         (&json!("Two"), &json!("2026-03-01T09:00:00.000Z"))
     );
-    assert_eq!((&second["created_by"], &second["updated_by"]), (&named("ada"), &named("hal")));
+    assert_eq!(
+        (&second["created_by"], &second["updated_by"]),
+        (&person_reference("ada"), &person_reference("hal"))
+    );
     assert_eq!(
         (&second["created_at"], &second["updated_at"]),
         (&json!("2026-03-18T10:17:23.000Z"), &json!("2026-03-18T11:17:23.000Z"))
     );
     advance_clock(server, 3600);
-    // What is the same is no change, whoever sends it.
+    // An equal text and time is no change.
     for same in [
         json!({}),
         json!({"text": "Two"}),
@@ -148,26 +153,26 @@ async fn a_changed_note_keeps_what_stood_there(server: &TestServer) {
         mo.send(Method::PATCH, &path, &[("content-type", "application/json")], body).await.expect(200).json();
     assert_eq!(
         (&third["text"], &third["happened_at"], &third["updated_by"]),
-        (&json!("Two"), &json!("2026-02-28T09:00:00.000Z"), &named("mo"))
+        (&json!("Two"), &json!("2026-02-28T09:00:00.000Z"), &person_reference("mo"))
     );
     assert_eq!(hal.get(&path).await.expect(200).json(), third);
     assert_eq!(
         hal.get(&history).await.expect(200).json(),
         json!({"next": null, "versions": [
-            {"version": 2, "text": "Two", "happened_at": "2026-03-01T09:00:00.000Z", "updated_by": named("hal"), "updated_at": "2026-03-18T11:17:23.000Z"},
-            {"version": 1, "text": "One", "happened_at": "2026-03-01T09:00:00.000Z", "updated_by": named("ada"), "updated_at": "2026-03-18T10:17:23.000Z"},
+            {"version": 2, "text": "Two", "happened_at": "2026-03-01T09:00:00.000Z", "updated_by": person_reference("hal"), "updated_at": "2026-03-18T11:17:23.000Z"},
+            {"version": 1, "text": "One", "happened_at": "2026-03-01T09:00:00.000Z", "updated_by": person_reference("ada"), "updated_at": "2026-03-18T10:17:23.000Z"},
         ]})
     );
-    // It is never taken away, nor written anew.
+    // A note cannot be deleted or replaced.
     for method in [Method::DELETE, Method::PUT] {
         hal.send(method, &path, &[], Vec::new()).await.expect(405);
     }
 }
 
 #[apply(both_databases)]
-async fn edits_at_once_are_all_in_the_history(server: &TestServer) {
+async fn concurrent_edits_are_all_in_the_history(server: &TestServer) {
     let ada = set_up(server).await;
-    let path = format!("/v1/notes/{}", note(&ada, "bo", "0", "2026-03-01T09:00:00Z").await);
+    let path = format!("/v1/notes/{}", create_note(&ada, "bo", "0", "2026-03-01T09:00:00Z").await);
     let edits: Vec<Value> = (1..=8).map(|n| json!({"text": n.to_string()})).collect();
     for answer in join_all(edits.iter().map(|edit| ada.patch(&path, edit))).await {
         answer.expect(200);
@@ -176,17 +181,17 @@ async fn edits_at_once_are_all_in_the_history(server: &TestServer) {
     let numbers: Vec<i64> =
         versions.as_array().expect("versions").iter().filter_map(|one| one["version"].as_i64()).collect();
     assert_eq!(numbers, [8, 7, 6, 5, 4, 3, 2, 1]);
-    let mut said: Vec<String> =
+    let mut all_texts: Vec<String> =
         texts(versions.as_array().expect("versions")).into_iter().map(str::to_owned).collect();
-    said.push(ada.get(&path).await.expect(200).json()["text"].as_str().expect("a text").to_owned());
-    said.sort_unstable();
-    assert_eq!(said, ["0", "1", "2", "3", "4", "5", "6", "7", "8"]);
+    all_texts.push(ada.get(&path).await.expect(200).json()["text"].as_str().expect("a text").to_owned());
+    all_texts.sort_unstable();
+    assert_eq!(all_texts, ["0", "1", "2", "3", "4", "5", "6", "7", "8"]);
 }
 
 #[apply(both_databases)]
-async fn a_note_has_at_most_a_thousand_versions(server: &TestServer) {
+async fn note_has_at_most_1000_versions(server: &TestServer) {
     let ada = set_up(server).await;
-    let path = format!("/v1/notes/{}", note(&ada, "bo", "One", "2026-03-01T09:00:00Z").await);
+    let path = format!("/v1/notes/{}", create_note(&ada, "bo", "One", "2026-03-01T09:00:00Z").await);
     server.database().execute("UPDATE notes SET version = 999").await;
     ada.patch(&path, &json!({"text": "Two"})).await.expect(200);
     let refused = ada.patch(&path, &json!({"text": "Three"})).await.expect(409).json();
@@ -195,9 +200,9 @@ async fn a_note_has_at_most_a_thousand_versions(server: &TestServer) {
 }
 
 #[apply(both_databases)]
-async fn what_is_wrong_is_named_at_its_place(server: &TestServer) {
+async fn invalid_member_is_reported_with_its_pointer(server: &TestServer) {
     let ada = set_up(server).await;
-    let path = format!("/v1/notes/{}", note(&ada, "bo", "One", "2026-03-01T09:00:00Z").await);
+    let path = format!("/v1/notes/{}", create_note(&ada, "bo", "One", "2026-03-01T09:00:00Z").await);
     let long = "ä".repeat(10_001);
     for (body, places) in [
         (json!({}), vec!["/text"]),
@@ -241,20 +246,20 @@ async fn what_is_wrong_is_named_at_its_place(server: &TestServer) {
     }
     ada.get("/v1/users/nobody/notes").await.expect(404);
     ada.post("/v1/users/nobody/notes", &json!({"text": "a"})).await.expect(404);
-    assert_eq!(ada.list("/v1/users/bo/notes", "notes").await.len(), 2, "nothing else was kept");
+    assert_eq!(ada.list("/v1/users/bo/notes", "notes").await.len(), 2, "refused notes must not be stored");
     assert_eq!(ada.get(&format!("{path}/history")).await.expect(200).json()["versions"], json!([]));
 }
 
 #[apply(both_databases)]
-async fn notes_are_listed_the_newest_first_page_by_page(server: &TestServer) {
+async fn notes_are_listed_newest_first_in_pages(server: &TestServer) {
     let ada = set_up(server).await;
     let mut written = Vec::new();
     for n in 0..7 {
-        // Several at one moment, not in the order of their writing.
+        // Several notes have the same time, in another order than they were created.
         let day = [3, 1, 2, 2, 1, 2, 3][n];
-        note(&ada, "bo", &n.to_string(), &format!("2026-03-0{day}T09:00:00Z")).await;
+        create_note(&ada, "bo", &n.to_string(), &format!("2026-03-0{day}T09:00:00Z")).await;
         written.push((day, n));
-        note(&ada, "cy", "Elsewhere", "2026-03-02T09:00:00Z").await;
+        create_note(&ada, "cy", "Elsewhere", "2026-03-02T09:00:00Z").await;
     }
     written.sort_unstable_by(|one, other| other.cmp(one));
     let expected: Vec<String> = written.iter().map(|(_, n)| n.to_string()).collect();
@@ -265,15 +270,15 @@ async fn notes_are_listed_the_newest_first_page_by_page(server: &TestServer) {
     let first = ada.get("/v1/users/bo/notes?limit=2").await.expect(200);
     let next = first.json()["next"].as_str().expect("a next page").to_owned();
     assert_eq!(first.header("link"), Some(format!("<{next}>; rel=\"next\"").as_str()));
-    // A cursor is good for who got it, and for whom it was asked about.
+    // A cursor is valid only for its caller and its user.
     server.person("hr", "hal").get(&next).await.expect(400);
     ada.get(&next.replace("/bo/", "/cy/")).await.expect(400);
 }
 
 #[apply(both_databases)]
-async fn each_role_reads_about_whom_the_contract_says(server: &TestServer) {
+async fn each_role_reads_notes_only_within_its_reach(server: &TestServer) {
     let ada = set_up(server).await;
-    let path = format!("/v1/notes/{}", note(&ada, "bo", SECRET, "2026-03-01T09:00:00Z").await);
+    let path = format!("/v1/notes/{}", create_note(&ada, "bo", SECRET, "2026-03-01T09:00:00Z").await);
     let person = |role: &str, user: &str| server.person(role, user);
     let claims = |claims: Value| server.person_of("acme", claims);
     let manager = |user: &str, more: Value| {
@@ -283,44 +288,40 @@ async fn each_role_reads_about_whom_the_contract_says(server: &TestServer) {
     };
     for indirect in [true, false] {
         ada.patch("/v1/organisation", &json!({"managers_see_indirect_reports": indirect})).await.expect(200);
-        let seen_by_top = if indirect { 200 } else { 404 };
+        let status_for_top = if indirect { 200 } else { 404 };
         let all: Vec<&str> = vec!["reporting", "mark_complete", "indirect_reports"];
         for (caller, expected, who) in [
             (person("owner", "ada"), 200, "an owner"),
             (person("admin", "ada"), 200, "an admin"),
             (person("hr", "hal"), 200, "hr"),
-            (person("hr", "stranger"), 200, "hr whom the directory doesn't have"),
+            (person("hr", "stranger"), 200, "hr, unknown in the directory"),
             (person("manager", "mo"), 200, "the manager"),
-            (person("manager", "top"), seen_by_top, "the manager's manager"),
+            (person("manager", "top"), status_for_top, "the manager's manager"),
             (
                 manager("top", json!({"permissions": ["indirect_reports"]})),
                 200,
-                "the same with the permission",
+                "the manager's manager with the permission for indirect reports",
             ),
-            (person("manager", "cy"), 404, "a report as a manager"),
-            (person("manager", "dee"), 404, "a manager of nobody"),
-            (manager("dee", json!({"reports": {"direct": ["bo"]}})), 200, "who has the report by the token"),
+            (person("manager", "cy"), 404, "a report of the user, as a manager"),
+            (person("manager", "dee"), 404, "a manager without reports"),
+            (manager("dee", json!({"reports": {"direct": ["bo"]}})), 200, "a manager by the token"),
             (
                 manager("dee", json!({"reports": {"indirect": ["bo"]}})),
-                seen_by_top,
-                "who has the indirect report by the token",
+                status_for_top,
+                "an indirect manager by the token",
             ),
-            (
-                manager("mo", json!({"reports": {"direct": ["cy"]}})),
-                404,
-                "the manager, whose token knows otherwise",
-            ),
-            // The subject, whatever the role.
-            (person("owner", "bo"), 404, "the subject as owner"),
-            (person("admin", "bo"), 404, "the subject as admin"),
-            (person("hr", "bo"), 404, "the subject as hr"),
-            (person("manager", "bo"), 404, "the subject as a manager"),
+            (manager("mo", json!({"reports": {"direct": ["cy"]}})), 404, "the manager, but not by the token"),
+            // The user of the note, in every role.
+            (person("owner", "bo"), 404, "the user as owner"),
+            (person("admin", "bo"), 404, "the user as admin"),
+            (person("hr", "bo"), 404, "the user as hr"),
+            (person("manager", "bo"), 404, "the user as a manager"),
             (
                 manager("bo", json!({"reports": {"direct": ["bo", "cy"], "indirect": []}})),
                 404,
-                "the subject, who claims to be their own report",
+                "the user as a manager of themselves by the token",
             ),
-            (person("learner", "bo"), 403, "the subject"),
+            (person("learner", "bo"), 403, "the user"),
             (person("reporter", "dee"), 403, "a reporter"),
             (person("learning_designer", "dee"), 403, "a learning designer"),
             (claims(json!({"sub": "dee", "role": "curator", "permissions": all})), 403, "a curator"),
@@ -336,7 +337,7 @@ async fn each_role_reads_about_whom_the_contract_says(server: &TestServer) {
             ),
         ] {
             assert_eq!(
-                knocking(&caller, &path).await,
+                request_all(&caller, &path).await,
                 BTreeSet::from([expected]),
                 "{who}, indirect: {indirect}"
             );
@@ -344,22 +345,22 @@ async fn each_role_reads_about_whom_the_contract_says(server: &TestServer) {
     }
     let scopes = ["all", "activities/write", "activities/read", "directory", "catalogue"];
     let key = server.credential("acme", &scopes).await;
-    assert_eq!(knocking(&key, &path).await, BTreeSet::from([403]));
-    // The same ids elsewhere are others.
-    let theirs = server.person_of("other", json!({"sub": "ada", "role": "owner"}));
-    theirs.post("/v1/users/batch", &people()).await.expect(200);
-    assert_eq!(theirs.list("/v1/users/bo/notes", "notes").await, Vec::<Value>::new());
-    theirs.get(&path).await.expect(404);
-    theirs.get(&format!("{path}/history")).await.expect(404);
-    theirs.patch(&path, &json!({"text": "Theirs"})).await.expect(404);
+    assert_eq!(request_all(&key, &path).await, BTreeSet::from([403]));
+    // The same ids in another organisation are other users.
+    let other_admin = server.person_of("other", json!({"sub": "ada", "role": "owner"}));
+    other_admin.post("/v1/users/batch", &people()).await.expect(200);
+    assert_eq!(other_admin.list("/v1/users/bo/notes", "notes").await, Vec::<Value>::new());
+    other_admin.get(&path).await.expect(404);
+    other_admin.get(&format!("{path}/history")).await.expect(404);
+    other_admin.patch(&path, &json!({"text": "Theirs"})).await.expect(404);
     let now = ada.list("/v1/users/bo/notes", "notes").await;
     assert!(texts(&now).iter().all(|text| [SECRET, "Knock"].contains(text)));
 }
 
 #[apply(both_databases)]
-async fn notes_follow_the_tree_of_managers_and_stay_when_somebody_leaves(server: &TestServer) {
+async fn notes_follow_the_manager_and_stay_after_deactivation(server: &TestServer) {
     let ada = set_up(server).await;
-    let path = format!("/v1/notes/{}", note(&ada, "bo", SECRET, "2026-03-01T09:00:00Z").await);
+    let path = format!("/v1/notes/{}", create_note(&ada, "bo", SECRET, "2026-03-01T09:00:00Z").await);
     let (mo, dee) = (server.person("manager", "mo"), server.person("manager", "dee"));
     mo.get(&path).await.expect(200);
     dee.get(&path).await.expect(404);
@@ -367,54 +368,58 @@ async fn notes_follow_the_tree_of_managers_and_stay_when_somebody_leaves(server:
     mo.get(&path).await.expect(404);
     mo.get("/v1/users/bo/notes").await.expect(404);
     assert_eq!(dee.get(&path).await.expect(200).json()["text"], SECRET);
-    // Deactivated: their manager still reads, and notes why.
+    // The manager of a deactivated user still reads and writes notes.
     ada.patch("/v1/users/bo", &json!({"active": false})).await.expect(200);
     dee.post("/v1/users/bo/notes", &json!({"text": "Left"})).await.expect(201);
     assert_eq!(texts(&dee.list("/v1/users/bo/notes", "notes").await), ["Left", SECRET]);
     dee.patch(&path, &json!({"text": "Corrected"})).await.expect(200);
-    // Who wrote may leave, too, and lose what they could read.
+    // A deactivated author cannot read the note any more.
     ada.patch("/v1/users/dee", &json!({"active": false})).await.expect(200);
     dee.get(&path).await.expect(403);
-    assert_eq!(ada.get(&path).await.expect(200).json()["updated_by"], named("dee"));
+    assert_eq!(ada.get(&path).await.expect(200).json()["updated_by"], person_reference("dee"));
 }
 
 #[apply(both_databases)]
-async fn whoever_did_it_is_named_within_the_reach(server: &TestServer) {
+async fn author_of_a_note_must_be_within_reach(server: &TestServer) {
     let ada = set_up(server).await;
     let mo = server.person("manager", "mo");
     let write = async |caller: &Caller, by: &str| -> Answer {
         caller.post("/v1/users/bo/notes", &json!({"text": SECRET, "created_by": by})).await
     };
-    // Nobody, and somebody whom the manager can't see: one answer, which repeats nothing that was sent.
+    // An unknown user and a user outside the reach get the same answer, which does not repeat the request.
     let (unknown, hidden) = (write(&mo, "nobody").await.expect(400), write(&mo, "ada").await.expect(400));
-    let told = |answer: &Answer| {
-        let mut told = answer.json();
-        told["request_id"] = Value::Null;
-        told
+    let without_request_id_of = |answer: &Answer| {
+        let mut without_request_id_of = answer.json();
+        without_request_id_of["request_id"] = Value::Null;
+        without_request_id_of
     };
-    assert_eq!(told(&unknown), told(&hidden));
+    assert_eq!(without_request_id_of(&unknown), without_request_id_of(&hidden));
     assert!(!unknown.text().contains("nobody") && !unknown.text().contains("zebra"));
     for by in ["mo", "bo", "cy"] {
-        assert_eq!(write(&mo, by).await.expect(201).json()["created_by"], named(by));
+        assert_eq!(write(&mo, by).await.expect(201).json()["created_by"], person_reference(by));
     }
     for by in ["mo", "ada", "bo", "dee"] {
-        assert_eq!(write(&ada, by).await.expect(201).json()["created_by"], named(by));
+        assert_eq!(write(&ada, by).await.expect(201).json()["created_by"], person_reference(by));
     }
-    let elsewhere = server.person_of("other", json!({"sub": "root", "role": "owner"}));
-    elsewhere.put("/v1/users/bo", &user("bo")).await.expect(201);
-    write(&elsewhere, "ada").await.expect(400);
-    assert_eq!(elsewhere.list("/v1/users/bo/notes", "notes").await, Vec::<Value>::new());
+    let other_owner = server.person_of("other", json!({"sub": "root", "role": "owner"}));
+    other_owner.put("/v1/users/bo", &user("bo")).await.expect(201);
+    write(&other_owner, "ada").await.expect(400);
+    assert_eq!(other_owner.list("/v1/users/bo/notes", "notes").await, Vec::<Value>::new());
 }
 
 #[apply(both_databases)]
-async fn no_other_way_out_shows_a_note(server: &TestServer) {
+async fn no_other_resource_contains_a_note(server: &TestServer) {
     let ada = set_up(server).await;
     ada.put("/v1/contents/fire", &content("fire", "quiz")).await.expect(201);
     ada.post("/v1/activities", &activity("bo", "completed").set("content", "fire")).await.expect(201);
     let before = ada.get("/v1/activities?count=exact").await.expect(200).json();
-    let path = format!("/v1/notes/{}", note(&ada, "bo", SECRET, "2026-03-01T09:00:00Z").await);
+    let path = format!("/v1/notes/{}", create_note(&ada, "bo", SECRET, "2026-03-01T09:00:00Z").await);
     ada.patch(&path, &json!({"text": format!("{SECRET}, again")})).await.expect(200);
-    assert_eq!(ada.get("/v1/activities?count=exact").await.expect(200).json(), before, "a note is no row");
+    assert_eq!(
+        ada.get("/v1/activities?count=exact").await.expect(200).json(),
+        before,
+        "a note is not an activity"
+    );
     let scopes = ["all", "activities/write", "activities/read", "directory", "catalogue"];
     let key = server.credential("acme", &scopes).await;
     let callers = [
@@ -455,8 +460,8 @@ async fn no_other_way_out_shows_a_note(server: &TestServer) {
             assert!(!String::from_utf8_lossy(&answer.body).contains("zebra"), "{path}");
         }
     }
-    assert_eq!(answered.len(), 18, "each was answered to somebody: {answered:?}");
-    // Those who may not read notes don't see them in a timeline, either.
+    assert_eq!(answered.len(), 18, "each path must succeed for at least one caller: {answered:?}");
+    // Callers without the right to read notes do not see them in a timeline either.
     for caller in &callers[3..] {
         let timeline = caller.get("/v1/users/bo/timeline?count=exact").await.expect(200);
         assert!(!timeline.text().contains("zebra"));
@@ -467,7 +472,7 @@ async fn no_other_way_out_shows_a_note(server: &TestServer) {
             .as_array()
             .is_some_and(|all| all.len() == 1)
     );
-    // Replaying the records leaves notes as they are.
+    // A rebuild does not change notes.
     let stored = ada.get(&path).await.expect(200).json();
     server.store.rebuild(&OrgId::new("acme").expect("an id")).await.expect("a rebuild");
     assert_eq!(ada.get(&path).await.expect(200).json(), stored);
@@ -475,7 +480,7 @@ async fn no_other_way_out_shows_a_note(server: &TestServer) {
 }
 
 #[apply(both_databases)]
-async fn reading_makes_no_organisation_nor_does_a_refusal(server: &TestServer) {
+async fn reading_and_refused_requests_create_no_organisation(server: &TestServer) {
     let owner = server.person("owner", "root");
     owner.get("/v1/users/bo/notes").await.expect(404);
     owner.post("/v1/users/bo/notes", &json!({"text": "a"})).await.expect(404);
@@ -485,9 +490,9 @@ async fn reading_makes_no_organisation_nor_does_a_refusal(server: &TestServer) {
 }
 
 #[apply(both_databases)]
-async fn a_page_of_notes_walks_its_index(server: &TestServer) {
+async fn page_of_notes_uses_its_index(server: &TestServer) {
     let ada = set_up(server).await;
-    note(&ada, "bo", "One", "2026-03-01T09:00:00Z").await;
+    create_note(&ada, "bo", "One", "2026-03-01T09:00:00Z").await;
     let database = server.database();
     let (copy, series) = (database.random_id(), database.series(20_000));
     database.execute(&format!(
@@ -505,7 +510,8 @@ async fn a_page_of_notes_walks_its_index(server: &TestServer) {
         reports: None,
         expires_at: Timestamp::default(),
     };
-    let subjects = Subjects::<Notes>::of(&Principal::from(person), &ReachRules::default()).expect("hr may");
+    let subjects =
+        Subjects::<Notes>::of(&Principal::from(person), &ReachRules::default()).expect("hr may read notes");
     let about = UserId::new("bo").expect("an id");
     let plan = server.store.explain_notes(&subjects, &about, 51).await.expect("a plan").join("\n");
     assert!(plan.contains("notes_user"), "{plan}");

@@ -138,13 +138,6 @@ async fn found(caller: &Caller, query: &str) -> String {
     who(&caller.list(&format!("{FIRE}?{query}"), "progress").await)
 }
 
-/// A column of a CSV.
-fn column(answer: &Answer, heading: &str) -> Vec<String> {
-    let (headings, rows) = answer.csv();
-    let place = headings.iter().position(|other| other == heading).expect("the column");
-    rows.into_iter().map(|row| row[place].clone()).collect()
-}
-
 /// A table of a CSV's rows, one cell a line, empty cells left out: what a person would look through.
 fn table(answer: &Answer) -> String {
     let (headings, rows) = answer.csv();
@@ -456,7 +449,7 @@ async fn people_are_asked_for_as_in_the_log(server: &TestServer) {
         let pairs = if query.is_empty() { "limit=2".to_owned() } else { format!("{query}&limit=2") };
         assert_eq!(found(&admin, &pairs).await, expected, "{query}");
         assert_eq!(
-            column(&admin.get(&format!("{FIRE_CSV}?{query}")).await.expect(200), "User ID").join(" "),
+            admin.get(&format!("{FIRE_CSV}?{query}")).await.expect(200).csv_column("User ID").join(" "),
             expected,
             "{query}"
         );
@@ -535,8 +528,8 @@ async fn persons_whom_nobody_claims_come_last_for_those_who_see_all(server: &Tes
         );
     }
     let csv = admin.get(FIRE_CSV).await.expect(200);
-    assert_eq!(column(&csv, "First name")[5..], ["zoe", "amy"]);
-    assert_eq!(column(&csv, "Email address")[5..], ["zoe@example.com", "amy@example.com"]);
+    assert_eq!(csv.csv_column("First name")[5..], ["zoe", "amy"]);
+    assert_eq!(csv.csv_column("Email address")[5..], ["zoe@example.com", "amy@example.com"]);
     for other in [server.person("manager", "ada"), server.person("learner", "bo")] {
         let page = other.get(&format!("{FIRE}?count=exact")).await.expect(200);
         assert!(!page.text().contains("zoe"), "{}", page.text());
@@ -631,7 +624,7 @@ async fn a_csv_of_everybody(server: &TestServer) {
 
     let raw = admin.get(&format!("{FIRE_CSV}?raw=true&user=bo")).await.expect(200);
     assert_eq!(
-        (column(&raw, "First name"), column(&raw, "=Grade")),
+        (raw.csv_column("First name"), raw.csv_column("=Grade")),
         (vec!["=Bo".to_owned()], vec!["+7".to_owned()])
     );
     let bom = admin.get(&format!("{FIRE_CSV}?bom=true&include_deactivated=true&raw=false")).await.expect(200);
@@ -754,7 +747,7 @@ async fn everybody_sees_exactly_the_people_within_their_reach(server: &TestServe
             let ids = ids.into_iter().collect::<Vec<_>>().join(" ");
             assert_eq!(found(caller, "limit=1").await, ids, "{name}, {indirect}");
             assert_eq!(
-                column(&caller.get(FIRE_CSV).await.expect(200), "User ID").join(" "),
+                caller.get(FIRE_CSV).await.expect(200).csv_column("User ID").join(" "),
                 ids,
                 "{name}, {indirect}"
             );

@@ -1,64 +1,71 @@
-//! What marking may not tell: who is there, and what they have completed, beyond the people whom the caller may mark.
+//! Marking must not reveal whether other people exist and what they have completed.
 
 use serde_json::{Value, json};
 
-use super::{ada, fire, kept, mark, rows_of, set_up, told};
+use super::{activities_of, ada, count_stored, expected_outcomes, mark, mark_request, set_up};
 use crate::support::builders::{Body, content, user};
 use crate::support::http::Answer;
 use crate::support::{TestServer, apply, both_databases};
 
-/// The answer without what differs between any two: the id of the request.
-fn same(answer: Answer) -> Value {
-    let mut told = answer.json();
-    told["request_id"] = Value::Null;
-    told
+/// The answer without the id of the request, which always differs.
+fn without_request_id(answer: Answer) -> Value {
+    let mut answer = answer.json();
+    answer["request_id"] = Value::Null;
+    answer
 }
 
 #[apply(both_databases)]
-async fn a_manager_marks_their_reports_and_learns_of_nobody_else(server: &TestServer) {
+async fn manager_marks_reports_and_learns_nothing_about_others(server: &TestServer) {
     let admin = set_up(server).await;
-    // Everybody stands completed, so that a leak would show.
-    mark(&admin, &fire(&["ada", "eve"])).await;
+    // Both have completed the content, so that a leak would be visible.
+    mark(&admin, &mark_request(&["ada", "eve"])).await;
     let other = server.person_of("other", json!({"sub": "root", "role": "admin"}));
     other.put("/v1/users/zoe", &user("zoe")).await.expect(201);
     other.put("/v1/contents/fire", &content("fire", "quiz")).await.expect(201);
     let ada = ada(server);
-    // A stranger, somebody of another organisation, nobody, and themselves: nothing tells them apart.
+    // The answer is the same for a user outside the reach, of another organisation, an unknown id, and the
+    // caller.
     for dry in [true, false] {
         for person in ["eve", "zoe", "ghost", "ada", "root"] {
-            let answer = ada.post("/v1/completions", &fire(&[person]).set("dry_run", dry)).await.expect(200);
+            let answer =
+                ada.post("/v1/completions", &mark_request(&[person]).set("dry_run", dry)).await.expect(200);
             let expected =
                 format!(r#"{{"results":[{{"user":"{person}","outcome":"not_found","activity":null}}]}}"#);
             assert_eq!(answer.text(), expected);
         }
     }
-    // Of the team sales bo is theirs and eve isn't; of the sub-team all are; of the group bo and gil are.
+    // Of `sales` only `bo` is within the reach, of the sub-team everyone, and of the group `bo` and `gil`.
     let body = Body::default().set("content", "fire").set("teams", json!(["sales"])).set("dry_run", true);
-    assert_eq!(mark(&ada, &body).await, told(&[("bo", "created")]));
+    assert_eq!(mark(&ada, &body).await, expected_outcomes(&[("bo", "created")]));
     let body = body.set("include_sub_teams", true).set("groups", json!(["aid"]));
-    let theirs = told(&[("bo", "created"), ("cy", "created"), ("dee", "deactivated"), ("gil", "created")]);
+    let theirs = expected_outcomes(&[
+        ("bo", "created"),
+        ("cy", "created"),
+        ("dee", "deactivated"),
+        ("gil", "created"),
+    ]);
     assert_eq!(mark(&ada, &body).await, theirs);
-    // Somebody with no reports: the team might as well not be there.
-    let lonely = json!({"sub": "eve", "role": "manager", "permissions": ["mark_complete"]});
-    let lonely = server.person_of("acme", lonely);
+    // For a manager without reports, an existing team gives the same answer as an unknown team.
+    let manager_without_reports = json!({"sub": "eve", "role": "manager", "permissions": ["mark_complete"]});
+    let manager_without_reports = server.person_of("acme", manager_without_reports);
     for team in ["sales", "nowhere"] {
         let body =
             Body::default().set("content", "fire").set("teams", json!([team])).set("groups", json!(["aid"]));
         assert_eq!(
-            lonely.post("/v1/completions", &body).await.expect(200).json(),
+            manager_without_reports.post("/v1/completions", &body).await.expect(200).json(),
             json!({"results": []}),
             "{team}"
         );
     }
-    assert_eq!(kept(server, &[]).await, (2, 2, 0));
+    assert_eq!(count_stored(server, &[]).await, (2, 2, 0));
     assert_eq!(mark(&ada, &body.set("dry_run", false)).await, theirs);
 }
 
 #[apply(both_databases)]
-async fn indirect_reports_are_theirs_as_the_organisation_and_the_token_say(server: &TestServer) {
+async fn settings_and_token_decide_about_indirect_reports(server: &TestServer) {
     let admin = set_up(server).await;
     admin.patch("/v1/organisation", &json!({"managers_see_indirect_reports": false})).await.expect(200);
-    let body = fire(&["bo", "cy", "eve", "gil"]).set("dry_run", true);
+    let body = mark_request(&["bo", "cy", "eve", "gil"]).set("dry_run", true);
     let manager = |permissions: Value, reports: Value| {
         let mut claims = json!({"sub": "ada", "role": "manager", "permissions": permissions});
         if !reports.is_null() {
@@ -70,7 +77,7 @@ async fn indirect_reports_are_theirs_as_the_organisation_and_the_token_say(serve
         let outcome = |person| {
             if marked.contains(&person) { "created" } else { "not_found" }
         };
-        told(&["bo", "cy", "eve", "gil"].map(|person| (person, outcome(person))))
+        expected_outcomes(&["bo", "cy", "eve", "gil"].map(|person| (person, outcome(person))))
     };
     let only = json!(["mark_complete"]);
     let both = json!(["mark_complete", "indirect_reports"]);
@@ -84,12 +91,12 @@ async fn indirect_reports_are_theirs_as_the_organisation_and_the_token_say(serve
     ] {
         let caller = manager(permissions.clone(), reports.clone());
         assert_eq!(mark(&caller, &body).await, expected(marked), "{permissions} {reports}");
-        assert_eq!(mark(&caller, &fire(&["ada"])).await, told(&[("ada", "not_found")]));
+        assert_eq!(mark(&caller, &mark_request(&["ada"])).await, expected_outcomes(&[("ada", "not_found")]));
     }
 }
 
 #[apply(both_databases)]
-async fn who_may_not_mark_learns_nothing(server: &TestServer) {
+async fn forbidden_request_reveals_nothing(server: &TestServer) {
     set_up(server).await;
     let permissions = json!(["mark_complete", "reporting", "indirect_reports"]);
     let mut callers = Vec::new();
@@ -103,34 +110,40 @@ async fn who_may_not_mark_learns_nothing(server: &TestServer) {
     for caller in callers {
         let mut answers = Vec::new();
         for body in [
-            fire(&["bo"]),
-            fire(&["bo"]).set("dry_run", true),
-            fire(&["ghost"]),
-            fire(&["ada"]),
-            fire(&["bo"]).set("content", "water"),
+            mark_request(&["bo"]),
+            mark_request(&["bo"]).set("dry_run", true),
+            mark_request(&["ghost"]),
+            mark_request(&["ada"]),
+            mark_request(&["bo"]).set("content", "water"),
             Body::default(),
         ] {
-            answers.push(same(caller.post("/v1/completions", &body).await.expect(403)));
+            answers.push(without_request_id(caller.post("/v1/completions", &body).await.expect(403)));
         }
         assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
     }
-    assert_eq!(kept(server, &["bo"]).await, (0, 0, 0));
-    server.anonymous().post("/v1/completions", &fire(&["bo"])).await.expect(401);
+    assert_eq!(count_stored(server, &["bo"]).await, (0, 0, 0));
+    server.anonymous().post("/v1/completions", &mark_request(&["bo"])).await.expect(401);
 }
 
 #[apply(both_databases)]
-async fn nothing_crosses_organisations(server: &TestServer) {
+async fn marks_stay_within_the_organisation(server: &TestServer) {
     let admin = set_up(server).await;
     let other = server.person_of("other", json!({"sub": "root", "role": "admin"}));
-    // An organisation without anything has no content, and asking makes none.
-    other.post("/v1/completions", &fire(&["bo"])).await.expect(400);
+    // An organisation without users has no content, and the request does not create it.
+    other.post("/v1/completions", &mark_request(&["bo"])).await.expect(400);
     other.put("/v1/users/bo", &user("bo")).await.expect(201);
-    other.post("/v1/completions", &fire(&["bo"])).await.expect(400);
+    other.post("/v1/completions", &mark_request(&["bo"])).await.expect(400);
     other.put("/v1/contents/fire", &content("fire", "quiz")).await.expect(201);
-    assert_eq!(mark(&admin, &fire(&["bo"]).set("note", "Ours")).await, told(&[("bo", "created")]));
+    assert_eq!(
+        mark(&admin, &mark_request(&["bo"]).set("note", "Ours")).await,
+        expected_outcomes(&[("bo", "created")])
+    );
     assert_eq!(other.list("/v1/activities", "activities").await, Vec::<Value>::new());
     assert_eq!(other.list("/v1/users/bo/notes", "notes").await, Vec::<Value>::new());
-    // The same ids, and nobody stands completed there.
-    assert_eq!(mark(&other, &fire(&["bo", "gil"])).await, told(&[("bo", "created"), ("gil", "not_found")]));
-    assert_eq!(rows_of(server, "bo").await.len(), 1);
+    // The other organisation has the same ids, but no completions.
+    assert_eq!(
+        mark(&other, &mark_request(&["bo", "gil"])).await,
+        expected_outcomes(&[("bo", "created"), ("gil", "not_found")])
+    );
+    assert_eq!(activities_of(server, "bo").await.len(), 1);
 }

@@ -1,9 +1,9 @@
-//! Who stands completed, so that marking them changes nothing.
+//! Tests of the rule that decides whether a user has already completed a content.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use super::{fire, mark, outcomes, rows_of, set_up, told};
+use super::{activities_of, expected_outcomes, mark, mark_request, outcomes, set_up};
 use crate::support::builders::{activity, content, mailbox, statement};
 use crate::support::{TestServer, apply, both_databases};
 use crate::v1::activities::{advance_clock, member_values, post_batch};
@@ -11,64 +11,68 @@ use crate::v1::activities::{advance_clock, member_values, post_batch};
 const DAY: i64 = 86_400;
 
 #[apply(both_databases)]
-async fn who_stands_completed_is_left_as_they_are(server: &TestServer) {
+async fn completed_content_is_not_marked_again(server: &TestServer) {
     let admin = set_up(server).await;
     let past =
         |action: &str| activity("bo", action).set("happened_at", "2026-01-10T09:00:00Z").set("content", "c");
     let cases = [
-        ("nothing happened", None, "created"),
-        ("it was only started", Some(past("started")), "created"),
-        ("it was failed", Some(past("failed")), "created"),
+        ("no record", None, "created"),
+        ("only started", Some(past("started")), "created"),
+        ("failed", Some(past("failed")), "created"),
         (
             "a completion without success is a failure",
             Some(past("completed").set("result.success", false)),
             "created",
         ),
         (
-            "a failure that says it is complete",
+            "a failure with the completion flag",
             Some(past("failed").set("result.completion", true)),
             "created",
         ),
-        ("it was completed", Some(past("completed")), "already_completed"),
-        ("it was attended", Some(past("attended")), "already_completed"),
+        ("completed", Some(past("completed")), "already_completed"),
+        ("attended", Some(past("attended")), "already_completed"),
         (
-            "another verb completed it",
+            "another verb with the completion flag",
             Some(past("answered").set("result.completion", true)),
             "already_completed",
         ),
         (
-            "it is completed later than the day given",
+            "completed after the given time",
             Some(past("completed").set("happened_at", "2026-03-01T09:00:00Z")),
             "already_completed",
         ),
-        ("it holds", Some(past("completed").set("expired_at", "2026-04-01T00:00:00Z")), "already_completed"),
         (
-            "it holds to this very moment",
+            "completed and not expired",
+            Some(past("completed").set("expired_at", "2026-04-01T00:00:00Z")),
+            "already_completed",
+        ),
+        (
+            "expires exactly now",
             Some(past("completed").set("expired_at", "2026-03-18T10:17:23Z")),
             "already_completed",
         ),
         (
-            "it has expired before the day given",
+            "expired before the given time",
             Some(past("completed").set("expired_at", "2026-02-01T00:00:00Z")),
             "created",
         ),
         (
-            "it expired on the moment given",
+            "expired exactly at the given time",
             Some(past("completed").set("expired_at", "2026-02-14T09:00:00Z")),
             "created",
         ),
         (
-            "it held a moment longer",
+            "expired one millisecond after the given time",
             Some(past("completed").set("expired_at", "2026-02-14T09:00:00.001Z")),
             "already_completed",
         ),
         (
-            "it held on the day given and has expired since",
+            "not expired at the given time, but expired now",
             Some(past("completed").set("expired_at", "2026-03-01T00:00:00Z")),
             "already_completed",
         ),
         (
-            "it happened after the day given and has expired since",
+            "completed after the given time and expired now",
             Some(
                 past("completed")
                     .set("happened_at", "2026-02-20T00:00:00Z")
@@ -83,35 +87,37 @@ async fn who_stands_completed_is_left_as_they_are(server: &TestServer) {
         if let Some(before) = before {
             post_batch(&admin, &[before.set("content", id.clone())]).await;
         }
-        let body = fire(&["bo", "gil"]).set("content", id.clone()).set("happened_at", "2026-02-14T09:00:00Z");
-        let dry = mark(&admin, &body.clone().set("dry_run", true)).await;
-        assert_eq!(dry, told(&[("bo", expected), ("gil", "created")]), "{case}");
-        assert_eq!(mark(&admin, &body).await, dry, "{case}");
-        let twice = told(&[("bo", "already_completed"), ("gil", "already_completed")]);
-        assert_eq!(mark(&admin, &body).await, twice, "{case}, twice");
+        let body = mark_request(&["bo", "gil"])
+            .set("content", id.clone())
+            .set("happened_at", "2026-02-14T09:00:00Z");
+        let planned = mark(&admin, &body.clone().set("dry_run", true)).await;
+        assert_eq!(planned, expected_outcomes(&[("bo", expected), ("gil", "created")]), "{case}");
+        assert_eq!(mark(&admin, &body).await, planned, "{case}");
+        let twice = expected_outcomes(&[("bo", "already_completed"), ("gil", "already_completed")]);
+        assert_eq!(mark(&admin, &body).await, twice, "{case}, second request");
     }
 }
 
 #[apply(both_databases)]
-async fn who_has_expired_is_marked_again(server: &TestServer) {
+async fn expired_completion_is_marked_again(server: &TestServer) {
     let admin = set_up(server).await;
     let yearly = content("yearly", "event").set("expires_after", "P1Y");
     admin.put("/v1/contents/yearly", &yearly).await.expect(201);
-    let long_ago = fire(&["bo"]).set("content", "yearly").set("happened_at", "2023-02-14T09:00:00Z");
-    // What is marked has expired already; the same again is the same all the same.
-    assert_eq!(mark(&admin, &long_ago).await, told(&[("bo", "created")]));
-    assert_eq!(mark(&admin, &long_ago).await, told(&[("bo", "already_completed")]));
-    let now = fire(&["bo"]).set("content", "yearly");
-    assert_eq!(mark(&admin, &now).await, told(&[("bo", "created")]));
-    assert_eq!(mark(&admin, &now).await, told(&[("bo", "already_completed")]));
+    let past_mark = mark_request(&["bo"]).set("content", "yearly").set("happened_at", "2023-02-14T09:00:00Z");
+    // The mark has already expired, but an equal mark is not repeated.
+    assert_eq!(mark(&admin, &past_mark).await, expected_outcomes(&[("bo", "created")]));
+    assert_eq!(mark(&admin, &past_mark).await, expected_outcomes(&[("bo", "already_completed")]));
+    let now = mark_request(&["bo"]).set("content", "yearly");
+    assert_eq!(mark(&admin, &now).await, expected_outcomes(&[("bo", "created")]));
+    assert_eq!(mark(&admin, &now).await, expected_outcomes(&[("bo", "already_completed")]));
     advance_clock(server, 366 * DAY);
-    assert_eq!(mark(&admin, &now).await, told(&[("bo", "created")]));
-    let rows = rows_of(server, "bo").await;
+    assert_eq!(mark(&admin, &now).await, expected_outcomes(&[("bo", "created")]));
+    let rows = activities_of(server, "bo").await;
     assert_eq!(member_values(&rows, "expired"), [json!(true), json!(true), json!(false)]);
 }
 
 #[apply(both_databases)]
-async fn a_user_is_all_that_identifies_them(server: &TestServer) {
+async fn completion_counts_under_every_identifier(server: &TestServer) {
     let admin = set_up(server).await;
     let completed = "http://adlnet.gov/expapi/verbs/completed";
     admin
@@ -123,12 +129,15 @@ async fn a_user_is_all_that_identifies_them(server: &TestServer) {
         .expect(201);
     let sent = statement(mailbox("bo@example.org"), completed, "https://content.example/ladders");
     server.credential("acme", &["all"]).await.post("/xapi/statements", &sent).await.expect(200);
-    let body = fire(&["bo", "cy"]).set("content", "ladders");
-    assert_eq!(mark(&admin, &body).await, told(&[("bo", "already_completed"), ("cy", "created")]));
+    let body = mark_request(&["bo", "cy"]).set("content", "ladders");
+    assert_eq!(
+        mark(&admin, &body).await,
+        expected_outcomes(&[("bo", "already_completed"), ("cy", "created")])
+    );
 }
 
 #[apply(both_databases)]
-async fn a_record_is_of_whom_it_marks_though_their_account_was_moved(server: &TestServer) {
+async fn mark_belongs_to_its_user_after_the_account_moved(server: &TestServer) {
     let admin = set_up(server).await;
     let account =
         |name: &str| json!({"account": {"homePage": "https://rollbook.invalid/acme", "name": name}});
@@ -136,26 +145,24 @@ async fn a_record_is_of_whom_it_marks_though_their_account_was_moved(server: &Te
         let moved = json!({"identifiers": [account(person)]});
         admin.post("/v1/users/eve/identifiers", &moved).await.expect(200);
     }
-    // Bo is still known by an address; of gil nothing is left that a record could name.
-    let expected = told(&[("bo", "created"), ("gil", "not_found")]);
-    assert_eq!(mark(&admin, &fire(&["bo", "gil"])).await, expected);
-    assert_eq!(mark(&admin, &fire(&["bo"])).await, told(&[("bo", "already_completed")]));
-    assert_eq!(member_values(&rows_of(server, "bo").await, "completed"), [json!(true)]);
-    assert_eq!(rows_of(server, "eve").await, Vec::<Value>::new());
+    // `bo` still has an address. `gil` has no identifier left for a record.
+    let expected = expected_outcomes(&[("bo", "created"), ("gil", "not_found")]);
+    assert_eq!(mark(&admin, &mark_request(&["bo", "gil"])).await, expected);
+    assert_eq!(mark(&admin, &mark_request(&["bo"])).await, expected_outcomes(&[("bo", "already_completed")]));
+    assert_eq!(member_values(&activities_of(server, "bo").await, "completed"), [json!(true)]);
+    assert_eq!(activities_of(server, "eve").await, Vec::<Value>::new());
 }
 
 #[apply(both_databases)]
-async fn ten_at_once_mark_each_person_once(server: &TestServer) {
+async fn concurrent_requests_mark_each_user_once(server: &TestServer) {
     let admin = set_up(server).await;
-    let everybody = ["ada", "bo", "gil", "cy", "eve"];
-    // The same request, and requests for different days: whichever is first is the one that counts.
+    let people = ["ada", "bo", "gil", "cy", "eve"];
+    // Ten equal requests, and ten requests for different days: only the first creates a record.
+    admin.put("/v1/contents/water", &content("water", "event")).await.expect(201);
+    admin.put("/v1/contents/fire", &content("fire", "event")).await.expect(200);
     for (content, days) in [("fire", [1; 10]), ("water", [1, 2, 3, 4, 5, 6, 7, 8, 9, 10])] {
-        admin
-            .put(&format!("/v1/contents/{content}"), &crate::support::builders::content(content, "event"))
-            .await
-            .expect_one_of(&[200, 201]);
         let requests = days.map(|day| {
-            let body = fire(&everybody)
+            let body = mark_request(&people)
                 .set("content", content)
                 .set("note", "Together")
                 .set("happened_at", format!("2026-03-{day:02}T09:00:00Z"));
@@ -169,9 +176,9 @@ async fn ten_at_once_mark_each_person_once(server: &TestServer) {
             .filter(|(_, outcome)| outcome == "created")
             .map(|(user, _)| user)
             .collect();
-        for person in everybody {
+        for person in people {
             assert_eq!(created.iter().filter(|created| *created == person).count(), 1, "{person} {content}");
-            let rows = rows_of(server, person).await;
+            let rows = activities_of(server, person).await;
             assert_eq!(
                 rows.iter().filter(|row| row["content"]["id"] == content).count(),
                 1,
@@ -180,5 +187,5 @@ async fn ten_at_once_mark_each_person_once(server: &TestServer) {
         }
     }
     let notes = admin.list("/v1/users/bo/notes", "notes").await;
-    assert_eq!(notes.len(), 2, "one for each completion");
+    assert_eq!(notes.len(), 2, "one note for each completion");
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{FIRE, FIRE_CSV, column, did, send, set_up};
+use super::{FIRE, FIRE_CSV, did, send, set_up};
 use crate::support::http::{Answer, Caller};
 use crate::support::{Database, TestServer, apply, both_databases};
 
@@ -98,8 +98,8 @@ async fn a_page_costs_the_same_in_a_large_organisation(server: &TestServer) {
     let counted = counted.json();
     assert_eq!(counted["total"], active + 5);
     let (csv, _) = timed(&admin, FIRE_CSV).await;
-    let mut ids = column(&csv, "User ID");
-    let states = column(&csv, "Progress");
+    let mut ids = csv.csv_column("User ID");
+    let states = csv.csv_column("Progress");
     assert_eq!(ids.len(), active as usize + 5);
     assert!(ids.is_sorted());
     ids.dedup();
