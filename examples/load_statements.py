@@ -1,19 +1,19 @@
 #!/usr/bin/env python3
-"""Feeds files of xAPI statements to an LRS: one statement a line (.jsonl), gzipped or not (.jsonl.gz).
+"""Sends files of xAPI statements to an LRS: one statement a line (.jsonl), gzipped or not (.jsonl.gz).
 
     ROLLBOOK_CLIENT_CREDENTIAL=key:secret examples/load_statements.py statements.jsonl.gz more.jsonl
     examples/load_statements.py --url http://127.0.0.1:8080 --credential key:secret statements.jsonl
 
-Statements go in batches to POST /xapi/statements, exactly as they stand in the file. A batch is all or nothing,
-so when one is refused, the statements that the answer points at are taken out and sent alone, and the rest goes
-again. What is refused for good is printed with its file, line, the place in the statement and the reason:
+Statements are sent in batches to POST /xapi/statements, exactly as in the file. A batch is stored completely or not
+at all. When a batch is refused, the statements that the answer points at are sent alone, and the rest is sent again.
+A statement that is refused alone is printed with its file, line, the place in the statement and the reason:
 
     moodle.jsonl:41: refused at /result/score/raw: must not be above max
 
-A statement without an id gets one here, made from its file's name, line and text: loading the same file again
-changes nothing, and neither does a batch that is repeated because its answer was lost on the way.
+A statement without an id gets one, made from the file's name, the line and the text. Loading the same file again
+changes nothing, and neither does a batch that is repeated because its answer was lost.
 
-Exit code: 0 when all were taken, 1 when some were refused, 2 when loading could not go on.
+Exit code: 0 if all were taken, 1 if some were refused, 2 if loading could not continue.
 
 Needs Python 3.9 and nothing else.
 """
@@ -34,11 +34,11 @@ ATTEMPTS = 5
 
 
 class Stop(Exception):
-    """Loading can't go on: the server can't be reached, or doesn't let us in."""
+    """Loading cannot continue: the server cannot be reached, or refuses the credential."""
 
 
 class Server:
-    """One connection to POST /xapi/statements, opened again when it breaks."""
+    """One connection to POST /xapi/statements, opened again after a failure."""
 
     def __init__(self, url, headers):
         parts = urllib.parse.urlsplit(url)
@@ -52,7 +52,7 @@ class Server:
         self.connection = None
 
     def post(self, body):
-        """Sends a body; answers the status and the answer's text. Waits and tries again when the server is busy."""
+        """Sends a body and returns the status and the text of the answer. Waits and repeats while the server is busy."""
         for attempt in range(ATTEMPTS):
             wait = 2**attempt
             try:
@@ -85,7 +85,7 @@ class Statement:
         try:
             parsed = json.loads(text)
         except ValueError:
-            return  # the server says what is wrong with it
+            return  # the server reports the fault
         if isinstance(parsed, dict) and "id" not in parsed:
             new = uuid.uuid5(NAMESPACE, f"{os.path.basename(file)}:{line}:{text}")
             rest = text.lstrip()[1:].lstrip()
@@ -93,7 +93,7 @@ class Statement:
 
 
 def statements(files):
-    """All statements of the files, as they are read."""
+    """Yields the statements of the files."""
     for file in files:
         opened = gzip.open if file.endswith(".gz") else open
         with opened(file, "rt", encoding="utf-8") as lines:
@@ -114,15 +114,15 @@ def batches(of, size):
 
 
 def faults(answer):
-    """What a refusal says: pairs of a JSON pointer and a reason."""
+    """The faults of a refusal: pairs of a JSON pointer and a reason."""
     try:
         problem = json.loads(answer)
     except ValueError:
         return [("", answer.strip())]
     if not isinstance(problem, dict):
         return [("", answer.strip())]
-    said = [problem, *(problem.get("errors") or [])]
-    found = [(entry["pointer"], entry.get("detail", "")) for entry in said if entry.get("pointer") is not None]
+    entries = [problem, *(problem.get("errors") or [])]
+    found = [(entry["pointer"], entry.get("detail", "")) for entry in entries if entry.get("pointer") is not None]
     return found or [("", problem.get("detail") or problem.get("title") or answer.strip())]
 
 
@@ -133,7 +133,7 @@ class Loader:
         self.refused = 0
 
     def load(self, batch):
-        """Sends a batch; takes out what is refused until the rest is taken."""
+        """Sends a batch, and removes refused statements until the rest is taken."""
         status, answer = self.server.post("[" + ",".join(s.text for s in batch) + "]")
         if status == 200:
             self.taken += len(batch)
@@ -143,7 +143,7 @@ class Loader:
             return
         named = {int(first) for pointer, _ in faults(answer) if (first := pointer.lstrip("/").split("/")[0]).isdigit()}
         named = {place for place in named if place < len(batch)}
-        # Where the answer points at none (a body too large, a line that is no JSON), each is sent alone.
+        # An answer without places (a body too large, a line that is no JSON): each statement is sent alone.
         for place, statement in enumerate(batch):
             if place in named or not named:
                 self.load([statement])
@@ -153,14 +153,14 @@ class Loader:
 
     def refuse(self, statement, answer):
         self.refused += 1
-        # Sent alone, but in an array: the first segment of its pointers is always 0.
+        # A statement alone is sent in an array too, so its pointers begin with 0.
         pointer, reason = faults(answer)[-1]
         inside = pointer[2:] if pointer == "/0" or pointer.startswith("/0/") else pointer
         print(f"{statement.place}: refused at {inside or '/'}: {reason}", flush=True)
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description="Feeds files of xAPI statements to an LRS.")
+    parser = argparse.ArgumentParser(description="Sends files of xAPI statements to an LRS.")
     parser.add_argument("files", nargs="+", help="statements, one a line: .jsonl or .jsonl.gz")
     parser.add_argument("--url", default=os.environ.get("ROLLBOOK_CLIENT_URL", "http://127.0.0.1:8080"))
     parser.add_argument(

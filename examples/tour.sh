@@ -3,10 +3,10 @@
 #
 #   examples/tour.sh                     starts a server of its own, on SQLite in a temporary folder
 #   ROLLBOOK_CLIENT_URL=http://… ROLLBOOK_JWT_SECRET=… examples/tour.sh
-#                                        uses a server that runs; the secret is the one it verifies tokens with
+#                                        uses a running server; the secret is the one with which it verifies tokens
 #
 # Every request is printed before its answer. Needs curl, and cargo or ROLLBOOK_CLIENT_BINARY, the path of a
-# `rollbook` that is built.
+# built `rollbook`.
 set -euo pipefail
 
 organisation=tour
@@ -53,16 +53,16 @@ ask() {
   printf '\n'
 }
 
-# --- Who asks ----------------------------------------------------------------------------------------------
+# --- Tokens ------------------------------------------------------------------------------------------------
 
-say 'A platform signs a token for each of its people; this is how to make one for trying things.'
+say 'A platform signs a token for each of its users. For trying things, a command makes one.'
 echo "\$ rollbook token --org $organisation --user ada --role admin"
 ada=$(rollbook token --org "$organisation" --user ada --role admin)
 mia=$(rollbook token --org "$organisation" --user mia --role manager)
 
 # --- People and contents -----------------------------------------------------------------------------------
 
-say 'An admin puts the people there: Mia manages Bo; Cy is in another team.'
+say 'An admin adds users: Mia manages Bo; Cy is in another team.'
 ask "$ada" POST /v1/teams/batch '[{"id": "sales", "name": "Sales"}, {"id": "support", "name": "Support"}]'
 ask "$ada" POST /v1/users/batch '[
   {"id": "ada", "first_name": "Ada", "last_name": "Obi", "email": "ada@example.com", "role": "admin"},
@@ -73,15 +73,15 @@ ask "$ada" POST /v1/users/batch '[
   {"id": "cy", "first_name": "Cy", "last_name": "Dahl", "email": "cy@example.com",
    "primary_team": "support", "teams": ["support"]}]'
 
-say 'And what there is to learn: a quiz with a pass mark, and a certificate that is good for a year.'
+say 'The admin adds a content: a quiz with a pass mark, and a certificate that is valid for a year.'
 ask "$ada" PUT /v1/contents/forklift-quiz '{
   "id": "forklift-quiz", "iri": "https://learn.example.com/quizzes/forklift", "title": "Forklift Quiz",
   "type": "quiz", "pass_mark": 80, "tags": ["safety"],
   "certificate": {"name": "Forklift licence", "expires_after": "P1Y"}}'
 
-# --- Records, by two doors ---------------------------------------------------------------------------------
+# --- Records, through two APIs -----------------------------------------------------------------------------
 
-say 'Activities in the short form: Bo fails at first, Cy passes.'
+say 'Activities in the short form: Bo fails, Cy passes.'
 ask "$ada" POST /v1/activities/batch '[
   {"user": "bo", "action": "logged_in", "happened_at": "2026-01-12T08:00:00Z"},
   {"user": "bo", "action": "completed", "content": "forklift-quiz", "happened_at": "2026-01-12T08:20:00Z",
@@ -89,7 +89,7 @@ ask "$ada" POST /v1/activities/batch '[
   {"user": "cy", "action": "completed", "content": "forklift-quiz", "happened_at": "2026-01-12T09:00:00Z",
    "result": {"score": 95, "total_time": "PT4M"}}]'
 
-say 'The same log takes xAPI statements from any content. Bo tries again, and passes.'
+say 'xAPI statements from any content reach the same log. Bo tries again and passes.'
 statement='{
   "actor": {"name": "Bo", "mbox": "mailto:bo@example.com"},
   "verb": {"id": "http://adlnet.gov/expapi/verbs/passed", "display": {"en": "passed"}},
@@ -104,13 +104,13 @@ curl -sS --fail-with-body -X POST "$url/xapi/statements" -u "$(member key):$(mem
   -H 'X-Experience-API-Version: 1.0.3' -H 'Content-Type: application/json' -d "$statement"
 printf '\n'
 
-# --- Questions ---------------------------------------------------------------------------------------------
+# --- Reading the log ---------------------------------------------------------------------------------------
 
-say 'Ada sees everything; this asks for what was failed.'
+say 'Ada sees the whole organisation. This request reads the failed activities.'
 ask "$ada" GET '/v1/activities?action=failed&count=exact'
 
-say 'Mia sees herself and her reports: Bo, and not Cy. Here, who passed the quiz.'
+say 'Mia sees herself and her reports: Bo, and not Cy. This request reads the passed quizzes.'
 ask "$mia" GET '/v1/activities?content=forklift-quiz&result=passed&count=exact'
 
-say "And the same as a CSV: the manager's report."
+say "The activities of the manager's reports as a CSV."
 ask "$mia" GET '/v1/activities/export.csv?scope=managed'

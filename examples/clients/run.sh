@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Runs the clients against a Rollbook, unmodified, as their registries have them.
+# Runs published xAPI clients, unmodified, against Rollbook.
 #
 #   examples/clients/run.sh                  starts a server of its own, on SQLite in a temporary folder
 #   scripts/with-postgres examples/clients/run.sh
 #                                            the same on PostgreSQL
 #   ROLLBOOK_CLIENT_URL=http://… ROLLBOOK_CLIENT_CREDENTIAL=key:secret examples/clients/run.sh
-#                                            uses a server that runs; the credential needs the scope `all`
+#                                            uses a running server; the credential needs the scope `all`
 #
 # Needs Node.js 20 with npm, Python 3.9 with venv and pip, a network, and cargo or ROLLBOOK_CLIENT_BINARY, the path of a
-# `rollbook` that is built. What is installed goes into a temporary folder, and is gone afterwards;
-# ROLLBOOK_CLIENT_FOLDER names one that stays.
+# built `rollbook`. The clients are installed into a temporary folder, which is removed afterwards;
+# ROLLBOOK_CLIENT_FOLDER names a folder that stays.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -45,9 +45,9 @@ if [[ -z ${ROLLBOOK_CLIENT_URL:-} ]]; then
     sleep 0.1
   done
   token=$("$ROLLBOOK_CLIENT_BINARY" token --org clients --user root --role admin)
-  made=$(curl -sS --fail-with-body -X POST "$ROLLBOOK_CLIENT_URL/v1/credentials" -H "Authorization: Bearer $token" \
+  created=$(curl -sS --fail-with-body -X POST "$ROLLBOOK_CLIENT_URL/v1/credentials" -H "Authorization: Bearer $token" \
     -H 'Content-Type: application/json' -d '{"name": "clients", "scopes": ["all"]}')
-  member() { sed -E "s/.*\"$1\": ?\"([^\"]*)\".*/\1/" <<<"$made"; }
+  member() { sed -E "s/.*\"$1\": ?\"([^\"]*)\".*/\1/" <<<"$created"; }
   ROLLBOOK_CLIENT_CREDENTIAL=$(member key):$(member secret)
   export ROLLBOOK_CLIENT_CREDENTIAL
 fi

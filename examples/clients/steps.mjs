@@ -1,4 +1,4 @@
-// What both programs in JavaScript need: the server from the environment, and steps that are told as they are done.
+// Shared by both programs in JavaScript: the server from the environment, and steps that report their results.
 
 import { deepStrictEqual, ok } from "node:assert/strict";
 
@@ -13,7 +13,7 @@ export const server = { endpoint: `${url.replace(/\/$/, "")}/xapi/`, key, secret
 
 let done = 0;
 
-/** Does one thing and tells it; anything that goes wrong, or is not as it should be, ends the program. */
+/** Runs a step and prints its name. A failure ends the program. */
 export async function step(name, work) {
   try {
     await work();
@@ -26,7 +26,7 @@ export async function step(name, work) {
 }
 
 export function finished(client) {
-  console.log(`${client}: ${done} steps, all as they should be`);
+  console.log(`${client}: all ${done} steps passed`);
 }
 
 export const same = deepStrictEqual;

@@ -1,4 +1,4 @@
-// Rollbook as TinCanJS sees it: the client inside very many courses, from authoring tools too. See README.md.
+// Uses Rollbook through TinCanJS, the client in many courses and authoring tools. See README.md.
 
 import { randomUUID } from "node:crypto";
 import TinCan from "tincanjs";
@@ -6,14 +6,14 @@ import { finished, must, same, server, step } from "./steps.mjs";
 
 const lrs = new TinCan.LRS({ endpoint: server.endpoint, username: server.key, password: server.secret, allowFail: false });
 
-/** What it calls back with, as a promise: `{err, result}`. */
+/** Calls a method and returns the arguments of its callback: `{err, result}`. */
 const ask = (method, ...args) =>
   new Promise((resolve) => {
     const cfg = args.pop();
     lrs[method](...args, { ...cfg, callback: (err, result) => resolve({ err, result }) });
   });
 
-/** The same, where nothing may be refused. */
+/** Calls a method that must succeed, and returns its result. */
 const get = async (method, ...args) => {
   const { err, result } = await ask(method, ...args);
   must(err === null, `${method}: ${err} ${result?.responseText ?? ""}`);
@@ -24,7 +24,7 @@ const run = randomUUID();
 const agent = new TinCan.Agent({ name: "Ben Moreau", account: { homePage: "https://hr.example.com", name: run } });
 const activity = (name) => new TinCan.Activity({ id: `https://learn.example.com/${run}/${name}`, definition: { name: { en: name }, type: "http://adlnet.gov/expapi/activities/course" } });
 const verb = (name) => new TinCan.Verb({ id: `http://adlnet.gov/expapi/verbs/${name}`, display: { en: name } });
-const said = (name, verbName = "completed", more = {}) => new TinCan.Statement({ actor: agent, verb: verb(verbName), target: activity(name), ...more });
+const newStatement = (name, verbName = "completed", more = {}) => new TinCan.Statement({ actor: agent, verb: verb(verbName), target: activity(name), ...more });
 
 await step(`about: the versions (it speaks ${lrs.version})`, async () => {
   const about = await get("about", {});
@@ -33,7 +33,7 @@ await step(`about: the versions (it speaks ${lrs.version})`, async () => {
 
 let first;
 await step("statements: puts one under its id, reads it", async () => {
-  const sent = said("one", "completed", { result: { score: { scaled: 0.5, raw: 5, min: 0, max: 10 }, success: true, duration: "PT1M30.5S" }, context: { registration: randomUUID(), contextActivities: { parent: [activity("course")] } } });
+  const sent = newStatement("one", "completed", { result: { score: { scaled: 0.5, raw: 5, min: 0, max: 10 }, success: true, duration: "PT1M30.5S" }, context: { registration: randomUUID(), contextActivities: { parent: [activity("course")] } } });
   first = sent.id;
   const saved = await get("saveStatement", sent, {});
   same(saved.status, 204);
@@ -46,7 +46,7 @@ await step("statements: puts one under its id, reads it", async () => {
   same(read.authority.account.name, server.key);
 });
 
-const many = Array.from({ length: 12 }, (_, number) => said(`many-${number % 3}`, "progressed"));
+const many = Array.from({ length: 12 }, (_, number) => newStatement(`many-${number % 3}`, "progressed"));
 await step("statements: sends many", async () => {
   const answer = await get("saveStatements", many, {});
   same(JSON.parse(answer.responseText), many.map((statement) => statement.id));
@@ -73,8 +73,8 @@ await step("statements: related activities, since and until", async () => {
   same(after.statements.length, many.length);
 });
 
-await step("statements: a conflict is a conflict", async () => {
-  const other = said("other", "failed", { id: first });
+await step("statements: a different one under a known id is a conflict", async () => {
+  const other = newStatement("other", "failed", { id: first });
   same((await ask("saveStatement", other, {})).err, 409);
 });
 
@@ -85,14 +85,14 @@ await step("statements: voids one, which is then read as voided", async () => {
   same((await get("retrieveVoidedStatement", first, {})).id, first);
 });
 
-await step("statements: a SubStatement comes back as it was", async () => {
+await step("statements: a SubStatement comes back unchanged", async () => {
   const target = new TinCan.SubStatement({ actor: agent, verb: verb("attempted"), target: activity("tomorrow") });
   const sent = new TinCan.Statement({ actor: agent, verb: { id: "https://example.com/verbs/planned" }, target });
   await get("saveStatement", sent, {});
   same((await get("retrieveStatement", sent.id, {})).target.asVersion("1.0.1"), target.asVersion("1.0.1"));
 });
 
-// Text alone: in Node.js it sends other bytes as if they were letters.
+// Texts only: in Node.js the client sends other bytes as text.
 const file = (content) => {
   const attachment = new TinCan.Attachment({ usageType: "http://id.tincanapi.com/attachment/supporting_media", display: { en: "File" }, contentType: "text/plain" });
   attachment.setContentFromString(content);
@@ -103,30 +103,30 @@ const contents = (statement) => statement.attachments.map((attachment) => attach
 
 await step("attachments: sends a text with a statement, reads it back", async () => {
   for (const content of texts) {
-    const sent = said("attached", "completed", { attachments: [file(content)] });
+    const sent = newStatement("attached", "completed", { attachments: [file(content)] });
     await get("saveStatement", sent, {});
     same(contents(await get("retrieveStatement", sent.id, { params: { attachments: true } })), [content]);
   }
 });
 
 await step("attachments: sends several in one request, of one statement and of two, reads them back", async () => {
-  const sent = said("attached", "completed", { attachments: texts.map(file) });
+  const sent = newStatement("attached", "completed", { attachments: texts.map(file) });
   await get("saveStatement", sent, {});
   same(contents(await get("retrieveStatement", sent.id, { params: { attachments: true } })), texts);
-  const two = [texts.slice(0, 2), texts.slice(2)].map((some) => said("attached-each", "completed", { attachments: some.map(file) }));
+  const two = [texts.slice(0, 2), texts.slice(2)].map((some) => newStatement("attached-each", "completed", { attachments: some.map(file) }));
   await get("saveStatements", two, {});
   const page = await get("queryStatements", { params: { activity: activity("attached-each"), attachments: true, ascending: true } });
   same(page.statements.map(contents), [texts.slice(0, 2), texts.slice(2)]);
 });
 
 await step("attachments: two statements share a content, a query gives it to both", async () => {
-  for (let number = 0; number < 2; number += 1) await get("saveStatement", said("shared", "completed", { attachments: [file("the same for both, ü")] }), {});
+  for (let number = 0; number < 2; number += 1) await get("saveStatement", newStatement("shared", "completed", { attachments: [file("the same for both, ü")] }), {});
   const page = await get("queryStatements", { params: { activity: activity("shared"), attachments: true } });
   same(page.statements.map((statement) => statement.attachments[0].getContentAsString()), ["the same for both, ü", "the same for both, ü"]);
 });
 
 const place = { agent, activity: activity("state"), registration: randomUUID() };
-await step("state: puts, reads with its ETag, is kept to it", async () => {
+await step("state: puts, reads and checks its ETag", async () => {
   await get("saveState", "bookmark", { page: 1 }, { ...place, contentType: "application/json" });
   const state = await get("retrieveState", "bookmark", place);
   same(state.contents, { page: 1 });
@@ -149,8 +149,8 @@ await step("state: merges by POST, lists, drops", async () => {
 });
 
 for (const [name, method, key] of [["activity", "ActivityProfile", { activity: activity("profile") }], ["agent", "AgentProfile", { agent }]]) {
-  await step(`${name} profile: puts, reads with its ETag, is kept to it, lists, drops`, async () => {
-    // Without an ETag it says that it means a new document, which 1.0.3 asks of everybody.
+  await step(`${name} profile: puts, reads and checks its ETag, lists, drops`, async () => {
+    // Without an ETag the client sends `If-None-Match: *`, which 1.0.3 requires for a new document.
     const save = (value, cfg = {}) => ask(`save${method}`, "settings", value, { ...key, contentType: "application/json", ...cfg });
     same((await save({ theme: "dark" })).err, null);
     const profile = await get(`retrieve${method}`, "settings", key);

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Rollbook as the TinCan library for Python sees it. See README.md."""
+"""Uses Rollbook through the TinCan library for Python. See README.md."""
 
 import json
 import os
@@ -31,12 +31,12 @@ DONE = []
 
 
 def step(name):
-    """Does one thing at once and tells it; anything that is not as it should be ends the program."""
+    """Runs a step at once and prints its name. A failure ends the program."""
 
     def run(work):
         try:
             work()
-        except Exception:  # whatever it was, it is told whole
+        except Exception:  # printed in full
             print(f"  NO  {name}", file=sys.stderr)
             traceback.print_exc()
             sys.exit(1)
@@ -52,7 +52,7 @@ def same(found, expected):
 
 
 def good(answer, status=None):
-    """The answer, which must not be a refusal."""
+    """Returns the answer, which must be a success."""
     if not answer.success or status not in (None, answer.response.status):
         asked = f"{answer.request.method} {answer.request.resource}"
         raise AssertionError(f"{asked}: {answer.response.status} {answer.data!r}")
@@ -78,14 +78,13 @@ def verb(name):
     return Verb(id=f"http://adlnet.gov/expapi/verbs/{name}", display=LanguageMap({"en": name}))
 
 
-def said(name, verb_name="completed", **more):
+def new_statement(name, verb_name="completed", **more):
     return Statement(actor=agent, verb=verb(verb_name), object=activity(name), **more)
 
 
 @step("about: the versions")
 def _():
-    # The library has a list of versions of its own, and refuses an answer that names a newer one: so the
-    # answer is read without it.
+    # The library has a list of versions and throws if an answer names a newer one.
     try:
         answer = lrs.about()
         versions = answer.content.version
@@ -96,7 +95,7 @@ def _():
     same("1.0.3" in versions, True)
 
 
-first = said(
+first = new_statement(
     "one",
     id=uuid.uuid4(),
     result=Result(score=Score(scaled=0.75, raw=15, min=0, max=20), success=True, completion=True, response="ü"),
@@ -117,14 +116,14 @@ def _():
     same(read.authority.account.name, key)
 
 
-@step("statements: sends one without an id, which gets one")
+@step("statements: sends one without an id")
 def _():
-    unnamed = said("unnamed")
+    unnamed = new_statement("unnamed")
     good(lrs.save_statement(unnamed), 200)
     same(good(lrs.retrieve_statement(unnamed.id)).content.id, unnamed.id)
 
 
-many = [said(f"many-{number % 2}", "progressed", id=uuid.uuid4()) for number in range(9)]
+many = [new_statement(f"many-{number % 2}", "progressed", id=uuid.uuid4()) for number in range(9)]
 
 
 @step("statements: sends many")
@@ -135,7 +134,7 @@ def _():
 
 @step("statements: finds them by agent, verb and activity, page by page to the end")
 def _():
-    # The library writes a flag as Python does (`True`), which is no flag of the specification: as text it is.
+    # The library writes a flag as `True`, which the specification does not know. A text works.
     query = {
         "agent": agent,
         "verb": verb("progressed"),
@@ -158,10 +157,10 @@ def _():
     same([str(statement.id) for statement in page.statements], [str(first.id)])
 
 
-@step("statements: another one under a known id is a conflict, a bad one is refused")
+@step("statements: a different one under a known id is a conflict, a faulty one is refused")
 def _():
-    same(lrs.save_statement(said("other", id=first.id)).response.status, 409)
-    bad = said("bad", id=uuid.uuid4(), result=Result(response="x", score=Score(raw=30, max=20)))
+    same(lrs.save_statement(new_statement("other", id=first.id)).response.status, 409)
+    bad = new_statement("bad", id=uuid.uuid4(), result=Result(response="x", score=Score(raw=30, max=20)))
     answer = lrs.save_statement(bad)
     same((answer.response.status, json.loads(answer.data)["pointer"]), (400, "/result/score/raw"))
 
@@ -174,10 +173,10 @@ def _():
     same(str(good(lrs.retrieve_voided_statement(first.id)).content.id), str(first.id))
 
 
-@step("statements: a SubStatement comes back as it was")
+@step("statements: a SubStatement comes back unchanged")
 def _():
-    somebody = Agent(account=AgentAccount(home_page="https://hr.example.com", name="7"))
-    inner = SubStatement(actor=somebody, verb=verb("attempted"), object=activity("tomorrow"))
+    learner = Agent(account=AgentAccount(home_page="https://hr.example.com", name="7"))
+    inner = SubStatement(actor=learner, verb=verb("attempted"), object=activity("tomorrow"))
     planned = Verb(id="https://example.com/verbs/planned")
     outer = Statement(id=uuid.uuid4(), actor=agent, verb=planned, object=inner)
     good(lrs.save_statement(outer))
@@ -185,7 +184,7 @@ def _():
     same(json.loads(read.object.to_json("1.0.3")), json.loads(inner.to_json("1.0.3")))
 
 
-@step("attachments: declared with an address (it can't send contents)")
+@step("attachments: declared with an address (the library cannot send contents)")
 def _():
     file = Attachment(
         usage_type="https://example.com/usage",
@@ -195,13 +194,13 @@ def _():
         sha2="ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
         fileurl="https://example.com/abc.txt",
     )
-    declared = said("attached", id=uuid.uuid4(), attachments=[file])
+    declared = new_statement("attached", id=uuid.uuid4(), attachments=[file])
     good(lrs.save_statement(declared))
     read = good(lrs.retrieve_statement(declared.id)).content
     same(read.attachments[0].fileurl, "https://example.com/abc.txt")
-    # Without an address it has to come with the statement.
+    # Without an address the content has to come with the statement.
     file.fileurl = None
-    same(lrs.save_statement(said("attached", id=uuid.uuid4(), attachments=[file])).response.status, 400)
+    same(lrs.save_statement(new_statement("attached", id=uuid.uuid4(), attachments=[file])).response.status, 400)
 
 
 def text(content):
@@ -209,11 +208,11 @@ def text(content):
 
 
 def etag(answer):
-    # The library looks for it in a list of pairs, and never finds it.
+    # The library looks for the ETag in a list of pairs and never finds it.
     return answer.response.getheader("ETag")
 
 
-@step("state: puts, reads with its ETag, is kept to it, deletes")
+@step("state: puts, reads and checks its ETag, deletes")
 def _():
     place = {"activity": activity("state"), "agent": agent}
     document = StateDocument(id="bookmark", content='{"page": 1}', content_type="application/json", **place)
@@ -228,8 +227,7 @@ def _():
     document.etag = '"0000000000000000000000000000000000000000"'
     same(lrs.save_state(document).response.status, 412)
     same(text(lrs.retrieve_state(state_id="bookmark", **place).data), '{"page": 1}')
-    # The library puts a state twice. The second time the tag is the old one, so it hears that it came too late; the
-    # first time it was in time.
+    # The library sends a PUT of a state twice. The first one succeeds; the second one has the old tag and is 412.
     document.etag = tag
     same(lrs.save_state(document).response.status, 412)
     same(text(lrs.retrieve_state(state_id="bookmark", **place).data), '{"page": 2}')
@@ -238,7 +236,7 @@ def _():
     same(lrs.retrieve_state(state_id="bookmark", **place).response.status, 404)
 
 
-@step("state: each registration has its own; all are cleared at once")
+@step("state: lists and clears all")
 def _():
     place = {"activity": activity("state"), "agent": agent}
     for name in ("one", "two"):
@@ -248,7 +246,7 @@ def _():
 
 
 def put(kind, document, headers):
-    """Puts a profile with headers that the library has no argument for, by its own sending."""
+    """Puts a profile with headers for which the library has no argument, through its own sender."""
     request = HTTPRequest(method="PUT", resource=kind, content=document.content)
     request.headers = {"Content-Type": document.content_type, **headers}
     request.query_params = {"profileId": document.id}
@@ -260,8 +258,8 @@ def put(kind, document, headers):
 
 
 def profile(kind, document, save, retrieve, ids, delete):
-    # 1.0.3 asks for If-None-Match where the document is new, and the library sends none: with it alone no new
-    # profile can be made, only an old one changed.
+    # 1.0.3 requires If-None-Match for a new document, and the library sends none. Through its own methods it can only
+    # change an existing profile.
     same(save(document).response.status, 400)
     good(put(kind, document, {"If-None-Match": "*"}), 204)
     same(put(kind, document, {"If-None-Match": "*"}).response.status, 412)
@@ -309,4 +307,4 @@ def _():
     )
 
 
-print(f"tincan (Python): {len(DONE)} steps, all as they should be")
+print(f"tincan (Python): {len(DONE)} steps passed")

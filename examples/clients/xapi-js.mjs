@@ -1,4 +1,4 @@
-// Rollbook as @xapi/xapi sees it: the client of today for browsers and Node.js. See README.md.
+// Uses Rollbook through @xapi/xapi, a client for browsers and Node.js. See README.md.
 
 import { createHash, randomUUID } from "node:crypto";
 import XAPI from "@xapi/xapi";
@@ -6,11 +6,10 @@ import { finished, must, same, server, step } from "./steps.mjs";
 
 const Client = XAPI.default ?? XAPI;
 const auth = Client.toBasicAuth(server.key, server.secret);
-// Its own sending by `fetch` can send what a browser can, attachments among it.
+// The client's own adapter `fetch` can send everything that a browser can, also attachments.
 const xapi = new Client({ endpoint: server.endpoint, auth, version: "1.0.3", adapter: "fetch" });
 
-// By itself it answers only what is good, so that what a refusal says is lost; with a way of sending of one's own the
-// status and the text are there.
+// The client's own adapters throw at a refusal and lose its body. This adapter returns status and body.
 async function adapter({ url, method, data, headers }) {
   const json = headers["Content-Type"] === "application/json" && data !== undefined;
   const answer = await fetch(url, { method, headers, body: json ? JSON.stringify(data) : data });
@@ -19,7 +18,7 @@ async function adapter({ url, method, data, headers }) {
   try {
     body = JSON.parse(text);
   } catch {
-    // Not JSON: a document of another kind, or nothing at all.
+    // Not JSON: a document of another kind, or an empty body.
   }
   return { status: answer.status, headers: Object.fromEntries(answer.headers), data: body };
 }
@@ -29,7 +28,7 @@ const two = new Client({ endpoint: server.endpoint, auth, version: "2.0.0", adap
 const run = randomUUID();
 const actor = { objectType: "Agent", name: "Ada Obi", mbox: `mailto:ada.${run}@example.com` };
 const activity = (name) => ({ id: `https://learn.example.com/${run}/${name}`, definition: { name: { "en-US": name, de: `${name} auf Deutsch` } } });
-const said = (name, verb = Client.Verbs.COMPLETED) => ({ actor, verb, object: activity(name) });
+const newStatement = (name, verb = Client.Verbs.COMPLETED) => ({ actor, verb, object: activity(name) });
 
 await step("about: the versions", async () => {
   const about = (await xapi.getAbout()).data;
@@ -38,7 +37,7 @@ await step("about: the versions", async () => {
 
 let first;
 await step("statements: sends one, reads it by its id", async () => {
-  const sent = { ...said("one"), result: { score: { scaled: 0.85, raw: 17, min: 0, max: 20 }, duration: Client.calculateISO8601Duration(new Date(0), new Date(90_500)) } };
+  const sent = { ...newStatement("one"), result: { score: { scaled: 0.85, raw: 17, min: 0, max: 20 }, duration: Client.calculateISO8601Duration(new Date(0), new Date(90_500)) } };
   const ids = (await xapi.sendStatement({ statement: sent })).data;
   same(ids.length, 1);
   first = ids[0];
@@ -51,7 +50,7 @@ await step("statements: sends one, reads it by its id", async () => {
   must(Date.parse(answer.headers["x-experience-api-consistent-through"]) > 0);
 });
 
-const many = Array.from({ length: 23 }, (_, number) => ({ id: randomUUID(), ...said(`many-${number % 2}`, Client.Verbs.PROGRESSED) }));
+const many = Array.from({ length: 23 }, (_, number) => ({ id: randomUUID(), ...newStatement(`many-${number % 2}`, Client.Verbs.PROGRESSED) }));
 await step("statements: sends many, sends them again", async () => {
   const ids = many.map((statement) => statement.id);
   same((await xapi.sendStatements({ statements: many })).data, ids);
@@ -73,7 +72,7 @@ await step("statements: finds them by agent, verb and activity, page by page to 
   same(sizes, [5, 5, 2]);
 });
 
-await step("statements: finds nothing, which is an empty list", async () => {
+await step("statements: an empty result is an empty list", async () => {
   same((await xapi.getStatements({ activity: activity("nothing").id })).data, { statements: [], more: "" });
 });
 
@@ -84,12 +83,12 @@ await step("statements: in the formats ids and canonical", async () => {
   same(canonical.object.definition.name, { "en-US": "one" });
 });
 
-await step("statements: a bad one is refused, and says where", async () => {
-  const answer = await careful.sendStatement({ statement: { ...said("bad"), actor: { mbox: "ada" } } });
+await step("statements: a faulty one is refused with its place", async () => {
+  const answer = await careful.sendStatement({ statement: { ...newStatement("bad"), actor: { mbox: "ada" } } });
   same([answer.status, answer.data.pointer], [400, "/actor/mbox"]);
 });
 
-await step("statements: another one under a known id is a conflict", async () => {
+await step("statements: a different one under a known id is a conflict", async () => {
   const answer = await careful.sendStatement({ statement: { ...many[0], object: activity("other") } });
   same(answer.status, 409);
 });
@@ -103,7 +102,7 @@ await step("statements: voids one, which is then read as voided", async () => {
 });
 
 await step("statements: speaks 2.0.0 as well", async () => {
-  const statement = { ...said("two"), context: { contextAgents: [{ objectType: "contextAgent", agent: { mbox: "mailto:coach@example.com" } }] } };
+  const statement = { ...newStatement("two"), context: { contextAgents: [{ objectType: "contextAgent", agent: { mbox: "mailto:coach@example.com" } }] } };
   const answer = await two.sendStatement({ statement });
   same([answer.status, answer.headers["x-experience-api-version"]], [200, "2.0.0"]);
   same((await careful.sendStatement({ statement })).status, 400);
@@ -115,16 +114,16 @@ const declared = (content, contentType = "text/plain") => ({
   usageType: Client.AttachmentUsages.CERTIFICATE_OF_COMPLETION, display: { en: "Certificate" }, contentType,
   length: content.length, sha2: createHash("sha256").update(content).digest("hex"),
 });
-// What it takes for the content of an attachment.
+// The form in which the client takes the content of an attachment.
 const buffer = (content) => Uint8Array.from(content).buffer;
-// Of a content that it reads it keeps the last line alone.
+// The client keeps only the last line of a content that it reads.
 const lastLine = (content) => content.toString().split("\r\n").at(-1);
 
 const certificates = ['{"grade": "A", "für": "😀"}', "Certificate\r\n\r\nof Ada"].map((text) => Buffer.from(text));
 await step("attachments: sends one, reads it back", async () => {
   for (const content of certificates) {
     const attachments = [declared(content, "text/json")];
-    const statement = { ...said("attached"), attachments };
+    const statement = { ...newStatement("attached"), attachments };
     const id = (await xapi.sendStatement({ statement, attachments: [buffer(content)] })).data[0];
     const parts = (await xapi.getStatement({ statementId: id, attachments: true })).data;
     same([parts.length, parts[0].id, parts[0].attachments], [2, id, attachments]);
@@ -136,12 +135,12 @@ await step("attachments: sends several in one request, of one statement and of t
   const every = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte));
   const contents = [...certificates, every];
   const attachments = contents.map((content) => declared(content));
-  const statement = { ...said("attached-several"), attachments };
+  const statement = { ...newStatement("attached-several"), attachments };
   const id = (await xapi.sendStatement({ statement, attachments: contents.map(buffer) })).data[0];
   const parts = (await xapi.getStatement({ statementId: id, attachments: true })).data;
   same([parts.length, parts[0].id, parts[0].attachments], [4, id, attachments]);
   for (const content of certificates) must(parts.includes(lastLine(content)), lastLine(content));
-  const statements = certificates.map((content) => ({ ...said("attached-each"), attachments: [declared(content)] }));
+  const statements = certificates.map((content) => ({ ...newStatement("attached-each"), attachments: [declared(content)] }));
   const ids = (await xapi.sendStatements({ statements, attachments: certificates.map(buffer) })).data;
   same(ids.length, 2);
   const page = (await xapi.getStatements({ activity: activity("attached-each").id, attachments: true, ascending: true })).data;
@@ -150,7 +149,7 @@ await step("attachments: sends several in one request, of one statement and of t
 
 await step("attachments: a statement without its content is refused", async () => {
   const attachment = { usageType: Client.AttachmentUsages.SUPPORTING_MEDIA, display: { en: "x" }, contentType: "text/plain", length: 1, sha2: "0".repeat(64) };
-  same((await careful.sendStatement({ statement: { ...said("attached"), attachments: [attachment] } })).status, 400);
+  same((await careful.sendStatement({ statement: { ...newStatement("attached"), attachments: [attachment] } })).status, 400);
 });
 
 const registration = randomUUID();
@@ -163,17 +162,17 @@ await step("state: puts, reads, merges", async () => {
   must(/^(W\/)?".+"$/.test(answer.headers.etag), answer.headers.etag);
 });
 
-await step("state: If-Match is kept to", async () => {
+await step("state: If-Match is honoured", async () => {
   const { etag } = (await xapi.getState({ ...place, stateId: "bookmark" })).headers;
   const set = (page, tag) => careful.setState({ ...place, stateId: "bookmark", state: { page }, contentType: "application/json", matchHeader: "If-Match", etag: tag });
   same((await set(3, etag)).status, 204);
   const refused = await set(4, etag);
   same(refused.status, 412);
-  must(refused.data.detail.length > 10, "it says why");
+  must(refused.data.detail.length > 10, "the reason");
   same((await xapi.getState({ ...place, stateId: "bookmark" })).data, { page: 3 });
 });
 
-await step("state: a text is a document too; the list, and the end of it", async () => {
+await step("state: a text is a document too; list and delete", async () => {
   await xapi.setState({ ...place, stateId: "note", state: "just text, ü", contentType: "text/plain" });
   const note = await xapi.getState({ ...place, stateId: "note" });
   same([note.data, note.headers["content-type"]], ["just text, ü", "text/plain"]);
@@ -186,7 +185,7 @@ await step("state: a text is a document too; the list, and the end of it", async
 });
 
 for (const [name, method, key] of [["activity", "ActivityProfile", { activityId: activity("profile").id }], ["agent", "AgentProfile", { agent: actor }]]) {
-  await step(`${name} profile: puts with If-None-Match, reads, merges, is kept to its ETag, deletes`, async () => {
+  await step(`${name} profile: puts with If-None-Match, reads, merges, checks the ETag, deletes`, async () => {
     const profile = { ...key, profileId: "settings" };
     const set = (value, matchHeader, etag) => careful[`set${method}`]({ ...profile, profile: value, contentType: "application/json", matchHeader, etag });
     same((await set({ theme: "dark" }, "If-None-Match", "*")).status, 204);
@@ -214,7 +213,7 @@ await step("activities: the definition that statements gave", async () => {
   same([found.id, found.definition.name], [activity("many-1").id, activity("many-1").definition.name]);
 });
 
-await step("nobody is let in with a wrong secret", async () => {
+await step("a wrong secret is refused", async () => {
   const wrong = new Client({ endpoint: server.endpoint, auth: Client.toBasicAuth(server.key, "wrong"), adapter });
   same((await wrong.getStatements({ limit: 1 })).status, 401);
 });

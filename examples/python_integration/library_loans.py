@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Tells Rollbook what was read: one activity for each loan that came back. See README.md."""
+"""Records an activity in Rollbook for each loan that was returned. See README.md."""
 
 import csv
 import os
@@ -10,13 +10,13 @@ import uuid
 
 from rollbook import Refused, Rollbook
 
-# Every loan's id is made from this and its number: the same loan always has the same id.
+# The id of an activity is made from this and the loan's number: the same loan always has the same id.
 LOANS = uuid.uuid5(uuid.NAMESPACE_URL, "https://library.example/loans")
 BATCH = 500
 
 
 def activity(loan):
-    """The short form of one loan."""
+    """Returns the short form of a loan."""
     return {
         "id": str(uuid.uuid5(LOANS, loan["loan"])),
         "user": {"email": loan["email"]},
@@ -33,7 +33,7 @@ def activity(loan):
 
 
 def record(server, loans):
-    """Records a batch; what is refused is reported and left out. Answers how many were recorded."""
+    """Records a batch and returns the number of recorded loans. Refused loans are printed and left out."""
     while loans:
         try:
             return len(server.record([activity(loan) for loan in loans]))

@@ -16,13 +16,13 @@ class Refused(Exception):
         self.problem = problem
 
     def faults(self):
-        """What is wrong and where: pairs of a JSON pointer and a reason."""
+        """The faults of the request: pairs of a JSON pointer and a reason."""
         entries = self.problem.get("errors") or [self.problem]
         return [(entry.get("pointer") or "", entry.get("detail") or "") for entry in entries]
 
 
 class Rollbook:
-    """Speaks to one server with one credential (`key:secret`)."""
+    """A connection to one server with one credential (`key:secret`)."""
 
     def __init__(self, url, credential, attempts=5):
         self.url = url.rstrip("/")
@@ -30,7 +30,7 @@ class Rollbook:
         self.attempts = attempts
 
     def request(self, method, path, body=None):
-        """One request; waits and asks again while the server is busy or can't be reached."""
+        """Sends a request. Waits and repeats it while the server is busy or cannot be reached."""
         data = None if body is None else json.dumps(body).encode()
         headers = {"Authorization": self.authorization, "Accept": "application/json"}
         if data is not None:
@@ -49,7 +49,7 @@ class Rollbook:
             time.sleep(min(2**attempt, 30))
 
     def record(self, activities):
-        """Records activities in the short form, all or none; answers their ids."""
+        """Records activities in the short form, all or none, and returns their ids."""
         return self.request("POST", "/v1/activities/batch", activities)["ids"]
 
 
