@@ -17,7 +17,13 @@
 //! | `work` | what is measured, the same on both databases |
 //! | `postgres`, `sqlite` | the database doing the same alone |
 
-#![allow(clippy::print_stdout, reason = "it prints its results")]
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "it prints its results, and a failed step ends it"
+)]
 
 mod data;
 mod postgres;

@@ -6,6 +6,13 @@
 //!
 //! Run the tests with `scripts/test`, or with `scripts/with-postgres cargo test --test it`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at the first surprise"
+)]
+
 mod access;
 mod arrival;
 mod demo;
@@ -13,6 +20,7 @@ mod examples;
 mod features;
 mod fuzz;
 mod hostile;
+mod layers;
 mod mail;
 mod operation;
 mod plans;

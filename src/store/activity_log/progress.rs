@@ -526,7 +526,7 @@ mod tests {
     use super::*;
     use crate::base::clock::Clock;
     use crate::log::VerbTable;
-    use crate::store::DatabaseSettings;
+    use crate::store::db::database::DatabaseSettings;
     use uuid::Uuid;
 
     /// The SQL gives each row the state that the rule gives it: all actions, completed or not, expired or not.

@@ -195,7 +195,7 @@ mod tests {
     use crate::base::ids::StatementId;
     use crate::log::VerbTable;
     use crate::record::{Envelope, Limits, Version, parse_statement};
-    use crate::store::DatabaseSettings;
+    use crate::store::db::database::DatabaseSettings;
     use crate::store::db::{Store, digest};
     use uuid::Uuid;
 

@@ -9,8 +9,8 @@ use crate::base::ids::{OrgId, UserId};
 use crate::store::db::database::{Row, Sql};
 use crate::store::db::ledger::OrgTx;
 use crate::store::db::rows::read_id;
+use crate::store::db::{Store, StoreError};
 use crate::store::reports::schedules::{KeptTiming, read_recipients, read_timing};
-use crate::store::{Store, StoreError};
 
 use super::{FAILED, SENT, SUSPENDED, TO_BE_SENT, UNDER_WAY};
 
