@@ -52,10 +52,10 @@ pub use lrs::statements::{KeptStatement, StatementQuery, Voidedness};
 pub use reports::deliveries::{Ending, KeptDelivery, KeptRecipient};
 pub use reports::link_keys::LinkedRun;
 pub use reports::report_keys::{KeptReportKey, KeyRefusal, MAX_REPORT_KEYS, OpenedByKey};
-pub use reports::reports::{KeptReport, MAX_REPORTS, NewReport, ReportFilter, ReportRefusal};
 pub use reports::runs::{
     Claim, ClaimedRecipient, DueBatch, DuePlace, DueSchedule, RecipientState, RunEnd, SentMessage,
 };
+pub use reports::saved_reports::{KeptReport, MAX_REPORTS, NewReport, ReportFilter, ReportRefusal};
 pub use reports::schedules::{
     KeptSchedule, KeptTiming, MAX_SCHEDULES, NewSchedule, PendingRun, ScheduleRefusal,
 };

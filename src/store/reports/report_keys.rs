@@ -11,7 +11,7 @@ use crate::base::ids::{OrgId, UserId};
 use crate::store::db::database::{Row, Sql};
 use crate::store::db::rows::read_id;
 use crate::store::db::{Store, StoreError};
-use crate::store::reports::reports::opened;
+use crate::store::reports::saved_reports::opened;
 
 /// The most keys that one report may have.
 pub const MAX_REPORT_KEYS: i64 = 50;

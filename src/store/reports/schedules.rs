@@ -20,7 +20,7 @@ use crate::store::db::ledger::OrgTx;
 use crate::store::db::rows::read_id;
 use crate::store::db::{Store, StoreError};
 use crate::store::lrs::documents::ETags;
-use crate::store::reports::reports::{opened, push_access};
+use crate::store::reports::saved_reports::{opened, push_access};
 
 /// The most schedules that one report may have.
 pub const MAX_SCHEDULES: i64 = 50;
