@@ -6,6 +6,7 @@
 pub(crate) mod blobs;
 pub(crate) mod columns;
 pub(crate) mod consistent_through;
+pub(crate) mod conversions;
 pub(crate) mod database;
 pub(crate) mod dialect;
 pub(crate) mod error;

@@ -17,6 +17,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use crate::store::db::StoreError;
+use crate::store::db::columns::{FromRow, TableRow};
 use crate::store::db::dialect::{self, Value};
 
 /// Rows that travel together from the database to whoever reads a stream of them.
@@ -274,6 +275,18 @@ impl Db {
         Ok(self.fetch_all(sql).await?.into_iter().next())
     }
 
+    /// All rows of a query, read as `T`.
+    pub(crate) async fn fetch_rows<T: FromRow>(&self, sql: Sql) -> Result<Vec<T>, StoreError> {
+        let rows = self.fetch_all(sql).await?;
+        rows.iter().map(T::from_row).collect()
+    }
+
+    /// The first row of a query, read as `T`.
+    pub(crate) async fn fetch_row<T: FromRow>(&self, sql: Sql) -> Result<Option<T>, StoreError> {
+        let row = self.fetch_optional(sql).await?;
+        row.as_ref().map(T::from_row).transpose()
+    }
+
     /// What a query counts: the one number of its one row.
     pub(crate) async fn count(&self, sql: Sql) -> Result<i64, StoreError> {
         counted(self.fetch_optional(sql).await?)
@@ -423,6 +436,18 @@ impl Tx {
         Ok(self.fetch_all(sql).await?.into_iter().next())
     }
 
+    /// All rows of a query, read as `T`.
+    pub(crate) async fn fetch_rows<T: FromRow>(&mut self, sql: Sql) -> Result<Vec<T>, StoreError> {
+        let rows = self.fetch_all(sql).await?;
+        rows.iter().map(T::from_row).collect()
+    }
+
+    /// The first row of a query, read as `T`.
+    pub(crate) async fn fetch_row<T: FromRow>(&mut self, sql: Sql) -> Result<Option<T>, StoreError> {
+        let row = self.fetch_optional(sql).await?;
+        row.as_ref().map(T::from_row).transpose()
+    }
+
     /// What a query counts: the one number of its one row.
     pub(crate) async fn count(&mut self, sql: Sql) -> Result<i64, StoreError> {
         counted(self.fetch_optional(sql).await?)
@@ -446,6 +471,12 @@ impl Tx {
                     .rows_affected()
             }
         })
+    }
+
+    /// Inserts the rows into their table.
+    pub(crate) async fn insert_rows<T: TableRow>(&mut self, rows: Vec<T>) -> Result<(), StoreError> {
+        let rows = rows.into_iter().map(T::into_values).collect();
+        self.insert(T::TABLE, T::COLUMNS, rows).await
     }
 
     /// Inserts the rows: one statement on PostgreSQL, a few on SQLite. Every row has a value for every column.

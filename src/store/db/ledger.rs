@@ -7,6 +7,7 @@
 use crate::base::clock::Timestamp;
 use crate::base::ids::OrgId;
 
+use crate::store::db::columns::{FromRow, TableRow};
 use crate::store::db::consistent_through::Writing;
 use crate::store::db::database::{Row, Sql, Tx};
 use crate::store::db::dialect::Value;
@@ -109,6 +110,21 @@ impl OrgTx {
 
     pub(crate) async fn fetch_optional(&mut self, sql: Sql) -> Result<Option<Row>, StoreError> {
         self.tx.fetch_optional(sql).await
+    }
+
+    /// All rows of a query, read as `T`.
+    pub(crate) async fn fetch_rows<T: FromRow>(&mut self, sql: Sql) -> Result<Vec<T>, StoreError> {
+        self.tx.fetch_rows(sql).await
+    }
+
+    /// The first row of a query, read as `T`.
+    pub(crate) async fn fetch_row<T: FromRow>(&mut self, sql: Sql) -> Result<Option<T>, StoreError> {
+        self.tx.fetch_row(sql).await
+    }
+
+    /// Inserts the rows into their table.
+    pub(crate) async fn insert_rows<T: TableRow>(&mut self, rows: Vec<T>) -> Result<(), StoreError> {
+        self.tx.insert_rows(rows).await
     }
 
     pub(crate) async fn count(&mut self, sql: Sql) -> Result<i64, StoreError> {

@@ -1,0 +1,129 @@
+//! How the types of the code are stored in columns.
+//!
+//! An id is text, a key is a number, a time is its microseconds since 1970, an enum is the number that its `code`
+//! returns. A value that cannot be read back is [`StoreError::Corrupt`].
+
+use uuid::Uuid;
+
+use crate::base::clock::Timestamp;
+use crate::base::ids::{ContentId, GroupId, OrgId, StatementId, TeamId, UserId};
+use crate::catalogue::{ContentKind, ContentType};
+use crate::log::{Action, ContentKey, Percent, PersonKey, VerbKey};
+use crate::record::Origin;
+
+use super::StoreError;
+use super::columns::{FromColumn, IntoValue};
+use super::database::Row;
+use super::dialect::Value;
+
+macro_rules! plain {
+    ($($type:ty => $variant:ident),* $(,)?) => {
+        $(
+            impl FromColumn for $type {
+                fn from_column(row: &Row, position: usize) -> Result<Self, StoreError> {
+                    row.get(position)
+                }
+            }
+            impl FromColumn for Option<$type> {
+                fn from_column(row: &Row, position: usize) -> Result<Self, StoreError> {
+                    row.get(position)
+                }
+            }
+            impl IntoValue for $type {
+                const NULL: Value = Value::$variant(None);
+
+                fn into_value(self) -> Value {
+                    Value::$variant(Some(self))
+                }
+            }
+        )*
+    };
+}
+
+plain! {
+    i64 => Int,
+    i16 => Small,
+    f64 => Real,
+    bool => Bool,
+    String => Text,
+    Vec<u8> => Bytes,
+    Uuid => Uuid,
+}
+
+impl<T: IntoValue> IntoValue for Option<T> {
+    const NULL: Value = T::NULL;
+
+    fn into_value(self) -> Value {
+        self.map_or(T::NULL, T::into_value)
+    }
+}
+
+/// Converts a type through the type `$stored` that its column has. `$read` returns a `Result` with a `StoreError`.
+macro_rules! converted {
+    ($type:ty as $stored:ty, read $read:expr, write $write:expr) => {
+        impl FromColumn for $type {
+            fn from_column(row: &Row, position: usize) -> Result<Self, StoreError> {
+                let stored: $stored = row.get(position)?;
+                $read(stored)
+            }
+        }
+        impl FromColumn for Option<$type> {
+            fn from_column(row: &Row, position: usize) -> Result<Self, StoreError> {
+                let stored: Option<$stored> = row.get(position)?;
+                stored.map($read).transpose()
+            }
+        }
+        impl IntoValue for $type {
+            const NULL: Value = <$stored as IntoValue>::NULL;
+
+            fn into_value(self) -> Value {
+                let stored: $stored = $write(self);
+                stored.into_value()
+            }
+        }
+    };
+}
+
+pub(crate) use converted;
+
+converted!(Timestamp as i64, read |micros| Ok(Timestamp::from_micros(micros)), write Timestamp::micros);
+converted!(StatementId as Uuid, read |id| Ok(StatementId(id)), write |id: StatementId| id.0);
+converted!(PersonKey as i64, read |key| Ok(PersonKey(key)), write |key: PersonKey| key.0);
+converted!(ContentKey as i64, read |key| Ok(ContentKey(key)), write |key: ContentKey| key.0);
+converted!(Percent as i64, read |percent| Ok(Percent(percent)), write |percent: Percent| percent.0);
+converted!(VerbKey as i64, read |key| Ok(VerbKey(key)), write |key: VerbKey| key.0);
+// An unregistered content has its IRI as its id. An IRI may be longer than an id that a client chooses.
+converted!(ContentId as String, read |id: String| Ok(ContentId::kept(id)), write String::from);
+
+macro_rules! text_ids {
+    ($($type:ident),*) => {
+        $(
+            converted!(
+                $type as String,
+                read |id: String| $type::new(id).map_err(|error| StoreError::corrupt("id", error)),
+                write String::from
+            );
+        )*
+    };
+}
+
+text_ids!(OrgId, UserId, TeamId, GroupId);
+
+macro_rules! codes {
+    ($($type:ident, $what:literal);* $(;)?) => {
+        $(
+            converted!(
+                $type as i16,
+                read |code| $type::from_code(code).ok_or_else(|| StoreError::corrupt($what, code)),
+                write $type::code
+            );
+        )*
+    };
+}
+
+codes! {
+    Action, "action";
+    Origin, "origin";
+    ContentType, "type of a content";
+    ContentKind, "content type of a content";
+}
