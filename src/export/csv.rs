@@ -211,16 +211,16 @@ impl Layout {
         let person = rendered
             .persons
             .get(row.person)
-            .ok_or(StoreError::Query("a row without its person"))?;
+            .ok_or(StoreError::Invariant("a row without its person"))?;
         let verb = rendered
             .verbs
             .get(row.verb)
-            .ok_or(StoreError::Query("a row without its verb"))?;
+            .ok_or(StoreError::Invariant("a row without its verb"))?;
         let content = match row.content {
             Some(key) => rendered
                 .contents
                 .get(key)
-                .ok_or(StoreError::Query("a row without its content"))?,
+                .ok_or(StoreError::Invariant("a row without its content"))?,
             None => &self.no_content,
         };
         for (place, piece) in self.pieces.iter().enumerate() {

@@ -117,7 +117,7 @@ impl From<StoreError> for Problem {
             | StoreError::Connect(_)
             | StoreError::Database(_)
             | StoreError::Migrate(_)
-            | StoreError::Query(_)
+            | StoreError::Invariant(_)
             | StoreError::Corrupt { .. }
             | StoreError::Thread(_)
             | StoreError::File(_)

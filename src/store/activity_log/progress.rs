@@ -288,7 +288,7 @@ impl Progress {
         for key in users.into_iter().chain(persons) {
             let person = cards
                 .remove(&key)
-                .ok_or(StoreError::Query("somebody of a page without a card"))?;
+                .ok_or(StoreError::Invariant("somebody of a page without a card"))?;
             let rows = decisive.remove(&key).unwrap_or_default();
             let standing = Standing::of(&rows, begun.remove(&key), self.now);
             standings.push(PersonStanding { person, standing });

@@ -96,7 +96,7 @@ impl Store {
         let folded = fold.finish(MOST_GROUPS);
         let names = facts.names(&folded).await?;
         let summary = Summary::new(folded, &names);
-        Ok(Ok(summary.ok_or(StoreError::Query("a group without its name"))?))
+        Ok(Ok(summary.ok_or(StoreError::Invariant("a group without its name"))?))
     }
 }
 
@@ -221,7 +221,7 @@ impl<'a> Facts<'a> {
         let user = *self
             .users
             .get(&row.person)
-            .ok_or(StoreError::Query("a row without its person"))?;
+            .ok_or(StoreError::Invariant("a row without its person"))?;
         let teams = self
             .teams
             .as_ref()

@@ -95,7 +95,7 @@ impl Store {
         let select = Sql::new("SELECT stored FROM ledgers WHERE org = $1").with(org);
         let stored: i64 = match self.db().fetch_optional(select).await? {
             Some(row) => row.get(0)?,
-            None => return Err(StoreError::Query("an organisation without a ledger")),
+            None => return Err(StoreError::Invariant("an organisation without a ledger")),
         };
         let ledger = stored - MILLISECOND;
         let through = match self.db().engine() {

@@ -533,7 +533,7 @@ impl Tx {
 }
 
 fn counted(row: Option<Row>) -> Result<i64, StoreError> {
-    row.ok_or(StoreError::Query("a count without a row"))?.get(0)
+    row.ok_or(StoreError::Invariant("a count without a row"))?.get(0)
 }
 
 fn values_text(table: &str, columns: &[&str], rows: usize) -> String {

@@ -144,11 +144,11 @@ pub(crate) fn sqlite_text<'t>(text: &'t str, values: &[Value]) -> Result<Cow<'t,
         let list = &list["IN LIST($".len()..];
         let end = list
             .find(')')
-            .ok_or(StoreError::Query("a LIST( without its end"))?;
+            .ok_or(StoreError::Invariant("a LIST( without its end"))?;
         let number = &list[..end];
         let index: usize = number
             .parse()
-            .map_err(|_| StoreError::Query("a LIST( without a number"))?;
+            .map_err(|_| StoreError::Invariant("a LIST( without a number"))?;
         let column = match values.get(index.wrapping_sub(1)) {
             // JSON has no bytes: they travel as hexadecimal digits.
             Some(Value::Uuids(_) | Value::Digests(_)) => "unhex(value)",
@@ -214,7 +214,7 @@ pub(crate) fn sqlite_arguments(values: Vec<Value>) -> Result<SqliteArguments, St
 }
 
 fn json_list<T: serde::Serialize>(values: &[T]) -> Result<String, StoreError> {
-    serde_json::to_string(values).map_err(|_| StoreError::Query("a list that is no JSON"))
+    serde_json::to_string(values).map_err(|_| StoreError::Invariant("a list that is no JSON"))
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -238,7 +238,7 @@ pub(crate) fn add_column(
             for value in column {
                 match value {
                     Value::$variant(value) => values.push(value),
-                    _ => return Err(StoreError::Query("a column of mixed types")),
+                    _ => return Err(StoreError::Invariant("a column of mixed types")),
                 }
             }
             arguments.add(values).map_err(sqlx::Error::Encode)?;
@@ -253,7 +253,7 @@ pub(crate) fn add_column(
         Some(Value::Text(_)) => collect!(Text, "text[]"),
         Some(Value::Bytes(_)) => collect!(Bytes, "bytea[]"),
         Some(Value::Uuid(_)) => collect!(Uuid, "uuid[]"),
-        _ => return Err(StoreError::Query("a column that can't be inserted")),
+        _ => return Err(StoreError::Invariant("a column that can't be inserted")),
     })
 }
 

@@ -1,38 +1,38 @@
-//! What can go wrong in the database, and why.
+//! Errors of the store.
 
-/// What goes wrong beneath: never the client's doing, and never told to it.
+/// An error of the store. The client did not cause it and does not see its text.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The setting names no database that Rollbook speaks to.
+    /// The setting does not name a database that Rollbook supports.
     #[error("the database must be given as `sqlite:PATH` or `postgres://user:password@host/name`")]
     UnknownDatabase,
     /// No connection could be made.
-    #[error("can't connect to the database: {0}")]
+    #[error("the connection to the database failed: {0}")]
     Connect(#[source] sqlx::Error),
-    /// The database refused or failed.
+    /// A query failed.
     #[error("the database failed: {0}")]
     Database(#[from] sqlx::Error),
     /// The schema could not be brought up to date.
     #[error("the schema could not be migrated: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
-    /// A statement of ours is wrong.
-    #[error("a query is wrong: {0}")]
-    Query(&'static str),
-    /// What is kept can't be read back as what it was.
-    #[error("a kept {what} can't be read: {detail}")]
+    /// Stored data contradicts a rule that the code relies on.
+    #[error("an invariant is broken: {0}")]
+    Invariant(&'static str),
+    /// A stored value cannot be read back.
+    #[error("a stored {what} is corrupt: {detail}")]
     Corrupt {
-        /// What it is.
+        /// The kind of the value.
         what: &'static str,
-        /// Why it can't be read.
+        /// Why it cannot be read.
         detail: String,
     },
-    /// The writer's thread could not be started.
-    #[error("the writer's thread can't be started: {0}")]
+    /// A thread could not be started.
+    #[error("a thread could not be started: {0}")]
     Thread(#[source] std::io::Error),
-    /// What was received can't be read from its temporary file.
-    #[error("a temporary file can't be read: {0}")]
+    /// A temporary file could not be read.
+    #[error("a temporary file could not be read: {0}")]
     File(#[source] std::io::Error),
-    /// The store is closing and takes nothing more.
+    /// The store is closing and accepts no more work.
     #[error("the store is closing")]
     Closed,
 }

@@ -49,7 +49,7 @@ impl Store {
         let row = tx
             .fetch_optional(lock)
             .await?
-            .ok_or(StoreError::Query("an organisation without a ledger"))?;
+            .ok_or(StoreError::Invariant("an organisation without a ledger"))?;
         let ledger = Ledger {
             seq: row.get(0)?,
             keys: row.get(1)?,

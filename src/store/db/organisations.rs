@@ -81,7 +81,7 @@ pub(crate) async fn ensure(tx: &mut Tx, id: &OrgId, now: Timestamp) -> Result<i6
     let row = tx
         .fetch_optional(select)
         .await?
-        .ok_or(StoreError::Query("an organisation that was not made"))?;
+        .ok_or(StoreError::Invariant("an organisation that was not made"))?;
     let key: i64 = row.get(0)?;
     let ledger = Sql::new(
         "INSERT INTO ledgers (org, seq, keys, stored, epoch) VALUES ($1, 0, 0, 0, 0) ON CONFLICT (org) DO NOTHING",
@@ -152,7 +152,7 @@ impl OrgTx {
         let row = self
             .fetch_optional(select.with(org))
             .await?
-            .ok_or(StoreError::Query("an organisation that is not there"))?;
+            .ok_or(StoreError::Invariant("an organisation that is not there"))?;
         Ok(Organisation {
             name: row.get(0)?,
             time_zone: row.get(1)?,

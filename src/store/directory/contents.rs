@@ -234,5 +234,5 @@ async fn find(tx: &mut OrgTx, id: &str) -> Result<Option<Content>, StoreError> {
 async fn written(tx: &mut OrgTx, id: &str) -> Result<Content, StoreError> {
     find(tx, id)
         .await?
-        .ok_or(StoreError::Query("a content that was not written"))
+        .ok_or(StoreError::Invariant("a content that was not written"))
 }

@@ -73,7 +73,7 @@ impl Lookups {
     pub fn person(&self, row: &log::Row) -> Result<&PersonDetails, StoreError> {
         self.persons
             .get(&row.person)
-            .ok_or(StoreError::Query("a row without its person"))
+            .ok_or(StoreError::Invariant("a row without its person"))
     }
 
     /// What a loaded row is about.
@@ -85,7 +85,7 @@ impl Lookups {
     pub fn verb(&self, row: &log::Row) -> Result<&VerbDetails, StoreError> {
         self.verbs
             .get(&row.verb)
-            .ok_or(StoreError::Query("a row without its verb"))
+            .ok_or(StoreError::Invariant("a row without its verb"))
     }
 
     /// Who recorded a loaded row, where that was somebody.

@@ -175,7 +175,7 @@ async fn apply(tx: &mut OrgTx, drafts: &[TeamDraft]) -> Result<Vec<Change>, Writ
         let moved = kept
             .get(&draft.id)
             .is_none_or(|(_, team)| team.parent != draft.parent);
-        let key = key_of(draft.id_text()).ok_or(StoreError::Query("a team without a key"))?;
+        let key = key_of(draft.id_text()).ok_or(StoreError::Invariant("a team without a key"))?;
         nodes.push(Placed {
             index,
             key,

@@ -325,7 +325,7 @@ async fn written(tx: &mut OrgTx, id: &UserId) -> Result<User, StoreError> {
     let select = by_ids(org, vec![id.to_string()]);
     let user = load(tx, org, select).await?.pop();
     user.map(|(_, user)| user)
-        .ok_or(StoreError::Query("a user who was not written"))
+        .ok_or(StoreError::Invariant("a user who was not written"))
 }
 
 /// A fault at a member of the draft with that number.

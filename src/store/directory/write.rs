@@ -126,7 +126,7 @@ impl Tree {
                 )
                 .await?;
             if rows.is_empty() {
-                return Err(StoreError::Query("a node of a tree that is not there"));
+                return Err(StoreError::Invariant("a node of a tree that is not there"));
             }
             for row in &rows {
                 let key: i64 = row.get(0)?;

@@ -137,7 +137,7 @@ impl Definitions {
         for (content, said) in contents {
             let kept = kept
                 .remove(content)
-                .ok_or(StoreError::Query("a definition of a content that is not there"))?;
+                .ok_or(StoreError::Invariant("a definition of a content that is not there"))?;
             let known = self.known.entry(*content).or_default();
             known.generation = self.generation;
             known.find(kept.as_deref());

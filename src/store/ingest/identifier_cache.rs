@@ -140,7 +140,7 @@ impl IdentifierCache {
         mentions: &[Mention<'r>],
         records: &[StoredStatement],
     ) -> Result<Vec<(i64, &'r str)>, StoreError> {
-        let lost = || StoreError::Query("a record defines what was not found");
+        let lost = || StoreError::Invariant("a record defines what was not found");
         let defining = mentions
             .iter()
             .zip(records)
@@ -185,7 +185,7 @@ impl IdentifierCache {
 
     /// Each once, and direct where it is so anywhere in the record.
     fn mentioned_by(&self, mention: &Mention<'_>, seq: i64) -> Result<Vec<Mentioned>, StoreError> {
-        let lost = || StoreError::Query("a record mentions what was not found");
+        let lost = || StoreError::Invariant("a record mentions what was not found");
         let mut found: Vec<Mentioned> = Vec::with_capacity(mention.people.len() + mention.activities.len());
         for (digest, _, direct) in &mention.people {
             let thing = self.persons.get(digest).ok_or_else(lost)?.key;
@@ -203,7 +203,7 @@ impl IdentifierCache {
     }
 
     fn named(&self, mention: &Mention<'_>) -> Result<Named, StoreError> {
-        let lost = || StoreError::Query("a record names what was not found");
+        let lost = || StoreError::Invariant("a record names what was not found");
         let content = |mention: &Option<(Vec<u8>, &Activity)>| match mention {
             Some((digest, _)) => self.contents.get(digest).map(|c| Some(c.key)).ok_or_else(lost),
             None => Ok(None),
@@ -432,7 +432,7 @@ impl IdentifierCache {
         let row = self.make_person(tx, &digest, PersonId::of_identifier(identifier)?);
         tx.insert("persons", &PERSON_COLUMNS, vec![row]).await?;
         let made = self.persons.get(&digest).map(|person| person.key);
-        made.ok_or(StoreError::Query("a person made is not there"))
+        made.ok_or(StoreError::Invariant("a person made is not there"))
     }
 
     /// Before a record leaves the log its words must be accounted for: they still count.

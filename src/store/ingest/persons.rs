@@ -207,7 +207,7 @@ impl OrgTx {
         conflicts
             .into_iter()
             .map(|(place, owner)| {
-                let missing = StoreError::Query("an identifier claimed for a user who is not there");
+                let missing = StoreError::Invariant("an identifier claimed for a user who is not there");
                 let (Some(owner), Some((_, identifier))) = (owners.get(&owner), claims.get(place)) else {
                     return Err(missing);
                 };

@@ -55,7 +55,7 @@ impl OrgTx {
         let select = Sql::new("SELECT type, content_type FROM contents WHERE org = $1 AND key = $2");
         let select = select.with(self.org).with(content);
         let row = self.fetch_optional(select).await?;
-        let row = row.ok_or(StoreError::Query("a content that is not there"))?;
+        let row = row.ok_or(StoreError::Invariant("a content that is not there"))?;
         let demands = demand_histories(self, vec![content])
             .await?
             .remove(&content)

@@ -65,7 +65,7 @@ impl Writer {
                         outcome
                             .unwrap_or_else(|error| vec![Err(error.into())])
                             .pop()
-                            .unwrap_or(Err(RecordError::Store(StoreError::Query(
+                            .unwrap_or(Err(RecordError::Store(StoreError::Invariant(
                                 "a submission without an outcome",
                             )))),
                     );

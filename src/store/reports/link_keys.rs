@@ -48,7 +48,7 @@ impl Store {
         tx.execute(insert.with(tx.org).with(fresh.to_vec())).await?;
         let select = Sql::new("SELECT secret FROM link_keys WHERE org = $1").with(tx.org);
         let row = tx.fetch_optional(select).await?;
-        let row = row.ok_or(StoreError::Query("a link key that was not made"))?;
+        let row = row.ok_or(StoreError::Invariant("a link key that was not made"))?;
         let (org, secret) = (tx.org, row.get(0)?);
         tx.commit().await?;
         Ok((org, secret))

@@ -180,7 +180,7 @@ impl OrgTx {
         }
         let select = Sql::new("SELECT report, recipients FROM schedules WHERE org = $1 AND key = $2");
         let row = self.fetch_optional(select.with(org).with(schedule)).await?;
-        let row = row.ok_or(StoreError::Query("a run of a schedule that is not there"))?;
+        let row = row.ok_or(StoreError::Invariant("a run of a schedule that is not there"))?;
         let (report, recipients): (i64, String) = (row.get(0)?, row.get(1)?);
         let (key, id) = (self.next_key(), self.store().clock().new_uuid());
         let run = vec![

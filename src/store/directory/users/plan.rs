@@ -237,7 +237,7 @@ impl Known {
             };
             let key = self
                 .key(&draft.id)
-                .ok_or(StoreError::Query("a user without a key"))?;
+                .ok_or(StoreError::Invariant("a user without a key"))?;
             Ok(Planned {
                 key,
                 draft,
