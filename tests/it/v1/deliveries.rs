@@ -1,55 +1,54 @@
-//! `/v1/reports/{id}/deliveries`: what became of each run, for whose schedule it was. What the sender does in each case is
-//! the matter of `mail`.
+//! Tests of `/v1/reports/{id}/deliveries`: the result of each run. The tests in `mail` cover the sender.
 
 use serde_json::{Value, json};
 
-use super::reports::saved;
-use super::schedules::{scheduled, set_up};
+use super::reports::create_report;
+use super::schedules::{create_schedule, set_up};
 use crate::support::builders::activity;
 use crate::support::http::Caller;
 use crate::support::outbox::{Outbox, quick, sender};
 use crate::support::records::advance_clock;
 use crate::support::{TestServer, apply, both_databases};
 
-/// Runs a schedule by hand, a minute after whatever was before, and gives the delivery's id.
-async fn run(server: &TestServer, caller: &Caller, schedule: &str) -> Value {
+/// Starts a run by hand, one minute later than before, and returns the id of the delivery.
+async fn run_schedule(server: &TestServer, caller: &Caller, schedule: &str) -> Value {
     advance_clock(server, 60);
     caller.post(&format!("{schedule}/run"), &json!({})).await.expect(202).json()["delivery"].clone()
 }
 
-/// Has the sender do whatever there is to do.
-async fn send(server: &TestServer) {
+/// Lets the sender process all due runs.
+async fn run_sender(server: &TestServer) {
     let outbox = Outbox::new();
-    sender(server, outbox.mailer(), quick()).work().await.expect("it works");
+    sender(server, outbox.mailer(), quick()).work().await.expect("the sender succeeds");
 }
 
-async fn ids(caller: &Caller, list: &str) -> Vec<Value> {
+async fn delivery_ids(caller: &Caller, list: &str) -> Vec<Value> {
     let deliveries = caller.list(list, "deliveries").await;
     deliveries.iter().map(|delivery| delivery["id"].clone()).collect()
 }
 
-fn id_of(schedule: &str) -> &str {
+fn last_segment(schedule: &str) -> &str {
     schedule.rsplit('/').next().expect("an id")
 }
 
 #[apply(both_databases)]
-async fn a_delivery_tells_what_became_of_a_run(server: &TestServer) {
+async fn delivery_describes_the_result_of_a_run(server: &TestServer) {
     let admin = set_up(server).await;
     admin.post("/v1/activities", &activity("ada", "logged_out")).await.expect(201);
     let ada = server.person("manager", "ada");
-    let report = saved(&ada, "Mine", "private", json!({})).await;
+    let report = create_report(&ada, "Mine", "private", json!({})).await;
     let body = json!({"frequency": "daily", "at": "08:00", "recipients": ["ada", "mo"]});
     let schedule = ada.post(&format!("{report}/schedules"), &body).await.expect(201).json();
     let path = format!("/v1/schedules/{}", schedule["id"].as_str().expect("an id"));
-    let delivery = run(server, &ada, &path).await;
+    let delivery = run_schedule(server, &ada, &path).await;
     let list = format!("{report}/deliveries");
     assert_eq!(
         ada.get(&list).await.expect(200).json(),
         json!({"deliveries": [], "next": null}),
-        "it has not ended"
+        "the run has not ended"
     );
     advance_clock(server, 60);
-    send(server).await;
+    run_sender(server).await;
     let listed = ada.get(&list).await.expect(200).json();
     let one = &listed["deliveries"][0];
     let export = ada.get(&format!("{report}/export.csv")).await.expect(200);
@@ -69,13 +68,13 @@ async fn a_delivery_tells_what_became_of_a_run(server: &TestServer) {
     );
     assert!(one["seconds"].as_f64().is_some_and(|seconds| (0.0..60.0).contains(&seconds)), "{one}");
 
-    // Somebody who may not any more, and then the maker.
+    // First a recipient loses access to the report, then the author of the schedule.
     admin.patch("/v1/users/mo", &json!({"active": false})).await.expect(200);
-    run(server, &ada, &path).await;
-    send(server).await;
+    run_schedule(server, &ada, &path).await;
+    run_sender(server).await;
     admin.patch("/v1/users/ada", &json!({"role": "learner"})).await.expect(200);
-    run(server, &ada, &path).await;
-    send(server).await;
+    run_schedule(server, &ada, &path).await;
+    run_sender(server).await;
     let listed = ada.list(&list, "deliveries").await;
     let statuses: Vec<_> = listed.iter().map(|one| one["status"].as_str().expect("a status")).collect();
     assert_eq!(statuses, ["suspended", "failed", "sent"]);
@@ -92,20 +91,23 @@ async fn a_delivery_tells_what_became_of_a_run(server: &TestServer) {
 }
 
 #[apply(both_databases)]
-async fn deliveries_are_read_page_by_page(server: &TestServer) {
+async fn deliveries_are_listed_in_pages(server: &TestServer) {
     set_up(server).await;
     let (ada, mo) = (server.person("manager", "ada"), server.person("manager", "mo"));
-    let report = saved(&ada, "Ours", "shared", json!({})).await;
-    let other = saved(&ada, "Others", "shared", json!({})).await;
-    let (first, second, elsewhere) =
-        (scheduled(&ada, &report).await, scheduled(&ada, &report).await, scheduled(&ada, &other).await);
+    let report = create_report(&ada, "Ours", "shared", json!({})).await;
+    let other = create_report(&ada, "Others", "shared", json!({})).await;
+    let (first, second, on_other_report) = (
+        create_schedule(&ada, &report).await,
+        create_schedule(&ada, &report).await,
+        create_schedule(&ada, &other).await,
+    );
     let mut expected = Vec::new();
-    for schedule in [&first, &second, &first, &elsewhere, &second, &first] {
-        let id = run(server, &ada, schedule).await;
+    for schedule in [&first, &second, &first, &on_other_report, &second, &first] {
+        let id = run_schedule(server, &ada, schedule).await;
         expected.insert(0, (schedule, id));
     }
-    send(server).await;
-    let of = |schedules: &[&String]| -> Vec<Value> {
+    run_sender(server).await;
+    let expected_ids = |schedules: &[&String]| -> Vec<Value> {
         expected
             .iter()
             .filter(|(schedule, _)| schedules.contains(schedule))
@@ -114,26 +116,32 @@ async fn deliveries_are_read_page_by_page(server: &TestServer) {
     };
     let list = format!("{report}/deliveries");
     for limit in [1, 2, 5, 1000] {
-        assert_eq!(ids(&ada, &format!("{list}?limit={limit}")).await, of(&[&first, &second]), "{limit}");
-        let one = format!("{list}?schedule={}&limit={limit}", id_of(&second));
-        assert_eq!(ids(&ada, &one).await, of(&[&second]), "{limit}");
+        assert_eq!(
+            delivery_ids(&ada, &format!("{list}?limit={limit}")).await,
+            expected_ids(&[&first, &second]),
+            "{limit}"
+        );
+        let one = format!("{list}?schedule={}&limit={limit}", last_segment(&second));
+        assert_eq!(delivery_ids(&ada, &one).await, expected_ids(&[&second]), "{limit}");
     }
-    assert_eq!(ids(&ada, &format!("{other}/deliveries")).await, of(&[&elsewhere]));
-    let both = format!("{list}?schedule={}&schedule={}&limit=2", id_of(&first), id_of(&second));
-    assert_eq!(ids(&ada, &both).await, of(&[&first, &second]));
-    assert!(ids(&ada, &format!("{list}?schedule={}", id_of(&elsewhere))).await.is_empty());
+    assert_eq!(delivery_ids(&ada, &format!("{other}/deliveries")).await, expected_ids(&[&on_other_report]));
+    let both = format!("{list}?schedule={}&schedule={}&limit=2", last_segment(&first), last_segment(&second));
+    assert_eq!(delivery_ids(&ada, &both).await, expected_ids(&[&first, &second]));
+    assert!(
+        delivery_ids(&ada, &format!("{list}?schedule={}", last_segment(&on_other_report))).await.is_empty()
+    );
 
-    // What comes while somebody reads doesn't move their pages.
+    // A new delivery does not change the following pages.
     let page = ada.get(&format!("{list}?limit=2")).await.expect(200);
     let next = page.json()["next"].as_str().expect("another page").to_owned();
     assert_eq!(page.header("link"), Some(format!("<{next}>; rel=\"next\"").as_str()));
-    run(server, &ada, &first).await;
-    send(server).await;
-    assert_eq!(ids(&ada, &next).await, of(&[&first, &second])[2..]);
-    // A cursor is its caller's and its question's.
+    run_schedule(server, &ada, &first).await;
+    run_sender(server).await;
+    assert_eq!(delivery_ids(&ada, &next).await, expected_ids(&[&first, &second])[2..]);
+    // A cursor is valid only for its caller and its parameters.
     mo.get(&next).await.expect(400);
-    ada.get(&next.replace(id_of(&report), id_of(&other))).await.expect(400);
-    ada.get(&format!("{next}&schedule={}", id_of(&first))).await.expect(400);
+    ada.get(&next.replace(last_segment(&report), last_segment(&other))).await.expect(400);
+    ada.get(&format!("{next}&schedule={}", last_segment(&first))).await.expect(400);
     for wrong in ["limit=0", "limit=1001", "schedule=1", "status=sent", "cursor=abc"] {
         ada.get(&format!("{list}?{wrong}")).await.expect(400);
     }
@@ -148,34 +156,37 @@ async fn deliveries_are_read_page_by_page(server: &TestServer) {
 }
 
 #[apply(both_databases)]
-async fn deliveries_are_for_whose_schedules_they_are(server: &TestServer) {
+async fn deliveries_are_visible_to_the_author_of_the_schedule_and_administrators(server: &TestServer) {
     set_up(server).await;
     let (ada, mo, rita) =
         (server.person("manager", "ada"), server.person("manager", "mo"), server.person("reporter", "rita"));
-    let report = saved(&rita, "Ours", "shared", json!({})).await;
-    let private = saved(&ada, "Mine", "private", json!({})).await;
-    let (adas, mos, hidden) =
-        (scheduled(&ada, &report).await, scheduled(&mo, &report).await, scheduled(&ada, &private).await);
-    let adas = (run(server, &ada, &adas).await, adas);
-    let mos = run(server, &mo, &mos).await;
-    let hidden = run(server, &ada, &hidden).await;
-    send(server).await;
+    let report = create_report(&rita, "Ours", "shared", json!({})).await;
+    let private = create_report(&ada, "Mine", "private", json!({})).await;
+    let (adas, mos, hidden) = (
+        create_schedule(&ada, &report).await,
+        create_schedule(&mo, &report).await,
+        create_schedule(&ada, &private).await,
+    );
+    let adas = (run_schedule(server, &ada, &adas).await, adas);
+    let mos = run_schedule(server, &mo, &mos).await;
+    let hidden = run_schedule(server, &ada, &hidden).await;
+    run_sender(server).await;
     let list = format!("{report}/deliveries");
-    assert_eq!(ids(&ada, &list).await, std::slice::from_ref(&adas.0));
-    assert_eq!(ids(&mo, &list).await, std::slice::from_ref(&mos));
-    assert!(ids(&mo, &format!("{list}?schedule={}", id_of(&adas.1))).await.is_empty());
+    assert_eq!(delivery_ids(&ada, &list).await, std::slice::from_ref(&adas.0));
+    assert_eq!(delivery_ids(&mo, &list).await, std::slice::from_ref(&mos));
+    assert!(delivery_ids(&mo, &format!("{list}?schedule={}", last_segment(&adas.1))).await.is_empty());
     for (role, who) in [("reporter", "rita"), ("hr", "hal"), ("learning_designer", "hal"), ("manager", "hal")]
     {
         let caller = server.person(role, who);
-        assert!(ids(&caller, &list).await.is_empty(), "{role}");
+        assert!(delivery_ids(&caller, &list).await.is_empty(), "{role}");
         caller.get(&format!("{private}/deliveries")).await.expect(404);
     }
     for role in ["owner", "admin"] {
         let administrator = server.person(role, "root");
-        assert_eq!(ids(&administrator, &list).await, [mos.clone(), adas.0.clone()]);
+        assert_eq!(delivery_ids(&administrator, &list).await, [mos.clone(), adas.0.clone()]);
         administrator.get(&format!("{private}/deliveries")).await.expect(404);
     }
-    assert_eq!(ids(&ada, &format!("{private}/deliveries")).await, [hidden]);
+    assert_eq!(delivery_ids(&ada, &format!("{private}/deliveries")).await, [hidden]);
     let integration = server.credential("acme", &["activities/read"]).await;
     for caller in [server.person("learner", "ada"), server.person("curator", "ada"), integration] {
         caller.get(&list).await.expect(403);
@@ -184,7 +195,7 @@ async fn deliveries_are_for_whose_schedules_they_are(server: &TestServer) {
     server.anonymous().with_basic("", key["secret"].as_str().expect("a secret")).get(&list).await.expect(403);
     let stranger = server.person_of("globex", json!({"sub": "ada", "role": "owner"}));
     stranger.get(&list).await.expect(404);
-    // A schedule takes its deliveries along.
+    // Deleting a schedule deletes its deliveries.
     ada.delete(&adas.1).await.expect(204);
-    assert_eq!(ids(&server.person("admin", "root"), &list).await, [mos]);
+    assert_eq!(delivery_ids(&server.person("admin", "root"), &list).await, [mos]);
 }

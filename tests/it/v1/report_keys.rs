@@ -1,16 +1,17 @@
-//! `/v1/reports/{id}/keys`: a password that opens one report, as its owner may see it now, and nothing else.
+//! Tests of `/v1/reports/{id}/keys`: a key gives access to one report with the current rights of its owner.
 
 use reqwest::Method;
 use serde_json::json;
 
-use super::reports::{NO_SUCH_REPORT, path_of, saved};
+use super::reports::{NO_SUCH_REPORT, create_report, location};
 use crate::support::builders::{Body, activity, content, user};
 use crate::support::http::Caller;
 use crate::support::{TestServer, apply, both_databases};
 
 const NO_SUCH_KEY: &str = "00000000-0000-4000-8000-00000000000b";
 
-/// An admin `root`; `top` over `mo` over `bo`, `eve` under `top`; each of these has done something on the quiz `fire`.
+/// Creates the quiz `fire`, completed by each of the managers `top` over `mo` over `bo`, and `eve` under
+/// `top`. Returns the admin `root`.
 async fn set_up(server: &TestServer) -> Caller {
     let admin = server.person("admin", "root");
     let users: Vec<Body> = vec![
@@ -28,15 +29,15 @@ async fn set_up(server: &TestServer) -> Caller {
     admin
 }
 
-/// Has a key made to a report and gives its path and its secret.
-async fn key(owner: &Caller, report: &str) -> (String, String) {
+/// Creates a key of a report and returns its path and secret.
+async fn create_key(owner: &Caller, report: &str) -> (String, String) {
     let created = owner.post(&format!("{report}/keys"), &json!({"name": "Power BI"})).await.expect(201);
     let secret = created.json()["secret"].as_str().expect("a secret").to_owned();
-    (path_of(&created), secret)
+    (location(&created), secret)
 }
 
-/// Whose rows the key shows.
-async fn people(holder: &Caller, report: &str) -> Vec<String> {
+/// The users in the rows that the key's holder reads.
+async fn visible_people(holder: &Caller, report: &str) -> Vec<String> {
     let rows = holder.list(&format!("{report}/activities?limit=2"), "activities").await;
     let mut people: Vec<String> =
         rows.iter().map(|row| row["user"]["id"].as_str().unwrap_or("?").to_owned()).collect();
@@ -45,17 +46,17 @@ async fn people(holder: &Caller, report: &str) -> Vec<String> {
 }
 
 #[apply(both_databases)]
-async fn a_key_opens_its_report_with_any_user_name(server: &TestServer) {
+async fn key_gives_access_with_any_user_name(server: &TestServer) {
     let admin = set_up(server).await;
     let mo = server.person("manager", "mo");
     for visibility in ["private", "shared"] {
-        let report = saved(&mo, "Mine", visibility, json!({"type": "quiz"})).await;
-        let (path, secret) = key(&mo, &report).await;
+        let report = create_report(&mo, "Mine", visibility, json!({"type": "quiz"})).await;
+        let (path, secret) = create_key(&mo, &report).await;
         assert!(path.starts_with(&format!("{report}/keys/")), "{path}");
         assert!(secret.starts_with("rbk_") && secret.len() == 47, "{secret}");
         for user_name in ["", "key", "mo", "somebody else", "Ünknown"] {
             let holder = server.anonymous().with_basic(user_name, &secret);
-            assert_eq!(people(&holder, &report).await, ["bo", "mo"], "{user_name}");
+            assert_eq!(visible_people(&holder, &report).await, ["bo", "mo"], "{user_name}");
             for name in ["export.csv", "export.ndjson"] {
                 let exported = holder.get(&format!("{report}/{name}")).await.expect(200);
                 assert_eq!(exported.text(), mo.get(&format!("{report}/{name}")).await.text());
@@ -64,16 +65,16 @@ async fn a_key_opens_its_report_with_any_user_name(server: &TestServer) {
         let holder = server.anonymous().with_basic("", &secret);
         let head = holder.send(Method::HEAD, &format!("{report}/export.csv"), &[], Vec::new()).await;
         assert_eq!((head.status, head.body.len()), (200, 0));
-        // What is added narrows it, as for anybody.
+        // Additional parameters narrow the report.
         let narrowed = holder.list(&format!("{report}/activities?user=bo"), "activities").await;
         assert_eq!(narrowed.len(), 1);
         holder.get(&format!("{report}/activities?include_deactivated=true")).await.expect(400);
         holder.get(&format!("{report}/activities?scope=company")).await.expect(403);
         assert_eq!(holder.list(&format!("{report}/activities?scope=managed"), "activities").await.len(), 1);
     }
-    // It is the password: the secret as a user name, or changed in a character, is nobody.
-    let report = saved(&admin, "All", "private", json!({})).await;
-    let (_, secret) = key(&admin, &report).await;
+    // The secret is valid only as the password and unchanged.
+    let report = create_report(&admin, "All", "private", json!({})).await;
+    let (_, secret) = create_key(&admin, &report).await;
     let changed = format!("{}{}", &secret[..46], if secret.ends_with('A') { "Q" } else { "A" });
     for (user_name, password) in [
         (secret.as_str(), ""),
@@ -94,16 +95,16 @@ async fn a_key_opens_its_report_with_any_user_name(server: &TestServer) {
 }
 
 #[apply(both_databases)]
-async fn a_key_opens_nothing_else(server: &TestServer) {
+async fn key_gives_access_to_nothing_else(server: &TestServer) {
     let admin = set_up(server).await;
-    let report = saved(&admin, "All", "shared", json!({})).await;
-    let other = saved(&admin, "Other", "shared", json!({})).await;
-    let (path, secret) = key(&admin, &report).await;
+    let report = create_report(&admin, "All", "shared", json!({})).await;
+    let other = create_report(&admin, "Other", "shared", json!({})).await;
+    let (path, secret) = create_key(&admin, &report).await;
     let holder = server.anonymous().with_basic("", &secret);
-    // Its rows and its export: not even what it is called, what it asks or whose it is.
+    // A key gives access to the rows and exports of its report, but not to the report itself.
     let own =
         ["/v1/reports/{id}/activities", "/v1/reports/{id}/export.csv", "/v1/reports/{id}/export.ndjson"];
-    let mut walked = 0;
+    let mut checked = 0;
     for (route, methods) in rollbook::http::table() {
         for method in methods {
             let address = match route.starts_with("/v1/reports/{id}") {
@@ -127,7 +128,7 @@ async fn a_key_opens_nothing_else(server: &TestServer) {
             };
             if guarded {
                 assert_eq!(status, expected, "{method} {address}");
-                walked += 1;
+                checked += 1;
             }
             if expected == 200 {
                 for other in [&other, NO_SUCH_REPORT] {
@@ -137,51 +138,57 @@ async fn a_key_opens_nothing_else(server: &TestServer) {
             }
         }
     }
-    assert!(walked > 60, "{walked} operations");
-    assert_eq!(admin.get(&report).await.expect(200).header("etag"), Some("\"1\""), "nothing was changed");
+    assert!(checked > 60, "{checked} operations");
+    assert_eq!(
+        admin.get(&report).await.expect(200).header("etag"),
+        Some("\"1\""),
+        "the report must not change"
+    );
     assert_eq!(admin.list(&format!("{report}/keys"), "keys").await.len(), 1);
-    // Its report is nobody else's either: another organisation's is 404, with the same id too.
-    let foreign = server.person_of("other", json!({"sub": "root", "role": "admin"}));
-    foreign.put("/v1/users/root", &user("root").set("role", "owner")).await.expect(201);
-    let theirs = saved(&foreign, "Theirs", "shared", json!({})).await;
+    // A report of another organisation does not exist for the key, even with the same id.
+    let foreign_admin = server.person_of("other", json!({"sub": "root", "role": "admin"}));
+    foreign_admin.put("/v1/users/root", &user("root").set("role", "owner")).await.expect(201);
+    let foreign_report = create_report(&foreign_admin, "Theirs", "shared", json!({})).await;
     for name in ["/activities", "/export.csv"] {
-        holder.get(&format!("{theirs}{name}")).await.expect(404);
+        holder.get(&format!("{foreign_report}{name}")).await.expect(404);
     }
     let same =
         "UPDATE reports SET id = (SELECT o.id FROM reports o WHERE o.name = 'All') WHERE name = 'Theirs'";
     server.database().execute(same).await;
-    assert_eq!(people(&holder, &report).await, ["bo", "eve", "mo", "top"]);
-    let (_, secret) = key(&foreign, &report).await;
+    assert_eq!(visible_people(&holder, &report).await, ["bo", "eve", "mo", "top"]);
+    let (_, secret) = create_key(&foreign_admin, &report).await;
     let holder = server.anonymous().with_basic("", &secret);
-    assert_eq!(people(&holder, &report).await, Vec::<String>::new());
+    assert_eq!(visible_people(&holder, &report).await, Vec::<String>::new());
 }
 
 #[apply(both_databases)]
-async fn a_key_shows_what_its_owner_may_see_now(server: &TestServer) {
+async fn key_has_the_current_reach_of_the_owner(server: &TestServer) {
     let admin = set_up(server).await;
     let mo = server.person("manager", "mo");
-    let report = saved(&mo, "Mine", "private", json!({"scope": "company"})).await;
-    let (_, secret) = key(&mo, &report).await;
+    let report = create_report(&mo, "Mine", "private", json!({"scope": "company"})).await;
+    let (_, secret) = create_key(&mo, &report).await;
     let holder = server.anonymous().with_basic("excel", &secret);
-    let now = async |expected: &[&str]| assert_eq!(people(&holder, &report).await, expected);
-    now(&["bo", "mo"]).await;
-    // People move, and the report with them.
+    let assert_people =
+        async |expected: &[&str]| assert_eq!(visible_people(&holder, &report).await, expected);
+    assert_people(&["bo", "mo"]).await;
+    // The report follows changes in the directory.
     admin.patch("/v1/users/eve", &json!({"manager": "mo"})).await.expect(200);
-    now(&["bo", "eve", "mo"]).await;
+    assert_people(&["bo", "eve", "mo"]).await;
     admin.patch("/v1/users/bo", &json!({"manager": "eve"})).await.expect(200);
-    now(&["bo", "eve", "mo"]).await;
+    assert_people(&["bo", "eve", "mo"]).await;
     admin.patch("/v1/organisation", &json!({"managers_see_indirect_reports": false})).await.expect(200);
-    now(&["eve", "mo"]).await;
-    // A page goes on for whoever the owner is by then.
+    assert_people(&["eve", "mo"]).await;
+    // The next page uses the current reach of the owner.
     let page = holder.get(&format!("{report}/activities?limit=1")).await.expect(200).json();
     admin.patch("/v1/users/eve", &json!({"manager": null})).await.expect(200);
     let rest = holder.list(page["next"].as_str().expect("more"), "activities").await;
     assert_eq!(rest.iter().map(|row| &row["user"]["id"]).collect::<Vec<_>>(), ["mo"]);
-    now(&["mo"]).await;
+    assert_people(&["mo"]).await;
     admin.patch("/v1/users/mo", &json!({"role": "hr"})).await.expect(200);
-    now(&["bo", "eve", "mo", "top"]).await;
-    // Without reporting access it opens nothing, whatever address is asked for; the directory knows no permissions.
-    let closed = async |why: &str| {
+    assert_people(&["bo", "eve", "mo", "top"]).await;
+    // Without reporting access of the owner, every address gives 403. Permissions of a token do not count,
+    // because the directory does not contain them.
+    let assert_closed = async |why: &str| {
         for path in [
             report.as_str(),
             &format!("{report}/activities"),
@@ -198,46 +205,48 @@ async fn a_key_shows_what_its_owner_may_see_now(server: &TestServer) {
     };
     for role in ["learner", "curator"] {
         admin.patch("/v1/users/mo", &json!({"role": role})).await.expect(200);
-        closed(role).await;
+        assert_closed(role).await;
     }
     admin.patch("/v1/users/mo", &json!({"role": "reporter"})).await.expect(200);
-    now(&["bo", "eve", "mo", "top"]).await;
+    assert_people(&["bo", "eve", "mo", "top"]).await;
     admin.patch("/v1/users/mo", &json!({"active": false})).await.expect(200);
-    closed("deactivated").await;
+    assert_closed("deactivated").await;
     admin
         .patch("/v1/users/mo", &json!({"active": true, "role": "manager", "manager": null}))
         .await
         .expect(200);
-    now(&["mo"]).await;
-    // A token's role is nothing to the key: the directory's counts, and whom it doesn't have has none.
+    assert_people(&["mo"]).await;
+    // The role in the directory counts, not the role of the token that created the key. An owner that the
+    // directory does not contain has no role.
     for (role, user) in [("owner", "stranger"), ("admin", "bo")] {
         let owner = server.person(role, user);
-        let report = saved(&owner, "Theirs", "shared", json!({})).await;
-        let (_, secret) = key(&owner, &report).await;
+        let report = create_report(&owner, "Theirs", "shared", json!({})).await;
+        let (_, secret) = create_key(&owner, &report).await;
         server.anonymous().with_basic("", &secret).get(&format!("{report}/activities")).await.expect(403);
     }
 }
 
 #[apply(both_databases)]
-async fn a_key_is_made_by_the_owner_and_shown_once(server: &TestServer) {
+async fn owner_creates_a_key_and_its_secret_is_shown_once(server: &TestServer) {
     let admin = set_up(server).await;
     let (mo, top) = (server.person("manager", "mo"), server.person("manager", "top"));
-    let report = saved(&mo, "Ours", "shared", json!({})).await;
+    let report = create_report(&mo, "Ours", "shared", json!({})).await;
     let keys = format!("{report}/keys");
     let created = mo.post(&keys, &json!({"name": " Power BI "})).await.expect(201);
     assert_eq!(created.header("cache-control"), Some("no-store"));
     let created = created.json();
-    let shown = json!({"id": created["id"], "name": "Power BI", "created_at": "2026-03-18T10:17:23.000Z"});
+    let listed = json!({"id": created["id"], "name": "Power BI", "created_at": "2026-03-18T10:17:23.000Z"});
     assert_eq!(created.as_object().expect("an object").len(), 4);
     let secret = created["secret"].as_str().expect("a secret");
     for lister in [&mo, &admin, &server.person("owner", "olu")] {
         let list = lister.get(&keys).await.expect(200);
-        assert_eq!(list.json(), json!({"keys": [shown], "next": null}));
+        assert_eq!(list.json(), json!({"keys": [listed], "next": null}));
     }
     for path in [&report, "/v1/reports", &keys] {
         assert!(!mo.get(path).await.expect(200).text().contains(secret), "{path}");
     }
-    // Whoever else sees the report sees no keys, and only its owner makes them: not an admin, who would see less or more.
+    // Other readers of the report do not see its keys. Only the owner creates keys, because an admin has
+    // another reach.
     for caller in [&top, &server.person("hr", "hal"), &server.person("reporter", "rae")] {
         caller.get(&keys).await.expect(403);
         caller.delete(&format!("{keys}/{NO_SUCH_KEY}")).await.expect(403);
@@ -248,8 +257,8 @@ async fn a_key_is_made_by_the_owner_and_shown_once(server: &TestServer) {
     let credential = server.credential("acme", &["activities/read", "directory", "all"]).await;
     credential.get(&keys).await.expect(403);
     credential.post(&keys, &json!({"name": "Mine"})).await.expect(403);
-    // Of a private one, or none, nobody is told.
-    let private = saved(&mo, "Mine", "private", json!({})).await;
+    // A private report of another owner does not exist, as an unknown report.
+    let private = create_report(&mo, "Mine", "private", json!({})).await;
     for caller in [&top, &admin] {
         for path in [private.as_str(), NO_SUCH_REPORT, "/v1/reports/one"] {
             caller.get(&format!("{path}/keys")).await.expect(404);
@@ -268,40 +277,40 @@ async fn a_key_is_made_by_the_owner_and_shown_once(server: &TestServer) {
         assert_eq!(mo.post(&keys, &body).await.expect(400).error_pointers(), [pointer], "{body}");
     }
     for _ in 0..49 {
-        key(&mo, &report).await;
+        create_key(&mo, &report).await;
     }
     assert_eq!(mo.post(&keys, &json!({"name": "One too many"})).await.expect(409).json()["code"], "conflict");
     let all = mo.list(&keys, "keys").await;
-    assert_eq!((all.len(), &all[49]), (50, &shown), "the newest first");
-    key(&mo, &private).await;
+    assert_eq!((all.len(), &all[49]), (50, &listed), "the newest first");
+    create_key(&mo, &private).await;
 }
 
 #[apply(both_databases)]
-async fn a_revoked_key_opens_nothing_at_once(server: &TestServer) {
+async fn revoked_key_is_refused_at_once(server: &TestServer) {
     let admin = set_up(server).await;
     let mo = server.person("manager", "mo");
-    let report = saved(&mo, "Ours", "shared", json!({})).await;
-    let (path, secret) = key(&mo, &report).await;
-    let (kept_path, stored) = key(&mo, &report).await;
-    let open = async |secret: &str| {
+    let report = create_report(&mo, "Ours", "shared", json!({})).await;
+    let (path, secret) = create_key(&mo, &report).await;
+    let (other_path, other_secret) = create_key(&mo, &report).await;
+    let status_with = async |secret: &str| {
         server.anonymous().with_basic("", secret).get(&format!("{report}/activities")).await.status
     };
-    assert_eq!((open(&secret).await, open(&stored).await), (200, 200));
+    assert_eq!((status_with(&secret).await, status_with(&other_secret).await), (200, 200));
     mo.delete(&path).await.expect(204);
-    assert_eq!((open(&secret).await, open(&stored).await), (401, 200));
+    assert_eq!((status_with(&secret).await, status_with(&other_secret).await), (401, 200));
     mo.delete(&path).await.expect(404);
     mo.delete(&format!("{report}/keys/none")).await.expect(404);
-    // By another report's address it is not there to be revoked.
-    let other = saved(&mo, "Other", "shared", json!({})).await;
-    let id = kept_path.rsplit('/').next().expect("an id");
+    // A key does not exist under the address of another report.
+    let other = create_report(&mo, "Other", "shared", json!({})).await;
+    let id = other_path.rsplit('/').next().expect("an id");
     mo.delete(&format!("{other}/keys/{id}")).await.expect(404);
-    assert_eq!(open(&stored).await, 200);
-    // An admin revokes those of what they see.
-    admin.delete(&kept_path).await.expect(204);
-    assert_eq!(open(&stored).await, 401);
-    // With the report its keys are gone.
-    let (_, secret) = key(&mo, &report).await;
+    assert_eq!(status_with(&other_secret).await, 200);
+    // An admin revokes keys of reports that they see.
+    admin.delete(&other_path).await.expect(204);
+    assert_eq!(status_with(&other_secret).await, 401);
+    // Deleting a report deletes its keys.
+    let (_, secret) = create_key(&mo, &report).await;
     mo.delete(&report).await.expect(204);
-    assert_eq!(open(&secret).await, 401);
+    assert_eq!(status_with(&secret).await, 401);
     assert_eq!(server.database().query_number("SELECT count(*) FROM report_keys").await, 0);
 }

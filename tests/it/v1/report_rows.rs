@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::reports::{NO_SUCH_REPORT, path_of, saved};
+use super::reports::{NO_SUCH_REPORT, create_report, location};
 use crate::support::builders::{Body, activity, content, group, mailbox, statement, team, user};
 use crate::support::http::{Answer, Caller, query};
 use crate::support::records::list_ids;
@@ -153,7 +153,7 @@ fn file(answer: &Answer) -> (String, Option<String>) {
 #[apply(both_databases)]
 async fn what_the_document_offers_is_taken(server: &TestServer) {
     let admin = set_up(server).await;
-    let report = saved(&admin, "Everything", "shared", json!({})).await;
+    let report = create_report(&admin, "Everything", "shared", json!({})).await;
     let document = server.anonymous().get("/openapi.json").await.expect(200).json();
     for resource in ["activities", "export.csv", "export.ndjson"] {
         let operation = &document["paths"][format!("/v1/reports/{{id}}/{resource}")]["get"];
@@ -207,7 +207,7 @@ async fn a_report_shows_nobody_more_than_their_own_log(server: &TestServer) {
         if deep {
             stored["include_sub_managers"] = json!(true);
         }
-        let path = saved(&admin, "Shared", "shared", stored.clone()).await;
+        let path = create_report(&admin, "Shared", "shared", stored.clone()).await;
         for (name, opener) in &openers {
             let place = format!("{name}, {stored}, indirect: {indirect}");
             let own = opener.list(&log(&filter, &[]), "activities").await;
@@ -238,8 +238,8 @@ async fn a_report_shows_nobody_more_than_their_own_log(server: &TestServer) {
 #[apply(both_databases)]
 async fn nobody_without_reporting_access_opens_one(server: &TestServer) {
     let admin = set_up(server).await;
-    let path = saved(&admin, "Shared", "shared", json!({"scope": "me"})).await;
-    let private = saved(&admin, "Private", "private", json!({})).await;
+    let path = create_report(&admin, "Shared", "shared", json!({"scope": "me"})).await;
+    let private = create_report(&admin, "Private", "private", json!({})).await;
     for role in ["learner", "curator"] {
         for name in ["activities", "export.csv", "export.ndjson"] {
             server.person(role, "mo").get(&format!("{path}/{name}")).await.expect(403);
@@ -299,7 +299,7 @@ async fn what_is_added_intersects(server: &TestServer) {
     ];
     let mut shown = 0;
     for (stored, added) in &pairs {
-        let path = saved(&admin, "Shared", "shared", stored.clone()).await;
+        let path = create_report(&admin, "Shared", "shared", stored.clone()).await;
         for caller in [&admin, &manager] {
             let by_report = caller.list(&log(stored, &[]), "activities").await;
             // Who has left is the report's to say, not the added question's; and so are visits.
@@ -336,8 +336,8 @@ async fn what_is_added_intersects(server: &TestServer) {
 async fn an_added_scope_is_the_opener_s_own(server: &TestServer) {
     let admin = set_up(server).await;
     let (mo, top) = (server.person("manager", "mo"), server.person("manager", "top"));
-    let whole = saved(&admin, "All", "shared", json!({})).await;
-    let managed = saved(&admin, "Managed", "shared", json!({"scope": "managed"})).await;
+    let whole = create_report(&admin, "All", "shared", json!({})).await;
+    let managed = create_report(&admin, "Managed", "shared", json!({"scope": "managed"})).await;
     let rows = async |caller: &Caller, path: String| caller.list(&path, "activities").await;
     for (path, added, as_in_log) in [
         (&whole, "scope=managed", "scope=managed"),
@@ -372,7 +372,7 @@ async fn what_would_widen_a_report_is_refused(server: &TestServer) {
     let admin = set_up(server).await;
     let everything = json!({"team": "sales", "include_sub_teams": true, "include_deactivated": true, "action": ["visited", "viewed"]});
     for filter in [json!({}), everything] {
-        let path = saved(&admin, "Shared", "shared", filter).await;
+        let path = create_report(&admin, "Shared", "shared", filter).await;
         for (added, parameter) in [
             ("include_deactivated=true", "include_deactivated"),
             ("include_sub_teams=true&team=sales", "include_sub_teams"),
@@ -410,7 +410,8 @@ async fn what_would_widen_a_report_is_refused(server: &TestServer) {
 #[apply(both_databases)]
 async fn the_order_is_the_report_s_unless_asked_for(server: &TestServer) {
     let admin = set_up(server).await;
-    let path = saved(&admin, "Oldest first", "shared", json!({"sort": "happened_at", "tag": "a"})).await;
+    let path =
+        create_report(&admin, "Oldest first", "shared", json!({"sort": "happened_at", "tag": "a"})).await;
     for (added, as_in_log) in
         [("", "&sort=happened_at"), ("sort=-happened_at", ""), ("sort=happened_at", "&sort=happened_at")]
     {
@@ -429,7 +430,8 @@ async fn the_order_is_the_report_s_unless_asked_for(server: &TestServer) {
 async fn a_period_moves_with_the_calendar_and_not_between_pages(server: &TestServer) {
     let admin = set_up(server).await;
     // On the clock it is the 18th, 10:17 in London, and 23:17 in Auckland.
-    let path = saved(&admin, "Today", "shared", json!({"period": "today", "tz": "Pacific/Auckland"})).await;
+    let path =
+        create_report(&admin, "Today", "shared", json!({"period": "today", "tz": "Pacific/Auckland"})).await;
     let today = admin.list(&format!("{path}/activities"), "activities").await;
     let as_in_log = "/v1/activities?from=2026-03-17T11:00:00Z&to=2026-03-18T11:00:00Z";
     assert_eq!(today, admin.list(as_in_log, "activities").await);
@@ -454,8 +456,8 @@ async fn a_period_moves_with_the_calendar_and_not_between_pages(server: &TestSer
 #[apply(both_databases)]
 async fn a_cursor_belongs_to_what_the_report_asked_and_to_whom(server: &TestServer) {
     let admin = set_up(server).await;
-    let path = saved(&admin, "Shared", "shared", json!({"tag": "a"})).await;
-    let twin = saved(&admin, "Twin", "shared", json!({"tag": "a"})).await;
+    let path = create_report(&admin, "Shared", "shared", json!({"tag": "a"})).await;
+    let twin = create_report(&admin, "Twin", "shared", json!({"tag": "a"})).await;
     let next = async || {
         let page = admin.get(&format!("{path}/activities?limit=2&type=quiz")).await.expect(200);
         let next = page.json()["next"].as_str().expect("more").to_owned();
@@ -507,7 +509,7 @@ async fn the_csv_is_the_log_s_own_export(server: &TestServer) {
     let filter = json!({"tag": ["b"], "sort": "happened_at"});
     for columns in ["standard", "elearning", "full"] {
         let body = json!({"name": "Übung: \"Tag b\"\u{2028}", "filter": filter, "columns": columns});
-        let path = path_of(&admin.post("/v1/reports", &body).await.expect(201));
+        let path = location(&admin.post("/v1/reports", &body).await.expect(201));
         for (added, as_in_log) in
             [("", ""), ("?raw=true", "&raw=true"), ("?bom=true&type=item", "&bom=true&type=item")]
         {

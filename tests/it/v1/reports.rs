@@ -1,4 +1,4 @@
-//! `/v1/reports`: saved, listed, changed and deleted; seen by those it is for, and changed by those it belongs to.
+//! Tests of `/v1/reports`: saving, listing, changing, deleting, and permissions.
 
 use futures_util::future::join_all;
 use reqwest::Method;
@@ -11,10 +11,10 @@ use crate::support::{TestServer, apply, both_databases};
 
 pub const NO_SUCH_REPORT: &str = "/v1/reports/00000000-0000-4000-8000-00000000000a";
 
-/// Everybody who has reporting access by role, and nobody else.
+/// The roles with reporting access.
 const READERS: &[&str] = &["owner", "admin", "hr", "reporter", "learning_designer", "manager"];
 
-/// An admin `root`, and managers `ada` and `mo`, `bo` under `mo`.
+/// Creates the managers `ada` and `mo`, and `bo` under `mo`. Returns the admin `root`.
 async fn set_up(server: &TestServer) -> Caller {
     let admin = server.person("admin", "root");
     let users: Vec<Body> = vec![
@@ -26,19 +26,25 @@ async fn set_up(server: &TestServer) -> Caller {
     admin
 }
 
-/// Saves a report and gives its path.
-pub async fn saved(owner: &Caller, name: &str, visibility: &str, filter: Value) -> String {
+/// Saves a report and returns its path.
+pub async fn create_report(owner: &Caller, name: &str, visibility: &str, filter: Value) -> String {
     let body = json!({"name": name, "visibility": visibility, "filter": filter});
-    path_of(&owner.post("/v1/reports", &body).await.expect(201))
+    location(&owner.post("/v1/reports", &body).await.expect(201))
 }
 
-/// The path of what was made.
-pub fn path_of(answer: &Answer) -> String {
+/// The path in the header `Location`.
+pub fn location(answer: &Answer) -> String {
     answer.header("location").expect("Location").to_owned()
 }
 
-/// A request with one header more.
-async fn with(caller: &Caller, method: Method, path: &str, header: (&str, &str), body: Value) -> Answer {
+/// Sends a request with one additional header.
+async fn send_with_header(
+    caller: &Caller,
+    method: Method,
+    path: &str,
+    header: (&str, &str),
+    body: Value,
+) -> Answer {
     let headers = [header, ("content-type", "application/json")];
     let reads = method == Method::GET || method == Method::DELETE;
     let (headers, body) = match reads {
@@ -48,19 +54,19 @@ async fn with(caller: &Caller, method: Method, path: &str, header: (&str, &str),
     caller.send(method, path, headers, body).await
 }
 
-fn names(reports: &[Value]) -> Vec<&str> {
+fn report_names(reports: &[Value]) -> Vec<&str> {
     reports.iter().map(|report| report["name"].as_str().expect("a name")).collect()
 }
 
-/// How something that is not there is answered, but for the request's own id.
-async fn unseen(caller: &Caller, path: &str) -> Value {
+/// The 404 answer without the id of the request.
+async fn not_found_problem(caller: &Caller, path: &str) -> Value {
     let mut problem = caller.get(path).await.expect(404).json();
     problem["request_id"] = Value::Null;
     problem
 }
 
-/// The statuses of everything that would change the report at `path`.
-async fn changing(caller: &Caller, path: &str) -> [u16; 3] {
+/// The statuses of a PUT, a PATCH and a DELETE of the report.
+async fn change_statuses(caller: &Caller, path: &str) -> [u16; 3] {
     [
         caller.put(path, &json!({"name": "Mine now"})).await.status,
         caller.patch(path, &json!({"name": "Mine now"})).await.status,
@@ -69,7 +75,7 @@ async fn changing(caller: &Caller, path: &str) -> [u16; 3] {
 }
 
 #[apply(both_databases)]
-async fn a_report_is_saved_and_read_back(server: &TestServer) {
+async fn report_is_saved_and_returned(server: &TestServer) {
     set_up(server).await;
     let ada = server.person("manager", "ada");
     advance_clock(server, 60);
@@ -82,7 +88,7 @@ async fn a_report_is_saved_and_read_back(server: &TestServer) {
         json!({"name": " Failed: \"Übung\" ", "visibility": "shared", "filter": filter, "columns": "full"});
     let created = ada.post("/v1/reports", &body).await.expect(201);
     let report = created.json();
-    let path = path_of(&created);
+    let path = location(&created);
     assert_eq!(path, format!("/v1/reports/{}", report["id"].as_str().expect("an id")));
     assert_eq!(
         report,
@@ -97,88 +103,97 @@ async fn a_report_is_saved_and_read_back(server: &TestServer) {
     assert_eq!(created.header("etag"), Some("\"1\""));
     assert_eq!(ada.list("/v1/reports", "reports").await, [report]);
 
-    let least = ada.post("/v1/reports", &json!({"name": "All"})).await.expect(201).json();
+    let minimal = ada.post("/v1/reports", &json!({"name": "All"})).await.expect(201).json();
     assert_eq!(
-        (&least["visibility"], &least["filter"], &least["columns"]),
+        (&minimal["visibility"], &minimal["filter"], &minimal["columns"]),
         (&json!("private"), &json!({}), &json!("elearning"))
     );
-    // Whoever the directory doesn't have owns reports too; a renamed one has the new name.
+    // A user that the directory does not contain may own reports. A report shows the current name of its
+    // owner.
     let stranger = server.person("reporter", "elsewhere");
-    let theirs = stranger.post("/v1/reports", &json!({"name": "All"})).await.expect(201).json();
-    assert_eq!(theirs["owner"], json!({"id": "elsewhere", "name": null}));
+    let created = stranger.post("/v1/reports", &json!({"name": "All"})).await.expect(201).json();
+    assert_eq!(created["owner"], json!({"id": "elsewhere", "name": null}));
     server.person("admin", "root").patch("/v1/users/ada", &json!({"last_name": "Obi"})).await.expect(200);
     assert_eq!(ada.get(&path).await.json()["owner"], json!({"id": "ada", "name": "ada Obi"}));
 }
 
 #[apply(both_databases)]
-async fn a_report_is_there_for_those_it_is_for(server: &TestServer) {
+async fn report_is_visible_only_to_permitted_callers(server: &TestServer) {
     set_up(server).await;
     let ada = server.person("manager", "ada");
-    let private = saved(&ada, "Mine", "private", json!({})).await;
-    let shared = saved(&ada, "Ours", "shared", json!({})).await;
+    let private = create_report(&ada, "Mine", "private", json!({})).await;
+    let shared = create_report(&ada, "Ours", "shared", json!({})).await;
     for role in READERS {
         let caller = server.person(role, "mo");
-        assert_eq!(names(&caller.list("/v1/reports", "reports").await), ["Ours"], "{role}");
+        assert_eq!(report_names(&caller.list("/v1/reports", "reports").await), ["Ours"], "{role}");
         caller.get(&shared).await.expect(200);
-        assert_eq!(unseen(&caller, &private).await, unseen(&caller, NO_SUCH_REPORT).await, "{role}");
-        assert_eq!(changing(&caller, &private).await, [404, 404, 404], "{role}");
+        assert_eq!(
+            not_found_problem(&caller, &private).await,
+            not_found_problem(&caller, NO_SUCH_REPORT).await,
+            "{role}"
+        );
+        assert_eq!(change_statuses(&caller, &private).await, [404, 404, 404], "{role}");
     }
-    // A curator with the permission, and nobody without reporting access; a token's role counts, not the directory's.
+    // A curator with the permission `reporting` reads reports. The role of the token counts, not the role
+    // of the directory.
     let curator =
         server.person_of("acme", json!({"sub": "mo", "role": "curator", "permissions": ["reporting"]}));
-    assert_eq!(names(&curator.list("/v1/reports", "reports").await), ["Ours"]);
+    assert_eq!(report_names(&curator.list("/v1/reports", "reports").await), ["Ours"]);
     for (role, user) in [("learner", "ada"), ("curator", "ada"), ("learner", "mo")] {
         let caller = server.person(role, user);
         for path in ["/v1/reports", &private, &shared, NO_SUCH_REPORT] {
             caller.get(path).await.expect(403);
         }
-        assert_eq!(changing(&caller, &shared).await, [403, 403, 403]);
+        assert_eq!(change_statuses(&caller, &shared).await, [403, 403, 403]);
         caller.post("/v1/reports", &json!({"name": "All"})).await.expect(403);
     }
-    // A credential reads shared ones, whatever its key is, and writes none.
+    // A credential reads shared reports and changes none.
     let integration = server.credential("acme", &["activities/read"]).await;
-    assert_eq!(names(&integration.list("/v1/reports", "reports").await), ["Ours"]);
+    assert_eq!(report_names(&integration.list("/v1/reports", "reports").await), ["Ours"]);
     integration.get(&shared).await.expect(200);
     integration.get(&private).await.expect(404);
-    assert_eq!(changing(&integration, &shared).await, [403, 403, 403]);
+    assert_eq!(change_statuses(&integration, &shared).await, [403, 403, 403]);
     integration.post("/v1/reports", &json!({"name": "All"})).await.expect(403);
-    // The owner sees both, whatever their role is today, as long as it has reporting access.
+    // The owner sees both reports in every role with reporting access.
     for role in READERS {
-        assert_eq!(names(&server.person(role, "ada").list("/v1/reports", "reports").await), ["Ours", "Mine"]);
+        assert_eq!(
+            report_names(&server.person(role, "ada").list("/v1/reports", "reports").await),
+            ["Ours", "Mine"]
+        );
     }
 }
 
 #[apply(both_databases)]
-async fn only_its_owner_or_an_administrator_changes_one(server: &TestServer) {
+async fn only_owner_and_administrators_change_a_report(server: &TestServer) {
     set_up(server).await;
     let ada = server.person("manager", "ada");
     for role in ["hr", "reporter", "learning_designer", "manager"] {
-        let shared = saved(&ada, "Ours", "shared", json!({})).await;
-        assert_eq!(changing(&server.person(role, "mo"), &shared).await, [403, 403, 403], "{role}");
+        let shared = create_report(&ada, "Ours", "shared", json!({})).await;
+        assert_eq!(change_statuses(&server.person(role, "mo"), &shared).await, [403, 403, 403], "{role}");
         assert_eq!(ada.get(&shared).await.expect(200).header("etag"), Some("\"1\""));
-        assert_eq!(changing(&server.person(role, "ada"), &shared).await, [200, 200, 204], "{role}");
+        assert_eq!(change_statuses(&server.person(role, "ada"), &shared).await, [200, 200, 204], "{role}");
     }
     for role in ["owner", "admin"] {
-        let shared = saved(&ada, "Ours", "shared", json!({})).await;
+        let shared = create_report(&ada, "Ours", "shared", json!({})).await;
         let administrator = server.person(role, "root");
         let changed = administrator.patch(&shared, &json!({"columns": "full"})).await.expect(200).json();
-        assert_eq!(changed["owner"]["id"], "ada", "it stays its owner's");
+        assert_eq!(changed["owner"]["id"], "ada", "the owner does not change");
         administrator.delete(&shared).await.expect(204);
         ada.get(&shared).await.expect(404);
-        // What is made private is out of their hands.
-        let shared = saved(&ada, "Ours", "shared", json!({})).await;
+        // After it becomes private, administrators cannot access it.
+        let shared = create_report(&ada, "Ours", "shared", json!({})).await;
         administrator.patch(&shared, &json!({"visibility": "private"})).await.expect(200);
-        assert_eq!(changing(&administrator, &shared).await, [404, 404, 404]);
+        assert_eq!(change_statuses(&administrator, &shared).await, [404, 404, 404]);
         ada.delete(&shared).await.expect(204);
     }
 }
 
 #[apply(both_databases)]
-async fn a_report_is_replaced_patched_and_deleted(server: &TestServer) {
+async fn report_is_replaced_patched_and_deleted(server: &TestServer) {
     set_up(server).await;
     let ada = server.person("manager", "ada");
     let filter = json!({"tag": ["a", "b"], "period": "today", "custom[Region]": "North"});
-    let path = saved(&ada, "One", "shared", filter).await;
+    let path = create_report(&ada, "One", "shared", filter).await;
     let created = ada.get(&path).await.json();
 
     advance_clock(server, 60);
@@ -192,15 +207,15 @@ async fn a_report_is_replaced_patched_and_deleted(server: &TestServer) {
     assert_eq!(ada.get(&path).await.json(), expected);
 
     advance_clock(server, 60);
-    // What says the same is no new version.
+    // An equal value is not a new version.
     for same in
         [json!({}), json!({"name": "Two"}), json!({"filter": {}}), json!({"filter": {"period": null}})]
     {
         let answer = ada.patch(&path, &same).await.expect(200);
         assert_eq!((answer.json(), answer.header("etag")), (expected.clone(), Some("\"2\"")));
     }
-    let emptied = ada.patch(&path, &json!({"filter": null, "visibility": null})).await.expect(200).json();
-    assert_eq!((&emptied["filter"], &emptied["visibility"]), (&json!({}), &json!("private")));
+    let reset = ada.patch(&path, &json!({"filter": null, "visibility": null})).await.expect(200).json();
+    assert_eq!((&reset["filter"], &reset["visibility"]), (&json!({}), &json!("private")));
 
     let put = ada.put(&path, &json!({"name": "Three", "filter": {"tag": "z"}})).await.expect(200);
     assert_eq!(put.header("etag"), Some("\"4\""));
@@ -214,11 +229,11 @@ async fn a_report_is_replaced_patched_and_deleted(server: &TestServer) {
     assert_eq!(put.json(), expected);
 
     ada.delete(&path).await.expect(204);
-    assert_eq!(changing(&ada, &path).await, [404, 404, 404]);
+    assert_eq!(change_statuses(&ada, &path).await, [404, 404, 404]);
     ada.get(&path).await.expect(404);
-    // PUT makes none: ids are the server's. What is no id names nothing.
+    // PUT does not create a report, because the server assigns ids. An invalid id is unknown.
     for path in [NO_SUCH_REPORT, "/v1/reports/one"] {
-        assert_eq!(changing(&ada, path).await, [404, 404, 404]);
+        assert_eq!(change_statuses(&ada, path).await, [404, 404, 404]);
         ada.get(path).await.expect(404);
     }
     assert_eq!(ada.list("/v1/reports", "reports").await, Vec::<Value>::new());
@@ -228,68 +243,74 @@ async fn a_report_is_replaced_patched_and_deleted(server: &TestServer) {
 async fn preconditions_are_honoured(server: &TestServer) {
     set_up(server).await;
     let ada = server.person("manager", "ada");
-    let path = saved(&ada, "One", "shared", json!({})).await;
+    let path = create_report(&ada, "One", "shared", json!({})).await;
     let name = json!({"name": "Two"});
     for stale in ["\"2\"", "\"0\", \"7\"", "W/\"11\"", "\"\""] {
         for method in [Method::PUT, Method::PATCH, Method::DELETE] {
-            let answer =
-                with(&ada, method.clone(), &path, ("if-match", stale), name.clone()).await.expect(412);
+            let answer = send_with_header(&ada, method.clone(), &path, ("if-match", stale), name.clone())
+                .await
+                .expect(412);
             assert_eq!(answer.json()["code"], "precondition-failed", "{method} {stale}");
         }
     }
     for method in [Method::PUT, Method::PATCH, Method::DELETE] {
-        with(&ada, method.clone(), &path, ("if-match", "\"1"), name.clone()).await.expect(400);
-        // Nothing there is 404, and somebody else's is 403, whatever is expected of it.
-        with(&ada, method.clone(), NO_SUCH_REPORT, ("if-match", "*"), name.clone()).await.expect(404);
+        send_with_header(&ada, method.clone(), &path, ("if-match", "\"1"), name.clone()).await.expect(400);
+        // An unknown report is 404 and another owner's is 403, independent of the precondition.
+        send_with_header(&ada, method.clone(), NO_SUCH_REPORT, ("if-match", "*"), name.clone())
+            .await
+            .expect(404);
         let other = server.person("manager", "mo");
-        with(&other, method, &path, ("if-match", "\"9\""), name.clone()).await.expect(403);
+        send_with_header(&other, method, &path, ("if-match", "\"9\""), name.clone()).await.expect(403);
     }
     assert_eq!(ada.get(&path).await.json()["name"], "One");
-    with(&ada, Method::PUT, &path, ("if-match", "\"1\""), name.clone()).await.expect(200);
-    with(&ada, Method::PATCH, &path, ("if-match", "\"1\", W/\"2\""), json!({"name": "Three"}))
+    send_with_header(&ada, Method::PUT, &path, ("if-match", "\"1\""), name.clone()).await.expect(200);
+    send_with_header(&ada, Method::PATCH, &path, ("if-match", "\"1\", W/\"2\""), json!({"name": "Three"}))
         .await
         .expect(200);
-    with(&ada, Method::PATCH, &path, ("if-match", "*"), json!({"name": "Four"})).await.expect(200);
+    send_with_header(&ada, Method::PATCH, &path, ("if-match", "*"), json!({"name": "Four"}))
+        .await
+        .expect(200);
 
-    // The tag names what was written; the owner's name is the directory's, so that the answer is always a whole one.
+    // The tag covers the stored report, but not the owner's name, which comes from the directory. Therefore
+    // the answer is never 304.
     for first_name in ["Ada", "Adelheid"] {
         let root = server.person("admin", "root");
-        root.put("/v1/users/ada", &user("ada").set("first_name", first_name))
-            .await
-            .expect_one_of(&[200, 201]);
+        root.put("/v1/users/ada", &user("ada").set("first_name", first_name)).await.expect(200);
         for tag in ["\"4\"", "*", "\"3\""] {
-            let read = with(&ada, Method::GET, &path, ("if-none-match", tag), Value::Null).await.expect(200);
+            let read = send_with_header(&ada, Method::GET, &path, ("if-none-match", tag), Value::Null)
+                .await
+                .expect(200);
             assert_eq!(
                 (read.header("etag"), read.header("cache-control")),
                 (Some("\"4\""), Some("no-cache"))
             );
-            let named = format!("{first_name} Example");
+            let owner_name = format!("{first_name} Example");
             assert_eq!(
                 (&read.json()["name"], &read.json()["owner"]["name"]),
-                (&json!("Four"), &json!(named))
+                (&json!("Four"), &json!(owner_name))
             );
         }
     }
-    // A tag opens nothing.
+    // A tag gives no access.
     let learner = server.person("learner", "bo");
-    with(&learner, Method::GET, &path, ("if-none-match", "*"), Value::Null).await.expect(403);
+    send_with_header(&learner, Method::GET, &path, ("if-none-match", "*"), Value::Null).await.expect(403);
 
-    // Of those who change what they have read, one comes first, and the others are told.
+    // One of several concurrent changes with the same tag succeeds, and the others get 412.
     let all = join_all((0..8).map(async |n| {
         let patch = json!({"name": format!("By {n}")});
-        with(&ada, Method::PATCH, &path, ("if-match", "\"4\""), patch).await.status
+        send_with_header(&ada, Method::PATCH, &path, ("if-match", "\"4\""), patch).await.status
     }))
     .await;
     assert_eq!(all.iter().filter(|status| **status == 200).count(), 1, "{all:?}");
     assert_eq!(all.iter().filter(|status| **status == 412).count(), 7, "{all:?}");
-    with(&ada, Method::DELETE, &path, ("if-match", "\"5\""), Value::Null).await.expect(204);
+    send_with_header(&ada, Method::DELETE, &path, ("if-match", "\"5\""), Value::Null).await.expect(204);
 }
 
 #[apply(both_databases)]
-async fn what_is_wrong_is_named_and_changes_nothing(server: &TestServer) {
+async fn invalid_report_is_refused_with_its_pointer(server: &TestServer) {
     set_up(server).await;
     let ada = server.person("manager", "ada");
-    let path = saved(&ada, "One", "shared", json!({"tag": "a"})).await;
+    let path = create_report(&ada, "One", "shared", json!({"tag": "a"})).await;
     let before = ada.get(&path).await.json();
     let long = "x".repeat(256);
     let filters = [
@@ -337,10 +358,10 @@ async fn what_is_wrong_is_named_and_changes_nothing(server: &TestServer) {
             assert_eq!(answer.expect(400).error_pointers(), [pointer], "{filter}");
         }
     }
-    // A scope that the maker can't have is no fault: it is clamped for whoever opens it.
+    // A scope beyond the rights of the author is allowed, because opening the report limits it.
     for scope in ["company", "managed", "me"] {
         let body = json!({"name": scope, "filter": {"scope": scope, "include_sub_managers": true}});
-        let created = path_of(&ada.post("/v1/reports", &body).await.expect(201));
+        let created = location(&ada.post("/v1/reports", &body).await.expect(201));
         ada.delete(&created).await.expect(204);
     }
     let bodies = [
@@ -392,7 +413,7 @@ async fn what_is_wrong_is_named_and_changes_nothing(server: &TestServer) {
 }
 
 #[apply(both_databases)]
-async fn lists_are_paged_and_searched(server: &TestServer) {
+async fn reports_are_paged_and_searched(server: &TestServer) {
     set_up(server).await;
     let (ada, mo) = (server.person("manager", "ada"), server.person("manager", "mo"));
     for (owner, name, visibility) in [
@@ -402,29 +423,29 @@ async fn lists_are_paged_and_searched(server: &TestServer) {
         (&mo, "First aid", "shared"),
         (&ada, "100% of_it", "shared"),
     ] {
-        saved(owner, name, visibility, json!({})).await;
+        create_report(owner, name, visibility, json!({})).await;
     }
-    let found = async |caller: &Caller, query: &str| -> Vec<String> {
+    let find_names = async |caller: &Caller, query: &str| -> Vec<String> {
         let reports = caller.list(&format!("/v1/reports{query}"), "reports").await;
-        names(&reports).into_iter().map(str::to_owned).collect()
+        report_names(&reports).into_iter().map(str::to_owned).collect()
     };
     let all = ["100% of_it", "First aid", "FIRE drills", "Übung: Fire safety"];
-    assert_eq!(found(&ada, "").await, all);
+    assert_eq!(find_names(&ada, "").await, all);
     for limit in 1..=5 {
-        assert_eq!(found(&ada, &format!("?limit={limit}")).await, all);
+        assert_eq!(find_names(&ada, &format!("?limit={limit}")).await, all);
     }
-    assert_eq!(found(&ada, "?q=fire").await, all[2..]);
-    assert_eq!(found(&ada, "?q=SAFETY+%C3%BC&limit=1").await, all[3..]);
-    assert_eq!(found(&ada, "?q=%25").await, all[..1]);
-    assert_eq!(found(&ada, "?visibility=private").await, all[3..]);
-    assert_eq!(found(&ada, "?visibility=shared").await, all[..3]);
-    assert_eq!(found(&ada, "?visibility=shared,private").await, all);
-    assert_eq!(found(&ada, "?visibility=shared&visibility=shared").await, all[..3]);
-    assert_eq!(found(&ada, "?owner=mo").await, all[1..2]);
-    assert_eq!(found(&ada, "?owner=mo&owner=ada&q=fire").await, all[2..]);
-    assert_eq!(found(&ada, "?owner=nobody").await, Vec::<String>::new());
-    assert_eq!(found(&mo, "?q=fire").await, ["Fire at night", "FIRE drills"]);
-    assert_eq!(found(&server.person("owner", "root"), "?limit=2").await, all[..3]);
+    assert_eq!(find_names(&ada, "?q=fire").await, all[2..]);
+    assert_eq!(find_names(&ada, "?q=SAFETY+%C3%BC&limit=1").await, all[3..]);
+    assert_eq!(find_names(&ada, "?q=%25").await, all[..1]);
+    assert_eq!(find_names(&ada, "?visibility=private").await, all[3..]);
+    assert_eq!(find_names(&ada, "?visibility=shared").await, all[..3]);
+    assert_eq!(find_names(&ada, "?visibility=shared,private").await, all);
+    assert_eq!(find_names(&ada, "?visibility=shared&visibility=shared").await, all[..3]);
+    assert_eq!(find_names(&ada, "?owner=mo").await, all[1..2]);
+    assert_eq!(find_names(&ada, "?owner=mo&owner=ada&q=fire").await, all[2..]);
+    assert_eq!(find_names(&ada, "?owner=nobody").await, Vec::<String>::new());
+    assert_eq!(find_names(&mo, "?q=fire").await, ["Fire at night", "FIRE drills"]);
+    assert_eq!(find_names(&server.person("owner", "root"), "?limit=2").await, all[..3]);
 
     let page = ada.get("/v1/reports?limit=2").await.expect(200);
     let next = page.json()["next"].as_str().expect("a next page").to_owned();
@@ -441,10 +462,10 @@ async fn lists_are_paged_and_searched(server: &TestServer) {
 }
 
 #[apply(both_databases)]
-async fn a_user_owns_a_thousand_reports(server: &TestServer) {
+async fn user_owns_at_most_1000_reports(server: &TestServer) {
     set_up(server).await;
     let (ada, mo) = (server.person("manager", "ada"), server.person("manager", "mo"));
-    let path = saved(&ada, "One", "private", json!({})).await;
+    let path = create_report(&ada, "One", "private", json!({})).await;
     let database = server.database();
     let (id, series) = (database.random_id(), database.series(998));
     database.execute(&format!(
@@ -452,41 +473,41 @@ async fn a_user_owns_a_thousand_reports(server: &TestServer) {
          SELECT r.org, -s.n, {id}, r.owner, r.name, r.search, r.shared, r.filter, r.columns, 1, r.created_at, r.updated_at \
          FROM reports r CROSS JOIN ({series}) s"
     )).await;
-    saved(&ada, "The last", "private", json!({})).await;
+    create_report(&ada, "The last", "private", json!({})).await;
     let full = ada.post("/v1/reports", &json!({"name": "One too many"})).await.expect(409).json();
     assert_eq!(full["code"], "conflict");
-    saved(&mo, "Somebody else's", "private", json!({})).await;
+    create_report(&mo, "Somebody else's", "private", json!({})).await;
     assert_eq!(ada.list("/v1/reports?limit=300", "reports").await.len(), 1_000);
     ada.delete(&path).await.expect(204);
-    saved(&ada, "The last again", "private", json!({})).await;
+    create_report(&ada, "The last again", "private", json!({})).await;
 }
 
 #[apply(both_databases)]
-async fn organisations_know_nothing_of_each_other(server: &TestServer) {
+async fn reports_of_other_organisations_are_not_accessible(server: &TestServer) {
     let acme = server.person_of("acme", json!({"sub": "ada", "role": "admin"}));
     let other = server.person_of("other", json!({"sub": "ada", "role": "admin"}));
-    let ours = saved(&acme, "Ours", "shared", json!({"tag": "a"})).await;
-    let theirs = saved(&other, "Theirs", "shared", json!({"tag": "b"})).await;
-    for (caller, foreign) in [(&acme, &theirs), (&other, &ours)] {
+    let acme_report = create_report(&acme, "Ours", "shared", json!({"tag": "a"})).await;
+    let other_report = create_report(&other, "Theirs", "shared", json!({"tag": "b"})).await;
+    for (caller, foreign) in [(&acme, &other_report), (&other, &acme_report)] {
         caller.get(foreign).await.expect(404);
-        assert_eq!(changing(caller, foreign).await, [404, 404, 404]);
+        assert_eq!(change_statuses(caller, foreign).await, [404, 404, 404]);
         caller.get(&format!("{foreign}/activities")).await.expect(404);
         caller.get(&format!("{foreign}/export.csv")).await.expect(404);
         caller.get(&format!("{foreign}/keys")).await.expect(404);
     }
-    // Even under the same id each has its own, and only that is changed and deleted.
+    // Reports of two organisations with the same id are independent.
     let same = "UPDATE reports SET id = (SELECT o.id FROM reports o WHERE o.name = 'Ours')";
     assert_eq!(server.database().execute(same).await, 2);
-    assert_eq!(acme.get(&ours).await.expect(200).json()["name"], "Ours");
-    assert_eq!(other.get(&ours).await.expect(200).json()["name"], "Theirs");
-    other.patch(&ours, &json!({"columns": "full"})).await.expect(200);
-    assert_eq!(acme.get(&ours).await.json()["columns"], "elearning");
-    other.delete(&ours).await.expect(204);
-    acme.get(&ours).await.expect(200);
-    // An organisation that nobody has written in has none, and asking makes none.
-    let nowhere = server.person_of("nowhere", json!({"sub": "ada", "role": "admin"}));
-    assert_eq!(nowhere.list("/v1/reports", "reports").await, Vec::<Value>::new());
-    assert_eq!(changing(&nowhere, &ours).await, [404, 404, 404]);
+    assert_eq!(acme.get(&acme_report).await.expect(200).json()["name"], "Ours");
+    assert_eq!(other.get(&acme_report).await.expect(200).json()["name"], "Theirs");
+    other.patch(&acme_report, &json!({"columns": "full"})).await.expect(200);
+    assert_eq!(acme.get(&acme_report).await.json()["columns"], "elearning");
+    other.delete(&acme_report).await.expect(204);
+    acme.get(&acme_report).await.expect(200);
+    // An organisation without data has no reports, and reading does not create it.
+    let admin_of_new_organisation = server.person_of("nowhere", json!({"sub": "ada", "role": "admin"}));
+    assert_eq!(admin_of_new_organisation.list("/v1/reports", "reports").await, Vec::<Value>::new());
+    assert_eq!(change_statuses(&admin_of_new_organisation, &acme_report).await, [404, 404, 404]);
     let organisations =
         server.database().query_number("SELECT count(*) FROM organisations WHERE id = 'nowhere'").await;
     assert_eq!(organisations, 0);

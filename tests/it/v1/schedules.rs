@@ -7,7 +7,7 @@ use rollbook::http::AppOptions;
 use rollbook::reports::rights::RecipientRules;
 use serde_json::{Value, json};
 
-use super::reports::{path_of, saved};
+use super::reports::{create_report, location};
 use crate::support::builders::{Body, user};
 use crate::support::http::{Answer, Caller};
 use crate::support::records::advance_clock;
@@ -43,8 +43,8 @@ fn daily() -> Value {
 }
 
 /// Schedules a report and gives the schedule's path.
-pub async fn scheduled(maker: &Caller, report: &str) -> String {
-    path_of(&maker.post(&format!("{report}/schedules"), &daily()).await.expect(201))
+pub async fn create_schedule(maker: &Caller, report: &str) -> String {
+    location(&maker.post(&format!("{report}/schedules"), &daily()).await.expect(201))
 }
 
 /// The paths of the schedules that somebody is shown.
@@ -95,11 +95,11 @@ async fn a_schedule_is_made_and_read_back(server: &TestServer) {
     let admin = set_up(server).await;
     admin.patch("/v1/organisation", &json!({"time_zone": "Europe/London"})).await.expect(200);
     let ada = server.person("manager", "ada");
-    let report = saved(&ada, "Mine", "private", json!({})).await;
+    let report = create_report(&ada, "Mine", "private", json!({})).await;
     let body = json!({"frequency": "weekly", "at": "08:00", "recipients": ["hal", "ada"]});
     let created = ada.post(&format!("{report}/schedules"), &body).await.expect(201);
     let schedule = created.json();
-    let path = path_of(&created);
+    let path = location(&created);
     assert_eq!(path, format!("/v1/schedules/{}", schedule["id"].as_str().expect("an id")));
     assert_eq!(
         schedule,
@@ -148,9 +148,9 @@ async fn a_schedule_is_made_and_read_back(server: &TestServer) {
 async fn what_is_wrong_is_told_and_changes_nothing(server: &TestServer) {
     set_up(server).await;
     let ada = server.person("manager", "ada");
-    let report = saved(&ada, "Mine", "private", json!({})).await;
+    let report = create_report(&ada, "Mine", "private", json!({})).await;
     let good = json!({"frequency": "weekly", "at": "08:00", "weekday": "friday", "recipients": ["ada"]});
-    let path = path_of(&ada.post(&format!("{report}/schedules"), &good).await.expect(201));
+    let path = location(&ada.post(&format!("{report}/schedules"), &good).await.expect(201));
     let before = ada.get(&path).await.json();
     for (member, value, pointer) in [
         ("frequency", json!("hourly"), "/frequency"),
@@ -199,7 +199,7 @@ async fn what_is_wrong_is_told_and_changes_nothing(server: &TestServer) {
 async fn recipients_are_those_who_may_receive_it(server: &TestServer) {
     let admin = set_up(server).await;
     let ada = server.person("manager", "ada");
-    let report = saved(&ada, "Mine", "shared", json!({})).await;
+    let report = create_report(&ada, "Mine", "shared", json!({})).await;
     // An address of somebody in the directory is that user, one that they had before too; each is there once, as they
     // were named: whoever knows an address is not told whose id it is.
     admin.patch("/v1/users/hal", &json!({"email": "hal.new@example.org"})).await.expect(200);
@@ -231,7 +231,7 @@ async fn recipients_are_those_who_may_receive_it(server: &TestServer) {
     assert_eq!(refused(&ada, &report, json!(["ada", "eve"])).await[0].0, "/recipients/1");
     // By the role of the directory: a token's would be no help to whoever is not asking.
     admin.patch("/v1/users/bo", &json!({"role": "reporter"})).await.expect(200);
-    let path = path_of(&created);
+    let path = location(&created);
     ada.patch(&path, &json!({"recipients": ["bo@example.org"]})).await.expect(200);
     assert_eq!(ada.get(&path).await.json()["recipients"], json!(["bo@example.org"]));
     // Who is a recipient already stays one, whatever becomes of them: it is judged when it runs.
@@ -251,10 +251,13 @@ async fn a_schedule_is_there_for_its_maker_and_for_administrators(server: &TestS
     set_up(server).await;
     let (ada, mo, rita) =
         (server.person("manager", "ada"), server.person("manager", "mo"), server.person("reporter", "rita"));
-    let report = saved(&rita, "Ours", "shared", json!({})).await;
-    let private = saved(&ada, "Mine", "private", json!({})).await;
-    let (adas, mos, hidden) =
-        (scheduled(&ada, &report).await, scheduled(&mo, &report).await, scheduled(&ada, &private).await);
+    let report = create_report(&rita, "Ours", "shared", json!({})).await;
+    let private = create_report(&ada, "Mine", "private", json!({})).await;
+    let (adas, mos, hidden) = (
+        create_schedule(&ada, &report).await,
+        create_schedule(&mo, &report).await,
+        create_schedule(&ada, &private).await,
+    );
     assert_eq!(
         (listed(&ada, &report).await, listed(&mo, &report).await),
         (vec![adas.clone()], vec![mos.clone()])
@@ -299,13 +302,13 @@ async fn a_schedule_is_there_for_its_maker_and_for_administrators(server: &TestS
         let changed = administrator.put(&adas, &daily()).await.expect(200).json();
         assert_eq!((&changed["maker"]["id"], &changed["at"]), (&json!("ada"), &json!("08:00")));
         assert_eq!(
-            knocking(&administrator, &scheduled(&ada, &report).await).await,
+            knocking(&administrator, &create_schedule(&ada, &report).await).await,
             [200, 200, 200, 202, 204]
         );
     }
     // Whatever the maker's role is today, as long as it has reporting access.
     for role in ["owner", "admin", "hr", "reporter", "learning_designer", "manager"] {
-        let path = scheduled(&ada, &report).await;
+        let path = create_schedule(&ada, &report).await;
         assert_eq!(knocking(&server.person(role, "ada"), &path).await, [200, 200, 200, 202, 204], "{role}");
     }
     // What nobody else may open is out of their hands, schedules and all.
@@ -323,8 +326,8 @@ async fn who_may_not_open_the_report_any_more_can_still_stop_their_schedule(serv
     set_up(server).await;
     let (ada, mo, rita) =
         (server.person("manager", "ada"), server.person("manager", "mo"), server.person("reporter", "rita"));
-    let report = saved(&rita, "Ours", "shared", json!({})).await;
-    let path = scheduled(&ada, &report).await;
+    let report = create_report(&rita, "Ours", "shared", json!({})).await;
+    let path = create_schedule(&ada, &report).await;
     rita.patch(&report, &json!({"visibility": "private"})).await.expect(200);
     for other in [&mo, &rita, &server.person("admin", "root")] {
         other.get(&path).await.expect(404);
@@ -358,8 +361,8 @@ async fn who_may_not_open_the_report_any_more_can_still_stop_their_schedule(serv
 async fn a_change_names_what_it_changes(server: &TestServer) {
     set_up(server).await;
     let ada = server.person("manager", "ada");
-    let report = saved(&ada, "Mine", "private", json!({})).await;
-    let path = scheduled(&ada, &report).await;
+    let report = create_report(&ada, "Mine", "private", json!({})).await;
+    let path = create_schedule(&ada, &report).await;
     let created = ada.get(&path).await.json();
     advance_clock(server, 60);
     let patched = matching(&ada, Method::PATCH, &path, "\"1\"", &json!({"at": "09:00"})).await.expect(200);
@@ -433,8 +436,8 @@ async fn a_change_names_what_it_changes(server: &TestServer) {
 async fn pausing_and_resuming_move_the_next_run(server: &TestServer) {
     set_up(server).await;
     let ada = server.person("manager", "ada");
-    let report = saved(&ada, "Mine", "private", json!({})).await;
-    let path = scheduled(&ada, &report).await;
+    let report = create_report(&ada, "Mine", "private", json!({})).await;
+    let path = create_schedule(&ada, &report).await;
     let next = |answer: Answer| answer.expect(200).json()["next_run_at"].clone();
     assert_eq!(next(ada.get(&path).await), "2026-03-19T08:00:00.000Z");
     let paused = ada.patch(&path, &json!({"active": false})).await.expect(200).json();
@@ -482,8 +485,8 @@ async fn pausing_and_resuming_move_the_next_run(server: &TestServer) {
 async fn a_run_by_hand_waits_for_the_sender(server: &TestServer) {
     set_up(server).await;
     let ada = server.person("manager", "ada");
-    let report = saved(&ada, "Mine", "private", json!({})).await;
-    let path = scheduled(&ada, &report).await;
+    let report = create_report(&ada, "Mine", "private", json!({})).await;
+    let path = create_schedule(&ada, &report).await;
     let before = ada.get(&path).await;
     let run = ada.post(&format!("{path}/run"), &json!({})).await.expect(202).json();
     assert_eq!(run["run_at"], "2026-03-18T10:17:23.000Z");
@@ -519,9 +522,11 @@ async fn a_run_by_hand_waits_for_the_sender(server: &TestServer) {
 async fn a_report_takes_its_schedules_along(server: &TestServer) {
     set_up(server).await;
     let (ada, mo) = (server.person("manager", "ada"), server.person("manager", "mo"));
-    let (report, other) =
-        (saved(&ada, "Ours", "shared", json!({})).await, saved(&ada, "Mine", "private", json!({})).await);
-    let (gone, stays) = (scheduled(&mo, &report).await, scheduled(&ada, &other).await);
+    let (report, other) = (
+        create_report(&ada, "Ours", "shared", json!({})).await,
+        create_report(&ada, "Mine", "private", json!({})).await,
+    );
+    let (gone, stays) = (create_schedule(&mo, &report).await, create_schedule(&ada, &other).await);
     for path in [&gone, &stays] {
         server
             .person("manager", if *path == gone { "mo" } else { "ada" })
@@ -543,28 +548,28 @@ async fn a_report_takes_its_schedules_along(server: &TestServer) {
 async fn a_report_has_so_many_schedules_and_no_more(server: &TestServer) {
     set_up(server).await;
     let (ada, mo) = (server.person("manager", "ada"), server.person("manager", "mo"));
-    let report = saved(&ada, "Ours", "shared", json!({})).await;
+    let report = create_report(&ada, "Ours", "shared", json!({})).await;
     for number in 0..50 {
-        scheduled(if number % 2 == 0 { &ada } else { &mo }, &report).await;
+        create_schedule(if number % 2 == 0 { &ada } else { &mo }, &report).await;
     }
     ada.post(&format!("{report}/schedules"), &daily()).await.expect(409);
     ada.delete(&listed(&ada, &report).await[0]).await.expect(204);
-    scheduled(&mo, &report).await;
+    create_schedule(&mo, &report).await;
 }
 
 #[apply(both_databases)]
 async fn another_organisation_has_none_of_it(server: &TestServer) {
     set_up(server).await;
     let ada = server.person("manager", "ada");
-    let report = saved(&ada, "Ours", "shared", json!({})).await;
-    let path = scheduled(&ada, &report).await;
+    let report = create_report(&ada, "Ours", "shared", json!({})).await;
+    let path = create_schedule(&ada, &report).await;
     for role in ["owner", "manager"] {
         let stranger = server.person_of("globex", json!({"sub": "ada", "role": role}));
         assert_eq!(knocking(&stranger, &path).await, [404; 5]);
         stranger.get(&format!("{report}/schedules")).await.expect(404);
         stranger.post(&format!("{report}/schedules"), &daily()).await.expect(404);
         // Nobody of ours is anybody there.
-        let theirs = saved(&stranger, "Theirs", "private", json!({})).await;
+        let theirs = create_report(&stranger, "Theirs", "private", json!({})).await;
         let told = refused(&stranger, &theirs, json!(["ada", "rita@example.org"])).await;
         assert_eq!(told.len(), 2);
     }
@@ -580,7 +585,7 @@ fn outside(database: Database) {
         let person = user("pat").set("email", "pat@partner.example");
         admin.put("/v1/users/pat", &person).await.expect(201);
         let ada = server.person("manager", "ada");
-        let report = saved(&ada, "Mine", "private", json!({})).await;
+        let report = create_report(&ada, "Mine", "private", json!({})).await;
         let recipients =
             json!(["Audit@Partner.Example", "ada", "Audit@partner.example", "it@partner.example"]);
         let body = json!({"frequency": "daily", "at": "08:00", "recipients": recipients});

@@ -1,21 +1,24 @@
-//! Progress in a large organisation: what a page costs doesn't grow with it, and nobody is lost or doubled.
+//! Tests of progress in a large organisation: the cost of a page does not grow with the number of users,
+//! and each user is listed once.
 //!
-//! `ROLLBOOK_TEST_USERS=50000` asks of a larger one, and `--nocapture` shows how long each answer takes.
+//! `ROLLBOOK_TEST_USERS=50000` sets the number of users, and `--nocapture` shows the time of each answer.
 
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{FIRE, FIRE_CSV, did, send, set_up};
+use super::{FIRE, FIRE_CSV, activity_on_fire, post_batch, set_up};
 use crate::support::http::{Answer, Caller};
 use crate::support::{Database, TestServer, apply, both_databases};
 
 const USERS: u32 = 5_000;
-/// How often everybody did something with the content.
+/// The number of activities of each user.
 const ROWS_EACH: u32 = 5;
 
-/// Copies of the user `eve` with an account each, which have the keys from 1,000,000 and 2,000,000 on, and of her two
-/// rows; every tenth is a report of bo. One of ten has only completions, three of ten only beginnings, one of ten both, the others nothing.
+/// SQL that copies the user `eve`, with an account each, and her two activities.
+///
+/// The copies have keys from 1,000,000 and 2,000,000. One of ten is a report of `bo`. One of ten has only
+/// completions, three of ten only starts, one of ten both, and the others nothing.
 const COPIES: [&str; 4] = [
     "INSERT INTO users (org, key, id, first_name, role, manager, active, custom, search) \
      SELECT u.org, 1000000 + s.n, 'u' || s.n, u.first_name, u.role, \
@@ -31,8 +34,8 @@ const COPIES: [&str; 4] = [
     "{analyse}",
 ];
 
-/// Makes so many users more, and their rows.
-async fn multiply(server: &TestServer, users: u32) {
+/// Adds this many copies of the user `eve` and her activities.
+async fn copy_user(server: &TestServer, users: u32) {
     let database = server.database();
     let (digest, analyse) = match database {
         Database::Sqlite { .. } => ("CAST('copy ' || s.n AS BLOB)", "SELECT 1"),
@@ -51,53 +54,54 @@ async fn multiply(server: &TestServer, users: u32) {
     }
 }
 
-/// An answer, and how long it took.
-async fn timed(caller: &Caller, path: &str) -> (Answer, Duration) {
-    let begun = Instant::now();
+/// Sends a request and measures the time to the answer.
+async fn get_timed(caller: &Caller, path: &str) -> (Answer, Duration) {
+    let start = Instant::now();
     let answer = caller.get(path).await.expect(200);
-    let took = begun.elapsed();
-    println!("{took:>12.1?}  {path}");
-    (answer, took)
+    let elapsed = start.elapsed();
+    println!("{elapsed:>12.1?}  {path}");
+    (answer, elapsed)
 }
 
 #[apply(both_databases)]
-async fn a_page_costs_the_same_in_a_large_organisation(server: &TestServer) {
+async fn cost_of_a_page_does_not_grow_with_the_organisation(server: &TestServer) {
     let users =
         std::env::var("ROLLBOOK_TEST_USERS").ok().map_or(USERS, |text| text.parse().expect("a number"));
     let (admin, sender) = set_up(server).await;
-    send(
+    post_batch(
         &sender,
         &[
-            did(1, "eve", "viewed", "2026-03-01T09:00:00Z"),
-            did(2, "eve", "completed", "2026-03-01T09:00:00Z"),
+            activity_on_fire(1, "eve", "viewed", "2026-03-01T09:00:00Z"),
+            activity_on_fire(2, "eve", "completed", "2026-03-01T09:00:00Z"),
         ],
     )
     .await;
-    let (_, small) = timed(&admin, FIRE).await;
-    multiply(server, users).await;
+    let (_, small) = get_timed(&admin, FIRE).await;
+    copy_user(server, users).await;
     let manager = server.person("manager", "ada");
     let mut slowest = Duration::ZERO;
     for _ in 0..3 {
         for caller in [&admin, &manager] {
-            let (page, took) = timed(caller, &format!("{FIRE}?limit=50")).await;
-            slowest = slowest.max(took);
+            let (page, elapsed) = get_timed(caller, &format!("{FIRE}?limit=50")).await;
+            slowest = slowest.max(elapsed);
             let next = page.json()["next"].as_str().expect("a second page").to_owned();
-            slowest = slowest.max(timed(caller, &next).await.1);
+            slowest = slowest.max(get_timed(caller, &next).await.1);
         }
         for query in ["user=u77", "team=sales", "group=aid", "scope=managed", "limit=1000"] {
-            slowest = slowest.max(timed(&manager, &format!("{FIRE}?{query}")).await.1);
+            slowest = slowest.max(get_timed(&manager, &format!("{FIRE}?{query}")).await.1);
         }
     }
-    println!("at first {small:.1?}, the slowest page of {users} users {slowest:.1?}");
-    // Generous: an unoptimised server beside other tests. It was seconds where a page read all of the rows.
+    println!("first page before copying: {small:.1?}; slowest page with {users} users: {slowest:.1?}");
+    // This limit allows for an unoptimised server beside other tests. A page that reads all activities
+    // takes seconds.
     assert!(slowest < Duration::from_secs(2), "a page took {slowest:?}");
 
-    // Everybody is there once, by pages and in the file; what is counted is what is listed.
+    // Each user is listed once on the pages and in the file, and the counts match the lists.
     let active = users - users / 50;
-    let (counted, _) = timed(&admin, &format!("{FIRE}?count=exact&limit=1")).await;
+    let (counted, _) = get_timed(&admin, &format!("{FIRE}?count=exact&limit=1")).await;
     let counted = counted.json();
     assert_eq!(counted["total"], active + 5);
-    let (csv, _) = timed(&admin, FIRE_CSV).await;
+    let (csv, _) = get_timed(&admin, FIRE_CSV).await;
     let mut ids = csv.csv_column("User ID");
     let states = csv.csv_column("Progress");
     assert_eq!(ids.len(), active as usize + 5);
@@ -110,12 +114,12 @@ async fn a_page_costs_the_same_in_a_large_organisation(server: &TestServer) {
         let labelled = states.iter().filter(|other| *other == label).count();
         assert!(labelled > 0, "{state}");
         assert_eq!(counted["states"][state], labelled, "{state}");
-        let (page, _) = timed(&admin, &format!("{FIRE}?state={state}&limit=20&count=exact")).await;
+        let (page, _) = get_timed(&admin, &format!("{FIRE}?state={state}&limit=20&count=exact")).await;
         let page = page.json();
         assert_eq!(page["total"], labelled, "{state}");
         let people = page["progress"].as_array().expect("a list");
         assert!(people.len() == 20 && people.iter().all(|one| one["state"] == json!(state)), "{state}");
-        let (file, _) = timed(&admin, &format!("{FIRE_CSV}?state={state}")).await;
+        let (file, _) = get_timed(&admin, &format!("{FIRE_CSV}?state={state}")).await;
         assert_eq!(file.csv().1.len(), labelled, "{state}");
     }
 }
