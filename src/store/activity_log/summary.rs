@@ -96,7 +96,9 @@ impl Store {
         let folded = fold.finish(MOST_GROUPS);
         let names = facts.names(&folded).await?;
         let summary = Summary::new(folded, &names);
-        Ok(Ok(summary.ok_or(StoreError::Invariant("a group without its name"))?))
+        Ok(Ok(
+            summary.ok_or(StoreError::Invariant("a group without its name"))?
+        ))
     }
 }
 

@@ -135,9 +135,9 @@ impl Definitions {
             kept.insert(row.get(0)?, row.get(1)?);
         }
         for (content, said) in contents {
-            let kept = kept
-                .remove(content)
-                .ok_or(StoreError::Invariant("a definition of a content that is not there"))?;
+            let kept = kept.remove(content).ok_or(StoreError::Invariant(
+                "a definition of a content that is not there",
+            ))?;
             let known = self.known.entry(*content).or_default();
             known.generation = self.generation;
             known.find(kept.as_deref());
