@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::builder::BoolishValueParser;
+use clap::builder::{BoolishValueParser, RangedU64ValueParser};
 use clap::{Args, ValueEnum};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -24,7 +24,7 @@ use crate::access::credential::secret::BootstrapCredential;
 use crate::http::AppOptions;
 use crate::http::cors::check_origin;
 use crate::http::limits::Limits;
-use crate::http::xapi::Unversioned;
+use crate::http::xapi::UnversionedAnswer;
 use crate::log::VerbTable;
 use crate::log::action::Action;
 use crate::server::ServerSettings;
@@ -291,7 +291,7 @@ pub struct ServerArgs {
         default_value = "0.95",
         value_name = "VERSION"
     )]
-    pub xapi_unversioned: Unversioned,
+    pub xapi_unversioned: UnversionedAnswer,
 
     /// Threads that serve requests; 0 is one for each core
     #[arg(long, env = "ROLLBOOK_WORKERS", default_value_t = 0, value_name = "NUMBER")]
@@ -419,6 +419,28 @@ pub struct LimitArgs {
     #[arg(long, env = "ROLLBOOK_RATE_BURST")]
     #[arg(default_value_t = Limits::default().burst, value_name = "NUMBER")]
     pub rate_burst: u32,
+
+    /// The most exports that one server sends at once (503)
+    ///
+    /// Each export holds one connection to the database, and needs a second one now and then.
+    #[arg(long, env = "ROLLBOOK_MAX_CONCURRENT_EXPORTS", value_name = "EXPORTS")]
+    #[arg(default_value_t = Limits::default().concurrent_exports, value_parser = permits())]
+    pub max_concurrent_exports: usize,
+
+    /// The most downloads by link that one server sends at once (503)
+    #[arg(long, env = "ROLLBOOK_MAX_CONCURRENT_DOWNLOADS", value_name = "DOWNLOADS")]
+    #[arg(default_value_t = Limits::default().concurrent_downloads, value_parser = permits())]
+    pub max_concurrent_downloads: usize,
+
+    /// The most summaries, facets and counts of progress that one server works on at once (503)
+    #[arg(long, env = "ROLLBOOK_MAX_CONCURRENT_COUNTS", value_name = "REQUESTS")]
+    #[arg(default_value_t = Limits::default().concurrent_counts, value_parser = permits())]
+    pub max_concurrent_counts: usize,
+}
+
+/// Reads a concurrency limit: 1 to 1000.
+fn permits() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..=1000)
 }
 
 impl LimitArgs {
@@ -440,6 +462,10 @@ impl LimitArgs {
             body_timeout: Duration::from_secs(self.body_timeout),
             requests_per_second: self.rate_limit,
             burst: self.rate_burst,
+            concurrent_exports: self.max_concurrent_exports,
+            concurrent_downloads: self.max_concurrent_downloads,
+            concurrent_counts: self.max_concurrent_counts,
+            concurrency_wait: Limits::default().concurrency_wait,
         }
     }
 }
@@ -546,6 +572,9 @@ mod tests {
             "body-timeout",
             "rate-limit",
             "rate-burst",
+            "max-concurrent-exports",
+            "max-concurrent-downloads",
+            "max-concurrent-counts",
         ]
         .iter()
         .zip(101..)
@@ -569,6 +598,10 @@ mod tests {
             body_timeout: Duration::from_secs(112),
             requests_per_second: 113,
             burst: 114,
+            concurrent_exports: 115,
+            concurrent_downloads: 116,
+            concurrent_counts: 117,
+            concurrency_wait: Duration::from_secs(10),
         };
         assert_eq!(limits, expected);
         let statement = limits.statement();

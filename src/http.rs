@@ -35,7 +35,7 @@
 //! use crate::http::json::{Batch, JsonBody};
 //! use crate::http::pages;
 //! use crate::http::problem::{Answer, Problem};
-//! use crate::http::query::Pairs;
+//! use crate::http::query::QueryPairs;
 //! use crate::http::routes::routes;
 //! use crate::base::ids::TeamId;
 //!
@@ -71,7 +71,7 @@
 //! async fn list_widgets(
 //!     caller: Caller<ReadDirectory>, // first: a caller who may not is refused before anything is read
 //!     request: actix_web::HttpRequest,
-//!     pairs: Pairs,
+//!     pairs: QueryPairs,
 //! ) -> Answer {
 //!     // Ask for each parameter that the resource knows; `finish` refuses the others and all bad values.
 //!     let query = pairs.reader();
@@ -84,9 +84,9 @@
 //!     // A room with a parser of its own (the log's `Query`) takes `pairs.as_slice()` instead.
 //!
 //!     let page = caller.store().widgets(caller.org(), words, &teams, limit, cursor).await?;
-//!     let next = page.cursor.map(|cursor| pages::next(request.path(), &pairs, &cursor));
+//!     let next = page.cursor.map(|cursor| pages::next_page_address(request.path(), &pairs, &cursor));
 //!     let body = WidgetList { widgets: page.widgets, next };
-//!     Ok(pages::answer(&body, body.next.as_deref()))
+//!     Ok(pages::list_response(&body, body.next.as_deref()))
 //! }
 //!
 //! /// Make a widget.
@@ -94,12 +94,12 @@
 //!     request_body = NewWidget, responses((status = 201, description = "Made.", body = Widget)))]
 //! async fn create_widget(
 //!     caller: Caller<ManageDirectory>,
-//!     pairs: Pairs,
+//!     pairs: QueryPairs,
 //!     JsonBody(body): JsonBody<NewWidget>,
 //! ) -> Answer {
-//!     pairs.none()?;
+//!     pairs.refuse_any()?;
 //!     if body.name.is_empty() {
-//!         return Err(Problem::body("/name", "a name must not be empty"));
+//!         return Err(Problem::invalid_body("/name", "a name must not be empty"));
 //!     }
 //!     let widget = caller.store().add_widget(caller.org(), body).await?; // rooms' errors become problems
 //!     Ok(HttpResponse::Created()
@@ -108,15 +108,15 @@
 //! }
 //!
 //! /// An array or NDJSON; `read` names every bad element by its pointer (`/1/name`).
-//! async fn put_widgets(caller: Caller<ManageDirectory>, pairs: Pairs, batch: Batch) -> Answer {
-//!     pairs.none()?;
+//! async fn put_widgets(caller: Caller<ManageDirectory>, pairs: QueryPairs, batch: Batch) -> Answer {
+//!     pairs.refuse_any()?;
 //!     let widgets = batch.read::<NewWidget>()?;
 //!     // … or `batch.elements()?` for the texts, where a room parses them itself.
 //! }
 //!
 //! /// `web::Path` takes the ids of `crate::base::ids` as they are; a path that is no id is 404.
-//! async fn read_widget(caller: Caller<ReadDirectory>, id: web::Path<TeamId>, pairs: Pairs) -> Answer {
-//!     pairs.none()?;
+//! async fn read_widget(caller: Caller<ReadDirectory>, id: web::Path<TeamId>, pairs: QueryPairs) -> Answer {
+//!     pairs.refuse_any()?;
 //!     let widget = caller.store().widget(caller.org(), &id).await?.ok_or_else(Problem::not_found)?;
 //!     Ok(HttpResponse::Ok().json(widget))
 //! }
@@ -159,6 +159,7 @@ use crate::base::clock::Clock;
 use crate::reports::rights::RecipientRules;
 use crate::store::{FacetCache, Recorder, Store, StoreError};
 use auth::CredentialCache;
+use concurrency_limit::ConcurrencyLimits;
 use limits::{Limits, Rates};
 use problem::Problem;
 
@@ -171,6 +172,7 @@ pub struct AppState {
     options: AppOptions,
     credentials: CredentialCache,
     rates: Rates,
+    concurrency: ConcurrencyLimits,
     stopping: AtomicBool,
 }
 
@@ -182,7 +184,7 @@ pub struct AppOptions {
     /// Origins whose pages may read answers, as [`cors::check_origin`] gives them.
     pub cors_origins: Vec<String>,
     /// Which version `/xapi` names in an answer to a request that named none.
-    pub xapi_unversioned: xapi::Unversioned,
+    pub xapi_unversioned: xapi::UnversionedAnswer,
     /// Who outside the directory may receive reports.
     pub recipients: RecipientRules,
     /// Whether `/metrics` has a listener of its own, so that it isn't served beside the API.
@@ -198,6 +200,7 @@ impl AppState {
     pub fn new(store: Store, keys: TokenKeys, options: AppOptions) -> Result<Self, StoreError> {
         let (credentials, rates) = (CredentialCache::default(), Rates::default());
         let recorder = Recorder::start(&store)?;
+        let concurrency = ConcurrencyLimits::new(&options.limits);
         Ok(Self {
             store,
             recorder,
@@ -206,6 +209,7 @@ impl AppState {
             options,
             credentials,
             rates,
+            concurrency,
             stopping: AtomicBool::new(false),
         })
     }
@@ -254,6 +258,11 @@ impl AppState {
     /// Who has asked how often.
     pub fn rates(&self) -> &Rates {
         &self.rates
+    }
+
+    /// The limits on requests that read the database for a long time.
+    pub fn concurrency(&self) -> &ConcurrencyLimits {
+        &self.concurrency
     }
 
     /// From now on the server isn't ready for new work: it is about to stop.

@@ -44,11 +44,12 @@ pub use ingest::completion_check::CompletionCheck;
 pub use ingest::persons::ClaimConflict;
 pub use ingest::recorder::{CompletionMark, Incoming, RecordError, Recorded, Recorder, Sameness, Submission};
 pub use lrs::agents::KnownAgent;
-pub use lrs::attachments::KeptAttachment;
+pub use lrs::attachments::StoredAttachment;
 pub use lrs::documents::{
-    DefaultPrecondition, DocumentError, DocumentOf, ETags, KeptDocument, Merging, NewDocument, Precondition,
+    DefaultPrecondition, DocumentError, DocumentSet, ETags, MergeLimits, NewDocument, Precondition,
+    StoredDocument,
 };
-pub use lrs::statements::{KeptStatement, StatementQuery, Voidedness};
+pub use lrs::statements::{StatementQuery, StoredRecord, Voidedness};
 pub use reports::deliveries::{Ending, KeptDelivery, KeptRecipient};
 pub use reports::link_keys::LinkedRun;
 pub use reports::report_keys::{KeptReportKey, KeyRefusal, MAX_REPORT_KEYS, OpenedByKey};

@@ -74,7 +74,7 @@ impl<A> Caller<A> {
     }
 
     /// The settings that the caller's reach depends on.
-    pub fn rules(&self) -> ReachRules {
+    pub fn reach_rules(&self) -> ReachRules {
         self.known.organisation.reach_rules()
     }
 
@@ -84,7 +84,7 @@ impl<A> Caller<A> {
     ///
     /// 403 for a scope that the caller can't have.
     pub fn scoped<F>(&self, asked: Option<AskedScope>, inner: F) -> Result<Scoped<F>, Problem> {
-        Ok(Scoped::new(self.principal(), &self.rules(), asked, inner)?)
+        Ok(Scoped::new(self.principal(), &self.reach_rules(), asked, inner)?)
     }
 
     /// Which saved reports the caller may open: the only way to them.
@@ -119,7 +119,7 @@ impl<A: OverPeople> Caller<A> {
     ///
     /// 403 where nobody is; that was refused already when the caller was extracted.
     pub fn subjects(&self) -> Result<Subjects<A>, Problem> {
-        Subjects::of(self.principal(), &self.rules())
+        Subjects::of(self.principal(), &self.reach_rules())
             .ok_or_else(|| Problem::forbidden(format!("you may not {}", A::NAME)))
     }
 }

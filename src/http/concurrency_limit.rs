@@ -1,59 +1,119 @@
-//! ConcurrencyLimit at the database, for what reads it at length: one process does only so much of it at once, so that
-//! short questions always find a free connection.
+//! Limits on requests that read the database for a long time. A process serves only a few of them at once, so that
+//! short requests always find a free connection.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::header::{self, HeaderValue};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::limits::Limits;
 use super::problem::{Code, Problem};
 
-/// How long one more waits for its turn before it is refused.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// When whoever was refused may try again, in seconds.
+/// The value of `Retry-After` in a refusal, in seconds.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
-/// `export.csv`, `export.ndjson`, `progress.csv`: each holds one connection while it is sent, and asks for another one
-/// now and then.
-pub static EXPORTS: ConcurrencyLimit = ConcurrencyLimit::new(4, "exports");
+/// The concurrency limits of one server.
+#[derive(Debug)]
+pub struct ConcurrencyLimits {
+    /// `export.csv`, `export.ndjson` and `progress.csv`. Each holds one connection while it is sent, and needs a
+    /// second one now and then.
+    pub exports: ConcurrencyLimit,
+    /// `/downloads/{token}`: exports without authorisation. Their limit is separate, so that they never delay the
+    /// exports of signed-in users.
+    pub downloads: ConcurrencyLimit,
+    /// Requests that count many rows before they answer: the summary, facets, and progress with `state` or
+    /// `count=exact`.
+    pub counts: ConcurrencyLimit,
+}
 
-/// `/downloads/{token}`: as many of those exports whom nobody is signed in for. With turns of their own they never keep
-/// those waiting who are.
-pub static DOWNLOADS: ConcurrencyLimit = ConcurrencyLimit::new(2, "downloads");
+impl ConcurrencyLimits {
+    /// Creates the limits that the settings name.
+    pub fn new(limits: &Limits) -> Self {
+        let limit = |permits, subject| ConcurrencyLimit::new(permits, limits.concurrency_wait, subject);
+        Self {
+            exports: limit(limits.concurrent_exports, "exports"),
+            downloads: limit(limits.concurrent_downloads, "downloads"),
+            counts: limit(limits.concurrent_counts, "summaries"),
+        }
+    }
+}
 
-/// What counts many rows before it answers: the summary, facets, progress with `state` or `count=exact`.
-pub static COUNTS: ConcurrencyLimit = ConcurrencyLimit::new(2, "summaries");
-
-/// So many at once in this process.
+/// The number of requests of one kind that a server works on at once.
+#[derive(Debug)]
 pub struct ConcurrencyLimit {
-    semaphore: Semaphore,
-    at_once: usize,
-    what: &'static str,
+    semaphore: Arc<Semaphore>,
+    permits: usize,
+    wait: Duration,
+    subject: &'static str,
 }
 
 impl ConcurrencyLimit {
-    /// `at_once` turns for `what`, in the plural.
-    pub const fn new(at_once: usize, what: &'static str) -> Self {
+    fn new(permits: usize, wait: Duration, subject: &'static str) -> Self {
         Self {
-            semaphore: Semaphore::const_new(at_once),
-            at_once,
-            what,
+            semaphore: Arc::new(Semaphore::new(permits)),
+            permits,
+            wait,
+            subject,
         }
     }
 
-    /// Waits for a turn; kept for as long as the database is read.
+    /// Waits for a permit. The caller keeps it for as long as it reads the database.
     ///
     /// # Errors
     ///
-    /// 503 with `Retry-After` where none came within ten seconds.
-    pub async fn take(&'static self) -> Result<SemaphorePermit<'static>, Problem> {
-        match tokio::time::timeout(PATIENCE, self.semaphore.acquire()).await {
-            Ok(turn) => turn.map_err(Problem::internal),
+    /// 503 with `Retry-After` if no permit becomes free in time.
+    pub async fn acquire(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let permit = Arc::clone(&self.semaphore).acquire_owned();
+        match tokio::time::timeout(self.wait, permit).await {
+            Ok(permit) => permit.map_err(Problem::internal),
             Err(_) => {
-                let Self { at_once, what, .. } = self;
-                let detail = format!("{at_once} {what} are under way already; try again when one has ended");
+                let Self { permits, subject, .. } = self;
+                let detail = format!("{permits} {subject} are already running; try again when one has ended");
                 Err(Problem::new(Code::Unavailable, detail).with_header(header::RETRY_AFTER, RETRY_AFTER))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_one_permit() -> ConcurrencyLimits {
+        ConcurrencyLimits::new(&Limits {
+            concurrent_exports: 1,
+            concurrent_counts: 1,
+            concurrency_wait: Duration::from_millis(20),
+            ..Limits::default()
+        })
+    }
+
+    #[tokio::test]
+    async fn request_without_a_permit_is_refused_with_retry_after() {
+        let limits = with_one_permit();
+        let permit = limits.exports.acquire().await.expect("the first permit");
+        let problem = limits.exports.acquire().await.expect_err("no permit is free");
+        assert_eq!(problem.code(), Code::Unavailable);
+        assert!(
+            problem
+                .to_response(None)
+                .headers()
+                .contains_key(header::RETRY_AFTER)
+        );
+        assert_eq!(
+            problem.detail(),
+            "1 exports are already running; try again when one has ended"
+        );
+        drop(permit);
+        assert!(limits.exports.acquire().await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn limits_of_other_kinds_and_other_servers_are_separate() {
+        let (one, other) = (with_one_permit(), with_one_permit());
+        let _permit = one.exports.acquire().await.expect("a permit");
+        assert!(one.counts.acquire().await.is_ok());
+        assert!(other.exports.acquire().await.is_ok());
     }
 }

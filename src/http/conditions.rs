@@ -7,7 +7,7 @@ use super::problem::Problem;
 use crate::store::ETags;
 
 /// The tag of something that counts how often it was written, as its header has it.
-pub fn tag(version: i64) -> String {
+pub fn format_etag(version: i64) -> String {
     format!("\"{version}\"")
 }
 
@@ -16,9 +16,9 @@ pub fn tag(version: i64) -> String {
 ///
 /// # Errors
 ///
-/// As [`etags`].
-pub fn expected(request: &HttpRequest) -> Result<Option<ETags>, Problem> {
-    etags(request, header::IF_MATCH)
+/// As [`parse_etags`].
+pub fn parse_if_match(request: &HttpRequest) -> Result<Option<ETags>, Problem> {
+    parse_etags(request, header::IF_MATCH)
 }
 
 /// The tags that a header names, in whatever number of lines; `None` without the header.
@@ -26,7 +26,7 @@ pub fn expected(request: &HttpRequest) -> Result<Option<ETags>, Problem> {
 /// # Errors
 ///
 /// 400 for what is no list of tags.
-pub fn etags(request: &HttpRequest, name: HeaderName) -> Result<Option<ETags>, Problem> {
+pub fn parse_etags(request: &HttpRequest, name: HeaderName) -> Result<Option<ETags>, Problem> {
     let mut lines = Vec::new();
     let wrong = || {
         let help = "write ETags as they were given, in quotation marks and with commas between them, or `*`";
@@ -43,7 +43,7 @@ pub fn etags(request: &HttpRequest, name: HeaderName) -> Result<Option<ETags>, P
         return Ok(Some(ETags::Any));
     }
     let tags = tags(&text).filter(|tags| !tags.is_empty()).ok_or_else(wrong)?;
-    Ok(Some(ETags::These(tags)))
+    Ok(Some(ETags::Listed(tags)))
 }
 
 /// The tags of a list (RFC 9110, section 8.8.3), without their quotation marks.
@@ -85,13 +85,13 @@ mod tests {
         for line in lines {
             request = request.append_header((header::IF_MATCH, *line));
         }
-        etags(&request.to_http_request(), header::IF_MATCH).map_err(|problem| problem.code())
+        parse_etags(&request.to_http_request(), header::IF_MATCH).map_err(|problem| problem.code())
     }
 
     #[test]
     fn tags_are_read_as_clients_write_them() {
         let these = |tags: &[&str]| {
-            Ok(Some(ETags::These(
+            Ok(Some(ETags::Listed(
                 tags.iter().map(|&tag| tag.to_owned()).collect(),
             )))
         };

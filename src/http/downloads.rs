@@ -14,10 +14,9 @@ use actix_web::{HttpRequest, HttpResponse};
 use futures_util::{TryStreamExt as _, stream};
 
 use super::AppState;
-use super::concurrency_limit::DOWNLOADS;
-use super::middleware::asked_head;
+use super::middleware::is_head_request;
 use super::problem::{Answer, Code, PROBLEM_JSON, Problem, ProblemDocument};
-use super::query::Pairs;
+use super::query::QueryPairs;
 use super::routes::routes;
 use super::v1::exports;
 use crate::export::ExportError;
@@ -53,7 +52,7 @@ async fn download(
     app_state: Data<AppState>,
     request: HttpRequest,
     token: web::Path<String>,
-    pairs: Pairs,
+    pairs: QueryPairs,
 ) -> Answer {
     let answer = follow(&app_state, &request, &token, &pairs).await;
     answer.map_err(|problem| {
@@ -64,8 +63,8 @@ async fn download(
     })
 }
 
-async fn follow(app_state: &AppState, request: &HttpRequest, token: &str, pairs: &Pairs) -> Answer {
-    pairs.none()?;
+async fn follow(app_state: &AppState, request: &HttpRequest, token: &str, pairs: &QueryPairs) -> Answer {
+    pairs.refuse_any()?;
     let believed = link::read(app_state.store(), token).await?;
     let bearer = format!("download\n{}", believed.bearer());
     app_state
@@ -82,11 +81,11 @@ async fn follow(app_state: &AppState, request: &HttpRequest, token: &str, pairs:
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .insert_header((header::REFERRER_POLICY, "no-referrer"))
         .insert_header((ROBOTS, "noindex"));
-    if asked_head(request) {
+    if is_head_request(request) {
         // Mail programs look at links before anybody follows them. The body is of unknown length, as a download's.
         return Ok(answer.streaming(stream::empty::<Result<Bytes, ExportError>>()));
     }
-    let turn = DOWNLOADS.take().await?;
+    let turn = app_state.concurrency().downloads.acquire().await?;
     let blocks = download.export(app_state.store(), turn).await?;
     Ok(answer.streaming(blocks.map_ok(Bytes::from).inspect_err(exports::broken_off)))
 }

@@ -148,7 +148,7 @@ impl Batch {
                     } else {
                         format!("this is not JSON: {error}")
                     };
-                    Problem::body("", detail)
+                    Problem::invalid_body("", detail)
                 })?;
             raw.into_iter().map(serde_json::value::RawValue::get).collect()
         };
@@ -166,13 +166,13 @@ impl Batch {
         for (index, element) in self.elements()?.into_iter().enumerate() {
             match from_text(element, &format!("/{index}"), &self.limits) {
                 Ok(value) => values.push(value),
-                Err(fault) => faults.push(ProblemError::at(fault.pointer, fault.detail)),
+                Err(fault) => faults.push(ProblemError::at_pointer(fault.pointer, fault.detail)),
             }
         }
         if faults.is_empty() {
             Ok(values)
         } else {
-            Err(Problem::faults(Code::InvalidBody, faults))
+            Err(Problem::with_errors(Code::InvalidBody, faults))
         }
     }
 }
@@ -224,11 +224,12 @@ fn without_position(message: &str) -> String {
 }
 
 fn fault_problem(fault: Fault) -> Problem {
-    Problem::body(fault.pointer, fault.detail)
+    Problem::invalid_body(fault.pointer, fault.detail)
 }
 
 fn text(bytes: &Bytes) -> Result<&str, Problem> {
-    std::str::from_utf8(bytes).map_err(|error| Problem::body("", format!("the body must be UTF-8: {error}")))
+    std::str::from_utf8(bytes)
+        .map_err(|error| Problem::invalid_body("", format!("the body must be UTF-8: {error}")))
 }
 
 fn limits(request: &HttpRequest) -> Result<Limits, Problem> {

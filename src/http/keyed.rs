@@ -13,7 +13,7 @@ use super::auth::Caller;
 use super::json::Batch;
 use super::pages;
 use super::problem::{Answer, Code, Problem, ProblemError};
-use super::query::{Pairs, Reader};
+use super::query::{QueryPairs, QueryReader};
 use crate::access::Action;
 use crate::base::fault::Fault;
 use crate::base::{ListCursor, ListFingerprint, words};
@@ -26,7 +26,7 @@ const MAX_WORDS: usize = 32;
 /// A list that is read page by page, in the order of ids.
 pub struct Listing<'q> {
     path: &'q str,
-    pairs: &'q Pairs,
+    pairs: &'q QueryPairs,
     fingerprint: ListFingerprint,
     cursor: Option<&'q str>,
     /// Rows of a page.
@@ -35,7 +35,12 @@ pub struct Listing<'q> {
 
 impl<'q> Listing<'q> {
     /// Reads `limit` and `cursor` of the list at `path`.
-    pub fn of<A: Action>(caller: &Caller<A>, path: &'q str, pairs: &'q Pairs, query: &Reader<'q>) -> Self {
+    pub fn of<A: Action>(
+        caller: &Caller<A>,
+        path: &'q str,
+        pairs: &'q QueryPairs,
+        query: &QueryReader<'q>,
+    ) -> Self {
         let limits = caller.app_state().limits();
         let fingerprint = ListFingerprint::of(path, &caller.principal().caller_id(), pairs.as_slice());
         let limit = query
@@ -82,7 +87,7 @@ impl<'q> Listing<'q> {
     /// The address of the page after the one that ends with the id `last`, where there is more.
     pub fn next(&self, more: bool, last: Option<&str>) -> Option<String> {
         let after = last.filter(|_| more)?.to_owned();
-        Some(pages::next(
+        Some(pages::next_page_address(
             self.path,
             self.pairs,
             &ListCursor { after }.encode(self.fingerprint),
@@ -91,7 +96,7 @@ impl<'q> Listing<'q> {
 }
 
 /// The words of the parameter `q`, folded.
-pub fn search_words(query: &Reader<'_>) -> Vec<String> {
+pub fn search_words(query: &QueryReader<'_>) -> Vec<String> {
     let words = query.text("q").map(words).unwrap_or_default();
     if words.len() > MAX_WORDS {
         query.fault("q", format!("at most {MAX_WORDS} words are looked for at once"));
@@ -102,7 +107,7 @@ pub fn search_words(query: &Reader<'_>) -> Vec<String> {
 
 /// The values of an enumeration, repeated or separated by commas; `known` are all there are.
 pub fn choices<T: Copy>(
-    query: &Reader<'_>,
+    query: &QueryReader<'_>,
     name: &str,
     known: &[T],
     key: impl Fn(T) -> &'static str,
@@ -150,7 +155,7 @@ pub fn patch(body: Value) -> Result<Value, Problem> {
     if body.is_object() {
         Ok(body)
     } else {
-        Err(Problem::body(
+        Err(Problem::invalid_body(
             "",
             "a merge patch here is an object of members to change",
         ))
@@ -201,8 +206,8 @@ impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let errors = |faults: Vec<Fault>| faults.into_iter().map(ProblemError::from).collect();
         match refusal {
-            Refusal::Faults(faults) => Problem::faults(Code::InvalidBody, errors(faults)),
-            Refusal::Conflicts(faults) => Problem::faults(Code::Conflict, errors(faults)),
+            Refusal::Faults(faults) => Problem::with_errors(Code::InvalidBody, errors(faults)),
+            Refusal::Conflicts(faults) => Problem::with_errors(Code::Conflict, errors(faults)),
         }
     }
 }
@@ -230,14 +235,14 @@ mod tests {
     #[test]
     fn choices_are_repeated_or_separated() {
         use crate::access::Role;
-        let pairs = Pairs::parse("role=owner,admin&role=hr").expect("pairs");
+        let pairs = QueryPairs::parse("role=owner,admin&role=hr").expect("pairs");
         let query = pairs.reader();
         assert_eq!(
             choices(&query, "role", &Role::ALL, Role::key),
             [Role::Owner, Role::Admin, Role::Hr]
         );
         assert!(query.finish().is_ok());
-        let pairs = Pairs::parse("role=boss,").expect("pairs");
+        let pairs = QueryPairs::parse("role=boss,").expect("pairs");
         let query = pairs.reader();
         assert!(choices(&query, "role", &Role::ALL, Role::key).is_empty());
         assert_eq!(query.finish().expect_err("faults").errors().len(), 2);

@@ -67,6 +67,14 @@ pub struct Limits {
     pub requests_per_second: u32,
     /// Requests that a caller may make at once before that counts.
     pub burst: u32,
+    /// Exports that the server sends at once.
+    pub concurrent_exports: usize,
+    /// Downloads by link that the server sends at once.
+    pub concurrent_downloads: usize,
+    /// Requests that the server counts rows for at once.
+    pub concurrent_counts: usize,
+    /// The time that a request waits for one of the three limits above; it has no setting.
+    pub concurrency_wait: Duration,
 }
 
 impl Default for Limits {
@@ -88,6 +96,10 @@ impl Default for Limits {
             body_timeout: Duration::from_secs(30),
             requests_per_second: 0,
             burst: 100,
+            concurrent_exports: 4,
+            concurrent_downloads: 2,
+            concurrent_counts: 2,
+            concurrency_wait: Duration::from_secs(10),
         }
     }
 }
@@ -460,7 +472,7 @@ mod tests {
             rates.count("a", start, &limits).expect("the burst");
         }
         let problem = rates.count("a", start, &limits).expect_err("too many");
-        let response = problem.response(None);
+        let response = problem.to_response(None);
         assert_eq!(response.headers().get(header::RETRY_AFTER).expect("a time"), "1");
         rates
             .count("b", start, &limits)

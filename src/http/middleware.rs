@@ -33,7 +33,7 @@ struct Began {
 }
 
 /// Whether HEAD was asked: a handler sees GET, and may spare the work on a body that nobody gets.
-pub fn asked_head(request: &HttpRequest) -> bool {
+pub fn is_head_request(request: &HttpRequest) -> bool {
     let extensions = request.extensions();
     extensions
         .get::<Began>()
@@ -138,7 +138,7 @@ pub async fn handle_request<B: MessageBody + 'static>(
     }
     Ok(if head {
         without_body(response)
-    } else if alternate::asked_head(response.request()) {
+    } else if alternate::is_head_request(response.request()) {
         alternate::without_body(response)
     } else {
         response
@@ -169,7 +169,7 @@ fn as_problem(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
     }
     let id = RequestId::of(response.request());
     let (request, before) = response.into_parts();
-    let mut answer = problem.response(id.as_ref().map(RequestId::as_str));
+    let mut answer = problem.to_response(id.as_ref().map(RequestId::as_str));
     let describes_body = [
         header::CONTENT_TYPE,
         header::CONTENT_LENGTH,

@@ -137,7 +137,7 @@ pub struct ProblemError {
 
 impl ProblemError {
     /// A fault at a place in the body.
-    pub fn at(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+    pub fn at_pointer(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         Self {
             pointer: Some(pointer.into()),
             parameter: None,
@@ -146,7 +146,7 @@ impl ProblemError {
     }
 
     /// A fault in a parameter.
-    pub fn parameter(name: impl Into<String>, detail: impl Into<String>) -> Self {
+    pub fn in_parameter(name: impl Into<String>, detail: impl Into<String>) -> Self {
         Self {
             pointer: None,
             parameter: Some(name.into()),
@@ -236,18 +236,18 @@ impl Problem {
     }
 
     /// 400 for one parameter.
-    pub fn parameter(name: &str, detail: impl Into<String>) -> Self {
-        Self::faults(Code::BadParameter, vec![ProblemError::parameter(name, detail)])
+    pub fn bad_parameter(name: &str, detail: impl Into<String>) -> Self {
+        Self::with_errors(Code::BadParameter, vec![ProblemError::in_parameter(name, detail)])
     }
 
     /// 400 for one place in the body.
-    pub fn body(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self::faults(Code::InvalidBody, vec![ProblemError::at(pointer, detail)])
+    pub fn invalid_body(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::with_errors(Code::InvalidBody, vec![ProblemError::at_pointer(pointer, detail)])
     }
 
     /// A problem with a place for each fault; its detail is the first fault's, and says how many more
     /// there are.
-    pub fn faults(code: Code, errors: Vec<ProblemError>) -> Self {
+    pub fn with_errors(code: Code, errors: Vec<ProblemError>) -> Self {
         let mut detail = match errors.first() {
             Some(ProblemError {
                 parameter: Some(name),
@@ -292,9 +292,9 @@ impl Problem {
     }
 
     /// Points the problem at one more place in the body.
-    pub fn at(mut self, pointer: impl Into<String>) -> Self {
+    pub fn with_pointer(mut self, pointer: impl Into<String>) -> Self {
         let detail = self.0.detail.clone();
-        self.0.errors.push(ProblemError::at(pointer, detail));
+        self.0.errors.push(ProblemError::at_pointer(pointer, detail));
         self
     }
 
@@ -331,7 +331,7 @@ impl Problem {
     }
 
     /// The document as answered.
-    pub fn document(&self, request_id: Option<&str>) -> ProblemDocument {
+    pub fn to_document(&self, request_id: Option<&str>) -> ProblemDocument {
         let Parts {
             code, detail, errors, ..
         } = &*self.0;
@@ -348,12 +348,12 @@ impl Problem {
     }
 
     /// The whole answer, naming the request.
-    pub fn response(&self, request_id: Option<&str>) -> HttpResponse {
+    pub fn to_response(&self, request_id: Option<&str>) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
         for (name, value) in &self.0.headers {
             response.append_header((name.clone(), value.clone()));
         }
-        let document = self.document(request_id);
+        let document = self.to_document(request_id);
         // A document is strings and numbers; should serde refuse it all the same, the status stands.
         match serde_json::to_vec(&document) {
             Ok(body) => response.content_type(PROBLEM_JSON).body(body),
@@ -384,7 +384,7 @@ impl ResponseError for Problem {
 
     /// The frame renders it again with the request id; see `http::frame`.
     fn error_response(&self) -> HttpResponse<BoxBody> {
-        self.response(None)
+        self.to_response(None)
     }
 }
 
@@ -422,14 +422,14 @@ mod tests {
 
     #[test]
     fn the_document_points_to_the_first_fault_and_lists_all() {
-        let problem = Problem::faults(
+        let problem = Problem::with_errors(
             Code::InvalidBody,
             vec![
-                ProblemError::at("/0/user", "unknown user"),
-                ProblemError::at("/2/action", "unknown action"),
+                ProblemError::at_pointer("/0/user", "unknown user"),
+                ProblemError::at_pointer("/2/action", "unknown action"),
             ],
         );
-        let document = serde_json::to_value(problem.document(Some("r1"))).expect("JSON");
+        let document = serde_json::to_value(problem.to_document(Some("r1"))).expect("JSON");
         assert_eq!(document["pointer"], "/0/user");
         assert_eq!(
             document["detail"],
@@ -444,13 +444,13 @@ mod tests {
     fn an_internal_cause_is_kept_for_the_log_and_never_answered() {
         let problem = Problem::internal("password of the database is hunter2");
         assert_eq!(problem.cause(), Some("password of the database is hunter2"));
-        let text = serde_json::to_string(&problem.document(None)).expect("JSON");
+        let text = serde_json::to_string(&problem.to_document(None)).expect("JSON");
         assert!(!text.contains("hunter2"));
     }
 
     #[test]
     fn a_401_names_both_schemes() {
-        let response = Problem::new(Code::Unauthenticated, "say who you are").response(None);
+        let response = Problem::new(Code::Unauthenticated, "say who you are").to_response(None);
         let schemes: Vec<_> = response.headers().get_all(header::WWW_AUTHENTICATE).collect();
         assert_eq!(schemes.len(), 2);
         assert_eq!(

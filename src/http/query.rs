@@ -1,7 +1,7 @@
 //! The query of a request: its pairs in their order, and a reader that names what is wrong.
 //!
 //! Repeated keys are kept (the usual form reader can't take them). A handler that has a parser of its own
-//! for the query (the log's filter) takes [`Pairs::as_slice`]; the others ask a [`Reader`] for each
+//! for the query (the log's filter) takes [`QueryPairs::as_slice`]; the others ask a [`QueryReader`] for each
 //! parameter they know: what nobody asked for is unknown, and all faults are answered together.
 
 use std::cell::{Cell, RefCell};
@@ -17,9 +17,9 @@ use super::problem::{Code, Problem, ProblemError};
 /// The decoded pairs of the query, in the order they came. Extracting it refuses (400) percent escapes
 /// that are not UTF-8, and U+0000.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Pairs(Vec<(String, String)>);
+pub struct QueryPairs(Vec<(String, String)>);
 
-impl Pairs {
+impl QueryPairs {
     /// Reads a query's text, without its `?`.
     pub fn parse(query: &str) -> Result<Self, Problem> {
         let mut pairs = Vec::new();
@@ -28,14 +28,14 @@ impl Pairs {
             let (key, value) = part.split_once('=').unwrap_or((part, ""));
             match (decode(key), decode(value)) {
                 (Ok(key), Ok(value)) => pairs.push((key, value)),
-                (Err(detail), _) => faults.push(ProblemError::parameter(key, detail)),
-                (Ok(key), Err(detail)) => faults.push(ProblemError::parameter(key, detail)),
+                (Err(detail), _) => faults.push(ProblemError::in_parameter(key, detail)),
+                (Ok(key), Err(detail)) => faults.push(ProblemError::in_parameter(key, detail)),
             }
         }
         if faults.is_empty() {
             Ok(Self(pairs))
         } else {
-            Err(Problem::faults(Code::BadParameter, faults))
+            Err(Problem::with_errors(Code::BadParameter, faults))
         }
     }
 
@@ -45,8 +45,8 @@ impl Pairs {
     }
 
     /// Reads parameters one by one.
-    pub fn reader(&self) -> Reader<'_> {
-        Reader {
+    pub fn reader(&self) -> QueryReader<'_> {
+        QueryReader {
             pairs: &self.0,
             asked: (0..self.0.len()).map(|_| Cell::new(false)).collect(),
             known: RefCell::default(),
@@ -55,12 +55,12 @@ impl Pairs {
     }
 
     /// Refuses any parameter at all: for resources that have none.
-    pub fn none(&self) -> Result<(), Problem> {
+    pub fn refuse_any(&self) -> Result<(), Problem> {
         self.reader().finish()
     }
 }
 
-impl FromRequest for Pairs {
+impl FromRequest for QueryPairs {
     type Error = Problem;
     type Future = Ready<Result<Self, Problem>>;
 
@@ -96,18 +96,18 @@ fn decode(text: &str) -> Result<String, &'static str> {
     }
 }
 
-/// Reads known parameters and collects the faults; [`Reader::finish`] answers them all.
+/// Reads known parameters and collects the faults; [`QueryReader::finish`] answers them all.
 ///
 /// Each method gives a harmless value where there is a fault, so that reading goes on to the next one.
 #[derive(Debug)]
-pub struct Reader<'a> {
+pub struct QueryReader<'a> {
     pairs: &'a [(String, String)],
     asked: Vec<Cell<bool>>,
     known: RefCell<Vec<String>>,
     faults: RefCell<Vec<ProblemError>>,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> QueryReader<'a> {
     /// Every value of a parameter that may be repeated.
     pub fn all(&self, name: &str) -> Vec<&'a str> {
         self.known.borrow_mut().push(name.to_owned());
@@ -178,7 +178,7 @@ impl<'a> Reader<'a> {
     pub fn fault(&self, name: &str, detail: impl Into<String>) {
         self.faults
             .borrow_mut()
-            .push(ProblemError::parameter(name, detail));
+            .push(ProblemError::in_parameter(name, detail));
     }
 
     /// Refuses (400) if there was a fault, or a parameter that nobody asked for; names each.
@@ -191,13 +191,13 @@ impl<'a> Reader<'a> {
                     [] => "unknown parameter; this resource has none".to_owned(),
                     names => format!("unknown parameter; known are {}", names.join(", ")),
                 };
-                faults.push(ProblemError::parameter(key, detail));
+                faults.push(ProblemError::in_parameter(key, detail));
             }
         }
         if faults.is_empty() {
             Ok(())
         } else {
-            Err(Problem::faults(Code::BadParameter, faults))
+            Err(Problem::with_errors(Code::BadParameter, faults))
         }
     }
 }
@@ -207,8 +207,8 @@ mod tests {
     use super::*;
     use crate::base::ids::UserId;
 
-    fn pairs(query: &str) -> Pairs {
-        Pairs::parse(query).expect("a good query")
+    fn pairs(query: &str) -> QueryPairs {
+        QueryPairs::parse(query).expect("a good query")
     }
 
     #[test]
@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn broken_escapes_and_nul_are_refused_by_name() {
         for (query, name) in [("ok=1&q=%zz", "q"), ("q=%4", "q"), ("q=%FF", "q"), ("q=%00", "q")] {
-            let problem = Pairs::parse(query).expect_err(query);
+            let problem = QueryPairs::parse(query).expect_err(query);
             assert_eq!(problem.errors()[0].parameter.as_deref(), Some(name), "{query}");
         }
     }
@@ -253,7 +253,7 @@ mod tests {
 
     #[test]
     fn without_parameters_none_is_content() {
-        assert!(pairs("").none().is_ok());
-        assert!(pairs("x=1").none().is_err());
+        assert!(pairs("").refuse_any().is_ok());
+        assert!(pairs("x=1").refuse_any().is_err());
     }
 }

@@ -24,7 +24,7 @@ pub const VERSION_HEADER: HeaderName = HeaderName::from_static("x-experience-api
 /// What `/xapi` names in the answer to a request that named no version, or none that there is. The
 /// specification leaves it open, and the conformance suites of the two versions each expect their own.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Unversioned {
+pub enum UnversionedAnswer {
     /// `0.95`: what a client without the header must be taken for (Communication 3.3).
     #[value(name = "0.95")]
     #[default]
@@ -37,13 +37,13 @@ pub enum Unversioned {
     V200,
 }
 
-impl Unversioned {
+impl UnversionedAnswer {
     /// The version as text.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Unversioned::V095 => "0.95",
-            Unversioned::V103 => "1.0.3",
-            Unversioned::V200 => "2.0.0",
+            UnversionedAnswer::V095 => "0.95",
+            UnversionedAnswer::V103 => "1.0.3",
+            UnversionedAnswer::V200 => "2.0.0",
         }
     }
 }
@@ -66,7 +66,7 @@ pub fn asked_version(headers: &HeaderMap) -> Option<Version> {
 
 /// The version that the answer to this request names (xAPI 1.0.3, Communication 3.3): the latest of the
 /// family that it asked for. `None` outside `/xapi`.
-pub fn answered_version(request: &HttpRequest, unversioned: Unversioned) -> Option<&'static str> {
+pub fn answered_version(request: &HttpRequest, unversioned: UnversionedAnswer) -> Option<&'static str> {
     let path = request.match_info().as_str();
     if !is_xapi(path) {
         return None;
@@ -183,7 +183,7 @@ mod tests {
             let request = request("/xapi/statements", named);
             let version = XapiVersion::extract(&request).await;
             assert_eq!(version.map(XapiVersion::version).ok(), expected, "{named:?}");
-            let answered = answered_version(&request, Unversioned::V095);
+            let answered = answered_version(&request, UnversionedAnswer::V095);
             let latest = match expected {
                 Some(Version::V1) => "1.0.3",
                 Some(Version::V2) => "2.0.0",
@@ -197,13 +197,13 @@ mod tests {
     fn an_answer_names_a_version_wherever_it_comes_from() {
         let answered = |path: &str, unversioned| answered_version(&request(path, &[]), unversioned);
         for path in ["/xapi", "/xapi/none", "/%78api/statements", "/xapi/about/"] {
-            assert_eq!(answered(path, Unversioned::V095), Some("0.95"), "{path}");
-            assert_eq!(answered(path, Unversioned::V103), Some("1.0.3"), "{path}");
-            assert_eq!(answered(path, Unversioned::V200), Some("2.0.0"), "{path}");
+            assert_eq!(answered(path, UnversionedAnswer::V095), Some("0.95"), "{path}");
+            assert_eq!(answered(path, UnversionedAnswer::V103), Some("1.0.3"), "{path}");
+            assert_eq!(answered(path, UnversionedAnswer::V200), Some("2.0.0"), "{path}");
         }
-        assert_eq!(answered("/xapi/about", Unversioned::V095), Some("2.0.0"));
+        assert_eq!(answered("/xapi/about", UnversionedAnswer::V095), Some("2.0.0"));
         for path in ["/v1/users", "/xapis", "/"] {
-            assert_eq!(answered(path, Unversioned::V095), None, "{path}");
+            assert_eq!(answered(path, UnversionedAnswer::V095), None, "{path}");
         }
     }
 }

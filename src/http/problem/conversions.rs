@@ -11,19 +11,19 @@ use crate::store::{RecordError, StoreError};
 
 impl From<Fault> for ProblemError {
     fn from(fault: Fault) -> Self {
-        ProblemError::at(fault.pointer, fault.detail)
+        ProblemError::at_pointer(fault.pointer, fault.detail)
     }
 }
 
 impl From<Fault> for Problem {
     fn from(fault: Fault) -> Self {
-        Problem::faults(Code::InvalidBody, vec![fault.into()])
+        Problem::with_errors(Code::InvalidBody, vec![fault.into()])
     }
 }
 
 impl From<Vec<Fault>> for Problem {
     fn from(faults: Vec<Fault>) -> Self {
-        Problem::faults(
+        Problem::with_errors(
             Code::InvalidBody,
             faults.into_iter().map(ProblemError::from).collect(),
         )
@@ -34,8 +34,8 @@ impl From<Vec<ParameterFault>> for Problem {
     fn from(faults: Vec<ParameterFault>) -> Self {
         let errors = faults
             .into_iter()
-            .map(|fault| ProblemError::parameter(fault.parameter, fault.detail));
-        Problem::faults(Code::BadParameter, errors.collect())
+            .map(|fault| ProblemError::in_parameter(fault.parameter, fault.detail));
+        Problem::with_errors(Code::BadParameter, errors.collect())
     }
 }
 
@@ -90,11 +90,11 @@ impl From<AccessError> for Problem {
 
 impl Problem {
     /// Why records were refused; in an `array` the pointer begins with the record's place.
-    pub fn recording(error: RecordError, array: bool) -> Self {
+    pub fn from_record_error(error: RecordError, array: bool) -> Self {
         match error {
             RecordError::Conflict { index, id } => {
                 let detail = format!("a different record is kept under the id {id}; records never change");
-                Problem::conflict(detail).at(if array {
+                Problem::conflict(detail).with_pointer(if array {
                     format!("/{index}/id")
                 } else {
                     "/id".to_owned()

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use crate::access::permit::SignedIn;
 use crate::http::auth::Caller;
 use crate::http::problem::Answer;
-use crate::http::query::Pairs;
+use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
 use crate::log::Action;
 
@@ -49,8 +49,8 @@ pub struct ActionType {
     operation_id = "list_actions",
     responses((status = 200, description = "All action types.", body = ActionList))
 )]
-async fn list_actions(caller: Caller<SignedIn>, pairs: Pairs) -> Answer {
-    pairs.none()?;
+async fn list_actions(caller: Caller<SignedIn>, pairs: QueryPairs) -> Answer {
+    pairs.refuse_any()?;
     let table = caller.store().verbs();
     let actions = Action::ALL
         .iter()

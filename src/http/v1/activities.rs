@@ -14,7 +14,7 @@ use crate::http::auth::Caller;
 use crate::http::json::{Batch, JsonBytes};
 use crate::http::pages;
 use crate::http::problem::{Answer, Problem};
-use crate::http::query::Pairs;
+use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
 use crate::http::xapi::statements::authority;
 use crate::base::ids::{StatementId, UserId};
@@ -68,7 +68,7 @@ pub struct ActivityIds {
     params(LogScope, LogFilter, LogPage),
     responses((status = 200, description = "A page of the log.", body = ActivityList))
 )]
-async fn list_activities(caller: Caller<ReadActivities>, request: HttpRequest, pairs: Pairs) -> Answer {
+async fn list_activities(caller: Caller<ReadActivities>, request: HttpRequest, pairs: QueryPairs) -> Answer {
     let binding = binding(&caller, &request);
     let query = Query::parse(pairs.as_slice(), &context(&caller, &binding))?;
     let asked = query.asked_scope;
@@ -84,7 +84,7 @@ async fn list_activities(caller: Caller<ReadActivities>, request: HttpRequest, p
     params(LogFilter, LogPage),
     responses((status = 200, description = "A page of the caller's own log.", body = ActivityList))
 )]
-async fn list_my_activities(caller: Caller<ReadActivities>, request: HttpRequest, pairs: Pairs) -> Answer {
+async fn list_my_activities(caller: Caller<ReadActivities>, request: HttpRequest, pairs: QueryPairs) -> Answer {
     let binding = binding(&caller, &request);
     let context = ParseContext {
         scope: false,
@@ -108,12 +108,12 @@ async fn list_user_activities(
     caller: Caller<ReadActivities>,
     request: HttpRequest,
     id: web::Path<UserId>,
-    pairs: Pairs,
+    pairs: QueryPairs,
 ) -> Answer {
     let id = id.into_inner();
     let reach = caller
         .principal()
-        .reach(&caller.rules())
+        .reach(&caller.reach_rules())
         .ok_or_else(Problem::not_found)?;
     if !caller.store().reaches(caller.org(), &reach, &id).await? {
         return Err(Problem::not_found());
@@ -127,7 +127,7 @@ async fn list_user_activities(
     query.filter.include_deactivated = true;
     if !query.filter.users.is_empty() && !query.filter.users.contains(&id) {
         let total = query.count_exact.then_some(0);
-        return Ok(pages::answer(
+        return Ok(pages::list_response(
             &ActivityList {
                 activities: Vec::new(),
                 next: None,
@@ -182,9 +182,9 @@ pub(super) async fn page_of_log<A>(
             happened_at: row.projected.happened_at,
             seq: row.seq,
         });
-        pages::next(
+        pages::next_page_address(
             request.path(),
-            &Pairs::parse(request.query_string()).unwrap_or_default(),
+            &QueryPairs::parse(request.query_string()).unwrap_or_default(),
             &cursor,
         )
     });
@@ -193,7 +193,7 @@ pub(super) async fn page_of_log<A>(
         next,
         total,
     };
-    Ok(pages::answer(&body, body.next.as_deref()))
+    Ok(pages::list_response(&body, body.next.as_deref()))
 }
 
 /// Read one activity in full.
@@ -205,8 +205,8 @@ pub(super) async fn page_of_log<A>(
     params(("id" = Uuid, Path, description = "The activity's id, which is its statement's.")),
     responses((status = 200, description = "The activity.", body = ActivityInFull))
 )]
-async fn read_activity(caller: Caller<ReadActivities>, id: web::Path<Uuid>, pairs: Pairs) -> Answer {
-    pairs.none()?;
+async fn read_activity(caller: Caller<ReadActivities>, id: web::Path<Uuid>, pairs: QueryPairs) -> Answer {
+    pairs.refuse_any()?;
     let activity = in_full(&caller, StatementId(*id)).await?;
     Ok(HttpResponse::Ok().json(activity.ok_or_else(Problem::not_found)?))
 }
@@ -215,7 +215,7 @@ async fn in_full<A>(caller: &Caller<A>, id: StatementId) -> Result<Option<Activi
     let Some(row) = caller.store().activity(&caller.scoped(None, id)?).await? else {
         return Ok(None);
     };
-    let Some(kept) = caller.store().record_of(caller.org(), id).await? else {
+    let Some(kept) = caller.store().find_record(caller.org(), id).await? else {
         return Ok(None);
     };
     let mut cards = Lookups::new(caller.store(), caller.org());
@@ -240,8 +240,8 @@ async fn in_full<A>(caller: &Caller<A>, id: StatementId) -> Result<Option<Activi
         (status = 200, description = "The same record was kept before.", body = ActivityInFull)
     )
 )]
-async fn create_activity(caller: Caller<WriteActivities>, pairs: Pairs, body: JsonBytes) -> Answer {
-    pairs.none()?;
+async fn create_activity(caller: Caller<WriteActivities>, pairs: QueryPairs, body: JsonBytes) -> Answer {
+    pairs.refuse_any()?;
     let form = ShortForm::parse(body.text()?, &rules(&caller))?;
     let recorded = keep(&caller, vec![form], false).await?;
     let outcome = recorded
@@ -254,7 +254,7 @@ async fn create_activity(caller: Caller<WriteActivities>, pairs: Pairs, body: Js
     let id = outcome.id();
     answer.insert_header((header::LOCATION, format!("/v1/activities/{id}")));
     // Whoever may write but not read gets what they are told anyway: the id.
-    if caller.principal().reach(&caller.rules()).is_none() {
+    if caller.principal().reach(&caller.reach_rules()).is_none() {
         return Ok(answer.json(serde_json::json!({ "id": id })));
     }
     match in_full(&caller, id).await? {
@@ -277,8 +277,8 @@ async fn create_activity(caller: Caller<WriteActivities>, pairs: Pairs, body: Js
         (status = 200, description = "All of them were kept before.", body = ActivityIds)
     )
 )]
-async fn create_activities(caller: Caller<WriteActivities>, pairs: Pairs, batch: Batch) -> Answer {
-    pairs.none()?;
+async fn create_activities(caller: Caller<WriteActivities>, pairs: QueryPairs, batch: Batch) -> Answer {
+    pairs.refuse_any()?;
     let forms = ShortForm::parse_batch(&batch.elements()?, &rules(&caller))?;
     let recorded = keep(&caller, forms, true).await?;
     let new = recorded.iter().any(|record| matches!(record, Recorded::New(_)));
@@ -323,7 +323,7 @@ async fn keep(
         });
     }
     let recorded = caller.app_state().recorder().record(submission(caller, records)).await;
-    recorded.map_err(|error| Problem::recording(error, batch))
+    recorded.map_err(|error| Problem::from_record_error(error, batch))
 }
 
 /// Records as this caller sends them, with what they act by as authority.
@@ -379,7 +379,7 @@ fn rules(caller: &Caller<WriteActivities>) -> ShortFormRules {
     ),
     responses((status = 204, description = "Voided."))
 )]
-async fn void_activity(caller: Caller<VoidActivities>, id: web::Path<Uuid>, pairs: Pairs) -> Answer {
+async fn void_activity(caller: Caller<VoidActivities>, id: web::Path<Uuid>, pairs: QueryPairs) -> Answer {
     let query = pairs.reader();
     let reason = query.text("reason").map(str::to_owned);
     if reason
@@ -400,7 +400,7 @@ async fn void_activity(caller: Caller<VoidActivities>, id: web::Path<Uuid>, pair
     }
     let kept = caller
         .store()
-        .record_of(caller.org(), target)
+        .find_record(caller.org(), target)
         .await?
         .ok_or_else(Problem::not_found)?;
     let voids = crate::record::Statement::parse_kept(&kept.text)
@@ -424,7 +424,7 @@ async fn void_activity(caller: Caller<VoidActivities>, id: web::Path<Uuid>, pair
         mark: None,
     };
     let recorded = caller.app_state().recorder().record(submission(&caller, vec![record])).await;
-    recorded.map_err(|error| Problem::recording(error, false))?;
+    recorded.map_err(|error| Problem::from_record_error(error, false))?;
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -14,7 +14,7 @@ use crate::access::permit::MarkComplete;
 use crate::http::auth::Caller;
 use crate::http::json::JsonBytes;
 use crate::http::problem::{Answer, Code, Problem};
-use crate::http::query::Pairs;
+use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
 use crate::base::ids::{StatementId, UserId};
 use crate::log::completion::{MAX_PEOPLE, MarkForm, MarkedCompletion, Outcome};
@@ -99,8 +99,8 @@ pub struct CompletionResult {
     responses((status = 200, description = "What became of each person, or in a dry run what would become of them.",
         body = Report))
 )]
-async fn mark_complete(caller: Caller<MarkComplete>, pairs: Pairs, body: JsonBytes) -> Answer {
-    pairs.none()?;
+async fn mark_complete(caller: Caller<MarkComplete>, pairs: QueryPairs, body: JsonBytes) -> Answer {
+    pairs.refuse_any()?;
     let form = MarkForm::parse(body.text()?, caller.now(), caller.app_state().limits().json_depth)?;
     let asked = Asked {
         content: &form.content,
@@ -122,7 +122,7 @@ async fn mark_complete(caller: Caller<MarkComplete>, pairs: Pairs, body: JsonByt
 
 fn refused(refusal: MarkingRefusal) -> Problem {
     match refusal {
-        MarkingRefusal::UnknownContent => Problem::body("/content", "the catalogue has no such content"),
+        MarkingRefusal::UnknownContent => Problem::invalid_body("/content", "the catalogue has no such content"),
         MarkingRefusal::TooManyPeople => {
             let detail = format!("at most {MAX_PEOPLE} people are marked at once; send them in parts");
             Problem::new(Code::BatchTooLong, detail)
@@ -167,7 +167,7 @@ async fn mark(
             .map(|(to_mark, _)| marker.record(caller, form, iri, to_mark));
         let records = records.collect::<Result<Vec<_>, _>>()?;
         let recorded = caller.app_state().recorder().record(submission(caller, records)).await;
-        let recorded = recorded.map_err(|error| Problem::recording(error, false))?;
+        let recorded = recorded.map_err(|error| Problem::from_record_error(error, false))?;
         for ((_, result), recorded) in part.iter_mut().zip(recorded) {
             (result.outcome, result.activity) = match recorded {
                 Recorded::New(id) | Recorded::Already(id) => (Outcome::Created, Some(id)),

@@ -16,7 +16,7 @@ use crate::http::json::{Batch, JsonBody, JsonBytes};
 use crate::http::keyed::{self, Listing};
 use crate::http::pages;
 use crate::http::problem::{Answer, Problem};
-use crate::http::query::Pairs;
+use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
 
 const PATH: &str = "/v1/contents";
@@ -54,7 +54,7 @@ pub struct ContentList {
     ),
     responses((status = 200, description = "A page.", body = ContentList))
 )]
-async fn list_contents(caller: Caller<ReadCatalogue>, pairs: Pairs) -> Answer {
+async fn list_contents(caller: Caller<ReadCatalogue>, pairs: QueryPairs) -> Answer {
     let query = pairs.reader();
     let listing = Listing::of(&caller, PATH, &pairs, &query);
     let filter = ContentFilter {
@@ -75,7 +75,7 @@ async fn list_contents(caller: Caller<ReadCatalogue>, pairs: Pairs) -> Answer {
         contents: page.items,
         next,
     };
-    Ok(pages::answer(&body, body.next.as_deref()))
+    Ok(pages::list_response(&body, body.next.as_deref()))
 }
 
 /// Read one content.
@@ -88,8 +88,8 @@ async fn list_contents(caller: Caller<ReadCatalogue>, pairs: Pairs) -> Answer {
         example = "fire-safety")),
     responses((status = 200, description = "The content, with what it demands now.", body = Content))
 )]
-async fn read_content(caller: Caller<ReadCatalogue>, id: web::Path<String>, pairs: Pairs) -> Answer {
-    pairs.none()?;
+async fn read_content(caller: Caller<ReadCatalogue>, id: web::Path<String>, pairs: QueryPairs) -> Answer {
+    pairs.refuse_any()?;
     let found = caller.store().content(caller.org(), &id).await?;
     Ok(HttpResponse::Ok().json(found.ok_or_else(Problem::not_found)?))
 }
@@ -114,10 +114,10 @@ async fn read_content(caller: Caller<ReadCatalogue>, id: web::Path<String>, pair
 async fn put_content(
     caller: Caller<ManageCatalogue>,
     id: web::Path<String>,
-    pairs: Pairs,
+    pairs: QueryPairs,
     body: JsonBytes,
 ) -> Answer {
-    pairs.none()?;
+    pairs.refuse_any()?;
     let draft: ContentDraft = keyed::put(&caller, body.text()?, &id)?;
     let (content, created) = caller.store().put_content(caller.org(), draft).await?;
     keyed::written(created, PATH, &content.id, &content)
@@ -140,10 +140,10 @@ async fn put_content(
 async fn patch_content(
     caller: Caller<ManageCatalogue>,
     id: web::Path<String>,
-    pairs: Pairs,
+    pairs: QueryPairs,
     JsonBody(body): JsonBody<Value>,
 ) -> Answer {
-    pairs.none()?;
+    pairs.refuse_any()?;
     let patch = keyed::patch(body)?;
     let depth = caller.app_state().limits().json_depth;
     let change = |content: &Content| keyed::patched(&content.patched(&patch), depth, &content.id);
@@ -161,8 +161,8 @@ async fn patch_content(
         description = "Up to 1,000 contents, each with its id; or as many lines of JSON, as application/x-ndjson."),
     responses((status = 200, description = "What became of them.", body = BatchOutcome))
 )]
-async fn put_contents(caller: Caller<ManageCatalogue>, pairs: Pairs, body: Batch) -> Answer {
-    pairs.none()?;
+async fn put_contents(caller: Caller<ManageCatalogue>, pairs: QueryPairs, body: Batch) -> Answer {
+    pairs.refuse_any()?;
     let drafts: Vec<ContentDraft> = keyed::batch(&caller, &body)?;
     let outcome = caller.store().put_contents(caller.org(), &drafts).await?;
     Ok(HttpResponse::Ok().json(outcome))

@@ -18,7 +18,7 @@ use crate::http::auth::Caller;
 use crate::http::json::JsonBody;
 use crate::http::pages;
 use crate::http::problem::{Answer, Problem};
-use crate::http::query::Pairs;
+use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
 use crate::store::StoredCredential;
 
@@ -105,14 +105,14 @@ impl CredentialView {
     responses((status = 200, description = "All of them, the newest first, without secrets.",
         body = CredentialList))
 )]
-async fn list_credentials(caller: Caller<ManageCredentials>, query: Pairs) -> Answer {
-    query.none()?;
+async fn list_credentials(caller: Caller<ManageCredentials>, query: QueryPairs) -> Answer {
+    query.refuse_any()?;
     let stored = caller.store().credentials(caller.org()).await?;
     let credentials = stored
         .into_iter()
         .map(CredentialView::new)
         .collect::<Result<_, _>>()?;
-    Ok(pages::answer(
+    Ok(pages::list_response(
         &CredentialList {
             credentials,
             next: None,
@@ -133,20 +133,20 @@ async fn list_credentials(caller: Caller<ManageCredentials>, query: Pairs) -> An
 )]
 async fn create_credential(
     caller: Caller<ManageCredentials>,
-    query: Pairs,
+    query: QueryPairs,
     JsonBody(body): JsonBody<NewCredential>,
 ) -> Answer {
-    query.none()?;
+    query.refuse_any()?;
     let name = body.name.trim();
     if name.is_empty() || name.chars().count() > MAX_NAME {
-        return Err(Problem::body(
+        return Err(Problem::invalid_body(
             "/name",
             format!("a name has 1 to {MAX_NAME} characters"),
         ));
     }
     let scopes: Scopes = body.scopes.into_iter().collect();
     if scopes.is_empty() {
-        return Err(Problem::body("/scopes", "give at least one scope"));
+        return Err(Problem::invalid_body("/scopes", "give at least one scope"));
     }
     for _ in 0..TRIES {
         let secret = new_secret()?;
@@ -186,8 +186,8 @@ async fn create_credential(
     params(("id" = Uuid, Path, description = "The credential's id.")),
     responses((status = 200, description = "The credential.", body = CredentialView))
 )]
-async fn read_credential(caller: Caller<ManageCredentials>, id: web::Path<Uuid>, query: Pairs) -> Answer {
-    query.none()?;
+async fn read_credential(caller: Caller<ManageCredentials>, id: web::Path<Uuid>, query: QueryPairs) -> Answer {
+    query.refuse_any()?;
     let stored = caller.store().credentials(caller.org()).await?;
     let found = stored
         .into_iter()
@@ -206,8 +206,8 @@ async fn read_credential(caller: Caller<ManageCredentials>, id: web::Path<Uuid>,
     responses((status = 204, description = "Revoked: this server refuses it from now on, other replicas \
         within five seconds."))
 )]
-async fn revoke_credential(caller: Caller<ManageCredentials>, id: web::Path<Uuid>, query: Pairs) -> Answer {
-    query.none()?;
+async fn revoke_credential(caller: Caller<ManageCredentials>, id: web::Path<Uuid>, query: QueryPairs) -> Answer {
+    query.refuse_any()?;
     if !caller.store().revoke_credential(caller.org(), *id).await? {
         return Err(Problem::not_found());
     }

@@ -12,7 +12,7 @@ use crate::http::auth::Caller;
 use crate::http::keyed::Listing;
 use crate::http::pages;
 use crate::http::problem::{Answer, Problem};
-use crate::http::query::Pairs;
+use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
 use crate::reports::delivery::Delivery;
 
@@ -54,7 +54,7 @@ async fn list_deliveries(
     caller: Caller<ManageReports>,
     request: HttpRequest,
     id: web::Path<String>,
-    pairs: Pairs,
+    pairs: QueryPairs,
 ) -> Answer {
     let query = pairs.reader();
     let listing = Listing::of(&caller, request.path(), &pairs, &query);
@@ -76,5 +76,5 @@ async fn list_deliveries(
     let next = listing.next(page.more, last.as_deref());
     let deliveries = page.items.into_iter().map(Delivery::from).collect();
     let body = DeliveryList { deliveries, next };
-    Ok(pages::answer(&body, body.next.as_deref()))
+    Ok(pages::list_response(&body, body.next.as_deref()))
 }

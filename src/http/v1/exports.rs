@@ -18,9 +18,8 @@ use crate::base::clock::Timestamp;
 use crate::export::{self, Blocks, ColumnSet, CsvOptions, ExportError};
 use crate::http::auth::Caller;
 use crate::http::problem::{Answer, Code, Problem, ProblemError};
-use crate::http::query::Pairs;
+use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
-use crate::http::concurrency_limit::EXPORTS;
 use crate::log::activity::Activity;
 use crate::log::{ParseContext, Query};
 
@@ -80,11 +79,11 @@ struct CsvParameters {
             Active,,Completed,Fire Safety,Quiz,,fire-safety,2026-03-01T09:00:00.000Z,Yes,,safety; fire,Pass,92%,\
             5 minutes,300,2027-03-01T09:00:00.000Z,4711\r\n"))
 )]
-async fn export_csv(caller: Caller<ReadActivities>, pairs: Pairs) -> Answer {
+async fn export_csv(caller: Caller<ReadActivities>, pairs: QueryPairs) -> Answer {
     let query = read(&caller, &pairs, &["columns", "bom", "raw"])?;
     let options = csv_options(&query)?;
     let question = caller.scoped(query.asked_scope, &query.filter)?;
-    let turn = EXPORTS.take().await?;
+    let turn = caller.app_state().concurrency().exports.acquire().await?;
     let blocks = export::csv(caller.store(), &question, query.sort, query.now, options, turn).await?;
     Ok(answer(blocks, "activities", CSV, "csv", caller.now()))
 }
@@ -102,16 +101,16 @@ async fn export_csv(caller: Caller<ReadActivities>, pairs: Pairs) -> Answer {
         content_type = "application/x-ndjson",
         headers(("Content-Disposition" = String, description = "A file name with today's date in UTC."))))
 )]
-async fn export_ndjson(caller: Caller<ReadActivities>, pairs: Pairs) -> Answer {
+async fn export_ndjson(caller: Caller<ReadActivities>, pairs: QueryPairs) -> Answer {
     let query = read(&caller, &pairs, &[])?;
     let question = caller.scoped(query.asked_scope, &query.filter)?;
-    let turn = EXPORTS.take().await?;
+    let turn = caller.app_state().concurrency().exports.acquire().await?;
     let blocks = export::ndjson(caller.store(), &question, query.sort, query.now, turn).await?;
     Ok(answer(blocks, "activities", NDJSON, "ndjson", caller.now()))
 }
 
 /// The log's parameters, but those of pages, and `extra` ones.
-fn read(caller: &Caller<ReadActivities>, pairs: &Pairs, extra: &[&str]) -> Result<Query, Problem> {
+fn read(caller: &Caller<ReadActivities>, pairs: &QueryPairs, extra: &[&str]) -> Result<Query, Problem> {
     let context = ParseContext {
         paging: false,
         extra,
@@ -127,7 +126,7 @@ pub(super) fn csv_options(query: &Query) -> Result<CsvOptions, Problem> {
         None | Some("false") => false,
         Some("true") => true,
         Some(_) => {
-            faults.push(ProblemError::parameter(name, "is `true` or `false`"));
+            faults.push(ProblemError::in_parameter(name, "is `true` or `false`"));
             false
         }
     };
@@ -138,14 +137,14 @@ pub(super) fn csv_options(query: &Query) -> Result<CsvOptions, Problem> {
     };
     if columns.is_none() {
         let keys: Vec<&str> = ColumnSet::ALL.iter().map(|set| set.key()).collect();
-        faults.push(ProblemError::parameter(
+        faults.push(ProblemError::in_parameter(
             "columns",
             format!("is one of `{}`", keys.join("`, `")),
         ));
     }
     match columns {
         Some(columns) if faults.is_empty() => Ok(CsvOptions { columns, bom, raw }),
-        _ => Err(Problem::faults(Code::BadParameter, faults)),
+        _ => Err(Problem::with_errors(Code::BadParameter, faults)),
     }
 }
 

@@ -5,9 +5,8 @@ use actix_web::HttpResponse;
 use crate::access::permit::ReadActivities;
 use crate::http::auth::Caller;
 use crate::http::problem::Answer;
-use crate::http::query::Pairs;
+use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
-use crate::http::concurrency_limit::COUNTS;
 use crate::log::facets::{Facets, population};
 use crate::log::{ParseContext, Query};
 
@@ -31,7 +30,7 @@ routes! {
     params(LogScope, LogFilter),
     responses((status = 200, description = "One facet for each filter.", body = Facets))
 )]
-async fn list_facets(caller: Caller<ReadActivities>, pairs: Pairs) -> Answer {
+async fn list_facets(caller: Caller<ReadActivities>, pairs: QueryPairs) -> Answer {
     let context = ParseContext {
         sort: false,
         paging: false,
@@ -44,7 +43,7 @@ async fn list_facets(caller: Caller<ReadActivities>, pairs: Pairs) -> Answer {
     if let Some(kept) = cache.get(&question, caller.now()) {
         return Ok(HttpResponse::Ok().json(kept.as_ref()));
     }
-    let _turn = COUNTS.take().await?;
+    let _turn = caller.app_state().concurrency().counts.acquire().await?;
     let facets = caller.store().facets(cache, &question, query.now).await?;
     Ok(HttpResponse::Ok().json(facets.as_ref()))
 }

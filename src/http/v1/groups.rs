@@ -16,7 +16,7 @@ use crate::http::json::{Batch, JsonBody, JsonBytes};
 use crate::http::keyed::{self, Listing};
 use crate::http::pages;
 use crate::http::problem::{Answer, Problem};
-use crate::http::query::Pairs;
+use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
 use crate::base::ids::GroupId;
 
@@ -51,7 +51,7 @@ pub struct GroupList {
     ),
     responses((status = 200, description = "A page.", body = GroupList))
 )]
-async fn list_groups(caller: Caller<ReadDirectory>, pairs: Pairs) -> Answer {
+async fn list_groups(caller: Caller<ReadDirectory>, pairs: QueryPairs) -> Answer {
     let query = pairs.reader();
     let listing = Listing::of(&caller, PATH, &pairs, &query);
     let words = keyed::search_words(&query);
@@ -70,7 +70,7 @@ async fn list_groups(caller: Caller<ReadDirectory>, pairs: Pairs) -> Answer {
         groups: page.items,
         next,
     };
-    Ok(pages::answer(&body, body.next.as_deref()))
+    Ok(pages::list_response(&body, body.next.as_deref()))
 }
 
 /// Read one group.
@@ -82,8 +82,8 @@ async fn list_groups(caller: Caller<ReadDirectory>, pairs: Pairs) -> Answer {
     params(("id" = String, Path, description = "The group's id.", example = "first-aiders")),
     responses((status = 200, description = "The group.", body = Group))
 )]
-async fn read_group(caller: Caller<ReadDirectory>, id: web::Path<GroupId>, pairs: Pairs) -> Answer {
-    pairs.none()?;
+async fn read_group(caller: Caller<ReadDirectory>, id: web::Path<GroupId>, pairs: QueryPairs) -> Answer {
+    pairs.refuse_any()?;
     let found = caller.store().group(caller.org(), &id).await?;
     Ok(HttpResponse::Ok().json(found.ok_or_else(Problem::not_found)?))
 }
@@ -105,10 +105,10 @@ async fn read_group(caller: Caller<ReadDirectory>, id: web::Path<GroupId>, pairs
 async fn put_group(
     caller: Caller<ManageDirectory>,
     id: web::Path<GroupId>,
-    pairs: Pairs,
+    pairs: QueryPairs,
     body: JsonBytes,
 ) -> Answer {
-    pairs.none()?;
+    pairs.refuse_any()?;
     let draft: GroupDraft = keyed::put(&caller, body.text()?, id.as_str())?;
     let (group, created) = caller.store().put_group(caller.org(), draft).await?;
     keyed::written(created, PATH, group.id.as_str(), &group)
@@ -128,10 +128,10 @@ async fn put_group(
 async fn patch_group(
     caller: Caller<ManageDirectory>,
     id: web::Path<GroupId>,
-    pairs: Pairs,
+    pairs: QueryPairs,
     JsonBody(body): JsonBody<Value>,
 ) -> Answer {
-    pairs.none()?;
+    pairs.refuse_any()?;
     let patch = keyed::patch(body)?;
     let depth = caller.app_state().limits().json_depth;
     let change = |group: &Group| {
@@ -153,8 +153,8 @@ async fn patch_group(
         description = "Up to 1,000 groups, each with its id; or as many lines of JSON, as application/x-ndjson."),
     responses((status = 200, description = "What became of them.", body = BatchOutcome))
 )]
-async fn put_groups(caller: Caller<ManageDirectory>, pairs: Pairs, body: Batch) -> Answer {
-    pairs.none()?;
+async fn put_groups(caller: Caller<ManageDirectory>, pairs: QueryPairs, body: Batch) -> Answer {
+    pairs.refuse_any()?;
     let drafts: Vec<GroupDraft> = keyed::batch(&caller, &body)?;
     let outcome = caller.store().put_groups(caller.org(), &drafts).await?;
     Ok(HttpResponse::Ok().json(outcome))

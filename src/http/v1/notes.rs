@@ -17,7 +17,7 @@ use crate::http::json::{JsonBody, JsonBytes};
 use crate::http::keyed;
 use crate::http::pages;
 use crate::http::problem::{Answer, Code, Problem};
-use crate::http::query::Pairs;
+use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
 use crate::base::ids::UserId;
 use crate::log::timeline::{Note, NoteForm, NotePatch, NoteVersion};
@@ -67,7 +67,7 @@ async fn list_notes(
     caller: Caller<Notes>,
     request: HttpRequest,
     id: web::Path<UserId>,
-    pairs: Pairs,
+    pairs: QueryPairs,
 ) -> Answer {
     let query = pairs.reader();
     let limits = caller.app_state().limits();
@@ -96,10 +96,10 @@ async fn list_notes(
             now: caller.now(),
             fingerprint,
         };
-        pages::next(request.path(), &pairs, &cursor.encode())
+        pages::next_page_address(request.path(), &pairs, &cursor.encode())
     });
     let body = NoteList { notes, next };
-    Ok(pages::answer(&body, body.next.as_deref()))
+    Ok(pages::list_response(&body, body.next.as_deref()))
 }
 
 /// Write a note about a user. `created_by` says who did what it is about, and doesn't change afterwards.
@@ -113,8 +113,8 @@ async fn list_notes(
     responses((status = 201, description = "Written.", body = Note,
         headers(("Location" = String, description = "The note's address."))))
 )]
-async fn create_note(caller: Caller<Notes>, id: web::Path<UserId>, pairs: Pairs, body: JsonBytes) -> Answer {
-    pairs.none()?;
+async fn create_note(caller: Caller<Notes>, id: web::Path<UserId>, pairs: QueryPairs, body: JsonBytes) -> Answer {
+    pairs.refuse_any()?;
     let form = NoteForm::parse(body.text()?, caller.app_state().limits().json_depth)?;
     let subjects = caller.subjects()?;
     let note = NewNote {
@@ -140,8 +140,8 @@ async fn create_note(caller: Caller<Notes>, id: web::Path<UserId>, pairs: Pairs,
     params(("id" = Uuid, Path, description = "The note's id.")),
     responses((status = 200, description = "The note.", body = Note))
 )]
-async fn read_note(caller: Caller<Notes>, id: web::Path<String>, pairs: Pairs) -> Answer {
-    pairs.none()?;
+async fn read_note(caller: Caller<Notes>, id: web::Path<String>, pairs: QueryPairs) -> Answer {
+    pairs.refuse_any()?;
     let note = caller.store().note(&caller.subjects()?, note_id(&id)?).await?;
     Ok(HttpResponse::Ok().json(note.ok_or_else(Problem::not_found)?))
 }
@@ -160,10 +160,10 @@ async fn read_note(caller: Caller<Notes>, id: web::Path<String>, pairs: Pairs) -
 async fn patch_note(
     caller: Caller<Notes>,
     id: web::Path<String>,
-    pairs: Pairs,
+    pairs: QueryPairs,
     JsonBody(body): JsonBody<Value>,
 ) -> Answer {
-    pairs.none()?;
+    pairs.refuse_any()?;
     let id = note_id(&id)?;
     let patch = keyed::patch(body)?.to_string();
     let change = NotePatch::parse(&patch, caller.app_state().limits().json_depth)?;
@@ -184,8 +184,8 @@ async fn patch_note(
     responses((status = 200, description = "All of them but the one that stands, the last one first.",
         body = NoteVersionList))
 )]
-async fn list_note_versions(caller: Caller<Notes>, id: web::Path<String>, pairs: Pairs) -> Answer {
-    pairs.none()?;
+async fn list_note_versions(caller: Caller<Notes>, id: web::Path<String>, pairs: QueryPairs) -> Answer {
+    pairs.refuse_any()?;
     let versions = caller
         .store()
         .note_versions(&caller.subjects()?, note_id(&id)?)
@@ -194,7 +194,7 @@ async fn list_note_versions(caller: Caller<Notes>, id: web::Path<String>, pairs:
         versions: versions.ok_or_else(Problem::not_found)?,
         next: None,
     };
-    Ok(pages::answer(&body, None))
+    Ok(pages::list_response(&body, None))
 }
 
 /// The id in the address; what is no UUID names nothing, whoever asks with whatever method.
@@ -206,7 +206,7 @@ impl From<NoteRefusal> for Problem {
     fn from(refusal: NoteRefusal) -> Self {
         match refusal {
             NoteRefusal::NotFound => Problem::not_found(),
-            NoteRefusal::UnknownCreator => Problem::body("/created_by", refusal.to_string()),
+            NoteRefusal::UnknownCreator => Problem::invalid_body("/created_by", refusal.to_string()),
             NoteRefusal::TooManyVersions => Problem::conflict(refusal.to_string()),
         }
     }

@@ -16,7 +16,7 @@ use crate::http::auth::Caller;
 use crate::http::json::JsonBody;
 use crate::http::keyed;
 use crate::http::problem::{Answer, Problem};
-use crate::http::query::Pairs;
+use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
 use crate::record::Iri;
 use crate::base::fault::{Fault, Place};
@@ -99,8 +99,8 @@ impl From<Organisation> for OrganisationView {
     operation_id = "read_organisation",
     responses((status = 200, description = "The settings.", body = OrganisationView))
 )]
-async fn read_organisation(caller: Caller<ReadOrganisation>, pairs: Pairs) -> Answer {
-    pairs.none()?;
+async fn read_organisation(caller: Caller<ReadOrganisation>, pairs: QueryPairs) -> Answer {
+    pairs.refuse_any()?;
     let organisation = caller.store().organisation(caller.org()).await?;
     Ok(HttpResponse::Ok().json(OrganisationView::from(organisation)))
 }
@@ -117,17 +117,17 @@ async fn read_organisation(caller: Caller<ReadOrganisation>, pairs: Pairs) -> An
 )]
 async fn patch_organisation(
     caller: Caller<ManageOrganisation>,
-    pairs: Pairs,
+    pairs: QueryPairs,
     JsonBody(body): JsonBody<Value>,
 ) -> Answer {
-    pairs.none()?;
+    pairs.refuse_any()?;
     let text = keyed::patch(body)?.to_string();
     let node = json::parse(&text, caller.app_state().limits().json_depth)?;
     let change = read_change(&node, &Organisation::unset(caller.org()))?;
     let changed = caller.store().change_organisation(caller.org(), change).await?;
     let Some(organisation) = changed else {
         let detail = "statements have named accounts on the present home page, so it can't change any more";
-        return Err(Problem::conflict(detail).at("/account_home_page"));
+        return Err(Problem::conflict(detail).with_pointer("/account_home_page"));
     };
     caller.app_state().credentials().forget(caller.org());
     Ok(HttpResponse::Ok().json(OrganisationView::from(organisation)))

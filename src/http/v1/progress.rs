@@ -3,7 +3,7 @@
 //! Everybody within the caller's reach and scope is in the list, those too who never started: people are chosen first,
 //! and then looked at. So the parameters ask who ([`PeopleFilter`]) and not what; the rule of the states is in
 //! [`crate::log::progress`]. A page costs the same however large the organisation and the log are; what asks for single
-//! `state`s or for totals passes over all of the content's rows, in turns ([`COUNTS`]).
+//! `state`s or for totals passes over all of the content's rows, within a concurrency limit.
 
 use actix_web::{HttpRequest, web};
 use serde::Serialize;
@@ -16,9 +16,8 @@ use crate::export::{self, ProgressOptions};
 use crate::http::auth::Caller;
 use crate::http::pages;
 use crate::http::problem::{Answer, Code, Problem, ProblemError};
-use crate::http::query::Pairs;
+use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
-use crate::http::concurrency_limit::{COUNTS, EXPORTS};
 use crate::log::activity::ActivityContent;
 use crate::log::filter::PEOPLE_PARAMETERS;
 use crate::log::progress::{PersonProgress, ProgressCursor, State, StateCounts};
@@ -128,7 +127,7 @@ async fn list_progress(
     caller: Caller<ReadActivities>,
     request: HttpRequest,
     id: web::Path<String>,
-    pairs: Pairs,
+    pairs: QueryPairs,
 ) -> Answer {
     let query = read(&caller, &pairs, true, &[])?;
     let mut faults = Faults::default();
@@ -143,7 +142,7 @@ async fn list_progress(
 
     let progress = question(&caller, query, &id, now).await?;
     let (page, counts) = if counted || !states.is_empty() {
-        let _turn = COUNTS.take().await?;
+        let _turn = caller.app_state().concurrency().counts.acquire().await?;
         let survey = progress.survey().await?;
         let counts = match counted {
             true => Some(progress.counts(&survey).await?),
@@ -156,7 +155,7 @@ async fn list_progress(
     };
     let next = page.next.map(|after| {
         let after = ProgressCursor { now, after }.to_string();
-        pages::next(request.path(), &pairs, &ListCursor { after }.encode(fingerprint))
+        pages::next_page_address(request.path(), &pairs, &ListCursor { after }.encode(fingerprint))
     });
     let people = page.people.into_iter();
     let body = ProgressList {
@@ -168,7 +167,7 @@ async fn list_progress(
         total: counts.map(|counts| counts.total(&states)),
         states: counts,
     };
-    Ok(pages::answer(&body, body.next.as_deref()))
+    Ok(pages::list_response(&body, body.next.as_deref()))
 }
 
 /// Export where everybody in scope stands with a content as CSV.
@@ -195,7 +194,7 @@ async fn list_progress(
             Active,,Fire Safety,Quiz,,fire-safety,Completed,2026-03-01T09:00:00.000Z,2027-03-01T09:00:00.000Z,92%,\
             Fire warden,2026-03-01T09:00:00.000Z,2028-03-01T09:00:00.000Z,ada,4711\r\n"))
 )]
-async fn export_progress(caller: Caller<ReadActivities>, id: web::Path<String>, pairs: Pairs) -> Answer {
+async fn export_progress(caller: Caller<ReadActivities>, id: web::Path<String>, pairs: QueryPairs) -> Answer {
     let query = read(&caller, &pairs, false, &["bom", "raw"])?;
     let mut faults = Faults::default();
     let states = faults.states(&query);
@@ -206,7 +205,7 @@ async fn export_progress(caller: Caller<ReadActivities>, id: web::Path<String>, 
     faults.finish()?;
     let now = query.now;
     let progress = question(&caller, query, &id, now).await?;
-    let turn = EXPORTS.take().await?;
+    let turn = caller.app_state().concurrency().exports.acquire().await?;
     let blocks = export::progress_csv(caller.store(), progress, states, options, turn).await?;
     Ok(exports::answer(blocks, "progress", CSV, "csv", caller.now()))
 }
@@ -214,7 +213,7 @@ async fn export_progress(caller: Caller<ReadActivities>, id: web::Path<String>, 
 /// The parameters that say who, `state`, those of pages where there are some, and `own` ones with one value each.
 fn read(
     caller: &Caller<ReadActivities>,
-    pairs: &Pairs,
+    pairs: &QueryPairs,
     paging: bool,
     own: &[&str],
 ) -> Result<Query, Problem> {
@@ -245,14 +244,14 @@ async fn question(
 }
 
 /// Where the page begins, where it is not the first.
-fn cursor(pairs: &Pairs, fingerprint: ListFingerprint) -> Result<Option<ProgressCursor>, Problem> {
+fn cursor(pairs: &QueryPairs, fingerprint: ListFingerprint) -> Result<Option<ProgressCursor>, Problem> {
     let bad = |error: &dyn std::fmt::Display| Problem::new(Code::BadCursor, error.to_string());
     let mut cursors = pairs.as_slice().iter().filter(|(name, _)| name == CURSOR);
     let Some((_, text)) = cursors.next() else {
         return Ok(None);
     };
     if cursors.next().is_some() {
-        return Err(Problem::parameter(CURSOR, "has one value; send it once"));
+        return Err(Problem::bad_parameter(CURSOR, "has one value; send it once"));
     }
     let cursor = ListCursor::decode(text, fingerprint).map_err(|error| bad(&error))?;
     cursor.after.parse().map(Some).map_err(|error| bad(&error))
@@ -270,7 +269,7 @@ impl Faults {
         if found.is_none() && !self.0.iter().any(named) {
             let keys: Vec<&str> = all.iter().map(|(key, _)| *key).collect();
             let detail = format!("is one of `{}`", keys.join("`, `"));
-            self.0.push(ProblemError::parameter(name, detail));
+            self.0.push(ProblemError::in_parameter(name, detail));
         }
         found.map(|(_, value)| *value)
     }
@@ -295,7 +294,7 @@ impl Faults {
     fn finish(self) -> Result<(), Problem> {
         match self.0.is_empty() {
             true => Ok(()),
-            false => Err(Problem::faults(Code::BadParameter, self.0)),
+            false => Err(Problem::with_errors(Code::BadParameter, self.0)),
         }
     }
 }

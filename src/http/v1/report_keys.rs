@@ -16,7 +16,7 @@ use crate::http::auth::Caller;
 use crate::http::json::JsonBytes;
 use crate::http::pages;
 use crate::http::problem::{Answer, Problem};
-use crate::http::query::Pairs;
+use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
 use crate::reports::key::{CreatedReportKey, KeyForm, ReportKey, new_key_secret};
 use crate::store::KeyRefusal;
@@ -47,14 +47,14 @@ pub struct ReportKeyList {
     params(("id" = Uuid, Path, description = "The report's id.")),
     responses((status = 200, description = "All that are not revoked.", body = ReportKeyList))
 )]
-async fn list_report_keys(caller: Caller<ManageReports>, id: web::Path<String>, pairs: Pairs) -> Answer {
-    pairs.none()?;
+async fn list_report_keys(caller: Caller<ManageReports>, id: web::Path<String>, pairs: QueryPairs) -> Answer {
+    pairs.refuse_any()?;
     let kept = caller
         .store()
         .report_keys(&caller.reports()?, report_id(&id)?)
         .await??;
     let keys = kept.into_iter().map(ReportKey::from).collect();
-    Ok(pages::answer(&ReportKeyList { keys, next: None }, None))
+    Ok(pages::list_response(&ReportKeyList { keys, next: None }, None))
 }
 
 /// Make a key to one's own report. Its secret is in this answer and nowhere else.
@@ -74,10 +74,10 @@ async fn list_report_keys(caller: Caller<ManageReports>, id: web::Path<String>, 
 async fn create_report_key(
     caller: Caller<ManageReports>,
     id: web::Path<String>,
-    pairs: Pairs,
+    pairs: QueryPairs,
     body: JsonBytes,
 ) -> Answer {
-    pairs.none()?;
+    pairs.refuse_any()?;
     let id = report_id(&id)?;
     let form = KeyForm::parse(body.text()?, caller.app_state().limits().json_depth)?;
     let secret = new_key_secret()?;
@@ -113,9 +113,9 @@ async fn create_report_key(
 async fn revoke_report_key(
     caller: Caller<ManageReports>,
     path: web::Path<(String, String)>,
-    pairs: Pairs,
+    pairs: QueryPairs,
 ) -> Answer {
-    pairs.none()?;
+    pairs.refuse_any()?;
     let (id, key) = (report_id(&path.0)?, report_id(&path.1)?);
     caller
         .store()

@@ -11,9 +11,8 @@ use crate::access::permit::OpenReports;
 use crate::export::{self, CsvOptions};
 use crate::http::auth::Caller;
 use crate::http::problem::{Answer, Problem};
-use crate::http::query::Pairs;
+use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
-use crate::http::concurrency_limit::EXPORTS;
 use crate::log::{Activity, ParseContext, Query};
 use crate::reports::report::{self, Opened};
 use crate::store::KeptReport;
@@ -56,7 +55,7 @@ async fn list_report_activities(
     caller: Caller<OpenReports>,
     request: HttpRequest,
     id: web::Path<String>,
-    pairs: Pairs,
+    pairs: QueryPairs,
 ) -> Answer {
     let report = found(&caller, &id).await?;
     let binding = binding(&caller, &request);
@@ -77,14 +76,14 @@ async fn list_report_activities(
         content_type = "text/csv",
         headers(("Content-Disposition" = String, description = "A file name with the report's name and today's date in UTC."))))
 )]
-async fn export_report_csv(caller: Caller<OpenReports>, id: web::Path<String>, pairs: Pairs) -> Answer {
+async fn export_report_csv(caller: Caller<OpenReports>, id: web::Path<String>, pairs: QueryPairs) -> Answer {
     let report = found(&caller, &id).await?;
     let (added, opened) = open(&caller, &report, &pairs, all_rows(&caller, &["bom", "raw"]))?;
     let options = CsvOptions {
         columns: report::columns(&report)?,
         ..csv_options(&added)?
     };
-    let turn = EXPORTS.take().await?;
+    let turn = caller.app_state().concurrency().exports.acquire().await?;
     let question = opened.question.as_ref();
     let blocks = export::csv(caller.store(), &question, opened.sort, opened.now, options, turn).await?;
     let stem = report::file_stem(&report.name);
@@ -104,10 +103,10 @@ async fn export_report_csv(caller: Caller<OpenReports>, id: web::Path<String>, p
         content_type = "application/x-ndjson",
         headers(("Content-Disposition" = String, description = "A file name with the report's name and today's date in UTC."))))
 )]
-async fn export_report_ndjson(caller: Caller<OpenReports>, id: web::Path<String>, pairs: Pairs) -> Answer {
+async fn export_report_ndjson(caller: Caller<OpenReports>, id: web::Path<String>, pairs: QueryPairs) -> Answer {
     let report = found(&caller, &id).await?;
     let (_, opened) = open(&caller, &report, &pairs, all_rows(&caller, &[]))?;
-    let turn = EXPORTS.take().await?;
+    let turn = caller.app_state().concurrency().exports.acquire().await?;
     let question = opened.question.as_ref();
     let blocks = export::ndjson(caller.store(), &question, opened.sort, opened.now, turn).await?;
     let stem = report::file_stem(&report.name);
@@ -118,7 +117,7 @@ async fn export_report_ndjson(caller: Caller<OpenReports>, id: web::Path<String>
 fn open(
     caller: &Caller<OpenReports>,
     report: &KeptReport,
-    pairs: &Pairs,
+    pairs: &QueryPairs,
     context: ParseContext<'_>,
 ) -> Result<(Query, Opened), Problem> {
     let saved = report::saved_query(report, caller.now(), caller.organisation().zone())?;
@@ -131,7 +130,7 @@ fn open(
         &saved,
         Some(&added),
         &caller.principal().reader(),
-        &caller.rules(),
+        &caller.reach_rules(),
     )?;
     Ok((added, opened))
 }

@@ -20,7 +20,7 @@ use crate::http::json::{JsonBody, JsonBytes};
 use crate::http::keyed::{self, Listing};
 use crate::http::pages;
 use crate::http::problem::{Answer, Code, Problem};
-use crate::http::query::Pairs;
+use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
 use crate::base::ids::UserId;
 use crate::reports::report::{Report, ReportForm, ReportPatch, Visibility};
@@ -58,7 +58,7 @@ pub struct ReportList {
     ),
     responses((status = 200, description = "A page.", body = ReportList))
 )]
-async fn list_reports(caller: Caller<ReadReports>, pairs: Pairs) -> Answer {
+async fn list_reports(caller: Caller<ReadReports>, pairs: QueryPairs) -> Answer {
     let query = pairs.reader();
     let listing = Listing::of(&caller, PATH, &pairs, &query);
     let visibilities = keyed::choices(&query, "visibility", Visibility::ALL, Visibility::key);
@@ -82,7 +82,7 @@ async fn list_reports(caller: Caller<ReadReports>, pairs: Pairs) -> Answer {
     let next = listing.next(page.more, last.as_deref());
     let reports = shown(&caller, page.items).await?;
     let body = ReportList { reports, next };
-    Ok(pages::answer(&body, body.next.as_deref()))
+    Ok(pages::list_response(&body, body.next.as_deref()))
 }
 
 /// Save a report. It is the caller's.
@@ -97,8 +97,8 @@ async fn list_reports(caller: Caller<ReadReports>, pairs: Pairs) -> Answer {
         ("ETag" = String, description = "Names what it says now, for `If-Match`."),
     )))
 )]
-async fn create_report(caller: Caller<ManageReports>, pairs: Pairs, body: JsonBytes) -> Answer {
-    pairs.none()?;
+async fn create_report(caller: Caller<ManageReports>, pairs: QueryPairs, body: JsonBytes) -> Answer {
+    pairs.refuse_any()?;
     let form = ReportForm::parse(body.text()?, caller.app_state().limits().json_depth)?;
     let kept = caller
         .store()
@@ -119,8 +119,8 @@ async fn create_report(caller: Caller<ManageReports>, pairs: Pairs, body: JsonBy
     responses((status = 200, description = "The report.", body = Report,
         headers(("ETag" = String, description = "Names what was written, for `If-Match`."))))
 )]
-async fn read_report(caller: Caller<ReadReports>, id: web::Path<String>, pairs: Pairs) -> Answer {
-    pairs.none()?;
+async fn read_report(caller: Caller<ReadReports>, id: web::Path<String>, pairs: QueryPairs) -> Answer {
+    pairs.refuse_any()?;
     let kept = found(&caller, &id).await?;
     told(&caller, kept).await
 }
@@ -143,12 +143,12 @@ async fn put_report(
     caller: Caller<ManageReports>,
     request: HttpRequest,
     id: web::Path<String>,
-    pairs: Pairs,
+    pairs: QueryPairs,
     body: JsonBytes,
 ) -> Answer {
-    pairs.none()?;
+    pairs.refuse_any()?;
     let id = report_id(&id)?;
-    let expected = conditions::expected(&request)?;
+    let expected = conditions::parse_if_match(&request)?;
     let form = ReportForm::parse(body.text()?, caller.app_state().limits().json_depth)?;
     let kept = caller
         .store()
@@ -176,12 +176,12 @@ async fn patch_report(
     caller: Caller<ManageReports>,
     request: HttpRequest,
     id: web::Path<String>,
-    pairs: Pairs,
+    pairs: QueryPairs,
     JsonBody(body): JsonBody<Value>,
 ) -> Answer {
-    pairs.none()?;
+    pairs.refuse_any()?;
     let id = report_id(&id)?;
-    let expected = conditions::expected(&request)?;
+    let expected = conditions::parse_if_match(&request)?;
     let patch = keyed::patch(body)?;
     let depth = caller.app_state().limits().json_depth;
     let change = |kept: &KeptReport| ReportForm::patched(kept, &patch, depth).map(Into::into);
@@ -208,11 +208,11 @@ async fn delete_report(
     caller: Caller<ManageReports>,
     request: HttpRequest,
     id: web::Path<String>,
-    pairs: Pairs,
+    pairs: QueryPairs,
 ) -> Answer {
-    pairs.none()?;
+    pairs.refuse_any()?;
     let id = report_id(&id)?;
-    let expected = conditions::expected(&request)?;
+    let expected = conditions::parse_if_match(&request)?;
     caller
         .store()
         .delete_report(&caller.reports()?, id, expected.as_ref())
@@ -238,7 +238,7 @@ pub(super) async fn found<A>(caller: &Caller<A>, id: &str) -> Result<KeptReport,
 /// 201 with what was made, and its address under `path`.
 pub(super) async fn created<A, K: OfUser>(caller: &Caller<A>, path: &str, kept: K) -> Answer {
     let location = format!("{path}/{}", kept.id());
-    let tag = conditions::tag(kept.version());
+    let tag = conditions::format_etag(kept.version());
     let shown = shown_one(caller, kept).await?;
     Ok(HttpResponse::Created()
         .insert_header((header::LOCATION, location))
@@ -248,7 +248,7 @@ pub(super) async fn created<A, K: OfUser>(caller: &Caller<A>, path: &str, kept: 
 
 /// 200 with what it says now.
 pub(super) async fn told<A, K: OfUser>(caller: &Caller<A>, kept: K) -> Answer {
-    let tag = conditions::tag(kept.version());
+    let tag = conditions::format_etag(kept.version());
     let shown = shown_one(caller, kept).await?;
     Ok(HttpResponse::Ok()
         .insert_header((header::ETAG, tag))

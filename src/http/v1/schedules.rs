@@ -18,7 +18,7 @@ use crate::http::json::{JsonBody, JsonBytes};
 use crate::http::keyed;
 use crate::http::pages;
 use crate::http::problem::{Answer, Code, Problem};
-use crate::http::query::Pairs;
+use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
 use crate::base::ids::UserId;
 use crate::reports::schedule::{NewScheduleBody, Schedule, ScheduleForm, SchedulePatch, settle};
@@ -62,15 +62,15 @@ pub struct QueuedRun {
     params(("id" = Uuid, Path, description = "The report's id.")),
     responses((status = 200, description = "All of them.", body = ScheduleList))
 )]
-async fn list_schedules(caller: Caller<ManageReports>, id: web::Path<String>, pairs: Pairs) -> Answer {
-    pairs.none()?;
+async fn list_schedules(caller: Caller<ManageReports>, id: web::Path<String>, pairs: QueryPairs) -> Answer {
+    pairs.refuse_any()?;
     let kept = caller
         .store()
         .schedules(&caller.reports()?, report_id(&id)?)
         .await?
         .ok_or_else(Problem::not_found)?;
     let schedules = shown(&caller, kept).await?;
-    Ok(pages::answer(
+    Ok(pages::list_response(
         &ScheduleList {
             schedules,
             next: None,
@@ -104,10 +104,10 @@ async fn list_schedules(caller: Caller<ManageReports>, id: web::Path<String>, pa
 async fn create_schedule(
     caller: Caller<ManageReports>,
     id: web::Path<String>,
-    pairs: Pairs,
+    pairs: QueryPairs,
     body: JsonBytes,
 ) -> Answer {
-    pairs.none()?;
+    pairs.refuse_any()?;
     let report = found(&caller, &id).await?;
     let form = ScheduleForm::parse(
         body.text()?,
@@ -134,8 +134,8 @@ async fn create_schedule(
     responses((status = 200, description = "The schedule.", body = Schedule,
         headers(("ETag" = String, description = "Names what was written, for `If-Match`."))))
 )]
-async fn read_schedule(caller: Caller<ManageReports>, id: web::Path<String>, pairs: Pairs) -> Answer {
-    pairs.none()?;
+async fn read_schedule(caller: Caller<ManageReports>, id: web::Path<String>, pairs: QueryPairs) -> Answer {
+    pairs.refuse_any()?;
     written(&caller, report_id(&id)?).await
 }
 
@@ -160,12 +160,12 @@ async fn put_schedule(
     caller: Caller<ManageReports>,
     request: HttpRequest,
     id: web::Path<String>,
-    pairs: Pairs,
+    pairs: QueryPairs,
     body: JsonBytes,
 ) -> Answer {
-    pairs.none()?;
+    pairs.refuse_any()?;
     let id = found_schedule(&caller, report_id(&id)?).await?.id;
-    let expected = conditions::expected(&request)?;
+    let expected = conditions::parse_if_match(&request)?;
     let form = ScheduleForm::parse(
         body.text()?,
         caller.app_state().limits().json_depth,
@@ -206,12 +206,12 @@ async fn patch_schedule(
     caller: Caller<ManageReports>,
     request: HttpRequest,
     id: web::Path<String>,
-    pairs: Pairs,
+    pairs: QueryPairs,
     JsonBody(body): JsonBody<Value>,
 ) -> Answer {
-    pairs.none()?;
+    pairs.refuse_any()?;
     let before = found_schedule(&caller, report_id(&id)?).await?;
-    let expected = conditions::expected(&request)?;
+    let expected = conditions::parse_if_match(&request)?;
     let patch = keyed::patch(body)?;
     let (depth, zone, now) = (
         caller.app_state().limits().json_depth,
@@ -252,11 +252,11 @@ async fn delete_schedule(
     caller: Caller<ManageReports>,
     request: HttpRequest,
     id: web::Path<String>,
-    pairs: Pairs,
+    pairs: QueryPairs,
 ) -> Answer {
-    pairs.none()?;
+    pairs.refuse_any()?;
     let id = report_id(&id)?;
-    let expected = conditions::expected(&request)?;
+    let expected = conditions::parse_if_match(&request)?;
     caller
         .store()
         .delete_schedule(&caller.reports()?, id, expected.as_ref())
@@ -276,8 +276,8 @@ async fn delete_schedule(
     params(("id" = Uuid, Path, description = "The schedule's id.")),
     responses((status = 202, description = "It is about to run.", body = QueuedRun))
 )]
-async fn run_schedule(caller: Caller<ManageReports>, id: web::Path<String>, pairs: Pairs) -> Answer {
-    pairs.none()?;
+async fn run_schedule(caller: Caller<ManageReports>, id: web::Path<String>, pairs: QueryPairs) -> Answer {
+    pairs.refuse_any()?;
     let (delivery, run_at) = caller
         .store()
         .queue_now(&caller.reports()?, report_id(&id)?)

@@ -9,9 +9,8 @@ use utoipa::IntoParams;
 use crate::access::permit::ReadActivities;
 use crate::http::auth::Caller;
 use crate::http::problem::{Answer, Code, Problem, ProblemError};
-use crate::http::query::Pairs;
+use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
-use crate::http::concurrency_limit::COUNTS;
 use crate::log::summary::{Dimension, Summary};
 use crate::log::{ParseContext, Query};
 
@@ -48,21 +47,21 @@ struct SummaryParameters {
     params(SummaryParameters, LogScope, LogFilter),
     responses((status = 200, description = "The groups and their total.", body = Summary))
 )]
-async fn summarise_activities(caller: Caller<ReadActivities>, pairs: Pairs) -> Answer {
+async fn summarise_activities(caller: Caller<ReadActivities>, pairs: QueryPairs) -> Answer {
     let (by, query) = read(&caller, &pairs)?;
     let question = caller.scoped(query.asked_scope, &query.filter)?;
-    let _turn = COUNTS.take().await?;
+    let _turn = caller.app_state().concurrency().counts.acquire().await?;
     match caller.store().summary(&question, &by, query.now).await? {
         Ok(summary) => Ok(HttpResponse::Ok().json(summary)),
         Err(too_much) => {
-            let fault = ProblemError::parameter(BY, too_much.to_string());
-            Err(Problem::faults(Code::BadParameter, vec![fault]))
+            let fault = ProblemError::in_parameter(BY, too_much.to_string());
+            Err(Problem::with_errors(Code::BadParameter, vec![fault]))
         }
     }
 }
 
 /// What is counted by, and the log's parameters without those of order and pages; everything that is wrong at once.
-fn read(caller: &Caller<ReadActivities>, pairs: &Pairs) -> Result<(Vec<Dimension>, Query), Problem> {
+fn read(caller: &Caller<ReadActivities>, pairs: &QueryPairs) -> Result<(Vec<Dimension>, Query), Problem> {
     let (own, others): (Vec<_>, Vec<_>) = pairs.as_slice().iter().cloned().partition(|(name, _)| name == BY);
     let context = ParseContext {
         sort: false,

@@ -16,7 +16,7 @@ use crate::http::json::{Batch, JsonBody, JsonBytes};
 use crate::http::keyed::{self, Listing};
 use crate::http::pages;
 use crate::http::problem::{Answer, Problem};
-use crate::http::query::Pairs;
+use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
 use crate::base::ids::TeamId;
 
@@ -52,7 +52,7 @@ pub struct TeamList {
     ),
     responses((status = 200, description = "A page.", body = TeamList))
 )]
-async fn list_teams(caller: Caller<ReadDirectory>, pairs: Pairs) -> Answer {
+async fn list_teams(caller: Caller<ReadDirectory>, pairs: QueryPairs) -> Answer {
     let query = pairs.reader();
     let listing = Listing::of(&caller, PATH, &pairs, &query);
     let words = keyed::search_words(&query);
@@ -73,7 +73,7 @@ async fn list_teams(caller: Caller<ReadDirectory>, pairs: Pairs) -> Answer {
         teams: page.items,
         next,
     };
-    Ok(pages::answer(&body, body.next.as_deref()))
+    Ok(pages::list_response(&body, body.next.as_deref()))
 }
 
 /// Read one team.
@@ -85,8 +85,8 @@ async fn list_teams(caller: Caller<ReadDirectory>, pairs: Pairs) -> Answer {
     params(("id" = String, Path, description = "The team's id.", example = "sales-north")),
     responses((status = 200, description = "The team.", body = Team))
 )]
-async fn read_team(caller: Caller<ReadDirectory>, id: web::Path<TeamId>, pairs: Pairs) -> Answer {
-    pairs.none()?;
+async fn read_team(caller: Caller<ReadDirectory>, id: web::Path<TeamId>, pairs: QueryPairs) -> Answer {
+    pairs.refuse_any()?;
     let found = caller.store().team(caller.org(), &id).await?;
     Ok(HttpResponse::Ok().json(found.ok_or_else(Problem::not_found)?))
 }
@@ -108,10 +108,10 @@ async fn read_team(caller: Caller<ReadDirectory>, id: web::Path<TeamId>, pairs: 
 async fn put_team(
     caller: Caller<ManageDirectory>,
     id: web::Path<TeamId>,
-    pairs: Pairs,
+    pairs: QueryPairs,
     body: JsonBytes,
 ) -> Answer {
-    pairs.none()?;
+    pairs.refuse_any()?;
     let draft: TeamDraft = keyed::put(&caller, body.text()?, id.as_str())?;
     let (team, created) = caller.store().put_team(caller.org(), draft).await?;
     keyed::written(created, PATH, team.id.as_str(), &team)
@@ -131,10 +131,10 @@ async fn put_team(
 async fn patch_team(
     caller: Caller<ManageDirectory>,
     id: web::Path<TeamId>,
-    pairs: Pairs,
+    pairs: QueryPairs,
     JsonBody(body): JsonBody<Value>,
 ) -> Answer {
-    pairs.none()?;
+    pairs.refuse_any()?;
     let patch = keyed::patch(body)?;
     let depth = caller.app_state().limits().json_depth;
     let change = |team: &Team| {
@@ -156,8 +156,8 @@ async fn patch_team(
         description = "Up to 1,000 teams, each with its id, a team in any order with its parent; or as many lines of JSON, as application/x-ndjson."),
     responses((status = 200, description = "What became of them.", body = BatchOutcome))
 )]
-async fn put_teams(caller: Caller<ManageDirectory>, pairs: Pairs, body: Batch) -> Answer {
-    pairs.none()?;
+async fn put_teams(caller: Caller<ManageDirectory>, pairs: QueryPairs, body: Batch) -> Answer {
+    pairs.refuse_any()?;
     let drafts: Vec<TeamDraft> = keyed::batch(&caller, &body)?;
     let outcome = caller.store().put_teams(caller.org(), &drafts).await?;
     Ok(HttpResponse::Ok().json(outcome))

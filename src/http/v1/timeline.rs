@@ -13,7 +13,7 @@ use crate::access::permit::{Notes, ReadActivities};
 use crate::http::auth::Caller;
 use crate::http::pages;
 use crate::http::problem::{Answer, Problem};
-use crate::http::query::Pairs;
+use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
 use crate::base::ids::UserId;
 use crate::log::filter::ParameterFault;
@@ -63,12 +63,12 @@ async fn read_timeline(
     caller: Caller<ReadActivities>,
     request: HttpRequest,
     id: web::Path<UserId>,
-    pairs: Pairs,
+    pairs: QueryPairs,
 ) -> Answer {
     let id = id.into_inner();
     let reach = caller
         .principal()
-        .reach(&caller.rules())
+        .reach(&caller.reach_rules())
         .ok_or_else(Problem::not_found)?;
     if !caller.store().reaches(caller.org(), &reach, &id).await? {
         return Err(Problem::not_found());
@@ -80,7 +80,7 @@ async fn read_timeline(
     }
     query.filter.users = vec![id.clone()];
     query.filter.include_deactivated = true;
-    let subjects = Subjects::<Notes>::of(caller.principal(), &caller.rules());
+    let subjects = Subjects::<Notes>::of(caller.principal(), &caller.reach_rules());
     let asked = Question {
         question: &caller.scoped(None, &query.filter)?,
         notes: subjects.as_ref(),
@@ -88,11 +88,11 @@ async fn read_timeline(
         kinds,
     };
     let body = page(&caller, &request, &pairs, &query, asked).await?;
-    Ok(pages::answer(&body, body.next.as_deref()))
+    Ok(pages::list_response(&body, body.next.as_deref()))
 }
 
 /// The log's parameters without scope and order, and `kind`; everything that is wrong with either.
-fn read(pairs: &Pairs, context: &ParseContext<'_>) -> Result<(Query, Kinds), Problem> {
+fn read(pairs: &QueryPairs, context: &ParseContext<'_>) -> Result<(Query, Kinds), Problem> {
     let context = ParseContext {
         scope: false,
         sort: false,
@@ -122,7 +122,7 @@ fn read(pairs: &Pairs, context: &ParseContext<'_>) -> Result<(Query, Kinds), Pro
 async fn page(
     caller: &Caller<ReadActivities>,
     request: &HttpRequest,
-    pairs: &Pairs,
+    pairs: &QueryPairs,
     query: &Query,
     asked: Question<'_>,
 ) -> Result<Timeline, Problem> {
@@ -142,7 +142,7 @@ async fn page(
     let (entries, more) = merge(rows, notes, query.limit as usize);
     let next = entries.last().filter(|_| more).map(|last| {
         let cursor = query.cursor_after(last.position());
-        pages::next(request.path(), pairs, &cursor)
+        pages::next_page_address(request.path(), pairs, &cursor)
     });
     let entries = entries.into_iter().map(|entry| {
         Ok(match entry {

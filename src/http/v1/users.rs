@@ -17,7 +17,7 @@ use crate::http::json::{Batch, JsonBody, JsonBytes};
 use crate::http::keyed::{self, Listing};
 use crate::http::pages;
 use crate::http::problem::{Answer, Problem};
-use crate::http::query::Pairs;
+use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
 use crate::base::ids::UserId;
 
@@ -58,7 +58,7 @@ pub struct UserList {
     ),
     responses((status = 200, description = "A page.", body = UserList))
 )]
-async fn list_users(caller: Caller<ReadDirectory>, pairs: Pairs) -> Answer {
+async fn list_users(caller: Caller<ReadDirectory>, pairs: QueryPairs) -> Answer {
     let query = pairs.reader();
     let listing = Listing::of(&caller, PATH, &pairs, &query);
     let filter = UserFilter {
@@ -71,7 +71,7 @@ async fn list_users(caller: Caller<ReadDirectory>, pairs: Pairs) -> Answer {
     };
     query.finish()?;
     let after = listing.after()?;
-    let reach = visible_users(caller.principal(), &caller.rules()).ok_or_else(Problem::not_found)?;
+    let reach = visible_users(caller.principal(), &caller.reach_rules()).ok_or_else(Problem::not_found)?;
     let page = caller
         .store()
         .users(caller.org(), &reach, &filter, after.as_deref(), listing.limit)
@@ -81,7 +81,7 @@ async fn list_users(caller: Caller<ReadDirectory>, pairs: Pairs) -> Answer {
         users: page.items,
         next,
     };
-    Ok(pages::answer(&body, body.next.as_deref()))
+    Ok(pages::list_response(&body, body.next.as_deref()))
 }
 
 /// Read one user within the caller's reach.
@@ -93,9 +93,9 @@ async fn list_users(caller: Caller<ReadDirectory>, pairs: Pairs) -> Answer {
     params(("id" = String, Path, description = "The user's id.", example = "u-17")),
     responses((status = 200, description = "The user.", body = User))
 )]
-async fn read_user(caller: Caller<ReadDirectory>, id: web::Path<UserId>, pairs: Pairs) -> Answer {
-    pairs.none()?;
-    let reach = visible_users(caller.principal(), &caller.rules()).ok_or_else(Problem::not_found)?;
+async fn read_user(caller: Caller<ReadDirectory>, id: web::Path<UserId>, pairs: QueryPairs) -> Answer {
+    pairs.refuse_any()?;
+    let reach = visible_users(caller.principal(), &caller.reach_rules()).ok_or_else(Problem::not_found)?;
     let found = caller.store().user(caller.org(), &reach, &id).await?;
     Ok(HttpResponse::Ok().json(found.ok_or_else(Problem::not_found)?))
 }
@@ -120,10 +120,10 @@ async fn read_user(caller: Caller<ReadDirectory>, id: web::Path<UserId>, pairs: 
 async fn put_user(
     caller: Caller<ManageDirectory>,
     id: web::Path<UserId>,
-    pairs: Pairs,
+    pairs: QueryPairs,
     body: JsonBytes,
 ) -> Answer {
-    pairs.none()?;
+    pairs.refuse_any()?;
     let draft: UserDraft = keyed::put(&caller, body.text()?, id.as_str())?;
     let (user, created) = caller.store().put_user(caller.org(), draft).await?;
     keyed::written(created, PATH, user.id.as_str(), &user)
@@ -145,10 +145,10 @@ async fn put_user(
 async fn patch_user(
     caller: Caller<ManageDirectory>,
     id: web::Path<UserId>,
-    pairs: Pairs,
+    pairs: QueryPairs,
     JsonBody(body): JsonBody<Value>,
 ) -> Answer {
-    pairs.none()?;
+    pairs.refuse_any()?;
     let patch = keyed::patch(body)?;
     let depth = caller.app_state().limits().json_depth;
     let change = |user: &User| keyed::patched(&user.patched(&patch), depth, user.id.as_str());
@@ -167,8 +167,8 @@ async fn patch_user(
             lines of JSON, as application/x-ndjson."),
     responses((status = 200, description = "What became of them.", body = BatchOutcome))
 )]
-async fn put_users(caller: Caller<ManageDirectory>, pairs: Pairs, body: Batch) -> Answer {
-    pairs.none()?;
+async fn put_users(caller: Caller<ManageDirectory>, pairs: QueryPairs, body: Batch) -> Answer {
+    pairs.refuse_any()?;
     let drafts: Vec<UserDraft> = keyed::batch(&caller, &body)?;
     let outcome = caller.store().put_users(caller.org(), &drafts).await?;
     Ok(HttpResponse::Ok().json(outcome))
@@ -189,10 +189,10 @@ async fn put_users(caller: Caller<ManageDirectory>, pairs: Pairs, body: Batch) -
 async fn move_identifiers(
     caller: Caller<MoveIdentifiers>,
     id: web::Path<UserId>,
-    pairs: Pairs,
+    pairs: QueryPairs,
     body: JsonBytes,
 ) -> Answer {
-    pairs.none()?;
+    pairs.refuse_any()?;
     let identifiers = read_move(body.text()?, caller.app_state().limits().json_depth)?;
     let user = caller
         .store()

@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::http::problem::Answer;
-use crate::http::query::Pairs;
+use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
 
 /// Every version spoken, by its full number. A statement of `1.0.x` is read by the rules of the last of them.
@@ -39,8 +39,8 @@ pub struct Extensions {}
     security(()),
     responses((status = 200, description = "The versions.", body = About))
 )]
-async fn read_about(query: Pairs) -> Answer {
-    query.none()?;
+async fn read_about(query: QueryPairs) -> Answer {
+    query.refuse_any()?;
     Ok(HttpResponse::Ok().json(About {
         version: VERSIONS,
         extensions: Extensions {},

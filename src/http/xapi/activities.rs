@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 use crate::access::permit::ReadActivityObjects;
 use crate::http::auth::Caller;
 use crate::http::problem::{Answer, Problem};
-use crate::http::query::Pairs;
+use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
 
 use super::{XapiVersion, documents};
@@ -56,7 +56,7 @@ pub struct ActivityObject {
 async fn read_activity_object(
     caller: Caller<ReadActivityObjects>,
     _version: XapiVersion,
-    query: Pairs,
+    query: QueryPairs,
 ) -> Answer {
     let reader = query.reader();
     let id = documents::activity(&reader);

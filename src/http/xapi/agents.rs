@@ -15,7 +15,7 @@ use crate::access::permit::ReadAgents;
 use crate::directory::identity::AccountShape;
 use crate::http::auth::Caller;
 use crate::http::problem::{Answer, Problem};
-use crate::http::query::Pairs;
+use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
 use crate::base::json::{self, MAX_DEPTH};
 use crate::record::{Actor, Identifier};
@@ -81,10 +81,10 @@ pub struct Account {
     ),
     responses((status = 200, description = "The Person, also where nobody knows the agent.", body = PersonObject))
 )]
-async fn read_person_object(caller: Caller<ReadAgents>, _version: XapiVersion, query: Pairs) -> Answer {
+async fn read_person_object(caller: Caller<ReadAgents>, _version: XapiVersion, query: QueryPairs) -> Answer {
     let (identifier, name) = asked(&query)?;
     let reach = caller.principal().agent_reach();
-    let known = caller.store().known_agent(&reach, &identifier).await?;
+    let known = caller.store().find_agent(&reach, &identifier).await?;
     let mut known = known.unwrap_or_else(|| KnownAgent {
         names: Vec::new(),
         identifiers: vec![identifier],
@@ -96,11 +96,11 @@ async fn read_person_object(caller: Caller<ReadAgents>, _version: XapiVersion, q
 }
 
 /// The identifier and the name of the Agent in the query, which is "not a Person Object, nor is it a Group".
-fn asked(query: &Pairs) -> Result<(Identifier, Option<String>), Problem> {
+fn asked(query: &QueryPairs) -> Result<(Identifier, Option<String>), Problem> {
     let reader = query.reader();
     let agent = reader.text("agent");
     reader.finish()?;
-    let bad = |detail: String| Problem::parameter("agent", detail);
+    let bad = |detail: String| Problem::bad_parameter("agent", detail);
     let agent = agent.ok_or_else(|| bad("is missing: send an Agent as JSON".to_owned()))?;
     let node = json::parse(agent, MAX_DEPTH).map_err(|fault| bad(fault.to_string()))?;
     let agent = Actor::read_agent(&node, &Place::Root).map_err(|fault| bad(fault.to_string()))?;

@@ -29,7 +29,7 @@ use super::{VERSION_HEADER, asked_version, is_xapi};
 use crate::http::AppState;
 use crate::http::limits::{Limits, read_body};
 use crate::http::problem::{Code, Problem};
-use crate::http::query::Pairs;
+use crate::http::query::QueryPairs;
 use crate::record::Version;
 
 /// The query parameter that says which method is meant.
@@ -73,7 +73,7 @@ pub async fn rewrite<B: MessageBody + 'static>(
 }
 
 /// Whether a request stood for a HEAD: as a POST it would have a body.
-pub fn asked_head(request: &HttpRequest) -> bool {
+pub fn is_head_request(request: &HttpRequest) -> bool {
     request.extensions().get::<HeadAsked>().is_some()
 }
 
@@ -90,7 +90,7 @@ fn is_alternate(request: &ServiceRequest) -> bool {
     request.method() == Method::POST
         && !request.query_string().is_empty()
         && is_xapi(request.match_info().as_str())
-        && Pairs::parse(request.query_string())
+        && QueryPairs::parse(request.query_string())
             .is_ok_and(|query| query.as_slice().iter().any(|(name, _)| name == METHOD))
 }
 
@@ -98,7 +98,7 @@ async fn translate(request: &mut ServiceRequest) -> Result<(), Problem> {
     let app_state = request.app_data::<Data<AppState>>().cloned();
     let app_state =
         app_state.ok_or_else(|| Problem::internal("an application was put together without an app_state"))?;
-    let method = method(&Pairs::parse(request.query_string())?)?;
+    let method = method(&QueryPairs::parse(request.query_string())?)?;
     refuse_version_2(request.headers())?;
     let form = Form::read(&read_form(request, app_state.limits()).await?)?;
 
@@ -127,7 +127,7 @@ async fn translate(request: &mut ServiceRequest) -> Result<(), Problem> {
 }
 
 /// The method that is meant, which is all that the query may say.
-fn method(query: &Pairs) -> Result<Method, Problem> {
+fn method(query: &QueryPairs) -> Result<Method, Problem> {
     let reader = query.reader();
     let method = match reader.text(METHOD) {
         Some("GET") => Some(Method::GET),
@@ -148,19 +148,19 @@ fn method(query: &Pairs) -> Result<Method, Problem> {
     }
     reader.finish()?;
     // `finish` has refused where there is none.
-    method.ok_or_else(|| Problem::parameter(METHOD, "is missing"))
+    method.ok_or_else(|| Problem::bad_parameter(METHOD, "is missing"))
 }
 
 fn refuse_version_2(headers: &HeaderMap) -> Result<(), Problem> {
     if asked_version(headers) == Some(Version::V2) {
         let detail = "version 2.0 has no alternate request syntax: send the request itself, without `method` in its query";
-        return Err(Problem::parameter(METHOD, detail));
+        return Err(Problem::bad_parameter(METHOD, detail));
     }
     Ok(())
 }
 
 /// The form as it was sent. One without a media type may only be empty.
-async fn read_form(request: &mut ServiceRequest, limits: &Limits) -> Result<Pairs, Problem> {
+async fn read_form(request: &mut ServiceRequest, limits: &Limits) -> Result<QueryPairs, Problem> {
     let refuse = || Problem::bad_request(format!("with `method` in the query, send a form: {FORM}"));
     let kind = request.headers().get(header::CONTENT_TYPE).cloned();
     let kind = kind.as_ref().map(|kind| kind.to_str().unwrap_or_default());
@@ -182,7 +182,7 @@ async fn read_form(request: &mut ServiceRequest, limits: &Limits) -> Result<Pair
         return Err(refuse());
     }
     let text = std::str::from_utf8(&body);
-    Pairs::parse(text.map_err(|_| Problem::bad_request("the form must be UTF-8, percent-encoded"))?)
+    QueryPairs::parse(text.map_err(|_| Problem::bad_request("the form must be UTF-8, percent-encoded"))?)
 }
 
 /// What a form says.
@@ -200,20 +200,21 @@ impl Form {
     /// # Errors
     ///
     /// 400 for a header or content that stands there twice, and for what can't be a header's value.
-    fn read(pairs: &Pairs) -> Result<Self, Problem> {
+    fn read(pairs: &QueryPairs) -> Result<Self, Problem> {
         let mut form = Self::default();
         let mut query = form_urlencoded::Serializer::new(String::new());
         for (name, value) in pairs.as_slice() {
             if name == CONTENT {
                 if form.content.replace(value.clone()).is_some() {
-                    return Err(Problem::parameter(CONTENT, "give it once"));
+                    return Err(Problem::bad_parameter(CONTENT, "give it once"));
                 }
             } else if let Some(header) = HEADERS.iter().find(|h| name.eq_ignore_ascii_case(h.as_str())) {
                 if form.headers.iter().any(|(known, _)| known == header) {
-                    return Err(Problem::parameter(name, "give it once"));
+                    return Err(Problem::bad_parameter(name, "give it once"));
                 }
                 let value = HeaderValue::from_str(value);
-                let value = value.map_err(|_| Problem::parameter(name, "can't be the value of a header"))?;
+                let value =
+                    value.map_err(|_| Problem::bad_parameter(name, "can't be the value of a header"))?;
                 form.typed |= *header == header::CONTENT_TYPE;
                 form.headers.push((header.clone(), value));
             } else {
@@ -232,11 +233,12 @@ fn content(method: &Method, content: Option<String>) -> Result<Option<Bytes>, Pr
         Some(content) if sends => Ok(Some(Bytes::from(content))),
         None if sends => {
             let detail = format!("is missing: {method} sends what stands in this parameter of the form");
-            Err(Problem::parameter(CONTENT, detail))
+            Err(Problem::bad_parameter(CONTENT, detail))
         }
-        Some(content) if !content.is_empty() => {
-            Err(Problem::parameter(CONTENT, format!("{method} sends no content")))
-        }
+        Some(content) if !content.is_empty() => Err(Problem::bad_parameter(
+            CONTENT,
+            format!("{method} sends no content"),
+        )),
         _ => Ok(None),
     }
 }
@@ -287,8 +289,8 @@ mod tests {
 
     use super::*;
 
-    fn pairs(text: &str) -> Pairs {
-        Pairs::parse(text).expect("a form")
+    fn pairs(text: &str) -> QueryPairs {
+        QueryPairs::parse(text).expect("a form")
     }
 
     #[test]

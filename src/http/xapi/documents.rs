@@ -20,15 +20,15 @@ use crate::base::Place;
 use crate::base::clock::Timestamp;
 use crate::base::{json, timestamp};
 use crate::http::auth::Caller;
-use crate::http::conditions::etags;
+use crate::http::conditions::parse_etags;
 use crate::http::limits::Limits;
 use crate::http::problem::{Answer, Code, Problem};
-use crate::http::query::Reader;
+use crate::http::query::QueryReader;
 use crate::record::document::{self, MergeFault};
 use crate::record::{Actor, Identifier, Version};
 use crate::store::{
-    Blob, DefaultPrecondition, DocumentError, DocumentOf, ETags, KeptDocument, Merging, NewDocument,
-    Precondition, Spool, SpoolError, StoreError,
+    Blob, DefaultPrecondition, DocumentError, DocumentSet, ETags, MergeLimits, NewDocument, Precondition,
+    Spool, SpoolError, StoreError, StoredDocument,
 };
 
 use super::XapiVersion;
@@ -45,7 +45,7 @@ pub(super) enum Asked {
 }
 
 /// The Activity whose document it is: the parameter `activityId`, an IRI.
-pub(super) fn activity(query: &Reader<'_>) -> String {
+pub(super) fn activity(query: &QueryReader<'_>) -> String {
     let iri = required(query, "activityId");
     if iri.is_some_and(|iri| oxiri::Iri::parse(iri).is_err()) {
         query.fault("activityId", "must be an IRI with its scheme");
@@ -55,7 +55,7 @@ pub(super) fn activity(query: &Reader<'_>) -> String {
 
 /// The agent whose document it is: the parameter `agent`, an Agent as JSON. A Group is none (Communication
 /// 2.6): its identifier can stand in an Agent.
-pub(super) fn agent(query: &Reader<'_>) -> Identifier {
+pub(super) fn agent(query: &QueryReader<'_>) -> Identifier {
     let harmless = || Identifier::Mbox(String::new());
     let Some(text) = required(query, "agent") else {
         return harmless();
@@ -78,12 +78,12 @@ pub(super) fn agent(query: &Reader<'_>) -> Identifier {
 }
 
 /// The attempt whose state it is: the parameter `registration`, a UUID that may be missing.
-pub(super) fn registration(query: &Reader<'_>) -> Option<Uuid> {
+pub(super) fn registration(query: &QueryReader<'_>) -> Option<Uuid> {
     query.value("registration")
 }
 
 /// The document's name, in a parameter that must be there.
-pub(super) fn name(query: &Reader<'_>, parameter: &str) -> String {
+pub(super) fn name(query: &QueryReader<'_>, parameter: &str) -> String {
     let name = required(query, parameter);
     if name == Some("") {
         query.fault(parameter, "must not be empty");
@@ -92,7 +92,7 @@ pub(super) fn name(query: &Reader<'_>, parameter: &str) -> String {
 }
 
 /// The document's name, where the parameter is there.
-pub(super) fn name_if_given(query: &Reader<'_>, parameter: &str) -> Option<String> {
+pub(super) fn name_if_given(query: &QueryReader<'_>, parameter: &str) -> Option<String> {
     let name = query.text(parameter);
     if name == Some("") {
         query.fault(parameter, "must not be empty");
@@ -101,7 +101,7 @@ pub(super) fn name_if_given(query: &Reader<'_>, parameter: &str) -> Option<Strin
 }
 
 /// The document's name, or else from when on names are listed. `since` belongs to the list alone.
-pub(super) fn name_or_list(query: &Reader<'_>, parameter: &str) -> Asked {
+pub(super) fn name_or_list(query: &QueryReader<'_>, parameter: &str) -> Asked {
     if let Some(name) = name_if_given(query, parameter) {
         return Asked::One(name);
     }
@@ -113,7 +113,7 @@ pub(super) fn name_or_list(query: &Reader<'_>, parameter: &str) -> Asked {
     Asked::Names(since)
 }
 
-fn required<'q>(query: &Reader<'q>, parameter: &str) -> Option<&'q str> {
+fn required<'q>(query: &QueryReader<'q>, parameter: &str) -> Option<&'q str> {
     let value = query.text(parameter);
     if value.is_none() {
         query.fault(parameter, "is missing");
@@ -125,7 +125,7 @@ fn required<'q>(query: &Reader<'q>, parameter: &str) -> Option<&'q str> {
 pub(super) async fn read<A>(
     caller: &Caller<A>,
     request: &HttpRequest,
-    of: &DocumentOf,
+    of: &DocumentSet,
     asked: Asked,
 ) -> Answer {
     let home_page = &caller.organisation().account_home_page;
@@ -144,7 +144,7 @@ pub(super) async fn read<A>(
             Ok(answer(caller, document, known))
         }
         Asked::Names(since) => {
-            let names = caller.store().document_names(&reach, of, since).await?;
+            let names = caller.store().list_document_names(&reach, of, since).await?;
             Ok(HttpResponse::Ok().insert_header(ASK_AGAIN).json(names))
         }
     }
@@ -161,7 +161,7 @@ const SANDBOX: (HeaderName, HeaderValue) = (
 const AS_IT_IS: (HeaderName, HeaderValue) = (header::CONTENT_ENCODING, HeaderValue::from_static("identity"));
 
 /// The document's bytes, or only that the client has them already.
-fn answer<A>(caller: &Caller<A>, document: KeptDocument, known: bool) -> HttpResponse {
+fn answer<A>(caller: &Caller<A>, document: StoredDocument, known: bool) -> HttpResponse {
     let mut answer = if known {
         HttpResponse::NotModified()
     } else {
@@ -225,7 +225,7 @@ pub(super) async fn write<A>(
     caller: &Caller<A>,
     request: &HttpRequest,
     payload: Payload,
-    of: &DocumentOf,
+    of: &DocumentSet,
     name: &str,
     writing: Writing,
 ) -> Answer {
@@ -236,7 +236,7 @@ pub(super) async fn write<A>(
     if document::is_json(&content_type) {
         let checked = content.read_through(|bytes| document::check_json(bytes)).await;
         let checked = checked.and_then(|read| read).map_err(Problem::internal)?;
-        checked.map_err(|fault| Problem::body(fault.pointer, fault.detail))?;
+        checked.map_err(|fault| Problem::invalid_body(fault.pointer, fault.detail))?;
     }
     let (unsaid, merging) = match writing {
         Writing::Put(unsaid) => (unsaid, None),
@@ -255,9 +255,9 @@ pub(super) async fn write<A>(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Merging reads both documents as other bodies of JSON are read: whole, and no larger than those.
-fn merging(limits: &Limits) -> Merging {
-    Merging {
+/// MergeLimits reads both documents as other bodies of JSON are read: whole, and no larger than those.
+fn merging(limits: &Limits) -> MergeLimits {
+    MergeLimits {
         both_bytes: u64::try_from(limits.body_bytes).unwrap_or(u64::MAX),
         merged_bytes: limits.document_bytes,
         depth: limits.json_depth,
@@ -268,7 +268,7 @@ fn merging(limits: &Limits) -> Merging {
 pub(super) async fn delete<A>(
     caller: &Caller<A>,
     request: &HttpRequest,
-    of: &DocumentOf,
+    of: &DocumentSet,
     name: &str,
 ) -> Answer {
     let precondition = Condition::read(request)?.into_precondition(DefaultPrecondition::Allowed);
@@ -280,7 +280,7 @@ pub(super) async fn delete<A>(
 }
 
 /// DELETE of all documents there.
-pub(super) async fn delete_all<A>(caller: &Caller<A>, request: &HttpRequest, of: &DocumentOf) -> Answer {
+pub(super) async fn delete_all<A>(caller: &Caller<A>, request: &HttpRequest, of: &DocumentSet) -> Answer {
     let condition = Condition::read(request)?;
     if condition.if_match.is_some() || condition.if_none_match.is_some() {
         let detail = "If-Match and If-None-Match are about one document; name it, or leave them out";
@@ -380,7 +380,7 @@ fn problem(error: DocumentError) -> Problem {
             "only documents of the media type application/json can be merged, and one of the two is another: PUT \
              replaces a document",
         ),
-        DocumentError::Merge(MergeFault::Posted(fault)) => Problem::body(fault.pointer, fault.detail),
+        DocumentError::Merge(MergeFault::Posted(fault)) => Problem::invalid_body(fault.pointer, fault.detail),
         DocumentError::Merge(error @ MergeFault::Kept(_)) => {
             Problem::bad_request(format!("{error}: PUT replaces it"))
         }
@@ -402,8 +402,8 @@ struct Condition {
 impl Condition {
     fn read(request: &HttpRequest) -> Result<Self, Problem> {
         Ok(Self {
-            if_match: etags(request, header::IF_MATCH)?,
-            if_none_match: etags(request, header::IF_NONE_MATCH)?,
+            if_match: parse_etags(request, header::IF_MATCH)?,
+            if_none_match: parse_etags(request, header::IF_NONE_MATCH)?,
         })
     }
 

@@ -16,7 +16,7 @@ use crate::access::Principal;
 use crate::access::permit::{ReadStatements, WriteStatements};
 use crate::http::auth::Caller;
 use crate::http::problem::{Answer, Problem};
-use crate::http::query::Pairs;
+use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
 use crate::base::ids::StatementId;
 use crate::record::{ActorKind, Identifier};
@@ -50,10 +50,10 @@ async fn store_statements(
     caller: Caller<WriteStatements>,
     version: XapiVersion,
     request: HttpRequest,
-    query: Pairs,
+    query: QueryPairs,
     payload: web::Payload,
 ) -> Answer {
-    query.none()?;
+    query.refuse_any()?;
     let received = upload::receive(&caller, version.version(), &request, payload, Many::Any).await?;
     let ids = write::keep(&caller, version, received, None).await?;
     Ok(HttpResponse::Ok().json(ids))
@@ -81,7 +81,7 @@ async fn store_statement(
     caller: Caller<WriteStatements>,
     version: XapiVersion,
     request: HttpRequest,
-    query: Pairs,
+    query: QueryPairs,
     payload: web::Payload,
 ) -> Answer {
     let reader = query.reader();
@@ -130,7 +130,7 @@ async fn read_statements(
     caller: Caller<ReadStatements>,
     _version: XapiVersion,
     request: HttpRequest,
-    query: Pairs,
+    query: QueryPairs,
 ) -> Answer {
     // Asked for first: what is stored meanwhile is stored after that moment. Errors say it too.
     let through = caller.store().consistent_through(caller.org()).await?;

@@ -24,7 +24,7 @@ impl Store {
     /// that the directory itself made of their addresses among it; else what the records say of that one.
     /// `None` for an agent whom nobody has named yet, and likewise for one outside the reach, so that asking
     /// tells nothing.
-    pub async fn known_agent(
+    pub async fn find_agent(
         &self,
         reach: &AgentReach,
         identifier: &Identifier,

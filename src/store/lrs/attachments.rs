@@ -9,11 +9,11 @@ use crate::store::db::database::Sql;
 use crate::store::db::{Store, StoreError};
 use crate::store::ingest::stored_statement::read_statement;
 
-use super::statements::KeptStatement;
+use super::statements::StoredRecord;
 
 /// An attachment whose content is kept, as a statement declares it.
 #[derive(Debug, Clone)]
-pub struct KeptAttachment {
+pub struct StoredAttachment {
     /// The SHA-2 as the statement writes it.
     pub sha2: String,
     /// The media type.
@@ -26,11 +26,11 @@ pub struct KeptAttachment {
 
 impl Store {
     /// The contents that these statements came with, each once, in the order in which they are declared.
-    pub async fn attachments_of(
+    pub async fn find_attachments(
         &self,
         organisation: &OrgId,
-        statements: &[KeptStatement],
-    ) -> Result<Vec<KeptAttachment>, StoreError> {
+        statements: &[StoredRecord],
+    ) -> Result<Vec<StoredAttachment>, StoreError> {
         let declared = declared(statements)?;
         let org = match self.organisation_key(organisation).await? {
             Some(org) if !declared.is_empty() => org,
@@ -45,7 +45,7 @@ impl Store {
         }
         let found = declared.into_iter().filter_map(|one| {
             let (blob, length) = *kept.get(&one.digest)?;
-            Some(KeptAttachment {
+            Some(StoredAttachment {
                 sha2: one.sha2,
                 content_type: one.content_type,
                 length: u64::try_from(length).unwrap_or(0), // it was one when it was written
@@ -64,7 +64,7 @@ struct Declared {
 }
 
 /// What the statements declare of the contents that came with them.
-fn declared(statements: &[KeptStatement]) -> Result<Vec<Declared>, StoreError> {
+fn declared(statements: &[StoredRecord]) -> Result<Vec<Declared>, StoreError> {
     let mut seen = HashSet::new();
     let mut all = Vec::new();
     // Most statements have none, and need not be read for that.

@@ -28,7 +28,7 @@ use crate::store::ingest::persons::digest_of;
 
 /// Whose document it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DocumentOf {
+pub enum DocumentSet {
     /// What content keeps of an agent's attempt at an Activity (xAPI 1.0.3, Communication 2.3).
     State {
         /// The Activity's IRI.
@@ -52,7 +52,7 @@ pub enum DocumentOf {
 
 /// A document as it is given back. [`Store::document_content`] gives its bytes.
 #[derive(Debug, Clone)]
-pub struct KeptDocument {
+pub struct StoredDocument {
     /// Its media type, as it was sent.
     pub content_type: String,
     /// SHA-1 of its content in hexadecimal digits, without quotation marks.
@@ -84,7 +84,7 @@ pub enum ETags {
     /// `*`: whatever document is there.
     Any,
     /// Any of these.
-    These(Vec<String>),
+    Listed(Vec<String>),
 }
 
 /// What holds for a change that says no precondition.
@@ -107,12 +107,12 @@ pub struct NewDocument {
     /// Its content.
     pub content: Blob,
     /// Whether it is merged into the document that is there, and within which limits; else it replaces it.
-    pub merging: Option<Merging>,
+    pub merging: Option<MergeLimits>,
 }
 
 /// The limits of a merge, which is done in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Merging {
+pub struct MergeLimits {
     /// Bytes that both documents may have together.
     pub both_bytes: u64,
     /// Bytes that what becomes of them may have.
@@ -156,7 +156,7 @@ impl ETags {
     pub fn name(&self, etag: &str) -> bool {
         match self {
             Self::Any => true,
-            Self::These(tags) => tags.iter().any(|tag| tag.eq_ignore_ascii_case(etag)),
+            Self::Listed(tags) => tags.iter().any(|tag| tag.eq_ignore_ascii_case(etag)),
         }
     }
 }
@@ -192,15 +192,15 @@ struct Place {
 }
 
 impl Place {
-    fn of(of: &DocumentOf) -> Self {
+    fn of(of: &DocumentSet) -> Self {
         let (kind, activity, agent, registration) = match of {
-            DocumentOf::State {
+            DocumentSet::State {
                 activity,
                 agent,
                 registration,
             } => (1, Some(activity), Some(agent), *registration),
-            DocumentOf::AgentProfile { agent } => (2, None, Some(agent), None),
-            DocumentOf::ActivityProfile { activity } => (3, Some(activity), None, None),
+            DocumentSet::AgentProfile { agent } => (2, None, Some(agent), None),
+            DocumentSet::ActivityProfile { activity } => (3, Some(activity), None, None),
         };
         Self {
             kind,
@@ -250,10 +250,10 @@ fn read_standing(row: &Row) -> Result<Standing, StoreError> {
     })
 }
 
-fn read_kept(row: &Row, org: i64) -> Result<KeptDocument, StoreError> {
+fn read_kept(row: &Row, org: i64) -> Result<StoredDocument, StoreError> {
     let standing = read_standing(row)?;
     let gone = || StoreError::corrupt("document", "its content is gone");
-    Ok(KeptDocument {
+    Ok(StoredDocument {
         content_type: standing.content_type,
         etag: standing.etag,
         updated_at: Timestamp::from_micros(standing.updated_at),
@@ -269,9 +269,9 @@ impl Store {
     pub async fn document(
         &self,
         reach: &DocumentReach,
-        of: &DocumentOf,
+        of: &DocumentSet,
         name: &str,
-    ) -> Result<Option<KeptDocument>, StoreError> {
+    ) -> Result<Option<StoredDocument>, StoreError> {
         let Some(org) = self.organisation_key(reach.org()).await? else {
             return Ok(None);
         };
@@ -293,17 +293,17 @@ impl Store {
     /// replaced meanwhile ends in an error.
     pub fn document_content(
         &self,
-        document: KeptDocument,
+        document: StoredDocument,
     ) -> impl Stream<Item = Result<Bytes, StoreError>> + Send + use<> + 'static {
         self.blob_after(document.key, document.first, document.last)
     }
 
     /// The names of the documents there, each once, in their order as text: of every registration where a state's
     /// owner names none, and only those written after `since`.
-    pub async fn document_names(
+    pub async fn list_document_names(
         &self,
         reach: &DocumentReach,
-        of: &DocumentOf,
+        of: &DocumentSet,
         since: Option<Timestamp>,
     ) -> Result<Vec<String>, StoreError> {
         let Some(org) = self.organisation_key(reach.org()).await? else {
@@ -329,13 +329,13 @@ impl Store {
     async fn may_read_document(
         &self,
         reach: &DocumentReach,
-        of: &DocumentOf,
+        of: &DocumentSet,
         org: i64,
     ) -> Result<bool, StoreError> {
         let (agents, agent) = match of {
-            DocumentOf::State { agent, .. } => (reach.states(), agent),
-            DocumentOf::AgentProfile { agent } => (reach.profiles(), agent),
-            DocumentOf::ActivityProfile { .. } => return Ok(reach.profiles().is_some()),
+            DocumentSet::State { agent, .. } => (reach.states(), agent),
+            DocumentSet::AgentProfile { agent } => (reach.profiles(), agent),
+            DocumentSet::ActivityProfile { .. } => return Ok(reach.profiles().is_some()),
         };
         let (user, account_home_page) = match agents {
             None => return Ok(false),
@@ -366,7 +366,7 @@ impl Store {
     pub async fn write_document(
         &self,
         organisation: &OrgId,
-        of: &DocumentOf,
+        of: &DocumentSet,
         name: &str,
         precondition: &Precondition,
         document: NewDocument,
@@ -419,7 +419,7 @@ impl Store {
     pub async fn delete_document(
         &self,
         organisation: &OrgId,
-        of: &DocumentOf,
+        of: &DocumentSet,
         name: &str,
         precondition: &Precondition,
     ) -> Result<(), DocumentError> {
@@ -441,7 +441,7 @@ impl Store {
     }
 
     /// Deletes all documents there: of every registration where a state's owner names none.
-    pub async fn delete_documents(&self, organisation: &OrgId, of: &DocumentOf) -> Result<(), StoreError> {
+    pub async fn delete_documents(&self, organisation: &OrgId, of: &DocumentSet) -> Result<(), StoreError> {
         if self.organisation_key(organisation).await?.is_none() {
             return Ok(());
         }
@@ -474,7 +474,7 @@ impl OrgTx {
         &mut self,
         standing: &Standing,
         new: &NewDocument,
-        limits: Merging,
+        limits: MergeLimits,
     ) -> Result<Blob, DocumentError> {
         if !document::is_json(&standing.content_type) || !document::is_json(&new.content_type) {
             return Err(DocumentError::NotJson);
@@ -511,7 +511,7 @@ mod tests {
     use super::*;
 
     fn these(tags: &[&str]) -> Option<ETags> {
-        Some(ETags::These(tags.iter().map(|&tag| tag.to_owned()).collect()))
+        Some(ETags::Listed(tags.iter().map(|&tag| tag.to_owned()).collect()))
     }
 
     fn judged(

@@ -20,7 +20,7 @@ use crate::store::db::{Store, StoreError};
 
 /// A statement as it is given back.
 #[derive(Debug, Clone, PartialEq)]
-pub struct KeptStatement {
+pub struct StoredRecord {
     /// Its id.
     pub id: StatementId,
     /// The order of recording.
@@ -64,16 +64,16 @@ pub struct StatementQuery {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Voidedness {
     /// `statementId`: one that is not voided.
-    Standing,
+    NotVoided,
     /// `voidedStatementId`: one that is.
     Voided,
 }
 
 const SELECT: &str = "SELECT s.id, s.seq, s.stored, s.envelope, s.body FROM statements s WHERE s.org = $1";
 
-fn read(row: &Row) -> Result<KeptStatement, StoreError> {
+fn read(row: &Row) -> Result<StoredRecord, StoreError> {
     let body: Vec<u8> = row.get(4)?;
-    Ok(KeptStatement {
+    Ok(StoredRecord {
         id: StatementId(row.get(0)?),
         seq: row.get(1)?,
         stored: Timestamp::from_micros(row.get(2)?),
@@ -99,14 +99,14 @@ impl Store {
         reach: &StatementReach,
         id: StatementId,
         voidedness: Voidedness,
-    ) -> Result<Option<KeptStatement>, StoreError> {
+    ) -> Result<Option<StoredRecord>, StoreError> {
         let Some(org) = self.organisation_key(organisation).await? else {
             return Ok(None);
         };
         let mut sql = Sql::new(SELECT).with(org);
         sql.push(" AND s.id = ").bind(id.0);
         sql.push(match voidedness {
-            Voidedness::Standing => " AND NOT s.voided",
+            Voidedness::NotVoided => " AND NOT s.voided",
             Voidedness::Voided => " AND s.voided",
         });
         push_statement_reach(&mut sql, "s", reach);
@@ -124,7 +124,7 @@ impl Store {
         organisation: &OrgId,
         reach: &StatementReach,
         query: &StatementQuery,
-    ) -> Result<Vec<KeptStatement>, StoreError> {
+    ) -> Result<Vec<StoredRecord>, StoreError> {
         let Some(org) = self.organisation_key(organisation).await? else {
             return Ok(Vec::new());
         };
@@ -136,11 +136,11 @@ impl Store {
     }
 
     /// The record behind an activity: its statement and envelope, voided or not.
-    pub async fn record_of(
+    pub async fn find_record(
         &self,
         organisation: &OrgId,
         id: StatementId,
-    ) -> Result<Option<KeptStatement>, StoreError> {
+    ) -> Result<Option<StoredRecord>, StoreError> {
         let Some(org) = self.organisation_key(organisation).await? else {
             return Ok(None);
         };

@@ -411,7 +411,7 @@ async fn of_many_that_expect_the_same_one_wins(server: &TestServer) {
             assert!(answers.iter().all(|answer| [204, 412].contains(&answer.status)), "{path} round {round}");
             assert_eq!(admin.get(&path).await.expect(200).text(), won[0]);
         }
-        // Merging takes what is there at its turn: nothing is lost.
+        // MergeLimits takes what is there at its turn: nothing is lost.
         let path = place.one("gathered");
         let answers =
             join_all(

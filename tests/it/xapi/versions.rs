@@ -3,7 +3,7 @@
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 use rollbook::http::AppOptions;
-use rollbook::http::xapi::Unversioned;
+use rollbook::http::xapi::UnversionedAnswer;
 use serde_json::{Value, json};
 
 use crate::support::builders::{mailbox, statement};
@@ -213,9 +213,11 @@ async fn both_versions_see_the_same_records(server: &TestServer) {
 
 #[test]
 fn the_version_of_an_answer_to_none_is_a_setting() {
-    for (xapi_unversioned, expected) in
-        [(Unversioned::V095, "0.95"), (Unversioned::V103, "1.0.3"), (Unversioned::V200, "2.0.0")]
-    {
+    for (xapi_unversioned, expected) in [
+        (UnversionedAnswer::V095, "0.95"),
+        (UnversionedAnswer::V103, "1.0.3"),
+        (UnversionedAnswer::V200, "2.0.0"),
+    ] {
         let options = AppOptions { xapi_unversioned, ..AppOptions::default() };
         run_with(Database::sqlite(), options, async |server: &TestServer| {
             let admin = admin(server);

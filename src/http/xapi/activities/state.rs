@@ -7,19 +7,19 @@ use actix_web::web::Payload;
 use crate::access::permit::{ReadState, WriteState};
 use crate::http::auth::Caller;
 use crate::http::problem::Answer;
-use crate::http::query::{Pairs, Reader};
+use crate::http::query::{QueryPairs, QueryReader};
 use crate::http::routes::routes;
 use crate::http::xapi::XapiVersion;
 use crate::http::xapi::documents::{self, Writing};
-use crate::store::DocumentOf;
+use crate::store::DocumentSet;
 
 routes! {
     "/xapi/activities/state" => { get: read_state, put: put_state, post: post_state, delete: delete_state },
 }
 
 /// Whose state is asked for.
-fn state(query: &Reader<'_>) -> DocumentOf {
-    DocumentOf::State {
+fn state(query: &QueryReader<'_>) -> DocumentSet {
+    DocumentSet::State {
         activity: documents::activity(query),
         agent: documents::agent(query),
         registration: documents::registration(query),
@@ -51,7 +51,7 @@ async fn read_state(
     caller: Caller<ReadState>,
     _version: XapiVersion,
     request: HttpRequest,
-    pairs: Pairs,
+    pairs: QueryPairs,
 ) -> Answer {
     let query = pairs.reader();
     let of = state(&query);
@@ -83,7 +83,7 @@ async fn put_state(
     caller: Caller<WriteState>,
     version: XapiVersion,
     request: HttpRequest,
-    pairs: Pairs,
+    pairs: QueryPairs,
     payload: Payload,
 ) -> Answer {
     let writing = Writing::Put(documents::unsaid_of_state(version));
@@ -115,7 +115,7 @@ async fn post_state(
     caller: Caller<WriteState>,
     _version: XapiVersion,
     request: HttpRequest,
-    pairs: Pairs,
+    pairs: QueryPairs,
     payload: Payload,
 ) -> Answer {
     write(caller, request, pairs, payload, Writing::Post).await
@@ -124,7 +124,7 @@ async fn post_state(
 async fn write(
     caller: Caller<WriteState>,
     request: HttpRequest,
-    pairs: Pairs,
+    pairs: QueryPairs,
     payload: Payload,
     writing: Writing,
 ) -> Answer {
@@ -155,7 +155,7 @@ async fn delete_state(
     caller: Caller<WriteState>,
     _version: XapiVersion,
     request: HttpRequest,
-    pairs: Pairs,
+    pairs: QueryPairs,
 ) -> Answer {
     let query = pairs.reader();
     let of = state(&query);

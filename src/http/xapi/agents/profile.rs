@@ -6,11 +6,11 @@ use actix_web::web::Payload;
 use crate::access::permit::{ReadProfiles, WriteProfiles};
 use crate::http::auth::Caller;
 use crate::http::problem::Answer;
-use crate::http::query::{Pairs, Reader};
+use crate::http::query::{QueryPairs, QueryReader};
 use crate::http::routes::routes;
 use crate::http::xapi::XapiVersion;
 use crate::http::xapi::documents::{self, Writing};
-use crate::store::DocumentOf;
+use crate::store::DocumentSet;
 
 routes! {
     "/xapi/agents/profile" => {
@@ -22,8 +22,8 @@ routes! {
 }
 
 /// Whose profile is asked for.
-fn profile(query: &Reader<'_>) -> DocumentOf {
-    DocumentOf::AgentProfile {
+fn profile(query: &QueryReader<'_>) -> DocumentSet {
+    DocumentSet::AgentProfile {
         agent: documents::agent(query),
     }
 }
@@ -51,7 +51,7 @@ async fn read_agent_profile(
     caller: Caller<ReadProfiles>,
     _version: XapiVersion,
     request: HttpRequest,
-    pairs: Pairs,
+    pairs: QueryPairs,
 ) -> Answer {
     let query = pairs.reader();
     let of = profile(&query);
@@ -81,7 +81,7 @@ async fn put_agent_profile(
     caller: Caller<WriteProfiles>,
     version: XapiVersion,
     request: HttpRequest,
-    pairs: Pairs,
+    pairs: QueryPairs,
     payload: Payload,
 ) -> Answer {
     let writing = Writing::Put(documents::unsaid_of_profile(version));
@@ -111,7 +111,7 @@ async fn post_agent_profile(
     caller: Caller<WriteProfiles>,
     _version: XapiVersion,
     request: HttpRequest,
-    pairs: Pairs,
+    pairs: QueryPairs,
     payload: Payload,
 ) -> Answer {
     write(caller, request, pairs, payload, Writing::Post).await
@@ -120,7 +120,7 @@ async fn post_agent_profile(
 async fn write(
     caller: Caller<WriteProfiles>,
     request: HttpRequest,
-    pairs: Pairs,
+    pairs: QueryPairs,
     payload: Payload,
     writing: Writing,
 ) -> Answer {
@@ -149,7 +149,7 @@ async fn delete_agent_profile(
     caller: Caller<WriteProfiles>,
     _version: XapiVersion,
     request: HttpRequest,
-    pairs: Pairs,
+    pairs: QueryPairs,
 ) -> Answer {
     let query = pairs.reader();
     let of = profile(&query);

@@ -9,7 +9,7 @@ use futures_util::future::{Either, ready};
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use crate::base::ids::OrgId;
-use crate::store::{KeptAttachment, KeptStatement, Store, StoreError};
+use crate::store::{StoredAttachment, StoredRecord, Store, StoreError};
 
 /// Whether the content of attachments goes with an answer (Communication 2.1.3, `attachments`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,17 +24,17 @@ impl Attachments {
         self,
         store: &Store,
         organisation: &OrgId,
-        shown: &[KeptStatement],
-    ) -> Result<Option<Vec<KeptAttachment>>, StoreError> {
+        shown: &[StoredRecord],
+    ) -> Result<Option<Vec<StoredAttachment>>, StoreError> {
         match self {
             Self::Left => Ok(None),
-            Self::Sent => store.attachments_of(organisation, shown).await.map(Some),
+            Self::Sent => store.find_attachments(organisation, shown).await.map(Some),
         }
     }
 }
 
 /// The answer with this JSON, and with these contents where they are asked for.
-pub(super) fn answer(store: &Store, json: String, contents: Option<Vec<KeptAttachment>>) -> HttpResponse {
+pub(super) fn answer(store: &Store, json: String, contents: Option<Vec<StoredAttachment>>) -> HttpResponse {
     match contents {
         None => HttpResponse::Ok()
             .content_type(header::ContentType::json())
@@ -47,7 +47,7 @@ pub(super) fn answer(store: &Store, json: String, contents: Option<Vec<KeptAttac
 ///
 /// No length is declared with a content: it would have to match what the statement says of it (Communication 1.5.2),
 /// which is wrong at times.
-fn multipart(store: &Store, json: &str, contents: Vec<KeptAttachment>) -> HttpResponse {
+fn multipart(store: &Store, json: &str, contents: Vec<StoredAttachment>) -> HttpResponse {
     // Hexadecimal digits and hyphens, so that it needs no quotation marks; and nobody can have put it in a content.
     let boundary = store.clock().new_uuid();
     let mut length = 0;
@@ -59,7 +59,7 @@ fn multipart(store: &Store, json: &str, contents: Vec<KeptAttachment>) -> HttpRe
         "--{boundary}\r\nContent-Type: application/json\r\n\r\n{json}\r\n"
     ))];
     let mut bytes = 0;
-    for KeptAttachment {
+    for StoredAttachment {
         sha2,
         content_type,
         length,

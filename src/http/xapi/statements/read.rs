@@ -14,11 +14,11 @@ use crate::base::clock::Timestamp;
 use crate::http::auth::Caller;
 use crate::http::pages;
 use crate::http::problem::{Answer, Problem};
-use crate::http::query::{Pairs, Reader};
+use crate::http::query::{QueryPairs, QueryReader};
 use crate::base::ids::StatementId;
 use crate::base::{timestamp};
 use crate::record::{Identifier, Preference, format};
-use crate::store::{KeptStatement, StatementQuery, Voidedness};
+use crate::store::{StoredRecord, StatementQuery, Voidedness};
 
 use super::page::{self, Attachments};
 
@@ -26,7 +26,7 @@ use super::page::{self, Attachments};
 const LANGUAGES_BYTES: usize = 500;
 
 /// The answer to a GET, but for the header that every answer has.
-pub(super) async fn answer(caller: &Caller<ReadStatements>, request: &HttpRequest, query: &Pairs) -> Answer {
+pub(super) async fn answer(caller: &Caller<ReadStatements>, request: &HttpRequest, query: &QueryPairs) -> Answer {
     let reach = caller
         .principal()
         .statement_reach()
@@ -72,10 +72,10 @@ fn languages(request: &HttpRequest) -> &str {
     asked.and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-fn by_id(reader: &Reader<'_>) -> Option<(StatementId, Voidedness)> {
+fn by_id(reader: &QueryReader<'_>) -> Option<(StatementId, Voidedness)> {
     let standing = reader
         .value::<Uuid>("statementId")
-        .map(|id| (StatementId(id), Voidedness::Standing));
+        .map(|id| (StatementId(id), Voidedness::NotVoided));
     let voided = reader
         .value::<Uuid>("voidedStatementId")
         .map(|id| (StatementId(id), Voidedness::Voided));
@@ -97,7 +97,7 @@ enum Shape<'a> {
 }
 
 impl<'a> Shape<'a> {
-    fn read(reader: &Reader<'_>, languages: &'a str) -> Self {
+    fn read(reader: &QueryReader<'_>, languages: &'a str) -> Self {
         match reader.text("format") {
             None | Some("exact") => Self::Exact,
             Some("ids") => Self::Ids,
@@ -112,7 +112,7 @@ impl<'a> Shape<'a> {
         }
     }
 
-    fn text(&self, kept: KeptStatement) -> Result<String, Problem> {
+    fn text(&self, kept: StoredRecord) -> Result<String, Problem> {
         match self {
             Self::Exact => Ok(kept.text),
             Self::Ids => format::ids(&kept.text).map_err(Problem::internal),
@@ -189,7 +189,7 @@ fn last_modified(stored: Timestamp) -> Result<HeaderValue, Problem> {
     HeaderValue::from_str(&date.to_string()).map_err(Problem::internal)
 }
 
-fn wanted(caller: &Caller<ReadStatements>, reader: &Reader<'_>, after: Option<i64>) -> StatementQuery {
+fn wanted(caller: &Caller<ReadStatements>, reader: &QueryReader<'_>, after: Option<i64>) -> StatementQuery {
     let time = |name| {
         let text = reader.text(name)?;
         timestamp::parse(text)
@@ -232,7 +232,7 @@ async fn list(
     mut wanted: StatementQuery,
     shape: &Shape<'_>,
     attachments: Attachments,
-    query: &Pairs,
+    query: &QueryPairs,
 ) -> Result<HttpResponse, Problem> {
     let (store, organisation) = (caller.store(), caller.org());
     let limit = wanted.limit;
@@ -241,7 +241,7 @@ async fn list(
     let more = kept.len() > limit as usize;
     kept.truncate(limit as usize);
     let more = match kept.last() {
-        Some(last) if more => pages::next("/xapi/statements", query, &Cursor::new(last.seq, shape).text()),
+        Some(last) if more => pages::next_page_address("/xapi/statements", query, &Cursor::new(last.seq, shape).text()),
         _ => String::new(),
     };
     let contents = attachments.of(store, organisation, &kept).await?;

@@ -121,7 +121,7 @@ impl Received {
                 let statement = parse_statement(body, version, &limits.statement())?;
                 if statement.id.is_some_and(|own| own != id) {
                     let detail = "the statement's id must be the `statementId` of the query";
-                    return Err(Problem::body("/id", detail));
+                    return Err(Problem::invalid_body("/id", detail));
                 }
                 vec![statement]
             }
@@ -164,13 +164,13 @@ impl Received {
                 } else {
                     continue;
                 };
-                faults.push(ProblemError::at(self.place(index, &place), detail));
+                faults.push(ProblemError::at_pointer(self.place(index, &place), detail));
             }
         }
         if faults.is_empty() {
             Ok(())
         } else {
-            Err(Problem::faults(Code::InvalidBody, faults))
+            Err(Problem::with_errors(Code::InvalidBody, faults))
         }
     }
 }

@@ -54,7 +54,7 @@ pub(super) async fn keep(
         attachments: attachments.collect(),
     };
     let recorded = caller.app_state().recorder().record(submission).await;
-    let recorded = recorded.map_err(|error| Problem::recording(error, array))?;
+    let recorded = recorded.map_err(|error| Problem::from_record_error(error, array))?;
     Ok(recorded.into_iter().map(|record| record.id()).collect())
 }
 
@@ -114,12 +114,12 @@ async fn check_signatures(
                 );
                 checked.err().map(|error| error.to_string())
             };
-            faults.extend(fault.map(|fault| ProblemError::at(received.place(index, &place), fault)));
+            faults.extend(fault.map(|fault| ProblemError::at_pointer(received.place(index, &place), fault)));
         }
     }
     if faults.is_empty() {
         Ok(())
     } else {
-        Err(Problem::faults(Code::InvalidBody, faults))
+        Err(Problem::with_errors(Code::InvalidBody, faults))
     }
 }
