@@ -18,6 +18,7 @@
 
 pub mod actor;
 pub mod attachment;
+mod builder;
 mod canonicalise;
 mod compare;
 pub mod context;
@@ -34,10 +35,12 @@ pub mod object;
 pub mod result;
 pub mod signature;
 pub mod statement;
+mod to_json;
 pub mod verb;
 
 pub use actor::{Actor, ActorKind, Identifier};
 pub use attachment::Attachment;
+pub use builder::StatementBuilder;
 pub use canonicalise::ServerFields;
 pub use context::{Context, RelatedActor};
 pub use duration::{CalendarDuration, Duration};

@@ -34,6 +34,16 @@ impl Timestamp {
         Self(self.0 - self.0.rem_euclid(1_000))
     }
 
+    /// The moment as RFC 3339 with three digits of its second, or with six where it is finer than a millisecond.
+    pub fn to_precise_text(self) -> String {
+        let digits = if self == self.whole_millisecond() {
+            SecondsFormat::Millis
+        } else {
+            SecondsFormat::Micros
+        };
+        self.to_datetime().to_rfc3339_opts(digits, true)
+    }
+
     /// The same moment for calendar arithmetic.
     pub fn to_datetime(self) -> DateTime<Utc> {
         // Every moment is made from a DateTime or read back from one, so it is in range; a hand-made

@@ -10,8 +10,8 @@ mod writer;
 
 pub use fields::{Fields, boolean, elements, number, owned_string, string};
 pub use reader::{MAX_DEPTH, MAX_VALUES, parse, parse_elements, parse_kept};
-pub use writer::quoted;
 pub(crate) use writer::write_list;
+pub use writer::{ObjectWriter, object_text, quoted, write_object};
 
 /// A JSON value that remembers how it was written. It is small, since a body may have
 /// [`MAX_VALUES`] of them.

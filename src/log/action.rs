@@ -10,6 +10,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::record::iri::IriError;
+use crate::record::{Iri, LanguageMap, Verb};
+
 /// What every verb of Rollbook's own begins with: `urn:rollbook:verb:visited`.
 pub const OWN_VERB_PREFIX: &str = "urn:rollbook:verb:";
 
@@ -174,6 +177,22 @@ impl Action {
             Some(iri) => (*iri).to_owned(),
             None => format!("{OWN_VERB_PREFIX}{}", self.key()),
         }
+    }
+
+    /// The verb of a statement that is written for this action. Every action but `other` has its label as display.
+    ///
+    /// # Errors
+    ///
+    /// The verb of the built-in table is not an IRI, which a test rules out.
+    pub fn to_verb(self) -> Result<Verb, IriError> {
+        let display = match self {
+            Self::Other => LanguageMap::default(),
+            action => LanguageMap::english(action.label()),
+        };
+        Ok(Verb {
+            id: Iri::parse(&self.written_verb())?,
+            display,
+        })
     }
 }
 

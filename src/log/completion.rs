@@ -10,8 +10,9 @@ use crate::base::clock::Timestamp;
 use crate::base::fault::{Fault, Place};
 use crate::base::form::{Form, parsed};
 use crate::base::ids::{ContentId, GroupId, StatementId, TeamId, UserId};
-use crate::base::json::{self, Node, quoted};
-use crate::record::{ActorKind, Identifier};
+use crate::base::json::{self, Node};
+use crate::record::iri::IriError;
+use crate::record::{self, Activity, Actor, Context, Identifier, Iri, Statement, StatementBuilder};
 
 use super::action::Action;
 use super::short_form::MAX_COMMENT;
@@ -152,21 +153,28 @@ pub struct MarkedCompletion<'a> {
 }
 
 impl MarkedCompletion<'_> {
-    /// The JSON text of the statement: *completed*, with whoever marked it as its instructor (xAPI 1.0.3, Data
-    /// 2.4.6.2). It defines nothing.
-    pub fn to_statement(&self) -> String {
-        let actor = self.actor.to_actor_json(ActorKind::Agent, self.actor_name);
-        let instructor = self.marker.to_actor_json(ActorKind::Agent, self.marker_name);
-        format!(
-            "{{\"id\":\"{}\",\"actor\":{actor},\"verb\":{{\"id\":{},\"display\":{{\"en\":{}}}}},\
-             \"object\":{{\"objectType\":\"Activity\",\"id\":{}}},\"result\":{{\"completion\":true}},\
-             \"context\":{{\"instructor\":{instructor}}},\"timestamp\":\"{}\"}}",
-            self.id,
-            quoted(&Action::Completed.written_verb()),
-            quoted(Action::Completed.label()),
-            quoted(self.iri),
-            self.happened_at,
-        )
+    /// The statement: *completed*, with the person who marked it as instructor (xAPI 1.0.3, Data 2.4.6.2).
+    /// It defines nothing.
+    ///
+    /// # Errors
+    ///
+    /// The content's IRI is not an IRI.
+    pub fn to_statement(&self) -> Result<Statement, IriError> {
+        let actor = Actor::agent(self.actor.clone(), self.actor_name);
+        let instructor = Actor::agent(self.marker.clone(), self.marker_name);
+        let activity = Activity::new(Iri::parse(self.iri)?);
+        let builder = StatementBuilder::new(actor, Action::Completed.to_verb()?, activity)
+            .id(self.id)
+            .result(record::Outcome {
+                completion: Some(true),
+                ..record::Outcome::default()
+            })
+            .context(Context {
+                instructor: Some(instructor),
+                ..Context::default()
+            })
+            .timestamp(self.happened_at);
+        Ok(builder.build())
     }
 }
 
@@ -267,12 +275,9 @@ mod tests {
             marker_name: None,
             happened_at: Timestamp::from_micros(1_771_059_600_000_000),
         };
-        let statement = parse_statement(
-            completion.to_statement().as_bytes(),
-            Version::V1,
-            &Limits::default(),
-        )
-        .expect("a statement");
+        let text = completion.to_statement().expect("a statement").to_json();
+        let statement =
+            parse_statement(text.as_bytes(), Version::V1, &Limits::default()).expect("a statement");
         assert_eq!(statement.id, Some(completion.id));
         assert_eq!(statement.actor.identifier.as_ref(), Some(&actor));
         assert_eq!(statement.actor.name.as_deref(), Some("Bo \\ Ek"));
@@ -286,8 +291,7 @@ mod tests {
             (result.completion, result.success, result.score.is_some()),
             (Some(true), None, false)
         );
-        let kept: serde_json::Value =
-            serde_json::from_str(&completion.to_statement()).expect("the text is JSON");
+        let kept: serde_json::Value = serde_json::from_str(&text).expect("the text is JSON");
         assert_eq!(kept["object"]["id"], completion.iri);
         assert!(kept["object"].get("definition").is_none());
         assert_eq!(kept["context"]["instructor"]["account"]["name"], "ada");

@@ -62,6 +62,16 @@ pub enum Identifier {
 const KEYS: [&str; 4] = ["mbox", "mbox_sha1sum", "openid", "account"];
 
 impl Actor {
+    /// An agent.
+    pub fn agent(identifier: Identifier, name: Option<&str>) -> Self {
+        Self {
+            kind: ActorKind::Agent,
+            name: name.map(str::to_owned),
+            identifier: Some(identifier),
+            members: Vec::new(),
+        }
+    }
+
     /// Reads an agent or a group; without `objectType` it is an agent.
     ///
     /// # Errors
@@ -69,8 +79,8 @@ impl Actor {
     /// Anything that is neither; the fault points at the member that is wrong.
     pub fn read(node: &Node<'_>, place: &Place<'_>, limits: &Limits) -> Result<Self, Fault> {
         match object_type(node, place)? {
-            ActorKind::Agent => Self::agent(node, place),
-            ActorKind::Group => Self::group(node, place, limits),
+            ActorKind::Agent => Self::read_agent_members(node, place),
+            ActorKind::Group => Self::read_group_members(node, place, limits),
         }
     }
 
@@ -81,7 +91,7 @@ impl Actor {
     /// Anything else, a group among it.
     pub fn read_agent(node: &Node<'_>, place: &Place<'_>) -> Result<Self, Fault> {
         match object_type(node, place)? {
-            ActorKind::Agent => Self::agent(node, place),
+            ActorKind::Agent => Self::read_agent_members(node, place),
             ActorKind::Group => Err(place
                 .member("objectType")
                 .fault("only an Agent can stand here, not a Group")),
@@ -95,7 +105,7 @@ impl Actor {
     /// Anything else, an agent among it.
     pub fn read_group(node: &Node<'_>, place: &Place<'_>, limits: &Limits) -> Result<Self, Fault> {
         match object_type(node, place)? {
-            ActorKind::Group => Self::group(node, place, limits),
+            ActorKind::Group => Self::read_group_members(node, place, limits),
             ActorKind::Agent => {
                 let detail = "only a Group can stand here; write \"objectType\":\"Group\"";
                 let said = node.get("objectType").is_some();
@@ -140,7 +150,7 @@ impl Actor {
         }
     }
 
-    fn agent(node: &Node<'_>, place: &Place<'_>) -> Result<Self, Fault> {
+    fn read_agent_members(node: &Node<'_>, place: &Place<'_>) -> Result<Self, Fault> {
         let known = ["objectType", "name", "mbox", "mbox_sha1sum", "openid", "account"];
         let fields = Fields::of(node, place, "an Agent", &known)?;
         let identifier = Identifier::read(&fields)?;
@@ -156,7 +166,7 @@ impl Actor {
         })
     }
 
-    fn group(node: &Node<'_>, place: &Place<'_>, limits: &Limits) -> Result<Self, Fault> {
+    fn read_group_members(node: &Node<'_>, place: &Place<'_>, limits: &Limits) -> Result<Self, Fault> {
         let known = [
             "objectType",
             "name",
@@ -268,28 +278,6 @@ impl Identifier {
                 name: name.to_owned(),
             }),
             _ => None,
-        }
-    }
-
-    /// The JSON text of an actor with this identifier.
-    pub fn to_actor_json(&self, kind: ActorKind, name: Option<&str>) -> String {
-        let object_type = kind.object_type();
-        let name = name
-            .map(|name| format!("\"name\":{},", json::quoted(name)))
-            .unwrap_or_default();
-        format!("{{\"objectType\":\"{object_type}\",{name}{}}}", self.member())
-    }
-
-    /// The identifier as the member of an object: `"mbox":"mailto:…"`.
-    fn member(&self) -> String {
-        match self {
-            Self::Mbox(mbox) => format!("\"mbox\":{}", json::quoted(mbox)),
-            Self::MboxSha1(sha1) => format!("\"mbox_sha1sum\":{}", json::quoted(sha1)),
-            Self::OpenId(openid) => format!("\"openid\":{}", json::quoted(openid)),
-            Self::Account { home_page, name } => {
-                let (home_page, name) = (json::quoted(home_page), json::quoted(name));
-                format!("\"account\":{{\"homePage\":{home_page},\"name\":{name}}}")
-            }
         }
     }
 
@@ -413,8 +401,11 @@ mod tests {
         for identifier in all() {
             let text = serde_json::to_string(&identifier).unwrap();
             assert_eq!(Identifier::parse_agent(&text), Ok(identifier.clone()));
-            let group =
-                Actor::parse_identified(&identifier.to_actor_json(ActorKind::Group, Some("We"))).unwrap();
+            let group = Actor {
+                kind: ActorKind::Group,
+                ..Actor::agent(identifier.clone(), Some("We"))
+            };
+            let group = Actor::parse_identified(&group.to_json()).unwrap();
             assert_eq!(
                 (group.kind, group.name.as_deref()),
                 (ActorKind::Group, Some("We"))

@@ -6,7 +6,8 @@
 
 use std::collections::HashMap;
 
-use super::object::COMPONENT_LISTS;
+use super::language::LanguageMap;
+use super::object::{COMPONENT_LISTS, Definition};
 use crate::base::json::{self, Member, Node};
 
 /// Bytes that a merged definition may have. One that would grow past it stays as it is.
@@ -34,7 +35,11 @@ pub fn merge(kept: Option<&str>, said: &str) -> Option<String> {
 
 /// The definition of what has a title alone, in no known language.
 pub fn of_title(title: &str) -> String {
-    format!("{{\"name\":{{\"und\":{}}}}}", json::quoted(title))
+    let definition = Definition {
+        name: LanguageMap::undetermined(title),
+        ..Definition::default()
+    };
+    definition.to_json()
 }
 
 fn definition<'a>(kept: Node<'a>, said: Node<'a>) -> Node<'a> {
@@ -112,7 +117,6 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
-    use super::super::object::Definition;
     use super::*;
     use crate::base::fault::Place;
 

@@ -32,6 +32,11 @@ impl Iri {
         }
     }
 
+    /// An IRI that the code itself contains. `text` must be an IRI: it is not checked.
+    pub(super) fn from_constant(text: &'static str) -> Self {
+        Self(text.to_owned())
+    }
+
     /// Reads an IRI.
     ///
     /// # Errors

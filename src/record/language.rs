@@ -68,6 +68,21 @@ impl Deref for LanguageTag {
 pub struct LanguageMap(Vec<(LanguageTag, String)>);
 
 impl LanguageMap {
+    /// A map with one text, in English.
+    pub fn english(text: &str) -> Self {
+        Self::of_constant_tag("en", text)
+    }
+
+    /// A map with one text of which the language is not known (`und`).
+    pub fn undetermined(text: &str) -> Self {
+        Self::of_constant_tag("und", text)
+    }
+
+    /// `tag` must be well-formed.
+    fn of_constant_tag(tag: &'static str, text: &str) -> Self {
+        Self(vec![(LanguageTag(tag.to_owned()), text.to_owned())])
+    }
+
     /// Reads a language map.
     ///
     /// # Errors

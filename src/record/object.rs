@@ -199,6 +199,11 @@ impl Object {
 }
 
 impl Activity {
+    /// An activity without a definition.
+    pub fn new(id: Iri) -> Self {
+        Self { id, definition: None }
+    }
+
     /// Reads an activity.
     ///
     /// # Errors

@@ -18,6 +18,14 @@ pub struct Verb {
 }
 
 impl Verb {
+    /// A verb without a display.
+    pub fn new(id: Iri) -> Self {
+        Self {
+            id,
+            display: LanguageMap::default(),
+        }
+    }
+
     /// Reads a verb.
     ///
     /// # Errors

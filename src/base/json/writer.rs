@@ -1,4 +1,4 @@
-//! The writer: a tree as text again, every scalar and key as it was written.
+//! Writing JSON text: a tree as it was received, and new objects member by member.
 
 use super::Node;
 
@@ -49,6 +49,74 @@ pub(crate) fn write_list<T>(
     out.push(close);
 }
 
+/// Writes the members of one JSON object, without white space, in the order of the calls.
+#[derive(Debug)]
+pub struct ObjectWriter<'o> {
+    out: &'o mut String,
+    is_empty: bool,
+}
+
+/// Writes one object to `out`; `write` adds its members.
+pub fn write_object(out: &mut String, write: impl FnOnce(&mut ObjectWriter<'_>)) {
+    out.push('{');
+    write(&mut ObjectWriter { out, is_empty: true });
+    out.push('}');
+}
+
+/// The JSON text of one object; `write` adds its members.
+pub fn object_text(write: impl FnOnce(&mut ObjectWriter<'_>)) -> String {
+    let mut out = String::new();
+    write_object(&mut out, write);
+    out
+}
+
+impl ObjectWriter<'_> {
+    /// Adds a member. `write` writes its value, which must be exactly one JSON value.
+    pub fn member(&mut self, key: &str, write: impl FnOnce(&mut String)) {
+        if !std::mem::replace(&mut self.is_empty, false) {
+            self.out.push(',');
+        }
+        self.out.push_str(&quoted(key));
+        self.out.push(':');
+        write(self.out);
+    }
+
+    /// Adds a string.
+    pub fn string(&mut self, key: &str, value: &str) {
+        self.member(key, |out| out.push_str(&quoted(value)));
+    }
+
+    /// Adds a boolean.
+    pub fn boolean(&mut self, key: &str, value: bool) {
+        self.raw(key, if value { "true" } else { "false" });
+    }
+
+    /// Adds a finite number, with the fewest digits that read back as the same number and never with an exponent.
+    pub fn number(&mut self, key: &str, value: f64) {
+        self.raw(key, &value.to_string());
+    }
+
+    /// Adds a value that is JSON text already.
+    pub fn raw(&mut self, key: &str, json: &str) {
+        self.member(key, |out| out.push_str(json));
+    }
+
+    /// Adds an object; `write` adds its members.
+    pub fn object(&mut self, key: &str, write: impl FnOnce(&mut ObjectWriter<'_>)) {
+        self.member(key, |out| write_object(out, write));
+    }
+
+    /// Adds an array of `items`; `write` writes each item as exactly one JSON value.
+    pub fn array<T>(
+        &mut self,
+        key: &str,
+        items: impl IntoIterator<Item = T>,
+        write: impl FnMut(&mut String, T),
+    ) {
+        self.member(key, |out| write_list(out, ['[', ']'], items, write));
+    }
+}
+
 /// `text` as a JSON string, with its quotation marks.
 pub fn quoted(text: &str) -> String {
     // Writing a string into memory has no way to fail.
@@ -60,6 +128,23 @@ mod tests {
     use crate::base::json::parse;
 
     use super::*;
+
+    #[test]
+    fn object_writer_separates_and_escapes_members() {
+        assert_eq!(object_text(|_| {}), "{}");
+        let text = object_text(|object| {
+            object.string("a\"", "b\\");
+            object.boolean("yes", true);
+            object.number("n", 92.0);
+            object.object("o", |inner| inner.raw("null", "null"));
+            object.array("list", ["x", "y"], |out, item| out.push_str(&quoted(item)));
+        });
+        assert_eq!(
+            text,
+            r#"{"a\"":"b\\","yes":true,"n":92,"o":{"null":null},"list":["x","y"]}"#
+        );
+        assert!(parse(&text, 3).is_ok());
+    }
 
     #[test]
     fn every_scalar_keeps_its_text() {

@@ -17,7 +17,8 @@ use crate::directory::GroupDraft;
 use crate::directory::{Keyed, Refusal, TeamDraft, UserDraft, read_batch};
 use crate::log::ShortForm;
 use crate::log::short_form::ShortFormRules;
-use crate::record::{ActorKind, Envelope, Identifier, Limits, Origin, Statement, Version, parse_statement};
+use crate::record::iri::IriError;
+use crate::record::{Actor, Envelope, Identifier, Limits, Origin, Statement, Version, parse_statement};
 use crate::store::{
     Incoming, NewNote, OrganisationChange, RecordError, Recorder, Sameness, Store, StoreError, Submission,
     WriteError,
@@ -65,6 +66,12 @@ impl From<Vec<Fault>> for SeedError {
             detail: "nobody says why".to_owned(),
         });
         Self::Refused { pointer, detail }
+    }
+}
+
+impl From<IriError> for SeedError {
+    fn from(error: IriError) -> Self {
+        Self::from(vec![Fault::whole(error.to_string())])
     }
 }
 
@@ -288,7 +295,7 @@ impl Sender<'_> {
         let submission = Submission {
             org: self.org.clone(),
             records: self.records(events, &base).await?,
-            authority: account.to_actor_json(ActorKind::Agent, None),
+            authority: Actor::agent(account, None).to_json(),
             version: "1.0.0",
             sender,
             attachments: Vec::new(),
@@ -322,7 +329,7 @@ impl Sender<'_> {
                     let Some((form, resolution)) = forms.next() else {
                         break;
                     };
-                    let statement = statement(&form.to_statement(&resolution.resolved()))?;
+                    let statement = form.to_statement(&resolution.resolved())?;
                     (
                         statement,
                         form.envelope(base.clone()),

@@ -21,8 +21,7 @@ use crate::base::ids::{StatementId, UserId};
 use crate::log::activity::ActivityInFull;
 use crate::log::short_form::ShortFormRules;
 use crate::log::{Activity, Filter, ParseContext, Position, Query, ShortForm};
-use crate::record::verb::VOIDED;
-use crate::record::{ActorKind, Envelope, Identifier, Limits, Origin, Version, parse_statement};
+use crate::record::{Actor, Envelope, Identifier, Origin, StatementBuilder};
 use crate::store::{Lookups, Incoming, Page, Recorded, Sameness, Submission};
 
 use super::log_parameters::{LogFilter, LogPage, LogScope};
@@ -304,15 +303,11 @@ async fn keep(
         .resolve(caller.org(), home_page, &forms, batch)
         .await??;
     let base = envelope(caller.principal());
-    let limits = Limits {
-        depth: usize::MAX,
-        ..Limits::default()
-    };
     let mut records = Vec::with_capacity(forms.len());
     for (form, resolution) in forms.into_iter().zip(&resolutions) {
-        // What was checked as a short form is a valid statement; if it is not, the fault is ours.
-        let text = form.to_statement(&resolution.resolved());
-        let statement = parse_statement(text.as_bytes(), Version::V1, &limits).map_err(Problem::internal)?;
+        let statement = form
+            .to_statement(&resolution.resolved())
+            .map_err(Problem::internal)?;
         records.push(Incoming {
             id: resolution.id,
             id_was_given: form.id.is_some(),
@@ -441,12 +436,7 @@ fn voiding(
         home_page,
         name: user.to_string(),
     };
-    let text = format!(
-        "{{\"actor\":{},\"verb\":{{\"id\":\"{VOIDED}\",\"display\":{{\"en\":\"Voided\"}}}},\
-         \"object\":{{\"objectType\":\"StatementRef\",\"id\":\"{target}\"}}}}",
-        actor.to_actor_json(ActorKind::Agent, None)
-    );
-    parse_statement(text.as_bytes(), Version::V1, &Limits::default()).map_err(Problem::internal)
+    Ok(StatementBuilder::voiding(Actor::agent(actor, None), target).build())
 }
 
 /// What cursors of this resource are bound to: who asks, and where.

@@ -18,7 +18,7 @@ use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
 use crate::base::ids::{StatementId, UserId};
 use crate::log::completion::{MAX_PEOPLE, MarkForm, MarkedCompletion, Outcome};
-use crate::record::{Envelope, Identifier, Limits, Version, parse_statement};
+use crate::record::{Envelope, Identifier};
 use crate::store::{Asked, PlannedOutcome, Incoming, CompletionMark, MarkingRefusal, Recorded, Sameness, Target, ToMark};
 
 use super::activities::{envelope, submission};
@@ -222,10 +222,7 @@ impl Marker {
             marker_name: self.name.as_deref(),
             happened_at: form.happened_at,
         };
-        // All that goes into it is valid; if the whole is not, the fault is ours.
-        let text = completion.to_statement();
-        let statement =
-            parse_statement(text.as_bytes(), Version::V1, &Limits::default()).map_err(Problem::internal)?;
+        let statement = completion.to_statement().map_err(Problem::internal)?;
         Ok(Incoming {
             id,
             id_was_given: false,

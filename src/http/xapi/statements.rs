@@ -19,7 +19,7 @@ use crate::http::problem::{Answer, Problem};
 use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
 use crate::base::ids::StatementId;
-use crate::record::{ActorKind, Identifier};
+use crate::record::{Actor, Identifier};
 
 use super::XapiVersion;
 use upload::Many;
@@ -156,5 +156,5 @@ pub(in crate::http) fn authority(principal: &Principal, home_page: &str) -> Stri
         home_page: home_page.to_owned(),
         name,
     };
-    account.to_actor_json(ActorKind::Agent, None)
+    Actor::agent(account, None).to_json()
 }

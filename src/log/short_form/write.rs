@@ -4,17 +4,15 @@
 //! questions and the certificate stand in the envelope, which Rollbook keeps and never takes from a
 //! statement (product text, section 6).
 
-use std::fmt::Write as _;
-
-use chrono::SecondsFormat;
-
 use super::{Did, ShortForm, ShortResult};
 use crate::base::clock::Timestamp;
 use crate::base::ids::StatementId;
-use crate::base::json::quoted;
 use crate::catalogue::{ContentKind, ContentType, kind};
-use crate::log::action::Action;
-use crate::record::{ActorKind, Envelope, Identifier, Score};
+use crate::record::iri::IriError;
+use crate::record::{
+    self, Activity, Actor, Context, Definition, Envelope, Identifier, Iri, LanguageMap, Statement,
+    StatementBuilder, Verb,
+};
 
 /// What directory and catalogue make of a short form's user and content.
 #[derive(Debug, Clone)]
@@ -49,33 +47,29 @@ pub struct ResolvedContent<'a> {
 }
 
 impl ShortForm {
-    /// The JSON text of the statement.
+    /// The statement of the record.
     ///
-    /// Titles are written under `und`: nobody said in which language they are.
-    pub fn to_statement(&self, resolved: &Resolved<'_>) -> String {
-        let actor = resolved
-            .actor
-            .to_actor_json(ActorKind::Agent, resolved.actor_name);
-        let mut text = format!(
-            "{{\"id\":\"{}\",\"actor\":{actor},\"verb\":{},",
-            resolved.id,
-            verb(&self.did)
-        );
-        let object = match &resolved.content {
-            Some(content) => object(content),
-            None => activity(resolved.platform, ""),
+    /// Titles have the language tag `und`: their language is not known.
+    ///
+    /// # Errors
+    ///
+    /// The IRI of the content, the platform or the verb is not an IRI.
+    pub fn to_statement(&self, resolved: &Resolved<'_>) -> Result<Statement, IriError> {
+        let actor = Actor::agent(resolved.actor.clone(), resolved.actor_name);
+        let activity = match &resolved.content {
+            Some(content) => content.to_activity()?,
+            None => Activity::new(Iri::parse(resolved.platform)?),
         };
-        // Writing into a String has no way to fail.
-        let _ = write!(text, "\"object\":{object},");
-        let result = result(&self.result);
-        if !result.is_empty() {
-            let _ = write!(text, "\"result\":{{{result}}},");
-        }
-        if let Some(registration) = self.registration {
-            let _ = write!(text, "\"context\":{{\"registration\":\"{registration}\"}},");
-        }
-        let _ = write!(text, "\"timestamp\":\"{}\"}}", exact(resolved.happened_at));
-        text
+        let context = Context {
+            registration: self.registration,
+            ..Context::default()
+        };
+        let builder = StatementBuilder::new(actor, self.did.to_verb()?, activity)
+            .id(resolved.id)
+            .result(self.result.to_outcome())
+            .context(context)
+            .timestamp(resolved.happened_at);
+        Ok(builder.build())
     }
 
     /// What Rollbook knows of the record besides its statement: what was sent, else what `base` has. The
@@ -99,82 +93,39 @@ impl ShortForm {
     }
 }
 
-fn verb(did: &Did) -> String {
-    let id = quoted(&did.verb());
-    match did {
-        Did::Action(action) if *action != Action::Other => {
-            format!(
-                "{{\"id\":{id},\"display\":{{\"en\":{}}}}}",
-                quoted(action.label())
-            )
+impl Did {
+    fn to_verb(&self) -> Result<Verb, IriError> {
+        match self {
+            Self::Action(action) => action.to_verb(),
+            Self::Verb(iri) => Ok(Verb::new(iri.clone())),
         }
-        _ => format!("{{\"id\":{id}}}"),
     }
 }
 
-fn object(content: &ResolvedContent<'_>) -> String {
-    let name = content
-        .title
-        .map(|title| format!("\"name\":{{\"und\":{}}}", quoted(title)));
-    let type_ = kind::to_activity_type(content.kind, content.content_type);
-    let type_ = type_.map(|iri| format!("\"type\":{}", quoted(iri)));
-    let definition: Vec<String> = name.into_iter().chain(type_).collect();
-    activity(content.iri, &definition.join(","))
-}
-
-fn activity(iri: &str, definition: &str) -> String {
-    let id = quoted(iri);
-    if definition.is_empty() {
-        format!("{{\"objectType\":\"Activity\",\"id\":{id}}}")
-    } else {
-        format!("{{\"objectType\":\"Activity\",\"id\":{id},\"definition\":{{{definition}}}}}")
+impl ResolvedContent<'_> {
+    fn to_activity(self) -> Result<Activity, IriError> {
+        let activity_type = kind::to_activity_type(self.kind, self.content_type);
+        let definition = Definition {
+            name: self.title.map(LanguageMap::undetermined).unwrap_or_default(),
+            type_: activity_type.map(Iri::parse).transpose()?,
+            ..Definition::default()
+        };
+        Ok(Activity {
+            id: Iri::parse(self.iri)?,
+            definition: (definition != Definition::default()).then_some(definition),
+        })
     }
 }
 
-/// The members of the result; the empty text where it has none.
-fn result(result: &ShortResult) -> String {
-    let members = [
-        result
-            .score
-            .as_ref()
-            .map(|score| format!("\"score\":{{{}}}", score_members(score))),
-        result.success.map(|success| format!("\"success\":{success}")),
-        result
-            .completion
-            .map(|completion| format!("\"completion\":{completion}")),
-        result
-            .response
-            .as_ref()
-            .map(|response| format!("\"response\":{}", quoted(response))),
-        result
-            .total_time
-            .as_ref()
-            .map(|time| format!("\"duration\":{}", quoted(time.as_str()))),
-    ];
-    members.into_iter().flatten().collect::<Vec<_>>().join(",")
-}
-
-fn score_members(score: &Score) -> String {
-    let Score {
-        scaled,
-        raw,
-        min,
-        max,
-    } = *score;
-    let members = [("scaled", scaled), ("raw", raw), ("min", min), ("max", max)];
-    // Rust prints a number with the fewest digits that read back as the same one, never with an exponent.
-    let written = members
-        .iter()
-        .filter_map(|(key, value)| Some(format!("\"{key}\":{}", (*value)?)));
-    written.collect::<Vec<_>>().join(",")
-}
-
-/// The moment as RFC 3339 with at least three digits of its second, and six where it is finer.
-fn exact(at: Timestamp) -> String {
-    let digits = if at.micros() % 1_000 == 0 {
-        SecondsFormat::Millis
-    } else {
-        SecondsFormat::Micros
-    };
-    at.to_datetime().to_rfc3339_opts(digits, true)
+impl ShortResult {
+    fn to_outcome(&self) -> record::Outcome {
+        record::Outcome {
+            score: self.score,
+            success: self.success,
+            completion: self.completion,
+            response: self.response.clone(),
+            duration: self.total_time.clone(),
+            extensions: None,
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::base::clock::Timestamp;
 use crate::log::short_form::{Resolved, ResolvedContent, ShortForm, ShortFormRules};
-use crate::record::{Envelope, Identifier, Limits, Statement, Version, parse_statement};
+use crate::record::{Envelope, Identifier, Statement};
 
 const FULL: &str = r#"{"user":"ada","action":"completed","content":"fire","happened_at":"2026-03-01T09:00:00Z",
     "result":{"success":true,"score":92.5,"total_time":"PT1M","response":"b"},
@@ -38,12 +38,7 @@ fn statement(form: &ShortForm, account: &str) -> Statement {
         platform: "https://acme.example",
         happened_at: form.happened_at.unwrap_or(Timestamp::from_micros(1_000_000)),
     };
-    parse_statement(
-        form.to_statement(&resolved).as_bytes(),
-        Version::V1,
-        &Limits::default(),
-    )
-    .unwrap()
+    form.to_statement(&resolved).unwrap()
 }
 
 fn difference(again: &str) -> Option<&'static str> {
