@@ -224,7 +224,7 @@ async fn person(app_state: &AppState, token: &str) -> Result<Known, Problem> {
     }
     let organisation = facts
         .organisation
-        .unwrap_or_else(|| Organisation::unset(&person.org));
+        .unwrap_or_else(|| Organisation::initial(&person.org));
     Ok(Known {
         principal: Principal::Person(person),
         organisation,
@@ -327,7 +327,7 @@ impl Remembered {
         let secret = SecretHash::from_bytes(hash);
         Ok(Self {
             revoked: stored.revoked_at.is_some(),
-            organisation: organisation.unwrap_or_else(|| Organisation::unset(&stored.org)),
+            organisation: organisation.unwrap_or_else(|| Organisation::initial(&stored.org)),
             credential: Credential {
                 org: stored.org,
                 key: stored.key,

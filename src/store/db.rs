@@ -13,8 +13,11 @@ pub(crate) mod error;
 pub(crate) mod ledger;
 pub(crate) mod migrations;
 pub(crate) mod organisations;
+pub(crate) mod row_stream;
 pub(crate) mod rows;
 pub(crate) mod store_handle;
+pub(crate) mod transaction;
+pub(crate) mod writing_gate;
 
 use sha2::{Digest as _, Sha256};
 

@@ -1,6 +1,8 @@
 //! How each room's errors are answered. Every match lists all kinds: a new one doesn't compile until
 //! somebody has decided what its client is told.
 
+use actix_web::http::header::{self, HeaderValue};
+
 use super::{Code, Problem, ProblemError};
 use crate::access::credential::UnknownScope;
 use crate::access::{AccessError, ScopeError, TokenError};
@@ -8,6 +10,9 @@ use crate::base::fault::Fault;
 use crate::base::ids::IdError;
 use crate::log::filter::ParameterFault;
 use crate::store::{RecordError, StoreError};
+
+/// After how many seconds a client may try again when the database was busy.
+const BUSY_RETRY_SECONDS: u16 = 5;
 
 impl From<Fault> for ProblemError {
     fn from(fault: Fault) -> Self {
@@ -110,12 +115,15 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         if error.is_busy() {
             let detail = "the database is too busy, or the server is stopping; try again shortly";
-            return Problem::new(Code::Unavailable, detail).caused_by(error);
+            return Problem::new(Code::Unavailable, detail)
+                .with_header(header::RETRY_AFTER, HeaderValue::from(BUSY_RETRY_SECONDS))
+                .caused_by(error);
         }
         match error {
             StoreError::UnknownDatabase
             | StoreError::Connect(_)
             | StoreError::Database(_)
+            | StoreError::Busy
             | StoreError::Migrate(_)
             | StoreError::Invariant(_)
             | StoreError::Corrupt { .. }

@@ -123,7 +123,7 @@ async fn patch_organisation(
     pairs.refuse_any()?;
     let text = keyed::patch(body)?.to_string();
     let node = json::parse(&text, caller.app_state().limits().json_depth)?;
-    let change = read_change(&node, &Organisation::unset(caller.org()))?;
+    let change = read_change(&node, &Organisation::initial(caller.org()))?;
     let changed = caller.store().change_organisation(caller.org(), change).await?;
     let Some(organisation) = changed else {
         let detail = "statements have named accounts on the present home page, so it can't change any more";
@@ -191,8 +191,8 @@ mod tests {
 
     fn read(text: &str) -> Result<OrganisationChange, Vec<String>> {
         let node = json::parse(text, 8).expect("JSON");
-        let unset = Organisation::unset(&OrgId::new("acme").expect("an id"));
-        read_change(&node, &unset).map_err(|faults| faults.into_iter().map(|fault| fault.pointer).collect())
+        let initial = Organisation::initial(&OrgId::new("acme").expect("an id"));
+        read_change(&node, &initial).map_err(|faults| faults.into_iter().map(|fault| fault.pointer).collect())
     }
 
     #[test]

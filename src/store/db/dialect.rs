@@ -133,6 +133,7 @@ pub(crate) fn sqlite_text<'t>(text: &'t str, values: &[Value]) -> Result<Cow<'t,
         return Ok(Cow::Borrowed(text));
     }
     let text = text
+        .replace("FOR UPDATE NOWAIT", "")
         .replace("FOR UPDATE", "")
         .replace("STRPOS(", "instr(")
         .replace(NOW_MICROS, SQLITE_NOW);

@@ -1,5 +1,7 @@
 //! Errors of the store.
 
+use std::borrow::Cow;
+
 /// An error of the store. The client did not cause it and does not see its text.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -11,7 +13,10 @@ pub enum StoreError {
     Connect(#[source] sqlx::Error),
     /// A query failed.
     #[error("the database failed: {0}")]
-    Database(#[from] sqlx::Error),
+    Database(#[source] sqlx::Error),
+    /// Another writer kept the organisation locked for too long, or too many wait for it.
+    #[error("the organisation is locked by another writer, or too many writers wait for it")]
+    Busy,
     /// The schema could not be brought up to date.
     #[error("the schema could not be migrated: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
@@ -38,11 +43,11 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether trying again later may help: no connection was free, or the store is closing.
+    /// Whether the same request may succeed later: a lock or a connection was not free, or the store is closing.
     pub fn is_busy(&self) -> bool {
         matches!(
             self,
-            Self::Closed | Self::Database(sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed)
+            Self::Busy | Self::Closed | Self::Database(sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed)
         )
     }
 
@@ -52,4 +57,21 @@ impl StoreError {
             detail: detail.to_string(),
         }
     }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        let code = error.as_database_error().and_then(|error| error.code());
+        if code.is_some_and(is_lock_code) {
+            Self::Busy
+        } else {
+            Self::Database(error)
+        }
+    }
+}
+
+/// Whether a code of the database means that a lock was not free in time: `lock_not_available` of PostgreSQL, or
+/// `SQLITE_BUSY` with its variants.
+fn is_lock_code(code: Cow<'_, str>) -> bool {
+    matches!(&*code, "55P03" | "5" | "261" | "517" | "773")
 }

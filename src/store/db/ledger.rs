@@ -1,103 +1,210 @@
 //! A writing transaction in an organisation's name.
 //!
-//! Every one locks the organisation's ledger first and keeps it to its end. So the transactions of one
-//! organisation follow each other, whichever replica they come from: the order of `seq` is the order of
-//! commit, no two of them can deadlock, and what one of them looked up is still true when it commits.
+//! Each one locks the organisation's ledger first and holds the lock to its end. So the transactions of an
+//! organisation follow each other, on any number of replicas: the order of `seq` is the order of commit, two of them
+//! never deadlock, and what a transaction has read is still true when it commits.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::base::clock::Timestamp;
 use crate::base::ids::OrgId;
 
-use crate::store::db::columns::{FromRow, TableRow};
+use crate::store::db::columns::{FromRow, TableRow, columns};
 use crate::store::db::consistent_through::Writing;
-use crate::store::db::database::{Row, Sql, Tx};
+use crate::store::db::database::{Row, Sql};
 use crate::store::db::dialect::Value;
+use crate::store::db::organisations;
+use crate::store::db::transaction::Tx;
+use crate::store::db::writing_gate::WritingPermit;
 use crate::store::db::{Store, StoreError};
 
-/// A writing transaction; dropped without [`OrgTx::commit`], it changes nothing.
+/// The first pause before the lock of a locked ledger is tried again. It doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+/// The longest pause before the lock of a locked ledger is tried again.
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+
+/// A writing transaction of an organisation. Without [`OrgTx::commit`] it changes nothing.
 pub(crate) struct OrgTx {
     tx: Tx,
     store: Store,
     id: OrgId,
-    /// The organisation's key, first in every table.
+    /// The organisation's key, the first column of every table.
     pub(crate) org: i64,
     ledger: Ledger,
-    /// What the ledger said at the start.
-    began: Ledger,
+    /// The ledger as it was at the begin of the transaction.
+    initial: Ledger,
     writing: Writing,
+    // Dropped last, after the connection was given back.
+    _permit: WritingPermit,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Ledger {
-    seq: i64,
-    keys: i64,
-    stored: i64,
-    epoch: i64,
+columns! {
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    struct Ledger {
+        seq: i64 = "seq",
+        keys: i64 = "keys",
+        stored: i64 = "stored",
+        epoch: i64 = "epoch",
+    }
+}
+
+/// What to do when another transaction holds the ledger's lock.
+enum WhenLocked {
+    Fail,
+    /// Wait with the connection until this moment.
+    WaitUntil(Instant),
 }
 
 impl Store {
-    /// Begins to write in the organisation's name. One that is not there yet begins to exist with the commit.
+    /// Begins to write in the organisation's name. A new organisation exists from the commit on.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Busy`] if the organisation stays locked for longer than the setting for waiting.
     pub(crate) async fn write(&self, organisation: &OrgId) -> Result<OrgTx, StoreError> {
-        let mut tx = self.db().begin().await?;
-        let org = match self.remembered_key(organisation) {
-            Some(org) => org,
-            None => {
-                crate::store::db::organisations::ensure(&mut tx, organisation, self.clock().now()).await?
+        self.write_within(organisation, self.wait()).await
+    }
+
+    /// [`Store::write`] with another limit on the time to wait.
+    pub(crate) async fn write_within(
+        &self,
+        organisation: &OrgId,
+        wait: Duration,
+    ) -> Result<OrgTx, StoreError> {
+        let deadline = Instant::now() + wait;
+        let permit = self.gates().enter(organisation, deadline).await?;
+        let (store, organisation) = (self.clone(), organisation.clone());
+        // A task is not cancelled with its caller. So the permit is given back after the connection: callers that go
+        // away while the ledger is locked never leave more than one connection waiting.
+        let begin = self
+            .runtime()
+            .spawn(async move { store.begin_writing(organisation, permit, deadline).await });
+        begin.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Locks the ledger. While another transaction holds it, this one waits with a connection only if that leaves
+    /// enough for other organisations. Otherwise it gives the connection back and tries again after a pause.
+    async fn begin_writing(
+        self,
+        organisation: OrgId,
+        permit: WritingPermit,
+        deadline: Instant,
+    ) -> Result<OrgTx, StoreError> {
+        let mut pause = FIRST_PAUSE;
+        let locked = loop {
+            if let Some(locked) = self
+                .lock_ledger(&organisation, WhenLocked::Fail, deadline)
+                .await?
+            {
+                break locked;
             }
+            if let Some(_waiting) = self.db().try_wait_for_lock() {
+                let wait = WhenLocked::WaitUntil(deadline);
+                let locked = self.lock_ledger(&organisation, wait, deadline).await?;
+                break locked.ok_or(StoreError::Busy)?;
+            }
+            if Instant::now() + pause >= deadline {
+                return Err(StoreError::Busy);
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
         };
-        let lock =
-            Sql::new("SELECT seq, keys, stored, epoch FROM ledgers WHERE org = $1 FOR UPDATE").with(org);
-        let row = tx
-            .fetch_optional(lock)
-            .await?
-            .ok_or(StoreError::Invariant("an organisation without a ledger"))?;
-        let ledger = Ledger {
-            seq: row.get(0)?,
-            keys: row.get(1)?,
-            stored: row.get(2)?,
-            epoch: row.get(3)?,
-        };
+        let (tx, org, ledger) = locked;
         Ok(OrgTx {
             tx,
             writing: self.writers().begin(org),
-            store: self.clone(),
-            id: organisation.clone(),
+            store: self,
+            id: organisation,
             org,
-            began: ledger.clone(),
+            initial: ledger.clone(),
             ledger,
+            _permit: permit,
         })
+    }
+
+    /// Begins a transaction and locks the ledger. Returns the transaction, the organisation's key and the ledger;
+    /// `None` if another transaction held the lock.
+    async fn lock_ledger(
+        &self,
+        organisation: &OrgId,
+        when_locked: WhenLocked,
+        deadline: Instant,
+    ) -> Result<Option<(Tx, i64, Ledger)>, StoreError> {
+        let begin = timeout_at(deadline, self.db().begin());
+        let mut tx = begin.await.map_err(|_| StoreError::Busy)??;
+        match self.lock_in(&mut tx, organisation, when_locked).await {
+            Ok((org, ledger)) => Ok(Some((tx, org, ledger))),
+            Err(StoreError::Busy) => {
+                tx.rollback().await?;
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn lock_in(
+        &self,
+        tx: &mut Tx,
+        organisation: &OrgId,
+        when_locked: WhenLocked,
+    ) -> Result<(i64, Ledger), StoreError> {
+        let lock = match when_locked {
+            WhenLocked::Fail => "FOR UPDATE NOWAIT",
+            WhenLocked::WaitUntil(deadline) => {
+                tx.set_lock_timeout(deadline.saturating_duration_since(Instant::now()))
+                    .await?;
+                "FOR UPDATE"
+            }
+        };
+        let org = match self.remembered_key(organisation) {
+            Some(org) => org,
+            None => organisations::ensure(tx, organisation, self.clock().now()).await?,
+        };
+        let select = format!("SELECT {} FROM ledgers WHERE org = $1 {lock}", Ledger::COLUMNS);
+        let ledger = tx.fetch_row(Sql::new(&select).with(org)).await?;
+        let ledger = ledger.ok_or(StoreError::Invariant("an organisation has no ledger"))?;
+        Ok((org, ledger))
     }
 }
 
 impl OrgTx {
-    /// A new key: for a person, user, team, group, content or verb.
+    /// A new key of a person, user, team, group, content or verb.
     pub(crate) fn next_key(&mut self) -> i64 {
         self.ledger.keys += 1;
         self.ledger.keys
     }
 
-    /// The next place in the order of recording.
+    /// The next number in the order of recording.
     pub(crate) fn next_seq(&mut self) -> i64 {
         self.ledger.seq += 1;
         self.ledger.seq
     }
 
-    /// The moment at which what is written now counts as stored: to the millisecond, as it is shown, and
-    /// never before what was stored already, even where a replica's clock lags, nor within what was promised
-    /// to be complete.
+    /// The last number in the order of recording.
+    pub(crate) fn last_seq(&self) -> i64 {
+        self.ledger.seq
+    }
+
+    /// The time at which records of this transaction count as stored, in whole milliseconds.
+    ///
+    /// It is never before the time of an earlier record, even if a replica's clock is slow, and never within the time
+    /// that `Consistent-Through` has already declared complete.
     pub(crate) fn stored_now(&mut self) -> Timestamp {
         let now = self.store.clock().now().whole_millisecond().micros();
         self.ledger.stored = self.ledger.stored.max(now).max(self.writing.earliest());
         Timestamp::from_micros(self.ledger.stored)
     }
 
-    /// Counts what replicas remember; a replica that remembers under another number forgets it all.
+    /// The version of what replicas cache. A replica drops its cache when it sees another version.
     pub(crate) fn epoch(&self) -> i64 {
         self.ledger.epoch
     }
 
-    /// Says that something replicas remember has changed.
-    pub(crate) fn forget(&mut self) {
-        self.ledger.epoch = self.began.epoch + 1;
+    /// Makes all replicas drop their caches of this organisation.
+    pub(crate) fn invalidate_caches(&mut self) {
+        self.ledger.epoch = self.initial.epoch + 1;
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -122,17 +229,19 @@ impl OrgTx {
         self.tx.fetch_row(sql).await
     }
 
-    /// Inserts the rows into their table.
-    pub(crate) async fn insert_rows<T: TableRow>(&mut self, rows: Vec<T>) -> Result<(), StoreError> {
-        self.tx.insert_rows(rows).await
-    }
-
+    /// The number that a counting query returns.
     pub(crate) async fn count(&mut self, sql: Sql) -> Result<i64, StoreError> {
         self.tx.count(sql).await
     }
 
+    /// Runs a statement and returns the number of rows that it changed.
     pub(crate) async fn execute(&mut self, sql: Sql) -> Result<u64, StoreError> {
         self.tx.execute(sql).await
+    }
+
+    /// Inserts rows into their table.
+    pub(crate) async fn insert_rows<T: TableRow>(&mut self, rows: Vec<T>) -> Result<(), StoreError> {
+        self.tx.insert_rows(rows).await
     }
 
     pub(crate) async fn insert(
@@ -144,23 +253,17 @@ impl OrgTx {
         self.tx.insert(table, columns, rows).await
     }
 
-    /// Makes it all true at once.
+    /// Commits all changes.
     pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
-        if self.ledger != self.began {
-            let Ledger {
-                seq,
-                keys,
-                stored,
-                epoch,
-            } = self.ledger;
+        if self.ledger != self.initial {
             let update =
                 Sql::new("UPDATE ledgers SET seq = $2, keys = $3, stored = $4, epoch = $5 WHERE org = $1");
             let update = update
                 .with(self.org)
-                .with(seq)
-                .with(keys)
-                .with(stored)
-                .with(epoch);
+                .with(self.ledger.seq)
+                .with(self.ledger.keys)
+                .with(self.ledger.stored)
+                .with(self.ledger.epoch);
             self.tx.execute(update).await?;
         }
         self.tx.commit().await?;

@@ -1,9 +1,9 @@
-//! The schema's versions: the same numbers and names on both databases, in `migrations/`.
+//! The versions of the schema, in `migrations/`. Both databases have the same numbers and names.
 
 use std::borrow::Cow;
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{AssertSqlSafe, SqlSafeStr};
+use sqlx::{AssertSqlSafe, Connection as _, SqlSafeStr};
 
 use crate::store::db::StoreError;
 use crate::store::db::database::{Db, Sql};
@@ -28,23 +28,23 @@ macro_rules! version {
 
 const VERSIONS: &[Version] = &[version!(1, "0001_initial")];
 
-/// How the database's schema stands to the one this binary was built for.
+/// The database's schema compared with the schema that this binary needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SchemaState {
     /// They are the same.
     Current,
-    /// The database is older: `rollbook migrate` brings it up.
+    /// The database is older. `rollbook migrate` updates it.
     Behind {
-        /// The database's version, 0 when it is empty.
+        /// The database's version; 0 if the database is empty.
         found: i64,
-        /// The version this binary needs.
+        /// The version that this binary needs.
         needed: i64,
     },
-    /// The database is newer than this binary: a newer `rollbook` must be run.
+    /// The database is newer. It needs a newer binary.
     Ahead {
         /// The database's version.
         found: i64,
-        /// The version this binary needs.
+        /// The version that this binary needs.
         needed: i64,
     },
 }
@@ -67,16 +67,24 @@ fn migrator(sqlite: bool) -> Migrator {
 }
 
 impl Db {
-    /// Brings the schema up to this binary's version. Safe to run twice, and by two replicas at once.
+    /// Updates the schema to this binary's version. It may run twice, and on two replicas at once.
     pub(crate) async fn migrate(&self) -> Result<(), StoreError> {
         match self {
             Db::Sqlite { write, .. } => migrator(true).run(write).await?,
-            Db::Postgres { write, .. } => migrator(false).run(write).await?,
+            Db::Postgres { write, .. } => {
+                let mut connection = write.acquire().await?.detach();
+                // Two replicas migrate one after the other, and the second waits as long as the first needs.
+                sqlx::query("SET lock_timeout = 0")
+                    .execute(&mut connection)
+                    .await?;
+                migrator(false).run(&mut connection).await?;
+                connection.close().await?;
+            }
         }
         Ok(())
     }
 
-    /// Compares the schema with this binary's.
+    /// Compares the schema with the one that this binary needs.
     pub(crate) async fn schema_state(&self) -> Result<SchemaState, StoreError> {
         let exists = match self {
             Db::Sqlite { .. } => Sql::new("SELECT name FROM sqlite_master WHERE name = '_sqlx_migrations'"),
@@ -88,11 +96,8 @@ impl Db {
         let found = if self.fetch_optional(exists).await?.is_none() {
             0
         } else {
-            let newest = Sql::new("SELECT coalesce(max(version), 0) FROM _sqlx_migrations WHERE success");
-            match self.fetch_optional(newest).await? {
-                Some(row) => row.get(0)?,
-                None => 0,
-            }
+            let newest = "SELECT coalesce(max(version), 0) FROM _sqlx_migrations WHERE success";
+            self.count(Sql::new(newest)).await?
         };
         Ok(match found.cmp(&needed) {
             std::cmp::Ordering::Equal => SchemaState::Current,

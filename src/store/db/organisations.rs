@@ -1,4 +1,4 @@
-//! Organisations: one exists as soon as something is written in its name.
+//! Organisations. One exists from the first commit in its name on.
 
 use chrono_tz::Tz;
 
@@ -6,26 +6,30 @@ use crate::access::ReachRules;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{OrgId, UserId};
 
-use crate::store::db::database::{Sql, Tx};
+use crate::store::db::columns::columns;
+use crate::store::db::database::Sql;
 use crate::store::db::ledger::OrgTx;
+use crate::store::db::transaction::Tx;
 use crate::store::db::{Store, StoreError};
 
-/// An organisation's own settings (product text, section 3: `/v1/organisation`).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Organisation {
-    /// How it is called; its id unless changed.
-    pub name: String,
-    /// IANA name of the zone in which dates and periods are read; `UTC` unless changed.
-    pub time_zone: String,
-    /// The home page of the accounts by which its users' ids are xAPI identifiers.
-    pub account_home_page: String,
-    /// Whether managers see their indirect reports without a permission of their own.
-    pub managers_see_indirect_reports: bool,
+columns! {
+    /// The settings of an organisation (`docs/specification.md#organisation`).
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Organisation {
+        /// Its name. Initially its id.
+        pub name: String = "o.name",
+        /// The IANA name of the time zone for dates and periods. Initially `UTC`.
+        pub time_zone: String = "o.time_zone",
+        /// The home page of the xAPI accounts that have its users' ids as names.
+        pub account_home_page: String = "o.account_home_page",
+        /// Whether managers see their indirect reports without a separate permission.
+        pub managers_see_indirect_reports: bool = "o.managers_see_indirect_reports",
+    }
 }
 
 impl Organisation {
-    /// What an organisation is before anything was set.
-    pub fn unset(id: &OrgId) -> Self {
+    /// The settings of a new organisation.
+    pub fn initial(id: &OrgId) -> Self {
         Self {
             name: id.to_string(),
             time_zone: "UTC".to_owned(),
@@ -34,12 +38,12 @@ impl Organisation {
         }
     }
 
-    /// The zone itself. It was checked when it was set; one that a newer server knew and this one doesn't reads as UTC.
+    /// The time zone. A name that only a newer server knows counts as UTC.
     pub fn zone(&self) -> Tz {
         self.time_zone.parse().unwrap_or(Tz::UTC)
     }
 
-    /// What a reach depends on.
+    /// The settings that a reach depends on.
     pub fn reach_rules(&self) -> ReachRules {
         ReachRules {
             managers_see_indirect_reports: self.managers_see_indirect_reports,
@@ -47,12 +51,12 @@ impl Organisation {
     }
 }
 
-/// What must be known of a caller before anything else is done.
+/// What every request needs to know about its caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallerFacts {
-    /// The organisation's settings; `None` while it does not exist.
+    /// The organisation's settings; `None` if it does not exist.
     pub organisation: Option<Organisation>,
-    /// Whether the user is active; `None` where the directory doesn't have them.
+    /// Whether the user is active; `None` if the directory does not have the user.
     pub user_active: Option<bool>,
 }
 
@@ -61,9 +65,9 @@ fn default_home_page(id: &OrgId) -> String {
     format!("https://rollbook.invalid/{path}")
 }
 
-/// The organisation's key, made where it is not there yet.
+/// Returns the organisation's key. Creates the organisation and its ledger if they do not exist.
 pub(crate) async fn ensure(tx: &mut Tx, id: &OrgId, now: Timestamp) -> Result<i64, StoreError> {
-    let unset = Organisation::unset(id);
+    let initial = Organisation::initial(id);
     let insert = Sql::new(
         "INSERT INTO organisations \
          (id, name, time_zone, account_home_page, managers_see_indirect_reports, created_at) \
@@ -71,17 +75,17 @@ pub(crate) async fn ensure(tx: &mut Tx, id: &OrgId, now: Timestamp) -> Result<i6
     );
     let insert = insert
         .with(id.as_str())
-        .with(unset.name)
-        .with(unset.time_zone)
-        .with(unset.account_home_page)
-        .with(unset.managers_see_indirect_reports)
+        .with(initial.name)
+        .with(initial.time_zone)
+        .with(initial.account_home_page)
+        .with(initial.managers_see_indirect_reports)
         .with(now.micros());
     tx.execute(insert).await?;
     let select = Sql::new("SELECT key FROM organisations WHERE id = $1").with(id.as_str());
     let row = tx
         .fetch_optional(select)
         .await?
-        .ok_or(StoreError::Invariant("an organisation that was not made"))?;
+        .ok_or(StoreError::Invariant("a new organisation does not exist"))?;
     let key: i64 = row.get(0)?;
     let ledger = Sql::new(
         "INSERT INTO ledgers (org, seq, keys, stored, epoch) VALUES ($1, 0, 0, 0, 0) ON CONFLICT (org) DO NOTHING",
@@ -105,16 +109,17 @@ impl Store {
         Ok(Some(key))
     }
 
-    /// The organisation's settings and whether the user is active, in one look.
+    /// The organisation's settings and whether the user is active, by one query.
     pub async fn caller_facts(
         &self,
         organisation: &OrgId,
         user: Option<&UserId>,
     ) -> Result<CallerFacts, StoreError> {
-        let select = Sql::new(
-            "SELECT o.name, o.time_zone, o.account_home_page, o.managers_see_indirect_reports, u.active \
-             FROM organisations o LEFT JOIN users u ON u.org = o.key AND u.id = $2 WHERE o.id = $1",
-        );
+        let select = Sql::new(&format!(
+            "SELECT {}, u.active FROM organisations o LEFT JOIN users u ON u.org = o.key AND u.id = $2 \
+             WHERE o.id = $1",
+            Organisation::COLUMNS
+        ));
         let select = select.with(organisation.as_str()).with(user.map(UserId::as_str));
         let Some(row) = self.db().fetch_optional(select).await? else {
             return Ok(CallerFacts {
@@ -122,42 +127,29 @@ impl Store {
                 user_active: None,
             });
         };
-        let organisation = Organisation {
-            name: row.get(0)?,
-            time_zone: row.get(1)?,
-            account_home_page: row.get(2)?,
-            managers_see_indirect_reports: row.get(3)?,
-        };
         Ok(CallerFacts {
-            organisation: Some(organisation),
-            user_active: row.get(4)?,
+            organisation: Some(Organisation::read(&row)?),
+            user_active: row.get(Organisation::COUNT)?,
         })
     }
 
-    /// The organisation's settings; what they are unless changed, where it does not exist yet.
+    /// The organisation's settings. The initial ones if it does not exist yet.
     pub async fn organisation(&self, id: &OrgId) -> Result<Organisation, StoreError> {
         let facts = self.caller_facts(id, None).await?;
-        Ok(facts.organisation.unwrap_or_else(|| Organisation::unset(id)))
+        Ok(facts.organisation.unwrap_or_else(|| Organisation::initial(id)))
     }
 }
 
 impl OrgTx {
-    /// The settings, as this transaction sees them.
+    /// The organisation's settings, including changes of this transaction.
     pub(crate) async fn organisation(&mut self) -> Result<Organisation, StoreError> {
-        let select = Sql::new(
-            "SELECT name, time_zone, account_home_page, managers_see_indirect_reports \
-             FROM organisations WHERE key = $1",
-        );
-        let org = self.org;
-        let row = self
-            .fetch_optional(select.with(org))
-            .await?
-            .ok_or(StoreError::Invariant("an organisation that is not there"))?;
-        Ok(Organisation {
-            name: row.get(0)?,
-            time_zone: row.get(1)?,
-            account_home_page: row.get(2)?,
-            managers_see_indirect_reports: row.get(3)?,
-        })
+        let select = Sql::new(&format!(
+            "SELECT {} FROM organisations o WHERE o.key = $1",
+            Organisation::COLUMNS
+        ));
+        let settings = self.fetch_row(select.with(self.org)).await?;
+        settings.ok_or(StoreError::Invariant(
+            "the organisation of a transaction does not exist",
+        ))
     }
 }

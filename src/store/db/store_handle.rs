@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
@@ -14,6 +15,7 @@ use super::StoreError;
 use super::consistent_through::ConsistentThrough;
 use super::database::{DatabaseSettings, Db, Engine};
 use super::migrations::SchemaState;
+use super::writing_gate::WritingGates;
 
 /// Organisations whose keys are remembered at most. Past it the memory is emptied and fills again.
 const MAX_REMEMBERED_ORGANISATIONS: usize = 100_000;
@@ -32,6 +34,9 @@ struct Inner {
     /// Keys of organisations by id. An organisation is never removed, so an entry stays valid.
     organisations: Mutex<HashMap<OrgId, i64>>,
     consistent_through: ConsistentThrough,
+    gates: WritingGates,
+    /// How long a writer waits for the lock of its organisation.
+    wait: Duration,
     /// Notified when contents are marked to be projected again.
     reprojection: Notify,
     /// Notified when a run was requested by hand.
@@ -58,6 +63,8 @@ impl Store {
             runtime: Handle::current(),
             organisations: Mutex::default(),
             consistent_through: ConsistentThrough::default(),
+            gates: WritingGates::new(settings.waiting_writers_per_organisation),
+            wait: settings.wait,
             reprojection: Notify::new(),
             sending: Notify::new(),
         };
@@ -124,6 +131,15 @@ impl Store {
 
     pub(super) fn writers(&self) -> &ConsistentThrough {
         &self.inner.consistent_through
+    }
+
+    pub(super) fn gates(&self) -> &WritingGates {
+        &self.inner.gates
+    }
+
+    /// How long a writer waits for the lock of its organisation.
+    pub(crate) fn wait(&self) -> Duration {
+        self.inner.wait
     }
 
     pub(super) fn remembered_key(&self, organisation: &OrgId) -> Option<i64> {

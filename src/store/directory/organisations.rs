@@ -56,7 +56,7 @@ impl Store {
         if moves {
             tx.claim_accounts(&after.account_home_page).await?;
         }
-        tx.forget();
+        tx.invalidate_caches();
         tx.commit().await?;
         Ok(Some(after))
     }

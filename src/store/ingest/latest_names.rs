@@ -164,7 +164,7 @@ impl CachedPerson {
             return Ok(());
         };
         if value_changed && self.name.tracked {
-            tx.forget();
+            tx.invalidate_caches();
         }
         self.write(tx).await
     }
@@ -181,7 +181,7 @@ impl CachedPerson {
             self.name.at = kept.max(latest_of(earlier, says)).max(self.name.at);
         }
         self.name.tracked = true;
-        tx.forget();
+        tx.invalidate_caches();
         self.write(tx).await
     }
 
@@ -237,7 +237,7 @@ impl CachedContent {
         };
         self.write(tx).await?;
         if value_changed && self.definition.tracked {
-            tx.forget();
+            tx.invalidate_caches();
         }
         let before = (self.kind, self.content_type);
         if value_changed && before != (said.kind, said.content_type) {
@@ -263,7 +263,7 @@ impl CachedContent {
             self.definition.at = kept.max(latest_of(earlier, says)).max(self.definition.at);
         }
         self.definition.tracked = true;
-        tx.forget();
+        tx.invalidate_caches();
         self.write(tx).await
     }
 

@@ -237,7 +237,7 @@ impl OrgTx {
         self.execute(update).await?;
         touched.extend(persons);
         self.settle_sessions(&touched).await?;
-        self.forget();
+        self.invalidate_caches();
         Ok(())
     }
 

@@ -85,7 +85,7 @@ impl Store {
         }
         tx.settle_sessions(&sessions.into_iter().collect::<Vec<_>>())
             .await?;
-        tx.forget();
+        tx.invalidate_caches();
         tx.commit().await?;
         Ok(replayed)
     }

@@ -64,7 +64,7 @@ pub(super) async fn apply(tx: &mut OrgTx, drafts: &[ContentDraft]) -> Result<Vec
         tx.reproject(content.key).await?;
     }
     if planned.iter().any(|content| content.change != Change::Unchanged) {
-        tx.forget();
+        tx.invalidate_caches();
     }
     Ok(planned.into_iter().map(|content| content.change).collect())
 }
