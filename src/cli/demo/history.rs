@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::base::clock::Timestamp;
+use crate::base::ids::StatementId;
 use crate::catalogue::ContentDraft;
-use crate::record::verb::VOIDED;
+use crate::record::{Actor, Identifier, Iri, LanguageMap, StatementBuilder, Verb};
 
 use super::people::{Member, Staff};
 use super::random::Random;
@@ -42,7 +43,7 @@ pub(super) enum Sent {
     /// A short form.
     Activity(Value),
     /// An xAPI statement.
-    Statement(Value),
+    Statement(Box<StatementBuilder>),
 }
 
 /// Who sends it.
@@ -82,10 +83,7 @@ pub(super) fn history(
     events.sort_by_key(|event| event.at);
     for event in &mut events {
         let id = id(story.random, event.at);
-        let body = event.body();
-        if body.get("id").is_none() {
-            body["id"] = json!(id);
-        }
+        event.set_missing_id(id);
     }
     events
 }
@@ -120,10 +118,13 @@ struct Story<'a> {
 }
 
 impl Event {
-    /// What is sent, an object.
-    fn body(&mut self) -> &mut Value {
-        let (Sent::Activity(body) | Sent::Statement(body)) = &mut self.sent;
-        body
+    /// Sets the id, unless the event is an activity that has one.
+    fn set_missing_id(&mut self, id: Uuid) {
+        match &mut self.sent {
+            Sent::Activity(body) if body.get("id").is_none() => body["id"] = json!(id),
+            Sent::Activity(_) => {}
+            Sent::Statement(builder) => **builder = builder.as_ref().clone().id(StatementId(id)),
+        }
     }
 }
 
@@ -243,12 +244,12 @@ impl Story<'_> {
             "id": target, "user": wrong.id, "action": "attended", "content": "event-leadership-day",
             "happened_at": at,
         });
-        let voiding = json!({
-            "actor": {"objectType": "Agent", "account": {"homePage": home_page, "name": admin.id}},
-            "verb": {"id": VOIDED, "display": {"en": "Voided"}},
-            "object": {"objectType": "StatementRef", "id": target},
-            "timestamp": noticed,
-        });
+        let account = Identifier::Account {
+            home_page: home_page.to_owned(),
+            name: admin.id.clone(),
+        };
+        let voiding =
+            StatementBuilder::voiding(Actor::agent(account, None), StatementId(target)).timestamp(noticed);
         let event = |at, sent| Event {
             at,
             sent,
@@ -257,9 +258,23 @@ impl Story<'_> {
         };
         vec![
             event(at, Sent::Activity(attended)),
-            event(noticed, Sent::Statement(voiding)),
+            event(noticed, Sent::Statement(Box::new(voiding))),
         ]
     }
+}
+
+/// The verb of ADL's vocabulary with this name; `None` where its IRI is not valid.
+fn adl_verb(name: &str) -> Option<Verb> {
+    let id = Iri::parse(&format!("http://adlnet.gov/expapi/verbs/{name}")).ok()?;
+    Some(Verb {
+        id,
+        display: LanguageMap::english(name),
+    })
+}
+
+/// The agent with this e-mail address; `None` where it is not an address.
+fn agent(name: &str, email: &str) -> Option<Actor> {
+    Some(Actor::agent(Identifier::from_email(email)?, Some(name)))
 }
 
 /// The moment as it is written, to the millisecond.
@@ -288,14 +303,17 @@ mod tests {
         let texts: Vec<String> = contents::first(now).iter().map(Value::to_string).collect();
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         let catalogue: Vec<ContentDraft> = read_batch(&texts, 8).unwrap();
-        let mut events = history(&mut random, now, &staff, &catalogue, 20_000);
+        let events = history(&mut random, now, &staff, &catalogue, 20_000);
         assert_eq!(events.len(), 20_002, "and a mistake with its voiding");
         assert!(events.is_sorted_by_key(|event| event.at));
         let two_years = Timestamp::from_micros(now.micros() - DAYS * DAY)..now;
         assert!(events.iter().all(|event| two_years.contains(&event.at)));
         let ids: BTreeSet<String> = events
-            .iter_mut()
-            .map(|event| event.body()["id"].to_string())
+            .iter()
+            .map(|event| match &event.sent {
+                Sent::Activity(body) => body["id"].as_str().unwrap().to_owned(),
+                Sent::Statement(builder) => builder.as_ref().clone().build().id.unwrap().to_string(),
+            })
             .collect();
         assert_eq!(ids.len(), events.len());
 

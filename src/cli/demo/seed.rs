@@ -18,7 +18,7 @@ use crate::directory::{Keyed, Refusal, TeamDraft, UserDraft, read_batch};
 use crate::log::ShortForm;
 use crate::log::short_form::ShortFormRules;
 use crate::record::iri::IriError;
-use crate::record::{Actor, Envelope, Identifier, Limits, Origin, Statement, Version, parse_statement};
+use crate::record::{Actor, Envelope, Identifier, Origin};
 use crate::store::{
     Incoming, NewNote, OrganisationChange, RecordError, Recorder, Sameness, Store, StoreError, Submission,
     WriteError,
@@ -336,7 +336,7 @@ impl Sender<'_> {
                         Sameness::ShortForm(Box::new(form)),
                     )
                 }
-                Sent::Statement(body) => {
+                Sent::Statement(builder) => {
                     // What content sends comes by the door of statements; what a person voids is theirs.
                     let origin = if base.recorded_by.is_some() {
                         base.origin
@@ -348,7 +348,7 @@ impl Sender<'_> {
                         device_type: None,
                         ..base.clone()
                     };
-                    (statement(&body.to_string())?, envelope, Sameness::Statement)
+                    (builder.as_ref().clone().build(), envelope, Sameness::Statement)
                 }
             };
             let id = statement
@@ -365,11 +365,6 @@ impl Sender<'_> {
         }
         Ok(records)
     }
-}
-
-fn statement(text: &str) -> Result<Statement, SeedError> {
-    parse_statement(text.as_bytes(), Version::V1, &Limits::default())
-        .map_err(|fault| SeedError::from(vec![fault]))
 }
 
 /// Whom tokens are made for: one for each role, with the curator twice.

@@ -4,9 +4,10 @@ use serde_json::json;
 
 use crate::access::Role;
 use crate::catalogue::ContentType;
+use crate::record::{Activity, Definition, Iri, LanguageMap, LanguageTag, StatementBuilder};
 
 use super::super::{DAY, MINUTE};
-use super::{By, DAYS, Event, Progress, Sent, Story, millis};
+use super::{By, DAYS, Event, Progress, Sent, Story, adl_verb, agent, millis};
 
 /// What managers assign.
 const ASSIGNED: [&str; 7] = [
@@ -24,6 +25,20 @@ const VISITORS: [(&str, &str); 2] = [
     ("Ray Castellano", "ray@hauliers.example"),
     ("Visitor, Kestrel Audit", "visitor@kestrel.example"),
 ];
+
+/// What visitors learn at the terminal; `None` where a constant of it is not valid.
+fn site_rules() -> Option<Activity> {
+    let names = [("en", "Rules of the Site"), ("de", "Werksordnung")];
+    let name = names.map(|(tag, text)| Some((LanguageTag::parse(tag)?, text.to_owned())));
+    Some(Activity {
+        id: Iri::parse("https://content.acme.example/terminal/site-rules").ok()?,
+        definition: Some(Definition {
+            name: name.into_iter().collect::<Option<LanguageMap>>()?,
+            type_: Some(Iri::parse("http://adlnet.gov/expapi/activities/lesson").ok()?),
+            ..Definition::default()
+        }),
+    })
+}
 
 impl Story<'_> {
     /// Events and assignments, a share of so many activities.
@@ -132,17 +147,14 @@ impl Story<'_> {
             let (name, email) = VISITORS[number % VISITORS.len()];
             let at = millis(self.working_moment(self.now - 300 * DAY, self.now - DAY));
             let verb = verbs[(number / VISITORS.len()) % verbs.len()];
-            let statement = json!({
-                "actor": {"objectType": "Agent", "name": name, "mbox": format!("mailto:{email}")},
-                "verb": {"id": format!("http://adlnet.gov/expapi/verbs/{verb}"), "display": {"en": verb}},
-                "object": {"id": "https://content.acme.example/terminal/site-rules", "definition": {
-                    "name": {"en": "Rules of the Site", "de": "Werksordnung"},
-                    "type": "http://adlnet.gov/expapi/activities/lesson"}},
-                "timestamp": at,
-            });
+            let (Some(actor), Some(verb), Some(rules)) = (agent(name, email), adl_verb(verb), site_rules())
+            else {
+                continue;
+            };
+            let statement = StatementBuilder::new(actor, verb, rules).timestamp(at);
             self.events.push(Event {
                 at,
-                sent: Sent::Statement(statement),
+                sent: Sent::Statement(Box::new(statement)),
                 by: By::Platform,
                 spare: false,
             });

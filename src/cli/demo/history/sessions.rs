@@ -6,9 +6,14 @@ use uuid::Uuid;
 use crate::access::Role;
 use crate::base::clock::Timestamp;
 use crate::catalogue::{ContentKind, ContentType};
+use crate::record::object::INTERACTION_TYPE;
+use crate::record::{
+    Activity, Context, Definition, Duration, InteractionType, Iri, LanguageMap, Outcome, Score,
+    StatementBuilder,
+};
 
 use super::super::{DAY, MINUTE};
-use super::{By, DAYS, Event, Sent, Story, duration, id, millis};
+use super::{By, DAYS, Event, Sent, Story, adl_verb, agent, duration, id, millis};
 
 /// A second in microseconds.
 const SECOND: i64 = 1_000_000;
@@ -327,7 +332,7 @@ impl Story<'_> {
     /// An attempt at content that speaks xAPI itself.
     fn statements(&mut self, who: usize, content: usize, at: i64) -> i64 {
         let registration = id(self.random, Timestamp::from_micros(at));
-        self.statement(who, content, at, "initialized", registration, json!({}));
+        self.statement(who, content, at, "initialized", registration, Outcome::default());
         self.progress[who][content].began = Some(at);
         self.progress[who][content].done = None;
         let questions = self.random.between(1, 3);
@@ -345,7 +350,10 @@ impl Story<'_> {
                 ended,
                 "suspended",
                 registration,
-                json!({"duration": duration(seconds)}),
+                Outcome {
+                    duration: Duration::parse(&duration(seconds)).ok(),
+                    ..Outcome::default()
+                },
             );
             return ended;
         }
@@ -354,8 +362,16 @@ impl Story<'_> {
             .clamp(5.0, 100.0);
         let mark = self.contents[content].demands.pass_mark;
         let passed = mark.is_none_or(|mark| score >= mark);
-        let result = json!({"score": {"scaled": score / 100.0, "raw": score, "min": 0, "max": 100},
-            "duration": duration(seconds)});
+        let result = Outcome {
+            score: Some(Score {
+                scaled: Some(score / 100.0),
+                raw: Some(score),
+                min: Some(0.0),
+                max: Some(100.0),
+            }),
+            duration: Duration::parse(&duration(seconds)).ok(),
+            ..Outcome::default()
+        };
         let verb = match (mark, passed) {
             (None, _) => "completed",
             (Some(_), true) => "passed",
@@ -376,53 +392,85 @@ impl Story<'_> {
         at: i64,
         verb: &str,
         registration: Uuid,
-        result: Value,
+        result: Outcome,
     ) {
         let draft = &self.contents[content];
-        let object = json!({"id": draft.iri.as_ref().map(|iri| iri.as_str()), "definition": {"name": {"en": draft.title}}});
-        let context = json!({"registration": registration, "platform": "Acme Content Player"});
-        self.state(who, at, verb, object, result, context);
+        let Some(iri) = draft.iri.clone() else { return };
+        let object = Activity {
+            id: iri,
+            definition: Some(Definition {
+                name: LanguageMap::english(&draft.title),
+                ..Definition::default()
+            }),
+        };
+        self.state(who, at, verb, object, result, player_context(registration));
     }
 
     fn answer(&mut self, who: usize, content: usize, at: i64, number: i64, right: bool, registration: Uuid) {
-        let iri = self.contents[content]
-            .iri
-            .as_ref()
-            .map(|iri| iri.as_str())
-            .unwrap_or_default();
-        let object = json!({"id": format!("{iri}/questions/{number}"), "definition": {
-            "name": {"en": format!("Question {number}")},
-            "type": "http://adlnet.gov/expapi/activities/cmi.interaction",
-            "interactionType": "true-false",
-            "correctResponsesPattern": ["true"]}});
-        let result = json!({"success": right, "response": right.to_string()});
-        let context = json!({"registration": registration, "platform": "Acme Content Player",
-            "contextActivities": {"parent": [{"id": iri}]}});
+        let Some(iri) = self.contents[content].iri.clone() else {
+            return;
+        };
+        let Ok(question) = Iri::parse(&format!("{iri}/questions/{number}")) else {
+            return;
+        };
+        let object = Activity {
+            id: question,
+            definition: Some(Definition {
+                name: LanguageMap::english(&format!("Question {number}")),
+                type_: Iri::parse(INTERACTION_TYPE).ok(),
+                interaction_type: Some(InteractionType::TrueFalse),
+                correct_responses: vec!["true".to_owned()],
+                ..Definition::default()
+            }),
+        };
+        let result = Outcome {
+            success: Some(right),
+            response: Some(right.to_string()),
+            ..Outcome::default()
+        };
+        let context = Context {
+            parent: vec![Activity::new(iri)],
+            ..player_context(registration)
+        };
         self.state(who, at, "answered", object, result, context);
     }
 
     /// Sends a statement, by the address under which the player knows the person.
-    fn state(&mut self, who: usize, at: i64, verb: &str, object: Value, result: Value, context: Value) {
+    fn state(
+        &mut self,
+        who: usize,
+        at: i64,
+        verb: &str,
+        object: Activity,
+        result: Outcome,
+        context: Context,
+    ) {
         if !self.there(who, at) {
             return;
         }
         let (member, at) = (&self.members[who], millis(at));
         let email = member.private_email.as_ref().unwrap_or(&member.email);
-        let mut statement = json!({
-            "actor": {"objectType": "Agent", "name": member.name, "mbox": format!("mailto:{email}")},
-            "verb": {"id": format!("http://adlnet.gov/expapi/verbs/{verb}"), "display": {"en": verb}},
-            "object": object,
-            "context": context,
-            "timestamp": at,
-        });
-        if result.as_object().is_some_and(|result| !result.is_empty()) {
-            statement["result"] = result;
-        }
+        let (Some(actor), Some(verb)) = (agent(&member.name, email), adl_verb(verb)) else {
+            return;
+        };
+        let statement = StatementBuilder::new(actor, verb, object)
+            .result(result)
+            .context(context)
+            .timestamp(at);
         self.events.push(Event {
             at,
-            sent: Sent::Statement(statement),
+            sent: Sent::Statement(Box::new(statement)),
             by: By::Platform,
             spare: false,
         });
+    }
+}
+
+/// The context of all statements that the content player sends.
+fn player_context(registration: Uuid) -> Context {
+    Context {
+        registration: Some(registration),
+        platform: Some("Acme Content Player".to_owned()),
+        ..Context::default()
     }
 }
