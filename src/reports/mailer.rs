@@ -1,13 +1,14 @@
-//! Sending messages: by SMTP, or as files in a folder where there is no mail server (product text, section 9).
+//! Sends messages by SMTP, or writes them as files to a folder: `docs/specification.md#messages`.
 //!
-//! [`Mailer::smtp`] and [`Mailer::folder`] check their settings at start and connect nowhere; [`Mailer::send`] sends a
-//! [`EmailMessage`]. `smtp` holds the conversation with a mail server, `folder` the files.
+//! [`Mailer::smtp`] and [`Mailer::folder`] check their settings and do not connect. [`Mailer::send`] sends an
+//! [`EmailMessage`]. The file `smtp` talks to the mail server, `folder` writes the files.
 //!
-//! What it promises:
-//! - Every step has a time limit, and so has a message as a whole: nobody waits for a server that hangs.
-//! - A message that was sent is one that the server took over in so many words; whatever else happens is a failure.
-//! - What a server refuses for good is told from what is worth another try: [`SendError`].
-//! - No password stands in an error or in the log, not even where the server gives it back.
+//! Invariants:
+//!
+//! - Every SMTP step has a time limit, and so has a message as a whole.
+//! - A message counts as sent only after the server accepted it. Every other outcome is a [`SendError`], which separates
+//!   permanent refusals from temporary failures.
+//! - Errors and the log do not contain the password, even if the server repeats it.
 
 mod folder;
 mod smtp;
@@ -16,131 +17,147 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lettre::message::Mailbox;
 use secrecy::SecretString;
 
-use crate::reports::message::{self, ComposeError, EmailMessage};
+use crate::reports::message::{self, ComposeError, EmailMessage, Templates};
 
-/// How a mail server is reached.
+/// The settings of the mail server.
 #[derive(Debug, Clone)]
 pub struct SmtpSettings {
     /// `smtps://user:password@host:465`, `smtp://user:password@host:587?tls=required`, `…?tls=opportunistic`, or
-    /// without TLS `smtp://host:25`; user and password percent-encoded. A path is the name to greet with (EHLO).
+    /// without TLS `smtp://host:25`. User and password are percent-encoded. A path is the name for the greeting (EHLO).
     pub url: SecretString,
-    /// How long each step may take.
+    /// The time limit of each step.
     pub timeout: Duration,
-    /// A PEM file of certificates that are trusted beside the usual ones.
+    /// A PEM file of certificates to trust in addition to the usual ones.
     pub certificate: Option<PathBuf>,
 }
 
 impl SmtpSettings {
-    /// How many times a step's limit a whole message may take.
+    /// The time limit of a message, in time limits of a step.
     const STEPS: u32 = 10;
 
-    /// How long a message as a whole may take.
+    /// The time limit of a whole message.
     pub fn message_timeout(&self) -> Duration {
         self.timeout.saturating_mul(Self::STEPS)
     }
 }
 
-/// What is wrong with the settings; the texts say what to do, and hold no secret.
+/// An invalid setting. The texts contain no secret.
 #[derive(Debug, thiserror::Error)]
 pub enum MailerError {
-    /// The mail server's address can't be used.
+    /// The URL of the mail server is invalid.
     #[error("the mail server's address (ROLLBOOK_SMTP_URL) can't be used: {0}")]
     Url(String),
-    /// The sender can't be used.
+    /// The sender is invalid.
     #[error(
         "`{from}` (ROLLBOOK_MAIL_FROM) is no sender: {reason}; write an address (`learning@example.org`) or a name \
          with one (`Learning <learning@example.org>`)"
     )]
     From {
-        /// What was given.
+        /// The setting.
         from: String,
-        /// What is wrong with it.
+        /// Why it is invalid.
         reason: String,
     },
-    /// The further root certificate can't be used.
+    /// The file of certificates is invalid.
     #[error("the certificates in {path} (ROLLBOOK_SMTP_CERTIFICATE) can't be used: {reason}", path = .path.display())]
     Certificate {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Why it is invalid.
         reason: String,
     },
+    /// The templates of messages have a fault. They are part of the program.
+    #[error("the templates of messages can't be used: {0}")]
+    Template(#[from] minijinja::Error),
 }
 
-/// Why a message was not sent. The texts are for whoever looks at the delivery: they hold no secret.
+/// Why a message was not sent. The texts are shown in the delivery and contain no secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
-    /// For good: this recipient can't be sent this message.
+    /// A permanent refusal: another attempt for this recipient would fail too.
     #[error("{0}")]
     Refused(String),
-    /// For now: worth another try.
+    /// A temporary failure: another attempt may succeed.
     #[error("{0}")]
     Failed(String),
 }
 
-/// Sends messages; cheap to clone.
+/// Sends messages. Clones share their state.
 #[derive(Debug, Clone)]
 pub struct Mailer(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    from: message::Sender,
-    way: Way,
+    from: Mailbox,
+    templates: Templates,
+    transport: Transport,
 }
 
 #[derive(Debug)]
-enum Way {
+enum Transport {
     Smtp(smtp::Server),
     Folder(PathBuf),
 }
 
 impl Mailer {
-    /// A mailer that hands messages to a mail server.
+    /// A mailer that sends messages to a mail server.
     ///
     /// # Errors
     ///
-    /// [`MailerError`], where a setting can't be used. The server is asked nothing yet.
+    /// [`MailerError`] for an invalid setting. The server is not contacted.
     pub fn smtp(settings: &SmtpSettings, from: &str) -> Result<Self, MailerError> {
-        Self::new(Way::Smtp(smtp::Server::new(settings)?), from)
+        Self::new(Transport::Smtp(smtp::Server::new(settings)?), from)
     }
 
-    /// A mailer that writes messages to a folder, each a file of its own; the folder is made when the first is.
+    /// A mailer that writes each message as a file to a folder. The first message creates the folder.
     ///
     /// # Errors
     ///
     /// [`MailerError::From`].
     pub fn folder(path: impl Into<PathBuf>, from: &str) -> Result<Self, MailerError> {
-        Self::new(Way::Folder(path.into()), from)
+        Self::new(Transport::Folder(path.into()), from)
     }
 
-    fn new(way: Way, from: &str) -> Result<Self, MailerError> {
-        let from = message::sender(from).map_err(|error| MailerError::From {
+    fn new(transport: Transport, from: &str) -> Result<Self, MailerError> {
+        let from = message::parse_mailbox(from).map_err(|error| MailerError::From {
             from: from.to_owned(),
             reason: error.to_string(),
         })?;
-        Ok(Self(Arc::new(Inner { from, way })))
+        Ok(Self(Arc::new(Inner {
+            from,
+            templates: Templates::new()?,
+            transport,
+        })))
     }
 
-    /// The address that messages come from.
+    /// The sender's address.
     pub fn address(&self) -> &str {
-        self.0.from.address.as_ref()
+        self.0.from.email.as_ref()
     }
 
-    /// Sends a message. Whoever drops the future gives it up: it may or may not have been sent.
+    /// Sends a message. If the future is dropped, the message may or may not have been sent.
     ///
     /// # Errors
     ///
-    /// [`SendError::Refused`] where another try would end alike, [`SendError::Failed`] where it may not.
-    pub async fn send(&self, letter: &EmailMessage<'_>) -> Result<(), SendError> {
-        let message = message::compose(letter, &self.0.from).map_err(|error| match error {
+    /// [`SendError::Refused`] for a permanent refusal, [`SendError::Failed`] for a temporary failure.
+    pub async fn send(&self, email: &EmailMessage<'_>) -> Result<(), SendError> {
+        let Inner {
+            from,
+            templates,
+            transport,
+        } = &*self.0;
+        let message = message::compose(email, from, templates).map_err(|error| match error {
             ComposeError::Address(_) => SendError::Refused(error.to_string()),
-            ComposeError::Message(_) => SendError::Failed(error.to_string()),
+            ComposeError::Message(_) | ComposeError::Template(_) => SendError::Failed(error.to_string()),
         })?;
-        match &self.0.way {
-            Way::Smtp(server) => server.send(&self.0.from.address, &message).await,
-            Way::Folder(folder) => folder::write(folder, &folder::name(letter), message.bytes).await,
+        match transport {
+            Transport::Smtp(server) => server.send(&from.email, &message).await,
+            Transport::Folder(folder) => {
+                folder::write_message(folder, &folder::file_name(email), message.bytes).await
+            }
         }
     }
 }

@@ -1,187 +1,203 @@
-//! The message that carries a report to one recipient (product text, section 9).
+//! The e-mail message that carries a report to one recipient: `docs/specification.md#messages`.
 //!
-//! A [`EmailMessage`] says what is sent; `compose` makes the message of RFC 5322 of it, and [`file_name`] the name of
-//! its file. `words` has the sentences, once for the plain text and the HTML; `header` writes the fields that hold
-//! what people wrote.
+//! [`EmailMessage`] describes the message, [`compose`] writes it (RFC 5322) and [`file_name`] names its file. The file
+//! `text` fills in the templates; `header` writes the fields that contain text from users.
 //!
-//! What it promises:
-//! - No name, whatever it holds, adds a header, a part or a tag to the message: names are one line without control
-//!   characters and without marks that turn the direction of writing; in a header what is not plain words is
-//!   encoded by RFC 2047; in the HTML it is escaped; and the bodies are encoded such that no line of theirs can be
-//!   a boundary.
-//! - The same letter is the same bytes: whoever receives it twice, after a crash, can tell by its Message-ID.
-//! - Every line is of ASCII and at most 998 bytes, but for an address that itself is beyond ASCII.
+//! Invariants:
+//!
+//! - A name cannot add a header, a part or a tag to the message. A name is one line without control characters and without
+//!   marks that change the direction of writing. Headers encode it (RFC 2047), the HTML escapes it, and the bodies are
+//!   encoded in a way that no line of them can be a boundary.
+//! - The same [`EmailMessage`] gives the same bytes. A recipient that receives it twice, after a crash, sees the same
+//!   Message-ID.
+//! - Every line is ASCII and at most 998 bytes long, except for a line with an address that is not ASCII.
 
 mod header;
-mod words;
+mod text;
 
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use chrono::NaiveDate;
 use chrono_tz::Tz;
-use lettre::message::header::{ContentTransferEncoding, ContentType, Date, MessageId};
-use lettre::message::{Attachment, Body, Message, MultiPart, SinglePart};
-use lettre::{Address, address::Envelope};
+use lettre::Address;
+use lettre::address::Envelope;
+use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
+use lettre::message::{Attachment, Body, Mailbox, Message, MultiPart, SinglePart};
 use uuid::Uuid;
 
 use crate::base::clock::Timestamp;
 use crate::log::{Period, Window};
 use crate::reports::report::file_stem;
 
-pub(super) use header::{Sender, sender};
-use header::{address, encoded, mailbox, one_line, plain};
+pub(super) use header::parse_mailbox;
+pub(super) use text::Templates;
 
-/// A report on its way to one recipient.
+use header::{mailbox, one_line, parse_address, subject};
+
+/// A message with a report for one recipient.
 #[derive(Debug, Clone)]
 pub struct EmailMessage<'a> {
     /// The delivery's id.
     pub delivery: Uuid,
-    /// The recipient's place in the delivery; with its id it is the message's own.
+    /// The recipient's position in the delivery. Together with the delivery's id it identifies the message.
     pub place: u16,
-    /// The address, and the name where the directory has the recipient; without one it is an address outside.
+    /// The address, and the name of a user of the directory. An address outside the directory has no name.
     pub to: (&'a str, Option<&'a str>),
     /// The report's name.
     pub report: &'a str,
-    /// The report's `period`, where it has one.
+    /// The report's `period`, if it has one.
     pub period: Option<Period>,
-    /// The stretch of time whose rows were asked for.
+    /// The time range of the rows.
     pub window: Window,
-    /// The zone in which days begin and moments are told.
+    /// The time zone of days and times in the text.
     pub zone: Tz,
-    /// The moment that the schedule was due.
+    /// The time that the run is for.
     pub run_at: Timestamp,
-    /// The moment of sending.
+    /// The time of sending.
     pub now: Timestamp,
-    /// Rows in the file.
+    /// The number of rows in the file.
     pub rows: u64,
     /// When the schedule runs: `every Monday at 08:00 (Europe/London)`.
     pub timing: &'a str,
-    /// The name of whoever made the schedule.
+    /// The name of the schedule's maker.
     pub maker: &'a str,
-    /// Whether others than its owner may open the report.
+    /// Whether the report is shared: others than its owner may open it.
     pub shared: bool,
-    /// Whether whoever made the schedule is who receives this message.
-    pub own: bool,
-    /// Who else receives it, as they are to be named.
+    /// Whether the recipient is the schedule's maker.
+    pub to_maker: bool,
+    /// The names of the other recipients.
     pub others: &'a [String],
-    /// The file, or where it can be had.
+    /// The file or a link to it.
     pub enclosed: Enclosed<'a>,
 }
 
-/// What a [`EmailMessage`] carries.
+/// The content of an [`EmailMessage`].
 #[derive(Debug, Clone)]
 pub enum Enclosed<'a> {
     /// The file itself.
     File {
-        /// Its name; see [`file_name`].
+        /// The file's name: see [`file_name`].
         name: String,
-        /// Its bytes.
+        /// The file's bytes.
         bytes: &'a Bytes,
         /// Whether it is a gzip file.
         gzipped: bool,
     },
-    /// An address at which the file can be downloaded.
+    /// A link to the file.
     Link {
-        /// The address.
+        /// The link's URL.
         url: &'a str,
-        /// The first moment at which it opens no more.
+        /// When the link expires.
         expires_at: Timestamp,
     },
 }
 
-/// A message ready to be sent.
+/// A message that is ready to be sent.
 #[derive(Debug, Clone)]
-pub(super) struct Composed {
-    /// Whom it is for.
+pub(super) struct ComposedMessage {
+    /// The recipient's address.
     pub to: Address,
-    /// The message, headers and all, with CRLF at the end of each line.
+    /// The message with its headers. Each line ends with CRLF.
     pub bytes: Vec<u8>,
 }
 
-/// Why no message can be made.
+/// Why a message can't be composed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ComposeError {
-    /// What should be an address is none that a message can be sent to.
+    /// The recipient's address is invalid.
     #[error("the address can't be written to: {0}")]
     Address(#[from] lettre::address::AddressError),
     /// The parts don't make a message.
     #[error("the message can't be put together: {0}")]
     Message(#[from] lettre::error::Error),
+    /// A template can't be filled in.
+    #[error("the text of the message can't be written: {0}")]
+    Template(#[from] minijinja::Error),
 }
 
-/// The name of a report's file: the report's name as [`file_stem`] has it, and the day of the
-/// run in the zone, as `weekly-completions-2026-11-22.csv`, or with `.csv.gz`.
+/// The name of a report's file: the report's name as [`file_stem`] writes it, and the day of the run in the time zone, such
+/// as `weekly-completions-2026-11-22.csv`, or with `.csv.gz`.
 pub fn file_name(report: &str, run_at: Timestamp, zone: Tz, gzipped: bool) -> String {
     let extension = if gzipped { "csv.gz" } else { "csv" };
     format!("{}-{}.{extension}", file_stem(report), day(run_at, zone))
 }
 
-/// The day in the zone.
+/// The day in the time zone.
 fn day(at: Timestamp, zone: Tz) -> NaiveDate {
     at.to_datetime().with_timezone(&zone).date_naive()
 }
 
-/// Makes the message.
-pub(super) fn compose(letter: &EmailMessage<'_>, from: &Sender) -> Result<Composed, ComposeError> {
-    let to = address(letter.to.0)?;
-    let id = format!("<{}.{}@{}>", letter.delivery, letter.place, from.address.domain());
-    let words = words::Words::of(letter);
-    let text = MultiPart::alternative()
-        .boundary(boundary(letter, "text"))
-        .singlepart(readable(ContentType::TEXT_PLAIN, words.text()))
-        .singlepart(readable(ContentType::TEXT_HTML, words.html()));
+/// Writes the message.
+pub(super) fn compose(
+    email: &EmailMessage<'_>,
+    from: &Mailbox,
+    templates: &Templates,
+) -> Result<ComposedMessage, ComposeError> {
+    let (address, name) = email.to;
+    let to = parse_address(address)?;
+    let id = format!("<{}.{}@{}>", email.delivery, email.place, from.email.domain());
+    let texts = templates.render(email)?;
+    let readable = MultiPart::alternative()
+        .boundary(boundary(email, "text"))
+        .singlepart(text_part(ContentType::TEXT_PLAIN, texts.plain))
+        .singlepart(text_part(ContentType::TEXT_HTML, texts.html));
     let mut parts = MultiPart::mixed()
-        .boundary(boundary(letter, "parts"))
-        .multipart(text);
-    if let Enclosed::File { name, bytes, gzipped } = &letter.enclosed {
-        parts = parts.singlepart(attachment(name, bytes, *gzipped));
+        .boundary(boundary(email, "parts"))
+        .multipart(readable);
+    if let Enclosed::File { name, bytes, gzipped } = &email.enclosed {
+        parts = parts.singlepart(file_part(name, bytes, *gzipped));
     }
+    // lettre would parse the To field again to find the recipient.
+    let envelope = Envelope::new(Some(from.email.clone()), vec![to.clone()])?;
     let message = Message::builder()
-        .raw_header(mailbox("From", from.name.as_deref(), &from.address))
-        .raw_header(mailbox("To", letter.to.1, &to))
-        .raw_header(encoded("Subject", &words.subject()))
-        .header(Date::new(system_time(letter.now)))
-        .header(MessageId::from(id))
-        .raw_header(plain("Auto-Submitted", "auto-generated"))
-        .envelope(Envelope::new(Some(from.address.clone()), vec![to.clone()])?)
+        .envelope(envelope)
+        .from(mailbox(from.name.as_deref(), from.email.clone()))
+        .to(mailbox(name, to.clone()))
+        .raw_header(subject(&texts.subject))
+        .date(system_time(email.now))
+        .message_id(Some(id))
+        .raw_header(HeaderValue::new(AUTO_SUBMITTED, "auto-generated".to_owned()))
         .multipart(parts)?;
-    Ok(Composed {
+    Ok(ComposedMessage {
         to,
         bytes: message.formatted(),
     })
 }
 
-/// A line that no line of a part can be: `=_` stands neither in base64 nor in quoted-printable (RFC 2045, section
-/// 6.7), and every part is one of the two.
-fn boundary(letter: &EmailMessage<'_>, what: &str) -> String {
-    format!("=_{}_{}_{what}", letter.delivery.simple(), letter.place)
+/// The header of messages that no person wrote (RFC 3834).
+const AUTO_SUBMITTED: HeaderName = HeaderName::new_from_ascii_str("Auto-Submitted");
+
+/// A boundary that cannot be a line of a part: neither base64 nor quoted-printable contains `=_` (RFC 2045, section 6.7),
+/// and every part is one of the two.
+fn boundary(email: &EmailMessage<'_>, part: &str) -> String {
+    format!("=_{}_{}_{part}", email.delivery.simple(), email.place)
 }
 
-/// A part to be read: quoted-printable, so that long lines are folded and any letter passes any server.
-fn readable(kind: ContentType, text: String) -> SinglePart {
+/// A text part. Quoted-printable folds long lines, and any server accepts it.
+fn text_part(content_type: ContentType, text: String) -> SinglePart {
     let body = Body::new_with_encoding(text, ContentTransferEncoding::QuotedPrintable);
-    // Quoted-printable takes anything; were it to refuse, any other encoding will do.
+    // Quoted-printable accepts any text. If it did not, lettre would choose an encoding.
     let body = body.unwrap_or_else(Body::new);
-    SinglePart::builder().header(kind).body(body)
+    SinglePart::builder().header(content_type).body(body)
 }
 
-/// The file: base64, so that every byte arrives as it is, whatever its lines end with.
-fn attachment(name: &str, bytes: &Bytes, gzipped: bool) -> SinglePart {
-    let kind = if gzipped {
+/// The file part. Base64 keeps every byte, whatever the line ends are.
+fn file_part(name: &str, bytes: &Bytes, gzipped: bool) -> SinglePart {
+    let content_type = if gzipped {
         "application/gzip"
     } else {
         "text/csv; charset=utf-8"
     };
-    // Both are well-formed; a file of an unknown kind would still be the file.
-    let kind = ContentType::parse(kind).unwrap_or(ContentType::TEXT_PLAIN);
+    // Both are valid media types.
+    let content_type = ContentType::parse(content_type).unwrap_or(ContentType::TEXT_PLAIN);
     let body = Body::new_with_encoding(bytes.to_vec(), ContentTransferEncoding::Base64);
-    // As above.
+    // Base64 accepts any bytes.
     let body = body.unwrap_or_else(Body::new);
-    Attachment::new(one_line(name)).body(body, kind)
+    Attachment::new(one_line(name)).body(body, content_type)
 }
 
-/// The moment for the Date header, which knows the years from 1970 to 9999.
+/// The time for the Date header, which knows the years from 1970 to 9999.
 fn system_time(at: Timestamp) -> SystemTime {
     /// 9999-12-31T23:59:59Z.
     const LAST: u64 = 253_402_300_799;

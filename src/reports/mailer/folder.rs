@@ -1,4 +1,4 @@
-//! Messages as files: one `.eml` each, as any mail program opens it.
+//! Messages as files: one `.eml` file each, which mail programs open.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -8,20 +8,20 @@ use tempfile::NamedTempFile;
 use super::SendError;
 use crate::reports::message::EmailMessage;
 
-/// The file's name: the moment of the run, the delivery and the recipient's place. Nothing that somebody wrote is in
-/// it, and the same message has the same name.
-pub(super) fn name(letter: &EmailMessage<'_>) -> String {
-    let run_at = letter.run_at.to_datetime().format("%Y%m%dT%H%M%SZ");
-    format!("{run_at}-{}-{}.eml", letter.delivery, letter.place)
+/// The file's name: the run's time, the delivery's id and the recipient's position. It contains no text from users, and the
+/// same message has the same name.
+pub(super) fn file_name(email: &EmailMessage<'_>) -> String {
+    let run_at = email.run_at.to_datetime().format("%Y%m%dT%H%M%SZ");
+    format!("{run_at}-{}-{}.eml", email.delivery, email.place)
 }
 
-/// Writes the file; whoever looks into the folder sees it whole or not at all.
-pub(super) async fn write(folder: &Path, name: &str, bytes: Vec<u8>) -> Result<(), SendError> {
+/// Writes the file. A reader of the folder sees the whole file or none.
+pub(super) async fn write_message(folder: &Path, name: &str, bytes: Vec<u8>) -> Result<(), SendError> {
     let (path, file) = (folder.to_path_buf(), folder.join(name));
-    let written = tokio::task::spawn_blocking(move || put(&path, &file, &bytes)).await;
+    let written = tokio::task::spawn_blocking(move || write_file(&path, &file, &bytes)).await;
     let written = written.unwrap_or_else(|error| Err(io::Error::other(error)));
     written.map_err(|error| {
-        // Where the folder lies is for the operator alone.
+        // The log has the folder's path, the delivery does not: it is for the operator only.
         tracing::error!(folder = %folder.display(), %error, "a message can't be written");
         SendError::Failed(format!(
             "the message can't be written to the folder of messages: {error}"
@@ -29,7 +29,7 @@ pub(super) async fn write(folder: &Path, name: &str, bytes: Vec<u8>) -> Result<(
     })
 }
 
-fn put(folder: &Path, file: &Path, bytes: &[u8]) -> io::Result<()> {
+fn write_file(folder: &Path, file: &Path, bytes: &[u8]) -> io::Result<()> {
     std::fs::create_dir_all(folder)?;
     let mut temporary = NamedTempFile::with_prefix_in(".message-", folder).map_err(without_path)?;
     temporary.write_all(bytes).map_err(without_path)?;
@@ -38,7 +38,7 @@ fn put(folder: &Path, file: &Path, bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// The error of the system, without the path that the library writes into it.
+/// The system's error without the path that `tempfile` adds to it.
 fn without_path(error: io::Error) -> io::Error {
     io::Error::from(error.kind())
 }

@@ -1,7 +1,8 @@
-//! The conversation with a mail server (RFC 5321, 3207, 4954), step by step.
+//! The conversation with a mail server (RFC 5321, 3207, 4954), one step after the other.
 //!
-//! lettre speaks the protocol; the steps are taken here, so that each has its time limit and each failure is known by
-//! the step at which it came: a server that refuses the recipient is not one that refuses the login.
+//! lettre's `AsyncSmtpConnection` connects, encrypts, logs in and speaks the protocol. The steps are here and not in
+//! lettre's `AsyncSmtpTransport`, which does not tell at which command a server refused and limits the time of connecting
+//! only. A refused recipient is permanent; a refused login or sender is a fault of the settings, and worth another attempt.
 
 mod address;
 
@@ -12,7 +13,7 @@ use std::time::Duration;
 use lettre::Address;
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::DEFAULT_MECHANISMS;
-use lettre::transport::smtp::client::AsyncSmtpConnection;
+use lettre::transport::smtp::client::{AsyncSmtpConnection, Tls};
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::{Extension, MailBodyParameter, MailParameter};
 use secrecy::ExposeSecret;
@@ -20,127 +21,122 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{MailerError, SendError, SmtpSettings};
-use crate::reports::message::Composed;
-use address::{Encryption, ServerAddress};
+use crate::reports::message::ComposedMessage;
+use address::ServerAddress;
 
-/// Bytes of a message that are handed over at once: the limit of a step counts for each.
-const PART: usize = 64 * 1024;
-/// How long the server may take to say goodbye; nothing depends on it.
-const GOODBYE: Duration = Duration::from_secs(2);
-/// Characters of a server's answer that are kept.
-const ANSWER: usize = 300;
+/// Bytes of a message that are sent at once. Each part has the time limit of a step.
+const PART_BYTES: usize = 64 * 1024;
+/// The time limit of QUIT. Nothing depends on its answer.
+const QUIT_TIMEOUT: Duration = Duration::from_secs(2);
+/// The longest text of a server in an error, in characters.
+const MAX_ANSWER_CHARACTERS: usize = 300;
+/// Answers that request another login, at any step (RFC 4954, section 6).
+const LOGIN_REQUIRED: [u16; 4] = [530, 534, 535, 538];
 
 /// A mail server.
 #[derive(Debug)]
 pub(super) struct Server {
     address: ServerAddress,
-    /// How long a step may take.
-    limit: Duration,
-    /// How long a message as a whole may take.
-    whole: Duration,
+    step_timeout: Duration,
+    message_timeout: Duration,
 }
 
-/// Where in the conversation something happened.
+/// A step of the conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
-    Connecting,
-    Encrypting,
-    LoggingIn,
-    NamingSender,
-    NamingRecipient,
-    Announcing,
-    Sending,
+    Connect,
+    StartTls,
+    Login,
+    Sender,
+    Recipient,
+    Data,
+    Message,
 }
 
 impl Step {
-    /// As a reason says it.
-    fn doing(self) -> &'static str {
+    /// The step as a part of an error's text.
+    fn phrase(self) -> &'static str {
         match self {
-            Self::Connecting => "while being connected to",
-            Self::Encrypting => "at the beginning of TLS",
-            Self::LoggingIn => "at the login",
-            Self::NamingSender => "to the sender's address",
-            Self::NamingRecipient => "to the recipient's address",
-            Self::Announcing => "to the announcement of the message",
-            Self::Sending => "to the message",
+            Self::Connect => "while being connected to",
+            Self::StartTls => "at the beginning of TLS",
+            Self::Login => "at the login",
+            Self::Sender => "to the sender's address",
+            Self::Recipient => "to the recipient's address",
+            Self::Data => "to the announcement of the message",
+            Self::Message => "to the message",
         }
     }
 
-    /// Whether a refusal for good at this step is about this recipient and this message alone.
-    fn is_about_the_recipient(self) -> bool {
-        matches!(self, Self::NamingRecipient | Self::Announcing | Self::Sending)
+    /// Whether a permanent refusal at this step is about this recipient and message only.
+    fn concerns_recipient(self) -> bool {
+        matches!(self, Self::Recipient | Self::Data | Self::Message)
     }
 }
-
-/// Answers that ask for another login, at whatever step (RFC 4954, section 6).
-const LOGIN_WANTED: [u16; 4] = [530, 534, 535, 538];
 
 impl Server {
     pub(super) fn new(settings: &SmtpSettings) -> Result<Self, MailerError> {
         Ok(Self {
             address: ServerAddress::parse(settings.url.expose_secret(), settings.certificate.as_deref())?,
-            limit: settings.timeout,
-            whole: settings.message_timeout(),
+            step_timeout: settings.timeout,
+            message_timeout: settings.message_timeout(),
         })
     }
 
-    /// Hands the message over: it is sent once the server has answered for it.
-    pub(super) async fn send(&self, from: &Address, message: &Composed) -> Result<(), SendError> {
-        match timeout(self.whole, self.converse(from, message)).await {
+    /// Sends the message. It counts as sent after the server accepted it.
+    pub(super) async fn send(&self, from: &Address, message: &ComposedMessage) -> Result<(), SendError> {
+        match timeout(self.message_timeout, self.converse(from, message)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(SendError::Failed(format!(
                 "the mail server took longer than {} for the message",
-                seconds(self.whole)
+                format_seconds(self.message_timeout)
             ))),
         }
     }
 
-    async fn converse(&self, from: &Address, message: &Composed) -> Result<(), SendError> {
+    async fn converse(&self, from: &Address, message: &ComposedMessage) -> Result<(), SendError> {
         let mut connection = self.connect().await?;
-        let outcome = self.hand_over(&mut connection, from, message).await;
-        // What was answered stands, whatever becomes of the goodbye.
-        let _ = timeout(GOODBYE.min(self.limit), connection.abort()).await;
+        let outcome = self.transfer(&mut connection, from, message).await;
+        // An error of QUIT does not change the outcome.
+        let _ = timeout(QUIT_TIMEOUT.min(self.step_timeout), connection.abort()).await;
         outcome
     }
 
-    /// A connection that messages can be sent by: encrypted and logged in, as the settings want it.
+    /// Opens a connection, encrypted and logged in as the settings require.
     async fn connect(&self) -> Result<AsyncSmtpConnection, SendError> {
         let address = &self.address;
-        let wrapper = match &address.encryption {
-            Encryption::Wrapper(tls) => Some(tls.clone()),
+        let wrapper = match &address.tls {
+            Tls::Wrapper(parameters) => Some(parameters.clone()),
             _ => None,
         };
         let host = (address.host.as_str(), address.port);
         let connecting =
-            AsyncSmtpConnection::connect_tokio1(host, Some(self.limit), &address.hello, wrapper, None);
-        let mut connection = self.step(Step::Connecting, connecting).await?;
-        match &address.encryption {
-            Encryption::Required(tls) => {
-                let encrypting = connection.starttls(tls.clone(), &address.hello);
-                self.step(Step::Encrypting, encrypting).await?;
-            }
-            Encryption::Opportunistic(tls) if connection.can_starttls() => {
-                let encrypting = connection.starttls(tls.clone(), &address.hello);
-                self.step(Step::Encrypting, encrypting).await?;
-            }
-            _ => {}
+            AsyncSmtpConnection::connect_tokio1(host, Some(self.step_timeout), &address.hello, wrapper, None);
+        let mut connection = self.run_step(Step::Connect, connecting).await?;
+        let start_tls = match &address.tls {
+            Tls::Required(parameters) => Some(parameters),
+            Tls::Opportunistic(parameters) if connection.can_starttls() => Some(parameters),
+            _ => None,
+        };
+        if let Some(parameters) = start_tls {
+            let encrypting = connection.starttls(parameters.clone(), &address.hello);
+            self.run_step(Step::StartTls, encrypting).await?;
         }
         if let Some(credentials) = &address.credentials {
-            let credentials = credentials.for_login();
+            let credentials = credentials.to_lettre();
             let login = connection.auth(DEFAULT_MECHANISMS, &credentials);
-            self.step(Step::LoggingIn, login).await?;
+            self.run_step(Step::Login, login).await?;
         }
         Ok(connection)
     }
 
-    async fn hand_over(
+    async fn transfer(
         &self,
         connection: &mut AsyncSmtpConnection,
         from: &Address,
-        message: &Composed,
+        message: &ComposedMessage,
     ) -> Result<(), SendError> {
         let mut parameters = Vec::new();
-        // A domain is always of ASCII; see `message::address`.
+        // Domains are always ASCII: see `message::parse_address`.
         if !(from.user().is_ascii() && message.to.user().is_ascii()) {
             if !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
                 return Err(SendError::Refused(
@@ -148,28 +144,32 @@ impl Server {
                 ));
             }
             parameters.push(MailParameter::SmtpUtfEight);
-            // Its headers hold the address as it is. Whoever offers SMTPUTF8 offers this as well (RFC 6531).
+            // The headers contain the address as it is. A server with SMTPUTF8 also has 8BITMIME (RFC 6531).
             parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
         }
         let sender = connection.command(Mail::new(Some(from.clone()), parameters));
-        self.step(Step::NamingSender, sender).await?;
+        self.run_step(Step::Sender, sender).await?;
         let recipient = connection.command(Rcpt::new(message.to.clone(), Vec::new()));
-        self.step(Step::NamingRecipient, recipient).await?;
-        self.step(Step::Announcing, connection.command(Data)).await?;
-        self.contents(connection, &message.bytes).await
+        self.run_step(Step::Recipient, recipient).await?;
+        self.run_step(Step::Data, connection.command(Data)).await?;
+        self.send_content(connection, &message.bytes).await
     }
 
-    /// Hands the message itself over in parts: the limit counts from the last part that was taken, so that a slow
-    /// line may take its time and one that stands still is given up.
-    async fn contents(&self, connection: &mut AsyncSmtpConnection, bytes: &[u8]) -> Result<(), SendError> {
-        let (taken, last) = watch::channel(Instant::now());
-        // The next part is asked for when the last one was taken.
-        let parts = bytes.chunks(PART).inspect(|_| {
-            taken.send_replace(Instant::now());
+    /// Sends the message's content in parts. The time limit starts again with each part that the server took: a slow
+    /// connection has the time that it needs, and one without progress fails.
+    async fn send_content(
+        &self,
+        connection: &mut AsyncSmtpConnection,
+        bytes: &[u8],
+    ) -> Result<(), SendError> {
+        let (progress, last_progress) = watch::channel(Instant::now());
+        // lettre requests the next part after the server took the one before.
+        let parts = bytes.chunks(PART_BYTES).inspect(|_| {
+            progress.send_replace(Instant::now());
         });
-        let stands_still = async {
+        let no_progress = async {
             loop {
-                let until = *last.borrow() + self.limit;
+                let until = *last_progress.borrow() + self.step_timeout;
                 if Instant::now() >= until {
                     return;
                 }
@@ -178,96 +178,86 @@ impl Server {
         };
         tokio::select! {
             outcome = connection.message_iter(parts) => {
-                outcome.map(|_| ()).map_err(|error| self.failure(Step::Sending, &error))
+                outcome.map(|_| ()).map_err(|error| self.to_send_error(Step::Message, &error))
             }
-            () = stands_still => Err(self.too_long(Step::Sending)),
+            () = no_progress => Err(self.timeout_error(Step::Message)),
         }
     }
 
-    /// Takes a step within its limit.
-    async fn step<T>(
+    /// Runs a step within its time limit.
+    async fn run_step<T>(
         &self,
         step: Step,
-        taken: impl Future<Output = Result<T, Error>>,
+        running: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, SendError> {
-        match timeout(self.limit, taken).await {
-            Ok(outcome) => outcome.map_err(|error| self.failure(step, &error)),
-            Err(_) => Err(self.too_long(step)),
+        match timeout(self.step_timeout, running).await {
+            Ok(outcome) => outcome.map_err(|error| self.to_send_error(step, &error)),
+            Err(_) => Err(self.timeout_error(step)),
         }
     }
 
-    fn too_long(&self, step: Step) -> SendError {
+    fn timeout_error(&self, step: Step) -> SendError {
         let text = match step {
-            Step::Connecting => "did not answer",
+            Step::Connect => "did not answer",
             _ => "gave no answer",
         };
-        self.note(step, "it took too long");
+        self.log_failure(step, "it took too long");
         SendError::Failed(format!(
             "the mail server {text} {} within {}",
-            step.doing(),
-            seconds(self.limit)
+            step.phrase(),
+            format_seconds(self.step_timeout)
         ))
     }
 
-    /// What went wrong, in words for whoever looks at the delivery.
-    fn failure(&self, step: Step, error: &Error) -> SendError {
-        let said = self.said(error);
+    /// The error with a text for the delivery.
+    fn to_send_error(&self, step: Step, error: &Error) -> SendError {
+        let cause = self.cause_text(error);
         let Some(code) = error.status() else {
-            self.note(step, &kind(error));
+            self.log_failure(step, &error_kind(error));
             return SendError::Failed(match step {
-                Step::Connecting => format!("the mail server can't be reached: {said}"),
+                Step::Connect => format!("the mail server can't be reached: {cause}"),
                 _ => format!(
-                    "the connection to the mail server failed {}: {said}",
-                    step.doing()
+                    "the connection to the mail server failed {}: {cause}",
+                    step.phrase()
                 ),
             });
         };
         let code = u16::from(code);
-        let answer = format!("the mail server answered {} with {code} {said}", step.doing());
+        let answer = format!("the mail server answered {} with {code} {cause}", step.phrase());
         let answer = answer.trim_end().to_owned();
-        if error.is_permanent() && step.is_about_the_recipient() && !LOGIN_WANTED.contains(&code) {
+        if error.is_permanent() && step.concerns_recipient() && !LOGIN_REQUIRED.contains(&code) {
             return SendError::Refused(answer);
         }
-        self.note(step, &code.to_string());
+        self.log_failure(step, &code.to_string());
         SendError::Failed(answer)
     }
 
-    /// Leaves a line in the log for whoever runs the server. Nothing that the server said is in it but a code: its words
-    /// may hold an address.
-    fn note(&self, step: Step, cause: &str) {
+    /// Writes a line to the log for the operator. Of the server's answer it contains the code only, because its text may
+    /// contain an address.
+    fn log_failure(&self, step: Step, cause: &str) {
         let (server, port) = (&self.address.host, self.address.port);
         tracing::warn!(%server, port, ?step, cause, "a message was not sent");
     }
 
-    /// The innermost cause or the server's words: one line, not long, without the password.
-    fn said(&self, error: &Error) -> String {
+    /// The innermost cause or the server's answer: one line, shortened, without the password.
+    fn cause_text(&self, error: &Error) -> String {
         let mut cause: &dyn std::error::Error = error;
         while let Some(inner) = cause.source() {
             cause = inner;
         }
-        let said = cause.to_string();
-        if self
-            .address
-            .credentials
-            .as_ref()
-            .is_some_and(|credentials| credentials.show_in(&said))
-        {
+        let text = cause.to_string();
+        let credentials = self.address.credentials.as_ref();
+        if credentials.is_some_and(|credentials| credentials.occur_in(&text)) {
             return "(an answer that holds the login)".to_owned();
         }
-        let line: Vec<&str> = said
-            .split(|c: char| c.is_control() || c.is_whitespace())
-            .collect();
-        let line = line
-            .into_iter()
-            .filter(|word| !word.is_empty())
-            .collect::<Vec<_>>()
-            .join(" ");
-        line.chars().take(ANSWER).collect()
+        let words = text.split(|c: char| c.is_control() || c.is_whitespace());
+        let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+        words.join(" ").chars().take(MAX_ANSWER_CHARACTERS).collect()
     }
 }
 
-/// What kind of failure it was, in words of our own: an error's own text may quote the server.
-fn kind(error: &Error) -> String {
+/// The kind of failure, in our own words: the error's text may quote the server.
+fn error_kind(error: &Error) -> String {
     let sources = std::iter::successors(std::error::Error::source(error), |inner| inner.source());
     let io = sources
         .into_iter()
@@ -288,13 +278,11 @@ fn kind(error: &Error) -> String {
 }
 
 /// `60 seconds`, `1.5 seconds`.
-fn seconds(limit: Duration) -> String {
-    let seconds = limit.as_secs_f64();
-    if limit == Duration::from_secs(1) {
-        "1 second".to_owned()
-    } else {
-        format!("{seconds} seconds")
+fn format_seconds(duration: Duration) -> String {
+    if duration == Duration::from_secs(1) {
+        return "1 second".to_owned();
     }
+    format!("{} seconds", duration.as_secs_f64())
 }
 
 #[cfg(test)]
@@ -305,8 +293,8 @@ mod tests {
     use super::*;
     use lettre::transport::smtp::extension::ClientId;
 
-    /// The error of connecting to a server that greets with these bytes and goes away.
-    async fn greeted_with(greeting: &'static [u8]) -> Error {
+    /// The error of a connection to a server that sends these bytes and disconnects.
+    async fn connect_to_server_that_sends(greeting: &'static [u8]) -> Error {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let server = tokio::spawn(async move {
@@ -320,17 +308,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_kind_of_a_failure_quotes_nothing() {
-        let error = greeted_with(b"bob@example.org has no place here\r\n").await;
+    async fn error_kind_does_not_quote_the_server() {
+        let error = connect_to_server_that_sends(b"bob@example.org has no place here\r\n").await;
         assert!(error.status().is_none());
-        assert_eq!(kind(&error), "the answer was not understood");
-        let error = greeted_with(b"").await;
-        assert!(!kind(&error).is_empty());
+        assert_eq!(error_kind(&error), "the answer was not understood");
+        let error = connect_to_server_that_sends(b"").await;
+        assert!(!error_kind(&error).is_empty());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let nowhere = listener.local_addr().unwrap();
         drop(listener);
         let error =
             AsyncSmtpConnection::connect_tokio1(nowhere, None, &ClientId::default(), None, None).await;
-        assert_eq!(kind(&error.err().expect("a failure")), "connection refused");
+        assert_eq!(error_kind(&error.err().expect("a failure")), "connection refused");
     }
 }

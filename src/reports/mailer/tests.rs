@@ -1,4 +1,4 @@
-//! The folder, and what a mailer refuses at start; SMTP is tested against a server in `tests/it/mail`.
+//! The folder and the settings. SMTP is tested with a server in `tests/it/mail`.
 
 use bytes::Bytes;
 use chrono_tz::Tz;
@@ -10,7 +10,7 @@ use crate::reports::message::Enclosed;
 
 const RUN_AT: Timestamp = Timestamp::from_micros(1_773_829_043_000_000);
 
-fn letter<'a>(to: &'a str, report: &'a str, bytes: &'a Bytes) -> EmailMessage<'a> {
+fn email<'a>(to: &'a str, report: &'a str, bytes: &'a Bytes) -> EmailMessage<'a> {
     EmailMessage {
         delivery: "0190a000-0000-7000-8000-000000000001".parse().unwrap(),
         place: 3,
@@ -25,7 +25,7 @@ fn letter<'a>(to: &'a str, report: &'a str, bytes: &'a Bytes) -> EmailMessage<'a
         timing: "every day at 08:00 (UTC)",
         maker: "Ada",
         shared: true,
-        own: false,
+        to_maker: false,
         others: &[],
         enclosed: Enclosed::File {
             name: "x.csv".to_owned(),
@@ -36,17 +36,17 @@ fn letter<'a>(to: &'a str, report: &'a str, bytes: &'a Bytes) -> EmailMessage<'a
 }
 
 #[tokio::test]
-async fn a_folder_is_made_at_first_use_and_holds_a_file_for_each_message() {
+async fn first_message_creates_the_folder_and_each_message_is_a_file() {
     let parent = tempfile::tempdir().unwrap();
     let folder = parent.path().join("a/b");
     let mailer = Mailer::folder(&folder, "Rollbook <rollbook@localhost>").unwrap();
     assert_eq!(mailer.address(), "rollbook@localhost");
     assert!(!folder.exists());
     let bytes = Bytes::from_static(b"a,b\n");
-    // Twice, as after a crash: one file.
+    // The second time, as after a crash, replaces the file.
     for _ in 0..2 {
         mailer
-            .send(&letter("bo@example.com", "../../etc/passwd", &bytes))
+            .send(&email("bo@example.com", "../../etc/passwd", &bytes))
             .await
             .unwrap();
     }
@@ -64,13 +64,13 @@ async fn a_folder_is_made_at_first_use_and_holds_a_file_for_each_message() {
 }
 
 #[tokio::test]
-async fn a_folder_that_cannot_be_used_is_a_failure_that_does_not_tell_where_it_is() {
+async fn error_of_the_folder_does_not_contain_its_path() {
     let parent = tempfile::tempdir().unwrap();
     let file = parent.path().join("file");
     std::fs::write(&file, "").unwrap();
     let mailer = Mailer::folder(file.join("inside"), "rollbook@localhost").unwrap();
     let bytes = Bytes::new();
-    let Err(SendError::Failed(reason)) = mailer.send(&letter("bo@example.com", "x", &bytes)).await else {
+    let Err(SendError::Failed(reason)) = mailer.send(&email("bo@example.com", "x", &bytes)).await else {
         panic!("sent");
     };
     assert!(
@@ -81,7 +81,7 @@ async fn a_folder_that_cannot_be_used_is_a_failure_that_does_not_tell_where_it_i
 }
 
 #[tokio::test]
-async fn what_is_no_address_is_refused_for_good() {
+async fn invalid_address_is_refused_permanently() {
     let folder = tempfile::tempdir().unwrap();
     let mailer = Mailer::folder(folder.path(), "rollbook@localhost").unwrap();
     let bytes = Bytes::new();
@@ -91,14 +91,14 @@ async fn what_is_no_address_is_refused_for_good() {
         "a b@example.com",
         "",
     ] {
-        let sent = mailer.send(&letter(to, "x", &bytes)).await;
+        let sent = mailer.send(&email(to, "x", &bytes)).await;
         assert!(matches!(sent, Err(SendError::Refused(_))), "{to}: {sent:?}");
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
 #[test]
-fn a_sender_that_is_no_address_is_refused_with_what_to_do() {
+fn invalid_sender_is_refused_with_an_example() {
     for from in ["", "Rollbook", "Rollbook <rollbook>x", "a@b\r\nBcc: c@d"] {
         let error = Mailer::folder("x", from).unwrap_err().to_string();
         assert!(
@@ -109,7 +109,7 @@ fn a_sender_that_is_no_address_is_refused_with_what_to_do() {
 }
 
 #[test]
-fn a_mailer_shows_no_secret() {
+fn debug_output_contains_no_password() {
     let settings = SmtpSettings {
         url: SecretString::from("smtps://me:hunter2@mail.example.org"),
         timeout: Duration::from_secs(60),

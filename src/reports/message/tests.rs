@@ -1,4 +1,4 @@
-//! Messages as another author's library reads them.
+//! Messages, parsed by another library than the one that writes them.
 
 use mailparse::{MailHeaderMap as _, ParsedMail, addrparse_header, parse_mail};
 use proptest::prelude::*;
@@ -7,7 +7,7 @@ use super::*;
 
 const RUN_AT: Timestamp = Timestamp::from_micros(1_773_829_043_000_000); // 2026-03-18T10:17:23Z
 
-/// Names that have broken messages before.
+/// Names that are known to break messages.
 const HOSTILE: &[&str] = &[
     "Weekly\r\nBcc: eve@example.com",
     "Weekly\nBcc: eve@example.com",
@@ -29,7 +29,8 @@ const HOSTILE: &[&str] = &[
     "%0d%0aBcc: eve@example.com",
 ];
 
-struct Given {
+/// The names and the address of a message.
+struct Names {
     to: String,
     name: Option<String>,
     report: String,
@@ -37,8 +38,9 @@ struct Given {
     others: Vec<String>,
 }
 
-impl Given {
-    fn named(text: &str) -> Self {
+impl Names {
+    /// The same text for each name.
+    fn all(text: &str) -> Self {
         Self {
             to: "bo@example.com".to_owned(),
             name: Some(text.to_owned()),
@@ -48,7 +50,7 @@ impl Given {
         }
     }
 
-    fn letter<'a>(&'a self, enclosed: Enclosed<'a>) -> EmailMessage<'a> {
+    fn email<'a>(&'a self, enclosed: Enclosed<'a>) -> EmailMessage<'a> {
         EmailMessage {
             delivery: "0190a000-0000-7000-8000-000000000001".parse().unwrap(),
             place: 3,
@@ -63,15 +65,16 @@ impl Given {
             timing: "every Monday at 08:00 (Europe/London)",
             maker: &self.maker,
             shared: true,
-            own: false,
+            to_maker: false,
             others: &self.others,
             enclosed,
         }
     }
 }
 
-fn from() -> Sender {
-    sender("Acme Learning <learning@acme.example>").unwrap()
+fn compose_bytes(email: &EmailMessage<'_>) -> Vec<u8> {
+    let from = parse_mailbox("Acme Learning <learning@acme.example>").unwrap();
+    compose(email, &from, &Templates::new().unwrap()).unwrap().bytes
 }
 
 fn file(report: &str, bytes: &'static Bytes, gzipped: bool) -> Enclosed<'static> {
@@ -84,16 +87,16 @@ fn file(report: &str, bytes: &'static Bytes, gzipped: bool) -> Enclosed<'static>
 
 static CSV: Bytes = Bytes::from_static(b"a,b\r\n.\n..x\r.\r\n\xff\x00--=_\n");
 
-fn bytes_of(given: &Given, enclosed: Enclosed<'_>) -> Vec<u8> {
-    compose(&given.letter(enclosed), &from()).unwrap().bytes
+fn bytes_of(names: &Names, enclosed: Enclosed<'_>) -> Vec<u8> {
+    compose_bytes(&names.email(enclosed))
 }
 
-/// The names of the headers, in their order.
-fn names(part: &ParsedMail<'_>) -> Vec<String> {
+/// The names of the headers in their order.
+fn header_names(part: &ParsedMail<'_>) -> Vec<String> {
     part.headers.iter().map(mailparse::MailHeader::get_key).collect()
 }
 
-/// The two readable parts, and the file where there is one.
+/// The plain text, the HTML and the file, if the message has one.
 fn parts<'a, 'b>(message: &'a ParsedMail<'b>) -> (String, String, Option<&'a ParsedMail<'b>>) {
     assert_eq!(message.ctype.mimetype, "multipart/mixed");
     let (alternative, file) = match message.subparts.as_slice() {
@@ -116,8 +119,8 @@ fn parts<'a, 'b>(message: &'a ParsedMail<'b>) -> (String, String, Option<&'a Par
     (text.get_body().unwrap(), html.get_body().unwrap(), file)
 }
 
-/// What must hold of every message, whatever the names are.
-fn check(given: &Given, bytes: &[u8]) {
+/// Checks what is true for every message, whatever the names are.
+fn check(names: &Names, bytes: &[u8]) {
     assert!(bytes.is_ascii());
     for line in bytes.split(|byte| *byte == b'\n') {
         assert!(line.len() < 999, "a line of {} bytes", line.len());
@@ -132,7 +135,7 @@ fn check(given: &Given, bytes: &[u8]) {
     );
     let message = parse_mail(bytes).unwrap();
     assert_eq!(
-        names(&message),
+        header_names(&message),
         [
             "From",
             "To",
@@ -145,19 +148,19 @@ fn check(given: &Given, bytes: &[u8]) {
         ]
     );
     let header = |name: &str| message.headers.get_first_value(name).unwrap();
-    let subject = format!("{}, 9 March 2026 to 15 March 2026", one_line(&given.report));
-    assert_eq!(spaced(&header("Subject")), spaced(&subject));
+    let subject = format!("{}, 9 March 2026 to 15 March 2026", one_line(&names.report));
+    assert_eq!(normalise_spaces(&header("Subject")), normalise_spaces(&subject));
     let to = addrparse_header(message.headers.get_first_header("To").unwrap()).unwrap();
     let to = to.extract_single_info().expect("one recipient");
-    assert_eq!(to.addr, given.to);
-    let name = given
+    assert_eq!(to.addr, names.to);
+    let name = names
         .name
         .as_deref()
         .map(one_line)
         .filter(|name| !name.is_empty());
     assert_eq!(
-        to.display_name.as_deref().map(spaced),
-        name.as_deref().map(spaced)
+        to.display_name.as_deref().map(normalise_spaces),
+        name.as_deref().map(normalise_spaces)
     );
     assert_eq!(
         header("Message-ID"),
@@ -165,12 +168,12 @@ fn check(given: &Given, bytes: &[u8]) {
     );
 
     let (text, html, file) = parts(&message);
-    assert!(text.contains(&one_line(&given.report)) && text.contains("Rows:         1,234"));
+    assert!(text.contains(&one_line(&names.report)) && text.contains("Rows:         1,234"));
     assert_eq!(text.lines().filter(|line| line.starts_with("Report:")).count(), 1);
-    check_html(&html, given);
+    check_html(&html, names);
     if let Some(file) = file {
         assert_eq!(
-            names(file),
+            header_names(file),
             ["Content-Disposition", "Content-Type", "Content-Transfer-Encoding"]
         );
         let name = file.get_content_disposition().params["filename"].clone();
@@ -181,13 +184,13 @@ fn check(given: &Given, bytes: &[u8]) {
     }
 }
 
-/// Readers fold spaces where a header was folded; what they show is the same.
-fn spaced(text: &str) -> String {
+/// The text with single spaces: readers differ in the spaces of a folded header.
+fn normalise_spaces(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The tags are those that were written here, and no text of anybody's is among them.
-fn check_html(html: &str, given: &Given) {
+/// Checks that the tags are those of the template and none comes from a name.
+fn check_html(html: &str, names: &Names) {
     const TAGS: [&str; 14] = [
         "!DOCTYPE", "html", "head", "meta", "title", "body", "h1", "table", "tr", "th", "td", "p", "a", "x",
     ];
@@ -200,32 +203,40 @@ fn check_html(html: &str, given: &Given) {
         found += 1;
         rest = after;
     }
-    // The table has a row for each fact, and each name stands where it belongs and nowhere else.
     assert!((30..70).contains(&found), "{found} tags");
     assert_eq!(html.matches("<tr>").count(), 6);
-    let escaped = one_line(&given.report)
+    let escaped = one_line(&names.report)
         .replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
         .replace('"', "&quot;")
-        .replace('\'', "&#39;");
+        .replace('\'', "&#x27;")
+        .replace('/', "&#x2f;");
     assert!(html.contains(&format!("style=\"font-size: 20px\">{escaped}</h1>")));
 }
 
 #[test]
-fn a_message_says_what_it_holds_who_receives_it_and_how_to_stop_it() {
-    let given = Given {
+fn message_names_its_report_its_recipients_and_how_to_stop_it() {
+    let names = Names {
         name: Some("Bo Lee".to_owned()),
         maker: "Ada Obi".to_owned(),
         others: vec!["Cy Young".to_owned(), "dee@partner.example".to_owned()],
-        ..Given::named("Weekly completions")
+        ..Names::all("Weekly completions")
     };
-    let bytes = bytes_of(&given, file("Weekly completions", &CSV, false));
-    check(&given, &bytes);
+    let bytes = bytes_of(&names, file("Weekly completions", &CSV, false));
+    check(&names, &bytes);
     let message = parse_mail(&bytes).unwrap();
+    let mailbox = |name: &str| {
+        let addresses = addrparse_header(message.headers.get_first_header(name).unwrap()).unwrap();
+        let address = addresses.extract_single_info().unwrap();
+        (address.display_name.unwrap_or_default(), address.addr)
+    };
     let header = |name: &str| message.headers.get_first_value(name).unwrap();
-    assert_eq!(header("From"), "Acme Learning <learning@acme.example>");
-    assert_eq!(header("To"), "Bo Lee <bo@example.com>");
+    assert_eq!(
+        mailbox("From"),
+        ("Acme Learning".to_owned(), "learning@acme.example".to_owned())
+    );
+    assert_eq!(mailbox("To"), ("Bo Lee".to_owned(), "bo@example.com".to_owned()));
     assert_eq!(
         header("Subject"),
         "Weekly completions, 9 March 2026 to 15 March 2026"
@@ -253,18 +264,18 @@ fn a_message_says_what_it_holds_who_receives_it_and_how_to_stop_it() {
 }
 
 #[test]
-fn the_same_letter_is_the_same_bytes() {
-    let given = Given::named("Größe");
+fn same_message_gives_the_same_bytes() {
+    let names = Names::all("Größe");
     assert_eq!(
-        bytes_of(&given, file("x", &CSV, false)),
-        bytes_of(&given, file("x", &CSV, false))
+        bytes_of(&names, file("x", &CSV, false)),
+        bytes_of(&names, file("x", &CSV, false))
     );
 }
 
 #[test]
-fn a_large_file_is_a_gzip_file() {
-    let given = Given::named("Weekly");
-    let bytes = bytes_of(&given, file("Weekly", &CSV, true));
+fn compressed_file_has_its_name_and_media_type() {
+    let names = Names::all("Weekly");
+    let bytes = bytes_of(&names, file("Weekly", &CSV, true));
     let message = parse_mail(&bytes).unwrap();
     let (text, _, file) = parts(&message);
     let file = file.unwrap();
@@ -281,17 +292,17 @@ fn a_large_file_is_a_gzip_file() {
 }
 
 #[test]
-fn a_link_stands_in_both_texts_with_its_end() {
-    let given = Given::named("Weekly");
+fn link_is_in_both_texts_with_its_expiry() {
+    let names = Names::all("Weekly");
     let url = "https://rollbook.example/downloads/AbC-_123?x=1&y=\"2\"";
     let bytes = bytes_of(
-        &given,
+        &names,
         Enclosed::Link {
             url,
             expires_at: Timestamp::from_micros(RUN_AT.micros() + 168 * 3_600_000_000),
         },
     );
-    check(&given, &bytes);
+    check(&names, &bytes);
     let message = parse_mail(&bytes).unwrap();
     let (text, html, file) = parts(&message);
     assert!(file.is_none());
@@ -300,7 +311,10 @@ fn a_link_stands_in_both_texts_with_its_end() {
         text.contains("until 25 March 2026, 10:17:23 (Europe/London)"),
         "{text}"
     );
-    let escaped = url.replace('&', "&amp;").replace('"', "&quot;");
+    let escaped = url
+        .replace('&', "&amp;")
+        .replace('"', "&quot;")
+        .replace('/', "&#x2f;");
     assert!(
         html.contains(&format!("<a href=\"{escaped}\">{escaped}</a>")),
         "{html}"
@@ -308,12 +322,12 @@ fn a_link_stands_in_both_texts_with_its_end() {
 }
 
 #[test]
-fn an_address_outside_the_directory_gets_what_its_maker_may_see() {
-    let mut given = Given::named("Weekly");
-    given.name = None;
-    given.others.clear();
-    let bytes = bytes_of(&given, file("Weekly", &CSV, false));
-    check(&given, &bytes);
+fn text_for_an_outside_address_names_the_makers_rights() {
+    let mut names = Names::all("Weekly");
+    names.name = None;
+    names.others.clear();
+    let bytes = bytes_of(&names, file("Weekly", &CSV, false));
+    check(&names, &bytes);
     let message = parse_mail(&bytes).unwrap();
     let (text, _, _) = parts(&message);
     assert!(
@@ -324,24 +338,24 @@ fn an_address_outside_the_directory_gets_what_its_maker_may_see() {
 }
 
 #[test]
-fn who_made_the_schedule_is_spoken_to_as_such() {
-    let given = Given::named("Weekly");
-    let letter = EmailMessage {
-        own: true,
-        ..given.letter(file("Weekly", &CSV, false))
+fn text_for_the_maker_says_you() {
+    let names = Names::all("Weekly");
+    let email = EmailMessage {
+        to_maker: true,
+        ..names.email(file("Weekly", &CSV, false))
     };
-    let bytes = compose(&letter, &from()).unwrap().bytes;
+    let bytes = compose_bytes(&email);
     let message = parse_mail(&bytes).unwrap();
     let (text, html, _) = parts(&message);
-    for words in [spaced(&text), spaced(&html)] {
+    for words in [normalise_spaces(&text), normalise_spaces(&html)] {
         assert!(words.contains("It holds the rows that you may see."), "{words}");
         assert!(words.contains("a schedule that you made"), "{words}");
     }
 }
 
 #[test]
-fn an_administrator_is_named_only_where_one_can_help() {
-    let given = Given::named("Weekly");
+fn administrator_is_named_for_a_shared_report_only() {
+    let names = Names::all("Weekly");
     for (shared, help) in [
         (
             true,
@@ -349,20 +363,20 @@ fn an_administrator_is_named_only_where_one_can_help() {
         ),
         (false, "ask Weekly to take you off the list"),
     ] {
-        let letter = EmailMessage {
+        let email = EmailMessage {
             shared,
-            ..given.letter(file("Weekly", &CSV, false))
+            ..names.email(file("Weekly", &CSV, false))
         };
-        let bytes = compose(&letter, &from()).unwrap().bytes;
+        let bytes = compose_bytes(&email);
         let (text, html, _) = parts(&parse_mail(&bytes).unwrap());
-        for words in [spaced(&text), spaced(&html)] {
+        for words in [normalise_spaces(&text), normalise_spaces(&html)] {
             assert!(words.contains(help), "{words}");
         }
     }
 }
 
 #[test]
-fn no_name_adds_anything_to_a_message() {
+fn hostile_names_add_nothing_to_a_message() {
     let long = "x".repeat(255);
     let wide = "日".repeat(255);
     let smileys = "😀".repeat(255);
@@ -371,9 +385,9 @@ fn no_name_adds_anything_to_a_message() {
         .copied()
         .chain([long.as_str(), &wide, &smileys, ""])
     {
-        let given = Given::named(name);
-        let bytes = bytes_of(&given, file(name, &CSV, false));
-        check(&given, &bytes);
+        let names = Names::all(name);
+        let bytes = bytes_of(&names, file(name, &CSV, false));
+        check(&names, &bytes);
         let message = parse_mail(&bytes).unwrap();
         assert_eq!(
             parts(&message).2.unwrap().get_body_raw().unwrap(),
@@ -384,7 +398,7 @@ fn no_name_adds_anything_to_a_message() {
 }
 
 #[test]
-fn every_name_has_a_file_name_that_is_one() {
+fn file_name_is_valid_for_any_report_name() {
     for (report, name) in [
         ("Weekly completions", "weekly-completions-2026-03-18.csv"),
         ("  Q1/Q2: \"all\" ", "q1-q2-all-2026-03-18.csv"),
@@ -400,13 +414,13 @@ fn every_name_has_a_file_name_that_is_one() {
         file_name(&"x".repeat(255), RUN_AT, Tz::UTC, true).len(),
         60 + "-2026-03-18.csv.gz".len()
     );
-    // The day is the zone's.
+    // The day is that of the time zone.
     let late = Timestamp::from_micros(1_773_874_800_000_000); // 2026-03-18T23:00:00Z
     assert_eq!(file_name("x", late, Tz::Asia__Tokyo, false), "x-2026-03-19.csv");
 }
 
 #[test]
-fn a_date_beyond_what_a_header_holds_is_its_last_or_first() {
+fn date_outside_the_range_of_the_header_is_clamped() {
     for (micros, date) in [(-1, 0), (i64::MAX, 253_402_300_799)] {
         let since = system_time(Timestamp::from_micros(micros)).duration_since(SystemTime::UNIX_EPOCH);
         assert_eq!(since.unwrap().as_secs(), date);
@@ -417,7 +431,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
-    fn no_name_of_any_letters_adds_anything(
+    fn arbitrary_names_add_nothing_to_a_message(
         name in proptest::collection::vec(
             prop_oneof![
                 any::<char>(),
@@ -427,8 +441,8 @@ proptest! {
         )
     ) {
         let name: String = name.into_iter().collect();
-        let given = Given::named(&name);
-        let bytes = bytes_of(&given, file(&name, &CSV, false));
-        check(&given, &bytes);
+        let names = Names::all(&name);
+        let bytes = bytes_of(&names, file(&name, &CSV, false));
+        check(&names, &bytes);
     }
 }

@@ -332,7 +332,7 @@ impl Inner {
             .iter()
             .filter(|other| other.claimed.place != to.claimed.place);
         let others: Vec<String> = others.map(|other| other.name().to_owned()).collect();
-        let letter = run.letter(to, enclosed, packed_export.rows, &others, self.clock().now());
+        let email = run.email_message(to, enclosed, packed_export.rows, &others, self.clock().now());
         if *run.stopping.borrow() {
             return Ok(Outcome::Stopped);
         }
@@ -343,7 +343,7 @@ impl Inner {
         if !self.store.holds(claim).await? {
             return Ok(Outcome::Lost);
         }
-        let sent = tokio::time::timeout(self.options.send_within, self.mailer.send(&letter)).await;
+        let sent = tokio::time::timeout(self.options.send_within, self.mailer.send(&email)).await;
         let place = to.claimed.place;
         match sent {
             Ok(Ok(())) => {
@@ -435,7 +435,7 @@ impl Run<'_> {
         !others || Instant::now() < self.holds_until
     }
 
-    fn letter<'l>(
+    fn email_message<'l>(
         &'l self,
         to: &'l Judged<'_>,
         enclosed: Enclosed<'l>,
@@ -459,7 +459,7 @@ impl Run<'_> {
             timing: &self.timing,
             maker: &opening.maker.name,
             shared: opening.report.shared,
-            own: matches!(&to.is, Recipient::User(rights) if rights.user == opening.maker.user),
+            to_maker: matches!(&to.is, Recipient::User(rights) if rights.user == opening.maker.user),
             others,
             enclosed,
         }

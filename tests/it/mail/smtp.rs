@@ -35,7 +35,7 @@ fn letter<'a>(to: &'a str, report: &'a str, bytes: &'a Bytes) -> EmailMessage<'a
         timing: "every day at 08:00 (UTC)",
         maker: "Ada Obi",
         shared: true,
-        own: false,
+        to_maker: false,
         others: &[],
         enclosed: Enclosed::File { name: file_name(report, RUN_AT, Tz::UTC, false), bytes, gzipped: false },
     }

@@ -1,54 +1,35 @@
-//! Where a mail server is and how it is spoken to: the address as lettre's documentation has it.
+//! The URL of the mail server, in the format of lettre's `AsyncSmtpTransport::from_url`.
+//!
+//! lettre's own function is not used: it builds a transport, see [`super`], ignores unknown parameters and `#`, accepts any
+//! text as the name of the greeting and knows no further certificate.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lettre::transport::smtp::authentication;
-use lettre::transport::smtp::client::{Certificate, TlsParameters};
+use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
 use lettre::transport::smtp::{SMTP_PORT, SUBMISSION_PORT, SUBMISSIONS_PORT};
+use percent_encoding::percent_decode_str;
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::reports::mailer::MailerError;
 
-/// What the address of a mail server says.
+/// The parsed URL.
 #[derive(Debug)]
 pub(super) struct ServerAddress {
     pub host: String,
     pub port: u16,
+    /// The name for the greeting.
     pub hello: ClientId,
-    pub encryption: Encryption,
+    pub tls: Tls,
     pub credentials: Option<Credentials>,
 }
 
-/// Whether and when TLS begins.
-pub(super) enum Encryption {
-    /// Never.
-    None,
-    /// By STARTTLS, where the server offers it.
-    Opportunistic(TlsParameters),
-    /// By STARTTLS, or nothing is sent.
-    Required(TlsParameters),
-    /// With the first byte.
-    Wrapper(TlsParameters),
-}
-
-impl fmt::Debug for Encryption {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::None => "None",
-            Self::Opportunistic(_) => "Opportunistic",
-            Self::Required(_) => "Required",
-            Self::Wrapper(_) => "Wrapper",
-        })
-    }
-}
-
-/// Who logs in.
+/// The user and password of the login.
 #[derive(Debug)]
 pub(super) struct Credentials {
     user: String,
@@ -56,13 +37,13 @@ pub(super) struct Credentials {
 }
 
 impl Credentials {
-    /// As lettre takes them.
-    pub(super) fn for_login(&self) -> authentication::Credentials {
+    /// The credentials in lettre's type.
+    pub(super) fn to_lettre(&self) -> authentication::Credentials {
         authentication::Credentials::new(self.user.clone(), self.password.expose_secret().to_owned())
     }
 
-    /// Whether the password can be read out of the text, as it is or as it goes over the line.
-    pub(super) fn show_in(&self, text: &str) -> bool {
+    /// Whether the text contains the password, in clear or as the login sends it.
+    pub(super) fn occur_in(&self, text: &str) -> bool {
         let password = self.password.expose_secret();
         let plain = format!("\0{}\0{password}", self.user);
         text.contains(password)
@@ -72,7 +53,7 @@ impl Credentials {
 }
 
 impl ServerAddress {
-    /// Reads the address; the parts of it that are secret stand in no error.
+    /// Parses the URL. Errors do not contain its secret parts.
     pub(super) fn parse(text: &str, certificate: Option<&Path>) -> Result<Self, MailerError> {
         let refuse = |reason: &str| {
             MailerError::Url(format!(
@@ -85,17 +66,17 @@ impl ServerAddress {
             .host_str()
             .filter(|host| !host.is_empty())
             .ok_or_else(|| refuse("it names no host"))?;
-        // An address of IP version 6 stands in brackets in a URL, and nowhere else.
+        // Only a URL has an IPv6 address in brackets.
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let tls = asked_tls(&url).map_err(|reason| refuse(&reason))?;
+        let tls = tls_parameter(&url).map_err(|reason| refuse(&reason))?;
         let parameters = || tls_parameters(&host, certificate);
-        let (port, encryption) = match (url.scheme(), tls.as_deref()) {
-            ("smtps", _) => (SUBMISSIONS_PORT, Encryption::Wrapper(parameters()?)),
-            ("smtp", Some("required")) => (SUBMISSION_PORT, Encryption::Required(parameters()?)),
-            ("smtp", Some("opportunistic")) => (SUBMISSION_PORT, Encryption::Opportunistic(parameters()?)),
-            ("smtp", None) => (SMTP_PORT, Encryption::None),
+        let (port, tls) = match (url.scheme(), tls.as_deref()) {
+            ("smtps", _) => (SUBMISSIONS_PORT, Tls::Wrapper(parameters()?)),
+            ("smtp", Some("required")) => (SUBMISSION_PORT, Tls::Required(parameters()?)),
+            ("smtp", Some("opportunistic")) => (SUBMISSION_PORT, Tls::Opportunistic(parameters()?)),
+            ("smtp", None) => (SMTP_PORT, Tls::None),
             ("smtp", Some(_)) => return Err(refuse("`tls` is `required` or `opportunistic`")),
-            _ => return Err(refuse("it begins neither with `smtps://` nor with `smtp://`")),
+            _ => return Err(refuse("it starts neither with `smtps://` nor with `smtp://`")),
         };
         let hello = match url.path().trim_matches('/') {
             "" => ClientId::default(),
@@ -108,14 +89,14 @@ impl ServerAddress {
             port: url.port().unwrap_or(port),
             host,
             hello,
-            encryption,
+            tls,
             credentials,
         })
     }
 }
 
-/// The parameter `tls`, the only one that there is.
-fn asked_tls(url: &Url) -> Result<Option<String>, String> {
+/// The value of the parameter `tls`. Any other parameter is an error.
+fn tls_parameter(url: &Url) -> Result<Option<String>, String> {
     let mut tls = None;
     for (name, value) in url.query_pairs() {
         if name != "tls" || tls.is_some() {
@@ -124,21 +105,21 @@ fn asked_tls(url: &Url) -> Result<Option<String>, String> {
         tls = Some(value.into_owned());
     }
     if url.fragment().is_some() {
-        // A `#` in a password that wasn't encoded ends the address in the middle.
+        // The URL ends at an unencoded `#` in a password.
         return Err("it holds a `#`: in a user or password that is written `%23`".to_owned());
     }
     Ok(tls)
 }
 
-/// The name in a greeting: it goes into a command as it is.
+/// The name for the greeting. It is part of a command, so only harmless characters are allowed.
 fn hello_name(name: &str) -> Option<String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
     name.chars().all(allowed).then(|| name.to_owned())
 }
 
 fn credentials(url: &Url) -> Result<Option<Credentials>, &'static str> {
-    let user = decoded(url.username()).ok_or("its user is not UTF-8 once `%` is decoded")?;
-    let password = url.password().map(decoded);
+    let user = percent_decode(url.username()).ok_or("its user is not UTF-8 once `%` is decoded")?;
+    let password = url.password().map(percent_decode);
     match password {
         None if user.is_empty() => Ok(None),
         None => Err("it names a user without a password"),
@@ -153,34 +134,11 @@ fn credentials(url: &Url) -> Result<Option<Credentials>, &'static str> {
     }
 }
 
-/// Percent-decodes; a `%` without two digits after it stays as it is.
-fn decoded(text: &str) -> Option<Cow<'_, str>> {
-    if !text.contains('%') {
-        return Some(text.into());
-    }
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut rest = bytes;
-    while let Some((&byte, after)) = rest.split_first() {
-        let hex = (byte == b'%').then(|| after.get(..2)).flatten();
-        let value = hex
-            .and_then(|hex| std::str::from_utf8(hex).ok())
-            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        match value {
-            Some(value) => {
-                out.push(value);
-                rest = &after[2..];
-            }
-            None => {
-                out.push(byte);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8(out).ok().map(Cow::Owned)
+fn percent_decode(text: &str) -> Option<Cow<'_, str>> {
+    percent_decode_str(text).decode_utf8().ok()
 }
 
-/// TLS that trusts the usual certificates, and those of the file.
+/// TLS that trusts the usual certificates and those of the file.
 fn tls_parameters(host: &str, certificate: Option<&Path>) -> Result<TlsParameters, MailerError> {
     let mut builder = TlsParameters::builder(host.to_owned());
     if let Some(path) = certificate {
@@ -204,7 +162,7 @@ fn tls_parameters(host: &str, certificate: Option<&Path>) -> Result<TlsParameter
         .map_err(|error| MailerError::Url(error.to_string()))
 }
 
-/// How a certificate begins in a PEM file.
+/// The first line of a certificate in a PEM file.
 const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
 #[cfg(test)]
@@ -216,8 +174,8 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_read_as_documented() {
-        for (text, host, port, encryption) in [
+    fn url_is_parsed_as_documented() {
+        for (text, host, port, tls) in [
             ("smtps://mail.example.org", "mail.example.org", 465, "Wrapper"),
             (
                 "smtps://mail.example.org:4650",
@@ -243,12 +201,8 @@ mod tests {
             ("smtps://[::1]", "::1", 465, "Wrapper"),
         ] {
             let address = parse(text).unwrap();
-            let found = (
-                address.host.as_str(),
-                address.port,
-                format!("{:?}", address.encryption),
-            );
-            assert_eq!(found, (host, port, encryption.to_owned()), "{text}");
+            let found = (address.host.as_str(), address.port, format!("{:?}", address.tls));
+            assert_eq!(found, (host, port, tls.to_owned()), "{text}");
             assert!(address.credentials.is_none());
         }
         let address = parse("smtp://me%40x:a%25%2F%23+b@localhost/relay.example.org").unwrap();
@@ -261,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_used_is_refused_with_what_to_do_and_without_the_password() {
+    fn error_of_an_invalid_url_has_an_example_and_no_password() {
         for text in [
             "mail.example.org",
             "http://me:hunter2@mail.example.org",
@@ -289,18 +243,18 @@ mod tests {
     }
 
     #[test]
-    fn the_password_is_found_in_whatever_form_it_goes_over_the_line() {
+    fn password_is_found_in_clear_and_as_the_login_sends_it() {
         let address = parse("smtp://me:hunter2@localhost").unwrap();
         assert!(!format!("{address:?}").contains("hunter2"));
         let credentials = address.credentials.unwrap();
         for text in ["not hunter2!", "aHVudGVyMg==", "AG1lAGh1bnRlcjI="] {
-            assert!(credentials.show_in(text), "{text}");
+            assert!(credentials.occur_in(text), "{text}");
         }
-        assert!(!credentials.show_in("5.7.8 Username and password not accepted"));
+        assert!(!credentials.occur_in("5.7.8 Username and password not accepted"));
     }
 
     #[test]
-    fn a_file_of_certificates_must_hold_some() {
+    fn file_without_a_certificate_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("root.pem");
         let parse = || {
