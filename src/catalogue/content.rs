@@ -153,7 +153,7 @@ pub struct ContentDraft {
     "certificate": {"name": "Fire warden", "expires_after": "P2Y"}
 }))]
 pub struct ContentInput {
-    /// The platform's own id, 1 to 255 characters. CompletionCheck in a batch; elsewhere the address gives it. An id that
+    /// The platform's own id, 1 to 255 characters. Needed in a batch; elsewhere the address gives it. An id that
     /// is an IRI itself is the content's `iri` too.
     #[schema(max_length = 255)]
     pub id: Option<String>,

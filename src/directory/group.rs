@@ -26,7 +26,7 @@ pub struct Group {
 #[derive(Debug, Clone, PartialEq, Eq, ToSchema)]
 #[schema(as = GroupInput, example = json!({"name": "First aiders"}))]
 pub struct GroupDraft {
-    /// The platform's own id, 1 to 255 characters. CompletionCheck in a batch; elsewhere the address gives it.
+    /// The platform's own id, 1 to 255 characters. Needed in a batch; elsewhere the address gives it.
     #[schema(value_type = Option<String>, required = false)]
     pub id: GroupId,
     /// What people call it, at most 255 characters.

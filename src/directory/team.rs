@@ -29,7 +29,7 @@ pub struct Team {
 #[derive(Debug, Clone, PartialEq, Eq, ToSchema)]
 #[schema(as = TeamInput, example = json!({"name": "Sales North", "parent": "sales"}))]
 pub struct TeamDraft {
-    /// The platform's own id, 1 to 255 characters. CompletionCheck in a batch; elsewhere the address gives it.
+    /// The platform's own id, 1 to 255 characters. Needed in a batch; elsewhere the address gives it.
     #[schema(value_type = Option<String>, required = false)]
     pub id: TeamId,
     /// What people call it, at most 255 characters.

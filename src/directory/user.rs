@@ -121,7 +121,7 @@ pub struct User {
     "custom": {"Cost centre": "4711"}
 }))]
 pub struct UserDraft {
-    /// The platform's own id, 1 to 255 characters. CompletionCheck in a batch; elsewhere the address gives it.
+    /// The platform's own id, 1 to 255 characters. Needed in a batch; elsewhere the address gives it.
     #[schema(value_type = Option<String>, required = false)]
     pub id: UserId,
     /// First name, at most 255 characters.

@@ -18,7 +18,7 @@ use crate::base::json::{self, Node};
 
 use super::activity::{Activity, ActivityRecorder};
 use super::cursor::Position;
-use super::filter::{AskedTime, Filter};
+use super::filter::Filter;
 use super::row::Row;
 use super::short_form::MAX_COMMENT;
 
@@ -326,20 +326,10 @@ impl From<Note> for TimelineEntry {
     }
 }
 
-/// Whether notes about `subject` can match. A note has a time, and nothing else that a filter asks for: so any
-/// other filter leaves all of them out, but one by user that names the subject.
+/// Whether notes about `subject` can pass the filter. A note has only a time and a subject, so any other filter removes
+/// all notes.
 pub fn notes_match(filter: &Filter, subject: &UserId) -> bool {
-    let about_subject = filter.users.is_empty() || filter.users.contains(subject);
-    let what_remains = Filter {
-        time: AskedTime::default(),
-        include_deactivated: false,
-        users: Vec::new(),
-        // Beside no team these two ask for nothing.
-        include_sub_teams: false,
-        primary_team_only: false,
-        ..filter.clone()
-    };
-    about_subject && what_remains == Filter::default()
+    filter.selects_only_time_of(subject)
 }
 
 /// Rows and notes, each the newest first, as one list, the newest first and cut at `limit`; and whether
@@ -493,11 +483,11 @@ mod tests {
         assert!(matches(|_| {}));
         assert!(matches(|filter| filter.include_deactivated = true));
         assert!(matches(|filter| filter.users = vec![UserId::new("bo").unwrap()]));
-        assert!(matches(|filter| filter.time.period = Some(Period::Today)));
+        assert!(matches(|filter| filter.period = Some(Period::Today)));
         assert!(matches(
-            |filter| filter.time.from = Some(Moment::At(Timestamp::default()))
+            |filter| filter.from = Some(Moment::At(Timestamp::default()))
         ));
-        assert!(matches(|filter| filter.time.zone = chrono_tz::Asia::Tokyo));
+        assert!(matches(|filter| filter.default_zone = chrono_tz::Asia::Tokyo));
         assert!(matches(|filter| filter.include_sub_teams = true));
         assert!(!matches(|filter| filter.users = vec![UserId::new("ada").unwrap()]));
         assert!(!matches(|filter| filter.actions = vec![Action::Completed]));

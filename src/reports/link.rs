@@ -174,7 +174,7 @@ impl Believed {
         let day = run
             .run_at
             .to_datetime()
-            .with_timezone(&opening.saved.filter.time.zone);
+            .with_timezone(&opening.saved.filter.zone());
         Ok(Download {
             file_name: format!(
                 "{}-{}.csv",

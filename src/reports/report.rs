@@ -186,7 +186,7 @@ impl ReportForm {
         let mut form = Self::parse(&after.to_string(), depth)?;
         if after.get("filter") == Some(&filter) {
             // In the order in which it was sent.
-            form.filter = SavedFilter::kept(kept.filter.clone());
+            form.filter = SavedFilter::from_stored(kept.filter.clone());
         }
         Ok(form)
     }
@@ -202,7 +202,7 @@ impl ReportForm {
             one_of(node, place, ColumnSet::ALL, |columns| columns.key())
         });
         let place = form.place().member("filter");
-        let filter = match form.get("filter").map(|node| SavedFilter::read(node, &place)) {
+        let filter = match form.get("filter").map(|node| SavedFilter::parse(node, &place)) {
             None => SavedFilter::everything(),
             Some(Ok(filter)) => filter,
             Some(Err(wrong)) => {
@@ -249,7 +249,7 @@ pub(super) fn name(form: &mut Form<'_, '_, '_>, key: &str) -> Option<String> {
 pub fn saved_query(kept: &KeptReport, now: Timestamp, time_zone: Tz) -> Result<Query, StoreError> {
     let corrupt = |detail: String| StoreError::corrupt("report's filter", detail);
     let node = json::parse(&kept.filter, FILTER_DEPTH).map_err(|fault| corrupt(fault.to_string()))?;
-    saved_filter::parse(&node, now, time_zone).map_err(|faults| {
+    saved_filter::parse_query(&node, now, time_zone).map_err(|faults| {
         let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
         corrupt(told.join("; "))
     })

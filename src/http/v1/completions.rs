@@ -85,7 +85,7 @@ pub struct CompletionResult {
     pub activity: Option<StatementId>,
 }
 
-/// CompletionMark content as complete for users, and for the members of teams and groups.
+/// Mark content as complete for users, and for the members of teams and groups.
 ///
 /// The answer tells what became of each person. Who stands completed already, now or at the moment given, is left as
 /// they are; who has expired or failed is marked. So the same request again changes nothing, and finishes what was cut

@@ -1,152 +1,67 @@
-//! How the log's parameters and the short form stand in the OpenAPI document. They are read by the log's
-//! own parsers; a test holds the two together.
+//! The log's query parameters and the short form in the OpenAPI document.
 
 use serde_json::Value;
-use utoipa::openapi::path::{Parameter, ParameterIn};
+use utoipa::openapi::Required;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::catalogue::{ContentKind, ContentType};
 use crate::log::Action;
+use crate::log::filter::{self, FilterSet, PAGE_PARAMETERS, SCOPE_PARAMETERS, SORT_PARAMETERS};
 
-macro_rules! documented {
-    ($($(#[$doc:meta])* struct $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)+ })+) => {
-        $(
-            $(#[$doc])*
-            #[derive(IntoParams)]
-            #[into_params(parameter_in = Query)]
-            #[allow(dead_code, reason = "read parameter by parameter; this describes them")]
-            pub struct $name { $($(#[$field_doc])* $field: Option<$type>,)+ }
+/// The parameters that select a scope inside the reach (docs/specification.md#scopes).
+pub struct LogScope;
 
-            impl $name {
-                /// The names of the parameters.
-                #[cfg(test)]
-                pub const NAMES: &'static [&'static str] = &[$(stringify!($field)),+];
+/// The filters of activities (docs/specification.md#parameters), without `custom[<field>]`.
+pub struct LogFilter;
+
+/// The filters of persons, without `custom[<field>]`.
+pub struct PeopleFilter;
+
+/// The parameters of order and pages (docs/specification.md#sorting-and-paging).
+pub struct LogPage;
+
+/// The parameters that may be added to a saved report: [`LogScope`] and [`LogFilter`], without those that could add
+/// rows.
+pub struct AddedFilter;
+
+macro_rules! documented_parameters {
+    ($($name:ty => $parameters:expr;)+) => {
+        $(impl IntoParams for $name {
+            fn into_params(parameter_in: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+                let place = parameter_in().unwrap_or(ParameterIn::Query);
+                $parameters.map(|parameter| document(parameter, place.clone())).collect()
             }
-        )+
+        })+
     };
 }
 
-documented! {
-    /// The part of the reach that is asked for (contract section 7).
-    struct LogScope {
-        /// `company`, `managed` (direct reports), `team`, `group` or `me`; default: the whole reach.
-        #[param(example = "managed")]
-        scope: String,
-        /// With `scope=managed`: the indirect reports too.
-        include_sub_managers: bool,
-    }
-    /// The filter (contract section 7). Filters combine with AND, several values of one with OR.
-    /// `custom[<field>]` filters by the organisation's own user fields.
-    struct LogFilter {
-        /// Ids of teams: members of any.
-        team: Vec<String>,
-        /// The teams below the teams asked for count as well.
-        include_sub_teams: bool,
-        /// Only members whose primary team it is.
-        primary_team_only: bool,
-        /// Ids of groups: members of any.
-        group: Vec<String>,
-        /// Ids of users.
-        user: Vec<String>,
-        /// Actions; `visited` is shown only where it is asked for. May be comma-separated.
-        #[param(example = json!(["completed", "failed"]))]
-        action: Vec<Action>,
-        /// IRIs of verbs.
-        verb: Vec<String>,
-        /// Types of the content. May be comma-separated.
-        r#type: Vec<ContentType>,
-        /// Content types of an item. May be comma-separated.
-        content_type: Vec<ContentKind>,
-        /// Ids of contents.
-        content: Vec<String>,
-        /// Tags of the content.
-        tag: Vec<String>,
-        /// Content libraries.
-        source: Vec<String>,
-        /// CPD labels of the content.
-        cpd_label: Vec<String>,
-        /// Device types.
-        device_type: Vec<String>,
-        /// How the record came in: `xapi`, `scorm`, `api`, `manual`, `import`, `system`.
-        origin: Vec<String>,
-        /// Ids of bulk imports.
-        import: Vec<Uuid>,
-        /// Every word must be found in the content's title; repeated: any of them. At most 100 titles, with 200 words
-        /// together.
-        title: Vec<String>,
-        /// Whether it is a completion.
-        completed: bool,
-        /// Whether it has expired.
-        expired: bool,
-        /// Whether a bulk import brought it.
-        bulk_import: bool,
-        /// Whether a certificate comes with it.
-        has_certificate: bool,
-        /// Show activities of deactivated users too.
-        include_deactivated: bool,
-        /// `passed`, `failed`. May be comma-separated.
-        result: Vec<String>,
-        /// The first moment that counts: RFC 3339, or a date, which begins at midnight in `tz`.
-        #[param(example = "2026-01-01")]
-        from: String,
-        /// The first moment that counts no more.
-        #[param(example = "2026-02-01")]
-        to: String,
-        /// Instead of both: `today`, `yesterday`, `last_7_days`, `last_30_days`, `this_month`, `previous_week`,
-        /// `previous_month`, `previous_quarter`, `previous_year`.
-        period: String,
-        /// IANA time zone of dates and periods; default: the organisation's.
-        #[param(example = "Europe/London")]
-        tz: String,
-        /// ISO 8601 duration: the certificate expires within it from now.
-        #[param(example = "P30D")]
-        certificate_expires_within: String,
-    }
-    /// The people that are asked for (contract section 7). `custom[<field>]` filters by the organisation's own user
-    /// fields.
-    struct PeopleFilter {
-        /// Ids of teams: members of any.
-        team: Vec<String>,
-        /// The teams below the teams asked for count as well.
-        include_sub_teams: bool,
-        /// Only members whose primary team it is.
-        primary_team_only: bool,
-        /// Ids of groups: members of any.
-        group: Vec<String>,
-        /// Ids of users.
-        user: Vec<String>,
-        /// Deactivated users, too.
-        include_deactivated: bool,
-    }
-    /// Which page, in which order (contract section 7).
-    struct LogPage {
-        /// `-happened_at` (default) or `happened_at`.
-        #[param(example = "-happened_at")]
-        sort: String,
-        /// Rows of a page, 1 to 1000; default 50.
-        #[param(example = 50)]
-        limit: u32,
-        /// From the last page's `next`; bound to its filter and caller.
-        cursor: String,
-        /// `exact`: give the total.
-        #[param(example = "exact")]
-        count: String,
-    }
+documented_parameters! {
+    LogScope => SCOPE_PARAMETERS.iter();
+    LogFilter => FilterSet::All.parameters();
+    PeopleFilter => FilterSet::Persons.parameters();
+    LogPage => SORT_PARAMETERS.iter().chain(PAGE_PARAMETERS);
+    AddedFilter => SCOPE_PARAMETERS
+        .iter()
+        .chain(FilterSet::All.parameters())
+        .filter(|parameter| !parameter.always_widens());
 }
 
-/// [`LogScope`] and [`LogFilter`] as they may be added to a saved report: without what would widen it, which is refused
-/// (`include_…`).
-pub struct AddedFilter;
-
-impl IntoParams for AddedFilter {
-    fn into_params(parameter_in_provider: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
-        let scope = LogScope::into_params(&parameter_in_provider);
-        let filter = LogFilter::into_params(&parameter_in_provider);
-        let all = scope.into_iter().chain(filter);
-        all.filter(|parameter| !parameter.name.starts_with("include_"))
-            .collect()
-    }
+/// The description of one parameter.
+fn document(parameter: &filter::Parameter, place: ParameterIn) -> Parameter {
+    // An example is JSON, or a text that is not JSON.
+    let example = parameter
+        .traits
+        .example
+        .map(|text| serde_json::from_str(text).unwrap_or_else(|_| Value::from(text)));
+    ParameterBuilder::new()
+        .name(parameter.name)
+        .parameter_in(place)
+        .required(Required::False)
+        .description(Some(parameter.description))
+        .schema(Some((parameter.schema)()))
+        .example(example)
+        .build()
 }
 
 /// An activity as it is sent (contract section 6, *Short form*).
@@ -238,32 +153,4 @@ pub struct NewActivityCertificate {
     /// When it expires.
     #[schema(format = DateTime)]
     expires_at: Option<String>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::log::filter::{
-        self, FILTER_PARAMETERS, PAGE_PARAMETERS, PEOPLE_PARAMETERS, SCOPE_PARAMETERS, SORT_PARAMETERS,
-    };
-
-    #[test]
-    fn what_is_described_is_what_is_read() {
-        let names = |lists: &[&[filter::Parameter]]| -> Vec<&str> {
-            lists.concat().iter().map(|parameter| parameter.name).collect()
-        };
-        let described = |fields: &[&'static str]| -> Vec<&str> {
-            fields
-                .iter()
-                .map(|field| field.trim_start_matches("r#"))
-                .collect()
-        };
-        assert_eq!(described(LogFilter::NAMES), names(&[FILTER_PARAMETERS]));
-        assert_eq!(described(PeopleFilter::NAMES), names(&[PEOPLE_PARAMETERS]));
-        assert_eq!(described(LogScope::NAMES), names(&[SCOPE_PARAMETERS]));
-        assert_eq!(
-            described(LogPage::NAMES),
-            names(&[SORT_PARAMETERS, PAGE_PARAMETERS])
-        );
-    }
 }

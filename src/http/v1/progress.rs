@@ -19,7 +19,7 @@ use crate::http::problem::{Answer, Code, Problem, ProblemError};
 use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
 use crate::log::activity::ActivityContent;
-use crate::log::filter::PEOPLE_PARAMETERS;
+use crate::log::filter::FilterSet;
 use crate::log::progress::{PersonProgress, ProgressCursor, State, StateCounts};
 use crate::log::{ParseContext, Query};
 use crate::store::Progress;
@@ -218,7 +218,7 @@ fn read(
     own: &[&str],
 ) -> Result<Query, Problem> {
     let context = ParseContext {
-        filters: PEOPLE_PARAMETERS,
+        filters: FilterSet::Persons,
         sort: false,
         paging,
         lists: &["state"],

@@ -450,9 +450,9 @@ impl Run<'_> {
             place: to.claimed.place,
             to: (to.is.address(), to.is.name()),
             report: &opening.report.name,
-            period: filter.time.period,
+            period: filter.period,
             window: filter.window(claim.run_at),
-            zone: filter.time.zone,
+            zone: filter.zone(),
             run_at: claim.run_at,
             now,
             rows,
@@ -468,7 +468,7 @@ impl Run<'_> {
     fn file<'b>(&self, bytes: &'b Bytes, gzipped: bool) -> Enclosed<'b> {
         let ResolvedReport { report, saved, .. } = self.opening;
         Enclosed::File {
-            name: message::file_name(&report.name, self.claim.run_at, saved.filter.time.zone, gzipped),
+            name: message::file_name(&report.name, self.claim.run_at, saved.filter.zone(), gzipped),
             bytes,
             gzipped,
         }

@@ -271,7 +271,7 @@ fn fingerprint(question: &Scoped<&Filter>) -> Fingerprint {
     for filter in question.inner().each() {
         // Days are those of a zone, whoever asked for it; and no parameter has an empty name, so that no two filters
         // run together.
-        parts.extend([String::new(), filter.time.zone.name().to_owned()]);
+        parts.extend([String::new(), filter.zone().name().to_owned()]);
         parts.extend(
             filter
                 .to_pairs()

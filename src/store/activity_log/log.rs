@@ -360,7 +360,7 @@ impl Store {
 
     /// The contents that the filter names, and each that it is within; `None` where none of them names any.
     async fn contents_of(&self, org: i64, filter: &Filter) -> Result<Option<Vec<i64>>, StoreError> {
-        if !filter.each().any(names_contents) {
+        if !filter.selects_contents() {
             return Ok(None);
         }
         let mut sql = Sql::new("SELECT c.key FROM contents c WHERE c.org = $1").with(org);
@@ -370,15 +370,6 @@ impl Store {
         let rows = self.db().fetch_all(sql).await?;
         Ok(Some(rows.iter().map(|row| row.get(0)).collect::<Result<_, _>>()?))
     }
-}
-
-fn names_contents(filter: &Filter) -> bool {
-    !(filter.types.is_empty()
-        && filter.content_types.is_empty()
-        && filter.contents.is_empty()
-        && filter.tags.is_empty()
-        && filter.cpd_labels.is_empty()
-        && filter.titles.is_empty())
 }
 
 /// What one filter asks of the content.
@@ -462,7 +453,8 @@ fn push_row_filters(sql: &mut Sql, filter: &Filter, now: Timestamp) {
 fn push_origin(sql: &mut Sql, filter: &Filter) {
     if !filter.verbs.is_empty() {
         sql.push(" AND a.verb IN (SELECT v.key FROM verbs v WHERE v.org = $1 AND v.iri");
-        sql.any_of(filter.verbs.clone()).push(")");
+        let iris: Vec<String> = filter.verbs.iter().map(|verb| verb.0.clone()).collect();
+        sql.any_of(iris).push(")");
     }
     if !filter.sources.is_empty() {
         // The record's own source, or else its content's.

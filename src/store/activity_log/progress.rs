@@ -23,7 +23,7 @@ use crate::log::{Action, Certificate, ContentDetails, Filter, Percent, PersonDet
 use crate::store::db::database::{Row, Sql};
 use crate::store::db::rows::{one_more, read_id};
 use crate::store::db::{Store, StoreError};
-use crate::store::directory::reach::{narrows, push_asked};
+use crate::store::directory::reach::push_asked;
 
 /// How many people an export looks up at a time.
 const EXPORTED_AT_ONCE: usize = 500;
@@ -208,7 +208,7 @@ impl Progress {
 
     /// Whether persons whom no user claims are among those who are asked for.
     fn lists_unclaimed(&self) -> bool {
-        self.asked.people().is_empty() && !narrows(self.asked.inner())
+        self.asked.people().is_empty() && !self.asked.inner().selects_persons()
     }
 
     /// Up to one more than `limit` people after the place.

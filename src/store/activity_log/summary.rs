@@ -73,7 +73,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Result<Summary, TooMuch>, StoreError> {
         let filter = *question.inner();
-        let mut fold = Fold::new(by, filter.time.zone);
+        let mut fold = Fold::new(by, filter.zone());
         let mut facts = Facts::new(self, question, by).await?;
         let mut chunks = std::pin::pin!(self.scan(question, SELECT_NARROW, now, read_narrow).await?);
         let mut rows: Vec<Narrow> = Vec::with_capacity(BATCH);

@@ -32,7 +32,7 @@ impl Store {
         filter: &Filter,
     ) -> Result<Persons, StoreError> {
         let people = scoped.people();
-        if people.is_empty() && !narrows(filter) {
+        if people.is_empty() && !filter.selects_persons() {
             return Ok(Persons::Everyone {
                 deactivated_too: filter.shows_deactivated(),
             });
@@ -52,21 +52,11 @@ impl Store {
         let Some(org) = self.organisation_key(question.org()).await? else {
             return Ok(Vec::new());
         };
-        if people.is_empty() && !narrows(filter) {
+        if people.is_empty() && !filter.selects_persons() {
             return Ok(Vec::new());
         }
         self.db().explain(persons_query(org, &people, filter)).await
     }
-}
-
-/// Whether the filter names people, or one that it is within does.
-pub(crate) fn narrows(filter: &Filter) -> bool {
-    filter.each().any(|filter| {
-        !(filter.users.is_empty()
-            && filter.teams.is_empty()
-            && filter.groups.is_empty()
-            && filter.custom.is_empty())
-    })
 }
 
 /// The persons of the people who are asked for, of whom not all may be. Each narrowing says that there is a user, so

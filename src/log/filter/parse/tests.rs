@@ -1,11 +1,14 @@
-//! Every parameter of the product text, section 7, and every way to get it wrong.
+//! Tests of every parameter, with valid and invalid values.
 
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::base::timestamp;
+use crate::log::action::Action;
 use crate::log::cursor::Position;
+use crate::log::filter::{MAX_VALUE_CHARACTERS, MAX_VALUES, ResultFilter};
 
 const BINDING: &str = "acme/user:ada /v1/activities";
 
@@ -45,7 +48,7 @@ fn nothing_asked_is_the_whole_reach_newest_first() {
     assert_eq!(
         query.filter,
         Filter {
-            time: query.filter.time.clone(),
+            default_zone: Tz::Europe__London,
             ..Filter::default()
         }
     );
@@ -115,8 +118,8 @@ fn every_parameter_reaches_its_field_and_comes_back() {
     assert!(certificate.contains(query.now) && certificate.contains(then));
     assert!(!certificate.contains(at("2026-03-14T20:00:00.000001Z")));
     assert_eq!(filter.custom["Cost centre"], ["42"]);
-    let names: Vec<&str> = FILTER_PARAMETERS.iter().map(|parameter| parameter.name).collect();
-    for name in names {
+    for parameter in FILTER_PARAMETERS {
+        let name = parameter.name;
         assert!(
             name == "period" || sent.iter().any(|(sent, _)| *sent == name),
             "{name} is untested"
@@ -345,7 +348,7 @@ fn a_resource_has_parameters_of_its_own_and_lacks_others() {
 #[test]
 fn a_resource_about_people_has_their_filters_alone() {
     let people = ParseContext {
-        filters: super::super::PEOPLE_PARAMETERS,
+        filters: FilterSet::Persons,
         ..context()
     };
     let asked = pairs(&[
@@ -359,14 +362,16 @@ fn a_resource_about_people_has_their_filters_alone() {
         ("scope", "me"),
     ]);
     assert_eq!(Query::parse(&asked, &people).unwrap().filter.custom.len(), 1);
-    for parameter in super::super::FILTER_PARAMETERS {
+    for parameter in FILTER_PARAMETERS {
         let faults = Query::parse(&pairs(&[(parameter.name, "x")]), &people)
             .err()
             .unwrap_or_default();
         let unknown = faults
             .iter()
             .find(|fault| fault.detail.starts_with("is not a parameter here"));
-        let about_people = super::super::PEOPLE_PARAMETERS.contains(parameter);
+        let about_people = FilterSet::Persons
+            .parameters()
+            .any(|other| other.name == parameter.name);
         assert_eq!(unknown.is_none(), about_people, "{}", parameter.name);
         if let Some(fault) = unknown {
             assert!(!fault.detail.contains("`action`"), "only its own are named");
@@ -624,7 +629,7 @@ proptest! {
         }
         let query = Query::parse(&pairs(&added), &opened(&saved)).unwrap();
 
-        let zoned = ParseContext { time_zone: saved.filter.time.zone, ..context() };
+        let zoned = ParseContext { time_zone: saved.filter.zone(), ..context() };
         let alone = Query::parse(&pairs(&added), &zoned).unwrap();
         let own = Filter { within: None, ..query.filter.clone() };
         prop_assert_eq!(&own, &alone.filter);
@@ -648,7 +653,7 @@ proptest! {
         let second = Query::parse(&next, &opened(&saved)).unwrap();
         prop_assert_eq!((&second.filter, second.sort, second.after), (&query.filter, query.sort, Some(LAST)));
         let other = parse(&one_each(&other));
-        let same = other.to_pairs() == saved.to_pairs() && other.filter.time.zone == saved.filter.time.zone;
+        let same = other.to_pairs() == saved.to_pairs() && other.filter.zone() == saved.filter.zone();
         prop_assert_eq!(Query::parse(&next, &opened(&other)).is_ok(), same);
     }
 }
