@@ -42,7 +42,8 @@ pub use directory::write::WriteError;
 pub use ingest::attachments::NewAttachment;
 pub use ingest::completion_check::CompletionCheck;
 pub use ingest::persons::ClaimConflict;
-pub use ingest::recorder::{CompletionMark, Incoming, RecordError, Recorded, Recorder, Sameness, Submission};
+pub use ingest::recorder::{Recorder, RecorderOptions};
+pub use ingest::submission::{CompletionMark, Incoming, RecordError, Recorded, Sameness, Submission};
 pub use lrs::agents::KnownAgent;
 pub use lrs::attachments::StoredAttachment;
 pub use lrs::documents::{

@@ -2,12 +2,14 @@
 //!
 //! It uses `db`.
 
+pub(crate) mod activity_rows;
 pub(crate) mod attachments;
 pub(crate) mod completion_check;
 pub(crate) mod definitions;
 pub(crate) mod demands;
 pub(crate) mod identifier_cache;
 pub(crate) mod latest_names;
+pub(crate) mod new_records;
 pub(crate) mod notes;
 pub(crate) mod persons;
 pub(crate) mod rebuild;
@@ -16,4 +18,5 @@ pub(crate) mod references;
 pub(crate) mod reprojection;
 pub(crate) mod sessions;
 pub(crate) mod stored_statement;
+pub(crate) mod submission;
 pub(crate) mod writer;

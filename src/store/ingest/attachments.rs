@@ -12,7 +12,7 @@ use crate::store::db::StoreError;
 use crate::store::db::blobs::Blob;
 use crate::store::db::database::Sql;
 use crate::store::db::ledger::OrgTx;
-use crate::store::ingest::recorder::Submission;
+use crate::store::ingest::submission::Submission;
 
 /// An attachment's content on its way in.
 #[derive(Debug, Clone)]

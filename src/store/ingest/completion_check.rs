@@ -27,14 +27,14 @@ pub(crate) struct Question {
 impl CompletionCheck {
     /// For tests of who waits for whom.
     #[cfg(test)]
-    pub(crate) fn of((user, content): (i64, i64)) -> Self {
+    pub(crate) fn from_keys((user, content): (i64, i64)) -> Self {
         let (at, now) = (Timestamp::default(), Timestamp::default());
         let question = Question { content, at, now };
         Self { user, question }
     }
 
     /// Whom it marks, for which content: keys of a user and of a content.
-    pub(crate) fn pair(self) -> (i64, i64) {
+    pub(crate) fn keys(self) -> (i64, i64) {
         (self.user, self.question.content)
     }
 

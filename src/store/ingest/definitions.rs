@@ -71,6 +71,11 @@ struct NewDefinition<'s> {
 }
 
 impl Definitions {
+    /// The number of Activities.
+    pub(crate) fn len(&self) -> usize {
+        self.known.len()
+    }
+
     /// Merges what the records of a batch say: `said` are keys of contents and definitions, in the order of
     /// recording and, within a record, its object's first, then as [`crate::record::Statement::mentions`] has
     /// them. The contents must be there already. Called for every batch, also where it says nothing, so that

@@ -84,8 +84,13 @@ impl IdentifierCache {
     }
 
     /// Says under which number the memory is true after a commit of ours.
-    pub(crate) fn at_epoch(&mut self, epoch: i64) {
+    pub(crate) fn set_epoch(&mut self, epoch: i64) {
         self.epoch = epoch;
+    }
+
+    /// The number of cached identifiers.
+    pub(crate) fn len(&self) -> usize {
+        self.persons.len() + self.verbs.len() + self.contents.len() + self.definitions.len()
     }
 
     /// The organisation's account home page.
@@ -104,7 +109,7 @@ impl IdentifierCache {
     }
 
     /// Finds or makes everything that the records name, and lets them say their names and titles.
-    pub(crate) async fn absorb(
+    pub(crate) async fn resolve(
         &mut self,
         tx: &mut OrgTx,
         platform: &Platform<'_>,

@@ -236,7 +236,7 @@ impl OrgTx {
             .with(persons.clone());
         self.execute(update).await?;
         touched.extend(persons);
-        self.settle_sessions(&touched).await?;
+        self.update_sessions(&touched).await?;
         self.invalidate_caches();
         Ok(())
     }

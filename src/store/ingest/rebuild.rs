@@ -9,9 +9,9 @@ use crate::base::ids::OrgId;
 
 use crate::store::db::database::Sql;
 use crate::store::db::{Store, StoreError};
+use crate::store::ingest::activity_rows::insert_activities;
 use crate::store::ingest::identifier_cache::{IdentifierCache, ResolvedRecords};
 use crate::store::ingest::stored_statement::{Platform, StoredStatement};
-use crate::store::ingest::writer::insert_activities;
 
 /// Records replayed at a time: memory stays flat.
 const CHUNK: i64 = 1_000;
@@ -60,7 +60,7 @@ impl Store {
             home_page: &home_page,
         };
         let mut seen = IdentifierCache::default();
-        seen.at_epoch(tx.epoch());
+        seen.set_epoch(tx.epoch());
         let mut sessions = HashSet::new();
         let (mut after, mut replayed) = (0_i64, 0);
         loop {
@@ -75,7 +75,7 @@ impl Store {
                 .collect::<Result<Vec<_>, _>>()?;
             let Some(last) = records.last() else { break };
             after = last.seq;
-            let ResolvedRecords { named, mentioned } = seen.absorb(&mut tx, &platform, &records).await?;
+            let ResolvedRecords { named, mentioned } = seen.resolve(&mut tx, &platform, &records).await?;
             tx.insert_mentions(mentioned).await?;
             let linked = records.iter().filter(|record| record.refers_to().is_some());
             let linked = linked.map(|record| record.seq).collect();
@@ -83,7 +83,7 @@ impl Store {
             sessions.extend(insert_activities(&mut tx, &seen, &records, &named).await?);
             replayed += records.len() as u64;
         }
-        tx.settle_sessions(&sessions.into_iter().collect::<Vec<_>>())
+        tx.update_sessions(&sessions.into_iter().collect::<Vec<_>>())
             .await?;
         tx.invalidate_caches();
         tx.commit().await?;

@@ -9,9 +9,9 @@ use crate::store::db::database::Sql;
 use crate::store::db::ledger::OrgTx;
 use crate::store::db::rows::read_id;
 use crate::store::db::{Store, StoreError};
+use crate::store::ingest::activity_rows::ActivityRow;
 use crate::store::ingest::demands::{demand_histories, kind_from, type_from};
 use crate::store::ingest::stored_statement::{Named, StoredStatement};
-use crate::store::ingest::writer::{ACTIVITY_COLUMNS, ActivityRow};
 
 /// Rows that are projected again at once; more go to the background.
 const AT_ONCE: usize = 1_000;
@@ -106,11 +106,17 @@ impl OrgTx {
                 demands: facts.demands.at(record.stamp().0),
             };
             seqs.push(record.seq);
-            again.push(ActivityRow::new(store.verbs(), &record, named, Some(&facts)).values(self.org));
+            again.push(ActivityRow::new(
+                store.verbs(),
+                self.org,
+                &record,
+                named,
+                Some(&facts),
+            ));
         }
         // Rows with a content are never session events, so nobody's visits change.
         self.delete_activities(seqs).await?;
-        self.insert("activities", &ACTIVITY_COLUMNS, again).await?;
+        self.insert_rows(again).await?;
         Ok(Some(last))
     }
 }

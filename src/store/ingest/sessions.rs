@@ -13,7 +13,7 @@ use crate::store::db::ledger::OrgTx;
 
 impl OrgTx {
     /// Settles which logins of these persons, and of whoever owns them, are visits.
-    pub(crate) async fn settle_sessions(&mut self, persons: &[i64]) -> Result<(), StoreError> {
+    pub(crate) async fn update_sessions(&mut self, persons: &[i64]) -> Result<(), StoreError> {
         if persons.is_empty() {
             return Ok(());
         }

@@ -1,4 +1,4 @@
-//! Records with their place in the order, as they are written and read back.
+//! Records with their place in the order of recording.
 
 use std::sync::Arc;
 
@@ -8,12 +8,13 @@ use crate::log::{VerbTable, content_of};
 use crate::record::{Activity, Envelope, Object, Statement};
 
 use crate::store::db::StoreError;
+use crate::store::db::columns::{FromRow, columns};
 use crate::store::db::database::Row;
 
-/// When something was said, and by which statement: the later one counts.
+/// The time at which a record happened, and its id. Of two names, the one with the greater stamp counts.
 pub(crate) type Stamp = (Timestamp, StatementId);
 
-/// A record with its place in the order, ready to be written.
+/// A record with its place in the order of recording.
 pub(crate) struct StoredStatement {
     pub(crate) seq: i64,
     pub(crate) id: StatementId,
@@ -23,23 +24,38 @@ pub(crate) struct StoredStatement {
     pub(crate) voided: bool,
 }
 
-impl StoredStatement {
-    /// The columns that [`StoredStatement::read`] takes, of `statements` as `s`.
-    pub(crate) const COLUMNS: &'static str = "s.seq, s.id, s.stored, s.voided, s.envelope, s.body";
+columns! {
+    struct StatementRow {
+        seq: i64 = "s.seq",
+        id: StatementId = "s.id",
+        stored: Timestamp = "s.stored",
+        voided: bool = "s.voided",
+        envelope: String = "s.envelope",
+        body: Vec<u8> = "s.body",
+    }
+}
 
-    /// Reads a row that begins with [`StoredStatement::COLUMNS`].
+impl StoredStatement {
+    /// The columns that [`StoredStatement::read`] needs, of `statements s`.
+    pub(crate) const COLUMNS: &'static str = StatementRow::COLUMNS;
+
+    /// The number of columns.
+    pub(crate) const COLUMN_COUNT: usize = StatementRow::COUNT;
+
+    /// Reads a row that begins with the columns.
     pub(crate) fn read(row: &Row) -> Result<Self, StoreError> {
+        let row = StatementRow::read(row)?;
         Ok(Self {
-            seq: row.get(0)?,
-            id: StatementId(row.get(1)?),
-            stored: Timestamp::from_micros(row.get(2)?),
-            voided: row.get(3)?,
-            envelope: Arc::new(read_envelope(&row.get::<String>(4)?)?),
-            statement: Arc::new(read_statement(&row.get::<Vec<u8>>(5)?)?),
+            seq: row.seq,
+            id: row.id,
+            stored: row.stored,
+            voided: row.voided,
+            envelope: Arc::new(read_envelope(&row.envelope)?),
+            statement: Arc::new(read_statement(&row.body)?),
         })
     }
 
-    /// The statement that this one is about, where it is about one.
+    /// The statement that is the object of this one, if the object is a StatementRef.
     pub(crate) fn refers_to(&self) -> Option<StatementId> {
         match self.statement.object {
             Object::StatementRef(id) => Some(id),
@@ -47,9 +63,14 @@ impl StoredStatement {
         }
     }
 
-    /// When what it says was said.
     pub(crate) fn stamp(&self) -> Stamp {
         (self.statement.timestamp.unwrap_or(self.stored), self.id)
+    }
+}
+
+impl FromRow for StoredStatement {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        Self::read(row)
     }
 }
 
@@ -65,14 +86,14 @@ impl Platform<'_> {
     }
 }
 
-/// The keys of what a record names.
+/// The keys of the things that a record names.
 #[derive(Clone, Copy)]
 pub(crate) struct Named {
     pub(crate) actor: i64,
     pub(crate) verb: i64,
     /// The Activity that is the statement's object.
     pub(crate) object: Option<i64>,
-    /// What was learned, which for an answer is the quiz above it.
+    /// The content of the record. For an answer it is the quiz that contains the question.
     pub(crate) content: Option<i64>,
 }
 

@@ -1,0 +1,135 @@
+//! Writing rows of the log.
+
+use uuid::Uuid;
+
+use crate::base::clock::Timestamp;
+use crate::base::ids::{StatementId, UserId};
+use crate::log::{Action, ContentFacts, Percent, VerbTable, project};
+use crate::record::Origin;
+use crate::store::db::StoreError;
+use crate::store::db::columns::table_row;
+use crate::store::db::database::Sql;
+use crate::store::db::ledger::OrgTx;
+use crate::store::ingest::identifier_cache::IdentifierCache;
+use crate::store::ingest::stored_statement::{Named, StoredStatement};
+
+table_row! {
+    /// A row of `activities`.
+    pub(crate) struct ActivityRow in "activities" {
+        org: i64 = "org",
+        seq: i64 = "seq",
+        id: StatementId = "id",
+        happened_at: Timestamp = "happened_at",
+        stored_at: Timestamp = "stored_at",
+        person: i64 = "person",
+        verb: i64 = "verb",
+        content: Option<i64> = "content",
+        action: Action = "action",
+        origin: Origin = "origin",
+        completed: bool = "completed",
+        success: Option<bool> = "success",
+        completion: Option<bool> = "completion",
+        certified: bool = "certified",
+        scaled: Option<f64> = "scaled",
+        raw: Option<f64> = "raw",
+        min: Option<f64> = "min",
+        max: Option<f64> = "max",
+        percent: Option<Percent> = "percent",
+        seconds: Option<i64> = "seconds",
+        time_limit: Option<i64> = "time_limit",
+        expired_at: Option<Timestamp> = "expired_at",
+        certificate_expires_at: Option<Timestamp> = "certificate_expires_at",
+        registration: Option<Uuid> = "registration",
+        import: Option<Uuid> = "import",
+        certificate_name: Option<String> = "certificate_name",
+        response: Option<String> = "response",
+        device_type: Option<String> = "device_type",
+        recorded_by: Option<UserId> = "recorded_by",
+        comment: Option<String> = "comment",
+        source: Option<String> = "source",
+    }
+}
+
+impl ActivityRow {
+    /// Projects a record.
+    pub(crate) fn new(
+        verbs: &VerbTable,
+        org: i64,
+        record: &StoredStatement,
+        named: Named,
+        facts: Option<&ContentFacts>,
+    ) -> Self {
+        let projected = project(verbs, &record.statement, &record.envelope, record.stored, facts);
+        let certified = projected.certificate.is_some();
+        let certificate = projected.certificate.unwrap_or_default();
+        Self {
+            org,
+            seq: record.seq,
+            id: record.id,
+            happened_at: projected.happened_at,
+            stored_at: record.stored,
+            person: named.actor,
+            verb: named.verb,
+            content: named.content,
+            action: projected.action,
+            origin: projected.origin,
+            completed: projected.completed,
+            success: projected.success,
+            completion: projected.completion,
+            certified,
+            scaled: projected.score.scaled,
+            raw: projected.score.raw,
+            min: projected.score.min,
+            max: projected.score.max,
+            percent: projected.score.percent,
+            seconds: projected.seconds,
+            time_limit: projected.time_limit,
+            expired_at: projected.expired_at,
+            certificate_expires_at: certificate.expires_at,
+            registration: projected.registration,
+            import: projected.import,
+            certificate_name: certificate.name,
+            response: projected.response,
+            device_type: projected.device_type,
+            recorded_by: projected.recorded_by,
+            comment: projected.comment,
+            source: projected.source,
+        }
+    }
+}
+
+/// Inserts the rows of all records that are not voided. Returns the persons with new session events.
+pub(crate) async fn insert_activities(
+    tx: &mut OrgTx,
+    cache: &IdentifierCache,
+    records: &[StoredStatement],
+    named: &[Named],
+) -> Result<Vec<i64>, StoreError> {
+    let store = tx.store().clone();
+    let mut rows = Vec::with_capacity(records.len());
+    let mut persons = Vec::new();
+    for (record, named) in records.iter().zip(named).filter(|(record, _)| !record.voided) {
+        let content = named.content.and_then(|key| cache.content(key));
+        let facts = content.map(|content| ContentFacts {
+            kind: content.kind,
+            content_type: content.content_type,
+            demands: content.demands.at(record.stamp().0),
+        });
+        let row = ActivityRow::new(store.verbs(), tx.org, record, *named, facts.as_ref());
+        if row.action.is_session() {
+            persons.push(named.actor);
+        }
+        rows.push(row);
+    }
+    tx.insert_rows(rows).await?;
+    Ok(persons)
+}
+
+impl OrgTx {
+    /// Deletes rows of the log.
+    pub(crate) async fn delete_activities(&mut self, seqs: Vec<i64>) -> Result<(), StoreError> {
+        let delete = Sql::new("DELETE FROM activities WHERE org = $1 AND seq IN LIST($2)");
+        self.execute(delete.with(self.org).with(seqs)).await?;
+        Ok(())
+    }
+}

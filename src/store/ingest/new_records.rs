@@ -1,0 +1,341 @@
+//! New records in a transaction: which are accepted, and what is written for them.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::base::clock::Timestamp;
+use crate::base::ids::StatementId;
+use crate::record::{Envelope, ServerFields, Statement};
+use crate::store::db::StoreError;
+use crate::store::db::columns::{columns, table_row};
+use crate::store::db::database::Sql;
+use crate::store::db::ledger::OrgTx;
+use crate::store::ingest::activity_rows::insert_activities;
+use crate::store::ingest::identifier_cache::{IdentifierCache, ResolvedRecords};
+use crate::store::ingest::notes::NoteRow;
+use crate::store::ingest::stored_statement::{Named, Platform, StoredStatement};
+use crate::store::ingest::stored_statement::{read_envelope, read_statement};
+use crate::store::ingest::submission::{
+    CompletionMark, Incoming, Outcome, RecordError, Recorded, Submission,
+};
+
+/// A record that will be written.
+pub(crate) struct Accepted<'s> {
+    incoming: &'s Incoming,
+    submission: &'s Submission,
+}
+
+/// A stored record with the id of an incoming one.
+struct Existing {
+    statement: Statement,
+    envelope: Envelope,
+}
+
+/// Returns the records that are new, and the outcome of each submission if they are written.
+pub(crate) async fn accept<'s>(
+    tx: &mut OrgTx,
+    submissions: &'s [Submission],
+) -> Result<(Vec<Accepted<'s>>, Vec<Outcome>), StoreError> {
+    let existing = find_existing(tx, submissions).await?;
+    let completed = tx
+        .already_completed(submissions.iter().flat_map(Submission::completion_checks))
+        .await?;
+    let mut accepted: Vec<Accepted<'s>> = Vec::new();
+    let mut positions: HashMap<StatementId, usize> = HashMap::new();
+    let mut outcomes = Vec::with_capacity(submissions.len());
+    for submission in submissions {
+        let begin = accepted.len();
+        let mut recorded = Vec::with_capacity(submission.records.len());
+        let mut conflict = None;
+        for (index, incoming) in submission.records.iter().enumerate() {
+            let id = incoming.id;
+            let is_completed = |mark: &CompletionMark| completed.contains(&mark.needed);
+            if incoming.mark.as_ref().is_some_and(is_completed) {
+                recorded.push(Recorded::AlreadyCompleted(id));
+                continue;
+            }
+            let is_same = if let Some(existing) = existing.get(&id) {
+                Some(incoming.is_same_as(&existing.statement, &existing.envelope))
+            } else {
+                let earlier = positions.get(&id).and_then(|position| accepted.get(*position));
+                earlier.map(
+                    |Accepted {
+                         incoming: earlier, ..
+                     }| { incoming.is_same_as(&earlier.statement, &earlier.envelope) },
+                )
+            };
+            match is_same {
+                Some(true) => recorded.push(Recorded::Already(id)),
+                Some(false) => {
+                    conflict = Some(RecordError::Conflict { index, id });
+                    break;
+                }
+                None => {
+                    positions.insert(id, accepted.len());
+                    accepted.push(Accepted { incoming, submission });
+                    recorded.push(Recorded::New(id));
+                }
+            }
+        }
+        if let Some(conflict) = conflict {
+            for refused in accepted.drain(begin..) {
+                positions.remove(&refused.incoming.id);
+            }
+            outcomes.push(Err(conflict));
+        } else {
+            outcomes.push(Ok(recorded));
+        }
+    }
+    Ok((accepted, outcomes))
+}
+
+columns! {
+    struct ExistingRow {
+        id: StatementId = "id",
+        envelope: String = "envelope",
+        body: Vec<u8> = "body",
+    }
+}
+
+async fn find_existing(
+    tx: &mut OrgTx,
+    submissions: &[Submission],
+) -> Result<HashMap<StatementId, Existing>, StoreError> {
+    let records = submissions.iter().flat_map(|submission| &submission.records);
+    let ids: Vec<Uuid> = records
+        .filter(|record| record.id_was_given)
+        .map(|record| record.id.0)
+        .collect();
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let select = Sql::new(&format!(
+        "SELECT {} FROM statements WHERE org = $1 AND id IN LIST($2)",
+        ExistingRow::COLUMNS
+    ));
+    let rows: Vec<ExistingRow> = tx.fetch_rows(select.with(tx.org).with(ids)).await?;
+    rows.into_iter()
+        .map(|row| {
+            let envelope = read_envelope(&row.envelope)?;
+            let statement = read_statement(&row.body)?;
+            Ok((row.id, Existing { statement, envelope }))
+        })
+        .collect()
+}
+
+/// Writes statements, activities, and everything that follows from them.
+pub(crate) async fn write_accepted(
+    tx: &mut OrgTx,
+    cache: &mut IdentifierCache,
+    accepted: Vec<Accepted<'_>>,
+) -> Result<(), StoreError> {
+    tx.insert_attachments(accepted.iter().map(|record| record.submission))
+        .await?;
+    let references = find_references(tx, &accepted).await?;
+    let home_page = cache.home_page(tx).await?;
+    let store = tx.store().clone();
+    let platform = Platform {
+        verbs: store.verbs(),
+        home_page: &home_page,
+    };
+    let marks = accepted.iter().filter_map(|record| record.incoming.mark.as_ref());
+    let notes: Vec<NoteRow> = marks.filter_map(note_of_mark).collect();
+    let mut records = Vec::with_capacity(accepted.len());
+    let mut bodies = Vec::with_capacity(accepted.len());
+    let stored = tx.stored_now();
+    for record in &accepted {
+        bodies.push(body_of(record, stored));
+        records.push(to_stored(record, tx.next_seq(), stored, &references));
+    }
+    let ResolvedRecords { named, mentioned } = cache.resolve(tx, &platform, &records).await?;
+    let senders = accepted.iter().map(|record| record.submission.sender.as_str());
+    insert_statements(tx, &records, &named, bodies, senders).await?;
+    tx.insert_mentions(mentioned).await?;
+    let linked: Vec<i64> = records
+        .iter()
+        .filter(|record| record.refers_to().is_some() || references.ids.contains(&record.id))
+        .map(|record| record.seq)
+        .collect();
+    if !linked.is_empty() {
+        tx.write_references(cache, &platform, linked).await?;
+    }
+    // The new rows come first: when a record leaves the log, its names are compared with those of all rows that stay.
+    let sessions = insert_activities(tx, cache, &records, &named).await?;
+    void_existing(tx, cache, &platform, &records).await?;
+    tx.update_sessions(&sessions).await?;
+    tx.insert_notes(notes).await
+}
+
+/// The statement as it is stored and returned to clients.
+fn body_of(record: &Accepted<'_>, stored: Timestamp) -> Vec<u8> {
+    let fields = ServerFields {
+        id: record.incoming.id,
+        stored,
+        authority: &record.submission.authority,
+        keep_authority: false,
+        default_version: record.submission.version,
+    };
+    record.incoming.statement.canonicalise(&fields).into_bytes()
+}
+
+fn to_stored(record: &Accepted<'_>, seq: i64, stored: Timestamp, references: &References) -> StoredStatement {
+    let incoming = record.incoming;
+    StoredStatement {
+        seq,
+        id: incoming.id,
+        stored,
+        statement: Arc::clone(&incoming.statement),
+        envelope: Arc::clone(&incoming.envelope),
+        voided: references.voided.contains(&incoming.id) && incoming.statement.voids().is_none(),
+    }
+}
+
+/// The note that comes with a mark.
+fn note_of_mark(mark: &CompletionMark) -> Option<NoteRow> {
+    Some(NoteRow {
+        user_key: mark.needed.user(),
+        text: mark.note.clone()?,
+        happened_at: mark.needed.at(),
+        created_by: mark.by.clone(),
+    })
+}
+
+/// The new records that other statements refer to.
+struct References {
+    /// The ids that stored statements refer to.
+    ids: HashSet<StatementId>,
+    /// The ids that voiding statements name, stored ones or ones of the same batch.
+    voided: HashSet<StatementId>,
+}
+
+async fn find_references(tx: &mut OrgTx, accepted: &[Accepted<'_>]) -> Result<References, StoreError> {
+    let mut ids = HashSet::new();
+    let mut voided: HashSet<StatementId> = accepted
+        .iter()
+        .filter_map(|record| record.incoming.statement.voids())
+        .collect();
+    // A new id is unknown to all other statements.
+    let given: Vec<Uuid> = accepted
+        .iter()
+        .filter(|record| record.incoming.id_was_given)
+        .map(|record| record.incoming.id.0)
+        .collect();
+    if !given.is_empty() {
+        let select =
+            Sql::new("SELECT reference, voids FROM statements WHERE org = $1 AND reference IN LIST($2)");
+        let rows: Vec<(StatementId, bool)> = tx.fetch_rows(select.with(tx.org).with(given)).await?;
+        for (id, voids) in rows {
+            ids.insert(id);
+            if voids {
+                voided.insert(id);
+            }
+        }
+    }
+    Ok(References { ids, voided })
+}
+
+columns! {
+    /// A stored statement and its actor.
+    struct VoidedRow {
+        seq: i64 = "s.seq",
+        actor: i64 = "s.actor",
+    }
+}
+
+/// Removes the earlier records that new voiding statements name from the log. A voiding statement cannot be voided (xAPI
+/// 1.0.3, Data 2.3.2).
+async fn void_existing(
+    tx: &mut OrgTx,
+    cache: &mut IdentifierCache,
+    platform: &Platform<'_>,
+    records: &[StoredStatement],
+) -> Result<(), StoreError> {
+    let voided = records.iter().filter_map(|record| record.statement.voids());
+    let targets: Vec<Uuid> = voided.map(|id| id.0).collect();
+    if targets.is_empty() {
+        return Ok(());
+    }
+    let new: HashSet<i64> = records.iter().map(|record| record.seq).collect();
+    let select = Sql::new(&format!(
+        "SELECT {}, {} FROM statements s \
+         WHERE s.org = $1 AND s.id IN LIST($2) AND NOT s.voids AND NOT s.voided",
+        StoredStatement::COLUMNS,
+        VoidedRow::COLUMNS
+    ));
+    let rows = tx.fetch_all(select.with(tx.org).with(targets)).await?;
+    let (mut seqs, mut actors) = (Vec::new(), Vec::new());
+    for row in &rows {
+        let VoidedRow { seq, actor } = VoidedRow::read_from(row, StoredStatement::COLUMN_COUNT)?;
+        if new.contains(&seq) {
+            continue;
+        }
+        cache.track(tx, platform, &StoredStatement::read(row)?).await?;
+        seqs.push(seq);
+        actors.push(actor);
+    }
+    if seqs.is_empty() {
+        return Ok(());
+    }
+    let mark = Sql::new("UPDATE statements SET voided = $3 WHERE org = $1 AND seq IN LIST($2)");
+    tx.execute(mark.with(tx.org).with(seqs.clone()).with(true))
+        .await?;
+    tx.delete_activities(seqs).await?;
+    tx.update_sessions(&actors).await
+}
+
+table_row! {
+    /// A row of `statements`.
+    struct NewStatement in "statements" {
+        org: i64 = "org",
+        seq: i64 = "seq",
+        id: StatementId = "id",
+        stored: Timestamp = "stored",
+        actor: i64 = "actor",
+        verb: i64 = "verb",
+        object: Option<i64> = "object",
+        registration: Option<Uuid> = "registration",
+        reference: Option<StatementId> = "reference",
+        sender: String = "sender",
+        voids: bool = "voids",
+        voided: bool = "voided",
+        envelope: String = "envelope",
+        body: Vec<u8> = "body",
+    }
+}
+
+async fn insert_statements(
+    tx: &mut OrgTx,
+    records: &[StoredStatement],
+    named: &[Named],
+    bodies: Vec<Vec<u8>>,
+    senders: impl Iterator<Item = &str>,
+) -> Result<(), StoreError> {
+    let mut rows = Vec::with_capacity(records.len());
+    for (((record, named), body), sender) in records.iter().zip(named).zip(bodies).zip(senders) {
+        let statement = &record.statement;
+        let envelope = serde_json::to_string(&*record.envelope)
+            .map_err(|error| StoreError::corrupt("envelope", error))?;
+        rows.push(NewStatement {
+            org: tx.org,
+            seq: record.seq,
+            id: record.id,
+            stored: record.stored,
+            actor: named.actor,
+            verb: named.verb,
+            object: named.object,
+            registration: statement
+                .context
+                .as_ref()
+                .and_then(|context| context.registration),
+            reference: record.refers_to(),
+            sender: sender.to_owned(),
+            voids: statement.voids().is_some(),
+            voided: record.voided,
+            envelope,
+            body,
+        });
+    }
+    tx.insert_rows(rows).await
+}

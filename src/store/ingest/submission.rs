@@ -1,0 +1,126 @@
+//! Records on their way in, and what became of them.
+
+use std::sync::Arc;
+
+use crate::base::ids::{OrgId, StatementId, UserId};
+use crate::log::ShortForm;
+use crate::record::{Envelope, Statement};
+
+use crate::store::db::StoreError;
+use crate::store::ingest::attachments::NewAttachment;
+use crate::store::ingest::completion_check::CompletionCheck;
+
+/// How a record is compared with a stored record that has the same id.
+#[derive(Debug, Clone)]
+pub enum Sameness {
+    /// As statements (xAPI 1.0.3, Data 2.3.1).
+    Statement,
+    /// As short forms: only the fields that were sent are compared (`docs/specification.md#repeated-records`).
+    ShortForm(Box<ShortForm>),
+}
+
+/// A record on its way in.
+#[derive(Debug, Clone)]
+pub struct Incoming {
+    /// The id that the client gave, or a new one.
+    pub id: StatementId,
+    /// Whether the client gave the id. Only then a record with this id may be stored already.
+    pub id_was_given: bool,
+    /// The statement.
+    pub statement: Arc<Statement>,
+    /// What Rollbook knows about the statement's origin.
+    pub envelope: Arc<Envelope>,
+    /// How to recognise a repetition of the record.
+    pub sameness: Sameness,
+    /// Set if the record marks content as complete. It is stored only if the mark is still needed.
+    pub mark: Option<CompletionMark>,
+}
+
+/// The part of a record that marks content as complete for another user
+/// (`docs/specification.md#marking-content-as-complete`).
+#[derive(Debug, Clone)]
+pub struct CompletionMark {
+    /// Decides whether the record is still needed. A submission marks a user at most once for a content.
+    pub needed: CompletionCheck,
+    /// The user that marks.
+    pub by: UserId,
+    /// A note about the marked user. It is stored together with the record.
+    pub note: Option<String>,
+}
+
+impl Incoming {
+    /// Whether a stored record is the same.
+    pub(crate) fn is_same_as(&self, statement: &Statement, envelope: &Envelope) -> bool {
+        match &self.sameness {
+            Sameness::Statement => self.statement.same_as(statement),
+            Sameness::ShortForm(sent) => sent.same_as(&self.statement, statement, envelope),
+        }
+    }
+}
+
+/// Records that are stored together or not at all.
+#[derive(Debug, Clone)]
+pub struct Submission {
+    /// The organisation that the records belong to.
+    pub org: OrgId,
+    /// The records in their order.
+    pub records: Vec<Incoming>,
+    /// The authority of the records, as the JSON of an Agent (xAPI 1.0.3, Data 2.4.9).
+    pub authority: String,
+    /// The xAPI version of a statement that has none.
+    pub version: &'static str,
+    /// The sender, as returned by [`Principal::caller_id`](crate::access::Principal::caller_id).
+    pub sender: String,
+    /// The contents of attachments that the records declare (xAPI 1.0.3, Data 2.4.11).
+    pub attachments: Vec<NewAttachment>,
+}
+
+impl Submission {
+    /// The checks of the records that mark content as complete.
+    pub(crate) fn completion_checks(&self) -> impl Iterator<Item = CompletionCheck> {
+        self.records
+            .iter()
+            .filter_map(|record| record.mark.as_ref())
+            .map(|mark| mark.needed)
+    }
+}
+
+/// What became of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recorded {
+    /// The record is stored now.
+    New(StatementId),
+    /// The same record was stored before.
+    Already(StatementId),
+    /// The record would have marked a user as complete that is complete already. It is not stored, and no record has
+    /// this id.
+    AlreadyCompleted(StatementId),
+}
+
+impl Recorded {
+    /// The record's id.
+    pub fn id(self) -> StatementId {
+        match self {
+            Self::New(id) | Self::Already(id) | Self::AlreadyCompleted(id) => id,
+        }
+    }
+}
+
+/// Why a submission is refused. None of its records is stored.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// A different record has the same id.
+    #[error("a different record is stored under the id {id}")]
+    Conflict {
+        /// The index of the record in the submission.
+        index: usize,
+        /// The id.
+        id: StatementId,
+    },
+    /// The submission could not be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The answer to a submission: an outcome for each record, in their order.
+pub(crate) type Outcome = Result<Vec<Recorded>, RecordError>;
