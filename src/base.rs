@@ -1,9 +1,10 @@
-//! What every other module uses: ids, time, text, JSON, request bodies, pages and cursors.
+//! The types that all other modules use: ids, time, text, JSON, request bodies, pages and cursors.
 //!
 //! This module imports nothing from the rest of the crate.
 
 pub mod clock;
 pub mod fault;
+pub mod fingerprint;
 pub mod fold;
 pub mod form;
 pub mod ids;
@@ -14,7 +15,8 @@ pub mod timestamp;
 
 pub use clock::{Clock, Timestamp};
 pub use fault::{Fault, Place};
+pub use fingerprint::Fingerprint;
 pub use fold::fold;
 pub use form::Form;
-pub use list::{ListCursor, ListFilter, ListFingerprint, Page, words};
+pub use list::{ListCursor, ListFilter, Page, folded_words};
 pub use merge_patch::merge_patch;

@@ -31,7 +31,7 @@ pub mod timeline;
 
 pub use action::{Action, VerbError, VerbTable};
 pub use activity::Activity;
-pub use cursor::{Cursor, CursorError, Fingerprint, Position};
+pub use cursor::{Cursor, CursorError, Position};
 pub use description::{Description, DescriptionPart};
 pub use filter::{Filter, ParameterFault, ParseContext, Query, ResultFilter, Sort, TitleSearch};
 pub use period::{Period, Window, start_of_day};

@@ -2,7 +2,7 @@
 //!
 //! Start with [`parse_statements`]: it turns a request's bytes into [`Statement`]s or says for
 //! every bad one what is wrong where ([`Fault`]). [`Statement::seal`] makes the one text that is
-//! kept and given back; [`Statement::parse_kept`] reads that text again, [`Statement::same_as`]
+//! kept and given back; [`Statement::parse_stored`] reads that text again, [`Statement::same_as`]
 //! compares as the specification asks, and [`format`](mod@format) gives it back shortened. What
 //! Rollbook itself knows of a record stands in its [`Envelope`].
 //!

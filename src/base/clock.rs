@@ -1,6 +1,7 @@
-//! Time and new ids, handed in: no other file asks the system for either.
+//! The source of the current time and of new ids.
 //!
-//! A [`Clock`] is cloned freely; tests hand in one that stands still or that they move.
+//! No other file reads the system's clock or its random numbers. A [`Clock`] is passed to the code that needs
+//! one. Tests pass a manual clock, which changes only when they set it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,29 +13,29 @@ use uuid::Uuid;
 
 use crate::base::ids::StatementId;
 
-/// A moment in UTC, in whole microseconds since 1970-01-01: what both databases keep exactly.
+/// A moment in UTC, in whole microseconds since 1970-01-01T00:00:00Z. Both databases store it exactly.
 ///
-/// Printed as RFC 3339 with milliseconds and `Z`; finer digits are cut, never rounded.
+/// `Display` writes RFC 3339 with milliseconds and `Z`. Finer digits are cut off, never rounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// The moment that many microseconds after 1970-01-01T00:00:00Z.
+    /// The moment `micros` microseconds after 1970-01-01T00:00:00Z.
     pub const fn from_micros(micros: i64) -> Self {
         Self(micros)
     }
 
-    /// Microseconds since 1970-01-01T00:00:00Z.
+    /// The number of microseconds since 1970-01-01T00:00:00Z.
     pub const fn micros(self) -> i64 {
         self.0
     }
 
-    /// The beginning of its millisecond: what is shown of it.
+    /// The beginning of the millisecond that contains this moment. Answers contain no finer digits.
     pub const fn whole_millisecond(self) -> Self {
         Self(self.0 - self.0.rem_euclid(1_000))
     }
 
-    /// The moment as RFC 3339 with three digits of its second, or with six where it is finer than a millisecond.
+    /// The moment as RFC 3339, with three decimals of the second, or with six if it is finer than a millisecond.
     pub fn to_precise_text(self) -> String {
         let digits = if self == self.whole_millisecond() {
             SecondsFormat::Millis
@@ -46,8 +47,8 @@ impl Timestamp {
 
     /// The same moment for calendar arithmetic.
     pub fn to_datetime(self) -> DateTime<Utc> {
-        // Every moment is made from a DateTime or read back from one, so it is in range; a hand-made
-        // one outside chrono's 262,000 years shows as the epoch rather than ending the process.
+        // A parsed or stored moment is always in range. A number outside chrono's 262,000 years becomes the
+        // epoch, because this function must not panic.
         DateTime::from_timestamp_micros(self.0).unwrap_or_default()
     }
 }
@@ -70,7 +71,7 @@ impl Serialize for Timestamp {
     }
 }
 
-/// Where the time and new ids come from.
+/// The source of the current time and of new ids. Clones of a manual clock share its time.
 #[derive(Clone)]
 pub struct Clock(Source);
 
@@ -81,25 +82,28 @@ enum Source {
 }
 
 impl Clock {
-    /// The system's clock.
+    /// The clock of the operating system.
     pub fn system() -> Self {
         Self(Source::System)
     }
 
-    /// A clock that stands at `at` until [`Clock::set`] moves it.
+    /// A clock whose time is `at` until [`Clock::set`] changes it.
     pub fn manual(at: Timestamp) -> Self {
         Self(Source::Manual(Arc::new(AtomicI64::new(at.0))))
     }
 
-    /// Moves a manual clock and all its clones; the system's clock can't be moved.
+    /// Sets the time of a manual clock and of all its clones. Does nothing to the system's clock.
     pub fn set(&self, at: Timestamp) {
         if let Source::Manual(now) = &self.0 {
             now.store(at.0, Ordering::SeqCst);
         }
     }
 
-    /// Now, to the microsecond.
-    #[allow(clippy::disallowed_methods, reason = "the one place that asks the system")]
+    /// The current time, to the microsecond.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "only this file reads the system's clock"
+    )]
     pub fn now(&self) -> Timestamp {
         match &self.0 {
             Source::System => Utc::now().into(),
@@ -107,15 +111,22 @@ impl Clock {
         }
     }
 
-    /// A new id for a statement that came without one: a UUID of version 4, since published xAPI clients
-    /// refuse versions that are younger than they are.
-    #[allow(clippy::disallowed_methods, reason = "the one place that asks for randomness")]
+    /// A new id for a statement that has none.
+    ///
+    /// It is a UUID of version 4, because some published xAPI clients reject newer versions.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "only this file reads random numbers for ids"
+    )]
     pub fn new_statement_id(&self) -> StatementId {
         StatementId(Uuid::new_v4())
     }
 
     /// A new UUID of version 7.
-    #[allow(clippy::disallowed_methods, reason = "the one place that asks the system")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "only this file reads the system's clock"
+    )]
     pub fn new_uuid(&self) -> Uuid {
         Uuid::now_v7()
     }

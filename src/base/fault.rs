@@ -1,22 +1,19 @@
-//! What is wrong, and where: one type for every refusal of this room.
+//! Errors in JSON texts, each with the place of the error.
 
 use std::fmt;
 
-/// One thing that is wrong with a JSON text, at its place.
-///
-/// `pointer` is a JSON Pointer (RFC 6901) into the text that was read; it is empty where the whole
-/// text is meant. `detail` says in plain English what has to change.
+/// One error in a JSON text, with its place.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{detail}{}", At(pointer))]
+#[error("{detail}{}", PlaceSuffix(pointer))]
 pub struct Fault {
-    /// Where: a JSON Pointer (RFC 6901), empty for the whole text.
+    /// The place: a JSON Pointer (RFC 6901) into the text. It is empty for an error of the text as a whole.
     pub pointer: String,
-    /// What has to change, in plain English.
+    /// What the client has to change, in plain English.
     pub detail: String,
 }
 
 impl Fault {
-    /// A fault of the whole text.
+    /// A fault of the text as a whole.
     pub fn whole(detail: impl Into<String>) -> Self {
         Self {
             pointer: String::new(),
@@ -25,9 +22,10 @@ impl Fault {
     }
 }
 
-struct At<'a>(&'a str);
+/// Displays a pointer after the detail; displays nothing if the pointer is empty.
+struct PlaceSuffix<'a>(&'a str);
 
-impl fmt::Display for At<'_> {
+impl fmt::Display for PlaceSuffix<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() {
             Ok(())
@@ -37,13 +35,13 @@ impl fmt::Display for At<'_> {
     }
 }
 
-/// A place in a JSON tree, as a chain of steps from its root.
+/// A place in a JSON tree: a linked list of steps up to the root.
 ///
-/// Readers hand it down by reference as they descend; it becomes text only where something is
-/// wrong, so that reading a good text costs nothing for it.
+/// A reader passes it down by reference. It becomes text only when there is an error, so it costs nothing while
+/// a valid text is read.
 #[derive(Debug, Clone, Copy)]
 pub enum Place<'a> {
-    /// The whole text.
+    /// The root of the tree.
     Root,
     /// A member of an object.
     Member(&'a Place<'a>, &'a str),
@@ -62,7 +60,7 @@ impl<'a> Place<'a> {
         Place::Element(self, index)
     }
 
-    /// A fault here.
+    /// A fault at this place.
     pub fn fault(&self, detail: impl Into<String>) -> Fault {
         Fault {
             pointer: self.to_string(),
@@ -71,7 +69,7 @@ impl<'a> Place<'a> {
     }
 }
 
-/// Printed as a JSON Pointer: `~` as `~0` and `/` as `~1` (RFC 6901, section 3).
+/// Writes a JSON Pointer: `~` becomes `~0` and `/` becomes `~1` (RFC 6901, section 3).
 impl fmt::Display for Place<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -89,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pointer_escapes_what_rfc_6901_escapes() {
+    fn pointer_escapes_tilde_and_slash() {
         let root = Place::Root;
         let first = root.element(0);
         let extensions = first.member("extensions");
@@ -99,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_says_what_and_where() {
+    fn fault_displays_detail_and_pointer() {
         let fault = Place::Root.member("actor").fault("an actor is missing");
         assert_eq!(fault.to_string(), "an actor is missing (at /actor)");
         assert_eq!(Fault::whole("not JSON").to_string(), "not JSON");

@@ -1,11 +1,11 @@
-//! Text made alike for searches that don't mind upper and lower case, for all of Unicode.
+//! Case folding, for searches that ignore upper and lower case in all of Unicode.
 
-/// The text folded: two texts that differ only in case fold to the same.
+/// The folded text. Two texts that differ only in case have the same folded text.
 ///
-/// Each character is put into lower, upper and lower case again, which carries along what changes its
-/// length: `ß` and `ẞ` become `ss`, the final `ς` becomes `σ`, ligatures their letters. The dotted `İ` and
-/// the dotless `ı` of Turkish both become `i`, since nobody can know in which language a title was
-/// written. Accents are kept. Folding twice changes nothing more.
+/// Each character is converted to lower, upper and lower case again. The detour handles characters that change
+/// their length: `ß` and `ẞ` become `ss`, the final `ς` becomes `σ`, and a ligature becomes its letters. The
+/// Turkish letters `İ` and `ı` both become `i`, because the language of a title is not known. Accents stay.
+/// Folding a folded text changes nothing.
 pub fn fold(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
@@ -17,7 +17,7 @@ pub fn fold(text: &str) -> String {
         .flat_map(char::to_lowercase);
     let mut folded = String::with_capacity(text.len());
     for character in cased {
-        // `İ` in lower case is an `i` with a dot above it of its own.
+        // The lower case of `İ` is `i` followed by U+0307, COMBINING DOT ABOVE.
         if !(character == '\u{307}' && folded.ends_with('i')) {
             folded.push(character);
         }
@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn case_does_not_matter() {
+    fn texts_that_differ_in_case_fold_to_the_same() {
         for (left, right) in [
             ("Fire Safety", "fIRE sAFETY"),
             ("Straße", "STRASSE"),
@@ -47,12 +47,12 @@ mod tests {
         ] {
             assert_eq!(fold(left), fold(right), "{left} and {right}");
         }
-        assert_ne!(fold("école"), fold("ecole"), "accents are kept");
+        assert_ne!(fold("école"), fold("ecole"), "accents stay");
     }
 
     proptest! {
         #[test]
-        fn folding_is_done_once(text in any::<String>()) {
+        fn folding_again_changes_nothing(text in any::<String>()) {
             let folded = fold(&text);
             prop_assert_eq!(&fold(&folded), &folded);
         }

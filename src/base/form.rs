@@ -1,7 +1,7 @@
-//! Reading a body whose members are all known, with every fault at its place.
+//! Reading an object with known members, and collecting all its faults.
 //!
-//! A member that is `null` counts as one that is left out: that is how a merge patch takes something away
-//! (RFC 7396), and what is read back with `null` in it can be sent again.
+//! A member that is `null` counts as missing. A merge patch (RFC 7396) removes a member with `null`, and a client
+//! can send back a representation that contains `null`.
 
 use std::collections::HashSet;
 use std::fmt::Display;
@@ -12,8 +12,10 @@ use crate::base::fault::{Fault, Place};
 use crate::base::json::{self, Member, Node};
 use crate::base::timestamp;
 
-/// An object under inspection. Its readers give `None`, or nothing in a list, where something is missing or
-/// wrong; what is wrong is in the faults.
+/// An object that is being read.
+///
+/// Each method returns `None`, or an empty list, if the member is missing or wrong. If it is wrong, the method adds
+/// a fault to the list of faults.
 pub struct Form<'n, 'p, 'f> {
     name: &'static str,
     members: &'n [Member<'n>],
@@ -22,9 +24,10 @@ pub struct Form<'n, 'p, 'f> {
 }
 
 impl<'n, 'p, 'f> Form<'n, 'p, 'f> {
-    /// The object `node`, called `name` with its article; members that are not `known` are faults.
-    /// `None` where it is no object.
-    pub fn of(
+    /// Begins to read the object `node`. `name` is used in messages, with its article: `a user`.
+    ///
+    /// A member that is not in `known` is a fault. Returns `None` if `node` is not an object.
+    pub fn from_node(
         node: &'n Node<'n>,
         place: &'p Place<'p>,
         name: &'static str,
@@ -40,10 +43,10 @@ impl<'n, 'p, 'f> Form<'n, 'p, 'f> {
             .map(|member| member.key.value())
             .filter(|key| !known.contains(key))
         {
-            let meant = known.iter().find(|known| known.eq_ignore_ascii_case(key));
-            let advice = match meant {
-                Some(meant) => format!("write `{meant}`"),
-                None => format!("known are {}", known.join(", ")),
+            let similar = known.iter().find(|known| known.eq_ignore_ascii_case(key));
+            let advice = match similar {
+                Some(similar) => format!("write `{similar}`"),
+                None => format!("it can have {}", known.join(", ")),
             };
             faults.push(
                 place
@@ -65,13 +68,13 @@ impl<'n, 'p, 'f> Form<'n, 'p, 'f> {
         (member.value != Node::Null).then_some(&member.value)
     }
 
-    /// Notes a fault at a member.
-    pub fn fault(&mut self, key: &str, detail: impl Into<String>) {
+    /// Adds a fault at a member.
+    pub fn add_fault(&mut self, key: &str, detail: impl Into<String>) {
         let fault = self.place.member(key).fault(detail);
         self.faults.push(fault);
     }
 
-    /// The member, read by `read`.
+    /// The value of the member, as `read` reads it.
     pub fn read<T>(
         &mut self,
         key: &str,
@@ -87,44 +90,47 @@ impl<'n, 'p, 'f> Form<'n, 'p, 'f> {
         }
     }
 
-    /// A text of at most `most` characters; an empty one counts as left out.
-    pub fn text(&mut self, key: &str, most: usize) -> Option<String> {
-        self.read(key, |node, place| short_text(node, place, most))
+    /// A text of at most `max` characters. An empty text counts as missing.
+    pub fn text(&mut self, key: &str, max: usize) -> Option<String> {
+        self.read(key, |node, place| short_text(node, place, max))
             .filter(|text| !text.is_empty())
     }
 
-    /// A text of 1 to `most` characters that must be there.
-    pub fn needed_text(&mut self, key: &str, most: usize) -> Option<String> {
-        let before = self.faults.len();
-        let text = self.text(key, most).filter(|text| !text.trim().is_empty());
-        if text.is_none() && self.faults.len() == before {
-            let detail = format!("{} needs this: a text of 1 to {most} characters", self.name);
-            self.fault(key, detail);
+    /// A required text of 1 to `max` characters. White space alone is not enough.
+    pub fn required_text(&mut self, key: &str, max: usize) -> Option<String> {
+        let faults_before = self.faults.len();
+        let text = self.text(key, max).filter(|text| !text.trim().is_empty());
+        if text.is_none() && self.faults.len() == faults_before {
+            let detail = format!("{} needs this: a text of 1 to {max} characters", self.name);
+            self.add_fault(key, detail);
         }
         text
     }
 
-    /// A text with a form of its own: an id, a key from a list.
+    /// A text that is converted to `T`, for example an id.
     pub fn value<T: TryFrom<String, Error: Display>>(&mut self, key: &str) -> Option<T> {
-        self.read(key, parsed)
+        self.read(key, parse_text)
     }
 
-    /// `true` or `false`.
+    /// A boolean.
     pub fn flag(&mut self, key: &str) -> Option<bool> {
         self.read(key, json::boolean)
     }
 
-    /// A moment, to the millisecond: what is finer is cut, since it is shown no finer and must be the same
-    /// when it is sent again.
-    pub fn moment(&mut self, key: &str) -> Option<Timestamp> {
-        self.read(key, timestamp::read).map(to_millis)
+    /// A moment, cut to the millisecond. Answers contain milliseconds, and a client that sends back an answer must
+    /// not change the moment.
+    pub fn timestamp(&mut self, key: &str) -> Option<Timestamp> {
+        self.read(key, timestamp::from_node)
+            .map(Timestamp::whole_millisecond)
     }
 
-    /// The elements of an array of at most `most`, each read by `read`; repeats are left out.
+    /// The elements of an array, as `read` reads them. Repeated elements are left out.
+    ///
+    /// More than `max` elements are a fault.
     pub fn list<T: Eq + Hash + Clone>(
         &mut self,
         key: &str,
-        most: usize,
+        max: usize,
         read: impl Fn(&'n Node<'n>, &Place<'_>) -> Result<T, Fault>,
     ) -> Vec<T> {
         let place = self.place.member(key);
@@ -136,18 +142,18 @@ impl<'n, 'p, 'f> Form<'n, 'p, 'f> {
                 .push(place.fault(format!("an array is needed here, not {}", node.kind())));
             return Vec::new();
         };
-        if elements.len() > most {
+        if elements.len() > max {
             self.faults.push(place.fault(format!(
-                "at most {most} elements are taken; this has {}",
+                "an array of at most {max} elements is accepted here; this one has {}",
                 elements.len()
             )));
             return Vec::new();
         }
-        let mut seen = HashSet::with_capacity(elements.len());
+        let mut unique = HashSet::with_capacity(elements.len());
         let mut values = Vec::with_capacity(elements.len());
         for (index, element) in elements.iter().enumerate() {
             match read(element, &place.element(index)) {
-                Ok(value) if seen.insert(value.clone()) => values.push(value),
+                Ok(value) if unique.insert(value.clone()) => values.push(value),
                 Ok(_) => {}
                 Err(fault) => self.faults.push(fault),
             }
@@ -155,45 +161,48 @@ impl<'n, 'p, 'f> Form<'n, 'p, 'f> {
         values
     }
 
-    /// The place of a member, for what is read by other means.
+    /// The place of the object.
     pub fn place(&self) -> &'p Place<'p> {
         self.place
     }
 
-    /// The faults so far, for a form within this one.
+    /// The faults so far. A form of an inner object adds its own to them.
     pub fn faults(&mut self) -> &mut Vec<Fault> {
         self.faults
     }
 }
 
-/// A text with a form of its own.
+/// Reads a string and converts it to `T`.
 ///
 /// # Errors
 ///
-/// Not a string, or not of that form.
-pub fn parsed<T: TryFrom<String, Error: Display>>(node: &Node<'_>, place: &Place<'_>) -> Result<T, Fault> {
+/// The node is not a string, or the conversion fails.
+pub fn parse_text<T: TryFrom<String, Error: Display>>(
+    node: &Node<'_>,
+    place: &Place<'_>,
+) -> Result<T, Fault> {
     T::try_from(json::owned_string(node, place)?).map_err(|error| place.fault(error.to_string()))
 }
 
-/// A text that stands for something, which is what `meant` makes of it; `what` says what to write.
+/// Reads a string and converts it with `parse`. `expected` completes the message "write …".
 ///
 /// # Errors
 ///
-/// Not a string, or one that stands for nothing.
-pub fn meant<T>(
+/// The node is not a string, or `parse` returns `None`.
+pub fn parse_with<T>(
     node: &Node<'_>,
     place: &Place<'_>,
-    what: &str,
-    meant: impl FnOnce(&str) -> Option<T>,
+    expected: &str,
+    parse: impl FnOnce(&str) -> Option<T>,
 ) -> Result<T, Fault> {
-    meant(json::string(node, place)?).ok_or_else(|| place.fault(format!("write {what}")))
+    parse(json::string(node, place)?).ok_or_else(|| place.fault(format!("write {expected}")))
 }
 
-/// A value of a closed list, by its key.
+/// Reads a string that is the key of one of the values `all`.
 ///
 /// # Errors
 ///
-/// Not a string, or none of the keys, which the fault names.
+/// The node is not a string, or no value has this key. The message lists the keys.
 pub fn one_of<T: Copy>(
     node: &Node<'_>,
     place: &Place<'_>,
@@ -201,31 +210,26 @@ pub fn one_of<T: Copy>(
     key: impl Fn(T) -> &'static str,
 ) -> Result<T, Fault> {
     let text = json::string(node, place)?;
-    let found = all.iter().copied().find(|value| key(*value) == text);
-    found.ok_or_else(|| {
+    let matching = all.iter().copied().find(|value| key(*value) == text);
+    matching.ok_or_else(|| {
         let keys: Vec<&str> = all.iter().map(|value| key(*value)).collect();
         place.fault(format!("write one of `{}`", keys.join("`, `")))
     })
 }
 
-/// A text of at most `most` characters.
+/// Reads a string of at most `max` characters.
 ///
 /// # Errors
 ///
-/// Not a string, or a longer one.
-pub fn short_text(node: &Node<'_>, place: &Place<'_>, most: usize) -> Result<String, Fault> {
+/// The node is not a string, or the string is longer.
+pub fn short_text(node: &Node<'_>, place: &Place<'_>, max: usize) -> Result<String, Fault> {
     let text = json::owned_string(node, place)?;
     match text.chars().count() {
-        length if length > most => Err(place.fault(format!(
-            "at most {most} characters are taken here; this has {length}"
+        length if length > max => Err(place.fault(format!(
+            "a text of at most {max} characters is accepted here; this one has {length}"
         ))),
         _ => Ok(text),
     }
-}
-
-/// The moment without what is finer than a millisecond.
-pub fn to_millis(at: Timestamp) -> Timestamp {
-    Timestamp::from_micros(at.micros() - at.micros().rem_euclid(1000))
 }
 
 #[cfg(test)]
@@ -236,7 +240,7 @@ mod tests {
     fn faults(text: &str, read: impl Fn(&mut Form<'_, '_, '_>)) -> Vec<String> {
         let node = json::parse(text, 8).unwrap();
         let mut faults = Vec::new();
-        if let Some(mut form) = Form::of(
+        if let Some(mut form) = Form::from_node(
             &node,
             &Place::Root,
             "a thing",
@@ -249,11 +253,11 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_is_collected_with_its_place() {
+    fn all_faults_are_collected_with_their_places() {
         let text = r#"{"Name":1,"name":"","teams":["a","",7,"a"],"on":"yes"}"#;
         let pointers = faults(text, |form| {
-            assert_eq!(form.needed_text("name", 3), None);
-            let teams: Vec<TeamId> = form.list("teams", 5, parsed);
+            assert_eq!(form.required_text("name", 3), None);
+            let teams: Vec<TeamId> = form.list("teams", 5, parse_text);
             assert_eq!(teams, [TeamId::new("a").unwrap()]);
             assert_eq!(form.flag("on"), None);
         });
@@ -261,17 +265,17 @@ mod tests {
     }
 
     #[test]
-    fn null_is_the_same_as_left_out() {
+    fn null_counts_as_missing() {
         let none = |form: &mut Form<'_, '_, '_>| {
             assert_eq!(form.text("name", 3), None);
-            assert!(form.list::<TeamId>("teams", 5, parsed).is_empty());
+            assert!(form.list::<TeamId>("teams", 5, parse_text).is_empty());
         };
         assert!(faults(r#"{"name":null,"teams":null}"#, none).is_empty());
         assert!(faults("{}", none).is_empty());
     }
 
     #[test]
-    fn lengths_are_counted_in_characters() {
+    fn text_length_is_counted_in_characters() {
         assert!(
             faults(r#"{"name":"äöü"}"#, |form| assert!(
                 form.text("name", 3).is_some()
@@ -288,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_one_of_its_list_and_the_others_are_named() {
+    fn unknown_key_is_refused_with_the_list_of_keys() {
         let read = |text: &str| {
             let node = json::parse(text, 8).unwrap();
             one_of(&node, &Place::Root, &["a", "b"], |key| key)
@@ -296,11 +300,5 @@ mod tests {
         assert_eq!(read(r#""b""#).unwrap(), "b");
         assert_eq!(read(r#""B""#).unwrap_err().detail, "write one of `a`, `b`");
         assert!(read("1").is_err());
-    }
-
-    #[test]
-    fn a_moment_is_cut_to_what_is_shown() {
-        assert_eq!(to_millis(Timestamp::from_micros(1_999)).micros(), 1_000);
-        assert_eq!(to_millis(Timestamp::from_micros(-1)).micros(), -1_000);
     }
 }

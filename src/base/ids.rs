@@ -1,8 +1,8 @@
-//! The names of things: identifiers as types, so that no two kinds can be mixed up.
+//! Ids as types: the compiler rejects an id of one kind where another kind is expected.
 //!
-//! The ids that organisations choose themselves ([`OrgId`], [`UserId`], [`TeamId`], [`GroupId`],
-//! [`ContentId`]) are text of 1 to 255 characters without control characters. [`StatementId`] is
-//! the UUID of an xAPI statement (xAPI 1.0.3, Data 2.4.1).
+//! An organisation chooses the ids of its users, teams, groups and contents. Such an id is text of 1 to 255
+//! characters without control characters. [`StatementId`] is the UUID of an xAPI statement (xAPI 1.0.3, Data
+//! 2.4.1).
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +10,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// The longest id an organisation may choose, in characters.
+/// The length of the longest id that an organisation may choose, in characters.
 pub const MAX_ID_CHARACTERS: usize = 255;
 
 /// Why a text is not an id.
@@ -22,8 +22,8 @@ pub enum IdError {
     /// The text is longer than [`MAX_ID_CHARACTERS`].
     #[error("an id has at most {MAX_ID_CHARACTERS} characters")]
     TooLong,
-    /// The text holds a control character, U+0000 among them.
-    #[error("an id must not hold control characters")]
+    /// The text contains a control character.
+    #[error("an id must not contain control characters")]
     ControlCharacter,
 }
 
@@ -35,7 +35,11 @@ macro_rules! text_id {
         pub struct $name(String);
 
         impl $name {
-            /// Takes the text as an id, if it is one.
+            /// Checks the text and makes it an id.
+            ///
+            /// # Errors
+            ///
+            /// The text is empty or too long, or contains a control character.
             pub fn new(text: impl Into<String>) -> Result<Self, IdError> {
                 let text = text.into();
                 if text.is_empty() {
@@ -50,7 +54,7 @@ macro_rules! text_id {
                 Ok(Self(text))
             }
 
-            /// The id as its owner wrote it.
+            /// The id as text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -91,23 +95,23 @@ macro_rules! text_id {
 }
 
 text_id! {
-    /// The tenant: the `org` claim of a token, the organisation of a credential.
+    /// The id of an organisation: the `org` claim of a token, the organisation of a credential.
     OrgId
 }
 text_id! {
-    /// A user, by the platform's own id.
+    /// The id of a user.
     UserId
 }
 text_id! {
-    /// A team, by the platform's own id.
+    /// The id of a team.
     TeamId
 }
 text_id! {
-    /// A group, by the platform's own id.
+    /// The id of a group.
     GroupId
 }
 text_id! {
-    /// A content, by the platform's own id, or by its IRI while nobody has registered it.
+    /// The id of a content. A content that is not registered has its IRI as id.
     ContentId
 }
 
@@ -123,9 +127,9 @@ impl fmt::Display for StatementId {
 }
 
 impl ContentId {
-    /// The id as storage has it. A content that nobody registered has its IRI as id, which may be longer
-    /// than an id that somebody chooses.
-    pub fn kept(text: impl Into<String>) -> Self {
+    /// The id as it is stored, without a check. The IRI of a content that is not registered may be longer than
+    /// [`MAX_ID_CHARACTERS`].
+    pub fn from_stored(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 }

@@ -1,46 +1,45 @@
-//! JSON as it was sent: a tree that keeps the order of members and the text of every scalar.
+//! A JSON tree that keeps the order of members and the text of every scalar.
 //!
-//! A statement is given back as it came (product text, section 10), so numbers keep their digits,
-//! strings their escapes and objects their order. [`parse`] makes a [`Node`]; [`Fields`] reads an
-//! object whose members are all known, and names the one that is not.
+//! Rollbook returns a statement as the client sent it (see `docs/specification.md#statements`). Therefore numbers keep
+//! their digits, strings their escapes and objects the order of their members. [`parse`] returns a [`Node`].
+//! [`Fields`] reads an object with known members and reports an unknown one. [`ObjectWriter`] writes a new object.
 
 mod fields;
 mod reader;
 mod writer;
 
 pub use fields::{Fields, boolean, elements, number, owned_string, string};
-pub use reader::{MAX_DEPTH, MAX_VALUES, parse, parse_elements, parse_kept};
+pub use reader::{MAX_DEPTH, MAX_VALUES, parse, parse_elements, parse_stored};
 pub(crate) use writer::write_list;
 pub use writer::{ObjectWriter, object_text, quoted, write_object};
 
-/// A JSON value that remembers how it was written. It is small, since a body may have
-/// [`MAX_VALUES`] of them.
+/// A JSON value with the text of its scalars. It is small, because a body may contain [`MAX_VALUES`] values.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Node<'a> {
     /// `null`.
     Null,
     /// `true` or `false`.
     Bool(bool),
-    /// A number, as its own text.
+    /// A number, as its text.
     Number(&'a str),
     /// A string.
     String(Text<'a>),
     /// An array.
     Array(Box<[Node<'a>]>),
-    /// An object, its members in the order they came.
+    /// An object, with its members in the order of the text.
     Object(Box<[Member<'a>]>),
 }
 
-/// A string: what it says and how it was written.
+/// A string, with its value and its source text.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Text<'a>(Written<'a>);
+pub struct Text<'a>(TextForm<'a>);
 
-/// How a string was written. Nearly all have no escapes, and need nothing beside their text.
+/// The two forms of a string. Most strings have no escapes, so their value is a part of their source text.
 #[derive(Debug, Clone, PartialEq)]
-enum Written<'a> {
-    /// With its quotation marks; what is between them is what it says.
+enum TextForm<'a> {
+    /// The source text with its quotation marks. The value is the text between them.
     Plain(&'a str),
-    /// With its quotation marks and escapes, and what it says.
+    /// The source text with its quotation marks and escapes, and the value.
     Escaped(Box<(&'a str, Box<str>)>),
 }
 
@@ -54,26 +53,26 @@ pub struct Member<'a> {
 }
 
 impl<'a> Text<'a> {
-    /// The JSON text, with its quotation marks and escapes.
+    /// The source text, with its quotation marks and escapes.
     pub fn source(&self) -> &'a str {
         match &self.0 {
-            Written::Plain(source) => source,
-            Written::Escaped(text) => text.0,
+            TextForm::Plain(source) => source,
+            TextForm::Escaped(text) => text.0,
         }
     }
 
-    /// What it says.
+    /// The value of the string.
     pub fn value(&self) -> &str {
         match &self.0 {
-            // Never without its two quotation marks.
-            Written::Plain(source) => source.get(1..source.len().saturating_sub(1)).unwrap_or_default(),
-            Written::Escaped(text) => &text.1,
+            // The source text always begins and ends with a quotation mark.
+            TextForm::Plain(source) => source.get(1..source.len().saturating_sub(1)).unwrap_or_default(),
+            TextForm::Escaped(text) => &text.1,
         }
     }
 }
 
 impl<'a> Node<'a> {
-    /// The value of the member `key`, where this is an object that has it.
+    /// The value of the member `key`, if this is an object with such a member.
     pub fn get(&self, key: &str) -> Option<&Node<'a>> {
         self.as_object()?
             .iter()
@@ -81,7 +80,7 @@ impl<'a> Node<'a> {
             .map(|member| &member.value)
     }
 
-    /// The members, where this is an object.
+    /// The members, if this is an object.
     pub fn as_object(&self) -> Option<&[Member<'a>]> {
         match self {
             Node::Object(members) => Some(members),
@@ -89,7 +88,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The elements, where this is an array.
+    /// The elements, if this is an array.
     pub fn as_array(&self) -> Option<&[Node<'a>]> {
         match self {
             Node::Array(elements) => Some(elements),
@@ -97,7 +96,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// What it says, where this is a string.
+    /// The value of the string, if this is a string.
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Node::String(text) => Some(text.value()),
@@ -105,7 +104,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The truth value, where this is one.
+    /// The boolean, if this is a boolean.
     pub fn as_bool(&self) -> Option<bool> {
         match self {
             Node::Bool(value) => Some(*value),
@@ -113,7 +112,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The number nearest to what was written, where this is a number that is finite as an `f64`.
+    /// The nearest `f64`, if this is a number and the `f64` is finite.
     pub fn as_f64(&self) -> Option<f64> {
         match self {
             Node::Number(text) => text.parse().ok().filter(|number: &f64| number.is_finite()),
@@ -121,7 +120,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The whole number, where this is a number written without fraction and exponent that fits.
+    /// The integer, if this is a number without fraction and exponent that fits in an `i64`.
     pub fn as_i64(&self) -> Option<i64> {
         match self {
             Node::Number(text) => text.parse().ok(),
@@ -129,7 +128,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// What kind of value this is, with its article: `a string`, `null`.
+    /// The type of the value for messages, with its article: `a string`, `null`.
     pub fn kind(&self) -> &'static str {
         match self {
             Node::Null => "null",
@@ -149,28 +148,27 @@ mod tests {
 
     use super::*;
 
-    /// Beside what it is written in, a value takes no more than this.
     #[test]
-    fn a_tree_is_small() {
+    fn nodes_and_members_are_small() {
         assert_eq!((size_of::<Node<'_>>(), size_of::<Member<'_>>()), (24, 40));
     }
 
-    /// The judge: the same value as `serde_json` reads.
-    fn same(node: &Node<'_>, value: &Value) -> bool {
+    /// Whether the node has the value that `serde_json` reads from the same text.
+    fn is_same(node: &Node<'_>, value: &Value) -> bool {
         match (node, value) {
             (Node::Null, Value::Null) => true,
             (Node::Bool(one), Value::Bool(other)) => one == other,
             (Node::Number(text), Value::Number(number)) => *text == number.to_string(),
             (Node::String(text), Value::String(other)) => text.value() == other,
             (Node::Array(one), Value::Array(other)) => {
-                one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same(one, other))
+                one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is_same(one, other))
             }
             (Node::Object(one), Value::Object(other)) => {
                 one.len() == other.len()
                     && one.iter().all(|member| {
                         other
                             .get(member.key.value())
-                            .is_some_and(|v| same(&member.value, v))
+                            .is_some_and(|v| is_same(&member.value, v))
                     })
             }
             _ => false,
@@ -196,17 +194,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_tree_says_what_serde_json_says(value in any_json()) {
+        fn tree_has_the_value_that_serde_json_reads(value in any_json()) {
             let pretty = serde_json::to_string_pretty(&value).unwrap();
             let node = parse(&pretty, 64).unwrap();
-            prop_assert!(same(&node, &value));
+            prop_assert!(is_same(&node, &value));
             prop_assert_eq!(node.to_text(), value.to_string());
         }
 
         #[test]
-        fn what_is_not_json_is_refused(text in r#"[\[\]{}",:\\u0-9eE.a-z+\- \n]{0,24}"#) {
+        fn text_that_is_not_json_is_refused(text in r#"[\[\]{}",:\\u0-9eE.a-z+\- \n]{0,24}"#) {
             if serde_json::from_str::<Value>(&text).is_err() && parse(&text, 64).is_ok() {
-                // What only serde_json's value can't hold: a number beyond an f64.
+                // `serde_json::Value` can't contain a number outside the range of `f64`.
                 prop_assert!(text.contains(['e', 'E']), "{}", text);
             }
         }

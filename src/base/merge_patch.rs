@@ -1,9 +1,11 @@
-//! Merge patches (RFC 7396): how PATCH changes a representation.
+//! JSON Merge Patch (RFC 7396), the format of PATCH requests.
 
 use serde_json::Value;
 
-/// The target with the patch applied: members of the patch replace those of the target, objects are merged
-/// member by member, and `null` takes a member away.
+/// The target with the patch applied.
+///
+/// Members of the patch replace members of the target. Objects are merged member by member. `null` removes a
+/// member.
 pub fn merge_patch(target: Value, patch: &Value) -> Value {
     let Value::Object(patch) = patch else {
         return patch.clone();
@@ -16,8 +18,8 @@ pub fn merge_patch(target: Value, patch: &Value) -> Value {
         if value.is_null() {
             target.remove(key);
         } else {
-            let before = target.remove(key).unwrap_or(Value::Null);
-            target.insert(key.clone(), merge_patch(before, value));
+            let current = target.remove(key).unwrap_or(Value::Null);
+            target.insert(key.clone(), merge_patch(current, value));
         }
     }
     Value::Object(target)
@@ -31,7 +33,7 @@ mod tests {
 
     /// The test cases of RFC 7396, appendix A.
     #[test]
-    fn the_cases_of_the_specification() {
+    fn examples_of_rfc_7396_give_their_results() {
         let cases = [
             (json!({"a":"b"}), json!({"a":"c"}), json!({"a":"c"})),
             (json!({"a":"b"}), json!({"b":"c"}), json!({"a":"b","b":"c"})),

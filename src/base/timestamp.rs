@@ -1,4 +1,4 @@
-//! Reading timestamps (xAPI 1.0.3, Data 4.5). The moment itself is [`Timestamp`].
+//! Parsing timestamps (xAPI 1.0.3, Data 4.5) to a [`Timestamp`].
 
 use chrono::{DateTime, Datelike as _};
 
@@ -11,20 +11,21 @@ use crate::base::clock::Timestamp;
 #[error("{0}")]
 pub struct TimestampError(&'static str);
 
-/// Reads a date and time of day as RFC 3339 writes it, finer digits than microseconds cut.
+/// Parses a date and time in the format of RFC 3339. Digits finer than a microsecond are cut off.
 ///
-/// Of what ISO 8601 allows beyond that, an offset without a colon or without minutes is taken
-/// (`+0100`, `+01`), and a time without an offset is read as UTC: the specification says that a
-/// timestamp *should* carry one. The offset `-00:00`, which RFC 3339 uses for "unknown" and ISO
-/// 8601 does not know, is refused in every form, as is a space for the `T`.
+/// Two other formats of ISO 8601 are accepted. The offset may lack its colon or its minutes (`+0100`, `+01`). A time
+/// without an offset is in UTC, because xAPI only says that a timestamp *should* have one.
+///
+/// The offset `-00:00` is refused: it means "unknown" in RFC 3339, and ISO 8601 forbids it. A space instead of the
+/// `T` is refused, too.
 ///
 /// # Errors
 ///
-/// Anything else.
+/// The text has another format, or it is not a moment of the years 0000 to 9999.
 pub fn parse(text: &str) -> Result<Timestamp, TimestampError> {
     let shape =
         TimestampError("a date and time as in RFC 3339 is needed here, such as 2026-01-31T09:30:00.000Z");
-    // The text is cut at bytes below.
+    // ASCII only, because the code below splits the text at byte positions.
     if !text.is_ascii() || text.as_bytes().get(10) != Some(&b'T') || text.len() < 19 {
         return Err(shape);
     }
@@ -44,29 +45,29 @@ pub fn parse(text: &str) -> Result<Timestamp, TimestampError> {
     };
     if offset == "-00:00" {
         return Err(TimestampError(
-            "the offset -00:00 says that the zone is unknown; write Z or +00:00",
+            "the offset -00:00 means that the time zone is unknown; write Z or +00:00",
         ));
     }
     match DateTime::parse_from_rfc3339(&format!("{time}{offset}")) {
-        // At its ends the offset can carry a year out of those that RFC 3339 can write.
+        // The offset can move a moment of the year 0000 or 9999 out of the years that RFC 3339 can write.
         Ok(at) if !(0..=9999).contains(&at.to_utc().year()) => Err(TimestampError(
-            "this is outside the years 0000 to 9999 in UTC, which is how moments are kept",
+            "this is outside the years 0000 to 9999 in UTC, and times are stored in UTC",
         )),
         Ok(at) => Ok(at.to_utc().into()),
         Err(_) => Err(shape),
     }
 }
 
-/// Reads a timestamp.
+/// Reads a timestamp from a node.
 ///
 /// # Errors
 ///
-/// Not a string, or not a timestamp.
-pub fn read(node: &Node<'_>, place: &Place<'_>) -> Result<Timestamp, Fault> {
+/// The node is not a string, or the string is not a timestamp.
+pub fn from_node(node: &Node<'_>, place: &Place<'_>) -> Result<Timestamp, Fault> {
     parse(string(node, place)?).map_err(|error| place.fault(error.to_string()))
 }
 
-/// How an optional timestamp is kept in JSON: as RFC 3339 with milliseconds.
+/// Serialises an optional timestamp in the format of its `Display`.
 pub(crate) mod optional {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -91,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_a_timestamp() {
+    fn timestamps_of_rfc_3339_and_iso_8601_are_accepted() {
         let cases = [
             ("2015-11-18T12:17:00Z", "2015-11-18T12:17:00.000Z"),
             ("2015-11-18T12:17:00+00:00", "2015-11-18T12:17:00.000Z"),
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not() {
+    fn other_formats_are_refused() {
         let cases = [
             "01/011/2015",
             "should fail",

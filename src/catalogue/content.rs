@@ -224,14 +224,14 @@ const MEMBERS: [&str; 17] = [
 
 impl Keyed for ContentDraft {
     fn read(node: &Node<'_>, place: &Place<'_>, id: Option<&str>, faults: &mut Vec<Fault>) -> Option<Self> {
-        let mut form = Form::of(node, place, "a content", &MEMBERS, faults)?;
+        let mut form = Form::from_node(node, place, "a content", &MEMBERS, faults)?;
         let id: Option<ContentId> = identity::read_id(&mut form, id);
         let iri = form.read("iri", iri);
         if let (Some(id), Some(iri)) = (&id, &iri)
             && iri.as_str() != id.as_str()
             && Iri::parse(id.as_str()).is_ok()
         {
-            form.fault(
+            form.add_fault(
                 "iri",
                 "the id is an IRI itself and names the content; leave `iri` out, or choose another id",
             );
@@ -256,10 +256,10 @@ impl Keyed for ContentDraft {
             cpd_labels: form.list("cpd_labels", MAX_TERMS, term),
             source: form.text("source", MAX_TERM),
             url: form.read("url", url).flatten(),
-            archived_at: form.moment("archived_at"),
+            archived_at: form.timestamp("archived_at"),
             demands,
-            effective_from: form.moment("effective_from"),
-            title: form.needed_text("title", MAX_TITLE)?,
+            effective_from: form.timestamp("effective_from"),
+            title: form.required_text("title", MAX_TITLE)?,
             id: id?,
         };
         Some(draft)
@@ -300,7 +300,7 @@ impl ContentDraft {
 
 fn iri(node: &Node<'_>, place: &Place<'_>) -> Result<Iri, Fault> {
     short_text(node, place, MAX_IRI)?;
-    Iri::read(node, place)
+    Iri::from_node(node, place)
 }
 
 /// An address that a browser can follow safely: `javascript:` and the like never reach a frontend.
@@ -338,7 +338,7 @@ fn percent(node: &Node<'_>, place: &Place<'_>) -> Result<f64, Fault> {
 }
 
 fn time_limit(node: &Node<'_>, place: &Place<'_>) -> Result<Duration, Fault> {
-    let limit = Duration::read(node, place)?;
+    let limit = Duration::from_node(node, place)?;
     if limit.hundredths() > 0 {
         Ok(limit)
     } else {
@@ -347,7 +347,7 @@ fn time_limit(node: &Node<'_>, place: &Place<'_>) -> Result<Duration, Fault> {
 }
 
 fn span(node: &Node<'_>, place: &Place<'_>) -> Result<CalendarDuration, Fault> {
-    let span = CalendarDuration::read(node, place)?;
+    let span = CalendarDuration::from_node(node, place)?;
     let start = Timestamp::default();
     if span.add_to(start) > start {
         Ok(span)
@@ -358,7 +358,7 @@ fn span(node: &Node<'_>, place: &Place<'_>) -> Result<CalendarDuration, Fault> {
 
 fn certificate(node: &Node<'_>, place: &Place<'_>) -> Result<CertificateRule, Fault> {
     let mut faults = Vec::new();
-    let rule = Form::of(
+    let rule = Form::from_node(
         node,
         place,
         "a certificate",

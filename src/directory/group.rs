@@ -36,9 +36,9 @@ pub struct GroupDraft {
 
 impl Keyed for GroupDraft {
     fn read(node: &Node<'_>, place: &Place<'_>, id: Option<&str>, faults: &mut Vec<Fault>) -> Option<Self> {
-        let mut form = Form::of(node, place, "a group", &["id", "name"], faults)?;
+        let mut form = Form::from_node(node, place, "a group", &["id", "name"], faults)?;
         let id = identity::read_id(&mut form, id);
-        let name = form.needed_text("name", user::MAX_TEXT);
+        let name = form.required_text("name", user::MAX_TEXT);
         Some(Self { id: id?, name: name? })
     }
 

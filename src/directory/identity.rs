@@ -51,7 +51,7 @@ pub fn claimed_by_id(account_home_page: &str, id: &UserId) -> Identifier {
 ///
 /// Anything else, a group among it.
 pub fn read_agent(node: &Node<'_>, place: &Place<'_>) -> Result<Identifier, Fault> {
-    let actor = Actor::read_agent(node, place)?;
+    let actor = Actor::agent_from_node(node, place)?;
     debug_assert_eq!(actor.kind, ActorKind::Agent);
     actor
         .identifier
@@ -67,10 +67,10 @@ pub fn read_move(text: &str, depth: usize) -> Result<Vec<Identifier>, Refusal> {
     let node = crate::base::json::parse(text, depth).map_err(|fault| Refusal::Faults(vec![fault]))?;
     let mut faults = Vec::new();
     let mut identifiers = Vec::new();
-    if let Some(mut form) = Form::of(&node, &Place::Root, "a move", &["identifiers"], &mut faults) {
+    if let Some(mut form) = Form::from_node(&node, &Place::Root, "a move", &["identifiers"], &mut faults) {
         identifiers = form.list("identifiers", MAX_IDENTIFIERS, read_agent);
         if identifiers.is_empty() && form.faults().is_empty() {
-            form.fault("identifiers", "name at least one agent to move");
+            form.add_fault("identifiers", "name at least one agent to move");
         }
     }
     Refusal::unless_empty(faults)?;
@@ -86,7 +86,7 @@ where
     let own: Option<T> = form.value("id");
     match (address, own) {
         (Some(address), Some(own)) if own.as_ref() != address => {
-            form.fault(
+            form.add_fault(
                 "id",
                 format!("the address names `{address}`; write the same id here, or none"),
             );
@@ -104,7 +104,7 @@ where
             }
         },
         (None, None) if form.faults().len() == before => {
-            form.fault("id", "each element of a batch needs its id");
+            form.add_fault("id", "each element of a batch needs its id");
             None
         }
         (_, None) => None,
@@ -172,7 +172,7 @@ mod tests {
         let lower = claimed_by_email("ada@example.org");
         assert_eq!(lower.len(), 2);
         assert_eq!(lower[0], Identifier::Mbox("mailto:ada@example.org".to_owned()));
-        assert_eq!(lower[0].hashed().as_ref(), Some(&lower[1]));
+        assert_eq!(lower[0].to_mbox_sha1().as_ref(), Some(&lower[1]));
         let mixed = claimed_by_email("Ada@Example.org");
         assert_eq!(mixed.len(), 3);
         assert_eq!(mixed[2], lower[1]);

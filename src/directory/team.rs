@@ -42,9 +42,9 @@ pub struct TeamDraft {
 
 impl Keyed for TeamDraft {
     fn read(node: &Node<'_>, place: &Place<'_>, id: Option<&str>, faults: &mut Vec<Fault>) -> Option<Self> {
-        let mut form = Form::of(node, place, "a team", &["id", "name", "parent"], faults)?;
+        let mut form = Form::from_node(node, place, "a team", &["id", "name", "parent"], faults)?;
         let id = identity::read_id(&mut form, id);
-        let name = form.needed_text("name", user::MAX_TEXT);
+        let name = form.required_text("name", user::MAX_TEXT);
         let parent = form.value("parent");
         Some(Self {
             id: id?,

@@ -17,7 +17,7 @@ use crate::record::Identifier;
 
 use super::batch::Keyed;
 use super::identity::{self, Agent, AgentShape, MAX_IDENTIFIERS};
-use crate::base::form::{Form, parsed, short_text};
+use crate::base::form::{Form, parse_text, short_text};
 
 /// The longest name, job title, location and the like, in characters.
 pub const MAX_TEXT: usize = 255;
@@ -198,15 +198,15 @@ const MEMBERS: [&str; 17] = [
 
 impl Keyed for UserDraft {
     fn read(node: &Node<'_>, place: &Place<'_>, id: Option<&str>, faults: &mut Vec<Fault>) -> Option<Self> {
-        let mut form = Form::of(node, place, "a user", &MEMBERS, faults)?;
+        let mut form = Form::from_node(node, place, "a user", &MEMBERS, faults)?;
         let id = identity::read_id(&mut form, id);
         let primary_team: Option<TeamId> = form.value("primary_team");
-        let mut teams = form.list("teams", MAX_MEMBERSHIPS, parsed::<TeamId>);
+        let mut teams = form.list("teams", MAX_MEMBERSHIPS, parse_text::<TeamId>);
         teams.extend(primary_team.clone());
-        let deactivated_at = form.moment("deactivated_at");
+        let deactivated_at = form.timestamp("deactivated_at");
         let active = form.flag("active").unwrap_or(deactivated_at.is_none());
         if active && deactivated_at.is_some() {
-            form.fault(
+            form.add_fault(
                 "deactivated_at",
                 "an active user has none; set `active` to false, or leave this out",
             );
@@ -223,7 +223,7 @@ impl Keyed for UserDraft {
             manager: form.value("manager"),
             primary_team,
             teams: sorted(teams),
-            groups: sorted(form.list("groups", MAX_MEMBERSHIPS, parsed)),
+            groups: sorted(form.list("groups", MAX_MEMBERSHIPS, parse_text)),
             active,
             deactivated_at,
             identifiers: form.list("identifiers", MAX_IDENTIFIERS, identity::read_agent),
@@ -303,7 +303,7 @@ fn custom(form: &mut Form<'_, '_, '_>) -> BTreeMap<String, String> {
         }
     }
     if fields.len() > MAX_CUSTOM {
-        form.fault(
+        form.add_fault(
             "custom",
             format!("at most {MAX_CUSTOM} fields are taken; this has {}", fields.len()),
         );

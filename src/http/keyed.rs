@@ -16,7 +16,7 @@ use super::problem::{Answer, Code, Problem, ProblemError};
 use super::query::{QueryPairs, QueryReader};
 use crate::access::Action;
 use crate::base::fault::Fault;
-use crate::base::{ListCursor, ListFingerprint, words};
+use crate::base::{Fingerprint, ListCursor, folded_words};
 use crate::directory::{Keyed, Refusal, read_batch, read_one};
 use crate::store::WriteError;
 
@@ -27,7 +27,7 @@ const MAX_WORDS: usize = 32;
 pub struct Listing<'q> {
     path: &'q str,
     pairs: &'q QueryPairs,
-    fingerprint: ListFingerprint,
+    fingerprint: Fingerprint,
     cursor: Option<&'q str>,
     /// Rows of a page.
     pub limit: usize,
@@ -42,7 +42,7 @@ impl<'q> Listing<'q> {
         query: &QueryReader<'q>,
     ) -> Self {
         let limits = caller.app_state().limits();
-        let fingerprint = ListFingerprint::of(path, &caller.principal().caller_id(), pairs.as_slice());
+        let fingerprint = ListCursor::fingerprint(path, &caller.principal().caller_id(), pairs.as_slice());
         let limit = query
             .number("limit", 1..=limits.page_max)
             .unwrap_or(limits.page_default);
@@ -97,7 +97,7 @@ impl<'q> Listing<'q> {
 
 /// The words of the parameter `q`, folded.
 pub fn search_words(query: &QueryReader<'_>) -> Vec<String> {
-    let words = query.text("q").map(words).unwrap_or_default();
+    let words = query.text("q").map(folded_words).unwrap_or_default();
     if words.len() > MAX_WORDS {
         query.fault("q", format!("at most {MAX_WORDS} words are looked for at once"));
         return Vec::new();

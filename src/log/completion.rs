@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::base::clock::Timestamp;
 use crate::base::fault::{Fault, Place};
-use crate::base::form::{Form, parsed};
+use crate::base::form::{Form, parse_text};
 use crate::base::ids::{ContentId, GroupId, StatementId, TeamId, UserId};
 use crate::base::json::{self, Node};
 use crate::record::iri::IriError;
@@ -69,15 +69,15 @@ impl MarkForm {
     }
 
     fn read(node: &Node<'_>, now: Timestamp, faults: &mut Vec<Fault>) -> Option<Self> {
-        let mut form = Form::of(node, &Place::Root, "a completion", &MEMBERS, faults)?;
+        let mut form = Form::from_node(node, &Place::Root, "a completion", &MEMBERS, faults)?;
         if form.get("content").is_none() {
-            form.fault("content", "which content? Give its id");
+            form.add_fault("content", "which content? Give its id");
         }
         let content = form.read("content", content);
         // How many people there may be is asked of all together, with the members of teams and groups.
-        let users = form.list("users", usize::MAX, parsed);
-        let teams = form.list("teams", MAX_GROUPS, parsed);
-        let groups = form.list("groups", MAX_GROUPS, parsed);
+        let users = form.list("users", usize::MAX, parse_text);
+        let teams = form.list("teams", MAX_GROUPS, parse_text);
+        let groups = form.list("groups", MAX_GROUPS, parse_text);
         let said = |key: &str| {
             form.get(key)
                 .is_some_and(|node| node.as_array().is_none_or(|elements| !elements.is_empty()))
@@ -86,13 +86,13 @@ impl MarkForm {
             let detail = "for whom? Give `users`, `teams` or `groups`, with an id at least";
             form.faults().push(Place::Root.fault(detail));
         }
-        let happened_at = form.moment("happened_at");
+        let happened_at = form.timestamp("happened_at");
         if happened_at.is_some_and(|at| at.micros() > now.micros().saturating_add(LEEWAY)) {
-            form.fault("happened_at", "nobody has completed anything that lies ahead");
+            form.add_fault("happened_at", "nobody has completed anything that lies ahead");
         }
         let note = form.text("note", MAX_COMMENT);
         if note.as_ref().is_some_and(|note| note.trim().is_empty()) {
-            form.fault(
+            form.add_fault(
                 "note",
                 "a note has something to read; leave it out where there is none",
             );
@@ -114,7 +114,7 @@ impl MarkForm {
 fn content(node: &Node<'_>, place: &Place<'_>) -> Result<ContentId, Fault> {
     match json::owned_string(node, place)? {
         text if text.is_empty() => Err(place.fault("an id must not be empty")),
-        text => Ok(ContentId::kept(text)),
+        text => Ok(ContentId::from_stored(text)),
     }
 }
 

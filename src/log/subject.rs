@@ -61,7 +61,7 @@ pub fn person_of_actor(actor: &Actor) -> PersonRef {
 fn digest_of_members(members: &[Actor]) -> String {
     let identifiers = members.iter().filter_map(|member| member.identifier.as_ref());
     let mut keys: Vec<(i16, String)> = identifiers
-        .map(|identifier| (identifier.kind(), identifier.key()))
+        .map(|identifier| (identifier.kind_code(), identifier.lookup_key()))
         .collect();
     keys.sort_unstable();
     keys.dedup();

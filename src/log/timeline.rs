@@ -125,10 +125,10 @@ impl NoteForm {
 
     fn read(node: &Node<'_>, faults: &mut Vec<Fault>) -> Option<Self> {
         let known = ["text", "happened_at", "created_by"];
-        let mut form = Form::of(node, &Place::Root, "a note", &known, faults)?;
-        let text = form.needed_text("text", MAX_NOTE);
+        let mut form = Form::from_node(node, &Place::Root, "a note", &known, faults)?;
+        let text = form.required_text("text", MAX_NOTE);
         Some(Self {
-            happened_at: form.moment("happened_at"),
+            happened_at: form.timestamp("happened_at"),
             created_by: form.value("created_by"),
             text: text?,
         })
@@ -162,27 +162,27 @@ impl NotePatch {
 
     fn read(node: &Node<'_>, faults: &mut Vec<Fault>) -> Option<Self> {
         let known = ["text", "happened_at", "created_by"];
-        let mut form = Form::of(node, &Place::Root, "a change of a note", &known, faults)?;
+        let mut form = Form::from_node(node, &Place::Root, "a change of a note", &known, faults)?;
         for (key, what) in [("text", "a text"), ("happened_at", "a time")] {
             if node.get(key) == Some(&Node::Null) {
-                form.fault(
+                form.add_fault(
                     key,
                     format!("a note always has {what}; leave it out, or give another"),
                 );
             }
         }
         if node.get("created_by").is_some() {
-            form.fault(
+            form.add_fault(
                 "created_by",
                 "who did it stays as the note was written; leave it out",
             );
         }
         let text = match form.get("text") {
-            Some(_) => form.needed_text("text", MAX_NOTE),
+            Some(_) => form.required_text("text", MAX_NOTE),
             None => None,
         };
         Some(Self {
-            happened_at: form.moment("happened_at"),
+            happened_at: form.timestamp("happened_at"),
             text,
         })
     }

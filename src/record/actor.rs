@@ -77,10 +77,10 @@ impl Actor {
     /// # Errors
     ///
     /// Anything that is neither; the fault points at the member that is wrong.
-    pub fn read(node: &Node<'_>, place: &Place<'_>, limits: &Limits) -> Result<Self, Fault> {
+    pub fn from_node(node: &Node<'_>, place: &Place<'_>, limits: &Limits) -> Result<Self, Fault> {
         match object_type(node, place)? {
-            ActorKind::Agent => Self::read_agent_members(node, place),
-            ActorKind::Group => Self::read_group_members(node, place, limits),
+            ActorKind::Agent => Self::agent_from_members(node, place),
+            ActorKind::Group => Self::group_from_members(node, place, limits),
         }
     }
 
@@ -89,9 +89,9 @@ impl Actor {
     /// # Errors
     ///
     /// Anything else, a group among it.
-    pub fn read_agent(node: &Node<'_>, place: &Place<'_>) -> Result<Self, Fault> {
+    pub fn agent_from_node(node: &Node<'_>, place: &Place<'_>) -> Result<Self, Fault> {
         match object_type(node, place)? {
-            ActorKind::Agent => Self::read_agent_members(node, place),
+            ActorKind::Agent => Self::agent_from_members(node, place),
             ActorKind::Group => Err(place
                 .member("objectType")
                 .fault("only an Agent can stand here, not a Group")),
@@ -103,9 +103,9 @@ impl Actor {
     /// # Errors
     ///
     /// Anything else, an agent among it.
-    pub fn read_group(node: &Node<'_>, place: &Place<'_>, limits: &Limits) -> Result<Self, Fault> {
+    pub fn group_from_node(node: &Node<'_>, place: &Place<'_>, limits: &Limits) -> Result<Self, Fault> {
         match object_type(node, place)? {
-            ActorKind::Group => Self::read_group_members(node, place, limits),
+            ActorKind::Group => Self::group_from_members(node, place, limits),
             ActorKind::Agent => {
                 let detail = "only a Group can stand here; write \"objectType\":\"Group\"";
                 let said = node.get("objectType").is_some();
@@ -124,8 +124,8 @@ impl Actor {
     /// # Errors
     ///
     /// Anything else.
-    pub fn read_authority(node: &Node<'_>, place: &Place<'_>, limits: &Limits) -> Result<Self, Fault> {
-        let actor = Self::read(node, place, limits)?;
+    pub fn authority_from_node(node: &Node<'_>, place: &Place<'_>, limits: &Limits) -> Result<Self, Fault> {
+        let actor = Self::from_node(node, place, limits)?;
         if actor.kind == ActorKind::Group && (actor.identifier.is_some() || actor.members.len() != 2) {
             return Err(place.fault("a Group as authority has no identifier and exactly two members"));
         }
@@ -141,7 +141,7 @@ impl Actor {
     pub fn parse_identified(text: &str) -> Result<Self, Fault> {
         let limits = Limits::default();
         let node = json::parse(text, limits.depth)?;
-        let actor = Self::read(&node, &Place::Root, &limits)?;
+        let actor = Self::from_node(&node, &Place::Root, &limits)?;
         match actor.identifier {
             Some(_) => Ok(actor),
             None => Err(Fault::whole(
@@ -150,10 +150,10 @@ impl Actor {
         }
     }
 
-    fn read_agent_members(node: &Node<'_>, place: &Place<'_>) -> Result<Self, Fault> {
+    fn agent_from_members(node: &Node<'_>, place: &Place<'_>) -> Result<Self, Fault> {
         let known = ["objectType", "name", "mbox", "mbox_sha1sum", "openid", "account"];
-        let fields = Fields::of(node, place, "an Agent", &known)?;
-        let identifier = Identifier::read(&fields)?;
+        let fields = Fields::from_node(node, place, "an Agent", &known)?;
+        let identifier = Identifier::from_fields(&fields)?;
         if identifier.is_none() {
             return Err(place.fault("an Agent needs an identifier: mbox, mbox_sha1sum, openid or account"));
         }
@@ -166,7 +166,7 @@ impl Actor {
         })
     }
 
-    fn read_group_members(node: &Node<'_>, place: &Place<'_>, limits: &Limits) -> Result<Self, Fault> {
+    fn group_from_members(node: &Node<'_>, place: &Place<'_>, limits: &Limits) -> Result<Self, Fault> {
         let known = [
             "objectType",
             "name",
@@ -176,8 +176,8 @@ impl Actor {
             "account",
             "member",
         ];
-        let fields = Fields::of(node, place, "a Group", &known)?;
-        let identifier = Identifier::read(&fields)?;
+        let fields = Fields::from_node(node, place, "a Group", &known)?;
+        let identifier = Identifier::from_fields(&fields)?;
         if identifier.is_none() && fields.get("member").is_none() {
             return Err(place.fault("a Group without an identifier needs its members in \"member\""));
         }
@@ -185,7 +185,7 @@ impl Actor {
             kind: ActorKind::Group,
             name: fields.optional("name", owned_string)?,
             identifier,
-            members: fields.list("member", limits.group_members, Self::read_agent)?,
+            members: fields.list("member", limits.group_members, Self::agent_from_node)?,
         })
     }
 }
@@ -232,10 +232,10 @@ impl Identifier {
     /// The identifier that has this address's SHA-1 instead of the address, so that one person's
     /// two ways of being named can be bound together. The address is hashed in lower case, as
     /// clients should (Data 2.4.2.3).
-    pub fn hashed(&self) -> Option<Self> {
+    pub fn to_mbox_sha1(&self) -> Option<Self> {
         match self {
             Self::Mbox(_) => {
-                let digest = Sha1::digest(self.key().as_bytes());
+                let digest = Sha1::digest(self.lookup_key().as_bytes());
                 Some(Self::MboxSha1(
                     digest.iter().map(|byte| format!("{byte:02x}")).collect(),
                 ))
@@ -245,7 +245,7 @@ impl Identifier {
     }
 
     /// The kind as it is stored: 1 mbox, 2 mbox_sha1sum, 3 openid, 4 account.
-    pub fn kind(&self) -> i16 {
+    pub fn kind_code(&self) -> i16 {
         match self {
             Self::Mbox(_) => 1,
             Self::MboxSha1(_) => 2,
@@ -256,7 +256,7 @@ impl Identifier {
 
     /// The text by which the identifier is looked up among those of its kind: the address and the
     /// hash in lower case, the OpenID as it is, an account as home page, line feed, name.
-    pub fn key(&self) -> String {
+    pub fn lookup_key(&self) -> String {
         match self {
             Self::Mbox(mbox) => mbox.to_lowercase(),
             Self::MboxSha1(sha1) => sha1.to_ascii_lowercase(),
@@ -266,9 +266,9 @@ impl Identifier {
         }
     }
 
-    /// The identifier that [`Identifier::kind`] and [`Identifier::key`] came from, an address and a
+    /// The identifier that [`Identifier::kind_code`] and [`Identifier::lookup_key`] came from, an address and a
     /// hash in lower case.
-    pub fn from_key(kind: i16, key: &str) -> Option<Self> {
+    pub fn from_lookup_key(kind: i16, key: &str) -> Option<Self> {
         match kind {
             1 => Some(Self::Mbox(key.to_owned())),
             2 => Some(Self::MboxSha1(key.to_owned())),
@@ -282,7 +282,7 @@ impl Identifier {
     }
 
     /// The one identifier of an actor, if it has any.
-    fn read(fields: &Fields<'_, '_>) -> Result<Option<Self>, Fault> {
+    fn from_fields(fields: &Fields<'_, '_>) -> Result<Option<Self>, Fault> {
         let mut given = KEYS.into_iter().filter(|key| fields.get(key).is_some());
         let Some(key) = given.next() else { return Ok(None) };
         if let Some(second) = given.next() {
@@ -294,7 +294,7 @@ impl Identifier {
         fields.optional(key, |node, place| match key {
             "mbox" => mbox(node, place),
             "mbox_sha1sum" => mbox_sha1(node, place),
-            "openid" => Iri::read(node, place).map(|iri| Self::OpenId(iri.into())),
+            "openid" => Iri::from_node(node, place).map(|iri| Self::OpenId(iri.into())),
             _ => account(node, place),
         })
     }
@@ -360,8 +360,8 @@ fn mbox_sha1(node: &Node<'_>, place: &Place<'_>) -> Result<Identifier, Fault> {
 }
 
 fn account(node: &Node<'_>, place: &Place<'_>) -> Result<Identifier, Fault> {
-    let fields = Fields::of(node, place, "an account", &["homePage", "name"])?;
-    let home_page = fields.required("homePage", Iri::read)?.into();
+    let fields = Fields::from_node(node, place, "an account", &["homePage", "name"])?;
+    let home_page = fields.required("homePage", Iri::from_node)?.into();
     Ok(Identifier::Account {
         home_page,
         name: fields.required("name", owned_string)?,
@@ -388,12 +388,12 @@ mod tests {
     fn a_key_leads_back() {
         for identifier in all() {
             assert_eq!(
-                Identifier::from_key(identifier.kind(), &identifier.key()),
+                Identifier::from_lookup_key(identifier.kind_code(), &identifier.lookup_key()),
                 Some(identifier)
             );
         }
-        assert_eq!(Identifier::from_key(4, "no line feed"), None);
-        assert_eq!(Identifier::from_key(0, "x"), None);
+        assert_eq!(Identifier::from_lookup_key(4, "no line feed"), None);
+        assert_eq!(Identifier::from_lookup_key(0, "x"), None);
     }
 
     #[test]
@@ -433,9 +433,9 @@ mod tests {
         assert_eq!(address.key(), "mailto:bob@example.com");
         assert_eq!(address.email(), Some("Bob@example.com"));
         let lower = Identifier::from_email("bob@example.com").unwrap();
-        assert_eq!(address.hashed(), lower.hashed());
+        assert_eq!(address.to_mbox_sha1(), lower.to_mbox_sha1());
         assert_eq!(
-            address.hashed().unwrap().key(),
+            address.to_mbox_sha1().unwrap().key(),
             "7560680e2567e081782bce4a5651785d547ad789"
         );
         for text in [

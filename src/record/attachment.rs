@@ -34,7 +34,7 @@ impl Attachment {
     /// # Errors
     ///
     /// Anything else.
-    pub fn read(node: &Node<'_>, place: &Place<'_>) -> Result<Self, Fault> {
+    pub fn from_node(node: &Node<'_>, place: &Place<'_>) -> Result<Self, Fault> {
         let known = [
             "usageType",
             "display",
@@ -44,24 +44,24 @@ impl Attachment {
             "sha2",
             "fileUrl",
         ];
-        let fields = Fields::of(node, place, "an attachment", &known)?;
+        let fields = Fields::from_node(node, place, "an attachment", &known)?;
         Ok(Self {
-            usage_type: fields.required("usageType", Iri::read)?,
-            display: fields.required("display", LanguageMap::read)?,
+            usage_type: fields.required("usageType", Iri::from_node)?,
+            display: fields.required("display", LanguageMap::from_node)?,
             description: fields
-                .optional("description", LanguageMap::read)?
+                .optional("description", LanguageMap::from_node)?
                 .unwrap_or_default(),
             content_type: fields.required("contentType", media_type)?,
             length: fields.required("length", length)?,
             sha2: fields.required("sha2", sha2)?,
-            file_url: fields.optional("fileUrl", Iri::read)?,
+            file_url: fields.optional("fileUrl", Iri::from_node)?,
         })
     }
 }
 
 impl Statement {
     /// What it declares about files, its SubStatement's among them, each with its pointer within the statement.
-    pub fn declared(&self) -> impl Iterator<Item = (String, &Attachment)> {
+    pub fn declared_attachments(&self) -> impl Iterator<Item = (String, &Attachment)> {
         let within: &[Attachment] = match &self.object {
             Object::SubStatement(sub) => &sub.attachments,
             _ => &[],
@@ -75,7 +75,7 @@ impl Statement {
 }
 
 /// The bytes that hexadecimal digits stand for; a digit without its second is left out.
-pub fn digest_bytes(digits: &str) -> Vec<u8> {
+pub fn hex_to_bytes(digits: &str) -> Vec<u8> {
     let digit = |byte: u8| char::from(byte).to_digit(16).unwrap_or(0);
     let pairs = digits.as_bytes().chunks_exact(2);
     // Two hexadecimal digits are at most 255.
@@ -139,8 +139,8 @@ mod tests {
         );
         let statement = parse_statement(text.as_bytes(), Version::V1, &Limits::default()).unwrap();
         let declared: Vec<_> = statement
-            .declared()
-            .map(|(place, file)| (place, digest_bytes(&file.sha2)))
+            .declared_attachments()
+            .map(|(place, file)| (place, hex_to_bytes(&file.sha2)))
             .collect();
         let expected = [
             ("/attachments/0", [0xa0; 32]),

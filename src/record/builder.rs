@@ -40,7 +40,7 @@ impl StatementBuilder {
     ///
     /// The `text` of the activity's definition is not used: it is written from the other fields.
     pub fn new(actor: Actor, verb: Verb, mut activity: Activity) -> Self {
-        for definition in &mut activity.definition {
+        if let Some(definition) = &mut activity.definition {
             definition.text = definition.to_json();
         }
         Self::with_object(actor, verb, BuiltObject::Activity(activity))

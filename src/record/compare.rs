@@ -93,7 +93,7 @@ impl Statement {
 
 fn same_text(part: Part, one: &str, other: &str) -> bool {
     // Both were cut from trees of this depth, so reading them has no way to fail.
-    match (json::parse_kept(one), json::parse_kept(other)) {
+    match (json::parse_stored(one), json::parse_stored(other)) {
         (Ok(one), Ok(other)) => same(part, &one, &other),
         _ => false,
     }
@@ -186,9 +186,9 @@ fn same_group(one: &[Node<'_>], other: &[Node<'_>]) -> bool {
 /// All that an agent says, in a form that can be sorted.
 fn agent_key(node: &Node<'_>) -> (bool, Option<String>, Option<(i16, String)>) {
     // It was read as an agent before, when its statement was.
-    let agent = Actor::read_agent(node, &Place::Root).ok();
+    let agent = Actor::agent_from_node(node, &Place::Root).ok();
     let identifier = agent.as_ref().and_then(|agent| agent.identifier.as_ref());
-    let identifier = identifier.map(|identifier| (identifier.kind(), identifier.key()));
+    let identifier = identifier.map(|identifier| (identifier.kind_code(), identifier.lookup_key()));
     (
         node.get("objectType").is_some(),
         agent.and_then(|agent| agent.name),
@@ -269,7 +269,7 @@ mod tests {
             keep_authority: false,
             default_version: "1.0.0",
         };
-        Statement::parse_kept(&read(text).canonicalise(&seal)).unwrap()
+        Statement::parse_stored(&read(text).canonicalise(&seal)).unwrap()
     }
 
     #[test]

@@ -68,7 +68,7 @@ const KNOWN: [&str; 9] = [
 
 impl Context {
     /// Reads a context; `about_activity` says whether the statement's object is an activity.
-    pub(super) fn read(
+    pub(super) fn from_node(
         node: &Node<'_>,
         place: &Place<'_>,
         rules: Rules<'_>,
@@ -78,7 +78,7 @@ impl Context {
             Version::V1 => KNOWN.to_vec(),
             Version::V2 => [&KNOWN[..], &["contextAgents", "contextGroups"]].concat(),
         };
-        let fields = Fields::of(node, place, "a context", &known)?;
+        let fields = Fields::from_node(node, place, "a context", &known)?;
         for key in ["revision", "platform"] {
             if !about_activity && fields.get(key).is_some() {
                 return Err(place
@@ -89,8 +89,8 @@ impl Context {
         let [parent, grouping, category, other] = fields
             .optional("contextActivities", |node, place| activities(node, place, rules))?
             .unwrap_or_default();
-        let actor = |node: &Node<'_>, place: &Place<'_>| Actor::read(node, place, rules.limits);
-        let team = |node: &Node<'_>, place: &Place<'_>| Actor::read_group(node, place, rules.limits);
+        let actor = |node: &Node<'_>, place: &Place<'_>| Actor::from_node(node, place, rules.limits);
+        let team = |node: &Node<'_>, place: &Place<'_>| Actor::group_from_node(node, place, rules.limits);
         Ok(Self {
             registration: fields.optional("registration", uuid)?,
             instructor: fields.optional("instructor", actor)?,
@@ -101,13 +101,13 @@ impl Context {
             other,
             revision: fields.optional("revision", owned_string)?,
             platform: fields.optional("platform", owned_string)?,
-            language: fields.optional("language", LanguageTag::read)?,
+            language: fields.optional("language", LanguageTag::from_node)?,
             statement: fields.optional("statement", reference)?,
             context_agents: fields.list("contextAgents", rules.limits.group_members, related_agent)?,
             context_groups: fields.list("contextGroups", rules.limits.group_members, |node, place| {
                 related_group(node, place, rules)
             })?,
-            extensions: fields.optional("extensions", extensions::read)?,
+            extensions: fields.optional("extensions", extensions::from_node)?,
         })
     }
 
@@ -125,13 +125,13 @@ impl Context {
 pub(super) const CONTEXT_ACTIVITIES: [&str; 4] = ["parent", "grouping", "category", "other"];
 
 fn activities(node: &Node<'_>, place: &Place<'_>, rules: Rules<'_>) -> Result<[Vec<Activity>; 4], Fault> {
-    let fields = Fields::of(node, place, "contextActivities", &CONTEXT_ACTIVITIES)?;
+    let fields = Fields::from_node(node, place, "contextActivities", &CONTEXT_ACTIVITIES)?;
     let mut lists = <[Vec<Activity>; 4]>::default();
     for (list, key) in lists.iter_mut().zip(CONTEXT_ACTIVITIES) {
         let read = fields.optional(key, |node, place| match node {
             // A single one is allowed for the sake of version 0.95 (Data 2.4.6.2).
-            Node::Object(_) => Activity::read(node, place).map(|activity| vec![activity]),
-            _ => elements(node, place, rules.limits.context_activities, Activity::read),
+            Node::Object(_) => Activity::from_node(node, place).map(|activity| vec![activity]),
+            _ => elements(node, place, rules.limits.context_activities, Activity::from_node),
         })?;
         *list = read.unwrap_or_default();
     }
@@ -139,14 +139,14 @@ fn activities(node: &Node<'_>, place: &Place<'_>, rules: Rules<'_>) -> Result<[V
 }
 
 fn related_agent(node: &Node<'_>, place: &Place<'_>) -> Result<RelatedActor, Fault> {
-    let fields = Fields::of(
+    let fields = Fields::from_node(
         node,
         place,
         "a contextAgent",
         &["objectType", "agent", "relevantTypes"],
     )?;
     fields.required("objectType", |node, place| named(node, place, "contextAgent"))?;
-    let actor = fields.required("agent", Actor::read_agent)?;
+    let actor = fields.required("agent", Actor::agent_from_node)?;
     Ok(RelatedActor {
         actor,
         relevant_types: relevant_types(&fields)?,
@@ -154,7 +154,7 @@ fn related_agent(node: &Node<'_>, place: &Place<'_>) -> Result<RelatedActor, Fau
 }
 
 fn related_group(node: &Node<'_>, place: &Place<'_>, rules: Rules<'_>) -> Result<RelatedActor, Fault> {
-    let fields = Fields::of(
+    let fields = Fields::from_node(
         node,
         place,
         "a contextGroup",
@@ -162,7 +162,7 @@ fn related_group(node: &Node<'_>, place: &Place<'_>, rules: Rules<'_>) -> Result
     )?;
     fields.required("objectType", |node, place| named(node, place, "contextGroup"))?;
     let actor = fields.required("group", |node, place| {
-        Actor::read_group(node, place, rules.limits)
+        Actor::group_from_node(node, place, rules.limits)
     })?;
     Ok(RelatedActor {
         actor,
@@ -180,7 +180,7 @@ fn named(node: &Node<'_>, place: &Place<'_>, name: &str) -> Result<(), Fault> {
 
 fn relevant_types(fields: &Fields<'_, '_>) -> Result<Vec<Iri>, Fault> {
     let types = fields.optional("relevantTypes", |node, place| {
-        let types = elements(node, place, usize::MAX, Iri::read)?;
+        let types = elements(node, place, usize::MAX, Iri::from_node)?;
         if types.is_empty() {
             Err(place.fault("name at least one type, or leave this out"))
         } else {

@@ -11,7 +11,7 @@ use super::object::{COMPONENT_LISTS, Definition};
 use crate::base::json::{self, Member, Node};
 
 /// Bytes that a merged definition may have. One that would grow past it stays as it is.
-pub const MERGED_BYTES: usize = 1024 * 1024;
+pub const MAX_MERGED_BYTES: usize = 1024 * 1024;
 
 /// What is kept of an Activity once a record has said `said` of it; `None` where that changes nothing. Both are
 /// definitions that were read before, as JSON text.
@@ -26,15 +26,15 @@ pub const MERGED_BYTES: usize = 1024 * 1024;
 /// What the record does not say stays as it was. A language tag means the same in any case (RFC 5646, section
 /// 2.1.1).
 pub fn merge(kept: Option<&str>, said: &str) -> Option<String> {
-    let said = json::parse_kept(said).ok()?;
+    let said = json::parse_stored(said).ok()?;
     // What can't be read any more is as good as nothing: the next record puts it right.
-    let before = kept.and_then(|kept| json::parse_kept(kept).ok());
+    let before = kept.and_then(|kept| json::parse_stored(kept).ok());
     let merged = definition(before.unwrap_or(Node::Null), said).to_text();
-    (merged.len() <= MERGED_BYTES && kept != Some(merged.as_str())).then_some(merged)
+    (merged.len() <= MAX_MERGED_BYTES && kept != Some(merged.as_str())).then_some(merged)
 }
 
 /// The definition of what has a title alone, in no known language.
-pub fn of_title(title: &str) -> String {
+pub fn from_title(title: &str) -> String {
     let definition = Definition {
         name: LanguageMap::undetermined(title),
         ..Definition::default()
@@ -182,11 +182,11 @@ mod tests {
             format!(r#"{{"name":{{"en":"{}"}}}}"#, "x".repeat(length - around))
         };
         assert_eq!(
-            merge(Some(kept), &filled(MERGED_BYTES)),
-            Some(filled(MERGED_BYTES))
+            merge(Some(kept), &filled(MAX_MERGED_BYTES)),
+            Some(filled(MAX_MERGED_BYTES))
         );
-        assert_eq!(merge(Some(kept), &filled(MERGED_BYTES + 1)), None);
-        assert_eq!(merge(None, &filled(MERGED_BYTES + 1)), None);
+        assert_eq!(merge(Some(kept), &filled(MAX_MERGED_BYTES + 1)), None);
+        assert_eq!(merge(None, &filled(MAX_MERGED_BYTES + 1)), None);
     }
 
     #[test]
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn a_title_is_a_name_in_no_known_language() {
         assert_eq!(
-            of_title("Fire \"Safety\""),
+            from_title("Fire \"Safety\""),
             r#"{"name":{"und":"Fire \"Safety\""}}"#
         );
     }
@@ -308,8 +308,8 @@ mod tests {
             let expected = said.iter().fold(Value::Null, model);
             prop_assert_eq!(plain(&kept), expected);
             // Whatever is merged is a definition again.
-            let node = json::parse_kept(&kept).unwrap();
-            prop_assert!(Definition::read(&node, &Place::Root).is_ok(), "{}", kept);
+            let node = json::parse_stored(&kept).unwrap();
+            prop_assert!(Definition::from_node(&node, &Place::Root).is_ok(), "{}", kept);
             // Said again it changes nothing.
             prop_assert_eq!(merge(Some(&kept), texts.last().unwrap()), None);
         }

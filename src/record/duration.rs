@@ -106,7 +106,7 @@ impl Duration {
     /// # Errors
     ///
     /// Not a string, or not a duration.
-    pub fn read(node: &Node<'_>, place: &Place<'_>) -> Result<Self, Fault> {
+    pub fn from_node(node: &Node<'_>, place: &Place<'_>) -> Result<Self, Fault> {
         Self::parse(string(node, place)?).map_err(|error| place.fault(error.to_string()))
     }
 

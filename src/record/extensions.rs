@@ -10,7 +10,7 @@ use crate::base::json::Node;
 /// # Errors
 ///
 /// Not an object, or a key that is not an IRI.
-pub fn read(node: &Node<'_>, place: &Place<'_>) -> Result<String, Fault> {
+pub fn from_node(node: &Node<'_>, place: &Place<'_>) -> Result<String, Fault> {
     let Some(members) = node.as_object() else {
         return Err(place.fault(format!("extensions are an object, not {}", node.kind())));
     };

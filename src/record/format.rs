@@ -15,7 +15,7 @@ use crate::base::json::{self, Member, Node, write_list};
 /// # Errors
 ///
 /// The text is not JSON: what is kept was damaged.
-pub fn ids(sealed: &str) -> Result<String, Fault> {
+pub fn to_ids(sealed: &str) -> Result<String, Fault> {
     rewrite(sealed, &Style::Ids)
 }
 
@@ -26,7 +26,7 @@ pub fn ids(sealed: &str) -> Result<String, Fault> {
 /// # Errors
 ///
 /// The text is not JSON: what is kept was damaged.
-pub fn canonical(sealed: &str, preference: &Preference) -> Result<String, Fault> {
+pub fn to_canonical(sealed: &str, preference: &Preference) -> Result<String, Fault> {
     rewrite(sealed, &Style::Canonical(preference))
 }
 
@@ -36,7 +36,7 @@ enum Style<'a> {
 }
 
 fn rewrite(sealed: &str, style: &Style<'_>) -> Result<String, Fault> {
-    let node = json::parse_kept(sealed)?;
+    let node = json::parse_stored(sealed)?;
     let mut out = String::with_capacity(sealed.len());
     style.statement(&mut out, &node);
     Ok(out)
@@ -203,12 +203,12 @@ mod tests {
             r#""result":{"score":{"raw":1.50}},"#,
             r#""context":{"instructor":{"mbox":"mailto:i@x.org"},"contextActivities":{"parent":[{"id":"http://x.org/p"}]}}}"#,
         );
-        assert_eq!(ids(SEALED).unwrap(), expected);
+        assert_eq!(to_ids(SEALED).unwrap(), expected);
     }
 
     #[test]
     fn canonical_keeps_one_language_in_each_map() {
-        let german = canonical(SEALED, &Preference::parse("de")).unwrap();
+        let german = to_canonical(SEALED, &Preference::parse("de")).unwrap();
         let expected = SEALED
             .replace(r#""en-US":"did","#, "")
             .replace(r#""fr":"un","#, "")
@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn damage_is_told() {
-        assert!(ids("{").is_err());
-        assert_eq!(ids("[]").unwrap(), "[]");
+        assert!(to_ids("{").is_err());
+        assert_eq!(to_ids("[]").unwrap(), "[]");
     }
 }

@@ -24,7 +24,7 @@ impl LanguageTag {
     /// # Errors
     ///
     /// Not a string, or not well-formed.
-    pub fn read(node: &Node<'_>, place: &Place<'_>) -> Result<Self, Fault> {
+    pub fn from_node(node: &Node<'_>, place: &Place<'_>) -> Result<Self, Fault> {
         Self::of(string(node, place)?, place)
     }
 
@@ -88,7 +88,7 @@ impl LanguageMap {
     /// # Errors
     ///
     /// Not an object, a key that is not a language tag, or a value that is not a string.
-    pub fn read(node: &Node<'_>, place: &Place<'_>) -> Result<Self, Fault> {
+    pub fn from_node(node: &Node<'_>, place: &Place<'_>) -> Result<Self, Fault> {
         let Some(members) = node.as_object() else {
             let detail = format!(
                 "a language map such as {{\"en\":\"text\"}} is needed here, not {}",

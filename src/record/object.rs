@@ -151,7 +151,7 @@ impl InteractionType {
         }
     }
 
-    fn read(node: &Node<'_>, place: &Place<'_>) -> Result<Self, Fault> {
+    fn from_node(node: &Node<'_>, place: &Place<'_>) -> Result<Self, Fault> {
         let text = string(node, place)?;
         Self::ALL
             .into_iter()
@@ -169,7 +169,7 @@ pub(super) const COMPONENT_LISTS: [&str; 5] = ["choices", "scale", "source", "ta
 impl Object {
     /// Reads what a statement is about; without `objectType` it is an activity. `within` says that
     /// this is the object of a SubStatement already.
-    pub(super) fn read(
+    pub(super) fn from_node(
         node: &Node<'_>,
         place: &Place<'_>,
         rules: Rules<'_>,
@@ -180,15 +180,15 @@ impl Object {
             Some(kind) => string(kind, &place.member("objectType"))?,
         };
         match kind {
-            "Activity" => Activity::read(node, place).map(Self::Activity),
-            "Agent" => Actor::read_agent(node, place).map(Self::Agent),
-            "Group" => Actor::read_group(node, place, rules.limits).map(Self::Group),
+            "Activity" => Activity::from_node(node, place).map(Self::Activity),
+            "Agent" => Actor::agent_from_node(node, place).map(Self::Agent),
+            "Group" => Actor::group_from_node(node, place, rules.limits).map(Self::Group),
             "StatementRef" => reference(node, place).map(Self::StatementRef),
             "SubStatement" if within => Err(place
                 .member("objectType")
                 .fault("a SubStatement can't hold a further SubStatement")),
             "SubStatement" => {
-                SubStatement::read(node, place, rules).map(|sub| Self::SubStatement(Box::new(sub)))
+                SubStatement::from_node(node, place, rules).map(|sub| Self::SubStatement(Box::new(sub)))
             }
             _ => {
                 let detail = "an object's objectType is Activity, Agent, Group, StatementRef or SubStatement";
@@ -209,16 +209,16 @@ impl Activity {
     /// # Errors
     ///
     /// Anything else.
-    pub fn read(node: &Node<'_>, place: &Place<'_>) -> Result<Self, Fault> {
-        let fields = Fields::of(node, place, "an Activity", &["objectType", "id", "definition"])?;
+    pub fn from_node(node: &Node<'_>, place: &Place<'_>) -> Result<Self, Fault> {
+        let fields = Fields::from_node(node, place, "an Activity", &["objectType", "id", "definition"])?;
         fields.optional("objectType", |node, place| match string(node, place)? {
             "Activity" => Ok(()),
             _ => Err(place
                 .fault("only an Activity can stand here; write \"objectType\":\"Activity\" or leave it out")),
         })?;
         Ok(Self {
-            id: fields.required("id", Iri::read)?,
-            definition: fields.optional("definition", Definition::read)?,
+            id: fields.required("id", Iri::from_node)?,
+            definition: fields.optional("definition", Definition::from_node)?,
         })
     }
 }
@@ -229,7 +229,7 @@ impl Definition {
     /// # Errors
     ///
     /// Anything else, and parts of a question without an `interactionType`.
-    pub fn read(node: &Node<'_>, place: &Place<'_>) -> Result<Self, Fault> {
+    pub fn from_node(node: &Node<'_>, place: &Place<'_>) -> Result<Self, Fault> {
         const NO_LIMIT: usize = usize::MAX; // Data 2.4.4.1 forbids one; the body's limit holds.
         let known = [
             "name",
@@ -247,8 +247,8 @@ impl Definition {
             "target",
             "steps",
         ];
-        let fields = Fields::of(node, place, "a definition", &[&known[..], &question[..]].concat())?;
-        let interaction_type = fields.optional("interactionType", InteractionType::read)?;
+        let fields = Fields::from_node(node, place, "a definition", &[&known[..], &question[..]].concat())?;
+        let interaction_type = fields.optional("interactionType", InteractionType::from_node)?;
         if interaction_type.is_none()
             && let Some(key) = question.into_iter().find(|key| fields.get(key).is_some())
         {
@@ -262,16 +262,18 @@ impl Definition {
             components.extend(list.map(|components| ComponentList { name, components }));
         }
         Ok(Self {
-            name: fields.optional("name", LanguageMap::read)?.unwrap_or_default(),
-            description: fields
-                .optional("description", LanguageMap::read)?
+            name: fields
+                .optional("name", LanguageMap::from_node)?
                 .unwrap_or_default(),
-            type_: fields.optional("type", Iri::read)?,
-            more_info: fields.optional("moreInfo", Iri::read)?,
+            description: fields
+                .optional("description", LanguageMap::from_node)?
+                .unwrap_or_default(),
+            type_: fields.optional("type", Iri::from_node)?,
+            more_info: fields.optional("moreInfo", Iri::from_node)?,
             interaction_type,
             correct_responses: fields.list("correctResponsesPattern", NO_LIMIT, owned_string)?,
             components,
-            extensions: fields.optional("extensions", extensions::read)?,
+            extensions: fields.optional("extensions", extensions::from_node)?,
             text: node.to_text(),
         })
     }
@@ -279,11 +281,11 @@ impl Definition {
 
 fn component_list(node: &Node<'_>, place: &Place<'_>) -> Result<Vec<Component>, Fault> {
     let components = elements(node, place, usize::MAX, |node, place| {
-        let fields = Fields::of(node, place, "a component", &["id", "description"])?;
+        let fields = Fields::from_node(node, place, "a component", &["id", "description"])?;
         Ok(Component {
             id: fields.required("id", owned_string)?,
             description: fields
-                .optional("description", LanguageMap::read)?
+                .optional("description", LanguageMap::from_node)?
                 .unwrap_or_default(),
         })
     })?;
@@ -301,7 +303,7 @@ fn component_list(node: &Node<'_>, place: &Place<'_>) -> Result<Vec<Component>, 
 
 /// Reads a reference to a statement.
 pub(super) fn reference(node: &Node<'_>, place: &Place<'_>) -> Result<StatementId, Fault> {
-    let fields = Fields::of(node, place, "a StatementRef", &["objectType", "id"])?;
+    let fields = Fields::from_node(node, place, "a StatementRef", &["objectType", "id"])?;
     fields.required("objectType", |node, place| match string(node, place)? {
         "StatementRef" => Ok(()),
         _ => Err(place.fault("only a StatementRef can stand here; write \"objectType\":\"StatementRef\"")),
@@ -310,7 +312,7 @@ pub(super) fn reference(node: &Node<'_>, place: &Place<'_>) -> Result<StatementI
 }
 
 impl SubStatement {
-    fn read(node: &Node<'_>, place: &Place<'_>, rules: Rules<'_>) -> Result<Self, Fault> {
+    fn from_node(node: &Node<'_>, place: &Place<'_>, rules: Rules<'_>) -> Result<Self, Fault> {
         let known = [
             "objectType",
             "actor",
@@ -321,8 +323,8 @@ impl SubStatement {
             "timestamp",
             "attachments",
         ];
-        let fields = Fields::of(node, place, "a SubStatement", &known)?;
-        let core = Core::read(&fields, rules, true)?;
+        let fields = Fields::from_node(node, place, "a SubStatement", &known)?;
+        let core = Core::from_node(&fields, rules, true)?;
         Ok(Self {
             actor: core.actor,
             verb: core.verb,
@@ -348,10 +350,12 @@ pub(super) struct Core {
 
 impl Core {
     /// Reads the common members; `within` says that it is a SubStatement.
-    pub(super) fn read(fields: &Fields<'_, '_>, rules: Rules<'_>, within: bool) -> Result<Self, Fault> {
-        let actor = fields.required("actor", |node, place| Actor::read(node, place, rules.limits))?;
-        let verb = fields.required("verb", Verb::read)?;
-        let object = fields.required("object", |node, place| Object::read(node, place, rules, within))?;
+    pub(super) fn from_node(fields: &Fields<'_, '_>, rules: Rules<'_>, within: bool) -> Result<Self, Fault> {
+        let actor = fields.required("actor", |node, place| Actor::from_node(node, place, rules.limits))?;
+        let verb = fields.required("verb", Verb::from_node)?;
+        let object = fields.required("object", |node, place| {
+            Object::from_node(node, place, rules, within)
+        })?;
         if verb.id.as_str() == VOIDED && !matches!(object, Object::StatementRef(_)) {
             let detail = "the object of a voiding statement is a StatementRef: \
                           {\"objectType\":\"StatementRef\",\"id\":\"…\"}";
@@ -362,12 +366,12 @@ impl Core {
             actor,
             verb,
             object,
-            result: fields.optional("result", Outcome::read)?,
+            result: fields.optional("result", Outcome::from_node)?,
             context: fields.optional("context", |node, place| {
-                Context::read(node, place, rules, about_activity)
+                Context::from_node(node, place, rules, about_activity)
             })?,
-            timestamp: fields.optional("timestamp", timestamp::read)?,
-            attachments: fields.list("attachments", rules.limits.attachments, Attachment::read)?,
+            timestamp: fields.optional("timestamp", timestamp::from_node)?,
+            attachments: fields.list("attachments", rules.limits.attachments, Attachment::from_node)?,
         })
     }
 }

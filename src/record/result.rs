@@ -42,7 +42,7 @@ impl Outcome {
     /// # Errors
     ///
     /// Anything else.
-    pub fn read(node: &Node<'_>, place: &Place<'_>) -> Result<Self, Fault> {
+    pub fn from_node(node: &Node<'_>, place: &Place<'_>) -> Result<Self, Fault> {
         let known = [
             "score",
             "success",
@@ -51,14 +51,14 @@ impl Outcome {
             "duration",
             "extensions",
         ];
-        let fields = Fields::of(node, place, "a result", &known)?;
+        let fields = Fields::from_node(node, place, "a result", &known)?;
         Ok(Self {
-            score: fields.optional("score", Score::read)?,
+            score: fields.optional("score", Score::from_node)?,
             success: fields.optional("success", boolean)?,
             completion: fields.optional("completion", boolean)?,
             response: fields.optional("response", owned_string)?,
-            duration: fields.optional("duration", Duration::read)?,
-            extensions: fields.optional("extensions", extensions::read)?,
+            duration: fields.optional("duration", Duration::from_node)?,
+            extensions: fields.optional("extensions", extensions::from_node)?,
         })
     }
 }
@@ -69,8 +69,8 @@ impl Score {
     /// # Errors
     ///
     /// Anything else, and numbers that contradict each other.
-    pub fn read(node: &Node<'_>, place: &Place<'_>) -> Result<Self, Fault> {
-        let fields = Fields::of(node, place, "a score", &["scaled", "raw", "min", "max"])?;
+    pub fn from_node(node: &Node<'_>, place: &Place<'_>) -> Result<Self, Fault> {
+        let fields = Fields::from_node(node, place, "a score", &["scaled", "raw", "min", "max"])?;
         let score = Self {
             scaled: fields.optional("scaled", number)?,
             raw: fields.optional("raw", number)?,

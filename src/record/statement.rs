@@ -224,11 +224,11 @@ impl Statement {
     /// # Errors
     ///
     /// The text is not a statement: what is kept was damaged.
-    pub fn parse_kept(text: &str) -> Result<Self, Fault> {
+    pub fn parse_stored(text: &str) -> Result<Self, Fault> {
         let limits = Limits::none();
-        let node = json::parse_kept(text)?;
+        let node = json::parse_stored(text)?;
         // What 1.0.3 allows, 2.0 allows too.
-        Self::read(
+        Self::from_node(
             &node,
             &Place::Root,
             Rules {
@@ -246,11 +246,12 @@ impl Statement {
         }
     }
 
-    fn read(node: &Node<'_>, place: &Place<'_>, rules: Rules<'_>) -> Result<Self, Fault> {
-        let fields = Fields::of(node, place, "a statement", &KNOWN)?;
-        let core = Core::read(&fields, rules, false)?;
-        let authority = |node: &Node<'_>, place: &Place<'_>| Actor::read_authority(node, place, rules.limits);
-        let version = |node: &Node<'_>, place: &Place<'_>| read_version(node, place, rules.version);
+    fn from_node(node: &Node<'_>, place: &Place<'_>, rules: Rules<'_>) -> Result<Self, Fault> {
+        let fields = Fields::from_node(node, place, "a statement", &KNOWN)?;
+        let core = Core::from_node(&fields, rules, false)?;
+        let authority =
+            |node: &Node<'_>, place: &Place<'_>| Actor::authority_from_node(node, place, rules.limits);
+        let version = |node: &Node<'_>, place: &Place<'_>| version_from_node(node, place, rules.version);
         Ok(Self {
             id: fields.optional("id", uuid)?.map(StatementId),
             actor: core.actor,
@@ -259,7 +260,7 @@ impl Statement {
             result: core.result,
             context: core.context,
             timestamp: core.timestamp,
-            stored: fields.optional("stored", timestamp::read)?,
+            stored: fields.optional("stored", timestamp::from_node)?,
             authority: fields.optional("authority", authority)?,
             version: fields.optional("version", version)?,
             attachments: core.attachments,
@@ -283,7 +284,7 @@ pub(super) fn uuid(node: &Node<'_>, place: &Place<'_>) -> Result<Uuid, Fault> {
 
 /// Reads the version that a statement names: 1.0 and 1.0.x, and in a request of version 2 also 2.0
 /// and 2.0.x (xAPI 1.0.3, Data 2.4.10).
-fn read_version(node: &Node<'_>, place: &Place<'_>, request: Version) -> Result<String, Fault> {
+fn version_from_node(node: &Node<'_>, place: &Place<'_>, request: Version) -> Result<String, Fault> {
     let text = string(node, place)?;
     let of = |family: &str| match text.strip_prefix(family) {
         Some("") => true,

@@ -31,11 +31,13 @@ impl Verb {
     /// # Errors
     ///
     /// Anything else.
-    pub fn read(node: &Node<'_>, place: &Place<'_>) -> Result<Self, Fault> {
-        let fields = Fields::of(node, place, "a verb", &["id", "display"])?;
+    pub fn from_node(node: &Node<'_>, place: &Place<'_>) -> Result<Self, Fault> {
+        let fields = Fields::from_node(node, place, "a verb", &["id", "display"])?;
         Ok(Self {
-            id: fields.required("id", Iri::read)?,
-            display: fields.optional("display", LanguageMap::read)?.unwrap_or_default(),
+            id: fields.required("id", Iri::from_node)?,
+            display: fields
+                .optional("display", LanguageMap::from_node)?
+                .unwrap_or_default(),
         })
     }
 }

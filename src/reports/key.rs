@@ -102,7 +102,7 @@ impl KeyForm {
     pub fn parse(text: &str, depth: usize) -> Result<Self, Vec<Fault>> {
         let node = json::parse(text, depth).map_err(|fault| vec![fault])?;
         let mut faults = Vec::new();
-        let name = Form::of(&node, &Place::Root, "a key", &["name"], &mut faults)
+        let name = Form::from_node(&node, &Place::Root, "a key", &["name"], &mut faults)
             .and_then(|mut form| super::report::name(&mut form, "name"));
         match name {
             Some(name) if faults.is_empty() => Ok(Self { name }),

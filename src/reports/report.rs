@@ -193,7 +193,7 @@ impl ReportForm {
 
     fn read(node: &Node<'_>, faults: &mut Vec<Fault>) -> Option<Self> {
         let known = ["name", "visibility", "filter", "columns"];
-        let mut form = Form::of(node, &Place::Root, "a report", &known, faults)?;
+        let mut form = Form::from_node(node, &Place::Root, "a report", &known, faults)?;
         let name = name(&mut form, "name");
         let visibility = form.read("visibility", |node, place| {
             one_of(node, place, Visibility::ALL, |visibility| visibility.key())
@@ -232,9 +232,9 @@ impl From<ReportForm> for NewReport {
 
 /// A name on one line, without the white space around it.
 pub(super) fn name(form: &mut Form<'_, '_, '_>, key: &str) -> Option<String> {
-    let name = form.needed_text(key, MAX_NAME)?;
+    let name = form.required_text(key, MAX_NAME)?;
     if name.chars().any(char::is_control) {
-        form.fault(key, "a name stands on one line, without control characters");
+        form.add_fault(key, "a name stands on one line, without control characters");
         return None;
     }
     Some(name.trim().to_owned())

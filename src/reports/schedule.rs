@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::base::clock::Timestamp;
 use crate::base::fault::{Fault, Place};
-use crate::base::form::{Form, meant, short_text};
+use crate::base::form::{Form, parse_with, short_text};
 use crate::base::ids::OrgId;
 use crate::base::json::{self, Node};
 use crate::base::merge_patch;
@@ -264,7 +264,7 @@ impl ScheduleForm {
             "recipients",
             "active",
         ];
-        let mut form = Form::of(node, &Place::Root, "a schedule", &known, faults)?;
+        let mut form = Form::from_node(node, &Place::Root, "a schedule", &known, faults)?;
         let frequency = needed(
             &mut form,
             "frequency",
@@ -279,7 +279,7 @@ impl ScheduleForm {
         );
         let zone = form
             .read("time_zone", |node, place| {
-                meant(
+                parse_with(
                     node,
                     place,
                     "the IANA name of a time zone, such as `Europe/London`",
@@ -288,15 +288,15 @@ impl ScheduleForm {
             })
             .unwrap_or(zone);
         let weekday = form.read("weekday", |node, place| {
-            meant(node, place, "a day of the week: `monday` to `sunday`", weekday_of)
+            parse_with(node, place, "a day of the week: `monday` to `sunday`", weekday_of)
         });
         let day_of_month = form.read("day_of_month", day_of_month);
         if let Some(frequency) = frequency {
             if !frequency.has_weekday() && form.get("weekday").is_some() {
-                form.fault("weekday", "only a weekly schedule has a day of the week");
+                form.add_fault("weekday", "only a weekly schedule has a day of the week");
             }
             if !frequency.has_day_of_month() && form.get("day_of_month").is_some() {
-                form.fault(
+                form.add_fault(
                     "day_of_month",
                     "only a monthly or quarterly schedule has a day of the month",
                 );
@@ -381,9 +381,9 @@ fn needed<T>(
     of: impl FnOnce(&str) -> Option<T>,
 ) -> Option<T> {
     if form.get(key).is_none() {
-        form.fault(key, format!("a schedule needs this: {what}"));
+        form.add_fault(key, format!("a schedule needs this: {what}"));
     }
-    form.read(key, |node, place| meant(node, place, what, of))
+    form.read(key, |node, place| parse_with(node, place, what, of))
 }
 
 /// `HH:MM` and nothing else: two digits each, and no midnight at the end of the day.
@@ -414,7 +414,7 @@ fn recipients(form: &mut Form<'_, '_, '_>) -> Vec<String> {
     let elements = match elements {
         Some(Some(elements)) if (1..=MAX_RECIPIENTS).contains(&elements.len()) => elements,
         _ => {
-            form.fault(
+            form.add_fault(
                 "recipients",
                 format!("a schedule needs this: an array of 1 to {MAX_RECIPIENTS} recipients"),
             );

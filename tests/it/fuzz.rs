@@ -182,7 +182,7 @@ impl Case {
         match (one, read(&tree.text())) {
             (Ok(one), Ok(other)) => {
                 let stored =
-                    other.iter().map(|statement| Statement::parse_kept(&statement.canonicalise(&SEAL)));
+                    other.iter().map(|statement| Statement::parse_stored(&statement.canonicalise(&SEAL)));
                 let same = one
                     .iter()
                     .zip(stored)
@@ -245,9 +245,9 @@ fn a_statement_of_as_many_values_as_are_taken_can_be_kept() {
     let read =
         parse_statements(body(MAX_VALUES).as_bytes(), Version::V1, &limits).expect("as many as may be");
     let sealed = read[0].canonicalise(&SEAL);
-    let stored = Statement::parse_kept(&sealed).expect("what is kept can be read");
+    let stored = Statement::parse_stored(&sealed).expect("what is kept can be read");
     assert!(read[0].same_as(&stored));
-    assert!(format::ids(&sealed).expect("what is kept can be given back").len() > 2 * (MAX_VALUES - 20));
+    assert!(format::to_ids(&sealed).expect("what is kept can be given back").len() > 2 * (MAX_VALUES - 20));
 }
 
 /// A lot of anything takes a moment: what reads it never goes over it again and again.

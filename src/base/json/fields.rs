@@ -1,11 +1,12 @@
-//! Reading things with a fixed shape out of a tree: objects whose members are known, and scalars.
+//! Reading objects with known members, arrays and scalars from a tree.
 
 use super::Member;
 use super::Node;
 use crate::base::fault::{Fault, Place};
 
-/// An object all of whose members are known, with its place: how a thing with a fixed shape is
-/// read.
+/// An object whose members are all known, with its place.
+///
+/// Reading stops at the first fault. [`Form`](crate::base::Form) collects all faults instead.
 #[derive(Debug, Clone, Copy)]
 pub struct Fields<'n, 'p> {
     members: &'n [Member<'n>],
@@ -13,22 +14,26 @@ pub struct Fields<'n, 'p> {
 }
 
 impl<'n, 'p> Fields<'n, 'p> {
-    /// The members of the object `node`, which is called `name` with its article, and has no others
-    /// than `known` ones.
+    /// The members of the object `node`. `name` is used in messages, with its article: `a verb`.
     ///
     /// # Errors
     ///
-    /// Not an object, or a member that is not known, which is named.
-    pub fn of(node: &'n Node<'n>, place: &'p Place<'p>, name: &str, known: &[&str]) -> Result<Self, Fault> {
+    /// The node is not an object, or it has a member that is not in `known`.
+    pub fn from_node(
+        node: &'n Node<'n>,
+        place: &'p Place<'p>,
+        name: &str,
+        known: &[&str],
+    ) -> Result<Self, Fault> {
         let Some(members) = node.as_object() else {
             return Err(place.fault(format!("{name} is an object, not {}", node.kind())));
         };
         for member in members {
             let key = member.key.value();
             if !known.contains(&key) {
-                let meant = known.iter().find(|known| known.eq_ignore_ascii_case(key));
-                let advice = match meant {
-                    Some(meant) => format!("write \"{meant}\""),
+                let similar = known.iter().find(|known| known.eq_ignore_ascii_case(key));
+                let advice = match similar {
+                    Some(similar) => format!("write \"{similar}\""),
                     None => "leave it out".to_owned(),
                 };
                 return Err(place
@@ -39,12 +44,12 @@ impl<'n, 'p> Fields<'n, 'p> {
         Ok(Self { members, place })
     }
 
-    /// Where the object is.
+    /// The place of the object.
     pub fn place(&self) -> &'p Place<'p> {
         self.place
     }
 
-    /// The value of a member that may be missing.
+    /// The value of an optional member.
     pub fn get(&self, key: &str) -> Option<&'n Node<'n>> {
         self.members
             .iter()
@@ -52,11 +57,11 @@ impl<'n, 'p> Fields<'n, 'p> {
             .map(|member| &member.value)
     }
 
-    /// The value of a member that may be missing, read by `read`.
+    /// The value of an optional member, as `read` reads it.
     ///
     /// # Errors
     ///
-    /// What `read` says.
+    /// The fault of `read`.
     pub fn optional<T>(
         &self,
         key: &str,
@@ -67,11 +72,11 @@ impl<'n, 'p> Fields<'n, 'p> {
             .transpose()
     }
 
-    /// The value of a member that must be there, read by `read`.
+    /// The value of a required member, as `read` reads it.
     ///
     /// # Errors
     ///
-    /// The member is missing (the pointer is the object's), or what `read` says.
+    /// The fault of `read`, or a missing member. In the second case the pointer is the pointer of the object.
     pub fn required<T>(
         &self,
         key: &str,
@@ -81,39 +86,39 @@ impl<'n, 'p> Fields<'n, 'p> {
             .ok_or_else(|| self.place.fault(format!("the member \"{key}\" is missing")))
     }
 
-    /// The elements of an array that may be missing, each read by `read`; none where it is missing.
+    /// The elements of an optional array, as `read` reads them. A missing array has no elements.
     ///
     /// # Errors
     ///
-    /// Not an array, more than `most` elements, or what `read` says.
+    /// The member is not an array or has more than `max` elements, or the fault of `read`.
     pub fn list<T>(
         &self,
         key: &str,
-        most: usize,
+        max: usize,
         read: impl Fn(&'n Node<'n>, &Place<'_>) -> Result<T, Fault>,
     ) -> Result<Vec<T>, Fault> {
-        let list = self.optional(key, |node, place| elements(node, place, most, read))?;
+        let list = self.optional(key, |node, place| elements(node, place, max, read))?;
         Ok(list.unwrap_or_default())
     }
 }
 
-/// The elements of an array, each read by `read`.
+/// Reads an array, each element with `read`.
 ///
 /// # Errors
 ///
-/// Not an array, more than `most` elements, or what `read` says.
+/// The node is not an array or has more than `max` elements, or the fault of `read`.
 pub fn elements<'n, T>(
     node: &'n Node<'n>,
     place: &Place<'_>,
-    most: usize,
+    max: usize,
     read: impl Fn(&'n Node<'n>, &Place<'_>) -> Result<T, Fault>,
 ) -> Result<Vec<T>, Fault> {
     let Some(elements) = node.as_array() else {
         return Err(place.fault(format!("an array is needed here, not {}", node.kind())));
     };
-    if elements.len() > most {
+    if elements.len() > max {
         return Err(place.fault(format!(
-            "at most {most} elements are taken here; this has {}",
+            "an array of at most {max} elements is accepted here; this one has {}",
             elements.len()
         )));
     }
@@ -124,40 +129,40 @@ pub fn elements<'n, T>(
         .collect()
 }
 
-/// A string.
+/// Reads a string.
 ///
 /// # Errors
 ///
-/// Anything else.
+/// The node is not a string.
 pub fn string<'n>(node: &'n Node<'_>, place: &Place<'_>) -> Result<&'n str, Fault> {
     node.as_str()
         .ok_or_else(|| place.fault(format!("a string is needed here, not {}", node.kind())))
 }
 
-/// A string, owned.
+/// Reads a string and returns a copy.
 ///
 /// # Errors
 ///
-/// Anything else.
+/// The node is not a string.
 pub fn owned_string(node: &Node<'_>, place: &Place<'_>) -> Result<String, Fault> {
     string(node, place).map(str::to_owned)
 }
 
-/// A boolean.
+/// Reads a boolean.
 ///
 /// # Errors
 ///
-/// Anything else, the strings `"true"` and `"false"` among it.
+/// The node is not a boolean. The strings `"true"` and `"false"` are not booleans.
 pub fn boolean(node: &Node<'_>, place: &Place<'_>) -> Result<bool, Fault> {
     node.as_bool()
         .ok_or_else(|| place.fault(format!("true or false is needed here, not {}", node.kind())))
 }
 
-/// A number.
+/// Reads a number.
 ///
 /// # Errors
 ///
-/// Anything else, a number in a string among it, and a number too large for an `f64`.
+/// The node is not a number, or the number is too large for an `f64`. A string with digits is not a number.
 pub fn number(node: &Node<'_>, place: &Place<'_>) -> Result<f64, Fault> {
     match node {
         Node::Number(_) => node

@@ -3,7 +3,7 @@
 use super::Node;
 
 impl Node<'_> {
-    /// Writes the value without white space, every scalar and key in its own text.
+    /// Writes the value without white space. Every scalar and key keeps its source text.
     pub fn write(&self, out: &mut String) {
         match self {
             Node::Null => out.push_str("null"),
@@ -24,7 +24,7 @@ impl Node<'_> {
         }
     }
 
-    /// The value as text without white space; see [`Node::write`].
+    /// The value as JSON text without white space; see [`Node::write`].
     pub fn to_text(&self) -> String {
         let mut out = String::new();
         self.write(&mut out);
@@ -32,7 +32,7 @@ impl Node<'_> {
     }
 }
 
-/// Writes `items` between brackets, with commas between them.
+/// Writes `items` between brackets, separated by commas. `write` writes one item.
 pub(crate) fn write_list<T>(
     out: &mut String,
     [open, close]: [char; 2],
@@ -119,7 +119,7 @@ impl ObjectWriter<'_> {
 
 /// `text` as a JSON string, with its quotation marks.
 pub fn quoted(text: &str) -> String {
-    // Writing a string into memory has no way to fail.
+    // Writing a string to memory can't fail.
     serde_json::to_string(text).unwrap_or_default()
 }
 
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn every_scalar_keeps_its_text() {
+    fn scalars_keep_their_source_text() {
         let text = " { \"b\" : [ 1e2 , -0.0, 12345678901234567890.10 ],\n\"a\\u0041\":\"\\/é\\n\", \"c\":{ }, \"d\" : [\t] } ";
         let node = parse(text, 3).unwrap();
         assert_eq!(

@@ -398,7 +398,7 @@ async fn void_activity(caller: Caller<VoidActivities>, id: web::Path<Uuid>, pair
         .find_record(caller.org(), target)
         .await?
         .ok_or_else(Problem::not_found)?;
-    let voids = crate::record::Statement::parse_kept(&kept.text)
+    let voids = crate::record::Statement::parse_stored(&kept.text)
         .map_err(Problem::internal)?
         .voids();
     if voids.is_some() {

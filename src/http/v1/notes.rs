@@ -11,6 +11,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::base::Fingerprint;
 use crate::access::permit::Notes;
 use crate::http::auth::Caller;
 use crate::http::json::{JsonBody, JsonBytes};
@@ -21,7 +22,7 @@ use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
 use crate::base::ids::UserId;
 use crate::log::timeline::{Note, NoteForm, NotePatch, NoteVersion};
-use crate::log::{Cursor, Fingerprint, Sort, Window};
+use crate::log::{Cursor, Sort, Window};
 use crate::store::{NewNote, NoteRefusal};
 
 routes! {
@@ -77,7 +78,7 @@ async fn list_notes(
     let cursor = query.text("cursor");
     query.finish()?;
     let caller_id = caller.principal().caller_id();
-    let fingerprint = Fingerprint::of([caller.org().as_str(), &caller_id, request.path()]);
+    let fingerprint = Fingerprint::from_parts([caller.org().as_str(), &caller_id, request.path()]);
     let cursor = cursor.map(|text| Cursor::decode(text, fingerprint)).transpose();
     let cursor = cursor.map_err(|error| Problem::new(Code::BadCursor, error.to_string()))?;
     let one_more = u32::try_from(limit).unwrap_or(u32::MAX).saturating_add(1);

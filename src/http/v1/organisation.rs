@@ -136,7 +136,7 @@ async fn patch_organisation(
 fn read_change(node: &Node<'_>, unset: &Organisation) -> Result<OrganisationChange, Vec<Fault>> {
     let mut faults = Vec::new();
     let mut change = OrganisationChange::default();
-    if let Some(mut form) = Form::of(node, &Place::Root, "an organisation", &MEMBERS, &mut faults) {
+    if let Some(mut form) = Form::from_node(node, &Place::Root, "an organisation", &MEMBERS, &mut faults) {
         change = OrganisationChange {
             name: form.read("name", name),
             time_zone: form.read("time_zone", time_zone),
@@ -181,7 +181,7 @@ fn time_zone(node: &Node<'_>, place: &Place<'_>) -> Result<String, Fault> {
 
 fn home_page(node: &Node<'_>, place: &Place<'_>) -> Result<String, Fault> {
     short_text(node, place, MAX_IRI)?;
-    Iri::read(node, place).map(String::from)
+    Iri::from_node(node, place).map(String::from)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::access::permit::ReadActivities;
 use crate::base::clock::Timestamp;
-use crate::base::{ListCursor, ListFingerprint};
+use crate::base::{Fingerprint, ListCursor};
 use crate::export::{self, ProgressOptions};
 use crate::http::auth::Caller;
 use crate::http::pages;
@@ -134,7 +134,7 @@ async fn list_progress(
     let states = faults.states(&query);
     faults.finish()?;
     let binding = format!("/v1/contents/{id}/progress");
-    let fingerprint = ListFingerprint::of(&binding, &caller.principal().caller_id(), pairs.as_slice());
+    let fingerprint = ListCursor::fingerprint(&binding, &caller.principal().caller_id(), pairs.as_slice());
     let cursor = cursor(&pairs, fingerprint)?;
     let (limit, counted) = (query.limit as usize, query.count_exact);
     let now = cursor.as_ref().map_or(query.now, |cursor| cursor.now);
@@ -244,7 +244,7 @@ async fn question(
 }
 
 /// Where the page begins, where it is not the first.
-fn cursor(pairs: &QueryPairs, fingerprint: ListFingerprint) -> Result<Option<ProgressCursor>, Problem> {
+fn cursor(pairs: &QueryPairs, fingerprint: Fingerprint) -> Result<Option<ProgressCursor>, Problem> {
     let bad = |error: &dyn std::fmt::Display| Problem::new(Code::BadCursor, error.to_string());
     let mut cursors = pairs.as_slice().iter().filter(|(name, _)| name == CURSOR);
     let Some((_, text)) = cursors.next() else {

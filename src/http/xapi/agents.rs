@@ -103,7 +103,7 @@ fn asked(query: &QueryPairs) -> Result<(Identifier, Option<String>), Problem> {
     let bad = |detail: String| Problem::bad_parameter("agent", detail);
     let agent = agent.ok_or_else(|| bad("is missing: send an Agent as JSON".to_owned()))?;
     let node = json::parse(agent, MAX_DEPTH).map_err(|fault| bad(fault.to_string()))?;
-    let agent = Actor::read_agent(&node, &Place::Root).map_err(|fault| bad(fault.to_string()))?;
+    let agent = Actor::agent_from_node(&node, &Place::Root).map_err(|fault| bad(fault.to_string()))?;
     let identifier = agent
         .identifier
         .ok_or_else(|| bad("has no identifier".to_owned()))?;

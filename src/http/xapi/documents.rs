@@ -61,7 +61,7 @@ pub(super) fn agent(query: &QueryReader<'_>) -> Identifier {
         return harmless();
     };
     let depth = crate::record::Limits::default().depth;
-    let actor = json::parse(text, depth).and_then(|node| Actor::read_agent(&node, &Place::Root));
+    let actor = json::parse(text, depth).and_then(|node| Actor::agent_from_node(&node, &Place::Root));
     match actor {
         Ok(actor) => actor.identifier.unwrap_or_else(|| {
             query.fault(

@@ -97,7 +97,7 @@ fn is_same_actor(made: &Actor, kept: &Actor) -> bool {
         actor
             .identifier
             .as_ref()
-            .map(|identifier| (identifier.kind(), identifier.key()))
+            .map(|identifier| (identifier.kind_code(), identifier.lookup_key()))
     };
     key(made) == key(kept)
 }

@@ -96,11 +96,11 @@ impl ShortForm {
         faults: &mut Vec<Fault>,
     ) -> Option<Self> {
         let before = faults.len();
-        let mut form = Form::of(node, place, "an activity", &MEMBERS, faults)?;
+        let mut form = Form::from_node(node, place, "an activity", &MEMBERS, faults)?;
         if !rules.recorder {
             for key in ["recorded_by", "comment"] {
                 if form.get(key).is_some() {
-                    form.fault(
+                    form.add_fault(
                         key,
                         "only a credential says this; what you record is recorded by you",
                     );
@@ -108,7 +108,7 @@ impl ShortForm {
             }
         }
         if form.get("user").is_none() {
-            form.fault(
+            form.add_fault(
                 "user",
                 "who did it? Give a user's id, {\"email\": …}, or an xAPI agent",
             );
@@ -124,7 +124,7 @@ impl ShortForm {
             && action.is_session()
             && content.is_some()
         {
-            form.fault(
+            form.add_fault(
                 "content",
                 format!("`{action}` is about a session and has no content; leave it out"),
             );
@@ -132,7 +132,7 @@ impl ShortForm {
         let read = Self {
             id: form.read("id", uuid).map(StatementId),
             content,
-            happened_at: form.read("happened_at", timestamp::read),
+            happened_at: form.read("happened_at", timestamp::from_node),
             result: form
                 .get("result")
                 .and_then(|node| result(node, &place.member("result"), form.faults()))
@@ -141,7 +141,7 @@ impl ShortForm {
             certificate: form
                 .get("certificate")
                 .and_then(|node| certificate(node, &place.member("certificate"), form.faults())),
-            expired_at: form.moment("expired_at"),
+            expired_at: form.timestamp("expired_at"),
             device_type: form.text("device_type", MAX_TERM),
             source: form.text("source", MAX_TERM),
             registration: form.read("registration", uuid),
@@ -159,7 +159,7 @@ fn user_ref(node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>) -> Opti
     match node {
         Node::String(text) => kept(UserId::new(text.value()), place, faults).map(UserRef::Id),
         Node::Object(_) if node.get("email").is_some() => {
-            let mut form = Form::of(node, place, "a user by e-mail", &["email"], faults)?;
+            let mut form = Form::from_node(node, place, "a user by e-mail", &["email"], faults)?;
             let (email, identifier) = form.read("email", |node, place| {
                 let email = json::owned_string(node, place)?;
                 match Identifier::from_email(&email) {
@@ -170,7 +170,7 @@ fn user_ref(node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>) -> Opti
             Some(UserRef::Email { email, identifier })
         }
         Node::Object(_) => {
-            let actor = kept_fault(Actor::read_agent(node, place), faults)?;
+            let actor = kept_fault(Actor::agent_from_node(node, place), faults)?;
             // An agent always has an identifier: `read_agent` refuses one without.
             actor.identifier.map(|identifier| UserRef::Agent {
                 identifier,
@@ -192,20 +192,20 @@ fn user_ref(node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>) -> Opti
 fn did(form: &mut Form<'_, '_, '_>) -> Option<Did> {
     match (form.get("action").is_some(), form.get("verb").is_some()) {
         (true, true) => {
-            form.fault("verb", "`action` says what was done already; send one of them");
+            form.add_fault("verb", "`action` says what was done already; send one of them");
             None
         }
         (true, false) => form.read("action", |node, place| {
             one_of(node, place, Action::ALL, |action| action.key()).map(Did::Action)
         }),
-        (false, true) => form.read("verb", |node, place| match Iri::read(node, place)? {
+        (false, true) => form.read("verb", |node, place| match Iri::from_node(node, place)? {
             iri if iri.as_str() == verb::VOIDED => {
                 Err(place.fault("an activity is taken away by DELETE of it, not by this verb"))
             }
             iri => Ok(Did::Verb(iri)),
         }),
         (false, false) => {
-            form.fault(
+            form.add_fault(
                 "action",
                 "what was done? Give an `action`, or the IRI of a `verb`",
             );
@@ -219,7 +219,7 @@ fn content_ref(node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>) -> O
     if let Node::String(text) = node {
         return kept(ContentId::new(text.value()), place, faults).map(ContentRef::Id);
     }
-    let mut form = Form::of(
+    let mut form = Form::from_node(
         node,
         place,
         "a content",
@@ -227,7 +227,7 @@ fn content_ref(node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>) -> O
         faults,
     )?;
     let id: Option<ContentId> = form.value("id");
-    let iri = form.read("iri", Iri::read);
+    let iri = form.read("iri", Iri::from_node);
     let title = form.text("title", MAX_TITLE);
     let kind = form.read("type", |node, place| {
         one_of(node, place, ContentType::ALL, |kind| kind.key())
@@ -236,8 +236,8 @@ fn content_ref(node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>) -> O
         one_of(node, place, ContentKind::ALL, |kind| kind.key())
     });
     match (form.get("id").is_some(), form.get("iri").is_some()) {
-        (true, true) => form.fault("iri", "the id names the content already; send one of them"),
-        (false, false) => form.fault("id", "which content? Give its `id` or its `iri`"),
+        (true, true) => form.add_fault("iri", "the id names the content already; send one of them"),
+        (false, false) => form.add_fault("id", "which content? Give its `id` or its `iri`"),
         _ => {}
     }
     let name = id.map(ContentName::Id).or(iri.map(ContentName::Iri))?;
@@ -251,7 +251,7 @@ fn content_ref(node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>) -> O
 
 fn result(node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>) -> Option<ShortResult> {
     let known = ["success", "completion", "score", "total_time", "response"];
-    let mut form = Form::of(node, place, "a result", &known, faults)?;
+    let mut form = Form::from_node(node, place, "a result", &known, faults)?;
     Some(ShortResult {
         success: form.flag("success"),
         completion: form.flag("completion"),
@@ -264,7 +264,7 @@ fn result(node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>) -> Option
 /// A bare number is a percentage, kept as `scaled`; an object is a score as xAPI writes it.
 fn score(node: &Node<'_>, place: &Place<'_>) -> Result<Score, Fault> {
     let Node::Number(_) = node else {
-        return Score::read(node, place);
+        return Score::from_node(node, place);
     };
     let percent = json::number(node, place)?;
     if !(0.0..=100.0).contains(&percent) {
@@ -292,10 +292,10 @@ fn total_time(node: &Node<'_>, place: &Place<'_>) -> Result<Duration, Fault> {
 }
 
 fn certificate(node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>) -> Option<AwardedCertificate> {
-    let mut form = Form::of(node, place, "a certificate", &["name", "expires_at"], faults)?;
+    let mut form = Form::from_node(node, place, "a certificate", &["name", "expires_at"], faults)?;
     Some(AwardedCertificate {
         name: form.text("name", MAX_TERM),
-        expires_at: form.moment("expires_at"),
+        expires_at: form.timestamp("expires_at"),
     })
 }
 
@@ -320,11 +320,11 @@ fn responses(form: &mut Form<'_, '_, '_>) -> Vec<Response> {
 
 fn response(node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>) -> Option<Response> {
     let known = ["question", "prompt", "response", "correct", "score", "seconds"];
-    let mut form = Form::of(node, place, "a response", &known, faults)?;
-    let question = form.needed_text("question", MAX_TERM);
+    let mut form = Form::from_node(node, place, "a response", &known, faults)?;
+    let question = form.required_text("question", MAX_TERM);
     let answer = form.read("response", |node, place| short_text(node, place, MAX_TEXT));
     if form.get("response").is_none() {
-        form.fault(
+        form.add_fault(
             "response",
             "a response needs this: what was answered, which may be the empty text",
         );

@@ -224,7 +224,7 @@ fn real_statements_of_a_mooc() {
     assert_eq!(lines.len(), 22_000);
     for line in &lines {
         let statement = good(line);
-        let kept = Statement::parse_kept(&statement.canonicalise(&SEAL)).unwrap();
+        let kept = Statement::parse_stored(&statement.canonicalise(&SEAL)).unwrap();
         assert!(statement.same_as(&kept), "{line}");
     }
 }
@@ -240,7 +240,7 @@ fn real_statements_of_a_moodle() {
     for (number, line) in (1..).zip(&lines) {
         let statement = read(line, Version::V1).unwrap_or_else(|fault| panic!("line {number}: {fault}"));
         assert!(
-            statement.same_as(&Statement::parse_kept(&statement.canonicalise(&SEAL)).unwrap()),
+            statement.same_as(&Statement::parse_stored(&statement.canonicalise(&SEAL)).unwrap()),
             "line {number}"
         );
     }
@@ -270,7 +270,7 @@ proptest! {
         if let Ok(statement) = parse_statement(&body, Version::V2, &limits) {
             prop_assert!(many.is_ok());
             let sealed = statement.canonicalise(&SEAL);
-            let kept = Statement::parse_kept(&sealed).unwrap();
+            let kept = Statement::parse_stored(&sealed).unwrap();
             prop_assert!(statement.same_as(&kept));
             prop_assert_eq!(kept.canonicalise(&SEAL), sealed);
         }

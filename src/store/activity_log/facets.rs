@@ -11,11 +11,12 @@ use futures_util::TryStreamExt;
 use uuid::Uuid;
 
 use crate::access::Scoped;
+use crate::base::Fingerprint;
 use crate::base::clock::Timestamp;
 use crate::base::ids::OrgId;
 use crate::log::facets::{Counted, FacetValues, Facets, Fold};
 use crate::log::row::full_name;
-use crate::log::{Action, ContentKey, Filter, Fingerprint, PersonKey, VerbKey, description};
+use crate::log::{Action, ContentKey, Filter, PersonKey, VerbKey, description};
 use crate::record::Origin;
 
 use crate::store::db::database::{self, Sql};
@@ -279,7 +280,7 @@ fn fingerprint(question: &Scoped<&Filter>) -> Fingerprint {
                 .flat_map(|(name, value)| [name, value]),
         );
     }
-    Fingerprint::of(parts.iter().map(String::as_str))
+    Fingerprint::from_parts(parts.iter().map(String::as_str))
 }
 
 /// Answers that took long, for the next who asks the same.
@@ -384,7 +385,7 @@ mod tests {
     fn an_answer_is_kept_for_a_minute() {
         let at = Timestamp::from_micros;
         let kept = FacetCache::default();
-        let question = Fingerprint::of(["q"]);
+        let question = Fingerprint::from_parts(["q"]);
         let facets = |as_of| {
             Arc::new(Facets {
                 facets: Vec::new(),
@@ -396,9 +397,15 @@ mod tests {
         assert!(kept.find(question, at(60_000_999)).is_some());
         assert!(kept.find(question, at(60_001_000)).is_none());
         assert!(kept.find(question, at(999)).is_none(), "the clock was put back");
-        assert!(kept.find(Fingerprint::of(["another"]), at(1_000)).is_none());
+        assert!(
+            kept.find(Fingerprint::from_parts(["another"]), at(1_000))
+                .is_none()
+        );
         for number in 0..MOST_KEPT {
-            kept.put(Fingerprint::of([number.to_string().as_str()]), facets(1_000));
+            kept.put(
+                Fingerprint::from_parts([number.to_string().as_str()]),
+                facets(1_000),
+            );
         }
         assert!(kept.0.lock().expect("unpoisoned").len() <= MOST_KEPT);
     }

@@ -93,7 +93,7 @@ converted!(ContentKey as i64, read |key| Ok(ContentKey(key)), write |key: Conten
 converted!(Percent as i64, read |percent| Ok(Percent(percent)), write |percent: Percent| percent.0);
 converted!(VerbKey as i64, read |key| Ok(VerbKey(key)), write |key: VerbKey| key.0);
 // An unregistered content has its IRI as its id. An IRI may be longer than an id that a client chooses.
-converted!(ContentId as String, read |id: String| Ok(ContentId::kept(id)), write String::from);
+converted!(ContentId as String, read |id: String| Ok(ContentId::from_stored(id)), write String::from);
 
 macro_rules! text_ids {
     ($($type:ident),*) => {

@@ -150,7 +150,7 @@ impl Store {
         }
         sql.push(" ORDER BY c.id LIMIT ").bind(one_more(limit));
         let contents = load(&mut self.db(), org, self.clock().now(), sql).await?;
-        Ok(Page::cut(
+        Ok(Page::from_overfetch(
             contents.into_iter().map(|kept| kept.content).collect(),
             limit,
         ))

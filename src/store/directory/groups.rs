@@ -58,7 +58,7 @@ impl Store {
         }
         sql.push(" ORDER BY g.id LIMIT ").bind(one_more(limit));
         let groups = load(&mut self.db(), sql).await?;
-        Ok(Page::cut(
+        Ok(Page::from_overfetch(
             groups.into_iter().map(|(_, group)| group).collect(),
             limit,
         ))

@@ -366,7 +366,7 @@ fn content_card(row: &Row) -> Result<ContentDetails, StoreError> {
     let id: String = row.get(1)?;
     Ok(ContentDetails {
         key: ContentKey(row.get(0)?),
-        id: ContentId::kept(id),
+        id: ContentId::from_stored(id),
         iri: row.get(2)?,
         title: row.get(3)?,
         kind: type_from(row.get(4)?),

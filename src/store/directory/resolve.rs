@@ -174,7 +174,7 @@ impl Store {
             Sql::new("SELECT id, iri FROM contents WHERE org = $1 AND listed AND id_digest IN LIST($2)");
         let rows = self.db().fetch_all(select.with(org).with(ids)).await?;
         rows.iter()
-            .map(|row| Ok((ContentId::kept(row.get::<String>(0)?), row.get(1)?)))
+            .map(|row| Ok((ContentId::from_stored(row.get::<String>(0)?), row.get(1)?)))
             .collect()
     }
 }

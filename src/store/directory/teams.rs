@@ -69,7 +69,7 @@ impl Store {
         }
         sql.push(" ORDER BY t.id LIMIT ").bind(one_more(limit));
         let teams = load(&mut self.db(), sql).await?;
-        Ok(Page::cut(
+        Ok(Page::from_overfetch(
             teams.into_iter().map(|(_, team)| team).collect(),
             limit,
         ))

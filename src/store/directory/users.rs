@@ -164,7 +164,7 @@ impl Store {
         }
         sql.push(" ORDER BY u.id LIMIT ").bind(one_more(limit));
         let users = load(&mut self.db(), org, sql).await?;
-        Ok(Page::cut(
+        Ok(Page::from_overfetch(
             users.into_iter().map(|(_, user)| user).collect(),
             limit,
         ))

@@ -34,7 +34,11 @@ pub struct ClaimConflict {
 
 /// What a person is unique by.
 pub(crate) fn digest_of(identifier: &Identifier) -> Vec<u8> {
-    digest(&format!("{}\n{}", identifier.kind(), identifier.key()))
+    digest(&format!(
+        "{}\n{}",
+        identifier.kind_code(),
+        identifier.lookup_key()
+    ))
 }
 
 /// What a person is unique by, whether identified or not.

@@ -99,7 +99,7 @@ pub(crate) struct Named {
 
 pub(crate) fn read_statement(body: &[u8]) -> Result<Statement, StoreError> {
     let text = std::str::from_utf8(body).map_err(|error| StoreError::corrupt("statement", error))?;
-    Statement::parse_kept(text).map_err(|fault| StoreError::corrupt("statement", fault))
+    Statement::parse_stored(text).map_err(|fault| StoreError::corrupt("statement", fault))
 }
 
 pub(crate) fn read_envelope(text: &str) -> Result<Envelope, StoreError> {

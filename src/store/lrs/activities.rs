@@ -1,7 +1,7 @@
 //! Reading the merged definition of an Activity (xAPI 1.0.3, Communication 2.5).
 
 use crate::base::ids::OrgId;
-use crate::record::definition::of_title;
+use crate::record::definition::from_title;
 use crate::store::db::database::Sql;
 use crate::store::db::{Store, StoreError, digest};
 
@@ -24,6 +24,6 @@ impl Store {
         };
         let said: Option<String> = row.get(0)?;
         let (registered, title): (bool, Option<String>) = (row.get(1)?, row.get(2)?);
-        Ok(said.or_else(|| title.filter(|_| registered).map(|title| of_title(&title))))
+        Ok(said.or_else(|| title.filter(|_| registered).map(|title| from_title(&title))))
     }
 }

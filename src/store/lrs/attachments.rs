@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::base::ids::OrgId;
-use crate::record::attachment::digest_bytes;
+use crate::record::attachment::hex_to_bytes;
 use crate::store::db::blobs::BlobKey;
 use crate::store::db::database::Sql;
 use crate::store::db::{Store, StoreError};
@@ -73,8 +73,8 @@ fn declared(statements: &[StoredRecord]) -> Result<Vec<Declared>, StoreError> {
         .filter(|kept| kept.text.contains("\"attachments\""))
     {
         let statement = read_statement(kept.text.as_bytes())?;
-        for (_, attachment) in statement.declared() {
-            let digest = digest_bytes(&attachment.sha2);
+        for (_, attachment) in statement.declared_attachments() {
+            let digest = hex_to_bytes(&attachment.sha2);
             let without = |sha2: &String| sha2.eq_ignore_ascii_case(&attachment.sha2);
             if !kept.envelope.without_content.iter().any(without) && seen.insert(digest.clone()) {
                 all.push(Declared {

@@ -117,7 +117,7 @@ impl Store {
         sql.push(" ORDER BY d.key DESC LIMIT ").bind(one_more(limit));
         let rows = self.db().fetch_all(sql).await?;
         let deliveries = rows.iter().map(read).collect::<Result<_, _>>()?;
-        let mut page = Page::cut(deliveries, limit);
+        let mut page = Page::from_overfetch(deliveries, limit);
         self.add_recipients(org, &mut page.items).await?;
         Ok(Some(page))
     }

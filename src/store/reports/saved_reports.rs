@@ -151,7 +151,7 @@ impl Store {
         sql.push(" ORDER BY r.id DESC LIMIT ").bind(one_more(limit));
         let rows = self.db().fetch_all(sql).await?;
         let reports = rows.iter().map(read).collect::<Result<_, _>>()?;
-        Ok(Page::cut(reports, limit))
+        Ok(Page::from_overfetch(reports, limit))
     }
 
     /// Keeps a new report of the caller's.

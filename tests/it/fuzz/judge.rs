@@ -149,7 +149,7 @@ fn agrees_with_its_elements(
 fn kept_and_given_back(statement: &Statement) -> Judgement {
     must(statement.same_as(statement), || "it is not the same as itself".to_owned())?;
     let sealed = statement.canonicalise(&SEAL);
-    let stored = Statement::parse_kept(&sealed)
+    let stored = Statement::parse_stored(&sealed)
         .map_err(|fault| format!("what is kept can't be read: {fault:?}\n{sealed}"))?;
     must(stored.canonicalise(&SEAL) == sealed, || {
         format!("it is kept otherwise the second time:\n{sealed}")
@@ -164,10 +164,10 @@ fn kept_and_given_back(statement: &Statement) -> Judgement {
     must(same, || format!("it mentions others:\n{sealed}"))?;
     for preference in ["", "de", "zh, *;q=0"] {
         let preference = Preference::parse(preference);
-        let shown = |text: &str| format::canonical(text, &preference);
+        let shown = |text: &str| format::to_canonical(text, &preference);
         given_back(&sealed, shown)?;
     }
-    given_back(&sealed, format::ids)?;
+    given_back(&sealed, format::to_ids)?;
     let own = match &statement.object {
         Object::Activity(activity) => Some(activity),
         _ => None,
@@ -189,7 +189,8 @@ fn kept_and_given_back(statement: &Statement) -> Judgement {
 /// A format is a statement like any other, and to shorten it again changes nothing.
 fn given_back(sealed: &str, shown: impl Fn(&str) -> Result<String, Fault>) -> Judgement {
     let text = shown(sealed).map_err(|fault| format!("no format of it: {fault:?}"))?;
-    Statement::parse_kept(&text).map_err(|fault| format!("its format is no statement: {fault:?}\n{text}"))?;
+    Statement::parse_stored(&text)
+        .map_err(|fault| format!("its format is no statement: {fault:?}\n{text}"))?;
     must(shown(&text).as_ref() == Ok(&text), || format!("its format changes again:\n{text}"))
 }
 

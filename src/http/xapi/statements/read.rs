@@ -115,9 +115,9 @@ impl<'a> Shape<'a> {
     fn text(&self, kept: StoredRecord) -> Result<String, Problem> {
         match self {
             Self::Exact => Ok(kept.text),
-            Self::Ids => format::ids(&kept.text).map_err(Problem::internal),
+            Self::Ids => format::to_ids(&kept.text).map_err(Problem::internal),
             Self::Canonical { preference, .. } => {
-                format::canonical(&kept.text, preference).map_err(Problem::internal)
+                format::to_canonical(&kept.text, preference).map_err(Problem::internal)
             }
         }
     }

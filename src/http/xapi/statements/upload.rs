@@ -20,7 +20,7 @@ use crate::http::limits::Limits;
 use crate::http::problem::{Code, Problem, ProblemError};
 use crate::http::xapi::multipart::{Boundary, Head, Multipart, MultipartError};
 use crate::base::ids::StatementId;
-use crate::record::attachment::digest_bytes;
+use crate::record::attachment::hex_to_bytes;
 use crate::record::{Attachment, Statement, Version, parse_statement, parse_statements};
 use crate::store::{Blob, Spool, SpoolError};
 
@@ -56,7 +56,7 @@ impl Contents {
 
     /// The attachment's content.
     pub(super) fn of(&self, attachment: &Attachment) -> Option<&Blob> {
-        self.0.get(&digest_bytes(&attachment.sha2))
+        self.0.get(&hex_to_bytes(&attachment.sha2))
     }
 
     /// Each content with its SHA-2.
@@ -154,7 +154,7 @@ impl Received {
     fn complete(&self) -> Result<(), Problem> {
         let mut faults = Vec::new();
         for (index, statement) in self.statements.iter().enumerate() {
-            for (place, attachment) in statement.declared().filter(|(_, one)| !self.contents.has(one)) {
+            for (place, attachment) in statement.declared_attachments().filter(|(_, one)| !self.contents.has(one)) {
                 let detail = if attachment.is_signature() {
                     "a signature must come with its content: send multipart/mixed, with a part whose \
                      X-Experience-API-Hash is this sha2"
@@ -232,7 +232,7 @@ where
     async fn contents(&mut self, statements: &[Statement]) -> Result<Contents, Problem> {
         let declared = statements.iter().flat_map(Statement::declared);
         let mut wanted: HashMap<Vec<u8>, Option<Blob>> = declared
-            .map(|(_, attachment)| (digest_bytes(&attachment.sha2), None))
+            .map(|(_, attachment)| (hex_to_bytes(&attachment.sha2), None))
             .collect();
         let mut left = self.limits.attachment_bytes.saturating_mul(TOGETHER);
         let mut number = 1;
@@ -353,7 +353,7 @@ fn hash(head: &Head) -> Result<Vec<u8>, &'static str> {
     if !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) || hash.len() % 2 != 0 {
         return Err("X-Experience-API-Hash must be hexadecimal digits");
     }
-    Ok(digest_bytes(hash))
+    Ok(hex_to_bytes(hash))
 }
 
 /// The digest of bytes as they come; SHA-256 is the spool's own.

@@ -74,7 +74,7 @@ fn envelope(principal: &Principal) -> Envelope {
 
 /// The envelope, with the attachments whose content is not here.
 fn with_absent(envelope: &Arc<Envelope>, statement: &Statement, contents: &Contents) -> Arc<Envelope> {
-    let absent = statement.declared().filter(|(_, one)| !contents.has(one));
+    let absent = statement.declared_attachments().filter(|(_, one)| !contents.has(one));
     let without_content: Vec<String> = absent.map(|(_, one)| one.sha2.clone()).collect();
     if without_content.is_empty() {
         return Arc::clone(envelope);
@@ -95,7 +95,7 @@ async fn check_signatures(
     let limits = caller.app_state().limits();
     let mut faults = Vec::new();
     for (index, statement) in received.statements.iter().enumerate() {
-        for (place, attachment) in statement.declared().filter(|(_, one)| one.is_signature()) {
+        for (place, attachment) in statement.declared_attachments().filter(|(_, one)| one.is_signature()) {
             let Some(blob) = received.contents.of(attachment) else {
                 continue; // refused already
             };

@@ -5,7 +5,6 @@ use std::collections::{HashMap, HashSet};
 use crate::base::clock::Timestamp;
 use crate::base::fault::Fault;
 use crate::base::fold;
-use crate::base::form::to_millis;
 use crate::catalogue::timeline::{Snapshots, history, set_from};
 use crate::catalogue::{Content, ContentDraft};
 use crate::directory::{Keyed as _, Refusal};
@@ -55,7 +54,7 @@ struct Planned {
 
 /// Makes or replaces the contents and says what became of each.
 pub(super) async fn apply(tx: &mut OrgTx, drafts: &[ContentDraft]) -> Result<Vec<Change>, WriteError> {
-    let now = to_millis(tx.store().clock().now());
+    let now = tx.store().clock().now().whole_millisecond();
     let planned = plan(tx, drafts, now).await?;
     write_contents(tx, &planned, now).await?;
     write_terms(tx, &planned).await?;

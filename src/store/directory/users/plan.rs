@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::base::fold;
-use crate::base::form::to_millis;
 use crate::base::ids::UserId;
 use crate::directory::error::in_words;
 use crate::directory::identity::{claimed_by_email, claimed_by_id};
@@ -211,7 +210,7 @@ impl Known {
     }
 
     fn plan<'d>(&'d self, tx: &OrgTx, drafts: &'d [UserDraft]) -> Result<Vec<Planned<'d>>, StoreError> {
-        let now = to_millis(tx.store().clock().now());
+        let now = tx.store().clock().now().whole_millisecond();
         let planned = |draft: &'d UserDraft| {
             let before = self.users.get(&draft.id).map(|(_, user)| user);
             // Somebody who was away already has been away since then.
@@ -417,10 +416,10 @@ impl Claims {
                 .before
                 .into_iter()
                 .flat_map(|before| &before.identifiers)
-                .map(|agent| (agent.0.kind(), agent.0.key()))
+                .map(|agent| (agent.0.kind_code(), agent.0.lookup_key()))
                 .collect();
             let mut add = |list: &mut Vec<_>, member: &'static str, identifier: Identifier| {
-                if theirs.insert((identifier.kind(), identifier.key())) {
+                if theirs.insert((identifier.kind_code(), identifier.lookup_key())) {
                     list.push((index, member, identifier));
                 }
             };

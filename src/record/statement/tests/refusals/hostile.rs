@@ -74,7 +74,7 @@ fn the_deepest_statement() {
         for body in [format!("[{body}]"), body] {
             let read = parse_statements(body.as_bytes(), Version::V1, &limits);
             let kept =
-                read.map(|statements| Statement::parse_kept(&statements[0].canonicalise(&SEAL)).unwrap());
+                read.map(|statements| Statement::parse_stored(&statements[0].canonicalise(&SEAL)).unwrap());
             assert_eq!(kept.is_ok(), taken, "{levels}");
         }
     }
