@@ -1,20 +1,21 @@
-//! What a learning record is: xAPI statements, read strictly and given back as they came.
+//! xAPI statements: parsing, validation, comparison, and the text that is stored.
 //!
-//! Start with [`parse_statements`]: it turns a request's bytes into [`Statement`]s or says for
-//! every bad one what is wrong where ([`Fault`]). [`Statement::seal`] makes the one text that is
-//! kept and given back; [`Statement::parse_stored`] reads that text again, [`Statement::same_as`]
-//! compares as the specification asks, and [`format`](mod@format) gives it back shortened. What
-//! Rollbook itself knows of a record stands in its [`Envelope`].
+//! - [`parse_statements`] parses the body of a request. It returns [`Statement`]s, or a
+//!   [`Fault`](crate::base::Fault) for every invalid one.
+//! - [`Statement::canonicalise`] writes the text that is stored and returned to clients.
+//!   [`Statement::parse_stored`] parses that text.
+//! - [`Statement::same_as`] compares two statements by the rules of xAPI.
+//! - [`format`](mod@format) converts a stored statement to the formats `ids` and `canonical`.
+//! - [`StatementBuilder`] builds a statement that Rollbook writes itself.
+//! - [`Envelope`] is the data that Rollbook stores beside a statement.
 //!
-//! Promises:
+//! Invariants:
 //!
-//! - A value that exists is valid: a [`Statement`], [`Duration`], [`Iri`] or
-//!   [`LanguageTag`] can't be made from a text that is not one.
-//! - Nothing that a client sends panics, overflows the stack, or takes more than time linear in its
-//!   length.
-//! - What is kept has the members in the client's order and every number and string in its own text
-//!   ([`json`]).
-//! - No clock, no storage, no HTTP: whoever seals a statement hands in its id and the time.
+//! - A value of a type such as [`Statement`], [`Duration`], [`Iri`] or [`LanguageTag`] is valid.
+//! - No input of a client causes a panic or a stack overflow. The time to read it is linear in its length.
+//! - The stored text has the members in the client's order. Every number and string keeps its source text
+//!   ([`json`](crate::base::json)).
+//! - This module uses no clock, no storage and no HTTP. The caller passes the id and the time.
 
 pub mod actor;
 pub mod attachment;

@@ -11,7 +11,7 @@ mod writer;
 pub use fields::{Fields, boolean, elements, number, owned_string, string};
 pub use reader::{MAX_DEPTH, MAX_VALUES, parse, parse_elements, parse_stored};
 pub(crate) use writer::write_list;
-pub use writer::{ObjectWriter, object_text, quoted, write_object};
+pub use writer::{ObjectWriter, object_text, push_quoted, quoted, write_object};
 
 /// A JSON value with the text of its scalars. It is small, because a body may contain [`MAX_VALUES`] values.
 #[derive(Debug, Clone, PartialEq)]

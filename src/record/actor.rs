@@ -430,12 +430,12 @@ mod tests {
     #[test]
     fn an_address_is_known_by_its_hash() {
         let address = Identifier::from_email("Bob@example.com").unwrap();
-        assert_eq!(address.key(), "mailto:bob@example.com");
+        assert_eq!(address.lookup_key(), "mailto:bob@example.com");
         assert_eq!(address.email(), Some("Bob@example.com"));
         let lower = Identifier::from_email("bob@example.com").unwrap();
         assert_eq!(address.to_mbox_sha1(), lower.to_mbox_sha1());
         assert_eq!(
-            address.to_mbox_sha1().unwrap().key(),
+            address.to_mbox_sha1().unwrap().lookup_key(),
             "7560680e2567e081782bce4a5651785d547ad789"
         );
         for text in [

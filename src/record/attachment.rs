@@ -1,4 +1,4 @@
-//! Files that belong to a statement: what is declared about them (xAPI 1.0.3, Data 2.4.11).
+//! Attachments: what a statement declares about the files that belong to it (xAPI 1.0.3, Data 2.4.11).
 
 use super::iri::Iri;
 use super::language::LanguageMap;
@@ -7,33 +7,32 @@ use super::statement::Statement;
 use crate::base::fault::{Fault, Place};
 use crate::base::json::{Fields, Node, string};
 
-/// What a statement declares about a file that belongs to it. The file itself comes beside the
-/// statement, or lies at `file_url`.
+/// The declaration of a file that belongs to a statement. The file is a part of the same request, or it is stored at
+/// `file_url`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Attachment {
-    /// What it is for.
+    /// The purpose of the file.
     pub usage_type: Iri,
-    /// Its title.
+    /// The title.
     pub display: LanguageMap,
-    /// Its description.
+    /// The description.
     pub description: LanguageMap,
-    /// Its media type.
+    /// The media type.
     pub content_type: String,
-    /// Its length in bytes, as declared; real senders are wrong about it, so nothing may depend on
-    /// it.
+    /// The declared length in bytes. Real clients send wrong lengths, so no code may rely on it.
     pub length: i64,
-    /// The SHA-2 of its bytes, hexadecimal digits as they were sent.
+    /// The SHA-2 of the file's bytes, as hexadecimal digits in the client's spelling.
     pub sha2: String,
-    /// Where it can be fetched.
+    /// The address from which the file can be fetched.
     pub file_url: Option<Iri>,
 }
 
 impl Attachment {
-    /// Reads what is declared about a file.
+    /// Reads the declaration of a file.
     ///
     /// # Errors
     ///
-    /// Anything else.
+    /// The node is not a valid declaration.
     pub fn from_node(node: &Node<'_>, place: &Place<'_>) -> Result<Self, Fault> {
         let known = [
             "usageType",
@@ -60,34 +59,35 @@ impl Attachment {
 }
 
 impl Statement {
-    /// What it declares about files, its SubStatement's among them, each with its pointer within the statement.
+    /// The attachments of the statement and of its SubStatement, each with its JSON Pointer within the statement.
     pub fn declared_attachments(&self) -> impl Iterator<Item = (String, &Attachment)> {
-        let within: &[Attachment] = match &self.object {
+        let sub_attachments: &[Attachment] = match &self.object {
             Object::SubStatement(sub) => &sub.attachments,
             _ => &[],
         };
-        let placed = |prefix: &'static str| {
+        let with_pointer = |prefix: &'static str| {
             move |(index, attachment)| (format!("{prefix}/attachments/{index}"), attachment)
         };
-        let own = self.attachments.iter().enumerate().map(placed(""));
-        own.chain(within.iter().enumerate().map(placed("/object")))
+        let own = self.attachments.iter().enumerate().map(with_pointer(""));
+        own.chain(sub_attachments.iter().enumerate().map(with_pointer("/object")))
     }
 }
 
-/// The bytes that hexadecimal digits stand for; a digit without its second is left out.
+/// Decodes hexadecimal digits to bytes. If the number of digits is odd, the last digit is ignored.
 pub fn hex_to_bytes(digits: &str) -> Vec<u8> {
     let digit = |byte: u8| char::from(byte).to_digit(16).unwrap_or(0);
-    let pairs = digits.as_bytes().chunks_exact(2);
+    let (pairs, _) = digits.as_bytes().as_chunks::<2>();
     // Two hexadecimal digits are at most 255.
     pairs
-        .map(|pair| (digit(pair[0]) * 16 + digit(pair[1])) as u8)
+        .iter()
+        .map(|[high, low]| (digit(*high) * 16 + digit(*low)) as u8)
         .collect()
 }
 
 fn media_type(node: &Node<'_>, place: &Place<'_>) -> Result<String, Fault> {
     let text = string(node, place)?;
-    // RFC 9110, 5.6.2: what a name in a header may be made of.
-    let token = |part: &str| {
+    // The characters of a token (RFC 9110, 5.6.2).
+    let is_token = |part: &str| {
         !part.is_empty()
             && part
                 .bytes()
@@ -95,7 +95,7 @@ fn media_type(node: &Node<'_>, place: &Place<'_>) -> Result<String, Fault> {
     };
     let essence = text.split(';').next().unwrap_or_default().trim();
     match essence.split_once('/') {
-        Some((kind, subkind)) if token(kind) && token(subkind) && !text.contains(char::is_control) => {
+        Some((kind, subkind)) if is_token(kind) && is_token(subkind) && !text.contains(char::is_control) => {
             Ok(text.to_owned())
         }
         _ => Err(place.fault("a media type is needed here, such as text/plain; charset=utf-8")),
@@ -124,16 +124,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_substatements_files_are_declared_too() {
+    fn attachments_of_a_substatement_are_declared_too() {
         let file = |sha2: &str| {
             format!(
                 r#"[{{"usageType":"urn:u","display":{{}},"contentType":"a/b","length":0,"sha2":"{}"}}]"#,
                 sha2.repeat(32)
             )
         };
-        let said = r#""actor":{"mbox":"mailto:a@example.org"},"verb":{"id":"urn:v"}"#;
+        let members = r#""actor":{"mbox":"mailto:a@example.org"},"verb":{"id":"urn:v"}"#;
         let text = format!(
-            r#"{{{said},"attachments":{},"object":{{"objectType":"SubStatement",{said},"object":{{"id":"urn:o"}},"attachments":{}}}}}"#,
+            r#"{{{members},"attachments":{},"object":{{"objectType":"SubStatement",{members},"object":{{"id":"urn:o"}},"attachments":{}}}}}"#,
             file("a0"),
             file("B1")
         );

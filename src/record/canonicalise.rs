@@ -1,74 +1,77 @@
-//! The text that is kept: a statement as it came, with what a store must add (xAPI 1.0.3, Data
-//! 2.3.1 and 2.4).
+//! The canonical text of a statement: the text that is stored and returned to clients (xAPI 1.0.3, Data 2.3.1 and
+//! 2.4).
+//!
+//! The canonical text is the client's text with four changes:
+//!
+//! 1. It has no white space between tokens.
+//! 2. `stored` is set by Rollbook, and so is `authority`, unless the client may set its own.
+//! 3. `id`, `timestamp` and `version` are added where the client sent none.
+//! 4. A single activity in `contextActivities` becomes a list of one (Data 2.4.6.2).
+//!
+//! Every other value keeps its source text, and the members keep their order.
 
 use super::context::CONTEXT_ACTIVITIES;
 use super::statement::Statement;
 use crate::base::clock::Timestamp;
 use crate::base::ids::StatementId;
-use crate::base::json::{Member, Node, quoted, write_list};
+use crate::base::json::{Member, Node, quoted, write_list, write_object};
 
-/// What a store adds to a statement.
+/// The members of a statement that the server sets.
 #[derive(Debug, Clone, Copy)]
 pub struct ServerFields<'a> {
-    /// The id of a statement that came without one.
+    /// The id. It is used if the client sent none.
     pub id: StatementId,
-    /// When it is stored; also the timestamp of a statement that came without one.
+    /// The time of storing. It is also the `timestamp` if the client sent none.
     pub stored: Timestamp,
-    /// Who says so: the JSON text of an agent or group.
+    /// The authority: the JSON text of an agent or group.
     pub authority: &'a str,
-    /// Whether an authority that the statement came with is kept instead, because its sender is
-    /// trusted with it (xAPI 1.0.3, Data 2.4.9).
+    /// Whether the client's `authority` is kept if it sent one (xAPI 1.0.3, Data 2.4.9). Only a trusted client
+    /// may set its own.
     pub keep_authority: bool,
-    /// The version of a statement that came without one: `1.0.0` or `2.0.0`.
+    /// The version, `1.0.0` or `2.0.0`. It is used if the client sent none.
     pub default_version: &'a str,
 }
 
 impl Statement {
-    /// The text that is kept and given back: without white space, the members in the order they
-    /// came, every value as it was written. `stored` is replaced, and so is `authority` unless it
-    /// is to be kept; `id`, `timestamp`, `authority` and `version` are added where they are
-    /// missing. A single context activity becomes a list (Data 2.4.6.2).
-    pub fn canonicalise(&self, seal: &ServerFields<'_>) -> String {
-        let length: usize = self
+    /// The canonical text of the statement, with the members that the server sets. See the file
+    /// `record/canonicalise.rs` for the rules.
+    ///
+    /// [`Statement::parse_stored`] parses the text.
+    pub fn canonicalise(&self, server: &ServerFields<'_>) -> String {
+        let stored = quoted(&server.stored.to_string());
+        let id = quoted(&server.id.to_string());
+        let version = quoted(server.default_version);
+        let has = |key: &str| self.parts.iter().any(|(own, _)| *own == key);
+        let sent = self.parts.iter().map(|(key, value)| match *key {
+            "stored" => (*key, stored.as_str()),
+            "authority" if !server.keep_authority => (*key, server.authority),
+            key => (key, value.as_str()),
+        });
+        let defaults = [
+            ("timestamp", stored.as_str()),
+            ("stored", stored.as_str()),
+            ("authority", server.authority),
+            ("version", version.as_str()),
+        ];
+        let first = [("id", id.as_str())].into_iter().filter(|(key, _)| !has(key));
+        let last = defaults.into_iter().filter(|(key, _)| !has(key));
+        let sent_length: usize = self
             .parts
             .iter()
             .map(|(key, value)| key.len() + value.len() + 4)
             .sum();
-        let mut out = String::with_capacity(length + seal.authority.len() + 160);
-        let stored = format!("\"{}\"", seal.stored);
-        let id = format!("\"{}\"", seal.id);
-        let version = quoted(seal.default_version);
-        let has = |key: &str| self.parts.iter().any(|(own, _)| *own == key);
-        let kept = self.parts.iter().map(|(key, value)| match *key {
-            "stored" => (*key, stored.as_str()),
-            "authority" if !seal.keep_authority => (*key, seal.authority),
-            key => (key, value.as_str()),
+        let mut text = String::with_capacity(sent_length + server.authority.len() + 160);
+        write_object(&mut text, |object| {
+            for (key, value) in first.chain(sent).chain(last) {
+                object.raw(key, value);
+            }
         });
-        let added = [
-            ("timestamp", &*stored),
-            ("stored", &*stored),
-            ("authority", seal.authority),
-            ("version", &version),
-        ];
-        let first = [("id", id.as_str())].into_iter().filter(|(key, _)| !has(key));
-        let last = added.into_iter().filter(|(key, _)| !has(key));
-        write_list(
-            &mut out,
-            ['{', '}'],
-            first.chain(kept).chain(last),
-            |out, (key, value)| {
-                out.push('"');
-                out.push_str(key);
-                out.push_str("\":");
-                out.push_str(value);
-            },
-        );
-        out
+        text
     }
 }
 
-/// The members of a statement in the order they came, with their values as they are kept; `known`
-/// has the keys.
+/// The members of a statement with their canonical values, in the order of the text. `known` contains the possible
+/// keys.
 pub(super) fn parts(statement: &Node<'_>, known: &[&'static str]) -> Vec<(&'static str, String)> {
     let part = |member: &Member<'_>| {
         let key = known.iter().find(|key| **key == member.key.value())?;
@@ -84,34 +87,30 @@ pub(super) fn parts(statement: &Node<'_>, known: &[&'static str]) -> Vec<(&'stat
         .collect()
 }
 
-/// The value of the member `key` of a statement or SubStatement.
+/// Writes the value of the member `key` of a statement or SubStatement.
 fn write_value(out: &mut String, key: &str, value: &Node<'_>) {
     match (key, value) {
-        ("context", Node::Object(members)) => write_members(out, members, |out, member| {
-            if member.key.value() == "contextActivities" {
-                write_activities(out, &member.value);
-            } else {
-                member.value.write(out);
-            }
-        }),
+        ("context", Node::Object(members)) => write_context(out, members),
         ("object", Node::Object(members)) if is_sub_statement(value) => {
             write_members(out, members, |out, member| {
-                write_value(
-                    out,
-                    if member.key.value() == "context" {
-                        "context"
-                    } else {
-                        ""
-                    },
-                    &member.value,
-                );
-            })
+                match (member.key.value(), &member.value) {
+                    ("context", Node::Object(members)) => write_context(out, members),
+                    (_, value) => value.write(out),
+                }
+            });
         }
         _ => value.write(out),
     }
 }
 
-fn write_activities(out: &mut String, activities: &Node<'_>) {
+fn write_context(out: &mut String, members: &[Member<'_>]) {
+    write_members(out, members, |out, member| match member.key.value() {
+        "contextActivities" => write_context_activities(out, &member.value),
+        _ => member.value.write(out),
+    });
+}
+
+fn write_context_activities(out: &mut String, activities: &Node<'_>) {
     let Some(members) = activities.as_object() else {
         return activities.write(out);
     };
@@ -125,7 +124,7 @@ fn write_activities(out: &mut String, activities: &Node<'_>) {
     });
 }
 
-/// Writes an object, its values by `write`.
+/// Writes an object; `write` writes the value of one member.
 pub(super) fn write_members(
     out: &mut String,
     members: &[Member<'_>],
@@ -138,7 +137,7 @@ pub(super) fn write_members(
     });
 }
 
-/// Whether this is a SubStatement, as an object.
+/// Whether the object of a statement is a SubStatement.
 pub(super) fn is_sub_statement(object: &Node<'_>) -> bool {
     object.get("objectType").and_then(Node::as_str) == Some("SubStatement")
 }

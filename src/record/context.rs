@@ -1,4 +1,4 @@
-//! In what context (xAPI 1.0.3, Data 2.4.6; contextAgents and contextGroups as in 2.0).
+//! Contexts of statements (xAPI 1.0.3, Data 2.4.6; `contextAgents` and `contextGroups` of xAPI 2.0).
 
 use uuid::Uuid;
 
@@ -6,51 +6,51 @@ use super::actor::Actor;
 use super::extensions;
 use super::iri::Iri;
 use super::language::LanguageTag;
-use super::object::{Activity, reference};
-use super::statement::{Rules, Version, uuid};
+use super::object::{Activity, reference_from_node};
+use super::statement::{Rules, Version, uuid_from_node};
 use crate::base::fault::{Fault, Place};
 use crate::base::ids::StatementId;
 use crate::base::json::{Fields, Node, elements, owned_string, string};
 
-/// In what context something was done.
+/// The context of a statement.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Context {
-    /// The attempt, session or enrolment that it belongs to.
+    /// The attempt, session or enrolment that the statement belongs to.
     pub registration: Option<Uuid>,
-    /// Who taught.
+    /// The instructor.
     pub instructor: Option<Actor>,
-    /// The group with whom it was done.
+    /// The team of the actor.
     pub team: Option<Actor>,
-    /// Activities that the object is a part of.
+    /// Activities that directly contain the object, for example a course.
     pub parent: Vec<Activity>,
-    /// Activities that the object belongs to more loosely.
+    /// Activities that contain the object indirectly, for example a curriculum.
     pub grouping: Vec<Activity>,
-    /// Activities that say what kind of statement this is: tags, profiles.
+    /// Activities that classify the statement: tags, profiles.
     pub category: Vec<Activity>,
-    /// Other activities.
+    /// Activities with another relation to the statement.
     pub other: Vec<Activity>,
-    /// The version of the object.
+    /// The revision of the object.
     pub revision: Option<String>,
-    /// The system on which it was done.
+    /// The system on which the activity took place.
     pub platform: Option<String>,
-    /// The language in which it was done.
+    /// The language of the activity.
     pub language: Option<LanguageTag>,
-    /// A statement that this one belongs to.
+    /// A statement that gives context to this one.
     pub statement: Option<StatementId>,
-    /// Agents that had to do with it (2.0 only).
+    /// Related agents (xAPI 2.0 only).
     pub context_agents: Vec<RelatedActor>,
-    /// Groups that had to do with it (2.0 only).
+    /// Related groups (xAPI 2.0 only).
     pub context_groups: Vec<RelatedActor>,
-    /// What else was said, as a JSON object.
+    /// The extensions, as the text of a JSON object.
     pub extensions: Option<String>,
 }
 
-/// An agent or a group that had to do with a statement (2.0).
+/// An element of `contextAgents` or `contextGroups` (xAPI 2.0).
 #[derive(Debug, Clone, PartialEq)]
 pub struct RelatedActor {
-    /// Who.
+    /// The agent or group.
     pub actor: Actor,
-    /// In which roles; empty where nothing was sent.
+    /// The types of its relation to the statement.
     pub relevant_types: Vec<Iri>,
 }
 
@@ -67,7 +67,7 @@ const KNOWN: [&str; 9] = [
 ];
 
 impl Context {
-    /// Reads a context; `about_activity` says whether the statement's object is an activity.
+    /// Reads a context. `about_activity`: whether the object of the statement is an activity.
     pub(super) fn from_node(
         node: &Node<'_>,
         place: &Place<'_>,
@@ -83,16 +83,18 @@ impl Context {
             if !about_activity && fields.get(key).is_some() {
                 return Err(place
                     .member(key)
-                    .fault("leave this out: it is only for statements about an Activity"));
+                    .fault("leave this out: only a statement about an Activity may have it"));
             }
         }
         let [parent, grouping, category, other] = fields
-            .optional("contextActivities", |node, place| activities(node, place, rules))?
+            .optional("contextActivities", |node, place| {
+                context_activities(node, place, rules)
+            })?
             .unwrap_or_default();
         let actor = |node: &Node<'_>, place: &Place<'_>| Actor::from_node(node, place, rules.limits);
         let team = |node: &Node<'_>, place: &Place<'_>| Actor::group_from_node(node, place, rules.limits);
         Ok(Self {
-            registration: fields.optional("registration", uuid)?,
+            registration: fields.optional("registration", uuid_from_node)?,
             instructor: fields.optional("instructor", actor)?,
             team: fields.optional("team", team)?,
             parent,
@@ -102,7 +104,7 @@ impl Context {
             revision: fields.optional("revision", owned_string)?,
             platform: fields.optional("platform", owned_string)?,
             language: fields.optional("language", LanguageTag::from_node)?,
-            statement: fields.optional("statement", reference)?,
+            statement: fields.optional("statement", reference_from_node)?,
             context_agents: fields.list("contextAgents", rules.limits.group_members, related_agent)?,
             context_groups: fields.list("contextGroups", rules.limits.group_members, |node, place| {
                 related_group(node, place, rules)
@@ -124,12 +126,16 @@ impl Context {
 /// The keys of `contextActivities`, in the order of [`Context`]'s fields.
 pub(super) const CONTEXT_ACTIVITIES: [&str; 4] = ["parent", "grouping", "category", "other"];
 
-fn activities(node: &Node<'_>, place: &Place<'_>, rules: Rules<'_>) -> Result<[Vec<Activity>; 4], Fault> {
+fn context_activities(
+    node: &Node<'_>,
+    place: &Place<'_>,
+    rules: Rules<'_>,
+) -> Result<[Vec<Activity>; 4], Fault> {
     let fields = Fields::from_node(node, place, "contextActivities", &CONTEXT_ACTIVITIES)?;
     let mut lists = <[Vec<Activity>; 4]>::default();
     for (list, key) in lists.iter_mut().zip(CONTEXT_ACTIVITIES) {
         let read = fields.optional(key, |node, place| match node {
-            // A single one is allowed for the sake of version 0.95 (Data 2.4.6.2).
+            // A single activity is allowed for compatibility with version 0.95 (Data 2.4.6.2).
             Node::Object(_) => Activity::from_node(node, place).map(|activity| vec![activity]),
             _ => elements(node, place, rules.limits.context_activities, Activity::from_node),
         })?;
@@ -145,7 +151,9 @@ fn related_agent(node: &Node<'_>, place: &Place<'_>) -> Result<RelatedActor, Fau
         "a contextAgent",
         &["objectType", "agent", "relevantTypes"],
     )?;
-    fields.required("objectType", |node, place| named(node, place, "contextAgent"))?;
+    fields.required("objectType", |node, place| {
+        check_object_type(node, place, "contextAgent")
+    })?;
     let actor = fields.required("agent", Actor::agent_from_node)?;
     Ok(RelatedActor {
         actor,
@@ -160,7 +168,9 @@ fn related_group(node: &Node<'_>, place: &Place<'_>, rules: Rules<'_>) -> Result
         "a contextGroup",
         &["objectType", "group", "relevantTypes"],
     )?;
-    fields.required("objectType", |node, place| named(node, place, "contextGroup"))?;
+    fields.required("objectType", |node, place| {
+        check_object_type(node, place, "contextGroup")
+    })?;
     let actor = fields.required("group", |node, place| {
         Actor::group_from_node(node, place, rules.limits)
     })?;
@@ -170,11 +180,11 @@ fn related_group(node: &Node<'_>, place: &Place<'_>, rules: Rules<'_>) -> Result
     })
 }
 
-fn named(node: &Node<'_>, place: &Place<'_>, name: &str) -> Result<(), Fault> {
-    if string(node, place)? == name {
+fn check_object_type(node: &Node<'_>, place: &Place<'_>, expected: &str) -> Result<(), Fault> {
+    if string(node, place)? == expected {
         Ok(())
     } else {
-        Err(place.fault(format!("the objectType here is \"{name}\"")))
+        Err(place.fault(format!("the objectType must be \"{expected}\" here")))
     }
 }
 
@@ -182,7 +192,7 @@ fn relevant_types(fields: &Fields<'_, '_>) -> Result<Vec<Iri>, Fault> {
     let types = fields.optional("relevantTypes", |node, place| {
         let types = elements(node, place, usize::MAX, Iri::from_node)?;
         if types.is_empty() {
-            Err(place.fault("name at least one type, or leave this out"))
+            Err(place.fault("write at least one type, or leave this out"))
         } else {
             Ok(types)
         }

@@ -1,15 +1,15 @@
-//! Extensions: what a sender says beyond the specification (xAPI 1.0.3, Data 4.1).
+//! Extensions: members that a client adds to those of the specification (xAPI 1.0.3, Data 4.1).
 
 use super::iri::Iri;
 use crate::base::fault::{Fault, Place};
 use crate::base::json::Node;
 
-/// Reads a map of extensions and gives it back as JSON text without white space. Its keys are IRIs;
-/// its values are anything, `null` among it.
+/// Reads a map of extensions and returns it as JSON text without white space. The keys are IRIs. A value may be any
+/// JSON value, `null` too.
 ///
 /// # Errors
 ///
-/// Not an object, or a key that is not an IRI.
+/// The node is not an object, or a key is not an IRI.
 pub fn from_node(node: &Node<'_>, place: &Place<'_>) -> Result<String, Fault> {
     let Some(members) = node.as_object() else {
         return Err(place.fault(format!("extensions are an object, not {}", node.kind())));

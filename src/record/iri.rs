@@ -1,4 +1,4 @@
-//! Internationalised resource identifiers: the names of verbs, activities, types and extensions.
+//! IRIs: they identify verbs, activities, types and extensions.
 
 use std::fmt;
 use std::ops::Deref;
@@ -6,7 +6,7 @@ use std::ops::Deref;
 use crate::base::fault::{Fault, Place};
 use crate::base::json::{Node, string};
 
-/// An IRI with a scheme (RFC 3987; xAPI 1.0.3, Data 4.3), kept as it was written.
+/// An IRI with a scheme (RFC 3987; xAPI 1.0.3, Data 4.3). It keeps its spelling.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Iri(String);
 
@@ -18,11 +18,11 @@ pub struct IriError {
 }
 
 impl Iri {
-    /// Takes the text as an IRI, if it is one.
+    /// Parses an IRI.
     ///
     /// # Errors
     ///
-    /// No scheme, or a character that an IRI can't hold.
+    /// The text has no scheme, or a character that an IRI can't contain.
     pub fn parse(text: &str) -> Result<Self, IriError> {
         match oxiri::Iri::parse(text) {
             Ok(_) => Ok(Self(text.to_owned())),
@@ -32,7 +32,7 @@ impl Iri {
         }
     }
 
-    /// An IRI that the code itself contains. `text` must be an IRI: it is not checked.
+    /// Makes an IRI of a constant. It is not checked, so `text` must be an IRI.
     pub(super) fn from_constant(text: &'static str) -> Self {
         Self(text.to_owned())
     }
@@ -41,12 +41,12 @@ impl Iri {
     ///
     /// # Errors
     ///
-    /// Not a string, or not an IRI.
+    /// The node is not a string, or the string is not an IRI.
     pub fn from_node(node: &Node<'_>, place: &Place<'_>) -> Result<Self, Fault> {
         Self::parse(string(node, place)?).map_err(|error| place.fault(error.to_string()))
     }
 
-    /// The IRI as it was written.
+    /// The IRI as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,5 +1,5 @@
-//! What it was done to: activities with their definitions, and statements by reference or within
-//! (xAPI 1.0.3, Data 2.4.4).
+//! Objects of statements: activities with their definitions, references to statements, and SubStatements (xAPI 1.0.3,
+//! Data 2.4.4).
 
 use std::collections::HashSet;
 
@@ -17,96 +17,96 @@ use crate::base::ids::StatementId;
 use crate::base::json::{Fields, Node, elements, owned_string, string};
 use crate::base::timestamp;
 
-/// The activity type of a question (xAPI 1.0.3, Data 2.4.4.1).
+/// The activity type of a question, an "interaction" in xAPI (xAPI 1.0.3, Data 2.4.4.1).
 pub const INTERACTION_TYPE: &str = "http://adlnet.gov/expapi/activities/cmi.interaction";
 
-/// What a statement is about.
+/// The object of a statement.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Object {
-    /// Something to do or learn.
+    /// An activity.
     Activity(Activity),
     /// An agent.
     Agent(Actor),
     /// A group.
     Group(Actor),
-    /// Another statement, which need not be known.
+    /// A reference to another statement. That statement may be unknown to Rollbook.
     StatementRef(StatementId),
-    /// A statement that describes something which has not happened.
+    /// A statement inside the statement. It describes something that has not happened.
     SubStatement(Box<SubStatement>),
 }
 
-/// Something to do or learn.
+/// An activity: something to do or learn.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Activity {
-    /// What it is called by machines.
+    /// The IRI that identifies the activity.
     pub id: Iri,
-    /// What the sender says about it.
+    /// The definition, if the client sent one.
     pub definition: Option<Definition>,
 }
 
-/// What a sender says about an activity (xAPI 1.0.3, Data 2.4.4.1).
+/// The definition of an activity: its title, type and so on (xAPI 1.0.3, Data 2.4.4.1).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Definition {
-    /// Its title.
+    /// The title.
     pub name: LanguageMap,
-    /// Its description.
+    /// The description.
     pub description: LanguageMap,
-    /// Its type.
+    /// The type of the activity.
     pub type_: Option<Iri>,
-    /// A page about it.
+    /// The address of a page about the activity.
     pub more_info: Option<Iri>,
-    /// The kind of question, where it is one.
+    /// The type of the question, if the activity is a question.
     pub interaction_type: Option<InteractionType>,
-    /// Responses that are right, as the kind of question writes them.
+    /// The correct responses of a question, in the format of its type.
     pub correct_responses: Vec<String>,
-    /// The question's options, steps and so on.
+    /// The lists of a question's options, steps and so on.
     pub components: Vec<ComponentList>,
-    /// What else was said, as a JSON object.
+    /// The extensions, as the text of a JSON object.
     pub extensions: Option<String>,
-    /// The whole definition as it was sent, without white space.
+    /// The JSON text of the whole definition as the client sent it, without white space.
     pub text: String,
 }
 
-/// A list of the things that a question offers.
+/// A list of the components of a question, for example its choices.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ComponentList {
-    /// Which list: `choices`, `scale`, `source`, `target` or `steps`.
+    /// The name of the list: `choices`, `scale`, `source`, `target` or `steps`.
     pub name: &'static str,
-    /// Its components, in order, each id once.
+    /// The components in their order. Their ids are distinct.
     pub components: Vec<Component>,
 }
 
-/// One of the things that a question offers.
+/// A component of a question, for example one choice.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Component {
-    /// What responses call it.
+    /// The id by which responses refer to the component.
     pub id: String,
-    /// What people read.
+    /// The text for people.
     pub description: LanguageMap,
 }
 
-/// A statement within another (xAPI 1.0.3, Data 2.4.4.3); it holds no further one.
+/// A statement inside a statement (xAPI 1.0.3, Data 2.4.4.3). It contains no other SubStatement.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SubStatement {
-    /// Who.
+    /// The actor.
     pub actor: Actor,
-    /// Did what.
+    /// The verb.
     pub verb: Verb,
-    /// To what; never a [`Object::SubStatement`].
+    /// The object; never an [`Object::SubStatement`].
     pub object: Object,
-    /// With what result.
+    /// The result.
     pub result: Option<Outcome>,
-    /// In what context.
+    /// The context.
     pub context: Option<Context>,
-    /// When.
+    /// The time at which it happens.
     pub timestamp: Option<Timestamp>,
-    /// Files that belong to it.
+    /// The attachments.
     pub attachments: Vec<Attachment>,
 }
 
-/// The kinds of questions (xAPI 1.0.3, Data 2.4.4.1).
+/// The types of questions (xAPI 1.0.3, Data 2.4.4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[allow(missing_docs, reason = "the names are the specification's")]
+#[allow(missing_docs, reason = "the specification defines the names")]
 pub enum InteractionType {
     TrueFalse,
     Choice,
@@ -163,17 +163,17 @@ impl InteractionType {
     }
 }
 
-/// The lists of components that definitions may have.
+/// The names of the lists of components in a definition.
 pub(super) const COMPONENT_LISTS: [&str; 5] = ["choices", "scale", "source", "target", "steps"];
 
 impl Object {
-    /// Reads what a statement is about; without `objectType` it is an activity. `within` says that
-    /// this is the object of a SubStatement already.
+    /// Reads the object of a statement. Without `objectType` it is an activity. `in_sub_statement`: whether this is the
+    /// object of a SubStatement.
     pub(super) fn from_node(
         node: &Node<'_>,
         place: &Place<'_>,
         rules: Rules<'_>,
-        within: bool,
+        in_sub_statement: bool,
     ) -> Result<Self, Fault> {
         let kind = match node.get("objectType") {
             None => "Activity",
@@ -183,10 +183,10 @@ impl Object {
             "Activity" => Activity::from_node(node, place).map(Self::Activity),
             "Agent" => Actor::agent_from_node(node, place).map(Self::Agent),
             "Group" => Actor::group_from_node(node, place, rules.limits).map(Self::Group),
-            "StatementRef" => reference(node, place).map(Self::StatementRef),
-            "SubStatement" if within => Err(place
+            "StatementRef" => reference_from_node(node, place).map(Self::StatementRef),
+            "SubStatement" if in_sub_statement => Err(place
                 .member("objectType")
-                .fault("a SubStatement can't hold a further SubStatement")),
+                .fault("a SubStatement can't contain another SubStatement")),
             "SubStatement" => {
                 SubStatement::from_node(node, place, rules).map(|sub| Self::SubStatement(Box::new(sub)))
             }
@@ -208,13 +208,14 @@ impl Activity {
     ///
     /// # Errors
     ///
-    /// Anything else.
+    /// The node is not a valid activity.
     pub fn from_node(node: &Node<'_>, place: &Place<'_>) -> Result<Self, Fault> {
         let fields = Fields::from_node(node, place, "an Activity", &["objectType", "id", "definition"])?;
         fields.optional("objectType", |node, place| match string(node, place)? {
             "Activity" => Ok(()),
-            _ => Err(place
-                .fault("only an Activity can stand here; write \"objectType\":\"Activity\" or leave it out")),
+            _ => Err(place.fault(
+                "only an Activity is allowed here; write \"objectType\":\"Activity\" or leave it out",
+            )),
         })?;
         Ok(Self {
             id: fields.required("id", Iri::from_node)?,
@@ -228,9 +229,10 @@ impl Definition {
     ///
     /// # Errors
     ///
-    /// Anything else, and parts of a question without an `interactionType`.
+    /// The node is not a valid definition, or it has parts of a question without an `interactionType`.
     pub fn from_node(node: &Node<'_>, place: &Place<'_>) -> Result<Self, Fault> {
-        const NO_LIMIT: usize = usize::MAX; // Data 2.4.4.1 forbids one; the body's limit holds.
+        // Data 2.4.4.1 forbids a limit. The limit of the body bounds the list.
+        const NO_LIMIT: usize = usize::MAX;
         let known = [
             "name",
             "description",
@@ -254,7 +256,7 @@ impl Definition {
         {
             return Err(place
                 .member(key)
-                .fault("this needs an \"interactionType\" beside it"));
+                .fault("a definition with this member needs an \"interactionType\""));
         }
         let mut components = Vec::new();
         for name in COMPONENT_LISTS {
@@ -289,9 +291,9 @@ fn component_list(node: &Node<'_>, place: &Place<'_>) -> Result<Vec<Component>, 
                 .unwrap_or_default(),
         })
     })?;
-    let mut seen = HashSet::new();
+    let mut ids = HashSet::new();
     for (index, component) in components.iter().enumerate() {
-        if !seen.insert(component.id.as_str()) {
+        if !ids.insert(component.id.as_str()) {
             let place = place.element(index);
             return Err(place
                 .member("id")
@@ -301,14 +303,14 @@ fn component_list(node: &Node<'_>, place: &Place<'_>) -> Result<Vec<Component>, 
     Ok(components)
 }
 
-/// Reads a reference to a statement.
-pub(super) fn reference(node: &Node<'_>, place: &Place<'_>) -> Result<StatementId, Fault> {
+/// Reads a StatementRef: a reference to a statement.
+pub(super) fn reference_from_node(node: &Node<'_>, place: &Place<'_>) -> Result<StatementId, Fault> {
     let fields = Fields::from_node(node, place, "a StatementRef", &["objectType", "id"])?;
     fields.required("objectType", |node, place| match string(node, place)? {
         "StatementRef" => Ok(()),
-        _ => Err(place.fault("only a StatementRef can stand here; write \"objectType\":\"StatementRef\"")),
+        _ => Err(place.fault("only a StatementRef is allowed here; write \"objectType\":\"StatementRef\"")),
     })?;
-    fields.required("id", statement::uuid).map(StatementId)
+    fields.required("id", statement::uuid_from_node).map(StatementId)
 }
 
 impl SubStatement {
@@ -324,21 +326,21 @@ impl SubStatement {
             "attachments",
         ];
         let fields = Fields::from_node(node, place, "a SubStatement", &known)?;
-        let core = Core::from_node(&fields, rules, true)?;
+        let common = CommonMembers::from_fields(&fields, rules, true)?;
         Ok(Self {
-            actor: core.actor,
-            verb: core.verb,
-            object: core.object,
-            result: core.result,
-            context: core.context,
-            timestamp: core.timestamp,
-            attachments: core.attachments,
+            actor: common.actor,
+            verb: common.verb,
+            object: common.object,
+            result: common.result,
+            context: common.context,
+            timestamp: common.timestamp,
+            attachments: common.attachments,
         })
     }
 }
 
-/// What statements and SubStatements have in common.
-pub(super) struct Core {
+/// The members that statements and SubStatements have in common.
+pub(super) struct CommonMembers {
     pub(super) actor: Actor,
     pub(super) verb: Verb,
     pub(super) object: Object,
@@ -348,13 +350,17 @@ pub(super) struct Core {
     pub(super) attachments: Vec<Attachment>,
 }
 
-impl Core {
-    /// Reads the common members; `within` says that it is a SubStatement.
-    pub(super) fn from_node(fields: &Fields<'_, '_>, rules: Rules<'_>, within: bool) -> Result<Self, Fault> {
+impl CommonMembers {
+    /// Reads the common members. `in_sub_statement`: whether they belong to a SubStatement.
+    pub(super) fn from_fields(
+        fields: &Fields<'_, '_>,
+        rules: Rules<'_>,
+        in_sub_statement: bool,
+    ) -> Result<Self, Fault> {
         let actor = fields.required("actor", |node, place| Actor::from_node(node, place, rules.limits))?;
         let verb = fields.required("verb", Verb::from_node)?;
         let object = fields.required("object", |node, place| {
-            Object::from_node(node, place, rules, within)
+            Object::from_node(node, place, rules, in_sub_statement)
         })?;
         if verb.id.as_str() == VOIDED && !matches!(object, Object::StatementRef(_)) {
             let detail = "the object of a voiding statement is a StatementRef: \

@@ -1,38 +1,39 @@
-//! With what result (xAPI 1.0.3, Data 2.4.5).
+//! Results and scores (xAPI 1.0.3, Data 2.4.5).
 
 use super::duration::Duration;
 use super::extensions;
 use crate::base::fault::{Fault, Place};
 use crate::base::json::{Fields, Node, boolean, number, owned_string};
 
-/// The result of a statement; [`Result`] is another thing in Rust.
+/// The result of a statement. The name `Result` is taken by Rust.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Outcome {
     /// The score.
     pub score: Option<Score>,
-    /// Whether it was done well.
+    /// Whether the attempt succeeded.
     pub success: Option<bool>,
-    /// Whether it was done to the end.
+    /// Whether the activity was completed.
     pub completion: Option<bool>,
-    /// What was answered.
+    /// The response, for example the answer to a question.
     pub response: Option<String>,
-    /// How long it took.
+    /// The time that it took.
     pub duration: Option<Duration>,
-    /// What else was said, as a JSON object.
+    /// The extensions, as the text of a JSON object.
     pub extensions: Option<String>,
 }
 
-/// A score (xAPI 1.0.3, Data 2.4.5.1). Every number is finite, `scaled` in -1 to 1, `min` below
-/// `max`, and `raw` between the two.
+/// A score (xAPI 1.0.3, Data 2.4.5.1).
+///
+/// All numbers are finite. `scaled` is between -1 and 1, `min` is less than `max`, and `raw` is between them.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Score {
-    /// The score on a scale from -1 to 1.
+    /// The score as a number from -1 to 1.
     pub scaled: Option<f64>,
     /// The points.
     pub raw: Option<f64>,
-    /// The fewest points that are possible.
+    /// The smallest possible number of points.
     pub min: Option<f64>,
-    /// The most points that are possible.
+    /// The largest possible number of points.
     pub max: Option<f64>,
 }
 
@@ -41,7 +42,7 @@ impl Outcome {
     ///
     /// # Errors
     ///
-    /// Anything else.
+    /// The node is not a valid result.
     pub fn from_node(node: &Node<'_>, place: &Place<'_>) -> Result<Self, Fault> {
         let known = [
             "score",
@@ -68,7 +69,7 @@ impl Score {
     ///
     /// # Errors
     ///
-    /// Anything else, and numbers that contradict each other.
+    /// The node is not a valid score, or its numbers contradict each other.
     pub fn from_node(node: &Node<'_>, place: &Place<'_>) -> Result<Self, Fault> {
         let fields = Fields::from_node(node, place, "a score", &["scaled", "raw", "min", "max"])?;
         let score = Self {
@@ -77,24 +78,24 @@ impl Score {
             min: fields.optional("min", number)?,
             max: fields.optional("max", number)?,
         };
-        let wrong = |key: &str, detail: &str| Err(place.member(key).fault(detail));
+        let fault = |key: &str, detail: &str| Err(place.member(key).fault(detail));
         if score.scaled.is_some_and(|scaled| !(-1.0..=1.0).contains(&scaled)) {
-            return wrong("scaled", "a scaled score lies between -1 and 1");
+            return fault("scaled", "a scaled score is between -1 and 1");
         }
         if let (Some(min), Some(max)) = (score.min, score.max)
             && min >= max
         {
-            return wrong("min", "the minimum must be less than the maximum");
+            return fault("min", "the minimum must be less than the maximum");
         }
         if let (Some(raw), Some(min)) = (score.raw, score.min)
             && raw < min
         {
-            return wrong("raw", "a raw score is not less than the minimum");
+            return fault("raw", "a raw score must not be less than the minimum");
         }
         if let (Some(raw), Some(max)) = (score.raw, score.max)
             && raw > max
         {
-            return wrong("raw", "a raw score is not greater than the maximum");
+            return fault("raw", "a raw score must not be greater than the maximum");
         }
         Ok(score)
     }

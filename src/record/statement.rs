@@ -1,4 +1,4 @@
-//! The statement itself, and how it is read (xAPI 1.0.3, Data 2.2 and 2.4).
+//! Statements and how they are parsed (xAPI 1.0.3, Data 2.2 and 2.4).
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use super::actor::Actor;
 use super::attachment::Attachment;
 use super::canonicalise;
 use super::context::Context;
-use super::object::{Core, Object};
+use super::object::{CommonMembers, Object};
 use super::result::Outcome;
 use super::verb::{VOIDED, Verb};
 use crate::base::clock::Timestamp;
@@ -17,7 +17,7 @@ use crate::base::ids::StatementId;
 use crate::base::json::{self, Fields, Node, string};
 use crate::base::timestamp;
 
-/// The family of the specification that a request speaks.
+/// The major version of xAPI that a request uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Version {
     /// 1.0.0 to 1.0.3.
@@ -26,24 +26,22 @@ pub enum Version {
     V2,
 }
 
-/// The deepest nesting of a statement. Sealing adds a level around a single context activity, and
-/// what was sealed must be read again.
+/// The limit of nesting in a statement. [`Statement::canonicalise`] adds a level around a single context activity, and
+/// the canonical text must be parsed again.
 pub const MAX_DEPTH: usize = json::MAX_DEPTH - 2;
 
-/// How much a request may hold. The length of the body is bounded before it comes here, and bounds
-/// the rest.
+/// The limits of a request with statements. The length of the body is limited elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// How many objects and arrays may lie within each other in a statement; what is more than
-    /// [`MAX_DEPTH`] counts as that.
+    /// The number of nested levels of objects and arrays in a statement, at most [`MAX_DEPTH`].
     pub depth: usize,
-    /// How many statements one request may have.
+    /// The number of statements in a request.
     pub batch: usize,
-    /// How many members a group may have, and how many agents or groups a context.
+    /// The number of members of a group, and of agents and of groups of a context.
     pub group_members: usize,
-    /// How many activities each list of a context may have.
+    /// The number of activities in each list of a context.
     pub context_activities: usize,
-    /// How many attachments a statement may declare.
+    /// The number of attachments that a statement declares.
     pub attachments: usize,
 }
 
@@ -60,60 +58,58 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The limits for what was accepted once already, perhaps under wider settings.
-    fn none() -> Self {
-        let many = usize::MAX;
+    /// No limits, for a stored statement. It may have been accepted with higher limits than today's.
+    fn unlimited() -> Self {
         Self {
-            depth: many,
-            batch: many,
-            group_members: many,
-            context_activities: many,
-            attachments: many,
+            depth: usize::MAX,
+            batch: usize::MAX,
+            group_members: usize::MAX,
+            context_activities: usize::MAX,
+            attachments: usize::MAX,
         }
     }
 }
 
-/// By what a statement is read.
+/// The rules by which a statement is parsed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rules<'a> {
     pub(super) version: Version,
     pub(super) limits: &'a Limits,
 }
 
-/// A statement: who did what to what, with what result, in what context.
+/// A valid statement.
 ///
-/// One that exists is valid. It remembers the text it was read from, without white space, so that
-/// [`Statement::seal`] can give every part of it back as it came.
+/// It also contains the source text of its members, without white space. [`Statement::canonicalise`] writes them
+/// unchanged.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Statement {
-    /// Its id, where it was sent with one.
+    /// The id, if the text has one.
     pub id: Option<StatementId>,
-    /// Who.
+    /// The actor.
     pub actor: Actor,
-    /// Did what.
+    /// The verb.
     pub verb: Verb,
-    /// To what.
+    /// The object.
     pub object: Object,
-    /// With what result.
+    /// The result.
     pub result: Option<Outcome>,
-    /// In what context.
+    /// The context.
     pub context: Option<Context>,
-    /// When, where it was sent with a time.
+    /// The time at which it happened, if the text has one.
     pub timestamp: Option<Timestamp>,
-    /// When it was stored: the sender's word, replaced when it is sealed.
+    /// The time of storing, if the text has one. [`Statement::canonicalise`] replaces the client's value.
     pub stored: Option<Timestamp>,
-    /// Who says so, where it was sent with that.
+    /// The authority, if the text has one: the agent or group that vouches for the statement.
     pub authority: Option<Actor>,
-    /// The version of the specification that it was written by, where it says so.
+    /// The version of xAPI, if the text has one.
     pub version: Option<String>,
-    /// Files that belong to it.
+    /// The attachments.
     pub attachments: Vec<Attachment>,
-    /// The members in the order they came, each value as it was written but for white space and for
-    /// single context activities, which have become lists.
+    /// The members in the order of the text, with their canonical values; see `record/canonicalise.rs`.
     pub(super) parts: Vec<(&'static str, String)>,
 }
 
-/// The members of a statement.
+/// The keys of a statement.
 const KNOWN: [&str; 11] = [
     "id",
     "actor",
@@ -128,14 +124,15 @@ const KNOWN: [&str; 11] = [
     "attachments",
 ];
 
-/// Reads the body of a request that has one statement or an array of them.
+/// Parses the body of a request that contains one statement or an array of statements.
 ///
 /// # Errors
 ///
-/// The first fault of every bad statement, in their order; the pointers of an array's faults begin
-/// with the number of the statement (`/0/actor`). A body that is not UTF-8 or not JSON, or has more
-/// statements than [`Limits::batch`] or values than [`json::MAX_VALUES`], has one fault with an empty
-/// pointer.
+/// The first fault of every invalid statement, in the order of the statements. In an array the pointer begins with the
+/// index of the statement (`/0/actor`).
+///
+/// A body has a single fault with an empty pointer in these cases: it is not UTF-8 or not JSON, it has more statements
+/// than [`Limits::batch`], or it has more values than [`json::MAX_VALUES`].
 pub fn parse_statements(
     body: &[u8],
     version: Version,
@@ -143,23 +140,23 @@ pub fn parse_statements(
 ) -> Result<Vec<Statement>, Vec<Fault>> {
     let rules = Rules { version, limits };
     let text = utf8(body).map_err(|fault| vec![fault])?;
-    let (node, broken) =
+    let (node, json_faults) =
         json::parse_elements(text, limits.depth.min(MAX_DEPTH), limits.batch).map_err(|fault| vec![fault])?;
     let Node::Array(elements) = &node else {
-        let read = match broken.into_iter().next() {
+        let statement = match json_faults.into_iter().next() {
             Some((_, fault)) => Err(fault),
-            None => Statement::read(&node, &Place::Root, rules),
+            None => Statement::from_node(&node, &Place::Root, rules),
         };
-        return read.map(|statement| vec![statement]).map_err(|fault| vec![fault]);
+        return statement.map(|one| vec![one]).map_err(|fault| vec![fault]);
     };
-    let mut broken = broken.into_iter().peekable();
+    let mut json_faults = json_faults.into_iter().peekable();
     let mut batch = Batch::default();
     for (index, element) in elements.iter().enumerate() {
-        let read = match broken.next_if(|(at, _)| *at == index) {
+        let statement = match json_faults.next_if(|(faulty, _)| *faulty == index) {
             Some((_, fault)) => Err(fault),
-            None => Statement::read(element, &Place::Root.element(index), rules),
+            None => Statement::from_node(element, &Place::Root.element(index), rules),
         };
-        batch.take(index, read);
+        batch.add(index, statement);
     }
     if batch.faults.is_empty() {
         Ok(batch.statements)
@@ -168,35 +165,35 @@ pub fn parse_statements(
     }
 }
 
-/// Reads the body of a request that has exactly one statement.
+/// Parses the body of a request that contains exactly one statement.
 ///
 /// # Errors
 ///
-/// Anything else; an array too, even of one.
+/// The body is not a valid statement. An array is refused, even if it has one element.
 pub fn parse_statement(body: &[u8], version: Version, limits: &Limits) -> Result<Statement, Fault> {
     let node = json::parse(utf8(body)?, limits.depth.min(MAX_DEPTH))?;
-    Statement::read(&node, &Place::Root, Rules { version, limits })
+    Statement::from_node(&node, &Place::Root, Rules { version, limits })
 }
 
-/// The statements of a request, and what is wrong with the bad ones.
+/// The statements of a request, and the faults of the invalid ones.
 #[derive(Default)]
 struct Batch {
     statements: Vec<Statement>,
     faults: Vec<Fault>,
-    /// The position of each id.
+    /// The index of the statement with each id.
     ids: HashMap<StatementId, usize>,
 }
 
 impl Batch {
-    fn take(&mut self, index: usize, read: Result<Statement, Fault>) {
-        match read {
+    fn add(&mut self, index: usize, statement: Result<Statement, Fault>) {
+        match statement {
             Err(fault) => self.faults.push(fault),
             Ok(statement) => {
-                // 2.0 asks for a refusal; 1.0.3 is silent, and which of the two were meant can't be
-                // known.
+                // xAPI 2.0 requires a refusal. xAPI 1.0.3 does not mention the case, and nothing shows which of
+                // the two statements the client wants.
                 if let Some(first) = statement.id.and_then(|id| self.ids.insert(id, index)) {
                     let detail =
-                        format!("statement /{first} of this request has the same id; give each its own");
+                        format!("statement /{first} of this request has the same id; send a different id");
                     self.faults
                         .push(Place::Root.element(index).member("id").fault(detail));
                 }
@@ -207,11 +204,15 @@ impl Batch {
 }
 
 /// The body as text.
+///
+/// # Errors
+///
+/// The body is not UTF-8. The message contains line and column of the first invalid byte.
 fn utf8(body: &[u8]) -> Result<&str, Fault> {
     std::str::from_utf8(body).map_err(|error| {
-        let good = &body[..error.valid_up_to()];
-        let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
-        let column = good.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
+        let valid = body.get(..error.valid_up_to()).unwrap_or_default();
+        let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let column = valid.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
         Fault::whole(format!(
             "this is not UTF-8 at line {line}, byte {column}; send the text as UTF-8"
         ))
@@ -219,15 +220,15 @@ fn utf8(body: &[u8]) -> Result<&str, Fault> {
 }
 
 impl Statement {
-    /// Reads a text that [`Statement::seal`] made, without looking at limits.
+    /// Parses a stored text, which [`Statement::canonicalise`] wrote. No limits apply.
     ///
     /// # Errors
     ///
-    /// The text is not a statement: what is kept was damaged.
+    /// The text is not a statement, so the stored text is damaged.
     pub fn parse_stored(text: &str) -> Result<Self, Fault> {
-        let limits = Limits::none();
+        let limits = Limits::unlimited();
         let node = json::parse_stored(text)?;
-        // What 1.0.3 allows, 2.0 allows too.
+        // A valid statement of xAPI 1.0.3 is also valid by the rules of xAPI 2.0.
         Self::from_node(
             &node,
             &Place::Root,
@@ -238,7 +239,7 @@ impl Statement {
         )
     }
 
-    /// The statement that this one voids, if it does (xAPI 1.0.3, Data 2.3.2).
+    /// The id of the statement that this one voids, if it is a voiding statement (xAPI 1.0.3, Data 2.3.2).
     pub fn voids(&self) -> Option<StatementId> {
         match self.object {
             Object::StatementRef(id) if self.verb.id.as_str() == VOIDED => Some(id),
@@ -248,32 +249,31 @@ impl Statement {
 
     fn from_node(node: &Node<'_>, place: &Place<'_>, rules: Rules<'_>) -> Result<Self, Fault> {
         let fields = Fields::from_node(node, place, "a statement", &KNOWN)?;
-        let core = Core::from_node(&fields, rules, false)?;
+        let common = CommonMembers::from_fields(&fields, rules, false)?;
         let authority =
             |node: &Node<'_>, place: &Place<'_>| Actor::authority_from_node(node, place, rules.limits);
         let version = |node: &Node<'_>, place: &Place<'_>| version_from_node(node, place, rules.version);
         Ok(Self {
-            id: fields.optional("id", uuid)?.map(StatementId),
-            actor: core.actor,
-            verb: core.verb,
-            object: core.object,
-            result: core.result,
-            context: core.context,
-            timestamp: core.timestamp,
+            id: fields.optional("id", uuid_from_node)?.map(StatementId),
+            actor: common.actor,
+            verb: common.verb,
+            object: common.object,
+            result: common.result,
+            context: common.context,
+            timestamp: common.timestamp,
             stored: fields.optional("stored", timestamp::from_node)?,
             authority: fields.optional("authority", authority)?,
             version: fields.optional("version", version)?,
-            attachments: core.attachments,
+            attachments: common.attachments,
             parts: canonicalise::parts(node, &KNOWN),
         })
     }
 }
 
-/// Reads a UUID in its standard form, in either case (xAPI 1.0.3, Data 4.4).
-pub(super) fn uuid(node: &Node<'_>, place: &Place<'_>) -> Result<Uuid, Fault> {
+/// Reads a UUID in its standard form, with digits in upper or lower case (xAPI 1.0.3, Data 4.4).
+pub(super) fn uuid_from_node(node: &Node<'_>, place: &Place<'_>) -> Result<Uuid, Fault> {
     let text = string(node, place)?;
-    // The other forms that the reader knows (without hyphens, in braces, as a URN) have other
-    // lengths.
+    // `Uuid::try_parse` also accepts other forms: without hyphens, in braces, as a URN. They have other lengths.
     let uuid = if text.len() == 36 {
         Uuid::try_parse(text).ok()
     } else {
@@ -282,11 +282,11 @@ pub(super) fn uuid(node: &Node<'_>, place: &Place<'_>) -> Result<Uuid, Fault> {
     uuid.ok_or_else(|| place.fault("a UUID is needed here, such as 01890a5d-ac96-774b-bcce-b302099a8057"))
 }
 
-/// Reads the version that a statement names: 1.0 and 1.0.x, and in a request of version 2 also 2.0
-/// and 2.0.x (xAPI 1.0.3, Data 2.4.10).
+/// Reads the version of a statement (xAPI 1.0.3, Data 2.4.10). It is 1.0 or 1.0.x. In a request of version 2 it may
+/// also be 2.0 or 2.0.x.
 fn version_from_node(node: &Node<'_>, place: &Place<'_>, request: Version) -> Result<String, Fault> {
     let text = string(node, place)?;
-    let of = |family: &str| match text.strip_prefix(family) {
+    let is_version = |family: &str| match text.strip_prefix(family) {
         Some("") => true,
         Some(patch) => patch
             .strip_prefix('.')
@@ -294,8 +294,8 @@ fn version_from_node(node: &Node<'_>, place: &Place<'_>, request: Version) -> Re
         None => false,
     };
     match request {
-        _ if of("1.0") => Ok(text.to_owned()),
-        Version::V2 if of("2.0") => Ok(text.to_owned()),
+        _ if is_version("1.0") => Ok(text.to_owned()),
+        Version::V2 if is_version("2.0") => Ok(text.to_owned()),
         Version::V1 => Err(place.fault("a statement's version is 1.0.0 here; write that or leave it out")),
         Version::V2 => {
             Err(place.fault("a statement's version is 1.0.0 or 2.0.0; write that or leave it out"))

@@ -11,7 +11,7 @@ use super::result::{Outcome, Score};
 use super::statement::Statement;
 use super::verb::Verb;
 use crate::base::ids::StatementId;
-use crate::base::json::{ObjectWriter, object_text, quoted, write_object};
+use crate::base::json::{ObjectWriter, object_text, push_quoted, write_object};
 
 impl Statement {
     /// The JSON text of the members that the statement has, in their order.
@@ -104,7 +104,7 @@ impl Definition {
                     "correctResponsesPattern",
                     &self.correct_responses,
                     |out, response| {
-                        out.push_str(&quoted(response));
+                        push_quoted(out, response);
                     },
                 );
             }
@@ -245,7 +245,7 @@ fn write_related(
             object.object(actor_key, |members| related.actor.write_members(members));
             if !related.relevant_types.is_empty() {
                 object.array("relevantTypes", &related.relevant_types, |out, iri| {
-                    out.push_str(&quoted(iri));
+                    push_quoted(out, iri);
                 });
             }
         });

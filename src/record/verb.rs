@@ -1,4 +1,4 @@
-//! What was done (xAPI 1.0.3, Data 2.4.3).
+//! Verbs (xAPI 1.0.3, Data 2.4.3).
 
 use super::iri::Iri;
 use super::language::LanguageMap;
@@ -8,12 +8,12 @@ use crate::base::json::{Fields, Node};
 /// The verb of a statement that voids another (xAPI 1.0.3, Data 2.3.2).
 pub const VOIDED: &str = "http://adlnet.gov/expapi/verbs/voided";
 
-/// What was done.
+/// The verb of a statement: what the actor did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verb {
-    /// What it is called by machines.
+    /// The IRI that identifies the verb.
     pub id: Iri,
-    /// What it is called by people; empty where nothing was sent.
+    /// The name of the verb for people. It is empty if the client sent none.
     pub display: LanguageMap,
 }
 
@@ -30,7 +30,7 @@ impl Verb {
     ///
     /// # Errors
     ///
-    /// Anything else.
+    /// The node is not a valid verb.
     pub fn from_node(node: &Node<'_>, place: &Place<'_>) -> Result<Self, Fault> {
         let fields = Fields::from_node(node, place, "a verb", &["id", "display"])?;
         Ok(Self {

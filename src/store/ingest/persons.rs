@@ -70,7 +70,7 @@ impl PersonId {
 
     pub(crate) fn of_identifier(identifier: &Identifier) -> Result<Self, StoreError> {
         Ok(Self {
-            kind: identifier.kind(),
+            kind: identifier.kind_code(),
             digest: digest_of(identifier),
             value: serde_json::to_string(identifier)
                 .map_err(|error| StoreError::corrupt("identifier", error))?,

@@ -230,7 +230,7 @@ where
 
     /// All other parts: the contents of attachments.
     async fn contents(&mut self, statements: &[Statement]) -> Result<Contents, Problem> {
-        let declared = statements.iter().flat_map(Statement::declared);
+        let declared = statements.iter().flat_map(Statement::declared_attachments);
         let mut wanted: HashMap<Vec<u8>, Option<Blob>> = declared
             .map(|(_, attachment)| (hex_to_bytes(&attachment.sha2), None))
             .collect();
