@@ -1,4 +1,4 @@
-//! Who: agents and groups, and what identifies them (xAPI 1.0.3, Data 2.4.2).
+//! Agents and groups, and the identifiers of agents and groups (xAPI 1.0.3, Data 2.4.2).
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -12,36 +12,33 @@ use crate::base::json::{self, Fields, Node, owned_string, string};
 /// An agent or a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Actor {
-    /// Which of the two.
+    /// Whether it is an agent or a group.
     pub kind: ActorKind,
-    /// The name that was sent.
+    /// The name.
     pub name: Option<String>,
-    /// What identifies it; an agent always has one, a group without one is anonymous.
+    /// The identifier. An agent always has one. A group without one is an anonymous group.
     pub identifier: Option<Identifier>,
-    /// The members of a group, all of them agents; an agent has none.
+    /// The members of a group, which are agents. Empty for an agent.
     pub members: Vec<Actor>,
 }
 
-/// What an actor is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// The kind of an actor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::EnumString, strum::IntoStaticStr)]
 pub enum ActorKind {
-    /// One person or system.
+    /// A person or a system.
     Agent,
-    /// Several.
+    /// A group of agents.
     Group,
 }
 
 impl ActorKind {
     /// The value of `objectType`.
     pub fn object_type(self) -> &'static str {
-        match self {
-            Self::Agent => "Agent",
-            Self::Group => "Group",
-        }
+        self.into()
     }
 }
 
-/// An inverse functional identifier (xAPI 1.0.3, Data 2.4.2.3), as it was sent.
+/// An inverse functional identifier (xAPI 1.0.3, Data 2.4.2.3), in the client's spelling.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Identifier {
     /// An e-mail address as a `mailto:` IRI.
@@ -50,11 +47,11 @@ pub enum Identifier {
     MboxSha1(String),
     /// An OpenID.
     OpenId(String),
-    /// An account on some system.
+    /// An account on a system.
     Account {
-        /// The system's home page, an IRL.
+        /// The home page of the system, an IRL.
         home_page: String,
-        /// The account's name or number there.
+        /// The name or number of the account on that system.
         name: String,
     },
 }
@@ -72,11 +69,11 @@ impl Actor {
         }
     }
 
-    /// Reads an agent or a group; without `objectType` it is an agent.
+    /// Reads an agent or a group. Without `objectType` it is an agent.
     ///
     /// # Errors
     ///
-    /// Anything that is neither; the fault points at the member that is wrong.
+    /// The node is neither a valid agent nor a valid group.
     pub fn from_node(node: &Node<'_>, place: &Place<'_>, limits: &Limits) -> Result<Self, Fault> {
         match object_type(node, place)? {
             ActorKind::Agent => Self::agent_from_members(node, place),
@@ -88,13 +85,13 @@ impl Actor {
     ///
     /// # Errors
     ///
-    /// Anything else, a group among it.
+    /// The node is not a valid agent. A group is refused.
     pub fn agent_from_node(node: &Node<'_>, place: &Place<'_>) -> Result<Self, Fault> {
         match object_type(node, place)? {
             ActorKind::Agent => Self::agent_from_members(node, place),
             ActorKind::Group => Err(place
                 .member("objectType")
-                .fault("only an Agent can stand here, not a Group")),
+                .fault("only an Agent is allowed here, not a Group")),
         }
     }
 
@@ -102,14 +99,14 @@ impl Actor {
     ///
     /// # Errors
     ///
-    /// Anything else, an agent among it.
+    /// The node is not a valid group. An agent is refused.
     pub fn group_from_node(node: &Node<'_>, place: &Place<'_>, limits: &Limits) -> Result<Self, Fault> {
         match object_type(node, place)? {
             ActorKind::Group => Self::group_from_members(node, place, limits),
             ActorKind::Agent => {
-                let detail = "only a Group can stand here; write \"objectType\":\"Group\"";
-                let said = node.get("objectType").is_some();
-                Err(if said {
+                let detail = "only a Group is allowed here; write \"objectType\":\"Group\"";
+                let has_object_type = node.get("objectType").is_some();
+                Err(if has_object_type {
                     place.member("objectType").fault(detail)
                 } else {
                     place.fault(detail)
@@ -118,26 +115,26 @@ impl Actor {
         }
     }
 
-    /// Reads who asserts a statement: an agent, or an anonymous group of exactly two agents, an
-    /// application and a person (xAPI 1.0.3, Data 2.4.9).
+    /// Reads the authority of a statement: an agent, or an anonymous group of two agents, which are an application and a
+    /// person (xAPI 1.0.3, Data 2.4.9).
     ///
     /// # Errors
     ///
-    /// Anything else.
+    /// The node is not a valid authority.
     pub fn authority_from_node(node: &Node<'_>, place: &Place<'_>, limits: &Limits) -> Result<Self, Fault> {
         let actor = Self::from_node(node, place, limits)?;
         if actor.kind == ActorKind::Group && (actor.identifier.is_some() || actor.members.len() != 2) {
-            return Err(place.fault("a Group as authority has no identifier and exactly two members"));
+            return Err(place.fault("a Group as authority must have no identifier and exactly two members"));
         }
         Ok(actor)
     }
 
-    /// Reads the JSON text of an agent or identified group, as the `agent` parameter of a query has
-    /// it (xAPI 1.0.3, Communication 2.1.3).
+    /// Parses the JSON text of an agent or identified group. The query parameter `agent` has this format (xAPI 1.0.3,
+    /// Communication 2.1.3).
     ///
     /// # Errors
     ///
-    /// Not JSON, not an actor, or an actor without an identifier.
+    /// The text is not JSON, not an actor, or an actor without an identifier.
     pub fn parse_identified(text: &str) -> Result<Self, Fault> {
         let limits = Limits::default();
         let node = json::parse(text, limits.depth)?;
@@ -190,38 +187,36 @@ impl Actor {
     }
 }
 
-/// The actor's kind by its `objectType`.
+/// The kind of an actor by its `objectType`.
 fn object_type(node: &Node<'_>, place: &Place<'_>) -> Result<ActorKind, Fault> {
     let Some(value) = node.get("objectType") else {
         return Ok(ActorKind::Agent);
     };
     let place = place.member("objectType");
-    match string(value, &place)? {
-        "Agent" => Ok(ActorKind::Agent),
-        "Group" => Ok(ActorKind::Group),
-        _ => Err(place.fault("an actor's objectType is \"Agent\" or \"Group\"")),
-    }
+    string(value, &place)?
+        .parse()
+        .map_err(|_| place.fault("the objectType of an actor is \"Agent\" or \"Group\""))
 }
 
 impl Identifier {
-    /// Reads the JSON text of an agent or identified group and gives what identifies it; see
+    /// Parses the JSON text of an agent or identified group and returns its identifier; see
     /// [`Actor::parse_identified`].
     ///
     /// # Errors
     ///
-    /// Not JSON, not an actor, or an actor without an identifier.
+    /// The text is not JSON, not an actor, or an actor without an identifier.
     pub fn parse_agent(text: &str) -> Result<Self, Fault> {
         let missing = || Fault::whole("an identifier is needed: mbox, mbox_sha1sum, openid or account");
         Actor::parse_identified(text)?.identifier.ok_or_else(missing)
     }
 
-    /// The identifier of a person with this e-mail address, if it is one.
+    /// The identifier for an e-mail address. `None` if the text is not an e-mail address.
     pub fn from_email(email: &str) -> Option<Self> {
         let mbox = format!("mailto:{email}");
         is_mbox(&mbox).then_some(Self::Mbox(mbox))
     }
 
-    /// The e-mail address, where the identifier holds one.
+    /// The e-mail address, if the identifier is an mbox.
     pub fn email(&self) -> Option<&str> {
         match self {
             Self::Mbox(mbox) => mbox.get("mailto:".len()..),
@@ -229,9 +224,9 @@ impl Identifier {
         }
     }
 
-    /// The identifier that has this address's SHA-1 instead of the address, so that one person's
-    /// two ways of being named can be bound together. The address is hashed in lower case, as
-    /// clients should (Data 2.4.2.3).
+    /// The `mbox_sha1sum` of an mbox. `None` for other identifiers.
+    ///
+    /// Both identify the same person. The address is hashed in lower case, as Data 2.4.2.3 recommends to clients.
     pub fn to_mbox_sha1(&self) -> Option<Self> {
         match self {
             Self::Mbox(_) => {
@@ -244,7 +239,7 @@ impl Identifier {
         }
     }
 
-    /// The kind as it is stored: 1 mbox, 2 mbox_sha1sum, 3 openid, 4 account.
+    /// The stored code of the kind: 1 mbox, 2 mbox_sha1sum, 3 openid, 4 account.
     pub fn kind_code(&self) -> i16 {
         match self {
             Self::Mbox(_) => 1,
@@ -254,20 +249,22 @@ impl Identifier {
         }
     }
 
-    /// The text by which the identifier is looked up among those of its kind: the address and the
-    /// hash in lower case, the OpenID as it is, an account as home page, line feed, name.
+    /// The text by which stored identifiers of this kind are looked up.
+    ///
+    /// An address or a hash is in lower case. An OpenID is unchanged. An account is its home page, a line feed and its
+    /// name.
     pub fn lookup_key(&self) -> String {
         match self {
             Self::Mbox(mbox) => mbox.to_lowercase(),
             Self::MboxSha1(sha1) => sha1.to_ascii_lowercase(),
             Self::OpenId(openid) => openid.clone(),
-            // An IRL holds no line feed, so the first one ends it.
+            // An IRL contains no line feed, so the first line feed ends the home page.
             Self::Account { home_page, name } => format!("{home_page}\n{name}"),
         }
     }
 
-    /// The identifier that [`Identifier::kind_code`] and [`Identifier::lookup_key`] came from, an address and a
-    /// hash in lower case.
+    /// The identifier with this [`kind_code`](Self::kind_code) and [`lookup_key`](Self::lookup_key). An address or a hash
+    /// is in lower case.
     pub fn from_lookup_key(kind: i16, key: &str) -> Option<Self> {
         match kind {
             1 => Some(Self::Mbox(key.to_owned())),
@@ -281,26 +278,28 @@ impl Identifier {
         }
     }
 
-    /// The one identifier of an actor, if it has any.
+    /// Reads the identifier of an actor, if it has one.
     fn from_fields(fields: &Fields<'_, '_>) -> Result<Option<Self>, Fault> {
-        let mut given = KEYS.into_iter().filter(|key| fields.get(key).is_some());
-        let Some(key) = given.next() else { return Ok(None) };
-        if let Some(second) = given.next() {
+        let mut present = KEYS.into_iter().filter(|key| fields.get(key).is_some());
+        let Some(key) = present.next() else {
+            return Ok(None);
+        };
+        if let Some(second) = present.next() {
             let place = fields.place().member(second);
             return Err(place.fault(format!(
-                "an actor has one identifier, and this one has {key} already"
+                "an actor has exactly one identifier, and this one already has {key}"
             )));
         }
         fields.optional(key, |node, place| match key {
-            "mbox" => mbox(node, place),
-            "mbox_sha1sum" => mbox_sha1(node, place),
+            "mbox" => mbox_from_node(node, place),
+            "mbox_sha1sum" => mbox_sha1_from_node(node, place),
             "openid" => Iri::from_node(node, place).map(|iri| Self::OpenId(iri.into())),
-            _ => account(node, place),
+            _ => account_from_node(node, place),
         })
     }
 }
 
-/// The members of an agent that identify it: `{"mbox":"mailto:ada@example.org"}`.
+/// Serialises as an object with the identifying member: `{"mbox":"mailto:ada@example.org"}`.
 impl Serialize for Identifier {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
@@ -322,18 +321,18 @@ impl Serialize for Identifier {
     }
 }
 
-fn mbox(node: &Node<'_>, place: &Place<'_>) -> Result<Identifier, Fault> {
+fn mbox_from_node(node: &Node<'_>, place: &Place<'_>) -> Result<Identifier, Fault> {
     let text = string(node, place)?;
     if !is_mbox(text) {
-        return Err(
-            place.fault("an mbox is \"mailto:\" and an e-mail address, such as mailto:ada@example.org")
-        );
+        return Err(place
+            .fault("an mbox is \"mailto:\" followed by an e-mail address, such as mailto:ada@example.org"));
     }
     Ok(Identifier::Mbox(text.to_owned()))
 }
 
-/// Whether the text is `mailto:` and one address: best effort, as the specification allows (Data
-/// 2.2). Addresses that the world's mail systems take are not refused for being unusual.
+/// Whether the text is `mailto:` followed by one e-mail address.
+///
+/// The check is lenient, which Data 2.2 allows: it accepts unusual addresses that mail systems accept.
 fn is_mbox(text: &str) -> bool {
     let Some((local, domain)) = text
         .strip_prefix("mailto:")
@@ -341,17 +340,17 @@ fn is_mbox(text: &str) -> bool {
     else {
         return false;
     };
-    let printable = |c: char| !c.is_whitespace() && !c.is_control() && !matches!(c, '<' | '>' | '?' | ',');
-    let label =
+    let is_printable = |c: char| !c.is_whitespace() && !c.is_control() && !matches!(c, '<' | '>' | '?' | ',');
+    let is_label =
         |label: &str| !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_');
-    let literal = domain.starts_with('[') && domain.ends_with(']') && domain.len() > 2;
+    let is_address_literal = domain.starts_with('[') && domain.ends_with(']') && domain.len() > 2;
     !local.is_empty()
-        && local.chars().all(printable)
+        && local.chars().all(is_printable)
         && (!local.contains('@') || local.starts_with('"'))
-        && (literal && domain.chars().all(printable) || domain.split('.').all(label))
+        && (is_address_literal && domain.chars().all(is_printable) || domain.split('.').all(is_label))
 }
 
-fn mbox_sha1(node: &Node<'_>, place: &Place<'_>) -> Result<Identifier, Fault> {
+fn mbox_sha1_from_node(node: &Node<'_>, place: &Place<'_>) -> Result<Identifier, Fault> {
     let text = string(node, place)?;
     if text.len() != 40 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Err(place.fault("an mbox_sha1sum is 40 hexadecimal digits: the SHA-1 of a mailto IRI"));
@@ -359,7 +358,7 @@ fn mbox_sha1(node: &Node<'_>, place: &Place<'_>) -> Result<Identifier, Fault> {
     Ok(Identifier::MboxSha1(text.to_owned()))
 }
 
-fn account(node: &Node<'_>, place: &Place<'_>) -> Result<Identifier, Fault> {
+fn account_from_node(node: &Node<'_>, place: &Place<'_>) -> Result<Identifier, Fault> {
     let fields = Fields::from_node(node, place, "an account", &["homePage", "name"])?;
     let home_page = fields.required("homePage", Iri::from_node)?.into();
     Ok(Identifier::Account {
@@ -385,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_leads_back() {
+    fn lookup_key_converts_back_to_its_identifier() {
         for identifier in all() {
             assert_eq!(
                 Identifier::from_lookup_key(identifier.kind_code(), &identifier.lookup_key()),
@@ -397,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn json_leads_back() {
+    fn json_parses_back_to_its_identifier() {
         for identifier in all() {
             let text = serde_json::to_string(&identifier).unwrap();
             assert_eq!(Identifier::parse_agent(&text), Ok(identifier.clone()));
@@ -428,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_known_by_its_hash() {
+    fn hash_of_an_address_ignores_case() {
         let address = Identifier::from_email("Bob@example.com").unwrap();
         assert_eq!(address.lookup_key(), "mailto:bob@example.com");
         assert_eq!(address.email(), Some("Bob@example.com"));

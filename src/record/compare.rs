@@ -1,9 +1,10 @@
-//! Are two statements the same (xAPI 1.0.3, Data 2.3.1)?
+//! Comparing statements (xAPI 1.0.3, Data 2.3.1).
 //!
-//! A statement sent twice is one record, and another one under a known id is a conflict; so what a
-//! store adds, and what the specification doesn't count as the statement's own, must not make a
-//! difference, and anything else must. Compared are the two texts as trees: nothing that was sent
-//! can be overlooked.
+//! If a client sends a statement again, Rollbook answers as for the first time. If it sends a different statement with
+//! the same id, the answer is a conflict. The comparison ignores the members that the server sets and the members that
+//! the specification calls mutable. It compares everything else.
+//!
+//! The code compares two JSON trees, not the typed fields of [`Statement`]. So a member can't be forgotten.
 
 use std::collections::HashMap;
 
@@ -14,23 +15,26 @@ use crate::base::fault::Place;
 use crate::base::json::{self, Member, Node};
 use crate::base::timestamp;
 
-/// What a value is, as far as its comparison is concerned.
+/// How a value is compared.
 #[derive(Clone, Copy, PartialEq)]
 enum Part {
-    /// Compared as it is: scalars by value, lists in order, objects without order.
+    /// Scalars by value, arrays in order, objects without order.
     Plain,
-    /// A statement's or SubStatement's object, of any of its kinds.
+    /// The object of a statement or SubStatement; `objectType` decides which of the following it is.
     Object,
+    /// A SubStatement.
     SubStatement,
     /// An agent or a group.
     Actor,
-    /// A verb: its `display` is not part of the statement.
+    /// A verb, without its `display`.
     Verb,
-    /// An activity: its `definition` is not part of the statement.
+    /// An activity, without its `definition`.
     Activity,
+    /// A result.
     Result,
+    /// A context.
     Context,
-    /// The four lists of activities.
+    /// The object `contextActivities`.
     ContextActivities,
     /// A list of activities.
     Activities,
@@ -38,36 +42,39 @@ enum Part {
     Related,
     /// A reference to a statement.
     Reference,
-    /// Not part of the statement.
+    /// Not compared.
     Ignored,
-    /// The members of a group: a list without order.
+    /// The members of a group, in any order.
     Members,
-    /// A text in which case doesn't matter: UUIDs, hashes, language tags, mail addresses.
+    /// A text, ignoring upper and lower case: a UUID, a hash, a language tag, an e-mail address.
     Caseless,
-    /// A duration: to the hundredth of a second.
+    /// A duration, to the hundredth of a second.
     Duration,
-    /// A timestamp of a SubStatement: as a moment.
+    /// The timestamp of a SubStatement, as a moment.
     Timestamp,
 }
 
 impl Statement {
-    /// Whether this statement, just received, says the same as `kept`, which has its id.
+    /// Whether this received statement is the same as `stored`, which has the same id.
     ///
-    /// Ignored are `id`, `stored`, `authority`, `version` and `attachments`; a `timestamp` that one
-    /// of them lacks or that was filled in when `kept` was sealed; the display of verbs, the
-    /// definitions of activities; the order of members of objects and of groups; the way in which
-    /// numbers, escapes, UUIDs and moments are written; in durations what is finer than a hundredth
-    /// of a second.
-    pub fn same_as(&self, kept: &Self) -> bool {
-        self.same_time_as(kept) && self.same_core_as(kept)
+    /// The comparison ignores:
+    ///
+    /// - `id`, `stored`, `authority`, `version` and `attachments`;
+    /// - `timestamp`, if one statement has none or the server set the timestamp of `stored`;
+    /// - the display of verbs and the definitions of activities;
+    /// - the order of the members of objects and of groups;
+    /// - the spelling of numbers, escapes, UUIDs and moments;
+    /// - digits of a duration that are finer than a hundredth of a second.
+    pub fn same_as(&self, stored: &Self) -> bool {
+        self.has_same_timestamp(stored) && self.has_same_members(stored)
     }
 
-    fn same_time_as(&self, kept: &Self) -> bool {
-        // A sealed statement whose two times are the same was sent without one.
-        kept.timestamp == kept.stored || self.timestamp.is_none() || self.timestamp == kept.timestamp
+    fn has_same_timestamp(&self, stored: &Self) -> bool {
+        // If `timestamp` and `stored` are equal, the client sent no timestamp and the server set it.
+        stored.timestamp == stored.stored || self.timestamp.is_none() || self.timestamp == stored.timestamp
     }
 
-    fn same_core_as(&self, other: &Self) -> bool {
+    fn has_same_members(&self, other: &Self) -> bool {
         [
             ("actor", Part::Actor),
             ("verb", Part::Verb),
@@ -78,7 +85,7 @@ impl Statement {
         .into_iter()
         .all(|(key, part)| match (self.value_of(key), other.value_of(key)) {
             (None, None) => true,
-            (Some(one), Some(other)) => one == other || same_text(part, one, other),
+            (Some(one), Some(other)) => one == other || is_same_text(part, one, other),
             _ => false,
         })
     }
@@ -91,15 +98,15 @@ impl Statement {
     }
 }
 
-fn same_text(part: Part, one: &str, other: &str) -> bool {
-    // Both were cut from trees of this depth, so reading them has no way to fail.
+fn is_same_text(part: Part, one: &str, other: &str) -> bool {
+    // Both texts come from parsed trees, so parsing them again can't fail.
     match (json::parse_stored(one), json::parse_stored(other)) {
-        (Ok(one), Ok(other)) => same(part, &one, &other),
+        (Ok(one), Ok(other)) => is_same(part, &one, &other),
         _ => false,
     }
 }
 
-fn same(part: Part, one: &Node<'_>, other: &Node<'_>) -> bool {
+fn is_same(part: Part, one: &Node<'_>, other: &Node<'_>) -> bool {
     match (one, other) {
         _ if part == Part::Ignored => true,
         (Node::Object(one_members), Node::Object(other_members)) => {
@@ -108,23 +115,27 @@ fn same(part: Part, one: &Node<'_>, other: &Node<'_>) -> bool {
             } else {
                 part
             };
-            same_members(part, one_members, other_members)
+            is_same_object(part, one_members, other_members)
         }
-        (Node::Array(one), Node::Array(other)) if part == Part::Members => same_group(one, other),
+        (Node::Array(one), Node::Array(other)) if part == Part::Members => is_same_group(one, other),
         (Node::Array(one), Node::Array(other)) => {
             let part = match part {
                 Part::Activities => Part::Activity,
                 part => part,
             };
-            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same(part, one, other))
+            one.len() == other.len()
+                && one
+                    .iter()
+                    .zip(other)
+                    .all(|(one, other)| is_same(part, one, other))
         }
-        (Node::String(one), Node::String(other)) => same_string(part, one.value(), other.value()),
-        (Node::Number(one), Node::Number(other)) => one == other || same_number(one, other),
+        (Node::String(one), Node::String(other)) => is_same_string(part, one.value(), other.value()),
+        (Node::Number(one), Node::Number(other)) => one == other || is_same_number(one, other),
         (one, other) => one == other,
     }
 }
 
-/// What the object of a statement is by its `objectType`.
+/// How the object of a statement is compared, by its `objectType`.
 fn object_part(object: &Node<'_>) -> Part {
     match object.get("objectType").and_then(Node::as_str) {
         None | Some("Activity") => Part::Activity,
@@ -134,7 +145,7 @@ fn object_part(object: &Node<'_>) -> Part {
     }
 }
 
-/// What the member `key` of a `part` is.
+/// How the member `key` of a value of the kind `part` is compared.
 fn member_part(part: Part, key: &str) -> Part {
     match (part, key) {
         (Part::Activity, "definition") | (Part::Verb, "display") => Part::Ignored,
@@ -158,23 +169,26 @@ fn member_part(part: Part, key: &str) -> Part {
     }
 }
 
-fn same_members(part: Part, one: &[Member<'_>], other: &[Member<'_>]) -> bool {
-    let counted = |member: &&Member<'_>| member_part(part, member.key.value()) != Part::Ignored;
-    if one.iter().filter(counted).count() != other.iter().filter(counted).count() {
+fn is_same_object(part: Part, one: &[Member<'_>], other: &[Member<'_>]) -> bool {
+    let is_compared = |member: &&Member<'_>| member_part(part, member.key.value()) != Part::Ignored;
+    if one.iter().filter(is_compared).count() != other.iter().filter(is_compared).count() {
         return false;
     }
-    let twins: HashMap<&str, &Node<'_>> = other.iter().map(|twin| (twin.key.value(), &twin.value)).collect();
-    one.iter().filter(counted).all(|member| {
+    let others: HashMap<&str, &Node<'_>> = other
+        .iter()
+        .map(|member| (member.key.value(), &member.value))
+        .collect();
+    one.iter().filter(is_compared).all(|member| {
         let key = member.key.value();
-        twins
+        others
             .get(key)
-            .is_some_and(|twin| same(member_part(part, key), &member.value, twin))
+            .is_some_and(|other| is_same(member_part(part, key), &member.value, other))
     })
 }
 
-/// Whether two lists have the same agents, in any order.
-fn same_group(one: &[Node<'_>], other: &[Node<'_>]) -> bool {
-    // Sorted rather than looked up one in the other: a group may have many members.
+/// Whether two lists contain the same agents, in any order.
+fn is_same_group(one: &[Node<'_>], other: &[Node<'_>]) -> bool {
+    // Sorting takes n log n steps. A search of every member in the other list would take n².
     let sorted = |members: &[Node<'_>]| {
         let mut agents: Vec<_> = members.iter().map(agent_key).collect();
         agents.sort_unstable();
@@ -183,9 +197,9 @@ fn same_group(one: &[Node<'_>], other: &[Node<'_>]) -> bool {
     one.len() == other.len() && sorted(one) == sorted(other)
 }
 
-/// All that an agent says, in a form that can be sorted.
+/// A sort key of an agent. Equal agents have equal keys, and different agents different keys.
 fn agent_key(node: &Node<'_>) -> (bool, Option<String>, Option<(i16, String)>) {
-    // It was read as an agent before, when its statement was.
+    // The node is a valid agent, because its statement was parsed before.
     let agent = Actor::agent_from_node(node, &Place::Root).ok();
     let identifier = agent.as_ref().and_then(|agent| agent.identifier.as_ref());
     let identifier = identifier.map(|identifier| (identifier.kind_code(), identifier.lookup_key()));
@@ -196,7 +210,7 @@ fn agent_key(node: &Node<'_>) -> (bool, Option<String>, Option<(i16, String)>) {
     )
 }
 
-fn same_string(part: Part, one: &str, other: &str) -> bool {
+fn is_same_string(part: Part, one: &str, other: &str) -> bool {
     one == other
         || match part {
             Part::Caseless => one.to_lowercase() == other.to_lowercase(),
@@ -212,14 +226,13 @@ fn same_string(part: Part, one: &str, other: &str) -> bool {
         }
 }
 
-/// Whether two numbers are the same to the last digit, however they are written: `1.50` and
-/// `15e-1`.
-fn same_number(one: &str, other: &str) -> bool {
+/// Whether two numbers have the same value in all digits, for example `1.50` and `15e-1`.
+fn is_same_number(one: &str, other: &str) -> bool {
     decimal(one).is_some_and(|one| decimal(other).is_some_and(|other| one == other))
 }
 
-/// A number as sign, digits without zeros at either end, and the power of ten of the last digit.
-/// None where the exponent is beyond all measure.
+/// The parts of a number: whether it is negative, its digits without zeros at both ends, and the power of ten of the
+/// last digit. `None` if the exponent does not fit in an `i64`.
 fn decimal(text: &str) -> Option<(bool, String, i64)> {
     let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
@@ -261,19 +274,19 @@ mod tests {
         parse_statement(text.as_bytes(), Version::V1, &Limits::default()).unwrap()
     }
 
-    fn kept(text: &str) -> Statement {
-        let seal = ServerFields {
+    fn stored(text: &str) -> Statement {
+        let server = ServerFields {
             id: StatementId(uuid::Uuid::nil()),
             stored: Timestamp::from_micros(1_767_268_800_000_000),
             authority: r#"{"mbox":"mailto:lrs@x.org"}"#,
             keep_authority: false,
             default_version: "1.0.0",
         };
-        Statement::parse_stored(&read(text).canonicalise(&seal)).unwrap()
+        Statement::parse_stored(&read(text).canonicalise(&server)).unwrap()
     }
 
     #[test]
-    fn what_makes_no_difference() {
+    fn ignored_differences_keep_statements_the_same() {
         let same = [
             ("did", "has done"),
             (r#","display":{"en":"did"}"#, ""),
@@ -307,14 +320,14 @@ mod tests {
         for (from, to) in same {
             assert!(FULL.contains(from), "{from}");
             assert!(
-                read(&FULL.replacen(from, to, 1)).same_as(&kept(FULL)),
+                read(&FULL.replacen(from, to, 1)).same_as(&stored(FULL)),
                 "{from} -> {to}"
             );
         }
     }
 
     #[test]
-    fn what_makes_one() {
+    fn other_differences_make_statements_different() {
         let different = [
             ("We", "They"),
             ("mailto:b@x.org", "mailto:c@x.org"),
@@ -342,17 +355,17 @@ mod tests {
         for (from, to) in different {
             assert!(FULL.contains(from), "{from}");
             assert!(
-                !read(&FULL.replacen(from, to, 1)).same_as(&kept(FULL)),
+                !read(&FULL.replacen(from, to, 1)).same_as(&stored(FULL)),
                 "{from} -> {to}"
             );
         }
     }
 
     #[test]
-    fn a_time_that_was_filled_in_is_nobodys_word() {
+    fn timestamp_set_by_the_server_is_not_compared() {
         let without = FULL.replace(r#""timestamp":"2026-01-01T12:00:00+02:00","#, "");
-        assert!(read(FULL).same_as(&kept(&without)));
-        assert!(read(&without).same_as(&kept(&without)));
+        assert!(read(FULL).same_as(&stored(&without)));
+        assert!(read(&without).same_as(&stored(&without)));
     }
 
     #[test]
@@ -363,7 +376,7 @@ mod tests {
             ("1e-2", "0.010"),
             ("12345678901234567890", "12345678901234567890.0"),
         ] {
-            assert!(same_number(one, other), "{one} {other}");
+            assert!(is_same_number(one, other), "{one} {other}");
         }
         for (one, other) in [
             ("1", "-1"),
@@ -371,7 +384,7 @@ mod tests {
             ("1e99999999999999999999", "2e99999999999999999999"),
             ("10", "1"),
         ] {
-            assert!(!same_number(one, other), "{one} {other}");
+            assert!(!is_same_number(one, other), "{one} {other}");
         }
     }
 }

@@ -1,8 +1,8 @@
-//! The definition of an Activity as all records together give it (xAPI 1.0.3, Data 2.4.4.1 and Communication
-//! 2.5): what a record says of an Activity is merged into what was said of it before.
+//! Merging the definitions of an activity (xAPI 1.0.3, Data 2.4.4.1 and Communication 2.5).
 //!
-//! Whoever merges in the order of recording has one answer to what an Activity is, whenever they ask and however
-//! often: merging the same again changes nothing. What was said is kept as it was written.
+//! Every statement may define its activity. Rollbook stores one merged definition for each activity: the definition of
+//! a new statement is merged into the stored one, in the order of recording. Merging the same definition again changes
+//! nothing. All values keep their source text.
 
 use std::collections::HashMap;
 
@@ -10,30 +10,31 @@ use super::language::LanguageMap;
 use super::object::{COMPONENT_LISTS, Definition};
 use crate::base::json::{self, Member, Node};
 
-/// Bytes that a merged definition may have. One that would grow past it stays as it is.
+/// The maximum length of a merged definition in bytes. A definition that would become longer is not changed.
 pub const MAX_MERGED_BYTES: usize = 1024 * 1024;
 
-/// What is kept of an Activity once a record has said `said` of it; `None` where that changes nothing. Both are
-/// definitions that were read before, as JSON text.
+/// Merges the definition `new` into the definition `stored`. Both are the JSON text of valid definitions.
 ///
-/// | member | what is kept |
+/// Returns `None` if the stored definition does not change.
+///
+/// | member | merged value |
 /// | --- | --- |
-/// | `name`, `description` | each language's latest text |
-/// | `extensions` | each key's latest value |
-/// | `choices`, `scale`, `source`, `target`, `steps` | the latest list; each component's descriptions as above |
-/// | the others | the latest value |
+/// | `name`, `description` | the latest text of each language |
+/// | `extensions` | the latest value of each key |
+/// | `choices`, `scale`, `source`, `target`, `steps` | the latest list; descriptions are merged by language |
+/// | other members | the latest value |
 ///
-/// What the record does not say stays as it was. A language tag means the same in any case (RFC 5646, section
-/// 2.1.1).
-pub fn merge(kept: Option<&str>, said: &str) -> Option<String> {
-    let said = json::parse_stored(said).ok()?;
-    // What can't be read any more is as good as nothing: the next record puts it right.
-    let before = kept.and_then(|kept| json::parse_stored(kept).ok());
-    let merged = definition(before.unwrap_or(Node::Null), said).to_text();
-    (merged.len() <= MAX_MERGED_BYTES && kept != Some(merged.as_str())).then_some(merged)
+/// A member that the new definition lacks does not change. Language tags are compared without regard to case (RFC
+/// 5646, section 2.1.1).
+pub fn merge(stored: Option<&str>, new: &str) -> Option<String> {
+    let new = json::parse_stored(new).ok()?;
+    // A damaged stored definition is replaced.
+    let stored_node = stored.and_then(|stored| json::parse_stored(stored).ok());
+    let merged = merge_definitions(stored_node.unwrap_or(Node::Null), new).to_text();
+    (merged.len() <= MAX_MERGED_BYTES && stored != Some(merged.as_str())).then_some(merged)
 }
 
-/// The definition of what has a title alone, in no known language.
+/// The JSON text of a definition that only has a title, in an unknown language.
 pub fn from_title(title: &str) -> String {
     let definition = Definition {
         name: LanguageMap::undetermined(title),
@@ -42,65 +43,67 @@ pub fn from_title(title: &str) -> String {
     definition.to_json()
 }
 
-fn definition<'a>(kept: Node<'a>, said: Node<'a>) -> Node<'a> {
-    join(kept, said, str::to_owned, |key, kept, said| match key {
-        "name" | "description" => languages(kept, said),
-        "extensions" => join(kept, said, str::to_owned, |_, _, said| said),
-        list if COMPONENT_LISTS.contains(&list) => components(kept, said),
-        _ => said,
+fn merge_definitions<'a>(stored: Node<'a>, new: Node<'a>) -> Node<'a> {
+    merge_objects(stored, new, str::to_owned, |key, stored, new| match key {
+        "name" | "description" => merge_language_maps(stored, new),
+        "extensions" => merge_objects(stored, new, str::to_owned, |_, _, new| new),
+        list if COMPONENT_LISTS.contains(&list) => merge_components(stored, new),
+        _ => new,
     })
 }
 
-fn languages<'a>(kept: Node<'a>, said: Node<'a>) -> Node<'a> {
-    join(kept, said, str::to_ascii_lowercase, |_, _, said| said)
+fn merge_language_maps<'a>(stored: Node<'a>, new: Node<'a>) -> Node<'a> {
+    merge_objects(stored, new, str::to_ascii_lowercase, |_, _, new| new)
 }
 
-/// The latest list, with what was said before of the components that are still in it.
-fn components<'a>(kept: Node<'a>, said: Node<'a>) -> Node<'a> {
-    let Node::Array(said) = said else { return said };
+/// The new list. A component that is also in the stored list keeps the descriptions that the new one lacks.
+fn merge_components<'a>(stored: Node<'a>, new: Node<'a>) -> Node<'a> {
+    let Node::Array(new) = new else { return new };
     let id = |component: &Node<'_>| component.get("id").and_then(Node::as_str).map(str::to_owned);
-    let mut before: HashMap<String, Node<'a>> = match kept {
-        Node::Array(kept) => kept
+    let mut stored_by_id: HashMap<String, Node<'a>> = match stored {
+        Node::Array(stored) => stored
             .into_iter()
-            .filter_map(|one| Some((id(&one)?, one)))
+            .filter_map(|component| Some((id(&component)?, component)))
             .collect(),
         _ => HashMap::new(),
     };
-    let merged = said.into_iter().map(|component| {
-        let kept = id(&component).and_then(|id| before.remove(&id));
-        let kept = kept.unwrap_or(Node::Null);
-        join(kept, component, str::to_owned, |key, kept, said| match key {
-            "description" => languages(kept, said),
-            _ => said,
+    let merged = new.into_iter().map(|component| {
+        let stored = id(&component).and_then(|id| stored_by_id.remove(&id));
+        let stored = stored.unwrap_or(Node::Null);
+        merge_objects(stored, component, str::to_owned, |key, stored, new| match key {
+            "description" => merge_language_maps(stored, new),
+            _ => new,
         })
     });
     Node::Array(merged.collect())
 }
 
-/// The members of both objects, those that were kept first. Keys are the same where `fold` makes them so, and
-/// `merge` has the word on the values of those, which are `Null` where nothing was kept.
-fn join<'a>(
-    kept: Node<'a>,
-    said: Node<'a>,
+/// The members of both objects, the stored ones first.
+///
+/// Two keys are equal if `fold` returns the same text for both. `merge` merges the values of a key; the stored value is
+/// `Null` if the stored object lacks the key.
+fn merge_objects<'a>(
+    stored: Node<'a>,
+    new: Node<'a>,
     fold: fn(&str) -> String,
     merge: impl Fn(&str, Node<'a>, Node<'a>) -> Node<'a>,
 ) -> Node<'a> {
-    let Node::Object(said) = said else { return said };
-    let mut members = match kept {
+    let Node::Object(new) = new else { return new };
+    let mut members = match stored {
         Node::Object(members) => members.into_vec(),
         _ => Vec::new(),
     };
-    // A client may send very many keys, so they are not searched one by one.
-    let mut places: HashMap<String, usize> = HashMap::with_capacity(members.len() + said.len());
-    for (place, member) in members.iter().enumerate() {
-        places.insert(fold(member.key.value()), place);
+    // A client may send many thousands of keys, so a linear search for each key would be too slow.
+    let mut indexes: HashMap<String, usize> = HashMap::with_capacity(members.len() + new.len());
+    for (index, member) in members.iter().enumerate() {
+        indexes.insert(fold(member.key.value()), index);
     }
-    for Member { key, value } in said {
-        let place = *places.entry(fold(key.value())).or_insert(members.len());
-        match members.get_mut(place) {
+    for Member { key, value } in new {
+        let index = *indexes.entry(fold(key.value())).or_insert(members.len());
+        match members.get_mut(index) {
             Some(member) => {
-                let kept = std::mem::replace(&mut member.value, Node::Null);
-                let value = merge(key.value(), kept, value);
+                let stored = std::mem::replace(&mut member.value, Node::Null);
+                let value = merge(key.value(), stored, value);
                 *member = Member { key, value };
             }
             None => {
@@ -120,90 +123,94 @@ mod tests {
     use super::*;
     use crate::base::fault::Place;
 
-    /// What is kept after all that was said, in order.
-    fn merged(said: &[&str]) -> Option<String> {
-        said.iter()
-            .fold(None, |kept, said| merge(kept.as_deref(), said).or(kept))
+    /// The result of merging the definitions in their order.
+    fn merge_all(definitions: &[&str]) -> Option<String> {
+        definitions
+            .iter()
+            .fold(None, |stored, new| merge(stored.as_deref(), new).or(stored))
     }
 
     #[test]
-    fn the_first_definition_is_kept_as_it_was_written() {
-        let said = r#"{"extensions":{"urn:n":1.50e1,"urn:z":null},"name":{"en":"F\u0069re","de":"Feuer"},"type":"urn:t"}"#;
-        assert_eq!(merge(None, said).as_deref(), Some(said));
-        assert_eq!(merge(Some(said), said), None);
+    fn first_definition_is_stored_as_it_is() {
+        let definition = r#"{"extensions":{"urn:n":1.50e1,"urn:z":null},"name":{"en":"F\u0069re","de":"Feuer"},"type":"urn:t"}"#;
+        assert_eq!(merge(None, definition).as_deref(), Some(definition));
+        assert_eq!(merge(Some(definition), definition), None);
         assert_eq!(merge(None, "{}").as_deref(), Some("{}"));
         assert_eq!(merge(Some("{}"), "{}"), None);
     }
 
     #[test]
-    fn languages_and_extensions_gather_and_the_latest_counts() {
-        let said = [
+    fn languages_and_extensions_are_merged_by_key() {
+        let definitions = [
             r#"{"name":{"en":"Fire","de":"Feuer"},"type":"urn:a","extensions":{"urn:x":{"deep":1},"urn:y":2}}"#,
             r#"{"description":{"fr":"Le feu"},"name":{"fr":"Feu","en":"Fire Safety"},"moreInfo":"http://x.example/"}"#,
             r#"{"type":"urn:b","extensions":{"urn:x":{"other":1}}}"#,
         ];
         assert_eq!(
-            merged(&said).unwrap(),
+            merge_all(&definitions).unwrap(),
             r#"{"name":{"en":"Fire Safety","de":"Feuer","fr":"Feu"},"type":"urn:b","extensions":{"urn:x":{"other":1},"urn:y":2},"description":{"fr":"Le feu"},"moreInfo":"http://x.example/"}"#
         );
-        // Said again, what was overtaken counts again, and nothing else is lost by it.
+        // An earlier text sent again replaces the later one, and nothing else changes.
         assert_eq!(
-            merge(merged(&said).as_deref(), r#"{"name":{"en":"Fire"}}"#),
-            Some(merged(&said).unwrap().replace("Fire Safety", "Fire"))
+            merge(merge_all(&definitions).as_deref(), r#"{"name":{"en":"Fire"}}"#),
+            Some(merge_all(&definitions).unwrap().replace("Fire Safety", "Fire"))
         );
     }
 
     #[test]
-    fn a_language_is_one_however_its_tag_is_written() {
-        let said = [r#"{"name":{"en-us":"a","de":"b"}}"#, r#"{"name":{"en-US":"c"}}"#];
-        assert_eq!(merged(&said).unwrap(), r#"{"name":{"en-US":"c","de":"b"}}"#);
+    fn case_of_language_tags_is_ignored() {
+        let definitions = [r#"{"name":{"en-us":"a","de":"b"}}"#, r#"{"name":{"en-US":"c"}}"#];
+        assert_eq!(
+            merge_all(&definitions).unwrap(),
+            r#"{"name":{"en-US":"c","de":"b"}}"#
+        );
         let twice = r#"{"name":{"en":"a","EN":"b"}}"#;
         assert_eq!(merge(None, twice).as_deref(), Some(r#"{"name":{"EN":"b"}}"#));
         assert_eq!(merge(Some(r#"{"name":{"EN":"b"}}"#), twice), None);
     }
 
     #[test]
-    fn a_list_of_components_is_the_latest_one_with_all_their_descriptions() {
-        let said = [
+    fn latest_list_of_components_keeps_earlier_descriptions() {
+        let definitions = [
             r#"{"interactionType":"choice","correctResponsesPattern":["a"],"choices":[{"id":"a","description":{"en":"A"}},{"id":"b","description":{"en":"B"}},{"id":"c"}]}"#,
             r#"{"interactionType":"choice","correctResponsesPattern":["b","c"],"choices":[{"id":"c","description":{"de":"C"}},{"id":"a","description":{"de":"Ä"}},{"id":"d"}]}"#,
         ];
         assert_eq!(
-            merged(&said).unwrap(),
+            merge_all(&definitions).unwrap(),
             r#"{"interactionType":"choice","correctResponsesPattern":["b","c"],"choices":[{"id":"c","description":{"de":"C"}},{"id":"a","description":{"en":"A","de":"Ä"}},{"id":"d"}]}"#
         );
     }
 
     #[test]
-    fn what_would_grow_past_the_limit_is_passed_over() {
-        let kept = r#"{"name":{"en":"a"}}"#;
+    fn definition_that_would_exceed_the_limit_does_not_change() {
+        let stored = r#"{"name":{"en":"a"}}"#;
         let filled = |length: usize| {
             let around = r#"{"name":{"en":""}}"#.len();
             format!(r#"{{"name":{{"en":"{}"}}}}"#, "x".repeat(length - around))
         };
         assert_eq!(
-            merge(Some(kept), &filled(MAX_MERGED_BYTES)),
+            merge(Some(stored), &filled(MAX_MERGED_BYTES)),
             Some(filled(MAX_MERGED_BYTES))
         );
-        assert_eq!(merge(Some(kept), &filled(MAX_MERGED_BYTES + 1)), None);
+        assert_eq!(merge(Some(stored), &filled(MAX_MERGED_BYTES + 1)), None);
         assert_eq!(merge(None, &filled(MAX_MERGED_BYTES + 1)), None);
     }
 
     #[test]
-    fn very_many_keys_take_no_longer_than_their_length_needs() {
+    fn merging_many_keys_takes_linear_time() {
         let keys = |from: usize| -> String {
             let keys: Vec<String> = (from..from + 40_000).map(|n| format!("\"urn:{n}\":0")).collect();
             format!("{{\"extensions\":{{{}}}}}", keys.join(","))
         };
-        let began = std::time::Instant::now();
-        let both = merged(&[&keys(0), &keys(20_000)]).unwrap();
-        assert_eq!(both.matches("urn:").count(), 60_000);
-        // Compared key by key it would be more than a thousand million comparisons.
-        assert!(began.elapsed() < std::time::Duration::from_secs(5));
+        let start = std::time::Instant::now();
+        let merged = merge_all(&[&keys(0), &keys(20_000)]).unwrap();
+        assert_eq!(merged.matches("urn:").count(), 60_000);
+        // A linear search for each key would need more than 1,000,000,000 comparisons.
+        assert!(start.elapsed() < std::time::Duration::from_secs(5));
     }
 
     #[test]
-    fn a_kept_text_that_is_damaged_is_replaced() {
+    fn damaged_stored_definition_is_replaced() {
         assert_eq!(
             merge(Some("{"), r#"{"type":"urn:t"}"#).as_deref(),
             Some(r#"{"type":"urn:t"}"#)
@@ -211,23 +218,23 @@ mod tests {
     }
 
     #[test]
-    fn a_title_is_a_name_in_no_known_language() {
+    fn title_becomes_a_name_in_an_undetermined_language() {
         assert_eq!(
             from_title("Fire \"Safety\""),
             r#"{"name":{"und":"Fire \"Safety\""}}"#
         );
     }
 
-    /// The judge: the same rules over values, with tags in lower case.
-    fn model(kept: Value, said: &Value) -> Value {
-        let mut kept = match kept {
-            Value::Object(kept) => kept,
+    /// The same merge with `serde_json` values; language tags are in lower case.
+    fn model(stored: Value, new: &Value) -> Value {
+        let mut stored = match stored {
+            Value::Object(stored) => stored,
             _ => serde_json::Map::new(),
         };
-        for (key, value) in said.as_object().unwrap() {
-            let before = kept.remove(key).unwrap_or_default();
+        for (key, value) in new.as_object().unwrap() {
+            let before = stored.remove(key).unwrap_or_default();
             let value = match key.as_str() {
-                "name" | "description" => overlay(before, &lowered(value)),
+                "name" | "description" => overlay(before, &with_lowercase_keys(value)),
                 "extensions" => overlay(before, value),
                 "choices" => {
                     let same = |component: &Value| {
@@ -240,24 +247,24 @@ mod tests {
                 }
                 _ => value.clone(),
             };
-            kept.insert(key.clone(), value);
+            stored.insert(key.clone(), value);
         }
-        Value::Object(kept)
+        Value::Object(stored)
     }
 
-    fn overlay(kept: Value, said: &Value) -> Value {
-        let mut all = kept.as_object().cloned().unwrap_or_default();
-        all.extend(said.as_object().unwrap().clone());
+    fn overlay(stored: Value, new: &Value) -> Value {
+        let mut all = stored.as_object().cloned().unwrap_or_default();
+        all.extend(new.as_object().unwrap().clone());
         Value::Object(all)
     }
 
-    fn lowered(map: &Value) -> Value {
+    fn with_lowercase_keys(map: &Value) -> Value {
         let lower = |(tag, text): (&String, &Value)| (tag.to_lowercase(), text.clone());
         map.as_object().unwrap().iter().map(lower).collect()
     }
 
-    /// A merged definition, with its tags in lower case as the model has them.
-    fn plain(text: &str) -> Value {
+    /// A merged definition with language tags in lower case, like the model's.
+    fn to_model_value(text: &str) -> Value {
         model(Value::Null, &serde_json::from_str(text).unwrap())
     }
 
@@ -278,13 +285,13 @@ mod tests {
         let choices = prop::sample::subsequence(vec!["a", "b", "c"], 0..=3)
             .prop_shuffle()
             .prop_flat_map(move |ids| ids.into_iter().map(component).collect::<Vec<_>>());
-        let plain = (
+        let members = (
             prop::option::of(any_map(TAGS)),
             prop::option::of(any_map(TAGS)),
             prop::option::of(any_map(KEYS)),
             prop::option::of(prop::sample::select(vec!["urn:s", "urn:t"])),
         );
-        (plain, prop::option::of(choices)).prop_map(|((name, description, extensions, kind), choices)| {
+        (members, prop::option::of(choices)).prop_map(|((name, description, extensions, kind), choices)| {
             let mut definition = serde_json::Map::new();
             let mut set = |key: &str, value: Option<Value>| {
                 definition.extend(value.map(|value| (key.to_owned(), value)))
@@ -301,28 +308,28 @@ mod tests {
 
     proptest! {
         #[test]
-        fn all_that_was_said_is_merged_as_the_rules_say(said in prop::collection::vec(any_definition(), 1..6)) {
-            let texts: Vec<String> = said.iter().map(Value::to_string).collect();
+        fn merging_follows_the_model(definitions in prop::collection::vec(any_definition(), 1..6)) {
+            let texts: Vec<String> = definitions.iter().map(Value::to_string).collect();
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-            let kept = merged(&texts).unwrap();
-            let expected = said.iter().fold(Value::Null, model);
-            prop_assert_eq!(plain(&kept), expected);
-            // Whatever is merged is a definition again.
-            let node = json::parse_stored(&kept).unwrap();
-            prop_assert!(Definition::from_node(&node, &Place::Root).is_ok(), "{}", kept);
-            // Said again it changes nothing.
-            prop_assert_eq!(merge(Some(&kept), texts.last().unwrap()), None);
+            let merged = merge_all(&texts).unwrap();
+            let expected = definitions.iter().fold(Value::Null, model);
+            prop_assert_eq!(to_model_value(&merged), expected);
+            // The result is a valid definition.
+            let node = json::parse_stored(&merged).unwrap();
+            prop_assert!(Definition::from_node(&node, &Place::Root).is_ok(), "{}", merged);
+            // Merging the last definition again changes nothing.
+            prop_assert_eq!(merge(Some(&merged), texts.last().unwrap()), None);
         }
 
         #[test]
-        fn no_language_is_ever_lost(said in prop::collection::vec(any_definition(), 1..6)) {
-            let texts: Vec<String> = said.iter().map(Value::to_string).collect();
+        fn merging_loses_no_language(definitions in prop::collection::vec(any_definition(), 1..6)) {
+            let texts: Vec<String> = definitions.iter().map(Value::to_string).collect();
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-            let kept = plain(&merged(&texts).unwrap());
-            for one in &said {
+            let merged = to_model_value(&merge_all(&texts).unwrap());
+            for definition in &definitions {
                 for key in ["name", "description"] {
-                    for tag in one[key].as_object().into_iter().flat_map(serde_json::Map::keys) {
-                        prop_assert!(kept[key].get(tag.to_lowercase()).is_some(), "{} of {}", tag, kept);
+                    for tag in definition[key].as_object().into_iter().flat_map(serde_json::Map::keys) {
+                        prop_assert!(merged[key].get(tag.to_lowercase()).is_some(), "{} of {}", tag, merged);
                     }
                 }
             }

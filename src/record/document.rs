@@ -1,8 +1,7 @@
-//! Documents that are JSON: checking them, and merging what is posted into what is kept (xAPI 1.0.3,
-//! Communication 2.2).
+//! Checking and merging JSON documents (xAPI 1.0.3, Communication 2.2).
 //!
-//! A document is bytes of any media type, given back as they came. Of all that it may be only JSON means
-//! something here: bytes that say they are JSON must be, and an object can be merged into another.
+//! A document may have any media type, and Rollbook returns its bytes unchanged. A document of the media type
+//! `application/json` must be JSON. A POST merges a JSON object into the stored JSON object.
 
 use std::io::{self, BufReader, Read};
 
@@ -11,92 +10,100 @@ use serde::de::IgnoredAny;
 use crate::base::fault::Fault;
 use crate::base::json::{self, Member, Node};
 
-/// Whether the media type is `application/json`, with whatever parameters.
+/// Whether the media type is `application/json`. Its parameters are ignored.
 pub fn is_json(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default();
     essence.trim().eq_ignore_ascii_case("application/json")
 }
 
-/// Reads to the end, keeping nothing, and says what is wrong if that is not one JSON text in UTF-8.
+/// Checks that `bytes` contains one JSON text in UTF-8. It reads to the end and does not buffer the text.
+///
+/// The inner result is the result of the check.
 ///
 /// # Errors
 ///
-/// Where the bytes can't be read.
+/// Reading from `bytes` fails.
 pub fn check_json(bytes: impl Read) -> io::Result<Result<(), Fault>> {
-    let mut utf8 = Utf8 {
+    let mut utf8 = Utf8Reader {
         bytes,
         incomplete: Vec::new(),
-        broken: false,
+        is_invalid: false,
     };
-    let read: Result<IgnoredAny, _> = serde_json::from_reader(BufReader::new(&mut utf8));
-    if utf8.broken {
-        return Ok(Err(Fault::whole("a document of JSON must be UTF-8")));
+    let parsed: Result<IgnoredAny, _> = serde_json::from_reader(BufReader::new(&mut utf8));
+    if utf8.is_invalid {
+        return Ok(Err(Fault::whole("a JSON document must be UTF-8")));
     }
-    match read {
+    match parsed {
         Ok(_) => Ok(Ok(())),
         Err(error) if error.is_io() => Err(error.into()),
         Err(error) => Ok(Err(Fault::whole(format!("this is not JSON: {error}")))),
     }
 }
 
-/// Passes bytes on as long as they are UTF-8: the reader of JSON doesn't look into what it ignores.
-struct Utf8<R> {
+/// A reader that returns an error at the first bytes that are not UTF-8.
+///
+/// It is needed because `serde_json` does not check the strings of an ignored value.
+struct Utf8Reader<R> {
     bytes: R,
-    /// The beginning of a character that the last reading ended in.
+    /// The first bytes of a character that the last read split.
     incomplete: Vec<u8>,
-    broken: bool,
+    is_invalid: bool,
 }
 
-impl<R: Read> Read for Utf8<R> {
+impl<R: Read> Read for Utf8Reader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let length = self.bytes.read(buffer)?;
-        let mut seen = std::mem::take(&mut self.incomplete);
-        self.broken = length == 0 && !buffer.is_empty() && !seen.is_empty();
-        seen.extend_from_slice(buffer.get(..length).unwrap_or_default());
-        if let Err(error) = std::str::from_utf8(&seen) {
-            self.broken |= error.error_len().is_some();
-            self.incomplete = seen.split_off(error.valid_up_to());
+        let mut text = std::mem::take(&mut self.incomplete);
+        self.is_invalid = length == 0 && !buffer.is_empty() && !text.is_empty();
+        text.extend_from_slice(buffer.get(..length).unwrap_or_default());
+        if let Err(error) = std::str::from_utf8(&text) {
+            self.is_invalid |= error.error_len().is_some();
+            self.incomplete = text.split_off(error.valid_up_to());
         }
-        if self.broken {
+        if self.is_invalid {
             return Err(io::ErrorKind::InvalidData.into());
         }
         Ok(length)
     }
 }
 
-/// Why two documents can't be merged; the kept one stays as it is.
+/// Why two documents can't be merged. The stored document does not change.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MergeFault {
-    /// What was posted is no JSON object.
-    #[error("what was posted can't be merged: {0}")]
+    /// The posted document is not a JSON object.
+    #[error("the posted document can't be merged: {0}")]
     Posted(Fault),
-    /// What is kept is no JSON object.
-    #[error("the document that is kept can't be merged with: {0}")]
-    Kept(Fault),
+    /// The stored document is not a JSON object.
+    #[error("nothing can be merged into the stored document: {0}")]
+    Stored(Fault),
 }
 
-/// The kept object with each member that was posted in the place of its own, and the new ones behind.
-/// Only the outermost members are merged; every value stays as it was written.
+/// Merges the posted object into the stored object.
+///
+/// A posted member replaces the stored member with the same key. New members are appended. Only the members of the
+/// outermost object are merged. Every value keeps its source text.
 ///
 /// # Errors
 ///
-/// Where either is not one JSON object, or nested deeper than `depth`.
-pub fn merge(kept: &[u8], posted: &[u8], depth: usize) -> Result<String, MergeFault> {
-    let mut members = object(kept, depth).map_err(MergeFault::Kept)?.into_vec();
-    let mut posted: Vec<Option<Member<'_>>> = object(posted, depth)
+/// One of the documents is not a JSON object, or is nested deeper than `depth`.
+pub fn merge(stored: &[u8], posted: &[u8], depth: usize) -> Result<String, MergeFault> {
+    let mut members = parse_object(stored, depth)
+        .map_err(MergeFault::Stored)?
+        .into_vec();
+    let mut posted: Vec<Option<Member<'_>>> = parse_object(posted, depth)
         .map_err(MergeFault::Posted)?
         .into_iter()
         .map(Some)
         .collect();
-    let places: std::collections::HashMap<String, usize> = posted
+    let indexes: std::collections::HashMap<String, usize> = posted
         .iter()
         .enumerate()
-        .filter_map(|(place, member)| Some((member.as_ref()?.key.value().to_owned(), place)))
+        .filter_map(|(index, member)| Some((member.as_ref()?.key.value().to_owned(), index)))
         .collect();
     for member in &mut members {
-        let newer = places
+        let newer = indexes
             .get(member.key.value())
-            .and_then(|place| posted.get_mut(*place));
+            .and_then(|index| posted.get_mut(*index));
         if let Some(newer) = newer.and_then(Option::take) {
             *member = newer;
         }
@@ -105,13 +112,13 @@ pub fn merge(kept: &[u8], posted: &[u8], depth: usize) -> Result<String, MergeFa
     Ok(Node::Object(members.into()).to_text())
 }
 
-fn object(bytes: &[u8], depth: usize) -> Result<Box<[Member<'_>]>, Fault> {
+fn parse_object(bytes: &[u8], depth: usize) -> Result<Box<[Member<'_>]>, Fault> {
     let text =
         std::str::from_utf8(bytes).map_err(|error| Fault::whole(format!("it must be UTF-8: {error}")))?;
     match json::parse(text, depth)? {
         Node::Object(members) => Ok(members),
         other => Err(Fault::whole(format!(
-            "only JSON objects are merged, and this is {}",
+            "only JSON objects can be merged, and this is {}",
             other.kind()
         ))),
     }
@@ -125,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_media_type_counts_without_its_parameters() {
+    fn parameters_of_the_media_type_are_ignored() {
         for json in [
             "application/json",
             "Application/JSON ; charset=utf-8",
@@ -144,10 +151,10 @@ mod tests {
         }
     }
 
-    /// Hands out a byte at a time, so that every character is cut.
-    struct Dripping<'a>(&'a [u8]);
+    /// Returns one byte per read, so every character of several bytes is split.
+    struct OneByteReader<'a>(&'a [u8]);
 
-    impl Read for Dripping<'_> {
+    impl Read for OneByteReader<'_> {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
             let length = 1.min(buffer.len());
             self.0.read(&mut buffer[..length])
@@ -155,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_says_that_it_is_json_must_be() {
+    fn invalid_json_is_refused() {
         let deep = "[".repeat(100_000) + &"]".repeat(100_000);
         let good = [
             "{}",
@@ -168,7 +175,7 @@ mod tests {
         for text in good {
             assert_eq!(check_json(text.as_bytes()).unwrap(), Ok(()), "{text:.20}");
             assert_eq!(
-                check_json(Dripping(text.as_bytes())).unwrap(),
+                check_json(OneByteReader(text.as_bytes())).unwrap(),
                 Ok(()),
                 "{text:.20}"
             );
@@ -187,39 +194,41 @@ mod tests {
         for bytes in bad {
             assert!(check_json(bytes).unwrap().is_err(), "{bytes:?}");
             assert!(
-                check_json(Dripping(bytes)).unwrap().is_err(),
+                check_json(OneByteReader(bytes)).unwrap().is_err(),
                 "{bytes:?} byte by byte"
             );
         }
     }
 
     #[test]
-    fn bytes_that_cannot_be_read_are_no_fault_of_theirs() {
-        struct Torn;
-        impl Read for Torn {
+    fn failed_read_is_an_error_not_a_fault() {
+        struct FailingReader;
+        impl Read for FailingReader {
             fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
                 Err(io::ErrorKind::UnexpectedEof.into())
             }
         }
         assert_eq!(
-            check_json(b"{".as_slice().chain(Torn)).unwrap_err().kind(),
+            check_json(b"{".as_slice().chain(FailingReader))
+                .unwrap_err()
+                .kind(),
             io::ErrorKind::UnexpectedEof
         );
     }
 
     #[test]
-    fn values_stay_as_they_were_written() {
-        let kept = br#" { "x" : 1.50E+2 , "\u0079" : { "deep" : [ 1 , 2 ] } , "z" : "\u00e9" } "#;
+    fn values_keep_their_source_text() {
+        let stored = br#" { "x" : 1.50E+2 , "\u0079" : { "deep" : [ 1 , 2 ] } , "z" : "\u00e9" } "#;
         let posted = r#"{"new":-0,"y":{"other":12345678901234567890123},"é":null}"#;
         assert_eq!(
-            merge(kept, posted.as_bytes(), 8).unwrap(),
+            merge(stored, posted.as_bytes(), 8).unwrap(),
             r#"{"x":1.50E+2,"y":{"other":12345678901234567890123},"z":"\u00e9","new":-0,"é":null}"#
         );
         assert_eq!(merge(b"{}", b"{}", 8).unwrap(), "{}");
     }
 
     #[test]
-    fn each_side_must_be_an_object() {
+    fn both_documents_must_be_objects() {
         for other in [
             "[]",
             "1",
@@ -232,7 +241,7 @@ mod tests {
         ] {
             let other = other.as_bytes();
             assert!(matches!(merge(b"{}", other, 2), Err(MergeFault::Posted(_))));
-            assert!(matches!(merge(other, b"{}", 2), Err(MergeFault::Kept(_))));
+            assert!(matches!(merge(other, b"{}", 2), Err(MergeFault::Stored(_))));
         }
         assert!(matches!(merge(b"{}", b"\xff", 2), Err(MergeFault::Posted(_))));
     }
@@ -249,12 +258,12 @@ mod tests {
     }
 
     proptest! {
-        /// The specification's own words: each member of the posted object is set on the kept one.
+        /// The rule of the specification: each member of the posted object is set on the stored object.
         #[test]
-        fn merging_sets_each_posted_member(kept in objects(), posted in objects()) {
+        fn merging_sets_each_posted_member(stored in objects(), posted in objects()) {
             let text = |object: &Map<String, Value>| Value::Object(object.clone()).to_string();
-            let merged = merge(text(&kept).as_bytes(), text(&posted).as_bytes(), 4).unwrap();
-            let mut expected = kept;
+            let merged = merge(text(&stored).as_bytes(), text(&posted).as_bytes(), 4).unwrap();
+            let mut expected = stored;
             expected.extend(posted);
             prop_assert_eq!(serde_json::from_str::<Value>(&merged).unwrap(), Value::Object(expected));
         }

@@ -1,9 +1,9 @@
-//! Durations: how long something took ([`Duration`]) and how far ahead something lies
-//! ([`CalendarDuration`]).
+//! Durations in the format of ISO 8601 with designators, for example `PT1H30M` or `P6M` (xAPI 1.0.3, Data 4.6).
 //!
-//! Both are written as ISO 8601 writes them with designators (`PT1H30M`, `P6M`; xAPI 1.0.3, Data
-//! 4.6). A measured duration counts in seconds, so its years and months have a fixed length; a
-//! calendar duration is added to a date and follows the calendar.
+//! [`Duration`] is the time that something took. Its years and months have a fixed length.
+//! [`CalendarDuration`] is added to a date, and its years and months follow the calendar.
+//!
+//! The code is our own, because xAPI compares durations unit by unit ([`Duration::same_as`]).
 
 mod calendar;
 
@@ -25,11 +25,11 @@ pub struct DurationError(&'static str);
 const SHAPE: DurationError =
     DurationError("a duration as in ISO 8601 is needed here, such as PT1H30M, PT45.5S or P4W");
 
-/// Longer texts are nobody's duration.
+/// The maximum length of the text.
 const MAX_LENGTH: usize = 100;
 
-/// Years, months, weeks, days, hours, minutes, seconds: each with its designator and its length in
-/// seconds, where a year is 365 days and a month 30.
+/// The units from years to seconds, each with its designator and its length in seconds. A year has 365 days and a month
+/// 30 days.
 const UNITS: [(u8, i128); 7] = [
     (b'Y', 365 * 86_400),
     (b'M', 30 * 86_400),
@@ -39,20 +39,22 @@ const UNITS: [(u8, i128); 7] = [
     (b'M', 60),
     (b'S', 1),
 ];
+/// The index of hours in [`UNITS`].
 const HOURS: usize = 4;
+/// The index of seconds in [`UNITS`].
 const SECONDS: usize = 6;
 
-/// A number of one unit: whole ones, and millionths, finer digits cut.
+/// The number of a unit, with six decimals. Finer digits are cut off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Amount {
     whole: u64,
     millionths: u32,
 }
 
-/// The amounts of [`UNITS`].
+/// The amount of each unit in [`UNITS`].
 type Amounts = [Amount; 7];
 
-/// How long something took, as it was written (xAPI 1.0.3, Data 4.6).
+/// The time that something took, with its source text (xAPI 1.0.3, Data 4.6).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Duration {
@@ -61,38 +63,38 @@ pub struct Duration {
 }
 
 impl Duration {
-    /// Reads an ISO 8601 duration with designators. Weeks stand alone; the last number may have a
-    /// fraction; there is no sign.
+    /// Parses an ISO 8601 duration with designators.
+    ///
+    /// Weeks can't be combined with other units. The last number may have a fraction. A sign is not allowed.
     ///
     /// # Errors
     ///
-    /// Anything else.
+    /// The text has another format.
     pub fn parse(text: &str) -> Result<Self, DurationError> {
         Ok(Self {
             text: text.to_owned(),
-            amounts: amounts(text)?,
+            amounts: parse_amounts(text)?,
         })
     }
 
-    /// Reads what the short form takes (product text, section 6): an ISO 8601 duration, a SCORM 1.2
-    /// time (`HHHH:MM:SS.SS`), or plain seconds (`90`, `12.5`). The result is always written as ISO
-    /// 8601.
+    /// Parses one of the three formats of the short form: an ISO 8601 duration, a SCORM 1.2 time (`HHHH:MM:SS.SS`), or
+    /// seconds (`90`, `12.5`). The text of the result is ISO 8601. See `docs/specification.md#short-form`.
     ///
     /// # Errors
     ///
-    /// Anything else.
+    /// The text has another format.
     pub fn parse_loose(text: &str) -> Result<Self, DurationError> {
         if let Some((hours, rest)) = text.split_once(':') {
-            return scorm_time(hours, rest);
+            return parse_scorm_time(hours, rest);
         }
         if text.starts_with(|first: char| first.is_ascii_digit()) {
-            let seconds = amount(text).filter(|_| text.len() <= MAX_LENGTH && !text.contains(','));
-            return seconds.map(Self::of_seconds).ok_or(SHAPE);
+            let seconds = parse_amount(text).filter(|_| text.len() <= MAX_LENGTH && !text.contains(','));
+            return seconds.map(Self::from_seconds).ok_or(SHAPE);
         }
         Self::parse(text)
     }
 
-    fn of_seconds(seconds: Amount) -> Self {
+    fn from_seconds(seconds: Amount) -> Self {
         let mut amounts = Amounts::default();
         amounts[SECONDS] = seconds;
         Self {
@@ -101,16 +103,16 @@ impl Duration {
         }
     }
 
-    /// Reads a duration.
+    /// Reads a duration from a node.
     ///
     /// # Errors
     ///
-    /// Not a string, or not a duration.
+    /// The node is not a string, or the string is not a duration.
     pub fn from_node(node: &Node<'_>, place: &Place<'_>) -> Result<Self, Fault> {
         Self::parse(string(node, place)?).map_err(|error| place.fault(error.to_string()))
     }
 
-    /// The duration as it was written.
+    /// The source text.
     pub fn as_str(&self) -> &str {
         &self.text
     }
@@ -126,32 +128,32 @@ impl Duration {
             .fold(0, i128::saturating_add)
     }
 
-    /// The length in hundredths of a second, finer digits cut: the precision at which durations are
-    /// compared. A year counts 365 days and a month 30; what doesn't fit is the greatest number.
+    /// The length in hundredths of a second. Finer digits are cut off. xAPI compares durations at this precision.
+    ///
+    /// A length that does not fit is `i64::MAX`.
     pub fn hundredths(&self) -> i64 {
         i64::try_from(self.micros() / 10_000).unwrap_or(i64::MAX)
     }
 
-    /// The length in whole seconds, a fraction cut. A year counts 365 days and a month 30; what
-    /// doesn't fit is the greatest number.
+    /// The length in seconds. A fraction is cut off. A length that does not fit is `i64::MAX`.
     pub fn whole_seconds(&self) -> i64 {
         i64::try_from(self.micros() / 1_000_000).unwrap_or(i64::MAX)
     }
 
-    /// Whether both say the same: unit by unit, seconds to the hundredth (xAPI 1.0.3, Data 2.3.1
-    /// and 4.6). `PT60S` and `PT1M` differ: the specification compares durations as they are
-    /// written.
+    /// Whether both durations are the same in every unit, in seconds to the hundredth (xAPI 1.0.3, Data 2.3.1 and 4.6).
+    ///
+    /// `PT60S` and `PT1M` are different: the specification compares the spelling and not the length.
     pub fn same_as(&self, other: &Self) -> bool {
-        let compared = |duration: &Self| {
+        let to_hundredths = |duration: &Self| {
             let mut amounts = duration.amounts;
             amounts[SECONDS].millionths /= 10_000;
             amounts
         };
-        compared(self) == compared(other)
+        to_hundredths(self) == to_hundredths(other)
     }
 }
 
-/// The duration as it was written.
+/// Writes the source text.
 impl fmt::Display for Duration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
@@ -181,8 +183,8 @@ impl fmt::Display for Amount {
     }
 }
 
-/// The amounts of an ISO 8601 duration.
-fn amounts(text: &str) -> Result<Amounts, DurationError> {
+/// Parses the amounts of an ISO 8601 duration.
+fn parse_amounts(text: &str) -> Result<Amounts, DurationError> {
     let rest = text
         .strip_prefix('P')
         .filter(|_| text.len() <= MAX_LENGTH && text.is_ascii())
@@ -194,8 +196,8 @@ fn amounts(text: &str) -> Result<Amounts, DurationError> {
         None => (rest, ""),
     };
     let mut amounts = Amounts::default();
-    let date_fraction = part(date, 0..HOURS, &mut amounts).ok_or(SHAPE)?;
-    part(time, HOURS..UNITS.len(), &mut amounts).ok_or(SHAPE)?;
+    let date_fraction = parse_part(date, 0..HOURS, &mut amounts).ok_or(SHAPE)?;
+    parse_part(time, HOURS..UNITS.len(), &mut amounts).ok_or(SHAPE)?;
     // Only the last number may have a fraction.
     if date_fraction && !time.is_empty() {
         return Err(SHAPE);
@@ -206,39 +208,44 @@ fn amounts(text: &str) -> Result<Amounts, DurationError> {
         .count();
     if date.contains('W') && others > 0 {
         return Err(DurationError(
-            "weeks stand alone in a duration; write P4W, or days instead: P29D",
+            "weeks can't be combined with other units; write P4W, or use days: P29D",
         ));
     }
     Ok(amounts)
 }
 
-/// Reads the numbers and designators of one side of the `T` into `amounts`; whether the last has a
-/// fraction.
-fn part(mut text: &str, units: Range<usize>, amounts: &mut Amounts) -> Option<bool> {
-    let (mut next, mut fraction) = (units.start, false);
+/// Parses the numbers and designators before or after the `T`, and stores them in `amounts`. Returns whether the last
+/// number has a fraction, or `None` if the text has another format.
+fn parse_part(mut text: &str, units: Range<usize>, amounts: &mut Amounts) -> Option<bool> {
+    let mut units = UNITS.iter().zip(amounts).skip(units.start).take(units.len());
+    let mut has_fraction = false;
     while !text.is_empty() {
-        let end = text
-            .find(|c: char| c.is_ascii_alphabetic())
-            .filter(|_| !fraction)?;
-        let unit = (next..units.end).find(|unit| UNITS[*unit].0 == text.as_bytes()[end])?;
-        amounts[unit] = amount(&text[..end])?;
-        fraction = text[..end].contains(['.', ',']);
-        next = unit + 1;
-        text = &text[end + 1..];
+        // Only the last number may have a fraction.
+        if has_fraction {
+            return None;
+        }
+        let end = text.find(|c: char| c.is_ascii_alphabetic())?;
+        let (number, rest) = text.split_at(end);
+        let designator = rest.bytes().next()?;
+        // `find` moves on, so the units can only appear in their order.
+        let (_, amount) = units.find(|((unit, _), _)| *unit == designator)?;
+        *amount = parse_amount(number)?;
+        has_fraction = number.contains(['.', ',']);
+        text = rest.get(1..)?;
     }
-    Some(fraction)
+    Some(has_fraction)
 }
 
-/// A number without sign and exponent; its fraction follows a point or a comma. A whole part that
-/// doesn't fit is the greatest number: nobody's learning took that long.
-fn amount(text: &str) -> Option<Amount> {
+/// Parses a number without sign and exponent. The decimal separator is a point or a comma. A whole part that does not fit
+/// is `u64::MAX`.
+fn parse_amount(text: &str) -> Option<Amount> {
     let (whole, fraction) = match text.split_once(['.', ',']) {
         Some((_, "")) => return None,
         Some((whole, fraction)) => (whole, fraction),
         None => (text, ""),
     };
-    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    if whole.is_empty() || !digits(whole) || !digits(fraction) {
+    let are_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || !are_digits(whole) || !are_digits(fraction) {
         return None;
     }
     let micros = fraction.bytes().chain(std::iter::repeat(b'0')).take(6);
@@ -248,20 +255,20 @@ fn amount(text: &str) -> Option<Amount> {
     })
 }
 
-/// A SCORM 1.2 CMITimespan: two to four digits of hours, then `MM:SS` with up to two decimals.
-fn scorm_time(hours: &str, rest: &str) -> Result<Duration, DurationError> {
+/// Parses a SCORM 1.2 CMITimespan: up to four digits of hours, then `MM:SS` with up to two decimals.
+fn parse_scorm_time(hours: &str, rest: &str) -> Result<Duration, DurationError> {
     let shape = DurationError("a SCORM 1.2 time is HHHH:MM:SS.SS, such as 0000:05:30.00");
-    let two_digits = |text: &str| text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_two_digits = |text: &str| text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
     let (minutes, seconds) = rest.split_once(':').ok_or(shape.clone())?;
     let whole_seconds = seconds.split_once('.').map_or(seconds, |(whole, _)| whole);
     let decimals = seconds.len() - whole_seconds.len();
-    let good = (1..=4).contains(&hours.len())
+    let is_valid = (1..=4).contains(&hours.len())
         && hours.bytes().all(|byte| byte.is_ascii_digit())
-        && two_digits(minutes)
-        && two_digits(whole_seconds)
+        && is_two_digits(minutes)
+        && is_two_digits(whole_seconds)
         && decimals <= 3
         && !seconds.contains(',');
-    let (true, Some(seconds)) = (good, amount(seconds)) else {
+    let (true, Some(seconds)) = (is_valid, parse_amount(seconds)) else {
         return Err(shape);
     };
     let whole = |text: &str| Amount {
@@ -285,7 +292,7 @@ mod tests {
     use crate::base::clock::Timestamp;
 
     #[test]
-    fn what_is_a_duration() {
+    fn durations_of_iso_8601_are_accepted() {
         let cases = [
             ("PT1H0M0.1S", 360_010),
             ("PT4H35M59.14S", 1_655_914),
@@ -308,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not() {
+    fn other_formats_are_refused() {
         let cases = [
             "",
             "P",
@@ -348,14 +355,14 @@ mod tests {
     }
 
     #[test]
-    fn seconds_are_cut_not_rounded() {
+    fn seconds_are_cut_off_and_not_rounded() {
         assert_eq!(Duration::parse("PT59.999S").unwrap().whole_seconds(), 59);
         assert_eq!(Duration::parse("PT1.5M").unwrap().whole_seconds(), 90);
         assert_eq!(Duration::parse("P1M").unwrap().whole_seconds(), 30 * 86_400);
     }
 
     #[test]
-    fn comparison_looks_at_hundredths_and_at_the_way_of_writing() {
+    fn durations_are_compared_by_unit_to_the_hundredth() {
         let same = |one: &str, other: &str| {
             Duration::parse(one)
                 .unwrap()
@@ -369,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn the_short_form_takes_three_ways() {
+    fn short_form_accepts_three_formats() {
         let cases = [
             ("PT1M", "PT1M"),
             ("0000:05:30.25", "PT0H5M30.25S"),
@@ -383,7 +390,7 @@ mod tests {
             assert_eq!(
                 Duration::parse(iso).unwrap(),
                 duration,
-                "what is written reads as the same"
+                "the text parses to the same duration"
             );
         }
         for text in [
@@ -403,7 +410,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn reading_never_panics(text in ".{0,40}", iso in "P?[0-9]{0,30}[YMWDTHS.,]{0,3}[0-9TYMWDHS.,]{0,12}") {
+        fn parsing_never_panics(text in ".{0,40}", iso in "P?[0-9]{0,30}[YMWDTHS.,]{0,3}[0-9TYMWDHS.,]{0,12}") {
             for text in [text, iso] {
                 let _ = Duration::parse_loose(&text).map(|duration| duration.hundredths());
                 let _ = CalendarDuration::parse(&text).map(|ahead| ahead.add_to(Timestamp::default()));
@@ -411,7 +418,7 @@ mod tests {
         }
 
         #[test]
-        fn the_parts_of_a_time_add_up(hours in 0..100_000i64, minutes in 0..10_000i64, hundredths in 0..1_000_000i64) {
+        fn length_is_the_sum_of_all_units(hours in 0..100_000i64, minutes in 0..10_000i64, hundredths in 0..1_000_000i64) {
             let seconds = format!("{}.{:02}", hundredths / 100, hundredths % 100);
             let duration = Duration::parse(&format!("PT{hours}H{minutes}M{seconds}S")).unwrap();
             let expected = hours * 360_000 + minutes * 6_000 + hundredths;

@@ -1,6 +1,6 @@
-//! What Rollbook knows of a record besides its statement (product text, sections 1 and 6).
-
-use std::fmt;
+//! The envelope of a record: the data that Rollbook stores beside the statement.
+//!
+//! See `docs/specification.md#envelope`.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -9,60 +9,61 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::UserId;
 use crate::base::timestamp;
 
-/// What Rollbook knows of a record besides its statement. It is kept as JSON beside the statement,
-/// with what is unknown left out, and never comes from a statement's extensions. Members that are
-/// not known here are passed over: a newer release may have written them.
+/// The data that Rollbook stores beside a statement, as JSON. Unknown values are left out.
+///
+/// No value comes from the statement itself. Unknown members are ignored when an envelope is read, because a newer
+/// release may have written them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Envelope {
-    /// By which door it came.
+    /// The way in which the record came to Rollbook.
     pub origin: Origin,
-    /// The kind of device that it was done on, or `api`.
+    /// The type of the device, or `api`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device_type: Option<String>,
-    /// Who entered it, where that is not who it is about.
+    /// The user that entered the record, if it is not the user that the record is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recorded_by: Option<UserId>,
-    /// What they said about it.
+    /// The comment of the user that entered the record.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
-    /// The system or content library that it comes from.
+    /// The system or content library from which the record comes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// The bulk import that it came with.
+    /// The bulk import that the record belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub import: Option<Uuid>,
-    /// When what was completed expires, where the sender said so.
+    /// The time at which the completion expires, if the client sent one.
     #[serde(with = "timestamp::optional", skip_serializing_if = "Option::is_none")]
     pub expired_at: Option<Timestamp>,
-    /// The certificate that was awarded.
+    /// The awarded certificate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate: Option<AwardedCertificate>,
-    /// The answers to a quiz's questions.
+    /// The answers to the questions of a quiz.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub responses: Vec<Response>,
-    /// Whether the definitions in the statement may touch the catalogue (scope `define`).
+    /// Whether the definitions in the statement may change the catalogue (scope `define`).
     #[serde(skip_serializing_if = "is_false")]
     pub defines: bool,
-    /// The `sha2` of attachments that came without their content, which lies at their `fileUrl`: whoever reads the
-    /// statement gets none either, even where another statement brought it.
+    /// The `sha2` of the attachments that were sent without their content, only with a `fileUrl`. A client that reads
+    /// the statement gets no content for them, even if Rollbook has the content from another statement.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub without_content: Vec<String>,
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde asks for")]
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_false(value: &bool) -> bool {
     !value
 }
 
-/// A certificate as the record says it.
+/// A certificate that was awarded with a record.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AwardedCertificate {
-    /// What it is called.
+    /// The name of the certificate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// When it ends.
+    /// The time at which the certificate expires.
     #[serde(with = "timestamp::optional", skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
 }
@@ -71,72 +72,72 @@ pub struct AwardedCertificate {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Response {
-    /// The question's id or number.
+    /// The id or number of the question.
     pub question: String,
-    /// What was asked.
+    /// The text of the question.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt: Option<String>,
-    /// What was answered.
+    /// The answer.
     pub response: String,
-    /// Whether that is right.
+    /// Whether the answer is correct.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub correct: Option<bool>,
-    /// The points for it.
+    /// The points for the answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub score: Option<f64>,
-    /// How long it took, in seconds.
+    /// The time to answer, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<f64>,
 }
 
-/// By which door a record came (product text, section 6).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+/// The way in which a record came to Rollbook.
+///
+/// The key of a variant is its name in lower case. JSON, query parameters and exports use it.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Origin {
-    /// `/xapi/statements`.
+    /// A statement sent to `/xapi/statements`.
     #[default]
     Xapi,
     /// A SCORM commit.
     Scorm,
     /// A short-form activity from an integration.
     Api,
-    /// Entered by a person: a short-form activity or a completion marked by hand.
+    /// A short-form activity or a completion that a person entered.
     Manual,
     /// A bulk import.
     Import,
-    /// Rollbook itself.
+    /// A record that Rollbook itself wrote.
     System,
 }
 
 impl Origin {
-    /// All of them, in the order of their codes.
-    pub const ALL: [Self; 6] = [
-        Self::Xapi,
-        Self::Scorm,
-        Self::Api,
-        Self::Manual,
-        Self::Import,
-        Self::System,
-    ];
+    /// All origins, in the order of their codes.
+    pub const ALL: &'static [Self] = <Self as strum::VariantArray>::VARIANTS;
 
-    /// The key in JSON, queries and exports.
+    /// The key in JSON, query parameters and exports.
     pub fn key(self) -> &'static str {
-        match self {
-            Self::Xapi => "xapi",
-            Self::Scorm => "scorm",
-            Self::Api => "api",
-            Self::Manual => "manual",
-            Self::Import => "import",
-            Self::System => "system",
-        }
+        self.into()
     }
 
-    /// The origin with this key.
-    pub fn from_key(key: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|origin| origin.key() == key)
-    }
-
-    /// The number by which it is stored; it never changes.
+    /// The stored code. The code of a variant never changes.
     pub fn code(self) -> i16 {
         match self {
             Self::Xapi => 1,
@@ -148,16 +149,9 @@ impl Origin {
         }
     }
 
-    /// The origin that is stored as this number.
+    /// The origin with this stored code.
     pub fn from_code(code: i16) -> Option<Self> {
-        Self::ALL.into_iter().find(|origin| origin.code() == code)
-    }
-}
-
-/// The key.
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.key())
+        Self::ALL.iter().copied().find(|origin| origin.code() == code)
     }
 }
 
@@ -166,13 +160,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_unknown_is_left_out() {
+    fn unknown_values_are_left_out() {
         let text = serde_json::to_string(&Envelope::default()).unwrap();
         assert_eq!(text, r#"{"origin":"xapi"}"#);
     }
 
     #[test]
-    fn an_envelope_reads_back_as_it_was_written() {
+    fn envelope_is_equal_after_serialisation() {
         let at = timestamp::parse("2027-01-01T00:00:00.5Z").unwrap();
         let envelope = Envelope {
             origin: Origin::Manual,
@@ -200,11 +194,11 @@ mod tests {
     }
 
     #[test]
-    fn keys_and_codes_lead_back() {
+    fn keys_and_codes_identify_their_origin() {
         for origin in Origin::ALL {
-            assert_eq!(Origin::from_code(origin.code()), Some(origin));
-            assert_eq!(Origin::from_key(origin.key()), Some(origin));
-            assert_eq!(serde_json::to_string(&origin).unwrap(), format!("\"{origin}\""));
+            assert_eq!(Origin::from_code(origin.code()), Some(*origin));
+            assert_eq!(origin.key().parse(), Ok(*origin));
+            assert_eq!(serde_json::to_string(origin).unwrap(), format!("\"{origin}\""));
         }
         assert_eq!(Origin::from_code(0), None);
     }

@@ -1,5 +1,6 @@
-//! Giving statements back in other formats (xAPI 1.0.3, Communication 2.1.3): made from the sealed
-//! text, which is itself the format `exact`.
+//! The formats `ids` and `canonical` of a statement (xAPI 1.0.3, Communication 2.1.3).
+//!
+//! Both are made from the stored text. The stored text itself is the format `exact`.
 
 use super::canonicalise::{is_sub_statement, write_members};
 use super::context::CONTEXT_ACTIVITIES;
@@ -8,68 +9,74 @@ use super::object::COMPONENT_LISTS;
 use crate::base::fault::Fault;
 use crate::base::json::{self, Member, Node, write_list};
 
-/// The statement with only what identifies its agents, groups, activities and verbs: of an activity
-/// its id, of an actor its identifier and `objectType`, of an anonymous group its members'
-/// identifiers too, of a verb its id. All else is as it was sent.
+/// The format `ids`. It contains only the identifying members of actors, activities and verbs:
+///
+/// - of an activity or a verb, the id;
+/// - of an actor, the identifier and `objectType`;
+/// - of an anonymous group, also the identifiers of its members.
+///
+/// All other values are unchanged.
 ///
 /// # Errors
 ///
-/// The text is not JSON: what is kept was damaged.
-pub fn to_ids(sealed: &str) -> Result<String, Fault> {
-    rewrite(sealed, &Style::Ids)
+/// The text is not JSON, so the stored text is damaged.
+pub fn to_ids(stored: &str) -> Result<String, Fault> {
+    rewrite(stored, &Style::Ids)
 }
 
-/// The statement with one language in every language map: of the verbs, of the definitions of all
-/// activities and of the components of questions. Each map's language is the one that
-/// [`Preference::pick`] takes. All else is as it was sent.
+/// The format `canonical`. Every language map contains one language, the one that [`Preference::pick`] returns.
+///
+/// This applies to the language maps of verbs, of the definitions of activities and of the components of questions. All
+/// other values are unchanged.
 ///
 /// # Errors
 ///
-/// The text is not JSON: what is kept was damaged.
-pub fn to_canonical(sealed: &str, preference: &Preference) -> Result<String, Fault> {
-    rewrite(sealed, &Style::Canonical(preference))
+/// The text is not JSON, so the stored text is damaged.
+pub fn to_canonical(stored: &str, preference: &Preference) -> Result<String, Fault> {
+    rewrite(stored, &Style::Canonical(preference))
 }
 
+/// The format to write.
 enum Style<'a> {
     Ids,
     Canonical(&'a Preference),
 }
 
-fn rewrite(sealed: &str, style: &Style<'_>) -> Result<String, Fault> {
-    let node = json::parse_stored(sealed)?;
-    let mut out = String::with_capacity(sealed.len());
-    style.statement(&mut out, &node);
+fn rewrite(stored: &str, style: &Style<'_>) -> Result<String, Fault> {
+    let node = json::parse_stored(stored)?;
+    let mut out = String::with_capacity(stored.len());
+    style.write_statement(&mut out, &node);
     Ok(out)
 }
 
 impl Style<'_> {
-    /// A statement or SubStatement.
-    fn statement(&self, out: &mut String, node: &Node<'_>) {
-        each(out, node, |out, key, value| match key {
-            "actor" | "authority" => self.actor(out, value),
-            "verb" => self.verb(out, value),
-            "object" => self.object(out, value),
-            "context" => self.context(out, value),
+    /// Writes a statement or SubStatement.
+    fn write_statement(&self, out: &mut String, node: &Node<'_>) {
+        write_each(out, node, |out, key, value| match key {
+            "actor" | "authority" => self.write_actor(out, value),
+            "verb" => self.write_verb(out, value),
+            "object" => self.write_object(out, value),
+            "context" => self.write_context(out, value),
             _ => value.write(out),
         });
     }
 
-    fn object(&self, out: &mut String, node: &Node<'_>) {
+    fn write_object(&self, out: &mut String, node: &Node<'_>) {
         match node.get("objectType").and_then(Node::as_str) {
-            None | Some("Activity") => self.activity(out, node),
-            Some("Agent" | "Group") => self.actor(out, node),
-            _ if is_sub_statement(node) => self.statement(out, node),
+            None | Some("Activity") => self.write_activity(out, node),
+            Some("Agent" | "Group") => self.write_actor(out, node),
+            _ if is_sub_statement(node) => self.write_statement(out, node),
             _ => node.write(out),
         }
     }
 
-    fn context(&self, out: &mut String, node: &Node<'_>) {
-        each(out, node, |out, key, value| match key {
-            "instructor" | "team" => self.actor(out, value),
-            "contextActivities" => each(out, value, |out, key, value| match value {
+    fn write_context(&self, out: &mut String, node: &Node<'_>) {
+        write_each(out, node, |out, key, value| match key {
+            "instructor" | "team" => self.write_actor(out, value),
+            "contextActivities" => write_each(out, value, |out, key, value| match value {
                 Node::Array(list) if CONTEXT_ACTIVITIES.contains(&key) => {
                     write_list(out, ['[', ']'], list, |out, activity| {
-                        self.activity(out, activity)
+                        self.write_activity(out, activity)
                     });
                 }
                 value => value.write(out),
@@ -77,8 +84,8 @@ impl Style<'_> {
             "contextAgents" | "contextGroups" => {
                 let related = value.as_array().unwrap_or_default();
                 write_list(out, ['[', ']'], related, |out, related| {
-                    each(out, related, |out, key, value| match key {
-                        "agent" | "group" => self.actor(out, value),
+                    write_each(out, related, |out, key, value| match key {
+                        "agent" | "group" => self.write_actor(out, value),
                         _ => value.write(out),
                     });
                 });
@@ -87,49 +94,51 @@ impl Style<'_> {
         });
     }
 
-    fn actor(&self, out: &mut String, node: &Node<'_>) {
+    fn write_actor(&self, out: &mut String, node: &Node<'_>) {
         let Style::Ids = self else { return node.write(out) };
-        let identified = ["mbox", "mbox_sha1sum", "openid", "account"]
+        let is_identified = ["mbox", "mbox_sha1sum", "openid", "account"]
             .iter()
             .any(|key| node.get(key).is_some());
-        let wanted = |key: &str| key != "name" && !(identified && key == "member");
-        some(out, node, wanted, |out, key, value| match (key, value) {
+        let is_wanted = |key: &str| key != "name" && !(is_identified && key == "member");
+        write_some(out, node, is_wanted, |out, key, value| match (key, value) {
             ("member", Node::Array(members)) => {
-                write_list(out, ['[', ']'], members, |out, member| self.actor(out, member));
+                write_list(out, ['[', ']'], members, |out, member| {
+                    self.write_actor(out, member)
+                });
             }
             _ => value.write(out),
         });
     }
 
-    fn verb(&self, out: &mut String, node: &Node<'_>) {
+    fn write_verb(&self, out: &mut String, node: &Node<'_>) {
         match self {
-            Style::Ids => some(out, node, |key| key == "id", |out, _, value| value.write(out)),
-            Style::Canonical(preference) => each(out, node, |out, key, value| match key {
-                "display" => one_language(out, value, preference),
+            Style::Ids => write_some(out, node, |key| key == "id", |out, _, value| value.write(out)),
+            Style::Canonical(preference) => write_each(out, node, |out, key, value| match key {
+                "display" => write_one_language(out, value, preference),
                 _ => value.write(out),
             }),
         }
     }
 
-    fn activity(&self, out: &mut String, node: &Node<'_>) {
+    fn write_activity(&self, out: &mut String, node: &Node<'_>) {
         match self {
-            Style::Ids => some(out, node, |key| key == "id", |out, _, value| value.write(out)),
-            Style::Canonical(preference) => each(out, node, |out, key, value| match key {
-                "definition" => definition(out, value, preference),
+            Style::Ids => write_some(out, node, |key| key == "id", |out, _, value| value.write(out)),
+            Style::Canonical(preference) => write_each(out, node, |out, key, value| match key {
+                "definition" => write_definition(out, value, preference),
                 _ => value.write(out),
             }),
         }
     }
 }
 
-/// A definition with one language in every map.
-fn definition(out: &mut String, node: &Node<'_>, preference: &Preference) {
-    each(out, node, |out, key, value| match (key, value) {
-        ("name" | "description", _) => one_language(out, value, preference),
+/// Writes a definition with one language in every language map.
+fn write_definition(out: &mut String, node: &Node<'_>, preference: &Preference) {
+    write_each(out, node, |out, key, value| match (key, value) {
+        ("name" | "description", _) => write_one_language(out, value, preference),
         (list, Node::Array(components)) if COMPONENT_LISTS.contains(&list) => {
             write_list(out, ['[', ']'], components, |out, component| {
-                each(out, component, |out, key, value| match key {
-                    "description" => one_language(out, value, preference),
+                write_each(out, component, |out, key, value| match key {
+                    "description" => write_one_language(out, value, preference),
                     _ => value.write(out),
                 });
             });
@@ -138,8 +147,8 @@ fn definition(out: &mut String, node: &Node<'_>, preference: &Preference) {
     });
 }
 
-/// A language map with the one language that is preferred; an empty one stays empty.
-fn one_language(out: &mut String, map: &Node<'_>, preference: &Preference) {
+/// Writes a language map with the preferred language only. An empty map stays empty.
+fn write_one_language(out: &mut String, map: &Node<'_>, preference: &Preference) {
     let Some(members) = map.as_object() else {
         return map.write(out);
     };
@@ -150,17 +159,16 @@ fn one_language(out: &mut String, map: &Node<'_>, preference: &Preference) {
     write_members(out, picked, |out, member| member.value.write(out));
 }
 
-/// Writes an object, each value by `write`; anything else as it is.
-fn each(out: &mut String, node: &Node<'_>, write: impl Fn(&mut String, &str, &Node<'_>)) {
-    some(out, node, |_| true, write);
+/// Writes an object; `write` writes the value of one member. A value of another type is written unchanged.
+fn write_each(out: &mut String, node: &Node<'_>, write: impl Fn(&mut String, &str, &Node<'_>)) {
+    write_some(out, node, |_| true, write);
 }
 
-/// Writes those members of an object that are `wanted`, each value by `write`; anything else as it
-/// is.
-fn some(
+/// Like [`write_each`], but writes only the members whose key passes `is_wanted`.
+fn write_some(
     out: &mut String,
     node: &Node<'_>,
-    wanted: impl Fn(&str) -> bool,
+    is_wanted: impl Fn(&str) -> bool,
     write: impl Fn(&mut String, &str, &Node<'_>),
 ) {
     let Some(members) = node.as_object() else {
@@ -168,7 +176,7 @@ fn some(
     };
     let wanted: Vec<&Member<'_>> = members
         .iter()
-        .filter(|member| wanted(member.key.value()))
+        .filter(|member| is_wanted(member.key.value()))
         .collect();
     write_list(out, ['{', '}'], wanted, |out, member| {
         out.push_str(member.key.source());
@@ -181,7 +189,7 @@ fn some(
 mod tests {
     use super::*;
 
-    const SEALED: &str = concat!(
+    const STORED: &str = concat!(
         r#"{"actor":{"objectType":"Group","name":"We","member":[{"name":"A","mbox":"mailto:a@x.org"}]},"#,
         r#""verb":{"id":"http://x.org/v","display":{"en-US":"did","de":"tat"}},"#,
         r#""object":{"objectType":"SubStatement","actor":{"objectType":"Group","mbox":"mailto:g@x.org","name":"G","member":[]},"#,
@@ -194,7 +202,7 @@ mod tests {
     );
 
     #[test]
-    fn ids_keeps_what_identifies() {
+    fn ids_format_contains_identifying_members_only() {
         let expected = concat!(
             r#"{"actor":{"objectType":"Group","member":[{"mbox":"mailto:a@x.org"}]},"#,
             r#""verb":{"id":"http://x.org/v"},"#,
@@ -203,13 +211,13 @@ mod tests {
             r#""result":{"score":{"raw":1.50}},"#,
             r#""context":{"instructor":{"mbox":"mailto:i@x.org"},"contextActivities":{"parent":[{"id":"http://x.org/p"}]}}}"#,
         );
-        assert_eq!(to_ids(SEALED).unwrap(), expected);
+        assert_eq!(to_ids(STORED).unwrap(), expected);
     }
 
     #[test]
-    fn canonical_keeps_one_language_in_each_map() {
-        let german = to_canonical(SEALED, &Preference::parse("de")).unwrap();
-        let expected = SEALED
+    fn canonical_format_contains_one_language_in_each_map() {
+        let german = to_canonical(STORED, &Preference::parse("de")).unwrap();
+        let expected = STORED
             .replace(r#""en-US":"did","#, "")
             .replace(r#""fr":"un","#, "")
             .replace(r#","en":"one"}}]"#, "}}]")
@@ -218,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_is_told() {
+    fn damaged_text_is_an_error() {
         assert!(to_ids("{").is_err());
         assert_eq!(to_ids("[]").unwrap(), "[]");
     }

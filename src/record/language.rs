@@ -1,5 +1,4 @@
-//! Languages: tags (RFC 5646), maps from tags to texts (xAPI 1.0.3, Data 4.2), and what a reader
-//! prefers.
+//! Language tags (RFC 5646), language maps (xAPI 1.0.3, Data 4.2) and the preferred languages of a reader.
 
 use std::ops::Deref;
 
@@ -8,39 +7,40 @@ use oxilangtag::LanguageTag as Tag;
 use crate::base::fault::{Fault, Place};
 use crate::base::json::{Node, string};
 
-/// A well-formed language tag (RFC 5646), as it was written.
+/// A well-formed language tag (RFC 5646). It keeps its spelling.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct LanguageTag(String);
 
 impl LanguageTag {
-    /// Takes the text as a language tag, if it is one.
+    /// Parses a language tag. Returns `None` if the text is not well-formed.
     pub fn parse(text: &str) -> Option<Self> {
-        let good = Tag::parse(text).is_ok() && !repeats_a_singleton(text);
-        good.then(|| Self(text.to_owned()))
+        let is_valid = Tag::parse(text).is_ok() && !repeats_a_singleton(text);
+        is_valid.then(|| Self(text.to_owned()))
     }
 
-    /// Reads a language tag.
+    /// Reads a language tag from a node.
     ///
     /// # Errors
     ///
-    /// Not a string, or not well-formed.
+    /// The node is not a string, or the string is not a well-formed tag.
     pub fn from_node(node: &Node<'_>, place: &Place<'_>) -> Result<Self, Fault> {
-        Self::of(string(node, place)?, place)
+        Self::parse_at(string(node, place)?, place)
     }
 
-    fn of(text: &str, place: &Place<'_>) -> Result<Self, Fault> {
+    /// Parses a language tag. The fault is at `place`.
+    fn parse_at(text: &str, place: &Place<'_>) -> Result<Self, Fault> {
         Self::parse(text)
             .ok_or_else(|| place.fault("a language tag as in RFC 5646 is needed here, such as en or de-CH"))
     }
 
-    /// The tag as it was written.
+    /// The tag as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Whether a letter that announces an extension appears twice (RFC 5646, section 2.2.6, rule 3),
-/// which the grammar alone doesn't forbid. After an `x` all is private.
+/// Whether a singleton, the letter that begins an extension, occurs twice. RFC 5646, section 2.2.6, rule 3 forbids it,
+/// but `oxilangtag` accepts it. Subtags after an `x` are for private use and may repeat.
 fn repeats_a_singleton(tag: &str) -> bool {
     let subtags = tag
         .split('-')
@@ -50,10 +50,10 @@ fn repeats_a_singleton(tag: &str) -> bool {
         .filter(|subtag| subtag.len() == 1)
         .map(str::to_ascii_lowercase)
         .collect();
-    let all = singletons.len();
+    let count = singletons.len();
     singletons.sort_unstable();
     singletons.dedup();
-    singletons.len() < all
+    singletons.len() < count
 }
 
 impl Deref for LanguageTag {
@@ -63,23 +63,23 @@ impl Deref for LanguageTag {
     }
 }
 
-/// The same text in several languages (xAPI 1.0.3, Data 4.2), in the order it was sent.
+/// A text in several languages (xAPI 1.0.3, Data 4.2), in the order of the client.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LanguageMap(Vec<(LanguageTag, String)>);
 
 impl LanguageMap {
     /// A map with one text, in English.
     pub fn english(text: &str) -> Self {
-        Self::of_constant_tag("en", text)
+        Self::with_constant_tag("en", text)
     }
 
-    /// A map with one text of which the language is not known (`und`).
+    /// A map with one text in an unknown language (`und`).
     pub fn undetermined(text: &str) -> Self {
-        Self::of_constant_tag("und", text)
+        Self::with_constant_tag("und", text)
     }
 
-    /// `tag` must be well-formed.
-    fn of_constant_tag(tag: &'static str, text: &str) -> Self {
+    /// A map with one text. `tag` is not checked, so it must be well-formed.
+    fn with_constant_tag(tag: &'static str, text: &str) -> Self {
         Self(vec![(LanguageTag(tag.to_owned()), text.to_owned())])
     }
 
@@ -87,7 +87,7 @@ impl LanguageMap {
     ///
     /// # Errors
     ///
-    /// Not an object, a key that is not a language tag, or a value that is not a string.
+    /// The node is not an object, a key is not a language tag, or a value is not a string.
     pub fn from_node(node: &Node<'_>, place: &Place<'_>) -> Result<Self, Fault> {
         let Some(members) = node.as_object() else {
             let detail = format!(
@@ -98,52 +98,52 @@ impl LanguageMap {
         };
         let entry = |member: &crate::base::json::Member<'_>| {
             let place = place.member(member.key.value());
-            let tag = LanguageTag::of(member.key.value(), &place)?;
+            let tag = LanguageTag::parse_at(member.key.value(), &place)?;
             Ok((tag, string(&member.value, &place)?.to_owned()))
         };
         members.iter().map(entry).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Whether there is no text at all.
+    /// Whether the map contains no text.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Tag and text of every language, in the order they were sent.
+    /// The tag and the text of every language, in the order of the client.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(tag, text)| (tag.as_str(), text.as_str()))
     }
 
-    /// The text in exactly this language; the case of the tag does not matter.
+    /// The text with exactly this tag. Upper and lower case of the tag are ignored.
     pub fn get(&self, tag: &str) -> Option<&str> {
         self.iter()
             .find(|(own, _)| own.eq_ignore_ascii_case(tag))
             .map(|(_, text)| text)
     }
 
-    /// The one text to show where nobody says which language they read: `en`, else `en-US`, else
-    /// the first other English one, else `und`, else the first that was sent.
+    /// The text to show if the language of the reader is not known.
+    ///
+    /// It is the first of these that exists: the text in `en`, in `en-US`, in another variety of English, in `und`, the
+    /// first text of the map.
     pub fn pick_english_first(&self) -> Option<&str> {
         let index = english_first(self.0.iter().map(|(tag, _)| tag.as_str()))?;
         self.0.get(index).map(|(_, text)| text.as_str())
     }
 
-    /// The one text that suits `preference` best; see [`Preference::pick`].
+    /// The text that fits `preference` best; see [`Preference::pick`].
     pub fn pick(&self, preference: &Preference) -> Option<&str> {
         let index = preference.pick(self.0.iter().map(|(tag, _)| tag.as_str()))?;
         self.0.get(index).map(|(_, text)| text.as_str())
     }
 }
 
-/// A map made by hand, in tests and by what writes statements.
 impl FromIterator<(LanguageTag, String)> for LanguageMap {
     fn from_iter<I: IntoIterator<Item = (LanguageTag, String)>>(entries: I) -> Self {
         Self(entries.into_iter().collect())
     }
 }
 
-/// Whether `tag` is the language `range` or a variety of it: `en-GB` of `en` (RFC 4647, section
-/// 3.3.1).
+/// Whether `tag` is the language `range` or a variety of it, as `en-GB` is of `en` (RFC 4647, section 3.3.1).
 fn matches(tag: &str, range: &str) -> bool {
     match tag.get(..range.len()) {
         Some(start) if start.eq_ignore_ascii_case(range) => {
@@ -153,6 +153,7 @@ fn matches(tag: &str, range: &str) -> bool {
     }
 }
 
+/// The index of the tag to show if no language is preferred; see [`LanguageMap::pick_english_first`].
 fn english_first<'t>(tags: impl Iterator<Item = &'t str> + Clone) -> Option<usize> {
     let find = |wanted: &str| tags.clone().position(|tag| tag.eq_ignore_ascii_case(wanted));
     find("en")
@@ -162,27 +163,29 @@ fn english_first<'t>(tags: impl Iterator<Item = &'t str> + Clone) -> Option<usiz
         .or_else(|| tags.clone().next().map(|_| 0))
 }
 
-/// The languages that a reader prefers, as an `Accept-Language` header says them (RFC 9110,
-/// 12.5.4).
+/// The preferred languages of a reader: a parsed `Accept-Language` header (RFC 9110, 12.5.4).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Preference {
-    /// Lower-case ranges, the most wanted first.
+    /// Language ranges in lower case, the most preferred first.
     wanted: Vec<String>,
-    /// Lower-case ranges with a weight of 0.
+    /// Language ranges in lower case with a weight of 0.
     refused: Vec<String>,
 }
 
-/// More ranges than any browser sends; what comes after them is not looked at.
+/// The number of ranges that are read; further ones are ignored. No browser sends so many.
 const MAX_RANGES: usize = 32;
 
 impl Preference {
-    /// Reads the header. What is not well-formed in it is passed over: a header about taste is no
-    /// reason to refuse a request.
+    /// Parses the header. Malformed parts are ignored, because a wrong preference is no reason to refuse a request.
     pub fn parse(header: &str) -> Self {
-        let mut weighed: Vec<(u16, String)> = header.split(',').take(MAX_RANGES).filter_map(range).collect();
-        // A stable sort: of two with the same weight the first is wanted more.
-        weighed.sort_by_key(|(weight, _)| std::cmp::Reverse(*weight));
-        let (wanted, refused): (Vec<_>, Vec<_>) = weighed.into_iter().partition(|(weight, _)| *weight > 0);
+        let mut weighted: Vec<(u16, String)> = header
+            .split(',')
+            .take(MAX_RANGES)
+            .filter_map(parse_range)
+            .collect();
+        // The sort is stable, so of two ranges with the same weight the first one is preferred.
+        weighted.sort_by_key(|(weight, _)| std::cmp::Reverse(*weight));
+        let (wanted, refused): (Vec<_>, Vec<_>) = weighted.into_iter().partition(|(weight, _)| *weight > 0);
         let ranges = |list: Vec<(u16, String)>| list.into_iter().map(|(_, range)| range).collect();
         Self {
             wanted: ranges(wanted),
@@ -190,30 +193,35 @@ impl Preference {
         }
     }
 
-    /// The position of the tag that suits best: for each range, the most wanted first, the same
-    /// tag, else a variety of it, else what is left when the range is shortened from its end (RFC
-    /// 4647, section 3.4); without a match the one that [`LanguageMap::pick_english_first`] takes.
-    /// None where there are no tags.
+    /// The index of the tag that fits best. `None` if `tags` is empty.
+    ///
+    /// For each range, from the most preferred to the least, it takes the same tag, else a variety of the range, else it
+    /// removes the last subtag of the range and tries again (RFC 4647, section 3.4). If no range matches, it takes the
+    /// tag of [`LanguageMap::pick_english_first`].
     pub fn pick<'t>(&self, tags: impl Iterator<Item = &'t str> + Clone) -> Option<usize> {
-        let wanted = self
+        let preferred = self
             .wanted
             .iter()
             .find_map(|range| self.look_up(range, tags.clone()));
-        wanted.or_else(|| english_first(tags))
+        preferred.or_else(|| english_first(tags))
     }
 
+    /// The index of the tag that fits one range best.
     fn look_up<'t>(&self, range: &str, tags: impl Iterator<Item = &'t str> + Clone) -> Option<usize> {
-        let welcome = |tag: &str| !self.refused.iter().any(|refused| matches(tag, refused));
+        let is_allowed = |tag: &str| !self.refused.iter().any(|refused| matches(tag, refused));
         if range == "*" {
-            return tags.clone().position(welcome);
+            return tags.clone().position(is_allowed);
         }
         let mut range = range;
         loop {
             let same = tags
                 .clone()
-                .position(|tag| tag.eq_ignore_ascii_case(range) && welcome(tag));
-            let found = same.or_else(|| tags.clone().position(|tag| matches(tag, range) && welcome(tag)));
-            match (found, range.rsplit_once('-')) {
+                .position(|tag| tag.eq_ignore_ascii_case(range) && is_allowed(tag));
+            let matching = same.or_else(|| {
+                tags.clone()
+                    .position(|tag| matches(tag, range) && is_allowed(tag))
+            });
+            match (matching, range.rsplit_once('-')) {
                 (Some(index), _) => return Some(index),
                 (None, Some((shorter, _))) => range = shorter,
                 (None, None) => return None,
@@ -222,8 +230,8 @@ impl Preference {
     }
 }
 
-/// A range with its weight in thousandths, where it is well-formed.
-fn range(text: &str) -> Option<(u16, String)> {
+/// Parses a language range and its weight in thousandths. `None` if it is malformed.
+fn parse_range(text: &str) -> Option<(u16, String)> {
     let (range, parameters) = text.split_once(';').unwrap_or((text, ""));
     let range = range.trim().to_ascii_lowercase();
     if range.is_empty()
@@ -255,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_are_those_of_rfc_5646() {
+    fn well_formed_tags_of_rfc_5646_are_accepted() {
         for good in [
             "de",
             "cmn",
@@ -285,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn english_comes_first_in_a_fixed_order() {
+    fn english_is_picked_first() {
         let all = [
             ("fr", "f"),
             ("en-GB", "gb"),
@@ -305,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_gets_what_they_prefer() {
+    fn preferred_language_is_picked() {
         let map = map(&[("en-US", "us"), ("de-CH", "ch"), ("de", "de"), ("fr", "fr")]);
         let cases = [
             ("de", "de"),

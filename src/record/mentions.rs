@@ -1,63 +1,70 @@
-//! Whom and what a statement names besides its own actor and object: what the filters `agent`,
-//! `related_agents` and `related_activities` look for (xAPI 1.0.3, Communication 2.1.3).
+//! The actors and activities that a statement mentions besides its own actor and object.
+//!
+//! The filters `agent`, `related_agents` and `related_activities` search them (xAPI 1.0.3, Communication 2.1.3).
 
 use super::actor::{Actor, Identifier};
 use super::context::Context;
 use super::object::{Activity, Object};
 use super::statement::Statement;
 
-/// Whom and what a statement names besides its own actor and object.
+/// The actors and activities that a statement mentions besides its own actor and object.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Mentions<'s> {
-    /// Those that the plain `agent` filter finds: the members of the actor, where it is a group, an agent or
-    /// group that is the object, and its members.
+    /// The actors that the filter `agent` finds: the members of an actor that is a group, and an agent or group that is
+    /// the object, with its members.
     pub direct: Vec<&'s Identifier>,
-    /// Those that only `related_agents` finds: instructor, team, context agents and groups with their
-    /// members, and everybody in a SubStatement. Who vouches for the statement is not among them.
+    /// The actors that only `related_agents` finds: instructor, team, context agents, context groups, and the actors of
+    /// a SubStatement, each with its members. The authority is not among them.
     pub related: Vec<&'s Identifier>,
-    /// Activities that only `related_activities` finds: those of the context and of a SubStatement.
+    /// The activities that only `related_activities` finds: the activities of the context and of a SubStatement.
     pub activities: Vec<&'s Activity>,
 }
 
 impl Statement {
-    /// Whom and what the statement names besides its own actor and object; the same one may be there twice.
+    /// The actors and activities that the statement mentions. The lists may contain duplicates.
     pub fn mentions(&self) -> Mentions<'_> {
         let mut mentions = Mentions::default();
         mentions.direct.extend(members(&self.actor));
         match &self.object {
-            Object::Agent(actor) | Object::Group(actor) => mentions.direct.extend(named(actor)),
+            Object::Agent(actor) | Object::Group(actor) => mentions.direct.extend(with_members(actor)),
             Object::SubStatement(sub) => {
-                mentions.related.extend(named(&sub.actor));
+                mentions.related.extend(with_members(&sub.actor));
                 match &sub.object {
-                    Object::Agent(actor) | Object::Group(actor) => mentions.related.extend(named(actor)),
+                    Object::Agent(actor) | Object::Group(actor) => {
+                        mentions.related.extend(with_members(actor))
+                    }
                     Object::Activity(activity) => mentions.activities.push(activity),
                     Object::StatementRef(_) | Object::SubStatement(_) => {}
                 }
-                mentions.take_context(sub.context.as_ref());
+                mentions.add_context(sub.context.as_ref());
             }
             Object::Activity(_) | Object::StatementRef(_) => {}
         }
-        mentions.take_context(self.context.as_ref());
+        mentions.add_context(self.context.as_ref());
         mentions
     }
 }
 
 impl<'s> Mentions<'s> {
-    fn take_context(&mut self, context: Option<&'s Context>) {
+    fn add_context(&mut self, context: Option<&'s Context>) {
         let Some(context) = context else { return };
         let others = context.context_agents.iter().chain(&context.context_groups);
         let actors = context.instructor.iter().chain(&context.team);
-        self.related
-            .extend(actors.chain(others.map(|other| &other.actor)).flat_map(named));
+        self.related.extend(
+            actors
+                .chain(others.map(|other| &other.actor))
+                .flat_map(with_members),
+        );
         self.activities.extend(context.activities());
     }
 }
 
-/// An actor's identifier and those of its members.
-fn named(actor: &Actor) -> impl Iterator<Item = &Identifier> {
+/// The identifiers of an actor and of its members.
+fn with_members(actor: &Actor) -> impl Iterator<Item = &Identifier> {
     actor.identifier.iter().chain(members(actor))
 }
 
+/// The identifiers of the members of a group.
 fn members(actor: &Actor) -> impl Iterator<Item = &Identifier> {
     actor
         .members
@@ -80,13 +87,13 @@ mod tests {
         format!(r#"{{"objectType":"Group","mbox":"mailto:{name}@x.org","member":[{members}]}}"#)
     }
 
-    fn people(identifiers: &[&Identifier]) -> Vec<String> {
+    fn local_parts(identifiers: &[&Identifier]) -> Vec<String> {
         let local = |identifier: &&Identifier| identifier.email().unwrap().replace("@x.org", "");
         identifiers.iter().map(local).collect()
     }
 
     #[test]
-    fn everybody_and_everything_is_found_where_the_specification_looks() {
+    fn all_related_actors_and_activities_are_found() {
         let context = |suffix: &str| {
             format!(
                 r#"{{"instructor":{},"team":{},
@@ -110,8 +117,8 @@ mod tests {
         );
         let statement = parse_statement(text.as_bytes(), Version::V2, &Limits::default()).unwrap();
         let mentions = statement.mentions();
-        assert_eq!(people(&mentions.direct), ["member"]);
-        let mut related = people(&mentions.related);
+        assert_eq!(local_parts(&mentions.direct), ["member"]);
+        let mut related = local_parts(&mentions.related);
         related.sort();
         let mut expected: Vec<String> = ["", "2"]
             .iter()
@@ -145,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn an_agent_or_group_that_is_the_object_is_found_directly() {
+    fn object_that_is_a_group_is_found_directly() {
         let text = format!(
             r#"{{"actor":{},"verb":{{"id":"urn:v"}},"object":{}}}"#,
             agent("actor"),
@@ -153,7 +160,7 @@ mod tests {
         );
         let statement = parse_statement(text.as_bytes(), Version::V1, &Limits::default()).unwrap();
         let mentions = statement.mentions();
-        assert_eq!(people(&mentions.direct), ["object", "member"]);
+        assert_eq!(local_parts(&mentions.direct), ["object", "member"]);
         assert!(mentions.related.is_empty() && mentions.activities.is_empty());
     }
 }

@@ -105,7 +105,10 @@ pub struct SubStatement {
 }
 
 /// The types of questions (xAPI 1.0.3, Data 2.4.4.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, strum::EnumString, strum::IntoStaticStr, strum::VariantNames,
+)]
+#[strum(serialize_all = "kebab-case")]
 #[allow(missing_docs, reason = "the specification defines the names")]
 pub enum InteractionType {
     TrueFalse,
@@ -121,45 +124,16 @@ pub enum InteractionType {
 }
 
 impl InteractionType {
-    /// All of them.
-    pub const ALL: [Self; 10] = [
-        Self::TrueFalse,
-        Self::Choice,
-        Self::FillIn,
-        Self::LongFillIn,
-        Self::Matching,
-        Self::Performance,
-        Self::Sequencing,
-        Self::Likert,
-        Self::Numeric,
-        Self::Other,
-    ];
-
-    /// The name that definitions use.
+    /// The name of the type in a definition, for example `true-false`.
     pub fn key(self) -> &'static str {
-        match self {
-            Self::TrueFalse => "true-false",
-            Self::Choice => "choice",
-            Self::FillIn => "fill-in",
-            Self::LongFillIn => "long-fill-in",
-            Self::Matching => "matching",
-            Self::Performance => "performance",
-            Self::Sequencing => "sequencing",
-            Self::Likert => "likert",
-            Self::Numeric => "numeric",
-            Self::Other => "other",
-        }
+        self.into()
     }
 
     fn from_node(node: &Node<'_>, place: &Place<'_>) -> Result<Self, Fault> {
-        let text = string(node, place)?;
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.key() == text)
-            .ok_or_else(|| {
-                let known: Vec<_> = Self::ALL.iter().map(|kind| kind.key()).collect();
-                place.fault(format!("an interactionType is one of {}", known.join(", ")))
-            })
+        let known = <Self as strum::VariantNames>::VARIANTS;
+        string(node, place)?
+            .parse()
+            .map_err(|_| place.fault(format!("an interactionType is one of {}", known.join(", "))))
     }
 }
 

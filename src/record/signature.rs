@@ -1,8 +1,10 @@
-//! Signed statements (xAPI 1.0.3, Data 2.6): a statement with a JSON Web Signature (RFC 7515) of itself attached.
+//! Signed statements (xAPI 1.0.3, Data 2.6): a JSON Web Signature (RFC 7515) of the statement is one of its
+//! attachments.
 //!
-//! [`Statement::check_signature`] looks for mistakes, as the specification asks; it is no proof of who signed. What
-//! the signature covers must be the statement, and where the signature brings its certificate (`x5c`), it must be
-//! that certificate's. Whether the certificate can be trusted is for whoever reads the statement to say.
+//! [`Statement::check_signature`] makes the checks that the specification requires. The signed text must be the
+//! statement. If the signature contains a certificate (`x5c`), it must be made with the key of that certificate. The
+//! check does not prove the identity of the signer: Rollbook does not check whether the certificate can be trusted. A
+//! reader of the statement has to do that.
 
 use aws_lc_rs::signature::{
     RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512,
@@ -25,45 +27,43 @@ pub const USAGE: &str = "http://adlnet.gov/expapi/attachments/signature";
 /// The `contentType` that such an attachment must declare.
 const CONTENT_TYPE: &str = "application/octet-stream";
 
-/// What is wrong with a signature; the text says what has to change.
+/// Why a signature is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
     /// The attachment declares another media type.
     #[error("a signature's contentType is {CONTENT_TYPE}")]
     ContentType,
-    /// It is not of three parts in base64url.
+    /// The content does not have three parts in base64url.
     #[error(
         "a signature is a JSON Web Signature in compact serialization: three texts in base64url with dots between them"
     )]
     Form,
-    /// Its header can't be read.
+    /// The header is malformed.
     #[error("the signature's header can't be read: {0}")]
     Header(String),
-    /// Its algorithm is not one of the three.
-    #[error("a signature's algorithm is RS256, RS384 or RS512, and not {0:?}")]
+    /// The algorithm is not one of the three that xAPI allows.
+    #[error("the algorithm of a signature is RS256, RS384 or RS512, and not {0:?}")]
     Algorithm(String),
-    /// Its header has extensions that must be understood.
+    /// The header requires extensions.
     #[error(
-        "the signature's header names extensions (`crit`) that are not understood here; sign without them"
+        "the signature's header requires extensions (`crit`), which are not supported here; sign without them"
     )]
     Critical,
-    /// What it covers is not a statement.
-    #[error("what the signature covers is not a valid statement: {0}")]
+    /// The signed text is not a statement.
+    #[error("the signed text is not a valid statement: {0}")]
     Payload(Fault),
-    /// What it covers is another statement.
-    #[error(
-        "what the signature covers differs from the statement in its {0}; sign the statement as it is sent"
-    )]
+    /// The signed text is another statement.
+    #[error("the signed text differs from the statement in its {0}; sign the statement as it is sent")]
     Different(&'static str),
-    /// Its certificate can't be read.
+    /// The certificate is malformed.
     #[error("the first certificate in the signature's x5c can't be read: {0}")]
     Certificate(String),
-    /// It was not made with the certificate's key.
+    /// The signature was not made with the key of the certificate.
     #[error("the signature was not made with the RSA key of its certificate (x5c)")]
     Key,
 }
 
-/// The header of a signature (RFC 7515, section 4); what is not looked at is passed over.
+/// The header of a signature (RFC 7515, section 4). Other members are ignored.
 #[derive(Deserialize)]
 struct Header {
     alg: String,
@@ -72,19 +72,21 @@ struct Header {
 }
 
 impl Attachment {
-    /// Whether it is a signature of its statement.
+    /// Whether the attachment is a signature of its statement.
     pub fn is_signature(&self) -> bool {
         self.usage_type.as_str() == USAGE
     }
 }
 
 impl Statement {
-    /// Checks a signature that came with this statement. `attachment` is what the statement declares of it, `content`
-    /// its bytes, `id` the id that the statement is to have; the payload is read by the rules of the request.
+    /// Checks a signature of this statement.
+    ///
+    /// `attachment` is the declaration of the signature, `content` its bytes, and `id` the id of the statement.
+    /// `version` and `limits` are the rules for parsing the signed text.
     ///
     /// # Errors
     ///
-    /// What the specification asks to be refused: see [`SignatureError`].
+    /// The specification requires that the signature is refused.
     pub fn check_signature(
         &self,
         attachment: &Attachment,
@@ -96,24 +98,24 @@ impl Statement {
         if !attachment.content_type.trim().eq_ignore_ascii_case(CONTENT_TYPE) {
             return Err(SignatureError::ContentType);
         }
-        let parts = Parts::of(content).ok_or(SignatureError::Form)?;
+        let parts = Parts::parse(content).ok_or(SignatureError::Form)?;
         let header: Header = serde_json::from_slice(&parts.header)
             .map_err(|error| SignatureError::Header(error.to_string()))?;
-        let algorithm = algorithm(&header.alg).ok_or(SignatureError::Algorithm(header.alg))?;
+        let algorithm = find_algorithm(&header.alg).ok_or(SignatureError::Algorithm(header.alg))?;
         if header.crit.is_some() {
             return Err(SignatureError::Critical);
         }
         let signed = parse_statement(&parts.payload, version, limits).map_err(SignatureError::Payload)?;
-        self.check_same(&signed, id)?;
+        self.check_signed_statement(&signed, id)?;
         match header.x5c {
             Some(chain) => check_key(&chain, algorithm, &parts),
             None => Ok(()),
         }
     }
 
-    /// Whether this is the statement that was signed, as far as one can be another (Data 2.3.1). What a store adds
-    /// may be missing in what was signed; what was signed may not be missing here.
-    fn check_same(&self, signed: &Self, id: Option<StatementId>) -> Result<(), SignatureError> {
+    /// Checks that `signed` is the same statement by the rules of Data 2.3.1. The signed text may lack members that the
+    /// server sets. But if it has an id or a timestamp, this statement must have the same.
+    fn check_signed_statement(&self, signed: &Self, id: Option<StatementId>) -> Result<(), SignatureError> {
         if signed.id.is_some() && signed.id != id {
             return Err(SignatureError::Different("id"));
         }
@@ -129,17 +131,17 @@ impl Statement {
     }
 }
 
-/// A signature in compact serialization (RFC 7515, section 3.1).
+/// The parts of a signature in compact serialization (RFC 7515, section 3.1).
 struct Parts<'a> {
     header: Vec<u8>,
     payload: Vec<u8>,
     signature: Vec<u8>,
-    /// What was signed: the first two texts with their dot.
+    /// The signed bytes: the encoded header and payload with the dot between them.
     signed: &'a [u8],
 }
 
 impl<'a> Parts<'a> {
-    fn of(content: &'a [u8]) -> Option<Self> {
+    fn parse(content: &'a [u8]) -> Option<Self> {
         let text = std::str::from_utf8(content).ok()?;
         let (signed, signature) = text.rsplit_once('.')?;
         let (header, payload) = signed.split_once('.')?;
@@ -158,9 +160,9 @@ impl<'a> Parts<'a> {
     }
 }
 
-fn algorithm(name: &str) -> Option<&'static RsaParameters> {
+fn find_algorithm(name: &str) -> Option<&'static RsaParameters> {
     match name {
-        // Shorter keys than RFC 7518 asks for: the specification's own example (Data, Appendix D) has one of 1024 bits.
+        // RFC 7518 requires keys of 2048 bits. The example of the xAPI specification (Data, Appendix D) has 1024 bits.
         "RS256" => Some(&RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY),
         "RS384" => Some(&RSA_PKCS1_2048_8192_SHA384),
         "RS512" => Some(&RSA_PKCS1_2048_8192_SHA512),
@@ -168,7 +170,7 @@ fn algorithm(name: &str) -> Option<&'static RsaParameters> {
     }
 }
 
-/// Whether the signature was made with the key of the first certificate (RFC 7515, section 4.1.6).
+/// Checks that the signature was made with the key of the first certificate (RFC 7515, section 4.1.6).
 fn check_key(
     chain: &[String],
     algorithm: &'static RsaParameters,
@@ -176,7 +178,7 @@ fn check_key(
 ) -> Result<(), SignatureError> {
     let first = chain
         .first()
-        .ok_or_else(|| SignatureError::Certificate("there is none".to_owned()))?;
+        .ok_or_else(|| SignatureError::Certificate("the list is empty".to_owned()))?;
     let der = STANDARD
         .decode(first)
         .map_err(|_| SignatureError::Certificate("it is not base64 of DER".to_owned()))?;

@@ -381,7 +381,7 @@ fn problem(error: DocumentError) -> Problem {
              replaces a document",
         ),
         DocumentError::Merge(MergeFault::Posted(fault)) => Problem::invalid_body(fault.pointer, fault.detail),
-        DocumentError::Merge(error @ MergeFault::Kept(_)) => {
+        DocumentError::Merge(error @ MergeFault::Stored(_)) => {
             Problem::bad_request(format!("{error}: PUT replaces it"))
         }
         DocumentError::TooLarge => Problem::new(

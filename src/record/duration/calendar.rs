@@ -10,53 +10,56 @@ use crate::base::clock::Timestamp;
 use crate::base::fault::{Fault, Place};
 use crate::base::json::{Node, string};
 
-/// How far ahead something lies: `P1Y`, `P6M`, `P2W`, `P1DT12H` (`expires_after`; product text,
-/// section 5).
+/// A duration that is added to a date by the calendar: `P1Y`, `P6M`, `P2W`, `P1DT12H`. The field `expires_after` of a
+/// content is one.
 ///
-/// Years, months, weeks and days are the calendar's; hours, minutes and seconds a fixed time.
+/// Years, months, weeks and days follow the calendar. Hours, minutes and seconds have a fixed length.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct CalendarDuration(Duration);
 
-/// The last microsecond that RFC 3339 can write: 9999-12-31T23:59:59.999999Z.
+/// The last moment that RFC 3339 can write: 9999-12-31T23:59:59.999999Z.
 const LAST: Timestamp = Timestamp::from_micros(253_402_300_799_999_999);
 
 impl CalendarDuration {
-    /// Reads an ISO 8601 duration with designators; only seconds may have a fraction.
+    /// Parses an ISO 8601 duration with designators. Only seconds may have a fraction.
     ///
     /// # Errors
     ///
-    /// Anything else.
+    /// The text has another format.
     pub fn parse(text: &str) -> Result<Self, DurationError> {
         let duration = Duration::parse(text)?;
-        if duration.amounts[..SECONDS]
+        if duration
+            .amounts
             .iter()
+            .take(SECONDS)
             .any(|amount| amount.millionths > 0)
         {
             return Err(DurationError(
-                "only seconds have a fraction here; write P6M instead of P0.5Y",
+                "only seconds can have a fraction here; write P6M instead of P0.5Y",
             ));
         }
         Ok(Self(duration))
     }
 
-    /// Reads a calendar duration.
+    /// Reads a calendar duration from a node.
     ///
     /// # Errors
     ///
-    /// Not a string, or not a calendar duration.
+    /// The node is not a string, or the string is not a calendar duration.
     pub fn from_node(node: &Node<'_>, place: &Place<'_>) -> Result<Self, Fault> {
         Self::parse(string(node, place)?).map_err(|error| place.fault(error.to_string()))
     }
 
-    /// The duration as it was written.
+    /// The source text.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
 
-    /// The moment that lies so far after `from`, by the calendar in UTC: first years and months,
-    /// where a day that its month doesn't have becomes the month's last (31 January and `P1M` give
-    /// 28 February), then weeks and days, then the time. What lies past the year 9999 is the last
+    /// The moment that is this duration later than `from`, by the calendar in UTC.
+    ///
+    /// It adds years and months first, then weeks and days, then the time. If the resulting month has no such day, the
+    /// day is the last of that month: 31 January plus `P1M` is 28 February. A moment after the year 9999 becomes the last
     /// moment of that year.
     pub fn add_to(&self, from: Timestamp) -> Timestamp {
         self.checked_add_to(from).map_or(LAST, |at| at.min(LAST))
@@ -80,7 +83,7 @@ impl CalendarDuration {
     }
 }
 
-/// The duration as it was written.
+/// Writes the source text.
 impl fmt::Display for CalendarDuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -106,7 +109,7 @@ mod tests {
     use crate::base::timestamp;
 
     #[test]
-    fn adding_follows_the_calendar() {
+    fn addition_follows_the_calendar() {
         let cases = [
             ("2026-01-31T10:00:00Z", "P1M", "2026-02-28T10:00:00.000Z"),
             ("2024-02-29T00:00:00Z", "P1Y", "2025-02-28T00:00:00.000Z"),
