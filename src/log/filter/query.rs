@@ -2,8 +2,9 @@
 
 use super::Filter;
 use crate::access::AskedScope;
+use crate::base::Fingerprint;
 use crate::base::clock::Timestamp;
-use crate::log::cursor::{Cursor, Fingerprint, Position};
+use crate::log::cursor::{Cursor, Position};
 
 /// The order of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -144,7 +145,7 @@ pub(super) fn fingerprint(
         pairs.push((String::new(), String::new()));
         pairs.extend(pairs_of(&saved.filter, saved.asked_scope.as_ref(), saved.sort));
     }
-    Fingerprint::of(
+    Fingerprint::from_parts(
         std::iter::once(binding).chain(pairs.iter().flat_map(|(name, value)| [&**name, &**value])),
     )
 }
