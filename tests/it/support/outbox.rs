@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use flate2::read::GzDecoder;
-use mailparse::{MailHeaderMap as _, ParsedMail};
+use mailparse::{MailHeaderMap as _, ParsedMail, addrparse_header};
 use rollbook::reports::mailer::Mailer;
 use rollbook::reports::sender::{Sender, SenderOptions};
 use serde_json::{Value, json};
@@ -26,6 +26,7 @@ pub struct Mail {
     /// The time of the run from the file name, for example `20260318T080000Z`.
     pub run_at: String,
     pub message_id: String,
+    /// The address of the recipient.
     pub to: String,
     pub subject: String,
     /// The plain text part.
@@ -84,7 +85,7 @@ impl Mail {
         Self {
             run_at: run_at.to_owned(),
             message_id: header("Message-ID"),
-            to: header("To"),
+            to: recipient_address(&parsed),
             subject: header("Subject"),
             text: text.expect("plain text").get_body().expect("a text"),
             csv: file.map(|file| decompress(file)),
@@ -113,6 +114,13 @@ impl Mail {
         let link: String = self.text[start..].chars().take_while(|c| !c.is_whitespace()).collect();
         link.trim_end_matches(['.', ')', '>']).to_owned()
     }
+}
+
+/// The address of the only recipient.
+fn recipient_address(mail: &ParsedMail<'_>) -> String {
+    let field = mail.headers.get_first_header("To").expect("a recipient");
+    let addresses = addrparse_header(field).expect("addresses");
+    addresses.extract_single_info().expect("one recipient").addr
 }
 
 fn leaf_parts<'m, 'b>(mail: &'m ParsedMail<'b>) -> Vec<&'m ParsedMail<'b>> {
