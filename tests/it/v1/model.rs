@@ -1,7 +1,7 @@
 //! The log against a naive model: random organisations, random callers, random questions.
 //!
 //! [`world`] holds the facts as plain lists; [`reading`] reads them as rows by the product text's section 6 and
-//! [`judge`] answers questions by sections 4 and 7, both with loops; [`growth`] tells the same facts to the
+//! [`judge`] answers questions by sections 4 and 7, both with loops, through the filters of [`filters`]; [`growth`] tells the same facts to the
 //! server, [`question`] makes up questions. Each answer is compared in every way out of the server: pages, totals,
 //! NDJSON, CSV, and single activities by their id, seen or not. [`opened`] asks two questions at once, as saved
 //! reports are opened.
@@ -13,6 +13,7 @@
 
 mod calendar;
 mod facets;
+mod filters;
 mod growth;
 mod judge;
 mod opened;

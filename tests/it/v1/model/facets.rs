@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::filters::{FLAG_FILTERS, VALUE_FILTERS};
 use super::judge::{self, Expected};
 use super::question::{Filter, Question, Scope};
 use super::reading::Row;
@@ -25,7 +26,7 @@ impl Trial<'_> {
         let mut population = question.clone();
         population.filters.retain(|filter| match filter {
             Filter::Team { .. } => question.scope == Some(Scope::Team),
-            Filter::Group(_) => question.scope == Some(Scope::Group),
+            Filter::Values(filter, _) => filter.name == "group" && question.scope == Some(Scope::Group),
             Filter::IncludeDeactivated(_) => true,
             _ => false,
         });
@@ -82,29 +83,14 @@ impl Trial<'_> {
     fn values_of(&self, row: &Row<'_>) -> Vec<(String, String)> {
         let mut values: Vec<(String, String)> = Vec::new();
         let mut has = |name: &str, value: &str| values.push((name.to_owned(), value.to_owned()));
-        has("action", row.action);
-        has("verb", &row.record.verb);
-        has("origin", row.origin());
-        has("completed", &row.completed.to_string());
-        has("expired", &row.expired_at.is_some_and(|at| at < self.now).to_string());
-        has("has_certificate", &row.certificate.is_some().to_string());
-        has("bulk_import", "false"); // there are no imports yet
-        if let Some(success) = row.success {
-            has("result", if success { "passed" } else { "failed" });
+        for filter in VALUE_FILTERS {
+            (filter.values)(row).into_iter().for_each(|value| has(filter.name, value));
         }
-        row.device_type().into_iter().for_each(|device| has("device_type", device));
-        row.source().into_iter().for_each(|source| has("source", source));
-        if let Some(content) = row.content {
-            has("content", &content.id);
-            content.kind.iter().for_each(|kind| has("type", kind));
-            content.content_type.iter().for_each(|kind| has("content_type", kind));
-            content.tags.iter().for_each(|tag| has("tag", tag));
-            content.cpd_labels.iter().for_each(|label| has("cpd_label", label));
+        for filter in FLAG_FILTERS {
+            has(filter.name, &(filter.holds)(row, self.now).to_string());
         }
         if let Some(user) = row.user {
-            has("user", &user.id);
             user.teams.iter().for_each(|team| has("team", team));
-            user.groups.iter().for_each(|group| has("group", group));
             user.custom.iter().for_each(|(field, value)| has(&format!("custom[{field}]"), value));
         }
         values

@@ -124,9 +124,7 @@ pub fn refusal(organisation: &Organisation, question: &Question) -> Option<u16> 
         Scope::Team => {
             (!question.filters.iter().any(|filter| matches!(filter, Filter::Team { .. }))).then_some(400)
         }
-        Scope::Group => {
-            (!question.filters.iter().any(|filter| matches!(filter, Filter::Group(_)))).then_some(400)
-        }
+        Scope::Group => (!question.filters.iter().any(|filter| filter.is("group"))).then_some(400),
     }
 }
 
@@ -152,10 +150,7 @@ pub fn within_scope(organisation: &Organisation, question: &Question, row: &Row<
 }
 
 pub fn asks_for_visits(question: &Question) -> bool {
-    question.filters.iter().any(|filter| match filter {
-        Filter::Action(actions) => actions.contains(&"visited"),
-        _ => false,
-    })
+    question.filters.iter().any(Filter::names_visited)
 }
 
 /// Whether the row passes the filter.
@@ -166,9 +161,6 @@ pub fn passes(
     row: &Row<'_>,
     now: Micros,
 ) -> bool {
-    let among = |value: Option<&str>, wanted: &[String]| {
-        value.is_some_and(|value| wanted.iter().any(|wanted| wanted == value))
-    };
     let record = row.record;
     let content = row.content;
     match filter {
@@ -181,42 +173,15 @@ pub fn passes(
                 }
             })
         }),
-        Filter::Group(groups) => {
-            row.user.is_some_and(|user| user.groups.iter().any(|group| groups.contains(group)))
-        }
-        Filter::User(users) => among(row.user.map(|user| user.id.as_str()), users),
-        Filter::Action(actions) => actions.contains(&row.action),
-        Filter::Verb(verbs) => among(Some(&record.verb), verbs),
-        Filter::Type(kinds) => among(content.and_then(|content| content.kind.as_deref()), kinds),
-        Filter::ContentType(kinds) => {
-            among(content.and_then(|content| content.content_type.as_deref()), kinds)
-        }
-        Filter::Content(ids) => among(content.map(|content| content.id.as_str()), ids),
-        Filter::Tag(tags) => content.is_some_and(|content| content.tags.iter().any(|tag| tags.contains(tag))),
-        Filter::CpdLabel(labels) => {
-            content.is_some_and(|content| content.cpd_labels.iter().any(|label| labels.contains(label)))
-        }
-        Filter::Source(sources) => among(row.source(), sources),
-        Filter::DeviceType(devices) => among(row.device_type(), devices),
-        Filter::Origin(origins) => among(Some(row.origin()), origins),
-        // There are no imports yet.
-        Filter::Import(_) => false,
-        Filter::BulkImport(wanted) => !*wanted,
+        Filter::Values(filter, wanted) => filter.passes(row, wanted),
+        Filter::Flag(filter, wanted) => (filter.holds)(row, now) == *wanted,
         Filter::Title(titles) => content.and_then(|content| content.title.as_deref()).is_some_and(|title| {
             let title = title.to_lowercase();
             titles
                 .iter()
                 .any(|words| words.split_whitespace().all(|word| title.contains(&word.to_lowercase())))
         }),
-        Filter::Completed(wanted) => row.completed == *wanted,
-        Filter::Expired(wanted) => row.expired_at.is_some_and(|at| at < now) == *wanted,
-        Filter::HasCertificate(wanted) => row.certificate.is_some() == *wanted,
         Filter::IncludeDeactivated(_) => true,
-        Filter::Result(results) => match row.success {
-            Some(true) => results.contains(&"passed"),
-            Some(false) => results.contains(&"failed"),
-            None => false,
-        },
         Filter::From(when) => instant(*when, question.tz(organisation)) <= record.happened_at,
         Filter::To(when) => record.happened_at < instant(*when, question.tz(organisation)),
         Filter::Period(period) => {

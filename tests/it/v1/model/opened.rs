@@ -72,7 +72,7 @@ fn random_report(random: &mut Random, facts: &Organisation, now: Micros) -> Open
         let names = |wanted: fn(&Filter) -> bool| question.filters.iter().any(wanted);
         let incomplete = match question.scope {
             Some(Scope::Team) => !names(|filter| matches!(filter, Filter::Team { .. })),
-            Some(Scope::Group) => !names(|filter| matches!(filter, Filter::Group(_))),
+            Some(Scope::Group) => !names(|filter| filter.is("group")),
             _ => false,
         };
         if incomplete {
@@ -85,9 +85,9 @@ fn random_report(random: &mut Random, facts: &Organisation, now: Micros) -> Open
     // What would widen the report is refused where it is read; here is what may be added.
     added.filters.retain_mut(|filter| match filter {
         Filter::IncludeDeactivated(_) => false,
-        Filter::Action(actions) => {
-            actions.retain(|action| *action != "visited");
-            !actions.is_empty()
+        Filter::Values(values, keys) if values.name == "action" => {
+            keys.retain(|action| action != "visited");
+            !keys.is_empty()
         }
         Filter::Team { include_sub_teams, .. } => {
             *include_sub_teams = false;
@@ -159,12 +159,7 @@ impl Opened {
     }
 
     fn shows(&self, row: &Row<'_>) -> bool {
-        let names_visits = self
-            .saved
-            .filters
-            .iter()
-            .any(|filter| matches!(filter, Filter::Action(actions) if actions.contains(&"visited")));
-        row.action != "visited" || names_visits
+        row.action != "visited" || judge::asks_for_visits(&self.saved)
     }
 
     fn rows<'a>(&self, facts: &'a Organisation, now: Micros) -> Vec<Row<'a>> {
@@ -182,7 +177,8 @@ impl Opened {
     /// By action, the rows that a filter bar in the opened report tells of: the added filters are the bar's.
     fn bar(&self, facts: &Organisation, now: Micros) -> BTreeMap<String, u64> {
         let counts = |filter: &Filter, is_added: bool| match (filter, self.added.scope) {
-            (Filter::Team { .. }, Some(Scope::Team)) | (Filter::Group(_), Some(Scope::Group)) => true,
+            (Filter::Team { .. }, Some(Scope::Team)) => true,
+            (filter, Some(Scope::Group)) if filter.is("group") => true,
             _ => !is_added,
         };
         let mut by_action = BTreeMap::new();
@@ -396,9 +392,7 @@ async fn same_people(
     let Some((any, content)) = rows.iter().find_map(|row| row.content.map(|content| (row, content))) else {
         return Ok(());
     };
-    let is_of_people = |filter: &Filter, _| {
-        matches!(filter, Filter::Team { .. } | Filter::Group(_) | Filter::User(_) | Filter::Custom(..))
-    };
+    let is_of_people = |filter: &Filter, _| filter.selects_persons();
     let passes = |user: Option<&User>| {
         let row = Row { user, ..any.clone() };
         opened.people(facts, &row) && opened.passes(facts, &row, now, is_of_people)

@@ -125,7 +125,7 @@ fn random_question(random: &mut Random, facts: &Organisation, other: &Organisati
     people.ascending = false;
     people.filters.retain(is_of_people);
     if random.percent(50) {
-        people.filters.retain(|filter| !matches!(filter, Filter::User(_)));
+        people.filters.retain(|filter| !filter.is("user"));
     }
     let rows = reading::rows(facts);
     let from = if random.percent(5) { other } else { facts };
@@ -145,14 +145,7 @@ fn random_question(random: &mut Random, facts: &Organisation, other: &Organisati
 }
 
 fn is_of_people(filter: &Filter) -> bool {
-    matches!(
-        filter,
-        Filter::Team { .. }
-            | Filter::Group(_)
-            | Filter::User(_)
-            | Filter::IncludeDeactivated(_)
-            | Filter::Custom(..)
-    )
+    filter.selects_persons() || matches!(filter, Filter::IncludeDeactivated(_))
 }
 
 /// Puts the question to the server; the states that its answer has.

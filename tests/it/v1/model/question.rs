@@ -4,7 +4,7 @@ use chrono::NaiveDate;
 use chrono_tz::Tz;
 use serde_json::{Value, json};
 
-use super::reading::{ACTIONS, OTHER_VERBS};
+use super::filters::{FlagFilter, ValueFilter, random_flag, random_values};
 use super::world::{Micros, Months, Organisation};
 use crate::support::http::{encode_segment, query};
 use crate::support::random::Random;
@@ -112,20 +112,6 @@ const PERIODS: &[(Period, &str)] = &[
     (Period::PreviousYear, "previous_year"),
 ];
 
-const TYPES: &[&str] = &[
-    "item",
-    "learnlist",
-    "channel",
-    "event",
-    "quiz",
-    "survey",
-    "exercise",
-    "learning_plan",
-    "certification",
-];
-const CONTENT_TYPES: &[&str] =
-    &["video", "article", "book", "document", "audio", "scorm", "xapi", "course", "link", "other"];
-
 /// Time zones of the questions, all with midnights that exist once.
 pub const ZONES: &[Tz] = &[
     chrono_tz::UTC,
@@ -135,30 +121,14 @@ pub const ZONES: &[Tz] = &[
     chrono_tz::Pacific::Auckland,
 ];
 
-/// One filter, as it is asked for.
-#[derive(Debug, Clone, PartialEq)]
+/// One filter of a question.
+#[derive(Debug, Clone)]
 pub enum Filter {
     Team { teams: Vec<String>, include_sub_teams: bool, primary_team_only: bool },
-    Group(Vec<String>),
-    User(Vec<String>),
-    Action(Vec<&'static str>),
-    Verb(Vec<String>),
-    Type(Vec<String>),
-    ContentType(Vec<String>),
-    Content(Vec<String>),
-    Tag(Vec<String>),
-    CpdLabel(Vec<String>),
-    Source(Vec<String>),
-    DeviceType(Vec<String>),
-    Origin(Vec<String>),
-    Import(Vec<String>),
-    BulkImport(bool),
+    Values(&'static ValueFilter, Vec<String>),
+    Flag(&'static FlagFilter, bool),
     Title(Vec<String>),
-    Completed(bool),
-    Expired(bool),
-    HasCertificate(bool),
     IncludeDeactivated(bool),
-    Result(Vec<&'static str>),
     From(When),
     To(When),
     Period(Period),
@@ -193,7 +163,8 @@ impl Question {
 
     /// Whether rows of deactivated users are in the answer: where asked for, and in a person's own log.
     pub fn shows_deactivated(&self) -> bool {
-        self.person.is_some() || self.filters.contains(&Filter::IncludeDeactivated(true))
+        self.person.is_some()
+            || self.filters.iter().any(|filter| matches!(filter, Filter::IncludeDeactivated(true)))
     }
 
     /// The path of the first page.
@@ -246,13 +217,6 @@ impl Question {
         let mut one = |name: &str, value: String| pairs.push((name.to_owned(), value));
         let mut many =
             |name: &str, values: &[String]| values.iter().for_each(|value| one(name, value.clone()));
-        let keys = |values: &[&str]| -> Vec<String> {
-            match self.commas {
-                true => vec![values.join(",")],
-                false => values.iter().map(|value| (*value).to_owned()).collect(),
-            }
-        };
-        let list = |values: &[String]| keys(&values.iter().map(String::as_str).collect::<Vec<_>>());
         match filter {
             Filter::Team { teams, include_sub_teams, primary_team_only } => {
                 many("team", teams);
@@ -263,26 +227,13 @@ impl Question {
                     one("primary_team_only", "true".into());
                 }
             }
-            Filter::Group(groups) => many("group", groups),
-            Filter::User(users) => many("user", users),
-            Filter::Action(actions) => many("action", &keys(actions)),
-            Filter::Verb(verbs) => many("verb", verbs),
-            Filter::Type(kinds) => many("type", &list(kinds)),
-            Filter::ContentType(kinds) => many("content_type", &list(kinds)),
-            Filter::Content(ids) => many("content", ids),
-            Filter::Tag(tags) => many("tag", tags),
-            Filter::CpdLabel(labels) => many("cpd_label", labels),
-            Filter::Source(sources) => many("source", sources),
-            Filter::DeviceType(devices) => many("device_type", devices),
-            Filter::Origin(origins) => many("origin", &list(origins)),
-            Filter::Import(imports) => many("import", imports),
-            Filter::BulkImport(wanted) => one("bulk_import", wanted.to_string()),
+            Filter::Values(filter, keys) if self.commas && filter.has_keys => {
+                one(filter.name, keys.join(","));
+            }
+            Filter::Values(filter, values) => many(filter.name, values),
+            Filter::Flag(filter, wanted) => one(filter.name, wanted.to_string()),
             Filter::Title(titles) => many("title", titles),
-            Filter::Completed(wanted) => one("completed", wanted.to_string()),
-            Filter::Expired(wanted) => one("expired", wanted.to_string()),
-            Filter::HasCertificate(wanted) => one("has_certificate", wanted.to_string()),
             Filter::IncludeDeactivated(wanted) => one("include_deactivated", wanted.to_string()),
-            Filter::Result(results) => many("result", &keys(results)),
             Filter::From(when) => one("from", written(*when)),
             Filter::To(when) => one("to", written(*when)),
             Filter::Period(period) => {
@@ -377,23 +328,14 @@ pub fn question(random: &mut Random, organisation: &Organisation, who: Who, now:
     // A person's log has the same filters, but the subject is who the path says.
     for _ in 0..random.below(4) {
         let new = filter(random, organisation, now);
-        let same_kind = |other: &Filter| {
-            std::mem::discriminant(other) == std::mem::discriminant(&new) || exclude_each_other(other, &new)
-        };
-        let out_of_place = person.is_some() && matches!(new, Filter::User(_) | Filter::IncludeDeactivated(_));
-        if !filters.iter().any(same_kind) && !out_of_place {
+        let out_of_place =
+            person.is_some() && (new.is("user") || matches!(new, Filter::IncludeDeactivated(_)));
+        if !filters.iter().any(|other| new.excludes(other)) && !out_of_place {
             filters.push(new);
         }
     }
     let limit = *random.pick(&[1, 2, 3, 7, 20, 50, 1000]);
     Question { who, person, scope, filters, ascending: random.percent(50), limit, commas: random.percent(30) }
-}
-
-/// A period stands instead of from and to.
-fn exclude_each_other(one: &Filter, other: &Filter) -> bool {
-    let bound = |filter: &Filter| matches!(filter, Filter::From(_) | Filter::To(_));
-    let period = |filter: &Filter| matches!(filter, Filter::Period(_));
-    (bound(one) && period(other)) || (period(one) && bound(other))
 }
 
 fn team(random: &mut Random, organisation: &Organisation) -> Filter {
@@ -407,7 +349,7 @@ fn team(random: &mut Random, organisation: &Organisation) -> Filter {
 }
 
 fn group(random: &mut Random, organisation: &Organisation) -> Filter {
-    Filter::Group(random.some(&organisation.groups, 2))
+    Filter::with_values("group", random.some(&organisation.groups, 2))
 }
 
 fn strings(values: &[&str]) -> Vec<String> {
@@ -430,43 +372,11 @@ fn filter(random: &mut Random, organisation: &Organisation, now: Micros) -> Filt
     };
     match random.below(29) {
         0 => team(random, organisation),
-        1 => group(random, organisation),
-        2 => {
-            let ids: Vec<String> = organisation.users.iter().map(|user| user.id.clone()).collect();
-            Filter::User(random.some(&ids, 4))
-        }
-        3..=5 => {
-            let mut keys: Vec<&'static str> = ACTIONS.iter().map(|(action, _)| *action).collect();
-            keys.extend(["other", "visited", "watched", "read", "failed", "logged_in"]);
-            Filter::Action(random.some(&keys, 5))
-        }
-        6 => {
-            let mut verbs: Vec<String> = ACTIONS.iter().flat_map(|(_, verbs)| strings(verbs)).collect();
-            verbs.extend(strings(OTHER_VERBS));
-            Filter::Verb(random.some(&verbs, 6))
-        }
-        7 => Filter::Type(random.some(&strings(TYPES), 3)),
-        8 => Filter::ContentType(random.some(&strings(CONTENT_TYPES), 4)),
-        9 => {
-            let ids: Vec<String> = organisation.contents.iter().map(|content| content.id.clone()).collect();
-            Filter::Content(random.some(&ids, 4))
-        }
-        10 => Filter::Tag(random.some(&strings(super::TAGS), 2)),
-        11 => Filter::CpdLabel(random.some(&strings(super::CPD_LABELS), 2)),
-        12 => Filter::Source(random.some(&strings(super::SOURCES), 2)),
-        13 => Filter::DeviceType(random.some(&strings(super::DEVICES), 2)),
-        14 => {
-            Filter::Origin(random.some(&strings(&["xapi", "scorm", "api", "manual", "import", "system"]), 2))
-        }
-        15 if random.percent(30) => Filter::Import(vec![random.uuid().to_string()]),
-        15 => Filter::BulkImport(random.percent(30)),
+        1..=15 => random_values(random, organisation),
         16 | 17 => Filter::Title(random.some(&strings(super::TITLE_WORDS), 2)),
-        18 => Filter::Completed(random.percent(60)),
-        19 => Filter::Expired(random.percent(60)),
-        20 => Filter::HasCertificate(random.percent(60)),
+        18..=20 => random_flag(random),
         21 | 22 => Filter::IncludeDeactivated(random.percent(85)),
-        23 => Filter::Result(random.some(&["passed", "failed"], 2)),
-        24 => Filter::From(when(random)),
+        23 | 24 => Filter::From(when(random)),
         25 => Filter::To(when(random)),
         26 => Filter::Period(random.pick(PERIODS).0),
         27 if random.percent(40) => Filter::CertificateExpiresWithin(Months(random.between(1, 14) as u32)),

@@ -123,6 +123,11 @@ impl Row<'_> {
         }
     }
 
+    /// Whether the person passed or failed, if success is known.
+    pub fn outcome(&self) -> Option<&'static str> {
+        self.success.map(|success| if success { "passed" } else { "failed" })
+    }
+
     /// The content library that the activity came from: as the record says, else the content's.
     pub fn source(&self) -> Option<&str> {
         self.record.source.as_deref().or(self.content.and_then(|content| content.source.as_deref()))

@@ -117,8 +117,7 @@ fn widens(filter: &Filter) -> bool {
     match filter {
         Filter::IncludeDeactivated(_) => true,
         Filter::Team { include_sub_teams, .. } => *include_sub_teams,
-        Filter::Action(actions) => actions.contains(&"visited"),
-        _ => false,
+        filter => filter.names_visited(),
     }
 }
 

@@ -95,8 +95,8 @@ fn random_question(random: &mut Random, tenant: &Tenant, who: Who, now: Micros) 
         _ => !only_time,
     });
     if random.percent(10) {
-        asked.filters.retain(|filter| !matches!(filter, Filter::User(_)));
-        asked.filters.push(Filter::User(vec![subject.clone()]));
+        asked.filters.retain(|filter| !filter.is("user"));
+        asked.filters.push(Filter::with_values("user", vec![subject.clone()]));
     }
     Question { person: Some(subject), scope: None, ascending: false, ..asked }
 }
@@ -190,7 +190,7 @@ fn in_time(tenant: &Tenant, asked: &Question, note: &Note, now: Micros) -> bool 
             from <= note.happened_at && note.happened_at < to
         }
         Filter::TimeZone(_) | Filter::IncludeDeactivated(_) => true,
-        Filter::User(users) => users.contains(&note.about),
+        Filter::Values(filter, users) => filter.name == "user" && users.contains(&note.about),
         _ => false,
     })
 }

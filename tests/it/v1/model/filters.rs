@@ -1,0 +1,199 @@
+//! The filters of the model. A filter that compares values is one line here.
+
+use std::fmt;
+
+use super::question::Filter;
+use super::reading::{ACTIONS, OTHER_VERBS, Row};
+use super::world::{Content, Micros, Organisation, User};
+use super::{CPD_LABELS, DEVICES, SOURCES, TAGS};
+use crate::support::random::Random;
+
+/// A filter with values: a row passes if one of its own values is among them.
+pub struct ValueFilter {
+    pub name: &'static str,
+    /// The values are keys of a closed list, which can be separated by commas.
+    pub has_keys: bool,
+    /// The filter selects users, so lists of persons have it too.
+    pub selects_persons: bool,
+    /// Values that a question can have.
+    pub choices: fn(&Organisation) -> Vec<String>,
+    /// The values of a row.
+    pub values: for<'r> fn(&'r Row<'_>) -> Vec<&'r str>,
+}
+
+/// A filter with `true` or `false`.
+pub struct FlagFilter {
+    pub name: &'static str,
+    /// Whether the row passes `true`; all others pass `false`.
+    pub holds: fn(&Row<'_>, Micros) -> bool,
+}
+
+type Choices = fn(&Organisation) -> Vec<String>;
+type Values = for<'r> fn(&'r Row<'_>) -> Vec<&'r str>;
+
+const fn of_person(name: &'static str, choices: Choices, values: Values) -> ValueFilter {
+    ValueFilter { name, has_keys: false, selects_persons: true, choices, values }
+}
+
+const fn of_text(name: &'static str, choices: Choices, values: Values) -> ValueFilter {
+    ValueFilter { name, has_keys: false, selects_persons: false, choices, values }
+}
+
+const fn of_key(name: &'static str, choices: Choices, values: Values) -> ValueFilter {
+    ValueFilter { name, has_keys: true, selects_persons: false, choices, values }
+}
+
+pub static VALUE_FILTERS: &[ValueFilter] = &[
+    of_person("group", |facts| facts.groups.clone(), |row| of_user(row, |user| &user.groups)),
+    of_person("user", user_ids, |row| of_user(row, |user| [&user.id])),
+    of_key("action", actions, |row| vec![row.action]),
+    of_text("verb", verbs, |row| vec![&row.record.verb]),
+    of_key("type", |_| strings(TYPES), |row| of_content(row, |content| &content.kind)),
+    of_key(
+        "content_type",
+        |_| strings(CONTENT_TYPES),
+        |row| of_content(row, |content| &content.content_type),
+    ),
+    of_text("content", content_ids, |row| of_content(row, |content| [&content.id])),
+    of_text("tag", |_| strings(TAGS), |row| of_content(row, |content| &content.tags)),
+    of_text("source", |_| strings(SOURCES), |row| row.source().into_iter().collect()),
+    of_text("cpd_label", |_| strings(CPD_LABELS), |row| of_content(row, |content| &content.cpd_labels)),
+    of_text("device_type", |_| strings(DEVICES), |row| row.device_type().into_iter().collect()),
+    of_key("origin", |_| strings(ORIGINS), |row| vec![row.origin()]),
+    // There are no imports yet.
+    of_text("import", |_| strings(&["ec531277-b57b-4c15-8d91-d292c5b2b8f7"]), |_| Vec::new()),
+    of_key("result", |_| strings(&["passed", "failed"]), |row| row.outcome().into_iter().collect()),
+];
+
+pub static FLAG_FILTERS: &[FlagFilter] = &[
+    FlagFilter { name: "completed", holds: |row, _| row.completed },
+    FlagFilter { name: "expired", holds: |row, now| row.expired_at.is_some_and(|at| at < now) },
+    FlagFilter { name: "has_certificate", holds: |row, _| row.certificate.is_some() },
+    FlagFilter { name: "bulk_import", holds: |_, _| false },
+];
+
+const TYPES: &[&str] = &[
+    "item",
+    "learnlist",
+    "channel",
+    "event",
+    "quiz",
+    "survey",
+    "exercise",
+    "learning_plan",
+    "certification",
+];
+const CONTENT_TYPES: &[&str] =
+    &["video", "article", "book", "document", "audio", "scorm", "xapi", "course", "link", "other"];
+const ORIGINS: &[&str] = &["xapi", "scorm", "api", "manual", "import", "system"];
+
+impl ValueFilter {
+    fn named(name: &str) -> &'static Self {
+        VALUE_FILTERS.iter().find(|filter| filter.name == name).expect("a filter of the model")
+    }
+
+    pub fn passes(&self, row: &Row<'_>, wanted: &[String]) -> bool {
+        (self.values)(row).iter().any(|value| wanted.iter().any(|wanted| wanted == value))
+    }
+}
+
+impl Filter {
+    /// A filter of [`VALUE_FILTERS`].
+    pub fn with_values(name: &str, values: Vec<String>) -> Self {
+        Self::Values(ValueFilter::named(name), values)
+    }
+
+    /// Whether it is the filter of [`VALUE_FILTERS`] with this name.
+    pub fn is(&self, name: &str) -> bool {
+        matches!(self, Self::Values(filter, _) if filter.name == name)
+    }
+
+    /// Whether it names the action `visited`.
+    pub fn names_visited(&self) -> bool {
+        self.is("action") && matches!(self, Self::Values(_, keys) if keys.iter().any(|key| key == "visited"))
+    }
+
+    /// Whether it selects users.
+    pub fn selects_persons(&self) -> bool {
+        match self {
+            Self::Team { .. } | Self::Custom(..) => true,
+            Self::Values(filter, _) => filter.selects_persons,
+            _ => false,
+        }
+    }
+
+    /// Whether a request can have only one of the two.
+    pub fn excludes(&self, other: &Self) -> bool {
+        let bound = |filter: &Self| matches!(filter, Self::From(_) | Self::To(_));
+        let period = |filter: &Self| matches!(filter, Self::Period(_));
+        let same_kind = match (self, other) {
+            (Self::Values(one, _), Self::Values(other, _)) => one.name == other.name,
+            (Self::Flag(one, _), Self::Flag(other, _)) => one.name == other.name,
+            _ => std::mem::discriminant(self) == std::mem::discriminant(other),
+        };
+        same_kind || (bound(self) && period(other)) || (period(self) && bound(other))
+    }
+}
+
+/// A random filter of [`VALUE_FILTERS`].
+pub fn random_values(random: &mut Random, organisation: &Organisation) -> Filter {
+    let filter = random.pick(VALUE_FILTERS);
+    let choices = (filter.choices)(organisation);
+    // Enough of them for some rows to pass.
+    let most = choices.len().div_ceil(3).clamp(2, 12);
+    Filter::Values(filter, random.some(&choices, most))
+}
+
+/// A random filter of [`FLAG_FILTERS`].
+pub fn random_flag(random: &mut Random) -> Filter {
+    Filter::Flag(random.pick(FLAG_FILTERS), random.percent(60))
+}
+
+fn of_user<'r, I>(row: &'r Row<'_>, values: fn(&'r User) -> I) -> Vec<&'r str>
+where
+    I: IntoIterator<Item = &'r String>,
+{
+    row.user.into_iter().flat_map(values).map(String::as_str).collect()
+}
+
+fn of_content<'r, I>(row: &'r Row<'_>, values: fn(&'r Content) -> I) -> Vec<&'r str>
+where
+    I: IntoIterator<Item = &'r String>,
+{
+    row.content.into_iter().flat_map(values).map(String::as_str).collect()
+}
+
+fn user_ids(organisation: &Organisation) -> Vec<String> {
+    organisation.users.iter().map(|user| user.id.clone()).collect()
+}
+
+fn content_ids(organisation: &Organisation) -> Vec<String> {
+    organisation.contents.iter().map(|content| content.id.clone()).collect()
+}
+
+fn actions(_: &Organisation) -> Vec<String> {
+    let keys = ACTIONS.iter().map(|(action, _)| *action);
+    let often = ["other", "visited", "watched", "read", "failed", "logged_in"];
+    keys.chain(often).map(str::to_owned).collect()
+}
+
+fn verbs(_: &Organisation) -> Vec<String> {
+    let verbs = ACTIONS.iter().flat_map(|(_, verbs)| *verbs);
+    verbs.chain(OTHER_VERBS).map(|verb| (*verb).to_owned()).collect()
+}
+
+fn strings(values: &[&str]) -> Vec<String> {
+    values.iter().map(|value| (*value).to_owned()).collect()
+}
+
+impl fmt::Debug for ValueFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl fmt::Debug for FlagFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
