@@ -5,11 +5,13 @@
 //! section 6, rule 10). Start reading at [`kind`] for the first and [`demands`] for the second;
 //! [`content`] is what clients write and read of one, [`timeline`] how its demands are set.
 
+pub mod activity_types;
 pub mod content;
 pub mod demands;
-pub mod kind;
 pub mod timeline;
+pub mod types;
 
+pub use activity_types::{from_activity_type, to_activity_type};
 pub use content::{Content, ContentDraft, ContentFilter, ContentInput};
 pub use demands::{CertificateRule, DemandHistory, Demands};
-pub use kind::{ContentKind, ContentType, from_activity_type, to_activity_type};
+pub use types::{ContentFormat, LearningType};

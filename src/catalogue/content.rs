@@ -14,7 +14,7 @@ use crate::directory::{Keyed, identity};
 use crate::record::{CalendarDuration, Duration, Iri};
 
 use super::demands::{CertificateRule, Demands};
-use super::kind::{ContentKind, ContentType};
+use super::types::{ContentFormat, LearningType};
 
 /// The longest title, in characters.
 pub const MAX_TITLE: usize = 1_000;
@@ -56,10 +56,10 @@ pub struct Content {
     /// The type.
     #[serde(rename = "type")]
     #[schema(required = true)]
-    pub kind: Option<ContentType>,
+    pub learning_type: Option<LearningType>,
     /// How an item is consumed.
     #[schema(required = true)]
-    pub content_type: Option<ContentKind>,
+    pub content_type: Option<ContentFormat>,
     /// Tags.
     pub tags: Vec<String>,
     /// Labels for continuing professional development.
@@ -122,9 +122,9 @@ pub struct ContentDraft {
     /// The title.
     pub title: String,
     /// The type.
-    pub kind: ContentType,
+    pub learning_type: LearningType,
     /// How an item is consumed.
-    pub content_type: Option<ContentKind>,
+    pub content_type: Option<ContentFormat>,
     /// Tags, in the client's order.
     pub tags: Vec<String>,
     /// CPD labels, in the client's order.
@@ -166,9 +166,9 @@ pub struct ContentInput {
     pub title: String,
     /// The type; `item` unless given.
     #[schema(rename = "type")]
-    pub kind: Option<ContentType>,
+    pub learning_type: Option<LearningType>,
     /// How an item is consumed.
-    pub content_type: Option<ContentKind>,
+    pub content_type: Option<ContentFormat>,
     /// Tags, at most 200 of at most 255 characters.
     #[schema(max_items = 200)]
     pub tags: Option<Vec<String>>,
@@ -244,13 +244,13 @@ impl Keyed for ContentDraft {
         };
         let draft = Self {
             iri,
-            kind: form
+            learning_type: form
                 .read("type", |node, place| {
-                    one_of(node, place, ContentType::ALL, |kind| kind.key())
+                    one_of(node, place, LearningType::ALL, |kind| kind.key())
                 })
-                .unwrap_or(ContentType::Item),
+                .unwrap_or(LearningType::Item),
             content_type: form.read("content_type", |node, place| {
-                one_of(node, place, ContentKind::ALL, |kind| kind.key())
+                one_of(node, place, ContentFormat::ALL, |kind| kind.key())
             }),
             tags: form.list("tags", MAX_TERMS, term),
             cpd_labels: form.list("cpd_labels", MAX_TERMS, term),
@@ -391,9 +391,9 @@ pub struct ContentFilter {
     /// Folded words, each of which stands in the title.
     pub words: Vec<String>,
     /// Contents of any of these types.
-    pub types: Vec<ContentType>,
+    pub types: Vec<LearningType>,
     /// Contents of any of these content types.
-    pub content_types: Vec<ContentKind>,
+    pub content_types: Vec<ContentFormat>,
     /// Contents with any of these tags.
     pub tags: Vec<String>,
     /// Archived contents only, or those that are not.
@@ -419,7 +419,7 @@ mod tests {
     #[test]
     fn a_title_makes_an_item() {
         let content = read(r#"{"title":"Fire Safety"}"#);
-        assert_eq!((content.kind, content.content_type), (ContentType::Item, None));
+        assert_eq!((content.learning_type, content.content_type), (LearningType::Item, None));
         assert_eq!(content.demands, Demands::default());
         assert_eq!(pointers("c", "{}"), ["/title"]);
         assert_eq!(pointers("c", r#"{"title":"  "}"#), ["/title"]);

@@ -286,7 +286,7 @@ fn library(content: &ContentDetails, cell: &mut Cell<'_>) {
 }
 
 fn content_type(content: &ContentDetails, cell: &mut Cell<'_>) {
-    if let Some(kind) = content.kind {
+    if let Some(kind) = content.learning_type {
         cell.label(kind.label());
     }
 }
@@ -452,8 +452,8 @@ mod tests {
     #[test]
     fn labels_need_neither_quote_nor_mark() {
         let actions = Action::ALL.iter().map(|action| action.label());
-        let types = crate::catalogue::ContentType::ALL.iter().map(|kind| kind.label());
-        let kinds = crate::catalogue::ContentKind::ALL.iter().map(|kind| kind.label());
+        let types = crate::catalogue::LearningType::ALL.iter().map(|kind| kind.label());
+        let kinds = crate::catalogue::ContentFormat::ALL.iter().map(|kind| kind.label());
         let roles = Role::ALL.iter().map(|role| role.label());
         let origins = crate::record::Origin::ALL.iter().map(|origin| origin.key());
         for label in actions.chain(types).chain(kinds).chain(roles).chain(origins) {

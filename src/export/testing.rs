@@ -8,7 +8,7 @@ use futures_util::Stream;
 use super::{Blocks, ExportError, STALLED, WriteLines};
 use crate::base::clock::Timestamp;
 use crate::base::ids::{ContentId, StatementId, UserId};
-use crate::catalogue::{ContentKind, ContentType};
+use crate::catalogue::{ContentFormat, LearningType};
 use crate::log::{
     Action, Certificate, ContentDetails, ContentKey, Percent, PersonDetails, PersonKey, Projected, Row,
     Score, UserDetails, VerbDetails, VerbKey,
@@ -124,8 +124,8 @@ pub(super) fn content() -> ContentDetails {
         id: ContentId::new("fire").unwrap(),
         iri: "https://acme.example/fire".to_owned(),
         title: Some("Fire, \"Safety\"".to_owned()),
-        kind: Some(ContentType::Quiz),
-        content_type: Some(ContentKind::Video),
+        learning_type: Some(LearningType::Quiz),
+        content_type: Some(ContentFormat::Video),
         archived_at: None,
         tags: vec!["safety".to_owned(), "fire".to_owned()],
         cpd_labels: vec!["health".to_owned()],

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::base::clock::Timestamp;
 use crate::base::ids::{ContentId, StatementId, UserId};
-use crate::catalogue::{ContentKind, ContentType};
+use crate::catalogue::{ContentFormat, LearningType};
 use crate::record::{self, Origin};
 
 use super::action::Action;
@@ -132,10 +132,10 @@ pub struct ActivityContent {
     /// Its type.
     #[serde(rename = "type")]
     #[schema(required)]
-    pub kind: Option<ContentType>,
+    pub learning_type: Option<LearningType>,
     /// How an item is consumed.
     #[schema(required)]
-    pub content_type: Option<ContentKind>,
+    pub content_type: Option<ContentFormat>,
     /// Whether it is archived.
     pub archived: bool,
     /// Its tags.
@@ -374,7 +374,7 @@ impl ActivityContent {
             id: content.id.clone(),
             iri: content.iri.clone(),
             title: content.title.clone(),
-            kind: content.kind,
+            learning_type: content.learning_type,
             content_type: content.content_type,
             archived: content.archived_at.is_some(),
             tags: content.tags.clone(),

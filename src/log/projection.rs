@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::base::clock::Timestamp;
 use crate::base::ids::UserId;
-use crate::catalogue::{ContentKind, ContentType, Demands};
+use crate::catalogue::{ContentFormat, LearningType, Demands};
 use crate::record::{self, Envelope, Origin, Statement};
 
 use super::action::{Action, PASSED, VerbTable};
@@ -21,9 +21,9 @@ use super::action::{Action, PASSED, VerbTable};
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ContentFacts {
     /// The content's type, as it is now.
-    pub kind: Option<ContentType>,
+    pub learning_type: Option<LearningType>,
     /// How an item is consumed, as it is now.
-    pub content_type: Option<ContentKind>,
+    pub content_type: Option<ContentFormat>,
     /// What it demanded when the activity happened.
     pub demands: Demands,
 }
@@ -254,11 +254,11 @@ fn success(
 }
 
 /// Rule 3: how the completion of such a content is called.
-const fn consumed(content_type: Option<ContentKind>) -> Action {
+const fn consumed(content_type: Option<ContentFormat>) -> Action {
     match content_type {
-        Some(ContentKind::Video) => Action::Watched,
-        Some(ContentKind::Article | ContentKind::Book | ContentKind::Document) => Action::Read,
-        Some(ContentKind::Audio) => Action::ListenedTo,
+        Some(ContentFormat::Video) => Action::Watched,
+        Some(ContentFormat::Article | ContentFormat::Book | ContentFormat::Document) => Action::Read,
+        Some(ContentFormat::Audio) => Action::ListenedTo,
         _ => Action::Completed,
     }
 }

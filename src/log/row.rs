@@ -6,7 +6,7 @@
 
 use crate::base::clock::Timestamp;
 use crate::base::ids::{ContentId, StatementId, UserId};
-use crate::catalogue::{ContentKind, ContentType};
+use crate::catalogue::{ContentFormat, LearningType};
 use crate::record::Identifier;
 
 use super::projection::Projected;
@@ -156,9 +156,9 @@ pub struct ContentDetails {
     /// The title.
     pub title: Option<String>,
     /// The type: item, quiz, event, …
-    pub kind: Option<ContentType>,
+    pub learning_type: Option<LearningType>,
     /// How an item is consumed: video, article, …
-    pub content_type: Option<ContentKind>,
+    pub content_type: Option<ContentFormat>,
     /// When it was archived, if it was.
     pub archived_at: Option<Timestamp>,
     /// Tags.

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::base::clock::Timestamp;
 use crate::base::ids::{ContentId, StatementId, UserId};
-use crate::catalogue::{ContentKind, ContentType};
+use crate::catalogue::{ContentFormat, LearningType};
 use crate::record::{AwardedCertificate, Duration, Identifier, Iri, Response, Score};
 
 use super::action::Action;
@@ -109,9 +109,9 @@ pub enum ContentRef {
         /// Its title.
         title: Option<String>,
         /// Its type.
-        kind: Option<ContentType>,
+        learning_type: Option<LearningType>,
         /// How an item is consumed.
-        content_type: Option<ContentKind>,
+        content_type: Option<ContentFormat>,
     },
 }
 
@@ -134,7 +134,7 @@ impl ContentRef {
                 name: ContentName::Iri(_),
                 ..
             } => true,
-            Self::Described { title, kind, .. } => title.is_some() && kind.is_some(),
+            Self::Described { title, learning_type: kind, .. } => title.is_some() && kind.is_some(),
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::catalogue::{ContentType, kind};
+use crate::catalogue::{LearningType, from_activity_type};
 use crate::record::object::INTERACTION_TYPE;
 use crate::record::{Activity, Actor, Identifier, Object, Statement};
 
@@ -131,8 +131,8 @@ fn asks_questions(activity: &Activity) -> bool {
         .definition
         .as_ref()
         .and_then(|definition| definition.type_.as_ref());
-    let kind = iri.and_then(|iri| kind::from_activity_type(iri.as_str()).0);
-    matches!(kind, Some(ContentType::Quiz | ContentType::Survey))
+    let kind = iri.and_then(|iri| from_activity_type(iri.as_str()).0);
+    matches!(kind, Some(LearningType::Quiz | LearningType::Survey))
 }
 
 fn is_platform(activity: &Activity, platform: &str) -> bool {

@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::catalogue::{ContentKind, ContentType};
+use crate::catalogue::{ContentFormat, LearningType};
 
 use super::action::Action;
 use super::filter::{ParameterFault, ResultFilter};
@@ -221,11 +221,11 @@ pub struct SummaryKey {
     pub content: Option<Option<String>>,
     /// The content's type.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<ContentType>)]
+    #[schema(value_type = Option<LearningType>)]
     pub r#type: Option<Option<String>>,
     /// The content's content type.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<ContentKind>)]
+    #[schema(value_type = Option<ContentFormat>)]
     pub content_type: Option<Option<String>>,
     /// `passed` or `failed`; null: no result is known.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -335,11 +335,11 @@ impl Names {
             Dimension::Content => self.contents.get(&value)?.clone(),
             Dimension::Type | Dimension::ContentType if absent => Named::nothing("None"),
             Dimension::Type => {
-                let kind = ContentType::from_code(code?)?;
+                let kind = LearningType::from_code(code?)?;
                 Named::new(kind.key(), kind.label())
             }
             Dimension::ContentType => {
-                let kind = ContentKind::from_code(code?)?;
+                let kind = ContentFormat::from_code(code?)?;
                 Named::new(kind.key(), kind.label())
             }
             Dimension::Result if absent => Named::nothing("No result"),

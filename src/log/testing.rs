@@ -3,7 +3,7 @@
 use crate::base::clock::Timestamp;
 use crate::base::ids::{ContentId, StatementId, UserId};
 use crate::base::timestamp;
-use crate::catalogue::{ContentKind, ContentType};
+use crate::catalogue::{ContentFormat, LearningType};
 use crate::record::Origin;
 
 use super::action::Action;
@@ -72,8 +72,8 @@ pub(super) fn content(id: &str, title: &str) -> ContentDetails {
         id: ContentId::new(id).unwrap(),
         iri: format!("https://acme.example/{id}"),
         title: Some(title.to_owned()),
-        kind: Some(ContentType::Item),
-        content_type: Some(ContentKind::Course),
+        learning_type: Some(LearningType::Item),
+        content_type: Some(ContentFormat::Course),
         archived_at: None,
         tags: vec!["safety".to_owned()],
         cpd_labels: vec!["health".to_owned()],

@@ -79,7 +79,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::catalogue::{ContentDraft, ContentKind, ContentType};
+    use crate::catalogue::{ContentDraft, ContentFormat, LearningType};
     use crate::directory::read_batch;
 
     #[test]
@@ -91,11 +91,11 @@ mod tests {
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
             let drafts = read_batch::<ContentDraft>(&texts, 8).unwrap();
             if count == 60 {
-                let types: BTreeSet<_> = drafts.iter().map(|draft| draft.kind).collect();
+                let types: BTreeSet<_> = drafts.iter().map(|draft| draft.learning_type).collect();
                 let kinds: BTreeSet<_> = drafts.iter().filter_map(|draft| draft.content_type).collect();
                 assert_eq!(
                     (types.len(), kinds.len()),
-                    (ContentType::ALL.len(), ContentKind::ALL.len())
+                    (LearningType::ALL.len(), ContentFormat::ALL.len())
                 );
             }
         }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::access::permit::{ManageCatalogue, ReadCatalogue};
-use crate::catalogue::{Content, ContentDraft, ContentFilter, ContentInput, ContentKind, ContentType};
+use crate::catalogue::{Content, ContentDraft, ContentFilter, ContentInput, ContentFormat, LearningType};
 use crate::directory::BatchOutcome;
 use crate::http::auth::Caller;
 use crate::http::json::{Batch, JsonBody, JsonBytes};
@@ -45,8 +45,8 @@ pub struct ContentList {
     operation_id = "list_contents",
     params(
         ("q" = Option<String>, Query, description = "Words, all of them in the title."),
-        ("type" = Option<Vec<ContentType>>, Query, description = "Any of these types."),
-        ("content_type" = Option<Vec<ContentKind>>, Query, description = "Any of these content types."),
+        ("type" = Option<Vec<LearningType>>, Query, description = "Any of these types."),
+        ("content_type" = Option<Vec<ContentFormat>>, Query, description = "Any of these content types."),
         ("tag" = Option<Vec<String>>, Query, description = "Any of these tags."),
         ("archived" = Option<bool>, Query, description = "Archived contents only, or those that are not."),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "Rows of a page: 50 unless given."),
@@ -59,8 +59,8 @@ async fn list_contents(caller: Caller<ReadCatalogue>, pairs: QueryPairs) -> Answ
     let listing = Listing::of(&caller, PATH, &pairs, &query);
     let filter = ContentFilter {
         words: keyed::search_words(&query),
-        types: keyed::choices(&query, "type", ContentType::ALL, ContentType::key),
-        content_types: keyed::choices(&query, "content_type", ContentKind::ALL, ContentKind::key),
+        types: keyed::choices(&query, "type", LearningType::ALL, LearningType::key),
+        content_types: keyed::choices(&query, "content_type", ContentFormat::ALL, ContentFormat::key),
         tags: query.all("tag").into_iter().map(str::to_owned).collect(),
         archived: query.flag("archived"),
     };

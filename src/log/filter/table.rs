@@ -13,7 +13,7 @@ use super::parameter::{Parameter, Subject, Traits};
 use super::reader::ParameterReader;
 use super::value::{FilterValue, Moment, ResultFilter, TitleSearch, VerbIri};
 use crate::base::ids::{ContentId, GroupId, TeamId, UserId};
-use crate::catalogue::{ContentKind, ContentType};
+use crate::catalogue::{ContentFormat, LearningType};
 use crate::log::action::Action;
 use crate::log::period::Period;
 use crate::record::{CalendarDuration, Origin};
@@ -89,9 +89,9 @@ filters! {
     /// IRIs of verbs.
     "verb" => verbs: Vec<VerbIri>, ACTIVITY;
     /// Types of the content. May be comma-separated.
-    "type" => types: Vec<ContentType>, CONTENT;
+    "type" => types: Vec<LearningType>, CONTENT;
     /// Content types of an item. May be comma-separated.
-    "content_type" => content_types: Vec<ContentKind>, CONTENT;
+    "content_type" => content_types: Vec<ContentFormat>, CONTENT;
     /// Ids of contents.
     "content" => contents: Vec<ContentId>, CONTENT;
     /// Tags of the content.

@@ -18,7 +18,7 @@ use crate::base::clock::Timestamp;
 use crate::base::fold::fold;
 use crate::base::ids::{ContentId, GroupId, TeamId, UserId};
 use crate::base::timestamp;
-use crate::catalogue::{ContentKind, ContentType};
+use crate::catalogue::{ContentFormat, LearningType};
 use crate::log::action::Action;
 use crate::log::period::{Period, start_of_day};
 use crate::record::{CalendarDuration, Origin};
@@ -215,8 +215,8 @@ macro_rules! items_of_keys {
 
 items_of_keys! {
     Action: component::<Action>();
-    ContentType: component::<ContentType>();
-    ContentKind: component::<ContentKind>();
+    LearningType: component::<LearningType>();
+    ContentFormat: component::<ContentFormat>();
     Origin: String::schema();
     ResultFilter: String::schema();
     Period: String::schema();

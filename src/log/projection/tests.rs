@@ -47,7 +47,7 @@ fn with_pass_mark(pass_mark: f64) -> ContentFacts {
     }
 }
 
-fn of_kind(content_type: ContentKind) -> ContentFacts {
+fn of_kind(content_type: ContentFormat) -> ContentFacts {
     ContentFacts {
         content_type: Some(content_type),
         ..ContentFacts::default()
@@ -165,13 +165,13 @@ fn rule_2_a_completion_without_success_is_failed() {
 #[test]
 fn rule_3_a_completion_is_called_as_its_content_is_consumed() {
     for (content_type, action) in [
-        (ContentKind::Video, Action::Watched),
-        (ContentKind::Article, Action::Read),
-        (ContentKind::Book, Action::Read),
-        (ContentKind::Document, Action::Read),
-        (ContentKind::Audio, Action::ListenedTo),
-        (ContentKind::Scorm, Action::Completed),
-        (ContentKind::Link, Action::Completed),
+        (ContentFormat::Video, Action::Watched),
+        (ContentFormat::Article, Action::Read),
+        (ContentFormat::Book, Action::Read),
+        (ContentFormat::Document, Action::Read),
+        (ContentFormat::Audio, Action::ListenedTo),
+        (ContentFormat::Scorm, Action::Completed),
+        (ContentFormat::Link, Action::Completed),
     ] {
         let read =
             |verb: &str, result: Value| projected(verb, result, &Envelope::default(), &of_kind(content_type));

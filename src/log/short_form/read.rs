@@ -10,7 +10,7 @@ use crate::base::form::{Form, one_of, short_text};
 use crate::base::ids::{ContentId, StatementId, UserId};
 use crate::base::json::{self, Node};
 use crate::base::timestamp;
-use crate::catalogue::{ContentKind, ContentType};
+use crate::catalogue::{ContentFormat, LearningType};
 use crate::log::action::Action;
 use crate::record::{Actor, AwardedCertificate, Duration, Identifier, Iri, Response, Score, verb};
 
@@ -229,11 +229,11 @@ fn content_ref(node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>) -> O
     let id: Option<ContentId> = form.value("id");
     let iri = form.read("iri", Iri::from_node);
     let title = form.text("title", MAX_TITLE);
-    let kind = form.read("type", |node, place| {
-        one_of(node, place, ContentType::ALL, |kind| kind.key())
+    let learning_type = form.read("type", |node, place| {
+        one_of(node, place, LearningType::ALL, |kind| kind.key())
     });
     let content_type = form.read("content_type", |node, place| {
-        one_of(node, place, ContentKind::ALL, |kind| kind.key())
+        one_of(node, place, ContentFormat::ALL, |kind| kind.key())
     });
     match (form.get("id").is_some(), form.get("iri").is_some()) {
         (true, true) => form.add_fault("iri", "the id names the content already; send one of them"),
@@ -244,7 +244,7 @@ fn content_ref(node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>) -> O
     Some(ContentRef::Described {
         name,
         title,
-        kind,
+        learning_type,
         content_type,
     })
 }

@@ -7,7 +7,7 @@
 use super::{Did, ShortForm, ShortResult};
 use crate::base::clock::Timestamp;
 use crate::base::ids::StatementId;
-use crate::catalogue::{ContentKind, ContentType, kind};
+use crate::catalogue::{ContentFormat, LearningType, to_activity_type};
 use crate::record::iri::IriError;
 use crate::record::{
     self, Activity, Actor, Context, Definition, Envelope, Identifier, Iri, LanguageMap, Statement,
@@ -41,9 +41,9 @@ pub struct ResolvedContent<'a> {
     /// Its title.
     pub title: Option<&'a str>,
     /// Its type.
-    pub kind: Option<ContentType>,
+    pub learning_type: Option<LearningType>,
     /// How an item is consumed.
-    pub content_type: Option<ContentKind>,
+    pub content_type: Option<ContentFormat>,
 }
 
 impl ShortForm {
@@ -104,7 +104,7 @@ impl Did {
 
 impl ResolvedContent<'_> {
     fn to_activity(self) -> Result<Activity, IriError> {
-        let activity_type = kind::to_activity_type(self.kind, self.content_type);
+        let activity_type = to_activity_type(self.learning_type, self.content_type);
         let definition = Definition {
             name: self.title.map(LanguageMap::undetermined).unwrap_or_default(),
             type_: activity_type.map(Iri::parse).transpose()?,

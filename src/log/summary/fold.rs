@@ -11,7 +11,7 @@ use chrono_tz::Tz;
 use uuid::Uuid;
 
 use crate::base::clock::Timestamp;
-use crate::catalogue::{ContentKind, ContentType};
+use crate::catalogue::{ContentFormat, LearningType};
 use crate::log::action::Action;
 use crate::log::projection::Percent;
 
@@ -49,9 +49,9 @@ pub struct Counted<'a> {
     /// The content.
     pub content: Option<i64>,
     /// The content's type; of use by [`Dimension::Type`] alone.
-    pub kind: Option<ContentType>,
+    pub learning_type: Option<LearningType>,
     /// The content's content type; of use by [`Dimension::ContentType`] alone.
-    pub content_type: Option<ContentKind>,
+    pub content_type: Option<ContentFormat>,
     /// The action.
     pub action: Action,
     /// Whether it is a completion.
@@ -76,7 +76,7 @@ impl Counted<'_> {
             Dimension::User => self.user.unwrap_or(ABSENT),
             Dimension::Team => ABSENT, // of each of its teams, which `Fold::add` puts here
             Dimension::Content => self.content.unwrap_or(ABSENT),
-            Dimension::Type => self.kind.map_or(ABSENT, |kind| i64::from(kind.code())),
+            Dimension::Type => self.learning_type.map_or(ABSENT, |kind| i64::from(kind.code())),
             Dimension::ContentType => self.content_type.map_or(ABSENT, |kind| i64::from(kind.code())),
             Dimension::Result => match self.success {
                 Some(true) => PASSED,

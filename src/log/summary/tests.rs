@@ -42,7 +42,7 @@ fn row(at: i64, user: Option<i64>) -> Counted<'static> {
         user,
         teams: &[],
         content: None,
-        kind: None,
+        learning_type: None,
         content_type: None,
         action: Action::Other,
         completed: false,
@@ -122,8 +122,8 @@ fn groups_stand_by_time_then_rows_then_key_and_what_has_none_last() {
 fn every_dimension_has_a_key_and_a_label() {
     let content = Counted {
         content: Some(7),
-        kind: Some(ContentType::LearningPlan),
-        content_type: Some(ContentKind::Scorm),
+        learning_type: Some(LearningType::LearningPlan),
+        content_type: Some(ContentFormat::Scorm),
         action: Action::EnrolledFor,
         success: Some(false),
         teams: &[5],

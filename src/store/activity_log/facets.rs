@@ -139,7 +139,7 @@ impl Store {
                 values
                     .contents
                     .add(card.id.as_str(), &description::titled(&card), count.rows);
-                if let Some(kind) = card.kind {
+                if let Some(kind) = card.learning_type {
                     values.kinds.add(kind.key(), kind.label(), count.rows);
                 }
                 if let Some(kind) = card.content_type {

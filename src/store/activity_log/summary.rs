@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::access::Scoped;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{TeamId, UserId};
-use crate::catalogue::{ContentKind, ContentType};
+use crate::catalogue::{ContentFormat, LearningType};
 use crate::log::description::titled;
 use crate::log::summary::fold::{Counted, Fold, Folded, TooMuch};
 use crate::log::summary::{Dimension, MOST_GROUPS, Named, Names, Summary};
@@ -103,7 +103,7 @@ impl Store {
 }
 
 /// What a content is: its type and its content type.
-type Kind = (Option<ContentType>, Option<ContentKind>);
+type Kind = (Option<LearningType>, Option<ContentFormat>);
 
 /// What rows are joined with, each person and content looked up once.
 struct Facts<'a> {
@@ -239,7 +239,7 @@ impl<'a> Facts<'a> {
             user,
             teams: teams.map_or(&[], Vec::as_slice),
             content: row.content,
-            kind,
+            learning_type: kind,
             content_type,
             action: row.action,
             completed: row.completed,

@@ -141,7 +141,7 @@ pub(crate) use columns;
 ///     /// A mention of an identifier or an Activity in a statement.
 ///     pub(crate) struct NewMention in "mentions" {
 ///         pub(crate) org: i64 = "org",
-///         pub(crate) kind: ContentType = "type",
+///         pub(crate) kind: LearningType = "type",
 ///     }
 /// }
 /// tx.insert_rows(mentions).await?;

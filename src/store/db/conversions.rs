@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::base::clock::Timestamp;
 use crate::base::ids::{ContentId, GroupId, OrgId, StatementId, TeamId, UserId};
-use crate::catalogue::{ContentKind, ContentType};
+use crate::catalogue::{ContentFormat, LearningType};
 use crate::log::{Action, ContentKey, Percent, PersonKey, VerbKey};
 use crate::record::Origin;
 
@@ -124,6 +124,6 @@ macro_rules! codes {
 codes! {
     Action, "action";
     Origin, "origin";
-    ContentType, "type of a content";
-    ContentKind, "content type of a content";
+    LearningType, "type of a content";
+    ContentFormat, "content type of a content";
 }

@@ -45,7 +45,7 @@ fn read(row: &Row) -> Result<Kept, StoreError> {
         id: row.get(1)?,
         iri: row.get(2)?,
         title: row.get(3)?,
-        kind: type_from(row.get(4)?),
+        learning_type: type_from(row.get(4)?),
         content_type: kind_from(row.get(5)?),
         tags: terms(6)?,
         cpd_labels: terms(7)?,

@@ -369,7 +369,7 @@ fn content_card(row: &Row) -> Result<ContentDetails, StoreError> {
         id: ContentId::from_stored(id),
         iri: row.get(2)?,
         title: row.get(3)?,
-        kind: type_from(row.get(4)?),
+        learning_type: type_from(row.get(4)?),
         content_type: kind_from(row.get(5)?),
         archived_at: row.get::<Option<i64>>(6)?.map(Timestamp::from_micros),
         tags: list(7)?,

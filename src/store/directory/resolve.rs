@@ -6,7 +6,7 @@ use crate::base::Fault;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{ContentId, OrgId, StatementId, UserId};
 use crate::catalogue::content::ContentDraft;
-use crate::catalogue::{ContentKind, ContentType};
+use crate::catalogue::{ContentFormat, LearningType};
 use crate::log::short_form::{ContentName, ContentRef, ResolvedContent, UserRef};
 use crate::log::{Resolved, ShortForm};
 use crate::record::Identifier;
@@ -30,8 +30,8 @@ pub struct Resolution {
 struct Described {
     iri: String,
     title: Option<String>,
-    kind: Option<ContentType>,
-    content_type: Option<ContentKind>,
+    learning_type: Option<LearningType>,
+    content_type: Option<ContentFormat>,
 }
 
 impl Resolution {
@@ -44,7 +44,7 @@ impl Resolution {
             content: self.content.as_ref().map(|content| ResolvedContent {
                 iri: &content.iri,
                 title: content.title.as_deref(),
-                kind: content.kind,
+                learning_type: content.learning_type,
                 content_type: content.content_type,
             }),
             platform: &self.platform,
@@ -194,7 +194,7 @@ fn describe(content: &ContentRef, iris: &HashMap<ContentId, String>, home_page: 
         ContentRef::Described {
             name,
             title,
-            kind,
+            learning_type: kind,
             content_type,
         } => (name.clone(), title.clone(), *kind, *content_type),
     };
@@ -209,7 +209,7 @@ fn describe(content: &ContentRef, iris: &HashMap<ContentId, String>, home_page: 
         Described {
             iri,
             title,
-            kind,
+            learning_type: kind,
             content_type,
         },
         known,

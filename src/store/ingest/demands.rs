@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::base::clock::Timestamp;
 use crate::catalogue::timeline::history;
-use crate::catalogue::{ContentKind, ContentType, DemandHistory, Demands};
+use crate::catalogue::{ContentFormat, LearningType, DemandHistory, Demands};
 use crate::store::db::StoreError;
 use crate::store::db::database::Sql;
 use crate::store::db::ledger::OrgTx;
@@ -13,12 +13,12 @@ use crate::store::db::rows::Reads;
 /// What a content demanded from each moment on, in their order.
 pub(crate) type Snapshots = Vec<(Timestamp, Demands)>;
 
-pub(crate) fn type_from(code: Option<i16>) -> Option<ContentType> {
-    code.and_then(ContentType::from_code)
+pub(crate) fn type_from(code: Option<i16>) -> Option<LearningType> {
+    code.and_then(LearningType::from_code)
 }
 
-pub(crate) fn kind_from(code: Option<i16>) -> Option<ContentKind> {
-    code.and_then(ContentKind::from_code)
+pub(crate) fn kind_from(code: Option<i16>) -> Option<ContentFormat> {
+    code.and_then(ContentFormat::from_code)
 }
 
 /// What each of the contents demanded over time; those that never demanded anything are left out.

@@ -360,7 +360,7 @@ impl IdentifierCache {
             let value = at.map(|_| {
                 Ok::<_, StoreError>(Definition {
                     title: row.get(4)?,
-                    kind,
+                    learning_type: kind,
                     content_type,
                 })
             });
@@ -373,7 +373,7 @@ impl IdentifierCache {
                     at,
                     tracked: row.get(9)?,
                 },
-                kind,
+                learning_type: kind,
                 content_type,
                 demands: Arc::new(histories.remove(&key).unwrap_or_default()),
             };
@@ -390,7 +390,7 @@ impl IdentifierCache {
             registered: false,
             listed: false,
             definition: LatestName::NOTHING,
-            kind: None,
+            learning_type: None,
             content_type: None,
             demands: Arc::default(),
         };

@@ -12,8 +12,8 @@ use uuid::Uuid;
 use crate::base::clock::Timestamp;
 use crate::base::fold;
 use crate::base::ids::StatementId;
-use crate::catalogue::kind::from_activity_type;
-use crate::catalogue::{ContentKind, ContentType, DemandHistory};
+use crate::catalogue::from_activity_type;
+use crate::catalogue::{ContentFormat, LearningType, DemandHistory};
 use crate::log::person_of;
 use crate::record::Activity;
 
@@ -87,8 +87,8 @@ impl<T: PartialEq> LatestName<T> {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Definition {
     pub(crate) title: Option<String>,
-    pub(crate) kind: Option<ContentType>,
-    pub(crate) content_type: Option<ContentKind>,
+    pub(crate) learning_type: Option<LearningType>,
+    pub(crate) content_type: Option<ContentFormat>,
 }
 
 impl Definition {
@@ -101,7 +101,7 @@ impl Definition {
         };
         (title.is_some() || kind.is_some()).then_some(Self {
             title,
-            kind,
+            learning_type: kind,
             content_type,
         })
     }
@@ -122,8 +122,8 @@ pub(crate) struct CachedContent {
     pub(crate) registered: bool,
     pub(crate) listed: bool,
     pub(crate) definition: LatestName<Definition>,
-    pub(crate) kind: Option<ContentType>,
-    pub(crate) content_type: Option<ContentKind>,
+    pub(crate) learning_type: Option<LearningType>,
+    pub(crate) content_type: Option<ContentFormat>,
     pub(crate) demands: Arc<DemandHistory>,
 }
 
@@ -239,9 +239,9 @@ impl CachedContent {
         if value_changed && self.definition.tracked {
             tx.invalidate_caches();
         }
-        let before = (self.kind, self.content_type);
-        if value_changed && before != (said.kind, said.content_type) {
-            (self.kind, self.content_type) = (said.kind, said.content_type);
+        let before = (self.learning_type, self.content_type);
+        if value_changed && before != (said.learning_type, said.content_type) {
+            (self.learning_type, self.content_type) = (said.learning_type, said.content_type);
             tx.reproject(self.key).await?;
         }
         Ok(())
@@ -281,8 +281,8 @@ impl CachedContent {
             .with(self.key)
             .with(title.clone())
             .with(fold(title.as_deref().unwrap_or_default()))
-            .with(said.and_then(|said| said.kind).map(ContentType::code))
-            .with(said.and_then(|said| said.content_type).map(ContentKind::code))
+            .with(said.and_then(|said| said.learning_type).map(LearningType::code))
+            .with(said.and_then(|said| said.content_type).map(ContentFormat::code))
             .with(at)
             .with(by)
             .with(self.definition.tracked);

@@ -2,7 +2,7 @@
 //! (product text, section 6, rule 10). At once where they are few, in the background where they are many.
 
 use crate::base::ids::OrgId;
-use crate::catalogue::{ContentKind, ContentType, DemandHistory};
+use crate::catalogue::{ContentFormat, LearningType, DemandHistory};
 use crate::log::ContentFacts;
 
 use crate::store::db::database::Sql;
@@ -21,8 +21,8 @@ const CHUNK: i64 = 500;
 /// A content as its rows are projected with it.
 #[derive(Clone, PartialEq)]
 struct Facts {
-    kind: Option<ContentType>,
-    content_type: Option<ContentKind>,
+    learning_type: Option<LearningType>,
+    content_type: Option<ContentFormat>,
     demands: DemandHistory,
 }
 
@@ -61,7 +61,7 @@ impl OrgTx {
             .remove(&content)
             .unwrap_or_default();
         Ok(Facts {
-            kind: type_from(row.get(0)?),
+            learning_type: type_from(row.get(0)?),
             content_type: kind_from(row.get(1)?),
             demands,
         })
@@ -101,7 +101,7 @@ impl OrgTx {
                 content: Some(content),
             };
             let facts = ContentFacts {
-                kind: facts.kind,
+                learning_type: facts.learning_type,
                 content_type: facts.content_type,
                 demands: facts.demands.at(record.stamp().0),
             };

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::access::Role;
-use crate::catalogue::ContentType;
+use crate::catalogue::LearningType;
 use crate::record::{Activity, Definition, Iri, LanguageMap, LanguageTag, StatementBuilder};
 
 use super::super::{DAY, MINUTE};
@@ -45,7 +45,7 @@ impl Story<'_> {
     pub(super) fn occasions(&mut self, activities: usize) {
         let rounds = (activities / 5_000).max(1);
         for content in 0..self.contents.len() {
-            if self.contents[content].kind == ContentType::Event {
+            if self.contents[content].learning_type == LearningType::Event {
                 for _ in 0..rounds {
                     self.event(content, (activities / 1_000).clamp(4, 18));
                 }

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::access::Role;
 use crate::base::clock::Timestamp;
-use crate::catalogue::{ContentKind, ContentType};
+use crate::catalogue::{ContentFormat, LearningType};
 use crate::record::object::INTERACTION_TYPE;
 use crate::record::{
     Activity, Context, Definition, Duration, InteractionType, Iri, LanguageMap, Outcome, Score,
@@ -109,7 +109,7 @@ impl Story<'_> {
                 progress.began.is_some()
                     && progress.done.is_none()
                     && self.offered(*content, at)
-                    && self.contents[*content].kind != ContentType::Event
+                    && self.contents[*content].learning_type != LearningType::Event
             })
             .collect();
         if !begun.is_empty() && self.random.percent(60) {
@@ -126,9 +126,9 @@ impl Story<'_> {
             let fresh = self.progress[who][chosen]
                 .done
                 .is_none_or(|done| content.demands.expires_after.is_some() && at - done > 350 * DAY);
-            let again = content.kind == ContentType::Channel || self.random.percent(6);
+            let again = content.learning_type == LearningType::Channel || self.random.percent(6);
             if self.offered(chosen, at)
-                && content.kind != ContentType::Event
+                && content.learning_type != LearningType::Event
                 && (fresh || again)
                 && self.random.percent(likely)
             {
@@ -145,28 +145,28 @@ impl Story<'_> {
         }
         let draft = &self.contents[content];
         let about = json!({"content": draft.id.as_str(), "device_type": device});
-        match (draft.kind, draft.content_type) {
-            (ContentType::Item, Some(ContentKind::Xapi)) => self.statements(who, content, at),
-            (ContentType::Item, Some(ContentKind::Link)) => {
+        match (draft.learning_type, draft.content_type) {
+            (LearningType::Item, Some(ContentFormat::Xapi)) => self.statements(who, content, at),
+            (LearningType::Item, Some(ContentFormat::Link)) => {
                 self.may(who, at, "clicked", about);
                 at + MINUTE
             }
-            (ContentType::Item, Some(ContentKind::Article | ContentKind::Document | ContentKind::Other)) => {
+            (LearningType::Item, Some(ContentFormat::Article | ContentFormat::Document | ContentFormat::Other)) => {
                 self.reading(who, content, at, about)
             }
-            (ContentType::Channel, _) => {
+            (LearningType::Channel, _) => {
                 self.may(who, at, "viewed", about.clone());
                 if self.random.percent(30) {
                     self.may(who, at + MINUTE, "clicked", about);
                 }
                 at + 2 * MINUTE
             }
-            (ContentType::Event, _) => {
+            (LearningType::Event, _) => {
                 self.may(who, at, "viewed", about);
                 at + MINUTE
             }
-            (ContentType::Exercise, _) => self.exercise(who, content, at, about),
-            (ContentType::Learnlist | ContentType::LearningPlan | ContentType::Certification, _) => {
+            (LearningType::Exercise, _) => self.exercise(who, content, at, about),
+            (LearningType::Learnlist | LearningType::LearningPlan | LearningType::Certification, _) => {
                 self.long_work(who, content, at, about)
             }
             _ => self.attempt(who, content, at, about),
@@ -176,13 +176,13 @@ impl Story<'_> {
     /// An article or a document: looked at, downloaded, read.
     fn reading(&mut self, who: usize, content: usize, at: i64, about: Value) -> i64 {
         let seconds = self.random.between(70, 900);
-        if self.contents[content].content_type == Some(ContentKind::Document) && self.random.percent(30) {
+        if self.contents[content].content_type == Some(ContentFormat::Document) && self.random.percent(30) {
             self.did(who, at, "downloaded", about.clone());
         } else if self.random.percent(40) {
             self.may(who, at, "viewed", about.clone());
         }
         let ended = at + seconds * SECOND;
-        if self.contents[content].content_type != Some(ContentKind::Other) && self.random.percent(75) {
+        if self.contents[content].content_type != Some(ContentFormat::Other) && self.random.percent(75) {
             let mut read = about;
             read["result"] = json!({"completion": true, "total_time": duration(seconds)});
             if self.did(who, ended, "completed", read) {
@@ -195,11 +195,11 @@ impl Story<'_> {
     /// A video, a course, a quiz, a survey: started, and mostly brought to an end at once.
     fn attempt(&mut self, who: usize, content: usize, at: i64, about: Value) -> i64 {
         let draft = &self.contents[content];
-        let scored = draft.kind == ContentType::Quiz || draft.content_type == Some(ContentKind::Scorm);
-        let (shortest, longest) = match (draft.kind, draft.content_type) {
-            (ContentType::Quiz, _) => (120, 1_100),
-            (ContentType::Survey, _) => (60, 400),
-            (_, Some(ContentKind::Book | ContentKind::Course)) => (3_000, 9_000),
+        let scored = draft.learning_type == LearningType::Quiz || draft.content_type == Some(ContentFormat::Scorm);
+        let (shortest, longest) = match (draft.learning_type, draft.content_type) {
+            (LearningType::Quiz, _) => (120, 1_100),
+            (LearningType::Survey, _) => (60, 400),
+            (_, Some(ContentFormat::Book | ContentFormat::Course)) => (3_000, 9_000),
             _ => (180, 2_400),
         };
         let registration = scored.then(|| id(self.random, Timestamp::from_micros(at)));
@@ -226,7 +226,7 @@ impl Story<'_> {
         end["registration"] = json!(registration);
         end["result"] = json!({"total_time": duration(seconds)});
         let passed = !scored || self.score(who, content, &mut end);
-        if self.contents[content].kind == ContentType::Survey {
+        if self.contents[content].learning_type == LearningType::Survey {
             self.did(who, ended - SECOND, "submitted", end.clone());
         }
         if self.did(who, ended, "completed", end) && passed {
@@ -242,7 +242,7 @@ impl Story<'_> {
         let score = self.members[who].skill + 36.0 * (self.random.fraction() - 0.42);
         let score = score.round().clamp(5.0, 100.0);
         form["result"]["score"] = json!(score);
-        if draft.kind == ContentType::Quiz {
+        if draft.learning_type == LearningType::Quiz {
             let mut responses = Vec::new();
             for (number, (prompt, right, wrong)) in QUESTIONS.iter().enumerate() {
                 let correct = self.random.fraction() * 100.0 < score;
@@ -301,7 +301,7 @@ impl Story<'_> {
         let progress = self.progress[who][content];
         match progress.began {
             None => {
-                if self.contents[content].kind == ContentType::LearningPlan {
+                if self.contents[content].learning_type == LearningType::LearningPlan {
                     self.did(who, at - 30 * SECOND, "accepted", about.clone());
                 }
                 self.did(who, at, "started", about);

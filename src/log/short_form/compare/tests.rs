@@ -27,7 +27,7 @@ fn statement(form: &ShortForm, account: &str) -> Statement {
     let content = form.content.as_ref().map(|_| ResolvedContent {
         iri: "https://acme.example/fire",
         title: None,
-        kind: None,
+        learning_type: None,
         content_type: None,
     });
     let resolved = Resolved {

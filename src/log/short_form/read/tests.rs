@@ -275,7 +275,7 @@ fn the_statement_says_what_was_sent() {
     let content = ResolvedContent {
         iri: "https://acme.example/quiz",
         title: Some("Forklift \"Quiz\""),
-        kind: Some(ContentType::Quiz),
+        learning_type: Some(LearningType::Quiz),
         content_type: None,
     };
     let actor = ada();
@@ -377,7 +377,7 @@ proptest! {
     fn any_text_makes_a_valid_statement(text in "[^\\x00]{1,40}") {
         let value = activity(json!({"result": {"response": text}, "comment": text}));
         let actor = ada();
-        let content = ResolvedContent { iri: "urn:x:y", title: Some(&text), kind: None, content_type: None };
+        let content = ResolvedContent { iri: "urn:x:y", title: Some(&text), learning_type: None, content_type: None };
         let statement = read(&statement_text(&parse(&value), &resolved(&actor, Some(content))));
         let response = statement.result.and_then(|result| result.response);
         prop_assert_eq!(response.as_deref(), Some(text.as_str()));

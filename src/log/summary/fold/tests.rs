@@ -31,7 +31,7 @@ fn row(user: Option<i64>) -> Counted<'static> {
         user,
         teams: &[],
         content: None,
-        kind: None,
+        learning_type: None,
         content_type: None,
         action: Action::Viewed,
         completed: false,
@@ -69,11 +69,11 @@ fn made() -> impl Strategy<Value = Made> {
                     happened_at: Timestamp::from_micros(at * HOUR),
                     person,
                     content,
-                    kind: content.and_then(|content| {
-                        i16::try_from(content - 30).ok().and_then(ContentType::from_code)
+                    learning_type: content.and_then(|content| {
+                        i16::try_from(content - 30).ok().and_then(LearningType::from_code)
                     }),
                     content_type: content.and_then(|content| {
-                        i16::try_from(content - 30).ok().and_then(ContentKind::from_code)
+                        i16::try_from(content - 30).ok().and_then(ContentFormat::from_code)
                     }),
                     action,
                     completed,
@@ -108,7 +108,7 @@ fn values(made: &Made, dimension: Dimension) -> Vec<i64> {
         Dimension::Team if made.teams.is_empty() => vec![ABSENT],
         Dimension::Team => made.teams.clone(),
         Dimension::Content => or_absent(made.row.content),
-        Dimension::Type => or_absent(made.row.kind.map(|kind| kind.code().into())),
+        Dimension::Type => or_absent(made.row.learning_type.map(|kind| kind.code().into())),
         Dimension::ContentType => or_absent(made.row.content_type.map(|kind| kind.code().into())),
         Dimension::Result => or_absent(made.row.success.map(i64::from)),
     }

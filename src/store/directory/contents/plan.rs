@@ -183,7 +183,7 @@ impl Planned {
             id: draft.id.to_string(),
             iri,
             title: Some(draft.title.clone()),
-            kind: Some(draft.kind),
+            learning_type: Some(draft.learning_type),
             content_type: draft.content_type,
             tags: draft.tags.clone(),
             cpd_labels: draft.cpd_labels.clone(),
@@ -219,7 +219,7 @@ impl Planned {
     fn reads_differently(&self) -> bool {
         self.before.as_ref().is_some_and(|before| {
             let (old, new) = (&before.content, &self.after);
-            (old.kind, old.content_type) != (new.kind, new.content_type) || before.snapshots != self.snapshots
+            (old.learning_type, old.content_type) != (new.learning_type, new.content_type) || before.snapshots != self.snapshots
         })
     }
 
@@ -237,7 +237,7 @@ impl Planned {
             true.into(),
             content.title.clone().into(),
             fold(content.title.as_deref().unwrap_or_default()).into(),
-            content.kind.map(|kind| kind.code()).into(),
+            content.learning_type.map(|kind| kind.code()).into(),
             content.content_type.map(|kind| kind.code()).into(),
             list(&content.tags).into(),
             list(&content.cpd_labels).into(),
