@@ -419,7 +419,10 @@ mod tests {
     #[test]
     fn a_title_makes_an_item() {
         let content = read(r#"{"title":"Fire Safety"}"#);
-        assert_eq!((content.learning_type, content.content_type), (LearningType::Item, None));
+        assert_eq!(
+            (content.learning_type, content.content_type),
+            (LearningType::Item, None)
+        );
         assert_eq!(content.demands, Demands::default());
         assert_eq!(pointers("c", "{}"), ["/title"]);
         assert_eq!(pointers("c", r#"{"title":"  "}"#), ["/title"]);

@@ -8,8 +8,24 @@ use strum::{Display, EnumMessage, FromRepr, IntoStaticStr, VariantArray};
 use utoipa::ToSchema;
 
 /// What a content is for: the field `type`. The numbers are stored, so they never change their meaning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
-#[derive(Display, EnumMessage, FromRepr, IntoStaticStr, VariantArray)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    ToSchema,
+    Display,
+    EnumMessage,
+    FromRepr,
+    IntoStaticStr,
+    VariantArray,
+)]
 #[repr(i16)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
@@ -45,8 +61,24 @@ pub enum LearningType {
 }
 
 /// How a content is consumed: the field `content_type`. The numbers are stored, so they never change their meaning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
-#[derive(Display, EnumMessage, FromRepr, IntoStaticStr, VariantArray)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    ToSchema,
+    Display,
+    EnumMessage,
+    FromRepr,
+    IntoStaticStr,
+    VariantArray,
+)]
 #[repr(i16)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]

@@ -452,8 +452,12 @@ mod tests {
     #[test]
     fn labels_need_neither_quote_nor_mark() {
         let actions = Action::ALL.iter().map(|action| action.label());
-        let types = crate::catalogue::LearningType::ALL.iter().map(|kind| kind.label());
-        let kinds = crate::catalogue::ContentFormat::ALL.iter().map(|kind| kind.label());
+        let types = crate::catalogue::LearningType::ALL
+            .iter()
+            .map(|kind| kind.label());
+        let kinds = crate::catalogue::ContentFormat::ALL
+            .iter()
+            .map(|kind| kind.label());
         let roles = Role::ALL.iter().map(|role| role.label());
         let origins = crate::record::Origin::ALL.iter().map(|origin| origin.key());
         for label in actions.chain(types).chain(kinds).chain(roles).chain(origins) {

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::base::clock::Timestamp;
 use crate::base::ids::UserId;
-use crate::catalogue::{ContentFormat, LearningType, Demands};
+use crate::catalogue::{ContentFormat, Demands, LearningType};
 use crate::record::{self, Envelope, Origin, Statement};
 
 use super::action::{Action, PASSED, VerbTable};

@@ -134,7 +134,11 @@ impl ContentRef {
                 name: ContentName::Iri(_),
                 ..
             } => true,
-            Self::Described { title, learning_type: kind, .. } => title.is_some() && kind.is_some(),
+            Self::Described {
+                title,
+                learning_type: kind,
+                ..
+            } => title.is_some() && kind.is_some(),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::base::clock::Timestamp;
 use crate::catalogue::timeline::history;
-use crate::catalogue::{ContentFormat, LearningType, DemandHistory, Demands};
+use crate::catalogue::{ContentFormat, DemandHistory, Demands, LearningType};
 use crate::store::db::StoreError;
 use crate::store::db::database::Sql;
 use crate::store::db::ledger::OrgTx;

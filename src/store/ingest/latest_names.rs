@@ -13,7 +13,7 @@ use crate::base::clock::Timestamp;
 use crate::base::fold;
 use crate::base::ids::StatementId;
 use crate::catalogue::from_activity_type;
-use crate::catalogue::{ContentFormat, LearningType, DemandHistory};
+use crate::catalogue::{ContentFormat, DemandHistory, LearningType};
 use crate::log::person_of;
 use crate::record::Activity;
 

@@ -2,7 +2,7 @@
 //! (product text, section 6, rule 10). At once where they are few, in the background where they are many.
 
 use crate::base::ids::OrgId;
-use crate::catalogue::{ContentFormat, LearningType, DemandHistory};
+use crate::catalogue::{ContentFormat, DemandHistory, LearningType};
 use crate::log::ContentFacts;
 
 use crate::store::db::database::Sql;

@@ -151,9 +151,10 @@ impl Story<'_> {
                 self.may(who, at, "clicked", about);
                 at + MINUTE
             }
-            (LearningType::Item, Some(ContentFormat::Article | ContentFormat::Document | ContentFormat::Other)) => {
-                self.reading(who, content, at, about)
-            }
+            (
+                LearningType::Item,
+                Some(ContentFormat::Article | ContentFormat::Document | ContentFormat::Other),
+            ) => self.reading(who, content, at, about),
             (LearningType::Channel, _) => {
                 self.may(who, at, "viewed", about.clone());
                 if self.random.percent(30) {
@@ -195,7 +196,8 @@ impl Story<'_> {
     /// A video, a course, a quiz, a survey: started, and mostly brought to an end at once.
     fn attempt(&mut self, who: usize, content: usize, at: i64, about: Value) -> i64 {
         let draft = &self.contents[content];
-        let scored = draft.learning_type == LearningType::Quiz || draft.content_type == Some(ContentFormat::Scorm);
+        let scored =
+            draft.learning_type == LearningType::Quiz || draft.content_type == Some(ContentFormat::Scorm);
         let (shortest, longest) = match (draft.learning_type, draft.content_type) {
             (LearningType::Quiz, _) => (120, 1_100),
             (LearningType::Survey, _) => (60, 400),

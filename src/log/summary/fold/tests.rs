@@ -73,7 +73,9 @@ fn made() -> impl Strategy<Value = Made> {
                         i16::try_from(content - 30).ok().and_then(LearningType::from_code)
                     }),
                     content_type: content.and_then(|content| {
-                        i16::try_from(content - 30).ok().and_then(ContentFormat::from_code)
+                        i16::try_from(content - 30)
+                            .ok()
+                            .and_then(ContentFormat::from_code)
                     }),
                     action,
                     completed,

@@ -219,7 +219,8 @@ impl Planned {
     fn reads_differently(&self) -> bool {
         self.before.as_ref().is_some_and(|before| {
             let (old, new) = (&before.content, &self.after);
-            (old.learning_type, old.content_type) != (new.learning_type, new.content_type) || before.snapshots != self.snapshots
+            (old.learning_type, old.content_type) != (new.learning_type, new.content_type)
+                || before.snapshots != self.snapshots
         })
     }
 
