@@ -111,7 +111,7 @@ pub(crate) async fn insert_activities(
     for (record, named) in records.iter().zip(named).filter(|(record, _)| !record.voided) {
         let content = named.content.and_then(|key| cache.content(key));
         let facts = content.map(|content| ContentFacts {
-            kind: content.kind,
+            learning_type: content.learning_type,
             content_type: content.content_type,
             demands: content.demands.at(record.stamp().0),
         });
