@@ -17,7 +17,7 @@ use crate::base::timestamp;
 
 /// How a value is compared.
 #[derive(Clone, Copy, PartialEq)]
-enum Part {
+enum Comparison {
     /// Scalars by value, arrays in order, objects without order.
     Plain,
     /// The object of a statement or SubStatement; `objectType` decides which of the following it is.
@@ -76,18 +76,20 @@ impl Statement {
 
     fn has_same_members(&self, other: &Self) -> bool {
         [
-            ("actor", Part::Actor),
-            ("verb", Part::Verb),
-            ("object", Part::Object),
-            ("result", Part::Result),
-            ("context", Part::Context),
+            ("actor", Comparison::Actor),
+            ("verb", Comparison::Verb),
+            ("object", Comparison::Object),
+            ("result", Comparison::Result),
+            ("context", Comparison::Context),
         ]
         .into_iter()
-        .all(|(key, part)| match (self.value_of(key), other.value_of(key)) {
-            (None, None) => true,
-            (Some(one), Some(other)) => one == other || is_same_text(part, one, other),
-            _ => false,
-        })
+        .all(
+            |(key, comparison)| match (self.value_of(key), other.value_of(key)) {
+                (None, None) => true,
+                (Some(one), Some(other)) => one == other || is_same_text(comparison, one, other),
+                _ => false,
+            },
+        )
     }
 
     fn value_of(&self, key: &str) -> Option<&str> {
@@ -98,79 +100,86 @@ impl Statement {
     }
 }
 
-fn is_same_text(part: Part, one: &str, other: &str) -> bool {
+fn is_same_text(comparison: Comparison, one: &str, other: &str) -> bool {
     // Both texts come from parsed trees, so parsing them again can't fail.
     match (json::parse_stored(one), json::parse_stored(other)) {
-        (Ok(one), Ok(other)) => is_same(part, &one, &other),
+        (Ok(one), Ok(other)) => is_same(comparison, &one, &other),
         _ => false,
     }
 }
 
-fn is_same(part: Part, one: &Node<'_>, other: &Node<'_>) -> bool {
+fn is_same(comparison: Comparison, one: &Node<'_>, other: &Node<'_>) -> bool {
     match (one, other) {
-        _ if part == Part::Ignored => true,
+        _ if comparison == Comparison::Ignored => true,
         (Node::Object(one_members), Node::Object(other_members)) => {
-            let part = if part == Part::Object {
-                object_part(one)
+            let comparison = if comparison == Comparison::Object {
+                object_comparison(one)
             } else {
-                part
+                comparison
             };
-            is_same_object(part, one_members, other_members)
+            is_same_object(comparison, one_members, other_members)
         }
-        (Node::Array(one), Node::Array(other)) if part == Part::Members => is_same_group(one, other),
+        (Node::Array(one), Node::Array(other)) if comparison == Comparison::Members => {
+            is_same_group(one, other)
+        }
         (Node::Array(one), Node::Array(other)) => {
-            let part = match part {
-                Part::Activities => Part::Activity,
-                part => part,
+            let comparison = match comparison {
+                Comparison::Activities => Comparison::Activity,
+                comparison => comparison,
             };
             one.len() == other.len()
                 && one
                     .iter()
                     .zip(other)
-                    .all(|(one, other)| is_same(part, one, other))
+                    .all(|(one, other)| is_same(comparison, one, other))
         }
-        (Node::String(one), Node::String(other)) => is_same_string(part, one.value(), other.value()),
+        (Node::String(one), Node::String(other)) => is_same_string(comparison, one.value(), other.value()),
         (Node::Number(one), Node::Number(other)) => one == other || is_same_number(one, other),
         (one, other) => one == other,
     }
 }
 
 /// How the object of a statement is compared, by its `objectType`.
-fn object_part(object: &Node<'_>) -> Part {
+fn object_comparison(object: &Node<'_>) -> Comparison {
     match object.get("objectType").and_then(Node::as_str) {
-        None | Some("Activity") => Part::Activity,
-        Some("Agent" | "Group") => Part::Actor,
-        Some("SubStatement") => Part::SubStatement,
-        _ => Part::Reference,
+        None | Some("Activity") => Comparison::Activity,
+        Some("Agent" | "Group") => Comparison::Actor,
+        Some("SubStatement") => Comparison::SubStatement,
+        _ => Comparison::Reference,
     }
 }
 
-/// How the member `key` of a value of the kind `part` is compared.
-fn member_part(part: Part, key: &str) -> Part {
-    match (part, key) {
-        (Part::Activity, "definition") | (Part::Verb, "display") => Part::Ignored,
-        (Part::Actor, "member") => Part::Members,
-        (Part::Actor, "mbox" | "mbox_sha1sum") => Part::Caseless,
-        (Part::Result, "duration") => Part::Duration,
-        (Part::Context, "registration" | "language") | (Part::Reference, "id") => Part::Caseless,
-        (Part::Context, "statement") => Part::Reference,
-        (Part::Context, "instructor" | "team") | (Part::Related, "agent" | "group") => Part::Actor,
-        (Part::Context, "contextActivities") => Part::ContextActivities,
-        (Part::Context, "contextAgents" | "contextGroups") => Part::Related,
-        (Part::ContextActivities, _) => Part::Activities,
-        (Part::SubStatement, "actor") => Part::Actor,
-        (Part::SubStatement, "verb") => Part::Verb,
-        (Part::SubStatement, "object") => Part::Object,
-        (Part::SubStatement, "result") => Part::Result,
-        (Part::SubStatement, "context") => Part::Context,
-        (Part::SubStatement, "timestamp") => Part::Timestamp,
-        (Part::SubStatement, "attachments") => Part::Ignored,
-        _ => Part::Plain,
+/// How the member `key` of a value with this comparison is compared.
+fn member_comparison(comparison: Comparison, key: &str) -> Comparison {
+    match (comparison, key) {
+        (Comparison::Activity, "definition") | (Comparison::Verb, "display") => Comparison::Ignored,
+        (Comparison::Actor, "member") => Comparison::Members,
+        (Comparison::Actor, "mbox" | "mbox_sha1sum") => Comparison::Caseless,
+        (Comparison::Result, "duration") => Comparison::Duration,
+        (Comparison::Context, "registration" | "language") | (Comparison::Reference, "id") => {
+            Comparison::Caseless
+        }
+        (Comparison::Context, "statement") => Comparison::Reference,
+        (Comparison::Context, "instructor" | "team") | (Comparison::Related, "agent" | "group") => {
+            Comparison::Actor
+        }
+        (Comparison::Context, "contextActivities") => Comparison::ContextActivities,
+        (Comparison::Context, "contextAgents" | "contextGroups") => Comparison::Related,
+        (Comparison::ContextActivities, _) => Comparison::Activities,
+        (Comparison::SubStatement, "actor") => Comparison::Actor,
+        (Comparison::SubStatement, "verb") => Comparison::Verb,
+        (Comparison::SubStatement, "object") => Comparison::Object,
+        (Comparison::SubStatement, "result") => Comparison::Result,
+        (Comparison::SubStatement, "context") => Comparison::Context,
+        (Comparison::SubStatement, "timestamp") => Comparison::Timestamp,
+        (Comparison::SubStatement, "attachments") => Comparison::Ignored,
+        _ => Comparison::Plain,
     }
 }
 
-fn is_same_object(part: Part, one: &[Member<'_>], other: &[Member<'_>]) -> bool {
-    let is_compared = |member: &&Member<'_>| member_part(part, member.key.value()) != Part::Ignored;
+fn is_same_object(comparison: Comparison, one: &[Member<'_>], other: &[Member<'_>]) -> bool {
+    let is_compared =
+        |member: &&Member<'_>| member_comparison(comparison, member.key.value()) != Comparison::Ignored;
     if one.iter().filter(is_compared).count() != other.iter().filter(is_compared).count() {
         return false;
     }
@@ -182,7 +191,7 @@ fn is_same_object(part: Part, one: &[Member<'_>], other: &[Member<'_>]) -> bool 
         let key = member.key.value();
         others
             .get(key)
-            .is_some_and(|other| is_same(member_part(part, key), &member.value, other))
+            .is_some_and(|other| is_same(member_comparison(comparison, key), &member.value, other))
     })
 }
 
@@ -210,15 +219,15 @@ fn agent_key(node: &Node<'_>) -> (bool, Option<String>, Option<(i16, String)>) {
     )
 }
 
-fn is_same_string(part: Part, one: &str, other: &str) -> bool {
+fn is_same_string(comparison: Comparison, one: &str, other: &str) -> bool {
     one == other
-        || match part {
-            Part::Caseless => one.to_lowercase() == other.to_lowercase(),
-            Part::Duration => match (Duration::parse(one), Duration::parse(other)) {
+        || match comparison {
+            Comparison::Caseless => one.to_lowercase() == other.to_lowercase(),
+            Comparison::Duration => match (Duration::parse(one), Duration::parse(other)) {
                 (Ok(one), Ok(other)) => one.same_as(&other),
                 _ => false,
             },
-            Part::Timestamp => match (timestamp::parse(one), timestamp::parse(other)) {
+            Comparison::Timestamp => match (timestamp::parse(one), timestamp::parse(other)) {
                 (Ok(one), Ok(other)) => one == other,
                 _ => false,
             },

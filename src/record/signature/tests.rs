@@ -1,18 +1,18 @@
-//! Signatures that are right, and those that are not, each for one reason.
+//! Tests of valid signatures, and of invalid ones with one error each.
 
 use super::*;
 use crate::record::parse_statements;
 
-/// The specification's own example (xAPI 1.0.3, Data, Appendix D), and the signature attached to it.
+/// The example of the specification (xAPI 1.0.3, Data, Appendix D) and its signature.
 const EXAMPLE: &str = include_str!("example.json");
 const EXAMPLE_JWS: &str = include_str!("example.jws");
 
 const ID: &str = "33cff416-e331-4c9d-969e-5373a1756120";
 
-fn read(text: &str) -> Statement {
+fn parse_example(text: &str) -> Statement {
     let limits = Limits::default();
-    let mut read = parse_statements(text.as_bytes(), Version::V1, &limits).expect("a statement");
-    read.remove(0)
+    let mut statements = parse_statements(text.as_bytes(), Version::V1, &limits).expect("a statement");
+    statements.remove(0)
 }
 
 fn check(statement: &Statement, jws: &str) -> Result<(), SignatureError> {
@@ -25,43 +25,43 @@ fn check(statement: &Statement, jws: &str) -> Result<(), SignatureError> {
     )
 }
 
-/// A signature that nobody can check: its header has no certificate.
-fn unchecked(header: &str, payload: &str) -> String {
+/// A signature without a certificate in its header, so the key is not checked.
+fn without_certificate(header: &str, payload: &str) -> String {
     let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
     format!("{}.{}.{}", encode(header), encode(payload), encode("not one"))
 }
 
-/// What was signed: the example without its attachments.
+/// The signed text: the example without its attachments.
 fn payload() -> String {
-    let start = EXAMPLE.find(",\n    \"attachments\"").expect("it has some");
+    let start = EXAMPLE.find(",\n    \"attachments\"").expect("attachments");
     format!("{}}}", &EXAMPLE[..start])
 }
 
 #[test]
-fn the_specifications_example_is_right() {
-    let statement = read(EXAMPLE);
+fn example_of_the_specification_is_valid() {
+    let statement = parse_example(EXAMPLE);
     assert!(statement.attachments[0].is_signature());
     assert_ne!(
         statement.attachments[0].length,
         EXAMPLE_JWS.len() as i64,
-        "its length is wrong, as real ones are"
+        "the declared length of the example is wrong"
     );
     assert_eq!(check(&statement, EXAMPLE_JWS), Ok(()));
 }
 
 #[test]
-fn a_signature_of_another_key_or_text_is_refused() {
-    let statement = read(EXAMPLE);
+fn signature_of_another_key_or_text_is_refused() {
+    let statement = parse_example(EXAMPLE);
     let (signed, signature) = EXAMPLE_JWS.rsplit_once('.').expect("three parts");
     let mut other = URL_SAFE_NO_PAD.decode(signature).expect("base64");
     other[7] ^= 1;
     let other = format!("{signed}.{}", URL_SAFE_NO_PAD.encode(other));
     assert_eq!(check(&statement, &other), Err(SignatureError::Key));
-    // The same statement, written with other white space.
+    // The same statement with other white space.
     let header = EXAMPLE_JWS.split('.').next().expect("a header");
     let compact = format!("{header}.{}.{signature}", URL_SAFE_NO_PAD.encode(payload()));
     assert_eq!(check(&statement, &compact), Err(SignatureError::Key));
-    // The same key, by an algorithm that it was not used with.
+    // The same key with another algorithm.
     let text = String::from_utf8(URL_SAFE_NO_PAD.decode(header).expect("base64")).expect("text");
     for algorithm in ["RS384", "RS512"] {
         let header = URL_SAFE_NO_PAD.encode(text.replace("RS256", algorithm));
@@ -74,36 +74,39 @@ fn a_signature_of_another_key_or_text_is_refused() {
 }
 
 #[test]
-fn without_a_certificate_the_key_is_not_asked_for() {
-    let statement = read(EXAMPLE);
+fn key_is_not_checked_without_a_certificate() {
+    let statement = parse_example(EXAMPLE);
     for algorithm in ["RS256", "RS384", "RS512"] {
         let header = format!(r#"{{"alg":"{algorithm}","typ":"JWT","kid":"1"}}"#);
-        assert_eq!(check(&statement, &unchecked(&header, &payload())), Ok(()));
+        assert_eq!(
+            check(&statement, &without_certificate(&header, &payload())),
+            Ok(())
+        );
     }
     for algorithm in ["none", "", "HS256", "ES256", "PS256", "RS1", "rs256"] {
         let header = format!(r#"{{"alg":"{algorithm}"}}"#);
-        let told = check(&statement, &unchecked(&header, &payload()));
-        assert_eq!(told, Err(SignatureError::Algorithm(algorithm.to_owned())));
+        let result = check(&statement, &without_certificate(&header, &payload()));
+        assert_eq!(result, Err(SignatureError::Algorithm(algorithm.to_owned())));
     }
 }
 
 #[test]
-fn what_is_no_signature_is_told() {
-    let statement = read(EXAMPLE);
+fn malformed_signatures_are_refused() {
+    let statement = parse_example(EXAMPLE);
     let header = r#"{"alg":"RS256"}"#;
-    let good = unchecked(header, &payload());
-    let (signed, signature) = good.rsplit_once('.').expect("three parts");
+    let valid = without_certificate(header, &payload());
+    let (signed, signature) = valid.rsplit_once('.').expect("three parts");
     for bad in [
         "",
         "..",
         "a.b",
         "not a signature",
-        &good.replace('.', ","),
+        &valid.replace('.', ","),
         &format!("{signed}."),
         &format!("{signed}.{signature}="),
         &format!("{signed}.{signature}\n"),
         &format!("{signed}.{signature}.{signature}"),
-        &format!(".{good}"),
+        &format!(".{valid}"),
         r#"{"payload":"e30","signatures":[{"protected":"e30","signature":"eA"}]}"#,
     ] {
         assert_eq!(check(&statement, bad), Err(SignatureError::Form), "{bad}");
@@ -119,41 +122,47 @@ fn what_is_no_signature_is_told() {
         r#"{"alg":"RS256","x5c":"x"}"#,
         r#"{"alg":"RS256","alg":"RS256"}"#,
     ] {
-        let told = check(&statement, &unchecked(bad, &payload()));
-        assert!(matches!(told, Err(SignatureError::Header(_))), "{bad}: {told:?}");
+        let result = check(&statement, &without_certificate(bad, &payload()));
+        assert!(
+            matches!(result, Err(SignatureError::Header(_))),
+            "{bad}: {result:?}"
+        );
     }
     let critical = r#"{"alg":"RS256","crit":["b64"],"b64":false}"#;
     assert_eq!(
-        check(&statement, &unchecked(critical, &payload())),
+        check(&statement, &without_certificate(critical, &payload())),
         Err(SignatureError::Critical)
     );
     for bad in ["{'actor'}", "{}", "[]", "\u{feff}", &format!("[{}]", payload())] {
-        let told = check(&statement, &unchecked(header, bad));
-        assert!(matches!(told, Err(SignatureError::Payload(_))), "{bad}: {told:?}");
+        let result = check(&statement, &without_certificate(header, bad));
+        assert!(
+            matches!(result, Err(SignatureError::Payload(_))),
+            "{bad}: {result:?}"
+        );
     }
     for x5c in ["[]", r#"[""]"#, r#"["%"]"#, r#"["MIID"]"#] {
-        let told = check(
+        let result = check(
             &statement,
-            &unchecked(&format!(r#"{{"alg":"RS256","x5c":{x5c}}}"#), &payload()),
+            &without_certificate(&format!(r#"{{"alg":"RS256","x5c":{x5c}}}"#), &payload()),
         );
         assert!(
-            matches!(told, Err(SignatureError::Certificate(_))),
-            "{x5c}: {told:?}"
+            matches!(result, Err(SignatureError::Certificate(_))),
+            "{x5c}: {result:?}"
         );
     }
     let declared = EXAMPLE.replace("application/octet-stream", "text/plain; charset=ascii");
     assert_eq!(
-        check(&read(&declared), EXAMPLE_JWS),
+        check(&parse_example(&declared), EXAMPLE_JWS),
         Err(SignatureError::ContentType)
     );
 }
 
 #[test]
-fn what_is_signed_must_be_the_statement() {
-    let statement = read(EXAMPLE);
-    let signed = |payload: &str| check(&statement, &unchecked(r#"{"alg":"RS256"}"#, payload));
+fn signed_text_must_be_the_statement() {
+    let statement = parse_example(EXAMPLE);
+    let signed = |payload: &str| check(&statement, &without_certificate(r#"{"alg":"RS256"}"#, payload));
     let payload = payload();
-    // Written otherwise, or without what a store adds.
+    // With another spelling, or without members that the server sets.
     for same in [
         payload.replace("2013-04-01T12:00:00Z", "2013-04-01T14:00:00.000+02:00"),
         payload.replace(&format!("\"id\": \"{ID}\","), ""),
@@ -188,21 +197,27 @@ fn what_is_signed_must_be_the_statement() {
         assert_ne!(other, payload);
         assert_eq!(signed(&other), Err(SignatureError::Different(part)), "{other}");
     }
-    // The id may come beside the statement (`statementId`), and no other.
-    let unnamed = read(&EXAMPLE.replace(&format!("\"id\": \"{ID}\","), ""));
-    let jws = unchecked(r#"{"alg":"RS256"}"#, &payload);
+    // The id may come from the query parameter `statementId`. It must be the signed id.
+    let without_id = parse_example(&EXAMPLE.replace(&format!("\"id\": \"{ID}\","), ""));
+    let jws = without_certificate(r#"{"alg":"RS256"}"#, &payload);
     for (id, outcome) in [
         (statement.id, Ok(())),
         (None, Err(SignatureError::Different("id"))),
     ] {
         let limits = Limits::default();
-        let told = unnamed.check_signature(&unnamed.attachments[0], jws.as_bytes(), id, Version::V1, &limits);
-        assert_eq!(told, outcome);
+        let result = without_id.check_signature(
+            &without_id.attachments[0],
+            jws.as_bytes(),
+            id,
+            Version::V1,
+            &limits,
+        );
+        assert_eq!(result, outcome);
     }
-    // A statement sent without the time that was signed is kept with another.
-    let timeless = read(&EXAMPLE.replace("\"timestamp\": \"2013-04-01T12:00:00Z\",", ""));
+    // A statement without the signed timestamp gets another timestamp when it is stored.
+    let without_timestamp = parse_example(&EXAMPLE.replace("\"timestamp\": \"2013-04-01T12:00:00Z\",", ""));
     assert_eq!(
-        check(&timeless, EXAMPLE_JWS),
+        check(&without_timestamp, EXAMPLE_JWS),
         Err(SignatureError::Different("timestamp"))
     );
 }

@@ -1,16 +1,16 @@
-//! Batches, what is kept of a statement, real statements, and mutations of good ones.
+//! Tests of batches, of the canonical text, of real statements and of mutated statements.
 
 mod refusals;
 
-use std::io::Read;
-use std::path::PathBuf;
+use std::io::{Read as _, Write as _};
+use std::path::Path;
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::record::{Identifier, LanguageMap, ServerFields};
 
-/// A statement that uses nearly everything.
+/// A statement with nearly all members.
 const FULL: &str = r#"{
   "id": "01890A5D-AC96-774B-BCCE-B302099A8057",
   "actor": {"objectType": "Agent", "name": "Ada \u0041", "mbox": "mailto:ada@example.org"},
@@ -37,23 +37,23 @@ const FULL: &str = r#"{
     "length": 27, "sha2": "495395e777cd98da653df9615d09c0fd6bb2f8d4788394cd53c56a3bfdcd848a"}]
 }"#;
 
-const WITHIN: &str = r#"{"actor":{"mbox":"mailto:ada@example.org"},"verb":{"id":"http://example.org/planned"},
+const WITH_SUB_STATEMENT: &str = r#"{"actor":{"mbox":"mailto:ada@example.org"},"verb":{"id":"http://example.org/planned"},
   "object":{"objectType":"SubStatement","actor":{"mbox":"mailto:ada@example.org"},"verb":{"id":"http://example.org/v"},
     "object":{"id":"http://example.org/a"},"context":{"contextActivities":{"category":{"id":"http://example.org/c"}}}}}"#;
 
-const AGENTS: &str = r#"{"actor":{"mbox":"mailto:a@b.c"},"verb":{"id":"http://x.org/v"},"object":{"id":"http://x.org/o"},
+const WITH_CONTEXT_AGENTS: &str = r#"{"actor":{"mbox":"mailto:a@b.c"},"verb":{"id":"http://x.org/v"},"object":{"id":"http://x.org/o"},
   "context":{"contextAgents":[{"objectType":"contextAgent","agent":{"mbox":"mailto:p@b.c"},"relevantTypes":["http://x.org/r"]}],
     "contextGroups":[{"objectType":"contextGroup","group":{"objectType":"Group","mbox":"mailto:g@b.c"}}]}}"#;
 
-fn read(text: &str, version: Version) -> Result<Statement, Fault> {
+fn parse(text: &str, version: Version) -> Result<Statement, Fault> {
     parse_statement(text.as_bytes(), version, &Limits::default())
 }
 
-fn good(text: &str) -> Statement {
-    read(text, Version::V1).unwrap()
+fn parse_valid(text: &str) -> Statement {
+    parse(text, Version::V1).unwrap()
 }
 
-const SEAL: ServerFields<'static> = ServerFields {
+const SERVER: ServerFields<'static> = ServerFields {
     id: StatementId(Uuid::from_u128(7)),
     stored: Timestamp::from_micros(1_767_268_800_123_456),
     authority: r#"{"mbox":"mailto:lrs@example.org"}"#,
@@ -62,8 +62,8 @@ const SEAL: ServerFields<'static> = ServerFields {
 };
 
 #[test]
-fn every_part_is_read() {
-    let statement = good(FULL);
+fn all_members_are_parsed() {
+    let statement = parse_valid(FULL);
     assert_eq!(
         statement.id.unwrap().to_string(),
         "01890a5d-ac96-774b-bcce-b302099a8057"
@@ -106,17 +106,17 @@ fn every_part_is_read() {
 }
 
 #[test]
-fn a_batch_names_the_first_fault_of_every_bad_statement() {
-    let ok = WITHIN;
+fn batch_returns_the_first_fault_of_every_invalid_statement() {
+    let valid = WITH_SUB_STATEMENT;
     let deep = "[".repeat(70) + &"]".repeat(70);
     let bodies = [
-        ok.to_owned(),
-        ok.replace(r#""mbox""#, r#""Mbox""#),
-        ok.replace("planned", "\\u0000"),
+        valid.to_owned(),
+        valid.replace(r#""mbox""#, r#""Mbox""#),
+        valid.replace("planned", "\\u0000"),
         "7".to_owned(),
-        ok.replacen(r#""verb":"#, r#""verb":1,"verb":"#, 1),
+        valid.replacen(r#""verb":"#, r#""verb":1,"verb":"#, 1),
         format!(r#"{{"actor":{deep}}}"#),
-        ok.to_owned(),
+        valid.to_owned(),
     ];
     let faults = parse_statements(
         format!("[{}]", bodies.join(",")).as_bytes(),
@@ -131,19 +131,19 @@ fn a_batch_names_the_first_fault_of_every_bad_statement() {
 }
 
 #[test]
-fn a_batch_has_bounds_and_distinct_ids() {
+fn batch_has_limits_and_distinct_ids() {
     let limits = Limits {
         batch: 2,
         ..Limits::default()
     };
-    let two = format!("[{WITHIN},{WITHIN}]");
+    let two = format!("[{WITH_SUB_STATEMENT},{WITH_SUB_STATEMENT}]");
     assert_eq!(
         parse_statements(two.as_bytes(), Version::V1, &limits)
             .unwrap()
             .len(),
         2
     );
-    let three = format!("[{WITHIN},{WITHIN},{WITHIN}]");
+    let three = format!("[{WITH_SUB_STATEMENT},{WITH_SUB_STATEMENT},{WITH_SUB_STATEMENT}]");
     assert_eq!(
         parse_statements(three.as_bytes(), Version::V1, &limits).unwrap_err()[0].pointer,
         ""
@@ -163,8 +163,8 @@ fn a_batch_has_bounds_and_distinct_ids() {
 }
 
 #[test]
-fn a_sealed_statement_is_what_came_and_what_was_missing() {
-    let sealed = good(WITHIN).canonicalise(&SEAL);
+fn canonical_text_adds_missing_members() {
+    let canonical = parse_valid(WITH_SUB_STATEMENT).canonicalise(&SERVER);
     let expected = concat!(
         r#"{"id":"00000000-0000-0000-0000-000000000007","actor":{"mbox":"mailto:ada@example.org"},"#,
         r#""verb":{"id":"http://example.org/planned"},"object":{"objectType":"SubStatement","#,
@@ -174,37 +174,41 @@ fn a_sealed_statement_is_what_came_and_what_was_missing() {
         r#""timestamp":"2026-01-01T12:00:00.123Z","stored":"2026-01-01T12:00:00.123Z","#,
         r#""authority":{"mbox":"mailto:lrs@example.org"},"version":"1.0.0"}"#,
     );
-    assert_eq!(sealed, expected);
+    assert_eq!(canonical, expected);
 }
 
 #[test]
-fn a_sealed_statement_keeps_every_text_and_the_order() {
-    let sealed = good(FULL).canonicalise(&SEAL);
-    for kept in [
+fn canonical_text_keeps_source_texts_and_order() {
+    let canonical = parse_valid(FULL).canonicalise(&SERVER);
+    for expected in [
         r#"{"id":"01890A5D-AC96-774B-BCCE-B302099A8057","actor":{"objectType":"Agent","name":"Ada \u0041","#,
         r#""score":{"scaled":0.12123434,"raw":45.450,"min":0,"max":1E2}"#,
         r#""contextActivities":{"parent":[{"id":"http://example.org/course"}],"other":[]}"#,
         r#""timestamp":"2026-01-01T12:00:00.5+02:00","stored":"2026-01-01T12:00:00.123Z","#,
         r#""authority":{"mbox":"mailto:lrs@example.org"},"version":"1.0.3","attachments":[{"#,
     ] {
-        assert!(sealed.contains(kept), "{kept}\n{sealed}");
+        assert!(canonical.contains(expected), "{expected}\n{canonical}");
     }
-    let trusted = good(FULL).canonicalise(&ServerFields {
+    let trusted = parse_valid(FULL).canonicalise(&ServerFields {
         keep_authority: true,
-        ..SEAL
+        ..SERVER
     });
     assert!(trusted.contains(r#""authority":{"mbox":"mailto:somebody@example.org"}"#));
 }
 
-/// The lines of a file of statements beside the project, where it is there.
-fn lines(name: &str) -> Option<Vec<String>> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("../shared/data")
-        .join(name);
-    let Ok(bytes) = std::fs::read(&path) else {
-        eprintln!("skipped: {} is not there", path.display());
+/// The lines of a file of real statements. `ROLLBOOK_TEST_DATA` names the folder of the file.
+///
+/// `None` if the variable is not set. A folder without the file is an error.
+fn read_real_statements(name: &str) -> Option<Vec<String>> {
+    let Some(folder) = std::env::var_os("ROLLBOOK_TEST_DATA") else {
+        // Not `eprintln!`: the test harness would hide its output.
+        let _ = writeln!(
+            std::io::stderr(),
+            "skipped: ROLLBOOK_TEST_DATA is not set, so {name} is not read"
+        );
         return None;
     };
+    let bytes = std::fs::read(Path::new(&folder).join(name)).unwrap();
     let mut text = String::new();
     if name.ends_with(".gz") {
         flate2::read::GzDecoder::new(&*bytes)
@@ -217,30 +221,29 @@ fn lines(name: &str) -> Option<Vec<String>> {
 }
 
 #[test]
-fn real_statements_of_a_mooc() {
-    let Some(lines) = lines("fun-mooc-statements.jsonl.gz") else {
+fn real_statements_of_a_mooc_are_accepted() {
+    let Some(lines) = read_real_statements("fun-mooc-statements.jsonl.gz") else {
         return;
     };
     assert_eq!(lines.len(), 22_000);
     for line in &lines {
-        let statement = good(line);
-        let kept = Statement::parse_stored(&statement.canonicalise(&SEAL)).unwrap();
-        assert!(statement.same_as(&kept), "{line}");
+        let statement = parse_valid(line);
+        let stored = Statement::parse_stored(&statement.canonicalise(&SERVER)).unwrap();
+        assert!(statement.same_as(&stored), "{line}");
     }
 }
 
-/// Three of these (lines 145, 151 and 155) are questions with options whose `choices` are missing,
-/// which the specification leaves to the sender (Data 2.4.4.1).
+/// The lines 145, 151 and 155 are questions without their `choices`, which the specification allows (Data 2.4.4.1).
 #[test]
-fn real_statements_of_a_moodle() {
-    let Some(lines) = lines("moodle-statements.jsonl") else {
+fn real_statements_of_a_moodle_are_accepted() {
+    let Some(lines) = read_real_statements("moodle-statements.jsonl") else {
         return;
     };
     assert_eq!(lines.len(), 190);
     for (number, line) in (1..).zip(&lines) {
-        let statement = read(line, Version::V1).unwrap_or_else(|fault| panic!("line {number}: {fault}"));
+        let statement = parse(line, Version::V1).unwrap_or_else(|fault| panic!("line {number}: {fault}"));
         assert!(
-            statement.same_as(&Statement::parse_stored(&statement.canonicalise(&SEAL)).unwrap()),
+            statement.same_as(&Statement::parse_stored(&statement.canonicalise(&SERVER)).unwrap()),
             "line {number}"
         );
     }
@@ -249,8 +252,7 @@ fn real_statements_of_a_moodle() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
-    /// Whatever is done to the bytes of a statement, it is read or refused; and what is read can be
-    /// kept.
+    /// A statement with changed bytes is either parsed or refused. If it is parsed, it can be stored.
     #[test]
     fn mutations_never_panic(
         which in 0..3_usize,
@@ -259,20 +261,20 @@ proptest! {
         let pieces = [
             "", "\"", "{", "}", "[", "]", ",", ":", "null", "0", "-1e999", "\\u0000", "\\", "é", "\"id\":1,", "\u{0}",
         ];
-        let mut body = [FULL, WITHIN, AGENTS][which].as_bytes().to_vec();
+        let mut body = [FULL, WITH_SUB_STATEMENT, WITH_CONTEXT_AGENTS][which].as_bytes().to_vec();
         for (at, length, piece) in cuts {
             let at = at.index(body.len() + 1);
             let end = (at + length).min(body.len());
             body.splice(at..end, pieces[piece].bytes());
         }
         let limits = Limits::default();
-        let many = parse_statements(&body, Version::V2, &limits);
+        let as_batch = parse_statements(&body, Version::V2, &limits);
         if let Ok(statement) = parse_statement(&body, Version::V2, &limits) {
-            prop_assert!(many.is_ok());
-            let sealed = statement.canonicalise(&SEAL);
-            let kept = Statement::parse_stored(&sealed).unwrap();
-            prop_assert!(statement.same_as(&kept));
-            prop_assert_eq!(kept.canonicalise(&SEAL), sealed);
+            prop_assert!(as_batch.is_ok());
+            let canonical = statement.canonicalise(&SERVER);
+            let stored = Statement::parse_stored(&canonical).unwrap();
+            prop_assert!(statement.same_as(&stored));
+            prop_assert_eq!(stored.canonicalise(&SERVER), canonical);
         }
     }
 }

@@ -1,31 +1,31 @@
-//! What is taken and what is refused, with the place of every fault: who did what to what.
+//! Tests of accepted and refused statements: their actors, verbs and objects.
 
-mod beside;
 mod hostile;
+mod optional_members;
 
 use super::*;
 
-/// One change to a good text, and where the fault is then.
-fn refused(text: &str, version: Version, changes: &[(&str, &str, &str)]) {
+/// Makes each change to a valid text and checks the pointer of the fault.
+fn assert_refused(text: &str, version: Version, changes: &[(&str, &str, &str)]) {
     for (from, to, pointer) in changes {
-        assert!(text.contains(from), "{from} is not there");
-        let fault = read(&text.replacen(from, to, 1), version).expect_err(to);
+        assert!(text.contains(from), "the text lacks {from}");
+        let fault = parse(&text.replacen(from, to, 1), version).expect_err(to);
         assert_eq!(fault.pointer, *pointer, "{from} -> {to}: {fault}");
         assert!(!fault.detail.is_empty());
     }
 }
 
-/// One change to a good text that leaves it good.
-fn taken(text: &str, version: Version, changes: &[(&str, &str)]) {
+/// Makes each change to a valid text and checks that it is still valid.
+fn assert_accepted(text: &str, version: Version, changes: &[(&str, &str)]) {
     for (from, to) in changes {
-        assert!(text.contains(from), "{from} is not there");
-        read(&text.replacen(from, to, 1), version).unwrap_or_else(|fault| panic!("{from} -> {to}: {fault}"));
+        assert!(text.contains(from), "the text lacks {from}");
+        parse(&text.replacen(from, to, 1), version).unwrap_or_else(|fault| panic!("{from} -> {to}: {fault}"));
     }
 }
 
 #[test]
-fn the_frame_of_a_statement() {
-    refused(
+fn members_of_statements_are_checked() {
+    assert_refused(
         FULL,
         Version::V1,
         &[
@@ -69,18 +69,18 @@ fn the_frame_of_a_statement() {
             ),
         ],
     );
-    taken(
+    assert_accepted(
         FULL,
         Version::V1,
         &[(r#""1.0.3""#, r#""1.0""#), (r#""1.0.3""#, r#""1.0.17""#)],
     );
-    taken(
+    assert_accepted(
         FULL,
         Version::V2,
         &[(r#""1.0.3""#, r#""2.0.0""#), (r#""1.0.3""#, r#""1.0.0""#)],
     );
     for body in ["", "[", "null", "7", r#""text""#, "[[]]", r#"{"a":1"#, "{} {}"] {
-        assert!(read(body, Version::V1).is_err(), "{body}");
+        assert!(parse(body, Version::V1).is_err(), "{body}");
         assert!(
             parse_statements(body.as_bytes(), Version::V1, &Limits::default()).is_err(),
             "{body}"
@@ -89,8 +89,8 @@ fn the_frame_of_a_statement() {
 }
 
 #[test]
-fn actors() {
-    refused(
+fn actors_are_checked() {
+    assert_refused(
         FULL,
         Version::V1,
         &[
@@ -204,7 +204,7 @@ fn actors() {
             ),
         ],
     );
-    taken(
+    assert_accepted(
         FULL,
         Version::V1,
         &[
@@ -221,8 +221,8 @@ fn actors() {
 }
 
 #[test]
-fn verbs_and_objects() {
-    refused(
+fn verbs_and_objects_are_checked() {
+    assert_refused(
         FULL,
         Version::V1,
         &[
@@ -312,10 +312,10 @@ fn verbs_and_objects() {
     let reference = r#"{"actor":{"mbox":"mailto:a@b.c"},"verb":{"id":"http://adlnet.gov/expapi/verbs/voided"},
         "object":{"objectType":"StatementRef","id":"01890a5d-ac96-774b-bcce-b302099a8057"}}"#;
     assert_eq!(
-        good(reference).voids().unwrap().to_string(),
+        parse_valid(reference).voids().unwrap().to_string(),
         "01890a5d-ac96-774b-bcce-b302099a8057"
     );
-    refused(
+    assert_refused(
         reference,
         Version::V1,
         &[
@@ -326,8 +326,8 @@ fn verbs_and_objects() {
     );
     let about_agent = r#"{"actor":{"mbox":"mailto:a@b.c"},"verb":{"id":"http://x.org/v"},
         "object":{"objectType":"Agent","mbox":"mailto:a@b.c"}}"#;
-    taken(about_agent, Version::V1, &[("\"Agent\"", "\"Group\"")]);
-    refused(
+    assert_accepted(about_agent, Version::V1, &[("\"Agent\"", "\"Group\"")]);
+    assert_refused(
         about_agent,
         Version::V1,
         &[(r#""objectType":"Agent","#, "", "/object/mbox")],
@@ -335,9 +335,9 @@ fn verbs_and_objects() {
 }
 
 #[test]
-fn sub_statements() {
-    refused(
-        WITHIN,
+fn sub_statements_are_checked() {
+    assert_refused(
+        WITH_SUB_STATEMENT,
         Version::V1,
         &[
             (

@@ -1,10 +1,10 @@
-//! Texts that mean harm, and the deepest that is taken.
+//! Tests of malicious texts and of the limit of nesting.
 
 use super::*;
 
 #[test]
-fn hostile_texts() {
-    refused(
+fn malicious_texts_are_refused() {
+    assert_refused(
         FULL,
         Version::V1,
         &[
@@ -37,7 +37,7 @@ fn hostile_texts() {
     );
     for depth in [100, 1_000_000] {
         let deep = "[".repeat(depth) + &"]".repeat(depth);
-        let fault = read(&FULL.replace("null", &deep), Version::V1).unwrap_err();
+        let fault = parse(&FULL.replace("null", &deep), Version::V1).unwrap_err();
         assert!(
             fault
                 .pointer
@@ -46,36 +46,36 @@ fn hostile_texts() {
         );
         assert!(fault.detail.contains("deep"), "{fault}");
     }
-    let broken = parse_statement(b"{\n  \"actor\": \xff}", Version::V1, &Limits::default()).unwrap_err();
+    let invalid = parse_statement(b"{\n  \"actor\": \xff}", Version::V1, &Limits::default()).unwrap_err();
     assert_eq!(
-        broken.detail,
+        invalid.detail,
         "this is not UTF-8 at line 2, byte 12; send the text as UTF-8"
     );
-    let broken = read("{\n  \"actor\" 1}", Version::V1).unwrap_err();
+    let invalid = parse("{\n  \"actor\" 1}", Version::V1).unwrap_err();
     assert!(
-        broken.pointer.is_empty() && broken.detail.contains("line 2 column 11"),
-        "{broken}"
+        invalid.pointer.is_empty() && invalid.detail.contains("line 2 column 11"),
+        "{invalid}"
     );
 }
 
-/// The deepest statement that is taken can be kept, although sealing makes it one level deeper.
+/// The canonical text of a statement may be one level deeper than the statement.
 #[test]
-fn the_deepest_statement() {
-    // Seven levels lie around the value of an extension of a context activity of a SubStatement.
-    for (levels, taken) in [(MAX_DEPTH - 7, true), (MAX_DEPTH - 6, false)] {
+fn deepest_accepted_statement_can_be_stored() {
+    // The value of an extension of a context activity of a SubStatement is nested in seven levels.
+    for (levels, is_accepted) in [(MAX_DEPTH - 7, true), (MAX_DEPTH - 6, false)] {
         let deep = "[".repeat(levels) + &"]".repeat(levels);
         let definition = format!(r#""definition":{{"extensions":{{"http://x.org/e":{deep}}}}},"#);
         let category = r#""category":{"#;
-        let body = WITHIN.replace(category, &format!("{category}{definition}"));
+        let body = WITH_SUB_STATEMENT.replace(category, &format!("{category}{definition}"));
         let limits = Limits {
             depth: usize::MAX,
             ..Limits::default()
         };
         for body in [format!("[{body}]"), body] {
-            let read = parse_statements(body.as_bytes(), Version::V1, &limits);
-            let kept =
-                read.map(|statements| Statement::parse_stored(&statements[0].canonicalise(&SEAL)).unwrap());
-            assert_eq!(kept.is_ok(), taken, "{levels}");
+            let parsed = parse_statements(body.as_bytes(), Version::V1, &limits);
+            let stored = parsed
+                .map(|statements| Statement::parse_stored(&statements[0].canonicalise(&SERVER)).unwrap());
+            assert_eq!(stored.is_ok(), is_accepted, "{levels}");
         }
     }
 }

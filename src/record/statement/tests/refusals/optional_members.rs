@@ -1,10 +1,10 @@
-//! What may stand beside who did what: results, contexts and attachments.
+//! Tests of the optional members: results, contexts and attachments.
 
 use super::*;
 
 #[test]
-fn results() {
-    refused(
+fn results_are_checked() {
+    assert_refused(
         FULL,
         Version::V1,
         &[
@@ -27,7 +27,7 @@ fn results() {
             (r#""PT1H0M0.1S""#, "3600", "/result/duration"),
         ],
     );
-    taken(
+    assert_accepted(
         FULL,
         Version::V1,
         &[
@@ -42,8 +42,8 @@ fn results() {
 }
 
 #[test]
-fn contexts() {
-    refused(
+fn contexts_are_checked() {
+    assert_refused(
         FULL,
         Version::V1,
         &[
@@ -95,14 +95,14 @@ fn contexts() {
             ),
         ],
     );
-    taken(
+    assert_accepted(
         FULL,
         Version::V1,
         &[(r#"{"deep": [1.0, {"x": ""}]}"#, r#"[null, "", {}, true, 1e400]"#)],
     );
     let about_agent = r#"{"actor":{"mbox":"mailto:a@b.c"},"verb":{"id":"http://x.org/v"},
         "object":{"objectType":"Agent","mbox":"mailto:a@b.c"},"context":{"language":"en"}}"#;
-    refused(
+    assert_refused(
         about_agent,
         Version::V1,
         &[
@@ -113,19 +113,19 @@ fn contexts() {
 }
 
 #[test]
-fn agents_and_groups_of_a_context_are_of_version_2() {
+fn context_agents_and_groups_need_version_2() {
     assert_eq!(
-        read(AGENTS, Version::V1).unwrap_err().pointer,
+        parse(WITH_CONTEXT_AGENTS, Version::V1).unwrap_err().pointer,
         "/context/contextAgents"
     );
-    let context = read(AGENTS, Version::V2).unwrap().context.unwrap();
+    let context = parse(WITH_CONTEXT_AGENTS, Version::V2).unwrap().context.unwrap();
     assert_eq!(
         context.context_agents[0].relevant_types[0].as_str(),
         "http://x.org/r"
     );
     assert_eq!(context.context_groups.len(), 1);
-    refused(
-        AGENTS,
+    assert_refused(
+        WITH_CONTEXT_AGENTS,
         Version::V2,
         &[
             (
@@ -155,26 +155,26 @@ fn agents_and_groups_of_a_context_are_of_version_2() {
 }
 
 #[test]
-fn attachments() {
-    let at = |member: &str| format!("/attachments/0{member}");
-    refused(
+fn attachments_are_checked() {
+    let pointer = |member: &str| format!("/attachments/0{member}");
+    assert_refused(
         FULL,
         Version::V1,
         &[
-            ("http://example.org/usage", "usage", &at("/usageType")),
-            (r#""display": {"en": "File"}, "#, "", &at("")),
-            ("text/plain", "text", &at("/contentType")),
-            ("27", "27.5", &at("/length")),
-            ("27", "-1", &at("/length")),
-            ("495395e7", "495395e", &at("/sha2")),
-            ("495395e7", "495395g7", &at("/sha2")),
+            ("http://example.org/usage", "usage", &pointer("/usageType")),
+            (r#""display": {"en": "File"}, "#, "", &pointer("")),
+            ("text/plain", "text", &pointer("/contentType")),
+            ("27", "27.5", &pointer("/length")),
+            ("27", "-1", &pointer("/length")),
+            ("495395e7", "495395e", &pointer("/sha2")),
+            ("495395e7", "495395g7", &pointer("/sha2")),
             (
                 r#""length": 27"#,
                 r#""length": 27, "fileUrl": "here""#,
-                &at("/fileUrl"),
+                &pointer("/fileUrl"),
             ),
-            (r#"[{"usageType""#, r#"["a", {"usageType""#, &at("")),
+            (r#"[{"usageType""#, r#"["a", {"usageType""#, &pointer("")),
         ],
     );
-    taken(FULL, Version::V1, &[("text/plain", "text/plain; charset=ascii")]);
+    assert_accepted(FULL, Version::V1, &[("text/plain", "text/plain; charset=ascii")]);
 }
