@@ -87,7 +87,7 @@ impl Clock {
         Self(Source::System)
     }
 
-    /// A clock whose time is `at` until [`Clock::set`] changes it.
+    /// A clock that shows `at` until [`Clock::set`] changes it.
     pub fn manual(at: Timestamp) -> Self {
         Self(Source::Manual(Arc::new(AtomicI64::new(at.0))))
     }

@@ -76,8 +76,8 @@ impl Actor {
     /// The node is neither a valid agent nor a valid group.
     pub fn from_node(node: &Node<'_>, place: &Place<'_>, limits: &Limits) -> Result<Self, Fault> {
         match object_type(node, place)? {
-            ActorKind::Agent => Self::agent_from_members(node, place),
-            ActorKind::Group => Self::group_from_members(node, place, limits),
+            ActorKind::Agent => Self::agent_from_object(node, place),
+            ActorKind::Group => Self::group_from_object(node, place, limits),
         }
     }
 
@@ -88,7 +88,7 @@ impl Actor {
     /// The node is not a valid agent. A group is refused.
     pub fn agent_from_node(node: &Node<'_>, place: &Place<'_>) -> Result<Self, Fault> {
         match object_type(node, place)? {
-            ActorKind::Agent => Self::agent_from_members(node, place),
+            ActorKind::Agent => Self::agent_from_object(node, place),
             ActorKind::Group => Err(place
                 .member("objectType")
                 .fault("only an Agent is allowed here, not a Group")),
@@ -102,7 +102,7 @@ impl Actor {
     /// The node is not a valid group. An agent is refused.
     pub fn group_from_node(node: &Node<'_>, place: &Place<'_>, limits: &Limits) -> Result<Self, Fault> {
         match object_type(node, place)? {
-            ActorKind::Group => Self::group_from_members(node, place, limits),
+            ActorKind::Group => Self::group_from_object(node, place, limits),
             ActorKind::Agent => {
                 let detail = "only a Group is allowed here; write \"objectType\":\"Group\"";
                 let has_object_type = node.get("objectType").is_some();
@@ -147,7 +147,7 @@ impl Actor {
         }
     }
 
-    fn agent_from_members(node: &Node<'_>, place: &Place<'_>) -> Result<Self, Fault> {
+    fn agent_from_object(node: &Node<'_>, place: &Place<'_>) -> Result<Self, Fault> {
         let known = ["objectType", "name", "mbox", "mbox_sha1sum", "openid", "account"];
         let fields = Fields::from_node(node, place, "an Agent", &known)?;
         let identifier = Identifier::from_fields(&fields)?;
@@ -163,7 +163,7 @@ impl Actor {
         })
     }
 
-    fn group_from_members(node: &Node<'_>, place: &Place<'_>, limits: &Limits) -> Result<Self, Fault> {
+    fn group_from_object(node: &Node<'_>, place: &Place<'_>, limits: &Limits) -> Result<Self, Fault> {
         let known = [
             "objectType",
             "name",

@@ -84,7 +84,7 @@ impl Statement {
         ]
         .into_iter()
         .all(
-            |(key, comparison)| match (self.value_of(key), other.value_of(key)) {
+            |(key, comparison)| match (self.member_text(key), other.member_text(key)) {
                 (None, None) => true,
                 (Some(one), Some(other)) => one == other || is_same_text(comparison, one, other),
                 _ => false,
@@ -92,7 +92,7 @@ impl Statement {
         )
     }
 
-    fn value_of(&self, key: &str) -> Option<&str> {
+    fn member_text(&self, key: &str) -> Option<&str> {
         self.parts
             .iter()
             .find(|(own, _)| *own == key)
@@ -199,7 +199,7 @@ fn is_same_object(comparison: Comparison, one: &[Member<'_>], other: &[Member<'_
 fn is_same_group(one: &[Node<'_>], other: &[Node<'_>]) -> bool {
     // Sorting takes n log n steps. A search of every member in the other list would take n².
     let sorted = |members: &[Node<'_>]| {
-        let mut agents: Vec<_> = members.iter().map(agent_key).collect();
+        let mut agents: Vec<_> = members.iter().map(agent_sort_key).collect();
         agents.sort_unstable();
         agents
     };
@@ -207,7 +207,7 @@ fn is_same_group(one: &[Node<'_>], other: &[Node<'_>]) -> bool {
 }
 
 /// A sort key of an agent. Equal agents have equal keys, and different agents different keys.
-fn agent_key(node: &Node<'_>) -> (bool, Option<String>, Option<(i16, String)>) {
+fn agent_sort_key(node: &Node<'_>) -> (bool, Option<String>, Option<(i16, String)>) {
     // The node is a valid agent, because its statement was parsed before.
     let agent = Actor::agent_from_node(node, &Place::Root).ok();
     let identifier = agent.as_ref().and_then(|agent| agent.identifier.as_ref());
@@ -237,12 +237,12 @@ fn is_same_string(comparison: Comparison, one: &str, other: &str) -> bool {
 
 /// Whether two numbers have the same value in all digits, for example `1.50` and `15e-1`.
 fn is_same_number(one: &str, other: &str) -> bool {
-    decimal(one).is_some_and(|one| decimal(other).is_some_and(|other| one == other))
+    parse_decimal(one).is_some_and(|one| parse_decimal(other).is_some_and(|other| one == other))
 }
 
 /// The parts of a number: whether it is negative, its digits without zeros at both ends, and the power of ten of the
 /// last digit. `None` if the exponent does not fit in an `i64`.
-fn decimal(text: &str) -> Option<(bool, String, i64)> {
+fn parse_decimal(text: &str) -> Option<(bool, String, i64)> {
     let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let negative = whole.starts_with('-');

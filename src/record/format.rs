@@ -52,7 +52,7 @@ fn rewrite(stored: &str, style: &Style<'_>) -> Result<String, Fault> {
 impl Style<'_> {
     /// Writes a statement or SubStatement.
     fn write_statement(&self, out: &mut String, node: &Node<'_>) {
-        write_each(out, node, |out, key, value| match key {
+        write_all_members(out, node, |out, key, value| match key {
             "actor" | "authority" => self.write_actor(out, value),
             "verb" => self.write_verb(out, value),
             "object" => self.write_object(out, value),
@@ -71,9 +71,9 @@ impl Style<'_> {
     }
 
     fn write_context(&self, out: &mut String, node: &Node<'_>) {
-        write_each(out, node, |out, key, value| match key {
+        write_all_members(out, node, |out, key, value| match key {
             "instructor" | "team" => self.write_actor(out, value),
-            "contextActivities" => write_each(out, value, |out, key, value| match value {
+            "contextActivities" => write_all_members(out, value, |out, key, value| match value {
                 Node::Array(list) if CONTEXT_ACTIVITIES.contains(&key) => {
                     write_list(out, ['[', ']'], list, |out, activity| {
                         self.write_activity(out, activity)
@@ -84,7 +84,7 @@ impl Style<'_> {
             "contextAgents" | "contextGroups" => {
                 let related = value.as_array().unwrap_or_default();
                 write_list(out, ['[', ']'], related, |out, related| {
-                    write_each(out, related, |out, key, value| match key {
+                    write_all_members(out, related, |out, key, value| match key {
                         "agent" | "group" => self.write_actor(out, value),
                         _ => value.write(out),
                     });
@@ -100,7 +100,7 @@ impl Style<'_> {
             .iter()
             .any(|key| node.get(key).is_some());
         let is_wanted = |key: &str| key != "name" && !(is_identified && key == "member");
-        write_some(out, node, is_wanted, |out, key, value| match (key, value) {
+        write_selected_members(out, node, is_wanted, |out, key, value| match (key, value) {
             ("member", Node::Array(members)) => {
                 write_list(out, ['[', ']'], members, |out, member| {
                     self.write_actor(out, member)
@@ -112,8 +112,10 @@ impl Style<'_> {
 
     fn write_verb(&self, out: &mut String, node: &Node<'_>) {
         match self {
-            Style::Ids => write_some(out, node, |key| key == "id", |out, _, value| value.write(out)),
-            Style::Canonical(preference) => write_each(out, node, |out, key, value| match key {
+            Style::Ids => {
+                write_selected_members(out, node, |key| key == "id", |out, _, value| value.write(out))
+            }
+            Style::Canonical(preference) => write_all_members(out, node, |out, key, value| match key {
                 "display" => write_one_language(out, value, preference),
                 _ => value.write(out),
             }),
@@ -122,8 +124,10 @@ impl Style<'_> {
 
     fn write_activity(&self, out: &mut String, node: &Node<'_>) {
         match self {
-            Style::Ids => write_some(out, node, |key| key == "id", |out, _, value| value.write(out)),
-            Style::Canonical(preference) => write_each(out, node, |out, key, value| match key {
+            Style::Ids => {
+                write_selected_members(out, node, |key| key == "id", |out, _, value| value.write(out))
+            }
+            Style::Canonical(preference) => write_all_members(out, node, |out, key, value| match key {
                 "definition" => write_definition(out, value, preference),
                 _ => value.write(out),
             }),
@@ -133,11 +137,11 @@ impl Style<'_> {
 
 /// Writes a definition with one language in every language map.
 fn write_definition(out: &mut String, node: &Node<'_>, preference: &Preference) {
-    write_each(out, node, |out, key, value| match (key, value) {
+    write_all_members(out, node, |out, key, value| match (key, value) {
         ("name" | "description", _) => write_one_language(out, value, preference),
         (list, Node::Array(components)) if COMPONENT_LISTS.contains(&list) => {
             write_list(out, ['[', ']'], components, |out, component| {
-                write_each(out, component, |out, key, value| match key {
+                write_all_members(out, component, |out, key, value| match key {
                     "description" => write_one_language(out, value, preference),
                     _ => value.write(out),
                 });
@@ -160,12 +164,12 @@ fn write_one_language(out: &mut String, map: &Node<'_>, preference: &Preference)
 }
 
 /// Writes an object; `write` writes the value of one member. A value of another type is written unchanged.
-fn write_each(out: &mut String, node: &Node<'_>, write: impl Fn(&mut String, &str, &Node<'_>)) {
-    write_some(out, node, |_| true, write);
+fn write_all_members(out: &mut String, node: &Node<'_>, write: impl Fn(&mut String, &str, &Node<'_>)) {
+    write_selected_members(out, node, |_| true, write);
 }
 
-/// Like [`write_each`], but writes only the members whose key passes `is_wanted`.
-fn write_some(
+/// Like [`write_all_members`], but writes only the members with a key that `is_wanted` accepts.
+fn write_selected_members(
     out: &mut String,
     node: &Node<'_>,
     is_wanted: impl Fn(&str) -> bool,

@@ -234,7 +234,7 @@ impl Definition {
         }
         let mut components = Vec::new();
         for name in COMPONENT_LISTS {
-            let list = fields.optional(name, component_list)?;
+            let list = fields.optional(name, component_list_from_node)?;
             components.extend(list.map(|components| ComponentList { name, components }));
         }
         Ok(Self {
@@ -255,7 +255,7 @@ impl Definition {
     }
 }
 
-fn component_list(node: &Node<'_>, place: &Place<'_>) -> Result<Vec<Component>, Fault> {
+fn component_list_from_node(node: &Node<'_>, place: &Place<'_>) -> Result<Vec<Component>, Fault> {
     let components = elements(node, place, usize::MAX, |node, place| {
         let fields = Fields::from_node(node, place, "a component", &["id", "description"])?;
         Ok(Component {

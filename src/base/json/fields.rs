@@ -4,7 +4,7 @@ use super::Member;
 use super::Node;
 use crate::base::fault::{Fault, Place};
 
-/// An object whose members are all known, with its place.
+/// An object with known members only, and its place.
 ///
 /// Reading stops at the first fault. [`Form`](crate::base::Form) collects all faults instead.
 #[derive(Debug, Clone, Copy)]

@@ -11,7 +11,7 @@ use crate::base::fault::{Fault, Place};
 
 use super::{Member, Node, Text, TextForm};
 
-/// The limit of nesting, whatever depth the caller of [`parse`] allows. Code that reads a tree is recursive, so the
+/// The limit of nesting. It applies even if the caller of [`parse`] allows more. Code that reads a tree is recursive, so the
 /// depth of a tree bounds the use of the stack.
 pub const MAX_DEPTH: usize = 256;
 
