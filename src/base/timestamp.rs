@@ -25,30 +25,25 @@ pub struct TimestampError(&'static str);
 pub fn parse(text: &str) -> Result<Timestamp, TimestampError> {
     let shape =
         TimestampError("a date and time as in RFC 3339 is needed here, such as 2026-01-31T09:30:00.000Z");
-    // ASCII only, because the code below splits the text at byte positions.
-    if !text.is_ascii() || text.as_bytes().get(10) != Some(&b'T') || text.len() < 19 {
+    if !text.is_ascii() || text.as_bytes().get(10) != Some(&b'T') {
         return Err(shape);
     }
-    let end_of_time = text[19..]
+    let Some((date_and_time, rest)) = text.split_at_checked(19) else {
+        return Err(shape);
+    };
+    let fraction_length = rest
         .find(|c: char| c != '.' && !c.is_ascii_digit())
-        .map_or(text.len(), |at| 19 + at);
-    let (time, offset) = text.split_at(end_of_time);
-    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    let offset = match offset.as_bytes() {
-        [] | [b'Z'] => "Z".to_owned(),
-        [b'+' | b'-', rest @ ..] if matches!(rest.len(), 2 | 4) && digits(&offset[1..]) => {
-            let minutes = if rest.len() == 4 { &offset[3..] } else { "00" };
-            format!("{}:{minutes}", &offset[..3])
-        }
-        [b'+' | b'-', _, _, b':', _, _] => offset.to_owned(),
-        _ => return Err(shape),
+        .unwrap_or(rest.len());
+    let (fraction, offset) = rest.split_at(fraction_length);
+    let Some(offset) = normalise_offset(offset) else {
+        return Err(shape);
     };
     if offset == "-00:00" {
         return Err(TimestampError(
             "the offset -00:00 means that the time zone is unknown; write Z or +00:00",
         ));
     }
-    match DateTime::parse_from_rfc3339(&format!("{time}{offset}")) {
+    match DateTime::parse_from_rfc3339(&format!("{date_and_time}{fraction}{offset}")) {
         // The offset can move a moment of the year 0000 or 9999 out of the years that RFC 3339 can write.
         Ok(at) if !(0..=9999).contains(&at.to_utc().year()) => Err(TimestampError(
             "this is outside the years 0000 to 9999 in UTC, and times are stored in UTC",
@@ -56,6 +51,20 @@ pub fn parse(text: &str) -> Result<Timestamp, TimestampError> {
         Ok(at) => Ok(at.to_utc().into()),
         Err(_) => Err(shape),
     }
+}
+
+/// The offset as RFC 3339 writes it; see [`parse`] for the accepted formats. It does not check the digits.
+fn normalise_offset(offset: &str) -> Option<String> {
+    if matches!(offset, "" | "Z") {
+        return Some("Z".to_owned());
+    }
+    let (hours, minutes) = offset.split_at_checked(3)?;
+    let minutes = match minutes {
+        "" => "00",
+        minutes => minutes.strip_prefix(':').unwrap_or(minutes),
+    };
+    let is_valid = hours.starts_with(['+', '-']) && minutes.len() == 2;
+    is_valid.then(|| format!("{hours}:{minutes}"))
 }
 
 /// Reads a timestamp from a node.
