@@ -6,7 +6,7 @@
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Components, ContentBuilder, OpenApi as Document, Ref, ResponseBuilder};
-use utoipa::{Modify, OpenApi};
+use utoipa::{Modify, OpenApi, ToSchema};
 
 use super::problem::{PROBLEM_JSON, ProblemDocument, ProblemError};
 use super::{docs, downloads, health, metrics, v1, xapi};
@@ -38,6 +38,11 @@ use super::{docs, downloads, health, metrics, v1, xapi};
     modifiers(&Schemes)
 )]
 struct Base;
+
+/// Bytes of any media type in an answer.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+pub struct Binary(pub Vec<u8>);
 
 /// The two ways in which a caller says who they are.
 struct Schemes;

@@ -23,8 +23,9 @@ macro_rules! actions {
     ($($(#[$doc:meta])* $variant:ident = $code:literal, $key:literal, $label:literal, $colour:literal, [$($verb:literal),*];)+) => {
         /// What an activity says that somebody did (product text, section 6).
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+        #[serde(rename_all = "snake_case")]
         pub enum Action {
-            $($(#[$doc])* #[serde(rename = $key)] $variant,)+
+            $($(#[$doc])* $variant,)+
         }
 
         impl Action {

@@ -58,6 +58,26 @@ pub struct ActivityIds {
     pub ids: Vec<StatementId>,
 }
 
+/// A new activity: in full where the caller may read it, else its id.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum CreatedActivity {
+    /// The activity.
+    Full(Box<ActivityInFull>),
+    /// The id alone: the caller may not read activities, or a voiding statement has removed the activity.
+    Id(ActivityId),
+}
+
+/// The id of an activity.
+#[derive(Serialize, ToSchema)]
+// An activity in full has an id too. Without other members, a body fits only one of the two.
+#[serde(deny_unknown_fields)]
+pub struct ActivityId {
+    /// The activity's id.
+    #[schema(value_type = Uuid)]
+    id: StatementId,
+}
+
 /// Read the log within the caller's reach, filtered and paged.
 #[utoipa::path(
     get,
@@ -234,9 +254,9 @@ async fn in_full<A>(caller: &Caller<A>, id: StatementId) -> Result<Option<Activi
     operation_id = "create_activity",
     request_body = super::log_parameters::NewActivity,
     responses(
-        (status = 201, description = "Kept.", body = ActivityInFull,
+        (status = 201, description = "Stored.", body = CreatedActivity,
             headers(("Location" = String, description = "The activity's address."))),
-        (status = 200, description = "The same record was kept before.", body = ActivityInFull)
+        (status = 200, description = "The same record was stored before.", body = CreatedActivity)
     )
 )]
 async fn create_activity(caller: Caller<WriteActivities>, pairs: QueryPairs, body: JsonBytes) -> Answer {
@@ -252,15 +272,11 @@ async fn create_activity(caller: Caller<WriteActivities>, pairs: QueryPairs, bod
     };
     let id = outcome.id();
     answer.insert_header((header::LOCATION, format!("/v1/activities/{id}")));
-    // Whoever may write but not read gets what they are told anyway: the id.
-    if caller.principal().reach(&caller.reach_rules()).is_none() {
-        return Ok(answer.json(serde_json::json!({ "id": id })));
-    }
-    match in_full(&caller, id).await? {
-        Some(activity) => Ok(answer.json(activity)),
-        // Voided before it came: it is kept, and not in the log.
-        None => Ok(answer.json(serde_json::json!({ "id": id }))),
-    }
+    let may_read = caller.principal().reach(&caller.reach_rules()).is_some();
+    let activity = if may_read { in_full(&caller, id).await? } else { None };
+    // A voiding statement that came earlier keeps the activity out of the log.
+    let created = activity.map_or(CreatedActivity::Id(ActivityId { id }), |activity| CreatedActivity::Full(Box::new(activity)));
+    Ok(answer.json(created))
 }
 
 /// Keep up to 1,000 activities: all of them or none.

@@ -124,7 +124,11 @@ async fn store_statement(
         ("cursor" = Option<String>, Query, description = "From the last page's `more`."),
         ("X-Experience-API-Version" = String, Header, description = "`1.0.3` or `2.0.0`.", example = "1.0.3")
     ),
-    responses((status = 200, description = "The statement, or `{statements, more}`.", body = serde_json::Value))
+    responses((status = 200, description = "The statement, or `{statements, more}`. With `attachments=true` the first part of a \
+        multipart answer, followed by the contents of attachments.", content(
+            (serde_json::Value = "application/json"),
+            (crate::http::openapi::Binary = "multipart/mixed")
+        )))
 )]
 async fn read_statements(
     caller: Caller<ReadStatements>,

@@ -42,8 +42,10 @@ fn profile(query: &QueryReader<'_>) -> DocumentSet {
         ("X-Experience-API-Version" = String, Header, description = "`1.0.3` or `2.0.0`.", example = "1.0.3")
     ),
     responses(
-        (status = 200, description = "The document with its own media type and ETag, or an array of ids.",
-            body = Vec<String>),
+        (status = 200, description = "The document with its own media type and ETag, or an array of ids.", content(
+            (serde_json::Value = "application/json"),
+            (crate::http::openapi::Binary = "*/*")
+        )),
         (status = 304, description = "The client has it already.")
     )
 )]
