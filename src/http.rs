@@ -1,53 +1,53 @@
-//! The app_state: HTTP in, HTTP out, and no rule of the product (contract sections 3, 10, 12).
+//! The HTTP interface: it reads requests, calls the lower layers and writes answers. It contains no business rules.
 //!
-//! What it promises: nobody passes to `/v1` or `/xapi` unverified; every error is a problem document with
-//! the request's id; everything a client sends has a limit; what is logged and counted names no secret.
+//! Four guarantees hold for every request. No request reaches `/v1` or `/xapi` without a verified caller. Every error is
+//! a problem document with the id of the request. Everything that a client sends has a limit. Logs and metrics name no
+//! secret.
 //!
-//! Start at [`application`], the layers around every request, then read a resource file: `v1/` and
-//! `xapi/` have one for each, named as in its address. The frame's parts:
+//! [`application`] lists the middleware around every request. `v1/` and `xapi/` have one file for each resource, named
+//! as in its path. The other modules:
 //!
-//! | file | holds |
+//! | module | content |
 //! | --- | --- |
-//! | [`problem`] | problem documents, and the table of their codes |
-//! | [`auth`] | who asks: [`auth::Caller`] |
-//! | [`query`], [`json`] | reading queries and bodies, with every fault at its place |
-//! | [`conditions`] | ETags, and what a request says of them |
-//! | [`pages`] | lists and their next page |
-//! | [`limits`] | sizes, rates, slow clients |
-//! | [`turns`] | how many may have the database read at length at once |
-//! | [`cors`], [`request_id`], [`metrics`], [`health`] | as they say |
-//! | [`downloads`] | what messages link to, for whoever has the address |
-//! | [`openapi`], [`docs`] | the description of all of it, and its viewer |
+//! | [`problem`] | problem documents and the table of their codes |
+//! | [`auth`] | the caller of a request: [`auth::Caller`] |
+//! | [`query`], [`json`], [`body`] | reading queries and bodies |
+//! | [`conditions`] | ETags and conditional requests |
+//! | [`pages`], [`keyed`] | lists and their pages, resources that are written by id |
+//! | [`limits`], [`rate_limit`], [`concurrency_limit`] | limits on sizes, times and requests |
+//! | [`middleware`], [`cors`], [`request_id`], [`metrics`], [`health`] | what is the same for every request |
+//! | [`downloads`] | the download links of reports |
+//! | [`openapi`], [`docs`] | the description of the API and its viewer |
 //!
 //! # A resource file
 //!
-//! One file is one resource: a table of routes, the shapes, and handlers that extract, call and answer.
-//! `v1/credentials.rs` is a whole one; this is its skeleton.
+//! One file is one resource: a table of routes, the types of its bodies, and handlers. `v1/credentials.rs` is a complete
+//! example. This is the skeleton:
 //!
 //! ```text
-//! //! `/v1/widgets`: what they are (contract section N).
+//! //! `/v1/widgets`: the widgets of an organisation.
 //!
 //! use actix_web::http::header;
 //! use actix_web::{HttpResponse, web};
 //!
 //! use crate::access::permit::{ManageDirectory, ReadDirectory};
+//! use crate::base::ids::TeamId;
 //! use crate::http::auth::Caller;
 //! use crate::http::json::{Batch, JsonBody};
 //! use crate::http::pages;
 //! use crate::http::problem::{Answer, Problem};
 //! use crate::http::query::QueryPairs;
 //! use crate::http::routes::routes;
-//! use crate::base::ids::TeamId;
 //!
-//! // Gives `pub fn routes`, `pub fn document` and `TABLE`. Fixed paths before those with parameters. HEAD
-//! // and 405 with `Allow` come by themselves. Then add the file's name to `resources!` in `v1.rs`.
+//! // Generates `routes`, `document` and `TABLE`. A fixed path comes before one with a parameter. HEAD and 405 with
+//! // `Allow` need no line. Then add the file's name to `resources!` in `v1.rs`.
 //! routes! {
 //!     "/v1/widgets" => { get: list_widgets, post: create_widget },
 //!     "/v1/widgets/batch" => { post: put_widgets },
 //!     "/v1/widgets/{id}" => { get: read_widget },
 //! }
 //!
-//! /// `deny_unknown_fields` makes a misspelt member a fault with its pointer.
+//! /// `deny_unknown_fields` makes an unknown member a fault with its pointer.
 //! #[derive(Debug, serde::Deserialize, utoipa::ToSchema)]
 //! #[serde(deny_unknown_fields)]
 //! #[schema(example = json!({"name": "Cog", "team": "t1"}))]
@@ -61,7 +61,7 @@
 //!     operation_id = "list_widgets",
 //!     params(
 //!         ("q" = Option<String>, Query, description = "Words in the name."),
-//!         ("team" = Option<Vec<String>>, Query, description = "Of any of these teams."),
+//!         ("team" = Option<Vec<String>>, Query, description = "Widgets of these teams."),
 //!         ("limit" = Option<u32>, Query, description = "Rows of a page, 1 to 1000.", example = 50),
 //!         ("cursor" = Option<String>, Query, description = "From the last page's `next`."),
 //!     ),
@@ -69,11 +69,11 @@
 //!     responses((status = 200, description = "A page.", body = WidgetList))
 //! )]
 //! async fn list_widgets(
-//!     caller: Caller<ReadDirectory>, // first: a caller who may not is refused before anything is read
+//!     caller: Caller<ReadDirectory>, // first, so that a caller without the permission is refused first
 //!     request: actix_web::HttpRequest,
 //!     pairs: QueryPairs,
 //! ) -> Answer {
-//!     // Ask for each parameter that the resource knows; `finish` refuses the others and all bad values.
+//!     // Read every parameter of the resource. `finish` refuses all others and all bad values.
 //!     let query = pairs.reader();
 //!     let words = query.text("q");
 //!     let teams = query.values::<TeamId>("team");
@@ -81,7 +81,7 @@
 //!     let limit = query.number("limit", 1..=limits.page_max).unwrap_or(limits.page_default);
 //!     let cursor = query.text("cursor");
 //!     query.finish()?;
-//!     // A room with a parser of its own (the log's `Query`) takes `pairs.as_slice()` instead.
+//!     // If a lower layer parses the query (the log's `Query`), pass `pairs.as_slice()` instead.
 //!
 //!     let page = caller.store().widgets(caller.org(), words, &teams, limit, cursor).await?;
 //!     let next = page.cursor.map(|cursor| pages::next_page_address(request.path(), &pairs, &cursor));
@@ -89,9 +89,9 @@
 //!     Ok(pages::list_response(&body, body.next.as_deref()))
 //! }
 //!
-//! /// Make a widget.
+//! /// Create a widget.
 //! #[utoipa::path(post, path = "/v1/widgets", tag = "directory", operation_id = "create_widget",
-//!     request_body = NewWidget, responses((status = 201, description = "Made.", body = Widget)))]
+//!     request_body = NewWidget, responses((status = 201, description = "The widget is created.", body = Widget)))]
 //! async fn create_widget(
 //!     caller: Caller<ManageDirectory>,
 //!     pairs: QueryPairs,
@@ -99,22 +99,23 @@
 //! ) -> Answer {
 //!     pairs.refuse_any()?;
 //!     if body.name.is_empty() {
-//!         return Err(Problem::invalid_body("/name", "a name must not be empty"));
+//!         return Err(Problem::invalid_body("/name", "must not be empty"));
 //!     }
-//!     let widget = caller.store().add_widget(caller.org(), body).await?; // rooms' errors become problems
+//!     // `?` turns an error of a lower layer into a problem; see `problem/conversions.rs`.
+//!     let widget = caller.store().add_widget(caller.org(), body).await?;
 //!     Ok(HttpResponse::Created()
 //!         .insert_header((header::LOCATION, format!("/v1/widgets/{}", widget.id)))
 //!         .json(widget))
 //! }
 //!
-//! /// An array or NDJSON; `read` names every bad element by its pointer (`/1/name`).
+//! /// Takes a JSON array or NDJSON. `read` names every bad element by its pointer (`/1/name`).
 //! async fn put_widgets(caller: Caller<ManageDirectory>, pairs: QueryPairs, batch: Batch) -> Answer {
 //!     pairs.refuse_any()?;
 //!     let widgets = batch.read::<NewWidget>()?;
-//!     // … or `batch.elements()?` for the texts, where a room parses them itself.
+//!     // … or `batch.elements()?` for the texts, if a lower layer parses them.
 //! }
 //!
-//! /// `web::Path` takes the ids of `crate::base::ids` as they are; a path that is no id is 404.
+//! /// `web::Path` takes the ids of `crate::base::ids`. A path with an invalid id is 404.
 //! async fn read_widget(caller: Caller<ReadDirectory>, id: web::Path<TeamId>, pairs: QueryPairs) -> Answer {
 //!     pairs.refuse_any()?;
 //!     let widget = caller.store().widget(caller.org(), &id).await?.ok_or_else(Problem::not_found)?;
@@ -123,6 +124,7 @@
 //! ```
 
 pub mod auth;
+pub mod body;
 pub mod concurrency_limit;
 pub mod conditions;
 pub mod cors;
@@ -138,6 +140,7 @@ pub mod openapi;
 pub mod pages;
 pub mod problem;
 pub mod query;
+pub mod rate_limit;
 pub mod request_id;
 pub(crate) mod routes;
 pub mod v1;
@@ -160,10 +163,11 @@ use crate::reports::rights::RecipientRules;
 use crate::store::{FacetCache, Recorder, Store, StoreError};
 use auth::CredentialCache;
 use concurrency_limit::ConcurrencyLimits;
-use limits::{Limits, Rates};
+use limits::Limits;
 use problem::Problem;
+use rate_limit::RateLimiter;
 
-/// What every request has at hand.
+/// The state of a server, which every request can use.
 pub struct AppState {
     store: Store,
     recorder: Recorder,
@@ -171,34 +175,33 @@ pub struct AppState {
     keys: TokenKeys,
     options: AppOptions,
     credentials: CredentialCache,
-    rates: Rates,
+    rate_limiter: RateLimiter,
     concurrency: ConcurrencyLimits,
     stopping: AtomicBool,
 }
 
-/// Options that an operator can set.
+/// The options of a server.
 #[derive(Debug, Clone, Default)]
 pub struct AppOptions {
     /// The limits on what clients send.
     pub limits: Limits,
-    /// Origins whose pages may read answers, as [`cors::check_origin`] gives them.
+    /// The origins of web pages that may read answers, as [`cors::check_origin`] returns them.
     pub cors_origins: Vec<String>,
-    /// Which version `/xapi` names in an answer to a request that named none.
+    /// The version that `/xapi` names in an answer to a request without a version.
     pub xapi_unversioned: xapi::UnversionedAnswer,
-    /// Who outside the directory may receive reports.
+    /// The recipients outside the directory that may receive reports.
     pub recipients: RecipientRules,
-    /// Whether `/metrics` has a listener of its own, so that it isn't served beside the API.
+    /// Whether `/metrics` is served by another listener instead of beside the API.
     pub metrics_elsewhere: bool,
 }
 
 impl AppState {
-    /// The state of a server over a store, with the keys that verify tokens. It starts the recorder.
+    /// Creates the state of a server and starts the recorder. `keys` verify the tokens of persons.
     ///
     /// # Errors
     ///
     /// The recorder cannot be started.
     pub fn new(store: Store, keys: TokenKeys, options: AppOptions) -> Result<Self, StoreError> {
-        let (credentials, rates) = (CredentialCache::default(), Rates::default());
         let recorder = Recorder::start(&store)?;
         let concurrency = ConcurrencyLimits::new(&options.limits);
         Ok(Self {
@@ -207,19 +210,19 @@ impl AppState {
             facets: FacetCache::default(),
             keys,
             options,
-            credentials,
-            rates,
+            credentials: CredentialCache::default(),
+            rate_limiter: RateLimiter::default(),
             concurrency,
             stopping: AtomicBool::new(false),
         })
     }
 
-    /// Takes records in.
+    /// The recorder, which writes records.
     pub fn recorder(&self) -> &Recorder {
         &self.recorder
     }
 
-    /// Facets that took long to count.
+    /// The cache of facets that took long to count.
     pub fn facets(&self) -> &FacetCache {
         &self.facets
     }
@@ -229,35 +232,35 @@ impl AppState {
         &self.store
     }
 
-    /// The keys that people's tokens are verified with.
+    /// The keys that verify the tokens of persons.
     pub fn keys(&self) -> &TokenKeys {
         &self.keys
     }
 
-    /// The server's clock, the store's own.
+    /// The clock of the store.
     pub fn clock(&self) -> &Clock {
         self.store.clock()
     }
 
-    /// The limits in force.
+    /// The limits.
     pub fn limits(&self) -> &Limits {
         &self.options.limits
     }
 
-    /// What the operator set.
+    /// The options.
     pub fn options(&self) -> &AppOptions {
         &self.options
     }
 
-    /// The credentials seen lately; a handler that changes one, or an organisation's settings, tells it to
-    /// forget the organisation's.
+    /// The cache of credentials. A handler that changes a credential or an organisation's settings removes the
+    /// organisation from it.
     pub fn credentials(&self) -> &CredentialCache {
         &self.credentials
     }
 
-    /// Who has asked how often.
-    pub fn rates(&self) -> &Rates {
-        &self.rates
+    /// The limiter of requests per second.
+    pub fn rate_limiter(&self) -> &RateLimiter {
+        &self.rate_limiter
     }
 
     /// The limits on requests that read the database for a long time.
@@ -265,18 +268,18 @@ impl AppState {
         &self.concurrency
     }
 
-    /// From now on the server isn't ready for new work: it is about to stop.
+    /// Marks the server as stopping, so that `/health/ready` answers 503.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the server is about to stop.
+    /// Whether the server is stopping.
     pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
     }
 }
 
-/// Adds every route. Tests that need no layers use it alone.
+/// Adds all routes, without the middleware.
 pub fn configure(config: &mut web::ServiceConfig) {
     config.app_data(web::PathConfig::default().error_handler(bad_path));
     v1::routes(config);
@@ -287,7 +290,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
     docs::viewer(config);
 }
 
-/// Every path with its methods in lower case, but those of the viewer at `/docs`.
+/// Returns every path with its methods in lower case, except those of the viewer at `/docs`.
 pub fn table() -> Vec<(&'static str, &'static [&'static str])> {
     let mut table = v1::table();
     table.extend(xapi::table());
@@ -297,15 +300,15 @@ pub fn table() -> Vec<(&'static str, &'static [&'static str])> {
     table
 }
 
-/// The whole application: every route within its layers, from the outside in:
+/// Returns the application: all routes within their middleware. From the outside in:
 ///
-/// 1. the request's span and id ([`middleware::RootSpan`]);
-/// 2. counting, and the headers that every answer has, preflights too ([`middleware::count`]);
-/// 3. cross-origin questions ([`cors`]), so that errors can be read across origins too;
-/// 4. limits on the head, HEAD as GET, problem documents, what is left of a refused body
-///    ([`middleware::frame`]);
-/// 5. gzip where the client accepts it;
-/// 6. the alternate request syntax of xAPI 1.0.3, whose form may hold who asks ([`xapi::alternate`]);
+/// 1. the span and the id of the request ([`middleware::RootSpan`]);
+/// 2. metrics, and the headers of every answer, also of preflights ([`middleware::count`]);
+/// 3. cross-origin requests ([`cors`]), so that pages of other origins can read errors too;
+/// 4. limits on the head, HEAD as GET, problem documents, the rest of a refused body
+///    ([`middleware::handle_request`]);
+/// 5. gzip, if the client accepts it;
+/// 6. the alternate request syntax of xAPI 1.0.3, which may carry the authorisation in a form ([`xapi::alternate`]);
 /// 7. authentication ([`auth::authenticate`]).
 pub fn application(
     app_state: Data<AppState>,
@@ -338,12 +341,12 @@ pub fn application(
         .wrap(TracingLogger::<middleware::RootSpan>::new())
 }
 
-/// A path parameter that can't be what it should be: nothing has that address; whoever wants to make
-/// something there is told why it can't be.
+/// Answers a path parameter that is not a valid id. No resource has such an address, so reading is 404. A write is told
+/// what is wrong with the id.
 fn bad_path(error: PathError, request: &HttpRequest) -> actix_web::Error {
     match *request.method() {
         Method::PUT | Method::POST | Method::PATCH => {
-            Problem::bad_request(format!("the address holds something that is no id: {error}")).into()
+            Problem::bad_request(format!("the address contains an invalid id: {error}")).into()
         }
         _ => Problem::not_found().into(),
     }

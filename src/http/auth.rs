@@ -1,19 +1,17 @@
-//! Who asks: tokens and credentials are verified here, once for every request (contract section 4).
+//! Authentication: verifies tokens and credentials, once for every request (`docs/specification.md#callers-and-rights`).
 //!
-//! [`authenticate`] stands before everything under `/v1` and `/xapi`: it verifies the `Authorization`
-//! header, refuses deactivated users, and keeps the caller with the request. A handler takes a
-//! [`Caller<A>`]: what it may do stands in the type of its argument, so that forgetting to ask is a
-//! compile error, and a handler that nobody authenticated for answers 401.
+//! [`authenticate`] runs before everything under `/v1` and `/xapi`. It verifies the `Authorization` header, refuses
+//! deactivated users, and stores the caller with the request. A handler takes a [`Caller<A>`], so the permission is part
+//! of its signature: a handler cannot forget to check it. Without a verified caller the answer is 401.
 //!
-//! A credential is looked up at most once in five seconds, so that a steady stream of statements costs
-//! no query for it: revoking one takes at most that long on other replicas, and no time on the one that
-//! revoked it. People's tokens are verified, and the directory asked, at every request; and so are keys of reports
-//! and their owners, of which nothing is remembered.
+//! A credential is looked up at most once in five seconds, so that a steady stream of statements needs no query for it.
+//! A revoked credential therefore works up to five seconds longer on other replicas, but not on the one that revoked it.
+//! Tokens of persons and report keys are not cached: the directory is read at every request.
 
 use std::collections::HashMap;
 use std::future::{Ready, ready};
 use std::marker::PhantomData;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use actix_web::body::{EitherBody, MessageBody};
@@ -36,67 +34,67 @@ use crate::reports::key::is_key_secret;
 use crate::reports::rights;
 use crate::store::{Organisation, Store, StoredCredential};
 
-/// How long a credential and its organisation's settings are taken as known.
-const REMEMBERED_FOR: Duration = Duration::from_secs(5);
-/// How many credentials are remembered; past that, all are looked up anew.
-const REMEMBERED: usize = 10_000;
+/// The time for which a credential and its organisation's settings are cached.
+const CACHE_TIME: Duration = Duration::from_secs(5);
+/// The most credentials in the cache. Beyond it, the cache is emptied.
+const MAX_CACHED: usize = 10_000;
 
-/// The verified caller of a request, who may do `A`.
+/// The verified caller of a request, with the permission `A`.
 ///
-/// Take it as the first argument of a handler: arguments are extracted in order, so a caller who may not
-/// is refused (403) before a byte of the body is looked at.
+/// It must be the first argument of a handler. Arguments are extracted in order, so a caller without the permission is
+/// refused (403) before the body is read.
 pub struct Caller<A> {
     app_state: Data<AppState>,
-    known: Arc<Known>,
+    verified: Arc<VerifiedCaller>,
     action: PhantomData<fn() -> A>,
 }
 
-/// What a verified request says of its caller.
-struct Known {
+/// The caller of a verified request, and its organisation.
+struct VerifiedCaller {
     principal: Principal,
     organisation: Organisation,
 }
 
 impl<A> Caller<A> {
-    /// Who asks.
+    /// The principal.
     pub fn principal(&self) -> &Principal {
-        &self.known.principal
+        &self.verified.principal
     }
 
-    /// The organisation: nothing outside it exists for the caller.
+    /// The id of the organisation. Nothing outside of it exists for the caller.
     pub fn org(&self) -> &OrgId {
-        self.known.principal.org()
+        self.verified.principal.org()
     }
 
-    /// The organisation's settings; what they are unless changed, where it doesn't exist yet.
+    /// The organisation's settings, or the defaults if the organisation does not exist yet.
     pub fn organisation(&self) -> &Organisation {
-        &self.known.organisation
+        &self.verified.organisation
     }
 
-    /// The settings that the caller's reach depends on.
+    /// The settings on which the caller's reach depends.
     pub fn reach_rules(&self) -> ReachRules {
-        self.known.organisation.reach_rules()
+        self.verified.organisation.reach_rules()
     }
 
-    /// A question over activities, bound to the caller's reach: the only way to ask one.
+    /// Limits a query over activities to the caller's reach. Handlers can only build such queries with it.
     ///
     /// # Errors
     ///
-    /// 403 for a scope that the caller can't have.
+    /// 403 for a scope that the caller cannot have.
     pub fn scoped<F>(&self, asked: Option<AskedScope>, inner: F) -> Result<Scoped<F>, Problem> {
         Ok(Scoped::new(self.principal(), &self.reach_rules(), asked, inner)?)
     }
 
-    /// Which saved reports the caller may open: the only way to them.
+    /// Returns the saved reports that the caller may open. Handlers can only read reports with it.
     ///
     /// # Errors
     ///
-    /// 403 where they may open none.
+    /// 403 if the caller may open no reports.
     pub fn reports(&self) -> Result<ReportAccess, Problem> {
         ReportAccess::of(self.principal()).ok_or_else(|| Problem::forbidden("you may not open saved reports"))
     }
 
-    /// What every handler has at hand.
+    /// The state of the server.
     pub fn app_state(&self) -> &AppState {
         &self.app_state
     }
@@ -106,18 +104,18 @@ impl<A> Caller<A> {
         self.app_state.store()
     }
 
-    /// Now, by the server's clock.
+    /// The time of the clock of the server.
     pub fn now(&self) -> Timestamp {
         self.app_state.clock().now()
     }
 }
 
 impl<A: OverPeople> Caller<A> {
-    /// Over whom the caller may do it: the only way to what is done about people.
+    /// Returns the users on which the caller may act. Handlers can only act on users with it.
     ///
     /// # Errors
     ///
-    /// 403 where nobody is; that was refused already when the caller was extracted.
+    /// 403 if the caller may act on no user. The extractor has refused such a caller already.
     pub fn subjects(&self) -> Result<Subjects<A>, Problem> {
         Subjects::of(self.principal(), &self.reach_rules())
             .ok_or_else(|| Problem::forbidden(format!("you may not {}", A::NAME)))
@@ -129,46 +127,46 @@ impl<A: Action> FromRequest for Caller<A> {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(caller(request))
+        ready(extract_caller(request))
     }
 }
 
-fn caller<A: Action>(request: &HttpRequest) -> Result<Caller<A>, Problem> {
+fn extract_caller<A: Action>(request: &HttpRequest) -> Result<Caller<A>, Problem> {
     let app_state = app_state(request.app_data())?;
-    let known = request
+    let verified = request
         .extensions()
-        .get::<Arc<Known>>()
+        .get::<Arc<VerifiedCaller>>()
         .cloned()
-        .ok_or_else(nobody)?;
-    if !A::allowed(&known.principal) {
-        let what = match &known.principal {
+        .ok_or_else(missing_authorization)?;
+    if !A::allowed(&verified.principal) {
+        let subject = match &verified.principal {
             Principal::Person(person) => format!("the role `{}`", person.role),
-            Principal::Credential(_) => "this credential's scopes".to_owned(),
-            Principal::ReportKey(_) => "the key of a report".to_owned(),
+            Principal::Credential(_) => "a credential with these scopes".to_owned(),
+            Principal::ReportKey(_) => "a report key".to_owned(),
         };
-        return Err(Problem::forbidden(format!("{what} may not {}", A::NAME)));
+        return Err(Problem::forbidden(format!("{subject} may not {}", A::NAME)));
     }
     Ok(Caller {
         app_state,
-        known,
+        verified,
         action: PhantomData,
     })
 }
 
-/// Middleware: nobody passes to `/v1` or `/xapi` without a verified token or credential.
+/// Middleware that refuses requests to `/v1` and `/xapi` without a verified token or credential.
 ///
-/// The refusal is an answer, not an error, so that it passes through the layers around it as any other.
+/// The refusal is a response and not an `Err`, so that the outer middleware handles it like any other response.
 pub async fn authenticate<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
-    // The decoded path, as the router matches it: `/%761/users` is `/v1/users`.
-    if !is_guarded(request.match_info().as_str()) {
+    // This is the decoded path, which the router matches: `/%761/users` is `/v1/users`.
+    if !needs_caller(request.match_info().as_str()) {
         return next.call(request).await.map(ServiceResponse::map_into_left_body);
     }
     match verify(&request).await {
-        Ok(known) => {
-            request.extensions_mut().insert(Arc::new(known));
+        Ok(verified) => {
+            request.extensions_mut().insert(Arc::new(verified));
             next.call(request).await.map(ServiceResponse::map_into_left_body)
         }
         Err(problem) => {
@@ -178,8 +176,8 @@ pub async fn authenticate<B: MessageBody + 'static>(
     }
 }
 
-/// Whether a path is only for verified callers: everything under `/v1` and `/xapi` but `/xapi/about`.
-fn is_guarded(path: &str) -> bool {
+/// Whether a path needs a verified caller: everything under `/v1` and `/xapi`, except `/xapi/about`.
+fn needs_caller(path: &str) -> bool {
     let under = |root: &str| {
         path.strip_prefix(root)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -187,53 +185,55 @@ fn is_guarded(path: &str) -> bool {
     under("/v1") || (under("/xapi") && path != "/xapi/about")
 }
 
-async fn verify(request: &ServiceRequest) -> Result<Known, Problem> {
+async fn verify(request: &ServiceRequest) -> Result<VerifiedCaller, Problem> {
     let app_state = app_state(request.app_data())?;
     let mut values = request.headers().get_all(header::AUTHORIZATION);
     let (Some(value), None) = (values.next(), values.next()) else {
-        return Err(nobody());
+        return Err(missing_authorization());
     };
-    let value = value.to_str().map_err(|_| nobody())?;
-    let (scheme, rest) = value.split_once(' ').ok_or_else(nobody)?;
-    let known = if scheme.eq_ignore_ascii_case("bearer") {
-        person(&app_state, rest.trim()).await?
+    let value = value.to_str().map_err(|_| missing_authorization())?;
+    let (scheme, rest) = value.split_once(' ').ok_or_else(missing_authorization)?;
+    let verified = if scheme.eq_ignore_ascii_case("bearer") {
+        verify_token(&app_state, rest.trim()).await?
     } else if scheme.eq_ignore_ascii_case("basic") {
-        integration(&app_state, value).await?
+        verify_basic(&app_state, value).await?
     } else {
-        return Err(nobody());
+        return Err(missing_authorization());
     };
-    let principal = &known.principal;
+    let principal = &verified.principal;
     let span = tracing::Span::current();
     span.record("org", principal.org().as_str());
     let caller = format!("{}\n{}", principal.org(), principal.caller_id());
     app_state
-        .rates()
-        .count(&caller, Instant::now(), app_state.limits())?;
-    Ok(known)
+        .rate_limiter()
+        .count_request(&caller, Instant::now(), app_state.limits())?;
+    Ok(verified)
 }
 
-async fn person(app_state: &AppState, token: &str) -> Result<Known, Problem> {
+/// Verifies the token of a person.
+async fn verify_token(app_state: &AppState, token: &str) -> Result<VerifiedCaller, Problem> {
     let person = app_state.keys().verify(token, app_state.clock().now()).await?;
     let facts = app_state
         .store()
         .caller_facts(&person.org, Some(&person.user))
         .await?;
     if facts.user_active == Some(false) {
-        let detail = "the directory has this user as deactivated";
+        let detail = "your user is deactivated in the directory";
         return Err(Problem::new(Code::Deactivated, detail));
     }
     let organisation = facts
         .organisation
         .unwrap_or_else(|| Organisation::initial(&person.org));
-    Ok(Known {
+    Ok(VerifiedCaller {
         principal: Principal::Person(person),
         organisation,
     })
 }
 
-async fn integration(app_state: &AppState, header: &str) -> Result<Known, Problem> {
-    // One answer for an unknown key, a revoked one and a wrong secret: it must not tell which keys exist.
-    let wrong = || {
+/// Verifies HTTP Basic authorisation: a credential or a report key.
+async fn verify_basic(app_state: &AppState, header: &str) -> Result<VerifiedCaller, Problem> {
+    // An unknown key, a revoked key and a wrong secret have the same answer, so that it does not show which keys exist.
+    let refusal = || {
         Problem::new(
             Code::Unauthenticated,
             "the key or its secret is wrong, or the key is revoked",
@@ -241,56 +241,62 @@ async fn integration(app_state: &AppState, header: &str) -> Result<Known, Proble
     };
     let sent =
         basic::decode(header).map_err(|error| Problem::new(Code::Unauthenticated, error.to_string()))?;
-    // Whatever the user name. A secret of this form that is no report's may be one that somebody chose.
+    // A report key is used with any user name. A secret of the same form can also be the secret of a credential.
     if is_key_secret(&sent.secret)
-        && let Some(known) = report_key(app_state, &sent.secret).await?
+        && let Some(verified) = verify_report_key(app_state, &sent.secret).await?
     {
-        return Ok(known);
+        return Ok(verified);
     }
-    let remembered = match app_state.credentials().get(&sent.key, Instant::now()) {
-        Some(remembered) => remembered,
+    let cached = match app_state.credentials().get(&sent.key, Instant::now()) {
+        Some(cached) => cached,
         None => {
-            let stored = app_state.store().credential(&sent.key).await?.ok_or_else(wrong)?;
+            let stored = app_state
+                .store()
+                .credential(&sent.key)
+                .await?
+                .ok_or_else(refusal)?;
             let facts = app_state.store().caller_facts(&stored.org, None).await?;
-            let remembered = Arc::new(Remembered::new(stored, facts.organisation)?);
-            app_state
-                .credentials()
-                .put(Arc::clone(&remembered), Instant::now());
-            remembered
+            let cached = Arc::new(CachedCredential::new(stored, facts.organisation)?);
+            app_state.credentials().put(Arc::clone(&cached), Instant::now());
+            cached
         }
     };
-    if remembered.revoked || !remembered.secret.matches(&sent.secret) {
-        return Err(wrong());
+    if cached.revoked || !cached.secret.matches(&sent.secret) {
+        return Err(refusal());
     }
-    Ok(Known {
-        principal: Principal::Credential(remembered.credential.clone()),
-        organisation: remembered.organisation.clone(),
+    Ok(VerifiedCaller {
+        principal: Principal::Credential(cached.credential.clone()),
+        organisation: cached.organisation.clone(),
     })
 }
 
-/// The report that a key opens, in the name of its owner as the directory has them at this moment.
-async fn report_key(app_state: &AppState, secret: &SecretString) -> Result<Option<Known>, Problem> {
+/// Verifies a report key. It opens its report with the rights that its owner has at this moment. Returns `None` if no
+/// report has this key.
+async fn verify_report_key(
+    app_state: &AppState,
+    secret: &SecretString,
+) -> Result<Option<VerifiedCaller>, Problem> {
     let hash = SecretHash::of(secret);
-    let Some(opened) = app_state.store().report_key(hash.as_bytes()).await? else {
+    let Some(found) = app_state.store().report_key(hash.as_bytes()).await? else {
         return Ok(None);
     };
-    let closed = |reason: String| {
+    let refusal = |reason: String| {
         Problem::forbidden(format!(
-            "this key opens nothing at present, since it does so under its owner's rights: {reason}"
+            "this key opens its report with the rights of its owner, and at present {reason}"
         ))
     };
-    let owner = rights::as_of_directory(app_state.store(), &opened.org, &opened.owner).await?;
-    let owner = owner.map_err(|reason| closed(reason.to_string()))?;
+    let owner = rights::as_of_directory(app_state.store(), &found.org, &found.owner).await?;
+    let owner = owner.map_err(|reason| refusal(reason.to_string()))?;
     let Principal::Person(owner) = owner.principal else {
-        return Err(Problem::internal("a user of the directory who is no person"));
+        return Err(Problem::internal("a user of the directory is not a person"));
     };
-    let organisation = app_state.store().organisation(&opened.org).await?;
+    let organisation = app_state.store().organisation(&found.org).await?;
     let key = ReportKey {
-        id: opened.key,
-        report: opened.report,
+        id: found.key,
+        report: found.report,
         owner,
     };
-    Ok(Some(Known {
+    Ok(Some(VerifiedCaller {
         principal: Principal::ReportKey(key),
         organisation,
     }))
@@ -298,32 +304,32 @@ async fn report_key(app_state: &AppState, secret: &SecretString) -> Result<Optio
 
 fn app_state(data: Option<&Data<AppState>>) -> Result<Data<AppState>, Problem> {
     data.cloned()
-        .ok_or_else(|| Problem::internal("an application was put together without an app_state"))
+        .ok_or_else(|| Problem::internal("the application has no AppState"))
 }
 
-fn nobody() -> Problem {
-    let detail = "send `Authorization: Bearer <token>`, or Basic with a credential's key and secret, or with a report \
-        key's secret as the password";
+fn missing_authorization() -> Problem {
+    let detail = "send `Authorization: Bearer <token>`, or `Basic` with the key and secret of a credential, or `Basic` \
+        with the secret of a report key as the password";
     Problem::new(Code::Unauthenticated, detail)
 }
 
-/// Credentials seen in the last seconds, by key.
+/// The credentials that were used in the last seconds, by key.
 #[derive(Default)]
-pub struct CredentialCache(Mutex<HashMap<String, (Instant, Arc<Remembered>)>>);
+pub struct CredentialCache(Mutex<HashMap<String, (Instant, Arc<CachedCredential>)>>);
 
-/// A stored credential, ready to be compared with.
-pub struct Remembered {
+/// A stored credential in the form in which it is verified.
+struct CachedCredential {
     credential: Credential,
     secret: SecretHash,
     revoked: bool,
     organisation: Organisation,
 }
 
-impl Remembered {
+impl CachedCredential {
     fn new(stored: StoredCredential, organisation: Option<Organisation>) -> Result<Self, Problem> {
         let scopes: Scopes = stored.scopes.parse().map_err(Problem::internal)?;
         let hash = <[u8; 32]>::try_from(stored.secret_hash)
-            .map_err(|_| Problem::internal("a kept hash is not one of SHA-256"))?;
+            .map_err(|_| Problem::internal("a stored hash is not a SHA-256"))?;
         let secret = SecretHash::from_bytes(hash);
         Ok(Self {
             revoked: stored.revoked_at.is_some(),
@@ -339,24 +345,24 @@ impl Remembered {
 }
 
 impl CredentialCache {
-    fn get(&self, key: &str, now: Instant) -> Option<Arc<Remembered>> {
-        let seen = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let (at, remembered) = seen.get(key)?;
-        (now.duration_since(*at) < REMEMBERED_FOR).then(|| Arc::clone(remembered))
+    fn get(&self, key: &str, now: Instant) -> Option<Arc<CachedCredential>> {
+        let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (cached_at, credential) = entries.get(key)?;
+        (now.duration_since(*cached_at) < CACHE_TIME).then(|| Arc::clone(credential))
     }
 
-    fn put(&self, remembered: Arc<Remembered>, now: Instant) {
-        let mut seen = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if seen.len() >= REMEMBERED {
-            seen.clear();
+    fn put(&self, credential: Arc<CachedCredential>, now: Instant) {
+        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if entries.len() >= MAX_CACHED {
+            entries.clear();
         }
-        seen.insert(remembered.credential.key.clone(), (now, remembered));
+        entries.insert(credential.credential.key.clone(), (now, credential));
     }
 
-    /// Looks the organisation's credentials up anew: after one was revoked, or its settings changed.
-    pub fn forget(&self, org: &OrgId) {
-        let mut seen = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        seen.retain(|_, (_, remembered)| remembered.credential.org != *org);
+    /// Removes the credentials of an organisation, after one was revoked or the organisation's settings changed.
+    pub fn remove_organisation(&self, org: &OrgId) {
+        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.retain(|_, (_, cached)| cached.credential.org != *org);
     }
 }
 
@@ -371,7 +377,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_under_v1_and_xapi_is_guarded_but_about() {
+    fn everything_under_v1_and_xapi_except_about_needs_a_caller() {
         for path in [
             "/v1",
             "/v1/",
@@ -381,14 +387,14 @@ mod tests {
             "/xapi/about/",
             "/xapi/about/x",
         ] {
-            assert!(is_guarded(path), "{path}");
+            assert!(needs_caller(path), "{path}");
         }
         for path in ["/", "/v10", "/xapi/about", "/health/live", "/metrics", "/docs/v1"] {
-            assert!(!is_guarded(path), "{path}");
+            assert!(!needs_caller(path), "{path}");
         }
     }
 
-    fn remembered(key: &str) -> Arc<Remembered> {
+    fn cached_credential(key: &str) -> Arc<CachedCredential> {
         let org = OrgId::new("acme").expect("an id");
         let stored = StoredCredential {
             org: org.clone(),
@@ -400,21 +406,19 @@ mod tests {
             created_at: Timestamp::default(),
             revoked_at: None,
         };
-        Arc::new(Remembered::new(stored, None).unwrap_or_else(|problem| panic!("{problem}")))
+        Arc::new(CachedCredential::new(stored, None).unwrap_or_else(|problem| panic!("{problem}")))
     }
 
     #[test]
-    fn a_credential_is_remembered_for_seconds_and_forgotten_when_told() {
-        let seen = CredentialCache::default();
+    fn credential_is_cached_for_seconds_and_removed_with_its_organisation() {
+        let cache = CredentialCache::default();
         let start = Instant::now();
-        seen.put(remembered("k"), start);
-        assert!(
-            seen.get("k", start + REMEMBERED_FOR - Duration::from_millis(1))
-                .is_some()
-        );
-        assert!(seen.get("k", start + REMEMBERED_FOR).is_none());
-        assert!(seen.get("other", start).is_none());
-        seen.forget(&OrgId::new("acme").expect("an id"));
-        assert!(seen.get("k", start).is_none());
+        cache.put(cached_credential("k"), start);
+        let just_before = start + CACHE_TIME - Duration::from_millis(1);
+        assert!(cache.get("k", just_before).is_some());
+        assert!(cache.get("k", start + CACHE_TIME).is_none());
+        assert!(cache.get("other", start).is_none());
+        cache.remove_organisation(&OrgId::new("acme").expect("an id"));
+        assert!(cache.get("k", start).is_none());
     }
 }

@@ -1,4 +1,5 @@
-//! Conditional requests (RFC 9110, section 13): which ETags a request names, and how one is written.
+//! The headers `If-Match` and `If-None-Match`, and the header `ETag` (RFC 9110, section 13;
+//! `docs/specification.md#conditional-requests`).
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{self, HeaderName};
@@ -6,13 +7,14 @@ use actix_web::http::header::{self, HeaderName};
 use super::problem::Problem;
 use crate::store::ETags;
 
-/// The tag of something that counts how often it was written, as its header has it.
+/// Formats the ETag of a resource whose version counts its writes.
 pub fn format_etag(version: i64) -> String {
     format!("\"{version}\"")
 }
 
-/// What a change expects to find, by `If-Match`. Whoever changes judges it where nobody else can change anything
-/// between; what doesn't hold is 412.
+/// Parses `If-Match`. Returns `None` if the request does not have it.
+///
+/// The transaction that changes the resource compares the tags with the stored state.
 ///
 /// # Errors
 ///
@@ -21,19 +23,20 @@ pub fn parse_if_match(request: &HttpRequest) -> Result<Option<ETags>, Problem> {
     parse_etags(request, header::IF_MATCH)
 }
 
-/// The tags that a header names, in whatever number of lines; `None` without the header.
+/// Parses the ETags of a header, from all lines of that name. Returns `None` if the request does not have it.
 ///
 /// # Errors
 ///
-/// 400 for what is no list of tags.
+/// 400 if the header is not a list of ETags.
 pub fn parse_etags(request: &HttpRequest, name: HeaderName) -> Result<Option<ETags>, Problem> {
     let mut lines = Vec::new();
-    let wrong = || {
-        let help = "write ETags as they were given, in quotation marks and with commas between them, or `*`";
-        Problem::bad_request(format!("the header {name} can't be read: {help}"))
+    let malformed = || {
+        Problem::bad_request(format!(
+            "the header {name} must be `*` or a list of ETags in quotation marks, separated by commas"
+        ))
     };
     for line in request.headers().get_all(&name) {
-        lines.push(line.to_str().map_err(|_| wrong())?);
+        lines.push(line.to_str().map_err(|_| malformed())?);
     }
     if lines.is_empty() {
         return Ok(None);
@@ -42,15 +45,18 @@ pub fn parse_etags(request: &HttpRequest, name: HeaderName) -> Result<Option<ETa
     if text.trim() == "*" {
         return Ok(Some(ETags::Any));
     }
-    let tags = tags(&text).filter(|tags| !tags.is_empty()).ok_or_else(wrong)?;
+    let tags = split_tags(&text)
+        .filter(|tags| !tags.is_empty())
+        .ok_or_else(malformed)?;
     Ok(Some(ETags::Listed(tags)))
 }
 
-/// The tags of a list (RFC 9110, section 8.8.3), without their quotation marks.
+/// Splits a list of ETags (RFC 9110, section 8.8.3) and removes their quotation marks. Returns `None` if the list is
+/// malformed.
 ///
-/// A weak one counts as the strong one: proxies that compress make ours weak, and it is still the
-/// document that it names. A bare one is taken too: some clients forget the quotation marks.
-fn tags(text: &str) -> Option<Vec<String>> {
+/// A weak ETag counts as the strong one: proxies that compress answers make our ETags weak, and the weak one still
+/// names the same document. An ETag without quotation marks is accepted, since some clients leave them out.
+fn split_tags(text: &str) -> Option<Vec<String>> {
     let mut tags = Vec::new();
     let mut rest = text;
     loop {
@@ -59,17 +65,17 @@ fn tags(text: &str) -> Option<Vec<String>> {
             return Some(tags);
         }
         rest = rest.strip_prefix("W/").unwrap_or(rest);
-        let (tag, behind) = match rest.strip_prefix('"') {
+        let (tag, after) = match rest.strip_prefix('"') {
             Some(quoted) => quoted.split_once('"')?,
             None => rest.split_at(rest.find(',').unwrap_or(rest.len())),
         };
         let tag = tag.trim_end();
-        let behind = behind.trim_start();
-        if tag.contains('"') || tag == "*" || !(behind.is_empty() || behind.starts_with(',')) {
+        let after = after.trim_start();
+        if tag.contains('"') || tag == "*" || !(after.is_empty() || after.starts_with(',')) {
             return None;
         }
         tags.push(tag.to_owned());
-        rest = behind;
+        rest = after;
     }
 }
 
@@ -80,28 +86,30 @@ mod tests {
     use super::super::problem::Code;
     use super::*;
 
-    fn named(lines: &[&str]) -> Result<Option<ETags>, Code> {
+    fn parse_lines(lines: &[&str]) -> Result<Option<ETags>, Code> {
         let mut request = TestRequest::get();
         for line in lines {
             request = request.append_header((header::IF_MATCH, *line));
         }
-        parse_etags(&request.to_http_request(), header::IF_MATCH).map_err(|problem| problem.code())
+        parse_if_match(&request.to_http_request()).map_err(|problem| problem.code())
     }
 
     #[test]
-    fn tags_are_read_as_clients_write_them() {
-        let these = |tags: &[&str]| {
-            Ok(Some(ETags::Listed(
-                tags.iter().map(|&tag| tag.to_owned()).collect(),
-            )))
+    fn etags_are_parsed_as_clients_write_them() {
+        let listed = |tags: &[&str]| {
+            let tags = tags.iter().map(|&tag| tag.to_owned());
+            Ok(Some(ETags::Listed(tags.collect())))
         };
-        assert_eq!(named(&[]), Ok(None));
-        assert_eq!(named(&[" * "]), Ok(Some(ETags::Any)));
-        assert_eq!(named(&["\"a\""]), these(&["a"]));
-        assert_eq!(named(&["W/\"a\", \"b,c\" ,\t\"\""]), these(&["a", "b,c", ""]));
-        assert_eq!(named(&["\"a\"", "\"b\","]), these(&["a", "b"]));
-        assert_eq!(named(&["abc, W/def"]), these(&["abc", "def"]));
-        for wrong in [
+        assert_eq!(parse_lines(&[]), Ok(None));
+        assert_eq!(parse_lines(&[" * "]), Ok(Some(ETags::Any)));
+        assert_eq!(parse_lines(&["\"a\""]), listed(&["a"]));
+        assert_eq!(
+            parse_lines(&["W/\"a\", \"b,c\" ,\t\"\""]),
+            listed(&["a", "b,c", ""])
+        );
+        assert_eq!(parse_lines(&["\"a\"", "\"b\","]), listed(&["a", "b"]));
+        assert_eq!(parse_lines(&["abc, W/def"]), listed(&["abc", "def"]));
+        for malformed in [
             "",
             " , ",
             "\"a",
@@ -111,8 +119,8 @@ mod tests {
             "*, \"a\"",
             "\"a\", *",
         ] {
-            assert_eq!(named(&[wrong]), Err(Code::BadRequest), "{wrong}");
+            assert_eq!(parse_lines(&[malformed]), Err(Code::BadRequest), "{malformed}");
         }
-        assert_eq!(named(&["*", "*"]), Err(Code::BadRequest));
+        assert_eq!(parse_lines(&["*", "*"]), Err(Code::BadRequest));
     }
 }

@@ -1,14 +1,12 @@
-//! Browsers' cross-origin questions (contract section 10).
+//! Cross-origin requests of browsers (`docs/specification.md#browsers`).
 //!
-//! Only configured origins are answered; `*` opens the API to all, which is safe in so far as nothing
-//! here is done by cookie. Preflights are answered before authentication: they carry none.
+//! Only configured origins are allowed; `*` allows all. That is safe, since no request is authorised by a cookie.
+//! Preflights are answered before authentication, because they carry no authorisation.
 
 use actix_cors::Cors;
 use actix_web::http::header::HeaderName;
 
-/// The headers that a browser's program may read from an answer.
-///
-/// Some of them every browser shows anyway; named all the same, so that the list is whole.
+/// The headers of an answer that a web page may read. The list also has those that every browser shows by default.
 pub const EXPOSED: [HeaderName; 14] = [
     HeaderName::from_static("content-type"),
     HeaderName::from_static("content-length"),
@@ -26,18 +24,18 @@ pub const EXPOSED: [HeaderName; 14] = [
     HeaderName::from_static("x-experience-api-consistent-through"),
 ];
 
-/// How long a browser may keep a preflight's answer.
+/// The time for which a browser may cache the answer to a preflight.
 const MAX_AGE_SECONDS: usize = 3600;
 
-/// The middleware for these origins; with none, no cross-origin request is allowed.
+/// Returns the middleware that allows these origins. Without origins, no cross-origin request is allowed.
 pub fn layer(origins: &[String]) -> Cors {
     let mut cors = Cors::default()
         .allowed_methods(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
         .allow_any_header()
         .expose_headers(EXPOSED)
         .max_age(MAX_AGE_SECONDS)
-        // Whether an answer may be read is the browser's to enforce: a program without a browser may
-        // send any Origin it likes, and refusing would only break honest ones.
+        // The browser enforces the origin. A program without a browser can send any `Origin`, so refusing it here
+        // would protect nothing.
         .block_on_origin_mismatch(false);
     for origin in origins {
         cors = if origin == "*" {
@@ -49,11 +47,11 @@ pub fn layer(origins: &[String]) -> Cors {
     cors
 }
 
-/// Checks an origin as it stands in the settings: scheme, host and maybe a port, or `*`.
+/// Checks an origin of the settings: a scheme, a host and an optional port, or `*`. Returns it in lower case.
 ///
 /// # Errors
 ///
-/// What to change, where it is no origin.
+/// The text says what to change if it is not an origin.
 pub fn check_origin(text: &str) -> Result<String, String> {
     if text == "*" {
         return Ok(text.to_owned());
@@ -67,7 +65,7 @@ pub fn check_origin(text: &str) -> Result<String, String> {
             .is_some_and(|authority| !authority.as_str().contains('@'))
         && uri.path_and_query().is_none_or(|path| path.as_str() == "/")
         && !text.ends_with('/');
-    // Browsers send the host in lower case; origins are compared as text.
+    // Browsers send the host in lower case, and origins are compared as text.
     if bare {
         Ok(text.to_ascii_lowercase())
     } else {
@@ -80,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_origin_is_scheme_host_and_port() {
+    fn origin_is_scheme_host_and_port() {
         for good in ["*", "https://learn.example.org", "http://localhost:3000"] {
             assert_eq!(check_origin(good).as_deref(), Ok(good));
         }

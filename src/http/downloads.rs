@@ -68,8 +68,8 @@ async fn follow(app_state: &AppState, request: &HttpRequest, token: &str, pairs:
     let believed = link::read(app_state.store(), token).await?;
     let bearer = format!("download\n{}", believed.bearer());
     app_state
-        .rates()
-        .count(&bearer, Instant::now(), app_state.limits())?;
+        .rate_limiter()
+        .count_request(&bearer, Instant::now(), app_state.limits())?;
     let download = believed
         .open(app_state.store(), &app_state.options().recipients)
         .await?;

@@ -1,4 +1,4 @@
-//! Liveness and readiness, for whatever starts and watches the process (contract section 11).
+//! Liveness and readiness of the process (`docs/specification.md#health-and-metrics`).
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use super::problem::{Answer, Code, Problem, ProblemDocument};
 use super::routes::routes;
 use crate::store::SchemaState;
 
-/// How long the database may take to answer before the server counts as not ready.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// The time within which the database must answer for the server to be ready.
+const DATABASE_TIME: Duration = Duration::from_secs(2);
 
 routes! {
     "/health/live" => { get: read_liveness },
@@ -23,35 +23,35 @@ routes! {
 /// The state of the process.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Health {
-    /// Always `ok`; everything else is a problem document.
+    /// Always `ok`. Every other state is a problem document.
     #[schema(example = "ok")]
     pub status: &'static str,
     /// The running version.
     pub version: &'static str,
 }
 
-fn ok() -> HttpResponse {
+fn healthy() -> HttpResponse {
     HttpResponse::Ok().json(Health {
         status: "ok",
         version: env!("CARGO_PKG_VERSION"),
     })
 }
 
-/// Is the process alive? It asks nothing else: a dead database is no reason to restart this process.
+/// Check that the process runs. It does not check the database: restarting this process would not repair it.
 #[utoipa::path(
     get,
     path = "/health/live",
     tag = "operation",
     operation_id = "read_liveness",
     security(()),
-    responses((status = 200, description = "It is alive.", body = Health))
+    responses((status = 200, description = "The process runs.", body = Health))
 )]
 async fn read_liveness() -> HttpResponse {
-    ok()
+    healthy()
 }
 
-/// Can the process serve? The database answers, its schema is the one that this version needs, and the
-/// server isn't about to stop.
+/// Check that the server can answer requests: the database answers, its schema is the one of this version, and the
+/// server is not stopping.
 #[utoipa::path(
     get,
     path = "/health/ready",
@@ -59,25 +59,25 @@ async fn read_liveness() -> HttpResponse {
     operation_id = "read_readiness",
     security(()),
     responses(
-        (status = 200, description = "It can serve.", body = Health),
-        (status = 503, description = "Not now.", body = ProblemDocument,
+        (status = 200, description = "The server is ready.", body = Health),
+        (status = 503, description = "The server is not ready.", body = ProblemDocument,
             content_type = "application/problem+json")
     )
 )]
 async fn read_readiness(app_state: Data<AppState>) -> Answer {
     let unavailable = |detail| Problem::new(Code::Unavailable, detail);
     if app_state.is_stopping() {
-        return Err(unavailable("the server is about to stop"));
+        return Err(unavailable("the server is stopping"));
     }
-    match tokio::time::timeout(PATIENCE, app_state.store().schema_state()).await {
-        Ok(Ok(SchemaState::Current)) => Ok(ok()),
+    match tokio::time::timeout(DATABASE_TIME, app_state.store().schema_state()).await {
+        Ok(Ok(SchemaState::Current)) => Ok(healthy()),
         Ok(Ok(SchemaState::Behind { .. })) => Err(unavailable(
-            "the database's schema is behind: run `rollbook migrate`",
+            "the database's schema is older than this version: run `rollbook migrate`",
         )),
         Ok(Ok(SchemaState::Ahead { .. })) => Err(unavailable(
-            "the database's schema is ahead: run a newer rollbook",
+            "the database's schema is newer than this version: run a newer rollbook",
         )),
-        Ok(Err(error)) => Err(unavailable("the database doesn't answer").caused_by(error)),
-        Err(_) => Err(unavailable("the database doesn't answer in time")),
+        Ok(Err(error)) => Err(unavailable("the database does not answer").caused_by(error)),
+        Err(_) => Err(unavailable("the database does not answer in time")),
     }
 }

@@ -21,7 +21,8 @@ use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
 
 use super::AppState;
-use super::limits::{Limits, read_body};
+use super::body::read_body;
+use super::limits::Limits;
 use super::problem::{Code, Problem, ProblemError};
 use crate::base::fault::Fault;
 use crate::base::json;

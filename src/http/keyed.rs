@@ -99,7 +99,7 @@ impl<'q> Listing<'q> {
 pub fn search_words(query: &QueryReader<'_>) -> Vec<String> {
     let words = query.text("q").map(folded_words).unwrap_or_default();
     if words.len() > MAX_WORDS {
-        query.fault("q", format!("at most {MAX_WORDS} words are looked for at once"));
+        query.add_fault("q", format!("at most {MAX_WORDS} words are looked for at once"));
         return Vec::new();
     }
     words
@@ -118,7 +118,7 @@ pub fn choices<T: Copy>(
             Some(value) => chosen.push(*value),
             None => {
                 let keys: Vec<_> = known.iter().map(|value| key(*value)).collect();
-                query.fault(name, format!("`{text}` is none of {}", keys.join(", ")));
+                query.add_fault(name, format!("`{text}` is none of {}", keys.join(", ")));
             }
         }
     }

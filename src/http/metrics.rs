@@ -1,6 +1,6 @@
 //! Metrics in Prometheus' text format.
 //!
-//! Labels are the route's template, the method and the status: a bounded set. No label ever names an
+//! The labels are the template of the route, the method and the status, so their number is bounded. No label names an
 //! organisation, a user or an id.
 
 use std::sync::OnceLock;
@@ -13,46 +13,51 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use super::problem::{Answer, Problem};
 use super::routes::routes;
 
-/// Requests answered, by `method`, `route` and `status`.
+/// The number of answered requests, by `method`, `route` and `status`.
 pub const REQUESTS: &str = "rollbook_http_requests_total";
-/// Seconds until the head of the answer was ready, by `method` and `route`.
+/// The seconds until the head of the answer was ready, by `method` and `route`.
 pub const DURATION: &str = "rollbook_http_request_duration_seconds";
-/// Always 1, with the version as a label.
+/// Always 1, with the version of the program as a label.
 pub const BUILD: &str = "rollbook_build_info";
 
-/// Upper bounds of the histogram's buckets, in seconds: from a cached lookup to an export's first byte.
+/// The upper bounds of the histogram's buckets, in seconds: from a cached lookup to the first byte of an export.
 const BUCKETS: [f64; 12] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
 ];
 
-/// How often the histograms' samples should be folded in, so that an unread `/metrics` doesn't grow.
+/// The interval at which the samples of the histograms are merged, so that their memory does not grow if `/metrics` is
+/// never read.
 pub const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
 static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 
-/// The process's one recorder, installed at the first call. `None` where another library installed its
-/// own before.
+/// Returns the recorder of the process and installs it at the first call. Returns `None` if another library installed a
+/// recorder before. The `metrics` crate has one recorder for each process, so this is static.
 pub fn recorder() -> Option<&'static PrometheusHandle> {
-    let make = || {
-        // The buckets are a constant that is not empty, the only thing this refuses.
+    let install = || {
+        // Only an empty list of buckets is refused.
         let recorder = PrometheusBuilder::new()
             .set_buckets(&BUCKETS)
             .ok()?
             .build_recorder();
         let handle = recorder.handle();
         metrics::set_global_recorder(recorder).ok()?;
-        metrics::describe_counter!(REQUESTS, "Requests answered.");
-        metrics::describe_histogram!(DURATION, metrics::Unit::Seconds, "Seconds until an answer began.");
-        metrics::describe_gauge!(BUILD, "The running version.");
+        metrics::describe_counter!(REQUESTS, "The number of answered requests.");
+        metrics::describe_histogram!(
+            DURATION,
+            metrics::Unit::Seconds,
+            "The seconds until the head of the answer was ready."
+        );
+        metrics::describe_gauge!(BUILD, "The version of the program.");
         metrics::gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         Some(handle)
     };
-    RECORDER.get_or_init(make).as_ref()
+    RECORDER.get_or_init(install).as_ref()
 }
 
 /// Counts one answered request.
 pub fn count(method: &Method, route: Option<String>, status: StatusCode, elapsed: Duration) {
-    // Clients may invent methods and addresses; a label for each would let them fill the memory.
+    // Clients can send any method and address. A label for each of them would fill the memory.
     let method = match method.as_str() {
         "GET" => "GET",
         "HEAD" => "HEAD",
@@ -81,11 +86,12 @@ routes! {
     tag = "operation",
     operation_id = "read_metrics",
     security(()),
-    responses((status = 200, description = "Prometheus' text format.", body = String,
+    responses((status = 200, description = "The metrics in Prometheus' text format.", body = String,
         content_type = "text/plain"))
 )]
 async fn read_metrics() -> Answer {
-    let recorder = recorder().ok_or_else(|| Problem::internal("the metrics' recorder isn't installed"))?;
+    let recorder =
+        recorder().ok_or_else(|| Problem::internal("the recorder of the metrics is not installed"))?;
     let text = web::block(|| recorder.render())
         .await
         .map_err(Problem::internal)?;
@@ -99,10 +105,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn invented_methods_and_addresses_share_one_label() {
+    fn unknown_methods_and_addresses_share_one_label() {
         let recorder = recorder().expect("installed");
-        let invented = Method::from_bytes(b"BREW").expect("a token");
-        count(&invented, None, StatusCode::NOT_FOUND, Duration::from_millis(3));
+        let unknown = Method::from_bytes(b"BREW").expect("a token");
+        count(&unknown, None, StatusCode::NOT_FOUND, Duration::from_millis(3));
         let text = recorder.render();
         assert!(
             text.contains(r#"method="other""#) && text.contains(r#"route="none""#),

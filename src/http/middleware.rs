@@ -1,4 +1,4 @@
-//! The layers that are the same around every request; see [`super::application`] for their order.
+//! The middleware around every request; [`super::application`] has its order.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -14,38 +14,38 @@ use actix_web::{Error, HttpMessage, HttpRequest};
 use tracing::Span;
 use tracing_actix_web::RootSpanBuilder;
 
-use super::limits::UnreadBody;
+use super::body::UnreadBody;
 use super::problem::{Code, PROBLEM_JSON, Problem};
 use super::request_id::{RequestId, X_REQUEST_ID};
 use super::xapi::alternate;
 use super::{AppState, metrics, xapi};
 
-/// The span around a request, and the one line that the log has for it (`docs/logging.md`).
+/// The tracing span of a request, and the one line that the server's log has for it (`docs/logging.md`).
 ///
-/// Neither holds a path as it was sent, a query, a header or a body: those may name people and secrets.
+/// Neither contains the path as it was sent, the query, headers or the body: these can name persons and secrets.
 pub struct RootSpan;
 
-/// When a request began and what it asked for, kept with it: HEAD is answered as GET.
+/// The start and the method of a request, stored in its extensions: [`handle_request`] changes HEAD to GET.
 #[derive(Clone)]
-struct Began {
-    at: Instant,
+struct RequestStart {
+    time: Instant,
     method: Method,
 }
 
-/// Whether HEAD was asked: a handler sees GET, and may spare the work on a body that nobody gets.
+/// Whether the client sent HEAD. A handler, for which it is GET, can then save the work for the body.
 pub fn is_head_request(request: &HttpRequest) -> bool {
     let extensions = request.extensions();
     extensions
-        .get::<Began>()
-        .is_some_and(|began| began.method == Method::HEAD)
+        .get::<RequestStart>()
+        .is_some_and(|start| start.method == Method::HEAD)
 }
 
 impl RootSpanBuilder for RootSpan {
     fn on_request_start(request: &ServiceRequest) -> Span {
         let id = RequestId::assign(request);
         let method = request.method().clone();
-        request.extensions_mut().insert(Began {
-            at: Instant::now(),
+        request.extensions_mut().insert(RequestStart {
+            time: Instant::now(),
             method,
         });
         tracing::info_span!("request", request_id = id.as_str(), org = tracing::field::Empty)
@@ -55,11 +55,10 @@ impl RootSpanBuilder for RootSpan {
         let Ok(response) = outcome else { return };
         let request = response.request();
         let extensions = request.extensions();
-        let Some(Began { at, method }) = extensions.get::<Began>() else {
+        let Some(RequestStart { time, method }) = extensions.get::<RequestStart>() else {
             return;
         };
-        // To the microsecond.
-        let milliseconds = at.elapsed().as_micros() as f64 / 1000.0;
+        let milliseconds = time.elapsed().as_micros() as f64 / 1000.0;
         span.in_scope(|| {
             tracing::info!(
                 %method,
@@ -72,8 +71,8 @@ impl RootSpanBuilder for RootSpan {
     }
 }
 
-/// Middleware: counts the answer, and gives it the headers that every answer has: the request's id, and
-/// under `/xapi` the version (xAPI 1.0.3, Communication 3.3).
+/// Middleware that counts the answer in the metrics and adds the headers of every answer: the request's id, and under
+/// `/xapi` the version (xAPI 1.0.3, Communication 3.3).
 pub async fn count<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
@@ -83,13 +82,13 @@ pub async fn count<B: MessageBody + 'static>(
     let mut response = next.call(request).await?;
     let route = response.request().match_pattern();
     metrics::count(&method, route, response.status(), began.elapsed());
-    let id = RequestId::of(response.request()).and_then(|id| id.header_value());
-    // Asked for here, not before: the request may have been one in the alternate syntax.
+    let id = RequestId::from_request(response.request()).and_then(|id| id.header_value());
+    // Read after the handler: the alternate request syntax changes the headers of the request.
     let version = response
         .request()
         .app_data::<Data<AppState>>()
         .and_then(|app_state| {
-            xapi::answered_version(response.request(), app_state.options().xapi_unversioned)
+            xapi::response_version(response.request(), app_state.options().xapi_unversioned)
         });
     let headers = response.headers_mut();
     if let Some(version) = version {
@@ -105,8 +104,8 @@ pub async fn count<B: MessageBody + 'static>(
     Ok(response)
 }
 
-/// Middleware: limits on the head, HEAD answered as GET without its body, every error a problem document,
-/// and what is left of a refused body taken in.
+/// Middleware that checks the limits on the head, answers HEAD as GET without a body, turns every error into a problem
+/// document, and reads the rest of a refused body.
 pub async fn handle_request<B: MessageBody + 'static>(
     mut request: ServiceRequest,
     next: Next<B>,
@@ -114,10 +113,10 @@ pub async fn handle_request<B: MessageBody + 'static>(
     let Some(app_state) = request.app_data::<Data<AppState>>().cloned() else {
         return next.call(request).await.map(ServiceResponse::map_into_boxed_body);
     };
-    let unread_body = UnreadBody::of(&mut request);
-    let head = request.method() == Method::HEAD;
-    if head {
-        // The HTTP library remembers by itself that HEAD was asked, and sends no body.
+    let unread_body = UnreadBody::share(&mut request);
+    let is_head = request.method() == Method::HEAD;
+    if is_head {
+        // The HTTP library still knows that the client sent HEAD, and sends no body.
         request.head_mut().method = Method::GET;
     }
 
@@ -127,16 +126,16 @@ pub async fn handle_request<B: MessageBody + 'static>(
     };
 
     if response.status().is_client_error() || response.status().is_server_error() {
-        response = as_problem(response);
+        response = to_problem_response(response);
         if let Some(unread_body) = unread_body {
-            // Who was too slow isn't waited for again.
-            let slow = response.status() == StatusCode::REQUEST_TIMEOUT;
-            if slow || !unread_body.drain(app_state.limits()).await {
+            // A client that was too slow gets no second chance.
+            let was_too_slow = response.status() == StatusCode::REQUEST_TIMEOUT;
+            if was_too_slow || !unread_body.drain(app_state.limits()).await {
                 close(&mut response);
             }
         }
     }
-    Ok(if head {
+    Ok(if is_head {
         without_body(response)
     } else if alternate::is_head_request(response.request()) {
         alternate::without_body(response)
@@ -145,55 +144,59 @@ pub async fn handle_request<B: MessageBody + 'static>(
     })
 }
 
-/// The same answer as a problem document that names the request. Errors of the HTTP library and of
-/// routing become problems here; headers that the answer had already (`Allow`, `Vary`) stay.
-fn as_problem(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
-    let known = response
+/// Writes an error as a problem document with the request's id. Errors of the HTTP library and of routing become problems
+/// here. The other headers of the answer (`Allow`, `Vary`) stay.
+fn to_problem_response(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+    let problem = response
         .response()
         .error()
         .and_then(|error| error.as_error::<Problem>())
         .cloned();
-    let written = response
+    let is_written = response
         .headers()
         .get(header::CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().starts_with(PROBLEM_JSON.as_bytes()));
-    if known.is_none() && written {
+        .is_some_and(|media_type| media_type.as_bytes().starts_with(PROBLEM_JSON.as_bytes()));
+    if problem.is_none() && is_written {
         return response;
     }
-    let problem = known.unwrap_or_else(|| unwritten(&response));
+    let problem = problem.unwrap_or_else(|| problem_from_status(&response));
     if response.status().is_server_error() {
         let cause = problem.cause().unwrap_or("unknown");
         tracing::error!(code = problem.code().slug(), cause, "failed");
     } else {
         tracing::debug!(code = problem.code().slug(), cause = problem.cause(), "refused");
     }
-    let id = RequestId::of(response.request());
-    let (request, before) = response.into_parts();
+    let id = RequestId::from_request(response.request());
+    let (request, original) = response.into_parts();
     let mut answer = problem.to_response(id.as_ref().map(RequestId::as_str));
     let describes_body = [
         header::CONTENT_TYPE,
         header::CONTENT_LENGTH,
         header::CONTENT_ENCODING,
     ];
-    let kept: Vec<_> = before
+    let other_headers: Vec<_> = original
         .headers()
         .iter()
         .filter(|(name, _)| !describes_body.contains(name) && !answer.headers().contains_key(*name))
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
-    for (name, value) in kept {
+    for (name, value) in other_headers {
         answer.headers_mut().append(name, value);
     }
-    allow_head(&mut answer);
+    add_head_to_allow(&mut answer);
     ServiceResponse::new(request, answer)
 }
 
-/// The problem for an error answer that wrote none.
-fn unwritten(response: &ServiceResponse<BoxBody>) -> Problem {
+/// Returns the problem for an error of the HTTP library.
+fn problem_from_status(response: &ServiceResponse<BoxBody>) -> Problem {
     let detail = match response.status() {
-        StatusCode::NOT_FOUND => "nothing has this address; `/docs` and `/openapi.json` list what there is",
-        StatusCode::METHOD_NOT_ALLOWED => "`Allow` lists the methods that this resource has",
-        _ => "the request could not be served",
+        StatusCode::NOT_FOUND => {
+            "no resource has this address; `/docs` and `/openapi.json` list all resources"
+        }
+        StatusCode::METHOD_NOT_ALLOWED => {
+            "this resource does not have the method; the header `Allow` lists its methods"
+        }
+        _ => "the request could not be answered",
     };
     let problem = Problem::new(Code::from_status(response.status()), detail);
     match response.response().error() {
@@ -202,8 +205,8 @@ fn unwritten(response: &ServiceResponse<BoxBody>) -> Problem {
     }
 }
 
-/// HEAD is answered wherever GET is.
-fn allow_head(answer: &mut actix_web::HttpResponse) {
+/// Adds HEAD to an `Allow` header with GET, since every GET also answers HEAD.
+fn add_head_to_allow(answer: &mut actix_web::HttpResponse) {
     let Some(allow) = answer
         .headers()
         .get(header::ALLOW)
@@ -220,7 +223,7 @@ fn allow_head(answer: &mut actix_web::HttpResponse) {
     }
 }
 
-/// The connection can't be used again: what the client still sends would be read as its next request.
+/// Closes the connection after the answer: the rest of the body would be read as the client's next request.
 fn close(response: &mut ServiceResponse<BoxBody>) {
     const CLOSE: (HeaderName, HeaderValue) = (header::CONNECTION, HeaderValue::from_static("close"));
     response
@@ -230,15 +233,15 @@ fn close(response: &mut ServiceResponse<BoxBody>) {
     response.headers_mut().insert(CLOSE.0, CLOSE.1);
 }
 
-/// The headers as GET has them, and no body: one that streams is never begun.
+/// Removes the body and keeps the headers of GET. A body that streams is never started.
 fn without_body(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
-    response.map_body(|_, body| BoxBody::new(Unsent(body.size())))
+    response.map_body(|_, body| BoxBody::new(EmptyBody(body.size())))
 }
 
-/// A body that tells its size and has no bytes.
-struct Unsent(BodySize);
+/// A body with a size and without bytes.
+struct EmptyBody(BodySize);
 
-impl MessageBody for Unsent {
+impl MessageBody for EmptyBody {
     type Error = std::convert::Infallible;
 
     fn size(&self) -> BodySize {
@@ -258,7 +261,7 @@ mod tests {
 
     use super::*;
 
-    fn answered(response: HttpResponse) -> ServiceResponse<BoxBody> {
+    fn service_response(response: HttpResponse) -> ServiceResponse<BoxBody> {
         let request = TestRequest::get()
             .insert_header((X_REQUEST_ID, "r1"))
             .to_srv_request();
@@ -272,9 +275,9 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_problem_names_its_request() {
+    async fn problem_has_the_id_of_its_request() {
         let problem = Problem::conflict("taken").with_header(header::RETRY_AFTER, HeaderValue::from(3));
-        let response = as_problem(answered(HttpResponse::from_error(problem)));
+        let response = to_problem_response(service_response(HttpResponse::from_error(problem)));
         assert_eq!(response.status(), StatusCode::CONFLICT);
         assert_eq!(response.headers().get(header::RETRY_AFTER).expect("kept"), "3");
         let document = json(response).await;
@@ -285,11 +288,11 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn the_librarys_own_errors_become_problems_and_keep_their_headers() {
+    async fn errors_of_the_library_become_problems_and_keep_their_headers() {
         let bare = HttpResponse::MethodNotAllowed()
             .insert_header((header::ALLOW, "GET, PUT"))
             .finish();
-        let response = as_problem(answered(bare));
+        let response = to_problem_response(service_response(bare));
         assert_eq!(
             response.headers().get(header::ALLOW).expect("kept"),
             "GET, PUT, HEAD"
@@ -302,9 +305,9 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn an_unknown_fault_tells_no_internals() {
-        let fault = actix_web::error::ErrorInternalServerError("the password is hunter2");
-        let response = as_problem(answered(HttpResponse::from_error(fault)));
+    async fn unknown_error_shows_no_internals() {
+        let error = actix_web::error::ErrorInternalServerError("the password is hunter2");
+        let response = to_problem_response(service_response(HttpResponse::from_error(error)));
         let document = json(response).await;
         assert_eq!(
             (&document["status"], &document["code"]),
@@ -314,14 +317,14 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn head_keeps_the_size_and_sends_nothing() {
-        let response = without_body(answered(HttpResponse::Ok().body("12345")));
+    async fn head_has_the_size_and_no_bytes() {
+        let response = without_body(service_response(HttpResponse::Ok().body("12345")));
         assert_eq!(response.response().body().size(), BodySize::Sized(5));
         assert!(to_bytes(response.into_body()).await.expect("a body").is_empty());
     }
 
     #[actix_web::test]
-    async fn an_id_that_would_forge_a_line_is_replaced() {
+    async fn request_id_with_a_space_is_replaced() {
         let forged = TestRequest::get()
             .insert_header((X_REQUEST_ID, "a b"))
             .to_srv_request();

@@ -1,7 +1,7 @@
-//! The OpenAPI document (3.1), collected from the resource files' own descriptions.
+//! The OpenAPI document (3.1), collected from the resource files.
 //!
-//! What is the same for every operation is added here: the `default` answer is a problem document, and a
-//! caller must be known unless the operation says otherwise.
+//! This module adds what is the same for every operation: the `default` answer is a problem document, and a caller must be
+//! authenticated unless the operation declares otherwise.
 
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -11,25 +11,25 @@ use utoipa::{Modify, OpenApi, ToSchema};
 use super::problem::{PROBLEM_JSON, ProblemDocument, ProblemError};
 use super::{docs, downloads, health, metrics, v1, xapi};
 
-/// What is said once: title, tags, security.
+/// Title, tags and security.
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "Rollbook",
-        description = "A Learning Record Store with an Activity Log: learning records come in as xAPI \
-            statements, SCORM commits or short-form activities, and are read back as statements or as \
-            rows of the log, within the caller's reach."
+        description = "A Learning Record Store with an Activity Log: learning clients write records as \
+            xAPI statements or short-form activities, and read them as statements or as rows of the log, within \
+            the caller's reach."
     ),
     tags(
-        (name = "activities", description = "The Activity Log: records in, and the log out."),
-        (name = "timelines", description = "One person's log with the notes about them."),
-        (name = "completions", description = "Marking as complete, and where everybody stands."),
+        (name = "activities", description = "The Activity Log: writing records and reading the log."),
+        (name = "timelines", description = "The log of one user together with the notes about that user."),
+        (name = "completions", description = "Marking content as complete, and the progress of persons."),
         (name = "exports", description = "The log as CSV and NDJSON."),
-        (name = "reports", description = "Saved questions to the log, who is sent them, and the keys that open one."),
+        (name = "reports", description = "Saved reports, their schedules and deliveries, and report keys."),
         (name = "directory", description = "Users, teams and groups."),
         (name = "catalogue", description = "Contents."),
         (name = "organisation", description = "The organisation's settings."),
-        (name = "credentials", description = "Keys of integrations and content."),
+        (name = "credentials", description = "Credentials of integrations and content."),
         (name = "xapi", description = "The Learning Record Store: xAPI 1.0.3 and 2.0.0."),
         (name = "operation", description = "Health, metrics, this document.")
     ),
@@ -44,7 +44,7 @@ struct Base;
 #[schema(value_type = String, format = Binary)]
 pub struct Binary(pub Vec<u8>);
 
-/// The two ways in which a caller says who they are.
+/// The two security schemes.
 struct Schemes;
 
 impl Modify for Schemes {
@@ -58,8 +58,8 @@ impl Modify for Schemes {
         let credential = HttpBuilder::new()
             .scheme(HttpAuthScheme::Basic)
             .description(Some(
-                "An integration's credential: its key and secret. Or the key of a report: its secret as the password, \
-                 with any user name or none.",
+                "The key and secret of a credential; or the secret of a report key as the password, with any user name \
+                 or none.",
             ));
         let components = document.components.get_or_insert_with(Components::new);
         components.add_security_scheme("token", SecurityScheme::Http(token.build()));
@@ -67,31 +67,35 @@ impl Modify for Schemes {
     }
 }
 
-/// The whole document.
+/// Returns the whole document.
 pub fn document() -> Document {
     let mut document = Base::openapi();
-    let frame = [
+    let operation_parts = [
         downloads::document(),
         health::document(),
         metrics::document(),
         docs::document(),
     ];
-    for part in v1::documents().into_iter().chain(xapi::documents()).chain(frame) {
+    for part in v1::documents()
+        .into_iter()
+        .chain(xapi::documents())
+        .chain(operation_parts)
+    {
         document.merge(part);
     }
     for item in document.paths.paths.values_mut() {
         for operation in operations(item) {
-            add_problem(operation);
+            add_problem_response(operation);
         }
     }
     document
 }
 
-/// The document as `rollbook openapi` prints it: indented, with a line break at its end.
+/// Returns the document as `rollbook openapi` prints it: indented, with a line break at its end.
 ///
 /// # Errors
 ///
-/// Where serde refuses the document, which holds strings and numbers only.
+/// serde cannot write the document. This does not happen, since it contains strings and numbers only.
 pub fn document_text() -> Result<String, serde_json::Error> {
     let mut text = serde_json::to_string_pretty(&document())?;
     text.push('\n');
@@ -110,7 +114,7 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     .filter_map(Option::as_mut)
 }
 
-fn add_problem(operation: &mut Operation) {
+fn add_problem_response(operation: &mut Operation) {
     let content = ContentBuilder::new()
         .schema(Some(Ref::from_schema_name("Problem")))
         .build();
@@ -136,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn the_document_and_the_routes_name_the_same_operations() {
+    fn document_and_routes_have_the_same_operations() {
         let document = json();
         let paths = document["paths"].as_object().expect("paths");
         let documented: BTreeMap<&str, BTreeSet<&str>> = paths
@@ -163,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn every_operation_has_an_id_of_its_own_a_tag_and_a_problem() {
+    fn every_operation_has_a_unique_id_a_tag_and_a_problem() {
         let document = json();
         let tags: HashSet<&str> = document["tags"]
             .as_array()
@@ -178,7 +182,7 @@ mod tests {
                 let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
                 assert!(
                     !id.is_empty() && ids.insert(id),
-                    "{place} needs an operation id of its own"
+                    "{place} needs a unique operation id"
                 );
                 assert!(
                     operation["tags"][0]
@@ -193,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn every_reference_leads_somewhere() {
+    fn every_reference_has_a_target() {
         fn references(value: &serde_json::Value, found: &mut Vec<String>) {
             match value {
                 serde_json::Value::Object(members) => {
@@ -213,12 +217,12 @@ mod tests {
         references(&document, &mut found);
         for target in found {
             let pointer = target.strip_prefix('#').expect("a local reference");
-            assert!(document.pointer(pointer).is_some(), "{target} leads nowhere");
+            assert!(document.pointer(pointer).is_some(), "{target} has no target");
         }
     }
 
     #[test]
-    fn it_is_openapi_3_1_with_both_schemes() {
+    fn document_is_openapi_3_1_with_both_security_schemes() {
         let document = json();
         assert!(
             document["openapi"]

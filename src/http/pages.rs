@@ -1,7 +1,4 @@
-//! Pages of a list: `{"<plural>": […], "next": "/v1/…?…" or null}` and `Link: rel="next"` (contract
-//! section 3).
-//!
-//! `next` is relative and carries everything that was asked, with the cursor replaced.
+//! Pages of a list (`docs/specification.md#lists-and-pages`): `next` in the body and `Link: rel="next"` in the headers.
 
 use actix_web::HttpResponse;
 use actix_web::http::header;
@@ -9,7 +6,7 @@ use serde::Serialize;
 
 use super::query::QueryPairs;
 
-/// The relative address of the page after this one.
+/// Returns the relative address of the next page: the whole query of this request, with another cursor.
 pub fn next_page_address(path: &str, pairs: &QueryPairs, cursor: &str) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     for (key, value) in pairs.as_slice().iter().filter(|(key, _)| key != "cursor") {
@@ -19,11 +16,11 @@ pub fn next_page_address(path: &str, pairs: &QueryPairs, cursor: &str) -> String
     format!("{path}?{}", query.finish())
 }
 
-/// 200 with the body, and with a `Link` header where there is a next page.
+/// Returns 200 with the body, and with a `Link` header if a next page exists.
 pub fn list_response(body: &impl Serialize, next: Option<&str>) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     if let Some(next) = next {
-        // `next` made the address: percent-encoded, so neither `>` nor a line break can be in it.
+        // `next_page_address` encodes `>` and line breaks.
         response.insert_header((header::LINK, format!("<{next}>; rel=\"next\"")));
     }
     response.json(body)
@@ -34,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn next_carries_what_was_asked_and_replaces_the_cursor() {
+    fn next_page_has_the_same_query_with_another_cursor() {
         let pairs = QueryPairs::parse("q=a%26b&team=x&team=y&cursor=old&limit=2").expect("pairs");
         assert_eq!(
             next_page_address("/v1/users", &pairs, "n=w"),
@@ -43,7 +40,7 @@ mod tests {
     }
 
     #[test]
-    fn the_link_header_names_the_next_page() {
+    fn link_header_has_the_next_page() {
         let response = list_response(&serde_json::json!({"users": []}), Some("/v1/users?cursor=x"));
         let link = response.headers().get(header::LINK).expect("a link");
         assert_eq!(link, "</v1/users?cursor=x>; rel=\"next\"");

@@ -1,10 +1,9 @@
-//! Problem documents: how every error is answered (RFC 9457, contract sections 3 and 12).
+//! Problem documents, the form of every error (RFC 9457; `docs/specification.md#errors`).
 //!
-//! [`Code`] is the one table of problem codes with their status and title. [`Problem`] is the error
-//! that handlers return: rooms know no HTTP, so their errors become problems here, each by a match
-//! without a catch-all, so that a new kind of error can't be answered by accident.
+//! [`Code`] is the table of problem codes with their status and title. [`Problem`] is the error that handlers return. The
+//! lower layers know no HTTP; `conversions` turns their errors into problems.
 //!
-//! An internal cause is kept beside the problem, logged with the request id, and never answered.
+//! A problem can have an internal cause. It is logged with the request's id and never sent to the client.
 
 use std::fmt;
 
@@ -20,12 +19,12 @@ mod conversions;
 /// The media type of a problem document.
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
-/// Where [`ProblemDocument`]'s `type` points: the list of all codes, served offline.
+/// The page that the `type` of a [`ProblemDocument`] links to. It lists all codes.
 pub const PROBLEMS_PATH: &str = "/docs/problems";
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $slug:literal, $status:literal, $title:literal;)+) => {
-        /// What went wrong, as a client's program can tell it: the code, its status and its title.
+        /// The kind of a problem, with its code, status and title.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Code {
             $($(#[$doc])* $name,)+
@@ -35,17 +34,17 @@ macro_rules! codes {
             /// Every code, in the order of the table.
             pub const ALL: &'static [Code] = &[$(Code::$name,)+];
 
-            /// The code as answered, e.g. `not-found`. It never changes its meaning.
+            /// The code in the problem document, such as `not-found`. Its meaning never changes.
             pub const fn slug(self) -> &'static str {
                 match self { $(Code::$name => $slug,)+ }
             }
 
-            /// The status that the code is answered with.
+            /// The HTTP status.
             pub const fn status(self) -> u16 {
                 match self { $(Code::$name => $status,)+ }
             }
 
-            /// A short summary for people, the same for every occurrence.
+            /// A short summary for people, the same for every problem of this kind.
             pub const fn title(self) -> &'static str {
                 match self { $(Code::$name => $title,)+ }
             }
@@ -54,52 +53,52 @@ macro_rules! codes {
 }
 
 codes! {
-    /// The request as a whole says something wrong.
-    BadRequest = "bad-request", 400, "The request can't be understood";
-    /// A query or path parameter is unknown or has a wrong value; `errors` names each.
-    BadParameter = "bad-parameter", 400, "A parameter is wrong";
-    /// The body has faults; `errors` points to each.
-    InvalidBody = "invalid-body", 400, "The body has faults";
-    /// The cursor is damaged, or was given for another question or another caller.
-    BadCursor = "bad-cursor", 400, "The cursor doesn't belong to this question";
-    /// No credentials, or credentials that don't verify.
-    Unauthenticated = "unauthenticated", 401, "Credentials are missing or wrong";
-    /// The caller may not do this.
-    Forbidden = "forbidden", 403, "The caller may not do this";
+    /// The request as a whole is wrong.
+    BadRequest = "bad-request", 400, "The request is invalid";
+    /// A query or path parameter is unknown or has a wrong value. `errors` names each.
+    BadParameter = "bad-parameter", 400, "A parameter is invalid";
+    /// The body has faults. `errors` has the pointer of each.
+    InvalidBody = "invalid-body", 400, "The body is invalid";
+    /// The cursor is damaged or belongs to another request or caller.
+    BadCursor = "bad-cursor", 400, "The cursor does not belong to this request";
+    /// The authorisation is missing or invalid.
+    Unauthenticated = "unauthenticated", 401, "The authorisation is missing or invalid";
+    /// The caller does not have the permission.
+    Forbidden = "forbidden", 403, "You do not have the permission";
     /// The caller's user is deactivated in the directory.
-    Deactivated = "deactivated", 403, "The user is deactivated";
-    /// There is no such thing, or none that the caller may see.
-    NotFound = "not-found", 404, "There is no such thing";
-    /// The resource has no such method; `Allow` lists those it has.
-    MethodNotAllowed = "method-not-allowed", 405, "The resource has no such method";
-    /// The body came too slowly.
-    RequestTimeout = "request-timeout", 408, "The request came too slowly";
-    /// It was there until a certain moment, and is no more.
-    Expired = "expired", 410, "It is not there any more";
-    /// What is stored already contradicts the request.
-    Conflict = "conflict", 409, "The request contradicts what is stored";
-    /// A header such as `If-Match` names another state than the stored one.
-    PreconditionFailed = "precondition-failed", 412, "The precondition doesn't hold";
+    Deactivated = "deactivated", 403, "Your user is deactivated";
+    /// The resource does not exist, or the caller may not see it.
+    NotFound = "not-found", 404, "The resource does not exist";
+    /// The resource does not have the method. `Allow` lists its methods.
+    MethodNotAllowed = "method-not-allowed", 405, "The resource does not have this method";
+    /// The body arrived too slowly.
+    RequestTimeout = "request-timeout", 408, "The request arrived too slowly";
+    /// The resource existed until a certain moment.
+    Expired = "expired", 410, "The resource does not exist any more";
+    /// Stored data contradicts the request.
+    Conflict = "conflict", 409, "The request contradicts stored data";
+    /// `If-Match` or `If-None-Match` does not hold.
+    PreconditionFailed = "precondition-failed", 412, "The resource is not in the expected state";
     /// The body has more bytes than the limit.
     BodyTooLarge = "body-too-large", 413, "The body is too large";
     /// The batch has more elements than the limit.
     BatchTooLong = "batch-too-long", 413, "The batch is too long";
     /// The address has more bytes than the limit.
     UriTooLong = "uri-too-long", 414, "The address is too long";
-    /// The body's media type or encoding is not one that the resource takes.
-    UnsupportedMediaType = "unsupported-media-type", 415, "The body's media type isn't taken here";
-    /// The caller asks more often than the limit; `Retry-After` says when to ask again.
+    /// The resource does not accept the media type or encoding of the body.
+    UnsupportedMediaType = "unsupported-media-type", 415, "The media type of the body is not accepted";
+    /// The caller sends more requests than the limit. `Retry-After` has the time to wait.
     TooManyRequests = "too-many-requests", 429, "Too many requests";
     /// The headers have more bytes than the limit.
     HeadersTooLarge = "headers-too-large", 431, "The headers are too large";
-    /// A fault of the server's own; the log has its cause under the request id.
-    Internal = "internal", 500, "Something went wrong inside";
-    /// The database can't be reached or is overloaded, or the server is stopping.
-    Unavailable = "unavailable", 503, "The service isn't available just now";
+    /// A fault of the server. The server's log has the cause under the request's id.
+    Internal = "internal", 500, "The server has failed";
+    /// The database is unreachable or overloaded, too many exports or counts run, or the server is stopping.
+    Unavailable = "unavailable", 503, "The service is not available at the moment";
 }
 
 impl Code {
-    /// The code that fits an error status from elsewhere (the HTTP library's own answers).
+    /// Returns the code for an error status of the HTTP library.
     pub fn from_status(status: StatusCode) -> Self {
         Self::ALL
             .iter()
@@ -114,16 +113,16 @@ impl Code {
             })
     }
 
-    /// The URI reference that names the code: its `type` in a problem document.
+    /// Returns the URI reference of the code: the `type` in a problem document.
     pub fn uri(self) -> String {
         format!("{PROBLEMS_PATH}#{}", self.slug())
     }
 }
 
-/// One fault among those of a [`Problem`]: where, and what to change.
+/// One fault of a [`Problem`], with its place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ProblemError {
-    /// JSON pointer (RFC 6901) into the request's body; `""` is the whole body.
+    /// JSON pointer (RFC 6901) into the body of the request; `""` is the whole body.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "/0/user")]
     pub pointer: Option<String>,
@@ -131,12 +130,12 @@ pub struct ProblemError {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "period")]
     pub parameter: Option<String>,
-    /// What is wrong there and what to change.
+    /// What is wrong and what to change.
     pub detail: String,
 }
 
 impl ProblemError {
-    /// A fault at a place in the body.
+    /// Creates a fault at a place in the body.
     pub fn at_pointer(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         Self {
             pointer: Some(pointer.into()),
@@ -145,7 +144,7 @@ impl ProblemError {
         }
     }
 
-    /// A fault in a parameter.
+    /// Creates a fault in a parameter.
     pub fn in_parameter(name: impl Into<String>, detail: impl Into<String>) -> Self {
         Self {
             pointer: None,
@@ -155,11 +154,11 @@ impl ProblemError {
     }
 }
 
-/// A problem document as answered (RFC 9457), `application/problem+json`.
+/// A problem document (RFC 9457), `application/problem+json`.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = Problem, example = json!({
     "type": "/docs/problems#invalid-body",
-    "title": "The body has faults",
+    "title": "The body is invalid",
     "status": 400,
     "code": "invalid-body",
     "detail": "unknown action `finished`",
@@ -168,35 +167,33 @@ impl ProblemError {
     "request_id": "0198a6a2-7a4e-7e0a-9c1d-2f6f3d1c5b7a"
 }))]
 pub struct ProblemDocument {
-    /// URI reference that names the kind of problem.
+    /// The URI reference of the kind of problem.
     #[serde(rename = "type")]
     pub type_uri: String,
-    /// Summary, the same for every problem of the kind.
+    /// A summary, the same for every problem of this kind.
     pub title: String,
     /// The HTTP status.
     pub status: u16,
     /// The kind of problem, for programs.
     pub code: String,
-    /// What is wrong here and what to change.
+    /// What is wrong and what to change.
     pub detail: String,
-    /// JSON pointer to the first fault in the body.
+    /// The JSON pointer of the first fault in the body.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pointer: Option<String>,
-    /// Every fault, where there are places to name.
+    /// All faults with their places.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<ProblemError>,
-    /// Names the request in the server's log.
+    /// The id of the request, which is also in the server's log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
 }
 
-/// An error on its way to the client.
-///
-/// Handlers return `Result<HttpResponse, Problem>` ([`Answer`]) and use `?` on the rooms' results.
+/// The error type of handlers. `?` turns the errors of lower layers into problems.
 #[derive(Debug, Clone)]
 pub struct Problem(Box<Parts>);
 
-/// Boxed, so that the error side of every result stays one pointer wide.
+/// The parts of a problem. They are boxed, so that a `Result` with a problem stays small.
 #[derive(Debug, Clone)]
 struct Parts {
     code: Code,
@@ -206,11 +203,11 @@ struct Parts {
     cause: Option<String>,
 }
 
-/// What a handler returns.
+/// The return type of handlers.
 pub type Answer = Result<HttpResponse, Problem>;
 
 impl Problem {
-    /// A problem with a detail that says what to change.
+    /// Creates a problem. `detail` says what is wrong and what to change.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
         let mut parts = Parts {
             code,
@@ -220,7 +217,7 @@ impl Problem {
             cause: None,
         };
         if code == Code::Unauthenticated {
-            // Two header lines: clients that look for one scheme read a joined line wrongly.
+            // One line for each scheme: some clients cannot read two schemes in one line.
             for scheme in ["Bearer", "Basic realm=\"rollbook\", charset=\"UTF-8\""] {
                 parts
                     .headers
@@ -230,23 +227,22 @@ impl Problem {
         Self(Box::new(parts))
     }
 
-    /// 400 for the request as a whole.
+    /// Creates a 400 for the request as a whole.
     pub fn bad_request(detail: impl Into<String>) -> Self {
         Self::new(Code::BadRequest, detail)
     }
 
-    /// 400 for one parameter.
+    /// Creates a 400 for one parameter.
     pub fn bad_parameter(name: &str, detail: impl Into<String>) -> Self {
         Self::with_errors(Code::BadParameter, vec![ProblemError::in_parameter(name, detail)])
     }
 
-    /// 400 for one place in the body.
+    /// Creates a 400 for one place in the body.
     pub fn invalid_body(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         Self::with_errors(Code::InvalidBody, vec![ProblemError::at_pointer(pointer, detail)])
     }
 
-    /// A problem with a place for each fault; its detail is the first fault's, and says how many more
-    /// there are.
+    /// Creates a problem with several faults. Its detail is that of the first fault and the number of the others.
     pub fn with_errors(code: Code, errors: Vec<ProblemError>) -> Self {
         let mut detail = match errors.first() {
             Some(ProblemError {
@@ -267,70 +263,74 @@ impl Problem {
         problem
     }
 
-    /// 404: no such thing, or none within the caller's reach; the two must not be told apart.
+    /// Creates a 404. It is the same for a resource that does not exist and one outside the caller's reach, so that the
+    /// answer does not show which of the two it is.
     pub fn not_found() -> Self {
-        Self::new(Code::NotFound, "nothing that you may see has this address")
+        Self::new(
+            Code::NotFound,
+            "the resource does not exist, or you may not see it",
+        )
     }
 
-    /// 403 with what would be needed.
+    /// Creates a 403.
     pub fn forbidden(detail: impl Into<String>) -> Self {
         Self::new(Code::Forbidden, detail)
     }
 
-    /// 409 with what it contradicts.
+    /// Creates a 409.
     pub fn conflict(detail: impl Into<String>) -> Self {
         Self::new(Code::Conflict, detail)
     }
 
-    /// 500; the cause is for the log alone.
+    /// Creates a 500. The cause is for the server's log only.
     pub fn internal(cause: impl fmt::Display) -> Self {
         Self::new(
             Code::Internal,
-            "the request id leads to the cause in the server's log",
+            "the server's log has the cause under the request id",
         )
         .caused_by(cause)
     }
 
-    /// Points the problem at one more place in the body.
+    /// Adds a place in the body.
     pub fn with_pointer(mut self, pointer: impl Into<String>) -> Self {
         let detail = self.0.detail.clone();
         self.0.errors.push(ProblemError::at_pointer(pointer, detail));
         self
     }
 
-    /// Keeps a cause for the log; it is never answered.
+    /// Sets the cause, which is logged and never sent to the client.
     pub fn caused_by(mut self, cause: impl fmt::Display) -> Self {
         self.0.cause = Some(cause.to_string());
         self
     }
 
-    /// Adds a header to the answer, such as `Retry-After` or `Allow`.
+    /// Adds a header to the answer, such as `Retry-After`.
     pub fn with_header(mut self, name: header::HeaderName, value: HeaderValue) -> Self {
         self.0.headers.push((name, value));
         self
     }
 
-    /// The kind of problem.
+    /// Returns the kind of problem.
     pub fn code(&self) -> Code {
         self.0.code
     }
 
-    /// What is wrong and what to change.
+    /// Returns what is wrong and what to change.
     pub fn detail(&self) -> &str {
         &self.0.detail
     }
 
-    /// The faults with their places.
+    /// Returns the faults with their places.
     pub fn errors(&self) -> &[ProblemError] {
         &self.0.errors
     }
 
-    /// What the log should know and the client should not.
+    /// Returns the cause for the server's log.
     pub fn cause(&self) -> Option<&str> {
         self.0.cause.as_deref()
     }
 
-    /// The document as answered.
+    /// Returns the problem document.
     pub fn to_document(&self, request_id: Option<&str>) -> ProblemDocument {
         let Parts {
             code, detail, errors, ..
@@ -347,14 +347,14 @@ impl Problem {
         }
     }
 
-    /// The whole answer, naming the request.
+    /// Returns the answer with the problem document.
     pub fn to_response(&self, request_id: Option<&str>) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
         for (name, value) in &self.0.headers {
             response.append_header((name.clone(), value.clone()));
         }
         let document = self.to_document(request_id);
-        // A document is strings and numbers; should serde refuse it all the same, the status stands.
+        // serde can always write a document of strings and numbers. If it fails, the answer still has its status.
         match serde_json::to_vec(&document) {
             Ok(body) => response.content_type(PROBLEM_JSON).body(body),
             Err(_) => response.finish(),
@@ -378,11 +378,11 @@ impl std::error::Error for Problem {}
 
 impl ResponseError for Problem {
     fn status_code(&self) -> StatusCode {
-        // The table holds real statuses only (a test reads them all).
+        // The table has valid statuses only (a test checks it).
         StatusCode::from_u16(self.0.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    /// The frame renders it again with the request id; see `http::frame`.
+    /// Returns the answer without the request's id. `http::middleware` writes it again with the id.
     fn error_response(&self) -> HttpResponse<BoxBody> {
         self.to_response(None)
     }
@@ -395,10 +395,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_code_is_its_own_and_has_an_error_status() {
+    fn every_code_is_unique_and_has_an_error_status() {
         let mut slugs = HashSet::new();
         for code in Code::ALL {
-            assert!(slugs.insert(code.slug()), "{} stands twice", code.slug());
+            assert!(slugs.insert(code.slug()), "{} occurs twice", code.slug());
             let status = StatusCode::from_u16(code.status()).expect("a status");
             assert!(status.is_client_error() || status.is_server_error());
             assert!(
@@ -410,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn a_foreign_status_finds_its_code() {
+    fn status_of_the_http_library_has_a_code() {
         assert_eq!(Code::from_status(StatusCode::NOT_FOUND), Code::NotFound);
         assert_eq!(
             Code::from_status(StatusCode::PAYLOAD_TOO_LARGE),
@@ -421,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn the_document_points_to_the_first_fault_and_lists_all() {
+    fn document_points_to_the_first_fault_and_lists_all() {
         let problem = Problem::with_errors(
             Code::InvalidBody,
             vec![
@@ -441,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn an_internal_cause_is_kept_for_the_log_and_never_answered() {
+    fn internal_cause_is_not_in_the_document() {
         let problem = Problem::internal("password of the database is hunter2");
         assert_eq!(problem.cause(), Some("password of the database is hunter2"));
         let text = serde_json::to_string(&problem.to_document(None)).expect("JSON");
@@ -449,8 +449,8 @@ mod tests {
     }
 
     #[test]
-    fn a_401_names_both_schemes() {
-        let response = Problem::new(Code::Unauthenticated, "say who you are").to_response(None);
+    fn unauthenticated_answer_has_both_schemes() {
+        let response = Problem::new(Code::Unauthenticated, "send authorisation").to_response(None);
         let schemes: Vec<_> = response.headers().get_all(header::WWW_AUTHENTICATE).collect();
         assert_eq!(schemes.len(), 2);
         assert_eq!(

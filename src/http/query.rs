@@ -1,8 +1,8 @@
-//! The query of a request: its pairs in their order, and a reader that names what is wrong.
+//! The query of a request: its decoded pairs, and a reader that names every fault.
 //!
-//! Repeated keys are kept (the usual form reader can't take them). A handler that has a parser of its own
-//! for the query (the log's filter) takes [`QueryPairs::as_slice`]; the others ask a [`QueryReader`] for each
-//! parameter they know: what nobody asked for is unknown, and all faults are answered together.
+//! A handler whose query has another parser (the filter of the log) passes [`QueryPairs::as_slice`] to it. Every other
+//! handler reads its parameters with a [`QueryReader`]. A parameter that the handler did not read is unknown. All
+//! faults are answered together.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Ready, ready};
@@ -14,13 +14,13 @@ use actix_web::{FromRequest, HttpRequest};
 
 use super::problem::{Code, Problem, ProblemError};
 
-/// The decoded pairs of the query, in the order they came. Extracting it refuses (400) percent escapes
-/// that are not UTF-8, and U+0000.
+/// The decoded pairs of a query, in their order, with repeated keys. A percent escape that is not UTF-8 and U+0000 are
+/// refused (400).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct QueryPairs(Vec<(String, String)>);
 
 impl QueryPairs {
-    /// Reads a query's text, without its `?`.
+    /// Parses a query without its `?`.
     pub fn parse(query: &str) -> Result<Self, Problem> {
         let mut pairs = Vec::new();
         let mut faults = Vec::new();
@@ -39,22 +39,22 @@ impl QueryPairs {
         }
     }
 
-    /// All pairs.
+    /// Returns all pairs.
     pub fn as_slice(&self) -> &[(String, String)] {
         &self.0
     }
 
-    /// Reads parameters one by one.
+    /// Returns a reader of the parameters.
     pub fn reader(&self) -> QueryReader<'_> {
         QueryReader {
             pairs: &self.0,
-            asked: (0..self.0.len()).map(|_| Cell::new(false)).collect(),
+            was_read: (0..self.0.len()).map(|_| Cell::new(false)).collect(),
             known: RefCell::default(),
             faults: RefCell::default(),
         }
     }
 
-    /// Refuses any parameter at all: for resources that have none.
+    /// Refuses every parameter, for resources that have none.
     pub fn refuse_any(&self) -> Result<(), Problem> {
         self.reader().finish()
     }
@@ -69,9 +69,11 @@ impl FromRequest for QueryPairs {
     }
 }
 
-/// `+` is a space and `%XX` a byte (WHATWG URL, application/x-www-form-urlencoded).
+/// Decodes a key or value: `+` is a space and `%XX` a byte (WHATWG URL, application/x-www-form-urlencoded).
+///
+/// The crate `percent-encoding` accepts a `%` without two digits; here that is a fault.
 fn decode(text: &str) -> Result<String, &'static str> {
-    const BROKEN: &str = "a `%` must be followed by two hexadecimal digits (write `%` itself as `%25`)";
+    const BAD_ESCAPE: &str = "a `%` must be followed by two hexadecimal digits (write `%` itself as `%25`)";
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
@@ -80,7 +82,7 @@ fn decode(text: &str) -> Result<String, &'static str> {
             b'%' => {
                 let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16));
                 let (Some(high), Some(low)) = (digit(rest.next()), digit(rest.next())) else {
-                    return Err(BROKEN);
+                    return Err(BAD_ESCAPE);
                 };
                 // Two hexadecimal digits are at most 255.
                 (high * 16 + low) as u8
@@ -96,97 +98,97 @@ fn decode(text: &str) -> Result<String, &'static str> {
     }
 }
 
-/// Reads known parameters and collects the faults; [`QueryReader::finish`] answers them all.
+/// Reads parameters by name and collects their faults; [`QueryReader::finish`] answers all of them.
 ///
-/// Each method gives a harmless value where there is a fault, so that reading goes on to the next one.
+/// A parameter with a fault reads as if it were missing, so that the handler can go on to the next one.
 #[derive(Debug)]
 pub struct QueryReader<'a> {
     pairs: &'a [(String, String)],
-    asked: Vec<Cell<bool>>,
+    /// Whether each pair was read.
+    was_read: Vec<Cell<bool>>,
+    /// The names that the handler read.
     known: RefCell<Vec<String>>,
     faults: RefCell<Vec<ProblemError>>,
 }
 
 impl<'a> QueryReader<'a> {
-    /// Every value of a parameter that may be repeated.
+    /// Reads all values of a parameter that may be repeated.
     pub fn all(&self, name: &str) -> Vec<&'a str> {
         self.known.borrow_mut().push(name.to_owned());
         let mut values = Vec::new();
-        for ((key, value), asked) in self.pairs.iter().zip(&self.asked) {
+        for ((key, value), was_read) in self.pairs.iter().zip(&self.was_read) {
             if key == name {
-                asked.set(true);
+                was_read.set(true);
                 values.push(value.as_str());
             }
         }
         values
     }
 
-    /// The value of a parameter that may be given once.
+    /// Reads the value of a parameter that may be sent once.
     pub fn text(&self, name: &str) -> Option<&'a str> {
         let values = self.all(name);
         if values.len() > 1 {
-            self.fault(name, "give it once");
+            self.add_fault(name, "must be sent once");
         }
         values.first().copied()
     }
 
-    /// `true` or `false`.
+    /// Reads `true` or `false`.
     pub fn flag(&self, name: &str) -> Option<bool> {
         match self.text(name)? {
             "true" => Some(true),
             "false" => Some(false),
             _ => {
-                self.fault(name, "must be `true` or `false`");
+                self.add_fault(name, "must be `true` or `false`");
                 None
             }
         }
     }
 
-    /// A whole number within a range.
+    /// Reads a whole number within a range.
     pub fn number(&self, name: &str, range: RangeInclusive<usize>) -> Option<usize> {
         let text = self.text(name)?;
         let number = text.parse().ok().filter(|number| range.contains(number));
         if number.is_none() {
-            self.fault(
-                name,
-                format!("must be a whole number from {} to {}", range.start(), range.end()),
-            );
+            let (start, end) = (range.start(), range.end());
+            self.add_fault(name, format!("must be a whole number from {start} to {end}"));
         }
         number
     }
 
-    /// A value with a form of its own (an id, a role, a date), given once.
+    /// Reads a value that `T` parses (an id, a role, a date), sent once.
     pub fn value<T: FromStr<Err: std::fmt::Display>>(&self, name: &str) -> Option<T> {
-        self.parsed(name, self.text(name)?)
+        self.parse(name, self.text(name)?)
     }
 
-    /// Values with a form of their own, repeated.
+    /// Reads values that `T` parses, which may be repeated.
     pub fn values<T: FromStr<Err: std::fmt::Display>>(&self, name: &str) -> Vec<T> {
         self.all(name)
             .into_iter()
-            .filter_map(|text| self.parsed(name, text))
+            .filter_map(|text| self.parse(name, text))
             .collect()
     }
 
-    fn parsed<T: FromStr<Err: std::fmt::Display>>(&self, name: &str, text: &str) -> Option<T> {
+    fn parse<T: FromStr<Err: std::fmt::Display>>(&self, name: &str, text: &str) -> Option<T> {
         text.parse()
-            .map_err(|error: T::Err| self.fault(name, error.to_string()))
+            .map_err(|error: T::Err| self.add_fault(name, error.to_string()))
             .ok()
     }
 
-    /// Notes a fault that the handler found itself.
-    pub fn fault(&self, name: &str, detail: impl Into<String>) {
+    /// Adds a fault that the handler found.
+    pub fn add_fault(&self, name: &str, detail: impl Into<String>) {
         self.faults
             .borrow_mut()
             .push(ProblemError::in_parameter(name, detail));
     }
 
-    /// Refuses (400) if there was a fault, or a parameter that nobody asked for; names each.
+    /// Refuses (400) the request if a parameter has a fault or was not read; names each.
     pub fn finish(self) -> Result<(), Problem> {
         let mut faults = self.faults.into_inner();
         let known = self.known.into_inner();
-        for ((key, _), asked) in self.pairs.iter().zip(&self.asked) {
-            if !asked.get() && !faults.iter().any(|fault| fault.parameter.as_deref() == Some(key)) {
+        for ((key, _), was_read) in self.pairs.iter().zip(&self.was_read) {
+            if !was_read.get() && !faults.iter().any(|fault| fault.parameter.as_deref() == Some(key)) {
                 let detail = match known.as_slice() {
                     [] => "unknown parameter; this resource has none".to_owned(),
                     names => format!("unknown parameter; known are {}", names.join(", ")),
@@ -208,18 +210,18 @@ mod tests {
     use crate::base::ids::UserId;
 
     fn pairs(query: &str) -> QueryPairs {
-        QueryPairs::parse(query).expect("a good query")
+        QueryPairs::parse(query).expect("a valid query")
     }
 
     #[test]
-    fn repeated_keys_and_escapes_are_kept() {
+    fn repeated_keys_and_escapes_are_decoded() {
         let expected = [("a", "1 2"), ("a", "ü&"), ("custom[x]", ""), ("b", "")]
             .map(|(key, value)| (key.to_owned(), value.to_owned()));
         assert_eq!(pairs("a=1+2&a=%C3%BC%26&custom%5Bx%5D=&&b").as_slice(), expected);
     }
 
     #[test]
-    fn broken_escapes_and_nul_are_refused_by_name() {
+    fn bad_escapes_and_nul_are_refused_by_name() {
         for (query, name) in [("ok=1&q=%zz", "q"), ("q=%4", "q"), ("q=%FF", "q"), ("q=%00", "q")] {
             let problem = QueryPairs::parse(query).expect_err(query);
             assert_eq!(problem.errors()[0].parameter.as_deref(), Some(name), "{query}");
@@ -227,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reader_names_every_fault_at_once() {
+    fn all_faults_are_named_together() {
         let pairs = pairs("limit=0&active=yes&user=a&user=b&nonsense=1&q=x&q=y");
         let query = pairs.reader();
         assert_eq!(query.number("limit", 1..=1000), None);
@@ -244,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_of_the_wrong_form_is_a_fault() {
+    fn value_that_does_not_parse_is_a_fault() {
         let pairs = pairs("user=");
         let query = pairs.reader();
         assert_eq!(query.value::<UserId>("user"), None);
@@ -252,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn without_parameters_none_is_content() {
+    fn resource_without_parameters_refuses_any() {
         assert!(pairs("").refuse_any().is_ok());
         assert!(pairs("x=1").refuse_any().is_err());
     }

@@ -1,7 +1,7 @@
-//! The id that names a request in its answer, in problem documents and in the log.
+//! The id of a request, in its answer, in problem documents and in the server's log.
 //!
-//! A client's (or a proxy's) `X-Request-Id` is taken where it is sane; else one is made. Handlers never
-//! need it: the frame puts it on every answer.
+//! The `X-Request-Id` of a client or proxy is used if it is valid; otherwise a new id is created. The middleware adds it
+//! to every answer.
 
 use actix_web::HttpMessage;
 use actix_web::dev::ServiceRequest;
@@ -10,13 +10,13 @@ use actix_web::web::Data;
 
 use super::AppState;
 
-/// The header that carries the id, both ways.
+/// The header with the id, in requests and answers.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The longest id taken from a client, in characters; a longer one is replaced.
+/// The most characters of an id from a client. A longer id is replaced.
 pub const MAX_CHARACTERS: usize = 128;
 
-/// The id of the request under way, kept in its extensions.
+/// The id of a request, stored in its extensions.
 #[derive(Debug, Clone)]
 pub struct RequestId(String);
 
@@ -26,27 +26,27 @@ impl RequestId {
         &self.0
     }
 
-    /// The id as a header's value.
+    /// The id as the value of a header.
     pub fn header_value(&self) -> Option<HeaderValue> {
         HeaderValue::from_str(&self.0).ok()
     }
 
-    /// The id that a request has had since [`RequestId::assign`].
-    pub fn of(request: &impl HttpMessage) -> Option<Self> {
+    /// Returns the id that [`RequestId::assign`] gave the request.
+    pub fn from_request(request: &impl HttpMessage) -> Option<Self> {
         request.extensions().get::<Self>().cloned()
     }
 
-    /// Takes the request's own id or makes one, and keeps it with the request.
+    /// Takes the id from the request's header or creates one, and stores it with the request.
     pub fn assign(request: &ServiceRequest) -> Self {
-        let sent = request
+        let header = request
             .headers()
             .get(X_REQUEST_ID)
             .and_then(|value| value.to_str().ok());
-        let id = match sent.filter(|text| is_sane(text)) {
+        let id = match header.filter(|text| is_valid(text)) {
             Some(text) => Self(text.to_owned()),
             None => match request.app_data::<Data<AppState>>() {
                 Some(app_state) => Self(app_state.clock().new_uuid().to_string()),
-                // Only an application put together without `http::configure` has no app_state.
+                // Only an application without an `AppState`, as in some unit tests.
                 None => Self("unknown".to_owned()),
             },
         };
@@ -55,8 +55,8 @@ impl RequestId {
     }
 }
 
-/// Visible ASCII only: the id is written to logs, where a line break or an escape would forge a line.
-fn is_sane(text: &str) -> bool {
+/// Whether an id is short, visible ASCII. A line break or an escape sequence could forge a line of the log.
+fn is_valid(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_CHARACTERS && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
@@ -65,12 +65,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_short_visible_ascii_is_taken() {
-        assert!(is_sane("req-1/2:3"));
-        assert!(is_sane(&"a".repeat(128)));
+    fn only_short_visible_ascii_is_valid() {
+        assert!(is_valid("req-1/2:3"));
+        assert!(is_valid(&"a".repeat(128)));
         for bad in ["", " ", "a b", "a\nb", "ü", "\u{1b}[31m"] {
-            assert!(!is_sane(bad), "{bad:?}");
+            assert!(!is_valid(bad), "{bad:?}");
         }
-        assert!(!is_sane(&"a".repeat(129)));
+        assert!(!is_valid(&"a".repeat(129)));
     }
 }

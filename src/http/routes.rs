@@ -1,7 +1,7 @@
-//! The table of routes: one list gives a resource its routes and its part of the OpenAPI document, so
-//! that neither can drift from the other.
+//! Macros for the table of routes. One list generates the routes of a resource and its part of the OpenAPI document, so
+//! the two always agree.
 
-/// Writes a resource file's `routes`, `document` and `TABLE` from one list.
+/// Generates the `routes`, `document` and `TABLE` of a resource file from one list.
 ///
 /// ```text
 /// routes! {
@@ -10,11 +10,11 @@
 /// }
 /// ```
 ///
-/// Each handler carries `#[utoipa::path(get, path = "/v1/notes", …)]` with the same method and path (a test
-/// compares them). A method that is not listed answers 405 with `Allow`; HEAD is answered wherever GET is.
+/// Each handler has `#[utoipa::path(get, path = "/v1/notes", …)]` with the same method and path; a test compares them. A
+/// method that is not in the list answers 405 with `Allow`. HEAD works for every path with GET.
 macro_rules! routes {
     ($($path:literal => { $($method:ident: $handler:ident),+ $(,)? }),+ $(,)?) => {
-        /// Adds this file's routes.
+        /// Adds the routes of this file.
         pub fn routes(config: &mut actix_web::web::ServiceConfig) {
             $(
                 config.service(
@@ -23,7 +23,7 @@ macro_rules! routes {
             )+
         }
 
-        /// This file's part of the OpenAPI document.
+        /// Returns this file's part of the OpenAPI document.
         pub fn document() -> utoipa::openapi::OpenApi {
             #[derive(utoipa::OpenApi)]
             #[openapi(paths($($($handler),+),+))]
@@ -31,16 +31,16 @@ macro_rules! routes {
             <Part as utoipa::OpenApi>::openapi()
         }
 
-        /// This file's paths with their methods in lower case.
+        /// The paths of this file with their methods in lower case.
         pub const TABLE: &[(&str, &[&str])] = &[$(($path, &[$(stringify!($method)),+])),+];
     };
 }
 
-/// Names the resource files of a room, once: declares the modules and joins their tables.
+/// Declares the resource files of `/v1` or `/xapi` and joins their routes, documents and tables.
 ///
-/// Routes are tried in this order: a file with a fixed path (`/v1/activities/export.csv`) stands before
-/// one with a parameter in the same place (`/v1/activities/{id}`). Files in a resource's own folder, which
-/// declares them itself, stand behind it in braces: `agents { profile }`.
+/// Routes are tried in this order. A file with a fixed path (`/v1/activities/export.csv`) must come before a file with a
+/// parameter in its place (`/v1/activities/{id}`). A resource that declares modules of its own lists them in braces:
+/// `agents { profile }`.
 macro_rules! resources {
     ($($(#[$doc:meta])* $name:ident $({ $($inner:ident),+ })?),+ $(,)?) => {
         $($(#[$doc])* pub mod $name;)+
@@ -50,12 +50,12 @@ macro_rules! resources {
             $($name::routes(config); $($($name::$inner::routes(config);)+)?)+
         }
 
-        /// The parts of the OpenAPI document, in the order of the files.
+        /// Returns the parts of the OpenAPI document, in the order of the files.
         pub fn documents() -> Vec<utoipa::openapi::OpenApi> {
             vec![$($name::document() $(, $($name::$inner::document()),+)?),+]
         }
 
-        /// All paths with their methods in lower case.
+        /// Returns all paths with their methods in lower case.
         pub fn table() -> Vec<(&'static str, &'static [&'static str])> {
             [$($name::TABLE $(, $($name::$inner::TABLE),+)?),+].concat()
         }

@@ -1,4 +1,4 @@
-//! `/v1`: a file for each resource, named as in its address (contract section 3).
+//! `/v1`: one file for each resource, named as in its path (`docs/specification.md#resources`).
 
 use super::routes::resources;
 

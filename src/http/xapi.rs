@@ -1,8 +1,6 @@
-//! `/xapi`: the Learning Record Store (xAPI 1.0.3 and 2.0.0; contract section 10), a file for each
-//! resource.
+//! `/xapi`: the Learning Record Store (xAPI 1.0.3 and 2.0.0; `docs/specification.md#the-lrs`), one file for each resource.
 //!
-//! Here stands what all of them share: the version that a request asks for and its answer names.
-//! [`alternate`] is the layer that takes requests in the alternate syntax.
+//! This file reads the version that a request names. [`alternate`] is the middleware for the alternate request syntax.
 
 pub mod alternate;
 mod documents;
@@ -16,16 +14,17 @@ use actix_web::{FromRequest, HttpRequest};
 
 use super::problem::Problem;
 use super::routes::resources;
+use crate::base::clock::Timestamp;
 use crate::record::Version;
 
-/// The header that carries the version, both ways (xAPI 1.0.3, Communication 3.3).
+/// The header with the version, in requests and answers (xAPI 1.0.3, Communication 3.3).
 pub const VERSION_HEADER: HeaderName = HeaderName::from_static("x-experience-api-version");
 
-/// What `/xapi` names in the answer to a request that named no version, or none that there is. The
-/// specification leaves it open, and the conformance suites of the two versions each expect their own.
+/// The version in the answer to a request without a known version. The specification leaves it open, and the conformance
+/// suites of the two versions expect different ones.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum UnversionedAnswer {
-    /// `0.95`: what a client without the header must be taken for (Communication 3.3).
+    /// `0.95`: a client without the header counts as one of this version (Communication 3.3).
     #[value(name = "0.95")]
     #[default]
     V095,
@@ -38,7 +37,7 @@ pub enum UnversionedAnswer {
 }
 
 impl UnversionedAnswer {
-    /// The version as text.
+    /// Returns the version as text.
     pub const fn as_str(self) -> &'static str {
         match self {
             UnversionedAnswer::V095 => "0.95",
@@ -48,51 +47,50 @@ impl UnversionedAnswer {
     }
 }
 
-/// Whether a path, decoded, is at this door.
-pub fn is_xapi(path: &str) -> bool {
+/// Whether a decoded path is under `/xapi`.
+pub fn is_xapi_path(path: &str) -> bool {
     path.strip_prefix("/xapi")
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// The family of versions that a request's headers ask for (xAPI 1.0.3, Communication 3.3): `1.0`,
-/// `1.0.x`, `2.0` or `2.0.x`. `None` for another, for none, and for more than one.
-pub fn asked_version(headers: &HeaderMap) -> Option<Version> {
+/// Parses the version header of a request (xAPI 1.0.3, Communication 3.3): `1.0`, `1.0.x`, `2.0` or `2.0.x`. Returns `None`
+/// for another version, and for a request without the header or with several.
+pub fn parse_version_header(headers: &HeaderMap) -> Option<Version> {
     let mut values = headers.get_all(VERSION_HEADER);
     let (Some(value), None) = (values.next(), values.next()) else {
         return None;
     };
-    family(value.to_str().ok()?.trim())
+    parse_version(value.to_str().ok()?.trim())
 }
 
-/// The version that the answer to this request names (xAPI 1.0.3, Communication 3.3): the latest of the
-/// family that it asked for. `None` outside `/xapi`.
-pub fn answered_version(request: &HttpRequest, unversioned: UnversionedAnswer) -> Option<&'static str> {
+/// Returns the version for the header of the answer (xAPI 1.0.3, Communication 3.3): the latest one that is compatible with
+/// the version of the request. Returns `None` outside `/xapi`.
+pub fn response_version(request: &HttpRequest, unversioned: UnversionedAnswer) -> Option<&'static str> {
     let path = request.match_info().as_str();
-    if !is_xapi(path) {
+    if !is_xapi_path(path) {
         return None;
     }
-    Some(match asked_version(request.headers()) {
+    Some(match parse_version_header(request.headers()) {
         Some(Version::V1) => "1.0.3",
         Some(Version::V2) => "2.0.0",
-        // The one resource that is served whatever is asked for (Communication 2.8).
+        // This resource answers requests of any version (Communication 2.8).
         None if path == "/xapi/about" => "2.0.0",
         None => unversioned.as_str(),
     })
 }
 
-/// The version that a request names in its header: `1.0`, `1.0.x`, `2.0` or `2.0.x` (xAPI 1.0.3,
-/// Communication 3.3). A request without it, or with another, is refused (400).
+/// The version of a request. A request without a known version is refused (400).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct XapiVersion(Version);
 
 impl XapiVersion {
-    /// By which version's rules statements are read.
+    /// Returns the version whose rules apply.
     pub fn version(self) -> Version {
         self.0
     }
 
-    /// The version of a statement that names none.
-    pub fn written(self) -> &'static str {
+    /// Returns the version of a statement that names none.
+    pub fn statement_version(self) -> &'static str {
         match self.0 {
             Version::V1 => "1.0.0",
             Version::V2 => "2.0.0",
@@ -105,26 +103,34 @@ impl FromRequest for XapiVersion {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(match asked_version(request.headers()) {
+        ready(match parse_version_header(request.headers()) {
             Some(version) => Ok(Self(version)),
             None => Err(Problem::bad_request(
-                "name the version of xAPI that you speak in the header X-Experience-API-Version: 1.0.3 or 2.0.0",
+                "send the header X-Experience-API-Version with the version of xAPI: 1.0.3 or 2.0.0",
             )),
         })
     }
 }
 
-fn family(version: &str) -> Option<Version> {
+fn parse_version(version: &str) -> Option<Version> {
     let (family, patch) = version.split_at_checked(3)?;
-    let patched = patch.is_empty()
+    let is_patch = patch.is_empty()
         || patch
             .strip_prefix('.')
             .is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
     match family {
-        "1.0" if patched => Some(Version::V1),
-        "2.0" if patched => Some(Version::V2),
+        "1.0" if is_patch => Some(Version::V1),
+        "2.0" if is_patch => Some(Version::V2),
         _ => None,
     }
+}
+
+/// Formats a moment as an HTTP date, to the second.
+fn to_http_date(moment: Timestamp) -> String {
+    moment
+        .to_datetime()
+        .format("%a, %d %b %Y %H:%M:%S GMT")
+        .to_string()
 }
 
 resources! {
@@ -140,7 +146,7 @@ mod tests {
 
     use super::*;
 
-    /// A request with that header as often as it has values.
+    /// Returns a request with one version header for each value.
     fn request(path: &str, versions: &[&str]) -> HttpRequest {
         let mut request = TestRequest::get().uri(path);
         for version in versions {
@@ -149,7 +155,7 @@ mod tests {
         request.to_http_request()
     }
 
-    /// Each kind of version that a client may name: whether it is served, and how.
+    /// The values of the version headers of a request, and the version that they mean.
     const VERSIONS: [(&[&str], Option<Version>); 24] = [
         (&["1.0"], Some(Version::V1)),
         (&["1.0.0"], Some(Version::V1)),
@@ -178,24 +184,30 @@ mod tests {
     ];
 
     #[tokio::test]
-    async fn a_request_is_served_by_the_version_that_it_names() {
-        for (named, expected) in VERSIONS {
-            let request = request("/xapi/statements", named);
+    async fn version_header_selects_the_version() {
+        for (values, expected) in VERSIONS {
+            let request = request("/xapi/statements", values);
             let version = XapiVersion::extract(&request).await;
-            assert_eq!(version.map(XapiVersion::version).ok(), expected, "{named:?}");
-            let answered = answered_version(&request, UnversionedAnswer::V095);
+            assert_eq!(version.map(XapiVersion::version).ok(), expected, "{values:?}");
+            let answered = response_version(&request, UnversionedAnswer::V095);
             let latest = match expected {
                 Some(Version::V1) => "1.0.3",
                 Some(Version::V2) => "2.0.0",
                 None => "0.95",
             };
-            assert_eq!(answered, Some(latest), "{named:?}");
+            assert_eq!(answered, Some(latest), "{values:?}");
         }
     }
 
     #[test]
-    fn an_answer_names_a_version_wherever_it_comes_from() {
-        let answered = |path: &str, unversioned| answered_version(&request(path, &[]), unversioned);
+    fn http_date_has_the_format_of_rfc_9110() {
+        let moment = Timestamp::from_micros(784_111_777_999_999);
+        assert_eq!(to_http_date(moment), "Sun, 06 Nov 1994 08:49:37 GMT");
+    }
+
+    #[test]
+    fn every_answer_under_xapi_has_a_version() {
+        let answered = |path: &str, unversioned| response_version(&request(path, &[]), unversioned);
         for path in ["/xapi", "/xapi/none", "/%78api/statements", "/xapi/about/"] {
             assert_eq!(answered(path, UnversionedAnswer::V095), Some("0.95"), "{path}");
             assert_eq!(answered(path, UnversionedAnswer::V103), Some("1.0.3"), "{path}");

@@ -1,4 +1,4 @@
-//! Reading and writing as a Learning Record Store: statements, documents, definitions, agents, attachments.
+//! Reads and writes what a Learning Record Store has: statements, documents, definitions, agents, attachments.
 //!
 //! It uses `db`, `ingest` and `directory`.
 

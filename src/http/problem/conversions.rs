@@ -1,5 +1,5 @@
-//! How each room's errors are answered. Every match lists all kinds: a new one doesn't compile until
-//! somebody has decided what its client is told.
+//! Turns the errors of lower layers into problems. Every `match` lists all variants, so that a new variant does not compile
+//! until its answer is decided.
 
 use actix_web::http::header::{self, HeaderValue};
 
@@ -11,7 +11,7 @@ use crate::base::ids::IdError;
 use crate::log::filter::ParameterFault;
 use crate::store::{RecordError, StoreError};
 
-/// After how many seconds a client may try again when the database was busy.
+/// The value of `Retry-After` when the database is busy, in seconds.
 const BUSY_RETRY_SECONDS: u16 = 5;
 
 impl From<Fault> for ProblemError {
@@ -87,18 +87,21 @@ impl From<ScopeError> for Problem {
 }
 
 impl From<AccessError> for Problem {
-    /// Keys, secrets and settings: never the client's doing.
+    /// An error of keys, secrets and settings is always the server's fault.
     fn from(error: AccessError) -> Self {
         Problem::internal(error)
     }
 }
 
 impl Problem {
-    /// Why records were refused; in an `array` the pointer begins with the record's place.
+    /// Creates the problem for refused records. If the client sent an `array`, the pointer begins with the position of the
+    /// record.
     pub fn from_record_error(error: RecordError, array: bool) -> Self {
         match error {
             RecordError::Conflict { index, id } => {
-                let detail = format!("a different record is kept under the id {id}; records never change");
+                let detail = format!(
+                    "a different record with the id {id} is already stored, and records never change"
+                );
                 Problem::conflict(detail).with_pointer(if array {
                     format!("/{index}/id")
                 } else {
@@ -111,10 +114,10 @@ impl Problem {
 }
 
 impl From<StoreError> for Problem {
-    /// Never the client's doing, so never told to it; but it may learn that trying again helps.
+    /// The client learns nothing about the error, except whether trying again can help.
     fn from(error: StoreError) -> Self {
         if error.is_busy() {
-            let detail = "the database is too busy, or the server is stopping; try again shortly";
+            let detail = "the database is busy or the server is stopping; try again in a few seconds";
             return Problem::new(Code::Unavailable, detail)
                 .with_header(header::RETRY_AFTER, HeaderValue::from(BUSY_RETRY_SECONDS))
                 .caused_by(error);
@@ -123,12 +126,12 @@ impl From<StoreError> for Problem {
             StoreError::UnknownDatabase
             | StoreError::Connect(_)
             | StoreError::Database(_)
-            | StoreError::Busy
             | StoreError::Migrate(_)
             | StoreError::Invariant(_)
             | StoreError::Corrupt { .. }
             | StoreError::Thread(_)
             | StoreError::File(_)
+            | StoreError::Busy
             | StoreError::Closed => Problem::internal(error),
         }
     }

@@ -397,7 +397,7 @@ async fn void_activity(caller: Caller<VoidActivities>, id: web::Path<Uuid>, pair
         .as_ref()
         .is_some_and(|reason| reason.chars().count() > MAX_REASON)
     {
-        query.fault("reason", format!("has at most {MAX_REASON} characters"));
+        query.add_fault("reason", format!("has at most {MAX_REASON} characters"));
     }
     query.finish()?;
     let target = StatementId(*id);

@@ -211,6 +211,6 @@ async fn revoke_credential(caller: Caller<ManageCredentials>, id: web::Path<Uuid
     if !caller.store().revoke_credential(caller.org(), *id).await? {
         return Err(Problem::not_found());
     }
-    caller.app_state().credentials().forget(caller.org());
+    caller.app_state().credentials().remove_organisation(caller.org());
     Ok(HttpResponse::NoContent().finish())
 }

@@ -129,7 +129,7 @@ async fn patch_organisation(
         let detail = "statements have named accounts on the present home page, so it can't change any more";
         return Err(Problem::conflict(detail).with_pointer("/account_home_page"));
     };
-    caller.app_state().credentials().forget(caller.org());
+    caller.app_state().credentials().remove_organisation(caller.org());
     Ok(HttpResponse::Ok().json(OrganisationView::from(organisation)))
 }
 

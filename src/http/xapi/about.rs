@@ -1,4 +1,4 @@
-//! `/xapi/about`: which versions are spoken here (xAPI 1.0.3, Communication 2.8; contract section 10).
+//! `/xapi/about`: the versions of xAPI that the server supports (xAPI 1.0.3, Communication 2.8).
 
 use actix_web::HttpResponse;
 use serde::Serialize;
@@ -8,36 +8,36 @@ use crate::http::problem::Answer;
 use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
 
-/// Every version spoken, by its full number. A statement of `1.0.x` is read by the rules of the last of them.
+/// The supported versions. The rules of 1.0.3 apply to every statement of 1.0.x.
 const VERSIONS: [&str; 5] = ["1.0.0", "1.0.1", "1.0.2", "1.0.3", "2.0.0"];
 
 routes! {
     "/xapi/about" => { get: read_about },
 }
 
-/// What clients need to know before they say which version they speak.
+/// The supported versions.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({"version": ["1.0.0", "1.0.1", "1.0.2", "1.0.3", "2.0.0"], "extensions": {}}))]
 pub struct About {
-    /// The versions of xAPI that are spoken here.
+    /// The supported versions of xAPI.
     pub version: [&'static str; VERSIONS.len()],
-    /// Nothing beyond the specification.
+    /// Extensions of the specification; none.
     #[schema(value_type = Object)]
     pub extensions: Extensions,
 }
 
-/// A map of extensions (xAPI 1.0.3, Data 4.1) that has none.
+/// An empty map of extensions (xAPI 1.0.3, Data 4.1).
 #[derive(Debug, Serialize)]
 pub struct Extensions {}
 
-/// Tell which versions of xAPI are spoken here. Anybody may ask, in any version or none.
+/// Read the supported versions of xAPI. No authorisation and no version are needed.
 #[utoipa::path(
     get,
     path = "/xapi/about",
     tag = "xapi",
     operation_id = "read_about",
     security(()),
-    responses((status = 200, description = "The versions.", body = About))
+    responses((status = 200, description = "The supported versions.", body = About))
 )]
 async fn read_about(query: QueryPairs) -> Answer {
     query.refuse_any()?;

@@ -1,9 +1,9 @@
-//! `/xapi/activities`: what an Activity is, as all records together say it (xAPI 1.0.3, Communication 2.5;
-//! contract section 10).
+//! `/xapi/activities`: the definition of an Activity, merged from all records (xAPI 1.0.3, Communication 2.5;
+//! `docs/specification.md#activities-and-agents`).
 //!
-//! The definitions of those who may define (contract section 4) are merged, wherever a statement names the
-//! Activity: [`crate::record::definition`] has the rules. Of an Activity that nobody has described the title of
-//! the catalogue is given, in no known language; of one that nobody knows its id alone.
+//! Every definition of a sender that may define counts, wherever a statement names the Activity;
+//! [`crate::record::definition`] has the rules of the merge. An Activity without a definition has the title of the
+//! catalogue, in the language `und`. An unknown Activity has its id only.
 
 pub mod profile;
 pub mod state;
@@ -25,23 +25,23 @@ routes! {
     "/xapi/activities" => { get: read_activity_object },
 }
 
-/// An Activity with all that is known of it (xAPI 1.0.3, Data 2.4.4.1).
+/// An Activity with its definition (xAPI 1.0.3, Data 2.4.4.1).
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(example = json!({"objectType": "Activity", "id": "https://example.com/fire-safety",
     "definition": {"name": {"en": "Fire Safety", "de": "Brandschutz"}}}))]
 pub struct ActivityObject {
-    /// `Activity`.
+    /// Always `Activity`.
     pub object_type: &'static str,
-    /// Its IRI.
+    /// The IRI.
     pub id: String,
-    /// Its definition, as it was written; left out where nobody has said anything.
+    /// The definition. It is left out if it is unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub definition: Option<Box<RawValue>>,
 }
 
-/// Read what an Activity is: its definition, merged from all statements that name it.
+/// Read the definition of an Activity, merged from all statements that name it.
 #[utoipa::path(
     get,
     path = "/xapi/activities",
@@ -51,7 +51,7 @@ pub struct ActivityObject {
         ("activityId" = String, Query, description = "The Activity's IRI.", example = "https://example.com/fire-safety"),
         ("X-Experience-API-Version" = String, Header, description = "`1.0.3` or `2.0.0`.", example = "1.0.3")
     ),
-    responses((status = 200, description = "The Activity, also where nobody knows it.", body = ActivityObject))
+    responses((status = 200, description = "The Activity, also if it is unknown.", body = ActivityObject))
 )]
 async fn read_activity_object(
     caller: Caller<ReadActivityObjects>,
@@ -59,9 +59,9 @@ async fn read_activity_object(
     query: QueryPairs,
 ) -> Answer {
     let reader = query.reader();
-    let id = documents::activity(&reader);
+    let id = documents::parse_activity(&reader);
     reader.finish()?;
-    let definition = caller.store().definition(caller.org(), &id).await?;
+    let definition = caller.store().find_definition(caller.org(), &id).await?;
     let definition = definition.map(RawValue::from_string).transpose();
     Ok(HttpResponse::Ok().json(ActivityObject {
         object_type: "Activity",

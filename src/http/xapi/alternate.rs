@@ -1,5 +1,5 @@
-//! The alternate request syntax of xAPI 1.0.3 (Communication 1.3): any request as a POST of a form, for
-//! programs that can send nothing else.
+//! The alternate request syntax of xAPI 1.0.3 (Communication 1.3): any request as a POST of a form, for programs that can
+//! send nothing else (`docs/specification.md#alternate-request-syntax`).
 //!
 //! ```text
 //! POST /xapi/statements?method=PUT            PUT /xapi/statements?statementId=…
@@ -10,9 +10,8 @@
 //! &content=%7B%22actor%22…
 //! ```
 //!
-//! [`rewrite`] is a layer before authentication and routing that makes of such a request the one it stands
-//! for, so that nothing behind it knows of the syntax. Version 2.0 has it no more: a request that names
-//! that version is refused.
+//! [`rewrite`] is a middleware before authentication and routing. It turns such a request into the request that it means, so
+//! that no other code depends on the syntax. Version 2.0 does not have the syntax: a request with that version is refused.
 
 use std::future::ready;
 
@@ -25,23 +24,24 @@ use actix_web::middleware::Next;
 use actix_web::web::{Bytes, Data};
 use actix_web::{Error, HttpMessage, HttpRequest};
 
-use super::{VERSION_HEADER, asked_version, is_xapi};
+use super::{VERSION_HEADER, is_xapi_path, parse_version_header};
 use crate::http::AppState;
-use crate::http::limits::{Limits, read_body};
+use crate::http::body::read_body;
+use crate::http::limits::Limits;
 use crate::http::problem::{Code, Problem};
 use crate::http::query::QueryPairs;
 use crate::record::Version;
 
-/// The query parameter that says which method is meant.
+/// The query parameter with the method of the meant request.
 const METHOD: &str = "method";
-/// The form's parameter that holds what would be the body.
+/// The field of the form with the body of the meant request.
 const CONTENT: &str = "content";
 const FORM: &str = "application/x-www-form-urlencoded";
-/// What content is where the form doesn't say (Communication 1.5).
-const USUAL: HeaderValue = HeaderValue::from_static("application/json");
+/// The `Content-Type` if the form has none (Communication 1.5).
+const DEFAULT_CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/json");
 
-/// The parameters of the form that are headers. The specification lists the first six; the last is what
-/// `format=canonical` goes by, and no resource has a parameter of that name.
+/// The fields of the form that are headers. The specification lists the first six. The last one is for
+/// `format=canonical`; no resource has a parameter with its name.
 const HEADERS: [HeaderName; 7] = [
     header::AUTHORIZATION,
     VERSION_HEADER,
@@ -52,13 +52,12 @@ const HEADERS: [HeaderName; 7] = [
     header::ACCEPT_LANGUAGE,
 ];
 
-/// Kept with a request that stands for a HEAD: its answer has no body.
-struct HeadAsked;
+/// Stored in the extensions of a request that means HEAD, so that its answer has no body.
+struct MeansHead;
 
-/// Middleware: a request in the alternate syntax goes on as the one that it stands for.
+/// Middleware that turns a request in the alternate syntax into the request that it means.
 ///
-/// What is wrong with it (400, 408, 413, 414) is answered before anybody is asked who they are: that
-/// may stand in the form.
+/// Its faults (400, 408, 413, 414) are answered before authentication, since the form can contain the authorisation.
 pub async fn rewrite<B: MessageBody + 'static>(
     mut request: ServiceRequest,
     next: Next<B>,
@@ -72,15 +71,15 @@ pub async fn rewrite<B: MessageBody + 'static>(
     next.call(request).await.map(ServiceResponse::map_into_left_body)
 }
 
-/// Whether a request stood for a HEAD: as a POST it would have a body.
+/// Whether a request meant HEAD. The client sent POST and would expect a body.
 pub fn is_head_request(request: &HttpRequest) -> bool {
-    request.extensions().get::<HeadAsked>().is_some()
+    request.extensions().get::<MeansHead>().is_some()
 }
 
-/// The answer to such a request: its status and headers alone.
+/// Removes the body of the answer to such a request.
 pub fn without_body(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
     let mut response = response.map_body(|_, _| BoxBody::new(()));
-    // They would describe a body that a POST's client then waits for.
+    // The client of a POST would wait for the body that these headers describe.
     response.headers_mut().remove(header::CONTENT_LENGTH);
     response.headers_mut().remove(header::CONTENT_ENCODING);
     response
@@ -89,31 +88,30 @@ pub fn without_body(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBo
 fn is_alternate(request: &ServiceRequest) -> bool {
     request.method() == Method::POST
         && !request.query_string().is_empty()
-        && is_xapi(request.match_info().as_str())
+        && is_xapi_path(request.match_info().as_str())
         && QueryPairs::parse(request.query_string())
             .is_ok_and(|query| query.as_slice().iter().any(|(name, _)| name == METHOD))
 }
 
 async fn translate(request: &mut ServiceRequest) -> Result<(), Problem> {
     let app_state = request.app_data::<Data<AppState>>().cloned();
-    let app_state =
-        app_state.ok_or_else(|| Problem::internal("an application was put together without an app_state"))?;
-    let method = method(&QueryPairs::parse(request.query_string())?)?;
+    let app_state = app_state.ok_or_else(|| Problem::internal("the application has no AppState"))?;
+    let method = parse_method(&QueryPairs::parse(request.query_string())?)?;
     refuse_version_2(request.headers())?;
-    let form = Form::read(&read_form(request, app_state.limits()).await?)?;
+    let form = Form::parse(&read_form(request, app_state.limits()).await?)?;
 
-    // First of all, so that the answer to what is wrong names the version that the form does.
+    // This comes first, so that the answer to a fault has the version of the form.
     for (name, value) in form.headers {
         request.headers_mut().insert(name, value);
     }
     refuse_version_2(request.headers())?;
-    let content = content(&method, form.content)?;
-    let uri = uri(request.uri(), &form.query, app_state.limits())?;
-    describe(request.headers_mut(), content.as_ref(), form.typed);
+    let content = check_content(&method, form.content)?;
+    let uri = build_uri(request.uri(), &form.query, app_state.limits())?;
+    set_content_headers(request.headers_mut(), content.as_ref(), form.has_content_type);
     request.match_info_mut().get_mut().update(&uri);
     request.head_mut().uri = uri;
     if method == Method::HEAD {
-        request.extensions_mut().insert(HeadAsked);
+        request.extensions_mut().insert(MeansHead);
     }
     request.head_mut().method = if method == Method::HEAD {
         Method::GET
@@ -126,8 +124,8 @@ async fn translate(request: &mut ServiceRequest) -> Result<(), Problem> {
     Ok(())
 }
 
-/// The method that is meant, which is all that the query may say.
-fn method(query: &QueryPairs) -> Result<Method, Problem> {
+/// Parses the method of the meant request. The query may have no other parameter.
+fn parse_method(query: &QueryPairs) -> Result<Method, Problem> {
     let reader = query.reader();
     let method = match reader.text(METHOD) {
         Some("GET") => Some(Method::GET),
@@ -136,36 +134,37 @@ fn method(query: &QueryPairs) -> Result<Method, Problem> {
         Some("DELETE") => Some(Method::DELETE),
         Some("HEAD") => Some(Method::HEAD),
         _ => {
-            reader.fault(METHOD, "must be GET, PUT, POST, DELETE or HEAD");
+            reader.add_fault(METHOD, "must be GET, PUT, POST, DELETE or HEAD");
             None
         }
     };
     for (name, _) in query.as_slice().iter().filter(|(name, _)| name != METHOD) {
-        reader.fault(
-            name,
-            "belongs into the form: beside `method` nothing stands in the address",
-        );
+        reader.add_fault(name, "must be in the form; the address can only have `method`");
     }
     reader.finish()?;
-    // `finish` has refused where there is none.
+    // A missing method is a fault, which `finish` has refused.
     method.ok_or_else(|| Problem::bad_parameter(METHOD, "is missing"))
 }
 
 fn refuse_version_2(headers: &HeaderMap) -> Result<(), Problem> {
-    if asked_version(headers) == Some(Version::V2) {
-        let detail = "version 2.0 has no alternate request syntax: send the request itself, without `method` in its query";
+    if parse_version_header(headers) == Some(Version::V2) {
+        let detail = "xAPI 2.0 has no alternate request syntax; send the request directly, without `method` in the query";
         return Err(Problem::bad_parameter(METHOD, detail));
     }
     Ok(())
 }
 
-/// The form as it was sent. One without a media type may only be empty.
+/// Reads the form. A body without a `Content-Type` must be empty.
 async fn read_form(request: &mut ServiceRequest, limits: &Limits) -> Result<QueryPairs, Problem> {
-    let refuse = || Problem::bad_request(format!("with `method` in the query, send a form: {FORM}"));
-    let kind = request.headers().get(header::CONTENT_TYPE).cloned();
-    let kind = kind.as_ref().map(|kind| kind.to_str().unwrap_or_default());
-    let is_form = kind.map(|kind| {
-        let essence = kind.split(';').next().unwrap_or_default();
+    let refuse = || {
+        Problem::bad_request(format!(
+            "a request with `method` in the query must be a form: {FORM}"
+        ))
+    };
+    let content_type = request.headers().get(header::CONTENT_TYPE);
+    let is_form = content_type.map(|content_type| {
+        let content_type = content_type.to_str().unwrap_or_default();
+        let essence = content_type.split(';').next().unwrap_or_default();
         essence.trim().eq_ignore_ascii_case(FORM)
     });
     if is_form == Some(false) {
@@ -174,7 +173,7 @@ async fn read_form(request: &mut ServiceRequest, limits: &Limits) -> Result<Quer
     let payload = request.take_payload();
     let body = read_body(payload, request.headers(), limits).await;
     let body = body.map_err(|problem| match problem.code() {
-        // At this door a body of another kind is a bad request, never 415.
+        // The conformance suites require 400 instead of 415.
         Code::UnsupportedMediaType => Problem::bad_request(problem.detail()),
         _ => problem,
     })?;
@@ -185,37 +184,39 @@ async fn read_form(request: &mut ServiceRequest, limits: &Limits) -> Result<Quer
     QueryPairs::parse(text.map_err(|_| Problem::bad_request("the form must be UTF-8, percent-encoded"))?)
 }
 
-/// What a form says.
+/// The parts of a form.
 #[derive(Debug, Default)]
 struct Form {
-    /// The query of the request that it stands for, encoded.
+    /// The query of the meant request, encoded.
     query: String,
     headers: Vec<(HeaderName, HeaderValue)>,
     content: Option<String>,
-    /// Whether it says of what type the content is.
-    typed: bool,
+    /// Whether the form has a `Content-Type` for the content.
+    has_content_type: bool,
 }
 
 impl Form {
+    /// Divides the fields of a form into headers, content and query.
+    ///
     /// # Errors
     ///
-    /// 400 for a header or content that stands there twice, and for what can't be a header's value.
-    fn read(pairs: &QueryPairs) -> Result<Self, Problem> {
+    /// 400 for a header or content that occurs twice, and for a value that cannot be in a header.
+    fn parse(pairs: &QueryPairs) -> Result<Self, Problem> {
         let mut form = Self::default();
         let mut query = form_urlencoded::Serializer::new(String::new());
         for (name, value) in pairs.as_slice() {
             if name == CONTENT {
                 if form.content.replace(value.clone()).is_some() {
-                    return Err(Problem::bad_parameter(CONTENT, "give it once"));
+                    return Err(Problem::bad_parameter(CONTENT, "must be sent once"));
                 }
             } else if let Some(header) = HEADERS.iter().find(|h| name.eq_ignore_ascii_case(h.as_str())) {
                 if form.headers.iter().any(|(known, _)| known == header) {
-                    return Err(Problem::bad_parameter(name, "give it once"));
+                    return Err(Problem::bad_parameter(name, "must be sent once"));
                 }
                 let value = HeaderValue::from_str(value);
                 let value =
-                    value.map_err(|_| Problem::bad_parameter(name, "can't be the value of a header"))?;
-                form.typed |= *header == header::CONTENT_TYPE;
+                    value.map_err(|_| Problem::bad_parameter(name, "cannot be the value of a header"))?;
+                form.has_content_type |= *header == header::CONTENT_TYPE;
                 form.headers.push((header.clone(), value));
             } else {
                 query.append_pair(name, value);
@@ -226,54 +227,54 @@ impl Form {
     }
 }
 
-/// What is sent by that method: PUT and POST must have something, the others can't.
-fn content(method: &Method, content: Option<String>) -> Result<Option<Bytes>, Problem> {
-    let sends = *method == Method::PUT || *method == Method::POST;
+/// Returns the body of the meant request. PUT and POST must have content, the other methods must not.
+fn check_content(method: &Method, content: Option<String>) -> Result<Option<Bytes>, Problem> {
+    let needs_content = *method == Method::PUT || *method == Method::POST;
     match content {
-        Some(content) if sends => Ok(Some(Bytes::from(content))),
-        None if sends => {
-            let detail = format!("is missing: {method} sends what stands in this parameter of the form");
+        Some(content) if needs_content => Ok(Some(Bytes::from(content))),
+        None if needs_content => {
+            let detail = format!("is missing; it is the body of the {method}");
             Err(Problem::bad_parameter(CONTENT, detail))
         }
         Some(content) if !content.is_empty() => Err(Problem::bad_parameter(
             CONTENT,
-            format!("{method} sends no content"),
+            format!("{method} has no content"),
         )),
         _ => Ok(None),
     }
 }
 
-/// The address with the form's parameters as its query.
-fn uri(sent: &Uri, query: &str, limits: &Limits) -> Result<Uri, Problem> {
+/// Returns the address with the fields of the form as its query.
+fn build_uri(sent: &Uri, query: &str, limits: &Limits) -> Result<Uri, Problem> {
     let path = sent.path();
     let text = match query {
         "" => path.to_owned(),
         query => format!("{path}?{query}"),
     };
-    // The same limit as for an address: what a form asks for must fit into the `more` of its answer.
+    // The limit is that of an address: the query must fit into the `more` address of the answer.
     if text.len() > limits.uri_bytes {
         let detail = format!(
-            "the form's parameters make an address of {} bytes, the limit is {}",
+            "the fields of the form make an address of {} bytes; the limit is {}",
             text.len(),
             limits.uri_bytes
         );
         return Err(Problem::new(Code::UriTooLong, detail));
     }
     let mut parts = sent.clone().into_parts();
-    // A path that was one and a query that is encoded make an address again.
+    // A valid path with an encoded query is a valid address.
     parts.path_and_query = Some(PathAndQuery::try_from(text).map_err(Problem::internal)?);
     Uri::from_parts(parts).map_err(Problem::internal)
 }
 
-/// Lets the headers describe the content, not the form that it came in.
-fn describe(headers: &mut HeaderMap, content: Option<&Bytes>, typed: bool) {
+/// Sets the headers that describe the content instead of the form.
+fn set_content_headers(headers: &mut HeaderMap, content: Option<&Bytes>, has_content_type: bool) {
     headers.remove(header::TRANSFER_ENCODING);
     match content {
         Some(content) => {
-            // What the form says of the length is not looked at: programs in browsers count characters.
+            // The `Content-Length` of the form is ignored: programs in browsers count characters instead of bytes.
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(content.len()));
-            if !typed {
-                headers.insert(header::CONTENT_TYPE, USUAL);
+            if !has_content_type {
+                headers.insert(header::CONTENT_TYPE, DEFAULT_CONTENT_TYPE);
             }
         }
         None => {
@@ -295,27 +296,30 @@ mod tests {
 
     #[test]
     fn only_a_post_with_a_method_under_xapi_is_alternate() {
-        let is = |method: Method, uri: &str| {
+        let check = |method: Method, uri: &str| {
             is_alternate(&TestRequest::default().method(method).uri(uri).to_srv_request())
         };
-        assert!(is(Method::POST, "/xapi/statements?method=GET"));
-        assert!(is(Method::POST, "/xapi/statements?x=1&method="));
-        assert!(is(Method::POST, "/%78api/statements?metho%64=GET"));
-        assert!(!is(Method::PUT, "/xapi/statements?method=GET"));
-        assert!(!is(Method::POST, "/xapi/statements"));
-        assert!(!is(Method::POST, "/xapi/statements?Method=GET"));
-        assert!(!is(Method::POST, "/v1/activities?method=GET"));
-        assert!(!is(Method::POST, "/xapix/statements?method=GET"));
+        assert!(check(Method::POST, "/xapi/statements?method=GET"));
+        assert!(check(Method::POST, "/xapi/statements?x=1&method="));
+        assert!(check(Method::POST, "/%78api/statements?metho%64=GET"));
+        assert!(!check(Method::PUT, "/xapi/statements?method=GET"));
+        assert!(!check(Method::POST, "/xapi/statements"));
+        assert!(!check(Method::POST, "/xapi/statements?Method=GET"));
+        assert!(!check(Method::POST, "/v1/activities?method=GET"));
+        assert!(!check(Method::POST, "/xapix/statements?method=GET"));
     }
 
     #[test]
-    fn the_query_says_the_method_and_nothing_else() {
+    fn query_has_the_method_and_nothing_else() {
         for (text, expected) in [
             ("GET", Method::GET),
             ("HEAD", Method::HEAD),
             ("DELETE", Method::DELETE),
         ] {
-            assert_eq!(method(&pairs(&format!("method={text}"))).ok(), Some(expected));
+            assert_eq!(
+                parse_method(&pairs(&format!("method={text}"))).ok(),
+                Some(expected)
+            );
         }
         for (query, named) in [
             ("method=get", "method"),
@@ -325,7 +329,7 @@ mod tests {
             ("method=PUT&statementId=x", "statementId"),
             ("content=x&method=PUT", "content"),
         ] {
-            let problem = method(&pairs(query)).expect_err(query);
+            let problem = parse_method(&pairs(query)).expect_err(query);
             assert_eq!(problem.code(), Code::BadParameter, "{query}");
             let names = problem.errors().iter().map(|error| error.parameter.as_deref());
             assert_eq!(names.collect::<Vec<_>>(), [Some(named)], "{query}");
@@ -333,10 +337,10 @@ mod tests {
     }
 
     #[test]
-    fn a_form_is_headers_content_and_the_query() {
+    fn form_is_divided_into_headers_content_and_query() {
         let form = "agent=%7B%22mbox%22%3A%22mailto%3Aa%2Bb%40x.org%22%7D&authorization=Basic+QTpC&limit=1\
             &x-EXPERIENCE-api-version=1.0.3&content=%7B%7D&If-None-Match=*&Content-Encoding=x&CONTENT=y";
-        let form = Form::read(&pairs(form)).expect("a form");
+        let form = Form::parse(&pairs(form)).expect("a form");
         let headers: Vec<(&str, &str)> = form
             .headers
             .iter()
@@ -350,7 +354,10 @@ mod tests {
                 ("if-none-match", "*")
             ]
         );
-        assert_eq!((form.content.as_deref(), form.typed), (Some("{}"), false));
+        assert_eq!(
+            (form.content.as_deref(), form.has_content_type),
+            (Some("{}"), false)
+        );
         let query = [
             ("agent", r#"{"mbox":"mailto:a+b@x.org"}"#),
             ("limit", "1"),
@@ -362,66 +369,66 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_twice_or_forges_a_header_is_refused_by_name() {
+    fn repeated_or_forged_header_is_refused_by_name() {
         for (form, named) in [
             ("content=1&content=1", "content"),
             ("Authorization=a&authorization=b", "authorization"),
             ("If-Match=a%0D%0AX-Evil%3A+1", "If-Match"),
         ] {
-            let problem = Form::read(&pairs(form)).expect_err(form);
+            let problem = Form::parse(&pairs(form)).expect_err(form);
             assert_eq!(problem.errors()[0].parameter.as_deref(), Some(named), "{form}");
         }
     }
 
     #[test]
-    fn put_and_post_send_content_and_the_others_none() {
-        for sends in [Method::PUT, Method::POST] {
+    fn put_and_post_need_content_and_other_methods_refuse_it() {
+        for method in [Method::PUT, Method::POST] {
             assert_eq!(
-                content(&sends, Some(String::new())).ok(),
+                check_content(&method, Some(String::new())).ok(),
                 Some(Some(Bytes::new()))
             );
-            assert!(content(&sends, None).is_err());
+            assert!(check_content(&method, None).is_err());
         }
-        for reads in [Method::GET, Method::HEAD, Method::DELETE] {
-            assert_eq!(content(&reads, None).ok(), Some(None));
-            assert_eq!(content(&reads, Some(String::new())).ok(), Some(None));
-            assert!(content(&reads, Some("{}".to_owned())).is_err());
+        for method in [Method::GET, Method::HEAD, Method::DELETE] {
+            assert_eq!(check_content(&method, None).ok(), Some(None));
+            assert_eq!(check_content(&method, Some(String::new())).ok(), Some(None));
+            assert!(check_content(&method, Some("{}".to_owned())).is_err());
         }
     }
 
     #[test]
-    fn the_address_keeps_its_limit() {
+    fn long_address_is_refused() {
         let sent = Uri::from_static("/xapi/agents?method=GET");
         let limits = Limits {
             uri_bytes: 21,
             ..Limits::default()
         };
-        assert_eq!(uri(&sent, "", &limits).expect("short"), "/xapi/agents");
+        assert_eq!(build_uri(&sent, "", &limits).expect("short"), "/xapi/agents");
         assert_eq!(
-            uri(&sent, "a=%C3%BC", &limits).expect("short").query(),
+            build_uri(&sent, "a=%C3%BC", &limits).expect("short").query(),
             Some("a=%C3%BC")
         );
-        let problem = uri(&sent, "agent=123", &limits).expect_err("one too many");
+        let problem = build_uri(&sent, "agent=123", &limits).expect_err("one byte too many");
         assert_eq!(problem.code(), Code::UriTooLong);
     }
 
     #[test]
-    fn headers_describe_the_content() {
+    fn content_headers_replace_those_of_the_form() {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(FORM));
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("999"));
         headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-        describe(&mut headers, Some(&Bytes::from_static(b"12345")), false);
-        assert_eq!(headers.get(header::CONTENT_TYPE), Some(&USUAL));
+        set_content_headers(&mut headers, Some(&Bytes::from_static(b"12345")), false);
+        assert_eq!(headers.get(header::CONTENT_TYPE), Some(&DEFAULT_CONTENT_TYPE));
         assert_eq!(headers.get(header::CONTENT_LENGTH), Some(&HeaderValue::from(5)));
         assert!(!headers.contains_key(header::TRANSFER_ENCODING));
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
-        describe(&mut headers, Some(&Bytes::new()), true);
+        set_content_headers(&mut headers, Some(&Bytes::new()), true);
         assert_eq!(
             headers.get(header::CONTENT_TYPE),
             Some(&HeaderValue::from_static("text/plain"))
         );
-        describe(&mut headers, None, true);
+        set_content_headers(&mut headers, None, true);
         assert!(headers.is_empty());
     }
 }

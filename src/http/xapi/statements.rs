@@ -1,7 +1,7 @@
-//! `/xapi/statements` (xAPI 1.0.3, Communication 2.1; contract section 10): statements in, as they are out.
+//! `/xapi/statements`: writes and reads statements (xAPI 1.0.3, Communication 2.1; `docs/specification.md#statements`).
 //!
-//! Here stand the routes. `write` reads what comes in and keeps it, `upload` the attachments that come with it;
-//! `read` answers questions, `page` writes the answers, with attachments where they are asked for.
+//! This file has the routes. `upload` reads the body of a write, with attachments, and `write` stores the statements. `read`
+//! answers queries, and `page` writes the answers, with attachments if they are requested.
 
 mod page;
 mod read;
@@ -22,18 +22,18 @@ use crate::base::ids::StatementId;
 use crate::record::{Actor, Identifier};
 
 use super::XapiVersion;
-use upload::Many;
+use upload::Expected;
 
-/// Until when everything stored can be read (Communication 2.1.3).
+/// The header with the moment up to which every stored statement can be read (Communication 2.1.3).
 const CONSISTENT_THROUGH: HeaderName = HeaderName::from_static("x-experience-api-consistent-through");
 
 routes! {
     "/xapi/statements" => { get: read_statements, post: store_statements, put: store_statement },
 }
 
-/// Keep one or several statements: all of them or none.
+/// Store one or several statements: all of them or none.
 ///
-/// With attachments the body is multipart/mixed: the statements as its first part, then the content of each attachment.
+/// A body with attachments is multipart/mixed: the statements are the first part, then follows each attachment.
 #[utoipa::path(
     post,
     path = "/xapi/statements",
@@ -54,14 +54,14 @@ async fn store_statements(
     payload: web::Payload,
 ) -> Answer {
     query.refuse_any()?;
-    let received = upload::receive(&caller, version.version(), &request, payload, Many::Any).await?;
-    let ids = write::keep(&caller, version, received, None).await?;
+    let received = upload::receive(&caller, version.version(), &request, payload, Expected::Any).await?;
+    let ids = write::store(&caller, version, received, None).await?;
     Ok(HttpResponse::Ok().json(ids))
 }
 
-/// Keep one statement under the id in the query.
+/// Store one statement with the id in the query.
 ///
-/// With attachments the body is multipart/mixed: the statement as its first part, then the content of each attachment.
+/// A body with attachments is multipart/mixed: the statement is the first part, then follows each attachment.
 #[utoipa::path(
     put,
     path = "/xapi/statements",
@@ -75,7 +75,7 @@ async fn store_statements(
         ("statementId" = Uuid, Query, description = "The statement's id."),
         ("X-Experience-API-Version" = String, Header, description = "`1.0.3` or `2.0.0`.", example = "1.0.3")
     ),
-    responses((status = 204, description = "Kept, or kept before."))
+    responses((status = 204, description = "The statement is stored, now or before."))
 )]
 async fn store_statement(
     caller: Caller<WriteStatements>,
@@ -87,40 +87,39 @@ async fn store_statement(
     let reader = query.reader();
     let id = reader.value::<Uuid>("statementId").map(StatementId);
     if reader.text("statementId").is_none() {
-        reader.fault("statementId", "is missing: a statement is put under its id");
+        reader.add_fault("statementId", "is missing; PUT needs the id of the statement");
     }
     reader.finish()?;
-    // There is one by now: without it there was a fault.
-    let id = id.ok_or_else(|| Problem::internal("a query without faults and without an id"))?;
-    let received = upload::receive(&caller, version.version(), &request, payload, Many::One(id)).await?;
-    write::keep(&caller, version, received, Some(id)).await?;
+    // A missing id is a fault, which `finish` has refused.
+    let id = id.ok_or_else(|| Problem::internal("the query has no fault and no statementId"))?;
+    let received = upload::receive(&caller, version.version(), &request, payload, Expected::One(id)).await?;
+    write::store(&caller, version, received, Some(id)).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Read statements: one by its id, or those that match, in the order in which they were stored.
+/// Read statements: one by its id, or all that match the parameters, in the order of storing.
 ///
-/// With `attachments=true` the answer is multipart/mixed: the same JSON as its first part, then the content of each
-/// attachment.
+/// With `attachments=true` the answer is multipart/mixed: the same JSON is the first part, then follows each attachment.
 #[utoipa::path(
     get,
     path = "/xapi/statements",
     tag = "xapi",
     operation_id = "read_statements",
     params(
-        ("statementId" = Option<Uuid>, Query, description = "One statement that is not voided."),
-        ("voidedStatementId" = Option<Uuid>, Query, description = "One statement that is voided."),
-        ("agent" = Option<String>, Query, description = "Of this actor: an Agent or identified Group as JSON."),
-        ("verb" = Option<String>, Query, description = "With the verb of this IRI."),
-        ("activity" = Option<String>, Query, description = "About the Activity of this IRI."),
-        ("registration" = Option<Uuid>, Query, description = "Of this registration."),
-        ("related_activities" = Option<bool>, Query, description = "`activity` may stand anywhere in the statement."),
-        ("related_agents" = Option<bool>, Query, description = "`agent` may stand anywhere in the statement."),
+        ("statementId" = Option<Uuid>, Query, description = "The id of one statement that is not voided."),
+        ("voidedStatementId" = Option<Uuid>, Query, description = "The id of one statement that is voided."),
+        ("agent" = Option<String>, Query, description = "The actor or object: an Agent or identified Group as JSON."),
+        ("verb" = Option<String>, Query, description = "The IRI of the verb."),
+        ("activity" = Option<String>, Query, description = "The IRI of the Activity that is the object."),
+        ("registration" = Option<Uuid>, Query, description = "The registration."),
+        ("related_activities" = Option<bool>, Query, description = "`activity` may occur anywhere in the statement."),
+        ("related_agents" = Option<bool>, Query, description = "`agent` may occur anywhere in the statement."),
         ("since" = Option<String>, Query, description = "Stored after this moment."),
         ("until" = Option<String>, Query, description = "Stored at this moment or before."),
-        ("limit" = Option<u32>, Query, description = "Statements of a page; 0 is the most there may be."),
-        ("ascending" = Option<bool>, Query, description = "The oldest first."),
+        ("limit" = Option<u32>, Query, description = "The most statements of a page; 0 means the largest page."),
+        ("ascending" = Option<bool>, Query, description = "The oldest statement first."),
         ("format" = Option<String>, Query, description = "`exact`, `ids` or `canonical`."),
-        ("attachments" = Option<bool>, Query, description = "With the content of attachments."),
+        ("attachments" = Option<bool>, Query, description = "Send the contents of attachments too."),
         ("cursor" = Option<String>, Query, description = "From the last page's `more`."),
         ("X-Experience-API-Version" = String, Header, description = "`1.0.3` or `2.0.0`.", example = "1.0.3")
     ),
@@ -136,10 +135,10 @@ async fn read_statements(
     request: HttpRequest,
     query: QueryPairs,
 ) -> Answer {
-    // Asked for first: what is stored meanwhile is stored after that moment. Errors say it too.
+    // Read before the statements: what is stored meanwhile is stored after this moment. Errors have the header too.
     let through = caller.store().consistent_through(caller.org()).await?;
     let through = HeaderValue::from_str(&through.to_string()).map_err(Problem::internal)?;
-    match read::answer(&caller, &request, &query).await {
+    match read::read(&caller, &request, &query).await {
         Ok(mut response) => {
             response.headers_mut().insert(CONSISTENT_THROUGH, through);
             Ok(response)
@@ -148,12 +147,12 @@ async fn read_statements(
     }
 }
 
-/// Who vouches for a statement (Data 2.4.9): the credential or the person, as an account of the organisation's own.
+/// Returns the authority of a statement (Data 2.4.9): the account of the credential or person in the organisation.
 pub(in crate::http) fn authority(principal: &Principal, home_page: &str) -> String {
     let name = match principal {
         Principal::Person(person) => person.user.to_string(),
         Principal::Credential(credential) => credential.key.clone(),
-        // The permit refuses it before it comes here; never in its owner's name.
+        // A report key has no permission to write. If it had, it would not write in the name of its owner.
         Principal::ReportKey(_) => principal.caller_id(),
     };
     let account = Identifier::Account {

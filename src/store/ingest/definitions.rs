@@ -249,7 +249,7 @@ mod tests {
     }
 
     async fn kept(store: &Store, org: &OrgId, key: i64) -> Option<String> {
-        store.definition(org, &format!("urn:{key}")).await.unwrap()
+        store.find_definition(org, &format!("urn:{key}")).await.unwrap()
     }
 
     const EN: &str = r#"{"name":{"en":"Fire"}}"#;

@@ -1,29 +1,48 @@
-//! Who somebody is, as far as the directory and the records say it: what the Person objects of xAPI are made
-//! from (xAPI 1.0.3, Communication 2.4). Reading it takes an [`AgentReach`]; there is no other way.
+//! Reads the names and identifiers of an agent, for the Person object of xAPI (xAPI 1.0.3, Communication 2.4).
 
 use crate::access::AgentReach;
 use crate::record::Identifier;
-
+use crate::store::db::columns::columns;
 use crate::store::db::database::Sql;
 use crate::store::db::{Store, StoreError};
 use crate::store::directory::lookups::full_name;
 use crate::store::directory::reach::push_reach;
 use crate::store::ingest::persons::{digest_of, read_identifier};
 
-/// What is known of an agent.
+/// The names and identifiers of an agent.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct KnownAgent {
-    /// What they are called: by the directory first, then by the records; each name once.
+    /// The name in the directory, then the names in the records; each name once.
     pub names: Vec<String>,
-    /// Everything that identifies them, the oldest first.
+    /// The identifiers, the oldest first.
     pub identifiers: Vec<Identifier>,
 }
 
+columns! {
+    /// A person, with the name of the user that owns it.
+    struct AgentRow {
+        identifier: String = "p.value",
+        name: Option<String> = "p.name",
+        user_key: Option<i64> = "p.user_key",
+        first_name: Option<String> = "u.first_name",
+        last_name: Option<String> = "u.last_name",
+    }
+}
+
+columns! {
+    /// One of the persons that a user owns.
+    struct IdentifierRow {
+        identifier: String = "value",
+        name: Option<String> = "name",
+    }
+}
+
 impl Store {
-    /// What is known of the agent with that identifier: where a user has it, all that the user has, the hashes
-    /// that the directory itself made of their addresses among it; else what the records say of that one.
-    /// `None` for an agent whom nobody has named yet, and likewise for one outside the reach, so that asking
-    /// tells nothing.
+    /// Finds the agent with this identifier. If a user owns the identifier, the result has all names and identifiers of
+    /// that user; else it has this identifier and the name in the records.
+    ///
+    /// Returns `None` for an agent that no record names, and for an agent outside the reach. The two cannot be told
+    /// apart.
     pub async fn find_agent(
         &self,
         reach: &AgentReach,
@@ -35,38 +54,44 @@ impl Store {
         let Some(org) = self.organisation_key(reach.org()).await? else {
             return Ok(None);
         };
-        let mut asked = Sql::new(
-            "SELECT p.value, p.name, p.user_key, u.first_name, u.last_name FROM persons p \
-             LEFT JOIN users u ON u.org = p.org AND u.key = p.user_key WHERE p.org = $1 AND p.digest = $2",
-        )
+        let mut select = Sql::new(&format!(
+            "SELECT {} FROM persons p LEFT JOIN users u ON u.org = p.org AND u.key = p.user_key \
+             WHERE p.org = $1 AND p.digest = $2",
+            AgentRow::COLUMNS
+        ))
         .with(org)
         .with(digest_of(identifier));
-        push_reach(&mut asked, "p.user_key", agents);
-        let Some(row) = self.db().fetch_optional(asked).await? else {
+        push_reach(&mut select, "p.user_key", agents);
+        let Some(row) = self.db().fetch_row::<AgentRow>(select).await? else {
             return Ok(None);
         };
-        let mut known = KnownAgent::default();
-        match row.get::<Option<i64>>(2)? {
+        let mut agent = KnownAgent::default();
+        match row.user_key {
             Some(user) => {
-                known.name(full_name(row.get(3)?, row.get(4)?));
-                let persons =
-                    Sql::new("SELECT value, name FROM persons WHERE org = $1 AND user_key = $2 ORDER BY key");
-                for row in self.db().fetch_all(persons.with(org).with(user)).await? {
-                    known.identifiers.extend(read_identifier(&row.get::<String>(0)?)?);
-                    known.name(row.get(1)?);
+                agent.add_name(full_name(row.first_name, row.last_name));
+                let select = Sql::new(&format!(
+                    "SELECT {} FROM persons WHERE org = $1 AND user_key = $2 ORDER BY key",
+                    IdentifierRow::COLUMNS
+                ));
+                let rows: Vec<IdentifierRow> = self.db().fetch_rows(select.with(org).with(user)).await?;
+                for row in rows {
+                    agent.add(&row.identifier, row.name)?;
                 }
             }
-            None => {
-                known.identifiers.extend(read_identifier(&row.get::<String>(0)?)?);
-                known.name(row.get(1)?);
-            }
+            None => agent.add(&row.identifier, row.name)?,
         }
-        Ok(Some(known))
+        Ok(Some(agent))
     }
 }
 
 impl KnownAgent {
-    fn name(&mut self, name: Option<String>) {
+    fn add(&mut self, identifier: &str, name: Option<String>) -> Result<(), StoreError> {
+        self.identifiers.extend(read_identifier(identifier)?);
+        self.add_name(name);
+        Ok(())
+    }
+
+    fn add_name(&mut self, name: Option<String>) {
         self.names.extend(name.filter(|name| !self.names.contains(name)));
     }
 }

@@ -1,7 +1,7 @@
-//! Reads records as the statements they are (xAPI 1.0.3, Communication 2.1.3).
+//! Reads records as xAPI statements (xAPI 1.0.3, Communication 2.1.3).
 //!
-//! A question is bound to whose statements the caller may read ([`StatementReach`]); there is no other way.
-//! How a question finds its statements: `find`.
+//! Every query of a client takes a [`StatementReach`], which limits it to the statements that the caller may read. The
+//! module `keys` looks up what a query names, the module `branch` builds its SQL.
 
 use uuid::Uuid;
 
@@ -9,91 +9,104 @@ use crate::access::StatementReach;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{OrgId, StatementId};
 use crate::record::{Envelope, Identifier};
+use crate::store::db::columns::columns;
+use crate::store::db::database::Sql;
+use crate::store::db::{Store, StoreError};
 use crate::store::ingest::stored_statement::read_envelope;
 
-mod find;
+mod branch;
+mod keys;
 
-use find::push_statement_reach;
+use branch::push_statement_reach;
 
-use crate::store::db::database::{Row, Sql};
-use crate::store::db::{Store, StoreError};
-
-/// A statement as it is given back.
+/// A stored record: a statement with its envelope.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredRecord {
-    /// Its id.
+    /// The statement's id.
     pub id: StatementId,
-    /// The order of recording.
+    /// The position in the order of recording.
     pub seq: i64,
-    /// When it was stored.
+    /// The time of recording.
     pub stored: Timestamp,
-    /// What Rollbook knows of it besides.
+    /// The facts that are not in the statement.
     pub envelope: Envelope,
-    /// Its text.
+    /// The statement as JSON.
     pub text: String,
 }
 
-/// Which statements are asked for (xAPI 1.0.3, Communication 2.1.3).
+/// The parameters of a query for statements (xAPI 1.0.3, Communication 2.1.3).
 #[derive(Debug, Clone, Default)]
 pub struct StatementQuery {
-    /// Statements of this actor.
+    /// The actor or object.
     pub agent: Option<Identifier>,
-    /// Statements with this verb.
+    /// The IRI of the verb.
     pub verb: Option<String>,
-    /// Statements whose object is the Activity with this IRI.
+    /// The IRI of the Activity that is the object.
     pub activity: Option<String>,
-    /// Statements that name the agent anywhere, not only as actor or object.
+    /// `agent` may occur anywhere in the statement.
     pub related_agents: bool,
-    /// Statements that name the activity anywhere, not only as object.
+    /// `activity` may occur anywhere in the statement.
     pub related_activities: bool,
-    /// Statements of this registration.
+    /// The registration.
     pub registration: Option<Uuid>,
-    /// Stored after this moment.
+    /// Statements that were stored after this moment.
     pub since: Option<Timestamp>,
-    /// Stored at this moment or before.
+    /// Statements that were stored at this moment or before.
     pub until: Option<Timestamp>,
-    /// Oldest first.
+    /// The oldest statement first.
     pub ascending: bool,
-    /// After the statement with this place in the order of recording.
+    /// Statements after the one with this position in the order of recording.
     pub after: Option<i64>,
-    /// How many at most.
+    /// The most statements to return.
     pub limit: u32,
 }
 
-/// Whether a statement asked for by id is to be voided or not.
+/// Whether a statement that is requested by id must be voided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Voidedness {
-    /// `statementId`: one that is not voided.
+    /// `statementId`: the statement must not be voided.
     NotVoided,
-    /// `voidedStatementId`: one that is.
+    /// `voidedStatementId`: the statement must be voided.
     Voided,
 }
 
-const SELECT: &str = "SELECT s.id, s.seq, s.stored, s.envelope, s.body FROM statements s WHERE s.org = $1";
-
-fn read(row: &Row) -> Result<StoredRecord, StoreError> {
-    let body: Vec<u8> = row.get(4)?;
-    Ok(StoredRecord {
-        id: StatementId(row.get(0)?),
-        seq: row.get(1)?,
-        stored: Timestamp::from_micros(row.get(2)?),
-        envelope: read_envelope(&row.get::<String>(3)?)?,
-        text: String::from_utf8(body).map_err(|error| StoreError::corrupt("statement", error))?,
-    })
+columns! {
+    /// A row of `statements`.
+    struct StatementRow {
+        id: StatementId = "s.id",
+        seq: i64 = "s.seq",
+        stored: Timestamp = "s.stored",
+        envelope: String = "s.envelope",
+        body: Vec<u8> = "s.body",
+    }
 }
 
-/// The page whose places are `found`.
-fn page(found: Sql, query: &StatementQuery) -> Sql {
-    const SELECT: &str = "SELECT s.id, s.seq, s.stored, s.envelope, s.body FROM ";
-    let mut sql = found.preceded_by(SELECT);
-    sql.push(" JOIN statements s ON s.org = $1 AND s.seq = found.seq ORDER BY s.seq");
-    sql.push(if query.ascending { " ASC" } else { " DESC" });
+impl StatementRow {
+    fn into_record(self) -> Result<StoredRecord, StoreError> {
+        Ok(StoredRecord {
+            id: self.id,
+            seq: self.seq,
+            stored: self.stored,
+            envelope: read_envelope(&self.envelope)?,
+            text: String::from_utf8(self.body).map_err(|error| StoreError::corrupt("statement", error))?,
+        })
+    }
+}
+
+/// Returns the query for the statement with this id.
+fn select_by_id(org: i64, id: StatementId) -> Sql {
+    let mut sql = Sql::new(&format!(
+        "SELECT {} FROM statements s WHERE s.org = $1",
+        StatementRow::COLUMNS
+    ));
+    sql = sql.with(org);
+    sql.push(" AND s.id = ").bind(id.0);
     sql
 }
 
 impl Store {
-    /// The statement with that id, if the caller may read it.
-    pub async fn statement(
+    /// Finds the statement with this id, if the caller may read it.
+    pub async fn find_statement(
         &self,
         organisation: &OrgId,
         reach: &StatementReach,
@@ -103,54 +116,77 @@ impl Store {
         let Some(org) = self.organisation_key(organisation).await? else {
             return Ok(None);
         };
-        let mut sql = Sql::new(SELECT).with(org);
-        sql.push(" AND s.id = ").bind(id.0);
+        let mut sql = select_by_id(org, id);
         sql.push(match voidedness {
             Voidedness::NotVoided => " AND NOT s.voided",
             Voidedness::Voided => " AND s.voided",
         });
         push_statement_reach(&mut sql, "s", reach);
-        self.db()
-            .fetch_optional(sql)
-            .await?
-            .as_ref()
-            .map(read)
-            .transpose()
+        self.fetch_record(sql).await
     }
 
-    /// The statements that match, in the order of recording; voided ones are left out.
-    pub async fn statements(
-        &self,
-        organisation: &OrgId,
-        reach: &StatementReach,
-        query: &StatementQuery,
-    ) -> Result<Vec<StoredRecord>, StoreError> {
-        let Some(org) = self.organisation_key(organisation).await? else {
-            return Ok(Vec::new());
-        };
-        let Some(found) = self.found(org, reach, query).await? else {
-            return Ok(Vec::new());
-        };
-        let rows = self.db().fetch_all(page(found, query)).await?;
-        rows.iter().map(read).collect()
-    }
-
-    /// The record behind an activity: its statement and envelope, voided or not.
+    /// Finds the record of an activity, voided or not.
     pub async fn find_record(
         &self,
         organisation: &OrgId,
         id: StatementId,
     ) -> Result<Option<StoredRecord>, StoreError> {
+        match self.organisation_key(organisation).await? {
+            Some(org) => self.fetch_record(select_by_id(org, id)).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Finds the statements that match a query, in the order of recording, without the voided ones.
+    pub async fn find_statements(
+        &self,
+        organisation: &OrgId,
+        reach: &StatementReach,
+        query: &StatementQuery,
+    ) -> Result<Vec<StoredRecord>, StoreError> {
+        let Some(sql) = self.statement_page(organisation, reach, query).await? else {
+            return Ok(Vec::new());
+        };
+        let rows: Vec<StatementRow> = self.db().fetch_rows(sql).await?;
+        rows.into_iter().map(StatementRow::into_record).collect()
+    }
+
+    /// Returns the database's plan for a query, one line per step; see
+    /// [`Store::explain`](super::super::Store::explain).
+    pub async fn explain_statements(
+        &self,
+        organisation: &OrgId,
+        reach: &StatementReach,
+        query: &StatementQuery,
+    ) -> Result<Vec<String>, StoreError> {
+        match self.statement_page(organisation, reach, query).await? {
+            Some(sql) => self.db().explain(sql).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Returns the SQL of a query, or `None` if nothing can match.
+    async fn statement_page(
+        &self,
+        organisation: &OrgId,
+        reach: &StatementReach,
+        query: &StatementQuery,
+    ) -> Result<Option<Sql>, StoreError> {
         let Some(org) = self.organisation_key(organisation).await? else {
             return Ok(None);
         };
-        let mut sql = Sql::new(SELECT).with(org);
-        sql.push(" AND s.id = ").bind(id.0);
-        self.db()
-            .fetch_optional(sql)
-            .await?
-            .as_ref()
-            .map(read)
-            .transpose()
+        let Some(keys) = self.find_query_keys(org, reach, query).await? else {
+            return Ok(None);
+        };
+        let mut sql = Sql::new(&format!("SELECT {} FROM (", StatementRow::COLUMNS)).with(org);
+        branch::push_positions(&mut sql, query, &keys, reach);
+        sql.push(") found JOIN statements s ON s.org = $1 AND s.seq = found.seq ORDER BY s.seq");
+        sql.push(if query.ascending { " ASC" } else { " DESC" });
+        Ok(Some(sql))
+    }
+
+    async fn fetch_record(&self, sql: Sql) -> Result<Option<StoredRecord>, StoreError> {
+        let row: Option<StatementRow> = self.db().fetch_row(sql).await?;
+        row.map(StatementRow::into_record).transpose()
     }
 }

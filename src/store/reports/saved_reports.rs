@@ -279,7 +279,7 @@ async fn changeable(
     if !access.may_change(&report.owner) {
         return Ok(Err(ReportRefusal::NotYours));
     }
-    if expected.is_some_and(|tags| !tags.name(&report.version.to_string())) {
+    if expected.is_some_and(|tags| !tags.contains(&report.version.to_string())) {
         return Ok(Err(ReportRefusal::Stale));
     }
     Ok(Ok(report))

@@ -375,7 +375,7 @@ async fn expected_one(
     let Some(schedule) = row.as_ref().map(read).transpose()? else {
         return Ok(Err(ScheduleRefusal::NotFound));
     };
-    if expected.is_some_and(|tags| !tags.name(&schedule.version.to_string())) {
+    if expected.is_some_and(|tags| !tags.contains(&schedule.version.to_string())) {
         return Ok(Err(ScheduleRefusal::Stale));
     }
     Ok(Ok(schedule))

@@ -1,13 +1,13 @@
-//! Bodies that were whole until somebody mutated them, against a naive reader that has all bytes at once.
+//! Compares the reader with a naive reader of the complete body, on mutated bodies.
 //!
-//! `ROLLBOOK_TEST_RUNS` says how many bodies each run makes. What was found once stays in [`SEEDS`].
+//! `ROLLBOOK_TEST_RUNS` is the number of bodies of a run. Bodies that showed a fault are in [`SEEDS`].
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 
 use super::*;
 
-/// Bodies that were misread once, or nearly: the boundary is `b`.
+/// Bodies that were once read wrongly, and similar ones. The boundary is `b`.
 const SEEDS: &[&[u8]] = &[
     b"",
     b"\r",
@@ -40,26 +40,28 @@ const SEEDS: &[&[u8]] = &[
     b"--b\r\nA:--b--\r\n\r\n--b--",
 ];
 
-type Outcome = Result<Vec<(Head, Vec<u8>)>, MultipartError<()>>;
+type Outcome = Result<Vec<(PartHead, Vec<u8>)>, MultipartError<()>>;
 
-/// What a reader does that has the whole body: the judge.
-fn naive(boundary: &str, body: &[u8]) -> Outcome {
+/// Reads a complete body in a simple way.
+fn read_naively(boundary: &str, body: &[u8]) -> Outcome {
     let own_line = format!("\r\n--{boundary}").into_bytes();
     let body = [LINE_END, body].concat();
     let mut parts = Vec::new();
-    let mut next = delimiter(boundary, &body, 0, false);
-    // A body that is cut within its first boundary has that much of it.
-    let begun = |length: &usize| body.ends_with(&own_line[..*length]);
-    let before = match next {
+    let mut next = find_delimiter(boundary, &body, 0, false);
+    // A body that ends within its first boundary has the beginning of it.
+    let ends_with_part = |length: &usize| body.ends_with(&own_line[..*length]);
+    let preamble = match next {
         Some((at, _)) => at,
-        None => body.len() - (0..own_line.len()).rev().find(begun).unwrap_or(0),
+        None => body.len() - (0..own_line.len()).rev().find(ends_with_part).unwrap_or(0),
     };
-    if before > AROUND_BYTES + LINE_END.len() {
-        return Err(MultipartError::Before);
+    if preamble > MAX_IGNORED_BYTES + LINE_END.len() {
+        return Err(MultipartError::LongPreamble);
     }
     while let Some((_, line)) = next {
         let start = match line? {
-            (after, true) if body.len() - after > AROUND_BYTES => return Err(MultipartError::After),
+            (after, true) if body.len() - after > MAX_IGNORED_BYTES => {
+                return Err(MultipartError::LongEpilogue);
+            }
             (_, true) => return Ok(parts),
             (after, false) => after,
         };
@@ -68,29 +70,33 @@ fn naive(boundary: &str, body: &[u8]) -> Outcome {
         } else {
             let windows = &mut body[start..].windows(HEAD_END.len());
             match windows.position(|window| window == HEAD_END) {
-                Some(length) if length <= HEAD_BYTES => (&body[start..start + length], start + length + 2),
-                None if body.len() - start < HEAD_BYTES + HEAD_END.len() => return Err(MultipartError::Cut),
+                Some(length) if length <= MAX_HEAD_BYTES => {
+                    (&body[start..start + length], start + length + 2)
+                }
+                None if body.len() - start < MAX_HEAD_BYTES + HEAD_END.len() => {
+                    return Err(MultipartError::Incomplete);
+                }
                 _ => return Err(MultipartError::LongHead),
             }
         };
-        let head = Head::read(lines).ok_or(MultipartError::Head)?;
-        next = delimiter(boundary, &body, bytes, true);
+        let head = PartHead::parse(lines).ok_or(MultipartError::MalformedHead)?;
+        next = find_delimiter(boundary, &body, bytes, true);
         let Some((end, _)) = next else { break };
         parts.push((head, body[(bytes + 2).min(end)..end].to_vec()));
     }
-    Err(MultipartError::Cut)
+    Err(MultipartError::Incomplete)
 }
 
-/// Where what follows a delimiter begins, and whether that one closes the body.
-type Line = Result<(usize, bool), MultipartError<()>>;
+/// The position after a delimiter, and whether the delimiter closes the body.
+type DelimiterEnd = Result<(usize, bool), MultipartError<()>>;
 
-/// The first delimiter from a place on: where it begins, and its line. `bare` ones, without a line break before them,
-/// are none unless they are whole.
-fn delimiter(boundary: &str, body: &[u8], from: usize, bare: bool) -> Option<(usize, Line)> {
+/// Finds the first delimiter at or after a position. With `bare`, a delimiter without a line break before it counts if it is
+/// complete.
+fn find_delimiter(boundary: &str, body: &[u8], from: usize, bare: bool) -> Option<(usize, DelimiterEnd)> {
     let [own_line, hyphens] = ["\r\n--", "--"].map(|before| format!("{before}{boundary}").into_bytes());
     (from..body.len()).find_map(|at| {
-        let broken = body[at..].strip_prefix(&own_line[..]);
-        let rest = match broken {
+        let after_line_break = body[at..].strip_prefix(&own_line[..]);
+        let rest = match after_line_break {
             Some(rest) => rest,
             None if bare => body[at..].strip_prefix(&hyphens[..])?,
             None => return None,
@@ -101,18 +107,18 @@ fn delimiter(boundary: &str, body: &[u8], from: usize, bare: bool) -> Option<(us
             return Some((at, Ok((after + 2, true))));
         }
         let line = match &rest[padding..] {
-            _ if padding > PADDING_BYTES => Err(MultipartError::Line),
+            _ if padding > MAX_PADDING_BYTES => Err(MultipartError::BoundaryLine),
             [b'\r', b'\n', ..] => Ok((after + padding + 2, false)),
-            [] | [b'\r'] => Err(MultipartError::Cut),
-            [b'-'] if padding == 0 => Err(MultipartError::Cut),
-            _ => Err(MultipartError::Line),
+            [] | [b'\r'] => Err(MultipartError::Incomplete),
+            [b'-'] if padding == 0 => Err(MultipartError::Incomplete),
+            _ => Err(MultipartError::BoundaryLine),
         };
-        (broken.is_some() || line.is_ok()).then_some((at, line))
+        (after_line_break.is_some() || line.is_ok()).then_some((at, line))
     })
 }
 
-/// The reader's own work, on a body that comes in pieces of these lengths.
-fn streamed(boundary: &str, body: &[u8], cuts: &[usize]) -> (Outcome, usize) {
+/// Reads a body that arrives in pieces of these lengths. Returns the outcome and the most bytes in the buffer.
+fn read_streamed(boundary: &str, body: &[u8], cuts: &[usize]) -> (Outcome, usize) {
     let mut rest = Bytes::copy_from_slice(body);
     let mut pieces = Vec::new();
     for cut in cuts {
@@ -124,9 +130,9 @@ fn streamed(boundary: &str, body: &[u8], cuts: &[usize]) -> (Outcome, usize) {
     let mut most = 0;
     let outcome = futures_util::FutureExt::now_or_never(async {
         let mut parts = Vec::new();
-        while let Some(head) = reader.part().await? {
+        while let Some(head) = reader.next_part().await? {
             let mut bytes = Vec::new();
-            while let Some(piece) = reader.piece().await? {
+            while let Some(piece) = reader.next_piece().await? {
                 most = most.max(reader.buffer.len());
                 bytes.extend_from_slice(&piece);
             }
@@ -136,26 +142,26 @@ fn streamed(boundary: &str, body: &[u8], cuts: &[usize]) -> (Outcome, usize) {
         Ok(parts)
     });
     let held = most.max(reader.buffer.len()).saturating_sub(longest);
-    (outcome.expect("a stream that is there never waits"), held)
+    (outcome.expect("the stream is always ready"), held)
 }
 
-fn judge(boundary: &str, body: &[u8], cuts: &[usize]) -> Result<(), TestCaseError> {
-    let (outcome, held) = streamed(boundary, body, cuts);
-    // Not the macro for equality: it would print every byte of both.
+fn compare(boundary: &str, body: &[u8], cuts: &[usize]) -> Result<(), TestCaseError> {
+    let (outcome, held) = read_streamed(boundary, body, cuts);
+    // `prop_assert_eq` would print every byte of both outcomes.
     prop_assert!(
-        outcome == naive(boundary, body),
+        outcome == read_naively(boundary, body),
         "{:?}",
         outcome.map(|parts| parts.len())
     );
     prop_assert!(
-        held <= HEAD_BYTES + HEAD_END.len() + PADDING_BYTES + BOUNDARY_BYTES,
-        "{} bytes held",
+        held <= MAX_HEAD_BYTES + HEAD_END.len() + MAX_PADDING_BYTES + MAX_BOUNDARY_BYTES,
+        "{} bytes in the buffer",
         held
     );
     Ok(())
 }
 
-/// What bodies are made of: the words that mean something, and bytes that don't.
+/// The pieces of a body: words with a meaning, and other bytes.
 fn word(boundary: String) -> impl Strategy<Value = Vec<u8>> {
     let words = [
         "\r",
@@ -195,15 +201,15 @@ fn word(boundary: String) -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         4 => prop::sample::select(all),
         2 => prop::collection::vec(any::<u8>(), 0..20),
-        1 => (any::<u8>(), prop_oneof![Just(PADDING_BYTES), Just(HEAD_BYTES - 3), Just(AROUND_BYTES - 1)], 0..6_usize)
+        1 => (any::<u8>(), prop_oneof![Just(MAX_PADDING_BYTES), Just(MAX_HEAD_BYTES - 3), Just(MAX_IGNORED_BYTES - 1)], 0..6_usize)
             .prop_map(|(byte, near, more)| vec![byte; near + more]),
-        1 => (prop_oneof![Just(PADDING_BYTES), Just(HEAD_BYTES - 3), Just(AROUND_BYTES - 1)], 0..6_usize)
+        1 => (prop_oneof![Just(MAX_PADDING_BYTES), Just(MAX_HEAD_BYTES - 3), Just(MAX_IGNORED_BYTES - 1)], 0..6_usize)
             .prop_map(|(near, more)| vec![b' '; near + more]),
     ]
 }
 
-/// A whole body with that boundary; some senders leave out the line break before it.
-fn whole(boundary: String) -> impl Strategy<Value = Vec<u8>> {
+/// A complete body with this boundary. The line break before a boundary can be missing.
+fn complete_body(boundary: String) -> impl Strategy<Value = Vec<u8>> {
     let heads = prop::collection::vec(
         prop::sample::select(vec![
             "Content-Type: application/json\r\n",
@@ -241,20 +247,20 @@ fn whole(boundary: String) -> impl Strategy<Value = Vec<u8>> {
 #[derive(Debug, Clone)]
 enum Mutation {
     Cut(prop::sample::Index),
-    Drop(prop::sample::Index, usize),
-    Twice(prop::sample::Index, usize),
+    Remove(prop::sample::Index, usize),
+    Repeat(prop::sample::Index, usize),
     Swap(prop::sample::Index, prop::sample::Index),
     Set(prop::sample::Index, u8),
     Insert(prop::sample::Index, Vec<u8>),
 }
 
 impl Mutation {
-    fn any(boundary: String) -> impl Strategy<Value = Self> {
+    fn any_mutation(boundary: String) -> impl Strategy<Value = Self> {
         let place = any::<prop::sample::Index>;
         prop_oneof![
             place().prop_map(Self::Cut),
-            (place(), 1..40_usize).prop_map(|(at, length)| Self::Drop(at, length)),
-            (place(), 1..60_usize).prop_map(|(at, length)| Self::Twice(at, length)),
+            (place(), 1..40_usize).prop_map(|(at, length)| Self::Remove(at, length)),
+            (place(), 1..60_usize).prop_map(|(at, length)| Self::Repeat(at, length)),
             (place(), place()).prop_map(|(one, other)| Self::Swap(one, other)),
             (
                 place(),
@@ -272,14 +278,14 @@ impl Mutation {
         let length = body.len();
         match self {
             Self::Cut(at) => body.truncate(at.index(length)),
-            Self::Drop(at, many) => {
+            Self::Remove(at, count) => {
                 let at = at.index(length);
-                body.drain(at..(at + many).min(length));
+                body.drain(at..(at + count).min(length));
             }
-            Self::Twice(at, many) => {
+            Self::Repeat(at, count) => {
                 let at = at.index(length);
-                let again = body[at..(at + many).min(length)].to_vec();
-                body.splice(at..at, again);
+                let repeated = body[at..(at + count).min(length)].to_vec();
+                body.splice(at..at, repeated);
             }
             Self::Swap(one, other) => body.swap(one.index(length), other.index(length)),
             Self::Set(at, byte) => body[at.index(length)] = *byte,
@@ -291,8 +297,8 @@ impl Mutation {
     }
 }
 
-/// A boundary, a body that was whole, and where it is cut into pieces.
-fn case() -> impl Strategy<Value = (String, Vec<u8>, Vec<usize>)> {
+/// A boundary, a mutated body, and the lengths of its pieces.
+fn any_case() -> impl Strategy<Value = (String, Vec<u8>, Vec<usize>)> {
     let boundary = prop_oneof![
         Just("b".to_owned()),
         Just("--".to_owned()),
@@ -300,8 +306,8 @@ fn case() -> impl Strategy<Value = (String, Vec<u8>, Vec<usize>)> {
     ];
     boundary.prop_flat_map(|boundary| {
         let body = (
-            whole(boundary.clone()),
-            prop::collection::vec(Mutation::any(boundary.clone()), 0..4),
+            complete_body(boundary.clone()),
+            prop::collection::vec(Mutation::any_mutation(boundary.clone()), 0..4),
         );
         let body = body.prop_map(|(mut body, mutations)| {
             for mutation in &mutations {
@@ -318,17 +324,17 @@ fn case() -> impl Strategy<Value = (String, Vec<u8>, Vec<usize>)> {
     })
 }
 
-fn runs() -> u32 {
+fn number_of_runs() -> u32 {
     let runs = std::env::var("ROLLBOOK_TEST_RUNS").ok();
     runs.map_or(512, |runs| runs.parse().expect("ROLLBOOK_TEST_RUNS is a number"))
 }
 
 #[test]
-fn what_was_found_once_is_read_as_it_should_be() {
+fn seeds_are_read_like_the_naive_reader_does() {
     let mut seeds: Vec<Vec<u8>> = SEEDS.iter().map(|seed| seed.to_vec()).collect();
-    // Cut where the limit ends, within what may be a boundary.
+    // Bodies that end at the limit, within the beginning of a boundary.
     for more in 0..4 {
-        seeds.push([vec![0; AROUND_BYTES + more - 2], b"\r\r".to_vec()].concat());
+        seeds.push([vec![0; MAX_IGNORED_BYTES + more - 2], b"\r\r".to_vec()].concat());
     }
     for seed in seeds {
         for cuts in [
@@ -337,25 +343,26 @@ fn what_was_found_once_is_read_as_it_should_be() {
             vec![2; seed.len()],
             vec![3; seed.len()],
         ] {
-            judge("b", &seed, &cuts).unwrap_or_else(|error| panic!("{}: {error}", seed.escape_ascii()));
+            compare("b", &seed, &cuts).unwrap_or_else(|error| panic!("{}: {error}", seed.escape_ascii()));
         }
     }
 }
 
 #[test]
-fn a_mutated_body_is_read_as_the_naive_reader_does() {
+fn mutated_bodies_are_read_like_the_naive_reader_does() {
     let config = Config {
-        cases: runs(),
+        cases: number_of_runs(),
         failure_persistence: None,
         ..Config::default()
     };
-    let outcome =
-        TestRunner::new(config).run(&case(), |(boundary, body, cuts)| judge(&boundary, &body, &cuts));
+    let outcome = TestRunner::new(config).run(&any_case(), |(boundary, body, cuts)| {
+        compare(&boundary, &body, &cuts)
+    });
     if let Err(TestError::Fail(reason, (boundary, body, cuts))) = outcome {
         panic!(
             "add it to SEEDS: {boundary:?}, {}, {cuts:?}: {reason}",
             body.escape_ascii()
         );
     }
-    outcome.expect("every body can be made");
+    outcome.expect("every body can be generated");
 }

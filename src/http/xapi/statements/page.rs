@@ -1,5 +1,5 @@
-//! Writes answers: JSON, or multipart/mixed with the content of attachments behind it (xAPI 1.0.3, Communication 1.5.2
-//! and 2.1.3).
+//! Writes answers as JSON, or as multipart/mixed with the contents of attachments (xAPI 1.0.3, Communication 1.5.2 and
+//! 2.1.3).
 
 use actix_web::HttpResponse;
 use actix_web::body::SizedStream;
@@ -11,54 +11,54 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use crate::base::ids::OrgId;
 use crate::store::{StoredAttachment, StoredRecord, Store, StoreError};
 
-/// Whether the content of attachments goes with an answer (Communication 2.1.3, `attachments`).
+/// Whether an answer contains the contents of attachments (Communication 2.1.3, `attachments`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Attachments {
-    Left,
-    Sent,
+    Omitted,
+    Included,
 }
 
 impl Attachments {
-    /// The contents that go with an answer which shows these statements; `None` where none are asked for.
-    pub(super) async fn of(
+    /// Finds the contents for an answer with these records. Returns `None` if they are not requested.
+    pub(super) async fn find(
         self,
         store: &Store,
         organisation: &OrgId,
-        shown: &[StoredRecord],
+        records: &[StoredRecord],
     ) -> Result<Option<Vec<StoredAttachment>>, StoreError> {
         match self {
-            Self::Left => Ok(None),
-            Self::Sent => store.find_attachments(organisation, shown).await.map(Some),
+            Self::Omitted => Ok(None),
+            Self::Included => store.find_attachments(organisation, records).await.map(Some),
         }
     }
 }
 
-/// The answer with this JSON, and with these contents where they are asked for.
-pub(super) fn answer(store: &Store, json: String, contents: Option<Vec<StoredAttachment>>) -> HttpResponse {
+/// Returns the answer with this JSON, and with these contents if they are requested.
+pub(super) fn statement_response(store: &Store, json: String, contents: Option<Vec<StoredAttachment>>) -> HttpResponse {
     match contents {
         None => HttpResponse::Ok()
             .content_type(header::ContentType::json())
             .body(json),
-        Some(contents) => multipart(store, &json, contents),
+        Some(contents) => multipart_response(store, &json, contents),
     }
 }
 
-/// Parts one by one as they are taken; nothing of a content is read before.
+/// Returns a multipart answer. A content is read from the database when the client takes it.
 ///
-/// No length is declared with a content: it would have to match what the statement says of it (Communication 1.5.2),
-/// which is wrong at times.
-fn multipart(store: &Store, json: &str, contents: Vec<StoredAttachment>) -> HttpResponse {
-    // Hexadecimal digits and hyphens, so that it needs no quotation marks; and nobody can have put it in a content.
+/// No content has a `Content-Length`: it would have to be the length in the statement (Communication 1.5.2), which is
+/// sometimes wrong.
+fn multipart_response(store: &Store, json: &str, contents: Vec<StoredAttachment>) -> HttpResponse {
+    // A new UUID needs no quotation marks, and no content can contain it.
     let boundary = store.clock().new_uuid();
-    let mut length = 0;
+    let mut text_bytes = 0;
     let mut text = |text: String| {
-        length += text.len() as u64;
+        text_bytes += text.len() as u64;
         Either::Left(stream::once(ready(Ok::<_, StoreError>(Bytes::from(text)))))
     };
-    let mut frames = vec![text(format!(
+    let mut parts = vec![text(format!(
         "--{boundary}\r\nContent-Type: application/json\r\n\r\n{json}\r\n"
     ))];
-    let mut bytes = 0;
+    let mut content_bytes = 0;
     for StoredAttachment {
         sha2,
         content_type,
@@ -66,23 +66,23 @@ fn multipart(store: &Store, json: &str, contents: Vec<StoredAttachment>) -> Http
         blob,
     } in contents
     {
-        frames.push(text(format!(
+        parts.push(text(format!(
             "--{boundary}\r\nContent-Type: {content_type}\r\nContent-Transfer-Encoding: binary\r\n\
              X-Experience-API-Hash: {sha2}\r\n\r\n"
         )));
-        frames.push(Either::Right(store.blob(blob)));
-        frames.push(text("\r\n".to_owned()));
-        bytes += length;
+        parts.push(Either::Right(store.blob(blob)));
+        parts.push(text("\r\n".to_owned()));
+        content_bytes += length;
     }
-    frames.push(text(format!("--{boundary}--\r\n")));
-    // The client sees a transfer that breaks off; why, the log alone tells.
-    let body = stream::iter(frames)
+    parts.push(text(format!("--{boundary}--\r\n")));
+    // The client only sees that the body is incomplete. The log has the reason.
+    let body = stream::iter(parts)
         .flatten()
-        .inspect_err(|cause| tracing::error!(%cause, "attachments broke off"));
+        .inspect_err(|cause| tracing::error!(%cause, "the transfer of attachments broke off"));
     HttpResponse::Ok()
         .insert_header((
             header::CONTENT_TYPE,
             format!("multipart/mixed; boundary={boundary}"),
         ))
-        .body(SizedStream::new(length + bytes, body))
+        .body(SizedStream::new(text_bytes + content_bytes, body))
 }

@@ -1,8 +1,6 @@
-//! Answers questions for statements (xAPI 1.0.3, Communication 2.1.3).
+//! Answers queries for statements (xAPI 1.0.3, Communication 2.1.3).
 
-use std::time::{Duration, SystemTime};
-
-use actix_web::http::header::{self, HeaderValue, HttpDate};
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -10,94 +8,96 @@ use uuid::Uuid;
 
 use crate::access::StatementReach;
 use crate::access::permit::ReadStatements;
-use crate::base::clock::Timestamp;
 use crate::http::auth::Caller;
 use crate::http::pages;
 use crate::http::problem::{Answer, Problem};
 use crate::http::query::{QueryPairs, QueryReader};
 use crate::base::ids::StatementId;
-use crate::base::{timestamp};
+use crate::base::timestamp;
 use crate::record::{Identifier, Preference, format};
 use crate::store::{StoredRecord, StatementQuery, Voidedness};
 
 use super::page::{self, Attachments};
+use crate::http::xapi::to_http_date;
 
-/// The most bytes of a wish for languages that a `more` address carries on.
-const LANGUAGES_BYTES: usize = 500;
+/// The most bytes of the preferred languages in a `more` address.
+const MAX_LANGUAGES_BYTES: usize = 500;
 
-/// The answer to a GET, but for the header that every answer has.
-pub(super) async fn answer(caller: &Caller<ReadStatements>, request: &HttpRequest, query: &QueryPairs) -> Answer {
+/// Answers a GET, without the header Consistent-Through.
+pub(super) async fn read(caller: &Caller<ReadStatements>, request: &HttpRequest, query: &QueryPairs) -> Answer {
     let reach = caller
         .principal()
         .statement_reach()
-        .ok_or_else(|| Problem::forbidden("no scope to read"))?;
+        .ok_or_else(|| Problem::forbidden("your credential has no scope to read statements"))?;
     let reader = query.reader();
-    let by_id = by_id(&reader);
+    let id = parse_id(&reader);
     let attachments = match reader.flag("attachments") {
-        Some(true) => Attachments::Sent,
-        _ => Attachments::Left,
+        Some(true) => Attachments::Included,
+        _ => Attachments::Omitted,
     };
-    match by_id {
+    match id {
         Some((id, voidedness)) => {
-            let shape = Shape::read(&reader, languages(request));
+            let format = Format::parse(&reader, accept_language(request));
             for (name, _) in query.as_slice() {
                 if !["statementId", "voidedStatementId", "attachments", "format"].contains(&name.as_str()) {
-                    reader.fault(name, "can't stand beside an id");
+                    reader.add_fault(name, "cannot be combined with an id");
                 }
             }
             reader.finish()?;
-            one(caller, &reach, (id, voidedness), &shape, attachments).await
+            read_one(caller, &reach, (id, voidedness), &format, attachments).await
         }
         None => {
             let cursor = reader.text("cursor").and_then(|text| {
                 let cursor = Cursor::parse(text);
                 if cursor.is_none() {
-                    reader.fault("cursor", "must be as the last page's `more` has it");
+                    reader.add_fault("cursor", "must be the cursor in `more` of the last page");
                 }
                 cursor
             });
-            let asked = cursor
+            let languages = cursor
                 .as_ref()
-                .map_or(languages(request), |cursor| cursor.languages);
-            let shape = Shape::read(&reader, asked);
-            let wanted = wanted(caller, &reader, cursor.map(|cursor| cursor.after));
+                .map_or(accept_language(request), |cursor| cursor.languages);
+            let format = Format::parse(&reader, languages);
+            let statements = parse_query(caller, &reader, cursor.map(|cursor| cursor.after));
             reader.finish()?;
-            list(caller, &reach, wanted, &shape, attachments, query).await
+            read_page(caller, &reach, statements, &format, attachments, query).await
         }
     }
 }
 
-fn languages(request: &HttpRequest) -> &str {
-    let asked = request.headers().get(header::ACCEPT_LANGUAGE);
-    asked.and_then(|value| value.to_str().ok()).unwrap_or_default()
+/// Returns the header `Accept-Language`.
+fn accept_language(request: &HttpRequest) -> &str {
+    let value = request.headers().get(header::ACCEPT_LANGUAGE);
+    value.and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-fn by_id(reader: &QueryReader<'_>) -> Option<(StatementId, Voidedness)> {
-    let standing = reader
+/// Parses the id of a request for one statement.
+fn parse_id(reader: &QueryReader<'_>) -> Option<(StatementId, Voidedness)> {
+    let not_voided = reader
         .value::<Uuid>("statementId")
         .map(|id| (StatementId(id), Voidedness::NotVoided));
     let voided = reader
         .value::<Uuid>("voidedStatementId")
         .map(|id| (StatementId(id), Voidedness::Voided));
-    if standing.is_some() && voided.is_some() {
-        reader.fault("voidedStatementId", "can't stand beside statementId");
+    if not_voided.is_some() && voided.is_some() {
+        reader.add_fault("voidedStatementId", "cannot be combined with statementId");
     }
-    standing.or(voided)
+    not_voided.or(voided)
 }
 
-/// How statements are given back (Communication 2.1.3, `format`).
-enum Shape<'a> {
+/// The format of statements in an answer (Communication 2.1.3, `format`).
+enum Format<'a> {
     Exact,
     Ids,
     Canonical {
-        /// As the client said it.
+        /// The preferred languages, as the client sent them.
         languages: &'a str,
         preference: Preference,
     },
 }
 
-impl<'a> Shape<'a> {
-    fn read(reader: &QueryReader<'_>, languages: &'a str) -> Self {
+impl<'a> Format<'a> {
+    fn parse(reader: &QueryReader<'_>, languages: &'a str) -> Self {
         match reader.text("format") {
             None | Some("exact") => Self::Exact,
             Some("ids") => Self::Ids,
@@ -106,28 +106,29 @@ impl<'a> Shape<'a> {
                 preference: Preference::parse(languages),
             },
             Some(_) => {
-                reader.fault("format", "must be `exact`, `ids` or `canonical`");
+                reader.add_fault("format", "must be `exact`, `ids` or `canonical`");
                 Self::Exact
             }
         }
     }
 
-    fn text(&self, kept: StoredRecord) -> Result<String, Problem> {
+    /// Returns the JSON of a statement in this format.
+    fn apply(&self, record: StoredRecord) -> Result<String, Problem> {
         match self {
-            Self::Exact => Ok(kept.text),
-            Self::Ids => format::to_ids(&kept.text).map_err(Problem::internal),
+            Self::Exact => Ok(record.text),
+            Self::Ids => format::to_ids(&record.text).map_err(Problem::internal),
             Self::Canonical { preference, .. } => {
-                format::to_canonical(&kept.text, preference).map_err(Problem::internal)
+                format::to_canonical(&record.text, preference).map_err(Problem::internal)
             }
         }
     }
 }
 
-/// Where the next page begins. A `more` address must work without the headers of the first request (Data 2.5), so the
-/// languages of that one stand in it too.
+/// The cursor of a page. A `more` address must work without the headers of the first request (Data 2.5), so the cursor
+/// contains the preferred languages too.
 #[derive(Debug, PartialEq, Eq)]
 struct Cursor<'a> {
-    /// The place of the last statement in the order of recording.
+    /// The position of the last statement in the order of recording.
     after: i64,
     languages: &'a str,
 }
@@ -139,13 +140,13 @@ impl<'a> Cursor<'a> {
         Some(Self { after, languages })
     }
 
-    fn new(after: i64, shape: &Shape<'a>) -> Self {
-        let languages = match *shape {
-            Shape::Canonical { languages, .. } => languages,
-            Shape::Exact | Shape::Ids => "",
+    fn new(after: i64, format: &Format<'a>) -> Self {
+        let languages = match *format {
+            Format::Canonical { languages, .. } => languages,
+            Format::Exact | Format::Ids => "",
         };
-        // Whole wishes: the first ones, if there are that many.
-        let fits = |languages: &&str| languages.len() <= LANGUAGES_BYTES;
+        // If the list is too long, the first languages of it.
+        let fits = |languages: &&str| languages.len() <= MAX_LANGUAGES_BYTES;
         let mut ends = languages.rmatch_indices(',').map(|(end, _)| &languages[..end]);
         let languages = Some(languages).filter(fits).or_else(|| ends.find(fits));
         Self {
@@ -154,7 +155,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    fn text(&self) -> String {
+    fn encode(&self) -> String {
         match self.languages {
             "" => self.after.to_string(),
             languages => format!("{}~{languages}", self.after),
@@ -162,55 +163,54 @@ impl<'a> Cursor<'a> {
     }
 }
 
-async fn one(
+async fn read_one(
     caller: &Caller<ReadStatements>,
     reach: &StatementReach,
     (id, voidedness): (StatementId, Voidedness),
-    shape: &Shape<'_>,
+    format: &Format<'_>,
     attachments: Attachments,
 ) -> Result<HttpResponse, Problem> {
     let (store, organisation) = (caller.store(), caller.org());
-    let kept = store.statement(organisation, reach, id, voidedness).await?;
-    let kept = kept.ok_or_else(Problem::not_found)?;
+    let record = store
+        .find_statement(organisation, reach, id, voidedness)
+        .await?
+        .ok_or_else(Problem::not_found)?;
     let contents = attachments
-        .of(store, organisation, std::slice::from_ref(&kept))
+        .find(store, organisation, std::slice::from_ref(&record))
         .await?;
-    let stored = last_modified(kept.stored)?;
-    let mut response = page::answer(store, shape.text(kept)?, contents);
+    let stored = HeaderValue::from_str(&to_http_date(record.stored)).map_err(Problem::internal)?;
+    let mut response = page::statement_response(store, format.apply(record)?, contents);
     response.headers_mut().insert(header::LAST_MODIFIED, stored);
     Ok(response)
 }
 
-/// When a statement was stored, to the second; it never changes after that.
-fn last_modified(stored: Timestamp) -> Result<HeaderValue, Problem> {
-    // Nothing was stored before 1970.
-    let since = Duration::from_micros(u64::try_from(stored.micros()).unwrap_or(0));
-    let date = HttpDate::from(SystemTime::UNIX_EPOCH + since);
-    HeaderValue::from_str(&date.to_string()).map_err(Problem::internal)
-}
-
-fn wanted(caller: &Caller<ReadStatements>, reader: &QueryReader<'_>, after: Option<i64>) -> StatementQuery {
+/// Parses the filters of a query.
+fn parse_query(
+    caller: &Caller<ReadStatements>,
+    reader: &QueryReader<'_>,
+    after: Option<i64>,
+) -> StatementQuery {
     let time = |name| {
         let text = reader.text(name)?;
         timestamp::parse(text)
-            .map_err(|error| reader.fault(name, error.to_string()))
+            .map_err(|error| reader.add_fault(name, error.to_string()))
             .ok()
     };
     let iri = |name| {
         let text = reader.text(name)?;
         if oxiri::Iri::parse(text).is_err() {
-            reader.fault(name, "must be an IRI with its scheme");
+            reader.add_fault(name, "must be an IRI with its scheme");
         }
         Some(text.to_owned())
     };
     let agent = reader.text("agent").and_then(|text| {
         Identifier::parse_agent(text)
-            .map_err(|fault| reader.fault("agent", fault.to_string()))
+            .map_err(|fault| reader.add_fault("agent", fault.to_string()))
             .ok()
     });
-    let most = caller.app_state().limits().page_max;
+    let page_max = caller.app_state().limits().page_max;
     let limit = reader.number("limit", 0..=usize::MAX >> 1).unwrap_or(0);
-    let limit = if limit == 0 { most } else { limit.min(most) };
+    let limit = if limit == 0 { page_max } else { limit.min(page_max) };
     StatementQuery {
         agent,
         verb: iri("verb"),
@@ -226,38 +226,38 @@ fn wanted(caller: &Caller<ReadStatements>, reader: &QueryReader<'_>, after: Opti
     }
 }
 
-async fn list(
+async fn read_page(
     caller: &Caller<ReadStatements>,
     reach: &StatementReach,
-    mut wanted: StatementQuery,
-    shape: &Shape<'_>,
+    mut statements: StatementQuery,
+    format: &Format<'_>,
     attachments: Attachments,
     query: &QueryPairs,
 ) -> Result<HttpResponse, Problem> {
     let (store, organisation) = (caller.store(), caller.org());
-    let limit = wanted.limit;
-    wanted.limit = limit.saturating_add(1);
-    let mut kept = store.statements(organisation, reach, &wanted).await?;
-    let more = kept.len() > limit as usize;
-    kept.truncate(limit as usize);
-    let more = match kept.last() {
-        Some(last) if more => pages::next_page_address("/xapi/statements", query, &Cursor::new(last.seq, shape).text()),
+    let limit = statements.limit;
+    statements.limit = limit.saturating_add(1);
+    let mut records = store.find_statements(organisation, reach, &statements).await?;
+    let has_more = records.len() > limit as usize;
+    records.truncate(limit as usize);
+    let more = match records.last() {
+        Some(last) if has_more => pages::next_page_address("/xapi/statements", query, &Cursor::new(last.seq, format).encode()),
         _ => String::new(),
     };
-    let contents = attachments.of(store, organisation, &kept).await?;
-    let statements = kept
+    let contents = attachments.find(store, organisation, &records).await?;
+    let statements = records
         .into_iter()
-        .map(|kept| RawValue::from_string(shape.text(kept)?).map_err(Problem::internal))
+        .map(|record| RawValue::from_string(format.apply(record)?).map_err(Problem::internal))
         .collect::<Result<Vec<_>, _>>()?;
     let json = serde_json::to_string(&StatementResult { statements, more }).map_err(Problem::internal)?;
-    Ok(page::answer(store, json, contents))
+    Ok(page::statement_response(store, json, contents))
 }
 
 /// A page of statements (Data 2.5).
 #[derive(Serialize)]
 struct StatementResult {
     statements: Vec<Box<RawValue>>,
-    /// The relative address of the next page; the empty text on the last one.
+    /// The relative address of the next page; empty on the last page.
     more: String,
 }
 
@@ -265,40 +265,34 @@ struct StatementResult {
 mod tests {
     use super::*;
 
-    fn canonical(languages: &str) -> Shape<'_> {
-        Shape::Canonical {
+    fn canonical(languages: &str) -> Format<'_> {
+        Format::Canonical {
             languages,
             preference: Preference::parse(languages),
         }
     }
 
     #[test]
-    fn a_cursor_reads_back_as_it_was_written() {
+    fn cursor_parses_as_it_was_encoded() {
         for languages in ["", "de", "de-CH, fr;q=0.8, *;q=0.1", "~"] {
             let cursor = Cursor::new(42, &canonical(languages));
             assert_eq!(
-                Cursor::parse(&cursor.text()),
+                Cursor::parse(&cursor.encode()),
                 Some(Cursor { after: 42, languages })
             );
         }
-        assert_eq!(Cursor::new(7, &Shape::Ids).text(), "7");
+        assert_eq!(Cursor::new(7, &Format::Ids).encode(), "7");
         for bad in ["", "x", "~de", "1.5", "7 ~de"] {
             assert_eq!(Cursor::parse(bad), None, "{bad}");
         }
     }
 
     #[test]
-    fn a_cursor_carries_the_first_wishes_of_many() {
+    fn long_list_of_languages_is_cut_at_a_comma() {
         let many = vec!["de-CH;q=0.5"; 500].join(",");
         let cursor = Cursor::new(1, &canonical(&many));
-        assert!(cursor.languages.len() > LANGUAGES_BYTES / 2 && cursor.languages.len() <= LANGUAGES_BYTES);
+        assert!(cursor.languages.len() > MAX_LANGUAGES_BYTES / 2 && cursor.languages.len() <= MAX_LANGUAGES_BYTES);
         assert!(cursor.languages.ends_with("q=0.5") && many.starts_with(cursor.languages));
         assert_eq!(Cursor::new(1, &canonical(&"x".repeat(501))).languages, "");
-    }
-
-    #[test]
-    fn the_moment_of_storing_is_told_to_the_second() {
-        let stored = last_modified(Timestamp::from_micros(1_773_829_043_999_000)).expect("a date");
-        assert_eq!(stored, "Wed, 18 Mar 2026 10:17:23 GMT");
     }
 }

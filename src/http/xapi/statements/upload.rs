@@ -1,110 +1,112 @@
-//! Reads the body of a request that stores statements: JSON alone, or multipart/mixed with the content of attachments
-//! (xAPI 1.0.3, Communication 1.5).
+//! Reads the body of a request that writes statements: JSON, or multipart/mixed with the contents of attachments (xAPI
+//! 1.0.3, Communication 1.5).
 //!
-//! The statements are read and checked before the rest is; then each content goes through a spool, so that memory
-//! stays flat. What may be sent: statements as an ordinary body, each content within its own limit, all of them within
-//! four times that, and as fast as an ordinary body must come.
+//! The statements are read and checked before the contents. Each content goes through a spool, so that it is never in
+//! memory as a whole. The statements are limited like an ordinary body, each content by the limit on attachments, and all
+//! contents together by four times that limit.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use actix_web::http::header;
-use actix_web::web::BytesMut;
-use actix_web::{FromRequest, HttpRequest, web};
+use actix_web::web::{self, Bytes, BytesMut};
+use actix_web::{FromRequest, HttpRequest};
+use futures_util::Stream;
 use sha2::{Digest as _, Sha224, Sha384, Sha512};
-use tokio::time::Instant;
 
+use crate::base::ids::StatementId;
 use crate::http::auth::Caller;
+use crate::http::body::{refuse_encoding, stream_body};
 use crate::http::json::JsonBytes;
 use crate::http::limits::Limits;
 use crate::http::problem::{Code, Problem, ProblemError};
-use crate::http::xapi::multipart::{Boundary, Head, Multipart, MultipartError};
-use crate::base::ids::StatementId;
+use crate::http::xapi::multipart::{Boundary, Multipart, MultipartError, PartHead};
 use crate::record::attachment::hex_to_bytes;
 use crate::record::{Attachment, Statement, Version, parse_statement, parse_statements};
 use crate::store::{Blob, Spool, SpoolError};
 
-/// How many times the limit of one content all contents of a request may have together.
-const TOGETHER: u64 = 4;
+/// The limit on all contents of a request, as a multiple of the limit on one content.
+const TOTAL_FACTOR: u64 = 4;
 
-/// How many statements a request may have.
+/// The statements that a request may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Many {
-    /// One, under the id that the query names: PUT.
+pub(super) enum Expected {
+    /// One statement with the id in the query: PUT.
     One(StatementId),
-    /// One, or an array of any number: POST.
+    /// One statement or an array: POST.
     Any,
 }
 
-/// What a request sent, checked but for its signatures.
+/// The checked body of a request. Only signatures are not checked yet.
 pub(super) struct Received {
     pub(super) statements: Vec<Statement>,
-    /// Whether they came in an array, so that pointers begin with a statement's number.
+    /// Whether the statements are an array, so that pointers begin with the position of a statement.
     pub(super) array: bool,
     pub(super) contents: Contents,
 }
 
-/// The contents of attachments by their SHA-2. All that are needed are here, and none that isn't declared.
+/// The contents of attachments by their SHA-2. Every content is declared by a statement, and no required one is missing.
 #[derive(Default)]
 pub(super) struct Contents(HashMap<Vec<u8>, Blob>);
 
 impl Contents {
-    /// Whether the attachment's content came.
+    /// Whether the request has the attachment's content.
     pub(super) fn has(&self, attachment: &Attachment) -> bool {
-        self.of(attachment).is_some()
+        self.find(attachment).is_some()
     }
 
-    /// The attachment's content.
-    pub(super) fn of(&self, attachment: &Attachment) -> Option<&Blob> {
+    /// Finds the attachment's content.
+    pub(super) fn find(&self, attachment: &Attachment) -> Option<&Blob> {
         self.0.get(&hex_to_bytes(&attachment.sha2))
     }
 
-    /// Each content with its SHA-2.
+    /// Returns each content with its SHA-2.
     pub(super) fn into_iter(self) -> impl Iterator<Item = (Vec<u8>, Blob)> {
         self.0.into_iter()
     }
 }
 
-/// Reads the body, by the rules of the version that the request names.
+/// Reads the body by the rules of the request's version.
 ///
 /// # Errors
 ///
-/// 400 for a body of another media type (never 415, as the conformance suites ask), for bad statements, contents that
-/// are missing, not declared or not what they are declared to be; 413 past a limit, 408 for a body that comes too
-/// slowly.
+/// 400 for a body of another media type (the conformance suites do not accept 415), for invalid statements, and for
+/// contents that are missing, not declared, or different from their SHA-2; 413 for a body over a limit, 408 for one that
+/// arrives too slowly.
 pub(super) async fn receive<A>(
     caller: &Caller<A>,
     version: Version,
     request: &HttpRequest,
     payload: web::Payload,
-    many: Many,
+    expected: Expected,
 ) -> Result<Received, Problem> {
     let limits = caller.app_state().limits();
     let content_type = request.headers().get(header::CONTENT_TYPE);
     let content_type = content_type.and_then(|value| value.to_str().ok());
-    let received = match content_type.and_then(Boundary::of) {
+    let received = match content_type.and_then(Boundary::from_content_type) {
         None => {
             let body = JsonBytes::from_request(request, &mut payload.into_inner()).await;
-            Received::read(&body.map_err(bad_body)?.0, version, limits, many)?
+            Received::parse(&body.map_err(json_body_problem)?.0, version, limits, expected)?
         }
         Some(boundary) => {
-            let encoding = request.headers().get(header::CONTENT_ENCODING);
-            if encoding.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
-                return Err(Problem::bad_request("send the body without a Content-Encoding"));
-            }
+            refuse_encoding(request.headers()).map_err(|problem| Problem::bad_request(problem.detail()))?;
             let boundary = boundary.map_err(Problem::bad_request)?;
-            let mut upload = Upload::new(Multipart::new(&boundary, payload.into_inner()), limits);
-            let mut received = Received::read(&upload.statements().await?, version, limits, many)?;
-            received.contents = upload.contents(&received.statements).await?;
+            let pieces = Box::pin(stream_body(payload.into_inner(), limits));
+            let mut upload = Upload {
+                parts: Multipart::new(&boundary, pieces),
+                limits,
+            };
+            let statements = upload.read_statements().await?;
+            let mut received = Received::parse(&statements, version, limits, expected)?;
+            received.contents = upload.read_contents(&received.statements).await?;
             received
         }
     };
-    received.complete()?;
+    received.check_contents()?;
     Ok(received)
 }
 
-/// Here a body of another kind is a bad request, as the conformance suites ask.
-fn bad_body(problem: Problem) -> Problem {
+/// Turns 415 into 400, as the conformance suites require.
+fn json_body_problem(problem: Problem) -> Problem {
     match problem.code() {
         Code::UnsupportedMediaType => Problem::bad_request(format!(
             "{}, or as multipart/mixed with attachments",
@@ -115,23 +117,23 @@ fn bad_body(problem: Problem) -> Problem {
 }
 
 impl Received {
-    fn read(body: &[u8], version: Version, limits: &Limits, many: Many) -> Result<Self, Problem> {
-        let statements = match many {
-            Many::One(id) => {
+    fn parse(body: &[u8], version: Version, limits: &Limits, expected: Expected) -> Result<Self, Problem> {
+        let statements = match expected {
+            Expected::One(id) => {
                 let statement = parse_statement(body, version, &limits.statement())?;
-                if statement.id.is_some_and(|own| own != id) {
+                if statement.id.is_some_and(|statement_id| statement_id != id) {
                     let detail = "the statement's id must be the `statementId` of the query";
                     return Err(Problem::invalid_body("/id", detail));
                 }
                 vec![statement]
             }
-            Many::Any => {
-                let read = parse_statements(body, version, &limits.statement());
-                if read.is_err() {
-                    // Too many is another answer (413) than bad ones.
+            Expected::Any => {
+                let statements = parse_statements(body, version, &limits.statement());
+                if statements.is_err() {
+                    // A batch that is too long is 413, not 400.
                     limits.check_array(body)?;
                 }
-                read?
+                statements?
             }
         };
         Ok(Self {
@@ -141,8 +143,8 @@ impl Received {
         })
     }
 
-    /// The pointer of a place within a statement.
-    pub(super) fn place(&self, statement: usize, place: &str) -> String {
+    /// Returns the pointer of a place within a statement.
+    pub(super) fn pointer(&self, statement: usize, place: &str) -> String {
         if self.array {
             format!("/{statement}{place}")
         } else {
@@ -150,21 +152,24 @@ impl Received {
         }
     }
 
-    /// Refuses statements whose attachments are without a needed content (Communication 1.5.2).
-    fn complete(&self) -> Result<(), Problem> {
+    /// Refuses statements with attachments whose required content is missing (Communication 1.5.2).
+    fn check_contents(&self) -> Result<(), Problem> {
         let mut faults = Vec::new();
         for (index, statement) in self.statements.iter().enumerate() {
-            for (place, attachment) in statement.declared_attachments().filter(|(_, one)| !self.contents.has(one)) {
+            let missing = statement
+                .declared_attachments()
+                .filter(|(_, attachment)| !self.contents.has(attachment));
+            for (place, attachment) in missing {
                 let detail = if attachment.is_signature() {
-                    "a signature must come with its content: send multipart/mixed, with a part whose \
+                    "the content of a signature is required: send multipart/mixed, with a part whose \
                      X-Experience-API-Hash is this sha2"
                 } else if attachment.file_url.is_none() {
-                    "an attachment without a fileUrl must come with its content: send multipart/mixed, with a part \
+                    "the content of an attachment without a fileUrl is required: send multipart/mixed, with a part \
                      whose X-Experience-API-Hash is this sha2"
                 } else {
                     continue;
                 };
-                faults.push(ProblemError::at_pointer(self.place(index, &place), detail));
+                faults.push(ProblemError::at_pointer(self.pointer(index, &place), detail));
             }
         }
         if faults.is_empty() {
@@ -175,52 +180,46 @@ impl Received {
     }
 }
 
-/// A multipart body on its way in.
+/// A multipart body that is being read.
 struct Upload<'l, S> {
     parts: Multipart<S>,
     limits: &'l Limits,
-    began: Instant,
-    /// Bytes so far.
-    taken: u64,
 }
 
-impl<'l, S, E> Upload<'l, S>
+impl<S> Upload<'_, S>
 where
-    S: futures_util::Stream<Item = Result<web::Bytes, E>> + Unpin,
-    E: std::fmt::Display,
+    S: Stream<Item = Result<Bytes, Problem>> + Unpin,
 {
-    fn new(parts: Multipart<S>, limits: &'l Limits) -> Self {
-        Self {
-            parts,
-            limits,
-            began: Instant::now(),
-            taken: 0,
-        }
-    }
-
-    /// The first part: the statements.
-    async fn statements(&mut self) -> Result<BytesMut, Problem> {
-        const FIRST: &str =
+    /// Reads the first part: the statements.
+    async fn read_statements(&mut self) -> Result<BytesMut, Problem> {
+        const FIRST_PART: &str =
             "the first part must be the statements, with the header Content-Type: application/json";
-        let head = self.part().await?.ok_or_else(|| Problem::bad_request(FIRST))?;
+        let head = self
+            .next_part()
+            .await?
+            .ok_or_else(|| Problem::bad_request(FIRST_PART))?;
         if !is_json(&head) {
-            return Err(Problem::bad_request(FIRST));
+            return Err(Problem::bad_request(FIRST_PART));
         }
-        let plain = |encoding: &str| {
+        let is_plain = |encoding: &str| {
             ["binary", "8bit", "7bit"]
                 .iter()
                 .any(|plain| encoding.eq_ignore_ascii_case(plain))
         };
-        if head.transfer_encoding.is_some_and(|encoding| !plain(&encoding)) {
-            let detail = "send the statements as they are, with the header Content-Transfer-Encoding: binary";
+        if head
+            .transfer_encoding
+            .is_some_and(|encoding| !is_plain(&encoding))
+        {
+            let detail =
+                "send the statements without an encoding, with the header Content-Transfer-Encoding: binary";
             return Err(Problem::bad_request(detail));
         }
         let mut body = BytesMut::new();
-        while let Some(piece) = self.piece().await? {
+        while let Some(piece) = self.next_piece().await? {
             if body.len() + piece.len() > self.limits.body_bytes {
-                let most = self.limits.body_bytes;
+                let max_bytes = self.limits.body_bytes;
                 let detail =
-                    format!("the statements have more than {most} bytes; send them in several requests");
+                    format!("the statements have more than {max_bytes} bytes; send them in several requests");
                 return Err(Problem::new(Code::BodyTooLarge, detail));
             }
             body.extend_from_slice(&piece);
@@ -228,106 +227,83 @@ where
         Ok(body)
     }
 
-    /// All other parts: the contents of attachments.
-    async fn contents(&mut self, statements: &[Statement]) -> Result<Contents, Problem> {
+    /// Reads all other parts: the contents of attachments.
+    async fn read_contents(&mut self, statements: &[Statement]) -> Result<Contents, Problem> {
         let declared = statements.iter().flat_map(Statement::declared_attachments);
-        let mut wanted: HashMap<Vec<u8>, Option<Blob>> = declared
+        let mut contents: HashMap<Vec<u8>, Option<Blob>> = declared
             .map(|(_, attachment)| (hex_to_bytes(&attachment.sha2), None))
             .collect();
-        let mut left = self.limits.attachment_bytes.saturating_mul(TOGETHER);
+        let mut remaining = self.limits.attachment_bytes.saturating_mul(TOTAL_FACTOR);
         let mut number = 1;
-        while let Some(head) = self.part().await? {
+        while let Some(head) = self.next_part().await? {
             number += 1;
             let refuse = |detail: &str| Problem::bad_request(format!("part {number}: {detail}"));
-            let hash = hash(&head).map_err(refuse)?;
-            let place = wanted.get_mut(&hash).ok_or_else(|| {
-                refuse("no statement declares an attachment of this X-Experience-API-Hash; send only declared ones")
+            let hash = parse_hash(&head).map_err(refuse)?;
+            let content = contents.get_mut(&hash).ok_or_else(|| {
+                refuse("no statement declares an attachment with this X-Experience-API-Hash; leave the part out")
             })?;
-            let blob = self.content(&hash, left, number).await?;
-            left = left.saturating_sub(blob.length);
-            *place = Some(blob);
+            let blob = self.read_content(&hash, remaining, number).await?;
+            remaining = remaining.saturating_sub(blob.length);
+            *content = Some(blob);
         }
-        let came = wanted.into_iter().filter_map(|(sha2, blob)| Some((sha2, blob?)));
-        Ok(Contents(came.collect()))
+        let received = contents
+            .into_iter()
+            .filter_map(|(sha2, blob)| Some((sha2, blob?)));
+        Ok(Contents(received.collect()))
     }
 
-    /// The content of the part that has begun; `left` is what all contents may have.
-    async fn content(&mut self, hash: &[u8], left: u64, number: usize) -> Result<Blob, Problem> {
+    /// Reads the content of the current part. `remaining` is the limit on the rest of all contents.
+    async fn read_content(&mut self, hash: &[u8], remaining: u64, number: usize) -> Result<Blob, Problem> {
         let limit = self.limits.attachment_bytes;
-        let refused = |error| match error {
-            SpoolError::TooLarge if left < limit => {
-                let most = limit.saturating_mul(TOGETHER);
+        let spool_problem = |error| match error {
+            SpoolError::TooLarge if remaining < limit => {
+                let max_bytes = limit.saturating_mul(TOTAL_FACTOR);
                 let detail = format!(
-                    "the attachments have more than {most} bytes together; send the statements in several requests"
+                    "all attachments together have more than {max_bytes} bytes; send the statements in several requests"
                 );
                 Problem::new(Code::BodyTooLarge, detail)
             }
             SpoolError::TooLarge => {
                 let detail = format!(
-                    "part {number}: the attachment has more than {limit} bytes; keep it where it can be fetched, and \
-                     declare it with a fileUrl"
+                    "part {number}: the attachment has more than {limit} bytes; publish it at an address, and declare it \
+                     with that address as its fileUrl"
                 );
                 Problem::new(Code::BodyTooLarge, detail)
             }
             SpoolError::Io(error) => Problem::internal(error),
         };
-        let mut spool = Spool::new(limit.min(left));
-        let mut digest = Sha2::of_length(hash.len());
-        while let Some(piece) = self.piece().await? {
+        let mut spool = Spool::new(limit.min(remaining));
+        let mut digest = Sha2::with_length(hash.len());
+        while let Some(piece) = self.next_piece().await? {
             digest.update(&piece);
-            spool.push(&piece).await.map_err(refused)?;
+            spool.push(&piece).await.map_err(spool_problem)?;
         }
-        let blob = spool.finish().await.map_err(refused)?;
+        let blob = spool.finish().await.map_err(spool_problem)?;
         if digest.finish(&blob) != hash {
             return Err(Problem::bad_request(format!(
-                "part {number}: its bytes have another SHA-2 than its X-Experience-API-Hash says; send them unchanged"
+                "part {number}: the SHA-2 of its bytes is not its X-Experience-API-Hash; send the bytes unchanged"
             )));
         }
         Ok(blob)
     }
 
-    async fn part(&mut self) -> Result<Option<Head>, Problem> {
-        let until = self.until();
-        let part = tokio::time::timeout_at(until, self.parts.part()).await;
-        part.map_err(|_| self.too_slow())?.map_err(broken)
+    async fn next_part(&mut self) -> Result<Option<PartHead>, Problem> {
+        self.parts.next_part().await.map_err(multipart_problem)
     }
 
-    async fn piece(&mut self) -> Result<Option<web::Bytes>, Problem> {
-        let until = self.until();
-        let piece = tokio::time::timeout_at(until, self.parts.piece()).await;
-        let piece = piece.map_err(|_| self.too_slow())?.map_err(broken)?;
-        self.taken += piece.as_ref().map_or(0, |piece| piece.len() as u64);
-        Ok(piece)
-    }
-
-    /// Until when the next piece must have come: what has come so far gives it more time, as much as an ordinary body
-    /// has for its length.
-    fn until(&self) -> Instant {
-        let bodies = self.taken as f64 / self.limits.body_bytes.max(1) as f64;
-        let more = self.limits.body_timeout.as_secs_f64() * bodies;
-        let more = Duration::try_from_secs_f64(more).unwrap_or_default();
-        self.began + self.limits.body_timeout + more
-    }
-
-    fn too_slow(&self) -> Problem {
-        let detail = format!(
-            "the body came too slowly: each {} bytes may take {} seconds",
-            self.limits.body_bytes,
-            self.limits.body_timeout.as_secs()
-        );
-        Problem::new(Code::RequestTimeout, detail)
+    async fn next_piece(&mut self) -> Result<Option<Bytes>, Problem> {
+        self.parts.next_piece().await.map_err(multipart_problem)
     }
 }
 
-fn broken<E: std::fmt::Display>(error: MultipartError<E>) -> Problem {
-    let problem = Problem::bad_request(error.to_string());
+fn multipart_problem(error: MultipartError<Problem>) -> Problem {
     match error {
-        MultipartError::Broken(cause) => problem.caused_by(cause),
-        _ => problem,
+        MultipartError::Stream(problem) => problem,
+        error => Problem::bad_request(error.to_string()),
     }
 }
 
-fn is_json(head: &Head) -> bool {
+fn is_json(head: &PartHead) -> bool {
     let essence = head
         .content_type
         .as_deref()
@@ -335,8 +311,8 @@ fn is_json(head: &Head) -> bool {
     essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
 }
 
-/// The SHA-2 that a content's part names, where its headers are as they must be.
-fn hash(head: &Head) -> Result<Vec<u8>, &'static str> {
+/// Parses the SHA-2 in the head of a content, and checks the other headers.
+fn parse_hash(head: &PartHead) -> Result<Vec<u8>, &'static str> {
     let Some(hash) = &head.hash else {
         return Err(if is_json(head) {
             "all statements must be in the first part, and an attachment needs the header X-Experience-API-Hash"
@@ -347,7 +323,7 @@ fn hash(head: &Head) -> Result<Vec<u8>, &'static str> {
     let encoding = head.transfer_encoding.as_deref();
     if !encoding.is_some_and(|encoding| encoding.eq_ignore_ascii_case("binary")) {
         return Err(
-            "an attachment needs the header Content-Transfer-Encoding: binary, and its bytes as they are",
+            "an attachment needs the header Content-Transfer-Encoding: binary, and its bytes without an encoding",
         );
     }
     if !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) || hash.len() % 2 != 0 {
@@ -356,7 +332,7 @@ fn hash(head: &Head) -> Result<Vec<u8>, &'static str> {
     Ok(hex_to_bytes(hash))
 }
 
-/// The digest of bytes as they come; SHA-256 is the spool's own.
+/// A SHA-2 of bytes that arrive in pieces. The spool computes the SHA-256.
 enum Sha2 {
     Sha224(Sha224),
     Sha256,
@@ -365,7 +341,8 @@ enum Sha2 {
 }
 
 impl Sha2 {
-    fn of_length(bytes: usize) -> Self {
+    /// Returns the algorithm whose digest has this number of bytes.
+    fn with_length(bytes: usize) -> Self {
         match bytes {
             28 => Self::Sha224(Sha224::new()),
             48 => Self::Sha384(Sha384::new()),
@@ -395,63 +372,28 @@ impl Sha2 {
 
 #[cfg(test)]
 mod tests {
-    use futures_util::stream::{self, StreamExt as _};
+    use std::time::Duration;
+
+    use futures_util::stream;
 
     use super::*;
 
-    fn limits() -> Limits {
-        Limits {
-            body_bytes: 1_000,
+    #[tokio::test]
+    async fn endless_body_times_out() {
+        let boundary = Boundary::from_content_type("multipart/mixed; boundary=b")
+            .expect("multipart")
+            .expect("a boundary");
+        let limits = Limits {
             body_timeout: Duration::from_millis(200),
             ..Limits::default()
-        }
-    }
-
-    /// Reads a body that comes in these pieces, each that much later than the one before.
-    async fn taken(pieces: Vec<Vec<u8>>, pause: Duration, limits: &Limits) -> Result<usize, Problem> {
-        let pieces = stream::iter(pieces).then(move |piece| async move {
-            tokio::time::sleep(pause).await;
-            Ok::<_, std::io::Error>(web::Bytes::from(piece))
-        });
-        let boundary = Boundary::of("multipart/mixed; boundary=b")
-            .expect("multipart")
-            .expect("a boundary");
-        let mut upload = Upload::new(Multipart::new(&boundary, Box::pin(pieces)), limits);
-        let mut bytes = 0;
-        while upload.part().await?.is_some() {
-            while let Some(piece) = upload.piece().await? {
-                bytes += piece.len();
-            }
-        }
-        Ok(bytes)
-    }
-
-    #[tokio::test]
-    async fn a_body_must_come_as_fast_as_an_ordinary_one() {
-        let limits = limits();
-        // Six times as long as an ordinary body may take, at more than twice its pace.
-        let mut pieces = vec![b"--b\r\n\r\n".to_vec()];
-        pieces.extend(vec![vec![b'x'; 1_000]; 15]);
-        pieces.push(b"\r\n--b--".to_vec());
-        let steady = taken(pieces.clone(), Duration::from_millis(80), &limits).await;
-        assert_eq!(steady.expect("fast enough"), 15_000);
-        // The same in time, with a fiftieth of the bytes.
-        pieces.iter_mut().for_each(|piece| piece.truncate(20));
-        let slow = taken(pieces, Duration::from_millis(80), &limits)
-            .await
-            .expect_err("too slow");
-        assert_eq!(slow.code(), Code::RequestTimeout);
-    }
-
-    #[tokio::test]
-    async fn a_body_that_never_ends_is_408() {
-        let boundary = Boundary::of("multipart/mixed; boundary=b")
-            .expect("multipart")
-            .expect("a boundary");
-        let never = stream::pending::<Result<web::Bytes, std::io::Error>>();
-        let limits = limits();
-        let mut upload = Upload::new(Multipart::new(&boundary, never), &limits);
-        let problem = upload.statements().await.expect_err("slow");
+        };
+        let endless = stream::pending::<Result<Bytes, std::io::Error>>();
+        let pieces = Box::pin(stream_body(endless, &limits));
+        let mut upload = Upload {
+            parts: Multipart::new(&boundary, pieces),
+            limits: &limits,
+        };
+        let problem = upload.read_statements().await.expect_err("too slow");
         assert_eq!(problem.code(), Code::RequestTimeout);
     }
 }

@@ -1,4 +1,4 @@
-//! Keeps what came in, all of it or nothing (xAPI 1.0.3, Communication 2.1.1 and 2.1.2).
+//! Stores the statements of a request, all of them or none (xAPI 1.0.3, Communication 2.1.1 and 2.1.2).
 
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ use crate::store::{Incoming, NewAttachment, Sameness, Submission};
 use super::authority;
 use super::upload::{Contents, Received};
 
-/// Keeps the statements with their attachments and gives the ids, in order; `id` is what the query names for the one.
-pub(super) async fn keep(
+/// Stores the statements with their attachments and returns their ids in order. `id` is the id in the query of a PUT.
+pub(super) async fn store(
     caller: &Caller<WriteStatements>,
     version: XapiVersion,
     received: Received,
@@ -31,11 +31,11 @@ pub(super) async fn keep(
     let records = statements
         .into_iter()
         .map(|statement| {
-            let given = id.or(statement.id);
+            let sent_id = id.or(statement.id);
             Incoming {
-                id: given.unwrap_or_else(|| caller.app_state().clock().new_statement_id()),
-                id_was_given: given.is_some(),
-                envelope: with_absent(&envelope, &statement, &contents),
+                id: sent_id.unwrap_or_else(|| caller.app_state().clock().new_statement_id()),
+                id_was_given: sent_id.is_some(),
+                envelope: add_missing_contents(&envelope, &statement, &contents),
                 statement: Arc::new(statement),
                 sameness: Sameness::Statement,
                 mark: None,
@@ -49,7 +49,7 @@ pub(super) async fn keep(
         org: caller.org().clone(),
         records,
         authority: authority(caller.principal(), &caller.organisation().account_home_page),
-        version: version.written(),
+        version: version.statement_version(),
         sender: caller.principal().caller_id(),
         attachments: attachments.collect(),
     };
@@ -58,8 +58,8 @@ pub(super) async fn keep(
     Ok(recorded.into_iter().map(|record| record.id()).collect())
 }
 
-/// What Rollbook knows of statements from this sender. Without `define` a credential's definitions don't
-/// touch the catalogue (contract section 4).
+/// Returns the envelope of this sender's statements. The definitions of a credential without the scope `define` do not
+/// change the catalogue.
 fn envelope(principal: &Principal) -> Envelope {
     let defines = principal
         .credential()
@@ -72,10 +72,10 @@ fn envelope(principal: &Principal) -> Envelope {
     }
 }
 
-/// The envelope, with the attachments whose content is not here.
-fn with_absent(envelope: &Arc<Envelope>, statement: &Statement, contents: &Contents) -> Arc<Envelope> {
-    let absent = statement.declared_attachments().filter(|(_, one)| !contents.has(one));
-    let without_content: Vec<String> = absent.map(|(_, one)| one.sha2.clone()).collect();
+/// Adds to the envelope the attachments of the statement that arrived without their content.
+fn add_missing_contents(envelope: &Arc<Envelope>, statement: &Statement, contents: &Contents) -> Arc<Envelope> {
+    let missing = statement.declared_attachments().filter(|(_, attachment)| !contents.has(attachment));
+    let without_content: Vec<String> = missing.map(|(_, attachment)| attachment.sha2.clone()).collect();
     if without_content.is_empty() {
         return Arc::clone(envelope);
     }
@@ -85,7 +85,7 @@ fn with_absent(envelope: &Arc<Envelope>, statement: &Statement, contents: &Conte
     })
 }
 
-/// Checks the signatures that came with the statements (Data 2.6).
+/// Checks the signatures of signed statements (Data 2.6).
 async fn check_signatures(
     caller: &Caller<WriteStatements>,
     version: XapiVersion,
@@ -95,13 +95,13 @@ async fn check_signatures(
     let limits = caller.app_state().limits();
     let mut faults = Vec::new();
     for (index, statement) in received.statements.iter().enumerate() {
-        for (place, attachment) in statement.declared_attachments().filter(|(_, one)| one.is_signature()) {
-            let Some(blob) = received.contents.of(attachment) else {
-                continue; // refused already
+        for (place, attachment) in statement.declared_attachments().filter(|(_, attachment)| attachment.is_signature()) {
+            let Some(blob) = received.contents.find(attachment) else {
+                continue; // a missing content was refused before
             };
-            // In base64 a statement is a third longer, and certificates come beside it.
+            // Base64 makes a statement a third longer, and certificates are added to it.
             let fault = if blob.length > 2 * limits.body_bytes as u64 {
-                Some("this is too long for the signature of a statement".to_owned())
+                Some("is too long for the signature of a statement".to_owned())
             } else {
                 let content = blob.bytes().await.map_err(Problem::internal)?;
                 let id = id.or(statement.id);
@@ -114,7 +114,7 @@ async fn check_signatures(
                 );
                 checked.err().map(|error| error.to_string())
             };
-            faults.extend(fault.map(|fault| ProblemError::at_pointer(received.place(index, &place), fault)));
+            faults.extend(fault.map(|fault| ProblemError::at_pointer(received.pointer(index, &place), fault)));
         }
     }
     if faults.is_empty() {
