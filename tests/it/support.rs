@@ -19,6 +19,7 @@
 pub mod builders;
 pub mod database;
 pub mod http;
+pub mod openapi;
 pub mod outbox;
 pub mod process;
 pub mod random;

@@ -12,6 +12,8 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::openapi;
+
 /// A client with one identity: a person's token, a credential, or none.
 #[derive(Debug, Clone)]
 pub struct Caller {
@@ -62,6 +64,12 @@ impl Caller {
         let body = answer.bytes().await.unwrap_or_else(|error| {
             panic!("{request_text}\nstatus {status}, but the body is incomplete: {error:?}")
         });
+        if let Err(fault) = openapi::check_answer(&method, path, status, &headers, &body) {
+            panic!(
+                "{request_text}\nthe status is {status}, and the OpenAPI document does not describe the answer: {fault}\n{}",
+                excerpt(&body)
+            );
+        }
         Answer { status, headers, body: body.to_vec(), request_text }
     }
 

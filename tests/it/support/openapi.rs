@@ -1,0 +1,207 @@
+//! Checks every answer against the OpenAPI document: the operation, status, media type and body must be described.
+//!
+//! The test client calls [`check_answer`] for each answer that it receives.
+
+use std::collections::HashMap;
+use std::io::Read as _;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+use jsonschema::{Draft, Validator};
+use percent_encoding::percent_decode_str;
+use reqwest::Method;
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
+use serde_json::Value;
+
+/// Addresses of the viewer's files, which are not part of the API.
+const VIEWER: &str = "/docs";
+
+static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
+    serde_json::to_value(rollbook::http::openapi::document()).expect("the OpenAPI document is JSON")
+});
+
+/// The compiled schema of each answer, by its JSON pointer in the document.
+static VALIDATORS: LazyLock<Mutex<HashMap<String, Arc<Validator>>>> = LazyLock::new(Mutex::default);
+
+/// Compares an answer with the description of its operation.
+///
+/// # Errors
+///
+/// What the document does not describe.
+pub fn check_answer(
+    method: &Method,
+    path_and_query: &str,
+    status: u16,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<(), String> {
+    let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
+    if path.starts_with(VIEWER) || method == Method::OPTIONS {
+        return Ok(());
+    }
+    let method = effective_method(method, path, query);
+    let Some(operation) = find_operation(path, &method) else {
+        // An unknown address, or a method that the resource does not have.
+        return if status >= 400 {
+            check_problem(headers, body, &method)
+        } else {
+            Err(format!("no operation describes {method} {path}"))
+        };
+    };
+    let responses = format!("{operation}/responses");
+    let response = format!("{responses}/{status}");
+    let response = if DOCUMENT.pointer(&response).is_some() {
+        response
+    } else if status >= 400 {
+        format!("{responses}/default")
+    } else {
+        return Err(format!("status {status} is not described at {responses}"));
+    };
+    if method == Method::HEAD {
+        return Ok(());
+    }
+    check_body(&response, headers, body)
+}
+
+/// The method that the server executes: xAPI's alternate request syntax names it in the query.
+fn effective_method(method: &Method, path: &str, query: &str) -> Method {
+    if *method != Method::POST || !path.starts_with("/xapi/") {
+        return method.clone();
+    }
+    let named = query.split('&').find_map(|pair| pair.strip_prefix("method="));
+    named.and_then(|name| Method::from_bytes(name.as_bytes()).ok()).unwrap_or(Method::POST)
+}
+
+/// The JSON pointer of the operation that describes a request.
+fn find_operation(path: &str, method: &Method) -> Option<String> {
+    let paths = DOCUMENT["paths"].as_object().expect("the document has paths");
+    let matching = paths.keys().filter(|template| matches_template(template, path));
+    // `/v1/activities/batch` is more specific than `/v1/activities/{id}`.
+    let template = matching.min_by_key(|template| template.matches('{').count())?;
+    let name = if *method == Method::HEAD { "get" } else { &method.as_str().to_lowercase() };
+    paths[template].get(name)?;
+    Some(format!("/paths/{}/{name}", template.replace('~', "~0").replace('/', "~1")))
+}
+
+fn matches_template(template: &str, path: &str) -> bool {
+    let (template, path): (Vec<&str>, Vec<&str>) = (template.split('/').collect(), path.split('/').collect());
+    template.len() == path.len()
+        && template.iter().zip(&path).all(|(expected, segment)| {
+            (expected.starts_with('{') && !segment.is_empty())
+                || *expected == percent_decode_str(segment).decode_utf8_lossy()
+        })
+}
+
+fn check_problem(headers: &HeaderMap, body: &[u8], method: &Method) -> Result<(), String> {
+    if *method == Method::HEAD {
+        return Ok(());
+    }
+    // All operations describe problems alike.
+    check_body("/paths/~1v1~1actions/get/responses/default", headers, body)
+}
+
+fn check_body(response: &str, headers: &HeaderMap, body: &[u8]) -> Result<(), String> {
+    let content = DOCUMENT.pointer(response).and_then(|response| response.get("content"));
+    let Some(content) = content.and_then(Value::as_object) else {
+        return if body.is_empty() { Ok(()) } else { Err(format!("{response} describes no body")) };
+    };
+    let Some(media_type) = headers.get(CONTENT_TYPE) else {
+        return if body.is_empty() { Ok(()) } else { Err("the body has no Content-Type".to_owned()) };
+    };
+    let media_type = media_type.to_str().map_err(|error| error.to_string())?;
+    let essence = media_type.split(';').next().unwrap_or_default().trim();
+    let described = [essence, "*/*"].into_iter().find(|name| content.contains_key(*name));
+    let Some(described) = described else {
+        let known: Vec<&String> = content.keys().collect();
+        return Err(format!("{response} describes {known:?}, not {essence}"));
+    };
+    let body = &decode(headers, body)?;
+    let schema = format!("{response}/content/{}/schema", described.replace('/', "~1"));
+    if DOCUMENT.pointer(&schema).is_none() {
+        return Ok(());
+    }
+    match essence {
+        _ if described == "*/*" => Ok(()),
+        "application/json" | "application/problem+json" => check_json(&schema, body),
+        "application/x-ndjson" => body
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+            .try_for_each(|line| check_json(&schema, line)),
+        _ => Ok(()),
+    }
+}
+
+/// The body without its content encoding.
+fn decode(headers: &HeaderMap, body: &[u8]) -> Result<Vec<u8>, String> {
+    if headers.get(CONTENT_ENCODING).is_none_or(|encoding| encoding != "gzip") {
+        return Ok(body.to_vec());
+    }
+    let mut decoded = Vec::new();
+    flate2::read::GzDecoder::new(body)
+        .read_to_end(&mut decoded)
+        .map_err(|error| format!("the body is not gzip: {error}"))?;
+    Ok(decoded)
+}
+
+fn check_json(schema: &str, body: &[u8]) -> Result<(), String> {
+    let value: Value =
+        serde_json::from_slice(body).map_err(|error| format!("the body is not JSON: {error}"))?;
+    let validator = find_validator(schema);
+    let faults: Vec<String> = validator
+        .iter_errors(&value)
+        .take(5)
+        .map(|fault| format!("{}: {fault}", fault.instance_path()))
+        .collect();
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("the body is not valid by {schema}:\n  {}", faults.join("\n  ")))
+    }
+}
+
+fn find_validator(pointer: &str) -> Arc<Validator> {
+    let mut validators = VALIDATORS.lock().unwrap_or_else(PoisonError::into_inner);
+    let validator = validators.entry(pointer.to_owned()).or_insert_with(|| {
+        let schema = DOCUMENT.pointer(pointer).expect("the schema exists");
+        Arc::new(compile(schema))
+    });
+    Arc::clone(validator)
+}
+
+/// Compiles a schema of the document, with the components that it refers to.
+fn compile(schema: &Value) -> Validator {
+    let mut root = schema.clone();
+    root["components"] = DOCUMENT["components"].clone();
+    jsonschema::options()
+        .with_draft(Draft::Draft202012)
+        .should_validate_formats(true)
+        .build(&root)
+        .expect("the schema is valid")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn json_headers() -> HeaderMap {
+        HeaderMap::from_iter([(CONTENT_TYPE, "application/json".parse().expect("a header's value"))])
+    }
+
+    #[test]
+    fn described_answers_pass() {
+        let body = br#"{"created": 1, "updated": 0, "unchanged": 2}"#;
+        let checked = check_answer(&Method::POST, "/v1/users/batch", 200, &json_headers(), body);
+        assert_eq!(checked, Ok(()));
+    }
+
+    #[test]
+    fn answers_that_are_not_described_are_faults() {
+        let headers = json_headers();
+        let check = |method, path, status, body: &[u8]| check_answer(&method, path, status, &headers, body);
+        assert!(check(Method::GET, "/v1/nothing", 200, b"{}").is_err(), "an unknown address");
+        assert!(check(Method::POST, "/v1/users/batch", 202, b"{}").is_err(), "an unknown status");
+        assert!(check(Method::POST, "/v1/users/batch", 200, b"{}").is_err(), "missing members");
+        let misspelt = br#"{"created": "one", "updated": 0, "unchanged": 2}"#;
+        assert!(check(Method::POST, "/v1/users/batch", 200, misspelt).is_err(), "a wrong type");
+        assert!(check(Method::GET, "/v1/users/batch/x/y", 404, b"{}").is_err(), "no problem document");
+    }
+}
