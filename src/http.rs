@@ -1,8 +1,8 @@
 //! The HTTP interface: it reads requests, calls the lower layers and writes answers. It contains no business rules.
 //!
-//! Four guarantees hold for every request. No request reaches `/v1` or `/xapi` without a verified caller. Every error is
-//! a problem document with the id of the request. Everything that a client sends has a limit. Logs and metrics name no
-//! secret.
+//! Four guarantees hold for every request. No request reaches `/v1` or `/xapi` without a verified caller. Every error
+//! is a problem document with the id of the request. Everything that a client sends has a limit. Logs and metrics name
+//! no secret.
 //!
 //! [`application`] lists the middleware around every request. `v1/` and `xapi/` have one file for each resource, named
 //! as in its path. The other modules:
@@ -21,8 +21,8 @@
 //!
 //! # A resource file
 //!
-//! One file is one resource: a table of routes, the types of its bodies, and handlers. `v1/credentials.rs` is a complete
-//! example. This is the skeleton:
+//! One file is one resource: a table of routes, the types of its bodies, and handlers. `v1/credentials.rs` is a
+//! complete example. This is the skeleton:
 //!
 //! ```text
 //! //! `/v1/widgets`: the widgets of an organisation.
@@ -303,7 +303,7 @@ pub fn table() -> Vec<(&'static str, &'static [&'static str])> {
 /// Returns the application: all routes within their middleware. From the outside in:
 ///
 /// 1. the span and the id of the request ([`middleware::RootSpan`]);
-/// 2. metrics, and the headers of every answer, also of preflights ([`middleware::count`]);
+/// 2. metrics, and the headers of every answer, also of preflights ([`middleware::count_and_add_headers`]);
 /// 3. cross-origin requests ([`cors`]), so that pages of other origins can read errors too;
 /// 4. limits on the head, HEAD as GET, problem documents, the rest of a refused body
 ///    ([`middleware::handle_request`]);
@@ -337,12 +337,12 @@ pub fn application(
         .wrap(Compress::default())
         .wrap(from_fn(middleware::handle_request))
         .wrap(Condition::new(cross_origin, cors))
-        .wrap(from_fn(middleware::count))
+        .wrap(from_fn(middleware::count_and_add_headers))
         .wrap(TracingLogger::<middleware::RootSpan>::new())
 }
 
-/// Answers a path parameter that is not a valid id. No resource has such an address, so reading is 404. A write is told
-/// what is wrong with the id.
+/// Answers a path parameter that is not a valid id. No resource has such an address, so reading is 404. The answer to a
+/// write says what is wrong with the id.
 fn bad_path(error: PathError, request: &HttpRequest) -> actix_web::Error {
     match *request.method() {
         Method::PUT | Method::POST | Method::PATCH => {

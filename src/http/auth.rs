@@ -1,12 +1,13 @@
-//! Authentication: verifies tokens and credentials, once for every request (`docs/specification.md#callers-and-rights`).
+//! Authentication: verifies tokens and credentials, once for every request
+//! (`docs/specification.md#callers-and-rights`).
 //!
 //! [`authenticate`] runs before everything under `/v1` and `/xapi`. It verifies the `Authorization` header, refuses
-//! deactivated users, and stores the caller with the request. A handler takes a [`Caller<A>`], so the permission is part
-//! of its signature: a handler cannot forget to check it. Without a verified caller the answer is 401.
+//! deactivated users, and stores the caller with the request. A handler takes a [`Caller<A>`], so the permission is
+//! part of its signature: a handler cannot forget to check it. Without a verified caller the answer is 401.
 //!
-//! A credential is looked up at most once in five seconds, so that a steady stream of statements needs no query for it.
-//! A revoked credential therefore works up to five seconds longer on other replicas, but not on the one that revoked it.
-//! Tokens of persons and report keys are not cached: the directory is read at every request.
+//! A credential is looked up at most once in five seconds, so that a steady stream of statements needs no query for
+//! it. A revoked credential therefore works up to five seconds longer on other replicas, but not on the one that
+//! revoked it. Tokens of persons and report keys are not cached: the directory is read at every request.
 
 use std::collections::HashMap;
 use std::future::{Ready, ready};
@@ -132,7 +133,7 @@ impl<A: Action> FromRequest for Caller<A> {
 }
 
 fn extract_caller<A: Action>(request: &HttpRequest) -> Result<Caller<A>, Problem> {
-    let app_state = app_state(request.app_data())?;
+    let app_state = find_app_state(request.app_data())?;
     let verified = request
         .extensions()
         .get::<Arc<VerifiedCaller>>()
@@ -186,7 +187,7 @@ fn needs_caller(path: &str) -> bool {
 }
 
 async fn verify(request: &ServiceRequest) -> Result<VerifiedCaller, Problem> {
-    let app_state = app_state(request.app_data())?;
+    let app_state = find_app_state(request.app_data())?;
     let mut values = request.headers().get_all(header::AUTHORIZATION);
     let (Some(value), None) = (values.next(), values.next()) else {
         return Err(missing_authorization());
@@ -302,7 +303,7 @@ async fn verify_report_key(
     }))
 }
 
-fn app_state(data: Option<&Data<AppState>>) -> Result<Data<AppState>, Problem> {
+fn find_app_state(data: Option<&Data<AppState>>) -> Result<Data<AppState>, Problem> {
     data.cloned()
         .ok_or_else(|| Problem::internal("the application has no AppState"))
 }

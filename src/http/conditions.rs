@@ -7,7 +7,7 @@ use actix_web::http::header::{self, HeaderName};
 use super::problem::Problem;
 use crate::store::ETags;
 
-/// Formats the ETag of a resource whose version counts its writes.
+/// Formats the ETag of a resource from its version, which counts its writes.
 pub fn format_etag(version: i64) -> String {
     format!("\"{version}\"")
 }

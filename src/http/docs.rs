@@ -1,5 +1,5 @@
-//! `/openapi.json` and its viewer at `/docs`: Swagger UI. Its files are part of the binary, so it works without a network.
-//! `/docs/problems` lists the problem codes; the `type` of a problem document links to it.
+//! `/openapi.json` and its viewer at `/docs`: Swagger UI. Its files are part of the binary, so it works without a
+//! network. `/docs/problems` lists the problem codes; the `type` of a problem document links to it.
 
 use std::fmt::Write;
 use std::sync::{Arc, OnceLock};

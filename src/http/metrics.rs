@@ -56,7 +56,7 @@ pub fn recorder() -> Option<&'static PrometheusHandle> {
 }
 
 /// Counts one answered request.
-pub fn count(method: &Method, route: Option<String>, status: StatusCode, elapsed: Duration) {
+pub fn count_answer(method: &Method, route: Option<String>, status: StatusCode, elapsed: Duration) {
     // Clients can send any method and address. A label for each of them would fill the memory.
     let method = match method.as_str() {
         "GET" => "GET",
@@ -108,7 +108,7 @@ mod tests {
     fn unknown_methods_and_addresses_share_one_label() {
         let recorder = recorder().expect("installed");
         let unknown = Method::from_bytes(b"BREW").expect("a token");
-        count(&unknown, None, StatusCode::NOT_FOUND, Duration::from_millis(3));
+        count_answer(&unknown, None, StatusCode::NOT_FOUND, Duration::from_millis(3));
         let text = recorder.render();
         assert!(
             text.contains(r#"method="other""#) && text.contains(r#"route="none""#),

@@ -73,7 +73,7 @@ impl RootSpanBuilder for RootSpan {
 
 /// Middleware that counts the answer in the metrics and adds the headers of every answer: the request's id, and under
 /// `/xapi` the version (xAPI 1.0.3, Communication 3.3).
-pub async fn count<B: MessageBody + 'static>(
+pub async fn count_and_add_headers<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, Error> {
@@ -81,7 +81,7 @@ pub async fn count<B: MessageBody + 'static>(
     let method = request.method().clone();
     let mut response = next.call(request).await?;
     let route = response.request().match_pattern();
-    metrics::count(&method, route, response.status(), began.elapsed());
+    metrics::count_answer(&method, route, response.status(), began.elapsed());
     let id = RequestId::from_request(response.request()).and_then(|id| id.header_value());
     // Read after the handler: the alternate request syntax changes the headers of the request.
     let version = response
@@ -131,7 +131,7 @@ pub async fn handle_request<B: MessageBody + 'static>(
             // A client that was too slow gets no second chance.
             let was_too_slow = response.status() == StatusCode::REQUEST_TIMEOUT;
             if was_too_slow || !unread_body.drain(app_state.limits()).await {
-                close(&mut response);
+                close_connection(&mut response);
             }
         }
     }
@@ -144,8 +144,8 @@ pub async fn handle_request<B: MessageBody + 'static>(
     })
 }
 
-/// Writes an error as a problem document with the request's id. Errors of the HTTP library and of routing become problems
-/// here. The other headers of the answer (`Allow`, `Vary`) stay.
+/// Writes an error as a problem document with the request's id. Errors of the HTTP library and of routing become
+/// problems here. The other headers of the answer (`Allow`, `Vary`) stay.
 fn to_problem_response(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
     let problem = response
         .response()
@@ -224,7 +224,7 @@ fn add_head_to_allow(answer: &mut actix_web::HttpResponse) {
 }
 
 /// Closes the connection after the answer: the rest of the body would be read as the client's next request.
-fn close(response: &mut ServiceResponse<BoxBody>) {
+fn close_connection(response: &mut ServiceResponse<BoxBody>) {
     const CLOSE: (HeaderName, HeaderValue) = (header::CONNECTION, HeaderValue::from_static("close"));
     response
         .response_mut()

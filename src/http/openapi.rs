@@ -1,7 +1,7 @@
 //! The OpenAPI document (3.1), collected from the resource files.
 //!
-//! This module adds what is the same for every operation: the `default` answer is a problem document, and a caller must be
-//! authenticated unless the operation declares otherwise.
+//! This module adds what is the same for every operation: the `default` answer is a problem document, and a caller
+//! must be authenticated unless the operation declares otherwise.
 
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};

@@ -1,7 +1,7 @@
 //! Problem documents, the form of every error (RFC 9457; `docs/specification.md#errors`).
 //!
-//! [`Code`] is the table of problem codes with their status and title. [`Problem`] is the error that handlers return. The
-//! lower layers know no HTTP; `conversions` turns their errors into problems.
+//! [`Code`] is the table of problem codes with their status and title. [`Problem`] is the error that handlers return.
+//! The lower layers know no HTTP; `conversions` turns their errors into problems.
 //!
 //! A problem can have an internal cause. It is logged with the request's id and never sent to the client.
 
@@ -64,7 +64,7 @@ codes! {
     /// The authorisation is missing or invalid.
     Unauthenticated = "unauthenticated", 401, "The authorisation is missing or invalid";
     /// The caller does not have the permission.
-    Forbidden = "forbidden", 403, "You do not have the permission";
+    Forbidden = "forbidden", 403, "You are not allowed to do this";
     /// The caller's user is deactivated in the directory.
     Deactivated = "deactivated", 403, "Your user is deactivated";
     /// The resource does not exist, or the caller may not see it.

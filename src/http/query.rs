@@ -1,8 +1,8 @@
 //! The query of a request: its decoded pairs, and a reader that names every fault.
 //!
-//! A handler whose query has another parser (the filter of the log) passes [`QueryPairs::as_slice`] to it. Every other
-//! handler reads its parameters with a [`QueryReader`]. A parameter that the handler did not read is unknown. All
-//! faults are answered together.
+//! If a query has another parser (the filter of the log), the handler passes [`QueryPairs::as_slice`] to it. Every
+//! other handler reads its parameters with a [`QueryReader`]. A parameter that the handler did not read is unknown.
+//! All faults are answered together.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Ready, ready};

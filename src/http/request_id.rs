@@ -1,7 +1,7 @@
 //! The id of a request, in its answer, in problem documents and in the server's log.
 //!
-//! The `X-Request-Id` of a client or proxy is used if it is valid; otherwise a new id is created. The middleware adds it
-//! to every answer.
+//! The `X-Request-Id` of a client or proxy is used if it is valid; otherwise a new id is created. The middleware adds
+//! it to every answer.
 
 use actix_web::HttpMessage;
 use actix_web::dev::ServiceRequest;

@@ -10,8 +10,8 @@
 /// }
 /// ```
 ///
-/// Each handler has `#[utoipa::path(get, path = "/v1/notes", …)]` with the same method and path; a test compares them. A
-/// method that is not in the list answers 405 with `Allow`. HEAD works for every path with GET.
+/// Each handler has `#[utoipa::path(get, path = "/v1/notes", …)]` with the same method and path; a test compares them.
+/// A method that is not in the list answers 405 with `Allow`. HEAD works for every path with GET.
 macro_rules! routes {
     ($($path:literal => { $($method:ident: $handler:ident),+ $(,)? }),+ $(,)?) => {
         /// Adds the routes of this file.
@@ -38,8 +38,8 @@ macro_rules! routes {
 
 /// Declares the resource files of `/v1` or `/xapi` and joins their routes, documents and tables.
 ///
-/// Routes are tried in this order. A file with a fixed path (`/v1/activities/export.csv`) must come before a file with a
-/// parameter in its place (`/v1/activities/{id}`). A resource that declares modules of its own lists them in braces:
+/// Routes are tried in this order. A file with a fixed path (`/v1/activities/export.csv`) must come before a file with
+/// a parameter in its place (`/v1/activities/{id}`). A resource that declares modules of its own lists them in braces:
 /// `agents { profile }`.
 macro_rules! resources {
     ($($(#[$doc:meta])* $name:ident $({ $($inner:ident),+ })?),+ $(,)?) => {

@@ -1,4 +1,5 @@
-//! `/xapi`: the Learning Record Store (xAPI 1.0.3 and 2.0.0; `docs/specification.md#the-lrs`), one file for each resource.
+//! `/xapi`: the Learning Record Store (xAPI 1.0.3 and 2.0.0; `docs/specification.md#the-lrs`), one file for each
+//! resource.
 //!
 //! This file reads the version that a request names. [`alternate`] is the middleware for the alternate request syntax.
 
@@ -20,8 +21,8 @@ use crate::record::Version;
 /// The header with the version, in requests and answers (xAPI 1.0.3, Communication 3.3).
 pub const VERSION_HEADER: HeaderName = HeaderName::from_static("x-experience-api-version");
 
-/// The version in the answer to a request without a known version. The specification leaves it open, and the conformance
-/// suites of the two versions expect different ones.
+/// The version in the answer to a request without a known version. The specification leaves it open, and the
+/// conformance suites of the two versions expect different ones.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum UnversionedAnswer {
     /// `0.95`: a client without the header counts as one of this version (Communication 3.3).
@@ -53,8 +54,8 @@ pub fn is_xapi_path(path: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Parses the version header of a request (xAPI 1.0.3, Communication 3.3): `1.0`, `1.0.x`, `2.0` or `2.0.x`. Returns `None`
-/// for another version, and for a request without the header or with several.
+/// Parses the version header of a request (xAPI 1.0.3, Communication 3.3): `1.0`, `1.0.x`, `2.0` or `2.0.x`. Returns
+/// `None` for another version, and for a request without the header or with several.
 pub fn parse_version_header(headers: &HeaderMap) -> Option<Version> {
     let mut values = headers.get_all(VERSION_HEADER);
     let (Some(value), None) = (values.next(), values.next()) else {
@@ -63,8 +64,8 @@ pub fn parse_version_header(headers: &HeaderMap) -> Option<Version> {
     parse_version(value.to_str().ok()?.trim())
 }
 
-/// Returns the version for the header of the answer (xAPI 1.0.3, Communication 3.3): the latest one that is compatible with
-/// the version of the request. Returns `None` outside `/xapi`.
+/// Returns the version for the header of the answer (xAPI 1.0.3, Communication 3.3): the latest one that is compatible
+/// with the version of the request. Returns `None` outside `/xapi`.
 pub fn response_version(request: &HttpRequest, unversioned: UnversionedAnswer) -> Option<&'static str> {
     let path = request.match_info().as_str();
     if !is_xapi_path(path) {
@@ -84,7 +85,7 @@ pub fn response_version(request: &HttpRequest, unversioned: UnversionedAnswer) -
 pub struct XapiVersion(Version);
 
 impl XapiVersion {
-    /// Returns the version whose rules apply.
+    /// Returns the version. The statements of the request are read by its rules.
     pub fn version(self) -> Version {
         self.0
     }

@@ -1,5 +1,5 @@
-//! Turns the errors of lower layers into problems. Every `match` lists all variants, so that a new variant does not compile
-//! until its answer is decided.
+//! Turns the errors of lower layers into problems. Every `match` lists all variants, so that a new variant does not
+//! compile until its answer is decided.
 
 use actix_web::http::header::{self, HeaderValue};
 
@@ -94,8 +94,8 @@ impl From<AccessError> for Problem {
 }
 
 impl Problem {
-    /// Creates the problem for refused records. If the client sent an `array`, the pointer begins with the position of the
-    /// record.
+    /// Creates the problem for refused records. If the client sent an `array`, the pointer begins with the position of
+    /// the record.
     pub fn from_record_error(error: RecordError, array: bool) -> Self {
         match error {
             RecordError::Conflict { index, id } => {

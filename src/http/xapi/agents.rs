@@ -1,9 +1,9 @@
 //! `/xapi/agents`: the names and identifiers of an agent, as a Person object (xAPI 1.0.3, Communication 2.4;
 //! `docs/specification.md#activities-and-agents`).
 //!
-//! For an identifier that a user owns, the answer has all identifiers of the user. For an unclaimed identifier, it has that
-//! identifier and the name in the records. A caller without the right to know more gets what it sent, as for an agent that
-//! no record names, so that it cannot tell the two apart.
+//! For an identifier that a user owns, the answer has all identifiers of the user. For an unclaimed identifier, it has
+//! that identifier and the name in the records. A caller without the right to know more gets what it sent. The answer
+//! for an agent that no record names is the same, so that it does not show which of the two it is.
 
 pub mod profile;
 
@@ -12,14 +12,14 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::access::permit::ReadAgents;
+use crate::base::Place;
+use crate::base::json::{self, MAX_DEPTH};
 use crate::directory::identity::AccountShape;
 use crate::http::auth::Caller;
 use crate::http::problem::{Answer, Problem};
 use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
-use crate::base::json::{self, MAX_DEPTH};
 use crate::record::{Actor, Identifier};
-use crate::base::{Place};
 use crate::store::KnownAgent;
 
 use super::XapiVersion;

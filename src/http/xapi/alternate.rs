@@ -1,5 +1,5 @@
-//! The alternate request syntax of xAPI 1.0.3 (Communication 1.3): any request as a POST of a form, for programs that can
-//! send nothing else (`docs/specification.md#alternate-request-syntax`).
+//! The alternate request syntax of xAPI 1.0.3 (Communication 1.3): any request as a POST of a form, for programs that
+//! can send nothing else (`docs/specification.md#alternate-request-syntax`).
 //!
 //! ```text
 //! POST /xapi/statements?method=PUT            PUT /xapi/statements?statementId=…
@@ -10,8 +10,9 @@
 //! &content=%7B%22actor%22…
 //! ```
 //!
-//! [`rewrite`] is a middleware before authentication and routing. It turns such a request into the request that it means, so
-//! that no other code depends on the syntax. Version 2.0 does not have the syntax: a request with that version is refused.
+//! [`rewrite`] is a middleware before authentication and routing. It turns such a request into the request that it
+//! means, so that no other code depends on the syntax. Version 2.0 does not have the syntax: a request with that
+//! version is refused.
 
 use std::future::ready;
 

@@ -269,7 +269,7 @@ async fn delete<R: DocumentResource>(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Returns what the client is told when a document is not changed (xAPI 1.0.3, Communication 3.1).
+/// Returns the problem for a document that is not changed (xAPI 1.0.3, Communication 3.1).
 fn to_problem(error: DocumentError) -> Problem {
     match error {
         DocumentError::IfMatchFailed => Problem::new(

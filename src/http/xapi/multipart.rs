@@ -1,20 +1,21 @@
 //! Reads multipart/mixed bodies as they stream in (RFC 2046, section 5.1; xAPI 1.0.3, Communication 1.5.2).
 //!
-//! [`Boundary::from_content_type`] parses the request's `Content-Type`. Then [`Multipart`] returns the [`PartHead`] of each
-//! part and its bytes in pieces. The reader has these properties:
+//! [`Boundary::from_content_type`] parses the request's `Content-Type`. Then [`Multipart`] returns the [`PartHead`] of
+//! each part and its bytes in pieces. The reader has these properties:
 //!
 //! - Memory stays flat. Besides one piece of the stream, the buffer contains at most a head or the beginning of a boundary.
 //! - The result does not depend on how the stream is divided into pieces, and no input causes a panic (see `fuzz`).
 //! - A body without its closing boundary is an error.
 //! - Only boundaries end a part. A declared length is ignored.
 //!
-//! The reader accepts what real clients send: a line break before the first boundary, no line break after the last one, no
-//! space after the colon of a header, boundaries that begin with hyphens or are quoted, white space after a boundary.
+//! The reader accepts what real clients send: a line break before the first boundary, no line break after the last
+//! one, no space after the colon of a header, boundaries that begin with hyphens or are quoted, white space after a
+//! boundary.
 //!
 //! A boundary ends a part also without the line break that must precede it: `@xapi/xapi` and TinCanJS leave it out.
-//! Therefore a part that contains the line of a boundary ends too early. The user of this reader must detect that: JSON
-//! would be incomplete, and an attachment has a SHA-2. No crate for multipart accepts such bodies, so this reader is our
-//! own.
+//! Therefore a part that contains the line of a boundary ends too early. The user of this reader must detect that:
+//! JSON would be incomplete, and an attachment has a SHA-2. No crate for multipart accepts such bodies, so this reader
+//! is our own.
 
 use std::fmt;
 
@@ -260,8 +261,8 @@ where
         }
     }
 
-    /// Finds the first complete, partial or malformed delimiter in the buffer. Without one, the position is the end of the
-    /// buffer.
+    /// Finds the first complete, partial or malformed delimiter in the buffer. Without one, the position is the end of
+    /// the buffer.
     fn find_delimiter(&self) -> (usize, Delimiter) {
         // A delimiter without its line break can only end a part.
         let line_break_may_be_missing = self.state != State::Preamble;
@@ -381,7 +382,8 @@ where
 }
 
 impl PartHead {
-    /// Parses the lines of a part's headers. Returns `None` if a line is not a header, or if a known header occurs twice.
+    /// Parses the lines of a part's headers. Returns `None` if a line is not a header, or if a known header occurs
+    /// twice.
     fn parse(lines: &[u8]) -> Option<Self> {
         let mut head = Self::default();
         // A line that begins with white space continues the line before it (RFC 5322, section 2.2.3).

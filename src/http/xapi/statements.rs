@@ -1,7 +1,7 @@
 //! `/xapi/statements`: writes and reads statements (xAPI 1.0.3, Communication 2.1; `docs/specification.md#statements`).
 //!
-//! This file has the routes. `upload` reads the body of a write, with attachments, and `write` stores the statements. `read`
-//! answers queries, and `page` writes the answers, with attachments if they are requested.
+//! This file has the routes. `upload` reads the body of a write, with attachments, and `write` stores the statements.
+//! `read` answers queries, and `page` writes the answers, with attachments if they are requested.
 
 mod page;
 mod read;
@@ -14,11 +14,11 @@ use uuid::Uuid;
 
 use crate::access::Principal;
 use crate::access::permit::{ReadStatements, WriteStatements};
+use crate::base::ids::StatementId;
 use crate::http::auth::Caller;
 use crate::http::problem::{Answer, Problem};
 use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
-use crate::base::ids::StatementId;
 use crate::record::{Actor, Identifier};
 
 use super::XapiVersion;
@@ -99,7 +99,8 @@ async fn store_statement(
 
 /// Read statements: one by its id, or all that match the parameters, in the order of storing.
 ///
-/// With `attachments=true` the answer is multipart/mixed: the same JSON is the first part, then follows each attachment.
+/// With `attachments=true` the answer is multipart/mixed: the same JSON is the first part, then follows each
+/// attachment.
 #[utoipa::path(
     get,
     path = "/xapi/statements",

@@ -16,8 +16,8 @@ columns! {
 }
 
 impl Store {
-    /// Finds the definition of the Activity with this IRI, as JSON: the definition that the records give it, or else the
-    /// title of the registered content. Returns `None` if neither exists.
+    /// Finds the definition of the Activity with this IRI, as JSON: the definition that the records give it, or else
+    /// the title of the registered content. Returns `None` if neither exists.
     pub async fn find_definition(
         &self,
         organisation: &OrgId,

@@ -41,8 +41,8 @@ impl Store {
     /// Finds the agent with this identifier. If a user owns the identifier, the result has all names and identifiers of
     /// that user; else it has this identifier and the name in the records.
     ///
-    /// Returns `None` for an agent that no record names, and for an agent outside the reach. The two cannot be told
-    /// apart.
+    /// Returns `None` for an agent that no record names, and for an agent outside the reach, so that the answer does
+    /// not show which of the two it is.
     pub async fn find_agent(
         &self,
         reach: &AgentReach,

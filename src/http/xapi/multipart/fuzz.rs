@@ -90,8 +90,8 @@ fn read_naively(boundary: &str, body: &[u8]) -> Outcome {
 /// The position after a delimiter, and whether the delimiter closes the body.
 type DelimiterEnd = Result<(usize, bool), MultipartError<()>>;
 
-/// Finds the first delimiter at or after a position. With `bare`, a delimiter without a line break before it counts if it is
-/// complete.
+/// Finds the first delimiter at or after a position. With `bare`, a delimiter without a line break before it counts if
+/// it is complete.
 fn find_delimiter(boundary: &str, body: &[u8], from: usize, bare: bool) -> Option<(usize, DelimiterEnd)> {
     let [own_line, hyphens] = ["\r\n--", "--"].map(|before| format!("{before}{boundary}").into_bytes());
     (from..body.len()).find_map(|at| {

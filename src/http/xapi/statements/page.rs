@@ -9,7 +9,7 @@ use futures_util::future::{Either, ready};
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use crate::base::ids::OrgId;
-use crate::store::{StoredAttachment, StoredRecord, Store, StoreError};
+use crate::store::{Store, StoreError, StoredAttachment, StoredRecord};
 
 /// Whether an answer contains the contents of attachments (Communication 2.1.3, `attachments`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +34,11 @@ impl Attachments {
 }
 
 /// Returns the answer with this JSON, and with these contents if they are requested.
-pub(super) fn statement_response(store: &Store, json: String, contents: Option<Vec<StoredAttachment>>) -> HttpResponse {
+pub(super) fn statement_response(
+    store: &Store,
+    json: String,
+    contents: Option<Vec<StoredAttachment>>,
+) -> HttpResponse {
     match contents {
         None => HttpResponse::Ok()
             .content_type(header::ContentType::json())

@@ -8,14 +8,14 @@ use uuid::Uuid;
 
 use crate::access::StatementReach;
 use crate::access::permit::ReadStatements;
+use crate::base::ids::StatementId;
+use crate::base::timestamp;
 use crate::http::auth::Caller;
 use crate::http::pages;
 use crate::http::problem::{Answer, Problem};
 use crate::http::query::{QueryPairs, QueryReader};
-use crate::base::ids::StatementId;
-use crate::base::timestamp;
 use crate::record::{Identifier, Preference, format};
-use crate::store::{StoredRecord, StatementQuery, Voidedness};
+use crate::store::{StatementQuery, StoredRecord, Voidedness};
 
 use super::page::{self, Attachments};
 use crate::http::xapi::to_http_date;
@@ -24,7 +24,11 @@ use crate::http::xapi::to_http_date;
 const MAX_LANGUAGES_BYTES: usize = 500;
 
 /// Answers a GET, without the header Consistent-Through.
-pub(super) async fn read(caller: &Caller<ReadStatements>, request: &HttpRequest, query: &QueryPairs) -> Answer {
+pub(super) async fn read(
+    caller: &Caller<ReadStatements>,
+    request: &HttpRequest,
+    query: &QueryPairs,
+) -> Answer {
     let reach = caller
         .principal()
         .statement_reach()
@@ -241,7 +245,9 @@ async fn read_page(
     let has_more = records.len() > limit as usize;
     records.truncate(limit as usize);
     let more = match records.last() {
-        Some(last) if has_more => pages::next_page_address("/xapi/statements", query, &Cursor::new(last.seq, format).encode()),
+        Some(last) if has_more => {
+            pages::next_page_address("/xapi/statements", query, &Cursor::new(last.seq, format).encode())
+        }
         _ => String::new(),
     };
     let contents = attachments.find(store, organisation, &records).await?;
@@ -291,7 +297,9 @@ mod tests {
     fn long_list_of_languages_is_cut_at_a_comma() {
         let many = vec!["de-CH;q=0.5"; 500].join(",");
         let cursor = Cursor::new(1, &canonical(&many));
-        assert!(cursor.languages.len() > MAX_LANGUAGES_BYTES / 2 && cursor.languages.len() <= MAX_LANGUAGES_BYTES);
+        assert!(
+            cursor.languages.len() > MAX_LANGUAGES_BYTES / 2 && cursor.languages.len() <= MAX_LANGUAGES_BYTES
+        );
         assert!(cursor.languages.ends_with("q=0.5") && many.starts_with(cursor.languages));
         assert_eq!(Cursor::new(1, &canonical(&"x".repeat(501))).languages, "");
     }

@@ -2,8 +2,8 @@
 //! 1.0.3, Communication 1.5).
 //!
 //! The statements are read and checked before the contents. Each content goes through a spool, so that it is never in
-//! memory as a whole. The statements are limited like an ordinary body, each content by the limit on attachments, and all
-//! contents together by four times that limit.
+//! memory as a whole. The statements are limited like an ordinary body, each content by the limit on attachments, and
+//! all contents together by four times that limit.
 
 use std::collections::HashMap;
 
@@ -44,7 +44,8 @@ pub(super) struct Received {
     pub(super) contents: Contents,
 }
 
-/// The contents of attachments by their SHA-2. Every content is declared by a statement, and no required one is missing.
+/// The contents of attachments by their SHA-2. Every content is declared by a statement, and no required one is
+/// missing.
 #[derive(Default)]
 pub(super) struct Contents(HashMap<Vec<u8>, Blob>);
 
@@ -70,8 +71,8 @@ impl Contents {
 /// # Errors
 ///
 /// 400 for a body of another media type (the conformance suites do not accept 415), for invalid statements, and for
-/// contents that are missing, not declared, or different from their SHA-2; 413 for a body over a limit, 408 for one that
-/// arrives too slowly.
+/// contents that are missing, not declared, or different from their SHA-2; 413 for a body over a limit, 408 for one
+/// that arrives too slowly.
 pub(super) async fn receive<A>(
     caller: &Caller<A>,
     version: Version,
@@ -152,7 +153,7 @@ impl Received {
         }
     }
 
-    /// Refuses statements with attachments whose required content is missing (Communication 1.5.2).
+    /// Refuses attachments without their content, if it is required (Communication 1.5.2).
     fn check_contents(&self) -> Result<(), Problem> {
         let mut faults = Vec::new();
         for (index, statement) in self.statements.iter().enumerate() {
@@ -240,7 +241,9 @@ where
             let refuse = |detail: &str| Problem::bad_request(format!("part {number}: {detail}"));
             let hash = parse_hash(&head).map_err(refuse)?;
             let content = contents.get_mut(&hash).ok_or_else(|| {
-                refuse("no statement declares an attachment with this X-Experience-API-Hash; leave the part out")
+                refuse(
+                    "no statement declares an attachment with this X-Experience-API-Hash; leave the part out",
+                )
             })?;
             let blob = self.read_content(&hash, remaining, number).await?;
             remaining = remaining.saturating_sub(blob.length);
@@ -341,7 +344,7 @@ enum Sha2 {
 }
 
 impl Sha2 {
-    /// Returns the algorithm whose digest has this number of bytes.
+    /// Returns the algorithm with a digest of this length.
     fn with_length(bytes: usize) -> Self {
         match bytes {
             28 => Self::Sha224(Sha224::new()),

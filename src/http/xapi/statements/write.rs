@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use crate::access::permit::WriteStatements;
 use crate::access::{CredentialScope, Principal};
+use crate::base::ids::StatementId;
 use crate::http::auth::Caller;
 use crate::http::problem::{Code, Problem, ProblemError};
 use crate::http::xapi::XapiVersion;
-use crate::base::ids::StatementId;
 use crate::record::{Envelope, Origin, Statement};
 use crate::store::{Incoming, NewAttachment, Sameness, Submission};
 
@@ -73,8 +73,14 @@ fn envelope(principal: &Principal) -> Envelope {
 }
 
 /// Adds to the envelope the attachments of the statement that arrived without their content.
-fn add_missing_contents(envelope: &Arc<Envelope>, statement: &Statement, contents: &Contents) -> Arc<Envelope> {
-    let missing = statement.declared_attachments().filter(|(_, attachment)| !contents.has(attachment));
+fn add_missing_contents(
+    envelope: &Arc<Envelope>,
+    statement: &Statement,
+    contents: &Contents,
+) -> Arc<Envelope> {
+    let missing = statement
+        .declared_attachments()
+        .filter(|(_, attachment)| !contents.has(attachment));
     let without_content: Vec<String> = missing.map(|(_, attachment)| attachment.sha2.clone()).collect();
     if without_content.is_empty() {
         return Arc::clone(envelope);
@@ -95,7 +101,10 @@ async fn check_signatures(
     let limits = caller.app_state().limits();
     let mut faults = Vec::new();
     for (index, statement) in received.statements.iter().enumerate() {
-        for (place, attachment) in statement.declared_attachments().filter(|(_, attachment)| attachment.is_signature()) {
+        for (place, attachment) in statement
+            .declared_attachments()
+            .filter(|(_, attachment)| attachment.is_signature())
+        {
             let Some(blob) = received.contents.find(attachment) else {
                 continue; // a missing content was refused before
             };
@@ -114,7 +123,8 @@ async fn check_signatures(
                 );
                 checked.err().map(|error| error.to_string())
             };
-            faults.extend(fault.map(|fault| ProblemError::at_pointer(received.pointer(index, &place), fault)));
+            faults
+                .extend(fault.map(|fault| ProblemError::at_pointer(received.pointer(index, &place), fault)));
         }
     }
     if faults.is_empty() {

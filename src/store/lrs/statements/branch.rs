@@ -47,7 +47,7 @@ enum Target {
 /// The names in the SQL of a branch. `s` is always the statement that is found.
 #[derive(Debug, Clone, Copy)]
 struct Aliases {
-    /// The table whose index is walked.
+    /// The table with the index that is walked.
     walked: &'static str,
     /// The table that has the actor, verb, object and registration of the target.
     filtered: &'static str,

@@ -17,7 +17,7 @@ pub(super) struct QueryKeys {
     pub(super) readers: Option<Vec<i64>>,
     /// The agent of the query, if a record names it.
     pub(super) person: Option<i64>,
-    /// The senders whose authority is the agent of the query. Only `related_agents` matches them.
+    /// The senders that have the agent of the query as their authority. Only `related_agents` matches them.
     pub(super) senders: Vec<String>,
     /// The verb of the query. A verb has one key for each way in which it is displayed.
     pub(super) verbs: Vec<i64>,
@@ -30,7 +30,8 @@ pub(super) struct QueryKeys {
 }
 
 impl Store {
-    /// Looks up what a query names. Returns `None` if something that it names does not exist, so that nothing can match.
+    /// Looks up what a query names. Returns `None` if something that it names does not exist, so that nothing can
+    /// match.
     pub(super) async fn find_query_keys(
         &self,
         org: i64,
@@ -87,8 +88,8 @@ impl Store {
         self.fetch_keys(select.with(org).with(user.as_str())).await
     }
 
-    /// Finds the senders whose authority is this account. Only accounts of the organisation are an authority: those of
-    /// its users and credentials.
+    /// Finds the senders that have this account as their authority. Only the accounts of the organisation's users and
+    /// credentials are authorities.
     async fn find_senders(&self, org: i64, agent: &Identifier) -> Result<Vec<String>, StoreError> {
         let Identifier::Account { home_page, name } = agent else {
             return Ok(Vec::new());
