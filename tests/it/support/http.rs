@@ -208,6 +208,20 @@ impl Answer {
         rows.into_iter().map(|mut row| row.swap_remove(index)).collect()
     }
 
+    /// The rows of a CSV body, one cell per line without empty cells, for snapshots.
+    #[track_caller]
+    pub fn csv_as_lines(&self) -> String {
+        let (headings, rows) = self.csv();
+        let mut text = String::new();
+        for (index, row) in rows.iter().enumerate() {
+            text.push_str(&format!("row {}\n", index + 1));
+            for (heading, cell) in headings.iter().zip(row).filter(|(_, cell)| !cell.is_empty()) {
+                text.push_str(&format!("  {heading}: {cell}\n"));
+            }
+        }
+        text
+    }
+
     /// The value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())

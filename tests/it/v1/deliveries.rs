@@ -68,7 +68,7 @@ async fn delivery_describes_the_result_of_a_run(server: &TestServer) {
     );
     assert!(one["seconds"].as_f64().is_some_and(|seconds| (0.0..60.0).contains(&seconds)), "{one}");
 
-    // First a recipient loses access to the report, then the author of the schedule.
+    // First a recipient loses access to the report, then the maker of the schedule.
     admin.patch("/v1/users/mo", &json!({"active": false})).await.expect(200);
     run_schedule(server, &ada, &path).await;
     run_sender(server).await;
@@ -156,7 +156,7 @@ async fn deliveries_are_listed_in_pages(server: &TestServer) {
 }
 
 #[apply(both_databases)]
-async fn deliveries_are_visible_to_the_author_of_the_schedule_and_administrators(server: &TestServer) {
+async fn deliveries_are_visible_to_the_maker_and_administrators(server: &TestServer) {
     set_up(server).await;
     let (ada, mo, rita) =
         (server.person("manager", "ada"), server.person("manager", "mo"), server.person("reporter", "rita"));

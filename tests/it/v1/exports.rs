@@ -1,5 +1,5 @@
-//! `/v1/activities/export.csv` and `.ndjson`: every cell, every way in which a file may be asked for, and that nobody
-//! gets a row, or half a file, that they should not have.
+//! Tests of `/v1/activities/export.csv` and `/v1/activities/export.ndjson`: every column, every parameter,
+//! reach, and errors in the middle of a file.
 
 use std::io::Read as _;
 
@@ -59,9 +59,9 @@ const FULL: [&str; 10] = [
     "Registration",
 ];
 
-/// An organisation with something in every column: a manager, a report with everything known, somebody
-/// deactivated, an actor whom nobody claims; results, certificates, logins, a verb of its own.
-async fn rich(server: &TestServer) -> Caller {
+/// Creates an organisation in which every column of the exports has a value: managers, a deactivated user,
+/// an actor without user, results, certificates, logins, and another verb. Returns an admin.
+async fn set_up_with_every_column(server: &TestServer) -> Caller {
     let admin = server.person("admin", "root");
     let teams = [
         team("sales").set("name", "Sales"),
@@ -103,26 +103,26 @@ async fn rich(server: &TestServer) -> Caller {
     let integration = server.credential(ORG, &["all", "activities/write"]).await;
     let id = |number: u32| format!("0190a000-0000-7000-8000-{number:012}");
     let at = |day: u32| format!("2026-03-{day:02}T09:30:00.250Z");
-    let done = |number: u32, user: &str, action: &str| {
+    let activity_of = |number: u32, user: &str, action: &str| {
         activity(user, action).set("id", id(number)).set("happened_at", at(number))
     };
     let activities = [
-        done(1, "bo", "logged_in").set("device_type", "mobile"),
-        done(2, "bo", "completed")
+        activity_of(1, "bo", "logged_in").set("device_type", "mobile"),
+        activity_of(2, "bo", "completed")
             .set("content", "fire")
             .set("result", json!({"success": true, "score": 92.5, "total_time": "PT1H5M"}))
             .set("certificate", json!({"name": "Warden", "expires_at": "2027-03-02T00:00:00Z"}))
             .set("expired_at", "2026-03-10T00:00:00Z")
             .set("recorded_by", "ada")
             .set("registration", id(99)),
-        done(3, "ada", "failed")
+        activity_of(3, "ada", "failed")
             .set("content", "fire")
             .set("result", json!({"success": false, "score": {"scaled": -0.05}}))
             .set("source", "=Import"),
-        done(4, "cy", "completed").set("content", "film"),
+        activity_of(4, "cy", "completed").set("content", "film"),
     ];
     integration.post("/v1/activities/batch", &activities).await.expect(201);
-    let odd = statement(
+    let other_verb = statement(
         mailbox("visitor@example.com"),
         "https://verbs.example/didThings",
         "https://content.example/a",
@@ -131,32 +131,12 @@ async fn rich(server: &TestServer) -> Caller {
     .set("timestamp", at(5))
     .set("actor.name", "A. Visitor")
     .set("verb.display", json!({"en": "did things to"}));
-    integration.post("/xapi/statements", &odd).await.expect(200);
+    integration.post("/xapi/statements", &other_verb).await.expect(200);
     admin
 }
 
-/// A table of a CSV's rows, one cell a line, empty cells left out: what a person would look through.
-fn told(answer: &Answer) -> String {
-    let (headings, rows) = answer.csv();
-    let mut text = String::new();
-    for (number, row) in rows.iter().enumerate() {
-        text.push_str(&format!("row {}\n", number + 1));
-        for (heading, cell) in headings.iter().zip(row).filter(|(_, cell)| !cell.is_empty()) {
-            text.push_str(&format!("  {heading}: {cell}\n"));
-        }
-    }
-    text
-}
-
-/// The activities of a CSV of the full set.
-fn ids(answer: &Answer) -> Vec<String> {
-    let (headings, rows) = answer.csv();
-    let column = headings.iter().position(|heading| heading == "Activity ID").expect("the column of ids");
-    rows.into_iter().map(|row| row[column].clone()).collect()
-}
-
 #[apply(both_databases)]
-async fn each_set_has_its_headings_even_without_rows(server: &TestServer) {
+async fn every_column_set_has_headings_without_rows(server: &TestServer) {
     let admin = server.person("admin", "root");
     for (query, expected) in [
         ("?columns=standard", STANDARD.to_vec()),
@@ -170,7 +150,7 @@ async fn each_set_has_its_headings_even_without_rows(server: &TestServer) {
     let answer = admin.get(NDJSON).await.expect(200);
     assert_eq!((answer.text(), answer.header("content-type")), ("", Some("application/x-ndjson")));
 
-    // The organisation's own fields come last, by name, whoever has them.
+    // Custom fields come last, sorted by name.
     admin.put("/v1/users/bo", &user("bo").set("custom", json!({"b": "1", "=a": "2"}))).await.expect(201);
     admin.put("/v1/users/cy", &user("cy").set("custom", json!({"C": "3"}))).await.expect(201);
     for set in ["standard", "elearning", "full"] {
@@ -180,13 +160,13 @@ async fn each_set_has_its_headings_even_without_rows(server: &TestServer) {
 }
 
 #[apply(both_databases)]
-async fn every_cell_of_a_rich_organisation(server: &TestServer) {
-    let admin = rich(server).await;
+async fn full_csv_contains_every_column(server: &TestServer) {
+    let admin = set_up_with_every_column(server).await;
     let path = format!("{CSV}?columns=full&include_deactivated=true&sort=happened_at");
     let full = admin.get(&path).await.expect(200);
-    insta::assert_snapshot!("rich_organisation", told(&full));
+    insta::assert_snapshot!("full", full.csv_as_lines());
 
-    // A smaller set is the same file with fewer columns.
+    // A smaller set of columns is a prefix of the full one.
     let (_, full) = full.csv();
     for (set, width) in [("standard", 22), ("elearning", 27)] {
         let (_, rows) = admin.get(&path.replace("full", set)).await.expect(200).csv();
@@ -198,8 +178,8 @@ async fn every_cell_of_a_rich_organisation(server: &TestServer) {
 }
 
 #[apply(both_databases)]
-async fn ndjson_has_the_rows_of_the_log(server: &TestServer) {
-    let admin = rich(server).await;
+async fn ndjson_contains_the_rows_of_the_log(server: &TestServer) {
+    let admin = set_up_with_every_column(server).await;
     for query in ["", "?sort=happened_at", "?user=bo", "?action=failed,completed&include_deactivated=true"] {
         let rows = admin.list(&format!("/v1/activities{query}"), "activities").await;
         assert!(!rows.is_empty(), "{query}");
@@ -208,13 +188,13 @@ async fn ndjson_has_the_rows_of_the_log(server: &TestServer) {
 }
 
 #[apply(both_databases)]
-async fn a_formula_is_text_unless_raw_is_asked_for(server: &TestServer) {
-    let admin = rich(server).await;
+async fn formula_is_escaped_unless_raw_is_requested(server: &TestServer) {
+    let admin = set_up_with_every_column(server).await;
     let bo = async |query: &str| {
         let (headings, rows) =
             admin.get(&format!("{CSV}?user=bo&action=completed{query}")).await.expect(200).csv();
-        let place = |heading: &str| headings.iter().position(|other| other == heading);
-        let job = rows[0][place("Job title").expect("a column")].clone();
+        let index_of = |heading: &str| headings.iter().position(|other| other == heading);
+        let job = rows[0][index_of("Job title").expect("a column")].clone();
         (job, headings.last().cloned().expect("a column"), rows[0][headings.len() - 2].clone())
     };
     let formula = "=HYPERLINK(\"http://evil.example\")";
@@ -225,8 +205,8 @@ async fn a_formula_is_text_unless_raw_is_asked_for(server: &TestServer) {
 }
 
 #[apply(both_databases)]
-async fn a_byte_order_mark_is_there_when_asked_for(server: &TestServer) {
-    let admin = rich(server).await;
+async fn byte_order_mark_is_added_on_request(server: &TestServer) {
+    let admin = set_up_with_every_column(server).await;
     let without = admin.get(CSV).await.expect(200);
     assert!(without.text().starts_with("First name,"));
     assert_eq!(without.text().matches("\r\n").count(), without.text().matches('\n').count());
@@ -236,8 +216,8 @@ async fn a_byte_order_mark_is_there_when_asked_for(server: &TestServer) {
 }
 
 #[apply(both_databases)]
-async fn a_file_is_named_after_the_day_and_gzipped_where_that_is_taken(server: &TestServer) {
-    let admin = rich(server).await;
+async fn file_name_contains_the_day_and_gzip_is_negotiated(server: &TestServer) {
+    let admin = set_up_with_every_column(server).await;
     for (path, kind, name) in [
         (
             CSV,
@@ -258,40 +238,45 @@ async fn a_file_is_named_after_the_day_and_gzipped_where_that_is_taken(server: &
         );
         assert!(head.body.is_empty());
 
-        let taken = [("accept-encoding", "gzip")];
-        let gzipped = admin.send(reqwest::Method::GET, path, &taken, Vec::new()).await.expect(200);
+        let accepts_gzip = [("accept-encoding", "gzip")];
+        let gzipped = admin.send(reqwest::Method::GET, path, &accepts_gzip, Vec::new()).await.expect(200);
         assert_eq!(gzipped.header("content-encoding"), Some("gzip"));
         let mut text = String::new();
-        flate2::read::GzDecoder::new(gzipped.body.as_slice()).read_to_string(&mut text).expect("whole gzip");
+        flate2::read::GzDecoder::new(gzipped.body.as_slice())
+            .read_to_string(&mut text)
+            .expect("complete gzip data");
         assert_eq!(text, plain.text());
     }
 }
 
 #[apply(both_databases)]
-async fn nobody_gets_a_row_outside_their_reach(server: &TestServer) {
-    let admin = rich(server).await;
+async fn exports_contain_only_rows_within_reach(server: &TestServer) {
+    let admin = set_up_with_every_column(server).await;
     let other = server.person_of("other", json!({"sub": "root", "role": "admin"}));
     other.put("/v1/users/bo", &user("bo")).await.expect(201);
     other.post("/v1/activities", &activity("bo", "logged_in")).await.expect(201);
 
-    let everything = ids(&admin.get(&format!("{CSV}?columns=full")).await.expect(200));
-    assert_eq!(everything.len(), 4, "all but the deactivated user's");
+    let all_ids = admin.get(&format!("{CSV}?columns=full")).await.expect(200).csv_column("Activity ID");
+    assert_eq!(all_ids.len(), 4, "all activities except those of the deactivated user");
     let id = |number: u32| format!("0190a000-0000-7000-8000-{number:012}");
     let ada = server.person("manager", "ada");
-    let nobodys = json!({"sub": "ada", "role": "manager", "reports": {"direct": [], "indirect": []}});
+    let no_reports = json!({"sub": "ada", "role": "manager", "reports": {"direct": [], "indirect": []}});
     let reporting = json!({"sub": "cara", "role": "curator", "permissions": ["reporting"]});
     let cases = [
-        (server.person("owner", "x"), everything.clone()),
-        (server.credential(ORG, &["activities/read"]).await, everything.clone()),
+        (server.person("owner", "x"), all_ids.clone()),
+        (server.credential(ORG, &["activities/read"]).await, all_ids.clone()),
         (ada.clone(), vec![id(3), id(2), id(1)]),
-        (server.person_of(ORG, nobodys), vec![id(3)]),
+        (server.person_of(ORG, no_reports), vec![id(3)]),
         (server.person("learner", "bo"), vec![id(2), id(1)]),
         (server.person("curator", "cara"), vec![]),
-        (server.person_of(ORG, reporting), everything.clone()),
+        (server.person_of(ORG, reporting), all_ids.clone()),
         (server.person("learner", "nobody"), vec![]),
     ];
     for (caller, expected) in cases {
-        assert_eq!(ids(&caller.get(&format!("{CSV}?columns=full")).await.expect(200)), expected);
+        assert_eq!(
+            caller.get(&format!("{CSV}?columns=full")).await.expect(200).csv_column("Activity ID"),
+            expected
+        );
         let rows = caller.get(NDJSON).await.expect(200).ndjson();
         let rows: Vec<&str> = rows.iter().map(|row| row["id"].as_str().expect("an id")).collect();
         assert_eq!(rows, expected);
@@ -299,7 +284,7 @@ async fn nobody_gets_a_row_outside_their_reach(server: &TestServer) {
     assert_eq!(other.get(NDJSON).await.expect(200).ndjson().len(), 1);
     for path in [CSV, NDJSON] {
         assert_eq!(
-            ids_or_lines(&ada.get(&format!("{path}?user=cy&include_deactivated=true")).await.expect(200)),
+            count_rows(&ada.get(&format!("{path}?user=cy&include_deactivated=true")).await.expect(200)),
             0
         );
         ada.get(&format!("{path}?scope=company")).await.expect(403);
@@ -309,7 +294,7 @@ async fn nobody_gets_a_row_outside_their_reach(server: &TestServer) {
 }
 
 #[apply(both_databases)]
-async fn what_is_no_parameter_here_is_refused_by_name(server: &TestServer) {
+async fn unknown_and_invalid_parameters_are_refused(server: &TestServer) {
     let admin = server.person("admin", "root");
     for (path, parameter) in [
         (format!("{CSV}?limit=10"), "limit"),
@@ -334,68 +319,68 @@ async fn what_is_no_parameter_here_is_refused_by_name(server: &TestServer) {
 }
 
 #[apply(both_databases)]
-async fn what_breaks_midway_looks_broken(server: &TestServer) {
-    let admin = rich(server).await;
-    multiply(server, 20_000).await;
+async fn error_in_the_middle_breaks_the_connection(server: &TestServer) {
+    let admin = set_up_with_every_column(server).await;
+    copy_activity(server, 20_000).await;
     let rows = admin.get(CSV).await.expect(200).csv().1.len();
     assert!(rows > 20_000);
-    // A row that can't be read back, the last one of the file.
+    // The last row of the file cannot be read.
     let unknown = "UPDATE activities SET action = 999 WHERE seq = (SELECT min(seq) FROM activities)";
     assert_eq!(server.database().execute(unknown).await, 1);
     for path in [CSV, NDJSON] {
         for encoding in ["identity", "gzip"] {
-            let answer = ask(server, &format!("{path}?sort=-happened_at"), encoding).await;
+            let answer = start_request(server, &format!("{path}?sort=-happened_at"), encoding).await;
             assert_eq!(answer.status(), 200);
-            assert!(answer.bytes().await.is_err(), "{path} in {encoding} looks whole");
+            assert!(answer.bytes().await.is_err(), "{path} in {encoding} must not look complete");
         }
-        // Where it comes first there is a clear answer instead.
+        // If the first row cannot be read, the answer is an error.
         let problem = admin.get(&format!("{path}?sort=happened_at")).await.expect(500).json();
         assert_eq!(problem["code"], "internal");
     }
 }
 
 #[cfg(target_os = "linux")]
-/// Half a gigabyte goes by; what is buffered of it is far less.
+/// The file has half a gigabyte. The server buffers only a small part.
 #[apply(both_databases)]
-async fn memory_stays_flat_over_50_000_rows(server: &TestServer) {
-    let admin = rich(server).await;
-    let long: serde_json::Map<String, Value> =
+async fn memory_does_not_grow_with_50_000_rows(server: &TestServer) {
+    let admin = set_up_with_every_column(server).await;
+    let custom: serde_json::Map<String, Value> =
         (0..5).map(|number| (format!("field {number}"), json!("x".repeat(2_000)))).collect();
-    admin.patch("/v1/users/bo", &json!({"custom": long})).await.expect(200);
-    multiply(server, 50_000).await;
+    admin.patch("/v1/users/bo", &json!({"custom": custom})).await.expect(200);
+    copy_activity(server, 50_000).await;
 
-    let before = resident();
-    let (mut bytes, mut lines, mut most) = (0, 0, before);
-    let mut answer = ask(server, &format!("{CSV}?columns=full&user=bo"), "identity").await;
-    while let Some(part) = answer.chunk().await.expect("a whole answer") {
+    let before = resident_bytes();
+    let (mut bytes, mut lines, mut maximum) = (0, 0, before);
+    let mut answer = start_request(server, &format!("{CSV}?columns=full&user=bo"), "identity").await;
+    while let Some(part) = answer.chunk().await.expect("a complete answer") {
         bytes += part.len();
         lines += part.iter().filter(|byte| **byte == b'\n').count();
-        most = most.max(resident());
+        maximum = maximum.max(resident_bytes());
     }
     assert!(lines > 50_000, "{lines} lines");
     assert!(bytes > 500_000_000, "{bytes} bytes");
-    // Other tests run beside this one, in the same process.
-    assert!(most - before < 200_000_000, "{before} bytes grew to {most}");
+    // Other tests use memory of the same process at the same time.
+    assert!(maximum - before < 200_000_000, "{before} bytes grew to {maximum}");
 }
 
-/// Bytes of memory that this process occupies.
+/// The resident memory of this process in bytes.
 #[cfg(target_os = "linux")]
-fn resident() -> usize {
-    let text = std::fs::read_to_string("/proc/self/statm").expect("Linux tells");
+fn resident_bytes() -> usize {
+    let text = std::fs::read_to_string("/proc/self/statm").expect("Linux has this file");
     let pages: usize = text.split(' ').nth(1).and_then(|number| number.parse().ok()).expect("a number");
     pages * 4096
 }
 
-/// How many rows an answer has, in either form.
-fn ids_or_lines(answer: &Answer) -> usize {
+/// The number of rows of an answer in either format.
+fn count_rows(answer: &Answer) -> usize {
     match answer.header("content-type") {
         Some("application/x-ndjson") => answer.ndjson().len(),
         _ => answer.csv().1.len(),
     }
 }
 
-/// Asks as an admin, without waiting for the body.
-async fn ask(server: &TestServer, path: &str, encoding: &str) -> reqwest::Response {
+/// Sends a request as an admin and returns when the answer begins.
+async fn start_request(server: &TestServer, path: &str, encoding: &str) -> reqwest::Response {
     let expires = server.clock.now().micros() / 1_000_000 + 3_600;
     let token = sign(&json!({"sub": "root", "org": ORG, "role": "admin", "exp": expires}));
     let request = reqwest::Client::new().get(format!("{}{path}", server.base));
@@ -403,8 +388,8 @@ async fn ask(server: &TestServer, path: &str, encoding: &str) -> reqwest::Respon
     request.send().await.expect("an answer begins")
 }
 
-/// Copies a row of the user `bo` so many times, past the API: rows are what is wanted, not records.
-async fn multiply(server: &TestServer, rows: u32) {
+/// Copies an activity of the user `bo` this many times with SQL. The copies have no records.
+async fn copy_activity(server: &TestServer, rows: u32) {
     let numbers = server.database().series(rows);
     let columns = "id, stored_at, person, verb, content, action, origin, completed, success, completion, certified, \
         scaled, raw, min, max, percent, seconds, time_limit, expired_at, certificate_expires_at, registration, import, \

@@ -1,5 +1,5 @@
-//! `/v1/reports/{id}/activities` and its exports: whoever opens a report sees what their own log would show of it, and
-//! what they add only takes away.
+//! Tests of `/v1/reports/{id}/activities` and its exports: a report contains only rows of the caller's own
+//! log, and additional parameters only narrow it.
 
 use serde_json::{Value, json};
 
@@ -11,8 +11,10 @@ use crate::support::server::START;
 use crate::support::{TestServer, apply, both_databases};
 use rollbook::base::clock::Timestamp;
 
-/// `top` over `mo` over `bo` over `cy`, `eve` under `top`, and `dee`, who has left, under `mo`; each in teams and groups,
-/// with something done on each content, logins, and what somebody did whom no user claims.
+/// Creates an organisation in which every filter has several values, and returns an admin.
+///
+/// `top` manages `mo` and `eve`, `mo` manages `bo` and the deactivated `dee`, `bo` manages `cy`. Each has
+/// activities on three contents and two logins. One actor is not a user.
 async fn set_up(server: &TestServer) -> Caller {
     let admin = server.person("admin", "root");
     let teams = [team("sales"), team("north").set("parent", "sales")];
@@ -50,24 +52,25 @@ async fn set_up(server: &TestServer) -> Caller {
             .set("tags", json!(["b", "safety"])),
     ];
     admin.post("/v1/contents/batch", &contents).await.expect(200);
-    let mut happened = Vec::new();
-    for (place, who) in ["top", "mo", "bo", "cy", "eve", "dee"].into_iter().enumerate() {
+    let mut activities = Vec::new();
+    for (context, who) in ["top", "mo", "bo", "cy", "eve", "dee"].into_iter().enumerate() {
         let at = |day: usize, hour: usize| format!("2026-03-{day:02}T{hour:02}:30:00Z");
-        for (turn, what) in ["fire", "aid", "plan"].into_iter().enumerate() {
-            let action = ["completed", "viewed", "failed"][(place + turn) % 3];
-            happened.push(
+        for (index, content_id) in ["fire", "aid", "plan"].into_iter().enumerate() {
+            let action = ["completed", "viewed", "failed"][(context + index) % 3];
+            activities.push(
                 activity(who, action)
-                    .set("content", what)
-                    .set("happened_at", at(1 + place * 2 + turn, 9 + turn)),
+                    .set("content", content_id)
+                    .set("happened_at", at(1 + context * 2 + index, 9 + index)),
             );
-            happened
-                .push(activity(who, "started").set("content", what).set("happened_at", at(17, 20 + turn)));
+            activities.push(
+                activity(who, "started").set("content", content_id).set("happened_at", at(17, 20 + index)),
+            );
         }
         for hour in [1, 2] {
-            happened.push(activity(who, "logged_in").set("happened_at", at(18, hour)));
+            activities.push(activity(who, "logged_in").set("happened_at", at(18, hour)));
         }
     }
-    admin.post("/v1/activities/batch", &happened).await.expect(201);
+    admin.post("/v1/activities/batch", &activities).await.expect(201);
     let stranger = statement(
         mailbox("stranger@example.org"),
         "http://adlnet.gov/expapi/verbs/completed",
@@ -78,8 +81,8 @@ async fn set_up(server: &TestServer) -> Caller {
     admin
 }
 
-/// The parameters of a filter as a query: with its question mark, or empty.
-fn parameters(filter: &Value, more: &[(&str, &str)]) -> String {
+/// The filter and more parameters as a query string.
+fn filter_query(filter: &Value, more: &[(&str, &str)]) -> String {
     let mut pairs: Vec<(String, String)> = Vec::new();
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     for (name, value) in filter.as_object().expect("an object") {
@@ -92,15 +95,15 @@ fn parameters(filter: &Value, more: &[(&str, &str)]) -> String {
     query(&pairs)
 }
 
-fn log(filter: &Value, more: &[(&str, &str)]) -> String {
-    format!("/v1/activities{}", parameters(filter, more))
+fn log_path(filter: &Value, more: &[(&str, &str)]) -> String {
+    format!("/v1/activities{}", filter_query(filter, more))
 }
 
-/// Everybody who may open reports, with the user `mo` where it is a person.
-async fn openers(server: &TestServer) -> Vec<(String, Caller)> {
-    let mut openers = Vec::new();
+/// All kinds of callers that may open reports. People have the id `mo` or `top`.
+async fn callers_with_reporting_access(server: &TestServer) -> Vec<(String, Caller)> {
+    let mut callers = Vec::new();
     for role in ["owner", "admin", "hr", "reporter", "learning_designer", "manager"] {
-        openers.push((role.to_owned(), server.person(role, "mo")));
+        callers.push((role.to_owned(), server.person(role, "mo")));
     }
     for (name, claims) in [
         ("curator who reports", json!({"sub": "mo", "role": "curator", "permissions": ["reporting"]})),
@@ -116,42 +119,45 @@ async fn openers(server: &TestServer) -> Vec<(String, Caller)> {
         ("manager at the top", json!({"sub": "top", "role": "manager"})),
         ("admin who manages", json!({"sub": "top", "role": "admin"})),
     ] {
-        openers.push((name.to_owned(), server.person_of("acme", claims)));
+        callers.push((name.to_owned(), server.person_of("acme", claims)));
     }
-    openers.push(("credential".to_owned(), server.credential("acme", &["activities/read"]).await));
-    openers
+    callers.push(("credential".to_owned(), server.credential("acme", &["activities/read"]).await));
+    callers
 }
 
-/// What the opener's own log shows for a report of that scope: as far as they can have the scope.
-async fn clamped(
-    opener: &Caller,
+/// The scope parameters for the caller's own log that correspond to the scope of the report, if the caller
+/// has rights for any of it.
+///
+/// Without sub-managers is the next narrower scope.
+async fn find_permitted_scope(
+    caller: &Caller,
     filter: &Value,
     scope: Option<&str>,
     deep: bool,
 ) -> Option<Vec<(&'static str, &'static str)>> {
     let managed = ("scope", "managed");
-    let ways: Vec<Vec<(&str, &str)>> = match scope {
+    let candidates: Vec<Vec<(&str, &str)>> = match scope {
         Some("managed") if deep => vec![vec![managed, ("include_sub_managers", "true")], vec![managed]],
         Some("managed") => vec![vec![managed]],
         Some("me") => vec![vec![("scope", "me")]],
         _ => vec![vec![]],
     };
-    for way in ways {
-        match opener.get(&log(filter, &way)).await.expect_one_of(&[200, 403]).status {
-            200 => return Some(way),
+    for permitted in candidates {
+        match caller.get(&log_path(filter, &permitted)).await.expect_one_of(&[200, 403]).status {
+            200 => return Some(permitted),
             _ => continue,
         }
     }
     None
 }
 
-/// A file without what differs from one day and report to another.
-fn file(answer: &Answer) -> (String, Option<String>) {
+/// The text and the content type, without headers that contain the date or the name.
+fn text_and_content_type(answer: &Answer) -> (String, Option<String>) {
     (answer.text().to_owned(), answer.header("content-type").map(str::to_owned))
 }
 
 #[apply(both_databases)]
-async fn what_the_document_offers_is_taken(server: &TestServer) {
+async fn documented_flags_are_accepted(server: &TestServer) {
     let admin = set_up(server).await;
     let report = create_report(&admin, "Everything", "shared", json!({})).await;
     let document = server.anonymous().get("/openapi.json").await.expect(200).json();
@@ -165,33 +171,36 @@ async fn what_the_document_offers_is_taken(server: &TestServer) {
         for name in names {
             admin.get(&format!("{report}/{resource}?{name}=true")).await.expect(200);
         }
-        let named = |name: &str| parameters.iter().any(|parameter| parameter["name"] == name);
-        assert!(named("scope") && named("team") && named("certificate_expires_within"), "{resource}");
+        let has_parameter = |name: &str| parameters.iter().any(|parameter| parameter["name"] == name);
+        assert!(
+            has_parameter("scope") && has_parameter("team") && has_parameter("certificate_expires_within"),
+            "{resource}"
+        );
     }
 }
 
 #[apply(both_databases)]
-async fn a_report_shows_nobody_more_than_their_own_log(server: &TestServer) {
+async fn report_contains_only_rows_of_the_callers_log(server: &TestServer) {
     let admin = set_up(server).await;
-    let openers = openers(server).await;
-    let everything = json!({});
+    let callers = callers_with_reporting_access(server).await;
+    let all_rows = json!({});
     let tagged = json!({"tag": ["a", "b"], "include_deactivated": true, "sort": "happened_at"});
     let visits = json!({"action": ["visited", "completed", "watched"], "include_sub_teams": "true"});
-    let asked = [
-        (true, &everything, None, false),
-        (true, &everything, Some("company"), false),
-        (true, &everything, Some("managed"), false),
-        (true, &everything, Some("managed"), true),
-        (true, &everything, Some("me"), false),
+    let cases = [
+        (true, &all_rows, None, false),
+        (true, &all_rows, Some("company"), false),
+        (true, &all_rows, Some("managed"), false),
+        (true, &all_rows, Some("managed"), true),
+        (true, &all_rows, Some("me"), false),
         (true, &visits, Some("team"), false),
         (true, &visits, None, false),
         (true, &tagged, Some("managed"), true),
-        (false, &everything, Some("company"), false),
-        (false, &everything, Some("managed"), true),
+        (false, &all_rows, Some("company"), false),
+        (false, &all_rows, Some("managed"), true),
         (false, &tagged, None, false),
     ];
-    let mut shown = 0;
-    for (indirect, filter, scope, deep) in asked {
+    let mut compared = 0;
+    for (indirect, filter, scope, deep) in cases {
         admin
             .patch("/v1/organisation", &json!({"managers_see_indirect_reports": indirect}))
             .await
@@ -208,35 +217,42 @@ async fn a_report_shows_nobody_more_than_their_own_log(server: &TestServer) {
             stored["include_sub_managers"] = json!(true);
         }
         let path = create_report(&admin, "Shared", "shared", stored.clone()).await;
-        for (name, opener) in &openers {
-            let place = format!("{name}, {stored}, indirect: {indirect}");
-            let own = opener.list(&log(&filter, &[]), "activities").await;
-            let rows = opener.list(&format!("{path}/activities?limit=20"), "activities").await;
-            assert!(rows.iter().all(|row| own.contains(row)), "{place}: more than their own log");
-            let way = clamped(opener, &filter, scope, deep).await;
-            let expected = match &way {
-                Some(way) => opener.list(&log(&filter, way), "activities").await,
+        for (name, caller) in &callers {
+            let context = format!("{name}, {stored}, indirect: {indirect}");
+            let own = caller.list(&log_path(&filter, &[]), "activities").await;
+            let rows = caller.list(&format!("{path}/activities?limit=20"), "activities").await;
+            assert!(
+                rows.iter().all(|row| own.contains(row)),
+                "{context}: the report has more rows than the log"
+            );
+            let permitted = find_permitted_scope(caller, &filter, scope, deep).await;
+            let expected = match &permitted {
+                Some(permitted) => caller.list(&log_path(&filter, permitted), "activities").await,
                 None => Vec::new(),
             };
-            assert_eq!(list_ids(&rows), list_ids(&expected), "{place}");
-            assert_eq!(rows, expected, "{place}");
-            shown += rows.len();
+            assert_eq!(list_ids(&rows), list_ids(&expected), "{context}");
+            assert_eq!(rows, expected, "{context}");
+            compared += rows.len();
             let counted =
-                opener.get(&format!("{path}/activities?count=exact&limit=1")).await.expect(200).json();
-            assert_eq!(counted["total"], rows.len(), "{place}");
-            let Some(way) = way else { continue };
+                caller.get(&format!("{path}/activities?count=exact&limit=1")).await.expect(200).json();
+            assert_eq!(counted["total"], rows.len(), "{context}");
+            let Some(permitted) = permitted else { continue };
             for name in ["export.csv", "export.ndjson"] {
-                let exported = opener.get(&format!("{path}/{name}")).await.expect(200);
-                let log = format!("/v1/activities/{name}{}", parameters(&filter, &way));
-                assert_eq!(file(&exported), file(&opener.get(&log).await.expect(200)), "{place}");
+                let exported = caller.get(&format!("{path}/{name}")).await.expect(200);
+                let log = format!("/v1/activities/{name}{}", filter_query(&filter, &permitted));
+                assert_eq!(
+                    text_and_content_type(&exported),
+                    text_and_content_type(&caller.get(&log).await.expect(200)),
+                    "{context}"
+                );
             }
         }
     }
-    assert!(shown > 1_000, "{shown} rows prove little");
+    assert!(compared > 1_000, "only {compared} rows were compared");
 }
 
 #[apply(both_databases)]
-async fn nobody_without_reporting_access_opens_one(server: &TestServer) {
+async fn report_needs_reporting_access(server: &TestServer) {
     let admin = set_up(server).await;
     let path = create_report(&admin, "Shared", "shared", json!({"scope": "me"})).await;
     let private = create_report(&admin, "Private", "private", json!({})).await;
@@ -250,19 +266,19 @@ async fn nobody_without_reporting_access_opens_one(server: &TestServer) {
     for scope in ["activities/write", "directory", "all", "all/read"] {
         server.credential("acme", &[scope]).await.get(&format!("{path}/activities")).await.expect(403);
     }
-    for (_, opener) in openers(server).await {
+    for (_, caller) in callers_with_reporting_access(server).await {
         for name in ["activities", "export.csv", "export.ndjson"] {
-            opener.get(&format!("{private}/{name}")).await.expect(404);
-            opener.get(&format!("{}/{name}", NO_SUCH_REPORT)).await.expect(404);
+            caller.get(&format!("{private}/{name}")).await.expect(404);
+            caller.get(&format!("{}/{name}", NO_SUCH_REPORT)).await.expect(404);
         }
     }
 }
 
 #[apply(both_databases)]
-async fn what_is_added_intersects(server: &TestServer) {
+async fn additional_filters_intersect_with_the_report(server: &TestServer) {
     let admin = set_up(server).await;
     let manager = server.person("manager", "top");
-    // The report's filter, what is added, and the added question with the zone that it then means.
+    // The filter of the report and the additional parameters.
     let pairs = [
         (json!({"tag": "a"}), json!({"tag": "b"})),
         (json!({"tag": ["a", "b"]}), json!({"tag": ["b", "safety"]})),
@@ -297,14 +313,14 @@ async fn what_is_added_intersects(server: &TestServer) {
         (json!({"period": "yesterday"}), json!({"from": "2026-03-17T21:00:00Z"})),
         (json!({"tag": "safety", "sort": "happened_at"}), json!({"user": ["bo", "dee"], "title": "fire"})),
     ];
-    let mut shown = 0;
+    let mut compared = 0;
     for (stored, added) in &pairs {
         let path = create_report(&admin, "Shared", "shared", stored.clone()).await;
         for caller in [&admin, &manager] {
-            let by_report = caller.list(&log(stored, &[]), "activities").await;
-            // Who has left is the report's to say, not the added question's; and so are visits.
+            let by_report = caller.list(&log_path(stored, &[]), "activities").await;
+            // The report, not the additional parameters, decides about deactivated users and visits.
             let whole = [("include_deactivated", "true")];
-            let by_added = caller.list(&log(added, &whole), "activities").await;
+            let by_added = caller.list(&log_path(added, &whole), "activities").await;
             let mut known = list_ids(&by_added);
             let visits =
                 caller.list("/v1/activities?action=visited&include_deactivated=true", "activities").await;
@@ -316,24 +332,24 @@ async fn what_is_added_intersects(server: &TestServer) {
             let expected: Vec<&str> =
                 list_ids(&by_report).into_iter().filter(|id| known.contains(id)).collect();
             let rows = caller
-                .list(&format!("{path}/activities{}", parameters(added, &[("limit", "2")])), "activities")
+                .list(&format!("{path}/activities{}", filter_query(added, &[("limit", "2")])), "activities")
                 .await;
             assert_eq!(list_ids(&rows), expected, "{stored} and {added}");
             let lines = caller
-                .get(&format!("{path}/export.ndjson{}", parameters(added, &[])))
+                .get(&format!("{path}/export.ndjson{}", filter_query(added, &[])))
                 .await
                 .expect(200)
                 .ndjson();
             assert_eq!(lines, rows, "{stored} and {added}");
-            shown += rows.len();
+            compared += rows.len();
         }
         admin.delete(&path).await.expect(204);
     }
-    assert!(shown > 100, "{shown} rows prove little");
+    assert!(compared > 100, "only {compared} rows were compared");
 }
 
 #[apply(both_databases)]
-async fn an_added_scope_is_the_opener_s_own(server: &TestServer) {
+async fn additional_scope_is_relative_to_the_caller(server: &TestServer) {
     let admin = set_up(server).await;
     let (mo, top) = (server.person("manager", "mo"), server.person("manager", "top"));
     let whole = create_report(&admin, "All", "shared", json!({})).await;
@@ -352,7 +368,7 @@ async fn an_added_scope_is_the_opener_s_own(server: &TestServer) {
             assert!(!opened.is_empty() || added == "scope=me", "{added}");
         }
     }
-    // Nobody is among their own reports.
+    // A manager is not among their reports.
     assert_eq!(rows(&mo, format!("{managed}/activities?scope=me")).await, Vec::<Value>::new());
     for path in [&whole, &managed] {
         for name in ["activities", "export.csv", "export.ndjson"] {
@@ -368,10 +384,10 @@ async fn an_added_scope_is_the_opener_s_own(server: &TestServer) {
 }
 
 #[apply(both_databases)]
-async fn what_would_widen_a_report_is_refused(server: &TestServer) {
+async fn parameters_that_widen_a_report_are_refused(server: &TestServer) {
     let admin = set_up(server).await;
-    let everything = json!({"team": "sales", "include_sub_teams": true, "include_deactivated": true, "action": ["visited", "viewed"]});
-    for filter in [json!({}), everything] {
+    let all_rows = json!({"team": "sales", "include_sub_teams": true, "include_deactivated": true, "action": ["visited", "viewed"]});
+    for filter in [json!({}), all_rows] {
         let path = create_report(&admin, "Shared", "shared", filter).await;
         for (added, parameter) in [
             ("include_deactivated=true", "include_deactivated"),
@@ -408,7 +424,7 @@ async fn what_would_widen_a_report_is_refused(server: &TestServer) {
 }
 
 #[apply(both_databases)]
-async fn the_order_is_the_report_s_unless_asked_for(server: &TestServer) {
+async fn order_of_the_report_applies_unless_given(server: &TestServer) {
     let admin = set_up(server).await;
     let path =
         create_report(&admin, "Oldest first", "shared", json!({"sort": "happened_at", "tag": "a"})).await;
@@ -427,21 +443,21 @@ async fn the_order_is_the_report_s_unless_asked_for(server: &TestServer) {
 }
 
 #[apply(both_databases)]
-async fn a_period_moves_with_the_calendar_and_not_between_pages(server: &TestServer) {
+async fn period_follows_the_calendar_but_is_fixed_between_pages(server: &TestServer) {
     let admin = set_up(server).await;
-    // On the clock it is the 18th, 10:17 in London, and 23:17 in Auckland.
+    // The server's time is the 18th, 10:17 in London and 23:17 in Auckland.
     let path =
         create_report(&admin, "Today", "shared", json!({"period": "today", "tz": "Pacific/Auckland"})).await;
     let today = admin.list(&format!("{path}/activities"), "activities").await;
     let as_in_log = "/v1/activities?from=2026-03-17T11:00:00Z&to=2026-03-18T11:00:00Z";
     assert_eq!(today, admin.list(as_in_log, "activities").await);
     assert!(today.len() > 10);
-    // What is added is read in the report's zone.
+    // Additional dates use the time zone of the report.
     let added = admin.list(&format!("{path}/activities?from=2026-03-18&to=2026-03-19"), "activities").await;
     assert_eq!(added, today);
-    let elsewhere = admin.list(&format!("{path}/activities?from=2026-03-18&tz=UTC"), "activities").await;
+    let with_own_zone = admin.list(&format!("{path}/activities?from=2026-03-18&tz=UTC"), "activities").await;
     assert_eq!(
-        elsewhere,
+        with_own_zone,
         admin.list("/v1/activities?from=2026-03-18&to=2026-03-18T11:00:00Z", "activities").await
     );
 
@@ -454,10 +470,10 @@ async fn a_period_moves_with_the_calendar_and_not_between_pages(server: &TestSer
 }
 
 #[apply(both_databases)]
-async fn a_cursor_belongs_to_what_the_report_asked_and_to_whom(server: &TestServer) {
+async fn cursor_is_valid_only_for_the_same_report_filter_and_caller(server: &TestServer) {
     let admin = set_up(server).await;
     let path = create_report(&admin, "Shared", "shared", json!({"tag": "a"})).await;
-    let twin = create_report(&admin, "Twin", "shared", json!({"tag": "a"})).await;
+    let equal_report = create_report(&admin, "Twin", "shared", json!({"tag": "a"})).await;
     let next = async || {
         let page = admin.get(&format!("{path}/activities?limit=2&type=quiz")).await.expect(200);
         let next = page.json()["next"].as_str().expect("more").to_owned();
@@ -472,10 +488,10 @@ async fn a_cursor_belongs_to_what_the_report_asked_and_to_whom(server: &TestServ
         assert_eq!(problem["errors"][0]["parameter"], "cursor", "{path}");
     };
     refused(&server.person("admin", "other"), &cursor).await;
-    refused(&admin, &cursor.replace(&path, &twin)).await;
+    refused(&admin, &cursor.replace(&path, &equal_report)).await;
     refused(&admin, &cursor.replace("type=quiz", "type=item")).await;
     refused(&admin, &cursor.replace(&format!("{path}/activities?"), "/v1/activities?tag=a&")).await;
-    // A new name is no other question; another filter, scope, order or zone is.
+    // A new name keeps cursors valid. Another filter, scope, order or zone does not.
     admin.patch(&path, &json!({"name": "Renamed", "columns": "full"})).await.expect(200);
     assert_eq!(admin.get(&cursor).await.expect(200).json(), page);
     for change in [
@@ -492,9 +508,9 @@ async fn a_cursor_belongs_to_what_the_report_asked_and_to_whom(server: &TestServ
             .put(&path, &json!({"name": "Shared", "visibility": "shared", "filter": {"tag": "a"}}))
             .await
             .expect(200);
-        assert_eq!(admin.get(&cursor).await.expect(200).json(), page, "asked as before");
+        assert_eq!(admin.get(&cursor).await.expect(200).json(), page, "the same filter as before");
     }
-    // Out of sight, out of reach: a report made private, or deleted.
+    // A report that becomes private or is deleted does not exist for the cursor either.
     let hr = server.person("hr", "hal");
     let page = hr.get(&format!("{path}/activities?limit=2")).await.expect(200).json();
     admin.patch(&path, &json!({"visibility": "private"})).await.expect(200);
@@ -504,7 +520,7 @@ async fn a_cursor_belongs_to_what_the_report_asked_and_to_whom(server: &TestServ
 }
 
 #[apply(both_databases)]
-async fn the_csv_is_the_log_s_own_export(server: &TestServer) {
+async fn csv_of_a_report_equals_the_csv_of_the_log(server: &TestServer) {
     let admin = set_up(server).await;
     let filter = json!({"tag": ["b"], "sort": "happened_at"});
     for columns in ["standard", "elearning", "full"] {
@@ -516,9 +532,13 @@ async fn the_csv_is_the_log_s_own_export(server: &TestServer) {
             let exported = admin.get(&format!("{path}/export.csv{added}")).await.expect(200);
             let log = format!(
                 "/v1/activities/export.csv{}{as_in_log}",
-                parameters(&filter, &[("columns", columns)])
+                filter_query(&filter, &[("columns", columns)])
             );
-            assert_eq!(file(&exported), file(&admin.get(&log).await.expect(200)), "{columns} {added}");
+            assert_eq!(
+                text_and_content_type(&exported),
+                text_and_content_type(&admin.get(&log).await.expect(200)),
+                "{columns} {added}"
+            );
             assert_eq!(
                 exported.header("content-disposition"),
                 Some(

@@ -1,8 +1,7 @@
-//! `/v1/activities/summary`: each dimension with its measures, zones, teams that overlap, the limit on groups, and that
-//! nothing is counted which the caller can't list.
+//! Tests of `/v1/activities/summary`: dimensions, measures, time zones, overlapping teams, the limit on
+//! groups, and reach.
 //!
-//! That any two dimensions under any filter give what a naive count gives is judged by the model in
-//! `v1/model/summary.rs`.
+//! The model in `v1/model/summary.rs` tests combinations of dimensions and filters.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -18,8 +17,9 @@ const ATTEMPT: &str = "0190a000-0000-4000-8000-0000000000aa";
 const DIMENSIONS: &[&str] =
     &["action", "day", "week", "month", "user", "team", "content", "type", "content_type", "result"];
 
-/// Teams that overlap, a manager with reports, one who has left, and eleven records of five people.
-async fn filled(server: &TestServer, organisation: &str) -> Caller {
+/// Creates overlapping teams, a manager with reports, a deactivated user, and eleven activities of five
+/// people. Returns an admin.
+async fn set_up_with_activities(server: &TestServer, organisation: &str) -> Caller {
     let admin = server.person_of(organisation, json!({"sub": "root", "role": "admin"}));
     let teams = [team("sales"), team("sales-north").set("parent", "sales"), team("safety"), team("night")];
     admin.post("/v1/teams/batch", &teams).await.expect(200);
@@ -60,7 +60,7 @@ async fn filled(server: &TestServer, organisation: &str) -> Caller {
         on(6, "dee", "viewed", "old", in_march(8, 22)),
         activity("dee", "logged_in").set("id", id(7)).set("happened_at", in_march(8, 23)),
         scored(on(8, "off", "completed", "fire", in_march(9, 7)), 100.0, "PT1H"),
-        // After a login without a logout: a visit, which is not shown.
+        // A login after a login without a logout is a visit, which is not counted.
         activity("dee", "logged_in").set("id", id(10)).set("happened_at", in_march(11, 9)),
         on(11, "ada", "attended", "trip", in_march(9, 8)),
     ];
@@ -73,12 +73,12 @@ async fn filled(server: &TestServer, organisation: &str) -> Caller {
     admin
 }
 
-async fn summary(caller: &Caller, asked: &str) -> Value {
-    caller.get(&format!("/v1/activities/summary?{asked}")).await.expect(200).json()
+async fn get_summary(caller: &Caller, parameters: &str) -> Value {
+    caller.get(&format!("/v1/activities/summary?{parameters}")).await.expect(200).json()
 }
 
-/// `key: rows persons completions passed/failed average seconds`, null as a dash.
-fn line(key: &str, measures: &Value) -> String {
+/// `key: rows persons completions passed/failed average seconds`.
+fn format_measures(key: &str, measures: &Value) -> String {
     format!(
         "{key}: {} {} {} {}/{} {} {}",
         measures["rows"],
@@ -91,8 +91,8 @@ fn line(key: &str, measures: &Value) -> String {
     )
 }
 
-/// The values of a group's key or label, in the order of the members.
-fn words(group: &Value, member: &str) -> String {
+/// The values of a group's key or label, in order. Null is a dash.
+fn join_values(group: &Value, member: &str) -> String {
     let words = group[member].as_object().expect("an object").values();
     words.map(|word| word.as_str().unwrap_or("-")).collect::<Vec<_>>().join(" & ")
 }
@@ -101,30 +101,30 @@ fn groups(summary: &Value) -> &Vec<Value> {
     summary["groups"].as_array().expect("groups")
 }
 
-/// A line for each group, in their order.
-fn lines(summary: &Value) -> Vec<String> {
-    groups(summary).iter().map(|group| line(&words(group, "key"), group)).collect()
+/// One line for each group.
+fn format_groups(summary: &Value) -> Vec<String> {
+    groups(summary).iter().map(|group| format_measures(&join_values(group, "key"), group)).collect()
 }
 
-/// The groups that a question is answered with.
-async fn told(caller: &Caller, asked: &str) -> Vec<String> {
-    lines(&summary(caller, asked).await)
+/// The groups of a summary with these parameters, one line each.
+async fn get_groups(caller: &Caller, parameters: &str) -> Vec<String> {
+    format_groups(&get_summary(caller, parameters).await)
 }
 
-fn labels(summary: &Value) -> Vec<String> {
-    groups(summary).iter().map(|group| words(group, "label")).collect()
+fn group_labels(summary: &Value) -> Vec<String> {
+    groups(summary).iter().map(|group| join_values(group, "label")).collect()
 }
 
 /// The sum of one measure over all groups.
-fn sum(summary: &Value, measure: &str) -> i64 {
+fn sum_of(summary: &Value, measure: &str) -> i64 {
     groups(summary).iter().map(|group| group[measure].as_i64().expect("a number")).sum()
 }
 
 const TOTAL: &str = "total: 9 5 4 3/1 81.83 1100";
 
 #[apply(both_databases)]
-async fn each_dimension_counts_the_log(server: &TestServer) {
-    let admin = filled(server, "acme").await;
+async fn each_dimension_counts_activities(server: &TestServer) {
+    let admin = set_up_with_activities(server, "acme").await;
     let expected: [(&str, &[&str]); 10] = [
         (
             "action",
@@ -202,9 +202,9 @@ async fn each_dimension_counts_the_log(server: &TestServer) {
         ("result", &["-: 5 4 2 0/0 null 0", "passed: 3 2 2 3/0 92.5 800", "failed: 1 1 0 0/1 60.5 300"]),
     ];
     for (by, expected) in expected {
-        let found = summary(&admin, &format!("by={by}")).await;
-        assert_eq!(lines(&found), expected, "{by}");
-        assert_eq!(line("total", &found["total"]), TOTAL, "{by}");
+        let found = get_summary(&admin, &format!("by={by}")).await;
+        assert_eq!(format_groups(&found), expected, "{by}");
+        assert_eq!(format_measures("total", &found["total"]), TOTAL, "{by}");
         assert_eq!(found["truncated"], false, "{by}");
         for group in groups(&found) {
             let members: Vec<&String> = group["key"].as_object().expect("a key").keys().collect();
@@ -215,9 +215,9 @@ async fn each_dimension_counts_the_log(server: &TestServer) {
 }
 
 #[apply(both_databases)]
-async fn groups_are_labelled_as_things_are_called_now(server: &TestServer) {
-    let admin = filled(server, "acme").await;
-    let labelled = async |by: &str| labels(&summary(&admin, &format!("by={by}")).await);
+async fn groups_have_current_labels(server: &TestServer) {
+    let admin = set_up_with_activities(server, "acme").await;
+    let labelled = async |by: &str| group_labels(&get_summary(&admin, &format!("by={by}")).await);
     assert_eq!(
         labelled("user").await,
         ["bo Example", "ada Example", "dee", "cy Example", "Not in the directory"]
@@ -240,8 +240,8 @@ async fn groups_are_labelled_as_things_are_called_now(server: &TestServer) {
 }
 
 #[apply(both_databases)]
-async fn two_dimensions_are_counted_at_once(server: &TestServer) {
-    let admin = filled(server, "acme").await;
+async fn two_dimensions_are_combined(server: &TestServer) {
+    let admin = set_up_with_activities(server, "acme").await;
     let expected = [
         "2026-02 & safety: 1 1 1 1/0 90 600",
         "2026-02 & sales: 1 1 1 1/0 90 600",
@@ -250,112 +250,130 @@ async fn two_dimensions_are_counted_at_once(server: &TestServer) {
         "2026-03 & safety: 2 2 2 0/0 null 0",
         "2026-03 & sales: 1 1 1 0/0 null 0",
     ];
-    for asked in ["by=team,month", "by=month,team", "by=team&by=month"] {
-        let found = summary(&admin, asked).await;
-        assert_eq!(lines(&found), expected, "{asked}");
-        assert_eq!(line("total", &found["total"]), TOTAL, "each row once, though ada is in two teams");
+    for parameters in ["by=team,month", "by=month,team", "by=team&by=month"] {
+        let found = get_summary(&admin, parameters).await;
+        assert_eq!(format_groups(&found), expected, "{parameters}");
+        assert_eq!(
+            format_measures("total", &found["total"]),
+            TOTAL,
+            "the total counts each row once, although ada is in two teams"
+        );
     }
-    let found = summary(&admin, "by=content_type,type").await;
+    let found = get_summary(&admin, "by=content_type,type").await;
     let video =
         groups(&found).iter().find(|group| group["key"] == json!({"type": "item", "content_type": "video"}));
     let video = video.expect("a group of item and video");
     assert_eq!(video["label"], json!({"type": "Item", "content_type": "Video"}));
-    assert_eq!(line("video", video), "video: 2 2 1 0/0 null 0");
+    assert_eq!(format_measures("video", video), "video: 2 2 1 0/0 null 0");
 }
 
-/// The questions of the product text, each as one request.
+/// Typical questions (`docs/specification.md#summary`), each as one request.
 #[apply(both_databases)]
-async fn the_use_cases_are_one_request_each(server: &TestServer) {
-    let admin = filled(server, "acme").await;
-    let logins = told(&admin, "by=month&action=logged_in").await;
+async fn typical_questions_are_one_request_each(server: &TestServer) {
+    let admin = set_up_with_activities(server, "acme").await;
+    let logins = get_groups(&admin, "by=month&action=logged_in").await;
     assert_eq!(logins, ["2026-03: 1 1 0 0/0 null 0"]);
-    let visits_too = told(&admin, "by=action&action=logged_in,visited").await;
-    assert_eq!(visits_too, ["logged_in: 1 1 0 0/0 null 0", "visited: 1 1 0 0/0 null 0"]);
-    let quiz = told(&admin, "by=result&content=fire&action=completed,failed").await;
+    let with_visits = get_groups(&admin, "by=action&action=logged_in,visited").await;
+    assert_eq!(with_visits, ["logged_in: 1 1 0 0/0 null 0", "visited: 1 1 0 0/0 null 0"]);
+    let quiz = get_groups(&admin, "by=result&content=fire&action=completed,failed").await;
     assert_eq!(quiz, ["passed: 3 2 2 3/0 92.5 800", "failed: 1 1 0 0/1 60.5 300"]);
-    let completions = told(&admin, "by=user&content=fire&completed=true").await;
+    let completions = get_groups(&admin, "by=user&content=fire&completed=true").await;
     assert_eq!(completions, ["bo: 2 1 1 2/0 95 200", "ada: 1 1 1 1/0 90 600"]);
-    let compliance = told(&admin, "by=team,month&content=fire&completed=true").await;
+    let compliance = get_groups(&admin, "by=team,month&content=fire&completed=true").await;
     assert_eq!(compliance.len(), 3, "{compliance:?}");
-    let unfinished = summary(&admin, "by=content").await;
+    let unfinished = get_summary(&admin, "by=content").await;
     assert_eq!(
         (&unfinished["groups"][1]["persons"], &unfinished["groups"][1]["completions"]),
         (&json!(2), &json!(1))
     );
-    let time = told(&admin, "by=week&type=quiz").await;
+    let time = get_groups(&admin, "by=week&type=quiz").await;
     assert_eq!(time, ["2026-02-23: 1 1 1 1/0 90 600", "2026-03-02: 3 1 1 2/1 77.75 500"]);
-    let days = told(&admin, "by=day,action&from=2026-03-08&to=2026-03-10").await;
+    let days = get_groups(&admin, "by=day,action&from=2026-03-08&to=2026-03-10").await;
     assert_eq!(days.len(), 3, "{days:?}");
 }
 
 #[apply(both_databases)]
-async fn who_has_left_and_filters_are_as_in_the_log(server: &TestServer) {
-    let admin = filled(server, "acme").await;
-    let everybody = told(&admin, "by=user&content=fire&include_deactivated=true").await;
-    assert_eq!(everybody, ["bo: 3 1 1 2/1 77.75 500", "ada: 1 1 1 1/0 90 600", "off: 1 1 1 1/0 100 3600"]);
+async fn filters_are_those_of_the_log(server: &TestServer) {
+    let admin = set_up_with_activities(server, "acme").await;
+    let with_deactivated = get_groups(&admin, "by=user&content=fire&include_deactivated=true").await;
     assert_eq!(
-        told(&admin, "by=team&team=night&include_deactivated=true").await,
+        with_deactivated,
+        ["bo: 3 1 1 2/1 77.75 500", "ada: 1 1 1 1/0 90 600", "off: 1 1 1 1/0 100 3600"]
+    );
+    assert_eq!(
+        get_groups(&admin, "by=team&team=night&include_deactivated=true").await,
         ["night: 1 1 1 1/0 100 3600"]
     );
-    assert_eq!(told(&admin, "by=team&team=night").await, Vec::<String>::new());
-    let narrowed =
+    assert_eq!(get_groups(&admin, "by=team&team=night").await, Vec::<String>::new());
+    let filters =
         "by=action&user=bo&user=cy&type=quiz&from=2026-03-03&to=2026-03-04&result=passed&title=fire";
-    assert_eq!(told(&admin, narrowed).await, ["completed: 2 1 1 2/0 95 200"]);
+    assert_eq!(get_groups(&admin, filters).await, ["completed: 2 1 1 2/0 95 200"]);
 }
 
 #[apply(both_databases)]
-async fn a_completion_is_a_person_a_content_and_a_registration(server: &TestServer) {
+async fn completions_are_counted_by_person_content_and_registration(server: &TestServer) {
     let admin = server.person("admin", "root");
     admin.put("/v1/users/ada", &user("ada").set("email", "ada@example.org")).await.expect(201);
     admin.put("/v1/contents/fire", &content("fire", "quiz")).await.expect(201);
     let done = |n: usize, when: &str| {
         activity("ada", "completed").set("id", id(n)).set("content", "fire").set("happened_at", when)
     };
-    // The same without a registration in two years, once under another identifier; two attempts; one without content.
-    let again = done(2, "2026-03-01T09:00:00Z").set("user", json!({"email": "ada@example.org"}));
+    // Two completions without registration, one under another identifier, and two attempts.
+    let under_other_identifier =
+        done(2, "2026-03-01T09:00:00Z").set("user", json!({"email": "ada@example.org"}));
     let attempt = |n: usize, which: usize| done(n, "2026-03-02T09:00:00Z").set("registration", id(which));
     post_batch(
         &admin,
-        &[done(1, "2025-03-01T09:00:00Z"), again, attempt(3, 77), attempt(4, 77), attempt(5, 78)],
+        &[
+            done(1, "2025-03-01T09:00:00Z"),
+            under_other_identifier,
+            attempt(3, 77),
+            attempt(4, 77),
+            attempt(5, 78),
+        ],
     )
     .await;
-    let found = summary(&admin, "by=month").await;
-    assert_eq!(lines(&found), ["2025-03: 1 1 1 0/0 null 0", "2026-03: 4 1 3 0/0 null 0"]);
-    assert_eq!(line("total", &found["total"]), "total: 5 1 3 0/0 null 0");
-    // What is voided was never done.
+    let found = get_summary(&admin, "by=month").await;
+    assert_eq!(format_groups(&found), ["2025-03: 1 1 1 0/0 null 0", "2026-03: 4 1 3 0/0 null 0"]);
+    assert_eq!(format_measures("total", &found["total"]), "total: 5 1 3 0/0 null 0");
+    // A voided completion does not count.
     admin.delete(&format!("/v1/activities/{}", id(5))).await.expect(204);
-    let rest = summary(&admin, "by=month&user=ada").await;
-    assert_eq!(line("total", &rest["total"]), "total: 4 1 2 0/0 null 0");
+    let rest = get_summary(&admin, "by=month&user=ada").await;
+    assert_eq!(format_measures("total", &rest["total"]), "total: 4 1 2 0/0 null 0");
 }
 
 #[apply(both_databases)]
-async fn days_weeks_and_months_are_those_of_the_zone(server: &TestServer) {
+async fn days_weeks_and_months_use_the_time_zone(server: &TestServer) {
     let admin = server.person("admin", "root");
     admin.put("/v1/users/ada", &user("ada")).await.expect(201);
     let login = |n: usize, when: &str| activity("ada", "logged_in").set("id", id(n)).set("happened_at", when);
-    // The last hour of a Sunday and of February, by the clocks of Greenwich.
+    // The last hour of a Sunday and of February, in UTC.
     post_batch(&admin, &[login(1, "2026-03-01T23:30:00Z"), login(2, "2026-02-28T23:30:00Z")]).await;
-    let shown = async |asked: &str| told(&admin, &format!("{asked}&action=logged_in,visited")).await;
+    let groups_with_visits =
+        async |parameters: &str| get_groups(&admin, &format!("{parameters}&action=logged_in,visited")).await;
     let one = |key: &str| format!("{key}: 1 1 0 0/0 null 0");
-    assert_eq!(shown("by=day").await, [one("2026-02-28"), one("2026-03-01")]);
-    assert_eq!(shown("by=month").await, [one("2026-02"), one("2026-03")]);
-    assert_eq!(shown("by=week").await, ["2026-02-23: 2 1 0 0/0 null 0"]);
-    assert_eq!(shown("by=day&tz=Europe/Berlin").await, [one("2026-03-01"), one("2026-03-02")]);
-    assert_eq!(shown("by=week&tz=Europe/Berlin").await, [one("2026-02-23"), one("2026-03-02")]);
-    assert_eq!(shown("by=month&tz=Europe/Berlin").await, ["2026-03: 2 1 0 0/0 null 0"]);
-    // A day is a group, and the filter of that day gives its rows.
-    assert_eq!(shown("by=day&tz=Europe/Berlin&from=2026-03-02&to=2026-03-03").await, [one("2026-03-02")]);
+    assert_eq!(groups_with_visits("by=day").await, [one("2026-02-28"), one("2026-03-01")]);
+    assert_eq!(groups_with_visits("by=month").await, [one("2026-02"), one("2026-03")]);
+    assert_eq!(groups_with_visits("by=week").await, ["2026-02-23: 2 1 0 0/0 null 0"]);
+    assert_eq!(groups_with_visits("by=day&tz=Europe/Berlin").await, [one("2026-03-01"), one("2026-03-02")]);
+    assert_eq!(groups_with_visits("by=week&tz=Europe/Berlin").await, [one("2026-02-23"), one("2026-03-02")]);
+    assert_eq!(groups_with_visits("by=month&tz=Europe/Berlin").await, ["2026-03: 2 1 0 0/0 null 0"]);
+    // The filter for a day gives the rows of the group.
+    assert_eq!(
+        groups_with_visits("by=day&tz=Europe/Berlin&from=2026-03-02&to=2026-03-03").await,
+        [one("2026-03-02")]
+    );
     admin.patch("/v1/organisation", &json!({"time_zone": "Asia/Tokyo"})).await.expect(200);
-    assert_eq!(shown("by=month").await, ["2026-03: 2 1 0 0/0 null 0"]);
-    assert_eq!(shown("by=month&tz=UTC").await, [one("2026-02"), one("2026-03")]);
+    assert_eq!(groups_with_visits("by=month").await, ["2026-03: 2 1 0 0/0 null 0"]);
+    assert_eq!(groups_with_visits("by=month&tz=UTC").await, [one("2026-02"), one("2026-03")]);
 }
 
 #[apply(both_databases)]
-async fn teams_overlap_and_may_be_narrowed(server: &TestServer) {
-    let admin = filled(server, "acme").await;
-    let by_team = async |asked: &str| {
-        let found = summary(&admin, &format!("by=team{asked}")).await;
-        (lines(&found), found["total"]["rows"].clone())
+async fn teams_overlap_and_can_be_filtered(server: &TestServer) {
+    let admin = set_up_with_activities(server, "acme").await;
+    let by_team = async |parameters: &str| {
+        let found = get_summary(&admin, &format!("by=team{parameters}")).await;
+        (format_groups(&found), found["total"]["rows"].clone())
     };
     let (ada, bo) = ("sales: 2 1 2 1/0 90 600".to_owned(), "sales-north: 3 1 1 2/1 77.75 500".to_owned());
     assert_eq!(by_team("&team=sales").await, (vec![ada.clone()], json!(2)));
@@ -363,8 +381,9 @@ async fn teams_overlap_and_may_be_narrowed(server: &TestServer) {
         by_team("&team=sales&include_sub_teams=true").await,
         (vec![bo.clone(), ada.clone()], json!(5))
     );
-    assert_eq!(by_team("&include_sub_teams=true").await.0.len(), 4, "nothing to widen without a team");
-    // The teams asked for, though ada is in one more; and each row once in the total.
+    assert_eq!(by_team("&include_sub_teams=true").await.0.len(), 4, "the flag has no effect without a team");
+    // Only the given teams are groups, although `ada` is in another team too. The total counts each row
+    // once.
     let both = by_team("&team=sales&team=safety").await;
     assert_eq!(both, (vec!["safety: 3 2 3 1/0 90 600".to_owned(), ada.clone()], json!(3)));
     let primary = by_team("&primary_team_only=true").await;
@@ -374,9 +393,9 @@ async fn teams_overlap_and_may_be_narrowed(server: &TestServer) {
     assert_eq!(by_team("&scope=team&team=sales").await, (vec![ada], json!(2)));
     assert_eq!(by_team("&group=aid").await, (vec![bo], json!(3)));
     assert_eq!(by_team("&team=unknown").await, (vec![], json!(0)));
-    let overlapping = summary(&admin, "by=team").await;
-    assert!(sum(&overlapping, "rows") > overlapping["total"]["rows"].as_i64().expect("a number"));
-    // Whoever changes the team counts in the new one, with the past.
+    let overlapping = get_summary(&admin, "by=team").await;
+    assert!(sum_of(&overlapping, "rows") > overlapping["total"]["rows"].as_i64().expect("a number"));
+    // A user who changes teams counts in the new team, with past activities.
     admin.patch("/v1/users/bo", &json!({"primary_team": "safety", "teams": ["safety"]})).await.expect(200);
     assert_eq!(
         by_team("").await.0,
@@ -385,31 +404,31 @@ async fn teams_overlap_and_may_be_narrowed(server: &TestServer) {
 }
 
 #[apply(both_databases)]
-async fn at_most_ten_thousand_groups_are_shown(server: &TestServer) {
+async fn summary_has_at_most_10000_groups(server: &TestServer) {
     let admin = server.person("admin", "root");
     let users: Vec<Body> = (0..=100).map(|n| user(&format!("u{n:03}"))).collect();
     admin.post("/v1/users/batch", &users).await.expect(200);
-    // The one group of two rows: the last user's, on the first of the days.
+    // One group has two rows: the last user's on the first day.
     let hundred_days_ago =
         rollbook::base::clock::Timestamp::from_micros(START.micros() - 100 * 86_400_000_000);
     let login = activity("u100", "logged_in").set("happened_at", hundred_days_ago.to_string());
     post_batch(&admin, &[login]).await;
-    assert_eq!(insert_days(server).await, 10_100);
-    let found = summary(&admin, "by=user,day").await;
+    assert_eq!(insert_daily_activities(server).await, 10_100);
+    let found = get_summary(&admin, "by=user,day").await;
     assert_eq!((groups(&found).len(), &found["truncated"]), (10_000, &json!(true)));
     assert_eq!(found["total"]["rows"], 10_101);
     assert_eq!(found["total"]["persons"], 101);
     assert_eq!(found["groups"][0]["key"]["user"], "u100");
     assert_eq!(found["groups"][0]["rows"], 2);
-    assert_eq!(sum(&found, "rows"), 10_001);
-    let found = summary(&admin, "by=user").await;
+    assert_eq!(sum_of(&found, "rows"), 10_001);
+    let found = get_summary(&admin, "by=user").await;
     assert_eq!((groups(&found).len(), &found["truncated"]), (101, &json!(false)));
-    assert_eq!(sum(&found, "rows"), 10_101);
+    assert_eq!(sum_of(&found, "rows"), 10_101);
 }
 
 #[apply(both_databases)]
-async fn what_is_asked_wrongly_is_named(server: &TestServer) {
-    let admin = filled(server, "acme").await;
+async fn invalid_parameter_is_named_in_the_problem(server: &TestServer) {
+    let admin = set_up_with_activities(server, "acme").await;
     let refused = [
         ("", "by"),
         ("by=", "by"),
@@ -431,17 +450,17 @@ async fn what_is_asked_wrongly_is_named(server: &TestServer) {
         ("by=team&tz=Mars", "tz"),
         ("by=team&period=today&from=2026-01-01", "period"),
     ];
-    for (asked, parameter) in refused {
-        let problem = admin.get(&format!("/v1/activities/summary?{asked}")).await.expect(400).json();
-        assert_eq!(problem["code"], "bad-parameter", "{asked}");
+    for (parameters, parameter) in refused {
+        let problem = admin.get(&format!("/v1/activities/summary?{parameters}")).await.expect(400).json();
+        assert_eq!(problem["code"], "bad-parameter", "{parameters}");
         let named: Vec<&Value> =
             problem["errors"].as_array().expect("errors").iter().map(|error| &error["parameter"]).collect();
-        assert_eq!(named, [parameter], "{asked}");
+        assert_eq!(named, [parameter], "{parameters}");
     }
     let both = admin.get("/v1/activities/summary?action=ran").await.expect(400).json();
     assert_eq!(both["errors"][0]["parameter"], "by");
     assert_eq!(both["errors"][1]["parameter"], "action");
-    // Who may not have the scope is told so as in the log.
+    // A scope without rights is refused as in the log.
     let manager = server.person("manager", "ada");
     manager.get("/v1/activities/summary?by=team&scope=company").await.expect(403);
     server.person("learner", "cy").get("/v1/activities/summary?by=team&scope=managed").await.expect(403);
@@ -450,28 +469,28 @@ async fn what_is_asked_wrongly_is_named(server: &TestServer) {
 }
 
 #[apply(both_databases)]
-async fn an_organisation_without_rows_is_counted_as_such(server: &TestServer) {
-    let nothing = json!({"groups": [], "truncated": false, "total": {"rows": 0, "persons": 0, "completions": 0,
+async fn summary_of_an_empty_organisation_is_zero(server: &TestServer) {
+    let empty = json!({"groups": [], "truncated": false, "total": {"rows": 0, "persons": 0, "completions": 0,
         "passed": 0, "failed": 0, "average_score": null, "total_seconds": 0}});
     for by in DIMENSIONS {
-        assert_eq!(summary(&server.person("admin", "root"), &format!("by={by}")).await, nothing, "{by}");
+        assert_eq!(get_summary(&server.person("admin", "root"), &format!("by={by}")).await, empty, "{by}");
     }
 }
 
 #[apply(both_databases)]
-async fn nothing_is_counted_that_the_caller_cannot_list(server: &TestServer) {
-    let admin = filled(server, "acme").await;
-    // Another organisation with the same ids, and more of everything.
-    let other = filled(server, "other").await;
+async fn summary_counts_only_rows_within_reach(server: &TestServer) {
+    let admin = set_up_with_activities(server, "acme").await;
+    // Another organisation with the same ids and more activities.
+    let other = set_up_with_activities(server, "other").await;
     let more: Vec<Body> =
         (20..30).map(|n| activity("ada", "viewed").set("id", id(n)).set("content", "old")).collect();
     post_batch(&other, &more).await;
     let person = |claims: Value| server.person_of("acme", claims);
-    // Bo's people as the platform knows them, one of whom is in no directory.
+    // The reports of `bo` by the token, one of which the directory does not contain.
     let reports = json!({"direct": ["dee", "nobody-here"], "indirect": ["cy"]});
     let mut callers = vec![
-        (Groups::Beside, server.person("manager", "ada")),
-        (Groups::Beside, person(json!({"sub": "bo", "role": "manager", "reports": reports}))),
+        (Comparison::EachGroup, server.person("manager", "ada")),
+        (Comparison::EachGroup, person(json!({"sub": "bo", "role": "manager", "reports": reports}))),
     ];
     for indirect in [false, true] {
         admin
@@ -480,18 +499,18 @@ async fn nothing_is_counted_that_the_caller_cannot_list(server: &TestServer) {
             .expect(200);
         if indirect {
             for role in ["owner", "hr", "reporter", "learning_designer", "curator", "learner"] {
-                callers.push((Groups::Summed, server.person(role, "ada")));
+                callers.push((Comparison::Sum, server.person(role, "ada")));
             }
-            callers.push((Groups::Beside, admin.clone()));
-            callers.push((Groups::Summed, server.person("manager", "dee")));
-            callers.push((Groups::Summed, server.person("learner", "nobody-here")));
+            callers.push((Comparison::EachGroup, admin.clone()));
+            callers.push((Comparison::Sum, server.person("manager", "dee")));
+            callers.push((Comparison::Sum, server.person("learner", "nobody-here")));
             callers.push((
-                Groups::Summed,
+                Comparison::Sum,
                 person(json!({"sub": "cy", "role": "curator", "permissions": ["reporting"]})),
             ));
-            callers.push((Groups::Summed, server.credential("acme", &["activities/read"]).await));
+            callers.push((Comparison::Sum, server.credential("acme", &["activities/read"]).await));
         }
-        for (how, caller) in &callers {
+        for (comparison, caller) in &callers {
             for scope in [
                 "",
                 "scope=company",
@@ -502,21 +521,25 @@ async fn nothing_is_counted_that_the_caller_cannot_list(server: &TestServer) {
                 "scope=group&group=aid",
                 "include_deactivated=true",
             ] {
-                as_the_log_has_it(caller, scope, *how).await;
+                assert_matches_log(caller, scope, *comparison).await;
             }
         }
     }
 }
 
 #[apply(both_databases)]
-async fn whom_and_what_a_manager_cannot_see_is_no_group(server: &TestServer) {
-    let admin = filled(server, "acme").await;
-    // Only dee, whom ada doesn't manage, is in the night shift and looked at this.
+async fn values_outside_the_reach_are_no_groups(server: &TestServer) {
+    let admin = set_up_with_activities(server, "acme").await;
+    // Only `dee`, who is outside the reach of `ada`, is in the team `night` and has an activity on this
+    // content.
     admin.patch("/v1/users/dee", &json!({"teams": ["night"], "primary_team": "night"})).await.expect(200);
     let ada = server.person("manager", "ada");
-    let seen = summary(&ada, "by=user").await;
-    assert_eq!(lines(&seen), ["bo: 3 1 1 2/1 77.75 500", "ada: 2 1 2 1/0 90 600", "cy: 1 1 1 0/0 null 0"]);
-    for (asked, hidden) in [
+    let by_user = get_summary(&ada, "by=user").await;
+    assert_eq!(
+        format_groups(&by_user),
+        ["bo: 3 1 1 2/1 77.75 500", "ada: 2 1 2 1/0 90 600", "cy: 1 1 1 0/0 null 0"]
+    );
+    for (parameters, hidden) in [
         ("by=team", "night"),
         ("by=content", "old"),
         ("by=user", "dee"),
@@ -524,36 +547,40 @@ async fn whom_and_what_a_manager_cannot_see_is_no_group(server: &TestServer) {
         ("by=day", "2026-03-08"),
         ("by=content_type", "article"),
     ] {
-        let found = told(&ada, asked).await.join("\n");
-        assert!(!found.is_empty() && !found.contains(hidden), "{asked}: {found}");
-        let found = told(&admin, asked).await.join("\n");
-        assert!(found.contains(hidden), "{asked}: {found}");
+        let found = get_groups(&ada, parameters).await.join("\n");
+        assert!(!found.is_empty() && !found.contains(hidden), "{parameters}: {found}");
+        let found = get_groups(&admin, parameters).await.join("\n");
+        assert!(found.contains(hidden), "{parameters}: {found}");
     }
-    // Asked for by name it is as if it were not there: the same bytes as for what never was.
-    for (asked, unknown) in [
+    // The answer for a hidden value equals the answer for an unknown value.
+    for (parameters, unknown) in [
         ("by=team&team=night", "by=team&team=nowhere"),
         ("by=content&content=old", "by=content&content=never"),
         ("by=user&user=dee", "by=user&user=nobody"),
     ] {
-        let (hidden, unknown) = (summary(&ada, asked).await, summary(&ada, unknown).await);
-        assert_eq!(hidden, unknown, "{asked}");
-        assert_eq!(hidden["total"]["rows"], 0, "{asked}");
+        let (hidden, unknown) = (get_summary(&ada, parameters).await, get_summary(&ada, unknown).await);
+        assert_eq!(hidden, unknown, "{parameters}");
+        assert_eq!(hidden["total"]["rows"], 0, "{parameters}");
     }
     let cy = server.person("learner", "cy");
-    assert_eq!(told(&cy, "by=team").await, ["safety: 1 1 1 0/0 null 0"], "not ada, who is in the same team");
+    assert_eq!(
+        get_groups(&cy, "by=team").await,
+        ["safety: 1 1 1 0/0 null 0"],
+        "without ada, who is in the same team"
+    );
 }
 
-/// How closely groups are looked at.
+/// How groups are compared with the log.
 #[derive(Clone, Copy, PartialEq)]
-enum Groups {
-    /// Their sum beside the log's total.
-    Summed,
-    /// And each beside the log with the group as its filter.
-    Beside,
+enum Comparison {
+    /// Compares the sum of the groups with the total of the log.
+    Sum,
+    /// Also compares each group with the log that is filtered by its key.
+    EachGroup,
 }
 
-/// The summaries of a scope beside the log in it; refused as the log is.
-async fn as_the_log_has_it(caller: &Caller, scope: &str, how: Groups) {
+/// Compares the summaries of a scope with the log. Both must have the same status.
+async fn assert_matches_log(caller: &Caller, scope: &str, comparison: Comparison) {
     let log = caller.get(&format!("/v1/activities?limit=1&count=exact&{scope}")).await;
     let first = caller.get(&format!("/v1/activities/summary?by=user&{scope}")).await;
     assert_eq!(first.status, log.status, "{scope}: {}", first.text());
@@ -561,16 +588,16 @@ async fn as_the_log_has_it(caller: &Caller, scope: &str, how: Groups) {
         return;
     }
     let total = log.json()["total"].as_i64().expect("a total");
-    let dimensions = if how == Groups::Beside { DIMENSIONS } else { &["user", "team"] };
+    let dimensions = if comparison == Comparison::EachGroup { DIMENSIONS } else { &["user", "team"] };
     for by in dimensions {
-        let found = summary(caller, &format!("by={by}&{scope}")).await;
+        let found = get_summary(caller, &format!("by={by}&{scope}")).await;
         assert_eq!(found["total"]["rows"], total, "{by} {scope}");
         if *by != "team" {
-            assert_eq!(sum(&found, "rows"), total, "{by} {scope}");
+            assert_eq!(sum_of(&found, "rows"), total, "{by} {scope}");
         }
         // `scope=team` and `scope=group` name a team or a group already.
         let is_filter = !["day", "week", "month"].contains(by) && !scope.contains(&format!("{by}="));
-        for group in groups(&found).iter().filter(|_| is_filter && how == Groups::Beside) {
+        for group in groups(&found).iter().filter(|_| is_filter && comparison == Comparison::EachGroup) {
             let Some(key) = group["key"][*by].as_str() else {
                 continue;
             };
@@ -582,8 +609,8 @@ async fn as_the_log_has_it(caller: &Caller, scope: &str, how: Groups) {
     }
 }
 
-/// A row a day for a hundred days of each user, behind the API's back: how many there are.
-async fn insert_days(server: &TestServer) -> u64 {
+/// Inserts one activity per user and day for a hundred days with SQL. Returns the number of rows.
+async fn insert_daily_activities(server: &TestServer) -> u64 {
     let insert = "INSERT INTO activities (org, seq, id, happened_at, stored_at, person, verb, action, origin, completed, certified) \
         SELECT p.org, 1000000 + row_number() OVER (ORDER BY p.key, s.n), {id}, {start} - s.n * 86400000000, {start}, \
             p.key, v.key, 12, 1, p.key < 0, p.key < 0 \

@@ -1,5 +1,4 @@
-//! Facets against the model: the rows that the judge lets through for a scope, counted in loops under every value they
-//! have (product text, section 7).
+//! Compares facets with the model: counts the rows of the scope under every value that they have.
 
 use std::collections::BTreeMap;
 
@@ -14,10 +13,10 @@ use crate::support::http::{Caller, query};
 use crate::v1::facets::NAMES;
 
 impl Trial<'_> {
-    /// The facets for whoever asks the question; of its filters only those that say whose rows count.
+    /// Compares the facets for a caller. Only the filters that select people apply to facets.
     pub(super) async fn facets(&self, caller: &Caller, question: &Question) -> Judgement {
         if question.person.is_some() {
-            return Ok(()); // one person's log has no facets of its own
+            return Ok(()); // the log of one person has no facets
         }
         let mut pairs = question.pairs();
         pairs.retain(|(name, _)| name != "sort");
@@ -33,26 +32,28 @@ impl Trial<'_> {
         let rows = match judge::answer(&self.asked.facts, &population, self.now) {
             Expected::Refused(status) => {
                 return must(answer.status == status, || {
-                    format!("{status} was expected of {path}, not {}", told(&answer))
+                    format!("{path}: the status must be {status}, not {}", told(&answer))
                 });
             }
             Expected::Rows(rows) => rows,
         };
-        must(answer.status == 200, || format!("200 was expected of {path}, not {}", told(&answer)))?;
+        must(answer.status == 200, || format!("{path}: the status must be 200, not {}", told(&answer)))?;
         let found = answer.json();
         let expected = self.expected_facets(&rows);
         let mut facets = found["facets"].as_array().cloned().unwrap_or_default();
-        for (ours, theirs) in expected.iter().zip(&mut facets) {
-            if ours["name"] == "verb" {
-                // Some records give their verb a display, and which is the last is not the model's matter.
-                let values = theirs["values"].as_array_mut();
+        for (expected_facet, found_facet) in expected.iter().zip(&mut facets) {
+            if expected_facet["name"] == "verb" {
+                // The model does not know which display of a verb is the latest.
+                let values = found_facet["values"].as_array_mut();
                 values.into_iter().flatten().for_each(|value| value["label"] = json!(""));
             }
-            let theirs = &*theirs;
-            must(ours == theirs, || format!("{path}\nthis facet was expected:\n{ours:#}\nnot\n{theirs:#}"))?;
+            let found_facet = &*found_facet;
+            must(expected_facet == found_facet, || {
+                format!("{path}\nexpected facet:\n{expected_facet:#}\nfound:\n{found_facet:#}")
+            })?;
         }
         must(expected.len() == facets.len(), || {
-            format!("{path}\n{} facets were expected, not {}", expected.len(), facets.len())
+            format!("{path}\nexpected {} facets, found {}", expected.len(), facets.len())
         })
     }
 
@@ -79,24 +80,24 @@ impl Trial<'_> {
             .collect()
     }
 
-    /// Every filter and value that finds the row.
+    /// Every filter and value that finds the activity.
     fn values_of(&self, row: &Row<'_>) -> Vec<(String, String)> {
         let mut values: Vec<(String, String)> = Vec::new();
-        let mut has = |name: &str, value: &str| values.push((name.to_owned(), value.to_owned()));
+        let mut add = |name: &str, value: &str| values.push((name.to_owned(), value.to_owned()));
         for filter in VALUE_FILTERS {
-            (filter.values)(row).into_iter().for_each(|value| has(filter.name, value));
+            (filter.values)(row).into_iter().for_each(|value| add(filter.name, value));
         }
         for filter in FLAG_FILTERS {
-            has(filter.name, &(filter.holds)(row, self.now).to_string());
+            add(filter.name, &(filter.holds)(row, self.now).to_string());
         }
         if let Some(user) = row.user {
-            user.teams.iter().for_each(|team| has("team", team));
-            user.custom.iter().for_each(|(field, value)| has(&format!("custom[{field}]"), value));
+            user.teams.iter().for_each(|team| add("team", team));
+            user.custom.iter().for_each(|(field, value)| add(&format!("custom[{field}]"), value));
         }
         values
     }
 
-    /// What people read. Those of closed lists are told from the key.
+    /// The label of a value. Labels of closed lists are derived from the key.
     fn facet_label(&self, name: &str, value: &str) -> String {
         let facts = &self.asked.facts;
         match name {

@@ -5,7 +5,6 @@ use serde_json::json;
 
 use super::{FIRE_CSV, set_up_with_every_state};
 use crate::support::builders::{mailbox, statement};
-use crate::support::http::Answer;
 use crate::support::{TestServer, apply, both_databases};
 
 const HEADINGS: [&str; 25] = [
@@ -36,19 +35,6 @@ const HEADINGS: [&str; 25] = [
     "User ID",
 ];
 
-/// The rows of a CSV file, one cell per line without empty cells.
-fn csv_as_lines(answer: &Answer) -> String {
-    let (headings, rows) = answer.csv();
-    let mut text = String::new();
-    for (number, row) in rows.iter().enumerate() {
-        text.push_str(&format!("row {}\n", number + 1));
-        for (heading, cell) in headings.iter().zip(row).filter(|(_, cell)| !cell.is_empty()) {
-            text.push_str(&format!("  {heading}: {cell}\n"));
-        }
-    }
-    text
-}
-
 #[apply(both_databases)]
 async fn csv_contains_every_user(server: &TestServer) {
     let (admin, sender) = set_up_with_every_state(server).await;
@@ -63,7 +49,7 @@ async fn csv_contains_every_user(server: &TestServer) {
     .set("timestamp", "2026-03-09T09:00:00Z");
     sender.post("/xapi/statements", &guest.set("actor.name", "A. Guest")).await.expect(200);
     let answer = admin.get(&format!("{FIRE_CSV}?include_deactivated=true")).await.expect(200);
-    insta::assert_snapshot!("progress", csv_as_lines(&answer));
+    insta::assert_snapshot!("progress", answer.csv_as_lines());
     assert_eq!(answer.header("content-type"), Some("text/csv; charset=utf-8; header=present"));
     assert_eq!(
         answer.header("content-disposition"),
