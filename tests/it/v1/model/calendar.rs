@@ -1,4 +1,4 @@
-//! Days, months and periods, naively: by the calendar, in a time zone.
+//! Days, months and periods in a time zone, by simple use of the calendar.
 
 use chrono::{DateTime, Utc};
 use chrono::{Datelike as _, Days, Months as CalendarMonths, NaiveDate, NaiveTime, TimeZone as _};
@@ -7,30 +7,30 @@ use chrono_tz::Tz;
 use super::question::{Period, When};
 use super::world::{Micros, Months};
 
-fn moment(at: Micros) -> DateTime<Utc> {
+fn to_datetime(at: Micros) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(at).expect("the model's times are in range")
 }
 
 pub fn add_months(at: Micros, months: Months) -> Micros {
-    (moment(at) + CalendarMonths::new(months.0)).timestamp_micros()
+    (to_datetime(at) + CalendarMonths::new(months.0)).timestamp_micros()
 }
 
-pub fn instant(when: When, tz: Tz) -> Micros {
+pub fn to_micros(when: When, tz: Tz) -> Micros {
     match when {
         When::At(at) => at,
         When::Date(date) => midnight(date, tz),
     }
 }
 
-/// The first moment of a day. In the zones of this test midnight always exists, once.
+/// The start of a day. In the time zones of this test, midnight exists exactly once.
 fn midnight(date: NaiveDate, tz: Tz) -> Micros {
     let midnight = tz.from_local_datetime(&date.and_time(NaiveTime::MIN));
     midnight.single().expect("midnight exists once").timestamp_micros()
 }
 
-/// The days of a period, from the first to the one after its last.
+/// The start of a period and its end, which does not belong to it.
 pub fn period_bounds(period: Period, tz: Tz, now: Micros) -> (Micros, Micros) {
-    let today = moment(now).with_timezone(&tz).date_naive();
+    let today = to_datetime(now).with_timezone(&tz).date_naive();
     let days = |from: NaiveDate, count: u64| from + Days::new(count);
     let first_of_month = today.with_day(1).expect("every month has a first day");
     let months_before = |date: NaiveDate, count: u32| date - CalendarMonths::new(count);
@@ -66,9 +66,9 @@ mod tests {
         midnight(date, chrono_tz::UTC)
     }
 
-    /// Days that anybody can look up in a calendar: 2026-03-18 is a Wednesday.
+    /// 2026-03-18 is a Wednesday.
     #[test]
-    fn periods_are_those_of_the_calendar() {
+    fn periods_follow_the_calendar() {
         let noon = day(2026, 3, 18) + 43_200_000_000;
         let table = [
             (Period::Today, day(2026, 3, 18), day(2026, 3, 19)),

@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::derivation::Row;
 use super::filters::{FLAG_FILTERS, VALUE_FILTERS};
 use super::judge::{self, Expected};
 use super::question::{Filter, Question, Scope};
-use super::reading::Row;
-use super::{Judgement, Trial, must, told};
+use super::{CheckResult, Comparison, check, describe};
 use crate::support::http::{Caller, query};
 use crate::v1::facets::NAMES;
 
-impl Trial<'_> {
+impl Comparison<'_> {
     /// Compares the facets for a caller. Only the filters that select people apply to facets.
-    pub(super) async fn facets(&self, caller: &Caller, question: &Question) -> Judgement {
+    pub(super) async fn compare_facets(&self, caller: &Caller, question: &Question) -> CheckResult {
         if question.person.is_some() {
             return Ok(()); // the log of one person has no facets
         }
@@ -29,15 +29,15 @@ impl Trial<'_> {
             Filter::IncludeDeactivated(_) => true,
             _ => false,
         });
-        let rows = match judge::answer(&self.asked.facts, &population, self.now) {
+        let rows = match judge::expected_answer(&self.tenant.facts, &population, self.now) {
             Expected::Refused(status) => {
-                return must(answer.status == status, || {
-                    format!("{path}: the status must be {status}, not {}", told(&answer))
+                return check(answer.status == status, || {
+                    format!("{path}: the status must be {status}, not {}", describe(&answer))
                 });
             }
             Expected::Rows(rows) => rows,
         };
-        must(answer.status == 200, || format!("{path}: the status must be 200, not {}", told(&answer)))?;
+        check(answer.status == 200, || format!("{path}: the status must be 200, not {}", describe(&answer)))?;
         let found = answer.json();
         let expected = self.expected_facets(&rows);
         let mut facets = found["facets"].as_array().cloned().unwrap_or_default();
@@ -48,11 +48,11 @@ impl Trial<'_> {
                 values.into_iter().flatten().for_each(|value| value["label"] = json!(""));
             }
             let found_facet = &*found_facet;
-            must(expected_facet == found_facet, || {
+            check(expected_facet == found_facet, || {
                 format!("{path}\nexpected facet:\n{expected_facet:#}\nfound:\n{found_facet:#}")
             })?;
         }
-        must(expected.len() == facets.len(), || {
+        check(expected.len() == facets.len(), || {
             format!("{path}\nexpected {} facets, found {}", expected.len(), facets.len())
         })
     }
@@ -99,7 +99,7 @@ impl Trial<'_> {
 
     /// The label of a value. Labels of closed lists are derived from the key.
     fn facet_label(&self, name: &str, value: &str) -> String {
-        let facts = &self.asked.facts;
+        let facts = &self.tenant.facts;
         match name {
             "user" => facts.user(value).map_or_else(String::new, |user| {
                 let name = [user.first_name.as_str(), user.last_name.as_str()];

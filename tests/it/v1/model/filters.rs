@@ -2,8 +2,8 @@
 
 use std::fmt;
 
+use super::derivation::{ACTIONS, OTHER_VERBS, Row};
 use super::question::Filter;
-use super::reading::{ACTIONS, OTHER_VERBS, Row};
 use super::world::{Content, Micros, Organisation, User};
 use super::{CPD_LABELS, DEVICES, SOURCES, TAGS};
 use crate::support::random::Random;
@@ -48,21 +48,21 @@ pub static VALUE_FILTERS: &[ValueFilter] = &[
     of_person("user", user_ids, |row| of_user(row, |user| [&user.id])),
     of_key("action", actions, |row| vec![row.action]),
     of_text("verb", verbs, |row| vec![&row.record.verb]),
-    of_key("type", |_| strings(TYPES), |row| of_content(row, |content| &content.kind)),
+    of_key("type", |_| to_strings(TYPES), |row| of_content(row, |content| &content.kind)),
     of_key(
         "content_type",
-        |_| strings(CONTENT_TYPES),
+        |_| to_strings(CONTENT_TYPES),
         |row| of_content(row, |content| &content.content_type),
     ),
     of_text("content", content_ids, |row| of_content(row, |content| [&content.id])),
-    of_text("tag", |_| strings(TAGS), |row| of_content(row, |content| &content.tags)),
-    of_text("source", |_| strings(SOURCES), |row| row.source().into_iter().collect()),
-    of_text("cpd_label", |_| strings(CPD_LABELS), |row| of_content(row, |content| &content.cpd_labels)),
-    of_text("device_type", |_| strings(DEVICES), |row| row.device_type().into_iter().collect()),
-    of_key("origin", |_| strings(ORIGINS), |row| vec![row.origin()]),
+    of_text("tag", |_| to_strings(TAGS), |row| of_content(row, |content| &content.tags)),
+    of_text("source", |_| to_strings(SOURCES), |row| row.source().into_iter().collect()),
+    of_text("cpd_label", |_| to_strings(CPD_LABELS), |row| of_content(row, |content| &content.cpd_labels)),
+    of_text("device_type", |_| to_strings(DEVICES), |row| row.device_type().into_iter().collect()),
+    of_key("origin", |_| to_strings(ORIGINS), |row| vec![row.origin()]),
     // There are no imports yet.
-    of_text("import", |_| strings(&["ec531277-b57b-4c15-8d91-d292c5b2b8f7"]), |_| Vec::new()),
-    of_key("result", |_| strings(&["passed", "failed"]), |row| row.outcome().into_iter().collect()),
+    of_text("import", |_| to_strings(&["ec531277-b57b-4c15-8d91-d292c5b2b8f7"]), |_| Vec::new()),
+    of_key("result", |_| to_strings(&["passed", "failed"]), |row| row.outcome().into_iter().collect()),
 ];
 
 pub static FLAG_FILTERS: &[FlagFilter] = &[
@@ -182,7 +182,7 @@ fn verbs(_: &Organisation) -> Vec<String> {
     verbs.chain(OTHER_VERBS).map(|verb| (*verb).to_owned()).collect()
 }
 
-fn strings(values: &[&str]) -> Vec<String> {
+fn to_strings(values: &[&str]) -> Vec<String> {
     values.iter().map(|value| (*value).to_owned()).collect()
 }
 

@@ -1,27 +1,27 @@
-//! The naive judge of questions: the product text's sections 4 and 7 as loops over lists.
+//! Answers requests naively: reach, scope and filters as loops over lists (`docs/specification.md`).
 //!
-//! Written from the text alone. It shares nothing with the crate, so that an error of the one is not repeated
-//! by the other. The rows come from [`super::reading`], section 6.
+//! The code does not use the crate, so that the model does not repeat an error of the crate.
+//! [`super::derivation`] derives the activities.
 
-use super::calendar::{add_months, instant, period_bounds};
-use super::question::{Filter, Question, Role, Scope, Who};
-use super::reading::{Row, rows};
+use super::calendar::{add_months, period_bounds, to_micros};
+use super::derivation::{Row, derive_rows};
+use super::question::{Filter, Question, Requester, Role, Scope};
 use super::world::{Micros, Organisation, User};
 
-// --- Section 4: who may see what ---------------------------------------------------------------------------
+// --- Reach ----------------------------------------------------------------------------------------------
 
-/// What the model expects of a question.
+/// The expected answer to a request.
 #[derive(Debug)]
 pub enum Expected<'a> {
     Rows(Vec<Row<'a>>),
     Refused(u16),
 }
 
-/// Whether the caller may see the activities of the whole organisation.
-pub fn sees_everything(who: &Who) -> bool {
-    match who {
-        Who::Credential { .. } => true,
-        Who::Person { role, permissions, .. } => match role {
+/// Returns true if the requester has full reach.
+pub fn sees_everything(requester: &Requester) -> bool {
+    match requester {
+        Requester::Credential { .. } => true,
+        Requester::Person { role, permissions, .. } => match role {
             Role::Owner | Role::Admin | Role::Hr | Role::Reporter | Role::LearningDesigner => true,
             Role::Curator => permissions.contains(&"reporting"),
             Role::Manager | Role::Learner => false,
@@ -29,33 +29,37 @@ pub fn sees_everything(who: &Who) -> bool {
     }
 }
 
-/// Direct and indirect reports of the caller, wherever they are known from.
-fn reports(organisation: &Organisation, who: &Who) -> (Vec<String>, Vec<String>) {
-    match who {
-        Who::Person { reports: Some(reports), .. } => (reports.direct.clone(), reports.indirect.clone()),
-        Who::Person { user, .. } => (organisation.direct_reports(user), organisation.indirect_reports(user)),
-        Who::Credential { .. } => (Vec::new(), Vec::new()),
+/// The direct and indirect reports, from the token or the directory.
+fn reports(organisation: &Organisation, requester: &Requester) -> (Vec<String>, Vec<String>) {
+    match requester {
+        Requester::Person { reports: Some(reports), .. } => {
+            (reports.direct.clone(), reports.indirect.clone())
+        }
+        Requester::Person { user, .. } => {
+            (organisation.direct_reports(user), organisation.indirect_reports(user))
+        }
+        Requester::Credential { .. } => (Vec::new(), Vec::new()),
     }
 }
 
-/// Whether the caller's indirect reports are open to them.
-pub fn sees_indirect_reports(organisation: &Organisation, who: &Who) -> bool {
-    sees_everything(who)
-        || match who {
-            Who::Person { role: Role::Manager, permissions, .. } => {
+/// Returns true if the reach of the requester includes indirect reports.
+pub fn sees_indirect_reports(organisation: &Organisation, requester: &Requester) -> bool {
+    sees_everything(requester)
+        || match requester {
+            Requester::Person { role: Role::Manager, permissions, .. } => {
                 organisation.managers_see_indirect_reports || permissions.contains(&"indirect_reports")
             }
             _ => false,
         }
 }
 
-/// Whether the person of the row is within the caller's reach.
-pub fn within_reach(organisation: &Organisation, who: &Who, user: Option<&User>) -> bool {
-    if sees_everything(who) {
+/// Returns true if the user is within the reach of the requester.
+pub fn within_reach(organisation: &Organisation, requester: &Requester, user: Option<&User>) -> bool {
+    if sees_everything(requester) {
         return true;
     }
     let Some(user) = user else { return false };
-    let Who::Person { user: me, role, .. } = who else {
+    let Requester::Person { user: me, role, .. } = requester else {
         return true;
     };
     if user.id == *me {
@@ -64,35 +68,36 @@ pub fn within_reach(organisation: &Organisation, who: &Who, user: Option<&User>)
     if *role != Role::Manager {
         return false;
     }
-    let (direct, indirect) = reports(organisation, who);
-    direct.contains(&user.id) || (sees_indirect_reports(organisation, who) && indirect.contains(&user.id))
+    let (direct, indirect) = reports(organisation, requester);
+    direct.contains(&user.id)
+        || (sees_indirect_reports(organisation, requester) && indirect.contains(&user.id))
 }
 
-/// Whether the caller is let in at all.
-pub fn admitted(organisation: &Organisation, who: &Who) -> bool {
-    match who {
-        Who::Credential { reads_activities } => *reads_activities,
-        Who::Person { user, .. } => organisation.user(user).is_none_or(|user| user.active),
+/// Returns true if the requester may read activities at all.
+pub fn admitted(organisation: &Organisation, requester: &Requester) -> bool {
+    match requester {
+        Requester::Credential { reads_activities } => *reads_activities,
+        Requester::Person { user, .. } => organisation.user(user).is_none_or(|user| user.active),
     }
 }
 
-// --- Section 7: the question -------------------------------------------------------------------------------
+// --- Requests --------------------------------------------------------------------------------------------
 
-/// The answer to a question, rows in their order.
-pub fn answer<'a>(organisation: &'a Organisation, question: &Question, now: Micros) -> Expected<'a> {
-    let who = &question.who;
-    if !admitted(organisation, who) {
+/// The expected answer to a request, with rows in order.
+pub fn expected_answer<'a>(organisation: &'a Organisation, question: &Question, now: Micros) -> Expected<'a> {
+    let requester = &question.requester;
+    if !admitted(organisation, requester) {
         return Expected::Refused(403);
     }
     if let Some(status) = refusal(organisation, question) {
         return Expected::Refused(status);
     }
     let mut found: Vec<Row<'a>> = Vec::new();
-    for row in rows(organisation) {
-        if within_reach(organisation, who, row.user)
+    for row in derive_rows(organisation) {
+        if within_reach(organisation, requester, row.user)
             && within_scope(organisation, question, &row)
             && question.filters.iter().all(|filter| passes(organisation, question, filter, &row, now))
-            && (row.action != "visited" || asks_for_visits(question))
+            && (row.action != "visited" || requests_visits(question))
             && (question.shows_deactivated() || row.user.is_none_or(|user| user.active))
         {
             found.push(row);
@@ -105,19 +110,20 @@ pub fn answer<'a>(organisation: &'a Organisation, question: &Question, now: Micr
     Expected::Rows(found)
 }
 
-/// The status that a question is refused with, whatever rows there are.
+/// The status of a refused request, independent of the rows.
 pub fn refusal(organisation: &Organisation, question: &Question) -> Option<u16> {
-    let who = &question.who;
+    let requester = &question.requester;
     if let Some(subject) = &question.person {
         let subject = organisation.user(subject);
-        return (subject.is_none() || !within_reach(organisation, who, subject)).then_some(404);
+        return (subject.is_none() || !within_reach(organisation, requester, subject)).then_some(404);
     }
-    let is_person = matches!(who, Who::Person { .. });
-    let has_reports = sees_everything(who) || matches!(who, Who::Person { role: Role::Manager, .. });
+    let is_person = matches!(requester, Requester::Person { .. });
+    let has_reports =
+        sees_everything(requester) || matches!(requester, Requester::Person { role: Role::Manager, .. });
     match question.scope? {
-        Scope::Company => (!sees_everything(who)).then_some(403),
+        Scope::Company => (!sees_everything(requester)).then_some(403),
         Scope::Managed { include_sub_managers } => {
-            let granted = !include_sub_managers || sees_indirect_reports(organisation, who);
+            let granted = !include_sub_managers || sees_indirect_reports(organisation, requester);
             (!is_person || !has_reports || !granted).then_some(403)
         }
         Scope::Me => (!is_person).then_some(403),
@@ -128,19 +134,19 @@ pub fn refusal(organisation: &Organisation, question: &Question) -> Option<u16> 
     }
 }
 
-/// Whether the row's person is in the part of the reach that is asked for.
+/// Returns true if the person of the row is in the requested scope.
 pub fn within_scope(organisation: &Organisation, question: &Question, row: &Row<'_>) -> bool {
     if let Some(subject) = &question.person {
         return row.user.is_some_and(|user| user.id == *subject);
     }
-    let Who::Person { user: me, .. } = &question.who else {
+    let Requester::Person { user: me, .. } = &question.requester else {
         return true;
     };
     match question.scope {
         None | Some(Scope::Company | Scope::Team | Scope::Group) => true,
         Some(Scope::Me) => row.user.is_some_and(|user| user.id == *me),
         Some(Scope::Managed { include_sub_managers }) => {
-            let (direct, indirect) = reports(organisation, &question.who);
+            let (direct, indirect) = reports(organisation, &question.requester);
             row.user.is_some_and(|user| {
                 user.id != *me
                     && (direct.contains(&user.id) || (include_sub_managers && indirect.contains(&user.id)))
@@ -149,11 +155,11 @@ pub fn within_scope(organisation: &Organisation, question: &Question, row: &Row<
     }
 }
 
-pub fn asks_for_visits(question: &Question) -> bool {
+pub fn requests_visits(question: &Question) -> bool {
     question.filters.iter().any(Filter::names_visited)
 }
 
-/// Whether the row passes the filter.
+/// Returns true if the row passes the filter.
 pub fn passes(
     organisation: &Organisation,
     question: &Question,
@@ -182,8 +188,8 @@ pub fn passes(
                 .any(|words| words.split_whitespace().all(|word| title.contains(&word.to_lowercase())))
         }),
         Filter::IncludeDeactivated(_) => true,
-        Filter::From(when) => instant(*when, question.tz(organisation)) <= record.happened_at,
-        Filter::To(when) => record.happened_at < instant(*when, question.tz(organisation)),
+        Filter::From(when) => to_micros(*when, question.tz(organisation)) <= record.happened_at,
+        Filter::To(when) => record.happened_at < to_micros(*when, question.tz(organisation)),
         Filter::Period(period) => {
             let (from, to) = period_bounds(*period, question.tz(organisation), now);
             from <= record.happened_at && record.happened_at < to

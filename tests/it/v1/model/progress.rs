@@ -1,24 +1,23 @@
-//! Progress, naively: for each person all of their rows on the content, by loops over lists (product text, section 3,
-//! under sections 4 and 7).
+//! Compares progress with the model: derives the state of each person from their activities with loops.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::growth::Tenant;
+use super::derivation::{self, Row};
 use super::judge;
 use super::question::{self, Filter, Question, rfc3339};
-use super::reading::{self, Row};
+use super::tenant::Tenant;
 use super::world::{Actor, Content, Micros, Organisation, User};
-use super::{Judgement, Trial, must, told};
+use super::{CheckResult, Comparison, check, describe};
 use crate::support::TestServer;
 use crate::support::http::{encode_segment, query};
 use crate::support::random::Random;
 
 const STATES: &[&str] = &["not_started", "in_progress", "failed", "completed", "expired"];
 
-/// What starts nothing.
-const IDLE: &[&str] = &[
+/// The actions that do not start a content.
+const NOT_STARTING: &[&str] = &[
     "added",
     "arranged",
     "enrolled_for",
@@ -32,20 +31,20 @@ const IDLE: &[&str] = &[
     "visited",
 ];
 
-/// A question about where people stand.
+/// A request for progress.
 #[derive(Debug, Clone)]
-struct Asked {
-    /// Who, in which scope; only filters that name people.
+struct ProgressRequest {
+    /// The requester, the scope, and filters of people.
     people: Question,
     content: String,
     states: Vec<&'static str>,
 }
 
-/// One expected line.
+/// An expected entry of the list.
 #[derive(Debug, Clone)]
-struct Line<'a> {
+struct Entry<'a> {
     user: Option<&'a User>,
-    /// Of a person whom nobody claims: what the record gave.
+    /// The address of a person without a user.
     email: Option<String>,
     state: &'static str,
     since: Option<Micros>,
@@ -55,7 +54,7 @@ struct Line<'a> {
     activity: Option<uuid::Uuid>,
 }
 
-impl Line<'_> {
+impl Entry<'_> {
     fn json(&self) -> Value {
         json!({
             "user": self.user.map(|user| &user.id),
@@ -72,8 +71,8 @@ impl Line<'_> {
     }
 }
 
-/// The same of a line that the server gave.
-fn given(one: &Value) -> Value {
+/// The same members of an entry of the answer.
+fn entry_from_answer(one: &Value) -> Value {
     json!({
         "user": one["user"]["id"],
         "email": one["user"]["email"],
@@ -86,48 +85,59 @@ fn given(one: &Value) -> Value {
     })
 }
 
-/// Asks random questions about where people stand, of both organisations.
-pub async fn ask(server: &TestServer, seed: u64, stage: &str, tenants: [&Tenant; 2], cases: usize) {
+/// Checks random requests in both organisations.
+pub async fn check_random_requests(
+    server: &TestServer,
+    seed: u64,
+    stage: &str,
+    tenants: [&Tenant; 2],
+    cases: usize,
+) {
     let mut random = Random::new(seed ^ ((stage.len() as u64) << 32));
     let now = server.clock.now().micros();
-    let (mut with_people, mut seen) = (0, BTreeSet::new());
+    let (mut with_people, mut states_found) = (0, BTreeSet::new());
     for case in 0..cases {
-        let (asked, other) = match random.percent(50) {
+        let (tenant, other) = match random.percent(50) {
             true => (tenants[0], tenants[1]),
             false => (tenants[1], tenants[0]),
         };
-        let question = random_question(&mut random, &asked.facts, &other.facts, now);
-        let trial = Trial { server, asked, other, now };
-        let outcome = run(&trial, &question, &mut random).await;
+        let question = random_question(&mut random, &tenant.facts, &other.facts, now);
+        let comparison = Comparison { server, tenant, other, now };
+        let outcome = check_request(&comparison, &question, &mut random).await;
         match outcome {
             Ok(states) => {
                 with_people += usize::from(!states.is_empty());
-                seen.extend(states);
+                states_found.extend(states);
             }
             Err(difference) => panic!(
                 "seed {seed}, {stage}, progress {case}, organisation {}:\n{question:#?}\n{difference}\n\
-                 Again: ROLLBOOK_TEST_SEED={seed}",
-                asked.facts.id
+                 Repeat with ROLLBOOK_TEST_SEED={seed}",
+                tenant.facts.id
             ),
         }
     }
-    // Questions that nobody answers prove little.
+    // Empty answers test little.
     assert!(
-        with_people * 4 > cases && seen.len() * 2 > STATES.len(),
-        "seed {seed}: only {with_people} of {cases} answers have people, in the states {seen:?}"
+        with_people * 4 > cases && states_found.len() * 2 > STATES.len(),
+        "seed {seed}: only {with_people} of {cases} answers have people, in the states {states_found:?}"
     );
 }
 
-fn random_question(random: &mut Random, facts: &Organisation, other: &Organisation, now: Micros) -> Asked {
-    let who = question::who(random, facts);
-    let mut people = question::question(random, facts, who, now);
+fn random_question(
+    random: &mut Random,
+    facts: &Organisation,
+    other: &Organisation,
+    now: Micros,
+) -> ProgressRequest {
+    let requester = question::random_requester(random, facts);
+    let mut people = question::random_question(random, facts, requester, now);
     people.person = None;
     people.ascending = false;
     people.filters.retain(is_of_people);
     if random.percent(50) {
         people.filters.retain(|filter| !filter.is("user"));
     }
-    let rows = reading::rows(facts);
+    let rows = derivation::derive_rows(facts);
     let from = if random.percent(5) { other } else { facts };
     let content = match random.below(10) {
         0 => random.pick(&from.contents).id.clone(),
@@ -141,80 +151,80 @@ fn random_question(random: &mut Random, facts: &Organisation, other: &Organisati
     if random.percent(40) {
         states = random.some(STATES, 4);
     }
-    Asked { people, content, states }
+    ProgressRequest { people, content, states }
 }
 
 fn is_of_people(filter: &Filter) -> bool {
     filter.selects_persons() || matches!(filter, Filter::IncludeDeactivated(_))
 }
 
-/// Puts the question to the server; the states that its answer has.
-async fn run(
-    trial: &Trial<'_>,
-    asked: &Asked,
+/// Compares one request, and returns the states that the answer contains.
+async fn check_request(
+    comparison: &Comparison<'_>,
+    request: &ProgressRequest,
     random: &mut Random,
 ) -> Result<BTreeSet<&'static str>, String> {
-    let facts = &trial.asked.facts;
-    let caller = trial.caller(&asked.people.who);
-    let mut pairs = asked.people.pairs();
-    match asked.people.commas {
-        true if !asked.states.is_empty() => pairs.push(("state".into(), asked.states.join(","))),
-        _ => pairs.extend(asked.states.iter().map(|state| ("state".to_owned(), (*state).to_owned()))),
+    let facts = &comparison.tenant.facts;
+    let caller = comparison.caller(&request.people.requester);
+    let mut pairs = request.people.pairs();
+    match request.people.commas {
+        true if !request.states.is_empty() => pairs.push(("state".into(), request.states.join(","))),
+        _ => pairs.extend(request.states.iter().map(|state| ("state".to_owned(), (*state).to_owned()))),
     }
-    let path = format!("/v1/contents/{}/progress", encode_segment(&asked.content));
+    let path = format!("/v1/contents/{}/progress", encode_segment(&request.content));
     let csv = format!("{path}.csv{}", query(&pairs));
-    pairs.push(("limit".into(), asked.people.limit.to_string()));
+    pairs.push(("limit".into(), request.people.limit.to_string()));
     if random.percent(70) {
         pairs.push(("count".into(), "exact".into()));
     }
     let list = format!("{path}{}", query(&pairs));
-    let content = facts.contents.iter().find(|content| content.id == asked.content);
+    let content = facts.contents.iter().find(|content| content.id == request.content);
     let refused = match content {
-        _ if !judge::admitted(facts, &asked.people.who) => Some(403),
-        None => judge::refusal(facts, &asked.people).or(Some(404)),
-        Some(_) => judge::refusal(facts, &asked.people),
+        _ if !judge::admitted(facts, &request.people.requester) => Some(403),
+        None => judge::refusal(facts, &request.people).or(Some(404)),
+        Some(_) => judge::refusal(facts, &request.people),
     };
     let (None, Some(content)) = (refused, content) else {
         for path in [list, csv] {
             let answer = caller.get(&path).await;
-            must(Some(answer.status) == refused, || {
-                format!("{refused:?} was expected at {path}, not {}", told(&answer))
+            check(Some(answer.status) == refused, || {
+                format!("{path}: the status must be {refused:?}, not {}", describe(&answer))
             })?;
         }
         return Ok(BTreeSet::new());
     };
-    let everybody = lines(facts, asked, content, trial.now);
-    let wanted = |line: &&Line<'_>| asked.states.is_empty() || asked.states.contains(&line.state);
-    let expected: Vec<&Line<'_>> = everybody.iter().filter(wanted).collect();
+    let all_entries = derive_entries(facts, request, content, comparison.now);
+    let wanted = |line: &&Entry<'_>| request.states.is_empty() || request.states.contains(&line.state);
+    let expected: Vec<&Entry<'_>> = all_entries.iter().filter(wanted).collect();
 
     let mut people = Vec::new();
     let mut next = Some(list);
     while let Some(path) = next {
         let answer = caller.get(&path).await;
-        must(answer.status == 200, || format!("a page was expected at {path}, not {}", told(&answer)))?;
+        check(answer.status == 200, || format!("{path}: the status must be 200, not {}", describe(&answer)))?;
         let page = answer.json();
         if path.contains("count=exact") {
-            must(page["total"] == json!(expected.len()), || {
+            check(page["total"] == json!(expected.len()), || {
                 format!("the total is {}, not {}", page["total"], expected.len())
             })?;
             for state in STATES {
-                let count = everybody.iter().filter(|line| line.state == *state).count();
-                must(page["states"][state] == json!(count), || {
+                let count = all_entries.iter().filter(|line| line.state == *state).count();
+                check(page["states"][state] == json!(count), || {
                     format!("{state} is counted as {}, not {count}", page["states"])
                 })?;
             }
         }
         let mut found = page["progress"].as_array().cloned().unwrap_or_default();
         next = page["next"].as_str().map(str::to_owned);
-        must(next.is_none() || found.len() == asked.people.limit, || {
-            format!("a page has {} people, and there is a next one", found.len())
+        check(next.is_none() || found.len() == request.people.limit, || {
+            format!("a page has {} people, although a next page exists", found.len())
         })?;
         people.append(&mut found);
     }
-    same(&expected, people.iter().map(given).collect())?;
+    compare_entries(&expected, people.iter().map(entry_from_answer).collect())?;
 
     let answer = caller.get(&csv).await;
-    must(answer.status == 200, || format!("CSV was expected, not {}", told(&answer)))?;
+    check(answer.status == 200, || format!("the status of the CSV must be 200, not {}", describe(&answer)))?;
     let (headings, rows) = answer.csv();
     let cell = |row: &[String], heading: &str| {
         let place = headings.iter().position(|other| other == heading);
@@ -224,65 +234,73 @@ async fn run(
         let cells = ["User ID", "Progress", "Since", "Expires at"].map(|heading| cell(row, heading));
         cells.join(",")
     });
-    let written = people.iter().map(|one| {
+    let expected_cells = people.iter().map(|one| {
         let label = one["state"].as_str().unwrap_or_default().replace('_', " ");
         let label = label[..1].to_uppercase() + &label[1..];
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         [text(&one["user"]["id"]), label, text(&one["since"]), text(&one["expires_at"])].join(",")
     });
-    let (cells, written): (Vec<String>, Vec<String>) = (cells.collect(), written.collect());
-    must(cells == written, || format!("the CSV says\n{cells:#?}\nnot\n{written:#?}"))?;
+    let (cells, expected_cells): (Vec<String>, Vec<String>) = (cells.collect(), expected_cells.collect());
+    check(cells == expected_cells, || format!("the CSV has\n{cells:#?}\nnot\n{expected_cells:#?}"))?;
     Ok(expected.iter().map(|line| line.state).collect())
 }
 
-/// Users in their order; persons whom nobody claims in whatever order they came.
-fn same(expected: &[&Line<'_>], found: Vec<Value>) -> Judgement {
-    let mut ours: Vec<Value> = expected.iter().map(|line| line.json()).collect();
-    let mut theirs = found;
+/// Compares users in order, and persons without a user in any order.
+fn compare_entries(expected: &[&Entry<'_>], found: Vec<Value>) -> CheckResult {
+    let mut expected_list: Vec<Value> = expected.iter().map(|line| line.json()).collect();
+    let mut found_list = found;
     let users = expected.iter().filter(|line| line.user.is_some()).count();
-    for list in [&mut ours, &mut theirs] {
+    for list in [&mut expected_list, &mut found_list] {
         let users = users.min(list.len());
         list[users..].sort_by_key(Value::to_string);
     }
-    let place = ours.iter().zip(&theirs).position(|(ours, theirs)| ours != theirs);
-    must(ours.len() == theirs.len() && place.is_none(), || {
+    let place = expected_list
+        .iter()
+        .zip(&found_list)
+        .position(|(expected_list, found_list)| expected_list != found_list);
+    check(expected_list.len() == found_list.len() && place.is_none(), || {
         format!(
-            "there are {} people, not {}; they part at {place:?}:\n{:#?}\nnot\n{:#?}",
-            theirs.len(),
-            ours.len(),
-            place.map(|place| &theirs[place]),
-            place.map(|place| &ours[place]),
+            "{} people, not {}; first difference at {place:?}:\n{:#?}\nnot\n{:#?}",
+            found_list.len(),
+            expected_list.len(),
+            place.map(|place| &found_list[place]),
+            place.map(|place| &expected_list[place]),
         )
     })
 }
 
-/// The lines of everybody who is asked for, whatever their state.
-fn lines<'a>(facts: &'a Organisation, asked: &Asked, content: &Content, now: Micros) -> Vec<Line<'a>> {
-    let rows = reading::rows(facts);
+/// The entries of all people in the request, in every state.
+fn derive_entries<'a>(
+    facts: &'a Organisation,
+    request: &ProgressRequest,
+    content: &Content,
+    now: Micros,
+) -> Vec<Entry<'a>> {
+    let rows = derivation::derive_rows(facts);
     let (about, others): (Vec<_>, Vec<_>) =
         rows.into_iter().partition(|row| row.content.is_some_and(|other| other.iri == content.iri));
     let Some(any) = about.first().or(others.first()).cloned() else {
         return Vec::new();
     };
-    let people = &asked.people;
+    let people = &request.people;
     let shows_deactivated = people.shows_deactivated();
     let mut users: Vec<&User> = facts.users.iter().collect();
     users.sort_by(|one, other| one.id.cmp(&other.id));
     let mut lines = Vec::new();
     for user in users {
-        // Reach, scope and these filters look at nothing of a row but its user.
+        // Reach, scope and these filters depend only on the user of a row.
         let row = Row { user: Some(user), ..any.clone() };
-        let in_scope = judge::within_reach(facts, &people.who, Some(user))
+        let in_scope = judge::within_reach(facts, &people.requester, Some(user))
             && judge::within_scope(facts, people, &row)
             && people.filters.iter().all(|filter| judge::passes(facts, people, filter, &row, now));
         if in_scope && (user.active || shows_deactivated) {
-            let theirs = about.iter().filter(|row| row.user.is_some_and(|other| other.id == user.id));
-            lines.push(line(Some(user), None, theirs.collect(), now));
+            let found_list = about.iter().filter(|row| row.user.is_some_and(|other| other.id == user.id));
+            lines.push(derive_entry(Some(user), None, found_list.collect(), now));
         }
     }
     let names_people = people.filters.iter().any(|filter| !matches!(filter, Filter::IncludeDeactivated(_)));
-    let whole =
-        judge::sees_everything(&people.who) && matches!(people.scope, None | Some(question::Scope::Company));
+    let whole = judge::sees_everything(&people.requester)
+        && matches!(people.scope, None | Some(question::Scope::Company));
     if whole && !names_people {
         let mut actors: Vec<&Actor> = Vec::new();
         for row in about.iter().filter(|row| row.user.is_none()) {
@@ -291,26 +309,31 @@ fn lines<'a>(facts: &'a Organisation, asked: &Asked, content: &Content, now: Mic
             }
         }
         for actor in actors {
-            let theirs = about.iter().filter(|row| row.record.actor == *actor);
+            let found_list = about.iter().filter(|row| row.record.actor == *actor);
             let email = match actor {
                 Actor::Mbox(address) => Some(address.clone()),
                 Actor::MboxSha1(_) | Actor::Account { .. } => None,
             };
-            lines.push(line(None, email, theirs.collect(), now));
+            lines.push(derive_entry(None, email, found_list.collect(), now));
         }
     }
     lines
 }
 
-/// Where somebody stands with these rows on the content.
-fn line<'a>(user: Option<&'a User>, email: Option<String>, rows: Vec<&Row<'_>>, now: Micros) -> Line<'a> {
+/// Derives the state of a person from their activities on the content.
+fn derive_entry<'a>(
+    user: Option<&'a User>,
+    email: Option<String>,
+    rows: Vec<&Row<'_>>,
+    now: Micros,
+) -> Entry<'a> {
     let mut rows = rows;
     rows.sort_by_key(|row| (row.record.happened_at, row.position));
     let completions: Vec<&&Row<'_>> = rows.iter().filter(|row| row.completed).collect();
     let failures: Vec<&&Row<'_>> = rows.iter().filter(|row| row.action == "failed").collect();
-    let first = rows.iter().find(|row| !IDLE.contains(&row.action));
+    let first = rows.iter().find(|row| !NOT_STARTING.contains(&row.action));
     let score = |rows: &[&&Row<'_>]| rows.iter().rev().find_map(|row| row.shown_percent());
-    let mut line = Line {
+    let mut line = Entry {
         user,
         email,
         state: "not_started",
@@ -320,10 +343,10 @@ fn line<'a>(user: Option<&'a User>, email: Option<String>, rows: Vec<&Row<'_>>, 
         certificate: None,
         activity: None,
     };
-    // What never expires holds longest; of equals the later one, which comes later in the list.
-    let far = |at: Option<Micros>| at.unwrap_or(Micros::MAX);
-    let longest = completions.iter().max_by_key(|row| far(row.expired_at));
-    if let Some(best) = longest {
+    // The completion that expires last counts; of two with the same expiry, the later one.
+    let or_never = |at: Option<Micros>| at.unwrap_or(Micros::MAX);
+    let last_to_expire = completions.iter().max_by_key(|row| or_never(row.expired_at));
+    if let Some(best) = last_to_expire {
         let expired = best.expired_at.is_some_and(|at| at < now);
         line.state = if expired { "expired" } else { "completed" };
         line.since = if expired { best.expired_at } else { Some(best.record.happened_at) };
@@ -340,8 +363,8 @@ fn line<'a>(user: Option<&'a User>, email: Option<String>, rows: Vec<&Row<'_>>, 
         line.since = Some(first.record.happened_at);
     }
     let certified = rows.iter().filter_map(|row| Some((row, row.certificate.as_ref()?)));
-    let longest = certified.max_by_key(|(_, (_, expires_at))| far(*expires_at));
+    let last_to_expire = certified.max_by_key(|(_, (_, expires_at))| or_never(*expires_at));
     line.certificate =
-        longest.map(|(row, (name, expires_at))| (name.clone(), row.record.happened_at, *expires_at));
+        last_to_expire.map(|(row, (name, expires_at))| (name.clone(), row.record.happened_at, *expires_at));
     line
 }

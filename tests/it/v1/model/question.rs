@@ -1,4 +1,4 @@
-//! Random questions: who asks, in which scope, through which filters, in which order.
+//! Random requests: the requester, scope, filters and order.
 
 use chrono::NaiveDate;
 use chrono_tz::Tz;
@@ -44,14 +44,14 @@ pub struct Reports {
     pub indirect: Vec<String>,
 }
 
-/// Who asks.
+/// The caller of a request.
 #[derive(Debug, Clone)]
-pub enum Who {
+pub enum Requester {
     Person { user: String, role: Role, permissions: Vec<&'static str>, reports: Option<Reports> },
     Credential { reads_activities: bool },
 }
 
-impl Who {
+impl Requester {
     /// The claims of a person's token, without `org` and `exp`.
     pub fn claims(&self) -> Option<Value> {
         let Self::Person { user, role, permissions, reports } = self else {
@@ -112,7 +112,7 @@ const PERIODS: &[(Period, &str)] = &[
     (Period::PreviousYear, "previous_year"),
 ];
 
-/// Time zones of the questions, all with midnights that exist once.
+/// The time zones of requests. In each, every midnight exists exactly once.
 pub const ZONES: &[Tz] = &[
     chrono_tz::UTC,
     chrono_tz::Europe::Berlin,
@@ -137,31 +137,31 @@ pub enum Filter {
     Custom(String, Vec<String>),
 }
 
-/// A question to the log.
+/// A request for activities.
 #[derive(Debug, Clone)]
 pub struct Question {
-    pub who: Who,
-    /// Asks for this one person's log, by `/v1/users/{id}/activities` or `/v1/me/activities`.
+    pub requester: Requester,
+    /// The user for `/v1/users/{id}/activities` or `/v1/me/activities`.
     pub person: Option<String>,
     pub scope: Option<Scope>,
     pub filters: Vec<Filter>,
     pub ascending: bool,
     pub limit: usize,
-    /// Writes lists of keys with commas, not as repeated parameters.
+    /// Writes lists of keys with commas instead of repeated parameters.
     pub commas: bool,
 }
 
 impl Question {
-    /// The zone that dates and periods are read in.
+    /// The time zone of dates and periods.
     pub fn tz(&self, organisation: &Organisation) -> Tz {
-        let asked = self.filters.iter().find_map(|filter| match filter {
+        let zone = self.filters.iter().find_map(|filter| match filter {
             Filter::TimeZone(tz) => Some(*tz),
             _ => None,
         });
-        asked.unwrap_or(organisation.time_zone)
+        zone.unwrap_or(organisation.time_zone)
     }
 
-    /// Whether rows of deactivated users are in the answer: where asked for, and in a person's own log.
+    /// Returns true if the answer includes deactivated users: on request, and in the log of one user.
     pub fn shows_deactivated(&self) -> bool {
         self.person.is_some()
             || self.filters.iter().any(|filter| matches!(filter, Filter::IncludeDeactivated(true)))
@@ -172,22 +172,24 @@ impl Question {
         let mut pairs = self.pairs();
         pairs.push(("limit".into(), self.limit.to_string()));
         pairs.push(("count".into(), "exact".into()));
-        let path = match (&self.person, &self.who) {
-            (Some(person), Who::Person { user, .. }) if person == user => "/v1/me/activities".to_owned(),
+        let path = match (&self.person, &self.requester) {
+            (Some(person), Requester::Person { user, .. }) if person == user => {
+                "/v1/me/activities".to_owned()
+            }
             (Some(person), _) => format!("/v1/users/{}/activities", encode_segment(person)),
             (None, _) => "/v1/activities".to_owned(),
         };
         path + &query(&pairs)
     }
 
-    /// The path of an export of the same rows, where there is one.
+    /// The path of an export of the same rows. The log of one user has none.
     pub fn export(&self, name: &str, more: &[(&str, &str)]) -> Option<String> {
         let mut pairs = self.pairs();
         pairs.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         self.person.is_none().then(|| format!("/v1/activities/{name}{}", query(&pairs)))
     }
 
-    /// Scope, filters and sort as parameters.
+    /// Scope, filters and sort as pairs of names and values.
     pub fn pairs(&self) -> Vec<(String, String)> {
         let mut pairs = Vec::new();
         let mut set = |name: &str, value: String| pairs.push((name.to_owned(), value));
@@ -208,12 +210,12 @@ impl Question {
             set("sort", "happened_at".into());
         }
         for filter in &self.filters {
-            self.write(filter, &mut pairs);
+            self.write_filter(filter, &mut pairs);
         }
         pairs
     }
 
-    fn write(&self, filter: &Filter, pairs: &mut Vec<(String, String)>) {
+    fn write_filter(&self, filter: &Filter, pairs: &mut Vec<(String, String)>) {
         let mut one = |name: &str, value: String| pairs.push((name.to_owned(), value));
         let mut many =
             |name: &str, values: &[String]| values.iter().for_each(|value| one(name, value.clone()));
@@ -234,8 +236,8 @@ impl Question {
             Filter::Flag(filter, wanted) => one(filter.name, wanted.to_string()),
             Filter::Title(titles) => many("title", titles),
             Filter::IncludeDeactivated(wanted) => one("include_deactivated", wanted.to_string()),
-            Filter::From(when) => one("from", written(*when)),
-            Filter::To(when) => one("to", written(*when)),
+            Filter::From(when) => one("from", write_when(*when)),
+            Filter::To(when) => one("to", write_when(*when)),
             Filter::Period(period) => {
                 let (_, key) =
                     PERIODS.iter().find(|(other, _)| other == period).expect("every period has a key");
@@ -250,25 +252,25 @@ impl Question {
     }
 }
 
-/// A moment as RFC 3339 in UTC with milliseconds.
+/// A time as RFC 3339 in UTC with milliseconds.
 pub fn rfc3339(at: Micros) -> String {
     let at = chrono::DateTime::from_timestamp_micros(at).expect("the model's times are in range");
     at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
 }
 
-fn written(when: When) -> String {
+fn write_when(when: When) -> String {
     match when {
         When::At(at) => rfc3339(at),
         When::Date(date) => date.to_string(),
     }
 }
 
-// --- Chance ------------------------------------------------------------------------------------------------
+// --- Random requests ------------------------------------------------------------------------------------
 
-/// A random caller of the organisation.
-pub fn who(random: &mut Random, organisation: &Organisation) -> Who {
+/// A random requester of the organisation.
+pub fn random_requester(random: &mut Random, organisation: &Organisation) -> Requester {
     if random.percent(8) {
-        return Who::Credential { reads_activities: random.percent(75) };
+        return Requester::Credential { reads_activities: random.percent(75) };
     }
     let role = match random.below(10) {
         0..=3 => Role::Manager,
@@ -286,7 +288,7 @@ pub fn who(random: &mut Random, organisation: &Organisation) -> Who {
         false => random.pick(&ids).clone(),
     };
     let reports = random.maybe(40, |random| {
-        // Somebody who is in no directory at all may stand in a token too, and so may the caller.
+        // A token may list unknown users and the requester.
         let mut known = ids.clone();
         known.push("nobody-at-all".into());
         let mut direct = random.some(&known, 5);
@@ -300,14 +302,21 @@ pub fn who(random: &mut Random, organisation: &Organisation) -> Who {
         indirect.retain(|user| !direct.contains(user));
         Reports { direct, indirect }
     });
-    Who::Person { user, role, permissions, reports }
+    Requester::Person { user, role, permissions, reports }
 }
 
-/// A random question of that caller.
-pub fn question(random: &mut Random, organisation: &Organisation, who: Who, now: Micros) -> Question {
+/// A random request of the requester.
+pub fn random_question(
+    random: &mut Random,
+    organisation: &Organisation,
+    requester: Requester,
+    now: Micros,
+) -> Question {
     let ids: Vec<String> = organisation.users.iter().map(|user| user.id.clone()).collect();
-    let person = random.maybe(12, |random| match &who {
-        Who::Person { user, .. } if random.percent(40) && organisation.user(user).is_some() => user.clone(),
+    let person = random.maybe(12, |random| match &requester {
+        Requester::Person { user, .. } if random.percent(40) && organisation.user(user).is_some() => {
+            user.clone()
+        }
         _ => random.pick(&ids).clone(),
     });
     let scope = match random.below(10) {
@@ -321,13 +330,13 @@ pub fn question(random: &mut Random, organisation: &Organisation, who: Who, now:
     };
     let mut filters: Vec<Filter> = Vec::new();
     match scope {
-        Some(Scope::Team) if random.percent(90) => filters.push(team(random, organisation)),
-        Some(Scope::Group) if random.percent(90) => filters.push(group(random, organisation)),
+        Some(Scope::Team) if random.percent(90) => filters.push(random_team_filter(random, organisation)),
+        Some(Scope::Group) if random.percent(90) => filters.push(random_group_filter(random, organisation)),
         _ => {}
     }
-    // A person's log has the same filters, but the subject is who the path says.
+    // The log of one user has the same filters, except the user.
     for _ in 0..random.below(4) {
-        let new = filter(random, organisation, now);
+        let new = random_filter(random, organisation, now);
         let out_of_place =
             person.is_some() && (new.is("user") || matches!(new, Filter::IncludeDeactivated(_)));
         if !filters.iter().any(|other| new.excludes(other)) && !out_of_place {
@@ -335,10 +344,18 @@ pub fn question(random: &mut Random, organisation: &Organisation, who: Who, now:
         }
     }
     let limit = *random.pick(&[1, 2, 3, 7, 20, 50, 1000]);
-    Question { who, person, scope, filters, ascending: random.percent(50), limit, commas: random.percent(30) }
+    Question {
+        requester,
+        person,
+        scope,
+        filters,
+        ascending: random.percent(50),
+        limit,
+        commas: random.percent(30),
+    }
 }
 
-fn team(random: &mut Random, organisation: &Organisation) -> Filter {
+fn random_team_filter(random: &mut Random, organisation: &Organisation) -> Filter {
     let mut ids: Vec<String> = organisation.teams.iter().map(|team| team.id.clone()).collect();
     ids.push("no-such-team".into());
     Filter::Team {
@@ -348,15 +365,15 @@ fn team(random: &mut Random, organisation: &Organisation) -> Filter {
     }
 }
 
-fn group(random: &mut Random, organisation: &Organisation) -> Filter {
+fn random_group_filter(random: &mut Random, organisation: &Organisation) -> Filter {
     Filter::with_values("group", random.some(&organisation.groups, 2))
 }
 
-fn strings(values: &[&str]) -> Vec<String> {
+fn to_strings(values: &[&str]) -> Vec<String> {
     values.iter().map(|value| (*value).to_owned()).collect()
 }
 
-fn filter(random: &mut Random, organisation: &Organisation, now: Micros) -> Filter {
+fn random_filter(random: &mut Random, organisation: &Organisation, now: Micros) -> Filter {
     let when = |random: &mut Random| {
         let at = now - random.between(-30, 800) * DAY;
         if random.percent(50) {
@@ -365,15 +382,15 @@ fn filter(random: &mut Random, organisation: &Organisation, now: Micros) -> Filt
                 .date_naive();
             When::Date(date)
         } else {
-            // Often exactly when something happened, where `≤` and `<` differ.
+            // Often exactly the time of a record, where `≤` and `<` differ.
             let records = &organisation.records;
             When::At(if random.percent(60) { random.pick(records).happened_at } else { at })
         }
     };
     match random.below(29) {
-        0 => team(random, organisation),
+        0 => random_team_filter(random, organisation),
         1..=15 => random_values(random, organisation),
-        16 | 17 => Filter::Title(random.some(&strings(super::TITLE_WORDS), 2)),
+        16 | 17 => Filter::Title(random.some(&to_strings(super::TITLE_WORDS), 2)),
         18..=20 => random_flag(random),
         21 | 22 => Filter::IncludeDeactivated(random.percent(85)),
         23 | 24 => Filter::From(when(random)),
@@ -383,7 +400,7 @@ fn filter(random: &mut Random, organisation: &Organisation, now: Micros) -> Filt
         27 => Filter::TimeZone(*random.pick(ZONES)),
         _ => {
             let field = (*random.pick(super::FIELDS)).to_owned();
-            Filter::Custom(field, random.some(&strings(super::FIELD_VALUES), 2))
+            Filter::Custom(field, random.some(&to_strings(super::FIELD_VALUES), 2))
         }
     }
 }

@@ -1,21 +1,21 @@
-//! Saved reports against the model: a random question is saved by one person and opened by another, with another random
-//! question added (product text, section 9).
+//! Compares saved reports with the model: one person saves a random request, another opens it with
+//! additional parameters.
 //!
-//! The judge knows no report: a row is expected where it passes both questions, within the opener's reach and what they
-//! can have of the saved scope.
+//! The model does not know reports. A row is expected if it passes both requests, is within the reach of
+//! the caller, and within the part of the saved scope that the caller may have.
 
 use serde_json::{Map, Value, json};
 
+use super::derivation::{self, Row};
 use super::judge;
-use super::question::{self, Filter, Question, Role, Scope, Who};
-use super::reading::{self, Row};
-use super::{Judgement, Trial, must, same_rows, told};
+use super::question::{self, Filter, Question, Requester, Role, Scope};
+use super::{CheckResult, Comparison, check, compare_rows, describe};
 use crate::support::TestServer;
 use crate::support::http::{Caller, query};
 use crate::support::random::Random;
 
-/// Puts a number of random reports to the server and to the model; how many of them have rows.
-pub async fn ask(
+/// Compares random reports, and returns how many have rows.
+pub async fn check_random_requests(
     server: &TestServer,
     seed: u64,
     stage: &str,
@@ -25,23 +25,23 @@ pub async fn ask(
     let mut random = Random::new(seed ^ 0x5eed);
     let mut with_rows = 0;
     for case in 0..cases {
-        let [asked, other] = match random.percent(50) {
+        let [tenant, other] = match random.percent(50) {
             true => tenants,
             false => [tenants[1], tenants[0]],
         };
         let now = server.clock.now().micros();
-        let trial = Trial { server, asked, other, now };
-        let opening = ResolvedReport::random(&mut random, &trial);
-        match trial.opened(&opening, &mut random.clone()).await {
+        let comparison = Comparison { server, tenant, other, now };
+        let report = OpenedReport::random(&mut random, &comparison);
+        match comparison.compare_report(&report, &mut random.clone()).await {
             Ok(rows) => with_rows += usize::from(rows > 0),
             Err(difference) => {
-                let (opening, difference) = trial.smallest_opening(opening, difference, &random).await;
+                let (report, difference) = comparison.minimise_report(report, difference, &random).await;
                 panic!(
                     "seed {seed}, {stage}, report {case}, organisation {}:\n{}\nopened with {}\nby {:?}\n{difference}",
-                    asked.facts.id,
-                    opening.filter(),
-                    query(&opening.added.pairs()),
-                    opening.added.who,
+                    tenant.facts.id,
+                    report.filter(),
+                    query(&report.added.pairs()),
+                    report.added.requester,
                 );
             }
         }
@@ -49,42 +49,42 @@ pub async fn ask(
     with_rows
 }
 
-/// A report and how it is opened.
+/// A saved request, and how it is opened.
 #[derive(Debug, Clone)]
-struct ResolvedReport {
-    /// The question that is saved; who asks it is of no matter.
+struct OpenedReport {
+    /// The saved request. Its requester does not matter.
     saved: Question,
-    /// Who opens it, and what they add.
+    /// The requester that opens the report, and the additional parameters.
     added: Question,
-    /// Writes values that stand alone as arrays, and truths as booleans.
+    /// Writes single values as arrays, and flags as booleans.
     arrays: bool,
 }
 
-impl ResolvedReport {
-    fn random(random: &mut Random, trial: &Trial<'_>) -> Self {
-        let facts = &trial.asked.facts;
-        let maker = question::who(random, facts);
-        let mut saved = question::question(random, facts, maker, trial.now);
+impl OpenedReport {
+    fn random(random: &mut Random, comparison: &Comparison<'_>) -> Self {
+        let facts = &comparison.tenant.facts;
+        let maker = question::random_requester(random, facts);
+        let mut saved = question::random_question(random, facts, maker, comparison.now);
         saved.person = None;
-        // A scope of teams or groups that names none is refused when it is saved.
+        // A scope of teams or groups without any is refused when it is saved.
         if judge::refusal(facts, &saved) == Some(400) {
             saved.scope = None;
         }
-        let opener = question::who(random, facts);
-        let mut added = question::question(random, facts, opener, trial.now);
+        let requester = question::random_requester(random, facts);
+        let mut added = question::random_question(random, facts, requester, comparison.now);
         added.person = None;
         if random.percent(40) {
             added.filters.clear();
             added.scope = None;
         }
         if random.percent(70) {
-            // Most of what widens is refused and says nothing more.
+            // Requests that widen a report are refused, and test little more.
             added.filters.retain(|filter| !widens(filter));
         }
         Self { saved, added, arrays: random.percent(50) }
     }
 
-    /// The saved question as a report has it.
+    /// The saved request as the filter of a report.
     fn filter(&self) -> Value {
         let mut filter: Map<String, Value> = Map::new();
         for (name, value) in self.saved.pairs() {
@@ -92,12 +92,12 @@ impl ResolvedReport {
                 Some(Value::Array(values)) => values.push(json!(value)),
                 Some(one) => *one = json!([one.clone(), value]),
                 None => {
-                    let truth = value == "true" || value == "false";
-                    let several = name.starts_with("custom[")
+                    let is_flag = value == "true" || value == "false";
+                    let is_list = name.starts_with("custom[")
                         || ["tag", "team", "user", "title"].contains(&name.as_str());
                     let value = match self.arrays {
-                        true if several => json!([value]),
-                        true if truth => json!(value == "true"),
+                        true if is_list => json!([value]),
+                        true if is_flag => json!(value == "true"),
                         _ => json!(value),
                     };
                     filter.insert(name, value);
@@ -112,7 +112,7 @@ impl ResolvedReport {
     }
 }
 
-/// Whether what is added could show more than the report does.
+/// Returns true if the additional filter could add rows to the report.
 fn widens(filter: &Filter) -> bool {
     match filter {
         Filter::IncludeDeactivated(_) => true,
@@ -121,60 +121,60 @@ fn widens(filter: &Filter) -> bool {
     }
 }
 
-/// Whether the caller may open reports at all.
-fn has_reporting_access(who: &Who) -> bool {
-    match who {
-        Who::Credential { reads_activities } => *reads_activities,
-        Who::Person { role, .. } => *role == Role::Manager || judge::sees_everything(who),
+/// Returns true if the requester may open reports.
+fn has_reporting_access(requester: &Requester) -> bool {
+    match requester {
+        Requester::Credential { reads_activities } => *reads_activities,
+        Requester::Person { role, .. } => *role == Role::Manager || judge::sees_everything(requester),
     }
 }
 
-impl Trial<'_> {
-    /// What the opener can have of the saved scope: `None` where that is nobody.
-    fn clamped(&self, opener: &Who, scope: Option<Scope>) -> Option<Option<Scope>> {
-        let facts = &self.asked.facts;
-        match (opener, scope) {
+impl Comparison<'_> {
+    /// The part of the saved scope that the requester may have, or `None` if there is none.
+    fn permitted_scope(&self, requester: &Requester, scope: Option<Scope>) -> Option<Option<Scope>> {
+        let facts = &self.tenant.facts;
+        match (requester, scope) {
             (_, None | Some(Scope::Team | Scope::Group)) => Some(scope),
             (_, Some(Scope::Company)) => Some(None),
-            (Who::Credential { .. }, Some(Scope::Managed { .. } | Scope::Me)) => None,
-            (Who::Person { .. }, Some(Scope::Me)) => Some(scope),
-            (Who::Person { .. }, Some(Scope::Managed { include_sub_managers })) => {
+            (Requester::Credential { .. }, Some(Scope::Managed { .. } | Scope::Me)) => None,
+            (Requester::Person { .. }, Some(Scope::Me)) => Some(scope),
+            (Requester::Person { .. }, Some(Scope::Managed { include_sub_managers })) => {
                 let include_sub_managers =
-                    include_sub_managers && judge::sees_indirect_reports(facts, opener);
+                    include_sub_managers && judge::sees_indirect_reports(facts, requester);
                 Some(Some(Scope::Managed { include_sub_managers }))
             }
         }
     }
 
-    /// The status of a refusal, or the rows in their order.
-    fn expected(&self, opening: &ResolvedReport) -> Result<Vec<Row<'_>>, u16> {
-        let (facts, opener) = (&self.asked.facts, &opening.added.who);
-        if !judge::admitted(facts, opener) || !has_reporting_access(opener) {
+    /// The status of a refused request, or the rows in order.
+    fn expected_rows(&self, report: &OpenedReport) -> Result<Vec<Row<'_>>, u16> {
+        let (facts, requester) = (&self.tenant.facts, &report.added.requester);
+        if !judge::admitted(facts, requester) || !has_reporting_access(requester) {
             return Err(403);
         }
-        let deep = matches!(opening.added.scope, Some(Scope::Managed { include_sub_managers: true }));
-        if deep || opening.added.filters.iter().any(widens) {
+        let deep = matches!(report.added.scope, Some(Scope::Managed { include_sub_managers: true }));
+        if deep || report.added.filters.iter().any(widens) {
             return Err(400);
         }
-        if let Some(status) = judge::refusal(facts, &opening.added) {
+        if let Some(status) = judge::refusal(facts, &report.added) {
             return Err(status);
         }
-        let Some(scope) = self.clamped(opener, opening.saved.scope) else {
+        let Some(scope) = self.permitted_scope(requester, report.saved.scope) else {
             return Ok(Vec::new());
         };
-        let saved = Question { who: opener.clone(), scope, ..opening.saved.clone() };
-        // The added question is read in the saved one's zone, unless it names another.
-        let mut added = opening.added.clone();
+        let saved = Question { requester: requester.clone(), scope, ..report.saved.clone() };
+        // Additional dates use the zone of the report, unless they have another.
+        let mut added = report.added.clone();
         let zone =
             |question: &Question| question.filters.iter().any(|filter| matches!(filter, Filter::TimeZone(_)));
         if !zone(&added) {
             added.filters.push(Filter::TimeZone(saved.tz(facts)));
         }
-        let visits = judge::asks_for_visits(&saved);
-        let mut rows: Vec<Row<'_>> = reading::rows(facts)
+        let visits = judge::requests_visits(&saved);
+        let mut rows: Vec<Row<'_>> = derivation::derive_rows(facts)
             .into_iter()
             .filter(|row| {
-                judge::within_reach(facts, opener, row.user)
+                judge::within_reach(facts, requester, row.user)
                     && (row.action != "visited" || visits)
                     && (saved.shows_deactivated() || row.user.is_none_or(|user| user.active))
                     && [&saved, &added].into_iter().all(|question| {
@@ -185,119 +185,134 @@ impl Trial<'_> {
             })
             .collect();
         rows.sort_by_key(|row| (row.record.happened_at, row.position));
-        if !opening.ascending() {
+        if !report.ascending() {
             rows.reverse();
         }
         Ok(rows)
     }
 
-    /// Saves the report, opens it in every way, deletes it; how many rows it has.
-    async fn opened(&self, opening: &ResolvedReport, random: &mut Random) -> Result<usize, String> {
+    /// Saves the report, compares it, and deletes it. Returns the number of rows.
+    async fn compare_report(&self, report: &OpenedReport, random: &mut Random) -> Result<usize, String> {
         let body =
-            json!({"name": "Random", "visibility": "shared", "columns": "full", "filter": opening.filter()});
-        let created = self.asked.admin.post("/v1/reports", &body).await;
-        must(created.status == 201, || format!("the report is answered {}", told(&created)))?;
-        let path = created.header("location").unwrap_or_default().to_owned();
-        must(created.json()["filter"] == body["filter"], || {
-            format!("the filter came back as {}", told(&created))
+            json!({"name": "Random", "visibility": "shared", "columns": "full", "filter": report.filter()});
+        let created = self.tenant.admin.post("/v1/reports", &body).await;
+        check(created.status == 201, || {
+            format!("the status of the new report must be 201, not {}", describe(&created))
         })?;
-        let outcome = self.opened_at(&path, opening, random).await;
-        self.asked.admin.delete(&path).await.expect(204);
+        let path = created.header("location").unwrap_or_default().to_owned();
+        check(created.json()["filter"] == body["filter"], || {
+            format!("the filter of the answer differs: {}", describe(&created))
+        })?;
+        let outcome = self.compare_opened_report(&path, report, random).await;
+        self.tenant.admin.delete(&path).await.expect(204);
         outcome
     }
 
-    async fn opened_at(
+    async fn compare_opened_report(
         &self,
         path: &str,
-        opening: &ResolvedReport,
+        report: &OpenedReport,
         random: &mut Random,
     ) -> Result<usize, String> {
-        let caller = self.caller(&opening.added.who);
-        let pairs = opening.added.pairs();
-        let asked = |name: &str, more: &[(&str, String)]| {
+        let caller = self.caller(&report.added.requester);
+        let pairs = report.added.pairs();
+        let url = |name: &str, more: &[(&str, String)]| {
             let more = more.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
             format!("{path}/{name}{}", query(&pairs.iter().cloned().chain(more).collect::<Vec<_>>()))
         };
-        let rows = match self.expected(opening) {
+        let rows = match self.expected_rows(report) {
             Err(status) => {
                 for name in ["activities", "export.csv", "export.ndjson"] {
-                    let answer = caller.get(&asked(name, &[])).await;
-                    must(answer.status == status, || {
-                        format!("{status} was expected of {name}, not {}", told(&answer))
+                    let answer = caller.get(&url(name, &[])).await;
+                    check(answer.status == status, || {
+                        format!("the status of {name} must be {status}, not {}", describe(&answer))
                     })?;
                 }
                 return Ok(0);
             }
             Ok(rows) => rows,
         };
-        let limit = opening.added.limit;
-        let first = asked("activities", &[("limit", limit.to_string()), ("count", "exact".to_owned())]);
-        self.pages(&caller, first, limit, &rows).await?;
-        self.report_files(&caller, &asked("export.ndjson", &[]), &asked("export.csv", &[]), &rows).await?;
-        // Nobody of the other organisation finds it there, whatever their role.
+        let limit = report.added.limit;
+        let first = url("activities", &[("limit", limit.to_string()), ("count", "exact".to_owned())]);
+        self.compare_pages(&caller, first, limit, &rows).await?;
+        self.compare_report_files(&caller, &url("export.ndjson", &[]), &url("export.csv", &[]), &rows)
+            .await?;
+        // Another organisation does not find the report.
         if random.percent(20) {
-            let answer = self.other.admin.get(&asked("activities", &[])).await;
-            must(answer.status == 404, || format!("404 was expected elsewhere, not {}", told(&answer)))?;
+            let answer = self.other.admin.get(&url("activities", &[])).await;
+            check(answer.status == 404, || {
+                format!("the status in another organisation must be 404, not {}", describe(&answer))
+            })?;
         }
         Ok(rows.len())
     }
 
-    async fn report_files(&self, caller: &Caller, ndjson: &str, csv: &str, rows: &[Row<'_>]) -> Judgement {
+    async fn compare_report_files(
+        &self,
+        caller: &Caller,
+        ndjson: &str,
+        csv: &str,
+        rows: &[Row<'_>],
+    ) -> CheckResult {
         let answer = caller.get(ndjson).await;
-        must(answer.status == 200, || format!("NDJSON was expected, not {}", told(&answer)))?;
-        same_rows(rows, &answer.ndjson(), "the report as NDJSON")?;
+        check(answer.status == 200, || {
+            format!("the status of the NDJSON must be 200, not {}", describe(&answer))
+        })?;
+        compare_rows(rows, &answer.ndjson(), "the report as NDJSON")?;
         let answer = caller.get(csv).await;
-        must(answer.status == 200, || format!("CSV was expected, not {}", told(&answer)))?;
+        check(answer.status == 200, || {
+            format!("the status of the CSV must be 200, not {}", describe(&answer))
+        })?;
         let (headings, lines) = answer.csv();
         let column = headings.iter().position(|heading| heading == "Activity ID");
         let column = column.ok_or("the CSV has no activity ids")?;
         let ids: Vec<Value> = lines.iter().map(|line| json!({"id": line[column]})).collect();
-        same_rows(rows, &ids, "the report as CSV")
+        compare_rows(rows, &ids, "the report as CSV")
     }
 
-    /// Takes one thing after another out of both questions while it still goes wrong.
-    async fn smallest_opening(
+    /// Removes parts of both requests while they still fail.
+    async fn minimise_report(
         &self,
-        mut opening: ResolvedReport,
+        mut report: OpenedReport,
         mut difference: String,
         random: &Random,
-    ) -> (ResolvedReport, String) {
+    ) -> (OpenedReport, String) {
         loop {
             let mut smaller = Vec::new();
-            for part in [ResolvedReport::saved_of, ResolvedReport::added_of] {
-                for left_out in 0..part(&mut opening.clone()).filters.len() {
-                    let mut candidate = opening.clone();
+            for part in [OpenedReport::saved_mut, OpenedReport::added_mut] {
+                for left_out in 0..part(&mut report.clone()).filters.len() {
+                    let mut candidate = report.clone();
                     part(&mut candidate).filters.remove(left_out);
                     smaller.push(candidate);
                 }
-                let mut candidate = opening.clone();
+                let mut candidate = report.clone();
                 if part(&mut candidate).scope.take().is_some() {
                     smaller.push(candidate);
                 }
             }
-            // A scope that lost its teams would be refused, which is another story.
-            smaller.retain(|candidate| judge::refusal(&self.asked.facts, &candidate.saved) != Some(400));
+            // A scope without its teams fails for another reason.
+            smaller.retain(|candidate| judge::refusal(&self.tenant.facts, &candidate.saved) != Some(400));
             let mut found = None;
             for candidate in smaller {
-                if let Err(still) = self.opened(&candidate, &mut random.clone()).await {
+                if let Err(still) = self.compare_report(&candidate, &mut random.clone()).await {
                     found = Some((candidate, still));
                     break;
                 }
             }
             match found {
-                Some((candidate, still)) => (opening, difference) = (candidate, still),
-                None => return (opening, difference),
+                Some((candidate, still)) => (report, difference) = (candidate, still),
+                None => return (report, difference),
             }
         }
     }
 }
 
-impl ResolvedReport {
-    fn saved_of(&mut self) -> &mut Question {
+impl OpenedReport {
+    fn saved_mut(&mut self) -> &mut Question {
         &mut self.saved
     }
 
-    fn added_of(&mut self) -> &mut Question {
+    fn added_mut(&mut self) -> &mut Question {
         &mut self.added
     }
 }

@@ -1,5 +1,4 @@
-//! Summaries against the model: the rows that the judge lets through, counted in loops by the product text's
-//! section 13.
+//! Compares summaries with the model: counts the expected rows with loops.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,10 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Datelike as _, Days, NaiveDate};
 use serde_json::{Value, json};
 
+use super::derivation::Row;
 use super::judge::{self, Expected};
 use super::question::{Filter, Question};
-use super::reading::Row;
-use super::{Judgement, Trial, must, told};
+use super::{CheckResult, Comparison, check, describe};
 use crate::support::http::{Caller, query};
 use crate::support::random::Random;
 
@@ -21,55 +20,61 @@ const TIMES: &[&str] = &["day", "week", "month"];
 /// The values of a group, one for each dimension.
 type Key = Vec<Option<String>>;
 
-/// A summary as it is asked for.
-struct Asked {
+/// The dimensions of a summary.
+struct Dimensions {
     by: Vec<&'static str>,
-    /// `primary_team_only` without a team: it still says which team a row counts in.
+    /// Sends `primary_team_only` without a team. It still decides in which team a row counts.
     primary_alone: bool,
 }
 
-impl Trial<'_> {
-    /// The same question as a summary by one or two dimensions: groups, their order, their measures, the total.
-    pub(super) async fn summary(
+impl Comparison<'_> {
+    /// Compares the summary of the request by one or two dimensions: groups, order, measures and total.
+    pub(super) async fn compare_summary(
         &self,
         caller: &Caller,
         question: &Question,
         random: &mut Random,
-    ) -> Judgement {
+    ) -> CheckResult {
         if question.person.is_some() {
-            return Ok(()); // one person's log has no summary of its own
+            return Ok(()); // the log of one person has no summary
         }
         let names_teams = question.filters.iter().any(|filter| matches!(filter, Filter::Team { .. }));
-        let asked =
-            Asked { by: random.some(DIMENSIONS, 2), primary_alone: !names_teams && random.percent(15) };
+        let dimensions =
+            Dimensions { by: random.some(DIMENSIONS, 2), primary_alone: !names_teams && random.percent(15) };
         let mut pairs = question.pairs();
         pairs.retain(|(name, _)| name != "sort");
-        if asked.primary_alone {
+        if dimensions.primary_alone {
             pairs.push(("primary_team_only".to_owned(), "true".to_owned()));
         }
         match question.commas {
-            true => pairs.push(("by".to_owned(), asked.by.join(","))),
-            false => pairs.extend(asked.by.iter().map(|by| ("by".to_owned(), (*by).to_owned()))),
+            true => pairs.push(("by".to_owned(), dimensions.by.join(","))),
+            false => pairs.extend(dimensions.by.iter().map(|by| ("by".to_owned(), (*by).to_owned()))),
         }
         let path = format!("/v1/activities/summary{}", query(&pairs));
         let answer = caller.get(&path).await;
-        let rows = match judge::answer(&self.asked.facts, question, self.now) {
+        let rows = match judge::expected_answer(&self.tenant.facts, question, self.now) {
             Expected::Refused(status) => {
-                return must(answer.status == status, || {
-                    format!("{status} was expected of {path}, not {}", told(&answer))
+                return check(answer.status == status, || {
+                    format!("{path}: the status must be {status}, not {}", describe(&answer))
                 });
             }
             Expected::Rows(rows) => rows,
         };
-        must(answer.status == 200, || format!("200 was expected of {path}, not {}", told(&answer)))?;
-        self.same_summary(question, &asked, &rows, &answer.json())
+        check(answer.status == 200, || format!("{path}: the status must be 200, not {}", describe(&answer)))?;
+        self.compare_groups(question, &dimensions, &rows, &answer.json())
             .map_err(|difference| format!("{path}\n{difference}"))
     }
 
-    fn same_summary(&self, question: &Question, asked: &Asked, rows: &[Row<'_>], found: &Value) -> Judgement {
+    fn compare_groups(
+        &self,
+        question: &Question,
+        dimensions: &Dimensions,
+        rows: &[Row<'_>],
+        found: &Value,
+    ) -> CheckResult {
         let mut groups: BTreeMap<Key, Vec<&Row<'_>>> = BTreeMap::new();
         for row in rows {
-            for key in self.keys(question, asked, row) {
+            for key in self.group_keys(question, dimensions, row) {
                 groups.entry(key).or_default().push(row);
             }
         }
@@ -77,7 +82,7 @@ impl Trial<'_> {
         groups.sort_by_key(|(key, rows)| {
             let times: Vec<Option<String>> = key
                 .iter()
-                .zip(&asked.by)
+                .zip(&dimensions.by)
                 .filter(|(_, by)| TIMES.contains(*by))
                 .map(|(value, _)| value.clone())
                 .collect();
@@ -85,32 +90,32 @@ impl Trial<'_> {
                 key.iter().map(|value| (value.is_none(), value.clone())).collect();
             (times, Reverse(rows.len()), keys)
         });
-        let theirs = found["groups"].as_array().cloned().unwrap_or_default();
-        must(theirs.len() == groups.len() && found["truncated"] == json!(false), || {
-            let ours: Vec<&Key> = groups.iter().map(|(key, _)| key).collect();
-            format!("{} groups, not {}: {ours:?}\n{found}", theirs.len(), groups.len())
+        let found_groups = found["groups"].as_array().cloned().unwrap_or_default();
+        check(found_groups.len() == groups.len() && found["truncated"] == json!(false), || {
+            let expected_groups: Vec<&Key> = groups.iter().map(|(key, _)| key).collect();
+            format!("{} groups, not {}: {expected_groups:?}\n{found}", found_groups.len(), groups.len())
         })?;
-        for ((key, rows), group) in groups.iter().zip(&theirs) {
+        for ((key, rows), group) in groups.iter().zip(&found_groups) {
             let expected: Value =
-                asked.by.iter().zip(key).map(|(by, value)| ((*by).to_owned(), json!(value))).collect();
-            must(group["key"] == expected, || format!("the group {expected} is\n{group}"))?;
-            same_measures(rows, group)?;
-            for (by, value) in asked.by.iter().zip(key) {
+                dimensions.by.iter().zip(key).map(|(by, value)| ((*by).to_owned(), json!(value))).collect();
+            check(group["key"] == expected, || format!("the group {expected} must not be\n{group}"))?;
+            compare_measures(rows, group)?;
+            for (by, value) in dimensions.by.iter().zip(key) {
                 let label = group["label"][*by].as_str().unwrap_or_default();
-                let expected = self.label(by, value.as_deref());
-                must(expected.as_ref().map_or(!label.is_empty(), |expected| expected == label), || {
-                    format!("the label {expected:?} is {label:?} in\n{group}")
+                let expected = self.expected_label(by, value.as_deref());
+                check(expected.as_ref().map_or(!label.is_empty(), |expected| expected == label), || {
+                    format!("the label must be {expected:?}, not {label:?}, in\n{group}")
                 })?;
             }
         }
-        same_measures(&rows.iter().collect::<Vec<_>>(), &found["total"])
+        compare_measures(&rows.iter().collect::<Vec<_>>(), &found["total"])
     }
 
-    /// The groups that a row counts in: more than one where its person is in more than one team.
-    fn keys(&self, question: &Question, asked: &Asked, row: &Row<'_>) -> Vec<Key> {
+    /// The groups of a row: several if the person is in several teams.
+    fn group_keys(&self, question: &Question, dimensions: &Dimensions, row: &Row<'_>) -> Vec<Key> {
         let mut keys: Vec<Key> = vec![Vec::new()];
-        for by in &asked.by {
-            let values = self.values(question, asked, row, by);
+        for by in &dimensions.by {
+            let values = self.group_values(question, dimensions, row, by);
             let longer = |key: &Key| -> Vec<Key> {
                 values.iter().map(|value| [key.clone(), vec![value.clone()]].concat()).collect()
             };
@@ -119,29 +124,40 @@ impl Trial<'_> {
         keys
     }
 
-    fn values(&self, question: &Question, asked: &Asked, row: &Row<'_>, by: &str) -> Vec<Option<String>> {
+    fn group_values(
+        &self,
+        question: &Question,
+        dimensions: &Dimensions,
+        row: &Row<'_>,
+        by: &str,
+    ) -> Vec<Option<String>> {
         let happened_at =
             DateTime::from_timestamp_micros(row.record.happened_at).expect("the model's times are in range");
-        let day = happened_at.with_timezone(&question.tz(&self.asked.facts)).date_naive();
+        let day = happened_at.with_timezone(&question.tz(&self.tenant.facts)).date_naive();
         let some = |value: &str| Some(value.to_owned());
         vec![match by {
             "action" => some(row.action),
             "day" => Some(day.to_string()),
-            "week" => Some(monday(day).to_string()),
+            "week" => Some(monday_of(day).to_string()),
             "month" => Some(format!("{:04}-{:02}", day.year(), day.month())),
             "user" => row.user.map(|user| user.id.clone()),
-            "team" => return self.teams(question, asked, row),
+            "team" => return self.team_values(question, dimensions, row),
             "content" => row.content.map(|content| content.id.clone()),
             "type" => row.content.and_then(|content| content.kind.clone()),
             "content_type" => row.content.and_then(|content| content.content_type.clone()),
             "result" => row.success.and_then(|success| some(if success { "passed" } else { "failed" })),
-            other => unreachable!("{other} is no dimension"),
+            other => unreachable!("{other} is not a dimension"),
         }]
     }
 
-    fn teams(&self, question: &Question, asked: &Asked, row: &Row<'_>) -> Vec<Option<String>> {
-        let facts = &self.asked.facts;
-        let mut primary_only = asked.primary_alone;
+    fn team_values(
+        &self,
+        question: &Question,
+        dimensions: &Dimensions,
+        row: &Row<'_>,
+    ) -> Vec<Option<String>> {
+        let facts = &self.tenant.facts;
+        let mut primary_only = dimensions.primary_alone;
         let mut wanted: Option<Vec<String>> = None;
         for filter in &question.filters {
             if let Filter::Team { teams, include_sub_teams, primary_team_only } = filter {
@@ -162,9 +178,9 @@ impl Trial<'_> {
         }
     }
 
-    /// What a value is called, as far as the model knows it.
-    fn label(&self, by: &str, value: Option<&str>) -> Option<String> {
-        let facts = &self.asked.facts;
+    /// The label of a value, if the model knows it.
+    fn expected_label(&self, by: &str, value: Option<&str>) -> Option<String> {
+        let facts = &self.tenant.facts;
         match (by, value) {
             ("user", None) => Some("Not in the directory".to_owned()),
             ("team", None) => Some("No team".to_owned()),
@@ -184,42 +200,42 @@ impl Trial<'_> {
     }
 }
 
-fn monday(day: NaiveDate) -> NaiveDate {
+fn monday_of(day: NaiveDate) -> NaiveDate {
     day - Days::new(u64::from(day.weekday().num_days_from_monday()))
 }
 
-/// Whom a row is about: a user, or else the very actor.
-fn who(row: &Row<'_>) -> String {
+/// The user of a row, or else the actor.
+fn person_key(row: &Row<'_>) -> String {
     match row.user {
         Some(user) => format!("user {}", user.id),
         None => format!("{:?}", row.record.actor),
     }
 }
 
-fn same_measures(rows: &[&Row<'_>], found: &Value) -> Judgement {
+fn compare_measures(rows: &[&Row<'_>], found: &Value) -> CheckResult {
     let distinct = |values: Vec<String>| values.into_iter().collect::<BTreeSet<_>>().len();
     let completed = rows.iter().filter(|row| row.completed);
-    // The model's records have no registration.
+    // Records of the model have no registration.
     let completions =
-        completed.map(|row| format!("{} {:?}", who(row), row.content.map(|content| &content.iri)));
+        completed.map(|row| format!("{} {:?}", person_key(row), row.content.map(|content| &content.iri)));
     let measures = [
         ("rows", rows.len()),
-        ("persons", distinct(rows.iter().map(|row| who(row)).collect())),
+        ("persons", distinct(rows.iter().map(|row| person_key(row)).collect())),
         ("completions", distinct(completions.collect())),
         ("passed", rows.iter().filter(|row| row.success == Some(true)).count()),
         ("failed", rows.iter().filter(|row| row.success == Some(false)).count()),
     ];
-    for (measure, ours) in measures {
-        must(found[measure] == json!(ours), || {
-            format!("{measure} is {}, not {ours}, in\n{found}", found[measure])
+    for (measure, expected_groups) in measures {
+        check(found[measure] == json!(expected_groups), || {
+            format!("{measure} is {}, not {expected_groups}, in\n{found}", found[measure])
         })?;
     }
     let seconds: i64 = rows.iter().filter_map(|row| row.record.seconds).sum();
-    must(found["total_seconds"] == json!(seconds), || {
+    check(found["total_seconds"] == json!(seconds), || {
         format!("total_seconds should be {seconds} in\n{found}")
     })?;
 
-    // Hundredths of percents are whole numbers; their mean is rounded to one, halves away from zero.
+    // The mean of hundredths of percents is rounded half away from zero.
     let scores: Vec<i64> = rows
         .iter()
         .filter_map(|row| row.shown_percent())
@@ -234,5 +250,5 @@ fn same_measures(rows: &[&Row<'_>], found: &Value) -> Judgement {
         (Some(mean), Some(average)) => (mean as f64 / 100.0 - average).abs() < 0.000_001,
         _ => false,
     };
-    must(same, || format!("average_score should be {mean:?} hundredths in\n{found}"))
+    check(same, || format!("average_score should be {mean:?} hundredths in\n{found}"))
 }

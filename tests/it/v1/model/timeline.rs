@@ -1,16 +1,16 @@
-//! Timelines against the model: the rows that the naive judge gives for one person, and the notes about them that
-//! the caller may read, as one list.
+//! Compares timelines with the model: the activities of one user, and the notes about them that the
+//! requester may read, as one list.
 
 use std::cmp::Reverse;
 
 use rollbook::base::clock::Timestamp;
 use serde_json::{Value, json};
 
-use super::growth::Tenant;
 use super::judge::{self, Expected};
-use super::question::{self, DAY, Filter, Question, Role, When, Who, rfc3339};
+use super::question::{self, DAY, Filter, Question, Requester, Role, When, rfc3339};
+use super::tenant::Tenant;
 use super::world::Micros;
-use super::{calendar, must, told};
+use super::{calendar, check, describe};
 use crate::support::http::{encode_segment, query};
 use crate::support::random::Random;
 use crate::support::{TestServer, apply, both_databases};
@@ -19,74 +19,74 @@ const SEEDS: &[u64] = &[11, 12];
 const CASES: usize = 60;
 const KINDS: &[&[&str]] = &[&[], &[], &["system"], &["manual"], &["manual", "system"]];
 
-/// A note as it stands now.
+/// A note with its current values.
 #[derive(Debug, Clone)]
 struct Note {
     id: String,
     about: String,
     text: String,
     happened_at: Micros,
-    /// How many records and how many notes there were before it: its place in the order of recording.
+    /// The number of records and notes before it, which is its position in the order of recording.
     after: (usize, usize),
 }
 
-/// One line of an answer: what it is, and when.
-type Line = (&'static str, String, String);
+/// An entry of an answer: kind, id and time.
+type TimelineEntry = (&'static str, String, String);
 
 #[apply(both_databases)]
-async fn a_timeline_is_rows_and_notes_in_one_order(server: &TestServer) {
+async fn timeline_equals_the_naive_model(server: &TestServer) {
     for seed in SEEDS {
-        one_world(server, *seed).await;
+        check_world(server, *seed).await;
     }
 }
 
-async fn one_world(server: &TestServer, seed: u64) {
+async fn check_world(server: &TestServer, seed: u64) {
     let mut random = Random::new(seed);
-    let mut tenant = Tenant::found(server, &format!("timelines-{seed}"), Vec::new(), &mut random).await;
+    let mut tenant = Tenant::create(server, &format!("timelines-{seed}"), Vec::new(), &mut random).await;
     let mut notes = Vec::new();
     let (mut entries, mut manual) = (0, 0);
-    for stage in ["founded", "lived on"] {
-        if stage == "lived on" {
+    for stage in ["created", "changed"] {
+        if stage == "changed" {
             let now = server.clock.now().micros() + 3 * DAY;
             server.clock.set(Timestamp::from_micros(now));
-            tenant.live_on(server, &mut random).await;
+            tenant.change(server, &mut random).await;
         }
-        write_some(&tenant, &mut notes, &mut random).await;
-        change_some(&tenant, &mut notes, &mut random).await;
+        create_notes(&tenant, &mut notes, &mut random).await;
+        change_notes(&tenant, &mut notes, &mut random).await;
         for case in 0..CASES {
-            let who = question::who(&mut random, &tenant.facts);
+            let requester = question::random_requester(&mut random, &tenant.facts);
             let now = server.clock.now().micros();
-            let asked = random_question(&mut random, &tenant, who, now);
+            let request = random_question(&mut random, &tenant, requester, now);
             let kinds = *random.pick(KINDS);
-            let expected = answer(&tenant, &notes, &asked, kinds, now);
+            let expected = expected_answer(&tenant, &notes, &request, kinds, now);
             if let Ok(lines) = &expected {
                 entries += lines.len();
                 manual += lines.iter().filter(|line| line.0 == "manual").count();
             }
-            let judged = compare(server, &tenant, &asked, kinds, expected).await;
-            judged.unwrap_or_else(|difference| {
+            let result = compare_timeline(server, &tenant, &request, kinds, expected).await;
+            result.unwrap_or_else(|difference| {
                 panic!(
                     "seed {seed}, {stage}, question {case}: {}\nas {:?}\n{difference}",
-                    path(&asked, kinds),
-                    asked.who
+                    path(&request, kinds),
+                    request.requester
                 )
             });
         }
     }
-    // Answers without entries prove little, and so do those without notes.
+    // Empty answers, and answers without notes, test little.
     assert!(
         entries > 5 * CASES && manual > CASES / 2,
         "seed {seed}: {entries} entries, {manual} of them notes"
     );
 }
 
-/// A question for one person's timeline. Most are about somebody within the reach of many, with few filters or with
-/// none but of time, so that notes are left in.
-fn random_question(random: &mut Random, tenant: &Tenant, who: Who, now: Micros) -> Question {
-    let mut asked = question::question(random, &tenant.facts, who, now);
+/// A random request for the timeline of one user. Most have few filters, or only filters of time, so that
+/// notes remain.
+fn random_question(random: &mut Random, tenant: &Tenant, requester: Requester, now: Micros) -> Question {
+    let mut request = question::random_question(random, &tenant.facts, requester, now);
     let subject = random.pick(&tenant.facts.users).id.clone();
     let only_time = random.percent(70);
-    asked.filters.retain(|filter| match filter {
+    request.filters.retain(|filter| match filter {
         Filter::From(_)
         | Filter::To(_)
         | Filter::Period(_)
@@ -95,14 +95,14 @@ fn random_question(random: &mut Random, tenant: &Tenant, who: Who, now: Micros) 
         _ => !only_time,
     });
     if random.percent(10) {
-        asked.filters.retain(|filter| !filter.is("user"));
-        asked.filters.push(Filter::with_values("user", vec![subject.clone()]));
+        request.filters.retain(|filter| !filter.is("user"));
+        request.filters.push(Filter::with_values("user", vec![subject.clone()]));
     }
-    Question { person: Some(subject), scope: None, ascending: false, ..asked }
+    Question { person: Some(subject), scope: None, ascending: false, ..request }
 }
 
-/// Notes about random users, many at the moment of a record and in the middle of others' recording.
-async fn write_some(tenant: &Tenant, notes: &mut Vec<Note>, random: &mut Random) {
+/// Creates notes about random users, many at the time of a record.
+async fn create_notes(tenant: &Tenant, notes: &mut Vec<Note>, random: &mut Random) {
     for _ in 0..40 {
         let about = random.pick(&tenant.facts.users).id.clone();
         let happened_at = random.pick(&tenant.facts.records).happened_at;
@@ -124,8 +124,8 @@ async fn write_some(tenant: &Tenant, notes: &mut Vec<Note>, random: &mut Random)
     }
 }
 
-/// A changed note keeps its place in the order of recording, and moves in time.
-async fn change_some(tenant: &Tenant, notes: &mut [Note], random: &mut Random) {
+/// Changes notes. A changed note keeps its position in the order of recording, but may have another time.
+async fn change_notes(tenant: &Tenant, notes: &mut [Note], random: &mut Random) {
     for note in notes {
         if !random.percent(20) {
             continue;
@@ -137,39 +137,40 @@ async fn change_some(tenant: &Tenant, notes: &mut [Note], random: &mut Random) {
     }
 }
 
-/// Section 4: who may read notes about this user.
-fn reads_notes(tenant: &Tenant, who: &Who, subject: &str) -> bool {
-    let Who::Person { user, role, .. } = who else {
+/// Returns true if the requester may read notes about this user.
+fn may_read_notes(tenant: &Tenant, requester: &Requester, subject: &str) -> bool {
+    let Requester::Person { user, role, .. } = requester else {
         return false;
     };
-    let keeper = matches!(role, Role::Owner | Role::Admin | Role::Hr | Role::Manager);
-    keeper && user != subject && judge::within_reach(&tenant.facts, who, tenant.facts.user(subject))
+    let has_role = matches!(role, Role::Owner | Role::Admin | Role::Hr | Role::Manager);
+    has_role && user != subject && judge::within_reach(&tenant.facts, requester, tenant.facts.user(subject))
 }
 
-/// The whole timeline as the model has it, or the status of the refusal.
-fn answer(
+/// The complete timeline of the model, or the status of a refused request.
+fn expected_answer(
     tenant: &Tenant,
     notes: &[Note],
-    asked: &Question,
+    request: &Question,
     kinds: &[&str],
     now: Micros,
-) -> Result<Vec<Line>, u16> {
-    let wants = |kind: &str| kinds.is_empty() || kinds.contains(&kind);
-    let rows = match judge::answer(&tenant.facts, asked, now) {
+) -> Result<Vec<TimelineEntry>, u16> {
+    let includes = |kind: &str| kinds.is_empty() || kinds.contains(&kind);
+    let rows = match judge::expected_answer(&tenant.facts, request, now) {
         Expected::Refused(status) => return Err(status),
         Expected::Rows(rows) => rows,
     };
-    let mut lines: Vec<((Micros, usize, usize), Line)> = Vec::new();
-    for row in rows.iter().filter(|_| wants("system")) {
+    let mut lines: Vec<((Micros, usize, usize), TimelineEntry)> = Vec::new();
+    for row in rows.iter().filter(|_| includes("system")) {
         let happened_at = row.record.happened_at;
-        // A record comes before the notes that were written when it was the last one.
+        // A record comes before the notes that were written after it.
         let place = (happened_at, row.position + 1, 0);
         lines.push((place, ("system", row.id().to_string(), rfc3339(happened_at))));
     }
-    let subject = asked.person.as_deref().unwrap_or_default();
-    let readable = wants("manual") && reads_notes(tenant, &asked.who, subject);
-    for note in
-        notes.iter().filter(|note| readable && note.about == subject && in_time(tenant, asked, note, now))
+    let subject = request.person.as_deref().unwrap_or_default();
+    let readable = includes("manual") && may_read_notes(tenant, &request.requester, subject);
+    for note in notes
+        .iter()
+        .filter(|note| readable && note.about == subject && passes_note_filters(tenant, request, note, now))
     {
         let place = (note.happened_at, note.after.0, note.after.1 + 1);
         lines.push((place, ("manual", note.id.clone(), rfc3339(note.happened_at))));
@@ -178,13 +179,13 @@ fn answer(
     Ok(lines.into_iter().map(|(_, line)| line).collect())
 }
 
-/// A note has a time and a subject; whatever else is asked leaves it out.
-fn in_time(tenant: &Tenant, asked: &Question, note: &Note, now: Micros) -> bool {
-    let tz = asked.tz(&tenant.facts);
-    let moment = |when: When| calendar::instant(when, tz);
-    asked.filters.iter().all(|filter| match filter {
-        Filter::From(when) => moment(*when) <= note.happened_at,
-        Filter::To(when) => note.happened_at < moment(*when),
+/// Any filter that does not concern time or user excludes notes.
+fn passes_note_filters(tenant: &Tenant, request: &Question, note: &Note, now: Micros) -> bool {
+    let tz = request.tz(&tenant.facts);
+    let to_time = |when: When| calendar::to_micros(when, tz);
+    request.filters.iter().all(|filter| match filter {
+        Filter::From(when) => to_time(*when) <= note.happened_at,
+        Filter::To(when) => note.happened_at < to_time(*when),
         Filter::Period(period) => {
             let (from, to) = calendar::period_bounds(*period, tz, now);
             from <= note.happened_at && note.happened_at < to
@@ -195,61 +196,61 @@ fn in_time(tenant: &Tenant, asked: &Question, note: &Note, now: Micros) -> bool 
     })
 }
 
-fn path(asked: &Question, kinds: &[&str]) -> String {
-    let mut pairs = asked.pairs();
+fn path(request: &Question, kinds: &[&str]) -> String {
+    let mut pairs = request.pairs();
     let mut set = |name: &str, value: String| pairs.push((name.to_owned(), value));
-    match asked.commas && !kinds.is_empty() {
+    match request.commas && !kinds.is_empty() {
         true => set("kind", kinds.join(",")),
         false => kinds.iter().for_each(|kind| set("kind", (*kind).to_owned())),
     }
-    set("limit", asked.limit.to_string());
+    set("limit", request.limit.to_string());
     set("count", "exact".to_owned());
-    let subject = encode_segment(asked.person.as_deref().unwrap_or_default());
+    let subject = encode_segment(request.person.as_deref().unwrap_or_default());
     format!("/v1/users/{subject}/timeline{}", query(&pairs))
 }
 
-async fn compare(
+async fn compare_timeline(
     server: &TestServer,
     tenant: &Tenant,
-    asked: &Question,
+    request: &Question,
     kinds: &[&str],
-    expected: Result<Vec<Line>, u16>,
+    expected: Result<Vec<TimelineEntry>, u16>,
 ) -> Result<(), String> {
-    let caller = match (&asked.who, asked.who.claims()) {
+    let caller = match (&request.requester, request.requester.claims()) {
         (_, Some(claims)) => server.person_of(&tenant.facts.id, claims),
-        (Who::Credential { reads_activities: true }, None) => tenant.integration.clone(),
-        (_, None) => tenant.blind.clone(),
+        (Requester::Credential { reads_activities: true }, None) => tenant.integration.clone(),
+        (_, None) => tenant.without_read_scope.clone(),
     };
-    let mut next = Some(path(asked, kinds));
-    let mut found: Vec<Line> = Vec::new();
-    // Pages of one entry over hundreds say nothing new after some dozens.
-    while let Some(path) = next.filter(|_| found.len() < 40 * asked.limit) {
+    let mut next = Some(path(request, kinds));
+    let mut found: Vec<TimelineEntry> = Vec::new();
+    // Very many small pages test nothing new.
+    while let Some(path) = next.filter(|_| found.len() < 40 * request.limit) {
         let answer = caller.get(&path).await;
         let lines = match &expected {
             Ok(lines) => lines,
             Err(status) => {
-                return must(answer.status == *status, || {
-                    format!("{status} was expected, not {}", told(&answer))
+                return check(answer.status == *status, || {
+                    format!("the status must be {status}, not {}", describe(&answer))
                 });
             }
         };
-        must(answer.status == 200, || format!("a page was expected at {path}, not {}", told(&answer)))?;
+        check(answer.status == 200, || format!("{path}: the status must be 200, not {}", describe(&answer)))?;
         let page = answer.json();
-        must(page["total"] == json!(lines.len()), || {
+        check(page["total"] == json!(lines.len()), || {
             format!("the total is {}, not {}", page["total"], lines.len())
         })?;
         let entries = page["entries"].as_array().cloned().unwrap_or_default();
-        let full = entries.len() == asked.limit.min(lines.len() - found.len());
-        must(full, || format!("a page of {} after {} of {}", entries.len(), found.len(), lines.len()))?;
-        found.extend(entries.iter().map(line));
-        must(found[..] == lines[..found.len()], || format!("found\n{found:#?}\nnot\n{lines:#?}"))?;
+        let full = entries.len() == request.limit.min(lines.len() - found.len());
+        check(full, || format!("a page of {} after {} of {}", entries.len(), found.len(), lines.len()))?;
+        found.extend(entries.iter().map(to_line));
+        check(found[..] == lines[..found.len()], || format!("found\n{found:#?}\nnot\n{lines:#?}"))?;
         next = page["next"].as_str().map(str::to_owned);
-        must(next.is_some() == (found.len() < lines.len()), || format!("next is {}", page["next"]))?;
+        check(next.is_some() == (found.len() < lines.len()), || format!("next is {}", page["next"]))?;
     }
     Ok(())
 }
 
-fn line(entry: &Value) -> Line {
+fn to_line(entry: &Value) -> TimelineEntry {
     let (kind, inner) = match entry["kind"].as_str() {
         Some("system") => ("system", &entry["activity"]),
         Some("manual") => ("manual", &entry["note"]),

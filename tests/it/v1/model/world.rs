@@ -1,4 +1,4 @@
-//! The naive model's facts: organisations as plain lists, without an index, a key or a cache.
+//! The facts of the naive model: organisations as plain lists without index, key or cache.
 
 use chrono_tz::Tz;
 use sha1::{Digest as _, Sha1};
@@ -7,7 +7,7 @@ use uuid::Uuid;
 /// Microseconds since 1970.
 pub type Micros = i64;
 
-/// All that one organisation holds.
+/// All facts of one organisation.
 #[derive(Debug, Clone)]
 pub struct Organisation {
     pub id: String,
@@ -17,7 +17,7 @@ pub struct Organisation {
     pub groups: Vec<String>,
     pub users: Vec<User>,
     pub contents: Vec<Content>,
-    /// In the order in which they were recorded.
+    /// In the order of recording.
     pub records: Vec<Record>,
 }
 
@@ -33,9 +33,9 @@ pub struct User {
     pub first_name: String,
     pub last_name: String,
     pub email: Option<String>,
-    /// Every address that was ever theirs: a changed one stays bound.
+    /// Every present or former address: a former address stays an identifier.
     pub addresses: Vec<String>,
-    /// Further agents that were bound to them.
+    /// Further identifiers.
     pub identifiers: Vec<Actor>,
     pub role: &'static str,
     pub manager: Option<String>,
@@ -50,7 +50,7 @@ pub struct User {
 pub struct Content {
     pub id: String,
     pub iri: String,
-    /// False while only statements have named it.
+    /// False if the content occurs only in records.
     pub registered: bool,
     pub title: Option<String>,
     pub kind: Option<String>,
@@ -59,7 +59,7 @@ pub struct Content {
     pub cpd_labels: Vec<String>,
     pub source: Option<String>,
     pub archived: bool,
-    /// What it demanded, from when on; the first is the oldest.
+    /// The demands and when each takes effect, the oldest first.
     pub demands: Vec<(Micros, Demands)>,
 }
 
@@ -67,19 +67,19 @@ pub struct Content {
 pub struct Demands {
     pub pass_mark: Option<i64>,
     pub expires_after: Option<Months>,
-    /// Name and how long it is good for.
+    /// The name and the validity.
     pub certificate: Option<(String, Option<Months>)>,
 }
 
-/// A duration of calendar months, the unit in which contents expire here.
+/// A duration in calendar months. Contents of the model expire after such durations.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Months(pub u32);
 
-/// Who a record says that it is about.
+/// The actor of a record.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Actor {
     Mbox(String),
-    /// The SHA-1 of `mailto:` and the address, in hex.
+    /// The SHA-1 of `mailto:` and the address in hexadecimal.
     MboxSha1(String),
     Account {
         home_page: String,
@@ -87,18 +87,18 @@ pub enum Actor {
     },
 }
 
-/// A score as it was sent: in units that are exact.
+/// A score in exact units.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Score {
     /// Ten-thousandths of `scaled`.
     Scaled(i64),
-    /// `raw` alone, or with the bounds that are there.
+    /// `raw` with optional bounds.
     Raw { raw: i64, min: Option<i64>, max: Option<i64> },
 }
 
-/// By which door a record came in.
+/// The endpoint that received a record.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Door {
+pub enum Endpoint {
     /// `/xapi/statements`.
     Statement,
     /// `/v1/activities` with a credential.
@@ -106,19 +106,19 @@ pub enum Door {
     /// `/v1/activities` with an admin's token.
     Admin,
     /// `/v1/completions` with a person's token.
-    Mark,
+    Completion,
 }
 
 #[derive(Debug, Clone)]
 pub struct Record {
     pub id: Uuid,
-    pub door: Door,
+    pub endpoint: Endpoint,
     pub actor: Actor,
     pub verb: String,
     pub happened_at: Micros,
-    /// The IRI of the content that it names.
+    /// The IRI of the content.
     pub content: Option<String>,
-    /// A title that the statement gives to its content.
+    /// The title of the content in the statement.
     pub defines: Option<String>,
     pub score: Option<Score>,
     pub success: Option<bool>,
@@ -128,7 +128,7 @@ pub struct Record {
     pub certificate: Option<(String, Option<Micros>)>,
     pub device_type: Option<String>,
     pub source: Option<String>,
-    /// The statement that it voids.
+    /// The id of the statement that this record voids.
     pub voids: Option<Uuid>,
 }
 
@@ -141,8 +141,8 @@ impl Organisation {
         self.users.iter().find(|user| user.id == id)
     }
 
-    /// The user who claims the actor.
-    pub fn claimant(&self, actor: &Actor) -> Option<&User> {
+    /// The user that has the actor as an identifier.
+    pub fn find_user_by_actor(&self, actor: &Actor) -> Option<&User> {
         self.users.iter().find(|user| {
             let account = Actor::Account { home_page: self.home_page(), name: user.id.clone() };
             *actor == account
@@ -159,47 +159,47 @@ impl Organisation {
         self.contents.iter().find(|content| content.iri == iri)
     }
 
-    /// Whether some statement voids that one. A statement that voids can't be voided.
+    /// Returns true if another record voids this one. A voiding record cannot be voided.
     pub fn is_voided(&self, record: &Record) -> bool {
         record.voids.is_none() && self.records.iter().any(|other| other.voids == Some(record.id))
     }
 
-    /// The users whose manager is this one.
+    /// The direct reports of a manager.
     pub fn direct_reports(&self, manager: &str) -> Vec<String> {
         let reports = self.users.iter().filter(|user| user.manager.as_deref() == Some(manager));
         reports.map(|user| user.id.clone()).collect()
     }
 
-    /// The users below this one in the manager tree, without the direct reports.
+    /// The indirect reports of a manager, without the direct ones.
     pub fn indirect_reports(&self, manager: &str) -> Vec<String> {
         let direct = self.direct_reports(manager);
         let mut below: Vec<String> = Vec::new();
-        let mut waiting = direct.clone();
-        while let Some(next) = waiting.pop() {
+        let mut pending = direct.clone();
+        while let Some(next) = pending.pop() {
             for report in self.direct_reports(&next) {
                 below.push(report.clone());
-                waiting.push(report);
+                pending.push(report);
             }
         }
         below
     }
 
-    /// The team and, when asked for, all teams below it.
+    /// The team, and all teams below it on request.
     pub fn teams_under(&self, team: &str, include_sub_teams: bool) -> Vec<String> {
         let mut teams = vec![team.to_owned()];
-        let mut seen = 0;
-        while include_sub_teams && seen < teams.len() {
-            let parent = teams[seen].clone();
+        let mut index = 0;
+        while include_sub_teams && index < teams.len() {
+            let parent = teams[index].clone();
             let children = self.teams.iter().filter(|team| team.parent.as_deref() == Some(&parent));
             teams.extend(children.map(|team| team.id.clone()));
-            seen += 1;
+            index += 1;
         }
         teams
     }
 }
 
 impl Content {
-    /// What it demanded at that time, each demand by itself.
+    /// The demands that apply at this time. Each demand has a separate history.
     pub fn demands_at(&self, at: Micros) -> Demands {
         Demands {
             pass_mark: self.demand_at(at, |demands| demands.pass_mark),
@@ -208,12 +208,13 @@ impl Content {
         }
     }
 
-    /// The value that stood then. The first ever set covers the time before it, for unset is no value.
-    fn demand_at<T>(&self, at: Micros, of: impl Fn(&Demands) -> Option<T>) -> Option<T> {
+    /// The value that applies at this time. The first value also applies to the time before it; an unset
+    /// value does not count as first.
+    fn demand_at<T>(&self, at: Micros, value_of: impl Fn(&Demands) -> Option<T>) -> Option<T> {
         let mut found = None;
         let mut any = false;
         for (from, demands) in &self.demands {
-            let value = of(demands);
+            let value = value_of(demands);
             if !any && value.is_none() {
                 continue;
             }

@@ -1,4 +1,5 @@
-//! Content marked as complete, by an admin or a manager: by users, teams and groups, on past days, twice.
+//! Marks contents as complete: by an admin or a manager, for users, teams and groups, on past days, and
+//! repeatedly.
 
 use serde_json::{Value, json};
 
@@ -7,51 +8,51 @@ use crate::support::TestServer;
 use crate::support::builders::Body;
 use crate::support::http::Caller;
 use crate::support::random::Random;
+use crate::v1::model::derivation::derive_rows;
 use crate::v1::model::question::{DAY, rfc3339};
-use crate::v1::model::reading::rows;
-use crate::v1::model::world::{Actor, Door, Micros, Organisation, Record, User};
+use crate::v1::model::world::{Actor, Endpoint, Micros, Organisation, Record, User};
 
-/// Who marks: an admin, or this manager.
+/// The author of a mark.
 enum Marker {
     Admin,
     Manager { user: String, indirect_reports: bool },
 }
 
 impl Tenant {
-    /// Marks some content for some people, and sees that each is told what the product text says of them.
-    pub(super) async fn mark_some(&mut self, server: &TestServer, random: &mut Random, count: usize) {
+    /// Marks random contents for random people and compares the outcomes.
+    pub(super) async fn mark_contents(&mut self, server: &TestServer, random: &mut Random, count: usize) {
         let now = server.clock.now().micros();
         for _ in 0..count {
             let marker = self.random_marker(random);
-            let caller = self.marker(server, &marker);
+            let caller = self.caller_of(server, &marker);
             let content = random.pick(&self.facts.contents).clone();
             let users: Vec<String> = self.facts.users.iter().map(|user| user.id.clone()).collect();
-            let mut named = random.maybe(70, |random| random.some(&users, 5)).unwrap_or_default();
-            named.push("nobody".to_owned());
+            let mut users_in_request = random.maybe(70, |random| random.some(&users, 5)).unwrap_or_default();
+            users_in_request.push("nobody".to_owned());
             let teams: Vec<String> = self.facts.teams.iter().map(|team| team.id.clone()).collect();
             let teams = random.maybe(50, |random| random.some(&teams, 2)).unwrap_or_default();
             let groups = random.maybe(30, |random| random.some(&self.facts.groups, 2)).unwrap_or_default();
             let include_sub_teams = random.percent(50);
-            // Whole days, so that much happens at the same moment.
+            // Whole days, so that many records have the same time.
             let at = random.maybe(70, |random| (now / DAY - random.between(0, 800)) * DAY);
             let body = Body::default()
                 .set("content", content.id.clone())
-                .set("users", named.clone())
+                .set("users", users_in_request.clone())
                 .set("teams", teams.clone())
                 .set("include_sub_teams", include_sub_teams)
                 .set("groups", groups.clone())
                 .set_option("happened_at", at.map(rfc3339));
             let at = at.unwrap_or(now - now.rem_euclid(1_000));
             for _ in 0..1 + random.below(2) {
-                let expected = self.expected(
+                let expected = self.expected_outcomes(
                     &marker,
                     &content.iri,
-                    &named,
+                    &users_in_request,
                     (&teams, include_sub_teams, &groups),
                     at,
                     now,
                 );
-                self.mark(&caller, &body, &expected, &content.iri, at, random).await;
+                self.send_mark(&caller, &body, &expected, &content.iri, at, random).await;
             }
         }
     }
@@ -64,7 +65,7 @@ impl Tenant {
         Marker::Manager { user: user.id.clone(), indirect_reports: random.percent(30) }
     }
 
-    fn marker(&self, server: &TestServer, marker: &Marker) -> Caller {
+    fn caller_of(&self, server: &TestServer, marker: &Marker) -> Caller {
         let Marker::Manager { user, indirect_reports } = marker else {
             return self.admin.clone();
         };
@@ -74,12 +75,12 @@ impl Tenant {
         server.person_of(&self.facts.id, claims)
     }
 
-    /// What each person is told, in the order of the answer.
-    fn expected(
+    /// The expected outcomes, in the order of the answer.
+    fn expected_outcomes(
         &self,
         marker: &Marker,
         iri: &str,
-        named: &[String],
+        users_in_request: &[String],
         (teams, include_sub_teams, groups): (&[String], bool, &[String]),
         at: Micros,
         now: Micros,
@@ -94,21 +95,21 @@ impl Tenant {
                 user.teams.iter().any(|team| teams.contains(team))
                     || user.groups.iter().any(|group| groups.contains(group))
             })
-            .filter(|user| may_mark(facts, marker, user) && !named.contains(&user.id))
+            .filter(|user| may_mark(facts, marker, user) && !users_in_request.contains(&user.id))
             .map(|user| user.id.clone())
             .collect();
         members.sort();
         let outcome = |id: &String| match facts.user(id).filter(|user| may_mark(facts, marker, user)) {
             None => "not_found",
             Some(user) if !user.active => "deactivated",
-            Some(user) if stands_completed(facts, user, iri, at, now) => "already_completed",
+            Some(user) if has_completed(facts, user, iri, at, now) => "already_completed",
             Some(_) => "created",
         };
-        let people = named.iter().chain(&members);
+        let people = users_in_request.iter().chain(&members);
         people.map(|id| (id.clone(), outcome(id))).collect()
     }
 
-    async fn mark(
+    async fn send_mark(
         &mut self,
         caller: &Caller,
         body: &Body,
@@ -117,7 +118,7 @@ impl Tenant {
         at: Micros,
         random: &mut Random,
     ) {
-        let without_ids = |report: &Value| -> Vec<(String, String)> {
+        let outcomes = |report: &Value| -> Vec<(String, String)> {
             let results = report["results"].as_array().expect("results");
             let text = |value: &Value| value.as_str().expect("a text").to_owned();
             results.iter().map(|result| (text(&result["user"]), text(&result["outcome"]))).collect()
@@ -125,19 +126,19 @@ impl Tenant {
         let expected: Vec<(String, String)> =
             expected.iter().map(|(user, outcome)| (user.clone(), (*outcome).to_owned())).collect();
         if random.percent(30) {
-            let dry = caller.post("/v1/completions", &body.clone().set("dry_run", true)).await;
-            assert_eq!(without_ids(&dry.expect(200).json()), expected, "dry run of {}", body.json());
+            let planned = caller.post("/v1/completions", &body.clone().set("dry_run", true)).await;
+            assert_eq!(outcomes(&planned.expect(200).json()), expected, "dry run of {}", body.json());
         }
         let report = caller.post("/v1/completions", body).await.expect(200).json();
-        assert_eq!(without_ids(&report), expected, "{}", body.json());
+        assert_eq!(outcomes(&report), expected, "{}", body.json());
         for result in report["results"].as_array().expect("results") {
             let Some(id) = result["activity"].as_str() else {
                 continue;
             };
             let name = result["user"].as_str().expect("an id").to_owned();
-            self.write_down(Record {
+            self.store_record(Record {
                 id: id.parse().expect("a UUID"),
-                door: Door::Mark,
+                endpoint: Endpoint::Completion,
                 actor: Actor::Account { home_page: self.facts.home_page(), name },
                 verb: "http://adlnet.gov/expapi/verbs/completed".to_owned(),
                 happened_at: at,
@@ -157,7 +158,7 @@ impl Tenant {
     }
 }
 
-/// An admin marks everybody, a manager their reports and never themselves (section 4).
+/// An admin marks every user, a manager their reports.
 fn may_mark(facts: &Organisation, marker: &Marker, user: &User) -> bool {
     let Marker::Manager { user: me, indirect_reports } = marker else {
         return true;
@@ -168,9 +169,9 @@ fn may_mark(facts: &Organisation, marker: &Marker, user: &User) -> bool {
             || (indirect && facts.indirect_reports(me).contains(&user.id)))
 }
 
-/// Whether some completion of theirs holds now, or held on that day.
-fn stands_completed(facts: &Organisation, user: &User, iri: &str, at: Micros, now: Micros) -> bool {
-    rows(facts).iter().any(|row| {
+/// Returns true if a completion is valid now, or was valid at the given time.
+fn has_completed(facts: &Organisation, user: &User, iri: &str, at: Micros, now: Micros) -> bool {
+    derive_rows(facts).iter().any(|row| {
         row.user.is_some_and(|other| other.id == user.id)
             && row.content.is_some_and(|content| content.iri == iri)
             && row.completed

@@ -1,11 +1,11 @@
-//! The model's facts as they are sent: users, contents, short-form activities, statements.
+//! Request bodies of the model's facts: users, contents, short-form activities, statements.
 
 use serde_json::{Value, json};
 
 use super::Tenant;
 use crate::support::builders::{self, Body};
+use crate::v1::model::derivation::ACTIONS;
 use crate::v1::model::question::rfc3339;
-use crate::v1::model::reading::ACTIONS;
 use crate::v1::model::world::{Actor, Content, Months, Record, Score, User};
 
 impl Tenant {
@@ -39,9 +39,9 @@ impl Tenant {
                 .set_option("certificate.expires_at", expires_at.map(rfc3339));
         }
         match record.score {
-            // A bare number is a percent.
+            // A plain number is a percentage.
             Some(Score::Scaled(units)) if units % 2 == 0 && units >= 0 => {
-                body.set("result.score", decimal(units, 2)).into()
+                body.set("result.score", exact_decimal(units, 2)).into()
             }
             Some(score) => body.set("result.score", score_object(score)).into(),
             None => body.into(),
@@ -71,8 +71,8 @@ impl Tenant {
     }
 }
 
-/// A number of `1 / 10^digits`, exactly as it reads in decimal.
-fn decimal(units: i64, digits: usize) -> Value {
+/// The decimal number `units / 10^digits` without rounding.
+fn exact_decimal(units: i64, digits: usize) -> Value {
     let sign = if units < 0 { "-" } else { "" };
     let text = format!("{:0width$}", units.abs(), width = digits + 1);
     let (whole, fraction) = text.split_at(text.len() - digits);
@@ -81,7 +81,7 @@ fn decimal(units: i64, digits: usize) -> Value {
 
 fn score_object(score: Score) -> Value {
     match score {
-        Score::Scaled(units) => json!({"scaled": decimal(units, 4)}),
+        Score::Scaled(units) => json!({"scaled": exact_decimal(units, 4)}),
         Score::Raw { raw, min, max } => {
             Body::default().set("raw", raw).set_option("min", min).set_option("max", max).into()
         }

@@ -1,9 +1,9 @@
-//! Contents: what there is to learn, and what it demands from when on.
+//! Random contents and their demands over time.
 
 use serde_json::Value;
 
-use super::sent::content_body;
-use super::{Tenant, strings, title};
+use super::bodies::content_body;
+use super::{Tenant, random_title, to_strings};
 use crate::support::TestServer;
 use crate::support::builders::Body;
 use crate::support::http::encode_segment;
@@ -13,7 +13,7 @@ use crate::v1::model::world::{Content, Demands, Months};
 use crate::v1::model::{CPD_LABELS, SOURCES, TAGS};
 
 impl Tenant {
-    pub(super) async fn fill_catalogue(&mut self, server: &TestServer, random: &mut Random) {
+    pub(super) async fn create_catalogue(&mut self, server: &TestServer, random: &mut Random) {
         let now = server.clock.now().micros();
         let kinds = [
             ("item", Some("video")),
@@ -34,12 +34,12 @@ impl Tenant {
             let from = now - random.between(300, 700) * DAY;
             let content = Content {
                 registered: true,
-                title: Some(title(random)),
+                title: Some(random_title(random)),
                 kind: Some(kind.to_owned()),
                 content_type: content_type.map(str::to_owned),
-                tags: random.maybe(60, |random| random.some(&strings(TAGS), 2)).unwrap_or_default(),
+                tags: random.maybe(60, |random| random.some(&to_strings(TAGS), 2)).unwrap_or_default(),
                 cpd_labels: random
-                    .maybe(40, |random| random.some(&strings(CPD_LABELS), 2))
+                    .maybe(40, |random| random.some(&to_strings(CPD_LABELS), 2))
                     .unwrap_or_default(),
                 source: random.maybe(40, |random| (*random.pick(SOURCES)).to_owned()),
                 archived: random.percent(20),
@@ -53,7 +53,7 @@ impl Tenant {
         self.admin.post("/v1/contents/batch", &bodies).await.expect(200);
     }
 
-    /// Contents change what they are, and what they demand from a day on; one that only statements knew is adopted.
+    /// Changes contents and their demands. May register a content that occurs only in records.
     pub(super) async fn change_contents(&mut self, server: &TestServer, random: &mut Random) {
         let now = server.clock.now().micros();
         for number in 0..self.facts.contents.len() {
@@ -61,10 +61,10 @@ impl Tenant {
                 continue;
             }
             let content = &mut self.facts.contents[number];
-            content.title = Some(title(random));
+            content.title = Some(random_title(random));
             content.content_type = random
                 .maybe(70, |random| (*random.pick(&["video", "audio", "document", "course"])).to_owned());
-            content.tags = random.some(&strings(TAGS), 2);
+            content.tags = random.some(&to_strings(TAGS), 2);
             content.archived = random.percent(30);
             let last = content.demands.last().map_or(now - 900 * DAY, |(from, _)| *from);
             let from = (last + random.between(1, 200) * DAY).min(now);
@@ -77,26 +77,27 @@ impl Tenant {
         if let Some(content) = unknown.filter(|_| random.percent(70)) {
             content.registered = true;
             content.id = format!("adopted-{}", random.below(1_000_000));
-            content.title = Some(title(random));
+            content.title = Some(random_title(random));
             content.kind = Some("item".into());
             content.content_type = Some("video".into());
             content.demands = vec![(now - 2_000 * DAY, random_demands(random))];
             let path = format!("/v1/contents/{}", encode_segment(&content.id));
             let body = content_body(content);
-            self.admin.put(&path, &body).await.expect_one_of(&[200, 201]);
+            self.admin.put(&path, &body).await.expect(201);
         }
     }
 
-    /// Compares the catalogue with the server's, and takes from there what the product text leaves to a table:
-    /// the type of a content that only statements have named.
-    pub async fn observe_catalogue(&mut self) {
+    /// Compares the catalogue with the server. Takes the type of contents that are not registered from the
+    /// server, because the model does not derive it.
+    pub async fn compare_catalogue(&mut self) {
         let listed = self.admin.list("/v1/contents?limit=100", "contents").await;
         let id_of = |content: &Value| content["id"].as_str().expect("a content has an id").to_owned();
-        let mut theirs: Vec<String> = listed.iter().map(id_of).collect();
-        let mut ours: Vec<String> = self.facts.contents.iter().map(|content| content.id.clone()).collect();
-        theirs.sort();
-        ours.sort();
-        assert_eq!(theirs, ours, "the contents of {}", self.facts.id);
+        let mut found_ids: Vec<String> = listed.iter().map(id_of).collect();
+        let mut expected_ids: Vec<String> =
+            self.facts.contents.iter().map(|content| content.id.clone()).collect();
+        found_ids.sort();
+        expected_ids.sort();
+        assert_eq!(found_ids, expected_ids, "the contents of {}", self.facts.id);
         for content in &mut self.facts.contents {
             let found =
                 listed.iter().find(|listed| id_of(listed) == content.id).expect("the lists are equal");

@@ -1,11 +1,12 @@
-//! The naive reading of records as rows: the product text's section 6 as loops over lists.
+//! Derives the activities of the log from records with loops over lists
+//! (`docs/specification.md#from-record-to-activity`).
 
 use uuid::Uuid;
 
 use super::calendar::add_months;
-use super::world::{Content, Door, Micros, Organisation, Record, Score, User};
+use super::world::{Content, Endpoint, Micros, Organisation, Record, Score, User};
 
-/// The table of section 6: an action and the verbs that mean it, the one that is written first.
+/// Each action and its verbs. The short form records the first verb.
 pub const ACTIONS: &[(&str, &[&str])] = &[
     ("added", &["http://activitystrea.ms/schema/1.0/add"]),
     ("arranged", &["http://id.tincanapi.com/verb/arranged"]),
@@ -78,30 +79,30 @@ pub const ACTIONS: &[(&str, &[&str])] = &[
     ("visited", &["urn:rollbook:verb:visited"]),
 ];
 
-/// Verbs of no action, which read as `other`.
+/// Verbs without an action. They become `other`.
 pub const OTHER_VERBS: &[&str] =
     &["https://w3id.org/xapi/video/verbs/played", "http://adlnet.gov/expapi/verbs/commented"];
 
-/// The actions that complete something by themselves (rule 4); their verbs are the completing ones (rule 1).
+/// The actions that complete a content.
 const COMPLETING: &[&str] = &["completed", "read", "watched", "listened_to", "attended"];
 
 pub const VOIDED: &str = "http://adlnet.gov/expapi/verbs/voided";
 
-/// One row of the log as the model reads it.
+/// An activity of the log.
 #[derive(Debug, Clone)]
 pub struct Row<'a> {
     pub record: &'a Record,
-    /// The place in the order of recording.
+    /// The position in the order of recording.
     pub position: usize,
     pub user: Option<&'a User>,
     pub content: Option<&'a Content>,
     pub action: &'static str,
     pub success: Option<bool>,
     pub completed: bool,
-    /// Percent as a fraction: numerator and denominator, the latter positive.
+    /// The score in percent as a fraction with a positive denominator.
     pub percent: Option<(i64, i64)>,
     pub expired_at: Option<Micros>,
-    /// Its name and when it expires, where they are known.
+    /// The name and the expiry, if known.
     pub certificate: Option<(Option<String>, Option<Micros>)>,
 }
 
@@ -111,15 +112,15 @@ impl Row<'_> {
     }
 
     pub fn device_type(&self) -> Option<&str> {
-        let said = self.record.device_type.as_deref();
-        said.or((self.record.door == Door::Integration).then_some("api"))
+        let recorded = self.record.device_type.as_deref();
+        recorded.or((self.record.endpoint == Endpoint::Integration).then_some("api"))
     }
 
     pub fn origin(&self) -> &'static str {
-        match self.record.door {
-            Door::Statement => "xapi",
-            Door::Integration => "api",
-            Door::Admin | Door::Mark => "manual",
+        match self.record.endpoint {
+            Endpoint::Statement => "xapi",
+            Endpoint::Integration => "api",
+            Endpoint::Admin | Endpoint::Completion => "manual",
         }
     }
 
@@ -128,12 +129,12 @@ impl Row<'_> {
         self.success.map(|success| if success { "passed" } else { "failed" })
     }
 
-    /// The content library that the activity came from: as the record says, else the content's.
+    /// The source of the record, or else of the content.
     pub fn source(&self) -> Option<&str> {
         self.record.source.as_deref().or(self.content.and_then(|content| content.source.as_deref()))
     }
 
-    /// The score's percent with at most two decimals.
+    /// The score in percent, rounded to two decimals.
     pub fn shown_percent(&self) -> Option<f64> {
         self.percent.map(|(numerator, denominator)| {
             let hundredths = numerator as f64 * 100.0 / denominator as f64;
@@ -142,12 +143,12 @@ impl Row<'_> {
     }
 }
 
-/// All rows of the organisation, in the order of recording.
-pub fn rows(organisation: &Organisation) -> Vec<Row<'_>> {
+/// All activities in the order of recording.
+pub fn derive_rows(organisation: &Organisation) -> Vec<Row<'_>> {
     let mut rows: Vec<Row<'_>> = Vec::new();
     for (position, record) in organisation.records.iter().enumerate() {
         if !organisation.is_voided(record) {
-            rows.push(row(organisation, position, record));
+            rows.push(derive_row(organisation, position, record));
         }
     }
     let visits: Vec<bool> = rows.iter().map(|row| is_visit(&rows, row)).collect();
@@ -159,20 +160,20 @@ pub fn rows(organisation: &Organisation) -> Vec<Row<'_>> {
     rows
 }
 
-fn action_of(verb: &str) -> &'static str {
+fn find_action(verb: &str) -> &'static str {
     let found = ACTIONS.iter().find(|(_, verbs)| verbs.contains(&verb));
     found.map_or("other", |(action, _)| action)
 }
 
-fn row<'a>(organisation: &'a Organisation, position: usize, record: &'a Record) -> Row<'a> {
-    let mut action = action_of(&record.verb);
+fn derive_row<'a>(organisation: &'a Organisation, position: usize, record: &'a Record) -> Row<'a> {
+    let mut action = find_action(&record.verb);
     let session = ["logged_in", "logged_out", "visited"].contains(&action);
     let iri = record.content.as_deref().filter(|_| !session);
     let content = iri.and_then(|iri| organisation.content(iri));
     let demands = content.map(|content| content.demands_at(record.happened_at)).unwrap_or_default();
-    let percent = record.score.and_then(percent);
+    let percent = record.score.and_then(to_percent);
 
-    // Rule 1.
+    // The verb decides, then the result, then the pass mark.
     let completing = COMPLETING.contains(&action);
     let success = match record.verb.as_str() {
         "http://adlnet.gov/expapi/verbs/passed" => Some(true),
@@ -182,11 +183,11 @@ fn row<'a>(organisation: &'a Organisation, position: usize, record: &'a Record) 
             _ => None,
         }),
     };
-    // Rule 2.
+    // A completion without success is a failure.
     if action == "completed" && success == Some(false) {
         action = "failed";
     }
-    // Rule 3.
+    // The content type names the completion.
     if action == "completed" {
         action = match content.and_then(|content| content.content_type.as_deref()) {
             Some("video") => "watched",
@@ -195,24 +196,25 @@ fn row<'a>(organisation: &'a Organisation, position: usize, record: &'a Record) 
             _ => action,
         };
     }
-    // Rule 4.
+    // An action or the flag of the result completes.
     let completed = COMPLETING.contains(&action) || (record.completion == Some(true) && action != "failed");
-    // Rule 7.
+    // A completion expires.
     let expiry = demands.expires_after.filter(|_| completed);
     let expired_at = record.expired_at.or(expiry.map(|months| add_months(record.happened_at, months)));
-    // Likewise the certificate; who receives one has one, be it known or not.
+    // The action `received_certificate_for` always has a certificate, even without name and expiry.
     let received = action == "received_certificate_for";
-    let rule = demands.certificate.filter(|_| completed || received);
-    let given = record.certificate.clone();
-    let certificate = (received || rule.is_some() || given.is_some()).then(|| {
-        let (rule_name, good_for) = rule.map_or((None, None), |(name, good_for)| (Some(name), good_for));
-        let (name, expires_at) = given.map_or((None, None), |(name, expires_at)| (Some(name), expires_at));
-        (name.or(rule_name), expires_at.or(good_for.map(|months| add_months(record.happened_at, months))))
+    let demand = demands.certificate.filter(|_| completed || received);
+    let recorded_certificate = record.certificate.clone();
+    let certificate = (received || demand.is_some() || recorded_certificate.is_some()).then(|| {
+        let (demand_name, validity) = demand.map_or((None, None), |(name, validity)| (Some(name), validity));
+        let (name, expires_at) =
+            recorded_certificate.map_or((None, None), |(name, expires_at)| (Some(name), expires_at));
+        (name.or(demand_name), expires_at.or(validity.map(|months| add_months(record.happened_at, months))))
     });
     Row {
         record,
         position,
-        user: organisation.claimant(&record.actor),
+        user: organisation.find_user_by_actor(&record.actor),
         content,
         action,
         success,
@@ -223,8 +225,8 @@ fn row<'a>(organisation: &'a Organisation, position: usize, record: &'a Record) 
     }
 }
 
-/// Rule 5, as an exact fraction.
-fn percent(score: Score) -> Option<(i64, i64)> {
+/// The score in percent as an exact fraction.
+fn to_percent(score: Score) -> Option<(i64, i64)> {
     match score {
         Score::Scaled(ten_thousandths) => Some((ten_thousandths, 100)),
         Score::Raw { raw, min: Some(min), max: Some(max) } => Some(((raw - min) * 100, max - min)),
@@ -233,7 +235,7 @@ fn percent(score: Score) -> Option<(i64, i64)> {
     }
 }
 
-/// Rule 8: whether the last session event of the same person before this login was a login too.
+/// Returns true if the person's previous session event was a login.
 fn is_visit(rows: &[Row<'_>], login: &Row<'_>) -> bool {
     if login.action != "logged_in" {
         return false;
@@ -263,19 +265,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percent_is_read_as_rule_5_says() {
-        assert_eq!(percent(Score::Scaled(5_700)), Some((5_700, 100)));
-        assert_eq!(percent(Score::Raw { raw: 15, min: Some(10), max: Some(20) }), Some((500, 10)));
-        assert_eq!(percent(Score::Raw { raw: 45, min: None, max: None }), Some((45, 1)));
-        assert_eq!(percent(Score::Raw { raw: 101, min: None, max: None }), None);
-        assert_eq!(percent(Score::Raw { raw: 4, min: None, max: Some(10) }), None);
+    fn percent_follows_the_rules_for_scores() {
+        assert_eq!(to_percent(Score::Scaled(5_700)), Some((5_700, 100)));
+        assert_eq!(to_percent(Score::Raw { raw: 15, min: Some(10), max: Some(20) }), Some((500, 10)));
+        assert_eq!(to_percent(Score::Raw { raw: 45, min: None, max: None }), Some((45, 1)));
+        assert_eq!(to_percent(Score::Raw { raw: 101, min: None, max: None }), None);
+        assert_eq!(to_percent(Score::Raw { raw: 4, min: None, max: Some(10) }), None);
     }
 
     #[test]
-    fn no_verb_means_two_actions() {
+    fn every_verb_has_one_action() {
         let verbs: Vec<&str> = ACTIONS.iter().flat_map(|(_, verbs)| verbs.iter().copied()).collect();
-        for (place, verb) in verbs.iter().enumerate() {
-            assert!(!verbs[..place].contains(verb), "{verb}");
+        for (index, verb) in verbs.iter().enumerate() {
+            assert!(!verbs[..index].contains(verb), "{verb}");
         }
     }
 }

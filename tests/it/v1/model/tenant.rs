@@ -1,10 +1,10 @@
-//! How the organisations come to be: random facts, told to the server and written down in the model alike.
+//! Creates the organisations: random facts, sent to the server and stored in the model.
 
+mod bodies;
 mod contents;
 mod marks;
 mod people;
 mod records;
-mod sent;
 
 use chrono_tz::Tz;
 use serde_json::json;
@@ -16,31 +16,31 @@ use crate::support::TestServer;
 use crate::support::http::Caller;
 use crate::support::random::Random;
 
-/// Addresses that no user has at first; some are claimed later.
+/// The number of addresses that no user has at first. Some become users later.
 const STRANGERS: usize = 4;
 
-/// An organisation of the model, and those who speak to the server in its name.
+/// An organisation of the model, with callers of the server.
 pub struct Tenant {
     pub facts: Organisation,
     pub admin: Caller,
-    /// Reads and writes activities.
+    /// A credential that reads and writes activities.
     pub integration: Caller,
-    /// A credential that may not read activities.
-    pub blind: Caller,
-    /// Speaks xAPI, with every xAPI scope.
-    content: Caller,
-    /// Records that were told twice already, and those of another organisation whose ids are told again here.
-    borrowed_ids: Vec<Uuid>,
+    /// A credential that cannot read activities.
+    pub without_read_scope: Caller,
+    /// A credential with every xAPI scope.
+    xapi_credential: Caller,
+    /// Ids of another organisation's records, to use here as well.
+    shared_ids: Vec<Uuid>,
 }
 
 impl Tenant {
-    /// A new organisation with its directory, its catalogue and its first records.
-    pub async fn found(server: &TestServer, id: &str, borrowed_ids: Vec<Uuid>, random: &mut Random) -> Self {
+    /// Creates an organisation with a directory, a catalogue and records.
+    pub async fn create(server: &TestServer, id: &str, shared_ids: Vec<Uuid>, random: &mut Random) -> Self {
         let admin = server.person_of(id, json!({"sub": "root", "role": "admin"}));
         let integration = server.credential(id, &["activities/read", "activities/write"]).await;
-        let blind =
+        let without_read_scope =
             server.credential(id, &["activities/write", "directory", "catalogue", "statements/write"]).await;
-        let content = server.credential(id, &["all"]).await;
+        let xapi_credential = server.credential(id, &["all"]).await;
         let facts = Organisation {
             id: id.to_owned(),
             time_zone: *random.pick(super::question::ZONES),
@@ -51,30 +51,30 @@ impl Tenant {
             contents: Vec::new(),
             records: Vec::new(),
         };
-        let mut tenant = Self { facts, admin, integration, blind, content, borrowed_ids };
-        tenant.settle(random).await;
-        tenant.fill_directory(random).await;
-        tenant.fill_catalogue(server, random).await;
-        tenant.record_some(server, random, 220).await;
-        tenant.mark_some(server, random, 8).await;
+        let mut tenant = Self { facts, admin, integration, without_read_scope, xapi_credential, shared_ids };
+        tenant.change_settings(random).await;
+        tenant.create_directory(random).await;
+        tenant.create_catalogue(server, random).await;
+        tenant.add_records(server, random, 220).await;
+        tenant.mark_contents(server, random, 8).await;
         tenant
     }
 
-    /// What a while later is different: people and contents move, and more is recorded, some of it late.
-    pub async fn live_on(&mut self, server: &TestServer, random: &mut Random) {
+    /// Changes people and contents and adds records, some of them late.
+    pub async fn change(&mut self, server: &TestServer, random: &mut Random) {
         if random.percent(50) {
             self.facts.managers_see_indirect_reports = !self.facts.managers_see_indirect_reports;
-            self.settle(random).await;
+            self.change_settings(random).await;
         }
-        self.move_people(random).await;
+        self.change_people(random).await;
         self.change_contents(server, random).await;
-        self.record_some(server, random, 90).await;
-        self.mark_some(server, random, 8).await;
-        self.withdraw_some(random).await;
-        self.observe_catalogue().await;
+        self.add_records(server, random, 90).await;
+        self.mark_contents(server, random, 8).await;
+        self.delete_activities(random).await;
+        self.compare_catalogue().await;
     }
 
-    async fn settle(&mut self, random: &mut Random) {
+    async fn change_settings(&mut self, random: &mut Random) {
         self.facts.time_zone = *random.pick(super::question::ZONES);
         let tz: Tz = self.facts.time_zone;
         let body = json!({
@@ -89,11 +89,11 @@ fn stranger_address(number: usize) -> String {
     format!("stranger{number}@example.com")
 }
 
-fn strings(values: &[&str]) -> Vec<String> {
+fn to_strings(values: &[&str]) -> Vec<String> {
     values.iter().map(|value| (*value).to_owned()).collect()
 }
 
-fn title(random: &mut Random) -> String {
+fn random_title(random: &mut Random) -> String {
     let words: Vec<&str> = (0..1 + random.below(3)).map(|_| *random.pick(TITLE_WORDS)).collect();
     let words = words.join(" ");
     if random.percent(30) { words.to_uppercase() } else { words }

@@ -1,8 +1,8 @@
-//! Teams, groups and users: random trees, and what becomes of them.
+//! Random teams, groups and users, and their changes.
 
 use serde_json::json;
 
-use super::sent::user_body;
+use super::bodies::user_body;
 use super::{STRANGERS, Tenant, stranger_address};
 use crate::support::builders::{self, Body};
 use crate::support::http::encode_segment;
@@ -14,9 +14,9 @@ const USERS: usize = 14;
 const ROLES: &[&str] = &["learner", "manager", "admin", "learning_designer"];
 
 impl Tenant {
-    pub(super) async fn fill_directory(&mut self, random: &mut Random) {
+    pub(super) async fn create_directory(&mut self, random: &mut Random) {
         for number in 0..6 {
-            // Random trees: the parent is any earlier team.
+            // The parent is a random earlier team, which makes a tree.
             let parent = (number > 0).then(|| random.below(number)).filter(|_| random.percent(70));
             let parent = parent.map(|parent| format!("team-{parent}"));
             self.facts.teams.push(Team { id: format!("team-{number}"), parent });
@@ -32,7 +32,7 @@ impl Tenant {
             .iter()
             .map(|team| builders::team(&team.id).set_option("parent", team.parent.clone()))
             .collect();
-        // References may arrive before what they refer to, within one batch.
+        // A batch may contain a reference before its target.
         let teams: Vec<&Body> = teams.iter().rev().collect();
         self.admin.post("/v1/teams/batch", &teams).await.expect(200);
         let groups: Vec<Body> = self.facts.groups.iter().map(|group| builders::group(group)).collect();
@@ -56,7 +56,7 @@ impl Tenant {
             email,
             identifiers: Vec::new(),
             role: ROLES[random.below(ROLES.len())],
-            // A tree with some depth: the manager is any earlier user.
+            // The manager is a random earlier user, which makes a deep tree.
             manager: (number > 0 && random.percent(85))
                 .then(|| format!("user-{}", random.below(number.min(USERS)))),
             primary_team,
@@ -73,8 +73,8 @@ impl Tenant {
         }
     }
 
-    /// Some users change everything but their id; strangers turn out to be users, old or new.
-    pub(super) async fn move_people(&mut self, random: &mut Random) {
+    /// Changes users. Strangers may become users or identifiers of users.
+    pub(super) async fn change_people(&mut self, random: &mut Random) {
         let mut changed: Vec<User> = Vec::new();
         for number in 0..USERS {
             if random.percent(35) {
@@ -84,7 +84,7 @@ impl Tenant {
                 after.addresses = before.addresses;
                 after.identifiers = before.identifiers;
                 if random.percent(20) {
-                    // The old address stays bound to them.
+                    // The old address stays an identifier.
                     let address = format!("renamed{number}.{}@example.com", random.below(1_000_000));
                     after.email = Some(address.clone());
                     after.addresses.push(address);
@@ -104,12 +104,13 @@ impl Tenant {
         }
         let agent =
             Actor::Account { home_page: "https://elsewhere.example".into(), name: format!("s{stranger}") };
-        if let Some(user) = changed.first_mut().filter(|_| self.facts.claimant(&agent).is_none()) {
+        if let Some(user) = changed.first_mut().filter(|_| self.facts.find_user_by_actor(&agent).is_none()) {
             user.identifiers.push(agent);
         }
         for user in changed {
             let path = format!("/v1/users/{}", encode_segment(&user.id));
-            self.admin.put(&path, &user_body(&user)).await.expect_one_of(&[200, 201]);
+            let status = if self.facts.user(&user.id).is_some() { 200 } else { 201 };
+            self.admin.put(&path, &user_body(&user)).await.expect(status);
             self.facts.users.retain(|other| other.id != user.id);
             self.facts.users.push(user);
         }
