@@ -105,7 +105,7 @@ impl<A> Caller<A> {
         self.app_state.store()
     }
 
-    /// The time of the clock of the server.
+    /// The current time of the server's clock.
     pub fn now(&self) -> Timestamp {
         self.app_state.clock().now()
     }

@@ -57,7 +57,7 @@ pub async fn read_body(payload: Payload, headers: &HeaderMap, limits: &Limits) -
     Ok(body.freeze())
 }
 
-/// Gives the pieces of a body as they arrive. The time for a body grows with its length: see [`time_for`].
+/// Gives the pieces of a body as they arrive. The time for a body grows with its length: see [`allowed_time`].
 ///
 /// The size of the body is not checked. After an error the stream has ended.
 ///
@@ -75,7 +75,7 @@ where
     let began = Instant::now();
     let (body_bytes, body_timeout) = (limits.body_bytes, limits.body_timeout);
     try_unfold((payload, 0), move |(mut payload, received)| async move {
-        let deadline = began + time_for(received, body_bytes, body_timeout);
+        let deadline = began + allowed_time(received, body_bytes, body_timeout);
         match tokio::time::timeout_at(deadline, payload.next()).await {
             Ok(Some(Ok(piece))) => {
                 let received = received + piece.len() as u64;
@@ -99,7 +99,7 @@ where
 
 /// The time since the beginning within which the piece after `received` bytes must arrive: the time for one body of
 /// the usual limit, and the same again for each time that this limit was reached.
-fn time_for(received: u64, body_bytes: usize, body_timeout: Duration) -> Duration {
+fn allowed_time(received: u64, body_bytes: usize, body_timeout: Duration) -> Duration {
     let bodies = received / (body_bytes as u64).max(1);
     let factor = u32::try_from(bodies).unwrap_or(u32::MAX).saturating_add(1);
     body_timeout.saturating_mul(factor)
@@ -264,7 +264,7 @@ mod tests {
         };
         // Six times as long as an ordinary body may take, with fifteen times the bytes.
         assert_eq!(send(&[b'x'; 1_000]).await.expect("fast enough"), 15_000);
-        // As long, with a fiftieth of the bytes.
+        // The same time, with a fiftieth of the bytes.
         let problem = send(&[b'x'; 20]).await.expect_err("too slow");
         assert_eq!(problem.code(), Code::RequestTimeout);
     }
@@ -274,12 +274,12 @@ mod tests {
         let timeout = Duration::from_secs(30);
         for (received, seconds) in [(0, 30), (9, 30), (10, 60), (64, 210)] {
             assert_eq!(
-                time_for(received, 10, timeout),
+                allowed_time(received, 10, timeout),
                 Duration::from_secs(seconds),
                 "{received}"
             );
         }
-        time_for(u64::MAX, 10, timeout);
+        allowed_time(u64::MAX, 10, timeout);
     }
 
     #[tokio::test]

@@ -24,7 +24,7 @@ pub fn viewer(config: &mut web::ServiceConfig) {
         .service(web::resource("/docs/{file:.*}").route(web::get().to(read_viewer_file)));
 }
 
-/// Read this document.
+/// Read the OpenAPI document.
 #[utoipa::path(
     get,
     path = "/openapi.json",

@@ -30,7 +30,7 @@ pub struct Health {
     pub version: &'static str,
 }
 
-fn healthy() -> HttpResponse {
+fn healthy_response() -> HttpResponse {
     HttpResponse::Ok().json(Health {
         status: "ok",
         version: env!("CARGO_PKG_VERSION"),
@@ -47,7 +47,7 @@ fn healthy() -> HttpResponse {
     responses((status = 200, description = "The process runs.", body = Health))
 )]
 async fn read_liveness() -> HttpResponse {
-    healthy()
+    healthy_response()
 }
 
 /// Check that the server can answer requests: the database answers, its schema is the one of this version, and the
@@ -70,7 +70,7 @@ async fn read_readiness(app_state: Data<AppState>) -> Answer {
         return Err(unavailable("the server is stopping"));
     }
     match tokio::time::timeout(DATABASE_TIME, app_state.store().schema_state()).await {
-        Ok(Ok(SchemaState::Current)) => Ok(healthy()),
+        Ok(Ok(SchemaState::Current)) => Ok(healthy_response()),
         Ok(Ok(SchemaState::Behind { .. })) => Err(unavailable(
             "the database's schema is older than this version: run `rollbook migrate`",
         )),

@@ -129,7 +129,7 @@ impl SetKey {
 
     /// Appends the condition on `documents d` for all documents of the set. Without a registration, these are the
     /// documents of every registration.
-    fn push_all(&self, sql: &mut Sql, org: i64) {
+    fn push_set_condition(&self, sql: &mut Sql, org: i64) {
         sql.push(" d.org = ").bind(org);
         sql.push(" AND d.kind = ").bind(self.kind);
         sql.push(" AND d.activity = ").bind(self.activity.clone());
@@ -140,8 +140,8 @@ impl SetKey {
     }
 
     /// Appends the condition on `documents d` for the document with this id.
-    fn push_one(&self, sql: &mut Sql, org: i64, id: &str) {
-        self.push_all(sql, org);
+    fn push_document_condition(&self, sql: &mut Sql, org: i64, id: &str) {
+        self.push_set_condition(sql, org);
         if self.registration.is_none() {
             sql.push(" AND d.registration = ").bind(Uuid::nil());
         }
@@ -168,7 +168,7 @@ impl Store {
             "SELECT {} FROM documents d LEFT JOIN blobs b ON b.org = d.org AND b.blob = d.blob AND b.part = 0 WHERE",
             DocumentRow::COLUMNS
         ));
-        SetKey::from_set(set).push_one(&mut sql, org, id);
+        SetKey::from_set(set).push_document_condition(&mut sql, org, id);
         let row: Option<DocumentRow> = self.db().fetch_row(sql).await?;
         row.map(|row| row.into_document(org)).transpose()
     }
@@ -197,7 +197,7 @@ impl Store {
             return Ok(Vec::new());
         }
         let mut sql = Sql::new("SELECT d.name FROM documents d WHERE");
-        SetKey::from_set(set).push_all(&mut sql, org);
+        SetKey::from_set(set).push_set_condition(&mut sql, org);
         if let Some(since) = since {
             sql.push(" AND d.updated_at > ").bind(since.micros());
         }

@@ -173,11 +173,11 @@ impl Store {
         let mut blobs = Sql::new("DELETE FROM blobs WHERE org = ");
         blobs.bind(tx.org);
         blobs.push(" AND blob IN (SELECT d.blob FROM documents d WHERE");
-        key.push_all(&mut blobs, tx.org);
+        key.push_set_condition(&mut blobs, tx.org);
         blobs.push(")");
         tx.execute(blobs).await?;
         let mut rows = Sql::new("DELETE FROM documents AS d WHERE");
-        key.push_all(&mut rows, tx.org);
+        key.push_set_condition(&mut rows, tx.org);
         tx.execute(rows).await?;
         tx.commit().await
     }
@@ -193,7 +193,7 @@ impl OrgTx {
             "SELECT {} FROM documents d WHERE",
             ExistingDocument::COLUMNS
         ));
-        key.push_one(&mut sql, self.org, id);
+        key.push_document_condition(&mut sql, self.org, id);
         self.fetch_row(sql).await
     }
 
@@ -238,14 +238,14 @@ impl OrgTx {
         update.push(", blob = ").bind(content.blob);
         update.push(", length = ").bind(content.length);
         update.push(" WHERE");
-        key.push_one(&mut update, self.org, id);
+        key.push_document_condition(&mut update, self.org, id);
         self.execute(update).await?;
         Ok(())
     }
 
     async fn delete_document(&mut self, key: &SetKey, id: &str, blob: i64) -> Result<(), StoreError> {
         let mut delete = Sql::new("DELETE FROM documents AS d WHERE");
-        key.push_one(&mut delete, self.org, id);
+        key.push_document_condition(&mut delete, self.org, id);
         self.execute(delete).await?;
         self.delete_blob(blob).await
     }
