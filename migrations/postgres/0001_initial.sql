@@ -1,8 +1,11 @@
--- The spine: organisations, people, contents, records and the log.
+-- The schema of Rollbook.
 --
--- Every key begins with the organisation. Times are microseconds since 1970 in UTC; keys are small
--- numbers that an organisation's ledger hands out. Texts that clients choose freely (IRIs, identifiers)
--- are unique by their SHA-256, since an index entry has a largest size and an IRI has none.
+-- The first column of every key is the organisation, so no row can be read across organisations.
+-- Times are microseconds since 1970 in UTC. Keys are numbers that the ledger of the organisation
+-- assigns. Texts that clients choose freely, such as IRIs and identifiers, are unique by their
+-- SHA-256: an index entry has a maximum size, and an IRI has none.
+
+-- Organisations ---------------------------------------------------------------------------------
 
 CREATE TABLE organisations (
     key BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -14,17 +17,24 @@ CREATE TABLE organisations (
     created_at BIGINT NOT NULL
 );
 
--- One row an organisation, locked by every transaction that writes in its name: so the order of `seq`
--- is the order of commit, whichever replica writes, and keys are handed out without gaps or deadlocks.
--- `epoch` moves whenever something changes that replicas remember.
+-- One row for each organisation. Every transaction that writes in its name locks the row first and
+-- holds the lock to its end. So the order of `seq` is the order of commit on any number of replicas,
+-- and keys are assigned without gaps.
+--   seq      the last number in the order of recording
+--   keys     the last assigned key
+--   stored   the time at which the last record counts as stored
+--   epoch    incremented when something changes that replicas cache
+--   rebuild  the rebuild in progress, if any
 CREATE TABLE ledgers (
     org BIGINT PRIMARY KEY REFERENCES organisations (key),
     seq BIGINT NOT NULL,
     keys BIGINT NOT NULL,
     stored BIGINT NOT NULL,
-    epoch BIGINT NOT NULL
+    epoch BIGINT NOT NULL,
+    rebuild UUID
 ) WITH (fillfactor = 20);
 
+-- Credentials of integrations. `key` is the user name of HTTP Basic.
 CREATE TABLE credentials (
     key TEXT COLLATE "C" PRIMARY KEY,
     org BIGINT NOT NULL REFERENCES organisations (key),
@@ -37,8 +47,15 @@ CREATE TABLE credentials (
 );
 CREATE UNIQUE INDEX credentials_id ON credentials (org, id);
 
--- The directory.
+-- The key that signs an organisation's download links.
+CREATE TABLE link_keys (
+    org BIGINT PRIMARY KEY,
+    secret BYTEA NOT NULL
+);
 
+-- Directory -------------------------------------------------------------------------------------
+
+-- `search` is the folded text in which `q` searches.
 CREATE TABLE teams (
     org BIGINT NOT NULL,
     key BIGINT NOT NULL,
@@ -101,7 +118,7 @@ CREATE TABLE group_members (
 );
 CREATE INDEX group_members_user ON group_members (org, user_key);
 
--- The organisation's own fields of its users, one row a value, for `custom[<field>]`.
+-- The organisation's custom fields of its users, one row for each value: for `custom[<field>]`.
 CREATE TABLE user_fields (
     org BIGINT NOT NULL,
     field TEXT COLLATE "C" NOT NULL,
@@ -111,7 +128,12 @@ CREATE TABLE user_fields (
 );
 CREATE INDEX user_fields_user ON user_fields (org, user_key);
 
--- One row an identifier: the person a record is about. A user owns any number of them.
+-- One row for each identifier. A record is about a person. A user owns any number of persons.
+--   kind         0 for a group without identifier, otherwise the kind of the identifier
+--   value        the identifier as JSON
+--   name         the name in the record that happened last, with the record's time and id
+--   tracked      whether `named_at` and `named_by` are exact, because records gave several names
+--   deactivated  whether the owner is deactivated
 CREATE TABLE persons (
     org BIGINT NOT NULL,
     key BIGINT NOT NULL,
@@ -121,7 +143,7 @@ CREATE TABLE persons (
     name TEXT,
     named_at BIGINT NOT NULL,
     named_by UUID NOT NULL,
-    contested BOOLEAN NOT NULL,
+    tracked BOOLEAN NOT NULL,
     user_key BIGINT,
     deactivated BOOLEAN NOT NULL,
     PRIMARY KEY (org, key)
@@ -130,7 +152,15 @@ CREATE UNIQUE INDEX persons_digest ON persons (org, digest);
 CREATE INDEX persons_user ON persons (org, user_key) WHERE user_key IS NOT NULL;
 CREATE INDEX persons_deactivated ON persons (org, key) WHERE deactivated;
 
--- The catalogue, and every other Activity that a statement names (`listed` false: known to the LRS alone).
+-- Catalogue -------------------------------------------------------------------------------------
+
+-- The contents, and all other Activities that statements name.
+--   registered    whether the catalogue has the content
+--   listed        false for an Activity that only the LRS knows
+--   demands       the present demands as JSON
+--   defined_at    the time and id of the record with the current title, as in `persons`
+--   reprojecting  whether rows of the log must be projected again
+--   definition    the definition for `/xapi/activities`, merged from all records
 CREATE TABLE contents (
     org BIGINT NOT NULL,
     key BIGINT NOT NULL,
@@ -152,7 +182,7 @@ CREATE TABLE contents (
     demands TEXT NOT NULL,
     defined_at BIGINT NOT NULL,
     defined_by UUID NOT NULL,
-    contested BOOLEAN NOT NULL,
+    tracked BOOLEAN NOT NULL,
     reprojecting BOOLEAN NOT NULL,
     definition TEXT,
     PRIMARY KEY (org, key)
@@ -160,7 +190,15 @@ CREATE TABLE contents (
 CREATE UNIQUE INDEX contents_digest ON contents (org, digest);
 CREATE UNIQUE INDEX contents_id ON contents (org, id_digest);
 
--- Tags (kind 1) and CPD labels (kind 2), one row a value, for the log's filters.
+-- The definitions that a rebuild has merged so far. At its end they replace those in `contents`.
+CREATE TABLE rebuilt_definitions (
+    org BIGINT NOT NULL,
+    content BIGINT NOT NULL,
+    definition TEXT NOT NULL,
+    PRIMARY KEY (org, content)
+);
+
+-- Tags (kind 1) and CPD labels (kind 2), one row for each value: for the filters of the log.
 CREATE TABLE content_terms (
     org BIGINT NOT NULL,
     kind SMALLINT NOT NULL,
@@ -170,7 +208,7 @@ CREATE TABLE content_terms (
 );
 CREATE INDEX content_terms_content ON content_terms (org, content);
 
--- What a content demanded, from when on.
+-- The demands of a content from a time on, as JSON.
 CREATE TABLE content_demands (
     org BIGINT NOT NULL,
     content BIGINT NOT NULL,
@@ -179,7 +217,9 @@ CREATE TABLE content_demands (
     PRIMARY KEY (org, content, effective_from)
 );
 
--- Verbs as they were said: an IRI with the display that came with it.
+-- Records ---------------------------------------------------------------------------------------
+
+-- Verbs: an IRI with a display.
 CREATE TABLE verbs (
     org BIGINT NOT NULL,
     key BIGINT NOT NULL,
@@ -190,7 +230,12 @@ CREATE TABLE verbs (
 );
 CREATE UNIQUE INDEX verbs_digest ON verbs (org, digest);
 
--- The records: each statement once, as the bytes that are given back, with its envelope.
+-- The records. Each statement is stored once, as the bytes that clients get, with its envelope.
+--   object     the Activity that is the object
+--   reference  the statement that is the object
+--   sender     `user:<id>` or `key:<key>`
+--   voids      whether the statement voids another one
+--   voided     whether another one voids it
 CREATE TABLE statements (
     org BIGINT NOT NULL,
     seq BIGINT NOT NULL,
@@ -214,9 +259,54 @@ CREATE INDEX statements_verb ON statements (org, verb, seq);
 CREATE INDEX statements_object ON statements (org, object, seq) WHERE object IS NOT NULL;
 CREATE INDEX statements_registration ON statements (org, registration, seq) WHERE registration IS NOT NULL;
 CREATE INDEX statements_reference ON statements (org, reference) WHERE reference IS NOT NULL;
+CREATE INDEX statements_sender ON statements (org, sender, seq) WHERE sender IS NOT NULL;
 
--- The log: a narrow row for each record that is not voided. Names, titles, teams and tags are joined
--- when it is read.
+-- The persons and Activities that a statement names, but not as its actor or object. `thing` is a key
+-- of `persons` or `contents`. `direct` is true if the plain `agent` filter finds the statement by it:
+-- the object, or a member of a group.
+CREATE TABLE mentions (
+    org BIGINT NOT NULL,
+    thing BIGINT NOT NULL,
+    seq BIGINT NOT NULL,
+    direct BOOLEAN NOT NULL,
+    PRIMARY KEY (org, thing, seq)
+);
+-- A rebuild replaces the mentions of a range of statements.
+CREATE INDEX mentions_seq ON mentions (org, seq);
+
+-- The statements that a statement (`seq`) refers to, directly or through others (`target`), with the
+-- columns of the target that filters need. A filter finds a statement by its targets, too.
+CREATE TABLE statement_references (
+    org BIGINT NOT NULL,
+    seq BIGINT NOT NULL,
+    target BIGINT NOT NULL,
+    actor BIGINT NOT NULL,
+    verb BIGINT NOT NULL,
+    object BIGINT,
+    registration UUID,
+    PRIMARY KEY (org, seq, target)
+);
+CREATE INDEX statement_references_target ON statement_references (org, target);
+CREATE INDEX statement_references_actor ON statement_references (org, actor, seq);
+CREATE INDEX statement_references_verb ON statement_references (org, verb, seq);
+CREATE INDEX statement_references_object ON statement_references (org, object, seq) WHERE object IS NOT NULL;
+CREATE INDEX statement_references_registration ON statement_references (org, registration, seq) WHERE registration IS NOT NULL;
+
+-- The mentions of the targets, and their authorities.
+CREATE TABLE reference_mentions (
+    org BIGINT NOT NULL,
+    thing BIGINT NOT NULL,
+    seq BIGINT NOT NULL,
+    target BIGINT NOT NULL,
+    direct BOOLEAN NOT NULL,
+    PRIMARY KEY (org, thing, seq, target)
+);
+CREATE INDEX reference_mentions_seq ON reference_mentions (org, seq);
+
+-- Activity Log ----------------------------------------------------------------------------------
+
+-- One narrow row for each record that is not voided. Names, titles, teams and tags are joined when the
+-- log is read.
 CREATE TABLE activities (
     org BIGINT NOT NULL,
     seq BIGINT NOT NULL,
@@ -255,100 +345,17 @@ CREATE INDEX activities_time ON activities (org, happened_at, seq);
 CREATE INDEX activities_person ON activities (org, person, happened_at, seq);
 CREATE INDEX activities_content ON activities (org, content, happened_at, seq) WHERE content IS NOT NULL;
 CREATE INDEX activities_action ON activities (org, action, happened_at, seq);
--- Codes 13, 14 and 25: logged_in, logged_out and visited, whose order decides which login is a visit.
+-- The session events logged_in, logged_out and visited. Their order decides which logins are visits.
 CREATE INDEX activities_session ON activities (org, person, happened_at, id) WHERE action IN (13, 14, 25);
 CREATE INDEX activities_certificate ON activities (org, certificate_expires_at) WHERE certificate_expires_at IS NOT NULL;
 CREATE INDEX activities_import ON activities (org, import, happened_at, seq) WHERE import IS NOT NULL;
+-- The rows of some persons for one content: for progress and for marking content as complete.
+CREATE INDEX activities_progress ON activities (org, content, person) WHERE content IS NOT NULL;
 
--- The whole LRS: what statements name beside actor, verb and object, what they refer to, attachments,
--- documents, canonical definitions.
-
--- Who sent a record: `user:<id>` or `key:<key>`, so that a credential's own statements are found, and those
--- that a person or credential vouches for.
-CREATE INDEX statements_sender ON statements (org, sender, seq) WHERE sender IS NOT NULL;
-
--- Persons and Activities that a statement names elsewhere than as its actor or object (`thing`: a key of
--- `persons` or `contents`). `direct` where the plain `agent` filter finds it: the object, the members of a
--- group.
-CREATE TABLE mentions (
-    org BIGINT NOT NULL,
-    thing BIGINT NOT NULL,
-    seq BIGINT NOT NULL,
-    direct BOOLEAN NOT NULL,
-    PRIMARY KEY (org, thing, seq)
-);
-
--- A statement that refers to another (StatementRef) is found by what the other says. So it has a face for
--- each statement that it refers to, directly or by others, with what filters ask of that one.
-CREATE TABLE statement_references (
-    org BIGINT NOT NULL,
-    seq BIGINT NOT NULL,
-    face BIGINT NOT NULL,
-    actor BIGINT NOT NULL,
-    verb BIGINT NOT NULL,
-    object BIGINT,
-    registration UUID,
-    PRIMARY KEY (org, seq, face)
-);
-CREATE INDEX statement_references_target ON statement_references (org, face);
-CREATE INDEX statement_references_actor ON statement_references (org, actor, seq);
-CREATE INDEX statement_references_verb ON statement_references (org, verb, seq);
-CREATE INDEX statement_references_object ON statement_references (org, object, seq) WHERE object IS NOT NULL;
-CREATE INDEX statement_references_registration ON statement_references (org, registration, seq) WHERE registration IS NOT NULL;
-
--- What the statement behind a face mentions, and who vouches for it.
-CREATE TABLE reference_mentions (
-    org BIGINT NOT NULL,
-    thing BIGINT NOT NULL,
-    seq BIGINT NOT NULL,
-    face BIGINT NOT NULL,
-    direct BOOLEAN NOT NULL,
-    PRIMARY KEY (org, thing, seq, face)
-);
-
--- The definition of an Activity: what all statements say of it, merged in the order of recording.
-
--- Bytes that clients send: attachments and documents, in parts of at most a mebibyte.
-CREATE TABLE blobs (
-    org BIGINT NOT NULL,
-    blob BIGINT NOT NULL,
-    part BIGINT NOT NULL,
-    bytes BYTEA NOT NULL,
-    PRIMARY KEY (org, blob, part)
-);
-
--- The content of attachments, each once, by its SHA-256.
-CREATE TABLE attachments (
-    org BIGINT NOT NULL,
-    sha2 BYTEA NOT NULL,
-    blob BIGINT NOT NULL,
-    length BIGINT NOT NULL,
-    PRIMARY KEY (org, sha2)
-);
-
--- Documents: of a state (kind 1), an agent's profile (2), an Activity's profile (3). Activity, agent and name
--- are there as SHA-256, the empty bytes where the kind has none; no registration is the nil UUID.
-CREATE TABLE documents (
-    org BIGINT NOT NULL,
-    kind SMALLINT NOT NULL,
-    activity BYTEA NOT NULL,
-    agent BYTEA NOT NULL,
-    registration UUID NOT NULL,
-    name_digest BYTEA NOT NULL,
-    name TEXT NOT NULL,
-    content_type TEXT NOT NULL,
-    etag TEXT NOT NULL,
-    updated_at BIGINT NOT NULL,
-    blob BIGINT NOT NULL,
-    length BIGINT NOT NULL,
-    PRIMARY KEY (org, kind, activity, agent, registration, name_digest)
-);
-
--- The Activity Log, whole: notes with every version they had, and the way to everybody's rows of one content.
-
--- A manual note about a user: no record, and never a row of the log (product text, sections 2 and 13). `seq` is
--- from the ledger, as a record's: so a timeline of both has one order. `created_by` is who did what the note is
--- about, as its writer said; `written_by` wrote what stands in it now. Both are ids of users, as `recorded_by` of the log.
+-- Notes about users. A note is not a record and never appears in the log. `seq` comes from the ledger, so
+-- the notes and records of a timeline have one order.
+--   created_by  the user that did what the note is about
+--   written_by  the user that wrote the current version
 CREATE TABLE notes (
     org BIGINT NOT NULL,
     seq BIGINT NOT NULL,
@@ -366,7 +373,7 @@ CREATE TABLE notes (
 CREATE UNIQUE INDEX notes_id ON notes (org, id);
 CREATE INDEX notes_user ON notes (org, user_key, happened_at, seq);
 
--- What stood in a note before it was changed (`note`: its `seq`), the first version being 1.
+-- The earlier versions of a note. `note` is its `seq`; the first version is 1.
 CREATE TABLE note_versions (
     org BIGINT NOT NULL,
     note BIGINT NOT NULL,
@@ -378,15 +385,48 @@ CREATE TABLE note_versions (
     PRIMARY KEY (org, note, version)
 );
 
--- One content's rows of some persons: progress, and who needs no marking as complete. Without it a page of
--- progress reads all rows of the content. An operator with a very large log may make it beforehand, without
--- holding up writers: CREATE INDEX CONCURRENTLY, with this name and these columns.
-CREATE INDEX IF NOT EXISTS activities_progress ON activities (org, content, person) WHERE content IS NOT NULL;
+-- Attachments and documents ---------------------------------------------------------------------
 
--- Saved reports, who is sent them and when, and what became of each sending (product text, section 9).
+-- Bytes that clients send, in parts of at most one mebibyte.
+CREATE TABLE blobs (
+    org BIGINT NOT NULL,
+    blob BIGINT NOT NULL,
+    part BIGINT NOT NULL,
+    bytes BYTEA NOT NULL,
+    PRIMARY KEY (org, blob, part)
+);
 
--- A saved question to the log: `filter` is the JSON object as its owner sent it, `search` the folded name. `owner` is
--- the id of a user, who need not be in the directory. `version` is the ETag.
+-- The contents of attachments, each once.
+CREATE TABLE attachments (
+    org BIGINT NOT NULL,
+    sha2 BYTEA NOT NULL,
+    blob BIGINT NOT NULL,
+    length BIGINT NOT NULL,
+    PRIMARY KEY (org, sha2)
+);
+
+-- The documents of states (kind 1), agent profiles (2) and activity profiles (3). `activity`, `agent` and
+-- `name_digest` are SHA-256. An absent activity or agent is empty, an absent registration the nil UUID.
+CREATE TABLE documents (
+    org BIGINT NOT NULL,
+    kind SMALLINT NOT NULL,
+    activity BYTEA NOT NULL,
+    agent BYTEA NOT NULL,
+    registration UUID NOT NULL,
+    name_digest BYTEA NOT NULL,
+    name TEXT NOT NULL,
+    content_type TEXT NOT NULL,
+    etag TEXT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    blob BIGINT NOT NULL,
+    length BIGINT NOT NULL,
+    PRIMARY KEY (org, kind, activity, agent, registration, name_digest)
+);
+
+-- Reports ---------------------------------------------------------------------------------------
+
+-- Saved reports. `filter` is the JSON object that the owner sent. `owner` is the id of a user, which need
+-- not be in the directory. `version` is the ETag.
 CREATE TABLE reports (
     org BIGINT NOT NULL,
     key BIGINT NOT NULL,
@@ -405,7 +445,7 @@ CREATE TABLE reports (
 CREATE UNIQUE INDEX reports_id ON reports (org, id);
 CREATE INDEX reports_owner ON reports (org, owner);
 
--- Keys that open one report, by the SHA-256 of their secret; a revoked one is gone.
+-- Keys that open one report. A revoked key is deleted.
 CREATE TABLE report_keys (
     org BIGINT NOT NULL,
     key BIGINT NOT NULL,
@@ -419,9 +459,13 @@ CREATE TABLE report_keys (
 CREATE INDEX report_keys_report ON report_keys (org, report);
 CREATE UNIQUE INDEX report_keys_secret ON report_keys (secret_hash);
 
--- When a report is sent, and to whom. `maker` is the id of the user under whose rights it runs; `recipients` a JSON
--- array of ids and addresses. `at_minute` counts from local midnight, `weekday` from Monday = 1. `next_run_at` is null
--- while the schedule is paused or suspended.
+-- When a report is sent, and to which recipients.
+--   maker         the id of the user under whose rights it runs
+--   at_minute     minutes since local midnight
+--   weekday       1 is Monday
+--   recipients    a JSON array of ids and addresses
+--   suspended     the reason, if the schedule is suspended
+--   next_run_at   NULL if the schedule is paused or suspended
 CREATE TABLE schedules (
     org BIGINT NOT NULL,
     key BIGINT NOT NULL,
@@ -444,13 +488,15 @@ CREATE TABLE schedules (
 );
 CREATE UNIQUE INDEX schedules_id ON schedules (org, id);
 CREATE INDEX schedules_report ON schedules (org, report);
--- What is due, in all organisations: the sender serves them all.
+-- The due schedules of all organisations, for the sender.
 CREATE INDEX schedules_due ON schedules (next_run_at) WHERE next_run_at IS NOT NULL;
 
--- A run of a schedule, and what became of it. `status`: 0 under way, 1 sent, 2 failed, 3 suspended. A run is made once
--- for each moment. While it is under way `next_attempt_at` says when it is tried (again), and `lease_token` who is at
--- work on it until `lease_until`, by the database's own clock. `attempts` counts those that ended, `begun` all from the
--- moment that they are claimed.
+-- The runs of schedules, one for each schedule and time.
+--   status           0 unfinished, 1 sent, 2 failed, 3 suspended
+--   attempts         the attempts that have ended
+--   begun            the attempts that have begun
+--   next_attempt_at  when an unfinished run is tried (again)
+--   lease_token      the attempt in progress, until `lease_until` by the database's clock
 CREATE TABLE deliveries (
     org BIGINT NOT NULL,
     key BIGINT NOT NULL,
@@ -473,11 +519,14 @@ CREATE UNIQUE INDEX deliveries_id ON deliveries (org, id);
 CREATE UNIQUE INDEX deliveries_run ON deliveries (org, schedule, run_at);
 CREATE INDEX deliveries_report ON deliveries (org, report, key);
 CREATE INDEX deliveries_due ON deliveries (next_attempt_at) WHERE next_attempt_at IS NOT NULL;
--- Whether a run's schedule has an older one to be sent first.
+-- The older unfinished runs of a schedule, which are sent first.
 CREATE INDEX deliveries_waiting ON deliveries (org, schedule, run_at) WHERE next_attempt_at IS NOT NULL;
 
--- One recipient's part of a run. `recipient` is as the schedule had it; `status`: 0 to be sent, 1 sent, 2 failed.
--- `bytes` is the size of the CSV; `linked` says that it was too large to be attached.
+-- The recipients of a run.
+--   recipient  as in the schedule
+--   status     0 to be sent, 1 sent, 2 failed
+--   bytes      the size of the CSV
+--   linked     whether the CSV was too large to be attached
 CREATE TABLE delivery_recipients (
     org BIGINT NOT NULL,
     delivery BIGINT NOT NULL,
@@ -490,10 +539,4 @@ CREATE TABLE delivery_recipients (
     sent_at BIGINT,
     reason TEXT,
     PRIMARY KEY (org, delivery, place)
-);
-
--- What an organisation's download links are signed with.
-CREATE TABLE link_keys (
-    org BIGINT PRIMARY KEY,
-    secret BYTEA NOT NULL
 );

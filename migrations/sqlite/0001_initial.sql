@@ -1,9 +1,12 @@
--- The spine: organisations, people, contents, records and the log.
+-- The schema of Rollbook.
 --
--- Every key begins with the organisation. Times are microseconds since 1970 in UTC; keys are small
--- numbers that an organisation's ledger hands out. Texts that clients choose freely (IRIs, identifiers)
--- are unique by their SHA-256, as they are on PostgreSQL. Narrow tables are WITHOUT ROWID: kept in their
--- key's order, with no second tree.
+-- The first column of every key is the organisation, so no row can be read across organisations.
+-- Times are microseconds since 1970 in UTC. Keys are numbers that the ledger of the organisation
+-- assigns. Texts that clients choose freely, such as IRIs and identifiers, are unique by their
+-- SHA-256, as on PostgreSQL.
+-- Narrow tables are WITHOUT ROWID: they are stored in the order of their key, without a second tree.
+
+-- Organisations ---------------------------------------------------------------------------------
 
 CREATE TABLE organisations (
     key INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -15,17 +18,24 @@ CREATE TABLE organisations (
     created_at INTEGER NOT NULL
 );
 
--- One row an organisation, locked by every transaction that writes in its name: so the order of `seq`
--- is the order of commit, whichever replica writes, and keys are handed out without gaps or deadlocks.
--- `epoch` moves whenever something changes that replicas remember.
+-- One row for each organisation. Every transaction that writes in its name locks the row first and
+-- holds the lock to its end. So the order of `seq` is the order of commit on any number of replicas,
+-- and keys are assigned without gaps.
+--   seq      the last number in the order of recording
+--   keys     the last assigned key
+--   stored   the time at which the last record counts as stored
+--   epoch    incremented when something changes that replicas cache
+--   rebuild  the rebuild in progress, if any
 CREATE TABLE ledgers (
     org INTEGER PRIMARY KEY REFERENCES organisations (key),
     seq INTEGER NOT NULL,
     keys INTEGER NOT NULL,
     stored INTEGER NOT NULL,
-    epoch INTEGER NOT NULL
+    epoch INTEGER NOT NULL,
+    rebuild BLOB
 );
 
+-- Credentials of integrations. `key` is the user name of HTTP Basic.
 CREATE TABLE credentials (
     key TEXT PRIMARY KEY,
     org INTEGER NOT NULL REFERENCES organisations (key),
@@ -38,8 +48,15 @@ CREATE TABLE credentials (
 );
 CREATE UNIQUE INDEX credentials_id ON credentials (org, id);
 
--- The directory.
+-- The key that signs an organisation's download links.
+CREATE TABLE link_keys (
+    org INTEGER PRIMARY KEY,
+    secret BLOB NOT NULL
+);
 
+-- Directory -------------------------------------------------------------------------------------
+
+-- `search` is the folded text in which `q` searches.
 CREATE TABLE teams (
     org INTEGER NOT NULL,
     key INTEGER NOT NULL,
@@ -102,7 +119,7 @@ CREATE TABLE group_members (
 ) WITHOUT ROWID;
 CREATE INDEX group_members_user ON group_members (org, user_key);
 
--- The organisation's own fields of its users, one row a value, for `custom[<field>]`.
+-- The organisation's custom fields of its users, one row for each value: for `custom[<field>]`.
 CREATE TABLE user_fields (
     org INTEGER NOT NULL,
     field TEXT NOT NULL,
@@ -112,7 +129,12 @@ CREATE TABLE user_fields (
 ) WITHOUT ROWID;
 CREATE INDEX user_fields_user ON user_fields (org, user_key);
 
--- One row an identifier: the person a record is about. A user owns any number of them.
+-- One row for each identifier. A record is about a person. A user owns any number of persons.
+--   kind         0 for a group without identifier, otherwise the kind of the identifier
+--   value        the identifier as JSON
+--   name         the name in the record that happened last, with the record's time and id
+--   tracked      whether `named_at` and `named_by` are exact, because records gave several names
+--   deactivated  whether the owner is deactivated
 CREATE TABLE persons (
     org INTEGER NOT NULL,
     key INTEGER NOT NULL,
@@ -122,7 +144,7 @@ CREATE TABLE persons (
     name TEXT,
     named_at INTEGER NOT NULL,
     named_by BLOB NOT NULL,
-    contested BOOLEAN NOT NULL,
+    tracked BOOLEAN NOT NULL,
     user_key INTEGER,
     deactivated BOOLEAN NOT NULL,
     PRIMARY KEY (org, key)
@@ -131,7 +153,15 @@ CREATE UNIQUE INDEX persons_digest ON persons (org, digest);
 CREATE INDEX persons_user ON persons (org, user_key) WHERE user_key IS NOT NULL;
 CREATE INDEX persons_deactivated ON persons (org, key) WHERE deactivated;
 
--- The catalogue, and every other Activity that a statement names (`listed` false: known to the LRS alone).
+-- Catalogue -------------------------------------------------------------------------------------
+
+-- The contents, and all other Activities that statements name.
+--   registered    whether the catalogue has the content
+--   listed        false for an Activity that only the LRS knows
+--   demands       the present demands as JSON
+--   defined_at    the time and id of the record with the current title, as in `persons`
+--   reprojecting  whether rows of the log must be projected again
+--   definition    the definition for `/xapi/activities`, merged from all records
 CREATE TABLE contents (
     org INTEGER NOT NULL,
     key INTEGER NOT NULL,
@@ -153,7 +183,7 @@ CREATE TABLE contents (
     demands TEXT NOT NULL,
     defined_at INTEGER NOT NULL,
     defined_by BLOB NOT NULL,
-    contested BOOLEAN NOT NULL,
+    tracked BOOLEAN NOT NULL,
     reprojecting BOOLEAN NOT NULL,
     definition TEXT,
     PRIMARY KEY (org, key)
@@ -161,7 +191,15 @@ CREATE TABLE contents (
 CREATE UNIQUE INDEX contents_digest ON contents (org, digest);
 CREATE UNIQUE INDEX contents_id ON contents (org, id_digest);
 
--- Tags (kind 1) and CPD labels (kind 2), one row a value, for the log's filters.
+-- The definitions that a rebuild has merged so far. At its end they replace those in `contents`.
+CREATE TABLE rebuilt_definitions (
+    org INTEGER NOT NULL,
+    content INTEGER NOT NULL,
+    definition TEXT NOT NULL,
+    PRIMARY KEY (org, content)
+);
+
+-- Tags (kind 1) and CPD labels (kind 2), one row for each value: for the filters of the log.
 CREATE TABLE content_terms (
     org INTEGER NOT NULL,
     kind INTEGER NOT NULL,
@@ -171,7 +209,7 @@ CREATE TABLE content_terms (
 ) WITHOUT ROWID;
 CREATE INDEX content_terms_content ON content_terms (org, content);
 
--- What a content demanded, from when on.
+-- The demands of a content from a time on, as JSON.
 CREATE TABLE content_demands (
     org INTEGER NOT NULL,
     content INTEGER NOT NULL,
@@ -180,7 +218,9 @@ CREATE TABLE content_demands (
     PRIMARY KEY (org, content, effective_from)
 ) WITHOUT ROWID;
 
--- Verbs as they were said: an IRI with the display that came with it.
+-- Records ---------------------------------------------------------------------------------------
+
+-- Verbs: an IRI with a display.
 CREATE TABLE verbs (
     org INTEGER NOT NULL,
     key INTEGER NOT NULL,
@@ -191,7 +231,12 @@ CREATE TABLE verbs (
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX verbs_digest ON verbs (org, digest);
 
--- The records: each statement once, as the bytes that are given back, with its envelope.
+-- The records. Each statement is stored once, as the bytes that clients get, with its envelope.
+--   object     the Activity that is the object
+--   reference  the statement that is the object
+--   sender     `user:<id>` or `key:<key>`
+--   voids      whether the statement voids another one
+--   voided     whether another one voids it
 CREATE TABLE statements (
     org INTEGER NOT NULL,
     seq INTEGER NOT NULL,
@@ -215,9 +260,54 @@ CREATE INDEX statements_verb ON statements (org, verb, seq);
 CREATE INDEX statements_object ON statements (org, object, seq) WHERE object IS NOT NULL;
 CREATE INDEX statements_registration ON statements (org, registration, seq) WHERE registration IS NOT NULL;
 CREATE INDEX statements_reference ON statements (org, reference) WHERE reference IS NOT NULL;
+CREATE INDEX statements_sender ON statements (org, sender, seq) WHERE sender IS NOT NULL;
 
--- The log: a narrow row for each record that is not voided. Names, titles, teams and tags are joined
--- when it is read.
+-- The persons and Activities that a statement names, but not as its actor or object. `thing` is a key
+-- of `persons` or `contents`. `direct` is true if the plain `agent` filter finds the statement by it:
+-- the object, or a member of a group.
+CREATE TABLE mentions (
+    org INTEGER NOT NULL,
+    thing INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    direct BOOLEAN NOT NULL,
+    PRIMARY KEY (org, thing, seq)
+) WITHOUT ROWID;
+-- A rebuild replaces the mentions of a range of statements.
+CREATE INDEX mentions_seq ON mentions (org, seq);
+
+-- The statements that a statement (`seq`) refers to, directly or through others (`target`), with the
+-- columns of the target that filters need. A filter finds a statement by its targets, too.
+CREATE TABLE statement_references (
+    org INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    target INTEGER NOT NULL,
+    actor INTEGER NOT NULL,
+    verb INTEGER NOT NULL,
+    object INTEGER,
+    registration BLOB,
+    PRIMARY KEY (org, seq, target)
+) WITHOUT ROWID;
+CREATE INDEX statement_references_target ON statement_references (org, target);
+CREATE INDEX statement_references_actor ON statement_references (org, actor, seq);
+CREATE INDEX statement_references_verb ON statement_references (org, verb, seq);
+CREATE INDEX statement_references_object ON statement_references (org, object, seq) WHERE object IS NOT NULL;
+CREATE INDEX statement_references_registration ON statement_references (org, registration, seq) WHERE registration IS NOT NULL;
+
+-- The mentions of the targets, and their authorities.
+CREATE TABLE reference_mentions (
+    org INTEGER NOT NULL,
+    thing INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    target INTEGER NOT NULL,
+    direct BOOLEAN NOT NULL,
+    PRIMARY KEY (org, thing, seq, target)
+) WITHOUT ROWID;
+CREATE INDEX reference_mentions_seq ON reference_mentions (org, seq);
+
+-- Activity Log ----------------------------------------------------------------------------------
+
+-- One narrow row for each record that is not voided. Names, titles, teams and tags are joined when the
+-- log is read.
 CREATE TABLE activities (
     org INTEGER NOT NULL,
     seq INTEGER NOT NULL,
@@ -256,101 +346,19 @@ CREATE INDEX activities_time ON activities (org, happened_at, seq);
 CREATE INDEX activities_person ON activities (org, person, happened_at, seq);
 CREATE INDEX activities_content ON activities (org, content, happened_at, seq) WHERE content IS NOT NULL;
 CREATE INDEX activities_action ON activities (org, action, happened_at, seq);
--- Codes 13, 14 and 25: logged_in, logged_out and visited, whose order decides which login is a visit.
+-- The session events logged_in, logged_out and visited. Their order decides which logins are visits.
 CREATE INDEX activities_session ON activities (org, person, happened_at, id) WHERE action IN (13, 14, 25);
 CREATE INDEX activities_certificate ON activities (org, certificate_expires_at) WHERE certificate_expires_at IS NOT NULL;
 CREATE INDEX activities_import ON activities (org, import, happened_at, seq) WHERE import IS NOT NULL;
+-- The rows of some persons for one content: for progress and for marking content as complete.
+-- SQLite uses it only in statements with INDEXED BY.
+CREATE INDEX activities_progress ON activities (org, content, person) WHERE content IS NOT NULL;
 
--- The whole LRS: what statements name beside actor, verb and object, what they refer to, attachments,
--- documents, canonical definitions.
-
--- Who sent a record: `user:<id>` or `key:<key>`, so that a credential's own statements are found, and those
--- that a person or credential vouches for.
-CREATE INDEX statements_sender ON statements (org, sender, seq) WHERE sender IS NOT NULL;
-
--- Persons and Activities that a statement names elsewhere than as its actor or object (`thing`: a key of
--- `persons` or `contents`). `direct` where the plain `agent` filter finds it: the object, the members of a
--- group.
-CREATE TABLE mentions (
-    org INTEGER NOT NULL,
-    thing INTEGER NOT NULL,
-    seq INTEGER NOT NULL,
-    direct BOOLEAN NOT NULL,
-    PRIMARY KEY (org, thing, seq)
-) WITHOUT ROWID;
-
--- A statement that refers to another (StatementRef) is found by what the other says. So it has a face for
--- each statement that it refers to, directly or by others, with what filters ask of that one.
-CREATE TABLE statement_references (
-    org INTEGER NOT NULL,
-    seq INTEGER NOT NULL,
-    face INTEGER NOT NULL,
-    actor INTEGER NOT NULL,
-    verb INTEGER NOT NULL,
-    object INTEGER,
-    registration BLOB,
-    PRIMARY KEY (org, seq, face)
-) WITHOUT ROWID;
-CREATE INDEX statement_references_target ON statement_references (org, face);
-CREATE INDEX statement_references_actor ON statement_references (org, actor, seq);
-CREATE INDEX statement_references_verb ON statement_references (org, verb, seq);
-CREATE INDEX statement_references_object ON statement_references (org, object, seq) WHERE object IS NOT NULL;
-CREATE INDEX statement_references_registration ON statement_references (org, registration, seq) WHERE registration IS NOT NULL;
-
--- What the statement behind a face mentions, and who vouches for it.
-CREATE TABLE reference_mentions (
-    org INTEGER NOT NULL,
-    thing INTEGER NOT NULL,
-    seq INTEGER NOT NULL,
-    face INTEGER NOT NULL,
-    direct BOOLEAN NOT NULL,
-    PRIMARY KEY (org, thing, seq, face)
-) WITHOUT ROWID;
-
--- The definition of an Activity: what all statements say of it, merged in the order of recording.
-
--- Bytes that clients send: attachments and documents, in parts of at most a mebibyte.
-CREATE TABLE blobs (
-    org INTEGER NOT NULL,
-    blob INTEGER NOT NULL,
-    part INTEGER NOT NULL,
-    bytes BLOB NOT NULL,
-    PRIMARY KEY (org, blob, part)
-);
-
--- The content of attachments, each once, by its SHA-256.
-CREATE TABLE attachments (
-    org INTEGER NOT NULL,
-    sha2 BLOB NOT NULL,
-    blob INTEGER NOT NULL,
-    length INTEGER NOT NULL,
-    PRIMARY KEY (org, sha2)
-) WITHOUT ROWID;
-
--- Documents: of a state (kind 1), an agent's profile (2), an Activity's profile (3). Activity, agent and name
--- are there as SHA-256, the empty bytes where the kind has none; no registration is the nil UUID.
-CREATE TABLE documents (
-    org INTEGER NOT NULL,
-    kind INTEGER NOT NULL,
-    activity BLOB NOT NULL,
-    agent BLOB NOT NULL,
-    registration BLOB NOT NULL,
-    name_digest BLOB NOT NULL,
-    name TEXT NOT NULL,
-    content_type TEXT NOT NULL,
-    etag TEXT NOT NULL,
-    updated_at INTEGER NOT NULL,
-    blob INTEGER NOT NULL,
-    length INTEGER NOT NULL,
-    PRIMARY KEY (org, kind, activity, agent, registration, name_digest)
-);
-
--- The Activity Log, whole: notes with every version they had, and the way to everybody's rows of one content.
-
--- A manual note about a user: no record, and never a row of the log (product text, sections 2 and 13). `seq` is
--- from the ledger, as a record's: so a timeline of both has one order. `created_by` is who did what the note is
--- about, as its writer said; `written_by` wrote what stands in it now. Both are ids of users, as `recorded_by` of the log.
--- No WITHOUT ROWID: a note's text is long.
+-- Notes about users. A note is not a record and never appears in the log. `seq` comes from the ledger, so
+-- the notes and records of a timeline have one order.
+--   created_by  the user that did what the note is about
+--   written_by  the user that wrote the current version
+-- The table has a rowid because its rows are long.
 CREATE TABLE notes (
     org INTEGER NOT NULL,
     seq INTEGER NOT NULL,
@@ -368,7 +376,7 @@ CREATE TABLE notes (
 CREATE UNIQUE INDEX notes_id ON notes (org, id);
 CREATE INDEX notes_user ON notes (org, user_key, happened_at, seq);
 
--- What stood in a note before it was changed (`note`: its `seq`), the first version being 1.
+-- The earlier versions of a note. `note` is its `seq`; the first version is 1.
 CREATE TABLE note_versions (
     org INTEGER NOT NULL,
     note INTEGER NOT NULL,
@@ -380,14 +388,48 @@ CREATE TABLE note_versions (
     PRIMARY KEY (org, note, version)
 );
 
--- One content's rows of some persons: progress, and who needs no marking as complete. Without it a page of
--- progress reads all rows of the content. SQLite takes it only where the statement says so (INDEXED BY).
-CREATE INDEX IF NOT EXISTS activities_progress ON activities (org, content, person) WHERE content IS NOT NULL;
+-- Attachments and documents ---------------------------------------------------------------------
 
--- Saved reports, who is sent them and when, and what became of each sending (product text, section 9).
+-- Bytes that clients send, in parts of at most one mebibyte.
+CREATE TABLE blobs (
+    org INTEGER NOT NULL,
+    blob INTEGER NOT NULL,
+    part INTEGER NOT NULL,
+    bytes BLOB NOT NULL,
+    PRIMARY KEY (org, blob, part)
+);
 
--- A saved question to the log: `filter` is the JSON object as its owner sent it, `search` the folded name. `owner` is
--- the id of a user, who need not be in the directory. `version` is the ETag.
+-- The contents of attachments, each once.
+CREATE TABLE attachments (
+    org INTEGER NOT NULL,
+    sha2 BLOB NOT NULL,
+    blob INTEGER NOT NULL,
+    length INTEGER NOT NULL,
+    PRIMARY KEY (org, sha2)
+) WITHOUT ROWID;
+
+-- The documents of states (kind 1), agent profiles (2) and activity profiles (3). `activity`, `agent` and
+-- `name_digest` are SHA-256. An absent activity or agent is empty, an absent registration the nil UUID.
+CREATE TABLE documents (
+    org INTEGER NOT NULL,
+    kind INTEGER NOT NULL,
+    activity BLOB NOT NULL,
+    agent BLOB NOT NULL,
+    registration BLOB NOT NULL,
+    name_digest BLOB NOT NULL,
+    name TEXT NOT NULL,
+    content_type TEXT NOT NULL,
+    etag TEXT NOT NULL,
+    updated_at INTEGER NOT NULL,
+    blob INTEGER NOT NULL,
+    length INTEGER NOT NULL,
+    PRIMARY KEY (org, kind, activity, agent, registration, name_digest)
+);
+
+-- Reports ---------------------------------------------------------------------------------------
+
+-- Saved reports. `filter` is the JSON object that the owner sent. `owner` is the id of a user, which need
+-- not be in the directory. `version` is the ETag.
 CREATE TABLE reports (
     org INTEGER NOT NULL,
     key INTEGER NOT NULL,
@@ -406,7 +448,7 @@ CREATE TABLE reports (
 CREATE UNIQUE INDEX reports_id ON reports (org, id);
 CREATE INDEX reports_owner ON reports (org, owner);
 
--- Keys that open one report, by the SHA-256 of their secret; a revoked one is gone.
+-- Keys that open one report. A revoked key is deleted.
 CREATE TABLE report_keys (
     org INTEGER NOT NULL,
     key INTEGER NOT NULL,
@@ -420,9 +462,13 @@ CREATE TABLE report_keys (
 CREATE INDEX report_keys_report ON report_keys (org, report);
 CREATE UNIQUE INDEX report_keys_secret ON report_keys (secret_hash);
 
--- When a report is sent, and to whom. `maker` is the id of the user under whose rights it runs; `recipients` a JSON
--- array of ids and addresses. `at_minute` counts from local midnight, `weekday` from Monday = 1. `next_run_at` is null
--- while the schedule is paused or suspended.
+-- When a report is sent, and to which recipients.
+--   maker         the id of the user under whose rights it runs
+--   at_minute     minutes since local midnight
+--   weekday       1 is Monday
+--   recipients    a JSON array of ids and addresses
+--   suspended     the reason, if the schedule is suspended
+--   next_run_at   NULL if the schedule is paused or suspended
 CREATE TABLE schedules (
     org INTEGER NOT NULL,
     key INTEGER NOT NULL,
@@ -445,13 +491,15 @@ CREATE TABLE schedules (
 );
 CREATE UNIQUE INDEX schedules_id ON schedules (org, id);
 CREATE INDEX schedules_report ON schedules (org, report);
--- What is due, in all organisations: the sender serves them all.
+-- The due schedules of all organisations, for the sender.
 CREATE INDEX schedules_due ON schedules (next_run_at) WHERE next_run_at IS NOT NULL;
 
--- A run of a schedule, and what became of it. `status`: 0 under way, 1 sent, 2 failed, 3 suspended. A run is made once
--- for each moment. While it is under way `next_attempt_at` says when it is tried (again), and `lease_token` who is at
--- work on it until `lease_until`, by the database's own clock. `attempts` counts those that ended, `begun` all from the
--- moment that they are claimed.
+-- The runs of schedules, one for each schedule and time.
+--   status           0 unfinished, 1 sent, 2 failed, 3 suspended
+--   attempts         the attempts that have ended
+--   begun            the attempts that have begun
+--   next_attempt_at  when an unfinished run is tried (again)
+--   lease_token      the attempt in progress, until `lease_until` by the database's clock
 CREATE TABLE deliveries (
     org INTEGER NOT NULL,
     key INTEGER NOT NULL,
@@ -474,11 +522,14 @@ CREATE UNIQUE INDEX deliveries_id ON deliveries (org, id);
 CREATE UNIQUE INDEX deliveries_run ON deliveries (org, schedule, run_at);
 CREATE INDEX deliveries_report ON deliveries (org, report, key);
 CREATE INDEX deliveries_due ON deliveries (next_attempt_at) WHERE next_attempt_at IS NOT NULL;
--- Whether a run's schedule has an older one to be sent first.
+-- The older unfinished runs of a schedule, which are sent first.
 CREATE INDEX deliveries_waiting ON deliveries (org, schedule, run_at) WHERE next_attempt_at IS NOT NULL;
 
--- One recipient's part of a run. `recipient` is as the schedule had it; `status`: 0 to be sent, 1 sent, 2 failed.
--- `bytes` is the size of the CSV; `linked` says that it was too large to be attached.
+-- The recipients of a run.
+--   recipient  as in the schedule
+--   status     0 to be sent, 1 sent, 2 failed
+--   bytes      the size of the CSV
+--   linked     whether the CSV was too large to be attached
 CREATE TABLE delivery_recipients (
     org INTEGER NOT NULL,
     delivery INTEGER NOT NULL,
@@ -492,9 +543,3 @@ CREATE TABLE delivery_recipients (
     reason TEXT,
     PRIMARY KEY (org, delivery, place)
 ) WITHOUT ROWID;
-
--- What an organisation's download links are signed with.
-CREATE TABLE link_keys (
-    org INTEGER PRIMARY KEY,
-    secret BLOB NOT NULL
-);

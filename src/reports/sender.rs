@@ -315,9 +315,18 @@ impl Inner {
             .await?;
         *next = batch.next;
         let (mut queued, mut failed) = (0, 0);
+        // A locked organisation is tried once for each batch, so that it does not delay the others.
+        let mut locked = HashSet::new();
         for due in batch.due {
             let made = match due {
-                Ok(due) => self.queue(&due).await,
+                Ok(due) if locked.contains(&due.org) => Err(StoreError::Busy),
+                Ok(due) => {
+                    let made = self.queue(&due).await;
+                    if matches!(made, Err(StoreError::Busy)) {
+                        locked.insert(due.org);
+                    }
+                    made
+                }
                 Err(error) => Err(error),
             };
             match made {

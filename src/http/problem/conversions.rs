@@ -132,6 +132,7 @@ impl From<StoreError> for Problem {
             | StoreError::Thread(_)
             | StoreError::File(_)
             | StoreError::Busy
+            | StoreError::RebuildReplaced
             | StoreError::Closed => Problem::internal(error),
         }
     }

@@ -18,7 +18,7 @@ use crate::store::db::rows::{one_more, read_id, texts};
 use crate::store::db::{Store, StoreError, digest};
 use crate::store::directory::lookups::full_name;
 use crate::store::directory::reach::{push_members, push_subjects};
-use crate::store::ingest::completion_check::{CompletionCheck, Question, completed};
+use crate::store::ingest::completion_check::{CompletionCheck, Question, find_completed};
 use crate::store::ingest::persons::read_identifier;
 
 /// What is to be marked as complete, and for whom.
@@ -224,7 +224,7 @@ impl Store {
     ) -> Result<HashMap<UserId, PlannedOutcome>, StoreError> {
         let active = people.values().filter(|person| person.active);
         let keys: Vec<i64> = active.map(|person| person.key).collect();
-        let completed = completed(&mut self.db(), org, question, keys.clone()).await?;
+        let completed = find_completed(&mut self.db(), org, question, keys.clone()).await?;
         let open = keys.into_iter().filter(|key| !completed.contains(key)).collect();
         let mut identifiers = self.identifiers(org, open).await?;
         let marks = people.iter().filter_map(|(id, person)| {

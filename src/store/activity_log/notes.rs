@@ -17,12 +17,12 @@ use crate::log::timeline::{MAX_NOTE_VERSIONS, Note, NotePatch, NoteVersion};
 use crate::log::{Position, Recorder, Window};
 
 use crate::store::activity_log::log::push_window;
-use crate::store::db::database::{Row, Sql};
+use crate::store::db::database::Sql;
 use crate::store::db::ledger::OrgTx;
 use crate::store::db::rows::read_id;
 use crate::store::db::{Store, StoreError};
 use crate::store::directory::reach::{push_people, push_subjects};
-use crate::store::ingest::notes::Kept;
+use crate::store::ingest::notes::StoredNote;
 
 /// A note to be written.
 #[derive(Debug, Clone)]
@@ -51,26 +51,7 @@ pub enum NoteRefusal {
     TooManyVersions,
 }
 
-/// The columns of a note, in the order in which [`Kept::read`] takes them.
-const COLUMNS: &str = "n.seq, n.id, n.happened_at, n.text, n.created_by, n.created_at, n.written_by, n.written_at, \
-     n.version";
-
-impl Kept {
-    fn read(row: &Row) -> Result<Self, StoreError> {
-        let time = |column| row.get(column).map(Timestamp::from_micros);
-        Ok(Self {
-            seq: row.get(0)?,
-            id: row.get(1)?,
-            happened_at: time(2)?,
-            text: row.get(3)?,
-            created_by: read_id(row, 4)?,
-            created_at: time(5)?,
-            written_by: read_id(row, 6)?,
-            written_at: time(7)?,
-            version: row.get(8)?,
-        })
-    }
-
+impl StoredNote {
     fn people(&self) -> [UserId; 2] {
         [self.created_by.clone(), self.written_by.clone()]
     }
@@ -116,7 +97,7 @@ impl Store {
             note.created_by,
             subjects.caller().clone(),
         );
-        tx.keep_notes(vec![(user_key, kept.clone())]).await?;
+        tx.insert_stored_notes(vec![(user_key, kept.clone())]).await?;
         tx.commit().await?;
         Ok(Ok(self.named_one(subjects.org(), note.user, kept).await?))
     }
@@ -135,8 +116,8 @@ impl Store {
             return Ok(None);
         };
         let rows = self.db().fetch_all(page(org, user, window, after, limit)).await?;
-        let kept = rows.iter().map(Kept::read).collect::<Result<Vec<_>, _>>()?;
-        let people = kept.iter().flat_map(Kept::people).collect();
+        let kept = rows.iter().map(StoredNote::read).collect::<Result<Vec<_>, _>>()?;
+        let people = kept.iter().flat_map(StoredNote::people).collect();
         let names = self.names(subjects.org(), people).await?;
         let notes = kept.into_iter().map(|note| note.named(about.clone(), &names));
         Ok(Some(notes.collect()))
@@ -166,7 +147,7 @@ impl Store {
         let Some(row) = self.db().fetch_optional(one(org, subjects, id)).await? else {
             return Ok(None);
         };
-        let (user, kept) = (read_id(&row, 9)?, Kept::read(&row)?);
+        let (user, kept) = (read_id(&row, StoredNote::COUNT)?, StoredNote::read(&row)?);
         Ok(Some(self.named_one(subjects.org(), user, kept).await?))
     }
 
@@ -181,7 +162,7 @@ impl Store {
         let Some(row) = tx.fetch_optional(one(tx.org, subjects, id)).await? else {
             return Ok(Err(NoteRefusal::NotFound));
         };
-        let (user, before) = (read_id(&row, 9)?, Kept::read(&row)?);
+        let (user, before) = (read_id(&row, StoredNote::COUNT)?, StoredNote::read(&row)?);
         let text = change.text.unwrap_or_else(|| before.text.clone());
         let happened_at = change.happened_at.unwrap_or(before.happened_at);
         if text == before.text && happened_at == before.happened_at {
@@ -191,7 +172,7 @@ impl Store {
         if before.version >= MAX_NOTE_VERSIONS {
             return Ok(Err(NoteRefusal::TooManyVersions));
         }
-        let after = Kept {
+        let after = StoredNote {
             text,
             happened_at,
             version: before.version + 1,
@@ -220,7 +201,7 @@ impl Store {
             "SELECT v.version, v.happened_at, v.text, v.written_by, v.written_at FROM note_versions v \
              WHERE v.org = $1 AND v.note = $2 ORDER BY v.version DESC",
         );
-        let seq = Kept::read(&row)?.seq;
+        let seq = StoredNote::read(&row)?.seq;
         let rows = self.db().fetch_all(select.with(org).with(seq)).await?;
         let writers = rows
             .iter()
@@ -268,7 +249,12 @@ impl Store {
         row.map(|row| Ok((org, row.get(0)?))).transpose()
     }
 
-    async fn named_one(&self, organisation: &OrgId, user: UserId, kept: Kept) -> Result<Note, StoreError> {
+    async fn named_one(
+        &self,
+        organisation: &OrgId,
+        user: UserId,
+        kept: StoredNote,
+    ) -> Result<Note, StoreError> {
         let names = self.names(organisation, kept.people().to_vec()).await?;
         Ok(kept.named(user, &names))
     }
@@ -286,7 +272,7 @@ impl Store {
 
 impl OrgTx {
     /// Puts what stands in a note to its versions, and what is to stand there in its place.
-    async fn replace_note(&mut self, before: Kept, after: &Kept) -> Result<(), StoreError> {
+    async fn replace_note(&mut self, before: StoredNote, after: &StoredNote) -> Result<(), StoreError> {
         let columns = [
             "org",
             "note",
@@ -325,7 +311,7 @@ impl OrgTx {
 /// A page of the notes about a user: a walk of one index, in its order.
 fn page(org: i64, user: i64, window: Window, after: Option<Position>, limit: u32) -> Sql {
     let mut sql = Sql::new("SELECT ");
-    sql.push(COLUMNS).push(" FROM notes n");
+    sql.push(StoredNote::COLUMNS).push(" FROM notes n");
     push_about(&mut sql, org, user, window);
     if let Some(at) = after {
         sql.push(" AND (n.happened_at, n.seq) < (")
@@ -360,7 +346,7 @@ fn nameable(org: i64, subjects: &Subjects<Notes>, who: &UserId) -> Sql {
 /// One note with the id of its user, where the caller may read it.
 fn one(org: i64, subjects: &Subjects<Notes>, id: Uuid) -> Sql {
     let mut sql = Sql::new("SELECT ").with(org).with(id);
-    sql.push(COLUMNS).push(
+    sql.push(StoredNote::COLUMNS).push(
         ", u.id FROM notes n JOIN users u ON u.org = n.org AND u.key = n.user_key WHERE n.org = $1 AND n.id = $2",
     );
     push_subjects(&mut sql, "n.user_key", subjects);

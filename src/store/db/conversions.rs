@@ -50,6 +50,14 @@ plain! {
     Uuid => Uuid,
 }
 
+impl IntoValue for &str {
+    const NULL: Value = Value::Text(None);
+
+    fn into_value(self) -> Value {
+        Value::Text(Some(self.to_owned()))
+    }
+}
+
 impl<T: IntoValue> IntoValue for Option<T> {
     const NULL: Value = T::NULL;
 
@@ -83,8 +91,6 @@ macro_rules! converted {
         }
     };
 }
-
-pub(crate) use converted;
 
 converted!(Timestamp as i64, read |micros| Ok(Timestamp::from_micros(micros)), write Timestamp::micros);
 converted!(StatementId as Uuid, read |id| Ok(StatementId(id)), write |id: StatementId| id.0);

@@ -25,6 +25,7 @@ use sqlx::sqlite::SqliteArguments;
 use uuid::Uuid;
 
 use crate::store::db::StoreError;
+use crate::store::db::columns::IntoValue;
 
 /// One value of a statement, typed, so that an absent one has its type too.
 #[derive(Debug, Clone)]
@@ -43,31 +44,11 @@ pub(crate) enum Value {
     Digests(Vec<Vec<u8>>),
 }
 
-macro_rules! value_from {
-    ($($from:ty => $variant:ident),* $(,)?) => {
-        $(
-            impl From<$from> for Value {
-                fn from(value: $from) -> Self {
-                    Self::$variant(Some(value))
-                }
-            }
-            impl From<Option<$from>> for Value {
-                fn from(value: Option<$from>) -> Self {
-                    Self::$variant(value)
-                }
-            }
-        )*
-    };
-}
-
-value_from! {
-    i64 => Int,
-    i16 => Small,
-    f64 => Real,
-    bool => Bool,
-    String => Text,
-    Vec<u8> => Bytes,
-    Uuid => Uuid,
+/// Every type that a column can hold can be bound as a value.
+impl<T: IntoValue> From<T> for Value {
+    fn from(value: T) -> Self {
+        value.into_value()
+    }
 }
 
 macro_rules! value_from_list {
@@ -88,18 +69,6 @@ value_from_list! {
     String => Texts,
     Uuid => Uuids,
     Vec<u8> => Digests,
-}
-
-impl From<&str> for Value {
-    fn from(value: &str) -> Self {
-        Self::Text(Some(value.to_owned()))
-    }
-}
-
-impl From<Option<&str>> for Value {
-    fn from(value: Option<&str>) -> Self {
-        Self::Text(value.map(str::to_owned))
-    }
 }
 
 /// The text for PostgreSQL.

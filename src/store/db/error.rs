@@ -17,6 +17,9 @@ pub enum StoreError {
     /// Another writer kept the organisation locked for too long, or too many wait for it.
     #[error("the organisation is locked by another writer, or too many writers wait for it")]
     Busy,
+    /// Another rebuild of the same organisation has begun.
+    #[error("another rebuild of the organisation has begun")]
+    RebuildReplaced,
     /// The schema could not be brought up to date.
     #[error("the schema could not be migrated: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),

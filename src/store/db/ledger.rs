@@ -25,6 +25,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(5);
 /// The longest pause before the lock of a locked ledger is tried again.
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
+/// How long a background task waits for a locked organisation before it continues with the others.
+pub(crate) const BACKGROUND_LOCK_WAIT: Duration = Duration::from_millis(500);
+
 /// A writing transaction of an organisation. Without [`OrgTx::commit`] it changes nothing.
 pub(crate) struct OrgTx {
     tx: Tx,

@@ -109,6 +109,13 @@ impl Store {
         Ok(Some(key))
     }
 
+    /// The ids of all organisations.
+    pub async fn organisations(&self) -> Result<Vec<OrgId>, StoreError> {
+        let select = Sql::new("SELECT id FROM organisations ORDER BY id");
+        let rows: Vec<(OrgId,)> = self.db().fetch_rows(select).await?;
+        Ok(rows.into_iter().map(|(id,)| id).collect())
+    }
+
     /// The organisation's settings and whether the user is active, by one query.
     pub async fn caller_facts(
         &self,

@@ -1,22 +1,23 @@
-//! Whether a record that marks content as complete is still needed when it is written.
+//! Whether a record that marks content as complete is still needed at the time of writing.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::base::clock::Timestamp;
 use crate::store::db::StoreError;
-use crate::store::db::database::{Row, Sql};
+use crate::store::db::columns::FromRow as _;
+use crate::store::db::database::Sql;
 use crate::store::db::ledger::OrgTx;
 use crate::store::db::rows::Reads;
 
-/// What a record that marks somebody is needed for: it is kept only while this person doesn't stand completed, neither
-/// now nor at that moment. Only [`Store::marking`] makes one.
+/// The condition on which a record that marks a user is stored: the user has not completed the content, neither now nor
+/// at the time of the record. Only [`Store::marking`](crate::store::Store::marking) creates one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CompletionCheck {
     pub(crate) user: i64,
     pub(crate) question: Question,
 }
 
-/// Who stands completed in this content, then or now?
+/// The question which users have completed a content at one of two times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Question {
     pub(crate) content: i64,
@@ -25,7 +26,7 @@ pub(crate) struct Question {
 }
 
 impl CompletionCheck {
-    /// For tests of who waits for whom.
+    /// A check of a user and a content.
     #[cfg(test)]
     pub(crate) fn from_keys((user, content): (i64, i64)) -> Self {
         let (at, now) = (Timestamp::default(), Timestamp::default());
@@ -33,7 +34,7 @@ impl CompletionCheck {
         Self { user, question }
     }
 
-    /// Whom it marks, for which content: keys of a user and of a content.
+    /// The keys of the user and the content.
     pub(crate) fn keys(self) -> (i64, i64) {
         (self.user, self.question.content)
     }
@@ -43,40 +44,41 @@ impl CompletionCheck {
         self.user
     }
 
-    /// When it was completed.
+    /// The time at which the user completed the content.
     pub(crate) fn at(self) -> Timestamp {
         self.question.at
     }
 }
 
 impl OrgTx {
-    /// Which of these records are needed no more. Asked within a writing transaction, the answer stays true to its end.
+    /// The checks that fail: these records are not needed any more. The answer is valid to the end of the transaction.
     pub(crate) async fn already_completed(
         &mut self,
-        needed: impl Iterator<Item = CompletionCheck>,
+        checks: impl Iterator<Item = CompletionCheck>,
     ) -> Result<HashSet<CompletionCheck>, StoreError> {
         let mut users: HashMap<Question, Vec<i64>> = HashMap::new();
-        for CompletionCheck { user, question } in needed {
+        for CompletionCheck { user, question } in checks {
             users.entry(question).or_default().push(user);
         }
-        let mut needless = HashSet::new();
+        let mut failed = HashSet::new();
         for (question, users) in users {
             let org = self.org;
-            let completed = completed(self, org, question, users).await?;
-            needless.extend(
+            let completed = find_completed(self, org, question, users).await?;
+            failed.extend(
                 completed
                     .into_iter()
                     .map(|user| CompletionCheck { user, question }),
             );
         }
-        Ok(needless)
+        Ok(failed)
     }
 }
 
-/// Those among the users who stand completed: a completion of theirs holds now, or it had happened by the moment asked
-/// about and had not expired by then. The latter so that marking a past day twice is marking it once, even where what
-/// was marked has expired since. What expired at that very moment doesn't count: it is then that it is renewed.
-pub(crate) async fn completed(
+/// The users that have completed the content: a completion is valid now, or one had happened by the time in question
+/// and had not expired by then. The second case makes a repeated mark of a past day harmless, even if the first mark
+/// has expired since. A completion that expires exactly at the time in question does not count, because it is renewed
+/// then.
+pub(crate) async fn find_completed(
     reads: &mut impl Reads,
     org: i64,
     question: Question,
@@ -96,12 +98,10 @@ pub(crate) async fn completed(
         .with(org)
         .with(users)
         .with(question.content)
-        .with(question.now.micros())
-        .with(question.at.micros());
+        .with(question.now)
+        .with(question.at);
     let rows = reads.rows(select).await?;
-    rows.iter().map(user_key).collect()
-}
-
-fn user_key(row: &Row) -> Result<i64, StoreError> {
-    row.get(0)
+    rows.iter()
+        .map(|row| <(i64,)>::from_row(row).map(|(user,)| user))
+        .collect()
 }

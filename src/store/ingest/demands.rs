@@ -1,4 +1,4 @@
-//! What contents demanded over time, and their types, as rows of the log are projected with them.
+//! The demands of contents over time, with which rows of the log are projected.
 
 use std::collections::HashMap;
 
@@ -6,11 +6,12 @@ use crate::base::clock::Timestamp;
 use crate::catalogue::timeline::history;
 use crate::catalogue::{ContentFormat, DemandHistory, Demands, LearningType};
 use crate::store::db::StoreError;
+use crate::store::db::columns::columns;
 use crate::store::db::database::Sql;
 use crate::store::db::ledger::OrgTx;
 use crate::store::db::rows::Reads;
 
-/// What a content demanded from each moment on, in their order.
+/// The demands of a content from each time on, in the order of time.
 pub(crate) type Snapshots = Vec<(Timestamp, Demands)>;
 
 pub(crate) fn type_from(code: Option<i16>) -> Option<LearningType> {
@@ -21,7 +22,15 @@ pub(crate) fn kind_from(code: Option<i16>) -> Option<ContentFormat> {
     code.and_then(ContentFormat::from_code)
 }
 
-/// What each of the contents demanded over time; those that never demanded anything are left out.
+columns! {
+    struct DemandsRow {
+        content: i64 = "content",
+        effective_from: Timestamp = "effective_from",
+        demands: String = "demands",
+    }
+}
+
+/// The demands of each content over time. Contents that never had demands are left out.
 pub(crate) async fn demand_histories(
     tx: &mut OrgTx,
     contents: Vec<i64>,
@@ -34,22 +43,25 @@ pub(crate) async fn demand_histories(
         .collect())
 }
 
-/// What each of the contents demanded over time, by time; those that never demanded anything are left out.
+/// The snapshots of each content. Contents that never had demands are left out.
 pub(crate) async fn snapshots(
     reads: &mut impl Reads,
     org: i64,
     contents: Vec<i64>,
 ) -> Result<HashMap<i64, Snapshots>, StoreError> {
-    let select = Sql::new(
-        "SELECT content, effective_from, demands FROM content_demands \
+    let select = Sql::new(&format!(
+        "SELECT {} FROM content_demands \
          WHERE org = $1 AND content IN LIST($2) ORDER BY content, effective_from",
-    );
-    let mut found: HashMap<i64, Snapshots> = HashMap::new();
+        DemandsRow::COLUMNS
+    ));
+    let mut all: HashMap<i64, Snapshots> = HashMap::new();
     for row in reads.rows(select.with(org).with(contents)).await? {
-        let demands: String = row.get(2)?;
-        let demands = Demands::from_json(&demands).map_err(|error| StoreError::corrupt("demand", error))?;
-        let snapshots = found.entry(row.get(0)?).or_default();
-        snapshots.push((Timestamp::from_micros(row.get(1)?), demands));
+        let row = DemandsRow::read(&row)?;
+        let demands =
+            Demands::from_json(&row.demands).map_err(|error| StoreError::corrupt("demand", error))?;
+        all.entry(row.content)
+            .or_default()
+            .push((row.effective_from, demands));
     }
-    Ok(found)
+    Ok(all)
 }

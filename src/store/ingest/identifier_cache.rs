@@ -1,28 +1,35 @@
-//! What records name: persons, verbs, contents. What has been seen already is remembered, so that in the
-//! steady state a record writes its own rows and upserts nothing.
+//! The keys of the persons, verbs and contents that records name.
 //!
-//! What they say of these, a name, a title and a type, is the matter of `said`.
+//! Keys that were found once are cached. So a record usually writes its own rows only, and no row of a person, verb or
+//! content. Names, titles and types of these are the subject of `latest_names`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::catalogue::content::ContentDraft;
-use crate::log::{PersonRef, person_of};
-use crate::record::{Activity, Identifier, Object};
+use uuid::Uuid;
 
+use crate::base::clock::Timestamp;
+use crate::catalogue::content::ContentDraft;
+use crate::catalogue::{ContentFormat, LearningType};
+use crate::record::Identifier;
+
+use crate::store::db::columns::{columns, table_row};
 use crate::store::db::database::Sql;
-use crate::store::db::dialect::Value;
 use crate::store::db::ledger::OrgTx;
 use crate::store::db::{StoreError, digest};
 use crate::store::ingest::definitions::Definitions;
-use crate::store::ingest::demands::{demand_histories, kind_from, type_from};
-use crate::store::ingest::latest_names::{CachedContent, CachedPerson, Definition, LatestName, read_stamp};
-use crate::store::ingest::persons::{PERSON_COLUMNS, PersonId, digest_of, digest_of_person, stamp_columns};
+use crate::store::ingest::demands::demand_histories;
+use crate::store::ingest::first_uses::FirstUses;
+use crate::store::ingest::latest_names::{CachedContent, CachedPerson, Definition, LatestName, to_stamp};
+use crate::store::ingest::persons::{NewPerson, PersonId, digest_of, stamp_columns};
+use crate::store::ingest::record_names::RecordNames;
+use crate::store::ingest::references::NewMention;
 use crate::store::ingest::stored_statement::{Named, Platform, StoredStatement};
 
-/// Persons, verbs and contents remembered at most, together; past it the memory is emptied.
-const REMEMBERED: usize = 400_000;
-/// What has been seen of one organisation.
+/// The maximum number of cached persons, verbs and contents of an organisation. Beyond it the cache is emptied.
+const MAX_CACHED: usize = 400_000;
+
+/// The cached keys of one organisation.
 #[derive(Default)]
 pub(crate) struct IdentifierCache {
     epoch: i64,
@@ -30,60 +37,45 @@ pub(crate) struct IdentifierCache {
     persons: HashMap<Vec<u8>, CachedPerson>,
     verbs: HashMap<Vec<u8>, i64>,
     contents: HashMap<Vec<u8>, CachedContent>,
-    by_key: HashMap<i64, Vec<u8>>,
+    /// The digests of contents by their keys.
+    content_digests: HashMap<i64, Vec<u8>>,
     definitions: Definitions,
+    /// Set in a rebuild only.
+    first_uses: Option<FirstUses>,
 }
 
-/// What a record names: digests, and what they stand for.
-struct Mention<'r> {
-    person: (Vec<u8>, PersonRef),
-    verb: Vec<u8>,
-    object: Option<(Vec<u8>, &'r Activity)>,
-    content: Option<(Vec<u8>, &'r Activity)>,
-    /// Everybody else, and whether the plain `agent` filter finds them.
-    people: Vec<(Vec<u8>, &'r Identifier, bool)>,
-    /// Everything else.
-    activities: Vec<(Vec<u8>, &'r Activity)>,
-}
-
-impl<'r> Mention<'r> {
-    fn all_activities(&self) -> impl Iterator<Item = &(Vec<u8>, &'r Activity)> {
-        self.object.iter().chain(&self.content).chain(&self.activities)
-    }
-}
-
-/// A row of `mentions`: a person or an Activity that a record names besides its actor and object.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Mentioned {
-    /// The key of the person or content.
-    pub(crate) thing: i64,
-    /// The record.
-    pub(crate) seq: i64,
-    /// Whether the plain `agent` filter finds it.
-    pub(crate) direct: bool,
-}
-
-/// The keys of all that a batch names.
+/// The keys of all things that a batch of records names.
 pub(crate) struct ResolvedRecords {
-    /// Of each record.
+    /// The actor, verb, object and content of each record.
     pub(crate) named: Vec<Named>,
-    /// Of all, what each names besides.
-    pub(crate) mentioned: Vec<Mentioned>,
+    /// The other persons and Activities that the records name.
+    pub(crate) mentions: Vec<NewMention>,
 }
 
 impl IdentifierCache {
-    /// Forgets what another replica may have changed.
-    pub(crate) fn refresh(&mut self, epoch: i64) {
-        let size = self.persons.len() + self.verbs.len() + self.contents.len();
-        if self.epoch != epoch || size > REMEMBERED {
-            *self = Self {
-                epoch,
-                ..Self::default()
-            };
+    /// A cache for a rebuild, which writes names, titles and definitions anew.
+    pub(crate) fn for_rebuild() -> Self {
+        Self {
+            definitions: Definitions::for_rebuild(),
+            first_uses: Some(FirstUses::default()),
+            ..Self::default()
         }
     }
 
-    /// Says under which number the memory is true after a commit of ours.
+    /// Drops the cached keys if another replica may have changed something, or if they are too many.
+    pub(crate) fn refresh(&mut self, epoch: i64) {
+        if self.epoch == epoch && self.len() <= MAX_CACHED {
+            return;
+        }
+        *self = Self {
+            epoch,
+            definitions: self.definitions.emptied(),
+            first_uses: self.first_uses.take(),
+            ..Self::default()
+        };
+    }
+
+    /// Sets the epoch for which the cache is valid after a commit.
     pub(crate) fn set_epoch(&mut self, epoch: i64) {
         self.epoch = epoch;
     }
@@ -91,6 +83,16 @@ impl IdentifierCache {
     /// The number of cached identifiers.
     pub(crate) fn len(&self) -> usize {
         self.persons.len() + self.verbs.len() + self.contents.len() + self.definitions.len()
+    }
+
+    /// What a rebuild has come across. `None` outside a rebuild.
+    pub(crate) fn first_uses(&mut self) -> Option<&mut FirstUses> {
+        self.first_uses.as_mut()
+    }
+
+    /// The definitions that the records gave.
+    pub(crate) fn definitions(&mut self) -> &mut Definitions {
+        &mut self.definitions
     }
 
     /// The organisation's account home page.
@@ -103,168 +105,225 @@ impl IdentifierCache {
         Ok(home_page)
     }
 
-    /// The content with that key, which a record of this batch named.
+    /// A content that a record of the current batch names.
     pub(crate) fn content(&self, key: i64) -> Option<&CachedContent> {
-        self.contents.get(self.by_key.get(&key)?)
+        self.contents.get(self.content_digests.get(&key)?)
     }
 
-    /// Finds or makes everything that the records name, and lets them say their names and titles.
+    /// Returns the keys of all things that the records name, and updates their names, titles and definitions. Creates
+    /// the things that do not exist.
     pub(crate) async fn resolve(
         &mut self,
         tx: &mut OrgTx,
         platform: &Platform<'_>,
         records: &[StoredStatement],
     ) -> Result<ResolvedRecords, StoreError> {
-        let mentions: Vec<Mention<'_>> = records.iter().map(|record| mention(record, platform)).collect();
-        self.find_persons(tx, &mentions).await?;
-        self.find_verbs(tx, &mentions, records).await?;
-        self.find_contents(tx, platform.home_page, &mentions).await?;
-        for (place, (mention, record)) in mentions.iter().zip(records).enumerate() {
-            let earlier = &records[..place];
-            if let Some(person) = self.persons.get_mut(&mention.person.0) {
+        let names = RecordNames::of_all(records, platform);
+        self.find_persons(tx, &names).await?;
+        self.find_verbs(tx, &names, records).await?;
+        self.find_contents(tx, platform.home_page, &names).await?;
+        self.reset_first_used(tx, &names).await?;
+        for (index, (names, record)) in names.iter().zip(records).enumerate() {
+            let earlier = &records[..index];
+            if let Some(person) = self.persons.get_mut(&names.person.0) {
                 person.observe(tx, record, earlier).await?;
             }
-            if let Some((digest, activity)) = &mention.content
+            if let Some((digest, activity)) = &names.content
                 && let Some(content) = self.contents.get_mut(digest)
             {
-                content.observe(tx, platform, activity, record, earlier).await?;
-            }
-        }
-        let said = self.said(&mentions, records)?;
-        self.definitions.define(tx, records, &said).await?;
-        let named = mentions.iter().map(|mention| self.named(mention));
-        Ok(ResolvedRecords {
-            named: named.collect::<Result<_, _>>()?,
-            mentioned: self.mentioned(&mentions, records)?,
-        })
-    }
-
-    /// The definitions that the records give, with the keys of what they define, in the order of recording.
-    fn said<'r>(
-        &self,
-        mentions: &[Mention<'r>],
-        records: &[StoredStatement],
-    ) -> Result<Vec<(i64, &'r str)>, StoreError> {
-        let lost = || StoreError::Invariant("a record defines what was not found");
-        let defining = mentions
-            .iter()
-            .zip(records)
-            .filter(|(_, record)| record.envelope.defines);
-        let mut said = Vec::new();
-        for (mention, _) in defining {
-            for (digest, activity) in mention.object.iter().chain(&mention.activities) {
-                if let Some(definition) = &activity.definition {
-                    let content = self.contents.get(digest).ok_or_else(lost)?;
-                    said.push((content.key, definition.text.as_str()));
+                let type_changed = content.observe(tx, platform, activity, record, earlier).await?;
+                if type_changed {
+                    match &self.first_uses {
+                        None => tx.reproject(content.key).await?,
+                        // The rebuild has not reached any earlier row of a content that this batch uses first.
+                        Some(first_uses) if first_uses.is_new_content(content.key) => {}
+                        Some(_) => tx.mark_for_reprojection(content.key).await?,
+                    }
                 }
             }
         }
-        Ok(said)
+        let definitions = self.given_definitions(&names, records)?;
+        self.definitions.merge_batch(tx, records, &definitions).await?;
+        let named = names.iter().map(|names| self.named(names));
+        Ok(ResolvedRecords {
+            named: named.collect::<Result<_, _>>()?,
+            mentions: self.mentions(tx.org, &names, records)?,
+        })
     }
 
-    /// What records that are in the store already name besides their actors and objects.
-    pub(crate) async fn recall(
+    /// In a rebuild, deletes the names of actors and the titles of contents that are used for the first time.
+    async fn reset_first_used(
+        &mut self,
+        tx: &mut OrgTx,
+        names: &[RecordNames<'_>],
+    ) -> Result<(), StoreError> {
+        let Some(first_uses) = &mut self.first_uses else {
+            return Ok(());
+        };
+        first_uses.begin_batch();
+        for names in names {
+            if let Some(person) = self.persons.get_mut(&names.person.0)
+                && first_uses.insert_person(person.key)
+            {
+                person.name = LatestName::NOTHING;
+            }
+            let content = names.content.as_ref();
+            if let Some(content) = content.and_then(|(digest, _)| self.contents.get_mut(digest))
+                && first_uses.insert_content(content.key)
+                && !content.registered
+            {
+                content.definition = LatestName::NOTHING;
+                (content.learning_type, content.content_type) = (None, None);
+            }
+        }
+        first_uses.reset_batch(tx).await
+    }
+
+    /// The definitions that the records give, with the keys of their contents, in the order of recording.
+    fn given_definitions<'r>(
+        &self,
+        names: &[RecordNames<'r>],
+        records: &[StoredStatement],
+    ) -> Result<Vec<(i64, &'r str)>, StoreError> {
+        let missing = || StoreError::Invariant("a defined Activity has no key");
+        let defining = names
+            .iter()
+            .zip(records)
+            .filter(|(_, record)| record.envelope.defines);
+        let mut given = Vec::new();
+        for (names, _) in defining {
+            for (digest, activity) in names.object.iter().chain(&names.activities) {
+                if let Some(definition) = &activity.definition {
+                    let content = self.contents.get(digest).ok_or_else(missing)?;
+                    given.push((content.key, definition.text.as_str()));
+                }
+            }
+        }
+        Ok(given)
+    }
+
+    /// What stored records name besides their actors and objects.
+    pub(crate) async fn find_mentions(
         &mut self,
         tx: &mut OrgTx,
         platform: &Platform<'_>,
         records: &[StoredStatement],
-    ) -> Result<Vec<Mentioned>, StoreError> {
-        let mentions: Vec<Mention<'_>> = records.iter().map(|record| mention(record, platform)).collect();
-        self.find_persons(tx, &mentions).await?;
-        self.find_contents(tx, platform.home_page, &mentions).await?;
-        self.mentioned(&mentions, records)
+    ) -> Result<Vec<NewMention>, StoreError> {
+        let names = RecordNames::of_all(records, platform);
+        self.find_persons(tx, &names).await?;
+        self.find_contents(tx, platform.home_page, &names).await?;
+        self.mentions(tx.org, &names, records)
     }
 
-    /// What the records name besides their actors and objects, one record's after the other's.
-    fn mentioned(
+    /// What the records name besides their actors and objects, in the order of the records.
+    fn mentions(
         &self,
-        mentions: &[Mention<'_>],
+        org: i64,
+        names: &[RecordNames<'_>],
         records: &[StoredStatement],
-    ) -> Result<Vec<Mentioned>, StoreError> {
+    ) -> Result<Vec<NewMention>, StoreError> {
         let mut all = Vec::new();
-        for (mention, record) in mentions.iter().zip(records) {
-            all.extend(self.mentioned_by(mention, record.seq)?);
+        for (names, record) in names.iter().zip(records) {
+            all.extend(self.mentions_of(org, names, record.seq)?);
         }
         Ok(all)
     }
 
-    /// Each once, and direct where it is so anywhere in the record.
-    fn mentioned_by(&self, mention: &Mention<'_>, seq: i64) -> Result<Vec<Mentioned>, StoreError> {
-        let lost = || StoreError::Invariant("a record mentions what was not found");
-        let mut found: Vec<Mentioned> = Vec::with_capacity(mention.people.len() + mention.activities.len());
-        for (digest, _, direct) in &mention.people {
-            let thing = self.persons.get(digest).ok_or_else(lost)?.key;
-            let direct = *direct;
-            found.push(Mentioned { thing, seq, direct });
+    /// What a record names besides its actor and object: each thing once, as direct if it is direct anywhere.
+    fn mentions_of(
+        &self,
+        org: i64,
+        names: &RecordNames<'_>,
+        seq: i64,
+    ) -> Result<Vec<NewMention>, StoreError> {
+        let missing = || StoreError::Invariant("a mentioned thing has no key");
+        let mut mentions = Vec::with_capacity(names.people.len() + names.activities.len());
+        let mut push = |thing, direct| {
+            mentions.push(NewMention {
+                org,
+                thing,
+                seq,
+                direct,
+            })
+        };
+        for person in &names.people {
+            push(
+                self.persons.get(&person.digest).ok_or_else(missing)?.key,
+                person.direct,
+            );
         }
-        for (digest, _) in &mention.activities {
-            let thing = self.contents.get(digest).ok_or_else(lost)?.key;
-            let direct = false;
-            found.push(Mentioned { thing, seq, direct });
+        for (digest, _) in &names.activities {
+            push(self.contents.get(digest).ok_or_else(missing)?.key, false);
         }
-        found.sort_unstable_by_key(|one| (one.thing, !one.direct));
-        found.dedup_by_key(|one| one.thing);
-        Ok(found)
+        mentions.sort_unstable_by_key(|mention| (mention.thing, !mention.direct));
+        mentions.dedup_by_key(|mention| mention.thing);
+        Ok(mentions)
     }
 
-    fn named(&self, mention: &Mention<'_>) -> Result<Named, StoreError> {
-        let lost = || StoreError::Invariant("a record names what was not found");
-        let content = |mention: &Option<(Vec<u8>, &Activity)>| match mention {
-            Some((digest, _)) => self.contents.get(digest).map(|c| Some(c.key)).ok_or_else(lost),
-            None => Ok(None),
+    fn named(&self, names: &RecordNames<'_>) -> Result<Named, StoreError> {
+        let missing = || StoreError::Invariant("a named thing has no key");
+        let content = |digest: &Vec<u8>| {
+            self.contents
+                .get(digest)
+                .map(|content| content.key)
+                .ok_or_else(missing)
         };
         Ok(Named {
-            actor: self.persons.get(&mention.person.0).ok_or_else(lost)?.key,
-            verb: *self.verbs.get(&mention.verb).ok_or_else(lost)?,
-            object: content(&mention.object)?,
-            content: content(&mention.content)?,
+            actor: self.persons.get(&names.person.0).ok_or_else(missing)?.key,
+            verb: *self.verbs.get(&names.verb).ok_or_else(missing)?,
+            object: names
+                .object
+                .as_ref()
+                .map(|(digest, _)| content(digest))
+                .transpose()?,
+            content: names
+                .content
+                .as_ref()
+                .map(|(digest, _)| content(digest))
+                .transpose()?,
         })
     }
 
-    async fn find_persons(&mut self, tx: &mut OrgTx, mentions: &[Mention<'_>]) -> Result<(), StoreError> {
-        let digests = mentions
-            .iter()
-            .flat_map(|m| std::iter::once(&m.person.0).chain(m.people.iter().map(|(digest, ..)| digest)));
-        let unknown = unknown(digests, |digest| self.persons.contains_key(digest));
+    async fn find_persons(&mut self, tx: &mut OrgTx, names: &[RecordNames<'_>]) -> Result<(), StoreError> {
+        let digests = names.iter().flat_map(RecordNames::person_digests);
+        let unknown = find_unknown(digests, |digest| self.persons.contains_key(digest));
         if unknown.is_empty() {
             return Ok(());
         }
-        let select = Sql::new(
-            "SELECT digest, key, user_key, name, named_at, named_by, contested FROM persons \
-             WHERE org = $1 AND digest IN LIST($2)",
-        );
-        for row in tx.fetch_all(select.with(tx.org).with(unknown)).await? {
-            let name = LatestName {
-                value: row.get(3)?,
-                at: read_stamp(&row, 4)?,
-                tracked: row.get(6)?,
-            };
-            let owned = row.get::<Option<i64>>(2)?.is_some();
-            self.persons.insert(
-                row.get(0)?,
-                CachedPerson {
-                    key: row.get(1)?,
-                    owned,
-                    name,
+        let select = Sql::new(&format!(
+            "SELECT {} FROM persons WHERE org = $1 AND digest IN LIST($2)",
+            PersonRow::COLUMNS
+        ));
+        let rows: Vec<PersonRow> = tx.fetch_rows(select.with(tx.org).with(unknown)).await?;
+        for row in rows {
+            let person = CachedPerson {
+                key: row.key,
+                owned: row.user_key.is_some(),
+                name: LatestName {
+                    value: row.name,
+                    at: to_stamp(row.named_at, row.named_by),
+                    tracked: row.tracked,
                 },
-            );
+            };
+            self.persons.insert(row.digest, person);
         }
-        let mut made = Vec::new();
-        for mention in mentions {
-            let (digest, person) = &mention.person;
+        let mut created = Vec::new();
+        for names in names {
+            let (digest, person) = &names.person;
             if !self.persons.contains_key(digest) {
-                made.push(self.make_person(tx, digest, PersonId::of(person)?));
+                created.push(self.create_person(tx, digest, PersonId::of(person)?));
             }
-            for (digest, identifier, _) in &mention.people {
-                if !self.persons.contains_key(digest) {
-                    made.push(self.make_person(tx, digest, PersonId::of_identifier(identifier)?));
+            for person in &names.people {
+                if !self.persons.contains_key(&person.digest) {
+                    let id = PersonId::of_identifier(person.identifier)?;
+                    created.push(self.create_person(tx, &person.digest, id));
                 }
             }
         }
-        tx.insert("persons", &PERSON_COLUMNS, made).await
+        tx.insert_rows(created).await
     }
 
-    fn make_person(&mut self, tx: &mut OrgTx, digest: &[u8], id: PersonId) -> Vec<Value> {
+    fn create_person(&mut self, tx: &mut OrgTx, digest: &[u8], id: PersonId) -> NewPerson {
         let key = tx.next_key();
         let person = CachedPerson {
             key,
@@ -272,63 +331,65 @@ impl IdentifierCache {
             name: LatestName::NOTHING,
         };
         self.persons.insert(digest.to_vec(), person);
-        tx.person_row(key, id, None, None, None, false)
+        NewPerson::new(tx.org, key, id)
     }
 
     async fn find_verbs(
         &mut self,
         tx: &mut OrgTx,
-        mentions: &[Mention<'_>],
+        names: &[RecordNames<'_>],
         records: &[StoredStatement],
     ) -> Result<(), StoreError> {
-        let unknown = unknown(mentions.iter().map(|m| &m.verb), |d| self.verbs.contains_key(d));
+        let digests = names.iter().map(|names| &names.verb);
+        let unknown = find_unknown(digests, |digest| self.verbs.contains_key(digest));
         if unknown.is_empty() {
             return Ok(());
         }
         let select = Sql::new("SELECT digest, key FROM verbs WHERE org = $1 AND digest IN LIST($2)");
-        for row in tx.fetch_all(select.with(tx.org).with(unknown)).await? {
-            self.verbs.insert(row.get(0)?, row.get(1)?);
-        }
-        let mut made = Vec::new();
-        for (mention, record) in mentions.iter().zip(records) {
-            if !self.verbs.contains_key(&mention.verb) {
-                let key = tx.next_key();
+        let rows: Vec<(Vec<u8>, i64)> = tx.fetch_rows(select.with(tx.org).with(unknown)).await?;
+        self.verbs.extend(rows);
+        let mut created = Vec::new();
+        for (names, record) in names.iter().zip(records) {
+            if !self.verbs.contains_key(&names.verb) {
                 let verb = &record.statement.verb;
-                made.push(vec![
-                    tx.org.into(),
-                    key.into(),
-                    mention.verb.clone().into(),
-                    verb.id.as_str().into(),
-                    verb.display.pick_english_first().into(),
-                ]);
-                self.verbs.insert(mention.verb.clone(), key);
+                let key = tx.next_key();
+                created.push(NewVerb {
+                    org: tx.org,
+                    key,
+                    digest: names.verb.clone(),
+                    iri: verb.id.as_str().to_owned(),
+                    display: verb.display.pick_english_first().map(str::to_owned),
+                });
+                self.verbs.insert(names.verb.clone(), key);
             }
         }
-        tx.insert("verbs", &["org", "key", "digest", "iri", "display"], made)
-            .await
+        tx.insert_rows(created).await
     }
 
     async fn find_contents(
         &mut self,
         tx: &mut OrgTx,
         home_page: &str,
-        mentions: &[Mention<'_>],
+        names: &[RecordNames<'_>],
     ) -> Result<(), StoreError> {
-        let all = || mentions.iter().flat_map(Mention::all_activities);
-        let unknown = unknown(all().map(|(digest, _)| digest), |d| self.contents.contains_key(d));
+        let all = || names.iter().flat_map(RecordNames::all_activities);
+        let unknown = find_unknown(all().map(|(digest, _)| digest), |digest| {
+            self.contents.contains_key(digest)
+        });
         if !unknown.is_empty() {
             self.load_contents(tx, unknown).await?;
-            let mut made = Vec::new();
+            let mut created = Vec::new();
             for (digest, activity) in all() {
                 if !self.contents.contains_key(digest) {
-                    let id = free_id(tx, activity.id.as_str(), home_page).await?;
-                    made.push(self.make_content(tx, digest, activity.id.as_str(), id));
+                    let iri = activity.id.as_str();
+                    let id = choose_content_id(tx, iri, home_page).await?;
+                    created.push(self.create_content(tx, digest, iri, id));
                 }
             }
-            tx.insert("contents", &CONTENT_COLUMNS, made).await?;
+            tx.insert_rows(created).await?;
         }
         let mut listed = Vec::new();
-        for (digest, _) in mentions.iter().filter_map(|m| m.content.as_ref()) {
+        for (digest, _) in names.iter().filter_map(|names| names.content.as_ref()) {
             if let Some(content) = self.contents.get_mut(digest).filter(|content| !content.listed) {
                 content.listed = true;
                 listed.push(content.key);
@@ -342,48 +403,40 @@ impl IdentifierCache {
     }
 
     async fn load_contents(&mut self, tx: &mut OrgTx, digests: Vec<Vec<u8>>) -> Result<(), StoreError> {
-        let select = Sql::new(
-            "SELECT digest, key, registered, listed, title, type, content_type, defined_at, defined_by, contested \
-             FROM contents WHERE org = $1 AND digest IN LIST($2)",
-        );
-        let rows = tx.fetch_all(select.with(tx.org).with(digests)).await?;
-        let keys = rows
-            .iter()
-            .map(|row| row.get(1))
-            .collect::<Result<Vec<i64>, _>>()?;
+        let select = Sql::new(&format!(
+            "SELECT {} FROM contents WHERE org = $1 AND digest IN LIST($2)",
+            ContentRow::COLUMNS
+        ));
+        let rows: Vec<ContentRow> = tx.fetch_rows(select.with(tx.org).with(digests)).await?;
+        let keys = rows.iter().map(|row| row.key).collect();
         let mut histories = demand_histories(tx, keys).await?;
         for row in rows {
-            let digest: Vec<u8> = row.get(0)?;
-            let key = row.get(1)?;
-            let (kind, content_type) = (type_from(row.get(5)?), kind_from(row.get(6)?));
-            let at = read_stamp(&row, 7)?;
-            let value = at.map(|_| {
-                Ok::<_, StoreError>(Definition {
-                    title: row.get(4)?,
-                    learning_type: kind,
-                    content_type,
-                })
-            });
-            let content = CachedContent {
-                key,
-                registered: row.get(2)?,
-                listed: row.get(3)?,
-                definition: LatestName {
-                    value: value.transpose()?,
-                    at,
-                    tracked: row.get(9)?,
-                },
-                learning_type: kind,
-                content_type,
-                demands: Arc::new(histories.remove(&key).unwrap_or_default()),
+            let at = to_stamp(row.defined_at, row.defined_by);
+            let definition = Definition {
+                title: row.title,
+                learning_type: row.learning_type,
+                content_type: row.content_type,
             };
-            self.by_key.insert(key, digest.clone());
-            self.contents.insert(digest, content);
+            let content = CachedContent {
+                key: row.key,
+                registered: row.registered,
+                listed: row.listed,
+                definition: LatestName {
+                    value: at.map(|_| definition),
+                    at,
+                    tracked: row.tracked,
+                },
+                learning_type: row.learning_type,
+                content_type: row.content_type,
+                demands: Arc::new(histories.remove(&row.key).unwrap_or_default()),
+            };
+            self.content_digests.insert(row.key, row.digest.clone());
+            self.contents.insert(row.digest, content);
         }
         Ok(())
     }
 
-    fn make_content(&mut self, tx: &mut OrgTx, digest_of_iri: &[u8], iri: &str, id: String) -> Vec<Value> {
+    fn create_content(&mut self, tx: &mut OrgTx, digest_of_iri: &[u8], iri: &str, id: String) -> NewContent {
         let key = tx.next_key();
         let content = CachedContent {
             key,
@@ -394,31 +447,31 @@ impl IdentifierCache {
             content_type: None,
             demands: Arc::default(),
         };
-        self.by_key.insert(key, digest_of_iri.to_vec());
+        self.content_digests.insert(key, digest_of_iri.to_vec());
         self.contents.insert(digest_of_iri.to_vec(), content);
         let (defined_at, defined_by) = stamp_columns(None);
-        vec![
-            tx.org.into(),
-            key.into(),
-            digest_of_iri.to_vec().into(),
-            iri.into(),
-            digest(&id).into(),
-            id.into(),
-            false.into(),
-            false.into(),
-            "".into(),
-            "[]".into(),
-            "[]".into(),
-            "{}".into(),
-            defined_at.into(),
-            defined_by.into(),
-            false.into(),
-            false.into(),
-        ]
+        NewContent {
+            org: tx.org,
+            key,
+            digest: digest_of_iri.to_vec(),
+            iri: iri.to_owned(),
+            id_digest: digest(&id),
+            id,
+            registered: false,
+            listed: false,
+            title_folded: String::new(),
+            tags: "[]".to_owned(),
+            cpd_labels: "[]".to_owned(),
+            demands: "{}".to_owned(),
+            defined_at,
+            defined_by,
+            tracked: false,
+            reprojecting: false,
+        }
     }
 
-    /// The key of the person with that identifier, made where it isn't there.
-    pub(crate) async fn person(
+    /// The key of the person with this identifier. Creates the person if it does not exist.
+    pub(crate) async fn find_person(
         &mut self,
         tx: &mut OrgTx,
         identifier: &Identifier,
@@ -428,36 +481,34 @@ impl IdentifierCache {
             return Ok(person.key);
         }
         let select = Sql::new("SELECT key FROM persons WHERE org = $1 AND digest = $2");
-        let kept = tx
-            .fetch_optional(select.with(tx.org).with(digest.clone()))
-            .await?;
-        if let Some(row) = kept {
-            return row.get(0);
+        let select = select.with(tx.org).with(digest.clone());
+        if let Some((key,)) = tx.fetch_row(select).await? {
+            return Ok(key);
         }
-        let row = self.make_person(tx, &digest, PersonId::of_identifier(identifier)?);
-        tx.insert("persons", &PERSON_COLUMNS, vec![row]).await?;
-        let made = self.persons.get(&digest).map(|person| person.key);
-        made.ok_or(StoreError::Invariant("a person made is not there"))
+        let person = self.create_person(tx, &digest, PersonId::of_identifier(identifier)?);
+        let key = person.key;
+        tx.insert_rows(vec![person]).await?;
+        Ok(key)
     }
 
-    /// Before a record leaves the log its words must be accounted for: they still count.
+    /// Tracks the names in a record that leaves the log. They still count, but the log no longer shows when they were
+    /// given.
     pub(crate) async fn track(
         &mut self,
         tx: &mut OrgTx,
         platform: &Platform<'_>,
         record: &StoredStatement,
     ) -> Result<(), StoreError> {
-        let mention = mention(record, platform);
-        let mentions = [mention];
-        self.find_persons(tx, &mentions).await?;
-        self.find_contents(tx, platform.home_page, &mentions).await?;
-        let [mention] = &mentions;
-        if let Some(person) = self.persons.get_mut(&mention.person.0)
+        let names = [RecordNames::new(record, platform)];
+        self.find_persons(tx, &names).await?;
+        self.find_contents(tx, platform.home_page, &names).await?;
+        let [names] = &names;
+        if let Some(person) = self.persons.get_mut(&names.person.0)
             && !(person.owned || person.name.tracked)
         {
             person.track(tx, &[]).await?;
         }
-        if let Some((digest, _)) = &mention.content
+        if let Some((digest, _)) = &names.content
             && let Some(content) = self.contents.get_mut(digest)
             && !(content.registered || content.definition.tracked)
         {
@@ -467,72 +518,83 @@ impl IdentifierCache {
     }
 }
 
-const CONTENT_COLUMNS: [&str; 16] = [
-    "org",
-    "key",
-    "digest",
-    "iri",
-    "id_digest",
-    "id",
-    "registered",
-    "listed",
-    "title_folded",
-    "tags",
-    "cpd_labels",
-    "demands",
-    "defined_at",
-    "defined_by",
-    "contested",
-    "reprojecting",
-];
+columns! {
+    struct PersonRow {
+        digest: Vec<u8> = "digest",
+        key: i64 = "key",
+        user_key: Option<i64> = "user_key",
+        name: Option<String> = "name",
+        named_at: Timestamp = "named_at",
+        named_by: Uuid = "named_by",
+        tracked: bool = "tracked",
+    }
+}
 
-/// The id of a content that nobody registered: its IRI, or, where the IRI is the one that Rollbook gives to a
-/// content's id, that id, so that whoever sent the id finds it again.
-async fn free_id(tx: &mut OrgTx, iri: &str, home_page: &str) -> Result<String, StoreError> {
+columns! {
+    struct ContentRow {
+        digest: Vec<u8> = "digest",
+        key: i64 = "key",
+        registered: bool = "registered",
+        listed: bool = "listed",
+        title: Option<String> = "title",
+        learning_type: Option<LearningType> = "type",
+        content_type: Option<ContentFormat> = "content_type",
+        defined_at: Timestamp = "defined_at",
+        defined_by: Uuid = "defined_by",
+        tracked: bool = "tracked",
+    }
+}
+
+table_row! {
+    struct NewVerb in "verbs" {
+        org: i64 = "org",
+        key: i64 = "key",
+        digest: Vec<u8> = "digest",
+        iri: String = "iri",
+        display: Option<String> = "display",
+    }
+}
+
+table_row! {
+    /// A content that is not registered.
+    struct NewContent in "contents" {
+        org: i64 = "org",
+        key: i64 = "key",
+        digest: Vec<u8> = "digest",
+        iri: String = "iri",
+        id_digest: Vec<u8> = "id_digest",
+        id: String = "id",
+        registered: bool = "registered",
+        listed: bool = "listed",
+        title_folded: String = "title_folded",
+        tags: String = "tags",
+        cpd_labels: String = "cpd_labels",
+        demands: String = "demands",
+        defined_at: i64 = "defined_at",
+        defined_by: Uuid = "defined_by",
+        tracked: bool = "tracked",
+        reprojecting: bool = "reprojecting",
+    }
+}
+
+/// The id of a content that is not registered. It is the IRI. But if Rollbook derived the IRI from an id, it is that id,
+/// so that a client finds the content by the id that it sent.
+async fn choose_content_id(tx: &mut OrgTx, iri: &str, home_page: &str) -> Result<String, StoreError> {
     let Some(id) = ContentDraft::id_of_default_iri(iri, home_page) else {
         return Ok(iri.to_owned());
     };
     let select = Sql::new("SELECT key FROM contents WHERE org = $1 AND id_digest = $2");
-    let taken = tx
-        .fetch_optional(select.with(tx.org).with(digest(id.as_str())))
-        .await?
-        .is_some();
-    Ok(if taken { iri.to_owned() } else { id.into() })
+    let select = select.with(tx.org).with(digest(id.as_str()));
+    let is_taken = tx.fetch_optional(select).await?.is_some();
+    Ok(if is_taken { iri.to_owned() } else { id.into() })
 }
 
-fn mention<'r>(record: &'r StoredStatement, platform: &Platform<'_>) -> Mention<'r> {
-    let statement = &record.statement;
-    let person = person_of(statement);
-    let object = match &statement.object {
-        Object::Activity(activity) => Some((digest(activity.id.as_str()), activity)),
-        _ => None,
-    };
-    let content = platform
-        .content_of(statement)
-        .map(|activity| (digest(activity.id.as_str()), activity));
-    let display = statement.verb.display.pick_english_first().unwrap_or_default();
-    let verb = digest(&format!("{}\n{display}", statement.verb.id.as_str()));
-    let others = statement.mentions();
-    let people = |identifiers: &[&'r Identifier], direct: bool| {
-        let one = |identifier: &&'r Identifier| (digest_of(identifier), *identifier, direct);
-        identifiers.iter().map(one).collect::<Vec<_>>()
-    };
-    Mention {
-        person: (digest_of_person(&person), person),
-        verb,
-        object,
-        content,
-        people: [people(&others.direct, true), people(&others.related, false)].concat(),
-        activities: others
-            .activities
-            .into_iter()
-            .map(|activity| (digest(activity.id.as_str()), activity))
-            .collect(),
-    }
-}
-
-fn unknown<'d>(digests: impl Iterator<Item = &'d Vec<u8>>, known: impl Fn(&Vec<u8>) -> bool) -> Vec<Vec<u8>> {
-    let mut unknown: Vec<Vec<u8>> = digests.filter(|digest| !known(digest)).cloned().collect();
+/// The digests that are not cached, sorted and without repetitions.
+fn find_unknown<'d>(
+    digests: impl Iterator<Item = &'d Vec<u8>>,
+    is_cached: impl Fn(&Vec<u8>) -> bool,
+) -> Vec<Vec<u8>> {
+    let mut unknown: Vec<Vec<u8>> = digests.filter(|digest| !is_cached(digest)).cloned().collect();
     unknown.sort_unstable();
     unknown.dedup();
     unknown

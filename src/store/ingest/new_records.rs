@@ -149,10 +149,10 @@ pub(crate) async fn write_accepted(
         bodies.push(body_of(record, stored));
         records.push(to_stored(record, tx.next_seq(), stored, &references));
     }
-    let ResolvedRecords { named, mentioned } = cache.resolve(tx, &platform, &records).await?;
+    let ResolvedRecords { named, mentions } = cache.resolve(tx, &platform, &records).await?;
     let senders = accepted.iter().map(|record| record.submission.sender.as_str());
     insert_statements(tx, &records, &named, bodies, senders).await?;
-    tx.insert_mentions(mentioned).await?;
+    tx.insert_rows(mentions).await?;
     let linked: Vec<i64> = records
         .iter()
         .filter(|record| record.refers_to().is_some() || references.ids.contains(&record.id))

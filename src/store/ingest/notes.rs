@@ -5,55 +5,74 @@ use uuid::Uuid;
 use crate::base::clock::Timestamp;
 use crate::base::ids::UserId;
 use crate::store::db::StoreError;
+use crate::store::db::columns::{columns, table_row};
 use crate::store::db::ledger::OrgTx;
 
-/// A note for whoever has found its user already.
+/// A note to be inserted.
 #[derive(Debug, Clone)]
 pub(crate) struct NoteRow {
-    /// The key of the user whom it is about.
+    /// The key of the user that the note is about.
     pub(crate) user_key: i64,
     pub(crate) text: String,
     pub(crate) happened_at: Timestamp,
-    /// Who did it, and wrote it.
+    /// The user that did what the note is about, and that wrote it.
     pub(crate) created_by: UserId,
 }
 
-/// A note as it is kept: without its user, and without names, which are those of now.
-#[derive(Clone)]
-pub(crate) struct Kept {
-    pub(crate) seq: i64,
-    pub(crate) id: Uuid,
-    pub(crate) happened_at: Timestamp,
-    pub(crate) text: String,
-    pub(crate) created_by: UserId,
-    pub(crate) created_at: Timestamp,
-    pub(crate) written_by: UserId,
-    pub(crate) written_at: Timestamp,
-    pub(crate) version: i64,
+columns! {
+    /// A note as it is stored, without its subject and without names.
+    #[derive(Clone)]
+    pub(crate) struct StoredNote {
+        pub(crate) seq: i64 = "n.seq",
+        pub(crate) id: Uuid = "n.id",
+        pub(crate) happened_at: Timestamp = "n.happened_at",
+        pub(crate) text: String = "n.text",
+        pub(crate) created_by: UserId = "n.created_by",
+        pub(crate) created_at: Timestamp = "n.created_at",
+        pub(crate) written_by: UserId = "n.written_by",
+        pub(crate) written_at: Timestamp = "n.written_at",
+        pub(crate) version: i64 = "n.version",
+    }
+}
+
+table_row! {
+    struct NewNoteRow in "notes" {
+        org: i64 = "org",
+        seq: i64 = "seq",
+        id: Uuid = "id",
+        user_key: i64 = "user_key",
+        happened_at: Timestamp = "happened_at",
+        text: String = "text",
+        created_by: UserId = "created_by",
+        created_at: Timestamp = "created_at",
+        version: i64 = "version",
+        written_by: UserId = "written_by",
+        written_at: Timestamp = "written_at",
+    }
 }
 
 impl OrgTx {
-    /// Writes notes and answers nothing: for whoever has found their users already.
+    /// Inserts the notes, each written by its creator.
     pub(crate) async fn insert_notes(&mut self, notes: Vec<NoteRow>) -> Result<(), StoreError> {
-        let mut kept = Vec::with_capacity(notes.len());
+        let mut new = Vec::with_capacity(notes.len());
         for note in notes {
             let writer = note.created_by.clone();
-            let new = self.new_note(note.text, note.happened_at, note.created_by, writer);
-            kept.push((note.user_key, new));
+            let stored = self.new_note(note.text, note.happened_at, note.created_by, writer);
+            new.push((note.user_key, stored));
         }
-        self.keep_notes(kept).await
+        self.insert_stored_notes(new).await
     }
 
-    /// The first version of a note, with its place in the order of recording.
+    /// The first version of a note, with its number in the order of recording.
     pub(crate) fn new_note(
         &mut self,
         text: String,
         happened_at: Timestamp,
         created_by: UserId,
         written_by: UserId,
-    ) -> Kept {
+    ) -> StoredNote {
         let now = self.stored_now();
-        Kept {
+        StoredNote {
             seq: self.next_seq(),
             id: self.store().clock().new_uuid(),
             happened_at,
@@ -67,36 +86,24 @@ impl OrgTx {
     }
 
     /// Inserts notes, each with the key of its user.
-    pub(crate) async fn keep_notes(&mut self, notes: Vec<(i64, Kept)>) -> Result<(), StoreError> {
-        let columns = [
-            "org",
-            "seq",
-            "id",
-            "user_key",
-            "happened_at",
-            "text",
-            "created_by",
-            "created_at",
-            "version",
-            "written_by",
-            "written_at",
-        ];
+    pub(crate) async fn insert_stored_notes(
+        &mut self,
+        notes: Vec<(i64, StoredNote)>,
+    ) -> Result<(), StoreError> {
         let org = self.org;
-        let rows = notes.into_iter().map(|(user_key, note)| {
-            vec![
-                org.into(),
-                note.seq.into(),
-                note.id.into(),
-                user_key.into(),
-                note.happened_at.micros().into(),
-                note.text.into(),
-                note.created_by.as_str().into(),
-                note.created_at.micros().into(),
-                note.version.into(),
-                note.written_by.as_str().into(),
-                note.written_at.micros().into(),
-            ]
+        let rows = notes.into_iter().map(|(user_key, note)| NewNoteRow {
+            org,
+            seq: note.seq,
+            id: note.id,
+            user_key,
+            happened_at: note.happened_at,
+            text: note.text,
+            created_by: note.created_by,
+            created_at: note.created_at,
+            version: note.version,
+            written_by: note.written_by,
+            written_at: note.written_at,
         });
-        self.insert("notes", &columns, rows.collect()).await
+        self.insert_rows(rows.collect()).await
     }
 }

@@ -1,7 +1,8 @@
-//! Persons: one row an identifier, so that linking, moving and renaming people rewrites no row of the log.
+//! Persons: one for each identifier.
 //!
-//! A record leads to a person by its actor's identifier; a user owns persons. What an actor did before the
-//! directory knew them is the user's from the moment the identifier is claimed (product text, section 5).
+//! A record belongs to the person with its actor's identifier, and a user owns persons. So linking, moving or renaming
+//! people changes no row of the log. Activities before the identifier is claimed belong to the user from then on, too
+//! (`docs/specification.md#identifiers`).
 
 use std::collections::HashMap;
 
@@ -12,27 +13,26 @@ use crate::base::ids::{StatementId, UserId};
 use crate::log::PersonRef;
 use crate::record::Identifier;
 
+use crate::store::db::columns::{columns, table_row};
 use crate::store::db::database::Sql;
-use crate::store::db::dialect::Value;
 use crate::store::db::ledger::OrgTx;
-use crate::store::db::rows::read_id;
 use crate::store::db::{StoreError, digest};
 
-/// The kind of a group that is known by its members alone; an identifier's kinds begin at 1.
+/// The kind of a group without identifier. The kinds of identifiers begin at 1.
 const ANONYMOUS_GROUP: i16 = 0;
 /// The kind of an account.
 const ACCOUNT: i16 = 4;
 
-/// An identifier that belongs to another user.
+/// A claim of an identifier that another user owns.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClaimConflict {
-    /// What was claimed.
+    /// The claimed identifier.
     pub identifier: Identifier,
-    /// Who has it.
+    /// The owner.
     pub owner: UserId,
 }
 
-/// What a person is unique by.
+/// The digest that makes the person with this identifier unique.
 pub(crate) fn digest_of(identifier: &Identifier) -> Vec<u8> {
     digest(&format!(
         "{}\n{}",
@@ -41,7 +41,7 @@ pub(crate) fn digest_of(identifier: &Identifier) -> Vec<u8> {
     ))
 }
 
-/// What a person is unique by, whether identified or not.
+/// The digest that makes a person or a group without identifier unique.
 pub(crate) fn digest_of_person(person: &PersonRef) -> Vec<u8> {
     match person {
         PersonRef::Identified { identifier, .. } => digest_of(identifier),
@@ -49,7 +49,7 @@ pub(crate) fn digest_of_person(person: &PersonRef) -> Vec<u8> {
     }
 }
 
-/// A new person's place in `persons`: kind, digest and the value to read them back from.
+/// What identifies a new person.
 pub(crate) struct PersonId {
     pub(crate) kind: i16,
     pub(crate) digest: Vec<u8>,
@@ -78,7 +78,7 @@ impl PersonId {
     }
 }
 
-/// The identifier that a person's row was made from; none for a group known by its members.
+/// The identifier of a person. `None` for a group without identifier.
 pub(crate) fn read_identifier(value: &str) -> Result<Option<Identifier>, StoreError> {
     if value.is_empty() {
         return Ok(None);
@@ -88,28 +88,55 @@ pub(crate) fn read_identifier(value: &str) -> Result<Option<Identifier>, StoreEr
         .map_err(|error| StoreError::corrupt("identifier", error))
 }
 
-pub(crate) const PERSON_COLUMNS: [&str; 11] = [
-    "org",
-    "key",
-    "kind",
-    "digest",
-    "value",
-    "name",
-    "named_at",
-    "named_by",
-    "contested",
-    "user_key",
-    "deactivated",
-];
+table_row! {
+    /// A new person.
+    pub(crate) struct NewPerson in "persons" {
+        org: i64 = "org",
+        pub(crate) key: i64 = "key",
+        kind: i16 = "kind",
+        digest: Vec<u8> = "digest",
+        value: String = "value",
+        name: Option<String> = "name",
+        named_at: i64 = "named_at",
+        named_by: Uuid = "named_by",
+        tracked: bool = "tracked",
+        user_key: Option<i64> = "user_key",
+        deactivated: bool = "deactivated",
+    }
+}
 
-struct Bound {
-    person: i64,
-    owner: Option<i64>,
+impl NewPerson {
+    /// A person that no user owns.
+    pub(crate) fn new(org: i64, key: i64, id: PersonId) -> Self {
+        let (named_at, named_by) = stamp_columns(None);
+        Self {
+            org,
+            key,
+            kind: id.kind,
+            digest: id.digest,
+            value: id.value,
+            name: None,
+            named_at,
+            named_by,
+            tracked: false,
+            user_key: None,
+            deactivated: false,
+        }
+    }
+}
+
+columns! {
+    /// The owner of a person.
+    struct Owner {
+        digest: Vec<u8> = "digest",
+        person: i64 = "key",
+        user: Option<i64> = "user_key",
+    }
 }
 
 impl OrgTx {
-    /// Binds the identifiers to the user. Where another user has one of them nothing is bound and the
-    /// conflicts are answered, unless they are `moving`: then it is taken from its owner.
+    /// Gives the identifiers to the user. If another user owns one of them, nothing is changed and the conflicts are
+    /// returned; with `moving`, the identifier is taken from its owner instead.
     pub(crate) async fn claim(
         &mut self,
         user: i64,
@@ -124,8 +151,8 @@ impl OrgTx {
         Ok(conflicts.into_iter().map(|(_, conflict)| conflict).collect())
     }
 
-    /// The same for many users at once: `(user, identifier)`, and whether each user is deactivated. Each
-    /// conflict is answered with its place among the claims. The users must be there already.
+    /// [`OrgTx::claim`] for many users: `(user, identifier)`, and whether each user is deactivated. A conflict is
+    /// returned with its index among the claims. The users must exist.
     pub(crate) async fn claim_all(
         &mut self,
         claims: &[(i64, &Identifier)],
@@ -136,101 +163,86 @@ impl OrgTx {
             .iter()
             .map(|(_, identifier)| digest_of(identifier))
             .collect();
-        let mut bound = self.bound(&digests).await?;
-        let mut made = Vec::new();
+        let mut owners = self.find_owners(&digests).await?;
+        let mut created = Vec::new();
         let mut linked: HashMap<i64, Vec<i64>> = HashMap::new();
         let mut conflicts = Vec::new();
-        for (place, ((user, identifier), digest)) in claims.iter().zip(&digests).enumerate() {
-            match bound.get_mut(digest) {
-                Some(Bound {
-                    owner: Some(owner), ..
-                }) if *owner == *user => {}
-                Some(Bound {
-                    owner: Some(owner), ..
-                }) if !moving => conflicts.push((place, *owner)),
-                Some(bound) => {
-                    bound.owner = Some(*user);
-                    linked.entry(*user).or_default().push(bound.person);
-                }
-                None => {
-                    let person = self.next_key();
-                    let id = PersonId::of_identifier(identifier)?;
-                    let away = deactivated.get(user).copied().unwrap_or(false);
-                    made.push(self.person_row(person, id, None, None, Some(*user), away));
-                    bound.insert(
-                        digest.clone(),
-                        Bound {
-                            person,
-                            owner: Some(*user),
-                        },
-                    );
+        let is_deactivated = |user: &i64| deactivated.get(user).copied().unwrap_or(false);
+        for (index, ((user, identifier), digest)) in claims.iter().zip(&digests).enumerate() {
+            let Some(owner) = owners.get_mut(digest) else {
+                let person = self.next_key();
+                let id = PersonId::of_identifier(identifier)?;
+                created.push(NewPerson {
+                    user_key: Some(*user),
+                    deactivated: is_deactivated(user),
+                    ..NewPerson::new(self.org, person, id)
+                });
+                let owner = Owner {
+                    digest: digest.clone(),
+                    person,
+                    user: Some(*user),
+                };
+                owners.insert(digest.clone(), owner);
+                continue;
+            };
+            match owner.user {
+                Some(owner) if owner == *user => {}
+                Some(owner) if !moving => conflicts.push((index, owner)),
+                _ => {
+                    owner.user = Some(*user);
+                    linked.entry(*user).or_default().push(owner.person);
                 }
             }
         }
         if !conflicts.is_empty() {
-            return self.name_owners(claims, conflicts).await;
+            return self.to_claim_conflicts(claims, conflicts).await;
         }
-        self.insert("persons", &PERSON_COLUMNS, made).await?;
+        self.insert_rows(created).await?;
         for (user, persons) in linked {
-            self.link(user, deactivated.get(&user).copied().unwrap_or(false), persons)
-                .await?;
+            self.link(user, is_deactivated(&user), persons).await?;
         }
         Ok(Vec::new())
     }
 
-    async fn bound(&mut self, digests: &[Vec<u8>]) -> Result<HashMap<Vec<u8>, Bound>, StoreError> {
-        let select =
-            Sql::new("SELECT digest, key, user_key FROM persons WHERE org = $1 AND digest IN LIST($2)");
+    async fn find_owners(&mut self, digests: &[Vec<u8>]) -> Result<HashMap<Vec<u8>, Owner>, StoreError> {
+        let select = Sql::new(&format!(
+            "SELECT {} FROM persons WHERE org = $1 AND digest IN LIST($2)",
+            Owner::COLUMNS
+        ));
         let select = select.with(self.org).with(digests.to_vec());
-        let rows = self.fetch_all(select).await?;
-        rows.iter()
-            .map(|row| {
-                Ok((
-                    row.get(0)?,
-                    Bound {
-                        person: row.get(1)?,
-                        owner: row.get(2)?,
-                    },
-                ))
-            })
-            .collect()
+        let owners: Vec<Owner> = self.fetch_rows(select).await?;
+        Ok(owners
+            .into_iter()
+            .map(|owner| (owner.digest.clone(), owner))
+            .collect())
     }
 
-    async fn name_owners(
+    async fn to_claim_conflicts(
         &mut self,
         claims: &[(i64, &Identifier)],
         conflicts: Vec<(usize, i64)>,
     ) -> Result<Vec<(usize, ClaimConflict)>, StoreError> {
         let keys: Vec<i64> = conflicts.iter().map(|(_, owner)| *owner).collect();
         let select = Sql::new("SELECT key, id FROM users WHERE org = $1 AND key IN LIST($2)");
-        let rows = self.fetch_all(select.with(self.org).with(keys)).await?;
-        let mut owners: HashMap<i64, UserId> = HashMap::new();
-        for row in &rows {
-            owners.insert(row.get(0)?, read_id(row, 1)?);
-        }
-        conflicts
-            .into_iter()
-            .map(|(place, owner)| {
-                let missing = StoreError::Invariant("an identifier claimed for a user who is not there");
-                let (Some(owner), Some((_, identifier))) = (owners.get(&owner), claims.get(place)) else {
-                    return Err(missing);
-                };
-                let identifier = (*identifier).clone();
-                Ok((
-                    place,
-                    ClaimConflict {
-                        identifier,
-                        owner: owner.clone(),
-                    },
-                ))
-            })
-            .collect()
+        let users: Vec<(i64, UserId)> = self.fetch_rows(select.with(self.org).with(keys)).await?;
+        let users: HashMap<i64, UserId> = users.into_iter().collect();
+        let conflicts = conflicts.into_iter().map(|(index, owner)| {
+            let (Some(owner), Some((_, identifier))) = (users.get(&owner), claims.get(index)) else {
+                return Err(StoreError::Invariant("the owner of an identifier does not exist"));
+            };
+            let conflict = ClaimConflict {
+                identifier: (*identifier).clone(),
+                owner: owner.clone(),
+            };
+            Ok((index, conflict))
+        });
+        conflicts.collect()
     }
 
-    /// Gives persons to a user: their rows are the user's from now on, and so are their sessions.
+    /// Makes the user the owner of persons, with their activities and sessions.
     async fn link(&mut self, user: i64, deactivated: bool, persons: Vec<i64>) -> Result<(), StoreError> {
-        // Whoever had them before has a session less, whoever gets them has one more.
-        let mut touched = self.siblings(&persons).await?;
+        // The sessions of the earlier owners change, too.
+        let mut concerned = self.find_siblings(&persons).await?;
         let update =
             Sql::new("UPDATE persons SET user_key = $2, deactivated = $3 WHERE org = $1 AND key IN LIST($4)");
         let update = update
@@ -239,22 +251,21 @@ impl OrgTx {
             .with(deactivated)
             .with(persons.clone());
         self.execute(update).await?;
-        touched.extend(persons);
-        self.update_sessions(&touched).await?;
+        concerned.extend(persons);
+        self.update_sessions(&concerned).await?;
         self.invalidate_caches();
         Ok(())
     }
 
-    /// All persons of the users who own these.
-    async fn siblings(&mut self, persons: &[i64]) -> Result<Vec<i64>, StoreError> {
+    /// All persons of the users that own these.
+    async fn find_siblings(&mut self, persons: &[i64]) -> Result<Vec<i64>, StoreError> {
         let select = Sql::new(
             "SELECT key FROM persons WHERE org = $1 AND user_key IN \
              (SELECT user_key FROM persons WHERE org = $1 AND key IN LIST($2))",
         );
-        let rows = self
-            .fetch_all(select.with(self.org).with(persons.to_vec()))
-            .await?;
-        rows.iter().map(|row| row.get(0)).collect()
+        let select = select.with(self.org).with(persons.to_vec());
+        let rows: Vec<(i64,)> = self.fetch_rows(select).await?;
+        Ok(rows.into_iter().map(|(key,)| key).collect())
     }
 
     /// Marks the user's persons as deactivated, or as active again.
@@ -265,8 +276,8 @@ impl OrgTx {
         Ok(())
     }
 
-    /// Whether a record has an account of that home page as its actor, or the page itself as its object:
-    /// then the page can't change any more (product text, section 5).
+    /// Whether a record has an account of this home page as its actor, or the page as its object. Then the home page
+    /// cannot be changed any more (`docs/specification.md#identifiers`).
     pub(crate) async fn has_used_home_page(&mut self, page: &str) -> Result<bool, StoreError> {
         let object = Sql::new(
             "SELECT s.seq FROM contents c JOIN statements s ON s.org = c.org AND s.object = c.key \
@@ -279,48 +290,23 @@ impl OrgTx {
         {
             return Ok(true);
         }
-        // The digest of an account covers its page and name together, so the page is looked for in the value.
+        // The digest of an account covers the page and the name, so the pages are compared one by one.
         let actors = Sql::new(
             "SELECT p.value FROM persons p WHERE p.org = $1 AND p.kind = $2 \
              AND EXISTS (SELECT 1 FROM statements s WHERE s.org = p.org AND s.actor = p.key)",
         );
-        for row in self.fetch_all(actors.with(self.org).with(ACCOUNT)).await? {
-            let identifier = read_identifier(&row.get::<String>(0)?)?;
+        let values: Vec<(String,)> = self.fetch_rows(actors.with(self.org).with(ACCOUNT)).await?;
+        for (value,) in values {
+            let identifier = read_identifier(&value)?;
             if matches!(identifier, Some(Identifier::Account { home_page, .. }) if home_page == page) {
                 return Ok(true);
             }
         }
         Ok(false)
     }
-
-    /// A row for `persons`, in the order of [`PERSON_COLUMNS`].
-    pub(crate) fn person_row(
-        &self,
-        key: i64,
-        id: PersonId,
-        name: Option<String>,
-        named: Option<(Timestamp, StatementId)>,
-        user: Option<i64>,
-        deactivated: bool,
-    ) -> Vec<Value> {
-        let (named_at, named_by) = stamp_columns(named);
-        vec![
-            self.org.into(),
-            key.into(),
-            id.kind.into(),
-            id.digest.into(),
-            id.value.into(),
-            name.into(),
-            named_at.into(),
-            named_by.into(),
-            false.into(),
-            user.into(),
-            deactivated.into(),
-        ]
-    }
 }
 
-/// When and by which statement something was said; before everything where nothing was.
+/// The columns of a stamp. No stamp is earlier than all others.
 pub(crate) fn stamp_columns(stamp: Option<(Timestamp, StatementId)>) -> (i64, Uuid) {
     match stamp {
         Some((at, by)) => (at.micros(), by.0),

@@ -1,92 +1,302 @@
-//! Replays the projection from the records: the log, the names of people whom nobody claims, and the
-//! contents that nobody registered come out as they were (product text, section 1: *projection*).
+//! Rebuilding an organisation's log from its records: the log, the names of persons without owner, the contents that are
+//! not registered, and what filters of statements read (`docs/specification.md#rebuilding-the-log`).
+//!
+//! The records are replayed in short transactions, so writers wait for a short time only. Each transaction replaces the
+//! rows of its records, so a reader sees each record as it was before or as it is after the rebuild. These parts depend
+//! on many records and are completed at the end, each in transactions that first replay what was recorded meanwhile:
+//!
+//! - *Definitions* depend on the order of recording. They are merged in a separate table, and then replace the old ones.
+//! - *Names and titles* are deleted at their first use and taken from the records again. Those without a use are deleted.
+//! - *Visits* depend on all sessions of a user. A row that was a visit stays one until its sessions are updated.
+//!
+//! A rebuild that stops in the middle leaves a valid log. Another rebuild completes it.
 
 use std::collections::HashSet;
+use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
 use crate::base::ids::OrgId;
+use crate::log::Action;
 
-use crate::store::db::database::Sql;
+use crate::store::db::database::{Engine, Sql};
+use crate::store::db::ledger::OrgTx;
 use crate::store::db::{Store, StoreError};
 use crate::store::ingest::activity_rows::insert_activities;
+use crate::store::ingest::definitions::Definitions;
+use crate::store::ingest::first_uses::KeySet;
 use crate::store::ingest::identifier_cache::{IdentifierCache, ResolvedRecords};
 use crate::store::ingest::stored_statement::{Platform, StoredStatement};
 
-/// Records replayed at a time: memory stays flat.
-const CHUNK: i64 = 1_000;
+/// The number of records in the first transaction. It is then adapted to [`TARGET_DURATION`].
+const FIRST_CHUNK: i64 = 200;
+/// The maximum number of records in a transaction.
+const MAX_CHUNK: i64 = 1_000;
+/// The minimum number of records in a transaction.
+const MIN_CHUNK: i64 = 20;
+/// The intended duration of a transaction.
+const TARGET_DURATION: Duration = Duration::from_millis(100);
+/// The pause after each transaction on SQLite. Writers of other processes look for the lock in intervals of 50
+/// milliseconds, once they have waited for a while.
+const SQLITE_PAUSE: Duration = Duration::from_millis(50);
+/// The number of persons, contents or definitions in a transaction.
+const STEP: i64 = 200;
+/// How often a rebuild tries to get the lock of the ledger.
+const LOCK_ATTEMPTS: u32 = 6;
+
+/// The parts of a rebuild, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Deletes the definitions that an earlier rebuild has left behind.
+    Clear,
+    /// Replays the records.
+    Replay,
+    ReplaceDefinitions,
+    /// Resets the persons after this key that no record uses.
+    ResetPersons(i64),
+    /// Resets the contents after this key that no record uses.
+    ResetContents(i64),
+    /// Updates the sessions of the persons after this key.
+    UpdateSessions(i64),
+    Finished,
+}
+
+/// A rebuild in progress.
+struct Rebuild {
+    /// Identifies this rebuild in the ledger.
+    token: Uuid,
+    cache: IdentifierCache,
+    phase: Phase,
+    /// The number of the last replayed record.
+    replayed_through: i64,
+    replayed: u64,
+    /// The number of records in the next transaction.
+    chunk: i64,
+    /// The persons with session events.
+    session_persons: KeySet,
+}
 
 impl Store {
-    /// Every organisation there is, by id.
-    pub async fn organisations(&self) -> Result<Vec<OrgId>, StoreError> {
-        let rows = self
-            .db()
-            .fetch_all(Sql::new("SELECT id FROM organisations ORDER BY id"))
-            .await?;
-        rows.iter()
-            .map(|row| {
-                OrgId::new(row.get::<String>(0)?).map_err(|e| StoreError::corrupt("organisation id", e))
-            })
-            .collect()
+    /// Rebuilds the organisation's log and returns the number of records.
+    ///
+    /// # Errors
+    ///
+    /// The organisation stays locked by another writer, or another rebuild of it begins.
+    pub async fn rebuild(&self, organisation: &OrgId) -> Result<u64, StoreError> {
+        let mut rebuild = Rebuild::new(self.clock().new_uuid());
+        let mut tx = self.lock_for_rebuild(organisation).await?;
+        rebuild.set_token(&mut tx, Some(rebuild.token)).await?;
+        tx.commit().await?;
+        while rebuild.phase != Phase::Finished {
+            let mut tx = self.lock_for_rebuild(organisation).await?;
+            let begin = Instant::now();
+            rebuild.check_token(&mut tx).await?;
+            rebuild.run_transaction(&mut tx).await?;
+            // Writers and this rebuild cache names and definitions that may have changed.
+            tx.invalidate_caches();
+            rebuild.cache.set_epoch(tx.epoch());
+            tx.commit().await?;
+            rebuild.adapt_chunk(begin.elapsed());
+            if self.db().engine() == Engine::Sqlite {
+                tokio::time::sleep(SQLITE_PAUSE).await;
+            }
+        }
+        self.reproject_organisation(organisation).await?;
+        Ok(rebuild.replayed)
     }
 
-    /// Replays the organisation's records and answers how many there were. All in one transaction: readers
-    /// see the old log until the new one is there, writers wait. What an older release didn't keep beside a record
-    /// is completed.
-    pub async fn rebuild(&self, organisation: &OrgId) -> Result<u64, StoreError> {
-        let mut tx = self.write(organisation).await?;
-        for text in [
-            "DELETE FROM activities WHERE org = $1",
-            "DELETE FROM mentions WHERE org = $1",
-            "DELETE FROM statement_references WHERE org = $1",
-            "DELETE FROM reference_mentions WHERE org = $1",
-            "UPDATE persons SET name = NULL, named_at = $2, named_by = $3, contested = $4 WHERE org = $1",
-            "UPDATE contents SET title = NULL, title_folded = '', type = NULL, content_type = NULL, \
-             defined_at = $2, defined_by = $3, contested = $4, listed = $4 WHERE org = $1 AND NOT registered",
-            "UPDATE contents SET definition = NULL WHERE org = $1",
-            "UPDATE contents SET reprojecting = $4 WHERE org = $1 AND reprojecting",
-        ] {
-            let sql = Sql::new(text).with(tx.org);
-            let sql = if text.contains("$4") {
-                sql.with(i64::MIN).with(Uuid::nil()).with(false)
-            } else {
-                sql
-            };
-            tx.execute(sql).await?;
+    async fn lock_for_rebuild(&self, organisation: &OrgId) -> Result<OrgTx, StoreError> {
+        let mut attempt = 1;
+        loop {
+            match self.write(organisation).await {
+                Err(StoreError::Busy) if attempt < LOCK_ATTEMPTS => {
+                    tracing::warn!(%organisation, "the rebuild waits for another writer");
+                    attempt += 1;
+                }
+                outcome => return outcome,
+            }
         }
-        let home_page = tx.organisation().await?.account_home_page;
+    }
+}
+
+impl Rebuild {
+    fn new(token: Uuid) -> Self {
+        Self {
+            token,
+            cache: IdentifierCache::for_rebuild(),
+            phase: Phase::Clear,
+            replayed_through: 0,
+            replayed: 0,
+            chunk: FIRST_CHUNK,
+            session_persons: KeySet::default(),
+        }
+    }
+
+    async fn set_token(&self, tx: &mut OrgTx, token: Option<Uuid>) -> Result<(), StoreError> {
+        let update = Sql::new("UPDATE ledgers SET rebuild = $2 WHERE org = $1");
+        tx.execute(update.with(tx.org).with(token)).await?;
+        Ok(())
+    }
+
+    /// Two rebuilds of one organisation would merge definitions into the same rows.
+    async fn check_token(&self, tx: &mut OrgTx) -> Result<(), StoreError> {
+        let select = Sql::new("SELECT rebuild FROM ledgers WHERE org = $1").with(tx.org);
+        let token: Option<(Option<Uuid>,)> = tx.fetch_row(select).await?;
+        if token.and_then(|(token,)| token) != Some(self.token) {
+            return Err(StoreError::RebuildReplaced);
+        }
+        Ok(())
+    }
+
+    /// Does a part of the work. Every part after the replay is done only when all records are replayed.
+    async fn run_transaction(&mut self, tx: &mut OrgTx) -> Result<(), StoreError> {
+        self.cache.refresh(tx.epoch());
+        if self.phase == Phase::Clear {
+            if !Definitions::delete_rebuilt(tx, STEP).await? {
+                self.phase = Phase::Replay;
+            }
+            return Ok(());
+        }
+        self.replay_chunk(tx).await?;
+        if self.replayed_through < tx.last_seq() {
+            return Ok(());
+        }
+        self.phase = self.run_phase(tx).await?;
+        Ok(())
+    }
+
+    /// Does a step of the phase and returns the phase of the next step.
+    async fn run_phase(&mut self, tx: &mut OrgTx) -> Result<Phase, StoreError> {
+        Ok(match self.phase {
+            Phase::Clear | Phase::Replay => Phase::ReplaceDefinitions,
+            Phase::ReplaceDefinitions => {
+                if self.cache.definitions().replace_next(tx, STEP).await? {
+                    Phase::ReplaceDefinitions
+                } else {
+                    Phase::ResetPersons(0)
+                }
+            }
+            Phase::ResetPersons(after) => {
+                let last = match self.cache.first_uses() {
+                    Some(first_uses) => first_uses.reset_unused_persons(tx, after, STEP).await?,
+                    None => None,
+                };
+                last.map_or(Phase::ResetContents(0), Phase::ResetPersons)
+            }
+            Phase::ResetContents(after) => {
+                let last = match self.cache.first_uses() {
+                    Some(first_uses) => first_uses.reset_unused_contents(tx, after, STEP).await?,
+                    None => None,
+                };
+                last.map_or(Phase::UpdateSessions(0), Phase::ResetContents)
+            }
+            Phase::UpdateSessions(after) => {
+                let persons = self.session_persons.keys_after(after, STEP as usize);
+                tx.update_sessions(&persons).await?;
+                match persons.last() {
+                    Some(last) => Phase::UpdateSessions(*last),
+                    None => {
+                        self.set_token(tx, None).await?;
+                        Phase::Finished
+                    }
+                }
+            }
+            Phase::Finished => Phase::Finished,
+        })
+    }
+
+    /// Replaces the rows of the next records.
+    async fn replay_chunk(&mut self, tx: &mut OrgTx) -> Result<(), StoreError> {
+        let select = Sql::new(&format!(
+            "SELECT {} FROM statements s WHERE s.org = $1 AND s.seq > $2 ORDER BY s.seq LIMIT $3",
+            StoredStatement::COLUMNS
+        ));
+        let select = select.with(tx.org).with(self.replayed_through).with(self.chunk);
+        let records: Vec<StoredStatement> = tx.fetch_rows(select).await?;
+        let is_last = i64::try_from(records.len()).is_ok_and(|count| count < self.chunk);
+        let through = match records.last() {
+            Some(last) if !is_last => last.seq,
+            // Notes have numbers after the last record, too.
+            _ => tx.last_seq(),
+        };
+        let visits = self.find_visits(tx, through).await?;
+        self.delete_rows(tx, through).await?;
+        if !records.is_empty() {
+            self.insert_rows(tx, &records, &visits).await?;
+        }
+        self.replayed_through = through;
+        self.replayed += records.len() as u64;
+        Ok(())
+    }
+
+    /// The logins up to this number that are visits.
+    async fn find_visits(&self, tx: &mut OrgTx, through: i64) -> Result<HashSet<i64>, StoreError> {
+        let select =
+            Sql::new("SELECT seq FROM activities WHERE org = $1 AND seq > $2 AND seq <= $3 AND action = $4");
+        let select = select.with(tx.org).with(self.replayed_through).with(through);
+        let rows: Vec<(i64,)> = tx.fetch_rows(select.with(Action::Visited)).await?;
+        Ok(rows.into_iter().map(|(seq,)| seq).collect())
+    }
+
+    /// Deletes everything that is derived from the records up to this number.
+    async fn delete_rows(&self, tx: &mut OrgTx, through: i64) -> Result<(), StoreError> {
+        for table in [
+            "activities",
+            "mentions",
+            "statement_references",
+            "reference_mentions",
+        ] {
+            let delete = format!("DELETE FROM {table} WHERE org = $1 AND seq > $2 AND seq <= $3");
+            let delete = Sql::new(&delete).with(tx.org).with(self.replayed_through);
+            tx.execute(delete.with(through)).await?;
+        }
+        Ok(())
+    }
+
+    async fn insert_rows(
+        &mut self,
+        tx: &mut OrgTx,
+        records: &[StoredStatement],
+        visits: &HashSet<i64>,
+    ) -> Result<(), StoreError> {
+        let store = tx.store().clone();
+        let home_page = self.cache.home_page(tx).await?;
         let platform = Platform {
-            verbs: self.verbs(),
+            verbs: store.verbs(),
             home_page: &home_page,
         };
-        let mut seen = IdentifierCache::default();
-        seen.set_epoch(tx.epoch());
-        let mut sessions = HashSet::new();
-        let (mut after, mut replayed) = (0_i64, 0);
-        loop {
-            let select = Sql::new(&format!(
-                "SELECT {} FROM statements s WHERE s.org = $1 AND s.seq > $2 ORDER BY s.seq LIMIT $3",
-                StoredStatement::COLUMNS
-            ));
-            let rows = tx.fetch_all(select.with(tx.org).with(after).with(CHUNK)).await?;
-            let records = rows
-                .iter()
-                .map(StoredStatement::read)
-                .collect::<Result<Vec<_>, _>>()?;
-            let Some(last) = records.last() else { break };
-            after = last.seq;
-            let ResolvedRecords { named, mentioned } = seen.resolve(&mut tx, &platform, &records).await?;
-            tx.insert_mentions(mentioned).await?;
-            let linked = records.iter().filter(|record| record.refers_to().is_some());
-            let linked = linked.map(|record| record.seq).collect();
-            tx.write_references(&mut seen, &platform, linked).await?;
-            sessions.extend(insert_activities(&mut tx, &seen, &records, &named).await?);
-            replayed += records.len() as u64;
+        let ResolvedRecords { named, mentions } = self.cache.resolve(tx, &platform, records).await?;
+        tx.insert_rows(mentions).await?;
+        let referring = records.iter().filter(|record| record.refers_to().is_some());
+        let referring = referring.map(|record| record.seq).collect();
+        tx.write_references(&mut self.cache, &platform, referring).await?;
+        let persons = insert_activities(tx, &self.cache, records, &named).await?;
+        for person in persons {
+            self.session_persons.insert(person);
         }
-        tx.update_sessions(&sessions.into_iter().collect::<Vec<_>>())
+        self.keep_visits(tx, visits).await
+    }
+
+    /// Makes logins visits again that were visits before.
+    async fn keep_visits(&self, tx: &mut OrgTx, visits: &HashSet<i64>) -> Result<(), StoreError> {
+        if visits.is_empty() {
+            return Ok(());
+        }
+        let update =
+            Sql::new("UPDATE activities SET action = $4 WHERE org = $1 AND seq IN LIST($2) AND action = $3");
+        let seqs: Vec<i64> = visits.iter().copied().collect();
+        let update = update.with(tx.org).with(seqs);
+        tx.execute(update.with(Action::LoggedIn).with(Action::Visited))
             .await?;
-        tx.invalidate_caches();
-        tx.commit().await?;
-        Ok(replayed)
+        Ok(())
+    }
+
+    /// Halves or doubles the number of records in a transaction if the last one took too long or too little time.
+    fn adapt_chunk(&mut self, duration: Duration) {
+        if duration > TARGET_DURATION {
+            self.chunk = (self.chunk / 2).max(MIN_CHUNK);
+        } else if duration < TARGET_DURATION / 2 {
+            self.chunk = (self.chunk * 2).min(MAX_CHUNK);
+        }
     }
 }

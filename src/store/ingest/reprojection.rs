@@ -1,24 +1,31 @@
-//! Rows whose content changed what it is, or what it demanded: they are projected again from their records
-//! (product text, section 6, rule 10). At once where they are few, in the background where they are many.
+//! Projecting rows again after the type or the demands of their content changed
+//! (`docs/specification.md#demands-over-time`): at once if they are few, otherwise in the background.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use crate::base::ids::OrgId;
 use crate::catalogue::{ContentFormat, DemandHistory, LearningType};
 use crate::log::ContentFacts;
 
+use crate::store::db::columns::columns;
 use crate::store::db::database::Sql;
-use crate::store::db::ledger::OrgTx;
-use crate::store::db::rows::read_id;
+use crate::store::db::ledger::{BACKGROUND_LOCK_WAIT, OrgTx};
 use crate::store::db::{Store, StoreError};
 use crate::store::ingest::activity_rows::ActivityRow;
-use crate::store::ingest::demands::{demand_histories, kind_from, type_from};
+use crate::store::ingest::demands::demand_histories;
 use crate::store::ingest::stored_statement::{Named, StoredStatement};
 
-/// Rows that are projected again at once; more go to the background.
-const AT_ONCE: usize = 1_000;
-/// Rows that the background takes in one transaction, so that writers wait for it only shortly.
-const CHUNK: i64 = 500;
+/// The maximum number of rows that are projected again at once.
+const MAX_AT_ONCE: usize = 1_000;
+/// The number of rows in a transaction of the background, so that writers wait for a short time only.
+const CHUNK_ROWS: i64 = 500;
+/// When the background looks for contents that other replicas have marked.
+const IDLE_PAUSE: Duration = Duration::from_secs(60);
+/// When the background tries again after it skipped an organisation.
+const RETRY_PAUSE: Duration = Duration::from_secs(5);
 
-/// A content as its rows are projected with it.
+/// What the projection of a content's rows depends on.
 #[derive(Clone, PartialEq)]
 struct Facts {
     learning_type: Option<LearningType>,
@@ -26,78 +33,95 @@ struct Facts {
     demands: DemandHistory,
 }
 
-/// The last row that was done, in the order of the content's index.
-type Place = (i64, i64);
+/// The position of a row in the order of the content's index: `happened_at` and `seq`.
+type Position = (i64, i64);
+
+/// Before the first row.
+const START: Position = (i64::MIN, i64::MIN);
+
+columns! {
+    /// The columns of a row that are not projected.
+    struct FixedColumns {
+        happened_at: i64 = "a.happened_at",
+        person: i64 = "a.person",
+        verb: i64 = "a.verb",
+        object: Option<i64> = "s.object",
+    }
+}
 
 impl OrgTx {
-    /// Projects the content's rows again: now, or in the background where they are many. Called whenever
-    /// its type, content type or demands have changed.
+    /// Projects the content's rows again, at once or in the background. Called when its type or demands changed.
     pub(crate) async fn reproject(&mut self, content: i64) -> Result<(), StoreError> {
         let select = Sql::new("SELECT seq FROM activities WHERE org = $1 AND content = $2 LIMIT $3");
-        let select = select.with(self.org).with(content).with(AT_ONCE as i64 + 1);
-        let many = self.fetch_all(select).await?.len() > AT_ONCE;
-        if many {
-            let mark = Sql::new("UPDATE contents SET reprojecting = $3 WHERE org = $1 AND key = $2");
-            let mark = mark.with(self.org).with(content).with(true);
-            self.execute(mark).await?;
-            self.store().wake_reprojection();
+        let select = select.with(self.org).with(content).with(MAX_AT_ONCE as i64 + 1);
+        if self.fetch_all(select).await?.len() > MAX_AT_ONCE {
+            self.mark_for_reprojection(content).await?;
+            self.store().reprojection().notify_one();
             return Ok(());
         }
-        let facts = self.facts(content).await?;
-        let mut place = Some((i64::MIN, i64::MIN));
-        while let Some(after) = place {
-            place = self.reproject_chunk(content, &facts, after).await?;
+        let facts = self.fetch_facts(content).await?;
+        let mut position = Some(START);
+        while let Some(after) = position {
+            position = self.reproject_chunk(content, &facts, after).await?;
         }
         Ok(())
     }
 
-    async fn facts(&mut self, content: i64) -> Result<Facts, StoreError> {
+    /// Marks a content for the background.
+    pub(crate) async fn mark_for_reprojection(&mut self, content: i64) -> Result<(), StoreError> {
+        self.set_reprojecting(content, true).await
+    }
+
+    async fn set_reprojecting(&mut self, content: i64, reprojecting: bool) -> Result<(), StoreError> {
+        let update = Sql::new("UPDATE contents SET reprojecting = $3 WHERE org = $1 AND key = $2");
+        self.execute(update.with(self.org).with(content).with(reprojecting))
+            .await?;
+        Ok(())
+    }
+
+    async fn fetch_facts(&mut self, content: i64) -> Result<Facts, StoreError> {
         let select = Sql::new("SELECT type, content_type FROM contents WHERE org = $1 AND key = $2");
-        let select = select.with(self.org).with(content);
-        let row = self.fetch_optional(select).await?;
-        let row = row.ok_or(StoreError::Invariant("a content that is not there"))?;
-        let demands = demand_histories(self, vec![content])
-            .await?
-            .remove(&content)
-            .unwrap_or_default();
+        let row = self.fetch_row(select.with(self.org).with(content)).await?;
+        let (learning_type, content_type) =
+            row.ok_or(StoreError::Invariant("a content to project again does not exist"))?;
+        let mut histories = demand_histories(self, vec![content]).await?;
         Ok(Facts {
-            learning_type: type_from(row.get(0)?),
-            content_type: kind_from(row.get(1)?),
-            demands,
+            learning_type,
+            content_type,
+            demands: histories.remove(&content).unwrap_or_default(),
         })
     }
 
-    /// Projects the next rows again and answers the last of them; `None` when there was none left.
+    /// Projects the next rows again. Returns the position of the last one; `None` if no rows were left.
     async fn reproject_chunk(
         &mut self,
         content: i64,
         facts: &Facts,
-        after: Place,
-    ) -> Result<Option<Place>, StoreError> {
+        after: Position,
+    ) -> Result<Option<Position>, StoreError> {
         let select = Sql::new(&format!(
-            "SELECT {}, a.person, a.verb, s.object, a.happened_at \
-             FROM activities a JOIN statements s ON s.org = a.org AND s.seq = a.seq \
+            "SELECT {}, {} FROM activities a JOIN statements s ON s.org = a.org AND s.seq = a.seq \
              WHERE a.org = $1 AND a.content = $2 AND (a.happened_at, a.seq) > ($3, $4) \
              ORDER BY a.happened_at, a.seq LIMIT $5",
-            StoredStatement::COLUMNS
+            StoredStatement::COLUMNS,
+            FixedColumns::COLUMNS
         ));
         let select = select
             .with(self.org)
             .with(content)
             .with(after.0)
             .with(after.1)
-            .with(CHUNK);
+            .with(CHUNK_ROWS);
         let rows = self.fetch_all(select).await?;
-        let Some(last) = rows.last() else { return Ok(None) };
-        let last = (last.get(9)?, last.get(0)?);
         let store = self.store().clone();
-        let (mut seqs, mut again) = (Vec::new(), Vec::new());
+        let (mut seqs, mut projected, mut last) = (Vec::new(), Vec::new(), None);
         for row in &rows {
             let record = StoredStatement::read(row)?;
+            let fixed = FixedColumns::read_from(row, StoredStatement::COLUMN_COUNT)?;
             let named = Named {
-                actor: row.get(6)?,
-                verb: row.get(7)?,
-                object: row.get(8)?,
+                actor: fixed.person,
+                verb: fixed.verb,
+                object: fixed.object,
                 content: Some(content),
             };
             let facts = ContentFacts {
@@ -105,8 +129,9 @@ impl OrgTx {
                 content_type: facts.content_type,
                 demands: facts.demands.at(record.stamp().0),
             };
+            last = Some((fixed.happened_at, record.seq));
             seqs.push(record.seq);
-            again.push(ActivityRow::new(
+            projected.push(ActivityRow::new(
                 store.verbs(),
                 self.org,
                 &record,
@@ -114,64 +139,119 @@ impl OrgTx {
                 Some(&facts),
             ));
         }
-        // Rows with a content are never session events, so nobody's visits change.
-        self.delete_activities(seqs).await?;
-        self.insert_rows(again).await?;
-        Ok(Some(last))
+        // Rows with a content are no session events, so no visit changes.
+        if !seqs.is_empty() {
+            self.delete_activities(seqs).await?;
+            self.insert_rows(projected).await?;
+        }
+        Ok(last)
     }
 }
 
-impl Store {
-    fn wake_reprojection(&self) {
-        self.reprojection().notify_one();
-    }
+/// The marked contents of an organisation.
+struct MarkedContents {
+    org: OrgId,
+    /// The keys of the contents. The last one is in progress.
+    contents: Vec<i64>,
+    position: Position,
+    /// The facts with which the rows up to the position were projected.
+    facts: Option<Facts>,
+}
 
-    /// Projects again, in small transactions, whatever is marked. Any number of replicas may do so at
-    /// once: the work is the same and done under the organisation's ledger.
+impl Store {
+    /// Projects the rows of marked contents again, in short transactions. Any number of replicas may do this at once,
+    /// since each transaction locks the ledger.
     ///
-    /// Runs until it is dropped; a restart begins marked contents anew.
+    /// It runs until it is dropped. After a restart, a content is begun anew.
     pub async fn reproject_in_background(&self) {
         loop {
-            if let Err(error) = self.reproject_marked().await {
-                tracing::error!(%error, "projecting again failed; it is tried again");
-            }
-            let wait = std::time::Duration::from_secs(60);
-            let _ = tokio::time::timeout(wait, self.reprojection().notified()).await; // or another replica's mark
+            let pause = match self.reproject_marked().await {
+                Ok(false) => IDLE_PAUSE,
+                Ok(true) => RETRY_PAUSE,
+                Err(error) => {
+                    tracing::error!(%error, "projecting rows again failed; it will be tried again");
+                    IDLE_PAUSE
+                }
+            };
+            let _ = tokio::time::timeout(pause, self.reprojection().notified()).await; // both end the pause
         }
     }
 
-    async fn reproject_marked(&self) -> Result<(), StoreError> {
+    /// Projects the rows of all marked contents again, one chunk of each organisation in turn. Returns whether an
+    /// organisation was skipped.
+    async fn reproject_marked(&self) -> Result<bool, StoreError> {
         let select = Sql::new(
             "SELECT o.id, c.key FROM contents c JOIN organisations o ON o.key = c.org WHERE c.reprojecting",
         );
-        for row in self.db().fetch_all(select).await? {
-            let org: OrgId = read_id(&row, 0)?;
-            self.reproject_content(&org, row.get(1)?).await?;
+        let rows: Vec<(OrgId, i64)> = self.db().fetch_rows(select).await?;
+        let mut by_organisation: BTreeMap<OrgId, Vec<i64>> = BTreeMap::new();
+        for (org, content) in rows {
+            by_organisation.entry(org).or_default().push(content);
         }
+        let mut queue: VecDeque<MarkedContents> = by_organisation
+            .into_iter()
+            .map(|(org, contents)| MarkedContents::new(org, contents))
+            .collect();
+        let mut skipped = false;
+        while let Some(mut marked) = queue.pop_front() {
+            match self.reproject_next(&mut marked, BACKGROUND_LOCK_WAIT).await {
+                Ok(true) => queue.push_back(marked),
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::warn!(organisation = %marked.org, %error, "projecting rows again is postponed");
+                    skipped = true;
+                }
+            }
+        }
+        Ok(skipped)
+    }
+
+    /// Projects the rows of the organisation's marked contents again.
+    pub(crate) async fn reproject_organisation(&self, org: &OrgId) -> Result<(), StoreError> {
+        let select = Sql::new(
+            "SELECT c.key FROM contents c JOIN organisations o ON o.key = c.org WHERE o.id = $1 AND c.reprojecting",
+        );
+        let rows: Vec<(i64,)> = self.db().fetch_rows(select.with(org.as_str())).await?;
+        let contents = rows.into_iter().map(|(key,)| key).collect();
+        let mut marked = MarkedContents::new(org.clone(), contents);
+        while self.reproject_next(&mut marked, self.wait()).await? {}
         Ok(())
     }
 
-    async fn reproject_content(&self, org: &OrgId, content: i64) -> Result<(), StoreError> {
-        let mut began: Option<Facts> = None;
-        let mut after = (i64::MIN, i64::MIN);
-        loop {
-            let mut tx = self.write(org).await?;
-            let facts = tx.facts(content).await?;
-            if began.as_ref().is_some_and(|began| *began != facts) {
-                // It changed again meanwhile: from the start, with what it is now.
-                after = (i64::MIN, i64::MIN);
+    /// Projects the next chunk of an organisation again. Returns whether more is left.
+    async fn reproject_next(&self, marked: &mut MarkedContents, wait: Duration) -> Result<bool, StoreError> {
+        let Some(content) = marked.contents.last().copied() else {
+            return Ok(false);
+        };
+        let mut tx = self.write_within(&marked.org, wait).await?;
+        let facts = tx.fetch_facts(content).await?;
+        if marked.facts.as_ref().is_some_and(|before| *before != facts) {
+            // The content has changed again in the meantime.
+            marked.position = START;
+        }
+        let last = tx.reproject_chunk(content, &facts, marked.position).await?;
+        if last.is_none() {
+            tx.set_reprojecting(content, false).await?;
+        }
+        tx.commit().await?;
+        match last {
+            Some(last) => (marked.position, marked.facts) = (last, Some(facts)),
+            None => {
+                marked.contents.pop();
+                (marked.position, marked.facts) = (START, None);
             }
-            match tx.reproject_chunk(content, &facts, after).await? {
-                Some(last) => after = last,
-                None => {
-                    let done = Sql::new("UPDATE contents SET reprojecting = $3 WHERE org = $1 AND key = $2");
-                    let done = done.with(tx.org).with(content).with(false);
-                    tx.execute(done).await?;
-                    return tx.commit().await;
-                }
-            }
-            tx.commit().await?;
-            began = Some(facts);
+        }
+        Ok(!marked.contents.is_empty())
+    }
+}
+
+impl MarkedContents {
+    fn new(org: OrgId, contents: Vec<i64>) -> Self {
+        Self {
+            org,
+            contents,
+            position: START,
+            facts: None,
         }
     }
 }

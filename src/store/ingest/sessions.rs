@@ -1,9 +1,8 @@
-//! Which login is a visit (product text, section 6, rule 8).
+//! Which logins are visits (`docs/specification.md#sessions-and-visits`).
 //!
-//! A login of someone whose last session event was a login already is a visit. Someone is a user with all
-//! their persons, or a person whom nobody owns. Decided by time of happening, then statement id, so the
-//! order of arrival never matters: whenever a session event comes, goes, or changes hands, the events of
-//! those concerned are settled anew.
+//! A login is a visit if the previous session event of the same user or unowned person was a login, too. The order is
+//! that of time and statement id, so the order of arrival does not matter. When a session event comes, goes, or gets
+//! another owner, the actions of all concerned session events are updated.
 
 use crate::log::Action;
 
@@ -12,36 +11,36 @@ use crate::store::db::database::Sql;
 use crate::store::db::ledger::OrgTx;
 
 impl OrgTx {
-    /// Settles which logins of these persons, and of whoever owns them, are visits.
+    /// Updates which logins are visits, for these persons and all persons of their owners.
     pub(crate) async fn update_sessions(&mut self, persons: &[i64]) -> Result<(), StoreError> {
         if persons.is_empty() {
             return Ok(());
         }
-        // Keys of users and of persons come from one sequence, so the two never meet in `someone`. A record
-        // whose own verb is `visited` stays one and is no session event.
-        let settle = Sql::new(
-            "UPDATE activities SET action = settled.action FROM ( \
-                 SELECT seq, CASE WHEN before = $3 THEN $5 ELSE $3 END AS action FROM ( \
+        // The keys of users and persons are different numbers, so `coalesce(p.user_key, p.key)` is unique. A record with
+        // the verb `visited` stays a visit and is not a session event.
+        let update = Sql::new(
+            "UPDATE activities SET action = updated.action FROM ( \
+                 SELECT seq, CASE WHEN previous = $3 THEN $5 ELSE $3 END AS action FROM ( \
                      SELECT a.seq, a.action, \
                             lag(CASE WHEN a.action = $5 THEN $3 ELSE a.action END) \
-                                OVER (PARTITION BY coalesce(p.user_key, p.key) ORDER BY a.happened_at, a.id) AS before \
+                                OVER (PARTITION BY coalesce(p.user_key, p.key) ORDER BY a.happened_at, a.id) AS previous \
                      FROM persons p JOIN activities a ON a.org = p.org AND a.person = p.key \
                      WHERE p.org = $1 AND a.action IN (13, 14, 25) \
                        AND (p.key IN LIST($2) OR p.user_key IN ( \
                            SELECT o.user_key FROM persons o WHERE o.org = $1 AND o.key IN LIST($2) AND o.user_key IS NOT NULL)) \
                        AND a.verb NOT IN (SELECT v.key FROM verbs v WHERE v.org = $1 AND v.iri = $6) \
                  ) events WHERE action <> $4 \
-             ) settled \
-             WHERE activities.org = $1 AND activities.seq = settled.seq AND activities.action <> settled.action",
+             ) updated \
+             WHERE activities.org = $1 AND activities.seq = updated.seq AND activities.action <> updated.action",
         );
-        let settle = settle
+        let update = update
             .with(self.org)
             .with(persons.to_vec())
-            .with(Action::LoggedIn.code())
-            .with(Action::LoggedOut.code())
-            .with(Action::Visited.code())
+            .with(Action::LoggedIn)
+            .with(Action::LoggedOut)
+            .with(Action::Visited)
             .with(Action::Visited.written_verb());
-        self.execute(settle).await?;
+        self.execute(update).await?;
         Ok(())
     }
 }
@@ -51,7 +50,7 @@ mod tests {
     use crate::log::Action;
 
     #[test]
-    fn the_index_names_the_codes_of_the_session_events() {
+    fn query_names_the_codes_of_all_session_events() {
         let mut codes: Vec<i16> = Action::ALL
             .iter()
             .filter(|action| action.is_session())
@@ -61,7 +60,7 @@ mod tests {
         assert_eq!(
             codes,
             [13, 14, 25],
-            "the query above and the index activities_session name these"
+            "the query above and the index activities_session contain these codes"
         );
     }
 }

@@ -20,7 +20,7 @@ use crate::base::ids::OrgId;
 
 use crate::store::db::database::Sql;
 use crate::store::db::dialect::Value;
-use crate::store::db::ledger::OrgTx;
+use crate::store::db::ledger::{BACKGROUND_LOCK_WAIT, OrgTx};
 use crate::store::db::rows::read_id;
 use crate::store::db::{Store, StoreError};
 use crate::store::reports::schedules::{KeptTiming, read_recipients, read_timing};
@@ -110,7 +110,7 @@ impl Store {
     /// Makes the run of a schedule that is due, and moves the schedule to the moment after, both or neither. False
     /// where another replica did so first, or the schedule was changed since.
     pub async fn queue_run(&self, due: &DueSchedule, next: Timestamp) -> Result<bool, StoreError> {
-        let mut tx = self.write(&due.org).await?;
+        let mut tx = self.write_within(&due.org, BACKGROUND_LOCK_WAIT).await?;
         let update = Sql::new(
             "UPDATE schedules SET next_run_at = $5 \
              WHERE org = $1 AND key = $2 AND next_run_at = $3 AND version = $4",
@@ -133,7 +133,7 @@ impl Store {
     /// Takes a schedule out of what is due, with the reason: one whose moments can't be told would else be looked at
     /// for ever. False where it was changed since.
     pub async fn park_schedule(&self, due: &DueSchedule, reason: &str) -> Result<bool, StoreError> {
-        let mut tx = self.write(&due.org).await?;
+        let mut tx = self.write_within(&due.org, BACKGROUND_LOCK_WAIT).await?;
         let select = Sql::new("SELECT 1 FROM schedules WHERE org = $1 AND key = $2 AND version = $3");
         let select = select.with(tx.org).with(due.schedule).with(due.version);
         if tx.fetch_optional(select).await?.is_none() {

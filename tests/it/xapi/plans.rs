@@ -31,9 +31,9 @@ const INSERT: [&str; 4] = [
      SELECT k.org, CASE WHEN s.n % 1000 = 1 THEN k.rare ELSE k.often END, 1000 + s.n, {false} FROM ({series}) s CROSS JOIN ({keys}) k \
      UNION ALL SELECT k.org, CASE WHEN s.n % 200 = 0 THEN k.other ELSE k.person END, 1000 + s.n, s.n % 300 = 0 \
      FROM ({series}) s CROSS JOIN ({keys}) k WHERE s.n % 100 = 0",
-    "INSERT INTO reference_mentions (org, thing, seq, face, direct) \
+    "INSERT INTO reference_mentions (org, thing, seq, target, direct) \
      SELECT m.org, m.thing, m.seq + 1, m.seq, m.direct FROM mentions m WHERE m.seq % 50 = 49 AND m.seq > 1000",
-    "INSERT INTO statement_references (org, seq, face, actor, verb, object, registration) \
+    "INSERT INTO statement_references (org, seq, target, actor, verb, object, registration) \
      SELECT t.org, t.seq + 1, t.seq, t.actor, t.verb, t.object, t.registration FROM statements t WHERE t.seq % 50 = 49 AND t.seq > 1000",
 ];
 

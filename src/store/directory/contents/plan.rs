@@ -38,7 +38,7 @@ const COLUMNS: [&str; 22] = [
     "iri",
     "defined_at",
     "defined_by",
-    "contested",
+    "tracked",
     "reprojecting",
 ];
 

@@ -194,14 +194,14 @@ fn push_tables(sql: &mut Sql, branch: &Branch, restricted: bool) -> Aliases {
         }
         (Target::Referenced, true) => {
             sql.push(
-                "SELECT DISTINCT m.seq FROM reference_mentions m JOIN statements t ON t.org = m.org AND t.seq = m.face \
+                "SELECT DISTINCT m.seq FROM reference_mentions m JOIN statements t ON t.org = m.org AND t.seq = m.target \
                  JOIN statements s ON s.org = m.org AND s.seq = m.seq",
             );
             Aliases {
                 walked: "m",
                 filtered: "t",
                 target: "t",
-                target_seq: "m.face",
+                target_seq: "m.target",
             }
         }
         (Target::Referenced, false) => {
@@ -209,13 +209,13 @@ fn push_tables(sql: &mut Sql, branch: &Branch, restricted: bool) -> Aliases {
                 "SELECT DISTINCT f.seq FROM statement_references f JOIN statements s ON s.org = f.org AND s.seq = f.seq",
             );
             if restricted {
-                sql.push(" JOIN statements t ON t.org = f.org AND t.seq = f.face");
+                sql.push(" JOIN statements t ON t.org = f.org AND t.seq = f.target");
             }
             Aliases {
                 walked: "f",
                 filtered: "f",
                 target: "t",
-                target_seq: "f.face",
+                target_seq: "f.target",
             }
         }
     }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{OrgId, UserId};
 use crate::store::db::database::{Row, Sql};
-use crate::store::db::ledger::OrgTx;
+use crate::store::db::ledger::{BACKGROUND_LOCK_WAIT, OrgTx};
 use crate::store::db::rows::read_id;
 use crate::store::db::{Store, StoreError};
 use crate::store::reports::schedules::{KeptTiming, read_recipients, read_timing};
@@ -131,7 +131,8 @@ impl Store {
             let (org, key): (i64, i64) = (row.get(0)?, row.get(1)?);
             let token = self.clock().new_uuid();
             let mut tx = self.db().begin().await?;
-            // Whoever else takes it at the same time waits here, and finds it taken.
+            tx.set_lock_timeout(BACKGROUND_LOCK_WAIT).await?;
+            // Another replica that claims the run at the same time waits here, and then finds it claimed.
             let update = Sql::new(
                 "UPDATE deliveries SET lease_token = $3, lease_until = NOW_MICROS() + $4, begun = begun + 1 \
                  WHERE org = $1 AND key = $2 AND next_attempt_at <= $5 \
@@ -143,8 +144,11 @@ impl Store {
                 .with(token)
                 .with(micros(lease))
                 .with(now.micros());
-            if tx.execute(update).await? == 0 {
-                continue;
+            match tx.execute(update).await {
+                // A locked run must not stop the sender for the other organisations.
+                Ok(0) | Err(StoreError::Busy) => continue,
+                Ok(_) => {}
+                Err(error) => return Err(error),
             }
             let Some(run) = tx.fetch_optional(run(org, key)).await? else {
                 continue; // its schedule is being deleted
