@@ -1,26 +1,28 @@
-//! Who asks, and what they may see and do (product text, sections 4 and 11).
+//! Callers and their rights: tokens, credentials, roles, and the persons and reports that a caller may see.
 //!
-//! What it holds: the keys and claims of people's tokens ([`TokenKeys`], [`Claims`]), the secrets and
-//! scopes of credentials ([`Credential`], [`Scopes`]), the caller that either of them proves
-//! ([`Principal`]; the key of a saved report proves a third kind), the persons whose activities that caller may
-//! see ([`Reach`]), the part of them that a request asks for ([`Scoped`]), those about whom they may do something
-//! ([`Subjects`]), and the saved reports that they may open ([`ReportAccess`]).
+//! | item | what it is |
+//! | --- | --- |
+//! | [`TokenKeys`], [`Claims`] | the keys that verify tokens, and what a token contains |
+//! | [`Credential`], [`Scopes`], [`SecretHash`] | the credential of an integration, and its scopes |
+//! | [`Principal`] | a verified caller: a person, a credential, or the key of a saved report |
+//! | [`permit`] | one marker type for each action, with the rule that allows it |
+//! | [`Reach`] | the persons whose activities a caller may see |
+//! | [`Scoped`] | a question about activities, bound to a part of the reach |
+//! | [`Subjects`] | the persons about whom a caller may do something |
+//! | [`ReportAccess`] | the saved reports that a caller may open |
+//! | [`StatementReach`], [`AgentReach`], [`DocumentReach`] | the same for statements, agents and documents of xAPI |
 //!
-//! What it promises:
+//! Invariants:
 //!
-//! - A [`Person`] comes out of [`TokenKeys::verify`] only where a configured key signed the token; the
-//!   algorithm is the key's, never the token's.
-//! - A [`Scoped`] can't be made but from a [`Principal`]; a query over activities takes nothing else, so
-//!   the organisation and the reach travel with every question.
-//! - What narrows a [`Scoped`] only ever narrows it: a saved report opened by somebody else, a scope added to its own, a
-//!   recipient who has to see the rows as well as their sender.
-//! - So for notes and completions: their queries take a [`Subjects`], and only a [`Principal`] who may makes one. And for
-//!   reports: theirs take a [`ReportAccess`].
-//! - A [`ReportKey`] has no reach: it opens its report ([`permit::OpenReports`]) and nothing else.
-//! - What a caller may do stands in one table of marker types ([`permit`]).
-//! - It knows no SQL, no HTTP handler and no clock: the moment of verification is handed in.
+//! - [`TokenKeys::verify`] returns a [`Person`] only if a configured key signed the token. The key determines the
+//!   algorithm, never the token.
+//! - Only a [`Principal`] makes a [`Scoped`], a [`Subjects`] or a [`ReportAccess`]. Queries take nothing else, so the
+//!   organisation and the reach are part of every query.
+//! - A change to a [`Scoped`] narrows it and never widens it.
+//! - A [`ReportKey`] has no reach. It opens its report ([`permit::OpenReports`]) and nothing else.
+//! - This module contains no SQL, no HTTP handlers and no clock. The time of verification is an argument.
 //!
-//! Start reading at [`principal`], then [`reach`] and [`scope`]; tokens begin at [`keys`].
+//! Start reading at [`principal`], then [`reach`] and [`scope`]. Tokens begin at [`keys`].
 
 pub mod agents;
 pub mod basic;

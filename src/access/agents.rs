@@ -1,13 +1,12 @@
-//! Whose Person object a caller may see: everything that identifies an agent (xAPI 1.0.3, Communication 2.4;
-//! product text, section 4).
+//! The agents with a Person object that a caller may read (xAPI 1.0.3, Communication 2.4).
 
 use crate::access::credential::CredentialScope;
 use crate::access::principal::Principal;
 use crate::access::reach::{Reach, StatementReach};
 use crate::base::ids::OrgId;
 
-/// The agents of whom a caller may learn more than they know. Only a [`Principal`] makes one, and what is
-/// known of an agent is read by nothing else, so that organisation and reach travel with the question.
+/// The agents with identifiers and names that a caller may read. Only a [`Principal`] makes one, and every query for
+/// agents takes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentReach {
     org: OrgId,
@@ -15,25 +14,24 @@ pub struct AgentReach {
 }
 
 impl AgentReach {
-    /// The organisation: nothing outside it exists for the caller.
+    /// The organisation. Nothing outside it exists for the caller.
     pub fn org(&self) -> &OrgId {
         &self.org
     }
 
-    /// Whose agents: everybody's or one user's. `None`: nobody's.
+    /// All agents or those of one user. `None`: no agent.
     pub fn agents(&self) -> Option<&Reach> {
         self.agents.as_ref()
     }
 }
 
 impl Principal {
-    /// The agents of whom the caller may learn more than they know.
+    /// The agents with a Person object that the caller may read. For any other agent the answer contains only the
+    /// identifier of the request.
     ///
-    /// - A person who reads all statements: every agent; any other, managers among them, "its own Person
-    ///   object".
-    /// - A credential that reads all statements, or profiles: every agent. With `statements/read/mine` alone
-    ///   none: it knows whom it named itself, and learns nothing of who they are besides.
-    /// - A report's key: none.
+    /// - A person that reads all statements: every agent. Any other person, a manager too: the person's own.
+    /// - A credential that reads all statements or profiles: every agent. With only `statements/read/mine`: none.
+    /// - A report key: none.
     pub fn agent_reach(&self) -> AgentReach {
         let profiles = |principal: &Principal| {
             principal
@@ -61,7 +59,7 @@ mod tests {
     use crate::access::role::Role;
 
     #[test]
-    fn a_person_learns_of_all_or_of_themselves() {
+    fn person_reads_all_agents_or_the_own_one() {
         for role in Role::ALL {
             let reach = Principal::from(person(role)).agent_reach();
             let expected = match role {
@@ -86,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_key_learns_of_nobody() {
+    fn report_key_reads_no_agents() {
         assert_eq!(
             Principal::from(report_key(Role::Owner)).agent_reach().agents(),
             None
@@ -94,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_credential_learns_of_all_or_of_nobody() {
+    fn credential_reads_all_agents_or_none() {
         for scope in CredentialScope::ALL {
             let all = matches!(
                 scope,

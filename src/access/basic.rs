@@ -1,30 +1,30 @@
-//! HTTP Basic (RFC 7617): the `key:secret` of a credential, or the secret of a report's key with any user name or none,
-//! out of an `Authorization` header.
+//! Parsing HTTP Basic (RFC 7617) in an `Authorization` header: the `key:secret` of a credential, or the secret of a report
+//! key with any user name.
 
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use secrecy::SecretString;
 
-/// The most characters of base64 that are looked at.
+/// The maximum number of base64 characters.
 pub const MAX_BASIC_CHARACTERS: usize = 4096;
 
-/// Base64 with its padding or without: some xAPI clients leave it out.
+/// Base64 with or without padding: some xAPI clients leave it out.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// A key and the secret that came with it, not verified yet.
+/// A key and a secret, not verified yet.
 #[derive(Debug, Clone)]
 pub struct KeyAndSecret {
-    /// What stands before the first colon; empty where a client sends a password alone.
+    /// The text before the first colon. It is empty if a client sends only a password.
     pub key: String,
-    /// What stands behind it.
+    /// The text after the first colon.
     pub secret: SecretString,
 }
 
-/// Why a value is not a `key:secret`. The texts hold nothing of it.
+/// Why a value is not a `key:secret`. The messages contain no part of the value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BasicError {
     /// Longer than [`MAX_BASIC_CHARACTERS`].
@@ -41,11 +41,11 @@ pub enum BasicError {
     NoKey,
 }
 
-/// Decodes what follows `Basic ` in an `Authorization` header; the word itself may stand before it.
+/// Decodes the value of an `Authorization` header, with or without the word `Basic` at its beginning.
 ///
 /// # Errors
 ///
-/// [`BasicError`], which means 401.
+/// [`BasicError`], which is answered with 401.
 pub fn decode(value: &str) -> Result<KeyAndSecret, BasicError> {
     let value = value.trim_matches(' ');
     let encoded = match value.split_once(' ') {
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_colon_ends_the_key() {
+    fn first_colon_ends_the_key() {
         // The example of RFC 7617, section 2.
         assert_eq!(pair("QWxhZGRpbjpvcGVuIHNlc2FtZQ=="), ok("Aladdin", "open sesame"));
         assert_eq!(
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_refused() {
+    fn other_values_are_refused() {
         assert_eq!(pair(""), Err(BasicError::NoKey));
         assert_eq!(pair("%%%"), Err(BasicError::NotBase64));
         assert_eq!(
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_never_shows_in_debug() {
+    fn debug_output_contains_no_secret() {
         let shown = format!("{:?}", decode("QWxhZGRpbjpvcGVuIHNlc2FtZQ==").unwrap());
         assert!(shown.contains("Aladdin") && !shown.contains("sesame"), "{shown}");
     }

@@ -1,7 +1,7 @@
-//! The claims of a person's token (product text, section 4): read, checked one by one, and written.
+//! The claims of a token: parsing, checking and writing (`docs/specification.md#tokens`).
 //!
-//! Reading is strict where a mistake would let somebody see more or less than they should, and passes
-//! over what it doesn't know: an issuer puts claims of its own into its tokens.
+//! The claims that determine rights are checked strictly. Unknown claims are ignored, since issuers add claims of their
+//! own.
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use secrecy::{ExposeSecret, SecretString};
@@ -16,12 +16,12 @@ use crate::access::role::Role;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{OrgId, UserId};
 
-/// The end of year 9999 in seconds since 1970: later ends of a token are cut to it.
+/// The end of the year 9999 in seconds since 1970. A later expiry is set to it.
 const LAST_SECOND: i64 = 253_402_300_799;
 
-/// A manager's reports as the platform knows them (claim `reports`).
+/// The reports of a manager, from the claim `reports`.
 ///
-/// Sorted, without repeats; who reports directly is not among the indirect ones.
+/// The lists are sorted and without repetitions. A direct report is not among the indirect ones.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Reports {
     direct: Vec<UserId>,
@@ -29,7 +29,7 @@ pub struct Reports {
 }
 
 impl Reports {
-    /// Takes the lists in any order, repeats included.
+    /// The lists may be in any order and contain repetitions.
     pub fn new(mut direct: Vec<UserId>, mut indirect: Vec<UserId>) -> Self {
         direct.sort_unstable();
         direct.dedup();
@@ -39,49 +39,48 @@ impl Reports {
         Self { direct, indirect }
     }
 
-    /// The same without one user: nobody is their own report.
+    /// The reports without one user: a manager is not the own report.
     pub fn without(mut self, user: &UserId) -> Self {
         self.direct.retain(|other| other != user);
         self.indirect.retain(|other| other != user);
         self
     }
 
-    /// Those who report to the person themselves, sorted.
+    /// The direct reports, sorted.
     pub fn direct(&self) -> &[UserId] {
         &self.direct
     }
 
-    /// Those who report to the direct reports and to theirs, sorted.
+    /// The reports below the direct reports, on all levels, sorted.
     pub fn indirect(&self) -> &[UserId] {
         &self.indirect
     }
 }
 
-/// The claims of a token, each of the right shape. Whether they hold (time, issuer, audience) is
-/// decided by [`crate::access::TokenKeys::verify`].
+/// The claims of a token, each of the right type. [`crate::access::TokenKeys::verify`] checks time, issuer and audience.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Claims {
     /// The user's id in the directory.
     pub sub: UserId,
     /// The organisation.
     pub org: OrgId,
-    /// The role; a token without one is a learner's.
+    /// The role. A token without the claim is that of a learner.
     pub role: Role,
-    /// What is granted beyond the role.
+    /// The permissions beyond the role.
     pub permissions: Permissions,
-    /// The reports; `None`: the directory's manager tree answers.
+    /// The reports. `None` if the directory's tree of managers decides.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reports: Option<Reports>,
-    /// When the token ends. Written in whole seconds, cut.
+    /// When the token expires. Written in whole seconds, truncated.
     #[serde(serialize_with = "seconds")]
     pub exp: Timestamp,
-    /// When the token begins.
+    /// When the token begins to be valid.
     #[serde(serialize_with = "optional_seconds", skip_serializing_if = "Option::is_none")]
     pub nbf: Option<Timestamp>,
-    /// Who issued it.
+    /// The issuer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub iss: Option<String>,
-    /// Whom it is for; none: it doesn't say.
+    /// The audiences. Empty if the token has none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub aud: Vec<String>,
 }
@@ -98,7 +97,7 @@ fn optional_seconds<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Res
 }
 
 impl Claims {
-    /// The claims that a token must have, the others absent: a learner's.
+    /// The required claims, for a learner. The other claims are absent.
     pub fn new(org: OrgId, sub: UserId, exp: Timestamp) -> Self {
         Self {
             sub,
@@ -113,15 +112,14 @@ impl Claims {
         }
     }
 
-    /// Reads the claims from a token's payload.
+    /// Parses the claims in the payload of a token.
     ///
-    /// A claim that is `null` counts as absent. Unknown claims, unknown permissions and unknown keys
-    /// of `reports` are passed over; an unknown role is refused.
+    /// A claim that is `null` counts as absent. Unknown claims, permissions and keys of `reports` are ignored. An unknown
+    /// role is refused.
     ///
     /// # Errors
     ///
-    /// [`TokenError::MissingClaim`] for `sub`, `org` or `exp`; [`TokenError::BadClaim`] for a value
-    /// of the wrong shape.
+    /// [`TokenError::MissingClaim`] for `sub`, `org` or `exp`. [`TokenError::BadClaim`] for a value of the wrong type.
     pub fn from_payload(payload: &Map<String, Value>) -> Result<Self, TokenError> {
         let sub: UserId = required(payload, "sub", id)?;
         Ok(Self {
@@ -137,7 +135,7 @@ impl Claims {
         })
     }
 
-    /// The person that the claims name.
+    /// The person of the claims.
     pub(crate) fn into_person(self) -> Person {
         Person {
             org: self.org,
@@ -150,11 +148,11 @@ impl Claims {
     }
 }
 
-/// Makes a token signed with HS256, for the command `token` and for tests (product text, section 11).
+/// Signs a token with HS256, for the command `token` and for tests.
 ///
 /// # Errors
 ///
-/// [`AccessError::WeakSecret`] where the secret would not be accepted for verification either.
+/// [`AccessError::WeakSecret`] if the secret would be refused for verification too.
 pub fn mint(secret: &SecretString, claims: &Claims) -> Result<String, AccessError> {
     check_secret("the secret", secret)?;
     let key = EncodingKey::from_secret(secret.expose_secret().as_bytes());
@@ -162,7 +160,7 @@ pub fn mint(secret: &SecretString, claims: &Claims) -> Result<String, AccessErro
         .map_err(|error| AccessError::Mint(error.to_string()))
 }
 
-/// What reads one claim; the refusal says what it should have been.
+/// A parser of a claim. The error describes the expected value.
 type Reader<T> = fn(&Value) -> Result<T, String>;
 
 fn optional<T>(
@@ -234,7 +232,7 @@ fn numeric_date(value: &Value) -> Result<Timestamp, String> {
         ));
     }
     match value.as_f64() {
-        // A fraction, or a number past 64 bits. The cast keeps whole microseconds after the clamp.
+        // A fraction or a number of more than 64 bits. After the clamp the cast truncates to whole microseconds.
         Some(seconds) if value.is_number() => {
             let bound = LAST_SECOND as f64;
             Ok(Timestamp::from_micros(
@@ -245,7 +243,7 @@ fn numeric_date(value: &Value) -> Result<Timestamp, String> {
     }
 }
 
-/// One text or an array of them (RFC 7519, section 4.1.3).
+/// A text or an array of texts (RFC 7519, section 4.1.3).
 fn audience(value: &Value) -> Result<Vec<String>, String> {
     match value {
         Value::Array(all) => all.iter().map(text).collect(),
@@ -274,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn the_least_token_is_a_learners() {
+    fn token_with_only_required_claims_is_that_of_a_learner() {
         let claims =
             read(json!({"sub": "ada", "org": "acme", "exp": 100, "email": "ada@example.org"})).unwrap();
         let (org, sub) = (OrgId::new("acme").unwrap(), UserId::new("ada").unwrap());
@@ -296,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn every_claim_of_the_wrong_shape_is_named() {
+    fn claims_of_the_wrong_type_are_reported_by_name() {
         let wrong = [
             ("sub", json!(7)),
             ("sub", json!("")),
@@ -330,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn reports_are_sorted_single_and_without_the_person() {
+    fn reports_are_sorted_unique_and_without_the_manager() {
         let claims = with(
             "reports",
             json!({"direct": ["cy", "bo", "ada", "bo"], "indirect": ["di", "cy", "ada"]}),
@@ -350,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_may_have_fractions_and_are_bounded() {
+    fn dates_may_have_fractions_and_are_clamped() {
         let exp = |value| with("exp", value).unwrap().exp.micros();
         assert_eq!(exp(json!(1.5)), 1_500_000);
         assert_eq!(exp(json!(-1)), -1_000_000);
@@ -361,13 +359,13 @@ mod tests {
     }
 
     #[test]
-    fn an_audience_is_one_or_many() {
+    fn audience_is_a_text_or_an_array() {
         assert_eq!(with("aud", json!("a")).unwrap().aud, ["a"]);
         assert_eq!(with("aud", json!(["a", "b"])).unwrap().aud, ["a", "b"]);
     }
 
     #[test]
-    fn written_and_read_again_they_are_the_same() {
+    fn claims_round_trip() {
         let mut claims = Claims::new(
             OrgId::new("acme").unwrap(),
             UserId::new("ada").unwrap(),
@@ -388,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn a_weak_secret_mints_nothing() {
+    fn weak_secret_signs_no_token() {
         let claims = with("role", json!("owner")).unwrap();
         let weak = SecretString::from("x".repeat(31));
         assert!(matches!(

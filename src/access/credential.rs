@@ -1,8 +1,7 @@
-//! Credentials of integrations and content: HTTP Basic `key:secret` (product text, section 4).
+//! Credentials of integrations and content: HTTP Basic with `key:secret`.
 //!
-//! [`scopes`] says what a credential may do, [`secret`] makes and compares its secret. A credential
-//! sees its whole organisation within its scopes; it never reads notes or private reports, nor makes
-//! keys.
+//! [`scopes`] defines the rights of a credential, [`secret`] generates and compares its secret. A credential sees the
+//! whole organisation within its scopes. It never reads notes or private reports, and creates no credentials.
 
 pub mod scopes;
 pub mod secret;
@@ -12,13 +11,13 @@ pub use secret::{BootstrapCredential, SecretHash, is_key, new_key, new_secret};
 
 use crate::base::ids::OrgId;
 
-/// A credential whose secret has been verified.
+/// A credential with a verified secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credential {
-    /// The organisation that it was made in.
+    /// The organisation.
     pub org: OrgId,
-    /// Its name on the wire: what stands before the colon.
+    /// The key, the part before the colon.
     pub key: String,
-    /// What it may do.
+    /// The rights of the credential.
     pub scopes: Scopes,
 }

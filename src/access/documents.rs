@@ -1,11 +1,10 @@
-//! Whose documents a caller may read: the states and profiles of xAPI (product text, section 4).
+//! The agents with documents, states and profiles of xAPI, that a caller may read.
 
 use crate::access::credential::CredentialScope;
 use crate::access::principal::Principal;
 use crate::base::ids::{OrgId, UserId};
 
-/// The documents that a caller may read. Only a [`Principal`] makes one, and a document is read by nothing
-/// else, so that organisation and reach travel with the question.
+/// The documents that a caller may read. Only a [`Principal`] makes one, and every query for documents takes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DocumentReach {
     org: OrgId,
@@ -18,7 +17,7 @@ pub struct DocumentReach {
 pub enum Agents {
     /// Every agent.
     All,
-    /// The agents that are this one person: what the directory binds to the user, and the user's account.
+    /// The agents of one person: those that the directory binds to the user, and the user's account.
     Only {
         /// The person.
         user: UserId,
@@ -28,18 +27,18 @@ pub enum Agents {
 }
 
 impl DocumentReach {
-    /// The organisation: nothing outside it exists for the caller.
+    /// The organisation. Nothing outside it exists for the caller.
     pub fn org(&self) -> &OrgId {
         &self.org
     }
 
-    /// Whose states; `None` where the caller may read none.
+    /// The agents with readable states. `None` if the caller may read no state.
     pub fn states(&self) -> Option<&Agents> {
         self.states.as_ref()
     }
 
-    /// Whose agent profiles; `None` where the caller may read no profile, an activity's neither. Who
-    /// may read any reads those of all activities: they say nothing of a person.
+    /// The agents with readable profiles. `None` if the caller may read no profile at all. Otherwise the caller reads the
+    /// profiles of all activities, since they contain nothing about a person.
     pub fn profiles(&self) -> Option<&Agents> {
         self.profiles.as_ref()
     }
@@ -48,9 +47,9 @@ impl DocumentReach {
 impl Principal {
     /// The documents that the caller may read.
     ///
-    /// - A person whose reach is the organisation: all; any other, managers among them, their own.
+    /// - A person with a reach of the organisation: all. Any other person, a manager too: the person's own.
     /// - A credential: all states with `state`, all profiles with `profile`, both with `all/read` and `all`.
-    /// - A report's key: none.
+    /// - A report key: none.
     pub fn document_reach(&self, account_home_page: &str) -> DocumentReach {
         let (states, profiles) = match self {
             Principal::Person(person) => {
@@ -89,7 +88,7 @@ mod tests {
     const HOME: &str = "https://example.org";
 
     #[test]
-    fn a_person_reads_all_or_their_own() {
+    fn person_reads_all_documents_or_own_ones() {
         let own = Agents::Only {
             user: user("ada"),
             account_home_page: HOME.to_owned(),
@@ -115,13 +114,13 @@ mod tests {
     }
 
     #[test]
-    fn a_report_key_reads_none() {
+    fn report_key_reads_no_documents() {
         let reach = Principal::from(report_key(Role::Owner)).document_reach(HOME);
         assert_eq!((reach.states(), reach.profiles()), (None, None));
     }
 
     #[test]
-    fn a_credential_reads_what_its_scopes_name() {
+    fn credential_reads_documents_by_its_scopes() {
         for scope in CredentialScope::ALL {
             let reach = Principal::from(credential(&[scope])).document_reach(HOME);
             let all = matches!(scope, CredentialScope::All | CredentialScope::AllRead);

@@ -1,50 +1,49 @@
-//! What can go wrong: with a token ([`TokenError`]) and with the keys and settings behind it
-//! ([`AccessError`]).
+//! The errors of tokens ([`TokenError`]) and of keys and settings ([`AccessError`]).
 
 use std::path::PathBuf;
 
-/// Why a token was refused. The texts are fit for the client: they tell what to change and no secret.
+/// Why a token was refused. The messages are for the client and contain no secret.
 ///
-/// Every variant means 401 but [`TokenError::KeysUnavailable`], where the fault is on this side.
+/// Each is answered with 401, except [`TokenError::KeysUnavailable`], which is a fault of the server.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// No keys for people's tokens are configured.
+    /// No keys that verify tokens are configured.
     #[error("this server accepts no tokens: no keys for them are configured")]
     NotAccepted,
-    /// The text is not a signed JWT (RFC 7519, RFC 7515); the text says where it breaks.
+    /// The text is not a signed JWT (RFC 7519, RFC 7515). The message says what is wrong.
     #[error("the token is malformed: {0}")]
     Malformed(&'static str),
-    /// The token names a key (`kid`) that is not among the issuer's, even after a look for new ones.
+    /// The token names a key (`kid`) that the issuer does not have, after its keys were fetched again.
     #[error("the token is signed with a key that is not known here")]
     UnknownKey,
-    /// No key could be fetched from the issuer yet, so that nothing can be verified: try again later.
+    /// No key could be fetched from the issuer yet. The client may try again later.
     #[error("the keys that verify tokens could not be fetched yet; try again shortly")]
     KeysUnavailable,
-    /// The signature is not that of the key.
+    /// The signature does not fit the key.
     #[error("the token's signature is not valid")]
     BadSignature,
-    /// The token's `alg` is not the one that the configured key is for: `none`, or a mix-up of kinds.
+    /// The token's `alg` is not the algorithm of the configured key, for example `none`.
     #[error("the token's algorithm is not that of the configured key")]
     AlgorithmNotAllowed,
-    /// The token's `exp` is past.
+    /// The token's `exp` is in the past.
     #[error("the token has expired")]
     Expired,
-    /// The token's `nbf` is still to come.
+    /// The token's `nbf` is in the future.
     #[error("the token is not valid yet")]
     NotYetValid,
-    /// The token's `iss` is not one that is accepted.
+    /// The token's `iss` is not accepted.
     #[error("the token's issuer is not accepted here")]
     WrongIssuer,
     /// The token's `aud` does not name this server.
     #[error("the token is meant for another audience")]
     WrongAudience,
-    /// A claim that has to be there is absent.
+    /// A required claim is missing.
     #[error("the token has no claim `{0}`")]
     MissingClaim(&'static str),
-    /// The issuer may not speak for the organisation in `org`.
+    /// The issuer is not bound to the organisation in `org`.
     #[error("the token's issuer may not speak for its organisation")]
     OrganisationNotAllowed,
-    /// A claim's value is not what it must be.
+    /// The value of a claim is wrong.
     #[error("the token's claim `{claim}` is wrong: {detail}")]
     BadClaim {
         /// The claim's name.
@@ -54,19 +53,19 @@ pub enum TokenError {
     },
 }
 
-/// Why keys could not be loaded, a token minted or a secret made. The texts say what to do about it.
+/// Why keys could not be loaded, or a token or secret could not be created. The messages say what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum AccessError {
-    /// A shared secret is too short to be safe.
+    /// A shared secret is too short.
     #[error(
         "{setting} has {bytes} bytes and needs at least {minimum}: make one with `openssl rand -base64 48`"
     )]
     WeakSecret {
-        /// The setting that holds it.
+        /// The setting with the secret.
         setting: String,
-        /// Its length.
+        /// The length of the secret.
         bytes: usize,
-        /// The least length.
+        /// The minimum length.
         minimum: usize,
     },
     /// A file could not be read.
@@ -74,18 +73,18 @@ pub enum AccessError {
     ReadFile {
         /// The file.
         path: PathBuf,
-        /// The system's answer.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// A file is larger than anything of its kind.
+    /// A file is too large.
     #[error("{path} is larger than {limit} bytes; is it the right file?", path = .path.display())]
     FileTooLarge {
         /// The file.
         path: PathBuf,
-        /// The most bytes it may have.
+        /// The maximum number of bytes.
         limit: u64,
     },
-    /// A PEM file holds no public key that can be used.
+    /// A PEM file contains no usable public key.
     #[error("{path} holds no usable public key: {reason}", path = .path.display())]
     BadPublicKey {
         /// The file.
@@ -93,7 +92,7 @@ pub enum AccessError {
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// A key set (JWKS) can't be used.
+    /// A key set (JWKS) is unusable.
     #[error("the key set at {source_name} can't be used: {reason}")]
     BadKeySet {
         /// The file or address, without credentials and query.
@@ -109,7 +108,7 @@ pub enum AccessError {
         /// What went wrong.
         reason: String,
     },
-    /// The file of issuers is not as it must be.
+    /// The file of issuers is wrong.
     #[error("the file of issuers {path} is wrong: {reason}", path = .path.display())]
     BadIssuers {
         /// The file.
@@ -117,7 +116,7 @@ pub enum AccessError {
         /// What is wrong, and where.
         reason: String,
     },
-    /// A setting can't stand as it is.
+    /// The value of a setting is not allowed.
     #[error("{setting}: {reason}")]
     BadSetting {
         /// The setting.

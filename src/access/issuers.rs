@@ -1,8 +1,7 @@
-//! Issuers: who signs tokens, with which keys, and for which organisations they may speak (product
-//! text, sections 4 and 11).
+//! Issuers of tokens, with their keys and organisations (`docs/specification.md#tokens`).
 //!
-//! The settings make one issuer that may speak for every organisation; the file of
-//! `ROLLBOOK_JWT_ISSUERS` binds further ones, each known by its `iss`:
+//! The settings define one issuer for all organisations. The file of `ROLLBOOK_JWT_ISSUERS` defines further issuers, each
+//! with the value of its `iss`:
 //!
 //! ```json
 //! [
@@ -16,13 +15,12 @@
 //! ]
 //! ```
 //!
-//! Each needs at least one of `jwks`, `public_key` (a PEM file) and `jwt_secret_env` (the *name* of an
-//! environment variable, so that the file holds no secret; a name of its own, since those that begin with
-//! `ROLLBOOK_` are Rollbook's settings). Paths are relative to the file. An issuer
-//! without `audience` takes the one of `ROLLBOOK_JWT_AUDIENCE`.
+//! Each needs at least one of `jwks`, `public_key` (a PEM file) and `jwt_secret_env` (the *name* of an environment
+//! variable, so that the file contains no secret; it must not begin with `ROLLBOOK_`, as settings do). Paths are relative
+//! to the file. An issuer without `audience` uses `ROLLBOOK_JWT_AUDIENCE`.
 //!
-//! A token belongs to the issuer that its `iss` names, and is verified with that issuer's keys alone:
-//! the keys of one can't sign for another's organisations.
+//! A token is verified only with the keys of the issuer in its `iss`. So the keys of one issuer cannot sign for the
+//! organisations of another.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -36,15 +34,15 @@ use crate::access::claims::Claims;
 use crate::access::error::{AccessError, TokenError};
 use crate::access::jwks::{KeySet, NamedKey, read_file};
 use crate::access::keys::check_secret;
-use crate::access::keys::key::{Key, algorithm};
+use crate::access::keys::key::{Key, find_algorithm};
 use crate::access::keys::token::UnverifiedToken;
 use crate::base::clock::Timestamp;
 use crate::base::ids::OrgId;
 
-/// How far a token's `nbf` may lie ahead, in microseconds: clocks differ. `exp` has no such leeway.
+/// How far a token's `nbf` may be in the future, in microseconds, because clocks differ. `exp` has no leeway.
 pub const NOT_BEFORE_LEEWAY: i64 = 30 * 1_000_000;
 
-/// The organisations that an issuer may speak for.
+/// The organisations of an issuer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Organisations {
     Every,
@@ -79,7 +77,7 @@ impl<'de> Deserialize<'de> for Organisations {
     }
 }
 
-/// One element of the file of issuers.
+/// An element of the file of issuers.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct IssuerEntry {
@@ -91,7 +89,7 @@ pub(crate) struct IssuerEntry {
     audience: Option<String>,
 }
 
-/// Reads the file of issuers; the keys are not loaded yet.
+/// Reads the file of issuers, without loading the keys.
 pub(crate) async fn read_entries(path: &Path) -> Result<Vec<IssuerEntry>, AccessError> {
     let refuse = |reason: String| AccessError::BadIssuers {
         path: path.to_owned(),
@@ -106,32 +104,32 @@ pub(crate) async fn read_entries(path: &Path) -> Result<Vec<IssuerEntry>, Access
             return Err(refuse("an `issuer` is empty".to_owned()));
         }
         if !names.insert(name) {
-            return Err(refuse(format!("the issuer {name:?} is there twice")));
+            return Err(refuse(format!("the issuer {name:?} occurs twice")));
         }
         if entry.jwt_secret_env.is_none() && entry.public_key.is_none() && entry.jwks.is_none() {
             return Err(refuse(format!(
-                "the issuer {name:?} has no key: give `jwks`, `public_key` or `jwt_secret_env`"
+                "the issuer {name:?} has no key: add `jwks`, `public_key` or `jwt_secret_env`"
             )));
         }
     }
     Ok(entries)
 }
 
-/// Somebody whose tokens are accepted.
+/// An issuer with accepted tokens.
 #[derive(Debug)]
 pub(crate) struct Issuer {
-    /// The `iss` that a token must have; `None`: any or none.
+    /// The required `iss` of a token. `None` accepts any.
     pub(crate) name: Option<String>,
-    /// The `aud` that a token must have; `None`: any or none.
+    /// The required `aud` of a token. `None` accepts any.
     pub(crate) audience: Option<String>,
     pub(crate) organisations: Organisations,
-    /// Keys without names: the shared secret, the PEM file.
+    /// The keys without a `kid`: the shared secret and the PEM file.
     pub(crate) keys: Vec<Key>,
     pub(crate) key_set: Option<Arc<KeySet>>,
 }
 
 impl Issuer {
-    /// Loads what an entry of the file of issuers names. `environment` finds a variable's value.
+    /// Loads the keys of an entry of the file of issuers. `environment` returns the value of a variable.
     pub(crate) async fn load(
         entry: IssuerEntry,
         path: &Path,
@@ -168,7 +166,7 @@ impl Issuer {
         })
     }
 
-    /// The claims of a token, all of them checked: signature, then time, issuer, audience, organisation.
+    /// The claims of a token after all checks: signature, time, issuer, audience, organisation.
     pub(crate) async fn verify(
         &self,
         token: &UnverifiedToken<'_>,
@@ -201,10 +199,10 @@ impl Issuer {
         Ok(claims)
     }
 
-    /// Whether one of the issuer's keys signed the token. A key that the token names must be the one; the
-    /// keys without names are tried where the algorithm is theirs.
+    /// Checks that a key of the issuer signed the token. If the token has a `kid`, only that key of the set counts. Keys
+    /// without a `kid` are checked if they have the algorithm of the token.
     async fn verify_signature(&self, token: &UnverifiedToken<'_>, now: Timestamp) -> Result<(), TokenError> {
-        let Some(algorithm) = algorithm(&token.algorithm) else {
+        let Some(algorithm) = find_algorithm(&token.algorithm) else {
             return Err(TokenError::AlgorithmNotAllowed);
         };
         let check = |keys: &mut dyn Iterator<Item = &Key>| {
@@ -221,22 +219,22 @@ impl Issuer {
         let Some(set) = self.key_set.as_ref() else {
             return unnamed;
         };
-        // Symmetric algorithms have no key in a set: such a token is no reason to look for new ones.
+        // A set has no symmetric keys, so a token with a symmetric algorithm causes no reading.
         if unnamed.is_ok() || matches!(algorithm.family(), jsonwebtoken::AlgorithmFamily::Hmac) {
             return unnamed;
         }
-        let named = match wanted(set, token) {
+        let named = match matching_keys(set, token) {
             Some(keys) => Some(keys),
             None => {
-                set.look_again(now).await;
-                wanted(set, token)
+                set.refresh_for_unknown_key(now).await;
+                matching_keys(set, token)
             }
         };
         match (named, set.keys()) {
             (Some(keys), _) => check(
                 &mut keys
                     .iter()
-                    .filter(|key| belongs(key, token))
+                    .filter(|key| may_have_signed(key, token))
                     .map(|named| &named.key),
             ),
             (None, None) => Err(TokenError::KeysUnavailable),
@@ -245,13 +243,13 @@ impl Issuer {
     }
 }
 
-/// Whether the token may be signed with the key: it names the key, or it names none.
-fn belongs(key: &NamedKey, token: &UnverifiedToken<'_>) -> bool {
+/// Whether the key may have signed the token: the token has the `kid` of the key, or none.
+fn may_have_signed(key: &NamedKey, token: &UnverifiedToken<'_>) -> bool {
     token.key_id.is_none() || token.key_id == key.id
 }
 
-/// The keys of the set, where one may have signed the token.
-fn wanted(set: &KeySet, token: &UnverifiedToken<'_>) -> Option<Arc<Vec<NamedKey>>> {
+/// The keys of the set, if one of them may have signed the token.
+fn matching_keys(set: &KeySet, token: &UnverifiedToken<'_>) -> Option<Arc<Vec<NamedKey>>> {
     set.keys()
-        .filter(|keys| keys.iter().any(|key| belongs(key, token)))
+        .filter(|keys| keys.iter().any(|key| may_have_signed(key, token)))
 }

@@ -1,11 +1,10 @@
-//! Key sets (JWKS, RFC 7517): loaded from a file or an address, and kept fresh while the server runs, so
-//! that an issuer can change its keys without a restart.
+//! Key sets (JWKS, RFC 7517), loaded from a file or an address and refreshed while the server runs, so that an issuer can
+//! change keys without a restart.
 //!
-//! A set is read at the start and every five minutes; a token that names a key it doesn't have makes it
-//! be read at once, at most every ten seconds. A reading that fails changes nothing: the keys that
-//! were there stay, and a warning is logged. A file that can't be read at the start ends the start; an
-//! address that doesn't answer then doesn't, since people and integrations whose keys are elsewhere
-//! should not wait for it: its tokens are refused with [`TokenError::KeysUnavailable`] until it does.
+//! A set is read at the start and every five minutes. A token with an unknown `kid` causes a further reading, at most
+//! every ten seconds. If a reading fails, the old keys stay and a warning is logged. A file that cannot be read at the
+//! start stops the start. An address that does not answer at the start does not, because callers with other keys must not
+//! wait for it: until it answers, its tokens are refused with [`TokenError::KeysUnavailable`].
 //!
 //! [`TokenError::KeysUnavailable`]: crate::access::TokenError::KeysUnavailable
 
@@ -16,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use jsonwebtoken::jwk::Jwk;
 use reqwest::{Client, Url, redirect};
 use serde::Deserialize;
 use serde_json::Value;
@@ -23,33 +23,33 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::Mutex;
 
 use crate::access::error::AccessError;
-use crate::access::keys::key::{Jwk, Key};
+use crate::access::keys::key::Key;
 use crate::base::clock::Timestamp;
 
-/// How often a set is read again.
+/// The interval between readings of a set.
 pub const REFRESH_EVERY: Duration = Duration::from_secs(5 * 60);
 
-/// How often a set is read again while it has never been read, and how long an unknown key waits for
-/// the next look.
+/// The interval between readings of a set that could never be read, and the minimum interval between readings because of
+/// unknown keys.
 pub const RETRY_EVERY: Duration = Duration::from_secs(10);
 
-/// How long a fetch may take, from the first packet to the last.
+/// The maximum duration of a fetch.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The most bytes of a key set, and of any other file of this room.
+/// The maximum number of bytes of a key set and of every other file that this module reads.
 pub(crate) const MAX_BYTES: u64 = 1024 * 1024;
 
-/// The most keys of a set: a token without `kid` is tried with each that fits.
+/// The maximum number of keys of a set. A token without `kid` is checked with each key of its algorithm.
 const MAX_KEYS: usize = 64;
 
-/// A key set and where it comes from.
+/// A key set and its source.
 #[derive(Debug)]
 pub(crate) struct KeySet {
     source: Source,
     /// `None` until the first reading that succeeds.
     keys: RwLock<Option<Arc<Vec<NamedKey>>>>,
-    /// When a token last made it be read.
-    asked_at: Mutex<Option<Timestamp>>,
+    /// When a token last caused a reading.
+    last_requested: Mutex<Option<Timestamp>>,
 }
 
 /// A key and its `kid`.
@@ -71,18 +71,18 @@ impl KeySet {
     ///
     /// # Errors
     ///
-    /// A place that can't be one, and a file that can't be read or has no usable key. An address that
-    /// doesn't answer, or not with a key set, is logged and tried again later.
+    /// The place is not valid, or the file cannot be read or contains no usable key. An address that does not answer with
+    /// a key set is logged and tried again later.
     pub(crate) async fn load(place: &str, base: Option<&Path>) -> Result<Arc<Self>, AccessError> {
         let set = Self {
             source: Source::parse(place, base)?,
             keys: RwLock::new(None),
-            asked_at: Mutex::new(None),
+            last_requested: Mutex::new(None),
         };
         match (set.source.read().await, &set.source) {
             (Ok(keys), _) if !keys.is_empty() => set.replace(keys),
             (Ok(_), Source::File(_)) => {
-                let reason = "it holds no key that can verify tokens".to_owned();
+                let reason = "it contains no key that can verify tokens".to_owned();
                 return Err(AccessError::BadKeySet {
                     source_name: set.source.to_string(),
                     reason,
@@ -90,7 +90,7 @@ impl KeySet {
             }
             (Err(error), Source::File(_)) => return Err(error),
             (Ok(_), Source::Address { .. }) => {
-                tracing::warn!(key_set = %set.source, "the key set holds no key that can verify tokens; trying again");
+                tracing::warn!(key_set = %set.source, "the key set contains no key that can verify tokens; trying again");
             }
             (Err(error), Source::Address { .. }) => {
                 tracing::warn!(key_set = %set.source, %error, "the key set can't be read yet; trying again");
@@ -99,9 +99,9 @@ impl KeySet {
         Ok(Arc::new(set))
     }
 
-    /// The keys as they are now; `None`: the set could never be read.
+    /// The current keys. `None` if the set could never be read.
     pub(crate) fn keys(&self) -> Option<Arc<Vec<NamedKey>>> {
-        // A writer only ever puts a whole value there, so a poisoned lock holds a good one.
+        // A writer replaces the whole value, so the value behind a poisoned lock is valid.
         self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -109,29 +109,27 @@ impl KeySet {
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(keys));
     }
 
-    /// Reads the set again, unless a token made it be read less than [`RETRY_EVERY`] ago; waits for a
-    /// reading that is under way.
-    pub(crate) async fn look_again(self: &Arc<Self>, now: Timestamp) {
+    /// Reads the set again, unless a token caused a reading less than [`RETRY_EVERY`] ago. Waits for a running reading.
+    pub(crate) async fn refresh_for_unknown_key(self: &Arc<Self>, now: Timestamp) {
         let set = Arc::clone(self);
-        // A task of its own: a client that hangs up must not cut the reading off for all others.
+        // A separate task: a client that disconnects must not cancel the reading for all others.
         let reading = tokio::spawn(async move {
-            let mut asked_at = set.asked_at.lock().await;
-            // A clock that was set back doesn't hold the next look up.
-            let waiting = asked_at.is_some_and(|at| {
+            let mut last_requested = set.last_requested.lock().await;
+            // A clock that was set back does not delay the next reading.
+            let waiting = last_requested.is_some_and(|at| {
                 let passed = now.micros().saturating_sub(at.micros());
                 (0..RETRY_EVERY.as_micros() as i64).contains(&passed)
             });
             if !waiting {
-                *asked_at = Some(now);
+                *last_requested = Some(now);
                 set.refresh().await;
             }
         });
-        // It fails only where the runtime is ending: the token is refused then.
+        // An error means that the runtime ends. Then the token is refused.
         let _ = reading.await;
     }
 
-    /// Reads the set again and again, for ever: `every` so often, and while it could never be read,
-    /// `retry` so often.
+    /// Reads the set again after each interval, without end: `every`, or `retry` while the set could never be read.
     pub(crate) async fn keep_fresh(&self, every: Duration, retry: Duration) {
         loop {
             let pause = if self.keys().is_some() { every } else { retry };
@@ -140,13 +138,13 @@ impl KeySet {
         }
     }
 
-    /// Reads the set again; where that fails, the old keys stay.
+    /// Reads the set again. If that fails, the old keys stay.
     pub(crate) async fn refresh(&self) {
         match self.source.read().await {
             Ok(keys) => {
                 if keys.is_empty() {
-                    // The issuer's word: it has withdrawn its keys.
-                    tracing::warn!(key_set = %self.source, "the key set holds no key that can verify tokens now");
+                    // The issuer has withdrawn its keys.
+                    tracing::warn!(key_set = %self.source, "the key set contains no key that can verify tokens any more");
                 }
                 self.replace(keys);
             }
@@ -175,7 +173,7 @@ impl Source {
                 url.scheme()
             )));
         }
-        // Redirects are not followed: the keys come from the host that the operator named.
+        // Redirects are not followed: the keys must come from the configured host.
         let mut client = Client::builder()
             .timeout(FETCH_TIMEOUT)
             .redirect(redirect::Policy::none())
@@ -183,13 +181,13 @@ impl Source {
         if is_loopback(&url) {
             client = client.no_proxy();
         }
-        let client = client.build().map_err(|error| refuse(causes(&error)))?;
+        let client = client.build().map_err(|error| refuse(describe_causes(&error)))?;
         let source = Source::Address { url, client };
         if let Source::Address { url, .. } = &source
             && url.scheme() == "http"
             && !is_loopback(url)
         {
-            tracing::warn!(key_set = %source, "the key set is fetched without TLS: whoever is between can put keys into it");
+            tracing::warn!(key_set = %source, "the key set is fetched without TLS; anyone on the network path can replace the keys");
         }
         Ok(source)
     }
@@ -204,14 +202,14 @@ impl Source {
                 })?
             }
         };
-        parse(&bytes, self).map_err(|reason| AccessError::BadKeySet {
+        parse_key_set(&bytes, self).map_err(|reason| AccessError::BadKeySet {
             source_name: self.to_string(),
             reason,
         })
     }
 }
 
-/// Without user, password and query, so that it can be logged.
+/// The source without user, password and query, so that it can be logged.
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -238,7 +236,7 @@ fn is_loopback(url: &Url) -> bool {
 }
 
 async fn fetch(client: &Client, url: &Url) -> Result<Vec<u8>, String> {
-    let describe = |error: reqwest::Error| causes(&error.without_url());
+    let describe = |error: reqwest::Error| describe_causes(&error.without_url());
     let request = client.get(url.clone()).header(
         reqwest::header::ACCEPT,
         "application/jwk-set+json, application/json",
@@ -261,8 +259,8 @@ async fn fetch(client: &Client, url: &Url) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// An error and what caused it, in one line.
-fn causes(error: &dyn Error) -> String {
+/// An error and its causes in one line.
+fn describe_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -294,33 +292,35 @@ pub(crate) async fn read_file(path: &Path) -> Result<Vec<u8>, AccessError> {
     Ok(bytes)
 }
 
-/// The keys of a set that can verify tokens. One that can't is passed over with a warning: a set may
-/// hold keys for other purposes.
-fn parse(bytes: &[u8], source: &Source) -> Result<Vec<NamedKey>, String> {
+/// The keys of a set that can verify tokens. Other keys are skipped with a warning, since a set may contain keys for
+/// other purposes.
+fn parse_key_set(bytes: &[u8], source: &Source) -> Result<Vec<NamedKey>, String> {
     #[derive(Deserialize)]
     struct Set {
         keys: Vec<Value>,
     }
-    let set: Set = serde_json::from_slice(bytes).map_err(|error| format!("it is no key set: {error}"))?;
+    let set: Set = serde_json::from_slice(bytes).map_err(|error| format!("it is not a key set: {error}"))?;
     if set.keys.len() > MAX_KEYS {
         return Err(format!(
-            "it has {} keys; at most {MAX_KEYS} are taken",
+            "it has {} keys; the maximum is {MAX_KEYS}",
             set.keys.len()
         ));
     }
     let mut keys = Vec::with_capacity(set.keys.len());
-    for (index, value) in set.keys.into_iter().enumerate() {
-        let read = serde_json::from_value::<Jwk>(value)
-            .map_err(|_| (None, "it is not as RFC 7517 says"))
-            .and_then(|jwk| match Key::from_jwk(&jwk) {
-                Ok(key) => Ok(NamedKey { id: jwk.kid, key }),
-                Err(reason) => Err((jwk.kid, reason)),
-            });
-        match read {
-            Ok(key) => keys.push(key),
-            Err((kid, reason)) => {
-                let kid = kid.unwrap_or_default();
-                tracing::warn!(key_set = %source, index, kid, reason, "a key of the set is passed over");
+    for (index, mut value) in set.keys.into_iter().enumerate() {
+        // The name of RFC 9864, which jsonwebtoken does not know.
+        if value["alg"] == "Ed25519" {
+            value["alg"] = "EdDSA".into();
+        }
+        let id = value["kid"].as_str().map(str::to_owned);
+        let key = serde_json::from_value::<Jwk>(value)
+            .map_err(|_| "it is not a key of RFC 7517 that is supported")
+            .and_then(|key| Key::from_jwk(&key));
+        match key {
+            Ok(key) => keys.push(NamedKey { id, key }),
+            Err(reason) => {
+                let kid = id.unwrap_or_default();
+                tracing::warn!(key_set = %source, index, kid, reason, "a key of the set is skipped");
             }
         }
     }

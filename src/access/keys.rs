@@ -1,7 +1,7 @@
-//! The keys that verify people's tokens, and the verification (product text, section 4).
+//! The keys that verify tokens, and the verification.
 //!
-//! A key is bound to one algorithm here; [`crate::access::issuers`] binds keys to issuers and
-//! organisations, [`crate::access::jwks`] keeps key sets fresh.
+//! A key is bound to one algorithm. [`crate::access::issuers`] binds keys to issuers and organisations,
+//! [`crate::access::jwks`] refreshes key sets.
 
 pub(crate) mod key;
 pub(crate) mod token;
@@ -25,46 +25,44 @@ use token::UnverifiedToken;
 
 pub use token::MAX_TOKEN_BYTES;
 
-/// The least length of a shared secret, in bytes: that of the HS256 digest (RFC 7518, section 3.2).
+/// The minimum length of a shared secret in bytes: the length of the HS256 digest (RFC 7518, section 3.2).
 pub const MINIMUM_SECRET_BYTES: usize = 32;
 
-/// The settings of the keys (product text, section 11). Nothing set: no tokens are accepted. Several may
-/// be set, and a token is good with any of them.
+/// The settings of the keys. Without any, no tokens are accepted. With several, a token may be signed with any of them.
 #[derive(Debug, Clone, Default)]
 pub struct KeyConfig {
-    /// `ROLLBOOK_JWT_SECRET`: a shared secret for HS256, its text taken as it stands.
+    /// `ROLLBOOK_JWT_SECRET`: a shared secret for HS256. The text is not decoded.
     pub secret: Option<SecretString>,
-    /// `ROLLBOOK_JWT_PUBLIC_KEY`: a PEM file with one public key, whose kind decides the algorithm.
+    /// `ROLLBOOK_JWT_PUBLIC_KEY`: a PEM file with one public key. Its type determines the algorithm.
     pub public_key: Option<PathBuf>,
-    /// `ROLLBOOK_JWT_JWKS`: a key set's file or address.
+    /// `ROLLBOOK_JWT_JWKS`: the file or address of a key set.
     pub jwks: Option<String>,
-    /// `ROLLBOOK_JWT_ISSUER`: the `iss` that tokens verified with the three above must have.
+    /// `ROLLBOOK_JWT_ISSUER`: the required `iss` of tokens that are verified with the three above.
     pub issuer: Option<String>,
-    /// `ROLLBOOK_JWT_AUDIENCE`: the `aud` that tokens must have, those of bound issuers too where their
-    /// entry names no other.
+    /// `ROLLBOOK_JWT_AUDIENCE`: the required `aud`, also for issuers in the file without an own `audience`.
     pub audience: Option<String>,
-    /// `ROLLBOOK_JWT_ISSUERS`: the file that binds issuers to keys and organisations.
+    /// `ROLLBOOK_JWT_ISSUERS`: the file with further issuers, their keys and organisations.
     pub issuers: Option<PathBuf>,
 }
 
-/// The keys in use. Cheap to clone; all clones see new keys at once.
+/// The keys in use. Cheap to clone. All clones see new keys at once.
 #[derive(Debug, Clone)]
 pub struct TokenKeys(Arc<Issuers>);
 
 #[derive(Debug)]
 struct Issuers {
-    /// From the settings; speaks for every organisation.
+    /// The issuer of the settings, for all organisations.
     general: Option<Issuer>,
-    /// From the file, by `iss`.
+    /// The issuers of the file, by `iss`.
     bound: HashMap<String, Issuer>,
 }
 
 impl TokenKeys {
-    /// Loads all keys that the settings name. Must be called within a tokio runtime.
+    /// Loads all configured keys. Must be called within a Tokio runtime.
     ///
     /// # Errors
     ///
-    /// [`AccessError`] that says what to change. A key set whose address doesn't answer is none; see
+    /// [`AccessError`] with what to change. An address of a key set that does not answer is not an error; see
     /// [`crate::access::jwks`].
     pub async fn load(config: &KeyConfig) -> Result<Self, AccessError> {
         Self::load_with(config, &|variable| std::env::var(variable).ok()).await
@@ -80,7 +78,7 @@ impl TokenKeys {
             for entry in read_entries(path).await? {
                 if config.issuer.as_ref() == Some(&entry.issuer) {
                     let reason = format!(
-                        "the issuer {:?} is that of ROLLBOOK_JWT_ISSUER as well",
+                        "the issuer {:?} is also the value of ROLLBOOK_JWT_ISSUER",
                         entry.issuer
                     );
                     return Err(AccessError::BadIssuers {
@@ -96,26 +94,25 @@ impl TokenKeys {
             }
         }
         if config.audience.is_some() && general.is_none() && bound.is_empty() {
-            return Err(without_keys("ROLLBOOK_JWT_AUDIENCE"));
+            return Err(setting_without_keys("ROLLBOOK_JWT_AUDIENCE"));
         }
         Ok(Self(Arc::new(Issuers { general, bound })))
     }
 
-    /// Whether any key is configured at all.
+    /// Whether any key is configured.
     pub fn accept_tokens(&self) -> bool {
         self.0.general.is_some() || !self.0.bound.is_empty()
     }
 
-    /// The person that a token names, if it is signed and valid at `now`.
+    /// The person of a token that is signed and valid at `now`.
     ///
-    /// `exp` has no leeway: at that very moment the token has ended. `nbf` has
-    /// [`NOT_BEFORE_LEEWAY`](crate::access::issuers::NOT_BEFORE_LEEWAY). A `kid` that the issuer's key set
-    /// doesn't have makes the set be read again first, at most every
-    /// [`RETRY_EVERY`].
+    /// `exp` has no leeway: at `exp` the token has expired. `nbf` has
+    /// [`NOT_BEFORE_LEEWAY`](crate::access::issuers::NOT_BEFORE_LEEWAY). A `kid` that the issuer's key set does not have
+    /// causes a reading of the set, at most every [`RETRY_EVERY`].
     ///
     /// # Errors
     ///
-    /// [`TokenError`], which tells what is wrong with the token.
+    /// [`TokenError`] with what is wrong with the token.
     pub async fn verify(&self, token: &str, now: Timestamp) -> Result<Person, TokenError> {
         if !self.accept_tokens() {
             return Err(TokenError::NotAccepted);
@@ -130,7 +127,7 @@ impl TokenKeys {
         Ok(issuer.verify(&token, now).await?.into_person())
     }
 
-    /// Keeps the key sets fresh until `shutdown` is ready; returns at once where there are none.
+    /// Refreshes the key sets until `shutdown` is ready. Returns at once if there are none.
     pub async fn refresh_loop(self, shutdown: impl Future<Output = ()>) {
         let sets: Vec<&Arc<KeySet>> = self.key_sets().collect();
         if sets.is_empty() {
@@ -151,7 +148,7 @@ impl TokenKeys {
     }
 }
 
-/// The issuer that the settings make, if they name a key.
+/// The issuer of the settings, if they contain a key.
 async fn load_general(config: &KeyConfig) -> Result<Option<Issuer>, AccessError> {
     let mut keys = Vec::new();
     if let Some(secret) = &config.secret {
@@ -167,7 +164,7 @@ async fn load_general(config: &KeyConfig) -> Result<Option<Issuer>, AccessError>
     };
     if keys.is_empty() && key_set.is_none() {
         return match config.issuer {
-            Some(_) => Err(without_keys("ROLLBOOK_JWT_ISSUER")),
+            Some(_) => Err(setting_without_keys("ROLLBOOK_JWT_ISSUER")),
             None => Ok(None),
         };
     }
@@ -180,16 +177,15 @@ async fn load_general(config: &KeyConfig) -> Result<Option<Issuer>, AccessError>
     }))
 }
 
-fn without_keys(setting: &'static str) -> AccessError {
-    let reason =
-        "it is set, but no key is: set ROLLBOOK_JWT_SECRET, ROLLBOOK_JWT_PUBLIC_KEY or ROLLBOOK_JWT_JWKS too";
+fn setting_without_keys(setting: &'static str) -> AccessError {
+    let reason = "it needs a key: set ROLLBOOK_JWT_SECRET, ROLLBOOK_JWT_PUBLIC_KEY or ROLLBOOK_JWT_JWKS too";
     AccessError::BadSetting {
         setting,
         reason: reason.to_owned(),
     }
 }
 
-/// Refuses a shared secret that is short enough to be guessed.
+/// Refuses a shared secret that is too short.
 pub(crate) fn check_secret(setting: &str, secret: &SecretString) -> Result<(), AccessError> {
     let bytes = secret.expose_secret().len();
     if bytes < MINIMUM_SECRET_BYTES {

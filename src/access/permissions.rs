@@ -1,23 +1,23 @@
-//! What a person may do beyond their role (product text, section 4, claim `permissions`).
+//! The permissions that a token grants beyond the role (`docs/specification.md#tokens`).
 
 use serde::{Serialize, Serializer};
 
 /// The permissions of a token.
 ///
-/// The claim is a list of keys. Keys that Rollbook doesn't know are passed over: issuers put
-/// permissions of other services under the same name.
+/// The claim is a list of keys. Unknown keys are ignored, since issuers put permissions of other services into the same
+/// claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Permissions {
     /// `reporting`: opens the log to a curator.
     pub reporting: bool,
-    /// `mark_complete`: a manager may mark content as complete for their reports.
+    /// `mark_complete`: a manager may mark content as complete for reports.
     pub mark_complete: bool,
-    /// `indirect_reports`: a manager sees their indirect reports as well.
+    /// `indirect_reports`: a manager sees the indirect reports too.
     pub indirect_reports: bool,
 }
 
 impl Permissions {
-    /// Reads a list of keys; unknown ones change nothing.
+    /// The permissions of a list of keys.
     pub fn from_keys<'a>(keys: impl IntoIterator<Item = &'a str>) -> Self {
         let mut permissions = Self::default();
         for key in keys {
@@ -31,7 +31,7 @@ impl Permissions {
         permissions
     }
 
-    /// The keys of what is granted, always in the same order.
+    /// The keys of the granted permissions, always in the same order.
     pub fn keys(self) -> impl Iterator<Item = &'static str> {
         [
             (self.reporting, "reporting"),
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_key_grants_one_thing_and_unknown_keys_nothing() {
+    fn each_key_grants_one_permission_and_unknown_keys_none() {
         let granted = |keys: &[&str]| Permissions::from_keys(keys.iter().copied());
         assert_eq!(
             granted(&["reporting"]),
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn written_and_read_again_they_are_the_same() {
+    fn keys_round_trip() {
         for bits in 0..8u8 {
             let permissions = Permissions {
                 reporting: bits & 1 != 0,

@@ -1,19 +1,18 @@
-//! What a caller may do: one marker type for each thing, so that it can stand in the type of a
-//! handler's argument (`Caller<ManageDirectory>`) and can't be forgotten.
+//! The actions of callers and the rule that allows each (`docs/specification.md#callers-and-rights`).
 //!
-//! The sentences are those of the product text, section 4, "Who may see and do what". What a caller may
-//! see *within* a permitted reading is the matter of [`crate::access::reach`].
+//! An action is a marker type. It is part of the type of a handler's argument (`Caller<ManageDirectory>`), so no handler
+//! can forget the check. [`crate::access::reach`] decides what a caller sees within an allowed action.
 
 use crate::access::credential::CredentialScope;
 use crate::access::principal::{Person, Principal};
 use crate::access::role::Role;
 
-/// Something that a caller does, and whether they may.
+/// An action of a caller.
 pub trait Action {
-    /// The action in words, for the refusal: `you may not {NAME}`.
+    /// The action in words, for the message `You may not {NAME}`.
     const NAME: &'static str;
 
-    /// Whether this caller may do it. A refusal is 403.
+    /// Whether the caller may do it. A refusal is answered with 403.
     fn allowed(principal: &Principal) -> bool;
 }
 
@@ -34,178 +33,170 @@ macro_rules! actions {
             }
         )+
 
-        /// Every action with its rule, for tests that walk them all.
+        /// Every action with its rule, for tests over all of them.
         #[cfg(test)]
         const EVERY: &[(&str, fn(&Principal) -> bool)] = &[$((stringify!($action), $action::allowed)),+];
     };
 }
 
-/// Whether the caller is a credential with the scope, by name or implied.
-fn granted(principal: &Principal, scope: CredentialScope) -> bool {
+/// Whether the caller is a credential with the scope or with a scope that includes it.
+fn has_scope(principal: &Principal, scope: CredentialScope) -> bool {
     principal
         .credential()
         .is_some_and(|credential| credential.scopes.allows(scope))
 }
 
-/// Whether the caller is a credential that may at least read what the scope governs.
-fn reads(principal: &Principal, scope: CredentialScope) -> bool {
+/// Whether the caller is a credential with a scope that at least reads what `scope` covers.
+fn has_reading_scope(principal: &Principal, scope: CredentialScope) -> bool {
     principal
         .credential()
         .is_some_and(|credential| credential.scopes.allows_reading(scope))
 }
 
 /// Whether the caller is an owner or an admin, or a credential with the scope.
-fn administrator_or(principal: &Principal, scope: CredentialScope) -> bool {
-    principal.administrator().is_some() || granted(principal, scope)
+fn is_administrator_or_has_scope(principal: &Principal, scope: CredentialScope) -> bool {
+    principal.administrator().is_some() || has_scope(principal, scope)
 }
 
 /// Whether the caller is a person with reporting access, or a credential that reads activities.
-fn reads_reports(principal: &Principal) -> bool {
+fn may_read_reports(principal: &Principal) -> bool {
     principal.person().is_some_and(Person::has_reporting_access)
-        || granted(principal, CredentialScope::ActivitiesRead)
+        || has_scope(principal, CredentialScope::ActivitiesRead)
 }
 
 actions! {
-    /// Any person and any credential: what is the same for all, `/v1/actions` for one. The key of a report opens that
-    /// report "and nothing else".
+    /// Use what is the same for all callers, for example `/v1/actions`. Every person and every credential may; a report key may
+    /// not.
     SignedIn, "use this service", |principal| principal.report_key().is_none();
 
-    /// "The reach binds every way out": every person reads the log within their reach; a credential
-    /// needs `activities/read`.
+    /// Read the log within the reach. Every person may; a credential needs `activities/read`.
     ReadActivities, "read activities", |principal| {
-        principal.person().is_some() || granted(principal, CredentialScope::ActivitiesRead)
+        principal.person().is_some() || has_scope(principal, CredentialScope::ActivitiesRead)
     };
 
-    /// "Owner and admin: all of the … activities (recorded by them, origin `manual`)"; a credential needs
-    /// `activities/write`.
+    /// Write activities. Owners and admins may; a credential needs `activities/write`.
     WriteActivities, "write activities", |principal| {
-        administrator_or(principal, CredentialScope::ActivitiesWrite)
+        is_administrator_or_has_scope(principal, CredentialScope::ActivitiesWrite)
     };
 
-    /// "Owner and admin: … and voidings": a credential never voids by `/v1` (`DELETE` is "owner,
-    /// admin"); at `/xapi` it does with `statements/write`.
+    /// Void an activity by `DELETE`. Owners and admins may. A credential may not; at `/xapi` it voids with
+    /// `statements/write`.
     VoidActivities, "void activities", |principal| principal.administrator().is_some();
 
-    /// "Roles with reporting access … : saved reports"; a credential reads shared ones with `activities/read`. Which
-    /// ones is the matter of [`ReportAccess`](crate::access::ReportAccess).
-    ReadReports, "read saved reports", reads_reports;
+    /// Read saved reports. Persons with reporting access may; a credential needs `activities/read` and reads shared reports.
+    /// [`ReportAccess`](crate::access::ReportAccess) decides about each report.
+    ReadReports, "read saved reports", may_read_reports;
 
-    /// "Roles with reporting access … : saved reports", and with them their schedules; no credential, which is nobody's
-    /// owner.
+    /// Write saved reports and their schedules. Persons with reporting access may; credentials may not, since they own
+    /// nothing.
     ManageReports, "make or change saved reports", |principal| {
         principal.person().is_some_and(Person::has_reporting_access)
     };
 
-    /// The rows of one saved report: whoever reads reports, and the key of that report, as long as its owner has
+    /// Read the rows of a saved report. Callers that read reports may, and the key of the report while its owner has
     /// reporting access.
     OpenReports, "open saved reports", |principal| {
-        reads_reports(principal)
+        may_read_reports(principal)
             || principal.report_key().is_some_and(|key| key.owner.has_reporting_access())
     };
 
-    /// "Owner, admin, hr, and managers for their reports: notes": reading them as well as writing. About whom is the
-    /// matter of [`Subjects`](crate::access::Subjects).
+    /// Read and write notes. Owners, admins and HR may, and managers about their reports.
+    /// [`Subjects`](crate::access::Subjects) decides about each person.
     Notes, "read or write notes", |principal| {
         principal
             .person()
             .is_some_and(|person| matches!(person.role, Role::Owner | Role::Admin | Role::Hr | Role::Manager))
     };
 
-    /// "Owner, admin, and managers with `mark_complete` for their reports: completions"; no credential, which sends
-    /// activities instead.
+    /// Mark content as complete for others. Owners and admins may, and managers with the permission `mark_complete` for
+    /// their reports. A credential may not: it sends activities instead.
     MarkComplete, "mark content as complete for others", |principal| {
         principal.person().is_some_and(|person| {
             person.role.administers() || (person.role == Role::Manager && person.permissions.mark_complete)
         })
     };
 
-    /// "Users are listed within the caller's reach" (section 3): every person reads the directory, as far as that
-    /// goes; a credential needs `directory`.
+    /// Read the directory within the reach. Every person may; a credential needs `directory`.
     ReadDirectory, "read the directory", |principal| {
-        principal.person().is_some() || granted(principal, CredentialScope::Directory)
+        principal.person().is_some() || has_scope(principal, CredentialScope::Directory)
     };
 
-    /// "Owner and admin: all of the directory"; a credential needs `directory`.
+    /// Change the directory. Owners and admins may; a credential needs `directory`.
     ManageDirectory, "change the directory", |principal| {
-        administrator_or(principal, CredentialScope::Directory)
+        is_administrator_or_has_scope(principal, CredentialScope::Directory)
     };
 
-    /// "Claiming another's is 409, an owner or admin may move it" (section 5, of identifiers): no
-    /// credential moves one.
+    /// Move an identifier from one user to another. Owners and admins may; credentials may not.
     MoveIdentifiers, "move identifiers from one user to another", |principal| {
         principal.administrator().is_some()
     };
 
-    /// "Contents for all of the organisation" (section 3, of lists): every person reads the catalogue; a
-    /// credential needs `catalogue`.
+    /// Read the catalogue. Every person may; a credential needs `catalogue`.
     ReadCatalogue, "read the catalogue", |principal| {
-        principal.person().is_some() || granted(principal, CredentialScope::Catalogue)
+        principal.person().is_some() || has_scope(principal, CredentialScope::Catalogue)
     };
 
-    /// "Owner and admin: all of the … catalogue"; a credential needs `catalogue`.
+    /// Change the catalogue. Owners and admins may; a credential needs `catalogue`.
     ManageCatalogue, "change the catalogue", |principal| {
-        administrator_or(principal, CredentialScope::Catalogue)
+        is_administrator_or_has_scope(principal, CredentialScope::Catalogue)
     };
 
-    /// "Owner and admin: all of the … credentials"; a credential "never … makes keys".
+    /// Create, list and revoke credentials. Owners and admins may; credentials may not.
     ManageCredentials, "manage credentials", |principal| principal.administrator().is_some();
 
-    /// Every person reads their organisation's name and time zone; so does a credential with any scope
-    /// of `/v1`, whose dates depend on that zone.
+    /// Read the organisation's settings. Every person may, and every credential with a scope of `/v1`: dates depend on the
+    /// time zone.
     ReadOrganisation, "read the organisation's settings", |principal| {
         principal.person().is_some()
             || principal.credential().is_some_and(|credential| credential.scopes.iter().any(|scope| !scope.is_xapi()))
     };
 
-    /// Owner and admin, whose is all that an organisation's people may write; no credential.
+    /// Change the organisation's settings. Owners and admins may; credentials may not.
     ManageOrganisation, "change the organisation's settings", |principal| {
         principal.administrator().is_some()
     };
 
-    /// Statements are activities by another door (section 2): owner and admin write them; a credential
-    /// needs `statements/write`.
+    /// Write statements. Owners and admins may; a credential needs `statements/write`.
     WriteStatements, "write statements", |principal| {
-        administrator_or(principal, CredentialScope::StatementsWrite)
+        is_administrator_or_has_scope(principal, CredentialScope::StatementsWrite)
     };
 
-    /// "At `/xapi`, a person's token whose reach is the organisation reads all statements; any other reads
-    /// only statements whose actor is that one person": see [`Principal::statement_reach`]. A
-    /// credential needs a scope to read statements, `statements/read/mine` at least.
+    /// Read statements. Every person may, within [`Principal::statement_reach`]; a credential needs a scope that reads
+    /// statements.
     ReadStatements, "read statements", |principal| principal.statement_reach().is_some();
 
-    /// "Its own Person object", or any where the reach is the organisation: see [`Principal::agent_reach`]. Who
-    /// asks for another's is answered what they asked for. A credential needs a scope to read statements or
-    /// profiles.
+    /// Read Person objects. Every person may, within [`Principal::agent_reach`]; a credential needs a scope that reads
+    /// statements or profiles. For another agent the answer contains only the identifier of the request.
     ReadAgents, "read agents", |principal| {
-        principal.statement_reach().is_some() || reads(principal, CredentialScope::Profile)
+        principal.statement_reach().is_some() || has_reading_scope(principal, CredentialScope::Profile)
     };
 
-    /// What an activity is says nothing of a person: every person reads it, as they read the catalogue; a
-    /// credential needs a scope to read statements or profiles, or `define`.
+    /// Read the definitions of activities, which contain nothing about persons. Every person may; a credential needs a scope
+    /// that reads statements or profiles, or `define`.
     ReadActivityObjects, "read what activities are", |principal| {
         principal.statement_reach().is_some()
-            || reads(principal, CredentialScope::Profile)
-            || granted(principal, CredentialScope::Define)
+            || has_reading_scope(principal, CredentialScope::Profile)
+            || has_scope(principal, CredentialScope::Define)
     };
 
-    /// "Its own state and profile documents", or all where the reach is the organisation: see
-    /// [`Principal::document_reach`]. A credential needs `state`, or `all/read`.
+    /// Read state documents. Every person may, within [`Principal::document_reach`]; a credential needs `state` or
+    /// `all/read`.
     ReadState, "read state documents", |principal| {
-        principal.person().is_some() || reads(principal, CredentialScope::State)
+        principal.person().is_some() || has_reading_scope(principal, CredentialScope::State)
     };
 
-    /// Owner and admin, whose is all that people's tokens may write at `/xapi`; a credential needs `state`.
-    WriteState, "write state documents", |principal| administrator_or(principal, CredentialScope::State);
+    /// Write state documents. Owners and admins may; a credential needs `state`.
+    WriteState, "write state documents", |principal| is_administrator_or_has_scope(principal, CredentialScope::State);
 
-    /// Profiles of agents as [`ReadState`], those of activities for every person; a credential needs `profile`,
-    /// or `all/read`.
+    /// Read profile documents: those of agents as for [`ReadState`], those of activities for every person. A credential
+    /// needs `profile` or `all/read`.
     ReadProfiles, "read profile documents", |principal| {
-        principal.person().is_some() || reads(principal, CredentialScope::Profile)
+        principal.person().is_some() || has_reading_scope(principal, CredentialScope::Profile)
     };
 
-    /// As [`WriteState`]; a credential needs `profile`.
+    /// Write profile documents. Owners and admins may; a credential needs `profile`.
     WriteProfiles, "write profile documents", |principal| {
-        administrator_or(principal, CredentialScope::Profile)
+        is_administrator_or_has_scope(principal, CredentialScope::Profile)
     };
 }
 
@@ -215,8 +206,8 @@ mod tests {
     use crate::access::permissions::Permissions;
     use crate::access::principal::samples::{credential, person, report_key};
 
-    /// What each single scope opens, written out; what is not here is refused.
-    fn opened_by(scope: CredentialScope) -> &'static [&'static str] {
+    /// The actions that each scope allows. All others are refused.
+    fn allowed_by(scope: CredentialScope) -> &'static [&'static str] {
         match scope {
             CredentialScope::StatementsWrite => &["WriteStatements"],
             CredentialScope::StatementsReadMine | CredentialScope::StatementsRead => {
@@ -257,18 +248,18 @@ mod tests {
     }
 
     #[test]
-    fn each_scope_opens_its_own_doors_only() {
+    fn each_scope_allows_only_its_actions() {
         for scope in CredentialScope::ALL {
             let caller = Principal::from(credential(&[scope]));
             for (name, allowed) in EVERY {
-                let expected = *name == "SignedIn" || opened_by(scope).contains(name);
+                let expected = *name == "SignedIn" || allowed_by(scope).contains(name);
                 assert_eq!(allowed(&caller), expected, "{scope} and {name}");
             }
         }
     }
 
     #[test]
-    fn no_scope_opens_what_is_for_people() {
+    fn actions_of_persons_are_refused_to_credentials() {
         let caller = Principal::from(credential(&CredentialScope::ALL));
         let closed: Vec<&str> = EVERY
             .iter()
@@ -290,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn owner_and_admin_write_and_everybody_reads() {
+    fn owners_and_admins_write_and_all_persons_read() {
         let everybody = [
             "SignedIn",
             "ReadActivities",
@@ -316,9 +307,8 @@ mod tests {
         }
     }
 
-    /// Whoever made it, whatever they may do themselves.
     #[test]
-    fn a_report_key_opens_its_report_and_nothing_else() {
+    fn report_key_opens_its_report_and_nothing_else() {
         for role in Role::ALL {
             let caller = Principal::from(report_key(role));
             let access = !matches!(role, Role::Curator | Role::Learner);
@@ -330,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn a_permission_opens_reports_to_curators_and_to_no_learner() {
+    fn reporting_permission_counts_for_curators_only() {
         for (role, expected) in [(Role::Curator, true), (Role::Learner, false)] {
             let caller = Principal::from(Person {
                 permissions: Permissions {
@@ -346,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn a_permission_lets_managers_mark_and_nobody_else() {
+    fn mark_complete_permission_counts_for_managers_only() {
         for role in Role::ALL {
             let caller = Principal::from(Person {
                 permissions: Permissions {

@@ -1,4 +1,4 @@
-//! The caller that a verified token, credential or report key proves (product text, sections 4 and 9).
+//! The verified caller: a person, a credential, or the key of a saved report.
 
 use std::borrow::Cow;
 
@@ -11,9 +11,9 @@ use crate::access::role::Role;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{OrgId, UserId};
 
-/// A person, as a verified token names them.
+/// A person with a verified token.
 ///
-/// Whether the directory has them as deactivated is not known here: the app_state asks it and refuses.
+/// The token does not say whether the user is deactivated. The authentication asks the directory and refuses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Person {
     /// The organisation, from `org`.
@@ -22,18 +22,18 @@ pub struct Person {
     pub user: UserId,
     /// The role for this request, from `role`.
     pub role: Role,
-    /// What is granted beyond the role, from `permissions`.
+    /// The permissions beyond the role, from `permissions`.
     pub permissions: Permissions,
-    /// The person's reports as the platform knows them, from `reports`. `None`: the claim is absent, and
-    /// the directory's manager tree answers.
+    /// The manager's reports, from `reports`. `None` if the claim is absent: then the directory's tree of managers
+    /// decides.
     pub reports: Option<Reports>,
-    /// When the token ends, from `exp`: a stream ends then too (product text, section 13).
+    /// When the token expires, from `exp`.
     pub expires_at: Timestamp,
 }
 
-/// One saved report, as its owner may see it at this moment (product text, section 9, "Report key").
+/// The key of one saved report (`docs/specification.md#report-keys`).
 ///
-/// It is nobody: it has no reach of its own, and stands for its owner only where its one report is read
+/// It has no reach of its own. It acts for the owner of the report only when that report is read
 /// ([`Principal::reader`]).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReportKey {
@@ -41,28 +41,28 @@ pub struct ReportKey {
     pub id: Uuid,
     /// The one report that it opens.
     pub report: Uuid,
-    /// The owner of the report, as the directory has them now; see [`Person::of_directory`].
+    /// The owner of the report with the role in the directory at this moment; see [`Person::from_directory`].
     pub owner: Person,
 }
 
-/// Who asks: a person with a token, an integration with a credential, or a spreadsheet with the key of a report.
+/// A verified caller: a person with a token, an integration with a credential, or a client with the key of a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Principal {
-    /// Somebody with a verified token.
+    /// A person with a verified token.
     Person(Person),
     /// An integration or content with a verified `key:secret`.
     Credential(Credential),
-    /// Whoever has the key of one report.
+    /// A client with the key of one report.
     ReportKey(ReportKey),
 }
 
 impl Person {
-    /// Somebody as the directory has them, where nobody is asking (product text, section 4, "the directory's role
-    /// counts where nobody is asking"): the role is the directory's, it knows no permissions, and its tree of managers
-    /// says whose reports are whose. Whether they are active is the directory's to say, and the reader's to ask.
+    /// A user without a token, as a schedule or a report key needs one. The role is that of the directory, there are no
+    /// permissions, and the directory's tree of managers decides about reports. The code that calls this checks that
+    /// the user is active.
     ///
-    /// There is no token, so none lasts: [`Person::expires_at`] is long past.
-    pub fn of_directory(org: OrgId, user: UserId, role: Role) -> Self {
+    /// [`Person::expires_at`] is in the past, since there is no token.
+    pub fn from_directory(org: OrgId, user: UserId, role: Role) -> Self {
         Self {
             org,
             user,
@@ -74,18 +74,18 @@ impl Person {
     }
 }
 
-/// A user as stable text beside other callers, as [`Principal::caller_id`] has it: `user:<id>`.
+/// The caller id of a user: `user:<id>`. See [`Principal::caller_id`].
 pub fn caller_of_user(id: &str) -> String {
     format!("user:{id}")
 }
 
-/// A credential as stable text beside other callers, as [`Principal::caller_id`] has it: `key:<key>`.
+/// The caller id of a credential: `key:<key>`. See [`Principal::caller_id`].
 pub fn caller_of_key(key: &str) -> String {
     format!("key:{key}")
 }
 
 impl Principal {
-    /// The organisation that the caller belongs to: nothing outside it exists for them.
+    /// The caller's organisation. Nothing outside it exists for the caller.
     pub fn org(&self) -> &OrgId {
         match self {
             Principal::Person(person) => &person.org,
@@ -94,8 +94,8 @@ impl Principal {
         }
     }
 
-    /// The caller as stable text within the organisation, for cursors and recorders: `user:<id>`, `key:<key>` or
-    /// `report-key:<id>`.
+    /// A text that identifies the caller within the organisation: `user:<id>`, `key:<key>` or `report-key:<id>`. Cursors
+    /// and senders of records are compared by it.
     pub fn caller_id(&self) -> String {
         match self {
             Principal::Person(person) => caller_of_user(person.user.as_str()),
@@ -104,8 +104,8 @@ impl Principal {
         }
     }
 
-    /// In whose name a report is read: the caller's own, or that of the owner whose key it is. Nothing but reading the
-    /// report that [`ReportAccess`](crate::access::ReportAccess) opens may ask for it.
+    /// The principal under which a report is read: the caller, or the owner of the report if the caller is a report key.
+    /// Only the code that reads the report of a [`ReportAccess`](crate::access::ReportAccess) may use it.
     pub fn reader(&self) -> Cow<'_, Principal> {
         match self {
             Principal::Person(_) | Principal::Credential(_) => Cow::Borrowed(self),
@@ -113,17 +113,17 @@ impl Principal {
         }
     }
 
-    /// The user, where a person asks.
+    /// The user, if the caller is a person.
     pub fn user(&self) -> Option<&UserId> {
         self.person().map(|person| &person.user)
     }
 
-    /// The role, where a person asks; a credential has scopes instead.
+    /// The role, if the caller is a person. A credential has scopes instead.
     pub fn role(&self) -> Option<Role> {
         self.person().map(|person| person.role)
     }
 
-    /// The person, where one asks.
+    /// The person, if the caller is one.
     pub fn person(&self) -> Option<&Person> {
         match self {
             Principal::Person(person) => Some(person),
@@ -131,7 +131,7 @@ impl Principal {
         }
     }
 
-    /// The credential, where one asks.
+    /// The credential, if the caller is one.
     pub fn credential(&self) -> Option<&Credential> {
         match self {
             Principal::Credential(credential) => Some(credential),
@@ -139,7 +139,7 @@ impl Principal {
         }
     }
 
-    /// The report's key, where one asks.
+    /// The report key, if the caller is one.
     pub fn report_key(&self) -> Option<&ReportKey> {
         match self {
             Principal::ReportKey(key) => Some(key),
@@ -147,8 +147,7 @@ impl Principal {
         }
     }
 
-    /// The person, where it is an owner or an admin: who may write the organisation's data (product
-    /// text, section 4).
+    /// The person, if the caller is an owner or an admin of the organisation.
     pub fn administrator(&self) -> Option<&Person> {
         self.person().filter(|person| person.role.administers())
     }
@@ -172,7 +171,7 @@ impl From<ReportKey> for Principal {
     }
 }
 
-/// Callers for the tests of this room.
+/// Callers for the tests of this module.
 #[cfg(test)]
 pub(crate) mod samples {
     use super::*;
@@ -201,12 +200,12 @@ pub(crate) mod samples {
         }
     }
 
-    /// The key of a report whose owner has this role in the directory.
+    /// The key of a report. Its owner has this role in the directory.
     pub(crate) fn report_key(role: Role) -> ReportKey {
         ReportKey {
             id: Uuid::from_u128(1),
             report: Uuid::from_u128(2),
-            owner: Person::of_directory(OrgId::new("acme").unwrap(), user("ada"), role),
+            owner: Person::from_directory(OrgId::new("acme").unwrap(), user("ada"), role),
         }
     }
 }
@@ -217,7 +216,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_caller_id_tells_people_from_keys() {
+    fn caller_id_distinguishes_users_credentials_and_report_keys() {
         assert_eq!(Principal::from(person(Role::Learner)).caller_id(), "user:ada");
         assert_eq!(Principal::from(credential(&[])).caller_id(), "key:moodle");
         let key = Principal::from(report_key(Role::Owner));
@@ -225,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_key_is_nobody_but_as_the_reader_of_its_report() {
+    fn report_key_is_a_person_only_as_the_reader_of_its_report() {
         for role in Role::ALL {
             let key = Principal::from(report_key(role));
             assert_eq!((key.user(), key.role(), key.person()), (None, None, None));
@@ -244,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn the_directory_knows_a_role_and_nothing_beyond_it() {
+    fn person_from_the_directory_has_no_permissions() {
         let curator = report_key(Role::Curator).owner;
         assert!(!curator.has_reporting_access());
         assert_eq!(
@@ -254,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn only_owner_and_admin_administer() {
+    fn only_owners_and_admins_are_administrators() {
         for role in Role::ALL {
             let administers = Principal::from(person(role)).administrator().is_some();
             assert_eq!(administers, matches!(role, Role::Owner | Role::Admin), "{role}");

@@ -1,6 +1,6 @@
-//! Whose activities and statements a caller may see at all (product text, section 4).
+//! The persons whose activities and statements a caller may see (`docs/specification.md#roles-and-reach`).
 //!
-//! The reach is resolved before any filter is applied; [`crate::access::scope`] takes a part of it.
+//! The reach is resolved before any filter. [`crate::access::scope`] takes a part of it.
 
 use crate::access::claims::Reports;
 use crate::access::credential::CredentialScope;
@@ -8,7 +8,7 @@ use crate::access::principal::{Person, Principal};
 use crate::access::role::Role;
 use crate::base::ids::UserId;
 
-/// The organisation's settings that a reach depends on (product text, sections 3 and 4).
+/// The settings of an organisation that a reach depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReachRules {
     /// Whether managers see their indirect reports without the permission `indirect_reports`.
@@ -16,7 +16,7 @@ pub struct ReachRules {
 }
 
 impl Default for ReachRules {
-    /// As an organisation is until it says otherwise: managers see their indirect reports.
+    /// The settings of a new organisation: managers see their indirect reports.
     fn default() -> Self {
         Self {
             managers_see_indirect_reports: true,
@@ -27,22 +27,22 @@ impl Default for ReachRules {
 /// The persons whose activities a caller may see.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reach {
-    /// Every person of the organisation, those whom no user claims among them.
+    /// Every person of the organisation, including persons that belong to no user.
     Organisation,
     /// A manager and their reports.
     Reports {
-        /// The manager, who always belongs to their own reach.
+        /// The manager. The manager's own activities are part of the reach.
         manager: UserId,
-        /// Whether the indirect reports belong to it, beside the direct ones.
+        /// Whether the reach includes the indirect reports.
         indirect: bool,
-        /// The reports as the token names them; `None`: the directory's manager tree answers.
+        /// The reports from the token. `None` if the directory's tree of managers decides.
         known: Option<Reports>,
     },
-    /// One person alone.
+    /// One person.
     Only(UserId),
 }
 
-/// The statements that a caller may read at `/xapi/statements` (product text, section 4).
+/// The statements that a caller may read at `/xapi/statements`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StatementReach {
     /// All statements of the organisation.
@@ -54,15 +54,15 @@ pub enum StatementReach {
 }
 
 impl Principal {
-    /// The caller's reach in the log, or `None` for a credential without `activities/read` and for a report's key.
+    /// The caller's reach in the log. `None` for a credential without `activities/read` and for a report key.
     ///
     /// - owner, admin, hr, reporter, learning designer: the organisation;
-    /// - curator: the organisation with the permission `reporting`, else only itself;
-    /// - manager: itself and its direct reports, and its indirect ones where the permission
-    ///   `indirect_reports` or the organisation says so;
-    /// - learner: only itself;
+    /// - curator: the organisation with the permission `reporting`, otherwise the person;
+    /// - manager: the person and the direct reports. The indirect reports too, with the permission `indirect_reports` or
+    ///   if the organisation's setting allows it;
+    /// - learner: the person;
     /// - credential: the organisation;
-    /// - a report's key: none of its own, whoever owns it; see [`Principal::reader`].
+    /// - report key: none; see [`Principal::reader`].
     pub fn reach(&self, rules: &ReachRules) -> Option<Reach> {
         match self {
             Principal::Person(person) => Some(person.reach(rules)),
@@ -74,11 +74,11 @@ impl Principal {
         }
     }
 
-    /// What the caller may read at `/xapi/statements`, or `None` for a credential without a scope to
-    /// read statements and for a report's key.
+    /// The statements that the caller may read at `/xapi/statements`. `None` for a credential without a scope that reads
+    /// statements and for a report key.
     ///
-    /// A person whose reach is the organisation reads all; any other person, managers among them,
-    /// only statements whose actor they are.
+    /// A person with a reach of the organisation reads all statements. Any other person, a manager too, reads the
+    /// statements with that person as the actor.
     pub fn statement_reach(&self) -> Option<StatementReach> {
         match self {
             Principal::Person(person) if person.sees_organisation() => Some(StatementReach::Organisation),
@@ -107,8 +107,8 @@ impl Person {
         }
     }
 
-    /// Whether the person has reporting access: every role but learner, and a curator only with the
-    /// permission `reporting` (product text, section 4). It opens saved reports.
+    /// Whether the person may open saved reports: every role except learner, and a curator only with the permission
+    /// `reporting`.
     pub fn has_reporting_access(&self) -> bool {
         self.sees_organisation() || self.role == Role::Manager
     }
@@ -147,7 +147,7 @@ mod tests {
         }
     }
 
-    /// The contract's table, row by row: role, permissions, rules, reach.
+    /// The table of the specification: role, permissions, rules, reach.
     #[test]
     fn each_role_has_the_reach_of_the_table() {
         let none = Permissions::default();
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn reports_in_a_token_widen_nobody_but_a_manager() {
+    fn reports_claim_counts_for_managers_only() {
         let reports = Some(Reports::new(vec![user("bo")], vec![user("cy")]));
         for role in [Role::Learner, Role::Curator] {
             let caller = Principal::from(Person {
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_credential_reads_the_log_with_one_scope_only() {
+    fn credential_needs_activities_read_for_the_log() {
         for scope in CredentialScope::ALL {
             let reach = Principal::from(credential(&[scope])).reach(&ReachRules::default());
             let expected = (scope == CredentialScope::ActivitiesRead).then_some(Reach::Organisation);
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_key_reaches_nobody_whoever_owns_it() {
+    fn report_key_has_no_reach() {
         for role in Role::ALL {
             let key = Principal::from(report_key(role));
             for rules in [STRICT, ReachRules::default()] {
@@ -243,11 +243,14 @@ mod tests {
     }
 
     #[test]
-    fn statements_are_read_whole_own_or_sent() {
-        let of = |role| Principal::from(person(role)).statement_reach();
-        assert_eq!(of(Role::Reporter), Some(StatementReach::Organisation));
+    fn statement_reach_follows_role_and_scope() {
+        let statement_reach = |role| Principal::from(person(role)).statement_reach();
+        assert_eq!(
+            statement_reach(Role::Reporter),
+            Some(StatementReach::Organisation)
+        );
         for role in [Role::Manager, Role::Learner, Role::Curator] {
-            assert_eq!(of(role), Some(StatementReach::ActorIs(user("ada"))));
+            assert_eq!(statement_reach(role), Some(StatementReach::ActorIs(user("ada"))));
         }
         for scope in CredentialScope::ALL {
             let expected = match scope {

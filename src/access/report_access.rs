@@ -1,14 +1,14 @@
-//! Which saved reports a caller may open (product text, section 9).
+//! The saved reports that a caller may open (`docs/specification.md#saved-reports`).
 //!
-//! As [`Scoped`](crate::access::Scoped) for the log: a query over reports takes a [`ReportAccess`], and only a
-//! [`Principal`] who may open any can make one.
+//! A query over reports takes a [`ReportAccess`], as a query over the log takes a [`Scoped`](crate::access::Scoped).
+//! Only a [`Principal`] that may open reports makes one.
 //!
-//! | who | private ones | shared ones | changes |
+//! | caller | private reports | shared reports | may change |
 //! | --- | --- | --- | --- |
-//! | a person with reporting access | their own | all | their own |
-//! | an owner or admin of the organisation | their own | all | what they see |
-//! | a credential with `activities/read` | none | all | none |
-//! | a report's key, its owner having reporting access | its one report | its one report | none |
+//! | person with reporting access | own | all | own |
+//! | owner or admin of the organisation | own | all | all visible ones |
+//! | credential with `activities/read` | none | all | none |
+//! | report key, while the owner has reporting access | its report | its report | none |
 
 use uuid::Uuid;
 
@@ -16,7 +16,7 @@ use crate::access::permit::{Action, OpenReports};
 use crate::access::principal::Principal;
 use crate::base::ids::{OrgId, UserId};
 
-/// The reports that exist for a caller. A private one of somebody else's is not among them, whoever asks.
+/// The reports that exist for a caller. Private reports of other users never do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReportAccess {
     org: OrgId,
@@ -26,8 +26,8 @@ pub struct ReportAccess {
 }
 
 impl ReportAccess {
-    /// `None` for who may open no report.
-    pub fn of(principal: &Principal) -> Option<Self> {
+    /// The reports of a caller. `None` if the caller may not open reports.
+    pub fn for_caller(principal: &Principal) -> Option<Self> {
         OpenReports::allowed(principal).then(|| Self {
             org: principal.org().clone(),
             user: principal.reader().user().cloned(),
@@ -36,29 +36,28 @@ impl ReportAccess {
         })
     }
 
-    /// The organisation: no report of another one exists.
+    /// The organisation. Reports of other organisations do not exist for the caller.
     pub fn org(&self) -> &OrgId {
         &self.org
     }
 
-    /// Whose private reports are among them: the person's who asks, or the owner's whose key it is. A credential owns
-    /// none.
+    /// The user with access to private reports: the caller, or the owner of the report of a key. `None` for a
+    /// credential.
     pub fn user(&self) -> Option<&UserId> {
         self.user.as_ref()
     }
 
-    /// The one report that there is, where a report's key asks; else `None`: no bound.
+    /// The only report that exists, if the caller is a report key.
     pub fn only(&self) -> Option<Uuid> {
         self.only
     }
 
-    /// Whether an owner or admin of the organisation asks, who may change what they see.
+    /// Whether the caller is an owner or admin of the organisation and may change every visible report.
     pub fn administers(&self) -> bool {
         self.administers
     }
 
-    /// Whether the caller may change or delete a report of this owner's, one that they see. A key changes nothing,
-    /// its owner's neither.
+    /// Whether the caller may change or delete a visible report of this owner. A report key may not.
     pub fn may_change(&self, owner: &UserId) -> bool {
         self.only.is_none() && (self.administers || self.user.as_ref() == Some(owner))
     }
@@ -74,7 +73,7 @@ mod tests {
     use crate::access::role::Role;
 
     #[test]
-    fn people_with_reporting_access_have_their_own_and_administrators_change_all() {
+    fn persons_change_their_own_reports_and_administrators_all() {
         for role in Role::ALL {
             for reporting in [false, true] {
                 let caller = Person {
@@ -90,7 +89,7 @@ mod tests {
                     Role::Curator => reporting,
                     _ => true,
                 };
-                let access = ReportAccess::of(&Principal::from(caller));
+                let access = ReportAccess::for_caller(&Principal::from(caller));
                 assert_eq!(access.is_some(), opens, "{role} {reporting}");
                 let Some(access) = access else { continue };
                 let administers = matches!(role, Role::Owner | Role::Admin);
@@ -104,16 +103,16 @@ mod tests {
     }
 
     #[test]
-    fn a_credential_owns_none_and_changes_none() {
+    fn credential_owns_and_changes_no_report() {
         for scope in CredentialScope::ALL {
-            let access = ReportAccess::of(&Principal::from(credential(&[scope])));
+            let access = ReportAccess::for_caller(&Principal::from(credential(&[scope])));
             assert_eq!(
                 access.is_some(),
                 scope == CredentialScope::ActivitiesRead,
                 "{scope}"
             );
         }
-        let access = ReportAccess::of(&Principal::from(credential(&CredentialScope::ALL))).unwrap();
+        let access = ReportAccess::for_caller(&Principal::from(credential(&CredentialScope::ALL))).unwrap();
         assert_eq!((access.user(), access.only()), (None, None));
         // A user may have the credential's key as their id.
         for id in ["ada", "moodle"] {
@@ -122,10 +121,10 @@ mod tests {
     }
 
     #[test]
-    fn a_key_has_one_report_and_changes_nothing() {
+    fn report_key_opens_one_report_and_changes_none() {
         for role in Role::ALL {
             let key = report_key(role);
-            let access = ReportAccess::of(&Principal::from(key.clone()));
+            let access = ReportAccess::for_caller(&Principal::from(key.clone()));
             let opens = !matches!(role, Role::Curator | Role::Learner);
             assert_eq!(access.is_some(), opens, "{role}");
             let Some(access) = access else { continue };

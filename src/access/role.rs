@@ -1,19 +1,36 @@
-//! The roles of people (product text, section 4).
-
-use std::fmt;
-use std::str::FromStr;
+//! The roles of users (`docs/specification.md#roles-and-reach`).
 
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumString, IntoStaticStr};
 use utoipa::ToSchema;
 
-/// What somebody is in their organisation: it decides whose activities they see and what they may
-/// write (product text, section 4).
+/// The role of a user in the organisation. It determines the reach and the actions that are allowed.
 ///
-/// In JSON and in tokens it is its key, `learning_designer`.
+/// In JSON, in tokens and in the database a role is its key, for example `learning_designer`.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, ToSchema,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    Display,
+    EnumString,
+    IntoStaticStr,
+    Serialize,
+    Deserialize,
+    ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
+#[strum(
+    serialize_all = "snake_case",
+    const_into_str,
+    parse_err_ty = UnknownRole,
+    parse_err_fn = unknown_role
+)]
 pub enum Role {
     /// Owns the organisation: sees all of it and writes all of it.
     Owner,
@@ -25,22 +42,22 @@ pub enum Role {
     Reporter,
     /// Designs learning: sees the organisation.
     LearningDesigner,
-    /// Curates content: sees the organisation where the permission `reporting` says so.
+    /// Curates content: sees the organisation with the permission `reporting`.
     Curator,
-    /// Manages people: sees themselves and their reports.
+    /// Manages people: sees the own activities and those of the reports.
     Manager,
-    /// Learns: sees themselves. What a token without a role means.
+    /// Learns: sees the own activities. The role of a token without the claim `role`.
     #[default]
     Learner,
 }
 
-/// Why a text is not a role.
+/// The error of a text that is not a role.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a role; the roles are owner, admin, hr, reporter, learning_designer, curator, manager, learner")]
 pub struct UnknownRole;
 
 impl Role {
-    /// Every role, in the order of the contract.
+    /// All roles, in the order of the specification.
     pub const ALL: [Role; 8] = [
         Role::Owner,
         Role::Admin,
@@ -52,21 +69,12 @@ impl Role {
         Role::Learner,
     ];
 
-    /// The role as tokens, JSON and the database write it.
+    /// The key of the role.
     pub const fn key(self) -> &'static str {
-        match self {
-            Role::Owner => "owner",
-            Role::Admin => "admin",
-            Role::Hr => "hr",
-            Role::Reporter => "reporter",
-            Role::LearningDesigner => "learning_designer",
-            Role::Curator => "curator",
-            Role::Manager => "manager",
-            Role::Learner => "learner",
-        }
+        self.into_str()
     }
 
-    /// The role as a person reads it, in a CSV cell for one (product text, section 8).
+    /// The name of the role in CSV files.
     pub const fn label(self) -> &'static str {
         match self {
             Role::Owner => "Owner",
@@ -80,27 +88,14 @@ impl Role {
         }
     }
 
-    /// Whether the role writes the organisation's data: owner and admin do (product text, section 4).
+    /// Whether the role may write the organisation's data: owners and admins may.
     pub const fn administers(self) -> bool {
         matches!(self, Role::Owner | Role::Admin)
     }
 }
 
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.key())
-    }
-}
-
-impl FromStr for Role {
-    type Err = UnknownRole;
-
-    fn from_str(text: &str) -> Result<Self, UnknownRole> {
-        Role::ALL
-            .into_iter()
-            .find(|role| role.key() == text)
-            .ok_or(UnknownRole)
-    }
+fn unknown_role(_: &str) -> UnknownRole {
+    UnknownRole
 }
 
 #[cfg(test)]
@@ -108,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_role_is_its_key_in_text_and_in_json() {
+    fn key_is_the_text_and_the_json_of_a_role() {
         for role in Role::ALL {
             assert_eq!(role.key().parse(), Ok(role));
             assert_eq!(
@@ -123,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_exact_and_the_refusal_names_them_all() {
+    fn unknown_keys_are_refused_with_all_roles_listed() {
         for text in ["", "Owner", "learning designer", "superuser"] {
             assert_eq!(text.parse::<Role>(), Err(UnknownRole));
         }
@@ -133,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_are_for_people() {
+    fn labels_are_readable_names() {
         assert_eq!(Role::LearningDesigner.label(), "Learning designer");
         assert_eq!(Role::Hr.label(), "HR");
         assert_eq!(Role::default(), Role::Learner);

@@ -1,42 +1,41 @@
-//! The part of their reach that a caller asks for: the parameter `scope` (product text, sections 4
-//! and 7), and the one door to every query over activities, [`Scoped`].
+//! The part of the reach that a request asks for (`docs/specification.md#scopes`), and [`Scoped`], which every query
+//! over activities takes.
 //!
-//! | asked | owner, admin, hr, reporter, learning designer, curator with `reporting` | manager | learner, curator | credential |
+//! | requested scope | owner, admin, hr, reporter, learning designer, curator with `reporting` | manager | learner, curator | credential |
 //! | --- | --- | --- | --- | --- |
-//! | nothing, `team`, `group` | the reach | the reach | the reach | the reach |
+//! | none, `team`, `group` | the reach | the reach | the reach | the reach |
 //! | `company` | the organisation | 403 | 403 | the organisation |
 //! | `managed` | own direct reports | direct reports | 403 | 403 |
-//! | `managed` with `include_sub_managers` | all own reports | all reports where the reach has them, else 403 | 403 | 403 |
-//! | `me` | oneself | oneself | oneself | 403 |
+//! | `managed` with `include_sub_managers` | all own reports | all reports if they are in the reach, otherwise 403 | 403 | 403 |
+//! | `me` | the caller | the caller | the caller | 403 |
 //!
-//! A credential is nobody's manager and nobody's self, so `managed` and `me` have no meaning for it.
+//! `managed` and `me` have no meaning for a credential, which is not a person.
 //!
-//! A saved report's own scope was asked by who made it, and is refused to nobody who opens it: it is clamped to what
-//! they have ([`Scoped::clamped`]; product text, section 9). So of the table's refusals `company` becomes the reach,
-//! `include_sub_managers` the direct reports, and all the others nobody. What is asked beside a report's own scope
-//! ([`Scoped::and_asked`]), and who has to see the rows as well ([`Scoped::shared_with`]), narrow it further.
+//! The scope of a saved report was requested by its author. A different caller opens the report with the part of the
+//! scope that the caller may have ([`Scoped::clamped`]): `company` becomes the reach, `include_sub_managers` becomes the
+//! direct reports, and any other refused scope becomes no person at all. A further scope ([`Scoped::and_requested`])
+//! and a recipient's reach ([`Scoped::shared_with`]) narrow the question further.
 
 use crate::access::claims::Reports;
 use crate::access::principal::Principal;
 use crate::access::reach::{Reach, ReachRules};
 use crate::base::ids::{OrgId, UserId};
 
-/// What the parameter `scope` asks for.
+/// A value of the parameter `scope`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AskedScope {
     /// `company`: the whole organisation.
     Company,
     /// `managed`: the caller's reports, without the caller.
     Managed {
-        /// `include_sub_managers`: the indirect reports too. The parameter belongs to `managed`; beside
-        /// any other scope it has nothing to widen and changes nothing.
+        /// `include_sub_managers`: the indirect reports too. With any other scope the parameter changes nothing.
         include_sub_managers: bool,
     },
-    /// `team`: what the reach and the filter's teams share.
+    /// `team`: the persons of the reach that are in the filter's teams.
     Team,
-    /// `group`: what the reach and the filter's groups share.
+    /// `group`: the persons of the reach that are in the filter's groups.
     Group,
-    /// `me`: the caller alone.
+    /// `me`: only the caller.
     Me,
 }
 
@@ -53,94 +52,90 @@ impl AskedScope {
     }
 }
 
-/// Why a caller can't have what they asked for: 403, all of them.
+/// Why a caller may not have a scope. Each is answered with 403.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ScopeError {
-    /// A credential without `activities/read` asks for activities.
-    #[error("this credential may not read activities: it lacks the scope activities/read")]
+    /// A credential without `activities/read` requests activities.
+    #[error("This credential may not read activities; it needs the scope `activities/read`")]
     NoActivities,
-    /// `company` from somebody whose reach is less.
-    #[error(
-        "scope=company is for those who may see the whole organisation; leave scope out to see all you may"
-    )]
+    /// `company` from a caller with a smaller reach.
+    #[error("You may not see the whole organisation; leave out `scope` to get everything that you may see")]
     CompanyNotAllowed,
     /// `managed` from a learner, or from a curator without reporting.
-    #[error("scope=managed is for those who manage people or may see the whole organisation")]
+    #[error("`scope=managed` is for managers and for callers that may see the whole organisation")]
     ManagedNotAllowed,
     /// `include_sub_managers` from a manager who may see direct reports only.
-    #[error("include_sub_managers is not allowed: you may see your direct reports only")]
+    #[error("You may see only your direct reports; leave out `include_sub_managers`")]
     IndirectNotAllowed,
-    /// `managed` or `me` from a credential, which is nobody.
-    #[error("scope={scope} has no meaning for a credential, which is no person", scope = .0.key())]
+    /// `managed` or `me` from a credential, which is not a person.
+    #[error("`scope={scope}` has no meaning for a credential, which is not a person", scope = .0.key())]
     NoPerson(AskedScope),
 }
 
-/// The persons that a question is about, resolved as far as it can be without the directory.
+/// The persons that a question is about, resolved as far as possible without the directory.
 ///
-/// This is what a store has to turn into rows; nothing outside it may come back.
+/// The store turns them into a condition on rows. No row of another person may be returned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum People<'a> {
-    /// Everybody in the organisation, persons whom no user claims among them.
+    /// Every person of the organisation, including persons that belong to no user.
     Everyone,
-    /// These users and nobody else; sorted, without repeats, and perhaps none.
+    /// These users only. The list is sorted, without repetitions, and may be empty.
     Users(Vec<&'a UserId>),
     /// The users under a manager in the directory's tree.
     Tree {
         /// The manager.
         manager: &'a UserId,
-        /// Whether the manager belongs to it.
+        /// Whether the manager is included.
         manager_too: bool,
-        /// Whether the reports of the reports do, all the way down.
+        /// Whether all levels below the direct reports are included.
         indirect: bool,
     },
 }
 
-/// A question about activities, bound to the organisation, the caller and the part of their reach that
-/// it may touch.
+/// A question about activities, bound to an organisation, a caller and a part of the caller's reach.
 ///
-/// It can only be made by [`Scoped::new`] and [`Scoped::clamped`], from a [`Principal`]; whoever holds one has asked.
-/// What is done to it afterwards never widens it.
+/// Only [`Scoped::new`] and [`Scoped::clamped`] make one, from a [`Principal`]. Its methods never widen it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scoped<F> {
     org: OrgId,
     caller_id: String,
     user: Option<UserId>,
-    /// All of which a row has to be in: the caller's, and what was narrowed to. Never empty, and none of them within
+    /// A row must be in all of these views. The first is the caller's. The list is never empty, and no view contains
     /// another.
     views: Vec<View>,
     inner: F,
 }
 
 impl<F> Scoped<F> {
-    /// Binds `inner` (a filter, an id) to what `principal` may see of what they `asked` for; nothing
-    /// asked is the whole reach.
+    /// Binds `inner`, a filter or an id, to the requested part of the reach of `principal`. Without a requested scope it
+    /// is the whole reach.
     ///
     /// # Errors
     ///
-    /// [`ScopeError`] where the caller can't have it (403).
+    /// [`ScopeError`] if the caller may not have the scope (403).
     pub fn new(
         principal: &Principal,
         rules: &ReachRules,
-        asked: Option<AskedScope>,
+        requested: Option<AskedScope>,
         inner: F,
     ) -> Result<Self, ScopeError> {
-        let view = View::of(principal, rules)?.part(asked)?;
+        let view = View::of(principal, rules)?.part(requested)?;
         Ok(Self::of(principal, view, inner))
     }
 
-    /// As [`Scoped::new`], for a scope that somebody else asked for, in a saved report: what the caller can't have of
-    /// it is left out, to the last of it if need be (product text, section 9, "clamped to what they have").
+    /// The same for the scope of a saved report, which another user requested: the part of the scope that the caller may
+    /// not have is left out, if necessary all of it (`docs/specification.md#saved-reports`).
     ///
     /// # Errors
     ///
-    /// [`ScopeError::NoActivities`] alone, for who may read no activities at all.
+    /// [`ScopeError::NoActivities`] if the caller may not read activities at all.
     pub fn clamped(
         principal: &Principal,
         rules: &ReachRules,
-        asked: Option<AskedScope>,
+        requested: Option<AskedScope>,
         inner: F,
     ) -> Result<Self, ScopeError> {
-        let view = View::of(principal, rules)?.clamped_part(asked);
+        let view = View::of(principal, rules)?.clamped_part(requested);
         Ok(Self::of(principal, view, inner))
     }
 
@@ -154,28 +149,28 @@ impl<F> Scoped<F> {
         }
     }
 
-    /// The same question within a further scope that the caller asks for, beside a saved report's own: whoever comes
-    /// back is in both.
+    /// The same question within a second scope, which the caller requests in addition to that of a saved report. Rows
+    /// must be in both.
     ///
     /// # Errors
     ///
-    /// As [`Scoped::new`]: what is asked for now is refused, not clamped.
-    pub fn and_asked(
+    /// As [`Scoped::new`]: the second scope is refused, not clamped.
+    pub fn and_requested(
         self,
         principal: &Principal,
         rules: &ReachRules,
-        asked: Option<AskedScope>,
+        requested: Option<AskedScope>,
     ) -> Result<Self, ScopeError> {
-        let view = View::of(principal, rules)?.part(asked)?;
+        let view = View::of(principal, rules)?.part(requested)?;
         Ok(self.narrowed(principal.org(), view))
     }
 
-    /// The same question, of which only those rows come back that `other` may see as well, by their whole reach: what a
-    /// recipient gets of a report that is sent to them. Somebody of another organisation sees nobody.
+    /// The same question, restricted to rows that `other` may see too: the rows that a recipient gets of a report. For a
+    /// principal of another organisation there are none.
     ///
     /// # Errors
     ///
-    /// [`ScopeError::NoActivities`], where `other` may read no activities at all.
+    /// [`ScopeError::NoActivities`] if `other` may not read activities at all.
     pub fn shared_with(self, other: &Principal, rules: &ReachRules) -> Result<Self, ScopeError> {
         let view = View::of(other, rules)?;
         Ok(self.narrowed(other.org(), view))
@@ -192,17 +187,17 @@ impl<F> Scoped<F> {
         self
     }
 
-    /// The organisation: no row of another one may come back.
+    /// The organisation. No row of another organisation may be returned.
     pub fn org(&self) -> &OrgId {
         &self.org
     }
 
-    /// The caller as stable text, which a cursor is bound to; see [`Principal::caller_id`].
+    /// The text that a cursor is bound to; see [`Principal::caller_id`].
     pub fn caller_id(&self) -> &str {
         &self.caller_id
     }
 
-    /// The user who asks, where a person does.
+    /// The user, if the caller is a person.
     pub fn user(&self) -> Option<&UserId> {
         self.user.as_ref()
     }
@@ -234,30 +229,30 @@ impl<F> Scoped<F> {
         }
     }
 
-    /// Whose activities may come back: whoever is in *all* of these. Where there is none, everybody's in the
-    /// organisation; so [`People::Everyone`] is never among them.
+    /// The persons of the question: those in *all* of these sets. Without sets, every person of the organisation;
+    /// [`People::Everyone`] is therefore never in the list.
     pub fn people(&self) -> Vec<People<'_>> {
         let all = self.views.iter().map(View::people);
         all.filter(|people| *people != People::Everyone).collect()
     }
 }
 
-/// The part of the reach that counts for a request.
+/// The part of a reach that a question uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
-    /// The reach as it is.
+    /// The whole reach.
     Whole,
     /// The caller's direct reports, without the caller.
     DirectReports,
     /// The caller's direct and indirect reports, without the caller.
     AllReports,
-    /// The caller alone.
+    /// Only the caller.
     Me,
-    /// Nobody: what is left of a report's scope that has no meaning for who opens it.
+    /// No person: the scope of a report has no meaning for the caller that opens it.
     Nobody,
 }
 
-/// Somebody's reach, and the part of it that counts.
+/// The reach of a principal and the part of it that a question uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct View {
     user: Option<UserId>,
@@ -267,7 +262,7 @@ struct View {
 }
 
 impl View {
-    /// The whole of somebody's reach.
+    /// The whole reach of a principal.
     fn of(principal: &Principal, rules: &ReachRules) -> Result<Self, ScopeError> {
         Ok(Self {
             user: principal.user().cloned(),
@@ -277,22 +272,24 @@ impl View {
         })
     }
 
-    /// What is asked for of it, by the table of this module.
-    fn part(mut self, asked: Option<AskedScope>) -> Result<Self, ScopeError> {
-        self.part = match asked {
+    /// The requested part, by the table of this module.
+    fn part(mut self, requested: Option<AskedScope>) -> Result<Self, ScopeError> {
+        self.part = match requested {
             None | Some(AskedScope::Team | AskedScope::Group) => Part::Whole,
             Some(AskedScope::Company) if self.reach == Reach::Organisation => Part::Whole,
             Some(AskedScope::Company) => return Err(ScopeError::CompanyNotAllowed),
             Some(scope) if self.user.is_none() => return Err(ScopeError::NoPerson(scope)),
             Some(AskedScope::Me) => Part::Me,
-            Some(AskedScope::Managed { include_sub_managers }) => managed(&self.reach, include_sub_managers)?,
+            Some(AskedScope::Managed { include_sub_managers }) => {
+                managed_part(&self.reach, include_sub_managers)?
+            }
         };
         Ok(self)
     }
 
-    /// What they have of what is asked for.
-    fn clamped_part(mut self, asked: Option<AskedScope>) -> Self {
-        let allowed = self.clone().part(asked).map(|view| view.part);
+    /// The part of the requested scope that the principal may have.
+    fn clamped_part(mut self, requested: Option<AskedScope>) -> Self {
+        let allowed = self.clone().part(requested).map(|view| view.part);
         self.part = match allowed {
             Ok(part) => part,
             Err(ScopeError::CompanyNotAllowed) => Part::Whole,
@@ -304,8 +301,8 @@ impl View {
         self
     }
 
-    /// Whether whoever is in it is surely in the other one as well, whatever the directory says: the other one need
-    /// not be asked then.
+    /// Whether every person of this view is in the other view, whatever the directory contains. Then the other view adds
+    /// no condition.
     fn is_within(&self, other: &View) -> bool {
         let same = (&self.user, &self.reports, &self.reach) == (&other.user, &other.reports, &other.reach);
         let narrower = match (self.part, other.part) {
@@ -334,7 +331,7 @@ impl View {
                 indirect,
             },
             (Some(manager), Some(reports)) => {
-                let mut users = listed(reports, indirect);
+                let mut users = list_reports(reports, indirect);
                 users.retain(|user| *user != manager);
                 users.sort_unstable();
                 People::Users(users)
@@ -344,7 +341,7 @@ impl View {
 }
 
 impl Reach {
-    /// The reach as persons: what the directory's lists show, and the log when no scope is asked.
+    /// The persons of the reach: those in lists of the directory, and in the log without a requested scope.
     pub fn people(&self) -> People<'_> {
         match self {
             Reach::Organisation => People::Everyone,
@@ -363,7 +360,7 @@ impl Reach {
                 indirect,
                 known: Some(reports),
             } => {
-                let mut users = listed(reports, *indirect);
+                let mut users = list_reports(reports, *indirect);
                 users.push(manager);
                 users.sort_unstable();
                 users.dedup();
@@ -373,8 +370,8 @@ impl Reach {
     }
 }
 
-/// The part that `scope=managed` means for a person with this reach.
-fn managed(reach: &Reach, include_sub_managers: bool) -> Result<Part, ScopeError> {
+/// The part for `scope=managed` of a person with this reach.
+fn managed_part(reach: &Reach, include_sub_managers: bool) -> Result<Part, ScopeError> {
     match (reach, include_sub_managers) {
         (Reach::Only(_), _) => Err(ScopeError::ManagedNotAllowed),
         (Reach::Reports { indirect: false, .. }, true) => Err(ScopeError::IndirectNotAllowed),
@@ -383,8 +380,8 @@ fn managed(reach: &Reach, include_sub_managers: bool) -> Result<Part, ScopeError
     }
 }
 
-/// The reports that a token names, direct ones first.
-pub(super) fn listed(reports: &Reports, indirect: bool) -> Vec<&UserId> {
+/// The reports in a token, the direct ones first.
+pub(super) fn list_reports(reports: &Reports, indirect: bool) -> Vec<&UserId> {
     let further = if indirect { reports.indirect() } else { &[] };
     reports.direct().iter().chain(further).collect()
 }

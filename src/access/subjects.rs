@@ -1,33 +1,33 @@
-//! Over whom a caller may do something that is done about people: notes, completions (product text, section 4).
+//! The persons about whom a caller may do something: write notes, mark content as complete.
 //!
-//! As [`Scoped`](crate::access::Scoped) for the log: a query that reads or writes notes takes a [`Subjects`], and only
-//! a [`Principal`] who may can make one.
+//! A query that reads or writes notes takes a [`Subjects`], as a query over the log takes a
+//! [`Scoped`](crate::access::Scoped). Only a [`Principal`] with the right makes one.
 
 use std::marker::PhantomData;
 
 use crate::access::permit::{Action, MarkComplete, Notes};
 use crate::access::principal::Principal;
 use crate::access::reach::{Reach, ReachRules};
-use crate::access::scope::{People, listed};
+use crate::access::scope::{People, list_reports};
 use crate::base::ids::{OrgId, UserId};
 
-/// An action about people.
+/// An action about persons.
 pub trait OverPeople: Action {
-    /// Whether those who do it may do it about themselves. A manager's own are never among their reports.
-    const ONESELF: bool;
+    /// Whether callers may do it about themselves. It is never allowed to managers: they are not among their reports.
+    const INCLUDES_CALLER: bool;
 }
 
-/// "Never by the subject of the note": whatever the role.
+/// The subject of a note never reads it, in any role.
 impl OverPeople for Notes {
-    const ONESELF: bool = false;
+    const INCLUDES_CALLER: bool = false;
 }
 
-/// An admin's own offline course is marked as anybody's is.
+/// Administrators may mark their own offline courses.
 impl OverPeople for MarkComplete {
-    const ONESELF: bool = true;
+    const INCLUDES_CALLER: bool = true;
 }
 
-/// The people about whom a caller may do `A`.
+/// The persons about whom a caller may do `A`.
 #[derive(Debug, Clone)]
 pub struct Subjects<A> {
     org: OrgId,
@@ -37,8 +37,8 @@ pub struct Subjects<A> {
 }
 
 impl<A: OverPeople> Subjects<A> {
-    /// `None` for who may not do it about anybody.
-    pub fn of(principal: &Principal, rules: &ReachRules) -> Option<Self> {
+    /// The subjects of a caller. `None` if the caller may not do `A` at all.
+    pub fn for_caller(principal: &Principal, rules: &ReachRules) -> Option<Self> {
         let person = principal.person().filter(|_| A::allowed(principal))?;
         Some(Self {
             org: person.org.clone(),
@@ -48,18 +48,18 @@ impl<A: OverPeople> Subjects<A> {
         })
     }
 
-    /// The organisation: nobody outside it is meant.
+    /// The organisation of all subjects.
     pub fn org(&self) -> &OrgId {
         &self.org
     }
 
-    /// Who does it.
+    /// The user that acts.
     pub fn caller(&self) -> &UserId {
         &self.caller
     }
 
-    /// Managers: their reports, never themselves. Those who see the organisation: everybody, but for
-    /// [`Subjects::never`]. Anyone else: nobody.
+    /// The subjects. For a manager: the reports. For a caller with a reach of the organisation: every person except
+    /// [`Subjects::excluded`]. For other callers: none.
     pub fn people(&self) -> People<'_> {
         match &self.reach {
             Reach::Organisation => People::Everyone,
@@ -78,7 +78,7 @@ impl<A: OverPeople> Subjects<A> {
                 indirect,
                 known: Some(reports),
             } => {
-                let mut users = listed(reports, *indirect);
+                let mut users = list_reports(reports, *indirect);
                 users.retain(|user| *user != manager);
                 users.sort_unstable();
                 users.dedup();
@@ -87,9 +87,9 @@ impl<A: OverPeople> Subjects<A> {
         }
     }
 
-    /// Who is never among them, whatever the reach.
-    pub fn never(&self) -> Option<&UserId> {
-        (!A::ONESELF).then_some(&self.caller)
+    /// The user that is excluded whatever the reach is: the caller, for notes.
+    pub fn excluded(&self) -> Option<&UserId> {
+        (!A::INCLUDES_CALLER).then_some(&self.caller)
     }
 }
 
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn each_role_has_the_subjects_of_the_contract() {
+    fn each_role_has_the_subjects_of_the_specification() {
         for role in Role::ALL {
             for (mark_complete, indirect, rules) in [
                 (false, false, STRICT),
@@ -141,21 +141,21 @@ mod tests {
                     },
                     _ => People::Everyone,
                 };
-                let notes = Subjects::<Notes>::of(&caller, &rules);
+                let notes = Subjects::<Notes>::for_caller(&caller, &rules);
                 let may = matches!(role, Role::Owner | Role::Admin | Role::Hr | Role::Manager);
                 assert_eq!(notes.as_ref().map(Subjects::people), may.then(|| people.clone()));
-                assert_eq!(notes.as_ref().and_then(Subjects::never), may.then_some(&ada));
+                assert_eq!(notes.as_ref().and_then(Subjects::excluded), may.then_some(&ada));
 
-                let marks = Subjects::<MarkComplete>::of(&caller, &rules);
+                let marks = Subjects::<MarkComplete>::for_caller(&caller, &rules);
                 let may = role.administers() || (role == Role::Manager && mark_complete);
                 assert_eq!(marks.as_ref().map(Subjects::people), may.then_some(people));
-                assert_eq!(marks.as_ref().and_then(Subjects::never), None);
+                assert_eq!(marks.as_ref().and_then(Subjects::excluded), None);
             }
         }
     }
 
     #[test]
-    fn a_token_s_reports_are_taken_without_the_manager() {
+    fn reports_claim_is_used_without_the_manager() {
         let ids = |text: &str| text.split(' ').map(user).collect::<Vec<_>>();
         for (indirect, rules, expected) in [
             (false, STRICT, "bo cy"),
@@ -169,15 +169,15 @@ mod tests {
             });
             let expected = ids(expected);
             let expected = People::Users(expected.iter().collect());
-            let notes = Subjects::<Notes>::of(&caller, &rules).expect("a manager");
+            let notes = Subjects::<Notes>::for_caller(&caller, &rules).expect("a manager");
             assert_eq!(notes.people(), expected);
-            let marks = Subjects::<MarkComplete>::of(&caller, &rules).expect("with the permission");
+            let marks = Subjects::<MarkComplete>::for_caller(&caller, &rules).expect("with the permission");
             assert_eq!(marks.people(), expected);
         }
     }
 
     #[test]
-    fn reports_in_a_token_make_nobody_else_a_manager() {
+    fn reports_claim_gives_no_subjects_to_other_roles() {
         for role in [
             Role::Learner,
             Role::Curator,
@@ -189,15 +189,18 @@ mod tests {
                 reports: Some(Reports::new(vec![user("bo")], Vec::new())),
                 ..person(role)
             });
-            assert!(Subjects::<Notes>::of(&caller, &OPEN).is_none(), "{role}");
-            assert!(Subjects::<MarkComplete>::of(&caller, &OPEN).is_none(), "{role}");
+            assert!(Subjects::<Notes>::for_caller(&caller, &OPEN).is_none(), "{role}");
+            assert!(
+                Subjects::<MarkComplete>::for_caller(&caller, &OPEN).is_none(),
+                "{role}"
+            );
         }
     }
 
     #[test]
-    fn a_credential_has_no_subjects() {
+    fn credential_has_no_subjects() {
         let caller = Principal::from(credential(&CredentialScope::ALL));
-        assert!(Subjects::<Notes>::of(&caller, &OPEN).is_none());
-        assert!(Subjects::<MarkComplete>::of(&caller, &OPEN).is_none());
+        assert!(Subjects::<Notes>::for_caller(&caller, &OPEN).is_none());
+        assert!(Subjects::<MarkComplete>::for_caller(&caller, &OPEN).is_none());
     }
 }

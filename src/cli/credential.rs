@@ -102,7 +102,7 @@ impl Create {
             id: store.clock().new_uuid(),
             key: new_key()?,
             name: self.name.clone(),
-            secret_hash: SecretHash::of(&secret).as_bytes().to_vec(),
+            secret_hash: SecretHash::from_secret(&secret).as_bytes().to_vec(),
             scopes: self.scopes.iter().copied().collect::<Scopes>().to_string(),
             created_at: store.clock().now(),
             revoked_at: None,

@@ -200,7 +200,9 @@ async fn fill(store: &Store, state: &State, size: Size) -> Result<Seeded, CliErr
         id: store.clock().new_uuid(),
         key: state.credential_key.clone(),
         name: "Learning platform".to_owned(),
-        secret_hash: SecretHash::of(&state.credential_secret()).as_bytes().to_vec(),
+        secret_hash: SecretHash::from_secret(&state.credential_secret())
+            .as_bytes()
+            .to_vec(),
         scopes: Scopes::bootstrap().to_string(),
         created_at: store.clock().now(),
         revoked_at: None,

@@ -109,7 +109,7 @@ pub async fn make_bootstrap_credential(store: &Store, given: BootstrapCredential
                     .to_owned(),
             ));
         }
-        if kept.secret_hash != SecretHash::of(&given.secret).as_bytes() {
+        if kept.secret_hash != SecretHash::from_secret(&given.secret).as_bytes() {
             tracing::warn!(
                 "the secret in ROLLBOOK_BOOTSTRAP_CREDENTIAL is not the one that its key was made with"
             );
@@ -122,7 +122,7 @@ pub async fn make_bootstrap_credential(store: &Store, given: BootstrapCredential
             id: store.clock().new_uuid(),
             key: given.key,
             name: "Bootstrap".to_owned(),
-            secret_hash: SecretHash::of(&given.secret).as_bytes().to_vec(),
+            secret_hash: SecretHash::from_secret(&given.secret).as_bytes().to_vec(),
             scopes: Scopes::bootstrap().to_string(),
             created_at: store.clock().now(),
             revoked_at: None,

@@ -92,7 +92,8 @@ impl<A> Caller<A> {
     ///
     /// 403 if the caller may open no reports.
     pub fn reports(&self) -> Result<ReportAccess, Problem> {
-        ReportAccess::of(self.principal()).ok_or_else(|| Problem::forbidden("you may not open saved reports"))
+        ReportAccess::for_caller(self.principal())
+            .ok_or_else(|| Problem::forbidden("you may not open saved reports"))
     }
 
     /// The state of the server.
@@ -118,7 +119,7 @@ impl<A: OverPeople> Caller<A> {
     ///
     /// 403 if the caller may act on no user. The extractor has refused such a caller already.
     pub fn subjects(&self) -> Result<Subjects<A>, Problem> {
-        Subjects::of(self.principal(), &self.reach_rules())
+        Subjects::for_caller(self.principal(), &self.reach_rules())
             .ok_or_else(|| Problem::forbidden(format!("you may not {}", A::NAME)))
     }
 }
@@ -277,7 +278,7 @@ async fn verify_report_key(
     app_state: &AppState,
     secret: &SecretString,
 ) -> Result<Option<VerifiedCaller>, Problem> {
-    let hash = SecretHash::of(secret);
+    let hash = SecretHash::from_secret(secret);
     let Some(found) = app_state.store().report_key(hash.as_bytes()).await? else {
         return Ok(None);
     };

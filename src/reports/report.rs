@@ -291,7 +291,7 @@ pub fn open(
     let asked = added.unwrap_or(saved);
     let question = Scoped::clamped(reader, rules, saved.asked_scope, asked.filter.clone())?;
     let question = match added.and_then(|added| added.asked_scope) {
-        Some(scope) => question.and_asked(reader, rules, Some(scope))?,
+        Some(scope) => question.and_requested(reader, rules, Some(scope))?,
         None => question,
     };
     Ok(Opened {
@@ -428,7 +428,7 @@ mod tests {
     fn opening_narrows_and_never_widens() {
         let saved = kept(r#"{"tag":"a","scope":"company","sort":"happened_at","tz":"Asia/Kolkata"}"#);
         let saved = saved_query(&saved, Timestamp::default(), Tz::UTC).unwrap();
-        let person = Person::of_directory(
+        let person = Person::from_directory(
             OrgId::new("acme").unwrap(),
             UserId::new("mo").unwrap(),
             Role::Manager,

@@ -58,7 +58,7 @@ fn rights(org: &OrgId, contact: Contact) -> Result<Rights, NoRights> {
     if !contact.active {
         return Err(NoRights::Deactivated);
     }
-    let person = Person::of_directory(org.clone(), contact.user.clone(), contact.role);
+    let person = Person::from_directory(org.clone(), contact.user.clone(), contact.role);
     if !person.has_reporting_access() {
         return Err(NoRights::NoReportingAccess);
     }

@@ -1,4 +1,4 @@
-//! What a credential may do: the scopes of xAPI and of `/v1` (product text, section 4).
+//! The scopes of credentials, of xAPI and of `/v1` (`docs/specification.md#credentials`).
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,8 +6,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 
-/// One scope of a credential. The first eight are those that xAPI 1.0.3 names for OAuth
-/// (Communication 4.2); the others open parts of `/v1`.
+/// A scope of a credential. The first eight are those of xAPI 1.0.3 for OAuth (Communication 4.2). The others allow parts
+/// of `/v1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 pub enum CredentialScope {
     /// Write any statement.
@@ -28,10 +28,10 @@ pub enum CredentialScope {
     /// Read and write activity and agent profile documents.
     #[serde(rename = "profile")]
     Profile,
-    /// Read everything that xAPI offers.
+    /// Read everything of xAPI.
     #[serde(rename = "all/read")]
     AllRead,
-    /// Read and write everything that xAPI offers.
+    /// Read and write everything of xAPI.
     #[serde(rename = "all")]
     All,
     /// Write activities by `/v1`: short form, batches, SCORM, completions, imports.
@@ -48,13 +48,13 @@ pub enum CredentialScope {
     Catalogue,
 }
 
-/// Why a text is not a scope.
+/// The error of a text that is not a scope.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a scope; scopes are {all}", all = Scopes::every())]
 pub struct UnknownScope(pub String);
 
 impl CredentialScope {
-    /// Every scope, in the order of the contract.
+    /// All scopes, in the order of the specification.
     pub const ALL: [CredentialScope; 12] = [
         CredentialScope::StatementsWrite,
         CredentialScope::StatementsReadMine,
@@ -70,7 +70,7 @@ impl CredentialScope {
         CredentialScope::Catalogue,
     ];
 
-    /// The scope as JSON, flags and the database write it.
+    /// The key of the scope in JSON, flags and the database.
     pub const fn key(self) -> &'static str {
         match self {
             CredentialScope::StatementsWrite => "statements/write",
@@ -88,7 +88,7 @@ impl CredentialScope {
         }
     }
 
-    /// Whether the scope is one of xAPI's, which `all` implies; the others must be granted by name.
+    /// Whether it is a scope of xAPI, which `all` includes. The others must be granted by name.
     pub const fn is_xapi(self) -> bool {
         match self {
             CredentialScope::StatementsWrite
@@ -128,20 +128,19 @@ impl FromStr for CredentialScope {
     }
 }
 
-/// The scopes of a credential. JSON: an array of keys. Text (for the database and flags): keys with a
-/// space between them; a comma is read as well.
+/// The scopes of a credential. In JSON an array of keys. In the database and flags a text with the keys separated by
+/// spaces; commas are accepted too.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, ToSchema)]
 #[schema(value_type = Vec<CredentialScope>)]
 pub struct Scopes(u16);
 
 impl Scopes {
-    /// Every scope there is.
+    /// All scopes.
     pub fn every() -> Self {
         CredentialScope::ALL.into_iter().collect()
     }
 
-    /// What the credential of `ROLLBOOK_BOOTSTRAP_CREDENTIAL` gets: `all` and the scopes of `/v1`
-    /// (product text, section 11).
+    /// The scopes of the credential of `ROLLBOOK_BOOTSTRAP_CREDENTIAL`: `all` and the scopes of `/v1`.
     pub fn bootstrap() -> Self {
         CredentialScope::ALL
             .into_iter()
@@ -149,18 +148,18 @@ impl Scopes {
             .collect()
     }
 
-    /// Whether nothing is granted.
+    /// Whether there are no scopes.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// Whether the scope was granted by name.
+    /// Whether the scope is granted by name.
     pub const fn contains(self, scope: CredentialScope) -> bool {
         self.0 & scope.bit() != 0
     }
 
-    /// Whether the scope was granted, by name or by one that implies it: `all` implies every scope of
-    /// xAPI, `all/read` the reading of statements, `statements/read` the reading of one's own.
+    /// Whether the scope is granted, by name or by a scope that includes it: `all` includes every scope of xAPI, `all/read`
+    /// includes `statements/read`, and `statements/read` includes `statements/read/mine`.
     pub const fn allows(self, scope: CredentialScope) -> bool {
         if self.contains(scope) {
             return true;
@@ -177,8 +176,8 @@ impl Scopes {
         }
     }
 
-    /// Whether what the scope governs may be read: as [`Scopes::allows`], and `all/read` reads the
-    /// documents of `state` and `profile` without writing them.
+    /// Whether reading is allowed of what the scope covers: as [`Scopes::allows`], and `all/read` reads the documents of
+    /// `state` and `profile` without writing them.
     pub const fn allows_reading(self, scope: CredentialScope) -> bool {
         self.allows(scope)
             || match scope {
@@ -187,7 +186,7 @@ impl Scopes {
             }
     }
 
-    /// What was granted by name, in the order of the contract.
+    /// The scopes that are granted by name, in the order of the specification.
     pub fn iter(self) -> impl Iterator<Item = CredentialScope> {
         CredentialScope::ALL
             .into_iter()

@@ -1,8 +1,7 @@
-//! Secrets of credentials: made from random bytes, kept as a digest, compared in constant time.
+//! Secrets of credentials: random bytes, stored as a digest and compared in constant time.
 //!
-//! A made secret has 256 random bits, so one SHA-256 is enough to keep it by: there is nothing to
-//! guess, and every request can be verified quickly. A secret that somebody chose
-//! (`ROLLBOOK_BOOTSTRAP_CREDENTIAL`) is as strong as they made it.
+//! A generated secret has 256 random bits and cannot be guessed. One SHA-256 is therefore enough, and it keeps the
+//! verification of each request fast. A chosen secret (`ROLLBOOK_BOOTSTRAP_CREDENTIAL`) may be weaker.
 
 use std::fmt;
 
@@ -15,31 +14,31 @@ use sha2::{Digest, Sha256};
 use crate::access::error::AccessError;
 use crate::base::ids::OrgId;
 
-/// The random bytes of a new secret.
+/// The number of random bytes of a new secret.
 const SECRET_BYTES: usize = 32;
 
-/// The random bytes of a new key: enough that no two are ever alike.
+/// The number of random bytes of a new key, enough to make it unique.
 const KEY_BYTES: usize = 15;
 
-/// The longest key, in characters.
+/// The maximum length of a key in characters.
 pub const MAX_KEY_CHARACTERS: usize = 255;
 
-/// A new secret: 32 bytes from the system's random source, as 43 characters of base64url. It is shown
-/// once; only its [`SecretHash`] is kept.
+/// Generates a secret: 32 bytes from the system's random source as 43 characters of base64url. It is shown once. Only
+/// its [`SecretHash`] is stored.
 ///
 /// # Errors
 ///
-/// [`AccessError::Random`] where the system gives no random bytes.
+/// [`AccessError::Random`] if the system provides no random bytes.
 pub fn new_secret() -> Result<SecretString, AccessError> {
     random_text::<SECRET_BYTES>().map(SecretString::from)
 }
 
-/// A new key, the part before the colon: `rk_` and 20 random characters of base64url. The prefix says in a log
-/// or a script what it is, and keeps a key from beginning with a dash, which a command line would take for a flag.
+/// Generates a key, the part before the colon: `rk_` and 20 random characters of base64url. The prefix identifies it in a
+/// log or script. A key must not begin with a dash, which a command line would take for a flag.
 ///
 /// # Errors
 ///
-/// [`AccessError::Random`] where the system gives no random bytes.
+/// [`AccessError::Random`] if the system provides no random bytes.
 pub fn new_key() -> Result<String, AccessError> {
     Ok(format!("rk_{}", random_text::<KEY_BYTES>()?))
 }
@@ -50,29 +49,29 @@ fn random_text<const BYTES: usize>() -> Result<String, AccessError> {
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
-/// The SHA-256 of a secret: what is stored.
+/// The SHA-256 of a secret, as it is stored.
 #[derive(Clone, Copy)]
 pub struct SecretHash([u8; 32]);
 
 impl SecretHash {
     /// The digest of a secret.
-    pub fn of(secret: &SecretString) -> Self {
+    pub fn from_secret(secret: &SecretString) -> Self {
         Self(Sha256::digest(secret.expose_secret().as_bytes()).into())
     }
 
-    /// A digest as it was stored.
+    /// The stored digest.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// The digest, to be stored.
+    /// The digest for storage.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 
-    /// Whether `presented` is the secret. The time it takes tells nothing about the digest.
+    /// Whether `presented` is the secret. The duration reveals nothing about the digest.
     pub fn matches(&self, presented: &SecretString) -> bool {
-        constant_time::verify_slices_are_equal(&self.0, &Self::of(presented).0).is_ok()
+        constant_time::verify_slices_are_equal(&self.0, &Self::from_secret(presented).0).is_ok()
     }
 }
 
@@ -83,25 +82,24 @@ impl fmt::Debug for SecretHash {
     }
 }
 
-/// The credential of `ROLLBOOK_BOOTSTRAP_CREDENTIAL`, made at start with
-/// [`Scopes::bootstrap`](crate::access::Scopes::bootstrap) where it is not there yet (product text,
-/// section 11).
+/// The credential of `ROLLBOOK_BOOTSTRAP_CREDENTIAL`. The server creates it at the start with
+/// [`Scopes::bootstrap`](crate::access::Scopes::bootstrap), if it does not exist.
 #[derive(Debug, Clone)]
 pub struct BootstrapCredential {
     /// The organisation.
     pub org: OrgId,
     /// The key.
     pub key: String,
-    /// The secret, which may hold colons itself.
+    /// The secret. It may contain colons.
     pub secret: SecretString,
 }
 
 impl BootstrapCredential {
-    /// Reads `org:key:secret`.
+    /// Parses `org:key:secret`.
     ///
     /// # Errors
     ///
-    /// [`AccessError::BadSetting`] that tells which part is wrong and never its value.
+    /// [`AccessError::BadSetting`] with the wrong part, never with its value.
     pub fn parse(setting: &SecretString) -> Result<Self, AccessError> {
         let refuse = |reason: String| AccessError::BadSetting {
             setting: "ROLLBOOK_BOOTSTRAP_CREDENTIAL",
@@ -156,7 +154,7 @@ mod tests {
     #[test]
     fn a_hash_matches_its_secret_only() {
         let secret = SecretString::from("open sesame");
-        let stored = SecretHash::from_bytes(*SecretHash::of(&secret).as_bytes());
+        let stored = SecretHash::from_bytes(*SecretHash::from_secret(&secret).as_bytes());
         assert!(stored.matches(&secret));
         for other in ["open sesam", "open sesame ", "Open sesame", ""] {
             assert!(!stored.matches(&SecretString::from(other)));
@@ -169,7 +167,7 @@ mod tests {
 
     #[test]
     fn the_hash_is_sha_256() {
-        let digest = SecretHash::of(&SecretString::from("abc"));
+        let digest = SecretHash::from_secret(&SecretString::from("abc"));
         assert_eq!(digest.as_bytes()[..4], [0xba, 0x78, 0x16, 0xbf]);
     }
 

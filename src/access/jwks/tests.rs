@@ -1,4 +1,4 @@
-//! Which keys of a set are taken, and for what.
+//! Tests of the keys that are accepted from a set, and of their algorithms.
 
 use super::*;
 use crate::access::testing::{ed25519, p256, p384, rsa_a};
@@ -6,15 +6,15 @@ use jsonwebtoken::Algorithm;
 use serde_json::json;
 
 impl KeySet {
-    /// Makes the next look due.
+    /// Allows the next reading at once.
     pub(crate) async fn forget_last_look(&self) {
-        *self.asked_at.lock().await = None;
+        *self.last_requested.lock().await = None;
     }
 }
 
 fn algorithm_of(jwk: &Value) -> Option<Algorithm> {
     let text = json!({ "keys": [jwk] }).to_string();
-    let keys = parse(text.as_bytes(), &Source::File("test".into())).unwrap();
+    let keys = parse_key_set(text.as_bytes(), &Source::File("test".into())).unwrap();
     keys.first().map(|named| named.key.algorithm())
 }
 
@@ -29,7 +29,7 @@ fn without_alg(mut jwk: Value) -> Value {
 }
 
 #[test]
-fn the_kind_of_key_decides_the_algorithm() {
+fn type_of_key_determines_the_algorithm() {
     let kinds = [
         (rsa_a(), Algorithm::RS256),
         (p256(), Algorithm::ES256),
@@ -43,7 +43,7 @@ fn the_kind_of_key_decides_the_algorithm() {
 }
 
 #[test]
-fn an_alg_counts_where_it_fits_the_kind_and_bars_the_key_where_not() {
+fn alg_must_fit_the_type_of_the_key() {
     let rsa = rsa_a().jwk(None);
     for (name, expected) in [
         ("RS512", Some(Algorithm::RS512)),
@@ -71,7 +71,7 @@ fn an_alg_counts_where_it_fits_the_kind_and_bars_the_key_where_not() {
 }
 
 #[test]
-fn symmetric_keys_and_those_for_other_uses_are_passed_over() {
+fn symmetric_keys_and_keys_for_other_uses_are_skipped() {
     let rsa = rsa_a().jwk(None);
     assert_eq!(
         algorithm_of(&json!({"kty": "oct", "k": "c2VjcmV0", "alg": "HS256"})),
@@ -99,7 +99,7 @@ fn symmetric_keys_and_those_for_other_uses_are_passed_over() {
 }
 
 #[test]
-fn keys_that_are_none_are_passed_over() {
+fn invalid_keys_are_skipped() {
     let flipped = |jwk: Value, member: &str| {
         let text = jwk[member].as_str().unwrap();
         let mut bytes =
@@ -140,7 +140,7 @@ fn keys_that_are_none_are_passed_over() {
 #[test]
 fn one_bad_key_spoils_no_other() {
     let set = json!({"keys": [{"kty": "oct", "k": "AA"}, 7, p256().jwk(Some("good"))], "other": true});
-    let keys = parse(set.to_string().as_bytes(), &Source::File("test".into())).unwrap();
+    let keys = parse_key_set(set.to_string().as_bytes(), &Source::File("test".into())).unwrap();
     assert_eq!(keys.len(), 1);
     assert_eq!(keys[0].id.as_deref(), Some("good"));
 }

@@ -1,7 +1,7 @@
-//! One key that verifies signatures, and the one algorithm that it is for.
+//! A key that verifies signatures, with its algorithm.
 //!
-//! The algorithm comes from the key or from the configuration beside it, never from a token: so a public
-//! key can't be taken for a shared secret, and `none` is no algorithm at all (RFC 8725, section 3.1).
+//! The algorithm comes from the key or the configuration, never from a token. So a public key cannot be used as a shared
+//! secret, and `none` is not an algorithm (RFC 8725, section 3.1).
 
 use std::path::Path;
 
@@ -10,13 +10,15 @@ use aws_lc_rs::signature::{
 };
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, crypto, jwk};
+use jsonwebtoken::jwk::{
+    AlgorithmParameters, EllipticCurve, EllipticCurveKeyParameters, Jwk, KeyOperations, PublicKeyUse,
+};
+use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, crypto};
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
 
 use crate::access::error::AccessError;
 
-/// The bits that an RSA modulus may have: fewer are breakable, more only cost time.
+/// The allowed numbers of bits of an RSA modulus. Fewer are insecure, more only cost time.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
 /// A key and its algorithm.
@@ -27,7 +29,7 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    /// A shared secret, for HS256. The bytes are those of the text as it stands; it is not decoded.
+    /// A shared secret for HS256: the bytes of the text, which is not decoded.
     pub(crate) fn from_secret(secret: &SecretString) -> Self {
         Self {
             algorithm: Algorithm::HS256,
@@ -49,10 +51,12 @@ impl Key {
             (Some("PUBLIC KEY-----" | "RSA PUBLIC KEY-----"), None) => {}
             (Some(label), _) if label.contains("PRIVATE") => {
                 return Err(refuse(
-                    "it is a private key, which belongs to the issuer alone; give its public key",
+                    "it is a private key, which only the issuer may have; use the public key",
                 ));
             }
-            (Some(_), Some(_)) => return Err(refuse("it holds more than one key; use a JWKS for several")),
+            (Some(_), Some(_)) => {
+                return Err(refuse("it contains more than one key; use a JWKS for several"));
+            }
             (Some(_), None) => return Err(refuse("it must begin with -----BEGIN PUBLIC KEY-----")),
             (None, _) => {
                 return Err(refuse(
@@ -63,10 +67,10 @@ impl Key {
         let decoding = DecodingKey::from_rsa_pem(pem)
             .or_else(|_| DecodingKey::from_ec_pem(pem))
             .or_else(|_| DecodingKey::from_ed_pem(pem))
-            .map_err(|_| refuse("it is none of RSA, EC (P-256, P-384) and Ed25519"))?;
+            .map_err(|_| refuse("it is neither RSA, nor EC (P-256 or P-384), nor Ed25519"))?;
         let usable = || refuse("it must be RSA of 2048 to 8192 bits, P-256, P-384 or Ed25519");
         if decoding.family() == AlgorithmFamily::Rsa {
-            let decoding = checked_rsa(&decoding).ok_or_else(usable)?;
+            let decoding = check_rsa(&decoding).ok_or_else(usable)?;
             return Ok(Self {
                 algorithm: Algorithm::RS256,
                 decoding,
@@ -86,38 +90,44 @@ impl Key {
         Ok(Self { algorithm, decoding })
     }
 
-    /// A public key of a key set (RFC 7517). Its `alg` decides the algorithm where it has one that fits
-    /// the kind of key; without, it is RS256, ES256, ES384 or EdDSA by kind and curve.
-    pub(crate) fn from_jwk(jwk: &Jwk) -> Result<Self, &'static str> {
-        if jwk.usage.as_deref().is_some_and(|usage| usage != "sig") {
+    /// A public key of a key set (RFC 7517). Its `alg` is the algorithm, if it fits the type of the key. Without `alg` the
+    /// algorithm is RS256, ES256, ES384 or EdDSA, by type and curve.
+    pub(crate) fn from_jwk(key: &Jwk) -> Result<Self, &'static str> {
+        let common = &key.common;
+        if common
+            .public_key_use
+            .as_ref()
+            .is_some_and(|usage| *usage != PublicKeyUse::Signature)
+        {
             return Err("it is not for signatures (`use`)");
         }
-        if jwk
-            .key_ops
+        if common
+            .key_operations
             .as_ref()
-            .is_some_and(|operations| !operations.iter().any(|one| one == "verify"))
+            .is_some_and(|operations| !operations.contains(&KeyOperations::Verify))
         {
             return Err("it is not for verifying (`key_ops`)");
         }
-        let (decoding, fitting) = match (jwk.kty.as_str(), jwk.crv.as_deref()) {
-            ("RSA", _) => (rsa(&part(&jwk.n)?, &part(&jwk.e)?)?, RSA_ALGORITHMS),
-            ("EC", Some("P-256")) => (point(jwk, 32, &ECDSA_P256_SHA256_FIXED)?, &[Algorithm::ES256][..]),
-            ("EC", Some("P-384")) => (point(jwk, 48, &ECDSA_P384_SHA384_FIXED)?, &[Algorithm::ES384][..]),
-            ("OKP", Some("Ed25519")) => {
-                let x = part(&jwk.x)?;
+        let (decoding, allowed) = match &key.algorithm {
+            AlgorithmParameters::RSA(rsa) => (rsa_key(&decode(&rsa.n)?, &decode(&rsa.e)?)?, RSA_ALGORITHMS),
+            AlgorithmParameters::EllipticCurve(point) => ec_key(point)?,
+            AlgorithmParameters::OctetKeyPair(pair) if pair.curve == EllipticCurve::Ed25519 => {
+                let x = decode(&pair.x)?;
                 if !accepts(&ED25519, &x) {
-                    return Err("it is no Ed25519 key");
+                    return Err("it is not an Ed25519 key");
                 }
                 (DecodingKey::from_ed_der(&x), &[Algorithm::EdDSA][..])
             }
-            ("oct", _) => return Err("it is symmetric (`oct`): a shared secret has no place in a key set"),
-            _ => return Err("its kind or curve is not supported"),
+            AlgorithmParameters::OctetKey(_) => {
+                return Err("it is symmetric (`oct`); a key set must not contain shared secrets");
+            }
+            _ => return Err("its type or curve is not supported"),
         };
-        let algorithm = match &jwk.alg {
-            None => fitting[0],
-            Some(name) => algorithm(name)
-                .filter(|named| fitting.contains(named))
-                .ok_or("its `alg` does not fit its kind")?,
+        let algorithm = match &common.key_algorithm {
+            None => allowed[0],
+            Some(name) => find_algorithm(&name.to_string())
+                .filter(|algorithm| allowed.contains(algorithm))
+                .ok_or("its `alg` does not fit its type")?,
         };
         Ok(Self { algorithm, decoding })
     }
@@ -127,29 +137,13 @@ impl Key {
         self.algorithm
     }
 
-    /// Whether `signature` (base64url) is this key's over `message`.
+    /// Whether `signature` (base64url) is a signature of `message` by this key.
     pub(crate) fn verifies(&self, message: &[u8], signature: &str) -> bool {
         crypto::verify(signature, message, &self.decoding, self.algorithm).unwrap_or(false)
     }
 }
 
-/// What is read of a key in a set; anything else in it is passed over.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Jwk {
-    pub(crate) kty: String,
-    pub(crate) kid: Option<String>,
-    alg: Option<String>,
-    #[serde(rename = "use")]
-    usage: Option<String>,
-    key_ops: Option<Vec<String>>,
-    crv: Option<String>,
-    n: Option<String>,
-    e: Option<String>,
-    x: Option<String>,
-    y: Option<String>,
-}
-
-/// What an RSA key may be for; the first where it doesn't say.
+/// The algorithms of an RSA key. The first is the default.
 const RSA_ALGORITHMS: &[Algorithm] = &[
     Algorithm::RS256,
     Algorithm::RS384,
@@ -159,41 +153,39 @@ const RSA_ALGORITHMS: &[Algorithm] = &[
     Algorithm::PS512,
 ];
 
-/// The algorithm of a name, in a token's header or a key; `none` and anything unknown is none.
-/// `Ed25519` is RFC 9864's name for what `EdDSA` means with such a key.
-pub(crate) fn algorithm(name: &str) -> Option<Algorithm> {
+/// The algorithm with this name in the header of a token or in a key. `None` for `none` and for unknown names. RFC 9864
+/// gives `EdDSA` with an Ed25519 key the name `Ed25519`.
+pub(crate) fn find_algorithm(name: &str) -> Option<Algorithm> {
     match name {
         "Ed25519" => Some(Algorithm::EdDSA),
         name => name.parse().ok(),
     }
 }
 
-/// Whether the bytes are a well-formed key for the algorithm: a point on its curve, a modulus of a
-/// size that it takes.
+/// Whether the bytes are a well-formed key for the algorithm: a point of the curve, or a modulus of an allowed size.
 fn accepts(rules: &'static dyn VerificationAlgorithm, bytes: &[u8]) -> bool {
     ParsedPublicKey::new(rules, bytes).is_ok()
 }
 
-fn part(text: &Option<String>) -> Result<Vec<u8>, &'static str> {
-    let text = text.as_deref().ok_or("a part of it is missing")?;
+fn decode(text: &str) -> Result<Vec<u8>, &'static str> {
     URL_SAFE_NO_PAD
         .decode(text.trim_end_matches('='))
         .map_err(|_| "a part of it is not base64url")
 }
 
-/// The RSA key of a PEM file, where its numbers can be trusted: reading it has not looked at them.
-fn checked_rsa(key: &DecodingKey) -> Option<DecodingKey> {
-    match jwk::Jwk::from_decoding_key(key, None).ok()?.algorithm {
-        jwk::AlgorithmParameters::RSA(numbers) => {
-            rsa(&part(&Some(numbers.n)).ok()?, &part(&Some(numbers.e)).ok()?).ok()
+/// The RSA key of a PEM file, if its numbers are allowed. `DecodingKey` does not check them.
+fn check_rsa(key: &DecodingKey) -> Option<DecodingKey> {
+    match Jwk::from_decoding_key(key, None).ok()?.algorithm {
+        AlgorithmParameters::RSA(numbers) => {
+            rsa_key(&decode(&numbers.n).ok()?, &decode(&numbers.e).ok()?).ok()
         }
         _ => None,
     }
 }
 
 /// An RSA key of two big-endian numbers.
-fn rsa(modulus: &[u8], exponent: &[u8]) -> Result<DecodingKey, &'static str> {
-    let (modulus, exponent) = (without_zeros(modulus), without_zeros(exponent));
+fn rsa_key(modulus: &[u8], exponent: &[u8]) -> Result<DecodingKey, &'static str> {
+    let (modulus, exponent) = (strip_zeros(modulus), strip_zeros(exponent));
     let bits = modulus
         .first()
         .map_or(0, |first| modulus.len() * 8 - first.leading_zeros() as usize);
@@ -202,26 +194,28 @@ fn rsa(modulus: &[u8], exponent: &[u8]) -> Result<DecodingKey, &'static str> {
     }
     let odd = exponent.last().is_some_and(|last| last % 2 == 1);
     if !odd || exponent == [1] || exponent.len() > 4 {
-        return Err("its exponent is not a safe one");
+        return Err("its exponent is not safe");
     }
     Ok(DecodingKey::from_rsa_raw_components(modulus, exponent))
 }
 
 /// A big-endian number without the leading zeros that some issuers write (the sign byte of ASN.1).
-fn without_zeros(number: &[u8]) -> &[u8] {
+fn strip_zeros(number: &[u8]) -> &[u8] {
     &number[number.iter().take_while(|byte| **byte == 0).count()..]
 }
 
-/// An uncompressed point (SEC 1, section 2.3.3) of a curve whose numbers have so many bytes.
-fn point(
-    jwk: &Jwk,
-    bytes: usize,
-    rules: &'static dyn VerificationAlgorithm,
-) -> Result<DecodingKey, &'static str> {
-    let (x, y) = (part(&jwk.x)?, part(&jwk.y)?);
+/// A key on an elliptic curve, with the algorithms that it may be used with. The key is an uncompressed point (SEC 1,
+/// section 2.3.3).
+fn ec_key(key: &EllipticCurveKeyParameters) -> Result<(DecodingKey, &'static [Algorithm]), &'static str> {
+    let (bytes, rules, algorithms): (_, &'static dyn VerificationAlgorithm, &[Algorithm]) = match key.curve {
+        EllipticCurve::P256 => (32, &ECDSA_P256_SHA256_FIXED, &[Algorithm::ES256]),
+        EllipticCurve::P384 => (48, &ECDSA_P384_SHA384_FIXED, &[Algorithm::ES384]),
+        _ => return Err("its type or curve is not supported"),
+    };
+    let (x, y) = (decode(&key.x)?, decode(&key.y)?);
     let uncompressed = [&[4][..], &x, &y].concat();
     if x.len() != bytes || y.len() != bytes || !accepts(rules, &uncompressed) {
-        return Err("it is no point of its curve");
+        return Err("it is not a point of its curve");
     }
-    Ok(DecodingKey::from_ec_der(&uncompressed))
+    Ok((DecodingKey::from_ec_der(&uncompressed), algorithms))
 }

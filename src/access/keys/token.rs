@@ -1,4 +1,4 @@
-//! A token taken apart, nothing of it believed yet (RFC 7515, section 3.1; RFC 7519).
+//! Splitting a token into its parts before verification (RFC 7515, section 3.1; RFC 7519).
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::access::error::TokenError;
 
-/// The longest token that is looked at, in bytes: room for the reports of a large department.
+/// The maximum length of a token in bytes. It is large enough for the claim `reports` of a large department.
 pub const MAX_TOKEN_BYTES: usize = 64 * 1024;
 
 /// The parts of a token, before its signature is verified.
@@ -19,12 +19,13 @@ pub(crate) struct UnverifiedToken<'a> {
     pub(crate) key_id: Option<String>,
     /// The claims.
     pub(crate) payload: Map<String, Value>,
-    /// What is signed: header and payload as they came.
+    /// The signed bytes: header and payload as received.
     pub(crate) message: &'a [u8],
     /// The signature, base64url.
     pub(crate) signature: &'a str,
 }
 
+// `jsonwebtoken::decode_header` refuses unknown algorithms as malformed. Here they get an error of their own.
 #[derive(Deserialize)]
 struct Header {
     alg: String,
@@ -33,7 +34,7 @@ struct Header {
 }
 
 impl<'a> UnverifiedToken<'a> {
-    /// Takes a token apart.
+    /// Splits a token into its parts.
     pub(crate) fn parse(token: &'a str) -> Result<Self, TokenError> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(TokenError::Malformed("it is too long"));
@@ -47,15 +48,15 @@ impl<'a> UnverifiedToken<'a> {
             ));
         };
         let message = &token.as_bytes()[..header.len() + 1 + payload.len()];
-        let header: Header = serde_json::from_slice(&decoded(header)?)
+        let header: Header = serde_json::from_slice(&decode_part(header)?)
             .map_err(|_| TokenError::Malformed("its header is not a JSON object with `alg`"))?;
-        // RFC 7515, section 4.1.11: an extension that must be understood and isn't.
+        // RFC 7515, section 4.1.11: extensions that the receiver must understand.
         if header.crit.is_some() {
             return Err(TokenError::Malformed(
-                "its header asks for extensions (`crit`) that are not supported",
+                "its header requires extensions (`crit`) that are not supported",
             ));
         }
-        let payload = serde_json::from_slice(&decoded(payload)?)
+        let payload = serde_json::from_slice(&decode_part(payload)?)
             .map_err(|_| TokenError::Malformed("its payload is not a JSON object"))?;
         Ok(Self {
             algorithm: header.alg,
@@ -72,7 +73,7 @@ impl<'a> UnverifiedToken<'a> {
     }
 }
 
-fn decoded(part: &str) -> Result<Vec<u8>, TokenError> {
+fn decode_part(part: &str) -> Result<Vec<u8>, TokenError> {
     URL_SAFE_NO_PAD
         .decode(part)
         .map_err(|_| TokenError::Malformed("a part of it is not base64url"))
@@ -88,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_has_three_parts() {
+    fn token_has_three_parts() {
         let text = token(r#"{"alg":"HS256","kid":"k","typ":"JWT"}"#, r#"{"iss":"me"}"#);
         let parsed = UnverifiedToken::parse(&text).unwrap();
         assert_eq!(
@@ -100,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_malformed() {
+    fn other_texts_are_malformed() {
         let good = token(r#"{"alg":"HS256"}"#, "{}");
         let wrong = [
             String::new(),

@@ -307,15 +307,15 @@ fn a_view_within_another_is_asked_for_alone() {
     };
     let whole = Scoped::clamped(&manager, &OPEN, Some(AskedScope::Company), ()).unwrap();
     assert_eq!(whole.people(), [tree(true, true)]);
-    let twice = whole.clone().and_asked(&manager, &OPEN, None).unwrap();
+    let twice = whole.clone().and_requested(&manager, &OPEN, None).unwrap();
     assert_eq!(twice.people(), [tree(true, true)]);
     let to_admin = whole.clone().shared_with(&admin, &OPEN).unwrap();
     assert_eq!(to_admin.people(), [tree(true, true)]);
-    let managed = whole.and_asked(&manager, &OPEN, Some(MANAGED)).unwrap();
+    let managed = whole.and_requested(&manager, &OPEN, Some(MANAGED)).unwrap();
     assert_eq!(managed.people(), [tree(false, false)]);
-    let all = managed.and_asked(&manager, &OPEN, Some(ALL_MANAGED)).unwrap();
+    let all = managed.and_requested(&manager, &OPEN, Some(ALL_MANAGED)).unwrap();
     assert_eq!(all.people(), [tree(false, false)]);
-    let both = all.and_asked(&manager, &OPEN, Some(AskedScope::Me)).unwrap();
+    let both = all.and_requested(&manager, &OPEN, Some(AskedScope::Me)).unwrap();
     assert_eq!(both.people(), [tree(false, false), People::Users(vec![&ada])]);
     let everything = Scoped::new(&admin, &OPEN, None, ()).unwrap();
     assert_eq!(everything.people(), []);
@@ -537,7 +537,7 @@ proptest! {
                 Narrowing::Asked(asked) => {
                     let had = |who: &Somebody| in_scope(&caller, &rules, &managers, *asked, who);
                     expected.retain(|who| had(who) == Some(true));
-                    (opened.and_asked(&caller, &rules, *asked), had(&None).is_some())
+                    (opened.and_requested(&caller, &rules, *asked), had(&None).is_some())
                 }
                 Narrowing::Shared(other) => {
                     let sees = |who: &Somebody| may_see(other, &rules, &managers, who);

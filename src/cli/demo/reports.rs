@@ -70,8 +70,8 @@ pub(super) async fn save(store: &Store, org: &OrgId, cast: &[Part]) -> Result<Ve
         let Some(owner) = part(plan.owner) else {
             continue;
         };
-        let owner = Person::of_directory(org.clone(), owner.user.clone(), owner.role);
-        let Some(access) = ReportAccess::of(&Principal::from(owner)) else {
+        let owner = Person::from_directory(org.clone(), owner.user.clone(), owner.role);
+        let Some(access) = ReportAccess::for_caller(&Principal::from(owner)) else {
             continue;
         };
         let form = ReportForm::parse(&plan.body.to_string(), DEPTH)?;

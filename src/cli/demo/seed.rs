@@ -198,7 +198,7 @@ async fn note(store: &Store, org: &OrgId, cast: &[Part]) -> Result<(), SeedError
         reports: None,
         expires_at: now,
     });
-    let Some(subjects) = Subjects::<Notes>::of(&writer, &ReachRules::default()) else {
+    let Some(subjects) = Subjects::<Notes>::for_caller(&writer, &ReachRules::default()) else {
         return Ok(());
     };
     for (days, text) in NOTES {

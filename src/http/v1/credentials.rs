@@ -155,7 +155,7 @@ async fn create_credential(
             id: caller.app_state().clock().new_uuid(),
             key: new_key()?,
             name: name.to_owned(),
-            secret_hash: SecretHash::of(&secret).as_bytes().to_vec(),
+            secret_hash: SecretHash::from_secret(&secret).as_bytes().to_vec(),
             scopes: scopes.to_string(),
             created_at: caller.now(),
             revoked_at: None,

@@ -81,7 +81,7 @@ async fn create_report_key(
     let id = report_id(&id)?;
     let form = KeyForm::parse(body.text()?, caller.app_state().limits().json_depth)?;
     let secret = new_key_secret()?;
-    let hash = SecretHash::of(&secret);
+    let hash = SecretHash::from_secret(&secret);
     let kept = caller
         .store()
         .add_report_key(&caller.reports()?, id, &form.name, hash.as_bytes())

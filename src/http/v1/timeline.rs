@@ -80,7 +80,7 @@ async fn read_timeline(
     }
     query.filter.users = vec![id.clone()];
     query.filter.include_deactivated = true;
-    let subjects = Subjects::<Notes>::of(caller.principal(), &caller.reach_rules());
+    let subjects = Subjects::<Notes>::for_caller(caller.principal(), &caller.reach_rules());
     let asked = Question {
         question: &caller.scoped(None, &query.filter)?,
         notes: subjects.as_ref(),

@@ -48,7 +48,7 @@ impl ResolvedReport {
             Ok(maker) => maker,
             Err(none) => return Ok(Err(Closed::NoRights(none))),
         };
-        let Some(access) = ReportAccess::of(&maker.principal) else {
+        let Some(access) = ReportAccess::for_caller(&maker.principal) else {
             return Ok(Err(Closed::NoRights(NoRights::NoReportingAccess)));
         };
         let Some(report) = store.report(&access, report).await? else {

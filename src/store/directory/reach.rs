@@ -231,7 +231,7 @@ fn push_tree(sql: &mut Sql, column: &str, manager: &UserId, manager_too: bool, i
 /// Narrows `column`, the key of a user, to those over whom the caller may do `A`.
 pub(crate) fn push_subjects<A: OverPeople>(sql: &mut Sql, column: &str, subjects: &Subjects<A>) {
     push_people(sql, column, &subjects.people());
-    if let Some(caller) = subjects.never() {
+    if let Some(caller) = subjects.excluded() {
         sql.push(" AND ")
             .push(column)
             .push(" NOT IN (SELECT me.key FROM users me WHERE me.org = $1 AND me.id = ")

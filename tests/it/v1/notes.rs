@@ -510,8 +510,8 @@ async fn page_of_notes_uses_its_index(server: &TestServer) {
         reports: None,
         expires_at: Timestamp::default(),
     };
-    let subjects =
-        Subjects::<Notes>::of(&Principal::from(person), &ReachRules::default()).expect("hr may read notes");
+    let subjects = Subjects::<Notes>::for_caller(&Principal::from(person), &ReachRules::default())
+        .expect("hr may read notes");
     let about = UserId::new("bo").expect("an id");
     let plan = server.store.explain_notes(&subjects, &about, 51).await.expect("a plan").join("\n");
     assert!(plan.contains("notes_user"), "{plan}");

@@ -282,7 +282,7 @@ async fn check_report(
         format!("the result of opening is {question:?}")
     })?;
     let Ok(question) = question else { return Ok(0) };
-    let question = question.and_asked(&opener, &rules, query.asked_scope);
+    let question = question.and_requested(&opener, &rules, query.asked_scope);
     let refused = judge::refusal(facts, &report.added);
     check(question.is_err() == refused.is_some(), || {
         format!("the additional request must be {refused:?}, not {question:?}")
