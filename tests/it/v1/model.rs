@@ -46,6 +46,7 @@ const DEVICES: &[&str] = &["web", "ios", "api"];
 /// Words with letters that have an upper case beyond ASCII.
 const TITLE_WORDS: &[&str] =
     &["Fire", "Safety", "École", "Übung", "Жара", "Ñandú", "100%", "a_b", "sa", "Çok", "=1+1"];
+const LOCATIONS: &[&str] = &["Leeds", "Łódź", "leeds"];
 const FIELDS: &[&str] = &["Region", "Cost centre", "Größe"];
 const FIELD_VALUES: &[&str] = &["North", "South", "M & S", "a=b;c"];
 

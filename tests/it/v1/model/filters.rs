@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use rollbook::log::filter::FILTER_PARAMETERS;
+
 use super::derivation::{ACTIONS, OTHER_VERBS, Row};
 use super::question::Filter;
 use super::world::{Content, Micros, Organisation, User};
@@ -195,5 +197,29 @@ impl fmt::Debug for ValueFilter {
 impl fmt::Debug for FlagFilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name)
+    }
+}
+
+/// The parameters with a variant of [`Filter`] of their own.
+const OTHER_PARAMETERS: &[&str] = &[
+    "team",
+    "include_sub_teams",
+    "primary_team_only",
+    "title",
+    "include_deactivated",
+    "from",
+    "to",
+    "period",
+    "tz",
+    "certificate_expires_within",
+];
+
+#[test]
+fn model_has_every_filter_of_the_log() {
+    let values = VALUE_FILTERS.iter().map(|filter| filter.name);
+    let flags = FLAG_FILTERS.iter().map(|filter| filter.name);
+    let known: Vec<&str> = values.chain(flags).chain(OTHER_PARAMETERS.iter().copied()).collect();
+    for parameter in FILTER_PARAMETERS {
+        assert!(known.contains(&parameter.name), "the model does not know `{}`", parameter.name);
     }
 }

@@ -103,7 +103,7 @@ fn random_question(random: &mut Random, tenant: &Tenant, requester: Requester, n
 
 /// Creates notes about random users, many at the time of a record.
 async fn create_notes(tenant: &Tenant, notes: &mut Vec<Note>, random: &mut Random) {
-    for _ in 0..40 {
+    for _ in 0..80 {
         let about = random.pick(&tenant.facts.users).id.clone();
         let happened_at = random.pick(&tenant.facts.records).happened_at;
         let text = format!("note {}", notes.len());

@@ -38,6 +38,7 @@ pub struct User {
     /// Further identifiers.
     pub identifiers: Vec<Actor>,
     pub role: &'static str,
+    pub location: Option<String>,
     pub manager: Option<String>,
     pub primary_team: Option<String>,
     pub teams: Vec<String>,

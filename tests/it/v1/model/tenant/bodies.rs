@@ -105,6 +105,7 @@ pub(super) fn user_body(user: &User) -> Body {
         .set("last_name", user.last_name.clone())
         .set_option("email", user.email.clone())
         .set("role", user.role)
+        .set_option("location", user.location.clone())
         .set_option("manager", user.manager.clone())
         .set_option("primary_team", user.primary_team.clone())
         .set("teams", user.teams.clone())

@@ -8,7 +8,7 @@ use crate::support::builders::{self, Body};
 use crate::support::http::encode_segment;
 use crate::support::random::Random;
 use crate::v1::model::world::{Actor, Organisation, Team, User};
-use crate::v1::model::{FIELD_VALUES, FIELDS};
+use crate::v1::model::{FIELD_VALUES, FIELDS, LOCATIONS};
 
 const USERS: usize = 14;
 const ROLES: &[&str] = &["learner", "manager", "admin", "learning_designer"];
@@ -56,6 +56,7 @@ impl Tenant {
             email,
             identifiers: Vec::new(),
             role: ROLES[random.below(ROLES.len())],
+            location: random.maybe(70, |random| (*random.pick(LOCATIONS)).to_owned()),
             // The manager is a random earlier user, which makes a deep tree.
             manager: (number > 0 && random.percent(85))
                 .then(|| format!("user-{}", random.below(number.min(USERS)))),
