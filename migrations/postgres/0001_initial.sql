@@ -101,6 +101,7 @@ CREATE TABLE users (
 CREATE UNIQUE INDEX users_id ON users (org, id);
 CREATE INDEX users_manager ON users (org, manager);
 CREATE INDEX users_primary_team ON users (org, primary_team);
+CREATE INDEX users_location ON users (org, location);
 
 CREATE TABLE memberships (
     org BIGINT NOT NULL,

@@ -244,6 +244,7 @@ async fn people(admin: &Caller) {
             .set("manager", "ada")
             .set("primary_team", "sales")
             .set("groups", json!(["first-aiders"]))
+            .set("location", "Leeds")
             .set("custom", json!({"Region": "North"})),
         named("cy", "Cy", "Roe")
             .set("manager", "bo")

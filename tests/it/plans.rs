@@ -48,7 +48,7 @@ async fn fill(server: &TestServer) {
             let teams = if n < 3 { json!(["all", "few"]) } else { json!(["all"]) };
             let one = user(&format!("u{n:04}")).set("email", format!("u{n}@example.org")).set("teams", teams);
             let one = if n == 7 {
-                one.set("custom", json!({"code": "7"})).set("groups", json!(["g"]))
+                one.set("custom", json!({"code": "7"})).set("groups", json!(["g"])).set("location", "Hull")
             } else {
                 one
             };
@@ -209,6 +209,7 @@ async fn no_page_reads_the_whole_log(server: &TestServer) {
         ("user=u0007&sort=happened_at", &["activities_person"]),
         ("user=u0007&action=arranged", &["activities_person", "activities_action"]),
         ("group=g", &["activities_person"]),
+        ("location=Hull", &["activities_person"]),
         ("custom%5Bcode%5D=7", &["activities_person"]),
         ("content=c0005", &["activities_content"]),
         ("tag=rare", &["activities_content"]),
@@ -239,6 +240,7 @@ async fn no_page_reads_the_whole_log(server: &TestServer) {
         "team=few&include_sub_teams=true",
         "group=g",
         "user=u0007&team=all",
+        "location=Hull",
         "custom%5Bcode%5D=7",
     ] {
         let plan = persons_plan(server, asked).await;

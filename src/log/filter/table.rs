@@ -84,6 +84,8 @@ filters! {
     "group" => groups: Vec<GroupId>, PERSON;
     /// Ids of users.
     "user" => users: Vec<UserId>, PERSON;
+    /// Locations of users, exactly.
+    "location" => locations: Vec<String>, PERSON.example("Leeds");
     /// Actions; `visited` is shown only where it is asked for. May be comma-separated.
     "action" => actions: Vec<Action>, ACTIVITY.widens_with("visited").example(r#"["completed", "failed"]"#);
     /// IRIs of verbs.

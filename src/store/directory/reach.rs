@@ -106,6 +106,12 @@ fn push_named(sql: &mut Sql, column: &str, filter: &Filter) {
         push_members(sql, &[], false, false, &filter.groups);
         sql.push(")");
     }
+    if !filter.locations.is_empty() {
+        sql.push(" AND ")
+            .push(column)
+            .push(" IN (SELECT u.key FROM users u WHERE u.org = $1 AND u.location");
+        sql.any_of(filter.locations.clone()).push(")");
+    }
     push_custom(sql, column, &filter.custom);
 }
 

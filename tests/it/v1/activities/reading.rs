@@ -20,13 +20,16 @@ async fn set_up_with_activities(server: &TestServer) -> Caller {
         .expect(200);
     admin.put("/v1/groups/aid", &group("aid")).await.expect(201);
     admin
-        .patch("/v1/users/ada", &json!({"primary_team": "north", "custom": {"Cost centre": "4711"}}))
+        .patch(
+            "/v1/users/ada",
+            &json!({"primary_team": "north", "location": "Leeds", "custom": {"Cost centre": "4711"}}),
+        )
         .await
         .expect(200);
     admin
         .patch(
             "/v1/users/bo",
-            &json!({"primary_team": "leeds", "teams": ["north", "leeds"], "groups": ["aid"]}),
+            &json!({"primary_team": "leeds", "teams": ["north", "leeds"], "groups": ["aid"], "location": "York"}),
         )
         .await
         .expect(200);
@@ -99,6 +102,11 @@ async fn each_filter_limits_the_log(server: &TestServer) {
         ("team=north&primary_team_only=true&include_sub_teams=true", vec![1, 2, 3, 4, 6, 7, 8]),
         ("group=aid", vec![3, 4, 7]),
         ("scope=group&group=aid&user=ada", vec![]),
+        ("location=Leeds", vec![1, 2, 6, 8]),
+        ("location=Leeds&location=York", vec![1, 2, 3, 4, 6, 7, 8]),
+        ("location=York&action=failed", vec![4]),
+        ("location=leeds", vec![]),
+        ("location=Leeds,York", vec![]),
         ("action=completed", vec![1]),
         ("action=watched,failed", vec![2, 4]),
         ("action=watched&action=failed", vec![2, 4]),
@@ -153,6 +161,66 @@ async fn each_filter_limits_the_log(server: &TestServer) {
             admin.get(&format!("/v1/activities?count=exact&limit=1&{parameters}")).await.expect(200).json();
         assert_eq!(page["total"], expected.len(), "{parameters}");
     }
+}
+
+/// The number of activities with `parameters` in each way of reading them.
+async fn counts_everywhere(caller: &Caller, parameters: &str) -> Vec<usize> {
+    let csv = caller.get(&format!("/v1/activities/export.csv?{parameters}")).await.expect(200);
+    let ndjson = caller.get(&format!("/v1/activities/export.ndjson?{parameters}")).await.expect(200);
+    let summary = caller.get(&format!("/v1/activities/summary?by=action&{parameters}")).await.expect(200);
+    let total = summary.json()["total"]["rows"].as_u64().expect("a number");
+    vec![
+        find_numbers(caller, parameters).await.len(),
+        csv.csv().1.len(),
+        ndjson.ndjson().len(),
+        usize::try_from(total).expect("small"),
+    ]
+}
+
+#[apply(both_databases)]
+async fn location_limits_exports_summary_progress_and_reports(server: &TestServer) {
+    let admin = set_up_with_activities(server).await;
+    assert_eq!(counts_everywhere(&admin, "location=York").await, [3; 4]);
+    let progress = admin.list("/v1/contents/fire/progress?location=York", "progress").await;
+    assert_eq!(member_values(&progress, "user.id"), ["bo"]);
+    // A filter bar sends its filters. Facets check them and count without them.
+    let facets = admin.get("/v1/facets?location=York").await.expect(200).json();
+    assert_eq!(facets["facets"], admin.get("/v1/facets").await.expect(200).json()["facets"]);
+
+    let report = json!({"name": "By location", "filter": {"location": ["York", "Leeds"]}});
+    let report = admin.post("/v1/reports", &report).await.expect(201).json();
+    let path = format!("/v1/reports/{}/activities", report["id"].as_str().expect("an id"));
+    let rows = async |path: String| record_numbers(&admin.list(&path, "activities").await);
+    assert_eq!(rows(format!("{path}?sort=happened_at")).await, [1, 2, 3, 4, 6, 7, 8]);
+    assert_eq!(rows(format!("{path}?sort=happened_at&location=York&location=Hull")).await, [3, 4, 7]);
+}
+
+#[apply(both_databases)]
+async fn location_outside_the_reach_shows_nothing(server: &TestServer) {
+    let admin = set_up_with_activities(server).await;
+    admin.put("/v1/users/dee", &user("dee").set("location", "Hull")).await.expect(201);
+    let by_dee = activity("dee", "viewed").set("id", id(9)).set("content", "fire");
+    admin.post("/v1/activities", &by_dee).await.expect(201);
+    let report = json!({"name": "Hull", "visibility": "shared", "filter": {"location": "Hull"}});
+    let report = admin.post("/v1/reports", &report).await.expect(201).json();
+    let report = format!("/v1/reports/{}/activities?count=exact", report["id"].as_str().expect("an id"));
+
+    // Ada manages Bo, but not Dee.
+    let manager = server.person("manager", "ada");
+    for (caller, count) in [(&admin, 1), (&manager, 0)] {
+        assert_eq!(counts_everywhere(caller, "location=Hull").await, [count; 4]);
+        let page = caller.get("/v1/activities?location=Hull&count=exact").await.expect(200).json();
+        assert_eq!(page["total"], count);
+        let page = caller.get(&report).await.expect(200).json();
+        assert_eq!(
+            (&page["total"], page["activities"].as_array().map(Vec::len)),
+            (&json!(count), Some(count))
+        );
+        let progress = caller.list("/v1/contents/fire/progress?location=Hull", "progress").await;
+        assert_eq!(progress.len(), count);
+    }
+    assert_eq!(counts_everywhere(&manager, "location=Hull&location=York").await, [3; 4]);
+    assert_eq!(counts_everywhere(&server.person("learner", "bo"), "location=Leeds").await, [0; 4]);
 }
 
 #[apply(both_databases)]

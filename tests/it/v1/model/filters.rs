@@ -7,7 +7,7 @@ use rollbook::log::filter::FILTER_PARAMETERS;
 use super::derivation::{ACTIONS, OTHER_VERBS, Row};
 use super::question::Filter;
 use super::world::{Content, Micros, Organisation, User};
-use super::{CPD_LABELS, DEVICES, SOURCES, TAGS};
+use super::{CPD_LABELS, DEVICES, LOCATIONS, SOURCES, TAGS};
 use crate::support::random::Random;
 
 /// A filter with values: a row passes if one of its own values is among them.
@@ -48,6 +48,7 @@ const fn of_key(name: &'static str, choices: Choices, values: Values) -> ValueFi
 pub static VALUE_FILTERS: &[ValueFilter] = &[
     of_person("group", |facts| facts.groups.clone(), |row| of_user(row, |user| &user.groups)),
     of_person("user", user_ids, |row| of_user(row, |user| [&user.id])),
+    of_person("location", |_| to_strings(LOCATIONS), |row| of_user(row, |user| &user.location)),
     of_key("action", actions, |row| vec![row.action]),
     of_text("verb", verbs, |row| vec![&row.record.verb]),
     of_key("type", |_| to_strings(TYPES), |row| of_content(row, |content| &content.kind)),
