@@ -393,3 +393,22 @@ fn the_limits_are_settings() {
         admin.post("/xapi/statements", &sent).await.expect(400);
     });
 }
+
+#[test]
+fn request_without_a_free_permit_is_503_with_retry_after() {
+    let limits = Limits {
+        concurrent_exports: 0,
+        concurrent_counts: 0,
+        concurrency_wait: Duration::from_millis(20),
+        ..Limits::default()
+    };
+    with_limits(limits, async |server: &TestServer| {
+        let admin = server.person("admin", "root");
+        for address in ["/v1/activities/export.csv", "/v1/facets", "/v1/activities/summary?by=action"] {
+            let refused = admin.get(address).await.expect(503);
+            assert_eq!(refused.header("retry-after"), Some("5"), "{address}");
+            assert_eq!(refused.json()["code"], "unavailable", "{address}");
+        }
+        admin.get("/v1/activities").await.expect(200);
+    });
+}

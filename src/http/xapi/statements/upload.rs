@@ -262,7 +262,7 @@ where
             SpoolError::TooLarge if remaining < limit => {
                 let max_bytes = limit.saturating_mul(TOTAL_FACTOR);
                 let detail = format!(
-                    "all attachments together have more than {max_bytes} bytes; send the statements in several requests"
+                    "the attachments have more than {max_bytes} bytes together; send the statements in several requests"
                 );
                 Problem::new(Code::BodyTooLarge, detail)
             }
