@@ -1,21 +1,21 @@
-//! Rows of the log on their way out: as CSV for people and as NDJSON for programs (product text, section 8).
+//! Exports of the log: CSV for people and NDJSON for programs.
 //!
-//! [`csv()`] and [`ndjson()`] take a [`Scoped`] question and give [`Blocks`]: a stream of bytes, some 64 KiB
-//! at a time. [`progress_csv`] does so with where people stand with a content. Where to read:
+//! [`csv()`] and [`ndjson()`] take a [`Scoped`] filter and return [`Blocks`], a stream of blocks of about 64 KiB.
+//! [`progress_csv`] does the same for the progress of people with one content.
 //!
-//! | file | holds |
+//! | file | content |
 //! | --- | --- |
-//! | [`columns`] | the columns of the CSV, as data |
-//! | [`cell`] | how one cell is written, quoted and neutralised |
-//! | [`mod@csv`] | lines of CSV: the cells of a person, a content and a verb are rendered once and copied |
-//! | [`mod@ndjson`] | lines of JSON |
-//! | [`progress`] | lines of CSV about people and where they stand |
+//! | [`columns`] | the columns of the CSV, as a table |
+//! | [`cell`] | writing and escaping one cell |
+//! | [`mod@csv`] | lines of CSV; the cells of a person, a content and a verb are rendered once and then copied |
+//! | [`mod@ndjson`] | lines of NDJSON |
+//! | [`progress`] | lines of CSV for people and their progress |
 //!
-//! What it promises:
-//! - Memory does not grow with the number of rows: the database waits for the client.
-//! - What goes wrong before the first block is an error instead of a stream; what goes wrong later is an
-//!   error *in* the stream, and so is a writer that vanished. A stream that ends without one is whole.
-//! - A client that takes nothing for [`STALLED`] is given up, so that it can't hold on to the database.
+//! All exports have these properties:
+//! - The memory does not grow with the number of rows, because reading the database waits for the client.
+//! - An error before the first block is returned instead of a stream. A later error is an item of the stream, also if
+//!   the task that writes the export panics. A stream that ends without an error is complete.
+//! - An export is stopped if the client reads nothing for [`STALLED`], so that it does not occupy a database connection.
 
 pub mod cell;
 pub mod columns;
@@ -42,197 +42,203 @@ use crate::access::Scoped;
 use crate::base::clock::Timestamp;
 use crate::log::progress::State;
 use crate::log::{Filter, Sort};
-use crate::store::{Detail, Progress, Store, StoreError};
+use crate::store::{ContentProgress, Detail, Store, StoreError};
 
-/// Bytes after which a block is sent; the line that passes it is still in it.
-const BLOCK: usize = 64 * 1024;
-/// Room for that line, so that a block rarely has to grow.
-const LAST_LINE: usize = 4 * 1024;
-/// Blocks that wait for the client at most, beside the one that is being written.
-const WAITING: usize = 2;
+/// The size of a block. A block is sent after the line that reaches this size.
+const BLOCK_BYTES: usize = 64 * 1024;
+/// The additional capacity of a block for its last line, so that the buffer rarely grows.
+const LAST_LINE_BYTES: usize = 4 * 1024;
+/// The maximum number of complete blocks that wait for the client.
+const WAITING_BLOCKS: usize = 2;
 
-/// How long a client may take nothing at all before its export is given up.
+/// The time after which an export is stopped if the client reads nothing.
 pub const STALLED: Duration = Duration::from_secs(60);
 
-/// Why an export can't be finished.
+/// The reason why an export failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
-    /// The log can't be read.
+    /// The database returned an error.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// An activity can't be written as JSON.
-    #[error("an activity can't be written as JSON: {0}")]
+    /// An activity could not be written as JSON.
+    #[error("an activity could not be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
-    /// The client took nothing for [`STALLED`].
-    #[error("nothing was taken for {} seconds", STALLED.as_secs())]
+    /// The client read nothing for [`STALLED`].
+    #[error("the client read nothing for {} seconds", STALLED.as_secs())]
     Stalled,
-    /// The writer ended without having said that it was done.
-    #[error("the export broke off")]
-    BrokeOff,
+    /// The task that writes the export ended before the export was complete.
+    #[error("the export was interrupted")]
+    Interrupted,
 }
 
-/// The rows of the question as CSV, with a heading row even where there are none.
+/// Exports the rows as CSV. The file always has a heading row.
 ///
-/// `now` is the moment at which what is relative to now is resolved. `hold` is kept for as long as the
-/// database is read: a permit, for one. Called within a Tokio runtime, on which the lines are written.
+/// `now` is the time that relative dates refer to. `permit` is dropped when the database is no longer read. The function
+/// must run in a Tokio runtime, because a task writes the lines.
 ///
 /// # Errors
 ///
-/// Whatever goes wrong before the first block is there.
+/// Any error before the first block is complete.
 pub async fn csv(
     store: &Store,
-    question: &Scoped<&Filter>,
+    filter: &Scoped<&Filter>,
     sort: Sort,
     now: Timestamp,
     options: CsvOptions,
-    hold: impl Send + 'static,
+    permit: impl Send + 'static,
 ) -> Result<Blocks, ExportError> {
-    let fields = store.custom_fields(question.org()).await?;
-    let lines = csv::Lines::new(store, question.org(), options, fields);
-    let rows = store.rows(question, sort, now, options.columns.detail()).await?;
-    Blocks::start(rows, lines, hold, STALLED).await
+    let fields = store.custom_fields(filter.org()).await?;
+    let lines = csv::Lines::new(store, filter.org(), options, fields);
+    let rows = store
+        .stream_rows(filter, sort, now, options.columns.detail())
+        .await?;
+    Blocks::start(rows, lines, permit, STALLED).await
 }
 
-/// The rows of the question as NDJSON: one activity a line, as the log's JSON has it; see [`csv()`].
+/// Exports the rows as NDJSON. Each line is an activity in the JSON format of the log. See [`csv()`].
 ///
 /// # Errors
 ///
-/// Whatever goes wrong before the first block is there.
+/// Any error before the first block is complete.
 pub async fn ndjson(
     store: &Store,
-    question: &Scoped<&Filter>,
+    filter: &Scoped<&Filter>,
     sort: Sort,
     now: Timestamp,
-    hold: impl Send + 'static,
+    permit: impl Send + 'static,
 ) -> Result<Blocks, ExportError> {
-    let lines = ndjson::Lines::new(store, question.org(), now);
-    let rows = store.rows(question, sort, now, Detail::Whole).await?;
-    Blocks::start(rows, lines, hold, STALLED).await
+    let lines = ndjson::Lines::new(store, filter.org(), now);
+    let rows = store.stream_rows(filter, sort, now, Detail::Whole).await?;
+    Blocks::start(rows, lines, permit, STALLED).await
 }
 
-/// Everybody who is asked for and where they stand as CSV, or those in one of the states where any are named; see
+/// Exports the progress of people as CSV. If `states` is not empty, only people in one of these states are exported. See
 /// [`csv()`].
 ///
 /// # Errors
 ///
-/// Whatever goes wrong before the first block is there.
+/// Any error before the first block is complete.
 pub async fn progress_csv(
     store: &Store,
-    progress: Progress,
+    progress: ContentProgress,
     states: Vec<State>,
     options: ProgressOptions,
-    hold: impl Send + 'static,
+    permit: impl Send + 'static,
 ) -> Result<Blocks, ExportError> {
     let fields = store.custom_fields(progress.org()).await?;
     let lines = progress::Lines::new(progress.content(), options, fields);
-    Blocks::start(progress.everybody(states), lines, hold, STALLED).await
+    Blocks::start(progress.stream_people(states), lines, permit, STALLED).await
 }
 
-/// How rows become lines.
+/// A writer that converts rows to lines.
 trait WriteLines: Send + 'static {
-    /// What a row is: one of the log, or a person's standing.
+    /// The type of a row: a row of the log, or the progress of a person.
     type Item: Send + Sync + 'static;
 
-    /// What stands before the first line.
-    fn begin(&mut self, out: &mut Vec<u8>);
+    /// Writes the bytes before the first line.
+    fn write_heading(&mut self, out: &mut Vec<u8>);
 
-    /// Gets at hand what the lines of these rows need.
+    /// Loads the data that the lines of these rows need.
     fn load(&mut self, rows: &[Self::Item]) -> impl Future<Output = Result<(), ExportError>> + Send;
 
-    /// Writes the line of a row that was loaded.
-    fn line(&mut self, row: &Self::Item, out: &mut Vec<u8>) -> Result<(), ExportError>;
+    /// Writes the line of a row. [`WriteLines::load`] was called with this row before.
+    fn write_line(&mut self, row: &Self::Item, out: &mut Vec<u8>) -> Result<(), ExportError>;
 }
 
-/// What the writer tells the reader.
+/// A message from the writer task to the stream.
 #[derive(Debug)]
-enum Piece {
+enum Message {
     Block(Vec<u8>),
     Failed(ExportError),
     End,
 }
 
-/// An export as it comes: blocks of bytes. It ends well only where the writer said that it was done.
+/// A stream of the blocks of an export. It ends without an error only if the writer task sent [`Message::End`].
 #[derive(Debug)]
 pub struct Blocks {
-    /// Waited for before the stream was handed out.
-    first: Option<Piece>,
-    rest: mpsc::Receiver<Piece>,
+    /// The first message, which was received before the stream was created.
+    first: Option<Message>,
+    rest: mpsc::Receiver<Message>,
     ended: bool,
-    /// Counted by the writer.
+    /// The counter of the writer task.
     rows: Arc<AtomicU64>,
 }
 
 impl Blocks {
-    /// Rows that were written so far, the heading not among them; once the stream has ended, all of them.
-    pub fn rows(&self) -> u64 {
+    /// The number of rows that were written so far, without the heading. After the end of the stream it is the total.
+    pub fn written_rows(&self) -> u64 {
         self.rows.load(Ordering::Acquire)
     }
 
-    /// Starts writing, and waits for the first block, so that what fails at once fails here.
+    /// Starts the writer task and waits for its first message, so that an early error is returned here.
     async fn start<L: WriteLines>(
         rows: impl Stream<Item = Result<Vec<L::Item>, StoreError>> + Send + 'static,
         lines: L,
-        hold: impl Send + 'static,
+        permit: impl Send + 'static,
         stalled: Duration,
     ) -> Result<Self, ExportError> {
-        let (send, mut rest) = mpsc::channel(WAITING);
+        let (send, mut rest) = mpsc::channel(WAITING_BLOCKS);
         let count = Arc::new(AtomicU64::new(0));
-        let counted = Arc::clone(&count);
+        let counter = Arc::clone(&count);
         tokio::spawn(async move {
-            let last = match write(rows, lines, &send, stalled, &counted).await {
-                Ok(()) => Piece::End,
-                Err(error) => Piece::Failed(error),
+            let last = match write_blocks(rows, lines, &send, stalled, &counter).await {
+                Ok(()) => Message::End,
+                Err(error) => Message::Failed(error),
             };
-            drop(hold); // nothing is read any more, however slowly the rest is taken
-            let _ = send.send(last).await; // a reader that is gone needs no end
+            drop(permit); // the database is no longer read, even if the client still reads slowly
+            let _ = send.send(last).await; // an error means that the stream was dropped
         });
         match rest.recv().await {
-            Some(Piece::Failed(error)) => Err(error),
+            Some(Message::Failed(error)) => Err(error),
             Some(first) => Ok(Self {
                 first: Some(first),
                 rest,
                 ended: false,
                 rows: count,
             }),
-            None => Err(ExportError::BrokeOff),
+            None => Err(ExportError::Interrupted),
         }
     }
 }
 
-/// Writes all rows; ends early, and well, where nobody reads any more.
-async fn write<L: WriteLines>(
+/// Writes all rows. Stops early without an error if the stream was dropped.
+async fn write_blocks<L: WriteLines>(
     rows: impl Stream<Item = Result<Vec<L::Item>, StoreError>> + Send,
     mut lines: L,
-    send: &mpsc::Sender<Piece>,
+    send: &mpsc::Sender<Message>,
     stalled: Duration,
     written: &AtomicU64,
 ) -> Result<(), ExportError> {
     let mut rows = pin!(rows);
-    let mut block = Vec::with_capacity(BLOCK + LAST_LINE);
-    lines.begin(&mut block);
+    let mut block = Vec::with_capacity(BLOCK_BYTES + LAST_LINE_BYTES);
+    lines.write_heading(&mut block);
     while let Some(chunk) = rows.next().await {
         let chunk = chunk?;
         lines.load(&chunk).await?;
         for row in &chunk {
-            lines.line(row, &mut block)?;
+            lines.write_line(row, &mut block)?;
             written.fetch_add(1, Ordering::Release);
-            if block.len() >= BLOCK {
-                let full = mem::replace(&mut block, Vec::with_capacity(BLOCK + LAST_LINE));
-                if !sent(full, send, stalled).await? {
+            if block.len() >= BLOCK_BYTES {
+                let full = mem::replace(&mut block, Vec::with_capacity(BLOCK_BYTES + LAST_LINE_BYTES));
+                if !send_block(full, send, stalled).await? {
                     return Ok(());
                 }
             }
         }
     }
     if !block.is_empty() {
-        sent(block, send, stalled).await?;
+        send_block(block, send, stalled).await?;
     }
     Ok(())
 }
 
-/// Hands a block over; false where nobody reads any more.
-async fn sent(block: Vec<u8>, send: &mpsc::Sender<Piece>, stalled: Duration) -> Result<bool, ExportError> {
-    let sending = send.send(Piece::Block(block));
+/// Sends a block. Returns false if the stream was dropped.
+async fn send_block(
+    block: Vec<u8>,
+    send: &mpsc::Sender<Message>,
+    stalled: Duration,
+) -> Result<bool, ExportError> {
+    let sending = send.send(Message::Block(block));
     let sent = tokio::time::timeout(stalled, sending)
         .await
         .map_err(|_| ExportError::Stalled)?;
@@ -246,17 +252,17 @@ impl Stream for Blocks {
         if self.ended {
             return Poll::Ready(None);
         }
-        let piece = match self.first.take() {
+        let message = match self.first.take() {
             Some(first) => Some(first),
             None => ready!(self.rest.poll_recv(context)),
         };
-        self.ended = !matches!(piece, Some(Piece::Block(_)));
-        Poll::Ready(match piece {
-            Some(Piece::Block(block)) => Some(Ok(block)),
-            Some(Piece::End) => None,
-            Some(Piece::Failed(error)) => Some(Err(error)),
-            // Its task panicked or was ended with its runtime: what came so far must not look whole.
-            None => Some(Err(ExportError::BrokeOff)),
+        self.ended = !matches!(message, Some(Message::Block(_)));
+        Poll::Ready(match message {
+            Some(Message::Block(block)) => Some(Ok(block)),
+            Some(Message::End) => None,
+            Some(Message::Failed(error)) => Some(Err(error)),
+            // The task panicked, or its runtime ended. The export must not look complete.
+            None => Some(Err(ExportError::Interrupted)),
         })
     }
 }
@@ -273,7 +279,7 @@ mod tests {
     use super::*;
     use crate::log::Row;
 
-    /// Lines of one size, a number in each.
+    /// Writes lines of 100 bytes, each with the next number.
     struct Numbers {
         next: u32,
         panics_at: Option<u32>,
@@ -282,7 +288,7 @@ mod tests {
     impl WriteLines for Numbers {
         type Item = Row;
 
-        fn begin(&mut self, out: &mut Vec<u8>) {
+        fn write_heading(&mut self, out: &mut Vec<u8>) {
             out.extend_from_slice(b"n\n");
         }
 
@@ -290,8 +296,8 @@ mod tests {
             Ok(())
         }
 
-        fn line(&mut self, _: &Row, out: &mut Vec<u8>) -> Result<(), ExportError> {
-            assert_ne!(Some(self.next), self.panics_at, "as the test wants it");
+        fn write_line(&mut self, _: &Row, out: &mut Vec<u8>) -> Result<(), ExportError> {
+            assert_ne!(Some(self.next), self.panics_at, "the test requests a panic");
             out.extend_from_slice(format!("{:099}\n", self.next).as_bytes());
             self.next += 1;
             Ok(())
@@ -314,12 +320,12 @@ mod tests {
     async fn start(
         rows: impl Stream<Item = Chunk> + Send + 'static,
         lines: Numbers,
-        hold: impl Send + 'static,
+        permit: impl Send + 'static,
     ) -> Result<Blocks, ExportError> {
-        Blocks::start(rows, lines, hold, Duration::from_millis(50)).await
+        Blocks::start(rows, lines, permit, Duration::from_millis(50)).await
     }
 
-    async fn all(blocks: Blocks) -> (Vec<u8>, Vec<usize>, Option<ExportError>) {
+    async fn collect(blocks: Blocks) -> (Vec<u8>, Vec<usize>, Option<ExportError>) {
         let (mut bytes, mut sizes, mut failure) = (Vec::new(), Vec::new(), None);
         let mut blocks = pin!(blocks);
         while let Some(block) = blocks.next().await {
@@ -335,83 +341,90 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_row_is_a_line_in_blocks_of_one_size() {
+    async fn rows_are_written_in_full_blocks() {
         let rows = stream::iter([chunk(512), chunk(512), chunk(512), chunk(7)]);
-        let (bytes, sizes, failure) = all(start(rows, numbers(), ()).await.unwrap()).await;
+        let (bytes, sizes, failure) = collect(start(rows, numbers(), ()).await.unwrap()).await;
         assert!(failure.is_none());
         let text = String::from_utf8(bytes).unwrap();
         assert_eq!(text.lines().count(), 1 + 1543);
         assert_eq!(text.lines().last(), Some(format!("{:099}", 1542).as_str()));
         let (last, full) = sizes.split_last().unwrap();
         assert_eq!(full.len(), 2);
-        assert!(full.iter().all(|size| (BLOCK..BLOCK + 100).contains(size)) && *last < BLOCK);
+        assert!(
+            full.iter()
+                .all(|size| (BLOCK_BYTES..BLOCK_BYTES + 100).contains(size))
+                && *last < BLOCK_BYTES
+        );
     }
 
     #[tokio::test]
-    async fn rows_are_counted_without_the_heading() {
+    async fn row_count_excludes_the_heading() {
         for chunks in [vec![], vec![chunk(7)], vec![chunk(512), chunk(512), chunk(1)]] {
             let rows: usize = chunks.iter().flatten().map(Vec::len).sum();
             let mut blocks = start(stream::iter(chunks), numbers(), ()).await.unwrap();
             while let Some(block) = blocks.next().await {
                 block.unwrap();
             }
-            assert_eq!(blocks.rows(), rows as u64);
+            assert_eq!(blocks.written_rows(), rows as u64);
         }
     }
 
     #[tokio::test]
-    async fn without_rows_there_is_what_stands_before_them() {
+    async fn export_without_rows_has_the_heading() {
         let rows = stream::iter(Vec::<Chunk>::new());
-        let (bytes, _, failure) = all(start(rows, numbers(), ()).await.unwrap()).await;
+        let (bytes, _, failure) = collect(start(rows, numbers(), ()).await.unwrap()).await;
         assert_eq!((bytes.as_slice(), failure.is_none()), (b"n\n".as_slice(), true));
     }
 
     #[tokio::test]
-    async fn a_failure_before_the_first_block_is_no_stream() {
+    async fn error_before_the_first_block_is_returned() {
         let rows = stream::iter([chunk(10), Err(StoreError::Closed)]);
         let failure = start(rows, numbers(), ()).await.unwrap_err();
         assert!(matches!(failure, ExportError::Store(StoreError::Closed)));
     }
 
     #[tokio::test]
-    async fn a_failure_midway_is_an_error_in_the_stream() {
+    async fn later_error_is_an_item_of_the_stream() {
         let rows = stream::iter([chunk(2_000), Err(StoreError::Closed), chunk(10)]);
-        let (bytes, _, failure) = all(start(rows, numbers(), ()).await.unwrap()).await;
+        let (bytes, _, failure) = collect(start(rows, numbers(), ()).await.unwrap()).await;
         assert!(matches!(failure, Some(ExportError::Store(StoreError::Closed))));
         assert!(!bytes.is_empty() && bytes.len() < 200_000);
     }
 
     #[tokio::test]
-    async fn a_writer_that_vanishes_is_an_error_in_the_stream() {
+    async fn panic_of_the_writer_is_an_error_in_the_stream() {
         let lines = Numbers {
             next: 0,
             panics_at: Some(1_500),
         };
         let rows = stream::iter([chunk(2_000)]);
-        let (_, _, failure) = all(start(rows, lines, ()).await.unwrap()).await;
-        assert!(matches!(failure, Some(ExportError::BrokeOff)));
+        let (_, _, failure) = collect(start(rows, lines, ()).await.unwrap()).await;
+        assert!(matches!(failure, Some(ExportError::Interrupted)));
     }
 
     #[tokio::test]
-    async fn a_client_that_takes_nothing_is_given_up() {
-        let held = Arc::new(());
+    async fn export_stops_if_the_client_reads_nothing() {
+        let permit = Arc::new(());
         let rows = stream::iter(std::iter::repeat_with(|| chunk(512)).take(100));
-        let blocks = start(rows, numbers(), Arc::clone(&held)).await.unwrap();
-        while Arc::strong_count(&held) > 1 {
+        let blocks = start(rows, numbers(), Arc::clone(&permit)).await.unwrap();
+        while Arc::strong_count(&permit) > 1 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        let (_, sizes, failure) = all(blocks).await;
+        let (_, sizes, failure) = collect(blocks).await;
         assert!(matches!(failure, Some(ExportError::Stalled)));
-        assert!(sizes.len() <= WAITING + 1, "no more was written than may wait");
+        assert!(
+            sizes.len() <= WAITING_BLOCKS + 1,
+            "the writer does not exceed the limit of waiting blocks"
+        );
     }
 
     #[tokio::test]
-    async fn a_reader_that_goes_away_ends_the_reading() {
-        let held = Arc::new(());
+    async fn dropping_the_stream_stops_the_export() {
+        let permit = Arc::new(());
         let rows = stream::iter(std::iter::repeat_with(|| chunk(512)));
-        let blocks = start(rows, numbers(), Arc::clone(&held)).await.unwrap();
+        let blocks = start(rows, numbers(), Arc::clone(&permit)).await.unwrap();
         drop(blocks);
-        while Arc::strong_count(&held) > 1 {
+        while Arc::strong_count(&permit) > 1 {
             tokio::task::yield_now().await;
         }
     }

@@ -24,10 +24,11 @@ mod reports;
 
 pub use activity_log::completions::{Asked, Marking, MarkingRefusal, PlannedOutcome, Target, ToMark};
 pub use activity_log::facets::FacetCache;
-pub use activity_log::log::{Detail, Page};
+pub use activity_log::log::Page;
 pub use activity_log::notes::{NewNote, NoteRefusal};
-pub use activity_log::progress::{PersonStanding, Progress, ProgressPage, Survey};
-pub use activity_log::timeline::Timeline;
+pub use activity_log::progress::{ContentProgress, PersonStanding, ProgressPage, StateSurvey};
+pub use activity_log::rows::{BriefRow, Detail};
+pub use activity_log::timeline::TimelineRequest;
 pub use db::blobs::{Blob, BlobKey, Spool, SpoolError};
 pub use db::database::DatabaseSettings;
 pub use db::migrations::SchemaState;

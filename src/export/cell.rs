@@ -1,12 +1,11 @@
-//! One cell of a CSV line: what people read in it, and how it is escaped (product text, section 8).
+//! Writing and escaping one cell of a CSV line.
 //!
-//! Text that somebody wrote (names, titles, tags, headings of custom fields) goes through [`Cell::text`]: it
-//! is neutralised where a spreadsheet would run it as a formula, then quoted where RFC 4180 asks for it. What
-//! Rollbook writes itself (times, numbers, ids, labels) goes straight in: it holds nothing that needs a quote,
-//! and never begins a formula. So `-5%` of a score stays the number that it is, and `-5` of a job title, which
-//! a spreadsheet would calculate, becomes the text `'-5`.
+//! Text from clients (names, titles, tags, headings of custom fields) is written by [`Cell::text`]. It is escaped if a
+//! spreadsheet would run it as a formula, and then quoted as RFC 4180 requires. Values that Rollbook formats itself
+//! (times, numbers, ids, labels) are written unchanged: they need no quotes and are never formulas. For example, a score
+//! of `-5%` remains a number, but a job title `-5`, which a spreadsheet would calculate, becomes the text `'-5`.
 //!
-//! Everything is written into a buffer that is used again and again; nothing here allocates for a row.
+//! All functions append to a buffer that is reused. They do not allocate memory for each row.
 
 use std::io::Write as _;
 
@@ -15,10 +14,10 @@ use uuid::Uuid;
 use crate::base::clock::Timestamp;
 use crate::log::Percent;
 
-/// What stands between several values of one cell.
+/// The separator between several values in one cell.
 pub const SEPARATOR: &str = "; ";
 
-/// A cell that is being written.
+/// A writer for one cell.
 #[derive(Debug)]
 pub struct Cell<'a> {
     out: &'a mut Vec<u8>,
@@ -26,14 +25,14 @@ pub struct Cell<'a> {
 }
 
 impl<'a> Cell<'a> {
-    /// A cell at the end of `out`. `raw` leaves formulas as they are.
+    /// A writer that appends to `out`. With `raw`, formulas are not escaped.
     pub fn new(out: &'a mut Vec<u8>, raw: bool) -> Self {
         Self { out, raw }
     }
 
-    /// Text that somebody wrote: neutralised and quoted where it has to be.
+    /// Writes text from a client. It is escaped and quoted if necessary.
     pub fn text(&mut self, text: &str) {
-        let guard = if !self.raw && begins_formula(text) {
+        let prefix = if !self.raw && begins_formula(text) {
             "'"
         } else {
             ""
@@ -42,14 +41,14 @@ impl<'a> Cell<'a> {
             .bytes()
             .any(|byte| matches!(byte, b',' | b'"' | b'\r' | b'\n'))
         {
-            self.out.extend_from_slice(guard.as_bytes());
+            self.out.extend_from_slice(prefix.as_bytes());
             self.out.extend_from_slice(text.as_bytes());
             return;
         }
         self.out.push(b'"');
-        self.out.extend_from_slice(guard.as_bytes());
-        for (place, part) in text.split('"').enumerate() {
-            if place > 0 {
+        self.out.extend_from_slice(prefix.as_bytes());
+        for (index, part) in text.split('"').enumerate() {
+            if index > 0 {
                 self.out.extend_from_slice(b"\"\"");
             }
             self.out.extend_from_slice(part.as_bytes());
@@ -57,14 +56,14 @@ impl<'a> Cell<'a> {
         self.out.push(b'"');
     }
 
-    /// Text that somebody wrote, or an empty cell.
-    pub fn maybe(&mut self, text: Option<impl AsRef<str>>) {
+    /// Writes text from a client, or an empty cell.
+    pub fn optional_text(&mut self, text: Option<impl AsRef<str>>) {
         if let Some(text) = text {
             self.text(text.as_ref());
         }
     }
 
-    /// Several values in one cell, in their order.
+    /// Writes several values into one cell, in their order.
     pub fn list(&mut self, values: &[String]) {
         match values {
             [] => {}
@@ -73,38 +72,38 @@ impl<'a> Cell<'a> {
         }
     }
 
-    /// A word of Rollbook's own: it must hold nothing that needs a quote.
+    /// Writes a fixed text of Rollbook. It must not need quotes or escaping.
     pub fn label(&mut self, label: &'static str) {
         self.out.extend_from_slice(label.as_bytes());
     }
 
-    /// `Yes` or `No`.
+    /// Writes `Yes` or `No`.
     pub fn yes_or_no(&mut self, value: bool) {
         self.label(if value { "Yes" } else { "No" });
     }
 
-    /// A moment, as RFC 3339 in UTC with milliseconds, or an empty cell.
+    /// Writes a time as RFC 3339 in UTC with milliseconds, or an empty cell.
     pub fn time(&mut self, at: Option<Timestamp>) {
         if let Some(at) = at {
             write_time(self.out, at);
         }
     }
 
-    /// A whole number, or an empty cell.
+    /// Writes an integer, or an empty cell.
     pub fn number(&mut self, number: Option<i64>) {
         if let Some(number) = number {
-            let _ = write!(self.out, "{number}"); // writing to memory can't fail
+            let _ = write!(self.out, "{number}"); // writing to a vector cannot fail
         }
     }
 
-    /// A percentage with its sign, or an empty cell.
+    /// Writes a percentage with a percent sign, or an empty cell.
     pub fn percent(&mut self, percent: Option<Percent>) {
         if let Some(percent) = percent {
-            let _ = write!(self.out, "{percent}%"); // writing to memory can't fail
+            let _ = write!(self.out, "{percent}%"); // writing to a vector cannot fail
         }
     }
 
-    /// A UUID with hyphens in lower case, or an empty cell.
+    /// Writes a UUID with hyphens in lower case, or an empty cell.
     pub fn uuid(&mut self, id: Option<Uuid>) {
         if let Some(id) = id {
             let mut digits = Uuid::encode_buffer();
@@ -114,51 +113,53 @@ impl<'a> Cell<'a> {
     }
 }
 
-/// Whether a spreadsheet would run a cell with this text as a formula: it begins with `=`, `+`, `-`, `@`, one
-/// of their full-width forms, a tab, a carriage return or a line feed (OWASP, "CSV Injection").
+/// Whether a spreadsheet would run a cell with this text as a formula.
+///
+/// This is the case if the text begins with `=`, `+`, `-`, `@`, one of their full-width forms, a tab, a carriage return
+/// or a line feed (OWASP, "CSV Injection").
 pub fn begins_formula(text: &str) -> bool {
     text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'])
 }
 
 const MICROS_PER_DAY: i64 = 86_400_000_000;
 
-/// Writes a moment as [`Timestamp`] prints itself, some ten times faster: an export writes it up to three
-/// times a row.
+/// Writes a time in the format of [`Timestamp`]'s `Display`, but about ten times faster. An export writes up to three
+/// times for each row.
 pub fn write_time(out: &mut Vec<u8>, at: Timestamp) {
     let days = at.micros().div_euclid(MICROS_PER_DAY);
     let millis = at.micros().rem_euclid(MICROS_PER_DAY) / 1_000;
-    let (year, month, day) = civil(days);
+    let (year, month, day) = civil_date(days);
     let Ok(year @ 0..=9_999) = u32::try_from(year) else {
-        let _ = write!(out, "{at}"); // years of five digits carry a sign; writing to memory can't fail
+        let _ = write!(out, "{at}"); // years with five digits have a sign; writing to a vector cannot fail
         return;
     };
-    // Below a day, in milliseconds: it fits.
+    // The milliseconds of one day fit.
     let millis = millis as u32;
     let (second, minute, hour) = (millis / 1_000 % 60, millis / 60_000 % 60, millis / 3_600_000);
     let mut text = *b"0000-00-00T00:00:00.000Z";
-    digits(&mut text[0..4], year);
-    digits(&mut text[5..7], month);
-    digits(&mut text[8..10], day);
-    digits(&mut text[11..13], hour);
-    digits(&mut text[14..16], minute);
-    digits(&mut text[17..19], second);
-    digits(&mut text[20..23], millis % 1_000);
+    write_digits(&mut text[0..4], year);
+    write_digits(&mut text[5..7], month);
+    write_digits(&mut text[8..10], day);
+    write_digits(&mut text[11..13], hour);
+    write_digits(&mut text[14..16], minute);
+    write_digits(&mut text[17..19], second);
+    write_digits(&mut text[20..23], millis % 1_000);
     out.extend_from_slice(&text);
 }
 
-/// Fills the place with the number's last digits.
-fn digits(place: &mut [u8], mut number: u32) {
-    for digit in place.iter_mut().rev() {
+/// Fills the target with the last digits of the number.
+fn write_digits(target: &mut [u8], mut number: u32) {
+    for digit in target.iter_mut().rev() {
         *digit = b'0' + (number % 10) as u8; // one digit fits
         number /= 10;
     }
 }
 
-/// The date of a day counted from 1970-01-01, in the proleptic Gregorian calendar.
+/// Converts days since 1970-01-01 to year, month and day in the proleptic Gregorian calendar.
 ///
-/// Years are counted from March, so that the leap day is the last of its year: within 400 years every rule
-/// of the calendar is then a division (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
-fn civil(days: i64) -> (i64, u32, u32) {
+/// The calculation uses years that begin in March. The leap day is then the last day of a year, and each rule of the
+/// calendar is a division (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
+fn civil_date(days: i64) -> (i64, u32, u32) {
     let days = days + 719_468; // from 0000-03-01
     let era = days.div_euclid(146_097);
     let day_of_era = days.rem_euclid(146_097);
@@ -187,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_spreadsheet_would_run_is_text() {
+    fn formulas_are_escaped() {
         for formula in [
             "=1+1",
             "+1",
@@ -215,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_of_our_own_stay_numbers() {
+    fn numbers_are_not_escaped() {
         let mut out = Vec::new();
         let mut cell = Cell::new(&mut out, false);
         cell.percent(Some(Percent(-550)));
@@ -227,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn several_values_are_one_cell() {
+    fn several_values_are_joined_in_one_cell() {
         let list = |values: &[&str]| {
             let mut out = Vec::new();
             Cell::new(&mut out, false)
@@ -241,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn moments_at_the_edges() {
+    fn extreme_times_are_written_like_display() {
         for (micros, expected) in [
             (0, "1970-01-01T00:00:00.000Z"),
             (-1, "1969-12-31T23:59:59.999Z"),
@@ -259,53 +260,53 @@ mod tests {
     }
 
     proptest! {
-        /// The calendar of chrono is the judge, over all its years.
+        /// Compares with the calendar of chrono for all years that it supports.
         #[test]
-        fn a_moment_is_written_as_it_prints_itself(micros in -8_000_000_000_000_000_000i64..8_000_000_000_000_000_000) {
+        fn every_time_is_written_like_display(micros in -8_000_000_000_000_000_000i64..8_000_000_000_000_000_000) {
             let at = Timestamp::from_micros(micros);
             let mut out = Vec::new();
             write_time(&mut out, at);
             prop_assert_eq!(String::from_utf8(out).unwrap(), at.to_string());
         }
 
-        /// As above, within the years that occur.
+        /// Compares with the calendar of chrono for years with four digits.
         #[test]
-        fn a_moment_of_our_time_is_written_as_it_prints_itself(micros in -62_200_000_000_000_000i64..253_500_000_000_000_000) {
+        fn common_times_are_written_like_display(micros in -62_200_000_000_000_000i64..253_500_000_000_000_000) {
             let at = Timestamp::from_micros(micros);
             let mut out = Vec::new();
             write_time(&mut out, at);
             prop_assert_eq!(String::from_utf8(out).unwrap(), at.to_string());
         }
 
-        /// The csv crate is the judge: it writes the same bytes, and reads the same text.
+        /// The `csv` crate writes the same bytes and reads the same text.
         #[test]
-        fn text_is_quoted_as_rfc_4180_asks(cells in prop::collection::vec("[a-c=;',\"\r\n\t ü-]{0,6}", 2..5)) {
+        fn text_is_quoted_as_rfc_4180_requires(cells in prop::collection::vec("[a-c=;',\"\r\n\t ü-]{0,6}", 2..5)) {
             let mut out = Vec::new();
-            for (place, text) in cells.iter().enumerate() {
-                if place > 0 {
+            for (index, text) in cells.iter().enumerate() {
+                if index > 0 {
                     out.push(b',');
                 }
                 Cell::new(&mut out, true).text(text);
             }
             out.extend_from_slice(b"\r\n");
-            let mut judge = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
-            judge.write_record(&cells).unwrap();
-            prop_assert_eq!(&out, &judge.into_inner().unwrap());
+            let mut expected = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+            expected.write_record(&cells).unwrap();
+            prop_assert_eq!(&out, &expected.into_inner().unwrap());
             let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(out.as_slice());
-            let read = reader.records().next().unwrap().unwrap();
-            prop_assert_eq!(read.iter().collect::<Vec<_>>(), cells);
+            let record = reader.records().next().unwrap().unwrap();
+            prop_assert_eq!(record.iter().collect::<Vec<_>>(), cells);
         }
 
-        /// Neutralised text never begins a formula, and loses nothing but the mark.
+        /// Escaped text is never a formula, and it is the original text after the apostrophe.
         #[test]
-        fn neutralised_text_is_the_text_behind_a_mark(sent in "[=+@\t\r\n＝-]?[ab=, \"']{0,5}") {
-            let line = text(&sent, false);
-            let whole = format!("x,{line}\r\n");
-            let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(whole.as_bytes());
-            let read = reader.records().next().unwrap().unwrap()[1].to_owned();
-            prop_assert!(!begins_formula(&read));
-            let unmarked = if begins_formula(&sent) { read.strip_prefix('\'').unwrap() } else { &read };
-            prop_assert_eq!(unmarked, sent);
+        fn escaped_text_is_the_original_text_after_an_apostrophe(original in "[=+@\t\r\n＝-]?[ab=, \"']{0,5}") {
+            let line = text(&original, false);
+            let file = format!("x,{line}\r\n");
+            let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(file.as_bytes());
+            let cell = reader.records().next().unwrap().unwrap()[1].to_owned();
+            prop_assert!(!begins_formula(&cell));
+            let unescaped = if begins_formula(&original) { cell.strip_prefix('\'').unwrap() } else { &cell };
+            prop_assert_eq!(unescaped, original);
         }
     }
 }

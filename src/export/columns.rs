@@ -1,20 +1,22 @@
-//! The columns of the CSV, as data (product text, section 8).
+//! The columns of the CSV, as a table.
 //!
-//! Each line of the table says its heading, the smallest set that has it, and how its cell is written. The order of
-//! the table is the order of the file, in every set; the organisation's own fields of its users come last, by
-//! name. What a cell is written *from* decides how often it is written: a person's, a content's and a verb's
-//! cells once, and copied from then on; a row's own cells for each row.
+//! Each line of the table contains the heading of a column, the smallest set that has the column, and a function that
+//! writes its cells. The order of the table is the order of the columns in the file. The custom fields of the
+//! organisation's users are the last columns, sorted by name.
 //!
-//! | a cell of | says |
+//! The [`Source`] of a column decides two things. Cells of a person, a content or a verb are rendered once and then
+//! copied, while cells of a row are written for each row. And the columns that are selected from the database follow
+//! from the sources of a set ([`ColumnSet::detail`]): a function that receives a [`BriefRow`] cannot use a field that
+//! is not selected.
+//!
+//! | case | cells |
 //! | --- | --- |
-//! | a person whom no user claims | the name that the record gave under `First name`, and its e-mail address; nothing else is known |
-//! | an unregistered content | what the latest definition gave |
-//! | an action that is `other` | what the verb calls itself |
+//! | a person without a user | `First name` is the name in the record, and the e-mail address is shown; nothing else is known |
+//! | an unregistered content | the values of the latest definition |
+//! | an action that is `other` | the display of the verb |
 //!
-//! `Verb`, `Origin` and `Recorded by` hold an IRI, a key and a user's id: they are what BI joins on, and two
-//! people may share a name.
-
-use std::fmt;
+//! `Verb`, `Origin` and `Recorded by` contain an IRI, a key and a user's id, because BI tools join on them and two
+//! people can have the same name.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -23,94 +25,111 @@ use crate::access::Role;
 use crate::log::description::label;
 use crate::log::{Action, ContentDetails, PersonDetails, Row, UserDetails, VerbDetails, time_text};
 use crate::record::Identifier;
-use crate::store::Detail;
+use crate::store::{BriefRow, Detail};
 
 use super::cell::Cell;
 
-/// Which columns a CSV has: the parameter `columns`. Each set has all columns of the ones before it.
+/// The columns of a CSV: the parameter `columns`. Each set contains all columns of the smaller sets.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, ToSchema,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    Serialize,
+    Deserialize,
+    ToSchema,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::VariantArray,
 )]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum ColumnSet {
-    /// "Export CSV": people, contents and what happened.
+    /// "Export CSV": people, contents and activities.
     Standard,
-    /// "Export E-learning CSV": results and times too.
+    /// "Export E-learning CSV": also results and times.
     #[default]
     Elearning,
-    /// The keys that BI joins on too.
+    /// Also the keys that BI tools join on.
     Full,
 }
 
 impl ColumnSet {
-    /// How much of each row its columns show.
-    pub fn detail(self) -> Detail {
-        match self {
-            Self::Standard | Self::Elearning => Detail::Brief,
-            Self::Full => Detail::Whole,
-        }
-    }
-
-    /// All of them, the smallest first.
-    pub const ALL: &'static [Self] = &[Self::Standard, Self::Elearning, Self::Full];
+    /// All sets, the smallest first.
+    pub const ALL: &'static [Self] = <Self as strum::VariantArray>::VARIANTS;
 
     /// The value of the parameter.
-    pub const fn key(self) -> &'static str {
-        match self {
-            Self::Standard => "standard",
-            Self::Elearning => "elearning",
-            Self::Full => "full",
-        }
+    pub fn key(self) -> &'static str {
+        self.into()
     }
 
-    /// The set with that key, exactly as written.
-    pub fn from_key(key: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|set| set.key() == key)
+    /// The detail of the rows that the columns of the set need.
+    pub fn detail(self) -> Detail {
+        let details = columns(self).map(|column| column.source.detail());
+        details.max().unwrap_or(Detail::Brief)
     }
 }
 
-impl fmt::Display for ColumnSet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.key())
-    }
-}
-
-/// How a cell is written from a person.
+/// Writes a cell from a person.
 pub type FromPerson = fn(&PersonDetails, &mut Cell<'_>);
-/// How a cell is written from a content.
+/// Writes a cell from a content.
 pub type FromContent = fn(&ContentDetails, &mut Cell<'_>);
-/// How a cell is written from a verb.
+/// Writes a cell from a verb.
 pub type FromVerb = fn(&VerbDetails, &mut Cell<'_>);
-/// How a cell is written from the row itself.
+/// Writes a cell from the fields that every row has.
+pub type FromBriefRow = fn(BriefRow<'_>, &mut Cell<'_>);
+/// Writes a cell from any field of the row.
 pub type FromRow = fn(&Row, &mut Cell<'_>);
-/// As [`FromRow`], where the row has something to say; whether it had.
-pub type MaybeFromRow = fn(&Row, &mut Cell<'_>) -> bool;
+/// Writes a cell from the fields that every row has, and returns whether they contain a value.
+pub type TryFromBriefRow = fn(BriefRow<'_>, &mut Cell<'_>) -> bool;
+/// Writes a cell from any field of the row, and returns whether the row contains a value.
+pub type TryFromRow = fn(&Row, &mut Cell<'_>) -> bool;
 
-/// What a column's cells are written from.
+/// The data that the cells of a column are written from.
 #[derive(Debug, Clone, Copy)]
 pub enum Source {
-    /// The person: once for each.
+    /// The person. The cell is rendered once for each person.
     Person(FromPerson),
-    /// The content, once for each; empty where a row has none.
+    /// The content. The cell is rendered once for each content, and it is empty if the row has no content.
     Content(FromContent),
-    /// The verb: once for each.
+    /// The verb. The cell is rendered once for each verb.
     Verb(FromVerb),
-    /// The row.
-    Row(FromRow),
-    /// The row, or else its content.
-    RowElseContent(MaybeFromRow, FromContent),
-    /// The row, or else its verb.
-    RowElseVerb(MaybeFromRow, FromVerb),
+    /// The fields that every row has.
+    BriefRow(FromBriefRow),
+    /// Any field of the row.
+    WholeRow(FromRow),
+    /// Any field of the row, or the content if the row contains no value.
+    RowOrContent(TryFromRow, FromContent),
+    /// The fields that every row has, or the verb if they contain no value.
+    RowOrVerb(TryFromBriefRow, FromVerb),
 }
 
-/// One column that every organisation has.
+impl Source {
+    /// The detail of the rows that the cells need.
+    fn detail(self) -> Detail {
+        match self {
+            Self::Person(_) | Self::Content(_) | Self::Verb(_) | Self::BriefRow(_) | Self::RowOrVerb(..) => {
+                Detail::Brief
+            }
+            Self::WholeRow(_) | Self::RowOrContent(..) => Detail::Whole,
+        }
+    }
+}
+
+/// A column that the CSV of every organisation has.
 #[derive(Debug, Clone, Copy)]
 pub struct Column {
-    /// Its heading.
+    /// The heading.
     pub heading: &'static str,
-    /// The smallest set that has it.
+    /// The smallest set that has the column.
     pub since: ColumnSet,
-    /// What its cells are written from.
+    /// The data that the cells are written from.
     pub source: Source,
 }
 
@@ -123,74 +142,70 @@ const fn column(heading: &'static str, since: ColumnSet, source: Source) -> Colu
 }
 
 use ColumnSet::{Elearning, Full, Standard};
-use Source::{Content, Person, Row as FromTheRow, RowElseContent, RowElseVerb, Verb};
+use Source::{BriefRow as Brief, Content, Person, RowOrContent, RowOrVerb, Verb, WholeRow};
 
-/// A cell that repeats a fact of the user; empty where nobody claims the person.
-macro_rules! fact {
-    ($fact:ident) => {
-        Person(|person, cell| cell.maybe(user(person, |user| &user.$fact)))
+/// A cell with a field of the user. It is empty if the person has no user.
+macro_rules! user_field {
+    ($field:ident) => {
+        Person(|person, cell| cell.optional_text(user_text(person, |user| &user.$field)))
     };
 }
 
 /// All columns, in the order of the file.
 pub const COLUMNS: &[Column] = &[
     column("First name", Standard, Person(first_name)),
-    column("Last name", Standard, fact!(last_name)),
+    column("Last name", Standard, user_field!(last_name)),
     column("Email address", Standard, Person(email)),
     column("Role", Standard, Person(role)),
-    column("Job title", Standard, fact!(job_title)),
-    column("Language", Standard, fact!(language)),
-    column("Location", Standard, fact!(location)),
-    column("Join date", Standard, fact!(joined_on)),
-    column("Manager name", Standard, fact!(manager_name)),
-    column("Primary team", Standard, fact!(primary_team)),
+    column("Job title", Standard, user_field!(job_title)),
+    column("Language", Standard, user_field!(language)),
+    column("Location", Standard, user_field!(location)),
+    column("Join date", Standard, user_field!(joined_on)),
+    column("Manager name", Standard, user_field!(manager_name)),
+    column("Primary team", Standard, user_field!(primary_team)),
     column("Secondary teams", Standard, Person(secondary_teams)),
     column("Status (at time of export)", Standard, Person(status)),
     column("Deactivated", Standard, Person(deactivated)),
-    column("Action", Standard, RowElseVerb(action, verb_label)),
+    column("Action", Standard, RowOrVerb(action, verb_label)),
     column("Title", Standard, Content(title)),
-    column("Type", Standard, Content(content_type)),
-    column("Content Type", Standard, Content(content_kind)),
+    column("Type", Standard, Content(learning_type)),
+    column("Content Type", Standard, Content(content_format)),
     column("Unique ID", Standard, Content(unique_id)),
-    column("Happened at", Standard, FromTheRow(happened_at)),
-    column("Completed", Standard, FromTheRow(completed)),
-    column("Expired at", Standard, FromTheRow(expired_at)),
+    column("Happened at", Standard, Brief(happened_at)),
+    column("Completed", Standard, Brief(completed)),
+    column("Expired at", Standard, Brief(expired_at)),
     column("Tags", Standard, Content(tags)),
-    column("E-learning / Quiz result", Elearning, FromTheRow(result)),
-    column("E-learning / Quiz score", Elearning, FromTheRow(score)),
-    column("E-learning / Quiz total time", Elearning, FromTheRow(total_time)),
-    column("Total time in seconds", Elearning, FromTheRow(seconds)),
-    column(
-        "Certificate expires at",
-        Elearning,
-        FromTheRow(certificate_expires_at),
-    ),
-    column("Activity ID", Full, FromTheRow(activity_id)),
+    column("E-learning / Quiz result", Elearning, Brief(result)),
+    column("E-learning / Quiz score", Elearning, Brief(score)),
+    column("E-learning / Quiz total time", Elearning, Brief(total_time)),
+    column("Total time in seconds", Elearning, Brief(seconds)),
+    column("Certificate expires at", Elearning, Brief(certificate_expires_at)),
+    column("Activity ID", Full, WholeRow(activity_id)),
     column("User ID", Full, Person(user_id)),
     column("Verb", Full, Verb(verb)),
-    column("Device type", Full, FromTheRow(device_type)),
-    column("Origin", Full, FromTheRow(origin)),
-    column("Recorded by", Full, FromTheRow(recorded_by)),
-    column("Source", Full, RowElseContent(row_source, library)),
+    column("Device type", Full, WholeRow(device_type)),
+    column("Origin", Full, WholeRow(origin)),
+    column("Recorded by", Full, WholeRow(recorded_by)),
+    column("Source", Full, RowOrContent(row_source, library)),
     column("CPD labels", Full, Content(cpd_labels)),
-    column("Certificate name", Full, FromTheRow(certificate_name)),
-    column("Registration", Full, FromTheRow(registration)),
+    column("Certificate name", Full, WholeRow(certificate_name)),
+    column("Registration", Full, WholeRow(registration)),
 ];
 
-/// The columns of a set, in the order of the file, without the organisation's own fields.
+/// The columns of a set in the order of the file, without the custom fields.
 pub fn columns(set: ColumnSet) -> impl Iterator<Item = &'static Column> {
     COLUMNS.iter().filter(move |column| column.since <= set)
 }
 
-/// Writes the cell of one of the organisation's own fields.
+/// Writes the cell of a custom field.
 pub fn custom_field(person: &PersonDetails, field: &str, cell: &mut Cell<'_>) {
     let fields = person
         .user
         .as_ref()
         .map(|user| user.custom.as_slice())
         .unwrap_or_default();
-    // Users have few fields, and this is asked once for each person.
-    cell.maybe(
+    // A user has few fields, and this function runs once for each person.
+    cell.optional_text(
         fields
             .iter()
             .find(|(name, _)| name == field)
@@ -198,32 +213,32 @@ pub fn custom_field(person: &PersonDetails, field: &str, cell: &mut Cell<'_>) {
     );
 }
 
-/// A fact of the user, where a user claims the person.
-fn user(person: &PersonDetails, fact: impl FnOnce(&UserDetails) -> &Option<String>) -> Option<&String> {
-    person.user.as_ref().and_then(|user| fact(user).as_ref())
+/// A text field of the person's user, if the person has a user.
+fn user_text(person: &PersonDetails, field: impl FnOnce(&UserDetails) -> &Option<String>) -> Option<&String> {
+    person.user.as_ref().and_then(|user| field(user).as_ref())
 }
 
 fn first_name(person: &PersonDetails, cell: &mut Cell<'_>) {
     match &person.user {
-        Some(user) => cell.maybe(user.first_name.as_ref()),
-        None => cell.maybe(person.name.as_ref()),
+        Some(user) => cell.optional_text(user.first_name.as_ref()),
+        None => cell.optional_text(person.name.as_ref()),
     }
 }
 
 fn email(person: &PersonDetails, cell: &mut Cell<'_>) {
     match &person.user {
-        Some(user) => cell.maybe(user.email.as_ref()),
-        None => cell.maybe(person.identifier.as_ref().and_then(Identifier::email)),
+        Some(user) => cell.optional_text(user.email.as_ref()),
+        None => cell.optional_text(person.identifier.as_ref().and_then(Identifier::email)),
     }
 }
 
 fn role(person: &PersonDetails, cell: &mut Cell<'_>) {
-    let Some(key) = user(person, |user| &user.role) else {
+    let Some(key) = user_text(person, |user| &user.role) else {
         return;
     };
     match key.parse::<Role>() {
         Ok(role) => cell.label(role.label()),
-        // A newer release may have written a role that this one doesn't know.
+        // A newer release may have stored a role that this release does not know.
         Err(_) => cell.text(key),
     }
 }
@@ -245,11 +260,12 @@ fn deactivated(person: &PersonDetails, cell: &mut Cell<'_>) {
 }
 
 fn user_id(person: &PersonDetails, cell: &mut Cell<'_>) {
-    cell.maybe(person.user.as_ref().map(|user| &user.id));
+    cell.optional_text(person.user.as_ref().map(|user| &user.id));
 }
 
-fn action(row: &Row, cell: &mut Cell<'_>) -> bool {
-    let action = row.projected.action;
+/// Writes the label of the action. An action that is `other` has no label.
+fn action(row: BriefRow<'_>, cell: &mut Cell<'_>) -> bool {
+    let action = row.action();
     if action == Action::Other {
         return false;
     }
@@ -266,7 +282,7 @@ fn verb(verb: &VerbDetails, cell: &mut Cell<'_>) {
 }
 
 fn title(content: &ContentDetails, cell: &mut Cell<'_>) {
-    cell.maybe(content.title.as_ref());
+    cell.optional_text(content.title.as_ref());
 }
 
 fn unique_id(content: &ContentDetails, cell: &mut Cell<'_>) {
@@ -282,39 +298,39 @@ fn cpd_labels(content: &ContentDetails, cell: &mut Cell<'_>) {
 }
 
 fn library(content: &ContentDetails, cell: &mut Cell<'_>) {
-    cell.maybe(content.source.as_ref());
+    cell.optional_text(content.source.as_ref());
 }
 
-fn content_type(content: &ContentDetails, cell: &mut Cell<'_>) {
-    if let Some(kind) = content.learning_type {
-        cell.label(kind.label());
+fn learning_type(content: &ContentDetails, cell: &mut Cell<'_>) {
+    if let Some(learning_type) = content.learning_type {
+        cell.label(learning_type.label());
     }
 }
 
-fn content_kind(content: &ContentDetails, cell: &mut Cell<'_>) {
-    if let Some(kind) = content.content_type {
-        cell.label(kind.label());
+fn content_format(content: &ContentDetails, cell: &mut Cell<'_>) {
+    if let Some(format) = content.content_type {
+        cell.label(format.label());
     }
 }
 
-fn happened_at(row: &Row, cell: &mut Cell<'_>) {
-    cell.time(Some(row.projected.happened_at));
+fn happened_at(row: BriefRow<'_>, cell: &mut Cell<'_>) {
+    cell.time(Some(row.happened_at()));
 }
 
-fn completed(row: &Row, cell: &mut Cell<'_>) {
-    cell.yes_or_no(row.projected.completed);
+fn completed(row: BriefRow<'_>, cell: &mut Cell<'_>) {
+    cell.yes_or_no(row.completed());
 }
 
-fn expired_at(row: &Row, cell: &mut Cell<'_>) {
-    cell.time(row.projected.expired_at);
+fn expired_at(row: BriefRow<'_>, cell: &mut Cell<'_>) {
+    cell.time(row.expired_at());
 }
 
-fn score(row: &Row, cell: &mut Cell<'_>) {
-    cell.percent(row.projected.score.percent);
+fn score(row: BriefRow<'_>, cell: &mut Cell<'_>) {
+    cell.percent(row.percent());
 }
 
-fn seconds(row: &Row, cell: &mut Cell<'_>) {
-    cell.number(row.projected.seconds);
+fn seconds(row: BriefRow<'_>, cell: &mut Cell<'_>) {
+    cell.number(row.seconds());
 }
 
 fn activity_id(row: &Row, cell: &mut Cell<'_>) {
@@ -326,7 +342,7 @@ fn registration(row: &Row, cell: &mut Cell<'_>) {
 }
 
 fn device_type(row: &Row, cell: &mut Cell<'_>) {
-    cell.maybe(row.projected.device_type.as_ref());
+    cell.optional_text(row.projected.device_type.as_ref());
 }
 
 fn origin(row: &Row, cell: &mut Cell<'_>) {
@@ -334,34 +350,29 @@ fn origin(row: &Row, cell: &mut Cell<'_>) {
 }
 
 fn recorded_by(row: &Row, cell: &mut Cell<'_>) {
-    cell.maybe(row.projected.recorded_by.as_ref());
+    cell.optional_text(row.projected.recorded_by.as_ref());
 }
 
-fn result(row: &Row, cell: &mut Cell<'_>) {
-    match row.projected.success {
+fn result(row: BriefRow<'_>, cell: &mut Cell<'_>) {
+    match row.success() {
         Some(true) => cell.label("Pass"),
         Some(false) => cell.label("Fail"),
         None => {}
     }
 }
 
-fn total_time(row: &Row, cell: &mut Cell<'_>) {
-    if let Some(seconds) = row.projected.seconds {
+fn total_time(row: BriefRow<'_>, cell: &mut Cell<'_>) {
+    if let Some(seconds) = row.seconds() {
         cell.text(&time_text(seconds));
     }
 }
 
-fn certificate_expires_at(row: &Row, cell: &mut Cell<'_>) {
-    cell.time(
-        row.projected
-            .certificate
-            .as_ref()
-            .and_then(|certificate| certificate.expires_at),
-    );
+fn certificate_expires_at(row: BriefRow<'_>, cell: &mut Cell<'_>) {
+    cell.time(row.certificate_expires_at());
 }
 
 fn certificate_name(row: &Row, cell: &mut Cell<'_>) {
-    cell.maybe(
+    cell.optional_text(
         row.projected
             .certificate
             .as_ref()
@@ -369,10 +380,10 @@ fn certificate_name(row: &Row, cell: &mut Cell<'_>) {
     );
 }
 
-/// What the record says; the content's library counts where it says nothing, as everywhere
-/// ([`shown_source`](crate::log::activity::shown_source)).
+/// Writes the source of the record. The column contains the content's library if the record has no source.
+/// [`shown_source`](crate::log::activity::shown_source) has the same rule.
 fn row_source(row: &Row, cell: &mut Cell<'_>) -> bool {
-    cell.maybe(row.projected.source.as_ref());
+    cell.optional_text(row.projected.source.as_ref());
     row.projected.source.is_some()
 }
 
@@ -431,36 +442,43 @@ mod tests {
     ];
 
     #[test]
-    fn each_set_has_the_headings_of_the_product_text() {
+    fn each_set_has_the_specified_headings() {
         assert_eq!(headings(Standard), STANDARD);
         assert_eq!(headings(Elearning), [&STANDARD[..], &ELEARNING].concat());
         assert_eq!(headings(Full), [&STANDARD[..], &ELEARNING, &FULL].concat());
     }
 
     #[test]
-    fn keys_lead_back_and_nothing_else_does() {
+    fn only_the_full_set_reads_whole_rows() {
+        assert_eq!(Standard.detail(), Detail::Brief);
+        assert_eq!(Elearning.detail(), Detail::Brief);
+        assert_eq!(Full.detail(), Detail::Whole);
+    }
+
+    #[test]
+    fn set_is_parsed_from_its_exact_key() {
         for set in ColumnSet::ALL {
-            assert_eq!(ColumnSet::from_key(set.key()), Some(*set));
+            assert_eq!(set.key().parse(), Ok(*set));
             assert_eq!(serde_json::to_string(set).unwrap(), format!("\"{set}\""));
         }
-        assert_eq!(ColumnSet::from_key("Full"), None);
-        assert_eq!(ColumnSet::from_key(""), None);
+        assert!("Full".parse::<ColumnSet>().is_err());
+        assert!("".parse::<ColumnSet>().is_err());
         assert_eq!(ColumnSet::default(), Elearning);
     }
 
-    /// [`Cell::label`] neither quotes nor neutralises.
+    /// [`Cell::label`] writes a label without quoting or escaping it.
     #[test]
-    fn labels_need_neither_quote_nor_mark() {
+    fn labels_need_no_quotes_and_no_escaping() {
         let actions = Action::ALL.iter().map(|action| action.label());
         let types = crate::catalogue::LearningType::ALL
             .iter()
-            .map(|kind| kind.label());
-        let kinds = crate::catalogue::ContentFormat::ALL
+            .map(|learning_type| learning_type.label());
+        let formats = crate::catalogue::ContentFormat::ALL
             .iter()
-            .map(|kind| kind.label());
+            .map(|format| format.label());
         let roles = Role::ALL.iter().map(|role| role.label());
         let origins = crate::record::Origin::ALL.iter().map(|origin| origin.key());
-        for label in actions.chain(types).chain(kinds).chain(roles).chain(origins) {
+        for label in actions.chain(types).chain(formats).chain(roles).chain(origins) {
             let mut out = Vec::new();
             Cell::new(&mut out, false).text(label);
             assert_eq!(out, label.as_bytes());

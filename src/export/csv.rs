@@ -1,40 +1,41 @@
-//! Lines of CSV, fast: whatever belongs to a person, a content or a verb is rendered once, as the bytes that stand
-//! in the file, and copied into each line from then on (product text, section 8).
+//! Lines of CSV.
 //!
-//! A `Layout` is the column table taken apart for that: neighbouring columns with one source are one
-//! stretch, so that the first thirteen columns of a line are one copy. `Rendered` holds the stretches of the
-//! cards seen so far, within a bound of memory. Only cells of columns asked for are rendered.
+//! The cells of a person, a content or a verb are rendered once and then copied into each line. `Layout` prepares this:
+//! it groups neighbouring columns with the same source into segments, so that the first 13 columns of a line are one
+//! copy. `RenderedCells` holds the rendered segments, up to a limit of memory. Only the requested columns are rendered.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 use crate::base::ids::OrgId;
 use crate::log::{ContentDetails, ContentKey, PersonDetails, PersonKey, Row, VerbDetails, VerbKey};
-use crate::store::{Store, StoreError};
+use crate::store::{BriefRow, Store, StoreError};
 
 use super::cell::Cell;
 use super::columns::{
-    self, Column, ColumnSet, FromContent, FromPerson, FromRow, FromVerb, MaybeFromRow, Source,
+    self, Column, ColumnSet, FromBriefRow, FromContent, FromPerson, FromRow, FromVerb, Source,
+    TryFromBriefRow, TryFromRow,
 };
 use super::{ExportError, WriteLines};
 
-/// Rendered bytes kept at most, of persons and of contents each; past it they are dropped and rendered again.
-const KEPT_BYTES: usize = 32 * 1024 * 1024;
-/// What a rendered card takes beside its bytes, about.
-const CARD_BYTES: usize = 96;
-/// Tells Excel that the file is UTF-8.
+/// The maximum number of rendered bytes in the cache of persons and in the cache of contents. A cache that exceeds it
+/// is cleared.
+const MAX_CACHED_BYTES: usize = 32 * 1024 * 1024;
+/// The approximate memory of a cache entry in addition to its bytes.
+const ENTRY_OVERHEAD_BYTES: usize = 96;
+/// The byte order mark. Excel needs it to recognise UTF-8.
 pub(super) const BOM: &[u8] = "\u{feff}".as_bytes();
-/// How a line ends (RFC 4180).
+/// The end of a line (RFC 4180).
 pub(super) const LINE_END: &[u8] = b"\r\n";
 
-/// How a CSV is to look.
+/// The options of a CSV export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CsvOptions {
-    /// `columns`.
+    /// The parameter `columns`.
     pub columns: ColumnSet,
-    /// `bom`: whether a byte order mark stands at the beginning, for Excel.
+    /// The parameter `bom`: whether the file begins with a byte order mark.
     pub bom: bool,
-    /// `raw`: whether cells that a spreadsheet would run as a formula are left as they are.
+    /// The parameter `raw`: whether cells that a spreadsheet would run as a formula are not escaped.
     pub raw: bool,
 }
 
@@ -44,11 +45,11 @@ pub struct Lines {
     organisation: OrgId,
     options: CsvOptions,
     layout: Layout,
-    rendered: Rendered,
+    rendered: RenderedCells,
 }
 
 impl Lines {
-    /// Lines of an organisation's rows; `fields` are the names of its users' own fields, in their order.
+    /// A writer for rows of the organisation. `fields` are the names of the custom fields in the order of the columns.
     pub fn new(store: &Store, organisation: &OrgId, options: CsvOptions, fields: Vec<String>) -> Self {
         let layout = Layout::new(columns::columns(options.columns), fields, options.raw);
         Self {
@@ -56,7 +57,7 @@ impl Lines {
             organisation: organisation.clone(),
             options,
             layout,
-            rendered: Rendered::default(),
+            rendered: RenderedCells::default(),
         }
     }
 }
@@ -64,69 +65,78 @@ impl Lines {
 impl WriteLines for Lines {
     type Item = Row;
 
-    fn begin(&mut self, out: &mut Vec<u8>) {
+    fn write_heading(&mut self, out: &mut Vec<u8>) {
         if self.options.bom {
             out.extend_from_slice(BOM);
         }
-        self.layout.heading(out);
+        self.layout.write_heading(out);
     }
 
     async fn load(&mut self, rows: &[Row]) -> Result<(), ExportError> {
         let (store, organisation, layout) = (&self.store, &self.organisation, &self.layout);
-        let persons = self.rendered.persons.missing(rows.iter().map(|row| row.person));
+        let persons = self
+            .rendered
+            .persons
+            .missing_keys(rows.iter().map(|row| row.person));
         if !persons.is_empty() {
-            for (key, card) in store.person_details(organisation, &persons).await? {
-                self.rendered.persons.put(key, layout.person(&card));
+            for (key, details) in store.person_details(organisation, &persons).await? {
+                self.rendered.persons.insert(key, layout.render_person(&details));
             }
         }
         let contents = self
             .rendered
             .contents
-            .missing(rows.iter().filter_map(|row| row.content));
+            .missing_keys(rows.iter().filter_map(|row| row.content));
         if !contents.is_empty() {
-            for (key, card) in store.content_details(organisation, &contents).await? {
-                self.rendered.contents.put(key, layout.content(&card));
+            for (key, details) in store.content_details(organisation, &contents).await? {
+                self.rendered
+                    .contents
+                    .insert(key, layout.render_content(&details));
             }
         }
-        let verbs = self.rendered.verbs.missing(rows.iter().map(|row| row.verb));
+        let verbs = self.rendered.verbs.missing_keys(rows.iter().map(|row| row.verb));
         if !verbs.is_empty() {
-            for (key, card) in store.verb_details(organisation, &verbs).await? {
-                self.rendered.verbs.put(key, layout.verb(&card));
+            for (key, details) in store.verb_details(organisation, &verbs).await? {
+                self.rendered.verbs.insert(key, layout.render_verb(&details));
             }
         }
         Ok(())
     }
 
-    fn line(&mut self, row: &Row, out: &mut Vec<u8>) -> Result<(), ExportError> {
-        Ok(self.layout.line(row, &self.rendered, out)?)
+    fn write_line(&mut self, row: &Row, out: &mut Vec<u8>) -> Result<(), ExportError> {
+        Ok(self.layout.write_line(row, &self.rendered, out)?)
     }
 }
 
-/// The columns as a line is put together from them.
+/// The columns, prepared for writing lines.
 struct Layout {
     raw: bool,
     headings: Vec<String>,
-    pieces: Vec<Piece>,
-    person: Vec<Vec<PersonCell>>,
-    content: Vec<Vec<FromContent>>,
-    verb: Vec<Vec<FromVerb>>,
-    /// The stretches of a row without content: empty cells.
-    no_content: Stretches,
+    parts: Vec<LinePart>,
+    /// The cells of each segment of a person.
+    person_segments: Vec<Vec<PersonCell>>,
+    content_segments: Vec<Vec<FromContent>>,
+    verb_segments: Vec<Vec<FromVerb>>,
+    /// The segments of a row without content. All their cells are empty.
+    no_content: RenderedSegments,
 }
 
-/// A part of a line: a stretch of a card, by its number, or a cell of the row's own.
-enum Piece {
+/// A part of a line: a rendered segment, given by its index, or a cell that is written from the row.
+enum LinePart {
     Person(usize),
     Content(usize),
     Verb(usize),
-    Row(FromRow),
-    RowElseContent(MaybeFromRow, usize),
-    RowElseVerb(MaybeFromRow, usize),
+    BriefRow(FromBriefRow),
+    WholeRow(FromRow),
+    RowOrContent(TryFromRow, usize),
+    RowOrVerb(TryFromBriefRow, usize),
 }
 
+/// A cell of a person.
 enum PersonCell {
-    Fact(FromPerson),
-    Custom(String),
+    Column(FromPerson),
+    /// The custom field with this name.
+    CustomField(String),
 }
 
 impl Layout {
@@ -134,56 +144,56 @@ impl Layout {
         let mut layout = Self {
             raw,
             headings: Vec::new(),
-            pieces: Vec::new(),
-            person: Vec::new(),
-            content: Vec::new(),
-            verb: Vec::new(),
-            no_content: Stretches::default(),
+            parts: Vec::new(),
+            person_segments: Vec::new(),
+            content_segments: Vec::new(),
+            verb_segments: Vec::new(),
+            no_content: RenderedSegments::default(),
         };
         for column in columns {
             layout.headings.push(column.heading.to_owned());
-            layout.add(column.source);
+            layout.add_column(column.source);
         }
         for field in fields {
             layout.headings.push(field.clone());
-            layout.add_person(PersonCell::Custom(field));
+            layout.add_person_cell(PersonCell::CustomField(field));
         }
-        layout.no_content = stretches(&layout.content, |_, _| {}, raw);
+        layout.no_content = render_segments(&layout.content_segments, |_, _| {}, raw);
         layout
     }
 
-    fn add(&mut self, source: Source) {
-        let last = self.pieces.last();
-        let piece = match source {
-            Source::Person(from) => return self.add_person(PersonCell::Fact(from)),
+    fn add_column(&mut self, source: Source) {
+        let last = self.parts.last();
+        let part = match source {
+            Source::Person(from) => return self.add_person_cell(PersonCell::Column(from)),
             Source::Content(from) => {
-                let goes_on = matches!(last, Some(Piece::Content(_)));
-                append(&mut self.content, goes_on, from).map(Piece::Content)
+                let extend = matches!(last, Some(LinePart::Content(_)));
+                add_cell(&mut self.content_segments, extend, from).map(LinePart::Content)
             }
             Source::Verb(from) => {
-                let goes_on = matches!(last, Some(Piece::Verb(_)));
-                append(&mut self.verb, goes_on, from).map(Piece::Verb)
+                let extend = matches!(last, Some(LinePart::Verb(_)));
+                add_cell(&mut self.verb_segments, extend, from).map(LinePart::Verb)
             }
-            Source::Row(from) => Some(Piece::Row(from)),
-            Source::RowElseContent(row, content) => {
-                append(&mut self.content, false, content).map(|number| Piece::RowElseContent(row, number))
-            }
-            Source::RowElseVerb(row, verb) => {
-                append(&mut self.verb, false, verb).map(|number| Piece::RowElseVerb(row, number))
+            Source::BriefRow(from) => Some(LinePart::BriefRow(from)),
+            Source::WholeRow(from) => Some(LinePart::WholeRow(from)),
+            Source::RowOrContent(row, content) => add_cell(&mut self.content_segments, false, content)
+                .map(|index| LinePart::RowOrContent(row, index)),
+            Source::RowOrVerb(row, verb) => {
+                add_cell(&mut self.verb_segments, false, verb).map(|index| LinePart::RowOrVerb(row, index))
             }
         };
-        self.pieces.extend(piece);
+        self.parts.extend(part);
     }
 
-    fn add_person(&mut self, cell: PersonCell) {
-        let goes_on = matches!(self.pieces.last(), Some(Piece::Person(_)));
-        self.pieces
-            .extend(append(&mut self.person, goes_on, cell).map(Piece::Person));
+    fn add_person_cell(&mut self, cell: PersonCell) {
+        let extend = matches!(self.parts.last(), Some(LinePart::Person(_)));
+        self.parts
+            .extend(add_cell(&mut self.person_segments, extend, cell).map(LinePart::Person));
     }
 
-    fn heading(&self, out: &mut Vec<u8>) {
-        for (place, heading) in self.headings.iter().enumerate() {
-            if place > 0 {
+    fn write_heading(&self, out: &mut Vec<u8>) {
+        for (index, heading) in self.headings.iter().enumerate() {
+            if index > 0 {
                 out.push(b',');
             }
             Cell::new(out, self.raw).text(heading);
@@ -191,23 +201,23 @@ impl Layout {
         out.extend_from_slice(LINE_END);
     }
 
-    fn person(&self, card: &PersonDetails) -> Stretches {
+    fn render_person(&self, person: &PersonDetails) -> RenderedSegments {
         let write = |from: &PersonCell, cell: &mut Cell<'_>| match from {
-            PersonCell::Fact(from) => from(card, cell),
-            PersonCell::Custom(field) => columns::custom_field(card, field, cell),
+            PersonCell::Column(from) => from(person, cell),
+            PersonCell::CustomField(field) => columns::custom_field(person, field, cell),
         };
-        stretches(&self.person, write, self.raw)
+        render_segments(&self.person_segments, write, self.raw)
     }
 
-    fn content(&self, card: &ContentDetails) -> Stretches {
-        stretches(&self.content, |from, cell| from(card, cell), self.raw)
+    fn render_content(&self, content: &ContentDetails) -> RenderedSegments {
+        render_segments(&self.content_segments, |from, cell| from(content, cell), self.raw)
     }
 
-    fn verb(&self, card: &VerbDetails) -> Stretches {
-        stretches(&self.verb, |from, cell| from(card, cell), self.raw)
+    fn render_verb(&self, verb: &VerbDetails) -> RenderedSegments {
+        render_segments(&self.verb_segments, |from, cell| from(verb, cell), self.raw)
     }
 
-    fn line(&self, row: &Row, rendered: &Rendered, out: &mut Vec<u8>) -> Result<(), StoreError> {
+    fn write_line(&self, row: &Row, rendered: &RenderedCells, out: &mut Vec<u8>) -> Result<(), StoreError> {
         let person = rendered
             .persons
             .get(row.person)
@@ -223,23 +233,24 @@ impl Layout {
                 .ok_or(StoreError::Invariant("a row without its content"))?,
             None => &self.no_content,
         };
-        for (place, piece) in self.pieces.iter().enumerate() {
-            if place > 0 {
+        for (index, part) in self.parts.iter().enumerate() {
+            if index > 0 {
                 out.push(b',');
             }
-            match *piece {
-                Piece::Person(number) => out.extend_from_slice(person.stretch(number)),
-                Piece::Content(number) => out.extend_from_slice(content.stretch(number)),
-                Piece::Verb(number) => out.extend_from_slice(verb.stretch(number)),
-                Piece::Row(from) => from(row, &mut Cell::new(out, self.raw)),
-                Piece::RowElseContent(from, number) => {
+            match *part {
+                LinePart::Person(index) => out.extend_from_slice(person.segment(index)),
+                LinePart::Content(index) => out.extend_from_slice(content.segment(index)),
+                LinePart::Verb(index) => out.extend_from_slice(verb.segment(index)),
+                LinePart::BriefRow(from) => from(BriefRow::new(row), &mut Cell::new(out, self.raw)),
+                LinePart::WholeRow(from) => from(row, &mut Cell::new(out, self.raw)),
+                LinePart::RowOrContent(from, index) => {
                     if !from(row, &mut Cell::new(out, self.raw)) {
-                        out.extend_from_slice(content.stretch(number));
+                        out.extend_from_slice(content.segment(index));
                     }
                 }
-                Piece::RowElseVerb(from, number) => {
-                    if !from(row, &mut Cell::new(out, self.raw)) {
-                        out.extend_from_slice(verb.stretch(number));
+                LinePart::RowOrVerb(from, index) => {
+                    if !from(BriefRow::new(row), &mut Cell::new(out, self.raw)) {
+                        out.extend_from_slice(verb.segment(index));
                     }
                 }
             }
@@ -249,101 +260,102 @@ impl Layout {
     }
 }
 
-/// Adds a cell to the last stretch, where that goes on, or else to a new one, whose number it gives.
-fn append<F>(stretches: &mut Vec<Vec<F>>, goes_on: bool, cell: F) -> Option<usize> {
-    match stretches.last_mut() {
-        Some(last) if goes_on => {
+/// Adds a cell to the last segment if `extend` is true. Otherwise it adds a new segment and returns its index.
+fn add_cell<F>(segments: &mut Vec<Vec<F>>, extend: bool, cell: F) -> Option<usize> {
+    match segments.last_mut() {
+        Some(last) if extend => {
             last.push(cell);
             None
         }
         _ => {
-            stretches.push(vec![cell]);
-            Some(stretches.len() - 1)
+            segments.push(vec![cell]);
+            Some(segments.len() - 1)
         }
     }
 }
 
-/// Stretches of cells with their commas, one after the other in one piece of memory.
+/// The rendered segments of one person, content or verb, in one allocation. A segment contains the commas between its
+/// cells.
 #[derive(Debug, Default)]
-struct Stretches {
+struct RenderedSegments {
     bytes: Box<[u8]>,
     ends: Box<[usize]>,
 }
 
-impl Stretches {
-    fn stretch(&self, number: usize) -> &[u8] {
-        let start = if number == 0 { 0 } else { self.ends[number - 1] };
-        &self.bytes[start..self.ends[number]]
+impl RenderedSegments {
+    fn segment(&self, index: usize) -> &[u8] {
+        let start = if index == 0 { 0 } else { self.ends[index - 1] };
+        &self.bytes[start..self.ends[index]]
     }
 }
 
-/// Renders a card's cells.
-fn stretches<F>(stretches: &[Vec<F>], write: impl Fn(&F, &mut Cell<'_>), raw: bool) -> Stretches {
+/// Renders the cells of all segments.
+fn render_segments<F>(segments: &[Vec<F>], write: impl Fn(&F, &mut Cell<'_>), raw: bool) -> RenderedSegments {
     let mut bytes = Vec::with_capacity(256);
-    let mut ends = Vec::with_capacity(stretches.len());
-    for stretch in stretches {
-        for (place, from) in stretch.iter().enumerate() {
-            if place > 0 {
+    let mut ends = Vec::with_capacity(segments.len());
+    for segment in segments {
+        for (index, from) in segment.iter().enumerate() {
+            if index > 0 {
                 bytes.push(b',');
             }
             write(from, &mut Cell::new(&mut bytes, raw));
         }
         ends.push(bytes.len());
     }
-    Stretches {
+    RenderedSegments {
         bytes: bytes.into(),
         ends: ends.into(),
     }
 }
 
-/// The cards seen so far, as they stand in the file.
+/// The cached cells of the persons, contents and verbs of previous rows.
 #[derive(Default)]
-struct Rendered {
-    persons: Kept<PersonKey>,
-    contents: Kept<ContentKey>,
-    verbs: Kept<VerbKey>,
+struct RenderedCells {
+    persons: SegmentCache<PersonKey>,
+    contents: SegmentCache<ContentKey>,
+    verbs: SegmentCache<VerbKey>,
 }
 
-/// Rendered cards of one kind, within [`KEPT_BYTES`].
-struct Kept<K> {
-    cards: HashMap<K, Stretches, BuildHasherDefault<KeyHasher>>,
+/// A cache of rendered segments, limited by [`MAX_CACHED_BYTES`].
+struct SegmentCache<K> {
+    entries: HashMap<K, RenderedSegments, BuildHasherDefault<KeyHasher>>,
     bytes: usize,
 }
 
-impl<K> Default for Kept<K> {
+impl<K> Default for SegmentCache<K> {
     fn default() -> Self {
         Self {
-            cards: HashMap::default(),
+            entries: HashMap::default(),
             bytes: 0,
         }
     }
 }
 
-impl<K: Copy + Ord + Hash> Kept<K> {
-    /// The keys without a card, each once. Where too much is kept it is dropped, and all are missing.
-    fn missing(&mut self, keys: impl Iterator<Item = K>) -> Vec<K> {
-        if self.bytes > KEPT_BYTES {
-            self.cards = HashMap::default();
+impl<K: Copy + Ord + Hash> SegmentCache<K> {
+    /// The keys that are not in the cache, without duplicates. Clears the cache first if it is too large.
+    fn missing_keys(&mut self, keys: impl Iterator<Item = K>) -> Vec<K> {
+        if self.bytes > MAX_CACHED_BYTES {
+            self.entries = HashMap::default();
             self.bytes = 0;
         }
-        let mut missing: Vec<K> = keys.filter(|key| !self.cards.contains_key(key)).collect();
+        let mut missing: Vec<K> = keys.filter(|key| !self.entries.contains_key(key)).collect();
         missing.sort_unstable();
         missing.dedup();
         missing
     }
 
-    fn put(&mut self, key: K, card: Stretches) {
-        self.bytes += card.bytes.len() + CARD_BYTES;
-        self.cards.insert(key, card);
+    fn insert(&mut self, key: K, segments: RenderedSegments) {
+        self.bytes += segments.bytes.len() + ENTRY_OVERHEAD_BYTES;
+        self.entries.insert(key, segments);
     }
 
-    fn get(&self, key: K) -> Option<&Stretches> {
-        self.cards.get(&key)
+    fn get(&self, key: K) -> Option<&RenderedSegments> {
+        self.entries.get(&key)
     }
 }
 
-/// Spreads keys that the store hands out one by one. Nobody outside can choose them, so nothing is won by a
-/// slower hash that an attacker can't foresee, and a line asks three times.
+/// A fast hasher for keys of the database, because each line needs three lookups. Clients cannot choose these keys, so
+/// protection against crafted keys is not necessary.
 #[derive(Debug, Default, Clone, Copy)]
 struct KeyHasher(u64);
 
@@ -357,7 +369,7 @@ impl Hasher for KeyHasher {
     }
 
     fn write_u64(&mut self, number: u64) {
-        // Fibonacci hashing; the table takes its bucket from the low bits, so the mixed high ones go there.
+        // Fibonacci hashing. The hash table takes the bucket from the low bits, so the well mixed high bits move there.
         self.0 = (self.0 ^ number)
             .wrapping_mul(0x9E37_79B9_7F4A_7C15)
             .rotate_left(32);
@@ -379,26 +391,32 @@ mod tests {
         Layout::new(columns::columns(set), fields, raw)
     }
 
-    fn rendered(layout: &Layout, person: &PersonDetails) -> Rendered {
-        let mut rendered = Rendered::default();
-        rendered.persons.put(PersonKey(1), layout.person(person));
+    fn rendered(layout: &Layout, person: &PersonDetails) -> RenderedCells {
+        let mut rendered = RenderedCells::default();
+        rendered
+            .persons
+            .insert(PersonKey(1), layout.render_person(person));
         rendered
             .contents
-            .put(ContentKey(1), layout.content(&testing::content()));
-        rendered.verbs.put(VerbKey(1), layout.verb(&testing::verb()));
+            .insert(ContentKey(1), layout.render_content(&testing::content()));
+        rendered
+            .verbs
+            .insert(VerbKey(1), layout.render_verb(&testing::verb()));
         rendered
     }
 
-    /// Headings and cells, as a reader of CSV finds them.
+    /// The headings and cells of one line, parsed by the `csv` crate.
     fn table(layout: &Layout, person: &PersonDetails, row: &Row) -> Vec<(String, String)> {
         let mut out = Vec::new();
-        layout.heading(&mut out);
-        layout.line(row, &rendered(layout, person), &mut out).unwrap();
+        layout.write_heading(&mut out);
+        layout
+            .write_line(row, &rendered(layout, person), &mut out)
+            .unwrap();
         testing::table(&out)
     }
 
     #[test]
-    fn a_row_with_everything_in_every_column() {
+    fn full_row_has_a_value_in_every_column() {
         let table = table(
             &layout(ColumnSet::Full, false),
             &testing::person(),
@@ -437,7 +455,7 @@ mod tests {
     }
 
     #[test]
-    fn raw_leaves_formulas_alone() {
+    fn raw_does_not_escape_formulas() {
         let table = table(
             &layout(ColumnSet::Standard, true),
             &testing::person(),
@@ -448,7 +466,7 @@ mod tests {
     }
 
     #[test]
-    fn a_login_has_no_content_and_other_verbs_their_own_name() {
+    fn login_has_empty_content_cells_and_other_verbs_show_their_display() {
         let layout = layout(ColumnSet::Full, false);
         let mut row = testing::row();
         row.content = None;
@@ -482,7 +500,7 @@ mod tests {
     }
 
     #[test]
-    fn an_actor_whom_nobody_claims_has_what_the_record_gave() {
+    fn person_without_user_has_name_and_email_of_the_record() {
         let layout = layout(ColumnSet::Full, false);
         let table = table(&layout, &testing::visitor(), &testing::row());
         assert_eq!(cell(&table, "First name"), "A. Visitor");
@@ -500,49 +518,49 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_with_one_source_are_one_copy() {
+    fn neighbouring_columns_with_the_same_source_are_one_segment() {
         let layout = layout(ColumnSet::Elearning, false);
-        let stretches: Vec<usize> = layout.person.iter().map(Vec::len).collect();
-        assert_eq!(stretches, [13, 3]);
-        let stretches: Vec<usize> = layout.content.iter().map(Vec::len).collect();
-        assert_eq!(stretches, [4, 1]);
+        let cells: Vec<usize> = layout.person_segments.iter().map(Vec::len).collect();
+        assert_eq!(cells, [13, 3]);
+        let cells: Vec<usize> = layout.content_segments.iter().map(Vec::len).collect();
+        assert_eq!(cells, [4, 1]);
     }
 
     #[test]
-    fn a_row_whose_cards_are_missing_is_an_error_and_no_half_line() {
+    fn row_with_missing_details_is_an_error_and_writes_nothing() {
         let layout = layout(ColumnSet::Standard, false);
         let mut out = Vec::new();
         assert!(
             layout
-                .line(&testing::row(), &Rendered::default(), &mut out)
+                .write_line(&testing::row(), &RenderedCells::default(), &mut out)
                 .is_err()
         );
         assert!(out.is_empty());
     }
 
     #[test]
-    fn what_is_kept_is_bounded() {
-        let mut kept = Kept::<PersonKey>::default();
-        let card = || Stretches {
-            bytes: vec![b'x'; KEPT_BYTES / 4].into(),
+    fn cache_is_cleared_when_it_is_full() {
+        let mut cache = SegmentCache::<PersonKey>::default();
+        let segments = || RenderedSegments {
+            bytes: vec![b'x'; MAX_CACHED_BYTES / 4].into(),
             ends: Box::new([]),
         };
         for key in 0..4 {
             assert_eq!(
-                kept.missing([PersonKey(key), PersonKey(key)].into_iter()),
+                cache.missing_keys([PersonKey(key), PersonKey(key)].into_iter()),
                 [PersonKey(key)]
             );
-            kept.put(PersonKey(key), card());
+            cache.insert(PersonKey(key), segments());
         }
         assert_eq!(
-            kept.missing([PersonKey(0), PersonKey(9)].into_iter()),
+            cache.missing_keys([PersonKey(0), PersonKey(9)].into_iter()),
             [PersonKey(0), PersonKey(9)]
         );
-        assert!(kept.cards.is_empty());
+        assert!(cache.entries.is_empty());
     }
 
     #[test]
-    fn keys_in_a_row_fall_apart() {
+    fn consecutive_keys_get_different_buckets() {
         let low_bits = |key: i64| {
             let mut hasher = KeyHasher::default();
             PersonKey(key).hash(&mut hasher);

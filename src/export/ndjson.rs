@@ -1,4 +1,4 @@
-//! Lines of JSON: one activity a line, the same that a page of the log holds (product text, sections 6 and 8).
+//! Lines of NDJSON. Each line is one activity, in the same format as in a page of the log.
 
 use crate::base::clock::Timestamp;
 use crate::base::ids::OrgId;
@@ -7,17 +7,17 @@ use crate::store::{Lookups, Store};
 
 use super::{ExportError, WriteLines};
 
-/// Writes activities.
+/// Writes rows as lines of NDJSON.
 pub struct Lines {
-    cards: Lookups,
+    lookups: Lookups,
     now: Timestamp,
 }
 
 impl Lines {
-    /// Lines of an organisation's rows; `now` decides what has expired.
+    /// A writer for rows of the organisation. `now` is the time that expiries are compared with.
     pub fn new(store: &Store, organisation: &OrgId, now: Timestamp) -> Self {
         Self {
-            cards: Lookups::new(store, organisation),
+            lookups: Lookups::new(store, organisation),
             now,
         }
     }
@@ -26,14 +26,14 @@ impl Lines {
 impl WriteLines for Lines {
     type Item = Row;
 
-    fn begin(&mut self, _: &mut Vec<u8>) {}
+    fn write_heading(&mut self, _: &mut Vec<u8>) {}
 
     async fn load(&mut self, rows: &[Row]) -> Result<(), ExportError> {
-        Ok(self.cards.load(rows).await?)
+        Ok(self.lookups.load(rows).await?)
     }
 
-    fn line(&mut self, row: &Row, out: &mut Vec<u8>) -> Result<(), ExportError> {
-        let activity = self.cards.activity(row, self.now)?;
+    fn write_line(&mut self, row: &Row, out: &mut Vec<u8>) -> Result<(), ExportError> {
+        let activity = self.lookups.activity(row, self.now)?;
         serde_json::to_writer(&mut *out, &activity)?;
         out.push(b'\n');
         Ok(())

@@ -1,8 +1,9 @@
-//! Lines of CSV about people and where they stand with one content (product text, sections 3 and 8).
+//! Lines of CSV with the progress of people with one content.
 //!
-//! The columns of people and contents are those of the log's CSV, under the same headings. Each person has one line,
-//! so nothing is rendered ahead but the content's cells, which are the same in all lines.
+//! The columns of people and contents are the same as in the CSV of the log. Each person has one line, so only the cells
+//! of the content are rendered in advance. They are equal in all lines.
 
+use crate::log::activity::ActivityCertificate;
 use crate::log::progress::Standing;
 use crate::log::{ContentDetails, PersonDetails};
 use crate::store::PersonStanding;
@@ -12,20 +13,20 @@ use super::columns::{self, COLUMNS, Column, FromPerson, Source};
 use super::csv::{BOM, LINE_END};
 use super::{ExportError, WriteLines};
 
-/// How the CSV is to look.
+/// The options of the CSV.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ProgressOptions {
-    /// `bom`: whether a byte order mark stands at the beginning, for Excel.
+    /// The parameter `bom`: whether the file begins with a byte order mark.
     pub bom: bool,
-    /// `raw`: whether cells that a spreadsheet would run as a formula are left as they are.
+    /// The parameter `raw`: whether cells that a spreadsheet would run as a formula are not escaped.
     pub raw: bool,
 }
 
-/// How a cell is written from where somebody stands.
+/// Writes a cell from the standing of a person.
 type FromStanding = fn(&Standing, &mut Cell<'_>);
 
-/// The columns of the standing, in their order: after those of the person and of the content.
-const STANDING: &[(&str, FromStanding)] = &[
+/// The columns of the standing. They follow the columns of the person and of the content.
+const STANDING_COLUMNS: &[(&str, FromStanding)] = &[
     ("Progress", |standing, cell| cell.label(standing.state.label())),
     ("Since", |standing, cell| cell.time(standing.since)),
     ("Expires at", |standing, cell| cell.time(standing.expires_at)),
@@ -33,7 +34,7 @@ const STANDING: &[(&str, FromStanding)] = &[
         cell.percent(standing.percent);
     }),
     ("Certificate name", |standing, cell| {
-        cell.maybe(certificate(standing, |certificate| certificate.name.as_ref()));
+        cell.optional_text(certificate(standing, |certificate| certificate.name.as_ref()));
     }),
     ("Certificate awarded at", |standing, cell| {
         cell.time(certificate(standing, |certificate| Some(certificate.awarded_at)));
@@ -43,30 +44,31 @@ const STANDING: &[(&str, FromStanding)] = &[
     }),
 ];
 
-/// The log's heading of the column of users' ids, which stands after those.
+/// The heading of the column with the user's id. It follows the columns of the standing.
 const USER_ID: &str = "User ID";
 
+/// A field of the certificate, if the person has one.
 fn certificate<'s, T>(
     standing: &'s Standing,
-    of: impl FnOnce(&'s crate::log::activity::ActivityCertificate) -> Option<T>,
+    field: impl FnOnce(&'s ActivityCertificate) -> Option<T>,
 ) -> Option<T> {
-    standing.certificate.as_ref().and_then(of)
+    standing.certificate.as_ref().and_then(field)
 }
 
-/// Writes where people stand as lines of CSV.
+/// Writes the progress of people as lines of CSV.
 pub struct Lines {
     options: ProgressOptions,
     fields: Vec<String>,
-    /// The first columns of the log's CSV: those of people.
-    person: Vec<(&'static str, FromPerson)>,
+    /// The first columns of the log's CSV, which are the columns of the person.
+    person_columns: Vec<(&'static str, FromPerson)>,
     content_headings: Vec<&'static str>,
-    /// The content's cells with the commas between them, the same in all lines.
-    content: Vec<u8>,
+    /// The rendered cells of the content, with commas between them.
+    content_cells: Vec<u8>,
     user_id: Option<FromPerson>,
 }
 
 impl Lines {
-    /// Lines about one content; `fields` are the names of the users' own fields, in their order.
+    /// A writer for one content. `fields` are the names of the custom fields in the order of the columns.
     pub fn new(content: &ContentDetails, options: ProgressOptions, fields: Vec<String>) -> Self {
         let from_person = |column: &Column| match column.source {
             Source::Person(from) => Some((column.heading, from)),
@@ -74,7 +76,7 @@ impl Lines {
         };
         let mut cells = Vec::new();
         let mut content_headings = Vec::new();
-        for column in COLUMNS.iter().skip_while(|column| !is_of_content(column)) {
+        for column in COLUMNS.iter().skip_while(|column| !is_content_column(column)) {
             let Source::Content(from) = column.source else {
                 break;
             };
@@ -88,31 +90,31 @@ impl Lines {
         Self {
             options,
             fields,
-            person: COLUMNS.iter().map_while(from_person).collect(),
+            person_columns: COLUMNS.iter().map_while(from_person).collect(),
             content_headings,
-            content: cells,
+            content_cells: cells,
             user_id: user_id.and_then(from_person).map(|(_, from)| from),
         }
     }
 
     fn headings(&self) -> impl Iterator<Item = &str> {
-        self.person
+        self.person_columns
             .iter()
             .map(|(heading, _)| *heading)
             .chain(self.content_headings.iter().copied())
-            .chain(STANDING.iter().map(|(heading, _)| *heading))
+            .chain(STANDING_COLUMNS.iter().map(|(heading, _)| *heading))
             .chain(self.user_id.map(|_| USER_ID))
             .chain(self.fields.iter().map(String::as_str))
     }
 
-    fn write(&self, person: &PersonDetails, standing: &Standing, out: &mut Vec<u8>) {
+    fn write_person(&self, person: &PersonDetails, standing: &Standing, out: &mut Vec<u8>) {
         let raw = self.options.raw;
-        for (_, from) in &self.person {
+        for (_, from) in &self.person_columns {
             from(person, &mut Cell::new(out, raw));
             out.push(b',');
         }
-        out.extend_from_slice(&self.content);
-        for (_, from) in STANDING {
+        out.extend_from_slice(&self.content_cells);
+        for (_, from) in STANDING_COLUMNS {
             out.push(b',');
             from(standing, &mut Cell::new(out, raw));
         }
@@ -128,20 +130,20 @@ impl Lines {
     }
 }
 
-/// Whether the column is the first, or one, of those that neighbouring cells of a content make.
-fn is_of_content(column: &Column) -> bool {
+/// Whether the cells of the column are written from the content only.
+fn is_content_column(column: &Column) -> bool {
     matches!(column.source, Source::Content(_))
 }
 
 impl WriteLines for Lines {
     type Item = PersonStanding;
 
-    fn begin(&mut self, out: &mut Vec<u8>) {
+    fn write_heading(&mut self, out: &mut Vec<u8>) {
         if self.options.bom {
             out.extend_from_slice(BOM);
         }
-        for (place, heading) in self.headings().enumerate() {
-            if place > 0 {
+        for (index, heading) in self.headings().enumerate() {
+            if index > 0 {
                 out.push(b',');
             }
             Cell::new(out, self.options.raw).text(heading);
@@ -150,11 +152,11 @@ impl WriteLines for Lines {
     }
 
     async fn load(&mut self, _: &[PersonStanding]) -> Result<(), ExportError> {
-        Ok(()) // whoever stands somewhere comes with their card
+        Ok(()) // a row contains the details of its person
     }
 
-    fn line(&mut self, row: &PersonStanding, out: &mut Vec<u8>) -> Result<(), ExportError> {
-        self.write(&row.person, &row.standing, out);
+    fn write_line(&mut self, row: &PersonStanding, out: &mut Vec<u8>) -> Result<(), ExportError> {
+        self.write_person(&row.person, &row.standing, out);
         Ok(())
     }
 }
@@ -164,7 +166,6 @@ mod tests {
     use super::super::testing::{self, AT_TEXT, cell};
     use super::*;
     use crate::log::Percent;
-    use crate::log::activity::ActivityCertificate;
     use crate::log::progress::State;
 
     fn standing() -> Standing {
@@ -182,15 +183,15 @@ mod tests {
         }
     }
 
-    /// A file about one person.
+    /// The file with the line of one person.
     fn file(person: PersonDetails, options: ProgressOptions) -> Vec<u8> {
         let fields = vec!["Cost centre".to_owned(), "=Grade".to_owned()];
         let mut lines = Lines::new(&testing::content(), options, fields);
         let mut out = Vec::new();
-        lines.begin(&mut out);
+        lines.write_heading(&mut out);
         let standing = standing();
         lines
-            .line(&PersonStanding { person, standing }, &mut out)
+            .write_line(&PersonStanding { person, standing }, &mut out)
             .unwrap();
         out
     }
@@ -200,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn somebody_with_everything_in_every_column() {
+    fn full_standing_has_a_value_in_every_column() {
         let expected = [
             ("Title", "Fire, \"Safety\""),
             ("Type", "Quiz"),
@@ -224,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn raw_and_bom_are_as_asked() {
+    fn raw_and_bom_are_applied() {
         let options = ProgressOptions { bom: true, raw: true };
         let table = table(testing::person(), options);
         assert!(file(testing::person(), options).starts_with("\u{feff}First name,".as_bytes()));
@@ -236,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn an_actor_whom_nobody_claims_has_what_the_record_gave() {
+    fn person_without_user_has_name_and_email_of_the_record() {
         let table = table(testing::visitor(), ProgressOptions::default());
         assert_eq!(
             (table[0].1.as_str(), table[2].1.as_str()),

@@ -1,5 +1,5 @@
-//! A row and its cards for this room's tests, and what a reader of CSV finds of them; an export of many lines for
-//! the tests of those who take one.
+//! Sample data for tests of exports: a row with its person, content and verb, the expected cells, and an export with
+//! many lines.
 
 use std::fmt::Write as _;
 
@@ -19,10 +19,10 @@ use crate::store::StoreError;
 /// 2026-03-01T09:00:00.123Z.
 pub(super) const AT: Timestamp = Timestamp::from_micros(1_772_355_600_123_456);
 
-/// [`AT`] as it is written.
+/// [`AT`] in the format of the CSV.
 pub(super) const AT_TEXT: &str = "2026-03-01T09:00:00.123Z";
 
-/// What every file says of [`person`], with the headings.
+/// The headings and cells of [`person`] in every file.
 pub(super) const PERSON_CELLS: [(&str, &str); 13] = [
     ("First name", "Bo"),
     ("Last name", "Lee \"B\""),
@@ -39,7 +39,7 @@ pub(super) const PERSON_CELLS: [(&str, &str); 13] = [
     ("Deactivated", AT_TEXT),
 ];
 
-/// A row that has something in every column.
+/// A row with a value in every column.
 pub(super) fn row() -> Row {
     Row {
         id: StatementId("0190a000-0000-7000-8000-000000000001".parse().unwrap()),
@@ -77,7 +77,7 @@ pub(super) fn row() -> Row {
     }
 }
 
-/// A user with everything that a directory may know.
+/// A person with a user that has a value in every field.
 pub(super) fn person() -> PersonDetails {
     let text = |text: &str| Some(text.to_owned());
     let user = UserDetails {
@@ -108,7 +108,7 @@ pub(super) fn person() -> PersonDetails {
     }
 }
 
-/// Somebody whom no user claims.
+/// A person without a user.
 pub(super) fn visitor() -> PersonDetails {
     PersonDetails {
         user: None,
@@ -143,29 +143,29 @@ pub(super) fn verb() -> VerbDetails {
     }
 }
 
-/// The headings and cells of a file of one line, as a reader of CSV finds them.
+/// The headings and cells of a file with one line, parsed by the `csv` crate.
 pub(super) fn table(file: &[u8]) -> Vec<(String, String)> {
     assert!(file.ends_with(b"\r\n"));
     let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(file);
     let lines: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
     let [headings, cells] = lines.as_slice() else {
-        panic!("two lines, not {lines:?}")
+        panic!("expected two lines, got {lines:?}")
     };
-    owned(headings.iter().zip(cells))
+    to_owned_cells(headings.iter().zip(cells))
 }
 
-/// What a file about [`person`] has: their cells, then these.
+/// The cells of [`person`], followed by `rest`.
 pub(super) fn cells_of_person(rest: &[(&str, &str)]) -> Vec<(String, String)> {
-    owned(PERSON_CELLS.iter().chain(rest).copied())
+    to_owned_cells(PERSON_CELLS.iter().chain(rest).copied())
 }
 
-fn owned<'t>(cells: impl Iterator<Item = (&'t str, &'t str)>) -> Vec<(String, String)> {
+fn to_owned_cells<'t>(cells: impl Iterator<Item = (&'t str, &'t str)>) -> Vec<(String, String)> {
     cells
         .map(|(heading, cell)| (heading.to_owned(), cell.to_owned()))
         .collect()
 }
 
-/// The cell under a heading.
+/// The cell with this heading.
 pub(super) fn cell<'t>(table: &'t [(String, String)], heading: &str) -> &'t str {
     &table
         .iter()
@@ -174,7 +174,7 @@ pub(super) fn cell<'t>(table: &'t [(String, String)], heading: &str) -> &'t str 
         .1
 }
 
-/// So many rows, in chunks as the store gives them.
+/// Chunks with this total number of rows, as the store returns them.
 pub(crate) fn chunks(mut rows: usize) -> Vec<Result<Vec<Row>, StoreError>> {
     let mut chunks = Vec::new();
     while rows > 0 {
@@ -185,30 +185,31 @@ pub(crate) fn chunks(mut rows: usize) -> Vec<Result<Vec<Row>, StoreError>> {
     chunks
 }
 
-/// An export whose lines compress to about half of their size.
-pub(crate) async fn hashes(
+/// An export with random-looking lines, which compress to about half of their size.
+pub(crate) async fn hash_export(
     rows: impl Stream<Item = Result<Vec<Row>, StoreError>> + Send + 'static,
 ) -> Result<Blocks, ExportError> {
-    Blocks::start(rows, Hashes(0), (), STALLED).await
+    Blocks::start(rows, HashLines(0), (), STALLED).await
 }
 
-/// The text of [`hashes`] with so many rows.
-pub(crate) fn hashes_text(rows: usize) -> Vec<u8> {
+/// The text of [`hash_export`] with this number of rows.
+pub(crate) fn hash_export_text(rows: usize) -> Vec<u8> {
     let mut text = HEADING.to_vec();
     for number in 0..rows as u64 {
-        hash(number, &mut text);
+        write_hash_line(number, &mut text);
     }
     text
 }
 
 const HEADING: &[u8] = b"hash\n";
 
-struct Hashes(u64);
+/// Writes a line with a hash of the row's index.
+struct HashLines(u64);
 
-fn hash(number: u64, out: &mut Vec<u8>) {
+fn write_hash_line(number: u64, out: &mut Vec<u8>) {
     let mut line = String::new();
     for round in 0..4 {
-        // The finaliser of SplitMix64.
+        // The last steps of SplitMix64.
         let mut mixed = (number * 4 + round + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -218,10 +219,10 @@ fn hash(number: u64, out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
-impl WriteLines for Hashes {
+impl WriteLines for HashLines {
     type Item = Row;
 
-    fn begin(&mut self, out: &mut Vec<u8>) {
+    fn write_heading(&mut self, out: &mut Vec<u8>) {
         out.extend_from_slice(HEADING);
     }
 
@@ -229,8 +230,8 @@ impl WriteLines for Hashes {
         Ok(())
     }
 
-    fn line(&mut self, _: &Row, out: &mut Vec<u8>) -> Result<(), ExportError> {
-        hash(self.0, out);
+    fn write_line(&mut self, _: &Row, out: &mut Vec<u8>) -> Result<(), ExportError> {
+        write_hash_line(self.0, out);
         self.0 += 1;
         Ok(())
     }

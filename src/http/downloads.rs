@@ -87,7 +87,7 @@ async fn follow(app_state: &AppState, request: &HttpRequest, token: &str, pairs:
     }
     let turn = app_state.concurrency().downloads.acquire().await?;
     let blocks = download.export(app_state.store(), turn).await?;
-    Ok(answer.streaming(blocks.map_ok(Bytes::from).inspect_err(exports::broken_off)))
+    Ok(answer.streaming(blocks.map_ok(Bytes::from).inspect_err(exports::log_interruption)))
 }
 
 const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");

@@ -68,7 +68,7 @@ pub async fn pack(mut blocks: Blocks, sizes: &Sizes) -> Result<PackedExport, Exp
         packing = packing.with(&block, sizes);
     }
     Ok(PackedExport {
-        rows: blocks.rows(),
+        rows: blocks.written_rows(),
         bytes,
         contents: packing.finish(sizes),
     })
@@ -139,10 +139,10 @@ mod tests {
 
     /// An export of lines that compress badly, and what it is as one text.
     async fn export(lines: usize) -> (Blocks, Vec<u8>) {
-        let blocks = testing::hashes(stream::iter(testing::chunks(lines)))
+        let blocks = testing::hash_export(stream::iter(testing::chunks(lines)))
             .await
             .unwrap();
-        (blocks, testing::hashes_text(lines))
+        (blocks, testing::hash_export_text(lines))
     }
 
     async fn packed(lines: usize, gzip_above: u64, link_above: u64) -> (PackedExport, Vec<u8>) {
@@ -186,7 +186,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_sizes_are_the_last_that_are_allowed() {
-        let text = testing::hashes_text(50);
+        let text = testing::hash_export_text(50);
         let size = text.len() as u64;
         assert!(matches!(
             packed(50, size, size).await.0.contents,
@@ -209,7 +209,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_too_large_as_it_is_may_fit_once_it_is_compressed() {
-        let size = testing::hashes_text(5_000).len() as u64;
+        let size = testing::hash_export_text(5_000).len() as u64;
         let (packed_export, _) = packed(5_000, u64::MAX, size - 1).await;
         assert!(matches!(packed_export.contents, Contents::Gzip(_)));
     }
@@ -229,7 +229,7 @@ mod tests {
         let chunks = testing::chunks(5_000)
             .into_iter()
             .chain([Err(StoreError::Closed)]);
-        let blocks = testing::hashes(stream::iter(chunks)).await.unwrap();
+        let blocks = testing::hash_export(stream::iter(chunks)).await.unwrap();
         let failure = pack(blocks, &Sizes::default()).await.unwrap_err();
         assert!(matches!(failure, ExportError::Store(StoreError::Closed)));
     }

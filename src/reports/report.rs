@@ -261,7 +261,9 @@ pub fn saved_query(kept: &KeptReport, now: Timestamp, time_zone: Tz) -> Result<Q
 ///
 /// Where what is kept can't be read.
 pub fn columns(kept: &KeptReport) -> Result<ColumnSet, StoreError> {
-    ColumnSet::from_key(&kept.columns).ok_or_else(|| StoreError::corrupt("report's columns", &kept.columns))
+    kept.columns
+        .parse()
+        .map_err(|_| StoreError::corrupt("report's columns", &kept.columns))
 }
 
 /// A report opened by somebody: what the log is asked, within what they may see.

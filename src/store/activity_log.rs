@@ -3,9 +3,11 @@
 //! It uses `db`, `ingest`, `directory` and `lrs`.
 
 pub(crate) mod completions;
+pub(crate) mod conditions;
 pub(crate) mod facets;
 pub(crate) mod log;
 pub(crate) mod notes;
 pub(crate) mod progress;
+pub(crate) mod rows;
 pub(crate) mod summary;
 pub(crate) mod timeline;

@@ -136,8 +136,8 @@ async fn persons_plan(server: &TestServer, asked: &str) -> Vec<String> {
 async fn progress_plans(server: &TestServer, asked: &str, content: &str) -> Vec<(&'static str, Vec<String>)> {
     let asked =
         Scoped::new(&caller(), &ReachRules::default(), None, query(asked).filter).expect("the reach is all");
-    let progress = server.store.progress(asked, content, START).await.expect("an answer");
-    progress.expect("a content").explain().await.expect("a plan")
+    let progress = server.store.content_progress(asked, content, START).await.expect("an answer");
+    progress.expect("a content").explain_queries().await.expect("a plan")
 }
 
 async fn plan(server: &TestServer, asked: &str, after: Option<Position>) -> Vec<String> {
@@ -145,7 +145,7 @@ async fn plan(server: &TestServer, asked: &str, after: Option<Position>) -> Vec<
     let question = Scoped::new(&caller(), &ReachRules::default(), query.asked_scope, &query.filter)
         .expect("the reach is all");
     let page = Page { sort: query.sort, after, limit: 51, now: START };
-    server.store.explain(&question, page).await.expect("a plan")
+    server.store.explain_rows(&question, page).await.expect("a plan")
 }
 
 fn sorts(plan: &[String]) -> bool {

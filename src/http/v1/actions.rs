@@ -1,4 +1,4 @@
-//! `/v1/actions`: the action types of the log (contract section 6).
+//! `/v1/actions`: the action types of the log.
 
 use actix_web::HttpResponse;
 use serde::Serialize;
@@ -18,9 +18,9 @@ routes! {
 /// The action types.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ActionList {
-    /// All of them, in the order of the product text.
+    /// All action types, in a fixed order.
     pub actions: Vec<ActionType>,
-    /// Always null: they fit on one page.
+    /// Always null, because the list has one page.
     pub next: Option<String>,
 }
 
@@ -29,15 +29,15 @@ pub struct ActionList {
 #[schema(example = json!({"key": "completed", "label": "Completed", "colour": "#1a7f37",
     "completes": true, "verbs": ["http://adlnet.gov/expapi/verbs/completed"]}))]
 pub struct ActionType {
-    /// What `action` is filtered by.
+    /// The value of the filter `action`.
     pub key: Action,
-    /// What people read.
+    /// The label for people.
     pub label: &'static str,
     /// The colour of its tag, as `#rrggbb`.
     pub colour: &'static str,
-    /// Whether it completes content by itself.
+    /// Whether an activity with this action completes the content.
     pub completes: bool,
-    /// The IRIs of the verbs that mean it; a short-form activity is written with the first.
+    /// The IRIs of the verbs with this action. The statement of a short-form activity has the first one.
     pub verbs: Vec<String>,
 }
 

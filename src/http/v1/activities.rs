@@ -1,4 +1,4 @@
-//! `/v1/activities`: the log, and activities in by the short form (contract sections 6 and 7).
+//! `/v1/activities`: reading the log, creating activities in the short form, and voiding them.
 
 use std::sync::Arc;
 
@@ -26,8 +26,8 @@ use crate::store::{Lookups, Incoming, Page, Recorded, Sameness, Submission};
 
 use super::log_parameters::{LogFilter, LogPage, LogScope};
 
-/// The longest reason of a voiding, in characters.
-const MAX_REASON: usize = 1_000;
+/// The maximum length of the reason of a voiding, in characters.
+const MAX_REASON_CHARS: usize = 1_000;
 
 routes! {
     "/v1/activities" => { get: list_activities, post: create_activity },
@@ -40,31 +40,31 @@ routes! {
 /// A page of the log.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ActivityList {
-    /// The rows, in the order asked for.
+    /// The rows in the requested order.
     pub activities: Vec<Activity>,
-    /// The relative address of the next page; null on the last one.
+    /// The relative address of the next page; null on the last page.
     #[schema(example = "/v1/activities?limit=50&cursor=AbC")]
     pub next: Option<String>,
-    /// How many rows there are over all pages; only with `count=exact`.
+    /// The number of rows on all pages; only with `count=exact`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total: Option<u64>,
 }
 
-/// The ids of a batch, in its order.
+/// The ids of the activities of a batch, in the same order.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ActivityIds {
-    /// One for each element.
+    /// One id for each element of the batch.
     #[schema(value_type = Vec<Uuid>)]
     pub ids: Vec<StatementId>,
 }
 
-/// A new activity: in full where the caller may read it, else its id.
+/// A new activity. The response contains only its id if the caller may not read it.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum CreatedActivity {
     /// The activity.
     Full(Box<ActivityInFull>),
-    /// The id alone: the caller may not read activities, or a voiding statement has removed the activity.
+    /// Only the id. The caller may not read activities, or a voiding statement has removed the activity.
     Id(ActivityId),
 }
 
@@ -78,7 +78,7 @@ pub struct ActivityId {
     id: StatementId,
 }
 
-/// Read the log within the caller's reach, filtered and paged.
+/// Read a page of the log within the caller's reach.
 #[utoipa::path(
     get,
     path = "/v1/activities",
@@ -90,11 +90,11 @@ pub struct ActivityId {
 async fn list_activities(caller: Caller<ReadActivities>, request: HttpRequest, pairs: QueryPairs) -> Answer {
     let binding = binding(&caller, &request);
     let query = Query::parse(pairs.as_slice(), &context(&caller, &binding))?;
-    let asked = query.asked_scope;
-    list(&caller, &request, asked, query).await
+    let scope = query.asked_scope;
+    load_list(&caller, &request, scope, query).await
 }
 
-/// Read the caller's own log: everything, whatever their role.
+/// Read the caller's own log. Every role may read all of its own activities.
 #[utoipa::path(
     get,
     path = "/v1/me/activities",
@@ -111,10 +111,10 @@ async fn list_my_activities(caller: Caller<ReadActivities>, request: HttpRequest
     };
     let mut query = Query::parse(pairs.as_slice(), &context)?;
     query.filter.include_deactivated = true;
-    list(&caller, &request, Some(AskedScope::Me), query).await
+    load_list(&caller, &request, Some(AskedScope::Me), query).await
 }
 
-/// Read one person's log. A user outside the caller's reach is not there.
+/// Read the log of a user. A user outside the caller's reach is not found.
 #[utoipa::path(
     get,
     path = "/v1/users/{id}/activities",
@@ -156,24 +156,25 @@ async fn list_user_activities(
         ));
     }
     query.filter.users = vec![id];
-    list(&caller, &request, None, query).await
+    load_list(&caller, &request, None, query).await
 }
 
-async fn list(
+/// Loads the page of the log in a scope.
+async fn load_list(
     caller: &Caller<ReadActivities>,
     request: &HttpRequest,
-    asked: Option<AskedScope>,
+    scope: Option<AskedScope>,
     query: Query,
 ) -> Answer {
-    let question = caller.scoped(asked, &query.filter)?;
-    page_of_log(caller, request, &question, &query).await
+    let filter = caller.scoped(scope, &query.filter)?;
+    page_of_log(caller, request, &filter, &query).await
 }
 
-/// The page that `query` asks for, of the rows of a question that was bound to its caller.
+/// Loads the page of the rows that match `filter`. `query` contains the parameters of the page.
 pub(super) async fn page_of_log<A>(
     caller: &Caller<A>,
     request: &HttpRequest,
-    question: &Scoped<&Filter>,
+    filter: &Scoped<&Filter>,
     query: &Query,
 ) -> Answer {
     let page = Page {
@@ -182,18 +183,18 @@ pub(super) async fn page_of_log<A>(
         limit: query.limit.saturating_add(1),
         now: query.now,
     };
-    let mut rows = caller.store().page(question, page).await?;
+    let mut rows = caller.store().find_rows(filter, page).await?;
     let more = rows.len() > query.limit as usize;
     rows.truncate(query.limit as usize);
     let total = match query.count_exact {
-        true => Some(caller.store().count(question, query.now).await?),
+        true => Some(caller.store().count_rows(filter, query.now).await?),
         false => None,
     };
-    let mut cards = Lookups::new(caller.store(), caller.org());
-    cards.load(&rows).await?;
+    let mut lookups = Lookups::new(caller.store(), caller.org());
+    lookups.load(&rows).await?;
     let activities = rows
         .iter()
-        .map(|row| cards.activity(row, query.now))
+        .map(|row| lookups.activity(row, query.now))
         .collect::<Result<Vec<_>, _>>()?;
     let last = rows.last().filter(|_| more);
     let next = last.map(|row| {
@@ -221,32 +222,33 @@ pub(super) async fn page_of_log<A>(
     path = "/v1/activities/{id}",
     tag = "activities",
     operation_id = "read_activity",
-    params(("id" = Uuid, Path, description = "The activity's id, which is its statement's.")),
+    params(("id" = Uuid, Path, description = "The activity's id, which is the id of its statement.")),
     responses((status = 200, description = "The activity.", body = ActivityInFull))
 )]
 async fn read_activity(caller: Caller<ReadActivities>, id: web::Path<Uuid>, pairs: QueryPairs) -> Answer {
     pairs.refuse_any()?;
-    let activity = in_full(&caller, StatementId(*id)).await?;
+    let activity = load_in_full(&caller, StatementId(*id)).await?;
     Ok(HttpResponse::Ok().json(activity.ok_or_else(Problem::not_found)?))
 }
 
-async fn in_full<A>(caller: &Caller<A>, id: StatementId) -> Result<Option<ActivityInFull>, Problem> {
-    let Some(row) = caller.store().activity(&caller.scoped(None, id)?).await? else {
+/// Loads an activity with its responses, if it is in the log and within the reach.
+async fn load_in_full<A>(caller: &Caller<A>, id: StatementId) -> Result<Option<ActivityInFull>, Problem> {
+    let Some(row) = caller.store().find_row(&caller.scoped(None, id)?).await? else {
         return Ok(None);
     };
-    let Some(kept) = caller.store().find_record(caller.org(), id).await? else {
+    let Some(record) = caller.store().find_record(caller.org(), id).await? else {
         return Ok(None);
     };
-    let mut cards = Lookups::new(caller.store(), caller.org());
-    cards.load(std::slice::from_ref(&row)).await?;
+    let mut lookups = Lookups::new(caller.store(), caller.org());
+    lookups.load(std::slice::from_ref(&row)).await?;
     Ok(Some(
-        cards
+        lookups
             .activity(&row, caller.now())?
-            .in_full(&kept.envelope.responses),
+            .in_full(&record.envelope.responses),
     ))
 }
 
-/// Keep one activity.
+/// Create one activity.
 #[utoipa::path(
     post,
     path = "/v1/activities",
@@ -254,15 +256,15 @@ async fn in_full<A>(caller: &Caller<A>, id: StatementId) -> Result<Option<Activi
     operation_id = "create_activity",
     request_body = super::log_parameters::NewActivity,
     responses(
-        (status = 201, description = "Stored.", body = CreatedActivity,
+        (status = 201, description = "The activity was created.", body = CreatedActivity,
             headers(("Location" = String, description = "The activity's address."))),
-        (status = 200, description = "The same record was stored before.", body = CreatedActivity)
+        (status = 200, description = "The same activity already exists.", body = CreatedActivity)
     )
 )]
 async fn create_activity(caller: Caller<WriteActivities>, pairs: QueryPairs, body: JsonBytes) -> Answer {
     pairs.refuse_any()?;
-    let form = ShortForm::parse(body.text()?, &rules(&caller))?;
-    let recorded = keep(&caller, vec![form], false).await?;
+    let form = ShortForm::parse(body.text()?, &short_form_rules(&caller))?;
+    let recorded = record_activities(&caller, vec![form], false).await?;
     let outcome = recorded
         .first()
         .ok_or_else(|| Problem::internal("a record without an outcome"))?;
@@ -273,29 +275,29 @@ async fn create_activity(caller: Caller<WriteActivities>, pairs: QueryPairs, bod
     let id = outcome.id();
     answer.insert_header((header::LOCATION, format!("/v1/activities/{id}")));
     let may_read = caller.principal().reach(&caller.reach_rules()).is_some();
-    let activity = if may_read { in_full(&caller, id).await? } else { None };
+    let activity = if may_read { load_in_full(&caller, id).await? } else { None };
     // A voiding statement that came earlier keeps the activity out of the log.
     let created = activity.map_or(CreatedActivity::Id(ActivityId { id }), |activity| CreatedActivity::Full(Box::new(activity)));
     Ok(answer.json(created))
 }
 
-/// Keep up to 1,000 activities: all of them or none.
+/// Create up to 1,000 activities. Either all are created, or none.
 #[utoipa::path(
     post,
     path = "/v1/activities/batch",
     tag = "activities",
     operation_id = "create_activities",
     request_body(content = Vec<super::log_parameters::NewActivity>,
-        description = "An array, or NDJSON as `application/x-ndjson`: one activity a line."),
+        description = "An array, or NDJSON as `application/x-ndjson` with one activity in each line."),
     responses(
-        (status = 201, description = "Kept.", body = ActivityIds),
-        (status = 200, description = "All of them were kept before.", body = ActivityIds)
+        (status = 201, description = "The activities were created.", body = ActivityIds),
+        (status = 200, description = "All activities already exist.", body = ActivityIds)
     )
 )]
 async fn create_activities(caller: Caller<WriteActivities>, pairs: QueryPairs, batch: Batch) -> Answer {
     pairs.refuse_any()?;
-    let forms = ShortForm::parse_batch(&batch.elements()?, &rules(&caller))?;
-    let recorded = keep(&caller, forms, true).await?;
+    let forms = ShortForm::parse_batch(&batch.elements()?, &short_form_rules(&caller))?;
+    let recorded = record_activities(&caller, forms, true).await?;
     let new = recorded.iter().any(|record| matches!(record, Recorded::New(_)));
     let ids = ActivityIds {
         ids: recorded.into_iter().map(Recorded::id).collect(),
@@ -308,7 +310,8 @@ async fn create_activities(caller: Caller<WriteActivities>, pairs: QueryPairs, b
     .json(ids))
 }
 
-async fn keep(
+/// Records the activities in one submission.
+async fn record_activities(
     caller: &Caller<WriteActivities>,
     forms: Vec<ShortForm>,
     batch: bool,
@@ -337,7 +340,7 @@ async fn keep(
     recorded.map_err(|error| Problem::from_record_error(error, batch))
 }
 
-/// Records as this caller sends them, with what they act by as authority.
+/// A submission of records from this caller. The authority is the user or credential of the caller.
 pub(super) fn submission<A>(caller: &Caller<A>, records: Vec<Incoming>) -> Submission {
     Submission {
         org: caller.org().clone(),
@@ -349,8 +352,8 @@ pub(super) fn submission<A>(caller: &Caller<A>, records: Vec<Incoming>) -> Submi
     }
 }
 
-/// What Rollbook knows of an activity besides what is sent (contract section 4): a person's is recorded by
-/// them and `manual`, a credential's is `api`, and so is its device.
+/// The envelope of an activity from this caller. An activity from a person has the origin `manual` and the person as
+/// recorder. An activity from a credential has the origin and the device type `api`.
 pub(super) fn envelope(principal: &Principal) -> Envelope {
     match principal {
         Principal::Person(person) => Envelope {
@@ -359,7 +362,7 @@ pub(super) fn envelope(principal: &Principal) -> Envelope {
             defines: true,
             ..Envelope::default()
         },
-        // The permit refuses a report's key before it comes here.
+        // The permission already refused report keys, so this is a credential.
         Principal::Credential(_) | Principal::ReportKey(_) => Envelope {
             origin: Origin::Api,
             device_type: Some("api".to_owned()),
@@ -369,7 +372,8 @@ pub(super) fn envelope(principal: &Principal) -> Envelope {
     }
 }
 
-fn rules(caller: &Caller<WriteActivities>) -> ShortFormRules {
+/// The rules of the short form for this caller.
+fn short_form_rules(caller: &Caller<WriteActivities>) -> ShortFormRules {
     let recorder = caller.principal().credential().is_some();
     ShortFormRules {
         recorder,
@@ -377,7 +381,7 @@ fn rules(caller: &Caller<WriteActivities>) -> ShortFormRules {
     }
 }
 
-/// Void an activity: it leaves the log for good, and a voiding statement says who took it out.
+/// Void an activity. It is removed from the log permanently. A voiding statement records the user that removed it.
 #[utoipa::path(
     delete,
     path = "/v1/activities/{id}",
@@ -385,7 +389,7 @@ fn rules(caller: &Caller<WriteActivities>) -> ShortFormRules {
     operation_id = "void_activity",
     params(
         ("id" = Uuid, Path, description = "The activity's id."),
-        ("reason" = Option<String>, Query, description = "Why; kept with the voiding statement.",
+        ("reason" = Option<String>, Query, description = "The reason. It is stored with the voiding statement.",
             example = "Recorded for the wrong person")
     ),
     responses((status = 204, description = "Voided."))
@@ -395,35 +399,35 @@ async fn void_activity(caller: Caller<VoidActivities>, id: web::Path<Uuid>, pair
     let reason = query.text("reason").map(str::to_owned);
     if reason
         .as_ref()
-        .is_some_and(|reason| reason.chars().count() > MAX_REASON)
+        .is_some_and(|reason| reason.chars().count() > MAX_REASON_CHARS)
     {
-        query.add_fault("reason", format!("has at most {MAX_REASON} characters"));
+        query.add_fault("reason", format!("must have at most {MAX_REASON_CHARS} characters"));
     }
     query.finish()?;
     let target = StatementId(*id);
     if caller
         .store()
-        .activity(&caller.scoped(None, target)?)
+        .find_row(&caller.scoped(None, target)?)
         .await?
         .is_none()
     {
         return Err(Problem::not_found());
     }
-    let kept = caller
+    let record = caller
         .store()
         .find_record(caller.org(), target)
         .await?
         .ok_or_else(Problem::not_found)?;
-    let voids = crate::record::Statement::parse_stored(&kept.text)
+    let voids = crate::record::Statement::parse_stored(&record.text)
         .map_err(Problem::internal)?
         .voids();
     if voids.is_some() {
         return Err(Problem::conflict(
-            "this activity is a voiding itself, and a voiding can't be voided",
+            "this activity is a voiding, and a voiding cannot be voided",
         ));
     }
-    let statement = voiding(&caller, target)?;
-    let record = Incoming {
+    let statement = voiding_statement(&caller, target)?;
+    let voiding = Incoming {
         id: caller.app_state().clock().new_statement_id(),
         id_was_given: false,
         statement: Arc::new(statement),
@@ -434,19 +438,20 @@ async fn void_activity(caller: Caller<VoidActivities>, id: web::Path<Uuid>, pair
         sameness: Sameness::Statement,
         mark: None,
     };
-    let recorded = caller.app_state().recorder().record(submission(&caller, vec![record])).await;
+    let recorded = caller.app_state().recorder().record(submission(&caller, vec![voiding])).await;
     recorded.map_err(|error| Problem::from_record_error(error, false))?;
     Ok(HttpResponse::NoContent().finish())
 }
 
-fn voiding(
+/// The voiding statement with the caller as its actor.
+fn voiding_statement(
     caller: &Caller<VoidActivities>,
     target: StatementId,
 ) -> Result<crate::record::Statement, Problem> {
     let user = caller
         .principal()
         .user()
-        .ok_or_else(|| Problem::forbidden("only a person voids here"))?;
+        .ok_or_else(|| Problem::forbidden("only a person can void an activity"))?;
     let home_page = caller.organisation().account_home_page.clone();
     let actor = Identifier::Account {
         home_page,
@@ -455,7 +460,7 @@ fn voiding(
     Ok(StatementBuilder::voiding(Actor::agent(actor, None), target).build())
 }
 
-/// What cursors of this resource are bound to: who asks, and where.
+/// The text that a cursor is bound to: the organisation, the caller and the path.
 pub(super) fn binding<A>(caller: &Caller<A>, request: &HttpRequest) -> String {
     format!(
         "{} {} {}",
@@ -465,7 +470,7 @@ pub(super) fn binding<A>(caller: &Caller<A>, request: &HttpRequest) -> String {
     )
 }
 
-/// How the log's parameters are read for this caller.
+/// The context for parsing the parameters of the log for this caller.
 pub(super) fn context<'a, A>(caller: &Caller<A>, binding: &'a str) -> ParseContext<'a> {
     let limits = caller.app_state().limits();
     let size = |limit: usize| u32::try_from(limit).unwrap_or(u32::MAX);

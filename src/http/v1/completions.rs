@@ -1,8 +1,8 @@
-//! `/v1/completions`: marking content as complete for people who did it elsewhere (contract sections 4 and 13).
+//! `/v1/completions`: marking content as complete for people that completed it outside the platform.
 //!
-//! Marking twice is marking once: whoever stands completed, now or at the moment given, is `already_completed`, and
-//! that is decided where the record is written. What a caller can't see is `not_found`, and of a team or group only the
-//! members are named whom they may mark.
+//! A repeated request has no further effect: a person with a completion that is valid now, or was valid at the given
+//! time, is `already_completed`. The transaction that writes the records decides this. A user outside the caller's reach
+//! is `not_found`. For a team or group, the response contains only the members that the caller may mark.
 
 use std::sync::Arc;
 
@@ -23,86 +23,87 @@ use crate::store::{Asked, PlannedOutcome, Incoming, CompletionMark, MarkingRefus
 
 use super::activities::{envelope, submission};
 
-/// People who are marked by one transaction: so that others, whose records wait meanwhile, have their turn.
-const AT_ONCE: usize = 500;
+/// The maximum number of people in one transaction. Small transactions keep the waiting time of other writers short.
+const PEOPLE_PER_TRANSACTION: usize = 500;
 
 routes! {
     "/v1/completions" => { post: mark_complete },
 }
 
-/// What is to be marked as complete, and for whom: at least one of `users`, `teams` and `groups`.
+/// The content to mark as complete, and the people. At least one of `users`, `teams` and `groups` is required.
 #[derive(ToSchema)]
-#[allow(dead_code, reason = "read member by member; this describes them")]
+#[allow(dead_code, reason = "`MarkForm` reads the members; this struct documents them")]
 #[schema(example = json!({
     "content": "fire-safety", "users": ["bo", "cy"], "teams": ["sales"], "include_sub_teams": true,
     "groups": ["first-aiders"], "happened_at": "2026-02-14T09:00:00Z", "note": "Was at the live session",
     "dry_run": false
 }))]
 pub struct NewCompletion {
-    /// The content's id, or its IRI while nobody has registered it. Archived content may be marked, too.
+    /// The content's id, or its IRI if the content is not registered. The content may be archived.
     content: String,
-    /// Ids of users. With the members of teams and groups, 10,000 people at most.
+    /// Ids of users. Together with the members of teams and groups, at most 10,000 people.
     users: Option<Vec<String>>,
-    /// Ids of teams: all members whom the caller may mark.
+    /// Ids of teams. Selects all members that the caller may mark.
     #[schema(max_items = 1000)]
     teams: Option<Vec<String>>,
-    /// The members of the teams below those count as well.
+    /// Whether the members of the teams below are selected too.
     include_sub_teams: Option<bool>,
-    /// Ids of groups: all members whom the caller may mark.
+    /// Ids of groups. Selects all members that the caller may mark.
     #[schema(max_items = 1000)]
     groups: Option<Vec<String>>,
-    /// When they completed it, RFC 3339; default: now. It doesn't lie ahead.
+    /// The time of the completion, RFC 3339. It must not be in the future. Default: now.
     #[schema(format = DateTime)]
     happened_at: Option<String>,
-    /// A manual note about each person whose completion is recorded. They never see it themselves.
+    /// A note that is created about each marked person. The person cannot read it.
     #[schema(max_length = 10_000)]
     note: Option<String>,
-    /// Only say what would happen.
+    /// Whether to return the outcomes without marking anyone.
     dry_run: Option<bool>,
 }
 
-/// What became of each person.
+/// The outcome for each person.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = CompletionReport, example = json!({"results": [
     {"user": "bo", "outcome": "created", "activity": "0190a000-0000-7000-8000-00000000000b"},
     {"user": "cy", "outcome": "already_completed", "activity": null}
 ]}))]
 pub struct Report {
-    /// The users in the order in which they were sent, then the members of teams and groups by id; each once.
+    /// The users in the order of the request, then the members of teams and groups in the order of their ids, without
+    /// duplicates.
     pub results: Vec<CompletionResult>,
 }
 
-/// What became of one person.
+/// The outcome for one person.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CompletionResult {
     /// The user's id.
     #[schema(value_type = String)]
     pub user: UserId,
-    /// What became of them. `not_found`: unknown, or outside the caller's reach.
+    /// The outcome. `not_found` means that the user does not exist or is outside the caller's reach.
     pub outcome: Outcome,
-    /// The activity that was made: what to void if it was a mistake. Null for any other outcome, and in a dry run.
+    /// The created activity, which can be voided to undo the marking. Null for all other outcomes and in a dry run.
     #[schema(value_type = Option<Uuid>, required = true)]
     pub activity: Option<StatementId>,
 }
 
 /// Mark content as complete for users, and for the members of teams and groups.
 ///
-/// The answer tells what became of each person. Who stands completed already, now or at the moment given, is left as
-/// they are; who has expired or failed is marked. So the same request again changes nothing, and finishes what was cut
-/// off midway.
+/// The response contains the outcome for each person. A person with a completion that is valid now, or was valid at the
+/// given time, is not changed. A person with an expired completion or a failure is marked. Therefore a client can repeat
+/// an interrupted request: it only marks the remaining people.
 #[utoipa::path(
     post,
     path = "/v1/completions",
     tag = "completions",
     operation_id = "mark_complete",
     request_body = NewCompletion,
-    responses((status = 200, description = "What became of each person, or in a dry run what would become of them.",
+    responses((status = 200, description = "The outcome for each person. In a dry run, the expected outcome.",
         body = Report))
 )]
 async fn mark_complete(caller: Caller<MarkComplete>, pairs: QueryPairs, body: JsonBytes) -> Answer {
     pairs.refuse_any()?;
     let form = MarkForm::parse(body.text()?, caller.now(), caller.app_state().limits().json_depth)?;
-    let asked = Asked {
+    let marking = Asked {
         content: &form.content,
         users: &form.users,
         teams: &form.teams,
@@ -111,26 +112,26 @@ async fn mark_complete(caller: Caller<MarkComplete>, pairs: QueryPairs, body: Js
         at: form.happened_at,
         home_page: &caller.organisation().account_home_page,
     };
-    let marking = caller.store().marking(&caller.subjects()?, &asked).await?;
-    let marking = marking.map_err(refused)?;
-    let mut results: Vec<CompletionResult> = marking.targets.iter().map(foreseen).collect();
+    let marking = caller.store().marking(&caller.subjects()?, &marking).await?;
+    let marking = marking.map_err(to_problem)?;
+    let mut results: Vec<CompletionResult> = marking.targets.iter().map(planned_result).collect();
     if !form.dry_run {
-        mark(&caller, &form, &marking.iri, &marking.targets, &mut results).await?;
+        record_completions(&caller, &form, &marking.iri, &marking.targets, &mut results).await?;
     }
     Ok(HttpResponse::Ok().json(Report { results }))
 }
 
-fn refused(refusal: MarkingRefusal) -> Problem {
+fn to_problem(refusal: MarkingRefusal) -> Problem {
     match refusal {
-        MarkingRefusal::UnknownContent => Problem::invalid_body("/content", "the catalogue has no such content"),
+        MarkingRefusal::UnknownContent => Problem::invalid_body("/content", "the content does not exist"),
         MarkingRefusal::TooManyPeople => {
-            let detail = format!("at most {MAX_PEOPLE} people are marked at once; send them in parts");
+            let detail = format!("a request can mark at most {MAX_PEOPLE} people; split it into several requests");
             Problem::new(Code::BatchTooLong, detail)
         }
     }
 }
 
-fn foreseen(target: &Target) -> CompletionResult {
+fn planned_result(target: &Target) -> CompletionResult {
     let outcome = match target.foreseen {
         PlannedOutcome::Create(_) => Outcome::Created,
         PlannedOutcome::AlreadyCompleted => Outcome::AlreadyCompleted,
@@ -144,16 +145,16 @@ fn foreseen(target: &Target) -> CompletionResult {
     }
 }
 
-/// Records the completions that are needed, and corrects in the results what has changed since it was foreseen.
-async fn mark(
+/// Records the planned completions. Corrects the results of people that were marked by another request in the meantime.
+async fn record_completions(
     caller: &Caller<MarkComplete>,
     form: &MarkForm,
     iri: &str,
     targets: &[Target],
     results: &mut [CompletionResult],
 ) -> Result<(), Problem> {
-    let marker = Marker::of(caller).await?;
-    let mut open: Vec<(&ToMark, &mut CompletionResult)> = targets
+    let marker = Marker::from_caller(caller).await?;
+    let mut planned: Vec<(&ToMark, &mut CompletionResult)> = targets
         .iter()
         .zip(results)
         .filter_map(|(target, result)| match &target.foreseen {
@@ -161,10 +162,10 @@ async fn mark(
             PlannedOutcome::AlreadyCompleted | PlannedOutcome::Deactivated | PlannedOutcome::NotFound => None,
         })
         .collect();
-    for part in open.chunks_mut(AT_ONCE) {
+    for part in planned.chunks_mut(PEOPLE_PER_TRANSACTION) {
         let records = part
             .iter()
-            .map(|(to_mark, _)| marker.record(caller, form, iri, to_mark));
+            .map(|(to_mark, _)| marker.completion_record(caller, form, iri, to_mark));
         let records = records.collect::<Result<Vec<_>, _>>()?;
         let recorded = caller.app_state().recorder().record(submission(caller, records)).await;
         let recorded = recorded.map_err(|error| Problem::from_record_error(error, false))?;
@@ -178,7 +179,7 @@ async fn mark(
     Ok(())
 }
 
-/// Who marks, as records name them.
+/// The user that marks, as it occurs in the records.
 struct Marker {
     user: UserId,
     identifier: Identifier,
@@ -187,9 +188,9 @@ struct Marker {
 }
 
 impl Marker {
-    async fn of(caller: &Caller<MarkComplete>) -> Result<Self, Problem> {
-        let nobody = || Problem::forbidden("only a person marks content as complete");
-        let user = caller.principal().user().cloned().ok_or_else(nobody)?;
+    async fn from_caller(caller: &Caller<MarkComplete>) -> Result<Self, Problem> {
+        let forbidden = || Problem::forbidden("only a person can mark content as complete");
+        let user = caller.principal().user().cloned().ok_or_else(forbidden)?;
         let mut recorders = caller
             .store()
             .recorders(caller.org(), std::slice::from_ref(&user))
@@ -205,7 +206,8 @@ impl Marker {
         })
     }
 
-    fn record(
+    /// The record that marks one person.
+    fn completion_record(
         &self,
         caller: &Caller<MarkComplete>,
         form: &MarkForm,

@@ -1,9 +1,8 @@
-//! `/v1/activities/export.csv`, `/v1/activities/export.ndjson`: the log, all of it at once, as it comes
-//! (contract section 8).
+//! `/v1/activities/export.csv`, `/v1/activities/export.ndjson`: all matching rows of the log in one response.
 //!
-//! The filters are those of the log. An answer is sent in pieces while the database is read, so its status stands
-//! before its end is known: what fails midway breaks the transfer off, so that no client takes a part for
-//! the whole. HEAD asks the database as GET does.
+//! The filters are the filters of the log. The response is sent while the database is read, so its status is sent before
+//! the last row is known. A later error interrupts the transfer, and the client sees that the file is incomplete. HEAD
+//! runs the same query as GET.
 
 use actix_web::HttpResponse;
 use actix_web::http::header::{
@@ -34,35 +33,35 @@ routes! {
     "/v1/activities/export.ndjson" => { get: export_ndjson },
 }
 
-/// In which order (contract section 7).
+/// The order of the rows.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-#[allow(dead_code, reason = "read by the log's parser; this describes it")]
+#[allow(dead_code, reason = "the parser of the log reads it; this struct documents it")]
 pub(super) struct ExportOrder {
     /// `-happened_at` (default) or `happened_at`.
     #[param(example = "-happened_at")]
     sort: Option<String>,
 }
 
-/// How the CSV looks (contract section 8).
+/// The format of the CSV.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-#[allow(dead_code, reason = "read by `csv_options`; this describes it")]
+#[allow(dead_code, reason = "`csv_options` reads it; this struct documents it")]
 struct CsvParameters {
-    /// Which columns; default: `elearning`.
+    /// The set of columns. Default: `elearning`.
     #[param(inline, example = "elearning")]
     columns: Option<ColumnSet>,
-    /// A byte order mark at the beginning, for Excel.
+    /// Begin the file with a byte order mark, for Excel.
     bom: Option<bool>,
-    /// Leave cells as they are that a spreadsheet would run as a formula; without it they get a leading `'`.
+    /// Do not escape cells that a spreadsheet would run as a formula. Otherwise these cells begin with `'`.
     raw: Option<bool>,
 }
 
 /// Export the log as CSV.
 ///
-/// RFC 4180, UTF-8, a heading row even when empty; times in UTC. `columns` adds columns at the end, before the
-/// organisation's own fields: a file of a larger set begins with the columns of the smaller one. An answer
-/// that breaks off failed, and must not be used.
+/// The format is RFC 4180 in UTF-8 with times in UTC. The file always has a heading row. A larger set of `columns`
+/// begins with the columns of the smaller sets, and the custom fields are always the last columns. If the transfer is
+/// interrupted, the file is incomplete and must not be used.
 #[utoipa::path(
     get,
     path = "/v1/activities/export.csv",
@@ -80,37 +79,38 @@ struct CsvParameters {
             5 minutes,300,2027-03-01T09:00:00.000Z,4711\r\n"))
 )]
 async fn export_csv(caller: Caller<ReadActivities>, pairs: QueryPairs) -> Answer {
-    let query = read(&caller, &pairs, &["columns", "bom", "raw"])?;
+    let query = parse_query(&caller, &pairs, &["columns", "bom", "raw"])?;
     let options = csv_options(&query)?;
     let question = caller.scoped(query.asked_scope, &query.filter)?;
-    let turn = caller.app_state().concurrency().exports.acquire().await?;
-    let blocks = export::csv(caller.store(), &question, query.sort, query.now, options, turn).await?;
-    Ok(answer(blocks, "activities", CSV, "csv", caller.now()))
+    let permit = caller.app_state().concurrency().exports.acquire().await?;
+    let blocks = export::csv(caller.store(), &question, query.sort, query.now, options, permit).await?;
+    Ok(file_response(blocks, "activities", CSV, "csv", caller.now()))
 }
 
 /// Export the log as NDJSON.
 ///
-/// One activity a line, as the log has it. An answer that breaks off failed, and must not be used.
+/// Each line is one activity in the format of the log. If the transfer is interrupted, the file is incomplete and must
+/// not be used.
 #[utoipa::path(
     get,
     path = "/v1/activities/export.ndjson",
     tag = "exports",
     operation_id = "export_activities_ndjson",
     params(LogScope, LogFilter, ExportOrder),
-    responses((status = 200, description = "All rows: one activity a line.", body = Activity,
+    responses((status = 200, description = "All rows, one activity in each line.", body = Activity,
         content_type = "application/x-ndjson",
         headers(("Content-Disposition" = String, description = "A file name with today's date in UTC."))))
 )]
 async fn export_ndjson(caller: Caller<ReadActivities>, pairs: QueryPairs) -> Answer {
-    let query = read(&caller, &pairs, &[])?;
+    let query = parse_query(&caller, &pairs, &[])?;
     let question = caller.scoped(query.asked_scope, &query.filter)?;
-    let turn = caller.app_state().concurrency().exports.acquire().await?;
-    let blocks = export::ndjson(caller.store(), &question, query.sort, query.now, turn).await?;
-    Ok(answer(blocks, "activities", NDJSON, "ndjson", caller.now()))
+    let permit = caller.app_state().concurrency().exports.acquire().await?;
+    let blocks = export::ndjson(caller.store(), &question, query.sort, query.now, permit).await?;
+    Ok(file_response(blocks, "activities", NDJSON, "ndjson", caller.now()))
 }
 
-/// The log's parameters, but those of pages, and `extra` ones.
-fn read(caller: &Caller<ReadActivities>, pairs: &QueryPairs, extra: &[&str]) -> Result<Query, Problem> {
+/// Parses the parameters of the log without the parameters of pages. `extra` names further parameters.
+fn parse_query(caller: &Caller<ReadActivities>, pairs: &QueryPairs, extra: &[&str]) -> Result<Query, Problem> {
     let context = ParseContext {
         paging: false,
         extra,
@@ -119,27 +119,27 @@ fn read(caller: &Caller<ReadActivities>, pairs: &QueryPairs, extra: &[&str]) -> 
     Ok(Query::parse(pairs.as_slice(), &context)?)
 }
 
-/// The parameters `columns`, `bom` and `raw`, as far as the resource has them.
+/// Parses the parameters `columns`, `bom` and `raw`. A resource without one of them uses its default.
 pub(super) fn csv_options(query: &Query) -> Result<CsvOptions, Problem> {
     let mut faults = Vec::new();
     let mut flag = |name: &str| match query.extra(name) {
         None | Some("false") => false,
         Some("true") => true,
         Some(_) => {
-            faults.push(ProblemError::in_parameter(name, "is `true` or `false`"));
+            faults.push(ProblemError::in_parameter(name, "must be `true` or `false`"));
             false
         }
     };
     let (bom, raw) = (flag("bom"), flag("raw"));
     let columns = match query.extra("columns") {
         None => Some(ColumnSet::default()),
-        Some(key) => ColumnSet::from_key(key),
+        Some(key) => key.parse().ok(),
     };
     if columns.is_none() {
         let keys: Vec<&str> = ColumnSet::ALL.iter().map(|set| set.key()).collect();
         faults.push(ProblemError::in_parameter(
             "columns",
-            format!("is one of `{}`", keys.join("`, `")),
+            format!("must be one of `{}`", keys.join("`, `")),
         ));
     }
     match columns {
@@ -148,27 +148,27 @@ pub(super) fn csv_options(query: &Query) -> Result<CsvOptions, Problem> {
     }
 }
 
-/// The blocks as a file that is named after what it holds and the day.
-pub(super) fn answer(
+/// A response with the blocks as a file. The name of the file consists of `stem`, the date and the extension.
+pub(super) fn file_response(
     blocks: Blocks,
-    what: &str,
+    stem: &str,
     content_type: &str,
     extension: &str,
     now: Timestamp,
 ) -> HttpResponse {
     let date = now.to_datetime().format("%Y-%m-%d");
-    let disposition = disposition(&format!("{what}-{date}.{extension}"));
-    let body = blocks.map_ok(Bytes::from).inspect_err(broken_off);
+    let disposition = disposition(&format!("{stem}-{date}.{extension}"));
+    let body = blocks.map_ok(Bytes::from).inspect_err(log_interruption);
     HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, content_type))
         .insert_header(disposition)
         .streaming(body)
 }
 
-/// The header that gives the answer's file its name: as it is where it is ASCII, else encoded as RFC 6266 says, with
-/// something like it for clients that don't read that.
+/// The header with the file name. A name that is not ASCII is encoded as RFC 6266 specifies, and an ASCII name is added
+/// for old clients.
 pub(in crate::http) fn disposition(file_name: &str) -> ContentDisposition {
-    let plain = file_name.chars().map(|letter| if letter.is_ascii() { letter } else { '_' });
+    let plain = file_name.chars().map(|char| if char.is_ascii() { char } else { '_' });
     let mut parameters = vec![DispositionParam::Filename(plain.collect())];
     if !file_name.is_ascii() {
         parameters.push(DispositionParam::FilenameExt(ExtendedValue {
@@ -183,22 +183,22 @@ pub(in crate::http) fn disposition(file_name: &str) -> ContentDisposition {
     }
 }
 
-/// The client sees a transfer that breaks off; why, the log alone tells.
-pub(in crate::http) fn broken_off(error: &ExportError) {
+/// Logs why a transfer was interrupted. The client cannot receive the reason.
+pub(in crate::http) fn log_interruption(error: &ExportError) {
     match error {
-        ExportError::Stalled => tracing::warn!(cause = %error, "an export was given up"),
-        ExportError::Store(_) | ExportError::Json(_) | ExportError::BrokeOff => {
-            tracing::error!(cause = %error, "an export broke off");
+        ExportError::Stalled => tracing::warn!(cause = %error, "an export was stopped"),
+        ExportError::Store(_) | ExportError::Json(_) | ExportError::Interrupted => {
+            tracing::error!(cause = %error, "an export was interrupted");
         }
     }
 }
 
 impl From<ExportError> for Problem {
-    /// What went wrong before the answer began; never the client's doing.
+    /// Converts an error that occurred before the response began. It is never an error of the client.
     fn from(error: ExportError) -> Self {
         match error {
             ExportError::Store(error) => error.into(),
-            ExportError::Json(_) | ExportError::Stalled | ExportError::BrokeOff => Problem::internal(error),
+            ExportError::Json(_) | ExportError::Stalled | ExportError::Interrupted => Problem::internal(error),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `/v1/facets`: what a filter bar can offer (contract section 7).
+//! `/v1/facets`: the values of each filter, for a filter bar.
 
 use actix_web::HttpResponse;
 
@@ -17,11 +17,11 @@ routes! {
     "/v1/facets" => { get: list_facets },
 }
 
-/// List every filter's values, with how many rows have each.
+/// List the values of each filter with the number of rows.
 ///
-/// They count the log as the caller sees it without filters. The log's parameters are read and checked as there, so
-/// that a filter bar can send what it has; only `scope`, with the team or group that belongs to it, and
-/// `include_deactivated` change what is counted. Over many rows an answer may be a minute old: see `as_of`.
+/// The counts include all rows that the caller may read, without filters. A filter bar can send its current parameters:
+/// they are checked, but only `scope`, the team or group of the scope, and `include_deactivated` change the counts. A
+/// response about many rows may be up to one minute old; see `as_of`.
 #[utoipa::path(
     get,
     path = "/v1/facets",
@@ -39,11 +39,11 @@ async fn list_facets(caller: Caller<ReadActivities>, pairs: QueryPairs) -> Answe
     let query = Query::parse(pairs.as_slice(), &context)?;
     let population = population(&query.filter, query.asked_scope);
     let cache = caller.app_state().facets();
-    let question = caller.scoped(query.asked_scope, &population)?;
-    if let Some(kept) = cache.get(&question, caller.now()) {
-        return Ok(HttpResponse::Ok().json(kept.as_ref()));
+    let scoped = caller.scoped(query.asked_scope, &population)?;
+    if let Some(facets) = cache.get(&scoped, caller.now()) {
+        return Ok(HttpResponse::Ok().json(facets.as_ref()));
     }
-    let _turn = caller.app_state().concurrency().counts.acquire().await?;
-    let facets = caller.store().facets(cache, &question, query.now).await?;
+    let _permit = caller.app_state().concurrency().counts.acquire().await?;
+    let facets = caller.store().count_facets(cache, &scoped, query.now).await?;
     Ok(HttpResponse::Ok().json(facets.as_ref()))
 }

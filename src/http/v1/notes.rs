@@ -1,8 +1,8 @@
-//! `/v1/users/{id}/notes`, `/v1/notes/{id}`: what is noted about users, by hand (contract sections 4 and 13).
+//! `/v1/users/{id}/notes`, `/v1/notes/{id}`: notes about users.
 //!
-//! Owner, admin and hr read and write notes about everybody, managers about their reports, and nobody about
-//! themselves: such a note is 404 as if there were none. No credential does. A note is never taken away; changing one
-//! keeps what stood there, with who wrote it and when.
+//! The roles owner, admin and hr read and write notes about all users, and managers about their reports. No user may read
+//! notes about themselves: the response is 404, as for a note that does not exist. Credentials have no access to notes.
+//! A note cannot be deleted. A change keeps the previous version with its writer and time.
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -36,33 +36,33 @@ routes! {
 pub struct NoteList {
     /// The notes, the newest first.
     pub notes: Vec<Note>,
-    /// The next page; null on the last one.
+    /// The relative address of the next page; null on the last page.
     #[schema(required = true, example = json!(null))]
     pub next: Option<String>,
 }
 
-/// What stood in a note before.
+/// The previous versions of a note.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct NoteVersionList {
-    /// Every version but the one that stands, the last one first.
+    /// All versions except the current one, the latest first.
     pub versions: Vec<NoteVersion>,
-    /// Always null: the versions of a note fit on one page.
+    /// Always null, because the list has one page.
     #[schema(required = true, example = json!(null))]
     pub next: Option<String>,
 }
 
-/// List the notes about a user, by when it happened, the newest first. One's own are not there.
+/// List the notes about a user in the order of `happened_at`, the newest first. Notes about the caller are not found.
 #[utoipa::path(
     get,
     path = "/v1/users/{id}/notes",
     tag = "timelines",
     operation_id = "list_notes",
     params(
-        ("id" = String, Path, description = "The id of the user whom they are about.", example = "bo"),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "Notes of a page: 50 unless given."),
-        ("cursor" = Option<String>, Query, description = "From the last page's `next`."),
+        ("id" = String, Path, description = "The id of the user that the notes are about.", example = "bo"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "The number of notes on a page. Default: 50."),
+        ("cursor" = Option<String>, Query, description = "The cursor in `next` of the previous page."),
     ),
-    responses((status = 200, description = "A page.", body = NoteList))
+    responses((status = 200, description = "A page of notes.", body = NoteList))
 )]
 async fn list_notes(
     caller: Caller<Notes>,
@@ -81,11 +81,11 @@ async fn list_notes(
     let fingerprint = Fingerprint::from_parts([caller.org().as_str(), &caller_id, request.path()]);
     let cursor = cursor.map(|text| Cursor::decode(text, fingerprint)).transpose();
     let cursor = cursor.map_err(|error| Problem::new(Code::BadCursor, error.to_string()))?;
-    let one_more = u32::try_from(limit).unwrap_or(u32::MAX).saturating_add(1);
+    let limit_plus_one = u32::try_from(limit).unwrap_or(u32::MAX).saturating_add(1);
     let after = cursor.map(|cursor| cursor.last);
     let mut notes = caller
         .store()
-        .notes(&caller.subjects()?, &id, Window::default(), after, one_more)
+        .find_notes(&caller.subjects()?, &id, Window::default(), after, limit_plus_one)
         .await?
         .ok_or_else(Problem::not_found)?;
     let more = notes.len() > limit;
@@ -103,15 +103,15 @@ async fn list_notes(
     Ok(pages::list_response(&body, body.next.as_deref()))
 }
 
-/// Write a note about a user. `created_by` says who did what it is about, and doesn't change afterwards.
+/// Create a note about a user. `created_by` is the user that did what the note describes. It cannot be changed later.
 #[utoipa::path(
     post,
     path = "/v1/users/{id}/notes",
     tag = "timelines",
     operation_id = "create_note",
-    params(("id" = String, Path, description = "The id of the user whom it is about.", example = "bo")),
+    params(("id" = String, Path, description = "The id of the user that the note is about.", example = "bo")),
     request_body = NoteForm,
-    responses((status = 201, description = "Written.", body = Note,
+    responses((status = 201, description = "The note was created.", body = Note,
         headers(("Location" = String, description = "The note's address."))))
 )]
 async fn create_note(caller: Caller<Notes>, id: web::Path<UserId>, pairs: QueryPairs, body: JsonBytes) -> Answer {
@@ -143,11 +143,12 @@ async fn create_note(caller: Caller<Notes>, id: web::Path<UserId>, pairs: QueryP
 )]
 async fn read_note(caller: Caller<Notes>, id: web::Path<String>, pairs: QueryPairs) -> Answer {
     pairs.refuse_any()?;
-    let note = caller.store().note(&caller.subjects()?, note_id(&id)?).await?;
+    let note = caller.store().find_note(&caller.subjects()?, parse_note_id(&id)?).await?;
     Ok(HttpResponse::Ok().json(note.ok_or_else(Problem::not_found)?))
 }
 
-/// Change a note by a merge patch (RFC 7396). What stood there stays readable; what changes nothing makes no version.
+/// Change a note with a merge patch (RFC 7396). The previous version stays readable. A patch without a change does not
+/// create a version.
 #[utoipa::path(
     patch,
     path = "/v1/notes/{id}",
@@ -155,8 +156,9 @@ async fn read_note(caller: Caller<Notes>, id: web::Path<String>, pairs: QueryPai
     operation_id = "patch_note",
     params(("id" = Uuid, Path, description = "The note's id.")),
     request_body(content = NotePatch, content_type = "application/merge-patch+json",
-        description = "The members to change; none can be taken away. Sent as application/json it means the same."),
-    responses((status = 200, description = "The note as it is now.", body = Note))
+        description = "The members to change. A member cannot be removed. The content type `application/json` has the same \
+            meaning."),
+    responses((status = 200, description = "The changed note.", body = Note))
 )]
 async fn patch_note(
     caller: Caller<Notes>,
@@ -165,7 +167,7 @@ async fn patch_note(
     JsonBody(body): JsonBody<Value>,
 ) -> Answer {
     pairs.refuse_any()?;
-    let id = note_id(&id)?;
+    let id = parse_note_id(&id)?;
     let patch = keyed::patch(body)?.to_string();
     let change = NotePatch::parse(&patch, caller.app_state().limits().json_depth)?;
     let note = caller
@@ -175,21 +177,21 @@ async fn patch_note(
     Ok(HttpResponse::Ok().json(note))
 }
 
-/// List the earlier versions of a note, with who wrote each and when.
+/// List the previous versions of a note, each with its writer and time.
 #[utoipa::path(
     get,
     path = "/v1/notes/{id}/history",
     tag = "timelines",
     operation_id = "list_note_versions",
     params(("id" = Uuid, Path, description = "The note's id.")),
-    responses((status = 200, description = "All of them but the one that stands, the last one first.",
+    responses((status = 200, description = "All versions except the current one, the latest first.",
         body = NoteVersionList))
 )]
 async fn list_note_versions(caller: Caller<Notes>, id: web::Path<String>, pairs: QueryPairs) -> Answer {
     pairs.refuse_any()?;
     let versions = caller
         .store()
-        .note_versions(&caller.subjects()?, note_id(&id)?)
+        .find_note_versions(&caller.subjects()?, parse_note_id(&id)?)
         .await?;
     let body = NoteVersionList {
         versions: versions.ok_or_else(Problem::not_found)?,
@@ -198,8 +200,8 @@ async fn list_note_versions(caller: Caller<Notes>, id: web::Path<String>, pairs:
     Ok(pages::list_response(&body, None))
 }
 
-/// The id in the address; what is no UUID names nothing, whoever asks with whatever method.
-fn note_id(text: &str) -> Result<Uuid, Problem> {
+/// Parses the id in the address. A text that is not a UUID cannot be the id of a note, so the response is 404.
+fn parse_note_id(text: &str) -> Result<Uuid, Problem> {
     Uuid::try_parse(text).map_err(|_| Problem::not_found())
 }
 

@@ -1,9 +1,9 @@
-//! `/v1/contents/{id}/progress` and `.csv`: where everybody stands with a content (contract section 3).
+//! `/v1/contents/{id}/progress` and `.csv`: the progress of people with a content.
 //!
-//! Everybody within the caller's reach and scope is in the list, those too who never started: people are chosen first,
-//! and then looked at. So the parameters ask who ([`PeopleFilter`]) and not what; the rule of the states is in
-//! [`crate::log::progress`]. A page costs the same however large the organisation and the log are; what asks for single
-//! `state`s or for totals passes over all of the content's rows, within a concurrency limit.
+//! The list contains all people within the caller's reach and scope, also people without any activity. Therefore the
+//! parameters select people ([`PeopleFilter`]) and not activities. [`crate::log::progress`] has the rule of the states.
+//! The cost of a page does not depend on the size of the organisation or of the log. Only a request with `state` or with
+//! totals reads all rows of the content, and a concurrency limit applies to it.
 
 use actix_web::{HttpRequest, web};
 use serde::Serialize;
@@ -22,7 +22,7 @@ use crate::log::activity::ActivityContent;
 use crate::log::filter::FilterSet;
 use crate::log::progress::{PersonProgress, ProgressCursor, State, StateCounts};
 use crate::log::{ParseContext, Query};
-use crate::store::Progress;
+use crate::store::ContentProgress;
 
 use super::activities::context;
 use super::exports::{self, CSV};
@@ -35,7 +35,7 @@ routes! {
 
 const CURSOR: &str = "cursor";
 
-/// A page of people and where they stand with a content.
+/// A page of people with their progress.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
     "content": {"id": "fire-safety", "iri": "https://example.org/fire-safety", "title": "Fire Safety",
@@ -55,69 +55,69 @@ const CURSOR: &str = "cursor";
 pub struct ProgressList {
     /// The content.
     pub content: ActivityContent,
-    /// The people: users by id, then the persons whom no user claims.
+    /// The users in the order of their ids, then the persons without a user.
     pub progress: Vec<PersonProgress>,
-    /// The relative address of the next page; null on the last one.
+    /// The relative address of the next page; null on the last page.
     #[schema(required, example = json!(null))]
     pub next: Option<String>,
-    /// How many people there are over all pages; only with `count=exact`.
+    /// The number of people on all pages; only with `count=exact`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub total: Option<u64>,
-    /// How many of those in scope stand where, whichever `state` is asked for; only with `count=exact`.
+    /// The number of people in scope by state, independent of the parameter `state`; only with `count=exact`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub states: Option<StateCounts>,
 }
 
-/// Where they stand.
+/// The parameter `state`.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-#[allow(dead_code, reason = "read by `states`; this describes it")]
+#[allow(dead_code, reason = "`ParameterErrors::parse_states` reads it; this struct documents it")]
 struct StateParameter {
-    /// Only those who stand in any of these states. May be comma-separated.
+    /// Only people in one of these states. May be comma-separated.
     #[param(example = json!(["not_started", "in_progress"]))]
     state: Option<Vec<State>>,
 }
 
-/// Which page.
+/// The parameters of pages.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-#[allow(dead_code, reason = "read by `list_progress`; this describes them")]
+#[allow(dead_code, reason = "`list_progress` reads them; this struct documents them")]
 struct ProgressPaging {
-    /// People of a page, 1 to 1000; default 50.
+    /// The number of people on a page, 1 to 1000. Default: 50.
     #[param(example = 50)]
     limit: Option<u32>,
-    /// From the last page's `next`; bound to its question and caller.
+    /// The cursor in `next` of the previous page. It is valid for the same parameters and caller.
     cursor: Option<String>,
-    /// `exact`: give `total` and `states`.
+    /// `exact`: return `total` and `states`.
     #[param(example = "exact")]
     count: Option<String>,
 }
 
-/// How the CSV looks (contract section 8).
+/// The format of the CSV.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-#[allow(dead_code, reason = "read by `export_progress`; this describes them")]
+#[allow(dead_code, reason = "`export_progress` reads them; this struct documents them")]
 struct ProgressCsv {
-    /// A byte order mark at the beginning, for Excel.
+    /// Begin the file with a byte order mark, for Excel.
     bom: Option<bool>,
-    /// Leave cells as they are that a spreadsheet would run as a formula; without it they get a leading `'`.
+    /// Do not escape cells that a spreadsheet would run as a formula. Otherwise these cells begin with `'`.
     raw: Option<bool>,
 }
 
-/// Read where everybody in scope stands with a content, those who never started included.
+/// Read the progress of all people in scope with a content, including people that have not started.
 ///
-/// `completed` is a completion that has not expired; a later failure doesn't undo it. Being assigned or enrolled is
-/// not yet a start. Persons whom no user claims are listed last, for those who see the whole organisation and ask for
-/// nobody in particular.
+/// A person has the state `completed` if a completion has not expired. A later failure does not change this. A person
+/// that was only assigned or enrolled has not started. Persons without a user come last. They are listed only if the
+/// caller may read the whole organisation and the parameters do not select people.
 #[utoipa::path(
     get,
     path = "/v1/contents/{id}/progress",
     tag = "completions",
     operation_id = "list_progress",
     params(
-        ("id" = String, Path, description = "The content's id, or its IRI while nobody has registered it.",
+        ("id" = String, Path, description = "The content's id, or its IRI if the content is not registered.",
             example = "fire-safety"),
         LogScope, PeopleFilter, StateParameter, ProgressPaging
     ),
@@ -129,29 +129,29 @@ async fn list_progress(
     id: web::Path<String>,
     pairs: QueryPairs,
 ) -> Answer {
-    let query = read(&caller, &pairs, true, &[])?;
-    let mut faults = Faults::default();
-    let states = faults.states(&query);
-    faults.finish()?;
+    let query = parse_query(&caller, &pairs, true, &[])?;
+    let mut errors = ParameterErrors::default();
+    let states = errors.parse_states(&query);
+    errors.finish()?;
     let binding = format!("/v1/contents/{id}/progress");
     let fingerprint = ListCursor::fingerprint(&binding, &caller.principal().caller_id(), pairs.as_slice());
-    let cursor = cursor(&pairs, fingerprint)?;
-    let (limit, counted) = (query.limit as usize, query.count_exact);
+    let cursor = parse_cursor(&pairs, fingerprint)?;
+    let (limit, with_counts) = (query.limit as usize, query.count_exact);
     let now = cursor.as_ref().map_or(query.now, |cursor| cursor.now);
     let after = cursor.map(|cursor| cursor.after);
 
-    let progress = question(&caller, query, &id, now).await?;
-    let (page, counts) = if counted || !states.is_empty() {
-        let _turn = caller.app_state().concurrency().counts.acquire().await?;
-        let survey = progress.survey().await?;
-        let counts = match counted {
-            true => Some(progress.counts(&survey).await?),
+    let progress = find_progress(&caller, query, &id, now).await?;
+    let (page, counts) = if with_counts || !states.is_empty() {
+        let _permit = caller.app_state().concurrency().counts.acquire().await?;
+        let survey = progress.survey_states().await?;
+        let counts = match with_counts {
+            true => Some(progress.count_states(&survey).await?),
             false => None,
         };
         let only = (!states.is_empty()).then_some((&survey, states.as_slice()));
-        (progress.page(only, after.as_ref(), limit).await?, counts)
+        (progress.find_page(only, after.as_ref(), limit).await?, counts)
     } else {
-        (progress.page(None, after.as_ref(), limit).await?, None)
+        (progress.find_page(None, after.as_ref(), limit).await?, None)
     };
     let next = page.next.map(|after| {
         let after = ProgressCursor { now, after }.to_string();
@@ -161,7 +161,7 @@ async fn list_progress(
     let body = ProgressList {
         content: ActivityContent::new(progress.content()),
         progress: people
-            .map(|one| PersonProgress::new(&one.person, one.standing))
+            .map(|row| PersonProgress::new(&row.person, row.standing))
             .collect(),
         next,
         total: counts.map(|counts| counts.total(&states)),
@@ -170,21 +170,21 @@ async fn list_progress(
     Ok(pages::list_response(&body, body.next.as_deref()))
 }
 
-/// Export where everybody in scope stands with a content as CSV.
+/// Export the progress of all people in scope with a content as CSV.
 ///
-/// RFC 4180, UTF-8, a heading row even when empty; times in UTC; the organisation's own user fields come last. An
-/// answer that breaks off failed, and must not be used.
+/// The format is RFC 4180 in UTF-8 with times in UTC. The file always has a heading row. The custom fields are the last
+/// columns. If the transfer is interrupted, the file is incomplete and must not be used.
 #[utoipa::path(
     get,
     path = "/v1/contents/{id}/progress.csv",
     tag = "completions",
     operation_id = "export_progress",
     params(
-        ("id" = String, Path, description = "The content's id, or its IRI while nobody has registered it.",
+        ("id" = String, Path, description = "The content's id, or its IRI if the content is not registered.",
             example = "fire-safety"),
         LogScope, PeopleFilter, StateParameter, ProgressCsv
     ),
-    responses((status = 200, description = "Everybody in scope.", body = String, content_type = "text/csv",
+    responses((status = 200, description = "All people in scope.", body = String, content_type = "text/csv",
         headers(("Content-Disposition" = String, description = "A file name with today's date in UTC.")),
         example = "First name,Last name,Email address,Role,Job title,Language,Location,Join date,Manager name,\
             Primary team,Secondary teams,Status (at time of export),Deactivated,Title,Type,Content Type,Unique ID,\
@@ -195,96 +195,97 @@ async fn list_progress(
             Fire warden,2026-03-01T09:00:00.000Z,2028-03-01T09:00:00.000Z,ada,4711\r\n"))
 )]
 async fn export_progress(caller: Caller<ReadActivities>, id: web::Path<String>, pairs: QueryPairs) -> Answer {
-    let query = read(&caller, &pairs, false, &["bom", "raw"])?;
-    let mut faults = Faults::default();
-    let states = faults.states(&query);
+    let query = parse_query(&caller, &pairs, false, &["bom", "raw"])?;
+    let mut errors = ParameterErrors::default();
+    let states = errors.parse_states(&query);
     let options = ProgressOptions {
-        bom: faults.flag(&query, "bom"),
-        raw: faults.flag(&query, "raw"),
+        bom: errors.parse_flag(&query, "bom"),
+        raw: errors.parse_flag(&query, "raw"),
     };
-    faults.finish()?;
+    errors.finish()?;
     let now = query.now;
-    let progress = question(&caller, query, &id, now).await?;
-    let turn = caller.app_state().concurrency().exports.acquire().await?;
-    let blocks = export::progress_csv(caller.store(), progress, states, options, turn).await?;
-    Ok(exports::answer(blocks, "progress", CSV, "csv", caller.now()))
+    let progress = find_progress(&caller, query, &id, now).await?;
+    let permit = caller.app_state().concurrency().exports.acquire().await?;
+    let blocks = export::progress_csv(caller.store(), progress, states, options, permit).await?;
+    Ok(exports::file_response(blocks, "progress", CSV, "csv", caller.now()))
 }
 
-/// The parameters that say who, `state`, those of pages where there are some, and `own` ones with one value each.
-fn read(
+/// Parses the parameters that select people, `state`, and the parameters of pages if `paging` is true. `extra` names
+/// further parameters, each with one value.
+fn parse_query(
     caller: &Caller<ReadActivities>,
     pairs: &QueryPairs,
     paging: bool,
-    own: &[&str],
+    extra: &[&str],
 ) -> Result<Query, Problem> {
     let context = ParseContext {
         filters: FilterSet::Persons,
         sort: false,
         paging,
         lists: &["state"],
-        extra: own,
+        extra,
         ..context(caller, "")
     };
-    // A cursor of this list is not the log's.
-    let foreign = |name: &str| paging && name == CURSOR;
-    let pairs = pairs.as_slice().iter().filter(|(name, _)| !foreign(name));
+    // The cursor of this list has another format than the cursor of the log.
+    let is_own_cursor = |name: &str| paging && name == CURSOR;
+    let pairs = pairs.as_slice().iter().filter(|(name, _)| !is_own_cursor(name));
     Ok(Query::parse(&pairs.cloned().collect::<Vec<_>>(), &context)?)
 }
 
-/// The question about a content that is there.
-async fn question(
+/// Creates the request for progress. The content must exist.
+async fn find_progress(
     caller: &Caller<ReadActivities>,
     query: Query,
     content: &str,
     now: Timestamp,
-) -> Result<Progress, Problem> {
-    let asked = caller.scoped(query.asked_scope, query.filter)?;
-    let progress = caller.store().progress(asked, content, now).await?;
+) -> Result<ContentProgress, Problem> {
+    let filter = caller.scoped(query.asked_scope, query.filter)?;
+    let progress = caller.store().content_progress(filter, content, now).await?;
     progress.ok_or_else(Problem::not_found)
 }
 
-/// Where the page begins, where it is not the first.
-fn cursor(pairs: &QueryPairs, fingerprint: Fingerprint) -> Result<Option<ProgressCursor>, Problem> {
-    let bad = |error: &dyn std::fmt::Display| Problem::new(Code::BadCursor, error.to_string());
+/// Parses the cursor. The first page has none.
+fn parse_cursor(pairs: &QueryPairs, fingerprint: Fingerprint) -> Result<Option<ProgressCursor>, Problem> {
+    let bad_cursor = |error: &dyn std::fmt::Display| Problem::new(Code::BadCursor, error.to_string());
     let mut cursors = pairs.as_slice().iter().filter(|(name, _)| name == CURSOR);
     let Some((_, text)) = cursors.next() else {
         return Ok(None);
     };
     if cursors.next().is_some() {
-        return Err(Problem::bad_parameter(CURSOR, "has one value; send it once"));
+        return Err(Problem::bad_parameter(CURSOR, "must be sent once"));
     }
-    let cursor = ListCursor::decode(text, fingerprint).map_err(|error| bad(&error))?;
-    cursor.after.parse().map(Some).map_err(|error| bad(&error))
+    let cursor = ListCursor::decode(text, fingerprint).map_err(|error| bad_cursor(&error))?;
+    cursor.after.parse().map(Some).map_err(|error| bad_cursor(&error))
 }
 
-/// What is wrong with the parameters of these resources' own.
+/// The errors in the parameters that only these resources have.
 #[derive(Default)]
-struct Faults(Vec<ProblemError>);
+struct ParameterErrors(Vec<ProblemError>);
 
-impl Faults {
-    /// The value among those of a closed list.
-    fn chosen<T: Copy>(&mut self, name: &str, text: &str, all: &[(&str, T)]) -> Option<T> {
-        let found = all.iter().find(|(key, _)| *key == text);
-        let named = |fault: &ProblemError| fault.parameter.as_deref() == Some(name);
-        if found.is_none() && !self.0.iter().any(named) {
+impl ParameterErrors {
+    /// Parses one of the listed keys. An unknown key adds one error for the parameter.
+    fn parse_key<T: Copy>(&mut self, name: &str, text: &str, all: &[(&str, T)]) -> Option<T> {
+        let value = all.iter().find(|(key, _)| *key == text);
+        let is_reported = |error: &ProblemError| error.parameter.as_deref() == Some(name);
+        if value.is_none() && !self.0.iter().any(is_reported) {
             let keys: Vec<&str> = all.iter().map(|(key, _)| *key).collect();
-            let detail = format!("is one of `{}`", keys.join("`, `"));
+            let detail = format!("must be one of `{}`", keys.join("`, `"));
             self.0.push(ProblemError::in_parameter(name, detail));
         }
-        found.map(|(_, value)| *value)
+        value.map(|(_, value)| *value)
     }
 
-    fn flag(&mut self, query: &Query, name: &str) -> bool {
+    fn parse_flag(&mut self, query: &Query, name: &str) -> bool {
         let text = query.extra(name).unwrap_or("false");
-        self.chosen(name, text, &[("false", false), ("true", true)])
+        self.parse_key(name, text, &[("false", false), ("true", true)])
             .unwrap_or(false)
     }
 
-    fn states(&mut self, query: &Query) -> Vec<State> {
+    fn parse_states(&mut self, query: &Query) -> Vec<State> {
         let all: Vec<(&str, State)> = State::ALL.iter().map(|state| (state.key(), *state)).collect();
         let texts = query.extras("state").flat_map(|text| text.split(','));
         let mut states: Vec<State> = texts
-            .filter_map(|text| self.chosen("state", text, &all))
+            .filter_map(|text| self.parse_key("state", text, &all))
             .collect();
         states.sort_unstable();
         states.dedup();

@@ -87,7 +87,7 @@ async fn export_report_csv(caller: Caller<OpenReports>, id: web::Path<String>, p
     let question = opened.question.as_ref();
     let blocks = export::csv(caller.store(), &question, opened.sort, opened.now, options, turn).await?;
     let stem = report::file_stem(&report.name);
-    Ok(exports::answer(blocks, &stem, CSV, "csv", caller.now()))
+    Ok(exports::file_response(blocks, &stem, CSV, "csv", caller.now()))
 }
 
 /// Export a report as NDJSON.
@@ -110,7 +110,7 @@ async fn export_report_ndjson(caller: Caller<OpenReports>, id: web::Path<String>
     let question = opened.question.as_ref();
     let blocks = export::ndjson(caller.store(), &question, opened.sort, opened.now, turn).await?;
     let stem = report::file_stem(&report.name);
-    Ok(exports::answer(blocks, &stem, NDJSON, "ndjson", caller.now()))
+    Ok(exports::file_response(blocks, &stem, NDJSON, "ndjson", caller.now()))
 }
 
 /// Opens the report for the caller, with the parameters that they added, as `context` reads them.

@@ -1,7 +1,7 @@
-//! `/v1/activities/summary`: the log counted in groups (contract sections 3, 7 and 13).
+//! `/v1/activities/summary`: the log counted in groups.
 //!
-//! Filters and scope are those of the log, and so is what a caller sees: a summary counts the rows that the same question
-//! to `/v1/activities` lists, and no other.
+//! The filters, the scope and the reach are the same as in the log: a summary counts exactly the rows that
+//! `/v1/activities` lists for the same parameters.
 
 use actix_web::HttpResponse;
 use utoipa::IntoParams;
@@ -17,17 +17,17 @@ use crate::log::{ParseContext, Query};
 use super::activities::context;
 use super::log_parameters::{LogFilter, LogScope};
 
-/// The parameter of the summary alone.
+/// The parameter with the dimensions.
 const BY: &str = "by";
 
 routes! {
     "/v1/activities/summary" => { get: summarise_activities },
 }
 
-/// What is counted by (contract section 3).
+/// The dimensions of the groups.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-#[allow(dead_code, reason = "read by `Dimension::read`; this describes it")]
+#[allow(dead_code, reason = "`Dimension` reads it; this struct documents it")]
 struct SummaryParameters {
     /// One or two different dimensions. May be comma-separated.
     #[param(required, inline, example = json!(["team", "month"]))]
@@ -36,22 +36,22 @@ struct SummaryParameters {
 
 /// Count the log within the caller's reach in groups.
 ///
-/// By team a row counts in each of the person's teams, so groups may add up to more than the total; with `team` only the
-/// teams asked for are groups, and with `primary_team_only` a row counts in the primary team alone. Weeks are named by
-/// their Monday. At most 10,000 groups are shown, those with the most rows.
+/// By team, a row counts in each team of the person, so the sum of the groups may exceed the total. With the filter
+/// `team`, only these teams are groups. With `primary_team_only`, a row counts only in the primary team. A week has the
+/// date of its Monday. The response has at most 10,000 groups, those with the most rows.
 #[utoipa::path(
     get,
     path = "/v1/activities/summary",
     tag = "activities",
     operation_id = "summarise_activities",
     params(SummaryParameters, LogScope, LogFilter),
-    responses((status = 200, description = "The groups and their total.", body = Summary))
+    responses((status = 200, description = "The groups and the total.", body = Summary))
 )]
 async fn summarise_activities(caller: Caller<ReadActivities>, pairs: QueryPairs) -> Answer {
-    let (by, query) = read(&caller, &pairs)?;
-    let question = caller.scoped(query.asked_scope, &query.filter)?;
-    let _turn = caller.app_state().concurrency().counts.acquire().await?;
-    match caller.store().summary(&question, &by, query.now).await? {
+    let (by, query) = parse_query(&caller, &pairs)?;
+    let scoped = caller.scoped(query.asked_scope, &query.filter)?;
+    let _permit = caller.app_state().concurrency().counts.acquire().await?;
+    match caller.store().summarise(&scoped, &by, query.now).await? {
         Ok(summary) => Ok(HttpResponse::Ok().json(summary)),
         Err(too_much) => {
             let fault = ProblemError::in_parameter(BY, too_much.to_string());
@@ -60,8 +60,8 @@ async fn summarise_activities(caller: Caller<ReadActivities>, pairs: QueryPairs)
     }
 }
 
-/// What is counted by, and the log's parameters without those of order and pages; everything that is wrong at once.
-fn read(caller: &Caller<ReadActivities>, pairs: &QueryPairs) -> Result<(Vec<Dimension>, Query), Problem> {
+/// Parses the dimensions and the parameters of the log, without order and pages. The errors of both are returned together.
+fn parse_query(caller: &Caller<ReadActivities>, pairs: &QueryPairs) -> Result<(Vec<Dimension>, Query), Problem> {
     let (own, others): (Vec<_>, Vec<_>) = pairs.as_slice().iter().cloned().partition(|(name, _)| name == BY);
     let context = ParseContext {
         sort: false,

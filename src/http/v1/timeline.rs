@@ -1,8 +1,8 @@
-//! `/v1/users/{id}/timeline`: one person's log and the notes about them, the newest first (contract section 13).
+//! `/v1/users/{id}/timeline`: the log of a person and the notes about the person, the newest entry first.
 //!
-//! Whoever may read the person's log reads its rows here. Whoever may also read notes about them, which is never the
-//! person themselves nor a credential, finds these between the rows; for everybody else there are none, in the
-//! entries as in the total.
+//! A caller that may read the person's log gets its rows. A caller that may also read notes about the person gets them
+//! between the rows. The person and credentials may never read these notes. For callers without this right, neither the
+//! entries nor the total contain notes.
 
 use actix_web::{HttpRequest, web};
 use serde::Serialize;
@@ -19,7 +19,7 @@ use crate::base::ids::UserId;
 use crate::log::filter::ParameterFault;
 use crate::log::timeline::{Entry, EntryKind, Kinds, TimelineEntry, merge};
 use crate::log::{ParseContext, Query};
-use crate::store::{Lookups, Page, Timeline as Question};
+use crate::store::{Lookups, Page, TimelineRequest};
 
 use super::activities::{binding, context};
 use super::log_parameters::LogFilter;
@@ -31,18 +31,18 @@ routes! {
 /// A page of a timeline.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Timeline {
-    /// The entries, the newest first; what happened at one moment by the order of recording.
+    /// The entries, the newest first. Entries with the same time are in the order in which they were recorded.
     pub entries: Vec<TimelineEntry>,
-    /// The next page; null on the last one.
+    /// The relative address of the next page; null on the last page.
     #[schema(required = true, example = json!(null))]
     pub next: Option<String>,
-    /// How many entries there are over all pages; only with `count=exact`.
+    /// The number of entries on all pages; only with `count=exact`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total: Option<u64>,
 }
 
-/// Read one person's timeline: their log, and the notes about them where the caller may read these. The filters are
-/// the log's; a note has a time and nothing else, so any other filter leaves notes out.
+/// Read the timeline of a person: the rows of the log, and the notes if the caller may read them. The filters are the
+/// filters of the log. A note has only a time, so any filter other than the time excludes all notes.
 #[utoipa::path(
     get,
     path = "/v1/users/{id}/timeline",
@@ -51,11 +51,11 @@ pub struct Timeline {
     params(
         ("id" = String, Path, description = "The user's id.", example = "bo"),
         ("kind" = Option<Vec<EntryKind>>, Query, description = "`system`: rows of the log; `manual`: notes. \
-            Both when left out. May be comma-separated.", example = json!(["manual"])),
+            Default: both. May be comma-separated.", example = json!(["manual"])),
         LogFilter,
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "Entries of a page: 50 unless given."),
-        ("cursor" = Option<String>, Query, description = "From the last page's `next`; bound to its filter and caller."),
-        ("count" = Option<String>, Query, description = "`exact`: give the total.", example = "exact"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "The number of entries on a page. Default: 50."),
+        ("cursor" = Option<String>, Query, description = "The cursor in `next` of the previous page. It is valid for the same filter and caller."),
+        ("count" = Option<String>, Query, description = "`exact`: return the total.", example = "exact"),
     ),
     responses((status = 200, description = "A page of the timeline.", body = Timeline))
 )]
@@ -74,25 +74,25 @@ async fn read_timeline(
         return Err(Problem::not_found());
     }
     let binding = binding(&caller, &request);
-    let (mut query, mut kinds) = read(&pairs, &context(&caller, &binding))?;
+    let (mut query, mut kinds) = parse_query(&pairs, &context(&caller, &binding))?;
     if !query.filter.users.is_empty() && !query.filter.users.contains(&id) {
         kinds = Kinds::NEITHER;
     }
     query.filter.users = vec![id.clone()];
     query.filter.include_deactivated = true;
     let subjects = Subjects::<Notes>::for_caller(caller.principal(), &caller.reach_rules());
-    let asked = Question {
-        question: &caller.scoped(None, &query.filter)?,
+    let timeline = TimelineRequest {
+        filter: &caller.scoped(None, &query.filter)?,
         notes: subjects.as_ref(),
         about: &id,
         kinds,
     };
-    let body = page(&caller, &request, &pairs, &query, asked).await?;
+    let body = load_page(&caller, &request, &pairs, &query, timeline).await?;
     Ok(pages::list_response(&body, body.next.as_deref()))
 }
 
-/// The log's parameters without scope and order, and `kind`; everything that is wrong with either.
-fn read(pairs: &QueryPairs, context: &ParseContext<'_>) -> Result<(Query, Kinds), Problem> {
+/// Parses the parameters of the log without scope and order, and `kind`. The errors of both are returned together.
+fn parse_query(pairs: &QueryPairs, context: &ParseContext<'_>) -> Result<(Query, Kinds), Problem> {
     let context = ParseContext {
         scope: false,
         sort: false,
@@ -119,12 +119,13 @@ fn read(pairs: &QueryPairs, context: &ParseContext<'_>) -> Result<(Query, Kinds)
     }
 }
 
-async fn page(
+/// Loads one page of the timeline.
+async fn load_page(
     caller: &Caller<ReadActivities>,
     request: &HttpRequest,
     pairs: &QueryPairs,
     query: &Query,
-    asked: Question<'_>,
+    timeline: TimelineRequest<'_>,
 ) -> Result<Timeline, Problem> {
     let page = Page {
         sort: query.sort,
@@ -132,13 +133,13 @@ async fn page(
         limit: query.limit.saturating_add(1),
         now: query.now,
     };
-    let (rows, notes) = caller.store().timeline(asked, page).await?;
+    let (rows, notes) = caller.store().find_timeline(timeline, page).await?;
     let total = match query.count_exact {
-        true => Some(caller.store().count_timeline(asked, query.now).await?),
+        true => Some(caller.store().count_timeline(timeline, query.now).await?),
         false => None,
     };
-    let mut cards = Lookups::new(caller.store(), caller.org());
-    cards.load(&rows).await?;
+    let mut lookups = Lookups::new(caller.store(), caller.org());
+    lookups.load(&rows).await?;
     let (entries, more) = merge(rows, notes, query.limit as usize);
     let next = entries.last().filter(|_| more).map(|last| {
         let cursor = query.cursor_after(last.position());
@@ -146,7 +147,7 @@ async fn page(
     });
     let entries = entries.into_iter().map(|entry| {
         Ok(match entry {
-            Entry::System(row) => cards.activity(&row, query.now)?.into(),
+            Entry::System(row) => lookups.activity(&row, query.now)?.into(),
             Entry::Manual(note) => (*note).into(),
         })
     });

@@ -1,8 +1,9 @@
-//! Marking content as complete: whom a caller may mark, and who needs it no more (product text, sections 4 and 13).
+//! Planning which users are marked as having completed a content.
 //!
-//! [`Store::marking`] foresees what becomes of each person. Whoever is to be marked comes with a [`CompletionCheck`], which goes
-//! with their record: the writer asks once more, in its transaction, whether it still is ([`OrgTx::already_completed`]). So
-//! however many ask at once, each person has one record.
+//! [`Store::plan_marking`] finds the outcome for each user before anything is written. A user to mark has a
+//! [`CompletionCheck`], which is part of the record: the transaction that writes the record repeats the check
+//! ([`OrgTx::already_completed`](crate::store::db::ledger::OrgTx::already_completed)). Therefore concurrent requests
+//! create only one record for each user.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,144 +14,156 @@ use crate::base::ids::{ContentId, GroupId, TeamId, UserId};
 use crate::log::completion::MAX_PEOPLE;
 use crate::record::Identifier;
 
+use crate::store::db::columns::columns;
 use crate::store::db::database::Sql;
-use crate::store::db::rows::{one_more, read_id, texts};
+use crate::store::db::rows::{one_more, texts};
 use crate::store::db::{Store, StoreError, digest};
 use crate::store::directory::lookups::full_name;
 use crate::store::directory::reach::{push_members, push_subjects};
 use crate::store::ingest::completion_check::{CompletionCheck, Question, find_completed};
 use crate::store::ingest::persons::read_identifier;
 
-/// What is to be marked as complete, and for whom.
+/// A request to mark a content as complete.
 #[derive(Debug, Clone, Copy)]
-pub struct Asked<'a> {
+pub struct MarkingRequest<'a> {
     /// The content.
     pub content: &'a ContentId,
-    /// The people named, each once.
+    /// The named users, without duplicates.
     pub users: &'a [UserId],
-    /// Teams whose members are meant.
+    /// Teams. All their members are marked.
     pub teams: &'a [TeamId],
-    /// Whether the teams below those count as well.
+    /// Whether the members of the teams below are marked too.
     pub sub_teams: bool,
-    /// Groups whose members are meant.
+    /// Groups. All their members are marked.
     pub groups: &'a [GroupId],
-    /// When they completed it.
+    /// The time of the completion.
     pub at: Timestamp,
-    /// The home page of the accounts that users are known by: the organisation's.
+    /// The home page of the accounts of the organisation's users.
     pub home_page: &'a str,
 }
 
-/// Why nobody is marked.
+/// The reason why a request to mark a content is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MarkingRefusal {
-    /// The catalogue has no such content.
+    /// The content does not exist.
     UnknownContent,
-    /// There are more people than [`MAX_PEOPLE`].
+    /// The request selects more people than [`MAX_PEOPLE`].
     TooManyPeople,
 }
 
-/// What marking would do.
+/// The planned outcomes of a request.
 #[derive(Debug, Clone)]
-pub struct Marking {
+pub struct MarkingPlan {
     /// The content's IRI.
     pub iri: String,
-    /// The people: those named, in their order, then the members of teams and groups, by id; each once.
-    pub targets: Vec<Target>,
+    /// The named users in their order, then the members of teams and groups by id, without duplicates.
+    pub targets: Vec<MarkingTarget>,
 }
 
-/// A person for whom something is to be marked.
+/// A user and the planned outcome.
 #[derive(Debug, Clone)]
-pub struct Target {
-    /// The user's id, as it was asked for.
+pub struct MarkingTarget {
+    /// The user's id as in the request.
     pub user: UserId,
-    /// What would become of them.
-    pub foreseen: PlannedOutcome,
+    /// The planned outcome.
+    pub outcome: PlannedOutcome,
 }
 
-/// What would become of a person.
+/// The planned outcome for one user.
 #[derive(Debug, Clone)]
 pub enum PlannedOutcome {
-    /// A record would be made, if it is still needed when it is written.
-    Create(ToMark),
-    /// They stand completed already.
+    /// A record is created, unless another request marks the user first.
+    Create(PendingMark),
+    /// The user has already completed the content.
     AlreadyCompleted,
-    /// The directory has them as deactivated.
+    /// The user is deactivated.
     Deactivated,
-    /// Nobody has that id whom the caller may mark.
+    /// The user does not exist, or the caller may not mark the user.
     NotFound,
 }
 
-/// How a person's record names them, and what it is needed for.
+/// The data for the record that marks a user.
 #[derive(Debug, Clone)]
-pub struct ToMark {
-    /// One of the identifiers that are theirs.
+pub struct PendingMark {
+    /// One of the user's identifiers.
     pub actor: Identifier,
-    /// Their name.
+    /// The user's name.
     pub name: Option<String>,
-    /// What the record is needed for.
-    pub needed: CompletionCheck,
+    /// The condition on which the record is stored.
+    pub check: CompletionCheck,
 }
 
-/// A user whom the caller may mark.
-struct Markable {
+columns! {
+    /// A user that the caller may mark.
+    struct MarkableRow {
+        key: i64 = "u.key",
+        id: UserId = "u.id",
+        active: bool = "u.active",
+        first_name: Option<String> = "u.first_name",
+        last_name: Option<String> = "u.last_name",
+    }
+}
+
+/// A user that the caller may mark.
+struct MarkableUser {
     key: i64,
     active: bool,
     name: Option<String>,
 }
 
 impl Store {
-    /// What marking the content as complete would do for each of these people.
+    /// Plans the outcome of marking the content as complete for each user.
     ///
-    /// Who is named and may not be marked is [`PlannedOutcome::NotFound`], whether they are there or not; of teams and
-    /// groups, only members who may be marked are among the targets.
+    /// A named user that does not exist or that the caller may not mark is [`PlannedOutcome::NotFound`]. Members of
+    /// teams and groups that the caller may not mark are left out.
     ///
     /// # Errors
-    /// Inside, why nobody can be marked.
-    pub async fn marking(
+    /// The inner error is the reason why the whole request is refused.
+    pub async fn plan_marking(
         &self,
         subjects: &Subjects<MarkComplete>,
-        asked: &Asked<'_>,
-    ) -> Result<Result<Marking, MarkingRefusal>, StoreError> {
+        request: &MarkingRequest<'_>,
+    ) -> Result<Result<MarkingPlan, MarkingRefusal>, StoreError> {
         let Some(org) = self.organisation_key(subjects.org()).await? else {
             return Ok(Err(MarkingRefusal::UnknownContent));
         };
-        let Some((content, iri)) = self.markable_content(org, asked.content).await? else {
+        let Some((content, iri)) = self.find_listed_content(org, request.content).await? else {
             return Ok(Err(MarkingRefusal::UnknownContent));
         };
-        if asked.users.len() > MAX_PEOPLE {
+        if request.users.len() > MAX_PEOPLE {
             return Ok(Err(MarkingRefusal::TooManyPeople));
         }
-        let mut people = self.markable_users(org, subjects, asked.users).await?;
-        let members = self.markable_members(org, subjects, asked).await?;
-        let named: HashSet<&UserId> = asked.users.iter().collect();
-        let mut further: Vec<UserId> = members.keys().filter(|id| !named.contains(id)).cloned().collect();
-        if asked.users.len() + further.len() > MAX_PEOPLE {
+        let mut users = self.find_named_users(org, subjects, request.users).await?;
+        let members = self.find_members(org, subjects, request).await?;
+        let named: HashSet<&UserId> = request.users.iter().collect();
+        let mut others: Vec<UserId> = members.keys().filter(|id| !named.contains(id)).cloned().collect();
+        if request.users.len() + others.len() > MAX_PEOPLE {
             return Ok(Err(MarkingRefusal::TooManyPeople));
         }
-        further.sort_unstable();
-        people.extend(members);
+        others.sort_unstable();
+        users.extend(members);
 
         let question = Question {
             content,
-            at: asked.at,
+            at: request.at,
             now: self.clock().now(),
         };
-        let mut marks = self.to_mark(org, question, &people, asked.home_page).await?;
-        let targets = asked.users.iter().cloned().chain(further).map(|user| {
-            let foreseen = match (people.get(&user), marks.remove(&user)) {
+        let mut marks = self.plan_marks(org, question, &users, request.home_page).await?;
+        let targets = request.users.iter().cloned().chain(others).map(|id| {
+            let outcome = match (users.get(&id), marks.remove(&id)) {
                 (None, _) => PlannedOutcome::NotFound,
-                (Some(person), _) if !person.active => PlannedOutcome::Deactivated,
+                (Some(user), _) if !user.active => PlannedOutcome::Deactivated,
                 (Some(_), Some(mark)) => mark,
                 (Some(_), None) => PlannedOutcome::AlreadyCompleted,
             };
-            Target { user, foreseen }
+            MarkingTarget { user: id, outcome }
         });
         let targets = targets.collect();
-        Ok(Ok(Marking { iri, targets }))
+        Ok(Ok(MarkingPlan { iri, targets }))
     }
 
-    /// The content's key and IRI, archived or not.
-    async fn markable_content(
+    /// Finds the key and the IRI of a listed content. It may be archived.
+    async fn find_listed_content(
         &self,
         org: i64,
         content: &ContentId,
@@ -158,107 +171,104 @@ impl Store {
         let select = Sql::new(
             "SELECT c.key, c.iri FROM contents c WHERE c.org = $1 AND c.id_digest = $2 AND c.listed",
         );
-        let row = self
-            .db()
-            .fetch_optional(select.with(org).with(digest(content.as_str())))
-            .await?;
-        row.map(|row| Ok((row.get(0)?, row.get(1)?))).transpose()
+        self.db()
+            .fetch_row(select.with(org).with(digest(content.as_str())))
+            .await
     }
 
-    /// Those among the users whom the caller may mark.
-    async fn markable_users(
+    /// Finds the named users that the caller may mark.
+    async fn find_named_users(
         &self,
         org: i64,
         subjects: &Subjects<MarkComplete>,
         users: &[UserId],
-    ) -> Result<HashMap<UserId, Markable>, StoreError> {
+    ) -> Result<HashMap<UserId, MarkableUser>, StoreError> {
         if users.is_empty() {
             return Ok(HashMap::new());
         }
-        let mut sql = Sql::new(SELECT_USERS).with(org);
+        let mut sql = select_users(org);
         sql.push(" AND u.id").any_of(texts(users));
         push_subjects(&mut sql, "u.key", subjects);
-        self.markable(sql).await
+        self.find_markable_users(sql).await
     }
 
-    /// The members of the teams and groups whom the caller may mark: one more than are taken, at most.
-    async fn markable_members(
+    /// Finds the members of the teams and groups that the caller may mark, at most one more than [`MAX_PEOPLE`].
+    async fn find_members(
         &self,
         org: i64,
         subjects: &Subjects<MarkComplete>,
-        asked: &Asked<'_>,
-    ) -> Result<HashMap<UserId, Markable>, StoreError> {
-        if asked.teams.is_empty() && asked.groups.is_empty() {
+        request: &MarkingRequest<'_>,
+    ) -> Result<HashMap<UserId, MarkableUser>, StoreError> {
+        if request.teams.is_empty() && request.groups.is_empty() {
             return Ok(HashMap::new());
         }
-        let mut sql = Sql::new(SELECT_USERS).with(org);
+        let mut sql = select_users(org);
         sql.push(" AND u.key IN (");
-        push_members(&mut sql, asked.teams, asked.sub_teams, false, asked.groups);
+        push_members(&mut sql, request.teams, request.sub_teams, false, request.groups);
         sql.push(")");
         push_subjects(&mut sql, "u.key", subjects);
         sql.push(" LIMIT ").bind(one_more(MAX_PEOPLE));
-        self.markable(sql).await
+        self.find_markable_users(sql).await
     }
 
-    async fn markable(&self, sql: Sql) -> Result<HashMap<UserId, Markable>, StoreError> {
-        let rows = self.db().fetch_all(sql).await?;
-        rows.iter()
-            .map(|row| {
-                let user = Markable {
-                    key: row.get(0)?,
-                    active: row.get(2)?,
-                    name: full_name(row.get(3)?, row.get(4)?),
-                };
-                Ok((read_id(row, 1)?, user))
-            })
-            .collect()
+    async fn find_markable_users(&self, sql: Sql) -> Result<HashMap<UserId, MarkableUser>, StoreError> {
+        let rows: Vec<MarkableRow> = self.db().fetch_rows(sql).await?;
+        let users = rows.into_iter().map(|row| {
+            let user = MarkableUser {
+                key: row.key,
+                active: row.active,
+                name: full_name(row.first_name, row.last_name),
+            };
+            (row.id, user)
+        });
+        Ok(users.collect())
     }
 
-    /// What a record would need for each who is active and doesn't stand completed.
-    async fn to_mark(
+    /// Plans the records for active users that have not completed the content. Other users have no entry in the result.
+    async fn plan_marks(
         &self,
         org: i64,
         question: Question,
-        people: &HashMap<UserId, Markable>,
+        users: &HashMap<UserId, MarkableUser>,
         home_page: &str,
     ) -> Result<HashMap<UserId, PlannedOutcome>, StoreError> {
-        let active = people.values().filter(|person| person.active);
-        let keys: Vec<i64> = active.map(|person| person.key).collect();
+        let active = users.values().filter(|user| user.active);
+        let keys: Vec<i64> = active.map(|user| user.key).collect();
         let completed = find_completed(&mut self.db(), org, question, keys.clone()).await?;
         let open = keys.into_iter().filter(|key| !completed.contains(key)).collect();
-        let mut identifiers = self.identifiers(org, open).await?;
-        let marks = people.iter().filter_map(|(id, person)| {
-            if !person.active || completed.contains(&person.key) {
+        let mut identifiers = self.find_identifiers(org, open).await?;
+        let marks = users.iter().filter_map(|(id, user)| {
+            if !user.active || completed.contains(&user.key) {
                 return None;
             }
-            // An account that was moved to somebody else would make the record theirs; and of whom nothing is left that
-            // a record could name, none can be made.
-            let own = identifiers.remove(&person.key).unwrap_or_default();
-            let account = |identifier: &Identifier| {
+            // The account with the user's id may belong to another user now, so only the user's own identifiers are
+            // used. A user without any identifier cannot be marked.
+            let own = identifiers.remove(&user.key).unwrap_or_default();
+            let is_account = |identifier: &Identifier| {
                 matches!(identifier, Identifier::Account { home_page: page, name }
                     if page == home_page && name == id.as_str())
             };
-            let best = own.iter().position(account).unwrap_or_default();
-            let mark = own
+            let best = own.iter().position(is_account).unwrap_or_default();
+            let outcome = own
                 .into_iter()
                 .nth(best)
                 .map_or(PlannedOutcome::NotFound, |actor| {
-                    PlannedOutcome::Create(ToMark {
+                    PlannedOutcome::Create(PendingMark {
                         actor,
-                        name: person.name.clone(),
-                        needed: CompletionCheck {
-                            user: person.key,
+                        name: user.name.clone(),
+                        check: CompletionCheck {
+                            user: user.key,
                             question,
                         },
                     })
                 });
-            Some((id.clone(), mark))
+            Some((id.clone(), outcome))
         });
         Ok(marks.collect())
     }
 
-    /// What the users are known by, the oldest first, by the keys of users.
-    async fn identifiers(
+    /// Finds the identifiers of each user, the oldest first, by the key of the user.
+    async fn find_identifiers(
         &self,
         org: i64,
         users: Vec<i64>,
@@ -271,14 +281,21 @@ impl Store {
             "SELECT p.user_key, p.value FROM persons p INDEXED BY persons_user \
              WHERE p.org = $1 AND p.user_key IN LIST($2) ORDER BY p.key",
         );
-        for row in self.db().fetch_all(select.with(org).with(users)).await? {
-            let identifier = read_identifier(&row.get::<String>(1)?)?;
-            identifiers.entry(row.get(0)?).or_default().extend(identifier);
+        let persons: Vec<(i64, String)> = self.db().fetch_rows(select.with(org).with(users)).await?;
+        for (user, value) in persons {
+            identifiers
+                .entry(user)
+                .or_default()
+                .extend(read_identifier(&value)?);
         }
         Ok(identifiers)
     }
 }
 
-/// Users, as [`Store::markable`] reads them.
-const SELECT_USERS: &str =
-    "SELECT u.key, u.id, u.active, u.first_name, u.last_name FROM users u WHERE u.org = $1";
+/// The query for [`MarkableRow`] of all users of the organisation.
+fn select_users(org: i64) -> Sql {
+    let mut sql = Sql::new("SELECT ").with(org);
+    sql.push(MarkableRow::COLUMNS)
+        .push(" FROM users u WHERE u.org = $1");
+    sql
+}

@@ -1,7 +1,10 @@
-//! Facets of the log: one scan, counted in the process by the keys that rows hold, then what the keys stand for.
+//! Counts the facets of the log.
 //!
-//! A question arrives as a [`Scoped`], so the reach binds what is counted. What took long is kept for a minute, under
-//! the very people it was counted for: nobody is answered with another's.
+//! One scan reads the rows, and the process counts the keys in them. Then the names of the counted keys are loaded.
+//!
+//! A request contains a [`Scoped`] filter, so the counts never include rows outside the reach. An expensive result is
+//! cached for a minute. The key of the cache contains the people that were counted, so that a caller never receives a
+//! result with a different reach.
 
 use std::collections::{BTreeMap, HashMap};
 use std::pin::pin;
@@ -19,69 +22,86 @@ use crate::log::row::full_name;
 use crate::log::{Action, ContentKey, Filter, PersonKey, VerbKey, description};
 use crate::record::Origin;
 
-use crate::store::db::database::{self, Sql};
+use crate::store::db::columns::columns;
+use crate::store::db::database::Sql;
 use crate::store::db::{Store, StoreError};
 
-/// How long an answer is kept, in microseconds.
-const KEPT_FOR: i64 = 60_000_000;
-/// Answers over fewer rows are not kept: they cost little, and are always fresh.
-const WORTH_KEEPING: u64 = 50_000;
-/// Answers kept by one process; past it the memory is emptied.
-const MOST_KEPT: usize = 200;
-/// Keys that one query asks for.
-const KEYS_AT_ONCE: usize = 5_000;
+/// The time for which a result is cached, in microseconds.
+const CACHED_MICROS: i64 = 60_000_000;
+/// Results over at most this number of rows are not cached, because counting them again is cheap.
+const MAX_UNCACHED_ROWS: u64 = 50_000;
+/// The maximum number of cached results of a server. A full cache is cleared.
+const MAX_CACHED_RESULTS: usize = 200;
+/// The maximum number of keys in one query.
+const KEYS_PER_QUERY: usize = 5_000;
 
-/// The columns that are counted, in the order in which [`read`] takes them.
-const SELECT: &str = "SELECT a.person, a.content, a.verb, a.action, a.origin, a.device_type, a.source, a.import, \
-     a.completed, a.success, a.certified, a.expired_at FROM activities a";
+columns! {
+    /// The columns that are counted.
+    struct CountedRow {
+        person: PersonKey = "a.person",
+        content: Option<ContentKey> = "a.content",
+        verb: VerbKey = "a.verb",
+        action: Action = "a.action",
+        origin: Origin = "a.origin",
+        device_type: Option<String> = "a.device_type",
+        source: Option<String> = "a.source",
+        import: Option<Uuid> = "a.import",
+        completed: bool = "a.completed",
+        success: Option<bool> = "a.success",
+        certified: bool = "a.certified",
+        expired_at: Option<Timestamp> = "a.expired_at",
+    }
+}
 
-fn read(row: &database::Row) -> Result<Counted, StoreError> {
-    let action: i16 = row.get(3)?;
-    let origin: i16 = row.get(4)?;
-    Ok(Counted {
-        person: PersonKey(row.get(0)?),
-        content: row.get::<Option<i64>>(1)?.map(ContentKey),
-        verb: VerbKey(row.get(2)?),
-        action: Action::from_code(action).ok_or_else(|| StoreError::corrupt("action", action))?,
-        origin: Origin::from_code(origin).ok_or_else(|| StoreError::corrupt("origin", origin))?,
-        device_type: row.get(5)?,
-        source: row.get(6)?,
-        import: row.get::<Option<Uuid>>(7)?,
-        completed: row.get(8)?,
-        success: row.get(9)?,
-        certified: row.get(10)?,
-        expired_at: row.get::<Option<i64>>(11)?.map(Timestamp::from_micros),
-    })
+impl From<CountedRow> for Counted {
+    fn from(row: CountedRow) -> Self {
+        Self {
+            person: row.person,
+            content: row.content,
+            verb: row.verb,
+            action: row.action,
+            origin: row.origin,
+            device_type: row.device_type,
+            source: row.source,
+            import: row.import,
+            completed: row.completed,
+            success: row.success,
+            certified: row.certified,
+            expired_at: row.expired_at,
+        }
+    }
 }
 
 impl Store {
-    /// Every filter's values among the rows of the question, with how many rows have each.
+    /// Counts the values of each filter among the matching rows.
     ///
-    /// The filter is a [`population`](crate::log::facets::population): filters of rows would narrow the facets.
-    pub async fn facets(
+    /// `filter` must be a [`population`](crate::log::facets::population). Other filters would restrict the facets.
+    pub async fn count_facets(
         &self,
         cache: &FacetCache,
-        question: &Scoped<&Filter>,
+        filter: &Scoped<&Filter>,
         now: Timestamp,
     ) -> Result<Arc<Facets>, StoreError> {
-        // Whoever waited for their turn may have waited for the same answer.
-        if let Some(kept) = cache.get(question, self.clock().now()) {
-            return Ok(kept);
+        // The same request may have been answered while this one waited for the concurrency limit.
+        if let Some(facets) = cache.get(filter, self.clock().now()) {
+            return Ok(facets);
         }
         let mut fold = Fold::default();
         {
-            let mut chunks = pin!(self.scan(question, SELECT, now, read).await?);
+            let read = |row: &_| CountedRow::read(row).map(Counted::from);
+            let mut chunks = pin!(self.scan_rows(filter, CountedRow::COLUMNS, now, read).await?);
             while let Some(rows) = chunks.try_next().await? {
                 rows.iter().for_each(|row| fold.add(row, now));
             }
         }
-        let facets = Arc::new(self.named_facets(question.org(), &fold, now).await?);
-        if fold.rows > WORTH_KEEPING {
-            cache.put(fingerprint(question), Arc::clone(&facets));
+        let facets = Arc::new(self.named_facets(filter.org(), &fold, now).await?);
+        if fold.rows > MAX_UNCACHED_ROWS {
+            cache.insert(fingerprint(filter), Arc::clone(&facets));
         }
         Ok(facets)
     }
 
+    /// Loads the names of all counted keys.
     async fn named_facets(&self, org: &OrgId, fold: &Fold, now: Timestamp) -> Result<Facets, StoreError> {
         let verbs = self.verb_values(org, fold).await?;
         let contents = self.content_values(org, fold).await?;
@@ -92,7 +112,7 @@ impl Store {
         let mut facets = vec![
             fold.actions().named("action"),
             verbs.named("verb"),
-            contents.kinds.named("type"),
+            contents.learning_types.named("type"),
             contents.content_types.named("content_type"),
             contents.contents.named("content"),
             contents.tags.named("tag"),
@@ -118,10 +138,10 @@ impl Store {
     async fn verb_values(&self, org: &OrgId, fold: &Fold) -> Result<FacetValues, StoreError> {
         let mut values = FacetValues::default();
         let keys: Vec<VerbKey> = fold.verbs.keys().copied().collect();
-        for keys in keys.chunks(KEYS_AT_ONCE) {
-            for (key, card) in self.verb_details(org, keys).await? {
-                let label = description::label(Action::Other, &card);
-                values.add(&card.iri, &label, fold.verbs.get(&key).copied().unwrap_or(0));
+        for keys in keys.chunks(KEYS_PER_QUERY) {
+            for (key, verb) in self.verb_details(org, keys).await? {
+                let label = description::label(Action::Other, &verb);
+                values.add(&verb.iri, &label, fold.verbs.get(&key).copied().unwrap_or(0));
             }
         }
         Ok(values)
@@ -133,25 +153,27 @@ impl Store {
             ..ContentValues::default()
         };
         let keys: Vec<ContentKey> = fold.contents.keys().copied().collect();
-        for keys in keys.chunks(KEYS_AT_ONCE) {
-            for (key, card) in self.content_details(org, keys).await? {
+        for keys in keys.chunks(KEYS_PER_QUERY) {
+            for (key, content) in self.content_details(org, keys).await? {
                 let count = fold.contents.get(&key).copied().unwrap_or_default();
                 values
                     .contents
-                    .add(card.id.as_str(), &description::titled(&card), count.rows);
-                if let Some(kind) = card.learning_type {
-                    values.kinds.add(kind.key(), kind.label(), count.rows);
+                    .add(content.id.as_str(), &description::titled(&content), count.rows);
+                if let Some(learning_type) = content.learning_type {
+                    values
+                        .learning_types
+                        .add(learning_type.key(), learning_type.label(), count.rows);
                 }
-                if let Some(kind) = card.content_type {
-                    values.content_types.add(kind.key(), kind.label(), count.rows);
+                if let Some(format) = content.content_type {
+                    values.content_types.add(format.key(), format.label(), count.rows);
                 }
-                if let Some(source) = &card.source {
+                if let Some(source) = &content.source {
                     values.sources.add(source, source, count.without_source);
                 }
-                for tag in &card.tags {
+                for tag in &content.tags {
                     values.tags.add(tag, tag, count.rows);
                 }
-                for label in &card.cpd_labels {
+                for label in &content.cpd_labels {
                     values.cpd_labels.add(label, label, count.rows);
                 }
             }
@@ -160,74 +182,59 @@ impl Store {
     }
 
     async fn people_values(&self, org: i64, fold: &Fold) -> Result<PeopleValues, StoreError> {
-        let rows_of = self.rows_of_users(org, fold).await?;
-        let mut users: Vec<i64> = rows_of.keys().copied().collect();
+        let rows_by_user = self.count_rows_by_user(org, fold).await?;
+        let mut users: Vec<i64> = rows_by_user.keys().copied().collect();
         users.sort_unstable();
         let mut values = PeopleValues::default();
         let (mut teams, mut groups) = (HashMap::new(), HashMap::new());
-        for users in users.chunks(KEYS_AT_ONCE) {
-            let rows = |user: i64| rows_of.get(&user).copied().unwrap_or(0);
-            let asked = |text| Sql::new(text).with(org).with(users.to_vec());
-            let select =
-                asked("SELECT key, id, first_name, last_name FROM users WHERE org = $1 AND key IN LIST($2)");
-            for row in self.db().fetch_all(select).await? {
-                let (id, first, last): (String, Option<String>, Option<String>) =
-                    (row.get(1)?, row.get(2)?, row.get(3)?);
-                let name = full_name(first.as_deref(), last.as_deref());
-                values
-                    .users
-                    .add(&id, name.as_deref().unwrap_or(&id), rows(row.get(0)?));
+        for users in users.chunks(KEYS_PER_QUERY) {
+            let count = |user: i64| rows_by_user.get(&user).copied().unwrap_or(0);
+            let select = |text: &str| Sql::new(text).with(org).with(users.to_vec());
+            let columns = UserNameRow::COLUMNS;
+            let names = format!("SELECT {columns} FROM users u WHERE u.org = $1 AND u.key IN LIST($2)");
+            let names: Vec<UserNameRow> = self.db().fetch_rows(select(&names)).await?;
+            for user in names {
+                let name = full_name(user.first_name.as_deref(), user.last_name.as_deref());
+                let label = name.as_deref().unwrap_or(&user.id);
+                values.users.add(&user.id, label, count(user.key));
             }
-            let select =
-                asked("SELECT user_key, team FROM memberships WHERE org = $1 AND user_key IN LIST($2)");
-            for row in self.db().fetch_all(select).await? {
-                *teams.entry(row.get(1)?).or_default() += rows(row.get(0)?);
+            let memberships: Vec<(i64, i64)> = self.db().fetch_rows(select(SELECT_TEAMS_OF_USERS)).await?;
+            for (user, team) in memberships {
+                *teams.entry(team).or_default() += count(user);
             }
-            let select = asked(
-                "SELECT user_key, group_key FROM group_members WHERE org = $1 AND user_key IN LIST($2)",
-            );
-            for row in self.db().fetch_all(select).await? {
-                *groups.entry(row.get(1)?).or_default() += rows(row.get(0)?);
+            let memberships: Vec<(i64, i64)> = self.db().fetch_rows(select(SELECT_GROUPS_OF_USERS)).await?;
+            for (user, group) in memberships {
+                *groups.entry(group).or_default() += count(user);
             }
-            let select = asked(
-                "SELECT user_key, field, value FROM user_fields WHERE org = $1 AND user_key IN LIST($2)",
-            );
-            for row in self.db().fetch_all(select).await? {
-                let value: String = row.get(2)?;
-                let field = values.fields.entry(row.get(1)?).or_default();
-                field.add(&value, &value, rows(row.get(0)?));
+            let fields: Vec<(i64, String, String)> =
+                self.db().fetch_rows(select(SELECT_FIELDS_OF_USERS)).await?;
+            for (user, field, value) in fields {
+                let field = values.fields.entry(field).or_default();
+                field.add(&value, &value, count(user));
             }
         }
-        let select = "SELECT key, id, name FROM teams WHERE org = $1 AND key IN LIST($2)";
-        values.teams = self.values_by_key(org, select, &teams).await?;
-        let select = "SELECT key, id, name FROM groups WHERE org = $1 AND key IN LIST($2)";
-        values.groups = self.values_by_key(org, select, &groups).await?;
+        values.teams = self.named_values(org, SELECT_TEAM_NAMES, &teams).await?;
+        values.groups = self.named_values(org, SELECT_GROUP_NAMES, &groups).await?;
         Ok(values)
     }
 
-    /// The rows of each user, all of whose persons count together. Persons whom nobody claims are nobody's.
-    async fn rows_of_users(&self, org: i64, fold: &Fold) -> Result<HashMap<i64, u64>, StoreError> {
-        let mut rows_of: HashMap<i64, u64> = HashMap::new();
+    /// Counts the rows of each user over all persons of the user. Persons without a user are not counted.
+    async fn count_rows_by_user(&self, org: i64, fold: &Fold) -> Result<HashMap<i64, u64>, StoreError> {
+        let mut rows_by_user: HashMap<i64, u64> = HashMap::new();
         let mut persons: Vec<i64> = fold.persons.keys().map(|key| key.0).collect();
         persons.sort_unstable();
-        for persons in persons.chunks(KEYS_AT_ONCE) {
-            let select = Sql::new(
-                "SELECT key, user_key FROM persons WHERE org = $1 AND key IN LIST($2) AND user_key IS NOT NULL",
-            );
-            for row in self
-                .db()
-                .fetch_all(select.with(org).with(persons.to_vec()))
-                .await?
-            {
-                let rows = fold.persons.get(&PersonKey(row.get(0)?)).copied().unwrap_or(0);
-                *rows_of.entry(row.get(1)?).or_default() += rows;
+        for persons in persons.chunks(KEYS_PER_QUERY) {
+            let select = Sql::new(SELECT_USERS_OF_PERSONS).with(org).with(persons.to_vec());
+            let users: Vec<(PersonKey, i64)> = self.db().fetch_rows(select).await?;
+            for (person, user) in users {
+                *rows_by_user.entry(user).or_default() += fold.persons.get(&person).copied().unwrap_or(0);
             }
         }
-        Ok(rows_of)
+        Ok(rows_by_user)
     }
 
-    /// The values of what has a key, an id and a name.
-    async fn values_by_key(
+    /// Converts counts by key to values with an id and a name. `select` selects key, id and name.
+    async fn named_values(
         &self,
         org: i64,
         select: &'static str,
@@ -235,10 +242,10 @@ impl Store {
     ) -> Result<FacetValues, StoreError> {
         let mut values = FacetValues::default();
         let keys: Vec<i64> = counts.keys().copied().collect();
-        for keys in keys.chunks(KEYS_AT_ONCE) {
+        for keys in keys.chunks(KEYS_PER_QUERY) {
             let select = Sql::new(select).with(org).with(keys.to_vec());
-            for row in self.db().fetch_all(select).await? {
-                let (key, id, name): (i64, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            let names: Vec<(i64, String, String)> = self.db().fetch_rows(select).await?;
+            for (key, id, name) in names {
                 values.add(&id, &name, counts.get(&key).copied().unwrap_or(0));
             }
         }
@@ -246,10 +253,31 @@ impl Store {
     }
 }
 
+columns! {
+    /// The name of a user.
+    struct UserNameRow {
+        key: i64 = "u.key",
+        id: String = "u.id",
+        first_name: Option<String> = "u.first_name",
+        last_name: Option<String> = "u.last_name",
+    }
+}
+
+const SELECT_USERS_OF_PERSONS: &str =
+    "SELECT key, user_key FROM persons WHERE org = $1 AND key IN LIST($2) AND user_key IS NOT NULL";
+const SELECT_TEAMS_OF_USERS: &str =
+    "SELECT user_key, team FROM memberships WHERE org = $1 AND user_key IN LIST($2)";
+const SELECT_GROUPS_OF_USERS: &str =
+    "SELECT user_key, group_key FROM group_members WHERE org = $1 AND user_key IN LIST($2)";
+const SELECT_FIELDS_OF_USERS: &str =
+    "SELECT user_key, field, value FROM user_fields WHERE org = $1 AND user_key IN LIST($2)";
+const SELECT_TEAM_NAMES: &str = "SELECT key, id, name FROM teams WHERE org = $1 AND key IN LIST($2)";
+const SELECT_GROUP_NAMES: &str = "SELECT key, id, name FROM groups WHERE org = $1 AND key IN LIST($2)";
+
 #[derive(Default)]
 struct ContentValues {
     contents: FacetValues,
-    kinds: FacetValues,
+    learning_types: FacetValues,
     content_types: FacetValues,
     sources: FacetValues,
     tags: FacetValues,
@@ -264,14 +292,14 @@ struct PeopleValues {
     fields: BTreeMap<String, FacetValues>,
 }
 
-/// What an answer depends on besides the rows: the organisation, the very people who are counted, as the reach and its
-/// part give them, and what the filter says of them, and each that it is within.
-fn fingerprint(question: &Scoped<&Filter>) -> Fingerprint {
-    let people = format!("{:?}", question.people());
-    let mut parts = vec![question.org().to_string(), people];
-    for filter in question.inner().each() {
-        // Days are those of a zone, whoever asked for it; and no parameter has an empty name, so that no two filters
-        // run together.
+/// The key of a cached result: the organisation, the people within the reach and the scope, and the filter with the
+/// filters around it.
+fn fingerprint(filter: &Scoped<&Filter>) -> Fingerprint {
+    let people = format!("{:?}", filter.people());
+    let mut parts = vec![filter.org().to_string(), people];
+    for filter in filter.inner().each() {
+        // The limits of days depend on the time zone. No parameter has an empty name, so the empty text separates two
+        // filters.
         parts.extend([String::new(), filter.zone().name().to_owned()]);
         parts.extend(
             filter
@@ -283,30 +311,30 @@ fn fingerprint(question: &Scoped<&Filter>) -> Fingerprint {
     Fingerprint::from_parts(parts.iter().map(String::as_str))
 }
 
-/// Answers that took long, for the next who asks the same.
+/// A cache of expensive results.
 #[derive(Default)]
 pub struct FacetCache(Mutex<HashMap<Fingerprint, Arc<Facets>>>);
 
 impl FacetCache {
-    /// The answer to this question, if it is less than a minute old.
-    pub fn get(&self, question: &Scoped<&Filter>, now: Timestamp) -> Option<Arc<Facets>> {
-        self.find(fingerprint(question), now)
+    /// The result for this filter, if it is less than a minute old.
+    pub fn get(&self, filter: &Scoped<&Filter>, now: Timestamp) -> Option<Arc<Facets>> {
+        self.find(fingerprint(filter), now)
     }
 
-    fn find(&self, question: Fingerprint, now: Timestamp) -> Option<Arc<Facets>> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let facets = kept.get(&question)?;
-        // A clock that was put back must not keep an answer for longer.
+    fn find(&self, fingerprint: Fingerprint, now: Timestamp) -> Option<Arc<Facets>> {
+        let results = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let facets = results.get(&fingerprint)?;
+        // If the clock was set back, the result is not used. Otherwise it would be used for more than a minute.
         let age = now.micros().saturating_sub(facets.as_of.micros());
-        (0..KEPT_FOR).contains(&age).then(|| Arc::clone(facets))
+        (0..CACHED_MICROS).contains(&age).then(|| Arc::clone(facets))
     }
 
-    fn put(&self, question: Fingerprint, facets: Arc<Facets>) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= MOST_KEPT {
-            kept.clear();
+    fn insert(&self, fingerprint: Fingerprint, facets: Arc<Facets>) {
+        let mut results = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if results.len() >= MAX_CACHED_RESULTS {
+            results.clear();
         }
-        kept.insert(question, facets);
+        results.insert(fingerprint, facets);
     }
 }
 
@@ -316,24 +344,24 @@ mod tests {
     use crate::access::principal::samples::{credential, person, user};
     use crate::access::{AskedScope, CredentialScope, Person, Principal, ReachRules, Reports, Role};
 
-    fn asked(principal: &Principal, scope: Option<AskedScope>, filter: &Filter) -> Fingerprint {
+    fn fingerprint_for(principal: &Principal, scope: Option<AskedScope>, filter: &Filter) -> Fingerprint {
         let rules = ReachRules::default();
-        fingerprint(&Scoped::new(principal, &rules, scope, filter).expect("a scope of theirs"))
+        fingerprint(&Scoped::new(principal, &rules, scope, filter).expect("an allowed scope"))
     }
 
     #[test]
-    fn nobody_is_answered_with_another_s() {
+    fn only_equal_reaches_share_a_fingerprint() {
         let filter = Filter::default();
         let admin = Principal::from(person(Role::Admin));
         let reporter = Principal::from(person(Role::Reporter));
         let key = Principal::from(credential(&[CredentialScope::ActivitiesRead]));
-        let same = asked(&admin, None, &filter);
+        let same = fingerprint_for(&admin, None, &filter);
         assert_eq!(
-            asked(&reporter, None, &filter),
+            fingerprint_for(&reporter, None, &filter),
             same,
-            "who sees the same is told the same"
+            "both read the whole organisation"
         );
-        assert_eq!(asked(&key, None, &filter), same);
+        assert_eq!(fingerprint_for(&key, None, &filter), same);
 
         let manager = |user_id: &str, reports: Option<&str>| {
             Principal::from(Person {
@@ -357,18 +385,18 @@ mod tests {
         let managed = |include_sub_managers| Some(AskedScope::Managed { include_sub_managers });
         let all = [
             same,
-            asked(&other_org, None, &filter),
-            asked(&admin, Some(AskedScope::Me), &filter),
-            asked(&admin, managed(false), &filter),
-            asked(&admin, managed(true), &filter),
-            asked(&admin, None, &deactivated),
-            asked(&admin, Some(AskedScope::Team), &team),
-            asked(&manager("bo", None), None, &filter),
-            asked(&manager("cy", None), None, &filter),
-            asked(&manager("bo", Some("dee")), None, &filter),
-            asked(&manager("bo", Some("eve")), None, &filter),
-            asked(&manager("bo", Some("dee")), managed(false), &filter),
-            asked(
+            fingerprint_for(&other_org, None, &filter),
+            fingerprint_for(&admin, Some(AskedScope::Me), &filter),
+            fingerprint_for(&admin, managed(false), &filter),
+            fingerprint_for(&admin, managed(true), &filter),
+            fingerprint_for(&admin, None, &deactivated),
+            fingerprint_for(&admin, Some(AskedScope::Team), &team),
+            fingerprint_for(&manager("bo", None), None, &filter),
+            fingerprint_for(&manager("cy", None), None, &filter),
+            fingerprint_for(&manager("bo", Some("dee")), None, &filter),
+            fingerprint_for(&manager("bo", Some("eve")), None, &filter),
+            fingerprint_for(&manager("bo", Some("dee")), managed(false), &filter),
+            fingerprint_for(
                 &Principal::from(Person {
                     user: user("bo"),
                     ..person(Role::Learner)
@@ -382,31 +410,35 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_kept_for_a_minute() {
+    fn result_is_cached_for_a_minute() {
         let at = Timestamp::from_micros;
-        let kept = FacetCache::default();
-        let question = Fingerprint::from_parts(["q"]);
+        let cache = FacetCache::default();
+        let fingerprint = Fingerprint::from_parts(["q"]);
         let facets = |as_of| {
             Arc::new(Facets {
                 facets: Vec::new(),
                 as_of: at(as_of),
             })
         };
-        kept.put(question, facets(1_000));
-        assert!(kept.find(question, at(1_000)).is_some());
-        assert!(kept.find(question, at(60_000_999)).is_some());
-        assert!(kept.find(question, at(60_001_000)).is_none());
-        assert!(kept.find(question, at(999)).is_none(), "the clock was put back");
+        cache.insert(fingerprint, facets(1_000));
+        assert!(cache.find(fingerprint, at(1_000)).is_some());
+        assert!(cache.find(fingerprint, at(60_000_999)).is_some());
+        assert!(cache.find(fingerprint, at(60_001_000)).is_none());
         assert!(
-            kept.find(Fingerprint::from_parts(["another"]), at(1_000))
+            cache.find(fingerprint, at(999)).is_none(),
+            "the clock was set back"
+        );
+        assert!(
+            cache
+                .find(Fingerprint::from_parts(["another"]), at(1_000))
                 .is_none()
         );
-        for number in 0..MOST_KEPT {
-            kept.put(
+        for number in 0..MAX_CACHED_RESULTS {
+            cache.insert(
                 Fingerprint::from_parts([number.to_string().as_str()]),
                 facets(1_000),
             );
         }
-        assert!(kept.0.lock().expect("unpoisoned").len() <= MOST_KEPT);
+        assert!(cache.0.lock().expect("unpoisoned").len() <= MAX_CACHED_RESULTS);
     }
 }

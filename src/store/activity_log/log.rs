@@ -1,223 +1,100 @@
-//! Reads the log. Every way out of it passes here, and takes a [`Scoped`] question: there is no other.
+//! Reads rows of the Activity Log.
 //!
-//! A question is resolved in three steps: whose rows (`reach`), of which contents, then the rows
-//! themselves, by key. So the hot query touches one narrow table, and its plan depends on nothing but how
-//! many persons and contents were found.
+//! Every read path of the log uses [`Store::rows_query`], which takes a [`Scoped`] filter. No other function selects
+//! rows for a caller.
+//!
+//! A query is built in three steps: find the keys of the persons (`directory/reach`), find the keys of the contents,
+//! then select the rows by these keys. The large query therefore reads one narrow table, and its plan depends only on
+//! the number of persons and contents.
 
 use futures_util::{Stream, StreamExt};
-use uuid::Uuid;
 
 use crate::access::Scoped;
 use crate::base::clock::Timestamp;
-use crate::base::fold;
-use crate::base::ids::{StatementId, UserId};
-use crate::log::{
-    Action, Certificate, ContentKey, Filter, Percent, PersonKey, Position, Projected, Row, Score, Sort,
-    VerbKey, Window,
-};
-use crate::record::Origin;
+use crate::base::ids::StatementId;
+use crate::log::{Action, Filter, Position, Row, Sort};
 
+use crate::store::activity_log::conditions::{push_any, push_content_filters, push_row_filters};
+use crate::store::activity_log::rows::{Detail, StoredBriefRow, StoredRow, read_brief_row, read_row};
 use crate::store::db::database::{self, Engine, Sql};
-use crate::store::db::dialect::Value;
-use crate::store::db::{Store, StoreError, digest};
-use crate::store::directory::contents::{CPD_LABEL, TAG};
+use crate::store::db::{Store, StoreError};
 use crate::store::directory::reach::Persons;
 
-/// The columns of a row, in the order in which [`read`] takes them; the organisation is not asked for.
-pub(crate) const SELECT: &str = "SELECT a.seq, a.id, a.happened_at, a.stored_at, a.person, a.verb, a.content, a.action, \
-     a.origin, a.completed, a.success, a.completion, a.certified, a.scaled, a.raw, a.min, a.max, a.percent, \
-     a.seconds, a.time_limit, a.expired_at, a.certificate_expires_at, a.registration, a.import, \
-     a.certificate_name, a.response, a.device_type, a.recorded_by, a.comment, a.source FROM activities a";
-
-/// A row of [`SELECT`].
-pub(crate) fn read(row: &database::Row) -> Result<Row, StoreError> {
-    let time = |column| Ok::<_, StoreError>(row.get::<Option<i64>>(column)?.map(Timestamp::from_micros));
-    let action: i16 = row.get(7)?;
-    let origin: i16 = row.get(8)?;
-    let certified: bool = row.get(12)?;
-    let certificate = if certified {
-        Some(Certificate {
-            name: row.get(24)?,
-            expires_at: time(21)?,
-        })
-    } else {
-        None
-    };
-    let recorded_by: Option<String> = row.get(27)?;
-    Ok(Row {
-        id: StatementId(row.get(1)?),
-        seq: row.get(0)?,
-        stored_at: Timestamp::from_micros(row.get(3)?),
-        person: PersonKey(row.get(4)?),
-        verb: VerbKey(row.get(5)?),
-        content: row.get::<Option<i64>>(6)?.map(ContentKey),
-        projected: Projected {
-            happened_at: Timestamp::from_micros(row.get(2)?),
-            action: Action::from_code(action).ok_or_else(|| StoreError::corrupt("action", action))?,
-            success: row.get(10)?,
-            completion: row.get(11)?,
-            completed: row.get(9)?,
-            score: Score {
-                scaled: row.get(13)?,
-                raw: row.get(14)?,
-                min: row.get(15)?,
-                max: row.get(16)?,
-                percent: row.get::<Option<i64>>(17)?.map(Percent),
-            },
-            response: row.get(25)?,
-            seconds: row.get(18)?,
-            time_limit: row.get(19)?,
-            expired_at: time(20)?,
-            certificate,
-            registration: row.get::<Option<Uuid>>(22)?,
-            device_type: row.get(26)?,
-            origin: Origin::from_code(origin).ok_or_else(|| StoreError::corrupt("origin", origin))?,
-            recorded_by: recorded_by
-                .map(|id| UserId::new(id).map_err(|error| StoreError::corrupt("user id", error)))
-                .transpose()?,
-            comment: row.get(28)?,
-            source: row.get(29)?,
-            import: row.get::<Option<Uuid>>(23)?,
-        },
-    })
-}
-
-/// How a row is read.
-pub(crate) type ReadRow = fn(&database::Row) -> Result<Row, StoreError>;
-
-/// How much of each row a reader needs. The database's own work for a row grows with its columns, and an
-/// export asks for all rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Detail {
-    /// All of it.
-    Whole,
-    /// What the standard and the e-learning CSV show: person, verb, content, action, when, completed, success,
-    /// percent, seconds and expiries. The rest of such a row is empty and means nothing.
-    Brief,
-}
-
-/// The columns of a brief row, in the order in which [`read_brief`] takes them.
-const SELECT_BRIEF: &str = "SELECT a.happened_at, a.person, a.verb, a.content, a.action, a.completed, a.success, \
-     a.percent, a.seconds, a.expired_at, a.certificate_expires_at FROM activities a";
-
-fn read_brief(row: &database::Row) -> Result<Row, StoreError> {
-    let time = |column| Ok::<_, StoreError>(row.get::<Option<i64>>(column)?.map(Timestamp::from_micros));
-    let action: i16 = row.get(4)?;
-    let expires_at = time(10)?;
-    Ok(Row {
-        person: PersonKey(row.get(1)?),
-        verb: VerbKey(row.get(2)?),
-        content: row.get::<Option<i64>>(3)?.map(ContentKey),
-        projected: Projected {
-            happened_at: Timestamp::from_micros(row.get(0)?),
-            action: Action::from_code(action).ok_or_else(|| StoreError::corrupt("action", action))?,
-            completed: row.get(5)?,
-            success: row.get(6)?,
-            score: Score {
-                percent: row.get::<Option<i64>>(7)?.map(Percent),
-                ..Score::default()
-            },
-            seconds: row.get(8)?,
-            expired_at: time(9)?,
-            certificate: expires_at.map(|at| Certificate {
-                name: None,
-                expires_at: Some(at),
-            }),
-            response: None,
-            completion: None,
-            time_limit: None,
-            registration: None,
-            device_type: None,
-            origin: Origin::default(),
-            recorded_by: None,
-            comment: None,
-            source: None,
-            import: None,
-        },
-        id: StatementId(Uuid::nil()),
-        seq: 0,
-        stored_at: Timestamp::default(),
-    })
-}
-
-/// Up to so many persons SQLite looks up each one's rows and sorts them; for more it walks the log in
-/// order of time and passes over other people's rows. A user has some three to six.
+/// With up to this many persons, SQLite looks up the rows of each person and sorts them. With more persons, it walks
+/// the log in order of time and skips the rows of other persons. A user usually has three to six persons.
 const FEW_PERSONS: usize = 16;
-/// The same for contents, each of which may have very many rows.
+/// The same limit for contents. It is smaller because one content can have very many rows.
 const FEW_CONTENTS: usize = 4;
 
-/// How SQLite is told to come to the rows: its index, and how the columns are written.
-struct Access {
+/// The path that SQLite uses to find the rows.
+struct AccessPath {
+    /// The text that selects an index, or an empty text.
     index: &'static str,
+    /// The text of the person column. A leading `+` prevents the use of its index.
     person: &'static str,
+    /// The text of the content column, with the same meaning of `+`.
     content: &'static str,
 }
 
-/// Which rows of an answer are wanted.
+/// A request for one page of rows.
 #[derive(Debug, Clone, Copy)]
 pub struct Page {
-    /// In which order.
+    /// The order of the rows.
     pub sort: Sort,
-    /// After which row; `None`: from the first.
+    /// The last row of the page before; `None` for the first page.
     pub after: Option<Position>,
-    /// How many at most.
+    /// The maximum number of rows.
     pub limit: u32,
-    /// The moment at which what is relative to now is resolved.
+    /// The time that relative dates and expiries refer to.
     pub now: Timestamp,
 }
 
 impl Store {
-    /// One page of the log.
-    pub async fn page(&self, question: &Scoped<&Filter>, page: Page) -> Result<Vec<Row>, StoreError> {
-        let Some(mut sql) = self
-            .question(question, SELECT, page.now, page.after.map(|at| (page.sort, at)))
-            .await?
-        else {
+    /// Finds one page of rows.
+    pub async fn find_rows(&self, filter: &Scoped<&Filter>, page: Page) -> Result<Vec<Row>, StoreError> {
+        let Some(sql) = self.page_query(filter, page).await? else {
             return Ok(Vec::new());
         };
-        push_order(&mut sql, page.sort);
-        sql.push(" LIMIT ").bind(i64::from(page.limit));
-        self.db().fetch_all(sql).await?.iter().map(read).collect()
+        self.db().fetch_all(sql).await?.iter().map(read_row).collect()
     }
 
-    /// What the database says it will do for a page of the log, a line each: for operators who look into a
-    /// slow question, and for the tests that hold every filter to its index. The wording is the
-    /// database's own. No line where nothing can be found without asking for rows at all.
-    pub async fn explain(&self, question: &Scoped<&Filter>, page: Page) -> Result<Vec<String>, StoreError> {
-        let after = page.after.map(|at| (page.sort, at));
-        let Some(mut sql) = self.question(question, SELECT, page.now, after).await? else {
-            return Ok(Vec::new());
-        };
-        push_order(&mut sql, page.sort);
-        sql.push(" LIMIT ").bind(i64::from(page.limit));
-        self.db().explain(sql).await
+    /// Returns the database's plan for one page of rows, one text for each line.
+    ///
+    /// Operators use it to examine a slow request, and tests use it to check that each filter uses its index. The
+    /// format depends on the database. The plan is empty if no row can match.
+    pub async fn explain_rows(
+        &self,
+        filter: &Scoped<&Filter>,
+        page: Page,
+    ) -> Result<Vec<String>, StoreError> {
+        match self.page_query(filter, page).await? {
+            Some(sql) => self.db().explain(sql).await,
+            None => Ok(Vec::new()),
+        }
     }
 
-    /// How many rows there are, over all pages.
-    pub async fn count(&self, question: &Scoped<&Filter>, now: Timestamp) -> Result<u64, StoreError> {
-        let Some(sql) = self
-            .question(question, "SELECT count(*) FROM activities a", now, None)
-            .await?
-        else {
+    /// Counts the rows of all pages.
+    pub async fn count_rows(&self, filter: &Scoped<&Filter>, now: Timestamp) -> Result<u64, StoreError> {
+        let Some(sql) = self.rows_query(filter, "count(*)", now, None).await? else {
             return Ok(0);
         };
         let count = self.db().count(sql).await?;
-        Ok(u64::try_from(count).unwrap_or(0)) // a count is never less than nothing
+        Ok(u64::try_from(count).unwrap_or_default())
     }
 
-    /// All rows, in order, as they come, in chunks: memory does not grow with their number.
-    pub async fn rows(
+    /// Streams all rows in order, in chunks. The memory does not grow with the number of rows.
+    pub async fn stream_rows(
         &self,
-        question: &Scoped<&Filter>,
+        filter: &Scoped<&Filter>,
         sort: Sort,
         now: Timestamp,
         detail: Detail,
     ) -> Result<impl Stream<Item = Result<Vec<Row>, StoreError>> + Send + 'static, StoreError> {
-        let (select, read) = match detail {
-            Detail::Whole => (SELECT, read as ReadRow),
-            Detail::Brief => (SELECT_BRIEF, read_brief as ReadRow),
+        let (columns, read): (_, fn(&database::Row) -> _) = match detail {
+            Detail::Whole => (StoredRow::COLUMNS, read_row),
+            Detail::Brief => (StoredBriefRow::COLUMNS, read_brief_row),
         };
-        let sql = self.question(question, select, now, None).await?;
+        let sql = self.rows_query(filter, columns, now, None).await?;
         let chunks = sql.map(|mut sql| {
             push_order(&mut sql, sort);
             self.db().stream(self.runtime(), sql, read)
@@ -225,72 +102,81 @@ impl Store {
         Ok(futures_util::stream::iter(chunks).flatten())
     }
 
-    /// All rows of the question in whatever order the database likes best, in chunks: for what counts them. `read`
-    /// takes the columns of `select`, which ends with `FROM activities a`.
-    pub(crate) async fn scan<T: Send + 'static>(
+    /// Streams all rows in an unspecified order, in chunks, for code that counts them. `read` reads a row of `columns`,
+    /// which belong to the table `activities a`.
+    pub(crate) async fn scan_rows<T: Send + 'static>(
         &self,
-        question: &Scoped<&Filter>,
-        select: &'static str,
+        filter: &Scoped<&Filter>,
+        columns: &str,
         now: Timestamp,
         read: fn(&database::Row) -> Result<T, StoreError>,
     ) -> Result<impl Stream<Item = Result<Vec<T>, StoreError>> + Send + 'static, StoreError> {
-        let sql = self.question(question, select, now, None).await?;
+        let sql = self.rows_query(filter, columns, now, None).await?;
         let chunks = sql.map(|sql| self.db().stream(self.runtime(), sql, read));
         Ok(futures_util::stream::iter(chunks).flatten())
     }
 
-    /// One row by its id, wherever it is within the reach: of a deactivated user, too, and a visit.
-    pub async fn activity(&self, question: &Scoped<StatementId>) -> Result<Option<Row>, StoreError> {
+    /// Finds one row by its id within the reach. It also finds visits and rows of deactivated users.
+    pub async fn find_row(&self, id: &Scoped<StatementId>) -> Result<Option<Row>, StoreError> {
         let everything = Filter {
             include_deactivated: true,
             actions: Action::ALL.to_vec(),
             ..Filter::default()
         };
-        let Some(org) = self.organisation_key(question.org()).await? else {
+        let Some(org) = self.organisation_key(id.org()).await? else {
             return Ok(None);
         };
-        let persons = self.persons(org, question, &everything).await?;
-        let mut sql = Sql::new(SELECT).with(org);
+        let persons = self.persons(org, id, &everything).await?;
+        let mut sql = select_rows(org, StoredRow::COLUMNS);
         sql.push(
             " WHERE a.org = $1 AND a.seq = (SELECT s.seq FROM statements s WHERE s.org = $1 AND s.id = ",
         );
-        sql.bind(question.inner().0).push(")");
+        sql.bind(id.inner().0).push(")");
         if let Persons::Only(persons) = persons {
             sql.push(" AND a.person").any_of(persons);
         }
-        self.db()
-            .fetch_optional(sql)
-            .await?
-            .as_ref()
-            .map(read)
-            .transpose()
+        let row: Option<StoredRow> = self.db().fetch_row(sql).await?;
+        Ok(row.map(Row::from))
     }
 
-    /// The query for the question up to its order; `None` where nothing can be found.
-    pub(crate) async fn question(
+    /// The query for one page of rows, or `None` if no row can match.
+    async fn page_query(&self, filter: &Scoped<&Filter>, page: Page) -> Result<Option<Sql>, StoreError> {
+        let after = page.after.map(|position| (page.sort, position));
+        let sql = self
+            .rows_query(filter, StoredRow::COLUMNS, page.now, after)
+            .await?;
+        Ok(sql.map(|mut sql| {
+            push_order(&mut sql, page.sort);
+            sql.push(" LIMIT ").bind(i64::from(page.limit));
+            sql
+        }))
+    }
+
+    /// The query for `columns` of the rows that match, without an order, or `None` if no row can match.
+    async fn rows_query(
         &self,
-        question: &Scoped<&Filter>,
-        select: &str,
+        filter: &Scoped<&Filter>,
+        columns: &str,
         now: Timestamp,
         after: Option<(Sort, Position)>,
     ) -> Result<Option<Sql>, StoreError> {
-        let filter = *question.inner();
-        let Some(org) = self.organisation_key(question.org()).await? else {
+        let Some(org) = self.organisation_key(filter.org()).await? else {
             return Ok(None);
         };
-        let persons = self.persons(org, question, filter).await?;
+        let persons = self.persons(org, filter, filter.inner()).await?;
         if matches!(&persons, Persons::Only(persons) if persons.is_empty()) {
             return Ok(None);
         }
-        let contents = self.contents_of(org, filter).await?;
+        let filter = *filter.inner();
+        let contents = self.find_content_keys(org, filter).await?;
         if contents.as_ref().is_some_and(Vec::is_empty) {
             return Ok(None);
         }
-        let access = self.access(filter, &persons, contents.as_deref());
-        let mut sql = Sql::new(select).with(org);
-        sql.push(access.index).push(" WHERE a.org = $1");
+        let path = self.access_path(filter, &persons, contents.as_deref());
+        let mut sql = select_rows(org, columns);
+        sql.push(path.index).push(" WHERE a.org = $1");
         match persons {
-            Persons::Only(persons) => push_any(&mut sql, access.person, persons),
+            Persons::Only(persons) => push_any(&mut sql, path.person, persons),
             Persons::Everyone {
                 deactivated_too: true,
             } => {}
@@ -303,39 +189,33 @@ impl Store {
             }
         }
         if let Some(contents) = contents {
-            push_any(&mut sql, access.content, contents);
+            push_any(&mut sql, path.content, contents);
         }
         push_row_filters(&mut sql, filter, now);
-        if let Some((sort, at)) = after {
-            sql.push(" AND (a.happened_at, a.seq) ").push(match sort {
-                Sort::NewestFirst => "<",
-                Sort::OldestFirst => ">",
-            });
-            sql.push(" (")
-                .bind(at.happened_at.micros())
-                .push(", ")
-                .bind(at.seq)
-                .push(")");
+        if let Some((sort, position)) = after {
+            push_after(&mut sql, sort, position);
         }
         Ok(Some(sql))
     }
 
-    /// How the database is to come to the rows. PostgreSQL has statistics and decides by itself. SQLite has
-    /// none and takes any index for as good as another: it would pass over the whole log for a person with
-    /// ten rows, or fetch and sort every row of a thousand persons for one page. So few persons or contents,
-    /// an import and expiring certificates are looked up by their index, and the plus keeps it from that for many.
-    fn access(&self, filter: &Filter, persons: &Persons, contents: Option<&[i64]>) -> Access {
-        let mut access = Access {
+    /// Chooses how the database finds the rows.
+    ///
+    /// PostgreSQL has statistics and decides by itself. SQLite has none and treats all indexes as equally good: it
+    /// would scan the whole log for a person with ten rows, or sort all rows of a thousand persons for one page.
+    /// Therefore SQLite is told to use the index of a few persons, a few contents, an import or an expiring
+    /// certificate, and the `+` before a column keeps it from using an index for many values.
+    fn access_path(&self, filter: &Filter, persons: &Persons, contents: Option<&[i64]>) -> AccessPath {
+        let mut path = AccessPath {
             index: "",
             person: "a.person",
             content: "a.content",
         };
         if self.db().engine() == Engine::Postgres {
-            return access;
+            return path;
         }
         let few_persons = matches!(persons, Persons::Only(persons) if persons.len() <= FEW_PERSONS);
         let few_contents = contents.is_some_and(|contents| contents.len() <= FEW_CONTENTS);
-        access.index = if few_persons {
+        path.index = if few_persons {
             " INDEXED BY activities_person"
         } else if few_contents {
             " INDEXED BY activities_content"
@@ -350,188 +230,51 @@ impl Store {
             ""
         };
         if !few_persons {
-            access.person = "+a.person";
+            path.person = "+a.person";
         }
         if few_persons || !few_contents {
-            access.content = "+a.content";
+            path.content = "+a.content";
         }
-        access
+        path
     }
 
-    /// The contents that the filter names, and each that it is within; `None` where none of them names any.
-    async fn contents_of(&self, org: i64, filter: &Filter) -> Result<Option<Vec<i64>>, StoreError> {
+    /// Finds the contents that match the filter and the filters around it, or returns `None` if no filter restricts the
+    /// contents.
+    async fn find_content_keys(&self, org: i64, filter: &Filter) -> Result<Option<Vec<i64>>, StoreError> {
         if !filter.selects_contents() {
             return Ok(None);
         }
         let mut sql = Sql::new("SELECT c.key FROM contents c WHERE c.org = $1").with(org);
         for filter in filter.each() {
-            push_contents(&mut sql, filter);
+            push_content_filters(&mut sql, filter);
         }
-        let rows = self.db().fetch_all(sql).await?;
-        Ok(Some(rows.iter().map(|row| row.get(0)).collect::<Result<_, _>>()?))
+        let keys: Vec<(i64,)> = self.db().fetch_rows(sql).await?;
+        Ok(Some(keys.into_iter().map(|(key,)| key).collect()))
     }
 }
 
-/// What one filter asks of the content.
-fn push_contents(sql: &mut Sql, filter: &Filter) {
-    if !filter.types.is_empty() {
-        let codes: Vec<i16> = filter.types.iter().map(|kind| kind.code()).collect();
-        sql.push(" AND c.type").any_of(codes);
-    }
-    if !filter.content_types.is_empty() {
-        let codes: Vec<i16> = filter.content_types.iter().map(|kind| kind.code()).collect();
-        sql.push(" AND c.content_type").any_of(codes);
-    }
-    if !filter.contents.is_empty() {
-        let ids: Vec<Vec<u8>> = filter.contents.iter().map(|id| digest(id.as_str())).collect();
-        sql.push(" AND c.id_digest").any_of(ids);
-    }
-    for (kind, values) in [(TAG, &filter.tags), (CPD_LABEL, &filter.cpd_labels)] {
-        if !values.is_empty() {
-            sql.push(" AND c.key IN (SELECT t.content FROM content_terms t WHERE t.org = $1 AND t.kind = ");
-            sql.bind(kind)
-                .push(" AND t.value")
-                .any_of(values.clone())
-                .push(")");
-        }
-    }
-    push_titles(sql, filter);
+/// `SELECT columns FROM activities a`, with the organisation as `$1`.
+fn select_rows(org: i64, columns: &str) -> Sql {
+    let mut sql = Sql::new("SELECT ").with(org);
+    sql.push(columns).push(" FROM activities a");
+    sql
 }
 
-fn push_titles(sql: &mut Sql, filter: &Filter) {
-    if filter.titles.is_empty() {
-        return;
-    }
-    sql.push(" AND (");
-    for (place, title) in filter.titles.iter().enumerate() {
-        sql.push(if place == 0 { "(1 = 1" } else { " OR (1 = 1" });
-        for word in &title.words {
-            sql.push(" AND STRPOS(c.title_folded, ")
-                .bind(fold(word))
-                .push(") > 0");
-        }
-        sql.push(")");
-    }
-    sql.push(")");
+/// Adds the condition that a row comes after the position.
+fn push_after(sql: &mut Sql, sort: Sort, position: Position) {
+    sql.push(" AND (a.happened_at, a.seq) ").push(match sort {
+        Sort::NewestFirst => "<",
+        Sort::OldestFirst => ">",
+    });
+    sql.push(" (")
+        .bind(position.happened_at.micros())
+        .push(", ")
+        .bind(position.seq)
+        .push(")");
 }
 
-/// One of the values; a single one by `=`, so that an index gives its rows in order and nothing is sorted.
-fn push_any<T>(sql: &mut Sql, column: &'static str, values: Vec<T>)
-where
-    T: Into<Value> + Copy,
-    Vec<T>: Into<Value>,
-{
-    sql.push(" AND ").push(column);
-    match values.as_slice() {
-        [one] => sql.push(" = ").bind(*one),
-        _ => sql.any_of(values),
-    };
-}
-
-/// What is asked of the row itself, by the filter and by each that it is within.
-fn push_row_filters(sql: &mut Sql, filter: &Filter, now: Timestamp) {
-    for filter in filter.each() {
-        if !filter.actions.is_empty() {
-            let codes: Vec<i16> = filter.actions.iter().map(|action| action.code()).collect();
-            push_any(sql, "a.action", codes);
-        }
-    }
-    if filter.hides_visited() {
-        sql.push(" AND a.action <> ").bind(Action::Visited.code());
-    }
-    for filter in filter.each() {
-        push_origin(sql, filter);
-        push_outcome(sql, filter, now);
-    }
-    push_window(sql, "a.happened_at", filter.window(now));
-    if let Some(window) = filter.certificate_window(now) {
-        push_window(sql, "a.certificate_expires_at", window);
-    }
-}
-
-/// What one filter asks of how a row came in.
-fn push_origin(sql: &mut Sql, filter: &Filter) {
-    if !filter.verbs.is_empty() {
-        sql.push(" AND a.verb IN (SELECT v.key FROM verbs v WHERE v.org = $1 AND v.iri");
-        let iris: Vec<String> = filter.verbs.iter().map(|verb| verb.0.clone()).collect();
-        sql.any_of(iris).push(")");
-    }
-    if !filter.sources.is_empty() {
-        // The record's own source, or else its content's.
-        sql.push(" AND (a.source").any_of(filter.sources.clone());
-        sql.push(
-            " OR (a.source IS NULL AND a.content IN (SELECT c.key FROM contents c WHERE c.org = $1 AND c.source",
-        );
-        sql.any_of(filter.sources.clone()).push(")))");
-    }
-    if !filter.device_types.is_empty() {
-        sql.push(" AND a.device_type").any_of(filter.device_types.clone());
-    }
-    if !filter.origins.is_empty() {
-        let codes: Vec<i16> = filter.origins.iter().map(|origin| origin.code()).collect();
-        sql.push(" AND a.origin").any_of(codes);
-    }
-    if !filter.imports.is_empty() {
-        push_any(sql, "a.import", filter.imports.clone());
-    }
-    if let Some(bulk) = filter.bulk_import {
-        sql.push(if bulk {
-            " AND a.import IS NOT NULL"
-        } else {
-            " AND a.import IS NULL"
-        });
-    }
-}
-
-/// What one filter asks of what came of it.
-fn push_outcome(sql: &mut Sql, filter: &Filter, now: Timestamp) {
-    if let Some(completed) = filter.completed {
-        sql.push(if completed {
-            " AND a.completed"
-        } else {
-            " AND NOT a.completed"
-        });
-    }
-    if let Some(certified) = filter.has_certificate {
-        sql.push(if certified {
-            " AND a.certified"
-        } else {
-            " AND NOT a.certified"
-        });
-    }
-    if !filter.results.is_empty() {
-        let passed = filter.results.iter().any(|result| result.success());
-        let failed = filter.results.iter().any(|result| !result.success());
-        sql.push(match (passed, failed) {
-            (true, false) => " AND a.success",
-            (false, true) => " AND NOT a.success",
-            _ => " AND a.success IS NOT NULL",
-        });
-    }
-    match filter.expired {
-        Some(true) => {
-            sql.push(" AND a.expired_at < ").bind(now.micros());
-        }
-        Some(false) => {
-            sql.push(" AND (a.expired_at IS NULL OR a.expired_at >= ")
-                .bind(now.micros())
-                .push(")");
-        }
-        None => {}
-    }
-}
-
-/// Narrows `column`, a moment, to the window.
-pub(crate) fn push_window(sql: &mut Sql, column: &str, window: Window) {
-    if let Some(from) = window.from {
-        sql.push(" AND ").push(column).push(" >= ").bind(from.micros());
-    }
-    if let Some(to) = window.to {
-        sql.push(" AND ").push(column).push(" < ").bind(to.micros());
-    }
-}
-
-pub(crate) fn push_order(sql: &mut Sql, sort: Sort) {
+/// Adds the order of the rows.
+fn push_order(sql: &mut Sql, sort: Sort) {
     sql.push(match sort {
         Sort::NewestFirst => " ORDER BY a.happened_at DESC, a.seq DESC",
         Sort::OldestFirst => " ORDER BY a.happened_at, a.seq",

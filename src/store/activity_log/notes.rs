@@ -1,8 +1,8 @@
-//! Notes about users, with every version they had (product text, sections 4 and 13).
+//! Notes about users, with all their versions.
 //!
-//! A note is no record: it lies beside the log, and `rebuild` doesn't touch it. Every function here takes a
-//! [`Subjects`], which leaves out whom the caller may not read about, the caller themselves before all: there is
-//! no other way to a note. Its `seq` is the ledger's, as a record's, so that a timeline of both has one order.
+//! A note is not a record of the log, and `rebuild` does not change it. Every function takes a [`Subjects`], which
+//! excludes the users about which the caller may not read notes, always including the caller. The `seq` of a note and of
+//! a record come from the same sequence, so that a timeline can sort both.
 
 use std::collections::HashMap;
 
@@ -16,95 +16,121 @@ use crate::log::activity::ActivityRecorder;
 use crate::log::timeline::{MAX_NOTE_VERSIONS, Note, NotePatch, NoteVersion};
 use crate::log::{Position, Recorder, Window};
 
-use crate::store::activity_log::log::push_window;
-use crate::store::db::database::Sql;
+use crate::store::activity_log::conditions::push_window;
+use crate::store::db::columns::{FromColumn as _, columns, table_row};
+use crate::store::db::database::{Row, Sql};
 use crate::store::db::ledger::OrgTx;
-use crate::store::db::rows::read_id;
 use crate::store::db::{Store, StoreError};
 use crate::store::directory::reach::{push_people, push_subjects};
 use crate::store::ingest::notes::StoredNote;
 
-/// A note to be written.
+/// A note to be created.
 #[derive(Debug, Clone)]
 pub struct NewNote {
-    /// Whom it is about.
+    /// The user that the note is about.
     pub user: UserId,
-    /// What is said.
+    /// The text.
     pub text: String,
-    /// When it happened.
+    /// The time of the event that the note describes.
     pub happened_at: Timestamp,
-    /// Who did it: the caller, or somebody whom the caller may name.
+    /// The user that did what the note describes: the caller, or a user within the caller's reach.
     pub created_by: UserId,
 }
 
-/// Why a note is neither written nor changed.
+/// The reason why a note was not created or changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoteRefusal {
-    /// There is no such user or note, or none that the caller may write about.
-    #[error("there is no such user or note")]
+    /// The user or the note does not exist, or the caller may not write notes about the user.
+    #[error("the user or note does not exist")]
     NotFound,
-    /// Who is said to have done it is nobody, or nobody whom the caller may name: the two are not told apart.
-    #[error("there is no such user whom you may name")]
+    /// The creator does not exist or is outside the caller's reach. The message is the same in both cases.
+    #[error("the user does not exist, or you may not name this user")]
     UnknownCreator,
-    /// The note was changed too often.
-    #[error("a note has at most {MAX_NOTE_VERSIONS} versions; write a new one")]
+    /// The note has the maximum number of versions.
+    #[error("a note has at most {MAX_NOTE_VERSIONS} versions; create a new note")]
     TooManyVersions,
 }
 
+columns! {
+    /// A previous version of a note.
+    struct StoredVersion {
+        version: i64 = "v.version",
+        happened_at: Timestamp = "v.happened_at",
+        text: String = "v.text",
+        written_by: UserId = "v.written_by",
+        written_at: Timestamp = "v.written_at",
+    }
+}
+
+table_row! {
+    /// A previous version of a note, to be inserted.
+    struct NewVersion in "note_versions" {
+        org: i64 = "org",
+        note: i64 = "note",
+        version: i64 = "version",
+        happened_at: Timestamp = "happened_at",
+        text: String = "text",
+        written_by: UserId = "written_by",
+        written_at: Timestamp = "written_at",
+    }
+}
+
 impl StoredNote {
-    fn people(&self) -> [UserId; 2] {
+    /// Reads a row of [`note_query`]: a note, and the user that it is about.
+    fn read_with_user(row: &Row) -> Result<(UserId, Self), StoreError> {
+        Ok((UserId::from_column(row, Self::COUNT)?, Self::read(row)?))
+    }
+
+    /// The users whose names are shown with the note.
+    fn writers(&self) -> [UserId; 2] {
         [self.created_by.clone(), self.written_by.clone()]
     }
 
-    fn named(self, user: UserId, names: &HashMap<UserId, Recorder>) -> Note {
+    fn into_note(self, user: UserId, names: &HashMap<UserId, Recorder>) -> Note {
         Note {
             seq: self.seq,
             id: self.id,
             user,
             text: self.text,
             happened_at: self.happened_at,
-            created_by: shown(names, self.created_by),
+            created_by: with_name(names, self.created_by),
             created_at: self.created_at,
             updated_at: self.written_at,
-            updated_by: shown(names, self.written_by),
+            updated_by: with_name(names, self.written_by),
         }
     }
 }
 
 impl Store {
-    /// Writes a note.
+    /// Creates a note.
     pub async fn add_note(
         &self,
         subjects: &Subjects<Notes>,
         note: NewNote,
     ) -> Result<Result<Note, NoteRefusal>, StoreError> {
         let mut tx = self.write(subjects.org()).await?;
-        let Some(row) = tx.fetch_optional(subject(tx.org, subjects, &note.user)).await? else {
+        let subject = tx.fetch_row(subject_query(tx.org, subjects, &note.user)).await?;
+        let Some((user_key,)) = subject else {
             return Ok(Err(NoteRefusal::NotFound));
         };
-        let nameable = note.created_by == *subjects.caller()
+        let creator_allowed = note.created_by == *subjects.caller()
             || tx
-                .fetch_optional(nameable(tx.org, subjects, &note.created_by))
+                .fetch_optional(creator_query(tx.org, subjects, &note.created_by))
                 .await?
                 .is_some();
-        if !nameable {
+        if !creator_allowed {
             return Ok(Err(NoteRefusal::UnknownCreator));
         }
-        let user_key = row.get(0)?;
-        let kept = tx.new_note(
-            note.text,
-            note.happened_at,
-            note.created_by,
-            subjects.caller().clone(),
-        );
-        tx.insert_stored_notes(vec![(user_key, kept.clone())]).await?;
+        let writer = subjects.caller().clone();
+        let stored = tx.new_note(note.text, note.happened_at, note.created_by, writer);
+        tx.insert_stored_notes(vec![(user_key, stored.clone())]).await?;
         tx.commit().await?;
-        Ok(Ok(self.named_one(subjects.org(), note.user, kept).await?))
+        Ok(Ok(self.add_names(subjects.org(), note.user, stored).await?))
     }
 
-    /// A page of the notes about a user, the newest first, ties by the order of recording; `None` where the caller
-    /// may not read about them, or there is no such user.
-    pub async fn notes(
+    /// Finds a page of the notes about a user, the newest first. Notes with the same time are in the order of recording.
+    /// The result is `None` if the user does not exist or the caller may not read notes about the user.
+    pub async fn find_notes(
         &self,
         subjects: &Subjects<Notes>,
         about: &UserId,
@@ -115,15 +141,15 @@ impl Store {
         let Some((org, user)) = self.subject_key(subjects, about).await? else {
             return Ok(None);
         };
-        let rows = self.db().fetch_all(page(org, user, window, after, limit)).await?;
-        let kept = rows.iter().map(StoredNote::read).collect::<Result<Vec<_>, _>>()?;
-        let people = kept.iter().flat_map(StoredNote::people).collect();
-        let names = self.names(subjects.org(), people).await?;
-        let notes = kept.into_iter().map(|note| note.named(about.clone(), &names));
+        let sql = page_query(org, user, window, after, limit);
+        let stored: Vec<StoredNote> = self.db().fetch_rows(sql).await?;
+        let writers = stored.iter().flat_map(StoredNote::writers).collect();
+        let names = self.find_names(subjects.org(), writers).await?;
+        let notes = stored.into_iter().map(|note| note.into_note(about.clone(), &names));
         Ok(Some(notes.collect()))
     }
 
-    /// How many notes about a user there are within the window; none where the caller may not read about them.
+    /// Counts the notes about a user in the window. The count is 0 if the caller may not read notes about the user.
     pub async fn count_notes(
         &self,
         subjects: &Subjects<Notes>,
@@ -136,38 +162,38 @@ impl Store {
         let mut sql = Sql::new("SELECT count(*) FROM notes n");
         push_about(&mut sql, org, user, window);
         let count = self.db().count(sql).await?;
-        Ok(u64::try_from(count).unwrap_or(0)) // a count is never less than nothing
+        Ok(u64::try_from(count).unwrap_or_default())
     }
 
-    /// One note; `None` where there is none, or none that the caller may read.
-    pub async fn note(&self, subjects: &Subjects<Notes>, id: Uuid) -> Result<Option<Note>, StoreError> {
+    /// Finds a note. The result is `None` if the note does not exist or the caller may not read it.
+    pub async fn find_note(&self, subjects: &Subjects<Notes>, id: Uuid) -> Result<Option<Note>, StoreError> {
         let Some(org) = self.organisation_key(subjects.org()).await? else {
             return Ok(None);
         };
-        let Some(row) = self.db().fetch_optional(one(org, subjects, id)).await? else {
+        let Some(row) = self.db().fetch_optional(note_query(org, subjects, id)).await? else {
             return Ok(None);
         };
-        let (user, kept) = (read_id(&row, StoredNote::COUNT)?, StoredNote::read(&row)?);
-        Ok(Some(self.named_one(subjects.org(), user, kept).await?))
+        let (user, stored) = StoredNote::read_with_user(&row)?;
+        Ok(Some(self.add_names(subjects.org(), user, stored).await?))
     }
 
-    /// Changes a note and keeps what stood there. What is the same as before makes no version.
+    /// Changes a note and stores its previous version. A patch without a change does not create a version.
     pub async fn change_note(
         &self,
         subjects: &Subjects<Notes>,
         id: Uuid,
-        change: NotePatch,
+        patch: NotePatch,
     ) -> Result<Result<Note, NoteRefusal>, StoreError> {
         let mut tx = self.write(subjects.org()).await?;
-        let Some(row) = tx.fetch_optional(one(tx.org, subjects, id)).await? else {
+        let Some(row) = tx.fetch_optional(note_query(tx.org, subjects, id)).await? else {
             return Ok(Err(NoteRefusal::NotFound));
         };
-        let (user, before) = (read_id(&row, StoredNote::COUNT)?, StoredNote::read(&row)?);
-        let text = change.text.unwrap_or_else(|| before.text.clone());
-        let happened_at = change.happened_at.unwrap_or(before.happened_at);
+        let (user, before) = StoredNote::read_with_user(&row)?;
+        let text = patch.text.unwrap_or_else(|| before.text.clone());
+        let happened_at = patch.happened_at.unwrap_or(before.happened_at);
         if text == before.text && happened_at == before.happened_at {
-            drop(tx); // names are read by another connection
-            return Ok(Ok(self.named_one(subjects.org(), user, before).await?));
+            drop(tx); // the names are read on another connection
+            return Ok(Ok(self.add_names(subjects.org(), user, before).await?));
         }
         if before.version >= MAX_NOTE_VERSIONS {
             return Ok(Err(NoteRefusal::TooManyVersions));
@@ -182,11 +208,12 @@ impl Store {
         };
         tx.replace_note(before, &after).await?;
         tx.commit().await?;
-        Ok(Ok(self.named_one(subjects.org(), user, after).await?))
+        Ok(Ok(self.add_names(subjects.org(), user, after).await?))
     }
 
-    /// The versions of a note but the one that stands, the last one first; `None` as [`Store::note`].
-    pub async fn note_versions(
+    /// Finds the previous versions of a note, the latest first. The result is `None` in the same cases as in
+    /// [`Store::find_note`].
+    pub async fn find_note_versions(
         &self,
         subjects: &Subjects<Notes>,
         id: Uuid,
@@ -194,34 +221,29 @@ impl Store {
         let Some(org) = self.organisation_key(subjects.org()).await? else {
             return Ok(None);
         };
-        let Some(row) = self.db().fetch_optional(one(org, subjects, id)).await? else {
+        let Some(row) = self.db().fetch_optional(note_query(org, subjects, id)).await? else {
             return Ok(None);
         };
-        let select = Sql::new(
-            "SELECT v.version, v.happened_at, v.text, v.written_by, v.written_at FROM note_versions v \
-             WHERE v.org = $1 AND v.note = $2 ORDER BY v.version DESC",
+        let columns = StoredVersion::COLUMNS;
+        let select = format!(
+            "SELECT {columns} FROM note_versions v WHERE v.org = $1 AND v.note = $2 ORDER BY v.version DESC"
         );
-        let seq = StoredNote::read(&row)?.seq;
-        let rows = self.db().fetch_all(select.with(org).with(seq)).await?;
-        let writers = rows
-            .iter()
-            .map(|row| read_id(row, 3))
-            .collect::<Result<Vec<_>, _>>()?;
-        let names = self.names(subjects.org(), writers.clone()).await?;
-        let versions = rows.iter().zip(writers).map(|(row, writer)| {
-            Ok(NoteVersion {
-                version: row.get(0)?,
-                happened_at: Timestamp::from_micros(row.get(1)?),
-                text: row.get(2)?,
-                updated_by: shown(&names, writer),
-                updated_at: Timestamp::from_micros(row.get(4)?),
-            })
+        let select = Sql::new(&select).with(org).with(StoredNote::read(&row)?.seq);
+        let versions: Vec<StoredVersion> = self.db().fetch_rows(select).await?;
+        let writers = versions.iter().map(|version| version.written_by.clone()).collect();
+        let names = self.find_names(subjects.org(), writers).await?;
+        let versions = versions.into_iter().map(|version| NoteVersion {
+            version: version.version,
+            happened_at: version.happened_at,
+            text: version.text,
+            updated_by: with_name(&names, version.written_by),
+            updated_at: version.written_at,
         });
-        Ok(Some(versions.collect::<Result<_, StoreError>>()?))
+        Ok(Some(versions.collect()))
     }
 
-    /// What the database says it will do for a page of the notes about a user, a line each, as [`Store::explain`] says
-    /// it of the log. No line where the caller may not read about them.
+    /// Returns the database's plan for a page of the notes about a user, one text for each line. It is empty if the
+    /// caller may not read notes about the user.
     pub async fn explain_notes(
         &self,
         subjects: &Subjects<Notes>,
@@ -232,11 +254,11 @@ impl Store {
             return Ok(Vec::new());
         };
         self.db()
-            .explain(page(org, user, Window::default(), None, limit))
+            .explain(page_query(org, user, Window::default(), None, limit))
             .await
     }
 
-    /// The keys of the organisation and of the user, where the caller may read and write about them.
+    /// The keys of the organisation and of the user, if the caller may read and write notes about the user.
     async fn subject_key(
         &self,
         subjects: &Subjects<Notes>,
@@ -245,53 +267,45 @@ impl Store {
         let Some(org) = self.organisation_key(subjects.org()).await? else {
             return Ok(None);
         };
-        let row = self.db().fetch_optional(subject(org, subjects, about)).await?;
-        row.map(|row| Ok((org, row.get(0)?))).transpose()
+        let user: Option<(i64,)> = self.db().fetch_row(subject_query(org, subjects, about)).await?;
+        Ok(user.map(|(user,)| (org, user)))
     }
 
-    async fn named_one(
+    /// Adds the current names of the writers to a note.
+    async fn add_names(
         &self,
         organisation: &OrgId,
         user: UserId,
-        kept: StoredNote,
+        stored: StoredNote,
     ) -> Result<Note, StoreError> {
-        let names = self.names(organisation, kept.people().to_vec()).await?;
-        Ok(kept.named(user, &names))
+        let names = self.find_names(organisation, stored.writers().to_vec()).await?;
+        Ok(stored.into_note(user, &names))
     }
 
-    async fn names(
+    async fn find_names(
         &self,
         organisation: &OrgId,
-        mut people: Vec<UserId>,
+        mut users: Vec<UserId>,
     ) -> Result<HashMap<UserId, Recorder>, StoreError> {
-        people.sort_unstable();
-        people.dedup();
-        self.recorders(organisation, &people).await
+        users.sort_unstable();
+        users.dedup();
+        self.recorders(organisation, &users).await
     }
 }
 
 impl OrgTx {
-    /// Puts what stands in a note to its versions, and what is to stand there in its place.
+    /// Replaces the current version of a note and stores the previous one.
     async fn replace_note(&mut self, before: StoredNote, after: &StoredNote) -> Result<(), StoreError> {
-        let columns = [
-            "org",
-            "note",
-            "version",
-            "happened_at",
-            "text",
-            "written_by",
-            "written_at",
-        ];
-        let version = vec![
-            self.org.into(),
-            before.seq.into(),
-            before.version.into(),
-            before.happened_at.micros().into(),
-            before.text.into(),
-            before.written_by.as_str().into(),
-            before.written_at.micros().into(),
-        ];
-        self.insert("note_versions", &columns, vec![version]).await?;
+        let previous = NewVersion {
+            org: self.org,
+            note: before.seq,
+            version: before.version,
+            happened_at: before.happened_at,
+            text: before.text,
+            written_by: before.written_by,
+            written_at: before.written_at,
+        };
+        self.insert_rows(vec![previous]).await?;
         let update = Sql::new(
             "UPDATE notes SET happened_at = $3, text = $4, version = $5, written_by = $6, written_at = $7 \
              WHERE org = $1 AND seq = $2",
@@ -308,16 +322,16 @@ impl OrgTx {
     }
 }
 
-/// A page of the notes about a user: a walk of one index, in its order.
-fn page(org: i64, user: i64, window: Window, after: Option<Position>, limit: u32) -> Sql {
+/// The query for a page of the notes about a user. It reads one index in order.
+fn page_query(org: i64, user: i64, window: Window, after: Option<Position>, limit: u32) -> Sql {
     let mut sql = Sql::new("SELECT ");
     sql.push(StoredNote::COLUMNS).push(" FROM notes n");
     push_about(&mut sql, org, user, window);
-    if let Some(at) = after {
+    if let Some(position) = after {
         sql.push(" AND (n.happened_at, n.seq) < (")
-            .bind(at.happened_at.micros())
+            .bind(position.happened_at.micros())
             .push(", ")
-            .bind(at.seq)
+            .bind(position.seq)
             .push(")");
     }
     sql.push(" ORDER BY n.happened_at DESC, n.seq DESC LIMIT ")
@@ -325,8 +339,8 @@ fn page(org: i64, user: i64, window: Window, after: Option<Position>, limit: u32
     sql
 }
 
-/// The key of a user about whom the caller may read and write.
-fn subject(org: i64, subjects: &Subjects<Notes>, about: &UserId) -> Sql {
+/// The query for the key of a user, if the caller may read and write notes about the user.
+fn subject_query(org: i64, subjects: &Subjects<Notes>, about: &UserId) -> Sql {
     let mut sql = Sql::new("SELECT u.key FROM users u WHERE u.org = $1 AND u.id = $2")
         .with(org)
         .with(about.as_str());
@@ -334,17 +348,17 @@ fn subject(org: i64, subjects: &Subjects<Notes>, about: &UserId) -> Sql {
     sql
 }
 
-/// The key of a user whom the caller may name as the one who did it.
-fn nameable(org: i64, subjects: &Subjects<Notes>, who: &UserId) -> Sql {
+/// The query for the key of a user, if the caller may name the user as the creator of a note.
+fn creator_query(org: i64, subjects: &Subjects<Notes>, creator: &UserId) -> Sql {
     let mut sql = Sql::new("SELECT u.key FROM users u WHERE u.org = $1 AND u.id = $2")
         .with(org)
-        .with(who.as_str());
+        .with(creator.as_str());
     push_people(&mut sql, "u.key", &subjects.people());
     sql
 }
 
-/// One note with the id of its user, where the caller may read it.
-fn one(org: i64, subjects: &Subjects<Notes>, id: Uuid) -> Sql {
+/// The query for a note and the id of its user, if the caller may read the note.
+fn note_query(org: i64, subjects: &Subjects<Notes>, id: Uuid) -> Sql {
     let mut sql = Sql::new("SELECT ").with(org).with(id);
     sql.push(StoredNote::COLUMNS).push(
         ", u.id FROM notes n JOIN users u ON u.org = n.org AND u.key = n.user_key WHERE n.org = $1 AND n.id = $2",
@@ -353,13 +367,15 @@ fn one(org: i64, subjects: &Subjects<Notes>, id: Uuid) -> Sql {
     sql
 }
 
+/// Adds the condition that a note is about the user and in the window.
 fn push_about(sql: &mut Sql, org: i64, user: i64, window: Window) {
     sql.push(" WHERE n.org = ").bind(org);
     sql.push(" AND n.user_key = ").bind(user);
     push_window(sql, "n.happened_at", window);
 }
 
-fn shown(names: &HashMap<UserId, Recorder>, id: UserId) -> ActivityRecorder {
+/// The user with the current name.
+fn with_name(names: &HashMap<UserId, Recorder>, id: UserId) -> ActivityRecorder {
     let name = names.get(&id).and_then(|recorder| recorder.name.clone());
     ActivityRecorder { id, name }
 }

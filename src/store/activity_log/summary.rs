@@ -1,9 +1,11 @@
-//! Counts the log: one scan of its narrow columns, folded in the process.
+//! Counts the log in groups.
 //!
-//! Not a `GROUP BY`: counting distinct people and completions of groups that overlap takes the databases longer than
-//! handing out the rows, twice over for the total; and days of a time zone are known here, for both alike. What the
-//! rows point to is looked up once for each person and content, as exports do it; names come last, for the groups that
-//! are shown.
+//! One scan reads the narrow columns of the rows, and the process counts them. A `GROUP BY` would be slower: counting
+//! distinct people and overlapping groups takes the databases longer than returning the rows, and the total would need a
+//! second query. The process also knows the days of a time zone, which the two databases handle differently.
+//!
+//! Persons and contents are looked up once for each key, as in exports. Names are loaded at the end, only for the groups
+//! of the result.
 
 use std::collections::{HashMap, HashSet};
 
@@ -19,72 +21,65 @@ use crate::log::summary::fold::{Counted, Fold, Folded, TooMuch};
 use crate::log::summary::{Dimension, MOST_GROUPS, Named, Names, Summary};
 use crate::log::{Action, ContentKey, Filter, Percent};
 
-use crate::store::db::database::{self, Sql};
-use crate::store::db::rows::read_id;
+use crate::store::db::columns::columns;
+use crate::store::db::database::Sql;
 use crate::store::db::{Store, StoreError};
 use crate::store::directory::lookups::full_name;
 use crate::store::directory::reach::push_team_tree;
 use crate::store::ingest::demands::{kind_from, type_from};
 
-/// Rows whose persons and contents are looked up together.
-const BATCH: usize = 8_192;
+/// The number of rows with one lookup of their persons and contents.
+const ROWS_PER_LOOKUP: usize = 8_192;
 
-/// The columns that are counted, in the order in which [`read_narrow`] takes them.
-const SELECT_NARROW: &str = "SELECT a.happened_at, a.person, a.content, a.action, a.completed, a.success, a.percent, \
-     a.seconds, a.registration FROM activities a";
-
-/// A row as far as it is counted.
-struct Narrow {
-    happened_at: Timestamp,
-    person: i64,
-    content: Option<i64>,
-    action: Action,
-    completed: bool,
-    success: Option<bool>,
-    percent: Option<Percent>,
-    seconds: Option<i64>,
-    registration: Option<Uuid>,
+columns! {
+    /// The columns that are counted.
+    struct CountedRow {
+        happened_at: Timestamp = "a.happened_at",
+        person: i64 = "a.person",
+        content: Option<i64> = "a.content",
+        action: Action = "a.action",
+        completed: bool = "a.completed",
+        success: Option<bool> = "a.success",
+        percent: Option<Percent> = "a.percent",
+        seconds: Option<i64> = "a.seconds",
+        registration: Option<Uuid> = "a.registration",
+    }
 }
 
-fn read_narrow(row: &database::Row) -> Result<Narrow, StoreError> {
-    let action: i16 = row.get(3)?;
-    Ok(Narrow {
-        happened_at: Timestamp::from_micros(row.get(0)?),
-        person: row.get(1)?,
-        content: row.get(2)?,
-        action: Action::from_code(action).ok_or_else(|| StoreError::corrupt("action", action))?,
-        completed: row.get(4)?,
-        success: row.get(5)?,
-        percent: row.get::<Option<i64>>(6)?.map(Percent),
-        seconds: row.get(7)?,
-        registration: row.get(8)?,
-    })
+columns! {
+    /// The name of a user.
+    struct UserNameRow {
+        key: i64 = "u.key",
+        id: UserId = "u.id",
+        first_name: Option<String> = "u.first_name",
+        last_name: Option<String> = "u.last_name",
+    }
 }
 
 impl Store {
-    /// The log counted in groups by one or two dimensions, in days of the filter's zone.
+    /// Counts the matching rows in groups by one or two dimensions. Days are days in the filter's time zone.
     ///
     /// # Errors
-    /// The inner one, where there is more to count at once than a process may keep in mind.
-    pub async fn summary(
+    /// The inner error is returned if the counts need more memory than the process may use.
+    pub async fn summarise(
         &self,
-        question: &Scoped<&Filter>,
+        filter: &Scoped<&Filter>,
         by: &[Dimension],
         now: Timestamp,
     ) -> Result<Result<Summary, TooMuch>, StoreError> {
-        let filter = *question.inner();
-        let mut fold = Fold::new(by, filter.zone());
-        let mut facts = Facts::new(self, question, by).await?;
-        let mut chunks = std::pin::pin!(self.scan(question, SELECT_NARROW, now, read_narrow).await?);
-        let mut rows: Vec<Narrow> = Vec::with_capacity(BATCH);
+        let mut fold = Fold::new(by, filter.inner().zone());
+        let mut lookups = GroupLookups::new(self, filter, by).await?;
+        let chunks = self.scan_rows(filter, CountedRow::COLUMNS, now, CountedRow::read);
+        let mut chunks = std::pin::pin!(chunks.await?);
+        let mut rows: Vec<CountedRow> = Vec::with_capacity(ROWS_PER_LOOKUP);
         loop {
             let chunk = chunks.next().await.transpose()?;
             let last = chunk.is_none();
             rows.extend(chunk.into_iter().flatten());
-            if last || rows.len() >= BATCH {
-                facts.load(&rows).await?;
+            if last || rows.len() >= ROWS_PER_LOOKUP {
+                lookups.load(&rows).await?;
                 for row in rows.drain(..) {
-                    if let Err(too_much) = fold.add(&facts.counted(&row)?) {
+                    if let Err(too_much) = fold.add(&lookups.resolve(&row)?) {
                         return Ok(Err(too_much));
                     }
                 }
@@ -94,7 +89,7 @@ impl Store {
             }
         }
         let folded = fold.finish(MOST_GROUPS);
-        let names = facts.names(&folded).await?;
+        let names = lookups.load_names(&folded).await?;
         let summary = Summary::new(folded, &names);
         Ok(Ok(
             summary.ok_or(StoreError::Invariant("a group without its name"))?
@@ -102,124 +97,108 @@ impl Store {
     }
 }
 
-/// What a content is: its type and its content type.
+/// The type and the content type of a content.
 type Kind = (Option<LearningType>, Option<ContentFormat>);
 
-/// What rows are joined with, each person and content looked up once.
-struct Facts<'a> {
+/// The data about persons and contents that the groups depend on. Each key is looked up once.
+struct GroupLookups<'a> {
     store: &'a Store,
-    question: &'a Scoped<&'a Filter>,
+    filter: &'a Scoped<&'a Filter>,
     org: Option<i64>,
     /// The user of each person.
     users: HashMap<i64, Option<i64>>,
-    /// The teams of each user, where rows are counted by team.
+    /// The teams of each user, if rows are counted by team.
     teams: Option<HashMap<i64, Vec<i64>>>,
-    /// The teams that are asked for; `None`: all of them.
-    asked_teams: Option<HashSet<i64>>,
-    /// What each content is, where rows are counted by that.
+    /// The teams in the filter; `None` means all teams.
+    selected_teams: Option<HashSet<i64>>,
+    /// The kind of each content, if rows are counted by type or content type.
     kinds: Option<HashMap<i64, Kind>>,
 }
 
-impl<'a> Facts<'a> {
+impl<'a> GroupLookups<'a> {
     async fn new(
         store: &'a Store,
-        question: &'a Scoped<&'a Filter>,
+        filter: &'a Scoped<&'a Filter>,
         by: &[Dimension],
     ) -> Result<Self, StoreError> {
-        let org = store.organisation_key(question.org()).await?;
+        let org = store.organisation_key(filter.org()).await?;
         let by_team = by.contains(&Dimension::Team);
         let by_kind = by.contains(&Dimension::Type) || by.contains(&Dimension::ContentType);
-        let asked_teams = match org {
-            Some(org) if by_team => asked_teams(store, org, question.inner()).await?,
+        let selected_teams = match org {
+            Some(org) if by_team => find_selected_teams(store, org, filter.inner()).await?,
             _ => None,
         };
         Ok(Self {
             store,
-            question,
+            filter,
             org,
             users: HashMap::new(),
             teams: by_team.then(HashMap::new),
-            asked_teams,
+            selected_teams,
             kinds: by_kind.then(HashMap::new),
         })
     }
 
-    /// Looks up what is not known yet of these rows.
-    async fn load(&mut self, rows: &[Narrow]) -> Result<(), StoreError> {
+    /// Looks up the persons and contents of these rows that are not known yet.
+    async fn load(&mut self, rows: &[CountedRow]) -> Result<(), StoreError> {
         let Some(org) = self.org else {
             return Ok(());
         };
-        let new = missing(&self.users, rows.iter().map(|row| row.person));
+        let new = missing_keys(&self.users, rows.iter().map(|row| row.person));
         if !new.is_empty() {
-            let select = "SELECT key, user_key FROM persons WHERE org = $1 AND key IN LIST($2)";
-            let found = self
-                .store
-                .db()
-                .fetch_all(Sql::new(select).with(org).with(new))
-                .await?;
-            let mut users = Vec::new();
-            for row in &found {
-                let user: Option<i64> = row.get(1)?;
-                users.extend(user);
-                self.users.insert(row.get(0)?, user);
-            }
+            let select = Sql::new("SELECT key, user_key FROM persons WHERE org = $1 AND key IN LIST($2)");
+            let persons: Vec<(i64, Option<i64>)> =
+                self.store.db().fetch_rows(select.with(org).with(new)).await?;
+            let users = persons.iter().filter_map(|(_, user)| *user).collect();
+            self.users.extend(persons);
             self.load_teams(org, users).await?;
         }
         if let Some(kinds) = &mut self.kinds {
-            let new = missing(kinds, rows.iter().filter_map(|row| row.content));
+            let new = missing_keys(kinds, rows.iter().filter_map(|row| row.content));
             if !new.is_empty() {
-                let select =
-                    "SELECT key, type, content_type FROM contents WHERE org = $1 AND key IN LIST($2)";
-                for row in self
-                    .store
-                    .db()
-                    .fetch_all(Sql::new(select).with(org).with(new))
-                    .await?
-                {
-                    kinds.insert(row.get(0)?, (type_from(row.get(1)?), kind_from(row.get(2)?)));
-                }
+                let select = Sql::new(
+                    "SELECT key, type, content_type FROM contents WHERE org = $1 AND key IN LIST($2)",
+                );
+                let contents: Vec<(i64, Option<i16>, Option<i16>)> =
+                    self.store.db().fetch_rows(select.with(org).with(new)).await?;
+                kinds.extend(contents.into_iter().map(|(key, learning_type, format)| {
+                    (key, (type_from(learning_type), kind_from(format)))
+                }));
             }
         }
         Ok(())
     }
 
-    /// The teams of these users that rows count in: with `primary_team_only` the primary one alone, and of those
-    /// asked for.
+    /// Looks up the teams in which the rows of these users count. With `primary_team_only` it is the primary team only.
+    /// Teams that the filter does not select are left out.
     async fn load_teams(&mut self, org: i64, users: Vec<i64>) -> Result<(), StoreError> {
         let Some(teams) = &mut self.teams else {
             return Ok(());
         };
-        let new = missing(teams, users.into_iter());
+        let new = missing_keys(teams, users.into_iter());
         if new.is_empty() {
             return Ok(());
         }
         teams.extend(new.iter().map(|user| (*user, Vec::new())));
-        let mut filters = self.question.inner().each();
+        let mut filters = self.filter.inner().each();
         let select = if filters.any(|filter| filter.primary_team_only) {
             "SELECT key, primary_team FROM users WHERE org = $1 AND key IN LIST($2) AND primary_team IS NOT NULL"
         } else {
             "SELECT user_key, team FROM memberships WHERE org = $1 AND user_key IN LIST($2)"
         };
-        for row in self
-            .store
-            .db()
-            .fetch_all(Sql::new(select).with(org).with(new))
-            .await?
-        {
-            let team: i64 = row.get(1)?;
-            if self
-                .asked_teams
-                .as_ref()
-                .is_none_or(|asked| asked.contains(&team))
-            {
-                teams.entry(row.get(0)?).or_default().push(team);
+        let select = Sql::new(select).with(org).with(new);
+        let memberships: Vec<(i64, i64)> = self.store.db().fetch_rows(select).await?;
+        for (user, team) in memberships {
+            let selected = self.selected_teams.as_ref();
+            if selected.is_none_or(|selected| selected.contains(&team)) {
+                teams.entry(user).or_default().push(team);
             }
         }
         Ok(())
     }
 
-    /// A row whose facts are loaded.
-    fn counted(&self, row: &Narrow) -> Result<Counted<'_>, StoreError> {
+    /// Adds the loaded data to a row.
+    fn resolve(&self, row: &CountedRow) -> Result<Counted<'_>, StoreError> {
         let user = *self
             .users
             .get(&row.person)
@@ -230,7 +209,7 @@ impl<'a> Facts<'a> {
             .zip(user)
             .and_then(|(teams, user)| teams.get(&user));
         let kinds = self.kinds.as_ref().zip(row.content);
-        let (kind, content_type) = kinds
+        let (learning_type, content_type) = kinds
             .and_then(|(kinds, content)| kinds.get(&content).copied())
             .unwrap_or_default();
         Ok(Counted {
@@ -239,7 +218,7 @@ impl<'a> Facts<'a> {
             user,
             teams: teams.map_or(&[], Vec::as_slice),
             content: row.content,
-            learning_type: kind,
+            learning_type,
             content_type,
             action: row.action,
             completed: row.completed,
@@ -250,40 +229,31 @@ impl<'a> Facts<'a> {
         })
     }
 
-    /// What the groups are called, as directory and catalogue have it now.
-    async fn names(&self, folded: &Folded) -> Result<Names, StoreError> {
+    /// Loads the current names of the groups.
+    async fn load_names(&self, folded: &Folded) -> Result<Names, StoreError> {
         let mut names = Names::default();
         let Some(org) = self.org else {
             return Ok(names);
         };
         let users = folded.keys(Dimension::User);
         if !users.is_empty() {
-            let select =
-                "SELECT key, id, first_name, last_name FROM users WHERE org = $1 AND key IN LIST($2)";
-            for row in self
-                .store
-                .db()
-                .fetch_all(Sql::new(select).with(org).with(users))
-                .await?
-            {
-                let id: UserId = read_id(&row, 1)?;
-                let name = full_name(row.get(2)?, row.get(3)?);
-                let name = name.unwrap_or_else(|| id.to_string());
-                names.users.insert(row.get(0)?, Named::new(id.as_str(), name));
+            let columns = UserNameRow::COLUMNS;
+            let select = format!("SELECT {columns} FROM users u WHERE u.org = $1 AND u.key IN LIST($2)");
+            let select = Sql::new(&select).with(org).with(users);
+            let users: Vec<UserNameRow> = self.store.db().fetch_rows(select).await?;
+            for user in users {
+                let name = full_name(user.first_name, user.last_name);
+                let name = name.unwrap_or_else(|| user.id.to_string());
+                names.users.insert(user.key, Named::new(user.id.as_str(), name));
             }
         }
         let teams = folded.keys(Dimension::Team);
         if !teams.is_empty() {
-            let select = "SELECT key, id, name FROM teams WHERE org = $1 AND key IN LIST($2)";
-            for row in self
-                .store
-                .db()
-                .fetch_all(Sql::new(select).with(org).with(teams))
-                .await?
-            {
-                let id: TeamId = read_id(&row, 1)?;
-                let name: String = row.get(2)?;
-                names.teams.insert(row.get(0)?, Named::new(id.as_str(), name));
+            let select = Sql::new("SELECT key, id, name FROM teams WHERE org = $1 AND key IN LIST($2)");
+            let teams: Vec<(i64, TeamId, String)> =
+                self.store.db().fetch_rows(select.with(org).with(teams)).await?;
+            for (key, id, name) in teams {
+                names.teams.insert(key, Named::new(id.as_str(), name));
             }
         }
         let contents: Vec<ContentKey> = folded
@@ -292,37 +262,41 @@ impl<'a> Facts<'a> {
             .map(ContentKey)
             .collect();
         if !contents.is_empty() {
-            let cards = self.store.content_details(self.question.org(), &contents).await?;
-            for (key, card) in cards {
+            let contents = self.store.content_details(self.filter.org(), &contents).await?;
+            for (key, content) in contents {
                 names
                     .contents
-                    .insert(key.0, Named::new(card.id.as_str(), titled(&card)));
+                    .insert(key.0, Named::new(content.id.as_str(), titled(&content)));
             }
         }
         Ok(names)
     }
 }
 
-/// The teams that the filter asks for, with those below them where it says so: of several filters those that all of them
-/// ask for. `None` where none asks for any.
-async fn asked_teams(store: &Store, org: i64, filter: &Filter) -> Result<Option<HashSet<i64>>, StoreError> {
-    let mut asked: Option<HashSet<i64>> = None;
+/// Finds the teams that the filter selects, with the teams below them if the filter includes these. If several filters
+/// select teams, the result is the intersection. It is `None` if no filter selects teams.
+async fn find_selected_teams(
+    store: &Store,
+    org: i64,
+    filter: &Filter,
+) -> Result<Option<HashSet<i64>>, StoreError> {
+    let mut selected: Option<HashSet<i64>> = None;
     for filter in filter.each().filter(|filter| !filter.teams.is_empty()) {
         let mut sql = Sql::new("").with(org);
         push_team_tree(&mut sql, &filter.teams, filter.include_sub_teams);
         sql.push("SELECT key FROM tree");
-        let rows = store.db().fetch_all(sql).await?;
-        let mut teams: HashSet<i64> = rows.iter().map(|row| row.get(0)).collect::<Result<_, _>>()?;
-        if let Some(others) = &asked {
-            teams.retain(|team| others.contains(team));
+        let teams: Vec<(i64,)> = store.db().fetch_rows(sql).await?;
+        let mut teams: HashSet<i64> = teams.into_iter().map(|(team,)| team).collect();
+        if let Some(previous) = &selected {
+            teams.retain(|team| previous.contains(team));
         }
-        asked = Some(teams);
+        selected = Some(teams);
     }
-    Ok(asked)
+    Ok(selected)
 }
 
-/// The keys that nothing is known of, each once.
-fn missing<V>(known: &HashMap<i64, V>, keys: impl Iterator<Item = i64>) -> Vec<i64> {
+/// The keys that are not in the map, without duplicates.
+fn missing_keys<V>(known: &HashMap<i64, V>, keys: impl Iterator<Item = i64>) -> Vec<i64> {
     let mut missing: Vec<i64> = keys.filter(|key| !known.contains_key(key)).collect();
     missing.sort_unstable();
     missing.dedup();

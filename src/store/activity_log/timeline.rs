@@ -1,4 +1,4 @@
-//! Reads one person's timeline: a page of the log and a page of the notes, each as its own room gives it.
+//! Reads the timeline of a person: a page of the log and a page of the notes.
 
 use crate::access::permit::Notes;
 use crate::access::{Scoped, Subjects};
@@ -10,48 +10,50 @@ use crate::log::{Filter, Row, Sort};
 use crate::store::activity_log::log::Page;
 use crate::store::db::{Store, StoreError};
 
-/// A question for one person's timeline.
+/// A request for the timeline of a person.
 #[derive(Clone, Copy)]
-pub struct Timeline<'a> {
-    /// Which rows: the person's, as the filter says.
-    pub question: &'a Scoped<&'a Filter>,
-    /// About whom the caller may read notes; `None`: about nobody.
+pub struct TimelineRequest<'a> {
+    /// The filter of the rows. It contains the person.
+    pub filter: &'a Scoped<&'a Filter>,
+    /// The people about which the caller may read notes; `None` if the caller may not read notes.
     pub notes: Option<&'a Subjects<Notes>>,
-    /// Whose timeline.
+    /// The person.
     pub about: &'a UserId,
     /// Rows, notes or both.
     pub kinds: Kinds,
 }
 
-impl<'a> Timeline<'a> {
-    /// About whom notes may be read, where any can match at all.
-    fn readable(&self) -> Option<&'a Subjects<Notes>> {
+impl<'a> TimelineRequest<'a> {
+    /// The people about which notes are read; `None` if no note can match.
+    fn note_subjects(&self) -> Option<&'a Subjects<Notes>> {
         self.notes
-            .filter(|_| self.kinds.manual && notes_match(self.question.inner(), self.about))
+            .filter(|_| self.kinds.manual && notes_match(self.filter.inner(), self.about))
     }
 }
 
 impl Store {
-    /// The rows and the notes that a page of the timeline can be made of, each the newest first and no more than the
-    /// page's limit. Whoever may not read notes about this person gets none.
-    pub async fn timeline(
+    /// Finds the rows and the notes for one page of the timeline.
+    ///
+    /// Each list has the newest entry first and at most `page.limit` entries. The list of notes is empty if the caller
+    /// may not read notes about the person.
+    pub async fn find_timeline(
         &self,
-        asked: Timeline<'_>,
+        request: TimelineRequest<'_>,
         page: Page,
     ) -> Result<(Vec<Row>, Vec<Note>), StoreError> {
-        // Both lists have one order, and notes know no other.
+        // Notes have only this order, and both lists need the same order.
         let page = Page {
             sort: Sort::NewestFirst,
             ..page
         };
-        let rows = match asked.kinds.system {
-            true => self.page(asked.question, page).await?,
+        let rows = match request.kinds.system {
+            true => self.find_rows(request.filter, page).await?,
             false => Vec::new(),
         };
-        let notes = match asked.readable() {
+        let notes = match request.note_subjects() {
             Some(subjects) => {
-                let window = asked.question.inner().window(page.now);
-                self.notes(subjects, asked.about, window, page.after, page.limit)
+                let window = request.filter.inner().window(page.now);
+                self.find_notes(subjects, request.about, window, page.after, page.limit)
                     .await?
             }
             None => None,
@@ -59,16 +61,20 @@ impl Store {
         Ok((rows, notes.unwrap_or_default()))
     }
 
-    /// How many entries the timeline has over all pages: those that the caller may read.
-    pub async fn count_timeline(&self, asked: Timeline<'_>, now: Timestamp) -> Result<u64, StoreError> {
-        let rows = match asked.kinds.system {
-            true => self.count(asked.question, now).await?,
+    /// Counts the entries of all pages of the timeline that the caller may read.
+    pub async fn count_timeline(
+        &self,
+        request: TimelineRequest<'_>,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let rows = match request.kinds.system {
+            true => self.count_rows(request.filter, now).await?,
             false => 0,
         };
-        let notes = match asked.readable() {
+        let notes = match request.note_subjects() {
             Some(subjects) => {
-                let window = asked.question.inner().window(now);
-                self.count_notes(subjects, asked.about, window).await?
+                let window = request.filter.inner().window(now);
+                self.count_notes(subjects, request.about, window).await?
             }
             None => 0,
         };

@@ -318,7 +318,7 @@ async fn compare_log(
     let mut page = Page { sort: query.sort, after: None, limit: query.limit.max(7), now: query.now };
     let mut found_value = Vec::new();
     loop {
-        let rows = store.page(question, page).await.map_err(|error| error.to_string())?;
+        let rows = store.find_rows(question, page).await.map_err(|error| error.to_string())?;
         found_value.extend(rows.iter().map(|row| row.id.to_string()));
         page.after = rows.last().map(|row| Position { happened_at: row.projected.happened_at, seq: row.seq });
         if page.after.is_none() {
@@ -326,11 +326,11 @@ async fn compare_log(
         }
     }
     compare_ids(&expected_value, &found_value, "the pages", expected)?;
-    let count = store.count(question, query.now).await.map_err(|error| error.to_string())?;
+    let count = store.count_rows(question, query.now).await.map_err(|error| error.to_string())?;
     check(count == expected_value.len() as u64, || {
         format!("the total is {count}, not {}", expected_value.len())
     })?;
-    let rows = store.rows(question, query.sort, query.now, Detail::Whole).await;
+    let rows = store.stream_rows(question, query.sort, query.now, Detail::Whole).await;
     let rows = rows.map_err(|error| error.to_string())?.try_concat().await;
     let rows = rows.map_err(|error| error.to_string())?;
     let found_value: Vec<String> = rows.iter().map(|row| row.id.to_string()).collect();
@@ -376,7 +376,7 @@ async fn compare_teams(
     }
     let now = store.clock().now();
     let summary = store
-        .summary(question, &[Dimension::Team], now)
+        .summarise(question, &[Dimension::Team], now)
         .await
         .map_err(|error| error.to_string())?
         .map_err(|_| "the summary is refused")?;
@@ -401,7 +401,7 @@ async fn compare_facet_of_actions(
 ) -> CheckResult {
     let bar = question.clone().map(|filter| population(&filter, query.asked_scope));
     let facets = store
-        .facets(&FacetCache::default(), &bar.as_ref(), query.now)
+        .count_facets(&FacetCache::default(), &bar.as_ref(), query.now)
         .await
         .map_err(|error| error.to_string())?;
     let actions = facets.facets.iter().find(|facet| facet.name == "action");
@@ -434,11 +434,11 @@ async fn compare_progress(
     let mut expected_value: Vec<&str> =
         facts.users.iter().filter(|user| passes(Some(user))).map(|user| user.id.as_str()).collect();
     expected_value.sort_unstable();
-    let progress = store.progress(question, &content.id, Timestamp::from_micros(now)).await;
+    let progress = store.content_progress(question, &content.id, Timestamp::from_micros(now)).await;
     let Some(progress) = progress.map_err(|error| error.to_string())? else {
         return Err(format!("{} is not in the catalogue", content.id));
     };
-    let people = progress.everybody(Vec::new()).try_concat().await;
+    let people = progress.stream_people(Vec::new()).try_concat().await;
     let people = people.map_err(|error| error.to_string())?;
     let (users, strangers): (Vec<_>, Vec<_>) = people.iter().partition(|one| one.person.user.is_some());
     let mut found_value: Vec<&str> =

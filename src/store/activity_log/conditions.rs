@@ -1,0 +1,171 @@
+//! The SQL conditions of a filter of the log.
+
+use crate::base::clock::Timestamp;
+use crate::base::fold;
+use crate::log::{Action, Filter, Window};
+
+use crate::store::db::database::Sql;
+use crate::store::db::dialect::Value;
+use crate::store::db::digest;
+use crate::store::directory::contents::{CPD_LABEL, TAG};
+
+/// Adds the conditions of one filter on the content.
+pub(crate) fn push_content_filters(sql: &mut Sql, filter: &Filter) {
+    if !filter.types.is_empty() {
+        let codes: Vec<i16> = filter.types.iter().map(|kind| kind.code()).collect();
+        sql.push(" AND c.type").any_of(codes);
+    }
+    if !filter.content_types.is_empty() {
+        let codes: Vec<i16> = filter.content_types.iter().map(|kind| kind.code()).collect();
+        sql.push(" AND c.content_type").any_of(codes);
+    }
+    if !filter.contents.is_empty() {
+        let ids: Vec<Vec<u8>> = filter.contents.iter().map(|id| digest(id.as_str())).collect();
+        sql.push(" AND c.id_digest").any_of(ids);
+    }
+    for (kind, values) in [(TAG, &filter.tags), (CPD_LABEL, &filter.cpd_labels)] {
+        if !values.is_empty() {
+            sql.push(" AND c.key IN (SELECT t.content FROM content_terms t WHERE t.org = $1 AND t.kind = ");
+            sql.bind(kind)
+                .push(" AND t.value")
+                .any_of(values.clone())
+                .push(")");
+        }
+    }
+    push_titles(sql, filter);
+}
+
+/// Adds the condition that the title contains all words of one of the texts.
+fn push_titles(sql: &mut Sql, filter: &Filter) {
+    if filter.titles.is_empty() {
+        return;
+    }
+    sql.push(" AND (");
+    for (index, title) in filter.titles.iter().enumerate() {
+        sql.push(if index == 0 { "(1 = 1" } else { " OR (1 = 1" });
+        for word in &title.words {
+            sql.push(" AND STRPOS(c.title_folded, ")
+                .bind(fold(word))
+                .push(") > 0");
+        }
+        sql.push(")");
+    }
+    sql.push(")");
+}
+
+/// Adds the condition that the column has one of the values. A single value is compared with `=`: an index then returns
+/// the rows in order, and the database does not sort them.
+pub(crate) fn push_any<T>(sql: &mut Sql, column: &'static str, values: Vec<T>)
+where
+    T: Into<Value> + Copy,
+    Vec<T>: Into<Value>,
+{
+    sql.push(" AND ").push(column);
+    match values.as_slice() {
+        [one] => sql.push(" = ").bind(*one),
+        _ => sql.any_of(values),
+    };
+}
+
+/// Adds the conditions on the row itself, of the filter and of the filters around it.
+pub(crate) fn push_row_filters(sql: &mut Sql, filter: &Filter, now: Timestamp) {
+    for filter in filter.each() {
+        if !filter.actions.is_empty() {
+            let codes: Vec<i16> = filter.actions.iter().map(|action| action.code()).collect();
+            push_any(sql, "a.action", codes);
+        }
+    }
+    if filter.hides_visited() {
+        sql.push(" AND a.action <> ").bind(Action::Visited.code());
+    }
+    for filter in filter.each() {
+        push_origin(sql, filter);
+        push_outcome(sql, filter, now);
+    }
+    push_window(sql, "a.happened_at", filter.window(now));
+    if let Some(window) = filter.certificate_window(now) {
+        push_window(sql, "a.certificate_expires_at", window);
+    }
+}
+
+/// Adds the conditions of one filter on the way that the record arrived.
+fn push_origin(sql: &mut Sql, filter: &Filter) {
+    if !filter.verbs.is_empty() {
+        sql.push(" AND a.verb IN (SELECT v.key FROM verbs v WHERE v.org = $1 AND v.iri");
+        let iris: Vec<String> = filter.verbs.iter().map(|verb| verb.0.clone()).collect();
+        sql.any_of(iris).push(")");
+    }
+    if !filter.sources.is_empty() {
+        // The source of the record, or the source of its content if the record has none.
+        sql.push(" AND (a.source").any_of(filter.sources.clone());
+        sql.push(
+            " OR (a.source IS NULL AND a.content IN (SELECT c.key FROM contents c WHERE c.org = $1 AND c.source",
+        );
+        sql.any_of(filter.sources.clone()).push(")))");
+    }
+    if !filter.device_types.is_empty() {
+        sql.push(" AND a.device_type").any_of(filter.device_types.clone());
+    }
+    if !filter.origins.is_empty() {
+        let codes: Vec<i16> = filter.origins.iter().map(|origin| origin.code()).collect();
+        sql.push(" AND a.origin").any_of(codes);
+    }
+    if !filter.imports.is_empty() {
+        push_any(sql, "a.import", filter.imports.clone());
+    }
+    if let Some(bulk) = filter.bulk_import {
+        sql.push(if bulk {
+            " AND a.import IS NOT NULL"
+        } else {
+            " AND a.import IS NULL"
+        });
+    }
+}
+
+/// Adds the conditions of one filter on the result.
+fn push_outcome(sql: &mut Sql, filter: &Filter, now: Timestamp) {
+    if let Some(completed) = filter.completed {
+        sql.push(if completed {
+            " AND a.completed"
+        } else {
+            " AND NOT a.completed"
+        });
+    }
+    if let Some(certified) = filter.has_certificate {
+        sql.push(if certified {
+            " AND a.certified"
+        } else {
+            " AND NOT a.certified"
+        });
+    }
+    if !filter.results.is_empty() {
+        let passed = filter.results.iter().any(|result| result.success());
+        let failed = filter.results.iter().any(|result| !result.success());
+        sql.push(match (passed, failed) {
+            (true, false) => " AND a.success",
+            (false, true) => " AND NOT a.success",
+            _ => " AND a.success IS NOT NULL",
+        });
+    }
+    match filter.expired {
+        Some(true) => {
+            sql.push(" AND a.expired_at < ").bind(now.micros());
+        }
+        Some(false) => {
+            sql.push(" AND (a.expired_at IS NULL OR a.expired_at >= ")
+                .bind(now.micros())
+                .push(")");
+        }
+        None => {}
+    }
+}
+
+/// Adds the condition that `column`, a time, is in the window.
+pub(crate) fn push_window(sql: &mut Sql, column: &str, window: Window) {
+    if let Some(from) = window.from {
+        sql.push(" AND ").push(column).push(" >= ").bind(from.micros());
+    }
+    if let Some(to) = window.to {
+        sql.push(" AND ").push(column).push(" < ").bind(to.micros());
+    }
+}
