@@ -22,7 +22,9 @@ mod ingest;
 mod lrs;
 mod reports;
 
-pub use activity_log::completions::{Asked, Marking, MarkingRefusal, PlannedOutcome, Target, ToMark};
+pub use activity_log::completions::{
+    MarkingPlan, MarkingRefusal, MarkingRequest, MarkingTarget, PendingMark, PlannedOutcome,
+};
 pub use activity_log::facets::FacetCache;
 pub use activity_log::log::Page;
 pub use activity_log::notes::{NewNote, NoteRefusal};

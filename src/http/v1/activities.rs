@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::access::permit::{ReadActivities, VoidActivities, WriteActivities};
 use crate::access::{AskedScope, Principal, Scoped};
+use crate::base::ids::{StatementId, UserId};
 use crate::http::auth::Caller;
 use crate::http::json::{Batch, JsonBytes};
 use crate::http::pages;
@@ -17,12 +18,11 @@ use crate::http::problem::{Answer, Problem};
 use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
 use crate::http::xapi::statements::authority;
-use crate::base::ids::{StatementId, UserId};
 use crate::log::activity::ActivityInFull;
 use crate::log::short_form::ShortFormRules;
 use crate::log::{Activity, Filter, ParseContext, Position, Query, ShortForm};
 use crate::record::{Actor, Envelope, Identifier, Origin, StatementBuilder};
-use crate::store::{Lookups, Incoming, Page, Recorded, Sameness, Submission};
+use crate::store::{Incoming, Lookups, Page, Recorded, Sameness, Submission};
 
 use super::log_parameters::{LogFilter, LogPage, LogScope};
 
@@ -103,7 +103,11 @@ async fn list_activities(caller: Caller<ReadActivities>, request: HttpRequest, p
     params(LogFilter, LogPage),
     responses((status = 200, description = "A page of the caller's own log.", body = ActivityList))
 )]
-async fn list_my_activities(caller: Caller<ReadActivities>, request: HttpRequest, pairs: QueryPairs) -> Answer {
+async fn list_my_activities(
+    caller: Caller<ReadActivities>,
+    request: HttpRequest,
+    pairs: QueryPairs,
+) -> Answer {
     let binding = binding(&caller, &request);
     let context = ParseContext {
         scope: false,
@@ -275,9 +279,15 @@ async fn create_activity(caller: Caller<WriteActivities>, pairs: QueryPairs, bod
     let id = outcome.id();
     answer.insert_header((header::LOCATION, format!("/v1/activities/{id}")));
     let may_read = caller.principal().reach(&caller.reach_rules()).is_some();
-    let activity = if may_read { load_in_full(&caller, id).await? } else { None };
+    let activity = if may_read {
+        load_in_full(&caller, id).await?
+    } else {
+        None
+    };
     // A voiding statement that came earlier keeps the activity out of the log.
-    let created = activity.map_or(CreatedActivity::Id(ActivityId { id }), |activity| CreatedActivity::Full(Box::new(activity)));
+    let created = activity.map_or(CreatedActivity::Id(ActivityId { id }), |activity| {
+        CreatedActivity::Full(Box::new(activity))
+    });
     Ok(answer.json(created))
 }
 
@@ -336,7 +346,11 @@ async fn record_activities(
             mark: None,
         });
     }
-    let recorded = caller.app_state().recorder().record(submission(caller, records)).await;
+    let recorded = caller
+        .app_state()
+        .recorder()
+        .record(submission(caller, records))
+        .await;
     recorded.map_err(|error| Problem::from_record_error(error, batch))
 }
 
@@ -401,7 +415,10 @@ async fn void_activity(caller: Caller<VoidActivities>, id: web::Path<Uuid>, pair
         .as_ref()
         .is_some_and(|reason| reason.chars().count() > MAX_REASON_CHARS)
     {
-        query.add_fault("reason", format!("must have at most {MAX_REASON_CHARS} characters"));
+        query.add_fault(
+            "reason",
+            format!("must have at most {MAX_REASON_CHARS} characters"),
+        );
     }
     query.finish()?;
     let target = StatementId(*id);
@@ -438,7 +455,11 @@ async fn void_activity(caller: Caller<VoidActivities>, id: web::Path<Uuid>, pair
         sameness: Sameness::Statement,
         mark: None,
     };
-    let recorded = caller.app_state().recorder().record(submission(&caller, vec![voiding])).await;
+    let recorded = caller
+        .app_state()
+        .recorder()
+        .record(submission(&caller, vec![voiding]))
+        .await;
     recorded.map_err(|error| Problem::from_record_error(error, false))?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -11,15 +11,18 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::access::permit::MarkComplete;
+use crate::base::ids::{StatementId, UserId};
 use crate::http::auth::Caller;
 use crate::http::json::JsonBytes;
 use crate::http::problem::{Answer, Code, Problem};
 use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
-use crate::base::ids::{StatementId, UserId};
 use crate::log::completion::{MAX_PEOPLE, MarkForm, MarkedCompletion, Outcome};
 use crate::record::{Envelope, Identifier};
-use crate::store::{Asked, PlannedOutcome, Incoming, CompletionMark, MarkingRefusal, Recorded, Sameness, Target, ToMark};
+use crate::store::{
+    CompletionMark, Incoming, MarkingRefusal, MarkingRequest, MarkingTarget, PendingMark, PlannedOutcome,
+    Recorded, Sameness,
+};
 
 use super::activities::{envelope, submission};
 
@@ -32,7 +35,10 @@ routes! {
 
 /// The content to mark as complete, and the people. At least one of `users`, `teams` and `groups` is required.
 #[derive(ToSchema)]
-#[allow(dead_code, reason = "`MarkForm` reads the members; this struct documents them")]
+#[allow(
+    dead_code,
+    reason = "`MarkForm` reads the members; this struct documents them"
+)]
 #[schema(example = json!({
     "content": "fire-safety", "users": ["bo", "cy"], "teams": ["sales"], "include_sub_teams": true,
     "groups": ["first-aiders"], "happened_at": "2026-02-14T09:00:00Z", "note": "Was at the live session",
@@ -103,7 +109,7 @@ pub struct CompletionResult {
 async fn mark_complete(caller: Caller<MarkComplete>, pairs: QueryPairs, body: JsonBytes) -> Answer {
     pairs.refuse_any()?;
     let form = MarkForm::parse(body.text()?, caller.now(), caller.app_state().limits().json_depth)?;
-    let marking = Asked {
+    let request = MarkingRequest {
         content: &form.content,
         users: &form.users,
         teams: &form.teams,
@@ -112,27 +118,30 @@ async fn mark_complete(caller: Caller<MarkComplete>, pairs: QueryPairs, body: Js
         at: form.happened_at,
         home_page: &caller.organisation().account_home_page,
     };
-    let marking = caller.store().marking(&caller.subjects()?, &marking).await?;
-    let marking = marking.map_err(to_problem)?;
-    let mut results: Vec<CompletionResult> = marking.targets.iter().map(planned_result).collect();
+    let plan = caller.store().plan_marking(&caller.subjects()?, &request).await?;
+    let plan = plan.map_err(to_problem)?;
+    let mut results: Vec<CompletionResult> = plan.targets.iter().map(planned_result).collect();
     if !form.dry_run {
-        record_completions(&caller, &form, &marking.iri, &marking.targets, &mut results).await?;
+        record_completions(&caller, &form, &plan.iri, &plan.targets, &mut results).await?;
     }
     Ok(HttpResponse::Ok().json(Report { results }))
 }
 
+/// The problem for a refused request.
 fn to_problem(refusal: MarkingRefusal) -> Problem {
     match refusal {
         MarkingRefusal::UnknownContent => Problem::invalid_body("/content", "the content does not exist"),
         MarkingRefusal::TooManyPeople => {
-            let detail = format!("a request can mark at most {MAX_PEOPLE} people; split it into several requests");
+            let detail =
+                format!("a request can mark at most {MAX_PEOPLE} people; split it into several requests");
             Problem::new(Code::BatchTooLong, detail)
         }
     }
 }
 
-fn planned_result(target: &Target) -> CompletionResult {
-    let outcome = match target.foreseen {
+/// The planned outcome as a result.
+fn planned_result(target: &MarkingTarget) -> CompletionResult {
+    let outcome = match target.outcome {
         PlannedOutcome::Create(_) => Outcome::Created,
         PlannedOutcome::AlreadyCompleted => Outcome::AlreadyCompleted,
         PlannedOutcome::Deactivated => Outcome::Deactivated,
@@ -150,24 +159,28 @@ async fn record_completions(
     caller: &Caller<MarkComplete>,
     form: &MarkForm,
     iri: &str,
-    targets: &[Target],
+    targets: &[MarkingTarget],
     results: &mut [CompletionResult],
 ) -> Result<(), Problem> {
     let marker = Marker::from_caller(caller).await?;
-    let mut planned: Vec<(&ToMark, &mut CompletionResult)> = targets
+    let mut planned: Vec<(&PendingMark, &mut CompletionResult)> = targets
         .iter()
         .zip(results)
-        .filter_map(|(target, result)| match &target.foreseen {
-            PlannedOutcome::Create(to_mark) => Some((to_mark, result)),
+        .filter_map(|(target, result)| match &target.outcome {
+            PlannedOutcome::Create(mark) => Some((mark, result)),
             PlannedOutcome::AlreadyCompleted | PlannedOutcome::Deactivated | PlannedOutcome::NotFound => None,
         })
         .collect();
     for part in planned.chunks_mut(PEOPLE_PER_TRANSACTION) {
         let records = part
             .iter()
-            .map(|(to_mark, _)| marker.completion_record(caller, form, iri, to_mark));
+            .map(|(mark, _)| marker.completion_record(caller, form, iri, mark));
         let records = records.collect::<Result<Vec<_>, _>>()?;
-        let recorded = caller.app_state().recorder().record(submission(caller, records)).await;
+        let recorded = caller
+            .app_state()
+            .recorder()
+            .record(submission(caller, records))
+            .await;
         let recorded = recorded.map_err(|error| Problem::from_record_error(error, false))?;
         for ((_, result), recorded) in part.iter_mut().zip(recorded) {
             (result.outcome, result.activity) = match recorded {
@@ -212,13 +225,13 @@ impl Marker {
         caller: &Caller<MarkComplete>,
         form: &MarkForm,
         iri: &str,
-        to_mark: &ToMark,
+        mark: &PendingMark,
     ) -> Result<Incoming, Problem> {
         let id = caller.app_state().clock().new_statement_id();
         let completion = MarkedCompletion {
             id,
-            actor: &to_mark.actor,
-            actor_name: to_mark.name.as_deref(),
+            actor: &mark.actor,
+            actor_name: mark.name.as_deref(),
             iri,
             marker: &self.identifier,
             marker_name: self.name.as_deref(),
@@ -232,7 +245,7 @@ impl Marker {
             envelope: Arc::clone(&self.envelope),
             sameness: Sameness::Statement,
             mark: Some(CompletionMark {
-                needed: to_mark.needed,
+                check: mark.check,
                 by: self.user.clone(),
                 note: form.note.clone(),
             }),

@@ -36,7 +36,10 @@ routes! {
 /// The order of the rows.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-#[allow(dead_code, reason = "the parser of the log reads it; this struct documents it")]
+#[allow(
+    dead_code,
+    reason = "the parser of the log reads it; this struct documents it"
+)]
 pub(super) struct ExportOrder {
     /// `-happened_at` (default) or `happened_at`.
     #[param(example = "-happened_at")]
@@ -106,11 +109,21 @@ async fn export_ndjson(caller: Caller<ReadActivities>, pairs: QueryPairs) -> Ans
     let question = caller.scoped(query.asked_scope, &query.filter)?;
     let permit = caller.app_state().concurrency().exports.acquire().await?;
     let blocks = export::ndjson(caller.store(), &question, query.sort, query.now, permit).await?;
-    Ok(file_response(blocks, "activities", NDJSON, "ndjson", caller.now()))
+    Ok(file_response(
+        blocks,
+        "activities",
+        NDJSON,
+        "ndjson",
+        caller.now(),
+    ))
 }
 
 /// Parses the parameters of the log without the parameters of pages. `extra` names further parameters.
-fn parse_query(caller: &Caller<ReadActivities>, pairs: &QueryPairs, extra: &[&str]) -> Result<Query, Problem> {
+fn parse_query(
+    caller: &Caller<ReadActivities>,
+    pairs: &QueryPairs,
+    extra: &[&str],
+) -> Result<Query, Problem> {
     let context = ParseContext {
         paging: false,
         extra,
@@ -168,7 +181,9 @@ pub(super) fn file_response(
 /// The header with the file name. A name that is not ASCII is encoded as RFC 6266 specifies, and an ASCII name is added
 /// for old clients.
 pub(in crate::http) fn disposition(file_name: &str) -> ContentDisposition {
-    let plain = file_name.chars().map(|char| if char.is_ascii() { char } else { '_' });
+    let plain = file_name
+        .chars()
+        .map(|char| if char.is_ascii() { char } else { '_' });
     let mut parameters = vec![DispositionParam::Filename(plain.collect())];
     if !file_name.is_ascii() {
         parameters.push(DispositionParam::FilenameExt(ExtendedValue {
@@ -198,7 +213,9 @@ impl From<ExportError> for Problem {
     fn from(error: ExportError) -> Self {
         match error {
             ExportError::Store(error) => error.into(),
-            ExportError::Json(_) | ExportError::Stalled | ExportError::Interrupted => Problem::internal(error),
+            ExportError::Json(_) | ExportError::Stalled | ExportError::Interrupted => {
+                Problem::internal(error)
+            }
         }
     }
 }

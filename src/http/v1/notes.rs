@@ -11,8 +11,9 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::base::Fingerprint;
 use crate::access::permit::Notes;
+use crate::base::Fingerprint;
+use crate::base::ids::UserId;
 use crate::http::auth::Caller;
 use crate::http::json::{JsonBody, JsonBytes};
 use crate::http::keyed;
@@ -20,7 +21,6 @@ use crate::http::pages;
 use crate::http::problem::{Answer, Code, Problem};
 use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
-use crate::base::ids::UserId;
 use crate::log::timeline::{Note, NoteForm, NotePatch, NoteVersion};
 use crate::log::{Cursor, Sort, Window};
 use crate::store::{NewNote, NoteRefusal};
@@ -114,7 +114,12 @@ async fn list_notes(
     responses((status = 201, description = "The note was created.", body = Note,
         headers(("Location" = String, description = "The note's address."))))
 )]
-async fn create_note(caller: Caller<Notes>, id: web::Path<UserId>, pairs: QueryPairs, body: JsonBytes) -> Answer {
+async fn create_note(
+    caller: Caller<Notes>,
+    id: web::Path<UserId>,
+    pairs: QueryPairs,
+    body: JsonBytes,
+) -> Answer {
     pairs.refuse_any()?;
     let form = NoteForm::parse(body.text()?, caller.app_state().limits().json_depth)?;
     let subjects = caller.subjects()?;
@@ -143,7 +148,10 @@ async fn create_note(caller: Caller<Notes>, id: web::Path<UserId>, pairs: QueryP
 )]
 async fn read_note(caller: Caller<Notes>, id: web::Path<String>, pairs: QueryPairs) -> Answer {
     pairs.refuse_any()?;
-    let note = caller.store().find_note(&caller.subjects()?, parse_note_id(&id)?).await?;
+    let note = caller
+        .store()
+        .find_note(&caller.subjects()?, parse_note_id(&id)?)
+        .await?;
     Ok(HttpResponse::Ok().json(note.ok_or_else(Problem::not_found)?))
 }
 

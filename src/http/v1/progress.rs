@@ -73,7 +73,10 @@ pub struct ProgressList {
 /// The parameter `state`.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-#[allow(dead_code, reason = "`ParameterErrors::parse_states` reads it; this struct documents it")]
+#[allow(
+    dead_code,
+    reason = "`ParameterErrors::parse_states` reads it; this struct documents it"
+)]
 struct StateParameter {
     /// Only people in one of these states. May be comma-separated.
     #[param(example = json!(["not_started", "in_progress"]))]
@@ -98,7 +101,10 @@ struct ProgressPaging {
 /// The format of the CSV.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-#[allow(dead_code, reason = "`export_progress` reads them; this struct documents them")]
+#[allow(
+    dead_code,
+    reason = "`export_progress` reads them; this struct documents them"
+)]
 struct ProgressCsv {
     /// Begin the file with a byte order mark, for Excel.
     bom: Option<bool>,
@@ -207,7 +213,13 @@ async fn export_progress(caller: Caller<ReadActivities>, id: web::Path<String>, 
     let progress = find_progress(&caller, query, &id, now).await?;
     let permit = caller.app_state().concurrency().exports.acquire().await?;
     let blocks = export::progress_csv(caller.store(), progress, states, options, permit).await?;
-    Ok(exports::file_response(blocks, "progress", CSV, "csv", caller.now()))
+    Ok(exports::file_response(
+        blocks,
+        "progress",
+        CSV,
+        "csv",
+        caller.now(),
+    ))
 }
 
 /// Parses the parameters that select people, `state`, and the parameters of pages if `paging` is true. `extra` names

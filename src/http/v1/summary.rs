@@ -61,7 +61,10 @@ async fn summarise_activities(caller: Caller<ReadActivities>, pairs: QueryPairs)
 }
 
 /// Parses the dimensions and the parameters of the log, without order and pages. The errors of both are returned together.
-fn parse_query(caller: &Caller<ReadActivities>, pairs: &QueryPairs) -> Result<(Vec<Dimension>, Query), Problem> {
+fn parse_query(
+    caller: &Caller<ReadActivities>,
+    pairs: &QueryPairs,
+) -> Result<(Vec<Dimension>, Query), Problem> {
     let (own, others): (Vec<_>, Vec<_>) = pairs.as_slice().iter().cloned().partition(|(name, _)| name == BY);
     let context = ParseContext {
         sort: false,

@@ -10,12 +10,12 @@ use utoipa::ToSchema;
 
 use crate::access::Subjects;
 use crate::access::permit::{Notes, ReadActivities};
+use crate::base::ids::UserId;
 use crate::http::auth::Caller;
 use crate::http::pages;
 use crate::http::problem::{Answer, Problem};
 use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
-use crate::base::ids::UserId;
 use crate::log::filter::ParameterFault;
 use crate::log::timeline::{Entry, EntryKind, Kinds, TimelineEntry, merge};
 use crate::log::{ParseContext, Query};

@@ -145,7 +145,9 @@ impl Store {
         let stored: Vec<StoredNote> = self.db().fetch_rows(sql).await?;
         let writers = stored.iter().flat_map(StoredNote::writers).collect();
         let names = self.find_names(subjects.org(), writers).await?;
-        let notes = stored.into_iter().map(|note| note.into_note(about.clone(), &names));
+        let notes = stored
+            .into_iter()
+            .map(|note| note.into_note(about.clone(), &names));
         Ok(Some(notes.collect()))
     }
 
@@ -230,7 +232,10 @@ impl Store {
         );
         let select = Sql::new(&select).with(org).with(StoredNote::read(&row)?.seq);
         let versions: Vec<StoredVersion> = self.db().fetch_rows(select).await?;
-        let writers = versions.iter().map(|version| version.written_by.clone()).collect();
+        let writers = versions
+            .iter()
+            .map(|version| version.written_by.clone())
+            .collect();
         let names = self.find_names(subjects.org(), writers).await?;
         let versions = versions.into_iter().map(|version| NoteVersion {
             version: version.version,

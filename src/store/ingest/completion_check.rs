@@ -10,7 +10,7 @@ use crate::store::db::ledger::OrgTx;
 use crate::store::db::rows::Reads;
 
 /// The condition on which a record that marks a user is stored: the user has not completed the content, neither now nor
-/// at the time of the record. Only [`Store::marking`](crate::store::Store::marking) creates one.
+/// at the time of the record. Only [`Store::plan_marking`](crate::store::Store::plan_marking) creates one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CompletionCheck {
     pub(crate) user: i64,

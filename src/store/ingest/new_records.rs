@@ -51,7 +51,7 @@ pub(crate) async fn accept<'s>(
         let mut conflict = None;
         for (index, incoming) in submission.records.iter().enumerate() {
             let id = incoming.id;
-            let is_completed = |mark: &CompletionMark| completed.contains(&mark.needed);
+            let is_completed = |mark: &CompletionMark| completed.contains(&mark.check);
             if incoming.mark.as_ref().is_some_and(is_completed) {
                 recorded.push(Recorded::AlreadyCompleted(id));
                 continue;
@@ -195,9 +195,9 @@ fn to_stored(record: &Accepted<'_>, seq: i64, stored: Timestamp, references: &Re
 /// The note that comes with a mark.
 fn note_of_mark(mark: &CompletionMark) -> Option<NoteRow> {
     Some(NoteRow {
-        user_key: mark.needed.user(),
+        user_key: mark.check.user(),
         text: mark.note.clone()?,
-        happened_at: mark.needed.at(),
+        happened_at: mark.check.at(),
         created_by: mark.by.clone(),
     })
 }

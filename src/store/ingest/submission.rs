@@ -41,7 +41,7 @@ pub struct Incoming {
 #[derive(Debug, Clone)]
 pub struct CompletionMark {
     /// Decides whether the record is still needed. A submission marks a user at most once for a content.
-    pub needed: CompletionCheck,
+    pub check: CompletionCheck,
     /// The user that marks.
     pub by: UserId,
     /// A note about the marked user. It is stored together with the record.
@@ -81,7 +81,7 @@ impl Submission {
         self.records
             .iter()
             .filter_map(|record| record.mark.as_ref())
-            .map(|mark| mark.needed)
+            .map(|mark| mark.check)
     }
 }
 

@@ -116,7 +116,7 @@ mod tests {
             envelope: Arc::default(),
             sameness: Sameness::Statement,
             mark: Some(CompletionMark {
-                needed: CompletionCheck::from_keys(*pair),
+                check: CompletionCheck::from_keys(*pair),
                 by: UserId::new("ada").expect("an id"),
                 note: None,
             }),
