@@ -1,11 +1,11 @@
-//! Settings: flags, environment variables, help and defaults from one place, checked once at start
-//! (contract section 11).
+//! The settings: flags, environment variables, help texts and defaults, defined once and checked at the start.
 //!
-//! Each struct here is a group of settings that commands share; [`ServeSettings`] has them all. Secrets
-//! are kept as such and shown nowhere. [`check_environment`] refuses a `ROLLBOOK_…` variable that no
-//! setting has, so that a misspelt one is not ignored; [`reference()`] writes `docs/settings.md`.
+//! Each struct is a group of settings that commands share. [`ServeSettings`] contains all of them. Secrets never appear in
+//! logs. [`check_environment`] refuses unknown variables that begin with `ROLLBOOK_`, so that a misspelt one is not
+//! ignored. [`reference()`] writes `docs/settings.md`.
 
 mod environment;
+mod limits;
 mod mail;
 mod reference;
 
@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::builder::{BoolishValueParser, RangedU64ValueParser};
+use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -23,7 +23,6 @@ use crate::access::KeyConfig;
 use crate::access::credential::secret::BootstrapCredential;
 use crate::http::AppOptions;
 use crate::http::cors::check_origin;
-use crate::http::limits::Limits;
 use crate::http::xapi::UnversionedAnswer;
 use crate::log::VerbTable;
 use crate::log::action::Action;
@@ -31,60 +30,60 @@ use crate::server::ServerSettings;
 use crate::store::DatabaseSettings;
 
 pub use environment::{UnknownVariables, check_environment};
+pub use limits::LimitArgs;
 pub use mail::MailArgs;
 pub use reference::reference;
 
-/// What is wrong with the settings; the texts say what to do.
+/// The error of a setting. The messages say what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// Environment variables that no setting has.
+    /// Unknown environment variables.
     #[error(transparent)]
     Unknown(#[from] UnknownVariables),
-    /// The log's filter can't be read.
+    /// The filter of the log is not valid.
     #[error("ROLLBOOK_LOG: {0}; write a level (`info`) or targets with levels (`info,rollbook=debug`)")]
     LogFilter(String),
-    /// The file of verbs can't be used.
-    #[error("the file of verbs {path} can't be used: {reason}", path = .path.display())]
+    /// The file of verbs is not valid.
+    #[error("the file of verbs {path} is not valid: {reason}", path = .path.display())]
     Verbs {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
     },
-    /// A secret or a credential can't stand as it is.
+    /// A secret or a credential is not valid.
     #[error(transparent)]
     Access(#[from] crate::access::AccessError),
-    /// Messages can't be sent so.
+    /// The settings of e-mail are not valid.
     #[error(transparent)]
     Mail(#[from] crate::reports::mailer::MailerError),
-    /// There is a mail server, and nobody for messages to come from.
+    /// There is a mail server but no sender address.
     #[error(
-        "ROLLBOOK_SMTP_URL is set and ROLLBOOK_MAIL_FROM is not: set it to whom messages come from, as \
+        "ROLLBOOK_SMTP_URL is set and ROLLBOOK_MAIL_FROM is not: set it to the sender of messages, for example \
          `Learning <learning@example.org>`"
     )]
     MailFrom,
 }
 
-/// Where everything is kept.
+/// The settings of the database.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Database")]
 pub struct DatabaseArgs {
     /// `sqlite:PATH`, or `postgres://user:password@host:port/name`
     ///
-    /// SQLite makes the file where it is not there yet. Prefer the environment variable where the address
-    /// holds a password.
+    /// SQLite creates the file if it does not exist. Prefer the environment variable if the address contains a password.
     #[arg(
         long,
         env = "ROLLBOOK_DATABASE",
         default_value = "sqlite:rollbook.db",
         hide_env_values = true
     )]
-    #[arg(value_name = "ADDRESS", value_parser = secret)]
+    #[arg(value_name = "ADDRESS", value_parser = parse_secret)]
     pub database: SecretString,
 
-    /// The most connections to the database at once
+    /// The maximum number of connections to the database
     ///
-    /// On SQLite these are readers; there is one writer beside them.
+    /// On SQLite these are readers; there is one writer in addition.
     #[arg(
         long,
         env = "ROLLBOOK_DATABASE_CONNECTIONS",
@@ -106,14 +105,14 @@ pub struct DatabaseArgs {
 
     /// A JSON file that gives further verbs a meaning: `{"<verb IRI>": "<action key>"}`
     ///
-    /// It can't change what the standard table says. After a change, run `rollbook rebuild`, so that
-    /// what came before is read in the same way.
+    /// It cannot change entries of the standard table. After a change, run `rollbook rebuild`, so that earlier records are
+    /// projected with the new verbs.
     #[arg(long, env = "ROLLBOOK_VERBS", value_name = "FILE")]
     pub verbs: Option<PathBuf>,
 }
 
 impl DatabaseArgs {
-    /// The store's settings.
+    /// The settings of the store.
     pub fn settings(&self) -> DatabaseSettings {
         let mut settings = DatabaseSettings::new(self.database.expose_secret());
         settings.connections = self.database_connections;
@@ -121,11 +120,11 @@ impl DatabaseArgs {
         settings
     }
 
-    /// The verb table: the standard one, and what the operator's file adds.
+    /// The verb table: the standard one with the entries of the operator's file.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Verbs`] where the file can't be read, is no such JSON, or contradicts the table.
+    /// [`ConfigError::Verbs`] if the file cannot be read, is not such JSON, or contradicts the standard table.
     pub fn verb_table(&self) -> Result<VerbTable, ConfigError> {
         let mut table = VerbTable::standard();
         if let Some(path) = &self.verbs {
@@ -135,7 +134,7 @@ impl DatabaseArgs {
             };
             for (iri, key) in read_verbs(path).map_err(refuse)? {
                 let action = Action::from_key(&key)
-                    .ok_or_else(|| refuse(format!("{iri}: `{key}` is no action's key")))?;
+                    .ok_or_else(|| refuse(format!("{iri}: `{key}` is not the key of an action")))?;
                 table
                     .extend(&iri, action)
                     .map_err(|error| refuse(error.to_string()))?;
@@ -150,15 +149,15 @@ fn read_verbs(path: &Path) -> Result<BTreeMap<String, String>, String> {
     serde_json::from_str(&text).map_err(|error| error.to_string())
 }
 
-/// How people's tokens are verified.
+/// The settings of tokens.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "People's tokens")]
 pub struct TokenArgs {
     /// The shared secret of HS256 tokens, at least 32 bytes
     ///
-    /// Prefer the environment variable: flags can be seen by every user of the machine.
+    /// Prefer the environment variable: every user of the machine can see flags.
     #[arg(long, env = "ROLLBOOK_JWT_SECRET")]
-    #[arg(hide_env_values = true, value_name = "SECRET", value_parser = secret)]
+    #[arg(hide_env_values = true, value_name = "SECRET", value_parser = parse_secret)]
     pub jwt_secret: Option<SecretString>,
 
     /// A PEM file with the public key of RS256, ES256 or EdDSA tokens
@@ -169,11 +168,11 @@ pub struct TokenArgs {
     #[arg(long, env = "ROLLBOOK_JWT_JWKS", value_name = "FILE OR ADDRESS")]
     pub jwt_jwks: Option<String>,
 
-    /// The `iss` that tokens must have
+    /// The required `iss` of tokens
     #[arg(long, env = "ROLLBOOK_JWT_ISSUER", value_name = "TEXT")]
     pub jwt_issuer: Option<String>,
 
-    /// The `aud` that tokens must have
+    /// The required `aud` of tokens
     #[arg(long, env = "ROLLBOOK_JWT_AUDIENCE", value_name = "TEXT")]
     pub jwt_audience: Option<String>,
 
@@ -200,21 +199,21 @@ impl TokenArgs {
     }
 }
 
-/// What is logged unless set: the HTTP library tells of its threads at `info`.
+/// The default filter. The HTTP library logs its threads at `info`, which is left out.
 const DEFAULT_LOG: &str = "info,actix_server=warn";
 
-/// How the log is written.
+/// The settings of the log.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Log")]
 pub struct LogArgs {
-    /// What is logged: a level, or targets with levels
+    /// The filter of the log: a level, or targets with levels
     ///
     /// `error`, `warn`, `info`, `debug` or `trace`; `info,rollbook::http::middleware=warn` leaves out the line for
     /// each request.
     #[arg(long, env = "ROLLBOOK_LOG", default_value = DEFAULT_LOG, value_name = "FILTER", global = true)]
     pub log: String,
 
-    /// The form of a line
+    /// The format of a line
     #[arg(
         long,
         env = "ROLLBOOK_LOG_FORMAT",
@@ -225,20 +224,20 @@ pub struct LogArgs {
     pub log_format: LogFormat,
 }
 
-/// The form of a line of the log.
+/// The format of a line of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// Text for readers.
     Text,
-    /// One JSON object a line, for machines.
+    /// A JSON object per line, for programs.
     Json,
 }
 
-/// Where the server listens.
+/// The address of the API.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Server")]
 pub struct ListenArgs {
-    /// The address and port that the API is served on; port 0 takes a free one
+    /// The address and port of the API; port 0 selects a free one
     #[arg(
         long,
         env = "ROLLBOOK_LISTEN",
@@ -248,33 +247,33 @@ pub struct ListenArgs {
     pub listen: SocketAddr,
 }
 
-/// How the server runs.
+/// The settings of the server.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Server")]
 pub struct ServerArgs {
-    /// The address and port that `/metrics` and `/health` are served on instead of beside the API
+    /// The address and port of a separate listener for `/metrics` and `/health`
     ///
-    /// `/health` stays beside the API as well.
+    /// The API then does not serve `/metrics`. It always serves `/health`.
     #[arg(long, env = "ROLLBOOK_METRICS_LISTEN", value_name = "ADDRESS:PORT")]
     pub metrics_listen: Option<SocketAddr>,
 
-    /// Bring the database's schema up before serving; SQLite does so in any case
+    /// Migrate the database's schema before serving; SQLite is always migrated
     #[arg(long, env = "ROLLBOOK_MIGRATE", value_parser = BoolishValueParser::new())]
     pub migrate: bool,
 
-    /// A credential with all scopes that is made at start where it is not there yet, as `org:key:secret`
+    /// A credential with all scopes, as `org:key:secret`, which the server creates at the start if it does not exist
     ///
-    /// Prefer the environment variable: flags can be seen by every user of the machine.
+    /// Prefer the environment variable: every user of the machine can see flags.
     #[arg(
         long,
         env = "ROLLBOOK_BOOTSTRAP_CREDENTIAL",
         hide_env_values = true,
         value_name = "ORG:KEY:SECRET"
     )]
-    #[arg(value_parser = secret)]
+    #[arg(value_parser = parse_secret)]
     pub bootstrap_credential: Option<SecretString>,
 
-    /// Origins whose pages may read answers, with commas between them; `*` is all
+    /// The origins with pages that may read answers, separated by commas; `*` is all origins
     #[arg(
         long,
         env = "ROLLBOOK_CORS_ORIGINS",
@@ -284,7 +283,7 @@ pub struct ServerArgs {
     #[arg(value_parser = check_origin)]
     pub cors_origins: Vec<String>,
 
-    /// What `/xapi` names as its version in an answer to a request that named none
+    /// The version that `/xapi` sends in the answer to a request without a version
     #[arg(
         long,
         env = "ROLLBOOK_XAPI_UNVERSIONED",
@@ -293,11 +292,11 @@ pub struct ServerArgs {
     )]
     pub xapi_unversioned: UnversionedAnswer,
 
-    /// Threads that serve requests; 0 is one for each core
+    /// The number of threads that serve requests; 0 is one per core
     #[arg(long, env = "ROLLBOOK_WORKERS", default_value_t = 0, value_name = "NUMBER")]
     pub workers: usize,
 
-    /// The most connections that one worker holds open at once
+    /// The maximum number of open connections per worker
     #[arg(
         long,
         env = "ROLLBOOK_MAX_CONNECTIONS",
@@ -306,7 +305,7 @@ pub struct ServerArgs {
     )]
     pub max_connections: usize,
 
-    /// How long an idle connection is kept for its client's next request, in seconds
+    /// How long an idle connection stays open, in seconds
     #[arg(
         long,
         env = "ROLLBOOK_KEEP_ALIVE",
@@ -315,7 +314,7 @@ pub struct ServerArgs {
     )]
     pub keep_alive: u64,
 
-    /// How long requests under way may take to finish once the server is told to stop, in seconds
+    /// How long running requests may take to finish after the server was told to stop, in seconds
     #[arg(
         long,
         env = "ROLLBOOK_SHUTDOWN_TIMEOUT",
@@ -324,9 +323,9 @@ pub struct ServerArgs {
     )]
     pub shutdown_timeout: u64,
 
-    /// How long the server still serves after it is told to stop while `/health/ready` says 503, in seconds
+    /// How long the server still serves after it was told to stop, while `/health/ready` answers 503, in seconds
     ///
-    /// It gives a load balancer time to take the server out.
+    /// In this time a load balancer takes the server out.
     #[arg(
         long,
         env = "ROLLBOOK_SHUTDOWN_DELAY",
@@ -336,165 +335,31 @@ pub struct ServerArgs {
     pub shutdown_delay: u64,
 }
 
-/// The limits on what clients send, each with its own answer (contract section 12).
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Limits")]
-pub struct LimitArgs {
-    /// The most bytes of a body (413)
-    #[arg(long, env = "ROLLBOOK_MAX_BODY_BYTES")]
-    #[arg(default_value_t = Limits::default().body_bytes, value_name = "BYTES")]
-    pub max_body_bytes: usize,
-
-    /// The most bytes of one attachment's content (413)
-    #[arg(long, env = "ROLLBOOK_MAX_ATTACHMENT_BYTES")]
-    #[arg(default_value_t = Limits::default().attachment_bytes, value_name = "BYTES")]
-    pub max_attachment_bytes: u64,
-
-    /// The most bytes of one state, agent profile or activity profile document (413)
-    #[arg(long, env = "ROLLBOOK_MAX_DOCUMENT_BYTES")]
-    #[arg(default_value_t = Limits::default().document_bytes, value_name = "BYTES")]
-    pub max_document_bytes: u64,
-
-    /// The most elements of a batch (413)
-    #[arg(long, env = "ROLLBOOK_MAX_BATCH", default_value_t = Limits::default().batch, value_name = "NUMBER")]
-    pub max_batch: usize,
-
-    /// The most levels of JSON objects and arrays in a body (400), up to 256
-    #[arg(long, env = "ROLLBOOK_MAX_JSON_DEPTH")]
-    #[arg(default_value_t = Limits::default().json_depth, value_name = "LEVELS")]
-    pub max_json_depth: usize,
-
-    /// The most members of a group in a statement, and agents or groups that its context relates to (400)
-    #[arg(long, env = "ROLLBOOK_MAX_GROUP_MEMBERS")]
-    #[arg(default_value_t = Limits::default().group_members, value_name = "NUMBER")]
-    pub max_group_members: usize,
-
-    /// The most activities in each list of a statement's context (400)
-    #[arg(long, env = "ROLLBOOK_MAX_CONTEXT_ACTIVITIES")]
-    #[arg(default_value_t = Limits::default().context_activities, value_name = "NUMBER")]
-    pub max_context_activities: usize,
-
-    /// The most attachments that one statement declares (400)
-    #[arg(long, env = "ROLLBOOK_MAX_ATTACHMENTS")]
-    #[arg(default_value_t = Limits::default().attachments, value_name = "NUMBER")]
-    pub max_attachments: usize,
-
-    /// The most bytes of an address with its query (414)
-    #[arg(long, env = "ROLLBOOK_MAX_URI_BYTES")]
-    #[arg(default_value_t = Limits::default().uri_bytes, value_name = "BYTES")]
-    pub max_uri_bytes: usize,
-
-    /// The most bytes of a request's headers (431)
-    #[arg(long, env = "ROLLBOOK_MAX_HEADER_BYTES")]
-    #[arg(default_value_t = Limits::default().header_bytes, value_name = "BYTES")]
-    pub max_header_bytes: usize,
-
-    /// The most rows of a page (400)
-    #[arg(long, env = "ROLLBOOK_MAX_PAGE", default_value_t = Limits::default().page_max, value_name = "ROWS")]
-    pub max_page: usize,
-
-    /// How long a client may take to send a request's headers, in seconds (408)
-    #[arg(
-        long,
-        env = "ROLLBOOK_HEADER_TIMEOUT",
-        default_value_t = 10,
-        value_name = "SECONDS"
-    )]
-    pub header_timeout: u64,
-
-    /// How long a client may take to send a request's body, in seconds (408)
-    #[arg(long, env = "ROLLBOOK_BODY_TIMEOUT")]
-    #[arg(default_value_t = Limits::default().body_timeout.as_secs(), value_name = "SECONDS")]
-    pub body_timeout: u64,
-
-    /// Requests a second that each caller may keep up with each replica (429); 0 is no limit
-    ///
-    /// Off unless set: what is fair depends on how many callers share how much machine, and a loader that
-    /// fills the log must not be slowed by a guess.
-    #[arg(long, env = "ROLLBOOK_RATE_LIMIT")]
-    #[arg(default_value_t = Limits::default().requests_per_second, value_name = "NUMBER")]
-    pub rate_limit: u32,
-
-    /// Requests that a caller may make at once before the rate counts
-    #[arg(long, env = "ROLLBOOK_RATE_BURST")]
-    #[arg(default_value_t = Limits::default().burst, value_name = "NUMBER")]
-    pub rate_burst: u32,
-
-    /// The most exports that one server sends at once (503)
-    ///
-    /// Each export holds one connection to the database, and needs a second one now and then.
-    #[arg(long, env = "ROLLBOOK_MAX_CONCURRENT_EXPORTS", value_name = "EXPORTS")]
-    #[arg(default_value_t = Limits::default().concurrent_exports, value_parser = permits())]
-    pub max_concurrent_exports: usize,
-
-    /// The most downloads by link that one server sends at once (503)
-    #[arg(long, env = "ROLLBOOK_MAX_CONCURRENT_DOWNLOADS", value_name = "DOWNLOADS")]
-    #[arg(default_value_t = Limits::default().concurrent_downloads, value_parser = permits())]
-    pub max_concurrent_downloads: usize,
-
-    /// The most summaries, facets and counts of progress that one server works on at once (503)
-    #[arg(long, env = "ROLLBOOK_MAX_CONCURRENT_COUNTS", value_name = "REQUESTS")]
-    #[arg(default_value_t = Limits::default().concurrent_counts, value_parser = permits())]
-    pub max_concurrent_counts: usize,
-}
-
-/// Reads a concurrency limit: 1 to 1000.
-fn permits() -> RangedU64ValueParser<usize> {
-    RangedU64ValueParser::new().range(1..=1000)
-}
-
-impl LimitArgs {
-    /// The limits in force.
-    pub fn limits(&self) -> Limits {
-        Limits {
-            body_bytes: self.max_body_bytes,
-            attachment_bytes: self.max_attachment_bytes,
-            document_bytes: self.max_document_bytes,
-            batch: self.max_batch,
-            json_depth: self.max_json_depth,
-            group_members: self.max_group_members,
-            context_activities: self.max_context_activities,
-            attachments: self.max_attachments,
-            uri_bytes: self.max_uri_bytes,
-            header_bytes: self.max_header_bytes,
-            page_default: Limits::default().page_default.min(self.max_page),
-            page_max: self.max_page,
-            body_timeout: Duration::from_secs(self.body_timeout),
-            requests_per_second: self.rate_limit,
-            burst: self.rate_burst,
-            concurrent_exports: self.max_concurrent_exports,
-            concurrent_downloads: self.max_concurrent_downloads,
-            concurrent_counts: self.max_concurrent_counts,
-            concurrency_wait: Limits::default().concurrency_wait,
-        }
-    }
-}
-
-/// Everything that `rollbook serve` can be told.
+/// All settings of `rollbook serve`.
 #[derive(Debug, Clone, Args)]
 pub struct ServeSettings {
-    /// Where the server listens.
+    /// The address of the API.
     #[command(flatten)]
     pub listen: ListenArgs,
-    /// How the server runs.
+    /// The settings of the server.
     #[command(flatten)]
     pub server: ServerArgs,
-    /// Where everything is kept.
+    /// The settings of the database.
     #[command(flatten)]
     pub database: DatabaseArgs,
-    /// How people's tokens are verified.
+    /// The settings of tokens.
     #[command(flatten)]
     pub tokens: TokenArgs,
-    /// How scheduled reports are sent.
+    /// The settings of scheduled reports and e-mail.
     #[command(flatten)]
     pub mail: MailArgs,
-    /// The limits on what clients send.
+    /// The limits on requests.
     #[command(flatten)]
     pub limits: LimitArgs,
 }
 
 impl ServeSettings {
-    /// What the app_state needs.
+    /// The options of the API.
     pub fn app_options(&self) -> AppOptions {
         AppOptions {
             limits: self.limits.limits(),
@@ -505,7 +370,7 @@ impl ServeSettings {
         }
     }
 
-    /// What the server needs.
+    /// The settings of the server.
     pub fn server_settings(&self) -> ServerSettings {
         ServerSettings {
             workers: self.server.workers,
@@ -517,19 +382,19 @@ impl ServeSettings {
         }
     }
 
-    /// The credential to make at start.
+    /// The credential to create at the start.
     ///
     /// # Errors
     ///
-    /// Where it is not `org:key:secret`.
+    /// It is not `org:key:secret`.
     pub fn bootstrap_credential(&self) -> Result<Option<BootstrapCredential>, ConfigError> {
         let setting = self.server.bootstrap_credential.as_ref();
         Ok(setting.map(BootstrapCredential::parse).transpose()?)
     }
 }
 
-/// Reads a secret: any text, kept so that no log shows it.
-pub(crate) fn secret(text: &str) -> Result<SecretString, Infallible> {
+/// Parses a secret. Any text is valid.
+pub(crate) fn parse_secret(text: &str) -> Result<SecretString, Infallible> {
     Ok(SecretString::from(text))
 }
 
@@ -538,6 +403,7 @@ mod tests {
     use clap::{CommandFactory, Parser};
 
     use super::*;
+    use crate::http::limits::Limits;
 
     #[derive(Debug, Parser)]
     struct Only {
@@ -546,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_are_those_of_the_contract() {
+    fn defaults_are_those_of_the_specification() {
         Only::command().debug_assert();
         let settings = Only::parse_from(["rollbook"]).settings;
         assert_eq!(settings.listen.listen.to_string(), "127.0.0.1:8080");
@@ -556,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn every_limit_is_a_setting_of_its_own() {
+    fn every_limit_has_its_own_setting() {
         let flags: Vec<String> = [
             "max-body-bytes",
             "max-attachment-bytes",
@@ -617,7 +483,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_never_show() {
+    fn debug_output_contains_no_secrets() {
         let settings = Only::parse_from([
             "rollbook",
             "--jwt-secret=hunter2",
@@ -631,7 +497,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_values_are_refused_with_help() {
+    fn wrong_values_are_refused_with_an_explanation() {
         for (argument, help) in [
             ("--listen=8080", "invalid socket address"),
             (
@@ -649,7 +515,7 @@ mod tests {
     }
 
     #[test]
-    fn a_verb_file_adds_to_the_table_and_never_changes_it() {
+    fn verb_file_adds_to_the_table_and_never_changes_it() {
         let folder = std::env::temp_dir().join(format!("rollbook-verbs-{}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a folder");
         let path = folder.join("verbs.json");

@@ -8,7 +8,7 @@ use clap::Args;
 use reqwest::Url;
 use secrecy::SecretString;
 
-use super::{ConfigError, secret};
+use super::{ConfigError, parse_secret};
 use crate::reports::mailer::{Mailer, SmtpSettings};
 use crate::reports::packed_export::Sizes;
 use crate::reports::rights::RecipientRules;
@@ -27,7 +27,7 @@ pub struct MailArgs {
     /// `smtp://host:25` never; a path after the host is the name to greet the server with (EHLO). User and password are
     /// percent-encoded: `@` is `%40`. Prefer the environment variable: flags can be seen by every user of the
     /// machine.
-    #[arg(long, env = "ROLLBOOK_SMTP_URL", hide_env_values = true, value_name = "ADDRESS", value_parser = secret)]
+    #[arg(long, env = "ROLLBOOK_SMTP_URL", hide_env_values = true, value_name = "ADDRESS", value_parser = parse_secret)]
     pub smtp_url: Option<SecretString>,
 
     /// How long the mail server may take for each step, in seconds

@@ -1,21 +1,18 @@
-//! `docs/settings.md`, written from the settings themselves, so that the two can't differ.
+//! Writing `docs/settings.md` from the settings, so that the two cannot differ.
 
 use std::fmt::Write;
 
 use clap::{Arg, Command};
 
-/// The settings of `rollbook serve`, as Markdown.
-///
-/// Other commands take those of these settings that they need; `rollbook COMMAND --help` lists them.
+/// The settings of `rollbook serve` as Markdown.
 pub fn reference(root: &Command) -> String {
     let mut text = String::from(
         "# Settings\n\n\
          Written by `rollbook settings-reference`; change the help texts in `src/config.rs` and `src/config` instead.\n\n\
-         Every setting of `rollbook serve` is a flag and an environment variable; the flag wins. Other \
-         commands take those that they need: `rollbook COMMAND --help` lists them. A variable that begins with \
-         `ROLLBOOK_` and is no setting stops the start, with the setting that may have been meant; free for \
-         other uses are names that begin with `ROLLBOOK_SECRET_` (secrets that a file of issuers names), \
-         `ROLLBOOK_CLIENT_` and `ROLLBOOK_TEST_`.\n",
+         Every setting of `rollbook serve` is a flag and an environment variable; the flag has priority. Other \
+         commands use some of these settings: `rollbook COMMAND --help` lists them. An unknown variable that begins \
+         with `ROLLBOOK_` stops the start, with a suggestion. Names that begin with `ROLLBOOK_SECRET_` (secrets in a \
+         file of issuers), `ROLLBOOK_CLIENT_` and `ROLLBOOK_TEST_` are free for other uses.\n",
     );
     let Some(serve) = root.find_subcommand("serve") else {
         return text;
@@ -36,19 +33,19 @@ pub fn reference(root: &Command) -> String {
         }
     }
     for heading in headings {
-        // A String takes all that is written to it.
+        // Writing to a String never fails.
         let _ = writeln!(text, "\n## {heading}");
         for argument in arguments
             .iter()
             .filter(|a| a.get_help_heading().unwrap_or("Other") == heading)
         {
-            setting(&mut text, argument);
+            write_setting(&mut text, argument);
         }
     }
     text
 }
 
-fn setting(text: &mut String, argument: &Arg) {
+fn write_setting(text: &mut String, argument: &Arg) {
     let variable = argument
         .get_env()
         .and_then(|name| name.to_str())
@@ -69,7 +66,7 @@ fn setting(text: &mut String, argument: &Arg) {
     let _ = writeln!(
         text,
         "\n### `{variable}`\n\n`--{flag}{value}`\n\n{}",
-        with_stop(&help)
+        add_full_stops(&help)
     );
     let choices: Vec<String> = argument
         .get_possible_values()
@@ -89,8 +86,8 @@ fn setting(text: &mut String, argument: &Arg) {
     }
 }
 
-/// Help texts have no full stop at the end of a paragraph, as on a command line; prose has.
-fn with_stop(help: &str) -> String {
+/// Adds the full stop that help texts of a command line do not have at the end of a paragraph.
+fn add_full_stops(help: &str) -> String {
     let paragraphs = help.split("\n\n").map(|paragraph| {
         let paragraph = paragraph.trim();
         let stop = if paragraph.ends_with(['.', ':']) { "" } else { "." };
@@ -106,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_setting_is_shown_with_its_flag_variable_default_and_help() {
+    fn setting_has_flag_variable_default_and_help() {
         let listen = Arg::new("listen")
             .long("listen")
             .env("ROLLBOOK_LISTEN")

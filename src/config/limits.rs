@@ -1,0 +1,141 @@
+//! The settings of limits on requests.
+
+use std::time::Duration;
+
+use clap::Args;
+use clap::builder::RangedU64ValueParser;
+
+use crate::http::limits::Limits;
+
+/// The limits on requests, each with its own answer (`docs/specification.md#errors-and-limits`).
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Limits")]
+pub struct LimitArgs {
+    /// The maximum number of bytes of a body (413)
+    #[arg(long, env = "ROLLBOOK_MAX_BODY_BYTES")]
+    #[arg(default_value_t = Limits::default().body_bytes, value_name = "BYTES")]
+    pub max_body_bytes: usize,
+
+    /// The maximum number of bytes of the content of an attachment (413)
+    #[arg(long, env = "ROLLBOOK_MAX_ATTACHMENT_BYTES")]
+    #[arg(default_value_t = Limits::default().attachment_bytes, value_name = "BYTES")]
+    pub max_attachment_bytes: u64,
+
+    /// The maximum number of bytes of a state, agent profile or activity profile document (413)
+    #[arg(long, env = "ROLLBOOK_MAX_DOCUMENT_BYTES")]
+    #[arg(default_value_t = Limits::default().document_bytes, value_name = "BYTES")]
+    pub max_document_bytes: u64,
+
+    /// The maximum number of elements of a batch (413)
+    #[arg(long, env = "ROLLBOOK_MAX_BATCH", default_value_t = Limits::default().batch, value_name = "NUMBER")]
+    pub max_batch: usize,
+
+    /// The maximum number of levels of JSON objects and arrays in a body (400), up to 256
+    #[arg(long, env = "ROLLBOOK_MAX_JSON_DEPTH")]
+    #[arg(default_value_t = Limits::default().json_depth, value_name = "LEVELS")]
+    pub max_json_depth: usize,
+
+    /// The maximum number of members of a group, and of context agents or context groups, in a statement (400)
+    #[arg(long, env = "ROLLBOOK_MAX_GROUP_MEMBERS")]
+    #[arg(default_value_t = Limits::default().group_members, value_name = "NUMBER")]
+    pub max_group_members: usize,
+
+    /// The maximum number of activities in each list of a statement's context (400)
+    #[arg(long, env = "ROLLBOOK_MAX_CONTEXT_ACTIVITIES")]
+    #[arg(default_value_t = Limits::default().context_activities, value_name = "NUMBER")]
+    pub max_context_activities: usize,
+
+    /// The maximum number of attachments that a statement declares (400)
+    #[arg(long, env = "ROLLBOOK_MAX_ATTACHMENTS")]
+    #[arg(default_value_t = Limits::default().attachments, value_name = "NUMBER")]
+    pub max_attachments: usize,
+
+    /// The maximum number of bytes of a request's path and query (414)
+    #[arg(long, env = "ROLLBOOK_MAX_URI_BYTES")]
+    #[arg(default_value_t = Limits::default().uri_bytes, value_name = "BYTES")]
+    pub max_uri_bytes: usize,
+
+    /// The maximum number of bytes of a request's headers (431)
+    #[arg(long, env = "ROLLBOOK_MAX_HEADER_BYTES")]
+    #[arg(default_value_t = Limits::default().header_bytes, value_name = "BYTES")]
+    pub max_header_bytes: usize,
+
+    /// The maximum number of rows of a page (400)
+    #[arg(long, env = "ROLLBOOK_MAX_PAGE", default_value_t = Limits::default().page_max, value_name = "ROWS")]
+    pub max_page: usize,
+
+    /// The maximum duration of sending a request's headers, in seconds (408)
+    #[arg(
+        long,
+        env = "ROLLBOOK_HEADER_TIMEOUT",
+        default_value_t = 10,
+        value_name = "SECONDS"
+    )]
+    pub header_timeout: u64,
+
+    /// The maximum duration of sending a request's body, in seconds (408)
+    #[arg(long, env = "ROLLBOOK_BODY_TIMEOUT")]
+    #[arg(default_value_t = Limits::default().body_timeout.as_secs(), value_name = "SECONDS")]
+    pub body_timeout: u64,
+
+    /// The number of requests per second that each replica accepts from a caller on average (429); 0 is no limit
+    ///
+    /// It is off by default, because a good value depends on the number of callers and on the machine.
+    #[arg(long, env = "ROLLBOOK_RATE_LIMIT")]
+    #[arg(default_value_t = Limits::default().requests_per_second, value_name = "NUMBER")]
+    pub rate_limit: u32,
+
+    /// The number of requests that a caller may send at once before the rate applies
+    #[arg(long, env = "ROLLBOOK_RATE_BURST")]
+    #[arg(default_value_t = Limits::default().burst, value_name = "NUMBER")]
+    pub rate_burst: u32,
+
+    /// The maximum number of exports that a server sends at the same time (503)
+    ///
+    /// Each export holds one connection to the database, and sometimes needs a second one.
+    #[arg(long, env = "ROLLBOOK_MAX_CONCURRENT_EXPORTS", value_name = "EXPORTS")]
+    #[arg(default_value_t = Limits::default().concurrent_exports, value_parser = permits())]
+    pub max_concurrent_exports: usize,
+
+    /// The maximum number of downloads by link that a server sends at the same time (503)
+    #[arg(long, env = "ROLLBOOK_MAX_CONCURRENT_DOWNLOADS", value_name = "DOWNLOADS")]
+    #[arg(default_value_t = Limits::default().concurrent_downloads, value_parser = permits())]
+    pub max_concurrent_downloads: usize,
+
+    /// The maximum number of summaries, facets and counts of progress that a server computes at the same time (503)
+    #[arg(long, env = "ROLLBOOK_MAX_CONCURRENT_COUNTS", value_name = "REQUESTS")]
+    #[arg(default_value_t = Limits::default().concurrent_counts, value_parser = permits())]
+    pub max_concurrent_counts: usize,
+}
+
+/// Parses a concurrency limit: 1 to 1000.
+fn permits() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..=1000)
+}
+
+impl LimitArgs {
+    /// The limits.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            body_bytes: self.max_body_bytes,
+            attachment_bytes: self.max_attachment_bytes,
+            document_bytes: self.max_document_bytes,
+            batch: self.max_batch,
+            json_depth: self.max_json_depth,
+            group_members: self.max_group_members,
+            context_activities: self.max_context_activities,
+            attachments: self.max_attachments,
+            uri_bytes: self.max_uri_bytes,
+            header_bytes: self.max_header_bytes,
+            page_default: Limits::default().page_default.min(self.max_page),
+            page_max: self.max_page,
+            body_timeout: Duration::from_secs(self.body_timeout),
+            requests_per_second: self.rate_limit,
+            burst: self.rate_burst,
+            concurrent_exports: self.max_concurrent_exports,
+            concurrent_downloads: self.max_concurrent_downloads,
+            concurrent_counts: self.max_concurrent_counts,
+            concurrency_wait: Limits::default().concurrency_wait,
+        }
+    }
+}
