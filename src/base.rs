@@ -9,6 +9,7 @@ pub mod fold;
 pub mod form;
 pub mod ids;
 pub mod json;
+pub mod keyed_limit;
 pub mod list;
 pub mod merge_patch;
 pub mod timestamp;

@@ -22,8 +22,7 @@ pub struct Rebuild {
 }
 
 impl Rebuild {
-    /// Replays and says how much there was. Servers may run: readers see the old log until the new one is
-    /// there, and writers wait.
+    /// Rebuilds the log of each organisation and prints the number of records. Servers may run meanwhile.
     pub async fn run(self) -> Result<(), CliError> {
         let store = open_ready(&self.database).await?;
         let outcome = self.replay(&store).await;
@@ -42,13 +41,27 @@ impl Rebuild {
             Some(organisation) => vec![organisation.clone()],
             None => all,
         };
+        let mut skipped = Vec::new();
         for organisation in &chosen {
-            let began = Instant::now();
-            let records = store.rebuild(organisation).await?;
-            println!(
-                "{organisation}: {records} records replayed in {:.1} s",
-                began.elapsed().as_secs_f64()
-            );
+            let begin = Instant::now();
+            match store.rebuild(organisation).await {
+                Ok(records) => println!(
+                    "{organisation}: {records} records replayed in {:.1} s",
+                    begin.elapsed().as_secs_f64()
+                ),
+                // The other organisations do not depend on this one.
+                Err(error) if error.is_busy() => {
+                    eprintln!("{organisation}: skipped: {error}");
+                    skipped.push(organisation.as_str());
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if !skipped.is_empty() {
+            return Err(CliError::Refused(format!(
+                "not rebuilt because they are locked: {}",
+                skipped.join(", ")
+            )));
         }
         if chosen.is_empty() {
             println!("There is no organisation yet.");

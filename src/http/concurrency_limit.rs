@@ -6,12 +6,18 @@ use std::time::Duration;
 
 use actix_web::http::header::{self, HeaderValue};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
 
 use super::limits::Limits;
 use super::problem::{Code, Problem};
+use crate::base::ids::OrgId;
+use crate::base::keyed_limit::{KeyedLimit, KeyedPermit};
 
 /// The value of `Retry-After` in a refusal, in seconds.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
+
+/// The maximum number of requests of one kind and organisation that wait for a permit.
+const MAX_WAITING: usize = 1_000;
 
 /// The concurrency limits of one server.
 #[derive(Debug)]
@@ -39,9 +45,11 @@ impl ConcurrencyLimits {
     }
 }
 
-/// The number of requests of one kind that a server works on at once.
+/// The number of requests of one kind that a server works on at once. One organisation never has all permits, unless the
+/// limit is one.
 #[derive(Debug)]
 pub struct ConcurrencyLimit {
+    by_organisation: KeyedLimit<OrgId>,
     semaphore: Arc<Semaphore>,
     permits: usize,
     wait: Duration,
@@ -50,7 +58,9 @@ pub struct ConcurrencyLimit {
 
 impl ConcurrencyLimit {
     fn new(permits: usize, wait: Duration, subject: &'static str) -> Self {
+        let per_organisation = permits.saturating_sub(1).max(1);
         Self {
+            by_organisation: KeyedLimit::new(per_organisation, MAX_WAITING),
             semaphore: Arc::new(Semaphore::new(permits)),
             permits,
             wait,
@@ -63,22 +73,43 @@ impl ConcurrencyLimit {
     /// # Errors
     ///
     /// 503 with `Retry-After` if no permit becomes free in time.
-    pub async fn acquire(&self) -> Result<OwnedSemaphorePermit, Problem> {
+    pub async fn acquire(&self, organisation: &OrgId) -> Result<ConcurrencyPermit, Problem> {
+        let deadline = Instant::now() + self.wait;
+        let Ok(Ok(of_organisation)) = timeout_at(deadline, self.by_organisation.acquire(organisation)).await
+        else {
+            return Err(self.refusal());
+        };
         let permit = Arc::clone(&self.semaphore).acquire_owned();
-        match tokio::time::timeout(self.wait, permit).await {
-            Ok(permit) => permit.map_err(Problem::internal),
-            Err(_) => {
-                let Self { permits, subject, .. } = self;
-                let detail = format!("{permits} {subject} are already running; try again when one has ended");
-                Err(Problem::new(Code::Unavailable, detail).with_header(header::RETRY_AFTER, RETRY_AFTER))
-            }
+        match timeout_at(deadline, permit).await {
+            Ok(permit) => Ok(ConcurrencyPermit {
+                _permit: permit.map_err(Problem::internal)?,
+                _of_organisation: of_organisation,
+            }),
+            Err(_) => Err(self.refusal()),
         }
     }
+
+    fn refusal(&self) -> Problem {
+        let Self { permits, subject, .. } = self;
+        let detail = format!("{permits} {subject} are already running; try again when one has ended");
+        Problem::new(Code::Unavailable, detail).with_header(header::RETRY_AFTER, RETRY_AFTER)
+    }
+}
+
+/// The right to read the database for a long time, until it is dropped.
+#[derive(Debug)]
+pub struct ConcurrencyPermit {
+    _permit: OwnedSemaphorePermit,
+    _of_organisation: KeyedPermit<OrgId>,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn org(id: &str) -> OrgId {
+        OrgId::new(id).expect("an id")
+    }
 
     fn with_one_permit() -> ConcurrencyLimits {
         ConcurrencyLimits::new(&Limits {
@@ -92,8 +123,16 @@ mod tests {
     #[tokio::test]
     async fn request_without_a_permit_is_refused_with_retry_after() {
         let limits = with_one_permit();
-        let permit = limits.exports.acquire().await.expect("the first permit");
-        let problem = limits.exports.acquire().await.expect_err("no permit is free");
+        let permit = limits
+            .exports
+            .acquire(&org("acme"))
+            .await
+            .expect("the first permit");
+        let problem = limits
+            .exports
+            .acquire(&org("acme"))
+            .await
+            .expect_err("no permit is free");
         assert_eq!(problem.code(), Code::Unavailable);
         assert!(
             problem
@@ -106,14 +145,26 @@ mod tests {
             "1 exports are already running; try again when one has ended"
         );
         drop(permit);
-        assert!(limits.exports.acquire().await.is_ok());
+        assert!(limits.exports.acquire(&org("acme")).await.is_ok());
     }
 
     #[tokio::test]
     async fn limits_of_other_kinds_and_other_servers_are_separate() {
         let (one, other) = (with_one_permit(), with_one_permit());
-        let _permit = one.exports.acquire().await.expect("a permit");
-        assert!(one.counts.acquire().await.is_ok());
-        assert!(other.exports.acquire().await.is_ok());
+        let _permit = one.exports.acquire(&org("acme")).await.expect("a permit");
+        assert!(one.counts.acquire(&org("acme")).await.is_ok());
+        assert!(other.exports.acquire(&org("acme")).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn one_organisation_never_has_all_permits() {
+        let limits = ConcurrencyLimits::new(&Limits {
+            concurrent_exports: 2,
+            concurrency_wait: Duration::from_millis(20),
+            ..Limits::default()
+        });
+        let _permit = limits.exports.acquire(&org("acme")).await.expect("a permit");
+        assert!(limits.exports.acquire(&org("acme")).await.is_err());
+        assert!(limits.exports.acquire(&org("other")).await.is_ok());
     }
 }

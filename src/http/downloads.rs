@@ -85,7 +85,11 @@ async fn follow(app_state: &AppState, request: &HttpRequest, token: &str, pairs:
         // Mail programs look at links before anybody follows them. The body is of unknown length, as a download's.
         return Ok(answer.streaming(stream::empty::<Result<Bytes, ExportError>>()));
     }
-    let turn = app_state.concurrency().downloads.acquire().await?;
+    let turn = app_state
+        .concurrency()
+        .downloads
+        .acquire(download.organisation())
+        .await?;
     let blocks = download.export(app_state.store(), turn).await?;
     Ok(answer.streaming(blocks.map_ok(Bytes::from).inspect_err(exports::log_interruption)))
 }

@@ -73,8 +73,8 @@ impl Default for Limits {
             requests_per_second: 0,
             burst: 100,
             concurrent_exports: 4,
-            concurrent_downloads: 2,
-            concurrent_counts: 2,
+            concurrent_downloads: 3,
+            concurrent_counts: 3,
             concurrency_wait: Duration::from_secs(10),
         }
     }

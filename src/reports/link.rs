@@ -72,6 +72,11 @@ pub struct Download {
 }
 
 impl Download {
+    /// The organisation of the report.
+    pub fn organisation(&self) -> &OrgId {
+        self.opened.question.org()
+    }
+
     /// The file as it comes. `hold` is kept while the database is read.
     ///
     /// # Errors

@@ -11,6 +11,8 @@ use crate::support::process::{Process, serve};
 use crate::support::server::run_with_database;
 use crate::support::{Database, apply, both_databases};
 
+mod independence;
+
 const KEY: &str = "integration";
 const SECRET: &str = "a-secret-of-a-test-with-enough-length";
 

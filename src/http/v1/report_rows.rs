@@ -83,7 +83,7 @@ async fn export_report_csv(caller: Caller<OpenReports>, id: web::Path<String>, p
         columns: report::columns(&report)?,
         ..csv_options(&added)?
     };
-    let turn = caller.app_state().concurrency().exports.acquire().await?;
+    let turn = caller.app_state().concurrency().exports.acquire(caller.org()).await?;
     let question = opened.question.as_ref();
     let blocks = export::csv(caller.store(), &question, opened.sort, opened.now, options, turn).await?;
     let stem = report::file_stem(&report.name);
@@ -106,7 +106,7 @@ async fn export_report_csv(caller: Caller<OpenReports>, id: web::Path<String>, p
 async fn export_report_ndjson(caller: Caller<OpenReports>, id: web::Path<String>, pairs: QueryPairs) -> Answer {
     let report = found(&caller, &id).await?;
     let (_, opened) = open(&caller, &report, &pairs, all_rows(&caller, &[]))?;
-    let turn = caller.app_state().concurrency().exports.acquire().await?;
+    let turn = caller.app_state().concurrency().exports.acquire(caller.org()).await?;
     let question = opened.question.as_ref();
     let blocks = export::ndjson(caller.store(), &question, opened.sort, opened.now, turn).await?;
     let stem = report::file_stem(&report.name);
