@@ -2,6 +2,7 @@
 //!
 //! This module imports nothing from the rest of the crate.
 
+pub mod body;
 pub mod clock;
 pub mod fault;
 pub mod fingerprint;
@@ -9,6 +10,7 @@ pub mod fold;
 pub mod form;
 pub mod ids;
 pub mod json;
+pub mod keyed;
 pub mod keyed_limit;
 pub mod list;
 pub mod merge_patch;
@@ -19,5 +21,5 @@ pub use fault::{Fault, Place};
 pub use fingerprint::Fingerprint;
 pub use fold::fold;
 pub use form::Form;
-pub use list::{ListCursor, ListFilter, Page, folded_words};
+pub use list::{ListCursor, Page, folded_words};
 pub use merge_patch::merge_patch;

@@ -47,9 +47,8 @@
 //!     "/v1/widgets/{id}" => { get: read_widget },
 //! }
 //!
-//! /// `deny_unknown_fields` makes an unknown member a fault with its pointer.
-//! #[derive(Debug, serde::Deserialize, utoipa::ToSchema)]
-//! #[serde(deny_unknown_fields)]
+//! /// `NewWidget::parse` uses `base::body::parse_body` and a `Form`: unknown members are faults with their pointer.
+//! #[derive(Debug, utoipa::ToSchema)]
 //! #[schema(example = json!({"name": "Cog", "team": "t1"}))]
 //! pub struct NewWidget { /* … */ }
 //!
@@ -95,14 +94,12 @@
 //! async fn create_widget(
 //!     caller: Caller<ManageDirectory>,
 //!     pairs: QueryPairs,
-//!     JsonBody(body): JsonBody<NewWidget>,
+//!     body: JsonBody,
 //! ) -> Answer {
 //!     pairs.refuse_any()?;
-//!     if body.name.is_empty() {
-//!         return Err(Problem::invalid_body("/name", "must not be empty"));
-//!     }
+//!     let new = body.read(NewWidget::parse)?;
 //!     // `?` turns an error of a lower layer into a problem; see `problem/conversions.rs`.
-//!     let widget = caller.store().add_widget(caller.org(), body).await?;
+//!     let widget = caller.store().add_widget(caller.org(), new).await?;
 //!     Ok(HttpResponse::Created()
 //!         .insert_header((header::LOCATION, format!("/v1/widgets/{}", widget.id)))
 //!         .json(widget))
@@ -111,8 +108,7 @@
 //! /// Takes a JSON array or NDJSON. `read` names every bad element by its pointer (`/1/name`).
 //! async fn put_widgets(caller: Caller<ManageDirectory>, pairs: QueryPairs, batch: Batch) -> Answer {
 //!     pairs.refuse_any()?;
-//!     let widgets = batch.read::<NewWidget>()?;
-//!     // … or `batch.elements()?` for the texts, if a lower layer parses them.
+//!     let widgets = batch.read(NewWidget::parse_batch)?;
 //! }
 //!
 //! /// `web::Path` takes the ids of `crate::base::ids`. A path with an invalid id is 404.

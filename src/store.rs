@@ -22,6 +22,12 @@ mod ingest;
 mod lrs;
 mod reports;
 
+pub(crate) use directory::contents::Contents;
+pub(crate) use directory::groups::Groups;
+pub(crate) use directory::keyed::Collection;
+pub(crate) use directory::teams::Teams;
+pub(crate) use directory::users::Users;
+
 pub use activity_log::completions::{
     MarkingPlan, MarkingRefusal, MarkingRequest, MarkingTarget, PendingMark, PlannedOutcome,
 };
@@ -38,10 +44,11 @@ pub use db::organisations::{CallerFacts, Organisation};
 pub use db::{Store, StoreError};
 pub use directory::contacts::Contact;
 pub use directory::credentials::StoredCredential;
+
+pub use directory::keyed::WriteError;
 pub use directory::lookups::Lookups;
 pub use directory::organisations::OrganisationChange;
 pub use directory::resolve::Resolution;
-pub use directory::write::WriteError;
 pub use ingest::attachments::NewAttachment;
 pub use ingest::completion_check::CompletionCheck;
 pub use ingest::persons::ClaimConflict;

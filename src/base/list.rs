@@ -34,15 +34,6 @@ impl<T> Page<T> {
     }
 }
 
-/// A filter of a list of teams or groups.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ListFilter {
-    /// Folded words. The name or the id must contain every one of them.
-    pub words: Vec<String>,
-    /// Ids of teams. If there are any, a team matches only if its parent is one of them.
-    pub parents: Vec<String>,
-}
-
 /// The words of a search text, folded like the stored texts that they are compared with.
 pub fn folded_words(text: &str) -> Vec<String> {
     super::fold(text).split_whitespace().map(str::to_owned).collect()

@@ -1,7 +1,6 @@
-//! A content: what a client writes of it and what it reads back (product text, section 5).
+//! A content of the catalogue, as clients write and read it (`docs/specification.md#contents`).
 
 use serde::Serialize;
-use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::base::clock::Timestamp;
@@ -9,8 +8,7 @@ use crate::base::fault::{Fault, Place};
 use crate::base::form::{Form, one_of, short_text};
 use crate::base::ids::ContentId;
 use crate::base::json::{self, Node};
-use crate::base::merge_patch;
-use crate::directory::{Keyed, identity};
+use crate::base::keyed::{KeyedDraft, KeyedEntity, read_id};
 use crate::record::{CalendarDuration, Duration, Iri};
 
 use super::demands::{CertificateRule, Demands};
@@ -20,7 +18,7 @@ use super::types::{ContentFormat, LearningType};
 pub const MAX_TITLE: usize = 1_000;
 /// The longest tag, label, source or certificate's name, in characters.
 pub const MAX_TERM: usize = 255;
-/// The tags, and the CPD labels, of one content at most.
+/// The maximum number of tags, and of CPD labels, of one content.
 pub const MAX_TERMS: usize = 200;
 /// The longest IRI or address, in characters.
 pub const MAX_IRI: usize = 2_000;
@@ -46,9 +44,9 @@ pub const MAX_IRI: usize = 2_000;
     "reprojecting": false
 }))]
 pub struct Content {
-    /// The platform's own id, or the IRI while nobody has registered it.
+    /// The platform's own id, or the IRI of an unregistered content.
     pub id: String,
-    /// The IRI that statements name it by.
+    /// The IRI by which statements name it.
     pub iri: String,
     /// The title.
     #[schema(required = true)]
@@ -57,7 +55,7 @@ pub struct Content {
     #[serde(rename = "type")]
     #[schema(required = true)]
     pub learning_type: Option<LearningType>,
-    /// How an item is consumed.
+    /// The format of an item.
     #[schema(required = true)]
     pub content_type: Option<ContentFormat>,
     /// Tags.
@@ -67,13 +65,13 @@ pub struct Content {
     /// The content library that it comes from.
     #[schema(required = true)]
     pub source: Option<String>,
-    /// Where it is: http or https.
+    /// Its address: http or https.
     #[schema(required = true, format = "uri")]
     pub url: Option<String>,
     /// When it was archived.
     #[schema(value_type = Option<String>, format = DateTime, required = true)]
     pub archived_at: Option<Timestamp>,
-    /// The least score that passes, in percent, as it is demanded now.
+    /// The lowest score that passes, in percent, as it is demanded now.
     #[schema(required = true)]
     pub pass_mark: Option<f64>,
     /// How long an attempt may take, as it is demanded now: an ISO 8601 duration.
@@ -85,10 +83,10 @@ pub struct Content {
     /// The certificate that a completion earns, as it is now.
     #[schema(required = true)]
     pub certificate: Option<Certificate>,
-    /// Whether somebody has registered it; else only statements name it.
+    /// Whether a client has registered it. Otherwise only statements name it.
     #[schema(read_only)]
     pub registered: bool,
-    /// Whether rows of the log are still being read anew after its type, content type or demands changed.
+    /// Whether rows of the log are still being updated after its type, content type or demands changed.
     #[schema(read_only)]
     pub reprojecting: bool,
 }
@@ -97,10 +95,10 @@ pub struct Content {
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[schema(as = ContentCertificate)]
 pub struct Certificate {
-    /// What it is called.
+    /// The name.
     #[schema(max_length = 255)]
     pub name: Option<String>,
-    /// How long it is valid: an ISO 8601 duration; `null` is for ever.
+    /// How long it is valid: an ISO 8601 duration. `null`: without end.
     #[schema(value_type = Option<String>, example = "P2Y")]
     pub expires_after: Option<CalendarDuration>,
 }
@@ -111,19 +109,18 @@ impl From<CertificateRule> for Certificate {
     }
 }
 
-/// What a client writes of a content. PUT sets every member: one that is left out is empty, or what it is
-/// by default.
+/// A content as a client writes it. PUT sets every member: one that is left out is empty or has its default.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ContentDraft {
     /// The platform's own id.
     pub id: ContentId,
-    /// The IRI that statements name it by; `None` where the client leaves it to Rollbook.
+    /// The IRI by which statements name it; `None` for the default.
     pub iri: Option<Iri>,
     /// The title.
     pub title: String,
     /// The type.
     pub learning_type: LearningType,
-    /// How an item is consumed.
+    /// The format of an item.
     pub content_type: Option<ContentFormat>,
     /// Tags, in the client's order.
     pub tags: Vec<String>,
@@ -131,13 +128,13 @@ pub struct ContentDraft {
     pub cpd_labels: Vec<String>,
     /// The content library that it comes from.
     pub source: Option<String>,
-    /// Where it is.
+    /// Its address.
     pub url: Option<String>,
     /// When it was archived.
     pub archived_at: Option<Timestamp>,
-    /// What it demands.
+    /// The demands.
     pub demands: Demands,
-    /// From when on it demands that; `None` is now.
+    /// When the demands begin; `None`: now.
     pub effective_from: Option<Timestamp>,
 }
 
@@ -157,17 +154,17 @@ pub struct ContentInput {
     /// is an IRI itself is the content's `iri` too.
     #[schema(max_length = 255)]
     pub id: Option<String>,
-    /// The IRI that statements name it by: `<account_home_page>/contents/<id>` unless given. One that only
-    /// statements have named so far is adopted with its history; it can't change afterwards.
+    /// The IRI by which statements name it. Default: `<account_home_page>/contents/<id>`. An IRI that only statements have
+    /// named so far is adopted with its history. It cannot change afterwards.
     #[schema(format = "uri", max_length = 2000)]
     pub iri: Option<String>,
     /// The title, at most 1,000 characters.
     #[schema(min_length = 1, max_length = 1000)]
     pub title: String,
-    /// The type; `item` unless given.
+    /// The type. Default: `item`.
     #[schema(rename = "type")]
     pub learning_type: Option<LearningType>,
-    /// How an item is consumed.
+    /// The format of an item.
     pub content_type: Option<ContentFormat>,
     /// Tags, at most 200 of at most 255 characters.
     #[schema(max_items = 200)]
@@ -178,13 +175,13 @@ pub struct ContentInput {
     /// The content library that it comes from.
     #[schema(max_length = 255)]
     pub source: Option<String>,
-    /// Where it is: http or https.
+    /// Its address: http or https.
     #[schema(format = "uri", max_length = 2000)]
     pub url: Option<String>,
     /// When it was archived.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub archived_at: Option<Timestamp>,
-    /// The least score that passes, in percent.
+    /// The lowest score that passes, in percent.
     #[schema(minimum = 0, maximum = 100)]
     pub pass_mark: Option<f64>,
     /// How long an attempt may take: an ISO 8601 duration.
@@ -195,13 +192,13 @@ pub struct ContentInput {
     pub expires_after: Option<String>,
     /// The certificate that a completion earns.
     pub certificate: Option<Certificate>,
-    /// From when on the pass mark, time limit, expiry and certificate count: now unless given. Results from
-    /// before stay as they are; the first value ever set covers the time before it.
+    /// When the pass mark, time limit, expiry and certificate begin. Default: now. Earlier results stay as they are. The
+    /// first value that is ever set also covers the time before it.
     #[schema(value_type = Option<String>, format = DateTime, write_only)]
     pub effective_from: Option<Timestamp>,
 }
 
-/// What a client may send; the last two are read only and passed over, so that what is read can be sent.
+/// The known members. The last two are read only and ignored, so that clients can send what they read.
 const MEMBERS: [&str; 17] = [
     "id",
     "iri",
@@ -222,40 +219,40 @@ const MEMBERS: [&str; 17] = [
     "reprojecting",
 ];
 
-impl Keyed for ContentDraft {
+impl KeyedDraft for ContentDraft {
     fn read(node: &Node<'_>, place: &Place<'_>, id: Option<&str>, faults: &mut Vec<Fault>) -> Option<Self> {
         let mut form = Form::from_node(node, place, "a content", &MEMBERS, faults)?;
-        let id: Option<ContentId> = identity::read_id(&mut form, id);
-        let iri = form.read("iri", iri);
+        let id: Option<ContentId> = read_id(&mut form, id);
+        let iri = form.read("iri", read_iri);
         if let (Some(id), Some(iri)) = (&id, &iri)
             && iri.as_str() != id.as_str()
             && Iri::parse(id.as_str()).is_ok()
         {
             form.add_fault(
                 "iri",
-                "the id is an IRI itself and names the content; leave `iri` out, or choose another id",
+                "the id is an IRI, so it is the IRI of the content; leave `iri` out, or choose another id",
             );
         }
         let demands = Demands {
-            pass_mark: form.read("pass_mark", percent),
-            time_limit: form.read("time_limit", time_limit),
-            expires_after: form.read("expires_after", span),
-            certificate: form.read("certificate", certificate),
+            pass_mark: form.read("pass_mark", read_percent),
+            time_limit: form.read("time_limit", read_time_limit),
+            expires_after: form.read("expires_after", read_expiry),
+            certificate: form.read("certificate", read_certificate),
         };
         let draft = Self {
             iri,
             learning_type: form
                 .read("type", |node, place| {
-                    one_of(node, place, LearningType::ALL, |kind| kind.key())
+                    one_of(node, place, LearningType::ALL, LearningType::key)
                 })
                 .unwrap_or(LearningType::Item),
             content_type: form.read("content_type", |node, place| {
-                one_of(node, place, ContentFormat::ALL, |kind| kind.key())
+                one_of(node, place, ContentFormat::ALL, ContentFormat::key)
             }),
-            tags: form.list("tags", MAX_TERMS, term),
-            cpd_labels: form.list("cpd_labels", MAX_TERMS, term),
+            tags: form.list("tags", MAX_TERMS, read_term),
+            cpd_labels: form.list("cpd_labels", MAX_TERMS, read_term),
             source: form.text("source", MAX_TERM),
-            url: form.read("url", url).flatten(),
+            url: form.read("url", read_url).flatten(),
             archived_at: form.timestamp("archived_at"),
             demands,
             effective_from: form.timestamp("effective_from"),
@@ -271,13 +268,13 @@ impl Keyed for ContentDraft {
 }
 
 impl ContentDraft {
-    /// The IRI that the content gets where the client names none: its id where that is an IRI, else a
-    /// name below the organisation's account home page.
+    /// The IRI that a content has by default: its id if that is an IRI, or else an address below the organisation's
+    /// account home page.
     pub fn default_iri(id: &ContentId, account_home_page: &str) -> String {
         if Iri::parse(id.as_str()).is_ok() {
             return id.to_string();
         }
-        // Form encoding writes a space as `+`, which a path takes literally.
+        // Form encoding writes a space as `+`. In a path, `+` is a plus sign.
         let id: String = form_urlencoded::byte_serialize(id.as_str().as_bytes()).collect();
         format!(
             "{}/contents/{}",
@@ -286,25 +283,25 @@ impl ContentDraft {
         )
     }
 
-    /// The id whose [`ContentDraft::default_iri`] this is, where it is one.
+    /// The id that has this IRI as its [`ContentDraft::default_iri`].
     pub fn id_of_default_iri(iri: &str, account_home_page: &str) -> Option<ContentId> {
         let rest = iri
             .strip_prefix(account_home_page.trim_end_matches('/'))?
             .strip_prefix("/contents/")?;
         let (id, _) = form_urlencoded::parse(rest.as_bytes()).next()?;
         let id = ContentId::new(id.into_owned()).ok()?;
-        // Only what leads back: `=` and `&` would have been encoded, so nothing of the text is lost.
+        // An IRI with other characters, such as `=` or `&`, is not the default of any id.
         (Self::default_iri(&id, account_home_page) == iri).then_some(id)
     }
 }
 
-fn iri(node: &Node<'_>, place: &Place<'_>) -> Result<Iri, Fault> {
+fn read_iri(node: &Node<'_>, place: &Place<'_>) -> Result<Iri, Fault> {
     short_text(node, place, MAX_IRI)?;
     Iri::from_node(node, place)
 }
 
-/// An address that a browser can follow safely: `javascript:` and the like never reach a frontend.
-fn url(node: &Node<'_>, place: &Place<'_>) -> Result<Option<String>, Fault> {
+/// Reads an address with http or https. Others, such as `javascript:`, would be dangerous in a frontend.
+fn read_url(node: &Node<'_>, place: &Place<'_>) -> Result<Option<String>, Fault> {
     let text = short_text(node, place, MAX_IRI)?;
     if text.is_empty() {
         return Ok(None);
@@ -317,46 +314,46 @@ fn url(node: &Node<'_>, place: &Place<'_>) -> Result<Option<String>, Fault> {
     };
     match oxiri::IriRef::parse(text.as_str()) {
         Ok(url) if web(&url) => Ok(Some(text)),
-        _ => Err(place.fault("an address with http or https is needed here, such as https://example.org/x")),
+        _ => Err(place.fault("write an address with http or https, for example `https://example.org/x`")),
     }
 }
 
-fn term(node: &Node<'_>, place: &Place<'_>) -> Result<String, Fault> {
+fn read_term(node: &Node<'_>, place: &Place<'_>) -> Result<String, Fault> {
     match short_text(node, place, MAX_TERM)? {
-        text if text.trim().is_empty() => Err(place.fault("an empty one means nothing; leave it out")),
+        text if text.trim().is_empty() => Err(place.fault("a text must not be empty; leave it out")),
         text => Ok(text),
     }
 }
 
-fn percent(node: &Node<'_>, place: &Place<'_>) -> Result<f64, Fault> {
+fn read_percent(node: &Node<'_>, place: &Place<'_>) -> Result<f64, Fault> {
     let number = json::number(node, place)?;
     if (0.0..=100.0).contains(&number) {
         Ok(number)
     } else {
-        Err(place.fault("a percentage lies between 0 and 100"))
+        Err(place.fault("a percentage is a number from 0 to 100"))
     }
 }
 
-fn time_limit(node: &Node<'_>, place: &Place<'_>) -> Result<Duration, Fault> {
+fn read_time_limit(node: &Node<'_>, place: &Place<'_>) -> Result<Duration, Fault> {
     let limit = Duration::from_node(node, place)?;
     if limit.hundredths() > 0 {
         Ok(limit)
     } else {
-        Err(place.fault("a time limit is longer than nothing"))
+        Err(place.fault("a time limit must be longer than zero"))
     }
 }
 
-fn span(node: &Node<'_>, place: &Place<'_>) -> Result<CalendarDuration, Fault> {
+fn read_expiry(node: &Node<'_>, place: &Place<'_>) -> Result<CalendarDuration, Fault> {
     let span = CalendarDuration::from_node(node, place)?;
     let start = Timestamp::default();
     if span.add_to(start) > start {
         Ok(span)
     } else {
-        Err(place.fault("what expires does so later than at once"))
+        Err(place.fault("this duration must be longer than zero"))
     }
 }
 
-fn certificate(node: &Node<'_>, place: &Place<'_>) -> Result<CertificateRule, Fault> {
+fn read_certificate(node: &Node<'_>, place: &Place<'_>) -> Result<CertificateRule, Fault> {
     let mut faults = Vec::new();
     let rule = Form::from_node(
         node,
@@ -367,28 +364,25 @@ fn certificate(node: &Node<'_>, place: &Place<'_>) -> Result<CertificateRule, Fa
     )
     .map(|mut form| CertificateRule {
         name: form.text("name", MAX_TERM),
-        expires_after: form.read("expires_after", span),
+        expires_after: form.read("expires_after", read_expiry),
     });
     match (rule, faults.into_iter().next()) {
         (Some(rule), None) => Ok(rule),
         (_, Some(fault)) => Err(fault),
-        // A form that isn't there has said why.
         (None, None) => Err(place.fault("a certificate is an object")),
     }
 }
 
-impl Content {
-    /// What the content's PATCH is applied to: the representation.
-    pub fn patched(&self, patch: &Value) -> Value {
-        // A content is texts, lists and finite numbers, which always have a JSON form.
-        merge_patch(serde_json::to_value(self).unwrap_or_default(), patch)
+impl KeyedEntity for Content {
+    fn id_text(&self) -> &str {
+        &self.id
     }
 }
 
-/// What a list of contents is asked for; what is empty filters nothing.
+/// The conditions of a list of contents. An empty list is no condition.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ContentFilter {
-    /// Folded words, each of which stands in the title.
+    /// Folded words. The title contains each of them.
     pub words: Vec<String>,
     /// Contents of any of these types.
     pub types: Vec<LearningType>,
@@ -403,21 +397,21 @@ pub struct ContentFilter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::directory::{Refusal, read_one};
+    use crate::base::keyed::parse_one;
 
     fn read(text: &str) -> ContentDraft {
-        read_one(text, 8, "c").unwrap_or_else(|refusal| panic!("{text}: {refusal}"))
+        parse_one(text, 8, "c").unwrap_or_else(|faults| panic!("{text}: {faults:?}"))
     }
 
     fn pointers(id: &str, text: &str) -> Vec<String> {
-        match read_one::<ContentDraft>(text, 8, id) {
-            Err(Refusal::Faults(faults)) => faults.into_iter().map(|fault| fault.pointer).collect(),
-            other => panic!("{text}: {other:?}"),
+        match parse_one::<ContentDraft>(text, 8, id) {
+            Err(faults) => faults.into_iter().map(|fault| fault.pointer).collect(),
+            Ok(draft) => panic!("{text}: {draft:?}"),
         }
     }
 
     #[test]
-    fn a_title_makes_an_item() {
+    fn content_with_only_a_title_is_an_item() {
         let content = read(r#"{"title":"Fire Safety"}"#);
         assert_eq!(
             (content.learning_type, content.content_type),
@@ -429,13 +423,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_can_be_sent_again() {
+    fn client_can_send_what_it_read() {
         let text = r#"{"id":"c","title":"T","registered":false,"reprojecting":true,"content_type":null,"tags":["b","a","b"]}"#;
         assert_eq!(read(text).tags, ["b", "a"]);
     }
 
     #[test]
-    fn every_fault_has_its_place() {
+    fn every_fault_has_its_pointer() {
         let text = r#"{"title":"T","type":"film","content_type":"dvd","url":"javascript:alert(1)","pass_mark":101,
             "time_limit":"PT0S","expires_after":"1 year","certificate":{"expires_after":"P1Y","valid":1},
             "iri":"no iri","tags":["a",""],"archived_at":"yesterday","colour":"red","source":["x"]}"#;
@@ -459,7 +453,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_of_the_web() {
+    fn url_must_be_http_or_https() {
         for url in ["https://example.org/ä?x=1", "HTTP://example.org"] {
             assert_eq!(
                 read(&format!(r#"{{"title":"T","url":"{url}"}}"#)).url.as_deref(),
@@ -483,7 +477,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_that_is_an_iri_is_the_iri() {
+    fn id_that_is_an_iri_is_the_default_iri() {
         let id = ContentId::new("http://example.org/a b".replace(' ', "")).unwrap();
         assert_eq!(
             ContentDraft::default_iri(&id, "https://home.example"),
@@ -508,7 +502,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_iri_is_one() {
+    fn default_iri_is_a_valid_iri() {
         let id = ContentId::new("ü %\"<>`{}|\\^[]?#&=+").unwrap();
         assert!(Iri::parse(&ContentDraft::default_iri(&id, "https://rollbook.invalid/acme")).is_ok());
     }

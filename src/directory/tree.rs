@@ -1,17 +1,18 @@
-//! Trees of managers and of teams: a cycle is refused with the cycle named (product text, section 5).
+//! Cycles in the trees of managers and of teams (`docs/specification.md#teams`).
 
 use std::collections::{HashMap, HashSet};
 
-/// The first cycle that one of `from` stands on or leads to, from a node on it round to the same node, by
-/// `above`: each node's manager or parent.
+/// The first cycle that is reached from one of the nodes `from`. Its first and its last node are the same.
+///
+/// `above` maps each node to the node above it: the manager of a user, the parent of a team.
 pub fn first_cycle(above: &HashMap<i64, i64>, from: impl IntoIterator<Item = i64>) -> Option<Vec<i64>> {
-    let mut harmless: HashSet<i64> = HashSet::new();
+    let mut without_cycle: HashSet<i64> = HashSet::new();
     for start in from {
         let mut path = Vec::new();
         let mut places: HashMap<i64, usize> = HashMap::new();
         let mut node = start;
         loop {
-            if harmless.contains(&node) {
+            if without_cycle.contains(&node) {
                 break;
             }
             if let Some(place) = places.get(&node) {
@@ -26,7 +27,7 @@ pub fn first_cycle(above: &HashMap<i64, i64>, from: impl IntoIterator<Item = i64
                 None => break,
             }
         }
-        harmless.extend(path);
+        without_cycle.extend(path);
     }
     None
 }
@@ -38,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cycle_is_named_from_end_to_end() {
+    fn cycle_begins_and_ends_with_the_same_node() {
         let above = HashMap::from([(1, 2), (2, 3), (3, 2), (4, 4), (5, 6)]);
         assert_eq!(first_cycle(&above, [1]), Some(vec![2, 3, 2]));
         assert_eq!(first_cycle(&above, [4]), Some(vec![4, 4]));
@@ -46,16 +47,16 @@ mod tests {
     }
 
     #[test]
-    fn a_long_chain_is_walked_once() {
+    fn long_chain_without_cycle_is_fast() {
         let above: HashMap<i64, i64> = (0..100_000).map(|node| (node, node + 1)).collect();
         assert_eq!(first_cycle(&above, 0..100_000), None);
     }
 
     proptest! {
-        /// The judge takes as many steps as there are nodes: who still stands somewhere went round.
+        /// A walk of more steps than the tree has nodes is in a cycle.
         #[test]
-        fn a_cycle_is_found_where_there_is_one(edges in prop::collection::hash_map(0i64..12, 0i64..12, 0..12)) {
-            let goes_round = |start: i64| {
+        fn cycle_is_found_if_one_exists(edges in prop::collection::hash_map(0i64..12, 0i64..12, 0..12)) {
+            let is_cyclic = |start: i64| {
                 let mut node = Some(start);
                 for _ in 0..13 {
                     node = node.and_then(|node| edges.get(&node).copied());
@@ -63,7 +64,7 @@ mod tests {
                 node.is_some()
             };
             let found = first_cycle(&edges, 0..12);
-            prop_assert_eq!(found.is_some(), (0..12).any(goes_round));
+            prop_assert_eq!(found.is_some(), (0..12).any(is_cyclic));
             if let Some(cycle) = found {
                 prop_assert_eq!(cycle.first(), cycle.last());
                 for pair in cycle.windows(2) {

@@ -1,5 +1,4 @@
-//! A user: what a client writes, what it reads, and which users a caller may see (product text, sections
-//! 4 and 5).
+//! A user of the directory (`docs/specification.md#users`).
 
 use std::collections::BTreeMap;
 
@@ -8,29 +7,31 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::access::role::UnknownRole;
 use crate::access::{Principal, Reach, ReachRules, Role};
 use crate::base::clock::Timestamp;
 use crate::base::fault::{Fault, Place};
+use crate::base::form::{Form, parse_text, short_text};
 use crate::base::ids::{GroupId, TeamId, UserId};
 use crate::base::json::{self, Node};
+use crate::base::keyed::{KeyedDraft, KeyedEntity, read_id, to_json};
+use crate::base::merge_patch;
 use crate::record::Identifier;
 
-use super::batch::Keyed;
-use super::identity::{self, Agent, AgentShape, MAX_IDENTIFIERS};
-use crate::base::form::{Form, parse_text, short_text};
+use super::identity::{Agent, AgentShape, MAX_IDENTIFIERS, read_agent};
 
 /// The longest name, job title, location and the like, in characters.
 pub const MAX_TEXT: usize = 255;
 /// The longest e-mail address, in characters: 64 before the @ and 255 after it (RFC 5321, section 4.5.3).
 pub const MAX_EMAIL: usize = 320;
-/// The teams, and the groups, of one user at most.
+/// The maximum number of teams, and of groups, of one user.
 pub const MAX_MEMBERSHIPS: usize = 500;
-/// The custom fields of one user at most.
-pub const MAX_CUSTOM: usize = 100;
+/// The maximum number of custom fields of one user.
+pub const MAX_CUSTOM_FIELDS: usize = 100;
 /// The longest value of a custom field, in characters.
 pub const MAX_CUSTOM_VALUE: usize = 2_000;
 
-/// A user of the directory. Facts that are not known are `null`.
+/// A user of the directory. Unknown facts are `null`.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[schema(example = json!({
     "id": "u-17",
@@ -68,7 +69,7 @@ pub struct User {
     /// E-mail address.
     #[schema(required = true)]
     pub email: Option<String>,
-    /// The role that counts where nobody is asking: schedules, report keys.
+    /// The role in the directory. It applies to schedules and report keys; requests have the role of their token.
     pub role: Role,
     /// Job title.
     #[schema(required = true)]
@@ -94,20 +95,20 @@ pub struct User {
     /// The ids of all groups, by id.
     #[schema(value_type = Vec<String>)]
     pub groups: Vec<GroupId>,
-    /// Whether the user is active, and not deactivated.
+    /// Whether the user is active.
     pub active: bool,
     /// When the user was deactivated; `null` while active.
     #[schema(value_type = Option<String>, format = DateTime, required = true)]
     pub deactivated_at: Option<Timestamp>,
-    /// What identifies the user to xAPI, in the order in which it was bound.
+    /// The user's identifiers in xAPI, in the order in which they were bound.
     #[schema(value_type = Vec<AgentShape>)]
     pub identifiers: Vec<Agent>,
     /// The organisation's own fields: name and value.
     pub custom: BTreeMap<String, String>,
 }
 
-/// What a client writes of a user. PUT sets every member: one that is left out is empty, or what it is by
-/// default. An empty text is the same as none.
+/// A user as a client writes it. PUT sets every member: one that is left out is empty or has its default. An empty text
+/// is the same as no text.
 #[derive(Debug, Clone, PartialEq, ToSchema)]
 #[schema(as = UserInput, example = json!({
     "first_name": "Ada",
@@ -130,10 +131,10 @@ pub struct UserDraft {
     /// Last name, at most 255 characters.
     #[schema(max_length = 255)]
     pub last_name: Option<String>,
-    /// E-mail address. It claims its mbox and its mbox_sha1sum; those of an earlier address stay bound.
+    /// E-mail address. It claims its mbox and its mbox_sha1sum. Those of an earlier address stay bound.
     #[schema(max_length = 320)]
     pub email: Option<String>,
-    /// The role in the directory; `learner` unless given.
+    /// The role in the directory. Default: `learner`.
     #[schema(value_type = Option<Role>, required = false)]
     pub role: Role,
     /// Job title, at most 255 characters.
@@ -148,10 +149,10 @@ pub struct UserDraft {
     /// The day on which the user joined, `YYYY-MM-DD`.
     #[schema(format = Date)]
     pub joined_on: Option<String>,
-    /// The manager's id; they must be there, or in the same batch.
+    /// The manager's id. The manager must exist, or be in the same batch.
     #[schema(value_type = Option<String>)]
     pub manager: Option<UserId>,
-    /// The id of the primary team, which needn't be repeated in `teams`.
+    /// The id of the primary team. `teams` need not repeat it.
     #[schema(value_type = Option<String>)]
     pub primary_team: Option<TeamId>,
     /// The ids of all teams.
@@ -160,15 +161,13 @@ pub struct UserDraft {
     /// The ids of all groups.
     #[schema(value_type = Option<Vec<String>>, max_items = 500, required = false)]
     pub groups: Vec<GroupId>,
-    /// Whether the user is active: true unless given, or unless `deactivated_at` is.
+    /// Whether the user is active. Default: true, or false if `deactivated_at` is set.
     #[schema(value_type = Option<bool>, required = false)]
     pub active: bool,
-    /// When the user was deactivated; for one who is not active and without it, now, or when they were
-    /// deactivated before.
+    /// When the user was deactivated. Default for a user who is not active: the stored time, or else now.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub deactivated_at: Option<Timestamp>,
-    /// Agents that are this user too. They are bound beside those that are bound already: leaving one out
-    /// takes nothing away.
+    /// More agents that are this user. They are added to the present ones; leaving one out removes nothing.
     #[schema(value_type = Option<Vec<AgentShape>>, max_items = 100, required = false)]
     pub identifiers: Vec<Identifier>,
     /// The organisation's own fields: at most 100, values of at most 2,000 characters.
@@ -196,10 +195,10 @@ const MEMBERS: [&str; 17] = [
     "custom",
 ];
 
-impl Keyed for UserDraft {
+impl KeyedDraft for UserDraft {
     fn read(node: &Node<'_>, place: &Place<'_>, id: Option<&str>, faults: &mut Vec<Fault>) -> Option<Self> {
         let mut form = Form::from_node(node, place, "a user", &MEMBERS, faults)?;
-        let id = identity::read_id(&mut form, id);
+        let id = read_id(&mut form, id);
         let primary_team: Option<TeamId> = form.value("primary_team");
         let mut teams = form.list("teams", MAX_MEMBERSHIPS, parse_text::<TeamId>);
         teams.extend(primary_team.clone());
@@ -208,26 +207,26 @@ impl Keyed for UserDraft {
         if active && deactivated_at.is_some() {
             form.add_fault(
                 "deactivated_at",
-                "an active user has none; set `active` to false, or leave this out",
+                "an active user has no time of deactivation; set `active` to false, or leave this out",
             );
         }
         let draft = Self {
             first_name: form.text("first_name", MAX_TEXT),
             last_name: form.text("last_name", MAX_TEXT),
-            email: form.read("email", email).flatten(),
-            role: form.read("role", role).unwrap_or_default(),
+            email: form.read("email", read_email).flatten(),
+            role: form.read("role", read_role).unwrap_or_default(),
             job_title: form.text("job_title", MAX_TEXT),
             language: form.text("language", MAX_TEXT),
             location: form.text("location", MAX_TEXT),
-            joined_on: form.read("joined_on", day).flatten(),
+            joined_on: form.read("joined_on", read_day).flatten(),
             manager: form.value("manager"),
             primary_team,
             teams: sorted(teams),
             groups: sorted(form.list("groups", MAX_MEMBERSHIPS, parse_text)),
             active,
             deactivated_at,
-            identifiers: form.list("identifiers", MAX_IDENTIFIERS, identity::read_agent),
-            custom: custom(&mut form),
+            identifiers: form.list("identifiers", MAX_IDENTIFIERS, read_agent),
+            custom: read_custom_fields(&mut form),
             id: id?,
         };
         Some(draft)
@@ -244,43 +243,46 @@ fn sorted<T: Ord>(mut list: Vec<T>) -> Vec<T> {
     list
 }
 
-fn email(node: &Node<'_>, place: &Place<'_>) -> Result<Option<String>, Fault> {
+fn read_email(node: &Node<'_>, place: &Place<'_>) -> Result<Option<String>, Fault> {
     let text = short_text(node, place, MAX_EMAIL)?;
     if text.is_empty() {
         return Ok(None);
     }
     match Identifier::from_email(&text) {
         Some(_) => Ok(Some(text)),
-        None => Err(place.fault("an e-mail address is needed here, such as ada@example.org")),
+        None => Err(place.fault("write an e-mail address, for example `ada@example.org`")),
     }
 }
 
-fn role(node: &Node<'_>, place: &Place<'_>) -> Result<Role, Fault> {
+fn read_role(node: &Node<'_>, place: &Place<'_>) -> Result<Role, Fault> {
     json::string(node, place)?
         .parse()
-        .map_err(|error: crate::access::role::UnknownRole| place.fault(error.to_string()))
+        .map_err(|error: UnknownRole| place.fault(error.to_string()))
 }
 
-fn day(node: &Node<'_>, place: &Place<'_>) -> Result<Option<String>, Fault> {
+fn read_day(node: &Node<'_>, place: &Place<'_>) -> Result<Option<String>, Fault> {
     let text = json::string(node, place)?;
     if text.is_empty() {
         return Ok(None);
     }
-    // chrono also takes `2021-4-1` and years of any length; the CSV and every comparison need one form.
+    // chrono also accepts `2021-4-1` and years of any length. Comparisons and the CSV need one form.
     match NaiveDate::parse_from_str(text, "%Y-%m-%d") {
         Ok(_) if text.len() == 10 => Ok(Some(text.to_owned())),
-        _ => Err(place.fault("a day is needed here, such as 2021-04-01")),
+        _ => Err(place.fault("write a day, for example `2021-04-01`")),
     }
 }
 
-/// The custom fields; one whose value is `null` is not there.
-fn custom(form: &mut Form<'_, '_, '_>) -> BTreeMap<String, String> {
+/// Reads the custom fields. A field with the value `null` is left out.
+fn read_custom_fields(form: &mut Form<'_, '_, '_>) -> BTreeMap<String, String> {
     let Some(node) = form.get("custom") else {
         return BTreeMap::new();
     };
     let place = form.place().member("custom");
     let Some(members) = node.as_object() else {
-        let fault = place.fault(format!("`custom` is a flat object of texts, not {}", node.kind()));
+        let fault = place.fault(format!(
+            "`custom` must be an object whose values are texts, not {}",
+            node.kind()
+        ));
         form.faults().push(fault);
         return BTreeMap::new();
     };
@@ -302,37 +304,41 @@ fn custom(form: &mut Form<'_, '_, '_>) -> BTreeMap<String, String> {
             Err(fault) => form.faults().push(fault),
         }
     }
-    if fields.len() > MAX_CUSTOM {
+    if fields.len() > MAX_CUSTOM_FIELDS {
         form.add_fault(
             "custom",
-            format!("at most {MAX_CUSTOM} fields are taken; this has {}", fields.len()),
+            format!(
+                "a user has at most {MAX_CUSTOM_FIELDS} custom fields; these are {}",
+                fields.len()
+            ),
         );
     }
     fields
 }
 
-impl User {
-    /// What the user's PATCH is applied to: the representation, without what the patch itself makes moot.
-    ///
-    /// A user who is made active again has no moment of deactivation any more, unless the patch insists;
-    /// and identifiers are only ever added, so those that are bound already need not be said again.
-    pub fn patched(&self, patch: &Value) -> Value {
-        // A user is texts, lists and flags, which always have a JSON form.
-        let mut target = serde_json::to_value(self).unwrap_or_default();
+impl KeyedEntity for User {
+    fn id_text(&self) -> &str {
+        self.id.as_str()
+    }
+
+    /// A user who becomes active again loses the time of deactivation, unless the patch sets it. Identifiers are only
+    /// added, so the patch does not have to repeat the present ones.
+    fn patched(&self, patch: &Value) -> Value {
+        let mut target = to_json(self);
         if let Some(members) = target.as_object_mut() {
             members.remove("identifiers");
             if patch.get("active") == Some(&Value::Bool(true)) {
                 members.remove("deactivated_at");
             }
         }
-        crate::base::merge_patch(target, patch)
+        merge_patch(target, patch)
     }
 }
 
-/// What a list of users is asked for; what is empty filters nothing.
+/// The conditions of a list of users. An empty list is no condition.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UserFilter {
-    /// Folded words, each of which stands in a name, the e-mail address or the id.
+    /// Folded words. A name, the e-mail address or the id contains each of them.
     pub words: Vec<String>,
     /// Active users only, or deactivated ones only.
     pub active: Option<bool>,
@@ -346,8 +352,8 @@ pub struct UserFilter {
     pub roles: Vec<Role>,
 }
 
-/// Which users a caller may see: a person those within their reach, a credential (which needs the scope
-/// `directory` to come here) the whole organisation, a report's key none.
+/// The users that a caller may read: a person reads those within the reach, a credential with the scope `directory`
+/// reads all, a report's key reads none.
 pub fn visible_users(principal: &Principal, rules: &ReachRules) -> Option<Reach> {
     match principal {
         Principal::Person(person) => Some(person.reach(rules)),
@@ -359,21 +365,21 @@ pub fn visible_users(principal: &Principal, rules: &ReachRules) -> Option<Reach>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::directory::{Refusal, read_one};
+    use crate::base::keyed::parse_one;
 
     fn read(text: &str) -> UserDraft {
-        read_one(text, 8, "u").unwrap_or_else(|refusal| panic!("{text}: {refusal}"))
+        parse_one(text, 8, "u").unwrap_or_else(|faults| panic!("{text}: {faults:?}"))
     }
 
     fn pointers(text: &str) -> Vec<String> {
-        match read_one::<UserDraft>(text, 8, "u") {
-            Err(Refusal::Faults(faults)) => faults.into_iter().map(|fault| fault.pointer).collect(),
-            other => panic!("{text}: {other:?}"),
+        match parse_one::<UserDraft>(text, 8, "u") {
+            Err(faults) => faults.into_iter().map(|fault| fault.pointer).collect(),
+            Ok(draft) => panic!("{text}: {draft:?}"),
         }
     }
 
     #[test]
-    fn an_empty_body_is_an_active_learner() {
+    fn empty_body_is_an_active_learner() {
         let user = read("{}");
         assert_eq!(
             (user.role, user.active, user.deactivated_at),
@@ -384,14 +390,14 @@ mod tests {
     }
 
     #[test]
-    fn the_primary_team_is_among_the_teams() {
+    fn teams_contain_the_primary_team() {
         let user = read(r#"{"primary_team":"b","teams":["c","a","c"]}"#);
         let teams: Vec<_> = user.teams.iter().map(TeamId::as_str).collect();
         assert_eq!(teams, ["a", "b", "c"]);
     }
 
     #[test]
-    fn a_moment_of_deactivation_deactivates() {
+    fn time_of_deactivation_deactivates() {
         let user = read(r#"{"deactivated_at":"2026-01-31T09:30:00.123456Z"}"#);
         assert!(!user.active);
         assert_eq!(
@@ -406,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_has_its_place() {
+    fn every_fault_has_its_pointer() {
         let text = r#"{"email":"ada","role":"boss","joined_on":"2021-4-1","manager":"","teams":"a","active":1,
             "identifiers":[{"mbox":"x"}],"custom":{"a":1,"":"x"},"nick":"a","language":5}"#;
         let mut found = pointers(text);
@@ -430,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn custom_fields_that_are_null_are_not_there() {
+    fn custom_fields_that_are_null_are_left_out() {
         let user = read(r#"{"custom":{"Cost centre":"4711","Old":null}}"#);
         assert_eq!(
             user.custom,
@@ -439,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn making_a_user_active_again_forgets_when_they_left() {
+    fn user_who_becomes_active_again_loses_the_time_of_deactivation() {
         let away = User {
             id: UserId::new("u").unwrap(),
             first_name: None,
@@ -465,7 +471,7 @@ mod tests {
         assert_eq!((same.active, same.deactivated_at), (false, away.deactivated_at));
         assert!(
             same.identifiers.is_empty(),
-            "what is bound already is not said again"
+            "the patch does not repeat present identifiers"
         );
     }
 }

@@ -1,5 +1,7 @@
-//! What is the same for users, teams, groups and contents: lists by id, writes by the client's own id, and
-//! how a refusal of the directory or the catalogue is answered (contract sections 3, 5 and 12).
+//! Requests to collections whose elements have an id that the client chooses: users, teams, groups and contents.
+//!
+//! A resource is a [`KeyedResource`] and five handlers with their OpenAPI descriptions. The handlers call [`list`],
+//! [`find`], [`put`], [`patch`] and [`put_all`]. [`Listing`] also serves other lists that are ordered by a key.
 
 use std::borrow::Cow;
 use std::str::FromStr;
@@ -7,35 +9,130 @@ use std::str::FromStr;
 use actix_web::HttpResponse;
 use actix_web::http::header;
 use serde::Serialize;
-use serde_json::Value;
 
 use super::auth::Caller;
-use super::json::Batch;
+use super::json::{Batch, JsonBody, MergePatch};
 use super::pages;
 use super::problem::{Answer, Code, Problem, ProblemError};
 use super::query::{QueryPairs, QueryReader};
 use crate::access::Action;
 use crate::base::fault::Fault;
+use crate::base::keyed::{KeyedEntity as _, Refusal, parse_batch, parse_one};
 use crate::base::{Fingerprint, ListCursor, folded_words};
-use crate::directory::{Keyed, Refusal, read_batch, read_one};
-use crate::store::WriteError;
+use crate::store::{Collection, WriteError};
 
-/// Words of `q` at most: each is a search of its own.
+/// The maximum number of words of `q`. Each is a search in itself.
 const MAX_WORDS: usize = 32;
 
-/// A list that is read page by page, in the order of ids.
+/// A collection as a resource of `/v1`.
+pub(super) trait KeyedResource: Collection {
+    /// The address of the collection.
+    const PATH: &'static str;
+    /// The body of a page.
+    type List: Serialize;
+
+    /// Reads the parameters that narrow the list.
+    fn read_filter(query: &QueryReader<'_>) -> Self::Filter;
+
+    /// The elements that the caller may read.
+    ///
+    /// # Errors
+    ///
+    /// 404 if the caller may read none.
+    fn visible<A: Action>(caller: &Caller<A>) -> Result<Self::Visible, Problem>;
+
+    /// The body of a page.
+    fn page(items: Vec<Self::Entity>, next: Option<String>) -> Self::List;
+}
+
+/// Answers GET of the collection with a page.
+pub(super) async fn list<C: KeyedResource, A: Action>(caller: Caller<A>, pairs: QueryPairs) -> Answer {
+    let query = pairs.reader();
+    let listing = Listing::new(&caller, C::PATH, &pairs, &query);
+    let filter = C::read_filter(&query);
+    query.finish()?;
+    let after = listing.after()?;
+    let visible = C::visible(&caller)?;
+    let page = caller
+        .store()
+        .list::<C>(caller.org(), &visible, &filter, after.as_deref(), listing.limit)
+        .await?;
+    let next = listing.next(page.more, page.items.last().map(|item| item.id_text()));
+    Ok(pages::list_response(
+        &C::page(page.items, next.clone()),
+        next.as_deref(),
+    ))
+}
+
+/// Answers GET of one element.
+pub(super) async fn find<C: KeyedResource, A: Action>(
+    caller: Caller<A>,
+    id: &str,
+    pairs: QueryPairs,
+) -> Answer {
+    pairs.refuse_any()?;
+    let visible = C::visible(&caller)?;
+    let found = caller.store().find::<C>(caller.org(), &visible, id).await?;
+    Ok(HttpResponse::Ok().json(found.ok_or_else(Problem::not_found)?))
+}
+
+/// Answers PUT of one element: 201 with `Location` for a new one.
+pub(super) async fn put<C: KeyedResource, A: Action>(
+    caller: Caller<A>,
+    id: &str,
+    pairs: QueryPairs,
+    body: JsonBody,
+) -> Answer {
+    pairs.refuse_any()?;
+    let draft: C::Draft = body.read(|text, depth| parse_one(text, depth, id))?;
+    let (element, is_new) = caller.store().put::<C>(caller.org(), draft).await?;
+    if !is_new {
+        return Ok(HttpResponse::Ok().json(element));
+    }
+    let location = format!("{}/{}", C::PATH, path_segment(element.id_text()));
+    Ok(HttpResponse::Created()
+        .insert_header((header::LOCATION, location))
+        .json(element))
+}
+
+/// Answers PATCH of one element.
+pub(super) async fn patch<C: KeyedResource, A: Action>(
+    caller: Caller<A>,
+    id: &str,
+    pairs: QueryPairs,
+    patch: MergePatch,
+) -> Answer {
+    pairs.refuse_any()?;
+    let change = |element: &C::Entity| patch.apply::<C::Draft>(element);
+    let changed = caller.store().patch::<C>(caller.org(), id, change).await?;
+    Ok(HttpResponse::Ok().json(changed.ok_or_else(Problem::not_found)?))
+}
+
+/// Answers POST of a batch.
+pub(super) async fn put_all<C: KeyedResource, A: Action>(
+    caller: Caller<A>,
+    pairs: QueryPairs,
+    batch: Batch,
+) -> Answer {
+    pairs.refuse_any()?;
+    let drafts: Vec<C::Draft> = batch.read(parse_batch)?;
+    let outcome = caller.store().put_all::<C>(caller.org(), &drafts).await?;
+    Ok(HttpResponse::Ok().json(outcome))
+}
+
+/// The request for a page of a list, in the order of ids.
 pub struct Listing<'q> {
     path: &'q str,
     pairs: &'q QueryPairs,
     fingerprint: Fingerprint,
     cursor: Option<&'q str>,
-    /// Rows of a page.
+    /// The maximum number of elements of the page.
     pub limit: usize,
 }
 
 impl<'q> Listing<'q> {
     /// Reads `limit` and `cursor` of the list at `path`.
-    pub fn of<A: Action>(
+    pub fn new<A: Action>(
         caller: &Caller<A>,
         path: &'q str,
         pairs: &'q QueryPairs,
@@ -59,7 +156,7 @@ impl<'q> Listing<'q> {
     ///
     /// # Errors
     ///
-    /// 400 for a cursor of another question or another caller.
+    /// 400 for a cursor of another request or another caller.
     pub fn after(&self) -> Result<Option<String>, Problem> {
         let cursor = self
             .cursor
@@ -69,22 +166,22 @@ impl<'q> Listing<'q> {
         Ok(cursor.map(|cursor| cursor.after))
     }
 
-    /// The key after which the page begins, where the list's keys are no texts.
+    /// The key after which the page begins, for a list whose keys are not texts.
     ///
     /// # Errors
     ///
-    /// 400 as with [`Listing::after`], and for a cursor without such a key.
+    /// 400, as [`Listing::after`], and for a cursor without such a key.
     pub fn after_key<T: FromStr>(&self) -> Result<Option<T>, Problem> {
         let key = self.after()?.map(|key| key.parse()).transpose();
         key.map_err(|_| {
             Problem::new(
                 Code::BadCursor,
-                "this is not a cursor; take it from `next` as it is",
+                "this is not a cursor; copy it from `next` without changing it",
             )
         })
     }
 
-    /// The address of the page after the one that ends with the id `last`, where there is more.
+    /// The address of the page after the id `last`, if the list has more elements.
     pub fn next(&self, more: bool, last: Option<&str>) -> Option<String> {
         let after = last.filter(|_| more)?.to_owned();
         Some(pages::next_page_address(
@@ -99,13 +196,13 @@ impl<'q> Listing<'q> {
 pub fn search_words(query: &QueryReader<'_>) -> Vec<String> {
     let words = query.text("q").map(folded_words).unwrap_or_default();
     if words.len() > MAX_WORDS {
-        query.add_fault("q", format!("at most {MAX_WORDS} words are looked for at once"));
+        query.add_fault("q", format!("use at most {MAX_WORDS} words"));
         return Vec::new();
     }
     words
 }
 
-/// The values of an enumeration, repeated or separated by commas; `known` are all there are.
+/// The values of an enum, repeated or separated by commas. `known` contains all values.
 pub fn choices<T: Copy>(
     query: &QueryReader<'_>,
     name: &str,
@@ -118,81 +215,22 @@ pub fn choices<T: Copy>(
             Some(value) => chosen.push(*value),
             None => {
                 let keys: Vec<_> = known.iter().map(|value| key(*value)).collect();
-                query.add_fault(name, format!("`{text}` is none of {}", keys.join(", ")));
+                query.add_fault(name, format!("`{text}` is not one of {}", keys.join(", ")));
             }
         }
     }
     chosen
 }
 
-/// Reads the body of a PUT to the address of `id`.
-///
-/// # Errors
-///
-/// 400 with every fault.
-pub fn put<T: Keyed, A: Action>(caller: &Caller<A>, text: &str, id: &str) -> Result<T, Problem> {
-    Ok(read_one(text, caller.app_state().limits().json_depth, id)?)
-}
-
-/// Reads the elements of a batch.
-///
-/// # Errors
-///
-/// 400 with every fault of every element, 413 for too many.
-pub fn batch<T: Keyed, A: Action>(caller: &Caller<A>, batch: &Batch) -> Result<Vec<T>, Problem> {
-    Ok(read_batch(
-        &batch.elements()?,
-        caller.app_state().limits().json_depth,
-    )?)
-}
-
-/// A merge patch as its resource takes it: an object.
-///
-/// # Errors
-///
-/// 400 for anything else, which would replace the whole resource by it.
-pub fn patch(body: Value) -> Result<Value, Problem> {
-    if body.is_object() {
-        Ok(body)
-    } else {
-        Err(Problem::invalid_body(
-            "",
-            "a merge patch here is an object of members to change",
-        ))
-    }
-}
-
-/// Reads a representation after its patch.
-///
-/// # Errors
-///
-/// Every fault, at its place in the representation, which for a patch is its place in the patch.
-pub fn patched<T: Keyed>(representation: &Value, depth: usize, id: &str) -> Result<T, Refusal> {
-    read_one(&representation.to_string(), depth, id)
-}
-
-/// 201 with `Location` for what is new, else 200; both with what is there now.
-pub fn written(created: bool, path: &str, id: &str, body: &impl Serialize) -> Answer {
-    let mut response = if created {
-        HttpResponse::Created()
-    } else {
-        HttpResponse::Ok()
-    };
-    if created {
-        response.insert_header((header::LOCATION, format!("{path}/{}", segment(id))));
-    }
-    Ok(response.json(body))
-}
-
 /// An id as one segment of a path.
-pub fn segment(id: &str) -> Cow<'_, str> {
+fn path_segment(id: &str) -> Cow<'_, str> {
     if id
         .bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'~'))
     {
         return Cow::Borrowed(id);
     }
-    // Form encoding writes a space as `+`, which a path takes literally; and `.` and `..` are steps of a path.
+    // Form encoding writes a space as `+`, which is a plus sign in a path. `.` and `..` have a meaning in a path.
     let text: String = form_urlencoded::byte_serialize(id.as_bytes()).collect();
     let text = text.replace('+', "%20");
     Cow::Owned(if matches!(text.as_str(), "." | "..") {
@@ -226,14 +264,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_one_segment() {
-        assert_eq!(segment("u-17_a"), "u-17_a");
-        assert_eq!(segment("a/b c?d#e%+ü"), "a%2Fb%20c%3Fd%23e%25%2B%C3%BC");
-        assert_eq!(segment(".."), "%2E%2E");
+    fn id_is_one_segment_of_a_path() {
+        assert_eq!(path_segment("u-17_a"), "u-17_a");
+        assert_eq!(path_segment("a/b c?d#e%+ü"), "a%2Fb%20c%3Fd%23e%25%2B%C3%BC");
+        assert_eq!(path_segment(".."), "%2E%2E");
     }
 
     #[test]
-    fn choices_are_repeated_or_separated() {
+    fn choices_are_repeated_or_separated_by_commas() {
         use crate::access::Role;
         let pairs = QueryPairs::parse("role=owner,admin&role=hr").expect("pairs");
         let query = pairs.reader();
@@ -246,11 +284,5 @@ mod tests {
         let query = pairs.reader();
         assert!(choices(&query, "role", &Role::ALL, Role::key).is_empty());
         assert_eq!(query.finish().expect_err("faults").errors().len(), 2);
-    }
-
-    #[test]
-    fn only_an_object_patches() {
-        assert!(patch(serde_json::json!({})).is_ok());
-        assert!(patch(serde_json::json!([])).is_err() && patch(Value::Null).is_err());
     }
 }

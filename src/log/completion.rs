@@ -6,6 +6,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::base::body::parse_body;
 use crate::base::clock::Timestamp;
 use crate::base::fault::{Fault, Place};
 use crate::base::form::{Form, parse_text};
@@ -62,10 +63,7 @@ impl MarkForm {
     /// # Errors
     /// Everything that is wrong, each with its place.
     pub fn parse(body: &str, now: Timestamp, depth: usize) -> Result<Self, Vec<Fault>> {
-        let node = json::parse(body, depth).map_err(|fault| vec![fault])?;
-        let mut faults = Vec::new();
-        let form = Self::read(&node, now, &mut faults);
-        form.filter(|_| faults.is_empty()).ok_or(faults)
+        parse_body(body, depth, |node, _, faults| Self::read(node, now, faults))
     }
 
     fn read(node: &Node<'_>, now: Timestamp, faults: &mut Vec<Fault>) -> Option<Self> {

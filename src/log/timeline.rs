@@ -11,10 +11,11 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::base::Form;
+use crate::base::body::parse_body;
 use crate::base::clock::Timestamp;
 use crate::base::fault::{Fault, Place};
 use crate::base::ids::UserId;
-use crate::base::json::{self, Node};
+use crate::base::json::Node;
 
 use super::activity::{Activity, ActivityRecorder};
 use super::cursor::Position;
@@ -117,10 +118,7 @@ impl NoteForm {
     ///
     /// Every fault, with its pointer.
     pub fn parse(text: &str, depth: usize) -> Result<Self, Vec<Fault>> {
-        let node = json::parse(text, depth).map_err(|fault| vec![fault])?;
-        let mut faults = Vec::new();
-        let read = Self::read(&node, &mut faults);
-        read.filter(|_| faults.is_empty()).ok_or(faults)
+        parse_body(text, depth, |node, _, faults| Self::read(node, faults))
     }
 
     fn read(node: &Node<'_>, faults: &mut Vec<Fault>) -> Option<Self> {
@@ -154,10 +152,7 @@ impl NotePatch {
     ///
     /// Every fault, with its pointer; `null` is one, since a note always has both.
     pub fn parse(text: &str, depth: usize) -> Result<Self, Vec<Fault>> {
-        let node = json::parse(text, depth).map_err(|fault| vec![fault])?;
-        let mut faults = Vec::new();
-        let read = Self::read(&node, &mut faults);
-        read.filter(|_| faults.is_empty()).ok_or(faults)
+        parse_body(text, depth, |node, _, faults| Self::read(node, faults))
     }
 
     fn read(node: &Node<'_>, faults: &mut Vec<Fault>) -> Option<Self> {

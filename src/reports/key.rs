@@ -11,9 +11,9 @@ use uuid::Uuid;
 use crate::access::AccessError;
 use crate::access::credential::new_secret;
 use crate::base::Form;
+use crate::base::body::parse_body;
 use crate::base::clock::Timestamp;
-use crate::base::fault::{Fault, Place};
-use crate::base::json;
+use crate::base::fault::Fault;
 use crate::store::KeptReportKey;
 
 /// What the secret of every report's key begins with.
@@ -100,14 +100,10 @@ impl KeyForm {
     ///
     /// Every fault, with its pointer.
     pub fn parse(text: &str, depth: usize) -> Result<Self, Vec<Fault>> {
-        let node = json::parse(text, depth).map_err(|fault| vec![fault])?;
-        let mut faults = Vec::new();
-        let name = Form::from_node(&node, &Place::Root, "a key", &["name"], &mut faults)
-            .and_then(|mut form| super::report::name(&mut form, "name"));
-        match name {
-            Some(name) if faults.is_empty() => Ok(Self { name }),
-            _ => Err(faults),
-        }
+        parse_body(text, depth, |node, place, faults| {
+            let mut form = Form::from_node(node, place, "a key", &["name"], faults)?;
+            super::report::name(&mut form, "name").map(|name| Self { name })
+        })
     }
 }
 

@@ -16,6 +16,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::access::{Principal, ReachRules, ScopeError, Scoped};
+use crate::base::body::parse_body;
 use crate::base::clock::Timestamp;
 use crate::base::fault::{Fault, Place};
 use crate::base::form::{Form, one_of};
@@ -166,10 +167,7 @@ impl ReportForm {
     ///
     /// Every fault, with its pointer.
     pub fn parse(text: &str, depth: usize) -> Result<Self, Vec<Fault>> {
-        let node = json::parse(text, depth).map_err(|fault| vec![fault])?;
-        let mut faults = Vec::new();
-        let read = Self::read(&node, &mut faults);
-        read.filter(|_| faults.is_empty()).ok_or(faults)
+        parse_body(text, depth, |node, _, faults| Self::read(node, faults))
     }
 
     /// What the patch makes of a kept report.

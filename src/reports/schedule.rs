@@ -14,11 +14,12 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::base::body::parse_body;
 use crate::base::clock::Timestamp;
 use crate::base::fault::{Fault, Place};
 use crate::base::form::{Form, parse_with, short_text};
 use crate::base::ids::OrgId;
-use crate::base::json::{self, Node};
+use crate::base::json::Node;
 use crate::base::merge_patch;
 use crate::log::activity::ActivityRecorder;
 use crate::store::{KeptSchedule, NewSchedule, PendingRun, Store, StoreError};
@@ -226,10 +227,7 @@ impl ScheduleForm {
     ///
     /// Every fault, with its pointer.
     pub fn parse(text: &str, depth: usize, zone: Tz) -> Result<Self, Vec<Fault>> {
-        let node = json::parse(text, depth).map_err(|fault| vec![fault])?;
-        let mut faults = Vec::new();
-        let read = Self::read(&node, zone, &mut faults);
-        read.filter(|_| faults.is_empty()).ok_or(faults)
+        parse_body(text, depth, |node, _, faults| Self::read(node, zone, faults))
     }
 
     /// What the patch makes of a kept schedule.

@@ -79,8 +79,8 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::base::keyed::parse_batch;
     use crate::catalogue::{ContentDraft, ContentFormat, LearningType};
-    use crate::directory::read_batch;
 
     #[test]
     fn there_are_sixty_contents_of_every_type_and_content_type() {
@@ -89,7 +89,7 @@ mod tests {
             assert_eq!(contents.len(), count);
             let texts: Vec<String> = contents.iter().map(Value::to_string).collect();
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-            let drafts = read_batch::<ContentDraft>(&texts, 8).unwrap();
+            let drafts = parse_batch::<ContentDraft>(&texts, 8).unwrap();
             if count == 60 {
                 let types: BTreeSet<_> = drafts.iter().map(|draft| draft.learning_type).collect();
                 let kinds: BTreeSet<_> = drafts.iter().filter_map(|draft| draft.content_type).collect();

@@ -292,8 +292,8 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
+    use crate::base::keyed::parse_batch;
     use crate::cli::demo::{contents, people};
-    use crate::directory::read_batch;
 
     #[test]
     fn it_is_as_long_as_asked_in_order_and_within_two_years() {
@@ -302,7 +302,7 @@ mod tests {
         let staff = people::staff(&mut random, now, 200);
         let texts: Vec<String> = contents::first(now).iter().map(Value::to_string).collect();
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let catalogue: Vec<ContentDraft> = read_batch(&texts, 8).unwrap();
+        let catalogue: Vec<ContentDraft> = parse_batch(&texts, 8).unwrap();
         let events = history(&mut random, now, &staff, &catalogue, 20_000);
         assert_eq!(events.len(), 20_002, "and a mistake with its voiding");
         assert!(events.is_sorted_by_key(|event| event.at));

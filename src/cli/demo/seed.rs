@@ -12,16 +12,15 @@ use crate::access::{
 use crate::base::Fault;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{OrgId, UserId};
+use crate::base::keyed::{KeyedDraft, Refusal, parse_batch};
 use crate::catalogue::ContentDraft;
-use crate::directory::GroupDraft;
-use crate::directory::{Keyed, Refusal, TeamDraft, UserDraft, read_batch};
 use crate::log::ShortForm;
 use crate::log::short_form::ShortFormRules;
 use crate::record::iri::IriError;
 use crate::record::{Actor, Envelope, Identifier, Origin};
 use crate::store::{
-    Incoming, NewNote, OrganisationChange, RecordError, Recorder, Sameness, Store, StoreError, Submission,
-    WriteError,
+    Contents, Groups, Incoming, NewNote, OrganisationChange, RecordError, Recorder, Sameness, Store,
+    StoreError, Submission, Teams, Users, WriteError,
 };
 
 use super::history::{By, Event, Sent, history};
@@ -132,12 +131,10 @@ pub async fn seed(store: &Store, org: &OrgId, size: Size, key: &str) -> Result<S
     store.change_organisation(org, name).await?;
 
     let people = staff(&mut random, now, size.users);
-    store.put_teams(org, &drafts::<TeamDraft>(&people.teams)?).await?;
-    store
-        .put_groups(org, &drafts::<GroupDraft>(&people.groups)?)
-        .await?;
+    store.put_all::<Teams>(org, &drafts(&people.teams)?).await?;
+    store.put_all::<Groups>(org, &drafts(&people.groups)?).await?;
     let bodies: Vec<Value> = people.members.iter().map(|member| member.body.clone()).collect();
-    store.put_users(org, &drafts::<UserDraft>(&bodies)?).await?;
+    store.put_all::<Users>(org, &drafts(&bodies)?).await?;
     let catalogue = catalogue(store, org, now).await?;
 
     let events = history(&mut random, now, &people, &catalogue, size.activities);
@@ -217,18 +214,18 @@ async fn note(store: &Store, org: &OrgId, cast: &[Part]) -> Result<(), SeedError
     Ok(())
 }
 
-fn drafts<T: Keyed>(bodies: &[Value]) -> Result<Vec<T>, Refusal> {
+fn drafts<T: KeyedDraft>(bodies: &[Value]) -> Result<Vec<T>, Refusal> {
     let texts: Vec<String> = bodies.iter().map(Value::to_string).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    read_batch(&texts, DEPTH)
+    Ok(parse_batch(&texts, DEPTH)?)
 }
 
 /// Puts the catalogue as it was and what has changed since; answers with it as it is now.
 async fn catalogue(store: &Store, org: &OrgId, now: Timestamp) -> Result<Vec<ContentDraft>, SeedError> {
     let mut contents = drafts::<ContentDraft>(&contents::first(now))?;
-    store.put_contents(org, &contents).await?;
+    store.put_all::<Contents>(org, &contents).await?;
     let changes = drafts::<ContentDraft>(&contents::changes(now))?;
-    store.put_contents(org, &changes).await?;
+    store.put_all::<Contents>(org, &changes).await?;
     for change in changes {
         if let Some(content) = contents.iter_mut().find(|content| content.id == change.id) {
             *content = change;
@@ -247,7 +244,7 @@ async fn claim(store: &Store, org: &OrgId, people: &Staff) -> Result<(), SeedErr
             bodies.push(body);
         }
     }
-    store.put_users(org, &drafts::<UserDraft>(&bodies)?).await?;
+    store.put_all::<Users>(org, &drafts(&bodies)?).await?;
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use crate::access::permit::{ReadActivities, VoidActivities, WriteActivities};
 use crate::access::{AskedScope, Principal, Scoped};
 use crate::base::ids::{StatementId, UserId};
 use crate::http::auth::Caller;
-use crate::http::json::{Batch, JsonBytes};
+use crate::http::json::{Batch, JsonBody};
 use crate::http::pages;
 use crate::http::problem::{Answer, Problem};
 use crate::http::query::QueryPairs;
@@ -265,9 +265,9 @@ async fn load_in_full<A>(caller: &Caller<A>, id: StatementId) -> Result<Option<A
         (status = 200, description = "The same activity already exists.", body = CreatedActivity)
     )
 )]
-async fn create_activity(caller: Caller<WriteActivities>, pairs: QueryPairs, body: JsonBytes) -> Answer {
+async fn create_activity(caller: Caller<WriteActivities>, pairs: QueryPairs, body: JsonBody) -> Answer {
     pairs.refuse_any()?;
-    let form = ShortForm::parse(body.text()?, &short_form_rules(&caller))?;
+    let form = body.read(|text, depth| ShortForm::parse(text, &short_form_rules(&caller, depth)))?;
     let recorded = record_activities(&caller, vec![form], false).await?;
     let outcome = recorded
         .first()
@@ -306,7 +306,7 @@ async fn create_activity(caller: Caller<WriteActivities>, pairs: QueryPairs, bod
 )]
 async fn create_activities(caller: Caller<WriteActivities>, pairs: QueryPairs, batch: Batch) -> Answer {
     pairs.refuse_any()?;
-    let forms = ShortForm::parse_batch(&batch.elements()?, &short_form_rules(&caller))?;
+    let forms = batch.read(|texts, depth| ShortForm::parse_batch(texts, &short_form_rules(&caller, depth)))?;
     let recorded = record_activities(&caller, forms, true).await?;
     let new = recorded.iter().any(|record| matches!(record, Recorded::New(_)));
     let ids = ActivityIds {
@@ -387,12 +387,9 @@ pub(super) fn envelope(principal: &Principal) -> Envelope {
 }
 
 /// The rules of the short form for this caller.
-fn short_form_rules(caller: &Caller<WriteActivities>) -> ShortFormRules {
+fn short_form_rules(caller: &Caller<WriteActivities>, depth: usize) -> ShortFormRules {
     let recorder = caller.principal().credential().is_some();
-    ShortFormRules {
-        recorder,
-        depth: caller.app_state().limits().json_depth,
-    }
+    ShortFormRules { recorder, depth }
 }
 
 /// Void an activity. It is removed from the log permanently. A voiding statement records the user that removed it.

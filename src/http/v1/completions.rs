@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use crate::access::permit::MarkComplete;
 use crate::base::ids::{StatementId, UserId};
 use crate::http::auth::Caller;
-use crate::http::json::JsonBytes;
+use crate::http::json::JsonBody;
 use crate::http::problem::{Answer, Code, Problem};
 use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
@@ -106,9 +106,9 @@ pub struct CompletionResult {
     responses((status = 200, description = "The outcome for each person. In a dry run, the expected outcome.",
         body = Report))
 )]
-async fn mark_complete(caller: Caller<MarkComplete>, pairs: QueryPairs, body: JsonBytes) -> Answer {
+async fn mark_complete(caller: Caller<MarkComplete>, pairs: QueryPairs, body: JsonBody) -> Answer {
     pairs.refuse_any()?;
-    let form = MarkForm::parse(body.text()?, caller.now(), caller.app_state().limits().json_depth)?;
+    let form = body.read(|text, depth| MarkForm::parse(text, caller.now(), depth))?;
     let request = MarkingRequest {
         content: &form.content,
         users: &form.users,

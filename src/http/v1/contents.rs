@@ -1,25 +1,23 @@
-//! `/v1/contents`: the catalogue (contract sections 3 and 5, and section 6, rule 10).
+//! `/v1/contents`: the catalogue (`docs/specification.md#contents`).
 //!
-//! Everybody of the organisation reads all of it. Owner, admin and a credential with `catalogue` write. A content
-//! that only statements have named so far is at the address of its IRI, percent-encoded.
+//! Every person of the organisation may read all contents. Owners, admins and credentials with the scope `catalogue` may
+//! write. A content that only statements have named so far has the address of its IRI, percent-encoded.
 
-use actix_web::{HttpResponse, web};
+use actix_web::web;
 use serde::Serialize;
-use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::access::Action;
 use crate::access::permit::{ManageCatalogue, ReadCatalogue};
-use crate::catalogue::{Content, ContentDraft, ContentFilter, ContentInput, ContentFormat, LearningType};
-use crate::directory::BatchOutcome;
+use crate::base::keyed::BatchOutcome;
+use crate::catalogue::{Content, ContentFilter, ContentInput, ContentFormat, LearningType};
 use crate::http::auth::Caller;
-use crate::http::json::{Batch, JsonBody, JsonBytes};
-use crate::http::keyed::{self, Listing};
-use crate::http::pages;
+use crate::http::json::{Batch, JsonBody, MergePatch};
+use crate::http::keyed::{self, KeyedResource};
 use crate::http::problem::{Answer, Problem};
-use crate::http::query::QueryPairs;
+use crate::http::query::{QueryPairs, QueryReader};
 use crate::http::routes::routes;
-
-const PATH: &str = "/v1/contents";
+use crate::store::Contents;
 
 routes! {
     "/v1/contents" => { get: list_contents },
@@ -35,6 +33,29 @@ pub struct ContentList {
     /// The next page; `null` on the last one.
     #[schema(required = true, example = json!(null))]
     pub next: Option<String>,
+}
+
+impl KeyedResource for Contents {
+    const PATH: &'static str = "/v1/contents";
+    type List = ContentList;
+
+    fn read_filter(query: &QueryReader<'_>) -> ContentFilter {
+        ContentFilter {
+            words: keyed::search_words(query),
+            types: keyed::choices(query, "type", LearningType::ALL, LearningType::key),
+            content_types: keyed::choices(query, "content_type", ContentFormat::ALL, ContentFormat::key),
+            tags: query.all("tag").into_iter().map(str::to_owned).collect(),
+            archived: query.flag("archived"),
+        }
+    }
+
+    fn visible<A: Action>(_caller: &Caller<A>) -> Result<(), Problem> {
+        Ok(())
+    }
+
+    fn page(contents: Vec<Content>, next: Option<String>) -> ContentList {
+        ContentList { contents, next }
+    }
 }
 
 /// List the catalogue, by id.
@@ -55,27 +76,7 @@ pub struct ContentList {
     responses((status = 200, description = "A page.", body = ContentList))
 )]
 async fn list_contents(caller: Caller<ReadCatalogue>, pairs: QueryPairs) -> Answer {
-    let query = pairs.reader();
-    let listing = Listing::of(&caller, PATH, &pairs, &query);
-    let filter = ContentFilter {
-        words: keyed::search_words(&query),
-        types: keyed::choices(&query, "type", LearningType::ALL, LearningType::key),
-        content_types: keyed::choices(&query, "content_type", ContentFormat::ALL, ContentFormat::key),
-        tags: query.all("tag").into_iter().map(str::to_owned).collect(),
-        archived: query.flag("archived"),
-    };
-    query.finish()?;
-    let after = listing.after()?;
-    let page = caller
-        .store()
-        .contents(caller.org(), &filter, after.as_deref(), listing.limit)
-        .await?;
-    let next = listing.next(page.more, page.items.last().map(|content| content.id.as_str()));
-    let body = ContentList {
-        contents: page.items,
-        next,
-    };
-    Ok(pages::list_response(&body, body.next.as_deref()))
+    keyed::list::<Contents, _>(caller, pairs).await
 }
 
 /// Read one content.
@@ -89,9 +90,7 @@ async fn list_contents(caller: Caller<ReadCatalogue>, pairs: QueryPairs) -> Answ
     responses((status = 200, description = "The content, with what it demands now.", body = Content))
 )]
 async fn read_content(caller: Caller<ReadCatalogue>, id: web::Path<String>, pairs: QueryPairs) -> Answer {
-    pairs.refuse_any()?;
-    let found = caller.store().content(caller.org(), &id).await?;
-    Ok(HttpResponse::Ok().json(found.ok_or_else(Problem::not_found)?))
+    keyed::find::<Contents, _>(caller, &id, pairs).await
 }
 
 /// Make or replace a content by the platform's own id.
@@ -115,12 +114,9 @@ async fn put_content(
     caller: Caller<ManageCatalogue>,
     id: web::Path<String>,
     pairs: QueryPairs,
-    body: JsonBytes,
+    body: JsonBody,
 ) -> Answer {
-    pairs.refuse_any()?;
-    let draft: ContentDraft = keyed::put(&caller, body.text()?, &id)?;
-    let (content, created) = caller.store().put_content(caller.org(), draft).await?;
-    keyed::written(created, PATH, &content.id, &content)
+    keyed::put::<Contents, _>(caller, &id, pairs, body).await
 }
 
 /// Change members of a content by a merge patch (RFC 7396).
@@ -141,14 +137,9 @@ async fn patch_content(
     caller: Caller<ManageCatalogue>,
     id: web::Path<String>,
     pairs: QueryPairs,
-    JsonBody(body): JsonBody<Value>,
+    patch: MergePatch,
 ) -> Answer {
-    pairs.refuse_any()?;
-    let patch = keyed::patch(body)?;
-    let depth = caller.app_state().limits().json_depth;
-    let change = |content: &Content| keyed::patched(&content.patched(&patch), depth, &content.id);
-    let changed = caller.store().patch_content(caller.org(), &id, change).await?;
-    Ok(HttpResponse::Ok().json(changed.ok_or_else(Problem::not_found)?))
+    keyed::patch::<Contents, _>(caller, &id, pairs, patch).await
 }
 
 /// Make or replace many contents at once: all of them or none.
@@ -161,9 +152,6 @@ async fn patch_content(
         description = "Up to 1,000 contents, each with its id; or as many lines of JSON, as application/x-ndjson."),
     responses((status = 200, description = "What became of them.", body = BatchOutcome))
 )]
-async fn put_contents(caller: Caller<ManageCatalogue>, pairs: QueryPairs, body: Batch) -> Answer {
-    pairs.refuse_any()?;
-    let drafts: Vec<ContentDraft> = keyed::batch(&caller, &body)?;
-    let outcome = caller.store().put_contents(caller.org(), &drafts).await?;
-    Ok(HttpResponse::Ok().json(outcome))
+async fn put_contents(caller: Caller<ManageCatalogue>, pairs: QueryPairs, batch: Batch) -> Answer {
+    keyed::put_all::<Contents, _>(caller, pairs, batch).await
 }

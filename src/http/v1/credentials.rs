@@ -1,19 +1,23 @@
-//! `/v1/credentials`: the keys of integrations and content (contract sections 4 and 13).
+//! `/v1/credentials`: the keys of integrations and content (`docs/specification.md#credentials`).
 //!
-//! Owner and admin only; no credential makes keys. The secret is shown once, in the answer that made it;
-//! its hash alone is kept. Revoking is for ever.
+//! Only owners and admins may use it. The response that creates a credential is the only one with its secret: only the
+//! hash of the secret is stored. A revoked credential stays revoked.
 
 use actix_web::http::header;
 use actix_web::{HttpResponse, web};
 use secrecy::ExposeSecret;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::access::credential::{new_key, new_secret};
 use crate::access::permit::ManageCredentials;
 use crate::access::{CredentialScope, Scopes, SecretHash};
+use crate::base::body::parse_body;
 use crate::base::clock::Timestamp;
+use crate::base::fault::Fault;
+use crate::base::form::{Form, one_of};
+use crate::base::json;
 use crate::http::auth::Caller;
 use crate::http::json::JsonBody;
 use crate::http::pages;
@@ -25,20 +29,19 @@ use crate::store::StoredCredential;
 /// The longest name, in characters.
 const MAX_NAME: usize = 255;
 
-/// How many keys are tried before one is found that is free; two tries are rarer than hardware faults.
-const TRIES: usize = 3;
+/// How many random keys are tried until one is free. Two tries are very rare.
+const MAX_TRIES: usize = 3;
 
 routes! {
     "/v1/credentials" => { get: list_credentials, post: create_credential },
     "/v1/credentials/{id}" => { get: read_credential, delete: revoke_credential },
 }
 
-/// What a new credential is asked to be.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+/// A new credential.
+#[derive(Debug, ToSchema)]
 #[schema(example = json!({"name": "Moodle", "scopes": ["statements/write", "statements/read/mine"]}))]
 pub struct NewCredential {
-    /// What people call it, at most 255 characters.
+    /// The name for people, at most 255 characters.
     #[schema(min_length = 1, max_length = 255)]
     pub name: String,
     /// What it may do.
@@ -50,37 +53,61 @@ pub struct NewCredential {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Credential)]
 pub struct CredentialView {
-    /// Names it in addresses.
+    /// The id in addresses.
     pub id: Uuid,
     /// The user part of HTTP Basic.
     #[schema(example = "rk_3v9QmZ0y")]
     pub key: String,
-    /// What people call it.
+    /// The name for people.
     pub name: String,
     /// What it may do.
     pub scopes: Vec<CredentialScope>,
-    /// When it was made.
+    /// When it was created.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
 }
 
-/// A credential that was just made, with its secret: this once only.
+/// A new credential with its secret.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CreatedCredential {
     /// The credential.
     #[serde(flatten)]
     pub credential: CredentialView,
-    /// The password part of HTTP Basic; it is not kept and can't be shown again.
+    /// The password part of HTTP Basic. It is not stored and cannot be shown again.
     pub secret: String,
 }
 
 /// The organisation's credentials.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CredentialList {
-    /// Those that are not revoked, the newest first.
+    /// The credentials that are not revoked, the newest first.
     pub credentials: Vec<CredentialView>,
-    /// Always null: an organisation's credentials fit on one page.
+    /// Always null: all credentials fit on one page.
     pub next: Option<String>,
+}
+
+impl NewCredential {
+    /// Reads a body, at most `depth` objects and arrays deep.
+    fn parse(text: &str, depth: usize) -> Result<Self, Vec<Fault>> {
+        parse_body(text, depth, |node, place, faults| {
+            let mut form = Form::from_node(node, place, "a credential", &["name", "scopes"], faults)?;
+            let name = form.read("name", json::string).map(str::trim).unwrap_or_default();
+            if name.is_empty() || name.chars().count() > MAX_NAME {
+                form.add_fault("name", format!("a name has 1 to {MAX_NAME} characters"));
+            }
+            let faults_before = form.faults().len();
+            let scopes = form.list("scopes", usize::MAX, |node, place| {
+                one_of(node, place, &CredentialScope::ALL, CredentialScope::key)
+            });
+            if scopes.is_empty() && form.faults().len() == faults_before {
+                form.add_fault("scopes", "give at least one scope");
+            }
+            Some(Self {
+                name: name.to_owned(),
+                scopes,
+            })
+        })
+    }
 }
 
 impl CredentialView {
@@ -134,27 +161,18 @@ async fn list_credentials(caller: Caller<ManageCredentials>, query: QueryPairs) 
 async fn create_credential(
     caller: Caller<ManageCredentials>,
     query: QueryPairs,
-    JsonBody(body): JsonBody<NewCredential>,
+    body: JsonBody,
 ) -> Answer {
     query.refuse_any()?;
-    let name = body.name.trim();
-    if name.is_empty() || name.chars().count() > MAX_NAME {
-        return Err(Problem::invalid_body(
-            "/name",
-            format!("a name has 1 to {MAX_NAME} characters"),
-        ));
-    }
-    let scopes: Scopes = body.scopes.into_iter().collect();
-    if scopes.is_empty() {
-        return Err(Problem::invalid_body("/scopes", "give at least one scope"));
-    }
-    for _ in 0..TRIES {
+    let new = body.read(NewCredential::parse)?;
+    let scopes: Scopes = new.scopes.into_iter().collect();
+    for _ in 0..MAX_TRIES {
         let secret = new_secret()?;
         let stored = StoredCredential {
             org: caller.org().clone(),
             id: caller.app_state().clock().new_uuid(),
             key: new_key()?,
-            name: name.to_owned(),
+            name: new.name.clone(),
             secret_hash: SecretHash::from_secret(&secret).as_bytes().to_vec(),
             scopes: scopes.to_string(),
             created_at: caller.now(),
@@ -163,18 +181,18 @@ async fn create_credential(
         if caller.store().add_credential(stored.clone()).await? {
             let location = format!("/v1/credentials/{}", stored.id);
             let credential = CredentialView::new(stored)?;
-            let made = CreatedCredential {
+            let created = CreatedCredential {
                 credential,
                 secret: secret.expose_secret().to_owned(),
             };
             return Ok(HttpResponse::Created()
                 .insert_header((header::LOCATION, location))
-                // The secret must not lie in any cache.
+                // No cache may store the secret.
                 .insert_header((header::CACHE_CONTROL, "no-store"))
-                .json(made));
+                .json(created));
         }
     }
-    Err(Problem::internal("no free key was found"))
+    Err(Problem::internal("no random key was free"))
 }
 
 /// Read one credential, without its secret.

@@ -57,7 +57,7 @@ async fn list_deliveries(
     pairs: QueryPairs,
 ) -> Answer {
     let query = pairs.reader();
-    let listing = Listing::of(&caller, request.path(), &pairs, &query);
+    let listing = Listing::new(&caller, request.path(), &pairs, &query);
     let schedules = query.values::<Uuid>("schedule");
     query.finish()?;
     let before = listing.after_key()?;

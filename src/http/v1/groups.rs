@@ -1,26 +1,24 @@
-//! `/v1/groups`: the groups of the directory (contract sections 3 and 5).
+//! `/v1/groups`: the groups of the directory (`docs/specification.md#groups`).
 //!
-//! Every person of the organisation reads the names of its groups, which a frontend needs for its filters; who
-//! belongs to them is told with each user, within the reach. Owner, admin and a credential with `directory` write.
+//! Every person of the organisation may read the names of its groups: a frontend needs them for its filters. The members
+//! of a group are part of the users. Owners, admins and credentials with the scope `directory` may write.
 
-use actix_web::{HttpResponse, web};
+use actix_web::web;
 use serde::Serialize;
-use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::access::Action;
 use crate::access::permit::{ManageDirectory, ReadDirectory};
-use crate::directory::{BatchOutcome, Group, GroupDraft};
-use crate::base::{ListFilter, merge_patch};
-use crate::http::auth::Caller;
-use crate::http::json::{Batch, JsonBody, JsonBytes};
-use crate::http::keyed::{self, Listing};
-use crate::http::pages;
-use crate::http::problem::{Answer, Problem};
-use crate::http::query::QueryPairs;
-use crate::http::routes::routes;
 use crate::base::ids::GroupId;
-
-const PATH: &str = "/v1/groups";
+use crate::base::keyed::BatchOutcome;
+use crate::directory::{Group, GroupDraft, GroupFilter};
+use crate::http::auth::Caller;
+use crate::http::json::{Batch, JsonBody, MergePatch};
+use crate::http::keyed::{self, KeyedResource};
+use crate::http::problem::{Answer, Problem};
+use crate::http::query::{QueryPairs, QueryReader};
+use crate::http::routes::routes;
+use crate::store::Groups;
 
 routes! {
     "/v1/groups" => { get: list_groups },
@@ -38,6 +36,25 @@ pub struct GroupList {
     pub next: Option<String>,
 }
 
+impl KeyedResource for Groups {
+    const PATH: &'static str = "/v1/groups";
+    type List = GroupList;
+
+    fn read_filter(query: &QueryReader<'_>) -> GroupFilter {
+        GroupFilter {
+            words: keyed::search_words(query),
+        }
+    }
+
+    fn visible<A: Action>(_caller: &Caller<A>) -> Result<(), Problem> {
+        Ok(())
+    }
+
+    fn page(groups: Vec<Group>, next: Option<String>) -> GroupList {
+        GroupList { groups, next }
+    }
+}
+
 /// List the organisation's groups, by id.
 #[utoipa::path(
     get,
@@ -52,25 +69,7 @@ pub struct GroupList {
     responses((status = 200, description = "A page.", body = GroupList))
 )]
 async fn list_groups(caller: Caller<ReadDirectory>, pairs: QueryPairs) -> Answer {
-    let query = pairs.reader();
-    let listing = Listing::of(&caller, PATH, &pairs, &query);
-    let words = keyed::search_words(&query);
-    let filter = ListFilter {
-        words,
-        ..ListFilter::default()
-    };
-    query.finish()?;
-    let after = listing.after()?;
-    let page = caller
-        .store()
-        .groups(caller.org(), &filter, after.as_deref(), listing.limit)
-        .await?;
-    let next = listing.next(page.more, page.items.last().map(|group| group.id.as_str()));
-    let body = GroupList {
-        groups: page.items,
-        next,
-    };
-    Ok(pages::list_response(&body, body.next.as_deref()))
+    keyed::list::<Groups, _>(caller, pairs).await
 }
 
 /// Read one group.
@@ -83,9 +82,7 @@ async fn list_groups(caller: Caller<ReadDirectory>, pairs: QueryPairs) -> Answer
     responses((status = 200, description = "The group.", body = Group))
 )]
 async fn read_group(caller: Caller<ReadDirectory>, id: web::Path<GroupId>, pairs: QueryPairs) -> Answer {
-    pairs.refuse_any()?;
-    let found = caller.store().group(caller.org(), &id).await?;
-    Ok(HttpResponse::Ok().json(found.ok_or_else(Problem::not_found)?))
+    keyed::find::<Groups, _>(caller, id.as_str(), pairs).await
 }
 
 /// Make or replace a group by the platform's own id.
@@ -106,12 +103,9 @@ async fn put_group(
     caller: Caller<ManageDirectory>,
     id: web::Path<GroupId>,
     pairs: QueryPairs,
-    body: JsonBytes,
+    body: JsonBody,
 ) -> Answer {
-    pairs.refuse_any()?;
-    let draft: GroupDraft = keyed::put(&caller, body.text()?, id.as_str())?;
-    let (group, created) = caller.store().put_group(caller.org(), draft).await?;
-    keyed::written(created, PATH, group.id.as_str(), &group)
+    keyed::put::<Groups, _>(caller, id.as_str(), pairs, body).await
 }
 
 /// Change members of a group by a merge patch (RFC 7396).
@@ -129,18 +123,9 @@ async fn patch_group(
     caller: Caller<ManageDirectory>,
     id: web::Path<GroupId>,
     pairs: QueryPairs,
-    JsonBody(body): JsonBody<Value>,
+    patch: MergePatch,
 ) -> Answer {
-    pairs.refuse_any()?;
-    let patch = keyed::patch(body)?;
-    let depth = caller.app_state().limits().json_depth;
-    let change = |group: &Group| {
-        // A group is texts, which always have a JSON form.
-        let before = serde_json::to_value(group).unwrap_or_default();
-        keyed::patched(&merge_patch(before, &patch), depth, group.id.as_str())
-    };
-    let changed = caller.store().patch_group(caller.org(), &id, change).await?;
-    Ok(HttpResponse::Ok().json(changed.ok_or_else(Problem::not_found)?))
+    keyed::patch::<Groups, _>(caller, id.as_str(), pairs, patch).await
 }
 
 /// Make or replace many groups at once: all of them or none.
@@ -153,9 +138,6 @@ async fn patch_group(
         description = "Up to 1,000 groups, each with its id; or as many lines of JSON, as application/x-ndjson."),
     responses((status = 200, description = "What became of them.", body = BatchOutcome))
 )]
-async fn put_groups(caller: Caller<ManageDirectory>, pairs: QueryPairs, body: Batch) -> Answer {
-    pairs.refuse_any()?;
-    let drafts: Vec<GroupDraft> = keyed::batch(&caller, &body)?;
-    let outcome = caller.store().put_groups(caller.org(), &drafts).await?;
-    Ok(HttpResponse::Ok().json(outcome))
+async fn put_groups(caller: Caller<ManageDirectory>, pairs: QueryPairs, batch: Batch) -> Answer {
+    keyed::put_all::<Groups, _>(caller, pairs, batch).await
 }

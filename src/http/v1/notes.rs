@@ -7,7 +7,6 @@
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
-use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -15,8 +14,7 @@ use crate::access::permit::Notes;
 use crate::base::Fingerprint;
 use crate::base::ids::UserId;
 use crate::http::auth::Caller;
-use crate::http::json::{JsonBody, JsonBytes};
-use crate::http::keyed;
+use crate::http::json::{JsonBody, MergePatch};
 use crate::http::pages;
 use crate::http::problem::{Answer, Code, Problem};
 use crate::http::query::QueryPairs;
@@ -118,10 +116,10 @@ async fn create_note(
     caller: Caller<Notes>,
     id: web::Path<UserId>,
     pairs: QueryPairs,
-    body: JsonBytes,
+    body: JsonBody,
 ) -> Answer {
     pairs.refuse_any()?;
-    let form = NoteForm::parse(body.text()?, caller.app_state().limits().json_depth)?;
+    let form = body.read(NoteForm::parse)?;
     let subjects = caller.subjects()?;
     let note = NewNote {
         user: id.into_inner(),
@@ -172,12 +170,11 @@ async fn patch_note(
     caller: Caller<Notes>,
     id: web::Path<String>,
     pairs: QueryPairs,
-    JsonBody(body): JsonBody<Value>,
+    patch: MergePatch,
 ) -> Answer {
     pairs.refuse_any()?;
     let id = parse_note_id(&id)?;
-    let patch = keyed::patch(body)?.to_string();
-    let change = NotePatch::parse(&patch, caller.app_state().limits().json_depth)?;
+    let change = patch.read(NotePatch::parse)?;
     let note = caller
         .store()
         .change_note(&caller.subjects()?, id, change)

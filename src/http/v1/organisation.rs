@@ -1,26 +1,24 @@
-//! `/v1/organisation`: the organisation's own settings (contract section 3).
+//! `/v1/organisation`: the organisation's own settings (`docs/specification.md#organisation`).
 //!
-//! Every person reads them, and every credential with a scope of `/v1`, whose dates depend on the zone. Owner
-//! and admin change them. Reading makes no organisation: one that is not there yet reads as what it will be.
+//! Every person may read them, and every credential with a scope of `/v1`: their dates depend on the time zone. Owners and
+//! admins may change them. An organisation that does not exist yet has the initial settings.
 
 use actix_web::HttpResponse;
 use serde::Serialize;
-use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::access::permit::{ManageOrganisation, ReadOrganisation};
+use crate::base::body::parse_body;
+use crate::base::fault::{Fault, Place};
+use crate::base::form::{Form, short_text};
+use crate::base::json::{self, Node};
 use crate::catalogue::content::MAX_IRI;
-use crate::base::Form;
-use crate::base::form::short_text;
 use crate::http::auth::Caller;
-use crate::http::json::JsonBody;
-use crate::http::keyed;
+use crate::http::json::MergePatch;
 use crate::http::problem::{Answer, Problem};
 use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
 use crate::record::Iri;
-use crate::base::fault::{Fault, Place};
-use crate::base::json::{self, Node};
 use crate::store::{Organisation, OrganisationChange};
 
 /// The longest name, in characters.
@@ -39,31 +37,31 @@ routes! {
     "managers_see_indirect_reports": true
 }))]
 pub struct OrganisationView {
-    /// How it is called; its id unless changed.
+    /// The name. Initially the id.
     pub name: String,
-    /// The IANA name of the zone in which dates and periods are read; `UTC` unless changed.
+    /// The IANA name of the time zone of dates and periods. Initially `UTC`.
     pub time_zone: String,
     /// The home page of the accounts by which its users' ids are xAPI identifiers.
     #[schema(format = "uri")]
     pub account_home_page: String,
-    /// Whether managers see their indirect reports without a permission of their own; true unless changed.
+    /// Whether all managers see their indirect reports. Initially true. Otherwise a manager needs a permission.
     pub managers_see_indirect_reports: bool,
 }
 
-/// What may be changed of the organisation's settings; `null` sets one to what it was at first.
+/// The settings to change. `null` restores the initial value.
 #[derive(Debug, ToSchema)]
 #[schema(example = json!({"name": "Acme", "time_zone": "Europe/London"}))]
 #[allow(dead_code, reason = "the shape of a body that is read member by member")]
 pub struct OrganisationPatch {
-    /// How it is called, at most 255 characters.
+    /// The name, at most 255 characters.
     #[schema(min_length = 1, max_length = 255)]
     name: Option<String>,
-    /// The IANA name of a zone.
+    /// The IANA name of a time zone.
     time_zone: Option<String>,
-    /// An IRI. It can't change any more once a statement has named an account on it.
+    /// An IRI. It cannot change after a statement has named an account on it.
     #[schema(format = "uri", max_length = 2000)]
     account_home_page: Option<String>,
-    /// Whether managers see their indirect reports without a permission of their own.
+    /// Whether all managers see their indirect reports.
     managers_see_indirect_reports: Option<bool>,
 }
 
@@ -118,68 +116,59 @@ async fn read_organisation(caller: Caller<ReadOrganisation>, pairs: QueryPairs) 
 async fn patch_organisation(
     caller: Caller<ManageOrganisation>,
     pairs: QueryPairs,
-    JsonBody(body): JsonBody<Value>,
+    patch: MergePatch,
 ) -> Answer {
     pairs.refuse_any()?;
-    let text = keyed::patch(body)?.to_string();
-    let node = json::parse(&text, caller.app_state().limits().json_depth)?;
-    let change = read_change(&node, &Organisation::initial(caller.org()))?;
+    let initial = Organisation::initial(caller.org());
+    let change = patch.read(|text, depth| parse_change(text, depth, &initial))?;
     let changed = caller.store().change_organisation(caller.org(), change).await?;
     let Some(organisation) = changed else {
-        let detail = "statements have named accounts on the present home page, so it can't change any more";
+        let detail = "the home page cannot change, because statements have named accounts on it";
         return Err(Problem::conflict(detail).with_pointer("/account_home_page"));
     };
     caller.app_state().credentials().remove_organisation(caller.org());
     Ok(HttpResponse::Ok().json(OrganisationView::from(organisation)))
 }
 
-fn read_change(node: &Node<'_>, unset: &Organisation) -> Result<OrganisationChange, Vec<Fault>> {
-    let mut faults = Vec::new();
-    let mut change = OrganisationChange::default();
-    if let Some(mut form) = Form::from_node(node, &Place::Root, "an organisation", &MEMBERS, &mut faults) {
-        change = OrganisationChange {
-            name: form.read("name", name),
-            time_zone: form.read("time_zone", time_zone),
-            account_home_page: form.read("account_home_page", home_page),
-            managers_see_indirect_reports: form.flag("managers_see_indirect_reports"),
-        };
-    }
-    let reset = |member: &str| node.get(member) == Some(&Node::Null);
-    if reset("name") {
-        change.name = Some(unset.name.clone());
-    }
-    if reset("time_zone") {
-        change.time_zone = Some(unset.time_zone.clone());
-    }
-    if reset("account_home_page") {
-        change.account_home_page = Some(unset.account_home_page.clone());
-    }
-    if reset("managers_see_indirect_reports") {
-        change.managers_see_indirect_reports = Some(unset.managers_see_indirect_reports);
-    }
-    if faults.is_empty() {
-        Ok(change)
-    } else {
-        Err(faults)
-    }
+/// Reads a change. A member that is `null` gets its initial value.
+fn parse_change(text: &str, depth: usize, initial: &Organisation) -> Result<OrganisationChange, Vec<Fault>> {
+    parse_body(text, depth, |node, place, faults| {
+        let mut form = Form::from_node(node, place, "an organisation", &MEMBERS, faults)?;
+        let is_null = |member: &str| node.get(member) == Some(&Node::Null);
+        let initial_if_null = |member: &str, initial: &str| is_null(member).then(|| initial.to_owned());
+        Some(OrganisationChange {
+            name: form
+                .read("name", read_name)
+                .or_else(|| initial_if_null("name", &initial.name)),
+            time_zone: form
+                .read("time_zone", read_time_zone)
+                .or_else(|| initial_if_null("time_zone", &initial.time_zone)),
+            account_home_page: form
+                .read("account_home_page", read_home_page)
+                .or_else(|| initial_if_null("account_home_page", &initial.account_home_page)),
+            managers_see_indirect_reports: form.flag("managers_see_indirect_reports").or_else(|| {
+                is_null("managers_see_indirect_reports").then_some(initial.managers_see_indirect_reports)
+            }),
+        })
+    })
 }
 
-fn name(node: &Node<'_>, place: &Place<'_>) -> Result<String, Fault> {
+fn read_name(node: &Node<'_>, place: &Place<'_>) -> Result<String, Fault> {
     match short_text(node, place, MAX_NAME)? {
         name if name.trim().is_empty() => Err(place.fault(format!("a name has 1 to {MAX_NAME} characters"))),
         name => Ok(name),
     }
 }
 
-fn time_zone(node: &Node<'_>, place: &Place<'_>) -> Result<String, Fault> {
+fn read_time_zone(node: &Node<'_>, place: &Place<'_>) -> Result<String, Fault> {
     let name = json::string(node, place)?;
     match name.parse::<chrono_tz::Tz>() {
         Ok(zone) => Ok(zone.name().to_owned()),
-        Err(_) => Err(place.fault("the IANA name of a time zone is needed here, such as Europe/London")),
+        Err(_) => Err(place.fault("write the IANA name of a time zone, for example `Europe/London`")),
     }
 }
 
-fn home_page(node: &Node<'_>, place: &Place<'_>) -> Result<String, Fault> {
+fn read_home_page(node: &Node<'_>, place: &Place<'_>) -> Result<String, Fault> {
     short_text(node, place, MAX_IRI)?;
     Iri::from_node(node, place).map(String::from)
 }
@@ -190,13 +179,12 @@ mod tests {
     use crate::base::ids::OrgId;
 
     fn read(text: &str) -> Result<OrganisationChange, Vec<String>> {
-        let node = json::parse(text, 8).expect("JSON");
         let initial = Organisation::initial(&OrgId::new("acme").expect("an id"));
-        read_change(&node, &initial).map_err(|faults| faults.into_iter().map(|fault| fault.pointer).collect())
+        parse_change(text, 8, &initial).map_err(|faults| faults.into_iter().map(|fault| fault.pointer).collect())
     }
 
     #[test]
-    fn only_what_is_said_changes_and_null_resets() {
+    fn missing_member_is_not_changed_and_null_is_the_initial_value() {
         assert_eq!(read("{}"), Ok(OrganisationChange::default()));
         let change = read(r#"{"time_zone":"Asia/Kolkata","name":null}"#).expect("a change");
         assert_eq!(change.time_zone.as_deref(), Some("Asia/Kolkata"));
@@ -205,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_has_its_place() {
+    fn every_fault_has_its_pointer() {
         let text = r#"{"name":" ","time_zone":"Mars/Olympus","account_home_page":"home","id":"x",
             "managers_see_indirect_reports":"yes"}"#;
         let expected = [

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use crate::access::SecretHash;
 use crate::access::permit::ManageReports;
 use crate::http::auth::Caller;
-use crate::http::json::JsonBytes;
+use crate::http::json::JsonBody;
 use crate::http::pages;
 use crate::http::problem::{Answer, Problem};
 use crate::http::query::QueryPairs;
@@ -75,11 +75,11 @@ async fn create_report_key(
     caller: Caller<ManageReports>,
     id: web::Path<String>,
     pairs: QueryPairs,
-    body: JsonBytes,
+    body: JsonBody,
 ) -> Answer {
     pairs.refuse_any()?;
     let id = report_id(&id)?;
-    let form = KeyForm::parse(body.text()?, caller.app_state().limits().json_depth)?;
+    let form = body.read(KeyForm::parse)?;
     let secret = new_key_secret()?;
     let hash = SecretHash::from_secret(&secret);
     let kept = caller

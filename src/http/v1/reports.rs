@@ -9,14 +9,13 @@ use std::collections::HashSet;
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
-use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::access::permit::{ManageReports, ReadReports};
 use crate::http::auth::Caller;
 use crate::http::conditions;
-use crate::http::json::{JsonBody, JsonBytes};
+use crate::http::json::{JsonBody, MergePatch};
 use crate::http::keyed::{self, Listing};
 use crate::http::pages;
 use crate::http::problem::{Answer, Code, Problem};
@@ -60,7 +59,7 @@ pub struct ReportList {
 )]
 async fn list_reports(caller: Caller<ReadReports>, pairs: QueryPairs) -> Answer {
     let query = pairs.reader();
-    let listing = Listing::of(&caller, PATH, &pairs, &query);
+    let listing = Listing::new(&caller, PATH, &pairs, &query);
     let visibilities = keyed::choices(&query, "visibility", Visibility::ALL, Visibility::key);
     let filter = ReportFilter {
         words: keyed::search_words(&query),
@@ -97,9 +96,9 @@ async fn list_reports(caller: Caller<ReadReports>, pairs: QueryPairs) -> Answer 
         ("ETag" = String, description = "Names what it says now, for `If-Match`."),
     )))
 )]
-async fn create_report(caller: Caller<ManageReports>, pairs: QueryPairs, body: JsonBytes) -> Answer {
+async fn create_report(caller: Caller<ManageReports>, pairs: QueryPairs, body: JsonBody) -> Answer {
     pairs.refuse_any()?;
-    let form = ReportForm::parse(body.text()?, caller.app_state().limits().json_depth)?;
+    let form = body.read(ReportForm::parse)?;
     let kept = caller
         .store()
         .add_report(&caller.reports()?, form.into())
@@ -144,12 +143,12 @@ async fn put_report(
     request: HttpRequest,
     id: web::Path<String>,
     pairs: QueryPairs,
-    body: JsonBytes,
+    body: JsonBody,
 ) -> Answer {
     pairs.refuse_any()?;
     let id = report_id(&id)?;
     let expected = conditions::parse_if_match(&request)?;
-    let form = ReportForm::parse(body.text()?, caller.app_state().limits().json_depth)?;
+    let form = body.read(ReportForm::parse)?;
     let kept = caller
         .store()
         .change_report(&caller.reports()?, id, expected.as_ref(), |_| Ok(form.into()))
@@ -177,14 +176,12 @@ async fn patch_report(
     request: HttpRequest,
     id: web::Path<String>,
     pairs: QueryPairs,
-    JsonBody(body): JsonBody<Value>,
+    patch: MergePatch,
 ) -> Answer {
     pairs.refuse_any()?;
     let id = report_id(&id)?;
     let expected = conditions::parse_if_match(&request)?;
-    let patch = keyed::patch(body)?;
-    let depth = caller.app_state().limits().json_depth;
-    let change = |kept: &KeptReport| ReportForm::patched(kept, &patch, depth).map(Into::into);
+    let change = |kept: &KeptReport| ReportForm::patched(kept, patch.value(), patch.depth()).map(Into::into);
     let kept = caller
         .store()
         .change_report(&caller.reports()?, id, expected.as_ref(), change)

@@ -6,7 +6,6 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
-use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -14,8 +13,7 @@ use crate::access::permit::ManageReports;
 use crate::base::clock::Timestamp;
 use crate::http::auth::Caller;
 use crate::http::conditions;
-use crate::http::json::{JsonBody, JsonBytes};
-use crate::http::keyed;
+use crate::http::json::{JsonBody, MergePatch};
 use crate::http::pages;
 use crate::http::problem::{Answer, Code, Problem};
 use crate::http::query::QueryPairs;
@@ -105,15 +103,12 @@ async fn create_schedule(
     caller: Caller<ManageReports>,
     id: web::Path<String>,
     pairs: QueryPairs,
-    body: JsonBytes,
+    body: JsonBody,
 ) -> Answer {
     pairs.refuse_any()?;
     let report = found(&caller, &id).await?;
-    let form = ScheduleForm::parse(
-        body.text()?,
-        caller.app_state().limits().json_depth,
-        caller.organisation().zone(),
-    )?;
+    let zone = caller.organisation().zone();
+    let form = body.read(|text, depth| ScheduleForm::parse(text, depth, zone))?;
     let new = form.made(settled(&caller, &form).await?, caller.now());
     let kept = caller
         .store()
@@ -161,16 +156,13 @@ async fn put_schedule(
     request: HttpRequest,
     id: web::Path<String>,
     pairs: QueryPairs,
-    body: JsonBytes,
+    body: JsonBody,
 ) -> Answer {
     pairs.refuse_any()?;
     let id = found_schedule(&caller, report_id(&id)?).await?.id;
     let expected = conditions::parse_if_match(&request)?;
-    let form = ScheduleForm::parse(
-        body.text()?,
-        caller.app_state().limits().json_depth,
-        caller.organisation().zone(),
-    )?;
+    let zone = caller.organisation().zone();
+    let form = body.read(|text, depth| ScheduleForm::parse(text, depth, zone))?;
     let recipients = settled(&caller, &form).await?;
     let now = caller.now();
     caller
@@ -207,25 +199,20 @@ async fn patch_schedule(
     request: HttpRequest,
     id: web::Path<String>,
     pairs: QueryPairs,
-    JsonBody(body): JsonBody<Value>,
+    patch: MergePatch,
 ) -> Answer {
     pairs.refuse_any()?;
     let before = found_schedule(&caller, report_id(&id)?).await?;
     let expected = conditions::parse_if_match(&request)?;
-    let patch = keyed::patch(body)?;
-    let (depth, zone, now) = (
-        caller.app_state().limits().json_depth,
-        caller.organisation().zone(),
-        caller.now(),
-    );
-    let form = ScheduleForm::patched(&before, &patch, depth, zone)?;
+    let (zone, now) = (caller.organisation().zone(), caller.now());
+    let form = ScheduleForm::patched(&before, patch.value(), patch.depth(), zone)?;
     // Whom the patch doesn't name stays, whatever became of them: that is judged when it runs.
-    let recipients = match patch.get("recipients") {
+    let recipients = match patch.value().get("recipients") {
         Some(_) => Some(settled(&caller, &form).await?),
         None => None,
     };
     let change = |kept: &KeptSchedule| {
-        let form = ScheduleForm::patched(kept, &patch, depth, zone)?;
+        let form = ScheduleForm::patched(kept, patch.value(), patch.depth(), zone)?;
         let recipients = recipients.unwrap_or_else(|| kept.recipients.clone());
         Ok(form.changed(kept, recipients, now))
     };

@@ -1,26 +1,24 @@
-//! `/v1/teams`: the teams of the directory, a tree (contract sections 3 and 5).
+//! `/v1/teams`: the teams of the directory (`docs/specification.md#teams`).
 //!
-//! Every person of the organisation reads the names of its teams, which a frontend needs for its filters; who
-//! belongs to them is told with each user, within the reach. Owner, admin and a credential with `directory` write.
+//! Every person of the organisation may read the names of its teams: a frontend needs them for its filters. The members
+//! of a team are part of the users. Owners, admins and credentials with the scope `directory` may write.
 
-use actix_web::{HttpResponse, web};
+use actix_web::web;
 use serde::Serialize;
-use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::access::Action;
 use crate::access::permit::{ManageDirectory, ReadDirectory};
-use crate::directory::{BatchOutcome, Team, TeamDraft};
-use crate::base::{ListFilter, merge_patch};
-use crate::http::auth::Caller;
-use crate::http::json::{Batch, JsonBody, JsonBytes};
-use crate::http::keyed::{self, Listing};
-use crate::http::pages;
-use crate::http::problem::{Answer, Problem};
-use crate::http::query::QueryPairs;
-use crate::http::routes::routes;
 use crate::base::ids::TeamId;
-
-const PATH: &str = "/v1/teams";
+use crate::base::keyed::BatchOutcome;
+use crate::directory::{Team, TeamDraft, TeamFilter};
+use crate::http::auth::Caller;
+use crate::http::json::{Batch, JsonBody, MergePatch};
+use crate::http::keyed::{self, KeyedResource};
+use crate::http::problem::{Answer, Problem};
+use crate::http::query::{QueryPairs, QueryReader};
+use crate::http::routes::routes;
+use crate::store::Teams;
 
 routes! {
     "/v1/teams" => { get: list_teams },
@@ -38,6 +36,26 @@ pub struct TeamList {
     pub next: Option<String>,
 }
 
+impl KeyedResource for Teams {
+    const PATH: &'static str = "/v1/teams";
+    type List = TeamList;
+
+    fn read_filter(query: &QueryReader<'_>) -> TeamFilter {
+        TeamFilter {
+            words: keyed::search_words(query),
+            parents: query.values("parent"),
+        }
+    }
+
+    fn visible<A: Action>(_caller: &Caller<A>) -> Result<(), Problem> {
+        Ok(())
+    }
+
+    fn page(teams: Vec<Team>, next: Option<String>) -> TeamList {
+        TeamList { teams, next }
+    }
+}
+
 /// List the organisation's teams, by id.
 #[utoipa::path(
     get,
@@ -53,27 +71,7 @@ pub struct TeamList {
     responses((status = 200, description = "A page.", body = TeamList))
 )]
 async fn list_teams(caller: Caller<ReadDirectory>, pairs: QueryPairs) -> Answer {
-    let query = pairs.reader();
-    let listing = Listing::of(&caller, PATH, &pairs, &query);
-    let words = keyed::search_words(&query);
-    let parents = query
-        .values::<TeamId>("parent")
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    let filter = ListFilter { words, parents };
-    query.finish()?;
-    let after = listing.after()?;
-    let page = caller
-        .store()
-        .teams(caller.org(), &filter, after.as_deref(), listing.limit)
-        .await?;
-    let next = listing.next(page.more, page.items.last().map(|team| team.id.as_str()));
-    let body = TeamList {
-        teams: page.items,
-        next,
-    };
-    Ok(pages::list_response(&body, body.next.as_deref()))
+    keyed::list::<Teams, _>(caller, pairs).await
 }
 
 /// Read one team.
@@ -86,9 +84,7 @@ async fn list_teams(caller: Caller<ReadDirectory>, pairs: QueryPairs) -> Answer 
     responses((status = 200, description = "The team.", body = Team))
 )]
 async fn read_team(caller: Caller<ReadDirectory>, id: web::Path<TeamId>, pairs: QueryPairs) -> Answer {
-    pairs.refuse_any()?;
-    let found = caller.store().team(caller.org(), &id).await?;
-    Ok(HttpResponse::Ok().json(found.ok_or_else(Problem::not_found)?))
+    keyed::find::<Teams, _>(caller, id.as_str(), pairs).await
 }
 
 /// Make or replace a team by the platform's own id.
@@ -109,12 +105,9 @@ async fn put_team(
     caller: Caller<ManageDirectory>,
     id: web::Path<TeamId>,
     pairs: QueryPairs,
-    body: JsonBytes,
+    body: JsonBody,
 ) -> Answer {
-    pairs.refuse_any()?;
-    let draft: TeamDraft = keyed::put(&caller, body.text()?, id.as_str())?;
-    let (team, created) = caller.store().put_team(caller.org(), draft).await?;
-    keyed::written(created, PATH, team.id.as_str(), &team)
+    keyed::put::<Teams, _>(caller, id.as_str(), pairs, body).await
 }
 
 /// Change members of a team by a merge patch (RFC 7396).
@@ -132,18 +125,9 @@ async fn patch_team(
     caller: Caller<ManageDirectory>,
     id: web::Path<TeamId>,
     pairs: QueryPairs,
-    JsonBody(body): JsonBody<Value>,
+    patch: MergePatch,
 ) -> Answer {
-    pairs.refuse_any()?;
-    let patch = keyed::patch(body)?;
-    let depth = caller.app_state().limits().json_depth;
-    let change = |team: &Team| {
-        // A team is texts, which always have a JSON form.
-        let before = serde_json::to_value(team).unwrap_or_default();
-        keyed::patched(&merge_patch(before, &patch), depth, team.id.as_str())
-    };
-    let changed = caller.store().patch_team(caller.org(), &id, change).await?;
-    Ok(HttpResponse::Ok().json(changed.ok_or_else(Problem::not_found)?))
+    keyed::patch::<Teams, _>(caller, id.as_str(), pairs, patch).await
 }
 
 /// Make or replace many teams at once: all of them or none.
@@ -156,9 +140,6 @@ async fn patch_team(
         description = "Up to 1,000 teams, each with its id, a team in any order with its parent; or as many lines of JSON, as application/x-ndjson."),
     responses((status = 200, description = "What became of them.", body = BatchOutcome))
 )]
-async fn put_teams(caller: Caller<ManageDirectory>, pairs: QueryPairs, body: Batch) -> Answer {
-    pairs.refuse_any()?;
-    let drafts: Vec<TeamDraft> = keyed::batch(&caller, &body)?;
-    let outcome = caller.store().put_teams(caller.org(), &drafts).await?;
-    Ok(HttpResponse::Ok().json(outcome))
+async fn put_teams(caller: Caller<ManageDirectory>, pairs: QueryPairs, batch: Batch) -> Answer {
+    keyed::put_all::<Teams, _>(caller, pairs, batch).await
 }

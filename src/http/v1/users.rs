@@ -1,27 +1,25 @@
-//! `/v1/users`: the users of the directory, and the identifiers that lead to them (contract sections 3 to 5).
+//! `/v1/users`: the users of the directory and their identifiers (`docs/specification.md#users`).
 //!
-//! Everybody reads the users within their reach, and one outside it is 404 as if there were none. Owner, admin
-//! and a credential with `directory` write; owner and admin move identifiers.
+//! A caller reads the users within the reach. Other users are 404, as users that do not exist. Owners, admins and
+//! credentials with the scope `directory` may write. Owners and admins may move identifiers.
 
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
-use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::access::Role;
 use crate::access::permit::{ManageDirectory, MoveIdentifiers, ReadDirectory};
-use crate::directory::identity::{IdentifierMove, read_move};
-use crate::directory::{BatchOutcome, User, UserDraft, UserFilter, visible_users};
-use crate::http::auth::Caller;
-use crate::http::json::{Batch, JsonBody, JsonBytes};
-use crate::http::keyed::{self, Listing};
-use crate::http::pages;
-use crate::http::problem::{Answer, Problem};
-use crate::http::query::QueryPairs;
-use crate::http::routes::routes;
+use crate::access::{Action, Reach, Role};
 use crate::base::ids::UserId;
-
-const PATH: &str = "/v1/users";
+use crate::base::keyed::BatchOutcome;
+use crate::directory::identity::{IdentifierMove, parse_move};
+use crate::directory::{User, UserDraft, UserFilter, visible_users};
+use crate::http::auth::Caller;
+use crate::http::json::{Batch, JsonBody, MergePatch};
+use crate::http::keyed::{self, KeyedResource};
+use crate::http::problem::{Answer, Problem};
+use crate::http::query::{QueryPairs, QueryReader};
+use crate::http::routes::routes;
+use crate::store::Users;
 
 routes! {
     "/v1/users" => { get: list_users },
@@ -38,6 +36,30 @@ pub struct UserList {
     /// The next page; `null` on the last one.
     #[schema(required = true, example = json!(null))]
     pub next: Option<String>,
+}
+
+impl KeyedResource for Users {
+    const PATH: &'static str = "/v1/users";
+    type List = UserList;
+
+    fn read_filter(query: &QueryReader<'_>) -> UserFilter {
+        UserFilter {
+            words: keyed::search_words(query),
+            active: query.flag("active"),
+            teams: query.values("team"),
+            groups: query.values("group"),
+            managers: query.values("manager"),
+            roles: keyed::choices(query, "role", &Role::ALL, Role::key),
+        }
+    }
+
+    fn visible<A: Action>(caller: &Caller<A>) -> Result<Reach, Problem> {
+        visible_users(caller.principal(), &caller.reach_rules()).ok_or_else(Problem::not_found)
+    }
+
+    fn page(users: Vec<User>, next: Option<String>) -> UserList {
+        UserList { users, next }
+    }
 }
 
 /// List the users within the caller's reach, by id.
@@ -59,29 +81,7 @@ pub struct UserList {
     responses((status = 200, description = "A page.", body = UserList))
 )]
 async fn list_users(caller: Caller<ReadDirectory>, pairs: QueryPairs) -> Answer {
-    let query = pairs.reader();
-    let listing = Listing::of(&caller, PATH, &pairs, &query);
-    let filter = UserFilter {
-        words: keyed::search_words(&query),
-        active: query.flag("active"),
-        teams: query.values("team"),
-        groups: query.values("group"),
-        managers: query.values("manager"),
-        roles: keyed::choices(&query, "role", &Role::ALL, Role::key),
-    };
-    query.finish()?;
-    let after = listing.after()?;
-    let reach = visible_users(caller.principal(), &caller.reach_rules()).ok_or_else(Problem::not_found)?;
-    let page = caller
-        .store()
-        .users(caller.org(), &reach, &filter, after.as_deref(), listing.limit)
-        .await?;
-    let next = listing.next(page.more, page.items.last().map(|user| user.id.as_str()));
-    let body = UserList {
-        users: page.items,
-        next,
-    };
-    Ok(pages::list_response(&body, body.next.as_deref()))
+    keyed::list::<Users, _>(caller, pairs).await
 }
 
 /// Read one user within the caller's reach.
@@ -94,10 +94,7 @@ async fn list_users(caller: Caller<ReadDirectory>, pairs: QueryPairs) -> Answer 
     responses((status = 200, description = "The user.", body = User))
 )]
 async fn read_user(caller: Caller<ReadDirectory>, id: web::Path<UserId>, pairs: QueryPairs) -> Answer {
-    pairs.refuse_any()?;
-    let reach = visible_users(caller.principal(), &caller.reach_rules()).ok_or_else(Problem::not_found)?;
-    let found = caller.store().user(caller.org(), &reach, &id).await?;
-    Ok(HttpResponse::Ok().json(found.ok_or_else(Problem::not_found)?))
+    keyed::find::<Users, _>(caller, id.as_str(), pairs).await
 }
 
 /// Make or replace a user by the platform's own id.
@@ -121,12 +118,9 @@ async fn put_user(
     caller: Caller<ManageDirectory>,
     id: web::Path<UserId>,
     pairs: QueryPairs,
-    body: JsonBytes,
+    body: JsonBody,
 ) -> Answer {
-    pairs.refuse_any()?;
-    let draft: UserDraft = keyed::put(&caller, body.text()?, id.as_str())?;
-    let (user, created) = caller.store().put_user(caller.org(), draft).await?;
-    keyed::written(created, PATH, user.id.as_str(), &user)
+    keyed::put::<Users, _>(caller, id.as_str(), pairs, body).await
 }
 
 /// Change members of a user by a merge patch (RFC 7396).
@@ -146,14 +140,9 @@ async fn patch_user(
     caller: Caller<ManageDirectory>,
     id: web::Path<UserId>,
     pairs: QueryPairs,
-    JsonBody(body): JsonBody<Value>,
+    patch: MergePatch,
 ) -> Answer {
-    pairs.refuse_any()?;
-    let patch = keyed::patch(body)?;
-    let depth = caller.app_state().limits().json_depth;
-    let change = |user: &User| keyed::patched(&user.patched(&patch), depth, user.id.as_str());
-    let changed = caller.store().patch_user(caller.org(), &id, change).await?;
-    Ok(HttpResponse::Ok().json(changed.ok_or_else(Problem::not_found)?))
+    keyed::patch::<Users, _>(caller, id.as_str(), pairs, patch).await
 }
 
 /// Make or replace many users at once: all of them or none.
@@ -167,11 +156,8 @@ async fn patch_user(
             lines of JSON, as application/x-ndjson."),
     responses((status = 200, description = "What became of them.", body = BatchOutcome))
 )]
-async fn put_users(caller: Caller<ManageDirectory>, pairs: QueryPairs, body: Batch) -> Answer {
-    pairs.refuse_any()?;
-    let drafts: Vec<UserDraft> = keyed::batch(&caller, &body)?;
-    let outcome = caller.store().put_users(caller.org(), &drafts).await?;
-    Ok(HttpResponse::Ok().json(outcome))
+async fn put_users(caller: Caller<ManageDirectory>, pairs: QueryPairs, batch: Batch) -> Answer {
+    keyed::put_all::<Users, _>(caller, pairs, batch).await
 }
 
 /// Move identifiers to a user, whoever has them now.
@@ -190,10 +176,10 @@ async fn move_identifiers(
     caller: Caller<MoveIdentifiers>,
     id: web::Path<UserId>,
     pairs: QueryPairs,
-    body: JsonBytes,
+    body: JsonBody,
 ) -> Answer {
     pairs.refuse_any()?;
-    let identifiers = read_move(body.text()?, caller.app_state().limits().json_depth)?;
+    let identifiers = body.read(parse_move)?;
     let user = caller
         .store()
         .move_identifiers(caller.org(), &id, &identifiers)

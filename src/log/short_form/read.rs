@@ -5,6 +5,7 @@ use std::fmt::Display;
 use uuid::Uuid;
 
 use super::{ContentName, ContentRef, Did, ShortForm, ShortResult, UserRef};
+use crate::base::body::{parse_bodies, parse_body};
 use crate::base::fault::{Fault, Place};
 use crate::base::form::{Form, one_of, short_text};
 use crate::base::ids::{ContentId, StatementId, UserId};
@@ -59,10 +60,9 @@ impl ShortForm {
     /// # Errors
     /// Everything that is wrong, each with its place.
     pub fn parse(body: &str, rules: &ShortFormRules) -> Result<Self, Vec<Fault>> {
-        let node = json::parse(body, rules.depth).map_err(|fault| vec![fault])?;
-        let mut faults = Vec::new();
-        let form = Self::read(&node, &Place::Root, rules, &mut faults);
-        form.filter(|_| faults.is_empty()).ok_or(faults)
+        parse_body(body, rules.depth, |node, place, faults| {
+            Self::read(node, place, rules, faults)
+        })
     }
 
     /// Reads the elements of a batch, each a JSON text of its own; pointers begin with the number of the
@@ -71,21 +71,9 @@ impl ShortForm {
     /// # Errors
     /// Everything that is wrong with any of them, each with its place.
     pub fn parse_batch(elements: &[&str], rules: &ShortFormRules) -> Result<Vec<Self>, Vec<Fault>> {
-        let mut faults = Vec::new();
-        let mut forms = Vec::with_capacity(elements.len());
-        for (index, element) in elements.iter().enumerate() {
-            let place = Place::Root.element(index);
-            match json::parse(element, rules.depth) {
-                Ok(node) => forms.extend(Self::read(&node, &place, rules, &mut faults)),
-                Err(fault) => {
-                    faults.push(Fault {
-                        pointer: format!("{place}{}", fault.pointer),
-                        detail: fault.detail,
-                    });
-                }
-            }
-        }
-        if faults.is_empty() { Ok(forms) } else { Err(faults) }
+        parse_bodies(elements, rules.depth, |_, node, place, faults| {
+            Self::read(node, place, rules, faults)
+        })
     }
 
     /// Reads an activity at its place, noting everything that is wrong; `None` where something is.

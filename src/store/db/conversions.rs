@@ -3,8 +3,11 @@
 //! An id is text, a key is a number, a time is its microseconds since 1970, an enum is the number that its `code`
 //! returns. A value that cannot be read back is [`StoreError::Corrupt`].
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
+use crate::access::Role;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{ContentId, GroupId, OrgId, StatementId, TeamId, UserId};
 use crate::catalogue::{ContentFormat, LearningType};
@@ -132,4 +135,30 @@ codes! {
     Origin, "origin";
     LearningType, "type of a content";
     ContentFormat, "content type of a content";
+}
+
+converted!(
+    Role as String,
+    read |key: String| key.parse().map_err(|error| StoreError::corrupt("role", error)),
+    write |role: Role| role.key().to_owned()
+);
+
+/// A list or map that is stored as JSON text.
+pub(crate) struct Json<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromColumn for Json<T> {
+    fn from_column(row: &Row, position: usize) -> Result<Self, StoreError> {
+        let text: String = row.get(position)?;
+        let value = serde_json::from_str(&text).map_err(|error| StoreError::corrupt("JSON text", error))?;
+        Ok(Self(value))
+    }
+}
+
+impl<T: Serialize> IntoValue for Json<T> {
+    const NULL: Value = Value::Text(None);
+
+    fn into_value(self) -> Value {
+        // Lists of texts and maps of texts always have a JSON form.
+        Value::Text(Some(serde_json::to_string(&self.0).unwrap_or_default()))
+    }
 }

@@ -30,17 +30,6 @@ where
     T::try_from(id).map_err(|error| StoreError::corrupt("id", error))
 }
 
-/// An id as it is kept, where there is one.
-pub(crate) fn read_optional_id<T>(row: &Row, column: usize) -> Result<Option<T>, StoreError>
-where
-    T: TryFrom<String, Error: ToString>,
-{
-    let id: Option<String> = row.get(column)?;
-    id.map(T::try_from)
-        .transpose()
-        .map_err(|error| StoreError::corrupt("id", error))
-}
-
 /// Ids as a list to bind.
 pub(crate) fn texts(ids: &[impl AsRef<str>]) -> Vec<String> {
     ids.iter().map(|id| id.as_ref().to_owned()).collect()

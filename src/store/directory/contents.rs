@@ -1,92 +1,355 @@
-//! Contents of the catalogue, and the history of what they demanded.
+//! Contents of the catalogue, and what they demanded over time.
 //!
-//! A content that only statements have named so far has its IRI as id; writing it registers it, under that id or
-//! (where the body names the IRI) under another one. Its key stays, and with it its rows of the log.
+//! A content that only statements have named so far has its IRI as its id. Writing it registers it under that id, or
+//! under another id if the body names the IRI. It keeps its key, and with it its rows of the log.
 
-mod plan;
+mod adoption;
 
-use crate::base::Page;
 use crate::base::clock::Timestamp;
-use crate::base::ids::OrgId;
-use crate::catalogue::timeline::{Snapshots, history};
-use crate::catalogue::{Content, ContentDraft, ContentFilter, Demands};
-use crate::directory::{BatchOutcome, Refusal};
+use crate::base::fold;
+use crate::catalogue::timeline::{Snapshots, history, set_from};
+use crate::catalogue::{Content, ContentDraft, ContentFilter, ContentFormat, Demands, LearningType};
 
-use crate::store::db::database::{Row, Sql};
+use crate::store::db::columns::{IntoValue as _, columns, table_row};
+use crate::store::db::conversions::Json;
+use crate::store::db::database::Sql;
+use crate::store::db::dialect::Value;
 use crate::store::db::ledger::OrgTx;
-use crate::store::db::rows::{Reads, one_more, push_words};
-use crate::store::db::{Store, StoreError, digest};
-use crate::store::directory::write::{Change, WriteError};
-use crate::store::ingest::demands::{kind_from, snapshots, type_from};
+use crate::store::db::rows::{Reads, push_words};
+use crate::store::db::{StoreError, digest};
+use crate::store::ingest::demands::snapshots;
+use crate::store::ingest::persons::stamp_columns;
+
+use super::keyed::{Change, Collection, Existing, Matched, Planned, WriteError, replace_details};
 
 /// `content_terms.kind` of a tag.
 pub(crate) const TAG: i16 = 1;
 /// `content_terms.kind` of a CPD label.
 pub(crate) const CPD_LABEL: i16 = 2;
 
-const SELECT: &str = "SELECT c.key, c.id, c.iri, c.title, c.type, c.content_type, c.tags, c.cpd_labels, \
-     c.source, c.url, c.archived_at, c.registered, c.reprojecting, c.listed FROM contents c WHERE c.org = $1";
+/// The collection of contents.
+pub(crate) struct Contents;
 
-/// A content as it is kept.
-struct Kept {
-    key: i64,
-    /// Whether it is in the catalogue; else only the LRS knows it.
-    listed: bool,
+/// A content as it is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct StoredContent {
     content: Content,
+    /// Whether it is in the catalogue. Otherwise only the LRS knows it.
+    listed: bool,
+    /// What it demanded over time.
     snapshots: Snapshots,
 }
 
-fn read(row: &Row) -> Result<Kept, StoreError> {
-    let terms = |column| -> Result<Vec<String>, StoreError> {
-        let text: String = row.get(column)?;
-        serde_json::from_str(&text).map_err(|error| StoreError::corrupt("list of terms", error))
-    };
-    let content = Content {
-        id: row.get(1)?,
-        iri: row.get(2)?,
-        title: row.get(3)?,
-        learning_type: type_from(row.get(4)?),
-        content_type: kind_from(row.get(5)?),
-        tags: terms(6)?,
-        cpd_labels: terms(7)?,
-        source: row.get(8)?,
-        url: row.get(9)?,
-        archived_at: row.get::<Option<i64>>(10)?.map(Timestamp::from_micros),
-        pass_mark: None,
-        time_limit: None,
-        expires_after: None,
-        certificate: None,
-        registered: row.get(11)?,
-        reprojecting: row.get(12)?,
-    };
-    Ok(Kept {
-        key: row.get(0)?,
-        listed: row.get(13)?,
-        content,
-        snapshots: Vec::new(),
-    })
+columns! {
+    /// A content as it is read.
+    pub(crate) struct SelectedContent {
+        key: i64 = "c.key",
+        id: String = "c.id",
+        iri: String = "c.iri",
+        title: Option<String> = "c.title",
+        learning_type: Option<LearningType> = "c.type",
+        content_type: Option<ContentFormat> = "c.content_type",
+        tags: Json<Vec<String>> = "c.tags",
+        cpd_labels: Json<Vec<String>> = "c.cpd_labels",
+        source: Option<String> = "c.source",
+        url: Option<String> = "c.url",
+        archived_at: Option<Timestamp> = "c.archived_at",
+        registered: bool = "c.registered",
+        reprojecting: bool = "c.reprojecting",
+        listed: bool = "c.listed",
+    }
 }
 
-/// The contents that `sql` (of [`SELECT`]) finds, in its order, with what they demand now.
-async fn load(reads: &mut impl Reads, org: i64, now: Timestamp, sql: Sql) -> Result<Vec<Kept>, StoreError> {
-    let mut contents: Vec<Kept> = reads
-        .rows(sql)
-        .await?
-        .iter()
-        .map(read)
-        .collect::<Result<_, _>>()?;
-    if contents.is_empty() {
-        return Ok(contents);
+table_row! {
+    /// A content as it is written.
+    pub(crate) struct WrittenContent in "contents" {
+        org: i64 = "org",
+        key: i64 = "key",
+        id_digest: Vec<u8> = "id_digest",
+        id: String = "id",
+        registered: bool = "registered",
+        listed: bool = "listed",
+        title: Option<String> = "title",
+        title_folded: String = "title_folded",
+        learning_type: Option<LearningType> = "type",
+        content_type: Option<ContentFormat> = "content_type",
+        tags: Json<Vec<String>> = "tags",
+        cpd_labels: Json<Vec<String>> = "cpd_labels",
+        source: Option<String> = "source",
+        url: Option<String> = "url",
+        archived_at: Option<Timestamp> = "archived_at",
+        demands: String = "demands",
     }
-    let keys = contents.iter().map(|kept| kept.key).collect();
-    let mut snapshots = snapshots(reads, org, keys).await?;
-    for kept in &mut contents {
-        kept.snapshots = snapshots.remove(&kept.key).unwrap_or_default();
+}
+
+table_row! {
+    struct Term in "content_terms" {
+        org: i64 = "org",
+        kind: i16 = "kind",
+        value: String = "value",
+        content: i64 = "content",
     }
-    for kept in &mut contents {
-        show_demands(&mut kept.content, history(&kept.snapshots).at(now));
+}
+
+table_row! {
+    struct Snapshot in "content_demands" {
+        org: i64 = "org",
+        content: i64 = "content",
+        effective_from: Timestamp = "effective_from",
+        demands: String = "demands",
     }
-    Ok(contents)
+}
+
+/// The organisation's account home page: IRIs of contents begin with it by default.
+pub(crate) struct AccountHomePage(String);
+
+impl Collection for Contents {
+    type Entity = Content;
+    type Draft = ContentDraft;
+    type Stored = StoredContent;
+    type Filter = ContentFilter;
+    type Visible = ();
+    type SelectedRow = SelectedContent;
+    type WrittenRow = WrittenContent;
+    type References = AccountHomePage;
+
+    const ID_COLUMN: &'static str = "c.id";
+
+    fn select() -> String {
+        format!(
+            "SELECT {} FROM contents c WHERE c.org = $1",
+            SelectedContent::COLUMNS
+        )
+    }
+
+    fn push_filter(sql: &mut Sql, filter: &ContentFilter) {
+        sql.push(" AND c.listed");
+        push_words(sql, "c.title_folded", &filter.words);
+        if !filter.types.is_empty() {
+            let codes: Vec<i16> = filter.types.iter().map(|value| value.code()).collect();
+            sql.push(" AND c.type").any_of(codes);
+        }
+        if !filter.content_types.is_empty() {
+            let codes: Vec<i16> = filter.content_types.iter().map(|value| value.code()).collect();
+            sql.push(" AND c.content_type").any_of(codes);
+        }
+        if !filter.tags.is_empty() {
+            sql.push(" AND c.key IN (SELECT f.content FROM content_terms f WHERE f.org = $1 AND f.kind = ");
+            sql.bind(TAG)
+                .push(" AND f.value")
+                .any_of(filter.tags.clone())
+                .push(")");
+        }
+        match filter.archived {
+            Some(true) => {
+                sql.push(" AND c.archived_at IS NOT NULL");
+            }
+            Some(false) => {
+                sql.push(" AND c.archived_at IS NULL");
+            }
+            None => {}
+        }
+    }
+
+    fn push_ids(sql: &mut Sql, ids: Vec<String>) {
+        let digests: Vec<Vec<u8>> = ids.iter().map(|id| digest(id)).collect();
+        sql.push(" AND c.id_digest").any_of(digests).push(" AND c.listed");
+    }
+
+    fn stored(row: SelectedContent) -> Existing<Self> {
+        let content = Content {
+            id: row.id,
+            iri: row.iri,
+            title: row.title,
+            learning_type: row.learning_type,
+            content_type: row.content_type,
+            tags: row.tags.0,
+            cpd_labels: row.cpd_labels.0,
+            source: row.source,
+            url: row.url,
+            archived_at: row.archived_at,
+            pass_mark: None,
+            time_limit: None,
+            expires_after: None,
+            certificate: None,
+            registered: row.registered,
+            reprojecting: row.reprojecting,
+        };
+        Existing {
+            key: row.key,
+            stored: StoredContent {
+                content,
+                listed: row.listed,
+                snapshots: Vec::new(),
+            },
+        }
+    }
+
+    fn stored_id(stored: &StoredContent) -> &str {
+        &stored.content.id
+    }
+
+    async fn load_details(
+        reads: &mut impl Reads,
+        org: i64,
+        now: Timestamp,
+        contents: &mut [Existing<Self>],
+    ) -> Result<(), StoreError> {
+        let keys = contents.iter().map(|content| content.key).collect();
+        let mut snapshots = snapshots(reads, org, keys).await?;
+        for Existing { key, stored } in contents {
+            stored.snapshots = snapshots.remove(key).unwrap_or_default();
+            show_demands(&mut stored.content, history(&stored.snapshots).at(now));
+        }
+        Ok(())
+    }
+
+    async fn match_drafts<'d>(
+        tx: &mut OrgTx,
+        drafts: &'d [ContentDraft],
+        now: Timestamp,
+    ) -> Result<(Vec<Matched<'d, Self>>, AccountHomePage), WriteError> {
+        let home_page = AccountHomePage(tx.organisation().await?.account_home_page);
+        let matched = adoption::match_drafts(tx, drafts, &home_page, now).await?;
+        Ok((matched, home_page))
+    }
+
+    fn after(
+        draft: &ContentDraft,
+        before: Option<&StoredContent>,
+        home_page: &AccountHomePage,
+        now: Timestamp,
+    ) -> StoredContent {
+        let old_snapshots = before.map(|before| before.snapshots.clone()).unwrap_or_default();
+        let from = draft.effective_from.unwrap_or(now);
+        let snapshots = if history(&old_snapshots).at(from) == draft.demands {
+            old_snapshots
+        } else {
+            set_from(old_snapshots, from, draft.demands.clone())
+        };
+        let mut content = Content {
+            id: draft.id.to_string(),
+            iri: before.map_or_else(|| home_page.iri(draft), |before| before.content.iri.clone()),
+            title: Some(draft.title.clone()),
+            learning_type: Some(draft.learning_type),
+            content_type: draft.content_type,
+            tags: draft.tags.clone(),
+            cpd_labels: draft.cpd_labels.clone(),
+            source: draft.source.clone(),
+            url: draft.url.clone(),
+            archived_at: draft.archived_at,
+            pass_mark: None,
+            time_limit: None,
+            expires_after: None,
+            certificate: None,
+            registered: true,
+            reprojecting: before.is_some_and(|before| before.content.reprojecting),
+        };
+        show_demands(&mut content, history(&snapshots).at(now));
+        StoredContent {
+            content,
+            listed: true,
+            snapshots,
+        }
+    }
+
+    /// A content that had another id, or that only the LRS knew, is new at its address.
+    fn change(before: Option<&StoredContent>, after: &StoredContent) -> Change {
+        match before {
+            Some(before) if before == after => Change::Unchanged,
+            Some(before) if before.listed && before.content.id == after.content.id => Change::Updated,
+            _ => Change::Created,
+        }
+    }
+
+    fn row(
+        org: i64,
+        element: &Planned<'_, Self>,
+        _home_page: &AccountHomePage,
+        now: Timestamp,
+    ) -> WrittenContent {
+        let StoredContent {
+            content,
+            listed,
+            snapshots,
+        } = element.after.clone();
+        WrittenContent {
+            org,
+            key: element.key,
+            id_digest: digest(&content.id),
+            id: content.id,
+            registered: content.registered,
+            listed,
+            title_folded: fold(content.title.as_deref().unwrap_or_default()),
+            title: content.title,
+            learning_type: content.learning_type,
+            content_type: content.content_type,
+            tags: Json(content.tags),
+            cpd_labels: Json(content.cpd_labels),
+            source: content.source,
+            url: content.url,
+            archived_at: content.archived_at,
+            demands: history(&snapshots).at(now).to_json(),
+        }
+    }
+
+    /// The IRI never changes. The other columns are written by the recorder.
+    fn initial_columns(element: &Planned<'_, Self>) -> Vec<(&'static str, Value)> {
+        let iri = &element.after.content.iri;
+        let (defined_at, defined_by) = stamp_columns(None);
+        vec![
+            ("digest", digest(iri).into_value()),
+            ("iri", iri.clone().into_value()),
+            ("defined_at", defined_at.into_value()),
+            ("defined_by", defined_by.into_value()),
+            ("tracked", false.into_value()),
+            ("reprojecting", false.into_value()),
+        ]
+    }
+
+    async fn write_details(
+        tx: &mut OrgTx,
+        planned: &mut [Planned<'_, Self>],
+        _home_page: &AccountHomePage,
+    ) -> Result<(), WriteError> {
+        replace_terms(tx, planned).await?;
+        replace_snapshots(tx, planned).await?;
+        for content in planned.iter().filter(|content| content.needs_projection()) {
+            tx.reproject(content.key).await?;
+        }
+        if planned.iter().any(|content| content.change != Change::Unchanged) {
+            tx.invalidate_caches();
+        }
+        Ok(())
+    }
+}
+
+impl From<StoredContent> for Content {
+    fn from(stored: StoredContent) -> Self {
+        stored.content
+    }
+}
+
+impl AccountHomePage {
+    /// The IRI that a new content gets.
+    fn iri(&self, draft: &ContentDraft) -> String {
+        match &draft.iri {
+            Some(iri) => iri.to_string(),
+            None => ContentDraft::default_iri(&draft.id, &self.0),
+        }
+    }
+}
+
+impl Planned<'_, Contents> {
+    /// Whether rows of the log about the content have to be projected again.
+    fn needs_projection(&self) -> bool {
+        let after = &self.after;
+        self.before.as_ref().is_some_and(|before| {
+            before.content.learning_type != after.content.learning_type
+                || before.content.content_type != after.content.content_type
+                || before.snapshots != after.snapshots
+        })
+    }
 }
 
 fn show_demands(content: &mut Content, demands: Demands) {
@@ -96,143 +359,42 @@ fn show_demands(content: &mut Content, demands: Demands) {
     content.certificate = demands.certificate.map(Into::into);
 }
 
-/// The listed content with that id.
-fn by_id(org: i64, id: &str) -> Sql {
-    Sql::new(&format!("{SELECT} AND c.id_digest = $2 AND c.listed"))
-        .with(org)
-        .with(digest(id))
+async fn replace_terms(tx: &mut OrgTx, planned: &[Planned<'_, Contents>]) -> Result<(), StoreError> {
+    let org = tx.org;
+    let differ = |before: &StoredContent, after: &StoredContent| {
+        before.content.tags != after.content.tags || before.content.cpd_labels != after.content.cpd_labels
+    };
+    let terms = |element: &Planned<'_, Contents>| {
+        let content = &element.after.content;
+        let tags = content.tags.iter().map(|tag| (TAG, tag));
+        let cpd_labels = content.cpd_labels.iter().map(|label| (CPD_LABEL, label));
+        let rows = tags.chain(cpd_labels).map(|(kind, value)| Term {
+            org,
+            kind,
+            value: value.clone(),
+            content: element.key,
+        });
+        rows.collect()
+    };
+    replace_details(tx, planned, "content", differ, terms).await
 }
 
-fn push_filter(sql: &mut Sql, filter: &ContentFilter) {
-    push_words(sql, "c.title_folded", &filter.words);
-    if !filter.types.is_empty() {
-        sql.push(" AND c.type")
-            .any_of(filter.types.iter().map(|kind| kind.code()).collect::<Vec<i16>>());
-    }
-    if !filter.content_types.is_empty() {
-        let codes: Vec<i16> = filter.content_types.iter().map(|kind| kind.code()).collect();
-        sql.push(" AND c.content_type").any_of(codes);
-    }
-    if !filter.tags.is_empty() {
-        sql.push(" AND c.key IN (SELECT f.content FROM content_terms f WHERE f.org = $1 AND f.kind = ");
-        sql.bind(TAG)
-            .push(" AND f.value")
-            .any_of(filter.tags.clone())
-            .push(")");
-    }
-    match filter.archived {
-        Some(true) => {
-            sql.push(" AND c.archived_at IS NOT NULL");
-        }
-        Some(false) => {
-            sql.push(" AND c.archived_at IS NULL");
-        }
-        None => {}
-    }
-}
-
-impl Store {
-    /// A page of the catalogue, by id, after the id `after`.
-    pub async fn contents(
-        &self,
-        organisation: &OrgId,
-        filter: &ContentFilter,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Page<Content>, StoreError> {
-        let Some(org) = self.organisation_key(organisation).await? else {
-            return Ok(Page::empty());
-        };
-        let mut sql = Sql::new(&format!("{SELECT} AND c.listed")).with(org);
-        push_filter(&mut sql, filter);
-        if let Some(after) = after {
-            sql.push(" AND c.id > ").bind(after);
-        }
-        sql.push(" ORDER BY c.id LIMIT ").bind(one_more(limit));
-        let contents = load(&mut self.db(), org, self.clock().now(), sql).await?;
-        Ok(Page::from_overfetch(
-            contents.into_iter().map(|kept| kept.content).collect(),
-            limit,
-        ))
-    }
-
-    /// One content of the catalogue; `id` is its id, or its IRI while nobody has registered it.
-    pub async fn content(&self, organisation: &OrgId, id: &str) -> Result<Option<Content>, StoreError> {
-        let Some(org) = self.organisation_key(organisation).await? else {
-            return Ok(None);
-        };
-        let mut found = load(&mut self.db(), org, self.clock().now(), by_id(org, id)).await?;
-        Ok(found.pop().map(|kept| kept.content))
-    }
-
-    /// Makes or replaces contents: all of them or none.
-    ///
-    /// # Errors
-    ///
-    /// Another content's IRI, and a new IRI for a content that has one; each with its place, which begins with
-    /// the number of the draft.
-    pub async fn put_contents(
-        &self,
-        organisation: &OrgId,
-        drafts: &[ContentDraft],
-    ) -> Result<BatchOutcome, WriteError> {
-        let mut tx = self.write(organisation).await?;
-        let changes = plan::apply(&mut tx, drafts).await?;
-        tx.commit().await?;
-        Ok(Change::count(changes))
-    }
-
-    /// Makes or replaces one content and answers it, and whether there was none with this id.
-    ///
-    /// # Errors
-    ///
-    /// As [`Store::put_contents`], with places within the draft.
-    pub async fn put_content(
-        &self,
-        organisation: &OrgId,
-        draft: ContentDraft,
-    ) -> Result<(Content, bool), WriteError> {
-        let mut tx = self.write(organisation).await?;
-        let changes = plan::apply(&mut tx, std::slice::from_ref(&draft)).await;
-        let changes = changes.map_err(WriteError::of_the_only_element)?;
-        let content = written(&mut tx, draft.id.as_str()).await?;
-        tx.commit().await?;
-        Ok((content, changes.contains(&Change::Created)))
-    }
-
-    /// Changes a content that is there: `change` is given what it is now. `None` where it is not there. One
-    /// that only statements have named so far is registered by it.
-    ///
-    /// # Errors
-    ///
-    /// What `change` says, and [`Store::put_content`].
-    pub async fn patch_content(
-        &self,
-        organisation: &OrgId,
-        id: &str,
-        change: impl FnOnce(&Content) -> Result<ContentDraft, Refusal>,
-    ) -> Result<Option<Content>, WriteError> {
-        let mut tx = self.write(organisation).await?;
-        let Some(content) = find(&mut tx, id).await? else {
-            return Ok(None);
-        };
-        let draft = change(&content)?;
-        let changes = plan::apply(&mut tx, std::slice::from_ref(&draft)).await;
-        changes.map_err(WriteError::of_the_only_element)?;
-        let content = written(&mut tx, draft.id.as_str()).await?;
-        tx.commit().await?;
-        Ok(Some(content))
-    }
-}
-
-async fn find(tx: &mut OrgTx, id: &str) -> Result<Option<Content>, StoreError> {
-    let (org, now) = (tx.org, tx.store().clock().now());
-    let found = load(tx, org, now, by_id(org, id)).await?.pop();
-    Ok(found.map(|kept| kept.content))
-}
-
-async fn written(tx: &mut OrgTx, id: &str) -> Result<Content, StoreError> {
-    find(tx, id)
-        .await?
-        .ok_or(StoreError::Invariant("a content that was not written"))
+/// A content has few snapshots, so all of them are written again.
+async fn replace_snapshots(tx: &mut OrgTx, planned: &[Planned<'_, Contents>]) -> Result<(), StoreError> {
+    let org = tx.org;
+    let differ = |before: &StoredContent, after: &StoredContent| before.snapshots != after.snapshots;
+    let snapshots = |element: &Planned<'_, Contents>| {
+        let rows = element
+            .after
+            .snapshots
+            .iter()
+            .map(|(effective_from, demands)| Snapshot {
+                org,
+                content: element.key,
+                effective_from: *effective_from,
+                demands: demands.to_json(),
+            });
+        rows.collect()
+    };
+    replace_details(tx, planned, "content", differ, snapshots).await
 }

@@ -1,150 +1,343 @@
-//! Users of the directory: read within a reach, written all or none.
-//!
-//! Reading is here; how a write becomes rows is in [`plan`]. A batch reads what is there by a few queries with
-//! lists, decides in the process, and writes what is new in bulk: no query an element.
+//! Users of the directory, and the identifiers that belong to them.
 
-mod plan;
+mod claims;
+mod details;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use crate::access::{Reach, Role};
 use crate::base::Page;
 use crate::base::clock::Timestamp;
 use crate::base::fault::Fault;
+use crate::base::fold;
 use crate::base::ids::{GroupId, OrgId, TeamId, UserId};
-use crate::directory::identity::{claimed_by_email, claimed_by_id};
-use crate::directory::{Agent, BatchOutcome, Refusal, User, UserDraft, UserFilter};
+use crate::base::keyed::Refusal;
+use crate::directory::identity::identifiers_of_email;
+use crate::directory::{Agent, User, UserDraft, UserFilter};
 use crate::record::Identifier;
 
-use crate::store::db::database::{Row, Sql};
+use crate::store::db::columns::{columns, table_row};
+use crate::store::db::conversions::Json;
+use crate::store::db::database::Sql;
 use crate::store::db::ledger::OrgTx;
-use crate::store::db::rows::{Reads, one_more, push_words, read_id, read_optional_id, texts};
+use crate::store::db::rows::{Reads, push_words, texts};
 use crate::store::db::{Store, StoreError};
-use crate::store::directory::reach::push_reach;
-use crate::store::directory::write::{Change, WriteError};
-use crate::store::ingest::persons::{digest_of, read_identifier};
+use crate::store::ingest::persons::read_identifier;
 
-const SELECT: &str = "SELECT u.key, u.id, u.first_name, u.last_name, u.email, u.role, u.job_title, u.language, \
-     u.location, u.joined_on, m.id, t.id, u.active, u.deactivated_at, u.custom FROM users u \
-     LEFT JOIN users m ON m.org = u.org AND m.key = u.manager \
-     LEFT JOIN teams t ON t.org = u.org AND t.key = u.primary_team WHERE u.org = $1";
+use super::keyed::{
+    Change, Collection, Existing, Matched, Planned, Tree, TreeKeys, WriteError, find_existing, find_keys,
+    match_by_id,
+};
+use super::reach::push_reach;
 
-fn read(row: &Row) -> Result<(i64, User), StoreError> {
-    let role: String = row.get(5)?;
-    let custom: String = row.get(14)?;
-    let user = User {
-        id: read_id(row, 1)?,
-        first_name: row.get(2)?,
-        last_name: row.get(3)?,
-        email: row.get(4)?,
-        role: role.parse().map_err(|error| StoreError::corrupt("role", error))?,
-        job_title: row.get(6)?,
-        language: row.get(7)?,
-        location: row.get(8)?,
-        joined_on: row.get(9)?,
-        manager: read_optional_id(row, 10)?,
-        primary_team: read_optional_id(row, 11)?,
-        teams: Vec::new(),
-        groups: Vec::new(),
-        active: row.get(12)?,
-        deactivated_at: row.get::<Option<i64>>(13)?.map(Timestamp::from_micros),
-        identifiers: Vec::new(),
-        custom: serde_json::from_str(&custom).map_err(|error| StoreError::corrupt("custom field", error))?,
-    };
-    Ok((row.get(0)?, user))
+/// The collection of users.
+pub(crate) struct Users;
+
+columns! {
+    /// A user as it is read.
+    pub(crate) struct SelectedUser {
+        key: i64 = "u.key",
+        id: UserId = "u.id",
+        first_name: Option<String> = "u.first_name",
+        last_name: Option<String> = "u.last_name",
+        email: Option<String> = "u.email",
+        role: Role = "u.role",
+        job_title: Option<String> = "u.job_title",
+        language: Option<String> = "u.language",
+        location: Option<String> = "u.location",
+        joined_on: Option<String> = "u.joined_on",
+        manager: Option<UserId> = "m.id",
+        primary_team: Option<TeamId> = "t.id",
+        active: bool = "u.active",
+        deactivated_at: Option<Timestamp> = "u.deactivated_at",
+        custom: Json<BTreeMap<String, String>> = "u.custom",
+    }
 }
 
-/// The users that `sql` (of [`SELECT`]) finds, in its order, with their teams, groups and identifiers.
-async fn load(reads: &mut impl Reads, org: i64, sql: Sql) -> Result<Vec<(i64, User)>, StoreError> {
-    let mut users: Vec<(i64, User)> = reads
-        .rows(sql)
-        .await?
-        .iter()
-        .map(read)
-        .collect::<Result<_, _>>()?;
-    if users.is_empty() {
-        return Ok(users);
+table_row! {
+    /// A user as it is written.
+    pub(crate) struct WrittenUser in "users" {
+        org: i64 = "org",
+        key: i64 = "key",
+        id: UserId = "id",
+        first_name: Option<String> = "first_name",
+        last_name: Option<String> = "last_name",
+        email: Option<String> = "email",
+        role: Role = "role",
+        job_title: Option<String> = "job_title",
+        language: Option<String> = "language",
+        location: Option<String> = "location",
+        joined_on: Option<String> = "joined_on",
+        manager: Option<i64> = "manager",
+        primary_team: Option<i64> = "primary_team",
+        active: bool = "active",
+        deactivated_at: Option<Timestamp> = "deactivated_at",
+        custom: Json<BTreeMap<String, String>> = "custom",
+        search: String = "search",
     }
-    let places: HashMap<i64, usize> = users
-        .iter()
-        .enumerate()
-        .map(|(place, (key, _))| (*key, place))
-        .collect();
-    let keys: Vec<i64> = users.iter().map(|(key, _)| *key).collect();
-    let teams = Sql::new(
-        "SELECT m.user_key, t.id FROM memberships m JOIN teams t ON t.org = m.org AND t.key = m.team \
-         WHERE m.org = $1 AND m.user_key IN LIST($2) ORDER BY t.id",
-    );
-    let groups = Sql::new(
-        "SELECT m.user_key, g.id FROM group_members m JOIN groups g ON g.org = m.org AND g.key = m.group_key \
-         WHERE m.org = $1 AND m.user_key IN LIST($2) ORDER BY g.id",
-    );
-    let persons =
-        Sql::new("SELECT user_key, value FROM persons WHERE org = $1 AND user_key IN LIST($2) ORDER BY key");
-    for row in reads.rows(teams.with(org).with(keys.clone())).await? {
-        if let Some(user) = at(&mut users, &places, row.get(0)?) {
-            user.teams.push(read_id::<TeamId>(&row, 1)?);
+}
+
+/// The keys that drafts of users name, and the home page of the users' accounts.
+pub(crate) struct UserReferences {
+    managers: TreeKeys,
+    teams: HashMap<String, i64>,
+    groups: HashMap<String, i64>,
+    account_home_page: String,
+}
+
+impl Collection for Users {
+    type Entity = User;
+    type Draft = UserDraft;
+    type Stored = User;
+    type Filter = UserFilter;
+    type Visible = Reach;
+    type SelectedRow = SelectedUser;
+    type WrittenRow = WrittenUser;
+    type References = UserReferences;
+
+    const ID_COLUMN: &'static str = "u.id";
+
+    fn select() -> String {
+        format!(
+            "SELECT {} FROM users u LEFT JOIN users m ON m.org = u.org AND m.key = u.manager \
+             LEFT JOIN teams t ON t.org = u.org AND t.key = u.primary_team WHERE u.org = $1",
+            SelectedUser::COLUMNS
+        )
+    }
+
+    fn push_visible(sql: &mut Sql, reach: &Reach) {
+        push_reach(sql, "u.key", reach);
+    }
+
+    fn push_filter(sql: &mut Sql, filter: &UserFilter) {
+        push_words(sql, "u.search", &filter.words);
+        if let Some(active) = filter.active {
+            sql.push(" AND u.active = ").bind(active);
+        }
+        if !filter.teams.is_empty() {
+            sql.push(
+                " AND u.key IN (SELECT f.user_key FROM memberships f JOIN teams ft ON ft.org = f.org \
+                 AND ft.key = f.team WHERE f.org = $1 AND ft.id",
+            );
+            sql.any_of(texts(&filter.teams)).push(")");
+        }
+        if !filter.groups.is_empty() {
+            sql.push(
+                " AND u.key IN (SELECT f.user_key FROM group_members f JOIN groups fg ON fg.org = f.org \
+                 AND fg.key = f.group_key WHERE f.org = $1 AND fg.id",
+            );
+            sql.any_of(texts(&filter.groups)).push(")");
+        }
+        if !filter.managers.is_empty() {
+            sql.push(" AND u.manager IN (SELECT b.key FROM users b WHERE b.org = $1 AND b.id");
+            sql.any_of(texts(&filter.managers)).push(")");
+        }
+        if !filter.roles.is_empty() {
+            let roles: Vec<String> = filter.roles.iter().map(|role| role.key().to_owned()).collect();
+            sql.push(" AND u.role").any_of(roles);
         }
     }
-    for row in reads.rows(groups.with(org).with(keys.clone())).await? {
-        if let Some(user) = at(&mut users, &places, row.get(0)?) {
-            user.groups.push(read_id::<GroupId>(&row, 1)?);
+
+    fn stored(row: SelectedUser) -> Existing<Self> {
+        Existing {
+            key: row.key,
+            stored: User {
+                id: row.id,
+                first_name: row.first_name,
+                last_name: row.last_name,
+                email: row.email,
+                role: row.role,
+                job_title: row.job_title,
+                language: row.language,
+                location: row.location,
+                joined_on: row.joined_on,
+                manager: row.manager,
+                primary_team: row.primary_team,
+                teams: Vec::new(),
+                groups: Vec::new(),
+                active: row.active,
+                deactivated_at: row.deactivated_at,
+                identifiers: Vec::new(),
+                custom: row.custom.0,
+            },
         }
     }
-    for row in reads.rows(persons.with(org).with(keys)).await? {
-        let identifier = read_identifier(&row.get::<String>(1)?)?;
-        if let (Some(user), Some(identifier)) = (at(&mut users, &places, row.get(0)?), identifier) {
-            user.identifiers.push(Agent(identifier));
+
+    fn stored_id(stored: &User) -> &str {
+        stored.id.as_str()
+    }
+
+    async fn load_details(
+        reads: &mut impl Reads,
+        org: i64,
+        _now: Timestamp,
+        users: &mut [Existing<Self>],
+    ) -> Result<(), StoreError> {
+        details::load(reads, org, users).await
+    }
+
+    async fn match_drafts<'d>(
+        tx: &mut OrgTx,
+        drafts: &'d [UserDraft],
+        now: Timestamp,
+    ) -> Result<(Vec<Matched<'d, Self>>, UserReferences), WriteError> {
+        let matched = match_by_id(tx, drafts, now).await?;
+        let teams = drafts.iter().flat_map(|draft| &draft.teams).map(TeamId::as_str);
+        let groups = drafts.iter().flat_map(|draft| &draft.groups).map(GroupId::as_str);
+        let references = UserReferences {
+            managers: TreeKeys::find(tx, &matched).await?,
+            teams: find_keys(tx, "teams", teams.collect()).await?,
+            groups: find_keys(tx, "groups", groups.collect()).await?,
+            account_home_page: tx.organisation().await?.account_home_page,
+        };
+        references.refuse_missing(drafts)?;
+        references.managers.refuse_cycle(tx, &matched).await?;
+        Ok((matched, references))
+    }
+
+    fn after(draft: &UserDraft, before: Option<&User>, _references: &UserReferences, now: Timestamp) -> User {
+        // A user who was deactivated before keeps the time.
+        let deactivated_before = before.and_then(|before| before.deactivated_at);
+        User {
+            id: draft.id.clone(),
+            first_name: draft.first_name.clone(),
+            last_name: draft.last_name.clone(),
+            email: draft.email.clone(),
+            role: draft.role,
+            job_title: draft.job_title.clone(),
+            language: draft.language.clone(),
+            location: draft.location.clone(),
+            joined_on: draft.joined_on.clone(),
+            manager: draft.manager.clone(),
+            primary_team: draft.primary_team.clone(),
+            teams: draft.teams.clone(),
+            groups: draft.groups.clone(),
+            active: draft.active,
+            deactivated_at: (!draft.active)
+                .then(|| draft.deactivated_at.or(deactivated_before).unwrap_or(now)),
+            // Identifiers are claimed after the rows are written.
+            identifiers: before
+                .map(|before| before.identifiers.clone())
+                .unwrap_or_default(),
+            custom: draft.custom.clone(),
         }
     }
-    Ok(users)
+
+    fn row(
+        org: i64,
+        element: &Planned<'_, Self>,
+        references: &UserReferences,
+        _now: Timestamp,
+    ) -> WrittenUser {
+        let user = element.after.clone();
+        WrittenUser {
+            org,
+            key: element.key,
+            search: search_text(&user),
+            manager: user
+                .manager
+                .as_ref()
+                .and_then(|manager| references.managers.key(manager.as_str())),
+            primary_team: user
+                .primary_team
+                .as_ref()
+                .and_then(|team| references.teams.get(team.as_str()).copied()),
+            id: user.id,
+            first_name: user.first_name,
+            last_name: user.last_name,
+            email: user.email,
+            role: user.role,
+            job_title: user.job_title,
+            language: user.language,
+            location: user.location,
+            joined_on: user.joined_on,
+            active: user.active,
+            deactivated_at: user.deactivated_at,
+            custom: Json(user.custom),
+        }
+    }
+
+    async fn write_details(
+        tx: &mut OrgTx,
+        planned: &mut [Planned<'_, Self>],
+        references: &UserReferences,
+    ) -> Result<(), WriteError> {
+        details::replace(tx, planned, references).await?;
+        let claims = claims::find(tx, planned, &references.account_home_page).await?;
+        for claim in &claims {
+            if let Some(user) = planned.get_mut(claim.index)
+                && user.change == Change::Unchanged
+            {
+                user.change = Change::Updated;
+            }
+        }
+        claims::make(tx, planned, &claims).await?;
+        for user in planned.iter() {
+            let was_active = user.before.as_ref().map(|before| before.active);
+            if was_active.is_some_and(|was_active| was_active != user.after.active) {
+                tx.set_deactivated(user.key, !user.after.active).await?;
+            }
+        }
+        Ok(())
+    }
 }
 
-fn at<'u>(users: &'u mut [(i64, User)], places: &HashMap<i64, usize>, key: i64) -> Option<&'u mut User> {
-    users.get_mut(*places.get(&key)?).map(|(_, user)| user)
+impl Tree for Users {
+    const MEMBER: &'static str = "manager";
+    const NOUN: &'static str = "user";
+
+    fn above(draft: &UserDraft) -> Option<&str> {
+        draft.manager.as_ref().map(UserId::as_str)
+    }
+
+    fn stored_above(stored: &User) -> Option<&str> {
+        stored.manager.as_ref().map(UserId::as_str)
+    }
 }
 
-fn by_ids(org: i64, ids: Vec<String>) -> Sql {
-    Sql::new(&format!("{SELECT} AND u.id IN LIST($2)"))
-        .with(org)
-        .with(ids)
+impl UserReferences {
+    /// Refuses drafts that name a manager, team or group that does not exist.
+    fn refuse_missing(&self, drafts: &[UserDraft]) -> Result<(), Refusal> {
+        let mut faults = Vec::new();
+        for (index, draft) in drafts.iter().enumerate() {
+            faults.extend(self.managers.missing_above::<Users>(index, draft));
+            for team in &draft.teams {
+                if !self.teams.contains_key(team.as_str()) {
+                    let is_primary = draft.primary_team.as_ref() == Some(team);
+                    let member = if is_primary { "primary_team" } else { "teams" };
+                    let detail = format!("the team `{team}` does not exist; create it first");
+                    faults.push(fault(index, member, detail));
+                }
+            }
+            for group in &draft.groups {
+                if !self.groups.contains_key(group.as_str()) {
+                    let detail = format!("the group `{group}` does not exist; create it first");
+                    faults.push(fault(index, "groups", detail));
+                }
+            }
+        }
+        Refusal::if_faulty(faults)
+    }
 }
 
-fn push_filter(sql: &mut Sql, filter: &UserFilter) {
-    push_words(sql, "u.search", &filter.words);
-    if let Some(active) = filter.active {
-        sql.push(" AND u.active = ").bind(active);
-    }
-    if !filter.teams.is_empty() {
-        sql.push(
-            " AND u.key IN (SELECT f.user_key FROM memberships f JOIN teams ft ON ft.org = f.org \
-             AND ft.key = f.team WHERE f.org = $1 AND ft.id",
-        );
-        sql.any_of(texts(&filter.teams)).push(")");
-    }
-    if !filter.groups.is_empty() {
-        sql.push(
-            " AND u.key IN (SELECT f.user_key FROM group_members f JOIN groups fg ON fg.org = f.org \
-             AND fg.key = f.group_key WHERE f.org = $1 AND fg.id",
-        );
-        sql.any_of(texts(&filter.groups)).push(")");
-    }
-    if !filter.managers.is_empty() {
-        sql.push(" AND u.manager IN (SELECT b.key FROM users b WHERE b.org = $1 AND b.id");
-        sql.any_of(texts(&filter.managers)).push(")");
-    }
-    if !filter.roles.is_empty() {
-        let roles: Vec<String> = filter
-            .roles
-            .iter()
-            .map(|role: &Role| role.key().to_owned())
-            .collect();
-        sql.push(" AND u.role").any_of(roles);
+/// The text that the words of `q` are searched in. A word has no line break, so it cannot match across two facts.
+fn search_text(user: &User) -> String {
+    let names = [&user.first_name, &user.last_name, &user.email];
+    let mut facts: Vec<&str> = names.into_iter().flatten().map(String::as_str).collect();
+    facts.push(user.id.as_str());
+    fold(&facts.join("\n"))
+}
+
+/// A fault at a member of the draft with that number.
+fn fault(index: usize, member: &str, detail: String) -> Fault {
+    Fault {
+        pointer: format!("/{index}/{member}"),
+        detail,
     }
 }
 
 impl Store {
-    /// A page of the users within the reach, by id, after the id `after`.
+    /// A page of the users within the reach, by id. It begins after the id `after`.
     pub async fn users(
         &self,
         organisation: &OrgId,
@@ -153,98 +346,23 @@ impl Store {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Page<User>, StoreError> {
-        let Some(org) = self.organisation_key(organisation).await? else {
-            return Ok(Page::empty());
-        };
-        let mut sql = Sql::new(SELECT).with(org);
-        push_reach(&mut sql, "u.key", reach);
-        push_filter(&mut sql, filter);
-        if let Some(after) = after {
-            sql.push(" AND u.id > ").bind(after);
-        }
-        sql.push(" ORDER BY u.id LIMIT ").bind(one_more(limit));
-        let users = load(&mut self.db(), org, sql).await?;
-        Ok(Page::from_overfetch(
-            users.into_iter().map(|(_, user)| user).collect(),
-            limit,
-        ))
+        self.list::<Users>(organisation, reach, filter, after, limit)
+            .await
     }
 
-    /// One user, if they are there and within the reach.
+    /// One user; `None` if the user does not exist or is not within the reach.
     pub async fn user(
         &self,
         organisation: &OrgId,
         reach: &Reach,
         id: &UserId,
     ) -> Result<Option<User>, StoreError> {
-        let Some(org) = self.organisation_key(organisation).await? else {
-            return Ok(None);
-        };
-        let mut sql = by_ids(org, vec![id.to_string()]);
-        push_reach(&mut sql, "u.key", reach);
-        let mut found = load(&mut self.db(), org, sql).await?;
-        Ok(found.pop().map(|(_, user)| user))
+        self.find::<Users>(organisation, reach, id.as_str()).await
     }
 
-    /// Makes or replaces users: all of them or none.
-    ///
-    /// # Errors
-    ///
-    /// A manager, team or group that is neither there nor (a manager) among them, a cycle of managers, and
-    /// somebody else's identifier; each with its place, which begins with the number of the draft.
-    pub async fn put_users(
-        &self,
-        organisation: &OrgId,
-        drafts: &[UserDraft],
-    ) -> Result<BatchOutcome, WriteError> {
-        let mut tx = self.write(organisation).await?;
-        let changes = plan::apply(&mut tx, drafts).await?;
-        tx.commit().await?;
-        Ok(Change::count(changes))
-    }
-
-    /// Makes or replaces one user and answers them, and whether they are new.
-    ///
-    /// # Errors
-    ///
-    /// As [`Store::put_users`], with places within the draft.
-    pub async fn put_user(&self, organisation: &OrgId, draft: UserDraft) -> Result<(User, bool), WriteError> {
-        let mut tx = self.write(organisation).await?;
-        let changes = plan::apply(&mut tx, std::slice::from_ref(&draft)).await;
-        let changes = changes.map_err(WriteError::of_the_only_element)?;
-        let user = written(&mut tx, &draft.id).await?;
-        tx.commit().await?;
-        Ok((user, changes.contains(&Change::Created)))
-    }
-
-    /// Changes a user who is there: `change` is given what they are now. `None` where they are not there.
-    ///
-    /// # Errors
-    ///
-    /// What `change` says, and [`Store::put_user`].
-    pub async fn patch_user(
-        &self,
-        organisation: &OrgId,
-        id: &UserId,
-        change: impl FnOnce(&User) -> Result<UserDraft, Refusal>,
-    ) -> Result<Option<User>, WriteError> {
-        let mut tx = self.write(organisation).await?;
-        let org = tx.org;
-        let select = by_ids(org, vec![id.to_string()]);
-        let Some((_, user)) = load(&mut tx, org, select).await?.pop() else {
-            return Ok(None);
-        };
-        let draft = change(&user)?;
-        let changes = plan::apply(&mut tx, std::slice::from_ref(&draft)).await;
-        changes.map_err(WriteError::of_the_only_element)?;
-        let user = written(&mut tx, &draft.id).await?;
-        tx.commit().await?;
-        Ok(Some(user))
-    }
-
-    /// Binds the identifiers to the user, whoever had them: what their actors did goes along (product text,
-    /// section 5). An mbox takes the hashes of its address along, as it was claimed with them. `None` where the
-    /// user is not there.
+    /// Binds the identifiers to the user and takes them from the users who have them
+    /// (`docs/specification.md#identifiers`). An mbox takes the hashes of its address along. `None` if the user does not
+    /// exist.
     pub async fn move_identifiers(
         &self,
         organisation: &OrgId,
@@ -252,86 +370,19 @@ impl Store {
         identifiers: &[Identifier],
     ) -> Result<Option<User>, StoreError> {
         let mut tx = self.write(organisation).await?;
-        let org = tx.org;
-        let select = by_ids(org, vec![id.to_string()]);
-        let Some((key, user)) = load(&mut tx, org, select).await?.pop() else {
+        let Some(user) = find_existing::<Users>(&mut tx, id.as_str()).await? else {
             return Ok(None);
         };
         let moved: Vec<Identifier> = identifiers
             .iter()
             .flat_map(|identifier| match identifier.email() {
-                Some(address) => claimed_by_email(address),
+                Some(address) => identifiers_of_email(address),
                 None => vec![identifier.clone()],
             })
             .collect();
-        tx.claim(key, !user.active, &moved, true).await?;
-        let user = written(&mut tx, id).await?;
+        tx.claim(user.key, !user.stored.active, &moved, true).await?;
+        let user = find_existing::<Users>(&mut tx, id.as_str()).await?;
         tx.commit().await?;
-        Ok(Some(user))
-    }
-}
-
-/// Users whose accounts are claimed at a time.
-const CLAIMED_AT_ONCE: i64 = 1_000;
-
-impl OrgTx {
-    /// Binds every user's account on a new home page, where nobody has it.
-    pub(crate) async fn claim_accounts(&mut self, home_page: &str) -> Result<(), StoreError> {
-        let mut after = i64::MIN;
-        loop {
-            let select = Sql::new(
-                "SELECT key, id, active FROM users WHERE org = $1 AND key > $2 ORDER BY key LIMIT $3",
-            );
-            let rows = self
-                .fetch_all(select.with(self.org).with(after).with(CLAIMED_AT_ONCE))
-                .await?;
-            let Some(last) = rows.last() else { return Ok(()) };
-            after = last.get(0)?;
-            let (mut claims, mut deactivated) = (Vec::new(), HashMap::new());
-            for row in &rows {
-                let key: i64 = row.get(0)?;
-                claims.push((key, claimed_by_id(home_page, &read_id(row, 1)?)));
-                deactivated.insert(key, !row.get::<bool>(2)?);
-            }
-            let taken = self.taken(claims.iter().map(|(_, account)| account)).await?;
-            let free: Vec<(i64, &Identifier)> = claims
-                .iter()
-                .filter(|(_, account)| !taken.contains(&digest_of(account)))
-                .map(|(key, account)| (*key, account))
-                .collect();
-            self.claim_all(&free, &deactivated, false).await?;
-        }
-    }
-
-    /// The digests of those among the identifiers that some user has.
-    async fn taken(
-        &mut self,
-        identifiers: impl Iterator<Item = &Identifier>,
-    ) -> Result<HashSet<Vec<u8>>, StoreError> {
-        let digests: Vec<Vec<u8>> = identifiers.map(digest_of).collect();
-        if digests.is_empty() {
-            return Ok(HashSet::new());
-        }
-        let select = Sql::new(
-            "SELECT digest FROM persons WHERE org = $1 AND digest IN LIST($2) AND user_key IS NOT NULL",
-        );
-        let rows = self.fetch_all(select.with(self.org).with(digests)).await?;
-        rows.iter().map(|row| row.get(0)).collect()
-    }
-}
-
-async fn written(tx: &mut OrgTx, id: &UserId) -> Result<User, StoreError> {
-    let org = tx.org;
-    let select = by_ids(org, vec![id.to_string()]);
-    let user = load(tx, org, select).await?.pop();
-    user.map(|(_, user)| user)
-        .ok_or(StoreError::Invariant("a user who was not written"))
-}
-
-/// A fault at a member of the draft with that number.
-fn fault(index: usize, member: &str, detail: String) -> Fault {
-    Fault {
-        pointer: format!("/{index}/{member}"),
-        detail,
+        Ok(user.map(|user| user.stored))
     }
 }

@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha224, Sha384, Sha512};
 use crate::base::ids::StatementId;
 use crate::http::auth::Caller;
 use crate::http::body::{refuse_encoding, stream_body};
-use crate::http::json::JsonBytes;
+use crate::http::json::JsonBody;
 use crate::http::limits::Limits;
 use crate::http::problem::{Code, Problem, ProblemError};
 use crate::http::xapi::multipart::{Boundary, Multipart, MultipartError, PartHead};
@@ -85,8 +85,8 @@ pub(super) async fn receive<A>(
     let content_type = content_type.and_then(|value| value.to_str().ok());
     let received = match content_type.and_then(Boundary::from_content_type) {
         None => {
-            let body = JsonBytes::from_request(request, &mut payload.into_inner()).await;
-            Received::parse(&body.map_err(json_body_problem)?.0, version, limits, expected)?
+            let body = JsonBody::from_request(request, &mut payload.into_inner()).await;
+            Received::parse(body.map_err(json_body_problem)?.bytes(), version, limits, expected)?
         }
         Some(boundary) => {
             refuse_encoding(request.headers()).map_err(|problem| Problem::bad_request(problem.detail()))?;

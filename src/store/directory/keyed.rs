@@ -1,0 +1,330 @@
+//! Collections of elements with ids that the client chooses: users, teams, groups and contents.
+//!
+//! A type that implements [`Collection`] describes one of them: its types, its columns and its own rules. This module
+//! does the rest for all of them: pages by id, one element, PUT, PATCH and batches. A write is complete or changes
+//! nothing.
+
+mod plan;
+mod tree;
+
+use crate::base::Page;
+use crate::base::clock::Timestamp;
+use crate::base::ids::OrgId;
+use crate::base::keyed::{BatchOutcome, KeyedDraft, KeyedEntity, Refusal};
+
+use crate::store::db::columns::{FromRow, TableRow};
+use crate::store::db::database::Sql;
+use crate::store::db::dialect::Value;
+use crate::store::db::ledger::OrgTx;
+use crate::store::db::rows::{Reads, one_more};
+use crate::store::db::{Store, StoreError};
+
+pub(crate) use plan::{Matched, Planned, find_keys, match_by_id, replace_details};
+pub(crate) use tree::{Tree, TreeKeys};
+
+/// A collection of elements with ids that the client chooses.
+///
+/// It is implemented by a type without values, such as [`Teams`](crate::store::Teams). Reading goes from
+/// [`Collection::SelectedRow`] to [`Collection::Stored`] to [`Collection::Entity`], writing from [`Collection::Draft`]
+/// to [`Collection::Stored`] to [`Collection::WrittenRow`].
+pub(crate) trait Collection: Sized + 'static {
+    /// An element as clients read it.
+    type Entity: From<Self::Stored> + KeyedEntity;
+    /// An element as clients write it.
+    type Draft: KeyedDraft;
+    /// An element as it is stored, with its details from other tables.
+    type Stored: PartialEq;
+    /// The conditions of a list.
+    type Filter;
+    /// The elements that a caller may read; `()` if every caller may read all.
+    type Visible;
+    /// The columns that are read.
+    type SelectedRow: FromRow;
+    /// The columns that a write sets. The first two are `org` and `key`.
+    type WrittenRow: TableRow;
+    /// Stored facts that a write needs besides the elements, such as the keys of teams.
+    type References;
+
+    /// The column of the id in [`Collection::select`].
+    const ID_COLUMN: &'static str;
+
+    /// The query for [`Collection::SelectedRow`]. It ends with a condition for the organisation, which is `$1`.
+    fn select() -> String;
+
+    /// Narrows the query to the elements that the caller may read.
+    fn push_visible(_sql: &mut Sql, _visible: &Self::Visible) {}
+
+    /// Narrows the query of a list.
+    fn push_filter(sql: &mut Sql, filter: &Self::Filter);
+
+    /// Narrows the query to the elements with these ids.
+    fn push_ids(sql: &mut Sql, ids: Vec<String>) {
+        sql.push(" AND ").push(Self::ID_COLUMN).any_of(ids);
+    }
+
+    /// Converts a row. Details are added by [`Collection::load_details`].
+    fn stored(row: Self::SelectedRow) -> Existing<Self>;
+
+    /// The id of a stored element.
+    fn stored_id(stored: &Self::Stored) -> &str;
+
+    /// Adds the details that other tables have, as they are at `now`.
+    async fn load_details(
+        _reads: &mut impl Reads,
+        _org: i64,
+        _now: Timestamp,
+        _elements: &mut [Existing<Self>],
+    ) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Finds the stored element and the references of every draft. Drafts that cannot be written are refused.
+    async fn match_drafts<'d>(
+        tx: &mut OrgTx,
+        drafts: &'d [Self::Draft],
+        now: Timestamp,
+    ) -> Result<(Vec<Matched<'d, Self>>, Self::References), WriteError>;
+
+    /// The element after the write.
+    fn after(
+        draft: &Self::Draft,
+        before: Option<&Self::Stored>,
+        references: &Self::References,
+        now: Timestamp,
+    ) -> Self::Stored;
+
+    /// What the write does to an element.
+    fn change(before: Option<&Self::Stored>, after: &Self::Stored) -> Change {
+        match before {
+            None => Change::Created,
+            Some(before) if before == after => Change::Unchanged,
+            Some(_) => Change::Updated,
+        }
+    }
+
+    /// The row of an element.
+    fn row(
+        org: i64,
+        element: &Planned<'_, Self>,
+        references: &Self::References,
+        now: Timestamp,
+    ) -> Self::WrittenRow;
+
+    /// Columns that are set when the row is inserted, and that a later write leaves as they are.
+    fn initial_columns(_element: &Planned<'_, Self>) -> Vec<(&'static str, Value)> {
+        Vec::new()
+    }
+
+    /// Writes the details that other tables have, after the rows. It may set [`Planned::change`] to
+    /// [`Change::Updated`].
+    async fn write_details(
+        _tx: &mut OrgTx,
+        _planned: &mut [Planned<'_, Self>],
+        _references: &Self::References,
+    ) -> Result<(), WriteError> {
+        Ok(())
+    }
+}
+
+/// A stored element with its key.
+pub(crate) struct Existing<C: Collection> {
+    /// The key of its row.
+    pub(crate) key: i64,
+    /// The element.
+    pub(crate) stored: C::Stored,
+}
+
+/// Why a write changed nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The request is refused, and the client gets the reason.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl WriteError {
+    /// The same error for a body that is a single element: pointers lose the number of the element.
+    fn for_single_element(self) -> Self {
+        match self {
+            Self::Refused(refusal) => Self::Refused(refusal.for_single_element()),
+            Self::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+/// What a write does to one element.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// The element did not exist.
+    Created,
+    /// The element existed and is different now.
+    Updated,
+    /// The element existed and is the same.
+    Unchanged,
+}
+
+impl Change {
+    fn count(changes: impl IntoIterator<Item = Change>) -> BatchOutcome {
+        let mut outcome = BatchOutcome::default();
+        for change in changes {
+            match change {
+                Change::Created => outcome.created += 1,
+                Change::Updated => outcome.updated += 1,
+                Change::Unchanged => outcome.unchanged += 1,
+            }
+        }
+        outcome
+    }
+}
+
+impl Store {
+    /// A page of the visible elements, by id. It begins after the id `after`.
+    pub(crate) async fn list<C: Collection>(
+        &self,
+        organisation: &OrgId,
+        visible: &C::Visible,
+        filter: &C::Filter,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<C::Entity>, StoreError> {
+        let Some(org) = self.organisation_key(organisation).await? else {
+            return Ok(Page::empty());
+        };
+        let mut sql = Sql::new(&C::select()).with(org);
+        C::push_visible(&mut sql, visible);
+        C::push_filter(&mut sql, filter);
+        if let Some(after) = after {
+            sql.push(" AND ").push(C::ID_COLUMN).push(" > ").bind(after);
+        }
+        sql.push(" ORDER BY ")
+            .push(C::ID_COLUMN)
+            .push(" LIMIT ")
+            .bind(one_more(limit));
+        let elements = load::<C>(&mut self.db(), org, self.clock().now(), sql).await?;
+        let elements = elements.into_iter().map(|element| element.stored.into());
+        Ok(Page::from_overfetch(elements.collect(), limit))
+    }
+
+    /// One element; `None` if it does not exist or is not visible.
+    pub(crate) async fn find<C: Collection>(
+        &self,
+        organisation: &OrgId,
+        visible: &C::Visible,
+        id: &str,
+    ) -> Result<Option<C::Entity>, StoreError> {
+        let Some(org) = self.organisation_key(organisation).await? else {
+            return Ok(None);
+        };
+        let mut sql = select_by_ids::<C>(org, vec![id.to_owned()]);
+        C::push_visible(&mut sql, visible);
+        let found = load::<C>(&mut self.db(), org, self.clock().now(), sql).await?;
+        Ok(found.into_iter().next().map(|element| element.stored.into()))
+    }
+
+    /// Creates or replaces elements: all of them or none.
+    ///
+    /// # Errors
+    ///
+    /// A refusal, with pointers that begin with the number of the draft.
+    pub(crate) async fn put_all<C: Collection>(
+        &self,
+        organisation: &OrgId,
+        drafts: &[C::Draft],
+    ) -> Result<BatchOutcome, WriteError> {
+        let mut tx = self.write(organisation).await?;
+        let changes = plan::write_drafts::<C>(&mut tx, drafts).await?;
+        tx.commit().await?;
+        Ok(Change::count(changes))
+    }
+
+    /// Creates or replaces one element. Returns it, and whether it is new.
+    ///
+    /// # Errors
+    ///
+    /// A refusal, with pointers into the draft.
+    pub(crate) async fn put<C: Collection>(
+        &self,
+        organisation: &OrgId,
+        draft: C::Draft,
+    ) -> Result<(C::Entity, bool), WriteError> {
+        let mut tx = self.write(organisation).await?;
+        let (entity, change) = write_one::<C>(&mut tx, draft).await?;
+        tx.commit().await?;
+        Ok((entity, change == Change::Created))
+    }
+
+    /// Changes an element that exists. `change` converts it to a draft. `None` if it does not exist.
+    ///
+    /// # Errors
+    ///
+    /// The errors of `change`, and a refusal, with pointers into the draft.
+    pub(crate) async fn patch<C: Collection>(
+        &self,
+        organisation: &OrgId,
+        id: &str,
+        change: impl FnOnce(&C::Entity) -> Result<C::Draft, Refusal>,
+    ) -> Result<Option<C::Entity>, WriteError> {
+        let mut tx = self.write(organisation).await?;
+        let Some(existing) = find_existing::<C>(&mut tx, id).await? else {
+            return Ok(None);
+        };
+        let draft = change(&existing.stored.into())?;
+        let (entity, _) = write_one::<C>(&mut tx, draft).await?;
+        tx.commit().await?;
+        Ok(Some(entity))
+    }
+}
+
+/// Writes one draft. Returns the element as it is then.
+async fn write_one<C: Collection>(
+    tx: &mut OrgTx,
+    draft: C::Draft,
+) -> Result<(C::Entity, Change), WriteError> {
+    let drafts = [draft];
+    let changes = plan::write_drafts::<C>(tx, &drafts)
+        .await
+        .map_err(WriteError::for_single_element)?;
+    let [draft] = drafts;
+    let element = find_existing::<C>(tx, draft.id_text()).await?;
+    match (element, changes.first()) {
+        (Some(element), Some(change)) => Ok((element.stored.into(), *change)),
+        _ => Err(StoreError::Invariant("an element that was written does not exist").into()),
+    }
+}
+
+/// The element with that id, including changes of this transaction.
+pub(crate) async fn find_existing<C: Collection>(
+    tx: &mut OrgTx,
+    id: &str,
+) -> Result<Option<Existing<C>>, StoreError> {
+    let (org, now) = (tx.org, tx.store().clock().now());
+    let sql = select_by_ids::<C>(org, vec![id.to_owned()]);
+    Ok(load::<C>(tx, org, now, sql).await?.into_iter().next())
+}
+
+fn select_by_ids<C: Collection>(org: i64, ids: Vec<String>) -> Sql {
+    let mut sql = Sql::new(&C::select()).with(org);
+    C::push_ids(&mut sql, ids);
+    sql
+}
+
+/// The elements that the query finds, in its order, with their details as they are at `now`. The query begins with
+/// [`Collection::select`].
+pub(crate) async fn load<C: Collection>(
+    reads: &mut impl Reads,
+    org: i64,
+    now: Timestamp,
+    sql: Sql,
+) -> Result<Vec<Existing<C>>, StoreError> {
+    let mut elements = Vec::new();
+    for row in reads.rows(sql).await? {
+        elements.push(C::stored(C::SelectedRow::from_row(&row)?));
+    }
+    if !elements.is_empty() {
+        C::load_details(reads, org, now, &mut elements).await?;
+    }
+    Ok(elements)
+}
