@@ -198,7 +198,7 @@ pub fn columns(set: ColumnSet) -> impl Iterator<Item = &'static Column> {
 }
 
 /// Writes the cell of a custom field.
-pub fn custom_field(person: &PersonDetails, field: &str, cell: &mut Cell<'_>) {
+pub fn write_custom_field(person: &PersonDetails, field: &str, cell: &mut Cell<'_>) {
     let fields = person
         .user
         .as_ref()

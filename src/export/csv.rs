@@ -204,7 +204,7 @@ impl Layout {
     fn render_person(&self, person: &PersonDetails) -> RenderedSegments {
         let write = |from: &PersonCell, cell: &mut Cell<'_>| match from {
             PersonCell::Column(from) => from(person, cell),
-            PersonCell::CustomField(field) => columns::custom_field(person, field, cell),
+            PersonCell::CustomField(field) => columns::write_custom_field(person, field, cell),
         };
         render_segments(&self.person_segments, write, self.raw)
     }

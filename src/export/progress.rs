@@ -124,7 +124,7 @@ impl Lines {
         }
         for field in &self.fields {
             out.push(b',');
-            columns::custom_field(person, field, &mut Cell::new(out, raw));
+            columns::write_custom_field(person, field, &mut Cell::new(out, raw));
         }
         out.extend_from_slice(LINE_END);
     }

@@ -73,7 +73,7 @@ async fn follow(app_state: &AppState, request: &HttpRequest, token: &str, pairs:
     let download = believed
         .open(app_state.store(), &app_state.options().recipients)
         .await?;
-    let disposition = exports::disposition(&download.file_name);
+    let disposition = exports::content_disposition(&download.file_name);
     let mut answer = HttpResponse::Ok();
     answer
         .insert_header((header::CONTENT_TYPE, exports::CSV))

@@ -88,8 +88,8 @@ pub struct ActivityId {
     responses((status = 200, description = "A page of the log.", body = ActivityList))
 )]
 async fn list_activities(caller: Caller<ReadActivities>, request: HttpRequest, pairs: QueryPairs) -> Answer {
-    let binding = binding(&caller, &request);
-    let query = Query::parse(pairs.as_slice(), &context(&caller, &binding))?;
+    let binding = cursor_binding(&caller, &request);
+    let query = Query::parse(pairs.as_slice(), &parse_context(&caller, &binding))?;
     let scope = query.asked_scope;
     load_list(&caller, &request, scope, query).await
 }
@@ -108,10 +108,10 @@ async fn list_my_activities(
     request: HttpRequest,
     pairs: QueryPairs,
 ) -> Answer {
-    let binding = binding(&caller, &request);
+    let binding = cursor_binding(&caller, &request);
     let context = ParseContext {
         scope: false,
-        ..context(&caller, &binding)
+        ..parse_context(&caller, &binding)
     };
     let mut query = Query::parse(pairs.as_slice(), &context)?;
     query.filter.include_deactivated = true;
@@ -141,10 +141,10 @@ async fn list_user_activities(
     if !caller.store().reaches(caller.org(), &reach, &id).await? {
         return Err(Problem::not_found());
     }
-    let binding = binding(&caller, &request);
+    let binding = cursor_binding(&caller, &request);
     let context = ParseContext {
         scope: false,
-        ..context(&caller, &binding)
+        ..parse_context(&caller, &binding)
     };
     let mut query = Query::parse(pairs.as_slice(), &context)?;
     query.filter.include_deactivated = true;
@@ -479,7 +479,7 @@ fn voiding_statement(
 }
 
 /// The text that a cursor is bound to: the organisation, the caller and the path.
-pub(super) fn binding<A>(caller: &Caller<A>, request: &HttpRequest) -> String {
+pub(super) fn cursor_binding<A>(caller: &Caller<A>, request: &HttpRequest) -> String {
     format!(
         "{} {} {}",
         caller.org(),
@@ -489,7 +489,7 @@ pub(super) fn binding<A>(caller: &Caller<A>, request: &HttpRequest) -> String {
 }
 
 /// The context for parsing the parameters of the log for this caller.
-pub(super) fn context<'a, A>(caller: &Caller<A>, binding: &'a str) -> ParseContext<'a> {
+pub(super) fn parse_context<'a, A>(caller: &Caller<A>, binding: &'a str) -> ParseContext<'a> {
     let limits = caller.app_state().limits();
     let size = |limit: usize| u32::try_from(limit).unwrap_or(u32::MAX);
     ParseContext {

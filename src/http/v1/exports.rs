@@ -22,7 +22,7 @@ use crate::http::routes::routes;
 use crate::log::activity::Activity;
 use crate::log::{ParseContext, Query};
 
-use super::activities::context;
+use super::activities::parse_context;
 use super::log_parameters::{LogFilter, LogScope};
 
 pub(in crate::http) const CSV: &str = "text/csv; charset=utf-8; header=present";
@@ -127,7 +127,7 @@ fn parse_query(
     let context = ParseContext {
         paging: false,
         extra,
-        ..context(caller, "")
+        ..parse_context(caller, "")
     };
     Ok(Query::parse(pairs.as_slice(), &context)?)
 }
@@ -170,7 +170,7 @@ pub(super) fn file_response(
     now: Timestamp,
 ) -> HttpResponse {
     let date = now.to_datetime().format("%Y-%m-%d");
-    let disposition = disposition(&format!("{stem}-{date}.{extension}"));
+    let disposition = content_disposition(&format!("{stem}-{date}.{extension}"));
     let body = blocks.map_ok(Bytes::from).inspect_err(log_interruption);
     HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, content_type))
@@ -180,7 +180,7 @@ pub(super) fn file_response(
 
 /// The header with the file name. A name that is not ASCII is encoded as RFC 6266 specifies, and an ASCII name is added
 /// for old clients.
-pub(in crate::http) fn disposition(file_name: &str) -> ContentDisposition {
+pub(in crate::http) fn content_disposition(file_name: &str) -> ContentDisposition {
     let plain = file_name
         .chars()
         .map(|char| if char.is_ascii() { char } else { '_' });

@@ -10,7 +10,7 @@ use crate::http::routes::routes;
 use crate::log::facets::{Facets, population};
 use crate::log::{ParseContext, Query};
 
-use super::activities::context;
+use super::activities::parse_context;
 use super::log_parameters::{LogFilter, LogScope};
 
 routes! {
@@ -34,7 +34,7 @@ async fn list_facets(caller: Caller<ReadActivities>, pairs: QueryPairs) -> Answe
     let context = ParseContext {
         sort: false,
         paging: false,
-        ..context(&caller, "")
+        ..parse_context(&caller, "")
     };
     let query = Query::parse(pairs.as_slice(), &context)?;
     let population = population(&query.filter, query.asked_scope);

@@ -24,7 +24,7 @@ use crate::log::progress::{PersonProgress, ProgressCursor, State, StateCounts};
 use crate::log::{ParseContext, Query};
 use crate::store::ContentProgress;
 
-use super::activities::context;
+use super::activities::parse_context;
 use super::exports::{self, CSV};
 use super::log_parameters::{LogScope, PeopleFilter};
 
@@ -236,7 +236,7 @@ fn parse_query(
         paging,
         lists: &["state"],
         extra,
-        ..context(caller, "")
+        ..parse_context(caller, "")
     };
     // The cursor of this list has another format than the cursor of the log.
     let is_own_cursor = |name: &str| paging && name == CURSOR;

@@ -17,7 +17,7 @@ use crate::log::{Activity, ParseContext, Query};
 use crate::reports::report::{self, Opened};
 use crate::store::KeptReport;
 
-use super::activities::{ActivityList, binding, context, page_of_log};
+use super::activities::{ActivityList, cursor_binding, page_of_log, parse_context};
 use super::exports::{self, CSV, ExportOrder, NDJSON, csv_options};
 use super::log_parameters::{AddedFilter, LogPage};
 use super::reports::found;
@@ -58,8 +58,8 @@ async fn list_report_activities(
     pairs: QueryPairs,
 ) -> Answer {
     let report = found(&caller, &id).await?;
-    let binding = binding(&caller, &request);
-    let (added, opened) = open(&caller, &report, &pairs, context(&caller, &binding))?;
+    let binding = cursor_binding(&caller, &request);
+    let (added, opened) = open(&caller, &report, &pairs, parse_context(&caller, &binding))?;
     page_of_log(&caller, &request, &opened.question.as_ref(), &added).await
 }
 
@@ -139,6 +139,6 @@ fn all_rows<'a>(caller: &Caller<OpenReports>, extra: &'a [&'a str]) -> ParseCont
     ParseContext {
         paging: false,
         extra,
-        ..context(caller, "")
+        ..parse_context(caller, "")
     }
 }

@@ -14,7 +14,7 @@ use crate::http::routes::routes;
 use crate::log::summary::{Dimension, Summary};
 use crate::log::{ParseContext, Query};
 
-use super::activities::context;
+use super::activities::parse_context;
 use super::log_parameters::{LogFilter, LogScope};
 
 /// The parameter with the dimensions.
@@ -70,7 +70,7 @@ fn parse_query(
         sort: false,
         paging: false,
         extra: &[BY],
-        ..context(caller, "")
+        ..parse_context(caller, "")
     };
     let by = Dimension::read(own.iter().map(|(_, value)| value.as_str()));
     match (by, Query::parse(&others, &context)) {

@@ -21,7 +21,7 @@ use crate::log::timeline::{Entry, EntryKind, Kinds, TimelineEntry, merge};
 use crate::log::{ParseContext, Query};
 use crate::store::{Lookups, Page, TimelineRequest};
 
-use super::activities::{binding, context};
+use super::activities::{cursor_binding, parse_context};
 use super::log_parameters::LogFilter;
 
 routes! {
@@ -73,8 +73,8 @@ async fn read_timeline(
     if !caller.store().reaches(caller.org(), &reach, &id).await? {
         return Err(Problem::not_found());
     }
-    let binding = binding(&caller, &request);
-    let (mut query, mut kinds) = parse_query(&pairs, &context(&caller, &binding))?;
+    let binding = cursor_binding(&caller, &request);
+    let (mut query, mut kinds) = parse_query(&pairs, &parse_context(&caller, &binding))?;
     if !query.filter.users.is_empty() && !query.filter.users.contains(&id) {
         kinds = Kinds::NEITHER;
     }
