@@ -1,7 +1,7 @@
-//! The commands of `rollbook`, a file for each (contract section 11).
+//! The commands of `rollbook`, one file each.
 //!
-//! A command's file has a struct of its arguments and a `run`. Settings that commands share are in
-//! [`crate::config`]. [`Cli::run`] is the whole program but the runtime and the log.
+//! The file of a command has a struct with its arguments and a `run`. Settings that commands share are in
+//! [`crate::config`]. [`Cli::run`] executes the command; `main.rs` starts the runtime and the log.
 
 pub mod credential;
 pub mod demo;
@@ -28,28 +28,28 @@ use crate::store::{SchemaState, Store, StoreError};
 #[derive(Debug, Parser)]
 #[command(name = "rollbook", version, propagate_version = true, max_term_width = 100)]
 pub struct Cli {
-    /// How the log is written.
+    /// The settings of the log.
     #[command(flatten)]
     pub log: LogArgs,
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What `rollbook` can do.
+/// The commands of `rollbook`.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve the API
     Serve(Box<serve::Serve>),
-    /// Serve an organisation to try things on: SQLite in a folder of its own, tokens and examples printed
+    /// Serve a demo organisation on SQLite, and print tokens and examples
     Demo(demo::Demo),
-    /// Bring the database's schema up to this version
+    /// Migrate the database's schema to this version
     Migrate(migrate::Migrate),
-    /// Make a token for trying things, signed with ROLLBOOK_JWT_SECRET
+    /// Create a token for tests, signed with ROLLBOOK_JWT_SECRET
     Token(token::Token),
-    /// Make, list and revoke the credentials of integrations
+    /// Create, list and revoke credentials of integrations
     Credential(credential::Credential),
-    /// Replay the records, so that the log is what they say
+    /// Rebuild the log from the records
     Rebuild(rebuild::Rebuild),
     /// Print the OpenAPI document, or compare it with a file
     Openapi(openapi::Openapi),
@@ -60,16 +60,16 @@ pub enum Command {
     SettingsReference(settings_reference::SettingsReference),
 }
 
-/// Why a command failed; the texts say what to do.
+/// Why a command failed. The messages say what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
     /// A setting is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// Keys, secrets or tokens.
+    /// A key, secret or token is wrong.
     #[error(transparent)]
     Access(#[from] AccessError),
-    /// The store.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The database is older than this version.
@@ -78,40 +78,40 @@ pub enum CliError {
          or serve with `--migrate`"
     )]
     SchemaBehind {
-        /// The database's version; 0 is empty.
+        /// The version of the database. An empty one has version 0.
         found: i64,
-        /// What is needed.
+        /// The version of this binary.
         needed: i64,
     },
     /// The database is newer than this version.
     #[error(
-        "the database's schema is at version {found} and this rollbook knows {needed}: run a newer rollbook, \
-         or restore the backup from before it was migrated"
+        "the database's schema is at version {found} and this rollbook supports {needed}: run a newer rollbook, \
+         or restore a backup from before the migration"
     )]
     SchemaAhead {
         /// The database's version.
         found: i64,
-        /// What is known.
+        /// The version of this binary.
         needed: i64,
     },
-    /// A socket can't be listened on.
+    /// The server cannot listen on an address.
     #[error(
         "can't listen on {address}: {source}; is another server running there? Choose another with {setting}"
     )]
     Listen {
         /// The address.
         address: std::net::SocketAddr,
-        /// Its setting.
+        /// The setting with the address.
         setting: &'static str,
-        /// The system's answer.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// A file can't be read or written.
+    /// A file cannot be read or written.
     #[error("{path}: {source}", path = .path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// The system's answer.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// A generated file differs from what is generated now.
@@ -119,13 +119,13 @@ pub enum CliError {
     Drift {
         /// The file.
         path: PathBuf,
-        /// What generates it.
+        /// The command that generates it.
         command: &'static str,
     },
-    /// The demo's organisation.
+    /// The demo's organisation could not be created.
     #[error(transparent)]
     Seed(#[from] demo::SeedError),
-    /// What was asked for can't be done; the text says why and what to do.
+    /// The command cannot be executed. The message says why and what to do.
     #[error("{0}")]
     Refused(String),
     /// Output could not be written, or the server's sockets failed.
@@ -134,11 +134,11 @@ pub enum CliError {
 }
 
 impl Cli {
-    /// Does what was asked; called within a Tokio runtime.
+    /// Executes the command. It must be called within a Tokio runtime.
     ///
     /// # Errors
     ///
-    /// [`CliError`], to be shown to the user.
+    /// [`CliError`] with a message for the user.
     pub async fn run(self) -> Result<(), CliError> {
         match self.command {
             Command::Serve(command) => command.run().await,
@@ -154,14 +154,14 @@ impl Cli {
     }
 }
 
-/// Opens the store that the settings name, whatever its schema.
-pub(crate) async fn open(database: &DatabaseArgs) -> Result<Store, CliError> {
+/// Opens the store without checking its schema.
+pub(crate) async fn open_store(database: &DatabaseArgs) -> Result<Store, CliError> {
     let verbs = database.verb_table()?;
     Ok(Store::open(&database.settings(), Clock::system(), verbs).await?)
 }
 
-/// Makes sure that the schema is this version's; brings it up first where `migrate` says so.
-pub(crate) async fn ready(store: &Store, migrate: bool) -> Result<(), CliError> {
+/// Checks that the schema has the version of this binary. With `migrate` an older schema is migrated first.
+pub(crate) async fn check_schema(store: &Store, migrate: bool) -> Result<(), CliError> {
     let mut state = store.schema_state().await?;
     if migrate && matches!(state, SchemaState::Behind { .. }) {
         store.migrate().await?;
@@ -174,10 +174,10 @@ pub(crate) async fn ready(store: &Store, migrate: bool) -> Result<(), CliError> 
     }
 }
 
-/// Opens the store for a command that works on it beside a server: SQLite is migrated, PostgreSQL must be.
-pub(crate) async fn open_ready(database: &DatabaseArgs) -> Result<Store, CliError> {
-    let store = open(database).await?;
-    ready(&store, store.migrates_itself()).await?;
+/// Opens the store for a command that may run beside a server. SQLite is migrated; PostgreSQL must be migrated already.
+pub(crate) async fn open_migrated_store(database: &DatabaseArgs) -> Result<Store, CliError> {
+    let store = open_store(database).await?;
+    check_schema(&store, store.migrates_itself()).await?;
     Ok(store)
 }
 
@@ -190,11 +190,11 @@ pub(crate) fn print_or_check(
     let Some(path) = check else {
         return Ok(io::Write::write_all(&mut io::stdout().lock(), text.as_bytes())?);
     };
-    let kept = std::fs::read_to_string(&path).map_err(|source| CliError::File {
+    let existing = std::fs::read_to_string(&path).map_err(|source| CliError::File {
         path: path.clone(),
         source,
     })?;
-    if kept == text {
+    if existing == text {
         Ok(())
     } else {
         Err(CliError::Drift { path, command })
@@ -208,12 +208,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_commands_are_put_together_rightly() {
+    fn commands_are_defined_correctly() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn a_generated_file_is_compared_to_the_letter() {
+    fn generated_file_is_compared_exactly() {
         let path = std::env::temp_dir().join(format!("rollbook-drift-{}", std::process::id()));
         std::fs::write(&path, "a\n").expect("a file");
         assert!(print_or_check("a\n", Some(path.clone()), "x").is_ok());

@@ -1,4 +1,4 @@
-//! `rollbook credential`: the keys of integrations, without a server or a token (contract section 11).
+//! `rollbook credential`: creates, lists and revokes credentials, without a server or a token.
 
 use clap::{Args, Subcommand};
 use secrecy::ExposeSecret;
@@ -7,29 +7,29 @@ use uuid::Uuid;
 use crate::access::credential::{new_key, new_secret};
 use crate::access::{CredentialScope, Scopes, SecretHash};
 use crate::base::ids::OrgId;
-use crate::cli::{CliError, open_ready};
+use crate::cli::{CliError, open_migrated_store};
 use crate::config::DatabaseArgs;
 use crate::store::{Store, StoredCredential};
 
-/// The longest name, in characters.
+/// The maximum length of a name in characters.
 const MAX_NAME: usize = 255;
 
 /// The arguments of `rollbook credential`.
 #[derive(Debug, Args)]
 pub struct Credential {
-    /// What to do.
+    /// The subcommand.
     #[command(subcommand)]
     pub command: CredentialCommand,
 }
 
-/// What can be done with credentials.
+/// The subcommands for credentials.
 #[derive(Debug, Subcommand)]
 pub enum CredentialCommand {
-    /// Make a credential and print its key and secret; the secret is not kept
+    /// Create a credential and print its key and secret; the secret is not stored
     Create(Create),
     /// List the credentials that are not revoked
     List(List),
-    /// Revoke a credential, for ever
+    /// Revoke a credential permanently
     Revoke(Revoke),
 }
 
@@ -39,7 +39,7 @@ pub struct Create {
     /// The organisation
     #[arg(long, value_name = "ID")]
     pub org: OrgId,
-    /// What people call it
+    /// The name of the credential
     #[arg(long, value_name = "NAME", value_parser = name)]
     pub name: String,
     /// A scope; repeat for several
@@ -76,14 +76,14 @@ pub struct Revoke {
 }
 
 impl Credential {
-    /// Does what was asked.
+    /// Executes the subcommand.
     pub async fn run(self) -> Result<(), CliError> {
         let (database, command) = match &self.command {
             CredentialCommand::Create(command) => (&command.database, &self.command),
             CredentialCommand::List(command) => (&command.database, &self.command),
             CredentialCommand::Revoke(command) => (&command.database, &self.command),
         };
-        let store = open_ready(database).await?;
+        let store = open_migrated_store(database).await?;
         let outcome = match command {
             CredentialCommand::Create(command) => command.run(&store).await,
             CredentialCommand::List(command) => command.run(&store).await,
@@ -124,7 +124,7 @@ impl Create {
 impl List {
     async fn run(&self, store: &Store) -> Result<(), CliError> {
         for credential in store.credentials(&self.org).await? {
-            // Tabs between the columns, for people and for `cut` alike; a name can't hold one.
+            // Columns are separated by tabs, which `cut` expects. A name contains no tab.
             println!(
                 "{}\t{}\t{}\t{}\t{}",
                 credential.id, credential.key, credential.created_at, credential.name, credential.scopes

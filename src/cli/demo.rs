@@ -27,7 +27,7 @@ use crate::access::{KeyConfig, Scopes, SecretHash, TokenKeys};
 use crate::base::clock::Clock;
 use crate::base::ids::OrgId;
 use crate::cli::serve::{listen, shutdown_signal};
-use crate::cli::{CliError, ready};
+use crate::cli::{CliError, check_schema};
 use crate::config::{ConfigError, ListenArgs};
 use crate::http::{AppOptions, AppState};
 use crate::log::VerbTable;
@@ -177,7 +177,7 @@ pub async fn prepare(folder: &Path, size: Size, clock: Clock) -> Result<Prepared
     }
     let settings = DatabaseSettings::new(format!("sqlite:{}", database.display()));
     let store = Store::open(&settings, clock, VerbTable::standard()).await?;
-    ready(&store, true).await?;
+    check_schema(&store, true).await?;
     let seeded = match state.seeded.clone() {
         Some(seeded) => seeded,
         None => {

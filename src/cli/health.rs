@@ -1,4 +1,4 @@
-//! `rollbook health`: asks a running server whether it is ready, for containers without a shell.
+//! `rollbook health`: checks whether a running server is ready, for containers without a shell.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -8,27 +8,27 @@ use clap::Args;
 use crate::cli::CliError;
 use crate::config::ListenArgs;
 
-/// How long the server may take to answer.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// The maximum duration of the request.
+const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The arguments of `rollbook health`.
 #[derive(Debug, Args)]
 pub struct Health {
-    /// Where the server listens; an address of all interfaces is asked by the loopback.
+    /// The address of the server. For an address of all interfaces the loopback address is used.
     #[command(flatten)]
     pub listen: ListenArgs,
 }
 
 impl Health {
-    /// Ends well where `/health/ready` answers 200.
+    /// Succeeds if `/health/ready` answers 200.
     pub async fn run(self) -> Result<(), CliError> {
-        let address = reachable(self.listen.listen);
+        let address = to_reachable(self.listen.listen);
         let url = format!("http://{address}/health/ready");
         let refuse = |reason: String| CliError::Refused(format!("{url}: {reason}"));
         let client = reqwest::Client::builder()
-            // A proxy in the environment is for other hosts than this one.
+            // A proxy in the environment is for other hosts.
             .no_proxy()
-            .timeout(PATIENCE)
+            .timeout(TIMEOUT)
             .build()
             .map_err(|error| refuse(error.to_string()))?;
         let answer = client
@@ -43,8 +43,8 @@ impl Health {
     }
 }
 
-/// The address by which a server on this machine is reached that listens there.
-fn reachable(listen: SocketAddr) -> SocketAddr {
+/// The address for requests to a server on this machine that listens on `listen`.
+fn to_reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
@@ -58,13 +58,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_interfaces_are_asked_by_the_loopback() {
-        for (listen, asked) in [
+    fn loopback_address_is_used_for_all_interfaces() {
+        for (listen, expected) in [
             ("0.0.0.0:80", "127.0.0.1:80"),
             ("[::]:80", "[::1]:80"),
             ("10.0.0.7:81", "10.0.0.7:81"),
         ] {
-            assert_eq!(reachable(listen.parse().expect("an address")).to_string(), asked);
+            assert_eq!(
+                to_reachable(listen.parse().expect("an address")).to_string(),
+                expected
+            );
         }
     }
 }

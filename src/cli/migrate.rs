@@ -1,8 +1,8 @@
-//! `rollbook migrate`: brings the database's schema up, and says what it was.
+//! `rollbook migrate`: migrates the database's schema and prints the versions.
 
 use clap::Args;
 
-use crate::cli::{CliError, open};
+use crate::cli::{CliError, open_store};
 use crate::config::DatabaseArgs;
 use crate::store::SchemaState;
 
@@ -15,9 +15,9 @@ pub struct Migrate {
 }
 
 impl Migrate {
-    /// Migrates where the schema is behind.
+    /// Migrates an older schema.
     pub async fn run(self) -> Result<(), CliError> {
-        let store = open(&self.database).await?;
+        let store = open_store(&self.database).await?;
         let outcome = match store.schema_state().await? {
             SchemaState::Current => {
                 println!("The schema is up to date.");

@@ -1,18 +1,18 @@
-//! `rollbook rebuild`: replays the projection from the records (contract sections 1 and 11).
+//! `rollbook rebuild`: rebuilds the log from the records.
 
 use std::time::Instant;
 
 use clap::Args;
 
 use crate::base::ids::OrgId;
-use crate::cli::{CliError, open_ready};
+use crate::cli::{CliError, open_migrated_store};
 use crate::config::DatabaseArgs;
 use crate::store::Store;
 
 /// The arguments of `rollbook rebuild`.
 #[derive(Debug, Args)]
 pub struct Rebuild {
-    /// The organisation; all of them unless given
+    /// The organisation; all organisations by default
     #[arg(long, value_name = "ID")]
     pub organisation: Option<OrgId>,
 
@@ -24,7 +24,7 @@ pub struct Rebuild {
 impl Rebuild {
     /// Rebuilds the log of each organisation and prints the number of records. Servers may run meanwhile.
     pub async fn run(self) -> Result<(), CliError> {
-        let store = open_ready(&self.database).await?;
+        let store = open_migrated_store(&self.database).await?;
         let outcome = self.replay(&store).await;
         store.close().await;
         outcome
@@ -35,7 +35,7 @@ impl Rebuild {
         let chosen = match &self.organisation {
             Some(organisation) if !all.contains(organisation) => {
                 return Err(CliError::Refused(format!(
-                    "there is no organisation `{organisation}`"
+                    "the organisation `{organisation}` does not exist"
                 )));
             }
             Some(organisation) => vec![organisation.clone()],
@@ -64,7 +64,7 @@ impl Rebuild {
             )));
         }
         if chosen.is_empty() {
-            println!("There is no organisation yet.");
+            println!("No organisation exists yet.");
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! `rollbook serve`: the API, until it is told to stop.
+//! `rollbook serve`: serves the API until the process is told to stop.
 
 use std::net::{SocketAddr, TcpListener};
 
@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::access::credential::{BootstrapCredential, SecretHash};
 use crate::access::{Scopes, TokenKeys};
-use crate::cli::{CliError, open, ready};
+use crate::cli::{CliError, check_schema, open_store};
 use crate::config::{MailArgs, ServeSettings};
 use crate::http::AppState;
 use crate::reports::sender::{Sender, SenderOptions};
@@ -28,11 +28,11 @@ impl Serve {
     }
 }
 
-/// Serves until `shutdown` is ready: checks everything, then listens.
+/// Checks the settings, then serves until `shutdown` is ready.
 ///
 /// # Errors
 ///
-/// What is wrong with the settings, the keys, the database or the sockets, before anything is served.
+/// The settings, keys, database or addresses are wrong. Then nothing is served.
 pub async fn serve(
     settings: &ServeSettings,
     shutdown: impl Future<Output = ()> + Send + 'static,
@@ -48,19 +48,19 @@ pub async fn serve(
             .map(|address| listen(address, "--metrics-listen (ROLLBOOK_METRICS_LISTEN)"))
             .transpose()?,
     };
-    let store = open(&settings.database).await?;
-    ready(&store, settings.server.migrate || store.migrates_itself()).await?;
+    let store = open_store(&settings.database).await?;
+    check_schema(&store, settings.server.migrate || store.migrates_itself()).await?;
     if let Some(credential) = bootstrap {
-        make_bootstrap_credential(&store, credential).await?;
+        create_bootstrap_credential(&store, credential).await?;
     }
     if !keys.accept_tokens() {
         tracing::warn!(
-            "people's tokens are not accepted: set ROLLBOOK_JWT_SECRET, ROLLBOOK_JWT_PUBLIC_KEY, \
+            "tokens are not accepted: set ROLLBOOK_JWT_SECRET, ROLLBOOK_JWT_PUBLIC_KEY, \
              ROLLBOOK_JWT_JWKS or ROLLBOOK_JWT_ISSUERS"
         );
     }
     let options = settings.mail.sender_options(listeners.api.local_addr()?);
-    tell_of_mail(&settings.mail, &options);
+    log_mail_settings(&settings.mail, &options);
     let sender = Sender::new(store.clone(), mailer, options);
     let app_state = AppState::new(store, keys, settings.app_options())?;
     let (running, address) = server::start(
@@ -76,16 +76,16 @@ pub async fn serve(
     Ok(())
 }
 
-/// Says where messages go, and what may not be as the operator thinks.
-fn tell_of_mail(settings: &MailArgs, options: &SenderOptions) {
+/// Logs where messages are sent, and settings that may surprise the operator.
+fn log_mail_settings(settings: &MailArgs, options: &SenderOptions) {
     if settings.smtp_url.is_none() {
         tracing::info!(
             folder = %settings.mail_folder.display(),
-            "messages are written to a folder: set ROLLBOOK_SMTP_URL to have them sent"
+            "messages are written to a folder; set ROLLBOOK_SMTP_URL to send them"
         );
     } else if settings.public_url.is_none() {
         tracing::warn!(
-            "links in messages begin with {}: set ROLLBOOK_PUBLIC_URL to where this server is reached",
+            "links in messages begin with {}; set ROLLBOOK_PUBLIC_URL to the public address of this server",
             options.public_url
         );
     }
@@ -99,54 +99,57 @@ pub(super) fn listen(address: SocketAddr, setting: &'static str) -> Result<TcpLi
     })
 }
 
-/// Keeps the credential of `ROLLBOOK_BOOTSTRAP_CREDENTIAL` where its key is not there yet. One that is
-/// there stays as it is, revoked or not: a restart must not undo what somebody did to it.
-pub async fn make_bootstrap_credential(store: &Store, given: BootstrapCredential) -> Result<(), CliError> {
-    if let Some(kept) = store.credential(&given.key).await? {
-        if kept.org != given.org {
+/// Creates the credential of `ROLLBOOK_BOOTSTRAP_CREDENTIAL`, if its key does not exist. An existing credential stays as
+/// it is, revoked or not: a restart must not undo a change.
+pub async fn create_bootstrap_credential(
+    store: &Store,
+    configured: BootstrapCredential,
+) -> Result<(), CliError> {
+    if let Some(existing) = store.credential(&configured.key).await? {
+        if existing.org != configured.org {
             return Err(CliError::Refused(
-                "the key in ROLLBOOK_BOOTSTRAP_CREDENTIAL belongs to another organisation: choose another"
+                "the key in ROLLBOOK_BOOTSTRAP_CREDENTIAL belongs to another organisation; choose another key"
                     .to_owned(),
             ));
         }
-        if kept.secret_hash != SecretHash::from_secret(&given.secret).as_bytes() {
+        if existing.secret_hash != SecretHash::from_secret(&configured.secret).as_bytes() {
             tracing::warn!(
-                "the secret in ROLLBOOK_BOOTSTRAP_CREDENTIAL is not the one that its key was made with"
+                "the secret in ROLLBOOK_BOOTSTRAP_CREDENTIAL differs from the stored one; the stored one stays"
             );
         }
         return Ok(());
     }
-    let made = store
+    let created = store
         .add_credential(StoredCredential {
-            org: given.org,
+            org: configured.org,
             id: store.clock().new_uuid(),
-            key: given.key,
+            key: configured.key,
             name: "Bootstrap".to_owned(),
-            secret_hash: SecretHash::from_secret(&given.secret).as_bytes().to_vec(),
+            secret_hash: SecretHash::from_secret(&configured.secret).as_bytes().to_vec(),
             scopes: Scopes::bootstrap().to_string(),
             created_at: store.clock().now(),
             revoked_at: None,
         })
         .await?;
-    // Where it was not made, another replica was quicker.
-    if made {
-        tracing::info!("made the bootstrap credential");
+    // Otherwise another replica has created it in the meantime.
+    if created {
+        tracing::info!("created the bootstrap credential");
     }
     Ok(())
 }
 
-/// Ready at the first SIGTERM or SIGINT; a second ends the process at once.
+/// Ready at the first SIGTERM or SIGINT. A second one ends the process at once.
 pub(super) async fn shutdown_signal() {
-    stop_asked().await;
+    stop_signal().await;
     tokio::spawn(async {
-        stop_asked().await;
-        tracing::warn!("told to stop a second time: stopping at once");
+        stop_signal().await;
+        tracing::warn!("second signal: stopping at once");
         std::process::exit(130);
     });
 }
 
 #[cfg(unix)]
-async fn stop_asked() {
+async fn stop_signal() {
     use tokio::signal::unix::{SignalKind, signal};
     match signal(SignalKind::terminate()) {
         Ok(mut terminate) => tokio::select! {
@@ -154,14 +157,14 @@ async fn stop_asked() {
             _ = tokio::signal::ctrl_c() => {}
         },
         Err(error) => {
-            tracing::warn!(%error, "SIGTERM can't be waited for; Ctrl-C still stops the server");
+            tracing::warn!(%error, "SIGTERM cannot be handled; Ctrl-C still stops the server");
             let _ = tokio::signal::ctrl_c().await;
         }
     }
 }
 
 #[cfg(not(unix))]
-async fn stop_asked() {
-    // An error means that there is no such signal to wait for: the server stops rather than run on unheard.
+async fn stop_signal() {
+    // An error means that the signal cannot be handled. Then the server stops at once.
     let _ = tokio::signal::ctrl_c().await;
 }

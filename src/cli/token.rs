@@ -1,4 +1,4 @@
-//! `rollbook token`: a token for trying things (contract sections 4 and 11).
+//! `rollbook token`: creates a token for tests.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::base::ids::{OrgId, UserId};
 use crate::cli::CliError;
 use crate::config::TokenArgs;
 
-/// What a token may grant beyond its role.
+/// A permission beyond the role.
 const PERMISSIONS: [&str; 3] = ["reporting", "mark_complete", "indirect_reports"];
 
 /// The arguments of `rollbook token`.
@@ -20,7 +20,7 @@ pub struct Token {
     #[arg(long, value_name = "ID")]
     pub org: OrgId,
 
-    /// The user, by the id that the directory has
+    /// The id of the user in the directory
     #[arg(long, value_name = "ID")]
     pub user: UserId,
 
@@ -32,19 +32,19 @@ pub struct Token {
     #[arg(long = "permission", value_name = "PERMISSION", value_parser = PERMISSIONS)]
     pub permissions: Vec<String>,
 
-    /// A direct report, by user id; repeat for several. With any report given, the directory isn't asked
+    /// The user id of a direct report; repeat for several. With reports, the directory's tree of managers is not used
     #[arg(long = "direct-report", value_name = "ID")]
     pub direct_reports: Vec<UserId>,
 
-    /// An indirect report, by user id; repeat for several
+    /// The user id of an indirect report; repeat for several
     #[arg(long = "indirect-report", value_name = "ID")]
     pub indirect_reports: Vec<UserId>,
 
-    /// How long the token is good, as a number with `s`, `m`, `h` or `d`
+    /// How long the token is valid, as a number with `s`, `m`, `h` or `d`
     #[arg(long, default_value = "8h", value_name = "TIME", value_parser = time)]
     pub expires_in: Duration,
 
-    /// The secret, and the issuer and audience that the server asks for.
+    /// The secret, and the issuer and audience that the server requires.
     #[command(flatten)]
     pub tokens: TokenArgs,
 }
@@ -76,7 +76,7 @@ impl Token {
     }
 }
 
-/// Reads `90s`, `15m`, `8h`, `30d`; at most 3,650 days.
+/// Parses `90s`, `15m`, `8h` or `30d`; at most 3,650 days.
 fn time(text: &str) -> Result<Duration, String> {
     const LONGEST: u64 = 3650 * 86_400;
     let help = || "write a number and `s`, `m`, `h` or `d`, as in `8h`; 3650d is the most".to_owned();

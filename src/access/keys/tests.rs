@@ -295,14 +295,14 @@ async fn a_setting_that_cannot_stand_is_refused_with_what_to_do() {
                 issuer: text("me"),
                 ..default()
             },
-            "ROLLBOOK_JWT_ISSUER: it is set, but no key is",
+            "ROLLBOOK_JWT_ISSUER: it needs a key",
         ),
         (
             KeyConfig {
                 audience: text("me"),
                 ..default()
             },
-            "ROLLBOOK_JWT_AUDIENCE: it is set, but no key is",
+            "ROLLBOOK_JWT_AUDIENCE: it needs a key",
         ),
         (
             KeyConfig {
@@ -358,7 +358,7 @@ async fn a_setting_that_cannot_stand_is_refused_with_what_to_do() {
                 jwks: jwks("set-0", "[]"),
                 ..default()
             },
-            "it is no key set",
+            "it is not a key set",
         ),
         (
             KeyConfig {
@@ -372,7 +372,7 @@ async fn a_setting_that_cannot_stand_is_refused_with_what_to_do() {
                 jwks: jwks("set-2", &many),
                 ..default()
             },
-            "it has 65 keys; at most 64",
+            "it has 65 keys; the maximum is 64",
         ),
         (
             KeyConfig {

@@ -154,7 +154,7 @@ async fn a_wrong_file_of_issuers_is_refused_with_the_place() {
         (good.replace("\"i\"", "\"\""), "an `issuer` is empty"),
         (
             format!("[{0},{0}]", good.trim_matches(['[', ']'])),
-            "the issuer \"i\" is there twice",
+            "the issuer \"i\" occurs twice",
         ),
     ];
     assert!(load_file(&folder, &good, KeyConfig::default()).await.is_ok());
@@ -171,5 +171,8 @@ async fn a_wrong_file_of_issuers_is_refused_with_the_place() {
         ..KeyConfig::default()
     };
     let message = load_file(&folder, &good, same).await.unwrap_err().to_string();
-    assert!(message.contains("ROLLBOOK_JWT_ISSUER as well"), "{message}");
+    assert!(
+        message.contains("also the value of ROLLBOOK_JWT_ISSUER"),
+        "{message}"
+    );
 }
