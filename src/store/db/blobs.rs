@@ -1,9 +1,8 @@
-//! Bytes that clients send: attachments and documents (product text, section 10).
+//! Bytes that clients send: attachments and documents.
 //!
-//! They come in through a [`Spool`], which keeps little in memory, and are a [`Blob`] once they are whole:
-//! measured, digested, cheap to clone. A transaction keeps a blob in parts ([`OrgTx::insert_blob`]), and
-//! [`Store::blob`] gives the parts back one by one. So however large the bytes are, and however slow whoever sends
-//! or takes them, each holds some mebibytes and no connection to the database.
+//! A [`Spool`] receives them and holds little in memory. When they are complete it becomes a [`Blob`]: with length and
+//! digests, and cheap to clone. A transaction stores a blob in parts ([`OrgTx::insert_blob`]), and [`Store::blob`]
+//! streams the parts. So a slow client or a large file needs a few mebibytes of memory and no database connection.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -15,33 +14,34 @@ use futures_util::stream::try_unfold;
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 
+use crate::store::db::columns::{FromRow, table_row};
 use crate::store::db::database::Sql;
 use crate::store::db::ledger::OrgTx;
 use crate::store::db::{Store, StoreError};
 
-/// Bytes of a part, and of what waits in memory before it goes to a file.
-const PART: usize = 1024 * 1024;
+/// The maximum size of a part in bytes. A spool with more bytes writes them to a file.
+const PART_BYTES: usize = 1024 * 1024;
 
-/// Why bytes are not taken in.
+/// Why a spool refuses bytes.
 #[derive(Debug, thiserror::Error)]
 pub enum SpoolError {
-    /// They are more than the limit.
+    /// There are more bytes than the limit.
     #[error("there are more bytes than the limit")]
     TooLarge,
-    /// They can't be written to a temporary file, or an earlier failure was passed over.
-    #[error("the temporary file can't be written: {0}")]
+    /// The temporary file could not be written, or an earlier error was ignored.
+    #[error("the temporary file could not be written: {0}")]
     Io(#[from] io::Error),
 }
 
-/// Whole bytes on their way in: in memory up to a mebibyte, else in a temporary file, which is gone when
-/// nobody holds it any more.
+/// Complete bytes on their way in: in memory up to a mebibyte, otherwise in a temporary file. The last clone that is
+/// dropped deletes the file.
 #[derive(Debug, Clone)]
 pub struct Blob {
-    /// How many bytes.
+    /// The number of bytes.
     pub length: u64,
-    /// Their SHA-1, which documents' ETags show (xAPI 1.0.3, Communication 3.1).
+    /// The SHA-1, which the ETag of a document contains (xAPI 1.0.3, Communication 3.1).
     pub sha1: [u8; 20],
-    /// Their SHA-256, which attachments are known by (xAPI 1.0.3, Data 2.4.11).
+    /// The SHA-256, which identifies an attachment (xAPI 1.0.3, Data 2.4.11).
     pub sha2: [u8; 32],
     content: Content,
 }
@@ -49,24 +49,24 @@ pub struct Blob {
 #[derive(Debug, Clone)]
 enum Content {
     Memory(Bytes),
-    /// Locked for one reading: a file has one place that it reads at.
+    /// A file has one read position, so each read locks it.
     File(Arc<Mutex<File>>),
 }
 
 impl Blob {
-    /// All bytes at once. For those who must parse them, and have bounded their length before.
+    /// All bytes in memory. The caller must have limited their length.
     pub async fn bytes(&self) -> io::Result<Bytes> {
         self.read(0, usize::try_from(self.length).map_err(io::Error::other)?)
             .await
     }
 
-    /// Reads through the bytes from their beginning; memory stays flat.
+    /// Reads the bytes from the beginning as a stream.
     pub async fn read_through<T: Send + 'static>(
         &self,
         reading: impl FnOnce(&mut dyn Read) -> T + Send + 'static,
     ) -> io::Result<T> {
         let content = self.content.clone();
-        off_thread(move || match content {
+        run_blocking(move || match content {
             Content::Memory(bytes) => Ok(reading(&mut bytes.as_ref())),
             Content::File(file) => {
                 let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
@@ -77,18 +77,18 @@ impl Blob {
         .await
     }
 
-    /// How many parts it has: one at least, which is empty where there are no bytes.
-    fn parts(&self) -> u64 {
-        self.length.div_ceil(PART as u64).max(1)
+    /// The number of parts. An empty blob has one empty part.
+    fn part_count(&self) -> u64 {
+        self.length.div_ceil(PART_BYTES as u64).max(1)
     }
 
-    async fn part(&self, number: u64) -> io::Result<Bytes> {
-        let start = number * PART as u64;
-        let length = self.length.saturating_sub(start).min(PART as u64);
-        self.read(start, length as usize).await // at most PART
+    async fn read_part(&self, number: u64) -> io::Result<Bytes> {
+        let start = number * PART_BYTES as u64;
+        let length = self.length.saturating_sub(start).min(PART_BYTES as u64);
+        self.read(start, length as usize).await // at most PART_BYTES
     }
 
-    /// Exactly so many bytes from there on; both lie within the length.
+    /// `length` bytes from `start`. Both must be within the length of the blob.
     async fn read(&self, start: u64, length: usize) -> io::Result<Bytes> {
         let file = match &self.content {
             Content::Memory(bytes) => {
@@ -97,7 +97,7 @@ impl Blob {
             }
             Content::File(file) => Arc::clone(file),
         };
-        off_thread(move || {
+        run_blocking(move || {
             let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
             let mut bytes = vec![0; length];
             file.seek(SeekFrom::Start(start))?;
@@ -108,22 +108,22 @@ impl Blob {
     }
 }
 
-/// Takes bytes in, piece by piece; memory stays flat.
+/// Receives bytes in pieces, with a small use of memory.
 pub struct Spool {
     limit: u64,
     length: u64,
     sha1: Sha1,
     sha2: Sha256,
-    /// What is not in the file yet.
+    /// The bytes that are not in the file yet.
     waiting: Vec<u8>,
-    /// There once a part is full.
+    /// Created when a part is full.
     file: Option<File>,
-    /// Whether a piece was refused or lost, so that the rest would only look whole.
+    /// Whether a piece was refused or lost. Then the other pieces must not be used.
     broken: bool,
 }
 
 impl Spool {
-    /// An empty one that takes `limit` bytes at most.
+    /// An empty spool that accepts at most `limit` bytes.
     pub fn new(limit: u64) -> Self {
         Self {
             limit,
@@ -136,10 +136,10 @@ impl Spool {
         }
     }
 
-    /// Takes the next piece. After an error nothing more is taken.
+    /// Adds a piece. After an error all further pieces are refused.
     pub async fn push(&mut self, piece: impl AsRef<[u8]>) -> Result<(), SpoolError> {
-        self.whole()?;
-        // Until the piece is in: also where the caller goes away in between.
+        self.check_complete()?;
+        // If the caller drops this future, the piece is lost.
         self.broken = true;
         let piece = piece.as_ref();
         self.length = self.length.saturating_add(piece.len() as u64);
@@ -148,9 +148,9 @@ impl Spool {
         }
         self.sha1.update(piece);
         self.sha2.update(piece);
-        for piece in piece.chunks(PART) {
+        for piece in piece.chunks(PART_BYTES) {
             self.waiting.extend_from_slice(piece);
-            if self.waiting.len() > PART {
+            if self.waiting.len() > PART_BYTES {
                 self.write_out().await?;
             }
         }
@@ -158,9 +158,9 @@ impl Spool {
         Ok(())
     }
 
-    /// What was taken in, whole.
+    /// The complete bytes.
     pub async fn finish(mut self) -> Result<Blob, SpoolError> {
-        self.whole()?;
+        self.check_complete()?;
         if self.file.is_some() {
             self.write_out().await?;
         }
@@ -176,7 +176,7 @@ impl Spool {
         })
     }
 
-    fn whole(&self) -> Result<(), SpoolError> {
+    fn check_complete(&self) -> Result<(), SpoolError> {
         if self.broken {
             return Err(io::Error::other("a piece is missing").into());
         }
@@ -185,10 +185,10 @@ impl Spool {
 
     async fn write_out(&mut self) -> io::Result<()> {
         let (file, mut waiting) = (self.file.take(), std::mem::take(&mut self.waiting));
-        let (file, waiting) = off_thread(move || {
+        let (file, waiting) = run_blocking(move || {
             let mut file = match file {
                 Some(file) => file,
-                // It has no name, so the system removes it when it is closed, however that happens.
+                // The file has no name, so the system deletes it when it is closed, also after a crash.
                 None => tempfile::tempfile()?,
             };
             file.write_all(&waiting)?;
@@ -201,8 +201,8 @@ impl Spool {
     }
 }
 
-/// Waits for a file on a thread that may wait.
-async fn off_thread<T: Send + 'static>(
+/// Runs file operations on a thread that may block.
+async fn run_blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
     tokio::task::spawn_blocking(work)
@@ -210,7 +210,7 @@ async fn off_thread<T: Send + 'static>(
         .map_err(io::Error::other)?
 }
 
-/// Where a blob is kept. Only this room can make one, of what a caller may read.
+/// The key of a stored blob. Only the store creates keys, for blobs that the caller may read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BlobKey {
     org: i64,
@@ -223,34 +223,41 @@ impl BlobKey {
     }
 }
 
+table_row! {
+    struct PartRow in "blobs" {
+        org: i64 = "org",
+        blob: i64 = "blob",
+        part: i64 = "part",
+        bytes: Vec<u8> = "bytes",
+    }
+}
+
 impl OrgTx {
-    /// Keeps the bytes and gives the key that they have among the organisation's.
+    /// Stores the bytes and returns their key.
     pub(crate) async fn insert_blob(&mut self, blob: &Blob) -> Result<i64, StoreError> {
         let key = self.next_key();
-        for number in 0..blob.parts() {
-            let bytes = blob.part(number).await.map_err(StoreError::File)?;
-            // A length in bytes that fits 63 bits has a number of parts that does.
-            let row = vec![
-                self.org.into(),
-                key.into(),
-                (number as i64).into(),
-                bytes.to_vec().into(),
-            ];
-            self.insert("blobs", &["org", "blob", "part", "bytes"], vec![row])
-                .await?;
+        for number in 0..blob.part_count() {
+            let bytes = blob.read_part(number).await.map_err(StoreError::File)?;
+            let part = PartRow {
+                org: self.org,
+                blob: key,
+                part: i64::try_from(number).map_err(|error| StoreError::corrupt("blob", error))?,
+                bytes: bytes.to_vec(),
+            };
+            self.insert_rows(vec![part]).await?;
         }
         Ok(key)
     }
 
-    /// The whole of a blob, whose length the caller has bounded.
+    /// All bytes of a stored blob. The caller must have limited their length.
     pub(crate) async fn read_blob(&mut self, key: i64) -> Result<Vec<u8>, StoreError> {
         let select = Sql::new("SELECT b.bytes FROM blobs b WHERE b.org = $1 AND b.blob = $2 ORDER BY b.part");
-        let rows = self.fetch_all(select.with(self.org).with(key)).await?;
-        let parts: Vec<Vec<u8>> = rows.iter().map(|row| row.get(0)).collect::<Result<_, _>>()?;
+        let parts: Vec<(Vec<u8>,)> = self.fetch_rows(select.with(self.org).with(key)).await?;
+        let parts: Vec<Vec<u8>> = parts.into_iter().map(|(bytes,)| bytes).collect();
         Ok(parts.concat())
     }
 
-    /// Deletes a blob that nothing leads to any more.
+    /// Deletes a blob that no row refers to any more.
     pub(crate) async fn delete_blob(&mut self, key: i64) -> Result<(), StoreError> {
         let delete = Sql::new("DELETE FROM blobs WHERE org = $1 AND blob = $2");
         self.execute(delete.with(self.org).with(key)).await?;
@@ -259,8 +266,7 @@ impl OrgTx {
 }
 
 impl Store {
-    /// The bytes of a blob, part by part, as fast as they are taken. They are whole where the stream ends
-    /// without an error: a blob that is deleted meanwhile is one.
+    /// Streams the bytes of a blob part by part. If the blob is deleted meanwhile, the stream ends with an error.
     pub fn blob(
         &self,
         key: BlobKey,
@@ -268,7 +274,7 @@ impl Store {
         self.blob_from(key, Next::First)
     }
 
-    /// The same for somebody who has the first part already, and knows the number of the last.
+    /// [`Store::blob`] for a caller that has the first part already and knows the number of the last one.
     pub(crate) fn blob_after(
         &self,
         key: BlobKey,
@@ -290,15 +296,16 @@ impl Store {
                 Next::First => {
                     let select = "SELECT b.bytes, (SELECT MAX(l.part) FROM blobs l WHERE l.org = $1 AND l.blob = $2) \
                          FROM blobs b WHERE b.org = $1 AND b.blob = $2 AND b.part = 0";
-                    let row = store.part(Sql::new(select).with(key.org).with(key.blob)).await?;
-                    (Bytes::from(row.get::<Vec<u8>>(0)?), 0, row.get(1)?)
+                    let select = Sql::new(select).with(key.org).with(key.blob);
+                    let (bytes, last): (Vec<u8>, i64) = store.fetch_part(select).await?;
+                    (Bytes::from(bytes), 0, last)
                 }
                 Next::Part(number, last) if number <= last => {
                     let select =
                         "SELECT b.bytes FROM blobs b WHERE b.org = $1 AND b.blob = $2 AND b.part = $3";
                     let select = Sql::new(select).with(key.org).with(key.blob).with(number);
-                    let row = store.part(select).await?;
-                    (Bytes::from(row.get::<Vec<u8>>(0)?), number, last)
+                    let (bytes,): (Vec<u8>,) = store.fetch_part(select).await?;
+                    (Bytes::from(bytes), number, last)
                 }
                 Next::Part(..) => return Ok(None),
             };
@@ -306,19 +313,19 @@ impl Store {
         })
     }
 
-    async fn part(&self, select: Sql) -> Result<crate::store::db::database::Row, StoreError> {
-        let row = self.db().fetch_optional(select).await?;
-        row.ok_or_else(|| StoreError::corrupt("blob", "a part of it is gone"))
+    async fn fetch_part<T: FromRow>(&self, select: Sql) -> Result<T, StoreError> {
+        let part = self.db().fetch_row(select).await?;
+        part.ok_or_else(|| StoreError::corrupt("blob", "a part is missing"))
     }
 }
 
-/// What of a blob is to be read next.
+/// The next part of a stream.
 enum Next {
-    /// The first part, and how many there are.
+    /// The first part, which is read with the number of the last one.
     First,
-    /// The first part was read already, with the number of the last.
+    /// The first part, which the caller has read, and the number of the last one.
     Known(Bytes, i64),
-    /// The part with that number, where it is not past the last.
+    /// The part with the first number, unless it is after the last one.
     Part(i64, i64),
 }
 
@@ -330,7 +337,7 @@ mod tests {
         (0..length).map(|index| (index % 251) as u8).collect()
     }
 
-    async fn spooled(bytes: &[u8], piece: usize) -> Blob {
+    async fn to_blob(bytes: &[u8], piece: usize) -> Blob {
         let mut spool = Spool::new(bytes.len() as u64);
         for piece in bytes.chunks(piece) {
             spool.push(piece).await.unwrap();
@@ -339,14 +346,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_comes_in_is_read_back_whole_and_by_parts() {
-        for length in [0, 1, PART - 1, PART, PART + 1, 2 * PART, 3 * PART + 7] {
+    async fn bytes_are_read_back_complete_and_by_parts() {
+        for length in [
+            0,
+            1,
+            PART_BYTES - 1,
+            PART_BYTES,
+            PART_BYTES + 1,
+            2 * PART_BYTES,
+            3 * PART_BYTES + 7,
+        ] {
             let bytes = some_bytes(length);
-            for piece in [1_000, 64 * 1024, PART + 1, 8 * PART] {
-                let blob = spooled(&bytes, piece).await;
+            for piece in [1_000, 64 * 1024, PART_BYTES + 1, 8 * PART_BYTES] {
+                let blob = to_blob(&bytes, piece).await;
                 assert_eq!(
                     matches!(blob.content, Content::Memory(_)),
-                    length <= PART,
+                    length <= PART_BYTES,
                     "{length}"
                 );
                 assert_eq!(blob.length, length as u64);
@@ -354,9 +369,9 @@ mod tests {
                 assert_eq!(blob.sha2, <[u8; 32]>::from(Sha256::digest(&bytes)));
                 assert_eq!(blob.clone().bytes().await.unwrap(), bytes, "{length} by {piece}");
                 let mut joined = Vec::new();
-                for number in 0..blob.parts() {
-                    let part = blob.part(number).await.unwrap();
-                    assert!(part.len() == PART || number + 1 == blob.parts());
+                for number in 0..blob.part_count() {
+                    let part = blob.read_part(number).await.unwrap();
+                    assert!(part.len() == PART_BYTES || number + 1 == blob.part_count());
                     joined.extend_from_slice(&part);
                 }
                 assert!(joined == bytes, "{length} by {piece}, by parts");
@@ -367,19 +382,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn clones_read_one_file_at_once() {
-        let bytes = some_bytes(4 * PART);
-        let blob = spooled(&bytes, PART).await;
+    async fn clones_read_one_file_at_the_same_time() {
+        let bytes = some_bytes(4 * PART_BYTES);
+        let blob = to_blob(&bytes, PART_BYTES).await;
         let readers = (0..4).map(|number| {
             let blob = blob.clone();
-            async move { blob.part(number).await.unwrap() }
+            async move { blob.read_part(number).await.unwrap() }
         });
         let parts = futures_util::future::join_all(readers).await;
         assert!(parts.concat() == bytes);
     }
 
     #[tokio::test]
-    async fn one_byte_past_the_limit_is_too_many_and_nothing_is_taken_after_it() {
+    async fn bytes_beyond_the_limit_are_refused_and_all_later_ones() {
         let mut spool = Spool::new(3);
         spool.push(b"123").await.unwrap();
         spool.push(b"").await.unwrap();

@@ -1,21 +1,20 @@
-//! Where SQLite and PostgreSQL differ: this file, and nowhere else.
+//! The differences between SQLite and PostgreSQL.
 //!
-//! SQL is written once, as PostgreSQL has it, with `$1…` for values. Five words stand for what the two
-//! say differently:
+//! SQL texts are written in the dialect of PostgreSQL, with `$1…` for values. These terms are translated:
 //!
-//! | word | PostgreSQL | SQLite |
+//! | term | PostgreSQL | SQLite |
 //! | --- | --- | --- |
 //! | `x IN LIST($n)` | `x = ANY($n)` | `x IN (SELECT value FROM json_each($n))` |
-//! | `FOR UPDATE` | as it is | left out: a writing transaction has the database to itself |
-//! | `STRPOS(a, b)` | as it is | `instr(a, b)` |
-//! | `INDEXED BY x` | left out: it knows what its tables hold | as it is |
-//! | `NOW_MICROS()` | the database's own clock, in microseconds since 1970 | the same, to the millisecond |
+//! | `FOR UPDATE`, also with `NOWAIT` | unchanged | removed: there is one writing transaction at a time |
+//! | `STRPOS(a, b)` | unchanged | `instr(a, b)` |
+//! | `INDEXED BY x` | removed: its planner has statistics | unchanged |
+//! | `NOW_MICROS()` | the clock of the database in microseconds since 1970 | the same, to the millisecond |
 //!
 //! A join of `persons` and `activities` names both indexes and is a `CROSS JOIN`, which fixes its order on SQLite:
-//! `FROM persons p INDEXED BY persons_user CROSS JOIN activities a INDEXED BY activities_… WHERE …`. By itself SQLite
-//! reads all of an organisation's rows for it. An index that can't serve is an error when the statement is prepared.
+//! `FROM persons p INDEXED BY persons_user CROSS JOIN activities a INDEXED BY activities_… WHERE …`. Otherwise SQLite
+//! would read all rows of the organisation. An index that cannot be used is an error when the statement is prepared.
 //!
-//! A list goes in one value, so that one prepared statement serves any length.
+//! A list is one value, so lists of all lengths have the same prepared statement.
 
 use std::borrow::Cow;
 
@@ -27,7 +26,7 @@ use uuid::Uuid;
 use crate::store::db::StoreError;
 use crate::store::db::columns::IntoValue;
 
-/// One value of a statement, typed, so that an absent one has its type too.
+/// A typed value of a statement. NULL has a type, too.
 #[derive(Debug, Clone)]
 pub(crate) enum Value {
     Int(Option<i64>),
@@ -82,7 +81,7 @@ pub(crate) fn postgres_text(text: &str) -> Cow<'_, str> {
     let mut parts = text.split(INDEXED_BY);
     let mut out = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        // The index's name goes with the words that name it.
+        // Remove the name of the index.
         let name = |c: char| c.is_ascii_alphanumeric() || c == '_';
         out.push_str(part.trim_start_matches(name));
     }
@@ -91,14 +90,14 @@ pub(crate) fn postgres_text(text: &str) -> Cow<'_, str> {
 
 const INDEXED_BY: &str = " INDEXED BY ";
 const NOW_MICROS: &str = "NOW_MICROS()";
-/// The clock as it goes on within a transaction.
+/// The present time, which advances within a transaction.
 const POSTGRES_NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
 const SQLITE_NOW: &str = "CAST(unixepoch('subsec') * 1000000 AS INTEGER)";
 
-/// The text for SQLite; the values say what each list holds.
+/// The text for SQLite. The values determine the types of the lists.
 pub(crate) fn sqlite_text<'t>(text: &'t str, values: &[Value]) -> Result<Cow<'t, str>, StoreError> {
-    let ours = ["IN LIST($", "FOR UPDATE", "STRPOS(", NOW_MICROS];
-    if !ours.iter().any(|word| text.contains(word)) {
+    let terms = ["IN LIST($", "FOR UPDATE", "STRPOS(", NOW_MICROS];
+    if !terms.iter().any(|term| text.contains(term)) {
         return Ok(Cow::Borrowed(text));
     }
     let text = text
@@ -114,13 +113,13 @@ pub(crate) fn sqlite_text<'t>(text: &'t str, values: &[Value]) -> Result<Cow<'t,
         let list = &list["IN LIST($".len()..];
         let end = list
             .find(')')
-            .ok_or(StoreError::Invariant("a LIST( without its end"))?;
+            .ok_or(StoreError::Invariant("a LIST( has no closing parenthesis"))?;
         let number = &list[..end];
         let index: usize = number
             .parse()
-            .map_err(|_| StoreError::Invariant("a LIST( without a number"))?;
+            .map_err(|_| StoreError::Invariant("a LIST( contains no number"))?;
         let column = match values.get(index.wrapping_sub(1)) {
-            // JSON has no bytes: they travel as hexadecimal digits.
+            // JSON has no bytes. They are passed as hexadecimal digits.
             Some(Value::Uuids(_) | Value::Digests(_)) => "unhex(value)",
             _ => "value",
         };
@@ -135,7 +134,7 @@ pub(crate) fn sqlite_text<'t>(text: &'t str, values: &[Value]) -> Result<Cow<'t,
     Ok(Cow::Owned(out))
 }
 
-/// The values as PostgreSQL takes them.
+/// The values as arguments for PostgreSQL.
 pub(crate) fn postgres_arguments(values: &[Value]) -> Result<PgArguments, StoreError> {
     let mut arguments = PgArguments::default();
     for value in values {
@@ -158,7 +157,7 @@ pub(crate) fn postgres_arguments(values: &[Value]) -> Result<PgArguments, StoreE
     Ok(arguments)
 }
 
-/// The values as SQLite takes them: lists as JSON arrays.
+/// The values as arguments for SQLite. Lists are JSON arrays.
 pub(crate) fn sqlite_arguments(values: Vec<Value>) -> Result<SqliteArguments, StoreError> {
     let mut arguments = SqliteArguments::default();
     for value in values {
@@ -184,7 +183,7 @@ pub(crate) fn sqlite_arguments(values: Vec<Value>) -> Result<SqliteArguments, St
 }
 
 fn json_list<T: serde::Serialize>(values: &[T]) -> Result<String, StoreError> {
-    serde_json::to_string(values).map_err(|_| StoreError::Invariant("a list that is no JSON"))
+    serde_json::to_string(values).map_err(|_| StoreError::Invariant("a list cannot be written as JSON"))
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -192,12 +191,12 @@ fn hex(bytes: &[u8]) -> String {
     bytes
         .iter()
         .fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
-            let _ = write!(out, "{byte:02x}"); // writing to a String can't fail
+            let _ = write!(out, "{byte:02x}"); // writing to a String does not fail
             out
         })
 }
 
-/// A column's values of many rows, as PostgreSQL's `unnest` takes them.
+/// Adds the values of a column as an array for `unnest` and returns the type of the array.
 pub(crate) fn add_column(
     arguments: &mut PgArguments,
     column: Vec<Value>,
@@ -208,7 +207,11 @@ pub(crate) fn add_column(
             for value in column {
                 match value {
                     Value::$variant(value) => values.push(value),
-                    _ => return Err(StoreError::Invariant("a column of mixed types")),
+                    _ => {
+                        return Err(StoreError::Invariant(
+                            "the values of a column have different types",
+                        ));
+                    }
                 }
             }
             arguments.add(values).map_err(sqlx::Error::Encode)?;
@@ -223,7 +226,7 @@ pub(crate) fn add_column(
         Some(Value::Text(_)) => collect!(Text, "text[]"),
         Some(Value::Bytes(_)) => collect!(Bytes, "bytea[]"),
         Some(Value::Uuid(_)) => collect!(Uuid, "uuid[]"),
-        _ => return Err(StoreError::Invariant("a column that can't be inserted")),
+        _ => return Err(StoreError::Invariant("a list cannot be inserted into a column")),
     })
 }
 
@@ -232,7 +235,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lists_become_what_each_database_takes() {
+    fn lists_are_translated_for_each_database() {
         let text = "SELECT 1 WHERE a IN LIST($1) AND b IN LIST($2) FOR UPDATE";
         let values = [Value::Ints(vec![1]), Value::Uuids(vec![])];
         assert_eq!(
@@ -247,16 +250,20 @@ mod tests {
     }
 
     #[test]
-    fn each_database_has_its_own_word_for_its_clock() {
+    fn present_time_is_translated_for_each_database() {
         let text = "UPDATE deliveries SET lease_until = NOW_MICROS() + $1 WHERE lease_until < NOW_MICROS()";
-        let said = postgres_text(text);
-        assert_eq!(said.matches("clock_timestamp()").count(), 2, "{said}");
-        let said = sqlite_text(text, &[Value::Int(Some(1))]).unwrap();
-        assert_eq!(said.matches("unixepoch('subsec')").count(), 2, "{said}");
+        let translated = postgres_text(text);
+        assert_eq!(translated.matches("clock_timestamp()").count(), 2, "{translated}");
+        let translated = sqlite_text(text, &[Value::Int(Some(1))]).unwrap();
+        assert_eq!(
+            translated.matches("unixepoch('subsec')").count(),
+            2,
+            "{translated}"
+        );
     }
 
     #[test]
-    fn an_index_is_named_to_sqlite_alone() {
+    fn index_is_named_for_sqlite_only() {
         let text = "SELECT 1 FROM persons p INDEXED BY persons_user CROSS JOIN activities a INDEXED BY \
                     activities_progress WHERE p.key IN LIST($1)";
         assert_eq!(

@@ -1,10 +1,10 @@
-//! Reading rows and building conditions: what all folders of the store share.
+//! Helpers for reading rows and for building conditions.
 
 use super::StoreError;
 use super::database::{Db, Row, Sql};
 use super::ledger::OrgTx;
 
-/// Something that answers queries: the database, or a transaction that sees its own writes.
+/// Runs queries: the database, or a transaction, which reads its uncommitted changes, too.
 pub(crate) trait Reads {
     async fn rows(&mut self, sql: Sql) -> Result<Vec<Row>, StoreError>;
 }
@@ -21,7 +21,7 @@ impl Reads for OrgTx {
     }
 }
 
-/// An id as it is kept.
+/// Reads an id.
 pub(crate) fn read_id<T>(row: &Row, column: usize) -> Result<T, StoreError>
 where
     T: TryFrom<String, Error: ToString>,
@@ -30,12 +30,12 @@ where
     T::try_from(id).map_err(|error| StoreError::corrupt("id", error))
 }
 
-/// Ids as a list to bind.
+/// Ids as a list for [`Sql::any_of`].
 pub(crate) fn texts(ids: &[impl AsRef<str>]) -> Vec<String> {
     ids.iter().map(|id| id.as_ref().to_owned()).collect()
 }
 
-/// Pushes one condition for each word: all of them stand in `column`.
+/// Adds the condition that `column` contains all of the words.
 pub(crate) fn push_words(sql: &mut Sql, column: &str, words: &[String]) {
     for word in words {
         sql.push(" AND STRPOS(")
@@ -46,7 +46,7 @@ pub(crate) fn push_words(sql: &mut Sql, column: &str, words: &[String]) {
     }
 }
 
-/// A limit of rows as a value: one more than the page, to see whether there is a next one.
+/// The number of rows to read for a page: one more than the page has shows that another page exists.
 pub(crate) fn one_more(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)
 }
