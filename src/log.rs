@@ -1,14 +1,15 @@
-//! The Activity Log: what a record says when it is read as *person, action, content, time, result*.
+//! The Activity Log: records as activities with person, action, content, time and result.
 //!
-//! This room is a set of pure rules. A statement with its envelope becomes a [`Projected`] activity
-//! ([`project`], with [`person_of`] and [`content_of`] for its two ends); a [`Row`] with its cards becomes
-//! the JSON [`Activity`] and its [`Description`]; a request's parameters become a [`Query`] with its
-//! [`Filter`]; and the [`ShortForm`] of an activity becomes a statement. It knows no database, no HTTP and
-//! no clock: the same input always gives the same answer, so that replaying all records in any order
-//! gives the same log (product text, sections 1 and 6).
+//! - [`project`] turns a statement and its envelope into a [`Projected`] activity; [`person_of`] and [`content_of`] find
+//!   its person and content.
+//! - [`Activity`] and [`Description`] are the JSON and the sentence of a [`Row`].
+//! - [`Query`] and [`Filter`] are the parsed parameters of a request.
+//! - [`ShortForm`] is an activity from a client, and becomes a statement.
 //!
-//! Start reading at [`action`] for the table of verbs, at [`projection`] for the rules, and at
-//! [`filter`] for what can be asked.
+//! The module uses no database, no HTTP and no clock. The same input gives the same output, so a rebuild from all records
+//! gives the same log (docs/specification.md#from-record-to-activity).
+//!
+//! Read [`action`] first for the table of verbs, [`projection`] for the rules, and [`filter`] for the parameters.
 
 pub mod action;
 pub mod activity;
@@ -40,7 +41,7 @@ pub use row::{
     ContentDetails, ContentKey, PersonDetails, PersonKey, Recorder, Row, UserDetails, VerbDetails, VerbKey,
 };
 pub use short_form::{
-    ContentName, ContentRef, Did, Resolved, ResolvedContent, ShortForm, ShortFormRules, UserRef,
+    ActionOrVerb, ContentName, ContentRef, Resolved, ResolvedContent, ShortForm, ShortFormRules, UserRef,
 };
 pub use subject::{PersonRef, content_of, person_of};
 pub use time_text::time_text;

@@ -381,7 +381,7 @@ fn certificate_name(row: &Row, cell: &mut Cell<'_>) {
 }
 
 /// Writes the source of the record. The column contains the content's library if the record has no source.
-/// [`shown_source`](crate::log::activity::shown_source) has the same rule.
+/// [`effective_source`](crate::log::activity::effective_source) has the same rule.
 fn row_source(row: &Row, cell: &mut Cell<'_>) -> bool {
     cell.optional_text(row.projected.source.as_ref());
     row.projected.source.is_some()

@@ -4,7 +4,7 @@
 //! of the content are rendered in advance. They are equal in all lines.
 
 use crate::log::activity::ActivityCertificate;
-use crate::log::progress::Standing;
+use crate::log::progress::ProgressStatus;
 use crate::log::{ContentDetails, PersonDetails};
 use crate::store::PersonStanding;
 
@@ -23,7 +23,7 @@ pub struct ProgressOptions {
 }
 
 /// Writes a cell from the standing of a person.
-type FromStanding = fn(&Standing, &mut Cell<'_>);
+type FromStanding = fn(&ProgressStatus, &mut Cell<'_>);
 
 /// The columns of the standing. They follow the columns of the person and of the content.
 const STANDING_COLUMNS: &[(&str, FromStanding)] = &[
@@ -49,7 +49,7 @@ const USER_ID: &str = "User ID";
 
 /// A field of the certificate, if the person has one.
 fn certificate<'s, T>(
-    standing: &'s Standing,
+    standing: &'s ProgressStatus,
     field: impl FnOnce(&'s ActivityCertificate) -> Option<T>,
 ) -> Option<T> {
     standing.certificate.as_ref().and_then(field)
@@ -107,7 +107,7 @@ impl Lines {
             .chain(self.fields.iter().map(String::as_str))
     }
 
-    fn write_person(&self, person: &PersonDetails, standing: &Standing, out: &mut Vec<u8>) {
+    fn write_person(&self, person: &PersonDetails, standing: &ProgressStatus, out: &mut Vec<u8>) {
         let raw = self.options.raw;
         for (_, from) in &self.person_columns {
             from(person, &mut Cell::new(out, raw));
@@ -168,8 +168,8 @@ mod tests {
     use crate::log::Percent;
     use crate::log::progress::State;
 
-    fn standing() -> Standing {
-        Standing {
+    fn standing() -> ProgressStatus {
+        ProgressStatus {
             state: State::InProgress,
             since: Some(testing::AT),
             expires_at: Some(testing::AT),

@@ -1,70 +1,48 @@
-//! What somebody did: the [`Action`] of an activity, and the [`VerbTable`] that reads it from the
-//! verb of a statement (product text, section 6).
+//! Actions: [`Action`], the kind of an activity, and [`VerbTable`], which maps the verbs of statements to actions
+//! (docs/specification.md#actions-and-verbs).
 //!
-//! The table is data, in [`Action::verbs`]. The first IRI of an action is the one that a short-form
-//! activity is written with; an operator adds IRIs of their own with [`VerbTable::extend`].
+//! The built-in verbs are in the table below. The first verb of an action is the verb of a short-form activity with this
+//! action. An operator adds verbs with [`VerbTable::extend`].
 
 use std::collections::HashMap;
-use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumMessage, EnumString, FromRepr, IntoStaticStr, VariantArray};
 use utoipa::ToSchema;
 
 use crate::record::iri::IriError;
 use crate::record::{Iri, LanguageMap, Verb};
 
-/// What every verb of Rollbook's own begins with: `urn:rollbook:verb:visited`.
+/// The beginning of the verbs that Rollbook defines, such as `urn:rollbook:verb:visited`.
 pub const OWN_VERB_PREFIX: &str = "urn:rollbook:verb:";
 
-/// The verb that says by itself that the attempt succeeded (product text, section 6, rule 1).
+/// The verb that means success by itself (docs/specification.md#success).
 pub const PASSED: &str = "http://adlnet.gov/expapi/verbs/passed";
 
 macro_rules! actions {
-    ($($(#[$doc:meta])* $variant:ident = $code:literal, $key:literal, $label:literal, $colour:literal, [$($verb:literal),*];)+) => {
-        /// What an activity says that somebody did (product text, section 6).
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+    ($($(#[$doc:meta])* $variant:ident = $code:literal, $label:literal, $colour:literal, [$($verb:literal),*];)+) => {
+        /// The action of an activity. Its key is the variant's name in snake case. The codes are stored: a code never
+        /// changes its meaning.
+        #[derive(
+            Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+            Display, EnumMessage, EnumString, FromRepr, IntoStaticStr, VariantArray,
+        )]
+        #[repr(i16)]
         #[serde(rename_all = "snake_case")]
+        #[strum(serialize_all = "snake_case")]
         pub enum Action {
-            $($(#[$doc])* $variant,)+
+            $($(#[$doc])* #[strum(message = $label)] $variant = $code,)+
         }
 
         impl Action {
-            /// All actions, in the order of the product text.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
-
-            /// The name in JSON and in parameters.
-            pub const fn key(self) -> &'static str {
-                match self { $(Self::$variant => $key,)+ }
-            }
-
-            /// The name that people read. Of [`Action::Other`] a row shows its verb's own display instead.
-            pub const fn label(self) -> &'static str {
-                match self { $(Self::$variant => $label,)+ }
-            }
-
-            /// A colour for the label, as `#rrggbb`, dark enough for white text on it.
+            /// The colour of the label, as `#rrggbb`. It is dark enough for white text.
             pub const fn colour(self) -> &'static str {
                 match self { $(Self::$variant => $colour,)+ }
             }
 
-            /// The number that storage keeps; it never changes its meaning.
-            pub const fn code(self) -> i16 {
-                match self { $(Self::$variant => $code,)+ }
-            }
-
-            /// The action with that number, if there is one.
-            pub const fn from_code(code: i16) -> Option<Self> {
-                match code { $($code => Some(Self::$variant),)+ _ => None }
-            }
-
-            /// The action with that key, exactly as written.
-            pub fn from_key(key: &str) -> Option<Self> {
-                match key { $($key => Some(Self::$variant),)+ _ => None }
-            }
-
-            /// The public verbs that mean this action; the first is the one that is written. Beside
-            /// them every action has the verb `urn:rollbook:verb:<key>`, which is the one that is
-            /// written where there is no public one.
+            /// The public verbs of the action; a written statement has the first one. Every action also has the verb
+            /// `urn:rollbook:verb:<key>`, which is written if the action has no public verb.
             pub const fn verbs(self) -> &'static [&'static str] {
                 match self { $(Self::$variant => &[$($verb),*],)+ }
             }
@@ -73,77 +51,105 @@ macro_rules! actions {
 }
 
 actions! {
-    /// Added content, to a list or a plan.
-    Added = 1, "added", "Added", "#4c51bf", ["http://activitystrea.ms/schema/1.0/add"];
+    /// Added content to a list or a plan.
+    Added = 1, "Added", "#4c51bf", ["http://activitystrea.ms/schema/1.0/add"];
     /// Arranged an event.
-    Arranged = 2, "arranged", "Arranged", "#4c51bf", ["http://id.tincanapi.com/verb/arranged"];
-    /// Attended an event: this completes it.
-    Attended = 3, "attended", "Attended", "#1a7f37",
+    Arranged = 2, "Arranged", "#4c51bf", ["http://id.tincanapi.com/verb/arranged"];
+    /// Attended an event, which completes it.
+    Attended = 3, "Attended", "#1a7f37",
         ["http://activitystrea.ms/schema/1.0/attend", "http://adlnet.gov/expapi/verbs/attended"];
     /// Clicked, or otherwise interacted with.
-    Clicked = 4, "clicked", "Clicked", "#57606a", ["http://adlnet.gov/expapi/verbs/interacted"];
+    Clicked = 4, "Clicked", "#57606a", ["http://adlnet.gov/expapi/verbs/interacted"];
     /// Completed content.
-    Completed = 5, "completed", "Completed", "#1a7f37",
+    Completed = 5, "Completed", "#1a7f37",
         ["http://adlnet.gov/expapi/verbs/completed", "http://adlnet.gov/expapi/verbs/passed",
          "http://adlnet.gov/expapi/verbs/mastered", "https://w3id.org/xapi/adl/verbs/satisfied",
          "https://w3id.org/xapi/adl/verbs/waived"];
     /// Enrolled for an event or a course.
-    EnrolledFor = 6, "enrolled_for", "Enrolled for", "#0969da",
+    EnrolledFor = 6, "Enrolled for", "#0969da",
         ["http://adlnet.gov/expapi/verbs/registered",
          "https://xapi.edlm/profiles/edlm-lms/concepts/verbs/enrolled"];
-    /// Took an enrolment back.
-    Unenrolled = 7, "unenrolled", "Unenrolled", "#9a6700", ["http://id.tincanapi.com/verb/unregistered"];
-    /// Failed: an attempt that ended without success.
-    Failed = 8, "failed", "Failed", "#cf222e", ["http://adlnet.gov/expapi/verbs/failed"];
+    /// Cancelled an enrolment.
+    Unenrolled = 7, "Unenrolled", "#9a6700", ["http://id.tincanapi.com/verb/unregistered"];
+    /// Ended an attempt without success.
+    Failed = 8, "Failed", "#cf222e", ["http://adlnet.gov/expapi/verbs/failed"];
     /// Received a certificate.
-    ReceivedCertificateFor = 9, "received_certificate_for", "Received certificate for", "#116329",
+    ReceivedCertificateFor = 9, "Received certificate for", "#116329",
         ["http://activitystrea.ms/schema/1.0/receive", "http://id.tincanapi.com/verb/earned",
          "https://w3id.org/xapi/tla/verbs/achieved"];
     /// Started content.
-    Started = 10, "started", "Started", "#0969da",
+    Started = 10, "Started", "#0969da",
         ["http://activitystrea.ms/schema/1.0/start", "http://adlnet.gov/expapi/verbs/initialized",
          "http://adlnet.gov/expapi/verbs/launched", "http://adlnet.gov/expapi/verbs/attempted"];
     /// Changed content.
-    Updated = 11, "updated", "Updated", "#4c51bf", ["http://activitystrea.ms/schema/1.0/update"];
-    /// Looked at content.
-    Viewed = 12, "viewed", "Viewed", "#57606a",
+    Updated = 11, "Updated", "#4c51bf", ["http://activitystrea.ms/schema/1.0/update"];
+    /// Viewed content.
+    Viewed = 12, "Viewed", "#57606a",
         ["http://id.tincanapi.com/verb/viewed", "http://adlnet.gov/expapi/verbs/experienced"];
     /// Began a session.
-    LoggedIn = 13, "logged_in", "Logged in", "#6e7781",
+    LoggedIn = 13, "Logged in", "#6e7781",
         ["https://brindlewaye.com/xAPITerms/verbs/loggedin/", "https://w3id.org/xapi/adl/verbs/logged-in",
          "https://xapi.edlm/profiles/edlm-lms/concepts/verbs/login"];
     /// Ended a session.
-    LoggedOut = 14, "logged_out", "Logged out", "#6e7781",
+    LoggedOut = 14, "Logged out", "#6e7781",
         ["https://brindlewaye.com/xAPITerms/verbs/loggedout/", "https://w3id.org/xapi/adl/verbs/logged-out",
          "https://xapi.edlm/profiles/edlm-lms/concepts/verbs/logout"];
-    /// Read an article, a book, a document to its end: this completes it.
-    Read = 15, "read", "Read", "#1a7f37", ["http://activitystrea.ms/schema/1.0/read"];
-    /// Watched a video to its end: this completes it.
-    Watched = 16, "watched", "Watched", "#1a7f37", ["http://activitystrea.ms/schema/1.0/watch"];
-    /// Listened to audio to its end: this completes it.
-    ListenedTo = 17, "listened_to", "Listened to", "#1a7f37", ["http://activitystrea.ms/schema/1.0/listen"];
-    /// Accepted an invitation, terms, a task.
-    Accepted = 18, "accepted", "Accepted", "#0969da", ["http://activitystrea.ms/schema/1.0/accept"];
-    /// Was given content to learn.
-    Assigned = 19, "assigned", "Assigned", "#8250df", ["http://activitystrea.ms/schema/1.0/assign"];
-    /// Had content taken away again.
-    Unassigned = 20, "unassigned", "Unassigned", "#9a6700", [];
+    /// Read an article, a book or a document to the end, which completes it.
+    Read = 15, "Read", "#1a7f37", ["http://activitystrea.ms/schema/1.0/read"];
+    /// Watched a video to the end, which completes it.
+    Watched = 16, "Watched", "#1a7f37", ["http://activitystrea.ms/schema/1.0/watch"];
+    /// Listened to audio to the end, which completes it.
+    ListenedTo = 17, "Listened to", "#1a7f37", ["http://activitystrea.ms/schema/1.0/listen"];
+    /// Accepted an invitation, terms or a task.
+    Accepted = 18, "Accepted", "#0969da", ["http://activitystrea.ms/schema/1.0/accept"];
+    /// Was assigned content to learn.
+    Assigned = 19, "Assigned", "#8250df", ["http://activitystrea.ms/schema/1.0/assign"];
+    /// Lost an assignment.
+    Unassigned = 20, "Unassigned", "#9a6700", [];
     /// Downloaded content.
-    Downloaded = 21, "downloaded", "Downloaded", "#57606a", ["http://id.tincanapi.com/verb/downloaded"];
-    /// Handed in an exercise.
-    Submitted = 22, "submitted", "Submitted", "#0969da", ["http://activitystrea.ms/schema/1.0/submit"];
+    Downloaded = 21, "Downloaded", "#57606a", ["http://id.tincanapi.com/verb/downloaded"];
+    /// Submitted an exercise.
+    Submitted = 22, "Submitted", "#0969da", ["http://activitystrea.ms/schema/1.0/submit"];
     /// Answered a question.
-    Answered = 23, "answered", "Answered", "#57606a", ["http://adlnet.gov/expapi/verbs/answered"];
-    /// Got a grade.
-    Graded = 24, "graded", "Graded", "#8250df", ["https://w3id.org/xapi/tla/verbs/scored"];
-    /// Began a session without having ended the one before: not shown unless asked for (rule 8).
-    Visited = 25, "visited", "Visited", "#6e7781", [];
-    /// Anything else: labelled with the verb's own display.
-    Other = 0, "other", "Other", "#57606a", [];
+    Answered = 23, "Answered", "#57606a", ["http://adlnet.gov/expapi/verbs/answered"];
+    /// Received a grade.
+    Graded = 24, "Graded", "#8250df", ["https://w3id.org/xapi/tla/verbs/scored"];
+    /// Began a session before the last one ended. Lists hide it unless the filter names it.
+    Visited = 25, "Visited", "#6e7781", [];
+    /// Any other verb. The label is the verb's display.
+    Other = 0, "Other", "#57606a", [];
 }
 
 impl Action {
-    /// Whether the action completes content by itself (product text, section 6, rule 4).
+    /// All actions, in the order of the specification.
+    pub const ALL: &'static [Self] = Self::VARIANTS;
+
+    /// The key in JSON and in parameters.
+    pub fn key(self) -> &'static str {
+        self.into()
+    }
+
+    /// The label for people. A row with [`Action::Other`] shows its verb's display instead.
+    pub fn label(self) -> &'static str {
+        self.get_message().unwrap_or_default()
+    }
+
+    /// The stored code.
+    pub const fn code(self) -> i16 {
+        self as i16
+    }
+
+    /// The action with this code.
+    pub const fn from_code(code: i16) -> Option<Self> {
+        Self::from_repr(code)
+    }
+
+    /// The action with this key.
+    pub fn from_key(key: &str) -> Option<Self> {
+        Self::from_str(key).ok()
+    }
+
+    /// Whether the action completes content by itself (docs/specification.md#completion).
     pub const fn completes(self) -> bool {
         matches!(
             self,
@@ -151,9 +157,9 @@ impl Action {
         )
     }
 
-    /// Whether whoever did it has begun to learn: all but what others do to them (assigned, enrolled), what they do
-    /// to content (added, updated), a promise (accepted), and sessions.
-    pub const fn begins(self) -> bool {
+    /// Whether the action means that the person has started to learn (docs/specification.md#progress). Assignments,
+    /// enrolments, changes of content, acceptances and sessions do not.
+    pub const fn starts_learning(self) -> bool {
         !matches!(
             self,
             Self::Added
@@ -167,12 +173,12 @@ impl Action {
         ) && !self.is_session()
     }
 
-    /// Whether it is about a session and so has no content: logged in, logged out, visited.
+    /// Whether the action is about a session. Such an activity has no content.
     pub const fn is_session(self) -> bool {
         matches!(self, Self::LoggedIn | Self::LoggedOut | Self::Visited)
     }
 
-    /// The verb that a short-form activity with this action is written with.
+    /// The IRI of the verb of a statement written for this action.
     pub fn written_verb(self) -> String {
         match self.verbs().first() {
             Some(iri) => (*iri).to_owned(),
@@ -180,11 +186,11 @@ impl Action {
         }
     }
 
-    /// The verb of a statement that is written for this action. Every action but `other` has its label as display.
+    /// The verb of a statement written for this action. The display is the label; `other` has none.
     ///
     /// # Errors
     ///
-    /// The verb of the built-in table is not an IRI, which a test rules out.
+    /// A verb of the built-in table is not an IRI. A test excludes this.
     pub fn to_verb(self) -> Result<Verb, IriError> {
         let display = match self {
             Self::Other => LanguageMap::default(),
@@ -197,29 +203,23 @@ impl Action {
     }
 }
 
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.key())
-    }
-}
-
-/// Why a verb can't be added to the table.
+/// The reason for which a verb can't be added to the table.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VerbError {
-    /// The text is not an IRI, so no statement can have it as its verb.
+    /// The text is not an IRI, so no statement can have this verb.
     #[error("`{0}` is not an absolute IRI")]
     NotAnIri(String),
-    /// The product text already says what the verb means.
+    /// The built-in table has another action for the verb.
     #[error("the verb `{iri}` always means `{action}`; only verbs that mean `other` can be given an action")]
     Fixed {
         /// The verb.
         iri: String,
-        /// What it means.
+        /// Its action.
         action: Action,
     },
 }
 
-/// Which action each verb means: the product text's table, and what an operator added to it.
+/// The action of each verb: the built-in table and the operator's additions.
 #[derive(Debug, Clone)]
 pub struct VerbTable {
     by_iri: HashMap<String, Action>,
@@ -232,7 +232,7 @@ impl Default for VerbTable {
 }
 
 impl VerbTable {
-    /// The table of the product text, section 6.
+    /// The built-in table.
     pub fn standard() -> Self {
         let mut by_iri = HashMap::new();
         for action in Action::ALL {
@@ -244,17 +244,17 @@ impl VerbTable {
         Self { by_iri }
     }
 
-    /// Lets the verb `iri` mean `action`, where the product text gives it no meaning. Added twice,
-    /// the later one counts.
+    /// Adds the verb `iri` for `action`. A later addition of the same verb replaces an earlier one.
     ///
     /// # Errors
-    /// [`VerbError::NotAnIri`], and [`VerbError::Fixed`] where it means another action already by the
-    /// product text: two installations must never read the same standard verb in two ways.
+    ///
+    /// [`VerbError::NotAnIri`], and [`VerbError::Fixed`] for a verb of the built-in table: all installations read
+    /// standard verbs in the same way.
     pub fn extend(&mut self, iri: &str, action: Action) -> Result<(), VerbError> {
         if oxiri::Iri::parse(iri).is_err() {
             return Err(VerbError::NotAnIri(iri.to_owned()));
         }
-        if let Some(fixed) = Self::fixed(iri).filter(|fixed| *fixed != action) {
+        if let Some(fixed) = Self::built_in_action(iri).filter(|fixed| *fixed != action) {
             return Err(VerbError::Fixed {
                 iri: iri.to_owned(),
                 action: fixed,
@@ -264,13 +264,12 @@ impl VerbTable {
         Ok(())
     }
 
-    /// The action that the verb means; [`Action::Other`] where the table doesn't have it.
+    /// The action of the verb; [`Action::Other`] for a verb that is not in the table.
     pub fn action(&self, iri: &str) -> Action {
         self.by_iri.get(iri).copied().unwrap_or(Action::Other)
     }
 
-    /// All verbs that mean the action: the written one first, then the rest of the product text's,
-    /// then `urn:rollbook:verb:<key>` and an operator's own in the order of the alphabet.
+    /// All verbs of the action: first the built-in public verbs, then the others in alphabetical order.
     pub fn verbs(&self, action: Action) -> Vec<&str> {
         let public = action.verbs();
         let mut added: Vec<&str> = self
@@ -284,7 +283,7 @@ impl VerbTable {
         public.iter().copied().chain(added).collect()
     }
 
-    fn fixed(iri: &str) -> Option<Action> {
+    fn built_in_action(iri: &str) -> Option<Action> {
         let own = iri.strip_prefix(OWN_VERB_PREFIX).and_then(Action::from_key);
         own.or_else(|| {
             Action::ALL
@@ -300,7 +299,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_and_codes_lead_back() {
+    fn keys_and_codes_identify_actions() {
         let mut codes: Vec<i16> = Action::ALL.iter().map(|action| action.code()).collect();
         codes.sort_unstable();
         codes.dedup();
@@ -318,13 +317,13 @@ mod tests {
     }
 
     #[test]
-    fn every_verb_means_one_action_and_the_written_one_leads_back() {
+    fn every_verb_has_one_action_and_written_verbs_map_back() {
         let table = VerbTable::standard();
         let listed: usize = Action::ALL.iter().map(|action| action.verbs().len()).sum();
         assert_eq!(
             table.by_iri.len(),
             listed + Action::ALL.len(),
-            "an IRI stands at two actions"
+            "an IRI belongs to two actions"
         );
         for action in Action::ALL {
             assert_eq!(table.action(&action.written_verb()), *action);
@@ -349,13 +348,13 @@ mod tests {
     }
 
     #[test]
-    fn what_begins_and_what_completes() {
+    fn some_actions_start_learning_and_some_complete() {
         let keys = |which: fn(Action) -> bool| -> Vec<&str> {
             let chosen = Action::ALL.iter().copied().filter(|action| which(*action));
             chosen.map(Action::key).collect()
         };
         assert_eq!(
-            keys(Action::begins).join(" "),
+            keys(Action::starts_learning).join(" "),
             "attended clicked completed failed received_certificate_for started viewed read watched listened_to \
              downloaded submitted answered graded other"
         );
@@ -366,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn an_operator_adds_verbs_but_changes_none() {
+    fn operator_can_add_verbs_but_not_change_built_in_ones() {
         let mut table = VerbTable::standard();
         let played = "https://w3id.org/xapi/video/verbs/played";
         table.extend(played, Action::Started).unwrap();

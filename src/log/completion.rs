@@ -1,7 +1,7 @@
-//! Content marked as complete for people who did it elsewhere (product text, sections 4 and 13): what is asked for,
-//! what becomes of each person, and the record that a completion is kept as.
+//! Requests that mark content as complete for persons (docs/specification.md#marking-content-as-complete).
 //!
-//! Start at [`MarkForm`]. Who may be marked, and who needs it no more, only the store knows.
+//! [`MarkForm`] is the request, [`Outcome`] the result for each person, and [`MarkedCompletion`] the statement that is
+//! recorded. The store decides which persons the caller may mark, and which have already completed the content.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -18,12 +18,12 @@ use crate::record::{self, Activity, Actor, Context, Identifier, Iri, Statement, 
 use super::action::Action;
 use super::short_form::MAX_COMMENT;
 
-/// The people whom one request marks at most: those named, and the members of the teams and groups.
+/// The most persons of one request: those that it names, and the members of its teams and groups.
 pub const MAX_PEOPLE: usize = 10_000;
-/// The teams, and the groups, that one request names at most.
+/// The most teams, and the most groups, of one request.
 const MAX_GROUPS: usize = 1_000;
-/// How far ahead a completion may lie, in microseconds: clocks differ.
-const LEEWAY: i64 = 5 * 60 * 1_000_000;
+/// How far a completion may be in the future, in microseconds, because clocks differ.
+const CLOCK_TOLERANCE: i64 = 5 * 60 * 1_000_000;
 
 const MEMBERS: [&str; 8] = [
     "content",
@@ -36,64 +36,62 @@ const MEMBERS: [&str; 8] = [
     "dry_run",
 ];
 
-/// What is to be marked as complete, and for whom, as it was sent.
+/// A request to mark a content as complete.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MarkForm {
-    /// The content: its id, or its IRI while nobody has registered it.
+    /// The id of the content; the IRI of an unregistered content.
     pub content: ContentId,
-    /// The people named, each once, in the order given.
+    /// The users, each once, in the order of the request.
     pub users: Vec<UserId>,
-    /// Teams whose members are meant.
+    /// The teams. Their members are marked.
     pub teams: Vec<TeamId>,
-    /// Whether the teams below those count as well.
+    /// Whether members of the teams below are marked too.
     pub include_sub_teams: bool,
-    /// Groups whose members are meant.
+    /// The groups. Their members are marked.
     pub groups: Vec<GroupId>,
-    /// When they completed it, to the millisecond; now where nothing was sent.
+    /// The time of the completion, to the millisecond; default: now.
     pub happened_at: Timestamp,
-    /// What is noted about each of them, as it was sent.
+    /// A note about each person.
     pub note: Option<String>,
-    /// Whether it is only asked what would happen.
+    /// Whether nothing is recorded, and the answer has only the expected outcomes.
     pub dry_run: bool,
 }
 
 impl MarkForm {
-    /// Reads the body of a request. `depth` is how many objects and arrays may lie within each other.
+    /// Parses the body of a request. `depth` is the limit for nested objects and arrays.
     ///
     /// # Errors
-    /// Everything that is wrong, each with its place.
+    ///
+    /// All faults, each with its pointer.
     pub fn parse(body: &str, now: Timestamp, depth: usize) -> Result<Self, Vec<Fault>> {
-        parse_body(body, depth, |node, _, faults| Self::read(node, now, faults))
+        parse_body(body, depth, |node, _, faults| Self::from_node(node, now, faults))
     }
 
-    fn read(node: &Node<'_>, now: Timestamp, faults: &mut Vec<Fault>) -> Option<Self> {
+    fn from_node(node: &Node<'_>, now: Timestamp, faults: &mut Vec<Fault>) -> Option<Self> {
         let mut form = Form::from_node(node, &Place::Root, "a completion", &MEMBERS, faults)?;
         if form.get("content").is_none() {
-            form.add_fault("content", "which content? Give its id");
+            form.add_fault("content", "is missing: give the id of the content");
         }
-        let content = form.read("content", content);
-        // How many people there may be is asked of all together, with the members of teams and groups.
+        let content = form.read("content", parse_content);
+        // The limit of persons applies to users and members together, which only the store knows.
         let users = form.list("users", usize::MAX, parse_text);
         let teams = form.list("teams", MAX_GROUPS, parse_text);
         let groups = form.list("groups", MAX_GROUPS, parse_text);
-        let said = |key: &str| {
+        let has_ids = |key: &str| {
             form.get(key)
                 .is_some_and(|node| node.as_array().is_none_or(|elements| !elements.is_empty()))
         };
-        if !["users", "teams", "groups"].into_iter().any(said) {
-            let detail = "for whom? Give `users`, `teams` or `groups`, with an id at least";
+        if !["users", "teams", "groups"].into_iter().any(has_ids) {
+            let detail = "give at least one id in `users`, `teams` or `groups`";
             form.faults().push(Place::Root.fault(detail));
         }
         let happened_at = form.timestamp("happened_at");
-        if happened_at.is_some_and(|at| at.micros() > now.micros().saturating_add(LEEWAY)) {
-            form.add_fault("happened_at", "nobody has completed anything that lies ahead");
+        if happened_at.is_some_and(|at| at.micros() > now.micros().saturating_add(CLOCK_TOLERANCE)) {
+            form.add_fault("happened_at", "a completion can't be in the future");
         }
         let note = form.text("note", MAX_COMMENT);
         if note.as_ref().is_some_and(|note| note.trim().is_empty()) {
-            form.add_fault(
-                "note",
-                "a note has something to read; leave it out where there is none",
-            );
+            form.add_fault("note", "a note must not be blank; omit it instead");
         }
         Some(Self {
             include_sub_teams: form.flag("include_sub_teams").unwrap_or(false),
@@ -108,55 +106,55 @@ impl MarkForm {
     }
 }
 
-/// A content's id as the catalogue has it, which may be an IRI longer than an id that somebody chooses.
-fn content(node: &Node<'_>, place: &Place<'_>) -> Result<ContentId, Fault> {
+/// The id of a content in the catalogue. The IRI of an unregistered content can be longer than other ids.
+fn parse_content(node: &Node<'_>, place: &Place<'_>) -> Result<ContentId, Fault> {
     match json::owned_string(node, place)? {
         text if text.is_empty() => Err(place.fault("an id must not be empty")),
         text => Ok(ContentId::from_stored(text)),
     }
 }
 
-/// What became of a person for whom content was marked as complete, or would become of them.
+/// The outcome for one person, or the expected outcome with `dry_run`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = CompletionOutcome)]
 pub enum Outcome {
     /// The completion is recorded.
     Created,
-    /// They stand completed, now or at the moment given: nothing is recorded.
+    /// The person had completed the content, now or at the given time. Nothing is recorded.
     AlreadyCompleted,
-    /// The directory has them as deactivated: nothing is recorded.
+    /// The user is deactivated. Nothing is recorded.
     Deactivated,
-    /// Nobody has that id whom the caller may mark.
+    /// No user that the caller may mark has this id.
     NotFound,
 }
 
-/// A completion that somebody marked: what its statement says.
+/// The values of the statement of a marked completion.
 #[derive(Debug, Clone, Copy)]
 pub struct MarkedCompletion<'a> {
-    /// The statement's id.
+    /// The id of the statement.
     pub id: StatementId,
-    /// Who completed it.
+    /// The person that completed the content.
     pub actor: &'a Identifier,
-    /// Their name.
+    /// The name of that person.
     pub actor_name: Option<&'a str>,
-    /// The content's IRI.
+    /// The IRI of the content.
     pub iri: &'a str,
-    /// Who marked it.
+    /// The user that marked the completion.
     pub marker: &'a Identifier,
-    /// The marker's name.
+    /// The name of that user.
     pub marker_name: Option<&'a str>,
-    /// When it was completed, to the millisecond.
+    /// The time of the completion, to the millisecond.
     pub happened_at: Timestamp,
 }
 
 impl MarkedCompletion<'_> {
-    /// The statement: *completed*, with the person who marked it as instructor (xAPI 1.0.3, Data 2.4.6.2).
-    /// It defines nothing.
+    /// The statement: *completed*, with the marking user as instructor (xAPI 1.0.3, Data 2.4.6.2) and without a
+    /// definition of the content.
     ///
     /// # Errors
     ///
-    /// The content's IRI is not an IRI.
+    /// `iri` is not an IRI.
     pub fn to_statement(&self) -> Result<Statement, IriError> {
         let actor = Actor::agent(self.actor.clone(), self.actor_name);
         let instructor = Actor::agent(self.marker.clone(), self.marker_name);
@@ -190,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_form_says_what_was_sent_and_each_person_once() {
+    fn form_has_each_user_once() {
         let form = parse(
             r#"{"content":"fire","users":["cy","bo","cy"],"teams":["sales"],"include_sub_teams":true,"groups":[],
                 "happened_at":"2026-02-14T09:00:00.1239Z","note":" Was there ","dry_run":true}"#,
@@ -206,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_is_now_and_nothing() {
+    fn omitted_members_have_defaults() {
         let form = parse(r#"{"content":"fire","groups":["g"],"note":"","users":null}"#).expect("a form");
         assert_eq!(form.happened_at, NOW.whole_millisecond());
         assert_eq!(form.note, None);
@@ -214,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_is_named_at_its_place() {
+    fn each_fault_has_its_pointer() {
         let faults = |body: &str| parse(body).expect_err(body);
         assert_eq!(faults("[]"), [""]);
         assert_eq!(faults("{}"), ["/content", ""]);
@@ -243,22 +241,22 @@ mod tests {
     }
 
     #[test]
-    fn five_minutes_ahead_is_a_clock_and_more_is_the_future() {
+    fn completion_may_be_five_minutes_in_the_future() {
         let at = |micros: i64| {
             let at = Timestamp::from_micros(micros);
             parse(&format!(
                 r#"{{"content":"c","users":["a"],"happened_at":"{at}"}}"#
             ))
         };
-        assert!(at(NOW.micros() + LEEWAY).is_ok());
+        assert!(at(NOW.micros() + CLOCK_TOLERANCE).is_ok());
         assert_eq!(
-            at(NOW.micros() + LEEWAY + 1_000),
+            at(NOW.micros() + CLOCK_TOLERANCE + 1_000),
             Err(vec!["/happened_at".to_owned()])
         );
     }
 
     #[test]
-    fn a_marked_completion_is_a_statement() {
+    fn marked_completion_is_a_valid_statement() {
         let account = |name: &str| Identifier::Account {
             home_page: "https://rollbook.invalid/acme".to_owned(),
             name: name.to_owned(),
@@ -289,9 +287,9 @@ mod tests {
             (result.completion, result.success, result.score.is_some()),
             (Some(true), None, false)
         );
-        let kept: serde_json::Value = serde_json::from_str(&text).expect("the text is JSON");
-        assert_eq!(kept["object"]["id"], completion.iri);
-        assert!(kept["object"].get("definition").is_none());
-        assert_eq!(kept["context"]["instructor"]["account"]["name"], "ada");
+        let json: serde_json::Value = serde_json::from_str(&text).expect("the text is JSON");
+        assert_eq!(json["object"]["id"], completion.iri);
+        assert!(json["object"].get("definition").is_none());
+        assert_eq!(json["context"]["instructor"]["account"]["name"], "ada");
     }
 }

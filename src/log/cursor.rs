@@ -1,8 +1,8 @@
-//! The page cursor: where a page begins, which question it belongs to, and for which "now" that
-//! question was asked (product text, section 7).
+//! Page cursors of the log (docs/specification.md#sorting-and-paging).
 //!
-//! Outside it is opaque text. It tells nothing that its holder doesn't know, and changing it gains
-//! nothing: a reader applies reach, scope and filter of the request anew on every page.
+//! A cursor contains the last row of a page, a digest of the query, and the moment of the first page. To clients it is an
+//! opaque text. It contains no secrets, and a changed cursor gives no access: reach, scope and filter are applied again
+//! on every page.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,7 +12,7 @@ use crate::base::clock::Timestamp;
 
 use super::filter::Sort;
 
-/// A place in the log: rows are ordered by it, and no two rows have the same.
+/// The position of a row in the order of the log. Each row has a different one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
     /// When the activity happened.
@@ -21,40 +21,40 @@ pub struct Position {
     pub seq: i64,
 }
 
-/// Why a text is not the cursor of this question.
+/// The reason for which a text is not a cursor of this query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CursorError {
     /// The text is not a cursor of this version.
-    #[error("this is not a cursor that a `next` link gave; begin again without it")]
+    #[error("this is not a cursor from a `next` link; start again without it")]
     Malformed,
-    /// The cursor was given for another question.
+    /// The cursor belongs to another query.
     #[error(
-        "this cursor belongs to another filter, order or caller; repeat them unchanged or begin again without it"
+        "this cursor belongs to another filter, order or caller; repeat them unchanged or start again without it"
     )]
     Mismatch,
 }
 
-/// The inside of a cursor.
+/// The content of a cursor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor {
     /// The order of the list.
     pub sort: Sort,
-    /// The last row of the page before.
+    /// The position of the last row of the previous page.
     pub last: Position,
-    /// The moment for which the question was first asked.
+    /// The moment of the first page.
     pub now: Timestamp,
-    /// Which question it belongs to.
+    /// The digest of the query.
     pub fingerprint: Fingerprint,
 }
 
 const VERSION: u8 = 1;
 /// The end of the year 9999 in microseconds.
 const LAST_MICROS: i64 = 253_402_300_799_999_999;
-/// Version, order, three moments or numbers, fingerprint.
+/// Version, order, three numbers, fingerprint.
 const LENGTH: usize = 2 + 3 * 8 + Fingerprint::LENGTH;
 
 impl Cursor {
-    /// The cursor as text that needs no escaping in a URL.
+    /// The cursor as text. It needs no escaping in a URL.
     pub fn encode(&self) -> String {
         let mut bytes = Vec::with_capacity(LENGTH);
         bytes.extend([VERSION, u8::from(self.sort == Sort::OldestFirst)]);
@@ -65,12 +65,13 @@ impl Cursor {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// Reads a cursor for the question with the fingerprint `expected`.
+    /// Decodes a cursor of the query with the fingerprint `expected`.
     ///
     /// # Errors
-    /// [`CursorError::Malformed`], and [`CursorError::Mismatch`] for the cursor of another question.
+    ///
+    /// [`CursorError::Malformed`], and [`CursorError::Mismatch`] for a cursor of another query.
     pub fn decode(text: &str, expected: Fingerprint) -> Result<Self, CursorError> {
-        let cursor = Self::open(text)?;
+        let cursor = Self::decode_unchecked(text)?;
         if cursor.fingerprint == expected {
             Ok(cursor)
         } else {
@@ -78,25 +79,25 @@ impl Cursor {
         }
     }
 
-    /// Reads a cursor before the question is known: its `now` is needed to read that.
-    pub(super) fn open(text: &str) -> Result<Self, CursorError> {
-        // An absurdly long text is not decoded at all.
+    /// Decodes a cursor before its query is known, because parsing the query needs the cursor's `now`.
+    pub(super) fn decode_unchecked(text: &str) -> Result<Self, CursorError> {
+        // A long text is not worth decoding.
         if text.len() > 2 * LENGTH {
             return Err(CursorError::Malformed);
         }
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| CursorError::Malformed)?;
         let mut rest = bytes.as_slice();
-        let sort = match take(&mut rest)? {
+        let sort = match take_bytes(&mut rest)? {
             [VERSION, 0] => Sort::NewestFirst,
             [VERSION, 1] => Sort::OldestFirst,
             _ => return Err(CursorError::Malformed),
         };
-        let mut number = || take(&mut rest).map(i64::from_be_bytes);
+        let mut number = || take_bytes(&mut rest).map(i64::from_be_bytes);
         let happened_at = Timestamp::from_micros(number()?);
         let seq = number()?;
         let now = Timestamp::from_micros(number()?);
-        let fingerprint = Fingerprint::from_bytes(take(&mut rest)?);
-        // A "now" beyond what calendars are made for never came from here.
+        let fingerprint = Fingerprint::from_bytes(take_bytes(&mut rest)?);
+        // `encode` never writes a moment outside the years 1970 to 9999.
         if !rest.is_empty() || !(0..=LAST_MICROS).contains(&now.micros()) {
             return Err(CursorError::Malformed);
         }
@@ -109,7 +110,7 @@ impl Cursor {
     }
 }
 
-fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], CursorError> {
+fn take_bytes<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], CursorError> {
     let (taken, after) = rest.split_first_chunk().ok_or(CursorError::Malformed)?;
     *rest = after;
     Ok(*taken)
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn another_question_is_refused() {
+    fn cursor_of_another_query_is_refused() {
         let cursor = cursor(Sort::NewestFirst, 1, 2, 3);
         let other = Fingerprint::from_parts(["acme/user:bob", "action", "completed"]);
         assert_eq!(
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_no_cursor() {
+    fn malformed_cursor_is_refused() {
         let good = cursor(Sort::NewestFirst, 1, 2, 3);
         let text = good.encode();
         let longer = format!("{text}AAAA");
@@ -170,7 +171,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_cursor_reads_back(
+        fn decoding_reverses_encoding(
             oldest in any::<bool>(), at in any::<i64>(), seq in any::<i64>(), now in 0i64..200_000_000_000_000_000,
         ) {
             let sort = if oldest { Sort::OldestFirst } else { Sort::NewestFirst };
@@ -181,8 +182,8 @@ mod tests {
         }
 
         #[test]
-        fn no_text_ends_the_process(text in any::<String>()) {
-            prop_assert!(Cursor::open(&text).is_err());
+        fn no_text_causes_a_panic(text in any::<String>()) {
+            prop_assert!(Cursor::decode_unchecked(&text).is_err());
         }
     }
 }

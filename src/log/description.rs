@@ -1,4 +1,5 @@
-//! The sentence of an activity in plain English, whole and in parts for links (product text, section 6).
+//! The description of an activity: an English sentence, whole and in parts for links
+//! (docs/specification.md#description).
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -10,29 +11,29 @@ use super::projection::Projected;
 use super::row::{ContentDetails, PersonDetails, Recorder, VerbDetails};
 use super::time_text::time_text;
 
-/// A sentence in its parts, in order: put together they are the whole.
+/// A sentence in parts. The parts in order are the whole sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description(Vec<DescriptionPart>);
 
-/// A stretch of a sentence, and whom or what it names.
+/// A part of a sentence, with the id of the user or content that it names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct DescriptionPart {
     /// The text.
     pub text: String,
-    /// The id of the user whom it names.
+    /// The id of the named user.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, nullable = false)]
     pub user: Option<UserId>,
-    /// The id of the content which it names.
+    /// The id of the named content.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, nullable = false)]
     pub content: Option<ContentId>,
 }
 
 impl Description {
-    /// The sentence of an activity: `Failed Forklift Quiz scoring 45% in 5 minutes`.
+    /// The sentence of an activity, for example `Failed Forklift Quiz scoring 45% in 5 minutes`.
     ///
-    /// `recorder` is who recorded it; they are named where it is a completion of somebody else's.
+    /// A completion that `recorder` marked for another person names the recorder.
     pub fn new(
         activity: &Projected,
         person: &PersonDetails,
@@ -41,27 +42,29 @@ impl Description {
         recorder: Option<&Recorder>,
     ) -> Self {
         let mut sentence = Self(Vec::with_capacity(4));
-        let said = verb_phrase(activity, verb);
+        let verb_phrase = verb_phrase(activity, verb);
         match content {
             Some(content) => {
-                sentence.text(&format!("{said} "));
+                sentence.push_text(&format!("{verb_phrase} "));
                 sentence.0.push(DescriptionPart {
-                    text: titled(content),
+                    text: display_title(content),
                     user: None,
                     content: Some(content.id.clone()),
                 });
             }
-            None => sentence.text(alone(activity.action, verb, &said)),
+            None => sentence.push_text(without_preposition(activity.action, verb, &verb_phrase)),
         }
         if let Some(percent) = activity.score.percent {
-            sentence.text(&format!(" scoring {percent}%"));
+            sentence.push_text(&format!(" scoring {percent}%"));
         }
         if let Some(seconds) = activity.seconds.filter(|seconds| *seconds > 0) {
-            sentence.text(&format!(" in {}", time_text(seconds)));
+            sentence.push_text(&format!(" in {}", time_text(seconds)));
         }
-        if let Some(recorder) = recorder.filter(|recorder| activity.completed && !is(person, &recorder.id)) {
-            sentence.text(", marked complete by ");
-            let text = recorder.shown_name().to_owned();
+        if let Some(recorder) =
+            recorder.filter(|recorder| activity.completed && !is_user(person, &recorder.id))
+        {
+            sentence.push_text(", marked complete by ");
+            let text = recorder.name_or_id().to_owned();
             sentence.0.push(DescriptionPart {
                 text,
                 user: Some(recorder.id.clone()),
@@ -71,18 +74,18 @@ impl Description {
         sentence
     }
 
-    /// The parts, in order.
+    /// The parts in order.
     pub fn parts(&self) -> &[DescriptionPart] {
         &self.0
     }
 
-    /// The parts, in order, owned.
+    /// The parts in order, without a copy.
     pub fn into_parts(self) -> Vec<DescriptionPart> {
         self.0
     }
 
-    /// Adds plain text, to the part before where that is plain text too.
-    fn text(&mut self, text: &str) {
+    /// Adds plain text, to the last part if that is plain text too.
+    fn push_text(&mut self, text: &str) {
         match self.0.last_mut() {
             Some(last) if last.user.is_none() && last.content.is_none() => last.text.push_str(text),
             _ => self.0.push(DescriptionPart {
@@ -101,18 +104,17 @@ impl std::fmt::Display for Description {
     }
 }
 
-/// The content's title as sentences show it: `Fire Safety`, archived `Fire Safety (Archived)`.
-pub fn titled(content: &ContentDetails) -> String {
+/// The title of a content in sentences: `Fire Safety`, or `Fire Safety (Archived)` if it is archived.
+pub fn display_title(content: &ContentDetails) -> String {
     let archived = if content.archived_at.is_some() {
         " (Archived)"
     } else {
         ""
     };
-    format!("{}{archived}", content.shown_title())
+    format!("{}{archived}", content.title_or_id())
 }
 
-/// How the sentence begins: the action's label, `Passed` for a completion with success, and for any
-/// other verb what that calls itself.
+/// The beginning of the sentence: `Passed` for a completion with success, else the label.
 fn verb_phrase(activity: &Projected, verb: &VerbDetails) -> String {
     match activity.action {
         Action::Completed if activity.success == Some(true) => "Passed".to_owned(),
@@ -120,8 +122,8 @@ fn verb_phrase(activity: &Projected, verb: &VerbDetails) -> String {
     }
 }
 
-/// How public verbs that mean no action are told where no statement said how: their IRIs end in a bare verb (`join`),
-/// and a sentence tells what was done. The sources are those of the product text's table of verbs.
+/// The labels of public verbs without an action, if no statement has a display for them. A sentence needs the past tense,
+/// and the last part of these IRIs is often the infinitive (`join`).
 const DISPLAYS: &[(&str, &str)] = &[
     ("http://activitystrea.ms/schema/1.0/follow", "Followed"),
     ("http://activitystrea.ms/schema/1.0/join", "Joined"),
@@ -141,12 +143,14 @@ const DISPLAYS: &[(&str, &str)] = &[
 ];
 
 fn known_display(iri: &str) -> Option<&'static str> {
-    let found = DISPLAYS.iter().find(|(known, _)| *known == iri);
-    found.map(|(_, display)| *display)
+    let known = DISPLAYS.iter().find(|(known, _)| *known == iri);
+    known.map(|(_, display)| *display)
 }
 
-/// How an action is called in a row with this verb: its label, and for [`Action::Other`] the verb's own
-/// display, else that of a public verb, else the last part of its IRI; the first letter a capital.
+/// The label of an action in a row with this verb.
+///
+/// For [`Action::Other`], it is the display of the verb, else the label of a known public verb, else the last part of the
+/// IRI; with a capital first letter.
 pub fn label(action: Action, verb: &VerbDetails) -> String {
     if action != Action::Other {
         return action.label().to_owned();
@@ -167,37 +171,39 @@ pub fn label(action: Action, verb: &VerbDetails) -> String {
     }
 }
 
-/// `Enrolled for`, with nothing to follow, is `Enrolled`.
-fn alone<'a>(action: Action, verb: &VerbDetails, said: &'a str) -> &'a str {
+/// The verb phrase for a sentence without content: `Enrolled for` becomes `Enrolled`.
+fn without_preposition<'a>(action: Action, verb: &VerbDetails, phrase: &'a str) -> &'a str {
     match action {
-        // Of a display that a statement gave nothing falls off: it may be in any language.
-        Action::Other if known_display(&verb.iri) == Some(said) => said.strip_suffix(" on").unwrap_or(said),
-        Action::EnrolledFor | Action::ReceivedCertificateFor => said.strip_suffix(" for").unwrap_or(said),
-        Action::ListenedTo => said.strip_suffix(" to").unwrap_or(said),
-        _ => said,
+        // A display from a statement can be in any language, so it stays unchanged.
+        Action::Other if known_display(&verb.iri) == Some(phrase) => {
+            phrase.strip_suffix(" on").unwrap_or(phrase)
+        }
+        Action::EnrolledFor | Action::ReceivedCertificateFor => phrase.strip_suffix(" for").unwrap_or(phrase),
+        Action::ListenedTo => phrase.strip_suffix(" to").unwrap_or(phrase),
+        _ => phrase,
     }
 }
 
-/// The last part of an IRI as words: `…/verbs/logged-in` is `logged in`, `…#dragAndDrop` is `drag and drop`.
+/// The last part of an IRI as words: `…/verbs/logged-in` gives `logged in`, `…#dragAndDrop` gives `drag and drop`.
 fn words_of_iri(iri: &str) -> String {
     let last = iri
         .rsplit(['/', '#', ':', '?'])
         .find(|part| !part.is_empty())
         .unwrap_or_default();
     let mut words = String::with_capacity(last.len());
-    let mut after_small = false;
+    let mut after_lower_case = false;
     for character in last.chars() {
-        let separates = matches!(character, '-' | '_' | '.' | '+') || character.is_whitespace();
-        let begins = after_small && character.is_uppercase();
-        if (separates || begins) && !words.is_empty() && !words.ends_with(' ') {
+        let is_separator = matches!(character, '-' | '_' | '.' | '+') || character.is_whitespace();
+        let starts_word = after_lower_case && character.is_uppercase();
+        if (is_separator || starts_word) && !words.is_empty() && !words.ends_with(' ') {
             words.push(' ');
         }
-        if !separates {
-            // A capital amid a word only begins the next; one of several, as in `PDF`, stands.
-            words.extend(character.to_lowercase().filter(|_| begins));
-            words.extend((!begins).then_some(character));
+        if !is_separator {
+            // A capital after a lower-case letter starts a word and becomes lower case. Others stay, as in `PDF`.
+            words.extend(character.to_lowercase().filter(|_| starts_word));
+            words.extend((!starts_word).then_some(character));
         }
-        after_small = character.is_lowercase();
+        after_lower_case = character.is_lowercase();
     }
     words.truncate(words.trim_end().len());
     words
@@ -211,8 +217,8 @@ fn capitalised(text: &str) -> String {
     }
 }
 
-fn is(person: &PersonDetails, user: &UserId) -> bool {
-    person.user.as_ref().is_some_and(|card| card.id == *user)
+fn is_user(person: &PersonDetails, id: &UserId) -> bool {
+    person.user.as_ref().is_some_and(|user| user.id == *id)
 }
 
 #[cfg(test)]
@@ -251,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sentences_of_the_product_text() {
+    fn sentences_match_the_specification() {
         assert_eq!(
             sentence(&done(Action::Completed), Some(&fire_safety())),
             "Completed Fire Safety"
@@ -297,22 +303,22 @@ mod tests {
     }
 
     #[test]
-    fn a_completion_that_somebody_else_marked_names_them() {
+    fn completion_marked_by_another_user_names_the_recorder() {
         let ada_obi = Recorder {
             id: UserId::new("ada.obi").unwrap(),
             name: Some("Ada Obi".to_owned()),
         };
-        let tell = |activity: &Projected, person: &PersonDetails, recorder: &Recorder| {
+        let description = |activity: &Projected, person: &PersonDetails, recorder: &Recorder| {
             let verb = testing::verb("urn:x:verb", None);
             Description::new(activity, person, Some(&fire_safety()), &verb, Some(recorder))
         };
         let completed = done(Action::Completed);
-        let told = tell(&completed, &testing::person("bob"), &ada_obi);
+        let sentence = description(&completed, &testing::person("bob"), &ada_obi);
         assert_eq!(
-            told.to_string(),
+            sentence.to_string(),
             "Completed Fire Safety, marked complete by Ada Obi"
         );
-        let parts = serde_json::to_value(told.parts()).unwrap();
+        let parts = serde_json::to_value(sentence.parts()).unwrap();
         let expected = serde_json::json!([
             {"text": "Completed "}, {"text": "Fire Safety", "content": "fire-safety"},
             {"text": ", marked complete by "}, {"text": "Ada Obi", "user": "ada.obi"},
@@ -328,28 +334,28 @@ mod tests {
             ..testing::person("bob")
         };
         assert!(
-            tell(&completed, &actor, &unknown)
+            description(&completed, &actor, &unknown)
                 .to_string()
                 .ends_with("marked complete by ada.obi")
         );
 
-        let herself = PersonDetails {
+        let recorder_herself = PersonDetails {
             user: Some(UserDetails::new(ada_obi.id.clone())),
             ..testing::person("bob")
         };
         assert_eq!(
-            tell(&completed, &herself, &ada_obi).to_string(),
+            description(&completed, &recorder_herself, &ada_obi).to_string(),
             "Completed Fire Safety"
         );
         let assigned = done(Action::Assigned);
         assert_eq!(
-            tell(&assigned, &testing::person("bob"), &ada_obi).to_string(),
+            description(&assigned, &testing::person("bob"), &ada_obi).to_string(),
             "Assigned Fire Safety"
         );
     }
 
     #[test]
-    fn a_sentence_without_content_ends_well() {
+    fn sentence_without_content_has_no_preposition() {
         assert_eq!(sentence(&done(Action::EnrolledFor), None), "Enrolled");
         assert_eq!(
             sentence(&done(Action::ReceivedCertificateFor), None),
@@ -360,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn a_content_without_title_is_named_by_its_id() {
+    fn content_without_title_is_named_by_its_id() {
         let untitled = ContentDetails {
             title: None,
             ..fire_safety()
@@ -372,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn another_verb_says_itself() {
+    fn label_of_other_verbs_comes_from_display_or_iri() {
         for (iri, display, expected) in [
             (
                 "https://w3id.org/xapi/video/verbs/played",
@@ -403,19 +409,19 @@ mod tests {
             );
         }
         let verb = testing::verb("urn:x:played", Some("hat gespielt"));
-        let told = Description::new(
+        let sentence = Description::new(
             &done(Action::Other),
             &testing::person("ada"),
             Some(&quiz()),
             &verb,
             None,
         );
-        assert_eq!(told.to_string(), "Hat gespielt Forklift Quiz");
+        assert_eq!(sentence.to_string(), "Hat gespielt Forklift Quiz");
         assert_eq!(label(Action::Completed, &verb), "Completed");
     }
 
     #[test]
-    fn public_verbs_without_a_display_are_told_as_done() {
+    fn known_public_verbs_have_a_label_in_the_past_tense() {
         for (iri, display) in DISPLAYS {
             let table = crate::log::VerbTable::standard();
             assert_eq!(table.action(iri), Action::Other, "{iri} has a label already");
@@ -423,21 +429,21 @@ mod tests {
             assert_eq!(
                 label(Action::Other, &testing::verb(iri, Some("tat es"))),
                 "Tat es",
-                "what a statement says counts"
+                "the display of a statement counts"
             );
         }
         let commented = "http://adlnet.gov/expapi/verbs/commented";
-        let told = |display, content: Option<&ContentDetails>| {
+        let describe = |display, content: Option<&ContentDetails>| {
             let (person, verb) = (testing::person("ada"), testing::verb(commented, display));
             Description::new(&done(Action::Other), &person, content, &verb, None).to_string()
         };
-        assert_eq!(told(None, Some(&quiz())), "Commented on Forklift Quiz");
-        assert_eq!(told(None, None), "Commented");
-        assert_eq!(told(Some("carried on"), None), "Carried on");
+        assert_eq!(describe(None, Some(&quiz())), "Commented on Forklift Quiz");
+        assert_eq!(describe(None, None), "Commented");
+        assert_eq!(describe(Some("carried on"), None), "Carried on");
     }
 
     #[test]
-    fn no_time_at_all_is_not_told() {
+    fn zero_duration_is_omitted() {
         let quick = Projected {
             seconds: Some(0),
             ..done(Action::Viewed)

@@ -1,8 +1,7 @@
-//! What a filter bar can offer: every filter's values, with the number of rows that each would find (product text,
-//! section 7, "Facets").
+//! Facets: the values of each filter, with the number of activities that have them (docs/specification.md#facets).
 //!
-//! Rows are counted by the keys they hold ([`Fold`]); storage then says what the keys stand for, and
-//! [`FacetValues`] puts each facet in its order.
+//! [`FacetCounter`] counts rows by the keys of the store. The store then finds labels for the keys, and [`FacetValues`]
+//! orders the values of each facet.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
@@ -19,19 +18,18 @@ use super::action::Action;
 use super::filter::Filter;
 use super::row::{ContentKey, PersonKey, VerbKey};
 
-/// How many values of one facet are told.
-pub const MOST_VALUES: usize = 1_000;
+/// The most values of a facet.
+pub const MAX_VALUES: usize = 1_000;
 
-/// How many different texts of one facet are told apart while counting; a record says freely what its source and its
-/// device are.
-const MOST_TEXTS: usize = 100_000;
+/// The most different texts that are counted for a facet. Clients choose sources and device types freely.
+const MAX_TEXTS: usize = 100_000;
 
-/// Every filter's values.
+/// The values of all filters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Facets {
-    /// One for each filter, in the order of the filters; the organisation's own user fields by name at the end.
+    /// One facet for each filter, in the order of the specification, then one for each custom field by name.
     pub facets: Vec<Facet>,
-    /// When they were counted: now, or up to a minute ago where there was much to count.
+    /// The time of counting. If there are many activities, it can be up to a minute ago.
     #[schema(value_type = String, format = DateTime, example = "2026-03-18T10:17:23.000Z")]
     pub as_of: Timestamp,
 }
@@ -41,30 +39,29 @@ pub struct Facets {
 #[schema(example = json!({"name": "action", "truncated": false,
     "values": [{"value": "completed", "label": "Completed", "count": 812}]}))]
 pub struct Facet {
-    /// The filter's parameter, such as `action` or `custom[Region]`.
+    /// The name of the parameter, such as `action` or `custom[Region]`.
     pub name: String,
-    /// The values that rows have, the most frequent ones first.
+    /// The values that activities have, the most frequent first.
     pub values: Vec<FacetValue>,
-    /// Whether there are more of them.
+    /// Whether values are missing.
     pub truncated: bool,
 }
 
 /// A value of a filter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FacetValue {
-    /// What the parameter takes.
+    /// The value of the parameter.
     pub value: String,
-    /// What people read.
+    /// The label for people.
     pub label: String,
-    /// How many rows the filter finds with this value alone.
+    /// The number of activities with this value.
     pub count: u64,
 }
 
-/// Of a filter, what says whose rows are counted: the scope's own team or group, and whether users who left count. All
-/// else is passed over, so that a filter bar can send what it has and still be told what else there is. A report's own
-/// filter is no part of a filter bar: it stays around them all.
-pub fn population(filter: &Filter, scope: Option<AskedScope>) -> Filter {
-    let kept = Filter {
+/// The part of a filter that limits facets: the team or group of the scope, deactivated users, and the filter of a saved
+/// report. A filter bar sends all its filters, and facets list the values without them.
+pub fn facet_filter(filter: &Filter, scope: Option<AskedScope>) -> Filter {
+    let base = Filter {
         include_deactivated: filter.include_deactivated,
         within: filter.within.clone(),
         ..Filter::default()
@@ -74,93 +71,93 @@ pub fn population(filter: &Filter, scope: Option<AskedScope>) -> Filter {
             teams: filter.teams.clone(),
             include_sub_teams: filter.include_sub_teams,
             primary_team_only: filter.primary_team_only,
-            ..kept
+            ..base
         },
         Some(AskedScope::Group) => Filter {
             groups: filter.groups.clone(),
-            ..kept
+            ..base
         },
-        None | Some(AskedScope::Company | AskedScope::Managed { .. } | AskedScope::Me) => kept,
+        None | Some(AskedScope::Company | AskedScope::Managed { .. } | AskedScope::Me) => base,
     }
 }
 
-/// What is counted of a row.
+/// The counted values of a row.
 #[derive(Debug, Clone)]
-pub struct Counted {
-    /// Who it is about.
+pub struct CountedActivity {
+    /// The person.
     pub person: PersonKey,
-    /// What was learned.
+    /// The content.
     pub content: Option<ContentKey>,
-    /// The verb of the record.
+    /// The verb.
     pub verb: VerbKey,
-    /// What was done.
+    /// The action.
     pub action: Action,
-    /// How the record came in.
+    /// The way in which the record arrived.
     pub origin: Origin,
-    /// The device.
+    /// The type of the device.
     pub device_type: Option<String>,
-    /// What the record itself says of where it comes from.
+    /// The source of the record.
     pub source: Option<String>,
-    /// The bulk import that brought it.
+    /// The bulk import with the record.
     pub import: Option<Uuid>,
-    /// Whether it is a completion.
+    /// Whether the activity is a completion.
     pub completed: bool,
-    /// Whether it succeeded.
+    /// Whether the attempt succeeded.
     pub success: Option<bool>,
-    /// Whether a certificate comes with it.
+    /// Whether a certificate was awarded.
     pub certified: bool,
-    /// When what was achieved expires.
+    /// When the completion expires.
     pub expired_at: Option<Timestamp>,
 }
 
-/// How many rows of what: of one content, all of them and those without a source of their own.
+/// The number of rows of a content.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ContentCount {
     /// All rows.
     pub rows: u64,
-    /// Those whose record doesn't say where it comes from, so that the content's library is it.
+    /// Rows without a source in the record. The library of the content counts as their source.
     pub without_source: u64,
 }
 
-/// How many rows there are for how many texts.
+/// The number of rows for each text.
 #[derive(Debug, Default)]
-pub struct Texts {
+pub struct TextCounts {
     counts: HashMap<String, u64>,
-    more: bool,
+    is_truncated: bool,
 }
 
-impl Texts {
+impl TextCounts {
     fn add(&mut self, text: &str) {
         if let Some(count) = self.counts.get_mut(text) {
             *count += 1;
-        } else if self.counts.len() < MOST_TEXTS {
+        } else if self.counts.len() < MAX_TEXTS {
             self.counts.insert(text.to_owned(), 1);
         } else {
-            self.more = true;
+            self.is_truncated = true;
         }
     }
 }
 
-/// Rows counted by the keys that they hold.
+/// A running count of rows by their values.
 #[derive(Debug, Default)]
-pub struct Fold {
+pub struct FacetCounter {
     /// All rows.
     pub rows: u64,
-    /// By who they are about.
+    /// Rows by person.
     pub persons: HashMap<PersonKey, u64>,
-    /// By what was learned.
+    /// Rows by content.
     pub contents: HashMap<ContentKey, ContentCount>,
-    /// By verb.
+    /// Rows by verb.
     pub verbs: HashMap<VerbKey, u64>,
-    /// By action.
+    /// Rows by action.
     pub actions: HashMap<Action, u64>,
-    /// By how they came in.
+    /// Rows by origin.
     pub origins: HashMap<Origin, u64>,
-    /// By device.
-    pub device_types: Texts,
-    /// By the record's own source.
-    pub sources: Texts,
-    /// By bulk import.
+    /// Rows by device type.
+    pub device_types: TextCounts,
+    /// Rows by the source of the record.
+    pub sources: TextCounts,
+    /// Rows by bulk import.
     pub imports: HashMap<Uuid, u64>,
     passed: u64,
     failed: u64,
@@ -170,9 +167,9 @@ pub struct Fold {
     imported: u64,
 }
 
-impl Fold {
-    /// Counts one more row, as it stands at `now`.
-    pub fn add(&mut self, row: &Counted, now: Timestamp) {
+impl FacetCounter {
+    /// Counts a row. `now` decides whether it has expired.
+    pub fn add(&mut self, row: &CountedActivity, now: Timestamp) {
         self.rows += 1;
         *self.persons.entry(row.person).or_default() += 1;
         *self.verbs.entry(row.verb).or_default() += 1;
@@ -205,17 +202,17 @@ impl Fold {
 
     /// The facet `action`.
     pub fn actions(&self) -> FacetValues {
-        values_of(&self.actions, |action| (action.key(), action.label()))
+        keyed_values(&self.actions, |action| (action.key(), action.label()))
     }
 
     /// The facet `origin`.
     pub fn origins(&self) -> FacetValues {
-        values_of(&self.origins, |origin| (origin.key(), origin_label(origin)))
+        keyed_values(&self.origins, |origin| (origin.key(), origin_label(origin)))
     }
 
     /// The facet `device_type`.
     pub fn device_types(&self) -> FacetValues {
-        FacetValues::of_texts(&self.device_types)
+        FacetValues::from_texts(&self.device_types)
     }
 
     /// The facet `import`.
@@ -238,39 +235,39 @@ impl Fold {
 
     /// The facet `completed`.
     pub fn completed(&self) -> FacetValues {
-        self.truths(self.completed)
+        self.boolean_values(self.completed)
     }
 
     /// The facet `expired`.
     pub fn expired(&self) -> FacetValues {
-        self.truths(self.expired)
+        self.boolean_values(self.expired)
     }
 
     /// The facet `has_certificate`.
     pub fn certified(&self) -> FacetValues {
-        self.truths(self.certified)
+        self.boolean_values(self.certified)
     }
 
     /// The facet `bulk_import`.
     pub fn imported(&self) -> FacetValues {
-        self.truths(self.imported)
+        self.boolean_values(self.imported)
     }
 
-    fn truths(&self, of_which: u64) -> FacetValues {
+    fn boolean_values(&self, count: u64) -> FacetValues {
         let mut values = FacetValues::default();
-        values.add("true", "Yes", of_which);
-        values.add("false", "No", self.rows - of_which);
+        values.add("true", "Yes", count);
+        values.add("false", "No", self.rows - count);
         values
     }
 }
 
-fn values_of<K: Copy + Eq + Hash>(
+fn keyed_values<K: Copy + Eq + Hash>(
     counts: &HashMap<K, u64>,
-    named: impl Fn(K) -> (&'static str, &'static str),
+    key_and_label: impl Fn(K) -> (&'static str, &'static str),
 ) -> FacetValues {
     let mut values = FacetValues::default();
     for (key, count) in counts {
-        let (value, label) = named(*key);
+        let (value, label) = key_and_label(*key);
         values.add(value, label, *count);
     }
     values
@@ -287,47 +284,47 @@ fn origin_label(origin: Origin) -> &'static str {
     }
 }
 
-/// The values of one facet, as they are found.
+/// The values of a facet during counting.
 #[derive(Debug, Default)]
 pub struct FacetValues {
-    found: BTreeMap<String, (String, u64)>,
-    more: bool,
+    values: BTreeMap<String, (String, u64)>,
+    is_truncated: bool,
 }
 
 impl FacetValues {
-    /// The texts, which are their own labels.
-    pub fn of_texts(texts: &Texts) -> Self {
+    /// The values of texts, which have themselves as labels.
+    pub fn from_texts(texts: &TextCounts) -> Self {
         let mut values = Self::default();
         for (text, count) in &texts.counts {
             values.add(text, text, *count);
         }
-        values.more = texts.more;
+        values.is_truncated = texts.is_truncated;
         values
     }
 
-    /// So many rows more with this value; with none it isn't one.
+    /// Adds rows to a value. Zero rows add no value.
     pub fn add(&mut self, value: &str, label: &str, count: u64) {
         if count == 0 {
             return;
         }
-        if let Some((_, counted)) = self.found.get_mut(value) {
+        if let Some((_, counted)) = self.values.get_mut(value) {
             *counted += count;
         } else {
-            self.found.insert(value.to_owned(), (label.to_owned(), count));
+            self.values.insert(value.to_owned(), (label.to_owned(), count));
         }
     }
 
-    /// The facet: the most frequent values first, equals in the order of the values.
-    pub fn named(self, name: impl Into<String>) -> Facet {
+    /// The facet: the most frequent values first, then in the order of the values.
+    pub fn into_facet(self, name: impl Into<String>) -> Facet {
         let mut values: Vec<FacetValue> = self
-            .found
+            .values
             .into_iter()
             .map(|(value, (label, count))| FacetValue { value, label, count })
             .collect();
-        // A stable sort of what is in the order of the values.
+        // The sort is stable, and the map is in the order of the values.
         values.sort_by_key(|value| std::cmp::Reverse(value.count));
-        let truncated = self.more || values.len() > MOST_VALUES;
-        values.truncate(MOST_VALUES);
+        let truncated = self.is_truncated || values.len() > MAX_VALUES;
+        values.truncate(MAX_VALUES);
         Facet {
             name: name.into(),
             values,
@@ -340,8 +337,8 @@ impl FacetValues {
 mod tests {
     use super::*;
 
-    fn row() -> Counted {
-        Counted {
+    fn row() -> CountedActivity {
+        CountedActivity {
             person: PersonKey(1),
             content: Some(ContentKey(2)),
             verb: VerbKey(3),
@@ -357,31 +354,31 @@ mod tests {
         }
     }
 
-    fn told(values: FacetValues) -> Vec<(String, u64)> {
-        let facet = values.named("x");
+    fn counts(values: FacetValues) -> Vec<(String, u64)> {
+        let facet = values.into_facet("x");
         assert!(!facet.truncated);
         let pairs = facet.values.into_iter();
         pairs.map(|value| (value.value, value.count)).collect()
     }
 
     #[test]
-    fn rows_are_counted_under_everything_they_have() {
+    fn rows_count_for_each_of_their_values() {
         let now = Timestamp::from_micros(1_000);
         let at = |micros| Some(Timestamp::from_micros(micros));
-        let mut fold = Fold::default();
+        let mut counter = FacetCounter::default();
         let rows = [
             row(),
-            Counted {
+            CountedActivity {
                 expired_at: at(999),
                 ..row()
             },
-            // What expires at this very moment has not expired yet, as in the filter.
-            Counted {
+            // An expiry at this moment is not past, as in the filter.
+            CountedActivity {
                 expired_at: at(1_000),
                 certified: true,
                 ..row()
             },
-            Counted {
+            CountedActivity {
                 action: Action::LoggedIn,
                 content: None,
                 completed: false,
@@ -389,7 +386,7 @@ mod tests {
                 device_type: None,
                 ..row()
             },
-            Counted {
+            CountedActivity {
                 source: Some("Library".to_owned()),
                 success: Some(false),
                 import: Some(Uuid::from_u128(7)),
@@ -397,7 +394,7 @@ mod tests {
             },
         ];
         for row in &rows {
-            fold.add(row, now);
+            counter.add(row, now);
         }
         let pairs = |pairs: &[(&str, u64)]| -> Vec<(String, u64)> {
             pairs
@@ -405,67 +402,74 @@ mod tests {
                 .map(|(value, count)| ((*value).to_owned(), *count))
                 .collect()
         };
-        assert_eq!(told(fold.actions()), pairs(&[("completed", 4), ("logged_in", 1)]));
-        assert_eq!(told(fold.origins()), pairs(&[("api", 5)]));
-        assert_eq!(told(fold.device_types()), pairs(&[("api", 4)]));
-        assert_eq!(told(fold.completed()), pairs(&[("true", 4), ("false", 1)]));
-        assert_eq!(told(fold.expired()), pairs(&[("false", 4), ("true", 1)]));
-        assert_eq!(told(fold.certified()), pairs(&[("false", 4), ("true", 1)]));
-        assert_eq!(told(fold.results()), pairs(&[("passed", 3), ("failed", 1)]));
-        assert_eq!(told(fold.imported()), pairs(&[("false", 4), ("true", 1)]));
         assert_eq!(
-            told(fold.imports()),
+            counts(counter.actions()),
+            pairs(&[("completed", 4), ("logged_in", 1)])
+        );
+        assert_eq!(counts(counter.origins()), pairs(&[("api", 5)]));
+        assert_eq!(counts(counter.device_types()), pairs(&[("api", 4)]));
+        assert_eq!(counts(counter.completed()), pairs(&[("true", 4), ("false", 1)]));
+        assert_eq!(counts(counter.expired()), pairs(&[("false", 4), ("true", 1)]));
+        assert_eq!(counts(counter.certified()), pairs(&[("false", 4), ("true", 1)]));
+        assert_eq!(counts(counter.results()), pairs(&[("passed", 3), ("failed", 1)]));
+        assert_eq!(counts(counter.imported()), pairs(&[("false", 4), ("true", 1)]));
+        assert_eq!(
+            counts(counter.imports()),
             pairs(&[("00000000-0000-0000-0000-000000000007", 1)])
         );
         assert_eq!(
-            fold.contents[&ContentKey(2)],
+            counter.contents[&ContentKey(2)],
             ContentCount {
                 rows: 4,
                 without_source: 3
             }
         );
         assert_eq!(
-            (fold.rows, fold.persons[&PersonKey(1)], fold.verbs[&VerbKey(3)]),
+            (
+                counter.rows,
+                counter.persons[&PersonKey(1)],
+                counter.verbs[&VerbKey(3)]
+            ),
             (5, 5, 5)
         );
     }
 
     #[test]
-    fn values_stand_by_count_then_by_themselves_and_end_at_a_thousand() {
+    fn values_are_ordered_by_count_and_truncated() {
         let mut values = FacetValues::default();
         for (value, count) in [("b", 1), ("a", 1), ("c", 1), ("c", 2), ("none", 0)] {
             values.add(value, value, count);
         }
         let expected = [("c", 3), ("a", 1), ("b", 1)].map(|(value, count)| (value.to_owned(), count));
-        assert_eq!(told(values), expected);
+        assert_eq!(counts(values), expected);
 
         let mut values = FacetValues::default();
-        for number in 0..=MOST_VALUES {
-            values.add(&format!("{number:04}"), "", 1 + u64::from(number == MOST_VALUES));
+        for number in 0..=MAX_VALUES {
+            values.add(&format!("{number:04}"), "", 1 + u64::from(number == MAX_VALUES));
         }
-        let facet = values.named("user");
+        let facet = values.into_facet("user");
         assert!(facet.truncated);
-        assert_eq!(facet.values.len(), MOST_VALUES);
+        assert_eq!(facet.values.len(), MAX_VALUES);
         assert_eq!(
             facet.values[0].value, "1000",
-            "the most frequent one is never cut off"
+            "the most frequent value is never dropped"
         );
         assert_eq!(facet.values.last().map(|value| &*value.value), Some("0998"));
     }
 
     #[test]
-    fn of_too_many_texts_the_first_are_counted_and_it_is_said() {
-        let mut texts = Texts::default();
-        for number in 0..=MOST_TEXTS {
+    fn too_many_texts_are_truncated() {
+        let mut texts = TextCounts::default();
+        for number in 0..=MAX_TEXTS {
             texts.add(&number.to_string());
         }
         texts.add("0");
-        assert_eq!((texts.counts.len(), texts.counts["0"]), (MOST_TEXTS, 2));
-        assert!(FacetValues::of_texts(&texts).named("source").truncated);
+        assert_eq!((texts.counts.len(), texts.counts["0"]), (MAX_TEXTS, 2));
+        assert!(FacetValues::from_texts(&texts).into_facet("source").truncated);
     }
 
     #[test]
-    fn a_scope_keeps_what_it_is_made_of_and_nothing_else() {
+    fn facet_filter_keeps_only_the_team_or_group_of_the_scope() {
         let filter = Filter {
             teams: vec!["t".parse().unwrap()],
             groups: vec!["g".parse().unwrap()],
@@ -477,24 +481,24 @@ mod tests {
             completed: Some(true),
             ..Filter::default()
         };
-        let kept = Filter {
+        let base = Filter {
             include_deactivated: true,
             ..Filter::default()
         };
         for scope in [None, Some(AskedScope::Company), Some(AskedScope::Me)] {
-            assert_eq!(population(&filter, scope), kept);
+            assert_eq!(facet_filter(&filter, scope), base);
         }
         let team = Filter {
             teams: filter.teams.clone(),
             include_sub_teams: true,
             primary_team_only: true,
-            ..kept.clone()
+            ..base.clone()
         };
-        assert_eq!(population(&filter, Some(AskedScope::Team)), team);
+        assert_eq!(facet_filter(&filter, Some(AskedScope::Team)), team);
         let group = Filter {
             groups: filter.groups.clone(),
-            ..kept
+            ..base
         };
-        assert_eq!(population(&filter, Some(AskedScope::Group)), group);
+        assert_eq!(facet_filter(&filter, Some(AskedScope::Group)), group);
     }
 }

@@ -55,7 +55,7 @@ impl Filter {
     /// The window of `happened_at` at the moment `now`: the intersection of the windows of [`Filter::each`].
     pub fn window(&self, now: Timestamp) -> Window {
         self.each().fold(Window::default(), |shared, filter| {
-            shared.and(filter.own_window(now))
+            shared.intersection(filter.own_window(now))
         })
     }
 

@@ -1,20 +1,20 @@
-//! Progress: where a person stands with a content, which a log of events can't show (product text, section 3).
+//! Progress: the state of a person with a content (docs/specification.md#progress).
 //!
-//! [`Standing::of`] is the rule: a function of all the person's rows on the content and of now, whatever their order.
-//! The first [`State`] of this table that fits is theirs.
+//! [`ProgressStatus::from_rows`] computes the state from all rows of the person with the content, in any order. The first
+//! [`State`] of this table with a true condition applies:
 //!
-//! | state | when | since |
+//! | state | condition | since |
 //! | --- | --- | --- |
-//! | `completed` | a completion that has not expired | it happened; of several the one that holds longest |
-//! | `expired` | completions, all of them expired | the last of them expired |
-//! | `failed` | no completion, an attempt that failed | the latest such attempt |
-//! | `in_progress` | something that begins ([`Action::begins`]) | the first such |
-//! | `not_started` | else | never |
+//! | `completed` | a completion that has not expired | the completion that is valid longest |
+//! | `expired` | completions, all expired | the last expiry |
+//! | `failed` | a failed attempt | the latest failed attempt |
+//! | `in_progress` | an activity that [starts learning](Action::starts_learning) | the first such activity |
+//! | `not_started` | otherwise | never |
 //!
-//! So a later failure takes no completion away (a correction is a voiding), and a new start hides neither a failure
-//! nor an expiry. A certificate is shown whatever the state.
+//! A later failure does not undo a completion; a voiding does. A new start hides neither a failure nor an expiry. The
+//! certificate is shown in every state.
 //!
-//! How it is answered, person by person and page by page, is in `page`.
+//! The module `page` has the JSON and the cursors of lists.
 
 mod page;
 #[cfg(test)]
@@ -30,26 +30,26 @@ use super::action::Action;
 use super::activity::ActivityCertificate;
 use super::projection::{Certificate, Percent};
 
-pub use page::{NoPlace, PersonProgress, Place, ProgressCursor, StateCounts};
+pub use page::{CursorParseError, ListPosition, PersonProgress, ProgressCursor, StateCounts};
 
-/// Where a person stands with a content.
+/// The state of a person with a content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// Nothing was begun.
+    /// The person has not started.
     NotStarted,
-    /// Something was begun, and neither completed nor failed.
+    /// The person has started, and neither completed nor failed.
     InProgress,
-    /// Failed, and never completed.
+    /// The person failed, and has no completion.
     Failed,
-    /// Completed, and not expired.
+    /// The person has a completion that has not expired.
     Completed,
-    /// Completed, and all of it expired.
+    /// All completions of the person have expired.
     Expired,
 }
 
 impl State {
-    /// All of them, in the order of the product text.
+    /// All states, in the order of the specification.
     pub const ALL: &'static [Self] = &[
         Self::NotStarted,
         Self::InProgress,
@@ -69,7 +69,7 @@ impl State {
         }
     }
 
-    /// The name that people read.
+    /// The label for people.
     pub const fn label(self) -> &'static str {
         match self {
             Self::NotStarted => "Not started",
@@ -80,7 +80,7 @@ impl State {
         }
     }
 
-    /// A number that is larger the earlier the state stands in the rule: the largest of a person's rows is theirs.
+    /// A number that grows with the precedence of the state. SQL takes the largest number of a person's rows.
     pub const fn code(self) -> i64 {
         match self {
             Self::NotStarted => 0,
@@ -91,35 +91,35 @@ impl State {
         }
     }
 
-    /// The state with that number, if there is one.
+    /// The state with this code.
     pub fn from_code(code: i64) -> Option<Self> {
         Self::ALL.iter().copied().find(|state| state.code() == code)
     }
 }
 
-/// A row that decides: a completion, a failure, or one that a certificate came with.
+/// A row that decides the state: a completion, a failure, or a row with a certificate.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Decisive {
-    /// The order of recording, which breaks ties.
+pub struct DecisiveActivity {
+    /// The order of recording, which orders rows of the same time.
     pub seq: i64,
-    /// The activity.
+    /// The id of the activity.
     pub id: StatementId,
     /// When it happened.
     pub happened_at: Timestamp,
-    /// What was done.
+    /// The action.
     pub action: Action,
-    /// Whether it is a completion.
+    /// Whether the activity is a completion.
     pub completed: bool,
-    /// When what was achieved expires.
+    /// When the completion expires.
     pub expired_at: Option<Timestamp>,
     /// The score.
     pub percent: Option<Percent>,
-    /// The certificate that came with it.
+    /// The certificate that was awarded.
     pub certificate: Option<Certificate>,
 }
 
-impl Decisive {
-    fn expired(&self, now: Timestamp) -> bool {
+impl DecisiveActivity {
+    fn is_expired(&self, now: Timestamp) -> bool {
         self.expired_at.is_some_and(|at| at < now)
     }
 
@@ -128,39 +128,39 @@ impl Decisive {
     }
 }
 
-/// What holds longest: what never expires before what does, then the later expiry.
-fn hold(expires_at: Option<Timestamp>) -> (bool, Option<Timestamp>) {
+/// A key that orders by validity: no expiry is the longest, then the later expiry.
+fn validity(expires_at: Option<Timestamp>) -> (bool, Option<Timestamp>) {
     (expires_at.is_none(), expires_at)
 }
 
-/// Where somebody stands, since when, and by what.
+/// The progress of a person with a content.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Standing {
-    /// Where.
+pub struct ProgressStatus {
+    /// The state.
     pub state: State,
-    /// Since when; `None` for who has not started.
+    /// The beginning of the state; `None` for `not_started`.
     pub since: Option<Timestamp>,
-    /// When the completion that counts expires, or did.
+    /// The expiry of the completion that counts.
     pub expires_at: Option<Timestamp>,
-    /// The latest score among the completions, or among the failures of who only failed.
+    /// The latest score of the completions, else of the failures.
     pub percent: Option<Percent>,
-    /// The certificate that holds longest, whatever the state.
+    /// The certificate that is valid longest.
     pub certificate: Option<ActivityCertificate>,
-    /// The activity that the state comes from; `None` where none by itself does.
+    /// The activity that decides the state, for `completed`, `expired` and `failed`.
     pub activity: Option<StatementId>,
 }
 
-impl Standing {
-    /// Where a person stands by now with all of their `decisive` rows on a content, in any order; `begun` is when the
-    /// first row happened that begins something, which only counts where neither a completion nor a failure does.
-    pub fn of(decisive: &[Decisive], begun: Option<Timestamp>, now: Timestamp) -> Self {
-        let certificate = certificate(decisive);
-        let completions: Vec<&Decisive> = decisive.iter().filter(|row| row.completed).collect();
+impl ProgressStatus {
+    /// The progress at the moment `now`, from all decisive rows of the person with the content, in any order. `started_at`
+    /// is the time of the first row that starts learning; it counts only without completions and failures.
+    pub fn from_rows(decisive: &[DecisiveActivity], started_at: Option<Timestamp>, now: Timestamp) -> Self {
+        let certificate = longest_valid_certificate(decisive);
+        let completions: Vec<&DecisiveActivity> = decisive.iter().filter(|row| row.completed).collect();
         let best = completions
             .iter()
-            .max_by_key(|row| (hold(row.expired_at), row.recency()));
+            .max_by_key(|row| (validity(row.expired_at), row.recency()));
         if let Some(best) = best {
-            let expired = best.expired(now);
+            let expired = best.is_expired(now);
             return Self {
                 state: if expired { State::Expired } else { State::Completed },
                 since: if expired {
@@ -174,7 +174,7 @@ impl Standing {
                 activity: Some(best.id),
             };
         }
-        let failures: Vec<&Decisive> = decisive
+        let failures: Vec<&DecisiveActivity> = decisive
             .iter()
             .filter(|row| row.action == Action::Failed)
             .collect();
@@ -189,12 +189,12 @@ impl Standing {
             };
         }
         Self {
-            state: if begun.is_some() {
+            state: if started_at.is_some() {
                 State::InProgress
             } else {
                 State::NotStarted
             },
-            since: begun,
+            since: started_at,
             expires_at: None,
             percent: None,
             certificate,
@@ -203,17 +203,17 @@ impl Standing {
     }
 }
 
-fn latest_percent(rows: &[&Decisive]) -> Option<Percent> {
-    let scored = rows.iter().filter(|row| row.percent.is_some());
-    scored.max_by_key(|row| row.recency())?.percent
+fn latest_percent(rows: &[&DecisiveActivity]) -> Option<Percent> {
+    let with_score = rows.iter().filter(|row| row.percent.is_some());
+    with_score.max_by_key(|row| row.recency())?.percent
 }
 
-fn certificate(rows: &[Decisive]) -> Option<ActivityCertificate> {
-    let certified = rows
+fn longest_valid_certificate(rows: &[DecisiveActivity]) -> Option<ActivityCertificate> {
+    let with_certificate = rows
         .iter()
         .filter_map(|row| Some((row, row.certificate.as_ref()?)));
-    let (row, certificate) =
-        certified.max_by_key(|(row, certificate)| (hold(certificate.expires_at), row.recency()))?;
+    let (row, certificate) = with_certificate
+        .max_by_key(|(row, certificate)| (validity(certificate.expires_at), row.recency()))?;
     Some(ActivityCertificate {
         name: certificate.name.clone(),
         awarded_at: row.happened_at,

@@ -1,9 +1,8 @@
-//! From record to activity: rules 1 to 7 of the product text, section 6.
+//! The projection of records to activities (docs/specification.md#from-record-to-activity).
 //!
-//! [`project`] is a function of the record, and of what its content is now and demanded when it
-//! happened ([`ContentFacts`]); it never asks what else was recorded or when, so the order of arrival
-//! doesn't matter. Two rules need the neighbours and belong to whoever keeps them: `visited` (rule 8)
-//! and voiding (rule 9).
+//! [`project`] depends on the record and on its content ([`ContentFacts`]), but not on other records, so the order of
+//! arrival does not matter. Two rules depend on other records and are applied by the store: `visited`
+//! (docs/specification.md#sessions-and-visits) and voiding (docs/specification.md#voiding).
 
 use std::fmt;
 
@@ -17,61 +16,60 @@ use crate::record::{self, Envelope, Origin, Statement};
 
 use super::action::{Action, PASSED, VerbTable};
 
-/// What the projection needs to know of the content that a record is about.
+/// The facts about a content that the projection depends on.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ContentFacts {
-    /// The content's type, as it is now.
+    /// The current type.
     pub learning_type: Option<LearningType>,
-    /// How an item is consumed, as it is now.
+    /// The current format of an item.
     pub content_type: Option<ContentFormat>,
-    /// What it demanded when the activity happened.
+    /// The demands at the time of the activity.
     pub demands: Demands,
 }
 
-/// What the rules make of a record.
+/// The projection of a record.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Projected {
-    /// When it happened: the statement's timestamp, else when it was stored.
+    /// The timestamp of the statement, else the time of storage.
     pub happened_at: Timestamp,
-    /// What somebody did. A session's beginning is always [`Action::LoggedIn`] here unless the verb
-    /// itself says visited; rule 8 is decided among neighbours.
+    /// The action. The start of a session is [`Action::LoggedIn`] here, unless the verb is `visited`.
     pub action: Action,
-    /// Whether it succeeded (rule 1).
+    /// Whether the attempt succeeded (docs/specification.md#success).
     pub success: Option<bool>,
-    /// `result.completion`, as the record has it.
+    /// `result.completion` of the statement.
     pub completion: Option<bool>,
-    /// The flag of rule 4.
+    /// Whether the activity is a completion (docs/specification.md#completion).
     pub completed: bool,
-    /// The score, with its percentage (rule 5).
+    /// The score and its percentage (docs/specification.md#score).
     pub score: Score,
-    /// `result.response`.
+    /// `result.response` of the statement.
     pub response: Option<String>,
-    /// The time it took, in whole seconds (rule 6).
+    /// The duration in whole seconds (docs/specification.md#total-time).
     pub seconds: Option<i64>,
-    /// The time limit that the content had, in whole seconds.
+    /// The time limit of the content in whole seconds.
     pub time_limit: Option<i64>,
-    /// When what was achieved expires (rule 7).
+    /// When the completion expires (docs/specification.md#expiry).
     pub expired_at: Option<Timestamp>,
-    /// The certificate that came with it (rule 7).
+    /// The certificate that was awarded (docs/specification.md#expiry).
     pub certificate: Option<Certificate>,
-    /// The registration: what ties the records of one attempt together.
+    /// The registration, which all records of one attempt share.
     pub registration: Option<Uuid>,
-    /// The device, from the envelope.
+    /// The type of the device.
     pub device_type: Option<String>,
-    /// How the record came in.
+    /// The way in which the record arrived.
     pub origin: Origin,
-    /// Who recorded it about the person, where that was somebody.
+    /// The user that recorded the activity, if the record names one.
     pub recorded_by: Option<UserId>,
-    /// What the recorder said about it.
+    /// The comment of the recorder.
     pub comment: Option<String>,
-    /// The content library or system that it came from.
+    /// The content library or system from which the record came.
     pub source: Option<String>,
-    /// The bulk import that brought it.
+    /// The bulk import with the record.
     pub import: Option<Uuid>,
 }
 
 impl Projected {
-    /// Whether the record says anything about a result: without it the JSON `result` is null.
+    /// Whether the activity has a result. Without one, the JSON member `result` is null.
     pub fn has_result(&self) -> bool {
         self.success.is_some()
             || self.completion.is_some()
@@ -80,54 +78,53 @@ impl Projected {
             || self.response.is_some()
     }
 
-    /// Whether the time limit was exceeded; `None` without a limit or a time. Both count in whole
-    /// seconds, so a fraction of a second over is within it.
+    /// Whether the duration exceeds the time limit; `None` without one of them. Both are in whole seconds, so a fraction
+    /// of a second does not count.
     pub fn time_limit_exceeded(&self) -> Option<bool> {
         Some(self.seconds? > self.time_limit?)
     }
 
-    /// Whether it has expired by `now`: set and past.
-    pub fn expired(&self, now: Timestamp) -> bool {
+    /// Whether the expiry is set and before `now`.
+    pub fn is_expired(&self, now: Timestamp) -> bool {
         self.expired_at.is_some_and(|at| at < now)
     }
 }
 
-/// A score as the record has it, with its percentage.
+/// A score of a record, with its percentage.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Score {
     /// From -1 to 1.
     pub scaled: Option<f64>,
     /// The points.
     pub raw: Option<f64>,
-    /// The least points possible.
+    /// The lowest possible points.
     pub min: Option<f64>,
-    /// The most points possible.
+    /// The highest possible points.
     pub max: Option<f64>,
-    /// The percentage (rule 5).
+    /// The percentage.
     pub percent: Option<Percent>,
 }
 
-/// A certificate that came with an activity.
+/// A certificate that was awarded with an activity.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Certificate {
-    /// What it is called.
+    /// The name.
     pub name: Option<String>,
-    /// When it expires; `None`: never, as far as is known.
+    /// When the certificate expires; `None` if it does not expire or the expiry is unknown.
     pub expires_at: Option<Timestamp>,
 }
 
-/// A percentage in whole hundredths: 92.5 % is 9250. Printed with at most two decimals and without
-/// trailing zeros: `92.5`.
+/// A percentage in whole hundredths: 92.5 % is 9250. Its text has at most two decimals and no trailing zeros: `92.5`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Percent(pub i64);
 
 impl Percent {
-    /// The percentage nearest to `value`, halves away from zero.
+    /// The percentage nearest to `value`; halves round away from zero.
     ///
-    /// Noise of binary fractions is taken off first: 0.57 × 100 is 57, and 45.005 rounds to 45.01.
+    /// Errors of binary fractions are removed before: 0.57 × 100 is 57, and 45.005 rounds to 45.01.
     pub fn nearest(value: f64) -> Self {
-        // `as` saturates, and a score is finite.
-        Self(denoised(value * 100.0).round() as i64)
+        // The cast saturates, and scores are finite.
+        Self(without_float_error(value * 100.0).round() as i64)
     }
 
     /// The percentage as a number.
@@ -148,7 +145,7 @@ impl fmt::Display for Percent {
     }
 }
 
-/// A JSON number: whole where it is whole.
+/// A JSON number, without decimals if it is whole.
 impl Serialize for Percent {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if self.0 % 100 == 0 {
@@ -159,16 +156,16 @@ impl Serialize for Percent {
     }
 }
 
-/// The value without what binary fractions add: rounded at the ninth decimal.
-fn denoised(value: f64) -> f64 {
+/// The value without errors of binary fractions: rounded to nine decimals.
+fn without_float_error(value: f64) -> f64 {
     let rounded = (value * 1e9).round() / 1e9;
     if rounded.is_finite() { rounded } else { value }
 }
 
-/// Reads a record as an activity (product text, section 6, rules 1 to 7).
+/// Projects a record to an activity.
 ///
-/// `stored` is when the record was stored: the moment it happened where the statement doesn't say.
-/// `content` is `None` where there is no content, or where nothing is known of it.
+/// `stored` is the time of storage, which counts for a statement without a timestamp. `content` is `None` if the record
+/// has no content or the content is unknown.
 pub fn project(
     verbs: &VerbTable,
     statement: &Statement,
@@ -182,15 +179,15 @@ pub fn project(
     let outcome = statement.result.as_ref();
     let (score, percent) = outcome
         .and_then(|outcome| outcome.score.as_ref())
-        .map(score)
+        .map(read_score)
         .unwrap_or_default();
 
     let verb = statement.verb.id.as_str();
-    let said = verbs.action(verb);
-    let success = success(verb, said, outcome, percent, content.demands.pass_mark);
-    let action = match said {
+    let verb_action = verbs.action(verb);
+    let success = success(verb, verb_action, outcome, percent, content.demands.pass_mark);
+    let action = match verb_action {
         Action::Completed if success == Some(false) => Action::Failed,
-        Action::Completed => consumed(content.content_type),
+        Action::Completed => completing_action(content.content_type),
         other => other,
     };
     let completion = outcome.and_then(|outcome| outcome.completion);
@@ -227,12 +224,12 @@ pub fn project(
     }
 }
 
-/// Rule 1: what the verb says, else what the result says, else what the pass mark says.
+/// The success: from the verb, else from the result, else from the pass mark (docs/specification.md#success).
 ///
-/// A completing verb is one whose action completes by itself ([`Action::completes`]).
+/// The pass mark counts for verbs with an action that [completes](Action::completes).
 fn success(
     verb: &str,
-    said: Action,
+    verb_action: Action,
     outcome: Option<&record::Outcome>,
     percent: Option<f64>,
     pass_mark: Option<f64>,
@@ -240,21 +237,21 @@ fn success(
     if verb == PASSED {
         return Some(true);
     }
-    if said == Action::Failed {
+    if verb_action == Action::Failed {
         return Some(false);
     }
     if let Some(success) = outcome.and_then(|outcome| outcome.success) {
         return Some(success);
     }
-    if said.completes() {
-        Some(percent? >= denoised(pass_mark?))
+    if verb_action.completes() {
+        Some(percent? >= without_float_error(pass_mark?))
     } else {
         None
     }
 }
 
-/// Rule 3: how the completion of such a content is called.
-const fn consumed(content_type: Option<ContentFormat>) -> Action {
+/// The action of a completion, which depends on the format of the content (docs/specification.md#completion).
+const fn completing_action(content_type: Option<ContentFormat>) -> Action {
     match content_type {
         Some(ContentFormat::Video) => Action::Watched,
         Some(ContentFormat::Article | ContentFormat::Book | ContentFormat::Document) => Action::Read,
@@ -263,8 +260,8 @@ const fn consumed(content_type: Option<ContentFormat>) -> Action {
     }
 }
 
-/// Rule 5: the score, and beside it the percentage before it is rounded.
-fn score(score: &record::Score) -> (Score, Option<f64>) {
+/// The score, and the percentage before rounding (docs/specification.md#score).
+fn read_score(score: &record::Score) -> (Score, Option<f64>) {
     let record::Score {
         scaled,
         raw,
@@ -273,14 +270,14 @@ fn score(score: &record::Score) -> (Score, Option<f64>) {
     } = *score;
     let percent = match (scaled, raw, min, max) {
         (Some(scaled), ..) => Some(scaled * 100.0),
-        // Halves first: the difference of two huge numbers could be infinite, that of their halves can't.
+        // The difference of two huge numbers can be infinite, that of their halves can't.
         (None, Some(raw), Some(min), Some(max)) if max > min => {
             Some((raw / 2.0 - min / 2.0) / (max / 2.0 - min / 2.0) * 100.0)
         }
         (None, Some(raw), _, None) if (0.0..=100.0).contains(&raw) => Some(raw),
         _ => None,
     };
-    let percent = percent.map(denoised).filter(|percent| percent.is_finite());
+    let percent = percent.map(without_float_error).filter(|percent| percent.is_finite());
     (
         Score {
             scaled,
@@ -293,7 +290,7 @@ fn score(score: &record::Score) -> (Score, Option<f64>) {
     )
 }
 
-/// Rule 7: what the record says, else for a completion what its content demands.
+/// The expiry of the record, else that demanded by the content of a completion (docs/specification.md#expiry).
 fn expiry(
     envelope: &Envelope,
     content: &ContentFacts,
@@ -307,11 +304,10 @@ fn expiry(
     envelope.expired_at.or_else(demanded)
 }
 
-/// Rule 7 for certificates: each of its facts as the record gives it, else, for what earns the
-/// content's certificate, from that.
+/// The certificate: name and expiry from the record, else from the rule of the content (docs/specification.md#expiry).
 ///
-/// A completion earns it, and so does a `received_certificate_for`, which always comes with a
-/// certificate, be it one of which nothing more is known.
+/// The rule of the content applies to completions and to `received_certificate_for`. The latter always has a
+/// certificate, even if its name and expiry are unknown.
 fn certificate(
     envelope: &Envelope,
     content: &ContentFacts,
@@ -325,16 +321,16 @@ fn certificate(
         .certificate
         .as_ref()
         .filter(|_| completed || received);
-    let given = envelope.certificate.as_ref();
-    if rule.is_none() && given.is_none() && !received {
+    let recorded = envelope.certificate.as_ref();
+    if rule.is_none() && recorded.is_none() && !received {
         return None;
     }
-    let name = given
-        .and_then(|given| given.name.clone())
+    let name = recorded
+        .and_then(|certificate| certificate.name.clone())
         .or_else(|| rule?.name.clone());
     let length = rule.and_then(|rule| rule.expires_after.as_ref());
-    let expires_at = given
-        .and_then(|given| given.expires_at)
+    let expires_at = recorded
+        .and_then(|certificate| certificate.expires_at)
         .or_else(|| length.map(|length| length.add_to(happened_at)));
     Some(Certificate { name, expires_at })
 }

@@ -1,8 +1,8 @@
-//! One row of the log as storage reads it, and the cards of what it points to.
+//! A row of the log as the store reads it, and the details of its person, content and verb.
 //!
-//! A [`Row`] is narrow: keys, and what the projection made of the record. Names, titles, teams and
-//! tags stand on cards ([`PersonDetails`], [`ContentDetails`], [`VerbDetails`]) that are joined when the log
-//! is read, so that a renamed user or content shows its new name everywhere (product text, section 2).
+//! A [`Row`] contains keys and the projection of its record. Names, titles, teams and tags are in [`PersonDetails`],
+//! [`ContentDetails`] and [`VerbDetails`], which are joined when the log is read. A renamed user or content therefore
+//! shows its new name in old activities too.
 
 use crate::base::clock::Timestamp;
 use crate::base::ids::{ContentId, StatementId, UserId};
@@ -11,53 +11,53 @@ use crate::record::Identifier;
 
 use super::projection::Projected;
 
-/// The storage's own key of a person: one actor as records name them. A user may have several.
+/// The store's key of a person, which is one actor of the records. A user can have several persons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PersonKey(pub i64);
 
-/// The storage's own key of a content.
+/// The store's key of a content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContentKey(pub i64);
 
-/// The storage's own key of a verb.
+/// The store's key of a verb.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct VerbKey(pub i64);
 
-/// One row of the log: the keys, and the projection of its record.
+/// A row of the log: keys, and the projection of its record.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
-    /// The statement's id, which is the activity's.
+    /// The id of the statement and of the activity.
     pub id: StatementId,
-    /// The order of recording: larger is later. It breaks ties of [`Projected::happened_at`].
+    /// The order of recording. It orders rows with the same [`Projected::happened_at`].
     pub seq: i64,
     /// When the record was stored.
     pub stored_at: Timestamp,
-    /// Who it is about.
+    /// The person that the record is about.
     pub person: PersonKey,
-    /// The verb that the record gave.
+    /// The verb of the record.
     pub verb: VerbKey,
-    /// What was learned; `None` for logins and the like.
+    /// The content; `None` for sessions, for example.
     pub content: Option<ContentKey>,
-    /// What the record says, read as person, action, content, time and result. The action is
-    /// [`Visited`](super::Action::Visited) where rule 8 made it that.
+    /// The projection of the record. Its action can be [`Visited`](super::Action::Visited) because of earlier sessions
+    /// (docs/specification.md#sessions-and-visits).
     pub projected: Projected,
 }
 
-/// A person as the log shows them: a user of the directory, or an actor that nobody claims.
+/// A person of the log: a user of the directory, or an actor that no user claims.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PersonDetails {
-    /// The key that rows hold.
+    /// The key in rows.
     pub key: PersonKey,
-    /// The user who owns this person, if somebody does.
+    /// The user that claims this person, if any.
     pub user: Option<UserDetails>,
-    /// The name that the actor gave, for a person without a user.
+    /// The name of the actor, for a person without a user.
     pub name: Option<String>,
-    /// The identifier that the actor gave; a group without one has none.
+    /// The identifier of the actor; `None` for an anonymous group.
     pub identifier: Option<Identifier>,
 }
 
 impl PersonDetails {
-    /// The name to show: first and last name of a user, else the name that the record gave.
+    /// The name to display: the full name of the user, else the name in the record.
     pub fn display_name(&self) -> Option<String> {
         match &self.user {
             Some(user) => user.full_name(),
@@ -66,11 +66,10 @@ impl PersonDetails {
     }
 }
 
-/// What the log and its exports show of a user: facts of the directory as they are now
-/// (product text, sections 5 and 8).
+/// The details of a user in the log and its exports, as they are in the directory now.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UserDetails {
-    /// The platform's own id.
+    /// The id.
     pub id: UserId,
     /// First name.
     pub first_name: Option<String>,
@@ -78,7 +77,7 @@ pub struct UserDetails {
     pub last_name: Option<String>,
     /// E-mail address.
     pub email: Option<String>,
-    /// Whether the user is active, and not deactivated.
+    /// Whether the user is active.
     pub active: bool,
     /// The key of the role in the directory, such as `learning_designer`.
     pub role: Option<String>,
@@ -98,12 +97,12 @@ pub struct UserDetails {
     pub secondary_teams: Vec<String>,
     /// When the user was deactivated.
     pub deactivated_at: Option<Timestamp>,
-    /// The organisation's own fields: name and value.
+    /// The custom fields: name and value.
     pub custom: Vec<(String, String)>,
 }
 
 impl UserDetails {
-    /// A card with nothing on it but an id: an active user.
+    /// The details of an active user, without any but the id.
     pub fn new(id: UserId) -> Self {
         Self {
             id,
@@ -124,13 +123,13 @@ impl UserDetails {
         }
     }
 
-    /// First and last name with a space between them; `None` where neither is known.
+    /// First and last name with a space between them; `None` if both are unknown.
     pub fn full_name(&self) -> Option<String> {
         full_name(self.first_name.as_deref(), self.last_name.as_deref())
     }
 }
 
-/// First and last name with a space between them; `None` where neither is known.
+/// First and last name with a space between them; `None` if both are unknown.
 pub fn full_name(first: Option<&str>, last: Option<&str>) -> Option<String> {
     let parts: Vec<&str> = [first, last]
         .into_iter()
@@ -144,36 +143,36 @@ pub fn full_name(first: Option<&str>, last: Option<&str>) -> Option<String> {
     }
 }
 
-/// What the log and its exports show of a content: facts of the catalogue as they are now.
+/// The details of a content in the log and its exports, as they are in the catalogue now.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ContentDetails {
-    /// The key that rows hold.
+    /// The key in rows.
     pub key: ContentKey,
-    /// The platform's own id, or the IRI while nobody has registered it.
+    /// The id; the IRI for an unregistered content.
     pub id: ContentId,
-    /// The IRI that statements name it by.
+    /// The IRI in statements.
     pub iri: String,
     /// The title.
     pub title: Option<String>,
     /// The type: item, quiz, event, …
     pub learning_type: Option<LearningType>,
-    /// How an item is consumed: video, article, …
+    /// The format of an item: video, article, …
     pub content_type: Option<ContentFormat>,
-    /// When it was archived, if it was.
+    /// When the content was archived.
     pub archived_at: Option<Timestamp>,
     /// Tags.
     pub tags: Vec<String>,
     /// Labels for continuing professional development.
     pub cpd_labels: Vec<String>,
-    /// The content library that it comes from.
+    /// The content library.
     pub source: Option<String>,
-    /// Where it is.
+    /// The address of the content.
     pub url: Option<String>,
 }
 
 impl ContentDetails {
-    /// The title; the id where it has none.
-    pub fn shown_title(&self) -> &str {
+    /// The title; the id if the content has no title.
+    pub fn title_or_id(&self) -> &str {
         self.title
             .as_deref()
             .filter(|title| !title.is_empty())
@@ -181,29 +180,29 @@ impl ContentDetails {
     }
 }
 
-/// A verb as the log shows it.
+/// The details of a verb in the log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VerbDetails {
-    /// The key that rows hold.
+    /// The key in rows.
     pub key: VerbKey,
     /// The verb's IRI.
     pub iri: String,
-    /// The display that statements gave it, English first.
+    /// The display from statements, in English if possible.
     pub display: Option<String>,
 }
 
-/// Who recorded an activity about somebody, with the name that the directory has now.
+/// The user that recorded an activity, with the current name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recorder {
     /// The user's id.
     pub id: UserId,
-    /// Their full name; `None` where the directory doesn't have them.
+    /// The full name; `None` if the user is not in the directory.
     pub name: Option<String>,
 }
 
 impl Recorder {
-    /// The name to show: the full name, else the id.
-    pub fn shown_name(&self) -> &str {
+    /// The full name, else the id.
+    pub fn name_or_id(&self) -> &str {
         self.name.as_deref().unwrap_or(self.id.as_str())
     }
 }

@@ -1,15 +1,13 @@
-//! The short form: an activity as an integration or a person sends it to `POST /v1/activities`
-//! (product text, section 6), read with every fault at its place.
+//! The short form: an activity as clients send it to `POST /v1/activities` (docs/specification.md#short-form).
 //!
-//! [`ShortForm::read`] says what was sent; whoever knows the directory and the catalogue turns its user
-//! and its content into what a statement names ([`Resolved`]); [`ShortForm::to_statement`] and
-//! [`ShortForm::envelope`] (in `short_form/write.rs`) make the record of it, and
-//! [`ShortForm::difference`] (in `short_form/compare.rs`) says whether the same was sent before.
+//! [`ShortForm::parse`] reads a body. The store resolves its user and content ([`Resolved`]).
+//! [`ShortForm::to_statement`] and [`ShortForm::envelope`] make the record. [`ShortForm::difference`] compares a repeated
+//! activity with the stored record.
 //!
-//! A member that is `null` counts as left out.
+//! A member with the value `null` counts as omitted.
 
 mod compare;
-mod read;
+mod parse;
 mod write;
 
 use uuid::Uuid;
@@ -21,75 +19,75 @@ use crate::record::{AwardedCertificate, Duration, Identifier, Iri, Response, Sco
 
 use super::action::Action;
 
-pub use read::{MAX_COMMENT, MAX_RESPONSES, MAX_TERM, MAX_TEXT, MAX_TITLE, ShortFormRules};
+pub use parse::{MAX_COMMENT, MAX_RESPONSES, MAX_TERM, MAX_TEXT, MAX_TITLE, ShortFormRules};
 pub use write::{Resolved, ResolvedContent};
 
-/// An activity as it was sent.
+/// An activity in short form.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ShortForm {
-    /// The id that the sender chose.
+    /// The id from the client.
     pub id: Option<StatementId>,
-    /// Who it is about.
+    /// The user.
     pub user: UserRef,
-    /// What they did.
-    pub did: Did,
-    /// What was learned.
+    /// The action or verb.
+    pub action: ActionOrVerb,
+    /// The content.
     pub content: Option<ContentRef>,
-    /// When it happened; `None`: now.
+    /// When the activity happened; `None`: now.
     pub happened_at: Option<Timestamp>,
     /// The result.
     pub result: ShortResult,
-    /// The answers to a quiz's questions.
+    /// The answers to the questions of a quiz.
     pub responses: Vec<Response>,
-    /// The certificate that came with it.
+    /// The certificate that was awarded.
     pub certificate: Option<AwardedCertificate>,
-    /// When what was achieved expires.
+    /// When the completion expires.
     pub expired_at: Option<Timestamp>,
-    /// The device.
+    /// The type of the device.
     pub device_type: Option<String>,
-    /// The system or content library that it comes from.
+    /// The system or content library from which the activity comes.
     pub source: Option<String>,
-    /// What ties the records of one attempt together.
+    /// The registration, which all records of one attempt share.
     pub registration: Option<Uuid>,
-    /// Who did it to the user; only from a credential.
+    /// The user that recorded the activity; from credentials only.
     pub recorded_by: Option<UserId>,
-    /// What they said about it; only from a credential.
+    /// The comment of the recorder; from credentials only.
     pub comment: Option<String>,
 }
 
-/// Who an activity is about, as it was sent.
+/// A reference to the user of an activity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UserRef {
-    /// A user of the directory; an unknown one is refused.
+    /// The id of a user. An unknown user is refused.
     Id(UserId),
-    /// An e-mail address; nobody needs to have it yet.
+    /// An e-mail address. No user needs to have it.
     Email {
-        /// The address as it was sent.
+        /// The address from the client.
         email: String,
-        /// The identifier that it is.
+        /// The identifier of the address.
         identifier: Identifier,
     },
-    /// An xAPI agent; nobody needs to be it yet.
+    /// An xAPI agent. No user needs to claim it.
     Agent {
-        /// What identifies it.
+        /// The identifier.
         identifier: Identifier,
-        /// Its name.
+        /// The name.
         name: Option<String>,
     },
 }
 
-/// What somebody did, as it was sent: `action` or `verb`.
+/// The member `action` or `verb` of an activity.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Did {
-    /// One of Rollbook's actions.
+pub enum ActionOrVerb {
+    /// An action.
     Action(Action),
     /// Any verb.
     Verb(Iri),
 }
 
-impl Did {
-    /// The IRI of the verb that the statement is written with.
-    pub fn verb(&self) -> String {
+impl ActionOrVerb {
+    /// The IRI of the statement's verb.
+    pub fn verb_iri(&self) -> String {
         match self {
             Self::Action(action) => action.written_verb(),
             Self::Verb(iri) => iri.as_str().to_owned(),
@@ -97,37 +95,36 @@ impl Did {
     }
 }
 
-/// What was learned, as it was sent.
+/// A reference to the content of an activity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ContentRef {
-    /// A content of the catalogue; an unknown one is refused.
+    /// The id of a content. An unknown content is refused.
     Id(ContentId),
-    /// A content with what makes it where it is missing.
+    /// A content with its description. It is created if it does not exist.
     Described {
-        /// How it is named.
+        /// The id or IRI.
         name: ContentName,
-        /// Its title.
+        /// The title.
         title: Option<String>,
-        /// Its type.
+        /// The type.
         learning_type: Option<LearningType>,
-        /// How an item is consumed.
+        /// The format of an item.
         content_type: Option<ContentFormat>,
     },
 }
 
-/// How a described content is named.
+/// The id or IRI of a described content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ContentName {
-    /// By the platform's own id; where that is unknown, title and type are needed to make it.
+    /// The id. An unknown content needs a title and a type.
     Id(ContentId),
-    /// By the IRI that statements name it by.
+    /// The IRI in statements.
     Iri(Iri),
 }
 
 impl ContentRef {
-    /// Whether it says enough to make the content where the catalogue doesn't have it: an IRI does by
-    /// itself, an id with a title and a type.
-    pub fn makes_content(&self) -> bool {
+    /// Whether an unknown content can be created from this reference: an IRI is enough; an id needs a title and a type.
+    pub fn can_create_content(&self) -> bool {
         match self {
             Self::Id(_) => false,
             Self::Described {
@@ -143,17 +140,17 @@ impl ContentRef {
     }
 }
 
-/// The result of an activity as it was sent; empty where none was.
+/// The result of an activity; empty if none was sent.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ShortResult {
-    /// Whether it succeeded.
+    /// Whether the attempt succeeded.
     pub success: Option<bool>,
-    /// Whether it was done to its end.
+    /// Whether the attempt is complete.
     pub completion: Option<bool>,
-    /// The score; a bare percentage has become `scaled`.
+    /// The score. A percentage is stored as `scaled`.
     pub score: Option<Score>,
-    /// The time it took.
+    /// The duration.
     pub total_time: Option<Duration>,
-    /// What was answered.
+    /// The response.
     pub response: Option<String>,
 }

@@ -1,5 +1,4 @@
-//! Who a record is about and what was learned: the two ends of an activity (product text, sections 1,
-//! 5 and 6).
+//! The person and the content of a record (docs/specification.md#person, docs/specification.md#content).
 
 use sha2::{Digest, Sha256};
 
@@ -9,20 +8,20 @@ use crate::record::{Activity, Actor, Identifier, Object, Statement};
 
 use super::action::VerbTable;
 
-/// The person that a record is about, as it names them.
+/// The person that a record is about, as the record names them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PersonRef {
     /// An agent, or a group with an identifier.
     Identified {
-        /// What identifies it.
+        /// The identifier.
         identifier: Identifier,
         /// The name that was sent.
         name: Option<String>,
     },
-    /// A group without an identifier: the same members are the same person, in any order and under
-    /// any name.
+    /// A group without an identifier. Groups with the same members are the same person, in any order and with any
+    /// name.
     AnonymousGroup {
-        /// The SHA-256, in hexadecimal, of its members' identifiers, sorted.
+        /// The SHA-256 of the sorted identifiers of the members, in hexadecimal.
         digest: String,
         /// The name that was sent.
         name: Option<String>,
@@ -38,7 +37,7 @@ impl PersonRef {
     }
 }
 
-/// Who the record is about: its actor.
+/// The person of a record: the actor.
 pub fn person_of(statement: &Statement) -> PersonRef {
     person_of_actor(&statement.actor)
 }
@@ -67,7 +66,7 @@ fn digest_of_members(members: &[Actor]) -> String {
     keys.dedup();
     let mut hasher = Sha256::new();
     for (kind, key) in &keys {
-        // With its length, so that no two lists of members run together.
+        // The lengths make the hashed text unambiguous.
         hasher.update(kind.to_be_bytes());
         hasher.update((key.len() as u64).to_be_bytes());
         hasher.update(key);
@@ -79,13 +78,14 @@ fn digest_of_members(members: &[Actor]) -> String {
         .collect()
 }
 
-/// The activity object that is the record's content; `None` where it has none.
+/// The activity object that is the content of a record, if the record has one.
 ///
-/// `platform` is the organisation's `account_home_page`. None have: what is about a session (logged
-/// in, logged out, visited), what is about the platform itself, and what is not about an activity.
-/// Of a question the content is the quiz above it: among the context's parents the first that its
-/// definition calls a quiz or a survey, else the first; without a parent the same among `grouping`.
-/// Questions and the platform are passed over in both.
+/// `platform` is the organisation's `account_home_page`. Sessions, records about the platform itself, and records about
+/// other objects than activities have no content.
+///
+/// The content of a question is the quiz to which it belongs: among the parents in the context, the first with the type of
+/// a quiz or survey, else the first parent. Without a parent, the same rule applies to `grouping`. Questions and the
+/// platform are ignored in both.
 pub fn content_of<'s>(verbs: &VerbTable, statement: &'s Statement, platform: &str) -> Option<&'s Activity> {
     if verbs.action(statement.verb.id.as_str()).is_session() {
         return None;
@@ -100,21 +100,21 @@ pub fn content_of<'s>(verbs: &VerbTable, statement: &'s Statement, platform: &st
         return Some(object);
     }
     let context = statement.context.as_ref()?;
-    above(&context.parent, platform).or_else(|| above(&context.grouping, platform))
+    find_content(&context.parent, platform).or_else(|| find_content(&context.grouping, platform))
 }
 
-/// The quiz among these, else the first of them that can be a content.
-fn above<'s>(activities: &'s [Activity], platform: &str) -> Option<&'s Activity> {
+/// The first quiz or survey among the activities, else the first that can be a content.
+fn find_content<'s>(activities: &'s [Activity], platform: &str) -> Option<&'s Activity> {
     let mut contents = activities
         .iter()
         .filter(|activity| !is_question(activity) && !is_platform(activity, platform));
     contents
         .clone()
-        .find(|activity| asks_questions(activity))
+        .find(|activity| is_quiz_or_survey(activity))
         .or_else(|| contents.next())
 }
 
-/// Whether it is a question: not a content of its own (product text, section 5).
+/// Whether the activity is a question, which is not a content (docs/specification.md#content).
 fn is_question(activity: &Activity) -> bool {
     activity.definition.as_ref().is_some_and(|definition| {
         let is_interaction = |iri: &str| iri == INTERACTION_TYPE;
@@ -126,7 +126,7 @@ fn is_question(activity: &Activity) -> bool {
     })
 }
 
-fn asks_questions(activity: &Activity) -> bool {
+fn is_quiz_or_survey(activity: &Activity) -> bool {
     let iri = activity
         .definition
         .as_ref()
@@ -170,13 +170,13 @@ mod tests {
     }
 
     #[test]
-    fn the_object_is_the_content() {
-        let found = about(COMPLETED, json!({"id": "https://acme.example/fire"}), json!({}));
-        assert_eq!(found.as_deref(), Some("https://acme.example/fire"));
+    fn object_is_the_content() {
+        let content = about(COMPLETED, json!({"id": "https://acme.example/fire"}), json!({}));
+        assert_eq!(content.as_deref(), Some("https://acme.example/fire"));
     }
 
     #[test]
-    fn sessions_the_platform_and_other_objects_have_none() {
+    fn sessions_the_platform_and_other_objects_have_no_content() {
         let site = json!({"id": "https://acme.example/site"});
         for verb in [
             "https://w3id.org/xapi/adl/verbs/logged-in",
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_belongs_to_the_quiz_above_it() {
+    fn content_of_an_answer_is_its_quiz() {
         let quiz = json!({"id": "https://acme.example/quiz",
             "definition": {"type": "http://adlnet.gov/expapi/activities/assessment"}});
         let attempt = json!({"id": "https://acme.example/attempt/9",
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn an_agent_is_who_its_identifier_says() {
+    fn person_of_an_agent_has_its_identifier() {
         let ada = person(json!({"name": "Ada", "mbox": "mailto:ada@acme.example"}));
         assert_eq!(ada.name(), Some("Ada"));
         assert!(matches!(
@@ -253,14 +253,14 @@ mod tests {
     }
 
     #[test]
-    fn an_anonymous_group_is_its_members() {
+    fn anonymous_groups_with_equal_members_are_equal() {
         let [ada, bob] = [
             json!({"mbox": "mailto:ada@acme.example", "name": "A"}),
             json!({"mbox": "mailto:bob@acme.example"}),
         ];
         let digest = |members: Value| match person(json!({"objectType": "Group", "member": members})) {
             PersonRef::AnonymousGroup { digest, .. } => digest,
-            PersonRef::Identified { .. } => panic!("a group without an identifier has none"),
+            PersonRef::Identified { .. } => panic!("an anonymous group has no identifier"),
         };
         let both = digest(json!([ada, bob]));
         assert_eq!(both.len(), 64);

@@ -1,15 +1,11 @@
-//! The summary: the rows of the log counted in groups, by one or two dimensions (product text, sections 3, 7
-//! and 13).
+//! The summary: the rows of the log counted in groups, by one or two dimensions (docs/specification.md#summary).
 //!
-//! A [`Fold`](fold::Fold) takes the rows one by one, in any order, and counts them under the storage's own keys;
-//! what it gives is named ([`Names`]) and put in order here. It is a rule without a database: the same rows always
-//! give the same [`Summary`], on whatever they are kept.
-//!
-//! Start at [`Dimension`] for what rows can be counted by, at [`Measures`] for what is counted. `fold` does the
-//! counting; `calendar` knows on which day of a time zone something happened.
+//! A [`SummaryCounter`](counter::SummaryCounter) counts rows in any order by the keys of the store. [`Summary::new`] adds
+//! keys and labels for clients ([`GroupNames`]) and orders the groups. [`Dimension`] has the dimensions, [`Measures`] the
+//! measures, and `calendar` the days of a time zone.
 
 pub mod calendar;
-pub mod fold;
+pub mod counter;
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -22,82 +18,64 @@ use crate::catalogue::{ContentFormat, LearningType};
 use super::action::Action;
 use super::filter::{ParameterFault, ResultFilter};
 use super::projection::Percent;
-use fold::{ABSENT, Folded};
+use counter::{CountedGroups, NO_VALUE};
 
-/// The most groups that a summary shows (product text, section 13).
+/// The most groups of a summary.
 pub const MOST_GROUPS: usize = 10_000;
 
-/// The most dimensions that one summary counts by.
+/// The most dimensions of a summary.
 pub const MOST_DIMENSIONS: usize = 2;
 
-/// What rows are counted by: a value of the parameter `by`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, ToSchema)]
+/// A dimension of a summary: a value of the parameter `by`.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, ToSchema, strum::IntoStaticStr, strum::VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 #[schema(as = SummaryDimension)]
 pub enum Dimension {
-    /// What somebody did.
+    /// The action.
     Action,
-    /// The day on which it happened, in the question's time zone.
+    /// The day in the time zone of the query.
     Day,
-    /// Its week, which begins on Monday.
+    /// The week, which begins on Monday.
     Week,
-    /// Its month.
+    /// The month.
     Month,
-    /// Whom it is about.
+    /// The user.
     User,
-    /// The teams of whom it is about, as they are now: a row counts in each of them.
+    /// The current teams of the user. A row counts in each of them.
     Team,
-    /// What was learned.
+    /// The content.
     Content,
-    /// The type of what was learned.
+    /// The type of the content.
     Type,
-    /// The content type of what was learned.
+    /// The content type of the content.
     ContentType,
-    /// Passed, failed, or neither.
+    /// Passed, failed or unknown.
     Result,
 }
 
 impl Dimension {
-    /// All of them, in the order of the product text.
-    pub const ALL: &'static [Self] = &[
-        Self::Action,
-        Self::Day,
-        Self::Week,
-        Self::Month,
-        Self::User,
-        Self::Team,
-        Self::Content,
-        Self::Type,
-        Self::ContentType,
-        Self::Result,
-    ];
+    /// All dimensions, in the order of the specification.
+    pub const ALL: &'static [Self] = <Self as strum::VariantArray>::VARIANTS;
 
-    /// The value of the parameter, and the member of a group's key.
-    pub const fn key(self) -> &'static str {
-        match self {
-            Self::Action => "action",
-            Self::Day => "day",
-            Self::Week => "week",
-            Self::Month => "month",
-            Self::User => "user",
-            Self::Team => "team",
-            Self::Content => "content",
-            Self::Type => "type",
-            Self::ContentType => "content_type",
-            Self::Result => "result",
-        }
+    /// The value of the parameter, and the name of the member in a group's key.
+    pub fn key(self) -> &'static str {
+        self.into()
     }
 
-    /// Whether it is a stretch of time: groups are then in the order of time.
+    /// Whether the dimension is a time. Groups are then ordered by time.
     pub const fn is_time(self) -> bool {
         matches!(self, Self::Day | Self::Week | Self::Month)
     }
 
-    /// Reads the values of the parameter `by`, repeated or separated by commas, in the order asked for.
+    /// Parses the values of the parameter `by`, which are repeated or separated by commas.
     ///
     /// # Errors
-    /// Where there is none, an unknown one, one twice, or more than [`MOST_DIMENSIONS`].
-    pub fn read<'a>(values: impl IntoIterator<Item = &'a str>) -> Result<Vec<Self>, ParameterFault> {
+    ///
+    /// No value, an unknown value, a repeated value, or more than [`MOST_DIMENSIONS`] values.
+    pub fn parse<'a>(values: impl IntoIterator<Item = &'a str>) -> Result<Vec<Self>, ParameterFault> {
         let fault = |detail: String| ParameterFault {
             parameter: "by".to_owned(),
             detail,
@@ -106,20 +84,20 @@ impl Dimension {
             let keys: Vec<&str> = Self::ALL.iter().map(|dimension| dimension.key()).collect();
             keys.join("`, `")
         };
-        let mut asked = Vec::new();
+        let mut dimensions = Vec::new();
         for value in values.into_iter().flat_map(|value| value.split(',')) {
             let dimension = Self::ALL.iter().copied().find(|one| one.key() == value);
             match dimension {
-                Some(dimension) if asked.contains(&dimension) => {
-                    return Err(fault(format!("names `{value}` twice; once is enough")));
+                Some(dimension) if dimensions.contains(&dimension) => {
+                    return Err(fault(format!("has the value `{value}` twice")));
                 }
-                Some(dimension) => asked.push(dimension),
+                Some(dimension) => dimensions.push(dimension),
                 None => return Err(fault(format!("is one or two of `{}`", all()))),
             }
         }
-        match asked.len() {
-            0 => Err(fault(format!("is missing: say one or two of `{}`", all()))),
-            1..=MOST_DIMENSIONS => Ok(asked),
+        match dimensions.len() {
+            0 => Err(fault(format!("is missing: give one or two of `{}`", all()))),
+            1..=MOST_DIMENSIONS => Ok(dimensions),
             _ => Err(fault(format!("has at most {MOST_DIMENSIONS} values"))),
         }
     }
@@ -140,66 +118,66 @@ impl Dimension {
     "truncated": false
 }))]
 pub struct Summary {
-    /// By time, where a dimension is one; then those with the most rows first; then by key, null last.
+    /// The groups: by time if a dimension is one, then by `rows` descending, then by key with null last.
     pub groups: Vec<SummaryGroup>,
-    /// Each row once, whatever groups there are.
+    /// The measures of all rows, each counted once.
     pub total: Measures,
-    /// Whether there are more groups than the 10,000 with the most rows, which are shown.
+    /// Whether groups are missing: only the 10,000 with the most rows are shown.
     pub truncated: bool,
 }
 
-/// One group: what its rows have in common, and what they come to.
+/// A group of a summary.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct SummaryGroup {
-    /// What they have in common, as the log's parameters and rows have it.
+    /// The common values of its rows, as in parameters and activities.
     pub key: SummaryKey,
-    /// The same in words.
+    /// The same values as text for people.
     pub label: SummaryLabel,
-    /// What they come to.
+    /// The measures of its rows.
     #[serde(flatten)]
     pub measures: Measures,
 }
 
-/// What rows come to.
+/// The measures of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = SummaryMeasures)]
 pub struct Measures {
-    /// How many there are.
+    /// The number of activities.
     #[schema(example = 41)]
     pub rows: u64,
-    /// How many different people they are about.
+    /// The number of different persons.
     #[schema(example = 12)]
     pub persons: u64,
-    /// How many completions: a person, content and registration once.
+    /// The number of completions; equal person, content and registration count once.
     #[schema(example = 18)]
     pub completions: u64,
-    /// Rows with success.
+    /// The number of activities with success.
     #[schema(example = 15)]
     pub passed: u64,
-    /// Rows with success known and false.
+    /// The number of activities with success known and false.
     #[schema(example = 3)]
     pub failed: u64,
-    /// The mean percentage of those that have a score, to two decimals; null where none has.
+    /// The mean percentage of activities with a score, to two decimals; null if none has a score.
     #[schema(required, value_type = Option<f64>, example = 81.25)]
     pub average_score: Option<Percent>,
-    /// All the time that they took together.
+    /// The sum of the total times in seconds.
     #[schema(example = 18340)]
     pub total_seconds: i64,
 }
 
-/// What the rows of a group have in common: one member for each dimension asked for, null where they have none of it.
+/// The key of a group: one member for each dimension of the request; null if the rows have no value.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SummaryKey {
-    /// The action's key.
+    /// The key of the action.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Action>, nullable = false)]
     pub action: Option<Option<String>>,
-    /// The date.
+    /// The date of the day.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = Date, nullable = false, example = "2026-03-18")]
     pub day: Option<Option<String>>,
-    /// The date of its Monday.
+    /// The date of the Monday.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = Date, nullable = false, example = "2026-03-16")]
     pub week: Option<Option<String>>,
@@ -207,37 +185,37 @@ pub struct SummaryKey {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, nullable = false, example = "2026-03")]
     pub month: Option<Option<String>>,
-    /// The user's id; null: persons whom no user claims, together.
+    /// The id of the user; null for all unclaimed persons together.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "ada")]
     pub user: Option<Option<String>>,
-    /// The team's id; null: people in no team.
+    /// The id of the team; null for users without a team.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "sales")]
     pub team: Option<Option<String>>,
-    /// The content's id; null: logins and the like.
+    /// The id of the content; null for activities without content.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "fire-safety")]
     pub content: Option<Option<String>>,
-    /// The content's type.
+    /// The type of the content.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<LearningType>)]
     pub r#type: Option<Option<String>>,
-    /// The content's content type.
+    /// The content type of the content.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<ContentFormat>)]
     pub content_type: Option<Option<String>>,
-    /// `passed` or `failed`; null: no result is known.
+    /// `passed` or `failed`; null if the result is unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "passed")]
     pub result: Option<Option<String>>,
 }
 
-/// A group's key in words: one member for each dimension asked for.
+/// The key of a group as text for people: one member for each dimension of the request.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SummaryLabel {
-    /// The action's label.
+    /// The label of the action.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "Completed")]
     pub action: Option<String>,
@@ -253,43 +231,43 @@ pub struct SummaryLabel {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "March 2026")]
     pub month: Option<String>,
-    /// The user's full name, else the id.
+    /// The full name of the user, else the id.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "Ada Obi")]
     pub user: Option<String>,
-    /// The team's name.
+    /// The name of the team.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "Sales")]
     pub team: Option<String>,
-    /// The content's title.
+    /// The title of the content.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "Fire Safety")]
     pub content: Option<String>,
-    /// The type's label.
+    /// The label of the type.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "Quiz")]
     pub r#type: Option<String>,
-    /// The content type's label.
+    /// The label of the content type.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "Video")]
     pub content_type: Option<String>,
-    /// The result in a word.
+    /// The label of the result.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "Passed")]
     pub result: Option<String>,
 }
 
-/// What something is called: its key outside, and its label.
+/// The key of a value for clients, and its label.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Named {
-    /// The key; `None` where rows have none of it.
+pub struct KeyAndLabel {
+    /// The key; `None` if the rows have no value.
     pub key: Option<String>,
-    /// What people read.
+    /// The label for people.
     pub label: String,
 }
 
-impl Named {
-    /// Something with a key.
+impl KeyAndLabel {
+    /// A value with a key.
     pub fn new(key: impl Into<String>, label: impl Into<String>) -> Self {
         Self {
             key: Some(key.into()),
@@ -297,7 +275,7 @@ impl Named {
         }
     }
 
-    fn nothing(label: &str) -> Self {
+    fn without_key(label: &str) -> Self {
         Self {
             key: None,
             label: label.to_owned(),
@@ -305,52 +283,54 @@ impl Named {
     }
 }
 
-/// What the storage's keys are called: of users, teams and contents, as far as [`Folded::keys`] asks for them.
+/// Keys and labels of users, teams and contents, by the keys of the store. [`CountedGroups::keys`] has the required ones.
 #[derive(Debug, Clone, Default)]
-pub struct Names {
-    /// Users: id and full name.
-    pub users: HashMap<i64, Named>,
-    /// Teams: id and name.
-    pub teams: HashMap<i64, Named>,
-    /// Contents: id and title.
-    pub contents: HashMap<i64, Named>,
+pub struct GroupNames {
+    /// Id and full name of users.
+    pub users: HashMap<i64, KeyAndLabel>,
+    /// Id and name of teams.
+    pub teams: HashMap<i64, KeyAndLabel>,
+    /// Id and title of contents.
+    pub contents: HashMap<i64, KeyAndLabel>,
 }
 
-impl Names {
-    /// What a value of the dimension is called; `None` where it should be known and isn't.
-    fn of(&self, dimension: Dimension, value: i64) -> Option<Named> {
-        let absent = value == ABSENT;
+impl GroupNames {
+    /// Key and label of a value; `None` if they are missing.
+    fn find(&self, dimension: Dimension, value: i64) -> Option<KeyAndLabel> {
+        let is_absent = value == NO_VALUE;
         let code = i16::try_from(value).ok();
         Some(match dimension {
             Dimension::Action => {
                 let action = Action::from_code(code?)?;
-                Named::new(action.key(), action.label())
+                KeyAndLabel::new(action.key(), action.label())
             }
-            Dimension::Day | Dimension::Week | Dimension::Month => calendar::named(dimension, value)?,
-            Dimension::User if absent => Named::nothing("Not in the directory"),
+            Dimension::Day | Dimension::Week | Dimension::Month => calendar::key_and_label(dimension, value)?,
+            Dimension::User if is_absent => KeyAndLabel::without_key("Not in the directory"),
             Dimension::User => self.users.get(&value)?.clone(),
-            Dimension::Team if absent => Named::nothing("No team"),
+            Dimension::Team if is_absent => KeyAndLabel::without_key("No team"),
             Dimension::Team => self.teams.get(&value)?.clone(),
-            Dimension::Content if absent => Named::nothing("No content"),
+            Dimension::Content if is_absent => KeyAndLabel::without_key("No content"),
             Dimension::Content => self.contents.get(&value)?.clone(),
-            Dimension::Type | Dimension::ContentType if absent => Named::nothing("None"),
+            Dimension::Type | Dimension::ContentType if is_absent => KeyAndLabel::without_key("None"),
             Dimension::Type => {
                 let kind = LearningType::from_code(code?)?;
-                Named::new(kind.key(), kind.label())
+                KeyAndLabel::new(kind.key(), kind.label())
             }
             Dimension::ContentType => {
                 let kind = ContentFormat::from_code(code?)?;
-                Named::new(kind.key(), kind.label())
+                KeyAndLabel::new(kind.key(), kind.label())
             }
-            Dimension::Result if absent => Named::nothing("No result"),
-            Dimension::Result if value == fold::PASSED => Named::new(ResultFilter::Passed.key(), "Passed"),
-            Dimension::Result => Named::new(ResultFilter::Failed.key(), "Failed"),
+            Dimension::Result if is_absent => KeyAndLabel::without_key("No result"),
+            Dimension::Result if value == counter::PASSED => {
+                KeyAndLabel::new(ResultFilter::Passed.key(), "Passed")
+            }
+            Dimension::Result => KeyAndLabel::new(ResultFilter::Failed.key(), "Failed"),
         })
     }
 }
 
 impl SummaryGroup {
-    fn new(named: impl IntoIterator<Item = (Dimension, Named)>, measures: Measures) -> Self {
+    fn new(named: impl IntoIterator<Item = (Dimension, KeyAndLabel)>, measures: Measures) -> Self {
         let (mut key, mut label) = (SummaryKey::default(), SummaryLabel::default());
         for (dimension, named) in named {
             let (key, label) = match dimension {
@@ -373,14 +353,14 @@ impl SummaryGroup {
 }
 
 impl Summary {
-    /// Names what was counted and puts it in order; `None` where a name is missing.
-    pub fn new(folded: Folded, names: &Names) -> Option<Self> {
-        let dimensions = folded.dimensions();
-        let mut groups = Vec::with_capacity(folded.groups.len());
-        for (values, measures) in folded.groups {
+    /// The summary of the counted groups; `None` if a name is missing.
+    pub fn new(counted: CountedGroups, names: &GroupNames) -> Option<Self> {
+        let dimensions = counted.dimensions();
+        let mut groups = Vec::with_capacity(counted.groups.len());
+        for (values, measures) in counted.groups {
             let mut named = Vec::with_capacity(dimensions.len());
             for (dimension, value) in dimensions.iter().zip(values) {
-                named.push((*dimension, names.of(*dimension, value)?));
+                named.push((*dimension, names.find(*dimension, value)?));
             }
             let times: Vec<i64> = dimensions
                 .iter()
@@ -392,14 +372,14 @@ impl Summary {
                 .iter()
                 .map(|(_, named)| (named.key.is_none(), named.key.clone()))
                 .collect();
-            let place = (times, Reverse(measures.rows), keys);
-            groups.push((place, SummaryGroup::new(named, measures)));
+            let order = (times, Reverse(measures.rows), keys);
+            groups.push((order, SummaryGroup::new(named, measures)));
         }
         groups.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         Some(Self {
             groups: groups.into_iter().map(|(_, group)| group).collect(),
-            total: folded.total,
-            truncated: folded.truncated,
+            total: counted.total,
+            truncated: counted.truncated,
         })
     }
 }

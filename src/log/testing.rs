@@ -1,4 +1,4 @@
-//! Lookups and rows for this room's tests.
+//! Sample rows and lookups for the tests of this module.
 
 use crate::base::clock::Timestamp;
 use crate::base::ids::{ContentId, StatementId, UserId};

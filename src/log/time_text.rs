@@ -1,11 +1,11 @@
-//! A length of time as people read it (product text, section 6, rule 6).
+//! Durations as text for people (docs/specification.md#total-time).
 
 const UNITS: [(i64, &str); 4] = [(86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")];
 
-/// The text of so many whole seconds: its largest unit and the one below it, the rest cut, a unit of
-/// which there is none left out: `45 seconds`, `1 hour 5 minutes`, `1 hour` for an hour and three seconds.
+/// A duration in whole seconds as text: the largest unit and the next smaller one, without smaller units and without
+/// zeros. Examples: `45 seconds`, `1 hour 5 minutes`, and `1 hour` for one hour and three seconds.
 ///
-/// Nothing at all, and less than nothing, is `0 seconds`.
+/// Zero and negative durations are `0 seconds`.
 pub fn time_text(seconds: i64) -> String {
     let Some(largest) = UNITS.iter().position(|(unit, _)| seconds >= *unit) else {
         return "0 seconds".to_owned();
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_largest_units_cut_and_without_zeros() {
+    fn text_has_two_units_without_zeros() {
         for (seconds, text) in [
             (0, "0 seconds"),
             (1, "1 second"),
@@ -53,9 +53,9 @@ mod tests {
     }
 
     proptest! {
-        /// Reading the text back gives the seconds, less what was cut.
+        /// The text differs from the duration by less than its smaller unit.
         #[test]
-        fn what_is_cut_is_less_than_the_smaller_unit(seconds in 1i64..10_000_000) {
+        fn text_is_exact_to_its_smaller_unit(seconds in 1i64..10_000_000) {
             let text = time_text(seconds);
             let words: Vec<&str> = text.split(' ').collect();
             prop_assert!(words.len() == 2 || words.len() == 4);
@@ -64,12 +64,12 @@ mod tests {
                 (pair[0].parse::<i64>().unwrap(), unit)
             }).collect();
             prop_assert!(units.iter().all(|(count, _)| *count > 0));
-            let read: i64 = units.iter().map(|(count, unit)| count * unit).sum();
-            // One unit alone stands for itself and an empty one below it.
+            let total: i64 = units.iter().map(|(count, unit)| count * unit).sum();
+            // A text with one unit has zero of the next smaller one.
             let smallest = if units.len() == 2 { units[1].1 } else {
                 UNITS.iter().find(|(unit, _)| *unit < units[0].1).map_or(1, |(unit, _)| *unit)
             };
-            prop_assert!(read <= seconds && seconds - read < smallest);
+            prop_assert!(total <= seconds && seconds - total < smallest);
         }
     }
 }

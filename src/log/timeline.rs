@@ -1,10 +1,9 @@
-//! One person's timeline: their log, and the notes about them (product text, sections 2 and 13).
+//! Notes and timelines (docs/specification.md#notes, docs/specification.md#timelines).
 //!
-//! A [`Note`] is written by somebody about somebody else, and is no record: it lies beside the log and appears
-//! in notes and timelines alone. This file holds what a client may write of one ([`NoteForm`], [`NotePatch`])
-//! and reads back, and two rules: which notes a filter leaves in ([`notes_match`]), and how notes and rows
-//! become one list ([`merge`]). Both have their place in the one order of recording, so a [`Position`] serves
-//! the list as it serves the log.
+//! A [`Note`] is a text about a user. It is not a record, and only lists of notes and timelines show it. [`NoteForm`] and
+//! [`NotePatch`] are the bodies from clients. A timeline has the activities of a user and the notes about them:
+//! [`notes_match`] decides whether a filter keeps notes, and [`merge`] makes one list of both. Notes and records share one
+//! order of recording, so a [`Position`] is unique in a timeline.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -23,13 +22,13 @@ use super::filter::Filter;
 use super::row::Row;
 use super::short_form::MAX_COMMENT;
 
-/// The most characters that a note's text may have.
+/// The longest text of a note, in characters.
 pub const MAX_NOTE: usize = MAX_COMMENT;
 
-/// The most versions that a note may have; whoever has more to say writes a new one.
+/// The most versions of a note.
 pub const MAX_NOTE_VERSIONS: i64 = 1_000;
 
-/// A manual note about a user.
+/// A note about a user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(example = json!({
     "id": "0190a000-0000-7000-8000-00000000000a", "user": "bo", "text": "Due dates extended: parental leave",
@@ -38,33 +37,33 @@ pub const MAX_NOTE_VERSIONS: i64 = 1_000;
     "updated_by": {"id": "hal", "name": "Hal Roe"}
 }))]
 pub struct Note {
-    /// The order of recording, which breaks ties of [`Note::happened_at`].
+    /// The order of recording. It orders notes with the same [`Note::happened_at`].
     #[serde(skip)]
     pub seq: i64,
-    /// Names it in addresses.
+    /// The id.
     pub id: Uuid,
-    /// The id of the user whom it is about.
+    /// The id of the user.
     #[schema(value_type = String)]
     pub user: UserId,
-    /// What is said.
+    /// The text.
     pub text: String,
-    /// When that happened.
+    /// When the event of the note happened.
     #[schema(value_type = String, format = DateTime)]
     pub happened_at: Timestamp,
-    /// Who did it, as was said when the note was written.
+    /// The author, as given when the note was created.
     pub created_by: ActivityRecorder,
-    /// When the note was written.
+    /// When the note was created.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
-    /// When what stands there now was written.
+    /// When the current version was written.
     #[schema(value_type = String, format = DateTime)]
     pub updated_at: Timestamp,
-    /// Who wrote what stands there now; of a note that was never changed, who entered it.
+    /// The user that wrote the current version.
     pub updated_by: ActivityRecorder,
 }
 
 impl Note {
-    /// Its place among rows and notes.
+    /// The position of the note in a timeline.
     pub fn position(&self) -> Position {
         Position {
             happened_at: self.happened_at,
@@ -73,55 +72,55 @@ impl Note {
     }
 }
 
-/// What stood in a note before it was changed.
+/// An earlier version of a note.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(example = json!({
     "version": 1, "text": "Due dates extended", "happened_at": "2026-03-01T09:00:00.000Z",
     "updated_by": {"id": "hal", "name": "Hal Roe"}, "updated_at": "2026-03-02T08:30:00.000Z"
 }))]
 pub struct NoteVersion {
-    /// Counted from 1, as the note was first written.
+    /// The number of the version. The first one is 1.
     pub version: i64,
-    /// What was said.
+    /// The text.
     pub text: String,
-    /// When that was said to have happened.
+    /// When the event of the note happened.
     #[schema(value_type = String, format = DateTime)]
     pub happened_at: Timestamp,
-    /// Who wrote this version.
+    /// The user that wrote this version.
     pub updated_by: ActivityRecorder,
-    /// When it was written.
+    /// When this version was written.
     #[schema(value_type = String, format = DateTime)]
     pub updated_at: Timestamp,
 }
 
-/// What a client writes of a new note.
+/// The body of a new note.
 #[derive(Debug, Clone, PartialEq, Eq, ToSchema)]
 #[schema(as = NewNote, example = json!({
     "text": "Due dates extended: parental leave", "happened_at": "2026-03-01T09:00:00Z", "created_by": "ada"
 }))]
 pub struct NoteForm {
-    /// What there is to say: 1 to 10,000 characters, not only white space.
+    /// The text: 1 to 10,000 characters, not only white space.
     #[schema(min_length = 1, max_length = 10_000)]
     pub text: String,
-    /// When it happened, which may lie ahead; default: now.
+    /// When the event of the note happens, which may be in the future; default: now.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub happened_at: Option<Timestamp>,
-    /// The id of the user who did it, within the caller's reach; default: the caller. It stays as it is.
+    /// The id of the author, a user within the caller's reach; default: the caller. It can't be changed later.
     #[schema(value_type = Option<String>)]
     pub created_by: Option<UserId>,
 }
 
 impl NoteForm {
-    /// Reads a body, at most `depth` objects and arrays deep.
+    /// Parses a body. `depth` is the limit for nested objects and arrays.
     ///
     /// # Errors
     ///
-    /// Every fault, with its pointer.
+    /// All faults, each with its pointer.
     pub fn parse(text: &str, depth: usize) -> Result<Self, Vec<Fault>> {
-        parse_body(text, depth, |node, _, faults| Self::read(node, faults))
+        parse_body(text, depth, |node, _, faults| Self::from_node(node, faults))
     }
 
-    fn read(node: &Node<'_>, faults: &mut Vec<Fault>) -> Option<Self> {
+    fn from_node(node: &Node<'_>, faults: &mut Vec<Fault>) -> Option<Self> {
         let known = ["text", "happened_at", "created_by"];
         let mut form = Form::from_node(node, &Place::Root, "a note", &known, faults)?;
         let text = form.required_text("text", MAX_NOTE);
@@ -133,44 +132,41 @@ impl NoteForm {
     }
 }
 
-/// What a client changes of a note, by a merge patch (RFC 7396). Nothing of a note can be taken away.
+/// The changes of a note, by a merge patch (RFC 7396). No member can be removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, ToSchema)]
 #[schema(example = json!({"text": "Due dates extended until June: parental leave"}))]
 pub struct NotePatch {
-    /// What it says from now on: 1 to 10,000 characters, not only white space.
+    /// The new text: 1 to 10,000 characters, not only white space.
     #[schema(value_type = String, required = false, min_length = 1, max_length = 10_000)]
     pub text: Option<String>,
-    /// When it happened, as is known now.
+    /// The new time of the event.
     #[schema(value_type = String, format = DateTime, required = false)]
     pub happened_at: Option<Timestamp>,
 }
 
 impl NotePatch {
-    /// Reads a patch, at most `depth` objects and arrays deep.
+    /// Parses a patch. `depth` is the limit for nested objects and arrays.
     ///
     /// # Errors
     ///
-    /// Every fault, with its pointer; `null` is one, since a note always has both.
+    /// All faults, each with its pointer. `null` is a fault, because a note always has a text and a time.
     pub fn parse(text: &str, depth: usize) -> Result<Self, Vec<Fault>> {
-        parse_body(text, depth, |node, _, faults| Self::read(node, faults))
+        parse_body(text, depth, |node, _, faults| Self::from_node(node, faults))
     }
 
-    fn read(node: &Node<'_>, faults: &mut Vec<Fault>) -> Option<Self> {
+    fn from_node(node: &Node<'_>, faults: &mut Vec<Fault>) -> Option<Self> {
         let known = ["text", "happened_at", "created_by"];
         let mut form = Form::from_node(node, &Place::Root, "a change of a note", &known, faults)?;
         for (key, what) in [("text", "a text"), ("happened_at", "a time")] {
             if node.get(key) == Some(&Node::Null) {
                 form.add_fault(
                     key,
-                    format!("a note always has {what}; leave it out, or give another"),
+                    format!("a note always has {what}; omit it, or give a new value"),
                 );
             }
         }
         if node.get("created_by").is_some() {
-            form.add_fault(
-                "created_by",
-                "who did it stays as the note was written; leave it out",
-            );
+            form.add_fault("created_by", "the author can't be changed; omit it");
         }
         let text = match form.get("text") {
             Some(_) => form.required_text("text", MAX_NOTE),
@@ -183,18 +179,18 @@ impl NotePatch {
     }
 }
 
-/// What an entry of a timeline is.
+/// The kind of an entry of a timeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EntryKind {
-    /// A row of the log, whoever recorded it.
+    /// An activity.
     System,
     /// A note.
     Manual,
 }
 
 impl EntryKind {
-    /// Both, in the order of the product text.
+    /// Both kinds, in the order of the specification.
     pub const ALL: [Self; 2] = [Self::System, Self::Manual];
 
     /// The value of the parameter `kind`.
@@ -206,32 +202,32 @@ impl EntryKind {
     }
 }
 
-/// Which kinds of entries are asked for.
+/// A set of kinds of entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Kinds {
-    /// Rows of the log.
+    /// Activities.
     pub system: bool,
     /// Notes.
     pub manual: bool,
 }
 
 impl Kinds {
-    /// Both: what is asked for where nothing is said.
+    /// Both kinds, the default.
     pub const BOTH: Self = Self {
         system: true,
         manual: true,
     };
-    /// Neither: a question that nothing can answer.
+    /// Neither kind: no entry matches.
     pub const NEITHER: Self = Self {
         system: false,
         manual: false,
     };
 
-    /// Reads the values of the parameter `kind`, repeated or separated by commas; both where there is none.
+    /// Parses the values of the parameter `kind`, repeated or separated by commas; both kinds without a value.
     ///
     /// # Errors
     ///
-    /// What is wrong with them, in plain English.
+    /// An unknown value, with a message for the client.
     pub fn parse<'v>(values: impl IntoIterator<Item = &'v str>) -> Result<Self, String> {
         let mut kinds = Self::NEITHER;
         for text in values.into_iter().flat_map(|value| value.split(',')) {
@@ -245,17 +241,17 @@ impl Kinds {
     }
 }
 
-/// One entry of a timeline, as it is read from storage.
+/// An entry of a timeline, as the store reads it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Entry {
-    /// A row of the log.
+    /// An activity.
     System(Box<Row>),
     /// A note.
     Manual(Box<Note>),
 }
 
 impl Entry {
-    /// Its place in the timeline.
+    /// The position in the timeline.
     pub fn position(&self) -> Position {
         match self {
             Self::System(row) => position(row),
@@ -264,7 +260,7 @@ impl Entry {
     }
 }
 
-/// One entry of a timeline as JSON (product text, section 13).
+/// The JSON of an entry of a timeline.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[schema(example = json!({
     "happened_at": "2026-07-29T15:00:00.000Z", "kind": "manual", "description": "Moves to another department",
@@ -277,20 +273,20 @@ impl Entry {
     }
 }))]
 pub struct TimelineEntry {
-    /// When it happened.
+    /// When the activity or the event of the note happened.
     #[schema(value_type = String, format = DateTime)]
     pub happened_at: Timestamp,
-    /// What it is.
+    /// The kind.
     pub kind: EntryKind,
-    /// The activity as a sentence, or the note's whole text.
+    /// The description of the activity, or the text of the note.
     pub description: String,
-    /// Who did it: whoever recorded the activity, or whom the note names; null where that is nobody else.
+    /// The recorder of the activity, or the author of the note; null for an activity without a recorder.
     #[schema(required)]
     pub performed_by: Option<ActivityRecorder>,
-    /// The row of the log; null for a note.
+    /// The activity; null for a note.
     #[schema(required)]
     pub activity: Option<Activity>,
-    /// The note; null for a row of the log.
+    /// The note; null for an activity.
     #[schema(required)]
     pub note: Option<Note>,
 }
@@ -327,8 +323,8 @@ pub fn notes_match(filter: &Filter, subject: &UserId) -> bool {
     filter.selects_only_time_of(subject)
 }
 
-/// Rows and notes, each the newest first, as one list, the newest first and cut at `limit`; and whether
-/// something was cut off.
+/// Merges rows and notes into one list of at most `limit` entries, and returns whether entries are missing. All lists
+/// have the newest entry first.
 pub fn merge(rows: Vec<Row>, notes: Vec<Note>, limit: usize) -> (Vec<Entry>, bool) {
     let more = rows.len() + notes.len() > limit;
     let mut entries = Vec::with_capacity(limit.min(rows.len() + notes.len()));
@@ -368,7 +364,7 @@ mod tests {
     use crate::log::{Action, Period};
 
     fn note(happened_at: i64, seq: i64) -> Note {
-        let somebody = ActivityRecorder {
+        let author = ActivityRecorder {
             id: UserId::new("ada").unwrap(),
             name: None,
         };
@@ -378,10 +374,10 @@ mod tests {
             user: UserId::new("bo").unwrap(),
             text: "Moved".to_owned(),
             happened_at: Timestamp::from_micros(happened_at),
-            created_by: somebody.clone(),
+            created_by: author.clone(),
             created_at: Timestamp::default(),
             updated_at: Timestamp::default(),
-            updated_by: somebody,
+            updated_by: author,
         }
     }
 
@@ -397,13 +393,13 @@ mod tests {
     }
 
     #[test]
-    fn a_note_is_read_with_every_fault_at_its_place() {
+    fn faults_of_a_note_have_their_pointers() {
         let form = NoteForm::parse(
             r#"{"text":" Moved \n","happened_at":"2026-03-01T09:00:00.1239Z"}"#,
             8,
         )
         .unwrap();
-        assert_eq!(form.text, " Moved \n", "kept as sent");
+        assert_eq!(form.text, " Moved \n", "stored as sent");
         assert_eq!(form.happened_at, Some(at("2026-03-01T09:00:00.123Z")));
         assert_eq!(form.created_by, None);
         let null = NoteForm::parse(r#"{"text":"a","happened_at":null,"created_by":null}"#, 8).unwrap();
@@ -425,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_takes_nothing_away_and_names_nobody_else() {
+    fn patch_can_remove_nothing_and_not_change_the_author() {
         assert_eq!(NotePatch::parse("{}", 8), Ok(NotePatch::default()));
         let both = NotePatch::parse(r#"{"text":"b","happened_at":"2026-03-01T09:00:00Z"}"#, 8).unwrap();
         assert_eq!(
@@ -447,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds_are_repeated_or_separated() {
+    fn kinds_are_repeated_or_separated_by_commas() {
         let (system, manual) = (
             Kinds {
                 manual: false,
@@ -468,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn any_filter_but_time_and_subject_leaves_notes_out() {
+    fn filters_by_other_values_than_time_and_user_remove_notes() {
         let subject = UserId::new("bo").unwrap();
         let matches = |change: fn(&mut Filter)| {
             let mut filter = Filter::default();
@@ -498,11 +494,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn merging_pages_is_sorting_everything(
+        fn merging_equals_sorting(
             times in prop::collection::vec((0_i64..4, any::<bool>()), 0..24),
             limit in 1_usize..12,
         ) {
-            // The number of an element is its place in the order of recording.
+            // The number of an element is its position in the order of recording.
             let numbered = || times.iter().zip(1_i64..);
             let mut all: Vec<(i64, i64, bool)> = numbered().map(|((at, note), seq)| (*at, seq, *note)).collect();
             all.sort_unstable_by(|one, other| other.cmp(one));

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::base::clock::Timestamp;
-use crate::log::period::first_showing;
+use crate::log::period::first_moment_of;
 use crate::store::{KeptTiming, StoreError};
 
 /// How often a schedule runs.
@@ -102,7 +102,7 @@ impl Timing {
             .days
             .first_from(today.checked_sub_days(Days::new(2)).unwrap_or(today));
         loop {
-            let run = first_showing(day.and_time(self.at), self.zone);
+            let run = first_moment_of(day.and_time(self.at), self.zone);
             if run > after {
                 return run;
             }

@@ -7,7 +7,7 @@ use crate::http::auth::Caller;
 use crate::http::problem::Answer;
 use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
-use crate::log::facets::{Facets, population};
+use crate::log::facets::{Facets, facet_filter};
 use crate::log::{ParseContext, Query};
 
 use super::activities::parse_context;
@@ -37,9 +37,9 @@ async fn list_facets(caller: Caller<ReadActivities>, pairs: QueryPairs) -> Answe
         ..parse_context(&caller, "")
     };
     let query = Query::parse(pairs.as_slice(), &context)?;
-    let population = population(&query.filter, query.asked_scope);
+    let filter = facet_filter(&query.filter, query.asked_scope);
     let cache = caller.app_state().facets();
-    let scoped = caller.scoped(query.asked_scope, &population)?;
+    let scoped = caller.scoped(query.asked_scope, &filter)?;
     if let Some(facets) = cache.get(&scoped, caller.now()) {
         return Ok(HttpResponse::Ok().json(facets.as_ref()));
     }

@@ -72,7 +72,7 @@ fn parse_query(
         extra: &[BY],
         ..parse_context(caller, "")
     };
-    let by = Dimension::read(own.iter().map(|(_, value)| value.as_str()));
+    let by = Dimension::parse(own.iter().map(|(_, value)| value.as_str()));
     match (by, Query::parse(&others, &context)) {
         (Ok(by), Ok(query)) => Ok((by, query)),
         (Err(fault), Ok(_)) => Err(vec![fault].into()),

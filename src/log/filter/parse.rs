@@ -120,7 +120,7 @@ impl Query {
         let cursor_text = reader.text("cursor");
         let cursor = cursor_text
             .as_deref()
-            .and_then(|text| reader.value_of("cursor", Cursor::open(text)));
+            .and_then(|text| reader.value_of("cursor", Cursor::decode_unchecked(text)));
         let filter = parse_filter(&mut reader, context);
         let asked_scope = parse_scope(&mut reader, &filter);
         if context.saved.is_some() {

@@ -1,4 +1,4 @@
-//! How progress is answered: a person's entry, how many stand where, and the place where the next page begins.
+//! The JSON of progress, and the cursor of its pages.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,64 +12,64 @@ use crate::log::activity::{ActivityCertificate, ActivityUser};
 use crate::log::projection::Percent;
 use crate::log::row::{PersonDetails, PersonKey};
 
-use super::{Standing, State};
+use super::{ProgressStatus, State};
 
 /// One person's progress with a content.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct PersonProgress {
-    /// Who.
+    /// The person.
     pub user: ActivityUser,
-    /// Where they stand.
+    /// The state.
     pub state: State,
-    /// Since when: the completion, the expiry, the latest failure or the first beginning; null for `not_started`.
+    /// The time of the completion, the expiry, the latest failure or the start; null for `not_started`.
     #[schema(required, value_type = Option<String>, format = DateTime, example = "2026-03-01T09:00:00.000Z")]
     pub since: Option<Timestamp>,
-    /// When the completion expires, or did.
+    /// When the completion expires or expired.
     #[schema(required, value_type = Option<String>, format = DateTime, example = "2027-03-01T09:00:00.000Z")]
     pub expires_at: Option<Timestamp>,
-    /// The latest score in percent, of completions or else of failures.
+    /// The latest score of the completions, else of the failures, in percent.
     #[schema(required, value_type = Option<f64>, example = 92.5)]
     pub score: Option<Percent>,
-    /// The certificate that holds longest.
+    /// The certificate that is valid longest.
     #[schema(required)]
     pub certificate: Option<ActivityCertificate>,
-    /// The activity that the state comes from; null for `in_progress` and `not_started`.
+    /// The activity that decides the state; null for `in_progress` and `not_started`.
     #[schema(required, value_type = Option<Uuid>)]
     pub activity: Option<StatementId>,
 }
 
 impl PersonProgress {
-    /// The JSON of a person's standing.
-    pub fn new(person: &PersonDetails, standing: Standing) -> Self {
+    /// The JSON of a person's progress.
+    pub fn new(person: &PersonDetails, status: ProgressStatus) -> Self {
         Self {
             user: ActivityUser::new(person),
-            state: standing.state,
-            since: standing.since,
-            expires_at: standing.expires_at,
-            score: standing.percent,
-            certificate: standing.certificate,
-            activity: standing.activity,
+            state: status.state,
+            since: status.since,
+            expires_at: status.expires_at,
+            score: status.percent,
+            certificate: status.certificate,
+            activity: status.activity,
         }
     }
 }
 
-/// How many people stand where.
+/// The number of persons in each state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, ToSchema)]
 pub struct StateCounts {
-    /// Have not started.
+    /// Persons that have not started.
     pub not_started: u64,
-    /// Are in progress.
+    /// Persons in progress.
     pub in_progress: u64,
-    /// Failed.
+    /// Persons that failed.
     pub failed: u64,
-    /// Completed.
+    /// Persons with a valid completion.
     pub completed: u64,
-    /// Expired.
+    /// Persons with expired completions.
     pub expired: u64,
 }
 
 impl StateCounts {
-    /// Counts one more.
+    /// Counts one more person.
     pub fn add(&mut self, state: State) {
         match state {
             State::NotStarted => self.not_started += 1,
@@ -80,67 +80,67 @@ impl StateCounts {
         }
     }
 
-    /// How many stand in any of these states; in any at all where none is named.
+    /// The number of persons in these states; in all states if `states` is empty.
     pub fn total(&self, states: &[State]) -> u64 {
         let states = if states.is_empty() { State::ALL } else { states };
-        let of = |state: &State| match state {
+        let count = |state: &State| match state {
             State::NotStarted => self.not_started,
             State::InProgress => self.in_progress,
             State::Failed => self.failed,
             State::Completed => self.completed,
             State::Expired => self.expired,
         };
-        states.iter().map(of).sum()
+        states.iter().map(count).sum()
     }
 }
 
-/// A place in the list of people: users by id, then the persons whom no user claims, by their coming.
+/// A position in the list of persons: users by id, then unclaimed persons in the order of their first record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
-    /// After the user with that id.
+pub enum ListPosition {
+    /// After the user with this id.
     User(UserId),
-    /// After that person, who comes after all users.
+    /// After this person. Persons come after all users.
     Person(PersonKey),
 }
 
-/// Where a page begins, and the moment for which its question was first asked: all pages speak of one "now".
+/// The cursor of a page: its position and the moment of the first page, for which all pages are computed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProgressCursor {
-    /// The moment.
+    /// The moment of the first page.
     pub now: Timestamp,
-    /// The end of the page before.
-    pub after: Place,
+    /// The end of the previous page.
+    pub after: ListPosition,
 }
 
-/// Why a text is no place in such a list.
+/// The text is not a cursor of progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this is not a cursor of this list; take it from `next` as it is")]
-pub struct NoPlace;
+#[error("this is not a cursor of this list; use the one from `next` unchanged")]
+pub struct CursorParseError;
 
 impl fmt::Display for ProgressCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let now = self.now.micros();
         match &self.after {
-            Place::User(id) => write!(f, "{now}:u:{id}"),
-            Place::Person(key) => write!(f, "{now}:p:{}", key.0),
+            ListPosition::User(id) => write!(f, "{now}:u:{id}"),
+            ListPosition::Person(key) => write!(f, "{now}:p:{}", key.0),
         }
     }
 }
 
 impl FromStr for ProgressCursor {
-    type Err = NoPlace;
+    type Err = CursorParseError;
 
-    fn from_str(text: &str) -> Result<Self, NoPlace> {
+    fn from_str(text: &str) -> Result<Self, CursorParseError> {
         let mut parts = text.splitn(3, ':');
         let (Some(now), Some(kind), Some(rest)) = (parts.next(), parts.next(), parts.next()) else {
-            return Err(NoPlace);
+            return Err(CursorParseError);
         };
         let after = match (kind, rest) {
-            ("u", id) => Place::User(UserId::new(id).map_err(|_| NoPlace)?),
-            ("p", key) => Place::Person(PersonKey(key.parse().map_err(|_| NoPlace)?)),
-            _ => return Err(NoPlace),
+            ("u", id) => ListPosition::User(UserId::new(id).map_err(|_| CursorParseError)?),
+            ("p", key) => ListPosition::Person(PersonKey(key.parse().map_err(|_| CursorParseError)?)),
+            _ => return Err(CursorParseError),
         };
-        let now = Timestamp::from_micros(now.parse().map_err(|_| NoPlace)?);
+        let now = Timestamp::from_micros(now.parse().map_err(|_| CursorParseError)?);
         Ok(Self { now, after })
     }
 }
@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_add_up() {
+    fn total_adds_the_counts_of_states() {
         let mut counts = StateCounts::default();
         for (times, state) in State::ALL.iter().enumerate() {
             (0..=times).for_each(|_| counts.add(*state));
@@ -161,10 +161,10 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_read_back_and_nothing_else_is() {
+    fn cursor_parses_back_and_other_texts_are_refused() {
         for after in [
-            Place::User(UserId::new("a:b:ü").unwrap()),
-            Place::Person(PersonKey(i64::MIN)),
+            ListPosition::User(UserId::new("a:b:ü").unwrap()),
+            ListPosition::Person(PersonKey(i64::MIN)),
         ] {
             let cursor = ProgressCursor {
                 now: Timestamp::from_micros(-7),
@@ -182,7 +182,7 @@ mod tests {
             "1:q:a",
             "99999999999999999999:u:a",
         ] {
-            assert_eq!(text.parse::<ProgressCursor>(), Err(NoPlace), "{text}");
+            assert_eq!(text.parse::<ProgressCursor>(), Err(CursorParseError), "{text}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The rule, case by case, and that the order of rows never matters.
+//! Tests of the state of a person, and that it does not depend on the order of rows.
 
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -15,9 +15,9 @@ fn id(number: i64) -> StatementId {
     StatementId(Uuid::from_u128(number.unsigned_abs().into()))
 }
 
-/// A row that happened, and was recorded, at that moment.
-fn row(action: Action, happened_at: i64) -> Decisive {
-    Decisive {
+/// A row that happened and was recorded at this time.
+fn row(action: Action, happened_at: i64) -> DecisiveActivity {
+    DecisiveActivity {
         seq: happened_at,
         id: id(happened_at),
         happened_at: at(happened_at),
@@ -29,22 +29,22 @@ fn row(action: Action, happened_at: i64) -> Decisive {
     }
 }
 
-fn completed(happened_at: i64, expired_at: Option<i64>) -> Decisive {
-    Decisive {
+fn completed(happened_at: i64, expired_at: Option<i64>) -> DecisiveActivity {
+    DecisiveActivity {
         expired_at: expired_at.map(at),
         ..row(Action::Completed, happened_at)
     }
 }
 
-fn scored(row: Decisive, percent: i64) -> Decisive {
-    Decisive {
+fn with_score(row: DecisiveActivity, percent: i64) -> DecisiveActivity {
+    DecisiveActivity {
         percent: Some(Percent(percent)),
         ..row
     }
 }
 
-fn certified(row: Decisive, name: &str, expires_at: Option<i64>) -> Decisive {
-    Decisive {
+fn with_certificate(row: DecisiveActivity, name: &str, expires_at: Option<i64>) -> DecisiveActivity {
+    DecisiveActivity {
         certificate: Some(Certificate {
             name: Some(name.to_owned()),
             expires_at: expires_at.map(at),
@@ -54,23 +54,26 @@ fn certified(row: Decisive, name: &str, expires_at: Option<i64>) -> Decisive {
 }
 
 /// State, since, expiry and activity.
-fn told(rows: &[Decisive], begun: Option<i64>) -> (State, Option<i64>, Option<i64>, Option<StatementId>) {
-    let standing = Standing::of(rows, begun.map(at), NOW);
+fn summary(
+    rows: &[DecisiveActivity],
+    started_at: Option<i64>,
+) -> (State, Option<i64>, Option<i64>, Option<StatementId>) {
+    let status = ProgressStatus::from_rows(rows, started_at.map(at), NOW);
     let micros = |at: Option<Timestamp>| at.map(Timestamp::micros);
     (
-        standing.state,
-        micros(standing.since),
-        micros(standing.expires_at),
-        standing.activity,
+        status.state,
+        micros(status.since),
+        micros(status.expires_at),
+        status.activity,
     )
 }
 
 #[test]
-fn the_first_state_that_fits() {
+fn first_state_with_a_true_condition_applies() {
     use State::*;
     let failed = |at| row(Action::Failed, at);
     let received = row(Action::ReceivedCertificateFor, 1);
-    for (rows, begun, expected) in [
+    for (rows, started_at, expected) in [
         (vec![], None, (NotStarted, None, None, None)),
         (vec![], Some(5), (InProgress, Some(5), None, None)),
         (vec![received.clone()], Some(1), (InProgress, Some(1), None, None)),
@@ -85,7 +88,7 @@ fn the_first_state_that_fits() {
             None,
             (Completed, Some(3), None, Some(id(3))),
         ),
-        // A later failure takes nothing away, expired or not.
+        // A later failure changes nothing, before and after the expiry.
         (
             vec![completed(3, None), failed(9)],
             None,
@@ -96,7 +99,7 @@ fn the_first_state_that_fits() {
             None,
             (Expired, Some(99), Some(99), Some(id(3))),
         ),
-        // What expires now has not expired yet.
+        // An expiry at this moment is not past.
         (
             vec![completed(3, Some(1_000))],
             None,
@@ -107,7 +110,7 @@ fn the_first_state_that_fits() {
             None,
             (Expired, Some(999), Some(999), Some(id(3))),
         ),
-        // What holds longest counts: never ending first, then the later end, then the later row.
+        // The completion that is valid longest counts; among equals, the later row.
         (
             vec![completed(3, None), completed(9, Some(2_000))],
             None,
@@ -132,81 +135,92 @@ fn the_first_state_that_fits() {
             None,
             (Expired, Some(500), Some(500), Some(id(150))),
         ),
-        // Recurring content: again completed is completed.
+        // A new completion after an expiry counts.
         (
             vec![completed(3, Some(99)), completed(150, Some(1_500))],
             None,
             (Completed, Some(150), Some(1_500), Some(id(150))),
         ),
     ] {
-        assert_eq!(told(&rows, begun), expected, "{rows:?}");
+        assert_eq!(summary(&rows, started_at), expected, "{rows:?}");
     }
 }
 
 #[test]
-fn the_order_of_recording_breaks_ties() {
-    let later = Decisive {
+fn order_of_recording_decides_between_equal_times() {
+    let later = DecisiveActivity {
         seq: 9,
         id: id(9),
         ..completed(3, None)
     };
-    assert_eq!(told(&[later.clone(), completed(3, None)], None).3, Some(id(9)));
-    assert_eq!(told(&[completed(3, None), later], None).3, Some(id(9)));
+    assert_eq!(summary(&[later.clone(), completed(3, None)], None).3, Some(id(9)));
+    assert_eq!(summary(&[completed(3, None), later], None).3, Some(id(9)));
 }
 
 #[test]
-fn the_latest_score_of_what_counts() {
-    let percent = |rows: &[Decisive]| Standing::of(rows, None, NOW).percent.map(|percent| percent.0);
-    let failed = |at, percent| scored(row(Action::Failed, at), percent);
+fn score_is_the_latest_of_the_deciding_rows() {
+    let percent = |rows: &[DecisiveActivity]| {
+        ProgressStatus::from_rows(rows, None, NOW)
+            .percent
+            .map(|percent| percent.0)
+    };
+    let failed = |at, percent| with_score(row(Action::Failed, at), percent);
     assert_eq!(percent(&[completed(3, None)]), None);
     assert_eq!(
         percent(&[failed(3, 10), failed(5, 20), row(Action::Failed, 9)]),
         Some(20)
     );
-    // A completion without a score has that of an earlier completion, never of a failure.
+    // Without a score of the latest completion, that of an earlier completion counts, but never that of a failure.
     assert_eq!(
-        percent(&[scored(completed(3, None), 80), completed(5, None), failed(9, 10)]),
+        percent(&[
+            with_score(completed(3, None), 80),
+            completed(5, None),
+            failed(9, 10)
+        ]),
         Some(80)
     );
     assert_eq!(percent(&[completed(3, None), failed(9, 10)]), None);
     assert_eq!(
-        percent(&[scored(completed(3, None), 80), scored(completed(5, Some(99)), 90)]),
+        percent(&[
+            with_score(completed(3, None), 80),
+            with_score(completed(5, Some(99)), 90)
+        ]),
         Some(90)
     );
-    // What is neither counts for nothing.
+    // Rows of other actions do not count.
     assert_eq!(
-        percent(&[scored(row(Action::ReceivedCertificateFor, 3), 70)]),
+        percent(&[with_score(row(Action::ReceivedCertificateFor, 3), 70)]),
         None
     );
 }
 
 #[test]
-fn the_certificate_that_holds_longest_whatever_the_state() {
-    let told = |rows: &[Decisive]| {
-        let certificate = Standing::of(rows, None, NOW).certificate?;
+fn certificate_is_the_one_valid_longest_in_every_state() {
+    let certificate = |rows: &[DecisiveActivity]| {
+        let certificate = ProgressStatus::from_rows(rows, None, NOW).certificate?;
         Some((
             certificate.name?,
             certificate.awarded_at.micros(),
             certificate.expires_at.map(Timestamp::micros),
         ))
     };
-    assert_eq!(told(&[completed(3, None)]), None);
-    let old = certified(row(Action::ReceivedCertificateFor, 3), "old", Some(10));
+    assert_eq!(certificate(&[completed(3, None)]), None);
+    let old = with_certificate(row(Action::ReceivedCertificateFor, 3), "old", Some(10));
     assert_eq!(
-        told(std::slice::from_ref(&old)),
+        certificate(std::slice::from_ref(&old)),
         Some(("old".to_owned(), 3, Some(10)))
     );
-    let new = certified(completed(5, Some(99)), "new", Some(2_000));
+    let new = with_certificate(completed(5, Some(99)), "new", Some(2_000));
     assert_eq!(
-        told(&[new.clone(), old]),
+        certificate(&[new.clone(), old]),
         Some(("new".to_owned(), 5, Some(2_000)))
     );
-    let ever = certified(row(Action::Failed, 1), "ever", None);
-    assert_eq!(told(&[ever, new]), Some(("ever".to_owned(), 1, None)));
+    let ever = with_certificate(row(Action::Failed, 1), "ever", None);
+    assert_eq!(certificate(&[ever, new]), Some(("ever".to_owned(), 1, None)));
 }
 
 #[test]
-fn codes_and_keys_lead_back() {
+fn codes_and_keys_identify_states() {
     for state in State::ALL {
         assert_eq!(State::from_code(state.code()), Some(*state));
         assert_eq!(serde_json::to_value(state).unwrap(), state.key());
@@ -214,7 +228,7 @@ fn codes_and_keys_lead_back() {
     assert_eq!(State::from_code(5), None);
 }
 
-fn any_row() -> impl Strategy<Value = Decisive> {
+fn any_row() -> impl Strategy<Value = DecisiveActivity> {
     let action = prop::sample::select(Action::ALL.to_vec());
     let moment = 0..6i64;
     let certificate = prop::option::of(prop::option::of(moment.clone()));
@@ -225,7 +239,7 @@ fn any_row() -> impl Strategy<Value = Decisive> {
         certificate,
     );
     (action, moment, rest).prop_map(
-        |(action, happened_at, (expired_at, percent, completion, certificate))| Decisive {
+        |(action, happened_at, (expired_at, percent, completion, certificate))| DecisiveActivity {
             completed: action.completes() || (completion && action != Action::Failed),
             expired_at: expired_at.map(at),
             percent: percent.map(Percent),
@@ -239,28 +253,28 @@ fn any_row() -> impl Strategy<Value = Decisive> {
 }
 
 proptest! {
-    /// Any order of the rows gives the same, and the state is the largest that a row by itself gives.
+    /// The status does not depend on the order of rows, and the state is the largest that a single row gives.
     #[test]
-    fn the_order_of_rows_never_matters(
+    fn order_of_rows_does_not_matter(
         mut rows in prop::collection::vec(any_row(), 0..6),
-        begun in prop::option::of(0..6i64),
+        started_at in prop::option::of(0..6i64),
         now in 0..6i64,
-        turn in 0..6usize,
+        rotation in 0..6usize,
     ) {
         for (place, row) in rows.iter_mut().enumerate() {
             row.seq = place as i64;
             row.id = id(row.seq);
         }
-        let (begun, now) = (begun.map(at), at(now));
-        let expected = Standing::of(&rows, begun, now);
-        let alone = rows.iter().map(|row| Standing::of(std::slice::from_ref(row), begun, now).state);
-        let nothing = Standing::of(&[], begun, now).state;
-        let largest = alone.chain([nothing]).max_by_key(|state| state.code());
+        let (started_at, now) = (started_at.map(at), at(now));
+        let expected = ProgressStatus::from_rows(&rows, started_at, now);
+        let states = rows.iter().map(|row| ProgressStatus::from_rows(std::slice::from_ref(row), started_at, now).state);
+        let not_started = ProgressStatus::from_rows(&[], started_at, now).state;
+        let largest = states.chain([not_started]).max_by_key(|state| state.code());
         prop_assert_eq!(largest, Some(expected.state));
         let places = rows.len().max(1);
-        rows.rotate_left(turn % places);
-        prop_assert_eq!(&Standing::of(&rows, begun, now), &expected);
+        rows.rotate_left(rotation % places);
+        prop_assert_eq!(&ProgressStatus::from_rows(&rows, started_at, now), &expected);
         rows.reverse();
-        prop_assert_eq!(&Standing::of(&rows, begun, now), &expected);
+        prop_assert_eq!(&ProgressStatus::from_rows(&rows, started_at, now), &expected);
     }
 }

@@ -1,4 +1,4 @@
-//! Each rule of the product text, section 6, as a story.
+//! Tests of each rule of the projection.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ fn statement(verb: &str, result: Value) -> Statement {
     parse_statement(value.to_string().as_bytes(), Version::V1, &Limits::default()).unwrap()
 }
 
-fn projected(verb: &str, result: Value, envelope: &Envelope, content: &ContentFacts) -> Projected {
+fn project_with(verb: &str, result: Value, envelope: &Envelope, content: &ContentFacts) -> Projected {
     let statement = statement(verb, result);
     project(
         &VerbTable::standard(),
@@ -33,8 +33,8 @@ fn projected(verb: &str, result: Value, envelope: &Envelope, content: &ContentFa
     )
 }
 
-fn read(verb: &str, result: Value) -> Projected {
-    projected(verb, result, &Envelope::default(), &ContentFacts::default())
+fn activity_of(verb: &str, result: Value) -> Projected {
+    project_with(verb, result, &Envelope::default(), &ContentFacts::default())
 }
 
 fn with_pass_mark(pass_mark: f64) -> ContentFacts {
@@ -47,7 +47,7 @@ fn with_pass_mark(pass_mark: f64) -> ContentFacts {
     }
 }
 
-fn of_kind(content_type: ContentFormat) -> ContentFacts {
+fn with_format(content_type: ContentFormat) -> ContentFacts {
     ContentFacts {
         content_type: Some(content_type),
         ..ContentFacts::default()
@@ -55,7 +55,7 @@ fn of_kind(content_type: ContentFormat) -> ContentFacts {
 }
 
 #[test]
-fn it_happened_when_the_statement_says_else_when_it_was_stored() {
+fn timestamp_is_that_of_the_statement_else_of_storage() {
     let verb = format!("{ADL}completed");
     let mut statement = statement(&verb, json!({}));
     let stored = at("2026-02-02T00:00:00Z");
@@ -75,9 +75,9 @@ fn it_happened_when_the_statement_says_else_when_it_was_stored() {
 }
 
 #[test]
-fn rule_1_the_verb_speaks_before_the_result_and_the_result_before_the_pass_mark() {
+fn success_comes_from_verb_then_result_then_pass_mark() {
     let success = |verb: &str, result: Value, content: &ContentFacts| {
-        projected(&format!("{ADL}{verb}"), result, &Envelope::default(), content).success
+        project_with(&format!("{ADL}{verb}"), result, &Envelope::default(), content).success
     };
     let mark = with_pass_mark(80.0);
     let (none, low, high) = (
@@ -100,7 +100,7 @@ fn rule_1_the_verb_speaks_before_the_result_and_the_result_before_the_pass_mark(
     assert_eq!(
         success("attended", low.clone(), &mark),
         Some(false),
-        "attending completes, too"
+        "attending completes too"
     );
     assert_eq!(
         success("answered", high.clone(), &mark),
@@ -116,10 +116,10 @@ fn rule_1_the_verb_speaks_before_the_result_and_the_result_before_the_pass_mark(
 }
 
 #[test]
-fn rule_1_compares_the_score_before_it_is_rounded() {
+fn pass_mark_is_compared_with_the_unrounded_score() {
     let verb = format!("{ADL}completed");
     let with = |scaled: f64, mark: f64| {
-        projected(
+        project_with(
             &verb,
             json!({"score": {"scaled": scaled}}),
             &Envelope::default(),
@@ -137,33 +137,37 @@ fn rule_1_compares_the_score_before_it_is_rounded() {
 }
 
 #[test]
-fn rule_2_a_completion_without_success_is_failed() {
-    let failed = read(
+fn completion_without_success_is_failed() {
+    let failed = activity_of(
         &format!("{ADL}completed"),
         json!({"success": false, "completion": true}),
     );
     assert_eq!((failed.action, failed.completed), (Action::Failed, false));
-    assert_eq!(failed.completion, Some(true), "what the record says stays");
     assert_eq!(
-        read(&format!("{ADL}mastered"), json!({"success": false})).action,
+        failed.completion,
+        Some(true),
+        "the completion of the record is unchanged"
+    );
+    assert_eq!(
+        activity_of(&format!("{ADL}mastered"), json!({"success": false})).action,
         Action::Failed
     );
     assert_eq!(
-        read(&format!("{ADL}passed"), json!({"success": false})).action,
+        activity_of(&format!("{ADL}passed"), json!({"success": false})).action,
         Action::Completed
     );
     assert_eq!(
-        read(&format!("{ADL}attended"), json!({"success": false})).action,
+        activity_of(&format!("{ADL}attended"), json!({"success": false})).action,
         Action::Attended
     );
     assert_eq!(
-        read(&format!("{ADL}answered"), json!({"success": false})).action,
+        activity_of(&format!("{ADL}answered"), json!({"success": false})).action,
         Action::Answered
     );
 }
 
 #[test]
-fn rule_3_a_completion_is_called_as_its_content_is_consumed() {
+fn action_of_a_completion_depends_on_the_format() {
     for (content_type, action) in [
         (ContentFormat::Video, Action::Watched),
         (ContentFormat::Article, Action::Read),
@@ -173,28 +177,29 @@ fn rule_3_a_completion_is_called_as_its_content_is_consumed() {
         (ContentFormat::Scorm, Action::Completed),
         (ContentFormat::Link, Action::Completed),
     ] {
-        let read =
-            |verb: &str, result: Value| projected(verb, result, &Envelope::default(), &of_kind(content_type));
-        let completed = read(&format!("{ADL}completed"), json!({}));
+        let activity_of = |verb: &str, result: Value| {
+            project_with(verb, result, &Envelope::default(), &with_format(content_type))
+        };
+        let completed = activity_of(&format!("{ADL}completed"), json!({}));
         assert_eq!(
             (completed.action, completed.completed),
             (action, true),
             "{content_type}"
         );
-        assert_eq!(read(&format!("{ADL}passed"), json!({})).action, action);
+        assert_eq!(activity_of(&format!("{ADL}passed"), json!({})).action, action);
         assert_eq!(
-            read(&format!("{ADL}completed"), json!({"success": false})).action,
+            activity_of(&format!("{ADL}completed"), json!({"success": false})).action,
             Action::Failed
         );
         assert_eq!(
-            read(&format!("{ADL}initialized"), json!({})).action,
+            activity_of(&format!("{ADL}initialized"), json!({})).action,
             Action::Started
         );
     }
 }
 
 #[test]
-fn rule_4_what_completes() {
+fn completion_comes_from_action_or_result() {
     for (verb, result, completed) in [
         ("http://adlnet.gov/expapi/verbs/completed", json!({}), true),
         ("http://activitystrea.ms/schema/1.0/read", json!({}), true),
@@ -222,12 +227,16 @@ fn rule_4_what_completes() {
             false,
         ),
     ] {
-        assert_eq!(read(verb, result.clone()).completed, completed, "{verb} {result}");
+        assert_eq!(
+            activity_of(verb, result.clone()).completed,
+            completed,
+            "{verb} {result}"
+        );
     }
 }
 
 #[test]
-fn rule_5_the_percentage() {
+fn percentage_comes_from_scaled_else_from_raw() {
     for (score, percent) in [
         (json!({"scaled": 0.925}), Some("92.5")),
         (json!({"scaled": 0.92345}), Some("92.35")),
@@ -244,9 +253,13 @@ fn rule_5_the_percentage() {
         (json!({"min": 0, "max": 50}), None),
         (json!({}), None),
     ] {
-        let read = read(&format!("{ADL}completed"), json!({"score": score}));
+        let activity = activity_of(&format!("{ADL}completed"), json!({"score": score}));
         assert_eq!(
-            read.score.percent.map(|percent| percent.to_string()).as_deref(),
+            activity
+                .score
+                .percent
+                .map(|percent| percent.to_string())
+                .as_deref(),
             percent,
             "{score}"
         );
@@ -254,7 +267,7 @@ fn rule_5_the_percentage() {
 }
 
 #[test]
-fn a_percentage_is_printed_with_two_decimals_at_most() {
+fn percentage_has_at_most_two_decimals() {
     for (hundredths, text, json) in [
         (4_500, "45", "45"),
         (9_250, "92.5", "92.5"),
@@ -273,7 +286,7 @@ fn a_percentage_is_printed_with_two_decimals_at_most() {
 }
 
 #[test]
-fn rule_6_time_in_whole_seconds_and_the_limit_that_stood() {
+fn duration_and_limit_are_whole_seconds() {
     let content = |limit: &str| ContentFacts {
         demands: Demands {
             time_limit: Some(Duration::parse(limit).unwrap()),
@@ -281,24 +294,24 @@ fn rule_6_time_in_whole_seconds_and_the_limit_that_stood() {
         },
         ..ContentFacts::default()
     };
-    let read = |result: Value, limit: &str| {
-        projected(
+    let activity_of = |result: Value, limit: &str| {
+        project_with(
             &format!("{ADL}completed"),
             result,
             &Envelope::default(),
             &content(limit),
         )
     };
-    let long = read(json!({"duration": "PT5M0.9S"}), "PT4M");
+    let long = activity_of(json!({"duration": "PT5M0.9S"}), "PT4M");
     assert_eq!(
         (long.seconds, long.time_limit, long.time_limit_exceeded()),
         (Some(300), Some(240), Some(true))
     );
     assert_eq!(
-        read(json!({"duration": "PT5M"}), "PT5M").time_limit_exceeded(),
+        activity_of(json!({"duration": "PT5M"}), "PT5M").time_limit_exceeded(),
         Some(false)
     );
-    let untimed = read(json!({}), "PT5M");
+    let untimed = activity_of(json!({}), "PT5M");
     assert_eq!(
         (
             untimed.seconds,
@@ -326,51 +339,51 @@ fn expiring() -> ContentFacts {
 }
 
 #[test]
-fn rule_7_a_completion_expires_as_its_content_demands() {
-    let read = |verb: &str, envelope: &Envelope| {
-        projected(&format!("{ADL}{verb}"), json!({}), envelope, &expiring())
+fn completion_expires_as_its_content_demands() {
+    let activity_of = |verb: &str, envelope: &Envelope| {
+        project_with(&format!("{ADL}{verb}"), json!({}), envelope, &expiring())
     };
-    let completed = read("completed", &Envelope::default());
+    let completed = activity_of("completed", &Envelope::default());
     assert_eq!(completed.expired_at, Some(at("2027-01-31T10:00:00Z")));
     let certificate = completed.certificate.clone().unwrap();
     assert_eq!(certificate.name.as_deref(), Some("Warden"));
     assert_eq!(certificate.expires_at, Some(at("2026-02-28T10:00:00Z")));
-    assert!(!completed.expired(at("2027-01-31T10:00:00Z")));
-    assert!(completed.expired(at("2027-01-31T10:00:00.001Z")));
+    assert!(!completed.is_expired(at("2027-01-31T10:00:00Z")));
+    assert!(completed.is_expired(at("2027-01-31T10:00:00.001Z")));
 
     for verb in ["failed", "experienced"] {
-        let read = read(verb, &Envelope::default());
+        let activity = activity_of(verb, &Envelope::default());
         assert_eq!(
-            (read.expired_at, read.certificate),
+            (activity.expired_at, activity.certificate),
             (None, None),
-            "{verb} completes nothing"
+            "{verb} is no completion"
         );
     }
 }
 
 #[test]
-fn rule_7_the_record_speaks_before_the_content() {
+fn expiry_of_the_record_replaces_that_of_the_content() {
     let own = at("2030-01-01T00:00:00Z");
-    let said = AwardedCertificate {
+    let certificate = AwardedCertificate {
         name: Some("Guard".to_owned()),
         expires_at: None,
     };
     let envelope = Envelope {
         expired_at: Some(own),
-        certificate: Some(said),
+        certificate: Some(certificate),
         ..Envelope::default()
     };
-    let read = |verb: &str| projected(verb, json!({}), &envelope, &expiring());
-    let completed = read(&format!("{ADL}completed"));
+    let activity_of = |verb: &str| project_with(verb, json!({}), &envelope, &expiring());
+    let completed = activity_of(&format!("{ADL}completed"));
     assert_eq!(completed.expired_at, Some(own));
     let certificate = completed.certificate.unwrap();
     assert_eq!(certificate.name.as_deref(), Some("Guard"));
     assert_eq!(
         certificate.expires_at,
         Some(at("2026-02-28T10:00:00Z")),
-        "what the record leaves out is the content's"
+        "the rule of the content fills in what the record omits"
     );
-    let viewed = read(&format!("{ADL}experienced"));
+    let viewed = activity_of(&format!("{ADL}experienced"));
     assert_eq!(viewed.expired_at, Some(own));
     assert_eq!(
         viewed.certificate,
@@ -382,71 +395,71 @@ fn rule_7_the_record_speaks_before_the_content() {
 }
 
 #[test]
-fn a_received_certificate_is_one() {
+fn received_certificate_is_always_shown() {
     let verb = "http://id.tincanapi.com/verb/earned";
-    let read = |content: &ContentFacts| projected(verb, json!({}), &Envelope::default(), content);
+    let activity_of = |content: &ContentFacts| project_with(verb, json!({}), &Envelope::default(), content);
     assert_eq!(
-        read(&ContentFacts::default()).certificate,
+        activity_of(&ContentFacts::default()).certificate,
         Some(Certificate::default())
     );
     assert_eq!(
-        read(&expiring()).certificate.unwrap().expires_at,
+        activity_of(&expiring()).certificate.unwrap().expires_at,
         Some(at("2026-02-28T10:00:00Z"))
     );
-    assert_eq!(read(&expiring()).expired_at, None);
+    assert_eq!(activity_of(&expiring()).expired_at, None);
 }
 
 #[test]
-fn rule_8_begins_as_a_login() {
+fn start_of_a_session_is_a_login() {
     assert_eq!(
-        read("https://w3id.org/xapi/adl/verbs/logged-in", json!({})).action,
+        activity_of("https://w3id.org/xapi/adl/verbs/logged-in", json!({})).action,
         Action::LoggedIn
     );
     assert_eq!(
-        read("urn:rollbook:verb:visited", json!({})).action,
+        activity_of("urn:rollbook:verb:visited", json!({})).action,
         Action::Visited
     );
 }
 
 #[test]
-fn what_the_envelope_knows_is_taken_over() {
+fn projection_copies_the_envelope() {
     let envelope = Envelope {
         origin: Origin::Manual,
         device_type: Some("mobile".to_owned()),
         recorded_by: Some(UserId::new("bob").unwrap()),
-        comment: Some("seen".to_owned()),
+        comment: Some("in person".to_owned()),
         source: Some("library".to_owned()),
         import: Some(Uuid::nil()),
         ..Envelope::default()
     };
-    let read = projected(
+    let activity = project_with(
         &format!("{ADL}completed"),
         json!({"response": "b"}),
         &envelope,
         &ContentFacts::default(),
     );
-    assert_eq!(read.origin, Origin::Manual);
-    assert_eq!(read.device_type.as_deref(), Some("mobile"));
-    assert_eq!(read.recorded_by, envelope.recorded_by);
-    assert_eq!(read.comment.as_deref(), Some("seen"));
-    assert_eq!(read.source.as_deref(), Some("library"));
-    assert_eq!(read.import, Some(Uuid::nil()));
-    assert_eq!(read.response.as_deref(), Some("b"));
-    assert!(read.has_result());
+    assert_eq!(activity.origin, Origin::Manual);
+    assert_eq!(activity.device_type.as_deref(), Some("mobile"));
+    assert_eq!(activity.recorded_by, envelope.recorded_by);
+    assert_eq!(activity.comment.as_deref(), Some("in person"));
+    assert_eq!(activity.source.as_deref(), Some("library"));
+    assert_eq!(activity.import, Some(Uuid::nil()));
+    assert_eq!(activity.response.as_deref(), Some("b"));
+    assert!(activity.has_result());
 }
 
 proptest! {
-    /// A percentage with up to four decimals, written as `scaled`: rounded as on paper.
+    /// A percentage with up to four decimals, sent as `scaled`, is rounded exactly.
     #[test]
-    fn percentages_round_as_on_paper(ten_thousandths in 0i64..=1_000_000) {
+    fn percentages_are_rounded_exactly(ten_thousandths in 0i64..=1_000_000) {
         let text = format!("{}.{:06}", ten_thousandths / 1_000_000, ten_thousandths % 1_000_000);
         let scaled: f64 = text.parse().unwrap();
-        let on_paper = (ten_thousandths + 50) / 100;
-        prop_assert_eq!(Percent::nearest(denoised(scaled * 100.0)), Percent(on_paper));
+        let exact = (ten_thousandths + 50) / 100;
+        prop_assert_eq!(Percent::nearest(without_float_error(scaled * 100.0)), Percent(exact));
     }
 
     #[test]
-    fn a_printed_percentage_reads_back(hundredths in -10_000i64..=10_000) {
+    fn text_of_a_percentage_parses_back(hundredths in -10_000i64..=10_000) {
         let text = Percent(hundredths).to_string();
         prop_assert!(!text.contains('.') || !text.ends_with('0'));
         prop_assert_eq!(Percent::nearest(text.parse().unwrap()), Percent(hundredths));

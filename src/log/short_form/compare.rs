@@ -1,116 +1,128 @@
-//! Is a short form the record that is kept under its id already? Only what is sent is compared
-//! (product text, section 6): what Rollbook filled in makes no difference.
+//! Comparison of a short form with the stored record of the same id (docs/specification.md#repeated-records).
+//!
+//! Only members of the short form are compared. Values that Rollbook filled in do not count.
 
 use super::ShortForm;
 use crate::base::clock::Timestamp;
 use crate::record::{Actor, Envelope, Object, Statement};
 
 impl ShortForm {
-    /// Whether the record that is kept says the same; see [`ShortForm::difference`].
-    pub fn same_as(&self, made: &Statement, kept: &Statement, envelope: &Envelope) -> bool {
-        self.difference(made, kept, envelope).is_none()
+    /// Whether the stored record is the same; see [`ShortForm::difference`].
+    pub fn is_same_as(&self, statement: &Statement, stored: &Statement, envelope: &Envelope) -> bool {
+        self.difference(statement, stored, envelope).is_none()
     }
 
-    /// The first member that was sent and says something else than the record that is kept, as a pointer;
-    /// `None` where the same was sent again.
+    /// The pointer of the first member that differs from the stored record, if any.
     ///
-    /// `made` is the statement that this short form makes now: it knows how the directory and the
-    /// catalogue resolve its user and its content. `kept` and `envelope` are what is kept.
+    /// `statement` is the one that this short form gives now, with its user and content resolved. `stored` and `envelope`
+    /// are the stored record.
     pub fn difference(
         &self,
-        made: &Statement,
-        kept: &Statement,
+        statement: &Statement,
+        stored: &Statement,
         envelope: &Envelope,
     ) -> Option<&'static str> {
-        let outcome = kept.result.clone().unwrap_or_default();
-        let registration = kept.context.as_ref().and_then(|context| context.registration);
+        let outcome = stored.result.clone().unwrap_or_default();
+        let registration = stored.context.as_ref().and_then(|context| context.registration);
         let same = [
-            ("/user", is_same_actor(&made.actor, &kept.actor)),
-            ("/action", self.did.verb() == kept.verb.id.as_str()),
+            ("/user", is_same_actor(&statement.actor, &stored.actor)),
+            ("/action", self.action.verb_iri() == stored.verb.id.as_str()),
             (
                 "/content",
-                self.content.is_none() || is_same_activity(&made.object, &kept.object),
+                self.content.is_none() || is_same_activity(&statement.object, &stored.object),
             ),
-            ("/happened_at", agrees(self.happened_at, kept.timestamp)),
-            ("/result/success", agrees(self.result.success, outcome.success)),
+            (
+                "/happened_at",
+                is_equal_if_sent(self.happened_at, stored.timestamp),
+            ),
+            (
+                "/result/success",
+                is_equal_if_sent(self.result.success, outcome.success),
+            ),
             (
                 "/result/completion",
-                agrees(self.result.completion, outcome.completion),
+                is_equal_if_sent(self.result.completion, outcome.completion),
             ),
-            ("/result/score", agrees(self.result.score, outcome.score)),
+            (
+                "/result/score",
+                is_equal_if_sent(self.result.score, outcome.score),
+            ),
             (
                 "/result/total_time",
-                agrees(
+                is_equal_if_sent(
                     self.result.total_time.as_ref().map(|time| time.hundredths()),
                     outcome.duration.as_ref().map(|time| time.hundredths()),
                 ),
             ),
             (
                 "/result/response",
-                agrees(self.result.response.as_ref(), outcome.response.as_ref()),
+                is_equal_if_sent(self.result.response.as_ref(), outcome.response.as_ref()),
             ),
             (
                 "/responses",
                 self.responses.is_empty() || self.responses == envelope.responses,
             ),
-            ("/certificate", self.has_certificate_of(envelope)),
+            ("/certificate", self.certificate_is_equal_if_sent(envelope)),
             (
                 "/expired_at",
-                agrees(self.expired_at.map(millis), envelope.expired_at.map(millis)),
+                is_equal_if_sent(self.expired_at.map(to_millis), envelope.expired_at.map(to_millis)),
             ),
             (
                 "/device_type",
-                agrees(self.device_type.as_ref(), envelope.device_type.as_ref()),
+                is_equal_if_sent(self.device_type.as_ref(), envelope.device_type.as_ref()),
             ),
-            ("/source", agrees(self.source.as_ref(), envelope.source.as_ref())),
-            ("/registration", agrees(self.registration, registration)),
+            (
+                "/source",
+                is_equal_if_sent(self.source.as_ref(), envelope.source.as_ref()),
+            ),
+            ("/registration", is_equal_if_sent(self.registration, registration)),
             (
                 "/recorded_by",
-                agrees(self.recorded_by.as_ref(), envelope.recorded_by.as_ref()),
+                is_equal_if_sent(self.recorded_by.as_ref(), envelope.recorded_by.as_ref()),
             ),
             (
                 "/comment",
-                agrees(self.comment.as_ref(), envelope.comment.as_ref()),
+                is_equal_if_sent(self.comment.as_ref(), envelope.comment.as_ref()),
             ),
         ];
         same.into_iter().find(|(_, same)| !same).map(|(member, _)| member)
     }
 
-    fn has_certificate_of(&self, envelope: &Envelope) -> bool {
+    fn certificate_is_equal_if_sent(&self, envelope: &Envelope) -> bool {
         let Some(sent) = &self.certificate else {
             return true;
         };
-        envelope.certificate.as_ref().is_some_and(|kept| {
-            agrees(sent.name.as_ref(), kept.name.as_ref())
-                && agrees(sent.expires_at.map(millis), kept.expires_at.map(millis))
+        envelope.certificate.as_ref().is_some_and(|stored| {
+            is_equal_if_sent(sent.name.as_ref(), stored.name.as_ref())
+                && is_equal_if_sent(sent.expires_at.map(to_millis), stored.expires_at.map(to_millis))
         })
     }
 }
 
-/// Whether what was sent, if it was, is what is kept.
-fn agrees<T: PartialEq>(sent: Option<T>, kept: Option<T>) -> bool {
-    sent.is_none() || sent == kept
+/// Whether a value was omitted or is equal to the stored one.
+fn is_equal_if_sent<T: PartialEq>(sent: Option<T>, stored: Option<T>) -> bool {
+    sent.is_none() || sent == stored
 }
 
-fn is_same_actor(made: &Actor, kept: &Actor) -> bool {
+fn is_same_actor(sent: &Actor, stored: &Actor) -> bool {
     let key = |actor: &Actor| {
         actor
             .identifier
             .as_ref()
             .map(|identifier| (identifier.kind_code(), identifier.lookup_key()))
     };
-    key(made) == key(kept)
+    key(sent) == key(stored)
 }
 
-fn is_same_activity(made: &Object, kept: &Object) -> bool {
-    match (made, kept) {
-        (Object::Activity(made), Object::Activity(kept)) => made.id == kept.id,
+fn is_same_activity(sent: &Object, stored: &Object) -> bool {
+    match (sent, stored) {
+        (Object::Activity(sent), Object::Activity(stored)) => sent.id == stored.id,
         _ => false,
     }
 }
 
-/// An envelope keeps moments to the millisecond.
-fn millis(at: Timestamp) -> i64 {
+/// A time in milliseconds, which is the precision of an envelope.
+fn to_millis(at: Timestamp) -> i64 {
     at.micros().div_euclid(1_000)
 }
 

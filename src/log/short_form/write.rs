@@ -1,10 +1,9 @@
-//! Making the record of a [`ShortForm`]: a valid xAPI statement and its envelope.
+//! The record of a [`ShortForm`]: a valid xAPI statement and its envelope.
 //!
-//! The statement says what xAPI has words for; who recorded it, the device, answers to single
-//! questions and the certificate stand in the envelope, which Rollbook keeps and never takes from a
-//! statement (product text, section 6).
+//! The envelope contains the values for which xAPI has no member: recorder, device, answers to questions and certificate.
+//! Rollbook never takes them from a statement (docs/specification.md#envelope).
 
-use super::{Did, ShortForm, ShortResult};
+use super::{ActionOrVerb, ShortForm, ShortResult};
 use crate::base::clock::Timestamp;
 use crate::base::ids::StatementId;
 use crate::catalogue::{ContentFormat, LearningType, to_activity_type};
@@ -14,46 +13,45 @@ use crate::record::{
     StatementBuilder, Verb,
 };
 
-/// What directory and catalogue make of a short form's user and content.
+/// The user and content of a short form, as found in the directory and the catalogue.
 #[derive(Debug, Clone)]
 pub struct Resolved<'a> {
-    /// The statement's id: the sender's, else a new one.
+    /// The id of the statement: that of the client, else a new one.
     pub id: StatementId,
-    /// How the statement names the user: the account of an id, the mbox of an e-mail address, the
-    /// identifier of an agent. The same short form must always give the same one.
+    /// The actor: the account of a user id, the mbox of an e-mail address, or the identifier of an agent. The same short
+    /// form always gives the same actor.
     pub actor: &'a Identifier,
-    /// The name that the statement gives the user.
+    /// The name of the actor.
     pub actor_name: Option<&'a str>,
-    /// The content; `None` where none was sent.
+    /// The content, if the short form has one.
     pub content: Option<ResolvedContent<'a>>,
-    /// The platform's own IRI, which the statement is about where it has no content: the
-    /// organisation's `account_home_page`.
+    /// The IRI of the platform: the organisation's `account_home_page`. It is the object of a statement without content.
     pub platform: &'a str,
-    /// When it happened: what was sent, else the moment of the request.
+    /// When the activity happened: the time of the short form, else of the request.
     pub happened_at: Timestamp,
 }
 
-/// A content as a statement names it.
+/// The content of a statement.
 #[derive(Debug, Clone, Copy)]
 pub struct ResolvedContent<'a> {
-    /// Its IRI.
+    /// The IRI.
     pub iri: &'a str,
-    /// Its title.
+    /// The title.
     pub title: Option<&'a str>,
-    /// Its type.
+    /// The type.
     pub learning_type: Option<LearningType>,
-    /// How an item is consumed.
+    /// The format of an item.
     pub content_type: Option<ContentFormat>,
 }
 
 impl ShortForm {
     /// The statement of the record.
     ///
-    /// Titles have the language tag `und`: their language is not known.
+    /// Titles have the language tag `und`, because their language is unknown.
     ///
     /// # Errors
     ///
-    /// The IRI of the content, the platform or the verb is not an IRI.
+    /// The IRI of the content, of the platform or of the verb is invalid.
     pub fn to_statement(&self, resolved: &Resolved<'_>) -> Result<Statement, IriError> {
         let actor = Actor::agent(resolved.actor.clone(), resolved.actor_name);
         let activity = match &resolved.content {
@@ -64,7 +62,7 @@ impl ShortForm {
             registration: self.registration,
             ..Context::default()
         };
-        let builder = StatementBuilder::new(actor, self.did.to_verb()?, activity)
+        let builder = StatementBuilder::new(actor, self.action.to_verb()?, activity)
             .id(resolved.id)
             .result(self.result.to_outcome())
             .context(context)
@@ -72,9 +70,8 @@ impl ShortForm {
         Ok(builder.build())
     }
 
-    /// What Rollbook knows of the record besides its statement: what was sent, else what `base` has. The
-    /// caller gives in `base` the origin, the device and the recorder where none is sent, and whether
-    /// definitions may touch the catalogue.
+    /// The envelope of the record: the values of the short form, else those of `base`. The caller sets in `base` the origin,
+    /// the default device and recorder, and whether definitions change the catalogue.
     pub fn envelope(&self, base: Envelope) -> Envelope {
         Envelope {
             device_type: self.device_type.clone().or(base.device_type),
@@ -93,7 +90,7 @@ impl ShortForm {
     }
 }
 
-impl Did {
+impl ActionOrVerb {
     fn to_verb(&self) -> Result<Verb, IriError> {
         match self {
             Self::Action(action) => action.to_verb(),

@@ -1,8 +1,8 @@
-//! On which day of a time zone something happened, and its week and month.
+//! Days, weeks and months of a time zone.
 //!
-//! Days are those of `from` and `to` (`log/period.rs`): each begins at its [`start_of_day`] and ends where the next
-//! begins. Where clocks are put back over midnight, the hour that they show twice belongs to the day that had already
-//! begun, whatever date they show. So a summary by day and a filter by day never disagree.
+//! Days are those of `from` and `to` (`log/period.rs`): each begins at its [`start_of_day`] and ends when the next one
+//! begins. If clocks are put back across midnight, the repeated hour belongs to the day that has already begun. A summary
+//! by day therefore agrees with a filter by day.
 
 use std::collections::BTreeMap;
 
@@ -12,21 +12,21 @@ use chrono_tz::Tz;
 use crate::base::clock::Timestamp;
 use crate::log::period::start_of_day;
 
-use super::{Dimension, Named};
+use super::{Dimension, KeyAndLabel};
 
-/// Days remembered at most; past it they are forgotten and found again.
-const KEPT: usize = 100_000;
+/// The most cached days. The cache is emptied when it is full.
+const MAX_DAYS: usize = 100_000;
 
-/// The days of one zone, as far as somebody asked for them.
+/// The days of a time zone, with a cache.
 #[derive(Debug)]
 pub struct Calendar {
     zone: Tz,
-    /// By the moment of its beginning: the moment of its end, and its date.
+    /// The end and the date of each day, by its beginning.
     days: BTreeMap<i64, (i64, NaiveDate)>,
 }
 
 impl Calendar {
-    /// The calendar of that zone.
+    /// The calendar of a zone.
     pub fn new(zone: Tz) -> Self {
         Self {
             zone,
@@ -34,8 +34,8 @@ impl Calendar {
         }
     }
 
-    /// The date of the day that the moment belongs to.
-    pub fn date(&mut self, at: Timestamp) -> NaiveDate {
+    /// The date of the day that contains the moment.
+    pub fn date_of(&mut self, at: Timestamp) -> NaiveDate {
         let micros = at.micros();
         if let Some((_, (end, date))) = self.days.range(..=micros).next_back()
             && micros < *end
@@ -44,7 +44,7 @@ impl Calendar {
         }
         let mut date = at.to_datetime().with_timezone(&self.zone).date_naive();
         let mut end = i64::MAX;
-        // No zone ever put its clocks back by more than a day.
+        // No zone has ever put its clocks back by more than a day.
         for _ in 0..3 {
             let Some(next) = date.succ_opt() else { break };
             end = start_of_day(next, self.zone).micros();
@@ -53,7 +53,7 @@ impl Calendar {
             }
             date = next;
         }
-        if self.days.len() >= KEPT {
+        if self.days.len() >= MAX_DAYS {
             self.days.clear();
         }
         let begin = start_of_day(date, self.zone).micros();
@@ -61,9 +61,9 @@ impl Calendar {
         date
     }
 
-    /// The day, week or month as a number that grows with time; [`named`] reads it.
-    pub fn number(&mut self, dimension: Dimension, at: Timestamp) -> i64 {
-        let date = self.date(at);
+    /// The day, week or month as a number that grows with time; see [`key_and_label`].
+    pub fn number_of(&mut self, dimension: Dimension, at: Timestamp) -> i64 {
+        let date = self.date_of(at);
         let day = i64::from(date.num_days_from_ce());
         match dimension {
             Dimension::Week => day - i64::from(date.weekday().num_days_from_monday()),
@@ -73,22 +73,23 @@ impl Calendar {
     }
 }
 
-/// What a number of [`Calendar::number`] is called: `2026-03-18` and `18 March 2026`; a week by its Monday.
-pub fn named(dimension: Dimension, number: i64) -> Option<Named> {
+/// Key and label of a number from [`Calendar::number_of`], such as `2026-03-18` and `18 March 2026`. A week has the key of
+/// its Monday.
+pub fn key_and_label(dimension: Dimension, number: i64) -> Option<KeyAndLabel> {
     let day = || NaiveDate::from_num_days_from_ce_opt(i32::try_from(number).ok()?);
     let words = |date: NaiveDate| date.format("%-d %B %Y");
     Some(match dimension {
-        Dimension::Week => Named::new(day()?.to_string(), format!("Week of {}", words(day()?))),
+        Dimension::Week => KeyAndLabel::new(day()?.to_string(), format!("Week of {}", words(day()?))),
         Dimension::Month => {
             let year = i32::try_from(number.div_euclid(12)).ok()?;
             let month = u32::try_from(number.rem_euclid(12)).ok()? + 1;
             let first = NaiveDate::from_ymd_opt(year, month, 1)?;
-            Named::new(
+            KeyAndLabel::new(
                 first.format("%Y-%m").to_string(),
                 first.format("%B %Y").to_string(),
             )
         }
-        _ => Named::new(day()?.to_string(), words(day()?).to_string()),
+        _ => KeyAndLabel::new(day()?.to_string(), words(day()?).to_string()),
     })
 }
 
@@ -104,11 +105,11 @@ mod tests {
     }
 
     fn date(zone: &str, text: &str) -> String {
-        Calendar::new(zone.parse().unwrap()).date(at(text)).to_string()
+        Calendar::new(zone.parse().unwrap()).date_of(at(text)).to_string()
     }
 
     #[test]
-    fn a_day_is_that_of_the_zone() {
+    fn day_is_that_of_the_zone() {
         assert_eq!(date("UTC", "2026-03-18T23:59:59.999999Z"), "2026-03-18");
         assert_eq!(date("UTC", "2026-03-19T00:00:00Z"), "2026-03-19");
         assert_eq!(date("Europe/Berlin", "2026-03-18T23:00:00Z"), "2026-03-19");
@@ -117,8 +118,8 @@ mod tests {
     }
 
     #[test]
-    fn a_day_begins_after_a_gap_at_midnight() {
-        // Put forward from 00:00 to 01:00 on the 31st.
+    fn day_begins_after_a_gap_at_midnight() {
+        // Clocks are put forward from 00:00 to 01:00 on the 31st.
         assert_eq!(date("Asia/Beirut", "2024-03-30T21:59:59Z"), "2024-03-30");
         assert_eq!(date("Asia/Beirut", "2024-03-30T22:00:00Z"), "2024-03-31");
         // Samoa had no 30 December 2011.
@@ -127,12 +128,12 @@ mod tests {
     }
 
     #[test]
-    fn an_hour_that_comes_twice_belongs_to_the_day_that_has_begun() {
-        // Havana puts 01:00 back to 00:00: both hours are the 3rd.
+    fn repeated_hour_belongs_to_the_day_that_has_begun() {
+        // Havana puts 01:00 back to 00:00: both hours belong to the 3rd.
         assert_eq!(date("America/Havana", "2024-11-03T03:59:00Z"), "2024-11-02");
         assert_eq!(date("America/Havana", "2024-11-03T04:30:00Z"), "2024-11-03");
         assert_eq!(date("America/Havana", "2024-11-03T05:30:00Z"), "2024-11-03");
-        // St John's put 00:01 of the 29th back to 23:01 of the 28th: clocks show the 28th again, and the 29th had begun.
+        // St John's put 00:01 of the 29th back to 23:01 of the 28th, when the 29th had already begun.
         assert_eq!(date("America/St_Johns", "2006-10-29T02:29:59Z"), "2006-10-28");
         assert_eq!(date("America/St_Johns", "2006-10-29T02:30:30Z"), "2006-10-29");
         assert_eq!(date("America/St_Johns", "2006-10-29T02:45:00Z"), "2006-10-29");
@@ -140,11 +141,11 @@ mod tests {
     }
 
     #[test]
-    fn weeks_begin_on_monday_and_numbers_have_names() {
+    fn weeks_begin_on_monday_and_numbers_have_labels() {
         let mut calendar = Calendar::new(Tz::UTC);
-        let mut told = |dimension, text: &str| {
-            let named = named(dimension, calendar.number(dimension, at(text))).unwrap();
-            (named.key.unwrap(), named.label)
+        let mut describe = |dimension, text: &str| {
+            let value = key_and_label(dimension, calendar.number_of(dimension, at(text))).unwrap();
+            (value.key.unwrap(), value.label)
         };
         let pair = |key: &str, label: &str| (key.to_owned(), label.to_owned());
         for day in [
@@ -153,32 +154,32 @@ mod tests {
             "2026-03-22T23:59:59Z",
         ] {
             assert_eq!(
-                told(Dimension::Week, day),
+                describe(Dimension::Week, day),
                 pair("2026-03-16", "Week of 16 March 2026"),
                 "{day}"
             );
         }
-        assert_eq!(told(Dimension::Week, "2026-03-15T23:59:59Z").0, "2026-03-09");
+        assert_eq!(describe(Dimension::Week, "2026-03-15T23:59:59Z").0, "2026-03-09");
         assert_eq!(
-            told(Dimension::Day, "2026-03-08T12:00:00Z"),
+            describe(Dimension::Day, "2026-03-08T12:00:00Z"),
             pair("2026-03-08", "8 March 2026")
         );
         assert_eq!(
-            told(Dimension::Month, "2026-12-31T12:00:00Z"),
+            describe(Dimension::Month, "2026-12-31T12:00:00Z"),
             pair("2026-12", "December 2026")
         );
         assert_eq!(
-            told(Dimension::Month, "2027-01-01T12:00:00Z"),
+            describe(Dimension::Month, "2027-01-01T12:00:00Z"),
             pair("2027-01", "January 2027")
         );
         assert_eq!(
-            told(Dimension::Month, "0000-01-01T12:00:00Z"),
+            describe(Dimension::Month, "0000-01-01T12:00:00Z"),
             pair("0000-01", "January 0000")
         );
     }
 
     #[test]
-    fn the_ends_of_time_have_a_day() {
+    fn extreme_moments_have_a_day() {
         for micros in [
             i64::MIN,
             i64::MAX,
@@ -187,15 +188,18 @@ mod tests {
         ] {
             let mut calendar = Calendar::new("Pacific/Auckland".parse().unwrap());
             for dimension in [Dimension::Day, Dimension::Week, Dimension::Month] {
-                let number = calendar.number(dimension, Timestamp::from_micros(micros));
-                assert!(named(dimension, number).is_some(), "{micros} {dimension:?}");
+                let number = calendar.number_of(dimension, Timestamp::from_micros(micros));
+                assert!(
+                    key_and_label(dimension, number).is_some(),
+                    "{micros} {dimension:?}"
+                );
             }
         }
     }
 
     proptest! {
         #[test]
-        fn a_day_is_the_one_between_its_beginning_and_the_next(
+        fn moment_is_between_the_beginnings_of_its_day_and_the_next(
             seconds in proptest::collection::vec(-3_000_000_000_i64..4_000_000_000, 1..20),
             name in prop::sample::select(vec![
                 "UTC", "Europe/London", "America/Havana", "America/St_Johns", "America/Sao_Paulo", "Asia/Beirut",
@@ -206,7 +210,7 @@ mod tests {
             let mut calendar = Calendar::new(zone);
             for second in seconds {
                 let at = Timestamp::from_micros(second * 1_000_000);
-                let date = calendar.date(at);
+                let date = calendar.date_of(at);
                 prop_assert!(start_of_day(date, zone) <= at);
                 prop_assert!(at < start_of_day(date.succ_opt().unwrap(), zone));
             }

@@ -1,42 +1,45 @@
-//! The parameter `by`, the order of groups, and what every dimension is called.
+//! Tests of the parameter `by`, the order of groups, and the labels of each dimension.
 
 use serde_json::{Value, json};
 
-use super::fold::{Counted, Fold};
+use super::counter::{CountedActivity, SummaryCounter};
 use super::*;
 use crate::base::clock::Timestamp;
 
 #[test]
 fn by_is_one_or_two_different_dimensions() {
-    let read = |values: &[&str]| Dimension::read(values.iter().copied()).map_err(|fault| fault.to_string());
+    let parse = |values: &[&str]| Dimension::parse(values.iter().copied()).map_err(|fault| fault.to_string());
     for dimension in Dimension::ALL {
-        assert_eq!(read(&[dimension.key()]), Ok(vec![*dimension]));
+        assert_eq!(parse(&[dimension.key()]), Ok(vec![*dimension]));
         assert_eq!(serde_json::to_value(dimension).unwrap(), json!(dimension.key()));
     }
     let both = Ok(vec![Dimension::Team, Dimension::Month]);
-    assert_eq!(read(&["team,month"]), both);
-    assert_eq!(read(&["team", "month"]), both);
+    assert_eq!(parse(&["team,month"]), both);
+    assert_eq!(parse(&["team", "month"]), both);
     let all = "`action`, `day`, `week`, `month`, `user`, `team`, `content`, `type`, `content_type`, `result`";
-    assert_eq!(read(&[]), Err(format!("by: is missing: say one or two of {all}")));
+    assert_eq!(
+        parse(&[]),
+        Err(format!("by: is missing: give one or two of {all}"))
+    );
     for unknown in ["", "team,", "Team", "year", "team, month"] {
         assert_eq!(
-            read(&[unknown]),
+            parse(&[unknown]),
             Err(format!("by: is one or two of {all}")),
             "{unknown:?}"
         );
     }
-    let twice = Err("by: names `team` twice; once is enough".to_owned());
-    assert_eq!(read(&["team,team"]), twice);
-    assert_eq!(read(&["team", "team"]), twice);
+    let twice = Err("by: has the value `team` twice".to_owned());
+    assert_eq!(parse(&["team,team"]), twice);
+    assert_eq!(parse(&["team", "team"]), twice);
     assert_eq!(
-        read(&["team,month", "user"]),
+        parse(&["team,month", "user"]),
         Err("by: has at most 2 values".to_owned())
     );
 }
 
-/// A row of that moment about a user.
-fn row(at: i64, user: Option<i64>) -> Counted<'static> {
-    Counted {
+/// A row of a user at this time.
+fn row(at: i64, user: Option<i64>) -> CountedActivity<'static> {
+    CountedActivity {
         happened_at: Timestamp::from_micros(at),
         person: user.unwrap_or(1),
         user,
@@ -53,12 +56,12 @@ fn row(at: i64, user: Option<i64>) -> Counted<'static> {
     }
 }
 
-fn summary(by: &[Dimension], rows: &[Counted<'_>], names: &Names) -> Value {
-    let mut fold = Fold::new(by, chrono_tz::UTC);
+fn summary(by: &[Dimension], rows: &[CountedActivity<'_>], names: &GroupNames) -> Value {
+    let mut counter = SummaryCounter::new(by, chrono_tz::UTC);
     for row in rows {
-        fold.add(row).unwrap();
+        counter.add(row).unwrap();
     }
-    serde_json::to_value(Summary::new(fold.finish(MOST_GROUPS), names).unwrap()).unwrap()
+    serde_json::to_value(Summary::new(counter.finish(MOST_GROUPS), names).unwrap()).unwrap()
 }
 
 fn keys(summary: &Value) -> Vec<Value> {
@@ -66,22 +69,22 @@ fn keys(summary: &Value) -> Vec<Value> {
     groups.iter().map(|group| group["key"].clone()).collect()
 }
 
-fn names() -> Names {
+fn names() -> GroupNames {
     let users = [
-        (10, Named::new("cy", "Cy")),
-        (11, Named::new("bo", "Bo Ek")),
-        (12, Named::new("ada", "Ada")),
+        (10, KeyAndLabel::new("cy", "Cy")),
+        (11, KeyAndLabel::new("bo", "Bo Ek")),
+        (12, KeyAndLabel::new("ada", "Ada")),
     ];
-    Names {
+    GroupNames {
         users: users.into(),
-        ..Names::default()
+        ..GroupNames::default()
     }
 }
 
 const DAY: i64 = 86_400_000_000;
 
 #[test]
-fn groups_stand_by_time_then_rows_then_key_and_what_has_none_last() {
+fn groups_are_ordered_by_time_then_rows_then_key_with_null_last() {
     let rows = [
         row(0, None),
         row(0, Some(10)),
@@ -120,7 +123,7 @@ fn groups_stand_by_time_then_rows_then_key_and_what_has_none_last() {
 
 #[test]
 fn every_dimension_has_a_key_and_a_label() {
-    let content = Counted {
+    let content = CountedActivity {
         content: Some(7),
         learning_type: Some(LearningType::LearningPlan),
         content_type: Some(ContentFormat::Scorm),
@@ -129,21 +132,21 @@ fn every_dimension_has_a_key_and_a_label() {
         teams: &[5],
         ..row(-DAY, Some(12))
     };
-    let named = Names {
-        teams: [(5, Named::new("t", "Team T"))].into(),
-        contents: [(7, Named::new("c", "Content C"))].into(),
+    let names = GroupNames {
+        teams: [(5, KeyAndLabel::new("t", "Team T"))].into(),
+        contents: [(7, KeyAndLabel::new("c", "Content C"))].into(),
         ..names()
     };
-    let told = |dimension: Dimension, row: &Counted<'_>| {
-        let summary = summary(&[dimension], std::slice::from_ref(row), &named);
+    let describe = |dimension: Dimension, row: &CountedActivity<'_>| {
+        let summary = summary(&[dimension], std::slice::from_ref(row), &names);
         let group = summary["groups"][0].clone();
-        let of = |member: &str| {
+        let value = |member: &str| {
             assert_eq!(group[member].as_object().unwrap().len(), 1, "{group}");
             group[member][dimension.key()].clone()
         };
-        (of("key"), of("label"))
+        (value("key"), value("label"))
     };
-    let there = [
+    let values = [
         (Dimension::Action, json!("enrolled_for"), "Enrolled for"),
         (Dimension::Day, json!("1969-12-31"), "31 December 1969"),
         (Dimension::Week, json!("1969-12-29"), "Week of 29 December 1969"),
@@ -155,8 +158,12 @@ fn every_dimension_has_a_key_and_a_label() {
         (Dimension::ContentType, json!("scorm"), "SCORM"),
         (Dimension::Result, json!("failed"), "Failed"),
     ];
-    for (dimension, key, label) in there {
-        assert_eq!(told(dimension, &content), (key, json!(label)), "{dimension:?}");
+    for (dimension, key, label) in values {
+        assert_eq!(
+            describe(dimension, &content),
+            (key, json!(label)),
+            "{dimension:?}"
+        );
     }
     let none = [
         (Dimension::User, "Not in the directory"),
@@ -168,39 +175,39 @@ fn every_dimension_has_a_key_and_a_label() {
     ];
     for (dimension, label) in none {
         assert_eq!(
-            told(dimension, &row(0, None)),
+            describe(dimension, &row(0, None)),
             (Value::Null, json!(label)),
             "{dimension:?}"
         );
     }
     assert_eq!(
-        told(Dimension::Action, &row(0, None)),
+        describe(Dimension::Action, &row(0, None)),
         (json!("other"), json!("Other"))
     );
-    let passed = Counted {
+    let passed = CountedActivity {
         success: Some(true),
         ..row(0, None)
     };
     assert_eq!(
-        told(Dimension::Result, &passed),
+        describe(Dimension::Result, &passed),
         (json!("passed"), json!("Passed"))
     );
 }
 
 #[test]
-fn a_name_that_is_missing_is_noticed() {
-    let mut fold = Fold::new(&[Dimension::User], chrono_tz::UTC);
-    fold.add(&row(0, Some(99))).unwrap();
-    let folded = fold.finish(MOST_GROUPS);
-    assert_eq!(folded.keys(Dimension::User), [99]);
-    assert_eq!(folded.keys(Dimension::Team), Vec::<i64>::new());
-    assert_eq!(Summary::new(folded, &Names::default()), None);
+fn summary_with_a_missing_name_is_refused() {
+    let mut counter = SummaryCounter::new(&[Dimension::User], chrono_tz::UTC);
+    counter.add(&row(0, Some(99))).unwrap();
+    let counted = counter.finish(MOST_GROUPS);
+    assert_eq!(counted.keys(Dimension::User), [99]);
+    assert_eq!(counted.keys(Dimension::Team), Vec::<i64>::new());
+    assert_eq!(Summary::new(counted, &GroupNames::default()), None);
 }
 
 #[test]
-fn nothing_to_count_is_a_total_of_zeros() {
+fn summary_of_no_rows_has_a_total_of_zeros() {
     let expected = json!({"groups": [], "truncated": false, "total": {
         "rows": 0, "persons": 0, "completions": 0, "passed": 0, "failed": 0, "average_score": null,
         "total_seconds": 0}});
-    assert_eq!(summary(&[Dimension::Week], &[], &Names::default()), expected);
+    assert_eq!(summary(&[Dimension::Week], &[], &GroupNames::default()), expected);
 }

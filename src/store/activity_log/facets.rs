@@ -17,7 +17,7 @@ use crate::access::Scoped;
 use crate::base::Fingerprint;
 use crate::base::clock::Timestamp;
 use crate::base::ids::OrgId;
-use crate::log::facets::{Counted, FacetValues, Facets, Fold};
+use crate::log::facets::{CountedActivity, FacetValues, Facets, FacetCounter};
 use crate::log::row::full_name;
 use crate::log::{Action, ContentKey, Filter, PersonKey, VerbKey, description};
 use crate::record::Origin;
@@ -53,7 +53,7 @@ columns! {
     }
 }
 
-impl From<CountedRow> for Counted {
+impl From<CountedRow> for CountedActivity {
     fn from(row: CountedRow) -> Self {
         Self {
             person: row.person,
@@ -75,7 +75,7 @@ impl From<CountedRow> for Counted {
 impl Store {
     /// Counts the values of each filter among the matching rows.
     ///
-    /// `filter` must be a [`population`](crate::log::facets::population). Other filters would restrict the facets.
+    /// `filter` must be a [`facet_filter`](crate::log::facets::facet_filter). Other filters would restrict the facets.
     pub async fn count_facets(
         &self,
         cache: &FacetCache,
@@ -86,79 +86,79 @@ impl Store {
         if let Some(facets) = cache.get(filter, self.clock().now()) {
             return Ok(facets);
         }
-        let mut fold = Fold::default();
+        let mut counter = FacetCounter::default();
         {
-            let read = |row: &_| CountedRow::read(row).map(Counted::from);
+            let read = |row: &_| CountedRow::read(row).map(CountedActivity::from);
             let mut chunks = pin!(self.scan_rows(filter, CountedRow::COLUMNS, now, read).await?);
             while let Some(rows) = chunks.try_next().await? {
-                rows.iter().for_each(|row| fold.add(row, now));
+                rows.iter().for_each(|row| counter.add(row, now));
             }
         }
-        let facets = Arc::new(self.named_facets(filter.org(), &fold, now).await?);
-        if fold.rows > MAX_UNCACHED_ROWS {
+        let facets = Arc::new(self.named_facets(filter.org(), &counter, now).await?);
+        if counter.rows > MAX_UNCACHED_ROWS {
             cache.insert(fingerprint(filter), Arc::clone(&facets));
         }
         Ok(facets)
     }
 
     /// Loads the names of all counted keys.
-    async fn named_facets(&self, org: &OrgId, fold: &Fold, now: Timestamp) -> Result<Facets, StoreError> {
-        let verbs = self.verb_values(org, fold).await?;
-        let contents = self.content_values(org, fold).await?;
+    async fn named_facets(&self, org: &OrgId, counter: &FacetCounter, now: Timestamp) -> Result<Facets, StoreError> {
+        let verbs = self.verb_values(org, counter).await?;
+        let contents = self.content_values(org, counter).await?;
         let people = match self.organisation_key(org).await? {
-            Some(key) => self.people_values(key, fold).await?,
+            Some(key) => self.people_values(key, counter).await?,
             None => PeopleValues::default(),
         };
         let mut facets = vec![
-            fold.actions().named("action"),
-            verbs.named("verb"),
-            contents.learning_types.named("type"),
-            contents.content_types.named("content_type"),
-            contents.contents.named("content"),
-            contents.tags.named("tag"),
-            contents.sources.named("source"),
-            contents.cpd_labels.named("cpd_label"),
-            fold.device_types().named("device_type"),
-            fold.origins().named("origin"),
-            fold.imports().named("import"),
-            people.teams.named("team"),
-            people.groups.named("group"),
-            people.users.named("user"),
-            fold.results().named("result"),
-            fold.completed().named("completed"),
-            fold.expired().named("expired"),
-            fold.certified().named("has_certificate"),
-            fold.imported().named("bulk_import"),
+            counter.actions().into_facet("action"),
+            verbs.into_facet("verb"),
+            contents.learning_types.into_facet("type"),
+            contents.content_types.into_facet("content_type"),
+            contents.contents.into_facet("content"),
+            contents.tags.into_facet("tag"),
+            contents.sources.into_facet("source"),
+            contents.cpd_labels.into_facet("cpd_label"),
+            counter.device_types().into_facet("device_type"),
+            counter.origins().into_facet("origin"),
+            counter.imports().into_facet("import"),
+            people.teams.into_facet("team"),
+            people.groups.into_facet("group"),
+            people.users.into_facet("user"),
+            counter.results().into_facet("result"),
+            counter.completed().into_facet("completed"),
+            counter.expired().into_facet("expired"),
+            counter.certified().into_facet("has_certificate"),
+            counter.imported().into_facet("bulk_import"),
         ];
         let fields = people.fields.into_iter();
-        facets.extend(fields.map(|(field, values)| values.named(format!("custom[{field}]"))));
+        facets.extend(fields.map(|(field, values)| values.into_facet(format!("custom[{field}]"))));
         Ok(Facets { facets, as_of: now })
     }
 
-    async fn verb_values(&self, org: &OrgId, fold: &Fold) -> Result<FacetValues, StoreError> {
+    async fn verb_values(&self, org: &OrgId, counter: &FacetCounter) -> Result<FacetValues, StoreError> {
         let mut values = FacetValues::default();
-        let keys: Vec<VerbKey> = fold.verbs.keys().copied().collect();
+        let keys: Vec<VerbKey> = counter.verbs.keys().copied().collect();
         for keys in keys.chunks(KEYS_PER_QUERY) {
             for (key, verb) in self.verb_details(org, keys).await? {
                 let label = description::label(Action::Other, &verb);
-                values.add(&verb.iri, &label, fold.verbs.get(&key).copied().unwrap_or(0));
+                values.add(&verb.iri, &label, counter.verbs.get(&key).copied().unwrap_or(0));
             }
         }
         Ok(values)
     }
 
-    async fn content_values(&self, org: &OrgId, fold: &Fold) -> Result<ContentValues, StoreError> {
+    async fn content_values(&self, org: &OrgId, counter: &FacetCounter) -> Result<ContentValues, StoreError> {
         let mut values = ContentValues {
-            sources: FacetValues::of_texts(&fold.sources),
+            sources: FacetValues::from_texts(&counter.sources),
             ..ContentValues::default()
         };
-        let keys: Vec<ContentKey> = fold.contents.keys().copied().collect();
+        let keys: Vec<ContentKey> = counter.contents.keys().copied().collect();
         for keys in keys.chunks(KEYS_PER_QUERY) {
             for (key, content) in self.content_details(org, keys).await? {
-                let count = fold.contents.get(&key).copied().unwrap_or_default();
+                let count = counter.contents.get(&key).copied().unwrap_or_default();
                 values
                     .contents
-                    .add(content.id.as_str(), &description::titled(&content), count.rows);
+                    .add(content.id.as_str(), &description::display_title(&content), count.rows);
                 if let Some(learning_type) = content.learning_type {
                     values
                         .learning_types
@@ -181,8 +181,8 @@ impl Store {
         Ok(values)
     }
 
-    async fn people_values(&self, org: i64, fold: &Fold) -> Result<PeopleValues, StoreError> {
-        let rows_by_user = self.count_rows_by_user(org, fold).await?;
+    async fn people_values(&self, org: i64, counter: &FacetCounter) -> Result<PeopleValues, StoreError> {
+        let rows_by_user = self.count_rows_by_user(org, counter).await?;
         let mut users: Vec<i64> = rows_by_user.keys().copied().collect();
         users.sort_unstable();
         let mut values = PeopleValues::default();
@@ -219,15 +219,15 @@ impl Store {
     }
 
     /// Counts the rows of each user over all persons of the user. Persons without a user are not counted.
-    async fn count_rows_by_user(&self, org: i64, fold: &Fold) -> Result<HashMap<i64, u64>, StoreError> {
+    async fn count_rows_by_user(&self, org: i64, counter: &FacetCounter) -> Result<HashMap<i64, u64>, StoreError> {
         let mut rows_by_user: HashMap<i64, u64> = HashMap::new();
-        let mut persons: Vec<i64> = fold.persons.keys().map(|key| key.0).collect();
+        let mut persons: Vec<i64> = counter.persons.keys().map(|key| key.0).collect();
         persons.sort_unstable();
         for persons in persons.chunks(KEYS_PER_QUERY) {
             let select = Sql::new(SELECT_USERS_OF_PERSONS).with(org).with(persons.to_vec());
             let users: Vec<(PersonKey, i64)> = self.db().fetch_rows(select).await?;
             for (person, user) in users {
-                *rows_by_user.entry(user).or_default() += fold.persons.get(&person).copied().unwrap_or(0);
+                *rows_by_user.entry(user).or_default() += counter.persons.get(&person).copied().unwrap_or(0);
             }
         }
         Ok(rows_by_user)

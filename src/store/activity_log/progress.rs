@@ -17,7 +17,7 @@ use futures_util::{Stream, stream};
 use crate::access::Scoped;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{OrgId, StatementId, UserId};
-use crate::log::progress::{Decisive, Place, Standing, State, StateCounts};
+use crate::log::progress::{DecisiveActivity, ListPosition, ProgressStatus, State, StateCounts};
 use crate::log::{Action, Certificate, ContentDetails, Filter, Percent, PersonDetails, PersonKey};
 
 use crate::store::db::columns::columns;
@@ -48,7 +48,7 @@ pub struct PersonStanding {
     /// The person. For a user, its key is the key of the user, because a user can have several persons.
     pub person: PersonDetails,
     /// The standing.
-    pub standing: Standing,
+    pub standing: ProgressStatus,
 }
 
 /// A page of people.
@@ -57,7 +57,7 @@ pub struct ProgressPage {
     /// The users in the order of their ids, then the persons without a user.
     pub people: Vec<PersonStanding>,
     /// The last place of this page; `None` if it is the last page.
-    pub next: Option<Place>,
+    pub next: Option<ListPosition>,
 }
 
 /// The state of each user and person that has a row of the content, also outside the reach.
@@ -100,7 +100,7 @@ columns! {
     }
 }
 
-impl From<DecisiveRow> for Decisive {
+impl From<DecisiveRow> for DecisiveActivity {
     fn from(row: DecisiveRow) -> Self {
         Self {
             seq: row.seq,
@@ -121,7 +121,7 @@ impl From<DecisiveRow> for Decisive {
 /// The rows that determine the standings of some people, by the key of the user or person.
 #[derive(Default)]
 struct StandingRows {
-    decisive: HashMap<i64, Vec<Decisive>>,
+    decisive: HashMap<i64, Vec<DecisiveActivity>>,
     /// The time of the first activity that begins something, for people without a completion or failure.
     begun: HashMap<i64, Timestamp>,
 }
@@ -195,7 +195,7 @@ impl ContentProgress {
     pub async fn find_page(
         &self,
         only: Option<(&StateSurvey, &[State])>,
-        after: Option<&Place>,
+        after: Option<&ListPosition>,
         limit: usize,
     ) -> Result<ProgressPage, StoreError> {
         let mut keys = self.find_keys(only, after, limit).await?;
@@ -264,14 +264,14 @@ impl ContentProgress {
     async fn find_keys(
         &self,
         only: Option<(&StateSurvey, &[State])>,
-        after: Option<&Place>,
+        after: Option<&ListPosition>,
         limit: usize,
     ) -> Result<Vec<PersonOrUser>, StoreError> {
         let mut keys = Vec::new();
         let (after_user, after_person) = match after {
             None => (Some(None), i64::MIN),
-            Some(Place::User(id)) => (Some(Some(id)), i64::MIN),
-            Some(Place::Person(key)) => (None, key.0),
+            Some(ListPosition::User(id)) => (Some(Some(id)), i64::MIN),
+            Some(ListPosition::Person(key)) => (None, key.0),
         };
         if let Some(after) = after_user {
             let sql = self.page_query(only, after, limit);
@@ -333,7 +333,7 @@ impl ContentProgress {
                 .remove(&key)
                 .ok_or(StoreError::Invariant("a person of a page without details"))?;
             let decisive = rows.decisive.remove(&key).unwrap_or_default();
-            let standing = Standing::of(&decisive, rows.begun.remove(&key), self.now);
+            let standing = ProgressStatus::from_rows(&decisive, rows.begun.remove(&key), self.now);
             standings.push(PersonStanding { person, standing });
         }
         Ok(standings)
@@ -351,7 +351,7 @@ impl ContentProgress {
             let decisive = DecisiveRow::read_from(&row, 1)?.into();
             rows.decisive.entry(row.get(0)?).or_default().push(decisive);
         }
-        let decides = |row: &Decisive| row.completed || row.action == Action::Failed;
+        let decides = |row: &DecisiveActivity| row.completed || row.action == Action::Failed;
         let undecided: Vec<i64> = keys
             .iter()
             .copied()
@@ -484,7 +484,7 @@ struct PeopleReader {
     keys: std::vec::IntoIter<PersonOrUser>,
     /// The place after which the next query continues. `Some(None)` is the first query, and `None` means that all keys
     /// were found.
-    next_query: Option<Option<Place>>,
+    next_query: Option<Option<ListPosition>>,
 }
 
 impl PeopleReader {
@@ -516,15 +516,15 @@ impl PeopleReader {
 }
 
 impl PersonOrUser {
-    fn place(&self) -> Place {
+    fn place(&self) -> ListPosition {
         match self {
-            Self::User { id, .. } => Place::User(id.clone()),
-            Self::Person(key) => Place::Person(PersonKey(*key)),
+            Self::User { id, .. } => ListPosition::User(id.clone()),
+            Self::Person(key) => ListPosition::Person(PersonKey(*key)),
         }
     }
 }
 
-/// Adds the code of the state that follows from a single row. [`Standing::of`] has the same rule.
+/// Adds the code of the state that follows from a single row. [`ProgressStatus::from_rows`] has the same rule.
 fn push_state(sql: &mut Sql, now: Timestamp) {
     let code = |state: State| state.code().to_string();
     sql.push("CASE WHEN a.completed AND (a.expired_at IS NULL OR a.expired_at >= ");
@@ -545,7 +545,7 @@ fn push_state(sql: &mut Sql, now: Timestamp) {
 
 /// The codes of the actions that do not begin anything.
 fn idle_actions() -> Vec<i16> {
-    let idle = Action::ALL.iter().filter(|action| !action.begins());
+    let idle = Action::ALL.iter().filter(|action| !action.starts_learning());
     idle.map(|action| action.code()).collect()
 }
 

@@ -4,7 +4,7 @@
 //! distinct people and overlapping groups takes the databases longer than returning the rows, and the total would need a
 //! second query. The process also knows the days of a time zone, which the two databases handle differently.
 //!
-//! Persons and contents are looked up once for each key, as in exports. Names are loaded at the end, only for the groups
+//! Persons and contents are looked up once for each key, as in exports. GroupNames are loaded at the end, only for the groups
 //! of the result.
 
 use std::collections::{HashMap, HashSet};
@@ -16,9 +16,9 @@ use crate::access::Scoped;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{TeamId, UserId};
 use crate::catalogue::{ContentFormat, LearningType};
-use crate::log::description::titled;
-use crate::log::summary::fold::{Counted, Fold, Folded, TooMuch};
-use crate::log::summary::{Dimension, MOST_GROUPS, Named, Names, Summary};
+use crate::log::description::display_title;
+use crate::log::summary::counter::{CountedActivity, SummaryCounter, CountedGroups, LimitExceeded};
+use crate::log::summary::{Dimension, MOST_GROUPS, KeyAndLabel, GroupNames, Summary};
 use crate::log::{Action, ContentKey, Filter, Percent};
 
 use crate::store::db::columns::columns;
@@ -66,8 +66,8 @@ impl Store {
         filter: &Scoped<&Filter>,
         by: &[Dimension],
         now: Timestamp,
-    ) -> Result<Result<Summary, TooMuch>, StoreError> {
-        let mut fold = Fold::new(by, filter.inner().zone());
+    ) -> Result<Result<Summary, LimitExceeded>, StoreError> {
+        let mut counter = SummaryCounter::new(by, filter.inner().zone());
         let mut lookups = GroupLookups::new(self, filter, by).await?;
         let chunks = self.scan_rows(filter, CountedRow::COLUMNS, now, CountedRow::read);
         let mut chunks = std::pin::pin!(chunks.await?);
@@ -79,7 +79,7 @@ impl Store {
             if last || rows.len() >= ROWS_PER_LOOKUP {
                 lookups.load(&rows).await?;
                 for row in rows.drain(..) {
-                    if let Err(too_much) = fold.add(&lookups.resolve(&row)?) {
+                    if let Err(too_much) = counter.add(&lookups.resolve(&row)?) {
                         return Ok(Err(too_much));
                     }
                 }
@@ -88,9 +88,9 @@ impl Store {
                 break;
             }
         }
-        let folded = fold.finish(MOST_GROUPS);
-        let names = lookups.load_names(&folded).await?;
-        let summary = Summary::new(folded, &names);
+        let counted = counter.finish(MOST_GROUPS);
+        let names = lookups.load_names(&counted).await?;
+        let summary = Summary::new(counted, &names);
         Ok(Ok(
             summary.ok_or(StoreError::Invariant("a group without its name"))?
         ))
@@ -198,7 +198,7 @@ impl<'a> GroupLookups<'a> {
     }
 
     /// Adds the loaded data to a row.
-    fn resolve(&self, row: &CountedRow) -> Result<Counted<'_>, StoreError> {
+    fn resolve(&self, row: &CountedRow) -> Result<CountedActivity<'_>, StoreError> {
         let user = *self
             .users
             .get(&row.person)
@@ -212,7 +212,7 @@ impl<'a> GroupLookups<'a> {
         let (learning_type, content_type) = kinds
             .and_then(|(kinds, content)| kinds.get(&content).copied())
             .unwrap_or_default();
-        Ok(Counted {
+        Ok(CountedActivity {
             happened_at: row.happened_at,
             person: row.person,
             user,
@@ -230,12 +230,12 @@ impl<'a> GroupLookups<'a> {
     }
 
     /// Loads the current names of the groups.
-    async fn load_names(&self, folded: &Folded) -> Result<Names, StoreError> {
-        let mut names = Names::default();
+    async fn load_names(&self, counted: &CountedGroups) -> Result<GroupNames, StoreError> {
+        let mut names = GroupNames::default();
         let Some(org) = self.org else {
             return Ok(names);
         };
-        let users = folded.keys(Dimension::User);
+        let users = counted.keys(Dimension::User);
         if !users.is_empty() {
             let columns = UserNameRow::COLUMNS;
             let select = format!("SELECT {columns} FROM users u WHERE u.org = $1 AND u.key IN LIST($2)");
@@ -244,19 +244,19 @@ impl<'a> GroupLookups<'a> {
             for user in users {
                 let name = full_name(user.first_name, user.last_name);
                 let name = name.unwrap_or_else(|| user.id.to_string());
-                names.users.insert(user.key, Named::new(user.id.as_str(), name));
+                names.users.insert(user.key, KeyAndLabel::new(user.id.as_str(), name));
             }
         }
-        let teams = folded.keys(Dimension::Team);
+        let teams = counted.keys(Dimension::Team);
         if !teams.is_empty() {
             let select = Sql::new("SELECT key, id, name FROM teams WHERE org = $1 AND key IN LIST($2)");
             let teams: Vec<(i64, TeamId, String)> =
                 self.store.db().fetch_rows(select.with(org).with(teams)).await?;
             for (key, id, name) in teams {
-                names.teams.insert(key, Named::new(id.as_str(), name));
+                names.teams.insert(key, KeyAndLabel::new(id.as_str(), name));
             }
         }
-        let contents: Vec<ContentKey> = folded
+        let contents: Vec<ContentKey> = counted
             .keys(Dimension::Content)
             .into_iter()
             .map(ContentKey)
@@ -266,7 +266,7 @@ impl<'a> GroupLookups<'a> {
             for (key, content) in contents {
                 names
                     .contents
-                    .insert(key.0, Named::new(content.id.as_str(), titled(&content)));
+                    .insert(key.0, KeyAndLabel::new(content.id.as_str(), display_title(&content)));
             }
         }
         Ok(names)

@@ -202,7 +202,10 @@ fn describe(content: &ContentRef, iris: &HashMap<ContentId, String>, home_page: 
         ContentName::Iri(iri) => (iri.as_str().to_owned(), true),
         ContentName::Id(id) => match iris.get(id) {
             Some(iri) => (iri.clone(), true),
-            None => (ContentDraft::default_iri(id, home_page), content.makes_content()),
+            None => (
+                ContentDraft::default_iri(id, home_page),
+                content.can_create_content(),
+            ),
         },
     };
     (

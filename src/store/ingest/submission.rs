@@ -53,7 +53,7 @@ impl Incoming {
     pub(crate) fn is_same_as(&self, statement: &Statement, envelope: &Envelope) -> bool {
         match &self.sameness {
             Sameness::Statement => self.statement.same_as(statement),
-            Sameness::ShortForm(sent) => sent.same_as(&self.statement, statement, envelope),
+            Sameness::ShortForm(sent) => sent.is_same_as(&self.statement, statement, envelope),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Only what is sent is compared.
+//! Tests of the comparison with stored records.
 
 use crate::base::clock::Timestamp;
 use crate::log::short_form::{Resolved, ResolvedContent, ShortForm, ShortFormRules};
@@ -42,16 +42,16 @@ fn statement(form: &ShortForm, account: &str) -> Statement {
 }
 
 fn difference(again: &str) -> Option<&'static str> {
-    let (kept, again) = (form(FULL), form(again));
+    let (stored, again) = (form(FULL), form(again));
     again.difference(
         &statement(&again, "ada"),
-        &statement(&kept, "ada"),
-        &kept.envelope(Envelope::default()),
+        &statement(&stored, "ada"),
+        &stored.envelope(Envelope::default()),
     )
 }
 
 #[test]
-fn the_same_again_is_the_same() {
+fn repeated_activity_is_the_same() {
     assert_eq!(difference(FULL), None);
     assert_eq!(
         difference(
@@ -64,7 +64,7 @@ fn the_same_again_is_the_same() {
 }
 
 #[test]
-fn what_is_not_sent_is_not_compared() {
+fn omitted_members_are_not_compared() {
     assert_eq!(difference(r#"{"user":"ada","action":"completed"}"#), None);
     assert_eq!(
         difference(r#"{"user":"ada","action":"completed","result":{"score":{"scaled":0.925}}}"#),
@@ -77,7 +77,7 @@ fn what_is_not_sent_is_not_compared() {
 }
 
 #[test]
-fn what_is_sent_otherwise_is_a_difference() {
+fn changed_members_are_differences() {
     for (from, to, member) in [
         ("completed", "failed", "/action"),
         ("09:00", "09:01", "/happened_at"),
@@ -104,17 +104,17 @@ fn what_is_sent_otherwise_is_a_difference() {
 }
 
 #[test]
-fn another_user_or_content_is_a_difference() {
-    let (kept, envelope) = (form(FULL), form(FULL).envelope(Envelope::default()));
+fn other_user_or_content_is_a_difference() {
+    let (stored, envelope) = (form(FULL), form(FULL).envelope(Envelope::default()));
     let other = form(&FULL.replace("ada", "bob"));
     assert_eq!(
-        other.difference(&statement(&other, "bob"), &statement(&kept, "ada"), &envelope),
+        other.difference(&statement(&other, "bob"), &statement(&stored, "ada"), &envelope),
         Some("/user")
     );
     let login = form(r#"{"user":"ada","action":"completed"}"#);
     assert_eq!(
-        kept.difference(&statement(&kept, "ada"), &statement(&login, "ada"), &envelope),
+        stored.difference(&statement(&stored, "ada"), &statement(&login, "ada"), &envelope),
         Some("/content")
     );
-    assert!(!kept.same_as(&statement(&kept, "ada"), &statement(&login, "ada"), &envelope));
+    assert!(!stored.is_same_as(&statement(&stored, "ada"), &statement(&login, "ada"), &envelope));
 }

@@ -12,7 +12,7 @@ use rollbook::access::{
 };
 use rollbook::base::clock::Timestamp;
 use rollbook::base::ids::{OrgId, UserId};
-use rollbook::log::facets::population;
+use rollbook::log::facets::facet_filter;
 use rollbook::log::summary::Dimension;
 use rollbook::log::{Filter as LogFilter, ParseContext, Position, Query};
 use rollbook::store::{Detail, FacetCache, Page, Store};
@@ -399,7 +399,7 @@ async fn compare_facet_of_actions(
     question: &Scoped<LogFilter>,
     query: &Query,
 ) -> CheckResult {
-    let bar = question.clone().map(|filter| population(&filter, query.asked_scope));
+    let bar = question.clone().map(|filter| facet_filter(&filter, query.asked_scope));
     let facets = store
         .count_facets(&FacetCache::default(), &bar.as_ref(), query.now)
         .await

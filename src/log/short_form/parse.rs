@@ -1,10 +1,10 @@
-//! Reading a [`ShortForm`]: every fault at its place, not only the first.
+//! Parsing of a [`ShortForm`]. All faults are reported, each with its pointer.
 
 use std::fmt::Display;
 
 use uuid::Uuid;
 
-use super::{ContentName, ContentRef, Did, ShortForm, ShortResult, UserRef};
+use super::{ActionOrVerb, ContentName, ContentRef, ShortForm, ShortResult, UserRef};
 use crate::base::body::{parse_bodies, parse_body};
 use crate::base::fault::{Fault, Place};
 use crate::base::form::{Form, one_of, short_text};
@@ -15,7 +15,7 @@ use crate::catalogue::{ContentFormat, LearningType};
 use crate::log::action::Action;
 use crate::record::{Actor, AwardedCertificate, Duration, Identifier, Iri, Response, Score, verb};
 
-/// The longest device type, source, certificate name and question's id, in characters.
+/// The longest device type, source, certificate name and question id, in characters.
 pub const MAX_TERM: usize = 255;
 /// The longest title, in characters.
 pub const MAX_TITLE: usize = 1_000;
@@ -23,16 +23,16 @@ pub const MAX_TITLE: usize = 1_000;
 pub const MAX_COMMENT: usize = 10_000;
 /// The longest answer and the longest prompt, in characters.
 pub const MAX_TEXT: usize = 100_000;
-/// The answers that one activity may have.
+/// The most answers of one activity.
 pub const MAX_RESPONSES: usize = 1_000;
 
-/// What the caller may say.
+/// What the caller may send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ShortFormRules {
-    /// Whether `recorded_by` and `comment` are taken: from credentials only, since what a person
-    /// records is recorded by them.
+    /// Whether `recorded_by` and `comment` are allowed. They are for credentials only: the recorder of a person's record is
+    /// that person.
     pub recorder: bool,
-    /// How many objects and arrays may lie within each other.
+    /// The limit for nested objects and arrays.
     pub depth: usize,
 }
 
@@ -55,29 +55,30 @@ const MEMBERS: [&str; 15] = [
 ];
 
 impl ShortForm {
-    /// Reads the body of a request that has one activity.
+    /// Parses a body with one activity.
     ///
     /// # Errors
-    /// Everything that is wrong, each with its place.
+    ///
+    /// All faults, each with its pointer.
     pub fn parse(body: &str, rules: &ShortFormRules) -> Result<Self, Vec<Fault>> {
         parse_body(body, rules.depth, |node, place, faults| {
-            Self::read(node, place, rules, faults)
+            Self::from_node(node, place, rules, faults)
         })
     }
 
-    /// Reads the elements of a batch, each a JSON text of its own; pointers begin with the number of the
-    /// element (`/1/user`).
+    /// Parses the elements of a batch, each a JSON text. Pointers begin with the index of the element (`/1/user`).
     ///
     /// # Errors
-    /// Everything that is wrong with any of them, each with its place.
+    ///
+    /// All faults of all elements, each with its pointer.
     pub fn parse_batch(elements: &[&str], rules: &ShortFormRules) -> Result<Vec<Self>, Vec<Fault>> {
         parse_bodies(elements, rules.depth, |_, node, place, faults| {
-            Self::read(node, place, rules, faults)
+            Self::from_node(node, place, rules, faults)
         })
     }
 
-    /// Reads an activity at its place, noting everything that is wrong; `None` where something is.
-    pub fn read(
+    /// Reads an activity at `place` and adds its faults to `faults`; `None` if it has any.
+    fn from_node(
         node: &Node<'_>,
         place: &Place<'_>,
         rules: &ShortFormRules,
@@ -90,7 +91,7 @@ impl ShortForm {
                 if form.get(key).is_some() {
                     form.add_fault(
                         key,
-                        "only a credential says this; what you record is recorded by you",
+                        "only credentials may send this; you are the recorder of what you send",
                     );
                 }
             }
@@ -98,68 +99,68 @@ impl ShortForm {
         if form.get("user").is_none() {
             form.add_fault(
                 "user",
-                "who did it? Give a user's id, {\"email\": …}, or an xAPI agent",
+                "is missing: give a user's id, {\"email\": …} or an xAPI agent",
             );
         }
         let user = form
             .get("user")
-            .and_then(|node| user_ref(node, &place.member("user"), form.faults()));
-        let did = did(&mut form);
+            .and_then(|node| parse_user(node, &place.member("user"), form.faults()));
+        let action = parse_action(&mut form);
         let content = form
             .get("content")
-            .and_then(|node| content_ref(node, &place.member("content"), form.faults()));
-        if let Some(Did::Action(action)) = &did
+            .and_then(|node| parse_content(node, &place.member("content"), form.faults()));
+        if let Some(ActionOrVerb::Action(action)) = &action
             && action.is_session()
             && content.is_some()
         {
             form.add_fault(
                 "content",
-                format!("`{action}` is about a session and has no content; leave it out"),
+                format!("`{action}` is about a session and has no content; omit it"),
             );
         }
-        let read = Self {
-            id: form.read("id", uuid).map(StatementId),
+        let activity = Self {
+            id: form.read("id", parse_uuid).map(StatementId),
             content,
             happened_at: form.read("happened_at", timestamp::from_node),
             result: form
                 .get("result")
-                .and_then(|node| result(node, &place.member("result"), form.faults()))
+                .and_then(|node| parse_result(node, &place.member("result"), form.faults()))
                 .unwrap_or_default(),
-            responses: responses(&mut form),
+            responses: parse_responses(&mut form),
             certificate: form
                 .get("certificate")
-                .and_then(|node| certificate(node, &place.member("certificate"), form.faults())),
+                .and_then(|node| parse_certificate(node, &place.member("certificate"), form.faults())),
             expired_at: form.timestamp("expired_at"),
             device_type: form.text("device_type", MAX_TERM),
             source: form.text("source", MAX_TERM),
-            registration: form.read("registration", uuid),
+            registration: form.read("registration", parse_uuid),
             recorded_by: form.value("recorded_by"),
             comment: form.text("comment", MAX_COMMENT),
             user: user?,
-            did: did?,
+            action: action?,
         };
-        (faults.len() == before).then_some(read)
+        (faults.len() == before).then_some(activity)
     }
 }
 
 /// A user's id, `{"email": …}`, or an xAPI agent.
-fn user_ref(node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>) -> Option<UserRef> {
+fn parse_user(node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>) -> Option<UserRef> {
     match node {
-        Node::String(text) => kept(UserId::new(text.value()), place, faults).map(UserRef::Id),
+        Node::String(text) => value_or_fault(UserId::new(text.value()), place, faults).map(UserRef::Id),
         Node::Object(_) if node.get("email").is_some() => {
             let mut form = Form::from_node(node, place, "a user by e-mail", &["email"], faults)?;
             let (email, identifier) = form.read("email", |node, place| {
                 let email = json::owned_string(node, place)?;
                 match Identifier::from_email(&email) {
                     Some(identifier) => Ok((email, identifier)),
-                    None => Err(place.fault("an e-mail address is needed here, such as ada@example.org")),
+                    None => Err(place.fault("an e-mail address is required here, such as ada@example.org")),
                 }
             })?;
             Some(UserRef::Email { email, identifier })
         }
         Node::Object(_) => {
-            let actor = kept_fault(Actor::agent_from_node(node, place), faults)?;
-            // An agent always has an identifier: `read_agent` refuses one without.
+            let actor = or_fault(Actor::agent_from_node(node, place), faults)?;
+            // `agent_from_node` refuses an agent without an identifier.
             actor.identifier.map(|identifier| UserRef::Agent {
                 identifier,
                 name: actor.name,
@@ -167,7 +168,7 @@ fn user_ref(node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>) -> Opti
         }
         _ => {
             let detail = format!(
-                "a user's id, {{\"email\": …}} or an xAPI agent is needed here, not {}",
+                "a user's id, {{\"email\": …}} or an xAPI agent is required here, not {}",
                 node.kind()
             );
             faults.push(place.fault(detail));
@@ -176,36 +177,33 @@ fn user_ref(node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>) -> Opti
     }
 }
 
-/// `action` or `verb`: one of them.
-fn did(form: &mut Form<'_, '_, '_>) -> Option<Did> {
+/// The member `action` or `verb`, of which exactly one is required.
+fn parse_action(form: &mut Form<'_, '_, '_>) -> Option<ActionOrVerb> {
     match (form.get("action").is_some(), form.get("verb").is_some()) {
         (true, true) => {
-            form.add_fault("verb", "`action` says what was done already; send one of them");
+            form.add_fault("verb", "excludes `action`; send one of them");
             None
         }
         (true, false) => form.read("action", |node, place| {
-            one_of(node, place, Action::ALL, |action| action.key()).map(Did::Action)
+            one_of(node, place, Action::ALL, |action| action.key()).map(ActionOrVerb::Action)
         }),
         (false, true) => form.read("verb", |node, place| match Iri::from_node(node, place)? {
             iri if iri.as_str() == verb::VOIDED => {
-                Err(place.fault("an activity is taken away by DELETE of it, not by this verb"))
+                Err(place.fault("this verb is not allowed; delete the activity with DELETE instead"))
             }
-            iri => Ok(Did::Verb(iri)),
+            iri => Ok(ActionOrVerb::Verb(iri)),
         }),
         (false, false) => {
-            form.add_fault(
-                "action",
-                "what was done? Give an `action`, or the IRI of a `verb`",
-            );
+            form.add_fault("action", "is missing: give an `action`, or the IRI of a `verb`");
             None
         }
     }
 }
 
-/// A content's id, or an object that names and describes it.
-fn content_ref(node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>) -> Option<ContentRef> {
+/// A content's id, or an object that describes it.
+fn parse_content(node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>) -> Option<ContentRef> {
     if let Node::String(text) = node {
-        return kept(ContentId::new(text.value()), place, faults).map(ContentRef::Id);
+        return value_or_fault(ContentId::new(text.value()), place, faults).map(ContentRef::Id);
     }
     let mut form = Form::from_node(
         node,
@@ -224,8 +222,8 @@ fn content_ref(node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>) -> O
         one_of(node, place, ContentFormat::ALL, |kind| kind.key())
     });
     match (form.get("id").is_some(), form.get("iri").is_some()) {
-        (true, true) => form.add_fault("iri", "the id names the content already; send one of them"),
-        (false, false) => form.add_fault("id", "which content? Give its `id` or its `iri`"),
+        (true, true) => form.add_fault("iri", "excludes `id`; send one of them"),
+        (false, false) => form.add_fault("id", "is missing: give the `id` or the `iri` of the content"),
         _ => {}
     }
     let name = id.map(ContentName::Id).or(iri.map(ContentName::Iri))?;
@@ -237,27 +235,27 @@ fn content_ref(node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>) -> O
     })
 }
 
-fn result(node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>) -> Option<ShortResult> {
+fn parse_result(node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>) -> Option<ShortResult> {
     let known = ["success", "completion", "score", "total_time", "response"];
     let mut form = Form::from_node(node, place, "a result", &known, faults)?;
     Some(ShortResult {
         success: form.flag("success"),
         completion: form.flag("completion"),
-        score: form.read("score", score),
-        total_time: form.read("total_time", total_time),
+        score: form.read("score", parse_score),
+        total_time: form.read("total_time", parse_total_time),
         response: form.text("response", MAX_TEXT),
     })
 }
 
-/// A bare number is a percentage, kept as `scaled`; an object is a score as xAPI writes it.
-fn score(node: &Node<'_>, place: &Place<'_>) -> Result<Score, Fault> {
+/// A number is a percentage and stored as `scaled`. An object is an xAPI score.
+fn parse_score(node: &Node<'_>, place: &Place<'_>) -> Result<Score, Fault> {
     let Node::Number(_) = node else {
         return Score::from_node(node, place);
     };
     let percent = json::number(node, place)?;
     if !(0.0..=100.0).contains(&percent) {
         let detail =
-            "a bare score is a percentage from 0 to 100; send points as {\"raw\": …, \"min\": …, \"max\": …}";
+            "a number is a percentage from 0 to 100; send points as {\"raw\": …, \"min\": …, \"max\": …}";
         return Err(place.fault(detail));
     }
     Ok(Score {
@@ -267,7 +265,7 @@ fn score(node: &Node<'_>, place: &Place<'_>) -> Result<Score, Fault> {
 }
 
 /// An ISO 8601 duration, a SCORM 1.2 time, or seconds as text or number.
-fn total_time(node: &Node<'_>, place: &Place<'_>) -> Result<Duration, Fault> {
+fn parse_total_time(node: &Node<'_>, place: &Place<'_>) -> Result<Duration, Fault> {
     let text = match node {
         Node::Number(text) => text,
         _ => json::string(node, place)?,
@@ -279,7 +277,11 @@ fn total_time(node: &Node<'_>, place: &Place<'_>) -> Result<Duration, Fault> {
     })
 }
 
-fn certificate(node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>) -> Option<AwardedCertificate> {
+fn parse_certificate(
+    node: &Node<'_>,
+    place: &Place<'_>,
+    faults: &mut Vec<Fault>,
+) -> Option<AwardedCertificate> {
     let mut form = Form::from_node(node, place, "a certificate", &["name", "expires_at"], faults)?;
     Some(AwardedCertificate {
         name: form.text("name", MAX_TERM),
@@ -287,38 +289,36 @@ fn certificate(node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>) -> O
     })
 }
 
-fn responses(form: &mut Form<'_, '_, '_>) -> Vec<Response> {
+fn parse_responses(form: &mut Form<'_, '_, '_>) -> Vec<Response> {
     let Some(node) = form.get("responses") else {
         return Vec::new();
     };
-    let whole = form.place();
-    let place = whole.member("responses");
+    let activity = form.place();
+    let place = activity.member("responses");
     let faults = form.faults();
-    // The elements' own faults are noted one by one, so this only looks at the array itself.
-    let Some(nodes) = kept_fault(
+    // This checks the array only. The faults of its elements are collected below.
+    let Some(nodes) = or_fault(
         json::elements(node, &place, MAX_RESPONSES, |node, _| Ok(node)),
         faults,
     ) else {
         return Vec::new();
     };
-    let read = nodes.into_iter().enumerate();
-    read.filter_map(|(index, node)| response(node, &place.element(index), faults))
+    let nodes = nodes.into_iter().enumerate();
+    nodes
+        .filter_map(|(index, node)| parse_response(node, &place.element(index), faults))
         .collect()
 }
 
-fn response(node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>) -> Option<Response> {
+fn parse_response(node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>) -> Option<Response> {
     let known = ["question", "prompt", "response", "correct", "score", "seconds"];
     let mut form = Form::from_node(node, place, "a response", &known, faults)?;
     let question = form.required_text("question", MAX_TERM);
     let answer = form.read("response", |node, place| short_text(node, place, MAX_TEXT));
     if form.get("response").is_none() {
-        form.add_fault(
-            "response",
-            "a response needs this: what was answered, which may be the empty text",
-        );
+        form.add_fault("response", "is missing: give the answer, which may be empty");
     }
     let seconds = form.read("seconds", |node, place| match json::number(node, place)? {
-        seconds if seconds < 0.0 => Err(place.fault("a time is not less than nothing")),
+        seconds if seconds < 0.0 => Err(place.fault("a duration can't be negative")),
         seconds => Ok(seconds),
     });
     Some(Response {
@@ -331,19 +331,23 @@ fn response(node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>) -> Opti
     })
 }
 
-/// A UUID in the form with hyphens.
-fn uuid(node: &Node<'_>, place: &Place<'_>) -> Result<Uuid, Fault> {
+/// A UUID with hyphens.
+fn parse_uuid(node: &Node<'_>, place: &Place<'_>) -> Result<Uuid, Fault> {
     let text = json::string(node, place)?;
     let parsed = Uuid::try_parse(text).ok().filter(|_| text.len() == 36);
-    parsed.ok_or_else(|| place.fault("a UUID is needed here, such as 0190a000-0000-7000-8000-000000000001"))
+    parsed.ok_or_else(|| place.fault("a UUID is required here, such as 0190a000-0000-7000-8000-000000000001"))
 }
 
-fn kept<T>(read: Result<T, impl Display>, place: &Place<'_>, faults: &mut Vec<Fault>) -> Option<T> {
-    kept_fault(read.map_err(|error| place.fault(error.to_string())), faults)
+fn value_or_fault<T>(
+    result: Result<T, impl Display>,
+    place: &Place<'_>,
+    faults: &mut Vec<Fault>,
+) -> Option<T> {
+    or_fault(result.map_err(|error| place.fault(error.to_string())), faults)
 }
 
-fn kept_fault<T>(read: Result<T, Fault>, faults: &mut Vec<Fault>) -> Option<T> {
-    read.map_err(|fault| faults.push(fault)).ok()
+fn or_fault<T>(result: Result<T, Fault>, faults: &mut Vec<Fault>) -> Option<T> {
+    result.map_err(|fault| faults.push(fault)).ok()
 }
 
 #[cfg(test)]

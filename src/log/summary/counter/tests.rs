@@ -1,4 +1,4 @@
-//! The fold against a naive one that keeps every row, and its limits.
+//! Tests of the counter, against a naive count and at its limits.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,24 +8,24 @@ use super::*;
 
 const HOUR: i64 = 3_600_000_000;
 
-/// A row as the tests make it up: with teams of its own.
+/// A row with its teams.
 #[derive(Debug, Clone)]
-struct Made {
-    row: Counted<'static>,
+struct TestRow {
+    row: CountedActivity<'static>,
     teams: Vec<i64>,
 }
 
-impl Made {
-    fn counted(&self) -> Counted<'_> {
-        Counted {
+impl TestRow {
+    fn as_counted(&self) -> CountedActivity<'_> {
+        CountedActivity {
             teams: &self.teams,
             ..self.row.clone()
         }
     }
 }
 
-fn row(user: Option<i64>) -> Counted<'static> {
-    Counted {
+fn row(user: Option<i64>) -> CountedActivity<'static> {
+    CountedActivity {
         happened_at: Timestamp::default(),
         person: user.unwrap_or(100),
         user,
@@ -42,7 +42,7 @@ fn row(user: Option<i64>) -> Counted<'static> {
     }
 }
 
-fn made() -> impl Strategy<Value = Made> {
+fn any_row() -> impl Strategy<Value = TestRow> {
     let people = (
         0..4_i64,
         prop::option::of(10..13_i64),
@@ -63,9 +63,9 @@ fn made() -> impl Strategy<Value = Made> {
             (completed, success, percent, seconds),
             (at, action),
         )| {
-            Made {
+            TestRow {
                 teams: teams.into_iter().filter(|_| user.is_some()).collect(),
-                row: Counted {
+                row: CountedActivity {
                     happened_at: Timestamp::from_micros(at * HOUR),
                     person,
                     content,
@@ -90,10 +90,10 @@ fn made() -> impl Strategy<Value = Made> {
     )
 }
 
-/// The values that a row has of a dimension, by nothing but the words of the product text.
-fn values(made: &Made, dimension: Dimension) -> Vec<i64> {
+/// The values of a row in a dimension, computed directly from the specification.
+fn values(made: &TestRow, dimension: Dimension) -> Vec<i64> {
     let day = made.row.happened_at.to_datetime().date_naive();
-    let or_absent = |value: Option<i64>| vec![value.unwrap_or(ABSENT)];
+    let or_no_value = |value: Option<i64>| vec![value.unwrap_or(NO_VALUE)];
     use chrono::Datelike;
     match dimension {
         Dimension::Action => vec![made.row.action.code().into()],
@@ -103,21 +103,21 @@ fn values(made: &Made, dimension: Dimension) -> Vec<i64> {
                 .iter_days()
                 .rev()
                 .find(|day| day.weekday() == chrono::Weekday::Mon);
-            or_absent(monday.map(|monday| monday.num_days_from_ce().into()))
+            or_no_value(monday.map(|monday| monday.num_days_from_ce().into()))
         }
         Dimension::Month => vec![i64::from(day.year()) * 12 + i64::from(day.month()) - 1],
-        Dimension::User => or_absent(made.row.user),
-        Dimension::Team if made.teams.is_empty() => vec![ABSENT],
+        Dimension::User => or_no_value(made.row.user),
+        Dimension::Team if made.teams.is_empty() => vec![NO_VALUE],
         Dimension::Team => made.teams.clone(),
-        Dimension::Content => or_absent(made.row.content),
-        Dimension::Type => or_absent(made.row.learning_type.map(|kind| kind.code().into())),
-        Dimension::ContentType => or_absent(made.row.content_type.map(|kind| kind.code().into())),
-        Dimension::Result => or_absent(made.row.success.map(i64::from)),
+        Dimension::Content => or_no_value(made.row.content),
+        Dimension::Type => or_no_value(made.row.learning_type.map(|kind| kind.code().into())),
+        Dimension::ContentType => or_no_value(made.row.content_type.map(|kind| kind.code().into())),
+        Dimension::Result => or_no_value(made.row.success.map(i64::from)),
     }
 }
 
-fn measures(rows: &[&Made]) -> Measures {
-    let who = |made: &Made| (made.row.user, made.row.user.is_none().then_some(made.row.person));
+fn measures(rows: &[&TestRow]) -> Measures {
+    let person = |made: &TestRow| (made.row.user, made.row.user.is_none().then_some(made.row.person));
     let scores: Vec<i64> = rows
         .iter()
         .filter_map(|made| made.row.percent)
@@ -131,35 +131,39 @@ fn measures(rows: &[&Made]) -> Measures {
     };
     Measures {
         rows: rows.len() as u64,
-        persons: rows.iter().map(|made| who(made)).collect::<BTreeSet<_>>().len() as u64,
+        persons: rows
+            .iter()
+            .map(|made| person(made))
+            .collect::<BTreeSet<_>>()
+            .len() as u64,
         completions: completed
-            .map(|made| (who(made), made.row.content, made.row.registration))
+            .map(|made| (person(made), made.row.content, made.row.registration))
             .collect::<BTreeSet<_>>()
             .len() as u64,
         passed: count(true),
         failed: count(false),
-        // Sums this small are exact in binary, and `round` takes halves away from zero.
+        // These sums are exact in binary, and `round` rounds halves away from zero.
         average_score: (!scores.is_empty())
             .then(|| Percent((scores.iter().sum::<i64>() as f64 / scores.len() as f64).round() as i64)),
         total_seconds: rows.iter().filter_map(|made| made.row.seconds).sum(),
     }
 }
 
-fn folded(by: &[Dimension], rows: &[Made], most: usize) -> Folded {
-    let mut fold = Fold::new(by, Tz::UTC);
+fn count(by: &[Dimension], rows: &[TestRow], max_groups: usize) -> CountedGroups {
+    let mut counter = SummaryCounter::new(by, Tz::UTC);
     for made in rows {
-        fold.add(&made.counted()).unwrap();
+        counter.add(&made.as_counted()).unwrap();
     }
-    fold.finish(most)
+    counter.finish(max_groups)
 }
 
 proptest! {
     #[test]
-    fn groups_and_total_are_what_a_naive_count_gives(
-        rows in prop::collection::vec(made(), 0..60),
+    fn groups_and_total_equal_a_naive_count(
+        rows in prop::collection::vec(any_row(), 0..60),
         by in prop::sample::subsequence(Dimension::ALL.to_vec(), 1..=2).prop_shuffle(),
     ) {
-        let mut expected: BTreeMap<[i64; 2], Vec<&Made>> = BTreeMap::new();
+        let mut expected: BTreeMap<[i64; 2], Vec<&TestRow>> = BTreeMap::new();
         for made in &rows {
             for first in values(made, by[0]) {
                 let seconds = by.get(1).map_or(vec![0], |by| values(made, *by));
@@ -168,97 +172,97 @@ proptest! {
                 }
             }
         }
-        let folded = folded(&by, &rows, usize::MAX);
-        let found: BTreeMap<[i64; 2], Measures> = folded.groups.iter().copied().collect();
-        prop_assert_eq!(found.len(), folded.groups.len());
+        let counted = count(&by, &rows, usize::MAX);
+        let actual: BTreeMap<[i64; 2], Measures> = counted.groups.iter().copied().collect();
+        prop_assert_eq!(actual.len(), counted.groups.len());
         let expected: BTreeMap<[i64; 2], Measures> =
             expected.into_iter().map(|(key, rows)| (key, measures(&rows))).collect();
-        prop_assert_eq!(found, expected);
-        prop_assert_eq!(folded.total, measures(&rows.iter().collect::<Vec<_>>()));
-        prop_assert!(!folded.truncated);
-        prop_assert_eq!(folded.dimensions(), by);
+        prop_assert_eq!(actual, expected);
+        prop_assert_eq!(counted.total, measures(&rows.iter().collect::<Vec<_>>()));
+        prop_assert!(!counted.truncated);
+        prop_assert_eq!(counted.dimensions(), by);
     }
 
     #[test]
-    fn the_order_of_rows_does_not_matter(
-        (rows, shuffled) in prop::collection::vec(made(), 0..30)
+    fn order_of_rows_does_not_matter(
+        (rows, shuffled) in prop::collection::vec(any_row(), 0..30)
             .prop_flat_map(|rows| (Just(rows.clone()), Just(rows).prop_shuffle())),
         by in prop::sample::subsequence(Dimension::ALL.to_vec(), 1..=2),
-        most in 1..6_usize,
+        max_groups in 1..6_usize,
     ) {
-        let sorted = |mut folded: Folded| {
-            folded.groups.sort_unstable_by_key(|(values, _)| *values);
-            folded
+        let sorted = |mut counted: CountedGroups| {
+            counted.groups.sort_unstable_by_key(|(values, _)| *values);
+            counted
         };
-        prop_assert_eq!(sorted(folded(&by, &rows, most)), sorted(folded(&by, &shuffled, most)));
+        prop_assert_eq!(sorted(count(&by, &rows, max_groups)), sorted(count(&by, &shuffled, max_groups)));
     }
 }
 
 #[test]
-fn the_groups_with_the_most_rows_are_shown() {
-    let rows: Vec<Made> = [1, 2, 2, 3, 4, 4, 4, 5]
-        .map(|user| Made {
+fn groups_with_the_most_rows_are_kept() {
+    let rows: Vec<TestRow> = [1, 2, 2, 3, 4, 4, 4, 5]
+        .map(|user| TestRow {
             row: row(Some(user)),
             teams: Vec::new(),
         })
         .into();
-    let shown = |most: usize| {
-        let folded = folded(&[Dimension::User], &rows, most);
-        assert_eq!(folded.total.rows, 8);
-        assert_eq!(folded.total.persons, 5);
-        (folded.keys(Dimension::User), folded.truncated)
+    let largest = |max_groups: usize| {
+        let counted = count(&[Dimension::User], &rows, max_groups);
+        assert_eq!(counted.total.rows, 8);
+        assert_eq!(counted.total.persons, 5);
+        (counted.keys(Dimension::User), counted.truncated)
     };
-    assert_eq!(shown(1), (vec![4], true));
-    assert_eq!(shown(3), (vec![1, 2, 4], true));
-    assert_eq!(shown(4), (vec![1, 2, 3, 4], true));
-    assert_eq!(shown(5), (vec![1, 2, 3, 4, 5], false));
+    assert_eq!(largest(1), (vec![4], true));
+    assert_eq!(largest(3), (vec![1, 2, 4], true));
+    assert_eq!(largest(4), (vec![1, 2, 3, 4], true));
+    assert_eq!(largest(5), (vec![1, 2, 3, 4, 5], false));
 }
 
 #[test]
-fn means_are_rounded_with_halves_away_from_zero() {
-    let of = |sum, count| mean(sum, count).map(|percent| percent.0);
-    assert_eq!(of(0, 0), None);
-    assert_eq!(of(9_250, 1), Some(9_250));
-    assert_eq!(of(9_250 + 9_251, 2), Some(9_251));
-    assert_eq!(of(-9_250 - 9_251, 2), Some(-9_251));
-    assert_eq!(of(10, 3), Some(3));
-    assert_eq!(of(11, 3), Some(4));
-    assert_eq!(of(-10, 3), Some(-3));
-    assert_eq!(of(2 * i128::from(i64::MAX), 2), Some(i64::MAX));
+fn means_round_halves_away_from_zero() {
+    let mean_of = |sum, count| mean(sum, count).map(|percent| percent.0);
+    assert_eq!(mean_of(0, 0), None);
+    assert_eq!(mean_of(9_250, 1), Some(9_250));
+    assert_eq!(mean_of(9_250 + 9_251, 2), Some(9_251));
+    assert_eq!(mean_of(-9_250 - 9_251, 2), Some(-9_251));
+    assert_eq!(mean_of(10, 3), Some(3));
+    assert_eq!(mean_of(11, 3), Some(4));
+    assert_eq!(mean_of(-10, 3), Some(-3));
+    assert_eq!(mean_of(2 * i128::from(i64::MAX), 2), Some(i64::MAX));
 }
 
 #[test]
 fn sums_of_the_longest_durations_do_not_overflow() {
-    let mut fold = Fold::new(&[Dimension::Action], Tz::UTC);
+    let mut counter = SummaryCounter::new(&[Dimension::Action], Tz::UTC);
     for _ in 0..3 {
-        let longest = Counted {
+        let longest = CountedActivity {
             seconds: Some(i64::MAX),
             percent: Some(Percent(i64::MAX)),
             ..row(None)
         };
-        fold.add(&longest).unwrap();
+        counter.add(&longest).unwrap();
     }
-    let total = fold.finish(1).total;
+    let total = counter.finish(1).total;
     assert_eq!(total.total_seconds, i64::MAX);
     assert_eq!(total.average_score, Some(Percent(i64::MAX)));
 }
 
 #[test]
-fn what_would_be_too_much_is_refused() {
+fn count_beyond_a_limit_is_refused() {
     let count = |groups: usize, entries: usize, rows: usize, completed: bool| {
-        let mut fold = Fold::within(&[Dimension::User], Tz::UTC, groups, entries);
+        let mut counter = SummaryCounter::with_limits(&[Dimension::User], Tz::UTC, groups, entries);
         (0..rows).try_for_each(|user| {
-            fold.add(&Counted {
+            counter.add(&CountedActivity {
                 completed,
                 ..row(Some(user as i64))
             })
         })
     };
     assert_eq!(count(5, usize::MAX, 5, false), Ok(()));
-    assert_eq!(count(5, usize::MAX, 6, false), Err(TooMuch));
-    // One entry for the person and one for them in the group; three more for a completion.
+    assert_eq!(count(5, usize::MAX, 6, false), Err(LimitExceeded));
+    // A person has one entry, and one in the group. A completion has three more.
     assert_eq!(count(usize::MAX, 10, 5, false), Ok(()));
-    assert_eq!(count(usize::MAX, 9, 5, false), Err(TooMuch));
+    assert_eq!(count(usize::MAX, 9, 5, false), Err(LimitExceeded));
     assert_eq!(count(usize::MAX, 25, 5, true), Ok(()));
-    assert_eq!(count(usize::MAX, 24, 5, true), Err(TooMuch));
+    assert_eq!(count(usize::MAX, 24, 5, true), Err(LimitExceeded));
 }

@@ -1,4 +1,4 @@
-//! Every member of the short form, every way to get it wrong, and the statement that it makes.
+//! Tests of every member of the short form, valid and invalid, and of the statement.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ fn pointers(value: &Value, rules: &ShortFormRules) -> Vec<String> {
     faults.into_iter().map(|fault| fault.pointer).collect()
 }
 
-/// A good activity with some members changed.
+/// A valid activity with some members changed.
 fn activity(changed: Value) -> Value {
     let mut activity = json!({"user": "ada", "action": "completed", "content": "fire-safety"});
     for (key, value) in changed.as_object().unwrap() {
@@ -46,15 +46,15 @@ fn full() -> Value {
 }
 
 #[test]
-fn every_member_is_read() {
+fn every_member_is_parsed() {
     let form = parse(&full());
     assert_eq!(
         form.id.unwrap().to_string(),
         "0190a000-0000-7000-8000-00000000000a"
     );
     assert!(matches!(&form.user, UserRef::Agent { name: Some(name), .. } if name == "Ada"));
-    assert_eq!(form.did, Did::Action(Action::Completed));
-    assert!(form.content.as_ref().unwrap().makes_content());
+    assert_eq!(form.action, ActionOrVerb::Action(Action::Completed));
+    assert!(form.content.as_ref().unwrap().can_create_content());
     assert_eq!(form.result.score.unwrap().scaled, Some(0.925));
     assert_eq!(form.result.total_time.as_ref().unwrap().whole_seconds(), 330);
     assert_eq!(form.responses.len(), 1);
@@ -75,7 +75,7 @@ fn every_member_is_read() {
 }
 
 #[test]
-fn what_is_not_sent_the_caller_fills_in() {
+fn envelope_takes_omitted_values_from_its_base() {
     let base = Envelope {
         device_type: Some("api".to_owned()),
         recorded_by: UserId::new("eve").ok(),
@@ -86,7 +86,7 @@ fn what_is_not_sent_the_caller_fills_in() {
 }
 
 #[test]
-fn a_user_is_an_id_an_address_or_an_agent() {
+fn user_is_an_id_an_address_or_an_agent() {
     let user = |user: Value| parse(&activity(json!({"user": user}))).user;
     assert_eq!(user(json!("ada")), UserRef::Id(UserId::new("ada").unwrap()));
     assert!(
@@ -103,16 +103,16 @@ fn a_user_is_an_id_an_address_or_an_agent() {
 }
 
 #[test]
-fn a_content_is_an_id_or_describes_itself() {
+fn content_is_an_id_or_a_description() {
     let content = |content: Value| parse(&activity(json!({"content": content}))).content.unwrap();
-    assert!(!content(json!("fire")).makes_content());
-    assert!(!content(json!({"id": "fire", "title": "Fire"})).makes_content());
-    assert!(content(json!({"id": "fire", "title": "Fire", "type": "item"})).makes_content());
-    assert!(content(json!({"iri": "https://acme.example/fire"})).makes_content());
+    assert!(!content(json!("fire")).can_create_content());
+    assert!(!content(json!({"id": "fire", "title": "Fire"})).can_create_content());
+    assert!(content(json!({"id": "fire", "title": "Fire", "type": "item"})).can_create_content());
+    assert!(content(json!({"iri": "https://acme.example/fire"})).can_create_content());
 }
 
 #[test]
-fn each_fault_is_at_its_place() {
+fn each_fault_has_its_pointer() {
     for (changed, pointer) in [
         (json!({"usr": "ada"}), "/usr"),
         (json!({"user": ""}), "/user"),
@@ -204,19 +204,19 @@ fn each_fault_is_at_its_place() {
 }
 
 #[test]
-fn all_faults_are_told_at_once() {
+fn all_faults_are_reported_together() {
     let wrong =
         activity(json!({"user": 7, "action": "finished", "result": {"score": 101, "success": 1}, "x": 1}));
-    let mut found = pointers(&wrong, &RULES);
-    found.sort_unstable();
+    let mut pointers = pointers(&wrong, &RULES);
+    pointers.sort_unstable();
     assert_eq!(
-        found,
+        pointers,
         ["/action", "/result/score", "/result/success", "/user", "/x"]
     );
 }
 
 #[test]
-fn a_batch_names_every_bad_element() {
+fn faults_of_a_batch_point_to_their_elements() {
     let good = activity(json!({})).to_string();
     let bad = activity(json!({"user": 7})).to_string();
     let elements = [
@@ -233,7 +233,7 @@ fn a_batch_names_every_bad_element() {
 }
 
 #[test]
-fn a_person_names_no_recorder() {
+fn persons_may_not_send_a_recorder() {
     let rules = ShortFormRules {
         recorder: false,
         ..RULES
@@ -266,12 +266,12 @@ fn statement_text(form: &ShortForm, resolved: &Resolved<'_>) -> String {
     form.to_statement(resolved).unwrap().to_json()
 }
 
-fn read(text: &str) -> Statement {
+fn parse_text(text: &str) -> Statement {
     parse_statement(text.as_bytes(), Version::V1, &Limits::default()).unwrap()
 }
 
 #[test]
-fn the_statement_says_what_was_sent() {
+fn statement_has_the_values_of_the_short_form() {
     let content = ResolvedContent {
         iri: "https://acme.example/quiz",
         title: Some("Forklift \"Quiz\""),
@@ -280,7 +280,7 @@ fn the_statement_says_what_was_sent() {
     };
     let actor = ada();
     let text = statement_text(&parse(&full()), &resolved(&actor, Some(content)));
-    read(&text);
+    parse_text(&text);
     let expected = json!({
         "id": "0190a000-0000-7000-8000-000000000001",
         "actor": {"objectType": "Agent", "name": "Ada \"A\" Obi",
@@ -297,11 +297,11 @@ fn the_statement_says_what_was_sent() {
 }
 
 #[test]
-fn without_content_the_statement_is_about_the_platform() {
+fn statement_without_content_is_about_the_platform() {
     let actor = ada();
     let login = parse(&json!({"user": "ada", "action": "logged_in"}));
     let login = statement_text(&login, &resolved(&actor, None));
-    let statement = read(&login);
+    let statement = parse_text(&login);
     let verbs = crate::log::VerbTable::standard();
     assert_eq!(verbs.action(statement.verb.id.as_str()), Action::LoggedIn);
     assert!(
@@ -313,17 +313,17 @@ fn without_content_the_statement_is_about_the_platform() {
 }
 
 #[test]
-fn any_action_and_any_verb_makes_a_valid_statement() {
+fn every_action_and_verb_gives_a_valid_statement() {
     let actor = ada();
     let verbs = crate::log::VerbTable::standard();
     for action in Action::ALL {
         let form = parse(&json!({"user": "ada", "action": action.key()}));
-        let statement = read(&statement_text(&form, &resolved(&actor, None)));
+        let statement = parse_text(&statement_text(&form, &resolved(&actor, None)));
         assert_eq!(verbs.action(statement.verb.id.as_str()), *action);
     }
     let form = parse(&json!({"user": "ada", "verb": "urn:x:y"}));
     assert_eq!(
-        read(&statement_text(&form, &resolved(&actor, None)))
+        parse_text(&statement_text(&form, &resolved(&actor, None)))
             .verb
             .id
             .as_str(),
@@ -332,7 +332,7 @@ fn any_action_and_any_verb_makes_a_valid_statement() {
 }
 
 #[test]
-fn times_are_taken_as_scorm_iso_and_seconds() {
+fn durations_are_iso_8601_scorm_or_seconds() {
     for (sent, seconds) in [
         (json!("PT5M30S"), 330),
         (json!("0000:05:30.50"), 330),
@@ -344,7 +344,7 @@ fn times_are_taken_as_scorm_iso_and_seconds() {
         let form = parse(&activity(json!({"result": {"total_time": sent}})));
         assert_eq!(form.result.total_time.as_ref().unwrap().whole_seconds(), seconds);
         let actor = ada();
-        let statement = read(&statement_text(&form, &resolved(&actor, None)));
+        let statement = parse_text(&statement_text(&form, &resolved(&actor, None)));
         assert_eq!(
             statement.result.unwrap().duration.unwrap().whole_seconds(),
             seconds
@@ -353,14 +353,14 @@ fn times_are_taken_as_scorm_iso_and_seconds() {
 }
 
 proptest! {
-    /// A bare percentage comes back as the percentage it was.
+    /// The statement has the percentage of the short form.
     #[test]
-    fn a_percentage_survives_its_statement(hundredths in 0i64..=10_000) {
+    fn statement_keeps_the_percentage(hundredths in 0i64..=10_000) {
         let text = crate::log::Percent(hundredths).to_string();
         let body = format!("{{\"user\":\"ada\",\"action\":\"completed\",\"result\":{{\"score\":{text}}}}}");
         let form = ShortForm::parse(&body, &RULES).unwrap();
         let actor = ada();
-        let statement = read(&statement_text(&form, &resolved(&actor, None)));
+        let statement = parse_text(&statement_text(&form, &resolved(&actor, None)));
         let verbs = crate::log::VerbTable::standard();
         let projected =
             crate::log::project(&verbs, &statement, &Envelope::default(), Timestamp::from_micros(0), None);
@@ -368,17 +368,17 @@ proptest! {
     }
 
     #[test]
-    fn no_body_ends_the_process(text in any::<String>()) {
+    fn no_body_causes_a_panic(text in any::<String>()) {
         let _ = ShortForm::parse(&text, &RULES);
     }
 
-    /// Text of any kind in title, answer and comment still makes a valid statement.
+    /// Any text in title, response and comment gives a valid statement.
     #[test]
-    fn any_text_makes_a_valid_statement(text in "[^\\x00]{1,40}") {
+    fn any_text_gives_a_valid_statement(text in "[^\\x00]{1,40}") {
         let value = activity(json!({"result": {"response": text}, "comment": text}));
         let actor = ada();
         let content = ResolvedContent { iri: "urn:x:y", title: Some(&text), learning_type: None, content_type: None };
-        let statement = read(&statement_text(&parse(&value), &resolved(&actor, Some(content))));
+        let statement = parse_text(&statement_text(&parse(&value), &resolved(&actor, Some(content))));
         let response = statement.result.and_then(|result| result.response);
         prop_assert_eq!(response.as_deref(), Some(text.as_str()));
     }

@@ -1,0 +1,333 @@
+//! Counting of rows in groups.
+//!
+//! [`SummaryCounter`] counts groups and total in one pass. Sets of small numbers hold the different persons and completions. Two
+//! limits bound the memory: to about 300 MB in the worst case, and about 10 MB for a million rows of a usual log. A
+//! request beyond the limits is refused ([`LimitExceeded`]).
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+
+use chrono_tz::Tz;
+use uuid::Uuid;
+
+use crate::base::clock::Timestamp;
+use crate::catalogue::{ContentFormat, LearningType};
+use crate::log::action::Action;
+use crate::log::projection::Percent;
+
+use super::calendar::Calendar;
+use super::{Dimension, MOST_DIMENSIONS, Measures};
+
+/// The value of a dimension for rows without one. No key and no code has this number.
+pub const NO_VALUE: i64 = i64::MIN;
+/// The value of [`Dimension::Result`] for success.
+pub const PASSED: i64 = 1;
+/// The value of [`Dimension::Result`] for failure.
+pub const FAILED: i64 = 0;
+
+/// The most groups during counting.
+const MAX_GROUPS: usize = 1_000_000;
+/// The most entries in the sets of persons and completions. The entry of a completion is larger and counts twice.
+const MAX_ENTRIES: usize = 8_000_000;
+
+/// The summary needs more groups or entries than allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the summary has too many groups or persons; narrow it by a period, or use one dimension")]
+pub struct LimitExceeded;
+
+/// The counted values of a row. The keys are those of the store.
+#[derive(Debug, Clone)]
+pub struct CountedActivity<'a> {
+    /// When the activity happened.
+    pub happened_at: Timestamp,
+    /// The person of the record.
+    pub person: i64,
+    /// The user that claims the person. Keys of users and persons come from one sequence, so they are all different.
+    pub user: Option<i64>,
+    /// The teams in which the row counts, each once. Only [`Dimension::Team`] needs them.
+    pub teams: &'a [i64],
+    /// The content.
+    pub content: Option<i64>,
+    /// The type of the content. Only [`Dimension::Type`] needs it.
+    pub learning_type: Option<LearningType>,
+    /// The content type of the content. Only [`Dimension::ContentType`] needs it.
+    pub content_type: Option<ContentFormat>,
+    /// The action.
+    pub action: Action,
+    /// Whether the activity is a completion.
+    pub completed: bool,
+    /// Whether the attempt succeeded, if known.
+    pub success: Option<bool>,
+    /// The score.
+    pub percent: Option<Percent>,
+    /// The duration in seconds.
+    pub seconds: Option<i64>,
+    /// The registration, which all records of one attempt share.
+    pub registration: Option<Uuid>,
+}
+
+impl CountedActivity<'_> {
+    fn value_of(&self, dimension: Dimension, calendar: &mut Calendar) -> i64 {
+        match dimension {
+            Dimension::Action => i64::from(self.action.code()),
+            Dimension::Day | Dimension::Week | Dimension::Month => {
+                calendar.number_of(dimension, self.happened_at)
+            }
+            Dimension::User => self.user.unwrap_or(NO_VALUE),
+            // `SummaryCounter::add` replaces it by each team of the row.
+            Dimension::Team => NO_VALUE,
+            Dimension::Content => self.content.unwrap_or(NO_VALUE),
+            Dimension::Type => self.learning_type.map_or(NO_VALUE, |kind| i64::from(kind.code())),
+            Dimension::ContentType => self.content_type.map_or(NO_VALUE, |kind| i64::from(kind.code())),
+            Dimension::Result => match self.success {
+                Some(true) => PASSED,
+                Some(false) => FAILED,
+                None => NO_VALUE,
+            },
+        }
+    }
+}
+
+/// The identity of a completion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Attempt {
+    person: u32,
+    content: i64,
+    registration: Option<Uuid>,
+}
+
+/// The sums of a group. Their types are large enough for every log.
+#[derive(Debug, Clone, Default)]
+struct Tally {
+    rows: u64,
+    persons: u64,
+    completions: u64,
+    passed: u64,
+    failed: u64,
+    percents: i128,
+    scored: u64,
+    seconds: i128,
+}
+
+impl Tally {
+    fn add(&mut self, row: &CountedActivity<'_>) {
+        self.rows += 1;
+        self.passed += u64::from(row.success == Some(true));
+        self.failed += u64::from(row.success == Some(false));
+        if let Some(Percent(hundredths)) = row.percent {
+            self.percents += i128::from(hundredths);
+            self.scored += 1;
+        }
+        self.seconds += i128::from(row.seconds.unwrap_or(0));
+    }
+
+    fn measures(&self) -> Measures {
+        Measures {
+            rows: self.rows,
+            persons: self.persons,
+            completions: self.completions,
+            passed: self.passed,
+            failed: self.failed,
+            average_score: mean(self.percents, self.scored),
+            // A larger sum, of more than 292 billion years, is cut.
+            total_seconds: i64::try_from(self.seconds).unwrap_or(i64::MAX),
+        }
+    }
+}
+
+/// The mean in whole hundredths, halves away from zero.
+fn mean(sum: i128, count: u64) -> Option<Percent> {
+    let count = u128::from(count);
+    let size = sum.unsigned_abs();
+    let truncated = size.checked_div(count)?;
+    let rounded = truncated + u128::from(size % count >= count.div_ceil(2));
+    // A mean is not larger than the largest value, which was an `i64`.
+    let rounded = i64::try_from(rounded).unwrap_or(i64::MAX);
+    Some(Percent(if sum < 0 { -rounded } else { rounded }))
+}
+
+/// A running count.
+#[derive(Debug)]
+pub struct SummaryCounter {
+    by: [Option<Dimension>; MOST_DIMENSIONS],
+    calendar: Calendar,
+    total: Tally,
+    groups: HashMap<[i64; MOST_DIMENSIONS], u32>,
+    tallies: Vec<Tally>,
+    /// The numbers of persons and completions, in the order of their first row.
+    people: HashMap<i64, u32>,
+    attempts: HashMap<Attempt, u32>,
+    /// Pairs of a group and a person or completion counted in it.
+    persons: HashSet<u64>,
+    completions: HashSet<u64>,
+    most_groups: usize,
+    most_entries: usize,
+}
+
+impl SummaryCounter {
+    /// An empty count by one or two dimensions, with the days of `zone`.
+    pub fn new(by: &[Dimension], zone: Tz) -> Self {
+        Self::with_limits(by, zone, MAX_GROUPS, MAX_ENTRIES)
+    }
+
+    fn with_limits(by: &[Dimension], zone: Tz, most_groups: usize, most_entries: usize) -> Self {
+        Self {
+            by: std::array::from_fn(|place| by.get(place).copied()),
+            calendar: Calendar::new(zone),
+            total: Tally::default(),
+            groups: HashMap::new(),
+            tallies: Vec::new(),
+            people: HashMap::new(),
+            attempts: HashMap::new(),
+            persons: HashSet::new(),
+            completions: HashSet::new(),
+            most_groups,
+            most_entries,
+        }
+    }
+
+    /// Counts a row once in the total and once in its group; by team, in the group of each of its teams.
+    ///
+    /// # Errors
+    ///
+    /// The count exceeds a limit.
+    pub fn add(&mut self, row: &CountedActivity<'_>) -> Result<(), LimitExceeded> {
+        let person = number_of(&mut self.people, row.user.unwrap_or(row.person))?;
+        let attempt = match row.completed {
+            true => Some(number_of(&mut self.attempts, attempt_of(row, person))?),
+            false => None,
+        };
+        self.total.add(row);
+        let mut values = [0; MOST_DIMENSIONS];
+        for (value, dimension) in values.iter_mut().zip(self.by) {
+            *value = dimension.map_or(0, |dimension| row.value_of(dimension, &mut self.calendar));
+        }
+        let team = self.by.iter().position(|one| *one == Some(Dimension::Team));
+        match team {
+            Some(index) if !row.teams.is_empty() => {
+                for team in row.teams {
+                    values[index] = *team;
+                    self.count(values, row, person, attempt)?;
+                }
+            }
+            _ => self.count(values, row, person, attempt)?,
+        }
+        let entries =
+            self.people.len() + 2 * self.attempts.len() + self.persons.len() + self.completions.len();
+        if self.tallies.len() > self.most_groups || entries > self.most_entries {
+            return Err(LimitExceeded);
+        }
+        Ok(())
+    }
+
+    fn count(
+        &mut self,
+        values: [i64; MOST_DIMENSIONS],
+        row: &CountedActivity<'_>,
+        person: u32,
+        attempt: Option<u32>,
+    ) -> Result<(), LimitExceeded> {
+        let group = number_of(&mut self.groups, values)?;
+        if group as usize == self.tallies.len() {
+            self.tallies.push(Tally::default());
+        }
+        let Some(tally) = self.tallies.get_mut(group as usize) else {
+            // Every numbered group has a tally.
+            return Ok(());
+        };
+        tally.add(row);
+        tally.persons += u64::from(self.persons.insert(pair(group, person)));
+        if let Some(attempt) = attempt {
+            tally.completions += u64::from(self.completions.insert(pair(group, attempt)));
+        }
+        Ok(())
+    }
+
+    /// The groups with the most rows, at most `max_groups`. Among groups with equally many rows, smaller keys come first.
+    pub fn finish(self, max_groups: usize) -> CountedGroups {
+        let total = Tally {
+            persons: self.people.len() as u64,
+            completions: self.attempts.len() as u64,
+            ..self.total
+        };
+        let tallies = self.tallies;
+        let measures = |group: u32| tallies.get(group as usize).map(Tally::measures);
+        let mut groups: Vec<_> = self
+            .groups
+            .into_iter()
+            .filter_map(|(values, group)| Some((values, measures(group)?)))
+            .collect();
+        let truncated = groups.len() > max_groups;
+        if truncated {
+            groups.select_nth_unstable_by(max_groups, |one, other| {
+                other.1.rows.cmp(&one.1.rows).then(one.0.cmp(&other.0))
+            });
+            groups.truncate(max_groups);
+        }
+        CountedGroups {
+            by: self.by,
+            groups,
+            total: total.measures(),
+            truncated,
+        }
+    }
+}
+
+/// The number of `key`. A new key gets the next number.
+fn number_of<K: Eq + std::hash::Hash>(numbers: &mut HashMap<K, u32>, key: K) -> Result<u32, LimitExceeded> {
+    let next = numbers.len();
+    match numbers.entry(key) {
+        Entry::Occupied(known) => Ok(*known.get()),
+        Entry::Vacant(new) => Ok(*new.insert(u32::try_from(next).map_err(|_| LimitExceeded)?)),
+    }
+}
+
+fn attempt_of(row: &CountedActivity<'_>, person: u32) -> Attempt {
+    Attempt {
+        person,
+        content: row.content.unwrap_or(NO_VALUE),
+        registration: row.registration,
+    }
+}
+
+/// A group and a member of it as one number.
+fn pair(group: u32, member: u32) -> u64 {
+    u64::from(group) << 32 | u64::from(member)
+}
+
+/// The counted groups by the keys of the store, unordered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CountedGroups {
+    by: [Option<Dimension>; MOST_DIMENSIONS],
+    /// The values of the dimensions, and the measures of their rows.
+    pub groups: Vec<([i64; MOST_DIMENSIONS], Measures)>,
+    /// The measures of all rows.
+    pub total: Measures,
+    /// Whether groups are missing.
+    pub truncated: bool,
+}
+
+impl CountedGroups {
+    /// The dimensions, in the order of the request.
+    pub fn dimensions(&self) -> Vec<Dimension> {
+        self.by.into_iter().flatten().collect()
+    }
+
+    /// The values of a dimension that need a key and a label: each once, in order, without [`NO_VALUE`].
+    pub fn keys(&self, dimension: Dimension) -> Vec<i64> {
+        let index = self.by.iter().position(|one| *one == Some(dimension));
+        let values = |index: usize| {
+            self.groups
+                .iter()
+                .filter_map(move |(values, _)| values.get(index))
+        };
+        let mut keys: Vec<i64> = index.map_or_else(Vec::new, |index| values(index).copied().collect());
+        keys.retain(|key| *key != NO_VALUE);
+        keys.sort_unstable();
+        keys.dedup();
+        keys
+    }
+}
+
+#[cfg(test)]
+mod tests;
