@@ -33,8 +33,22 @@ use super::projection::{Certificate, Percent};
 pub use page::{CursorParseError, ListPosition, PersonProgress, ProgressCursor, StateCounts};
 
 /// The state of a person with a content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    ToSchema,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum State {
     /// The person has not started.
     NotStarted,
@@ -50,23 +64,11 @@ pub enum State {
 
 impl State {
     /// All states, in the order of the specification.
-    pub const ALL: &'static [Self] = &[
-        Self::NotStarted,
-        Self::InProgress,
-        Self::Failed,
-        Self::Completed,
-        Self::Expired,
-    ];
+    pub const ALL: &'static [Self] = <Self as strum::VariantArray>::VARIANTS;
 
     /// The name in JSON and in parameters.
-    pub const fn key(self) -> &'static str {
-        match self {
-            Self::NotStarted => "not_started",
-            Self::InProgress => "in_progress",
-            Self::Failed => "failed",
-            Self::Completed => "completed",
-            Self::Expired => "expired",
-        }
+    pub fn key(self) -> &'static str {
+        self.into()
     }
 
     /// The label for people.

@@ -277,7 +277,9 @@ fn read_score(score: &record::Score) -> (Score, Option<f64>) {
         (None, Some(raw), _, None) if (0.0..=100.0).contains(&raw) => Some(raw),
         _ => None,
     };
-    let percent = percent.map(without_float_error).filter(|percent| percent.is_finite());
+    let percent = percent
+        .map(without_float_error)
+        .filter(|percent| percent.is_finite());
     (
         Score {
             scaled,

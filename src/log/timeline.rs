@@ -180,8 +180,11 @@ impl NotePatch {
 }
 
 /// The kind of an entry of a timeline.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema, strum::IntoStaticStr, strum::VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum EntryKind {
     /// An activity.
     System,
@@ -191,14 +194,11 @@ pub enum EntryKind {
 
 impl EntryKind {
     /// Both kinds, in the order of the specification.
-    pub const ALL: [Self; 2] = [Self::System, Self::Manual];
+    pub const ALL: &'static [Self] = <Self as strum::VariantArray>::VARIANTS;
 
     /// The value of the parameter `kind`.
-    pub const fn key(self) -> &'static str {
-        match self {
-            Self::System => "system",
-            Self::Manual => "manual",
-        }
+    pub fn key(self) -> &'static str {
+        self.into()
     }
 }
 
@@ -231,7 +231,7 @@ impl Kinds {
     pub fn parse<'v>(values: impl IntoIterator<Item = &'v str>) -> Result<Self, String> {
         let mut kinds = Self::NEITHER;
         for text in values.into_iter().flat_map(|value| value.split(',')) {
-            match EntryKind::ALL.into_iter().find(|kind| kind.key() == text) {
+            match EntryKind::ALL.iter().find(|kind| kind.key() == text) {
                 Some(EntryKind::System) => kinds.system = true,
                 Some(EntryKind::Manual) => kinds.manual = true,
                 None => return Err("is `system`, `manual` or both".to_owned()),

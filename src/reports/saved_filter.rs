@@ -208,12 +208,12 @@ impl PartialSchema for SavedFilter {
         });
         let object = object
             .description(Some(
-                "The log's parameters, but those of pages. They combine with AND; several values of one, as an array, \
-                 with OR. Any other member is `custom[<field>]`: values of a user field of the organisation's own.",
+                "The parameters of the log, without those of pages. Parameters combine with AND, several values of one \
+                 parameter, as an array, with OR. Any other member is `custom[<field>]`: values of a custom field of users.",
             ))
             .additional_properties(Some(AdditionalProperties::RefOr(described_schema(
                 ValueKind::Repeated,
-                "`custom[<field>]`: values of a user field of the organisation's own",
+                "`custom[<field>]`: values of a custom field of users",
             ))))
             .examples([serde_json::json!({
                 "scope": "managed", "type": ["quiz"], "result": "failed", "period": "previous_month",

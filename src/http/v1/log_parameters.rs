@@ -64,57 +64,57 @@ fn document(parameter: &filter::Parameter, place: ParameterIn) -> Parameter {
         .build()
 }
 
-/// An activity as it is sent (contract section 6, *Short form*).
+/// A new activity in short form (docs/specification.md#short-form).
 #[derive(ToSchema)]
-#[allow(dead_code, reason = "read member by member; this describes them")]
+#[allow(dead_code, reason = "only the schema of the fields is used")]
 #[schema(example = json!({
     "user": "u1", "action": "completed", "content": "fire-safety", "happened_at": "2026-11-01T09:30:00Z",
     "result": {"success": true, "score": 92, "total_time": "PT5M"}
 }))]
 pub struct NewActivity {
-    /// The sender's id for it: the same record twice is one record.
+    /// The id from the client. A repeated record with the same id is stored once.
     id: Option<Uuid>,
     /// A user's id, `{"email"}`, or an xAPI agent.
     #[schema(value_type = Value)]
     user: Value,
-    /// What they did; or `verb`.
+    /// The action; required without `verb`.
     action: Option<Action>,
     /// The IRI of a verb, instead of `action`.
     verb: Option<String>,
-    /// A content's id, or `{"id" or "iri", "title", "type", "content_type"}`; none for logins and the like.
+    /// A content's id, or `{"id" or "iri", "title", "type", "content_type"}`; omitted for sessions, for example.
     #[schema(value_type = Option<Value>)]
     content: Option<Value>,
-    /// When it happened, RFC 3339; default: now.
+    /// When the activity happened, as RFC 3339; default: now.
     #[schema(format = DateTime)]
     happened_at: Option<String>,
-    /// How it went.
+    /// The result.
     result: Option<NewActivityResult>,
-    /// The answers to a quiz's questions.
+    /// The answers to the questions of a quiz.
     responses: Option<Vec<NewActivityResponse>>,
-    /// The certificate that came with it.
+    /// The certificate that was awarded.
     certificate: Option<NewActivityCertificate>,
-    /// When what was achieved expires.
+    /// When the completion expires.
     #[schema(format = DateTime)]
     expired_at: Option<String>,
-    /// The device.
+    /// The type of the device.
     device_type: Option<String>,
-    /// The content library or system that it comes from.
+    /// The content library or system from which the activity comes.
     source: Option<String>,
-    /// What ties the records of one attempt together.
+    /// The registration, which all records of one attempt share.
     registration: Option<Uuid>,
-    /// Who did it to the user; from a credential only.
+    /// The user that recorded the activity; from credentials only.
     recorded_by: Option<String>,
-    /// What they said about it; from a credential only.
+    /// The comment of the recorder; from credentials only.
     comment: Option<String>,
 }
 
-/// The result of an activity as it is sent.
+/// The result of a new activity.
 #[derive(ToSchema)]
-#[allow(dead_code, reason = "read member by member; this describes them")]
+#[allow(dead_code, reason = "only the schema of the fields is used")]
 pub struct NewActivityResult {
-    /// Whether it succeeded.
+    /// Whether the attempt succeeded.
     success: Option<bool>,
-    /// Whether it was done to its end.
+    /// Whether the attempt is complete.
     completion: Option<bool>,
     /// A percentage, or `{"scaled", "raw", "min", "max"}`.
     #[schema(value_type = Option<Value>, example = 92)]
@@ -122,35 +122,35 @@ pub struct NewActivityResult {
     /// ISO 8601, SCORM 1.2's `HHHH:MM:SS.SS`, or plain seconds.
     #[schema(value_type = Option<Value>, example = "PT5M")]
     total_time: Option<Value>,
-    /// What was answered.
+    /// The response.
     response: Option<String>,
 }
 
-/// The answer to one question as it is sent.
+/// The answer to a question of a new activity.
 #[derive(ToSchema)]
-#[allow(dead_code, reason = "read member by member; this describes them")]
+#[allow(dead_code, reason = "only the schema of the fields is used")]
 pub struct NewActivityResponse {
-    /// The question's id or number.
+    /// The id or number of the question.
     question: String,
-    /// What was asked.
+    /// The text of the question.
     prompt: Option<String>,
-    /// What was answered.
+    /// The answer.
     response: String,
-    /// Whether that is right.
+    /// Whether the answer is correct.
     correct: Option<bool>,
-    /// The points for it.
+    /// The points for the answer.
     score: Option<f64>,
-    /// How long it took.
+    /// The duration in seconds.
     seconds: Option<f64>,
 }
 
-/// The certificate of an activity as it is sent.
+/// The certificate of a new activity.
 #[derive(ToSchema)]
-#[allow(dead_code, reason = "read member by member; this describes them")]
+#[allow(dead_code, reason = "only the schema of the fields is used")]
 pub struct NewActivityCertificate {
-    /// What it is called.
+    /// The name.
     name: Option<String>,
-    /// When it expires.
+    /// When the certificate expires.
     #[schema(format = DateTime)]
     expires_at: Option<String>,
 }

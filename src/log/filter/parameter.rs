@@ -42,7 +42,7 @@ impl Parameter {
         matches!(self.kind, ValueKind::Repeated)
     }
 
-    /// Whether the parameter is refused, whatever its value, when it is added to a saved report.
+    /// Whether the parameter is refused with every value when it is added to a saved report.
     pub const fn always_widens(&self) -> bool {
         matches!(self.traits.in_report, InReport::Widens)
     }

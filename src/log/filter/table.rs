@@ -74,19 +74,19 @@ macro_rules! filters {
 }
 
 filters! {
-    /// Ids of teams: members of any.
+    /// Ids of teams; members of any of them.
     "team" => teams: Vec<TeamId>, PERSON;
-    /// The teams below the teams asked for count as well.
+    /// With `team`: members of the teams below count too.
     "include_sub_teams" => include_sub_teams: bool, PERSON_OPTION.widens();
-    /// Only members whose primary team it is.
+    /// With `team`: only members that have it as their primary team.
     "primary_team_only" => primary_team_only: bool, PERSON_OPTION;
-    /// Ids of groups: members of any.
+    /// Ids of groups; members of any of them.
     "group" => groups: Vec<GroupId>, PERSON;
     /// Ids of users.
     "user" => users: Vec<UserId>, PERSON;
     /// Locations of users, exactly.
     "location" => locations: Vec<String>, PERSON.example("Leeds");
-    /// Actions; `visited` is shown only where it is asked for. May be comma-separated.
+    /// Actions; `visited` is hidden unless it is named. May be comma-separated.
     "action" => actions: Vec<Action>, ACTIVITY.widens_with("visited").example(r#"["completed", "failed"]"#);
     /// IRIs of verbs.
     "verb" => verbs: Vec<VerbIri>, ACTIVITY;
@@ -104,34 +104,34 @@ filters! {
     "cpd_label" => cpd_labels: Vec<String>, CONTENT;
     /// Device types.
     "device_type" => device_types: Vec<String>, ACTIVITY;
-    /// How the record came in: `xapi`, `scorm`, `api`, `manual`, `import`, `system`.
+    /// The way in which the record arrived: `xapi`, `scorm`, `api`, `manual`, `import`, `system`.
     "origin" => origins: Vec<Origin>, ACTIVITY;
     /// Ids of bulk imports.
     "import" => imports: Vec<Uuid>, ACTIVITY;
-    /// Every word must be found in the content's title; repeated: any of them. At most 100 titles, with 200 words
-    /// together.
+    /// Words that the content's title must contain; if repeated, all words of any value. At most 100 titles with 200
+    /// words together.
     "title" => titles: Vec<TitleSearch>, CONTENT;
-    /// Whether it is a completion.
+    /// Whether the activity is a completion.
     "completed" => completed: Option<bool>, ACTIVITY;
-    /// Whether it has expired.
+    /// Whether the completion has expired.
     "expired" => expired: Option<bool>, ACTIVITY;
-    /// Whether a bulk import brought it.
+    /// Whether the record came with a bulk import.
     "bulk_import" => bulk_import: Option<bool>, ACTIVITY;
-    /// Whether a certificate comes with it.
+    /// Whether a certificate was awarded.
     "has_certificate" => has_certificate: Option<bool>, ACTIVITY;
-    /// Show activities of deactivated users too.
+    /// Deactivated users are included.
     "include_deactivated" => include_deactivated: bool, PERSON_OPTION.widens();
     /// `passed`, `failed`. May be comma-separated.
     "result" => results: Vec<ResultFilter>, ACTIVITY;
-    /// The first moment that counts: RFC 3339, or a date, which begins at midnight in `tz`.
+    /// The earliest time: RFC 3339, or a date, which begins at midnight in `tz`.
     "from" => from: Option<Moment>, TIME.example("2026-01-01");
-    /// The first moment that counts no more.
+    /// The first time after the window: RFC 3339, or a date.
     "to" => to: Option<Moment>, TIME.example("2026-02-01");
-    /// Instead of both: `today`, `yesterday`, `last_7_days`, `last_30_days`, `this_month`, `previous_week`,
+    /// Instead of `from` and `to`: `today`, `yesterday`, `last_7_days`, `last_30_days`, `this_month`, `previous_week`,
     /// `previous_month`, `previous_quarter`, `previous_year`.
     "period" => period: Option<Period>, TIME;
-    /// IANA time zone of dates and periods; default: the organisation's.
+    /// The IANA time zone of dates and periods; default: that of the organisation.
     "tz" => tz: Option<Tz>, TIME.example("Europe/London");
-    /// ISO 8601 duration: the certificate expires within it from now.
+    /// An ISO 8601 duration: the certificate expires between now and then.
     "certificate_expires_within" => certificate_expires_within: Option<CalendarDuration>, ACTIVITY.example("P30D");
 }

@@ -199,7 +199,7 @@ macro_rules! items_of_keys {
             const SPLITS_AT_COMMAS: bool = true;
 
             fn parse_item(text: &str) -> Result<Self, String> {
-                parse_key(text, <$enum>::ALL.as_ref(), |value: $enum| value.key())
+                parse_key(text, <$enum>::ALL, |value: $enum| value.key())
             }
 
             fn to_text(&self) -> Cow<'_, str> {
@@ -228,7 +228,10 @@ fn component<T: ToSchema>() -> RefOr<Schema> {
 }
 
 /// A value of the parameter `result`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::IntoStaticStr, strum::VariantArray,
+)]
+#[strum(serialize_all = "snake_case")]
 pub enum ResultFilter {
     /// Success is known and true.
     Passed,
@@ -238,14 +241,11 @@ pub enum ResultFilter {
 
 impl ResultFilter {
     /// Both results, in the order of the documentation.
-    pub const ALL: &'static [Self] = &[Self::Passed, Self::Failed];
+    pub const ALL: &'static [Self] = <Self as strum::VariantArray>::VARIANTS;
 
     /// The value of the parameter.
-    pub const fn key(self) -> &'static str {
-        match self {
-            Self::Passed => "passed",
-            Self::Failed => "failed",
-        }
+    pub fn key(self) -> &'static str {
+        self.into()
     }
 
     /// The success of the rows with this result.

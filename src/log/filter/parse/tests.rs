@@ -1,6 +1,6 @@
 //! Tests of every parameter, with valid and invalid values.
 
-use std::collections::BTreeSet;
+mod in_reports;
 
 use proptest::prelude::*;
 
@@ -31,7 +31,7 @@ fn parse(sent: &[(&str, &str)]) -> Query {
     Query::parse(&pairs(sent), &context()).unwrap()
 }
 
-/// The one fault that there is.
+/// The only fault.
 fn fault(sent: &[(&str, &str)]) -> (String, String) {
     let faults = Query::parse(&pairs(sent), &context()).unwrap_err();
     assert_eq!(faults.len(), 1, "{faults:?}");
@@ -43,7 +43,7 @@ fn fault(sent: &[(&str, &str)]) -> (String, String) {
 }
 
 #[test]
-fn nothing_asked_is_the_whole_reach_newest_first() {
+fn query_without_parameters_is_the_whole_reach_newest_first() {
     let query = parse(&[]);
     assert_eq!(
         query.filter,
@@ -108,7 +108,7 @@ fn parameters_reach_their_fields_and_come_back() {
     );
     let filter = &query.filter;
     assert!(!filter.hides_visited());
-    assert_eq!(filter.tags, ["a,b"], "only enumerations are split at commas");
+    assert_eq!(filter.tags, ["a,b"], "only keys are split at commas");
     assert_eq!(filter.titles[0].words, ["fire", "safety"]);
     let window = filter.window(query.now);
     assert_eq!(window.from, Some(at("2025-12-31T18:15:00Z")));
@@ -121,7 +121,7 @@ fn parameters_reach_their_fields_and_come_back() {
 }
 
 #[test]
-fn enumerations_may_be_repeated_and_separated_by_commas() {
+fn keys_may_be_repeated_and_separated_by_commas() {
     let query = parse(&[
         ("action", "completed,failed"),
         ("action", "started,failed"),
@@ -135,7 +135,7 @@ fn enumerations_may_be_repeated_and_separated_by_commas() {
 }
 
 #[test]
-fn an_unknown_parameter_is_named_with_those_there_are() {
+fn unknown_parameter_is_refused_with_the_list_of_parameters() {
     let (parameter, detail) = fault(&[("actions", "completed")]);
     assert_eq!(parameter, "actions");
     assert!(
@@ -147,7 +147,7 @@ fn an_unknown_parameter_is_named_with_those_there_are() {
 }
 
 #[test]
-fn an_unknown_value_is_named_with_those_there_are() {
+fn unknown_key_is_refused_with_the_list_of_keys() {
     let (parameter, detail) = fault(&[("action", "completed,finished")]);
     assert_eq!(parameter, "action");
     assert!(
@@ -185,12 +185,12 @@ fn an_unknown_value_is_named_with_those_there_are() {
 }
 
 #[test]
-fn a_plus_that_was_not_escaped_is_recognised() {
+fn unescaped_plus_is_recognised() {
     assert!(fault(&[("from", "2026-01-31T09:00:00 02:00")]).1.contains("%2B"));
 }
 
 #[test]
-fn a_parameter_with_one_value_is_sent_once() {
+fn parameter_with_one_value_must_not_be_repeated() {
     for (name, value) in [
         ("scope", "me"),
         ("completed", "true"),
@@ -209,7 +209,7 @@ fn a_parameter_with_one_value_is_sent_once() {
 }
 
 #[test]
-fn a_period_excludes_from_and_to() {
+fn period_excludes_from_and_to() {
     assert_eq!(fault(&[("period", "today"), ("from", "2026-01-01")]).0, "period");
     let query = parse(&[("period", "today"), ("tz", "Pacific/Auckland")]);
     assert_eq!(
@@ -219,7 +219,7 @@ fn a_period_excludes_from_and_to() {
 }
 
 #[test]
-fn days_are_the_organisation_s_where_no_zone_is_asked_for() {
+fn default_time_zone_is_that_of_the_organisation() {
     let query = parse(&[("from", "2026-07-01")]);
     assert_eq!(
         query.filter.window(query.now).from,
@@ -228,12 +228,12 @@ fn days_are_the_organisation_s_where_no_zone_is_asked_for() {
     assert_eq!(
         query.to_pairs(),
         pairs(&[("from", "2026-07-01")]),
-        "a default is not written down"
+        "a default is not part of the pairs"
     );
 }
 
 #[test]
-fn team_and_group_as_scopes_need_one() {
+fn scopes_team_and_group_need_an_id() {
     assert_eq!(fault(&[("scope", "team")]).0, "scope");
     assert_eq!(fault(&[("scope", "group"), ("team", "sales")]).0, "scope");
     assert_eq!(
@@ -243,7 +243,7 @@ fn team_and_group_as_scopes_need_one() {
 }
 
 #[test]
-fn everything_wrong_is_named_at_once() {
+fn all_faults_are_reported_together() {
     let sent = pairs(&[
         ("actions", "x"),
         ("type", "x"),
@@ -258,7 +258,7 @@ fn everything_wrong_is_named_at_once() {
 }
 
 #[test]
-fn nul_and_too_much_are_refused() {
+fn nul_and_too_many_values_are_refused() {
     assert!(fault(&[("title", "a\0b")]).1.contains("U+0000"));
     assert!(fault(&[("custom[a\0]", "b")]).1.contains("U+0000"));
     let long = "x".repeat(MAX_VALUE_CHARACTERS + 1);
@@ -278,7 +278,7 @@ fn nul_and_too_much_are_refused() {
 }
 
 #[test]
-fn titles_and_their_words_are_bounded_together() {
+fn number_of_titles_and_words_is_limited() {
     let titles = |count: usize, words: usize| -> Vec<(String, String)> {
         let title = |n: usize| format!("t{n}{}", " w".repeat(words - 1));
         (0..count).map(|n| ("title".to_owned(), title(n))).collect()
@@ -307,13 +307,13 @@ fn titles_and_their_words_are_bounded_together() {
         );
         assert!(faults[0].detail.contains("at most 100 titles"), "{}", faults[0]);
     }
-    // One that is sent again is one.
+    // Repeated titles count once.
     let twice = [titles(MAX_TITLES, 2), titles(MAX_TITLES, 2)].concat();
     assert_eq!(parsed(&twice).unwrap().filter.titles.len(), MAX_TITLES);
 }
 
 #[test]
-fn a_resource_has_parameters_of_its_own_and_lacks_others() {
+fn resources_have_further_parameters_and_lack_others() {
     let export = ParseContext::export(at("2026-01-01T00:00:00Z"), Tz::UTC, &["columns", "bom"]);
     let query = Query::parse(&pairs(&[("columns", "full"), ("action", "failed")]), &export).unwrap();
     assert_eq!((query.extra("columns"), query.extra("bom")), (Some("full"), None));
@@ -339,12 +339,12 @@ fn a_resource_has_parameters_of_its_own_and_lacks_others() {
 }
 
 #[test]
-fn a_resource_about_people_has_their_filters_alone() {
+fn lists_of_persons_have_only_filters_of_persons() {
     let people = ParseContext {
         filters: FilterSet::Persons,
         ..context()
     };
-    let asked = pairs(&[
+    let sent = pairs(&[
         ("team", "a"),
         ("include_sub_teams", "true"),
         ("primary_team_only", "true"),
@@ -354,7 +354,7 @@ fn a_resource_about_people_has_their_filters_alone() {
         ("custom[Region]", "North"),
         ("scope", "me"),
     ]);
-    assert_eq!(Query::parse(&asked, &people).unwrap().filter.custom.len(), 1);
+    assert_eq!(Query::parse(&sent, &people).unwrap().filter.custom.len(), 1);
     for parameter in FILTER_PARAMETERS {
         let faults = Query::parse(&pairs(&[(parameter.name, "x")]), &people)
             .err()
@@ -362,18 +362,21 @@ fn a_resource_about_people_has_their_filters_alone() {
         let unknown = faults
             .iter()
             .find(|fault| fault.detail.starts_with("is not a parameter here"));
-        let about_people = FilterSet::Persons
+        let selects_persons = FilterSet::Persons
             .parameters()
             .any(|other| other.name == parameter.name);
-        assert_eq!(unknown.is_none(), about_people, "{}", parameter.name);
+        assert_eq!(unknown.is_none(), selects_persons, "{}", parameter.name);
         if let Some(fault) = unknown {
-            assert!(!fault.detail.contains("`action`"), "only its own are named");
+            assert!(
+                !fault.detail.contains("`action`"),
+                "only its own parameters are listed"
+            );
         }
     }
 }
 
 #[test]
-fn lists_of_a_resource_s_own_may_be_repeated_and_bind_the_cursor() {
+fn further_lists_may_be_repeated_and_bind_the_cursor() {
     let own = ParseContext {
         lists: &["kind"],
         ..context()
@@ -393,12 +396,12 @@ const LAST: Position = Position {
 };
 
 #[test]
-fn the_next_page_carries_everything_and_keeps_its_now() {
+fn next_page_has_all_parameters_and_the_same_now() {
     let first = parse(&[("period", "today"), ("limit", "2"), ("count", "exact")]);
     let next = first.next_pairs(&first.cursor_after(LAST));
     assert!(next.contains(&("limit".to_owned(), "2".to_owned())));
     assert!(next.contains(&("count".to_owned(), "exact".to_owned())));
-    // The next page is asked for after midnight.
+    // The next page is requested after midnight.
     let later = ParseContext {
         now: at("2026-02-13T01:00:00Z"),
         ..context()
@@ -410,7 +413,7 @@ fn the_next_page_carries_everything_and_keeps_its_now() {
 }
 
 #[test]
-fn a_cursor_is_refused_with_another_question() {
+fn cursor_is_refused_with_another_query() {
     let cursor = parse(&[("action", "failed")]).cursor_after(LAST);
     let with = |sent: &[(&str, &str)], context: &ParseContext<'_>| {
         let mut sent = pairs(sent);
@@ -448,246 +451,10 @@ fn a_cursor_is_refused_with_another_question() {
     assert_eq!(fault(&[("cursor", "nonsense")]).0, "cursor");
 }
 
-/// How a report's resource reads what is added to the report.
-fn opened<'a>(saved: &'a Query) -> ParseContext<'a> {
-    ParseContext {
-        saved: Some(saved),
-        ..context()
-    }
-}
-
-/// The names of what is refused when it is added to the report.
-fn refused(saved: &Query, added: &[(&str, &str)]) -> Vec<String> {
-    let faults = Query::parse(&pairs(added), &opened(saved))
-        .err()
-        .unwrap_or_default();
-    faults.into_iter().map(|fault| fault.parameter).collect()
-}
-
-#[test]
-fn what_is_added_to_a_report_stands_beside_its_own() {
-    let saved = parse(&[
-        ("tag", "a"),
-        ("action", "completed,visited"),
-        ("include_deactivated", "true"),
-        ("from", "2026-01-01"),
-        ("tz", "Asia/Kathmandu"),
-        ("sort", "happened_at"),
-        ("scope", "managed"),
-        ("certificate_expires_within", "P30D"),
-    ]);
-    let added = [
-        ("tag", "b"),
-        ("to", "2026-02-01"),
-        ("from", "2025-12-01"),
-        ("certificate_expires_within", "P10D"),
-    ];
-    let query = Query::parse(&pairs(&added), &opened(&saved)).unwrap();
-    let each: Vec<&[String]> = query.filter.each().map(|filter| filter.tags.as_slice()).collect();
-    assert_eq!(each, [["b"], ["a"]], "both have to hold");
-    assert_eq!(query.filter.within.as_deref(), Some(&saved.filter));
-    assert!(query.filter.shows_deactivated() && !query.filter.hides_visited());
-    assert_eq!((query.sort, query.asked_scope), (Sort::OldestFirst, None));
-    // Days are those of the report, until the reader asks for others; the report's own stay what they are.
-    let window = query.filter.window(query.now);
-    assert_eq!(window.from, Some(at("2025-12-31T18:15:00Z")));
-    assert_eq!(window.to, Some(at("2026-01-31T18:15:00Z")));
-    let there = Query::parse(&pairs(&[("to", "2026-02-01"), ("tz", "UTC")]), &opened(&saved)).unwrap();
-    let window = there.filter.window(there.now);
-    assert_eq!(window.from, Some(at("2025-12-31T18:15:00Z")));
-    assert_eq!(window.to, Some(at("2026-02-01T00:00:00Z")));
-    let certificate = query.filter.certificate_window(query.now).unwrap();
-    assert_eq!(certificate.to, Some(at("2026-02-22T20:00:00.000001Z")));
-    let mut names: Vec<String> = query.to_pairs().into_iter().map(|(name, _)| name).collect();
-    names.sort_unstable();
-    assert_eq!(
-        names,
-        ["certificate_expires_within", "from", "tag", "to"],
-        "its own parameters alone"
-    );
-}
-
-#[test]
-fn the_order_against_the_report_s_own_is_carried_to_the_next_page() {
-    let saved = parse(&[("sort", "happened_at")]);
-    let newest = Query::parse(&pairs(&[("sort", "-happened_at")]), &opened(&saved)).unwrap();
-    let next = newest.next_pairs(&newest.cursor_after(LAST));
-    assert!(next.contains(&("sort".to_owned(), "-happened_at".to_owned())));
-    let second = Query::parse(&next, &opened(&saved)).unwrap();
-    assert_eq!((second.sort, second.after), (Sort::NewestFirst, Some(LAST)));
-}
-
-#[test]
-fn what_would_widen_a_report_is_refused_by_name() {
-    for saved in [
-        parse(&[]),
-        parse(&[("include_deactivated", "true"), ("action", "visited")]),
-    ] {
-        for value in ["true", "false"] {
-            for name in ["include_deactivated", "include_sub_teams", "include_sub_managers"] {
-                assert_eq!(refused(&saved, &[(name, value)]), [name]);
-            }
-        }
-        for actions in ["visited", "completed,visited"] {
-            assert_eq!(refused(&saved, &[("action", actions)]), ["action"]);
-        }
-        assert_eq!(
-            refused(
-                &saved,
-                &[
-                    ("include_sub_managers", "true"),
-                    ("action", "visited"),
-                    ("tag", "x")
-                ]
-            ),
-            ["include_sub_managers", "action"]
-        );
-        assert!(refused(&saved, &[("action", "completed"), ("scope", "me")]).is_empty());
-    }
-    // And each names the way out.
-    let faults = Query::parse(
-        &pairs(&[("include_sub_teams", "true"), ("action", "visited")]),
-        &opened(&parse(&[])),
-    );
-    for fault in faults.unwrap_err() {
-        assert!(fault.detail.contains("in the report itself"), "{fault}");
-    }
-    for parameter in FILTER_PARAMETERS.iter().chain(SCOPE_PARAMETERS) {
-        let including = parameter.name.starts_with("include_");
-        let named = refused(&parse(&[]), &[(parameter.name, "true")]);
-        assert!(
-            !including || named == [parameter.name],
-            "{} is not refused",
-            parameter.name
-        );
-    }
-}
-
-#[test]
-fn a_cursor_belongs_to_the_report_as_it_was() {
-    let saved = parse(&[("tag", "a"), ("scope", "managed")]);
-    let query = Query::parse(&pairs(&[("user", "ada")]), &opened(&saved)).unwrap();
-    let next = query.next_pairs(&query.cursor_after(LAST));
-    let again = |context: &ParseContext<'_>| {
-        Query::parse(&next, context)
-            .map(|query| query.after)
-            .map_err(|faults| faults[0].parameter.clone())
-    };
-    assert_eq!(again(&opened(&saved)), Ok(Some(LAST)));
-    for other in [
-        parse(&[]),
-        parse(&[("tag", "b"), ("scope", "managed")]),
-        parse(&[("tag", "a"), ("scope", "me")]),
-        parse(&[("tag", "a")]),
-        parse(&[("tag", "a"), ("scope", "managed"), ("sort", "happened_at")]),
-        parse(&[("tag", "a"), ("scope", "managed"), ("tz", "UTC")]),
-        parse(&[("tag", "a"), ("scope", "managed"), ("user", "ada")]),
-    ] {
-        assert_eq!(again(&opened(&other)), Err("cursor".to_owned()), "{other:?}");
-    }
-    assert_eq!(
-        again(&context()),
-        Err("cursor".to_owned()),
-        "nor to the log without it"
-    );
-    // Saved and added are two places: what is moved from one to the other is another question.
-    let moved = parse(&[("scope", "managed"), ("user", "ada")]);
-    let query = Query::parse(&pairs(&[("tag", "a")]), &opened(&moved)).unwrap();
-    let mut next = query.next_pairs(&query.cursor_after(LAST));
-    next.retain(|(name, _)| name == "cursor");
-    next.extend(pairs(&[("user", "ada")]));
-    assert_eq!(
-        Query::parse(&next, &opened(&saved)).unwrap_err()[0].parameter,
-        "cursor"
-    );
-}
-
 proptest! {
-    /// The naive reading of an opened report: what is saved and what is added, each read alone.
+    /// The canonical pairs of a query parse to the same query, and do not depend on the order of parameters.
     #[test]
-    fn an_opened_report_is_both_questions(
-        saved in added_pairs(), added in added_pairs(), other in added_pairs(),
-    ) {
-        let saved = parse(&one_each(&saved));
-        let added = one_each(&added);
-        let widening: BTreeSet<&str> = added
-            .iter()
-            .filter(|(name, value)| name.starts_with("include_") || (*name == "action" && value.contains("visited")))
-            .map(|(name, _)| *name)
-            .collect();
-        let named: BTreeSet<String> = refused(&saved, &added).into_iter().collect();
-        prop_assert_eq!(named.iter().map(String::as_str).collect::<BTreeSet<_>>(), widening.clone());
-        if !widening.is_empty() {
-            return Ok(());
-        }
-        let query = Query::parse(&pairs(&added), &opened(&saved)).unwrap();
-
-        let zoned = ParseContext { time_zone: saved.filter.zone(), ..context() };
-        let alone = Query::parse(&pairs(&added), &zoned).unwrap();
-        let own = Filter { within: None, ..query.filter.clone() };
-        prop_assert_eq!(&own, &alone.filter);
-        prop_assert_eq!(query.filter.within.as_deref(), Some(&saved.filter));
-        prop_assert_eq!(query.filter.each().count(), 2);
-        prop_assert_eq!(query.asked_scope, alone.asked_scope);
-        let asks_order = added.iter().any(|(name, _)| *name == "sort");
-        prop_assert_eq!(query.sort, if asks_order { alone.sort } else { saved.sort });
-        // Whether a moment is in both windows, tried at their very ends.
-        let (window, windows) = (query.filter.window(query.now), [&saved, &alone].map(|one| one.filter.window(query.now)));
-        for end in windows.iter().flat_map(|window| [window.from, window.to]).flatten() {
-            for moment in [-1, 0, 1].map(|step| Timestamp::from_micros(end.micros() + step)) {
-                prop_assert_eq!(window.contains(moment), windows.iter().all(|one| one.contains(moment)));
-            }
-        }
-        prop_assert_eq!(query.filter.shows_deactivated(), saved.filter.include_deactivated);
-        prop_assert_eq!(query.filter.hides_visited(), saved.filter.hides_visited());
-
-        // The next page is read back the same, and around no other report.
-        let next = query.next_pairs(&query.cursor_after(LAST));
-        let second = Query::parse(&next, &opened(&saved)).unwrap();
-        prop_assert_eq!((&second.filter, second.sort, second.after), (&query.filter, query.sort, Some(LAST)));
-        let other = parse(&one_each(&other));
-        let same = other.to_pairs() == saved.to_pairs() && other.filter.zone() == saved.filter.zone();
-        prop_assert_eq!(Query::parse(&next, &opened(&other)).is_ok(), same);
-    }
-}
-
-/// Parameters that may be saved and added, some of which may not be added.
-fn added_pairs() -> impl Strategy<Value = Vec<(&'static str, &'static str)>> {
-    prop::collection::vec(
-        prop::sample::select(vec![
-            ("action", "completed"),
-            ("action", "failed,visited"),
-            ("user", "ada"),
-            ("user", "bob"),
-            ("tag", "x"),
-            ("scope", "me"),
-            ("scope", "managed"),
-            ("sort", "happened_at"),
-            ("sort", "-happened_at"),
-            ("period", "last_7_days"),
-            ("period", "this_month"),
-            ("tz", "Asia/Kathmandu"),
-            ("tz", "UTC"),
-            ("include_deactivated", "true"),
-            ("include_sub_managers", "true"),
-            ("custom[a]", "1"),
-            ("completed", "true"),
-            ("certificate_expires_within", "P3D"),
-        ]),
-        0..6,
-    )
-}
-
-/// Each parameter once.
-fn one_each(sent: &[(&'static str, &'static str)]) -> Vec<(&'static str, &'static str)> {
-    let by_name: BTreeMap<_, _> = sent.iter().copied().collect();
-    by_name.into_iter().collect()
-}
-
-proptest! {
-    /// The canonical form of any question is the question, in whatever order it was asked.
-    #[test]
-    fn canonical_pairs_are_the_same_question(
+    fn canonical_pairs_parse_to_the_same_query(
         sent in prop::collection::vec(prop::sample::select(vec![
             ("action", "completed"), ("action", "failed,visited"), ("user", "ada"), ("user", "bob"),
             ("title", "Fire  Safety"), ("title", "straße"), ("type", "quiz,event"), ("tag", "x"),
@@ -702,12 +469,12 @@ proptest! {
     }
 
     #[test]
-    fn no_parameters_end_the_process(sent in prop::collection::vec((any::<String>(), any::<String>()), 0..4)) {
+    fn no_parameters_cause_a_panic(sent in prop::collection::vec((any::<String>(), any::<String>()), 0..4)) {
         let _ = Query::parse(&sent, &context());
     }
 
     #[test]
-    fn no_value_ends_the_process(index in 0..FILTER_PARAMETERS.len(), value in any::<String>()) {
+    fn no_value_causes_a_panic(index in 0..FILTER_PARAMETERS.len(), value in any::<String>()) {
         let _ = Query::parse(&[(FILTER_PARAMETERS[index].name.to_owned(), value)], &context());
     }
 }
