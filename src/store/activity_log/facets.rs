@@ -17,7 +17,7 @@ use crate::access::Scoped;
 use crate::base::Fingerprint;
 use crate::base::clock::Timestamp;
 use crate::base::ids::OrgId;
-use crate::log::facets::{CountedActivity, FacetValues, Facets, FacetCounter};
+use crate::log::facets::{CountedActivity, FacetCounter, FacetValues, Facets};
 use crate::log::row::full_name;
 use crate::log::{Action, ContentKey, Filter, PersonKey, VerbKey, description};
 use crate::record::Origin;
@@ -102,7 +102,12 @@ impl Store {
     }
 
     /// Loads the names of all counted keys.
-    async fn named_facets(&self, org: &OrgId, counter: &FacetCounter, now: Timestamp) -> Result<Facets, StoreError> {
+    async fn named_facets(
+        &self,
+        org: &OrgId,
+        counter: &FacetCounter,
+        now: Timestamp,
+    ) -> Result<Facets, StoreError> {
         let verbs = self.verb_values(org, counter).await?;
         let contents = self.content_values(org, counter).await?;
         let people = match self.organisation_key(org).await? {
@@ -156,9 +161,11 @@ impl Store {
         for keys in keys.chunks(KEYS_PER_QUERY) {
             for (key, content) in self.content_details(org, keys).await? {
                 let count = counter.contents.get(&key).copied().unwrap_or_default();
-                values
-                    .contents
-                    .add(content.id.as_str(), &description::display_title(&content), count.rows);
+                values.contents.add(
+                    content.id.as_str(),
+                    &description::display_title(&content),
+                    count.rows,
+                );
                 if let Some(learning_type) = content.learning_type {
                     values
                         .learning_types
@@ -219,7 +226,11 @@ impl Store {
     }
 
     /// Counts the rows of each user over all persons of the user. Persons without a user are not counted.
-    async fn count_rows_by_user(&self, org: i64, counter: &FacetCounter) -> Result<HashMap<i64, u64>, StoreError> {
+    async fn count_rows_by_user(
+        &self,
+        org: i64,
+        counter: &FacetCounter,
+    ) -> Result<HashMap<i64, u64>, StoreError> {
         let mut rows_by_user: HashMap<i64, u64> = HashMap::new();
         let mut persons: Vec<i64> = counter.persons.keys().map(|key| key.0).collect();
         persons.sort_unstable();

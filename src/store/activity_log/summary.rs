@@ -4,7 +4,7 @@
 //! distinct people and overlapping groups takes the databases longer than returning the rows, and the total would need a
 //! second query. The process also knows the days of a time zone, which the two databases handle differently.
 //!
-//! Persons and contents are looked up once for each key, as in exports. GroupNames are loaded at the end, only for the groups
+//! Persons and contents are looked up once for each key, as in exports. Names are loaded at the end, only for the groups
 //! of the result.
 
 use std::collections::{HashMap, HashSet};
@@ -17,8 +17,8 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::{TeamId, UserId};
 use crate::catalogue::{ContentFormat, LearningType};
 use crate::log::description::display_title;
-use crate::log::summary::counter::{CountedActivity, SummaryCounter, CountedGroups, LimitExceeded};
-use crate::log::summary::{Dimension, MOST_GROUPS, KeyAndLabel, GroupNames, Summary};
+use crate::log::summary::counter::{CountedActivity, CountedGroups, LimitExceeded, SummaryCounter};
+use crate::log::summary::{Dimension, GroupNames, KeyAndLabel, MOST_GROUPS, Summary};
 use crate::log::{Action, ContentKey, Filter, Percent};
 
 use crate::store::db::columns::columns;
@@ -244,7 +244,9 @@ impl<'a> GroupLookups<'a> {
             for user in users {
                 let name = full_name(user.first_name, user.last_name);
                 let name = name.unwrap_or_else(|| user.id.to_string());
-                names.users.insert(user.key, KeyAndLabel::new(user.id.as_str(), name));
+                names
+                    .users
+                    .insert(user.key, KeyAndLabel::new(user.id.as_str(), name));
             }
         }
         let teams = counted.keys(Dimension::Team);
@@ -264,9 +266,10 @@ impl<'a> GroupLookups<'a> {
         if !contents.is_empty() {
             let contents = self.store.content_details(self.filter.org(), &contents).await?;
             for (key, content) in contents {
-                names
-                    .contents
-                    .insert(key.0, KeyAndLabel::new(content.id.as_str(), display_title(&content)));
+                names.contents.insert(
+                    key.0,
+                    KeyAndLabel::new(content.id.as_str(), display_title(&content)),
+                );
             }
         }
         Ok(names)
