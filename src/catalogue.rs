@@ -1,9 +1,10 @@
-//! The catalogue: what is learned. Contents of every type, and what they demand.
+//! The catalogue: contents, and what they demand.
 //!
-//! What a content *is* (type, title, tags) counts as it is now; what it *demanded* (pass mark, time
-//! limit, expiry, certificate) counts as it stood when the activity happened (product text,
-//! section 6, rule 10). Start reading at [`kind`] for the first and [`demands`] for the second;
-//! [`content`] is what clients write and read of one, [`timeline`] how its demands are set.
+//! The log shows type, title and tags of a content as they are now. It evaluates an activity with the pass mark, time
+//! limit, expiry and certificate of the time at which it happened (`docs/specification.md#demands-over-time`).
+//!
+//! [`content`] contains contents as clients write and read them, [`types`] their types, [`demands`] what they demand, and
+//! [`timeline`] how demands change over time.
 
 pub mod activity_types;
 pub mod content;

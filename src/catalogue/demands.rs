@@ -1,17 +1,17 @@
-//! What a content demands, and the history of it (product text, section 6, rule 10).
+//! What a content demands, and how that changed over time (`docs/specification.md#demands-over-time`).
 //!
-//! A past result never flips because a pass mark was raised: [`DemandHistory::at`] answers with what
-//! was demanded when the activity happened.
+//! A new pass mark does not change past results: [`DemandHistory::at`] returns the demands of the time at which the
+//! activity happened.
 
 use serde::{Deserialize, Serialize};
 
 use crate::base::clock::Timestamp;
 use crate::record::{CalendarDuration, Duration};
 
-/// What a content demands at one moment.
+/// The demands of a content at one time.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Demands {
-    /// The least score that passes, in percent.
+    /// The lowest score that passes, in percent.
     pub pass_mark: Option<f64>,
     /// How long an attempt may take.
     pub time_limit: Option<Duration>,
@@ -24,16 +24,16 @@ pub struct Demands {
 /// The certificate that a completion of a content earns.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CertificateRule {
-    /// What it is called.
+    /// The name.
     pub name: Option<String>,
-    /// How long it is valid; `None`: for ever.
+    /// How long it is valid; `None`: without end.
     pub expires_after: Option<CalendarDuration>,
 }
 
-/// What a content demanded over time: for each field, from when which value held.
+/// The demands of a content over time.
 ///
-/// Each field has a history of its own, so that setting a pass mark says nothing about the expiry.
-/// An entry whose value is `None` says that from then on nothing was demanded.
+/// Each field has its own history: a new pass mark does not change the expiry. An entry with the value `None` removes the
+/// demand from then on.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DemandHistory {
     /// The pass mark, in percent.
@@ -67,7 +67,7 @@ struct CertificateText {
 }
 
 impl Demands {
-    /// The demands as the text that is kept; [`Demands::from_json`] reads it back.
+    /// The demands as the text that is stored. [`Demands::from_json`] reads it.
     pub fn to_json(&self) -> String {
         let calendar = |duration: &CalendarDuration| duration.as_str().to_owned();
         let text = DemandsText {
@@ -79,14 +79,15 @@ impl Demands {
                 expires_after: rule.expires_after.as_ref().map(calendar),
             }),
         };
-        // Texts and finite numbers always serialise; a pass mark is checked to be finite when it is set.
+        // Texts and finite numbers always have a JSON form. A pass mark is finite: it is checked when it is set.
         serde_json::to_string(&text).unwrap_or_else(|_| "{}".to_owned())
     }
 
-    /// Reads what [`Demands::to_json`] wrote.
+    /// Reads the text of [`Demands::to_json`].
     ///
     /// # Errors
-    /// Says what is not as it was written.
+    ///
+    /// The text is damaged.
     pub fn from_json(text: &str) -> Result<Self, String> {
         let text: DemandsText = serde_json::from_str(text).map_err(|error| error.to_string())?;
         let calendar = |text: Option<String>| {
@@ -135,7 +136,7 @@ impl DemandHistory {
 /// The values of one field over time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct History<T> {
-    /// `(from when, which value)`, by time; of two with the same time the later in the list counts.
+    /// Times and the values that begin then, in order of time. Of two entries with the same time, the later one counts.
     entries: Vec<(Timestamp, Option<T>)>,
 }
 
@@ -146,8 +147,7 @@ impl<T> Default for History<T> {
 }
 
 impl<T> FromIterator<(Timestamp, Option<T>)> for History<T> {
-    /// A history from entries in the order in which they were set: of two that begin at the same
-    /// moment the later one counts.
+    /// Makes a history of entries in the order in which they were set. Of two with the same time, the later one counts.
     fn from_iter<I: IntoIterator<Item = (Timestamp, Option<T>)>>(entries: I) -> Self {
         let mut entries: Vec<_> = entries.into_iter().collect();
         entries.sort_by_key(|(from, _)| *from);
@@ -156,7 +156,7 @@ impl<T> FromIterator<(Timestamp, Option<T>)> for History<T> {
 }
 
 impl<T> History<T> {
-    /// Sets the value from `from` on, until the next entry after it.
+    /// Sets the value from `from` until the next entry.
     pub fn set(&mut self, from: Timestamp, value: Option<T>) {
         let place = self.entries.partition_point(|(other, _)| *other <= from);
         self.entries.insert(place, (from, value));
@@ -167,10 +167,9 @@ impl<T> History<T> {
         &self.entries
     }
 
-    /// The value that held at `at`: that of the latest entry with `from ≤ at`.
+    /// The value at a time: the value of the last entry that begins at or before it.
     ///
-    /// The first value ever set covers the time before it, so entries without a value ahead of it
-    /// count for nothing: before a pass mark was first given there was nothing to unset.
+    /// The first value also covers the time before it, so entries without a value before the first value are ignored.
     pub fn at(&self, at: Timestamp) -> Option<&T> {
         let first = self.entries.iter().position(|(_, value)| value.is_some())?;
         let entries = self.entries.get(first..)?;
@@ -194,30 +193,30 @@ mod tests {
     }
 
     #[test]
-    fn nothing_set_demands_nothing() {
+    fn empty_history_has_no_value() {
         assert_eq!(history(&[]).at(t(5)), None);
         assert_eq!(history(&[(1, None)]).at(t(5)), None);
     }
 
     #[test]
-    fn a_change_counts_from_its_moment_on() {
+    fn value_counts_from_its_time_on() {
         let marks = history(&[(10, Some(50)), (20, Some(80))]);
         assert_eq!(marks.at(t(19)), Some(&50));
         assert_eq!(marks.at(t(20)), Some(&80));
     }
 
     #[test]
-    fn the_first_value_covers_the_time_before_it() {
+    fn first_value_covers_the_time_before_it() {
         assert_eq!(history(&[(10, Some(50)), (20, Some(80))]).at(t(-5)), Some(&50));
         assert_eq!(
             history(&[(1, None), (10, Some(50))]).at(t(5)),
             Some(&50),
-            "a leading unset is no value"
+            "a removal before the first value is ignored"
         );
     }
 
     #[test]
-    fn unset_is_no_value_from_then_on() {
+    fn removed_value_is_none_from_then_on() {
         let marks = history(&[(10, Some(50)), (20, None), (30, Some(60))]);
         assert_eq!(marks.at(t(20)), None);
         assert_eq!(marks.at(t(30)), Some(&60));
@@ -225,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_at_one_moment_the_later_set_counts() {
+    fn later_of_two_values_at_one_time_counts() {
         let mut marks = history(&[(10, Some(50)), (10, Some(60))]);
         assert_eq!(marks.at(t(10)), Some(&60));
         marks.set(t(10), Some(70));
@@ -234,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_have_histories_of_their_own() {
+    fn each_field_has_its_own_history() {
         let mut demands = DemandHistory::default();
         demands.pass_mark.set(t(10), Some(50.0));
         demands.certificate.set(
@@ -252,7 +251,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn set_one_by_one_is_the_same_as_all_at_once(
+        fn setting_one_by_one_equals_setting_all_at_once(
             entries in prop::collection::vec((0i64..20, prop::option::of(0u8..5)), 0..12),
             at in -2i64..22,
         ) {
@@ -263,7 +262,7 @@ mod tests {
             let at_once = history(&entries);
             prop_assert_eq!(one_by_one.at(t(at)), at_once.at(t(at)));
 
-            // The naive judge: walk the moments from the first value on.
+            // The naive model: it walks the entries from the first value on.
             let mut held = None;
             let mut sorted = entries.clone();
             sorted.sort_by_key(|(from, _)| *from);

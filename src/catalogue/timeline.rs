@@ -1,17 +1,17 @@
-//! Setting what a content demands, from some moment on (product text, section 6, rule 10).
+//! How the demands of a content are set from some time on (`docs/specification.md#demands-over-time`).
 //!
-//! What is kept is a list of snapshots: from this moment on, these demands. A moment in the past may be
-//! given. Then each field that is set there holds until the moment at which *that field* was changed next:
-//! a snapshot that was made for the sake of another field says nothing about this one.
+//! The demands are stored as a list of snapshots, each with the time from which it counts. Demands may be set for a time
+//! in the past. Each field then counts until the next snapshot that changed this field; snapshots that changed other
+//! fields do not end it.
 
 use crate::base::clock::Timestamp;
 
 use super::demands::{DemandHistory, Demands};
 
-/// From when on something was demanded, by time; no moment twice.
+/// Times and the demands that begin then, in order of time. No time occurs twice.
 pub type Snapshots = Vec<(Timestamp, Demands)>;
 
-/// The snapshots once `demands` are set from `from` on, until each field's next change.
+/// Sets `demands` from `from` on, each field until its next change. Returns the new snapshots.
 pub fn set_from(mut snapshots: Snapshots, from: Timestamp, demands: Demands) -> Snapshots {
     let place = snapshots.partition_point(|(at, _)| *at < from);
     let before = match place.checked_sub(1).and_then(|index| snapshots.get(index)) {
@@ -26,38 +26,38 @@ pub fn set_from(mut snapshots: Snapshots, from: Timestamp, demands: Demands) -> 
         }
     };
     let (_, rest) = snapshots.split_at_mut(place);
-    carry(
+    carry_forward(
         rest,
         |demands| &mut demands.pass_mark,
         &replaced.pass_mark,
         &demands.pass_mark,
     );
-    carry(
+    carry_forward(
         rest,
         |demands| &mut demands.time_limit,
         &replaced.time_limit,
         &demands.time_limit,
     );
-    carry(
+    carry_forward(
         rest,
         |demands| &mut demands.expires_after,
         &replaced.expires_after,
         &demands.expires_after,
     );
-    carry(
+    carry_forward(
         rest,
         |demands| &mut demands.certificate,
         &replaced.certificate,
         &demands.certificate,
     );
-    // A snapshot that says what the one before it says is no change.
+    // A snapshot that equals the one before it is not needed.
     let mut last = Demands::default();
     snapshots.retain(|(_, demands)| std::mem::replace(&mut last, demands.clone()) != *demands);
     snapshots
 }
 
-/// Sets one field of the first snapshot and of those after it, up to where the field was changed next.
-fn carry<T: PartialEq + Clone>(
+/// Sets one field of the first snapshot and of those after it, until the snapshot that changed this field.
+fn carry_forward<T: PartialEq + Clone>(
     snapshots: &mut [(Timestamp, Demands)],
     field: impl Fn(&mut Demands) -> &mut Option<T>,
     old: &Option<T>,
@@ -72,7 +72,7 @@ fn carry<T: PartialEq + Clone>(
     }
 }
 
-/// The history that the snapshots tell.
+/// The history of each field.
 pub fn history(snapshots: &[(Timestamp, Demands)]) -> DemandHistory {
     let mut history = DemandHistory::default();
     for (from, demands) in snapshots {
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_in_the_past_holds_until_that_field_was_changed_next() {
+    fn change_in_the_past_counts_until_the_next_change_of_the_field() {
         let snapshots = set_from(Vec::new(), at(10), demands(Some(50), None));
         let snapshots = set_from(snapshots, at(20), demands(Some(50), Some(9)));
         let snapshots = set_from(snapshots, at(30), demands(Some(80), Some(9)));
@@ -127,12 +127,12 @@ mod tests {
         assert_eq!(
             history(&snapshots).at(at(17)).time_limit,
             Some(limit(9)),
-            "the first value covers what was before"
+            "the first value covers the time before it"
         );
     }
 
     #[test]
-    fn setting_what_holds_already_changes_nothing() {
+    fn setting_the_present_demands_changes_nothing() {
         let snapshots = set_from(Vec::new(), at(10), demands(Some(50), None));
         assert_eq!(
             set_from(snapshots.clone(), at(20), demands(Some(50), None)),
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_moment_again_replaces() {
+    fn setting_the_same_time_again_replaces() {
         let snapshots = set_from(Vec::new(), at(10), demands(Some(50), Some(1)));
         assert_eq!(
             set_from(snapshots, at(10), demands(None, Some(2))),
@@ -151,9 +151,9 @@ mod tests {
     }
 
     proptest! {
-        /// The judge keeps a list of changes for one field alone, as if there were no other.
+        /// The model has a list of changes for one field only.
         #[test]
-        fn a_field_is_not_disturbed_by_changes_of_another(
+        fn changes_of_one_field_do_not_end_another(
             changes in prop::collection::vec((0i64..12, 1u8..4, 1u8..4), 1..10),
             moment in 0i64..12,
         ) {
@@ -167,13 +167,13 @@ mod tests {
                     marks.push((from, Some(mark)));
                     marks.sort_unstable();
                 }
-                // A change to what then held before it anyway is none.
+                // A change to the value before it is not a change.
                 let mut last = None;
                 marks.retain(|(_, mark)| std::mem::replace(&mut last, *mark) != *mark);
             }
-            let judge: History<u8> = marks.into_iter().map(|(from, mark)| (at(from), mark)).collect();
-            let told = history(&snapshots).at(at(moment)).pass_mark;
-            prop_assert_eq!(told, judge.at(at(moment)).map(|mark| f64::from(*mark)));
+            let model: History<u8> = marks.into_iter().map(|(from, mark)| (at(from), mark)).collect();
+            let found = history(&snapshots).at(at(moment)).pass_mark;
+            prop_assert_eq!(found, model.at(at(moment)).map(|mark| f64::from(*mark)));
         }
     }
 }

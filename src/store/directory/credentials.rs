@@ -1,4 +1,4 @@
-//! Credentials: what a key may do and the hash of its secret, never the secret.
+//! Credentials: their scopes and the hashes of their secrets. The secrets themselves are not stored.
 
 use uuid::Uuid;
 
@@ -8,24 +8,24 @@ use crate::base::ids::OrgId;
 use crate::store::db::database::{Row, Sql};
 use crate::store::db::{Store, StoreError};
 
-/// A credential as it is kept.
+/// A stored credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredCredential {
-    /// The organisation that it sees.
+    /// The organisation.
     pub org: OrgId,
-    /// What `/v1/credentials/{id}` names.
+    /// The id in `/v1/credentials/{id}`.
     pub id: Uuid,
     /// The user part of HTTP Basic, unique among all organisations.
     pub key: String,
-    /// What people call it.
+    /// The name for people.
     pub name: String,
     /// SHA-256 of the secret.
     pub secret_hash: Vec<u8>,
     /// Its scopes, by key, separated by spaces.
     pub scopes: String,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When it was revoked, if it was.
+    /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
 }
 
@@ -71,7 +71,7 @@ impl Store {
             .collect()
     }
 
-    /// Keeps a new credential; false where the key is taken.
+    /// Stores a new credential. Returns false if the key exists already.
     pub async fn add_credential(&self, credential: StoredCredential) -> Result<bool, StoreError> {
         let mut tx = self.write(&credential.org).await?;
         let insert = Sql::new(
@@ -91,7 +91,7 @@ impl Store {
         Ok(added)
     }
 
-    /// Revokes the organisation's credential with that id, for ever; false where there is none to revoke.
+    /// Revokes the credential with that id. Returns false if the organisation has no such credential.
     pub async fn revoke_credential(&self, organisation: &OrgId, id: Uuid) -> Result<bool, StoreError> {
         let Some(org) = self.organisation_key(organisation).await? else {
             return Ok(false);
