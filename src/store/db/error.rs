@@ -14,7 +14,7 @@ pub enum StoreError {
     /// A query failed.
     #[error("the database failed: {0}")]
     Database(#[source] sqlx::Error),
-    /// Another writer kept the organisation locked for too long, or too many wait for it.
+    /// Another writer held the lock of the organisation for too long, or too many wait for it.
     #[error("the organisation is locked by another writer, or too many writers wait for it")]
     Busy,
     /// Another rebuild of the same organisation has begun.

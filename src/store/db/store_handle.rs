@@ -17,7 +17,7 @@ use super::database::{DatabaseSettings, Db, Engine};
 use super::migrations::SchemaState;
 use super::writing_gate::WritingGates;
 
-/// Organisations whose keys are remembered at most. Past it the memory is emptied and fills again.
+/// The maximum number of cached keys of organisations. Beyond it the cache is emptied.
 const MAX_REMEMBERED_ORGANISATIONS: usize = 100_000;
 
 /// The handle to the database, cheap to clone.

@@ -3,17 +3,14 @@
 //! Keys that were found once are cached. So a record usually writes its own rows only, and no row of a person, verb or
 //! content. Names, titles and types of these are the subject of `latest_names`.
 
+mod rows;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use uuid::Uuid;
-
-use crate::base::clock::Timestamp;
 use crate::catalogue::content::ContentDraft;
-use crate::catalogue::{ContentFormat, LearningType};
 use crate::record::Identifier;
 
-use crate::store::db::columns::{columns, table_row};
 use crate::store::db::database::Sql;
 use crate::store::db::ledger::OrgTx;
 use crate::store::db::{StoreError, digest};
@@ -25,6 +22,7 @@ use crate::store::ingest::persons::{NewPerson, PersonId, digest_of, stamp_column
 use crate::store::ingest::record_names::RecordNames;
 use crate::store::ingest::references::NewMention;
 use crate::store::ingest::stored_statement::{Named, Platform, StoredStatement};
+use rows::{ContentRow, NewContent, NewVerb, PersonRow};
 
 /// The maximum number of cached persons, verbs and contents of an organisation. Beyond it the cache is emptied.
 const MAX_CACHED: usize = 400_000;
@@ -515,65 +513,6 @@ impl IdentifierCache {
             content.track(tx, platform, &[]).await?;
         }
         Ok(())
-    }
-}
-
-columns! {
-    struct PersonRow {
-        digest: Vec<u8> = "digest",
-        key: i64 = "key",
-        user_key: Option<i64> = "user_key",
-        name: Option<String> = "name",
-        named_at: Timestamp = "named_at",
-        named_by: Uuid = "named_by",
-        tracked: bool = "tracked",
-    }
-}
-
-columns! {
-    struct ContentRow {
-        digest: Vec<u8> = "digest",
-        key: i64 = "key",
-        registered: bool = "registered",
-        listed: bool = "listed",
-        title: Option<String> = "title",
-        learning_type: Option<LearningType> = "type",
-        content_type: Option<ContentFormat> = "content_type",
-        defined_at: Timestamp = "defined_at",
-        defined_by: Uuid = "defined_by",
-        tracked: bool = "tracked",
-    }
-}
-
-table_row! {
-    struct NewVerb in "verbs" {
-        org: i64 = "org",
-        key: i64 = "key",
-        digest: Vec<u8> = "digest",
-        iri: String = "iri",
-        display: Option<String> = "display",
-    }
-}
-
-table_row! {
-    /// A content that is not registered.
-    struct NewContent in "contents" {
-        org: i64 = "org",
-        key: i64 = "key",
-        digest: Vec<u8> = "digest",
-        iri: String = "iri",
-        id_digest: Vec<u8> = "id_digest",
-        id: String = "id",
-        registered: bool = "registered",
-        listed: bool = "listed",
-        title_folded: String = "title_folded",
-        tags: String = "tags",
-        cpd_labels: String = "cpd_labels",
-        demands: String = "demands",
-        defined_at: i64 = "defined_at",
-        defined_by: Uuid = "defined_by",
-        tracked: bool = "tracked",
-        reprojecting: bool = "reprojecting",
     }
 }
 

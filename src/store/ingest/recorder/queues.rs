@@ -37,7 +37,7 @@ struct State {
     idle_caches: IdleCaches,
 }
 
-/// The queue of an organisation. It is removed when nobody uses it.
+/// The queue of an organisation. It is removed when it is not used any more.
 struct Queue {
     waiting: VecDeque<Waiting>,
     /// A permit is a place in the queue.

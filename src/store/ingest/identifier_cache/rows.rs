@@ -1,0 +1,66 @@
+//! The rows that the cache reads and inserts.
+
+use uuid::Uuid;
+
+use crate::base::clock::Timestamp;
+use crate::catalogue::{ContentFormat, LearningType};
+use crate::store::db::columns::{columns, table_row};
+
+columns! {
+    pub(super) struct PersonRow {
+        pub(super) digest: Vec<u8> = "digest",
+        pub(super) key: i64 = "key",
+        pub(super) user_key: Option<i64> = "user_key",
+        pub(super) name: Option<String> = "name",
+        pub(super) named_at: Timestamp = "named_at",
+        pub(super) named_by: Uuid = "named_by",
+        pub(super) tracked: bool = "tracked",
+    }
+}
+
+columns! {
+    pub(super) struct ContentRow {
+        pub(super) digest: Vec<u8> = "digest",
+        pub(super) key: i64 = "key",
+        pub(super) registered: bool = "registered",
+        pub(super) listed: bool = "listed",
+        pub(super) title: Option<String> = "title",
+        pub(super) learning_type: Option<LearningType> = "type",
+        pub(super) content_type: Option<ContentFormat> = "content_type",
+        pub(super) defined_at: Timestamp = "defined_at",
+        pub(super) defined_by: Uuid = "defined_by",
+        pub(super) tracked: bool = "tracked",
+    }
+}
+
+table_row! {
+    pub(super) struct NewVerb in "verbs" {
+        pub(super) org: i64 = "org",
+        pub(super) key: i64 = "key",
+        pub(super) digest: Vec<u8> = "digest",
+        pub(super) iri: String = "iri",
+        pub(super) display: Option<String> = "display",
+    }
+}
+
+table_row! {
+    /// A content that is not registered.
+    pub(super) struct NewContent in "contents" {
+        pub(super) org: i64 = "org",
+        pub(super) key: i64 = "key",
+        pub(super) digest: Vec<u8> = "digest",
+        pub(super) iri: String = "iri",
+        pub(super) id_digest: Vec<u8> = "id_digest",
+        pub(super) id: String = "id",
+        pub(super) registered: bool = "registered",
+        pub(super) listed: bool = "listed",
+        pub(super) title_folded: String = "title_folded",
+        pub(super) tags: String = "tags",
+        pub(super) cpd_labels: String = "cpd_labels",
+        pub(super) demands: String = "demands",
+        pub(super) defined_at: i64 = "defined_at",
+        pub(super) defined_by: Uuid = "defined_by",
+        pub(super) tracked: bool = "tracked",
+        pub(super) reprojecting: bool = "reprojecting",
+    }
+}
