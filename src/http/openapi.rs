@@ -16,7 +16,7 @@ use super::{docs, downloads, health, metrics, v1, xapi};
 #[openapi(
     info(
         title = "Rollbook",
-        description = "A Learning Record Store with an Activity Log: learning clients write records as \
+        description = "A Learning Record Store with an Activity Log: clients write records as \
             xAPI statements or short-form activities, and read them as statements or as rows of the log, within \
             the caller's reach."
     ),
