@@ -27,7 +27,6 @@ use utoipa::ToSchema;
 #[serde(rename_all = "snake_case")]
 #[strum(
     serialize_all = "snake_case",
-    const_into_str,
     parse_err_ty = UnknownRole,
     parse_err_fn = unknown_role
 )]
@@ -70,8 +69,8 @@ impl Role {
     ];
 
     /// The key of the role.
-    pub const fn key(self) -> &'static str {
-        self.into_str()
+    pub fn key(self) -> &'static str {
+        self.into()
     }
 
     /// The name of the role in CSV files.

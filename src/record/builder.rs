@@ -31,7 +31,7 @@ pub struct StatementBuilder {
 /// The objects of the statements that Rollbook writes.
 #[derive(Debug, Clone)]
 enum BuiltObject {
-    Activity(Activity),
+    Activity(Box<Activity>),
     StatementRef(StatementId),
 }
 
@@ -43,7 +43,7 @@ impl StatementBuilder {
         if let Some(definition) = &mut activity.definition {
             definition.text = definition.to_json();
         }
-        Self::with_object(actor, verb, BuiltObject::Activity(activity))
+        Self::with_object(actor, verb, BuiltObject::Activity(Box::new(activity)))
     }
 
     /// A statement that voids the statement `target` (xAPI 1.0.3, Data 2.3.2).
@@ -99,7 +99,7 @@ impl StatementBuilder {
             actor: self.actor,
             verb: self.verb,
             object: match self.object {
-                BuiltObject::Activity(activity) => Object::Activity(activity),
+                BuiltObject::Activity(*activity) => Object::Activity(activity),
                 BuiltObject::StatementRef(id) => Object::StatementRef(id),
             },
             result: self.result,

@@ -195,7 +195,7 @@ impl OrgTx {
             }
         }
         if !conflicts.is_empty() {
-            return self.to_claim_conflicts(claims, conflicts).await;
+            return self.describe_conflicts(claims, conflicts).await;
         }
         self.insert_rows(created).await?;
         for (user, persons) in linked {
@@ -217,7 +217,7 @@ impl OrgTx {
             .collect())
     }
 
-    async fn to_claim_conflicts(
+    async fn describe_conflicts(
         &mut self,
         claims: &[(i64, &Identifier)],
         conflicts: Vec<(usize, i64)>,
