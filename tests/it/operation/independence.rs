@@ -218,23 +218,25 @@ async fn rebuild_delays_no_other_organisation(server: &TestServer) {
         let (store, org) = (store.clone(), OrgId::new(ORG).expect("an id"));
         async move { store.rebuild(&org).await }
     });
-    let mut slowest = Duration::ZERO;
-    for number in 0.. {
+    let mut durations = Vec::new();
+    while !rebuild.is_finished() {
+        let id = format!("u{}", durations.len());
         let begin = Instant::now();
-        let id = format!("u{number}");
         other_admin.put(&format!("/v1/users/{id}"), &user(&id)).await.expect(201);
-        slowest = slowest.max(begin.elapsed());
+        durations.push(begin.elapsed());
         let begin = Instant::now();
         let record = statement(mailbox("a@x.example"), COMPLETED, "urn:c");
         other_xapi.post(STATEMENTS, &record).await.expect(200);
-        slowest = slowest.max(begin.elapsed());
-        if rebuild.is_finished() {
-            assert!(number > 10, "the rebuild was too short to show anything");
-            break;
-        }
+        durations.push(begin.elapsed());
     }
     let records = rebuild.await.expect("the rebuild does not panic").expect("the rebuild ends well");
     assert_eq!(records, 20_001);
     store.close().await;
-    assert!(slowest < Duration::from_millis(500), "a request of the other organisation took {slowest:?}");
+    assert!(durations.len() > 20, "the rebuild was too short to show anything");
+    durations.sort_unstable();
+    // On a busy machine a few requests are slow for other reasons. The whole rebuild takes longer than any of them.
+    let most = durations[durations.len() * 19 / 20];
+    let slowest = durations[durations.len() - 1];
+    assert!(most < Duration::from_millis(500), "one of twenty requests took {most:?} or longer");
+    assert!(slowest < Duration::from_secs(2), "a request of the other organisation took {slowest:?}");
 }
