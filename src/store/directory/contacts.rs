@@ -1,44 +1,59 @@
-//! What the directory says of one user at this moment, where nobody is asking: their role, whether they are active, and
-//! where they can be written to (product text, sections 4 and 9).
+//! The present role, state and e-mail address of a user, for schedules and report keys
+//! (`docs/specification.md#schedules`).
 
 use crate::access::Role;
 use crate::base::ids::{OrgId, UserId};
 use crate::record::Identifier;
 
+use crate::store::db::columns::columns;
 use crate::store::db::database::Sql;
-use crate::store::db::rows::read_id;
 use crate::store::db::{Store, StoreError};
 use crate::store::directory::lookups::full_name;
 use crate::store::ingest::persons::digest_of;
 
-/// A user as whoever writes to them or acts in their name must know them.
+/// A user as a recipient of e-mail, or as the owner of a schedule or report key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contact {
-    /// Their id.
+    /// The id.
     pub user: UserId,
-    /// Their name; their id where they have none.
+    /// The name, or the id of a user without a name.
     pub name: String,
-    /// Their e-mail address.
+    /// The e-mail address.
     pub email: Option<String>,
-    /// Their role.
+    /// The role in the directory.
     pub role: Role,
-    /// Whether they are active.
+    /// Whether the user is active.
     pub active: bool,
 }
 
-const SELECT: &str =
-    "SELECT u.id, u.first_name, u.last_name, u.email, u.role, u.active FROM users u WHERE u.org = $1";
+columns! {
+    struct ContactRow {
+        id: UserId = "u.id",
+        first_name: Option<String> = "u.first_name",
+        last_name: Option<String> = "u.last_name",
+        email: Option<String> = "u.email",
+        role: Role = "u.role",
+        active: bool = "u.active",
+    }
+}
+
+/// The query for [`ContactRow`], with a condition at its end.
+fn select(condition: &str) -> String {
+    format!(
+        "SELECT {} FROM users u WHERE u.org = $1 AND {condition}",
+        ContactRow::COLUMNS
+    )
+}
 
 impl Store {
-    /// The user with that id, deactivated or not.
+    /// The user with that id, active or not.
     pub async fn contact(&self, organisation: &OrgId, user: &UserId) -> Result<Option<Contact>, StoreError> {
-        let sql = format!("{SELECT} AND u.id = $2");
+        let sql = select("u.id = $2");
         self.one_contact(organisation, |org| Sql::new(&sql).with(org).with(user.as_str()))
             .await
     }
 
-    /// The user whom the address is bound to, one that they had before included: it stays with them (product text,
-    /// section 5).
+    /// The user that has the address as an identifier. An earlier address of a user stays bound to the user.
     pub async fn contact_by_email(
         &self,
         organisation: &OrgId,
@@ -47,9 +62,7 @@ impl Store {
         let Some(mbox) = Identifier::from_email(address) else {
             return Ok(None);
         };
-        let sql = format!(
-            "{SELECT} AND u.key = (SELECT p.user_key FROM persons p WHERE p.org = $1 AND p.digest = $2)"
-        );
+        let sql = select("u.key = (SELECT p.user_key FROM persons p WHERE p.org = $1 AND p.digest = $2)");
         self.one_contact(organisation, |org| {
             Sql::new(&sql).with(org).with(digest_of(&mbox))
         })
@@ -64,17 +77,13 @@ impl Store {
         let Some(org) = self.organisation_key(organisation).await? else {
             return Ok(None);
         };
-        let Some(row) = self.db().fetch_optional(select(org)).await? else {
-            return Ok(None);
-        };
-        let user: UserId = read_id(&row, 0)?;
-        let role: String = row.get(4)?;
-        Ok(Some(Contact {
-            name: full_name(row.get(1)?, row.get(2)?).unwrap_or_else(|| user.to_string()),
-            user,
-            email: row.get(3)?,
-            role: role.parse().map_err(|error| StoreError::corrupt("role", error))?,
-            active: row.get(5)?,
+        let row: Option<ContactRow> = self.db().fetch_row(select(org)).await?;
+        Ok(row.map(|row| Contact {
+            name: full_name(row.first_name, row.last_name).unwrap_or_else(|| row.id.to_string()),
+            user: row.id,
+            email: row.email,
+            role: row.role,
+            active: row.active,
         }))
     }
 }

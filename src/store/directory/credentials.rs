@@ -5,70 +5,51 @@ use uuid::Uuid;
 use crate::base::clock::Timestamp;
 use crate::base::ids::OrgId;
 
-use crate::store::db::database::{Row, Sql};
+use crate::store::db::columns::columns;
+use crate::store::db::database::Sql;
 use crate::store::db::{Store, StoreError};
 
-/// A stored credential.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredCredential {
-    /// The organisation.
-    pub org: OrgId,
-    /// The id in `/v1/credentials/{id}`.
-    pub id: Uuid,
-    /// The user part of HTTP Basic, unique among all organisations.
-    pub key: String,
-    /// The name for people.
-    pub name: String,
-    /// SHA-256 of the secret.
-    pub secret_hash: Vec<u8>,
-    /// Its scopes, by key, separated by spaces.
-    pub scopes: String,
-    /// When it was created.
-    pub created_at: Timestamp,
-    /// When it was revoked.
-    pub revoked_at: Option<Timestamp>,
+columns! {
+    /// A stored credential.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct StoredCredential {
+        /// The organisation.
+        pub org: OrgId = "o.id",
+        /// The id in `/v1/credentials/{id}`.
+        pub id: Uuid = "c.id",
+        /// The user part of HTTP Basic, unique among all organisations.
+        pub key: String = "c.key",
+        /// The name for people.
+        pub name: String = "c.name",
+        /// SHA-256 of the secret.
+        pub secret_hash: Vec<u8> = "c.secret_hash",
+        /// Its scopes, by key, separated by spaces.
+        pub scopes: String = "c.scopes",
+        /// When it was created.
+        pub created_at: Timestamp = "c.created_at",
+        /// When it was revoked.
+        pub revoked_at: Option<Timestamp> = "c.revoked_at",
+    }
 }
 
-const COLUMNS: &str = "SELECT o.id, c.id, c.key, c.name, c.secret_hash, c.scopes, c.created_at, c.revoked_at \
-     FROM credentials c JOIN organisations o ON o.key = c.org";
-
-fn read(row: &Row) -> Result<StoredCredential, StoreError> {
-    let org: String = row.get(0)?;
-    Ok(StoredCredential {
-        org: OrgId::new(org).map_err(|error| StoreError::corrupt("organisation id", error))?,
-        id: row.get(1)?,
-        key: row.get(2)?,
-        name: row.get(3)?,
-        secret_hash: row.get(4)?,
-        scopes: row.get(5)?,
-        created_at: Timestamp::from_micros(row.get(6)?),
-        revoked_at: row.get::<Option<i64>>(7)?.map(Timestamp::from_micros),
-    })
+/// The query for [`StoredCredential`], with a condition at its end.
+fn select(condition: &str) -> Sql {
+    Sql::new(&format!(
+        "SELECT {} FROM credentials c JOIN organisations o ON o.key = c.org WHERE {condition}",
+        StoredCredential::COLUMNS
+    ))
 }
 
 impl Store {
     /// The credential with that key, revoked or not.
     pub async fn credential(&self, key: &str) -> Result<Option<StoredCredential>, StoreError> {
-        let select = Sql::new(&format!("{COLUMNS} WHERE c.key = $1")).with(key);
-        self.db()
-            .fetch_optional(select)
-            .await?
-            .as_ref()
-            .map(read)
-            .transpose()
+        self.db().fetch_row(select("c.key = $1").with(key)).await
     }
 
     /// The organisation's credentials, the newest first; revoked ones are left out.
     pub async fn credentials(&self, organisation: &OrgId) -> Result<Vec<StoredCredential>, StoreError> {
-        let select = Sql::new(&format!(
-            "{COLUMNS} WHERE o.id = $1 AND c.revoked_at IS NULL ORDER BY c.created_at DESC, c.key"
-        ));
-        self.db()
-            .fetch_all(select.with(organisation.as_str()))
-            .await?
-            .iter()
-            .map(read)
-            .collect()
+        let select = select("o.id = $1 AND c.revoked_at IS NULL ORDER BY c.created_at DESC, c.key");
+        self.db().fetch_rows(select.with(organisation.as_str())).await
     }
 
     /// Stores a new credential. Returns false if the key exists already.
