@@ -99,7 +99,7 @@ impl StatementBuilder {
             actor: self.actor,
             verb: self.verb,
             object: match self.object {
-                BuiltObject::Activity(*activity) => Object::Activity(activity),
+                BuiltObject::Activity(activity) => Object::Activity(*activity),
                 BuiltObject::StatementRef(id) => Object::StatementRef(id),
             },
             result: self.result,
