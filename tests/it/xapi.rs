@@ -1,4 +1,4 @@
-//! The resources under `/xapi`.
+//! Tests of the resources under `/xapi`.
 
 mod about;
 mod activities;

@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 
 use crate::support::builders::{activity, content, group, mailbox, statement, team, user};
 use crate::support::http::Caller;
+use crate::support::records::COMPLETED;
 use crate::support::{TestServer, apply, both_databases};
 
 const ID: &str = "00000000-0000-4000-8000-000000000001";
 const STATEMENT: &str = "00000000-0000-4000-8000-000000000002";
-const COMPLETED: &str = "http://adlnet.gov/expapi/verbs/completed";
 
 /// An organisation with one of everything.
 async fn fill(admin: &Caller) -> String {

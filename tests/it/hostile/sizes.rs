@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use super::{prepared, stored, whole_statement};
 use crate::support::builders::{activity, content, mailbox, statement, user};
 use crate::support::http::{Caller, encode_segment, query};
+use crate::support::records::VIEWED;
 use crate::support::{TestServer, apply, both_databases};
 
-const VIEWED: &str = "http://id.tincanapi.com/verb/viewed";
 const JSON: &[(&str, &str)] = &[("content-type", "application/json")];
 
 async fn post_text(caller: &Caller, path: &str, text: impl Into<Vec<u8>>) -> crate::support::http::Answer {

@@ -6,9 +6,8 @@ use serde_json::json;
 use super::{prepared, stored, whole_activity, whole_statement};
 use crate::support::builders::{activity, content, mailbox, statement, user};
 use crate::support::http::encode_segment;
+use crate::support::records::COMPLETED;
 use crate::support::{TestServer, apply, both_databases};
-
-const COMPLETED: &str = "http://adlnet.gov/expapi/verbs/completed";
 
 #[apply(both_databases)]
 async fn what_is_no_json_is_refused(server: &TestServer) {

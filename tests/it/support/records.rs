@@ -4,7 +4,7 @@ use rollbook::base::clock::Timestamp;
 use serde_json::{Value, json};
 
 use super::TestServer;
-use super::builders::mailbox;
+use super::builders::{mailbox, statement};
 use super::http::Caller;
 
 /// The path of statements.
@@ -12,6 +12,8 @@ pub const STATEMENTS: &str = "/xapi/statements";
 
 pub const COMPLETED: &str = "http://adlnet.gov/expapi/verbs/completed";
 pub const PASSED: &str = "http://adlnet.gov/expapi/verbs/passed";
+/// A verb of the action `viewed`.
+pub const VIEWED: &str = "http://id.tincanapi.com/verb/viewed";
 pub const VOIDED: &str = "http://adlnet.gov/expapi/verbs/voided";
 
 /// The id of record number `n`.
@@ -37,6 +39,11 @@ pub fn page_numbers(page: &Value) -> Vec<usize> {
 /// The numbers of the statements that a query finds, in order.
 pub async fn find_statements(caller: &Caller, query: &str) -> Vec<usize> {
     page_numbers(&caller.get(&format!("{STATEMENTS}?{query}")).await.expect(200).json())
+}
+
+/// A statement with number `n`: `ada@example.org` completed `urn:c`.
+pub fn numbered_statement(n: usize) -> Value {
+    statement(mailbox("ada@example.org"), COMPLETED, "urn:c").set("id", id(n)).json()
 }
 
 /// A statement with number `n` that voids statement `target`.

@@ -5,11 +5,10 @@ use serde_json::{Value, json};
 
 use crate::support::builders::{activity, content, mailbox, statement, user};
 use crate::support::http::encode_segment;
-use crate::support::records::list_ids;
+use crate::support::records::{COMPLETED, list_ids};
 use crate::support::server::START;
 use crate::support::{TestServer, apply, both_databases};
 
-const COMPLETED: &str = "http://adlnet.gov/expapi/verbs/completed";
 const COURSE: &str = "http://example.org/course?x=1";
 
 #[apply(both_databases)]

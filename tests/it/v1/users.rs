@@ -4,10 +4,8 @@ use serde_json::{Value, json};
 
 use crate::support::builders::{Body, activity, group, mailbox, statement, team, user};
 use crate::support::http::encode_segment;
-use crate::support::records::list_ids;
+use crate::support::records::{COMPLETED, list_ids};
 use crate::support::{TestServer, apply, both_databases};
-
-const COMPLETED: &str = "http://adlnet.gov/expapi/verbs/completed";
 
 #[apply(both_databases)]
 async fn user_is_created_replaced_and_returned(server: &TestServer) {

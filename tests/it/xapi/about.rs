@@ -1,4 +1,4 @@
-//! `/xapi/about`: open to anybody, in any version.
+//! Tests of `/xapi/about`, which is public and accepts every version.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -8,10 +8,10 @@ use crate::support::{TestServer, apply, both_databases};
 const PATH: &str = "/xapi/about";
 
 #[apply(both_databases)]
-async fn anybody_learns_which_versions_are_spoken(server: &TestServer) {
+async fn about_lists_the_versions_for_every_caller(server: &TestServer) {
     let about = json!({"version": ["1.0.0", "1.0.1", "1.0.2", "1.0.3", "2.0.0"], "extensions": {}});
     let anonymous = server.anonymous();
-    // Whoever asks may have been given a credential that is wrong by now.
+    // Wrong credentials do not matter.
     for caller in [
         &anonymous,
         &anonymous.with_basic("wrong", "wrong"),
@@ -22,8 +22,8 @@ async fn anybody_learns_which_versions_are_spoken(server: &TestServer) {
         assert_eq!(answer.json(), about);
         assert_eq!(answer.header("content-type"), Some("application/json"));
     }
-    // No version is refused here, and the answer names one that is spoken.
-    for (asked, answered) in [
+    // Every version is accepted, and the answer names a supported version.
+    for (version, expected_version) in [
         ("1.0", "1.0.3"),
         ("1.0.3", "1.0.3"),
         ("2.0.0", "2.0.0"),
@@ -31,24 +31,24 @@ async fn anybody_learns_which_versions_are_spoken(server: &TestServer) {
         ("0.9", "2.0.0"),
         ("x", "2.0.0"),
     ] {
-        let headers = [("x-experience-api-version", asked)];
+        let headers = [("x-experience-api-version", version)];
         let get = anonymous.send(Method::GET, PATH, &headers, Vec::new()).await.expect(200);
         assert_eq!(
             (get.header("x-experience-api-version"), get.json()),
-            (Some(answered), about.clone()),
-            "{asked}"
+            (Some(expected_version), about.clone()),
+            "{version}"
         );
         let head = anonymous.send(Method::HEAD, PATH, &headers, Vec::new()).await.expect(200);
         assert_eq!(
             (head.header("x-experience-api-version"), head.body.len()),
-            (Some(answered), 0),
-            "{asked}"
+            (Some(expected_version), 0),
+            "{version}"
         );
     }
 }
 
 #[apply(both_databases)]
-async fn it_takes_no_parameters_and_is_one_address(server: &TestServer) {
+async fn about_has_no_parameters_and_no_sub_paths(server: &TestServer) {
     let anonymous = server.anonymous();
     let refused = anonymous.get(&format!("{PATH}?version=1.0.3")).await.expect(400).json();
     assert_eq!(refused["errors"][0]["parameter"], Value::from("version"));

@@ -1,18 +1,17 @@
-//! `/xapi/agents`: everything that identifies an agent, for those who may know it.
+//! Tests of `/xapi/agents`: all identifiers of an agent, for permitted callers.
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::builders::{mailbox, statement, user};
 use crate::support::http::{Caller, encode_segment};
+use crate::support::records::{COMPLETED, STATEMENTS};
 use crate::support::{TestServer, apply, both_databases};
 
-const COMPLETED: &str = "http://adlnet.gov/expapi/verbs/completed";
-const STATEMENTS: &str = "/xapi/statements";
 /// The SHA-1 of `mailto:ada@example.org`.
 const ADA_SHA1: &str = "d714b8a95bd857a37405a7b56db9108b60ae42bd";
 
-fn path(agent: &Value) -> String {
+fn agent_path(agent: &Value) -> String {
     format!("/xapi/agents?agent={}", encode_segment(&agent.to_string()))
 }
 
@@ -20,14 +19,14 @@ fn account(name: &str) -> Value {
     json!({"account": {"homePage": "https://rollbook.invalid/acme", "name": name}})
 }
 
-async fn person(caller: &Caller, agent: &Value) -> Value {
-    let answer = caller.get(&path(agent)).await.expect(200).json();
+async fn get_person(caller: &Caller, agent: &Value) -> Value {
+    let answer = caller.get(&agent_path(agent)).await.expect(200).json();
     assert_eq!(answer["objectType"], "Person");
     answer
 }
 
-/// What is answered to whoever may know no more: what they asked for.
-fn echo(agent: &Value) -> Value {
+/// The Person object with only the data of the request, for callers without rights.
+fn person_from_agent(agent: &Value) -> Value {
     let mut person = json!({"objectType": "Person"});
     for (key, value) in agent.as_object().expect("an agent") {
         if key != "objectType" {
@@ -37,8 +36,8 @@ fn echo(agent: &Value) -> Value {
     person
 }
 
-/// Ada, who is in the directory, and has been seen under an account before that.
-async fn with_ada(admin: &Caller) {
+/// Creates the user `ada`, with an account that occurs in an earlier statement, and the user `bo`.
+async fn create_ada_and_bo(admin: &Caller) {
     let elsewhere = json!({"objectType": "Agent", "name": "adalina", "account": {"homePage": "https://lms.example.org", "name": "77"}});
     admin.post(STATEMENTS, &statement(elsewhere, COMPLETED, "urn:c")).await.expect(200);
     let ada =
@@ -56,8 +55,8 @@ async fn with_ada(admin: &Caller) {
         .expect(201);
 }
 
-/// Everything that identifies Ada.
-fn ada() -> Value {
+/// The Person object with all identifiers of Ada.
+fn person_of_ada() -> Value {
     json!({
         "objectType": "Person",
         "name": ["Ada Obi", "adalina"],
@@ -68,7 +67,7 @@ fn ada() -> Value {
     })
 }
 
-/// What is wanted of Ada's agents: each is all of her.
+/// All agents of Ada.
 fn agents_of_ada() -> Vec<Value> {
     vec![
         mailbox("ada@example.org"),
@@ -81,7 +80,7 @@ fn agents_of_ada() -> Vec<Value> {
 }
 
 #[apply(both_databases)]
-async fn an_agent_whom_nobody_named_is_answered_as_asked(server: &TestServer) {
+async fn unknown_agent_is_returned_as_requested(server: &TestServer) {
     let admin = server.person("admin", "root");
     for agent in [
         json!({"objectType": "Agent", "name": "Rick", "account": {"homePage": "http://example.org/", "name": "Rick"}}),
@@ -91,17 +90,17 @@ async fn an_agent_whom_nobody_named_is_answered_as_asked(server: &TestServer) {
     ] {
         for version in ["1.0.3", "2.0.0"] {
             let headers = [("x-experience-api-version", version)];
-            let answer = admin.send(Method::GET, &path(&agent), &headers, Vec::new()).await.expect(200);
-            assert_eq!(answer.json(), echo(&agent));
+            let answer = admin.send(Method::GET, &agent_path(&agent), &headers, Vec::new()).await.expect(200);
+            assert_eq!(answer.json(), person_from_agent(&agent));
             assert_eq!(answer.header("content-type"), Some("application/json"));
-            let head = admin.send(Method::HEAD, &path(&agent), &headers, Vec::new()).await.expect(200);
+            let head = admin.send(Method::HEAD, &agent_path(&agent), &headers, Vec::new()).await.expect(200);
             assert_eq!((head.body.len(), head.header("x-experience-api-version")), (0, Some(version)));
         }
     }
 }
 
 #[apply(both_databases)]
-async fn bad_questions_are_400(server: &TestServer) {
+async fn invalid_parameters_are_refused(server: &TestServer) {
     let admin = server.person("admin", "root");
     let two = json!({"mbox": "mailto:a@example.org", "openid": "https://a.example.org/"});
     for bad in [
@@ -123,24 +122,24 @@ async fn bad_questions_are_400(server: &TestServer) {
         json!({"account": {"homePage": "x", "name": "a"}}),
         json!({"mbox_sha1sum": "x"}),
     ] {
-        let refused = admin.get(&path(&bad)).await.expect(400).json();
+        let refused = admin.get(&agent_path(&bad)).await.expect(400).json();
         assert_eq!(refused["errors"][0]["parameter"], "agent", "{bad}");
     }
-    let good = encode_segment(&mailbox("a@example.org").to_string());
-    for (asked, parameter) in [
+    let valid = encode_segment(&mailbox("a@example.org").to_string());
+    for (agent_in_request, parameter) in [
         (String::new(), "agent"),
         ("?agent=%7B".to_owned(), "agent"),
-        (format!("?Agent={good}"), "Agent"),
-        (format!("?agent={good}&agent={good}"), "agent"),
-        (format!("?agent={good}&x=1"), "x"),
+        (format!("?Agent={valid}"), "Agent"),
+        (format!("?agent={valid}&agent={valid}"), "agent"),
+        (format!("?agent={valid}&x=1"), "x"),
     ] {
-        let refused = admin.get(&format!("/xapi/agents{asked}")).await.expect(400).json();
-        assert_eq!(refused["errors"][0]["parameter"], parameter, "{asked}");
+        let refused = admin.get(&format!("/xapi/agents{agent_in_request}")).await.expect(400).json();
+        assert_eq!(refused["errors"][0]["parameter"], parameter, "{agent_in_request}");
     }
     admin
         .send(
             Method::GET,
-            &format!("/xapi/agents?agent={good}"),
+            &format!("/xapi/agents?agent={valid}"),
             &[("x-experience-api-version", "1.1.0")],
             Vec::new(),
         )
@@ -149,58 +148,65 @@ async fn bad_questions_are_400(server: &TestServer) {
 }
 
 #[apply(both_databases)]
-async fn an_unclaimed_agent_has_the_name_that_the_records_gave(server: &TestServer) {
+async fn agent_without_user_has_the_name_of_its_statements(server: &TestServer) {
     let admin = server.person("admin", "root");
     let rick = |name: &str, day: u32| {
         statement(json!({"mbox": "mailto:Rick@example.org", "name": name}), COMPLETED, "urn:c")
             .set("timestamp", format!("2026-03-{day:02}T00:00:00Z"))
     };
     admin.post(STATEMENTS, &rick("Rick James", 5)).await.expect(200);
-    let asked = json!({"mbox": "mailto:rick@example.org", "name": "another"});
+    let agent_in_request = json!({"mbox": "mailto:rick@example.org", "name": "another"});
     assert_eq!(
-        person(&admin, &asked).await,
+        get_person(&admin, &agent_in_request).await,
         json!({"objectType": "Person", "name": ["Rick James"], "mbox": ["mailto:Rick@example.org"]})
     );
     admin.post(STATEMENTS, &[rick("Early", 4), rick("Rick", 6)]).await.expect(200);
-    assert_eq!(person(&admin, &asked).await["name"], json!(["Rick"]), "the latest");
-    // Who was named without a name has the one that was asked with.
+    assert_eq!(
+        get_person(&admin, &agent_in_request).await["name"],
+        json!(["Rick"]),
+        "the name of the latest statement"
+    );
+    // An actor without a name has the name of the request.
     admin.post(STATEMENTS, &statement(mailbox("x@example.org"), COMPLETED, "urn:c")).await.expect(200);
-    assert_eq!(person(&admin, &mailbox("x@example.org")).await, echo(&mailbox("x@example.org")));
+    assert_eq!(
+        get_person(&admin, &mailbox("x@example.org")).await,
+        person_from_agent(&mailbox("x@example.org"))
+    );
 }
 
 #[apply(both_databases)]
-async fn a_user_is_all_that_identifies_them(server: &TestServer) {
+async fn person_has_all_identifiers_of_the_user(server: &TestServer) {
     let admin = server.person("admin", "root");
-    with_ada(&admin).await;
+    create_ada_and_bo(&admin).await;
     for agent in agents_of_ada() {
-        assert_eq!(person(&admin, &agent).await, ada(), "{agent}");
+        assert_eq!(get_person(&admin, &agent).await, person_of_ada(), "{agent}");
     }
-    // A new name and address show at once, and the old address stays hers.
+    // A new name and address apply at once, and the old address stays an identifier.
     admin
         .patch("/v1/users/ada", &json!({"last_name": "Okafor", "email": "okafor@example.org"}))
         .await
         .expect(200);
-    let now = person(&admin, &mailbox("ada@example.org")).await;
+    let now = get_person(&admin, &mailbox("ada@example.org")).await;
     assert_eq!(now["name"], json!(["Ada Okafor", "adalina"]));
     assert_eq!(now["mbox"], json!(["mailto:ada@example.org", "mailto:okafor@example.org"]));
-    // Moved to somebody else, an identifier is theirs.
+    // A moved identifier belongs to the other user.
     admin
         .post("/v1/users/bo/identifiers", &json!({"identifiers": [{"openid": "https://ada.example.org/"}]}))
         .await
         .expect(200);
-    assert_eq!(person(&admin, &account("ada")).await.get("openid"), None);
+    assert_eq!(get_person(&admin, &account("ada")).await.get("openid"), None);
     assert_eq!(
-        person(&admin, &json!({"openid": "https://ada.example.org/"})).await["name"],
+        get_person(&admin, &json!({"openid": "https://ada.example.org/"})).await["name"],
         json!(["bo Example"])
     );
-    // Whoever has left is still who they were.
+    // A deactivated user stays the same person.
     admin.patch("/v1/users/bo", &json!({"active": false})).await.expect(200);
-    assert_eq!(person(&admin, &account("bo")).await["name"], json!(["bo Example"]));
+    assert_eq!(get_person(&admin, &account("bo")).await["name"], json!(["bo Example"]));
 }
 
 #[apply(both_databases)]
-async fn whoever_sees_the_organisation_sees_everybody(server: &TestServer) {
-    with_ada(&server.person("admin", "root")).await;
+async fn caller_with_full_reach_reads_every_person(server: &TestServer) {
+    create_ada_and_bo(&server.person("admin", "root")).await;
     let mut readers =
         vec![server.person_of("acme", json!({"sub": "x", "role": "curator", "permissions": ["reporting"]}))];
     for role in ["owner", "admin", "hr", "reporter", "learning_designer"] {
@@ -212,65 +218,69 @@ async fn whoever_sees_the_organisation_sees_everybody(server: &TestServer) {
     readers.push(server.credential("acme", &["statements/read/mine", "profile"]).await);
     for reader in readers {
         for agent in agents_of_ada() {
-            assert_eq!(person(&reader, &agent).await, ada());
+            assert_eq!(get_person(&reader, &agent).await, person_of_ada());
         }
     }
 }
 
-/// Contract section 4: "any other reads only … its own Person object".
+/// A caller without full reach reads only their own Person object
+/// (`docs/specification.md#rights-at-the-lrs`).
 #[apply(both_databases)]
-async fn others_learn_nothing_of_anybody_but_themselves(server: &TestServer) {
+async fn caller_without_full_reach_reads_only_their_own_person(server: &TestServer) {
     let admin = server.person("admin", "root");
-    with_ada(&admin).await;
+    create_ada_and_bo(&admin).await;
     let stranger = json!({"name": "Rick James", "mbox": "mailto:rick@example.org"});
     admin.post(STATEMENTS, &statement(stranger, COMPLETED, "urn:c")).await.expect(200);
-    let mut blind = Vec::new();
+    let mut restricted_callers = Vec::new();
     for role in ["learner", "curator", "manager"] {
         let own = server.person(role, "ada");
         for agent in agents_of_ada() {
-            assert_eq!(person(&own, &agent).await, ada(), "{role}");
+            assert_eq!(get_person(&own, &agent).await, person_of_ada(), "{role}");
         }
         for agent in [mailbox("bo@example.org"), account("bo"), mailbox("rick@example.org")] {
-            assert_eq!(person(&own, &agent).await, echo(&agent), "{role}");
+            assert_eq!(get_person(&own, &agent).await, person_from_agent(&agent), "{role}");
         }
-        blind.push(server.person(role, "bo"));
-        blind.push(server.person(role, "nobody"));
+        restricted_callers.push(server.person(role, "bo"));
+        restricted_callers.push(server.person(role, "nobody"));
     }
     for permission in ["reporting", "mark_complete", "indirect_reports"] {
-        blind.push(
+        restricted_callers.push(
             server.person_of("acme", json!({"sub": "bo", "role": "learner", "permissions": [permission]})),
         );
     }
-    blind.push(
+    restricted_callers.push(
         server.person_of("acme", json!({"sub": "bo", "role": "manager", "reports": {"direct": ["ada"]}})),
     );
     let mine = server.credential("acme", &["statements/read/mine", "statements/write"]).await;
     mine.post(STATEMENTS, &statement(mailbox("ada@example.org"), COMPLETED, "urn:c")).await.expect(200);
-    blind.push(mine);
-    for (number, caller) in blind.iter().enumerate() {
-        // To the letter what is answered of somebody whom nobody has named.
+    restricted_callers.push(mine);
+    for (number, caller) in restricted_callers.iter().enumerate() {
+        // Exactly the answer for an unknown agent.
         for agent in
             agents_of_ada().into_iter().chain([mailbox("rick@example.org"), mailbox("none@example.org")])
         {
-            assert_eq!(person(caller, &agent).await, echo(&agent), "caller {number}");
+            assert_eq!(get_person(caller, &agent).await, person_from_agent(&agent), "caller {number}");
         }
     }
 }
 
 #[apply(both_databases)]
-async fn nothing_crosses_between_organisations(server: &TestServer) {
-    with_ada(&server.person("admin", "root")).await;
-    let boss = server.person_of("other", json!({"sub": "ada", "role": "owner"}));
+async fn persons_of_other_organisations_are_not_visible(server: &TestServer) {
+    create_ada_and_bo(&server.person("admin", "root")).await;
+    let other_owner = server.person_of("other", json!({"sub": "ada", "role": "owner"}));
     let key = server.credential("other", &["all", "directory"]).await;
-    for caller in [&boss, &key] {
+    for caller in [&other_owner, &key] {
         for agent in agents_of_ada() {
-            assert_eq!(person(caller, &agent).await, echo(&agent));
+            assert_eq!(get_person(caller, &agent).await, person_from_agent(&agent));
         }
     }
-    // The same identifiers are somebody else's there.
-    boss.put("/v1/users/eve", &user("eve").set("email", "ada@example.org")).await.expect(201);
-    let eve = person(&boss, &mailbox("ada@example.org")).await;
+    // In another organisation, the same identifiers are another user.
+    other_owner.put("/v1/users/eve", &user("eve").set("email", "ada@example.org")).await.expect(201);
+    let eve = get_person(&other_owner, &mailbox("ada@example.org")).await;
     assert_eq!(eve["name"], json!(["eve Example"]));
     assert_eq!(eve["account"], json!([{"homePage": "https://rollbook.invalid/other", "name": "eve"}]));
-    assert_eq!(person(&server.person("admin", "root"), &mailbox("ada@example.org")).await, ada());
+    assert_eq!(
+        get_person(&server.person("admin", "root"), &mailbox("ada@example.org")).await,
+        person_of_ada()
+    );
 }

@@ -1,5 +1,5 @@
-//! What holds for every document, whether a state, an agent's profile or an Activity's: bytes in and out, merging,
-//! concurrency, names, tenants (xAPI 1.0.3, Communication 2.2 and 3.1).
+//! Tests that apply to every kind of document (state, agent profile, activity profile): storing, merging,
+//! concurrency, names, organisations (xAPI 1.0.3, Communication 2.2 and 3.1).
 
 use futures_util::future::join_all;
 use reqwest::Method;
@@ -14,17 +14,17 @@ use crate::support::{Database, TestServer, apply, both_databases, server};
 
 pub const ACTIVITY: &str = "https://example.org/course";
 
-/// Where documents of one kind are.
+/// The address of documents of one kind and owner.
 #[derive(Clone)]
-pub struct Place {
+pub struct DocumentKind {
     pub path: &'static str,
-    /// The parameters that say whose they are, with a `?` before them.
+    /// The parameters of the owner, with `?`.
     owner: String,
-    /// The parameter that says which.
+    /// The name of the parameter of the document id.
     name: &'static str,
 }
 
-impl Place {
+impl DocumentKind {
     pub fn state(activity: &str, agent: &Value) -> Self {
         let owner =
             format!("?activityId={}&agent={}", encode_segment(activity), encode_segment(&agent.to_string()));
@@ -50,13 +50,13 @@ impl Place {
     }
 }
 
-/// One of each kind.
-pub fn places() -> [Place; 3] {
+/// One address of each kind.
+pub fn all_kinds() -> [DocumentKind; 3] {
     let ada = mailbox("ada@example.org");
-    [Place::state(ACTIVITY, &ada), Place::agent(&ada), Place::activity(ACTIVITY)]
+    [DocumentKind::state(ACTIVITY, &ada), DocumentKind::agent(&ada), DocumentKind::activity(ACTIVITY)]
 }
 
-pub async fn put(
+pub async fn put_document(
     caller: &Caller,
     path: &str,
     kind: &str,
@@ -67,37 +67,37 @@ pub async fn put(
     caller.send(Method::PUT, path, &headers, body.into()).await
 }
 
-/// Keeps a new document.
-pub async fn put_new(caller: &Caller, path: &str, kind: &str, body: impl Into<Vec<u8>>) {
-    put(caller, path, kind, body, ("if-none-match", "*")).await.expect(204);
+/// Creates a new document.
+pub async fn create_document(caller: &Caller, path: &str, kind: &str, body: impl Into<Vec<u8>>) {
+    put_document(caller, path, kind, body, ("if-none-match", "*")).await.expect(204);
 }
 
 pub async fn post(caller: &Caller, path: &str, kind: &str, body: impl Into<Vec<u8>>) -> Answer {
     caller.send(Method::POST, path, &[("content-type", kind)], body.into()).await
 }
 
-/// The tag of a document, with its quotation marks.
-pub async fn etag(caller: &Caller, path: &str) -> String {
+/// The ETag of a document, with quotation marks.
+pub async fn get_etag(caller: &Caller, path: &str) -> String {
     let answer = caller.get(path).await.expect(200);
     answer.header("etag").expect("a document has an ETag").to_owned()
 }
 
-fn sha1(bytes: &[u8]) -> String {
+fn sha1_hex(bytes: &[u8]) -> String {
     Sha1::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// How many parts of contents are kept.
-pub async fn parts(server: &TestServer) -> i64 {
+/// The number of rows with content.
+pub async fn count_blobs(server: &TestServer) -> i64 {
     server.database().query_number("SELECT count(*) FROM blobs").await
 }
 
 const MEBIBYTE: usize = 1024 * 1024;
 
 #[apply(both_databases)]
-async fn a_document_is_given_back_as_it_came(server: &TestServer) {
+async fn document_is_returned_unchanged(server: &TestServer) {
     let admin = server.person("admin", "root");
     let all_bytes: Vec<u8> = (0..=255).collect();
-    for place in places() {
+    for place in all_kinds() {
         for (name, kind, body) in [
             ("bytes", "image/x-odd; q=\"a;b\"", all_bytes.clone()),
             ("text", "text/plain;charset=latin1", b"caf\xe9".to_vec()),
@@ -109,12 +109,12 @@ async fn a_document_is_given_back_as_it_came(server: &TestServer) {
         ] {
             let path = place.one(name);
             admin.get(&path).await.expect(404);
-            put_new(&admin, &path, kind, body.clone()).await;
+            create_document(&admin, &path, kind, body.clone()).await;
             let answer = admin.get(&path).await.expect(200);
             assert!(answer.body == body, "{path}");
             assert_eq!(answer.header("content-type"), Some(kind), "{path}");
             assert_eq!(answer.header("content-length"), Some(body.len().to_string().as_str()), "{path}");
-            assert_eq!(answer.header("etag"), Some(format!("\"{}\"", sha1(&body)).as_str()), "{path}");
+            assert_eq!(answer.header("etag"), Some(format!("\"{}\"", sha1_hex(&body)).as_str()), "{path}");
             assert_eq!(answer.header("last-modified"), Some("Wed, 18 Mar 2026 10:17:23 GMT"), "{path}");
             assert_eq!(answer.header("content-security-policy"), Some("sandbox"), "{path}");
             let head = admin.send(Method::HEAD, &path, &[], Vec::new()).await.expect(200);
@@ -125,35 +125,35 @@ async fn a_document_is_given_back_as_it_came(server: &TestServer) {
                 assert_eq!(head.header(header), answer.header(header), "{header} of {path}");
             }
         }
-        // Without a media type it is bytes.
+        // Without a content type it is `application/octet-stream`.
         let path = place.one("untyped");
         admin.send(Method::PUT, &path, &[("if-none-match", "*")], b"{".to_vec()).await.expect(204);
         assert_eq!(
             admin.get(&path).await.expect(200).header("content-type"),
             Some("application/octet-stream")
         );
-        // What replaces it has its own type.
-        put(&admin, &path, "a/b", "new", ("if-match", "*")).await.expect(204);
+        // A replaced document has the new content type.
+        put_document(&admin, &path, "a/b", "new", ("if-match", "*")).await.expect(204);
         let answer = admin.get(&path).await.expect(200);
         assert_eq!((answer.header("content-type"), answer.text()), (Some("a/b"), "new"));
         admin.delete(&path).await.expect(204);
         admin.get(&path).await.expect(404);
         admin.delete(&path).await.expect(204);
-        // Their kinds don't mix.
+        // The kinds of documents are separate.
         let mine = admin.get(&place.all()).await.expect(200);
         assert_eq!(mine.json().as_array().map(Vec::len), Some(7));
         assert_eq!(mine.header("content-type"), Some("application/json"));
         assert_eq!(mine.header("etag"), None);
     }
-    assert_eq!(parts(server).await, 3 * 7, "what was replaced and deleted is gone");
+    assert_eq!(count_blobs(server).await, 3 * 7, "replaced and deleted documents leave no content");
 }
 
 #[apply(both_databases)]
-async fn large_documents_come_and_go_in_parts(server: &TestServer) {
+async fn large_documents_are_stored_and_deleted(server: &TestServer) {
     let admin = server.person("admin", "root");
     let random: Vec<u8> =
         (0..5 * MEBIBYTE + 7).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
-    let [state, agent, activity] = places();
+    let [state, agent, activity] = all_kinds();
     let cases = [
         (&state, MEBIBYTE),
         (&state, MEBIBYTE + 1),
@@ -163,7 +163,7 @@ async fn large_documents_come_and_go_in_parts(server: &TestServer) {
     ];
     for (place, length) in cases {
         let (path, body) = (place.one("large"), &random[..length]);
-        let tag = format!("\"{}\"", sha1(body));
+        let tag = format!("\"{}\"", sha1_hex(body));
         post(&admin, &path, "video/x-large", body).await.expect(204);
         for headers in [&[][..], &[("accept-encoding", "gzip")]] {
             let answer = admin.send(Method::GET, &path, headers, Vec::new()).await.expect(200);
@@ -173,7 +173,7 @@ async fn large_documents_come_and_go_in_parts(server: &TestServer) {
         admin.delete(&path).await.expect(204);
     }
     for place in [state, activity] {
-        // JSON as well, and a mistake at its end is found.
+        // Large JSON documents, with an error at the end.
         let (path, text) = (place.one("json"), format!("{{\"a\":\"{}\"}}", "\u{e9}".repeat(MEBIBYTE)));
         post(&admin, &path, "application/json", text.clone() + "}").await.expect(400);
         admin.get(&path).await.expect(404);
@@ -183,15 +183,15 @@ async fn large_documents_come_and_go_in_parts(server: &TestServer) {
         assert!(admin.get(&path).await.expect(200).text() == merged, "{path}");
         admin.delete(&path).await.expect(204);
     }
-    assert_eq!(parts(server).await, 0, "nothing of them is left");
+    assert_eq!(count_blobs(server).await, 0, "deleted documents leave no content");
 }
 
 #[apply(both_databases)]
-async fn a_post_merges_the_outermost_members(server: &TestServer) {
+async fn post_merges_top_level_members(server: &TestServer) {
     let admin = server.person("admin", "root");
-    for place in places() {
+    for place in all_kinds() {
         let path = place.one("merged");
-        // Where none is there it is kept as by PUT, whatever it is.
+        // POST creates a document if none exists, with any JSON.
         post(
             &admin,
             &path,
@@ -200,24 +200,24 @@ async fn a_post_merges_the_outermost_members(server: &TestServer) {
         )
         .await
         .expect(204);
-        let before = etag(&admin, &path).await;
+        let before = get_etag(&admin, &path).await;
         post(&admin, &path, "application/json", "{ \"y\" : {\"other\" : 1e2}, \"z\":null }")
             .await
             .expect(204);
         let answer = admin.get(&path).await.expect(200);
         assert_eq!(answer.text(), "{\"x\":\"foo\",\"y\":{\"other\":1e2},\"n\":1.50,\"z\":null}");
         assert_eq!(answer.header("content-type"), Some("application/json"));
-        assert_eq!(answer.header("etag"), Some(format!("\"{}\"", sha1(&answer.body)).as_str()));
+        assert_eq!(answer.header("etag"), Some(format!("\"{}\"", sha1_hex(&answer.body)).as_str()));
         assert_ne!(answer.header("etag"), Some(before.as_str()));
     }
 }
 
 #[apply(both_databases)]
-async fn what_cannot_be_merged_changes_nothing(server: &TestServer) {
+async fn refused_merge_changes_nothing(server: &TestServer) {
     let admin = server.person("admin", "root");
-    for place in places() {
+    for place in all_kinds() {
         let object = place.one("object");
-        put_new(&admin, &object, "application/json", "{\"x\":1}").await;
+        create_document(&admin, &object, "application/json", "{\"x\":1}").await;
         for (kind, body) in [
             ("application/octet-stream", "{\"x\":2}"),
             ("not/json", "abc"),
@@ -238,7 +238,7 @@ async fn what_cannot_be_merged_changes_nothing(server: &TestServer) {
         }
         admin.send(Method::POST, &object, &[], b"{\"x\":2}".to_vec()).await.expect(400);
         post(&admin, &object, "application/json", b"{\"x\":\"\xff\"}".to_vec()).await.expect(400);
-        // And what is there must be an object.
+        // The stored document must be a JSON object.
         for (name, kind, body) in [
             ("bytes", "a/b", "{}"),
             ("list", "application/json", "[{}]"),
@@ -246,17 +246,17 @@ async fn what_cannot_be_merged_changes_nothing(server: &TestServer) {
         ] {
             let path = place.one(name);
             post(&admin, &path, kind, body).await.expect(204);
-            let tag = etag(&admin, &path).await;
+            let tag = get_etag(&admin, &path).await;
             post(&admin, &path, "application/json", "{\"x\":2}").await.expect(400);
             assert_eq!(admin.get(&path).await.expect(200).text(), body);
-            assert_eq!(etag(&admin, &path).await, tag);
+            assert_eq!(get_etag(&admin, &path).await, tag);
         }
-        // What says that it is JSON must be, however it is sent.
+        // A document with a JSON content type must be JSON in every request.
         for body in ["", "{", "{}x", "nul", "{'a':1}"] {
-            put(&admin, &place.one("new"), "application/json", body, ("if-none-match", "*"))
+            put_document(&admin, &place.one("new"), "application/json", body, ("if-none-match", "*"))
                 .await
                 .expect(400);
-            put(&admin, &object, "application/json", body, ("if-match", "*")).await.expect(400);
+            put_document(&admin, &object, "application/json", body, ("if-match", "*")).await.expect(400);
             post(&admin, &place.one("new"), "application/json", body).await.expect(400);
         }
         admin.get(&place.one("new")).await.expect(404);
@@ -265,14 +265,14 @@ async fn what_cannot_be_merged_changes_nothing(server: &TestServer) {
 }
 
 #[apply(both_databases)]
-async fn a_request_may_say_what_it_expects(server: &TestServer) {
+async fn preconditions_are_respected(server: &TestServer) {
     let admin = server.person("admin", "root");
     let (mine, other) =
-        (format!("\"{}\"", sha1(b"{\"o\":1}")), "\"0000000000000000000000000000000000000000\"");
+        (format!("\"{}\"", sha1_hex(b"{\"o\":1}")), "\"0000000000000000000000000000000000000000\"");
     let (weak, upper, bare) = (format!("W/{mine}"), mine.to_uppercase(), mine.replace('"', ""));
     let list = format!("{other}, {mine}");
-    // What is said, and whether it holds where there is no document, and where this one is.
-    let said: [(&str, &str, u16, u16); 13] = [
+    // The header, and the statuses without and with a document.
+    let conditions: [(&str, &str, u16, u16); 13] = [
         ("if-match", &mine, 412, 204),
         ("if-match", &list, 412, 204),
         ("if-match", &weak, 412, 204),
@@ -287,25 +287,25 @@ async fn a_request_may_say_what_it_expects(server: &TestServer) {
         ("if-match", "\"unclosed", 400, 400),
         ("if-none-match", "", 400, 400),
     ];
-    for place in places() {
+    for place in all_kinds() {
         let path = place.one("x");
         for method in [Method::PUT, Method::POST, Method::DELETE] {
-            for (number, (header, value, new, there)) in said.into_iter().enumerate() {
-                for (exists, expected) in [(false, new), (true, there)] {
-                    // What is said counts in both versions alike.
+            for (number, (header, value, new, status_if_exists)) in conditions.into_iter().enumerate() {
+                for (exists, expected) in [(false, new), (true, status_if_exists)] {
+                    // The header applies in both versions.
                     let version = ["1.0.3", "2.0.0"][(number + usize::from(exists)) % 2];
                     admin.delete(&path).await.expect(204);
                     if exists {
-                        put_new(&admin, &path, "application/json", "{\"o\":1}").await;
+                        create_document(&admin, &path, "application/json", "{\"o\":1}").await;
                     }
                     let headers = [
                         ("content-type", "application/json"),
                         ("x-experience-api-version", version),
                         (header, value),
                     ];
-                    let said = format!("{method} {version} {header}: {value}, exists: {exists}");
+                    let conditions = format!("{method} {version} {header}: {value}, exists: {exists}");
                     let answer = admin.send(method.clone(), &path, &headers, b"{\"n\":2}".to_vec()).await;
-                    assert_eq!(answer.status, expected, "{said}");
+                    assert_eq!(answer.status, expected, "{conditions}");
                     let now = admin.get(&path).await;
                     if expected == 204 {
                         let body = match (&method, exists) {
@@ -313,13 +313,13 @@ async fn a_request_may_say_what_it_expects(server: &TestServer) {
                             (&Method::POST, true) => Some("{\"o\":1,\"n\":2}"),
                             _ => Some("{\"n\":2}"),
                         };
-                        assert_eq!((now.status == 200).then(|| now.text()), body, "{said}");
+                        assert_eq!((now.status == 200).then(|| now.text()), body, "{conditions}");
                     } else {
-                        assert_eq!(answer.json()["status"], expected, "{said}");
+                        assert_eq!(answer.json()["status"], expected, "{conditions}");
                         assert_eq!(
                             (now.status == 200).then(|| now.text()),
                             exists.then_some("{\"o\":1}"),
-                            "{said}"
+                            "{conditions}"
                         );
                     }
                 }
@@ -328,12 +328,12 @@ async fn a_request_may_say_what_it_expects(server: &TestServer) {
     }
 }
 
-/// xAPI 1.0.3, Communication 3.1, and what the conformance suite of 2.0.0 asks.
+/// The default without a condition (xAPI 1.0.3, Communication 3.1, and the conformance suite of 2.0.0).
 #[apply(both_databases)]
-async fn where_nothing_is_said_it_depends_on_the_version(server: &TestServer) {
+async fn default_precondition_depends_on_the_version(server: &TestServer) {
     let admin = server.person("admin", "root");
-    let [state, agent, activity] = places();
-    for (place, version, new, there) in [
+    let [state, agent, activity] = all_kinds();
+    for (place, version, new, status_if_exists) in [
         (&state, "1.0.3", 204, 204),
         (&state, "2.0.0", 204, 409),
         (&agent, "1.0.3", 400, 409),
@@ -343,23 +343,23 @@ async fn where_nothing_is_said_it_depends_on_the_version(server: &TestServer) {
     ] {
         let path = place.one(version);
         let headers = [("content-type", "text/plain"), ("x-experience-api-version", version)];
-        let put = async |body: &str| admin.send(Method::PUT, &path, &headers, body.into()).await;
-        let refused = put("new").await.expect(new);
+        let put_document = async |body: &str| admin.send(Method::PUT, &path, &headers, body.into()).await;
+        let refused = put_document("new").await.expect(new);
         assert_eq!(refused.body.is_empty(), new == 204);
         assert_eq!(admin.get(&path).await.status, if new == 204 { 200 } else { 404 }, "{path}");
         admin.delete(&path).await.expect(204);
-        put_new(&admin, &path, "text/plain", "old").await;
-        let answer = put("newer").await.expect(there);
+        create_document(&admin, &path, "text/plain", "old").await;
+        let answer = put_document("newer").await.expect(status_if_exists);
         assert_eq!(
             admin.get(&path).await.expect(200).text(),
-            if there == 204 { "newer" } else { "old" },
+            if status_if_exists == 204 { "newer" } else { "old" },
             "{path}"
         );
-        if there == 409 {
+        if status_if_exists == 409 {
             let detail = answer.json()["detail"].as_str().expect("a detail").to_owned();
             assert!(detail.contains("check its current state") && detail.contains("If-Match"), "{detail}");
         }
-        // POST and DELETE need not say anything.
+        // POST and DELETE need no condition.
         post(&admin, &path, "text/plain", "x").await.expect(400);
         admin.send(Method::DELETE, &path, &headers[1..], Vec::new()).await.expect(204);
         admin.send(Method::POST, &path, &headers, b"posted".to_vec()).await.expect(204);
@@ -367,12 +367,12 @@ async fn where_nothing_is_said_it_depends_on_the_version(server: &TestServer) {
 }
 
 #[apply(both_databases)]
-async fn a_client_that_has_it_is_told_so(server: &TestServer) {
+async fn unchanged_document_is_not_sent_again(server: &TestServer) {
     let admin = server.person("admin", "root");
-    for place in places() {
+    for place in all_kinds() {
         let path = place.one("x");
-        put_new(&admin, &path, "a/b", "some").await;
-        let tag = etag(&admin, &path).await;
+        create_document(&admin, &path, "a/b", "some").await;
+        let tag = get_etag(&admin, &path).await;
         for (header, value, status) in [
             ("if-none-match", tag.as_str(), 304),
             ("if-none-match", "*", 304),
@@ -388,30 +388,31 @@ async fn a_client_that_has_it_is_told_so(server: &TestServer) {
 }
 
 #[apply(both_databases)]
-async fn of_many_that_expect_the_same_one_wins(server: &TestServer) {
+async fn one_of_several_concurrent_writes_succeeds(server: &TestServer) {
     let admin = server.person("admin", "root");
-    for place in places() {
+    for place in all_kinds() {
         let path = place.one("contested");
         for round in 0..3 {
             let tag = match round {
                 0 => ("if-none-match", "*".to_owned()),
-                _ => ("if-match", etag(&admin, &path).await),
+                _ => ("if-match", get_etag(&admin, &path).await),
             };
             let bodies: Vec<String> = (0..20).map(|number| format!("{round}-{number}")).collect();
-            let answers =
-                join_all(bodies.iter().map(|body| put(&admin, &path, "a/b", body.as_str(), (tag.0, &tag.1))))
-                    .await;
-            let won: Vec<&String> = bodies
+            let answers = join_all(
+                bodies.iter().map(|body| put_document(&admin, &path, "a/b", body.as_str(), (tag.0, &tag.1))),
+            )
+            .await;
+            let successful: Vec<&String> = bodies
                 .iter()
                 .zip(&answers)
                 .filter(|(_, answer)| answer.status == 204)
                 .map(|(body, _)| body)
                 .collect();
-            assert_eq!(won.len(), 1, "{path} round {round}");
+            assert_eq!(successful.len(), 1, "{path} round {round}");
             assert!(answers.iter().all(|answer| [204, 412].contains(&answer.status)), "{path} round {round}");
-            assert_eq!(admin.get(&path).await.expect(200).text(), won[0]);
+            assert_eq!(admin.get(&path).await.expect(200).text(), successful[0]);
         }
-        // MergeLimits takes what is there at its turn: nothing is lost.
+        // POST merges into the current document, so that no member is lost.
         let path = place.one("gathered");
         let answers =
             join_all(
@@ -428,14 +429,15 @@ async fn of_many_that_expect_the_same_one_wins(server: &TestServer) {
             (0..20).map(|number| (format!("k{number}"), json!(number))).collect();
         assert_eq!(admin.get(&path).await.expect(200).json(), Value::Object(expected));
     }
-    assert_eq!(parts(server).await, 3 * 2);
+    assert_eq!(count_blobs(server).await, 3 * 2);
 }
 
 #[apply(both_databases)]
-async fn names_are_listed_by_when_they_were_written(server: &TestServer) {
+async fn ids_are_listed_by_time_of_writing(server: &TestServer) {
     let admin = server.person("admin", "root");
-    let since = |place: &Place, moment: &str| format!("{}&since={}", place.all(), encode_segment(moment));
-    for place in places() {
+    let since =
+        |place: &DocumentKind, moment: &str| format!("{}&since={}", place.all(), encode_segment(moment));
+    for place in all_kinds() {
         assert_eq!(admin.get(&place.all()).await.expect(200).json(), json!([]));
         for name in ["b", "a", "Z"] {
             post(&admin, &place.one(name), "application/json", "{}").await.expect(204);
@@ -444,27 +446,27 @@ async fn names_are_listed_by_when_they_were_written(server: &TestServer) {
         assert_eq!(names(&place.all()).await, json!(["Z", "a", "b"]));
         assert_eq!(names(&since(&place, "2026-03-18T10:17:22.999Z")).await, json!(["Z", "a", "b"]));
         assert_eq!(names(&since(&place, "2026-03-18T10:17:23.000Z")).await, json!([]), "exclusive");
-        // The clock stands still, and yet what is written again is later.
+        // The clock does not move, but a later write has a later time.
         for again in 1..=3 {
             let before = format!("2026-03-18T10:17:23.{:03}Z", again - 1);
             post(&admin, &place.one("a"), "application/json", "{}").await.expect(204);
-            assert_eq!(names(&since(&place, &before)).await, json!(["a"]), "written again {again} times");
+            assert_eq!(names(&since(&place, &before)).await, json!(["a"]), "after {again} more writes");
         }
         assert_eq!(names(&since(&place, "2026-03-18T11:17:23.003+01:00")).await, json!([]));
         assert_eq!(
             admin.get(&place.one("a")).await.expect(200).header("last-modified"),
             Some("Wed, 18 Mar 2026 10:17:23 GMT")
         );
-        put(&admin, &place.one("a"), "a/b", "", ("if-match", "*")).await.expect(204);
+        put_document(&admin, &place.one("a"), "a/b", "", ("if-match", "*")).await.expect(204);
         assert_eq!(names(&since(&place, "2026-03-18T10:17:23.003Z")).await, json!(["a"]));
     }
 }
 
 #[apply(both_databases)]
-async fn what_is_no_question_is_named(server: &TestServer) {
+async fn invalid_parameter_is_named_in_the_problem(server: &TestServer) {
     let admin = server.person("admin", "root");
-    for place in places() {
-        put_new(&admin, &place.one("x"), "a/b", "kept").await;
+    for place in all_kinds() {
+        create_document(&admin, &place.one("x"), "a/b", "kept").await;
         let (one, all) = (place.one("x"), place.all());
         let is_state = place.name == "stateId";
         let mut wrong = vec![
@@ -500,7 +502,7 @@ async fn what_is_no_question_is_named(server: &TestServer) {
                 wrong.push((format!("{one}&{parameter}=x"), parameter, "GET PUT POST DELETE"));
                 continue;
             }
-            let start = one.find(&format!("{parameter}=")).expect("it is there");
+            let start = one.find(&format!("{parameter}=")).expect("the parameter exists");
             let end = one[start..].find('&').map_or(one.len(), |at| start + at);
             let with = |text: &str| format!("{}{text}{}", &one[..start], &one[end..]);
             wrong.push((with("").replace("?&", "?").replace("&&", "&"), parameter, "GET PUT POST DELETE"));
@@ -539,17 +541,17 @@ async fn what_is_no_question_is_named(server: &TestServer) {
 }
 
 #[apply(both_databases)]
-async fn two_organisations_with_the_same_ids_never_meet(server: &TestServer) {
+async fn documents_of_other_organisations_are_not_accessible(server: &TestServer) {
     let [acme, other] =
         ["acme", "other"].map(|org| server.person_of(org, json!({"sub": "root", "role": "admin"})));
-    for place in places() {
+    for place in all_kinds() {
         let path = place.one("x");
-        put_new(&acme, &path, "a/b", "of acme").await;
+        create_document(&acme, &path, "a/b", "of acme").await;
         other.get(&path).await.expect(404);
         assert_eq!(other.get(&place.all()).await.expect(200).json(), json!([]));
-        put(&other, &path, "a/b", "of other", ("if-match", "*")).await.expect(412);
+        put_document(&other, &path, "a/b", "of other", ("if-match", "*")).await.expect(412);
         other.delete(&path).await.expect(204);
-        put_new(&other, &path, "a/b", "of other").await;
+        create_document(&other, &path, "a/b", "of other").await;
         assert_eq!(acme.get(&path).await.expect(200).text(), "of acme");
         assert_eq!(other.get(&path).await.expect(200).text(), "of other");
         let key = server.credential("other", &["all"]).await;
@@ -561,12 +563,12 @@ async fn two_organisations_with_the_same_ids_never_meet(server: &TestServer) {
 }
 
 #[apply(both_databases)]
-async fn scopes_open_their_own_documents(server: &TestServer) {
+async fn scopes_give_access_to_their_documents(server: &TestServer) {
     let admin = server.person("admin", "root");
-    for place in places() {
-        put_new(&admin, &place.one("x"), "application/json", "{}").await;
+    for place in all_kinds() {
+        create_document(&admin, &place.one("x"), "application/json", "{}").await;
     }
-    let [state, agent, activity] = places();
+    let [state, agent, activity] = all_kinds();
     for (scopes, states, profiles) in [
         (&["state"][..], "rw", ""),
         (&["profile"], "", "rw"),
@@ -590,13 +592,13 @@ async fn scopes_open_their_own_documents(server: &TestServer) {
             key.get(&one).await.expect(reads);
             key.get(&all).await.expect(reads);
             post(&key, &one, "application/json", "{}").await.expect(writes);
-            put(&key, &one, "application/json", "{}", ("if-match", "*")).await.expect(writes);
+            put_document(&key, &one, "application/json", "{}", ("if-match", "*")).await.expect(writes);
             key.delete(&place.one("none")).await.expect(writes);
         }
     }
 }
 
-/// A limit of its own for documents, and one for what is merged in memory.
+/// Documents have a separate limit, and merged documents too.
 #[test]
 fn documents_have_limits() {
     let limits = Limits { body_bytes: 64, document_bytes: 100, ..Limits::default() };
@@ -604,13 +606,14 @@ fn documents_have_limits() {
         let options = AppOptions { limits: limits.clone(), ..AppOptions::default() };
         server::run_with(database, options, async |server| {
             let admin = server.person("admin", "root");
-            for place in places() {
+            for place in all_kinds() {
                 let path = place.one("x");
-                put_new(&admin, &path, "a/b", "x".repeat(100)).await;
-                let refused = put(&admin, &path, "a/b", "y".repeat(101), ("if-match", "*")).await.expect(413);
+                create_document(&admin, &path, "a/b", "x".repeat(100)).await;
+                let refused =
+                    put_document(&admin, &path, "a/b", "y".repeat(101), ("if-match", "*")).await.expect(413);
                 assert!(refused.json()["detail"].as_str().expect("a detail").contains("100 bytes"));
                 assert_eq!(admin.get(&path).await.expect(200).text(), "x".repeat(100));
-                // Two that fit alone, but not together.
+                // Two documents that are small enough alone, but not merged.
                 let path = place.one("y");
                 let object = |key: &str| format!("{{\"{key}\":\"{}\"}}", "x".repeat(30));
                 post(&admin, &path, "application/json", object("a")).await.expect(204);

@@ -1,5 +1,4 @@
-//! `format` of the statements (xAPI 1.0.3, Communication 2.1.3): `exact` as they came, `ids` with what identifies,
-//! `canonical` in one language.
+//! Tests of the parameter `format` (xAPI 1.0.3, Communication 2.1.3): `exact`, `ids` and `canonical`.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -8,8 +7,8 @@ use crate::support::http::{Answer, Caller};
 use crate::support::records::{STATEMENTS as PATH, id};
 use crate::support::{TestServer, apply, both_databases};
 
-/// A statement in which everything that a format may leave out stands everywhere that it can.
-fn rich() -> Value {
+/// A statement with every member that a format may leave out, in every place.
+fn full_statement() -> Value {
     let activity = |id: &str| {
         json!({"objectType": "Activity", "id": id, "definition": {
             "name": {"en-US": format!("{id} in English"), "de": format!("{id} auf Deutsch"), "fr": format!("{id} en français")},
@@ -42,57 +41,64 @@ async fn send(caller: &Caller, method: Method, path: &str, languages: Option<&st
     caller.send(method, path, &headers, body.into_bytes()).await
 }
 
-async fn get(caller: &Caller, path: &str, languages: Option<&str>) -> Value {
+async fn get_json(caller: &Caller, path: &str, languages: Option<&str>) -> Value {
     send(caller, Method::GET, path, languages, String::new()).await.expect(200).json()
 }
 
-/// Without what the store adds.
-fn own(mut statement: Value) -> Value {
+/// Removes the members that the server adds.
+fn without_server_members(mut statement: Value) -> Value {
     for name in ["stored", "authority"] {
         statement.as_object_mut().expect("an object").remove(name);
     }
     statement
 }
 
-/// Every language map of verbs and Activities, to be changed.
-fn maps<'v>(value: &'v mut Value, found: &mut Vec<&'v mut Value>) {
+/// Collects every language map of verbs and activities.
+fn collect_language_maps<'v>(value: &'v mut Value, found: &mut Vec<&'v mut Value>) {
     match value {
         Value::Object(members) => {
             for (key, value) in members {
                 match (key.as_str(), &value) {
                     ("extensions", _) => {}
                     ("display" | "name" | "description", Value::Object(_)) => found.push(value),
-                    _ => maps(value, found),
+                    _ => collect_language_maps(value, found),
                 }
             }
         }
-        Value::Array(elements) => elements.iter_mut().for_each(|element| maps(element, found)),
+        Value::Array(elements) => {
+            elements.iter_mut().for_each(|element| collect_language_maps(element, found))
+        }
         _ => {}
     }
 }
 
 #[apply(both_databases)]
-async fn exact_is_what_came(server: &TestServer) {
+async fn exact_format_is_the_sent_statement(server: &TestServer) {
     let admin = server.person("admin", "root");
-    send(&admin, Method::POST, PATH, None, rich().to_string()).await.expect(200);
-    for asked in ["", "&format=exact"] {
+    send(&admin, Method::POST, PATH, None, full_statement().to_string()).await.expect(200);
+    for format_parameter in ["", "&format=exact"] {
         for languages in [None, Some("de"), Some("fr;q=0.1, *;q=0")] {
-            let one = get(&admin, &format!("{PATH}?statementId={}{asked}", id(1)), languages).await;
-            assert_eq!(own(one.clone()), rich(), "{asked} {languages:?}");
-            let page = get(&admin, &format!("{PATH}?limit=1{asked}"), languages).await;
+            let one =
+                get_json(&admin, &format!("{PATH}?statementId={}{format_parameter}", id(1)), languages).await;
+            assert_eq!(
+                without_server_members(one.clone()),
+                full_statement(),
+                "{format_parameter} {languages:?}"
+            );
+            let page = get_json(&admin, &format!("{PATH}?limit=1{format_parameter}"), languages).await;
             assert_eq!(page["statements"][0], one);
         }
     }
 }
 
 #[apply(both_databases)]
-async fn ids_are_what_identifies(server: &TestServer) {
+async fn ids_format_contains_only_identifiers(server: &TestServer) {
     let admin = server.person("admin", "root");
-    send(&admin, Method::POST, PATH, None, rich().to_string()).await.expect(200);
+    send(&admin, Method::POST, PATH, None, full_statement().to_string()).await.expect(200);
     let some = json!({"objectType": "Group", "member": [{"objectType": "Agent", "mbox": "mailto:ada@example.org"}, {"openid": "https://id.example.org/bo"}]});
     let ada = json!({"objectType": "Agent", "mbox": "mailto:ada@example.org"});
     let crew = json!({"objectType": "Group", "account": {"homePage": "https://example.org", "name": "crew"}});
-    let mut expected = rich();
+    let mut expected = full_statement();
     expected["actor"] = some.clone();
     expected["verb"] = json!({"id": "https://example.org/did"});
     expected["context"]["instructor"] = ada.clone();
@@ -107,23 +113,23 @@ async fn ids_are_what_identifies(server: &TestServer) {
         json!({"parent": [{"id": "urn:parent"}], "other": [{"id": "urn:o1"}, {"id": "urn:o2"}]});
     within["context"]["contextAgents"][0]["agent"] = ada;
     within["context"]["contextGroups"][0]["group"] = some;
-    let one = get(&admin, &format!("{PATH}?statementId={}&format=ids", id(1)), Some("de")).await;
-    assert_eq!(own(one.clone()), expected);
+    let one = get_json(&admin, &format!("{PATH}?statementId={}&format=ids", id(1)), Some("de")).await;
+    assert_eq!(without_server_members(one.clone()), expected);
     assert_eq!(
-        get(&admin, &format!("{PATH}?format=ids&related_agents=true"), None).await["statements"][0],
+        get_json(&admin, &format!("{PATH}?format=ids&related_agents=true"), None).await["statements"][0],
         one
     );
-    // Who vouches for it is an agent like the others.
+    // The authority is an agent like the others.
     let authority = one["authority"].as_object().expect("an agent");
     assert!(authority.contains_key("account") && !authority.contains_key("name"), "{authority:?}");
 }
 
-/// One language in each map, each map for itself: what one lacks, another may have.
+/// Each map has one language, independent of the other maps.
 #[apply(both_databases)]
-async fn canonical_is_one_language_in_each_map(server: &TestServer) {
+async fn canonical_format_has_one_language_in_each_map(server: &TestServer) {
     let admin = server.person("admin", "root");
-    send(&admin, Method::POST, PATH, None, rich().to_string()).await.expect(200);
-    // What is asked for, and in which order the languages of a map are looked through.
+    send(&admin, Method::POST, PATH, None, full_statement().to_string()).await.expect(200);
+    // The requested languages, and the order in which the languages of a map are tried.
     let cases: [(Option<&str>, &[&str]); 6] = [
         (Some("de"), &["de"]),
         (Some("de-CH, en;q=0.9"), &["de"]),
@@ -133,33 +139,40 @@ async fn canonical_is_one_language_in_each_map(server: &TestServer) {
         (None, &["en", "en-US", "de"]),
     ];
     for (languages, order) in cases {
-        let mut expected = rich();
+        let mut expected = full_statement();
         let mut found = Vec::new();
-        maps(&mut expected, &mut found);
+        collect_language_maps(&mut expected, &mut found);
         assert_eq!(
             found.len(),
             2 + 5 * 3,
-            "both displays; name, description and one choice of each Activity"
+            "two displays, and name, description and one choice of each activity"
         );
         for map in found {
-            let tag = *order.iter().find(|tag| map.get(*tag).is_some()).expect("one of them is there");
+            let tag = *order
+                .iter()
+                .find(|tag| map.get(*tag).is_some())
+                .expect("the map has one of these languages");
             let text = map[tag].clone();
             *map = json!({ (tag): text });
         }
-        let one = get(&admin, &format!("{PATH}?statementId={}&format=canonical", id(1)), languages).await;
-        assert_eq!(own(one.clone()), expected, "{languages:?}");
-        assert_eq!(get(&admin, &format!("{PATH}?format=canonical"), languages).await["statements"][0], one);
+        let one =
+            get_json(&admin, &format!("{PATH}?statementId={}&format=canonical", id(1)), languages).await;
+        assert_eq!(without_server_members(one.clone()), expected, "{languages:?}");
+        assert_eq!(
+            get_json(&admin, &format!("{PATH}?format=canonical"), languages).await["statements"][0],
+            one
+        );
     }
-    // A header that says nothing is no reason to refuse.
-    get(&admin, &format!("{PATH}?format=canonical"), Some("nonsense;;q=,,*")).await;
+    // An invalid header is ignored.
+    get_json(&admin, &format!("{PATH}?format=canonical"), Some("nonsense;;q=,,*")).await;
 }
 
-/// The format and its languages go on from page to page, whoever follows the address (Data 2.5).
+/// All pages have the format and languages of the first request (Data 2.5).
 #[apply(both_databases)]
-async fn a_format_goes_on_over_pages(server: &TestServer) {
+async fn format_applies_to_all_pages(server: &TestServer) {
     let admin = server.person("admin", "root");
     for n in 1..=3 {
-        let mut one = rich();
+        let mut one = full_statement();
         one["id"] = json!(id(n));
         send(&admin, Method::POST, PATH, None, one.to_string()).await.expect(200);
     }
@@ -168,7 +181,8 @@ async fn a_format_goes_on_over_pages(server: &TestServer) {
         ("canonical", json!({"de": "tat"})),
         ("exact", json!({"en": "did", "de": "tat"})),
     ] {
-        let mut page = get(&admin, &format!("{PATH}?limit=1&format={format}"), Some("de-AT, en;q=0.5")).await;
+        let mut page =
+            get_json(&admin, &format!("{PATH}?limit=1&format={format}"), Some("de-AT, en;q=0.5")).await;
         for n in (1..=3).rev() {
             assert_eq!(
                 (&page["statements"][0]["id"], &page["statements"][0]["verb"]["display"]),
@@ -178,21 +192,22 @@ async fn a_format_goes_on_over_pages(server: &TestServer) {
             let more = page["more"].as_str().expect("`more`").to_owned();
             assert_eq!(more.is_empty(), n == 1);
             if n > 1 {
-                page = get(&admin, &more, None).await;
+                page = get_json(&admin, &more, None).await;
             }
         }
     }
 }
 
-/// What a statement is found by doesn't depend on how it is given back, nor what it is the next time.
+/// The format changes neither the filters nor the stored statement.
 #[apply(both_databases)]
-async fn a_format_changes_nothing_that_is_kept(server: &TestServer) {
+async fn format_does_not_change_stored_statements(server: &TestServer) {
     let admin = server.person("admin", "root");
-    send(&admin, Method::POST, PATH, None, rich().to_string()).await.expect(200);
+    send(&admin, Method::POST, PATH, None, full_statement().to_string()).await.expect(200);
     let exact = admin.get(&format!("{PATH}?statementId={}", id(1))).await.expect(200).text().to_owned();
     for format in ["ids", "canonical"] {
-        let shown = get(&admin, &format!("{PATH}?statementId={}&format={format}", id(1)), Some("fr")).await;
-        // What is shown is a statement: in `canonical` it says the same, so that it is known when it comes back.
+        let shown =
+            get_json(&admin, &format!("{PATH}?statementId={}&format={format}", id(1)), Some("fr")).await;
+        // A statement in the format `canonical` can be sent again.
         let again = send(&admin, Method::POST, PATH, None, shown.to_string()).await;
         if format == "canonical" {
             again.expect(200);

@@ -1,5 +1,5 @@
-//! The limits at this door, each at its number and one past it: past it the answer says which limit it was, and
-//! nothing is kept.
+//! Tests of the limits of `/xapi`, at each limit and above it. Above the limit, the answer names the limit
+//! and nothing is stored.
 
 use reqwest::Method;
 use rollbook::http::AppOptions;
@@ -9,15 +9,14 @@ use sha2::{Digest, Sha256};
 
 use crate::support::builders::{Body, mailbox, statement};
 use crate::support::http::{Answer, Caller, encode_segment};
+use crate::support::records::{STATEMENTS, VIEWED};
 use crate::support::server::run_with;
 use crate::support::{Database, TestServer};
 
-const STATEMENTS: &str = "/xapi/statements";
-const VIEWED: &str = "http://id.tincanapi.com/verb/viewed";
 const JSON: (&str, &str) = ("content-type", "application/json");
 
-/// Small ones, each of another size.
-fn small() -> Limits {
+/// Small limits with different values.
+fn small_limits() -> Limits {
     Limits {
         body_bytes: 20_000,
         attachment_bytes: 30_000,
@@ -32,28 +31,28 @@ fn small() -> Limits {
     }
 }
 
-/// Runs a journey under these limits on both databases.
-fn on_both(limits: Limits, journey: impl AsyncFn(&TestServer)) {
+/// Runs a test with these limits on both databases.
+fn run_on_both_databases(limits: Limits, journey: impl AsyncFn(&TestServer)) {
     for database in [Database::sqlite(), Database::postgres()] {
         let options = AppOptions { limits: limits.clone(), ..AppOptions::default() };
         run_with(database, options, &journey);
     }
 }
 
-fn viewed() -> Body {
+fn viewed_statement() -> Body {
     statement(mailbox("ada@example.org"), VIEWED, "https://example.org/c")
 }
 
-/// So many agents.
-fn agents(count: usize) -> Value {
+/// A list of `count` agents.
+fn some_agents(count: usize) -> Value {
     (0..count).map(|n| mailbox(&format!("a{n}@example.org"))).collect()
 }
 
-fn group(count: usize) -> Value {
-    json!({"objectType": "Group", "member": agents(count)})
+fn group_of(count: usize) -> Value {
+    json!({"objectType": "Group", "member": some_agents(count)})
 }
 
-async fn kept(caller: &Caller) -> usize {
+async fn count_statements(caller: &Caller) -> usize {
     let mut count = 0;
     let mut next = format!("{STATEMENTS}?ascending=true");
     while !next.is_empty() {
@@ -64,35 +63,36 @@ async fn kept(caller: &Caller) -> usize {
     count
 }
 
-/// Sends it as version 2, which has all that there is.
+/// Sends statements in version 2, which has more parts.
 async fn post(caller: &Caller, body: &Value) -> Answer {
     let headers = [JSON, ("x-experience-api-version", "2.0.0")];
     caller.send(Method::POST, STATEMENTS, &headers, body.to_string().into_bytes()).await
 }
 
-/// A tree of many short values takes many times their bytes, so they are counted too.
+/// Many short values need more memory than their bytes, so that their number is limited too.
 #[test]
-fn how_many_values_a_body_may_have() {
-    on_both(Limits::default(), async |server: &TestServer| {
+fn body_has_a_limit_of_values() {
+    run_on_both_databases(Limits::default(), async |server: &TestServer| {
         let admin = server.person("admin", "root");
         let ones = |count: usize| format!("[{}1]", "1,".repeat(count - 1));
         let send =
             async |path: &str, text: String| admin.send(Method::POST, path, &[JSON], text.into_bytes()).await;
         let extended = |count: usize| {
-            let text = viewed().set("context.extensions", json!({"https://example.org/x": "!"})).json();
+            let text =
+                viewed_statement().set("context.extensions", json!({"https://example.org/x": "!"})).json();
             text.to_string().replace("\"!\"", &ones(count))
         };
-        // Ten megabytes of a value after another: more elements than a batch may have, in a list of an extension,
-        // or as what is no statement at all.
-        let many = 5_200_000;
-        let refused = send(STATEMENTS, ones(many)).await.expect(413).json();
+        // Ten megabytes of short values: more elements than a batch may have, in an extension, and as an
+        // invalid statement.
+        let count_above_limits = 5_200_000;
+        let refused = send(STATEMENTS, ones(count_above_limits)).await.expect(413).json();
         assert_eq!(
             (&refused["code"], refused["detail"].as_str().map(|detail| detail.contains("5200000"))),
             (&json!("batch-too-long"), Some(true))
         );
         let by_id = format!("{STATEMENTS}?statementId=00000000-0000-4000-8000-000000000001");
         for (method, path, text) in [
-            (Method::POST, STATEMENTS, extended(many)),
+            (Method::POST, STATEMENTS, extended(count_above_limits)),
             (Method::POST, STATEMENTS, format!("[{}]", extended(1_000_000))),
             (Method::POST, STATEMENTS, format!("[{}]", ones(1_000_000))),
             (Method::PUT, &by_id, extended(1_000_000)),
@@ -105,24 +105,27 @@ fn how_many_values_a_body_may_have() {
                 "{path}: {refused}"
             );
         }
-        for (kind, text) in [("application/json", ones(many)), ("application/x-ndjson", "1\n".repeat(many))] {
+        for (headers, text) in [
+            ("application/json", ones(count_above_limits)),
+            ("application/x-ndjson", "1\n".repeat(count_above_limits)),
+        ] {
             let refused = admin
-                .send(Method::POST, "/v1/activities/batch", &[("content-type", kind)], text.into_bytes())
+                .send(Method::POST, "/v1/activities/batch", &[("content-type", headers)], text.into_bytes())
                 .await;
-            assert_eq!(refused.expect(413).json()["code"], "batch-too-long", "{kind}");
+            assert_eq!(refused.expect(413).json()["code"], "batch-too-long", "{headers}");
         }
-        assert_eq!(kept(&admin).await, 0);
+        assert_eq!(count_statements(&admin).await, 0);
         send(STATEMENTS, extended(900_000)).await.expect(200);
-        assert_eq!(kept(&admin).await, 1);
+        assert_eq!(count_statements(&admin).await, 1);
     });
 }
 
 #[test]
-fn what_a_statement_may_hold() {
-    on_both(small(), async |server: &TestServer| {
+fn statement_has_limits_of_its_parts() {
+    run_on_both_databases(small_limits(), async |server: &TestServer| {
         let admin = server.person("admin", "root");
-        let related = |kind: &str, part: &str, each: &dyn Fn(usize) -> Value, count: usize| -> Value {
-            (0..count).map(|n| json!({"objectType": kind, part: each(n)})).collect()
+        let related = |headers: &str, part: &str, each: &dyn Fn(usize) -> Value, count: usize| -> Value {
+            (0..count).map(|n| json!({"objectType": headers, part: each(n)})).collect()
         };
         let one = |n: usize| mailbox(&format!("a{n}@example.org"));
         let activities = |count: usize| -> Value {
@@ -142,95 +145,104 @@ fn what_a_statement_may_hold() {
         };
         type Make<'m> = Box<dyn Fn(usize) -> Body + 'm>;
         let cases: Vec<(&str, usize, Make<'_>)> = vec![
-            ("/actor/member", 3, Box::new(|n| viewed().set("actor", group(n)))),
-            ("/object/member", 3, Box::new(|n| viewed().set("object", group(n)))),
-            ("/context/team/member", 3, Box::new(|n| viewed().set("context.team", group(n)))),
-            ("/context/instructor/member", 3, Box::new(|n| viewed().set("context.instructor", group(n)))),
+            ("/actor/member", 3, Box::new(|n| viewed_statement().set("actor", group_of(n)))),
+            ("/object/member", 3, Box::new(|n| viewed_statement().set("object", group_of(n)))),
+            ("/context/team/member", 3, Box::new(|n| viewed_statement().set("context.team", group_of(n)))),
+            (
+                "/context/instructor/member",
+                3,
+                Box::new(|n| viewed_statement().set("context.instructor", group_of(n))),
+            ),
             (
                 "/context/contextAgents",
                 3,
                 Box::new(|n| {
-                    viewed().set("context.contextAgents", related("contextAgent", "agent", &one, n))
+                    viewed_statement().set("context.contextAgents", related("contextAgent", "agent", &one, n))
                 }),
             ),
             (
                 "/context/contextGroups",
                 3,
                 Box::new(|n| {
-                    viewed().set("context.contextGroups", related("contextGroup", "group", &|_| group(1), n))
+                    viewed_statement()
+                        .set("context.contextGroups", related("contextGroup", "group", &|_| group_of(1), n))
                 }),
             ),
             (
                 "/context/contextGroups/0/group/member",
                 3,
                 Box::new(|n| {
-                    viewed().set("context.contextGroups", related("contextGroup", "group", &|_| group(n), 1))
+                    viewed_statement()
+                        .set("context.contextGroups", related("contextGroup", "group", &|_| group_of(n), 1))
                 }),
             ),
             (
                 "/object/actor/member",
                 3,
-                Box::new(|n| viewed().set("object", inner(json!({"actor": group(n)})))),
+                Box::new(|n| viewed_statement().set("object", inner(json!({"actor": group_of(n)})))),
             ),
             (
                 "/context/contextActivities/parent",
                 5,
-                Box::new(|n| viewed().set("context.contextActivities.parent", activities(n))),
+                Box::new(|n| viewed_statement().set("context.contextActivities.parent", activities(n))),
             ),
             (
                 "/context/contextActivities/grouping",
                 5,
-                Box::new(|n| viewed().set("context.contextActivities.grouping", activities(n))),
+                Box::new(|n| viewed_statement().set("context.contextActivities.grouping", activities(n))),
             ),
             (
                 "/context/contextActivities/category",
                 5,
-                Box::new(|n| viewed().set("context.contextActivities.category", activities(n))),
+                Box::new(|n| viewed_statement().set("context.contextActivities.category", activities(n))),
             ),
             (
                 "/context/contextActivities/other",
                 5,
-                Box::new(|n| viewed().set("context.contextActivities.other", activities(n))),
+                Box::new(|n| viewed_statement().set("context.contextActivities.other", activities(n))),
             ),
             (
                 "/object/context/contextActivities/other",
                 5,
                 Box::new(|n| {
-                    viewed().set(
+                    viewed_statement().set(
                         "object",
                         inner(json!({"context": {"contextActivities": {"other": activities(n)}}})),
                     )
                 }),
             ),
-            ("/attachments", 2, Box::new(|n| viewed().set("attachments", attachments(n)))),
+            ("/attachments", 2, Box::new(|n| viewed_statement().set("attachments", attachments(n)))),
             (
                 "/object/attachments",
                 2,
-                Box::new(|n| viewed().set("object", inner(json!({"attachments": attachments(n)})))),
+                Box::new(|n| viewed_statement().set("object", inner(json!({"attachments": attachments(n)})))),
             ),
         ];
-        let mut good = 0;
-        for (pointer, most, make) in &cases {
-            post(&admin, &make(*most).json()).await.expect(200);
-            good += 1;
-            let refused = post(&admin, &make(most + 1).json()).await.expect(400).json();
+        let mut valid = 0;
+        for (pointer, limit, make) in &cases {
+            post(&admin, &make(*limit).json()).await.expect(200);
+            valid += 1;
+            let refused = post(&admin, &make(limit + 1).json()).await.expect(400).json();
             assert_eq!((&refused["code"], &refused["pointer"]), (&json!("invalid-body"), &json!(pointer)));
             let detail = refused["detail"].as_str().expect("a detail");
-            assert!(detail.contains(&most.to_string()), "{pointer}: {detail}");
-            // In a batch the pointer has the statement's number, and the good one isn't kept either.
-            let refused =
-                post(&admin, &json!([viewed().json(), make(most + 1).json()])).await.expect(400).json();
+            assert!(detail.contains(&limit.to_string()), "{pointer}: {detail}");
+            // In a batch, the pointer contains the number of the statement, and the valid one is not stored
+            // either.
+            let refused = post(&admin, &json!([viewed_statement().json(), make(limit + 1).json()]))
+                .await
+                .expect(400)
+                .json();
             assert_eq!(refused["pointer"], format!("/1{pointer}"));
         }
-        assert_eq!(kept(&admin).await, good);
+        assert_eq!(count_statements(&admin).await, valid);
     });
 }
 
 #[test]
-fn how_many_statements_how_deep_and_how_long() {
-    on_both(small(), async |server: &TestServer| {
+fn request_has_limits_of_statements_depth_and_size() {
+    run_on_both_databases(small_limits(), async |server: &TestServer| {
         let admin = server.person("admin", "root");
-        let batch = |count: usize| -> Value { (0..count).map(|_| viewed().json()).collect() };
+        let batch = |count: usize| -> Value { (0..count).map(|_| viewed_statement().json()).collect() };
         post(&admin, &batch(4)).await.expect(200);
         let refused = post(&admin, &batch(5)).await.expect(413).json();
         assert_eq!(refused["code"], "batch-too-long");
@@ -239,9 +251,9 @@ fn how_many_statements_how_deep_and_how_long() {
             "{refused}"
         );
 
-        // The statement, its result, the extensions, and what lies in one of them.
+        // The levels are the statement, its result, the extensions, and the content of one of them.
         let deep = |levels: usize| {
-            viewed()
+            viewed_statement()
                 .set("result.extensions", json!({"https://example.org/deep": "!"}))
                 .json()
                 .to_string()
@@ -255,16 +267,16 @@ fn how_many_statements_how_deep_and_how_long() {
         assert!(pointer.starts_with("/result/extensions/https:~1~1example.org~1deep/0"), "{refused}");
 
         let long = |bytes: usize| {
-            let text = viewed().json().to_string();
+            let text = viewed_statement().json().to_string();
             format!("{}{text}", " ".repeat(bytes - text.len()))
         };
         send(long(20_000)).await.expect(200);
         let refused = send(long(20_001)).await.expect(413).json();
         assert_eq!(refused["code"], "body-too-large");
         assert!(refused["detail"].as_str().is_some_and(|detail| detail.contains("20000")), "{refused}");
-        assert_eq!(kept(&admin).await, 6);
+        assert_eq!(count_statements(&admin).await, 6);
 
-        // A page has at most so many, whatever is asked for; the rest follows.
+        // A page has at most two statements, and the rest follows.
         for limit in ["limit=0", "limit=2", "limit=3", "limit=1000000", ""] {
             let page = admin.get(&format!("{STATEMENTS}?{limit}")).await.expect(200).json();
             assert_eq!(page["statements"].as_array().map(Vec::len), Some(2), "{limit}");
@@ -274,11 +286,11 @@ fn how_many_statements_how_deep_and_how_long() {
 }
 
 #[test]
-fn how_large_a_document_may_be() {
-    on_both(small(), async |server: &TestServer| {
+fn document_has_a_limit_of_bytes() {
+    run_on_both_databases(small_limits(), async |server: &TestServer| {
         let admin = server.person("admin", "root");
         let agent = encode_segment(&mailbox("ada@example.org").to_string());
-        let kind = [("content-type", "application/octet-stream"), ("if-none-match", "*")];
+        let headers = [("content-type", "application/octet-stream"), ("if-none-match", "*")];
         for path in [
             format!("/xapi/activities/state?activityId=urn:c&agent={agent}&stateId="),
             "/xapi/activities/profile?activityId=urn:c&profileId=".to_owned(),
@@ -286,9 +298,9 @@ fn how_large_a_document_may_be() {
         ] {
             for method in [Method::PUT, Method::POST] {
                 let send = async |name: &str, bytes: usize| {
-                    // What is sent after the refusal is taken in: the client sees the answer.
+                    // The server reads the rest of the body, so that the client gets the answer.
                     admin
-                        .send(method.clone(), &format!("{path}{method}-{name}"), &kind, vec![b'x'; bytes])
+                        .send(method.clone(), &format!("{path}{method}-{name}"), &headers, vec![b'x'; bytes])
                         .await
                 };
                 send("most", 25_000).await.expect(204);
@@ -308,34 +320,34 @@ fn how_large_a_document_may_be() {
     });
 }
 
-/// One statement with one attachment of so many bytes, as multipart/mixed.
+/// A multipart body with one statement and one attachment of this size.
 fn with_attachment(bytes: usize) -> Vec<u8> {
     let content = vec![b'y'; bytes];
     let sha2: String = Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
     let declared = json!([{"usageType": "https://example.org/file", "display": {"en": "File"}, "contentType": "application/octet-stream",
         "length": bytes, "sha2": sha2}]);
-    let one = viewed().set("attachments", declared).json();
+    let one = viewed_statement().set("attachments", declared).json();
     let head = format!(
-        "--app_state\r\nContent-Type: application/json\r\n\r\n{one}\r\n--app_state\r\nContent-Type: application/octet-stream\r\n\
+        "--boundary\r\nContent-Type: application/json\r\n\r\n{one}\r\n--boundary\r\nContent-Type: application/octet-stream\r\n\
          Content-Transfer-Encoding: binary\r\nX-Experience-API-Hash: {sha2}\r\n\r\n"
     );
-    [head.as_bytes(), &content, b"\r\n--app_state--\r\n"].concat()
+    [head.as_bytes(), &content, b"\r\n--boundary--\r\n"].concat()
 }
 
 #[test]
-fn how_large_an_attachment_may_be() {
-    on_both(small(), async |server: &TestServer| {
+fn attachment_has_a_limit_of_bytes() {
+    run_on_both_databases(small_limits(), async |server: &TestServer| {
         let admin = server.person("admin", "root");
-        let kind = [("content-type", "multipart/mixed; boundary=app_state")];
+        let headers = [("content-type", "multipart/mixed; boundary=boundary")];
         let send =
-            async |bytes: usize| admin.send(Method::POST, STATEMENTS, &kind, with_attachment(bytes)).await;
-        // An attachment may be larger than a body of JSON.
+            async |bytes: usize| admin.send(Method::POST, STATEMENTS, &headers, with_attachment(bytes)).await;
+        // An attachment may be larger than a JSON body.
         send(30_000).await.expect(200);
         for bytes in [30_001, 45_000] {
             let refused = send(bytes).await.expect(413).json();
             assert_eq!(refused["code"], "body-too-large");
             assert!(refused["detail"].as_str().is_some_and(|detail| detail.contains("30000")), "{refused}");
         }
-        assert_eq!(kept(&admin).await, 1);
+        assert_eq!(count_statements(&admin).await, 1);
     });
 }

@@ -1,13 +1,16 @@
-//! The statements against a naive model: random statements of every shape, random questions (xAPI 1.0.3,
+//! Tests the statements against a naive model, with random statements and random queries (xAPI 1.0.3,
 //! Communication 2.1.3).
 //!
-//! [`world`] holds the facts as plain JSON and answers with loops; [`question`] makes up questions. Each answer is
-//! compared page after page, while the statements come in: what refers to a statement, and what voids it, comes
-//! before it as often as after it. Two organisations with the same ids, people and things live in one database,
-//! so that whatever leaks from one shows in the other.
+//! [`world`] contains the statements as plain JSON and finds matches with loops. [`question`] creates
+//! random queries. The tests compare all pages while statements arrive: referring and voiding statements
+//! arrive before or after their targets.
 //!
-//! It is the same on every run. `ROLLBOOK_TEST_SEED=7` asks of another world, `ROLLBOOK_TEST_CASES=5000` asks
-//! more. A failure names its seed and shows the smallest question that still goes wrong.
+//! Two organisations have the same ids, people and activities in one database, so that a leak between
+//! organisations causes a difference.
+//!
+//! Every run uses the same seeds. `ROLLBOOK_TEST_SEED=7` selects another world, and
+//! `ROLLBOOK_TEST_CASES=5000` sets the number of queries. A failure shows its seed and the smallest query
+//! that still fails.
 
 mod question;
 mod world;
@@ -22,23 +25,23 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use self::question::{Question, Who};
-use self::world::{Kept, World, statement};
+use self::world::{Kept, World, random_statement};
 use crate::support::http::{Answer, Caller};
 use crate::support::random::Random;
+use crate::support::records::STATEMENTS as PATH;
 use crate::support::{TestServer, apply, both_databases};
 
-const PATH: &str = "/xapi/statements";
-/// The worlds of a usual run, and how many questions each is asked.
+/// The seeds of a usual run, and the number of queries for each.
 const SEEDS: &[u64] = &[1, 2];
 const CASES: usize = 120;
-/// Statements of an organisation, which come in so many stages.
+/// The number of statements of an organisation, and the number of stages in which they arrive.
 const STATEMENTS: usize = 120;
 const STAGES: usize = 3;
-/// Small pages of a long list say nothing new after some dozens.
+/// Very many small pages test nothing new.
 const PAGES: usize = 30;
 
 #[apply(both_databases)]
-async fn the_statements_are_what_a_naive_reading_gives(server: &TestServer) {
+async fn statements_equal_the_naive_model(server: &TestServer) {
     let number = |name: &str| {
         std::env::var(name)
             .ok()
@@ -47,25 +50,25 @@ async fn the_statements_are_what_a_naive_reading_gives(server: &TestServer) {
     let cases = number("ROLLBOOK_TEST_CASES").map_or(CASES, |cases| cases as usize);
     let seeds = number("ROLLBOOK_TEST_SEED").map_or(SEEDS.to_vec(), |seed| vec![seed]);
     for seed in seeds {
-        one_world(server, seed, cases).await;
+        check_world(server, seed, cases).await;
     }
 }
 
-/// Two organisations, asked at every stage.
-async fn one_world(server: &TestServer, seed: u64, cases: usize) {
+/// Checks two organisations after each stage.
+async fn check_world(server: &TestServer, seed: u64, cases: usize) {
     let mut random = Random::new(seed);
     let ids: Vec<Uuid> = (0..STATEMENTS).map(|_| random.uuid()).collect();
     let mut tenants = Vec::new();
     for name in ["first", "second"] {
-        tenants.push(Tenant::found(server, &format!("{name}-{seed}"), &ids, &mut random).await);
+        tenants.push(Tenant::create(server, &format!("{name}-{seed}"), &ids, &mut random).await);
     }
-    let mut with_answers = 0;
-    let mut different = BTreeSet::new();
+    let mut with_statements = 0;
+    let mut distinct_answers = BTreeSet::new();
     for stage in 1..=STAGES {
         for tenant in &mut tenants {
-            tenant.hear(server, &mut random).await;
+            tenant.send_statements(server, &mut random).await;
             if stage == STAGES {
-                // What is found must not depend on how it came to be written.
+                // A rebuild must not change the answers.
                 let org = OrgId::new(tenant.name.as_str()).expect("an id");
                 server.store.rebuild(&org).await.expect("a replay");
             }
@@ -74,13 +77,13 @@ async fn one_world(server: &TestServer, seed: u64, cases: usize) {
             let tenant = &tenants[random.below(tenants.len())];
             let question = Question::random(&mut random, &tenant.world);
             let expected = tenant.world.answer(&question);
-            with_answers += usize::from(!expected.is_empty());
-            different.insert(expected.iter().map(|kept| kept.id).collect::<Vec<_>>());
-            if let Err(difference) = tenant.asked(&question).await {
-                let (question, difference) = tenant.smallest(question, difference).await;
+            with_statements += usize::from(!expected.is_empty());
+            distinct_answers.insert(expected.iter().map(|kept| kept.id).collect::<Vec<_>>());
+            if let Err(difference) = tenant.compare_pages(&question).await {
+                let (question, difference) = tenant.minimise(question, difference).await;
                 panic!(
                     "seed {seed}, stage {stage}, question {case} of {}:\n{}\nas {:?}\n{difference}\n\
-                     Again: ROLLBOOK_TEST_SEED={seed} ROLLBOOK_TEST_CASES={cases}",
+                     Repeat with ROLLBOOK_TEST_SEED={seed} ROLLBOOK_TEST_CASES={cases}",
                     tenant.name,
                     question.path(),
                     question.who,
@@ -88,33 +91,40 @@ async fn one_world(server: &TestServer, seed: u64, cases: usize) {
             }
         }
         for tenant in &tenants {
-            tenant.singles(&mut random).await;
+            tenant.compare_single_statements(&mut random).await;
         }
     }
-    // Questions that nothing answers prove little, and so do those that are all answered alike.
-    assert!(with_answers * 3 > cases, "seed {seed}: only {with_answers} of {cases} answers have statements");
-    assert!(different.len() * 4 > cases, "seed {seed}: only {} answers of {cases} differ", different.len());
+    // Empty answers, and equal answers, test little.
+    assert!(
+        with_statements * 3 > cases,
+        "seed {seed}: only {with_statements} of {cases} answers have statements"
+    );
+    assert!(
+        distinct_answers.len() * 4 > cases,
+        "seed {seed}: only {} answers of {cases} differ",
+        distinct_answers.len()
+    );
 }
 
-/// An organisation: what it was told, and those who tell and ask.
+/// An organisation: its callers and its statements.
 struct Tenant {
     name: String,
     admin: Caller,
     senders: Vec<Caller>,
     world: World,
-    /// What is still to be told.
-    untold: Vec<(Uuid, Value)>,
+    /// The statements that have not been sent yet.
+    unsent: Vec<(Uuid, Value)>,
 }
 
 impl Tenant {
-    async fn found(server: &TestServer, name: &str, ids: &[Uuid], random: &mut Random) -> Self {
+    async fn create(server: &TestServer, name: &str, ids: &[Uuid], random: &mut Random) -> Self {
         let admin = server.person_of(name, json!({"sub": "root", "role": "admin"}));
         let mut senders = Vec::new();
         let mut authorities = Vec::new();
         for _ in 0..3 {
             let sender =
                 server.credential(name, &["statements/write", "statements/read/mine", "define"]).await;
-            // Who vouches for what it sends is told by a first statement, which is one more to find.
+            // A first statement shows the authority of the credential. It is part of the model.
             let sent = json!({"actor": {"mbox": "mailto:first@example.org"}, "verb": {"id": "https://example.org/first"},
                 "object": {"id": "https://example.org/first"}});
             let id = sender.post(PATH, &sent).await.expect(200).json()[0].as_str().expect("an id").to_owned();
@@ -127,19 +137,19 @@ impl Tenant {
             world.kept.push(Kept { id: id.parse().expect("a UUID"), sent, sender, stored: 0 });
             world.authorities.push(authority);
         }
-        // A third of the ids is the other organisation's alone.
-        let mut untold = Vec::new();
+        // Each organisation has two thirds of the ids.
+        let mut unsent = Vec::new();
         for id in ids {
             if random.percent(67) {
-                untold.push((*id, statement(random, ids)));
+                unsent.push((*id, random_statement(random, ids)));
             }
         }
-        Self { name: name.to_owned(), admin, senders, world, untold }
+        Self { name: name.to_owned(), admin, senders, world, unsent }
     }
 
-    /// Takes in a part of what is to be told, in requests of one or several.
-    async fn hear(&mut self, server: &TestServer, random: &mut Random) {
-        let mut left = (STATEMENTS / STAGES).min(self.untold.len());
+    /// Sends some of the statements, in requests of one or several.
+    async fn send_statements(&mut self, server: &TestServer, random: &mut Random) {
+        let mut left = (STATEMENTS / STAGES).min(self.unsent.len());
         while left > 0 {
             let step = [0, 0, 1, 7, 1_500][random.below(5)];
             server.clock.set(Timestamp::from_micros(server.clock.now().micros() + step * 1_000));
@@ -147,7 +157,7 @@ impl Tenant {
             left -= size;
             let mut batch = Vec::new();
             for _ in 0..size {
-                let (id, mut sent) = self.untold.swap_remove(random.below(self.untold.len()));
+                let (id, mut sent) = self.unsent.swap_remove(random.below(self.unsent.len()));
                 sent["id"] = json!(id);
                 batch.push((id, sent));
             }
@@ -172,32 +182,33 @@ impl Tenant {
         self.read_times().await;
     }
 
-    /// When each was stored is the server's to say; but it never falls, and voided ones have a time as well.
+    /// Reads the times of storing from the server, which must not decrease. Voided statements have a time
+    /// too.
     async fn read_times(&mut self) {
         let page = self.admin.get(&format!("{PATH}?limit=0")).await.expect(200).json();
-        let mut told = page["statements"].as_array().cloned().unwrap_or_default();
+        let mut describe = page["statements"].as_array().cloned().unwrap_or_default();
         for kept in self.world.kept.iter().filter(|kept| self.world.is_voided(kept)) {
-            told.push(
+            describe.push(
                 self.admin.get(&format!("{PATH}?voidedStatementId={}", kept.id)).await.expect(200).json(),
             );
         }
         let mut before = 0;
         for kept in &mut self.world.kept {
             let id = kept.id.to_string();
-            let told = told
+            let describe = describe
                 .iter()
                 .find(|one| one["id"] == id.as_str())
-                .unwrap_or_else(|| panic!("{id} is not there"));
-            let stored =
-                DateTime::parse_from_rfc3339(told["stored"].as_str().expect("a moment")).expect("a moment");
+                .unwrap_or_else(|| panic!("{id} is missing"));
+            let stored = DateTime::parse_from_rfc3339(describe["stored"].as_str().expect("a moment"))
+                .expect("a moment");
             kept.stored = stored.timestamp_millis();
-            assert!(kept.stored >= before, "{id}: stored before what was recorded before it");
+            assert!(kept.stored >= before, "{id}: the time of storing decreases");
             before = kept.stored;
         }
     }
 
-    /// Puts a question, page after page.
-    async fn asked(&self, question: &Question) -> Result<(), String> {
+    /// Compares the pages of one query.
+    async fn compare_pages(&self, question: &Question) -> Result<(), String> {
         let caller = match question.who {
             Who::Everything => &self.admin,
             Who::Own(sender) => &self.senders[sender],
@@ -217,20 +228,20 @@ impl Tenant {
             let page = answer.json();
             let statements = page["statements"].as_array().ok_or("no statements")?;
             for one in statements {
-                shape(question.format, one)?;
+                check_format(question.format, one)?;
             }
             found.extend(statements.iter().map(|one| one["id"].as_str().unwrap_or_default().to_lowercase()));
             next = page["more"].as_str().ok_or("no `more`")?.to_owned();
             let full = question.limit.filter(|limit| *limit > 0);
             if !next.is_empty() && full.is_some_and(|limit| statements.len() != limit) {
-                return Err(format!("a page of {} has a page after it", statements.len()));
+                return Err(format!("a page of {} statements has a next page", statements.len()));
             }
             if !next.is_empty() && (statements.is_empty() || !next.starts_with("/xapi/statements?")) {
                 return Err(format!("after {} statements, `more` is {next}", statements.len()));
             }
             if found.len() >= expected.len() && !next.is_empty() {
                 return Err(format!(
-                    "after {} of {} statements there is more: {next}",
+                    "after {} of {} statements, a next page exists: {next}",
                     found.len(),
                     expected.len()
                 ));
@@ -244,24 +255,24 @@ impl Tenant {
     }
 
     fn difference(&self, found: &[String], expected: &[String]) -> String {
-        let told =
+        let describe =
             |id: &String| format!("{id} {}", self.world.find(id).map_or(&Value::Null, |kept| &kept.sent));
-        let not_in = |these: &[String], those: &[String]| {
-            these.iter().filter(|id| !those.contains(id)).map(told).collect::<Vec<_>>().join("\n  ")
+        let missing_from = |these: &[String], those: &[String]| {
+            these.iter().filter(|id| !those.contains(id)).map(describe).collect::<Vec<_>>().join("\n  ")
         };
         format!(
-            "{} were found, {} expected\nmissing:\n  {}\ntoo many:\n  {}\nfound {found:?}\nexpected {expected:?}",
+            "found {}, expected {}\nmissing:\n  {}\nunexpected:\n  {}\nfound {found:?}\nexpected {expected:?}",
             found.len(),
             expected.len(),
-            not_in(expected, found),
-            not_in(found, expected)
+            missing_from(expected, found),
+            missing_from(found, expected)
         )
     }
 
-    async fn smallest(&self, mut question: Question, mut difference: String) -> (Question, String) {
+    async fn minimise(&self, mut question: Question, mut difference: String) -> (Question, String) {
         'again: loop {
             for simpler in question.simpler() {
-                if let Err(still) = self.asked(&simpler).await {
+                if let Err(still) = self.compare_pages(&simpler).await {
                     (question, difference) = (simpler, still);
                     continue 'again;
                 }
@@ -270,8 +281,8 @@ impl Tenant {
         }
     }
 
-    /// Statements by their ids: as voided or not, and not at all by who didn't send it.
-    async fn singles(&self, random: &mut Random) {
+    /// Compares statements by id, as valid and as voided, for several callers.
+    async fn compare_single_statements(&self, random: &mut Random) {
         let voided: Vec<&Kept> = self.world.kept.iter().filter(|kept| self.world.is_voided(kept)).collect();
         let others = (0..10).map(|_| random.pick(&self.world.kept));
         for kept in others.chain(voided.into_iter().take(10)) {
@@ -283,8 +294,8 @@ impl Tenant {
             ];
             for (who, caller) in callers {
                 for (name, is) in [("statementId", !voided), ("voidedStatementId", voided)] {
-                    let there = is && self.world.is_seen(kept, who);
-                    caller.get(&format!("{PATH}?{name}={}", kept.id)).await.expect(if there {
+                    let visible = is && self.world.is_seen(kept, who);
+                    caller.get(&format!("{PATH}?{name}={}", kept.id)).await.expect(if visible {
                         200
                     } else {
                         404
@@ -295,8 +306,8 @@ impl Tenant {
     }
 }
 
-/// What a page's statements look like in the format that was asked for.
-fn shape(format: Option<&str>, statement: &Value) -> Result<(), String> {
+/// Checks that a statement has the requested format.
+fn check_format(format: Option<&str>, statement: &Value) -> Result<(), String> {
     let wrong = match format {
         Some("ids") => {
             statement["actor"].get("name").is_some()
@@ -309,7 +320,11 @@ fn shape(format: Option<&str>, statement: &Value) -> Result<(), String> {
         }
         _ => statement.get("authority").is_none(),
     };
-    if wrong { Err(format!("not the format {format:?}: {statement}")) } else { Ok(()) }
+    if wrong {
+        Err(format!("the statement does not have the format {format:?}: {statement}"))
+    } else {
+        Ok(())
+    }
 }
 
 async fn send(caller: &Caller, method: Method, path: &str, body: String) -> Answer {

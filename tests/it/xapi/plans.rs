@@ -1,6 +1,5 @@
-//! Every question that `/xapi/statements` can be asked has a plan that doesn't read all statements: the databases
-//! are asked for it, over a million. A filter walks an index of its own in the order of recording, through what
-//! statements say themselves and through what those that they refer to say, and stops when the page is full.
+//! Tests of query plans of `/xapi/statements` with a million statements. Each filter uses an index in the
+//! order of recording, for statements and for referring statements, and no plan reads all statements.
 
 use rollbook::access::StatementReach;
 use rollbook::base::clock::Timestamp;
@@ -16,9 +15,11 @@ const ROWS: u32 = 1_000_000;
 const REGISTRATION: &str = "ec531277-b57b-4c15-8d91-d292c5b2b8f7";
 const VERB: &str = "http://adlnet.gov/expapi/verbs/completed";
 
-/// A million statements by `u1`, every fifth by somebody else; every third about `urn:often`, one in a thousand
-/// about `urn:rare`; one in ten thousand of a registration. Each mentions an Activity, one in a hundred a
-/// person; one in fifty refers to the one before it. Two verbs by turns.
+/// SQL that inserts a million statements by `u1`, every fifth by another actor.
+///
+/// Every third is about `urn:often`, one in 1,000 about `urn:rare`, and one in 10,000 has a registration.
+/// Each mentions an activity, one in 100 mentions a person, and one in 50 refers to the one before. Two
+/// verbs alternate.
 const INSERT: [&str; 4] = [
     "INSERT INTO statements (org, seq, id, stored, actor, verb, object, registration, reference, sender, voids, voided, envelope, body) \
      SELECT k.org, 1000 + s.n, {id}, {start} + s.n * 1000, CASE WHEN s.n % 5 = 0 THEN k.other ELSE k.person END, \
@@ -42,7 +43,7 @@ const KEYS: &str = "SELECT c.org AS org, c.key AS often, r.key AS rare, v.key AS
      JOIN persons p ON p.org = c.org AND p.value LIKE '%u1@example.org%' JOIN persons o ON o.org = c.org AND o.value LIKE '%u2@example.org%' \
      WHERE c.iri = 'urn:often'";
 
-async fn fill(server: &TestServer) {
+async fn insert_statements(server: &TestServer) {
     let admin = server.person("admin", "root");
     for (email, object) in [("u1@example.org", "urn:often"), ("u2@example.org", "urn:rare")] {
         let one = statement(mailbox(email), VERB, object);
@@ -77,41 +78,41 @@ async fn fill(server: &TestServer) {
     }
 }
 
-async fn plan(server: &TestServer, reach: &StatementReach, query: &StatementQuery) -> Vec<String> {
+async fn explain(server: &TestServer, reach: &StatementReach, query: &StatementQuery) -> Vec<String> {
     let org = OrgId::new("acme").expect("an id");
     let plan = server.store.explain_statements(&org, reach, query).await;
     plan.expect("a plan")
 }
 
-/// What reads one of the large tables from end to end, or sorts much.
-fn faults(plan: &[String]) -> Vec<&String> {
+/// The steps that read a large table completely, or that sort many rows.
+fn bad_steps(plan: &[String]) -> Vec<&String> {
     let bad = |line: &&String| {
         let step = line.trim_start_matches([' ', '-', '>']);
         let large = ["statements", "mentions", "statement_references", "reference_mentions"];
-        let read = large.iter().any(|table| step.starts_with(&format!("Seq Scan on {table}")))
+        let reads_all = large.iter().any(|table| step.starts_with(&format!("Seq Scan on {table}")))
             || ["SCAN s", "SCAN m", "SCAN f"].contains(&step);
-        // What PostgreSQL expects of a step: `(cost=1.00..2.00 rows=3 width=4)`.
+        // The number of rows that PostgreSQL expects, as in `(cost=1.00..2.00 rows=3 width=4)`.
         let rows = line.split("rows=").nth(1).and_then(|rows| rows.split(' ').next());
         let rows: i64 = rows.and_then(|rows| rows.parse().ok()).unwrap_or(0);
-        read || (step.starts_with("Sort") || step.starts_with("HashAggregate")) && rows > 10_000
+        reads_all || (step.starts_with("Sort") || step.starts_with("HashAggregate")) && rows > 10_000
     };
     plan.iter().filter(bad).collect()
 }
 
-fn agent(email: &str) -> Option<Identifier> {
+fn identifier(email: &str) -> Option<Identifier> {
     Identifier::from_email(email)
 }
 
 #[apply(both_databases)]
-async fn no_page_reads_all_statements(server: &TestServer) {
-    fill(server).await;
+async fn no_query_reads_all_statements(server: &TestServer) {
+    insert_statements(server).await;
     let base = StatementQuery { limit: 101, ..StatementQuery::default() };
     let (often, rare) = (Some("urn:often".to_owned()), Some("urn:rare".to_owned()));
     let verb = Some(VERB.to_owned());
     let registration = REGISTRATION.parse().ok();
     let later = Some(Timestamp::from_micros(START.micros() + 500_000_000));
     let cases: Vec<(&str, StatementQuery, &[&str])> = vec![
-        ("nothing", base.clone(), &["statements_pkey", "PRIMARY KEY", "sqlite_autoindex_statements_1"]),
+        ("no filter", base.clone(), &["statements_pkey", "PRIMARY KEY", "sqlite_autoindex_statements_1"]),
         (
             "since",
             StatementQuery { since: later, ascending: true, ..base.clone() },
@@ -119,21 +120,21 @@ async fn no_page_reads_all_statements(server: &TestServer) {
         ),
         (
             "a common agent",
-            StatementQuery { agent: agent("u1@example.org"), ..base.clone() },
+            StatementQuery { agent: identifier("u1@example.org"), ..base.clone() },
             &["statements_actor", "statement_references_actor"],
         ),
         (
             "an agent",
-            StatementQuery { agent: agent("u2@example.org"), ..base.clone() },
+            StatementQuery { agent: identifier("u2@example.org"), ..base.clone() },
             &["statements_actor", "statement_references_actor"],
         ),
         (
             "a related agent",
-            StatementQuery { agent: agent("u2@example.org"), related_agents: true, ..base.clone() },
+            StatementQuery { agent: identifier("u2@example.org"), related_agents: true, ..base.clone() },
             &["statements_actor", "statement_references_actor"],
         ),
         (
-            "who vouches",
+            "an authority",
             StatementQuery {
                 agent: Some(Identifier::Account {
                     home_page: "https://rollbook.invalid/acme".to_owned(),
@@ -176,13 +177,13 @@ async fn no_page_reads_all_statements(server: &TestServer) {
         ),
         (
             "an agent and a verb",
-            StatementQuery { agent: agent("u2@example.org"), verb: verb.clone(), ..base.clone() },
+            StatementQuery { agent: identifier("u2@example.org"), verb: verb.clone(), ..base.clone() },
             &["statements_actor"],
         ),
         (
-            "all at once",
+            "all filters",
             StatementQuery {
-                agent: agent("u2@example.org"),
+                agent: identifier("u2@example.org"),
                 related_agents: true,
                 verb,
                 activity: rare,
@@ -198,13 +199,13 @@ async fn no_page_reads_all_statements(server: &TestServer) {
         for ascending in [false, true] {
             for after in [None, Some(500_000)] {
                 let query = StatementQuery { ascending, after, ..query.clone() };
-                let plan = plan(server, &StatementReach::Organisation, &query).await;
+                let plan = explain(server, &StatementReach::Organisation, &query).await;
                 if std::env::var("ROLLBOOK_TEST_SHOW").is_ok() && after.is_none() && !ascending {
                     println!("{name}: {plan:#?}");
                 }
                 let used = indexes.iter().any(|index| plan.iter().any(|line| line.contains(index)));
                 assert!(used, "{name}: {plan:#?}");
-                assert_eq!(faults(&plan), Vec::<&String>::new(), "{name}: {plan:#?}");
+                assert_eq!(bad_steps(&plan), Vec::<&String>::new(), "{name}: {plan:#?}");
             }
         }
     }
@@ -212,16 +213,16 @@ async fn no_page_reads_all_statements(server: &TestServer) {
         (StatementReach::SentBy("few".to_owned()), "statements_sender"),
         (StatementReach::ActorIs(UserId::new("u1").expect("an id")), "statements_actor"),
     ] {
-        let plan = plan(server, &reach, &base).await;
+        let plan = explain(server, &reach, &base).await;
         assert!(plan.iter().any(|line| line.contains(index)), "{reach:?}: {plan:#?}");
     }
     for nothing in [
-        StatementQuery { agent: agent("nobody@example.org"), ..base.clone() },
+        StatementQuery { agent: identifier("nobody@example.org"), ..base.clone() },
         StatementQuery { activity: Some("urn:none".to_owned()), ..base.clone() },
     ] {
         assert!(
-            plan(server, &StatementReach::Organisation, &nothing).await.is_empty(),
-            "it need not be asked"
+            explain(server, &StatementReach::Organisation, &nothing).await.is_empty(),
+            "no query is needed"
         );
     }
 }

@@ -1,9 +1,9 @@
-//! `/xapi/agents/profile` and `/xapi/activities/profile`: who may read whose (xAPI 1.0.3, Communication 2.6 and 2.7;
-//! product text, section 4).
+//! Tests of the access to `/xapi/agents/profile` and `/xapi/activities/profile` (xAPI 1.0.3, Communication
+//! 2.6 and 2.7; `docs/specification.md#rights-at-the-lrs`).
 
 use serde_json::{Value, json};
 
-use super::documents::{ACTIVITY, Place, post, put, put_new};
+use super::documents::{ACTIVITY, DocumentKind, create_document, post, put_document};
 use crate::support::builders::{mailbox, user};
 use crate::support::{TestServer, apply, both_databases};
 
@@ -12,26 +12,28 @@ const PEOPLE: [&str; 8] =
 const ADMINISTRATORS: [&str; 2] = ["owner", "admin"];
 
 #[apply(both_databases)]
-async fn an_activitys_profile_is_for_everybody(server: &TestServer) {
+async fn every_role_reads_activity_profiles(server: &TestServer) {
     let admin = server.person("admin", "root");
-    let place = Place::activity(ACTIVITY);
-    put_new(&admin, &place.one("x"), "application/json", "{}").await;
+    let profile = DocumentKind::activity(ACTIVITY);
+    create_document(&admin, &profile.one("x"), "application/json", "{}").await;
     for role in PEOPLE {
         let caller = server.person(role, "ada");
-        assert_eq!(caller.get(&place.one("x")).await.expect(200).text(), "{}", "{role}");
-        assert_eq!(caller.get(&place.all()).await.expect(200).json(), json!(["x"]), "{role}");
+        assert_eq!(caller.get(&profile.one("x")).await.expect(200).text(), "{}", "{role}");
+        assert_eq!(caller.get(&profile.all()).await.expect(200).json(), json!(["x"]), "{role}");
         let writes = if ADMINISTRATORS.contains(&role) { 204 } else { 403 };
-        post(&caller, &place.one("x"), "application/json", "{}").await.expect(writes);
-        put(&caller, &place.one("x"), "application/json", "{}", ("if-match", "*")).await.expect(writes);
-        caller.delete(&place.one("none")).await.expect(writes);
+        post(&caller, &profile.one("x"), "application/json", "{}").await.expect(writes);
+        put_document(&caller, &profile.one("x"), "application/json", "{}", ("if-match", "*"))
+            .await
+            .expect(writes);
+        caller.delete(&profile.one("none")).await.expect(writes);
     }
-    // That of another Activity is another.
-    admin.get(&Place::activity("urn:other").one("x")).await.expect(404);
-    assert_eq!(admin.get(&Place::activity("urn:other").all()).await.expect(200).json(), json!([]));
+    // Another activity has other profiles.
+    admin.get(&DocumentKind::activity("urn:other").one("x")).await.expect(404);
+    assert_eq!(admin.get(&DocumentKind::activity("urn:other").all()).await.expect(200).json(), json!([]));
 }
 
 #[apply(both_databases)]
-async fn an_agents_profile_is_for_themselves(server: &TestServer) {
+async fn people_read_only_their_own_agent_profile(server: &TestServer) {
     let admin = server.person("admin", "root");
     for id in ["ada", "bo"] {
         admin
@@ -39,9 +41,10 @@ async fn an_agents_profile_is_for_themselves(server: &TestServer) {
             .await
             .expect(201);
     }
-    let (ada, bo) = (Place::agent(&mailbox("ada@example.org")), Place::agent(&mailbox("bo@example.org")));
-    put_new(&admin, &ada.one("x"), "application/json", "{}").await;
-    put_new(&admin, &bo.one("x"), "application/json", "{}").await;
+    let (ada, bo) =
+        (DocumentKind::agent(&mailbox("ada@example.org")), DocumentKind::agent(&mailbox("bo@example.org")));
+    create_document(&admin, &ada.one("x"), "application/json", "{}").await;
+    create_document(&admin, &bo.one("x"), "application/json", "{}").await;
     for role in PEOPLE {
         let caller = server.person(role, "ada");
         assert_eq!(caller.get(&ada.one("x")).await.expect(200).text(), "{}", "{role}");
@@ -52,22 +55,24 @@ async fn an_agents_profile_is_for_themselves(server: &TestServer) {
         assert_eq!(caller.get(&bo.all()).await.expect(200).json(), names, "{role}");
         let writes = if ADMINISTRATORS.contains(&role) { 204 } else { 403 };
         post(&caller, &ada.one("x"), "application/json", "{}").await.expect(writes);
-        put(&caller, &ada.one("x"), "application/json", "{}", ("if-match", "*")).await.expect(writes);
+        put_document(&caller, &ada.one("x"), "application/json", "{}", ("if-match", "*"))
+            .await
+            .expect(writes);
         caller.delete(&ada.one("none")).await.expect(writes);
     }
 }
 
-/// A profile has no DELETE of all: without a name it is refused.
+/// DELETE needs the id of the profile.
 #[apply(both_databases)]
-async fn profiles_are_deleted_one_by_one(server: &TestServer) {
+async fn profile_is_deleted_only_by_its_id(server: &TestServer) {
     let admin = server.person("admin", "root");
-    for place in [Place::agent(&mailbox("ada@example.org")), Place::activity(ACTIVITY)] {
+    for profile in [DocumentKind::agent(&mailbox("ada@example.org")), DocumentKind::activity(ACTIVITY)] {
         for name in ["a", "b"] {
-            put_new(&admin, &place.one(name), "a/b", name).await;
+            create_document(&admin, &profile.one(name), "a/b", name).await;
         }
-        let refused: Value = admin.delete(&place.all()).await.expect(400).json();
+        let refused: Value = admin.delete(&profile.all()).await.expect(400).json();
         assert_eq!(refused["errors"][0]["parameter"], "profileId");
-        admin.delete(&place.one("a")).await.expect(204);
-        assert_eq!(admin.get(&place.all()).await.expect(200).json(), json!(["b"]));
+        admin.delete(&profile.one("a")).await.expect(204);
+        assert_eq!(admin.get(&profile.all()).await.expect(200).json(), json!(["b"]));
     }
 }

@@ -1,4 +1,4 @@
-//! `/xapi/statements`: statements in, back as they came, found by what they say, and voided.
+//! Tests of `/xapi/statements`: sending, reading, filters, versions and rights.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 use crate::support::builders::{Body, mailbox, statement, user};
 use crate::support::http::{Answer, Caller, encode_segment};
 use crate::support::records::{
-    COMPLETED, PASSED, STATEMENTS as PATH, advance_clock, find_statements as found, id, page_numbers,
+    COMPLETED, PASSED, STATEMENTS as PATH, advance_clock, find_statements, id, page_numbers,
     voiding_statement,
 };
 use crate::support::{TestServer, apply, both_databases};
 
-/// A statement with a number.
-fn numbered(n: usize, email: &str, verb: &str, object: &str) -> Body {
+/// A statement with number `n`.
+fn numbered_statement(n: usize, email: &str, verb: &str, object: &str) -> Body {
     statement(mailbox(email), verb, object).set("id", id(n))
 }
 
@@ -28,18 +28,14 @@ async fn send(
 }
 
 #[apply(both_databases)]
-async fn statements_come_in_by_put_and_post(server: &TestServer) {
+async fn statements_are_sent_with_put_and_post(server: &TestServer) {
     let admin = server.person("admin", "root");
-    let one = |n: usize| numbered(n, "ada@example.org", COMPLETED, "urn:c");
-    assert_eq!(
-        admin.post(PATH, &one(1)).await.expect(200).json(),
-        json!([id(1)]),
-        "an array for one as well"
-    );
+    let one = |n: usize| numbered_statement(n, "ada@example.org", COMPLETED, "urn:c");
+    assert_eq!(admin.post(PATH, &one(1)).await.expect(200).json(), json!([id(1)]), "one id is an array too");
     assert_eq!(
         admin.post(PATH, &[one(3), one(2)]).await.expect(200).json(),
         json!([id(3), id(2)]),
-        "in their order"
+        "in the order of the request"
     );
     assert_eq!(admin.post(PATH, &json!([])).await.expect(200).json(), json!([]));
     let put = admin
@@ -51,9 +47,9 @@ async fn statements_come_in_by_put_and_post(server: &TestServer) {
         .expect(204);
     assert!(put.body.is_empty());
     admin.put(&format!("{PATH}?statementId={}", id(4)), &one(4)).await.expect(204);
-    let unnamed =
+    let without_id =
         admin.post(PATH, &statement(mailbox("ada@example.org"), COMPLETED, "urn:c")).await.expect(200).json();
-    let given = unnamed[0].as_str().expect("an id").to_owned();
+    let given = without_id[0].as_str().expect("an id").to_owned();
     let stored = admin.get(&format!("{PATH}?statementId={given}")).await.expect(200).json();
     assert_eq!(stored["id"], json!(given));
     assert_eq!(
@@ -64,8 +60,8 @@ async fn statements_come_in_by_put_and_post(server: &TestServer) {
         stored["authority"]["account"],
         json!({"homePage": "https://rollbook.invalid/acme", "name": "root"})
     );
-    assert_eq!(found(&admin, "ascending=true&limit=4").await, [1, 3, 2, 4]);
-    // What the client says of these is the server's to say.
+    assert_eq!(find_statements(&admin, "ascending=true&limit=4").await, [1, 3, 2, 4]);
+    // The server ignores these members of the client.
     let sent = one(5).set("stored", "1999-01-01T00:00:00Z").set("authority", mailbox("liar@example.org"));
     admin.post(PATH, &sent).await.expect(200);
     let stored = admin.get(&format!("{PATH}?statementId={}", id(5))).await.expect(200).json();
@@ -76,11 +72,18 @@ async fn statements_come_in_by_put_and_post(server: &TestServer) {
 }
 
 #[apply(both_databases)]
-async fn a_batch_is_all_or_nothing(server: &TestServer) {
+async fn batch_of_statements_is_all_or_nothing(server: &TestServer) {
     let admin = server.person("admin", "root");
-    let good = numbered(1, "ada@example.org", COMPLETED, "urn:c");
+    let valid_statement = numbered_statement(1, "ada@example.org", COMPLETED, "urn:c");
     let refused = admin
-        .post(PATH, &[good.json(), good.clone().set("id", id(2)).set("actor", json!({})).json(), json!(1)])
+        .post(
+            PATH,
+            &[
+                valid_statement.json(),
+                valid_statement.clone().set("id", id(2)).set("actor", json!({})).json(),
+                json!(1),
+            ],
+        )
         .await
         .expect(400)
         .json();
@@ -91,29 +94,30 @@ async fn a_batch_is_all_or_nothing(server: &TestServer) {
         .filter_map(|error| error["pointer"].as_str())
         .collect();
     assert_eq!(pointers, ["/1/actor", "/2"]);
-    let twice = admin.post(PATH, &[good.clone(), good.clone()]).await.expect(400).json();
+    let twice =
+        admin.post(PATH, &[valid_statement.clone(), valid_statement.clone()]).await.expect(400).json();
     assert_eq!(twice["pointer"], "/1/id");
-    assert_eq!(found(&admin, "").await, Vec::<usize>::new());
-    admin.post(PATH, &good).await.expect(200);
-    let conflict = [good.clone().set("id", id(2)), good.clone().set("verb.id", PASSED)];
+    assert_eq!(find_statements(&admin, "").await, Vec::<usize>::new());
+    admin.post(PATH, &valid_statement).await.expect(200);
+    let conflict = [valid_statement.clone().set("id", id(2)), valid_statement.clone().set("verb.id", PASSED)];
     assert_eq!(admin.post(PATH, &conflict).await.expect(409).json()["pointer"], "/1/id");
-    assert_eq!(found(&admin, "").await, [1]);
+    assert_eq!(find_statements(&admin, "").await, [1]);
     for (path, body) in [
-        (PATH.to_owned(), good.json()),
-        (format!("{PATH}?statementId=x"), good.json()),
-        (format!("{PATH}?statementId={}", id(2)), good.json()),
-        (format!("{PATH}?statementId={}", id(2)), json!([good.clone().set("id", id(2)).json()])),
-        (format!("{PATH}?statementId={}&x=1", id(1)), good.json()),
+        (PATH.to_owned(), valid_statement.json()),
+        (format!("{PATH}?statementId=x"), valid_statement.json()),
+        (format!("{PATH}?statementId={}", id(2)), valid_statement.json()),
+        (format!("{PATH}?statementId={}", id(2)), json!([valid_statement.clone().set("id", id(2)).json()])),
+        (format!("{PATH}?statementId={}&x=1", id(1)), valid_statement.json()),
     ] {
         admin.put(&path, &body).await.expect(400);
     }
-    admin.post(&format!("{PATH}?statementId={}", id(2)), &good).await.expect(400);
-    assert_eq!(found(&admin, "").await, [1]);
+    admin.post(&format!("{PATH}?statementId={}", id(2)), &valid_statement).await.expect(400);
+    assert_eq!(find_statements(&admin, "").await, [1]);
 }
 
-/// xAPI 1.0.3, Data 2.3.1 and 2.2: what makes two statements one.
+/// The rules for equal statements (xAPI 1.0.3, Data 2.3.1 and 2.2).
 #[apply(both_databases)]
-async fn the_same_statement_is_kept_once(server: &TestServer) {
+async fn equal_statement_is_stored_once(server: &TestServer) {
     let admin = server.person("admin", "root");
     let sent = json!({
         "id": id(1), "timestamp": "2026-03-01T10:00:00.000+01:00",
@@ -127,16 +131,16 @@ async fn the_same_statement_is_kept_once(server: &TestServer) {
     let first = admin.get(&format!("{PATH}?statementId={}", id(1))).await.expect(200).text().to_owned();
     let with = |pointer: &str, value: Value| {
         let mut changed = sent.clone();
-        *changed.pointer_mut(pointer).expect("it is there") = value;
+        *changed.pointer_mut(pointer).expect("the member exists") = value;
         changed
     };
-    let mut plus = sent.clone();
-    plus["stored"] = json!("2020-01-01T00:00:00Z");
-    plus["authority"] = mailbox("x@example.org");
-    plus["version"] = json!("1.0.0");
+    let mut with_server_members = sent.clone();
+    with_server_members["stored"] = json!("2020-01-01T00:00:00Z");
+    with_server_members["authority"] = mailbox("x@example.org");
+    with_server_members["version"] = json!("1.0.0");
     for same in [
         sent.clone(),
-        plus,
+        with_server_members,
         with("/timestamp", json!("2026-03-01T09:00:00Z")),
         with("/actor/member", json!([mailbox("b@example.org"), mailbox("a@example.org")])),
         with("/verb/display", json!({"de": "anders"})),
@@ -162,11 +166,11 @@ async fn the_same_statement_is_kept_once(server: &TestServer) {
         admin.put(&format!("{PATH}?statementId={}", id(1)), &different).await.expect(409);
     }
     assert_eq!(admin.get(&format!("{PATH}?statementId={}", id(1))).await.expect(200).text(), first);
-    assert_eq!(found(&admin, "").await, [1]);
+    assert_eq!(find_statements(&admin, "").await, [1]);
 }
 
 #[apply(both_databases)]
-async fn what_comes_in_is_given_back_as_it_came(server: &TestServer) {
+async fn statement_is_returned_unchanged(server: &TestServer) {
     let admin = server.person("admin", "root");
     let sent = format!(
         concat!(
@@ -180,43 +184,45 @@ async fn what_comes_in_is_given_back_as_it_came(server: &TestServer) {
         COMPLETED
     );
     send(&admin, Method::POST, PATH, "1.0.3", sent.clone()).await.expect(200);
-    let open = &sent[..sent.len() - 1];
+    let without_last_brace = &sent[..sent.len() - 1];
     let one = admin.get(&format!("{PATH}?statementId={}", id(1))).await.expect(200);
-    assert!(one.text().starts_with(open), "{}\n{sent}", one.text());
+    assert!(one.text().starts_with(without_last_brace), "{}\n{sent}", one.text());
     let page = admin.get(PATH).await.expect(200);
-    assert!(page.text().starts_with(&format!("{{\"statements\":[{open}")), "{}", page.text());
-    // White space is no part of it; a single context activity becomes a list.
+    assert!(page.text().starts_with(&format!("{{\"statements\":[{without_last_brace}")), "{}", page.text());
+    // White space is removed, and a single context activity becomes a list.
     let spaced = sent
         .replace("\",\"", "\" ,\r\n\t\"")
         .replace(&id(1), &id(2))
         .replace("\"parent\":[{\"id\":\"urn:p\"}]", "\"parent\" : {\"id\":\"urn:p\"}");
     send(&admin, Method::POST, PATH, "1.0.3", spaced).await.expect(200);
     let one = admin.get(&format!("{PATH}?statementId={}", id(2))).await.expect(200);
-    assert!(one.text().starts_with(&open.replace(&id(1), &id(2))), "{}\n{sent}", one.text());
+    assert!(one.text().starts_with(&without_last_brace.replace(&id(1), &id(2))), "{}\n{sent}", one.text());
     assert_eq!(one.header("content-type"), Some("application/json"));
 }
 
 #[apply(both_databases)]
-async fn statements_are_found_by_what_they_say(server: &TestServer) {
+async fn filters_match_statements(server: &TestServer) {
     let admin = server.person("admin", "root");
     let registration = "ec531277-b57b-4c15-8d91-d292c5b2b8f7";
     let all = [
-        numbered(1, "ada@example.org", COMPLETED, "urn:a"),
-        numbered(2, "ada@example.org", PASSED, "urn:a").set("verb.display", json!({"en": "passed"})),
-        numbered(3, "bo@example.org", PASSED, "urn:b").set("context.registration", registration),
-        numbered(4, "bo@example.org", COMPLETED, "urn:b")
+        numbered_statement(1, "ada@example.org", COMPLETED, "urn:a"),
+        numbered_statement(2, "ada@example.org", PASSED, "urn:a")
+            .set("verb.display", json!({"en": "passed"})),
+        numbered_statement(3, "bo@example.org", PASSED, "urn:b").set("context.registration", registration),
+        numbered_statement(4, "bo@example.org", COMPLETED, "urn:b")
             .set("actor", json!({"account": {"homePage": "https://example.org", "name": "bo"}})),
-        numbered(5, "bo@example.org", PASSED, "urn:c")
+        numbered_statement(5, "bo@example.org", PASSED, "urn:c")
             .set("context.registration", registration)
             .set("timestamp", "1999-01-01T00:00:00Z"),
-        numbered(6, "ada@example.org", PASSED, "urn:a").set("verb.display", json!({"de": "bestanden"})),
+        numbered_statement(6, "ada@example.org", PASSED, "urn:a")
+            .set("verb.display", json!({"de": "bestanden"})),
     ];
     for one in &all {
         admin.post(PATH, one).await.expect(200);
         advance_clock(server, 1);
     }
     let agent = |value: Value| format!("agent={}", encode_segment(&value.to_string()));
-    for (asked, expected) in [
+    for (parameters, expected) in [
         (String::new(), vec![6, 5, 4, 3, 2, 1]),
         ("ascending=true".to_owned(), vec![1, 2, 3, 4, 5, 6]),
         ("ascending=false&limit=2".to_owned(), vec![6, 5]),
@@ -244,30 +250,30 @@ async fn statements_are_found_by_what_they_say(server: &TestServer) {
             vec![2, 6],
         ),
     ] {
-        assert_eq!(found(&admin, &asked).await, expected, "{asked}");
-        // Page by page it is the same.
+        assert_eq!(find_statements(&admin, &parameters).await, expected, "{parameters}");
+        // The pages contain the same statements.
         let mut pages = Vec::new();
-        let mut next = format!("{PATH}?{asked}{}limit=1", if asked.is_empty() { "" } else { "&" });
-        if asked.contains("limit=") {
+        let mut next = format!("{PATH}?{parameters}{}limit=1", if parameters.is_empty() { "" } else { "&" });
+        if parameters.contains("limit=") {
             continue;
         }
         while !next.is_empty() {
             let page = admin.get(&next).await.expect(200).json();
             pages.extend(page_numbers(&page));
-            next = page["more"].as_str().expect("`more` is always there").to_owned();
+            next = page["more"].as_str().expect("every page has `more`").to_owned();
             assert!(next.is_empty() || next.starts_with("/xapi/statements?"), "{next}");
         }
-        assert_eq!(pages, expected, "{asked} page by page");
+        assert_eq!(pages, expected, "{parameters}, pages");
     }
     assert_eq!(admin.get(&format!("{PATH}?limit=6")).await.expect(200).json()["more"], "");
 }
 
 #[apply(both_databases)]
-async fn what_is_no_question_is_named(server: &TestServer) {
+async fn invalid_parameter_is_named_in_the_problem(server: &TestServer) {
     let admin = server.person("admin", "root");
-    admin.post(PATH, &numbered(1, "ada@example.org", COMPLETED, "urn:a")).await.expect(200);
+    admin.post(PATH, &numbered_statement(1, "ada@example.org", COMPLETED, "urn:a")).await.expect(200);
     let one = id(1);
-    for asked in [
+    for parameters in [
         "foo=1",
         "Limit=1",
         "statementid=x",
@@ -292,14 +298,14 @@ async fn what_is_no_question_is_named(server: &TestServer) {
         "limit=1&limit=2",
         "attachments=maybe",
     ] {
-        let refused = admin.get(&format!("{PATH}?{asked}")).await.expect(400);
-        assert!(refused.json()["errors"][0]["parameter"].is_string(), "{asked}");
+        let refused = admin.get(&format!("{PATH}?{parameters}")).await.expect(400);
+        assert!(refused.json()["errors"][0]["parameter"].is_string(), "{parameters}");
         assert!(
             refused.header("x-experience-api-consistent-through").is_some(),
-            "{asked}: told on errors too"
+            "{parameters}: errors have the header too"
         );
     }
-    for beside in [
+    for other_parameter in [
         "verb=urn:v",
         "agent=x",
         "limit=1",
@@ -308,40 +314,43 @@ async fn what_is_no_question_is_named(server: &TestServer) {
         "activity=urn:a",
         "voidedStatementId=00000000-0000-4000-8000-000000000001",
     ] {
-        admin.get(&format!("{PATH}?statementId={one}&{beside}")).await.expect(400);
+        admin.get(&format!("{PATH}?statementId={one}&{other_parameter}")).await.expect(400);
     }
-    for beside in ["format=exact", "format=ids", "format=canonical", "attachments=false"] {
-        admin.get(&format!("{PATH}?statementId={one}&{beside}")).await.expect(200);
+    for other_parameter in ["format=exact", "format=ids", "format=canonical", "attachments=false"] {
+        admin.get(&format!("{PATH}?statementId={one}&{other_parameter}")).await.expect(200);
     }
     admin.get(&format!("{PATH}?statementId={}", id(2))).await.expect(404);
     admin.get(&format!("{PATH}?voidedStatementId={one}")).await.expect(404);
 }
 
 #[apply(both_databases)]
-async fn a_voided_statement_is_read_as_voided(server: &TestServer) {
+async fn voided_statement_is_read_with_voided_statement_id(server: &TestServer) {
     let admin = server.person("admin", "root");
-    let one = |n: usize| numbered(n, "ada@example.org", COMPLETED, "urn:c");
-    let states = async |n: usize| {
-        let standing = admin.get(&format!("{PATH}?statementId={}", id(n))).await.status;
-        (standing, admin.get(&format!("{PATH}?voidedStatementId={}", id(n))).await.status)
+    let one = |n: usize| numbered_statement(n, "ada@example.org", COMPLETED, "urn:c");
+    let statuses = async |n: usize| {
+        let valid = admin.get(&format!("{PATH}?statementId={}", id(n))).await.status;
+        (valid, admin.get(&format!("{PATH}?voidedStatementId={}", id(n))).await.status)
     };
     admin.post(PATH, &[one(1), one(2)]).await.expect(200);
     admin.post(PATH, &voiding_statement(11, 1)).await.expect(200);
-    assert_eq!((states(1).await, states(2).await), ((404, 200), (200, 404)));
-    // Before its target, in one request before it, and never.
+    assert_eq!((statuses(1).await, statuses(2).await), ((404, 200), (200, 404)));
+    // The voiding arrives before its target, in one request before it, and without target.
     admin.post(PATH, &voiding_statement(13, 3)).await.expect(200);
-    assert_eq!(states(3).await, (404, 404));
+    assert_eq!(statuses(3).await, (404, 404));
     admin.post(PATH, &one(3)).await.expect(200);
     admin.post(PATH, &json!([voiding_statement(14, 4), one(4)])).await.expect(200);
-    assert_eq!((states(3).await, states(4).await), ((404, 200), (404, 200)));
+    assert_eq!((statuses(3).await, statuses(4).await), ((404, 200), (404, 200)));
     // A voiding can't be voided, in either order.
     admin.post(PATH, &voiding_statement(21, 11)).await.expect(200);
     admin.post(PATH, &voiding_statement(23, 22)).await.expect(200);
     admin.post(PATH, &voiding_statement(22, 2)).await.expect(200);
-    assert_eq!((states(11).await, states(22).await, states(2).await), ((200, 404), (200, 404), (404, 200)));
-    assert_eq!(found(&admin, "ascending=true").await, [11, 13, 14, 21, 23, 22]);
+    assert_eq!(
+        (statuses(11).await, statuses(22).await, statuses(2).await),
+        ((200, 404), (200, 404), (404, 200))
+    );
+    assert_eq!(find_statements(&admin, "ascending=true").await, [11, 13, 14, 21, 23, 22]);
     // What was about it is voided; the voidings are about that (Communication 2.1.3).
-    assert_eq!(found(&admin, "activity=urn:c").await, [22, 23, 21, 14, 13, 11]);
+    assert_eq!(find_statements(&admin, "activity=urn:c").await, [22, 23, 21, 14, 13, 11]);
     for bad in [
         json!({"objectType": "Activity", "id": "urn:x"}),
         json!({"id": "urn:x"}),
@@ -355,10 +364,10 @@ async fn a_voided_statement_is_read_as_voided(server: &TestServer) {
 }
 
 #[apply(both_databases)]
-async fn the_version_is_asked_for_and_answered(server: &TestServer) {
+async fn version_of_the_request_and_answer(server: &TestServer) {
     let admin = server.person("admin", "root");
-    let body = numbered(1, "ada@example.org", COMPLETED, "urn:a").json().to_string();
-    for (asked, answered) in [
+    let body = numbered_statement(1, "ada@example.org", COMPLETED, "urn:a").json().to_string();
+    for (parameters, answered) in [
         ("1.0", "1.0.3"),
         ("1.0.0", "1.0.3"),
         ("1.0.3", "1.0.3"),
@@ -366,14 +375,14 @@ async fn the_version_is_asked_for_and_answered(server: &TestServer) {
         ("2.0", "2.0.0"),
         ("2.0.0", "2.0.0"),
     ] {
-        let answer = send(&admin, Method::GET, PATH, asked, "").await.expect(200);
-        assert_eq!(answer.header("x-experience-api-version"), Some(answered), "{asked}");
-        let posted = send(&admin, Method::POST, PATH, asked, body.clone()).await.expect(200);
+        let answer = send(&admin, Method::GET, PATH, parameters, "").await.expect(200);
+        assert_eq!(answer.header("x-experience-api-version"), Some(answered), "{parameters}");
+        let posted = send(&admin, Method::POST, PATH, parameters, body.clone()).await.expect(200);
         assert_eq!(posted.header("x-experience-api-version"), Some(answered));
-        let refused = send(&admin, Method::GET, &format!("{PATH}?x=1"), asked, "").await.expect(400);
-        assert_eq!(refused.header("x-experience-api-version"), Some(answered), "errors say it too");
+        let refused = send(&admin, Method::GET, &format!("{PATH}?x=1"), parameters, "").await.expect(400);
+        assert_eq!(refused.header("x-experience-api-version"), Some(answered), "errors have the version too");
     }
-    for asked in [
+    for parameters in [
         "",
         "0.95",
         "0.9",
@@ -389,36 +398,43 @@ async fn the_version_is_asked_for_and_answered(server: &TestServer) {
     ] {
         for (method, text) in [(Method::GET, ""), (Method::POST, body.as_str()), (Method::PUT, body.as_str())]
         {
-            let answer =
-                send(&admin, method, &format!("{PATH}?statementId={}", id(9)), asked, text).await.expect(400);
-            assert_eq!(answer.header("x-experience-api-version"), Some("0.95"), "{asked:?}");
+            let answer = send(&admin, method, &format!("{PATH}?statementId={}", id(9)), parameters, text)
+                .await
+                .expect(400);
+            assert_eq!(answer.header("x-experience-api-version"), Some("0.95"), "{parameters:?}");
         }
     }
-    // What a statement says itself is kept; what it doesn't say is the request's.
-    for (n, asked, own, stored) in [
+    // The version of a statement is kept. A missing version is the one of the request.
+    for (n, parameters, own, stored) in [
         (2, "1.0.3", None, "1.0.0"),
         (3, "2.0.0", None, "2.0.0"),
         (4, "1.0.3", Some("1.0.2"), "1.0.2"),
         (5, "2.0.0", Some("1.0.0"), "1.0.0"),
         (6, "2.0.0", Some("2.0.0"), "2.0.0"),
     ] {
-        let sent =
-            numbered(n, "ada@example.org", COMPLETED, "urn:a").set_option("version", own).json().to_string();
-        send(&admin, Method::POST, PATH, asked, sent).await.expect(200);
+        let sent = numbered_statement(n, "ada@example.org", COMPLETED, "urn:a")
+            .set_option("version", own)
+            .json()
+            .to_string();
+        send(&admin, Method::POST, PATH, parameters, sent).await.expect(200);
         assert_eq!(
             admin.get(&format!("{PATH}?statementId={}", id(n))).await.expect(200).json()["version"],
             stored
         );
     }
-    for (asked, own) in [("1.0.3", "2.0.0"), ("1.0.3", "0.9.9"), ("1.0.3", "1.1.0"), ("2.0.0", "2.1.0")] {
-        let sent = numbered(7, "ada@example.org", COMPLETED, "urn:a").set("version", own).json().to_string();
+    for (parameters, own) in [("1.0.3", "2.0.0"), ("1.0.3", "0.9.9"), ("1.0.3", "1.1.0"), ("2.0.0", "2.1.0")]
+    {
+        let sent = numbered_statement(7, "ada@example.org", COMPLETED, "urn:a")
+            .set("version", own)
+            .json()
+            .to_string();
         assert_eq!(
-            send(&admin, Method::POST, PATH, asked, sent).await.expect(400).json()["pointer"],
+            send(&admin, Method::POST, PATH, parameters, sent).await.expect(400).json()["pointer"],
             "/version"
         );
     }
-    // Of 2.0.0 alone.
-    let agents = numbered(8, "ada@example.org", COMPLETED, "urn:a").set(
+    // Context agents exist only in 2.0.0.
+    let agents = numbered_statement(8, "ada@example.org", COMPLETED, "urn:a").set(
         "context.contextAgents",
         json!([{"objectType": "contextAgent", "agent": mailbox("b@example.org")}]),
     );
@@ -427,18 +443,18 @@ async fn the_version_is_asked_for_and_answered(server: &TestServer) {
 }
 
 #[apply(both_databases)]
-async fn every_answer_says_through_when_it_is_consistent(server: &TestServer) {
+async fn every_answer_has_consistent_through(server: &TestServer) {
     let admin = server.person("admin", "root");
     let through = |answer: &Answer| {
-        let text = answer.header("x-experience-api-consistent-through").expect("it is told").to_owned();
+        let text = answer.header("x-experience-api-consistent-through").expect("the header").to_owned();
         assert!(chrono::DateTime::parse_from_rfc3339(&text).is_ok(), "{text}");
         text
     };
     through(&admin.get(PATH).await.expect(200));
-    admin.post(PATH, &numbered(1, "ada@example.org", COMPLETED, "urn:a")).await.expect(200);
+    admin.post(PATH, &numbered_statement(1, "ada@example.org", COMPLETED, "urn:a")).await.expect(200);
     let first = admin.get(PATH).await.expect(200);
-    // What is stored later is stored after that moment.
-    admin.post(PATH, &numbered(2, "ada@example.org", COMPLETED, "urn:a")).await.expect(200);
+    // Later statements are stored after this time.
+    admin.post(PATH, &numbered_statement(2, "ada@example.org", COMPLETED, "urn:a")).await.expect(200);
     let stored = admin.get(&format!("{PATH}?statementId={}", id(2))).await.expect(200);
     assert!(stored.json()["stored"].as_str().expect("a moment") > through(&first).as_str());
     through(&stored);
@@ -446,7 +462,7 @@ async fn every_answer_says_through_when_it_is_consistent(server: &TestServer) {
 }
 
 #[apply(both_databases)]
-async fn who_may_read_what(server: &TestServer) {
+async fn people_read_permitted_statements(server: &TestServer) {
     let admin = server.person("admin", "root");
     admin.put("/v1/users/ada", &user("ada").set("email", "ada@example.org")).await.expect(201);
     admin.put("/v1/users/bo", &user("bo").set("manager", "ada")).await.expect(201);
@@ -470,41 +486,45 @@ async fn who_may_read_what(server: &TestServer) {
         .expect(200);
     admin.post(PATH, &voiding_statement(11, 1)).await.expect(200);
     for role in ["owner", "admin", "hr", "reporter", "learning_designer"] {
-        assert_eq!(found(&server.person(role, "ada"), "ascending=true").await, [2, 3, 4, 5, 6, 11], "{role}");
+        assert_eq!(
+            find_statements(&server.person(role, "ada"), "ascending=true").await,
+            [2, 3, 4, 5, 6, 11],
+            "{role}"
+        );
     }
     let curator =
         server.person_of("acme", json!({"sub": "ada", "role": "curator", "permissions": ["reporting"]}));
-    assert_eq!(found(&curator, "ascending=true").await, [2, 3, 4, 5, 6, 11]);
+    assert_eq!(find_statements(&curator, "ascending=true").await, [2, 3, 4, 5, 6, 11]);
     for role in ["curator", "manager", "learner"] {
         let own = server.person(role, "ada");
-        assert_eq!(found(&own, "").await, [2], "{role}: their own, and no report's");
-        assert_eq!(found(&own, "activity=urn:c&limit=1").await, [2]);
+        assert_eq!(find_statements(&own, "").await, [2], "{role}: only their own statements");
+        assert_eq!(find_statements(&own, "activity=urn:c&limit=1").await, [2]);
         own.get(&format!("{PATH}?statementId={}", id(2))).await.expect(200);
         own.get(&format!("{PATH}?voidedStatementId={}", id(1))).await.expect(200);
         for n in [3, 4, 5, 6] {
             own.get(&format!("{PATH}?statementId={}", id(n))).await.expect(404);
         }
         assert_eq!(
-            found(&own, &format!("agent={}", encode_segment(&account("bo").to_string()))).await,
+            find_statements(&own, &format!("agent={}", encode_segment(&account("bo").to_string()))).await,
             Vec::<usize>::new()
         );
     }
-    assert_eq!(found(&server.person("learner", "nobody"), "").await, Vec::<usize>::new());
-    // Claiming an address brings its statements.
+    assert_eq!(find_statements(&server.person("learner", "nobody"), "").await, Vec::<usize>::new());
+    // The statements of a claimed address become visible.
     admin.patch("/v1/users/bo", &json!({"email": "cy@example.org"})).await.expect(200);
-    assert_eq!(found(&server.person("learner", "bo"), "").await, [4, 3]);
+    assert_eq!(find_statements(&server.person("learner", "bo"), "").await, [4, 3]);
 }
 
 #[apply(both_databases)]
-async fn a_credential_reads_what_its_scopes_say(server: &TestServer) {
+async fn credential_reads_statements_of_its_scopes(server: &TestServer) {
     let admin = server.person("admin", "root");
-    let ours = server.credential("acme", &["statements/write", "statements/read/mine"]).await;
-    let others =
+    let sending_credential = server.credential("acme", &["statements/write", "statements/read/mine"]).await;
+    let other_credential =
         server.credential("acme", &["statements/write", "statements/read/mine", "activities/write"]).await;
-    let one = |n: usize| numbered(n, "ada@example.org", COMPLETED, "urn:c");
-    ours.post(PATH, &[one(1), one(2)]).await.expect(200);
-    others.post(PATH, &one(3)).await.expect(200);
-    others
+    let one = |n: usize| numbered_statement(n, "ada@example.org", COMPLETED, "urn:c");
+    sending_credential.post(PATH, &[one(1), one(2)]).await.expect(200);
+    other_credential.post(PATH, &one(3)).await.expect(200);
+    other_credential
         .post(
             "/v1/activities",
             &json!({"id": id(4), "user": {"email": "ada@example.org"}, "action": "logged_in"}),
@@ -512,29 +532,29 @@ async fn a_credential_reads_what_its_scopes_say(server: &TestServer) {
         .await
         .expect(201);
     admin.post(PATH, &one(5)).await.expect(200);
-    assert_eq!(found(&ours, "").await, [2, 1]);
-    assert_eq!(found(&others, "").await, [4, 3], "by whichever door");
-    ours.get(&format!("{PATH}?statementId={}", id(3))).await.expect(404);
-    ours.get(&format!("{PATH}?statementId={}", id(1))).await.expect(200);
+    assert_eq!(find_statements(&sending_credential, "").await, [2, 1]);
+    assert_eq!(find_statements(&other_credential, "").await, [4, 3], "sent to either endpoint");
+    sending_credential.get(&format!("{PATH}?statementId={}", id(3))).await.expect(404);
+    sending_credential.get(&format!("{PATH}?statementId={}", id(1))).await.expect(200);
     for scope in ["statements/read", "all/read", "all"] {
         let reader = server.credential("acme", &[scope]).await;
-        assert_eq!(found(&reader, "").await, [5, 4, 3, 2, 1], "{scope}");
+        assert_eq!(find_statements(&reader, "").await, [5, 4, 3, 2, 1], "{scope}");
     }
-    // The widest of them counts.
+    // The widest scope applies.
     let both = server.credential("acme", &["statements/read/mine", "statements/read"]).await;
-    assert_eq!(found(&both, "").await.len(), 5);
-    // The same statement from somebody else is the first one's.
-    others.post(PATH, &one(1)).await.expect(200);
-    assert_eq!(found(&others, "").await, [4, 3]);
+    assert_eq!(find_statements(&both, "").await.len(), 5);
+    // An equal statement of another credential belongs to the first one.
+    other_credential.post(PATH, &one(1)).await.expect(200);
+    assert_eq!(find_statements(&other_credential, "").await, [4, 3]);
     let stored = admin.get(&format!("{PATH}?statementId={}", id(3))).await.expect(200).json();
     assert_eq!(stored["authority"]["account"]["homePage"], "https://rollbook.invalid/acme");
 }
 
 #[apply(both_databases)]
-async fn definitions_count_with_the_scope_define_alone(server: &TestServer) {
+async fn definitions_need_the_scope_define(server: &TestServer) {
     let admin = server.person("admin", "root");
     let defined = |n: usize, title: &str, day: u32| {
-        numbered(n, "ada@example.org", COMPLETED, "urn:c")
+        numbered_statement(n, "ada@example.org", COMPLETED, "urn:c")
             .set("timestamp", format!("2026-03-{day:02}T00:00:00Z"))
             .set(
                 "object.definition",
@@ -545,33 +565,33 @@ async fn definitions_count_with_the_scope_define_alone(server: &TestServer) {
         let content = admin.get("/v1/contents/urn:c").await.expect(200).json();
         (content["title"].clone(), content["type"].clone())
     };
-    let quiet = server.credential("acme", &["statements/write"]).await;
-    quiet.post(PATH, &defined(1, "Quiet", 1)).await.expect(200);
+    let without_define = server.credential("acme", &["statements/write"]).await;
+    without_define.post(PATH, &defined(1, "Quiet", 1)).await.expect(200);
     assert_eq!(title().await, (Value::Null, Value::Null));
     assert_eq!(
         admin.get("/v1/activities").await.expect(200).json()["activities"][0]["description"],
         "Completed urn:c"
     );
-    let defines = server.credential("acme", &["statements/write", "define"]).await;
-    defines.post(PATH, &defined(2, "Two", 5)).await.expect(200);
+    let with_define = server.credential("acme", &["statements/write", "define"]).await;
+    with_define.post(PATH, &defined(2, "Two", 5)).await.expect(200);
     assert_eq!(title().await, (json!("Two"), json!("quiz")));
-    quiet.post(PATH, &defined(3, "Quiet", 9)).await.expect(200);
-    defines.post(PATH, &defined(4, "Late", 4)).await.expect(200);
-    assert_eq!(title().await.0, "Two", "the latest by its time, not by its arrival");
+    without_define.post(PATH, &defined(3, "Quiet", 9)).await.expect(200);
+    with_define.post(PATH, &defined(4, "Late", 4)).await.expect(200);
+    assert_eq!(title().await.0, "Two", "the latest timestamp counts, not the arrival");
     let all = server.credential("acme", &["all"]).await;
     all.post(PATH, &defined(5, "All", 6)).await.expect(200);
-    assert_eq!(title().await.0, "All", "`all` implies it");
+    assert_eq!(title().await.0, "All", "`all` includes the scope `define`");
     admin.post(PATH, &defined(6, "Admin", 7)).await.expect(200);
     assert_eq!(title().await.0, "Admin");
-    // The statement itself keeps what it said.
+    // The statement keeps its definition.
     let stored = admin.get(&format!("{PATH}?statementId={}", id(1))).await.expect(200).json();
     assert_eq!(stored["object"]["definition"]["name"]["en"], "Quiet");
 }
 
 #[apply(both_databases)]
-async fn another_kind_of_body_is_400(server: &TestServer) {
+async fn body_must_be_json_or_multipart(server: &TestServer) {
     let admin = server.person("admin", "root");
-    let body = numbered(1, "ada@example.org", COMPLETED, "urn:a").json().to_string();
+    let body = numbered_statement(1, "ada@example.org", COMPLETED, "urn:a").json().to_string();
     for kind in [
         "text/plain",
         "application/xml",

@@ -1,4 +1,4 @@
-//! The version that a request names and its answer, on every resource (xAPI 1.0.3, Communication 3.3).
+//! Tests of the version of requests and answers, for every resource (xAPI 1.0.3, Communication 3.3).
 
 use reqwest::Method;
 use reqwest::header::HeaderMap;
@@ -13,14 +13,14 @@ use crate::support::{Database, TestServer, apply, both_databases};
 pub(super) const VERSION: &str = "x-experience-api-version";
 const JSON: (&str, &str) = ("content-type", "application/json");
 
-/// An answer to what was said word for word: no header is added to those given.
-pub(super) struct Bare {
+/// An answer to a request without added headers.
+pub(super) struct RawAnswer {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
 }
 
-impl Bare {
+impl RawAnswer {
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
@@ -32,34 +32,34 @@ impl Bare {
     }
 }
 
-/// Asks with these headers and no other.
-pub(super) async fn bare(
+/// Sends a request with exactly these headers.
+pub(super) async fn send_bare(
     server: &TestServer,
     method: Method,
     path: &str,
     headers: &[(&str, &str)],
     body: impl Into<Vec<u8>>,
-) -> Bare {
+) -> RawAnswer {
     let mut request = reqwest::Client::new().request(method, format!("{}{path}", server.base));
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
     let answer = request.body(body.into()).send().await.expect("an answer");
-    Bare {
+    RawAnswer {
         status: answer.status().as_u16(),
         headers: answer.headers().clone(),
         body: answer.bytes().await.expect("the whole answer").to_vec(),
     }
 }
 
-/// `Bearer …` of an admin.
-pub(super) fn admin(server: &TestServer) -> String {
+/// The `Authorization` value of an admin.
+pub(super) fn admin_token(server: &TestServer) -> String {
     let expires = server.clock.now().micros() / 1_000_000 + 3_600;
     let token = sign(&json!({"sub": "root", "org": "acme", "role": "admin", "exp": expires}));
     format!("Bearer {token}")
 }
 
-/// Every operation under `/xapi`, and what is none: an address that nothing has, a method that it hasn't.
+/// Every operation under `/xapi`, with HEAD for each GET.
 fn operations() -> Vec<(Method, &'static str)> {
     let mut operations: Vec<(Method, &str)> = rollbook::http::table()
         .into_iter()
@@ -88,19 +88,22 @@ const GOOD: [(&str, &str); 6] = [
 const BAD: [&str; 9] = ["", "0.9", "0.95", "1.1.0", "2.1.0", "3.0.0", "1.0.x", "BAD", "1.0.3, 1.0.3"];
 
 #[apply(both_databases)]
-async fn every_resource_asks_for_a_version_that_there_is(server: &TestServer) {
-    let admin = admin(server);
+async fn every_resource_needs_a_supported_version(server: &TestServer) {
+    let admin = admin_token(server);
     for (method, path) in operations() {
         if path == "/xapi/about" {
             continue;
         }
-        let ask = async |version: &[(&str, &str)]| {
+        let send_with_version = async |version: &[(&str, &str)]| {
             let headers = [&[("authorization", admin.as_str()), JSON], version].concat();
-            bare(server, method.clone(), path, &headers, "{}").await
+            send_bare(server, method.clone(), path, &headers, "{}").await
         };
-        let mut refused = vec![ask(&[]).await, ask(&[(VERSION, "1.0.3"), (VERSION, "2.0.0")]).await];
+        let mut refused = vec![
+            send_with_version(&[]).await,
+            send_with_version(&[(VERSION, "1.0.3"), (VERSION, "2.0.0")]).await,
+        ];
         for version in BAD {
-            refused.push(ask(&[(VERSION, version)]).await);
+            refused.push(send_with_version(&[(VERSION, version)]).await);
         }
         for answer in refused {
             assert_eq!((answer.status, answer.header(VERSION)), (400, Some("0.95")), "{method} {path}");
@@ -109,70 +112,83 @@ async fn every_resource_asks_for_a_version_that_there_is(server: &TestServer) {
                 assert!(detail.contains("X-Experience-API-Version"), "{method} {path}: {detail}");
             }
         }
-        for (asked, answered) in GOOD {
-            let answer = ask(&[(VERSION, asked)]).await;
-            assert_eq!(answer.header(VERSION), Some(answered), "{method} {path} {asked}");
+        for (version_in_request, version_in_answer) in GOOD {
+            let answer = send_with_version(&[(VERSION, version_in_request)]).await;
+            assert_eq!(
+                answer.header(VERSION),
+                Some(version_in_answer),
+                "{method} {path} {version_in_request}"
+            );
             if answer.status == 400 && method != Method::HEAD {
                 let detail = answer.json()["detail"].as_str().expect("a detail").to_owned();
-                assert!(!detail.contains("X-Experience-API-Version"), "{method} {path} {asked}: {detail}");
+                assert!(
+                    !detail.contains("X-Experience-API-Version"),
+                    "{method} {path} {version_in_request}: {detail}"
+                );
             }
-            assert!(answer.status < 500, "{method} {path} {asked}: {}", answer.status);
+            assert!(answer.status < 500, "{method} {path} {version_in_request}: {}", answer.status);
         }
     }
 }
 
 #[apply(both_databases)]
-async fn errors_name_the_version_as_well(server: &TestServer) {
-    let (admin, learner) = (admin(server), server.person("learner", "ada"));
-    for (asked, answered) in GOOD.into_iter().chain(BAD.map(|bad| (bad, "0.95"))) {
-        let version = (VERSION, asked);
-        let known = ("authorization", admin.as_str());
+async fn errors_have_the_version_header(server: &TestServer) {
+    let (admin, learner) = (admin_token(server), server.person("learner", "ada"));
+    for (version_in_request, version_in_answer) in GOOD.into_iter().chain(BAD.map(|bad| (bad, "0.95"))) {
+        let version = (VERSION, version_in_request);
+        let authorization = ("authorization", admin.as_str());
         for (method, path, headers, status) in [
             (Method::GET, "/xapi/statements", vec![version], 401),
             (Method::GET, "/xapi/statements", vec![version, ("authorization", "Basic:xxx")], 401),
             (Method::GET, "/xapi/statements", vec![version, ("authorization", "Basic eDp5")], 401),
             (Method::GET, "/xapi", vec![version], 401),
-            (Method::GET, "/xapi/none", vec![version, known], 404),
-            (Method::GET, "/xapi/statements/", vec![version, known], 404),
-            (Method::PATCH, "/xapi/statements", vec![version, known], 405),
-            (Method::OPTIONS, "/xapi/statements", vec![version, known], 405),
+            (Method::GET, "/xapi/none", vec![version, authorization], 404),
+            (Method::GET, "/xapi/statements/", vec![version, authorization], 404),
+            (Method::PATCH, "/xapi/statements", vec![version, authorization], 405),
+            (Method::OPTIONS, "/xapi/statements", vec![version, authorization], 405),
         ] {
-            let answer = bare(server, method.clone(), path, &headers, "").await;
+            let answer = send_bare(server, method.clone(), path, &headers, "").await;
             assert_eq!(
                 (answer.status, answer.header(VERSION)),
-                (status, Some(answered)),
-                "{method} {path} {asked}"
+                (status, Some(version_in_answer)),
+                "{method} {path} {version_in_request}"
             );
-            assert_eq!(answer.json()["status"], status, "{method} {path} {asked}");
+            assert_eq!(answer.json()["status"], status, "{method} {path} {version_in_request}");
         }
         let refused = learner
             .send(Method::POST, "/xapi/statements", &[version, JSON], b"{}".to_vec())
             .await
             .expect(403);
-        assert_eq!(refused.header(VERSION), Some(answered), "{asked}");
+        assert_eq!(refused.header(VERSION), Some(version_in_answer), "{version_in_request}");
     }
-    // What isn't at this door has no version.
+    // Other paths have no version.
     let answer =
-        bare(server, Method::GET, "/v1/none", &[("authorization", &admin), (VERSION, "1.0.3")], "").await;
+        send_bare(server, Method::GET, "/v1/none", &[("authorization", &admin), (VERSION, "1.0.3")], "")
+            .await;
     assert_eq!((answer.status, answer.header(VERSION)), (404, None));
 }
 
 #[apply(both_databases)]
-async fn about_is_served_whatever_is_asked_for(server: &TestServer) {
-    for (asked, answered) in GOOD.into_iter().chain(BAD.map(|bad| (bad, "2.0.0"))) {
+async fn about_accepts_every_version(server: &TestServer) {
+    for (version_in_request, version_in_answer) in GOOD.into_iter().chain(BAD.map(|bad| (bad, "2.0.0"))) {
         for method in [Method::GET, Method::HEAD] {
-            let answer = bare(server, method.clone(), "/xapi/about", &[(VERSION, asked)], "").await;
-            assert_eq!((answer.status, answer.header(VERSION)), (200, Some(answered)), "{method} {asked}");
+            let answer =
+                send_bare(server, method.clone(), "/xapi/about", &[(VERSION, version_in_request)], "").await;
+            assert_eq!(
+                (answer.status, answer.header(VERSION)),
+                (200, Some(version_in_answer)),
+                "{method} {version_in_request}"
+            );
         }
     }
-    let answer = bare(server, Method::GET, "/xapi/about", &[], "").await;
+    let answer = send_bare(server, Method::GET, "/xapi/about", &[], "").await;
     assert_eq!((answer.status, answer.header(VERSION)), (200, Some("2.0.0")));
 }
 
-/// One store for both: what was written by one version's rules is read by the other's, unchanged.
+/// Statements of both versions are read unchanged in the other version.
 #[apply(both_databases)]
-async fn both_versions_see_the_same_records(server: &TestServer) {
-    let admin = admin(server);
+async fn both_versions_read_the_same_statements(server: &TestServer) {
+    let admin = admin_token(server);
     let sent = |n: u32| {
         let id = format!("00000000-0000-4000-8000-{n:012}");
         statement(mailbox("ada@example.org"), "http://adlnet.gov/expapi/verbs/passed", "urn:c").set("id", id)
@@ -180,10 +196,13 @@ async fn both_versions_see_the_same_records(server: &TestServer) {
     let with = |version| [("authorization", admin.as_str()), JSON, (VERSION, version)];
     for (n, version) in [(1, "1.0.3"), (2, "2.0.0")] {
         let body = serde_json::to_vec(&sent(n)).expect("JSON");
-        assert_eq!(bare(server, Method::POST, "/xapi/statements", &with(version), body).await.status, 200);
+        assert_eq!(
+            send_bare(server, Method::POST, "/xapi/statements", &with(version), body).await.status,
+            200
+        );
     }
     let read = async |version| {
-        bare(server, Method::GET, "/xapi/statements?ascending=true", &with(version), "").await.json()
+        send_bare(server, Method::GET, "/xapi/statements?ascending=true", &with(version), "").await.json()
     };
     let (first, second) = (read("1.0.3").await, read("2.0.0").await);
     assert_eq!(first, second);
@@ -191,8 +210,8 @@ async fn both_versions_see_the_same_records(server: &TestServer) {
         (&first["statements"][0]["version"], &first["statements"][1]["version"]),
         (&json!("1.0.0"), &json!("2.0.0"))
     );
-    // A statement's own version is judged by the request's.
-    for (n, (own, request, status)) in (10..).zip([
+    // The version of the request decides which versions a statement may have.
+    for (n, (statement_version, request, status)) in (10..).zip([
         ("1.0", "1.0.3", 200),
         ("1.0.2", "1.0.3", 200),
         ("2.0.0", "1.0.3", 400),
@@ -202,17 +221,17 @@ async fn both_versions_see_the_same_records(server: &TestServer) {
         ("2.0.0", "2.0.0", 200),
         ("2.1.0", "2.0.0", 400),
     ]) {
-        let body = serde_json::to_vec(&sent(n).set("version", own)).expect("JSON");
+        let body = serde_json::to_vec(&sent(n).set("version", statement_version)).expect("JSON");
         assert_eq!(
-            bare(server, Method::POST, "/xapi/statements", &with(request), body).await.status,
+            send_bare(server, Method::POST, "/xapi/statements", &with(request), body).await.status,
             status,
-            "{own} in {request}"
+            "{statement_version} in {request}"
         );
     }
 }
 
 #[test]
-fn the_version_of_an_answer_to_none_is_a_setting() {
+fn version_of_answers_to_unversioned_requests_is_a_setting() {
     for (xapi_unversioned, expected) in [
         (UnversionedAnswer::V095, "0.95"),
         (UnversionedAnswer::V103, "1.0.3"),
@@ -220,17 +239,17 @@ fn the_version_of_an_answer_to_none_is_a_setting() {
     ] {
         let options = AppOptions { xapi_unversioned, ..AppOptions::default() };
         run_with(Database::sqlite(), options, async |server: &TestServer| {
-            let admin = admin(server);
+            let admin = admin_token(server);
             for (headers, status) in [
                 (vec![("authorization", admin.as_str())], 400),
                 (vec![("authorization", admin.as_str()), (VERSION, "0.9")], 400),
                 (vec![], 401),
             ] {
-                let answer = bare(server, Method::GET, "/xapi/statements", &headers, "").await;
+                let answer = send_bare(server, Method::GET, "/xapi/statements", &headers, "").await;
                 assert_eq!((answer.status, answer.header(VERSION)), (status, Some(expected)));
             }
             let headers = [("authorization", admin.as_str()), (VERSION, "1.0")];
-            let answer = bare(server, Method::GET, "/xapi/statements", &headers, "").await;
+            let answer = send_bare(server, Method::GET, "/xapi/statements", &headers, "").await;
             assert_eq!((answer.status, answer.header(VERSION)), (200, Some("1.0.3")));
         });
     }

@@ -1,35 +1,33 @@
-//! Voiding (xAPI 1.0.3, Data 2.3.2): what is voided, what never is, whatever comes first; and what of it is still
-//! there for whom.
+//! Tests of voiding (xAPI 1.0.3, Data 2.3.2): which statements are voided in which order, and who can read
+//! voided statements.
 
 use serde_json::{Value, json};
 
 use crate::support::builders::{mailbox, statement, user};
 use crate::support::http::Caller;
-use crate::support::records::{
-    COMPLETED, STATEMENTS as PATH, find_statements as found, id, voiding_statement,
-};
+use crate::support::records::{COMPLETED, STATEMENTS as PATH, find_statements, id, voiding_statement};
 use crate::support::{TestServer, apply, both_databases};
 
-fn one(n: usize) -> Value {
+fn numbered_statement(n: usize) -> Value {
     statement(mailbox("ada@example.org"), COMPLETED, "urn:c").set("id", id(n)).json()
 }
 
-/// The statuses of asking for a statement and for a voided statement.
-async fn states(caller: &Caller, n: usize) -> (u16, u16) {
-    let standing = caller.get(&format!("{PATH}?statementId={}", id(n))).await.status;
-    (standing, caller.get(&format!("{PATH}?voidedStatementId={}", id(n))).await.status)
+/// The statuses of reading a statement by `statementId` and by `voidedStatementId`.
+async fn statuses(caller: &Caller, n: usize) -> (u16, u16) {
+    let valid = caller.get(&format!("{PATH}?statementId={}", id(n))).await.status;
+    (valid, caller.get(&format!("{PATH}?voidedStatementId={}", id(n))).await.status)
 }
 
-/// Every order of the elements.
-fn orders<T: Clone>(of: &[T]) -> Vec<Vec<T>> {
-    if of.is_empty() {
+/// All permutations.
+fn permutations<T: Clone>(elements: &[T]) -> Vec<Vec<T>> {
+    if elements.is_empty() {
         return vec![Vec::new()];
     }
     let mut all = Vec::new();
-    for at in 0..of.len() {
-        let mut rest = of.to_vec();
-        let first = rest.remove(at);
-        all.extend(orders(&rest).into_iter().map(|mut order| {
+    for index in 0..elements.len() {
+        let mut rest = elements.to_vec();
+        let first = rest.remove(index);
+        all.extend(permutations(&rest).into_iter().map(|mut order| {
             order.insert(0, first.clone());
             order
         }));
@@ -37,12 +35,14 @@ fn orders<T: Clone>(of: &[T]) -> Vec<Vec<T>> {
     all
 }
 
-/// A statement, its voiding, and a voiding of that, in every order, one by one and in one request: the statement
-/// is voided, the voidings never are.
+/// A statement, its voiding, and a voiding of the voiding, in every order, alone and in one request: only
+/// the statement is voided.
 #[apply(both_databases)]
-async fn voiding_is_the_same_in_every_order(server: &TestServer) {
+async fn voiding_works_in_every_order(server: &TestServer) {
     for (number, order) in
-        orders(&[one(1), voiding_statement(2, 1), voiding_statement(3, 2)]).into_iter().enumerate()
+        permutations(&[numbered_statement(1), voiding_statement(2, 1), voiding_statement(3, 2)])
+            .into_iter()
+            .enumerate()
     {
         for together in [false, true] {
             let admin = server
@@ -55,21 +55,24 @@ async fn voiding_is_the_same_in_every_order(server: &TestServer) {
                     }
                 }
             }
-            let all = (states(&admin, 1).await, states(&admin, 2).await, states(&admin, 3).await);
+            let all = (statuses(&admin, 1).await, statuses(&admin, 2).await, statuses(&admin, 3).await);
             assert_eq!(all, ((404, 200), (200, 404), (200, 404)), "{order:?} together: {together}");
-            let mut listed = found(&admin, "").await;
+            let mut listed = find_statements(&admin, "").await;
             listed.sort_unstable();
             assert_eq!(listed, [2, 3]);
             let rows = admin.list("/v1/activities", "activities").await;
-            assert!(rows.iter().all(|row| row["id"] != id(1)), "it is not in the log either: {rows:?}");
+            assert!(
+                rows.iter().all(|row| row["id"] != id(1)),
+                "the voided statement must not be in the log: {rows:?}"
+            );
         }
     }
 }
 
 #[apply(both_databases)]
-async fn a_voided_statement_is_given_back_as_it_came(server: &TestServer) {
+async fn voided_statement_is_returned_unchanged(server: &TestServer) {
     let admin = server.person("admin", "root");
-    admin.post(PATH, &one(1)).await.expect(200);
+    admin.post(PATH, &numbered_statement(1)).await.expect(200);
     let before = admin.get(&format!("{PATH}?statementId={}", id(1))).await.expect(200).text().to_owned();
     admin.post(PATH, &voiding_statement(2, 1)).await.expect(200);
     let after = admin.get(&format!("{PATH}?voidedStatementId={}", id(1))).await.expect(200);
@@ -79,64 +82,65 @@ async fn a_voided_statement_is_given_back_as_it_came(server: &TestServer) {
     assert!(after.header("x-experience-api-consistent-through").is_some());
 }
 
-/// It stays what it is: sent again it is known, another under its id is a conflict, and only a new id brings it
-/// back.
+/// A voided statement can be sent again, another one with its id is a conflict, and a new id creates a new
+/// statement.
 #[apply(both_databases)]
-async fn a_voided_statement_keeps_its_id(server: &TestServer) {
+async fn voided_statement_keeps_its_id(server: &TestServer) {
     let admin = server.person("admin", "root");
-    admin.post(PATH, &json!([one(1), voiding_statement(2, 1)])).await.expect(200);
-    admin.post(PATH, &one(1)).await.expect(200);
-    admin.put(&format!("{PATH}?statementId={}", id(1)), &one(1)).await.expect(204);
-    let mut other = one(1);
+    admin.post(PATH, &json!([numbered_statement(1), voiding_statement(2, 1)])).await.expect(200);
+    admin.post(PATH, &numbered_statement(1)).await.expect(200);
+    admin.put(&format!("{PATH}?statementId={}", id(1)), &numbered_statement(1)).await.expect(204);
+    let mut other = numbered_statement(1);
     other["object"]["id"] = json!("urn:other");
     admin.post(PATH, &other).await.expect(409);
-    assert_eq!(states(&admin, 1).await, (404, 200));
-    admin.post(PATH, &one(3)).await.expect(200);
-    assert_eq!(found(&admin, "").await, [3, 2]);
+    assert_eq!(statuses(&admin, 1).await, (404, 200));
+    admin.post(PATH, &numbered_statement(3)).await.expect(200);
+    assert_eq!(find_statements(&admin, "").await, [3, 2]);
 }
 
-/// Twice voided is voided; a voiding that is sent again is the same one.
+/// A second voiding, and a repeated voiding, change nothing.
 #[apply(both_databases)]
-async fn voiding_again_changes_nothing(server: &TestServer) {
+async fn second_voiding_changes_nothing(server: &TestServer) {
     let admin = server.person("admin", "root");
-    admin.post(PATH, &json!([one(1), voiding_statement(2, 1)])).await.expect(200);
+    admin.post(PATH, &json!([numbered_statement(1), voiding_statement(2, 1)])).await.expect(200);
     admin.post(PATH, &voiding_statement(2, 1)).await.expect(200);
     admin.post(PATH, &voiding_statement(3, 1)).await.expect(200);
-    assert_eq!(found(&admin, "").await, [3, 2]);
-    assert_eq!(states(&admin, 1).await, (404, 200));
+    assert_eq!(find_statements(&admin, "").await, [3, 2]);
+    assert_eq!(statuses(&admin, 1).await, (404, 200));
 }
 
-/// A voiding of itself, and voidings of each other, are voidings: none of them is voided.
+/// A voiding of itself, and two voidings of each other, are not voided.
 #[apply(both_databases)]
-async fn a_voiding_in_a_ring_stands(server: &TestServer) {
+async fn voiding_in_a_ring_is_not_voided(server: &TestServer) {
     let admin = server.person("admin", "root");
     admin
         .post(PATH, &json!([voiding_statement(1, 1), voiding_statement(2, 3), voiding_statement(3, 2)]))
         .await
         .expect(200);
     for n in 1..=3 {
-        assert_eq!(states(&admin, n).await, (200, 404), "{n}");
+        assert_eq!(statuses(&admin, n).await, (200, 404), "{n}");
     }
-    assert_eq!(found(&admin, "").await, [3, 2, 1]);
+    assert_eq!(find_statements(&admin, "").await, [3, 2, 1]);
 }
 
-/// The verb alone makes it: another verb's reference voids nothing, nor does a SubStatement that speaks of it.
+/// Only the verb `voided` voids. A reference with another verb, a SubStatement and `context.statement` do
+/// not.
 #[apply(both_databases)]
-async fn nothing_else_voids(server: &TestServer) {
+async fn only_the_voided_verb_voids(server: &TestServer) {
     let admin = server.person("admin", "root");
-    admin.post(PATH, &one(1)).await.expect(200);
-    let mut commented = voiding_statement(2, 1);
-    commented["verb"]["id"] = json!("http://adlnet.gov/expapi/verbs/commented");
-    let mut planned = one(3);
-    let mut within = voiding_statement(4, 1);
-    within.as_object_mut().expect("an object").remove("id");
-    within["objectType"] = json!("SubStatement");
-    planned["object"] = within;
-    let mut beside = one(5);
-    beside["context"] = json!({"statement": {"objectType": "StatementRef", "id": id(1)}});
-    admin.post(PATH, &json!([commented, planned, beside])).await.expect(200);
-    assert_eq!(states(&admin, 1).await, (200, 404));
-    // A voiding needs a reference, and a whole one (Data 2.3.2).
+    admin.post(PATH, &numbered_statement(1)).await.expect(200);
+    let mut other_verb = voiding_statement(2, 1);
+    other_verb["verb"]["id"] = json!("http://adlnet.gov/expapi/verbs/commented");
+    let mut with_substatement = numbered_statement(3);
+    let mut substatement = voiding_statement(4, 1);
+    substatement.as_object_mut().expect("an object").remove("id");
+    substatement["objectType"] = json!("SubStatement");
+    with_substatement["object"] = substatement;
+    let mut with_context_statement = numbered_statement(5);
+    with_context_statement["context"] = json!({"statement": {"objectType": "StatementRef", "id": id(1)}});
+    admin.post(PATH, &json!([other_verb, with_substatement, with_context_statement])).await.expect(200);
+    assert_eq!(statuses(&admin, 1).await, (200, 404));
+    // A voiding needs a valid StatementRef (Data 2.3.2).
     for object in [
         json!({"id": "urn:c"}),
         json!({"objectType": "Activity", "id": id(1)}),
@@ -149,44 +153,48 @@ async fn nothing_else_voids(server: &TestServer) {
         refused["object"] = object;
         admin.post(PATH, &refused).await.expect(400);
     }
-    assert_eq!(found(&admin, "").await, [5, 3, 2, 1]);
+    assert_eq!(find_statements(&admin, "").await, [5, 3, 2, 1]);
 }
 
-/// A voiding reaches its own organisation alone, and no further than the sender's request.
+/// A voiding applies only within its organisation, and not if its request is refused.
 #[apply(both_databases)]
-async fn voiding_stays_within_the_organisation(server: &TestServer) {
+async fn voiding_applies_only_within_the_organisation(server: &TestServer) {
     let (admin, other) =
         (server.person("admin", "root"), server.person_of("other", json!({"sub": "root", "role": "admin"})));
     for caller in [&admin, &other] {
-        caller.post(PATH, &one(1)).await.expect(200);
+        caller.post(PATH, &numbered_statement(1)).await.expect(200);
     }
     other.post(PATH, &voiding_statement(2, 1)).await.expect(200);
-    assert_eq!((states(&admin, 1).await, states(&other, 1).await), ((200, 404), (404, 200)));
-    // A batch that is refused voids nothing.
+    assert_eq!((statuses(&admin, 1).await, statuses(&other, 1).await), ((200, 404), (404, 200)));
+    // A refused batch voids nothing.
     admin.post(PATH, &json!([voiding_statement(3, 1), {"actor": {}}])).await.expect(400);
-    let mut conflict = one(1);
+    let mut conflict = numbered_statement(1);
     conflict["verb"]["id"] = json!("urn:other");
     admin.post(PATH, &json!([voiding_statement(3, 1), conflict])).await.expect(409);
-    assert_eq!(states(&admin, 1).await, (200, 404));
+    assert_eq!(statuses(&admin, 1).await, (200, 404));
 }
 
-/// Everybody reads as voided what they could read before, and nothing else.
+/// A caller reads voided statements that they could read before.
 #[apply(both_databases)]
-async fn what_is_voided_is_read_by_whom_it_was(server: &TestServer) {
+async fn voided_statement_is_visible_to_former_readers(server: &TestServer) {
     let admin = server.person("admin", "root");
     admin.put("/v1/users/ada", &user("ada").set("email", "ada@example.org")).await.expect(201);
-    let (ours, others) = (
+    let (sending_credential, other_credential) = (
         server.credential("acme", &["statements/write", "statements/read/mine"]).await,
         server.credential("acme", &["statements/write", "statements/read/mine"]).await,
     );
-    ours.post(PATH, &one(1)).await.expect(200);
+    sending_credential.post(PATH, &numbered_statement(1)).await.expect(200);
     admin.post(PATH, &voiding_statement(2, 1)).await.expect(200);
     let ada = server.person("learner", "ada");
-    for caller in [&ours, &admin, &ada] {
-        assert_eq!(states(caller, 1).await, (404, 200));
+    for caller in [&sending_credential, &admin, &ada] {
+        assert_eq!(statuses(caller, 1).await, (404, 200));
     }
-    for caller in [&others, &server.person("learner", "bo")] {
-        assert_eq!(states(caller, 1).await, (404, 404));
+    for caller in [&other_credential, &server.person("learner", "bo")] {
+        assert_eq!(statuses(caller, 1).await, (404, 404));
     }
-    assert_eq!(found(&ours, "").await, Vec::<usize>::new(), "the voiding is another's");
+    assert_eq!(
+        find_statements(&sending_credential, "").await,
+        Vec::<usize>::new(),
+        "another caller sent the voiding"
+    );
 }

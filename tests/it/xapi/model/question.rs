@@ -1,4 +1,4 @@
-//! Questions made up: any filters together, any page.
+//! Random queries: any combination of filters and pages.
 
 use chrono::{DateTime, FixedOffset, SecondsFormat};
 use serde_json::{Value, json};
@@ -8,19 +8,19 @@ use super::world::{ACTIVITIES, VERBS, VOIDED, World, groups, people, registratio
 use crate::support::http::query;
 use crate::support::random::Random;
 
-/// Who asks.
+/// The caller of a query.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Who {
+pub enum Requester {
     /// An admin.
     Everything,
-    /// The credential of that number, which reads what it sent.
+    /// The credential with this number, which reads only its own statements.
     Own(usize),
 }
 
-/// A question.
+/// A query.
 #[derive(Debug, Clone)]
-pub struct Question {
-    pub who: Who,
+pub struct StatementsQuery {
+    pub requester: Requester,
     pub agent: Option<Value>,
     pub related_agents: Option<bool>,
     pub verb: Option<String>,
@@ -35,11 +35,11 @@ pub struct Question {
     pub format: Option<&'static str>,
 }
 
-impl Question {
+impl StatementsQuery {
     pub fn random(random: &mut Random, world: &World) -> Self {
-        let who = match random.percent(75) {
-            true => Who::Everything,
-            false => Who::Own(random.below(world.authorities.len())),
+        let requester = match random.percent(75) {
+            true => Requester::Everything,
+            false => Requester::Own(random.below(world.authorities.len())),
         };
         let agents = [
             people(),
@@ -48,12 +48,12 @@ impl Question {
             vec![json!({"mbox": "mailto:nobody@example.org"})],
         ];
         let agents = agents.concat();
-        // One filter finds a lot, four together next to nothing.
+        // One filter finds many statements, four together almost none.
         let chance = [0, 25, 45][random.below(3)];
-        let agent = random.maybe(chance.max(10), |random| asked(random.pick(&agents), random));
+        let agent = random.maybe(chance.max(10), |random| agent_parameter(random.pick(&agents), random));
         let related = |random: &mut Random| random.percent(60);
         Self {
-            who,
+            requester,
             related_agents: random.maybe(60, related),
             agent,
             verb: random.maybe(chance, |random| {
@@ -63,15 +63,15 @@ impl Question {
             activity: random.maybe(chance, |random| (*random.pick(ACTIVITIES)).to_owned()),
             related_activities: random.maybe(60, related),
             registration: random.maybe(chance / 2, |random| *random.pick(&registrations())),
-            since: random.maybe(20, |random| moment(random, world)),
-            until: random.maybe(20, |random| moment(random, world)),
+            since: random.maybe(20, |random| time_near_a_statement(random, world)),
+            until: random.maybe(20, |random| time_near_a_statement(random, world)),
             ascending: random.maybe(60, related),
             limit: random.maybe(70, |random| random.below(8)),
             format: random.maybe(20, |random| *random.pick(&["exact", "ids", "canonical"])),
         }
     }
 
-    /// The address that asks it.
+    /// The path of the query.
     pub fn path(&self) -> String {
         let mut pairs: Vec<(String, String)> = Vec::new();
         let mut add =
@@ -82,15 +82,15 @@ impl Question {
         add("activity", self.activity.clone());
         add("related_activities", self.related_activities.map(|flag| flag.to_string()));
         add("registration", self.registration.map(|registration| registration.to_string()));
-        add("since", self.since.map(|since| written(since, 0)));
-        add("until", self.until.map(|until| written(until, 330)));
+        add("since", self.since.map(|since| write_time(since, 0)));
+        add("until", self.until.map(|until| write_time(until, 330)));
         add("ascending", self.ascending.map(|flag| flag.to_string()));
         add("limit", self.limit.map(|limit| limit.to_string()));
         add("format", self.format.map(str::to_owned));
         format!("/xapi/statements{}", query(&pairs))
     }
 
-    /// The question with one part less, for each of its parts.
+    /// The query without one of its parts, for each part.
     pub fn simpler(&self) -> Vec<Self> {
         let without = |change: &dyn Fn(&mut Self)| {
             let mut one = self.clone();
@@ -98,7 +98,7 @@ impl Question {
             one
         };
         let all = [
-            without(&|one| one.who = Who::Everything),
+            without(&|one| one.requester = Requester::Everything),
             without(&|one| one.agent = None),
             without(&|one| one.related_agents = None),
             without(&|one| one.verb = None),
@@ -111,35 +111,35 @@ impl Question {
             without(&|one| one.limit = None),
             without(&|one| one.format = None),
         ];
-        all.into_iter().filter(|one| one.path() != self.path() || one.who != self.who).collect()
+        all.into_iter().filter(|one| one.path() != self.path() || one.requester != self.requester).collect()
     }
 }
 
-/// An identifier as a client asks for it: written in whole, in other letters where they mean the same.
-fn asked(identifier: &Value, random: &mut Random) -> Value {
-    let mut asked = identifier.clone();
-    if let Some(mbox) = asked["mbox"].as_str().filter(|_| random.percent(20)) {
-        asked["mbox"] = json!(mbox.replace("@example.org", "@Example.ORG"));
-    } else if asked["mbox"].is_null() {
-        asked.as_object_mut().expect("an object").remove("mbox");
+/// The parameter `agent` for an identifier, sometimes in another spelling.
+fn agent_parameter(identifier: &Value, random: &mut Random) -> Value {
+    let mut agent = identifier.clone();
+    if let Some(mbox) = agent["mbox"].as_str().filter(|_| random.percent(20)) {
+        agent["mbox"] = json!(mbox.replace("@example.org", "@Example.ORG"));
+    } else if agent["mbox"].is_null() {
+        agent.as_object_mut().expect("an object").remove("mbox");
     }
     let group = groups().contains(identifier);
     if group || random.percent(20) {
-        asked["objectType"] = json!(if group { "Group" } else { "Agent" });
+        agent["objectType"] = json!(if group { "Group" } else { "Agent" });
     }
     if random.percent(10) {
-        asked["name"] = json!("Whoever");
+        agent["name"] = json!("Whoever");
     }
-    asked
+    agent
 }
 
-/// A moment at which something was stored, or just beside it.
-fn moment(random: &mut Random, world: &World) -> i64 {
+/// The time of storing of a statement, or one millisecond before or after it.
+fn time_near_a_statement(random: &mut Random, world: &World) -> i64 {
     random.pick(&world.kept).stored + random.between(-1, 1)
 }
 
-/// A moment with an offset of so many minutes.
-fn written(millis: i64, minutes: i32) -> String {
+/// A time with an offset in minutes.
+fn write_time(millis: i64, minutes: i32) -> String {
     let at = DateTime::from_timestamp_millis(millis).expect("a moment of these tests");
     let offset = FixedOffset::east_opt(minutes * 60).expect("an offset of less than a day");
     at.with_timezone(&offset).to_rfc3339_opts(SecondsFormat::Millis, true)

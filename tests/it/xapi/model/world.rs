@@ -1,22 +1,22 @@
-//! The facts: statements of every shape as plain JSON, and who sent them; and what a question finds among them,
-//! with loops, by the words of xAPI 1.0.3, Communication 2.1.3.
+//! The facts: statements of every shape as plain JSON and their senders, and the statements that a query
+//! finds, with loops (xAPI 1.0.3, Communication 2.1.3).
 
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::question::{Question, Who};
+use super::question::{Requester, StatementsQuery};
 use crate::support::random::Random;
 
 pub const VOIDED: &str = "http://adlnet.gov/expapi/verbs/voided";
 
-/// Verbs. The first is displayed in so many ways that nothing can go through them all.
+/// Verbs. The first has very many displays.
 pub const VERBS: &[&str] = &[
     "https://example.org/verbs/saw",
     "https://example.org/verbs/did",
     "https://example.org/things/a",
     "https://example.org/verbs/tat-ü",
 ];
-/// Activities; one has the IRI of a verb.
+/// Activities. One has the IRI of a verb.
 pub const ACTIVITIES: &[&str] = &[
     "https://example.org/things/a",
     "https://example.org/things/b",
@@ -24,10 +24,10 @@ pub const ACTIVITIES: &[&str] = &[
     "https://example.org/things/ü?x=1&y=%20#z",
     "urn:uuid:5c5d3f2a-0000-4000-8000-000000000001",
 ];
-/// References followed one after another at most.
+/// The maximum number of references that are followed.
 const STEPS: usize = 100;
 
-/// What identifies people, each in a way of its own.
+/// Identifiers of people, of each kind.
 pub fn people() -> Vec<Value> {
     vec![
         json!({"mbox": "mailto:ada@example.org"}),
@@ -40,7 +40,7 @@ pub fn people() -> Vec<Value> {
     ]
 }
 
-/// What identifies groups.
+/// Identifiers of groups.
 pub fn groups() -> Vec<Value> {
     vec![
         json!({"mbox": "mailto:crew@example.org"}),
@@ -52,56 +52,60 @@ pub fn registrations() -> Vec<Uuid> {
     (1..=3).map(|n| Uuid::from_u128(0xec53_1277_0000_4000_8000_0000_0000_0000 + n)).collect()
 }
 
-/// A statement that was taken.
+/// A stored statement.
 #[derive(Debug, Clone)]
-pub struct Kept {
+pub struct StoredStatement {
     pub id: Uuid,
-    /// As it was sent.
+    /// The sent statement.
     pub sent: Value,
     /// The number of the credential that sent it.
     pub sender: usize,
-    /// When it was stored, in milliseconds since 1970.
+    /// The time of storing in milliseconds since 1970.
     pub stored: i64,
 }
 
 /// The statements of an organisation in the order of recording.
 #[derive(Debug, Default)]
 pub struct World {
-    pub kept: Vec<Kept>,
-    /// The accounts that vouch for what each credential sends.
+    pub statements: Vec<StoredStatement>,
+    /// The authority of each credential.
     pub authorities: Vec<Value>,
 }
 
 impl World {
-    pub fn find(&self, id: &str) -> Option<&Kept> {
-        self.kept.iter().find(|kept| kept.id.to_string() == id.to_lowercase())
+    pub fn find(&self, id: &str) -> Option<&StoredStatement> {
+        self.statements.iter().find(|statements| statements.id.to_string() == id.to_lowercase())
     }
 
-    /// Whether a statement that does not void itself is voided by another, whichever came first (Data 2.3.2).
-    pub fn is_voided(&self, kept: &Kept) -> bool {
-        let id = kept.id.to_string();
-        let voids =
-            |one: &Kept| one.sent["verb"]["id"] == VOIDED && reference(&one.sent).as_deref() == Some(&*id);
-        kept.sent["verb"]["id"] != VOIDED && self.kept.iter().any(voids)
+    /// Returns true if another statement voids this one, in any order of arrival (Data 2.3.2). A voiding
+    /// statement is never voided.
+    pub fn is_voided(&self, statements: &StoredStatement) -> bool {
+        let id = statements.id.to_string();
+        let voids = |one: &StoredStatement| {
+            one.sent["verb"]["id"] == VOIDED && reference(&one.sent).as_deref() == Some(&*id)
+        };
+        statements.sent["verb"]["id"] != VOIDED && self.statements.iter().any(voids)
     }
 
-    /// Whether somebody may read a statement at all.
-    pub fn is_seen(&self, kept: &Kept, who: Who) -> bool {
-        match who {
-            Who::Everything => true,
-            Who::Own(sender) => kept.sender == sender,
+    /// Returns true if the requester may read the statement.
+    pub fn is_readable(&self, statements: &StoredStatement, requester: Requester) -> bool {
+        match requester {
+            Requester::Everything => true,
+            Requester::Own(sender) => statements.sender == sender,
         }
     }
 
-    /// What a question finds, in its order.
-    pub fn answer(&self, question: &Question) -> Vec<&Kept> {
-        let mut found: Vec<&Kept> = self
-            .kept
+    /// The statements that a query finds, in order.
+    pub fn find_statements(&self, question: &StatementsQuery) -> Vec<&StoredStatement> {
+        let mut found: Vec<&StoredStatement> = self
+            .statements
             .iter()
-            .filter(|kept| self.is_seen(kept, question.who) && !self.is_voided(kept))
-            .filter(|kept| question.since.is_none_or(|since| kept.stored > since))
-            .filter(|kept| question.until.is_none_or(|until| kept.stored <= until))
-            .filter(|kept| self.is_found(kept, question))
+            .filter(|statements| {
+                self.is_readable(statements, question.requester) && !self.is_voided(statements)
+            })
+            .filter(|statements| question.since.is_none_or(|since| statements.stored > since))
+            .filter(|statements| question.until.is_none_or(|until| statements.stored <= until))
+            .filter(|statements| self.matches_with_references(statements, question))
             .collect();
         if question.ascending != Some(true) {
             found.reverse();
@@ -109,30 +113,30 @@ impl World {
         found
     }
 
-    /// Whether a statement matches all filters, or one that it refers to, directly or by others. What the asker
-    /// may not see finds nothing.
-    fn is_found(&self, kept: &Kept, question: &Question) -> bool {
-        let mut at = kept;
+    /// Returns true if the statement, or one that it refers to over any number of steps, matches all
+    /// filters. Hidden statements do not match.
+    fn matches_with_references(&self, statements: &StoredStatement, question: &StatementsQuery) -> bool {
+        let mut current = statements;
         for _ in 0..=STEPS {
-            if self.is_seen(at, question.who) && self.matches(at, question) {
+            if self.is_readable(current, question.requester) && self.matches(current, question) {
                 return true;
             }
-            let Some(next) = reference(&at.sent).and_then(|id| self.find(&id)) else {
+            let Some(next) = reference(&current.sent).and_then(|id| self.find(&id)) else {
                 return false;
             };
-            at = next;
+            current = next;
         }
         false
     }
 
-    fn matches(&self, kept: &Kept, question: &Question) -> bool {
-        let sent = &kept.sent;
+    fn matches(&self, statements: &StoredStatement, question: &StatementsQuery) -> bool {
+        let sent = &statements.sent;
         let agent = question.agent.as_ref().is_none_or(|agent| {
-            let who = identity(agent);
-            agents(sent).contains(&who)
+            let requester = identity(agent);
+            agents(sent).contains(&requester)
                 || question.related_agents == Some(true)
-                    && (related_agents(sent).contains(&who)
-                        || identity(&self.authorities[kept.sender]) == who)
+                    && (related_agents(sent).contains(&requester)
+                        || identity(&self.authorities[statements.sender]) == requester)
         });
         let activity = question.activity.as_ref().is_none_or(|activity| {
             let is = |one: &&Value| one["id"] == activity.as_str();
@@ -147,14 +151,14 @@ impl World {
     }
 }
 
-/// The statement that is the object.
+/// The id of the statement that is the object.
 fn reference(statement: &Value) -> Option<String> {
     let object = &statement["object"];
     let id = object["id"].as_str().filter(|_| object["objectType"] == "StatementRef");
     id.map(str::to_lowercase)
 }
 
-/// What makes two actors the same; nothing where there is no identifier.
+/// A text that is equal for equal actors, and empty without an identifier.
 fn identity(actor: &Value) -> String {
     match actor {
         Value::Object(members) if members.contains_key("mbox") => members["mbox"].to_string().to_lowercase(),
@@ -170,45 +174,45 @@ fn identity(actor: &Value) -> String {
     }
 }
 
-/// Those that an actor names: itself, and its members.
-fn named(actor: &Value) -> Vec<String> {
+/// The identities of an actor and of its members.
+fn identities(actor: &Value) -> Vec<String> {
     let members = actor["member"].as_array().into_iter().flatten();
-    let mut names: Vec<String> = std::iter::once(actor).chain(members).map(identity).collect();
-    names.retain(|name| !name.is_empty());
-    names
+    let mut identities_found: Vec<String> = std::iter::once(actor).chain(members).map(identity).collect();
+    identities_found.retain(|name| !name.is_empty());
+    identities_found
 }
 
-/// An object that is an agent or a group.
+/// The identities of an object that is an agent or a group.
 fn object_actor(statement: &Value) -> Vec<String> {
     let object = &statement["object"];
     match object["objectType"].as_str() {
-        Some("Agent" | "Group") => named(object),
+        Some("Agent" | "Group") => identities(object),
         _ => Vec::new(),
     }
 }
 
 fn agents(statement: &Value) -> Vec<String> {
-    [named(&statement["actor"]), object_actor(statement)].concat()
+    [identities(&statement["actor"]), object_actor(statement)].concat()
 }
 
 fn context_agents(statement: &Value) -> Vec<String> {
     let context = &statement["context"];
-    let mut names = [named(&context["instructor"]), named(&context["team"])].concat();
+    let mut identities_found = [identities(&context["instructor"]), identities(&context["team"])].concat();
     for (list, member) in [("contextAgents", "agent"), ("contextGroups", "group")] {
         for one in context[list].as_array().into_iter().flatten() {
-            names.extend(named(&one[member]));
+            identities_found.extend(identities(&one[member]));
         }
     }
-    names
+    identities_found
 }
 
 fn related_agents(statement: &Value) -> Vec<String> {
-    let mut names = context_agents(statement);
+    let mut identities_found = context_agents(statement);
     if statement["object"]["objectType"] == "SubStatement" {
-        let within = &statement["object"];
-        names.extend([agents(within), context_agents(within)].concat());
+        let substatement = &statement["object"];
+        identities_found.extend([agents(substatement), context_agents(substatement)].concat());
     }
-    names
+    identities_found
 }
 
 fn activities(statement: &Value) -> Vec<&Value> {
@@ -232,55 +236,56 @@ fn context_activities(statement: &Value) -> Vec<&Value> {
 fn related_activities(statement: &Value) -> Vec<&Value> {
     let mut found = context_activities(statement);
     if statement["object"]["objectType"] == "SubStatement" {
-        let within = &statement["object"];
-        found.extend(activities(within));
-        found.extend(context_activities(within));
+        let substatement = &statement["object"];
+        found.extend(activities(substatement));
+        found.extend(context_activities(substatement));
     }
     found
 }
 
-// --- statements made up ----------------------------------------------------------------------------------------
+// --- Random statements
+// ------------------------------------------------------------------------------------
 
-/// A statement of any shape that may refer to any of `ids`.
-pub fn statement(random: &mut Random, ids: &[Uuid]) -> Value {
-    let mut created = bare(random, ids, true);
+/// A random statement that may refer to any of `ids`.
+pub fn random_statement(random: &mut Random, ids: &[Uuid]) -> Value {
+    let mut created = random_body(random, ids, true);
     if random.percent(20) {
         created["timestamp"] = json!(format!("20{}-03-01T00:00:00Z", 10 + random.below(30)));
     }
     created
 }
 
-fn bare(random: &mut Random, ids: &[Uuid], whole: bool) -> Value {
-    let object = object(random, ids, whole);
+fn random_body(random: &mut Random, ids: &[Uuid], allows_substatement: bool) -> Value {
+    let object = random_object(random, ids, allows_substatement);
     let verb = match object["objectType"].as_str() {
-        Some("StatementRef") if whole && random.percent(25) => VOIDED,
+        Some("StatementRef") if allows_substatement && random.percent(25) => VOIDED,
         _ => random.pick::<&str>(VERBS),
     };
-    let mut created = json!({"actor": actor(random), "verb": {"id": verb}, "object": object});
+    let mut created = json!({"actor": random_actor(random), "verb": {"id": verb}, "object": object});
     let displays = if verb == VERBS[0] { 60 } else { 15 };
     if random.percent(displays) {
         created["verb"]["display"] = json!({"en": format!("said {}", random.below(20))});
     }
     if random.percent(50) {
-        created["context"] = context(random, ids);
+        created["context"] = random_context(random, ids);
     }
     created
 }
 
-fn object(random: &mut Random, ids: &[Uuid], whole: bool) -> Value {
+fn random_object(random: &mut Random, ids: &[Uuid], allows_substatement: bool) -> Value {
     let chance = random.below(100);
     match chance {
-        0..40 => activity(random),
-        40..48 => with_type(agent(random), "Agent"),
-        48..56 => group(random),
+        0..40 => random_activity(random),
+        40..48 => with_type(random_agent(random), "Agent"),
+        48..56 => random_group(random),
         56..82 => {
-            // Some that nobody has, and some with other letters.
+            // Some ids are unknown, and some are in upper case.
             let id = if random.percent(5) { random.uuid() } else { *random.pick(ids) };
             let id = if random.percent(10) { id.to_string().to_uppercase() } else { id.to_string() };
             json!({"objectType": "StatementRef", "id": id})
         }
-        _ if whole => with_type(bare(random, ids, false), "SubStatement"),
-        _ => activity(random),
+        _ if allows_substatement => with_type(random_body(random, ids, false), "SubStatement"),
+        _ => random_activity(random),
     }
 }
 
@@ -289,11 +294,11 @@ fn with_type(mut value: Value, name: &str) -> Value {
     value
 }
 
-fn actor(random: &mut Random) -> Value {
-    if random.percent(65) { agent(random) } else { group(random) }
+fn random_actor(random: &mut Random) -> Value {
+    if random.percent(65) { random_agent(random) } else { random_group(random) }
 }
 
-fn agent(random: &mut Random) -> Value {
+fn random_agent(random: &mut Random) -> Value {
     let mut created = random.pick(&people()).clone();
     if random.percent(20) {
         created["name"] = json!("Somebody");
@@ -304,16 +309,16 @@ fn agent(random: &mut Random) -> Value {
     created
 }
 
-fn group(random: &mut Random) -> Value {
+fn random_group(random: &mut Random) -> Value {
     let identified = random.percent(50);
     let mut created = if identified { random.pick(&groups()).clone() } else { json!({}) };
     if !identified || random.percent(50) {
-        created["member"] = (0..random.below(4)).map(|_| agent(random)).collect();
+        created["member"] = (0..random.below(4)).map(|_| random_agent(random)).collect();
     }
     with_type(created, "Group")
 }
 
-fn activity(random: &mut Random) -> Value {
+fn random_activity(random: &mut Random) -> Value {
     let mut created = json!({"id": *random.pick(ACTIVITIES)});
     if random.percent(30) {
         created["objectType"] = json!("Activity");
@@ -324,7 +329,7 @@ fn activity(random: &mut Random) -> Value {
     created
 }
 
-fn context(random: &mut Random, ids: &[Uuid]) -> Value {
+fn random_context(random: &mut Random, ids: &[Uuid]) -> Value {
     let mut created = json!({});
     let mut maybe = |name: &str, chance: usize, random: &mut Random, make: &dyn Fn(&mut Random) -> Value| {
         if random.percent(chance) {
@@ -340,21 +345,21 @@ fn context(random: &mut Random, ids: &[Uuid]) -> Value {
     maybe("contextActivities", 45, random, &|random| {
         let mut lists = json!({});
         for _ in 0..1 + random.below(2) {
-            let list: Value = (0..random.below(3)).map(|_| activity(random)).collect();
-            let list = if random.percent(30) { activity(random) } else { list };
+            let list: Value = (0..random.below(3)).map(|_| random_activity(random)).collect();
+            let list = if random.percent(30) { random_activity(random) } else { list };
             lists[*random.pick(&["parent", "grouping", "category", "other"])] = list;
         }
         lists
     });
     maybe("contextAgents", 15, random, &|random| {
-        let one = |random: &mut Random| json!({"objectType": "contextAgent", "agent": agent(random)});
+        let one = |random: &mut Random| json!({"objectType": "contextAgent", "agent": random_agent(random)});
         (0..random.below(3)).map(|_| one(random)).collect()
     });
     maybe("contextGroups", 15, random, &|random| {
-        let one = |random: &mut Random| json!({"objectType": "contextGroup", "group": group(random)});
+        let one = |random: &mut Random| json!({"objectType": "contextGroup", "group": random_group(random)});
         (0..random.below(3)).map(|_| one(random)).collect()
     });
-    // A statement that is context is nobody's object.
+    // A statement in the context is not the object of another one.
     maybe("statement", 10, random, &|random| json!({"objectType": "StatementRef", "id": random.pick(ids)}));
     created
 }
