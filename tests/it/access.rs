@@ -1,5 +1,5 @@
-//! Who may do what (contract section 4): every route against every kind of caller, organisations that know
-//! nothing of each other, and tokens that must not pass.
+//! Tests of rights: every route with every kind of caller, separate organisations, and invalid tokens
+//! (`docs/specification.md#callers-and-rights`).
 
 mod routes;
 mod tenants;

@@ -1,4 +1,4 @@
-//! `rollbook demo`: what it makes, and what it keeps.
+//! Tests of `rollbook demo`.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -15,15 +15,15 @@ use serde_json::{Value, json};
 use crate::support::Database;
 use crate::support::server::{START, TestServer, run};
 
-/// A small organisation, for what doesn't need a large one.
+/// A small organisation for fast tests.
 const SMALL: Size = Size { users: 45, activities: 900 };
 
 fn acme() -> OrgId {
     OrgId::new(ORGANISATION).expect("an id")
 }
 
-/// Runs a test with a server on which an organisation of that size was made.
-fn with_demo(size: Size, test: impl AsyncFnOnce(&TestServer)) {
+/// Runs a test with a server and an organisation of this size.
+fn run_with_demo(size: Size, test: impl AsyncFnOnce(&TestServer)) {
     run(Database::sqlite(), async |server: &TestServer| {
         let seeded = seed(&server.store, &acme(), size, "platform").await.expect("the demo's data is taken");
         assert_eq!((seeded.users, seeded.contents, seeded.activities), (size.users, 60, size.activities));
@@ -31,14 +31,14 @@ fn with_demo(size: Size, test: impl AsyncFnOnce(&TestServer)) {
     });
 }
 
-async fn total(server: &TestServer, query: &str) -> u64 {
+async fn count_activities(server: &TestServer, query: &str) -> u64 {
     let owner = server.person("owner", "u001");
     let page = owner.get(&format!("/v1/activities?limit=1&count=exact&{query}")).await.expect(200).json();
     page["total"].as_u64().expect("a total")
 }
 
-/// Everything that the log says, but when it was stored.
-async fn log(server: &TestServer) -> Vec<Value> {
+/// All activities, without times of storing.
+async fn read_log(server: &TestServer) -> Vec<Value> {
     let owner = server.person("owner", "u001");
     let mut rows = owner.list("/v1/activities?include_deactivated=true&limit=1000", "activities").await;
     for row in &mut rows {
@@ -48,15 +48,15 @@ async fn log(server: &TestServer) -> Vec<Value> {
 }
 
 #[test]
-fn it_is_as_large_as_it_says() {
-    with_demo(Size::default(), async |server| {
+fn demo_has_the_documented_size() {
+    run_with_demo(Size::default(), async |server| {
         let owner = server.person("owner", "u001");
         let people = owner.list("/v1/users?limit=1000", "users").await;
         assert_eq!(people.len(), 200);
         assert_eq!(
             people.iter().filter(|user| user["manager"].is_null()).count(),
             1,
-            "one stands at the top"
+            "one user has no manager"
         );
         assert!(people.iter().any(|user| user["active"] == json!(false)));
         let roles: BTreeSet<&str> = people.iter().filter_map(|user| user["role"].as_str()).collect();
@@ -64,16 +64,16 @@ fn it_is_as_large_as_it_says() {
 
         let contents = owner.list("/v1/contents?limit=1000", "contents").await;
         let registered = contents.iter().filter(|content| content["registered"] == json!(true));
-        assert_eq!((registered.count(), contents.len()), (60, 61), "and one that only statements name");
+        assert_eq!((registered.count(), contents.len()), (60, 61), "one content occurs only in statements");
         assert!(contents.iter().any(|content| !content["archived_at"].is_null()));
 
-        // What isn't shown unless asked for is in the log all the same.
-        let shown = total(server, "include_deactivated=true").await;
-        let visited = total(server, "include_deactivated=true&action=visited").await;
-        assert_eq!(shown + visited, 20_000 + 1, "and the voiding of one more, which is a row itself");
-        assert_eq!(total(server, "verb=http://adlnet.gov/expapi/verbs/voided").await, 1);
-        assert!(visited > 100 && shown > 18_000, "{shown} shown, {visited} visited");
-        assert!(total(server, "").await < shown, "somebody has left");
+        // Activities that are listed only on request are in the log too.
+        let listed = count_activities(server, "include_deactivated=true").await;
+        let visited = count_activities(server, "include_deactivated=true&action=visited").await;
+        assert_eq!(listed + visited, 20_000 + 1, "one more activity is the voiding of another one");
+        assert_eq!(count_activities(server, "verb=http://adlnet.gov/expapi/verbs/voided").await, 1);
+        assert!(visited > 100 && listed > 18_000, "{listed} shown, {visited} visited");
+        assert!(count_activities(server, "").await < listed, "some users are deactivated");
         for query in [
             "origin=xapi",
             "origin=manual",
@@ -99,18 +99,18 @@ fn it_is_as_large_as_it_says() {
             "title=fire",
             "tag=sales",
         ] {
-            assert!(total(server, query).await > 0, "nothing with {query}");
+            assert!(count_activities(server, query).await > 0, "no activity with {query}");
         }
         let oldest = owner.get("/v1/activities?sort=happened_at&limit=1").await.expect(200).json();
         let oldest = oldest["activities"][0]["happened_at"].as_str().unwrap_or_default().to_owned();
-        assert!(oldest.starts_with("2024-03"), "two years back: {oldest}");
+        assert!(oldest.starts_with("2024-03"), "the oldest activity is two years old: {oldest}");
     });
 }
 
 #[test]
-fn a_learner_has_a_timeline_with_notes_that_they_never_see() {
+fn learner_has_notes_that_they_cannot_see() {
     run(Database::sqlite(), async |server: &TestServer| {
-        let seeded = seed(&server.store, &acme(), SMALL, "platform").await.expect("made");
+        let seeded = seed(&server.store, &acme(), SMALL, "platform").await.expect("the demo is created");
         let part = |variable: &str| {
             let part = seeded.cast.iter().find(|part| part.variable == variable).expect("a part");
             let claims = json!({"sub": part.user, "role": part.role.key(), "permissions": part.permissions});
@@ -129,66 +129,68 @@ fn a_learner_has_a_timeline_with_notes_that_they_never_see() {
 }
 
 #[test]
-fn the_same_moment_makes_the_same_organisation() {
+fn demo_is_the_same_for_the_same_time() {
     let (mut one, mut other) = (Vec::new(), Vec::new());
-    with_demo(SMALL, async |server| one = log(server).await);
-    with_demo(SMALL, async |server| other = log(server).await);
+    run_with_demo(SMALL, async |server| one = read_log(server).await);
+    run_with_demo(SMALL, async |server| other = read_log(server).await);
     assert!(one.len() > 700, "{}", one.len());
     assert_eq!(one, other);
 }
 
 #[test]
-fn what_content_sent_under_a_private_address_is_its_owners_in_the_end() {
-    with_demo(SMALL, async |server| {
+fn statements_with_a_private_address_belong_to_its_user() {
+    run_with_demo(SMALL, async |server| {
         let page =
             server.store.users(&acme(), &Reach::Organisation, &UserFilter::default(), None, 1_000).await;
         let users = page.expect("users").items;
-        let claimed: Vec<_> = users
+        let with_private_address: Vec<_> = users
             .iter()
             .filter(|user| serde_json::to_string(&user.identifiers).expect("JSON").contains("@mail.example"))
             .collect();
-        assert_eq!(claimed.len(), 3);
-        let rows = log(server).await;
+        assert_eq!(with_private_address.len(), 3);
+        let rows = read_log(server).await;
         assert!(rows.iter().all(|row| !row["user"]["email"].to_string().contains("@mail.example")));
-        assert!(rows.iter().any(|row| row["user"]["id"].is_null()), "visitors stay nobody's");
+        assert!(rows.iter().any(|row| row["user"]["id"].is_null()), "visitors are not users");
     });
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_is_made_once_and_kept() {
-    let Database::Sqlite { folder } = Database::sqlite() else { unreachable!("it was asked for") };
+async fn demo_is_created_once_and_reused() {
+    let Database::Sqlite { folder } = Database::sqlite() else { unreachable!("an SQLite database") };
     let home: PathBuf = folder.join("demo");
     let clock = Clock::manual(START);
-    let Prepared { store, state, seeded } = prepare(&home, SMALL, clock.clone()).await.expect("made");
+    let Prepared { store, state, seeded } =
+        prepare(&home, SMALL, clock.clone()).await.expect("the demo is created");
     let added = store.credentials(&acme()).await.expect("credentials");
     assert_eq!(added.len(), 1);
     store.close().await;
 
-    let again = prepare(&home, Size::default(), clock.clone()).await.expect("kept");
-    assert_eq!(again.seeded, seeded, "the size of a second start makes nothing new");
-    assert_eq!(again.state.credential_key, state.credential_key);
-    let page = again.store.users(&acme(), &Reach::Organisation, &UserFilter::default(), None, 1_000).await;
+    let second_start = prepare(&home, Size::default(), clock.clone()).await.expect("the demo is reused");
+    assert_eq!(second_start.seeded, seeded, "a second start creates nothing, with any size");
+    assert_eq!(second_start.state.credential_key, state.credential_key);
+    let page =
+        second_start.store.users(&acme(), &Reach::Organisation, &UserFilter::default(), None, 1_000).await;
     assert_eq!(page.expect("users").items.len(), SMALL.users);
-    again.store.close().await;
+    second_start.store.close().await;
 
-    // A start that was cut off is begun anew.
+    // An interrupted start is repeated.
     let file = home.join("demo.json");
-    let mut remembered: Value =
+    let mut saved_state: Value =
         serde_json::from_str(&std::fs::read_to_string(&file).expect("a file")).expect("JSON");
-    remembered["seeded"] = Value::Null;
-    std::fs::write(&file, remembered.to_string()).expect("written");
-    let anew = prepare(&home, SMALL, clock.clone()).await.expect("made anew");
-    // New ids, of the same reports.
+    saved_state["seeded"] = Value::Null;
+    std::fs::write(&file, saved_state.to_string()).expect("written");
+    let repeated_start = prepare(&home, SMALL, clock.clone()).await.expect("the demo is created again");
+    // The reports have the same names, but new ids.
     let names = |seeded: &Seeded| -> Vec<String> {
         let reports = seeded.reports.iter();
         reports.map(|report| report.variable.clone()).collect()
     };
-    assert_eq!(names(&anew.seeded), names(&seeded));
+    assert_eq!(names(&repeated_start.seeded), names(&seeded));
     let reports = seeded.reports.clone();
-    assert_eq!(Seeded { reports, ..anew.seeded }, seeded);
-    anew.store.close().await;
+    assert_eq!(Seeded { reports, ..repeated_start.seeded }, seeded);
+    repeated_start.store.close().await;
 
-    // A database that the demo didn't make is left alone.
+    // A database that the demo did not create is not changed.
     std::fs::remove_file(&file).expect("removed");
     let before = std::fs::metadata(home.join("rollbook.db")).expect("a database").len();
     let refused = prepare(&home, SMALL, clock).await.err().expect("refused").to_string();
@@ -198,26 +200,30 @@ async fn it_is_made_once_and_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_cast_has_a_part_for_every_role() {
-    let Database::Sqlite { folder } = Database::sqlite() else { unreachable!("it was asked for") };
+async fn demo_has_a_user_for_every_role() {
+    let Database::Sqlite { folder } = Database::sqlite() else { unreachable!("an SQLite database") };
     let Prepared { store, seeded, .. } =
-        prepare(&folder.join("demo"), SMALL, Clock::manual(START)).await.expect("made");
+        prepare(&folder.join("demo"), SMALL, Clock::manual(START)).await.expect("the demo is created");
     let roles: BTreeSet<_> = seeded.cast.iter().map(|part| part.role).collect();
-    assert_eq!((roles.len(), seeded.cast.len()), (8, 9), "the curator is there twice");
+    assert_eq!((roles.len(), seeded.cast.len()), (8, 9), "two users are curators");
     for part in &seeded.cast {
-        let user = store.user(&acme(), &Reach::Organisation, &part.user).await.expect("read").expect("there");
+        let user = store
+            .user(&acme(), &Reach::Organisation, &part.user)
+            .await
+            .expect("a query")
+            .expect("the user exists");
         assert!(user.active && user.role == part.role, "{}", part.variable);
     }
     store.close().await;
     std::fs::remove_dir_all(folder).expect("removed");
 }
 
-/// A manager's report lies in the mail, and holds what the manager's own export does.
+/// The message with a manager's report contains the manager's export.
 #[test]
-fn a_report_of_it_is_sent() {
+fn report_of_the_demo_is_sent() {
     run(Database::sqlite(), async |server: &TestServer| {
         let size = Size { activities: 4_000, ..SMALL };
-        let seeded = seed(&server.store, &acme(), size, "platform").await.expect("made");
+        let seeded = seed(&server.store, &acme(), size, "platform").await.expect("the demo is created");
         let manager = seeded.cast.iter().find(|part| part.variable == "MANAGER");
         let manager = manager.expect("a manager").user.to_string();
         let report = seeded.reports.iter().find(|report| report.variable == "FAILED_REPORT");
@@ -241,6 +247,6 @@ fn a_report_of_it_is_sent() {
         let manager = server.person("manager", &manager);
         let export = manager.get(&format!("/v1/reports/{report}/export.csv")).await.expect(200).body;
         assert_eq!(attached.get_body_raw().expect("decoded"), export);
-        assert!(export.iter().filter(|byte| **byte == b'\n').count() > 1, "some quiz was failed");
+        assert!(export.iter().filter(|byte| **byte == b'\n').count() > 1, "the export must have rows");
     });
 }

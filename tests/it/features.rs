@@ -1,6 +1,8 @@
-//! `docs/features.md` is true: every request in its tables is sent, in their order, to the organisation that the page
-//! describes. What it says is there answers, finds something and has the members it points at; what is to come answers
-//! 404; and no operation of `/v1` is left out of the page but those that [`UNSUNG`] names.
+//! Tests `docs/features.md`: every request of its tables is sent in order to the organisation that the page
+//! describes.
+//!
+//! An available request must succeed, find something, and have the members in its last column. A planned
+//! one must be 404. Every operation of `/v1` is on the page, except those in [`NOT_ON_THE_PAGE`].
 
 use std::collections::HashMap;
 
@@ -14,9 +16,9 @@ use crate::support::{TestServer, apply, both_databases};
 
 const PAGE: &str = include_str!("../../docs/features.md");
 
-/// Operations that the page passes over: how the directory and the catalogue are written, and who may speak to the
-/// server, are the matter of other pages.
-const UNSUNG: &[(&str, &str)] = &[
+/// Operations that are not on the page: other pages describe how the directory and the catalogue are
+/// written, and credentials.
+const NOT_ON_THE_PAGE: &[(&str, &str)] = &[
     ("put", "/v1/users/{id}"),
     ("post", "/v1/users/batch"),
     ("get", "/v1/users/{id}"),
@@ -42,26 +44,26 @@ const UNSUNG: &[(&str, &str)] = &[
     ("get", "/v1/organisation"),
 ];
 
-// --- The page ----------------------------------------------------------------------------------------------
+// --- The page --------------------------------------------------------------------------------------------
 
-/// A row of a table: what it says can be done, and how.
+/// A row of a table.
 #[derive(Debug, PartialEq)]
 struct Feature<'p> {
     line: usize,
-    what: &'p str,
-    to_come: bool,
+    title: &'p str,
+    is_planned: bool,
     method: &'p str,
     path: &'p str,
     body: Option<&'p str>,
     caller: &'p str,
-    /// The status that is said; else any of 2xx will do.
+    /// The status, or any 2xx if `None`.
     status: Option<u16>,
-    /// What the last column points at.
-    look_at: Vec<&'p str>,
+    /// The members in the last column.
+    members: Vec<&'p str>,
 }
 
-/// All rows of all tables; a row that can't be read is a fault of the page.
-fn features(page: &str) -> Vec<Feature<'_>> {
+/// All rows of all tables. Panics if a row is invalid.
+fn parse_features(page: &str) -> Vec<Feature<'_>> {
     let mut features = Vec::new();
     let mut rows_of_table = None;
     for (number, line) in page.lines().enumerate() {
@@ -75,21 +77,21 @@ fn features(page: &str) -> Vec<Feature<'_>> {
             rows_of_table.get_or_insert(0);
             continue;
         }
-        let read = feature(line_number, line);
-        features.push(read.unwrap_or_else(|fault| panic!("line {line_number}: {fault}: {line}")));
+        let parsed = parse_feature(line_number, line);
+        features.push(parsed.unwrap_or_else(|fault| panic!("line {line_number}: {fault}: {line}")));
         rows_of_table = rows_of_table.map(|rows| rows + 1);
     }
     assert_ne!(rows_of_table, Some(0), "the last table has no rows");
     features
 }
 
-fn feature(line: usize, text: &str) -> Result<Feature<'_>, String> {
+fn parse_feature(line: usize, text: &str) -> Result<Feature<'_>, String> {
     let inner = text.strip_prefix('|').and_then(|text| text.trim_end().strip_suffix('|'));
     let cells: Vec<&str> = inner.ok_or("no row")?.split('|').map(str::trim).collect();
-    let [what, request, look_at] = cells[..] else {
+    let [title, request, members] = cells[..] else {
         return Err(format!("{} cells, not three", cells.len()));
     };
-    let (to_come, request) = match request.strip_prefix("to come: ") {
+    let (is_planned, request) = match request.strip_prefix("to come: ") {
         Some(rest) => (true, rest),
         None => (false, request),
     };
@@ -107,7 +109,7 @@ fn feature(line: usize, text: &str) -> Result<Feature<'_>, String> {
         (caller, rest) = named.split_once('*').ok_or("a caller without an end")?;
         rest = rest.trim_start();
     }
-    let mut status = to_come.then_some(404);
+    let mut status = is_planned.then_some(404);
     if let Some(said) = rest.strip_prefix("→ ") {
         status = Some(said.parse().map_err(|_| format!("`{said}` is no status"))?);
         rest = "";
@@ -117,24 +119,24 @@ fn feature(line: usize, text: &str) -> Result<Feature<'_>, String> {
     }
     Ok(Feature {
         line,
-        what,
-        to_come,
+        title,
+        is_planned,
         method,
         path,
         body: body.map(|(body, _)| body),
         caller,
         status,
-        look_at: leading_code_spans(look_at),
+        members: leading_code_spans(members),
     })
 }
 
-/// The code span that the text begins with, and what follows it.
+/// The code span at the beginning of the text, and the rest.
 fn code_span(text: &str) -> Option<(&str, &str)> {
     let (code, rest) = text.strip_prefix('`')?.split_once('`')?;
     Some((code, rest.trim_start()))
 }
 
-/// The code spans at the beginning, separated by commas: what comes after other words is told, not pointed at.
+/// The code spans at the beginning, separated by commas. Code spans after other words do not count.
 fn leading_code_spans(mut text: &str) -> Vec<&str> {
     let mut spans = Vec::new();
     while let Some((code, rest)) = code_span(text) {
@@ -147,9 +149,9 @@ fn leading_code_spans(mut text: &str) -> Vec<&str> {
     spans
 }
 
-// --- The organisation that it describes --------------------------------------------------------------------
+// --- The organisation -------------------------------------------------------------------------------
 
-/// What the page's placeholders stand for, and who asks.
+/// The values of the page's placeholders, and its callers.
 pub struct Fixture {
     pub activity: String,
     pub mistake: String,
@@ -161,14 +163,14 @@ pub struct Fixture {
 }
 
 impl Fixture {
-    /// One of those whom the page names.
+    /// The caller with this name on the page.
     pub fn caller(&self, name: &str) -> &Caller {
-        self.callers.get(name).unwrap_or_else(|| panic!("nobody is called *{name}*"))
+        self.callers.get(name).unwrap_or_else(|| panic!("the page has no caller *{name}*"))
     }
 }
 
-/// Makes the organisation of the page in an empty server.
-pub async fn fixture(server: &TestServer) -> Fixture {
+/// Creates the organisation of the page.
+pub async fn create_fixture(server: &TestServer) -> Fixture {
     let mut callers = HashMap::new();
     for (name, role, id) in [
         ("owner", "owner", "olu"),
@@ -188,11 +190,11 @@ pub async fn fixture(server: &TestServer) -> Fixture {
     let scopes = ["activities/read", "activities/write", "statements/write"];
     callers.insert("integration", server.credential("acme", &scopes).await);
     let admin = callers["admin"].clone();
-    people(&admin).await;
-    catalogue(&admin).await;
+    create_people(&admin).await;
+    create_contents(&admin).await;
 
     let integration = &callers["integration"];
-    integration.post("/v1/activities/batch", &history()).await.expect(201);
+    integration.post("/v1/activities/batch", &activities()).await.expect(201);
     let passed = json!({
         "actor": {"mbox": "mailto:ada@example.org"},
         "verb": {"id": "http://adlnet.gov/expapi/verbs/passed"},
@@ -231,7 +233,7 @@ pub async fn fixture(server: &TestServer) -> Fixture {
     Fixture { activity: activity_id, mistake, note, report, key, schedule, callers }
 }
 
-async fn people(admin: &Caller) {
+async fn create_people(admin: &Caller) {
     let teams = [team("sales"), team("sales-north").set("parent", "sales")];
     admin.post("/v1/teams/batch", &teams).await.expect(200);
     admin.put("/v1/groups/first-aiders", &group("first-aiders")).await.expect(201);
@@ -255,7 +257,7 @@ async fn people(admin: &Caller) {
     admin.post("/v1/users/batch", &users).await.expect(200);
 }
 
-async fn catalogue(admin: &Caller) {
+async fn create_contents(admin: &Caller) {
     let titled = |id: &str, kind: &str, title: &str| content(id, kind).set("title", title);
     let item = |id: &str, kind: &str, title: &str| titled(id, "item", title).set("content_type", kind);
     let contents = [
@@ -279,46 +281,53 @@ async fn catalogue(admin: &Caller) {
     admin.post("/v1/contents/batch", &contents).await.expect(200);
 }
 
-/// What people did, but for what needs more words than a line.
-fn history() -> Vec<Body> {
-    let did = |user: &str, action: &str, content: &str, at: &str| {
+/// The activities of the page that need one line each.
+fn activities() -> Vec<Body> {
+    let activity_at = |user: &str, action: &str, content: &str, at: &str| {
         let body = activity(user, action).set("happened_at", at);
         if content.is_empty() { body } else { body.set("content", content) }
     };
-    let told = |body: Body, comment: &str| body.set("recorded_by", "ada").set("comment", comment);
+    let with_comment = |body: Body, comment: &str| body.set("recorded_by", "ada").set("comment", comment);
     vec![
-        did("bo", "started", "fire-safety", "2024-05-01T09:00:00Z"),
-        did("bo", "received_certificate_for", "fire-safety", "2024-05-10T09:05:00Z")
+        activity_at("bo", "started", "fire-safety", "2024-05-01T09:00:00Z"),
+        activity_at("bo", "received_certificate_for", "fire-safety", "2024-05-10T09:05:00Z")
             .set("certificate", json!({"name": "Fire warden", "expires_at": "2026-05-10T09:00:00Z"})),
-        did("bo", "logged_in", "", "2026-01-10T08:00:00Z"),
-        did("bo", "logged_in", "", "2026-02-10T08:00:00Z"),
-        did("bo", "logged_out", "", "2026-02-10T09:00:00Z"),
-        did("bo", "logged_in", "", "2026-03-16T08:00:00Z"),
-        told(did("bo", "assigned", "forklift-plan", "2026-01-12T09:00:00Z"), "Drives from March"),
-        told(did("bo", "unassigned", "forklift-plan", "2026-02-20T09:00:00Z"), "Doesn't drive after all"),
-        did("bo", "completed", "old-course", "2026-01-15T09:00:00Z"),
-        did("bo", "enrolled_for", "first-aid-day", "2026-01-20T09:00:00Z"),
-        did("bo", "completed", "intro-video", "2026-02-15T09:00:00Z"),
-        did("bo", "completed", "forklift-sim", "2026-03-02T09:00:00Z")
+        activity_at("bo", "logged_in", "", "2026-01-10T08:00:00Z"),
+        activity_at("bo", "logged_in", "", "2026-02-10T08:00:00Z"),
+        activity_at("bo", "logged_out", "", "2026-02-10T09:00:00Z"),
+        activity_at("bo", "logged_in", "", "2026-03-16T08:00:00Z"),
+        with_comment(
+            activity_at("bo", "assigned", "forklift-plan", "2026-01-12T09:00:00Z"),
+            "Drives from March",
+        ),
+        with_comment(
+            activity_at("bo", "unassigned", "forklift-plan", "2026-02-20T09:00:00Z"),
+            "Doesn't drive after all",
+        ),
+        activity_at("bo", "completed", "old-course", "2026-01-15T09:00:00Z"),
+        activity_at("bo", "enrolled_for", "first-aid-day", "2026-01-20T09:00:00Z"),
+        activity_at("bo", "completed", "intro-video", "2026-02-15T09:00:00Z"),
+        activity_at("bo", "completed", "forklift-sim", "2026-03-02T09:00:00Z")
             .set("result", json!({"total_time": "PT40M"})),
-        did("bo", "completed", "fire-safety", "2026-03-05T09:00:00Z")
+        activity_at("bo", "completed", "fire-safety", "2026-03-05T09:00:00Z")
             .set("result", json!({"score": 45, "total_time": "PT25M"})),
-        did("bo", "viewed", "handbook", "2026-03-17T12:00:00Z"),
-        did("ada", "logged_in", "", "2026-02-01T08:00:00Z"),
-        did("ada", "viewed", "handbook", "2026-03-01T09:00:00Z"),
-        did("ada", "read", "handbook", "2026-03-01T10:00:00Z"),
-        did("cy", "started", "fire-safety", "2026-03-01T09:00:00Z"),
-        did("cy", "completed", "podcast", "2026-03-03T09:00:00Z"),
-        did("cy", "enrolled_for", "first-aid-day", "2026-01-21T09:00:00Z"),
-        did("cy", "viewed", "forklift-sim", "2026-03-17T09:00:00Z").set("device_type", "phone"),
-        did("dee", "completed", "fire-safety", "2025-12-01T09:00:00Z").set("result", json!({"score": 100})),
-        did("dee", "viewed", "handbook", "2025-12-02T09:00:00Z"),
+        activity_at("bo", "viewed", "handbook", "2026-03-17T12:00:00Z"),
+        activity_at("ada", "logged_in", "", "2026-02-01T08:00:00Z"),
+        activity_at("ada", "viewed", "handbook", "2026-03-01T09:00:00Z"),
+        activity_at("ada", "read", "handbook", "2026-03-01T10:00:00Z"),
+        activity_at("cy", "started", "fire-safety", "2026-03-01T09:00:00Z"),
+        activity_at("cy", "completed", "podcast", "2026-03-03T09:00:00Z"),
+        activity_at("cy", "enrolled_for", "first-aid-day", "2026-01-21T09:00:00Z"),
+        activity_at("cy", "viewed", "forklift-sim", "2026-03-17T09:00:00Z").set("device_type", "phone"),
+        activity_at("dee", "completed", "fire-safety", "2025-12-01T09:00:00Z")
+            .set("result", json!({"score": 100})),
+        activity_at("dee", "viewed", "handbook", "2025-12-02T09:00:00Z"),
     ]
 }
 
-// --- Asking, and judging the answer ------------------------------------------------------------------------
+// --- Requests and checks --------------------------------------------------------------------------------
 
-async fn ask(fixture: &Fixture, feature: &Feature<'_>) -> Answer {
+async fn send_request(fixture: &Fixture, feature: &Feature<'_>) -> Answer {
     let path = feature
         .path
         .replace("{activity}", &fixture.activity)
@@ -342,43 +351,43 @@ async fn ask(fixture: &Fixture, feature: &Feature<'_>) -> Answer {
     }
 }
 
-/// What is wrong with an answer, if something is.
-fn fault(feature: &Feature<'_>, answer: &Answer) -> Option<String> {
-    let as_said = match feature.status {
+/// Describes what is wrong with an answer.
+fn find_fault(feature: &Feature<'_>, answer: &Answer) -> Option<String> {
+    let has_expected_status = match feature.status {
         Some(status) => answer.status == status,
         None => (200..300).contains(&answer.status),
     };
-    if !as_said {
-        return Some(format!("answered {}", answer.status));
+    if !has_expected_status {
+        return Some(format!("the status is {}", answer.status));
     }
-    if feature.to_come {
+    if feature.is_planned {
         return None;
     }
     let is_csv = answer.header("content-type").is_some_and(|kind| kind.starts_with("text/csv"));
     if is_csv {
         let (headings, rows) = answer.csv();
         if rows.is_empty() {
-            return Some("finds nothing".to_owned());
+            return Some("the list is empty".to_owned());
         }
-        let missing = feature.look_at.iter().find(|name| !headings.iter().any(|heading| heading == **name));
-        return missing.map(|name| format!("has no column `{name}`"));
+        let missing = feature.members.iter().find(|name| !headings.iter().any(|heading| heading == **name));
+        return missing.map(|name| format!("the column `{name}` is missing"));
     }
     let Ok(body) = serde_json::from_slice::<Value>(&answer.body) else {
         let empty = answer.body.is_empty() && answer.status != 204;
-        return (empty || !feature.look_at.is_empty()).then(|| "is no JSON".to_owned());
+        return (empty || !feature.members.is_empty()).then(|| "the body is not JSON".to_owned());
     };
-    // A single thing may have empty lists in it; an answer that is a list may not be one.
+    // A single object may contain empty lists, but a list must not be empty.
     let is_list = body.get("id").is_none();
     let mut members = body.as_object().into_iter().flat_map(|members| members.values());
     if is_list && members.any(|member| member.as_array().is_some_and(Vec::is_empty)) {
-        return Some("finds nothing".to_owned());
+        return Some("the list is empty".to_owned());
     }
-    let missing = feature.look_at.iter().find(|name| !says(&body, name));
-    missing.map(|name| format!("says nothing at `{name}`"))
+    let missing = feature.members.iter().find(|name| !contains_value(&body, name));
+    missing.map(|name| format!("the member `{name}` is missing"))
 }
 
-/// Whether the path of members leads to something, from anywhere in the value; or the text is a value in it.
-fn says(value: &Value, name: &str) -> bool {
+/// Returns true if a path of members exists anywhere in the value, or the value contains the text.
+fn contains_value(value: &Value, name: &str) -> bool {
     let path: String = name.split('.').map(|member| format!("/{member}")).collect();
     let there = match value.pointer(&path) {
         None | Some(Value::Null) => false,
@@ -388,24 +397,24 @@ fn says(value: &Value, name: &str) -> bool {
     there
         || match value {
             Value::String(text) => text == name,
-            Value::Array(elements) => elements.iter().any(|element| says(element, name)),
-            Value::Object(members) => members.values().any(|member| says(member, name)),
+            Value::Array(elements) => elements.iter().any(|element| contains_value(element, name)),
+            Value::Object(members) => members.values().any(|member| contains_value(member, name)),
             _ => false,
         }
 }
 
 #[apply(both_databases)]
-async fn every_request_of_the_page_is_answered_as_it_says(server: &TestServer) {
-    let fixture = fixture(server).await;
-    let features = features(PAGE);
+async fn every_request_of_the_page_has_the_documented_answer(server: &TestServer) {
+    let fixture = create_fixture(server).await;
+    let features = parse_features(PAGE);
     let mut faults = Vec::new();
     for feature in &features {
-        let answer = ask(&fixture, feature).await;
-        if let Some(fault) = fault(feature, &answer) {
+        let answer = send_request(&fixture, feature).await;
+        if let Some(fault) = find_fault(feature, &answer) {
             let said: String = String::from_utf8_lossy(&answer.body).chars().take(600).collect();
             faults.push(format!(
                 "line {}: {} ({} {}) {fault}\n{said}\n",
-                feature.line, feature.what, feature.method, feature.path
+                feature.line, feature.title, feature.method, feature.path
             ));
         }
     }
@@ -413,29 +422,32 @@ async fn every_request_of_the_page_is_answered_as_it_says(server: &TestServer) {
 }
 
 #[apply(both_databases)]
-async fn the_page_leaves_no_operation_out(server: &TestServer) {
+async fn page_contains_every_operation(server: &TestServer) {
     let document = server.anonymous().get("/openapi.json").await.expect(200).json();
-    let features = features(PAGE);
+    let features = parse_features(PAGE);
     let paths = document["paths"].as_object().expect("paths");
-    // A fixed path is not what a parameter in the same place stands for.
+    // A fixed path does not match a template with a parameter in its place.
     let fixed = |path: &str| paths.contains_key(path);
-    let is = |template: &str, asked: &str| {
+    let matches_path = |template: &str, asked: &str| {
         let asked = asked.split('?').next().unwrap_or_default();
         let (template_parts, parts): (Vec<&str>, Vec<&str>) =
             (template.split('/').collect(), asked.split('/').collect());
-        let alike =
+        let same_segments =
             template_parts.iter().zip(&parts).all(|(one, other)| one == other || one.starts_with('{'));
-        asked == template || (!fixed(asked) && alike && template_parts.len() == parts.len())
+        asked == template || (!fixed(asked) && same_segments && template_parts.len() == parts.len())
     };
     let mut left_out = Vec::new();
     for (path, item) in paths.iter().filter(|(path, _)| path.starts_with("/v1")) {
         for method in item.as_object().expect("operations").keys().filter(|key| *key != "parameters") {
-            let sung = features.iter().any(|feature| {
-                !feature.to_come && feature.method.eq_ignore_ascii_case(method) && is(path, feature.path)
+            let is_on_the_page = features.iter().any(|feature| {
+                !feature.is_planned
+                    && feature.method.eq_ignore_ascii_case(method)
+                    && matches_path(path, feature.path)
             });
-            let unsung = UNSUNG.contains(&(method.as_str(), path.as_str()));
-            if sung == unsung {
-                left_out.push(format!("{method} {path}: on the page: {sung}, passed over: {unsung}"));
+            let is_excluded = NOT_ON_THE_PAGE.contains(&(method.as_str(), path.as_str()));
+            if is_on_the_page == is_excluded {
+                left_out
+                    .push(format!("{method} {path}: on the page: {is_on_the_page}, excluded: {is_excluded}"));
             }
         }
     }
@@ -443,20 +455,20 @@ async fn the_page_leaves_no_operation_out(server: &TestServer) {
 }
 
 #[test]
-fn a_row_is_read_to_its_last_word() {
+fn row_of_the_page_is_parsed_completely() {
     let row = "| What | to come: `POST /v1/x?a=1` `{\"a\": 1}` as *manager* → 403 | `a.b`, `C d`, and `e` |";
     let expected = Feature {
         line: 7,
-        what: "What",
-        to_come: true,
+        title: "What",
+        is_planned: true,
         method: "POST",
         path: "/v1/x?a=1",
         body: Some("{\"a\": 1}"),
         caller: "manager",
         status: Some(403),
-        look_at: vec!["a.b", "C d"],
+        members: vec!["a.b", "C d"],
     };
-    assert_eq!(feature(7, row), Ok(expected));
+    assert_eq!(parse_feature(7, row), Ok(expected));
     for bad in [
         "| What | as you like | |",
         "| What | `GET` | |",
@@ -465,19 +477,19 @@ fn a_row_is_read_to_its_last_word() {
         "| What | `GET /v1` → soon | |",
         "| What | `GET /v1` |",
     ] {
-        assert!(feature(1, bad).is_err(), "{bad}");
+        assert!(parse_feature(1, bad).is_err(), "{bad}");
     }
     let page = "| what | request | look at |\n| --- | --- | --- |\n\nWords";
-    assert!(std::panic::catch_unwind(|| features(page)).is_err(), "a table without rows");
+    assert!(std::panic::catch_unwind(|| parse_features(page)).is_err(), "a table without rows");
 }
 
 #[test]
-fn what_is_pointed_at_must_be_there() {
+fn documented_member_must_exist() {
     let body = json!({"rows": [{"a": null, "b": []}, {"a": {"c": 1}, "d": "done"}]});
     for there in ["rows", "a.c", "rows", "done", "d"] {
-        assert!(says(&body, there), "{there}");
+        assert!(contains_value(&body, there), "{there}");
     }
     for missing in ["b", "a.d", "c.a", "nothing"] {
-        assert!(!says(&body, missing), "{missing}");
+        assert!(!contains_value(&body, missing), "{missing}");
     }
 }

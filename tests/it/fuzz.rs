@@ -1,13 +1,15 @@
-//! The reader of statements against whatever a client can send.
+//! Fuzz tests of the parser of statements.
 //!
-//! From good statements of every kind (`fuzz/seeds/good`) come bad ones: members gone, twice, renamed or in another
-//! order, other types, deep nesting, huge numbers, odd letters, half characters, text that ends early ([`mutate`]). Of each,
-//! read by both versions, [`judge`] says what must hold: nothing panics, every fault leads to a place that is there, and
-//! what is taken is kept as it came, read again, and equal to itself.
+//! From valid statements of every kind (`fuzz/seeds/good`), [`mutate`] makes invalid ones: missing,
+//! repeated, renamed or reordered members, other types, deep nesting, huge numbers, unusual characters, and
+//! text that ends early. For each body and both versions, [`judge`] checks that nothing panics, that each
+//! fault has the pointer of an existing place, and that an accepted statement is stored unchanged, can be
+//! parsed again and equals itself.
 //!
-//! It is the same on every run. `ROLLBOOK_TEST_RUNS=1000000` asks more, `ROLLBOOK_TEST_SEED=7` begins elsewhere. A
-//! failure shows the smallest body that still goes wrong: put it into `fuzz/seeds/found`, whose files are judged
-//! on every run, good ones (`good_…`) and bad ones (`bad_…`).
+//! Every run uses the same seeds. `ROLLBOOK_TEST_RUNS=1000000` sets the number of bodies, and
+//! `ROLLBOOK_TEST_SEED=7` the first seed. A failure shows the smallest body that still fails. Add it to
+//! `fuzz/seeds/found`, with a name that begins with `good_` or `bad_`: these bodies are checked in every
+//! run.
 
 mod judge;
 mod mutate;
@@ -20,22 +22,22 @@ use std::time::{Duration, Instant};
 use rollbook::base::json::MAX_VALUES;
 use rollbook::record::{Limits, Statement, Version, format, parse_statements};
 
-use self::judge::{SEAL, Verdict};
+use self::judge::{SERVER_FIELDS, Verdict};
 use self::tree::Tree;
 use crate::support::random::Random;
 
-/// Bodies of a usual run.
+/// The number of bodies of a usual run.
 const RUNS: u64 = 3_000;
-/// How long one body may take, however slow the machine is.
+/// The longest time for one body, also on a slow machine.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-fn number(name: &str) -> Option<u64> {
+fn read_number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
     Some(text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
 }
 
-/// The files of a folder of seeds, by their names.
-fn seeds(folder: &str) -> Vec<(String, Vec<u8>)> {
+/// The files of a folder of seeds, with their names.
+fn read_seeds(folder: &str) -> Vec<(String, Vec<u8>)> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/it/fuzz/seeds").join(folder);
     let files = std::fs::read_dir(folder).expect("the folder of seeds is there");
     let mut files: Vec<PathBuf> = files.map(|file| file.expect("a file").path()).collect();
@@ -44,24 +46,25 @@ fn seeds(folder: &str) -> Vec<(String, Vec<u8>)> {
     files.iter().map(|file| (name(file), std::fs::read(file).expect("the seed can be read"))).collect()
 }
 
-/// The statements of the good seeds.
-fn good_statements() -> Vec<Tree> {
-    seeds("good")
+/// The statements of the valid seeds.
+fn valid_statements() -> Vec<Tree> {
+    read_seeds("good")
         .into_iter()
-        .flat_map(|(_, body)| match Tree::read(std::str::from_utf8(&body).expect("a good seed is text")) {
+        .flat_map(|(_, body)| match Tree::parse(std::str::from_utf8(&body).expect("a good seed is text")) {
             Tree::Array(elements) => elements,
             one => vec![one],
         })
         .collect()
 }
 
-/// Judges a body; a panic is a fault like any other.
-fn judged(body: &[u8], tree: Option<&Tree>) -> Result<Verdict, String> {
+/// Checks a body. A panic is a failure too.
+fn check_body(body: &[u8], tree: Option<&Tree>) -> Result<Verdict, String> {
     let started = Instant::now();
-    let verdict = catch_unwind(AssertUnwindSafe(|| judge::judge(body, tree))).unwrap_or_else(|panic| {
-        let said = panic.downcast_ref::<String>().cloned();
-        Err(format!("panicked: {}", said.unwrap_or_else(|| "no words".to_owned())))
-    });
+    let verdict =
+        catch_unwind(AssertUnwindSafe(|| judge::check_statements(body, tree))).unwrap_or_else(|panic| {
+            let message = panic.downcast_ref::<String>().cloned();
+            Err(format!("panicked: {}", message.unwrap_or_else(|| "no words".to_owned())))
+        });
     match started.elapsed() {
         long if long > PATIENCE => Err(format!("it took {long:?}")),
         _ => verdict,
@@ -69,59 +72,59 @@ fn judged(body: &[u8], tree: Option<&Tree>) -> Result<Verdict, String> {
 }
 
 #[test]
-fn good_seeds_are_taken_as_they_came() {
-    for (name, body) in seeds("good") {
-        let tree = Tree::read(std::str::from_utf8(&body).expect("a good seed is text"));
-        match judged(&body, Some(&tree)) {
-            Ok(Verdict::Good(_)) => {}
+fn valid_seeds_are_accepted_unchanged() {
+    for (name, body) in read_seeds("good") {
+        let tree = Tree::parse(std::str::from_utf8(&body).expect("a good seed is text"));
+        match check_body(&body, Some(&tree)) {
+            Ok(Verdict::Valid(_)) => {}
             other => panic!("{name}: {other:?}"),
         }
     }
 }
 
 #[test]
-fn what_was_found_once_stays_put_right() {
-    for (name, body) in seeds("found") {
-        let verdict = judged(&body, None).unwrap_or_else(|fault| panic!("{name}: {fault}"));
-        let good = matches!(verdict, Verdict::Good(_));
+fn former_failures_stay_fixed() {
+    for (name, body) in read_seeds("found") {
+        let verdict = check_body(&body, None).unwrap_or_else(|fault| panic!("{name}: {fault}"));
+        let good = matches!(verdict, Verdict::Valid(_));
         assert_eq!(good, name.starts_with("good_"), "{name}: {verdict:?}");
-        assert!(good || name.starts_with("bad_"), "{name} is called neither good nor bad");
+        assert!(good || name.starts_with("bad_"), "the name of {name} must begin with good_ or bad_");
     }
 }
 
 #[test]
-fn whatever_a_client_sends_is_read_or_refused() {
-    let runs = number("ROLLBOOK_TEST_RUNS").unwrap_or(RUNS);
-    let seed = number("ROLLBOOK_TEST_SEED").unwrap_or(1);
-    let good = good_statements();
-    let mut taken = 0;
-    // Each run has a stream of its own, so that one can be asked for alone.
+fn every_body_is_accepted_or_refused() {
+    let runs = read_number("ROLLBOOK_TEST_RUNS").unwrap_or(RUNS);
+    let seed = read_number("ROLLBOOK_TEST_SEED").unwrap_or(1);
+    let good = valid_statements();
+    let mut accepted = 0;
+    // Each run has a separate random stream, so that it can be repeated alone.
     for run in seed..seed + runs {
         let mut random = Random::new(run.wrapping_mul(0x9e37_79b9));
         let case = Case::new(&mut random, &good);
-        match case.judged() {
-            Ok(verdict) => taken += u64::from(matches!(verdict, Verdict::Good(1..))),
+        match case.check() {
+            Ok(verdict) => accepted += u64::from(matches!(verdict, Verdict::Valid(1..))),
             Err(_) => {
-                let (body, fault) = case.smallest();
+                let (body, fault) = case.minimise();
                 panic!(
-                    "{fault}\n\n{}\n\nAgain: ROLLBOOK_TEST_SEED={run} ROLLBOOK_TEST_RUNS=1",
+                    "{fault}\n\n{}\n\nRepeat with ROLLBOOK_TEST_SEED={run} ROLLBOOK_TEST_RUNS=1",
                     String::from_utf8_lossy(&body)
                 );
             }
         }
     }
-    // Only good statements are kept, and only bad ones have faults: there must be enough of both.
-    assert!(runs < 100 || taken * 100 > runs * 15, "only {taken} of {runs} bodies were taken");
-    assert!(runs < 100 || taken * 100 < runs * 85, "{taken} of {runs} bodies were taken");
-    println!("{runs} bodies, {taken} of them taken");
+    // The test needs enough valid and enough invalid bodies.
+    assert!(runs < 100 || accepted * 100 > runs * 15, "only {accepted} of {runs} bodies were taken");
+    assert!(runs < 100 || accepted * 100 < runs * 85, "{accepted} of {runs} bodies were taken");
+    println!("{runs} bodies, {accepted} of them taken");
 }
 
-/// One body.
+/// A body.
 struct Case {
     tree: Tree,
-    /// The stream of what is done to its text.
+    /// The random stream for changes of the text.
     random: Random,
-    /// Whether the text itself is broken, so that it is no tree any more.
+    /// The text is broken, so that it is not JSON any more.
     broken: bool,
 }
 
@@ -140,23 +143,23 @@ impl Case {
         Self { tree, random: random.clone(), broken }
     }
 
-    fn judged(&self) -> Result<Verdict, String> {
+    fn check(&self) -> Result<Verdict, String> {
         let mut random = self.random.clone();
         if self.broken {
             let mut bytes = self.tree.text().into_bytes();
             for _ in 0..1 + random.below(3) {
                 mutate::break_bytes(&mut bytes, &mut random);
             }
-            return judged(&bytes, None);
+            return check_body(&bytes, None);
         }
         let text = self.tree.text();
-        let verdict = judged(text.as_bytes(), Some(&self.tree))?;
-        self.means_the_same(&text, &mut random)?;
+        let verdict = check_body(text.as_bytes(), Some(&self.tree))?;
+        self.check_equal_meaning(&text, &mut random)?;
         Ok(verdict)
     }
 
-    /// White space means nothing at all, and the order of members nothing but in what is given back.
-    fn means_the_same(&self, text: &str, random: &mut Random) -> Result<(), String> {
+    /// White space does not matter, and the order of members matters only for the returned text.
+    fn check_equal_meaning(&self, text: &str, random: &mut Random) -> Result<(), String> {
         let limits = Limits::default();
         let read = |text: &str| parse_statements(text.as_bytes(), Version::V2, &limits);
         let mut spaced = String::new();
@@ -166,7 +169,7 @@ impl Case {
             }
         });
         let (one, other) = (read(text), read(&spaced));
-        // Only what is no JSON is told by its line and column.
+        // Only faults in the JSON syntax contain a line and a column.
         let places = |read: &Result<Vec<Statement>, Vec<_>>| match read {
             Ok(statements) => Ok(statements.clone()),
             Err(faults) => Err(faults
@@ -175,28 +178,35 @@ impl Case {
                 .collect::<Vec<_>>()),
         };
         if places(&one) != places(&other) {
-            return Err(format!("with white space it is {other:?}, without {one:?}"));
+            return Err(format!("with white space {other:?}, without {one:?}"));
         }
         let mut tree = self.tree.clone();
         mutate::shuffle_members(&mut tree, random);
         match (one, read(&tree.text())) {
             (Ok(one), Ok(other)) => {
-                let stored =
-                    other.iter().map(|statement| Statement::parse_stored(&statement.canonicalise(&SEAL)));
+                let stored = other
+                    .iter()
+                    .map(|statement| Statement::parse_stored(&statement.canonicalise(&SERVER_FIELDS)));
                 let same = one
                     .iter()
                     .zip(stored)
                     .all(|(one, stored)| stored.is_ok_and(|stored| one.same_as(&stored)));
-                if same { Ok(()) } else { Err(format!("in another order it is another:\n{}", tree.text())) }
+                if same {
+                    Ok(())
+                } else {
+                    Err(format!("another order of members changes the statement:\n{}", tree.text()))
+                }
             }
             (Err(_), Err(_)) => Ok(()),
-            (one, other) => Err(format!("in another order it is {other:?}, not {one:?}:\n{}", tree.text())),
+            (one, other) => {
+                Err(format!("with another order of members {other:?}, not {one:?}:\n{}", tree.text()))
+            }
         }
     }
 
-    /// The body with everything left out that can be while something still goes wrong.
-    fn smallest(mut self) -> (Vec<u8>, String) {
-        let mut fault = self.judged().expect_err("it went wrong before");
+    /// The smallest body that still fails.
+    fn minimise(mut self) -> (Vec<u8>, String) {
+        let mut fault = self.check().expect_err("it went wrong before");
         'again: loop {
             for number in 0..self.tree.count() {
                 let parts = match self.tree.nth(number) {
@@ -212,7 +222,7 @@ impl Case {
                         _ => {}
                     }
                     let case = Case { tree: smaller, random: self.random.clone(), ..self };
-                    if let Err(still) = case.judged() {
+                    if let Err(still) = case.check() {
                         (self, fault) = (case, still);
                         continue 'again;
                     }
@@ -230,9 +240,10 @@ impl Case {
     }
 }
 
-/// A statement of as many values as there may be can be kept, read again and given back, though it has more by then.
+/// A statement with the maximum number of values can be stored and parsed again, although it has more
+/// values then.
 #[test]
-fn a_statement_of_as_many_values_as_are_taken_can_be_kept() {
+fn statement_with_the_maximum_of_values_can_be_stored() {
     let before = concat!(
         r#"{"actor":{"mbox":"mailto:a@b.c"},"verb":{"id":"urn:v"},"object":{"id":"urn:o"},"#,
         r#""context":{"contextActivities":{"parent":{"id":"urn:p"}},"extensions":{"urn:x":["#
@@ -244,15 +255,17 @@ fn a_statement_of_as_many_values_as_are_taken_can_be_kept() {
     assert!(faults[0].pointer.is_empty() && faults[0].detail.contains("1000000 values"), "{}", faults[0]);
     let read =
         parse_statements(body(MAX_VALUES).as_bytes(), Version::V1, &limits).expect("as many as may be");
-    let sealed = read[0].canonicalise(&SEAL);
-    let stored = Statement::parse_stored(&sealed).expect("what is kept can be read");
+    let stored_text = read[0].canonicalise(&SERVER_FIELDS);
+    let stored = Statement::parse_stored(&stored_text).expect("what is kept can be read");
     assert!(read[0].same_as(&stored));
-    assert!(format::to_ids(&sealed).expect("what is kept can be given back").len() > 2 * (MAX_VALUES - 20));
+    assert!(
+        format::to_ids(&stored_text).expect("what is kept can be given back").len() > 2 * (MAX_VALUES - 20)
+    );
 }
 
-/// A lot of anything takes a moment: what reads it never goes over it again and again.
+/// Very long parts are parsed in linear time.
 #[test]
-fn a_long_body_takes_a_moment() {
+fn long_body_is_parsed_in_linear_time() {
     const LENGTH: usize = 128 * 1024;
     let around = |before: &str, piece: &dyn Fn(usize) -> String, after: &str| {
         let mut text = before.to_owned();
@@ -332,16 +345,16 @@ fn a_long_body_takes_a_moment() {
         around("[", &|n| format!(r#"{{"id":"00000000-0000-4000-8000-{n:012}","actor":1}},"#), "1]"),
         around("", &|_| " ".into(), &(about.clone() + r#""timestamp":"2026-01-01T00:00:00Z"}"#)),
     ];
-    let mut taken = 0;
+    let mut accepted = 0;
     for body in &bodies {
         let started = Instant::now();
-        let verdict = judged(body.as_bytes(), None);
+        let verdict = check_body(body.as_bytes(), None);
         let excerpt: String = body.chars().take(120).collect();
         let verdict = verdict.unwrap_or_else(|fault| panic!("{excerpt}…: {:.300}", fault));
-        taken += usize::from(verdict != Verdict::Bad);
+        accepted += usize::from(verdict != Verdict::Invalid);
         if std::env::var_os("ROLLBOOK_TEST_RUNS").is_some() {
             println!("{:?} {verdict:?} {excerpt}", started.elapsed());
         }
     }
-    assert!(taken >= 8, "only {taken} of {} are good", bodies.len());
+    assert!(accepted >= 8, "only {accepted} of {} are good", bodies.len());
 }

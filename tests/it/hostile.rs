@@ -1,5 +1,5 @@
-//! Bad input (contract section 12): the right status, a pointer that leads to the place, nothing stored, and a
-//! server that goes on answering.
+//! Tests of invalid input: the status, a pointer to the place, nothing stored, and a server that continues
+//! to answer (`docs/specification.md#errors`).
 
 mod mutations;
 mod sizes;
@@ -11,14 +11,14 @@ use serde_json::{Value, json};
 use crate::support::builders::{content, mailbox, user};
 use crate::support::http::Caller;
 
-/// The admin of an organisation with the user `ada` and the quiz `fire`.
-async fn prepared(admin: &Caller) {
+/// Creates the user `ada` and the quiz `fire`.
+async fn set_up(admin: &Caller) {
     admin.put("/v1/users/ada", &user("ada").set("email", "ada@example.org")).await.expect(201);
     admin.put("/v1/contents/fire", &content("fire", "quiz").set("title", "Fire Safety")).await.expect(201);
 }
 
-/// How much is stored of everything that a request could store.
-async fn stored(admin: &Caller) -> Value {
+/// The number of stored objects of each kind.
+async fn count_stored(admin: &Caller) -> Value {
     let mut stored = json!({});
     for resource in ["users", "teams", "groups", "contents"] {
         stored[resource] = json!(admin.list(&format!("/v1/{resource}?limit=1000"), resource).await.len());
@@ -34,8 +34,8 @@ async fn stored(admin: &Caller) -> Value {
     stored
 }
 
-/// A statement that has nearly every member there is.
-fn whole_statement() -> Value {
+/// A statement with nearly every member.
+fn full_statement() -> Value {
     json!({
         "id": "00000000-0000-4000-8000-000000000001",
         "actor": {"objectType": "Group", "name": "Crew", "account": {"homePage": "https://example.org", "name": "crew"},
@@ -69,7 +69,7 @@ fn whole_statement() -> Value {
     })
 }
 
-/// A statement about a statement.
+/// A statement with a SubStatement.
 fn sub_statement() -> Value {
     json!({
         "actor": mailbox("ada@example.org"), "verb": {"id": "http://example.org/verbs/planned"},
@@ -82,8 +82,8 @@ fn sub_statement() -> Value {
     })
 }
 
-/// An activity with every member that a credential may send.
-fn whole_activity() -> Value {
+/// An activity with every member that a credential may set.
+fn full_activity() -> Value {
     json!({
         "id": "00000000-0000-4000-8000-000000000003", "user": {"mbox": "mailto:ada@example.org", "name": "Ada", "objectType": "Agent"},
         "action": "completed", "content": {"iri": "https://example.org/c", "title": "T", "type": "item", "content_type": "video"},
@@ -96,12 +96,12 @@ fn whole_activity() -> Value {
     })
 }
 
-/// Every place of a JSON text: the whole, members, elements.
-fn places(value: &Value) -> Vec<String> {
+/// The JSON pointers of a value and of everything within it.
+fn all_pointers(value: &Value) -> Vec<String> {
     let mut found = vec![String::new()];
     let mut add = |key: &str, inner: &Value| {
         let key = key.replace('~', "~0").replace('/', "~1");
-        found.extend(places(inner).into_iter().map(|place| format!("/{key}{place}")));
+        found.extend(all_pointers(inner).into_iter().map(|place| format!("/{key}{place}")));
     };
     match value {
         Value::Object(members) => members.iter().for_each(|(key, inner)| add(key, inner)),
@@ -113,8 +113,8 @@ fn places(value: &Value) -> Vec<String> {
     found
 }
 
-/// Whether one of the places lies within the other.
-fn related(left: &str, right: &str) -> bool {
+/// Returns true if one pointer is equal to the other or within it.
+fn overlaps(left: &str, right: &str) -> bool {
     let within = |inner: &str, outer: &str| {
         inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };

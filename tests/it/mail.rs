@@ -1,4 +1,4 @@
-//! What is sent: schedules, the sender, messages and the links in them.
+//! Tests of schedules, the sender, messages and download links.
 
 mod calendar;
 mod held_up;

@@ -16,14 +16,14 @@ mod independence;
 const KEY: &str = "integration";
 const SECRET: &str = "a-secret-of-a-test-with-enough-length";
 
-/// The command that serves this database, with the integration whose records are counted.
-fn serving(database: &Database) -> Command {
+/// The command that serves this database, with a credential for the requests of the tests.
+fn serve_with_credential(database: &Database) -> Command {
     let mut command = serve(database);
     command.env("ROLLBOOK_BOOTSTRAP_CREDENTIAL", format!("acme:{KEY}:{SECRET}"));
     command
 }
 
-async fn post(client: &reqwest::Client, base: &str, number: usize) -> Option<String> {
+async fn post_activity(client: &reqwest::Client, base: &str, number: usize) -> Option<String> {
     let activity = json!({"user": {"email": format!("u{number}@example.com")}, "action": "logged_out"});
     let answer = client
         .post(format!("{base}/v1/activities"))
@@ -38,8 +38,8 @@ async fn post(client: &reqwest::Client, base: &str, number: usize) -> Option<Str
     created.then(|| body["id"].as_str().expect("an id").to_owned())
 }
 
-/// Posts from eight clients until `stop`, and gives the ids that were acknowledged, counting them as they are.
-async fn post_until(base: &str, stop: Arc<AtomicBool>, count: Arc<AtomicUsize>) -> Vec<String> {
+/// Posts activities from eight clients until `stop`, counts the acknowledged ones, and returns their ids.
+async fn post_activities_until(base: &str, stop: Arc<AtomicBool>, count: Arc<AtomicUsize>) -> Vec<String> {
     let clients = (0..8).map(|client| {
         let (base, stop, count) = (base.to_owned(), Arc::clone(&stop), Arc::clone(&count));
         tokio::spawn(async move {
@@ -49,7 +49,7 @@ async fn post_until(base: &str, stop: Arc<AtomicBool>, count: Arc<AtomicUsize>) 
                 if stop.load(Ordering::SeqCst) {
                     break;
                 }
-                match post(&http, &base, client * 1_000_000 + number).await {
+                match post_activity(&http, &base, client * 1_000_000 + number).await {
                     Some(id) => {
                         count.fetch_add(1, Ordering::SeqCst);
                         acknowledged.push(id);
@@ -85,31 +85,31 @@ async fn all_ids(base: &str) -> std::collections::HashSet<String> {
         .collect()
 }
 
-/// What was acknowledged before the process ended is there when it runs again.
+/// Ends the server under load with a signal, and checks that every acknowledged activity is stored.
 async fn no_acknowledged_activity_is_lost(database: &Database, signal: &str) {
-    let process = Process::start(serving(database));
+    let process = Process::start(serve_with_credential(database));
     let stop = Arc::new(AtomicBool::new(false));
     let count = Arc::new(AtomicUsize::new(0));
-    let posting = tokio::spawn({
+    let clients = tokio::spawn({
         let (base, stop, count) = (process.base.clone(), Arc::clone(&stop), Arc::clone(&count));
-        async move { post_until(&base, stop, count).await }
+        async move { post_activities_until(&base, stop, count).await }
     });
-    // In the midst of it, however long a busy machine takes to get there.
-    let patience = Instant::now() + Duration::from_secs(60);
-    while count.load(Ordering::SeqCst) < 50 && Instant::now() < patience {
+    // Wait until requests are answered, however slow the machine is.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while count.load(Ordering::SeqCst) < 50 && Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     tokio::time::sleep(Duration::from_millis(200)).await;
     process.signal(signal);
     tokio::time::sleep(Duration::from_millis(500)).await;
     stop.store(true, Ordering::SeqCst);
-    let acknowledged = posting.await.expect("the clients end");
-    assert!(acknowledged.len() > 20, "only {} were acknowledged: no load to speak of", acknowledged.len());
+    let acknowledged = clients.await.expect("the clients end");
+    assert!(acknowledged.len() > 20, "only {} activities were acknowledged", acknowledged.len());
     drop(process);
-    let again = Process::start(serving(database));
-    let stored = all_ids(&again.base).await;
+    let restarted = Process::start(serve_with_credential(database));
+    let stored = all_ids(&restarted.base).await;
     let lost: Vec<&String> = acknowledged.iter().filter(|id| !stored.contains(*id)).collect();
-    assert!(lost.is_empty(), "{} of {} are lost", lost.len(), acknowledged.len());
+    assert!(lost.is_empty(), "{} of {} activities are lost", lost.len(), acknowledged.len());
 }
 
 #[apply(both_databases)]
@@ -125,11 +125,11 @@ async fn stopped_process_loses_no_acknowledged_activity(database: &Database) {
 /// The message names the problem: the schema is newer than the binary.
 #[apply(both_databases)]
 async fn newer_schema_is_refused(database: &Database) {
-    drop(Process::start(serving(database)));
+    drop(Process::start(serve_with_credential(database)));
     let newer = "UPDATE _sqlx_migrations SET version = version + 1000 \
                  WHERE version = (SELECT max(version) FROM _sqlx_migrations)";
     database.execute(newer).await;
-    let output = serving(database).output().expect("the binary starts");
+    let output = serve_with_credential(database).output().expect("the binary starts");
     assert!(!output.status.success());
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(errors.contains("newer"), "{errors}");

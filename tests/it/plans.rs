@@ -1,6 +1,6 @@
-//! Every question the log can be asked has a plan that doesn't read the whole log: the databases are asked for
-//! it, over 120,000 rows. A filter that finds little goes by an index of its own; one that finds much walks the
-//! log in the order of the page and stops when the page is full, without sorting.
+//! Tests of query plans of the log with 120,000 activities. No plan reads all activities. A filter that
+//! finds few uses its index. A filter that finds many reads the log in the order of the page, without
+//! sorting, and stops when the page is full.
 
 use rollbook::access::{Credential, CredentialScope, Principal, ReachRules, Scoped};
 use rollbook::base::clock::Timestamp;
@@ -19,8 +19,10 @@ const USERS: usize = 2_000;
 const CONTENTS: usize = 1_000;
 const IMPORT: &str = "ec531277-b57b-4c15-8d91-d292c5b2b8f7";
 
-/// One row for each `n` from 1 to [`ROWS`]: users, contents and moments scattered, one action in 1,000 an
-/// `arranged`, one row in 2,000 with a certificate about to expire, one in 600 from an import.
+/// SQL that inserts an activity for each `n` from 1 to [`ROWS`].
+///
+/// Users, contents and times are spread. One in 1,000 has the action `arranged`, one in 2,000 a certificate
+/// that expires soon, and one in 600 an import.
 const INSERT: &str = "\
     INSERT INTO activities (org, seq, id, happened_at, stored_at, person, verb, content, action, origin, completed, \
         success, certified, percent, expired_at, certificate_expires_at, import, device_type, source) \
@@ -32,14 +34,15 @@ const INSERT: &str = "\
     FROM ({series}) s JOIN numbered_persons p ON p.i = s.n * 104729 % 2000 JOIN numbered_contents c ON c.i = s.n * 15485863 % 1000 \
     CROSS JOIN (SELECT min(key) AS key FROM verbs) v";
 
-/// Users' accounts and registered contents, numbered from 0.
+/// Numbers the accounts of users and the registered contents from 0.
 const NUMBER: &str = "\
     CREATE TEMP TABLE numbered_persons AS SELECT org, key, row_number() OVER (ORDER BY key) - 1 AS i FROM persons \
         WHERE kind = 4 AND user_key IS NOT NULL; \
     CREATE TEMP TABLE numbered_contents AS SELECT key, row_number() OVER (ORDER BY key) - 1 AS i FROM contents WHERE registered; ";
 
-/// Directory and catalogue by the API, the rows behind its back: it would take minutes through the front door.
-async fn fill(server: &TestServer) {
+/// Creates the directory and the catalogue with the API, and the activities with SQL, because the API would
+/// take minutes.
+async fn insert_activities(server: &TestServer) {
     let admin = server.person("admin", "root");
     admin.post("/v1/teams/batch", &[team("all"), team("few")]).await.expect(200);
     admin.put("/v1/groups/g", &group("g")).await.expect(201);
@@ -88,9 +91,11 @@ async fn fill(server: &TestServer) {
                 .execute(&mut connection)
                 .await
                 .expect("numbers");
-            let done =
-                sqlx::raw_sql(AssertSqlSafe(insert)).execute(&mut connection).await.expect("the rows go in");
-            connection.close().await.expect("it closes");
+            let done = sqlx::raw_sql(AssertSqlSafe(insert))
+                .execute(&mut connection)
+                .await
+                .expect("the activities are inserted");
+            connection.close().await.expect("the connection closes");
             done.rows_affected()
         }
         Database::Postgres { .. } => {
@@ -102,48 +107,60 @@ async fn fill(server: &TestServer) {
             let mut connection =
                 sqlx::PgConnection::connect(&server.database().url()).await.expect("a connection");
             sqlx::raw_sql(NUMBER).execute(&mut connection).await.expect("numbers");
-            let done =
-                sqlx::raw_sql(AssertSqlSafe(insert)).execute(&mut connection).await.expect("the rows go in");
+            let done = sqlx::raw_sql(AssertSqlSafe(insert))
+                .execute(&mut connection)
+                .await
+                .expect("the activities are inserted");
             sqlx::raw_sql("VACUUM ANALYZE").execute(&mut connection).await.expect("statistics");
-            connection.close().await.expect("it closes");
+            connection.close().await.expect("the connection closes");
             done.rows_affected()
         }
     };
-    assert_eq!(inserted, ROWS as u64, "every user and content was found");
+    assert_eq!(inserted, ROWS as u64, "every activity has a user and a content");
 }
 
-/// Whoever sees the whole organisation.
-fn caller() -> Principal {
+/// A caller with full reach.
+fn credential_with_full_reach() -> Principal {
     let org = OrgId::new("acme").expect("an id");
     let scopes = [CredentialScope::ActivitiesRead].into_iter().collect();
     Principal::Credential(Credential { org, key: "k".to_owned(), scopes })
 }
 
-fn query(asked: &str) -> Query {
-    let pairs: Vec<(String, String)> = form_urlencoded::parse(asked.as_bytes()).into_owned().collect();
+fn parse_query(parameters: &str) -> Query {
+    let pairs: Vec<(String, String)> = form_urlencoded::parse(parameters.as_bytes()).into_owned().collect();
     let context = ParseContext::list(START, chrono_tz::Tz::UTC, "");
-    Query::parse(&pairs, &context).unwrap_or_else(|faults| panic!("{asked}: {faults:?}"))
+    Query::parse(&pairs, &context).unwrap_or_else(|faults| panic!("{parameters}: {faults:?}"))
 }
 
-async fn persons_plan(server: &TestServer, asked: &str) -> Vec<String> {
-    let query = query(asked);
-    let question =
-        Scoped::new(&caller(), &ReachRules::default(), None, &query.filter).expect("the reach is all");
+async fn explain_persons(server: &TestServer, parameters: &str) -> Vec<String> {
+    let query = parse_query(parameters);
+    let question = Scoped::new(&credential_with_full_reach(), &ReachRules::default(), None, &query.filter)
+        .expect("full reach");
     server.store.explain_persons(&question).await.expect("a plan")
 }
 
 /// The plans of progress with a content, by the names of its queries.
-async fn progress_plans(server: &TestServer, asked: &str, content: &str) -> Vec<(&'static str, Vec<String>)> {
-    let asked =
-        Scoped::new(&caller(), &ReachRules::default(), None, query(asked).filter).expect("the reach is all");
-    let progress = server.store.content_progress(asked, content, START).await.expect("an answer");
+async fn explain_progress(
+    server: &TestServer,
+    parameters: &str,
+    content: &str,
+) -> Vec<(&'static str, Vec<String>)> {
+    let parameters = Scoped::new(
+        &credential_with_full_reach(),
+        &ReachRules::default(),
+        None,
+        parse_query(parameters).filter,
+    )
+    .expect("full reach");
+    let progress = server.store.content_progress(parameters, content, START).await.expect("an answer");
     progress.expect("a content").explain_queries().await.expect("a plan")
 }
 
-async fn plan(server: &TestServer, asked: &str, after: Option<Position>) -> Vec<String> {
-    let query = query(asked);
-    let question = Scoped::new(&caller(), &ReachRules::default(), query.asked_scope, &query.filter)
-        .expect("the reach is all");
+async fn explain_page(server: &TestServer, parameters: &str, after: Option<Position>) -> Vec<String> {
+    let query = parse_query(parameters);
+    let question =
+        Scoped::new(&credential_with_full_reach(), &ReachRules::default(), query.asked_scope, &query.filter)
+            .expect("full reach");
     let page = Page { sort: query.sort, after, limit: 51, now: START };
     server.store.explain_rows(&question, page).await.expect("a plan")
 }
@@ -155,26 +172,26 @@ fn sorts(plan: &[String]) -> bool {
     })
 }
 
-/// Whether the log itself is read from end to end.
-fn scans(plan: &[String]) -> bool {
+/// Returns true if the plan reads all activities.
+fn scans_activities(plan: &[String]) -> bool {
     plan.iter().any(|line| line.contains("Seq Scan on activities") || line.trim() == "SCAN a")
 }
 
-fn uses(plan: &[String], indexes: &[&str]) -> bool {
+fn uses_index(plan: &[String], indexes: &[&str]) -> bool {
     indexes.iter().any(|index| plan.iter().any(|line| line.contains(index)))
 }
 
 const TIME: &[&str] = &["activities_time"];
 
 #[apply(both_databases)]
-async fn no_page_reads_the_whole_log(server: &TestServer) {
-    fill(server).await;
+async fn no_page_reads_all_activities(server: &TestServer) {
+    insert_activities(server).await;
     let middle = Some(Position {
         happened_at: Timestamp::from_micros(START.micros() - 18_000_000_000_000),
         seq: 1_060_000,
     });
-    // What finds much: along the time, without a sort, from the beginning and from a cursor.
-    for asked in [
+    // Filters that find many: by time without a sort, from the start and from a cursor.
+    for parameters in [
         "",
         "sort=happened_at",
         "include_deactivated=true",
@@ -198,13 +215,16 @@ async fn no_page_reads_the_whole_log(server: &TestServer) {
         "verb=http://id.tincanapi.com/verb/viewed",
     ] {
         for after in [None, middle] {
-            let plan = plan(server, asked, after).await;
-            assert!(uses(&plan, &["activities_time", "activities_action"]), "{asked:?} {after:?}: {plan:#?}");
-            assert!(!scans(&plan) && !sorts(&plan), "{asked:?} {after:?}: {plan:#?}");
+            let plan = explain_page(server, parameters, after).await;
+            assert!(
+                uses_index(&plan, &["activities_time", "activities_action"]),
+                "{parameters:?} {after:?}: {plan:#?}"
+            );
+            assert!(!scans_activities(&plan) && !sorts(&plan), "{parameters:?} {after:?}: {plan:#?}");
         }
     }
-    // What finds little: by an index of its own, or in a narrow window of time; sorting the few costs nothing.
-    for (asked, indexes) in [
+    // Filters that find few: by an index, or in a short period. They may sort.
+    for (parameters, indexes) in [
         ("user=u0007", &["activities_person"] as &[&str]),
         ("user=u0007&sort=happened_at", &["activities_person"]),
         ("user=u0007&action=arranged", &["activities_person", "activities_action"]),
@@ -228,13 +248,13 @@ async fn no_page_reads_the_whole_log(server: &TestServer) {
         ("from=2026-03-17&to=2026-03-18&user=u0007", &["activities_person", "activities_time"]),
     ] {
         for after in [None, middle] {
-            let plan = plan(server, asked, after).await;
-            assert!(uses(&plan, indexes), "{asked}: {plan:#?}");
-            assert!(!scans(&plan), "{asked}: {plan:#?}");
+            let plan = explain_page(server, parameters, after).await;
+            assert!(uses_index(&plan, indexes), "{parameters}: {plan:#?}");
+            assert!(!scans_activities(&plan), "{parameters}: {plan:#?}");
         }
     }
-    // Whose rows: from the users who are asked for, never through all persons.
-    for asked in [
+    // The persons of a filter are found through users, never by reading all persons.
+    for parameters in [
         "user=u0007",
         "team=few",
         "team=few&include_sub_teams=true",
@@ -243,27 +263,27 @@ async fn no_page_reads_the_whole_log(server: &TestServer) {
         "location=Hull",
         "custom%5Bcode%5D=7",
     ] {
-        let plan = persons_plan(server, asked).await;
-        // PostgreSQL knows how few persons there are, and may well read all of them for a team.
-        if asked.starts_with("team") && matches!(server.database(), Database::Postgres { .. }) {
+        let plan = explain_persons(server, parameters).await;
+        // PostgreSQL may read all persons for a team, because there are few.
+        if parameters.starts_with("team") && matches!(server.database(), Database::Postgres { .. }) {
             continue;
         }
-        assert!(uses(&plan, &["persons_user"]), "{asked}: {plan:#?}");
+        assert!(uses_index(&plan, &["persons_user"]), "{parameters}: {plan:#?}");
         assert!(
-            !uses(&plan, &["SEARCH p USING PRIMARY KEY", "SCAN p", "Seq Scan on persons"]),
-            "{asked}: {plan:#?}"
+            !uses_index(&plan, &["SEARCH p USING PRIMARY KEY", "SCAN p", "Seq Scan on persons"]),
+            "{parameters}: {plan:#?}"
         );
     }
-    // Where everybody stands: from the users of a page to their rows of the content.
-    for asked in ["", "team=few", "user=u0007", "team=all&include_deactivated=true"] {
-        for (name, plan) in progress_plans(server, asked, "c0005").await {
+    // Progress reads the users of a page, and then their activities with the content.
+    for parameters in ["", "team=few", "user=u0007", "team=all&include_deactivated=true"] {
+        for (name, plan) in explain_progress(server, parameters, "c0005").await {
             if std::env::var("ROLLBOOK_TEST_SHOW").is_ok() {
-                println!("{asked:?} {name}: {plan:#?}");
+                println!("{parameters:?} {name}: {plan:#?}");
             }
             let indexes: &[&str] = match name {
-                // As above: so few users may be read altogether, but never sorted to find the first.
+                // PostgreSQL may read all users, because there are few, but must not sort them.
                 "page"
-                    if asked.starts_with("team")
+                    if parameters.starts_with("team")
                         && matches!(server.database(), Database::Postgres { .. }) =>
                 {
                     continue;
@@ -272,16 +292,16 @@ async fn no_page_reads_the_whole_log(server: &TestServer) {
                 "decisive" | "begun" => &["activities_progress"],
                 _ => &["activities_progress", "activities_content"],
             };
-            assert!(uses(&plan, indexes), "{asked:?} {name}: {plan:#?}");
-            assert!(!scans(&plan), "{asked:?} {name}: {plan:#?}");
+            assert!(uses_index(&plan, indexes), "{parameters:?} {name}: {plan:#?}");
+            assert!(!scans_activities(&plan), "{parameters:?} {name}: {plan:#?}");
         }
     }
-    for asked in ["user=nobody", "content=nothing", "tag=none", "title=nowhere", "team=nowhere"] {
-        let plan = plan(server, asked, None).await;
-        assert!(plan.is_empty(), "{asked} need not be asked: {plan:#?}");
+    for parameters in ["user=nobody", "content=nothing", "tag=none", "title=nowhere", "team=nowhere"] {
+        let plan = explain_page(server, parameters, None).await;
+        assert!(plan.is_empty(), "{parameters} needs no query: {plan:#?}");
     }
-    for asked in ["action=arranged", "from=2026-03-17&to=2026-03-18", "period=today"] {
-        let plan = plan(server, asked, None).await;
-        assert!(!sorts(&plan), "{asked}: {plan:#?}");
+    for parameters in ["action=arranged", "from=2026-03-17&to=2026-03-18", "period=today"] {
+        let plan = explain_page(server, parameters, None).await;
+        assert!(!sorts(&plan), "{parameters}: {plan:#?}");
     }
 }

@@ -1,7 +1,6 @@
-//! The table of who may do what, and a walk of every route with every kind of caller.
+//! The rights for each operation, and a test of every operation with every kind of caller.
 //!
-//! The table is written from the product text, not from the code: a route that is not in it fails the test, so
-//! that nobody adds one without saying who may use it.
+//! The table follows the specification, not the code. An operation without an entry fails the test.
 
 use std::collections::BTreeSet;
 
@@ -13,15 +12,15 @@ use crate::support::http::Caller;
 use crate::support::{apply, both_databases};
 
 const ADMINISTRATORS: &[&str] = &["owner", "admin"];
-const EVERYBODY: &[&str] =
+const ALL_ROLES: &[&str] =
     &["owner", "admin", "hr", "reporter", "learning_designer", "curator", "manager", "learner"];
 
-/// Who reads and writes notes about others.
+/// The roles that read and write notes.
 const NOTE_KEEPERS: &[&str] = &["owner", "admin", "hr", "manager"];
-/// Who has reporting access: a curator needs the permission for it.
+/// The roles with reporting access. A curator needs a permission.
 const REPORTERS: &[&str] =
     &["owner", "admin", "hr", "reporter", "learning_designer", "curator+reporting", "manager"];
-/// Who marks content as complete for others: a manager needs the permission for it.
+/// The roles that mark content as complete. A manager needs a permission.
 const MARKERS: &[&str] = &["owner", "admin", "manager+mark_complete"];
 
 const SCOPES: &[&str] = &[
@@ -39,7 +38,7 @@ const SCOPES: &[&str] = &[
     "catalogue",
 ];
 
-/// What opens each part of `/v1`, and the organisation's settings, to a credential.
+/// The scopes that give access to `/v1` and to the settings of the organisation.
 const V1_SCOPES: &[&str] = &["activities/write", "activities/read", "directory", "catalogue"];
 const READS_STATEMENTS: &[&str] = &["statements/read/mine", "statements/read", "all/read", "all"];
 const READS_AGENTS: &[&str] = &["statements/read/mine", "statements/read", "all/read", "all", "profile"];
@@ -51,29 +50,29 @@ const WRITES_STATE: &[&str] = &["state", "all"];
 const READS_PROFILES: &[&str] = &["profile", "all/read", "all"];
 const WRITES_PROFILES: &[&str] = &["profile", "all"];
 
-/// Who may use an operation: people's roles, and single scopes of credentials. `None`: anybody, unasked.
-type Who = Option<(&'static [&'static str], &'static [&'static str])>;
+/// The roles and the single scopes that may use an operation. `None` means everyone, without credentials.
+type Rights = Option<(&'static [&'static str], &'static [&'static str])>;
 
-fn people(roles: &'static [&'static str], scopes: &'static [&'static str]) -> Who {
+fn roles_and_scopes(roles: &'static [&'static str], scopes: &'static [&'static str]) -> Rights {
     Some((roles, scopes))
 }
 
-fn table() -> Vec<(&'static str, &'static str, Who)> {
-    let reads_log = people(EVERYBODY, &["activities/read"]);
-    let writes_log = people(ADMINISTRATORS, &["activities/write"]);
-    let only_people = people(EVERYBODY, &[]);
-    let notes = people(NOTE_KEEPERS, &[]);
-    let only_administrators = people(ADMINISTRATORS, &[]);
-    let reads_reports = people(REPORTERS, &["activities/read"]);
-    let writes_reports = people(REPORTERS, &[]);
-    let reads_directory = people(EVERYBODY, &["directory"]);
-    let writes_directory = people(ADMINISTRATORS, &["directory"]);
-    let reads_catalogue = people(EVERYBODY, &["catalogue"]);
-    let writes_catalogue = people(ADMINISTRATORS, &["catalogue"]);
-    let reads_state = people(EVERYBODY, READS_STATE);
-    let writes_state = people(ADMINISTRATORS, WRITES_STATE);
-    let reads_profiles = people(EVERYBODY, READS_PROFILES);
-    let writes_profiles = people(ADMINISTRATORS, WRITES_PROFILES);
+fn permissions() -> Vec<(&'static str, &'static str, Rights)> {
+    let reads_log = roles_and_scopes(ALL_ROLES, &["activities/read"]);
+    let writes_log = roles_and_scopes(ADMINISTRATORS, &["activities/write"]);
+    let only_people = roles_and_scopes(ALL_ROLES, &[]);
+    let notes = roles_and_scopes(NOTE_KEEPERS, &[]);
+    let only_administrators = roles_and_scopes(ADMINISTRATORS, &[]);
+    let reads_reports = roles_and_scopes(REPORTERS, &["activities/read"]);
+    let writes_reports = roles_and_scopes(REPORTERS, &[]);
+    let reads_directory = roles_and_scopes(ALL_ROLES, &["directory"]);
+    let writes_directory = roles_and_scopes(ADMINISTRATORS, &["directory"]);
+    let reads_catalogue = roles_and_scopes(ALL_ROLES, &["catalogue"]);
+    let writes_catalogue = roles_and_scopes(ADMINISTRATORS, &["catalogue"]);
+    let reads_state = roles_and_scopes(ALL_ROLES, READS_STATE);
+    let writes_state = roles_and_scopes(ADMINISTRATORS, WRITES_STATE);
+    let reads_profiles = roles_and_scopes(ALL_ROLES, READS_PROFILES);
+    let writes_profiles = roles_and_scopes(ADMINISTRATORS, WRITES_PROFILES);
     vec![
         ("get", "/v1/activities", reads_log),
         ("post", "/v1/activities", writes_log),
@@ -92,7 +91,7 @@ fn table() -> Vec<(&'static str, &'static str, Who)> {
         ("get", "/v1/notes/{id}", notes),
         ("patch", "/v1/notes/{id}", notes),
         ("get", "/v1/notes/{id}/history", notes),
-        ("post", "/v1/completions", people(MARKERS, &[])),
+        ("post", "/v1/completions", roles_and_scopes(MARKERS, &[])),
         ("get", "/v1/contents/{id}/progress", reads_log),
         ("get", "/v1/contents/{id}/progress.csv", reads_log),
         ("get", "/v1/reports", reads_reports),
@@ -115,7 +114,7 @@ fn table() -> Vec<(&'static str, &'static str, Who)> {
         ("patch", "/v1/schedules/{id}", writes_reports),
         ("delete", "/v1/schedules/{id}", writes_reports),
         ("post", "/v1/schedules/{id}/run", writes_reports),
-        ("get", "/v1/actions", people(EVERYBODY, SCOPES)),
+        ("get", "/v1/actions", roles_and_scopes(ALL_ROLES, SCOPES)),
         ("get", "/v1/users", reads_directory),
         ("post", "/v1/users/batch", writes_directory),
         ("get", "/v1/users/{id}", reads_directory),
@@ -141,14 +140,14 @@ fn table() -> Vec<(&'static str, &'static str, Who)> {
         ("post", "/v1/credentials", only_administrators),
         ("get", "/v1/credentials/{id}", only_administrators),
         ("delete", "/v1/credentials/{id}", only_administrators),
-        ("get", "/v1/organisation", people(EVERYBODY, V1_SCOPES)),
+        ("get", "/v1/organisation", roles_and_scopes(ALL_ROLES, V1_SCOPES)),
         ("patch", "/v1/organisation", only_administrators),
         ("get", "/xapi/about", None),
-        ("get", "/xapi/activities", people(EVERYBODY, READS_ACTIVITY_OBJECTS)),
-        ("get", "/xapi/agents", people(EVERYBODY, READS_AGENTS)),
-        ("get", "/xapi/statements", people(EVERYBODY, READS_STATEMENTS)),
-        ("post", "/xapi/statements", people(ADMINISTRATORS, WRITES_STATEMENTS)),
-        ("put", "/xapi/statements", people(ADMINISTRATORS, WRITES_STATEMENTS)),
+        ("get", "/xapi/activities", roles_and_scopes(ALL_ROLES, READS_ACTIVITY_OBJECTS)),
+        ("get", "/xapi/agents", roles_and_scopes(ALL_ROLES, READS_AGENTS)),
+        ("get", "/xapi/statements", roles_and_scopes(ALL_ROLES, READS_STATEMENTS)),
+        ("post", "/xapi/statements", roles_and_scopes(ADMINISTRATORS, WRITES_STATEMENTS)),
+        ("put", "/xapi/statements", roles_and_scopes(ADMINISTRATORS, WRITES_STATEMENTS)),
         ("get", "/xapi/activities/state", reads_state),
         ("put", "/xapi/activities/state", writes_state),
         ("post", "/xapi/activities/state", writes_state),
@@ -169,22 +168,22 @@ fn table() -> Vec<(&'static str, &'static str, Who)> {
     ]
 }
 
-/// The address with ids in it that name nothing.
-fn address(path: &str) -> String {
+/// The path with ids that do not exist.
+fn path_with_ids(path: &str) -> String {
     let uuid = ["/v1/activities", "/v1/credentials", "/v1/notes", "/v1/reports", "/v1/schedules"]
         .iter()
         .any(|resource| path.starts_with(resource));
     path.replace("{id}", if uuid { "00000000-0000-4000-8000-00000000000a" } else { "ada" })
 }
 
-async fn ask(caller: &Caller, method: &str, path: &str) -> u16 {
+async fn send_request(caller: &Caller, method: &str, path: &str) -> u16 {
     let method: Method = method.to_uppercase().parse().expect("a method");
     let reads = method == Method::GET || method == Method::DELETE;
     let (headers, body): (&[_], Vec<u8>) = match reads {
         true => (&[], Vec::new()),
         false => (&[("content-type", "application/json")], b"{\"colour\":\"red\"}".to_vec()),
     };
-    let answer = caller.send(method.clone(), &address(path), headers, body).await;
+    let answer = caller.send(method.clone(), &path_with_ids(path), headers, body).await;
     if answer.status >= 400 {
         let problem = answer.json();
         assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{method} {path}");
@@ -195,10 +194,10 @@ async fn ask(caller: &Caller, method: &str, path: &str) -> u16 {
     answer.status
 }
 
-/// Every kind of caller, with what it is called in [`table`].
-async fn callers(server: &TestServer) -> Vec<(String, Caller)> {
+/// Every kind of caller with a name for [`permissions`].
+async fn all_callers(server: &TestServer) -> Vec<(String, Caller)> {
     let mut callers = Vec::new();
-    for role in EVERYBODY {
+    for role in ALL_ROLES {
         callers.push((format!("role {role}"), server.person(role, "ada")));
     }
     for permission in ["reporting", "mark_complete", "indirect_reports"] {
@@ -215,20 +214,23 @@ async fn callers(server: &TestServer) -> Vec<(String, Caller)> {
 }
 
 #[apply(both_databases)]
-async fn every_route_is_for_those_the_contract_names(server: &TestServer) {
+async fn every_operation_is_limited_to_its_roles_and_scopes(server: &TestServer) {
     let anonymous = server.anonymous();
-    let callers = callers(server).await;
-    for (method, path, who) in table() {
-        let Some((roles, scopes)) = who else {
-            // The token in the address says what may be had: none of ours, nothing.
-            let open: &[u16] = if path.contains("{token}") { &[404] } else { &[200, 204] };
-            assert!(open.contains(&ask(&anonymous, method, path).await), "{method} {path} is open");
+    let callers = all_callers(server).await;
+    for (method, path, rights) in permissions() {
+        let Some((roles, scopes)) = rights else {
+            // The token in the path gives access. This token is invalid.
+            let allowed_statuses: &[u16] = if path.contains("{token}") { &[404] } else { &[200, 204] };
+            assert!(
+                allowed_statuses.contains(&send_request(&anonymous, method, path).await),
+                "{method} {path} needs no credentials"
+            );
             continue;
         };
-        assert_eq!(ask(&anonymous, method, path).await, 401, "{method} {path} by nobody");
+        assert_eq!(send_request(&anonymous, method, path).await, 401, "{method} {path} without credentials");
         for (name, caller) in &callers {
             let allowed = match name.split_once(' ') {
-                // Whoever has the role, whatever they may besides; or only who has the permission with it.
+                // Every caller with the role, or only with the role and the permission.
                 Some(("role", role)) => {
                     roles.contains(&role)
                         || role.split_once('+').is_some_and(|(plain, _)| roles.contains(&plain))
@@ -236,7 +238,7 @@ async fn every_route_is_for_those_the_contract_names(server: &TestServer) {
                 Some((_, scope)) => scopes.contains(&scope),
                 None => unreachable!("callers are roles and scopes"),
             };
-            let status = ask(caller, method, path).await;
+            let status = send_request(caller, method, path).await;
             if allowed {
                 assert!(![401, 403, 405, 500].contains(&status), "{method} {path} by {name}: {status}");
             } else {
@@ -244,7 +246,7 @@ async fn every_route_is_for_those_the_contract_names(server: &TestServer) {
             }
         }
     }
-    // None of the requests was one that writes.
+    // None of the requests stored anything.
     let admin = server.person("admin", "root");
     for (path, plural) in [
         ("users", "users"),
@@ -258,22 +260,22 @@ async fn every_route_is_for_those_the_contract_names(server: &TestServer) {
 }
 
 #[apply(both_databases)]
-async fn the_table_the_document_and_the_routes_are_one(server: &TestServer) {
-    let told: BTreeSet<(String, String)> =
-        table().into_iter().map(|(method, path, _)| (method.to_owned(), path.to_owned())).collect();
+async fn permissions_document_and_routes_contain_the_same_operations(server: &TestServer) {
+    let listed: BTreeSet<(String, String)> =
+        permissions().into_iter().map(|(method, path, _)| (method.to_owned(), path.to_owned())).collect();
     let routed: BTreeSet<(String, String)> = rollbook::http::table()
         .into_iter()
         .flat_map(|(path, methods)| methods.iter().map(move |method| ((*method).to_owned(), path.to_owned())))
         .collect();
     assert_eq!(
-        routed.difference(&told).collect::<Vec<_>>(),
+        routed.difference(&listed).collect::<Vec<_>>(),
         Vec::<&(String, String)>::new(),
-        "routes that nobody is named for"
+        "operations without rights"
     );
     assert_eq!(
-        told.difference(&routed).collect::<Vec<_>>(),
+        listed.difference(&routed).collect::<Vec<_>>(),
         Vec::<&(String, String)>::new(),
-        "routes that are not there"
+        "operations without a route"
     );
     let document = server.anonymous().get("/openapi.json").await.expect(200).json();
     let documented: BTreeSet<(String, String)> = document["paths"]
@@ -285,38 +287,38 @@ async fn the_table_the_document_and_the_routes_are_one(server: &TestServer) {
         })
         .filter(|(method, _)| method != "parameters")
         .collect();
-    assert_eq!(documented, told);
+    assert_eq!(documented, listed);
 }
 
 #[apply(both_databases)]
-async fn other_methods_are_405_and_head_is_get(server: &TestServer) {
+async fn other_methods_are_405_and_head_equals_get(server: &TestServer) {
     let admin = server.person("admin", "root");
-    let paths: BTreeSet<&str> = table().into_iter().map(|(_, path, _)| path).collect();
+    let paths: BTreeSet<&str> = permissions().into_iter().map(|(_, path, _)| path).collect();
     for path in paths {
-        let own: Vec<String> =
-            table().iter().filter(|row| row.1 == path).map(|row| row.0.to_uppercase()).collect();
-        let mut allowed: BTreeSet<String> = own.iter().cloned().collect();
-        if own.iter().any(|method| method == "GET") {
+        let methods_of_path: Vec<String> =
+            permissions().iter().filter(|row| row.1 == path).map(|row| row.0.to_uppercase()).collect();
+        let mut allowed: BTreeSet<String> = methods_of_path.iter().cloned().collect();
+        if methods_of_path.iter().any(|method| method == "GET") {
             allowed.insert("HEAD".to_owned());
         }
         for method in ["GET", "PUT", "POST", "DELETE", "PATCH", "TRACE", "BREW"] {
-            if own.iter().any(|own| own == method) {
+            if methods_of_path.iter().any(|methods_of_path| methods_of_path == method) {
                 continue;
             }
             let answer = admin
-                .send(method.parse().expect("a method"), &address(path), &[], Vec::new())
+                .send(method.parse().expect("a method"), &path_with_ids(path), &[], Vec::new())
                 .await
                 .expect(405);
             assert_eq!(answer.json()["code"], "method-not-allowed");
-            let told: BTreeSet<String> =
+            let listed: BTreeSet<String> =
                 answer.header("allow").expect("Allow").split(',').map(|one| one.trim().to_owned()).collect();
-            assert_eq!(told, allowed, "{method} {path}");
+            assert_eq!(listed, allowed, "{method} {path}");
         }
-        if !own.iter().any(|method| method == "GET") {
+        if !methods_of_path.iter().any(|method| method == "GET") {
             continue;
         }
-        let get = admin.get(&address(path)).await;
-        let head = admin.send(Method::HEAD, &address(path), &[], Vec::new()).await;
+        let get = admin.get(&path_with_ids(path)).await;
+        let head = admin.send(Method::HEAD, &path_with_ids(path), &[], Vec::new()).await;
         assert_eq!((head.status, head.body.len()), (get.status, 0), "HEAD {path}");
         for name in
             ["content-type", "content-disposition", "x-content-type-options", "x-experience-api-version"]
@@ -327,13 +329,13 @@ async fn other_methods_are_405_and_head_is_get(server: &TestServer) {
 }
 
 #[apply(both_databases)]
-async fn what_is_not_there_is_a_problem_document(server: &TestServer) {
+async fn unknown_path_is_a_problem_document(server: &TestServer) {
     let admin = server.person("admin", "root");
     for path in ["/v1/none", "/v1", "/v1/activities/", "/xapi/none", "/none", "/v1/users/a/b/c", "/%00"] {
         let answer = admin.get(path).await.expect(404);
         assert_eq!(answer.json()["code"], "not-found", "{path}");
     }
-    // Beneath the guarded roots nobody learns what there is, however the path is written.
+    // Without credentials, no spelling of a path reveals which paths exist.
     for path in ["/v1/none", "/xapi/none", "/v1", "/%76%31/users", "/v1%2Fusers", "/v1/./users", "/V1/users"]
     {
         let status = server.anonymous().get(path).await.status;

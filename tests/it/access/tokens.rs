@@ -1,4 +1,4 @@
-//! Tokens that must not pass, each 401 with a problem document; and keys that change while the server runs.
+//! Tests of invalid tokens, and of keys that change while the server runs.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -25,26 +25,26 @@ use crate::support::{TestServer, apply, both_databases};
 
 const PUBLIC: &str = include_str!("../../fixtures/keys/rsa-a.pub.pem");
 
-fn rsa(pem: &str) -> EncodingKey {
+fn rsa_key(pem: &str) -> EncodingKey {
     EncodingKey::from_rsa_pem(pem.as_bytes()).expect("a key")
 }
 
 fn key_a() -> EncodingKey {
-    rsa(include_str!("../../fixtures/keys/rsa-a.pem"))
+    rsa_key(include_str!("../../fixtures/keys/rsa-a.pem"))
 }
 
 fn key_b() -> EncodingKey {
-    rsa(include_str!("../../fixtures/keys/rsa-b.pem"))
+    rsa_key(include_str!("../../fixtures/keys/rsa-b.pem"))
 }
 
-/// Signs by RS256.
-fn by_rsa(key: &EncodingKey, kid: Option<&str>, claims: &Value) -> String {
+/// Signs claims by RS256.
+fn sign_rs256(key: &EncodingKey, kid: Option<&str>, claims: &Value) -> String {
     let header = Header { kid: kid.map(str::to_owned), ..Header::new(Algorithm::RS256) };
     jsonwebtoken::encode(&header, claims, key).expect("claims are JSON")
 }
 
-/// A token of any header and payload, signed by HS256 with any secret.
-fn raw(header: &Value, payload: &Value, secret: &[u8]) -> String {
+/// A token with any header and payload, signed by HS256 with any secret.
+fn sign_token(header: &Value, payload: &Value, secret: &[u8]) -> String {
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let message = format!("{}.{}", part(header), part(payload));
     let key = EncodingKey::from_secret(secret);
@@ -53,24 +53,25 @@ fn raw(header: &Value, payload: &Value, secret: &[u8]) -> String {
     format!("{message}.{signature}")
 }
 
-fn good(server: &TestServer) -> Value {
+fn valid_claims(server: &TestServer) -> Value {
     let now = server.clock.now().micros() / 1_000_000;
     json!({"sub": "ada", "org": "acme", "role": "admin", "exp": now + 600})
 }
 
-/// A second server over the same database with other keys.
-struct Other {
+/// A second server on the same database with other keys.
+struct SecondServer {
     anonymous: Caller,
     stop: oneshot::Sender<()>,
     running: tokio::task::JoinHandle<std::io::Result<()>>,
 }
 
-impl Other {
+impl SecondServer {
     async fn start(server: &TestServer, config: KeyConfig) -> Self {
         let settings = DatabaseSettings { connections: 4, ..DatabaseSettings::new(server.database().url()) };
-        let store =
-            Store::open(&settings, server.clock.clone(), VerbTable::standard()).await.expect("it opens");
-        let keys = TokenKeys::load(&config).await.expect("the keys are good");
+        let store = Store::open(&settings, server.clock.clone(), VerbTable::standard())
+            .await
+            .expect("the database opens");
+        let keys = TokenKeys::load(&config).await.expect("the keys are valid");
         let app_state = AppState::new(store, keys, AppOptions::default()).expect("the recorder starts");
         let settings = ServerSettings {
             workers: 1,
@@ -79,30 +80,30 @@ impl Other {
         };
         let (stop, stopped) = oneshot::channel();
         let shutdown = async {
-            let _ = stopped.await; // a dropped sender stops the server as well
+            let _ = stopped.await; // a dropped sender stops the server too
         };
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let (running, address) =
-            rollbook::server::start(&settings, listener, app_state, None, shutdown).expect("it starts");
+        let (running, address) = rollbook::server::start(&settings, listener, app_state, None, shutdown)
+            .expect("the server starts");
         let anonymous = Caller::anonymous(reqwest::Client::new(), format!("http://{address}"));
         Self { anonymous, stop, running: tokio::spawn(running) }
     }
 
     async fn stop(self) {
         drop(self.anonymous);
-        let _ = self.stop.send(()); // it may have ended by itself, which the next line tells
-        self.running.await.expect("it does not panic").expect("it ends well");
+        let _ = self.stop.send(()); // it may have stopped already; the next line reports why
+        self.running.await.expect("the server does not panic").expect("the server stops");
     }
 }
 
-/// A folder that is gone with its value.
+/// A temporary folder that is deleted when dropped.
 struct Folder(PathBuf);
 
 impl Folder {
     fn new(server: &TestServer) -> Self {
         let folder = std::env::temp_dir()
             .join(format!("rollbook-keys-{}", server.base.rsplit(':').next().expect("a port")));
-        std::fs::create_dir_all(&folder).expect("a temporary folder can be made");
+        std::fs::create_dir_all(&folder).expect("the folder can be created");
         Self(folder)
     }
 
@@ -115,11 +116,11 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0); // a unread_body in the temporary folder harms nobody
+        let _ = std::fs::remove_dir_all(&self.0); // a folder that is not deleted does no harm
     }
 }
 
-fn key_set(keys: &[(&str, &EncodingKey)]) -> String {
+fn jwks_text(keys: &[(&str, &EncodingKey)]) -> String {
     let keys: Vec<Value> = keys
         .iter()
         .map(|(kid, key)| {
@@ -135,34 +136,34 @@ fn path_text(path: &Path) -> String {
     path.to_str().expect("the path is text").to_owned()
 }
 
-async fn refused(caller: &Caller, what: &str) {
+async fn assert_refused(caller: &Caller, what: &str) {
     let answer = caller.get("/v1/activities").await;
     assert_eq!(answer.status, 401, "{what}: {}", String::from_utf8_lossy(&answer.body));
     assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{what}");
     assert_eq!(answer.json()["code"], "unauthenticated", "{what}");
     assert_eq!(answer.headers.get_all("www-authenticate").iter().count(), 2, "{what}");
-    // Nor does it write, by either door.
+    // Writing is refused as well.
     assert_eq!(caller.put("/v1/teams/t", &team("t")).await.status, 401, "{what}");
     assert_eq!(caller.post("/xapi/statements", &json!([])).await.status, 401, "{what}");
 }
 
 #[apply(both_databases)]
-async fn a_token_that_is_not_good_passes_nowhere(server: &TestServer) {
+async fn invalid_token_is_refused(server: &TestServer) {
     let anonymous = server.anonymous();
     let now = server.clock.now().micros() / 1_000_000;
     let with = |claim: &str, value: Value| {
-        let mut claims = good(server);
+        let mut claims = valid_claims(server);
         claims[claim] = value;
         sign(&claims)
     };
     let without = |claim: &str| {
-        let mut claims = good(server);
+        let mut claims = valid_claims(server);
         claims.as_object_mut().expect("claims").remove(claim);
         sign(&claims)
     };
-    anonymous.with_token(&sign(&good(server))).get("/v1/activities").await.expect(200);
-    let whole = sign(&good(server));
-    let (message, signature) = whole.rsplit_once('.').expect("three parts");
+    anonymous.with_token(&sign(&valid_claims(server))).get("/v1/activities").await.expect(200);
+    let valid_token = sign(&valid_claims(server));
+    let (message, signature) = valid_token.rsplit_once('.').expect("three parts");
     let payload = message.split_once('.').expect("two parts").1;
     let none = |alg: &str| {
         format!("{}.{payload}.", URL_SAFE_NO_PAD.encode(json!({"alg": alg, "typ": "JWT"}).to_string()))
@@ -170,13 +171,13 @@ async fn a_token_that_is_not_good_passes_nowhere(server: &TestServer) {
     let unsigned = |alg: &str| format!("{}{signature}", none(alg));
     let other_payload = URL_SAFE_NO_PAD
         .encode(json!({"sub": "ada", "org": "acme", "role": "owner", "exp": now + 600}).to_string());
-    let header = whole.split_once('.').expect("three parts").0;
+    let header = valid_token.split_once('.').expect("three parts").0;
     let cases = [
         ("no token", String::new()),
         ("no dots", "abc".to_owned()),
         ("two parts", message.to_owned()),
-        ("four parts", format!("{whole}.x")),
-        ("padded", format!("{whole}=")),
+        ("four parts", format!("{valid_token}.x")),
+        ("padded", format!("{valid_token}=")),
         ("alg none, unsigned", none("none")),
         ("alg None", none("None")),
         ("alg nOnE with a signature", unsigned("nOnE")),
@@ -186,16 +187,28 @@ async fn a_token_that_is_not_good_passes_nowhere(server: &TestServer) {
         ("another payload", format!("{header}.{other_payload}.{signature}")),
         (
             "another secret",
-            raw(&json!({"alg": "HS256"}), &good(server), b"another secret of more than 32 bytes"),
+            sign_token(
+                &json!({"alg": "HS256"}),
+                &valid_claims(server),
+                b"another secret of more than 32 bytes",
+            ),
         ),
-        ("the empty secret", raw(&json!({"alg": "HS256"}), &good(server), b"")),
+        ("the empty secret", sign_token(&json!({"alg": "HS256"}), &valid_claims(server), b"")),
         (
             "an extension that must be understood",
-            raw(&json!({"alg": "HS256", "crit": ["b64"], "b64": false}), &good(server), SECRET.as_bytes()),
+            sign_token(
+                &json!({"alg": "HS256", "crit": ["b64"], "b64": false}),
+                &valid_claims(server),
+                SECRET.as_bytes(),
+            ),
         ),
         (
             "a key in its own header",
-            raw(&json!({"alg": "HS256", "jwk": {"kty": "oct", "k": "AAAA"}}), &good(server), b"\0\0\0"),
+            sign_token(
+                &json!({"alg": "HS256", "jwk": {"kty": "oct", "k": "AAAA"}}),
+                &valid_claims(server),
+                b"\0\0\0",
+            ),
         ),
         ("expired", with("exp", json!(now - 1))),
         ("expiring now", with("exp", json!(now))),
@@ -219,35 +232,38 @@ async fn a_token_that_is_not_good_passes_nowhere(server: &TestServer) {
         ("permissions a text", with("permissions", json!("reporting"))),
         ("reports a list", with("reports", json!(["bo"]))),
         ("reports of numbers", with("reports", json!({"direct": [1]}))),
-        ("claims a list", raw(&json!({"alg": "HS256"}), &json!([1]), SECRET.as_bytes())),
-        ("40 kB of nothing", "x".repeat(40_000)),
-        ("40 kB signed by nobody", raw(&json!({"alg": "HS256"}), &json!({"x": "x".repeat(30_000)}), b"no")),
+        ("claims a list", sign_token(&json!({"alg": "HS256"}), &json!([1]), SECRET.as_bytes())),
+        ("40 kB without structure", "x".repeat(40_000)),
+        (
+            "40 kB with an unknown secret",
+            sign_token(&json!({"alg": "HS256"}), &json!({"x": "x".repeat(30_000)}), b"no"),
+        ),
     ];
     for (what, token) in &cases {
-        refused(&anonymous.with_token(token), what).await;
+        assert_refused(&anonymous.with_token(token), what).await;
     }
-    // Whatever is not a token.
+    // Other values of the header.
     for value in ["Bearer", "Digest x", "Basic", "Basic x", "Basic Og==", "Basic /w==", "Bearer\tx", "x"] {
         let answer = anonymous
             .send(reqwest::Method::GET, "/v1/activities", &[("authorization", value)], Vec::new())
             .await;
         assert_eq!(answer.expect(401).json()["code"], "unauthenticated", "{value}");
     }
-    // Past the limit on headers it is not looked at.
+    // Above the limit of headers, the token is not read.
     for size in [50_000, 90_000] {
         let answer = anonymous.with_token(&"x".repeat(size)).get("/v1/activities").await.expect(431);
         assert_eq!(answer.json()["code"], "headers-too-large");
     }
-    // A person who has run out of time is out, with the same token.
+    // A token expires while it is in use.
     let token = anonymous.with_token(&with("exp", json!(now + 60)));
     token.get("/v1/activities").await.expect(200);
     server.clock.set(Timestamp::from_micros((now + 60) * 1_000_000));
     token.get("/v1/activities").await.expect(401);
-    assert_eq!(server.store.organisations().await.expect("a list").len(), 0, "nobody wrote");
+    assert_eq!(server.store.organisations().await.expect("a list").len(), 0, "no request may write");
 }
 
 #[apply(both_databases)]
-async fn issuer_audience_and_the_kind_of_key_are_checked(server: &TestServer) {
+async fn issuer_audience_and_key_type_are_checked(server: &TestServer) {
     let folder = Folder::new(server);
     let config = KeyConfig {
         public_key: Some(folder.write("key.pem", PUBLIC)),
@@ -255,9 +271,9 @@ async fn issuer_audience_and_the_kind_of_key_are_checked(server: &TestServer) {
         audience: Some("rollbook".to_owned()),
         ..KeyConfig::default()
     };
-    let other = Other::start(server, config).await;
+    let other = SecondServer::start(server, config).await;
     let claims = |issuer: Value, audience: Value| {
-        let mut claims = good(server);
+        let mut claims = valid_claims(server);
         for (claim, value) in [("iss", issuer), ("aud", audience)] {
             if !value.is_null() {
                 claims[claim] = value;
@@ -265,10 +281,15 @@ async fn issuer_audience_and_the_kind_of_key_are_checked(server: &TestServer) {
         }
         claims
     };
-    let right = claims(json!("https://id.example.org"), json!("rollbook"));
+    let valid = claims(json!("https://id.example.org"), json!("rollbook"));
     let several = claims(json!("https://id.example.org"), json!(["else", "rollbook"]));
-    for claims in [&right, &several] {
-        other.anonymous.with_token(&by_rsa(&key_a(), None, claims)).get("/v1/activities").await.expect(200);
+    for claims in [&valid, &several] {
+        other
+            .anonymous
+            .with_token(&sign_rs256(&key_a(), None, claims))
+            .get("/v1/activities")
+            .await
+            .expect(200);
     }
     let issuer = || json!("https://id.example.org");
     for (what, claims) in [
@@ -281,84 +302,93 @@ async fn issuer_audience_and_the_kind_of_key_are_checked(server: &TestServer) {
         ("other audiences", claims(issuer(), json!(["else", "rollbook2"]))),
         ("an audience of numbers", claims(issuer(), json!([1]))),
     ] {
-        refused(&other.anonymous.with_token(&by_rsa(&key_a(), None, &claims)), what).await;
+        assert_refused(&other.anonymous.with_token(&sign_rs256(&key_a(), None, &claims)), what).await;
     }
-    // The public key is no shared secret, however it is written down.
+    // The public key is not accepted as a shared secret, in any spelling.
     for secret in
         [PUBLIC.to_owned(), PUBLIC.trim().to_owned(), PUBLIC.replace('\n', "\r\n"), PUBLIC.replace('\n', "")]
     {
         for alg in ["HS256", "RS256"] {
-            refused(
-                &other.anonymous.with_token(&raw(&json!({"alg": alg}), &right, secret.as_bytes())),
+            assert_refused(
+                &other.anonymous.with_token(&sign_token(&json!({"alg": alg}), &valid, secret.as_bytes())),
                 "the public key as a secret",
             )
             .await;
         }
     }
-    refused(&other.anonymous.with_token(&by_rsa(&key_b(), None, &right)), "another key").await;
-    refused(&other.anonymous.with_token(&sign(&right)), "the other server's secret").await;
-    let strange = Header::new(Algorithm::PS256);
-    let token = jsonwebtoken::encode(&strange, &right, &key_a()).expect("a token");
-    refused(&other.anonymous.with_token(&token), "the right key by another algorithm").await;
+    assert_refused(&other.anonymous.with_token(&sign_rs256(&key_b(), None, &valid)), "another key").await;
+    assert_refused(&other.anonymous.with_token(&sign(&valid)), "the other server's secret").await;
+    let other_algorithm = Header::new(Algorithm::PS256);
+    let token = jsonwebtoken::encode(&other_algorithm, &valid, &key_a()).expect("a token");
+    assert_refused(&other.anonymous.with_token(&token), "the right key by another algorithm").await;
     other.stop().await;
 }
 
 #[apply(both_databases)]
-async fn keys_change_while_the_server_runs(server: &TestServer) {
+async fn changed_keys_apply_while_the_server_runs(server: &TestServer) {
     let folder = Folder::new(server);
     let (a, b) = (key_a(), key_b());
-    let file = folder.write("jwks.json", &key_set(&[("a", &a)]));
+    let file = folder.write("jwks.json", &jwks_text(&[("a", &a)]));
     let other =
-        Other::start(server, KeyConfig { jwks: Some(path_text(&file)), ..KeyConfig::default() }).await;
-    let claims = good(server);
+        SecondServer::start(server, KeyConfig { jwks: Some(path_text(&file)), ..KeyConfig::default() }).await;
+    let claims = valid_claims(server);
     let later = |seconds: i64| {
         server.clock.set(Timestamp::from_micros(server.clock.now().micros() + seconds * 1_000_000))
     };
-    let by = |key: &EncodingKey, kid: Option<&str>| other.anonymous.with_token(&by_rsa(key, kid, &claims));
-    by(&a, Some("a")).get("/v1/activities").await.expect(200);
-    refused(&by(&b, Some("b")), "a key that is not there yet").await;
-    refused(&by(&b, Some("a")), "another key under a known name").await;
-    refused(
-        &other.anonymous.with_token(&raw(&json!({"alg": "HS256", "kid": "a"}), &claims, PUBLIC.as_bytes())),
+    let caller_with_key =
+        |key: &EncodingKey, kid: Option<&str>| other.anonymous.with_token(&sign_rs256(key, kid, &claims));
+    caller_with_key(&a, Some("a")).get("/v1/activities").await.expect(200);
+    assert_refused(&caller_with_key(&b, Some("b")), "a key that is not in the set yet").await;
+    assert_refused(&caller_with_key(&b, Some("a")), "another key with a known id").await;
+    assert_refused(
+        &other.anonymous.with_token(&sign_token(
+            &json!({"alg": "HS256", "kid": "a"}),
+            &claims,
+            PUBLIC.as_bytes(),
+        )),
         "HS256 by a public key",
     )
     .await;
-    // Both, then the new one alone.
+    // First both keys, then only the new one.
     later(11);
-    folder.write("jwks.json", &key_set(&[("a", &a), ("b", &b)]));
-    by(&b, Some("b")).get("/v1/activities").await.expect(200);
-    by(&a, Some("a")).get("/v1/activities").await.expect(200);
+    folder.write("jwks.json", &jwks_text(&[("a", &a), ("b", &b)]));
+    caller_with_key(&b, Some("b")).get("/v1/activities").await.expect(200);
+    caller_with_key(&a, Some("a")).get("/v1/activities").await.expect(200);
     later(11);
-    folder.write("jwks.json", &key_set(&[("b", &b)]));
-    refused(&by(&a, Some("c")), "an unknown name makes it be read again").await;
-    refused(&by(&a, Some("a")), "a key that was taken out").await;
-    by(&b, Some("b")).get("/v1/activities").await.expect(200);
-    // What can't be read changes nothing.
+    folder.write("jwks.json", &jwks_text(&[("b", &b)]));
+    assert_refused(&caller_with_key(&a, Some("c")), "an unknown id, so that the set is read again").await;
+    assert_refused(&caller_with_key(&a, Some("a")), "a removed key").await;
+    caller_with_key(&b, Some("b")).get("/v1/activities").await.expect(200);
+    // An invalid file changes nothing.
     later(11);
     folder.write("jwks.json", "{\"keys\": [");
-    refused(&by(&a, Some("c")), "an unknown name").await;
-    by(&b, Some("b")).get("/v1/activities").await.expect(200);
+    assert_refused(&caller_with_key(&a, Some("c")), "an unknown id").await;
+    caller_with_key(&b, Some("b")).get("/v1/activities").await.expect(200);
     other.stop().await;
 }
 
-/// Several keys may be in force at once, each with its own algorithm.
+/// Several keys can be configured, each for its algorithm.
 #[apply(both_databases)]
-async fn a_secret_and_a_key_set_stand_beside_each_other(server: &TestServer) {
+async fn secret_and_key_set_can_be_combined(server: &TestServer) {
     let folder = Folder::new(server);
-    let file = folder.write("jwks.json", &key_set(&[("a", &key_a())]));
+    let file = folder.write("jwks.json", &jwks_text(&[("a", &key_a())]));
     let config = KeyConfig {
         secret: Some(SecretString::from(SECRET)),
         jwks: Some(path_text(&file)),
         ..KeyConfig::default()
     };
-    let other = Other::start(server, config).await;
-    other.anonymous.with_token(&sign(&good(server))).get("/v1/activities").await.expect(200);
+    let other = SecondServer::start(server, config).await;
+    other.anonymous.with_token(&sign(&valid_claims(server))).get("/v1/activities").await.expect(200);
     other
         .anonymous
-        .with_token(&by_rsa(&key_a(), Some("a"), &good(server)))
+        .with_token(&sign_rs256(&key_a(), Some("a"), &valid_claims(server)))
         .get("/v1/activities")
         .await
         .expect(200);
-    refused(&other.anonymous.with_token(&by_rsa(&key_b(), Some("a"), &good(server))), "another key").await;
+    assert_refused(
+        &other.anonymous.with_token(&sign_rs256(&key_b(), Some("a"), &valid_claims(server))),
+        "another key",
+    )
+    .await;
     other.stop().await;
 }

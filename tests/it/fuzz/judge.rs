@@ -1,4 +1,4 @@
-//! What must hold of every body, good or bad.
+//! Checks that apply to every body.
 
 use rollbook::base::Fault;
 use rollbook::base::clock::Timestamp;
@@ -8,9 +8,9 @@ use rollbook::record::{
     parse_statements,
 };
 
-use super::tree::{Tree, meaning, quoted};
+use super::tree::{Tree, parse_string, quote};
 
-pub const SEAL: ServerFields<'static> = ServerFields {
+pub const SERVER_FIELDS: ServerFields<'static> = ServerFields {
     id: StatementId(uuid::Uuid::from_u128(7)),
     stored: Timestamp::from_micros(1_767_268_800_123_456),
     authority: r#"{"mbox":"mailto:lrs@example.org"}"#,
@@ -18,41 +18,41 @@ pub const SEAL: ServerFields<'static> = ServerFields {
     default_version: "1.0.0",
 };
 
-type Judgement = Result<(), String>;
+type CheckResult = Result<(), String>;
 
-fn must(holds: bool, what: impl FnOnce() -> String) -> Judgement {
+fn check(holds: bool, what: impl FnOnce() -> String) -> CheckResult {
     if holds { Ok(()) } else { Err(what()) }
 }
 
-/// What was said of a body, for whoever counts.
+/// The result for a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// By these rules, so many statements of it are good.
-    Good(usize),
-    Bad,
+    /// The body is valid and has this many statements.
+    Valid(usize),
+    Invalid,
 }
 
-/// Judges what is said of a body; `tree` is what it was written from, where it was written from one.
-pub fn judge(body: &[u8], tree: Option<&Tree>) -> Result<Verdict, String> {
+/// Checks the result of parsing a body. `tree` is the source of the body, if it has one.
+pub fn check_statements(body: &[u8], tree: Option<&Tree>) -> Result<Verdict, String> {
     let limits = Limits::default();
     let [one, two] = [Version::V1, Version::V2].map(|version| parse_statements(body, version, &limits));
     if let Ok(statements) = &one {
-        must(two.as_ref() == Ok(statements), || {
-            "2.0 refuses, or reads otherwise, what 1.0.3 allows".to_owned()
+        check(two.as_ref() == Ok(statements), || {
+            "2.0 refuses or changes a statement that is valid in 1.0.3".to_owned()
         })?;
     }
     for (version, read) in [(Version::V1, &one), (Version::V2, &two)] {
-        agrees_with_single(body, version, &limits, read)?;
+        check_single(body, version, &limits, read)?;
         match read {
-            Err(faults) => faults_lead(faults, tree)?,
+            Err(faults) => check_faults(faults, tree)?,
             Ok(statements) => {
                 for statement in statements {
-                    kept_and_given_back(statement)?;
+                    check_storing(statement)?;
                 }
             }
         }
         if let Some(tree) = tree {
-            agrees_with_its_elements(tree, version, &limits, read)?;
+            check_elements(tree, version, &limits, read)?;
         }
     }
     if let (Ok(statements), Some(tree)) = (&two, tree) {
@@ -60,64 +60,67 @@ pub fn judge(body: &[u8], tree: Option<&Tree>) -> Result<Verdict, String> {
             Tree::Array(elements) => elements.iter().collect(),
             one => vec![one],
         };
-        must(sent.len() == statements.len(), || {
-            format!("{} statements are read of {}", statements.len(), sent.len())
+        check(sent.len() == statements.len(), || {
+            format!("{} statements are parsed, not {}", statements.len(), sent.len())
         })?;
         for (statement, sent) in statements.iter().zip(sent) {
             for keep_authority in [false, true] {
-                let seal = ServerFields { keep_authority, ..SEAL };
-                let (sealed, expected) = (statement.canonicalise(&seal), sealed(sent, &seal));
-                must(sealed == expected, || format!("what is kept is not what came:\n{sealed}\n{expected}"))?;
+                let server_fields = ServerFields { keep_authority, ..SERVER_FIELDS };
+                let (stored_text, expected) =
+                    (statement.canonicalise(&server_fields), expected_text(sent, &server_fields));
+                check(stored_text == expected, || {
+                    format!("the stored text differs:\n{stored_text}\n{expected}")
+                })?;
             }
         }
     }
-    Ok(one.or(two).map_or(Verdict::Bad, |statements| Verdict::Good(statements.len())))
+    Ok(one.or(two).map_or(Verdict::Invalid, |statements| Verdict::Valid(statements.len())))
 }
 
-/// A body of one statement is read alike by both doors; a body of several is refused by one of them.
-fn agrees_with_single(
+/// Both functions parse a single statement equally, and only one accepts an array.
+fn check_single(
     body: &[u8],
     version: Version,
     limits: &Limits,
     read: &Result<Vec<Statement>, Vec<Fault>>,
-) -> Judgement {
+) -> CheckResult {
     let single = parse_statement(body, version, limits);
     let array = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
     match (&single, read) {
-        (Ok(statement), Ok(statements)) => {
-            must(statements[..] == [statement.clone()], || "read otherwise alone".to_owned())
-        }
+        (Ok(statement), Ok(statements)) => check(statements[..] == [statement.clone()], || {
+            "the result of the single statement differs".to_owned()
+        }),
         (Err(fault), Err(faults)) if !array => {
-            must(faults[..] == [fault.clone()], || format!("alone: {fault:?}; else {faults:?}"))
+            check(faults[..] == [fault.clone()], || format!("single: {fault:?}; array: {faults:?}"))
         }
         (Err(_), _) if array => Ok(()),
-        _ => Err(format!("alone: {single:?}; else {read:?}")),
+        _ => Err(format!("single: {single:?}; array: {read:?}")),
     }
 }
 
-/// Every fault says what and where: at most one a statement, in their order, at a place that is there.
-fn faults_lead(faults: &[Fault], tree: Option<&Tree>) -> Judgement {
-    must(!faults.is_empty(), || "refused without a fault".to_owned())?;
+/// Every fault has a detail and the pointer of an existing place. Each statement has at most one, in order.
+fn check_faults(faults: &[Fault], tree: Option<&Tree>) -> CheckResult {
+    check(!faults.is_empty(), || "the body is refused without a fault".to_owned())?;
     for fault in faults {
-        must(!fault.detail.is_empty() && !fault.detail.contains("panicked"), || format!("{fault:?}"))?;
-        let leads = tree.is_none_or(|tree| tree.leads(&fault.pointer));
-        must(leads, || format!("leads nowhere: {fault:?}"))?;
+        check(!fault.detail.is_empty() && !fault.detail.contains("panicked"), || format!("{fault:?}"))?;
+        let leads = tree.is_none_or(|tree| tree.has_pointer(&fault.pointer));
+        check(leads, || format!("the pointer does not exist: {fault:?}"))?;
     }
     let numbers: Vec<Option<usize>> = faults
         .iter()
         .map(|fault| fault.pointer.split('/').nth(1).and_then(|number| number.parse().ok()))
         .collect();
     let ordered = numbers.windows(2).all(|pair| pair[0] < pair[1]);
-    must(ordered, || format!("out of order: {faults:?}"))
+    check(ordered, || format!("the faults are not in order: {faults:?}"))
 }
 
-/// Each statement of an array is good or bad by itself, whatever its neighbours are; but no id is there twice.
-fn agrees_with_its_elements(
+/// Each statement of an array is checked independently, except for repeated ids.
+fn check_elements(
     tree: &Tree,
     version: Version,
     limits: &Limits,
     read: &Result<Vec<Statement>, Vec<Fault>>,
-) -> Judgement {
+) -> CheckResult {
     let Tree::Array(elements) = tree else {
         return Ok(());
     };
@@ -136,104 +139,110 @@ fn agrees_with_its_elements(
     }
     let pointers = |faults: &[Fault]| faults.iter().map(|fault| fault.pointer.clone()).collect::<Vec<_>>();
     match read {
-        Ok(_) => must(expected.is_empty(), || format!("taken with {expected:?}")),
-        // Where the array is no JSON at all, no single one is looked at.
+        Ok(_) => check(expected.is_empty(), || format!("accepted, although {expected:?} is expected")),
+        // If the array is not valid JSON, no statement is checked.
         Err(faults) if faults.len() == 1 && faults[0].pointer.is_empty() => Ok(()),
-        Err(faults) => {
-            must(pointers(faults) == pointers(&expected), || format!("{faults:?}, one by one {expected:?}"))
-        }
+        Err(faults) => check(pointers(faults) == pointers(&expected), || {
+            format!("{faults:?}, but single statements give {expected:?}")
+        }),
     }
 }
 
-/// A good statement can be kept, read again, compared and given back in every format.
-fn kept_and_given_back(statement: &Statement) -> Judgement {
-    must(statement.same_as(statement), || "it is not the same as itself".to_owned())?;
-    let sealed = statement.canonicalise(&SEAL);
-    let stored = Statement::parse_stored(&sealed)
-        .map_err(|fault| format!("what is kept can't be read: {fault:?}\n{sealed}"))?;
-    must(stored.canonicalise(&SEAL) == sealed, || {
-        format!("it is kept otherwise the second time:\n{sealed}")
+/// A valid statement can be stored, parsed again, compared, and written in every format.
+fn check_storing(statement: &Statement) -> CheckResult {
+    check(statement.same_as(statement), || "the statement does not equal itself".to_owned())?;
+    let stored_text = statement.canonicalise(&SERVER_FIELDS);
+    let stored = Statement::parse_stored(&stored_text)
+        .map_err(|fault| format!("the stored text cannot be parsed: {fault:?}\n{stored_text}"))?;
+    check(stored.canonicalise(&SERVER_FIELDS) == stored_text, || {
+        format!("the stored text changes when it is stored again:\n{stored_text}")
     })?;
-    must(statement.same_as(&stored) && stored.same_as(&stored), || {
-        format!("it is not the same as what is kept:\n{sealed}")
+    check(statement.same_as(&stored) && stored.same_as(&stored), || {
+        format!("the statement does not equal its stored text:\n{stored_text}")
     })?;
-    must(stored.voids() == statement.voids(), || format!("it voids something else:\n{sealed}"))?;
-    let (asked, found) = (statement.mentions(), stored.mentions());
-    let same = (asked.direct, asked.related, asked.activities.len())
+    check(stored.voids() == statement.voids(), || {
+        format!("the stored text voids another statement:\n{stored_text}")
+    })?;
+    let (mentions, found) = (statement.mentions(), stored.mentions());
+    let same = (mentions.direct, mentions.related, mentions.activities.len())
         == (found.direct, found.related, found.activities.len());
-    must(same, || format!("it mentions others:\n{sealed}"))?;
+    check(same, || format!("the stored text mentions others:\n{stored_text}"))?;
     for preference in ["", "de", "zh, *;q=0"] {
         let preference = Preference::parse(preference);
-        let shown = |text: &str| format::to_canonical(text, &preference);
-        given_back(&sealed, shown)?;
+        let format = |text: &str| format::to_canonical(text, &preference);
+        check_format(&stored_text, format)?;
     }
-    given_back(&sealed, format::to_ids)?;
-    let own = match &statement.object {
+    check_format(&stored_text, format::to_ids)?;
+    let object_activity = match &statement.object {
         Object::Activity(activity) => Some(activity),
         _ => None,
     };
-    for activity in statement.mentions().activities.into_iter().chain(own) {
-        let Some(said) = activity.definition.as_ref().map(|definition| definition.text.as_str()) else {
+    for activity in statement.mentions().activities.into_iter().chain(object_activity) {
+        let Some(definition_text) = activity.definition.as_ref().map(|definition| definition.text.as_str())
+        else {
             continue;
         };
-        let Some(merged) = definition::merge(None, said) else {
+        let Some(merged) = definition::merge(None, definition_text) else {
             continue;
         };
-        must(definition::merge(Some(&merged), said).is_none(), || {
-            format!("merging {said} again changes {merged}")
+        check(definition::merge(Some(&merged), definition_text).is_none(), || {
+            format!("merging {definition_text} again changes {merged}")
         })?;
     }
     Ok(())
 }
 
-/// A format is a statement like any other, and to shorten it again changes nothing.
-fn given_back(sealed: &str, shown: impl Fn(&str) -> Result<String, Fault>) -> Judgement {
-    let text = shown(sealed).map_err(|fault| format!("no format of it: {fault:?}"))?;
+/// A format is a valid statement, and applying it again changes nothing.
+fn check_format(stored_text: &str, format: impl Fn(&str) -> Result<String, Fault>) -> CheckResult {
+    let text = format(stored_text).map_err(|fault| format!("the format fails: {fault:?}"))?;
     Statement::parse_stored(&text)
-        .map_err(|fault| format!("its format is no statement: {fault:?}\n{text}"))?;
-    must(shown(&text).as_ref() == Ok(&text), || format!("its format changes again:\n{text}"))
+        .map_err(|fault| format!("the format is not a valid statement: {fault:?}\n{text}"))?;
+    check(format(&text).as_ref() == Ok(&text), || {
+        format!("the format changes when it is applied again:\n{text}")
+    })
 }
 
-/// What is kept of a statement, made from what was sent: the members as they came, single context activities as
-/// lists, and what the store adds.
-fn sealed(sent: &Tree, seal: &ServerFields<'_>) -> String {
+/// The expected stored text: the sent members, context activities as lists, and the members that the server
+/// adds.
+fn expected_text(sent: &Tree, server_fields: &ServerFields<'_>) -> String {
     let Tree::Object(members) = sent else {
         return String::new();
     };
-    let mut kept: Vec<(String, Tree)> = Vec::new();
+    let mut stored_members: Vec<(String, Tree)> = Vec::new();
     let scalar = |text: &str| Tree::Scalar(text.to_owned());
     for (key, value) in members {
-        let key = meaning(key).unwrap_or_default();
+        let key = parse_string(key).unwrap_or_default();
         let value = match key.as_str() {
-            "stored" => scalar(&quoted(&seal.stored.to_string())),
-            "authority" if !seal.keep_authority => scalar(seal.authority),
+            "stored" => scalar(&quote(&server_fields.stored.to_string())),
+            "authority" if !server_fields.keep_authority => scalar(server_fields.authority),
             "context" => with_lists(value),
             "object" if value.get("objectType").and_then(Tree::as_str).as_deref() == Some("SubStatement") => {
-                changed(value, "context", with_lists)
+                with_changed_member(value, "context", with_lists)
             }
             _ => value.clone(),
         };
-        kept.push((key, value));
+        stored_members.push((key, value));
     }
-    let has = |kept: &[(String, Tree)], name: &str| kept.iter().any(|(key, _)| key == name);
-    if !has(&kept, "id") {
-        kept.insert(0, ("id".to_owned(), Tree::string(&seal.id.to_string())));
+    let has =
+        |stored_members: &[(String, Tree)], name: &str| stored_members.iter().any(|(key, _)| key == name);
+    if !has(&stored_members, "id") {
+        stored_members.insert(0, ("id".to_owned(), Tree::string(&server_fields.id.to_string())));
     }
     for (name, value) in [
-        ("timestamp", Tree::string(&seal.stored.to_string())),
-        ("stored", Tree::string(&seal.stored.to_string())),
-        ("authority", scalar(seal.authority)),
-        ("version", Tree::string(seal.default_version)),
+        ("timestamp", Tree::string(&server_fields.stored.to_string())),
+        ("stored", Tree::string(&server_fields.stored.to_string())),
+        ("authority", scalar(server_fields.authority)),
+        ("version", Tree::string(server_fields.default_version)),
     ] {
-        if !has(&kept, name) {
-            kept.push((name.to_owned(), value));
+        if !has(&stored_members, name) {
+            stored_members.push((name.to_owned(), value));
         }
     }
-    Tree::Object(kept.into_iter().map(|(key, value)| (quoted(&key), value)).collect()).text()
+    Tree::Object(stored_members.into_iter().map(|(key, value)| (quote(&key), value)).collect()).text()
 }
 
 fn with_lists(context: &Tree) -> Tree {
-    changed(context, "contextActivities", |activities| {
+    with_changed_member(context, "contextActivities", |activities| {
         let Tree::Object(members) = activities else {
             return activities.clone();
         };
@@ -245,13 +254,13 @@ fn with_lists(context: &Tree) -> Tree {
     })
 }
 
-/// An object with the member of that name changed.
-fn changed(object: &Tree, name: &str, change: impl Fn(&Tree) -> Tree) -> Tree {
+/// The object with one changed member.
+fn with_changed_member(object: &Tree, name: &str, change: impl Fn(&Tree) -> Tree) -> Tree {
     let Tree::Object(members) = object else {
         return object.clone();
     };
     let member = |(key, value): &(String, Tree)| {
-        let named = meaning(key).as_deref() == Some(name);
+        let named = parse_string(key).as_deref() == Some(name);
         (key.clone(), if named { change(value) } else { value.clone() })
     };
     Tree::Object(members.iter().map(member).collect())

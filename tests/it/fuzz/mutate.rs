@@ -1,9 +1,9 @@
-//! What can go wrong with a statement: its members, types, nesting, numbers, letters, and the text itself.
+//! Random changes of statements: members, types, nesting, numbers, characters, and the text itself.
 
-use super::tree::{Tree, meaning, quoted};
+use super::tree::{Tree, parse_string, quote};
 use crate::support::random::Random;
 
-/// Names of members in all places, and some that are none.
+/// Names of members, valid and invalid.
 const NAMES: &[&str] = &[
     "id",
     "actor",
@@ -91,7 +91,7 @@ const NAMES: &[&str] = &[
     "-",
 ];
 
-/// Tokens that are strings in one place or another, good and nearly good ones.
+/// Strings that are valid in some place, or nearly.
 const STRINGS: &[&str] = &[
     "Activity",
     "Agent",
@@ -187,7 +187,7 @@ const STRINGS: &[&str] = &[
     "K",
 ];
 
-/// Tokens that no client should send, and some that it may.
+/// Unusual JSON values.
 const TOKENS: &[&str] = &[
     "null",
     "true",
@@ -232,7 +232,7 @@ const TOKENS: &[&str] = &[
     "{\"\\u0061\":1,\"a\":2}",
 ];
 
-/// Tokens that are no JSON, whatever stands around them.
+/// Tokens that are not JSON.
 const BROKEN: &[&str] = &[
     "nul",
     "True",
@@ -260,7 +260,7 @@ const BROKEN: &[&str] = &[
     "\"a\" \"b\"",
 ];
 
-/// Changes one thing anywhere in a tree; `others` are trees to take parts from.
+/// Changes one value of a tree. Parts may come from `others`.
 pub fn mutate(tree: &mut Tree, random: &mut Random, others: &[Tree]) {
     let number = random.below(tree.count());
     let Some(at) = tree.nth_mut(number) else { return };
@@ -268,7 +268,7 @@ pub fn mutate(tree: &mut Tree, random: &mut Random, others: &[Tree]) {
         Tree::Object(members) if random.percent(70) => mutate_object(members, random, others),
         Tree::Array(elements) if random.percent(70) => mutate_array(elements, random, others),
         Tree::Scalar(token) if random.percent(60) => mutate_scalar(token, random),
-        at => *at = replacement(at, random, others),
+        at => *at = random_replacement(at, random, others),
     }
 }
 
@@ -280,25 +280,24 @@ fn mutate_object(members: &mut Vec<(String, Tree)>, random: &mut Random, others:
         }
         2 if size > 0 => {
             let (key, value) = members[random.below(size)].clone();
-            let value = if random.percent(50) { value } else { replacement(&value, random, others) };
+            let value = if random.percent(50) { value } else { random_replacement(&value, random, others) };
             members.insert(random.below(size + 1), (key, value));
         }
-        3 if size > 0 => members[random.below(size)].0 = name(random),
+        3 if size > 0 => members[random.below(size)].0 = random_name(random),
         4 if size > 0 => {
             let at = random.below(size);
-            members[at].0 = rewritten(&members[at].0, random);
+            members[at].0 = rewrite_escapes(&members[at].0, random);
         }
-        5 => shuffle(members, random),
+        5 => random.shuffle(members),
         6 if size > 0 && random.percent(20) => {
-            // Enough members to be looked up by another way.
+            // Enough members for a lookup table.
             let (_, value) = members[random.below(size)].clone();
-            members.extend(
-                (0..random.below(40)).map(|n| (quoted(&format!("https://x.org/{n}")), value.clone())),
-            );
+            members
+                .extend((0..random.below(40)).map(|n| (quote(&format!("https://x.org/{n}")), value.clone())));
         }
         _ => {
-            let value = replacement(&Tree::Scalar("null".to_owned()), random, others);
-            members.insert(random.below(size + 1), (name(random), value));
+            let value = random_replacement(&Tree::Scalar("null".to_owned()), random, others);
+            members.insert(random.below(size + 1), (random_name(random), value));
         }
     }
 }
@@ -313,21 +312,21 @@ fn mutate_array(elements: &mut Vec<Tree>, random: &mut Random, others: &[Tree]) 
             let twin = elements[random.below(size)].clone();
             elements.insert(random.below(size + 1), twin);
         }
-        2 => shuffle(elements, random),
+        2 => random.shuffle(elements),
         _ => {
-            let one = replacement(&Tree::Scalar("null".to_owned()), random, others);
+            let one = random_replacement(&Tree::Scalar("null".to_owned()), random, others);
             elements.insert(random.below(size + 1), one);
         }
     }
 }
 
 fn mutate_scalar(token: &mut String, random: &mut Random) {
-    *token = match meaning(token) {
-        Some(text) if random.percent(40) => quoted(&edited(&text, random)),
-        Some(_) if random.percent(30) => rewritten(token, random),
-        Some(_) => quoted(random.pick::<&str>(STRINGS)),
+    *token = match parse_string(token) {
+        Some(text) if random.percent(40) => quote(&edit_text(&text, random)),
+        Some(_) if random.percent(30) => rewrite_escapes(token, random),
+        Some(_) => quote(random.pick::<&str>(STRINGS)),
         None if random.percent(50) && token.parse::<f64>().is_ok() => {
-            // The same number, or one beside it, written in another way.
+            // The same or a near number in another spelling.
             match random.below(4) {
                 0 => format!("{token}{}", if token.contains(['e', 'E', '.']) { "" } else { ".000" }),
                 1 if !token.contains(['e', 'E']) => format!("{token}e{}", random.between(-30, 30)),
@@ -339,12 +338,12 @@ fn mutate_scalar(token: &mut String, random: &mut Random) {
     };
 }
 
-/// Something else for what stands here.
-fn replacement(at: &Tree, random: &mut Random, others: &[Tree]) -> Tree {
+/// A random value instead of this one.
+fn random_replacement(at: &Tree, random: &mut Random, others: &[Tree]) -> Tree {
     match random.below(10) {
-        0 | 1 => Tree::read(random.pick::<&str>(TOKENS)),
+        0 | 1 => Tree::parse(random.pick::<&str>(TOKENS)),
         2 | 3 => Tree::string(random.pick::<&str>(STRINGS)),
-        4 => nested(at.clone(), random),
+        4 => nest(at.clone(), random),
         5 => Tree::Array(vec![at.clone()]),
         6 if random.percent(20) => Tree::Scalar((*random.pick(BROKEN)).to_owned()),
         7 if random.percent(5) => Tree::string(&random.pick::<&str>(STRINGS).repeat(random.below(2_000))),
@@ -355,15 +354,15 @@ fn replacement(at: &Tree, random: &mut Random, others: &[Tree]) -> Tree {
     }
 }
 
-/// The tree within many levels.
-fn nested(mut tree: Tree, random: &mut Random) -> Tree {
+/// The tree within many levels of arrays and objects.
+fn nest(mut tree: Tree, random: &mut Random) -> Tree {
     let levels = match random.below(4) {
         0 => random.below(4),
         1 => 60 + random.below(8),
         2 => 126 + random.below(6),
         _ => 250 + random.below(12),
     };
-    let name = name(random);
+    let name = random_name(random);
     for _ in 0..levels {
         tree = if random.percent(50) {
             Tree::Array(vec![tree])
@@ -374,7 +373,7 @@ fn nested(mut tree: Tree, random: &mut Random) -> Tree {
     tree
 }
 
-fn name(random: &mut Random) -> String {
+fn random_name(random: &mut Random) -> String {
     if random.percent(2) {
         return (*random.pick(&[
             "\"\\ud800\"",
@@ -385,19 +384,19 @@ fn name(random: &mut Random) -> String {
         ]))
         .to_owned();
     }
-    quoted(random.pick::<&str>(NAMES))
+    quote(random.pick::<&str>(NAMES))
 }
 
-/// The same text, with other escapes.
-fn rewritten(token: &str, random: &mut Random) -> String {
-    let Some(text) = meaning(token) else {
+/// The same text with other escapes.
+fn rewrite_escapes(token: &str, random: &mut Random) -> String {
+    let Some(text) = parse_string(token) else {
         return token.to_owned();
     };
     let mut out = String::from("\"");
-    for letter in text.chars() {
+    for character in text.chars() {
         if random.percent(30) {
             let mut units = [0; 2];
-            for unit in letter.encode_utf16(&mut units) {
+            for unit in character.encode_utf16(&mut units) {
                 out.push_str(&if random.percent(50) {
                     format!("\\u{unit:04x}")
                 } else {
@@ -405,55 +404,49 @@ fn rewritten(token: &str, random: &mut Random) -> String {
                 });
             }
         } else {
-            let written = quoted(&letter.to_string());
+            let written = quote(&character.to_string());
             out.push_str(&written[1..written.len() - 1]);
         }
     }
     out + "\""
 }
 
-/// The text with one letter more, less or another, or in other cases.
-fn edited(text: &str, random: &mut Random) -> String {
-    let mut letters: Vec<char> = text.chars().collect();
-    let at = random.below(letters.len() + 1);
-    let letter = *random.pick(&[
+/// The text with one character added, removed or changed, or in another case.
+fn edit_text(text: &str, random: &mut Random) -> String {
+    let mut characters: Vec<char> = text.chars().collect();
+    let at = random.below(characters.len() + 1);
+    let character = *random.pick(&[
         'a', 'Z', '0', '-', '.', ':', '/', '@', ' ', '\u{0}', '\n', '%', '#', '?', '"', '\\', 'é', '\u{301}',
         '\u{202e}', '😀', ',', 'T', '+', '_',
     ]);
     match random.below(5) {
-        0 => letters.insert(at, letter),
-        1 if at < letters.len() => letters[at] = letter,
-        2 => letters.truncate(at),
+        0 => characters.insert(at, character),
+        1 if at < characters.len() => characters[at] = character,
+        2 => characters.truncate(at),
         3 => {
             return if random.percent(50) { text.to_uppercase() } else { text.to_lowercase() };
         }
-        _ if at < letters.len() => {
-            letters.remove(at);
+        _ if at < characters.len() => {
+            characters.remove(at);
         }
-        _ => letters.push(letter),
+        _ => characters.push(character),
     }
-    letters.into_iter().collect()
+    characters.into_iter().collect()
 }
 
-pub fn shuffle<T>(list: &mut [T], random: &mut Random) {
-    for at in (1..list.len()).rev() {
-        list.swap(at, random.below(at + 1));
-    }
-}
-
-/// Every object's members in another order.
+/// Shuffles the members of every object.
 pub fn shuffle_members(tree: &mut Tree, random: &mut Random) {
     match tree {
         Tree::Scalar(_) => {}
         Tree::Array(elements) => elements.iter_mut().for_each(|element| shuffle_members(element, random)),
         Tree::Object(members) => {
-            shuffle(members, random);
+            random.shuffle(members);
             members.iter_mut().for_each(|(_, value)| shuffle_members(value, random));
         }
     }
 }
 
-/// Breaks the text itself: cuts it, or puts other bytes in.
+/// Breaks the text: truncates it or inserts other bytes.
 pub fn break_bytes(bytes: &mut Vec<u8>, random: &mut Random) {
     let pieces: &[&[u8]] = &[
         b"",

@@ -1,5 +1,4 @@
-//! JSON as a tree that can say everything which a client can send: keys twice, numbers of any size, half a
-//! surrogate pair.
+//! JSON as a tree that also represents repeated keys, numbers of any size and half surrogate pairs.
 
 use std::fmt;
 
@@ -7,17 +6,17 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-/// A JSON value, its scalars and keys as they are written.
+/// A JSON value with the original text of scalars and keys.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Tree {
-    /// A literal, a number or a string with its quotation marks: any text that is a token.
+    /// A literal, a number, or a string with its quotation marks.
     Scalar(String),
     Array(Vec<Tree>),
     /// Keys with their quotation marks.
     Object(Vec<(String, Tree)>),
 }
 
-/// An object's members in their order, one of them twice if it is there twice.
+/// The members of an object in order, including repeated keys.
 struct Members<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
@@ -41,24 +40,24 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
 }
 
 impl Tree {
-    /// Reads a text of good JSON.
-    pub fn read(text: &str) -> Self {
+    /// Parses valid JSON.
+    pub fn parse(text: &str) -> Self {
         match text.trim_start().as_bytes().first() {
             Some(b'{') => {
                 let Members(members) = serde_json::from_str(text).expect("an object");
-                let read = |(key, value): (String, &RawValue)| (quoted(&key), Self::read(value.get()));
+                let read = |(key, value): (String, &RawValue)| (quote(&key), Self::parse(value.get()));
                 Self::Object(members.into_iter().map(read).collect())
             }
             Some(b'[') => {
                 let elements: Vec<&RawValue> = serde_json::from_str(text).expect("an array");
-                Self::Array(elements.into_iter().map(|one| Self::read(one.get())).collect())
+                Self::Array(elements.into_iter().map(|one| Self::parse(one.get())).collect())
             }
             _ => Self::Scalar(text.trim().to_owned()),
         }
     }
 
     pub fn string(text: &str) -> Self {
-        Self::Scalar(quoted(text))
+        Self::Scalar(quote(text))
     }
 
     /// The text without white space.
@@ -68,7 +67,7 @@ impl Tree {
         out
     }
 
-    /// Writes the text; `space` may put something between any two tokens.
+    /// Writes the text. `space` may write something between any two tokens.
     pub fn write(&self, out: &mut String, space: &mut impl FnMut(&mut String)) {
         space(out);
         match self {
@@ -99,22 +98,22 @@ impl Tree {
         space(out);
     }
 
-    /// The value of the first member of that name.
+    /// The value of the first member with this name.
     pub fn get(&self, name: &str) -> Option<&Tree> {
         let Self::Object(members) = self else { return None };
-        members.iter().find(|(key, _)| meaning(key).as_deref() == Some(name)).map(|(_, value)| value)
+        members.iter().find(|(key, _)| parse_string(key).as_deref() == Some(name)).map(|(_, value)| value)
     }
 
-    /// What it says, where it is a string.
+    /// The text of a string.
     pub fn as_str(&self) -> Option<String> {
         match self {
-            Self::Scalar(token) => meaning(token),
+            Self::Scalar(token) => parse_string(token),
             _ => None,
         }
     }
 
-    /// Whether a JSON Pointer (RFC 6901) leads to something, by any of the keys that are there twice.
-    pub fn leads(&self, pointer: &str) -> bool {
+    /// Returns true if a JSON Pointer (RFC 6901) leads to a value, through any of repeated keys.
+    pub fn has_pointer(&self, pointer: &str) -> bool {
         let Some(rest) = pointer.strip_prefix('/') else {
             return pointer.is_empty();
         };
@@ -129,15 +128,15 @@ impl Tree {
                 .parse::<usize>()
                 .ok()
                 .and_then(|at| elements.get(at))
-                .is_some_and(|element| element.leads(further)),
-            // A key that says nothing by itself (half a surrogate pair) is an empty one to whoever points to it.
-            Self::Object(members) => members
-                .iter()
-                .any(|(key, value)| meaning(key).unwrap_or_default() == step && value.leads(further)),
+                .is_some_and(|element| element.has_pointer(further)),
+            // An invalid key (half a surrogate pair) counts as an empty one.
+            Self::Object(members) => members.iter().any(|(key, value)| {
+                parse_string(key).unwrap_or_default() == step && value.has_pointer(further)
+            }),
         }
     }
 
-    /// All that it holds, itself too.
+    /// The number of values in the tree, including itself.
     pub fn count(&self) -> usize {
         1 + match self {
             Self::Scalar(_) => 0,
@@ -146,7 +145,7 @@ impl Tree {
         }
     }
 
-    /// The value of that number, counted from itself through all that it holds.
+    /// The value with this number, in depth-first order.
     pub fn nth(&self, number: usize) -> Option<&Tree> {
         self.find(&mut { number })
     }
@@ -163,7 +162,7 @@ impl Tree {
         }
     }
 
-    /// As [`Tree::nth`], to be changed.
+    /// Like [`Tree::nth`], mutable.
     pub fn nth_mut(&mut self, number: usize) -> Option<&mut Tree> {
         self.find_mut(&mut { number })
     }
@@ -181,11 +180,11 @@ impl Tree {
     }
 }
 
-/// What a string's token says; `None` where it says nothing, or is no string.
-pub fn meaning(token: &str) -> Option<String> {
+/// The text of a string token, or `None` if it is invalid or not a string.
+pub fn parse_string(token: &str) -> Option<String> {
     serde_json::from_str(token).ok()
 }
 
-pub fn quoted(text: &str) -> String {
+pub fn quote(text: &str) -> String {
     serde_json::to_string(text).expect("a text is JSON")
 }

@@ -1,5 +1,4 @@
-//! When schedules are due, by a list of local times that is made day after day: a naive judge, without the code under
-//! test.
+//! Calculates the expected times of runs from a list of local days, without the tested code.
 
 use chrono::{DateTime, Datelike, Days, Duration, LocalResult, NaiveDate, NaiveTime, TimeZone, Utc, Weekday};
 use chrono_tz::Tz;
@@ -14,7 +13,7 @@ pub struct Plan {
     pub at: (u32, u32),
 }
 
-/// What reports ask about at such a frequency.
+/// The frequencies, each with the period of its report.
 const PERIODS: [(&str, &str); 4] = [
     ("daily", "yesterday"),
     ("weekly", "previous_week"),
@@ -22,31 +21,32 @@ const PERIODS: [(&str, &str); 4] = [
     ("quarterly", "previous_quarter"),
 ];
 
-/// Every frequency in three zones whose clocks change: by an hour forward in March, backward in March, and by half an
-/// hour. Each at a time of day that the change leaves out or brings twice.
-pub fn plans() -> Vec<Plan> {
+/// Every frequency in three time zones: in two the clocks change by an hour, in one by half an hour. The
+/// time of day is skipped or repeated on the days of a change.
+pub fn all_plans() -> Vec<Plan> {
     let zones = [
         (Tz::Europe__London, (1, 30)),
         (Tz::America__New_York, (2, 30)),
         (Tz::Australia__Lord_Howe, (1, 45)),
     ];
-    let of_zone = |(zone, at)| PERIODS.map(|(frequency, _)| Plan { frequency, zone, at });
-    zones.into_iter().flat_map(of_zone).collect()
+    let in_zone = |(zone, at)| PERIODS.map(|(frequency, _)| Plan { frequency, zone, at });
+    zones.into_iter().flat_map(in_zone).collect()
 }
 
 impl Plan {
-    /// A name that no other plan has.
+    /// The name, which is unique.
     pub fn name(&self) -> String {
         format!("{} in {}", self.frequency, self.zone)
     }
 
-    /// The `period` that its report asks for.
+    /// The `period` of the report.
     pub fn period(&self) -> &'static str {
         let found = PERIODS.iter().find(|(frequency, _)| *frequency == self.frequency);
         found.expect("a frequency").1
     }
 
-    /// What is sent to schedule it: weeks on Sundays, when clocks change, and months at the 31st, which few have.
+    /// The JSON of the timing: weekly on Sundays, when clocks change, and monthly on the 31st, which few
+    /// months have.
     pub fn timing(&self) -> Value {
         let (hour, minute) = self.at;
         let mut timing = json!({"frequency": self.frequency, "time_zone": self.zone.name(),
@@ -59,10 +59,10 @@ impl Plan {
         timing
     }
 
-    /// Every moment from `start` on and before `end` at which it is due.
-    pub fn moments(&self, start: DateTime<Utc>, end: DateTime<Utc>) -> Vec<DateTime<Utc>> {
+    /// All times between `start` and `end` at which the plan is due, without both.
+    pub fn run_times(&self, start: DateTime<Utc>, end: DateTime<Utc>) -> Vec<DateTime<Utc>> {
         let days = self.days(start.date_naive() - Days::new(2), end.date_naive() + Days::new(2));
-        let moments = days.into_iter().map(|day| self.moment(day));
+        let moments = days.into_iter().map(|day| self.run_time(day));
         moments.filter(|moment| start < *moment && *moment < end).collect()
     }
 
@@ -79,8 +79,9 @@ impl Plan {
         .collect()
     }
 
-    /// The moment of a day: the first that its clocks show so, or after the gap that leaves it out.
-    fn moment(&self, day: NaiveDate) -> DateTime<Utc> {
+    /// The time of the run on a day. A repeated local time means the first, and a skipped one means the end
+    /// of the gap.
+    fn run_time(&self, day: NaiveDate) -> DateTime<Utc> {
         let time = NaiveTime::from_hms_opt(self.at.0, self.at.1, 0).expect("a time");
         let mut local = day.and_time(time);
         loop {
@@ -92,11 +93,11 @@ impl Plan {
         }
     }
 
-    /// How many noons in UTC the period has that its report asks for, at that moment. Every local day of these zones has
-    /// one.
-    pub fn noons(&self, moment: DateTime<Utc>) -> usize {
+    /// The number of noons in UTC in the report's period, for a run at `moment`. Every local day of these
+    /// zones contains one.
+    pub fn count_noons(&self, moment: DateTime<Utc>) -> usize {
         let today = moment.with_timezone(&self.zone).date_naive();
-        let days_of = |year: i32, month: u32| {
+        let days_in_month = |year: i32, month: u32| {
             let first = NaiveDate::from_ymd_opt(year, month, 1).expect("a day");
             first.iter_days().take_while(|day| day.month() == month).count()
         };
@@ -109,30 +110,30 @@ impl Plan {
             "weekly" => 7,
             "monthly" => {
                 let (year, month) = months_back(1);
-                days_of(year, month)
+                days_in_month(year, month)
             }
             // Quarterly runs are in the first month of a quarter.
-            _ => (1..=3).map(months_back).map(|(year, month)| days_of(year, month)).sum(),
+            _ => (1..=3).map(months_back).map(|(year, month)| days_in_month(year, month)).sum(),
         }
     }
 }
 
 #[test]
-fn the_judge_knows_the_days_on_which_clocks_change() {
-    let [london, ..] = plans()[..] else { panic!() };
+fn expected_times_respect_clock_changes() {
+    let [london, ..] = all_plans()[..] else { panic!() };
     let moment = |year, month, day| {
         let day = NaiveDate::from_ymd_opt(year, month, day).expect("a day");
-        london.moment(day).to_rfc3339()
+        london.run_time(day).to_rfc3339()
     };
-    // 01:30 is left out on the last Sunday of March, and comes twice on the last of October.
+    // 01:30 is skipped on the last Sunday of March, and repeated on the last Sunday of October.
     assert_eq!(moment(2026, 3, 28), "2026-03-28T01:30:00+00:00");
     assert_eq!(moment(2026, 3, 29), "2026-03-29T01:00:00+00:00");
     assert_eq!(moment(2026, 3, 30), "2026-03-30T00:30:00+00:00");
     assert_eq!(moment(2026, 10, 25), "2026-10-25T00:30:00+00:00");
-    let year = |plan: &Plan| {
-        let start: DateTime<Utc> = "2026-01-01T00:00:00Z".parse().expect("a moment");
-        plan.moments(start, start + Duration::days(365)).len()
+    let runs_in_a_year = |plan: &Plan| {
+        let start: DateTime<Utc> = "2026-01-01T00:00:00Z".parse().expect("a time");
+        plan.run_times(start, start + Duration::days(365)).len()
     };
-    let runs: Vec<usize> = plans()[..4].iter().map(year).collect();
+    let runs: Vec<usize> = all_plans()[..4].iter().map(runs_in_a_year).collect();
     assert_eq!(runs, [365, 52, 12, 4]);
 }

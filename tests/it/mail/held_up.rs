@@ -1,4 +1,5 @@
-//! A mail server that hangs or fails holds up nothing but the run that speaks to it: no other run, no request, no stop.
+//! Tests that a mail server that hangs or fails delays only its own run: no other run, no request and no
+//! shutdown.
 
 use std::time::{Duration, Instant};
 
@@ -7,8 +8,8 @@ use rollbook::reports::sender::{EXPORTS_AT_ONCE, SenderOptions};
 use serde_json::{Value, json};
 use sqlx::Connection as _;
 
-use super::runs::smtp;
-use super::year::ada;
+use super::runs::smtp_mailer;
+use super::year::create_ada;
 use crate::support::builders::user;
 use crate::support::http::Caller;
 use crate::support::outbox::{Outbox, deliveries, path, quick, report, run_now, schedule, sender};
@@ -16,11 +17,11 @@ use crate::support::server::run;
 use crate::support::smtp_server::SmtpServer;
 use crate::support::{Database, TestServer, apply, both_databases};
 
-/// Longer than the test takes by far.
-const FOR_EVER: Duration = Duration::from_secs(600);
+/// Much longer than a test takes.
+const LONG_TIME: Duration = Duration::from_secs(600);
 
-/// Waits until there are so many deliveries in the report's list.
-async fn listed(caller: &Caller, report: &str, count: usize) -> Vec<Value> {
+/// Waits until the report has `count` deliveries.
+async fn wait_for_deliveries(caller: &Caller, report: &str, count: usize) -> Vec<Value> {
     let until = Instant::now() + Duration::from_secs(20);
     loop {
         let listed = deliveries(caller, report).await;
@@ -33,53 +34,54 @@ async fn listed(caller: &Caller, report: &str, count: usize) -> Vec<Value> {
 }
 
 #[apply(both_databases)]
-async fn a_hanging_mail_server_holds_up_nothing_else(server: &TestServer) {
+async fn hanging_mail_server_delays_only_its_run(server: &TestServer) {
     let mails = SmtpServer::start().await;
     let options = SenderOptions {
-        // Only a call wakes it, so that what comes soon is what it was woken for.
+        // A short interval would hide a missing wake-up.
         poll: Duration::from_secs(1),
         lease: Duration::from_secs(2),
         ..quick()
     };
-    let start_sender = server.start_sender(smtp(&mails, FOR_EVER), options.clone()).await;
-    let caller = ada(&start_sender).await;
+    let server_with_sender = server.start_sender(smtp_mailer(&mails, LONG_TIME), options.clone()).await;
+    let caller = create_ada(&server_with_sender).await;
     let report = report(&caller, "Everything", json!({})).await;
     let hanging = schedule(&caller, &report, json!({}), &["ada"]).await;
     let quick = schedule(&caller, &report, json!({}), &["ada"]).await;
 
-    mails.change_behaviour(|behaviour| behaviour.answer = FOR_EVER);
+    mails.change_behaviour(|behaviour| behaviour.answer = LONG_TIME);
     run_now(&caller, &hanging).await;
     let first = mails.wait_for(1).await[0].header("Message-ID");
     mails.change_behaviour(|behaviour| behaviour.answer = Duration::ZERO);
     for run in 1..=5 {
         run_now(&caller, &quick).await;
-        listed(&caller, &report, run).await;
+        wait_for_deliveries(&caller, &report, run).await;
     }
     let pending = caller.get(&path(&hanging)).await.expect(200).json()["pending"].clone();
-    assert_eq!(pending["attempts"], 0, "it still hangs: {pending}");
+    assert_eq!(pending["attempts"], 0, "the run has ended: {pending}");
 
-    // It is given up when the server stops, and the server waits for it no longer than it was told.
+    // A shutdown cancels the run and does not wait for the mail server.
     drop(caller);
     let began = Instant::now();
-    start_sender.stop().await;
+    server_with_sender.stop().await;
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
 
-    // Nobody knows whether that message was taken: it is sent again, and is the same message.
-    let again = server.start_sender(smtp(&mails, FOR_EVER), options).await;
+    // The sender does not know whether the server accepted the message. It sends the message again with the
+    // same id.
+    let again = server.start_sender(smtp_mailer(&mails, LONG_TIME), options).await;
     let received = mails.wait_for(7).await;
     assert_eq!(received[6].header("Message-ID"), first);
     let caller = again.person("admin", "ada");
-    assert!(listed(&caller, &report, 6).await.iter().all(|one| one["status"] == "sent"));
+    assert!(wait_for_deliveries(&caller, &report, 6).await.iter().all(|one| one["status"] == "sent"));
     drop(caller);
     again.stop().await;
 }
 
 #[apply(both_databases)]
-async fn a_mail_server_that_is_down_costs_attempts_and_nothing_else(server: &TestServer) {
+async fn runs_are_retried_after_a_mail_server_was_down(server: &TestServer) {
     let mails = SmtpServer::start().await;
     mails.change_behaviour(|behaviour| behaviour.down = true);
-    let start_sender = server.start_sender(smtp(&mails, Duration::from_secs(5)), quick()).await;
-    let caller = ada(&start_sender).await;
+    let server_with_sender = server.start_sender(smtp_mailer(&mails, Duration::from_secs(5)), quick()).await;
+    let caller = create_ada(&server_with_sender).await;
     let report = report(&caller, "Everything", json!({})).await;
     let mut schedules = Vec::new();
     for _ in 0..12 {
@@ -105,71 +107,76 @@ async fn a_mail_server_that_is_down_costs_attempts_and_nothing_else(server: &Tes
     server.clock.set(Timestamp::from_micros(later));
     mails.wait_for(12).await;
     assert!(
-        listed(&caller, &report, 12).await.iter().all(|one| one["status"] == "sent" && one["attempts"] == 2)
+        wait_for_deliveries(&caller, &report, 12)
+            .await
+            .iter()
+            .all(|one| one["status"] == "sent" && one["attempts"] == 2)
     );
     let metrics = caller.get("/metrics").await.expect(200);
     assert!(metrics.text().contains(r#"rollbook_deliveries_total{status="sent"}"#), "{}", metrics.text());
     assert!(!metrics.text().contains("acme"));
     drop(caller);
-    start_sender.stop().await;
+    server_with_sender.stop().await;
 }
 
 #[apply(both_databases)]
-async fn a_backlog_of_one_organisation_holds_up_no_other(server: &TestServer) {
-    let ada = ada(server).await;
-    let report_of_ada = report(&ada, "Everything", json!({})).await;
-    let daily = schedule(&ada, &report_of_ada, json!({}), &["ada"]).await;
+async fn backlog_of_one_organisation_does_not_delay_another(server: &TestServer) {
+    let ada = create_ada(server).await;
+    let adas_report = report(&ada, "Everything", json!({})).await;
+    let daily = schedule(&ada, &adas_report, json!({}), &["ada"]).await;
     copy_schedules(server, 3_000, "recipients").await;
     let other = |user: &str| server.person_of("beta", json!({"sub": user, "role": "admin"}));
     let body = user("zoe").set("email", "zoe@example.net").set("role", "admin");
     other("root").put("/v1/users/zoe", &body).await.expect(201);
 
-    // Ten days later; the other organisation's first moment is the last of all.
+    // Ten days later. The run of the other organisation is the last due run.
     let later = server.clock.now().micros() + 10 * 86_400_000_000;
     server.clock.set(Timestamp::from_micros(later));
     let zoe = other("zoe");
-    let report_of_zoe = report(&zoe, "Theirs", json!({})).await;
-    let last = schedule(&zoe, &report_of_zoe, json!({}), &["zoe"]).await;
-    let its_moment = "UPDATE schedules SET next_run_at = ";
-    let its_moment = format!("{its_moment}{later} WHERE recipients LIKE '%zoe%'");
-    assert_eq!(server.database().execute(&its_moment).await, 1, "{last}");
+    let zoes_report = report(&zoe, "Report of Zoe", json!({})).await;
+    let last = schedule(&zoe, &zoes_report, json!({}), &["zoe"]).await;
+    let update = "UPDATE schedules SET next_run_at = ";
+    let update = format!("{update}{later} WHERE recipients LIKE '%zoe%'");
+    assert_eq!(server.database().execute(&update).await, 1, "{last}");
 
     let outbox = Outbox::new();
     let sender = sender(server, outbox.mailer(), quick());
-    let start_sender = tokio::spawn(sender.run(std::future::pending()));
-    listed(&zoe, &report_of_zoe, 1).await;
+    let task = tokio::spawn(sender.run(std::future::pending()));
+    wait_for_deliveries(&zoe, &zoes_report, 1).await;
     let created = server.database().query_number("SELECT count(*) FROM deliveries").await;
-    assert!(created < 1_000, "{created} runs were made before the other organisation's was sent");
-    // The backlog goes on all the same, each schedule's oldest first.
+    assert!(created < 1_000, "{created} runs were created before the run of the other organisation was sent");
+    // The sender continues with the backlog.
     let sent = "SELECT count(*) FROM deliveries WHERE status = 1";
     let before = server.database().query_number(sent).await;
     let until = Instant::now() + Duration::from_secs(20);
     while server.database().query_number(sent).await < before + 200 {
-        assert!(Instant::now() < until, "the backlog stands still");
+        assert!(Instant::now() < until, "the backlog does not shrink");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    start_sender.abort();
-    let _ = start_sender.await; // an error says that it was ended
+    task.abort();
+    let _ = task.await; // returns an error because the task was cancelled
     assert!(daily["next_run_at"].is_string());
 }
 
 #[apply(both_databases)]
-async fn a_schedule_that_cannot_become_a_run_holds_up_none_behind_it(server: &TestServer) {
-    let ada = ada(server).await;
+async fn invalid_schedules_do_not_delay_others(server: &TestServer) {
+    let ada = create_ada(server).await;
     let report = report(&ada, "Everything", json!({})).await;
     let daily = schedule(&ada, &report, json!({}), &["ada"]).await;
-    // More than are looked at at once, with lists that can't be read, and due before the good one.
+    // More schedules than the sender reads at once, with invalid recipients, and due before the valid
+    // schedule.
     copy_schedules(server, 300, "'no list'").await;
-    let moment = server.clock.now().micros() + 3 * 86_400_000_000;
-    server.clock.set(Timestamp::from_micros(moment));
+    let now = server.clock.now().micros() + 3 * 86_400_000_000;
+    server.clock.set(Timestamp::from_micros(now));
     let outbox = Outbox::new();
-    sender(server, outbox.mailer(), quick()).work().await.expect("it works");
+    sender(server, outbox.mailer(), quick()).work().await.expect("the sender succeeds");
     assert_eq!(outbox.take().len(), 3, "{daily}");
-    let waiting = format!("SELECT count(*) FROM schedules WHERE next_run_at <= {moment}");
-    assert_eq!(server.database().query_number(&waiting).await, 300, "nothing of them is lost");
+    let waiting = format!("SELECT count(*) FROM schedules WHERE next_run_at <= {now}");
+    assert_eq!(server.database().query_number(&waiting).await, 300, "the invalid schedules remain due");
 }
 
-/// Copies the only schedule so many times, past the API, a second earlier and with other recipients.
+/// Copies the only schedule in the database `copies` times, due one second earlier and with other
+/// recipients.
 async fn copy_schedules(server: &TestServer, copies: u32, recipients: &str) {
     let database = server.database();
     let (series, id) = (database.series(copies), database.random_id());
@@ -185,32 +192,34 @@ async fn copy_schedules(server: &TestServer, copies: u32, recipients: &str) {
     assert_eq!(copied, u64::from(copies));
 }
 
-/// Exports that hang take the turns of others, and not their time. SQLite has no table that a reader must wait for.
-async fn an_export_that_waits_for_its_turn(server: &TestServer) {
-    let ada = ada(server).await;
+/// Exports that hang delay other exports, but the waiting time does not count as export time. In SQLite no
+/// table can block a reader, so this test needs PostgreSQL.
+async fn check_waiting_exports(server: &TestServer) {
+    let ada = create_ada(server).await;
     let report = report(&ada, "Everything", json!({})).await;
     for _ in 0..EXPORTS_AT_ONCE + 1 {
         let one = schedule(&ada, &report, json!({}), &["ada"]).await;
         run_now(&ada, &one).await;
     }
-    let mut connection = sqlx::PgConnection::connect(&server.database().url()).await.expect("it answers");
+    let mut connection =
+        sqlx::PgConnection::connect(&server.database().url()).await.expect("the database answers");
     let locked = sqlx::raw_sql("BEGIN; LOCK TABLE activities IN ACCESS EXCLUSIVE MODE");
-    locked.execute(&mut connection).await.expect("it is locked");
+    locked.execute(&mut connection).await.expect("the table is locked");
     let outbox = Outbox::new();
     let options = SenderOptions { pack_within: Duration::from_millis(1_500), ..quick() };
     let working = sender(server, outbox.mailer(), options);
     let unlocking = async {
         tokio::time::sleep(Duration::from_millis(2_200)).await;
-        sqlx::raw_sql("COMMIT").execute(&mut connection).await.expect("it is unlocked");
+        sqlx::raw_sql("COMMIT").execute(&mut connection).await.expect("the table is unlocked");
     };
     let (worked, ()) = tokio::join!(working.work(), unlocking);
-    worked.expect("it works");
-    assert_eq!(outbox.take().len(), 1, "the one that had to wait for its turn");
+    worked.expect("the sender succeeds");
+    assert_eq!(outbox.take().len(), 1, "only the export that waited succeeds");
     let attempts = server.database().query_number("SELECT sum(attempts)::bigint FROM deliveries").await;
     assert_eq!(attempts, EXPORTS_AT_ONCE as i64 + 1);
 }
 
 #[test]
-fn waiting_for_a_turn_is_not_packing() {
-    run(Database::postgres(), an_export_that_waits_for_its_turn);
+fn waiting_for_other_exports_is_not_export_time() {
+    run(Database::postgres(), check_waiting_exports);
 }

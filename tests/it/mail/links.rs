@@ -1,4 +1,4 @@
-//! Download links: what they open, and when they are dead.
+//! Tests of download links: the file that they open, and the reasons that make them invalid.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,7 +10,7 @@ use rollbook::reports::packed_export::Sizes;
 use rollbook::reports::sender::SenderOptions;
 use serde_json::{Value, json};
 
-use super::year::ada;
+use super::year::create_ada;
 use crate::support::builders::{activity, user};
 use crate::support::http::Caller;
 use crate::support::outbox::{Outbox, path, quick, report, run_now, schedule, sender};
@@ -19,8 +19,8 @@ use crate::support::{Database, TestServer, apply, both_databases};
 
 const HOUR: i64 = 3_600_000_000;
 
-/// Everything is too large to be attached.
-fn linking() -> SenderOptions {
+/// Options with which every file is too large to be attached.
+fn link_options() -> SenderOptions {
     SenderOptions {
         sizes: Sizes { gzip_above: 1, link_above: 1 },
         public_url: "https://rollbook.example.org/".to_owned(),
@@ -28,44 +28,45 @@ fn linking() -> SenderOptions {
     }
 }
 
-/// What a link was made of.
-struct Story {
+/// A link that was sent.
+struct SentLink {
     report: String,
     schedule: Value,
     link: String,
 }
 
-/// Ada's report, sent to a reporter by a link.
-async fn sent_by_link(server: &TestServer, ada: &Caller, filter: Value) -> Story {
+/// Sends Ada's report to a reporter by link.
+async fn send_by_link(server: &TestServer, ada: &Caller, filter: Value) -> SentLink {
     let bo = user("bo").set("email", "bo@example.org").set("role", "reporter");
+    // A test may send two links, and the second call replaces the user.
     ada.put("/v1/users/bo", &bo).await.expect_one_of(&[200, 201]);
     ada.post("/v1/activities", &activity("bo", "logged_out")).await.expect(201);
     let report = report(ada, "Über \"Everything\"; filename=\"x", filter).await;
     let schedule = schedule(ada, &report, json!({}), &["bo"]).await;
     run_now(ada, &schedule).await;
     let outbox = Outbox::new();
-    sender(server, outbox.mailer(), linking()).work().await.expect("it works");
+    sender(server, outbox.mailer(), link_options()).work().await.expect("the sender succeeds");
     let [mail] = &outbox.take()[..] else { panic!("one message") };
     assert!(mail.csv.is_none());
     assert!(mail.text.contains("https://rollbook.example.org/downloads/"), "{}", mail.text);
     let link = mail.link();
-    Story { report, schedule, link }
+    SentLink { report, schedule, link }
 }
 
-async fn is_dead(server: &TestServer, link: &str) -> Value {
+async fn assert_invalid(server: &TestServer, link: &str) -> Value {
     let answer = server.anonymous().get(link).await.expect(404);
     assert_eq!(answer.header("cache-control"), Some("no-store"));
-    let mut said = answer.json();
-    said["request_id"] = Value::Null;
-    said
+    let mut problem = answer.json();
+    problem["request_id"] = Value::Null;
+    problem
 }
 
 #[apply(both_databases)]
-async fn a_link_opens_the_file_for_whoever_has_it(server: &TestServer) {
-    let ada = ada(server).await;
-    let story = sent_by_link(server, &ada, json!({})).await;
-    let file = server.anonymous().get(&story.link).await.expect(200);
-    let export = ada.get(&format!("/v1/reports/{}/export.csv", story.report)).await.expect(200);
+async fn link_opens_the_file_without_a_token(server: &TestServer) {
+    let ada = create_ada(server).await;
+    let sent_link = send_by_link(server, &ada, json!({})).await;
+    let file = server.anonymous().get(&sent_link.link).await.expect(200);
+    let export = ada.get(&format!("/v1/reports/{}/export.csv", sent_link.report)).await.expect(200);
     assert_eq!(file.text(), export.text());
     assert_eq!(file.csv().1.len(), 1);
     assert_eq!(file.header("content-type"), export.header("content-type"));
@@ -76,74 +77,74 @@ async fn a_link_opens_the_file_for_whoever_has_it(server: &TestServer) {
     {
         assert_eq!(file.header(header), Some(value));
     }
-    let head = server.anonymous().send(Method::HEAD, &story.link, &[], Vec::new()).await.expect(200);
+    let head = server.anonymous().send(Method::HEAD, &sent_link.link, &[], Vec::new()).await.expect(200);
     assert!(head.body.is_empty());
     for header in
         ["content-disposition", "content-type", "content-length", "cache-control", "transfer-encoding"]
     {
         assert_eq!(head.header(header), file.header(header), "{header}");
     }
-    server.anonymous().get(&format!("{}?columns=full", story.link)).await.expect(400);
-    let post = server.anonymous().send(Method::POST, &story.link, &[], Vec::new()).await;
+    server.anonymous().get(&format!("{}?columns=full", sent_link.link)).await.expect(400);
+    let post = server.anonymous().send(Method::POST, &sent_link.link, &[], Vec::new()).await;
     assert_eq!(post.status, 405);
 }
 
 #[apply(both_databases)]
-async fn a_link_is_about_the_moment_of_its_run(server: &TestServer) {
-    let ada = ada(server).await;
-    let story = sent_by_link(server, &ada, json!({"period": "today"})).await;
+async fn link_opens_rows_at_the_time_of_the_run(server: &TestServer) {
+    let ada = create_ada(server).await;
+    let sent_link = send_by_link(server, &ada, json!({"period": "today"})).await;
     server.clock.set(Timestamp::from_micros(server.clock.now().micros() + 48 * HOUR));
     ada.post("/v1/activities", &activity("bo", "logged_out")).await.expect(201);
     ada.post("/v1/activities", &activity("bo", "logged_out")).await.expect(201);
-    let file = server.anonymous().get(&story.link).await.expect(200);
+    let file = server.anonymous().get(&sent_link.link).await.expect(200);
     assert_eq!(file.csv().1.len(), 1);
-    let today = ada.get(&format!("/v1/reports/{}/export.csv", story.report)).await.expect(200);
+    let today = ada.get(&format!("/v1/reports/{}/export.csv", sent_link.report)).await.expect(200);
     assert_eq!(today.csv().1.len(), 2);
 }
 
 #[apply(both_databases)]
-async fn a_forged_link_is_as_dead_as_any(server: &TestServer) {
-    let ada = ada(server).await;
-    let story = sent_by_link(server, &ada, json!({})).await;
+async fn forged_links_get_equal_answers(server: &TestServer) {
+    let ada = create_ada(server).await;
+    let sent_link = send_by_link(server, &ada, json!({})).await;
     let other = server.person_of("other", json!({"sub": "eve", "role": "owner"}));
     other.put("/v1/users/eve", &user("eve")).await.expect(201);
-    let token = story.link.strip_prefix("/downloads/").expect("a token");
+    let token = sent_link.link.strip_prefix("/downloads/").expect("a token");
     let bytes = URL_SAFE_NO_PAD.decode(token).expect("base64url");
     let mut answers = Vec::new();
-    // Another organisation, delivery, place, expiry or signature, bit by bit.
+    // One bit of the organisation, the delivery, the recipient, the expiry or the signature is wrong.
     for at in [0, 7, 8, 23, 25, 33, 34, bytes.len() - 1] {
         let mut forged = bytes.clone();
         forged[at] ^= 1;
-        answers.push(is_dead(server, &format!("/downloads/{}", URL_SAFE_NO_PAD.encode(forged))).await);
+        answers.push(assert_invalid(server, &format!("/downloads/{}", URL_SAFE_NO_PAD.encode(forged))).await);
     }
     for wrong in ["x", &token[1..], &format!("{token}A"), &token.to_lowercase(), "%00", &"A".repeat(88)] {
-        answers.push(is_dead(server, &format!("/downloads/{wrong}")).await);
+        answers.push(assert_invalid(server, &format!("/downloads/{wrong}")).await);
     }
     ada.patch("/v1/users/bo", &json!({"active": false})).await.expect(200);
-    answers.push(is_dead(server, &story.link).await);
+    answers.push(assert_invalid(server, &sent_link.link).await);
     answers.dedup();
-    assert_eq!(answers.len(), 1, "nothing tells which it is: {answers:?}");
+    assert_eq!(answers.len(), 1, "the answers differ: {answers:?}");
 }
 
 #[apply(both_databases)]
-async fn a_link_ends_at_its_time(server: &TestServer) {
-    let ada = ada(server).await;
-    let story = sent_by_link(server, &ada, json!({})).await;
+async fn link_expires(server: &TestServer) {
+    let ada = create_ada(server).await;
+    let sent_link = send_by_link(server, &ada, json!({})).await;
     let sent = server.clock.now().micros();
     server.clock.set(Timestamp::from_micros(sent + 168 * HOUR - 1_000_000));
-    server.anonymous().get(&story.link).await.expect(200);
+    server.anonymous().get(&sent_link.link).await.expect(200);
     server.clock.set(Timestamp::from_micros(sent + 168 * HOUR));
-    let gone = server.anonymous().get(&story.link).await.expect(410).json();
+    let gone = server.anonymous().get(&sent_link.link).await.expect(410).json();
     assert_eq!(gone["code"], "expired");
 }
 
 #[apply(both_databases)]
-async fn a_link_opens_what_was_sent_and_nothing_else(server: &TestServer) {
-    let ada = ada(server).await;
+async fn link_is_invalid_while_its_report_differs(server: &TestServer) {
+    let ada = create_ada(server).await;
     let sent = json!({"action": "logged_out", "period": "today"});
-    let story = sent_by_link(server, &ada, sent.clone()).await;
-    let report = format!("/v1/reports/{}", story.report);
-    let file = server.anonymous().get(&story.link).await.expect(200);
+    let sent_link = send_by_link(server, &ada, sent.clone()).await;
+    let report = format!("/v1/reports/{}", sent_link.report);
+    let file = server.anonymous().get(&sent_link.link).await.expect(200);
     let file = file.text();
     for (changed, back) in [
         (json!({"filter": {"action": null}}), json!({"filter": sent})),
@@ -152,76 +153,78 @@ async fn a_link_opens_what_was_sent_and_nothing_else(server: &TestServer) {
         (json!({"columns": "full"}), json!({"columns": "elearning"})),
     ] {
         ada.patch(&report, &changed).await.expect(200);
-        is_dead(server, &story.link).await;
+        assert_invalid(server, &sent_link.link).await;
         ada.patch(&report, &back).await.expect(200);
-        assert_eq!(server.anonymous().get(&story.link).await.expect(200).text(), file, "{changed}");
+        assert_eq!(server.anonymous().get(&sent_link.link).await.expect(200).text(), file, "{changed}");
     }
-    // Neither a name, nor a visibility under which its maker opens it, nor another spelling is another question.
+    // A new name, a visibility with which the maker still reads the report, and another spelling of the
+    // same filter do not change the report.
     ada.patch(&report, &json!({"name": "Renamed", "visibility": "private"})).await.expect(200);
-    let turned = r#"{"name": "Again", "filter": {"period": "today",  "action": "logged_out"}}"#;
+    let reordered = r#"{"name": "Again", "filter": {"period": "today",  "action": "logged_out"}}"#;
     let json = [("content-type", "application/json")];
-    ada.send(Method::PUT, &report, &json, turned.as_bytes().to_vec()).await.expect(200);
-    assert_eq!(server.anonymous().get(&story.link).await.expect(200).text(), file);
+    ada.send(Method::PUT, &report, &json, reordered.as_bytes().to_vec()).await.expect(200);
+    assert_eq!(server.anonymous().get(&sent_link.link).await.expect(200).text(), file);
 }
 
 #[apply(both_databases)]
-async fn a_link_is_dead_when_the_schedule_does_not_name_its_recipient(server: &TestServer) {
-    let ada = ada(server).await;
-    let story = sent_by_link(server, &ada, json!({})).await;
-    let schedule = path(&story.schedule);
+async fn link_is_invalid_without_its_recipient(server: &TestServer) {
+    let ada = create_ada(server).await;
+    let sent_link = send_by_link(server, &ada, json!({})).await;
+    let schedule = path(&sent_link.schedule);
     for (recipients, names) in
         [(json!(["ada"]), false), (json!(["ada", "bo"]), true), (json!(["ada"]), false)]
     {
         ada.patch(&schedule, &json!({"recipients": recipients})).await.expect(200);
         if names {
-            server.anonymous().get(&story.link).await.expect(200);
+            server.anonymous().get(&sent_link.link).await.expect(200);
         } else {
-            is_dead(server, &story.link).await;
+            assert_invalid(server, &sent_link.link).await;
         }
     }
 }
 
 #[apply(both_databases)]
-async fn a_link_is_dead_when_its_people_may_not_have_it(server: &TestServer) {
-    let ada = ada(server).await;
+async fn link_is_invalid_without_rights(server: &TestServer) {
+    let ada = create_ada(server).await;
     let root = server.person("admin", "root");
-    let story = sent_by_link(server, &ada, json!({})).await;
-    for (who, taken, given) in [
+    let sent_link = send_by_link(server, &ada, json!({})).await;
+    for (user_id, taken, given) in [
         ("ada", json!({"active": false}), json!({"active": true})),
         ("ada", json!({"role": "learner"}), json!({"role": "admin"})),
         ("bo", json!({"active": false}), json!({"active": true})),
         ("bo", json!({"role": "learner"}), json!({"role": "reporter"})),
     ] {
-        let user = format!("/v1/users/{who}");
-        root.patch(&user, &taken).await.expect(200);
-        is_dead(server, &story.link).await;
-        root.patch(&user, &given).await.expect(200);
-        server.anonymous().get(&story.link).await.expect(200);
+        let path_of_user = format!("/v1/users/{user_id}");
+        root.patch(&path_of_user, &taken).await.expect(200);
+        assert_invalid(server, &sent_link.link).await;
+        root.patch(&path_of_user, &given).await.expect(200);
+        server.anonymous().get(&sent_link.link).await.expect(200);
     }
-    // A manager of nobody sees herself alone.
+    // A manager without people reads only their own rows.
     root.patch("/v1/users/ada", &json!({"role": "manager"})).await.expect(200);
-    assert_eq!(server.anonymous().get(&story.link).await.expect(200).csv().1.len(), 0);
+    assert_eq!(server.anonymous().get(&sent_link.link).await.expect(200).csv().1.len(), 0);
     root.patch("/v1/users/ada", &json!({"role": "admin"})).await.expect(200);
 
-    ada.delete(&path(&story.schedule)).await.expect_one_of(&[200, 204]);
-    is_dead(server, &story.link).await;
-    let story = sent_by_link(server, &ada, json!({})).await;
-    ada.delete(&format!("/v1/reports/{}", story.report)).await.expect_one_of(&[200, 204]);
-    is_dead(server, &story.link).await;
+    ada.delete(&path(&sent_link.schedule)).await.expect(204);
+    assert_invalid(server, &sent_link.link).await;
+    let sent_link = send_by_link(server, &ada, json!({})).await;
+    ada.delete(&format!("/v1/reports/{}", sent_link.report)).await.expect(204);
+    assert_invalid(server, &sent_link.link).await;
 }
 
-/// Whoever holds a link is one caller among others; who only guesses takes nothing from them.
-fn rated(database: Database) {
+/// Checks that the rate of downloads is limited for each link, and that requests with forged links do not
+/// count.
+fn check_rate_limit(database: Database) {
     const BURST: u32 = 40;
     let options = AppOptions {
         limits: Limits { requests_per_second: 1, burst: BURST, ..Limits::default() },
         ..AppOptions::default()
     };
     run_with(database, options, async |server: &TestServer| {
-        let ada = ada(server).await;
-        let story = sent_by_link(server, &ada, json!({})).await;
-        let other = sent_by_link(server, &ada, json!({})).await;
-        let mut forged = story.link.clone();
+        let ada = create_ada(server).await;
+        let sent_link = send_by_link(server, &ada, json!({})).await;
+        let other = send_by_link(server, &ada, json!({})).await;
+        let mut forged = sent_link.link.clone();
         let last = if forged.ends_with('A') { 'Q' } else { 'A' };
         forged.pop();
         forged.push(last);
@@ -230,7 +233,7 @@ fn rated(database: Database) {
         }
         let mut answers = Vec::new();
         for _ in 0..BURST + 20 {
-            answers.push(server.anonymous().get(&story.link).await);
+            answers.push(server.anonymous().get(&sent_link.link).await);
             if answers.last().is_some_and(|answer| answer.status != 200) {
                 break;
             }
@@ -243,11 +246,11 @@ fn rated(database: Database) {
 }
 
 #[test]
-fn downloads_are_counted_by_link_on_sqlite() {
-    rated(Database::sqlite());
+fn downloads_are_limited_by_link_sqlite() {
+    check_rate_limit(Database::sqlite());
 }
 
 #[test]
-fn downloads_are_counted_by_link_on_postgres() {
-    rated(Database::postgres());
+fn downloads_are_limited_by_link_postgres() {
+    check_rate_limit(Database::postgres());
 }

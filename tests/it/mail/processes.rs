@@ -1,4 +1,4 @@
-//! Two processes of `rollbook serve` on one PostgreSQL, one of which is killed in the midst of its work.
+//! Two processes of `rollbook serve` with one PostgreSQL database, one of which is killed while it sends.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -16,25 +16,25 @@ use crate::support::smtp_server::SmtpServer;
 
 const RUNS: usize = 20;
 
-fn serving(database: &Database, mails: &SmtpServer) -> Process {
+fn start_process(database: &Database, mails: &SmtpServer) -> Process {
     let mut command = serve(database);
     command.env("ROLLBOOK_SMTP_URL", mails.url()).env("ROLLBOOK_MAIL_FROM", FROM);
     Process::start(command)
 }
 
-fn ada(process: &Process) -> Caller {
+fn admin_of(process: &Process) -> Caller {
     let claims = json!({"sub": "ada", "org": "acme", "role": "admin", "exp": 4_000_000_000_i64});
     Caller::anonymous(reqwest::Client::new(), process.base.clone()).with_token(&sign(&claims))
 }
 
-async fn one_of_two_is_killed(database: &Database) {
+async fn check_killed_process(database: &Database) {
     let mails = SmtpServer::start().await;
-    // Longer than either waits before it looks for something to do.
+    // Longer than the interval at which the processes look for due runs.
     mails.change_behaviour(|behaviour| behaviour.answer = Duration::from_secs(8));
-    let (left, doomed) = (serving(database, &mails), serving(database, &mails));
-    let ada = ada(&left);
-    let myself = user("ada").set("email", "ada@example.org").set("role", "admin");
-    ada.put("/v1/users/ada", &myself).await.expect(201);
+    let (surviving, killed) = (start_process(database, &mails), start_process(database, &mails));
+    let ada = admin_of(&surviving);
+    let body = user("ada").set("email", "ada@example.org").set("role", "admin");
+    ada.put("/v1/users/ada", &body).await.expect(201);
     ada.post("/v1/activities", &activity("ada", "logged_out")).await.expect(201);
     let report = report(&ada, "Everything", json!({})).await;
     for _ in 0..RUNS {
@@ -43,13 +43,13 @@ async fn one_of_two_is_killed(database: &Database) {
     let now = "(extract(epoch FROM now()) * 1000000)::bigint";
     database.execute(&format!("UPDATE schedules SET next_run_at = {now}")).await;
 
-    // One process alone has no more than eight under way.
+    // One process alone sends at most eight runs at once, so both are sending.
     let until = Instant::now() + Duration::from_secs(30);
     while mails.received().len() <= RUNS_AT_ONCE {
         assert!(Instant::now() < until, "only {} messages have come", mails.received().len());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    drop(doomed); // SIGKILL
+    drop(killed); // SIGKILL
     mails.change_behaviour(|behaviour| behaviour.answer = Duration::ZERO);
 
     let until = Instant::now() + Duration::from_secs(90);
@@ -62,22 +62,22 @@ async fn one_of_two_is_killed(database: &Database) {
         tokio::time::sleep(Duration::from_millis(100)).await;
     };
     assert!(listed.iter().all(|one| one["status"] == "sent"), "{listed:?}");
-    let due: BTreeSet<String> =
+    let expected_ids: BTreeSet<String> =
         listed.iter().map(|one| format!("<{}.0@example.org>", one["id"].as_str().expect("an id"))).collect();
     let received = mails.received();
-    let came: BTreeSet<String> = received.iter().map(|one| one.header("Message-ID")).collect();
-    assert_eq!(came, due);
-    // What the killed one had sent and not noted came twice, and nothing else.
+    let received_ids: BTreeSet<String> = received.iter().map(|one| one.header("Message-ID")).collect();
+    assert_eq!(received_ids, expected_ids);
+    // Only messages that the killed process sent without saving that may arrive twice.
     assert!(received.len() <= RUNS + RUNS_AT_ONCE, "{} messages", received.len());
 }
 
 #[test]
-fn what_a_killed_process_left_behind_is_sent_by_the_other() {
+fn runs_of_a_killed_process_are_sent_by_the_other() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.expect("a runtime starts").block_on(async {
         let database = Database::postgres();
         database.create().await;
-        one_of_two_is_killed(&database).await;
+        check_killed_process(&database).await;
         database.delete().await;
     });
 }

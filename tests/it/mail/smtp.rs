@@ -1,4 +1,4 @@
-//! The mailer against a real mail server, good and bad. Messages are read by another author's library.
+//! Tests of the mailer with a mail server. A library of another author parses the messages.
 
 use std::time::{Duration, Instant};
 
@@ -15,12 +15,12 @@ use crate::support::smtp_server::{LOGIN, Security, SmtpServer};
 
 const FROM: &str = "Acme Learning <learning@acme.example>";
 const RUN_AT: Timestamp = Timestamp::from_micros(1_773_829_043_000_000);
-/// Longer than any step takes here, and short enough to wait for.
+/// Longer than any step of these tests, and short enough to wait for.
 const LIMIT: Duration = Duration::from_millis(400);
-/// For what must not fail by time.
+/// The limit of tests that must not fail because of time.
 const AMPLE: Duration = Duration::from_secs(30);
 
-fn letter<'a>(to: &'a str, report: &'a str, bytes: &'a Bytes) -> EmailMessage<'a> {
+fn email_message<'a>(to: &'a str, report: &'a str, bytes: &'a Bytes) -> EmailMessage<'a> {
     EmailMessage {
         delivery: "0190a000-0000-7000-8000-000000000001".parse().expect("an id"),
         place: 0,
@@ -49,26 +49,26 @@ fn settings(url: &str, timeout: Duration) -> SmtpSettings {
 fn mailer(server: &SmtpServer, timeout: Duration) -> Mailer {
     let settings =
         SmtpSettings { certificate: Some(server.certificate()), ..settings(&server.url(), timeout) };
-    Mailer::smtp(&settings, FROM).expect("good settings")
+    Mailer::smtp(&settings, FROM).expect("valid settings")
 }
 
 async fn send(mailer: &Mailer, to: &str) -> Result<(), SendError> {
     let bytes = Bytes::from_static(b"a,b\r\n1,2\r\n");
-    mailer.send(&letter(to, "Weekly", &bytes)).await
+    mailer.send(&email_message(to, "Weekly", &bytes)).await
 }
 
-/// The reason of what is worth another try.
+/// The reason of a temporary failure.
 #[track_caller]
-fn failed(outcome: Result<(), SendError>) -> String {
+fn expect_failed(outcome: Result<(), SendError>) -> String {
     match outcome {
         Err(SendError::Failed(reason)) => reason,
         other => panic!("{other:?}"),
     }
 }
 
-/// The reason of what is not.
+/// The reason of a permanent failure.
 #[track_caller]
-fn refused(outcome: Result<(), SendError>) -> String {
+fn expect_refused(outcome: Result<(), SendError>) -> String {
     match outcome {
         Err(SendError::Refused(reason)) => reason,
         other => panic!("{other:?}"),
@@ -76,12 +76,12 @@ fn refused(outcome: Result<(), SendError>) -> String {
 }
 
 #[tokio::test]
-async fn messages_arrive_whatever_the_encryption_and_the_login() {
+async fn messages_arrive_with_each_encryption_and_login() {
     for security in [Security::Plain, Security::StartTls, Security::Tls] {
         for logins in [&[][..], &[Plain], &[Login], &[Login, Plain]] {
             let server = SmtpServer::start_with(security, logins).await;
             let bytes = Bytes::from_static(b"a,b\r\n\xff\x00.\r\n.\r\n");
-            let sent = mailer(&server, AMPLE).send(&letter("bo@example.com", "Weekly", &bytes)).await;
+            let sent = mailer(&server, AMPLE).send(&email_message("bo@example.com", "Weekly", &bytes)).await;
             assert_eq!(sent, Ok(()), "{security:?} {logins:?}");
             let [message] = server.received().try_into().expect("one message");
             assert_eq!(
@@ -95,17 +95,17 @@ async fn messages_arrive_whatever_the_encryption_and_the_login() {
 }
 
 #[tokio::test]
-async fn a_message_arrives_as_it_was_written_to_the_byte() {
-    // Lines that begin with dots, where they are folded as well, and parts that look like the end of a message.
+async fn message_arrives_unchanged() {
+    // Lines that begin with dots, also after folding, and parts that look like the end of a message.
     let bytes: Bytes = (0..3_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     for report in ["Weekly", &".".repeat(255), "\r\n.\r\nQUIT\r\n", "日本語 😀 \u{202e}x", "=?utf-8?b?DQo=?="]
     {
         let server = SmtpServer::start().await;
         let folder = tempfile::tempdir().expect("a folder");
-        let letter = letter("bo@example.com", report, &bytes);
-        mailer(&server, AMPLE).send(&letter).await.expect("sent");
+        let message = email_message("bo@example.com", report, &bytes);
+        mailer(&server, AMPLE).send(&message).await.expect("sent");
         let to_folder = Mailer::folder(folder.path(), FROM).expect("a folder");
-        to_folder.send(&letter).await.expect("written");
+        to_folder.send(&message).await.expect("written");
         let file =
             std::fs::read_dir(folder.path()).expect("a folder").next().expect("a file").expect("a file");
         let [message] = server.received().try_into().expect("one message");
@@ -126,8 +126,8 @@ async fn a_server_is_trusted_by_its_certificate_alone() {
         let stranger = SmtpServer::start().await;
         for certificate in [None, Some(stranger.certificate())] {
             let settings = SmtpSettings { certificate, ..settings(&server.url(), AMPLE) };
-            let mailer = Mailer::smtp(&settings, FROM).expect("good settings");
-            let reason = failed(send(&mailer, "bo@example.com").await);
+            let mailer = Mailer::smtp(&settings, FROM).expect("valid settings");
+            let reason = expect_failed(send(&mailer, "bo@example.com").await);
             assert!(reason.contains("certificate"), "{reason}");
         }
         assert!(server.received().is_empty());
@@ -140,7 +140,7 @@ async fn tls_that_is_required_is_not_gone_without() {
     let with = |tls: &str| {
         Mailer::smtp(&settings(&format!("{}?tls={tls}", server.url()), AMPLE), FROM).expect("good")
     };
-    let reason = failed(send(&with("required"), "bo@example.com").await);
+    let reason = expect_failed(send(&with("required"), "bo@example.com").await);
     assert!(reason.contains("STARTTLS"), "{reason}");
     assert!(server.received().is_empty());
     assert_eq!(send(&with("opportunistic"), "bo@example.com").await, Ok(()));
@@ -148,58 +148,58 @@ async fn tls_that_is_required_is_not_gone_without() {
     let server = SmtpServer::start_with(Security::StartTls, &[]).await;
     let url = server.url().replace("required", "opportunistic");
     let trusting = SmtpSettings { certificate: Some(server.certificate()), ..settings(&url, AMPLE) };
-    let mailer = Mailer::smtp(&trusting, FROM).expect("good settings");
+    let mailer = Mailer::smtp(&trusting, FROM).expect("valid settings");
     assert_eq!(send(&mailer, "bo@example.com").await, Ok(()));
     assert!(server.received()[0].encrypted, "TLS is used where it is offered");
     // Whoever sits between can't turn it off by a certificate of their own.
-    let mailer = Mailer::smtp(&settings(&url, AMPLE), FROM).expect("good settings");
-    failed(send(&mailer, "bo@example.com").await);
+    let mailer = Mailer::smtp(&settings(&url, AMPLE), FROM).expect("valid settings");
+    expect_failed(send(&mailer, "bo@example.com").await);
     assert_eq!(server.received().len(), 1);
 }
 
 #[tokio::test]
-async fn a_login_that_is_refused_is_worth_another_try_and_shows_no_secret() {
+async fn refused_login_is_temporary_and_does_not_reveal_the_password() {
     let server = SmtpServer::start_with(Security::StartTls, &[Plain]).await;
     let with = |password: &str| {
         let settings = SmtpSettings {
             certificate: Some(server.certificate()),
             ..settings(&server.url_with(password), AMPLE)
         };
-        Mailer::smtp(&settings, FROM).expect("good settings")
+        Mailer::smtp(&settings, FROM).expect("valid settings")
     };
-    let reason = failed(send(&with("hunter2"), "bo@example.com").await);
+    let reason = expect_failed(send(&with("hunter2"), "bo@example.com").await);
     assert!(reason.contains("535") && reason.contains("at the login"), "{reason}");
     for code in [535, 534, 454, 421, 550] {
         server.change_behaviour(|behaviour| {
             behaviour.refuses_login = Some(code);
             behaviour.repeats_text = true;
         });
-        let reason = failed(send(&with("hunter2"), "bo@example.com").await);
+        let reason = expect_failed(send(&with("hunter2"), "bo@example.com").await);
         assert!(reason.contains(&code.to_string()) && !reason.contains("hunter2"), "{reason}");
     }
-    // A server that offers no login at all.
+    // A server without login.
     let open = SmtpServer::start().await;
     let url = open.url().replace("smtp://", "smtp://me:hunter2@");
-    let mailer = Mailer::smtp(&settings(&url, AMPLE), FROM).expect("good settings");
-    let reason = failed(send(&mailer, "bo@example.com").await);
+    let mailer = Mailer::smtp(&settings(&url, AMPLE), FROM).expect("valid settings");
+    let reason = expect_failed(send(&mailer, "bo@example.com").await);
     assert!(reason.contains("authentication") && !reason.contains("hunter2"), "{reason}");
     assert!(server.received().is_empty() && open.received().is_empty());
 }
 
 #[tokio::test]
-async fn what_is_refused_for_good_is_told_from_what_is_refused_for_now() {
+async fn permanent_and_temporary_refusals_differ() {
     let server = SmtpServer::start().await;
     let mailer = mailer(&server, AMPLE);
-    for (code, for_good) in
+    for (code, is_permanent) in
         [(550, true), (553, true), (554, true), (450, false), (452, false), (421, false), (530, false)]
     {
         server.change_behaviour(|behaviour| {
             behaviour.refused_recipients = [("bo@example.com".to_owned(), code)].into()
         });
         let outcome = send(&mailer, "bo@example.com").await;
-        let reason = if for_good { refused(outcome) } else { failed(outcome) };
+        let reason = if is_permanent { expect_refused(outcome) } else { expect_failed(outcome) };
         assert!(reason.contains(&format!("to the recipient's address with {code}")), "{reason}");
-        // Nobody else is concerned.
+        // Other recipients are not affected.
         assert_eq!(send(&mailer, "cy@example.com").await, Ok(()));
     }
     assert!(server.received().iter().all(|message| message.to == ["cy@example.com"]));
@@ -209,40 +209,40 @@ async fn what_is_refused_for_good_is_told_from_what_is_refused_for_now() {
         behaviour.refused_recipients.clear();
         behaviour.refuses_message = Some(552);
     });
-    assert!(refused(send(&mailer, "bo@example.com").await).contains("to the message with 552"));
+    assert!(expect_refused(send(&mailer, "bo@example.com").await).contains("to the message with 552"));
     server.change_behaviour(|behaviour| behaviour.refuses_message = Some(451));
-    assert!(failed(send(&mailer, "bo@example.com").await).contains("to the message with 451"));
-    // A sender that is refused is a fault of the settings, not of whoever would receive.
+    assert!(expect_failed(send(&mailer, "bo@example.com").await).contains("to the message with 451"));
+    // If the server refuses the sender, the settings are wrong, not the recipient.
     for code in [550, 451] {
         server.change_behaviour(|behaviour| {
             behaviour.refuses_message = None;
             behaviour.refuses_sender = Some(code);
         });
-        assert!(failed(send(&mailer, "bo@example.com").await).contains("to the sender's address"));
+        assert!(expect_failed(send(&mailer, "bo@example.com").await).contains("to the sender's address"));
     }
     assert_eq!(server.received().len(), before);
 }
 
 #[tokio::test]
-async fn a_server_that_is_down_is_a_failure_until_it_is_up_again() {
+async fn unreachable_server_is_a_temporary_failure() {
     let server = SmtpServer::start().await;
     let mailer = mailer(&server, AMPLE);
     server.change_behaviour(|behaviour| behaviour.down = true);
     tokio::time::sleep(Duration::from_millis(50)).await;
-    let reason = failed(send(&mailer, "bo@example.com").await);
+    let reason = expect_failed(send(&mailer, "bo@example.com").await);
     assert!(reason.contains("can't be reached"), "{reason}");
     server.change_behaviour(|behaviour| behaviour.down = false);
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(send(&mailer, "bo@example.com").await, Ok(()));
 
-    let nowhere =
-        Mailer::smtp(&settings("smtp://mail.rollbook.invalid", AMPLE), FROM).expect("good settings");
-    let reason = failed(send(&nowhere, "bo@example.com").await);
+    let unknown_host =
+        Mailer::smtp(&settings("smtp://mail.rollbook.invalid", AMPLE), FROM).expect("valid settings");
+    let reason = expect_failed(send(&unknown_host, "bo@example.com").await);
     assert!(reason.contains("can't be reached"), "{reason}");
 }
 
 #[tokio::test]
-async fn a_server_that_hangs_is_given_up_at_every_step() {
+async fn hanging_server_times_out_at_every_step() {
     let day = Duration::from_secs(86_400);
     let server = SmtpServer::start().await;
     let mailer = mailer(&server, LIMIT);
@@ -250,14 +250,14 @@ async fn a_server_that_hangs_is_given_up_at_every_step() {
     let began = Instant::now();
 
     server.change_behaviour(|behaviour| behaviour.greeting = day);
-    let reason = failed(send(&mailer, "bo@example.com").await);
+    let reason = expect_failed(send(&mailer, "bo@example.com").await);
     assert_eq!(reason, "the mail server did not answer while being connected to within 0.4 seconds");
 
     server.change_behaviour(|behaviour| {
         behaviour.greeting = Duration::ZERO;
         behaviour.stops_reading_after = Some(100_000);
     });
-    let reason = failed(mailer.send(&letter("bo@example.com", "Weekly", &large)).await);
+    let reason = expect_failed(mailer.send(&email_message("bo@example.com", "Weekly", &large)).await);
     assert_eq!(reason, "the mail server gave no answer to the message within 0.4 seconds");
     assert!(server.received().is_empty());
 
@@ -265,60 +265,60 @@ async fn a_server_that_hangs_is_given_up_at_every_step() {
         behaviour.stops_reading_after = None;
         behaviour.answer = day;
     });
-    let reason = failed(send(&mailer, "bo@example.com").await);
+    let reason = expect_failed(send(&mailer, "bo@example.com").await);
     assert_eq!(reason, "the mail server gave no answer to the message within 0.4 seconds");
-    // The goodbye has its limit as well.
+    // The end of the connection has a limit too.
     assert!(began.elapsed() < 8 * LIMIT + Duration::from_secs(3), "{:?}", began.elapsed());
-    // It had taken the message over, and nobody could know.
+    // The server has received the message, but the mailer cannot know that.
     assert_eq!(server.received().len(), 1);
 }
 
 #[tokio::test]
-async fn a_slow_line_is_borne_while_it_moves_and_a_crawling_one_is_not() {
+async fn slow_connection_is_accepted_while_it_makes_progress() {
     let server = SmtpServer::start().await;
     let large: Bytes = vec![b'x'; 16 << 20].into();
-    // Each rest is far shorter than the limit, all of them together are longer. What lies between the two when the last
-    // part was taken, some megabytes, is read within the limit.
+    // Each pause is much shorter than the limit, all pauses together are longer. The server reads the
+    // buffered megabytes at the end within the limit.
     let limit = Duration::from_secs(4);
     server.change_behaviour(|behaviour| behaviour.pause = Duration::from_millis(40));
     let began = Instant::now();
-    let sent = mailer(&server, limit).send(&letter("bo@example.com", "Weekly", &large)).await;
+    let sent = mailer(&server, limit).send(&email_message("bo@example.com", "Weekly", &large)).await;
     assert_eq!(sent, Ok(()));
     assert!(began.elapsed() > limit, "{:?}", began.elapsed());
     assert!(server.received()[0].file().2 == large);
 
-    // A minute for each part: whichever limit comes first, that of the part or that of the message.
+    // The server pauses a minute after each part, which is over the limit of a part and of the message.
     server.change_behaviour(|behaviour| behaviour.pause = Duration::from_secs(60));
     let began = Instant::now();
-    failed(mailer(&server, LIMIT).send(&letter("bo@example.com", "Weekly", &large)).await);
+    expect_failed(mailer(&server, LIMIT).send(&email_message("bo@example.com", "Weekly", &large)).await);
     assert!(began.elapsed() < 15 * LIMIT, "{:?}", began.elapsed());
     assert_eq!(server.received().len(), 1);
 }
 
 #[tokio::test]
-async fn a_server_that_drops_a_message_it_was_given_has_not_sent_it() {
+async fn dropped_message_is_a_temporary_failure() {
     let server = SmtpServer::start().await;
     let mailer = mailer(&server, AMPLE);
     server.change_behaviour(|behaviour| behaviour.drops_message = true);
-    let reason = failed(send(&mailer, "bo@example.com").await);
+    let reason = expect_failed(send(&mailer, "bo@example.com").await);
     assert!(reason.contains("failed to the message"), "{reason}");
     server.change_behaviour(|behaviour| behaviour.drops_message = false);
     assert_eq!(send(&mailer, "bo@example.com").await, Ok(()));
-    // Whoever receives both can tell that they are one.
+    // Both messages have the same id.
     let [first, second] = server.received().try_into().expect("two messages");
     assert_eq!(first.header("Message-ID"), second.header("Message-ID"));
 }
 
 #[tokio::test]
-async fn addresses_beyond_ascii_go_where_the_server_takes_them() {
+async fn international_domain_is_converted_and_local_part_refused() {
     let server = SmtpServer::start().await;
     let mailer = mailer(&server, AMPLE);
     assert_eq!(send(&mailer, "bo@bücher.example").await, Ok(()));
     assert_eq!(server.received()[0].to, ["bo@xn--bcher-kva.example"]);
-    let reason = refused(send(&mailer, "bücher@example.com").await);
+    let reason = expect_refused(send(&mailer, "bücher@example.com").await);
     assert!(reason.contains("ASCII"), "{reason}");
     for to in ["bo@example.com>\r\nRCPT TO:<eve@example.com", "bo@example.com\r\nDATA"] {
-        refused(send(&mailer, to).await);
+        expect_refused(send(&mailer, to).await);
     }
     assert_eq!(server.received().len(), 1);
 }

@@ -62,7 +62,7 @@ impl Outbox {
             let bytes = std::fs::read(&file).expect("a message");
             std::fs::remove_file(&file).expect("the file can be deleted");
             let name = file.file_name().and_then(|name| name.to_str()).expect("a name");
-            Mail::read(name.split('-').next().expect("a moment"), &bytes)
+            Mail::read(name.split('-').next().expect("a time"), &bytes)
         };
         self.files().into_iter().map(read).collect()
     }

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::features::{Fixture, fixture};
+use crate::features::{Fixture, create_fixture};
 use crate::support::builders::activity;
 use crate::support::http::Caller;
 use crate::support::{TestServer, apply, both_databases};
@@ -23,7 +23,7 @@ fn facet_count(facets: &Value, name: &str, value: &str) -> Option<u64> {
 
 #[apply(both_databases)]
 async fn archived_content_has_a_suffix_in_its_name(server: &TestServer) {
-    let Fixture { callers, .. } = fixture(server).await;
+    let Fixture { callers, .. } = create_fixture(server).await;
     let admin = &callers["admin"];
     let page = get_json(admin, "/v1/activities?content=old-course").await;
     let row = &page["activities"][0];
@@ -54,7 +54,7 @@ async fn archived_content_has_a_suffix_in_its_name(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn deactivated_users_are_shown_on_request(server: &TestServer) {
-    let Fixture { callers, .. } = fixture(server).await;
+    let Fixture { callers, .. } = create_fixture(server).await;
     let admin = &callers["admin"];
     let people = async |path: &str, plural: &str| -> Vec<String> {
         let list = admin.list(path, plural).await;
@@ -89,7 +89,7 @@ async fn deactivated_users_are_shown_on_request(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn source_device_labels_and_custom_fields_are_filters_columns_and_facets(server: &TestServer) {
-    let Fixture { callers, .. } = fixture(server).await;
+    let Fixture { callers, .. } = create_fixture(server).await;
     let (admin, integration) = (&callers["admin"], &callers["integration"]);
     let definition = activity("cy", "completed").set("content", "old-course").set("source", "Library Two");
     integration.post("/v1/activities", &definition).await.expect(201);
@@ -126,7 +126,7 @@ async fn source_device_labels_and_custom_fields_are_filters_columns_and_facets(s
 
 #[apply(both_databases)]
 async fn every_action_has_the_label_and_colour_of_the_list(server: &TestServer) {
-    let Fixture { callers, .. } = fixture(server).await;
+    let Fixture { callers, .. } = create_fixture(server).await;
     let admin = &callers["admin"];
     let actions = get_json(admin, "/v1/actions").await;
     let rows = admin.list("/v1/activities", "activities").await;
@@ -149,7 +149,7 @@ async fn every_action_has_the_label_and_colour_of_the_list(server: &TestServer) 
 /// A late login turns the following login into a visit in every resource.
 #[apply(both_databases)]
 async fn late_login_turns_the_next_login_into_a_visit(server: &TestServer) {
-    let Fixture { callers, .. } = fixture(server).await;
+    let Fixture { callers, .. } = create_fixture(server).await;
     let (admin, integration) = (&callers["admin"], &callers["integration"]);
     let logins = async || {
         let summary = get_json(admin, "/v1/activities/summary?by=action&action=logged_in&user=bo").await;
@@ -179,7 +179,7 @@ async fn late_login_turns_the_next_login_into_a_visit(server: &TestServer) {
 /// Exports contain UTC times, independent of the zone of the filter.
 #[apply(both_databases)]
 async fn exports_contain_utc_times(server: &TestServer) {
-    let Fixture { callers, .. } = fixture(server).await;
+    let Fixture { callers, .. } = create_fixture(server).await;
     let admin = &callers["admin"];
     admin.patch("/v1/organisation", &json!({"time_zone": "Asia/Tokyo"})).await.expect(200);
     for set in ["standard", "elearning", "full"] {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::features::{Fixture, fixture};
+use crate::features::{Fixture, create_fixture};
 use crate::support::builders::{activity, content, team, user};
 use crate::support::http::{Caller, query};
 use crate::support::{TestServer, apply, both_databases};
@@ -92,7 +92,7 @@ async fn copy_activities(server: &TestServer, rows: u32) {
 
 #[apply(both_databases)]
 async fn every_filter_has_its_values(server: &TestServer) {
-    let Fixture { callers, .. } = fixture(server).await;
+    let Fixture { callers, .. } = create_fixture(server).await;
     let facets = get_facets(&callers["admin"], "").await;
     let mut expected: Vec<String> = NAMES.iter().map(|name| (*name).to_owned()).collect();
     expected.push("custom[Region]".to_owned());
@@ -132,7 +132,7 @@ async fn every_filter_has_its_values(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn labels_are_current_and_verbs_have_their_own_label(server: &TestServer) {
-    let Fixture { callers, .. } = fixture(server).await;
+    let Fixture { callers, .. } = create_fixture(server).await;
     let admin = &callers["admin"];
     admin.patch("/v1/users/cy", &json!({"last_name": "Obi"})).await.expect(200);
     admin.patch("/v1/teams/sales-north", &json!({"name": "The North"})).await.expect(200);
@@ -155,7 +155,7 @@ async fn labels_are_current_and_verbs_have_their_own_label(server: &TestServer) 
 
 #[apply(both_databases)]
 async fn other_filters_are_accepted_and_ignored(server: &TestServer) {
-    let Fixture { callers, .. } = fixture(server).await;
+    let Fixture { callers, .. } = create_fixture(server).await;
     let (admin, manager) = (&callers["admin"], &callers["manager"]);
     let all = get_facets(admin, "").await;
     let filters = "user=bo&action=failed&team=sales&group=first-aiders&completed=true&period=today&tz=Europe/London\
@@ -197,7 +197,7 @@ async fn other_filters_are_accepted_and_ignored(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn counts_match_the_log_for_every_caller(server: &TestServer) {
-    let fixture = fixture(server).await;
+    let fixture = create_fixture(server).await;
     let mut counts = BTreeMap::new();
     for (name, scopes) in [
         (
@@ -231,7 +231,7 @@ async fn counts_match_the_log_for_every_caller(server: &TestServer) {
 
 #[apply(both_databases)]
 async fn values_outside_the_reach_are_not_listed(server: &TestServer) {
-    let Fixture { callers, .. } = fixture(server).await;
+    let Fixture { callers, .. } = create_fixture(server).await;
     let admin = &callers["admin"];
     // A user outside the manager's reach, with values for each filter that occur nowhere else.
     admin.put("/v1/teams/hidden-team", &team("hidden-team")).await.expect(201);

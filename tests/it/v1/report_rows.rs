@@ -143,6 +143,7 @@ async fn find_permitted_scope(
         _ => vec![vec![]],
     };
     for permitted in candidates {
+        // The rights of the caller are unknown here: the answer shows whether this scope is permitted.
         match caller.get(&log_path(filter, &permitted)).await.expect_one_of(&[200, 403]).status {
             200 => return Some(permitted),
             _ => continue,

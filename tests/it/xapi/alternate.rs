@@ -8,7 +8,7 @@ use rollbook::http::AppOptions;
 use rollbook::http::limits::Limits;
 use serde_json::{Value, json};
 
-use super::versions::{Bare, VERSION, admin_token, send_bare};
+use super::versions::{RawAnswer, VERSION, admin_token, send_bare};
 use crate::support::builders::{mailbox, statement};
 use crate::support::http::encode_segment;
 use crate::support::records::{PASSED, STATEMENTS, id};
@@ -29,7 +29,7 @@ fn encode_form(pairs: &[(&str, &str)]) -> String {
 }
 
 /// Sends a form without a version and credentials in the headers.
-async fn send_form(server: &TestServer, method: &str, path: &str, pairs: &[(&str, &str)]) -> Bare {
+async fn send_form(server: &TestServer, method: &str, path: &str, pairs: &[(&str, &str)]) -> RawAnswer {
     let path = format!("{path}?method={method}");
     send_bare(server, Method::POST, &path, &[FORM], encode_form(pairs)).await
 }

@@ -8,7 +8,7 @@ use rollbook::http::AppOptions;
 use rollbook::http::limits::Limits;
 use serde_json::json;
 
-use super::versions::{Bare, VERSION, admin_token, send_bare};
+use super::versions::{RawAnswer, VERSION, admin_token, send_bare};
 use crate::support::builders::{mailbox, statement};
 use crate::support::http::encode_segment;
 use crate::support::records::STATEMENTS;
@@ -28,14 +28,14 @@ fn run_with_origins(origins: &[&str], test: impl AsyncFnOnce(&TestServer)) {
 }
 
 /// The names of a header with a list, in lower case.
-fn header_list(answer: &Bare, header: &str) -> BTreeSet<String> {
+fn header_list(answer: &RawAnswer, header: &str) -> BTreeSet<String> {
     let values = answer.headers.get_all(header).iter();
     let text = values.map(|value| value.to_str().expect("text"));
     text.flat_map(|text| text.split(',')).map(|name| name.trim().to_lowercase()).collect()
 }
 
 /// Sends the preflight request of a browser.
-async fn preflight(server: &TestServer, origin: &str, method: &str, path: &str, headers: &str) -> Bare {
+async fn preflight(server: &TestServer, origin: &str, method: &str, path: &str, headers: &str) -> RawAnswer {
     let headers_of_preflight = [
         ("origin", origin),
         ("access-control-request-method", method),

@@ -70,7 +70,7 @@ async fn write_statements(access: &ServerAccess, writer: usize) {
 }
 
 fn parse_time(text: &str) -> Timestamp {
-    let at = chrono::DateTime::parse_from_rfc3339(text).expect("a moment");
+    let at = chrono::DateTime::parse_from_rfc3339(text).expect("a time");
     Timestamp::from_micros(at.timestamp_micros())
 }
 
@@ -207,12 +207,12 @@ async fn pages_have_no_gaps_or_duplicates_while_others_write(server: &TestServer
 async fn concurrent_writes_with_one_id_create_one_record(server: &TestServer) {
     let (accesses, second) = server_accesses(server).await;
     for n in 0..12 {
-        let put_document = |(number, access): (usize, &ServerAccess)| {
+        let put_statement = |(number, access): (usize, &ServerAccess)| {
             let object = if number % 2 == 0 { "urn:even" } else { "urn:odd" };
             let (caller, path) = (access.caller.clone(), format!("{PATH}?statementId={}", id(1, n)));
             async move { (object, caller.put(&path, &statement_with_id(&id(1, n), object)).await.status) }
         };
-        let all = accesses.iter().cycle().take(8).enumerate().map(put);
+        let all = accesses.iter().cycle().take(8).enumerate().map(put_statement);
         let answers = futures_util::future::join_all(all).await;
         let stored =
             accesses[0].caller.get(&format!("{PATH}?statementId={}", id(1, n))).await.expect(200).json();

@@ -1,7 +1,7 @@
 //! Tests the statements against a naive model, with random statements and random queries (xAPI 1.0.3,
 //! Communication 2.1.3).
 //!
-//! [`world`] contains the statements as plain JSON and finds matches with loops. [`question`] creates
+//! [`world`] contains the statements as plain JSON and finds matches with loops. [`query`] creates
 //! random queries. The tests compare all pages while statements arrive: referring and voiding statements
 //! arrive before or after their targets.
 //!
@@ -12,7 +12,7 @@
 //! `ROLLBOOK_TEST_CASES=5000` sets the number of queries. A failure shows its seed and the smallest query
 //! that still fails.
 
-mod question;
+mod query;
 mod world;
 
 use std::collections::BTreeSet;
@@ -24,8 +24,8 @@ use rollbook::base::ids::OrgId;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use self::question::{Question, Who};
-use self::world::{Kept, World, random_statement};
+use self::query::{Requester, StatementsQuery};
+use self::world::{StoredStatement, World, random_statement};
 use crate::support::http::{Answer, Caller};
 use crate::support::random::Random;
 use crate::support::records::STATEMENTS as PATH;
@@ -75,18 +75,18 @@ async fn check_world(server: &TestServer, seed: u64, cases: usize) {
         }
         for case in 0..cases.div_ceil(STAGES) {
             let tenant = &tenants[random.below(tenants.len())];
-            let question = Question::random(&mut random, &tenant.world);
-            let expected = tenant.world.answer(&question);
+            let query = StatementsQuery::random(&mut random, &tenant.world);
+            let expected = tenant.world.find_statements(&query);
             with_statements += usize::from(!expected.is_empty());
-            distinct_answers.insert(expected.iter().map(|kept| kept.id).collect::<Vec<_>>());
-            if let Err(difference) = tenant.compare_pages(&question).await {
-                let (question, difference) = tenant.minimise(question, difference).await;
+            distinct_answers.insert(expected.iter().map(|statement| statement.id).collect::<Vec<_>>());
+            if let Err(difference) = tenant.compare_pages(&query).await {
+                let (query, difference) = tenant.minimise(query, difference).await;
                 panic!(
-                    "seed {seed}, stage {stage}, question {case} of {}:\n{}\nas {:?}\n{difference}\n\
+                    "seed {seed}, stage {stage}, query {case} of {}:\n{}\nas {:?}\n{difference}\n\
                      Repeat with ROLLBOOK_TEST_SEED={seed} ROLLBOOK_TEST_CASES={cases}",
                     tenant.name,
-                    question.path(),
-                    question.who,
+                    query.path(),
+                    query.requester,
                 );
             }
         }
@@ -128,13 +128,18 @@ impl Tenant {
             let sent = json!({"actor": {"mbox": "mailto:first@example.org"}, "verb": {"id": "https://example.org/first"},
                 "object": {"id": "https://example.org/first"}});
             let id = sender.post(PATH, &sent).await.expect(200).json()[0].as_str().expect("an id").to_owned();
-            let kept = sender.get(&format!("{PATH}?statementId={id}")).await.expect(200).json();
+            let stored = sender.get(&format!("{PATH}?statementId={id}")).await.expect(200).json();
             senders.push(sender);
-            authorities.push((id, sent, kept["authority"].clone()));
+            authorities.push((id, sent, stored["authority"].clone()));
         }
         let mut world = World::default();
         for (sender, (id, sent, authority)) in authorities.into_iter().enumerate() {
-            world.kept.push(Kept { id: id.parse().expect("a UUID"), sent, sender, stored: 0 });
+            world.statements.push(StoredStatement {
+                id: id.parse().expect("a UUID"),
+                sent,
+                sender,
+                stored: 0,
+            });
             world.authorities.push(authority);
         }
         // Each organisation has two thirds of the ids.
@@ -176,8 +181,8 @@ impl Tenant {
             } else {
                 200
             });
-            let kept = |(id, sent): (Uuid, Value)| Kept { id, sent, sender, stored: 0 };
-            self.world.kept.extend(batch.into_iter().map(kept));
+            let stored = |(id, sent): (Uuid, Value)| StoredStatement { id, sent, sender, stored: 0 };
+            self.world.statements.extend(batch.into_iter().map(stored));
         }
         self.read_times().await;
     }
@@ -186,37 +191,41 @@ impl Tenant {
     /// too.
     async fn read_times(&mut self) {
         let page = self.admin.get(&format!("{PATH}?limit=0")).await.expect(200).json();
-        let mut describe = page["statements"].as_array().cloned().unwrap_or_default();
-        for kept in self.world.kept.iter().filter(|kept| self.world.is_voided(kept)) {
-            describe.push(
-                self.admin.get(&format!("{PATH}?voidedStatementId={}", kept.id)).await.expect(200).json(),
+        let mut answers = page["statements"].as_array().cloned().unwrap_or_default();
+        for statement in self.world.statements.iter().filter(|statement| self.world.is_voided(statement)) {
+            answers.push(
+                self.admin
+                    .get(&format!("{PATH}?voidedStatementId={}", statement.id))
+                    .await
+                    .expect(200)
+                    .json(),
             );
         }
         let mut before = 0;
-        for kept in &mut self.world.kept {
-            let id = kept.id.to_string();
-            let describe = describe
+        for statement in &mut self.world.statements {
+            let id = statement.id.to_string();
+            let answer = answers
                 .iter()
                 .find(|one| one["id"] == id.as_str())
                 .unwrap_or_else(|| panic!("{id} is missing"));
-            let stored = DateTime::parse_from_rfc3339(describe["stored"].as_str().expect("a moment"))
-                .expect("a moment");
-            kept.stored = stored.timestamp_millis();
-            assert!(kept.stored >= before, "{id}: the time of storing decreases");
-            before = kept.stored;
+            let stored =
+                DateTime::parse_from_rfc3339(answer["stored"].as_str().expect("a time")).expect("a time");
+            statement.stored = stored.timestamp_millis();
+            assert!(statement.stored >= before, "{id}: the time of storing decreases");
+            before = statement.stored;
         }
     }
 
     /// Compares the pages of one query.
-    async fn compare_pages(&self, question: &Question) -> Result<(), String> {
-        let caller = match question.who {
-            Who::Everything => &self.admin,
-            Who::Own(sender) => &self.senders[sender],
+    async fn compare_pages(&self, query: &StatementsQuery) -> Result<(), String> {
+        let caller = match query.requester {
+            Requester::Everything => &self.admin,
+            Requester::Own(sender) => &self.senders[sender],
         };
         let expected: Vec<String> =
-            self.world.answer(question).iter().map(|kept| kept.id.to_string()).collect();
+            self.world.find_statements(query).iter().map(|statement| statement.id.to_string()).collect();
         let mut found: Vec<String> = Vec::new();
-        let mut next = question.path();
+        let mut next = query.path();
         for _ in 0..PAGES {
             if next.is_empty() {
                 break;
@@ -228,11 +237,11 @@ impl Tenant {
             let page = answer.json();
             let statements = page["statements"].as_array().ok_or("no statements")?;
             for one in statements {
-                check_format(question.format, one)?;
+                check_format(query.format, one)?;
             }
             found.extend(statements.iter().map(|one| one["id"].as_str().unwrap_or_default().to_lowercase()));
             next = page["more"].as_str().ok_or("no `more`")?.to_owned();
-            let full = question.limit.filter(|limit| *limit > 0);
+            let full = query.limit.filter(|limit| *limit > 0);
             if !next.is_empty() && full.is_some_and(|limit| statements.len() != limit) {
                 return Err(format!("a page of {} statements has a next page", statements.len()));
             }
@@ -255,8 +264,9 @@ impl Tenant {
     }
 
     fn difference(&self, found: &[String], expected: &[String]) -> String {
-        let describe =
-            |id: &String| format!("{id} {}", self.world.find(id).map_or(&Value::Null, |kept| &kept.sent));
+        let describe = |id: &String| {
+            format!("{id} {}", self.world.find(id).map_or(&Value::Null, |statement| &statement.sent))
+        };
         let missing_from = |these: &[String], those: &[String]| {
             these.iter().filter(|id| !those.contains(id)).map(describe).collect::<Vec<_>>().join("\n  ")
         };
@@ -269,33 +279,38 @@ impl Tenant {
         )
     }
 
-    async fn minimise(&self, mut question: Question, mut difference: String) -> (Question, String) {
+    async fn minimise(
+        &self,
+        mut query: StatementsQuery,
+        mut difference: String,
+    ) -> (StatementsQuery, String) {
         'again: loop {
-            for simpler in question.simpler() {
+            for simpler in query.simpler_queries() {
                 if let Err(still) = self.compare_pages(&simpler).await {
-                    (question, difference) = (simpler, still);
+                    (query, difference) = (simpler, still);
                     continue 'again;
                 }
             }
-            return (question, difference);
+            return (query, difference);
         }
     }
 
     /// Compares statements by id, as valid and as voided, for several callers.
     async fn compare_single_statements(&self, random: &mut Random) {
-        let voided: Vec<&Kept> = self.world.kept.iter().filter(|kept| self.world.is_voided(kept)).collect();
-        let others = (0..10).map(|_| random.pick(&self.world.kept));
-        for kept in others.chain(voided.into_iter().take(10)) {
-            let voided = self.world.is_voided(kept);
+        let voided: Vec<&StoredStatement> =
+            self.world.statements.iter().filter(|statement| self.world.is_voided(statement)).collect();
+        let others = (0..10).map(|_| random.pick(&self.world.statements));
+        for statement in others.chain(voided.into_iter().take(10)) {
+            let voided = self.world.is_voided(statement);
             let callers = [
-                (Who::Everything, &self.admin),
-                (Who::Own(0), &self.senders[0]),
-                (Who::Own(1), &self.senders[1]),
+                (Requester::Everything, &self.admin),
+                (Requester::Own(0), &self.senders[0]),
+                (Requester::Own(1), &self.senders[1]),
             ];
-            for (who, caller) in callers {
+            for (requester, caller) in callers {
                 for (name, is) in [("statementId", !voided), ("voidedStatementId", voided)] {
-                    let visible = is && self.world.is_seen(kept, who);
-                    caller.get(&format!("{PATH}?{name}={}", kept.id)).await.expect(if visible {
+                    let visible = is && self.world.is_readable(statement, requester);
+                    caller.get(&format!("{PATH}?{name}={}", statement.id)).await.expect(if visible {
                         200
                     } else {
                         404

@@ -61,7 +61,7 @@ async fn since_is_exclusive_and_until_inclusive(server: &TestServer) {
     let stored = async |n: usize| {
         get_page(&admin, &format!("{PATH}?statementId={}", id(n))).await["stored"]
             .as_str()
-            .expect("a moment")
+            .expect("a time")
             .to_owned()
     };
     let (second, third) = (stored(2).await, stored(3).await);
@@ -77,7 +77,7 @@ async fn since_is_exclusive_and_until_inclusive(server: &TestServer) {
         find_numbers(&format!("since={}", encode_segment(&second.replace('Z', "+00:00")))).await,
         [3, 13, 4, 14]
     );
-    let at = chrono::DateTime::parse_from_rfc3339(&third).expect("a moment");
+    let at = chrono::DateTime::parse_from_rfc3339(&third).expect("a time");
     let in_other_zone =
         at.with_timezone(&chrono::FixedOffset::west_opt(34_200).expect("an offset")).to_rfc3339();
     assert_eq!(
@@ -156,13 +156,13 @@ async fn more_shows_only_permitted_statements(server: &TestServer) {
 #[apply(both_databases)]
 async fn limit_is_respected(server: &TestServer) {
     let admin = server.person("admin", "root");
-    let many: Vec<Value> = (1..=1_000).map(one).collect();
+    let many: Vec<Value> = (1..=1_000).map(numbered_statement).collect();
     admin.post(PATH, &many).await.expect(200);
     admin.post(PATH, &numbered_statement(1_001)).await.expect(200);
-    for find_numbers in ["", "limit=0", "limit=1000", "limit=1001", "limit=9223372036854775807"] {
+    for query in ["", "limit=0", "limit=1000", "limit=1001", "limit=9223372036854775807"] {
         let sizes: Vec<usize> =
-            get_pages(&admin, &format!("{PATH}?{find_numbers}")).await.iter().map(Vec::len).collect();
-        assert_eq!(sizes, [1_000, 1], "{find_numbers}");
+            get_pages(&admin, &format!("{PATH}?{query}")).await.iter().map(Vec::len).collect();
+        assert_eq!(sizes, [1_000, 1], "{query}");
     }
     assert_eq!(page_numbers(&get_page(&admin, &format!("{PATH}?limit=1")).await), [1_001]);
     for wrong in

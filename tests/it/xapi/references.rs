@@ -187,7 +187,7 @@ async fn time_filters_apply_to_the_referring_statement(server: &TestServer) {
     post_each(&admin, &[target_statement(1)]).await;
     let first =
         admin.get(&format!("{PATH}?statementId={}", id(1))).await.expect(200).json()["stored"].clone();
-    let first = encode_segment(first.as_str().expect("a moment"));
+    let first = encode_segment(first.as_str().expect("a time"));
     advance_clock(server, 60);
     post_each(&admin, &[referring_statement(2, LIKED, 1), referring_statement(3, LIKED, 2)]).await;
     assert_eq!(find_ascending(&admin, &format!("activity=urn:thing&since={first}")).await, [2, 3]);

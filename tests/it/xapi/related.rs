@@ -45,7 +45,7 @@ fn with_identifier(mut group: Value, identifier: &Value) -> Value {
 /// Each place of an agent, and whether the filter without `related_agents` finds it there.
 fn agent_places(agent: &Value) -> Vec<(&'static str, bool, Value)> {
     let other = mailbox("other@example.org");
-    let group_of = || group_of(&[other.clone(), agent.clone()]);
+    let group_with_agent = || group_of(&[other.clone(), agent.clone()]);
     let known = || {
         with_identifier(group_of(std::slice::from_ref(agent)), &json!({"mbox": "mailto:crew@example.org"}))
     };
@@ -55,18 +55,22 @@ fn agent_places(agent: &Value) -> Vec<(&'static str, bool, Value)> {
     };
     let mut places = vec![
         ("actor", true, statement_with("/actor", agent.clone())),
-        ("actor, an anonymous group's member", true, statement_with("/actor", group_of())),
+        ("actor, an anonymous group's member", true, statement_with("/actor", group_with_agent())),
         ("actor, an identified group's member", true, statement_with("/actor", known())),
         ("object, an agent", true, statement_with("/object", object("Agent"))),
         ("object, a group", true, statement_with("/object", object("Group"))),
-        ("object, a group's member", true, statement_with("/object", group_of())),
+        ("object, a group's member", true, statement_with("/object", group_with_agent())),
         ("instructor", false, statement_with("/context/instructor", agent.clone())),
-        ("instructor, a group's member", false, statement_with("/context/instructor", group_of())),
+        ("instructor, a group's member", false, statement_with("/context/instructor", group_with_agent())),
         ("team", false, statement_with("/context/team", object("Group"))),
         ("team's member", false, statement_with("/context/team", known())),
         ("context agent", false, related("contextAgents", "contextAgent", "agent", agent.clone())),
         ("context group", false, related("contextGroups", "contextGroup", "group", object("Group"))),
-        ("context group's member", false, related("contextGroups", "contextGroup", "group", group_of())),
+        (
+            "context group's member",
+            false,
+            related("contextGroups", "contextGroup", "group", group_with_agent()),
+        ),
     ];
     let inner: Vec<_> =
         places.iter().map(|(_, _, statement)| statement_with_substatement(statement.clone())).collect();

@@ -427,8 +427,16 @@ async fn credential_with_scope_mine_reads_only_its_statements(server: &TestServe
         "through a reference of the same credential, but not of the other"
     );
     // Statements 6 and 9 refer to statements of the other credential.
-    assert_sees_only(&all, &mine, &[1, 6, 8, 9, 11], (&[6, 9], &says_itself), "the text of the other").await;
-    assert_sees_only(&all, &other, &[2, 7, 10], (&[7, 10], &says_itself), "the text of mine").await;
+    assert_sees_only(
+        &all,
+        &mine,
+        &[1, 6, 8, 9, 11],
+        (&[6, 9], &matches_referring_statement),
+        "the text of the other",
+    )
+    .await;
+    assert_sees_only(&all, &other, &[2, 7, 10], (&[7, 10], &matches_referring_statement), "the text of mine")
+        .await;
     assert_readable_by_id(&mine, 1..=11, &[1, 6, 8, 9, 11], &[4]).await;
     assert_readable_by_id(&other, 1..=11, &[2, 7, 10], &[5]).await;
     assert_readable_by_id(&all, 1..=11, &[1, 2, 3, 6, 7, 8, 9, 10, 11], &[4, 5]).await;

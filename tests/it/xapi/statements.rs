@@ -456,7 +456,7 @@ async fn every_answer_has_consistent_through(server: &TestServer) {
     // Later statements are stored after this time.
     admin.post(PATH, &numbered_statement(2, "ada@example.org", COMPLETED, "urn:a")).await.expect(200);
     let stored = admin.get(&format!("{PATH}?statementId={}", id(2))).await.expect(200);
-    assert!(stored.json()["stored"].as_str().expect("a moment") > through(&first).as_str());
+    assert!(stored.json()["stored"].as_str().expect("a time") > through(&first).as_str());
     through(&stored);
     through(&admin.get(&format!("{PATH}?statementId={}", id(3))).await.expect(404));
 }

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::question::{Requester, StatementsQuery};
+use super::query::{Requester, StatementsQuery};
 use crate::support::random::Random;
 
 pub const VOIDED: &str = "http://adlnet.gov/expapi/verbs/voided";
@@ -74,40 +74,38 @@ pub struct World {
 
 impl World {
     pub fn find(&self, id: &str) -> Option<&StoredStatement> {
-        self.statements.iter().find(|statements| statements.id.to_string() == id.to_lowercase())
+        self.statements.iter().find(|statement| statement.id.to_string() == id.to_lowercase())
     }
 
     /// Returns true if another statement voids this one, in any order of arrival (Data 2.3.2). A voiding
     /// statement is never voided.
-    pub fn is_voided(&self, statements: &StoredStatement) -> bool {
-        let id = statements.id.to_string();
+    pub fn is_voided(&self, statement: &StoredStatement) -> bool {
+        let id = statement.id.to_string();
         let voids = |one: &StoredStatement| {
             one.sent["verb"]["id"] == VOIDED && reference(&one.sent).as_deref() == Some(&*id)
         };
-        statements.sent["verb"]["id"] != VOIDED && self.statements.iter().any(voids)
+        statement.sent["verb"]["id"] != VOIDED && self.statements.iter().any(voids)
     }
 
     /// Returns true if the requester may read the statement.
-    pub fn is_readable(&self, statements: &StoredStatement, requester: Requester) -> bool {
+    pub fn is_readable(&self, statement: &StoredStatement, requester: Requester) -> bool {
         match requester {
             Requester::Everything => true,
-            Requester::Own(sender) => statements.sender == sender,
+            Requester::Own(sender) => statement.sender == sender,
         }
     }
 
     /// The statements that a query finds, in order.
-    pub fn find_statements(&self, question: &StatementsQuery) -> Vec<&StoredStatement> {
+    pub fn find_statements(&self, query: &StatementsQuery) -> Vec<&StoredStatement> {
         let mut found: Vec<&StoredStatement> = self
             .statements
             .iter()
-            .filter(|statements| {
-                self.is_readable(statements, question.requester) && !self.is_voided(statements)
-            })
-            .filter(|statements| question.since.is_none_or(|since| statements.stored > since))
-            .filter(|statements| question.until.is_none_or(|until| statements.stored <= until))
-            .filter(|statements| self.matches_with_references(statements, question))
+            .filter(|statement| self.is_readable(statement, query.requester) && !self.is_voided(statement))
+            .filter(|statement| query.since.is_none_or(|since| statement.stored > since))
+            .filter(|statement| query.until.is_none_or(|until| statement.stored <= until))
+            .filter(|statement| self.matches_with_references(statement, query))
             .collect();
-        if question.ascending != Some(true) {
+        if query.ascending != Some(true) {
             found.reverse();
         }
         found
@@ -115,10 +113,10 @@ impl World {
 
     /// Returns true if the statement, or one that it refers to over any number of steps, matches all
     /// filters. Hidden statements do not match.
-    fn matches_with_references(&self, statements: &StoredStatement, question: &StatementsQuery) -> bool {
-        let mut current = statements;
+    fn matches_with_references(&self, statement: &StoredStatement, query: &StatementsQuery) -> bool {
+        let mut current = statement;
         for _ in 0..=STEPS {
-            if self.is_readable(current, question.requester) && self.matches(current, question) {
+            if self.is_readable(current, query.requester) && self.matches(current, query) {
                 return true;
             }
             let Some(next) = reference(&current.sent).and_then(|id| self.find(&id)) else {
@@ -129,22 +127,22 @@ impl World {
         false
     }
 
-    fn matches(&self, statements: &StoredStatement, question: &StatementsQuery) -> bool {
-        let sent = &statements.sent;
-        let agent = question.agent.as_ref().is_none_or(|agent| {
-            let requester = identity(agent);
-            agents(sent).contains(&requester)
-                || question.related_agents == Some(true)
-                    && (related_agents(sent).contains(&requester)
-                        || identity(&self.authorities[statements.sender]) == requester)
+    fn matches(&self, statement: &StoredStatement, query: &StatementsQuery) -> bool {
+        let sent = &statement.sent;
+        let agent = query.agent.as_ref().is_none_or(|agent| {
+            let wanted = identity(agent);
+            agents(sent).contains(&wanted)
+                || query.related_agents == Some(true)
+                    && (related_agents(sent).contains(&wanted)
+                        || identity(&self.authorities[statement.sender]) == wanted)
         });
-        let activity = question.activity.as_ref().is_none_or(|activity| {
+        let activity = query.activity.as_ref().is_none_or(|activity| {
             let is = |one: &&Value| one["id"] == activity.as_str();
             activities(sent).iter().any(is)
-                || question.related_activities == Some(true) && related_activities(sent).iter().any(is)
+                || query.related_activities == Some(true) && related_activities(sent).iter().any(is)
         });
-        let verb = question.verb.as_ref().is_none_or(|verb| sent["verb"]["id"] == verb.as_str());
-        let registration = question.registration.is_none_or(|registration| {
+        let verb = query.verb.as_ref().is_none_or(|verb| sent["verb"]["id"] == verb.as_str());
+        let registration = query.registration.is_none_or(|registration| {
             sent["context"]["registration"].as_str().map(str::to_lowercase) == Some(registration.to_string())
         });
         agent && activity && verb && registration
@@ -243,9 +241,6 @@ fn related_activities(statement: &Value) -> Vec<&Value> {
     found
 }
 
-// --- Random statements
-// ------------------------------------------------------------------------------------
-
 /// A random statement that may refer to any of `ids`.
 pub fn random_statement(random: &mut Random, ids: &[Uuid]) -> Value {
     let mut created = random_body(random, ids, true);
@@ -264,7 +259,7 @@ fn random_body(random: &mut Random, ids: &[Uuid], allows_substatement: bool) -> 
     let mut created = json!({"actor": random_actor(random), "verb": {"id": verb}, "object": object});
     let displays = if verb == VERBS[0] { 60 } else { 15 };
     if random.percent(displays) {
-        created["verb"]["display"] = json!({"en": format!("said {}", random.below(20))});
+        created["verb"]["display"] = json!({"en": format!("display {}", random.below(20))});
     }
     if random.percent(50) {
         created["context"] = random_context(random, ids);
@@ -340,8 +335,8 @@ fn random_context(random: &mut Random, ids: &[Uuid]) -> Value {
         let one = random.pick(&registrations()).to_string();
         json!(if random.percent(20) { one.to_uppercase() } else { one })
     });
-    maybe("instructor", 25, random, &actor);
-    maybe("team", 25, random, &group);
+    maybe("instructor", 25, random, &random_actor);
+    maybe("team", 25, random, &random_group);
     maybe("contextActivities", 45, random, &|random| {
         let mut lists = json!({});
         for _ in 0..1 + random.below(2) {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::world::{ACTIVITIES, VERBS, VOIDED, World, groups, people, registrations};
-use crate::support::http::query;
+use crate::support::http;
 use crate::support::random::Random;
 
 /// The caller of a query.
@@ -87,11 +87,11 @@ impl StatementsQuery {
         add("ascending", self.ascending.map(|flag| flag.to_string()));
         add("limit", self.limit.map(|limit| limit.to_string()));
         add("format", self.format.map(str::to_owned));
-        format!("/xapi/statements{}", query(&pairs))
+        format!("/xapi/statements{}", http::query(&pairs))
     }
 
     /// The query without one of its parts, for each part.
-    pub fn simpler(&self) -> Vec<Self> {
+    pub fn simpler_queries(&self) -> Vec<Self> {
         let without = |change: &dyn Fn(&mut Self)| {
             let mut one = self.clone();
             change(&mut one);
@@ -128,19 +128,19 @@ fn agent_parameter(identifier: &Value, random: &mut Random) -> Value {
         agent["objectType"] = json!(if group { "Group" } else { "Agent" });
     }
     if random.percent(10) {
-        agent["name"] = json!("Whoever");
+        agent["name"] = json!("Another Name");
     }
     agent
 }
 
 /// The time of storing of a statement, or one millisecond before or after it.
 fn time_near_a_statement(random: &mut Random, world: &World) -> i64 {
-    random.pick(&world.kept).stored + random.between(-1, 1)
+    random.pick(&world.statements).stored + random.between(-1, 1)
 }
 
 /// A time with an offset in minutes.
 fn write_time(millis: i64, minutes: i32) -> String {
-    let at = DateTime::from_timestamp_millis(millis).expect("a moment of these tests");
+    let at = DateTime::from_timestamp_millis(millis).expect("a time of these tests");
     let offset = FixedOffset::east_opt(minutes * 60).expect("an offset of less than a day");
     at.with_timezone(&offset).to_rfc3339_opts(SecondsFormat::Millis, true)
 }
