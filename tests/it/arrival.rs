@@ -323,7 +323,7 @@ impl<'s> Organisation<'s> {
 
     async fn read_after_rebuild(&self) -> Vec<Value> {
         let id = OrgId::new(self.id.as_str()).expect("an id");
-        self.server.store.rebuild(&id).await.expect("it can be rebuilt");
+        self.server.store.rebuild(&id).await.expect("a rebuild");
         self.read_everything().await
     }
 }

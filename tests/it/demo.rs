@@ -122,8 +122,8 @@ fn learner_has_notes_that_they_cannot_see() {
         let path = format!("/v1/users/{id}/timeline?kind=manual");
         assert_eq!(hr.list(&path, "entries").await.len(), 3);
         assert_eq!(learner.list(&path, "entries").await, Vec::<Value>::new());
-        let asked = json!({"content": "event-first-aid", "teams": ["warehouse-north"], "dry_run": true});
-        let report = manager.post("/v1/completions", &asked).await.expect(200).json();
+        let body = json!({"content": "event-first-aid", "teams": ["warehouse-north"], "dry_run": true});
+        let report = manager.post("/v1/completions", &body).await.expect(200).json();
         assert!(report["results"].as_array().is_some_and(|results| !results.is_empty()), "{report}");
     });
 }

@@ -110,8 +110,8 @@ fn parse_feature(line: usize, text: &str) -> Result<Feature<'_>, String> {
         rest = rest.trim_start();
     }
     let mut status = is_planned.then_some(404);
-    if let Some(said) = rest.strip_prefix("→ ") {
-        status = Some(said.parse().map_err(|_| format!("`{said}` is no status"))?);
+    if let Some(excerpt) = rest.strip_prefix("→ ") {
+        status = Some(excerpt.parse().map_err(|_| format!("`{excerpt}` is no status"))?);
         rest = "";
     }
     if !rest.is_empty() {
@@ -389,12 +389,12 @@ fn find_fault(feature: &Feature<'_>, answer: &Answer) -> Option<String> {
 /// Returns true if a path of members exists anywhere in the value, or the value contains the text.
 fn contains_value(value: &Value, name: &str) -> bool {
     let path: String = name.split('.').map(|member| format!("/{member}")).collect();
-    let there = match value.pointer(&path) {
+    let exists = match value.pointer(&path) {
         None | Some(Value::Null) => false,
         Some(Value::Array(elements)) => !elements.is_empty(),
         Some(_) => true,
     };
-    there
+    exists
         || match value {
             Value::String(text) => text == name,
             Value::Array(elements) => elements.iter().any(|element| contains_value(element, name)),
@@ -411,9 +411,9 @@ async fn every_request_of_the_page_has_the_documented_answer(server: &TestServer
     for feature in &features {
         let answer = send_request(&fixture, feature).await;
         if let Some(fault) = find_fault(feature, &answer) {
-            let said: String = String::from_utf8_lossy(&answer.body).chars().take(600).collect();
+            let excerpt: String = String::from_utf8_lossy(&answer.body).chars().take(600).collect();
             faults.push(format!(
-                "line {}: {} ({} {}) {fault}\n{said}\n",
+                "line {}: {} ({} {}) {fault}\n{excerpt}\n",
                 feature.line, feature.title, feature.method, feature.path
             ));
         }
@@ -428,13 +428,14 @@ async fn page_contains_every_operation(server: &TestServer) {
     let paths = document["paths"].as_object().expect("paths");
     // A fixed path does not match a template with a parameter in its place.
     let fixed = |path: &str| paths.contains_key(path);
-    let matches_path = |template: &str, asked: &str| {
-        let asked = asked.split('?').next().unwrap_or_default();
+    let matches_path = |template: &str, path_of_feature: &str| {
+        let path_of_feature = path_of_feature.split('?').next().unwrap_or_default();
         let (template_parts, parts): (Vec<&str>, Vec<&str>) =
-            (template.split('/').collect(), asked.split('/').collect());
+            (template.split('/').collect(), path_of_feature.split('/').collect());
         let same_segments =
             template_parts.iter().zip(&parts).all(|(one, other)| one == other || one.starts_with('{'));
-        asked == template || (!fixed(asked) && same_segments && template_parts.len() == parts.len())
+        path_of_feature == template
+            || (!fixed(path_of_feature) && same_segments && template_parts.len() == parts.len())
     };
     let mut left_out = Vec::new();
     for (path, item) in paths.iter().filter(|(path, _)| path.starts_with("/v1")) {
@@ -486,8 +487,8 @@ fn row_of_the_page_is_parsed_completely() {
 #[test]
 fn documented_member_must_exist() {
     let body = json!({"rows": [{"a": null, "b": []}, {"a": {"c": 1}, "d": "done"}]});
-    for there in ["rows", "a.c", "rows", "done", "d"] {
-        assert!(contains_value(&body, there), "{there}");
+    for exists in ["rows", "a.c", "rows", "done", "d"] {
+        assert!(contains_value(&body, exists), "{exists}");
     }
     for missing in ["b", "a.d", "c.a", "nothing"] {
         assert!(!contains_value(&body, missing), "{missing}");

@@ -2,7 +2,7 @@
 //!
 //! From valid statements of every kind (`fuzz/seeds/good`), [`mutate`] makes invalid ones: missing,
 //! repeated, renamed or reordered members, other types, deep nesting, huge numbers, unusual characters, and
-//! text that ends early. For each body and both versions, [`judge`] checks that nothing panics, that each
+//! text that ends early. For each body and both versions, [`checks`] checks that nothing panics, that each
 //! fault has the pointer of an existing place, and that an accepted statement is stored unchanged, can be
 //! parsed again and equals itself.
 //!
@@ -11,7 +11,7 @@
 //! `fuzz/seeds/found`, with a name that begins with `good_` or `bad_`: these bodies are checked in every
 //! run.
 
-mod judge;
+mod checks;
 mod mutate;
 mod tree;
 
@@ -22,14 +22,14 @@ use std::time::{Duration, Instant};
 use rollbook::base::json::MAX_VALUES;
 use rollbook::record::{Limits, Statement, Version, format, parse_statements};
 
-use self::judge::{SERVER_FIELDS, Verdict};
+use self::checks::{SERVER_FIELDS, Verdict};
 use self::tree::Tree;
 use crate::support::random::Random;
 
 /// The number of bodies of a usual run.
 const RUNS: u64 = 3_000;
 /// The longest time for one body, also on a slow machine.
-const PATIENCE: Duration = Duration::from_secs(5);
+const MAX_DURATION: Duration = Duration::from_secs(5);
 
 fn read_number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
@@ -61,12 +61,12 @@ fn valid_statements() -> Vec<Tree> {
 fn check_body(body: &[u8], tree: Option<&Tree>) -> Result<Verdict, String> {
     let started = Instant::now();
     let verdict =
-        catch_unwind(AssertUnwindSafe(|| judge::check_statements(body, tree))).unwrap_or_else(|panic| {
+        catch_unwind(AssertUnwindSafe(|| checks::check_statements(body, tree))).unwrap_or_else(|panic| {
             let message = panic.downcast_ref::<String>().cloned();
             Err(format!("panicked: {}", message.unwrap_or_else(|| "no words".to_owned())))
         });
     match started.elapsed() {
-        long if long > PATIENCE => Err(format!("it took {long:?}")),
+        long if long > MAX_DURATION => Err(format!("the check took {long:?}")),
         _ => verdict,
     }
 }
@@ -206,7 +206,7 @@ impl Case {
 
     /// The smallest body that still fails.
     fn minimise(mut self) -> (Vec<u8>, String) {
-        let mut fault = self.check().expect_err("it went wrong before");
+        let mut fault = self.check().expect_err("the body failed before");
         'again: loop {
             for number in 0..self.tree.count() {
                 let parts = match self.tree.nth(number) {
@@ -256,10 +256,10 @@ fn statement_with_the_maximum_of_values_can_be_stored() {
     let read =
         parse_statements(body(MAX_VALUES).as_bytes(), Version::V1, &limits).expect("as many as may be");
     let stored_text = read[0].canonicalise(&SERVER_FIELDS);
-    let stored = Statement::parse_stored(&stored_text).expect("what is kept can be read");
+    let stored = Statement::parse_stored(&stored_text).expect("the stored text is valid");
     assert!(read[0].same_as(&stored));
     assert!(
-        format::to_ids(&stored_text).expect("what is kept can be given back").len() > 2 * (MAX_VALUES - 20)
+        format::to_ids(&stored_text).expect("the stored text can be formatted").len() > 2 * (MAX_VALUES - 20)
     );
 }
 

@@ -75,14 +75,14 @@ async fn send(caller: &Caller, method: &Method, path: &str, body: impl Into<Vec<
 }
 
 /// The pointer of a 400 answer, which must exist in the sent body.
-fn first_fault(answer: Answer, body: &Value, what: &str) -> String {
+fn first_fault(answer: Answer, body: &Value, mutation: &str) -> String {
     let status = answer.status;
     let text = String::from_utf8_lossy(&answer.body).into_owned();
-    assert_eq!(status, 400, "{what}: {text}");
+    assert_eq!(status, 400, "{mutation}: {text}");
     let problem = answer.json();
-    let pointer = problem["pointer"].as_str().unwrap_or_else(|| panic!("{what} has no pointer: {text}"));
-    assert!(body.pointer(pointer).is_some(), "{what}: nothing is at {pointer}: {text}");
-    assert!(!problem["detail"].as_str().expect("a detail").is_empty(), "{what}");
+    let pointer = problem["pointer"].as_str().unwrap_or_else(|| panic!("{mutation} has no pointer: {text}"));
+    assert!(body.pointer(pointer).is_some(), "{mutation}: nothing is at {pointer}: {text}");
+    assert!(!problem["detail"].as_str().expect("a detail").is_empty(), "{mutation}");
     pointer.to_owned()
 }
 
@@ -125,16 +125,16 @@ async fn wrong_type_is_reported_with_its_pointer(server: &TestServer) {
                 }
                 let mut body = valid.body.clone();
                 *body.pointer_mut(&pointer_in_body).expect("the place exists") = wrong.clone();
-                let what = format!("{} {} with {wrong} at {pointer_in_body}", valid.method, valid.path);
+                let mutation = format!("{} {} with {wrong} at {pointer_in_body}", valid.method, valid.path);
                 if valid.path.starts_with("/xapi") && pointer_in_body.is_empty() && wrong.is_array() {
                     continue; // an array of statements, each checked separately
                 }
                 let pointer = first_fault(
                     send(caller, &valid.method, valid.path, body.to_string()).await,
                     &body,
-                    &what,
+                    &mutation,
                 );
-                assert!(overlaps(&pointer, &pointer_in_body), "{what}: the pointer is {pointer}");
+                assert!(overlaps(&pointer, &pointer_in_body), "{mutation}: the pointer is {pointer}");
                 tested += 1;
             }
         }
@@ -162,7 +162,7 @@ async fn invalid_element_of_a_batch_is_reported_with_its_number(server: &TestSer
             let pointer = first_fault(answer, &body, &pointer_in_body);
             assert!(
                 overlaps(&pointer, &format!("/1{pointer_in_body}")),
-                "{pointer_in_body} is told to be at {pointer}"
+                "{pointer_in_body} is reported at {pointer}"
             );
             let all: Vec<&str> = problem["errors"]
                 .as_array()
@@ -195,15 +195,15 @@ async fn unknown_member_is_reported(server: &TestServer) {
                     continue;
                 };
                 members.insert(key.to_owned(), json!("x"));
-                let what = format!("{} {} with {key:?} in {pointer_in_body}", valid.method, valid.path);
+                let mutation = format!("{} {} with {key:?} in {pointer_in_body}", valid.method, valid.path);
                 let pointer = first_fault(
                     send(caller, &valid.method, valid.path, body.to_string()).await,
                     &body,
-                    &what,
+                    &mutation,
                 );
                 assert!(
                     overlaps(&pointer, &format!("{pointer_in_body}/{key}")),
-                    "{what}: the pointer is {pointer}"
+                    "{mutation}: the pointer is {pointer}"
                 );
             }
         }
@@ -237,11 +237,11 @@ async fn repeated_key_is_reported(server: &TestServer) {
             let first = key.chars().next().expect("keys have characters");
             let repeated = format!("\"\\u{:04x}{}\":{value}", u32::from(first), &key[first.len_utf8()..]);
             let text = marked.to_string().replace("\"!mark\":null", &repeated);
-            let what = format!("{} {} with {key} twice in {pointer_in_body}", valid.method, valid.path);
+            let mutation = format!("{} {} with {key} twice in {pointer_in_body}", valid.method, valid.path);
             let pointer =
-                first_fault(send(caller, &valid.method, valid.path, text).await, &valid.body, &what);
+                first_fault(send(caller, &valid.method, valid.path, text).await, &valid.body, &mutation);
             let key = key.replace('~', "~0").replace('/', "~1");
-            assert_eq!(pointer, format!("{pointer_in_body}/{key}"), "{what}");
+            assert_eq!(pointer, format!("{pointer_in_body}/{key}"), "{mutation}");
         }
     }
     assert_eq!(count_stored(&admin).await, before);
@@ -258,10 +258,13 @@ async fn u_0000_is_reported_with_its_pointer(server: &TestServer) {
             let value = body.pointer_mut(&pointer_in_body).expect("the place exists");
             let Value::String(text) = value else { continue };
             text.push('\0');
-            let what = format!("{} {} with U+0000 at {pointer_in_body}", valid.method, valid.path);
-            let pointer =
-                first_fault(send(caller, &valid.method, valid.path, body.to_string()).await, &body, &what);
-            assert_eq!(pointer, pointer_in_body, "{what}");
+            let mutation = format!("{} {} with U+0000 at {pointer_in_body}", valid.method, valid.path);
+            let pointer = first_fault(
+                send(caller, &valid.method, valid.path, body.to_string()).await,
+                &body,
+                &mutation,
+            );
+            assert_eq!(pointer, pointer_in_body, "{mutation}");
         }
     }
     // In keys, and where any value is allowed.

@@ -18,7 +18,7 @@ const RUN_AT: Timestamp = Timestamp::from_micros(1_773_829_043_000_000);
 /// Longer than any step of these tests, and short enough to wait for.
 const LIMIT: Duration = Duration::from_millis(400);
 /// The limit of tests that must not fail because of time.
-const AMPLE: Duration = Duration::from_secs(30);
+const LONG_LIMIT: Duration = Duration::from_secs(30);
 
 fn email_message<'a>(to: &'a str, report: &'a str, bytes: &'a Bytes) -> EmailMessage<'a> {
     EmailMessage {
@@ -81,7 +81,8 @@ async fn messages_arrive_with_each_encryption_and_login() {
         for logins in [&[][..], &[Plain], &[Login], &[Login, Plain]] {
             let server = SmtpServer::start_with(security, logins).await;
             let bytes = Bytes::from_static(b"a,b\r\n\xff\x00.\r\n.\r\n");
-            let sent = mailer(&server, AMPLE).send(&email_message("bo@example.com", "Weekly", &bytes)).await;
+            let sent =
+                mailer(&server, LONG_LIMIT).send(&email_message("bo@example.com", "Weekly", &bytes)).await;
             assert_eq!(sent, Ok(()), "{security:?} {logins:?}");
             let [message] = server.received().try_into().expect("one message");
             assert_eq!(
@@ -103,9 +104,9 @@ async fn message_arrives_unchanged() {
         let server = SmtpServer::start().await;
         let folder = tempfile::tempdir().expect("a folder");
         let message = email_message("bo@example.com", report, &bytes);
-        mailer(&server, AMPLE).send(&message).await.expect("sent");
-        let to_folder = Mailer::folder(folder.path(), FROM).expect("a folder");
-        to_folder.send(&message).await.expect("written");
+        mailer(&server, LONG_LIMIT).send(&message).await.expect("sent");
+        let folder_mailer = Mailer::folder(folder.path(), FROM).expect("a folder");
+        folder_mailer.send(&message).await.expect("written");
         let file =
             std::fs::read_dir(folder.path()).expect("a folder").next().expect("a file").expect("a file");
         let [message] = server.received().try_into().expect("one message");
@@ -120,12 +121,12 @@ async fn message_arrives_unchanged() {
 }
 
 #[tokio::test]
-async fn a_server_is_trusted_by_its_certificate_alone() {
+async fn server_is_trusted_only_by_its_certificate() {
     for security in [Security::StartTls, Security::Tls] {
         let server = SmtpServer::start_with(security, &[Plain]).await;
-        let stranger = SmtpServer::start().await;
-        for certificate in [None, Some(stranger.certificate())] {
-            let settings = SmtpSettings { certificate, ..settings(&server.url(), AMPLE) };
+        let other_server = SmtpServer::start().await;
+        for certificate in [None, Some(other_server.certificate())] {
+            let settings = SmtpSettings { certificate, ..settings(&server.url(), LONG_LIMIT) };
             let mailer = Mailer::smtp(&settings, FROM).expect("valid settings");
             let reason = expect_failed(send(&mailer, "bo@example.com").await);
             assert!(reason.contains("certificate"), "{reason}");
@@ -135,10 +136,10 @@ async fn a_server_is_trusted_by_its_certificate_alone() {
 }
 
 #[tokio::test]
-async fn tls_that_is_required_is_not_gone_without() {
+async fn required_tls_is_never_skipped() {
     let server = SmtpServer::start().await;
     let with = |tls: &str| {
-        Mailer::smtp(&settings(&format!("{}?tls={tls}", server.url()), AMPLE), FROM).expect("good")
+        Mailer::smtp(&settings(&format!("{}?tls={tls}", server.url()), LONG_LIMIT), FROM).expect("good")
     };
     let reason = expect_failed(send(&with("required"), "bo@example.com").await);
     assert!(reason.contains("STARTTLS"), "{reason}");
@@ -147,12 +148,12 @@ async fn tls_that_is_required_is_not_gone_without() {
 
     let server = SmtpServer::start_with(Security::StartTls, &[]).await;
     let url = server.url().replace("required", "opportunistic");
-    let trusting = SmtpSettings { certificate: Some(server.certificate()), ..settings(&url, AMPLE) };
+    let trusting = SmtpSettings { certificate: Some(server.certificate()), ..settings(&url, LONG_LIMIT) };
     let mailer = Mailer::smtp(&trusting, FROM).expect("valid settings");
     assert_eq!(send(&mailer, "bo@example.com").await, Ok(()));
     assert!(server.received()[0].encrypted, "TLS is used where it is offered");
-    // Whoever sits between can't turn it off by a certificate of their own.
-    let mailer = Mailer::smtp(&settings(&url, AMPLE), FROM).expect("valid settings");
+    // An attacker with another certificate cannot disable TLS.
+    let mailer = Mailer::smtp(&settings(&url, LONG_LIMIT), FROM).expect("valid settings");
     expect_failed(send(&mailer, "bo@example.com").await);
     assert_eq!(server.received().len(), 1);
 }
@@ -163,7 +164,7 @@ async fn refused_login_is_temporary_and_does_not_reveal_the_password() {
     let with = |password: &str| {
         let settings = SmtpSettings {
             certificate: Some(server.certificate()),
-            ..settings(&server.url_with(password), AMPLE)
+            ..settings(&server.url_with(password), LONG_LIMIT)
         };
         Mailer::smtp(&settings, FROM).expect("valid settings")
     };
@@ -180,7 +181,7 @@ async fn refused_login_is_temporary_and_does_not_reveal_the_password() {
     // A server without login.
     let open = SmtpServer::start().await;
     let url = open.url().replace("smtp://", "smtp://me:hunter2@");
-    let mailer = Mailer::smtp(&settings(&url, AMPLE), FROM).expect("valid settings");
+    let mailer = Mailer::smtp(&settings(&url, LONG_LIMIT), FROM).expect("valid settings");
     let reason = expect_failed(send(&mailer, "bo@example.com").await);
     assert!(reason.contains("authentication") && !reason.contains("hunter2"), "{reason}");
     assert!(server.received().is_empty() && open.received().is_empty());
@@ -189,7 +190,7 @@ async fn refused_login_is_temporary_and_does_not_reveal_the_password() {
 #[tokio::test]
 async fn permanent_and_temporary_refusals_differ() {
     let server = SmtpServer::start().await;
-    let mailer = mailer(&server, AMPLE);
+    let mailer = mailer(&server, LONG_LIMIT);
     for (code, is_permanent) in
         [(550, true), (553, true), (554, true), (450, false), (452, false), (421, false), (530, false)]
     {
@@ -226,7 +227,7 @@ async fn permanent_and_temporary_refusals_differ() {
 #[tokio::test]
 async fn unreachable_server_is_a_temporary_failure() {
     let server = SmtpServer::start().await;
-    let mailer = mailer(&server, AMPLE);
+    let mailer = mailer(&server, LONG_LIMIT);
     server.change_behaviour(|behaviour| behaviour.down = true);
     tokio::time::sleep(Duration::from_millis(50)).await;
     let reason = expect_failed(send(&mailer, "bo@example.com").await);
@@ -236,7 +237,7 @@ async fn unreachable_server_is_a_temporary_failure() {
     assert_eq!(send(&mailer, "bo@example.com").await, Ok(()));
 
     let unknown_host =
-        Mailer::smtp(&settings("smtp://mail.rollbook.invalid", AMPLE), FROM).expect("valid settings");
+        Mailer::smtp(&settings("smtp://mail.rollbook.invalid", LONG_LIMIT), FROM).expect("valid settings");
     let reason = expect_failed(send(&unknown_host, "bo@example.com").await);
     assert!(reason.contains("can't be reached"), "{reason}");
 }
@@ -298,7 +299,7 @@ async fn slow_connection_is_accepted_while_it_makes_progress() {
 #[tokio::test]
 async fn dropped_message_is_a_temporary_failure() {
     let server = SmtpServer::start().await;
-    let mailer = mailer(&server, AMPLE);
+    let mailer = mailer(&server, LONG_LIMIT);
     server.change_behaviour(|behaviour| behaviour.drops_message = true);
     let reason = expect_failed(send(&mailer, "bo@example.com").await);
     assert!(reason.contains("failed to the message"), "{reason}");
@@ -312,7 +313,7 @@ async fn dropped_message_is_a_temporary_failure() {
 #[tokio::test]
 async fn international_domain_is_converted_and_local_part_refused() {
     let server = SmtpServer::start().await;
-    let mailer = mailer(&server, AMPLE);
+    let mailer = mailer(&server, LONG_LIMIT);
     assert_eq!(send(&mailer, "bo@bücher.example").await, Ok(()));
     assert_eq!(server.received()[0].to, ["bo@xn--bcher-kva.example"]);
     let reason = expect_refused(send(&mailer, "bücher@example.com").await);

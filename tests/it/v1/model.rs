@@ -1,7 +1,7 @@
 //! Tests the log against a naive model, with random organisations, callers and requests.
 //!
 //! [`world`] contains the facts as plain lists. [`derivation`] derives activities from records, and
-//! [`judge`] answers requests. Both use loops only. [`tenant`] creates the facts in the model and on the
+//! [`answers`] answers requests. Both use loops only. [`tenant`] creates the facts in the model and on the
 //! server, and [`question`] creates random requests. The tests compare pages, totals, NDJSON, CSV,
 //! summaries, facets, and single activities. [`progress`], [`reports`], [`report_queries`] and [`timeline`]
 //! do the same for these resources.
@@ -13,11 +13,11 @@
 //! `ROLLBOOK_TEST_CASES=5000` sets the number of requests. A failure shows its seed and the smallest
 //! request that still fails.
 
+mod answers;
 mod calendar;
 mod derivation;
 mod facets;
 mod filters;
-mod judge;
 mod progress;
 mod question;
 mod report_queries;
@@ -30,8 +30,8 @@ mod world;
 use rollbook::base::clock::Timestamp;
 use serde_json::{Value, json};
 
+use self::answers::Expected;
 use self::derivation::Row;
-use self::judge::Expected;
 use self::question::{DAY, Question, Requester, rfc3339};
 use self::tenant::Tenant;
 use self::world::Micros;
@@ -94,7 +94,7 @@ async fn check_world(server: &TestServer, seed: u64, cases: usize) {
             let requester = question::random_requester(&mut random, &tenant.facts);
             let now = server.clock.now().micros();
             let question = question::random_question(&mut random, &tenant.facts, requester, now);
-            let expected = judge::expected_answer(&tenant.facts, &question, now);
+            let expected = answers::expected_answer(&tenant.facts, &question, now);
             with_rows += usize::from(matches!(expected, Expected::Rows(rows) if !rows.is_empty()));
             let comparison = Comparison { server, tenant, other, now };
             if let Err(difference) = comparison.compare_all(&question, &mut random.clone()).await {
@@ -142,7 +142,7 @@ impl Comparison<'_> {
 
     async fn compare_all(&self, question: &Question, random: &mut Random) -> CheckResult {
         let caller = self.caller(&question.requester);
-        match judge::expected_answer(&self.tenant.facts, question, self.now) {
+        match answers::expected_answer(&self.tenant.facts, question, self.now) {
             Expected::Refused(status) => {
                 let answer = caller.get(&question.path()).await;
                 check(answer.status == status, || {
@@ -290,14 +290,15 @@ impl Comparison<'_> {
         random: &mut Random,
     ) -> CheckResult {
         let facts = &self.tenant.facts;
-        let admitted = judge::admitted(facts, &question.requester);
+        let may_query = answers::may_query(facts, &question.requester);
         let rows = derivation::derive_rows(facts);
         for _ in 0..4 {
             let from = if random.percent(75) { facts } else { &self.other.facts };
             let id = random.pick(&from.records).id;
             let row = rows.iter().find(|row| row.id() == id);
-            let visible = row.is_some_and(|row| judge::within_reach(facts, &question.requester, row.user));
-            let expected = match (admitted, visible) {
+            let visible =
+                row.is_some_and(|row| answers::is_within_reach(facts, &question.requester, row.user));
+            let expected = match (may_query, visible) {
                 (false, _) => 403,
                 (true, true) => 200,
                 (true, false) => 404,
@@ -329,8 +330,8 @@ impl Comparison<'_> {
         };
         let facts = &self.tenant.facts;
         let mine = |row: &Row<'_>| row.user.is_some_and(|user| user.id == *me);
-        let visible = row.is_some_and(|row| judge::sees_everything(&question.requester) || mine(row));
-        let expected = match (judge::admitted(facts, &question.requester), visible) {
+        let visible = row.is_some_and(|row| answers::reads_everything(&question.requester) || mine(row));
+        let expected = match (answers::may_query(facts, &question.requester), visible) {
             (false, _) => 403,
             (true, true) => 200,
             (true, false) => 404,

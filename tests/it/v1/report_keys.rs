@@ -23,8 +23,9 @@ async fn set_up(server: &TestServer) -> Caller {
     ];
     admin.post("/v1/users/batch", &users).await.expect(200);
     admin.put("/v1/contents/fire", &content("fire", "quiz")).await.expect(201);
-    let done: Vec<Body> =
-        ["top", "mo", "bo", "eve"].map(|who| activity(who, "completed").set("content", "fire")).into();
+    let done: Vec<Body> = ["top", "mo", "bo", "eve"]
+        .map(|user_id| activity(user_id, "completed").set("content", "fire"))
+        .into();
     admin.post("/v1/activities/batch", &done).await.expect(201);
     admin
 }

@@ -106,7 +106,7 @@ async fn callers_with_reporting_access(server: &TestServer) -> Vec<(String, Call
         callers.push((role.to_owned(), server.person(role, "mo")));
     }
     for (name, claims) in [
-        ("curator who reports", json!({"sub": "mo", "role": "curator", "permissions": ["reporting"]})),
+        ("curator with reporting", json!({"sub": "mo", "role": "curator", "permissions": ["reporting"]})),
         (
             "manager with the permission",
             json!({"sub": "mo", "role": "manager", "permissions": ["indirect_reports"]}),
@@ -117,7 +117,7 @@ async fn callers_with_reporting_access(server: &TestServer) -> Vec<(String, Call
         ),
         ("manager of nobody", json!({"sub": "mo", "role": "manager", "reports": {}})),
         ("manager at the top", json!({"sub": "top", "role": "manager"})),
-        ("admin who manages", json!({"sub": "top", "role": "admin"})),
+        ("admin with managed users", json!({"sub": "top", "role": "admin"})),
     ] {
         callers.push((name.to_owned(), server.person_of("acme", claims)));
     }

@@ -425,7 +425,7 @@ fn forms_have_the_limits_of_bodies_and_paths() {
             let answer = send_form(server, "GET", STATEMENTS, &[&common[..], &pairs].concat()).await;
             assert_eq!(answer.status, status);
         }
-        // A body past the limit is refused before anybody is asked who they are, and whatever it says.
+        // A body over the limit is refused before authentication, with any content.
         let path = format!("{STATEMENTS}?method=PUT");
         let answer =
             send_bare(server, Method::POST, &path, &[FORM], encode_segment(&"x".repeat(5_000))).await;

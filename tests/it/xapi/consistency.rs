@@ -187,8 +187,9 @@ async fn pages_have_no_gaps_or_duplicates_while_others_write(server: &TestServer
     assert!(all_pages.len() > 3, "there was something to walk: {}", all_pages.len());
     for (queries, ids) in all_pages {
         let all = read_pages(&accesses[0].caller, queries).await;
-        let first =
-            ids.first().map(|first| all.iter().position(|id| id == first).expect("it is still there"));
+        let first = ids
+            .first()
+            .map(|first| all.iter().position(|id| id == first).expect("the first statement is in the list"));
         let expected: Vec<&String> = if queries.contains("ascending=true") {
             all.iter().take(ids.len()).collect()
         } else {

@@ -205,10 +205,10 @@ async fn format_does_not_change_stored_statements(server: &TestServer) {
     send(&admin, Method::POST, PATH, None, full_statement().to_string()).await.expect(200);
     let exact = admin.get(&format!("{PATH}?statementId={}", id(1))).await.expect(200).text().to_owned();
     for format in ["ids", "canonical"] {
-        let shown =
+        let formatted =
             get_json(&admin, &format!("{PATH}?statementId={}&format={format}", id(1)), Some("fr")).await;
         // A statement in the format `canonical` can be sent again.
-        let again = send(&admin, Method::POST, PATH, None, shown.to_string()).await;
+        let again = send(&admin, Method::POST, PATH, None, formatted.to_string()).await;
         if format == "canonical" {
             again.expect(200);
         }

@@ -356,23 +356,23 @@ async fn assert_sees_only(
     (referring, matches_directly): ReferringStatements<'_>,
     hidden: &str,
 ) {
-    for question in all_queries() {
-        let mut expected = statement_numbers(&read_statements(unrestricted, &question).await);
+    for query in all_queries() {
+        let mut expected = statement_numbers(&read_statements(unrestricted, &query).await);
         expected.retain(|number| {
-            visible.contains(number) && (!referring.contains(number) || matches_directly(&question))
+            visible.contains(number) && (!referring.contains(number) || matches_directly(&query))
         });
-        let (found, texts) = read_pages(caller, &question).await;
-        assert_eq!(statement_numbers(&found), expected, "{question}");
-        assert!(!texts.contains(hidden), "{question} must not contain an attachment of others");
+        let (found, texts) = read_pages(caller, &query).await;
+        assert_eq!(statement_numbers(&found), expected, "{query}");
+        assert!(!texts.contains(hidden), "{query} must not contain an attachment of others");
     }
 }
 
-/// Whether a statement of [`referring_statement`] can match by itself: it has an actor that nobody asks for, a verb that isn't
-/// the usual one, and nothing else that is asked.
-fn matches_referring_statement(question: &str) -> bool {
+/// Returns true if the query can match a statement of [`referring_statement`] without its target: no query
+/// contains its actor, and its verb is not the usual one.
+fn matches_referring_statement(query: &str) -> bool {
     let filters = ["agent=", "activity=", "registration="];
     let verb = format!("verb={}", encode_segment(VIEWED));
-    !filters.iter().any(|filter| question.contains(filter)) && !question.contains(&verb)
+    !filters.iter().any(|filter| query.contains(filter)) && !query.contains(&verb)
 }
 
 /// Checks the status of each statement by id, as a valid and as a voided one.
@@ -507,10 +507,9 @@ async fn people_read_all_statements_or_only_their_own(server: &TestServer) {
         assert_eq!(statement_numbers(&read_statements(&reader, STATEMENTS).await), [10, 3, 1], "{role}");
     }
     let learner = server.person("learner", "ada");
-    let of_ada = |question: &str| {
+    let of_ada = |query: &str| {
         let ada = format!("agent={}", encode_segment(&mailbox("ada@example.org").to_string()));
-        matches_referring_statement(question)
-            || (question.contains(&ada) && !question.contains("registration="))
+        matches_referring_statement(query) || (query.contains(&ada) && !query.contains("registration="))
     };
     assert_sees_only(&unrestricted, &learner, &[1, 3, 10], (&[10], &of_ada), "the text of bo").await;
     assert_readable_by_id(&learner, 1..=10, &[1, 3, 10], &[6]).await;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::answers::{self, Expected};
 use super::derivation::Row;
 use super::filters::{FLAG_FILTERS, VALUE_FILTERS};
-use super::judge::{self, Expected};
 use super::question::{Filter, Question, Scope};
 use super::{CheckResult, Comparison, check, describe};
 use crate::support::http::{Caller, query};
@@ -29,7 +29,7 @@ impl Comparison<'_> {
             Filter::IncludeDeactivated(_) => true,
             _ => false,
         });
-        let rows = match judge::expected_answer(&self.tenant.facts, &population, self.now) {
+        let rows = match answers::expected_answer(&self.tenant.facts, &population, self.now) {
             Expected::Refused(status) => {
                 return check(answer.status == status, || {
                     format!("{path}: the status must be {status}, not {}", describe(&answer))

@@ -10,14 +10,14 @@ use super::world::{Content, Micros, Organisation, User};
 use super::{CPD_LABELS, DEVICES, LOCATIONS, SOURCES, TAGS};
 use crate::support::random::Random;
 
-/// A filter with values: a row passes if one of its own values is among them.
+/// A filter with values. A row passes if it has one of the values.
 pub struct ValueFilter {
     pub name: &'static str,
     /// The values are keys of a closed list, which can be separated by commas.
     pub has_keys: bool,
     /// The filter selects users, so lists of persons have it too.
     pub selects_persons: bool,
-    /// Values that a question can have.
+    /// All values of random questions.
     pub choices: fn(&Organisation) -> Vec<String>,
     /// The values of a row.
     pub values: for<'r> fn(&'r Row<'_>) -> Vec<&'r str>,
@@ -26,46 +26,50 @@ pub struct ValueFilter {
 /// A filter with `true` or `false`.
 pub struct FlagFilter {
     pub name: &'static str,
-    /// Whether the row passes `true`; all others pass `false`.
+    /// Returns true if the row passes `true`. Other rows pass `false`.
     pub holds: fn(&Row<'_>, Micros) -> bool,
 }
 
 type Choices = fn(&Organisation) -> Vec<String>;
 type Values = for<'r> fn(&'r Row<'_>) -> Vec<&'r str>;
 
-const fn of_person(name: &'static str, choices: Choices, values: Values) -> ValueFilter {
+const fn person_filter(name: &'static str, choices: Choices, values: Values) -> ValueFilter {
     ValueFilter { name, has_keys: false, selects_persons: true, choices, values }
 }
 
-const fn of_text(name: &'static str, choices: Choices, values: Values) -> ValueFilter {
+const fn text_filter(name: &'static str, choices: Choices, values: Values) -> ValueFilter {
     ValueFilter { name, has_keys: false, selects_persons: false, choices, values }
 }
 
-const fn of_key(name: &'static str, choices: Choices, values: Values) -> ValueFilter {
+const fn key_filter(name: &'static str, choices: Choices, values: Values) -> ValueFilter {
     ValueFilter { name, has_keys: true, selects_persons: false, choices, values }
 }
 
 pub static VALUE_FILTERS: &[ValueFilter] = &[
-    of_person("group", |facts| facts.groups.clone(), |row| of_user(row, |user| &user.groups)),
-    of_person("user", user_ids, |row| of_user(row, |user| [&user.id])),
-    of_person("location", |_| to_strings(LOCATIONS), |row| of_user(row, |user| &user.location)),
-    of_key("action", actions, |row| vec![row.action]),
-    of_text("verb", verbs, |row| vec![&row.record.verb]),
-    of_key("type", |_| to_strings(TYPES), |row| of_content(row, |content| &content.kind)),
-    of_key(
+    person_filter("group", |facts| facts.groups.clone(), |row| user_values(row, |user| &user.groups)),
+    person_filter("user", user_ids, |row| user_values(row, |user| [&user.id])),
+    person_filter("location", |_| to_strings(LOCATIONS), |row| user_values(row, |user| &user.location)),
+    key_filter("action", actions, |row| vec![row.action]),
+    text_filter("verb", verbs, |row| vec![&row.record.verb]),
+    key_filter("type", |_| to_strings(TYPES), |row| content_values(row, |content| &content.kind)),
+    key_filter(
         "content_type",
         |_| to_strings(CONTENT_TYPES),
-        |row| of_content(row, |content| &content.content_type),
+        |row| content_values(row, |content| &content.content_type),
     ),
-    of_text("content", content_ids, |row| of_content(row, |content| [&content.id])),
-    of_text("tag", |_| to_strings(TAGS), |row| of_content(row, |content| &content.tags)),
-    of_text("source", |_| to_strings(SOURCES), |row| row.source().into_iter().collect()),
-    of_text("cpd_label", |_| to_strings(CPD_LABELS), |row| of_content(row, |content| &content.cpd_labels)),
-    of_text("device_type", |_| to_strings(DEVICES), |row| row.device_type().into_iter().collect()),
-    of_key("origin", |_| to_strings(ORIGINS), |row| vec![row.origin()]),
-    // There are no imports yet.
-    of_text("import", |_| to_strings(&["ec531277-b57b-4c15-8d91-d292c5b2b8f7"]), |_| Vec::new()),
-    of_key("result", |_| to_strings(&["passed", "failed"]), |row| row.outcome().into_iter().collect()),
+    text_filter("content", content_ids, |row| content_values(row, |content| [&content.id])),
+    text_filter("tag", |_| to_strings(TAGS), |row| content_values(row, |content| &content.tags)),
+    text_filter("source", |_| to_strings(SOURCES), |row| row.source().into_iter().collect()),
+    text_filter(
+        "cpd_label",
+        |_| to_strings(CPD_LABELS),
+        |row| content_values(row, |content| &content.cpd_labels),
+    ),
+    text_filter("device_type", |_| to_strings(DEVICES), |row| row.device_type().into_iter().collect()),
+    key_filter("origin", |_| to_strings(ORIGINS), |row| vec![row.origin()]),
+    // Imports are planned.
+    text_filter("import", |_| to_strings(&["ec531277-b57b-4c15-8d91-d292c5b2b8f7"]), |_| Vec::new()),
+    key_filter("result", |_| to_strings(&["passed", "failed"]), |row| row.outcome().into_iter().collect()),
 ];
 
 pub static FLAG_FILTERS: &[FlagFilter] = &[
@@ -91,11 +95,11 @@ const CONTENT_TYPES: &[&str] =
 const ORIGINS: &[&str] = &["xapi", "scorm", "api", "manual", "import", "system"];
 
 impl ValueFilter {
-    fn named(name: &str) -> &'static Self {
+    fn find_filter(name: &str) -> &'static Self {
         VALUE_FILTERS.iter().find(|filter| filter.name == name).expect("a filter of the model")
     }
 
-    pub fn passes(&self, row: &Row<'_>, wanted: &[String]) -> bool {
+    pub fn matches(&self, row: &Row<'_>, wanted: &[String]) -> bool {
         (self.values)(row).iter().any(|value| wanted.iter().any(|wanted| wanted == value))
     }
 }
@@ -103,20 +107,21 @@ impl ValueFilter {
 impl Filter {
     /// A filter of [`VALUE_FILTERS`].
     pub fn with_values(name: &str, values: Vec<String>) -> Self {
-        Self::Values(ValueFilter::named(name), values)
+        Self::Values(ValueFilter::find_filter(name), values)
     }
 
-    /// Whether it is the filter of [`VALUE_FILTERS`] with this name.
-    pub fn is(&self, name: &str) -> bool {
+    /// Returns true if this is the filter of [`VALUE_FILTERS`] with this name.
+    pub fn has_name(&self, name: &str) -> bool {
         matches!(self, Self::Values(filter, _) if filter.name == name)
     }
 
-    /// Whether it names the action `visited`.
+    /// Returns true if the filter contains the action `visited`.
     pub fn names_visited(&self) -> bool {
-        self.is("action") && matches!(self, Self::Values(_, keys) if keys.iter().any(|key| key == "visited"))
+        self.has_name("action")
+            && matches!(self, Self::Values(_, keys) if keys.iter().any(|key| key == "visited"))
     }
 
-    /// Whether it selects users.
+    /// Returns true if the filter selects users.
     pub fn selects_persons(&self) -> bool {
         match self {
             Self::Team { .. } | Self::Custom(..) => true,
@@ -125,7 +130,7 @@ impl Filter {
         }
     }
 
-    /// Whether a request can have only one of the two.
+    /// Returns true if a request can contain only one of the two filters.
     pub fn excludes(&self, other: &Self) -> bool {
         let bound = |filter: &Self| matches!(filter, Self::From(_) | Self::To(_));
         let period = |filter: &Self| matches!(filter, Self::Period(_));
@@ -142,7 +147,7 @@ impl Filter {
 pub fn random_values(random: &mut Random, organisation: &Organisation) -> Filter {
     let filter = random.pick(VALUE_FILTERS);
     let choices = (filter.choices)(organisation);
-    // Enough of them for some rows to pass.
+    // Enough values that some rows match.
     let most = choices.len().div_ceil(3).clamp(2, 12);
     Filter::Values(filter, random.some(&choices, most))
 }
@@ -152,14 +157,14 @@ pub fn random_flag(random: &mut Random) -> Filter {
     Filter::Flag(random.pick(FLAG_FILTERS), random.percent(60))
 }
 
-fn of_user<'r, I>(row: &'r Row<'_>, values: fn(&'r User) -> I) -> Vec<&'r str>
+fn user_values<'r, I>(row: &'r Row<'_>, values: fn(&'r User) -> I) -> Vec<&'r str>
 where
     I: IntoIterator<Item = &'r String>,
 {
     row.user.into_iter().flat_map(values).map(String::as_str).collect()
 }
 
-fn of_content<'r, I>(row: &'r Row<'_>, values: fn(&'r Content) -> I) -> Vec<&'r str>
+fn content_values<'r, I>(row: &'r Row<'_>, values: fn(&'r Content) -> I) -> Vec<&'r str>
 where
     I: IntoIterator<Item = &'r String>,
 {

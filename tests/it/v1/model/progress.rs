@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use super::answers;
 use super::derivation::{self, Row};
-use super::judge;
 use super::question::{self, Filter, Question, rfc3339};
 use super::tenant::Tenant;
 use super::world::{Actor, Content, Micros, Organisation, User};
@@ -135,7 +135,7 @@ fn random_question(
     people.ascending = false;
     people.filters.retain(is_of_people);
     if random.percent(50) {
-        people.filters.retain(|filter| !filter.is("user"));
+        people.filters.retain(|filter| !filter.has_name("user"));
     }
     let rows = derivation::derive_rows(facts);
     let from = if random.percent(5) { other } else { facts };
@@ -180,9 +180,9 @@ async fn check_request(
     let list = format!("{path}{}", query(&pairs));
     let content = facts.contents.iter().find(|content| content.id == request.content);
     let refused = match content {
-        _ if !judge::admitted(facts, &request.people.requester) => Some(403),
-        None => judge::refusal(facts, &request.people).or(Some(404)),
-        Some(_) => judge::refusal(facts, &request.people),
+        _ if !answers::may_query(facts, &request.people.requester) => Some(403),
+        None => answers::refusal(facts, &request.people).or(Some(404)),
+        Some(_) => answers::refusal(facts, &request.people),
     };
     let (None, Some(content)) = (refused, content) else {
         for path in [list, csv] {
@@ -290,16 +290,16 @@ fn derive_entries<'a>(
     for user in users {
         // Reach, scope and these filters depend only on the user of a row.
         let row = Row { user: Some(user), ..any.clone() };
-        let in_scope = judge::within_reach(facts, &people.requester, Some(user))
-            && judge::within_scope(facts, people, &row)
-            && people.filters.iter().all(|filter| judge::passes(facts, people, filter, &row, now));
+        let in_scope = answers::is_within_reach(facts, &people.requester, Some(user))
+            && answers::is_within_scope(facts, people, &row)
+            && people.filters.iter().all(|filter| answers::passes_filter(facts, people, filter, &row, now));
         if in_scope && (user.active || shows_deactivated) {
             let found_list = about.iter().filter(|row| row.user.is_some_and(|other| other.id == user.id));
             lines.push(derive_entry(Some(user), None, found_list.collect(), now));
         }
     }
     let names_people = people.filters.iter().any(|filter| !matches!(filter, Filter::IncludeDeactivated(_)));
-    let whole = judge::sees_everything(&people.requester)
+    let whole = answers::reads_everything(&people.requester)
         && matches!(people.scope, None | Some(question::Scope::Company));
     if whole && !names_people {
         let mut actors: Vec<&Actor> = Vec::new();

@@ -338,7 +338,7 @@ pub fn random_question(
     for _ in 0..random.below(4) {
         let new = random_filter(random, organisation, now);
         let out_of_place =
-            person.is_some() && (new.is("user") || matches!(new, Filter::IncludeDeactivated(_)));
+            person.is_some() && (new.has_name("user") || matches!(new, Filter::IncludeDeactivated(_)));
         if !filters.iter().any(|other| new.excludes(other)) && !out_of_place {
             filters.push(new);
         }

@@ -17,8 +17,8 @@ use rollbook::log::summary::Dimension;
 use rollbook::log::{Filter as LogFilter, ParseContext, Position, Query};
 use rollbook::store::{Detail, FacetCache, Page, Store};
 
+use super::answers;
 use super::derivation::{self, Row};
-use super::judge;
 use super::question::{self, Filter, Question, Requester, Scope};
 use super::tenant::Tenant;
 use super::world::{Micros, Organisation, User};
@@ -67,7 +67,7 @@ pub async fn check_random_requests(
 fn random_report(random: &mut Random, facts: &Organisation, now: Micros) -> OpenedReport {
     let mut requester = question::random_requester(random, facts);
     // Requesters with a small reach find few rows, so that they occur less often.
-    if !judge::sees_everything(&requester) && random.percent(50) {
+    if !answers::reads_everything(&requester) && random.percent(50) {
         requester = question::random_requester(random, facts);
     }
     let added_filters = random.below(2);
@@ -78,7 +78,7 @@ fn random_report(random: &mut Random, facts: &Organisation, now: Micros) -> Open
         let names = |wanted: fn(&Filter) -> bool| question.filters.iter().any(wanted);
         let incomplete = match question.scope {
             Some(Scope::Team) => !names(|filter| matches!(filter, Filter::Team { .. })),
-            Some(Scope::Group) => !names(|filter| filter.is("group")),
+            Some(Scope::Group) => !names(|filter| filter.has_name("group")),
             _ => false,
         };
         if incomplete {
@@ -115,7 +115,7 @@ impl OpenedReport {
     fn with_permitted_scope(&self, facts: &Organisation) -> Result<Question, NoPermittedScope> {
         let with = |scope| Question { scope, ..self.saved.clone() };
         let managed = Some(Scope::Managed { include_sub_managers: false });
-        let allowed = |scope| judge::refusal(facts, &with(scope)).is_none();
+        let allowed = |scope| answers::refusal(facts, &with(scope)).is_none();
         match self.saved.scope {
             scope if allowed(scope) => Ok(with(scope)),
             Some(Scope::Company) => Ok(with(None)),
@@ -135,14 +135,14 @@ impl OpenedReport {
 
     /// Returns true if the person of a row may occur in the report.
     fn passes_people(&self, facts: &Organisation, row: &Row<'_>) -> bool {
-        let sees = |requester: &Requester| judge::within_reach(facts, requester, row.user);
+        let may_read = |requester: &Requester| answers::is_within_reach(facts, requester, row.user);
         let Ok(clamped) = self.with_permitted_scope(facts) else {
             return false;
         };
-        sees(&self.saved.requester)
-            && self.recipient.as_ref().is_none_or(sees)
-            && judge::within_scope(facts, &clamped, row)
-            && judge::within_scope(facts, &self.added, row)
+        may_read(&self.saved.requester)
+            && self.recipient.as_ref().is_none_or(may_read)
+            && answers::is_within_scope(facts, &clamped, row)
+            && answers::is_within_scope(facts, &self.added, row)
             && (self.saved.shows_deactivated() || row.user.is_none_or(|user| user.active))
     }
 
@@ -160,12 +160,12 @@ impl OpenedReport {
                 .filters
                 .iter()
                 .filter(|filter| counts(filter, is_added))
-                .all(|filter| judge::passes(facts, question, filter, row, now))
+                .all(|filter| answers::passes_filter(facts, question, filter, row, now))
         })
     }
 
     fn passes_visits(&self, row: &Row<'_>) -> bool {
-        row.action != "visited" || judge::requests_visits(&self.saved)
+        row.action != "visited" || answers::requests_visits(&self.saved)
     }
 
     fn expected_rows<'a>(&self, facts: &'a Organisation, now: Micros) -> Vec<Row<'a>> {
@@ -186,7 +186,7 @@ impl OpenedReport {
     fn expected_actions(&self, facts: &Organisation, now: Micros) -> BTreeMap<String, u64> {
         let counts = |filter: &Filter, is_added: bool| match (filter, self.added.scope) {
             (Filter::Team { .. }, Some(Scope::Team)) => true,
-            (filter, Some(Scope::Group)) if filter.is("group") => true,
+            (filter, Some(Scope::Group)) if filter.has_name("group") => true,
             _ => !is_added,
         };
         let mut by_action = BTreeMap::new();
@@ -283,7 +283,7 @@ async fn check_report(
     })?;
     let Ok(question) = question else { return Ok(0) };
     let question = question.and_requested(&opener, &rules, query.asked_scope);
-    let refused = judge::refusal(facts, &report.added);
+    let refused = answers::refusal(facts, &report.added);
     check(question.is_err() == refused.is_some(), || {
         format!("the additional request must be {refused:?}, not {question:?}")
     })?;

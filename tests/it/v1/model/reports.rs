@@ -6,8 +6,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::answers;
 use super::derivation::{self, Row};
-use super::judge;
 use super::question::{self, Filter, Question, Requester, Role, Scope};
 use super::{CheckResult, Comparison, check, compare_rows, describe};
 use crate::support::TestServer;
@@ -67,7 +67,7 @@ impl OpenedReport {
         let mut saved = question::random_question(random, facts, maker, comparison.now);
         saved.person = None;
         // A scope of teams or groups without any is refused when it is saved.
-        if judge::refusal(facts, &saved) == Some(400) {
+        if answers::refusal(facts, &saved) == Some(400) {
             saved.scope = None;
         }
         let requester = question::random_requester(random, facts);
@@ -125,7 +125,7 @@ fn widens(filter: &Filter) -> bool {
 fn has_reporting_access(requester: &Requester) -> bool {
     match requester {
         Requester::Credential { reads_activities } => *reads_activities,
-        Requester::Person { role, .. } => *role == Role::Manager || judge::sees_everything(requester),
+        Requester::Person { role, .. } => *role == Role::Manager || answers::reads_everything(requester),
     }
 }
 
@@ -140,7 +140,7 @@ impl Comparison<'_> {
             (Requester::Person { .. }, Some(Scope::Me)) => Some(scope),
             (Requester::Person { .. }, Some(Scope::Managed { include_sub_managers })) => {
                 let include_sub_managers =
-                    include_sub_managers && judge::sees_indirect_reports(facts, requester);
+                    include_sub_managers && answers::reads_indirect_reports(facts, requester);
                 Some(Some(Scope::Managed { include_sub_managers }))
             }
         }
@@ -149,14 +149,14 @@ impl Comparison<'_> {
     /// The status of a refused request, or the rows in order.
     fn expected_rows(&self, report: &OpenedReport) -> Result<Vec<Row<'_>>, u16> {
         let (facts, requester) = (&self.tenant.facts, &report.added.requester);
-        if !judge::admitted(facts, requester) || !has_reporting_access(requester) {
+        if !answers::may_query(facts, requester) || !has_reporting_access(requester) {
             return Err(403);
         }
         let deep = matches!(report.added.scope, Some(Scope::Managed { include_sub_managers: true }));
         if deep || report.added.filters.iter().any(widens) {
             return Err(400);
         }
-        if let Some(status) = judge::refusal(facts, &report.added) {
+        if let Some(status) = answers::refusal(facts, &report.added) {
             return Err(status);
         }
         let Some(scope) = self.permitted_scope(requester, report.saved.scope) else {
@@ -170,17 +170,18 @@ impl Comparison<'_> {
         if !zone(&added) {
             added.filters.push(Filter::TimeZone(saved.tz(facts)));
         }
-        let visits = judge::requests_visits(&saved);
+        let visits = answers::requests_visits(&saved);
         let mut rows: Vec<Row<'_>> = derivation::derive_rows(facts)
             .into_iter()
             .filter(|row| {
-                judge::within_reach(facts, requester, row.user)
+                answers::is_within_reach(facts, requester, row.user)
                     && (row.action != "visited" || visits)
                     && (saved.shows_deactivated() || row.user.is_none_or(|user| user.active))
                     && [&saved, &added].into_iter().all(|question| {
                         let mut filters = question.filters.iter();
-                        judge::within_scope(facts, question, row)
-                            && filters.all(|filter| judge::passes(facts, question, filter, row, self.now))
+                        answers::is_within_scope(facts, question, row)
+                            && filters
+                                .all(|filter| answers::passes_filter(facts, question, filter, row, self.now))
                     })
             })
             .collect();
@@ -291,7 +292,7 @@ impl Comparison<'_> {
                 }
             }
             // A scope without its teams fails for another reason.
-            smaller.retain(|candidate| judge::refusal(&self.tenant.facts, &candidate.saved) != Some(400));
+            smaller.retain(|candidate| answers::refusal(&self.tenant.facts, &candidate.saved) != Some(400));
             let mut found = None;
             for candidate in smaller {
                 if let Err(still) = self.compare_report(&candidate, &mut random.clone()).await {

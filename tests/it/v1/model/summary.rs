@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Datelike as _, Days, NaiveDate};
 use serde_json::{Value, json};
 
+use super::answers::{self, Expected};
 use super::derivation::Row;
-use super::judge::{self, Expected};
 use super::question::{Filter, Question};
 use super::{CheckResult, Comparison, check, describe};
 use crate::support::http::{Caller, query};
@@ -52,7 +52,7 @@ impl Comparison<'_> {
         }
         let path = format!("/v1/activities/summary{}", query(&pairs));
         let answer = caller.get(&path).await;
-        let rows = match judge::expected_answer(&self.tenant.facts, question, self.now) {
+        let rows = match answers::expected_answer(&self.tenant.facts, question, self.now) {
             Expected::Refused(status) => {
                 return check(answer.status == status, || {
                     format!("{path}: the status must be {status}, not {}", describe(&answer))

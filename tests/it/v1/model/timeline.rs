@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use rollbook::base::clock::Timestamp;
 use serde_json::{Value, json};
 
-use super::judge::{self, Expected};
+use super::answers::{self, Expected};
 use super::question::{self, DAY, Filter, Question, Requester, Role, When, rfc3339};
 use super::tenant::Tenant;
 use super::world::Micros;
@@ -95,7 +95,7 @@ fn random_question(random: &mut Random, tenant: &Tenant, requester: Requester, n
         _ => !only_time,
     });
     if random.percent(10) {
-        request.filters.retain(|filter| !filter.is("user"));
+        request.filters.retain(|filter| !filter.has_name("user"));
         request.filters.push(Filter::with_values("user", vec![subject.clone()]));
     }
     Question { person: Some(subject), scope: None, ascending: false, ..request }
@@ -143,7 +143,9 @@ fn may_read_notes(tenant: &Tenant, requester: &Requester, subject: &str) -> bool
         return false;
     };
     let has_role = matches!(role, Role::Owner | Role::Admin | Role::Hr | Role::Manager);
-    has_role && user != subject && judge::within_reach(&tenant.facts, requester, tenant.facts.user(subject))
+    has_role
+        && user != subject
+        && answers::is_within_reach(&tenant.facts, requester, tenant.facts.user(subject))
 }
 
 /// The complete timeline of the model, or the status of a refused request.
@@ -155,7 +157,7 @@ fn expected_answer(
     now: Micros,
 ) -> Result<Vec<TimelineEntry>, u16> {
     let includes = |kind: &str| kinds.is_empty() || kinds.contains(&kind);
-    let rows = match judge::expected_answer(&tenant.facts, request, now) {
+    let rows = match answers::expected_answer(&tenant.facts, request, now) {
         Expected::Refused(status) => return Err(status),
         Expected::Rows(rows) => rows,
     };

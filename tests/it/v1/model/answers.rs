@@ -18,7 +18,7 @@ pub enum Expected<'a> {
 }
 
 /// Returns true if the requester has full reach.
-pub fn sees_everything(requester: &Requester) -> bool {
+pub fn reads_everything(requester: &Requester) -> bool {
     match requester {
         Requester::Credential { .. } => true,
         Requester::Person { role, permissions, .. } => match role {
@@ -43,8 +43,8 @@ fn reports(organisation: &Organisation, requester: &Requester) -> (Vec<String>, 
 }
 
 /// Returns true if the reach of the requester includes indirect reports.
-pub fn sees_indirect_reports(organisation: &Organisation, requester: &Requester) -> bool {
-    sees_everything(requester)
+pub fn reads_indirect_reports(organisation: &Organisation, requester: &Requester) -> bool {
+    reads_everything(requester)
         || match requester {
             Requester::Person { role: Role::Manager, permissions, .. } => {
                 organisation.managers_see_indirect_reports || permissions.contains(&"indirect_reports")
@@ -54,8 +54,8 @@ pub fn sees_indirect_reports(organisation: &Organisation, requester: &Requester)
 }
 
 /// Returns true if the user is within the reach of the requester.
-pub fn within_reach(organisation: &Organisation, requester: &Requester, user: Option<&User>) -> bool {
-    if sees_everything(requester) {
+pub fn is_within_reach(organisation: &Organisation, requester: &Requester, user: Option<&User>) -> bool {
+    if reads_everything(requester) {
         return true;
     }
     let Some(user) = user else { return false };
@@ -70,11 +70,11 @@ pub fn within_reach(organisation: &Organisation, requester: &Requester, user: Op
     }
     let (direct, indirect) = reports(organisation, requester);
     direct.contains(&user.id)
-        || (sees_indirect_reports(organisation, requester) && indirect.contains(&user.id))
+        || (reads_indirect_reports(organisation, requester) && indirect.contains(&user.id))
 }
 
 /// Returns true if the requester may read activities at all.
-pub fn admitted(organisation: &Organisation, requester: &Requester) -> bool {
+pub fn may_query(organisation: &Organisation, requester: &Requester) -> bool {
     match requester {
         Requester::Credential { reads_activities } => *reads_activities,
         Requester::Person { user, .. } => organisation.user(user).is_none_or(|user| user.active),
@@ -86,7 +86,7 @@ pub fn admitted(organisation: &Organisation, requester: &Requester) -> bool {
 /// The expected answer to a request, with rows in order.
 pub fn expected_answer<'a>(organisation: &'a Organisation, question: &Question, now: Micros) -> Expected<'a> {
     let requester = &question.requester;
-    if !admitted(organisation, requester) {
+    if !may_query(organisation, requester) {
         return Expected::Refused(403);
     }
     if let Some(status) = refusal(organisation, question) {
@@ -94,9 +94,9 @@ pub fn expected_answer<'a>(organisation: &'a Organisation, question: &Question, 
     }
     let mut found: Vec<Row<'a>> = Vec::new();
     for row in derive_rows(organisation) {
-        if within_reach(organisation, requester, row.user)
-            && within_scope(organisation, question, &row)
-            && question.filters.iter().all(|filter| passes(organisation, question, filter, &row, now))
+        if is_within_reach(organisation, requester, row.user)
+            && is_within_scope(organisation, question, &row)
+            && question.filters.iter().all(|filter| passes_filter(organisation, question, filter, &row, now))
             && (row.action != "visited" || requests_visits(question))
             && (question.shows_deactivated() || row.user.is_none_or(|user| user.active))
         {
@@ -115,27 +115,27 @@ pub fn refusal(organisation: &Organisation, question: &Question) -> Option<u16> 
     let requester = &question.requester;
     if let Some(subject) = &question.person {
         let subject = organisation.user(subject);
-        return (subject.is_none() || !within_reach(organisation, requester, subject)).then_some(404);
+        return (subject.is_none() || !is_within_reach(organisation, requester, subject)).then_some(404);
     }
     let is_person = matches!(requester, Requester::Person { .. });
     let has_reports =
-        sees_everything(requester) || matches!(requester, Requester::Person { role: Role::Manager, .. });
+        reads_everything(requester) || matches!(requester, Requester::Person { role: Role::Manager, .. });
     match question.scope? {
-        Scope::Company => (!sees_everything(requester)).then_some(403),
+        Scope::Company => (!reads_everything(requester)).then_some(403),
         Scope::Managed { include_sub_managers } => {
-            let granted = !include_sub_managers || sees_indirect_reports(organisation, requester);
+            let granted = !include_sub_managers || reads_indirect_reports(organisation, requester);
             (!is_person || !has_reports || !granted).then_some(403)
         }
         Scope::Me => (!is_person).then_some(403),
         Scope::Team => {
             (!question.filters.iter().any(|filter| matches!(filter, Filter::Team { .. }))).then_some(400)
         }
-        Scope::Group => (!question.filters.iter().any(|filter| filter.is("group"))).then_some(400),
+        Scope::Group => (!question.filters.iter().any(|filter| filter.has_name("group"))).then_some(400),
     }
 }
 
 /// Returns true if the person of the row is in the requested scope.
-pub fn within_scope(organisation: &Organisation, question: &Question, row: &Row<'_>) -> bool {
+pub fn is_within_scope(organisation: &Organisation, question: &Question, row: &Row<'_>) -> bool {
     if let Some(subject) = &question.person {
         return row.user.is_some_and(|user| user.id == *subject);
     }
@@ -160,7 +160,7 @@ pub fn requests_visits(question: &Question) -> bool {
 }
 
 /// Returns true if the row passes the filter.
-pub fn passes(
+pub fn passes_filter(
     organisation: &Organisation,
     question: &Question,
     filter: &Filter,
@@ -179,7 +179,7 @@ pub fn passes(
                 }
             })
         }),
-        Filter::Values(filter, wanted) => filter.passes(row, wanted),
+        Filter::Values(filter, wanted) => filter.matches(row, wanted),
         Filter::Flag(filter, wanted) => (filter.holds)(row, now) == *wanted,
         Filter::Title(titles) => content.and_then(|content| content.title.as_deref()).is_some_and(|title| {
             let title = title.to_lowercase();
