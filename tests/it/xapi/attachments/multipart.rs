@@ -13,6 +13,7 @@ use reqwest::Method;
 use rollbook::http::AppOptions;
 use rollbook::http::limits::Limits;
 use serde_json::json;
+use sha2::{Digest as _, Sha224, Sha384, Sha512};
 
 #[apply(both_databases)]
 async fn invalid_multipart_is_refused(server: &TestServer) {
