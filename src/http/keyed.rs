@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use actix_web::HttpResponse;
 use actix_web::http::header;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 
 use super::auth::Caller;
@@ -222,22 +223,21 @@ pub fn choices<T: Copy>(
     chosen
 }
 
+/// The characters that are escaped in a segment of a path: all but the unreserved ones of RFC 3986.
+const ESCAPED_IN_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
 /// An id as one segment of a path.
 fn path_segment(id: &str) -> Cow<'_, str> {
-    if id
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'~'))
-    {
-        return Cow::Borrowed(id);
+    match id {
+        // A path segment of one or two dots moves to another folder.
+        "." => "%2E".into(),
+        ".." => "%2E%2E".into(),
+        id => utf8_percent_encode(id, ESCAPED_IN_SEGMENT).into(),
     }
-    // Form encoding writes a space as `+`, which is a plus sign in a path. `.` and `..` have a meaning in a path.
-    let text: String = form_urlencoded::byte_serialize(id.as_bytes()).collect();
-    let text = text.replace('+', "%20");
-    Cow::Owned(if matches!(text.as_str(), "." | "..") {
-        text.replace('.', "%2E")
-    } else {
-        text
-    })
 }
 
 impl From<Refusal> for Problem {

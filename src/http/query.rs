@@ -11,6 +11,7 @@ use std::str::FromStr;
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
+use percent_encoding::percent_decode_str;
 
 use super::problem::{Code, Problem, ProblemError};
 
@@ -70,27 +71,17 @@ impl FromRequest for QueryPairs {
 }
 
 /// Decodes a key or value: `+` is a space and `%XX` a byte (WHATWG URL, application/x-www-form-urlencoded).
-///
-/// The crate `percent-encoding` accepts a `%` without two digits; here that is a fault.
 fn decode(text: &str) -> Result<String, &'static str> {
-    const BAD_ESCAPE: &str = "a `%` must be followed by two hexadecimal digits (write `%` itself as `%25`)";
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16));
-                let (Some(high), Some(low)) = (digit(rest.next()), digit(rest.next())) else {
-                    return Err(BAD_ESCAPE);
-                };
-                // Two hexadecimal digits are at most 255.
-                (high * 16 + low) as u8
-            }
-            other => other,
-        });
+    // The crate `percent-encoding` accepts a `%` without two digits; here that is a fault.
+    let begins_with_two_digits = |text: &str| text.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
+    if !text.split('%').skip(1).all(begins_with_two_digits) {
+        return Err("a `%` must be followed by two hexadecimal digits (write `%` itself as `%25`)");
     }
-    let decoded = String::from_utf8(bytes).map_err(|_| "the value must be UTF-8, percent-encoded")?;
+    let text = text.replace('+', " ");
+    let decoded = percent_decode_str(&text)
+        .decode_utf8()
+        .map_err(|_| "the value must be UTF-8, percent-encoded")?
+        .into_owned();
     if decoded.contains('\0') {
         Err("U+0000 is not allowed")
     } else {
@@ -207,6 +198,9 @@ impl<'a> QueryReader<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use percent_encoding::percent_decode_str;
+
     use crate::base::ids::UserId;
 
     fn pairs(query: &str) -> QueryPairs {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use unicode_normalization::UnicodeNormalization as _;
+
 use crate::cli::demo::random::Random;
 
 /// A country: language, places, first names, last names.
@@ -232,29 +234,20 @@ pub(super) fn name(
     }
 }
 
-/// The name as an address has it.
+/// The name in ASCII letters, as part of an e-mail address.
 fn ascii(name: &str) -> String {
     let mut text = String::with_capacity(name.len());
-    for letter in name.chars().flat_map(char::to_lowercase) {
+    for letter in name.nfd().flat_map(char::to_lowercase) {
         match letter {
             'a'..='z' => text.push(letter),
-            'á' | 'ą' | 'à' | 'ä' | 'å' | 'ã' | 'ả' | 'ă' | 'ặ' | 'ạ' | 'â' | 'ầ' => {
-                text.push('a')
-            }
-            'ç' | 'ć' => text.push('c'),
-            'đ' => text.push('d'),
-            'é' | 'è' | 'ê' | 'ë' | 'ę' | 'ễ' => text.push('e'),
-            'ğ' => text.push('g'),
-            'í' | 'ï' | 'î' | 'ı' => text.push('i'),
-            'ł' => text.push('l'),
-            'ñ' | 'ń' => text.push('n'),
-            'ó' | 'ö' | 'ô' | 'ø' => text.push('o'),
-            'ś' | 'ş' => text.push('s'),
-            'ß' => text.push_str("ss"),
-            'ú' | 'ü' | 'û' | 'ũ' | 'ư' | 'ứ' => text.push('u'),
-            'ż' | 'ź' => text.push('z'),
-            'ơ' => text.push('o'),
             ' ' => text.push('-'),
+            // NFD does not decompose these letters.
+            'đ' => text.push('d'),
+            'ı' => text.push('i'),
+            'ł' => text.push('l'),
+            'ø' => text.push('o'),
+            'ß' => text.push_str("ss"),
+            // An accent, which NFD separates from its letter, or an apostrophe.
             _ => {}
         }
     }
