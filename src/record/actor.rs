@@ -115,8 +115,8 @@ impl Actor {
         }
     }
 
-    /// Reads the authority of a statement: an agent, or an anonymous group of two agents, which are an application and a
-    /// person (xAPI 1.0.3, Data 2.4.9).
+    /// Reads the authority of a statement: an agent, or an anonymous group of two agents, which are an
+    /// application and a person (xAPI 1.0.3, Data 2.4.9).
     ///
     /// # Errors
     ///
@@ -251,8 +251,8 @@ impl Identifier {
 
     /// The text by which stored identifiers of this kind are looked up.
     ///
-    /// An address or a hash is in lower case. An OpenID is unchanged. An account is its home page, a line feed and its
-    /// name.
+    /// An address or a hash is in lower case. An OpenID is unchanged. An account is its home page, a line
+    /// feed and its name.
     pub fn lookup_key(&self) -> String {
         match self {
             Self::Mbox(mbox) => mbox.to_lowercase(),
@@ -263,8 +263,8 @@ impl Identifier {
         }
     }
 
-    /// The identifier with this [`kind_code`](Self::kind_code) and [`lookup_key`](Self::lookup_key). An address or a hash
-    /// is in lower case.
+    /// The identifier with this [`kind_code`](Self::kind_code) and [`lookup_key`](Self::lookup_key). An
+    /// address or a hash is in lower case.
     pub fn from_lookup_key(kind: i16, key: &str) -> Option<Self> {
         match kind {
             1 => Some(Self::Mbox(key.to_owned())),

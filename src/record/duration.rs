@@ -28,8 +28,8 @@ const SHAPE: DurationError =
 /// The maximum length of the text.
 const MAX_LENGTH: usize = 100;
 
-/// The units from years to seconds, each with its designator and its length in seconds. A year has 365 days and a month
-/// 30 days.
+/// The units from years to seconds, each with its designator and its length in seconds. A year has 365 days
+/// and a month 30 days.
 const UNITS: [(u8, i128); 7] = [
     (b'Y', 365 * 86_400),
     (b'M', 30 * 86_400),
@@ -77,8 +77,9 @@ impl Duration {
         })
     }
 
-    /// Parses one of the three formats of the short form: an ISO 8601 duration, a SCORM 1.2 time (`HHHH:MM:SS.SS`), or
-    /// seconds (`90`, `12.5`). The text of the result is ISO 8601. See `docs/specification.md#short-form`.
+    /// Parses one of the three formats of the short form: an ISO 8601 duration, a SCORM 1.2 time
+    /// (`HHHH:MM:SS.SS`), or seconds (`90`, `12.5`). The text of the result is ISO 8601. See
+    /// `docs/specification.md#short-form`.
     ///
     /// # Errors
     ///
@@ -140,7 +141,8 @@ impl Duration {
         i64::try_from(self.micros() / 1_000_000).unwrap_or(i64::MAX)
     }
 
-    /// Whether both durations are the same in every unit, in seconds to the hundredth (xAPI 1.0.3, Data 2.3.1 and 4.6).
+    /// Whether both durations are the same in every unit, in seconds to the hundredth (xAPI 1.0.3, Data 2.3.1
+    /// and 4.6).
     ///
     /// `PT60S` and `PT1M` are different: the specification compares the spelling and not the length.
     pub fn same_as(&self, other: &Self) -> bool {
@@ -236,8 +238,8 @@ fn parse_part(mut text: &str, units: Range<usize>, amounts: &mut Amounts) -> Opt
     Some(has_fraction)
 }
 
-/// Parses a number without sign and exponent. The decimal separator is a point or a comma. A whole part that does not fit
-/// is `u64::MAX`.
+/// Parses a number without sign and exponent. The decimal separator is a point or a comma. A whole part that
+/// does not fit is `u64::MAX`.
 fn parse_amount(text: &str) -> Option<Amount> {
     let (whole, fraction) = match text.split_once(['.', ',']) {
         Some((_, "")) => return None,

@@ -39,8 +39,8 @@ impl LanguageTag {
     }
 }
 
-/// Whether a singleton, the letter that begins an extension, occurs twice. RFC 5646, section 2.2.6, rule 3 forbids it,
-/// but `oxilangtag` accepts it. Subtags after an `x` are for private use and may repeat.
+/// Whether a singleton, the letter that begins an extension, occurs twice. RFC 5646, section 2.2.6, rule 3
+/// forbids it, but `oxilangtag` accepts it. Subtags after an `x` are for private use and may repeat.
 fn repeats_a_singleton(tag: &str) -> bool {
     let subtags = tag
         .split('-')
@@ -123,8 +123,8 @@ impl LanguageMap {
 
     /// The text to show if the language of the reader is not known.
     ///
-    /// It is the first of these that exists: the text in `en`, in `en-US`, in another variety of English, in `und`, the
-    /// first text of the map.
+    /// It is the first of these that exists: the text in `en`, in `en-US`, in another variety of English, in
+    /// `und`, the first text of the map.
     pub fn pick_english_first(&self) -> Option<&str> {
         let index = english_first(self.0.iter().map(|(tag, _)| tag.as_str()))?;
         self.0.get(index).map(|(_, text)| text.as_str())
@@ -195,9 +195,9 @@ impl Preference {
 
     /// The index of the tag that fits best. `None` if `tags` is empty.
     ///
-    /// For each range, from the most preferred to the least, it takes the same tag, else a variety of the range, else it
-    /// removes the last subtag of the range and tries again (RFC 4647, section 3.4). If no range matches, it takes the
-    /// tag of [`LanguageMap::pick_english_first`].
+    /// For each range, from the most preferred to the least, it takes the same tag, else a variety of the
+    /// range, else it removes the last subtag of the range and tries again (RFC 4647, section 3.4). If no
+    /// range matches, it takes the tag of [`LanguageMap::pick_english_first`].
     pub fn pick<'t>(&self, tags: impl Iterator<Item = &'t str> + Clone) -> Option<usize> {
         let preferred = self
             .wanted

@@ -11,8 +11,8 @@ use crate::base::fault::{Fault, Place};
 
 use super::{Member, Node, Text, TextForm};
 
-/// The limit of nesting. It applies even if the caller of [`parse`] allows more. Code that reads a tree is recursive, so the
-/// depth of a tree bounds the use of the stack.
+/// The limit of nesting. It applies even if the caller of [`parse`] allows more. Code that reads a tree is
+/// recursive, so the depth of a tree bounds the use of the stack.
 pub const MAX_DEPTH: usize = 256;
 
 /// The number of values that a text may contain: scalars, arrays and objects at all levels.

@@ -58,9 +58,9 @@ impl CalendarDuration {
 
     /// The moment that is this duration later than `from`, by the calendar in UTC.
     ///
-    /// It adds years and months first, then weeks and days, then the time. If the resulting month has no such day, the
-    /// day is the last of that month: 31 January plus `P1M` is 28 February. A moment after the year 9999 becomes the last
-    /// moment of that year.
+    /// It adds years and months first, then weeks and days, then the time. If the resulting month has no such
+    /// day, the day is the last of that month: 31 January plus `P1M` is 28 February. A moment after the year
+    /// 9999 becomes the last moment of that year.
     pub fn add_to(&self, from: Timestamp) -> Timestamp {
         self.checked_add_to(from).map_or(LAST, |at| at.min(LAST))
     }
