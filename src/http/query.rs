@@ -199,8 +199,6 @@ impl<'a> QueryReader<'a> {
 mod tests {
     use super::*;
 
-    use percent_encoding::percent_decode_str;
-
     use crate::base::ids::UserId;
 
     fn pairs(query: &str) -> QueryPairs {
