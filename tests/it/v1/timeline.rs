@@ -311,7 +311,7 @@ async fn each_caller_reads_only_permitted_entries(server: &TestServer) {
             ),
             (person("manager", "cy"), none, "a report of the user, as a manager"),
             (person("learner", "cy"), none, "a colleague"),
-            // Callers who may read only the log.
+            // Callers that may read only the log.
             (person("reporter", "dee"), Some(LOG), "a reporter"),
             (person("learning_designer", "dee"), Some(LOG), "a learning designer"),
             (

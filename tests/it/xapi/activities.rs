@@ -13,7 +13,7 @@ fn activity_path(iri: &str) -> String {
     format!("/xapi/activities?activityId={}", encode_segment(iri))
 }
 
-/// A statement whose object has a definition.
+/// A statement with a defined object.
 fn statement_with_definition(object: &str, definition: &Value) -> Body {
     statement(mailbox("ada@example.org"), COMPLETED, object).set("object.definition", definition.clone())
 }

@@ -406,7 +406,7 @@ async fn version_of_the_request_and_answer(server: &TestServer) {
             assert_eq!(answer.header("x-experience-api-version"), Some("0.95"), "{parameters:?}");
         }
     }
-    // The version of a statement is kept. A missing version is the one of the request.
+    // The stored version of a statement does not change. A missing version is the one of the request.
     for (n, parameters, own, stored) in [
         (2, "1.0.3", None, "1.0.0"),
         (3, "2.0.0", None, "2.0.0"),

@@ -311,7 +311,7 @@ async fn request_has_at_most_10000_people(server: &TestServer) {
     };
     for too_many in [
         with(&["bo", "gil"]),
-        // A member of the group who is not in the list of users.
+        // A member of the group that is missing in the list of users.
         with(&["bo"]).set("groups", json!(["aid"])),
         with(&["bo"]).set("teams", json!(["sales"])).set("dry_run", true),
     ] {

@@ -33,7 +33,7 @@ struct OpenedReport {
     saved: Question,
     /// The additional request.
     added: Question,
-    /// A recipient, whose reach also limits the rows.
+    /// A recipient. The recipient's reach also limits the rows.
     recipient: Option<Requester>,
 }
 

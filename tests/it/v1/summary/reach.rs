@@ -1,11 +1,12 @@
 //! Tests that summaries count only rows within the reach of the caller.
 
+use serde_json::{Value, json};
+
 use super::super::activities::{id, post_batch};
 use super::{DIMENSIONS, format_groups, get_groups, get_summary, groups, set_up_with_activities, sum_of};
 use crate::support::builders::{Body, activity};
 use crate::support::http::{Caller, query};
 use crate::support::{TestServer, apply, both_databases};
-use serde_json::{Value, json};
 
 #[apply(both_databases)]
 async fn summary_counts_only_rows_within_reach(server: &TestServer) {

@@ -1,5 +1,11 @@
 //! Tests of valid, unusual and invalid multipart bodies.
 
+use reqwest::Method;
+use rollbook::http::AppOptions;
+use rollbook::http::limits::Limits;
+use serde_json::json;
+use sha2::{Digest as _, Sha224, Sha384, Sha512};
+
 use super::{
     BOUNDARY, all_bytes, body_part, content_part, count_stored, declare_attachment, declare_with_file_url,
     find_with_attachments, hex, multipart_body, post, post_with_contents, random_bytes, send, sha2,
@@ -9,11 +15,6 @@ use crate::support::builders::mailbox;
 use crate::support::records::{STATEMENTS as PATH, id};
 use crate::support::server::run_with;
 use crate::support::{Database, TestServer, apply, both_databases};
-use reqwest::Method;
-use rollbook::http::AppOptions;
-use rollbook::http::limits::Limits;
-use serde_json::json;
-use sha2::{Digest as _, Sha224, Sha384, Sha512};
 
 #[apply(both_databases)]
 async fn invalid_multipart_is_refused(server: &TestServer) {

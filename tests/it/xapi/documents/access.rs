@@ -1,11 +1,12 @@
 //! Tests of the parameters, the rights and the limits of documents.
 
-use super::{all_kinds, create_document, post, put_document};
-use crate::support::http::encode_segment;
-use crate::support::{Database, TestServer, apply, both_databases, server};
 use rollbook::http::AppOptions;
 use rollbook::http::limits::Limits;
 use serde_json::json;
+
+use super::{all_kinds, create_document, post, put_document};
+use crate::support::http::encode_segment;
+use crate::support::{Database, TestServer, apply, both_databases, server};
 
 #[apply(both_databases)]
 async fn invalid_parameter_is_named_in_the_problem(server: &TestServer) {

@@ -1,11 +1,12 @@
 //! Tests of the rights to read and write statements.
 
+use serde_json::{Value, json};
+
 use super::numbered_statement;
 use crate::support::builders::{mailbox, statement, user};
 use crate::support::http::encode_segment;
 use crate::support::records::{COMPLETED, STATEMENTS as PATH, find_statements, id, voiding_statement};
 use crate::support::{TestServer, apply, both_databases};
-use serde_json::{Value, json};
 
 #[apply(both_databases)]
 async fn people_read_permitted_statements(server: &TestServer) {
