@@ -2,9 +2,11 @@
 //!
 //! Only members of the short form are compared. Values that Rollbook filled in do not count.
 
+use uuid::Uuid;
+
 use super::ShortForm;
 use crate::base::clock::Timestamp;
-use crate::record::{Actor, Envelope, Object, Statement};
+use crate::record::{Actor, Envelope, Object, Outcome, Statement};
 
 impl ShortForm {
     /// Whether the stored record is the same; see [`ShortForm::difference`].
@@ -22,9 +24,9 @@ impl ShortForm {
         stored: &Statement,
         envelope: &Envelope,
     ) -> Option<&'static str> {
-        let outcome = stored.result.clone().unwrap_or_default();
         let registration = stored.context.as_ref().and_then(|context| context.registration);
-        let same = [
+        let outcome = stored.result.clone().unwrap_or_default();
+        let record = [
             ("/user", is_same_actor(&statement.actor, &stored.actor)),
             ("/action", self.action.verb_iri() == stored.verb.id.as_str()),
             (
@@ -35,6 +37,18 @@ impl ShortForm {
                 "/happened_at",
                 is_equal_if_sent(self.happened_at, stored.timestamp),
             ),
+        ];
+        // The order decides which difference is reported.
+        let mut members = record
+            .into_iter()
+            .chain(self.compare_result(&outcome))
+            .chain(self.compare_envelope(envelope, registration));
+        members.find(|(_, same)| !same).map(|(member, _)| member)
+    }
+
+    /// The members of the result, and whether each is equal to the stored one.
+    fn compare_result(&self, outcome: &Outcome) -> [(&'static str, bool); 5] {
+        [
             (
                 "/result/success",
                 is_equal_if_sent(self.result.success, outcome.success),
@@ -58,6 +72,12 @@ impl ShortForm {
                 "/result/response",
                 is_equal_if_sent(self.result.response.as_ref(), outcome.response.as_ref()),
             ),
+        ]
+    }
+
+    /// The members of the envelope and the registration, and whether each is equal to the stored one.
+    fn compare_envelope(&self, envelope: &Envelope, registration: Option<Uuid>) -> [(&'static str, bool); 8] {
+        [
             (
                 "/responses",
                 self.responses.is_empty() || self.responses == envelope.responses,
@@ -84,8 +104,7 @@ impl ShortForm {
                 "/comment",
                 is_equal_if_sent(self.comment.as_ref(), envelope.comment.as_ref()),
             ),
-        ];
-        same.into_iter().find(|(_, same)| !same).map(|(member, _)| member)
+        ]
     }
 
     fn certificate_is_equal_if_sent(&self, envelope: &Envelope) -> bool {

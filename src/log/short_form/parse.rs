@@ -87,14 +87,7 @@ impl ShortForm {
         let before = faults.len();
         let mut form = Form::from_node(node, place, "an activity", &MEMBERS, faults)?;
         if !rules.recorder {
-            for key in ["recorded_by", "comment"] {
-                if form.get(key).is_some() {
-                    form.add_fault(
-                        key,
-                        "only credentials may send this; you are the recorder of what you send",
-                    );
-                }
-            }
+            refuse_recorder(&mut form);
         }
         if form.get("user").is_none() {
             form.add_fault(
@@ -140,6 +133,18 @@ impl ShortForm {
             action: action?,
         };
         (faults.len() == before).then_some(activity)
+    }
+}
+
+/// Refuses the members that only credentials may send.
+fn refuse_recorder(form: &mut Form<'_, '_, '_>) {
+    for key in ["recorded_by", "comment"] {
+        if form.get(key).is_some() {
+            form.add_fault(
+                key,
+                "only credentials may send this; you are the recorder of what you send",
+            );
+        }
     }
 }
 
