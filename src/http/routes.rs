@@ -36,15 +36,13 @@ macro_rules! routes {
     };
 }
 
-/// Declares the resource files of `/v1` or `/xapi` and joins their routes, documents and tables.
+/// Joins the routes, documents and tables of the resource files of `/v1` or `/xapi`.
 ///
 /// Routes are tried in this order. A file with a fixed path (`/v1/activities/export.csv`) must come before a file with
 /// a parameter in its place (`/v1/activities/{id}`). A resource that declares modules of its own lists them in braces:
 /// `agents { profile }`.
 macro_rules! resources {
-    ($($(#[$doc:meta])* $name:ident $({ $($inner:ident),+ })?),+ $(,)?) => {
-        $($(#[$doc])* pub mod $name;)+
-
+    ($($name:ident $({ $($inner:ident),+ })?),+ $(,)?) => {
         /// Adds the routes of all resource files.
         pub fn routes(config: &mut actix_web::web::ServiceConfig) {
             $($name::routes(config); $($($name::$inner::routes(config);)+)?)+

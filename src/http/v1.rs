@@ -1,8 +1,28 @@
 //! `/v1`: one file for each resource, named as in its path (`docs/specification.md#resources`).
 
-use super::routes::resources;
-
+pub mod actions;
+pub mod activities;
+pub mod completions;
+pub mod contents;
+pub mod credentials;
+pub mod deliveries;
+pub mod exports;
+pub mod facets;
+pub mod groups;
 pub mod log_parameters;
+pub mod notes;
+pub mod organisation;
+pub mod progress;
+pub mod report_keys;
+pub mod report_rows;
+pub mod reports;
+pub mod schedules;
+pub mod summary;
+pub mod teams;
+pub mod timeline;
+pub mod users;
+
+use super::routes::resources;
 
 resources! {
     actions,

@@ -3,9 +3,13 @@
 //!
 //! This file reads the version that a request names. [`alternate`] is the middleware for the alternate request syntax.
 
+pub mod about;
+pub mod activities;
+pub mod agents;
 pub mod alternate;
 mod documents;
 pub mod multipart;
+pub mod statements;
 
 use std::future::{Ready, ready};
 

@@ -25,7 +25,7 @@ async fn store(contents: i64) -> (tempfile::TempDir, Store, OrgId) {
     for key in 1..=contents {
         let insert = Sql::new(
             "INSERT INTO contents (org, key, digest, iri, id_digest, id, registered, listed, title_folded, \
-             tags, cpd_labels, demands, defined_at, defined_by, contested, reprojecting) \
+             tags, cpd_labels, demands, defined_at, defined_by, tracked, reprojecting) \
              VALUES ($1, $2, $3, $4, $3, $4, $5, $5, '', '[]', '[]', '{}', 0, $6, $5, $5)",
         );
         let iri = format!("urn:{key}");
