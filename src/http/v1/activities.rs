@@ -306,7 +306,8 @@ async fn create_activity(caller: Caller<WriteActivities>, pairs: QueryPairs, bod
 )]
 async fn create_activities(caller: Caller<WriteActivities>, pairs: QueryPairs, batch: Batch) -> Answer {
     pairs.refuse_any()?;
-    let forms = batch.read(|texts, depth| ShortForm::parse_batch(texts, &short_form_rules(&caller, depth)))?;
+    let forms =
+        batch.read(|texts, depth| ShortForm::parse_batch(texts, &short_form_rules(&caller, depth)))?;
     let recorded = record_activities(&caller, forms, true).await?;
     let new = recorded.iter().any(|record| matches!(record, Recorded::New(_)));
     let ids = ActivityIds {

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use crate::access::Action;
 use crate::access::permit::{ManageCatalogue, ReadCatalogue};
 use crate::base::keyed::BatchOutcome;
-use crate::catalogue::{Content, ContentFilter, ContentInput, ContentFormat, LearningType};
+use crate::catalogue::{Content, ContentFilter, ContentFormat, ContentInput, LearningType};
 use crate::http::auth::Caller;
 use crate::http::json::{Batch, JsonBody, MergePatch};
 use crate::http::keyed::{self, KeyedResource};

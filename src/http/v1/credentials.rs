@@ -158,11 +158,7 @@ async fn list_credentials(caller: Caller<ManageCredentials>, query: QueryPairs) 
     responses((status = 201, description = "Made; keep the secret now.", body = CreatedCredential,
         headers(("Location" = String, description = "The credential's address."))))
 )]
-async fn create_credential(
-    caller: Caller<ManageCredentials>,
-    query: QueryPairs,
-    body: JsonBody,
-) -> Answer {
+async fn create_credential(caller: Caller<ManageCredentials>, query: QueryPairs, body: JsonBody) -> Answer {
     query.refuse_any()?;
     let new = body.read(NewCredential::parse)?;
     let scopes: Scopes = new.scopes.into_iter().collect();
@@ -204,7 +200,11 @@ async fn create_credential(
     params(("id" = Uuid, Path, description = "The credential's id.")),
     responses((status = 200, description = "The credential.", body = CredentialView))
 )]
-async fn read_credential(caller: Caller<ManageCredentials>, id: web::Path<Uuid>, query: QueryPairs) -> Answer {
+async fn read_credential(
+    caller: Caller<ManageCredentials>,
+    id: web::Path<Uuid>,
+    query: QueryPairs,
+) -> Answer {
     query.refuse_any()?;
     let stored = caller.store().credentials(caller.org()).await?;
     let found = stored
@@ -224,7 +224,11 @@ async fn read_credential(caller: Caller<ManageCredentials>, id: web::Path<Uuid>,
     responses((status = 204, description = "Revoked: this server refuses it from now on, other replicas \
         within five seconds."))
 )]
-async fn revoke_credential(caller: Caller<ManageCredentials>, id: web::Path<Uuid>, query: QueryPairs) -> Answer {
+async fn revoke_credential(
+    caller: Caller<ManageCredentials>,
+    id: web::Path<Uuid>,
+    query: QueryPairs,
+) -> Answer {
     query.refuse_any()?;
     if !caller.store().revoke_credential(caller.org(), *id).await? {
         return Err(Problem::not_found());

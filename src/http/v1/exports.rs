@@ -85,7 +85,12 @@ async fn export_csv(caller: Caller<ReadActivities>, pairs: QueryPairs) -> Answer
     let query = parse_query(&caller, &pairs, &["columns", "bom", "raw"])?;
     let options = csv_options(&query)?;
     let question = caller.scoped(query.asked_scope, &query.filter)?;
-    let permit = caller.app_state().concurrency().exports.acquire(caller.org()).await?;
+    let permit = caller
+        .app_state()
+        .concurrency()
+        .exports
+        .acquire(caller.org())
+        .await?;
     let blocks = export::csv(caller.store(), &question, query.sort, query.now, options, permit).await?;
     Ok(file_response(blocks, "activities", CSV, "csv", caller.now()))
 }
@@ -107,7 +112,12 @@ async fn export_csv(caller: Caller<ReadActivities>, pairs: QueryPairs) -> Answer
 async fn export_ndjson(caller: Caller<ReadActivities>, pairs: QueryPairs) -> Answer {
     let query = parse_query(&caller, &pairs, &[])?;
     let question = caller.scoped(query.asked_scope, &query.filter)?;
-    let permit = caller.app_state().concurrency().exports.acquire(caller.org()).await?;
+    let permit = caller
+        .app_state()
+        .concurrency()
+        .exports
+        .acquire(caller.org())
+        .await?;
     let blocks = export::ndjson(caller.store(), &question, query.sort, query.now, permit).await?;
     Ok(file_response(
         blocks,

@@ -43,7 +43,12 @@ async fn list_facets(caller: Caller<ReadActivities>, pairs: QueryPairs) -> Answe
     if let Some(facets) = cache.get(&scoped, caller.now()) {
         return Ok(HttpResponse::Ok().json(facets.as_ref()));
     }
-    let _permit = caller.app_state().concurrency().counts.acquire(caller.org()).await?;
+    let _permit = caller
+        .app_state()
+        .concurrency()
+        .counts
+        .acquire(caller.org())
+        .await?;
     let facets = caller.store().count_facets(cache, &scoped, query.now).await?;
     Ok(HttpResponse::Ok().json(facets.as_ref()))
 }

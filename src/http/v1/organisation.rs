@@ -180,7 +180,8 @@ mod tests {
 
     fn read(text: &str) -> Result<OrganisationChange, Vec<String>> {
         let initial = Organisation::initial(&OrgId::new("acme").expect("an id"));
-        parse_change(text, 8, &initial).map_err(|faults| faults.into_iter().map(|fault| fault.pointer).collect())
+        parse_change(text, 8, &initial)
+            .map_err(|faults| faults.into_iter().map(|fault| fault.pointer).collect())
     }
 
     #[test]

@@ -148,7 +148,12 @@ async fn list_progress(
 
     let progress = find_progress(&caller, query, &id, now).await?;
     let (page, counts) = if with_counts || !states.is_empty() {
-        let _permit = caller.app_state().concurrency().counts.acquire(caller.org()).await?;
+        let _permit = caller
+            .app_state()
+            .concurrency()
+            .counts
+            .acquire(caller.org())
+            .await?;
         let survey = progress.survey_states().await?;
         let counts = match with_counts {
             true => Some(progress.count_states(&survey).await?),
@@ -211,7 +216,12 @@ async fn export_progress(caller: Caller<ReadActivities>, id: web::Path<String>, 
     errors.finish()?;
     let now = query.now;
     let progress = find_progress(&caller, query, &id, now).await?;
-    let permit = caller.app_state().concurrency().exports.acquire(caller.org()).await?;
+    let permit = caller
+        .app_state()
+        .concurrency()
+        .exports
+        .acquire(caller.org())
+        .await?;
     let blocks = export::progress_csv(caller.store(), progress, states, options, permit).await?;
     Ok(exports::file_response(
         blocks,

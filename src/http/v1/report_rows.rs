@@ -83,7 +83,12 @@ async fn export_report_csv(caller: Caller<OpenReports>, id: web::Path<String>, p
         columns: report::columns(&report)?,
         ..csv_options(&added)?
     };
-    let turn = caller.app_state().concurrency().exports.acquire(caller.org()).await?;
+    let turn = caller
+        .app_state()
+        .concurrency()
+        .exports
+        .acquire(caller.org())
+        .await?;
     let question = opened.question.as_ref();
     let blocks = export::csv(caller.store(), &question, opened.sort, opened.now, options, turn).await?;
     let stem = report::file_stem(&report.name);
@@ -103,14 +108,29 @@ async fn export_report_csv(caller: Caller<OpenReports>, id: web::Path<String>, p
         content_type = "application/x-ndjson",
         headers(("Content-Disposition" = String, description = "A file name with the report's name and today's date in UTC."))))
 )]
-async fn export_report_ndjson(caller: Caller<OpenReports>, id: web::Path<String>, pairs: QueryPairs) -> Answer {
+async fn export_report_ndjson(
+    caller: Caller<OpenReports>,
+    id: web::Path<String>,
+    pairs: QueryPairs,
+) -> Answer {
     let report = found(&caller, &id).await?;
     let (_, opened) = open(&caller, &report, &pairs, all_rows(&caller, &[]))?;
-    let turn = caller.app_state().concurrency().exports.acquire(caller.org()).await?;
+    let turn = caller
+        .app_state()
+        .concurrency()
+        .exports
+        .acquire(caller.org())
+        .await?;
     let question = opened.question.as_ref();
     let blocks = export::ndjson(caller.store(), &question, opened.sort, opened.now, turn).await?;
     let stem = report::file_stem(&report.name);
-    Ok(exports::file_response(blocks, &stem, NDJSON, "ndjson", caller.now()))
+    Ok(exports::file_response(
+        blocks,
+        &stem,
+        NDJSON,
+        "ndjson",
+        caller.now(),
+    ))
 }
 
 /// Opens the report for the caller, with the parameters that they added, as `context` reads them.

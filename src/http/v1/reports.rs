@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::access::permit::{ManageReports, ReadReports};
+use crate::base::ids::UserId;
 use crate::http::auth::Caller;
 use crate::http::conditions;
 use crate::http::json::{JsonBody, MergePatch};
@@ -21,7 +22,6 @@ use crate::http::pages;
 use crate::http::problem::{Answer, Code, Problem};
 use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
-use crate::base::ids::UserId;
 use crate::reports::report::{Report, ReportForm, ReportPatch, Visibility};
 use crate::store::{KeptReport, ReportFilter, ReportRefusal, StoreError};
 

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::access::permit::ManageReports;
 use crate::base::clock::Timestamp;
+use crate::base::ids::UserId;
 use crate::http::auth::Caller;
 use crate::http::conditions;
 use crate::http::json::{JsonBody, MergePatch};
@@ -18,7 +19,6 @@ use crate::http::pages;
 use crate::http::problem::{Answer, Code, Problem};
 use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
-use crate::base::ids::UserId;
 use crate::reports::schedule::{NewScheduleBody, Schedule, ScheduleForm, SchedulePatch, settle};
 use crate::store::{KeptSchedule, ScheduleRefusal, StoreError};
 

@@ -50,7 +50,12 @@ struct SummaryParameters {
 async fn summarise_activities(caller: Caller<ReadActivities>, pairs: QueryPairs) -> Answer {
     let (by, query) = parse_query(&caller, &pairs)?;
     let scoped = caller.scoped(query.asked_scope, &query.filter)?;
-    let _permit = caller.app_state().concurrency().counts.acquire(caller.org()).await?;
+    let _permit = caller
+        .app_state()
+        .concurrency()
+        .counts
+        .acquire(caller.org())
+        .await?;
     match caller.store().summarise(&scoped, &by, query.now).await? {
         Ok(summary) => Ok(HttpResponse::Ok().json(summary)),
         Err(too_much) => {

@@ -86,7 +86,12 @@ pub(super) async fn receive<A>(
     let received = match content_type.and_then(Boundary::from_content_type) {
         None => {
             let body = JsonBody::from_request(request, &mut payload.into_inner()).await;
-            Received::parse(body.map_err(json_body_problem)?.bytes(), version, limits, expected)?
+            Received::parse(
+                body.map_err(json_body_problem)?.bytes(),
+                version,
+                limits,
+                expected,
+            )?
         }
         Some(boundary) => {
             refuse_encoding(request.headers()).map_err(|problem| Problem::bad_request(problem.detail()))?;
