@@ -8,6 +8,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::access::Subjects;
+use crate::log::row::full_name;
 use crate::access::permit::MarkComplete;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{ContentId, GroupId, TeamId, UserId};
@@ -18,8 +19,7 @@ use crate::store::db::columns::columns;
 use crate::store::db::database::Sql;
 use crate::store::db::rows::{one_more, texts};
 use crate::store::db::{Store, StoreError, digest};
-use crate::store::directory::lookups::full_name;
-use crate::store::directory::reach::{push_members, push_subjects};
+use crate::store::directory::reach::{push_members, push_users};
 use crate::store::ingest::completion_check::{CompletionCheck, Question, find_completed};
 use crate::store::ingest::persons::read_identifier;
 
@@ -188,7 +188,7 @@ impl Store {
         }
         let mut sql = select_users(org);
         sql.push(" AND u.id").any_of(texts(users));
-        push_subjects(&mut sql, "u.key", subjects);
+        push_users(&mut sql, "u.key", subjects);
         self.find_markable_users(sql).await
     }
 
@@ -206,7 +206,7 @@ impl Store {
         sql.push(" AND u.key IN (");
         push_members(&mut sql, request.teams, request.sub_teams, false, request.groups);
         sql.push(")");
-        push_subjects(&mut sql, "u.key", subjects);
+        push_users(&mut sql, "u.key", subjects);
         sql.push(" LIMIT ").bind(one_more(MAX_PEOPLE));
         self.find_markable_users(sql).await
     }
@@ -217,7 +217,7 @@ impl Store {
             let user = MarkableUser {
                 key: row.key,
                 active: row.active,
-                name: full_name(row.first_name, row.last_name),
+                name: full_name(row.first_name.as_deref(), row.last_name.as_deref()),
             };
             (row.id, user)
         });

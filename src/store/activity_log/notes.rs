@@ -21,7 +21,7 @@ use crate::store::db::columns::{FromColumn as _, columns, table_row};
 use crate::store::db::database::{Row, Sql};
 use crate::store::db::ledger::OrgTx;
 use crate::store::db::{Store, StoreError};
-use crate::store::directory::reach::{push_people, push_subjects};
+use crate::store::directory::reach::push_users;
 use crate::store::ingest::notes::StoredNote;
 
 /// A note to be created.
@@ -349,7 +349,7 @@ fn subject_query(org: i64, subjects: &Subjects<Notes>, about: &UserId) -> Sql {
     let mut sql = Sql::new("SELECT u.key FROM users u WHERE u.org = $1 AND u.id = $2")
         .with(org)
         .with(about.as_str());
-    push_subjects(&mut sql, "u.key", subjects);
+    push_users(&mut sql, "u.key", subjects);
     sql
 }
 
@@ -358,7 +358,7 @@ fn creator_query(org: i64, subjects: &Subjects<Notes>, creator: &UserId) -> Sql 
     let mut sql = Sql::new("SELECT u.key FROM users u WHERE u.org = $1 AND u.id = $2")
         .with(org)
         .with(creator.as_str());
-    push_people(&mut sql, "u.key", &subjects.people());
+    push_users(&mut sql, "u.key", subjects.people());
     sql
 }
 
@@ -368,7 +368,7 @@ fn note_query(org: i64, subjects: &Subjects<Notes>, id: Uuid) -> Sql {
     sql.push(StoredNote::COLUMNS).push(
         ", u.id FROM notes n JOIN users u ON u.org = n.org AND u.key = n.user_key WHERE n.org = $1 AND n.id = $2",
     );
-    push_subjects(&mut sql, "n.user_key", subjects);
+    push_users(&mut sql, "n.user_key", subjects);
     sql
 }
 

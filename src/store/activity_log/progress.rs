@@ -24,7 +24,7 @@ use crate::store::db::columns::columns;
 use crate::store::db::database::Sql;
 use crate::store::db::rows::one_more;
 use crate::store::db::{Store, StoreError};
-use crate::store::directory::reach::push_asked;
+use crate::store::directory::reach::{UserSelection, push_users};
 
 /// The number of people that an export loads at a time.
 const PEOPLE_PER_CHUNK: usize = 500;
@@ -138,7 +138,7 @@ impl Store {
         let Some(org) = self.organisation_key(filter.org()).await? else {
             return Ok(None);
         };
-        let content = self.content_card_by_id(org, content).await?;
+        let content = self.content_details_by_id(org, content).await?;
         Ok(content.map(|content| ContentProgress {
             store: self.clone(),
             org,
@@ -319,7 +319,7 @@ impl ContentProgress {
         let mut details = HashMap::new();
         if !users.is_empty() {
             self.load_rows(KeyKind::Users, &users, &mut rows).await?;
-            details.extend(self.store.user_cards(self.org, &users).await?);
+            details.extend(self.store.user_details(self.org, &users).await?);
         }
         if !persons.is_empty() {
             self.load_rows(KeyKind::Persons, &persons, &mut rows).await?;
@@ -377,7 +377,7 @@ impl ContentProgress {
         if !filter.shows_deactivated() {
             sql.push(" AND u.active");
         }
-        push_asked(&mut sql, "u.key", &self.filter.people(), filter);
+        push_users(&mut sql, "u.key", UserSelection::filtered(&self.filter, filter));
         sql
     }
 

@@ -13,6 +13,7 @@ use futures_util::StreamExt;
 use uuid::Uuid;
 
 use crate::access::Scoped;
+use crate::log::row::full_name;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{TeamId, UserId};
 use crate::catalogue::{ContentFormat, LearningType};
@@ -24,7 +25,6 @@ use crate::log::{Action, ContentKey, Filter, Percent};
 use crate::store::db::columns::columns;
 use crate::store::db::database::Sql;
 use crate::store::db::{Store, StoreError};
-use crate::store::directory::lookups::full_name;
 use crate::store::directory::reach::push_team_tree;
 use crate::store::ingest::demands::{kind_from, type_from};
 
@@ -242,7 +242,7 @@ impl<'a> GroupLookups<'a> {
             let select = Sql::new(&select).with(org).with(users);
             let users: Vec<UserNameRow> = self.store.db().fetch_rows(select).await?;
             for user in users {
-                let name = full_name(user.first_name, user.last_name);
+                let name = full_name(user.first_name.as_deref(), user.last_name.as_deref());
                 let name = name.unwrap_or_else(|| user.id.to_string());
                 names
                     .users

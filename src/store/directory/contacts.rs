@@ -2,13 +2,13 @@
 //! (`docs/specification.md#schedules`).
 
 use crate::access::Role;
+use crate::log::row::full_name;
 use crate::base::ids::{OrgId, UserId};
 use crate::record::Identifier;
 
 use crate::store::db::columns::columns;
 use crate::store::db::database::Sql;
 use crate::store::db::{Store, StoreError};
-use crate::store::directory::lookups::full_name;
 use crate::store::ingest::persons::digest_of;
 
 /// A user as a recipient of e-mail, or as the owner of a schedule or report key.
@@ -79,7 +79,7 @@ impl Store {
         };
         let row: Option<ContactRow> = self.db().fetch_row(select(org)).await?;
         Ok(row.map(|row| Contact {
-            name: full_name(row.first_name, row.last_name).unwrap_or_else(|| row.id.to_string()),
+            name: full_name(row.first_name.as_deref(), row.last_name.as_deref()).unwrap_or_else(|| row.id.to_string()),
             user: row.id,
             email: row.email,
             role: row.role,

@@ -1,26 +1,31 @@
-//! What rows of the log are joined with, in the process: names, titles, tags, as they are now.
+//! The details that the log shows with its rows: persons, contents, verbs and recorders, as they are now.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 
 use crate::base::clock::Timestamp;
 use crate::base::ids::{ContentId, OrgId, UserId};
+use crate::catalogue::{ContentFormat, LearningType};
+use crate::log::row::full_name;
 use crate::log::{
     self, Activity, ContentDetails, ContentKey, PersonDetails, PersonKey, Recorder, UserDetails, VerbDetails,
     VerbKey,
 };
 
-use crate::store::db::database::{Row, Sql};
-use crate::store::db::rows::read_id;
+use crate::store::db::columns::{FromRow as _, columns};
+use crate::store::db::conversions::Json;
+use crate::store::db::database::Sql;
+use crate::store::db::rows::texts;
 use crate::store::db::{Store, StoreError, digest};
-use crate::store::ingest::demands::{kind_from, type_from};
 use crate::store::ingest::persons::read_identifier;
 
-/// Lookups kept at most, of each kind; past it they are dropped and loaded again.
-const KEPT: usize = 50_000;
+/// The maximum number of cached details of each type. A full cache is emptied.
+const MAX_CACHED: usize = 50_000;
 
-/// The cards of the rows read so far: each is loaded once, so that a page asks for each kind at most once,
-/// and an export for each person and content about once altogether.
+/// A cache of details for rows of the log.
+///
+/// Each is loaded once: a page needs at most one query for each type, and an export loads each person and content about
+/// once.
 pub struct Lookups {
     store: Store,
     organisation: OrgId,
@@ -31,7 +36,7 @@ pub struct Lookups {
 }
 
 impl Lookups {
-    /// No cards yet. Rows of no other organisation may be asked for.
+    /// An empty cache for rows of one organisation.
     pub fn new(store: &Store, organisation: &OrgId) -> Self {
         Self {
             store: store.clone(),
@@ -43,25 +48,25 @@ impl Lookups {
         }
     }
 
-    /// Loads what is missing for these rows.
+    /// Loads the details of these rows that are not in the cache.
     pub async fn load(&mut self, rows: &[log::Row]) -> Result<(), StoreError> {
-        let new = missing(&mut self.persons, rows.iter().map(|row| row.person));
+        let new = find_missing(&mut self.persons, rows.iter().map(|row| row.person));
         if !new.is_empty() {
             self.persons
                 .extend(self.store.person_details(&self.organisation, &new).await?);
         }
-        let new = missing(&mut self.contents, rows.iter().filter_map(|row| row.content));
+        let new = find_missing(&mut self.contents, rows.iter().filter_map(|row| row.content));
         if !new.is_empty() {
             self.contents
                 .extend(self.store.content_details(&self.organisation, &new).await?);
         }
-        let new = missing(&mut self.verbs, rows.iter().map(|row| row.verb));
+        let new = find_missing(&mut self.verbs, rows.iter().map(|row| row.verb));
         if !new.is_empty() {
             self.verbs
                 .extend(self.store.verb_details(&self.organisation, &new).await?);
         }
         let recorders = rows.iter().filter_map(|row| row.projected.recorded_by.clone());
-        let new = missing(&mut self.recorders, recorders);
+        let new = find_missing(&mut self.recorders, recorders);
         if !new.is_empty() {
             self.recorders
                 .extend(self.store.recorders(&self.organisation, &new).await?);
@@ -69,14 +74,14 @@ impl Lookups {
         Ok(())
     }
 
-    /// Who a loaded row is about.
+    /// The person of a loaded row.
     pub fn person(&self, row: &log::Row) -> Result<&PersonDetails, StoreError> {
         self.persons
             .get(&row.person)
-            .ok_or(StoreError::Invariant("a row without its person"))
+            .ok_or(StoreError::Invariant("the person of a row was not loaded"))
     }
 
-    /// What a loaded row is about.
+    /// The content of a loaded row.
     pub fn content(&self, row: &log::Row) -> Option<&ContentDetails> {
         self.contents.get(&row.content?)
     }
@@ -85,10 +90,10 @@ impl Lookups {
     pub fn verb(&self, row: &log::Row) -> Result<&VerbDetails, StoreError> {
         self.verbs
             .get(&row.verb)
-            .ok_or(StoreError::Invariant("a row without its verb"))
+            .ok_or(StoreError::Invariant("the verb of a row was not loaded"))
     }
 
-    /// Who recorded a loaded row, where that was somebody.
+    /// The user that recorded a loaded row.
     pub fn recorder(&self, row: &log::Row) -> Option<&Recorder> {
         self.recorders.get(row.projected.recorded_by.as_ref()?)
     }
@@ -107,22 +112,123 @@ impl Lookups {
     }
 }
 
-/// The keys without a card, each once. Where too many cards are kept they are dropped, and all are missing.
-fn missing<K: Clone + Eq + Hash + Ord, V>(
-    cards: &mut HashMap<K, V>,
+/// The keys that are not in the cache, each once. A full cache is emptied first.
+fn find_missing<K: Clone + Eq + Hash + Ord, V>(
+    cache: &mut HashMap<K, V>,
     keys: impl Iterator<Item = K>,
 ) -> Vec<K> {
-    if cards.len() > KEPT {
-        cards.clear();
+    if cache.len() > MAX_CACHED {
+        cache.clear();
     }
-    let mut missing: Vec<K> = keys.filter(|key| !cards.contains_key(key)).collect();
+    let mut missing: Vec<K> = keys.filter(|key| !cache.contains_key(key)).collect();
     missing.sort_unstable();
     missing.dedup();
     missing
 }
 
+columns! {
+    struct PersonRow {
+        key: PersonKey = "p.key",
+        name: Option<String> = "p.name",
+        value: String = "p.value",
+        user_key: Option<i64> = "u.key",
+    }
+}
+
+columns! {
+    /// A user with the tables of [`USER_JOINS`]. The columns of a person without a user are all NULL.
+    struct UserRow {
+        id: UserId = "u.id",
+        first_name: Option<String> = "u.first_name",
+        last_name: Option<String> = "u.last_name",
+        email: Option<String> = "u.email",
+        active: bool = "u.active",
+        role: Option<String> = "u.role",
+        job_title: Option<String> = "u.job_title",
+        language: Option<String> = "u.language",
+        location: Option<String> = "u.location",
+        joined_on: Option<String> = "u.joined_on",
+        manager_first_name: Option<String> = "m.first_name",
+        manager_last_name: Option<String> = "m.last_name",
+        primary_team: Option<String> = "t.name",
+        deactivated_at: Option<Timestamp> = "u.deactivated_at",
+        custom: Json<HashMap<String, String>> = "u.custom",
+    }
+}
+
+/// The tables that [`UserRow`] needs besides `users u`.
+const USER_JOINS: &str = "LEFT JOIN users m ON m.org = u.org AND m.key = u.manager \
+     LEFT JOIN teams t ON t.org = u.org AND t.key = u.primary_team";
+
+impl UserRow {
+    fn into_details(self, secondary_teams: Vec<String>) -> UserDetails {
+        let manager = (self.manager_first_name, self.manager_last_name);
+        let mut custom: Vec<(String, String)> = self.custom.0.into_iter().collect();
+        custom.sort_unstable();
+        UserDetails {
+            id: self.id,
+            first_name: self.first_name,
+            last_name: self.last_name,
+            email: self.email,
+            active: self.active,
+            role: self.role,
+            job_title: self.job_title,
+            language: self.language,
+            location: self.location,
+            joined_on: self.joined_on,
+            manager_name: full_name(manager.0.as_deref(), manager.1.as_deref()),
+            primary_team: self.primary_team,
+            secondary_teams,
+            deactivated_at: self.deactivated_at,
+            custom,
+        }
+    }
+}
+
+columns! {
+    struct ContentRow {
+        key: ContentKey = "key",
+        id: ContentId = "id",
+        iri: String = "iri",
+        title: Option<String> = "title",
+        learning_type: Option<LearningType> = "type",
+        content_type: Option<ContentFormat> = "content_type",
+        archived_at: Option<Timestamp> = "archived_at",
+        tags: Json<Vec<String>> = "tags",
+        cpd_labels: Json<Vec<String>> = "cpd_labels",
+        source: Option<String> = "source",
+        url: Option<String> = "url",
+    }
+}
+
+impl From<ContentRow> for ContentDetails {
+    fn from(row: ContentRow) -> Self {
+        Self {
+            key: row.key,
+            id: row.id,
+            iri: row.iri,
+            title: row.title,
+            learning_type: row.learning_type,
+            content_type: row.content_type,
+            archived_at: row.archived_at,
+            tags: row.tags.0,
+            cpd_labels: row.cpd_labels.0,
+            source: row.source,
+            url: row.url,
+        }
+    }
+}
+
+columns! {
+    struct RecorderRow {
+        id: UserId = "id",
+        first_name: Option<String> = "first_name",
+        last_name: Option<String> = "last_name",
+    }
+}
+
 impl Store {
-    /// The cards of those persons; each is there, since rows point to nobody else.
+    /// The details of persons. All of them exist, because rows of the log refer to them.
     pub async fn person_details(
         &self,
         organisation: &OrgId,
@@ -132,82 +238,89 @@ impl Store {
             return Ok(HashMap::new());
         };
         let select = Sql::new(&format!(
-            "SELECT p.key, p.name, p.value, u.key, {USER_COLUMNS} \
-             FROM persons p LEFT JOIN users u ON u.org = p.org AND u.key = p.user_key {USER_JOINS} \
-             WHERE p.org = $1 AND p.key IN LIST($2)"
+            "SELECT {}, {} FROM persons p LEFT JOIN users u ON u.org = p.org AND u.key = p.user_key {USER_JOINS} \
+             WHERE p.org = $1 AND p.key IN LIST($2)",
+            PersonRow::COLUMNS,
+            UserRow::COLUMNS
         ));
         let keys: Vec<i64> = keys.iter().map(|key| key.0).collect();
         let rows = self.db().fetch_all(select.with(org).with(keys)).await?;
-        let users = rows
-            .iter()
-            .filter_map(|row| row.get::<Option<i64>>(3).transpose());
-        let mut teams = self
-            .secondary_teams(org, users.collect::<Result<_, _>>()?)
-            .await?;
-        let mut cards = HashMap::with_capacity(rows.len());
+        let mut persons = Vec::with_capacity(rows.len());
         for row in &rows {
-            let key = PersonKey(row.get(0)?);
-            let user = match row.get::<Option<i64>>(3)? {
-                Some(user) => Some(user_card(row, 4, teams.remove(&user).unwrap_or_default())?),
+            let person = PersonRow::from_row(row)?;
+            let user = match person.user_key {
+                Some(key) => Some((key, UserRow::read_from(row, PersonRow::COUNT)?)),
                 None => None,
             };
-            let identifier = read_identifier(&row.get::<String>(2)?)?;
-            cards.insert(
-                key,
+            persons.push((person, user));
+        }
+        let users = persons.iter().filter_map(|(person, _)| person.user_key).collect();
+        let teams = self.secondary_teams(org, users).await?;
+        let mut details = HashMap::with_capacity(persons.len());
+        for (person, user) in persons {
+            let user = user.map(|(key, user)| {
+                // Several persons may have the same user.
+                user.into_details(teams.get(&key).cloned().unwrap_or_default())
+            });
+            let identifier = read_identifier(&person.value)?;
+            details.insert(
+                person.key,
                 PersonDetails {
-                    key,
+                    key: person.key,
                     user,
-                    name: row.get(1)?,
+                    name: person.name,
                     identifier,
                 },
             );
         }
-        Ok(cards)
+        Ok(details)
     }
 
-    /// The cards of those users, by the keys that the store has them by. The key on such a card is the user's, since
-    /// several persons may be theirs.
-    pub(crate) async fn user_cards(
+    /// The details of users, by the keys of their rows. The key inside the details is the user's, because a user may have
+    /// several persons.
+    pub(crate) async fn user_details(
         &self,
         org: i64,
         keys: &[i64],
     ) -> Result<HashMap<i64, PersonDetails>, StoreError> {
         let select = Sql::new(&format!(
-            "SELECT u.key, {USER_COLUMNS} FROM users u {USER_JOINS} WHERE u.org = $1 AND u.key IN LIST($2)"
+            "SELECT {}, u.key FROM users u {USER_JOINS} WHERE u.org = $1 AND u.key IN LIST($2)",
+            UserRow::COLUMNS
         ));
         let rows = self.db().fetch_all(select.with(org).with(keys.to_vec())).await?;
         let mut teams = self.secondary_teams(org, keys.to_vec()).await?;
-        let mut cards = HashMap::with_capacity(rows.len());
+        let mut details = HashMap::with_capacity(rows.len());
         for row in &rows {
-            let key: i64 = row.get(0)?;
-            let card = PersonDetails {
-                key: PersonKey(key),
-                user: Some(user_card(row, 1, teams.remove(&key).unwrap_or_default())?),
-                name: None,
-                identifier: None,
-            };
-            cards.insert(key, card);
+            let key: i64 = row.get(UserRow::COUNT)?;
+            let user = UserRow::from_row(row)?.into_details(teams.remove(&key).unwrap_or_default());
+            details.insert(
+                key,
+                PersonDetails {
+                    key: PersonKey(key),
+                    user: Some(user),
+                    name: None,
+                    identifier: None,
+                },
+            );
         }
-        Ok(cards)
+        Ok(details)
     }
 
-    /// The card of the listed content with that id, or with that IRI while nobody has registered it.
-    pub(crate) async fn content_card_by_id(
+    /// The details of the content in the catalogue with that id, or with that IRI if it is not registered.
+    pub(crate) async fn content_details_by_id(
         &self,
         org: i64,
         id: &str,
     ) -> Result<Option<ContentDetails>, StoreError> {
         let select = Sql::new(&format!(
-            "SELECT {CONTENT_COLUMNS} FROM contents WHERE org = $1 AND id_digest = $2 AND listed"
+            "SELECT {} FROM contents WHERE org = $1 AND id_digest = $2 AND listed",
+            ContentRow::COLUMNS
         ));
-        let row = self
-            .db()
-            .fetch_optional(select.with(org).with(digest(id)))
-            .await?;
-        row.as_ref().map(content_card).transpose()
+        let row: Option<ContentRow> = self.db().fetch_row(select.with(org).with(digest(id))).await?;
+        Ok(row.map(ContentDetails::from))
     }
 
-    /// The names of the teams of each user that are not the primary one, by name.
+    /// The names of each user's teams without the primary team, in order.
     async fn secondary_teams(
         &self,
         org: i64,
@@ -218,9 +331,10 @@ impl Store {
              JOIN users u ON u.org = m.org AND u.key = m.user_key \
              WHERE m.org = $1 AND m.user_key IN LIST($2) AND (u.primary_team IS NULL OR u.primary_team <> m.team)",
         );
+        let rows: Vec<(i64, String)> = self.db().fetch_rows(select.with(org).with(users)).await?;
         let mut teams: HashMap<i64, Vec<String>> = HashMap::new();
-        for row in self.db().fetch_all(select.with(org).with(users)).await? {
-            teams.entry(row.get(0)?).or_default().push(row.get(1)?);
+        for (user, name) in rows {
+            teams.entry(user).or_default().push(name);
         }
         for names in teams.values_mut() {
             names.sort_unstable();
@@ -228,7 +342,7 @@ impl Store {
         Ok(teams)
     }
 
-    /// The cards of those contents.
+    /// The details of contents.
     pub async fn content_details(
         &self,
         organisation: &OrgId,
@@ -238,16 +352,15 @@ impl Store {
             return Ok(HashMap::new());
         };
         let select = Sql::new(&format!(
-            "SELECT {CONTENT_COLUMNS} FROM contents WHERE org = $1 AND key IN LIST($2)"
+            "SELECT {} FROM contents WHERE org = $1 AND key IN LIST($2)",
+            ContentRow::COLUMNS
         ));
         let keys: Vec<i64> = keys.iter().map(|key| key.0).collect();
-        let rows = self.db().fetch_all(select.with(org).with(keys)).await?;
-        rows.iter()
-            .map(|row| content_card(row).map(|card| (card.key, card)))
-            .collect()
+        let rows: Vec<ContentRow> = self.db().fetch_rows(select.with(org).with(keys)).await?;
+        Ok(rows.into_iter().map(|row| (row.key, row.into())).collect())
     }
 
-    /// The cards of those verbs.
+    /// The details of verbs.
     pub async fn verb_details(
         &self,
         organisation: &OrgId,
@@ -258,132 +371,51 @@ impl Store {
         };
         let select = Sql::new("SELECT key, iri, display FROM verbs WHERE org = $1 AND key IN LIST($2)");
         let keys: Vec<i64> = keys.iter().map(|key| key.0).collect();
-        let mut cards = HashMap::with_capacity(keys.len());
-        for row in self.db().fetch_all(select.with(org).with(keys)).await? {
-            let key = VerbKey(row.get(0)?);
-            cards.insert(
-                key,
-                VerbDetails {
-                    key,
-                    iri: row.get(1)?,
-                    display: row.get(2)?,
-                },
-            );
-        }
-        Ok(cards)
+        let rows: Vec<(VerbKey, String, Option<String>)> =
+            self.db().fetch_rows(select.with(org).with(keys)).await?;
+        let details = rows
+            .into_iter()
+            .map(|(key, iri, display)| (key, VerbDetails { key, iri, display }));
+        Ok(details.collect())
     }
 
-    /// Who recorded, by user id, with the names that the directory has now.
+    /// The users that recorded activities, with the names that the directory has now.
     pub async fn recorders(
         &self,
         organisation: &OrgId,
         ids: &[UserId],
     ) -> Result<HashMap<UserId, Recorder>, StoreError> {
-        let mut recorders: HashMap<UserId, Recorder> = ids
-            .iter()
-            .map(|id| {
-                (
-                    id.clone(),
-                    Recorder {
-                        id: id.clone(),
-                        name: None,
-                    },
-                )
-            })
-            .collect();
+        let unnamed = |id: &UserId| Recorder {
+            id: id.clone(),
+            name: None,
+        };
+        let mut recorders: HashMap<UserId, Recorder> =
+            ids.iter().map(|id| (id.clone(), unnamed(id))).collect();
         if recorders.is_empty() {
             return Ok(recorders);
         }
         let Some(org) = self.organisation_key(organisation).await? else {
             return Ok(recorders);
         };
-        let select =
-            Sql::new("SELECT id, first_name, last_name FROM users WHERE org = $1 AND id IN LIST($2)");
-        let ids: Vec<String> = ids.iter().map(|id| id.as_str().to_owned()).collect();
-        for row in self.db().fetch_all(select.with(org).with(ids)).await? {
-            let id = read_id::<UserId>(&row, 0)?;
-            let name = full_name(row.get(1)?, row.get(2)?);
-            recorders.insert(id.clone(), Recorder { id, name });
+        let select = Sql::new(&format!(
+            "SELECT {} FROM users WHERE org = $1 AND id IN LIST($2)",
+            RecorderRow::COLUMNS
+        ));
+        let rows: Vec<RecorderRow> = self.db().fetch_rows(select.with(org).with(texts(ids))).await?;
+        for row in rows {
+            let name = full_name(row.first_name.as_deref(), row.last_name.as_deref());
+            recorders.insert(row.id.clone(), Recorder { id: row.id, name });
         }
         Ok(recorders)
     }
 
-    /// The organisation's own fields that any of its users has, by name.
+    /// The names of all custom fields that users of the organisation have, in order.
     pub async fn custom_fields(&self, organisation: &OrgId) -> Result<Vec<String>, StoreError> {
         let Some(org) = self.organisation_key(organisation).await? else {
             return Ok(Vec::new());
         };
         let select = Sql::new("SELECT DISTINCT field FROM user_fields WHERE org = $1 ORDER BY field");
-        let rows = self.db().fetch_all(select.with(org)).await?;
-        rows.iter().map(|row| row.get(0)).collect()
+        let rows: Vec<(String,)> = self.db().fetch_rows(select.with(org)).await?;
+        Ok(rows.into_iter().map(|(field,)| field).collect())
     }
-}
-
-/// The columns of a user's card, in the order in which [`user_card`] takes them.
-const USER_COLUMNS: &str = "u.id, u.first_name, u.last_name, u.email, u.active, u.role, u.job_title, u.language, \
-     u.location, u.joined_on, m.first_name, m.last_name, t.name, u.deactivated_at, u.custom";
-
-/// What they need beside `users u`.
-const USER_JOINS: &str = "LEFT JOIN users m ON m.org = u.org AND m.key = u.manager \
-     LEFT JOIN teams t ON t.org = u.org AND t.key = u.primary_team";
-
-/// The card of a user, from [`USER_COLUMNS`], the first of which is the column `first`.
-fn user_card(row: &Row, first: usize, secondary_teams: Vec<String>) -> Result<UserDetails, StoreError> {
-    let custom: String = row.get(first + 14)?;
-    let custom: HashMap<String, String> =
-        serde_json::from_str(&custom).map_err(|error| StoreError::corrupt("custom field", error))?;
-    let mut custom: Vec<(String, String)> = custom.into_iter().collect();
-    custom.sort_unstable();
-    Ok(UserDetails {
-        first_name: row.get(first + 1)?,
-        last_name: row.get(first + 2)?,
-        email: row.get(first + 3)?,
-        active: row.get::<Option<bool>>(first + 4)?.unwrap_or(true),
-        role: row.get(first + 5)?,
-        job_title: row.get(first + 6)?,
-        language: row.get(first + 7)?,
-        location: row.get(first + 8)?,
-        joined_on: row.get(first + 9)?,
-        manager_name: full_name(row.get(first + 10)?, row.get(first + 11)?),
-        primary_team: row.get(first + 12)?,
-        secondary_teams,
-        deactivated_at: row.get::<Option<i64>>(first + 13)?.map(Timestamp::from_micros),
-        custom,
-        ..UserDetails::new(read_id(row, first)?)
-    })
-}
-
-/// The columns of a content's card, in the order in which [`content_card`] takes them.
-const CONTENT_COLUMNS: &str =
-    "key, id, iri, title, type, content_type, archived_at, tags, cpd_labels, source, url";
-
-fn content_card(row: &Row) -> Result<ContentDetails, StoreError> {
-    let list = |column| {
-        let text: String = row.get(column)?;
-        serde_json::from_str::<Vec<String>>(&text)
-            .map_err(|error| StoreError::corrupt("list of terms", error))
-    };
-    let id: String = row.get(1)?;
-    Ok(ContentDetails {
-        key: ContentKey(row.get(0)?),
-        id: ContentId::from_stored(id),
-        iri: row.get(2)?,
-        title: row.get(3)?,
-        learning_type: type_from(row.get(4)?),
-        content_type: kind_from(row.get(5)?),
-        archived_at: row.get::<Option<i64>>(6)?.map(Timestamp::from_micros),
-        tags: list(7)?,
-        cpd_labels: list(8)?,
-        source: row.get(9)?,
-        url: row.get(10)?,
-    })
-}
-
-pub(crate) fn full_name(first: Option<String>, last: Option<String>) -> Option<String> {
-    let name: Vec<String> = [first, last]
-        .into_iter()
-        .flatten()
-        .filter(|part| !part.is_empty())
-        .collect();
-    (!name.is_empty()).then(|| name.join(" "))
 }

@@ -1,4 +1,7 @@
-//! Scopes as persons: whose rows may come back. The only place where a reach becomes SQL.
+//! From a reach to users and persons: the only place where a reach becomes SQL.
+//!
+//! [`push_users`] narrows a query to the users that a [`UserSelection`] contains. A selection is made from a reach, from
+//! the subjects of an action, or from a scope and a filter.
 
 use std::collections::BTreeMap;
 
@@ -7,83 +10,193 @@ use crate::base::ids::{GroupId, OrgId, TeamId, UserId};
 use crate::log::Filter;
 
 use crate::store::db::database::Sql;
+use crate::store::db::rows::texts;
 use crate::store::db::{Store, StoreError};
 
-/// Custom fields that each have a subselect of their own, so that the most selective one can lead. PostgreSQL plans for
-/// minutes where there are a hundred.
-const FEW_FIELDS: usize = 8;
+/// How many custom fields get a subselect each, so that the database can begin with the most selective one. PostgreSQL
+/// needs minutes to plan a query with a hundred.
+const MAX_FIELD_SUBSELECTS: usize = 8;
 
-/// Whose rows a question is about, as keys of persons.
+/// The persons of a query.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Persons {
-    /// Everybody in the organisation, but for persons of deactivated users where they are left out.
-    Everyone { deactivated_too: bool },
-    /// These, and perhaps none.
+    /// All persons of the organisation.
+    Everyone {
+        /// Whether the persons of deactivated users are included.
+        deactivated_too: bool,
+    },
+    /// The persons with these keys. The list may be empty.
     Only(Vec<i64>),
 }
 
+/// The users of a query: those that all of its conditions include.
+pub(crate) struct UserSelection<'a> {
+    people: Vec<People<'a>>,
+    excluded: Option<&'a UserId>,
+    filter: Option<&'a Filter>,
+}
+
+impl<'a> UserSelection<'a> {
+    /// The users within the reach and scope that the filter selects by user, team, group, location or custom field.
+    pub(crate) fn filtered<F>(scoped: &'a Scoped<F>, filter: &'a Filter) -> Self {
+        Self {
+            people: scoped.people(),
+            excluded: None,
+            filter: Some(filter),
+        }
+    }
+
+    /// Whether it contains every user, and persons without a user.
+    fn is_everyone(&self) -> bool {
+        self.people.is_empty() && self.filter.is_none_or(|filter| !filter.selects_persons())
+    }
+}
+
+impl<'a> From<People<'a>> for UserSelection<'a> {
+    fn from(people: People<'a>) -> Self {
+        Self {
+            people: vec![people],
+            excluded: None,
+            filter: None,
+        }
+    }
+}
+
+impl<'a> From<&'a Reach> for UserSelection<'a> {
+    fn from(reach: &'a Reach) -> Self {
+        reach.people().into()
+    }
+}
+
+impl<'a, A: OverPeople> From<&'a Subjects<A>> for UserSelection<'a> {
+    fn from(subjects: &'a Subjects<A>) -> Self {
+        Self {
+            people: vec![subjects.people()],
+            excluded: subjects.excluded(),
+            filter: None,
+        }
+    }
+}
+
+/// Narrows `column`, the key of a user, to the selected users. `$1` of the query is the organisation.
+pub(crate) fn push_users<'a>(sql: &mut Sql, column: &str, selection: impl Into<UserSelection<'a>>) {
+    let selection = selection.into();
+    for people in &selection.people {
+        push_people(sql, column, people);
+    }
+    if let Some(user) = selection.excluded {
+        sql.push(" AND ")
+            .push(column)
+            .push(" NOT IN (SELECT me.key FROM users me WHERE me.org = $1 AND me.id = ")
+            .bind(user.as_str())
+            .push(")");
+    }
+    for filter in selection.filter.into_iter().flat_map(Filter::each) {
+        push_filter(sql, column, filter);
+    }
+}
+
 impl Store {
-    /// The persons that may come back: those within the reach and scope, and among them those that the
-    /// filter names by user, team, group or custom field.
+    /// The persons within the reach and scope that the filter selects.
     pub(crate) async fn persons<F>(
         &self,
         org: i64,
         scoped: &Scoped<F>,
         filter: &Filter,
     ) -> Result<Persons, StoreError> {
-        let people = scoped.people();
-        if people.is_empty() && !filter.selects_persons() {
+        let selection = UserSelection::filtered(scoped, filter);
+        if selection.is_everyone() {
             return Ok(Persons::Everyone {
                 deactivated_too: filter.shows_deactivated(),
             });
         }
-        let sql = persons_query(org, &people, filter);
-        let rows = self.db().fetch_all(sql).await?;
-        Ok(Persons::Only(
-            rows.iter().map(|row| row.get(0)).collect::<Result<_, _>>()?,
-        ))
+        let rows: Vec<(i64,)> = self.db().fetch_rows(persons_query(org, selection, filter)).await?;
+        Ok(Persons::Only(rows.into_iter().map(|(key,)| key).collect()))
     }
 
-    /// What the database says it will do to find the persons of a question, a line each, as [`Store::explain`] says
-    /// it of the rows. No line where everybody is meant, or nobody can be.
-    pub async fn explain_persons(&self, question: &Scoped<&Filter>) -> Result<Vec<String>, StoreError> {
-        let filter = *question.inner();
-        let people = question.people();
-        let Some(org) = self.organisation_key(question.org()).await? else {
-            return Ok(Vec::new());
-        };
-        if people.is_empty() && !filter.selects_persons() {
-            return Ok(Vec::new());
+    /// The database's plan for finding the persons of a filter, one line for each step. It is empty if the filter does not
+    /// need this query.
+    pub async fn explain_persons(&self, scoped: &Scoped<&Filter>) -> Result<Vec<String>, StoreError> {
+        let filter = *scoped.inner();
+        let selection = UserSelection::filtered(scoped, filter);
+        match self.organisation_key(scoped.org()).await? {
+            Some(org) if !selection.is_everyone() => {
+                self.db().explain(persons_query(org, selection, filter)).await
+            }
+            _ => Ok(Vec::new()),
         }
-        self.db().explain(persons_query(org, &people, filter)).await
+    }
+
+    /// Whether the user exists, active or not, and is within the reach.
+    pub async fn reaches(
+        &self,
+        organisation: &OrgId,
+        reach: &Reach,
+        user: &UserId,
+    ) -> Result<bool, StoreError> {
+        let Some(org) = self.organisation_key(organisation).await? else {
+            return Ok(false);
+        };
+        let mut sql = Sql::new("SELECT u.key FROM users u WHERE u.org = $1 AND u.id = $2")
+            .with(org)
+            .with(user.as_str());
+        push_users(&mut sql, "u.key", reach);
+        Ok(self.db().fetch_optional(sql).await?.is_some())
     }
 }
 
-/// The persons of the people who are asked for, of whom not all may be. Each narrowing says that there is a user, so
-/// that the index of those serves; said once more, SQLite would walk all of it.
-fn persons_query(org: i64, people: &[People<'_>], filter: &Filter) -> Sql {
+/// The query for the keys of persons. The conditions imply that a person has a user, so the index of those is used. An
+/// explicit condition would make SQLite read the whole index.
+fn persons_query(org: i64, selection: UserSelection<'_>, filter: &Filter) -> Sql {
     let mut sql = Sql::new("SELECT p.key FROM persons p INDEXED BY persons_user WHERE p.org = $1").with(org);
     if !filter.shows_deactivated() {
         sql.push(" AND NOT p.deactivated");
     }
-    push_asked(&mut sql, "p.user_key", people, filter);
+    push_users(&mut sql, "p.user_key", selection);
     sql
 }
 
-/// Narrows `column`, the key of a user, to the people who are asked for: those who are in all of `people` (the reach
-/// and its part), and among them those that the filter, and each that it is within, names by user, team, group or
-/// custom field. The text's `$1` is the organisation.
-pub(crate) fn push_asked(sql: &mut Sql, column: &str, people: &[People<'_>], filter: &Filter) {
-    for people in people {
-        push_people(sql, column, people);
-    }
-    for filter in filter.each() {
-        push_named(sql, column, filter);
+fn push_people(sql: &mut Sql, column: &str, people: &People<'_>) {
+    match people {
+        People::Everyone => {}
+        People::Users(users) => {
+            sql.push(" AND ")
+                .push(column)
+                .push(" IN (SELECT u.key FROM users u WHERE u.org = $1 AND u.id");
+            let ids: Vec<String> = users.iter().map(|user| user.as_str().to_owned()).collect();
+            sql.any_of(ids).push(")");
+        }
+        People::Tree {
+            manager,
+            manager_too,
+            indirect,
+        } => push_tree(sql, column, manager, *manager_too, *indirect),
     }
 }
 
-/// Narrows `column`, the key of a user, to those that one filter names.
-fn push_named(sql: &mut Sql, column: &str, filter: &Filter) {
+fn push_tree(sql: &mut Sql, column: &str, manager: &UserId, manager_too: bool, indirect: bool) {
+    sql.push(" AND ")
+        .push(column)
+        .push(" IN (WITH RECURSIVE boss(org, key) AS (");
+    sql.push("SELECT u.org, u.key FROM users u WHERE u.org = $1 AND u.id = ")
+        .bind(manager.as_str());
+    sql.push("), tree(org, key) AS (SELECT u.org, u.key FROM boss JOIN users u ON u.org = boss.org AND u.manager = boss.key");
+    if indirect {
+        // The organisation comes from the tree and not from `$1`. Otherwise SQLite would look up all users of the
+        // organisation for each row of the tree.
+        sql.push(
+            " UNION SELECT u.org, u.key FROM tree JOIN users u ON u.org = tree.org AND u.manager = tree.key",
+        );
+    }
+    sql.push(") SELECT key FROM tree");
+    if manager_too {
+        sql.push(" UNION SELECT key FROM boss");
+    }
+    sql.push(")");
+}
+
+/// Narrows `column`, the key of a user, to the users that one filter selects.
+fn push_filter(sql: &mut Sql, column: &str, filter: &Filter) {
     if !filter.users.is_empty() {
         sql.push(" AND ")
             .push(column)
@@ -115,14 +228,14 @@ fn push_named(sql: &mut Sql, column: &str, filter: &Filter) {
     push_custom(sql, column, &filter.custom);
 }
 
-/// Narrows `column`, the key of a user, to those who have one of its values in each of the fields.
+/// Narrows `column`, the key of a user, to the users that have one of the values in each of the fields.
 fn push_custom(sql: &mut Sql, column: &str, fields: &BTreeMap<String, Vec<String>>) {
     const USERS: &str = " IN (SELECT f.user_key FROM user_fields f WHERE f.org = $1 AND ";
     let push_field = |sql: &mut Sql, field: &str, values: &[String]| {
         sql.push("f.field = ").bind(field).push(" AND f.value");
         sql.any_of(values.to_vec());
     };
-    if fields.len() <= FEW_FIELDS {
+    if fields.len() <= MAX_FIELD_SUBSELECTS {
         for (field, values) in fields {
             sql.push(" AND ").push(column).push(USERS);
             push_field(sql, field, values);
@@ -130,7 +243,7 @@ fn push_custom(sql: &mut Sql, column: &str, fields: &BTreeMap<String, Vec<String
         }
         return;
     }
-    // A user has a field once: who has one of the values in each has as many of them as there are fields.
+    // A user has each field at most once. A user that matches in all fields has as many rows as there are fields.
     sql.push(" AND ").push(column).push(USERS);
     for (place, (field, values)) in fields.iter().enumerate() {
         sql.push(if place == 0 { "((" } else { " OR (" });
@@ -142,8 +255,8 @@ fn push_custom(sql: &mut Sql, column: &str, fields: &BTreeMap<String, Vec<String
         .push(")");
 }
 
-/// The members of these teams and groups, as keys of users: a subselect without its brackets. One of the two lists has
-/// something in it. The text's `$1` is the organisation.
+/// A subselect, without its brackets, for the keys of the members of these teams and groups. At least one of the lists is
+/// not empty. `$1` of the query is the organisation.
 pub(crate) fn push_members(
     sql: &mut Sql,
     teams: &[TeamId],
@@ -153,7 +266,7 @@ pub(crate) fn push_members(
 ) {
     if !teams.is_empty() {
         push_team_tree(sql, teams, sub_teams);
-        // CROSS JOIN: SQLite takes the tables in this order, the few teams first.
+        // CROSS JOIN makes SQLite read the tables in this order: first the teams, which are few.
         sql.push(if primary_only {
             "SELECT u.key FROM tree CROSS JOIN users u WHERE u.org = tree.org AND u.primary_team = tree.key"
         } else {
@@ -172,100 +285,17 @@ pub(crate) fn push_members(
     }
 }
 
-/// These teams, and the teams below them where `sub_teams` says so, as the table `tree(org, key)`: the `WITH` before a
-/// `SELECT`. The text's `$1` is the organisation.
+/// The `WITH` clause of a table `tree(org, key)` of these teams and, if `sub_teams`, the teams below them. `$1` of the
+/// query is the organisation.
 pub(crate) fn push_team_tree(sql: &mut Sql, teams: &[TeamId], sub_teams: bool) {
     sql.push(if sub_teams { "WITH RECURSIVE" } else { "WITH" });
     sql.push(" tree(org, key) AS (SELECT t.org, t.key FROM teams t WHERE t.org = $1 AND t.id");
     sql.any_of(texts(teams));
     if sub_teams {
-        // UNION, not UNION ALL: a tree that was ever knotted could not keep this from ending.
+        // UNION instead of UNION ALL: the query ends even if the tree has a cycle.
         sql.push(
             " UNION SELECT t.org, t.key FROM tree JOIN teams t ON t.org = tree.org AND t.parent = tree.key",
         );
     }
     sql.push(") ");
-}
-
-fn texts(ids: &[impl AsRef<str>]) -> Vec<String> {
-    ids.iter().map(|id| id.as_ref().to_owned()).collect()
-}
-
-/// Narrows `column`, the key of a user, to those people: ` AND column IN (…)`. The text's `$1` is the
-/// organisation.
-pub(crate) fn push_people(sql: &mut Sql, column: &str, people: &People<'_>) {
-    match people {
-        People::Everyone => {}
-        People::Users(users) => {
-            sql.push(" AND ")
-                .push(column)
-                .push(" IN (SELECT u.key FROM users u WHERE u.org = $1 AND u.id");
-            let ids: Vec<String> = users.iter().map(|user| user.as_str().to_owned()).collect();
-            sql.any_of(ids).push(")");
-        }
-        People::Tree {
-            manager,
-            manager_too,
-            indirect,
-        } => {
-            push_tree(sql, column, manager, *manager_too, *indirect);
-        }
-    }
-}
-
-fn push_tree(sql: &mut Sql, column: &str, manager: &UserId, manager_too: bool, indirect: bool) {
-    sql.push(" AND ")
-        .push(column)
-        .push(" IN (WITH RECURSIVE boss(org, key) AS (");
-    sql.push("SELECT u.org, u.key FROM users u WHERE u.org = $1 AND u.id = ")
-        .bind(manager.as_str());
-    sql.push("), tree(org, key) AS (SELECT u.org, u.key FROM boss JOIN users u ON u.org = boss.org AND u.manager = boss.key");
-    if indirect {
-        // The organisation comes from the tree, not from `$1`: else SQLite looks up all of the organisation's
-        // users for each of the tree's rows.
-        sql.push(
-            " UNION SELECT u.org, u.key FROM tree JOIN users u ON u.org = tree.org AND u.manager = tree.key",
-        );
-    }
-    sql.push(") SELECT key FROM tree");
-    if manager_too {
-        sql.push(" UNION SELECT key FROM boss");
-    }
-    sql.push(")");
-}
-
-/// Narrows `column`, the key of a user, to those over whom the caller may do `A`.
-pub(crate) fn push_subjects<A: OverPeople>(sql: &mut Sql, column: &str, subjects: &Subjects<A>) {
-    push_people(sql, column, &subjects.people());
-    if let Some(caller) = subjects.excluded() {
-        sql.push(" AND ")
-            .push(column)
-            .push(" NOT IN (SELECT me.key FROM users me WHERE me.org = $1 AND me.id = ")
-            .bind(caller.as_str())
-            .push(")");
-    }
-}
-
-/// Narrows `column`, the key of a user, to a whole reach: what the directory's lists ask.
-pub(crate) fn push_reach(sql: &mut Sql, column: &str, reach: &Reach) {
-    push_people(sql, column, &reach.people());
-}
-
-impl Store {
-    /// Whether the user is there and within the reach, deactivated or not.
-    pub async fn reaches(
-        &self,
-        organisation: &OrgId,
-        reach: &Reach,
-        user: &UserId,
-    ) -> Result<bool, StoreError> {
-        let Some(org) = self.organisation_key(organisation).await? else {
-            return Ok(false);
-        };
-        let mut sql = Sql::new("SELECT u.key FROM users u WHERE u.org = $1 AND u.id = $2")
-            .with(org)
-            .with(user.as_str());
-        push_reach(&mut sql, "u.key", reach);
-        Ok(self.db().fetch_optional(sql).await?.is_some())
-    }
 }

@@ -1,4 +1,4 @@
-//! What directory and catalogue make of a short form's user and content: before it is written, many at once.
+//! Resolving the users and contents of short forms before they are recorded, many at once.
 
 use std::collections::HashMap;
 
@@ -7,27 +7,31 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::{ContentId, OrgId, StatementId, UserId};
 use crate::catalogue::content::ContentDraft;
 use crate::catalogue::{ContentFormat, LearningType};
+use crate::directory::identity::account_of_id;
+use crate::log::row::full_name;
 use crate::log::short_form::{ContentName, ContentRef, ResolvedContent, UserRef};
 use crate::log::{Resolved, ShortForm};
 use crate::record::Identifier;
 
+use crate::store::db::columns::columns;
 use crate::store::db::database::Sql;
 use crate::store::db::{Store, StoreError, digest};
 
-/// A short form with what its user and content are.
+/// A short form with its user and content resolved.
 #[derive(Debug, Clone)]
 pub struct Resolution {
-    /// The record's id: the sender's, or a new one.
+    /// The id of the record: the client's, or a new one.
     pub id: StatementId,
     actor: Identifier,
     actor_name: Option<String>,
-    content: Option<Described>,
+    content: Option<DescribedContent>,
     platform: String,
     happened_at: Timestamp,
 }
 
+/// A content as a statement names it.
 #[derive(Debug, Clone)]
-struct Described {
+struct DescribedContent {
     iri: String,
     title: Option<String>,
     learning_type: Option<LearningType>,
@@ -35,7 +39,7 @@ struct Described {
 }
 
 impl Resolution {
-    /// What a statement is made with.
+    /// The resolved parts, to build the statement from.
     pub fn resolved(&self) -> Resolved<'_> {
         Resolved {
             id: self.id,
@@ -53,12 +57,30 @@ impl Resolution {
     }
 }
 
+columns! {
+    struct UserName {
+        id: UserId = "id",
+        first_name: Option<String> = "first_name",
+        last_name: Option<String> = "last_name",
+    }
+}
+
+/// The users and contents that short forms name and that exist.
+struct Existing<'h> {
+    home_page: &'h str,
+    /// The full names of users, by id.
+    names: HashMap<UserId, Option<String>>,
+    /// The IRIs of contents, by id.
+    iris: HashMap<ContentId, String>,
+}
+
 impl Store {
-    /// What the short forms' users and contents are, in order.
+    /// Resolves the users and contents of short forms, in their order.
     ///
     /// # Errors
-    /// Inside, a fault for every user and content that is unknown and can't be made (product text, section
-    /// 6); its pointer begins with `/user` or `/content`, behind the number of the form where `batch`.
+    ///
+    /// The inner error is a fault for each user and content that does not exist and cannot be created. Pointers begin with
+    /// `/user` or `/content`, after the number of the form if `batch`.
     pub async fn resolve(
         &self,
         organisation: &OrgId,
@@ -67,50 +89,29 @@ impl Store {
         batch: bool,
     ) -> Result<Result<Vec<Resolution>, Vec<Fault>>, StoreError> {
         let org = self.organisation_key(organisation).await?;
-        let names = self.user_names(org, forms).await?;
-        let iris = self.content_iris(org, forms).await?;
+        let existing = Existing {
+            home_page,
+            names: self.user_names(org, forms).await?,
+            iris: self.content_iris(org, forms).await?,
+        };
         let mut faults = Vec::new();
         let mut resolutions = Vec::with_capacity(forms.len());
         for (index, form) in forms.iter().enumerate() {
-            let place = |member: &str| {
-                if batch {
-                    format!("/{index}/{member}")
-                } else {
-                    format!("/{member}")
-                }
+            let prefix = if batch { format!("/{index}") } else { String::new() };
+            let mut add_fault = |(member, detail): (&str, String)| {
+                let pointer = format!("{prefix}/{member}");
+                faults.push(Fault { pointer, detail });
             };
-            let mut unknown = |member: &str, detail: String| {
-                faults.push(Fault {
-                    pointer: place(member),
-                    detail,
-                });
-            };
-            let (actor, actor_name) = match &form.user {
-                UserRef::Id(id) => {
-                    if !names.contains_key(id) {
-                        unknown(
-                            "user",
-                            format!("there is no user `{id}`: put them into the directory first"),
-                        );
-                    }
-                    (account(home_page, id.as_str()), names.get(id).cloned().flatten())
-                }
-                UserRef::Email { identifier, .. } => (identifier.clone(), None),
-                UserRef::Agent { identifier, name } => (identifier.clone(), name.clone()),
-            };
+            let (actor, actor_name) = existing.resolve_user(&form.user, &mut add_fault);
             let content = form
                 .content
                 .as_ref()
-                .map(|content| describe(content, &iris, home_page));
-            if let Some((_, false)) = &content {
-                let detail = "there is no such content: put it into the catalogue, or send an id with title and type, or an iri";
-                unknown("content", detail.to_owned());
-            }
+                .map(|content| existing.resolve_content(content, &mut add_fault));
             resolutions.push(Resolution {
                 id: form.id.unwrap_or_else(|| self.clock().new_statement_id()),
                 actor,
                 actor_name,
-                content: content.map(|(content, _)| content),
+                content,
                 platform: home_page.to_owned(),
                 happened_at: form.happened_at.unwrap_or_else(|| self.clock().now()),
             });
@@ -137,20 +138,18 @@ impl Store {
         let (Some(org), false) = (org, ids.is_empty()) else {
             return Ok(HashMap::new());
         };
-        let select =
-            Sql::new("SELECT id, first_name, last_name FROM users WHERE org = $1 AND id IN LIST($2)");
-        let mut names = HashMap::new();
-        for row in self.db().fetch_all(select.with(org).with(ids)).await? {
-            let id = UserId::new(row.get::<String>(0)?).map_err(|e| StoreError::corrupt("user id", e))?;
-            names.insert(
-                id,
-                crate::store::directory::lookups::full_name(row.get(1)?, row.get(2)?),
-            );
-        }
-        Ok(names)
+        let select = Sql::new(&format!(
+            "SELECT {} FROM users WHERE org = $1 AND id IN LIST($2)",
+            UserName::COLUMNS
+        ));
+        let users: Vec<UserName> = self.db().fetch_rows(select.with(org).with(ids)).await?;
+        let names = users.into_iter().map(|user| {
+            let name = full_name(user.first_name.as_deref(), user.last_name.as_deref());
+            (user.id, name)
+        });
+        Ok(names.collect())
     }
 
-    /// The IRIs of the contents that are named by id and known.
     async fn content_iris(
         &self,
         org: Option<i64>,
@@ -172,49 +171,65 @@ impl Store {
         };
         let select =
             Sql::new("SELECT id, iri FROM contents WHERE org = $1 AND listed AND id_digest IN LIST($2)");
-        let rows = self.db().fetch_all(select.with(org).with(ids)).await?;
-        rows.iter()
-            .map(|row| Ok((ContentId::from_stored(row.get::<String>(0)?), row.get(1)?)))
-            .collect()
+        let rows: Vec<(ContentId, String)> = self.db().fetch_rows(select.with(org).with(ids)).await?;
+        Ok(rows.into_iter().collect())
     }
 }
 
-/// How a user's own id is an xAPI identifier.
-fn account(home_page: &str, id: &str) -> Identifier {
-    Identifier::Account {
-        home_page: home_page.to_owned(),
-        name: id.to_owned(),
+impl Existing<'_> {
+    /// The identifier and the name of the user.
+    fn resolve_user(
+        &self,
+        user: &UserRef,
+        add_fault: &mut impl FnMut((&str, String)),
+    ) -> (Identifier, Option<String>) {
+        match user {
+            UserRef::Id(id) => {
+                if !self.names.contains_key(id) {
+                    let detail = format!("the user `{id}` does not exist; add the user to the directory first");
+                    add_fault(("user", detail));
+                }
+                (
+                    account_of_id(self.home_page, id),
+                    self.names.get(id).cloned().flatten(),
+                )
+            }
+            UserRef::Email { identifier, .. } => (identifier.clone(), None),
+            UserRef::Agent { identifier, name } => (identifier.clone(), name.clone()),
+        }
     }
-}
 
-/// The content as a statement names it, and whether it is known or can be made.
-fn describe(content: &ContentRef, iris: &HashMap<ContentId, String>, home_page: &str) -> (Described, bool) {
-    let (name, title, kind, content_type) = match content {
-        ContentRef::Id(id) => (ContentName::Id(id.clone()), None, None, None),
-        ContentRef::Described {
-            name,
-            title,
-            learning_type: kind,
-            content_type,
-        } => (name.clone(), title.clone(), *kind, *content_type),
-    };
-    let (iri, known) = match &name {
-        ContentName::Iri(iri) => (iri.as_str().to_owned(), true),
-        ContentName::Id(id) => match iris.get(id) {
-            Some(iri) => (iri.clone(), true),
-            None => (
-                ContentDraft::default_iri(id, home_page),
-                content.can_create_content(),
-            ),
-        },
-    };
-    (
-        Described {
+    /// The content as the statement names it.
+    fn resolve_content(
+        &self,
+        content: &ContentRef,
+        add_fault: &mut impl FnMut((&str, String)),
+    ) -> DescribedContent {
+        let (name, title, learning_type, content_type) = match content {
+            ContentRef::Id(id) => (ContentName::Id(id.clone()), None, None, None),
+            ContentRef::Described {
+                name,
+                title,
+                learning_type,
+                content_type,
+            } => (name.clone(), title.clone(), *learning_type, *content_type),
+        };
+        let iri = match &name {
+            ContentName::Iri(iri) => iri.as_str().to_owned(),
+            ContentName::Id(id) => self.iris.get(id).cloned().unwrap_or_else(|| {
+                if !content.can_create_content() {
+                    let detail = "the content does not exist; add it to the catalogue, or send an id with title and \
+                                  type, or an iri";
+                    add_fault(("content", detail.to_owned()));
+                }
+                ContentDraft::default_iri(id, self.home_page)
+            }),
+        };
+        DescribedContent {
             iri,
             title,
-            learning_type: kind,
+            learning_type,
             content_type,
-        },
-        known,
-    )
+        }
+    }
 }

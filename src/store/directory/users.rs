@@ -28,7 +28,7 @@ use super::keyed::{
     Change, Collection, Existing, Matched, Planned, Tree, TreeKeys, WriteError, find_existing, find_keys,
     match_by_id,
 };
-use super::reach::push_reach;
+use super::reach::push_users;
 
 /// The collection of users.
 pub(crate) struct Users;
@@ -106,7 +106,7 @@ impl Collection for Users {
     }
 
     fn push_visible(sql: &mut Sql, reach: &Reach) {
-        push_reach(sql, "u.key", reach);
+        push_users(sql, "u.key", reach);
     }
 
     fn push_filter(sql: &mut Sql, filter: &UserFilter) {

@@ -1,12 +1,12 @@
 //! Reads the names and identifiers of an agent, for the Person object of xAPI (xAPI 1.0.3, Communication 2.4).
 
 use crate::access::AgentReach;
+use crate::log::row::full_name;
 use crate::record::Identifier;
 use crate::store::db::columns::columns;
 use crate::store::db::database::Sql;
 use crate::store::db::{Store, StoreError};
-use crate::store::directory::lookups::full_name;
-use crate::store::directory::reach::push_reach;
+use crate::store::directory::reach::push_users;
 use crate::store::ingest::persons::{digest_of, read_identifier};
 
 /// The names and identifiers of an agent.
@@ -61,14 +61,14 @@ impl Store {
         ))
         .with(org)
         .with(digest_of(identifier));
-        push_reach(&mut select, "p.user_key", agents);
+        push_users(&mut select, "p.user_key", agents);
         let Some(row) = self.db().fetch_row::<AgentRow>(select).await? else {
             return Ok(None);
         };
         let mut agent = KnownAgent::default();
         match row.user_key {
             Some(user) => {
-                agent.add_name(full_name(row.first_name, row.last_name));
+                agent.add_name(full_name(row.first_name.as_deref(), row.last_name.as_deref()));
                 let select = Sql::new(&format!(
                     "SELECT {} FROM persons WHERE org = $1 AND user_key = $2 ORDER BY key",
                     IdentifierRow::COLUMNS
