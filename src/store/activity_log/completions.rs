@@ -8,11 +8,11 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::access::Subjects;
-use crate::log::row::full_name;
 use crate::access::permit::MarkComplete;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{ContentId, GroupId, TeamId, UserId};
 use crate::log::completion::MAX_PEOPLE;
+use crate::log::row::full_name;
 use crate::record::Identifier;
 
 use crate::store::db::columns::columns;

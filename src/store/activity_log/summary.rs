@@ -13,11 +13,11 @@ use futures_util::StreamExt;
 use uuid::Uuid;
 
 use crate::access::Scoped;
-use crate::log::row::full_name;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{TeamId, UserId};
 use crate::catalogue::{ContentFormat, LearningType};
 use crate::log::description::display_title;
+use crate::log::row::full_name;
 use crate::log::summary::counter::{CountedActivity, CountedGroups, LimitExceeded, SummaryCounter};
 use crate::log::summary::{Dimension, GroupNames, KeyAndLabel, MOST_GROUPS, Summary};
 use crate::log::{Action, ContentKey, Filter, Percent};

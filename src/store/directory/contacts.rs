@@ -2,8 +2,8 @@
 //! (`docs/specification.md#schedules`).
 
 use crate::access::Role;
-use crate::log::row::full_name;
 use crate::base::ids::{OrgId, UserId};
+use crate::log::row::full_name;
 use crate::record::Identifier;
 
 use crate::store::db::columns::columns;
@@ -79,7 +79,8 @@ impl Store {
         };
         let row: Option<ContactRow> = self.db().fetch_row(select(org)).await?;
         Ok(row.map(|row| Contact {
-            name: full_name(row.first_name.as_deref(), row.last_name.as_deref()).unwrap_or_else(|| row.id.to_string()),
+            name: full_name(row.first_name.as_deref(), row.last_name.as_deref())
+                .unwrap_or_else(|| row.id.to_string()),
             user: row.id,
             email: row.email,
             role: row.role,

@@ -110,7 +110,10 @@ impl Store {
                 deactivated_too: filter.shows_deactivated(),
             });
         }
-        let rows: Vec<(i64,)> = self.db().fetch_rows(persons_query(org, selection, filter)).await?;
+        let rows: Vec<(i64,)> = self
+            .db()
+            .fetch_rows(persons_query(org, selection, filter))
+            .await?;
         Ok(Persons::Only(rows.into_iter().map(|(key,)| key).collect()))
     }
 

@@ -186,7 +186,8 @@ impl Existing<'_> {
         match user {
             UserRef::Id(id) => {
                 if !self.names.contains_key(id) {
-                    let detail = format!("the user `{id}` does not exist; add the user to the directory first");
+                    let detail =
+                        format!("the user `{id}` does not exist; add the user to the directory first");
                     add_fault(("user", detail));
                 }
                 (
