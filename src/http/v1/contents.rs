@@ -70,7 +70,7 @@ impl KeyedResource for Contents {
         ("content_type" = Option<Vec<ContentFormat>>, Query, description = "Any of these content types."),
         ("tag" = Option<Vec<String>>, Query, description = "Any of these tags."),
         ("archived" = Option<bool>, Query, description = "Archived contents only, or those that are not."),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "Rows of a page: 50 unless given."),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "The maximum number of contents of a page. Default: 50."),
         ("cursor" = Option<String>, Query, description = "From the last page's `next`."),
     ),
     responses((status = 200, description = "A page.", body = ContentList))
@@ -85,7 +85,7 @@ async fn list_contents(caller: Caller<ReadCatalogue>, pairs: QueryPairs) -> Answ
     path = "/v1/contents/{id}",
     tag = "catalogue",
     operation_id = "read_content",
-    params(("id" = String, Path, description = "The content's id, or its IRI while nobody has registered it.",
+    params(("id" = String, Path, description = "The content's id, or its IRI if it is not registered.",
         example = "fire-safety")),
     responses((status = 200, description = "The content, with what it demands now.", body = Content))
 )]
@@ -93,10 +93,10 @@ async fn read_content(caller: Caller<ReadCatalogue>, id: web::Path<String>, pair
     keyed::find::<Contents, _>(caller, &id, pairs).await
 }
 
-/// Make or replace a content by the platform's own id.
+/// Create or replace a content by the platform's own id.
 ///
-/// An `iri` that only statements have named so far is adopted with its history. Another content's IRI, and a
-/// change of this one's, is 409. What the content demanded before `effective_from` stays as it was.
+/// An `iri` that only statements have named so far is adopted with its history. The IRI of another content, and a change
+/// of this content's IRI, is 409. The demands before `effective_from` stay as they were.
 #[utoipa::path(
     put,
     path = "/v1/contents/{id}",
@@ -106,7 +106,7 @@ async fn read_content(caller: Caller<ReadCatalogue>, id: web::Path<String>, pair
     request_body = ContentInput,
     responses(
         (status = 200, description = "Replaced.", body = Content),
-        (status = 201, description = "Made, or adopted from statements.", body = Content,
+        (status = 201, description = "Created, or adopted from statements.", body = Content,
             headers(("Location" = String, description = "The content's address."))),
     )
 )]
@@ -121,17 +121,17 @@ async fn put_content(
 
 /// Change members of a content by a merge patch (RFC 7396).
 ///
-/// One that only statements have named so far is registered by it.
+/// This registers a content that only statements have named so far.
 #[utoipa::path(
     patch,
     path = "/v1/contents/{id}",
     tag = "catalogue",
     operation_id = "patch_content",
-    params(("id" = String, Path, description = "The content's id, or its IRI while nobody has registered it.",
+    params(("id" = String, Path, description = "The content's id, or its IRI if it is not registered.",
         example = "fire-safety")),
     request_body(content = ContentInput, content_type = "application/merge-patch+json",
-        description = "The members to change; `null` takes one away. Sent as application/json it means the same."),
-    responses((status = 200, description = "The content as it is now.", body = Content))
+        description = "The members to change; `null` removes one. application/json has the same meaning."),
+    responses((status = 200, description = "The content after the change.", body = Content))
 )]
 async fn patch_content(
     caller: Caller<ManageCatalogue>,
@@ -142,7 +142,7 @@ async fn patch_content(
     keyed::patch::<Contents, _>(caller, &id, pairs, patch).await
 }
 
-/// Make or replace many contents at once: all of them or none.
+/// Create or replace many contents at once: all of them or none.
 #[utoipa::path(
     post,
     path = "/v1/contents/batch",
@@ -150,7 +150,7 @@ async fn patch_content(
     operation_id = "put_contents",
     request_body(content = Vec<ContentInput>, content_type = "application/json",
         description = "Up to 1,000 contents, each with its id; or as many lines of JSON, as application/x-ndjson."),
-    responses((status = 200, description = "What became of them.", body = BatchOutcome))
+    responses((status = 200, description = "The numbers of created, updated and unchanged contents.", body = BatchOutcome))
 )]
 async fn put_contents(caller: Caller<ManageCatalogue>, pairs: QueryPairs, batch: Batch) -> Answer {
     keyed::put_all::<Contents, _>(caller, pairs, batch).await

@@ -129,7 +129,7 @@ impl CredentialView {
     path = "/v1/credentials",
     tag = "credentials",
     operation_id = "list_credentials",
-    responses((status = 200, description = "All of them, the newest first, without secrets.",
+    responses((status = 200, description = "All credentials, the newest first, without secrets.",
         body = CredentialList))
 )]
 async fn list_credentials(caller: Caller<ManageCredentials>, query: QueryPairs) -> Answer {
@@ -148,14 +148,14 @@ async fn list_credentials(caller: Caller<ManageCredentials>, query: QueryPairs) 
     ))
 }
 
-/// Make a credential. Its secret is in this answer and nowhere else.
+/// Create a credential. Only this response contains its secret.
 #[utoipa::path(
     post,
     path = "/v1/credentials",
     tag = "credentials",
     operation_id = "create_credential",
     request_body = NewCredential,
-    responses((status = 201, description = "Made; keep the secret now.", body = CreatedCredential,
+    responses((status = 201, description = "Created. Store the secret now.", body = CreatedCredential,
         headers(("Location" = String, description = "The credential's address."))))
 )]
 async fn create_credential(caller: Caller<ManageCredentials>, query: QueryPairs, body: JsonBody) -> Answer {
@@ -214,7 +214,7 @@ async fn read_credential(
     Ok(HttpResponse::Ok().json(CredentialView::new(found)?))
 }
 
-/// Revoke a credential, for ever.
+/// Revoke a credential permanently.
 #[utoipa::path(
     delete,
     path = "/v1/credentials/{id}",

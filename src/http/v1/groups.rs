@@ -63,7 +63,7 @@ impl KeyedResource for Groups {
     operation_id = "list_groups",
     params(
         ("q" = Option<String>, Query, description = "Words, all of them in the name or the id."),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "Rows of a page: 50 unless given."),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "The maximum number of groups of a page. Default: 50."),
         ("cursor" = Option<String>, Query, description = "From the last page's `next`."),
     ),
     responses((status = 200, description = "A page.", body = GroupList))
@@ -85,7 +85,7 @@ async fn read_group(caller: Caller<ReadDirectory>, id: web::Path<GroupId>, pairs
     keyed::find::<Groups, _>(caller, id.as_str(), pairs).await
 }
 
-/// Make or replace a group by the platform's own id.
+/// Create or replace a group by the platform's own id.
 #[utoipa::path(
     put,
     path = "/v1/groups/{id}",
@@ -95,7 +95,7 @@ async fn read_group(caller: Caller<ReadDirectory>, id: web::Path<GroupId>, pairs
     request_body = GroupDraft,
     responses(
         (status = 200, description = "Replaced.", body = Group),
-        (status = 201, description = "Made.", body = Group,
+        (status = 201, description = "Created.", body = Group,
             headers(("Location" = String, description = "The group's address."))),
     )
 )]
@@ -116,8 +116,8 @@ async fn put_group(
     operation_id = "patch_group",
     params(("id" = String, Path, description = "The group's id.", example = "first-aiders")),
     request_body(content = GroupDraft, content_type = "application/merge-patch+json",
-        description = "The members to change; `null` takes one away. Sent as application/json it means the same."),
-    responses((status = 200, description = "The group as it is now.", body = Group))
+        description = "The members to change; `null` removes one. application/json has the same meaning."),
+    responses((status = 200, description = "The group after the change.", body = Group))
 )]
 async fn patch_group(
     caller: Caller<ManageDirectory>,
@@ -128,7 +128,7 @@ async fn patch_group(
     keyed::patch::<Groups, _>(caller, id.as_str(), pairs, patch).await
 }
 
-/// Make or replace many groups at once: all of them or none.
+/// Create or replace many groups at once: all of them or none.
 #[utoipa::path(
     post,
     path = "/v1/groups/batch",
@@ -136,7 +136,7 @@ async fn patch_group(
     operation_id = "put_groups",
     request_body(content = Vec<GroupDraft>, content_type = "application/json",
         description = "Up to 1,000 groups, each with its id; or as many lines of JSON, as application/x-ndjson."),
-    responses((status = 200, description = "What became of them.", body = BatchOutcome))
+    responses((status = 200, description = "The numbers of created, updated and unchanged groups.", body = BatchOutcome))
 )]
 async fn put_groups(caller: Caller<ManageDirectory>, pairs: QueryPairs, batch: Batch) -> Answer {
     keyed::put_all::<Groups, _>(caller, pairs, batch).await

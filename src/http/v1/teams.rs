@@ -65,7 +65,7 @@ impl KeyedResource for Teams {
     params(
         ("q" = Option<String>, Query, description = "Words, all of them in the name or the id."),
         ("parent" = Option<Vec<String>>, Query, description = "Directly under any of these teams."),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "Rows of a page: 50 unless given."),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "The maximum number of teams of a page. Default: 50."),
         ("cursor" = Option<String>, Query, description = "From the last page's `next`."),
     ),
     responses((status = 200, description = "A page.", body = TeamList))
@@ -87,7 +87,7 @@ async fn read_team(caller: Caller<ReadDirectory>, id: web::Path<TeamId>, pairs: 
     keyed::find::<Teams, _>(caller, id.as_str(), pairs).await
 }
 
-/// Make or replace a team by the platform's own id.
+/// Create or replace a team by the platform's own id.
 #[utoipa::path(
     put,
     path = "/v1/teams/{id}",
@@ -97,7 +97,7 @@ async fn read_team(caller: Caller<ReadDirectory>, id: web::Path<TeamId>, pairs: 
     request_body = TeamDraft,
     responses(
         (status = 200, description = "Replaced.", body = Team),
-        (status = 201, description = "Made.", body = Team,
+        (status = 201, description = "Created.", body = Team,
             headers(("Location" = String, description = "The team's address."))),
     )
 )]
@@ -118,8 +118,8 @@ async fn put_team(
     operation_id = "patch_team",
     params(("id" = String, Path, description = "The team's id.", example = "sales-north")),
     request_body(content = TeamDraft, content_type = "application/merge-patch+json",
-        description = "The members to change; `null` takes one away. Sent as application/json it means the same."),
-    responses((status = 200, description = "The team as it is now.", body = Team))
+        description = "The members to change; `null` removes one. application/json has the same meaning."),
+    responses((status = 200, description = "The team after the change.", body = Team))
 )]
 async fn patch_team(
     caller: Caller<ManageDirectory>,
@@ -130,7 +130,7 @@ async fn patch_team(
     keyed::patch::<Teams, _>(caller, id.as_str(), pairs, patch).await
 }
 
-/// Make or replace many teams at once: all of them or none.
+/// Create or replace many teams at once: all of them or none.
 #[utoipa::path(
     post,
     path = "/v1/teams/batch",
@@ -138,7 +138,7 @@ async fn patch_team(
     operation_id = "put_teams",
     request_body(content = Vec<TeamDraft>, content_type = "application/json",
         description = "Up to 1,000 teams, each with its id, a team in any order with its parent; or as many lines of JSON, as application/x-ndjson."),
-    responses((status = 200, description = "What became of them.", body = BatchOutcome))
+    responses((status = 200, description = "The numbers of created, updated and unchanged teams.", body = BatchOutcome))
 )]
 async fn put_teams(caller: Caller<ManageDirectory>, pairs: QueryPairs, batch: Batch) -> Answer {
     keyed::put_all::<Teams, _>(caller, pairs, batch).await

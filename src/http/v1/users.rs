@@ -75,7 +75,7 @@ impl KeyedResource for Users {
         ("group" = Option<Vec<String>>, Query, description = "Members of any of these groups."),
         ("manager" = Option<Vec<String>>, Query, description = "Direct reports of any of these users."),
         ("role" = Option<Vec<Role>>, Query, description = "Any of these roles of the directory."),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "Rows of a page: 50 unless given."),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "The maximum number of users of a page. Default: 50."),
         ("cursor" = Option<String>, Query, description = "From the last page's `next`."),
     ),
     responses((status = 200, description = "A page.", body = UserList))
@@ -97,10 +97,10 @@ async fn read_user(caller: Caller<ReadDirectory>, id: web::Path<UserId>, pairs: 
     keyed::find::<Users, _>(caller, id.as_str(), pairs).await
 }
 
-/// Make or replace a user by the platform's own id.
+/// Create or replace a user by the platform's own id.
 ///
-/// The e-mail address and the id claim the user's identifiers: what their actors did before is the user's
-/// from now on. Somebody else's identifier is 409.
+/// The e-mail address and the id claim the user's identifiers: earlier activities of their actors become the user's.
+/// An identifier of another user is 409.
 #[utoipa::path(
     put,
     path = "/v1/users/{id}",
@@ -110,7 +110,7 @@ async fn read_user(caller: Caller<ReadDirectory>, id: web::Path<UserId>, pairs: 
     request_body = UserDraft,
     responses(
         (status = 200, description = "Replaced.", body = User),
-        (status = 201, description = "Made.", body = User,
+        (status = 201, description = "Created.", body = User,
             headers(("Location" = String, description = "The user's address."))),
     )
 )]
@@ -125,7 +125,7 @@ async fn put_user(
 
 /// Change members of a user by a merge patch (RFC 7396).
 ///
-/// Identifiers are only ever added; `active: true` takes the moment of deactivation away.
+/// Identifiers are only added. `active: true` removes the time of deactivation.
 #[utoipa::path(
     patch,
     path = "/v1/users/{id}",
@@ -133,8 +133,8 @@ async fn put_user(
     operation_id = "patch_user",
     params(("id" = String, Path, description = "The user's id.", example = "u-17")),
     request_body(content = UserDraft, content_type = "application/merge-patch+json",
-        description = "The members to change; `null` takes one away. Sent as application/json it means the same."),
-    responses((status = 200, description = "The user as they are now.", body = User))
+        description = "The members to change; `null` removes one. application/json has the same meaning."),
+    responses((status = 200, description = "The user after the change.", body = User))
 )]
 async fn patch_user(
     caller: Caller<ManageDirectory>,
@@ -145,24 +145,24 @@ async fn patch_user(
     keyed::patch::<Users, _>(caller, id.as_str(), pairs, patch).await
 }
 
-/// Make or replace many users at once: all of them or none.
+/// Create or replace many users at once: all of them or none.
 #[utoipa::path(
     post,
     path = "/v1/users/batch",
     tag = "directory",
     operation_id = "put_users",
     request_body(content = Vec<UserDraft>, content_type = "application/json",
-        description = "Up to 1,000 users, each with its id, a user in any order with their manager; or as many \
-            lines of JSON, as application/x-ndjson."),
-    responses((status = 200, description = "What became of them.", body = BatchOutcome))
+        description = "Up to 1,000 users, each with its id. The order of users and their managers does not matter. \
+            Also as lines of JSON, as application/x-ndjson."),
+    responses((status = 200, description = "The numbers of created, updated and unchanged users.", body = BatchOutcome))
 )]
 async fn put_users(caller: Caller<ManageDirectory>, pairs: QueryPairs, batch: Batch) -> Answer {
     keyed::put_all::<Users, _>(caller, pairs, batch).await
 }
 
-/// Move identifiers to a user, whoever has them now.
+/// Move identifiers to a user, also from another user.
 ///
-/// What their actors did is this user's from now on.
+/// Activities of their actors become this user's.
 #[utoipa::path(
     post,
     path = "/v1/users/{id}/identifiers",

@@ -5,22 +5,22 @@ use crate::store::db::database::Sql;
 use crate::store::db::organisations::Organisation;
 use crate::store::db::{Store, StoreError};
 
-/// What a PATCH of an organisation changes; `None` leaves as it is.
+/// Changes of the settings of an organisation. `None` leaves a setting as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OrganisationChange {
     /// A new name.
     pub name: Option<String>,
-    /// A new zone, an IANA name that the caller has checked.
+    /// A new time zone: a valid IANA name.
     pub time_zone: Option<String>,
-    /// A new home page, an IRI that the caller has checked.
+    /// A new home page: a valid IRI.
     pub account_home_page: Option<String>,
     /// Whether managers see their indirect reports.
     pub managers_see_indirect_reports: Option<bool>,
 }
 
 impl Store {
-    /// Changes the settings and answers what they are then; `None` where the home page can't change any
-    /// more, since an account of the old one was matched (product text, section 5).
+    /// Changes the settings and returns them. `None` if the home page cannot change, because a record has used an account
+    /// on it (`docs/specification.md#organisation`).
     pub async fn change_organisation(
         &self,
         id: &OrgId,
