@@ -1,4 +1,4 @@
-//! What all resources share whose elements have an id that the client chooses: users, teams, groups and contents.
+//! What resources of elements with ids that the client chooses have in common: users, teams, groups and contents.
 //!
 //! [`KeyedDraft`] is what a client writes of one element. [`parse_one`] reads the body of a PUT, [`parse_batch`] the
 //! elements of a batch. [`Refusal`] says why a write is refused, [`BatchOutcome`] what a batch did.

@@ -10,11 +10,11 @@ use super::types::{ContentFormat, LearningType};
 use ContentFormat as F;
 use LearningType as T;
 
-/// The type and format of a content that nobody has registered and that statements name with the activity type `iri`
+/// The type and format of a content that is not registered and that statements name with the activity type `iri`
 /// (`docs/specification.md#unregistered-contents`).
 ///
 /// An activity type that is not in the table gives an `item` of content type `other`. A trailing slash does not matter.
-/// A content whose definition has no activity type has neither; this function is not called for it.
+/// A content without an activity type has neither; this function is not called for it.
 pub fn from_activity_type(iri: &str) -> (Option<LearningType>, Option<ContentFormat>) {
     match BY_IRI.get(iri.trim_end_matches('/')) {
         Some(&(learning_type, format)) => (Some(learning_type), format),

@@ -164,7 +164,7 @@ pub struct UserDraft {
     /// Whether the user is active. Default: true, or false if `deactivated_at` is set.
     #[schema(value_type = Option<bool>, required = false)]
     pub active: bool,
-    /// When the user was deactivated. Default for a user who is not active: the stored time, or else now.
+    /// When the user was deactivated. Default for a deactivated user: the stored time, or else now.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub deactivated_at: Option<Timestamp>,
     /// More agents that are this user. They are added to the present ones; leaving one out removes nothing.
@@ -280,7 +280,7 @@ fn read_custom_fields(form: &mut Form<'_, '_, '_>) -> BTreeMap<String, String> {
     let place = form.place().member("custom");
     let Some(members) = node.as_object() else {
         let fault = place.fault(format!(
-            "`custom` must be an object whose values are texts, not {}",
+            "`custom` must be an object of texts, not {}",
             node.kind()
         ));
         form.faults().push(fault);
@@ -321,7 +321,7 @@ impl KeyedEntity for User {
         self.id.as_str()
     }
 
-    /// A user who becomes active again loses the time of deactivation, unless the patch sets it. Identifiers are only
+    /// A user that becomes active again loses the time of deactivation, unless the patch sets it. Identifiers are only
     /// added, so the patch does not have to repeat the present ones.
     fn patched(&self, patch: &Value) -> Value {
         let mut target = to_json(self);

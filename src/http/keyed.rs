@@ -1,4 +1,4 @@
-//! Requests to collections whose elements have an id that the client chooses: users, teams, groups and contents.
+//! Requests to collections of elements with ids that the client chooses: users, teams, groups and contents.
 //!
 //! A resource is a [`KeyedResource`] and five handlers with their OpenAPI descriptions. The handlers call [`list`],
 //! [`find`], [`put`], [`patch`] and [`put_all`]. [`Listing`] also serves other lists that are ordered by a key.
@@ -167,7 +167,7 @@ impl<'q> Listing<'q> {
         Ok(cursor.map(|cursor| cursor.after))
     }
 
-    /// The key after which the page begins, for a list whose keys are not texts.
+    /// The key after which the page begins, for a list with keys that are not texts.
     ///
     /// # Errors
     ///

@@ -168,7 +168,7 @@ async fn put_users(caller: Caller<ManageDirectory>, pairs: QueryPairs, batch: Ba
     path = "/v1/users/{id}/identifiers",
     tag = "directory",
     operation_id = "move_identifiers",
-    params(("id" = String, Path, description = "The id of the user who gets them.", example = "u-17")),
+    params(("id" = String, Path, description = "The id of the user that gets them.", example = "u-17")),
     request_body = IdentifierMove,
     responses((status = 200, description = "The user with all their identifiers.", body = User))
 )]

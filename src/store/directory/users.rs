@@ -196,7 +196,7 @@ impl Collection for Users {
     }
 
     fn after(draft: &UserDraft, before: Option<&User>, _references: &UserReferences, now: Timestamp) -> User {
-        // A user who was deactivated before keeps the time.
+        // A user that was deactivated before keeps the time.
         let deactivated_before = before.and_then(|before| before.deactivated_at);
         User {
             id: draft.id.clone(),
@@ -360,7 +360,7 @@ impl Store {
         self.find::<Users>(organisation, reach, id.as_str()).await
     }
 
-    /// Binds the identifiers to the user and takes them from the users who have them
+    /// Binds the identifiers to the user and takes them from other users
     /// (`docs/specification.md#identifiers`). An mbox takes the hashes of its address along. `None` if the user does not
     /// exist.
     pub async fn move_identifiers(

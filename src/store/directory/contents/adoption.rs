@@ -1,6 +1,6 @@
 //! Which stored content a draft is about: the one with its id, or else the one with its IRI.
 //!
-//! A draft adopts a content that nobody has registered and that has its IRI (`docs/specification.md#contents`).
+//! A draft adopts a content that is not registered and that has its IRI (`docs/specification.md#contents`).
 
 use std::collections::{HashMap, HashSet};
 

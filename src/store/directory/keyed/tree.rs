@@ -1,4 +1,4 @@
-//! Collections whose elements form a tree: users by their manager, teams by their parent.
+//! Collections that form a tree: users by their manager, teams by their parent.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,7 +13,7 @@ use crate::store::db::ledger::OrgTx;
 
 use super::{Collection, Matched, WriteError, find_keys};
 
-/// A collection whose elements form a tree: each may have one element above it.
+/// A collection that forms a tree: each may have one element above it.
 pub(crate) trait Tree: Collection {
     /// The member and the column that name the element above: `manager` or `parent`.
     const MEMBER: &'static str;
@@ -66,7 +66,7 @@ impl TreeKeys {
         self.0.get(id).copied()
     }
 
-    /// The fault of a draft whose element above does not exist.
+    /// The fault of a draft if the element above does not exist.
     pub(crate) fn missing_above<C: Tree>(&self, index: usize, draft: &C::Draft) -> Option<Fault> {
         let id = C::above(draft).filter(|id| self.key(id).is_none())?;
         Some(Fault {
