@@ -1,24 +1,25 @@
-//! Saved reports, their schedules and what is sent (product text, section 9).
+//! Saved reports, their schedules, and sending them. See `docs/specification.md#saved-reports`.
 //!
-//! A report is a saved question to the log. Somebody opens it, a spreadsheet opens it with a key, or a schedule has it sent.
-//! Begin at [`report`]: [`report::open`] is the one place where a saved question meets somebody's rights, and whatever
-//! shows rows of a report goes through it.
+//! A report is a saved question to the log. A user opens it, a spreadsheet opens it with a key, or a schedule sends it. Begin
+//! at [`report`]: [`report::open`] combines a saved question with a reader's rights, and all code that reads rows of a report
+//! uses it.
 //!
-//! | file | holds |
+//! | file | content |
 //! | --- | --- |
-//! | [`report`], [`saved_filter`] | what a report is, what may be written of it, and what opening it means |
+//! | [`report`], [`saved_filter`] | a report: its body, and opening it |
 //! | [`key`] | the password that opens one report |
-//! | [`rights`] | who somebody is where nobody is asking: as the directory has them at that moment |
-//! | [`timing`], [`schedule`] | when a report is sent, and to whom |
-//! | [`sender`] | sends what is due, once, whatever happens meanwhile; [`delivery`] tells what became of it |
-//! | [`message`], [`packed_export`] | what is sent: the words, and the CSV packed by its size; [`link`] is what stands for one that is too large |
-//! | [`mailer`] | how a message leaves: by SMTP, or into a folder |
+//! | [`rights`] | the rights of users that are not callers: as the directory has them at that moment |
+//! | [`timing`], [`schedule`] | when a report is sent, and to which recipients |
+//! | [`sender`], [`delivery`] | sends due reports, and shows how each run ended |
+//! | [`message`], [`packed_export`], [`link`] | a message, its file, and the link that replaces a large file |
+//! | [`mailer`] | sends messages by SMTP, or writes them to a folder |
 //!
-//! What it promises:
+//! Invariants:
 //!
-//! - Nobody sees a row by a report that their own log would not show them, and a recipient none that its maker may not see.
-//! - Rights are those of now: nothing that was found out about anybody is kept from one opening to the next.
-//! - It knows no SQL and no HTTP.
+//! - A report never shows a row that the reader's own log does not show. A recipient never gets a row that the schedule's maker
+//!   may not see.
+//! - Rights are current: they are read again each time a report is opened.
+//! - This module contains no SQL and no HTTP.
 
 pub mod delivery;
 pub mod key;

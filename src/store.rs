@@ -61,13 +61,14 @@ pub use lrs::documents::{
     StoredDocument,
 };
 pub use lrs::statements::{StatementQuery, StoredRecord, Voidedness};
-pub use reports::deliveries::{Ending, KeptDelivery, KeptRecipient};
+pub use reports::deliveries::{DeliveryWithRecipients, StoredDelivery, StoredRecipient};
 pub use reports::link_keys::LinkedRun;
-pub use reports::report_keys::{KeptReportKey, KeyRefusal, MAX_REPORT_KEYS, OpenedByKey};
+pub use reports::report_keys::{MAX_REPORT_KEYS, OpenedByKey, StoredReportKey};
+pub use reports::resource::ReportRefusal;
+pub(crate) use reports::resource::ReportResource;
 pub use reports::runs::{
-    Claim, ClaimedRecipient, DueBatch, DuePlace, DueSchedule, RecipientState, RunEnd, SentMessage,
+    Claim, ClaimedRecipient, DueBatch, DueOrganisation, DuePosition, DueSchedule, RecipientState,
+    RecipientStatus, RunEnd, RunStatus, SentMessage,
 };
-pub use reports::saved_reports::{KeptReport, MAX_REPORTS, NewReport, ReportFilter, ReportRefusal};
-pub use reports::schedules::{
-    KeptSchedule, KeptTiming, MAX_SCHEDULES, NewSchedule, PendingRun, ScheduleRefusal,
-};
+pub use reports::saved_reports::{MAX_REPORTS, NewReport, ReportFilter, StoredReport};
+pub use reports::schedules::{MAX_SCHEDULES, NewSchedule, PendingRun, StoredSchedule, StoredTiming};

@@ -287,7 +287,7 @@ async fn verify_report_key(
             "this key opens its report with the rights of its owner, and at present {reason}"
         ))
     };
-    let owner = rights::as_of_directory(app_state.store(), &found.org, &found.owner).await?;
+    let owner = rights::find_rights(app_state.store(), &found.org, &found.owner).await?;
     let owner = owner.map_err(|reason| refusal(reason.to_string()))?;
     let Principal::Person(owner) = owner.principal else {
         return Err(Problem::internal("a user of the directory is not a person"));

@@ -1,10 +1,10 @@
-//! `/downloads/{token}`: a scheduled report that was too large to be attached to its message (contract section 9).
+//! `/downloads/{token}`: a scheduled report that was too large for its message. See `docs/specification.md#download-links`.
 //!
-//! Whoever has the address has the file: there is no `Authorization`, as messages are read where nobody is signed in.
-//! The token is signed and expires, and what it opens is what its recipient and the schedule's maker may see now.
+//! The link itself is the right to the file: no `Authorization` is needed, because mail programs do not sign in. The token is
+//! signed and expires. It opens the rows that its recipient and the schedule's maker may see now.
 //!
-//! Downloads have few turns, and none of the exports' own. As one caller, for the limit of requests a second, counts each
-//! recipient of a delivery: whoever holds the link.
+//! Downloads have a concurrency limit of their own. For the limit of requests per second, each recipient of a delivery
+//! counts as one caller.
 
 use std::time::Instant;
 
@@ -28,23 +28,23 @@ routes! {
 
 /// Follow a link to a scheduled report.
 ///
-/// The rows are those of the run that the message was about, as they are now and as both the schedule's maker and the
-/// recipient may see them now. An answer that breaks off failed, and must not be used.
+/// The rows are those of the message's run, with their current values, that both the schedule's maker and the recipient may
+/// see now. If the answer breaks off, the download failed. Do not use a part of it.
 #[utoipa::path(
     get,
     path = "/downloads/{token}",
     tag = "exports",
     operation_id = "download_report",
     security(()),
-    params(("token" = String, Path, description = "As it stands in the message.")),
+    params(("token" = String, Path, description = "The token of the link in the message.")),
     responses(
-        (status = 200, description = "All rows, as the report's own `export.csv` has them.", body = String,
+        (status = 200, description = "All rows, in the format of the report's `export.csv`.", body = String,
             content_type = "text/csv",
             headers(("Content-Disposition" = String, description = "A file name with the day of the run."))),
-        (status = 404, description = "No such link; or the schedule doesn't name its recipient any more, the report asks \
-            something else than was sent or has other columns, either is gone, or maker or recipient may not have the file \
-            any more. Which of them is not told.", body = ProblemDocument, content_type = PROBLEM_JSON),
-        (status = 410, description = "It was good until the time that the message says.", body = ProblemDocument,
+        (status = 404, description = "The link does not exist, or opens nothing any more: the recipient was removed from \
+            the schedule, the report's filter or columns were changed, the report or schedule was deleted, or the maker or \
+            the recipient lost the right. The answer does not say which.", body = ProblemDocument, content_type = PROBLEM_JSON),
+        (status = 410, description = "The link has expired.", body = ProblemDocument,
             content_type = PROBLEM_JSON),
     )
 )]
@@ -65,12 +65,12 @@ async fn download(
 
 async fn follow(app_state: &AppState, request: &HttpRequest, token: &str, pairs: &QueryPairs) -> Answer {
     pairs.refuse_any()?;
-    let believed = link::read(app_state.store(), token).await?;
-    let bearer = format!("download\n{}", believed.bearer());
+    let link = link::verify(app_state.store(), token).await?;
+    let bearer = format!("download\n{}", link.bearer());
     app_state
         .rate_limiter()
         .count_request(&bearer, Instant::now(), app_state.limits())?;
-    let download = believed
+    let download = link
         .open(app_state.store(), &app_state.options().recipients)
         .await?;
     let disposition = exports::content_disposition(&download.file_name);
@@ -82,7 +82,7 @@ async fn follow(app_state: &AppState, request: &HttpRequest, token: &str, pairs:
         .insert_header((header::REFERRER_POLICY, "no-referrer"))
         .insert_header((ROBOTS, "noindex"));
     if is_head_request(request) {
-        // Mail programs look at links before anybody follows them. The body is of unknown length, as a download's.
+        // Mail programs check links with HEAD. The body has no known length, like that of a download.
         return Ok(answer.streaming(stream::empty::<Result<Bytes, ExportError>>()));
     }
     let turn = app_state

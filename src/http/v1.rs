@@ -14,6 +14,7 @@ pub mod notes;
 pub mod organisation;
 pub mod progress;
 pub mod report_keys;
+mod report_resource;
 pub mod report_rows;
 pub mod reports;
 pub mod schedules;

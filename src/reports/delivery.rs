@@ -1,35 +1,37 @@
-//! A delivery: what a client reads of a run that has ended (product text, sections 9 and 13).
+//! A delivery: how clients read a run that has ended. See `docs/specification.md#deliveries`.
 
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::base::clock::Timestamp;
-use crate::store::{Ending, KeptDelivery, KeptRecipient};
+use crate::store::{
+    DeliveryWithRecipients, RecipientStatus as StoredRecipientStatus, RunStatus, StoreError, StoredRecipient,
+};
 
 /// How a delivery ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DeliveryStatus {
-    /// Every recipient has it.
+    /// Each recipient has the message.
     Sent,
-    /// Somebody will not get it; see the recipients.
+    /// A recipient will not get the message: see the recipients.
     Failed,
-    /// Whoever made the schedule may not open the report any more: the schedule stands still until it is resumed.
+    /// The schedule's maker may not open the report any more. The schedule does not run until it is resumed.
     Suspended,
 }
 
-/// What became of one recipient.
+/// How the message of a recipient ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RecipientStatus {
-    /// The mail server took the message.
+    /// The mail server accepted the message.
     Sent,
-    /// There will be no message.
+    /// The message will not be sent.
     Failed,
 }
 
-/// What became of a run of a schedule.
+/// A run of a schedule that has ended.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(example = json!({
     "id": "0190a000-0000-7000-8000-00000000000d", "schedule": "0190a000-0000-7000-8000-00000000000c",
@@ -44,94 +46,100 @@ pub enum RecipientStatus {
     ]
 }))]
 pub struct Delivery {
-    /// Names it; messages of it have it in their `Message-ID`.
+    /// The id. The `Message-ID` of its messages contains it.
     pub id: Uuid,
     /// The id of its schedule.
     pub schedule: Uuid,
-    /// The moment that the run was for: `period` and whatever else is relative in the report's filter was resolved at it.
+    /// The time that the run was for. `period` and other relative parameters of the report were resolved for it.
     #[schema(value_type = String, format = DateTime)]
     pub run_at: Timestamp,
     /// How it ended.
     pub status: DeliveryStatus,
-    /// Why it ended otherwise than well.
+    /// Why it was not sent to all recipients.
     #[schema(required)]
     pub reason: Option<String>,
-    /// How long the work on it took, all attempts together, without the time between them.
+    /// The duration of all attempts, without the time between them.
     pub seconds: f64,
-    /// How often it was tried.
+    /// The number of attempts.
     pub attempts: i64,
     /// When it ended.
     #[schema(value_type = String, format = DateTime)]
     pub finished_at: Timestamp,
-    /// What became of each recipient, in the schedule's order.
+    /// The recipients, in the order of the schedule.
     pub recipients: Vec<DeliveryRecipient>,
 }
 
-/// What became of one recipient of a run.
+/// One recipient of a run.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct DeliveryRecipient {
     /// The id of a user, or an address, as the schedule had it.
     pub recipient: String,
-    /// Whether they have the message.
+    /// Whether the recipient has the message.
     pub status: RecipientStatus,
-    /// Rows of their CSV, headings not counted.
+    /// The number of rows of the CSV, without the headings.
     #[schema(required, minimum = 0)]
     pub rows: Option<i64>,
-    /// Bytes of their CSV, unpacked.
+    /// The size of the uncompressed CSV, in bytes.
     #[schema(required, minimum = 0)]
     pub bytes: Option<i64>,
-    /// Whether the message has a link to the file, which is too large to be attached.
+    /// Whether the message has a link instead of the file, because the file is too large.
     pub linked: bool,
-    /// When the mail server took the message.
+    /// When the mail server accepted the message.
     #[schema(required, value_type = Option<String>, format = DateTime)]
     pub sent_at: Option<Timestamp>,
-    /// Why there will be no message.
+    /// Why the message will not be sent.
     #[schema(required)]
     pub reason: Option<String>,
 }
 
-impl From<KeptDelivery> for Delivery {
-    fn from(kept: KeptDelivery) -> Self {
-        Self {
-            id: kept.id,
-            schedule: kept.schedule,
-            run_at: kept.run_at,
-            status: match kept.ending {
-                Ending::Sent => DeliveryStatus::Sent,
-                Ending::Failed => DeliveryStatus::Failed,
-                Ending::Suspended => DeliveryStatus::Suspended,
+impl Delivery {
+    /// The representation of a stored delivery.
+    ///
+    /// # Errors
+    ///
+    /// A run that has not ended.
+    pub fn new(stored: DeliveryWithRecipients) -> Result<Self, StoreError> {
+        let DeliveryWithRecipients { delivery, recipients } = stored;
+        let recipients = recipients.into_iter().map(DeliveryRecipient::new);
+        Ok(Self {
+            id: delivery.id,
+            schedule: delivery.schedule,
+            run_at: delivery.run_at,
+            status: match delivery.status {
+                RunStatus::Sent => DeliveryStatus::Sent,
+                RunStatus::Failed => DeliveryStatus::Failed,
+                RunStatus::Suspended => DeliveryStatus::Suspended,
+                RunStatus::UnderWay => return Err(StoreError::Invariant("a finished run is under way")),
             },
-            reason: kept.reason,
-            seconds: seconds(kept.worked_micros),
-            attempts: kept.attempts,
-            finished_at: kept.finished_at,
-            recipients: kept.recipients.into_iter().map(DeliveryRecipient::from).collect(),
-        }
+            reason: delivery.reason,
+            seconds: to_seconds(delivery.worked_micros),
+            attempts: delivery.attempts,
+            finished_at: delivery.finished_at,
+            recipients: recipients.collect(),
+        })
     }
 }
 
-impl From<KeptRecipient> for DeliveryRecipient {
-    fn from(kept: KeptRecipient) -> Self {
-        let status = if kept.sent {
-            RecipientStatus::Sent
-        } else {
-            RecipientStatus::Failed
+impl DeliveryRecipient {
+    fn new(stored: StoredRecipient) -> Self {
+        let status = match stored.status {
+            StoredRecipientStatus::Sent => RecipientStatus::Sent,
+            StoredRecipientStatus::Waiting | StoredRecipientStatus::Failed => RecipientStatus::Failed,
         };
         Self {
-            recipient: kept.recipient,
+            recipient: stored.recipient,
             status,
-            rows: kept.rows,
-            bytes: kept.bytes,
-            linked: kept.linked,
-            sent_at: kept.sent_at,
-            reason: kept.reason,
+            rows: stored.rows,
+            bytes: stored.bytes,
+            linked: stored.linked,
+            sent_at: stored.sent_at,
+            reason: stored.reason,
         }
     }
 }
 
-/// Seconds to the millisecond, as JSON writes them: at most some 49 days. One division, so that 2.139 is not shown as
-/// 2.1390000000000002.
-fn seconds(micros: i64) -> f64 {
+/// Seconds with milliseconds, at most about 49 days. A single division keeps JSON short: 2.139, not 2.1390000000000002.
+fn to_seconds(micros: i64) -> f64 {
     f64::from(u32::try_from(micros / 1_000).unwrap_or(u32::MAX)) / 1_000.0
 }
 
@@ -140,15 +148,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_work_is_told_in_seconds() {
-        for (micros, told) in [
+    fn microseconds_become_seconds_with_milliseconds() {
+        for (micros, json) in [
             (0, "0.0"),
             (999, "0.0"),
             (1_204_999, "1.204"),
             (2_139_000, "2.139"),
             (61_000_000, "61.0"),
         ] {
-            assert_eq!(serde_json::json!(seconds(micros)).to_string(), told);
+            assert_eq!(serde_json::json!(to_seconds(micros)).to_string(), json);
         }
     }
 }

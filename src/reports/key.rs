@@ -1,7 +1,7 @@
-//! A report's key: the password by which a spreadsheet opens one report and nothing else (product text, section 9).
+//! A report's key: the password that opens one report and nothing else. See `docs/specification.md#report-keys`.
 //!
-//! Its secret is shown once and kept as a digest, as a credential's is. It begins with [`PREFIX`], so that it is told
-//! from other passwords at a glance, whatever user name comes with it.
+//! Its secret is shown once and stored as a digest, like a credential's. Its [`PREFIX`] distinguishes it from other
+//! passwords, because any user name may come with it.
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
@@ -14,25 +14,25 @@ use crate::base::Form;
 use crate::base::body::parse_body;
 use crate::base::clock::Timestamp;
 use crate::base::fault::Fault;
-use crate::store::KeptReportKey;
+use crate::store::StoredReportKey;
 
-/// What the secret of every report's key begins with.
+/// The prefix of each secret.
 pub const PREFIX: &str = "rbk_";
 
 /// Characters of a secret after its [`PREFIX`]: 32 random bytes as base64url.
 const RANDOM_CHARACTERS: usize = 43;
 
-/// A new secret, for one report.
+/// Creates a secret.
 ///
 /// # Errors
 ///
-/// Where the system gives no random bytes.
+/// The system has no random bytes.
 pub fn new_key_secret() -> Result<SecretString, AccessError> {
     let random = new_secret()?;
     Ok(SecretString::from(format!("{PREFIX}{}", random.expose_secret())))
 }
 
-/// Whether a password has the form of a report key's secret.
+/// Whether a password has the format of a report key's secret.
 pub fn is_key_secret(password: &SecretString) -> bool {
     password
         .expose_secret()
@@ -51,26 +51,26 @@ pub fn is_key_secret(password: &SecretString) -> bool {
     "id": "0190a000-0000-7000-8000-00000000000c", "name": "Power BI", "created_at": "2026-03-02T08:30:00.000Z"
 }))]
 pub struct ReportKey {
-    /// Names it in addresses.
+    /// The id in its path.
     pub id: Uuid,
-    /// What people call it.
+    /// The name.
     pub name: String,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
 }
 
-impl From<KeptReportKey> for ReportKey {
-    fn from(kept: KeptReportKey) -> Self {
+impl From<StoredReportKey> for ReportKey {
+    fn from(stored: StoredReportKey) -> Self {
         Self {
-            id: kept.id,
-            name: kept.name,
-            created_at: kept.created_at,
+            id: stored.id,
+            name: stored.name,
+            created_at: stored.created_at,
         }
     }
 }
 
-/// A key that was just made, with its secret: this once only.
+/// A new key with its secret.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
     "id": "0190a000-0000-7000-8000-00000000000c", "name": "Power BI", "created_at": "2026-03-02T08:30:00.000Z",
@@ -80,21 +80,21 @@ pub struct CreatedReportKey {
     /// The key.
     #[serde(flatten)]
     pub key: ReportKey,
-    /// The password of HTTP Basic, with any user name or none; it is not kept and can't be shown again.
+    /// The password of HTTP Basic, with any user name or none. It is not stored and can't be shown again.
     pub secret: String,
 }
 
-/// What a client writes of a key.
+/// The body with which a client makes a key.
 #[derive(Debug, Clone, PartialEq, Eq, ToSchema)]
 #[schema(as = NewReportKey, example = json!({"name": "Power BI"}))]
 pub struct KeyForm {
-    /// What people call it: 1 to 255 characters, on one line.
+    /// The name: 1 to 255 characters on one line.
     #[schema(min_length = 1, max_length = 255)]
     pub name: String,
 }
 
 impl KeyForm {
-    /// Reads a body, at most `depth` objects and arrays deep.
+    /// Parses a body with at most `depth` nested objects and arrays.
     ///
     /// # Errors
     ///
@@ -102,7 +102,7 @@ impl KeyForm {
     pub fn parse(text: &str, depth: usize) -> Result<Self, Vec<Fault>> {
         parse_body(text, depth, |node, place, faults| {
             let mut form = Form::from_node(node, place, "a key", &["name"], faults)?;
-            super::report::name(&mut form, "name").map(|name| Self { name })
+            super::report::parse_name(&mut form, "name").map(|name| Self { name })
         })
     }
 }
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_is_told_from_other_passwords() {
+    fn secret_differs_from_other_passwords() {
         let secret = new_key_secret().unwrap();
         assert!(is_key_secret(&secret));
         assert_eq!(secret.expose_secret().len(), 47);
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_has_a_name_and_nothing_else() {
+    fn name_is_the_only_member() {
         assert_eq!(KeyForm::parse(r#"{"name":" BI "}"#, 8).unwrap().name, "BI");
         for (text, pointer) in [
             ("{}", "/name"),

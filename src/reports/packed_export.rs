@@ -1,8 +1,8 @@
-//! An export in memory, ready to be attached to a message, within a limit (product text, section 9).
+//! An export in memory, ready to be attached to a message, within a limit. See `docs/specification.md#messages`.
 //!
-//! [`pack`] takes the blocks of an export as they come. A small one stays as it is, a larger one is compressed
-//! while it comes, and one that even so is too large to be attached is let go of: what was packed is dropped and
-//! the rest only counted. So memory is bounded by [`Sizes::link_above`], whatever the size of the log.
+//! [`pack`] reads the blocks of an export. A small export stays as it is. A larger one is compressed while it is read. If the
+//! compressed bytes exceed the limit, they are dropped and the rest is only counted. So [`Sizes::link_above`] bounds the
+//! memory, whatever the size of the log.
 
 use std::io::{self, Write};
 
@@ -13,17 +13,17 @@ use futures_util::StreamExt;
 
 use crate::export::{Blocks, ExportError};
 
-/// The sizes, in bytes, past which a file is not attached as it is.
+/// The limits of attached files, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sizes {
-    /// A CSV of more bytes is compressed with gzip.
+    /// A larger CSV is compressed with gzip.
     pub gzip_above: u64,
-    /// A file of more bytes, compressed or not, is not attached: a link to it is sent instead.
+    /// A larger file, compressed or not, is replaced by a link.
     pub link_above: u64,
 }
 
 impl Default for Sizes {
-    /// A mebibyte, and ten.
+    /// 1 MiB and 10 MiB.
     fn default() -> Self {
         Self {
             gzip_above: 1 << 20,
@@ -32,12 +32,12 @@ impl Default for Sizes {
     }
 }
 
-/// What an export came to.
+/// A packed export.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PackedExport {
-    /// Rows, the heading not among them.
+    /// The number of rows, without the headings.
     pub rows: u64,
-    /// Bytes of the CSV, before any compression.
+    /// The size of the uncompressed CSV, in bytes.
     pub bytes: u64,
     /// The file.
     pub contents: Contents,
@@ -46,26 +46,26 @@ pub struct PackedExport {
 /// The file of a [`PackedExport`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Contents {
-    /// The CSV as it came.
+    /// The uncompressed CSV.
     Plain(Bytes),
     /// The CSV as a gzip file.
     Gzip(Bytes),
-    /// More than may be attached; nothing of it is kept.
+    /// The file exceeds the limit and was dropped.
     TooLarge,
 }
 
-/// Takes the whole export. Its rows and bytes are counted whether or not it can be attached.
+/// Reads the whole export. Rows and bytes are counted even if the file is too large.
 ///
 /// # Errors
 ///
-/// What goes wrong in the export; a part of it is never a packed_export.
+/// An error of the export. There is no partly packed export.
 pub async fn pack(mut blocks: Blocks, sizes: &Sizes) -> Result<PackedExport, ExportError> {
     let mut bytes = 0;
     let mut packing = Packing::Plain(Vec::new());
     while let Some(block) = blocks.next().await {
         let block = block?;
         bytes += block.len() as u64;
-        packing = packing.with(&block, sizes);
+        packing = packing.add(&block, sizes);
     }
     Ok(PackedExport {
         rows: blocks.written_rows(),
@@ -74,7 +74,7 @@ pub async fn pack(mut blocks: Blocks, sizes: &Sizes) -> Result<PackedExport, Exp
     })
 }
 
-/// What is kept while the export comes.
+/// The bytes so far.
 enum Packing {
     Plain(Vec<u8>),
     Gzip(GzEncoder<Vec<u8>>),
@@ -82,11 +82,11 @@ enum Packing {
 }
 
 impl Packing {
-    fn with(self, block: &[u8], sizes: &Sizes) -> Self {
+    fn add(self, block: &[u8], sizes: &Sizes) -> Self {
         match self {
             Self::Plain(mut plain) => {
                 plain.extend_from_slice(block);
-                // What is too large to be attached as it is may still be small enough once it is compressed.
+                // A file that is too large may fit when it is compressed.
                 if plain.len() as u64 <= sizes.gzip_above.min(sizes.link_above) {
                     return Self::Plain(plain);
                 }
@@ -102,7 +102,7 @@ impl Packing {
         match encoder.write_all(bytes) {
             Ok(()) if encoder.get_ref().len() as u64 <= sizes.link_above => Self::Gzip(encoder),
             Ok(()) => Self::TooLarge,
-            Err(error) => Self::failed(&error),
+            Err(error) => Self::drop_after_error(&error),
         }
     }
 
@@ -110,17 +110,17 @@ impl Packing {
         match self {
             Self::Plain(plain) => Contents::Plain(plain.into()),
             Self::Gzip(encoder) => match encoder.finish() {
-                // The last of the compressed bytes come only now.
+                // The encoder wrote its last bytes.
                 Ok(gzip) if gzip.len() as u64 <= sizes.link_above => Contents::Gzip(gzip.into()),
                 Ok(_) => Contents::TooLarge,
-                Err(error) => Self::failed(&error).finish(sizes),
+                Err(error) => Self::drop_after_error(&error).finish(sizes),
             },
             Self::TooLarge => Contents::TooLarge,
         }
     }
 
-    /// Writing to memory doesn't fail; were it to, the rows still reach their reader by a link.
-    fn failed(error: &io::Error) -> Self {
+    /// Writing to memory does not fail. If it did, the message would have a link.
+    fn drop_after_error(error: &io::Error) -> Self {
         tracing::error!(%error, "an export can't be compressed");
         Self::TooLarge
     }
@@ -137,7 +137,7 @@ mod tests {
     use crate::export::testing;
     use crate::store::StoreError;
 
-    /// An export of lines that compress badly, and what it is as one text.
+    /// An export of lines that compress badly, and its text.
     async fn export(lines: usize) -> (Blocks, Vec<u8>) {
         let blocks = testing::hash_export(stream::iter(testing::chunks(lines)))
             .await
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_small_export_stays_as_it_is() {
+    async fn small_export_is_not_compressed() {
         for lines in [0, 1, 100] {
             let (packed_export, text) = packed(lines, 1 << 20, 10 << 20).await;
             assert_eq!(
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_larger_one_is_compressed_and_holds_the_same_bytes() {
+    async fn larger_export_is_compressed() {
         let (packed_export, text) = packed(20_000, 10_000, 10 << 20).await;
         assert_eq!(
             (packed_export.rows, packed_export.bytes),
@@ -180,12 +180,12 @@ mod tests {
         let mut unpacked = Vec::new();
         GzDecoder::new(gzip.as_ref()).read_to_end(&mut unpacked).unwrap();
         assert!(unpacked == text);
-        // The same export is the same file.
+        // The same export gives the same file.
         assert_eq!(packed_export, packed(20_000, 10_000, 10 << 20).await.0);
     }
 
     #[tokio::test]
-    async fn the_sizes_are_the_last_that_are_allowed() {
+    async fn limits_are_inclusive() {
         let text = testing::hash_export_text(50);
         let size = text.len() as u64;
         assert!(matches!(
@@ -208,14 +208,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_too_large_as_it_is_may_fit_once_it_is_compressed() {
+    async fn export_above_the_link_limit_may_fit_when_compressed() {
         let size = testing::hash_export_text(5_000).len() as u64;
         let (packed_export, _) = packed(5_000, u64::MAX, size - 1).await;
         assert!(matches!(packed_export.contents, Contents::Gzip(_)));
     }
 
     #[tokio::test]
-    async fn what_is_too_large_is_counted_to_its_end() {
+    async fn export_that_is_too_large_is_counted_to_its_end() {
         let (packed_export, text) = packed(20_000, 1_000, 100_000).await;
         assert_eq!(packed_export.contents, Contents::TooLarge);
         assert_eq!(
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_export_that_breaks_off_is_no_parcel() {
+    async fn error_of_the_export_is_returned() {
         let chunks = testing::chunks(5_000)
             .into_iter()
             .chain([Err(StoreError::Closed)]);

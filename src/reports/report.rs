@@ -1,17 +1,18 @@
-//! A saved report: what a client writes and reads of it, and what it means to open one (product text, section 9).
+//! A saved report: how clients write and read it, and what opening it means. See `docs/specification.md#saved-reports`.
 //!
-//! [`open`] is the one place where a saved question, what is added to it and somebody's rights meet. Requests, schedules
-//! and links all go through it, so that none can show more than another:
+//! [`open`] combines a saved question, added parameters and the reader's rights. Requests, schedules and links all use it, so
+//! none can return more rows than another:
 //!
-//! - the rows are within the reach of whoever opens it, and never within its owner's alone;
-//! - the report's own scope is clamped to what the opener can have, since it was somebody else's to ask for;
-//! - what is added narrows: rows must pass the saved filter *and* the added one. An added scope is the opener's own to
-//!   ask for, so one that they can't have is refused as in the log.
+//! - The rows are within the reach of the reader. The owner's reach does not count.
+//! - The report's own scope is clamped to the reader's, because the owner chose it.
+//! - Added parameters narrow the report: rows match the saved filter *and* the added one. The reader chose an added scope, so
+//!   one that the reader can't have is refused, as in the log.
 
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use strum::{IntoStaticStr, VariantArray};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -25,7 +26,7 @@ use crate::base::merge_patch;
 use crate::export::ColumnSet;
 use crate::log::activity::ActivityRecorder;
 use crate::log::{Filter, Query, Sort};
-use crate::store::{KeptReport, NewReport, StoreError};
+use crate::store::{NewReport, StoreError, StoredReport};
 
 use super::saved_filter::{self, SavedFilter};
 
@@ -35,33 +36,33 @@ pub const MAX_NAME: usize = 255;
 /// The longest [`file_stem`], in characters.
 const MAX_STEM: usize = 60;
 
-/// How deep a kept filter is at most: an object of arrays.
+/// The depth of a stored filter: an object of arrays.
 const FILTER_DEPTH: usize = 3;
 
-/// Who may open a report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+/// The users that may open a report.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema, IntoStaticStr, VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Visibility {
-    /// Its owner alone.
+    /// Its owner only.
     #[default]
     Private,
-    /// Everyone with reporting access, each seeing what they may see.
+    /// All users with reporting access. Each sees the rows within its own rights.
     Shared,
 }
 
 impl Visibility {
-    /// Both; the default one first.
-    pub const ALL: &'static [Self] = &[Self::Private, Self::Shared];
+    /// Both values, the default first.
+    pub const ALL: &'static [Self] = <Self as VariantArray>::VARIANTS;
 
     /// The value of the member.
-    pub const fn key(self) -> &'static str {
-        match self {
-            Self::Private => "private",
-            Self::Shared => "shared",
-        }
+    pub fn key(self) -> &'static str {
+        self.into()
     }
 
-    const fn of(shared: bool) -> Self {
+    const fn from_shared(shared: bool) -> Self {
         if shared { Self::Shared } else { Self::Private }
     }
 }
@@ -75,53 +76,53 @@ impl Visibility {
     "created_at": "2026-03-02T08:30:00.000Z", "updated_at": "2026-03-02T08:30:00.000Z"
 }))]
 pub struct Report {
-    /// Names it in addresses.
+    /// The id in its path.
     pub id: Uuid,
-    /// What people call it.
+    /// The name.
     pub name: String,
-    /// Who may open it.
+    /// The users that may open it.
     pub visibility: Visibility,
-    /// What it asks of the log, as it was sent.
+    /// Its question to the log, as it was sent.
     #[schema(value_type = SavedFilter)]
     pub filter: Box<RawValue>,
     /// The columns of its CSV.
     pub columns: ColumnSet,
-    /// Who made it.
+    /// The user that made it.
     pub owner: ActivityRecorder,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
-    /// When what it says now was written.
+    /// When its current version was written.
     #[schema(value_type = String, format = DateTime)]
     pub updated_at: Timestamp,
 }
 
 impl Report {
-    /// A kept report, with the name that the directory has for its owner now.
+    /// The representation of a stored report, with the current name of its owner.
     ///
     /// # Errors
     ///
-    /// Where what is kept can't be read.
-    pub fn new(kept: KeptReport, owner_name: Option<String>) -> Result<Self, StoreError> {
-        let columns = columns(&kept)?;
-        let filter = RawValue::from_string(kept.filter);
+    /// A stored value that can't be read.
+    pub fn new(stored: StoredReport, owner_name: Option<String>) -> Result<Self, StoreError> {
+        let columns = columns(&stored)?;
+        let filter = RawValue::from_string(stored.filter);
         Ok(Self {
-            id: kept.id,
-            name: kept.name,
-            visibility: Visibility::of(kept.shared),
+            id: stored.id,
+            name: stored.name,
+            visibility: Visibility::from_shared(stored.shared),
             filter: filter.map_err(|error| StoreError::corrupt("report's filter", error))?,
             columns,
             owner: ActivityRecorder {
-                id: kept.owner,
+                id: stored.owner,
                 name: owner_name,
             },
-            created_at: kept.created_at,
-            updated_at: kept.updated_at,
+            created_at: stored.created_at,
+            updated_at: stored.updated_at,
         })
     }
 }
 
-/// What a client writes of a report.
+/// The body with which a client writes a report.
 #[derive(Debug, Clone, PartialEq, Eq, ToSchema)]
 #[schema(as = NewReport, example = json!({
     "name": "Failed quizzes of my people", "visibility": "shared",
@@ -129,70 +130,69 @@ impl Report {
     "columns": "elearning"
 }))]
 pub struct ReportForm {
-    /// What people call it: 1 to 255 characters, on one line.
+    /// The name: 1 to 255 characters on one line.
     #[schema(min_length = 1, max_length = 255)]
     pub name: String,
-    /// Who may open it: `private`, its owner alone, unless given.
+    /// The users that may open it. Default: `private`.
     #[schema(value_type = Option<Visibility>, required = false)]
     pub visibility: Visibility,
-    /// What it asks of the log: the parameters of `/v1/activities` but those of pages. Everything unless given.
+    /// Its question to the log: the parameters of `/v1/activities` without those of pages. Default: all rows.
     #[schema(value_type = Option<SavedFilter>, required = false)]
     pub filter: SavedFilter,
-    /// The columns of its CSV: `elearning` unless given.
+    /// The columns of its CSV. Default: `elearning`.
     #[schema(value_type = Option<ColumnSet>, required = false)]
     pub columns: ColumnSet,
 }
 
-/// What a client changes of a report, by a merge patch (RFC 7396). `null` puts a member to what it is unless given, and
-/// takes a parameter out of `filter`.
+/// A merge patch of a report (RFC 7396). `null` sets a member to its default, and removes a parameter from `filter`.
 #[derive(Debug, Clone, ToSchema)]
-#[allow(dead_code, reason = "read as the report that it makes; this describes it")]
+#[allow(dead_code, reason = "describes the body; it is parsed as the form")]
 #[schema(example = json!({"filter": {"period": "previous_week", "tag": null}}))]
 pub struct ReportPatch {
-    /// What people call it from now on.
+    /// The new name.
     #[schema(required = false, min_length = 1, max_length = 255)]
     name: String,
-    /// Who may open it from now on.
+    /// The users that may open it.
     visibility: Option<Visibility>,
-    /// The parameters to change, each as a whole.
+    /// The parameters to change. Each is replaced as a whole.
     filter: Option<SavedFilter>,
-    /// The columns of its CSV from now on.
+    /// The new columns of its CSV.
     columns: Option<ColumnSet>,
 }
 
 impl ReportForm {
-    /// Reads a body, at most `depth` objects and arrays deep.
+    /// Parses a body with at most `depth` nested objects and arrays.
     ///
     /// # Errors
     ///
     /// Every fault, with its pointer.
     pub fn parse(text: &str, depth: usize) -> Result<Self, Vec<Fault>> {
-        parse_body(text, depth, |node, _, faults| Self::read(node, faults))
+        parse_body(text, depth, |node, _, faults| Self::parse_node(node, faults))
     }
 
-    /// What the patch makes of a kept report.
+    /// The stored report after a patch.
     ///
     /// # Errors
     ///
-    /// Every fault, at its place in the patch.
-    pub fn patched(kept: &KeptReport, patch: &Value, depth: usize) -> Result<Self, Vec<Fault>> {
-        let filter: Value = serde_json::from_str(&kept.filter).unwrap_or_default(); // what is kept is JSON
+    /// Every fault, with its pointer in the patch.
+    pub fn patched(stored: &StoredReport, patch: &Value, depth: usize) -> Result<Self, Vec<Fault>> {
+        let filter: Value = serde_json::from_str(&stored.filter).unwrap_or_default(); // a stored filter is JSON
         let before = json!({
-            "name": kept.name, "visibility": Visibility::of(kept.shared), "filter": &filter, "columns": kept.columns
+            "name": stored.name, "visibility": Visibility::from_shared(stored.shared), "filter": &filter, "columns": stored.columns
         });
         let after = merge_patch(before, patch);
         let mut form = Self::parse(&after.to_string(), depth)?;
         if after.get("filter") == Some(&filter) {
-            // In the order in which it was sent.
-            form.filter = SavedFilter::from_stored(kept.filter.clone());
+            // The stored text has the order in which the client sent the parameters.
+            form.filter = SavedFilter::from_stored(stored.filter.clone());
         }
         Ok(form)
     }
 
-    fn read(node: &Node<'_>, faults: &mut Vec<Fault>) -> Option<Self> {
+    fn parse_node(node: &Node<'_>, faults: &mut Vec<Fault>) -> Option<Self> {
         let known = ["name", "visibility", "filter", "columns"];
         let mut form = Form::from_node(node, &Place::Root, "a report", &known, faults)?;
-        let name = name(&mut form, "name");
+        let name = parse_name(&mut form, "name");
         let visibility = form.read("visibility", |node, place| {
             one_of(node, place, Visibility::ALL, |visibility| visibility.key())
         });
@@ -228,85 +228,86 @@ impl From<ReportForm> for NewReport {
     }
 }
 
-/// A name on one line, without the white space around it.
-pub(super) fn name(form: &mut Form<'_, '_, '_>, key: &str) -> Option<String> {
+/// Parses a name: one line, without white space around it.
+pub(super) fn parse_name(form: &mut Form<'_, '_, '_>, key: &str) -> Option<String> {
     let name = form.required_text(key, MAX_NAME)?;
     if name.chars().any(char::is_control) {
-        form.add_fault(key, "a name stands on one line, without control characters");
+        form.add_fault(key, "a name is one line without control characters");
         return None;
     }
     Some(name.trim().to_owned())
 }
 
-/// The question that a kept report asks. `time_zone` is the organisation's, which counts where the report names none;
-/// `now` is the question's own and changes nothing else: what is relative to now is resolved when rows are read.
+/// The question of a stored report. `time_zone` is the organisation's, for a report without one. `now` is the time of the
+/// question; relative parameters are resolved when rows are read.
 ///
 /// # Errors
 ///
-/// Where what is kept can't be read.
-pub fn saved_query(kept: &KeptReport, now: Timestamp, time_zone: Tz) -> Result<Query, StoreError> {
+/// A stored filter that can't be read.
+pub fn saved_query(stored: &StoredReport, now: Timestamp, time_zone: Tz) -> Result<Query, StoreError> {
     let corrupt = |detail: String| StoreError::corrupt("report's filter", detail);
-    let node = json::parse(&kept.filter, FILTER_DEPTH).map_err(|fault| corrupt(fault.to_string()))?;
+    let node = json::parse(&stored.filter, FILTER_DEPTH).map_err(|fault| corrupt(fault.to_string()))?;
     saved_filter::parse_query(&node, now, time_zone).map_err(|faults| {
-        let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
-        corrupt(told.join("; "))
+        let details: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        corrupt(details.join("; "))
     })
 }
 
-/// The columns of a kept report's CSV.
+/// The columns of a stored report's CSV.
 ///
 /// # Errors
 ///
-/// Where what is kept can't be read.
-pub fn columns(kept: &KeptReport) -> Result<ColumnSet, StoreError> {
-    kept.columns
+/// A stored key that is unknown.
+pub fn columns(stored: &StoredReport) -> Result<ColumnSet, StoreError> {
+    stored
+        .columns
         .parse()
-        .map_err(|_| StoreError::corrupt("report's columns", &kept.columns))
+        .map_err(|_| StoreError::corrupt("report's columns", &stored.columns))
 }
 
-/// A report opened by somebody: what the log is asked, within what they may see.
+/// A report that a reader has opened: a question to the log within the reader's rights.
 #[derive(Debug, Clone)]
 pub struct Opened {
-    /// Which rows.
+    /// The rows.
     pub question: Scoped<Filter>,
-    /// In which order.
+    /// Their order.
     pub sort: Sort,
-    /// The moment for which what is relative to now is resolved.
+    /// The time for which relative parameters are resolved.
     pub now: Timestamp,
 }
 
-/// Opens a report for `reader`, a person or a credential: the rows of the `saved` question within their reach, and of
-/// those the ones that pass what they `added`. The added question was parsed with
-/// [`ParseContext::saved`](crate::log::ParseContext::saved), so that it holds the saved one.
+/// Opens a report for `reader`, a person or a credential: the rows of the `saved` question within the reader's reach that
+/// also match the `added` question. The added question contains the saved one: see
+/// [`ParseContext::saved`](crate::log::ParseContext::saved).
 ///
 /// # Errors
 ///
-/// An added scope that the reader can't have, and a reader who may not read activities at all.
+/// An added scope that the reader can't have, or a reader that may not read activities.
 pub fn open(
     saved: &Query,
     added: Option<&Query>,
     reader: &Principal,
     rules: &ReachRules,
 ) -> Result<Opened, ScopeError> {
-    let asked = added.unwrap_or(saved);
-    let question = Scoped::clamped(reader, rules, saved.asked_scope, asked.filter.clone())?;
+    let query = added.unwrap_or(saved);
+    let question = Scoped::clamped(reader, rules, saved.asked_scope, query.filter.clone())?;
     let question = match added.and_then(|added| added.asked_scope) {
         Some(scope) => question.and_requested(reader, rules, Some(scope))?,
         None => question,
     };
     Ok(Opened {
         question,
-        sort: asked.sort,
-        now: asked.now,
+        sort: query.sort,
+        now: query.now,
     })
 }
 
 impl Opened {
-    /// Only the rows that `other` may see as well.
+    /// Restricts the rows to those that `other` may see too.
     ///
     /// # Errors
     ///
-    /// Somebody who may not read activities at all.
+    /// `other` may not read activities.
     pub fn shared_with(self, other: &Principal, rules: &ReachRules) -> Result<Self, ScopeError> {
         Ok(Self {
             question: self.question.shared_with(other, rules)?,
@@ -315,8 +316,8 @@ impl Opened {
     }
 }
 
-/// The beginning of a file's name, made of a report's: letters and digits of any script in lower case, and one `-` for
-/// all that stands between them. Never empty.
+/// The first part of a file name, from a report's name: letters and digits of any script in lower case, and one `-` for the
+/// characters between them. Never empty.
 pub fn file_stem(name: &str) -> String {
     let name = name.to_lowercase();
     let words = name.split(|c: char| !c.is_alphanumeric());
@@ -338,8 +339,8 @@ mod tests {
         faults.into_iter().map(|fault| fault.pointer).collect()
     }
 
-    fn kept(filter: &str) -> KeptReport {
-        KeptReport {
+    fn stored(filter: &str) -> StoredReport {
+        StoredReport {
             key: 1,
             id: Uuid::nil(),
             owner: UserId::new("ada").unwrap(),
@@ -354,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_needs_a_name_and_nothing_else() {
+    fn name_is_the_only_required_member() {
         let form = ReportForm::parse(r#"{"name":" Fire ","filter":null}"#, 8).unwrap();
         assert_eq!(
             NewReport::from(form),
@@ -368,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_has_its_place() {
+    fn faults_have_pointers() {
         for name in ["null", "\"\"", "\" \"", "7", "\"a\\nb\"", "\"a\\u0085\""] {
             assert_eq!(pointers(&format!(r#"{{"name":{name}}}"#)), ["/name"], "{name}");
         }
@@ -392,10 +393,10 @@ mod tests {
     }
 
     #[test]
-    fn a_patch_merges_the_filter_member_by_member() {
+    fn patch_merges_the_filter_by_parameter() {
         let patched = |patch: Value| {
-            let kept = kept(r#"{"tag":["a","b"],"period":"today","custom[Region]":"North"}"#);
-            ReportForm::patched(&kept, &patch, 8).map(NewReport::from)
+            let stored = stored(r#"{"tag":["a","b"],"period":"today","custom[Region]":"North"}"#);
+            ReportForm::patched(&stored, &patch, 8).map(NewReport::from)
         };
         let new = patched(json!({"filter": {"tag": ["c"], "period": null}})).unwrap();
         let filter: Value = serde_json::from_str(&new.filter).unwrap();
@@ -425,8 +426,8 @@ mod tests {
     }
 
     #[test]
-    fn opening_narrows_and_never_widens() {
-        let saved = kept(r#"{"tag":"a","scope":"company","sort":"happened_at","tz":"Asia/Kolkata"}"#);
+    fn added_parameters_narrow_and_never_widen() {
+        let saved = stored(r#"{"tag":"a","scope":"company","sort":"happened_at","tz":"Asia/Kolkata"}"#);
         let saved = saved_query(&saved, Timestamp::default(), Tz::UTC).unwrap();
         let person = Person::from_directory(
             OrgId::new("acme").unwrap(),
@@ -474,7 +475,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_named_by_letters_and_digits_alone() {
+    fn file_stem_has_letters_and_digits_only() {
         for (name, stem) in [
             ("Failed quizzes (Q1/2026)", "failed-quizzes-q1-2026"),
             ("../../etc/passwd", "etc-passwd"),

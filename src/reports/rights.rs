@@ -1,8 +1,8 @@
-//! Who makes and who receives what is sent, as the directory has them at this moment (product text, sections 4 and 9).
+//! The rights of makers and recipients, as the directory has them at this moment. See `docs/specification.md#recipients`.
 //!
-//! "The directory's role counts where nobody is asking": for schedules, for links in messages and for report keys. A
-//! permission such as a curator's `reporting` is a token's alone, so it counts for nothing here. Nothing of this is
-//! kept: it is asked anew at every attempt, so that whoever was deactivated, demoted or moved since is treated so.
+//! Schedules, links in messages and report keys have no token, so the directory's role counts. A permission of a token, such
+//! as a curator's `reporting`, does not count. Nothing is cached: each attempt asks the directory again, so a user that was
+//! deactivated, got another role or was moved since has the new rights.
 
 use lettre::Address;
 
@@ -10,39 +10,39 @@ use crate::access::{Person, Principal};
 use crate::base::ids::{OrgId, UserId};
 use crate::store::{Contact, Store, StoreError};
 
-/// Somebody who may open reports, as the directory has them.
+/// A user that may open reports, as the directory has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rights {
-    /// Them, as a caller with their role.
+    /// The user as a caller with the directory's role.
     pub principal: Principal,
-    /// Their id in the directory.
+    /// The id.
     pub user: UserId,
-    /// Their name; their id where they have none.
+    /// The name, or the id of a user without a name.
     pub name: String,
-    /// Their e-mail address.
+    /// The e-mail address.
     pub email: Option<String>,
 }
 
-/// Why somebody may not open reports.
+/// Why a user may not open reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoRights {
-    /// The directory doesn't have them.
+    /// The directory does not have the user.
     #[error("the directory has no such user")]
     Unknown,
-    /// They are deactivated.
+    /// The user is deactivated.
     #[error("the directory has this user as deactivated")]
     Deactivated,
-    /// Their role has no reporting access.
+    /// The role has no reporting access.
     #[error("the directory's role of this user has no reporting access")]
     NoReportingAccess,
 }
 
-/// The user as the directory has them at this moment, where they may open reports.
+/// The rights of a user at this moment.
 ///
 /// # Errors
 ///
-/// Where the store fails.
-pub async fn as_of_directory(
+/// The store fails. Within: the user may not open reports.
+pub async fn find_rights(
     store: &Store,
     org: &OrgId,
     user: &UserId,
@@ -51,10 +51,10 @@ pub async fn as_of_directory(
         .contact(org, user)
         .await?
         .ok_or(NoRights::Unknown)
-        .and_then(|contact| rights(org, contact)))
+        .and_then(|contact| to_rights(org, contact)))
 }
 
-fn rights(org: &OrgId, contact: Contact) -> Result<Rights, NoRights> {
+fn to_rights(org: &OrgId, contact: Contact) -> Result<Rights, NoRights> {
     if !contact.active {
         return Err(NoRights::Deactivated);
     }
@@ -70,18 +70,19 @@ fn rights(org: &OrgId, contact: Contact) -> Result<Rights, NoRights> {
     })
 }
 
-/// What the operator says of recipients.
+/// The operator's rules for recipients.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RecipientRules {
-    /// Domains of addresses outside the directory, in lower case. None: only the directory's users receive anything.
+    /// The domains of allowed addresses outside the directory, in lower case. Without a domain only users of the directory
+    /// receive reports.
     pub domains: Vec<String>,
 }
 
 impl RecipientRules {
-    /// Whether an address outside the directory may receive reports: its domain is one of the list; a domain below one of
-    /// them is another one. None whose part before the `@` is in quotation marks: `"ann"@example.org` is the mailbox of
-    /// `ann@example.org` (RFC 5321, section 4.1.2), who may be in the directory under that address and would get more
-    /// than they may see.
+    /// Whether an address outside the directory may receive reports: its domain is in the list. Subdomains are not.
+    ///
+    /// A quoted local part is refused: `"ann"@example.org` is the mailbox of `ann@example.org` (RFC 5321, section 4.1.2),
+    /// which may be the address of a user that may see fewer rows.
     fn allow(&self, address: &Address) -> bool {
         if address.user().starts_with('"') {
             return false;
@@ -91,17 +92,17 @@ impl RecipientRules {
     }
 }
 
-/// Somebody who receives what is sent.
+/// A recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Recipient {
-    /// A user of the directory, who gets what they may see themselves.
+    /// A user of the directory. It gets rows within its own rights.
     User(Rights),
-    /// An address outside the directory, whose domain the operator allows.
+    /// An allowed address outside the directory.
     Address(String),
 }
 
 impl Recipient {
-    /// The address that they are written to, which every recipient has.
+    /// The e-mail address. Each recipient has one.
     pub fn address(&self) -> &str {
         match self {
             Self::User(rights) => rights.email.as_deref().unwrap_or_default(),
@@ -109,20 +110,20 @@ impl Recipient {
         }
     }
 
-    /// As a schedule keeps whoever was named by `text`: a user's id where it was one, else the address that was sent. Whose
-    /// address it is, is found out at each run; a client that knows an address is not told the id.
-    pub fn kept(&self, text: &str) -> String {
+    /// The text that a schedule stores for the sent `text`: a user's id if the client sent it, otherwise the address. Each run
+    /// finds the user of an address. The client that knows an address does not learn the user's id.
+    pub fn to_stored(&self, text: &str) -> String {
         match self {
             Self::Address(address) => address.clone(),
             Self::User(rights) if rights.user.as_str() == text => text.to_owned(),
-            // An address, or no user would have been found by it.
+            // The text is an address: the user was found by it.
             Self::User(_) => text
                 .parse()
                 .map_or_else(|_| text.to_owned(), |address| canonical(&address)),
         }
     }
 
-    /// Their name in the directory.
+    /// The name in the directory.
     pub fn name(&self) -> Option<&str> {
         match self {
             Self::User(rights) => Some(&rights.name),
@@ -131,29 +132,31 @@ impl Recipient {
     }
 }
 
-/// Why somebody can't be a recipient. A user who is unknown, deactivated or without reporting access and an address that
-/// nobody has are not told apart. Whoever writes a schedule is told the first in any case ([`settle`](super::schedule::settle)):
-/// only what became of somebody who was a recipient tells that an address is missing.
+/// Why a text is no recipient.
+///
+/// [`NotARecipient::NoAccess`] does not say whether the user is unknown, is deactivated or has no reporting access, or whether
+/// the address is not allowed. A client that writes a schedule gets [`NotARecipient::NoAccess`] in each case
+/// ([`resolve_recipients`](super::schedule::resolve_recipients)). Only the delivery of an earlier recipient says that its
+/// address is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotARecipient {
-    /// Neither an active user who has reporting access by their role in the directory, nor an allowed address.
+    /// Neither an active user with reporting access by its role in the directory, nor an allowed address.
     #[error(
         "is neither an active user with reporting access by their role in the directory and an e-mail address there, nor \
          an address outside it whose domain this server may send reports to"
     )]
     NoAccess,
-    /// The user has no address that can be written to.
+    /// The user has no valid e-mail address.
     #[error("is a user whom the directory has no e-mail address of that can be written to")]
     NoEmail,
 }
 
-/// The recipient that `text` names, as things stand: the user with that id, else the user whom that address is bound to,
-/// else the address itself.
+/// The recipient of a text: the user with this id, or the user with this address, or the address itself.
 ///
 /// # Errors
 ///
-/// Where the store fails.
-pub async fn recipient(
+/// The store fails. Within: the text is no recipient.
+pub async fn find_recipient(
     store: &Store,
     org: &OrgId,
     text: &str,
@@ -173,7 +176,7 @@ pub async fn recipient(
             _ => Err(NotARecipient::NoAccess),
         });
     };
-    let Ok(rights) = rights(org, contact) else {
+    let Ok(rights) = to_rights(org, contact) else {
         return Ok(Err(NotARecipient::NoAccess));
     };
     let writable = rights
@@ -187,7 +190,7 @@ pub async fn recipient(
     })
 }
 
-/// The address with its domain in lower case, as domains are compared; what stands before the `@` is its owner's to spell.
+/// The address with its domain in lower case. The case of the local part may matter.
 fn canonical(address: &Address) -> String {
     format!("{}@{}", address.user(), address.domain().to_lowercase())
 }
@@ -208,21 +211,21 @@ mod tests {
     }
 
     #[test]
-    fn the_directory_s_role_is_all_that_counts() {
+    fn role_of_the_directory_decides() {
         let org = OrgId::new("acme").unwrap();
         for role in Role::ALL {
-            let found = rights(&org, contact(role, true));
-            // The permission that opens the log to a curator is a token's.
+            let found = to_rights(&org, contact(role, true));
+            // A curator needs the permission of a token.
             match role {
                 Role::Curator | Role::Learner => assert_eq!(found, Err(NoRights::NoReportingAccess)),
                 _ => assert_eq!(found.unwrap().principal.role(), Some(role)),
             }
-            assert_eq!(rights(&org, contact(role, false)), Err(NoRights::Deactivated));
+            assert_eq!(to_rights(&org, contact(role, false)), Err(NoRights::Deactivated));
         }
     }
 
     #[test]
-    fn a_domain_is_allowed_as_a_whole() {
+    fn only_the_whole_domain_is_allowed() {
         let rules = RecipientRules {
             domains: vec!["example.org".to_owned()],
         };

@@ -1,13 +1,14 @@
-//! A schedule: what a client writes and reads of it (product text, section 9). When it runs is the matter of
+//! A schedule: how clients write and read it. See `docs/specification.md#schedules`. Its times are in
 //! [`timing`](super::timing).
 //!
-//! Reading a body and finding out who its recipients are is apart: the first needs the body alone, the second the
-//! directory. So a schedule is written in two steps: [`ScheduleForm`] is read, [`settle`] turns what it says of recipients into
-//! ids and addresses, and [`ScheduleForm::made`] or [`ScheduleForm::changed`] put both together.
+//! A body is read in two steps, because parsing needs the body only and recipients need the directory. [`ScheduleForm`] is
+//! the parsed body, [`resolve_recipients`] checks its recipients, and [`ScheduleForm::to_new`] or
+//! [`ScheduleForm::to_changed`] combines both.
 
 use std::collections::HashSet;
+use std::str::FromStr;
 
-use chrono::{NaiveTime, Weekday};
+use chrono::NaiveTime;
 use chrono_tz::Tz;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -22,31 +23,17 @@ use crate::base::ids::OrgId;
 use crate::base::json::Node;
 use crate::base::merge_patch;
 use crate::log::activity::ActivityRecorder;
-use crate::store::{KeptSchedule, NewSchedule, PendingRun, Store, StoreError};
+use crate::store::{NewSchedule, PendingRun, Store, StoreError, StoredSchedule};
 
 use super::rights::{self, NotARecipient, Recipient, RecipientRules};
-use super::timing::{Frequency, RunDays, Timing, WEEKDAYS, weekday_key};
+use super::timing::{DayOfWeek, Frequency, RunDays, Timing};
 
 /// The most recipients of one schedule.
 pub const MAX_RECIPIENTS: usize = 100;
 /// The longest id or address of a recipient, in characters.
 const MAX_RECIPIENT: usize = 320;
 
-/// A day of the week.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[allow(missing_docs, reason = "they are the days of the week")]
-pub enum DayOfWeek {
-    Monday,
-    Tuesday,
-    Wednesday,
-    Thursday,
-    Friday,
-    Saturday,
-    Sunday,
-}
-
-/// When a report is sent, to whom, and under whose rights.
+/// When a report is sent, to which recipients, and under which user's rights.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(example = json!({
     "id": "0190a000-0000-7000-8000-00000000000c", "report": "0190a000-0000-7000-8000-00000000000b",
@@ -57,42 +44,41 @@ pub enum DayOfWeek {
     "created_at": "2026-03-02T08:30:00.000Z", "updated_at": "2026-03-02T08:30:00.000Z"
 }))]
 pub struct Schedule {
-    /// Names it in addresses.
+    /// The id in its path.
     pub id: Uuid,
     /// The id of the report that it sends.
     pub report: Uuid,
-    /// Who made it: it runs under their rights, as the directory has them at that moment.
+    /// The user that made it. It runs under this user's rights, as the directory has them at the run.
     pub maker: ActivityRecorder,
     /// How often it runs.
     pub frequency: Frequency,
-    /// The time of day, `HH:MM` from `00:00` to `23:59`, by clocks of the time zone.
+    /// The time of day in the time zone: `HH:MM` from `00:00` to `23:59`.
     pub at: String,
     /// The time zone: an IANA name.
     pub time_zone: String,
-    /// On which day of the week; null unless it is weekly.
-    #[schema(required, value_type = Option<DayOfWeek>)]
-    pub weekday: Option<&'static str>,
-    /// On which day of the month, or its last one where the month is shorter; null unless it is monthly or quarterly.
+    /// The day of the week. Null unless it is weekly.
+    #[schema(required)]
+    pub weekday: Option<DayOfWeek>,
+    /// The day of the month, or the last day of a shorter month. Null unless it is monthly or quarterly.
     #[schema(required, minimum = 1, maximum = 31)]
     pub day_of_month: Option<u32>,
-    /// Who receives it: ids of users, and addresses, as they were sent. An address that a user has is that user.
+    /// The recipients: ids of users and e-mail addresses, as they were sent. The address of a user means that user.
     pub recipients: Vec<String>,
-    /// Whether it runs by itself.
+    /// Whether it runs at its times.
     pub active: bool,
-    /// Why it stands still, where it was suspended: its maker may not open the report any more. Null else, and once it is
-    /// resumed.
+    /// Why it was suspended: its maker may not open the report any more. Null if it was not suspended, or was resumed.
     #[schema(required)]
     pub suspended: Option<String>,
-    /// When it runs next; null while it is not active.
+    /// The time of its next run. Null while it is not active.
     #[schema(required, value_type = Option<String>, format = DateTime)]
     pub next_run_at: Option<Timestamp>,
-    /// The run that is under way or tried again; null where there is none. If there are several, the oldest.
+    /// The oldest run that has not ended. Null if no run is pending.
     #[schema(required)]
     pub pending: Option<Pending>,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
-    /// When what it says now was written.
+    /// When its current version was written.
     #[schema(value_type = String, format = DateTime)]
     pub updated_at: Timestamp,
 }
@@ -100,12 +86,12 @@ pub struct Schedule {
 /// A run that has not ended.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Pending {
-    /// The moment that it is for: `period` and whatever else is relative in the report's filter is resolved at it.
+    /// The time that the run is for. `period` and other relative parameters of the report are resolved for it.
     #[schema(value_type = String, format = DateTime)]
     pub run_at: Timestamp,
-    /// Attempts that have failed so far, of at most 6.
+    /// The number of failed attempts, of at most 6.
     pub attempts: i64,
-    /// When it is tried, or tried again; in the past where that is being done.
+    /// The time of the next attempt. It is in the past during an attempt.
     #[schema(value_type = String, format = DateTime)]
     pub next_attempt_at: Timestamp,
     /// Why the last attempt failed.
@@ -125,94 +111,94 @@ impl From<PendingRun> for Pending {
 }
 
 impl Schedule {
-    /// A kept schedule, with the name that the directory has for its maker now.
+    /// The representation of a stored schedule, with the current name of its maker.
     ///
     /// # Errors
     ///
-    /// Where what is kept can't be read.
-    pub fn new(kept: KeptSchedule, maker_name: Option<String>) -> Result<Self, StoreError> {
-        let timing = Timing::from_kept(&kept.timing)?;
+    /// A stored value that can't be read.
+    pub fn new(stored: StoredSchedule, maker_name: Option<String>) -> Result<Self, StoreError> {
+        let timing = Timing::from_stored(&stored.timing)?;
         let (frequency, weekday, day_of_month) = timing.days.parts();
         Ok(Self {
-            id: kept.id,
-            report: kept.report,
+            id: stored.id,
+            report: stored.report,
             maker: ActivityRecorder {
-                id: kept.maker,
+                id: stored.maker,
                 name: maker_name,
             },
             frequency,
             at: timing.at.format("%H:%M").to_string(),
             time_zone: timing.zone.name().to_owned(),
-            weekday: weekday.map(weekday_key),
+            weekday: weekday.map(DayOfWeek::from),
             day_of_month,
-            recipients: kept.recipients,
-            active: kept.active,
-            suspended: kept.suspended,
-            next_run_at: kept.next_run_at,
-            pending: kept.pending.map(Pending::from),
-            created_at: kept.created_at,
-            updated_at: kept.updated_at,
+            recipients: stored.recipients,
+            active: stored.active,
+            suspended: stored.suspended,
+            next_run_at: stored.next_run_at,
+            pending: stored.pending.map(Pending::from),
+            created_at: stored.created_at,
+            updated_at: stored.updated_at,
         })
     }
 }
 
-/// What a client writes of a schedule.
+/// The body with which a client writes a schedule.
 #[derive(Debug, Clone, ToSchema)]
-#[allow(dead_code, reason = "read as the form that it makes; this describes it")]
+#[allow(dead_code, reason = "describes the body; it is parsed as the form")]
 #[schema(example = json!({
     "frequency": "weekly", "weekday": "monday", "at": "08:00", "time_zone": "Europe/London", "recipients": ["ada"]
 }))]
 pub struct NewScheduleBody {
     /// How often it runs.
     frequency: Frequency,
-    /// The time of day, `HH:MM` from `00:00` to `23:59`, by clocks of the time zone. On a day on which clocks leave it out
-    /// it runs at the first moment after the gap; where they show it twice it runs at the first.
+    /// The time of day in the time zone: `HH:MM` from `00:00` to `23:59`. A time that does not exist on a day becomes the
+    /// first moment after the gap. A time that occurs twice is the first of the two.
     at: String,
-    /// The time zone, an IANA name: the organisation's unless given.
+    /// The time zone: an IANA name. Default: the organisation's.
     #[schema(required = false)]
     time_zone: String,
-    /// On which day of the week, of a weekly one: `monday` unless given.
+    /// The day of the week of a weekly schedule. Default: `monday`.
     weekday: Option<DayOfWeek>,
-    /// On which day of the month, of a monthly or quarterly one: 1 unless given. In a month that is shorter it is the last
-    /// day. Quarters begin with January, April, July and October.
+    /// The day of the month of a monthly or quarterly schedule. Default: 1. In a shorter month it is the last day. Quarters
+    /// begin with January, April, July and October.
     #[schema(minimum = 1, maximum = 31)]
     day_of_month: Option<u32>,
-    /// Who receives it. Each is the id of a user who is active and has reporting access by their role in the directory and an
-    /// e-mail address there, or an e-mail address: that user's, or one outside the directory whose domain the server may
-    /// send reports to. Who is named twice is there once.
+    /// The recipients. Each is the id of an active user that has an e-mail address and reporting access by its role in the
+    /// directory, or the address of such a user, or an address outside the directory of a domain that the server may send
+    /// reports to. A recipient that is sent twice is stored once.
     #[schema(min_items = 1, max_items = 100)]
     recipients: Vec<String>,
-    /// Whether it runs by itself: `true` unless given.
+    /// Whether it runs at its times. Default: `true`.
     #[schema(required = false)]
     active: bool,
 }
 
-/// What a client changes of a schedule, by a merge patch (RFC 7396). `null` puts a member to what it is unless given.
+/// A merge patch of a schedule (RFC 7396). `null` sets a member to its default.
 #[derive(Debug, Clone, ToSchema)]
-#[allow(dead_code, reason = "read as the form that it makes; this describes it")]
+#[allow(dead_code, reason = "describes the body; it is parsed as the form")]
 #[schema(example = json!({"active": false}))]
 pub struct SchedulePatch {
-    /// How often it runs from now on. A `weekday` or `day_of_month` that has no meaning any more goes by itself.
+    /// The new frequency. A `weekday` or `day_of_month` that it does not have is removed.
     #[schema(required = false)]
     frequency: Frequency,
-    /// The time of day from now on.
+    /// The new time of day.
     #[schema(required = false)]
     at: String,
-    /// The time zone from now on.
+    /// The new time zone.
     time_zone: Option<String>,
-    /// On which day of the week from now on.
+    /// The new day of the week.
     weekday: Option<DayOfWeek>,
-    /// On which day of the month from now on.
+    /// The new day of the month.
     #[schema(minimum = 1, maximum = 31)]
     day_of_month: Option<u32>,
-    /// Who receives it from now on: all of them.
+    /// All new recipients.
     #[schema(required = false, min_items = 1, max_items = 100)]
     recipients: Vec<String>,
-    /// `false` pauses it; `true` resumes one that was paused or suspended. Runs missed meanwhile are not made up.
+    /// `false` pauses the schedule. `true` resumes a paused or suspended one; missed runs are not made up.
     active: Option<bool>,
 }
 
-/// A schedule as a client writes it; its recipients are not looked up yet.
+/// A parsed body. Its recipients are not checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScheduleForm {
     timing: Timing,
@@ -221,25 +207,32 @@ pub struct ScheduleForm {
 }
 
 impl ScheduleForm {
-    /// Reads a body, at most `depth` objects and arrays deep. `zone` counts where it names none.
+    /// Parses a body with at most `depth` nested objects and arrays. `zone` is the default time zone.
     ///
     /// # Errors
     ///
     /// Every fault, with its pointer.
     pub fn parse(text: &str, depth: usize, zone: Tz) -> Result<Self, Vec<Fault>> {
-        parse_body(text, depth, |node, _, faults| Self::read(node, zone, faults))
+        parse_body(text, depth, |node, _, faults| {
+            Self::parse_node(node, zone, faults)
+        })
     }
 
-    /// What the patch makes of a kept schedule.
+    /// The stored schedule after a patch.
     ///
     /// # Errors
     ///
-    /// Every fault, at its place in the patch.
-    pub fn patched(kept: &KeptSchedule, patch: &Value, depth: usize, zone: Tz) -> Result<Self, Vec<Fault>> {
-        let mut after = merge_patch(representation(kept), patch);
-        let frequency = after["frequency"].as_str().and_then(Frequency::from_key);
+    /// Every fault, with its pointer in the patch.
+    pub fn patched(
+        stored: &StoredSchedule,
+        patch: &Value,
+        depth: usize,
+        zone: Tz,
+    ) -> Result<Self, Vec<Fault>> {
+        let mut after = merge_patch(to_body(stored), patch);
+        let frequency = after["frequency"].as_str().and_then(parse_key::<Frequency>);
         if let (Some(frequency), Some(members)) = (frequency, after.as_object_mut()) {
-            // What belonged to another frequency goes along with it, unless it is asked for.
+            // The day of the old frequency is removed, unless the patch sets it.
             for (member, has) in [
                 ("weekday", frequency.has_weekday()),
                 ("day_of_month", frequency.has_day_of_month()),
@@ -252,7 +245,7 @@ impl ScheduleForm {
         Self::parse(&after.to_string(), depth, zone)
     }
 
-    fn read(node: &Node<'_>, zone: Tz, faults: &mut Vec<Fault>) -> Option<Self> {
+    fn parse_node(node: &Node<'_>, zone: Tz, faults: &mut Vec<Fault>) -> Option<Self> {
         let known = [
             "frequency",
             "at",
@@ -263,68 +256,36 @@ impl ScheduleForm {
             "active",
         ];
         let mut form = Form::from_node(node, &Place::Root, "a schedule", &known, faults)?;
-        let frequency = needed(
-            &mut form,
-            "frequency",
-            "one of `daily`, `weekly`, `monthly`, `quarterly`",
-            Frequency::from_key,
-        );
-        let at = needed(
-            &mut form,
-            "at",
-            "a time of day from `00:00` to `23:59`",
-            time_of_day,
-        );
+        let frequency = parse_required(&mut form, "frequency", FREQUENCIES, parse_key);
+        let at = parse_required(&mut form, "at", TIMES_OF_DAY, parse_time_of_day);
         let zone = form
             .read("time_zone", |node, place| {
-                parse_with(
-                    node,
-                    place,
-                    "the IANA name of a time zone, such as `Europe/London`",
-                    |text| text.parse().ok(),
-                )
+                parse_with(node, place, TIME_ZONES, |text| text.parse().ok())
             })
             .unwrap_or(zone);
-        let weekday = form.read("weekday", |node, place| {
-            parse_with(node, place, "a day of the week: `monday` to `sunday`", weekday_of)
-        });
-        let day_of_month = form.read("day_of_month", day_of_month);
-        if let Some(frequency) = frequency {
-            if !frequency.has_weekday() && form.get("weekday").is_some() {
-                form.add_fault("weekday", "only a weekly schedule has a day of the week");
-            }
-            if !frequency.has_day_of_month() && form.get("day_of_month").is_some() {
-                form.add_fault(
-                    "day_of_month",
-                    "only a monthly or quarterly schedule has a day of the month",
-                );
-            }
-        }
-        let recipients = recipients(&mut form);
+        let days = parse_days(&mut form, frequency);
+        let recipients = parse_recipients(&mut form);
         let active = form.flag("active").unwrap_or(true);
-        let day = day_of_month.unwrap_or(1);
-        let days = match frequency? {
-            Frequency::Daily => RunDays::Daily,
-            Frequency::Weekly => RunDays::Weekly(weekday.unwrap_or(Weekday::Mon)),
-            Frequency::Monthly => RunDays::Monthly(day),
-            Frequency::Quarterly => RunDays::Quarterly(day),
-        };
         Some(Self {
-            timing: Timing { days, at: at?, zone },
+            timing: Timing {
+                days: days?,
+                at: at?,
+                zone,
+            },
             recipients,
             active,
         })
     }
 
-    /// Who is to receive it, as it was sent: for [`settle`].
+    /// The recipients as they were sent, for [`resolve_recipients`].
     pub fn recipients(&self) -> &[String] {
         &self.recipients
     }
 
-    /// A new schedule, for the `recipients` that were settled.
-    pub fn made(&self, recipients: Vec<String>, now: Timestamp) -> NewSchedule {
+    /// A new schedule with checked recipients.
+    pub fn to_new(&self, recipients: Vec<String>, now: Timestamp) -> NewSchedule {
         NewSchedule {
-            timing: self.timing.to_kept(),
+            timing: self.timing.to_stored(),
             recipients,
             active: self.active,
             suspended: None,
@@ -332,14 +293,19 @@ impl ScheduleForm {
         }
     }
 
-    /// What becomes of a kept schedule, for the `recipients` that were settled. It goes on to its next moment unless that
-    /// has become another one; one that is resumed begins with the next moment after `now`.
-    pub fn changed(&self, kept: &KeptSchedule, recipients: Vec<String>, now: Timestamp) -> NewSchedule {
-        let new = self.made(recipients, now);
-        let goes_on = new.active && kept.active && new.timing == kept.timing;
+    /// The new content of a stored schedule, with checked recipients. Its next run stays if its times stay. A resumed
+    /// schedule runs at the first time after `now`.
+    pub fn to_changed(
+        &self,
+        stored: &StoredSchedule,
+        recipients: Vec<String>,
+        now: Timestamp,
+    ) -> NewSchedule {
+        let new = self.to_new(recipients, now);
+        let keeps_next_run = new.active && stored.active && new.timing == stored.timing;
         NewSchedule {
-            suspended: kept.suspended.clone().filter(|_| !new.active),
-            next_run_at: kept.next_run_at.filter(|_| goes_on).or(new.next_run_at),
+            suspended: stored.suspended.clone().filter(|_| !new.active),
+            next_run_at: stored.next_run_at.filter(|_| keeps_next_run).or(new.next_run_at),
             ..new
         }
     }
@@ -355,58 +321,90 @@ impl Frequency {
     }
 }
 
-/// A kept schedule as a client would write it.
-fn representation(kept: &KeptSchedule) -> Value {
-    let timing = &kept.timing;
-    let weekday = timing.weekday.and_then(|day| usize::try_from(day - 1).ok());
-    let weekday = weekday.and_then(|place| WEEKDAYS.get(place)).map(|(key, _)| *key);
+/// A stored schedule as the body that a client would send.
+fn to_body(stored: &StoredSchedule) -> Value {
+    let timing = &stored.timing;
+    let weekday = Timing::from_stored(timing)
+        .ok()
+        .and_then(|timing| timing.days.parts().1);
     json!({
         "frequency": timing.frequency,
         "at": format!("{:02}:{:02}", timing.at_minute / 60, timing.at_minute % 60),
         "time_zone": timing.time_zone,
-        "weekday": weekday,
+        "weekday": weekday.map(DayOfWeek::from),
         "day_of_month": timing.day_of_month,
-        "recipients": kept.recipients,
-        "active": kept.active,
+        "recipients": stored.recipients,
+        "active": stored.active,
     })
 }
 
-/// A text that must be there and mean something.
-fn needed<T>(
+/// The allowed values of members, for faults.
+const FREQUENCIES: &str = "one of `daily`, `weekly`, `monthly`, `quarterly`";
+const TIMES_OF_DAY: &str = "a time of day from `00:00` to `23:59`";
+const TIME_ZONES: &str = "the IANA name of a time zone, such as `Europe/London`";
+const DAYS_OF_WEEK: &str = "a day of the week: `monday` to `sunday`";
+
+/// Parses the key of an enum.
+fn parse_key<T: FromStr>(text: &str) -> Option<T> {
+    text.parse().ok()
+}
+
+/// Parses a required text.
+fn parse_required<T>(
     form: &mut Form<'_, '_, '_>,
     key: &str,
-    what: &str,
-    of: impl FnOnce(&str) -> Option<T>,
+    allowed: &str,
+    parse: impl FnOnce(&str) -> Option<T>,
 ) -> Option<T> {
     if form.get(key).is_none() {
-        form.add_fault(key, format!("a schedule needs this: {what}"));
+        form.add_fault(key, format!("a schedule needs this: {allowed}"));
     }
-    form.read(key, |node, place| parse_with(node, place, what, of))
+    form.read(key, |node, place| parse_with(node, place, allowed, parse))
 }
 
-/// `HH:MM` and nothing else: two digits each, and no midnight at the end of the day.
-fn time_of_day(text: &str) -> Option<NaiveTime> {
+/// Parses the day of the week or of the month. A day that the frequency does not have is a fault.
+fn parse_days(form: &mut Form<'_, '_, '_>, frequency: Option<Frequency>) -> Option<RunDays> {
+    let weekday = form.read("weekday", |node, place| {
+        parse_with(node, place, DAYS_OF_WEEK, parse_key::<DayOfWeek>)
+    });
+    let day_of_month = form.read("day_of_month", parse_day_of_month);
+    let frequency = frequency?;
+    if !frequency.has_weekday() && form.get("weekday").is_some() {
+        form.add_fault("weekday", "only a weekly schedule has a day of the week");
+    }
+    if !frequency.has_day_of_month() && form.get("day_of_month").is_some() {
+        form.add_fault(
+            "day_of_month",
+            "only a monthly or quarterly schedule has a day of the month",
+        );
+    }
+    let day_of_month = day_of_month.unwrap_or(1);
+    Some(match frequency {
+        Frequency::Daily => RunDays::Daily,
+        Frequency::Weekly => RunDays::Weekly(weekday.unwrap_or(DayOfWeek::Monday).into()),
+        Frequency::Monthly => RunDays::Monthly(day_of_month),
+        Frequency::Quarterly => RunDays::Quarterly(day_of_month),
+    })
+}
+
+/// Parses `HH:MM`: two digits each, from `00:00` to `23:59`.
+fn parse_time_of_day(text: &str) -> Option<NaiveTime> {
     let (hour, minute) = text.split_once(':')?;
-    let two = |digits: &str| {
-        let both = digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_digit());
-        both.then(|| digits.parse().ok()).flatten()
+    let two_digits = |digits: &str| {
+        let valid = digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_digit());
+        valid.then(|| digits.parse().ok()).flatten()
     };
-    NaiveTime::from_hms_opt(two(hour)?, two(minute)?, 0)
+    NaiveTime::from_hms_opt(two_digits(hour)?, two_digits(minute)?, 0)
 }
 
-fn weekday_of(text: &str) -> Option<Weekday> {
-    let found = WEEKDAYS.iter().find(|(key, _)| *key == text);
-    found.map(|(_, day)| *day)
-}
-
-fn day_of_month(node: &Node<'_>, place: &Place<'_>) -> Result<u32, Fault> {
+fn parse_day_of_month(node: &Node<'_>, place: &Place<'_>) -> Result<u32, Fault> {
     let day = node.as_i64().and_then(|day| u32::try_from(day).ok());
     day.filter(|day| (1..=31).contains(day))
         .ok_or_else(|| place.fault("write a whole number from 1 to 31"))
 }
 
-/// The recipients at their own places, repeats included, so that each can still be pointed to.
-fn recipients(form: &mut Form<'_, '_, '_>) -> Vec<String> {
+/// Parses the recipients. Repeated ones stay, so that faults of the next step have the right pointers.
+fn parse_recipients(form: &mut Form<'_, '_, '_>) -> Vec<String> {
     let place = form.place().member("recipients");
     let elements = form.get("recipients").map(|node| node.as_array());
     let elements = match elements {
@@ -429,38 +427,38 @@ fn recipients(form: &mut Form<'_, '_, '_>) -> Vec<String> {
     recipients
 }
 
-/// The recipients as they are kept: users' ids and addresses, as they were sent, in that order. Somebody who was named by
-/// several of them is there once, as they were named first.
+/// Checks recipients with the directory and the rules. Returns users' ids and addresses as they were sent, in the same order,
+/// without repeated recipients.
 ///
 /// # Errors
 ///
-/// Where the store fails; and, within, a fault for each who can't be one, in the same words whatever the reason.
-pub async fn settle(
+/// The store fails. Within: a fault for each invalid recipient, with the same text for each reason.
+pub async fn resolve_recipients(
     store: &Store,
     org: &OrgId,
     recipients: &[String],
     rules: &RecipientRules,
 ) -> Result<Result<Vec<String>, Vec<Fault>>, StoreError> {
-    let (mut settled, mut faults) = (Vec::with_capacity(recipients.len()), Vec::new());
-    let mut seen = HashSet::new();
+    let (mut resolved, mut faults) = (Vec::with_capacity(recipients.len()), Vec::new());
+    let mut identities = HashSet::new();
     let place = Place::Root.member("recipients");
     for (index, text) in recipients.iter().enumerate() {
-        let Ok(recipient) = rights::recipient(store, org, text, rules).await? else {
+        let Ok(recipient) = rights::find_recipient(store, org, text, rules).await? else {
             let fault = NotARecipient::NoAccess.to_string();
             faults.push(place.element(index).fault(fault));
             continue;
         };
-        let kept = recipient.kept(text);
-        let who = match recipient {
+        let stored = recipient.to_stored(text);
+        let identity = match recipient {
             Recipient::User(rights) => (Some(rights.user), None),
             Recipient::Address(address) => (None, Some(address)),
         };
-        if seen.insert(who) {
-            settled.push(kept);
+        if identities.insert(identity) {
+            resolved.push(stored);
         }
     }
     Ok(if faults.is_empty() {
-        Ok(settled)
+        Ok(resolved)
     } else {
         Err(faults)
     })

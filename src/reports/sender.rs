@@ -1,32 +1,41 @@
-//! The sender: turns schedules into runs and runs into messages, beside the requests, in every replica (product text,
-//! section 9).
+//! The sender: turns due schedules into runs, and runs into messages. It works in every replica, beside the requests. See
+//! `docs/specification.md#runs-and-retries`.
 //!
-//! [`Sender::run`] is the loop: of what is due a batch becomes runs, runs are claimed, and each is an attempt of its own
-//! (the file `attempt`), up to [`RUNS_AT_ONCE`] at a time. [`Sender::work`] does the same until nothing is due.
+//! [`Sender::run`] is the loop. It starts tasks and never waits for the lock, the backlog or the mail of one organisation:
 //!
-//! What it promises:
-//! - A moment of a schedule has one run, and a run one worker, whatever number of replicas there is: see the store's
-//!   `runs`. What was missed while no server ran is made up, the oldest first, each for its own moment.
-//! - One organisation's backlog is not another one's: no more of it becomes runs than is soon sent, and runs are begun of
-//!   one organisation after the other. A schedule that can't become a run holds up none behind it.
-//! - A message is noted as soon as the mail server has taken it. It is sent twice only where the process ends between the
-//!   two, or where the server takes a message and its answer doesn't come; and then under the same `Message-ID`.
-//! - Who may see what is asked anew at every attempt, and an attempt begins no message once what it was told is older than
-//!   [`SenderOptions::rights_hold`]; nothing is remembered between two.
-//! - An attempt counts from its claim on: a run that ends its process each time is given up like any other.
-//! - Nothing waits for a slow mail server but the run that speaks to it, and large messages, which take turns: every step
-//!   has a limit of time, and what fails, be it a panic, fails in its own run.
-//! - Memory is bounded: each of the [`RUNS_AT_ONCE`] runs holds one file, no larger than what may be attached, and of
-//!   messages, which are some three times as large as their files, [`LARGE_AT_ONCE`] with large files are made at once.
+//! | file | content |
+//! | --- | --- |
+//! | `queue` | a task for each organisation with due schedules: it creates their runs |
+//! | `attempt`, `conclusion` | a task for each claimed run: an attempt, and how it ended |
+//! | `tasks` | the tasks of the loop, and the turns of organisations |
+//! | `limit` | the limits on exports and large messages |
 //!
-//! Neither the log lines nor the metrics name an organisation, an address, a report or a secret.
+//! [`Sender::work`] does the same until nothing is due.
+//!
+//! Invariants:
+//!
+//! - Each time of a schedule has one run, and a run one worker, on any number of replicas: see the store's `runs`. Times that
+//!   were missed because no server ran are made up, the oldest first, each with its own run.
+//! - Organisations are independent. Each has one queue task, and a maximum of runs, exports and large messages at the same
+//!   time. Only as many due schedules of an organisation become runs as are sent soon. Runs are claimed in turns.
+//! - A message is noted as soon as the mail server accepted it. It is sent twice only if the process ends between the two, or
+//!   if the server's answer gets lost. Both messages have the same `Message-ID`.
+//! - Each attempt reads the rights again. An attempt starts no message after [`SenderOptions::rights_valid_for`].
+//! - The claim counts the attempt. So a run that ends its process each time fails like any other.
+//! - Each step has a time limit, and a failure or a panic in a run ends this run's attempt only.
+//! - Memory is bounded. Each of the [`RUNS_AT_ONCE`] runs holds one file of at most the size that may be attached. A message
+//!   is about three times as large as its file, and [`LARGE_AT_ONCE`] large messages are in memory at once.
+//!
+//! The log and the metrics contain no organisation, address, report or secret.
 
 mod attempt;
 mod conclusion;
+mod limit;
 mod metrics;
+mod queue;
 pub(super) mod resolved_report;
+mod tasks;
 
-use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
@@ -34,54 +43,53 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::sync::watch;
 
 use crate::base::clock::Clock;
 use crate::reports::mailer::Mailer;
 use crate::reports::packed_export::Sizes;
 use crate::reports::rights::RecipientRules;
-use crate::reports::timing::Timing;
-use crate::store::{Claim, DuePlace, DueSchedule, Store, StoreError};
-use attempt::{Fault, Verdict};
-use conclusion::ATTEMPTS;
+use crate::store::{Claim, Store, StoreError};
+use attempt::{AttemptEnd, AttemptError};
+use conclusion::MAX_ATTEMPTS;
+use limit::{OrganisationLimit, OrganisationPermit};
+use tasks::{Rest, RunEnded, Tasks};
 
-/// Runs that one process works on at once.
+/// The maximum number of runs that one process works on at the same time.
 pub const RUNS_AT_ONCE: usize = 8;
-/// How many of them may belong to one organisation, so that another one's still find a place beside those.
+/// The maximum number of them that belong to one organisation.
 pub const RUNS_OF_ONE_ORGANISATION: usize = 6;
-/// Exports that one process reads from the database at once for messages.
-pub const EXPORTS_AT_ONCE: usize = 2;
-/// Messages with large files that one process makes and sends at once.
+/// The maximum number of exports for messages that one process reads from the database at the same time.
+pub const EXPORTS_AT_ONCE: usize = 3;
+/// The maximum number of them that belong to one organisation.
+pub const EXPORTS_OF_ONE_ORGANISATION: usize = 2;
+/// The maximum number of messages with large files that one process sends at the same time.
 pub const LARGE_AT_ONCE: usize = 4;
-/// Due schedules taken from the database at a time.
-const DUE_AT_A_TIME: u32 = 64;
-/// An organisation that has so many runs due, or more, gets no further ones until some of them have ended.
-const CROWDED: u32 = 64;
+/// The maximum number of them that belong to one organisation.
+pub const LARGE_OF_ONE_ORGANISATION: usize = 3;
 
-/// What an operator, or a test, can set about the sender.
+/// The settings of the sender.
 #[derive(Debug, Clone)]
 pub struct SenderOptions {
-    /// How often it looks for what is due.
+    /// The time between two looks for due schedules and runs.
     pub poll: Duration,
-    /// How long a run stays with a replica that says nothing any more. It is renewed while the replica works.
+    /// How long a claimed run stays with a replica that does not renew the lease.
     pub lease: Duration,
-    /// The longest that one message may take, whatever the mailer does: longer than the mailer's own limit for a message,
-    /// which says what took so long.
+    /// The time limit of a message. It is longer than the mailer's own limit, whose error says which step took too long.
     pub send_within: Duration,
-    /// The longest that an export may take to be packed, once it has its turn.
+    /// The time limit of packing an export, after it got a permit.
     pub pack_within: Duration,
-    /// How long what an attempt was told about rights holds: no message is begun later, but for the first.
-    pub rights_hold: Duration,
-    /// How long messages that are being sent may still take once the sender is told to stop.
+    /// How long an attempt uses the rights that it has read. Later it starts no message, except its first.
+    pub rights_valid_for: Duration,
+    /// How long messages that are being sent may take after the sender is stopped.
     pub stop_within: Duration,
-    /// How long a download link is good for, in hours.
+    /// How long a download link is valid, in hours.
     pub link_hours: u32,
-    /// Where the server is reached from outside, for download links: `https://rollbook.example.org`.
+    /// The public URL of the server, for download links: `https://rollbook.example.org`.
     pub public_url: String,
-    /// Past which sizes a file is compressed, and linked instead of attached.
+    /// The sizes above which a file is compressed or linked.
     pub sizes: Sizes,
-    /// Who may receive what.
+    /// The rules for recipients.
     pub recipients: RecipientRules,
 }
 
@@ -92,7 +100,7 @@ impl Default for SenderOptions {
             lease: Duration::from_secs(30),
             send_within: Duration::from_secs(660),
             pack_within: Duration::from_secs(600),
-            rights_hold: Duration::from_secs(120),
+            rights_valid_for: Duration::from_secs(120),
             stop_within: Duration::from_secs(5),
             link_hours: 168,
             public_url: "http://127.0.0.1:8080".to_owned(),
@@ -102,165 +110,80 @@ impl Default for SenderOptions {
     }
 }
 
-/// Sends what is due.
+/// Sends due reports.
 #[derive(Clone)]
 pub struct Sender(Arc<Inner>);
 
-/// What every attempt has at hand.
+/// What all tasks share.
 struct Inner {
     store: Store,
     mailer: Mailer,
     options: SenderOptions,
-    exports: Arc<Semaphore>,
-    large: Arc<Semaphore>,
-}
-
-/// What the loop has under way.
-#[derive(Default)]
-struct Desk {
-    running: JoinSet<Ended>,
-    places: Places,
-    /// Where the next batch of what is due begins; `None`: with the longest due.
-    next: Option<DuePlace>,
-}
-
-/// Which organisation's run has ended.
-struct Ended {
-    org: i64,
-}
-
-/// How many runs of each organisation are under way, by its key, and whose turn it is.
-#[derive(Default)]
-struct Places {
-    under_way: HashMap<i64, usize>,
-    /// Organisations of which a run was begun in this round.
-    served: HashSet<i64>,
-}
-
-impl Places {
-    fn take(&mut self, org: i64) {
-        *self.under_way.entry(org).or_default() += 1;
-        self.served.insert(org);
-    }
-
-    fn give_back(&mut self, org: i64) {
-        if let Some(places) = self.under_way.get_mut(&org) {
-            *places = places.saturating_sub(1);
-            if *places == 0 {
-                self.under_way.remove(&org);
-            }
-        }
-    }
-
-    /// The organisations that have as many as they may, and those that had their turn.
-    fn passed_over(&self) -> Vec<i64> {
-        let full = self
-            .under_way
-            .iter()
-            .filter(|(_, places)| **places >= RUNS_OF_ONE_ORGANISATION);
-        let mut passed_over = self.served.clone();
-        passed_over.extend(full.map(|(org, _)| *org));
-        passed_over.into_iter().collect()
-    }
-
-    /// Gives everybody a turn again; false where nobody had one.
-    fn next_round(&mut self) -> bool {
-        let had = !self.served.is_empty();
-        self.served.clear();
-        had
-    }
-
-    fn note(&mut self, ended: Result<Ended, tokio::task::JoinError>) {
-        match ended {
-            Ok(ended) => self.give_back(ended.org),
-            // A panic is caught within the task; the runtime itself ends it only when all ends.
-            Err(error) => tracing::error!(%error, "a run ended without a word"),
-        }
-    }
-}
-
-impl Desk {
-    /// Notes what has ended by now.
-    fn clear(&mut self) {
-        while let Some(ended) = self.running.try_join_next() {
-            self.places.note(ended);
-        }
-    }
+    exports: OrganisationLimit,
+    large: OrganisationLimit,
 }
 
 impl Sender {
-    /// A sender over a store and a mailer. It does nothing until it is run.
+    /// A sender with a store and a mailer. It sends nothing until it is run.
     pub fn new(store: Store, mailer: Mailer, options: SenderOptions) -> Self {
         Self(Arc::new(Inner {
             store,
             mailer,
             options,
-            exports: Arc::new(Semaphore::new(EXPORTS_AT_ONCE)),
-            large: Arc::new(Semaphore::new(LARGE_AT_ONCE)),
+            exports: OrganisationLimit::new(EXPORTS_AT_ONCE, EXPORTS_OF_ONE_ORGANISATION),
+            large: OrganisationLimit::new(LARGE_AT_ONCE, LARGE_OF_ONE_ORGANISATION),
         }))
     }
 
-    /// Sends whatever comes due until `stopped` is ready. Messages that are being sent then may end within
-    /// [`SenderOptions::stop_within`]; runs that are not done by then are given back, or their leases run out.
+    /// Sends due reports until `stopped` is ready. Then messages that are being sent may end within
+    /// [`SenderOptions::stop_within`]. Other runs are given back, or their leases expire.
     ///
-    /// A future that is dropped stops at once, wherever it is.
+    /// If the future is dropped, the sender stops at once.
     pub async fn run(self, stopped: impl Future<Output = ()> + Send) {
         metrics::describe();
         let (stop, stopping) = watch::channel(false);
         let mut stopped = pin!(stopped);
-        let mut desk = Desk::default();
+        let mut tasks = Tasks::new(Rest::For(self.0.options.poll));
         loop {
-            let filling = AssertUnwindSafe(self.0.fill(&mut desk, &stopping)).catch_unwind();
-            let filled = tokio::select! {
+            let starting = AssertUnwindSafe(self.0.start_due(&mut tasks, &stopping)).catch_unwind();
+            let started = tokio::select! {
                 biased;
                 () = &mut stopped => break,
-                filled = filling => filled,
+                started = starting => started,
             };
-            desk.clear();
-            match filled {
-                Ok(Ok(true)) => continue,
-                Ok(Ok(false)) => {}
-                Ok(Err(error)) => tracing::error!(%error, "what is due can't be found; it is tried again"),
-                Err(_) => tracing::error!("looking for what is due panicked; it is tried again"),
+            match started {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "due reports can't be found; the sender tries again")
+                }
+                Err(_) => tracing::error!("finding due reports panicked; the sender tries again"),
             }
             tokio::select! {
                 () = &mut stopped => break,
-                Some(ended) = desk.running.join_next() => desk.places.note(ended),
+                true = tasks.wait_for_end() => {}
                 () = self.0.store.sender_woken() => {}
                 () = tokio::time::sleep(self.0.options.poll) => {}
             }
         }
-        let mut running = desk.running;
-        let _ = stop.send(true); // without a receiver there is no run to stop
-        let rest = async { while running.join_next().await.is_some() {} };
-        if tokio::time::timeout(self.0.options.stop_within, rest)
-            .await
-            .is_err()
-        {
+        let _ = stop.send(true); // an error means that no run is left
+        if tasks.stop(self.0.options.stop_within).await.is_err() {
             tracing::warn!("a message is still being sent while the server stops: it may be sent twice");
         }
-        running.shutdown().await;
     }
 
-    /// Sends whatever is due by the server's clock, until nothing is.
+    /// Sends all reports that are due by the server's clock.
     ///
     /// # Errors
     ///
-    /// Where what is due can't be found. What fails within a run is noted with the run, and a schedule that can't become
-    /// one is told to the log.
+    /// Due schedules or runs can't be found. An error within a run is noted with the run, and an error of a schedule in the
+    /// log.
     pub async fn work(&self) -> Result<(), StoreError> {
-        // The sender is kept until the end: nobody says stop.
         let (_stop, stopping) = watch::channel(false);
-        let mut desk = Desk::default();
+        let mut tasks = Tasks::new(Rest::UntilTheEnd);
         loop {
-            let again = self.0.fill(&mut desk, &stopping).await?;
-            desk.clear();
-            if again {
-                continue;
-            }
-            match desk.running.join_next().await {
-                Some(ended) => desk.places.note(ended),
-                None => return Ok(()),
+            self.0.start_due(&mut tasks, &stopping).await?;
+            if !tasks.wait_for_end().await {
+                return Ok(());
             }
         }
     }
@@ -271,181 +194,86 @@ impl Inner {
         self.store.clock()
     }
 
-    /// Makes a batch of the runs that are due, and begins as many as there is room for. True where there may be more that
-    /// is due.
-    async fn fill(
+    /// Starts queue tasks for organisations with due schedules, and claims and starts due runs.
+    async fn start_due(
         self: &Arc<Self>,
-        desk: &mut Desk,
+        tasks: &mut Tasks,
         stopping: &watch::Receiver<bool>,
-    ) -> Result<bool, StoreError> {
-        let queued = self.queue_due(&mut desk.next).await;
-        while desk.running.len() < RUNS_AT_ONCE {
-            let Some(claim) = self.claim(&mut desk.places).await? else {
+    ) -> Result<(), StoreError> {
+        tasks.note_ended();
+        let queued = self.start_queues(tasks).await;
+        while tasks.has_room_for_run() {
+            let Some(claim) = self.claim(tasks).await? else {
                 break;
             };
-            desk.places.take(claim.org_key());
-            desk.running
-                .spawn(Arc::clone(self).attend(claim, stopping.clone()));
+            let org = claim.org_key();
+            tasks.start_run(org, Arc::clone(self).run_attempt(claim, stopping.clone()));
         }
         queued
     }
 
-    /// Claims the run that has waited longest of those organisations whose turn it is.
-    async fn claim(&self, places: &mut Places) -> Result<Option<Claim>, StoreError> {
+    /// Claims the run that has been due for the longest time, of the organisations that have a turn.
+    async fn claim(&self, tasks: &mut Tasks) -> Result<Option<Claim>, StoreError> {
         loop {
             let (now, lease) = (self.clock().now(), self.options.lease);
-            let claim = self.store.claim_run(now, lease, &places.passed_over()).await?;
-            if claim.is_some() || !places.next_round() {
+            let claim = self
+                .store
+                .claim_run(now, lease, &tasks.turns.passed_over())
+                .await?;
+            if claim.is_some() || !tasks.turns.next_round() {
                 return Ok(claim);
             }
         }
     }
 
-    /// Makes a run of a moment that has come of each schedule of the batch that begins at `next`. True where there may be
-    /// more.
-    ///
-    /// The batches go through everything that is due, and then from the beginning: so what fails is tried again without
-    /// being in the way.
-    async fn queue_due(&self, next: &mut Option<DuePlace>) -> Result<bool, StoreError> {
-        let now = self.clock().now();
-        let crowded = self.store.crowded_organisations(now, CROWDED).await?;
-        let batch = self
-            .store
-            .due_schedules(now, *next, &crowded, DUE_AT_A_TIME)
-            .await?;
-        *next = batch.next;
-        let (mut queued, mut failed) = (0, 0);
-        // A locked organisation is tried once for each batch, so that it does not delay the others.
-        let mut locked = HashSet::new();
-        for due in batch.due {
-            let made = match due {
-                Ok(due) if locked.contains(&due.org) => Err(StoreError::Busy),
-                Ok(due) => {
-                    let made = self.queue(&due).await;
-                    if matches!(made, Err(StoreError::Busy)) {
-                        locked.insert(due.org);
-                    }
-                    made
-                }
-                Err(error) => Err(error),
-            };
-            match made {
-                Ok(()) => queued += 1,
-                Err(error) => {
-                    // They are likely to fail for one reason, and many times.
-                    if failed == 0 {
-                        tracing::error!(%error, "a schedule that is due can't become a run; it is tried again");
-                    }
-                    failed += 1;
-                }
-            }
-        }
-        if failed > 1 {
-            tracing::error!(
-                failed,
-                "schedules that are due can't become runs; they are tried again"
-            );
-        }
-        Ok(next.is_some() || queued > 0)
-    }
-
-    async fn queue(&self, due: &DueSchedule) -> Result<(), StoreError> {
-        match Timing::from_kept(&due.timing) {
-            Ok(timing) => {
-                self.store.queue_run(due, timing.next_after(due.run_at)).await?;
-            }
-            Err(error) => {
-                tracing::error!(%error, "a schedule can't be read and is suspended");
-                let reason = "the schedule's own times can't be read any more";
-                self.store.park_schedule(due, reason).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Waits for a turn; `None` where the sender is told to stop before.
-    async fn turn(
+    /// Waits for a permit. `None` if the sender is stopped before.
+    async fn acquire(
         &self,
-        turns: &Arc<Semaphore>,
+        limit: &OrganisationLimit,
+        org: i64,
         stopping: &watch::Receiver<bool>,
-    ) -> Option<OwnedSemaphorePermit> {
+    ) -> Option<OrganisationPermit> {
         let mut stopping = stopping.clone();
         tokio::select! {
             biased;
             _ = stopping.wait_for(|stop| *stop) => None,
-            turn = Arc::clone(turns).acquire_owned() => turn.ok(), // the semaphores are never closed
+            permit = limit.acquire(org) => permit,
         }
     }
 
-    /// Works on a run while its lease is kept; a panic is a failed attempt like any other.
-    async fn attend(self: Arc<Self>, claim: Claim, stopping: watch::Receiver<bool>) -> Ended {
-        let began = tokio::time::Instant::now();
-        let worked = async {
-            let outcome = if claim.attempts < ATTEMPTS {
+    /// Makes an attempt at a run while its lease is renewed. A panic fails the attempt.
+    async fn run_attempt(self: Arc<Self>, claim: Claim, stopping: watch::Receiver<bool>) -> RunEnded {
+        let start = tokio::time::Instant::now();
+        let work = async {
+            let end = if claim.attempts < MAX_ATTEMPTS {
                 let attempt = AssertUnwindSafe(self.attempt(&claim, &stopping)).catch_unwind();
-                attempt.await.unwrap_or(Err(Fault::Panicked))
+                attempt.await.unwrap_or(Err(AttemptError::Panicked))
             } else {
-                Ok(Verdict::Abandoned)
+                Ok(AttemptEnd::Abandoned)
             };
-            self.conclude(&claim, outcome, began.elapsed()).await;
+            self.conclude(&claim, end, start.elapsed()).await;
         };
         tokio::select! {
-            () = worked => {}
-            () = self.keep(&claim) => {
-                tracing::warn!(delivery = %claim.delivery, "a run is somebody else's by now, or its schedule is gone");
+            () = work => {}
+            () = self.renew_lease(&claim) => {
+                tracing::warn!(delivery = %claim.delivery, "another worker has claimed a run, or its schedule was deleted");
             }
         }
-        Ended { org: claim.org_key() }
+        RunEnded { org: claim.org_key() }
     }
 
-    /// Renews the lease; ends when it is lost.
-    async fn keep(&self, claim: &Claim) {
+    /// Renews the lease. Returns when it is lost.
+    async fn renew_lease(&self, claim: &Claim) {
         let lease = self.options.lease;
         loop {
             tokio::time::sleep(lease / 3).await;
             match self.store.renew(claim, lease).await {
                 Ok(true) => {}
                 Ok(false) => return,
-                Err(error) => tracing::warn!(%error, "a lease can't be renewed; it is tried again"),
+                Err(error) => {
+                    tracing::warn!(%error, "a lease can't be renewed; the sender tries again")
+                }
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_organisation_never_has_all_places() {
-        const { assert!(RUNS_OF_ONE_ORGANISATION < RUNS_AT_ONCE) };
-        let mut places = Places::default();
-        for _ in 0..RUNS_OF_ONE_ORGANISATION {
-            assert!(places.passed_over().is_empty());
-            places.take(7);
-            assert!(places.next_round());
-        }
-        assert_eq!(places.passed_over(), [7]);
-        assert!(!places.next_round(), "nobody else had a turn");
-        places.give_back(7);
-        assert!(places.passed_over().is_empty());
-        for _ in 1..RUNS_OF_ONE_ORGANISATION {
-            places.give_back(7);
-        }
-        assert!(places.under_way.is_empty());
-    }
-
-    #[test]
-    fn organisations_take_turns() {
-        let mut places = Places::default();
-        for org in [7, 8] {
-            places.take(org);
-            places.give_back(org);
-        }
-        let mut passed_over = places.passed_over();
-        passed_over.sort_unstable();
-        assert_eq!(passed_over, [7, 8]);
-        assert!(places.next_round());
-        assert!(places.passed_over().is_empty());
     }
 }

@@ -5,6 +5,7 @@
 pub(crate) mod deliveries;
 pub(crate) mod link_keys;
 pub(crate) mod report_keys;
+pub(crate) mod resource;
 pub(crate) mod runs;
 pub(crate) mod saved_reports;
 pub(crate) mod schedules;

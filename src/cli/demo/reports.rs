@@ -85,7 +85,7 @@ pub(super) async fn save(store: &Store, org: &OrgId, cast: &[Part]) -> Result<Ve
         };
         let recipients = plan.recipients.iter().filter_map(|variable| part(variable));
         let schedule = NewSchedule {
-            timing: timing.to_kept(),
+            timing: timing.to_stored(),
             recipients: recipients.map(|part| part.user.to_string()).collect(),
             active: true,
             suspended: None,

@@ -1,6 +1,6 @@
-//! `/v1/reports/{id}/deliveries`: what became of a report's sendings (contract sections 9 and 13).
+//! `/v1/reports/{id}/deliveries`: how the runs of a report's schedules ended. See `docs/specification.md#deliveries`.
 //!
-//! Those of one's own schedules, or all for an owner or admin of the organisation: as with the schedules themselves.
+//! A caller sees the deliveries of its own schedules. An owner or admin of the organisation sees all.
 
 use actix_web::{HttpRequest, web};
 use serde::Serialize;
@@ -16,7 +16,7 @@ use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
 use crate::reports::delivery::Delivery;
 
-use super::reports::report_id;
+use super::report_resource::parse_id;
 
 routes! {
     "/v1/reports/{id}/deliveries" => { get: list_deliveries },
@@ -25,18 +25,17 @@ routes! {
 /// A page of deliveries.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DeliveryList {
-    /// Runs that have ended, the one made last first.
+    /// Runs that have ended, the newest first.
     pub deliveries: Vec<Delivery>,
-    /// The next page; null on the last one.
+    /// The path of the next page. Null on the last page.
     #[schema(required = true, example = json!(null))]
     pub next: Option<String>,
 }
 
-/// List what became of a report's schedules, the newest first: of one's own, or of all for an owner or admin of the
-/// organisation.
+/// List the deliveries of the caller's schedules of a report, or of all schedules for an owner or admin of the organisation.
 ///
-/// A run is listed once it has ended. One that is under way or tried again is `pending` on its schedule until then: a failed
-/// attempt is followed by another after 1, 5, 15, 60 and 240 minutes, for those who have not got it yet.
+/// A run is listed after it has ended. Before that it is `pending` on its schedule. A failed attempt is followed by another
+/// one after 1, 5, 15, 60 and 240 minutes, for the recipients that have no message yet.
 #[utoipa::path(
     get,
     path = "/v1/reports/{id}/deliveries",
@@ -44,9 +43,9 @@ pub struct DeliveryList {
     operation_id = "list_deliveries",
     params(
         ("id" = Uuid, Path, description = "The report's id."),
-        ("schedule" = Option<Vec<Uuid>>, Query, description = "Of any of these schedules."),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "Deliveries of a page: 50 unless given."),
-        ("cursor" = Option<String>, Query, description = "From the last page's `next`."),
+        ("schedule" = Option<Vec<Uuid>>, Query, description = "Deliveries of these schedules only."),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "The number of deliveries of a page. Default: 50."),
+        ("cursor" = Option<String>, Query, description = "From `next` of the page before."),
     ),
     responses((status = 200, description = "A page.", body = DeliveryList))
 )]
@@ -65,16 +64,17 @@ async fn list_deliveries(
         .store()
         .deliveries(
             &caller.reports()?,
-            report_id(&id)?,
+            parse_id(&id)?,
             &schedules,
             before,
             listing.limit,
         )
         .await?
         .ok_or_else(Problem::not_found)?;
-    let last = page.items.last().map(|delivery| delivery.key.to_string());
+    let last = page.items.last().map(|last| last.delivery.key.to_string());
     let next = listing.next(page.more, last.as_deref());
-    let deliveries = page.items.into_iter().map(Delivery::from).collect();
+    let deliveries = page.items.into_iter().map(Delivery::new);
+    let deliveries = deliveries.collect::<Result<_, _>>()?;
     let body = DeliveryList { deliveries, next };
     Ok(pages::list_response(&body, body.next.as_deref()))
 }

@@ -1,8 +1,8 @@
-//! `/v1/reports/{id}/activities` and its exports: a saved report opened (contract section 9).
+//! `/v1/reports/{id}/activities` and its exports: the rows of a saved report. See `docs/specification.md#opening-a-report`.
 //!
-//! What is shown is within the reach of whoever opens it. Its own scope is clamped to what they can have; parameters that
-//! are added narrow it, and those that would widen it are refused. Pages are those of the log: a cursor holds the first
-//! page's "now" and what the report asked then, and is refused once the report asks something else.
+//! The caller sees rows within its reach only. The report's scope is clamped to the caller's. Added parameters narrow the
+//! report; parameters that would widen it are refused. Pages are those of the log: a cursor contains the first page's time
+//! and the report's question at that time, and is refused after the question has changed.
 
 use actix_web::{HttpRequest, web};
 use utoipa::IntoParams;
@@ -15,12 +15,12 @@ use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
 use crate::log::{Activity, ParseContext, Query};
 use crate::reports::report::{self, Opened};
-use crate::store::KeptReport;
+use crate::store::StoredReport;
 
 use super::activities::{ActivityList, cursor_binding, page_of_log, parse_context};
 use super::exports::{self, CSV, ExportOrder, NDJSON, csv_options};
 use super::log_parameters::{AddedFilter, LogPage};
-use super::reports::found;
+use super::reports::find_report;
 
 routes! {
     "/v1/reports/{id}/activities" => { get: list_report_activities },
@@ -28,21 +28,21 @@ routes! {
     "/v1/reports/{id}/export.ndjson" => { get: export_report_ndjson },
 }
 
-/// How the CSV looks; which columns it has, the report says.
+/// The format of the CSV. Its columns are those of the report.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[allow(dead_code, reason = "read by `csv_options`; this describes it")]
 struct ReportCsvParameters {
-    /// A byte order mark at the beginning, for Excel.
+    /// Begin with a byte order mark, for Excel.
     bom: Option<bool>,
-    /// Leave cells as they are that a spreadsheet would run as a formula; without it they get a leading `'`.
+    /// Do not change cells that a spreadsheet would run as a formula. Without it they get a leading `'`.
     raw: Option<bool>,
 }
 
-/// Open a report: the rows that it asks for, within the caller's reach.
+/// Open a report: its rows within the caller's reach.
 ///
-/// Parameters narrow it: rows must pass the report's filter and what is added. Those that would widen it (`include_…`,
-/// `action=visited`) are refused.
+/// Parameters narrow it: rows match the report's filter and the added parameters. Parameters that would widen it
+/// (`include_…`, `action=visited`) are refused.
 #[utoipa::path(
     get,
     path = "/v1/reports/{id}/activities",
@@ -57,27 +57,27 @@ async fn list_report_activities(
     id: web::Path<String>,
     pairs: QueryPairs,
 ) -> Answer {
-    let report = found(&caller, &id).await?;
+    let report = find_report(&caller, &id).await?;
     let binding = cursor_binding(&caller, &request);
     let (added, opened) = open(&caller, &report, &pairs, parse_context(&caller, &binding))?;
     page_of_log(&caller, &request, &opened.question.as_ref(), &added).await
 }
 
-/// Export a report as CSV, with the columns that it says.
+/// Export a report as CSV, with the report's columns.
 ///
-/// As the log's own export: an answer that breaks off failed, and must not be used.
+/// If the answer breaks off, the export failed. Do not use a part of it.
 #[utoipa::path(
     get,
     path = "/v1/reports/{id}/export.csv",
     tag = "reports",
     operation_id = "export_report_csv",
     params(("id" = Uuid, Path, description = "The report's id."), AddedFilter, ExportOrder, ReportCsvParameters),
-    responses((status = 200, description = "All rows, as `/v1/activities/export.csv` has them.", body = String,
+    responses((status = 200, description = "All rows, in the format of `/v1/activities/export.csv`.", body = String,
         content_type = "text/csv",
         headers(("Content-Disposition" = String, description = "A file name with the report's name and today's date in UTC."))))
 )]
 async fn export_report_csv(caller: Caller<OpenReports>, id: web::Path<String>, pairs: QueryPairs) -> Answer {
-    let report = found(&caller, &id).await?;
+    let report = find_report(&caller, &id).await?;
     let (added, opened) = open(&caller, &report, &pairs, all_rows(&caller, &["bom", "raw"]))?;
     let options = CsvOptions {
         columns: report::columns(&report)?,
@@ -97,23 +97,19 @@ async fn export_report_csv(caller: Caller<OpenReports>, id: web::Path<String>, p
 
 /// Export a report as NDJSON.
 ///
-/// One activity a line, as the log has it. An answer that breaks off failed, and must not be used.
+/// Each line is an activity. If the answer breaks off, the export failed. Do not use a part of it.
 #[utoipa::path(
     get,
     path = "/v1/reports/{id}/export.ndjson",
     tag = "reports",
     operation_id = "export_report_ndjson",
     params(("id" = Uuid, Path, description = "The report's id."), AddedFilter, ExportOrder),
-    responses((status = 200, description = "All rows: one activity a line.", body = Activity,
+    responses((status = 200, description = "All rows. Each line is an activity.", body = Activity,
         content_type = "application/x-ndjson",
         headers(("Content-Disposition" = String, description = "A file name with the report's name and today's date in UTC."))))
 )]
-async fn export_report_ndjson(
-    caller: Caller<OpenReports>,
-    id: web::Path<String>,
-    pairs: QueryPairs,
-) -> Answer {
-    let report = found(&caller, &id).await?;
+async fn export_report_ndjson(caller: Caller<OpenReports>, id: web::Path<String>, pairs: QueryPairs) -> Answer {
+    let report = find_report(&caller, &id).await?;
     let (_, opened) = open(&caller, &report, &pairs, all_rows(&caller, &[]))?;
     let turn = caller
         .app_state()
@@ -133,10 +129,10 @@ async fn export_report_ndjson(
     ))
 }
 
-/// Opens the report for the caller, with the parameters that they added, as `context` reads them.
+/// Opens the report for the caller, with the added parameters.
 fn open(
     caller: &Caller<OpenReports>,
-    report: &KeptReport,
+    report: &StoredReport,
     pairs: &QueryPairs,
     context: ParseContext<'_>,
 ) -> Result<(Query, Opened), Problem> {

@@ -1,8 +1,9 @@
-//! `/v1/reports/{id}/schedules`, `/v1/schedules/{id}`: when a report is sent, and to whom (contract section 9).
+//! `/v1/reports/{id}/schedules`, `/v1/schedules/{id}`: when a report is sent, and to which recipients. See
+//! `docs/specification.md#schedules`.
 //!
-//! Whoever may open a report may schedule it. A schedule runs under its maker's rights, as the directory has them when it
-//! runs; its maker sees and changes it, and so does an owner or admin of the organisation who may open its report. For
-//! everybody else it is not there (404). A maker who may not open the report any more still reads, pauses and deletes it.
+//! A user that may open a report may schedule it. A schedule runs under its maker's rights, as the directory has them at the
+//! run. It exists for its maker, and for an owner or admin of the organisation that may open its report. A maker that may not
+//! open the report any more still reads, pauses and deletes it.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
@@ -13,16 +14,16 @@ use crate::access::permit::ManageReports;
 use crate::base::clock::Timestamp;
 use crate::base::ids::UserId;
 use crate::http::auth::Caller;
-use crate::http::conditions;
 use crate::http::json::{JsonBody, MergePatch};
 use crate::http::pages;
-use crate::http::problem::{Answer, Code, Problem};
+use crate::http::problem::{Answer, Problem};
 use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
-use crate::reports::schedule::{NewScheduleBody, Schedule, ScheduleForm, SchedulePatch, settle};
-use crate::store::{KeptSchedule, ScheduleRefusal, StoreError};
+use crate::reports::schedule::{NewScheduleBody, Schedule, ScheduleForm, SchedulePatch, resolve_recipients};
+use crate::store::{StoreError, StoredSchedule};
 
-use super::reports::{OfUser, created, found, report_id, shown, told};
+use super::report_resource::{self as resource, Change, ReportApi};
+use super::reports::find_report;
 
 routes! {
     "/v1/reports/{id}/schedules" => { get: list_schedules, post: create_schedule },
@@ -33,60 +34,53 @@ routes! {
 /// The schedules of a report.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ScheduleList {
-    /// Those that the caller made, or all for an owner or admin of the organisation; the one made first first.
+    /// The schedules that the caller made, or all for an owner or admin of the organisation. The oldest comes first.
     pub schedules: Vec<Schedule>,
-    /// Always null: a report's schedules fit on one page.
+    /// Always null: the list has one page.
     #[schema(required = true, example = json!(null))]
     pub next: Option<String>,
 }
 
-/// A run that was asked for by hand.
+/// A run that a client started.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({"delivery": "0190a000-0000-7000-8000-00000000000d", "run_at": "2026-03-18T10:17:23.000Z"}))]
 pub struct QueuedRun {
-    /// The id that its delivery will have in `/v1/reports/{id}/deliveries`, once it has ended.
+    /// The id of its delivery in `/v1/reports/{id}/deliveries`. The delivery is listed after the run has ended.
     pub delivery: Uuid,
-    /// The moment that it is for.
+    /// The time that the run is for.
     #[schema(value_type = String, format = DateTime)]
     pub run_at: Timestamp,
 }
 
-/// List the schedules of a report: one's own, or all for an owner or admin of the organisation.
+/// List the schedules of a report: the caller's own, or all for an owner or admin of the organisation.
 #[utoipa::path(
     get,
     path = "/v1/reports/{id}/schedules",
     tag = "reports",
     operation_id = "list_schedules",
     params(("id" = Uuid, Path, description = "The report's id.")),
-    responses((status = 200, description = "All of them.", body = ScheduleList))
+    responses((status = 200, description = "All schedules.", body = ScheduleList))
 )]
 async fn list_schedules(caller: Caller<ManageReports>, id: web::Path<String>, pairs: QueryPairs) -> Answer {
     pairs.refuse_any()?;
-    let kept = caller
-        .store()
-        .schedules(&caller.reports()?, report_id(&id)?)
-        .await?
-        .ok_or_else(Problem::not_found)?;
-    let schedules = shown(&caller, kept).await?;
-    Ok(pages::list_response(
-        &ScheduleList {
-            schedules,
-            next: None,
-        },
-        None,
-    ))
+    let access = caller.reports()?;
+    let stored = caller.store().schedules(&access, resource::parse_id(&id)?).await?;
+    let stored = stored.ok_or_else(Problem::not_found)?;
+    let schedules = resource::represent_all(&caller, stored).await?;
+    let next = None;
+    Ok(pages::list_response(&ScheduleList { schedules, next }, None))
 }
 
-/// Schedule a report. It runs under the caller's rights, as the directory has them whenever it runs.
+/// Schedule a report. It runs under the caller's rights, as the directory has them at each run.
 ///
-/// **When.** The time of day is what clocks of the time zone show, on either side of daylight saving: `08:00` in
-/// `Europe/London` is 08:00Z in winter and 07:00Z in summer. A time that clocks leave out on a day is the first moment after the
-/// gap, one that they show twice is the first of the two: each day has one. The 31st of a shorter month is its last
-/// day. Moments that no server was running for are made up, each for its own moment.
+/// **When.** The time of day is the local time of the time zone, with daylight saving: `08:00` in `Europe/London` is 08:00Z
+/// in winter and 07:00Z in summer. A time that does not exist on a day becomes the first moment after the gap. A time that
+/// occurs twice is the first of the two. Each day has one run. The 31st of a shorter month is its last day. Runs that were
+/// missed because no server ran are made up, each for its own time.
 ///
-/// **Who gets what.** A user of the directory gets the rows that both they and the maker may see, and an address outside it the
-/// rows that the maker may see. All of that is judged anew at each run. Where the maker was deactivated, has no reporting
-/// access any more or may not open the report any more, nobody gets anything and the schedule is suspended.
+/// **Recipients.** A user of the directory gets the rows that both the user and the maker may see. An address outside the
+/// directory gets the rows that the maker may see. Rights are checked at each run. If the maker is deactivated, has no
+/// reporting access any more or may not open the report any more, nothing is sent and the schedule is suspended.
 #[utoipa::path(
     post,
     path = "/v1/reports/{id}/schedules",
@@ -96,7 +90,7 @@ async fn list_schedules(caller: Caller<ManageReports>, id: web::Path<String>, pa
     request_body = NewScheduleBody,
     responses((status = 201, description = "Scheduled.", body = Schedule, headers(
         ("Location" = String, description = "The schedule's address."),
-        ("ETag" = String, description = "Names what it says now, for `If-Match`."),
+        ("ETag" = String, description = "The version, for `If-Match`."),
     )))
 )]
 async fn create_schedule(
@@ -106,20 +100,17 @@ async fn create_schedule(
     body: JsonBody,
 ) -> Answer {
     pairs.refuse_any()?;
-    let report = found(&caller, &id).await?;
-    let zone = caller.organisation().zone();
-    let form = body.read(|text, depth| ScheduleForm::parse(text, depth, zone))?;
-    let new = form.made(settled(&caller, &form).await?, caller.now());
-    let kept = caller
-        .store()
-        .add_schedule(&caller.reports()?, report.id, new)
-        .await??;
-    created(&caller, "/v1/schedules", kept).await
+    let report = find_report(&caller, &id).await?;
+    let form = parse_form(&caller, &body)?;
+    let new = form.to_new(recipients_of(&caller, &form).await?, caller.now());
+    let access = caller.reports()?;
+    let schedule = caller.store().add_schedule(&access, report.id, new);
+    resource::created_response(&caller, schedule.await??).await
 }
 
-/// Read one schedule: when it runs next, and how a run stands that is still tried.
+/// Read one schedule, with its next run and its pending run.
 ///
-/// The ETag names what was written; that it runs changes `next_run_at` and `pending`, and not the ETag.
+/// The ETag changes when the schedule is written. A run changes `next_run_at` and `pending`, but not the ETag.
 #[utoipa::path(
     get,
     path = "/v1/schedules/{id}",
@@ -127,29 +118,28 @@ async fn create_schedule(
     operation_id = "read_schedule",
     params(("id" = Uuid, Path, description = "The schedule's id.")),
     responses((status = 200, description = "The schedule.", body = Schedule,
-        headers(("ETag" = String, description = "Names what was written, for `If-Match`."))))
+        headers(("ETag" = String, description = "The version, for `If-Match`."))))
 )]
 async fn read_schedule(caller: Caller<ManageReports>, id: web::Path<String>, pairs: QueryPairs) -> Answer {
-    pairs.refuse_any()?;
-    written(&caller, report_id(&id)?).await
+    resource::get::<StoredSchedule, _>(&caller, &id, &pairs).await
 }
 
-/// Replace a schedule. What is left out is as in a new one; it stays its maker's.
+/// Replace a schedule. Members that are left out get their defaults. The maker stays.
 ///
-/// Where its times change or it is resumed, it runs next at the first moment after now. Whoever made it and may not open its
-/// report any more can't leave it active: 404.
+/// If its times change or it is resumed, its next run is at the first time after now. A maker that may not open the report
+/// any more can't leave it active: 404.
 #[utoipa::path(
     put,
     path = "/v1/schedules/{id}",
     tag = "reports",
     operation_id = "put_schedule",
     params(
-        ("id" = Uuid, Path, description = "The schedule's id. Nothing is made at an id that names no schedule."),
-        ("If-Match" = Option<String>, Header, description = "The ETag of what it replaces: 412 where something else was written by now."),
+        ("id" = Uuid, Path, description = "The schedule's id. PUT does not create schedules."),
+        ("If-Match" = Option<String>, Header, description = "The ETag of the version to replace. 412 if the schedule was changed since."),
     ),
     request_body = NewScheduleBody,
-    responses((status = 200, description = "The schedule as it is now.", body = Schedule,
-        headers(("ETag" = String, description = "Names what was written, for `If-Match`."))))
+    responses((status = 200, description = "The changed schedule.", body = Schedule,
+        headers(("ETag" = String, description = "The version, for `If-Match`."))))
 )]
 async fn put_schedule(
     caller: Caller<ManageReports>,
@@ -158,28 +148,15 @@ async fn put_schedule(
     pairs: QueryPairs,
     body: JsonBody,
 ) -> Answer {
-    pairs.refuse_any()?;
-    let id = found_schedule(&caller, report_id(&id)?).await?.id;
-    let expected = conditions::parse_if_match(&request)?;
-    let zone = caller.organisation().zone();
-    let form = body.read(|text, depth| ScheduleForm::parse(text, depth, zone))?;
-    let recipients = settled(&caller, &form).await?;
-    let now = caller.now();
-    caller
-        .store()
-        .change_schedule(&caller.reports()?, id, expected.as_ref(), |kept| {
-            Ok(form.changed(kept, recipients, now))
-        })
-        .await??;
-    written(&caller, id).await
+    resource::put::<StoredSchedule>(&caller, &request, &id, &pairs, &body).await
 }
 
 /// Change members of a schedule by a merge patch (RFC 7396): `{"active": false}` pauses it, `{"active": true}` resumes
 /// one that was paused or suspended.
 ///
-/// Where its times change or it is resumed, it runs next at the first moment after now: runs missed while it stood still
-/// are not made up. Whoever made it and may not open its report any more can only pause it: anything that leaves it
-/// active is 404.
+/// If its times change or it is resumed, its next run is at the first time after now. Runs that were missed while it was
+/// paused are not made up. A maker that may not open the report any more can only pause it: a patch that leaves it active
+/// is 404.
 #[utoipa::path(
     patch,
     path = "/v1/schedules/{id}",
@@ -187,12 +164,12 @@ async fn put_schedule(
     operation_id = "patch_schedule",
     params(
         ("id" = Uuid, Path, description = "The schedule's id."),
-        ("If-Match" = Option<String>, Header, description = "The ETag of what it changes: 412 where something else was written by now."),
+        ("If-Match" = Option<String>, Header, description = "The ETag of the version to change. 412 if the schedule was changed since."),
     ),
     request_body(content = SchedulePatch, content_type = "application/merge-patch+json",
         description = "The members to change. Sent as application/json it means the same."),
-    responses((status = 200, description = "The schedule as it is now.", body = Schedule,
-        headers(("ETag" = String, description = "Names what was written, for `If-Match`."))))
+    responses((status = 200, description = "The changed schedule.", body = Schedule,
+        headers(("ETag" = String, description = "The version, for `If-Match`."))))
 )]
 async fn patch_schedule(
     caller: Caller<ManageReports>,
@@ -201,29 +178,10 @@ async fn patch_schedule(
     pairs: QueryPairs,
     patch: MergePatch,
 ) -> Answer {
-    pairs.refuse_any()?;
-    let before = found_schedule(&caller, report_id(&id)?).await?;
-    let expected = conditions::parse_if_match(&request)?;
-    let (zone, now) = (caller.organisation().zone(), caller.now());
-    let form = ScheduleForm::patched(&before, patch.value(), patch.depth(), zone)?;
-    // Whom the patch doesn't name stays, whatever became of them: that is judged when it runs.
-    let recipients = match patch.value().get("recipients") {
-        Some(_) => Some(settled(&caller, &form).await?),
-        None => None,
-    };
-    let change = |kept: &KeptSchedule| {
-        let form = ScheduleForm::patched(kept, patch.value(), patch.depth(), zone)?;
-        let recipients = recipients.unwrap_or_else(|| kept.recipients.clone());
-        Ok(form.changed(kept, recipients, now))
-    };
-    caller
-        .store()
-        .change_schedule(&caller.reports()?, before.id, expected.as_ref(), change)
-        .await??;
-    written(&caller, before.id).await
+    resource::patch::<StoredSchedule>(&caller, &request, &id, &pairs, patch).await
 }
 
-/// Delete a schedule, with what became of its runs. A message that is being sent at that moment may still go out.
+/// Delete a schedule with its deliveries. A message that is being sent at that time may still be sent.
 #[utoipa::path(
     delete,
     path = "/v1/schedules/{id}",
@@ -231,9 +189,9 @@ async fn patch_schedule(
     operation_id = "delete_schedule",
     params(
         ("id" = Uuid, Path, description = "The schedule's id."),
-        ("If-Match" = Option<String>, Header, description = "The ETag of what is deleted: 412 where something else was written by now."),
+        ("If-Match" = Option<String>, Header, description = "The ETag of the version to delete. 412 if the schedule was changed since."),
     ),
-    responses((status = 204, description = "Deleted: nothing more is sent."))
+    responses((status = 204, description = "Deleted. Nothing more is sent."))
 )]
 async fn delete_schedule(
     caller: Caller<ManageReports>,
@@ -241,85 +199,88 @@ async fn delete_schedule(
     id: web::Path<String>,
     pairs: QueryPairs,
 ) -> Answer {
-    pairs.refuse_any()?;
-    let id = report_id(&id)?;
-    let expected = conditions::parse_if_match(&request)?;
-    caller
-        .store()
-        .delete_schedule(&caller.reports()?, id, expected.as_ref())
-        .await??;
-    Ok(HttpResponse::NoContent().finish())
+    resource::delete::<StoredSchedule>(&caller, &request, &id, &pairs).await
 }
 
-/// Run a schedule now, beside its own moments: also one that is paused or suspended, which it stays.
+/// Run a schedule now, in addition to its times. A paused or suspended schedule runs too, and stays paused or suspended.
 ///
-/// It runs under its maker's rights, whoever asks, and is 404 for whoever may not open the report. It is done in the
-/// background: the delivery is listed once it has ended.
+/// It runs under its maker's rights. A caller that may not open the report gets 404. The run happens in the background: its
+/// delivery is listed after it has ended.
 #[utoipa::path(
     post,
     path = "/v1/schedules/{id}/run",
     tag = "reports",
     operation_id = "run_schedule",
     params(("id" = Uuid, Path, description = "The schedule's id.")),
-    responses((status = 202, description = "It is about to run.", body = QueuedRun))
+    responses((status = 202, description = "The run is queued.", body = QueuedRun))
 )]
 async fn run_schedule(caller: Caller<ManageReports>, id: web::Path<String>, pairs: QueryPairs) -> Answer {
     pairs.refuse_any()?;
-    let (delivery, run_at) = caller
-        .store()
-        .queue_now(&caller.reports()?, report_id(&id)?)
-        .await??;
+    let access = caller.reports()?;
+    let queued = caller.store().queue_now(&access, resource::parse_id(&id)?);
+    let (delivery, run_at) = queued.await??;
     Ok(HttpResponse::Accepted().json(QueuedRun { delivery, run_at }))
 }
 
-/// The schedule that is asked for.
-///
-/// # Errors
-///
-/// 404 where there is none, or none that is there for the caller.
-async fn found_schedule(caller: &Caller<ManageReports>, id: Uuid) -> Result<KeptSchedule, Problem> {
-    let kept = caller.store().schedule(&caller.reports()?, id).await?;
-    kept.ok_or_else(Problem::not_found)
+fn parse_form(caller: &Caller<ManageReports>, body: &JsonBody) -> Result<ScheduleForm, Problem> {
+    let zone = caller.organisation().zone();
+    body.read(|text, depth| ScheduleForm::parse(text, depth, zone))
 }
 
-/// The recipients that the form names, as the directory and the operator have them now.
-async fn settled(caller: &Caller<ManageReports>, form: &ScheduleForm) -> Result<Vec<String>, Problem> {
+/// The recipients of the form, checked with the directory and the settings.
+async fn recipients_of(caller: &Caller<ManageReports>, form: &ScheduleForm) -> Result<Vec<String>, Problem> {
     let rules = &caller.app_state().options().recipients;
-    Ok(settle(caller.store(), caller.org(), form.recipients(), rules).await??)
+    Ok(resolve_recipients(caller.store(), caller.org(), form.recipients(), rules).await??)
 }
 
-/// 200 with what a schedule says now.
-async fn written(caller: &Caller<ManageReports>, id: Uuid) -> Answer {
-    told(caller, found_schedule(caller, id).await?).await
-}
+impl ReportApi for StoredSchedule {
+    type Representation = Schedule;
 
-impl OfUser for KeptSchedule {
-    type Shown = Schedule;
+    const PATH: &'static str = "/v1/schedules";
 
     fn id(&self) -> Uuid {
         self.id
-    }
-
-    fn version(&self) -> i64 {
-        self.version
     }
 
     fn user(&self) -> &UserId {
         &self.maker
     }
 
-    fn shown(self, name: Option<String>) -> Result<Schedule, StoreError> {
-        Schedule::new(self, name)
+    fn represent(self, user_name: Option<String>) -> Result<Schedule, StoreError> {
+        Schedule::new(self, user_name)
     }
-}
 
-impl From<ScheduleRefusal> for Problem {
-    fn from(refusal: ScheduleRefusal) -> Self {
-        match refusal {
-            ScheduleRefusal::NotFound => Problem::not_found(),
-            ScheduleRefusal::Stale => Problem::new(Code::PreconditionFailed, refusal.to_string()),
-            ScheduleRefusal::TooMany | ScheduleRefusal::TooManyRuns => Problem::conflict(refusal.to_string()),
-            ScheduleRefusal::Faults(faults) => faults.into(),
-        }
+    async fn parse_put(
+        caller: &Caller<ManageReports>,
+        id: Uuid,
+        body: &JsonBody,
+    ) -> Result<Change<Self>, Problem> {
+        // A caller for which the schedule does not exist learns nothing about recipients.
+        resource::find::<Self, _>(caller, id).await?;
+        let form = parse_form(caller, body)?;
+        let recipients = recipients_of(caller, &form).await?;
+        let now = caller.now();
+        Ok(Box::new(move |stored| Ok(form.to_changed(stored, recipients, now))))
+    }
+
+    async fn parse_patch(
+        caller: &Caller<ManageReports>,
+        id: Uuid,
+        patch: MergePatch,
+    ) -> Result<Change<Self>, Problem> {
+        let before = resource::find::<Self, _>(caller, id).await?;
+        let zone = caller.organisation().zone();
+        let form = ScheduleForm::patched(&before, patch.value(), patch.depth(), zone)?;
+        // Recipients that the patch does not change are not checked again: each run checks them.
+        let recipients = match patch.value().get("recipients") {
+            Some(_) => Some(recipients_of(caller, &form).await?),
+            None => None,
+        };
+        let now = caller.now();
+        Ok(Box::new(move |stored| {
+            let form = ScheduleForm::patched(stored, patch.value(), patch.depth(), zone)?;
+            let recipients = recipients.unwrap_or_else(|| stored.recipients.clone());
+            Ok(form.to_changed(stored, recipients, now))
+        }))
     }
 }

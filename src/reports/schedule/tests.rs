@@ -1,22 +1,24 @@
+use chrono::Weekday;
+
 use super::*;
 use crate::base::ids::UserId;
 
 const DEPTH: usize = 8;
 
-fn read(body: Value) -> Result<ScheduleForm, Vec<String>> {
-    let read = ScheduleForm::parse(&body.to_string(), DEPTH, Tz::Asia__Kolkata);
-    read.map_err(|faults| faults.into_iter().map(|fault| fault.pointer).collect())
+fn parse(body: Value) -> Result<ScheduleForm, Vec<String>> {
+    let form = ScheduleForm::parse(&body.to_string(), DEPTH, Tz::Asia__Kolkata);
+    form.map_err(|faults| faults.into_iter().map(|fault| fault.pointer).collect())
 }
 
 fn at(hour: i64) -> Timestamp {
     Timestamp::from_micros(hour * 3_600_000_000)
 }
 
-/// A schedule as it was made at midnight of 1 January 1970.
-fn kept(body: Value) -> KeptSchedule {
-    let form = read(body).unwrap();
-    let new = form.made(form.recipients().to_vec(), at(0));
-    KeptSchedule {
+/// A schedule that was made at midnight of 1 January 1970.
+fn stored(body: Value) -> StoredSchedule {
+    let form = parse(body).unwrap();
+    let new = form.to_new(form.recipients().to_vec(), at(0));
+    StoredSchedule {
         key: 1,
         id: Uuid::nil(),
         report: Uuid::nil(),
@@ -34,10 +36,10 @@ fn kept(body: Value) -> KeptSchedule {
 }
 
 #[test]
-fn what_is_left_out_is_written_out() {
-    let made = |body: Value| {
-        let schedule = Schedule::new(kept(body), None).unwrap();
-        let said = serde_json::to_value(&schedule).unwrap();
+fn defaults_are_in_the_representation() {
+    let represent = |body: Value| {
+        let schedule = Schedule::new(stored(body), None).unwrap();
+        let members = serde_json::to_value(&schedule).unwrap();
         [
             "frequency",
             "at",
@@ -46,33 +48,36 @@ fn what_is_left_out_is_written_out() {
             "day_of_month",
             "active",
         ]
-        .map(|member| said[member].clone())
+        .map(|member| members[member].clone())
     };
     let all = |values: Value| -> [Value; 6] { serde_json::from_value(values).unwrap() };
     assert_eq!(
-        made(json!({"frequency": "daily", "at": "00:00", "recipients": ["bo"]})),
+        represent(json!({"frequency": "daily", "at": "00:00", "recipients": ["bo"]})),
         all(json!(["daily", "00:00", "Asia/Kolkata", null, null, true]))
     );
     assert_eq!(
-        made(
+        represent(
             json!({"frequency": "weekly", "at": "23:59", "time_zone": "UTC", "recipients": ["bo"], "active": false})
         ),
         all(json!(["weekly", "23:59", "UTC", "monday", null, false]))
     );
     assert_eq!(
-        made(json!({"frequency": "monthly", "at": "08:05", "recipients": ["bo"], "weekday": null})),
+        represent(json!({"frequency": "monthly", "at": "08:05", "recipients": ["bo"], "weekday": null})),
         all(json!(["monthly", "08:05", "Asia/Kolkata", null, 1, true]))
     );
     assert_eq!(
-        made(json!({"frequency": "quarterly", "at": "08:05", "recipients": ["bo"], "day_of_month": 31})),
+        represent(json!({"frequency": "quarterly", "at": "08:05", "recipients": ["bo"], "day_of_month": 31})),
         all(json!(["quarterly", "08:05", "Asia/Kolkata", null, 31, true]))
     );
 }
 
 #[test]
-fn every_fault_has_its_place() {
-    assert_eq!(read(json!({})).unwrap_err(), ["/frequency", "/at", "/recipients"]);
-    assert_eq!(read(json!([])).unwrap_err(), [""]);
+fn faults_have_pointers() {
+    assert_eq!(
+        parse(json!({})).unwrap_err(),
+        ["/frequency", "/at", "/recipients"]
+    );
+    assert_eq!(parse(json!([])).unwrap_err(), [""]);
     let good = json!({"frequency": "weekly", "at": "08:00", "recipients": ["bo"]});
     for (member, wrong) in [
         ("frequency", json!(["hourly", "Daily", 7, null])),
@@ -84,7 +89,7 @@ fn every_fault_has_its_place() {
         ),
         ("time_zone", json!(["Mars/Olympus", "", 1])),
         ("weekday", json!(["mon", "Monday", 1])),
-        ("day_of_month", json!([0, 32, 1.5, "1", 1])), // of a weekly one
+        ("day_of_month", json!([0, 32, 1.5, "1", 1])),
         ("active", json!(["true", 1])),
         ("recipients", json!([null, [], "bo", vec!["bo"; 101]])),
         ("maker", json!(["bo"])),
@@ -92,26 +97,27 @@ fn every_fault_has_its_place() {
         for value in wrong.as_array().unwrap() {
             let mut body = good.clone();
             body[member] = value.clone();
-            // A day that is wrong, and none of a weekly schedule.
-            let mut pointers = read(body).unwrap_err();
+            // An invalid day of the month has two faults: it is invalid, and a weekly schedule has none.
+            let mut pointers = parse(body).unwrap_err();
             pointers.dedup();
             assert_eq!(pointers, [format!("/{member}")], "{value}");
         }
     }
     let mut body = good;
     body["recipients"] = json!(["bo", 7, "x".repeat(321), "cy"]);
-    assert_eq!(read(body).unwrap_err(), ["/recipients/1", "/recipients/2"]);
+    assert_eq!(parse(body).unwrap_err(), ["/recipients/1", "/recipients/2"]);
     for frequency in ["daily", "monthly", "quarterly"] {
         let body = json!({"frequency": frequency, "at": "08:00", "recipients": ["bo"], "weekday": "monday"});
-        assert_eq!(read(body).unwrap_err(), ["/weekday"]);
+        assert_eq!(parse(body).unwrap_err(), ["/weekday"]);
     }
 }
 
 #[test]
-fn another_frequency_takes_its_day_along() {
+fn day_of_the_old_frequency_is_removed() {
     let weekly =
-        kept(json!({"frequency": "weekly", "at": "08:00", "weekday": "friday", "recipients": ["bo"]}));
-    let patched = |kept: &KeptSchedule, patch: Value| ScheduleForm::patched(kept, &patch, DEPTH, Tz::UTC);
+        stored(json!({"frequency": "weekly", "at": "08:00", "weekday": "friday", "recipients": ["bo"]}));
+    let patched =
+        |stored: &StoredSchedule, patch: Value| ScheduleForm::patched(stored, &patch, DEPTH, Tz::UTC);
     let days = |form: Result<ScheduleForm, Vec<Fault>>| form.unwrap().timing.days;
     assert_eq!(days(patched(&weekly, json!({}))), RunDays::Weekly(Weekday::Fri));
     assert_eq!(
@@ -125,12 +131,12 @@ fn another_frequency_takes_its_day_along() {
     let monthly = json!({"frequency": "monthly", "day_of_month": 31});
     assert_eq!(days(patched(&weekly, monthly)), RunDays::Monthly(31));
     let monthly =
-        kept(json!({"frequency": "monthly", "at": "08:00", "day_of_month": 7, "recipients": ["bo"]}));
+        stored(json!({"frequency": "monthly", "at": "08:00", "day_of_month": 7, "recipients": ["bo"]}));
     assert_eq!(
         days(patched(&monthly, json!({"frequency": "quarterly"}))),
         RunDays::Quarterly(7)
     );
-    // What is asked for and doesn't fit is told.
+    // A day that the patch sets and the frequency does not have is a fault.
     let wrong = patched(&monthly, json!({"frequency": "daily", "day_of_month": 3})).unwrap_err();
     assert_eq!(wrong[0].pointer, "/day_of_month");
     let wrong = patched(&monthly, json!({"weekday": "friday", "recipients": null})).unwrap_err();
@@ -139,19 +145,21 @@ fn another_frequency_takes_its_day_along() {
 }
 
 #[test]
-fn a_moment_stays_until_it_has_become_another() {
-    let daily = kept(json!({"frequency": "daily", "at": "08:00", "time_zone": "UTC", "recipients": ["bo"]}));
+fn next_run_changes_with_the_times_only() {
+    let daily =
+        stored(json!({"frequency": "daily", "at": "08:00", "time_zone": "UTC", "recipients": ["bo"]}));
     assert_eq!(daily.next_run_at, Some(at(8)));
-    // It is past eight, and the run is not made yet.
+    // The run of eight o'clock is due and not created.
     let now = at(9);
-    let next = |kept: &KeptSchedule, patch: Value| {
-        let form = ScheduleForm::patched(kept, &patch, DEPTH, Tz::UTC).unwrap();
-        form.changed(kept, form.recipients().to_vec(), now).next_run_at
+    let next = |stored: &StoredSchedule, patch: Value| {
+        let form = ScheduleForm::patched(stored, &patch, DEPTH, Tz::UTC).unwrap();
+        form.to_changed(stored, form.recipients().to_vec(), now)
+            .next_run_at
     };
     assert_eq!(next(&daily, json!({"recipients": ["cy"]})), Some(at(8)));
     assert_eq!(next(&daily, json!({"at": "10:00"})), Some(at(10)));
     assert_eq!(next(&daily, json!({"active": false})), None);
-    let paused = KeptSchedule {
+    let paused = StoredSchedule {
         active: false,
         next_run_at: None,
         suspended: Some("who made it is gone".to_owned()),
@@ -161,7 +169,7 @@ fn a_moment_stays_until_it_has_become_another() {
     assert_eq!(next(&paused, json!({"active": true})), Some(at(32)));
     let suspended = |patch: Value| {
         let form = ScheduleForm::patched(&paused, &patch, DEPTH, Tz::UTC).unwrap();
-        form.changed(&paused, Vec::new(), now).suspended
+        form.to_changed(&paused, Vec::new(), now).suspended
     };
     assert_eq!(suspended(json!({"at": "10:00"})), paused.suspended);
     assert_eq!(suspended(json!({"active": true})), None);

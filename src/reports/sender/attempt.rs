@@ -1,8 +1,8 @@
-//! One attempt at a run: who may see what is asked anew, what they may see is packed, and whoever has no message yet is
-//! sent one.
+//! One attempt at a run: it checks the recipients, packs the rows for them, and sends a message to each recipient that has
+//! none.
 //!
-//! What was told about who may see what holds for [`rights_hold`](super::SenderOptions::rights_hold). An attempt that has
-//! sent for longer begins nothing more: the run is given back, and claimed again at once as long as nothing failed.
+//! The rights that it has read are valid for [`rights_valid_for`](super::SenderOptions::rights_valid_for). After that it starts
+//! no message. The run is given back, and is claimed again at once if no message failed.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -23,37 +23,37 @@ use crate::reports::packed_export::{self, Contents, PackedExport};
 use crate::reports::report::Opened;
 use crate::reports::rights::{self, Recipient};
 use crate::reports::timing::Timing;
-use crate::store::{Claim, ClaimedRecipient, KeptReport, RecipientState, SentMessage, StoreError};
+use crate::store::{Claim, ClaimedRecipient, RecipientState, SentMessage, StoreError, StoredReport};
 
 use super::resolved_report::ResolvedReport;
 use super::{Inner, metrics};
 
-/// Messages of one run that are sent at once.
+/// The maximum number of messages of one run that are sent at the same time.
 const MESSAGES_AT_ONCE: usize = 4;
-/// Messages with files of more bytes take turns among all runs: each is in memory while it is sent.
-const LARGE: usize = 1 << 20;
-/// Why somebody has no message whom an attempt didn't come to.
+/// A message with a larger file needs a permit, because it is in memory while it is sent. In bytes.
+const LARGE_BYTES: usize = 1 << 20;
+/// Why a recipient that an attempt did not reach has no message.
 const NOT_REACHED: &str = "the attempt took so long with others that it ended before this one's turn";
 
 /// How an attempt ended.
 #[derive(Debug)]
-pub(super) enum Verdict {
-    /// Nothing may be sent in the maker's name any more: why.
+pub(super) enum AttemptEnd {
+    /// Nothing may be sent in the maker's name any more, for this reason.
     Suspended(String),
-    /// Everybody was tried.
+    /// Each recipient was tried.
     Tried {
-        /// Who will not get it, in this attempt or one before, and why.
+        /// The recipients that will not get the message, in this attempt or an earlier one.
         refused: Vec<Unsent>,
-        /// Who has not got it yet, and why.
+        /// The recipients that do not have the message yet.
         open: Vec<Unsent>,
     },
-    /// The sender was told to stop before everybody was tried.
+    /// The sender was stopped before each recipient was tried.
     Stopped,
-    /// What was told about rights is too old before everybody was tried; whoever was has it, or never will.
+    /// The rights became too old before each recipient was tried. No message failed.
     Late,
-    /// It was begun as often as it may be, and is not tried.
+    /// The maximum number of attempts had begun. Nothing was tried.
     Abandoned,
-    /// Somebody else has the run.
+    /// Another worker has the run.
     Lost,
 }
 
@@ -75,9 +75,9 @@ impl Unsent {
     }
 }
 
-/// What ends an attempt before everybody was tried; it is made again.
+/// An error that ends an attempt before each recipient was tried. The run is tried again.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Fault {
+pub(super) enum AttemptError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -87,55 +87,55 @@ pub(super) enum Fault {
     #[error("the export took longer than {0:?}")]
     PackingTookTooLong(Duration),
     #[error("a link can't be made: {0}")]
-    Link(#[from] link::NoLink),
+    Link(#[from] link::LinkError),
     #[error("the work on it panicked")]
     Panicked,
 }
 
-/// A recipient who may receive what is sent.
-struct Judged<'c> {
+/// A recipient that may receive the report.
+struct CheckedRecipient<'c> {
     claimed: &'c ClaimedRecipient,
-    is: Recipient,
-    /// Entries of the schedule's list that are the same user or address and wait for what comes of this one: an address
-    /// that became a user's since. One message is for all of them.
-    same: Vec<&'c ClaimedRecipient>,
+    recipient: Recipient,
+    /// Other entries of the list that are the same user or address, for example an address that became a user's. They share
+    /// the message.
+    duplicates: Vec<&'c ClaimedRecipient>,
 }
 
-impl Judged<'_> {
-    /// As the others are told of them.
+impl CheckedRecipient<'_> {
+    /// The name that the messages to the others contain.
     fn name(&self) -> &str {
-        self.is.name().unwrap_or(self.is.address())
+        self.recipient.name().unwrap_or(self.recipient.address())
     }
 
-    /// Without a message, for that reason.
-    fn without(&self, reason: &str) -> Vec<Unsent> {
-        let all = std::iter::once(self.claimed).chain(self.same.iter().copied());
+    /// The recipient and its duplicates, without a message for this reason.
+    fn unsent(&self, reason: &str) -> Vec<Unsent> {
+        let all = std::iter::once(self.claimed).chain(self.duplicates.iter().copied());
         all.map(|claimed| Unsent::new(claimed, reason)).collect()
     }
 }
 
-/// Recipients who may see the same rows: they share one export.
+/// Recipients that may see the same rows. They share one export.
 struct Group<'j, 'c> {
     opened: Opened,
-    members: Vec<&'j Judged<'c>>,
+    members: Vec<&'j CheckedRecipient<'c>>,
 }
 
-/// What is the same in all messages of a run.
-struct Run<'a> {
+/// What all messages of an attempt share.
+struct Context<'a> {
     claim: &'a Claim,
-    opening: &'a ResolvedReport,
-    /// When the schedule runs, in words.
+    resolved: &'a ResolvedReport,
+    /// The schedule's times, in words.
     timing: String,
-    /// Everybody who may receive it.
-    judged: &'a [Judged<'a>],
+    /// All recipients that may receive the report.
+    checked: &'a [CheckedRecipient<'a>],
     stopping: &'a watch::Receiver<bool>,
-    /// Until when what was told about rights holds.
-    holds_until: Instant,
-    /// Whether a message was begun: one is at every attempt, or a run would never end.
-    begun: AtomicBool,
+    /// The end of the validity of the rights.
+    rights_valid_until: Instant,
+    /// Whether a message was started. Each attempt starts one; otherwise a run might never end.
+    started: AtomicBool,
 }
 
-/// What became of one message.
+/// The outcome of one message.
 enum Outcome {
     Sent,
     Refused(Vec<Unsent>),
@@ -146,168 +146,187 @@ enum Outcome {
 }
 
 impl Inner {
-    /// Sends to whoever has no message yet.
+    /// Sends a message to each recipient that has none.
     pub(super) async fn attempt(
         &self,
         claim: &Claim,
         stopping: &watch::Receiver<bool>,
-    ) -> Result<Verdict, Fault> {
-        let holds_until = Instant::now() + self.options.rights_hold;
-        let opening =
-            ResolvedReport::of(&self.store, &claim.org, &claim.maker, claim.report, claim.run_at).await?;
-        let opening = match opening {
-            Ok(opening) => opening,
-            Err(closed) => return Ok(Verdict::Suspended(closed.to_string())),
+    ) -> Result<AttemptEnd, AttemptError> {
+        let rights_valid_until = Instant::now() + self.options.rights_valid_for;
+        let resolved =
+            ResolvedReport::resolve(&self.store, &claim.org, &claim.maker, claim.report, claim.run_at)
+                .await?;
+        let resolved = match resolved {
+            Ok(resolved) => resolved,
+            Err(reason) => return Ok(AttemptEnd::Suspended(reason.to_string())),
         };
-        let (judged, mut refused) = self.judge(claim).await?;
-        if !self.note_judged(claim, &judged, &refused).await {
-            return Ok(Verdict::Lost);
+        let (checked, mut refused) = self.check_recipients(claim).await?;
+        if !self.note_checked(claim, &checked, &refused).await {
+            return Ok(AttemptEnd::Lost);
         }
         let timing =
-            Timing::from_kept(&claim.timing).map_or_else(|_| String::new(), |timing| timing.sentence());
-        let run = Run {
+            Timing::from_stored(&claim.timing).map_or_else(|_| String::new(), |timing| timing.describe());
+        let context = Context {
             claim,
-            opening: &opening,
+            resolved: &resolved,
             timing,
-            judged: &judged,
+            checked: &checked,
             stopping,
-            holds_until,
-            begun: AtomicBool::new(false),
+            rights_valid_until,
+            started: AtomicBool::new(false),
         };
         let (mut open, mut late) = (Vec::new(), Vec::new());
-        for group in groups(&opening, &judged)? {
-            for outcome in self.send_to(&run, &group).await? {
+        for group in groups(&resolved, &checked)? {
+            for outcome in self.send_to_group(&context, &group).await? {
                 match outcome {
                     Outcome::Sent => {}
                     Outcome::Refused(unsent) => refused.extend(unsent),
                     Outcome::Open(unsent) => open.extend(unsent),
                     Outcome::Late(unsent) => late.extend(unsent),
-                    Outcome::Stopped => return Ok(Verdict::Stopped),
-                    Outcome::Lost => return Ok(Verdict::Lost),
+                    Outcome::Stopped => return Ok(AttemptEnd::Stopped),
+                    Outcome::Lost => return Ok(AttemptEnd::Lost),
                 }
             }
         }
         if open.is_empty() && !late.is_empty() {
-            return Ok(Verdict::Late);
+            return Ok(AttemptEnd::Late);
         }
         open.append(&mut late);
         refused.sort_by_key(|unsent| unsent.place);
         open.sort_by_key(|unsent| unsent.place);
-        Ok(Verdict::Tried { refused, open })
+        Ok(AttemptEnd::Tried { refused, open })
     }
 
-    /// Who may receive it, whoever has it already among them; and who will not, with those of earlier attempts.
-    async fn judge<'c>(&self, claim: &'c Claim) -> Result<(Vec<Judged<'c>>, Vec<Unsent>), StoreError> {
-        let (mut judged, mut refused): (Vec<Judged<'c>>, Vec<Unsent>) = (Vec::new(), Vec::new());
-        // Whoever has it comes first: of those who are the same one who has it stands for the others.
-        let mut in_turn: Vec<&ClaimedRecipient> = claim.recipients.iter().collect();
-        in_turn.sort_by_key(|claimed| claimed.state != RecipientState::Sent);
-        for claimed in in_turn {
+    /// The recipients that may receive the report, also those that have it. And the recipients that will not get it, in this
+    /// attempt or an earlier one.
+    async fn check_recipients<'c>(
+        &self,
+        claim: &'c Claim,
+    ) -> Result<(Vec<CheckedRecipient<'c>>, Vec<Unsent>), StoreError> {
+        let (mut checked, mut refused): (Vec<CheckedRecipient<'c>>, Vec<Unsent>) = (Vec::new(), Vec::new());
+        // Recipients that have the message come first: their duplicates get no second one.
+        let mut in_order: Vec<&ClaimedRecipient> = claim.recipients.iter().collect();
+        in_order.sort_by_key(|claimed| claimed.state != RecipientState::Sent);
+        for claimed in in_order {
             if let RecipientState::Failed { reason } = &claimed.state {
                 refused.push(Unsent::new(claimed, reason));
                 continue;
             }
             let sent = claimed.state == RecipientState::Sent;
-            if !claimed.named && !sent {
+            if !claimed.is_recipient && !sent {
                 refused.push(Unsent::new(claimed, "is no recipient of the schedule any more"));
                 continue;
             }
             let rules = &self.options.recipients;
-            match rights::recipient(&self.store, &claim.org, &claimed.recipient, rules).await? {
-                Ok(is) => match judged.iter_mut().find(|one| same(&one.is, &is)) {
+            let found = rights::find_recipient(&self.store, &claim.org, &claimed.recipient, rules).await?;
+            match found {
+                Ok(recipient) => match checked.iter_mut().find(|one| is_same(&one.recipient, &recipient)) {
                     Some(_) if sent => {}
-                    Some(first) => first.same.push(claimed),
-                    None => judged.push(Judged {
+                    Some(first) => first.duplicates.push(claimed),
+                    None => checked.push(CheckedRecipient {
                         claimed,
-                        is,
-                        same: Vec::new(),
+                        recipient,
+                        duplicates: Vec::new(),
                     }),
                 },
                 Err(_) if sent => {}
-                Err(not) => refused.push(Unsent::new(claimed, not.to_string())),
+                Err(reason) => refused.push(Unsent::new(claimed, reason.to_string())),
             }
         }
-        judged.sort_by_key(|one| one.claimed.place);
-        Ok((judged, refused))
+        checked.sort_by_key(|one| one.claimed.place);
+        Ok((checked, refused))
     }
 
-    /// Notes who will get no message, and who has it because they are the same as somebody who has. False where the run is
-    /// somebody else's.
-    async fn note_judged(&self, claim: &Claim, judged: &[Judged<'_>], refused: &[Unsent]) -> bool {
-        for unsent in refused.iter().filter(|unsent| waits(claim, unsent.place)) {
+    /// Notes the recipients that will get no message, and the duplicates of recipients that have it. False if another worker
+    /// has the run.
+    async fn note_checked(
+        &self,
+        claim: &Claim,
+        checked: &[CheckedRecipient<'_>],
+        refused: &[Unsent],
+    ) -> bool {
+        for unsent in refused.iter().filter(|unsent| is_waiting(claim, unsent.place)) {
             metrics::message("refused");
             let note = || self.store.note_failed(claim, unsent.place, &unsent.reason);
-            if !self.insist(note).await {
+            if !self.retry_until_written(note).await {
                 return false;
             }
         }
-        for one in judged {
-            if one.claimed.state == RecipientState::Sent && !self.note_same(claim, one).await {
-                return false;
-            }
-        }
-        true
-    }
-
-    /// Notes of those who are the same what is noted of the one. False where the run is somebody else's.
-    async fn note_same(&self, claim: &Claim, one: &Judged<'_>) -> bool {
-        for same in &one.same {
-            let note = || self.store.note_same(claim, same.place, one.claimed.place);
-            if !self.insist(note).await {
+        for one in checked {
+            if one.claimed.state == RecipientState::Sent && !self.note_duplicates(claim, one).await {
                 return false;
             }
         }
         true
     }
 
-    /// Packs what the group may see, and sends it to each of them.
-    async fn send_to(&self, run: &Run<'_>, group: &Group<'_, '_>) -> Result<Vec<Outcome>, Fault> {
-        if run.is_late() {
-            let late = group
-                .members
-                .iter()
-                .map(|to| Outcome::Late(to.without(NOT_REACHED)));
-            return Ok(late.collect());
+    /// Copies the state of a recipient to its duplicates. False if another worker has the run.
+    async fn note_duplicates(&self, claim: &Claim, one: &CheckedRecipient<'_>) -> bool {
+        for duplicate in &one.duplicates {
+            let note = || self.store.copy_state(claim, duplicate.place, one.claimed.place);
+            if !self.retry_until_written(note).await {
+                return false;
+            }
         }
-        let Some(packed_export) = self.pack(run, &group.opened).await? else {
+        true
+    }
+
+    /// Packs the rows of a group, and sends them to each recipient of the group.
+    async fn send_to_group(
+        &self,
+        context: &Context<'_>,
+        group: &Group<'_, '_>,
+    ) -> Result<Vec<Outcome>, AttemptError> {
+        if context.is_late() {
+            let members = group.members.iter();
+            return Ok(members.map(|to| Outcome::Late(to.unsent(NOT_REACHED))).collect());
+        }
+        let Some(packed_export) = self.pack(context, &group.opened).await? else {
             return Ok(vec![Outcome::Stopped]);
         };
         let mut sending = Vec::with_capacity(group.members.len());
         for to in &group.members {
-            sending.push(self.send_one(run, to, &packed_export));
+            sending.push(self.send_one(context, to, &packed_export));
         }
         let sending = stream::iter(sending).buffer_unordered(MESSAGES_AT_ONCE);
         let outcomes: Vec<_> = sending.collect().await;
         outcomes.into_iter().collect()
     }
 
-    /// The export of what they may see; `None` where the sender was told to stop before it was its turn, which may take
-    /// as long as it takes.
-    async fn pack(&self, run: &Run<'_>, opened: &Opened) -> Result<Option<PackedExport>, Fault> {
-        let Some(turn) = self.turn(&self.exports, run.stopping).await else {
+    /// Packs the export of a group. `None` if the sender is stopped while it waits for a permit. Waiting has no time limit.
+    async fn pack(
+        &self,
+        context: &Context<'_>,
+        opened: &Opened,
+    ) -> Result<Option<PackedExport>, AttemptError> {
+        let org = context.claim.org_key();
+        let Some(permit) = self.acquire(&self.exports, org, context.stopping).await else {
             return Ok(None);
         };
         let within = self.options.pack_within;
         let packing = async {
-            let blocks = run.opening.export(&self.store, opened, turn).await?;
+            let blocks = context.resolved.export(&self.store, opened, permit).await?;
             Ok(packed_export::pack(blocks, &self.options.sizes).await?)
         };
         let packed = tokio::time::timeout(within, packing).await;
-        packed.map_err(|_| Fault::PackingTookTooLong(within))?.map(Some)
+        packed
+            .map_err(|_| AttemptError::PackingTookTooLong(within))?
+            .map(Some)
     }
 
-    /// Sends one message, and notes it.
+    /// Sends one message and notes the outcome.
     async fn send_one(
         &self,
-        run: &Run<'_>,
-        to: &Judged<'_>,
+        context: &Context<'_>,
+        to: &CheckedRecipient<'_>,
         packed_export: &PackedExport,
-    ) -> Result<Outcome, Fault> {
-        let Run { claim, .. } = run;
-        let _turn = match &packed_export.contents {
-            Contents::Plain(bytes) | Contents::Gzip(bytes) if bytes.len() > LARGE => {
-                match self.turn(&self.large, run.stopping).await {
-                    Some(turn) => Some(turn),
+    ) -> Result<Outcome, AttemptError> {
+        let claim = context.claim;
+        let _permit = match &packed_export.contents {
+            Contents::Plain(bytes) | Contents::Gzip(bytes) if bytes.len() > LARGE_BYTES => {
+                let permit = self.acquire(&self.large, claim.org_key(), context.stopping);
+                match permit.await {
+                    Some(permit) => Some(permit),
                     None => return Ok(Outcome::Stopped),
                 }
             }
@@ -315,10 +334,12 @@ impl Inner {
         };
         let link;
         let enclosed = match &packed_export.contents {
-            Contents::Plain(bytes) => run.file(bytes, false),
-            Contents::Gzip(bytes) => run.file(bytes, true),
+            Contents::Plain(bytes) => context.file(bytes, false),
+            Contents::Gzip(bytes) => context.file(bytes, true),
             Contents::TooLarge => {
-                link = self.link(claim, &run.opening.report, to.claimed.place).await?;
+                link = self
+                    .link(claim, &context.resolved.report, to.claimed.place)
+                    .await?;
                 let (url, expires_at) = &link;
                 Enclosed::Link {
                     url,
@@ -327,75 +348,82 @@ impl Inner {
             }
         };
         let linked = matches!(enclosed, Enclosed::Link { .. });
-        let others = run
-            .judged
+        let others = context
+            .checked
             .iter()
             .filter(|other| other.claimed.place != to.claimed.place);
         let others: Vec<String> = others.map(|other| other.name().to_owned()).collect();
-        let email = run.email_message(to, enclosed, packed_export.rows, &others, self.clock().now());
-        if *run.stopping.borrow() {
+        let email = context.email_message(to, enclosed, packed_export.rows, &others, self.clock().now());
+        if *context.stopping.borrow() {
             return Ok(Outcome::Stopped);
         }
-        // Before anything is waited for: of several that come at once when it is late the first in turn is the one.
-        if !run.begin() {
-            return Ok(Outcome::Late(to.without(NOT_REACHED)));
+        // This is before the first await, so of several late messages the first in order is started.
+        if !context.start_message() {
+            return Ok(Outcome::Late(to.unsent(NOT_REACHED)));
         }
         if !self.store.holds(claim).await? {
             return Ok(Outcome::Lost);
         }
         let sent = tokio::time::timeout(self.options.send_within, self.mailer.send(&email)).await;
-        let place = to.claimed.place;
-        match sent {
-            Ok(Ok(())) => {
+        let sent =
+            sent.unwrap_or_else(|_| Err(SendError::Failed("the mail server took too long".to_owned())));
+        let message = SentMessage {
+            place: to.claimed.place,
+            rows: packed_export.rows,
+            bytes: packed_export.bytes,
+            linked,
+            at: self.clock().now(),
+        };
+        Ok(self.note_outcome(claim, to, sent, message).await)
+    }
+
+    /// Notes the outcome of a message.
+    async fn note_outcome(
+        &self,
+        claim: &Claim,
+        to: &CheckedRecipient<'_>,
+        sent: Result<(), SendError>,
+        message: SentMessage,
+    ) -> Outcome {
+        let place = message.place;
+        let (noted, outcome) = match sent {
+            Ok(()) => {
                 metrics::message("sent");
-                let message = SentMessage {
-                    place,
-                    rows: packed_export.rows,
-                    bytes: packed_export.bytes,
-                    linked,
-                    at: self.clock().now(),
-                };
-                let noted = self.insist(|| self.store.note_sent(claim, message)).await
-                    && self.note_same(claim, to).await;
-                Ok(if noted { Outcome::Sent } else { Outcome::Lost })
+                let noted = self
+                    .retry_until_written(|| self.store.note_sent(claim, message))
+                    .await
+                    && self.note_duplicates(claim, to).await;
+                (noted, Outcome::Sent)
             }
-            Ok(Err(SendError::Refused(reason))) => {
+            Err(SendError::Refused(reason)) => {
                 metrics::message("refused");
                 let note = || self.store.note_failed(claim, place, &reason);
-                let noted = self.insist(note).await && self.note_same(claim, to).await;
-                Ok(if noted {
-                    Outcome::Refused(to.without(&reason))
-                } else {
-                    Outcome::Lost
-                })
+                let noted = self.retry_until_written(note).await && self.note_duplicates(claim, to).await;
+                (noted, Outcome::Refused(to.unsent(&reason)))
             }
-            Ok(Err(SendError::Failed(reason))) => Ok(self.tried(claim, to, &reason).await),
-            Err(_) => Ok(self.tried(claim, to, "the mail server took too long").await),
-        }
+            // The note puts recipients that were not tried before this one at the next attempt.
+            Err(SendError::Failed(reason)) => {
+                metrics::message("failed");
+                let note = || self.store.note_tried(claim, place, &reason);
+                let noted = self.retry_until_written(note).await;
+                (noted, Outcome::Open(to.unsent(&reason)))
+            }
+        };
+        if noted { outcome } else { Outcome::Lost }
     }
 
-    /// Notes that a message was tried in vain, so that whoever was not comes first the next time.
-    async fn tried(&self, claim: &Claim, to: &Judged<'_>, reason: &str) -> Outcome {
-        metrics::message("failed");
-        let note = || self.store.note_tried(claim, to.claimed.place, reason);
-        if self.insist(note).await {
-            Outcome::Open(to.without(reason))
-        } else {
-            Outcome::Lost
-        }
-    }
-
-    /// The address of a download for one recipient, and until when it is good.
+    /// The URL of a download link for one recipient, and its expiry.
     async fn link(
         &self,
         claim: &Claim,
-        report: &KeptReport,
+        report: &StoredReport,
         place: u16,
-    ) -> Result<(String, Timestamp), Fault> {
+    ) -> Result<(String, Timestamp), AttemptError> {
         let hour = 3_600_000_000;
-        let good_for = i64::from(self.options.link_hours) * hour;
-        let expires_at = Timestamp::from_micros(self.clock().now().micros().saturating_add(good_for));
-        let token = link::token(&self.store, &claim.org, report, claim.delivery, place, expires_at).await?;
+        let valid_for = i64::from(self.options.link_hours) * hour;
+        let expires_at = Timestamp::from_micros(self.clock().now().micros().saturating_add(valid_for));
+        let token =
+            link::create_token(&self.store, &claim.org, report, claim.delivery, place, expires_at).await?;
         let url = format!(
             "{}/downloads/{token}",
             self.options.public_url.trim_end_matches('/')
@@ -403,9 +431,9 @@ impl Inner {
         Ok((url, expires_at))
     }
 
-    /// Writes something down however often it takes: what was sent must be noted while the run is still this worker's.
-    /// False where the run is somebody else's. Whoever calls it stops when the lease is lost.
-    pub(super) async fn insist<F>(&self, mut write: impl FnMut() -> F) -> bool
+    /// Repeats a write until it succeeds: a sent message must be noted while this worker has the run. False if another worker
+    /// has it. The caller is dropped when the lease is lost.
+    pub(super) async fn retry_until_written<F>(&self, mut write: impl FnMut() -> F) -> bool
     where
         F: Future<Output = Result<bool, StoreError>>,
     {
@@ -414,7 +442,7 @@ impl Inner {
             match write().await {
                 Ok(held) => return held,
                 Err(error) => {
-                    tracing::warn!(%error, "what became of a run can't be noted; it is tried again")
+                    tracing::warn!(%error, "the state of a run can't be noted; the sender tries again")
                 }
             }
             tokio::time::sleep(wait).await;
@@ -423,33 +451,33 @@ impl Inner {
     }
 }
 
-impl Run<'_> {
-    /// Whether no further message may be begun with what was told about rights.
+impl Context<'_> {
+    /// Whether the rights are too old to start another message.
     fn is_late(&self) -> bool {
-        Instant::now() >= self.holds_until && self.begun.load(Ordering::Relaxed)
+        Instant::now() >= self.rights_valid_until && self.started.load(Ordering::Relaxed)
     }
 
-    /// Whether one more message may be begun; it then counts as begun.
-    fn begin(&self) -> bool {
-        let others = self.begun.swap(true, Ordering::Relaxed);
-        !others || Instant::now() < self.holds_until
+    /// Whether a message may be started. It counts as started then.
+    fn start_message(&self) -> bool {
+        let other_started = self.started.swap(true, Ordering::Relaxed);
+        !other_started || Instant::now() < self.rights_valid_until
     }
 
     fn email_message<'l>(
         &'l self,
-        to: &'l Judged<'_>,
+        to: &'l CheckedRecipient<'_>,
         enclosed: Enclosed<'l>,
         rows: u64,
         others: &'l [String],
         now: Timestamp,
     ) -> EmailMessage<'l> {
-        let Self { claim, opening, .. } = self;
-        let filter = &opening.saved.filter;
+        let Self { claim, resolved, .. } = self;
+        let filter = &resolved.saved.filter;
         EmailMessage {
             delivery: claim.delivery,
             place: to.claimed.place,
-            to: (to.is.address(), to.is.name()),
-            report: &opening.report.name,
+            to: (to.recipient.address(), to.recipient.name()),
+            report: &resolved.report.name,
             period: filter.period,
             window: filter.window(claim.run_at),
             zone: filter.zone(),
@@ -457,16 +485,16 @@ impl Run<'_> {
             now,
             rows,
             timing: &self.timing,
-            maker: &opening.maker.name,
-            shared: opening.report.shared,
-            to_maker: matches!(&to.is, Recipient::User(rights) if rights.user == opening.maker.user),
+            maker: &resolved.maker.name,
+            shared: resolved.report.shared,
+            to_maker: matches!(&to.recipient, Recipient::User(rights) if rights.user == resolved.maker.user),
             others,
             enclosed,
         }
     }
 
     fn file<'b>(&self, bytes: &'b Bytes, gzipped: bool) -> Enclosed<'b> {
-        let ResolvedReport { report, saved, .. } = self.opening;
+        let ResolvedReport { report, saved, .. } = self.resolved;
         Enclosed::File {
             name: message::file_name(&report.name, self.claim.run_at, saved.filter.zone(), gzipped),
             bytes,
@@ -475,14 +503,14 @@ impl Run<'_> {
     }
 }
 
-/// Whether the recipient at that place had no message, and could still get one, when the run was claimed.
-fn waits(claim: &Claim, place: u16) -> bool {
+/// Whether the message of the recipient at this position was to be sent when the run was claimed.
+fn is_waiting(claim: &Claim, place: u16) -> bool {
     let mut recipients = claim.recipients.iter();
     recipients.any(|claimed| claimed.place == place && claimed.state == RecipientState::Waiting)
 }
 
-/// Whether two recipients are the same user, or the same address.
-fn same(one: &Recipient, other: &Recipient) -> bool {
+/// Whether two recipients are the same user or the same address.
+fn is_same(one: &Recipient, other: &Recipient) -> bool {
     match (one, other) {
         (Recipient::User(one), Recipient::User(other)) => one.user == other.user,
         (Recipient::Address(one), Recipient::Address(other)) => one == other,
@@ -490,23 +518,23 @@ fn same(one: &Recipient, other: &Recipient) -> bool {
     }
 }
 
-/// Whoever is to be sent a message, together with those who may see the same rows; those who were not tried yet come
-/// first, so that who fails each time, and slowly, keeps nobody from being tried.
+/// The recipients without a message, in groups that may see the same rows. Recipients that were not tried come first: one
+/// that fails slowly at each attempt must not keep them waiting.
 fn groups<'j, 'c>(
-    opening: &ResolvedReport,
-    judged: &'j [Judged<'c>],
+    resolved: &ResolvedReport,
+    checked: &'j [CheckedRecipient<'c>],
 ) -> Result<Vec<Group<'j, 'c>>, ScopeError> {
     let mut groups: Vec<Group<'j, 'c>> = Vec::new();
-    let mut in_turn: Vec<&Judged<'c>> = judged.iter().collect();
-    in_turn.sort_by_key(|one| one.claimed.tried);
-    for one in in_turn {
+    let mut in_order: Vec<&CheckedRecipient<'c>> = checked.iter().collect();
+    in_order.sort_by_key(|one| one.claimed.tried);
+    for one in in_order {
         if one.claimed.state != RecipientState::Waiting {
             continue;
         }
-        let opened = opening.opened_for(&one.is)?;
+        let opened = resolved.open_for(&one.recipient)?;
         match groups
             .iter_mut()
-            .find(|group| same_rows(&group.opened.question, &opened.question))
+            .find(|group| has_same_rows(&group.opened.question, &opened.question))
         {
             Some(group) => group.members.push(one),
             None => groups.push(Group {
@@ -518,7 +546,7 @@ fn groups<'j, 'c>(
     Ok(groups)
 }
 
-/// Whether two questions of one report bring the same people's rows. Where that can't be told easily, they don't.
-fn same_rows(one: &Scoped<Filter>, other: &Scoped<Filter>) -> bool {
+/// Whether two questions of one report have the same rows. False if that is not known.
+fn has_same_rows(one: &Scoped<Filter>, other: &Scoped<Filter>) -> bool {
     one.people() == other.people()
 }

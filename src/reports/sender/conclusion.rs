@@ -1,4 +1,4 @@
-//! What follows from an attempt: the run is done, tried again, or given up.
+//! How a run continues after an attempt: it has ended, is tried again, or has failed.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -6,44 +6,52 @@ use std::time::Duration;
 use crate::base::clock::Timestamp;
 use crate::store::{Claim, RunEnd};
 
-use super::attempt::{Fault, Unsent, Verdict};
+use super::attempt::{AttemptEnd, AttemptError, Unsent};
 use super::{Inner, metrics};
 
-/// How long it takes, in minutes, until a run is tried again: after the first attempt, after the second, and so on. After
-/// the attempt that follows the last of them it has failed.
+/// The minutes between a failed attempt and the next one: after the first attempt, after the second, and so on. The attempt
+/// after the last of them is the last one.
 pub(super) const RETRY_AFTER_MINUTES: [i64; 5] = [1, 5, 15, 60, 240];
 
-/// How often a run is tried.
-pub(super) const ATTEMPTS: u32 = RETRY_AFTER_MINUTES.len() as u32 + 1;
+/// The maximum number of attempts.
+pub(super) const MAX_ATTEMPTS: u32 = RETRY_AFTER_MINUTES.len() as u32 + 1;
 
-/// Why a run is given up that was claimed once more than it is tried.
+/// Why a run has failed whose last attempt did not end.
 const NEVER_ENDED: &str =
     "the last attempt never came to an end: the server stopped, or lost its database, in the midst of it";
 
-/// The longest reason that is kept for a run, in characters; each recipient's own is kept whole.
+/// The longest stored reason of a run, in characters. The reasons of its recipients are not shortened.
 const MAX_REASON_CHARACTERS: usize = 1_000;
 
-/// Why a run is tried again whose attempt broke off; the log says more.
+/// Why a run is tried again after an [`AttemptError`]. The log has the error.
 const BROKE_OFF: &str = "something went wrong inside; the server's log says what";
 
 impl Inner {
-    /// Notes how the attempt ended, and gives the run back.
-    pub(super) async fn conclude(&self, claim: &Claim, outcome: Result<Verdict, Fault>, worked: Duration) {
+    /// Notes how the attempt ended and gives the run back.
+    pub(super) async fn conclude(
+        &self,
+        claim: &Claim,
+        outcome: Result<AttemptEnd, AttemptError>,
+        worked: Duration,
+    ) {
         metrics::attempt(worked);
         let delivery = claim.delivery;
         match outcome {
-            Ok(Verdict::Lost) => {
-                tracing::warn!(%delivery, "a run is somebody else's by now, or its schedule is gone")
+            Ok(AttemptEnd::Lost) => {
+                tracing::warn!(%delivery, "another worker has claimed a run, or its schedule was deleted")
             }
-            Ok(Verdict::Stopped | Verdict::Late) => {
-                self.insist(|| self.store.release(claim, worked)).await;
+            Ok(AttemptEnd::Stopped | AttemptEnd::Late) => {
+                self.retry_until_written(|| self.store.release(claim, worked))
+                    .await;
             }
-            Ok(Verdict::Abandoned) => self.end(claim, RunEnd::Abandoned(NEVER_ENDED), worked).await,
-            Ok(Verdict::Suspended(reason)) => self.end(claim, RunEnd::Suspended(&reason), worked).await,
-            Ok(Verdict::Tried { refused, open }) => self.conclude_tried(claim, refused, open, worked).await,
-            Err(fault) => {
-                tracing::error!(%delivery, cause = %fault, "an attempt at a run broke off");
-                self.again_or_failed(claim, BROKE_OFF, worked).await;
+            Ok(AttemptEnd::Abandoned) => self.end(claim, RunEnd::Abandoned(NEVER_ENDED), worked).await,
+            Ok(AttemptEnd::Suspended(reason)) => self.end(claim, RunEnd::Suspended(&reason), worked).await,
+            Ok(AttemptEnd::Tried { refused, open }) => {
+                self.conclude_tried(claim, refused, open, worked).await
+            }
+            Err(error) => {
+                tracing::error!(%delivery, cause = %error, "an attempt at a run broke off");
+                self.retry_or_fail(claim, BROKE_OFF, worked).await;
             }
         }
     }
@@ -56,21 +64,21 @@ impl Inner {
             };
         }
         if retry_at(claim.attempts, self.clock().now()).is_some() {
-            return self.again_or_failed(claim, &reasons(&open), worked).await;
+            return self.retry_or_fail(claim, &reasons(&open), worked).await;
         }
         for unsent in &open {
             let note = || self.store.note_failed(claim, unsent.place, &unsent.reason);
-            if !self.insist(note).await {
+            if !self.retry_until_written(note).await {
                 return;
             }
         }
         let mut all = [refused, open].concat();
         all.sort_by_key(|unsent| unsent.place);
-        self.again_or_failed(claim, &reasons(&all), worked).await;
+        self.retry_or_fail(claim, &reasons(&all), worked).await;
     }
 
-    /// Another attempt, where there is one left.
-    async fn again_or_failed(&self, claim: &Claim, reason: &str, worked: Duration) {
+    /// Schedules the next attempt, or fails the run after the last one.
+    async fn retry_or_fail(&self, claim: &Claim, reason: &str, worked: Duration) {
         let end = match retry_at(claim.attempts, self.clock().now()) {
             Some(at) => RunEnd::Retried { at, reason },
             None => RunEnd::Failed(reason),
@@ -81,7 +89,7 @@ impl Inner {
     async fn end(&self, claim: &Claim, end: RunEnd<'_>, worked: Duration) {
         let now = self.clock().now();
         if !self
-            .insist(|| self.store.end_attempt(claim, end, worked, now))
+            .retry_until_written(|| self.store.end_attempt(claim, end, worked, now))
             .await
         {
             return;
@@ -102,7 +110,7 @@ impl Inner {
     }
 }
 
-/// When a run is tried again that failed now, after so many attempts before; `None`: not any more.
+/// The time of the next attempt after a failure. `None` after the last attempt.
 fn retry_at(attempts_before: u32, now: Timestamp) -> Option<Timestamp> {
     let minutes = RETRY_AFTER_MINUTES.get(usize::try_from(attempts_before).ok()?)?;
     Some(Timestamp::from_micros(
@@ -110,12 +118,12 @@ fn retry_at(attempts_before: u32, now: Timestamp) -> Option<Timestamp> {
     ))
 }
 
-/// Who has no message, and why, in one line.
+/// The recipients without a message and the reasons, in one line.
 fn reasons(unsent: &[Unsent]) -> String {
     let mut text = String::new();
     for (index, one) in unsent.iter().enumerate() {
         let comma = if index == 0 { "" } else { "; " };
-        let _ = write!(text, "{comma}{}: {}", one.recipient, one.reason); // writing to a String can't fail
+        let _ = write!(text, "{comma}{}: {}", one.recipient, one.reason); // writing to a String does not fail
     }
     match text.char_indices().nth(MAX_REASON_CHARACTERS) {
         Some((end, _)) => format!("{}…", &text[..end]),
@@ -128,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_has_six_attempts_with_longer_and_longer_waits() {
+    fn run_has_six_attempts_with_growing_waits() {
         let minutes = |attempts| {
             let at = retry_at(attempts, Timestamp::from_micros(0))?;
             Some(at.micros() / 60_000_000)
@@ -141,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn reasons_name_everybody_within_a_bound() {
+    fn reasons_name_each_recipient_up_to_a_maximum_length() {
         let unsent = |place: u16| Unsent {
             place,
             recipient: format!("u{place}"),

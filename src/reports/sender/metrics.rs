@@ -1,14 +1,14 @@
-//! What the sender counts, for whoever watches the server. No label names an organisation.
+//! The metrics of the sender. No label contains an organisation.
 
 use std::time::Duration;
 
-/// Runs that ended, by `status`: `sent`, `failed`, `suspended`.
+/// The runs that ended, by `status`: `sent`, `failed`, `suspended`.
 pub const DELIVERIES: &str = "rollbook_deliveries_total";
-/// Attempts at runs that have to be made again.
+/// The failed attempts after which a run is tried again.
 pub const RETRIES: &str = "rollbook_delivery_retries_total";
-/// Messages, by `status`: `sent`, `refused` for good, `failed` this time.
+/// The messages, by `status`: `sent`, `refused` (permanently), `failed` (temporarily).
 pub const MESSAGES: &str = "rollbook_messages_total";
-/// Seconds that an attempt at a run took.
+/// The duration of attempts, in seconds.
 pub const SECONDS: &str = "rollbook_delivery_attempt_seconds";
 
 pub(super) fn describe() {

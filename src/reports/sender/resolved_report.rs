@@ -1,5 +1,5 @@
-//! A report opened in the name of a schedule's maker, for one recipient after another: by the sender, and by a download
-//! link (product text, section 9).
+//! A report that is opened in the name of a schedule's maker, for one recipient after another. The sender and download links
+//! use it.
 
 use uuid::Uuid;
 
@@ -10,49 +10,49 @@ use crate::export::{self, Blocks, CsvOptions, ExportError};
 use crate::log::Query;
 use crate::reports::report::{self, Opened};
 use crate::reports::rights::{self, NoRights, Recipient, Rights};
-use crate::store::{KeptReport, Store, StoreError};
+use crate::store::{Store, StoreError, StoredReport};
 
-/// Why a report can't be sent in its maker's name.
+/// Why a report can't be opened in the name of the schedule's maker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(in crate::reports) enum Closed {
-    /// The maker may open no report at all.
+pub(in crate::reports) enum CannotOpen {
+    /// The maker may open no reports.
     #[error("who made the schedule may open no reports any more: {0}")]
     NoRights(NoRights),
-    /// The report is gone, or private and somebody else's by now.
+    /// The report was deleted, or is a private report of another user now.
     #[error("who made the schedule may not open the report any more")]
     NoReport,
 }
 
-/// A report as a schedule's maker may open it at this moment, for the moment of a run.
+/// A report with the current rights of a schedule's maker, for the time of a run.
 pub(in crate::reports) struct ResolvedReport {
-    /// Who made the schedule.
+    /// The schedule's maker.
     pub(in crate::reports) maker: Rights,
     /// The report.
-    pub(in crate::reports) report: KeptReport,
-    /// The question that it saves.
+    pub(in crate::reports) report: StoredReport,
+    /// The saved question.
     pub(in crate::reports) saved: Query,
     rules: ReachRules,
     options: CsvOptions,
 }
 
 impl ResolvedReport {
-    /// Opens the report, with everything relative resolved at `run_at`.
-    pub(in crate::reports) async fn of(
+    /// Opens the report. Relative parameters are resolved for `run_at`.
+    pub(in crate::reports) async fn resolve(
         store: &Store,
         org: &OrgId,
         maker: &UserId,
         report: Uuid,
         run_at: Timestamp,
-    ) -> Result<Result<Self, Closed>, StoreError> {
-        let maker = match rights::as_of_directory(store, org, maker).await? {
+    ) -> Result<Result<Self, CannotOpen>, StoreError> {
+        let maker = match rights::find_rights(store, org, maker).await? {
             Ok(maker) => maker,
-            Err(none) => return Ok(Err(Closed::NoRights(none))),
+            Err(reason) => return Ok(Err(CannotOpen::NoRights(reason))),
         };
         let Some(access) = ReportAccess::for_caller(&maker.principal) else {
-            return Ok(Err(Closed::NoRights(NoRights::NoReportingAccess)));
+            return Ok(Err(CannotOpen::NoRights(NoRights::NoReportingAccess)));
         };
-        let Some(report) = store.report(&access, report).await? else {
-            return Ok(Err(Closed::NoReport));
+        let Some(report) = store.find_resource(&access, report).await? else {
+            return Ok(Err(CannotOpen::NoReport));
         };
         let organisation = store.organisation(org).await?;
         Ok(Ok(Self {
@@ -67,9 +67,9 @@ impl ResolvedReport {
         }))
     }
 
-    /// What a recipient gets: the rows that the maker may see, and of those the rows that the recipient may see as well
-    /// where the directory has them.
-    pub(in crate::reports) fn opened_for(&self, recipient: &Recipient) -> Result<Opened, ScopeError> {
+    /// The rows for a recipient: those that the maker may see. For a user of the directory, only those that the user may see
+    /// too.
+    pub(in crate::reports) fn open_for(&self, recipient: &Recipient) -> Result<Opened, ScopeError> {
         let opened = report::open(&self.saved, None, &self.maker.principal, &self.rules)?;
         match recipient {
             Recipient::User(rights) => opened.shared_with(&rights.principal, &self.rules),
@@ -77,7 +77,7 @@ impl ResolvedReport {
         }
     }
 
-    /// Those rows as CSV, as the report's own export has them. `hold` is kept while the database is read.
+    /// The opened rows as CSV, in the format of the report's export. `hold` is dropped after the database was read.
     pub(in crate::reports) async fn export(
         &self,
         store: &Store,

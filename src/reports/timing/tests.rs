@@ -15,7 +15,7 @@ fn timing(days: RunDays, time: &str, zone: &str) -> Timing {
     }
 }
 
-/// So many runs after that moment, as the zone's clocks show them.
+/// The next runs after a time, in local time.
 fn runs(timing: Timing, after: &str, count: usize) -> Vec<String> {
     let mut now = at(after);
     let mut runs = Vec::new();
@@ -28,7 +28,7 @@ fn runs(timing: Timing, after: &str, count: usize) -> Vec<String> {
 }
 
 #[test]
-fn clocks_that_are_put_forward_give_the_moment_after_the_gap() {
+fn time_in_a_gap_becomes_the_moment_after_it() {
     let daily = timing(RunDays::Daily, "01:30", "Europe/London");
     assert_eq!(
         runs(daily, "2026-03-27T12:00:00Z", 4),
@@ -42,7 +42,7 @@ fn clocks_that_are_put_forward_give_the_moment_after_the_gap() {
 }
 
 #[test]
-fn clocks_that_are_put_back_give_the_first_of_two() {
+fn time_that_occurs_twice_is_the_first_of_the_two() {
     let daily = timing(RunDays::Daily, "01:30", "America/New_York");
     assert_eq!(
         runs(daily, "2026-10-31T12:00:00Z", 3),
@@ -55,8 +55,8 @@ fn clocks_that_are_put_back_give_the_first_of_two() {
 }
 
 #[test]
-fn each_day_has_one_run_whatever_its_clocks_do() {
-    // Half an hour is left out, and comes twice.
+fn each_day_has_one_run_in_zones_with_unusual_changes() {
+    // The change is half an hour.
     let daily = timing(RunDays::Daily, "02:15", "Australia/Lord_Howe");
     assert_eq!(
         runs(daily, "2026-10-02T12:00:00Z", 3),
@@ -75,7 +75,7 @@ fn each_day_has_one_run_whatever_its_clocks_do() {
             "2026-04-06 01:45 +1030"
         ]
     );
-    // Midnight is left out, and comes twice.
+    // The change is at midnight.
     let daily = timing(RunDays::Daily, "00:00", "Asia/Beirut");
     assert_eq!(
         runs(daily, "2026-03-27T12:00:00Z", 3),
@@ -93,8 +93,8 @@ fn each_day_has_one_run_whatever_its_clocks_do() {
 }
 
 #[test]
-fn the_run_of_a_day_that_a_zone_left_out_is_the_moment_after() {
-    // Samoa went from the 29th to the 31st.
+fn run_of_a_left_out_day_is_the_first_moment_of_the_next_day() {
+    // Samoa left out the 30th.
     let days = |time: &str| -> Vec<String> {
         let daily = timing(RunDays::Daily, time, "Pacific/Apia");
         let runs = runs(daily, "2011-12-29T00:00:00Z", 4);
@@ -121,7 +121,7 @@ fn the_run_of_a_day_that_a_zone_left_out_is_the_moment_after() {
 }
 
 #[test]
-fn the_31st_is_the_last_day_of_a_short_month() {
+fn day_31_is_the_last_day_of_a_shorter_month() {
     let monthly = timing(RunDays::Monthly(31), "08:00", "UTC");
     let days: Vec<String> = runs(monthly, "2027-12-31T08:00:00Z", 6)
         .iter()
@@ -147,25 +147,25 @@ fn the_31st_is_the_last_day_of_a_short_month() {
 }
 
 #[test]
-fn the_words_say_when() {
-    let sentence = |days| timing(days, "08:05", "Europe/London").sentence();
-    assert_eq!(sentence(RunDays::Daily), "every day at 08:05 (Europe/London)");
+fn times_are_described_in_words() {
+    let describe = |days| timing(days, "08:05", "Europe/London").describe();
+    assert_eq!(describe(RunDays::Daily), "every day at 08:05 (Europe/London)");
     assert_eq!(
-        sentence(RunDays::Weekly(Weekday::Mon)),
+        describe(RunDays::Weekly(Weekday::Mon)),
         "every Monday at 08:05 (Europe/London)"
     );
     assert_eq!(
-        sentence(RunDays::Monthly(2)),
+        describe(RunDays::Monthly(2)),
         "every month on the 2nd at 08:05 (Europe/London)"
     );
     assert_eq!(
-        sentence(RunDays::Quarterly(31)),
+        describe(RunDays::Quarterly(31)),
         "every quarter on the 31st, or the month's last day, of its first month at 08:05 (Europe/London)"
     );
 }
 
 #[test]
-fn what_is_kept_reads_back_and_nothing_else_does() {
+fn stored_timing_is_read_back_and_invalid_ones_are_refused() {
     for days in [
         RunDays::Daily,
         RunDays::Weekly(Weekday::Sun),
@@ -173,57 +173,57 @@ fn what_is_kept_reads_back_and_nothing_else_does() {
         RunDays::Quarterly(1),
     ] {
         let timing = timing(days, "23:59", "Pacific/Apia");
-        assert_eq!(Timing::from_kept(&timing.to_kept()).unwrap(), timing);
+        assert_eq!(Timing::from_stored(&timing.to_stored()).unwrap(), timing);
     }
-    let good = timing(RunDays::Weekly(Weekday::Mon), "00:00", "UTC").to_kept();
+    let good = timing(RunDays::Weekly(Weekday::Mon), "00:00", "UTC").to_stored();
     for bad in [
-        KeptTiming {
+        StoredTiming {
             weekday: Some(0),
             ..good.clone()
         },
-        KeptTiming {
+        StoredTiming {
             weekday: Some(8),
             ..good.clone()
         },
-        KeptTiming {
+        StoredTiming {
             weekday: None,
             ..good.clone()
         },
-        KeptTiming {
+        StoredTiming {
             at_minute: 1_440,
             ..good.clone()
         },
-        KeptTiming {
+        StoredTiming {
             at_minute: -1,
             ..good.clone()
         },
-        KeptTiming {
+        StoredTiming {
             frequency: "hourly".to_owned(),
             ..good.clone()
         },
-        KeptTiming {
+        StoredTiming {
             time_zone: "Mars/Olympus".to_owned(),
             ..good
         },
     ] {
-        assert!(Timing::from_kept(&bad).is_err(), "{bad:?}");
+        assert!(Timing::from_stored(&bad).is_err(), "{bad:?}");
     }
 }
 
-/// The days on which the schedule runs, by looking at each day alone.
+/// Whether the schedule runs on this day.
 fn is_run_day(days: RunDays, day: NaiveDate) -> bool {
     let last = day.succ_opt().unwrap().month() != day.month();
-    let right_day = |asked: u32| day.day() == asked || (last && day.day() < asked);
+    let right_day = |number: u32| day.day() == number || (last && day.day() < number);
     match days {
         RunDays::Daily => true,
         RunDays::Weekly(weekday) => day.weekday() == weekday,
-        RunDays::Monthly(asked) => right_day(asked),
-        RunDays::Quarterly(asked) => [1, 4, 7, 10].contains(&day.month()) && right_day(asked),
+        RunDays::Monthly(number) => right_day(number),
+        RunDays::Quarterly(number) => [1, 4, 7, 10].contains(&day.month()) && right_day(number),
     }
 }
 
-/// The runs of a stretch of time, by looking at every minute of it: for each run day the first minute at which clocks
-/// show that time of that day or later.
+/// The runs of a time range, found minute by minute: for each run day the first minute whose local time is the run's or
+/// later.
 fn walk(timing: &Timing, from: DateTime<Utc>, days: i64) -> Vec<Timestamp> {
     let mut waiting: Vec<NaiveDateTime> = (-3..days + 3)
         .map(|offset| (from + TimeDelta::days(offset)).date_naive())
@@ -231,7 +231,7 @@ fn walk(timing: &Timing, from: DateTime<Utc>, days: i64) -> Vec<Timestamp> {
         .map(|day| day.and_time(timing.at))
         .collect();
     let local = |at: DateTime<Utc>| at.with_timezone(&timing.zone).naive_local();
-    // What clocks showed before the walk begins is past.
+    // Local times before the range are over.
     let earlier = (0..3 * 24 * 60)
         .map(|minute| local(from - TimeDelta::minutes(minute)))
         .max()
@@ -252,9 +252,9 @@ fn walk(timing: &Timing, from: DateTime<Utc>, days: i64) -> Vec<Timestamp> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
-    /// None skipped, none doubled, each at its moment, in zones whose clocks do what clocks can do.
+    /// No run is skipped or doubled, in zones with all kinds of changes.
     #[test]
-    fn runs_are_those_that_a_walk_through_every_minute_finds(
+    fn runs_equal_those_found_minute_by_minute(
         offset in 0i64..6_000,
         minute in 0u32..1_440,
         name in prop::sample::select(vec![

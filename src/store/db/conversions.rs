@@ -72,24 +72,31 @@ impl<T: IntoValue> IntoValue for Option<T> {
 /// Converts a type through the type `$stored` that its column has. `$read` returns a `Result` with a `StoreError`.
 macro_rules! converted {
     ($type:ty as $stored:ty, read $read:expr, write $write:expr) => {
-        impl FromColumn for $type {
-            fn from_column(row: &Row, position: usize) -> Result<Self, StoreError> {
+        impl $crate::store::db::columns::FromColumn for $type {
+            fn from_column(
+                row: &$crate::store::db::database::Row,
+                position: usize,
+            ) -> Result<Self, $crate::store::db::StoreError> {
                 let stored: $stored = row.get(position)?;
                 $read(stored)
             }
         }
-        impl FromColumn for Option<$type> {
-            fn from_column(row: &Row, position: usize) -> Result<Self, StoreError> {
+        impl $crate::store::db::columns::FromColumn for Option<$type> {
+            fn from_column(
+                row: &$crate::store::db::database::Row,
+                position: usize,
+            ) -> Result<Self, $crate::store::db::StoreError> {
                 let stored: Option<$stored> = row.get(position)?;
                 stored.map($read).transpose()
             }
         }
-        impl IntoValue for $type {
-            const NULL: Value = <$stored as IntoValue>::NULL;
+        impl $crate::store::db::columns::IntoValue for $type {
+            const NULL: $crate::store::db::dialect::Value =
+                <$stored as $crate::store::db::columns::IntoValue>::NULL;
 
-            fn into_value(self) -> Value {
+            fn into_value(self) -> $crate::store::db::dialect::Value {
                 let stored: $stored = $write(self);
-                stored.into_value()
+                $crate::store::db::columns::IntoValue::into_value(stored)
             }
         }
     };

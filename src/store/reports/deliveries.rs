@@ -1,7 +1,7 @@
-//! Deliveries: what became of each run of a report's schedules, recipient by recipient (product text, section 9).
+//! Deliveries: how each run of a report's schedules ended, with each recipient. See `docs/specification.md#deliveries`.
 //!
-//! Reading them is here; `runs` makes and writes them. Those of the schedules that are there for the caller are; one that is
-//! still tried is no delivery yet, but its schedule's [`pending`](super::KeptSchedule::pending).
+//! The file `runs` writes them. A caller sees the deliveries of the schedules that exist for it. A run that has not ended is
+//! no delivery yet: it is its schedule's [`pending`](super::StoredSchedule::pending).
 
 use std::collections::HashMap;
 
@@ -11,81 +11,82 @@ use crate::access::ReportAccess;
 use crate::base::Page;
 use crate::base::clock::Timestamp;
 
+use crate::store::db::columns::{FromRow, columns};
 use crate::store::db::database::{Row, Sql};
 use crate::store::db::rows::one_more;
 use crate::store::db::{Store, StoreError};
-use crate::store::reports::runs::{FAILED, SENT, SUSPENDED};
+use crate::store::reports::runs::{RecipientStatus, RunStatus};
+use crate::store::reports::saved_reports::StoredReport;
 use crate::store::reports::schedules::push_visible;
 
-/// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    /// Every recipient has the message.
-    Sent,
-    /// Somebody will not get it.
-    Failed,
-    /// Nobody got it: its maker had no right to it any more, and the schedule stands still.
-    Suspended,
-}
-
-impl Ending {
-    fn read(row: &Row, column: usize) -> Result<Self, StoreError> {
-        match row.get::<i16>(column)? {
-            SENT => Ok(Self::Sent),
-            FAILED => Ok(Self::Failed),
-            SUSPENDED => Ok(Self::Suspended),
-            other => Err(StoreError::corrupt("status of a delivery", other)),
-        }
+columns! {
+    /// A run that has ended.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct StoredDelivery {
+        /// The key. Later runs have greater keys.
+        pub key: i64 = "d.key",
+        /// The id.
+        pub id: Uuid = "d.id",
+        /// The id of its schedule.
+        pub schedule: Uuid = "s.id",
+        /// The time that the run was for.
+        pub run_at: Timestamp = "d.run_at",
+        /// How it ended.
+        pub status: RunStatus = "d.status",
+        /// Why it was not sent to all recipients.
+        pub reason: Option<String> = "d.reason",
+        /// The number of attempts.
+        pub attempts: i64 = "d.attempts",
+        /// The duration of all attempts, in microseconds.
+        pub worked_micros: i64 = "d.worked_micros",
+        /// When it ended.
+        pub finished_at: Timestamp = "d.finished_at",
     }
 }
 
-/// A run that has ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeptDelivery {
-    /// Its key: later ones have greater ones.
-    pub key: i64,
-    /// Its id.
-    pub id: Uuid,
-    /// The id of its schedule.
-    pub schedule: Uuid,
-    /// The moment that the run was for.
-    pub run_at: Timestamp,
-    /// How it ended.
-    pub ending: Ending,
-    /// Why it ended otherwise than well.
-    pub reason: Option<String>,
-    /// How often it was tried.
-    pub attempts: i64,
-    /// How long that took altogether, in microseconds.
-    pub worked_micros: i64,
-    /// When it ended.
-    pub finished_at: Timestamp,
-    /// What became of each recipient, in the schedule's order.
-    pub recipients: Vec<KeptRecipient>,
+columns! {
+    /// One recipient of a run.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct StoredRecipient {
+        /// A user's id or an address, as the schedule had it.
+        pub recipient: String = "recipient",
+        /// Whether the message was sent.
+        pub status: RecipientStatus = "status",
+        /// The number of rows of the CSV.
+        pub rows: Option<i64> = "row_count",
+        /// The size of the CSV, in bytes.
+        pub bytes: Option<i64> = "bytes",
+        /// Whether the message has a link instead of the file.
+        pub linked: bool = "linked",
+        /// When the message was sent.
+        pub sent_at: Option<Timestamp> = "sent_at",
+        /// Why the message was not sent.
+        pub reason: Option<String> = "reason",
+    }
 }
 
-/// One recipient's part of a run that has ended.
+/// A delivery with its recipients, in the order of the schedule.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeptRecipient {
-    /// A user's id or an address, as the schedule had it.
-    pub recipient: String,
-    /// Whether the mail server took the message.
-    pub sent: bool,
-    /// Rows of the CSV.
-    pub rows: Option<i64>,
-    /// Bytes of the CSV.
-    pub bytes: Option<i64>,
-    /// Whether the message had a link instead of the file.
-    pub linked: bool,
-    /// When it was sent.
-    pub sent_at: Option<Timestamp>,
-    /// Why it wasn't.
-    pub reason: Option<String>,
+pub struct DeliveryWithRecipients {
+    /// The delivery.
+    pub delivery: StoredDelivery,
+    /// The recipients.
+    pub recipients: Vec<StoredRecipient>,
+}
+
+impl FromRow for DeliveryWithRecipients {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            delivery: StoredDelivery::read(row)?,
+            recipients: Vec::new(),
+        })
+    }
 }
 
 impl Store {
-    /// A page of what became of a report's schedules, those of `schedules` where any are named, the run made last first, before
-    /// the one with the key `before`. `None` where the caller may not open the report.
+    /// A page of the deliveries of a report, the newest first. `None` if the caller may not open the report.
+    ///
+    /// With `schedules`, only deliveries of these. `before` is the key of the last delivery of the page before.
     pub async fn deliveries(
         &self,
         access: &ReportAccess,
@@ -93,20 +94,20 @@ impl Store {
         schedules: &[Uuid],
         before: Option<i64>,
         limit: usize,
-    ) -> Result<Option<Page<KeptDelivery>>, StoreError> {
+    ) -> Result<Option<Page<DeliveryWithRecipients>>, StoreError> {
         let (Some(report), Some(org)) = (
-            self.report(access, report).await?,
+            self.find_resource::<StoredReport>(access, report).await?,
             self.organisation_key(access.org()).await?,
         ) else {
             return Ok(None);
         };
-        let mut sql = Sql::new(
-            "SELECT d.key, d.id, s.id, d.run_at, d.status, d.reason, d.attempts, d.worked_micros, d.finished_at \
-             FROM deliveries d JOIN schedules s ON s.org = d.org AND s.key = d.schedule \
+        let mut sql = Sql::new("SELECT ");
+        sql.push(StoredDelivery::COLUMNS).push(
+            " FROM deliveries d JOIN schedules s ON s.org = d.org AND s.key = d.schedule \
              JOIN reports r ON r.org = d.org AND r.key = d.report \
-             WHERE d.org = $1 AND d.report = $2 AND d.finished_at IS NOT NULL",
+             WHERE d.finished_at IS NOT NULL AND d.org = ",
         );
-        sql = sql.with(org).with(report.key);
+        sql.bind(org).push(" AND d.report = ").bind(report.key);
         push_visible(&mut sql, access);
         if !schedules.is_empty() {
             sql.push(" AND s.id").any_of(schedules.to_vec());
@@ -115,59 +116,34 @@ impl Store {
             sql.push(" AND d.key < ").bind(before);
         }
         sql.push(" ORDER BY d.key DESC LIMIT ").bind(one_more(limit));
-        let rows = self.db().fetch_all(sql).await?;
-        let deliveries = rows.iter().map(read).collect::<Result<_, _>>()?;
-        let mut page = Page::from_overfetch(deliveries, limit);
+        let mut page = Page::from_overfetch(self.db().fetch_rows(sql).await?, limit);
         self.add_recipients(org, &mut page.items).await?;
         Ok(Some(page))
     }
 
-    async fn add_recipients(&self, org: i64, deliveries: &mut [KeptDelivery]) -> Result<(), StoreError> {
+    async fn add_recipients(
+        &self,
+        org: i64,
+        deliveries: &mut [DeliveryWithRecipients],
+    ) -> Result<(), StoreError> {
         if deliveries.is_empty() {
             return Ok(());
         }
-        let keys: Vec<i64> = deliveries.iter().map(|delivery| delivery.key).collect();
-        let select = Sql::new(
-            "SELECT delivery, recipient, status, row_count, bytes, linked, sent_at, reason FROM delivery_recipients \
-             WHERE org = $1 AND delivery IN LIST($2) ORDER BY delivery, place",
-        );
-        let mut recipients: HashMap<i64, Vec<KeptRecipient>> = HashMap::new();
-        for row in self.db().fetch_all(select.with(org).with(keys)).await? {
-            recipients
-                .entry(row.get(0)?)
-                .or_default()
-                .push(read_recipient(&row)?);
+        let keys: Vec<i64> = deliveries.iter().map(|one| one.delivery.key).collect();
+        let mut sql = Sql::new("SELECT ");
+        sql.push(StoredRecipient::COLUMNS)
+            .push(", delivery FROM delivery_recipients WHERE org = ")
+            .bind(org);
+        sql.push(" AND delivery").any_of(keys);
+        sql.push(" ORDER BY delivery, place");
+        let mut recipients: HashMap<i64, Vec<StoredRecipient>> = HashMap::new();
+        for row in self.db().fetch_all(sql).await? {
+            let delivery = recipients.entry(row.get(StoredRecipient::COUNT)?).or_default();
+            delivery.push(StoredRecipient::read(&row)?);
         }
-        for delivery in deliveries {
-            delivery.recipients = recipients.remove(&delivery.key).unwrap_or_default();
+        for one in deliveries {
+            one.recipients = recipients.remove(&one.delivery.key).unwrap_or_default();
         }
         Ok(())
     }
-}
-
-fn read(row: &Row) -> Result<KeptDelivery, StoreError> {
-    Ok(KeptDelivery {
-        key: row.get(0)?,
-        id: row.get(1)?,
-        schedule: row.get(2)?,
-        run_at: Timestamp::from_micros(row.get(3)?),
-        ending: Ending::read(row, 4)?,
-        reason: row.get(5)?,
-        attempts: row.get(6)?,
-        worked_micros: row.get(7)?,
-        finished_at: Timestamp::from_micros(row.get(8)?),
-        recipients: Vec::new(),
-    })
-}
-
-fn read_recipient(row: &Row) -> Result<KeptRecipient, StoreError> {
-    Ok(KeptRecipient {
-        recipient: row.get(1)?,
-        sent: row.get::<i16>(2)? == SENT,
-        rows: row.get(3)?,
-        bytes: row.get(4)?,
-        linked: row.get(5)?,
-        sent_at: row.get::<Option<i64>>(6)?.map(Timestamp::from_micros),
-        reason: row.get(7)?,
-    })
 }

@@ -1,6 +1,6 @@
-//! Keys of reports: which report each opens and the hash of its secret, never the secret (product text, section 9).
+//! Keys of reports: the report that each opens, and the hash of its secret. See `docs/specification.md#report-keys`.
 //!
-//! A key that is revoked is gone, and so are those of a report that is deleted.
+//! Revoking a key deletes it. Deleting a report deletes its keys.
 
 use uuid::Uuid;
 
@@ -8,102 +8,94 @@ use crate::access::ReportAccess;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{OrgId, UserId};
 
-use crate::store::db::database::{Row, Sql};
-use crate::store::db::rows::read_id;
+use crate::store::db::columns::{columns, table_row};
+use crate::store::db::database::Sql;
 use crate::store::db::{Store, StoreError};
-use crate::store::reports::saved_reports::opened;
+use crate::store::reports::resource::ReportRefusal;
+use crate::store::reports::saved_reports::StoredReport;
 
 /// The most keys that one report may have.
 pub const MAX_REPORT_KEYS: i64 = 50;
 
-/// A report's key as its owner sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeptReportKey {
-    /// What `/v1/reports/{id}/keys/{key}` names.
-    pub id: Uuid,
-    /// What people call it.
-    pub name: String,
-    /// When it was made.
-    pub created_at: Timestamp,
+columns! {
+    /// A stored key, without its secret.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct StoredReportKey {
+        /// The id in `/v1/reports/{id}/keys/{key}`.
+        pub id: Uuid = "k.id",
+        /// The name.
+        pub name: String = "k.name",
+        /// When it was made.
+        pub created_at: Timestamp = "k.created_at",
+    }
 }
 
-/// What a key opens, and in whose name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OpenedByKey {
-    /// The organisation.
-    pub org: OrgId,
-    /// The key's id.
-    pub key: Uuid,
-    /// The report's id.
-    pub report: Uuid,
-    /// The report's owner.
-    pub owner: UserId,
+columns! {
+    /// The report that a key opens.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct OpenedByKey {
+        /// The organisation.
+        pub org: OrgId = "o.id",
+        /// The key's id.
+        pub key: Uuid = "k.id",
+        /// The report's id.
+        pub report: Uuid = "r.id",
+        /// The report's owner.
+        pub owner: UserId = "r.owner",
+    }
 }
 
-/// Why a key is neither made, shown nor revoked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum KeyRefusal {
-    /// There is no such report or key, or none that the caller may open.
-    #[error("there is no such report or key")]
-    NotFound,
-    /// The caller may open the report, and not have a key to it made.
-    #[error("only a report's owner makes keys to it")]
-    NotTheOwner,
-    /// The caller may open the report, and neither see nor revoke its keys.
-    #[error("only a report's owner, or an owner or admin of the organisation, sees and revokes its keys")]
-    NotYours,
-    /// The report has too many keys.
-    #[error("a report has at most {MAX_REPORT_KEYS} keys; revoke one that nobody uses")]
-    TooMany,
-}
-
-fn read(row: &Row) -> Result<KeptReportKey, StoreError> {
-    Ok(KeptReportKey {
-        id: row.get(0)?,
-        name: row.get(1)?,
-        created_at: Timestamp::from_micros(row.get(2)?),
-    })
+table_row! {
+    /// A row of `report_keys`.
+    struct NewReportKey in "report_keys" {
+        org: i64 = "org",
+        key: i64 = "key",
+        id: Uuid = "id",
+        report: i64 = "report",
+        name: String = "name",
+        secret_hash: Vec<u8> = "secret_hash",
+        created_at: Timestamp = "created_at",
+    }
 }
 
 impl Store {
-    /// Keeps a new key to a report of the caller's own; `secret_hash` is the SHA-256 of its secret.
+    /// Adds a key to a report of the caller. `secret_hash` is the SHA-256 of its secret.
     pub async fn add_report_key(
         &self,
         access: &ReportAccess,
         report: Uuid,
         name: &str,
         secret_hash: &[u8],
-    ) -> Result<Result<KeptReportKey, KeyRefusal>, StoreError> {
+    ) -> Result<Result<StoredReportKey, ReportRefusal>, StoreError> {
         let mut tx = self.write(access.org()).await?;
-        let Some(report) = opened(&mut tx, access, report).await? else {
-            return Ok(Err(KeyRefusal::NotFound));
+        let Some(report) = tx.find_resource::<StoredReport>(access, report).await? else {
+            return Ok(Err(ReportRefusal::NotFound));
         };
         if access.user() != Some(&report.owner) || !access.may_change(&report.owner) {
-            return Ok(Err(KeyRefusal::NotTheOwner));
+            return Ok(Err(ReportRefusal::KeyByOwnerOnly));
         }
         let count = Sql::new("SELECT count(*) FROM report_keys WHERE org = $1 AND report = $2");
-        let there = tx.count(count.with(tx.org).with(report.key)).await?;
-        if there >= MAX_REPORT_KEYS {
-            return Ok(Err(KeyRefusal::TooMany));
+        let existing = tx.count(count.with(tx.org).with(report.key)).await?;
+        if existing >= MAX_REPORT_KEYS {
+            return Ok(Err(ReportRefusal::TooManyKeys));
         }
-        let kept = KeptReportKey {
+        let stored = StoredReportKey {
             id: self.clock().new_uuid(),
             name: name.to_owned(),
             created_at: self.clock().now().whole_millisecond(),
         };
-        let columns = ["org", "key", "id", "report", "name", "secret_hash", "created_at"];
-        let row = vec![
-            tx.org.into(),
-            tx.next_key().into(),
-            kept.id.into(),
-            report.key.into(),
-            name.into(),
-            secret_hash.to_vec().into(),
-            kept.created_at.micros().into(),
-        ];
-        tx.insert("report_keys", &columns, vec![row]).await?;
+        let row = NewReportKey {
+            org: tx.org,
+            key: tx.next_key(),
+            id: stored.id,
+            report: report.key,
+            name: stored.name.clone(),
+            secret_hash: secret_hash.to_vec(),
+            created_at: stored.created_at,
+        };
+        tx.insert_rows(vec![row]).await?;
         tx.commit().await?;
-        Ok(Ok(kept))
+        Ok(Ok(stored))
     }
 
     /// The keys of a report, the newest first.
@@ -111,66 +103,60 @@ impl Store {
         &self,
         access: &ReportAccess,
         report: Uuid,
-    ) -> Result<Result<Vec<KeptReportKey>, KeyRefusal>, StoreError> {
+    ) -> Result<Result<Vec<StoredReportKey>, ReportRefusal>, StoreError> {
         let (Some(report), Some(org)) = (
-            self.report(access, report).await?,
+            self.find_resource::<StoredReport>(access, report).await?,
             self.organisation_key(access.org()).await?,
         ) else {
-            return Ok(Err(KeyRefusal::NotFound));
+            return Ok(Err(ReportRefusal::NotFound));
         };
         if !access.may_change(&report.owner) {
-            return Ok(Err(KeyRefusal::NotYours));
+            return Ok(Err(ReportRefusal::KeysNotVisible));
         }
-        let select = Sql::new(
-            "SELECT id, name, created_at FROM report_keys WHERE org = $1 AND report = $2 ORDER BY id DESC",
-        );
-        let rows = self.db().fetch_all(select.with(org).with(report.key)).await?;
-        Ok(Ok(rows.iter().map(read).collect::<Result<_, _>>()?))
+        let mut sql = Sql::new("SELECT ");
+        sql.push(StoredReportKey::COLUMNS)
+            .push(" FROM report_keys k WHERE k.org = ")
+            .bind(org);
+        sql.push(" AND k.report = ")
+            .bind(report.key)
+            .push(" ORDER BY k.id DESC");
+        Ok(Ok(self.db().fetch_rows(sql).await?))
     }
 
-    /// Revokes a key of a report, for ever.
+    /// Deletes a key of a report.
     pub async fn remove_report_key(
         &self,
         access: &ReportAccess,
         report: Uuid,
         key: Uuid,
-    ) -> Result<Result<(), KeyRefusal>, StoreError> {
+    ) -> Result<Result<(), ReportRefusal>, StoreError> {
         let mut tx = self.write(access.org()).await?;
-        let Some(report) = opened(&mut tx, access, report).await? else {
-            return Ok(Err(KeyRefusal::NotFound));
+        let Some(report) = tx.find_resource::<StoredReport>(access, report).await? else {
+            return Ok(Err(ReportRefusal::NotFound));
         };
         if !access.may_change(&report.owner) {
-            return Ok(Err(KeyRefusal::NotYours));
+            return Ok(Err(ReportRefusal::KeysNotVisible));
         }
         let delete = Sql::new("DELETE FROM report_keys WHERE org = $1 AND report = $2 AND id = $3");
         let deleted = tx.execute(delete.with(tx.org).with(report.key).with(key)).await?;
         if deleted == 0 {
-            return Ok(Err(KeyRefusal::NotFound));
+            return Ok(Err(ReportRefusal::NotFound));
         }
         tx.commit().await?;
         Ok(Ok(()))
     }
 
-    /// What the key opens whose secret has this SHA-256; `None` where there is none, or none any more.
+    /// The report that a secret opens. `None` if no key has this SHA-256 of its secret.
     ///
-    /// It needs no [`ReportAccess`]: whoever has the secret is the one who asks.
+    /// It takes no [`ReportAccess`]: the secret itself proves the right.
     pub async fn report_key(&self, secret_hash: &[u8]) -> Result<Option<OpenedByKey>, StoreError> {
-        let select = Sql::new(
-            "SELECT o.id, k.id, r.id, r.owner FROM report_keys k JOIN reports r ON r.org = k.org AND \
-             r.key = k.report JOIN organisations o ON o.key = k.org WHERE k.secret_hash = $1",
-        );
-        let row = self
-            .db()
-            .fetch_optional(select.with(secret_hash.to_vec()))
-            .await?;
-        let Some(row) = row else {
-            return Ok(None);
-        };
-        Ok(Some(OpenedByKey {
-            org: read_id(&row, 0)?,
-            key: row.get(1)?,
-            report: row.get(2)?,
-            owner: read_id(&row, 3)?,
-        }))
+        let mut sql = Sql::new("SELECT ");
+        sql.push(OpenedByKey::COLUMNS)
+            .push(
+                " FROM report_keys k JOIN reports r ON r.org = k.org AND r.key = k.report \
+                 JOIN organisations o ON o.key = k.org WHERE k.secret_hash = ",
+            )
+            .bind(secret_hash.to_vec());
+        self.db().fetch_row(sql).await
     }
 }

@@ -1,145 +1,163 @@
-//! Saved reports as they are kept (product text, section 9): the question as its owner sent it, and who owns it.
+//! Saved reports: the question to the log, and its owner. See `docs/specification.md#saved-reports`.
 //!
-//! Every function here takes a [`ReportAccess`]: a report that its caller may not open is not there, by whatever way. Who
-//! may open one may not always change it; that is asked here too, within the transaction that would change it.
+//! Each function takes a [`ReportAccess`]: a report that the caller may not open does not exist for the caller. The
+//! transaction that changes a report also checks whether the caller may change it.
 
 use uuid::Uuid;
 
 use crate::access::ReportAccess;
 use crate::base::Page;
 use crate::base::clock::Timestamp;
-use crate::base::fault::Fault;
 use crate::base::fold;
 use crate::base::ids::UserId;
 
-use crate::store::db::database::{Row, Sql};
+use crate::store::db::columns::columns;
+use crate::store::db::database::Sql;
+use crate::store::db::dialect::Value;
 use crate::store::db::ledger::OrgTx;
-use crate::store::db::rows::{one_more, push_words, read_id, texts};
+use crate::store::db::rows::{one_more, push_words, texts};
 use crate::store::db::{Store, StoreError};
-use crate::store::lrs::documents::ETags;
+use crate::store::reports::resource::{ReportRefusal, ReportResource};
 
 /// The most reports that one user may own.
 pub const MAX_REPORTS: i64 = 1_000;
 
-/// A report as it is kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeptReport {
-    /// Its key in the organisation's tables.
-    pub key: i64,
-    /// What `/v1/reports/{id}` names.
-    pub id: Uuid,
-    /// The user who made it.
-    pub owner: UserId,
-    /// What people call it.
-    pub name: String,
-    /// Whether it is there for everyone with reporting access, and not for its owner alone.
-    pub shared: bool,
-    /// The question: a JSON object of parameters.
-    pub filter: String,
-    /// The key of its CSV's columns.
-    pub columns: String,
-    /// How often it was written: its ETag.
-    pub version: i64,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// When what it says now was written.
-    pub updated_at: Timestamp,
+columns! {
+    /// A stored report.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct StoredReport {
+        /// The key in the organisation's tables.
+        pub key: i64 = "r.key",
+        /// The id in `/v1/reports/{id}`.
+        pub id: Uuid = "r.id",
+        /// The user that made it.
+        pub owner: UserId = "r.owner",
+        /// The name.
+        pub name: String = "r.name",
+        /// Whether all users with reporting access may open it, or its owner only.
+        pub shared: bool = "r.shared",
+        /// The question: a JSON object of parameters.
+        pub filter: String = "r.filter",
+        /// The key of the columns of its CSV.
+        pub columns: String = "r.columns",
+        /// The number of the version: its ETag.
+        pub version: i64 = "r.version",
+        /// When it was made.
+        pub created_at: Timestamp = "r.created_at",
+        /// When its current version was written.
+        pub updated_at: Timestamp = "r.updated_at",
+    }
 }
 
-/// What is written of a report.
+/// The part of a report that a client writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewReport {
-    /// See [`KeptReport::name`].
+    /// See [`StoredReport::name`].
     pub name: String,
-    /// See [`KeptReport::shared`].
+    /// See [`StoredReport::shared`].
     pub shared: bool,
-    /// See [`KeptReport::filter`].
+    /// See [`StoredReport::filter`].
     pub filter: String,
-    /// See [`KeptReport::columns`].
+    /// See [`StoredReport::columns`].
     pub columns: String,
 }
 
-/// Which reports are listed, of those that the caller may open.
+/// A filter of the list of reports.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReportFilter {
-    /// Folded words, each of which stands in the name.
+    /// Folded words. The name contains all of them.
     pub words: Vec<String>,
-    /// Shared ones alone, or private ones alone.
+    /// Shared reports only, or private reports only.
     pub shared: Option<bool>,
-    /// Of any of these users, where any are named.
+    /// Reports of these users only. Empty: of any user.
     pub owners: Vec<UserId>,
 }
 
-/// Why a report, or what belongs to it, is neither made nor changed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ReportRefusal {
-    /// There is no such report, or none that the caller may open.
-    #[error("there is no such report")]
-    NotFound,
-    /// The caller may open it, and not change it.
-    #[error("only its owner, or an owner or admin of the organisation, changes or deletes a report")]
-    NotYours,
-    /// It is not the one that the caller means to change.
-    #[error("the report isn't the one that If-Match names: read it again, and send what you make of it")]
-    Stale,
-    /// The user owns too many.
-    #[error("a user owns at most {MAX_REPORTS} reports; delete one that nobody needs")]
-    TooMany,
-    /// What it would become is refused.
-    #[error("the report has faults")]
-    Faults(Vec<Fault>),
-}
+impl ReportResource for StoredReport {
+    const TABLE: &'static str = "reports";
+    const DELETE: &'static [&'static str] = &[
+        "DELETE FROM delivery_recipients WHERE org = $1 AND delivery IN (SELECT d.key FROM deliveries d WHERE \
+         d.org = $1 AND d.report = $2)",
+        "DELETE FROM deliveries WHERE org = $1 AND report = $2",
+        "DELETE FROM schedules WHERE org = $1 AND report = $2",
+        "DELETE FROM report_keys WHERE org = $1 AND report = $2",
+        "DELETE FROM reports WHERE org = $1 AND key = $2",
+    ];
+    type Content = NewReport;
 
-/// The columns of a report `r`, in the order in which [`read`] takes them.
-const SELECT: &str = "SELECT r.key, r.id, r.owner, r.name, r.shared, r.filter, r.columns, r.version, r.created_at, \
-     r.updated_at FROM reports r WHERE r.org = $1";
+    fn query(org: i64, access: &ReportAccess, id: Uuid) -> Sql {
+        let mut sql = select(org, access);
+        sql.push(" AND r.id = ").bind(id);
+        sql
+    }
 
-fn read(row: &Row) -> Result<KeptReport, StoreError> {
-    let time = |column| row.get(column).map(Timestamp::from_micros);
-    Ok(KeptReport {
-        key: row.get(0)?,
-        id: row.get(1)?,
-        owner: read_id(row, 2)?,
-        name: row.get(3)?,
-        shared: row.get(4)?,
-        filter: row.get(5)?,
-        columns: row.get(6)?,
-        version: row.get(7)?,
-        created_at: time(8)?,
-        updated_at: time(9)?,
-    })
+    async fn complete(self, _: &Store, _: i64) -> Result<Self, StoreError> {
+        Ok(self)
+    }
+
+    fn key(&self) -> i64 {
+        self.key
+    }
+
+    fn version(&self) -> i64 {
+        self.version
+    }
+
+    fn with_content(&self, content: NewReport) -> Self {
+        Self {
+            name: content.name,
+            shared: content.shared,
+            filter: content.filter,
+            columns: content.columns,
+            ..self.clone()
+        }
+    }
+
+    fn set_version(&mut self, version: i64, updated_at: Timestamp) {
+        self.version = version;
+        self.updated_at = updated_at;
+    }
+
+    fn content_columns(&self) -> Vec<(&'static str, Value)> {
+        vec![
+            ("name", self.name.as_str().into()),
+            ("search", fold(&self.name).into()),
+            ("shared", self.shared.into()),
+            ("filter", self.filter.as_str().into()),
+            ("columns", self.columns.as_str().into()),
+            ("version", self.version.into()),
+            ("updated_at", self.updated_at.micros().into()),
+        ]
+    }
+
+    fn is_changeable(&self, access: &ReportAccess) -> bool {
+        access.may_change(&self.owner)
+    }
+
+    async fn is_allowed_state(&self, _: &mut OrgTx, _: &ReportAccess) -> Result<bool, StoreError> {
+        Ok(true)
+    }
 }
 
 impl Store {
-    /// One report; `None` where there is none, or none that the caller may open.
-    pub async fn report(&self, access: &ReportAccess, id: Uuid) -> Result<Option<KeptReport>, StoreError> {
-        let Some(org) = self.organisation_key(access.org()).await? else {
-            return Ok(None);
-        };
-        let row = self.db().fetch_optional(one(org, access, id)).await?;
-        row.as_ref().map(read).transpose()
-    }
-
-    /// A page of the reports that the caller may open, the one made last first, after the report with the id `after`.
+    /// A page of the reports that the caller may open, the newest first. `after` is the id of the last report of the page
+    /// before.
     pub async fn reports(
         &self,
         access: &ReportAccess,
         filter: &ReportFilter,
         after: Option<Uuid>,
         limit: usize,
-    ) -> Result<Page<KeptReport>, StoreError> {
+    ) -> Result<Page<StoredReport>, StoreError> {
         let Some(org) = self.organisation_key(access.org()).await? else {
             return Ok(Page::empty());
         };
-        let mut sql = Sql::new(SELECT).with(org);
-        push_access(&mut sql, access);
+        let mut sql = select(org, access);
         push_words(&mut sql, "r.search", &filter.words);
-        if let Some(shared) = filter.shared {
-            sql.push(if shared {
-                " AND r.shared"
-            } else {
-                " AND NOT r.shared"
-            });
+        match filter.shared {
+            Some(true) => _ = sql.push(" AND r.shared"),
+            Some(false) => _ = sql.push(" AND NOT r.shared"),
+            None => {}
         }
         if !filter.owners.is_empty() {
             sql.push(" AND r.owner").any_of(texts(&filter.owners));
@@ -147,30 +165,28 @@ impl Store {
         if let Some(after) = after {
             sql.push(" AND r.id < ").bind(after);
         }
-        // Ids are given in the order of time.
+        // Newer reports have greater ids.
         sql.push(" ORDER BY r.id DESC LIMIT ").bind(one_more(limit));
-        let rows = self.db().fetch_all(sql).await?;
-        let reports = rows.iter().map(read).collect::<Result<_, _>>()?;
-        Ok(Page::from_overfetch(reports, limit))
+        Ok(Page::from_overfetch(self.db().fetch_rows(sql).await?, limit))
     }
 
-    /// Keeps a new report of the caller's.
+    /// Adds a report of the caller.
     pub async fn add_report(
         &self,
         access: &ReportAccess,
         new: NewReport,
-    ) -> Result<Result<KeptReport, ReportRefusal>, StoreError> {
+    ) -> Result<Result<StoredReport, ReportRefusal>, StoreError> {
         let Some(owner) = access.user().filter(|user| access.may_change(user)) else {
-            return Ok(Err(ReportRefusal::NotYours));
+            return Ok(Err(ReportRefusal::NotChangeable));
         };
         let mut tx = self.write(access.org()).await?;
         let count = Sql::new("SELECT count(*) FROM reports WHERE org = $1 AND owner = $2");
         let owned = tx.count(count.with(tx.org).with(owner.as_str())).await?;
         if owned >= MAX_REPORTS {
-            return Ok(Err(ReportRefusal::TooMany));
+            return Ok(Err(ReportRefusal::TooManyReports));
         }
         let now = self.clock().now().whole_millisecond();
-        let report = KeptReport {
+        let report = StoredReport {
             key: tx.next_key(),
             id: self.clock().new_uuid(),
             owner: owner.clone(),
@@ -182,127 +198,28 @@ impl Store {
             created_at: now,
             updated_at: now,
         };
-        insert(&mut tx, &report).await?;
+        let fixed = vec![
+            ("id", report.id.into()),
+            ("owner", report.owner.as_str().into()),
+            ("created_at", now.micros().into()),
+        ];
+        tx.insert_resource(&report, fixed).await?;
         tx.commit().await?;
         Ok(Ok(report))
     }
-
-    /// Writes a report anew: `change` is given what it says now. What says the same as before is no new version.
-    ///
-    /// With `expected`, the report must be one of those that it names.
-    pub async fn change_report(
-        &self,
-        access: &ReportAccess,
-        id: Uuid,
-        expected: Option<&ETags>,
-        change: impl FnOnce(&KeptReport) -> Result<NewReport, Vec<Fault>>,
-    ) -> Result<Result<KeptReport, ReportRefusal>, StoreError> {
-        let mut tx = self.write(access.org()).await?;
-        let before = match changeable(&mut tx, access, id, expected).await? {
-            Ok(report) => report,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
-        let new = match change(&before) {
-            Ok(new) => new,
-            Err(faults) => return Ok(Err(ReportRefusal::Faults(faults))),
-        };
-        let mut after = KeptReport {
-            name: new.name,
-            shared: new.shared,
-            filter: new.filter,
-            columns: new.columns,
-            ..before.clone()
-        };
-        if after == before {
-            return Ok(Ok(before));
-        }
-        after.version += 1;
-        after.updated_at = self.clock().now().whole_millisecond();
-        let update = Sql::new(
-            "UPDATE reports SET name = $3, search = $4, shared = $5, filter = $6, columns = $7, version = $8, \
-             updated_at = $9 WHERE org = $1 AND key = $2",
-        );
-        let update = update
-            .with(tx.org)
-            .with(after.key)
-            .with(after.name.as_str())
-            .with(fold(&after.name))
-            .with(after.shared)
-            .with(after.filter.as_str())
-            .with(after.columns.as_str())
-            .with(after.version)
-            .with(after.updated_at.micros());
-        tx.execute(update).await?;
-        tx.commit().await?;
-        Ok(Ok(after))
-    }
-
-    /// Deletes a report, with its keys, its schedules and what became of those.
-    ///
-    /// With `expected`, as [`Store::change_report`].
-    pub async fn delete_report(
-        &self,
-        access: &ReportAccess,
-        id: Uuid,
-        expected: Option<&ETags>,
-    ) -> Result<Result<(), ReportRefusal>, StoreError> {
-        let mut tx = self.write(access.org()).await?;
-        let report = match changeable(&mut tx, access, id, expected).await? {
-            Ok(report) => report,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
-        for delete in [
-            "DELETE FROM delivery_recipients WHERE org = $1 AND delivery IN (SELECT d.key FROM deliveries d WHERE \
-             d.org = $1 AND d.report = $2)",
-            "DELETE FROM deliveries WHERE org = $1 AND report = $2",
-            "DELETE FROM schedules WHERE org = $1 AND report = $2",
-            "DELETE FROM report_keys WHERE org = $1 AND report = $2",
-            "DELETE FROM reports WHERE org = $1 AND key = $2",
-        ] {
-            tx.execute(Sql::new(delete).with(tx.org).with(report.key)).await?;
-        }
-        tx.commit().await?;
-        Ok(Ok(()))
-    }
 }
 
-/// The report that the caller may change.
-async fn changeable(
-    tx: &mut OrgTx,
-    access: &ReportAccess,
-    id: Uuid,
-    expected: Option<&ETags>,
-) -> Result<Result<KeptReport, ReportRefusal>, StoreError> {
-    let Some(report) = opened(tx, access, id).await? else {
-        return Ok(Err(ReportRefusal::NotFound));
-    };
-    if !access.may_change(&report.owner) {
-        return Ok(Err(ReportRefusal::NotYours));
-    }
-    if expected.is_some_and(|tags| !tags.contains(&report.version.to_string())) {
-        return Ok(Err(ReportRefusal::Stale));
-    }
-    Ok(Ok(report))
-}
-
-/// The report that the caller may open, as this transaction sees it.
-pub(crate) async fn opened(
-    tx: &mut OrgTx,
-    access: &ReportAccess,
-    id: Uuid,
-) -> Result<Option<KeptReport>, StoreError> {
-    let row = tx.fetch_optional(one(tx.org, access, id)).await?;
-    row.as_ref().map(read).transpose()
-}
-
-fn one(org: i64, access: &ReportAccess, id: Uuid) -> Sql {
-    let mut sql = Sql::new(SELECT).with(org);
-    sql.push(" AND r.id = ").bind(id);
+/// The reports `r` that the caller may open.
+fn select(org: i64, access: &ReportAccess) -> Sql {
+    let mut sql = Sql::new("SELECT ");
+    sql.push(StoredReport::COLUMNS)
+        .push(" FROM reports r WHERE r.org = ")
+        .bind(org);
     push_access(&mut sql, access);
     sql
 }
 
-/// Narrows the reports `r` to those that the caller may open.
+/// Restricts the reports `r` to those that the caller may open.
 pub(crate) fn push_access(sql: &mut Sql, access: &ReportAccess) {
     match access.user() {
         Some(user) => sql
@@ -314,36 +231,4 @@ pub(crate) fn push_access(sql: &mut Sql, access: &ReportAccess) {
     if let Some(only) = access.only() {
         sql.push(" AND r.id = ").bind(only);
     }
-}
-
-async fn insert(tx: &mut OrgTx, report: &KeptReport) -> Result<(), StoreError> {
-    let columns = [
-        "org",
-        "key",
-        "id",
-        "owner",
-        "name",
-        "search",
-        "shared",
-        "filter",
-        "columns",
-        "version",
-        "created_at",
-        "updated_at",
-    ];
-    let row = vec![
-        tx.org.into(),
-        report.key.into(),
-        report.id.into(),
-        report.owner.as_str().into(),
-        report.name.as_str().into(),
-        fold(&report.name).into(),
-        report.shared.into(),
-        report.filter.as_str().into(),
-        report.columns.as_str().into(),
-        report.version.into(),
-        report.created_at.micros().into(),
-        report.updated_at.micros().into(),
-    ];
-    tx.insert("reports", &columns, vec![row]).await
 }

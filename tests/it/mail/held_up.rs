@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use rollbook::base::clock::Timestamp;
-use rollbook::reports::sender::{EXPORTS_AT_ONCE, SenderOptions};
+use rollbook::reports::sender::{EXPORTS_OF_ONE_ORGANISATION, SenderOptions};
 use serde_json::{Value, json};
 use sqlx::Connection as _;
 
@@ -125,14 +125,10 @@ async fn backlog_of_one_organisation_does_not_delay_another(server: &TestServer)
     let adas_report = report(&ada, "Everything", json!({})).await;
     let daily = schedule(&ada, &adas_report, json!({}), &["ada"]).await;
     copy_schedules(server, 3_000, "recipients").await;
-    let other = |user: &str| server.person_of("beta", json!({"sub": user, "role": "admin"}));
-    let body = user("zoe").set("email", "zoe@example.net").set("role", "admin");
-    other("root").put("/v1/users/zoe", &body).await.expect(201);
-
     // Ten days later. The run of the other organisation is the last due run.
     let later = server.clock.now().micros() + 10 * 86_400_000_000;
     server.clock.set(Timestamp::from_micros(later));
-    let zoe = other("zoe");
+    let zoe = zoe(server).await;
     let zoes_report = report(&zoe, "Report of Zoe", json!({})).await;
     let last = schedule(&zoe, &zoes_report, json!({}), &["zoe"]).await;
     let update = "UPDATE schedules SET next_run_at = ";
@@ -197,7 +193,7 @@ async fn copy_schedules(server: &TestServer, copies: u32, recipients: &str) {
 async fn check_waiting_exports(server: &TestServer) {
     let ada = create_ada(server).await;
     let report = report(&ada, "Everything", json!({})).await;
-    for _ in 0..EXPORTS_AT_ONCE + 1 {
+    for _ in 0..EXPORTS_OF_ONE_ORGANISATION + 1 {
         let one = schedule(&ada, &report, json!({}), &["ada"]).await;
         run_now(&ada, &one).await;
     }
@@ -216,10 +212,61 @@ async fn check_waiting_exports(server: &TestServer) {
     worked.expect("the sender succeeds");
     assert_eq!(outbox.take().len(), 1, "only the export that waited succeeds");
     let attempts = server.database().query_number("SELECT sum(attempts)::bigint FROM deliveries").await;
-    assert_eq!(attempts, EXPORTS_AT_ONCE as i64 + 1);
+    assert_eq!(attempts, EXPORTS_OF_ONE_ORGANISATION as i64 + 1);
 }
 
 #[test]
 fn waiting_for_other_exports_is_not_export_time() {
     run(Database::postgres(), check_waiting_exports);
+}
+
+/// The admin of another organisation.
+async fn zoe(server: &TestServer) -> Caller {
+    let other = |user: &str| server.person_of("beta", json!({"sub": user, "role": "admin"}));
+    let body = user("zoe").set("email", "zoe@example.net").set("role", "admin");
+    other("root").put("/v1/users/zoe", &body).await.expect(201);
+    other("zoe")
+}
+
+/// The ledger of an organisation and one of its runs are locked. It has more due schedules than the sender queues at once.
+/// SQLite has no locks of an organisation.
+async fn organisation_with_a_locked_ledger(server: &TestServer) {
+    let ada = create_ada(server).await;
+    let report_of_ada = report(&ada, "Everything", json!({})).await;
+    let daily = schedule(&ada, &report_of_ada, json!({}), &["ada"]).await;
+    copy_schedules(server, 200, "recipients").await;
+    run_now(&ada, &daily).await;
+    let later = server.clock.now().micros() + 2 * 86_400_000_000;
+    server.clock.set(Timestamp::from_micros(later));
+    let zoe = zoe(server).await;
+    let report_of_zoe = report(&zoe, "Theirs", json!({})).await;
+    let last = schedule(&zoe, &report_of_zoe, json!({}), &["zoe"]).await;
+    server.clock.set(Timestamp::from_micros(later + 86_400_000_000));
+
+    let mut connection = sqlx::PgConnection::connect(&server.database().url()).await.expect("it answers");
+    let locked = sqlx::raw_sql(
+        "BEGIN; \
+         SELECT 1 FROM ledgers l JOIN organisations o ON o.key = l.org WHERE o.id = 'acme' FOR UPDATE OF l; \
+         SELECT 1 FROM deliveries FOR UPDATE",
+    );
+    locked.execute(&mut connection).await.expect("it is locked");
+    let outbox = Outbox::new();
+    let sending = tokio::spawn(sender(server, outbox.mailer(), quick()).run(std::future::pending()));
+    let began = Instant::now();
+    listed(&zoe, &report_of_zoe, 1).await;
+    // A run by hand is claimed beside the locked one.
+    run_now(&zoe, &last).await;
+    listed(&zoe, &report_of_zoe, 2).await;
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    assert!(deliveries(&ada, &report_of_ada).await.is_empty());
+
+    sqlx::raw_sql("COMMIT").execute(&mut connection).await.expect("it is unlocked");
+    listed(&ada, &report_of_ada, 1).await;
+    sending.abort();
+    let _ = sending.await; // an error says that it was aborted
+}
+
+#[test]
+fn locked_organisation_does_not_delay_the_runs_of_another() {
+    run(Database::postgres(), organisation_with_a_locked_ledger);
 }

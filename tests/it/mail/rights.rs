@@ -245,7 +245,7 @@ async fn rights_are_checked_again_during_a_run(server: &TestServer) {
     let report_id = report(&admin, "Everything", json!({})).await;
     let schedule = schedule(&admin, &report_id, json!({}), &["rita", "hal", "root"]).await;
     mails.change_behaviour(|behaviour| behaviour.answer = Duration::from_millis(300));
-    let options = SenderOptions { rights_hold: Duration::ZERO, ..quick() };
+    let options = SenderOptions { rights_valid_for: Duration::ZERO, ..quick() };
     let sender = sender(server, smtp_mailer(&mails, Duration::from_secs(20)), options);
     run_now(&admin, &schedule).await;
     let working = async {
@@ -277,7 +277,7 @@ async fn failing_recipients_do_not_block_others(server: &TestServer) {
     mails.change_behaviour(|behaviour| {
         _ = behaviour.refused_recipients.insert("rita@example.org".to_owned(), 450)
     });
-    let options = SenderOptions { rights_hold: Duration::ZERO, ..quick() };
+    let options = SenderOptions { rights_valid_for: Duration::ZERO, ..quick() };
     let sender = sender(server, smtp_mailer(&mails, Duration::from_secs(20)), options);
     run_now(&admin, &schedule).await;
     sender.work().await.expect("the sender succeeds");

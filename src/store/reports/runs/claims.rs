@@ -1,4 +1,4 @@
-//! One worker at a time: runs are claimed by a lease, and what becomes of them is noted in its name.
+//! Leases: one worker at a time claims a run, and notes the outcome under its lease.
 
 use std::time::Duration;
 
@@ -6,37 +6,35 @@ use uuid::Uuid;
 
 use crate::base::clock::Timestamp;
 use crate::base::ids::{OrgId, UserId};
+use crate::store::db::columns::{FromRow, columns};
 use crate::store::db::database::{Row, Sql};
-use crate::store::db::ledger::{BACKGROUND_LOCK_WAIT, OrgTx};
-use crate::store::db::rows::read_id;
-use crate::store::db::{Store, StoreError};
-use crate::store::reports::schedules::{KeptTiming, read_recipients, read_timing};
+use crate::store::db::ledger::OrgTx;
+use crate::store::reports::schedules::{RecipientList, StoredTiming};
+use crate::store::{Store, StoreError};
 
-use super::{FAILED, SENT, SUSPENDED, TO_BE_SENT, UNDER_WAY};
+use super::{RecipientStatus, RunStatus};
 
-/// Runs looked at when one is to be claimed: other workers take some of them at the same time.
+/// Due runs that are read when one is to be claimed: other workers claim some of them at the same time.
 const CANDIDATES: i64 = 16;
 
-/// A run that one worker has to itself, as it stood when it was claimed.
+/// A run that one worker has claimed, as it was at that time.
 #[derive(Debug, Clone)]
 pub struct Claim {
     /// The organisation.
     pub org: OrgId,
     /// The delivery's id.
     pub delivery: Uuid,
-    /// The schedule's id.
-    pub schedule: Uuid,
     /// The id of the report that is sent.
     pub report: Uuid,
-    /// Under whose rights it runs.
+    /// The user under whose rights it runs.
     pub maker: UserId,
     /// When the schedule runs.
-    pub timing: KeptTiming,
-    /// The moment that the run is for: everything relative is resolved at it.
+    pub timing: StoredTiming,
+    /// The time that the run is for. Relative filters are resolved for it.
     pub run_at: Timestamp,
-    /// Attempts that were begun before this one, whether they came to an end or not.
+    /// The attempts that began before this one, ended or not.
     pub attempts: u32,
-    /// Who is to receive it, in the schedule's order.
+    /// The recipients, in the order of the schedule.
     pub recipients: Vec<ClaimedRecipient>,
     org_key: i64,
     key: i64,
@@ -45,7 +43,7 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// The organisation's key: what [`Store::claim_run`] passes over.
+    /// The organisation's key, for the `passed_over` of [`Store::claim_run`].
     pub fn org_key(&self) -> i64 {
         self.org_key
     }
@@ -54,40 +52,40 @@ impl Claim {
 /// One recipient of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimedRecipient {
-    /// The place in the schedule's list, from 0.
+    /// The position in the schedule's list, from 0.
     pub place: u16,
     /// A user's id or an address, as the schedule had it.
     pub recipient: String,
-    /// Whether the schedule still names them.
-    pub named: bool,
-    /// Whether a message was tried in vain, in an attempt before.
+    /// Whether the schedule still has this recipient.
+    pub is_recipient: bool,
+    /// Whether an earlier attempt tried to send the message and failed.
     pub tried: bool,
-    /// What became of them so far.
+    /// The state of the message.
     pub state: RecipientState,
 }
 
-/// What became of one recipient of a run.
+/// The state of a recipient's message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RecipientState {
     /// The message is to be sent.
     Waiting,
     /// The message was sent.
     Sent,
-    /// There will be no message.
+    /// The message will not be sent.
     Failed {
         /// Why.
         reason: String,
     },
 }
 
-/// A message that the mail server has taken.
+/// A message that the mail server accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SentMessage {
-    /// The recipient's place.
+    /// The recipient's position.
     pub place: u16,
-    /// Rows of the CSV.
+    /// The number of rows of the CSV.
     pub rows: u64,
-    /// Bytes of the CSV.
+    /// The size of the CSV, in bytes.
     pub bytes: u64,
     /// Whether the message has a link instead of the file.
     pub linked: bool,
@@ -98,69 +96,118 @@ pub struct SentMessage {
 /// How an attempt ended for the run as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunEnd<'a> {
-    /// Everybody has it.
+    /// Each recipient has the message.
     Sent,
-    /// Somebody will not get it, and so won't whoever has not got it: why.
+    /// A recipient will not get the message, for this reason. Recipients without a message will not get it either.
     Failed(&'a str),
-    /// As [`RunEnd::Failed`] without an attempt: it was begun as often as it may be, and never came to an end.
+    /// Like [`RunEnd::Failed`], without an attempt: the maximum number of attempts began, and the last did not end.
     Abandoned(&'a str),
-    /// The schedule stands still from now on, and whoever has not got it will not: why.
+    /// The schedule is suspended for this reason. Recipients without a message will not get it.
     Suspended(&'a str),
-    /// It is tried again.
+    /// The run is tried again.
     Retried {
         /// When, by the server's clock.
         at: Timestamp,
-        /// Why it has to be.
+        /// Why.
         reason: &'a str,
     },
 }
 
+columns! {
+    /// The columns of a claimed run, without the schedule's times.
+    struct RunRow {
+        org: OrgId = "o.id",
+        delivery: Uuid = "d.id",
+        report: Uuid = "r.id",
+        maker: UserId = "s.maker",
+        run_at: Timestamp = "d.run_at",
+        begun: i64 = "d.begun",
+        schedule_key: i64 = "s.key",
+        recipients: RecipientList = "s.recipients",
+    }
+}
+
+columns! {
+    /// The columns of a claimed run's recipient.
+    struct RecipientRow {
+        place: i16 = "place",
+        recipient: String = "recipient",
+        status: RecipientStatus = "status",
+        reason: Option<String> = "reason",
+    }
+}
+
 impl Store {
-    /// Claims the run that has waited longest among those that are due at `now` and nobody works on, for as long as
-    /// `lease`. Runs of the organisations in `passed_over` are left for later, and so is a run whose schedule has an
-    /// older one that is due: a schedule's runs go out in their order.
+    /// Claims the run that has been due for the longest time and that no worker has, for the duration of `lease`. Runs of
+    /// the organisations in `passed_over` stay. So does a run whose schedule has an older due run: the runs of a schedule
+    /// are sent in their order.
     ///
-    /// The attempt is counted here, so that one counts that ends its process; [`Store::release`] takes it back.
+    /// The claim counts the attempt, so an attempt that ends the process counts too. [`Store::release`] takes it back.
     pub async fn claim_run(
         &self,
         now: Timestamp,
         lease: Duration,
         passed_over: &[i64],
     ) -> Result<Option<Claim>, StoreError> {
-        for row in self.db().fetch_all(candidates(now, passed_over)).await? {
-            let (org, key): (i64, i64) = (row.get(0)?, row.get(1)?);
-            let token = self.clock().new_uuid();
-            let mut tx = self.db().begin().await?;
-            tx.set_lock_timeout(BACKGROUND_LOCK_WAIT).await?;
-            // Another replica that claims the run at the same time waits here, and then finds it claimed.
-            let update = Sql::new(
-                "UPDATE deliveries SET lease_token = $3, lease_until = NOW_MICROS() + $4, begun = begun + 1 \
-                 WHERE org = $1 AND key = $2 AND next_attempt_at <= $5 \
-                 AND (lease_until IS NULL OR lease_until <= NOW_MICROS())",
-            );
-            let update = update
-                .with(org)
-                .with(key)
-                .with(token)
-                .with(micros(lease))
-                .with(now.micros());
-            match tx.execute(update).await {
-                // A locked run must not stop the sender for the other organisations.
-                Ok(0) | Err(StoreError::Busy) => continue,
-                Ok(_) => {}
-                Err(error) => return Err(error),
+        let mut passed_over = passed_over.to_vec();
+        loop {
+            let candidates: Vec<(i64, i64)> = self.db().fetch_rows(candidates(now, &passed_over)).await?;
+            let mut locked = Vec::new();
+            for (org, key) in candidates {
+                match self.claim_candidate(org, key, now, lease).await {
+                    Ok(Some(claim)) => return Ok(Some(claim)),
+                    Ok(None) => {}
+                    // A transaction of this organisation holds the run. It must not delay others.
+                    Err(StoreError::Busy) => locked.push(org),
+                    Err(error) => return Err(error),
+                }
             }
-            let Some(run) = tx.fetch_optional(run(org, key)).await? else {
-                continue; // its schedule is being deleted
-            };
-            let recipients = tx.fetch_all(recipients(org, key)).await?;
-            tx.commit().await?;
-            return claim(&run, &recipients, org, key, token).map(Some);
+            if locked.is_empty() {
+                return Ok(None);
+            }
+            passed_over.append(&mut locked);
         }
-        Ok(None)
     }
 
-    /// Keeps the claim for as long as `lease` from now on; false where it is lost.
+    /// Claims one run. `None` if another worker has claimed it, or it is being deleted.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Busy`] if another transaction has locked the run.
+    async fn claim_candidate(
+        &self,
+        org: i64,
+        key: i64,
+        now: Timestamp,
+        lease: Duration,
+    ) -> Result<Option<Claim>, StoreError> {
+        let token = self.clock().new_uuid();
+        let mut tx = self.db().begin().await?;
+        let lock = Sql::new("SELECT 1 FROM deliveries WHERE org = $1 AND key = $2 FOR UPDATE NOWAIT");
+        tx.fetch_optional(lock.with(org).with(key)).await?;
+        let update = Sql::new(
+            "UPDATE deliveries SET lease_token = $3, lease_until = NOW_MICROS() + $4, begun = begun + 1 \
+             WHERE org = $1 AND key = $2 AND next_attempt_at <= $5 \
+             AND (lease_until IS NULL OR lease_until <= NOW_MICROS())",
+        );
+        let update = update
+            .with(org)
+            .with(key)
+            .with(token)
+            .with(to_micros(lease))
+            .with(now.micros());
+        if tx.execute(update).await? == 0 {
+            return Ok(None);
+        }
+        let Some(run) = tx.fetch_optional(run_query(org, key)).await? else {
+            return Ok(None);
+        };
+        let recipients = tx.fetch_rows(recipients_query(org, key)).await?;
+        tx.commit().await?;
+        to_claim(&run, recipients, org, key, token).map(Some)
+    }
+
+    /// Renews the lease of a claim from now on. False if the claim is lost.
     pub async fn renew(&self, claim: &Claim, lease: Duration) -> Result<bool, StoreError> {
         let update = Sql::new(
             "UPDATE deliveries SET lease_until = NOW_MICROS() + $4 \
@@ -169,8 +216,8 @@ impl Store {
         self.change_lease(claim, update, lease).await
     }
 
-    /// Gives the run back without having made an attempt, so that another worker may go on with it; `worked` is how
-    /// long it was worked on. False where the claim is lost.
+    /// Gives the run back without an attempt, so that another worker can continue. `worked` is the duration of the work.
+    /// False if the claim is lost.
     pub async fn release(&self, claim: &Claim, worked: Duration) -> Result<bool, StoreError> {
         let update = Sql::new(
             "UPDATE deliveries SET lease_token = NULL, lease_until = NULL, begun = begun - 1, \
@@ -181,14 +228,14 @@ impl Store {
 
     async fn change_lease(&self, claim: &Claim, update: Sql, duration: Duration) -> Result<bool, StoreError> {
         let update = update.with(claim.org_key).with(claim.key).with(claim.token);
-        let update = update.with(micros(duration));
+        let update = update.with(to_micros(duration));
         let mut tx = self.db().begin().await?;
         let held = tx.execute(update).await? > 0;
         tx.commit().await?;
         Ok(held)
     }
 
-    /// Whether the run is still the worker's: its lease is neither over nor taken over.
+    /// Whether the claim is valid: the lease has not expired, and no other worker has claimed the run.
     pub async fn holds(&self, claim: &Claim) -> Result<bool, StoreError> {
         let select = Sql::new(
             "SELECT 1 FROM deliveries WHERE org = $1 AND key = $2 AND lease_token = $3 \
@@ -198,9 +245,9 @@ impl Store {
         Ok(self.db().fetch_optional(select).await?.is_some())
     }
 
-    /// Notes that a recipient has the message; false where the claim is lost.
+    /// Notes that a recipient has the message. False if the claim is lost.
     pub async fn note_sent(&self, claim: &Claim, message: SentMessage) -> Result<bool, StoreError> {
-        let Some(mut tx) = self.fenced(claim).await? else {
+        let Some(mut tx) = self.begin_for(claim).await? else {
             return Ok(false);
         };
         let update = Sql::new(
@@ -210,10 +257,10 @@ impl Store {
         let update = update
             .with(claim.org_key)
             .with(claim.key)
-            .with(small(message.place))
-            .with(SENT)
-            .with(count(message.rows))
-            .with(count(message.bytes))
+            .with(to_i16(message.place))
+            .with(RecipientStatus::Sent as i16)
+            .with(to_i64(message.rows))
+            .with(to_i64(message.bytes))
             .with(message.linked)
             .with(message.at.micros());
         tx.execute(update).await?;
@@ -221,9 +268,9 @@ impl Store {
         Ok(true)
     }
 
-    /// Notes that there will be no message for a recipient, and why; false where the claim is lost.
+    /// Notes that a recipient will not get the message, and why. False if the claim is lost.
     pub async fn note_failed(&self, claim: &Claim, place: u16, reason: &str) -> Result<bool, StoreError> {
-        let Some(mut tx) = self.fenced(claim).await? else {
+        let Some(mut tx) = self.begin_for(claim).await? else {
             return Ok(false);
         };
         let update = Sql::new(
@@ -233,18 +280,17 @@ impl Store {
         let update = update
             .with(claim.org_key)
             .with(claim.key)
-            .with(small(place))
-            .with(FAILED)
+            .with(to_i16(place))
+            .with(RecipientStatus::Failed as i16)
             .with(reason);
         tx.execute(update).await?;
         tx.commit().await?;
         Ok(true)
     }
 
-    /// Notes that a message was tried in vain for a recipient, and why: it is still to be sent. False where the claim is
-    /// lost.
+    /// Notes why sending a recipient's message failed. The message is still to be sent. False if the claim is lost.
     pub async fn note_tried(&self, claim: &Claim, place: u16, reason: &str) -> Result<bool, StoreError> {
-        let Some(mut tx) = self.fenced(claim).await? else {
+        let Some(mut tx) = self.begin_for(claim).await? else {
             return Ok(false);
         };
         let update = Sql::new(
@@ -254,17 +300,17 @@ impl Store {
         let update = update
             .with(claim.org_key)
             .with(claim.key)
-            .with(small(place))
+            .with(to_i16(place))
             .with(reason)
-            .with(TO_BE_SENT);
+            .with(RecipientStatus::Waiting as i16);
         tx.execute(update).await?;
         tx.commit().await?;
         Ok(true)
     }
 
-    /// Notes of a recipient what is noted of another one, who is the same; false where the claim is lost.
-    pub async fn note_same(&self, claim: &Claim, place: u16, other: u16) -> Result<bool, StoreError> {
-        let Some(mut tx) = self.fenced(claim).await? else {
+    /// Copies the state of another recipient, which is the same user or address. False if the claim is lost.
+    pub async fn copy_state(&self, claim: &Claim, place: u16, source: u16) -> Result<bool, StoreError> {
+        let Some(mut tx) = self.begin_for(claim).await? else {
             return Ok(false);
         };
         let update = Sql::new(
@@ -276,14 +322,14 @@ impl Store {
         let update = update
             .with(claim.org_key)
             .with(claim.key)
-            .with(small(place))
-            .with(small(other));
+            .with(to_i16(place))
+            .with(to_i16(source));
         tx.execute(update).await?;
         tx.commit().await?;
         Ok(true)
     }
 
-    /// Ends the attempt and gives the run back; `worked` is how long it took. False where the claim is lost.
+    /// Ends the attempt and gives the run back. `worked` is the duration of the attempt. False if the claim is lost.
     pub async fn end_attempt(
         &self,
         claim: &Claim,
@@ -291,14 +337,14 @@ impl Store {
         worked: Duration,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let Some(mut tx) = self.fenced(claim).await? else {
+        let Some(mut tx) = self.begin_for(claim).await? else {
             return Ok(false);
         };
         let (status, reason, next) = match end {
-            RunEnd::Sent => (SENT, None, None),
-            RunEnd::Failed(reason) | RunEnd::Abandoned(reason) => (FAILED, Some(reason), None),
-            RunEnd::Suspended(reason) => (SUSPENDED, Some(reason), None),
-            RunEnd::Retried { at, reason } => (UNDER_WAY, Some(reason), Some(at.micros())),
+            RunEnd::Sent => (RunStatus::Sent, None, None),
+            RunEnd::Failed(reason) | RunEnd::Abandoned(reason) => (RunStatus::Failed, Some(reason), None),
+            RunEnd::Suspended(reason) => (RunStatus::Suspended, Some(reason), None),
+            RunEnd::Retried { at, reason } => (RunStatus::UnderWay, Some(reason), Some(at.micros())),
         };
         let finished = next.is_none().then(|| now.micros());
         let attempts = match end {
@@ -313,11 +359,11 @@ impl Store {
         let update = update
             .with(claim.org_key)
             .with(claim.key)
-            .with(status)
+            .with(status as i16)
             .with(reason)
             .with(next)
             .with(finished)
-            .with(micros(worked))
+            .with(to_micros(worked))
             .with(i64::from(attempts));
         tx.execute(update).await?;
         match end {
@@ -332,9 +378,8 @@ impl Store {
         Ok(true)
     }
 
-    /// A transaction in the organisation's name in which the run can't be claimed by anybody else; `None` where
-    /// somebody else has claimed it already, or it is gone.
-    async fn fenced(&self, claim: &Claim) -> Result<Option<OrgTx>, StoreError> {
+    /// Begins a transaction in which no other worker can claim the run. `None` if the claim is lost or the run was deleted.
+    async fn begin_for(&self, claim: &Claim) -> Result<Option<OrgTx>, StoreError> {
         let mut tx = self.write(&claim.org).await?;
         let select =
             Sql::new("SELECT 1 FROM deliveries WHERE org = $1 AND key = $2 AND lease_token = $3 FOR UPDATE");
@@ -344,7 +389,7 @@ impl Store {
     }
 }
 
-/// What can be claimed, the longest due first.
+/// The runs that can be claimed, the longest due first: the organisation's key and the run's.
 fn candidates(now: Timestamp, passed_over: &[i64]) -> Sql {
     let mut sql = Sql::new("SELECT d.org, d.key FROM deliveries d WHERE d.next_attempt_at <= ");
     sql.bind(now.micros());
@@ -362,72 +407,80 @@ fn candidates(now: Timestamp, passed_over: &[i64]) -> Sql {
     sql
 }
 
-fn run(org: i64, key: i64) -> Sql {
-    let select = Sql::new(
-        "SELECT o.id, d.id, s.id, r.id, s.maker, d.run_at, d.begun - 1, s.key, s.recipients, s.frequency, \
-         s.at_minute, s.time_zone, s.weekday, s.day_of_month \
-         FROM deliveries d JOIN organisations o ON o.key = d.org \
+fn run_query(org: i64, key: i64) -> Sql {
+    let mut sql = Sql::new("SELECT ");
+    sql.push(RunRow::COLUMNS)
+        .push(", ")
+        .push(StoredTiming::COLUMNS)
+        .push(
+            " FROM deliveries d JOIN organisations o ON o.key = d.org \
          JOIN schedules s ON s.org = d.org AND s.key = d.schedule \
-         JOIN reports r ON r.org = d.org AND r.key = d.report WHERE d.org = $1 AND d.key = $2",
-    );
-    select.with(org).with(key)
+         JOIN reports r ON r.org = d.org AND r.key = d.report WHERE d.org = ",
+        );
+    sql.bind(org).push(" AND d.key = ").bind(key);
+    sql
 }
 
-fn recipients(org: i64, key: i64) -> Sql {
-    let select = Sql::new(
-        "SELECT place, recipient, status, reason FROM delivery_recipients \
-         WHERE org = $1 AND delivery = $2 ORDER BY place",
-    );
-    select.with(org).with(key)
+fn recipients_query(org: i64, key: i64) -> Sql {
+    let mut sql = Sql::new("SELECT ");
+    sql.push(RecipientRow::COLUMNS)
+        .push(" FROM delivery_recipients WHERE org = ")
+        .bind(org);
+    sql.push(" AND delivery = ").bind(key).push(" ORDER BY place");
+    sql
 }
 
-fn claim(run: &Row, recipients: &[Row], org_key: i64, key: i64, token: Uuid) -> Result<Claim, StoreError> {
-    let named = read_recipients(&run.get::<String>(8)?)?;
-    let recipients = recipients.iter().map(|row| {
-        let (recipient, reason): (String, Option<String>) = (row.get(1)?, row.get(3)?);
+fn to_claim(
+    row: &Row,
+    recipients: Vec<RecipientRow>,
+    org_key: i64,
+    key: i64,
+    token: Uuid,
+) -> Result<Claim, StoreError> {
+    let run = RunRow::from_row(row)?;
+    let recipients = recipients.into_iter().map(|recipient| {
         Ok(ClaimedRecipient {
-            place: u16::try_from(row.get::<i16>(0)?)
+            place: u16::try_from(recipient.place)
                 .map_err(|error| StoreError::corrupt("recipient's place", error))?,
-            named: named.contains(&recipient),
-            recipient,
-            tried: reason.is_some(),
-            state: match row.get::<i16>(2)? {
-                TO_BE_SENT => RecipientState::Waiting,
-                SENT => RecipientState::Sent,
-                _ => RecipientState::Failed {
-                    reason: reason.unwrap_or_default(),
+            is_recipient: run.recipients.0.contains(&recipient.recipient),
+            tried: recipient.reason.is_some(),
+            state: match recipient.status {
+                RecipientStatus::Waiting => RecipientState::Waiting,
+                RecipientStatus::Sent => RecipientState::Sent,
+                RecipientStatus::Failed => RecipientState::Failed {
+                    reason: recipient.reason.unwrap_or_default(),
                 },
             },
+            recipient: recipient.recipient,
         })
     });
-    let recipients: Result<Vec<_>, StoreError> = recipients.collect();
     Ok(Claim {
-        org: read_id(run, 0)?,
-        delivery: run.get(1)?,
-        schedule: run.get(2)?,
-        report: run.get(3)?,
-        maker: read_id(run, 4)?,
-        timing: read_timing(run, 9)?,
-        run_at: Timestamp::from_micros(run.get(5)?),
-        attempts: u32::try_from(run.get::<i64>(6)?).unwrap_or(u32::MAX),
-        recipients: recipients?,
+        recipients: recipients.collect::<Result<_, StoreError>>()?,
+        org: run.org,
+        delivery: run.delivery,
+        report: run.report,
+        maker: run.maker,
+        timing: StoredTiming::read_from(row, RunRow::COUNT)?,
+        run_at: run.run_at,
+        // The attempt of this claim is counted already.
+        attempts: u32::try_from(run.begun - 1).unwrap_or(u32::MAX),
         org_key,
         key,
-        schedule_key: run.get(7)?,
+        schedule_key: run.schedule_key,
         token,
     })
 }
 
-/// Microseconds; what is longer than 292,000 years is as long.
-fn micros(duration: Duration) -> i64 {
+/// Microseconds. The longest duration is about 292,000 years.
+fn to_micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
-fn count(number: u64) -> i64 {
+fn to_i64(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// A schedule has at most 100 recipients.
-fn small(place: u16) -> i16 {
+/// A position in the list of recipients. A schedule has at most 100 recipients.
+fn to_i16(place: u16) -> i16 {
     i16::try_from(place).unwrap_or(i16::MAX)
 }

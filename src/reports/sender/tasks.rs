@@ -1,0 +1,240 @@
+//! The tasks of the sender's loop: queue tasks and runs, with the turns of organisations.
+
+use std::collections::{HashMap, HashSet};
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
+use tokio::time::error::Elapsed;
+
+use super::{RUNS_AT_ONCE, RUNS_OF_ONE_ORGANISATION};
+
+/// The maximum number of queue tasks at the same time.
+const QUEUES_AT_ONCE: usize = 8;
+
+/// The tasks of the loop.
+pub(super) struct Tasks {
+    runs: JoinSet<RunEnded>,
+    /// The turns of the organisations that have runs.
+    pub(super) turns: Turns,
+    queues: JoinSet<QueueEnded>,
+    /// The organisations with a queue task.
+    queueing: HashSet<i64>,
+    /// The organisations whose last queue task created nothing, with the end of the rest.
+    resting: HashMap<i64, Option<Instant>>,
+    rest: Rest,
+}
+
+/// How long an organisation rests after a queue task that created nothing.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Rest {
+    For(Duration),
+    UntilTheEnd,
+}
+
+/// A run has ended.
+pub(super) struct RunEnded {
+    /// The organisation's key.
+    pub(super) org: i64,
+}
+
+/// A queue task has ended.
+pub(super) struct QueueEnded {
+    /// The organisation's key.
+    pub(super) org: i64,
+    /// Whether it created nothing.
+    pub(super) idle: bool,
+}
+
+impl Tasks {
+    pub(super) fn new(rest: Rest) -> Self {
+        Self {
+            runs: JoinSet::new(),
+            turns: Turns::default(),
+            queues: JoinSet::new(),
+            queueing: HashSet::new(),
+            resting: HashMap::new(),
+            rest,
+        }
+    }
+
+    pub(super) fn has_room_for_run(&self) -> bool {
+        self.runs.len() < RUNS_AT_ONCE
+    }
+
+    pub(super) fn start_run(&mut self, org: i64, run: impl Future<Output = RunEnded> + Send + 'static) {
+        self.turns.begin(org);
+        self.runs.spawn(run);
+    }
+
+    pub(super) fn room_for_queues(&self) -> usize {
+        QUEUES_AT_ONCE.saturating_sub(self.queues.len())
+    }
+
+    pub(super) fn start_queue(&mut self, org: i64, queue: impl Future<Output = QueueEnded> + Send + 'static) {
+        self.queueing.insert(org);
+        self.queues.spawn(queue);
+    }
+
+    /// The organisations that get no queue task now.
+    pub(super) fn queueing_or_resting(&mut self) -> Vec<i64> {
+        let now = Instant::now();
+        self.resting.retain(|_, end| end.is_none_or(|end| end > now));
+        self.queueing.iter().chain(self.resting.keys()).copied().collect()
+    }
+
+    /// Notes all tasks that have ended.
+    pub(super) fn note_ended(&mut self) {
+        while let Some(ended) = self.runs.try_join_next() {
+            self.note_run(ended);
+        }
+        while let Some(ended) = self.queues.try_join_next() {
+            self.note_queue(ended);
+        }
+    }
+
+    /// Waits until a task ends, and notes it. False if there is no task.
+    pub(super) async fn wait_for_end(&mut self) -> bool {
+        tokio::select! {
+            Some(ended) = self.runs.join_next() => self.note_run(ended),
+            Some(ended) = self.queues.join_next() => self.note_queue(ended),
+            else => return false,
+        }
+        true
+    }
+
+    /// Ends the queue tasks, and waits for the runs.
+    ///
+    /// # Errors
+    ///
+    /// A run did not end in time. It is aborted.
+    pub(super) async fn stop(mut self, within: Duration) -> Result<(), Elapsed> {
+        self.queues.abort_all();
+        let runs = async { while self.runs.join_next().await.is_some() {} };
+        let ended = tokio::time::timeout(within, runs).await;
+        self.runs.shutdown().await;
+        ended
+    }
+
+    fn note_run(&mut self, ended: Result<RunEnded, JoinError>) {
+        match ended {
+            Ok(ended) => self.turns.end(ended.org),
+            // The task catches panics. Only the end of the runtime cancels it.
+            Err(error) => tracing::error!(%error, "a run was cancelled"),
+        }
+    }
+
+    fn note_queue(&mut self, ended: Result<QueueEnded, JoinError>) {
+        match ended {
+            Ok(ended) => {
+                self.queueing.remove(&ended.org);
+                if ended.idle {
+                    let end = match self.rest {
+                        Rest::For(rest) => Some(Instant::now() + rest),
+                        Rest::UntilTheEnd => None,
+                    };
+                    self.resting.insert(ended.org, end);
+                }
+            }
+            Err(error) => tracing::error!(%error, "a queue task was cancelled"),
+        }
+    }
+}
+
+/// The turns of organisations: which of them may begin another run. Organisations are known by their keys.
+#[derive(Default)]
+pub(super) struct Turns {
+    /// The number of runs of each organisation.
+    runs: HashMap<i64, usize>,
+    /// The organisations that had a turn in this round.
+    had_turn: HashSet<i64>,
+}
+
+impl Turns {
+    fn begin(&mut self, org: i64) {
+        *self.runs.entry(org).or_default() += 1;
+        self.had_turn.insert(org);
+    }
+
+    fn end(&mut self, org: i64) {
+        if let Some(runs) = self.runs.get_mut(&org) {
+            *runs = runs.saturating_sub(1);
+            if *runs == 0 {
+                self.runs.remove(&org);
+            }
+        }
+    }
+
+    /// The organisations that have the maximum number of runs, or had a turn in this round.
+    pub(super) fn passed_over(&self) -> Vec<i64> {
+        let full = self
+            .runs
+            .iter()
+            .filter(|(_, runs)| **runs >= RUNS_OF_ONE_ORGANISATION);
+        let mut passed_over = self.had_turn.clone();
+        passed_over.extend(full.map(|(org, _)| *org));
+        passed_over.into_iter().collect()
+    }
+
+    /// Begins a new round. False if no organisation had a turn in the last one.
+    pub(super) fn next_round(&mut self) -> bool {
+        let had_turns = !self.had_turn.is_empty();
+        self.had_turn.clear();
+        had_turns
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_organisation_leaves_room_for_others() {
+        const { assert!(RUNS_OF_ONE_ORGANISATION < RUNS_AT_ONCE) };
+        let mut turns = Turns::default();
+        for _ in 0..RUNS_OF_ONE_ORGANISATION {
+            assert!(turns.passed_over().is_empty());
+            turns.begin(7);
+            assert!(turns.next_round());
+        }
+        assert_eq!(turns.passed_over(), [7]);
+        assert!(!turns.next_round(), "no organisation had a turn");
+        turns.end(7);
+        assert!(turns.passed_over().is_empty());
+        for _ in 1..RUNS_OF_ONE_ORGANISATION {
+            turns.end(7);
+        }
+        assert!(turns.runs.is_empty());
+    }
+
+    #[test]
+    fn each_organisation_has_one_turn_in_a_round() {
+        let mut turns = Turns::default();
+        for org in [7, 8] {
+            turns.begin(org);
+            turns.end(org);
+        }
+        let mut passed_over = turns.passed_over();
+        passed_over.sort_unstable();
+        assert_eq!(passed_over, [7, 8]);
+        assert!(turns.next_round());
+        assert!(turns.passed_over().is_empty());
+    }
+
+    #[tokio::test]
+    async fn organisation_rests_after_an_idle_queue_task() {
+        let mut tasks = Tasks::new(Rest::UntilTheEnd);
+        for (org, idle) in [(7, true), (8, false)] {
+            tasks.start_queue(org, async move { QueueEnded { org, idle } });
+            assert_eq!(tasks.queueing.len(), 1);
+            assert!(tasks.wait_for_end().await);
+        }
+        assert_eq!(tasks.queueing_or_resting(), [7]);
+        assert!(!tasks.wait_for_end().await);
+        tasks.rest = Rest::For(Duration::ZERO);
+        tasks.start_queue(7, async { QueueEnded { org: 7, idle: true } });
+        assert!(tasks.wait_for_end().await);
+        assert!(tasks.queueing_or_resting().is_empty());
+    }
+}
