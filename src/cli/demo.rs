@@ -1,12 +1,13 @@
-//! `rollbook demo`: an organisation to try everything on, without any setting (contract section 11).
+//! `rollbook demo`: a server with an example organisation, without any settings. See `docs/specification.md#commands`.
 //!
-//! What it holds: [`Demo`], the command; [`prepare`], which gives a store with the organisation `acme` in it,
-//! made at the first start and kept from then on; [`seed()`], which makes it; `guide`, what is printed. The
-//! organisation itself is `people`, `contents`, `history` and `reports`.
+//! [`Demo`] is the command. [`prepare`] opens a store with the organisation `acme`, and creates it at the first start.
+//! [`seed()`] creates the organisation of `people`, `contents`, `history` and `reports`. The file `guide` has the printed text.
 //!
-//! What it promises: everything goes in through the doors of real input (the parsers of requests, the writes of
-//! directory and catalogue, the recorder); the same moment gives the same organisation; and no file is
-//! touched but in the demo's folder, of which a database that the demo didn't make is left alone.
+//! Invariants:
+//!
+//! - All data is written with the functions that requests use: their parsers, the directory, the catalogue, the recorder.
+//! - The same time gives the same organisation.
+//! - Only files of the demo's folder are written. A database that the demo did not create is not changed.
 
 mod contents;
 mod guide;
@@ -37,13 +38,13 @@ use crate::server::{self, ServerSettings};
 use crate::store::{DatabaseSettings, Store, StoredCredential};
 
 pub use reports::DemoReport;
-pub use seed::{Part, SeedError, Seeded, seed};
+pub use seed::{CastMember, SeedError, Seeded, seed};
 pub use state::State;
 
 /// The organisation's id.
 pub const ORGANISATION: &str = "acme";
 
-/// Whom the demo's messages come from.
+/// The sender of the demo's messages.
 const MAIL_FROM: &str = "Rollbook demo <rollbook@localhost>";
 
 /// A minute in microseconds, as a [`crate::base::clock::Timestamp`] counts.
@@ -54,21 +55,21 @@ const DAY: i64 = 24 * 60 * MINUTE;
 /// The arguments of `rollbook demo`.
 #[derive(Debug, Args)]
 pub struct Demo {
-    /// Where the demo keeps its database and its secrets; made where it is not there yet
+    /// The folder of the demo's database and secrets. It is created if it does not exist
     #[arg(long, default_value = "./rollbook-demo", value_name = "FOLDER")]
     pub folder: PathBuf,
 
-    /// Where the server listens.
+    /// The address of the server.
     #[command(flatten)]
     pub listen: ListenArgs,
 }
 
-/// How large an organisation is made.
+/// The size of the organisation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size {
-    /// Users; at least 40, so that every role and team has somebody.
+    /// The number of users, at least 40: each role and team has a user.
     pub users: usize,
-    /// Activities of the log.
+    /// The number of activities in the log.
     pub activities: usize,
 }
 
@@ -81,20 +82,20 @@ impl Default for Size {
     }
 }
 
-/// A store with the demo's organisation in it.
+/// A store that contains the demo's organisation.
 pub struct Prepared {
     /// The store.
     pub store: Store,
     /// The demo's secrets.
     pub state: State,
-    /// What was made, now or at an earlier start.
+    /// The summary of the organisation.
     pub seeded: Seeded,
 }
 
 impl Demo {
     /// Serves the demo until SIGTERM or Ctrl-C.
     pub async fn run(self) -> Result<(), CliError> {
-        // First, so that a port that is taken costs no waiting.
+        // The port comes first: if it is in use, the command fails at once.
         let listener = listen(self.listen.listen, "--listen (ROLLBOOK_LISTEN)")?;
         let Prepared { store, state, seeded } =
             prepare(&self.folder, Size::default(), Clock::system()).await?;
@@ -105,7 +106,7 @@ impl Demo {
             ..KeyConfig::default()
         };
         let sender = self.sender(&store, listener.local_addr()?)?;
-        // What was queued with the first start is there when the guide speaks of it.
+        // The guide shows the delivery of the run that the first start has queued.
         sender.work().await?;
         let app_state = AppState::new(store, TokenKeys::load(&keys).await?, AppOptions::default())?;
         let (running, address) = server::start(
@@ -119,7 +120,7 @@ impl Demo {
         let org = organisation()?;
         let mut tokens = Vec::with_capacity(seeded.cast.len());
         for part in &seeded.cast {
-            tokens.push((part.clone(), guide::token(&secret, &org, part, now)?));
+            tokens.push((part.clone(), guide::create_token(&secret, &org, part, now)?));
         }
         let path = self.folder.join("env.sh");
         let written = state::write_private(&path, &guide::variables(address, &state, &seeded, &tokens));
@@ -128,12 +129,12 @@ impl Demo {
             source,
         })?;
         let text = guide::guide(address, &self.folder, &path, &state, &seeded, &tokens);
-        // Who reads no further, as `| head` does, has seen enough; the server goes on.
+        // A reader such as `| head` may close the output. The server continues.
         let _ = io::stdout().write_all(text.as_bytes());
         Ok(running.await?)
     }
 
-    /// Sends what is scheduled: to the folder `mail` in the demo's own.
+    /// The sender of scheduled reports. It writes messages to the folder `mail` of the demo's folder.
     fn sender(&self, store: &Store, listening: SocketAddr) -> Result<Sender, CliError> {
         let mailer = Mailer::folder(self.folder.join("mail"), MAIL_FROM).map_err(ConfigError::from)?;
         let options = SenderOptions {
@@ -144,11 +145,11 @@ impl Demo {
     }
 }
 
-/// Opens the demo of a folder, and makes it first where it is not there or was not finished.
+/// Opens the demo of a folder. Creates it if it does not exist or was not completed.
 ///
 /// # Errors
 ///
-/// Where the folder can't be used or has a database that the demo didn't make, and where the store fails.
+/// The folder can't be used or has a database that the demo did not create, or the store fails.
 pub async fn prepare(folder: &Path, size: Size, clock: Clock) -> Result<Prepared, CliError> {
     let failed = |source| CliError::File {
         path: folder.to_path_buf(),
@@ -156,23 +157,23 @@ pub async fn prepare(folder: &Path, size: Size, clock: Clock) -> Result<Prepared
     };
     std::fs::create_dir_all(folder).map_err(failed)?;
     let database = folder.join("rollbook.db");
-    let kept = State::read(folder)?;
-    if kept.is_none() && database.exists() {
+    let stored = State::read(folder)?;
+    if stored.is_none() && database.exists() {
         return Err(CliError::Refused(format!(
-            "{} was not made by the demo: choose another folder with --folder",
+            "{} was not created by the demo: choose another folder with --folder",
             database.display()
         )));
     }
-    if kept.as_ref().is_none_or(|state| state.seeded.is_none()) {
+    if stored.as_ref().is_none_or(|state| state.seeded.is_none()) {
         remove(&database)?;
     }
-    // What was begun with these secrets is gone; they do for the next try.
-    let mut state = match kept {
+    // The secrets of an incomplete demo are used again.
+    let mut state = match stored {
         Some(state) => state,
         None => State::new()?,
     };
     if state.seeded.is_none() {
-        // It says that what is there from here on is the demo's, whatever happens.
+        // This file marks the folder as the demo's, even if the next steps fail.
         state.write(folder)?;
     }
     let settings = DatabaseSettings::new(format!("sqlite:{}", database.display()));
@@ -190,10 +191,10 @@ pub async fn prepare(folder: &Path, size: Size, clock: Clock) -> Result<Prepared
     Ok(Prepared { store, state, seeded })
 }
 
-/// Makes the credential and the organisation in a new database.
+/// Creates the credential and the organisation in a new database.
 async fn fill(store: &Store, state: &State, size: Size) -> Result<Seeded, CliError> {
-    // For whoever waits; the guide comes later.
-    eprintln!("Making an organisation to try things on: two years of learning take a few seconds …");
+    // A progress message: the guide comes some seconds later.
+    eprintln!("Creating an example organisation with two years of learning. This takes a few seconds …");
     let org = organisation()?;
     let credential = StoredCredential {
         org: org.clone(),
@@ -215,7 +216,7 @@ fn organisation() -> Result<OrgId, CliError> {
     OrgId::new(ORGANISATION).map_err(|error| CliError::Refused(error.to_string()))
 }
 
-/// Removes what an unfinished start left.
+/// Removes the database of an incomplete demo.
 fn remove(database: &Path) -> Result<(), CliError> {
     for suffix in ["", "-wal", "-shm"] {
         let mut path = database.as_os_str().to_owned();

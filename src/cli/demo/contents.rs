@@ -1,7 +1,7 @@
-//! What there is to learn in the demo: 60 contents of every type and content type.
+//! The 60 contents of the demo, of all types and content types.
 //!
-//! They stand in `contents.ndjson`, each as a client would send it to `/v1/contents/batch`; what depends on
-//! the day on which the demo is made is added here.
+//! The file `contents.ndjson` has the bodies that a client would send to `/v1/contents/batch`. This file adds the dates, which
+//! depend on the day on which the demo is created.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use super::DAY;
 
 const CONTENTS: &str = include_str!("contents.ndjson");
 
-/// Contents that were archived, and how many days ago.
+/// The archived contents, with the number of days since then.
 const ARCHIVED: [(&str, i64); 5] = [
     ("remote-work-policy-2023", 400),
     ("anti-bribery-2022", 520),
@@ -20,16 +20,16 @@ const ARCHIVED: [(&str, i64); 5] = [
     ("press-kit", 120),
 ];
 
-/// Contents whose pass mark was raised a year ago, and what it was before.
+/// The contents with a pass mark that was raised a year ago, with the earlier pass mark.
 const RAISED: [(&str, f64); 3] = [
     ("fire-safety", 70.0),
     ("quiz-forklift", 75.0),
     ("quiz-code-of-conduct", 80.0),
 ];
 
-/// The catalogue as it was at first, with the pass marks of then.
+/// The first state of the catalogue, with the earlier pass marks.
 pub(super) fn first(now: Timestamp) -> Vec<Value> {
-    let mut contents = read();
+    let mut contents = parse_contents();
     for content in &mut contents {
         let mark = RAISED
             .iter()
@@ -38,22 +38,22 @@ pub(super) fn first(now: Timestamp) -> Vec<Value> {
         if let Some(mark) = mark {
             content["pass_mark"] = json!(mark);
         }
-        content["effective_from"] = json!(ago(now, 3 * 365));
+        content["effective_from"] = json!(days_ago(now, 3 * 365));
     }
     contents
 }
 
-/// What has changed since: raised pass marks, archived contents.
+/// The changes since then: raised pass marks, archived contents.
 pub(super) fn changes(now: Timestamp) -> Vec<Value> {
     let mut changed = Vec::new();
-    for mut content in read() {
+    for mut content in parse_contents() {
         let raised = RAISED.iter().any(|(id, _)| content["id"] == **id);
         let archived = ARCHIVED.iter().find(|(id, _)| content["id"] == **id);
         if raised {
-            content["effective_from"] = json!(ago(now, 365));
+            content["effective_from"] = json!(days_ago(now, 365));
         }
         if let Some((_, days)) = archived {
-            content["archived_at"] = json!(ago(now, *days));
+            content["archived_at"] = json!(days_ago(now, *days));
         }
         if raised || archived.is_some() {
             changed.push(content);
@@ -62,15 +62,15 @@ pub(super) fn changes(now: Timestamp) -> Vec<Value> {
     changed
 }
 
-fn read() -> Vec<Value> {
-    // The file is part of the program, and a test reads every line of it.
+fn parse_contents() -> Vec<Value> {
+    // The file is part of the program, and a test parses each line.
     CONTENTS
         .lines()
         .filter_map(|line| serde_json::from_str(line).ok())
         .collect()
 }
 
-fn ago(now: Timestamp, days: i64) -> Timestamp {
+fn days_ago(now: Timestamp, days: i64) -> Timestamp {
     Timestamp::from_micros((now.micros() / DAY - days) * DAY)
 }
 

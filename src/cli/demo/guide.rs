@@ -1,4 +1,4 @@
-//! What the demo prints: where it is, a token for each role, and what is worth trying.
+//! The printed guide: the addresses, a token of each role, and requests to try.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -10,17 +10,17 @@ use crate::access::{AccessError, Claims, Permissions, mint};
 use crate::base::clock::Timestamp;
 use crate::base::ids::OrgId;
 
-use super::seed::{Part, Seeded};
+use super::seed::{CastMember, Seeded};
 use super::state::State;
 
-/// How long the tokens are good, in hours.
+/// The validity of the tokens, in hours.
 const HOURS: i64 = 24;
 
-/// A token for somebody of the cast.
-pub(super) fn token(
+/// Creates a token of a cast member.
+pub(super) fn create_token(
     secret: &SecretString,
     org: &OrgId,
-    part: &Part,
+    part: &CastMember,
     now: Timestamp,
 ) -> Result<String, AccessError> {
     let expires = Timestamp::from_micros(now.micros().saturating_add(HOURS * 3_600_000_000));
@@ -30,16 +30,16 @@ pub(super) fn token(
     mint(secret, &claims)
 }
 
-/// The file that sets every name which the guide's lines use.
+/// The shell file with the variables of the guide.
 pub(super) fn variables(
     address: SocketAddr,
     state: &State,
     seeded: &Seeded,
-    tokens: &[(Part, String)],
+    tokens: &[(CastMember, String)],
 ) -> String {
     let mut text =
-        String::from("# Written anew at each start of the demo; read it with `.`, as the guide says.\n");
-    // A String takes all that is written to it.
+        String::from("# Written at each start of the demo. Read it with `.`, as the guide says.\n");
+    // Writing to a String does not fail.
     let _ = writeln!(text, "ROLLBOOK='http://{address}'");
     let _ = writeln!(
         text,
@@ -62,26 +62,26 @@ pub(super) fn guide(
     file: &Path,
     state: &State,
     seeded: &Seeded,
-    tokens: &[(Part, String)],
+    tokens: &[(CastMember, String)],
 ) -> String {
     let mut text = String::new();
-    let (folder, file) = (folder.display(), shell(file));
-    // A String takes all that is written to it.
+    let (folder, file) = (folder.display(), quote_for_shell(file));
+    // Writing to a String does not fail.
     let _ = write!(
         text,
         "\nRollbook is serving a demo: the organisation `acme` with {users} people, {contents} contents and {activities} \
          activities.\n\n  \
          API       http://{address}\n  \
          Docs      http://{address}/docs\n  \
-         Kept in   {folder}   (delete the folder to begin anew)\n  \
-         Mail      {folder}/mail   (what is sent on schedule, a file for each message)\n\n\
-         WHO IS WHO   a token for each, good for {HOURS} hours; to set them all in your shell:  . {file}\n",
+         Folder    {folder}   (delete it to start again)\n  \
+         Mail      {folder}/mail   (a file for each message that is sent on schedule)\n\n\
+         PEOPLE   a token for each, valid for {HOURS} hours. To set all variables in your shell:  . {file}\n",
         users = seeded.users,
         contents = seeded.contents,
-        activities = thousands(seeded.activities),
+        activities = group_digits(seeded.activities),
     );
     for (part, token) in tokens {
-        let Part {
+        let CastMember {
             variable,
             user,
             name,
@@ -100,23 +100,23 @@ pub(super) fn guide(
         "\n  CREDENTIAL   an integration, by HTTP Basic; all scopes\n  {}:{}\n",
         state.credential_key, state.credential_secret
     );
-    let _ = write!(text, "\nWORTH TRYING   paste this first:  . {file}\n");
-    for (what, line) in lines(seeded) {
-        let _ = write!(text, "\n  # {what}\n  {line}\n");
+    let _ = write!(text, "\nTRY IT   paste this first:  . {file}\n");
+    for (comment, line) in command_lines(seeded) {
+        let _ = write!(text, "\n  # {comment}\n  {line}\n");
     }
-    text.push_str("\nCtrl-C stops it; what you add is kept.\n\n");
+    text.push_str("\nCtrl-C stops the server. Your data stays in the folder.\n\n");
     text
 }
 
-/// The questions that are worth trying: what for, by whom, of which path; `LEARNER_ID` stands for a user's id.
-const QUESTIONS: [(&str, &str, &str); 20] = [
+/// Requests to try: the comment, the variable of the token, and the path. `LEARNER_ID` is replaced by the learner's id.
+const REQUESTS: [(&str, &str, &str); 20] = [
     (
-        "A manager's log: their own and that of everybody below them",
+        "A manager's log: the manager's own rows and those of all reports",
         "MANAGER",
         "/v1/activities?limit=3",
     ),
     (
-        "The same without the manager, only what was failed, with the number of all rows",
+        "The same without the manager: failed attempts only, with the total number of rows",
         "MANAGER",
         "/v1/activities?scope=managed&include_sub_managers=true&action=failed&count=exact&limit=3",
     ),
@@ -137,7 +137,7 @@ const QUESTIONS: [(&str, &str, &str); 20] = [
         "/v1/activities?custom%5Bemployee_type%5D=apprentice&limit=3",
     ),
     (
-        "Certificates that run out within 60 days",
+        "Certificates that expire within 60 days",
         "HR",
         "/v1/activities?certificate_expires_within=P60D&limit=3",
     ),
@@ -147,17 +147,17 @@ const QUESTIONS: [(&str, &str, &str); 20] = [
         "/v1/users/LEARNER_ID/activities?limit=3",
     ),
     (
-        "Their timeline: the log and the notes about them",
+        "The timeline of this person: the log and the notes",
         "HR",
         "/v1/users/LEARNER_ID/timeline?limit=5",
     ),
     (
-        "Only the notes, which they never see themselves",
+        "The notes only. The person never sees them",
         "HR",
         "/v1/users/LEARNER_ID/notes",
     ),
     (
-        "Mandatory training: whom a manager has to remind, and how many stand where",
+        "Mandatory training: the reports that a manager has to remind, and the number of persons in each state",
         "MANAGER",
         "/v1/contents/fire-safety/progress?scope=managed&include_sub_managers=true\
          &state=not_started,in_progress,failed,expired&count=exact&limit=3",
@@ -168,51 +168,51 @@ const QUESTIONS: [(&str, &str, &str); 20] = [
         "/v1/activities/summary?by=team,month&content=fire-safety&completed=true&period=previous_quarter",
     ),
     (
-        "What a filter bar can offer a manager, with counts",
+        "The values for a filter bar of a manager, with counts",
         "MANAGER",
         "/v1/facets?scope=managed",
     ),
-    ("One's own log", "LEARNER", "/v1/me/activities?limit=3"),
+    ("The caller's own log", "LEARNER", "/v1/me/activities?limit=3"),
     (
-        "What a learner can't have: a problem document says why",
+        "A scope that a learner may not have: the problem document says why",
         "LEARNER",
         "/v1/activities?scope=company",
     ),
     (
-        "The directory, within one's reach",
+        "The directory within the caller's reach",
         "MANAGER",
         "/v1/users?group=forklift-drivers&limit=2",
     ),
     ("The catalogue", "DESIGNER", "/v1/contents?type=certification"),
     (
-        "Everything of the last 30 days as a CSV",
+        "All rows of the last 30 days as CSV",
         "REPORTER",
         "/v1/activities/export.csv?period=last_30_days",
     ),
     (
-        "HR's shared report, opened by a manager: the rows that she may see, and no more",
+        "HR's shared report, opened by a manager: only the rows that the manager may see",
         "MANAGER",
         "/v1/reports/$TRAINING_REPORT/activities?count=exact&limit=2",
     ),
     (
-        "Who is sent a manager's own report, and when",
+        "The schedules of a manager's own report",
         "MANAGER",
         "/v1/reports/$FAILED_REPORT/schedules",
     ),
     (
-        "And what became of it: the message lies in the demo's folder `mail`",
+        "Its deliveries: the message is in the demo's folder `mail`",
         "MANAGER",
         "/v1/reports/$FAILED_REPORT/deliveries",
     ),
 ];
 
-/// What is worth trying, and how.
-fn lines(seeded: &Seeded) -> Vec<(&'static str, String)> {
+/// The comments and command lines of the guide.
+fn command_lines(seeded: &Seeded) -> Vec<(&'static str, String)> {
     let learner = seeded.cast.iter().find(|part| part.variable == "LEARNER");
     let learner = learner.map_or("u001", |part| part.user.as_str());
-    let ask = |who: &str, path: &str| {
+    let get = |token: &str, path: &str| {
         let path = path.replace("LEARNER_ID", learner);
-        format!("curl -s \"$ROLLBOOK{path}\" -H \"Authorization: Bearer ${who}\"")
+        format!("curl -s \"$ROLLBOOK{path}\" -H \"Authorization: Bearer ${token}\"")
     };
     let send = |path: &str, header: &str, body: String| {
         format!(
@@ -228,19 +228,19 @@ fn lines(seeded: &Seeded) -> Vec<(&'static str, String)> {
          \"verb\": {\"id\": \"http://adlnet.gov/expapi/verbs/passed\"},\n         \
          \"object\": {\"id\": \"https://content.acme.example/xapi/dangerous-goods\"},\n         \
          \"result\": {\"score\": {\"scaled\": 0.9}}}";
-    let mut lines: Vec<_> = QUESTIONS
+    let mut lines: Vec<_> = REQUESTS
         .iter()
-        .map(|(what, who, path)| (*what, ask(who, path)))
+        .map(|(comment, token, path)| (*comment, get(token, path)))
         .collect();
     lines.push((
-        "A key for a spreadsheet or BI tool: it opens this one report, as the password of HTTP Basic, and nothing else",
+        "A key for a spreadsheet or BI tool: a password of HTTP Basic that opens this report and nothing else",
         "KEY=$(curl -s \"$ROLLBOOK/v1/reports/$FAILED_REPORT/keys\" -H \"Authorization: Bearer $MANAGER\" \\\n    \
              -H 'Content-Type: application/json' -d '{\"name\": \"Excel\"}' | sed 's/.*\"secret\":\"\\([^\"]*\\)\".*/\\1/')\n  \
              curl -s \"$ROLLBOOK/v1/reports/$FAILED_REPORT/export.csv\" -u \":$KEY\""
         .to_owned(),
     ));
     lines.push((
-        "A manager marks offline training as complete: with `dry_run` nothing is kept, the answer says what would happen",
+        "A manager marks offline training as complete. With `dry_run` nothing is stored: the answer says what would happen",
         "curl -s \"$ROLLBOOK/v1/completions\" -H \"Authorization: Bearer $MANAGER\" \\\n    \
              -H 'Content-Type: application/json' \\\n    \
              -d '{\"content\": \"event-first-aid\", \"teams\": [\"warehouse-north\"], \"note\": \"Was at the live session\", \
@@ -248,11 +248,11 @@ fn lines(seeded: &Seeded) -> Vec<(&'static str, String)> {
         .to_owned(),
     ));
     lines.push((
-        "An integration records an activity; the answer is the row of the log",
+        "An integration records an activity. The answer is the row of the log",
         send("/v1/activities", "", activity),
     ));
     lines.push((
-        "Content sends an xAPI statement about somebody whom nobody knows yet",
+        "Content sends an xAPI statement about a person that is not in the directory",
         send(
             "/xapi/statements",
             " -H 'X-Experience-API-Version: 1.0.3'",
@@ -260,23 +260,23 @@ fn lines(seeded: &Seeded) -> Vec<(&'static str, String)> {
         ),
     ));
     lines.push((
-        "And it is a row of the log at once",
-        ask("OWNER", "/v1/activities?content=dangerous-goods&limit=1"),
+        "The statement is a row of the log at once",
+        get("OWNER", "/v1/activities?content=dangerous-goods&limit=1"),
     ));
     lines
 }
 
-/// A path as a shell reads it.
-fn shell(path: &Path) -> String {
+/// A path, quoted for a shell.
+fn quote_for_shell(path: &Path) -> String {
     let text = path.display().to_string();
-    let plain = |letter: char| letter.is_alphanumeric() || "/._-".contains(letter);
-    // A name without a slash would be looked for in PATH.
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-".contains(c);
+    // The shell would search a name without a slash in PATH.
     let text = if text.contains('/') {
         text
     } else {
         format!("./{text}")
     };
-    if text.chars().all(plain) {
+    if text.chars().all(is_plain) {
         text
     } else {
         format!("'{}'", text.replace('\'', r"'\''"))
@@ -284,7 +284,7 @@ fn shell(path: &Path) -> String {
 }
 
 /// A number with commas between the thousands.
-fn thousands(number: usize) -> String {
+fn group_digits(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -301,15 +301,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_have_commas_and_paths_are_quoted_where_they_must_be() {
+    fn numbers_have_commas_and_special_paths_are_quoted() {
         assert_eq!(
-            [0, 999, 1_000, 20_000, 1_234_567].map(thousands),
+            [0, 999, 1_000, 20_000, 1_234_567].map(group_digits),
             ["0", "999", "1,000", "20,000", "1,234,567"]
         );
-        assert_eq!(shell(Path::new("demo/env.sh")), "demo/env.sh");
-        assert_eq!(shell(Path::new("env.sh")), "./env.sh");
+        assert_eq!(quote_for_shell(Path::new("demo/env.sh")), "demo/env.sh");
+        assert_eq!(quote_for_shell(Path::new("env.sh")), "./env.sh");
         assert_eq!(
-            shell(Path::new("/tmp/it's here/env.sh")),
+            quote_for_shell(Path::new("/tmp/it's here/env.sh")),
             r"'/tmp/it'\''s here/env.sh'"
         );
     }

@@ -1,8 +1,7 @@
-//! Two years of learning in the demo: what everybody did, in the order in which it happened.
+//! Two years of learning in the demo, in the order in which it happened.
 //!
-//! What is made is what a client would send: short forms for `/v1/activities/batch`, statements for
-//! `/xapi/statements`. [`sessions`] is how a person learns, [`occasions`] what others do to them: events that
-//! are arranged, content that is assigned, a record that is voided.
+//! The records are those that a client would send: short forms for `/v1/activities/batch`, statements for
+//! `/xapi/statements`. The file `sessions` has what persons do themselves, `occasions` what others arrange for them.
 
 mod occasions;
 mod sessions;
@@ -19,26 +18,26 @@ use super::people::{Member, Staff};
 use super::random::Random;
 use super::{DAY, MINUTE};
 
-/// How far back it goes, in days.
+/// The length of the history, in days.
 const DAYS: i64 = 730;
-/// How many activities come of a session, on average; from what is made too much, some is left out again.
+/// The average number of activities of a session. If the sessions have too many, some are left out.
 const PER_SESSION: f64 = 5.4;
-/// Statements of visitors whom nobody in the directory is.
+/// The number of statements about visitors, which are not in the directory.
 const BY_VISITORS: usize = 24;
 
-/// One record on its way in.
+/// A record that a client sends.
 pub(super) struct Event {
     /// When it happened.
     pub(super) at: Timestamp,
-    /// What is sent, with its id.
+    /// The body, with its id.
     pub(super) sent: Sent,
-    /// By whom.
+    /// The sender.
     pub(super) by: By,
-    /// Whether it can be left out without anything else looking odd.
-    spare: bool,
+    /// Whether it can be left out without a contradiction to other events.
+    optional: bool,
 }
 
-/// By which door, and what.
+/// The body of a record.
 pub(super) enum Sent {
     /// A short form.
     Activity(Value),
@@ -46,16 +45,16 @@ pub(super) enum Sent {
     Statement(Box<StatementBuilder>),
 }
 
-/// Who sends it.
+/// The sender of a record.
 #[derive(PartialEq, Eq)]
 pub(super) enum By {
     /// The learning platform, with its credential.
     Platform,
-    /// A person, with their token: this user.
+    /// A person with this user id, with a token.
     Person(String),
 }
 
-/// Two years of activities: so many that are in the log at the end, and beside them one that was voided.
+/// Creates a history with this number of activities in the log, and one voided activity.
 pub(super) fn history(
     random: &mut Random,
     now: Timestamp,
@@ -63,7 +62,7 @@ pub(super) fn history(
     contents: &[ContentDraft],
     activities: usize,
 ) -> Vec<Event> {
-    let mut story = Story {
+    let mut builder = HistoryBuilder {
         now: now.micros(),
         members: &staff.members,
         contents,
@@ -71,47 +70,42 @@ pub(super) fn history(
         events: Vec::with_capacity(activities + activities / 8),
         random,
     };
-    // What happens to people is a share of what they do, so that a small demo has both.
-    story.occasions(activities);
-    story.visitors(BY_VISITORS);
-    let made = story.events.len();
-    let sessions = (activities.saturating_sub(made)) as f64 / PER_SESSION;
-    story.sessions(sessions as usize);
-    let mut events = story.exactly(activities);
-    events.extend(story.mistake());
-    // Whoever was put in at the same moment stays in the order of making: the sort is stable.
+    // Occasions are a share of all activities, so a small demo has both kinds.
+    builder.add_occasions(activities);
+    builder.add_visitors(BY_VISITORS);
+    let existing = builder.events.len();
+    let sessions = (activities.saturating_sub(existing)) as f64 / PER_SESSION;
+    builder.add_sessions(sessions as usize);
+    let mut events = builder.take_exactly(activities);
+    events.extend(builder.voided_attendance());
+    // The sort is stable: events of the same time stay in the order in which they were created.
     events.sort_by_key(|event| event.at);
     for event in &mut events {
-        let id = id(story.random, event.at);
+        let id = random_id(builder.random);
         event.set_missing_id(id);
     }
     events
 }
 
-/// An id as a clock would give one at that moment (UUID version 7), the same every time.
-fn id(random: &mut Random, at: Timestamp) -> Uuid {
-    let (one, other) = (random.next().to_be_bytes(), random.next().to_be_bytes());
-    let mut bytes = [0; 10];
-    bytes[..8].copy_from_slice(&one);
-    bytes[8..].copy_from_slice(&other[..2]);
-    let millis = u64::try_from(at.micros() / 1_000).unwrap_or(0);
-    uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid()
+/// A UUID of version 4. Some xAPI clients accept no other version.
+fn random_id(random: &mut Random) -> Uuid {
+    let bits = (u128::from(random.next()) << 64) | u128::from(random.next());
+    uuid::Builder::from_random_bytes(bits.to_be_bytes()).into_uuid()
 }
 
-/// How far somebody is with a content.
+/// The progress of a person with a content.
 #[derive(Debug, Clone, Copy, Default)]
 struct Progress {
     began: Option<i64>,
     done: Option<i64>,
 }
 
-/// What is being told.
-struct Story<'a> {
-    /// Moments in here are microseconds, as in [`Timestamp`].
+/// Builds the history. Times are microseconds, as in [`Timestamp`].
+struct HistoryBuilder<'a> {
     now: i64,
     members: &'a [Member],
     contents: &'a [ContentDraft],
-    /// By member, then by content.
+    /// By person, then by content.
     progress: Vec<Vec<Progress>>,
     events: Vec<Event>,
     random: &'a mut Random,
@@ -128,48 +122,48 @@ impl Event {
     }
 }
 
-impl Story<'_> {
-    /// Tells that a member did something; what would be in the future, or after they left, isn't told.
-    fn did(&mut self, who: usize, at: i64, action: &str, rest: Value) -> bool {
-        self.told(who, at, action, rest, false)
+impl HistoryBuilder<'_> {
+    /// Adds an activity of a person. False if the person was not employed at that time, or the time is in the future.
+    fn add_event(&mut self, person: usize, at: i64, action: &str, rest: Value) -> bool {
+        self.push_event(person, at, action, rest, false)
     }
 
-    /// As [`Story::did`], of something that may be left out again.
-    fn may(&mut self, who: usize, at: i64, action: &str, rest: Value) -> bool {
-        self.told(who, at, action, rest, true)
+    /// [`HistoryBuilder::add_event`] for an activity that can be left out.
+    fn add_optional_event(&mut self, person: usize, at: i64, action: &str, rest: Value) -> bool {
+        self.push_event(person, at, action, rest, true)
     }
 
-    fn told(&mut self, who: usize, at: i64, action: &str, mut rest: Value, spare: bool) -> bool {
-        if !self.there(who, at) {
+    fn push_event(&mut self, person: usize, at: i64, action: &str, mut rest: Value, optional: bool) -> bool {
+        if !self.is_employed(person, at) {
             return false;
         }
-        let at = millis(at);
-        rest["user"] = json!(self.members[who].id);
+        let at = to_whole_milliseconds(at);
+        rest["user"] = json!(self.members[person].id);
         rest["action"] = json!(action);
         rest["happened_at"] = json!(at);
         self.events.push(Event {
             at,
             sent: Sent::Activity(rest),
             by: By::Platform,
-            spare,
+            optional,
         });
         true
     }
 
-    /// Whether the member was there at that moment.
-    fn there(&self, who: usize, at: i64) -> bool {
-        let member = &self.members[who];
+    /// Whether the person was employed at that time.
+    fn is_employed(&self, person: usize, at: i64) -> bool {
+        let member = &self.members[person];
         let begins = member.joined.micros().max(self.now - DAYS * DAY);
         let ends = member.left.map_or(self.now, Timestamp::micros);
         (begins..ends).contains(&at)
     }
 
-    /// A moment on a working day between two others, in office hours; rarely on a weekend.
+    /// A random time between two times: in office hours of a working day, rarely on a weekend.
     fn working_moment(&mut self, from: i64, to: i64) -> i64 {
         let mut day = from / DAY;
         for _ in 0..8 {
             day = self.random.between(from / DAY, to / DAY + 1);
-            // The first of January 1970 was a Thursday: 0 is Sunday.
+            // 1 January 1970 was a Thursday, so 0 is Sunday.
             let weekend = matches!((day + 4).rem_euclid(7), 0 | 6);
             if !weekend || self.random.percent(4) {
                 break;
@@ -181,8 +175,8 @@ impl Story<'_> {
                 .between(6 * 60 * MINUTE + 30 * MINUTE, 17 * 60 * MINUTE)
     }
 
-    /// Whether a content was there to be used at that moment.
-    fn offered(&self, content: usize, at: i64) -> bool {
+    /// Whether a content was available at that time.
+    fn is_available(&self, content: usize, at: i64) -> bool {
         self.contents[content]
             .archived_at
             .is_none_or(|archived| at < archived.micros())
@@ -192,10 +186,10 @@ impl Story<'_> {
         json!(self.contents[content].id.as_str())
     }
 
-    /// The events, thinned or filled up to so many.
-    fn exactly(&mut self, count: usize) -> Vec<Event> {
+    /// Takes the events. Some are left out or added, so that their number is `count`.
+    fn take_exactly(&mut self, count: usize) -> Vec<Event> {
         while self.events.len() < count {
-            let who = self.random.below(self.members.len());
+            let person = self.random.below(self.members.len());
             let at = self.working_moment(self.now - DAYS * DAY, self.now);
             let news = self
                 .contents
@@ -203,8 +197,8 @@ impl Story<'_> {
                 .position(|content| content.id.as_str() == "channel-news")
                 .unwrap_or(0);
             let content = self.content(news);
-            self.may(
-                who,
+            self.add_optional_event(
+                person,
                 at,
                 "viewed",
                 json!({"content": content, "device_type": "web"}),
@@ -212,12 +206,20 @@ impl Story<'_> {
         }
         let mut events = std::mem::take(&mut self.events);
         let too_many = events.len() - count;
-        let mut spare: Vec<usize> = (0..events.len()).filter(|index| events[*index].spare).collect();
-        // Where there is not enough to spare, the rest goes from all of them.
-        let mut others: Vec<usize> = (0..events.len()).filter(|index| !events[*index].spare).collect();
+        let mut optional: Vec<usize> = (0..events.len())
+            .filter(|index| events[*index].optional)
+            .collect();
+        // If there are not enough optional events, any event is left out.
+        let mut others: Vec<usize> = (0..events.len())
+            .filter(|index| !events[*index].optional)
+            .collect();
         let mut left_out = vec![false; events.len()];
         for _ in 0..too_many {
-            let from = if spare.is_empty() { &mut others } else { &mut spare };
+            let from = if optional.is_empty() {
+                &mut others
+            } else {
+                &mut optional
+            };
             left_out[from.swap_remove(self.random.below(from.len()))] = true;
         }
         let mut left_out = left_out.into_iter();
@@ -225,8 +227,8 @@ impl Story<'_> {
         events
     }
 
-    /// Somebody was noted down for a day that they weren't at, and an admin voids that.
-    fn mistake(&mut self) -> Vec<Event> {
+    /// A wrong record of attendance, and its voiding by an admin.
+    fn voided_attendance(&mut self) -> Vec<Event> {
         let admin = self
             .members
             .iter()
@@ -237,8 +239,11 @@ impl Story<'_> {
         ) else {
             return Vec::new();
         };
-        let (at, noticed) = (millis(self.now - 9 * DAY), millis(self.now - 8 * DAY));
-        let target = id(self.random, at);
+        let (at, noticed) = (
+            to_whole_milliseconds(self.now - 9 * DAY),
+            to_whole_milliseconds(self.now - 8 * DAY),
+        );
+        let target = random_id(self.random);
         let home_page = "https://rollbook.invalid/acme";
         let attended = json!({
             "id": target, "user": wrong.id, "action": "attended", "content": "event-leadership-day",
@@ -254,7 +259,7 @@ impl Story<'_> {
             at,
             sent,
             by: By::Person(admin.id.clone()),
-            spare: false,
+            optional: false,
         };
         vec![
             event(at, Sent::Activity(attended)),
@@ -263,7 +268,7 @@ impl Story<'_> {
     }
 }
 
-/// The verb of ADL's vocabulary with this name; `None` where its IRI is not valid.
+/// The verb of ADL's vocabulary with this name. `None` if its IRI is invalid.
 fn adl_verb(name: &str) -> Option<Verb> {
     let id = Iri::parse(&format!("http://adlnet.gov/expapi/verbs/{name}")).ok()?;
     Some(Verb {
@@ -272,18 +277,18 @@ fn adl_verb(name: &str) -> Option<Verb> {
     })
 }
 
-/// The agent with this e-mail address; `None` where it is not an address.
+/// The agent with this e-mail address. `None` if the address is invalid.
 fn agent(name: &str, email: &str) -> Option<Actor> {
     Some(Actor::agent(Identifier::from_email(email)?, Some(name)))
 }
 
-/// The moment as it is written, to the millisecond.
-fn millis(at: i64) -> Timestamp {
+/// The time in whole milliseconds, as records contain it.
+fn to_whole_milliseconds(at: i64) -> Timestamp {
     Timestamp::from_micros(at - at.rem_euclid(1_000))
 }
 
-/// A time in whole seconds as an ISO 8601 duration.
-fn duration(seconds: i64) -> String {
+/// A number of seconds as an ISO 8601 duration.
+fn format_duration(seconds: i64) -> String {
     format!("PT{}M{}S", seconds / 60, seconds % 60)
 }
 
@@ -296,7 +301,7 @@ mod tests {
     use crate::cli::demo::{contents, people};
 
     #[test]
-    fn it_is_as_long_as_asked_in_order_and_within_two_years() {
+    fn history_has_the_requested_length_in_order_within_two_years() {
         let now = Timestamp::from_micros(1_800_000_000_000_000);
         let mut random = Random::new(1);
         let staff = people::staff(&mut random, now, 200);
@@ -325,7 +330,7 @@ mod tests {
             };
             *actions.entry(action).or_default() += 1;
         }
-        // Neither thinned so much that nothing is looked at, nor filled up with it.
+        // Some views are left, and views do not fill up the history.
         assert!((300..4_000).contains(&actions["viewed"]), "{actions:?}");
         assert!((300..3_000).contains(&actions["statement"]), "{actions:?}");
         assert!(

@@ -1,6 +1,6 @@
-//! The people of the demo: a manager tree and a team tree, with names, jobs and places of several countries.
+//! The people of the demo: a tree of managers and a tree of teams, with names, jobs and places of several countries.
 //!
-//! What is made is what a client would send to `/v1/teams/batch`, `/v1/groups/batch` and `/v1/users/batch`.
+//! The bodies are those that a client would send to `/v1/teams/batch`, `/v1/groups/batch` and `/v1/users/batch`.
 
 mod names;
 
@@ -15,7 +15,7 @@ use super::DAY;
 use super::random::Random;
 use names::{COUNTRIES, name};
 
-/// Somebody who works there.
+/// A person of the organisation.
 pub(super) struct Member {
     pub(super) id: String,
     pub(super) name: String,
@@ -23,29 +23,29 @@ pub(super) struct Member {
     pub(super) role: Role,
     pub(super) job: String,
     pub(super) manager: Option<String>,
-    /// What their work is about: the tags of what they learn most.
+    /// The tags of contents that fit the person's work.
     pub(super) interests: &'static [&'static str],
-    /// The day on which they began, and the moment at which they left.
+    /// The first day, and the time of leaving.
     pub(super) joined: Timestamp,
     pub(super) left: Option<Timestamp>,
-    /// How well they do in quizzes, in percent.
+    /// The average score in quizzes, in percent.
     pub(super) skill: f64,
-    /// How much they learn compared with others.
+    /// How much the person learns in comparison to others.
     pub(super) diligence: f64,
-    /// The private address under which a content player knows them; theirs only once it is claimed.
+    /// A private e-mail address that a content player has for the person. The directory gets it at the end.
     pub(super) private_email: Option<String>,
-    /// What is sent for them.
+    /// The body for the directory.
     pub(super) body: Value,
 }
 
-/// Everybody, with their teams and groups.
+/// All people, teams and groups.
 pub(super) struct Staff {
     pub(super) teams: Vec<Value>,
     pub(super) groups: Vec<Value>,
     pub(super) members: Vec<Member>,
 }
 
-/// A department: id, name, cost centre, what its work is about, its teams, the jobs in them.
+/// A department with its teams and jobs.
 struct Department {
     id: &'static str,
     name: &'static str,
@@ -132,7 +132,7 @@ const DEPARTMENTS: [Department; 6] = [
     },
 ];
 
-/// Teams across departments, which nobody has as their primary team.
+/// Teams across departments. They are no primary teams.
 const PROJECT_TEAMS: [(&str, &str); 2] = [
     ("safety-committee", "Safety Committee"),
     ("green-office", "Green Office"),
@@ -145,7 +145,7 @@ const GROUPS: [(&str, &str); 4] = [
     ("new-starters", "New starters"),
 ];
 
-/// Who has a role of their own: role, department, team, job.
+/// The people with special roles: role, department, team, job.
 const SPECIALISTS: [(Role, usize, usize, &str); 8] = [
     (Role::Admin, 2, 0, "Systems administrator"),
     (Role::Hr, 4, 0, "HR business partner"),
@@ -157,31 +157,31 @@ const SPECIALISTS: [(Role, usize, usize, &str); 8] = [
     (Role::Curator, 2, 1, "Engineering trainer"),
 ];
 
-/// The place of somebody in the organisation, before they have a name.
-struct Seat {
+/// A position in the organisation, before it has a person.
+struct Position {
     role: Role,
     job: String,
     department: Option<usize>,
     team: &'static str,
-    /// Whose report it is, as an index of an earlier seat.
+    /// The manager, as an index of an earlier position.
     manager: Option<usize>,
-    /// Whether somebody may have left it.
+    /// Whether its person may have left.
     replaceable: bool,
 }
 
-/// Makes an organisation of so many people, at least 40.
+/// Creates an organisation with this number of people, at least 40.
 pub(super) fn staff(random: &mut Random, now: Timestamp, people: usize) -> Staff {
     let mut taken = BTreeSet::new();
-    let seats = seats(random, people.max(40));
-    let mut members: Vec<Member> = Vec::with_capacity(seats.len());
-    for (index, seat) in seats.iter().enumerate() {
-        let manager = seat
+    let positions = positions(random, people.max(40));
+    let mut members: Vec<Member> = Vec::with_capacity(positions.len());
+    for (index, position) in positions.iter().enumerate() {
+        let manager = position
             .manager
             .and_then(|manager| members.get(manager))
             .map(|manager| manager.id.clone());
-        members.push(member(random, now, index, seat, manager, &mut taken));
+        members.push(member(random, now, index, position, manager, &mut taken));
     }
-    // Three contractors work with content under private addresses before anybody knows whose they are.
+    // Content players know three contractors by private addresses only.
     let contractors = members
         .iter_mut()
         .rev()
@@ -223,9 +223,9 @@ fn groups() -> Vec<Value> {
         .collect()
 }
 
-/// The manager tree: the owner, the heads of the departments, the leads of the teams, and everybody else.
-fn seats(random: &mut Random, people: usize) -> Vec<Seat> {
-    let mut seats = vec![Seat {
+/// The tree of managers: the owner, the heads of the departments, the leads of the teams, and all others.
+fn positions(random: &mut Random, people: usize) -> Vec<Position> {
+    let mut positions = vec![Position {
         role: Role::Owner,
         job: "Chief executive".to_owned(),
         department: None,
@@ -234,7 +234,7 @@ fn seats(random: &mut Random, people: usize) -> Vec<Seat> {
         replaceable: false,
     }];
     for (index, department) in DEPARTMENTS.iter().enumerate() {
-        seats.push(Seat {
+        positions.push(Position {
             role: Role::Manager,
             job: format!("Head of {}", department.name),
             department: Some(index),
@@ -247,8 +247,8 @@ fn seats(random: &mut Random, people: usize) -> Vec<Seat> {
     let mut leads = BTreeMap::new();
     for (index, department) in DEPARTMENTS.iter().enumerate() {
         for (number, (team, name)) in department.teams.iter().enumerate() {
-            leads.insert((index, number), seats.len());
-            seats.push(Seat {
+            leads.insert((index, number), positions.len());
+            positions.push(Position {
                 role: Role::Manager,
                 job: format!("Team lead, {name}"),
                 department: Some(index),
@@ -259,10 +259,10 @@ fn seats(random: &mut Random, people: usize) -> Vec<Seat> {
         }
     }
     let teams: Vec<(usize, usize)> = leads.keys().copied().collect();
-    let mut seat = |role, job: &str, (department, team): (usize, usize), replaceable| {
+    let mut position = |role, job: &str, (department, team): (usize, usize), replaceable| {
         let manager = leads.get(&(department, team)).copied();
         let team = DEPARTMENTS[department].teams[team].0;
-        seats.push(Seat {
+        positions.push(Position {
             role,
             job: job.to_owned(),
             department: Some(department),
@@ -270,48 +270,48 @@ fn seats(random: &mut Random, people: usize) -> Vec<Seat> {
             manager,
             replaceable,
         });
-        seats.len()
+        positions.len()
     };
     let mut filled = 0;
     for (role, department, team, job) in SPECIALISTS {
-        filled = seat(role, job, (department, team), false);
+        filled = position(role, job, (department, team), false);
     }
     while filled < people {
-        // Each team gets its share; the warehouses, at the front, twice as many.
+        // The warehouses are the first two teams. They get more people than others.
         let of = if random.percent(30) {
             teams[random.below(2)]
         } else {
             *random.pick(&teams)
         };
         let job = *random.pick(DEPARTMENTS[of.0].jobs);
-        filled = seat(Role::Learner, job, of, true);
+        filled = position(Role::Learner, job, of, true);
     }
-    seats
+    positions
 }
 
 fn member(
     random: &mut Random,
     now: Timestamp,
     index: usize,
-    seat: &Seat,
+    position: &Position,
     manager: Option<String>,
     taken: &mut BTreeSet<String>,
 ) -> Member {
     let country = random.pick(&COUNTRIES);
     let (first, last, email) = name(random, country, taken);
-    let days = if seat.replaceable && random.percent(35) {
+    let days = if position.replaceable && random.percent(35) {
         random.between(20, 900)
     } else {
         random.between(800, 4_400)
     };
     let joined = Timestamp::from_micros((now.micros() / DAY - days) * DAY);
-    let left = (seat.replaceable && days > 200 && random.percent(10)).then(|| {
+    let left = (position.replaceable && days > 200 && random.percent(10)).then(|| {
         Timestamp::from_micros(
             (now.micros() / DAY - random.between(15, days.min(650) - 60)) * DAY + DAY * 2 / 3,
         )
     });
-    let department = seat.department.and_then(|index| DEPARTMENTS.get(index));
-    let mut teams = vec![seat.team];
+    let department = position.department.and_then(|index| DEPARTMENTS.get(index));
+    let mut teams = vec![position.team];
     if random.percent(7) {
         teams.push(random.pick(&PROJECT_TEAMS).0);
     }
@@ -320,16 +320,16 @@ fn member(
         "first_name": first,
         "last_name": last,
         "email": email,
-        "role": seat.role.key(),
-        "job_title": seat.job,
+        "role": position.role.key(),
+        "job_title": position.job,
         "language": country.language,
         "location": random.pick(country.places),
-        "joined_on": day(joined),
+        "joined_on": format_date(joined),
         "manager": manager,
-        "primary_team": seat.team,
+        "primary_team": position.team,
         "teams": teams,
-        "groups": memberships(random, seat, days),
-        "custom": custom(random, seat, department),
+        "groups": memberships(random, position, days),
+        "custom": custom(random, position, department),
     });
     if let Some(left) = left {
         body["active"] = json!(false);
@@ -339,8 +339,8 @@ fn member(
         id: format!("u{:03}", index + 1),
         name: format!("{first} {last}"),
         email,
-        role: seat.role,
-        job: seat.job.clone(),
+        role: position.role,
+        job: position.job.clone(),
         manager,
         interests: department.map_or(&["leadership", "finance"], |department| department.interests),
         joined,
@@ -352,15 +352,15 @@ fn member(
     }
 }
 
-fn memberships(random: &mut Random, seat: &Seat, days: i64) -> Vec<&'static str> {
+fn memberships(random: &mut Random, position: &Position, days: i64) -> Vec<&'static str> {
     let mut groups = Vec::new();
     if random.percent(9) {
         groups.push("first-aiders");
     }
-    if seat.job == "Forklift driver" || (seat.department == Some(0) && random.percent(10)) {
+    if position.job == "Forklift driver" || (position.department == Some(0) && random.percent(10)) {
         groups.push("forklift-drivers");
     }
-    if seat.replaceable && random.percent(4) {
+    if position.replaceable && random.percent(4) {
         groups.push("works-council");
     }
     if days < 120 {
@@ -369,10 +369,10 @@ fn memberships(random: &mut Random, seat: &Seat, days: i64) -> Vec<&'static str>
     groups
 }
 
-fn custom(random: &mut Random, seat: &Seat, department: Option<&Department>) -> Map<String, Value> {
+fn custom(random: &mut Random, position: &Position, department: Option<&Department>) -> Map<String, Value> {
     let kind = match random.below(20) {
-        0 | 1 if seat.replaceable => "temporary",
-        2 if seat.replaceable => "apprentice",
+        0 | 1 if position.replaceable => "temporary",
+        2 if position.replaceable => "apprentice",
         _ => "permanent",
     };
     let mut custom = Map::new();
@@ -381,7 +381,7 @@ fn custom(random: &mut Random, seat: &Seat, department: Option<&Department>) -> 
         json!(department.map_or("4000", |department| department.cost_centre)),
     );
     custom.insert("employee_type".to_owned(), json!(kind));
-    if seat.department == Some(0) {
+    if position.department == Some(0) {
         custom.insert(
             "shift".to_owned(),
             json!(random.pick(&["early", "late", "night"])),
@@ -390,8 +390,8 @@ fn custom(random: &mut Random, seat: &Seat, department: Option<&Department>) -> 
     custom
 }
 
-/// The date, without its time.
-fn day(at: Timestamp) -> String {
+/// The date without the time.
+fn format_date(at: Timestamp) -> String {
     at.to_datetime().format("%Y-%m-%d").to_string()
 }
 
@@ -400,7 +400,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everybody_but_the_owner_reports_to_somebody_above_them() {
+    fn each_person_except_the_owner_has_a_manager_above() {
         let staff = staff(
             &mut Random::new(1),
             Timestamp::from_micros(1_800_000_000_000_000),
@@ -431,7 +431,7 @@ mod tests {
         for role in Role::ALL {
             assert!(
                 staff.members.iter().any(|member| member.role == role),
-                "nobody is {role}"
+                "no member is {role}"
             );
         }
     }

@@ -1,15 +1,15 @@
-//! A small generator of numbers that look random and are the same every time (SplitMix64).
+//! A small generator of random numbers that are the same for the same seed (SplitMix64).
 
-/// A stream of numbers that its seed decides.
+/// A generator of random numbers.
 pub(super) struct Random(u64);
 
 impl Random {
-    /// The stream of a seed.
+    /// A generator with a seed.
     pub(super) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// The next number, any of them equally likely.
+    /// The next number. All numbers have the same probability.
     pub(super) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
@@ -18,31 +18,31 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number from `low` up to and without `high`; `low` where there is none between them.
+    /// A number from `low` to below `high`, or `low` if the range is empty.
     pub(super) fn between(&mut self, low: i64, high: i64) -> i64 {
         let width = u64::try_from(high.saturating_sub(low)).unwrap_or(0).max(1);
-        // The remainder is below the width, which came from an i64.
+        // The remainder fits, because the width is the difference of two i64.
         low.saturating_add(i64::try_from(self.next() % width).unwrap_or(0))
     }
 
-    /// A number below `end`, as an index; 0 where `end` is.
+    /// An index below `end`, or 0 if `end` is 0.
     pub(super) fn below(&mut self, end: usize) -> usize {
         let end = u64::try_from(end).unwrap_or(u64::MAX).max(1);
         usize::try_from(self.next() % end).unwrap_or(0)
     }
 
-    /// Whether something happens that happens in so many of a hundred cases.
-    pub(super) fn percent(&mut self, cases: u64) -> bool {
-        self.next() % 100 < cases
+    /// True with this probability, in percent.
+    pub(super) fn percent(&mut self, percent: u64) -> bool {
+        self.next() % 100 < percent
     }
 
-    /// A fraction from 0 up to and without 1.
+    /// A number from 0 to below 1.
     pub(super) fn fraction(&mut self) -> f64 {
-        // The upper 53 bits: all that a double can tell apart.
+        // A double has 53 bits of precision.
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// One of them. There must be one, as in a table of constants there is.
+    /// A random element of a list that is not empty.
     pub(super) fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
         &from[self.below(from.len())]
     }
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_seed_decides_and_bounds_hold() {
+    fn same_seed_gives_the_same_numbers_within_bounds() {
         let draw = |seed| {
             let mut random = Random::new(seed);
             std::iter::repeat_with(move || random.next())

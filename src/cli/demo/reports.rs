@@ -1,4 +1,4 @@
-//! The demo's saved reports, the schedules that send them, and one run that is sent at the first start.
+//! The demo's saved reports, their schedules, and one run that is sent at the first start.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -10,25 +10,25 @@ use crate::reports::report::ReportForm;
 use crate::reports::timing::{RunDays, Timing};
 use crate::store::{NewSchedule, Store};
 
-use super::seed::{DEPTH, Part, SeedError};
+use super::seed::{CastMember, DEPTH, SeedError};
 
-/// A saved report of the demo, as the guide speaks of it.
+/// A saved report of the demo, for the guide.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DemoReport {
-    /// The name of its id: `FAILED_REPORT`.
+    /// The shell variable of its id: `FAILED_REPORT`.
     pub variable: String,
     /// Its id.
     pub id: Uuid,
 }
 
-/// A report to be saved: whose, what, on which days it is sent, and to whom of the cast.
+/// A report to save, and its schedule. Users are shell variables of the cast.
 struct Plan {
     variable: &'static str,
     owner: &'static str,
     body: Value,
     days: RunDays,
     recipients: &'static [&'static str],
-    /// Whether it is sent at once, beside its schedule.
+    /// Whether it is also sent at once.
     at_once: bool,
 }
 
@@ -62,8 +62,12 @@ fn plans() -> [Plan; 2] {
     ]
 }
 
-/// Saves them, each in its owner's name.
-pub(super) async fn save(store: &Store, org: &OrgId, cast: &[Part]) -> Result<Vec<DemoReport>, SeedError> {
+/// Saves the reports, each in its owner's name.
+pub(super) async fn save(
+    store: &Store,
+    org: &OrgId,
+    cast: &[CastMember],
+) -> Result<Vec<DemoReport>, SeedError> {
     let part = |variable: &str| cast.iter().find(|part| part.variable == variable);
     let mut saved = Vec::new();
     for plan in plans() {
@@ -80,7 +84,7 @@ pub(super) async fn save(store: &Store, org: &OrgId, cast: &[Part]) -> Result<Ve
 
         let timing = Timing {
             days: plan.days,
-            at: chrono::NaiveTime::from_hms_opt(8, 0, 0).unwrap_or_default(), // eight o'clock is a time of day
+            at: chrono::NaiveTime::from_hms_opt(8, 0, 0).unwrap_or_default(),
             zone: chrono_tz::Europe::London,
         };
         let recipients = plan.recipients.iter().filter_map(|variable| part(variable));

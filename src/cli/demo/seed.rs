@@ -1,4 +1,4 @@
-//! Fills an empty store with the demo's organisation, through the doors that real input takes.
+//! Fills an empty store with the demo's organisation, with the functions that requests use.
 
 use std::sync::Arc;
 
@@ -29,14 +29,14 @@ use super::random::Random;
 use super::reports::{self, DemoReport};
 use super::{Size, contents};
 
-/// What the whole organisation comes from.
+/// The seed of the random numbers.
 const SEED: u64 = 20_240_229;
-/// Records that go in together: what a batch may have.
+/// The number of records of a batch.
 const BATCH: usize = 1_000;
-/// How deep the demo's own JSON may nest.
+/// The maximum depth of the demo's JSON.
 pub(super) const DEPTH: usize = 32;
 
-/// Why the demo's organisation could not be made.
+/// Why the demo's organisation could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum SeedError {
     /// The store failed.
@@ -48,12 +48,12 @@ pub enum SeedError {
     /// Records were refused.
     #[error("the demo's records could not be written: {0}")]
     Record(#[from] RecordError),
-    /// What the demo sends is not what Rollbook takes: a fault of the demo's own.
+    /// The demo's data is invalid: a bug of the demo.
     #[error("the demo's own data is refused at {pointer}: {detail}")]
     Refused {
-        /// Where.
+        /// The pointer to the invalid value.
         pointer: String,
-        /// Why.
+        /// The reason.
         detail: String,
     },
 }
@@ -62,7 +62,7 @@ impl From<Vec<Fault>> for SeedError {
     fn from(faults: Vec<Fault>) -> Self {
         let Fault { pointer, detail } = faults.into_iter().next().unwrap_or_else(|| Fault {
             pointer: String::new(),
-            detail: "nobody says why".to_owned(),
+            detail: "the reason is unknown".to_owned(),
         });
         Self::Refused { pointer, detail }
     }
@@ -80,47 +80,46 @@ impl From<Refusal> for SeedError {
     }
 }
 
-/// Somebody of the organisation whom the demo speaks of: whoever tries it takes their part.
+/// A member of the organisation for which the demo prints a token.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Part {
-    /// The name of their token: `MANAGER`.
+pub struct CastMember {
+    /// The shell variable of the token: `MANAGER`.
     pub variable: String,
-    /// Their id in the directory.
+    /// The user's id.
     pub user: UserId,
     /// First and last name.
     pub name: String,
-    /// Their job.
+    /// The job.
     pub job: String,
-    /// The role of their token.
+    /// The role of the token.
     pub role: Role,
-    /// What their token grants beyond the role.
+    /// The permissions of the token.
     pub permissions: Vec<String>,
-    /// What they may see.
+    /// What the member may see, in words.
     pub sees: String,
 }
 
-/// What was made.
+/// The summary of the created organisation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Seeded {
-    /// Users of the directory.
+    /// The number of users.
     pub users: usize,
-    /// Contents of the catalogue.
+    /// The number of contents.
     pub contents: usize,
-    /// Activities that are in the log.
+    /// The number of activities in the log.
     pub activities: usize,
-    /// Those whom tokens are made for.
-    pub cast: Vec<Part>,
-    /// The saved reports; none in a demo that was made before there were any.
-    #[serde(default)]
+    /// The members that get tokens.
+    pub cast: Vec<CastMember>,
+    /// The saved reports.
     pub reports: Vec<DemoReport>,
 }
 
-/// Makes the organisation in a store that doesn't have it yet. The same `now` and size give the same
-/// organisation. `key` is that of the credential in whose name the records come.
+/// Creates the organisation in an empty store. The same time and size give the same organisation. `key` is the key of the
+/// credential that sends the records.
 ///
 /// # Errors
 ///
-/// [`SeedError`]; what was written until then stays.
+/// [`SeedError`]. Data that was written before stays.
 pub async fn seed(store: &Store, org: &OrgId, size: Size, key: &str) -> Result<Seeded, SeedError> {
     let now = store.clock().now();
     let mut random = Random::new(SEED);
@@ -135,7 +134,7 @@ pub async fn seed(store: &Store, org: &OrgId, size: Size, key: &str) -> Result<S
     store.put_all::<Groups>(org, &drafts(&people.groups)?).await?;
     let bodies: Vec<Value> = people.members.iter().map(|member| member.body.clone()).collect();
     store.put_all::<Users>(org, &drafts(&bodies)?).await?;
-    let catalogue = catalogue(store, org, now).await?;
+    let catalogue = write_catalogue(store, org, now).await?;
 
     let events = history(&mut random, now, &people, &catalogue, size.activities);
     let recorder = Recorder::start(store)?;
@@ -152,9 +151,9 @@ pub async fn seed(store: &Store, org: &OrgId, size: Size, key: &str) -> Result<S
         }
     }
     sender.recorder.finish().await;
-    claim(store, org, &people).await?;
+    claim_private_addresses(store, org, &people).await?;
     let cast = cast(&people, now);
-    note(store, org, &cast).await?;
+    add_notes(store, org, &cast).await?;
     let reports = reports::save(store, org, &cast).await?;
     Ok(Seeded {
         users: people.members.len(),
@@ -165,7 +164,7 @@ pub async fn seed(store: &Store, org: &OrgId, size: Size, key: &str) -> Result<S
     })
 }
 
-/// What HR has noted about the learner of the cast: how many days ago it happened, and what.
+/// The notes of HR about the learner: the number of days since then, and the text.
 const NOTES: [(i64, &str); 3] = [
     (
         210,
@@ -181,7 +180,7 @@ const NOTES: [(i64, &str); 3] = [
     ),
 ];
 
-async fn note(store: &Store, org: &OrgId, cast: &[Part]) -> Result<(), SeedError> {
+async fn add_notes(store: &Store, org: &OrgId, cast: &[CastMember]) -> Result<(), SeedError> {
     let part = |variable: &str| cast.iter().find(|part| part.variable == variable);
     let (Some(hr), Some(learner)) = (part("HR"), part("LEARNER")) else {
         return Ok(());
@@ -205,8 +204,8 @@ async fn note(store: &Store, org: &OrgId, cast: &[Part]) -> Result<(), SeedError
             happened_at: Timestamp::from_micros(now.micros() - days * super::DAY),
             created_by: hr.user.clone(),
         };
-        let noted = store.add_note(&subjects, note).await?;
-        noted.map_err(|refusal| SeedError::Refused {
+        let added = store.add_note(&subjects, note).await?;
+        added.map_err(|refusal| SeedError::Refused {
             pointer: "/notes".to_owned(),
             detail: refusal.to_string(),
         })?;
@@ -220,8 +219,8 @@ fn drafts<T: KeyedDraft>(bodies: &[Value]) -> Result<Vec<T>, Refusal> {
     Ok(parse_batch(&texts, DEPTH)?)
 }
 
-/// Puts the catalogue as it was and what has changed since; answers with it as it is now.
-async fn catalogue(store: &Store, org: &OrgId, now: Timestamp) -> Result<Vec<ContentDraft>, SeedError> {
+/// Writes the first state of the catalogue and its changes. Returns the current state.
+async fn write_catalogue(store: &Store, org: &OrgId, now: Timestamp) -> Result<Vec<ContentDraft>, SeedError> {
     let mut contents = drafts::<ContentDraft>(&contents::first(now))?;
     store.put_all::<Contents>(org, &contents).await?;
     let changes = drafts::<ContentDraft>(&contents::changes(now))?;
@@ -234,8 +233,8 @@ async fn catalogue(store: &Store, org: &OrgId, now: Timestamp) -> Result<Vec<Con
     Ok(contents)
 }
 
-/// The addresses under which content knew the contractors become theirs, with all that was done under them.
-async fn claim(store: &Store, org: &OrgId, people: &Staff) -> Result<(), SeedError> {
+/// Gives the contractors the private addresses that content players have for them. Their activities become the contractors'.
+async fn claim_private_addresses(store: &Store, org: &OrgId, people: &Staff) -> Result<(), SeedError> {
     let mut bodies = Vec::new();
     for member in &people.members {
         if let Some(email) = &member.private_email {
@@ -248,7 +247,7 @@ async fn claim(store: &Store, org: &OrgId, people: &Staff) -> Result<(), SeedErr
     Ok(())
 }
 
-/// Sends records as the app_state does.
+/// Sends records to the recorder, as the handlers of requests do.
 struct Sender<'a> {
     store: &'a Store,
     recorder: Recorder,
@@ -258,7 +257,7 @@ struct Sender<'a> {
 }
 
 impl Sender<'_> {
-    /// Keeps a batch of one sender's.
+    /// Records a batch of one sender.
     async fn record(&self, events: &[Event]) -> Result<(), SeedError> {
         let Some(by) = events.first().map(|event| &event.by) else {
             return Ok(());
@@ -322,7 +321,7 @@ impl Sender<'_> {
         for event in events {
             let (statement, envelope, sameness) = match &event.sent {
                 Sent::Activity(_) => {
-                    // There are as many forms as activities, in their order.
+                    // Each activity has a form, in the same order.
                     let Some((form, resolution)) = forms.next() else {
                         break;
                     };
@@ -334,7 +333,7 @@ impl Sender<'_> {
                     )
                 }
                 Sent::Statement(builder) => {
-                    // What content sends comes by the door of statements; what a person voids is theirs.
+                    // Content sends statements to the LRS. A person voids a record by hand.
                     let origin = if base.recorded_by.is_some() {
                         base.origin
                     } else {
@@ -364,8 +363,8 @@ impl Sender<'_> {
     }
 }
 
-/// Whom tokens are made for: one for each role, with the curator twice.
-fn cast(people: &Staff, now: Timestamp) -> Vec<Part> {
+/// The members that get tokens: one of each role, and a second curator.
+fn cast(people: &Staff, now: Timestamp) -> Vec<CastMember> {
     let of_role = |role, number: usize| {
         people
             .members
@@ -375,7 +374,7 @@ fn cast(people: &Staff, now: Timestamp) -> Vec<Part> {
     };
     let part = |variable: &str, member: Option<&Member>, permissions: &[&str], sees: String| {
         let member = member?;
-        Some(Part {
+        Some(CastMember {
             variable: variable.to_owned(),
             user: UserId::new(member.id.as_str()).ok()?,
             name: member.name.clone(),
@@ -391,7 +390,7 @@ fn cast(people: &Staff, now: Timestamp) -> Vec<Part> {
         let (direct, indirect) = reporting_to(people, &manager.id);
         format!("themselves, {direct} direct reports and {indirect} indirect ones")
     });
-    // Somebody who has been there for all of it and learns a lot.
+    // A learner that was employed all the time and learns a lot.
     let learner = people.members.iter().filter(|member| {
         let long = (now.micros() - member.joined.micros()) / super::DAY > 730;
         member.role == Role::Learner && member.left.is_none() && long && member.private_email.is_none()
@@ -436,7 +435,7 @@ fn cast(people: &Staff, now: Timestamp) -> Vec<Part> {
     parts.into_iter().flatten().collect()
 }
 
-/// How many report to somebody directly, and how many beneath those.
+/// The numbers of direct and of indirect reports of a manager.
 fn reporting_to(people: &Staff, manager: &str) -> (usize, usize) {
     let below = |above: &str| -> Vec<&str> {
         let reports = people

@@ -1,4 +1,4 @@
-//! What the demo's folder remembers between two starts: its secrets, and whether seeding came to its end.
+//! The demo's state between two starts: its secrets, and the summary of the organisation.
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -12,21 +12,21 @@ use crate::cli::CliError;
 
 use super::seed::Seeded;
 
-/// The file `demo.json` of the folder.
+/// The content of the file `demo.json`.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct State {
     /// The secret that tokens are signed with.
     jwt_secret: String,
     /// The key of the demo's credential.
     pub credential_key: String,
-    /// Its secret.
+    /// The secret of the demo's credential.
     pub(super) credential_secret: String,
-    /// What was made; `None` while it is being made.
+    /// The summary of the organisation. `None` until it is complete.
     pub seeded: Option<Seeded>,
 }
 
 impl State {
-    /// New secrets, and nothing made yet.
+    /// New secrets, without an organisation.
     pub(super) fn new() -> Result<Self, AccessError> {
         Ok(Self {
             jwt_secret: new_secret()?.expose_secret().to_owned(),
@@ -36,7 +36,7 @@ impl State {
         })
     }
 
-    /// What the folder remembers; `None` where there was no demo in it.
+    /// Reads the state of a folder. `None` if it has no demo.
     pub(super) fn read(folder: &Path) -> Result<Option<Self>, CliError> {
         let path = file(folder);
         let text = match std::fs::read_to_string(&path) {
@@ -54,7 +54,7 @@ impl State {
         }
     }
 
-    /// Remembers it.
+    /// Writes the state.
     pub(super) fn write(&self, folder: &Path) -> Result<(), CliError> {
         let path = file(folder);
         let text = serde_json::to_string_pretty(self).map_err(io::Error::from);
@@ -77,7 +77,7 @@ fn file(folder: &Path) -> PathBuf {
     folder.join("demo.json")
 }
 
-/// Writes a file that nobody else can read, all of it or none.
+/// Writes a file that only its owner can read. A failure leaves the old file.
 pub(super) fn write_private(path: &Path, text: &str) -> io::Result<()> {
     let unfinished = path.with_extension("unfinished");
     let mut options = std::fs::OpenOptions::new();

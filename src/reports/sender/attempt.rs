@@ -348,11 +348,7 @@ impl Inner {
             }
         };
         let linked = matches!(enclosed, Enclosed::Link { .. });
-        let others = context
-            .checked
-            .iter()
-            .filter(|other| other.claimed.place != to.claimed.place);
-        let others: Vec<String> = others.map(|other| other.name().to_owned()).collect();
+        let others = context.other_names(to);
         let email = context.email_message(to, enclosed, packed_export.rows, &others, self.clock().now());
         if *context.stopping.borrow() {
             return Ok(Outcome::Stopped);
@@ -491,6 +487,13 @@ impl Context<'_> {
             others,
             enclosed,
         }
+    }
+
+    /// The names of the recipients other than `to`.
+    fn other_names(&self, to: &CheckedRecipient<'_>) -> Vec<String> {
+        let others = self.checked.iter();
+        let others = others.filter(|other| other.claimed.place != to.claimed.place);
+        others.map(|other| other.name().to_owned()).collect()
     }
 
     fn file<'b>(&self, bytes: &'b Bytes, gzipped: bool) -> Enclosed<'b> {

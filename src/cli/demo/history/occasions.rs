@@ -1,4 +1,4 @@
-//! What others do to people: events that are arranged, content that is assigned, visitors at a terminal.
+//! Occasions: events, assignments, and visitors at a terminal.
 
 use serde_json::json;
 
@@ -7,9 +7,9 @@ use crate::catalogue::LearningType;
 use crate::record::{Activity, Definition, Iri, LanguageMap, LanguageTag, StatementBuilder};
 
 use super::super::{DAY, MINUTE};
-use super::{By, DAYS, Event, Progress, Sent, Story, adl_verb, agent, millis};
+use super::{By, DAYS, Event, HistoryBuilder, Progress, Sent, adl_verb, agent, millis};
 
-/// What managers assign.
+/// The contents that managers assign.
 const ASSIGNED: [&str; 7] = [
     "fire-safety",
     "data-protection",
@@ -20,13 +20,13 @@ const ASSIGNED: [&str; 7] = [
     "quiz-code-of-conduct",
 ];
 
-/// Visitors at the terminal by the gate: a name and an address, and nobody in the directory.
+/// Visitors at the terminal by the gate: names and addresses that are not in the directory.
 const VISITORS: [(&str, &str); 2] = [
     ("Ray Castellano", "ray@hauliers.example"),
     ("Visitor, Kestrel Audit", "visitor@kestrel.example"),
 ];
 
-/// What visitors learn at the terminal; `None` where a constant of it is not valid.
+/// The content that visitors see at the terminal. `None` if a constant of it is invalid.
 fn site_rules() -> Option<Activity> {
     let names = [("en", "Rules of the Site"), ("de", "Werksordnung")];
     let name = names.map(|(tag, text)| Some((LanguageTag::parse(tag)?, text.to_owned())));
@@ -40,112 +40,112 @@ fn site_rules() -> Option<Activity> {
     })
 }
 
-impl Story<'_> {
-    /// Events and assignments, a share of so many activities.
-    pub(super) fn occasions(&mut self, activities: usize) {
+impl HistoryBuilder<'_> {
+    /// Adds events and assignments, in proportion to the number of activities.
+    pub(super) fn add_occasions(&mut self, activities: usize) {
         let rounds = (activities / 5_000).max(1);
         for content in 0..self.contents.len() {
             if self.contents[content].learning_type == LearningType::Event {
                 for _ in 0..rounds {
-                    self.event(content, (activities / 1_000).clamp(4, 18));
+                    self.hold_event(content, (activities / 1_000).clamp(4, 18));
                 }
             }
         }
         for _ in 0..activities / 40 {
-            self.assignment();
+            self.assign();
         }
     }
 
-    /// An event: arranged, enrolled for, attended by most, with a certificate where it gives one.
-    fn event(&mut self, content: usize, seats: usize) {
+    /// Adds an event: it is arranged, persons enrol, most of them attend, and some get a certificate.
+    fn hold_event(&mut self, content: usize, seats: usize) {
         let day = self.working_moment(self.now - (DAYS - 60) * DAY, self.now + 20 * DAY);
-        if !self.offered(content, day) {
+        if !self.is_available(content, day) {
             return;
         }
         let id = self.content(content);
-        let hosts: Vec<usize> = self.with_roles(&[Role::Curator, Role::LearningDesigner]);
+        let hosts: Vec<usize> = self.members_with_roles(&[Role::Curator, Role::LearningDesigner]);
         let host = *self.random.pick(&hosts);
-        self.did(
+        self.add_event(
             host,
             day - 40 * DAY,
             "arranged",
             json!({"content": id, "device_type": "web"}),
         );
         for _ in 0..seats {
-            let who = self.random.below(self.members.len());
-            if self.progress[who][content]
+            let person = self.random.below(self.members.len());
+            if self.progress[person][content]
                 .began
                 .is_some_and(|began| began > day - 300 * DAY)
             {
                 continue;
             }
             let enrolled = self.working_moment(day - 32 * DAY, day - 4 * DAY);
-            if !self.did(
-                who,
+            if !self.add_event(
+                person,
                 enrolled,
                 "enrolled_for",
                 json!({"content": id, "device_type": "web"}),
             ) {
                 continue;
             }
-            self.progress[who][content] = Progress {
+            self.progress[person][content] = Progress {
                 began: Some(enrolled),
                 done: None,
             };
             if self.random.percent(9) {
-                self.did(
-                    who,
+                self.add_event(
+                    person,
                     day - 2 * DAY,
                     "unenrolled",
                     json!({"content": id, "device_type": "web"}),
                 );
             } else if self.random.percent(88) {
-                self.attended(who, content, day);
+                self.attend(person, content, day);
             }
         }
     }
 
-    fn attended(&mut self, who: usize, content: usize, day: i64) {
+    fn attend(&mut self, person: usize, content: usize, day: i64) {
         let ended = day + 7 * 60 * MINUTE + self.random.between(0, 30 * MINUTE);
         let id = self.content(content);
-        let hr = self.with_roles(&[Role::Hr]).first().copied();
-        if !self.did(
-            who,
+        let hr = self.members_with_roles(&[Role::Hr]).first().copied();
+        if !self.add_event(
+            person,
             ended,
             "attended",
             json!({"content": id, "result": {"completion": true}}),
         ) {
             return;
         }
-        self.progress[who][content].done = Some(ended);
-        // Some are on a sheet of paper that HR types in.
+        self.progress[person][content].done = Some(ended);
+        // HR enters some of the attendances by hand.
         if let (Some(hr), Some(event), true) = (hr, self.events.last_mut(), self.random.percent(25)) {
             event.by = By::Person(self.members[hr].id.clone());
         }
-        self.certificate(who, content, ended + 20 * MINUTE);
+        self.receive_certificate(person, content, ended + 20 * MINUTE);
     }
 
-    /// A manager assigns something to a report, and now and then takes it back.
-    fn assignment(&mut self) {
-        let who = self.random.below(self.members.len());
-        let Some(manager) = self.members[who].manager.clone() else {
+    /// A manager assigns a content to a person, and sometimes unassigns it.
+    fn assign(&mut self) {
+        let person = self.random.below(self.members.len());
+        let Some(manager) = self.members[person].manager.clone() else {
             return;
         };
         let id = *self.random.pick(&ASSIGNED);
         let at = self.working_moment(self.now - DAYS * DAY, self.now);
         let rest = json!({"content": id, "recorded_by": manager, "device_type": "web"});
-        if self.did(who, at, "assigned", rest) && self.random.percent(6) {
+        if self.add_event(person, at, "assigned", rest) && self.random.percent(6) {
             let rest = json!({"content": id, "recorded_by": manager, "comment": "Not needed in this job"});
-            self.did(who, at + 3 * DAY, "unassigned", rest);
+            self.add_event(person, at + 3 * DAY, "unassigned", rest);
         }
     }
 
-    /// Statements from the terminal by the gate, about people whom nobody in the directory is.
-    pub(super) fn visitors(&mut self, statements: usize) {
+    /// Adds statements of the terminal about visitors.
+    pub(super) fn add_visitors(&mut self, statements: usize) {
         let verbs = ["initialized", "experienced", "completed"];
         for number in 0..statements {
             let (name, email) = VISITORS[number % VISITORS.len()];
-            let at = millis(self.working_moment(self.now - 300 * DAY, self.now - DAY));
+            let at = to_whole_milliseconds(self.working_moment(self.now - 300 * DAY, self.now - DAY));
             let verb = verbs[(number / VISITORS.len()) % verbs.len()];
             let (Some(actor), Some(verb), Some(rules)) = (agent(name, email), adl_verb(verb), site_rules())
             else {
@@ -156,17 +156,17 @@ impl Story<'_> {
                 at,
                 sent: Sent::Statement(Box::new(statement)),
                 by: By::Platform,
-                spare: false,
+                optional: false,
             });
         }
     }
 
-    /// The members with one of these roles; all of them where nobody has one.
-    fn with_roles(&self, roles: &[Role]) -> Vec<usize> {
+    /// The members with one of these roles, or all members if there is none.
+    fn members_with_roles(&self, roles: &[Role]) -> Vec<usize> {
         let all = 0..self.members.len();
         let found: Vec<usize> = all
             .clone()
-            .filter(|who| roles.contains(&self.members[*who].role))
+            .filter(|person| roles.contains(&self.members[*person].role))
             .collect();
         if found.is_empty() { all.collect() } else { found }
     }

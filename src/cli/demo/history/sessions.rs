@@ -1,4 +1,4 @@
-//! How a person learns: they log in, go on with what they began or begin something, and log out.
+//! Sessions: a person logs in, continues or starts contents, and logs out.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -13,17 +13,17 @@ use crate::record::{
 };
 
 use super::super::{DAY, MINUTE};
-use super::{By, DAYS, Event, Sent, Story, adl_verb, agent, duration, id, millis};
+use super::{By, DAYS, Event, HistoryBuilder, Sent, adl_verb, agent, duration, id, millis};
 
 /// A second in microseconds.
 const SECOND: i64 = 1_000_000;
 
-/// Where people learn, the commonest more often.
+/// The device types of sessions. Frequent ones are repeated.
 const DEVICES: [&str; 10] = [
     "web", "web", "web", "web", "web", "desktop", "ios", "ios", "android", "tablet",
 ];
 
-/// What everybody learns beside their own work.
+/// The tags of contents for all persons.
 const COMMON: [&str; 3] = ["onboarding", "compliance", "safety"];
 
 const QUESTIONS: [(&str, &str, &str); 6] = [
@@ -39,9 +39,9 @@ const QUESTIONS: [(&str, &str, &str); 6] = [
     ("What comes before you begin?", "A look around", "Music"),
 ];
 
-impl Story<'_> {
-    /// So many sessions of everybody, more of those who are diligent and of those who were there for longer.
-    pub(super) fn sessions(&mut self, count: usize) {
+impl HistoryBuilder<'_> {
+    /// Adds sessions. Persons that are diligent, or are employed for longer, have more of them.
+    pub(super) fn add_sessions(&mut self, count: usize) {
         let begin = self.now - DAYS * DAY;
         let spans: Vec<(i64, i64, f64)> = self
             .members
@@ -53,31 +53,32 @@ impl Story<'_> {
             })
             .collect();
         let all: f64 = spans.iter().map(|(_, _, weight)| weight).sum();
-        for (who, (from, to, weight)) in spans.into_iter().enumerate() {
+        for (person, (from, to, weight)) in spans.into_iter().enumerate() {
             let mine = (count as f64 * weight / all.max(1.0)).round() as usize;
             let mut begins: Vec<i64> = (0..mine).map(|_| self.working_moment(from, to)).collect();
             begins.sort_unstable();
             let mut free = i64::MIN;
             for at in begins {
-                // One session at a time.
-                if at > free && self.there(who, at) {
-                    free = self.session(who, at) + 30 * MINUTE;
+                // The sessions of a person do not overlap.
+                if at > free && self.is_employed(person, at) {
+                    free = self.add_session(person, at) + 30 * MINUTE;
                 }
             }
         }
     }
 
-    /// One session; when it ends.
-    fn session(&mut self, who: usize, begins: i64) -> i64 {
+    /// Adds a session. Returns its end.
+    fn add_session(&mut self, person: usize, begins: i64) -> i64 {
         let device = *self.random.pick(&DEVICES);
         let mut at = begins;
-        self.did(who, at, "logged_in", json!({"device_type": device}));
+        self.add_event(person, at, "logged_in", json!({"device_type": device}));
         for _ in 0..self.random.between(1, 4) {
             at += self.random.between(20 * SECOND, 4 * MINUTE);
-            let content = self.choose(who, at);
-            at = self.step(who, content, at, device);
+            let content = self.choose_content(person, at);
+            at = self.use_content(person, content, at, device);
         }
-        if matches!(self.members[who].role, Role::Curator | Role::LearningDesigner) && self.random.percent(50)
+        if matches!(self.members[person].role, Role::Curator | Role::LearningDesigner)
+            && self.random.percent(50)
         {
             at += 3 * MINUTE;
             let content = self.random.below(self.contents.len());
@@ -87,8 +88,8 @@ impl Story<'_> {
                 "updated"
             };
             let content = self.content(content);
-            self.did(
-                who,
+            self.add_event(
+                person,
                 at,
                 action,
                 json!({"content": content, "device_type": device}),
@@ -96,19 +97,19 @@ impl Story<'_> {
         }
         if self.random.percent(82) {
             at += self.random.between(10 * SECOND, 3 * MINUTE);
-            self.did(who, at, "logged_out", json!({"device_type": device}));
+            self.add_event(person, at, "logged_out", json!({"device_type": device}));
         }
         at
     }
 
-    /// What somebody turns to: what they began, else something near their work that they haven't done.
-    fn choose(&mut self, who: usize, at: i64) -> usize {
+    /// Chooses a content: one that the person has begun, or one that fits its work and is not done.
+    fn choose_content(&mut self, person: usize, at: i64) -> usize {
         let begun: Vec<usize> = (0..self.contents.len())
             .filter(|content| {
-                let progress = self.progress[who][*content];
+                let progress = self.progress[person][*content];
                 progress.began.is_some()
                     && progress.done.is_none()
-                    && self.offered(*content, at)
+                    && self.is_available(*content, at)
                     && self.contents[*content].learning_type != LearningType::Event
             })
             .collect();
@@ -120,14 +121,14 @@ impl Story<'_> {
             chosen = self.random.below(self.contents.len());
             let content = &self.contents[chosen];
             let near = |tag: &String| {
-                COMMON.contains(&tag.as_str()) || self.members[who].interests.contains(&tag.as_str())
+                COMMON.contains(&tag.as_str()) || self.members[person].interests.contains(&tag.as_str())
             };
             let likely = if content.tags.iter().any(near) { 90 } else { 22 };
-            let fresh = self.progress[who][chosen]
+            let fresh = self.progress[person][chosen]
                 .done
                 .is_none_or(|done| content.demands.expires_after.is_some() && at - done > 350 * DAY);
             let again = content.learning_type == LearningType::Channel || self.random.percent(6);
-            if self.offered(chosen, at)
+            if self.is_available(chosen, at)
                 && content.learning_type != LearningType::Event
                 && (fresh || again)
                 && self.random.percent(likely)
@@ -138,63 +139,63 @@ impl Story<'_> {
         chosen
     }
 
-    /// What somebody does with a content; when they are done with it for now.
-    fn step(&mut self, who: usize, content: usize, at: i64, device: &str) -> i64 {
-        if !self.offered(content, at) {
+    /// Adds what a person does with a content in a session. Returns the end.
+    fn use_content(&mut self, person: usize, content: usize, at: i64, device: &str) -> i64 {
+        if !self.is_available(content, at) {
             return at;
         }
         let draft = &self.contents[content];
         let about = json!({"content": draft.id.as_str(), "device_type": device});
         match (draft.learning_type, draft.content_type) {
-            (LearningType::Item, Some(ContentFormat::Xapi)) => self.statements(who, content, at),
+            (LearningType::Item, Some(ContentFormat::Xapi)) => self.play_xapi_content(person, content, at),
             (LearningType::Item, Some(ContentFormat::Link)) => {
-                self.may(who, at, "clicked", about);
+                self.add_optional_event(person, at, "clicked", about);
                 at + MINUTE
             }
             (
                 LearningType::Item,
                 Some(ContentFormat::Article | ContentFormat::Document | ContentFormat::Other),
-            ) => self.reading(who, content, at, about),
+            ) => self.read_content(person, content, at, about),
             (LearningType::Channel, _) => {
-                self.may(who, at, "viewed", about.clone());
+                self.add_optional_event(person, at, "viewed", about.clone());
                 if self.random.percent(30) {
-                    self.may(who, at + MINUTE, "clicked", about);
+                    self.add_optional_event(person, at + MINUTE, "clicked", about);
                 }
                 at + 2 * MINUTE
             }
             (LearningType::Event, _) => {
-                self.may(who, at, "viewed", about);
+                self.add_optional_event(person, at, "viewed", about);
                 at + MINUTE
             }
-            (LearningType::Exercise, _) => self.exercise(who, content, at, about),
+            (LearningType::Exercise, _) => self.hand_in_exercise(person, content, at, about),
             (LearningType::Learnlist | LearningType::LearningPlan | LearningType::Certification, _) => {
-                self.long_work(who, content, at, about)
+                self.work_on_plan(person, content, at, about)
             }
-            _ => self.attempt(who, content, at, about),
+            _ => self.attempt_content(person, content, at, about),
         }
     }
 
-    /// An article or a document: looked at, downloaded, read.
-    fn reading(&mut self, who: usize, content: usize, at: i64, about: Value) -> i64 {
+    /// A person views, downloads or reads an article or a document.
+    fn read_content(&mut self, person: usize, content: usize, at: i64, about: Value) -> i64 {
         let seconds = self.random.between(70, 900);
         if self.contents[content].content_type == Some(ContentFormat::Document) && self.random.percent(30) {
-            self.did(who, at, "downloaded", about.clone());
+            self.add_event(person, at, "downloaded", about.clone());
         } else if self.random.percent(40) {
-            self.may(who, at, "viewed", about.clone());
+            self.add_optional_event(person, at, "viewed", about.clone());
         }
         let ended = at + seconds * SECOND;
         if self.contents[content].content_type != Some(ContentFormat::Other) && self.random.percent(75) {
             let mut read = about;
-            read["result"] = json!({"completion": true, "total_time": duration(seconds)});
-            if self.did(who, ended, "completed", read) {
-                self.progress[who][content].done = Some(ended);
+            read["result"] = json!({"completion": true, "total_time": format_duration(seconds)});
+            if self.add_event(person, ended, "completed", read) {
+                self.progress[person][content].done = Some(ended);
             }
         }
         ended
     }
 
-    /// A video, a course, a quiz, a survey: started, and mostly brought to an end at once.
-    fn attempt(&mut self, who: usize, content: usize, at: i64, about: Value) -> i64 {
+    /// A person starts a video, a course, a quiz or a survey, and mostly completes it in the same session.
+    fn attempt_content(&mut self, person: usize, content: usize, at: i64, about: Value) -> i64 {
         let draft = &self.contents[content];
         let scored =
             draft.learning_type == LearningType::Quiz || draft.content_type == Some(ContentFormat::Scorm);
@@ -204,20 +205,20 @@ impl Story<'_> {
             (_, Some(ContentFormat::Book | ContentFormat::Course)) => (3_000, 9_000),
             _ => (180, 2_400),
         };
-        let registration = scored.then(|| id(self.random, Timestamp::from_micros(at)));
-        // What has no score is gone on with; a new score is a new attempt.
+        let registration = scored.then(|| random_id(self.random));
+        // A content without a score is continued. Each score belongs to a new attempt.
         let resumed = !scored
-            && self.progress[who][content]
+            && self.progress[person][content]
                 .began
                 .is_some_and(|began| at - began < 60 * DAY);
-        let resumed = resumed && self.progress[who][content].done.is_none();
+        let resumed = resumed && self.progress[person][content].done.is_none();
         if !resumed {
             let mut begun = about.clone();
             begun["registration"] = json!(registration);
-            self.did(who, at, "started", begun);
-            self.progress[who][content].began = Some(at);
+            self.add_event(person, at, "started", begun);
+            self.progress[person][content].began = Some(at);
         }
-        self.progress[who][content].done = None;
+        self.progress[person][content].done = None;
         let seconds = self.random.between(shortest, longest);
         let ended = at + seconds * SECOND;
         let later = if longest > 3_000 { 45 } else { 15 };
@@ -226,22 +227,22 @@ impl Story<'_> {
         }
         let mut end = about;
         end["registration"] = json!(registration);
-        end["result"] = json!({"total_time": duration(seconds)});
-        let passed = !scored || self.score(who, content, &mut end);
+        end["result"] = json!({"total_time": format_duration(seconds)});
+        let passed = !scored || self.add_score(person, content, &mut end);
         if self.contents[content].learning_type == LearningType::Survey {
-            self.did(who, ended - SECOND, "submitted", end.clone());
+            self.add_event(person, ended - SECOND, "submitted", end.clone());
         }
-        if self.did(who, ended, "completed", end) && passed {
-            self.progress[who][content].done = Some(ended);
-            self.certificate(who, content, ended + SECOND);
+        if self.add_event(person, ended, "completed", end) && passed {
+            self.progress[person][content].done = Some(ended);
+            self.receive_certificate(person, content, ended + SECOND);
         }
         ended
     }
 
-    /// Puts a score into a result, and for a quiz the answers; whether it is enough.
-    fn score(&mut self, who: usize, content: usize, form: &mut Value) -> bool {
+    /// Adds a score to a result, and the responses of a quiz. Returns whether the person passed.
+    fn add_score(&mut self, person: usize, content: usize, form: &mut Value) -> bool {
         let draft = &self.contents[content];
-        let score = self.members[who].skill + 36.0 * (self.random.fraction() - 0.42);
+        let score = self.members[person].skill + 36.0 * (self.random.fraction() - 0.42);
         let score = score.round().clamp(5.0, 100.0);
         form["result"]["score"] = json!(score);
         if draft.learning_type == LearningType::Quiz {
@@ -254,20 +255,20 @@ impl Story<'_> {
             }
             form["responses"] = json!(responses);
         }
-        // Today's mark: one that was lower then lets some try again who needn't, as people do.
+        // This is the current pass mark. An earlier one was lower, so some persons repeat a quiz that they passed.
         draft.demands.pass_mark.is_none_or(|mark| score >= mark)
     }
 
-    /// What is handed in now and graded some days later, by a designer.
-    fn exercise(&mut self, who: usize, content: usize, at: i64, about: Value) -> i64 {
+    /// A person hands in an exercise, and a learning designer grades it some days later.
+    fn hand_in_exercise(&mut self, person: usize, content: usize, at: i64, about: Value) -> i64 {
         let mut handed_in = about.clone();
-        let registration = id(self.random, Timestamp::from_micros(at));
+        let registration = random_id(self.random);
         handed_in["registration"] = json!(registration);
         handed_in["result"] = json!({"response": "Handed in as a document."});
-        if !self.did(who, at, "submitted", handed_in) {
+        if !self.add_event(person, at, "submitted", handed_in) {
             return at;
         }
-        self.progress[who][content].done = Some(at);
+        self.progress[person][content].done = Some(at);
         let graders: Vec<&str> = self
             .members
             .iter()
@@ -294,72 +295,79 @@ impl Story<'_> {
         });
         graded["result"] = json!({"score": score, "success": enough});
         let days = self.random.between(1, 6);
-        self.did(who, at + days * DAY, "graded", graded);
+        self.add_event(person, at + days * DAY, "graded", graded);
         at + 5 * MINUTE
     }
 
-    /// A list, a plan, a certification: begun, looked at again and again, completed after weeks.
-    fn long_work(&mut self, who: usize, content: usize, at: i64, about: Value) -> i64 {
-        let progress = self.progress[who][content];
+    /// A person starts a list, a plan or a certification, views it several times, and completes it after weeks.
+    fn work_on_plan(&mut self, person: usize, content: usize, at: i64, about: Value) -> i64 {
+        let progress = self.progress[person][content];
         match progress.began {
             None => {
                 if self.contents[content].learning_type == LearningType::LearningPlan {
-                    self.did(who, at - 30 * SECOND, "accepted", about.clone());
+                    self.add_event(person, at - 30 * SECOND, "accepted", about.clone());
                 }
-                self.did(who, at, "started", about);
-                self.progress[who][content].began = Some(at);
+                self.add_event(person, at, "started", about);
+                self.progress[person][content].began = Some(at);
             }
             Some(began) if at - began > 20 * DAY && self.random.percent(70) => {
-                if self.did(who, at, "completed", about) {
-                    self.progress[who][content].done = Some(at);
-                    self.certificate(who, content, at + SECOND);
+                if self.add_event(person, at, "completed", about) {
+                    self.progress[person][content].done = Some(at);
+                    self.receive_certificate(person, content, at + SECOND);
                 }
             }
             Some(_) => {
-                self.may(who, at, "viewed", about);
+                self.add_optional_event(person, at, "viewed", about);
             }
         }
         at + 2 * MINUTE
     }
 
-    /// The certificate that a content gives; how long it holds, the catalogue knows.
-    pub(super) fn certificate(&mut self, who: usize, content: usize, at: i64) {
+    /// A person receives the certificate of a content. The catalogue has its validity.
+    pub(super) fn receive_certificate(&mut self, person: usize, content: usize, at: i64) {
         let Some(certificate) = self.contents[content].demands.certificate.clone() else {
             return;
         };
         let about = json!({"content": self.content(content), "certificate": {"name": certificate.name}});
-        self.did(who, at, "received_certificate_for", about);
+        self.add_event(person, at, "received_certificate_for", about);
     }
 
-    /// An attempt at content that speaks xAPI itself.
-    fn statements(&mut self, who: usize, content: usize, at: i64) -> i64 {
-        let registration = id(self.random, Timestamp::from_micros(at));
-        self.statement(who, content, at, "initialized", registration, Outcome::default());
-        self.progress[who][content].began = Some(at);
-        self.progress[who][content].done = None;
+    /// A person plays a content that sends xAPI statements.
+    fn play_xapi_content(&mut self, person: usize, content: usize, at: i64) -> i64 {
+        let registration = random_id(self.random);
+        self.add_content_statement(
+            person,
+            content,
+            at,
+            "initialized",
+            registration,
+            Outcome::default(),
+        );
+        self.progress[person][content].began = Some(at);
+        self.progress[person][content].done = None;
         let questions = self.random.between(1, 3);
         let seconds = questions * self.random.between(40, 300);
         for number in 1..=questions {
             let answered = at + seconds * SECOND * number / (questions + 1);
             let right = self.random.percent(75);
-            self.answer(who, content, answered, number, right, registration);
+            self.add_answer_statement(person, content, answered, number, right, registration);
         }
         let ended = at + seconds * SECOND;
         if self.random.percent(20) {
-            self.statement(
-                who,
+            self.add_content_statement(
+                person,
                 content,
                 ended,
                 "suspended",
                 registration,
                 Outcome {
-                    duration: Duration::parse(&duration(seconds)).ok(),
+                    duration: Duration::parse(&format_duration(seconds)).ok(),
                     ..Outcome::default()
                 },
             );
             return ended;
         }
-        let score = (self.members[who].skill + 36.0 * (self.random.fraction() - 0.42))
+        let score = (self.members[person].skill + 36.0 * (self.random.fraction() - 0.42))
             .round()
             .clamp(5.0, 100.0);
         let mark = self.contents[content].demands.pass_mark;
@@ -371,7 +379,7 @@ impl Story<'_> {
                 min: Some(0.0),
                 max: Some(100.0),
             }),
-            duration: Duration::parse(&duration(seconds)).ok(),
+            duration: Duration::parse(&format_duration(seconds)).ok(),
             ..Outcome::default()
         };
         let verb = match (mark, passed) {
@@ -379,17 +387,17 @@ impl Story<'_> {
             (Some(_), true) => "passed",
             (Some(_), false) => "failed",
         };
-        self.statement(who, content, ended, verb, registration, result);
+        self.add_content_statement(person, content, ended, verb, registration, result);
         if passed {
-            self.progress[who][content].done = Some(ended);
-            self.certificate(who, content, ended + SECOND);
+            self.progress[person][content].done = Some(ended);
+            self.receive_certificate(person, content, ended + SECOND);
         }
         ended
     }
 
-    fn statement(
+    fn add_content_statement(
         &mut self,
-        who: usize,
+        person: usize,
         content: usize,
         at: i64,
         verb: &str,
@@ -405,10 +413,18 @@ impl Story<'_> {
                 ..Definition::default()
             }),
         };
-        self.state(who, at, verb, object, result, player_context(registration));
+        self.add_statement(person, at, verb, object, result, player_context(registration));
     }
 
-    fn answer(&mut self, who: usize, content: usize, at: i64, number: i64, right: bool, registration: Uuid) {
+    fn add_answer_statement(
+        &mut self,
+        person: usize,
+        content: usize,
+        at: i64,
+        number: i64,
+        right: bool,
+        registration: Uuid,
+    ) {
         let Some(iri) = self.contents[content].iri.clone() else {
             return;
         };
@@ -434,23 +450,23 @@ impl Story<'_> {
             parent: vec![Activity::new(iri)],
             ..player_context(registration)
         };
-        self.state(who, at, "answered", object, result, context);
+        self.add_statement(person, at, "answered", object, result, context);
     }
 
-    /// Sends a statement, by the address under which the player knows the person.
-    fn state(
+    /// Adds a statement about the e-mail address that the content player has for the person.
+    fn add_statement(
         &mut self,
-        who: usize,
+        person: usize,
         at: i64,
         verb: &str,
         object: Activity,
         result: Outcome,
         context: Context,
     ) {
-        if !self.there(who, at) {
+        if !self.is_employed(person, at) {
             return;
         }
-        let (member, at) = (&self.members[who], millis(at));
+        let (member, at) = (&self.members[person], to_whole_milliseconds(at));
         let email = member.private_email.as_ref().unwrap_or(&member.email);
         let (Some(actor), Some(verb)) = (agent(&member.name, email), adl_verb(verb)) else {
             return;
@@ -463,7 +479,7 @@ impl Story<'_> {
             at,
             sent: Sent::Statement(Box::new(statement)),
             by: By::Platform,
-            spare: false,
+            optional: false,
         });
     }
 }

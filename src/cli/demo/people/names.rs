@@ -1,4 +1,4 @@
-//! Names and places of several countries, and the addresses that go with the names.
+//! Names and places of several countries, and e-mail addresses for the names.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use crate::cli::demo::random::Random;
 
-/// A country: language, places, first names, last names.
+/// A country.
 pub(super) struct Country {
     pub(super) language: &'static str,
     pub(super) places: &'static [&'static str],
@@ -208,7 +208,7 @@ pub(super) const COUNTRIES: [Country; 11] = [
     },
 ];
 
-/// A name that nobody has yet, and the address that goes with it.
+/// A new name, and its e-mail address.
 pub(super) fn name(
     random: &mut Random,
     country: &Country,
@@ -218,7 +218,7 @@ pub(super) fn name(
     let mut tries = 0;
     loop {
         let local = format!("{}.{}", ascii(first), ascii(last));
-        // After many tries the names of a country are used up: then two may share one, and a number tells.
+        // After many attempts the names of the country are used up. Then the address gets a number.
         let local = if tries > 40 {
             format!("{local}{}", tries - 39)
         } else {
