@@ -182,7 +182,7 @@ fn text_part(content_type: ContentType, text: String) -> SinglePart {
     SinglePart::builder().header(content_type).body(body)
 }
 
-/// The file part. Base64 keeps every byte, whatever the line ends are.
+/// The file part. Base64 keeps every byte, also line ends.
 fn file_part(name: &str, bytes: &Bytes, gzipped: bool) -> SinglePart {
     let content_type = if gzipped {
         "application/gzip"

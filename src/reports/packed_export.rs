@@ -2,7 +2,7 @@
 //!
 //! [`pack`] reads the blocks of an export. A small export stays as it is. A larger one is compressed while it is read. If the
 //! compressed bytes exceed the limit, they are dropped and the rest is only counted. So [`Sizes::link_above`] bounds the
-//! memory, whatever the size of the log.
+//! memory, also for a large log.
 
 use std::io::{self, Write};
 

@@ -41,7 +41,7 @@ pub enum NoRights {
 ///
 /// # Errors
 ///
-/// The store fails. Within: the user may not open reports.
+/// The store fails. The inner error: the user may not open reports.
 pub async fn find_rights(
     store: &Store,
     org: &OrgId,
@@ -142,12 +142,12 @@ impl Recipient {
 pub enum NotARecipient {
     /// Neither an active user with reporting access by its role in the directory, nor an allowed address.
     #[error(
-        "is neither an active user with reporting access by their role in the directory and an e-mail address there, nor \
-         an address outside it whose domain this server may send reports to"
+        "is neither an active user with an e-mail address and reporting access by the role in the directory, nor an \
+         address outside the directory of a domain that this server may send reports to"
     )]
     NoAccess,
     /// The user has no valid e-mail address.
-    #[error("is a user whom the directory has no e-mail address of that can be written to")]
+    #[error("is a user without a valid e-mail address in the directory")]
     NoEmail,
 }
 
@@ -155,7 +155,7 @@ pub enum NotARecipient {
 ///
 /// # Errors
 ///
-/// The store fails. Within: the text is no recipient.
+/// The store fails. The inner error: the text is no recipient.
 pub async fn find_recipient(
     store: &Store,
     org: &OrgId,

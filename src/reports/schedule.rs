@@ -432,7 +432,7 @@ fn parse_recipients(form: &mut Form<'_, '_, '_>) -> Vec<String> {
 ///
 /// # Errors
 ///
-/// The store fails. Within: a fault for each invalid recipient, with the same text for each reason.
+/// The store fails. The inner error: a fault for each invalid recipient, with the same text for each reason.
 pub async fn resolve_recipients(
     store: &Store,
     org: &OrgId,

@@ -75,7 +75,7 @@ pub struct SenderOptions {
     pub poll: Duration,
     /// How long a claimed run stays with a replica that does not renew the lease.
     pub lease: Duration,
-    /// The time limit of a message. It is longer than the mailer's own limit, whose error says which step took too long.
+    /// The time limit of a message. It is longer than the mailer's own limit, because the error of that limit names the step.
     pub send_within: Duration,
     /// The time limit of packing an export, after it got a permit.
     pub pack_within: Duration,

@@ -140,7 +140,7 @@ impl Server {
         if !(from.user().is_ascii() && message.to.user().is_ascii()) {
             if !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
                 return Err(SendError::Refused(
-                    "the mail server takes no addresses with other letters than those of ASCII".to_owned(),
+                    "the mail server accepts ASCII addresses only".to_owned(),
                 ));
             }
             parameters.push(MailParameter::SmtpUtfEight);
@@ -248,7 +248,7 @@ impl Server {
         let text = cause.to_string();
         let credentials = self.address.credentials.as_ref();
         if credentials.is_some_and(|credentials| credentials.occur_in(&text)) {
-            return "(an answer that holds the login)".to_owned();
+            return "(an answer that contains the login)".to_owned();
         }
         let words = text.split(|c: char| c.is_control() || c.is_whitespace());
         let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
@@ -271,7 +271,7 @@ fn error_kind(error: &Error) -> String {
     } else if let Some(io) = io {
         io.kind().to_string()
     } else if error.is_client() {
-        "the server can't do what is asked of it".to_owned()
+        "the server does not support a needed feature".to_owned()
     } else {
         "the connection failed".to_owned()
     }

@@ -119,7 +119,7 @@ fn parts<'a, 'b>(message: &'a ParsedMail<'b>) -> (String, String, Option<&'a Par
     (text.get_body().unwrap(), html.get_body().unwrap(), file)
 }
 
-/// Checks what is true for every message, whatever the names are.
+/// Checks the invariants of messages.
 fn check(names: &Names, bytes: &[u8]) {
     assert!(bytes.is_ascii());
     for line in bytes.split(|byte| *byte == b'\n') {

@@ -162,7 +162,7 @@ fn next_run_changes_with_the_times_only() {
     let paused = StoredSchedule {
         active: false,
         next_run_at: None,
-        suspended: Some("who made it is gone".to_owned()),
+        suspended: Some("the maker was deactivated".to_owned()),
         ..daily
     };
     assert_eq!(next(&paused, json!({"at": "10:00"})), None);

@@ -33,7 +33,7 @@ const MESSAGES_AT_ONCE: usize = 4;
 /// A message with a larger file needs a permit, because it is in memory while it is sent. In bytes.
 const LARGE_BYTES: usize = 1 << 20;
 /// Why a recipient that an attempt did not reach has no message.
-const NOT_REACHED: &str = "the attempt took so long with others that it ended before this one's turn";
+const NOT_REACHED: &str = "the attempt ended before this recipient, because others took too long";
 
 /// How an attempt ended.
 #[derive(Debug)]

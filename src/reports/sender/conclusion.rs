@@ -16,15 +16,15 @@ pub(super) const RETRY_AFTER_MINUTES: [i64; 5] = [1, 5, 15, 60, 240];
 /// The maximum number of attempts.
 pub(super) const MAX_ATTEMPTS: u32 = RETRY_AFTER_MINUTES.len() as u32 + 1;
 
-/// Why a run has failed whose last attempt did not end.
+/// The reason of a failed run if its last attempt did not end.
 const NEVER_ENDED: &str =
-    "the last attempt never came to an end: the server stopped, or lost its database, in the midst of it";
+    "the last attempt never came to an end: the server stopped or lost its database during it";
 
 /// The longest stored reason of a run, in characters. The reasons of its recipients are not shortened.
 const MAX_REASON_CHARACTERS: usize = 1_000;
 
 /// Why a run is tried again after an [`AttemptError`]. The log has the error.
-const BROKE_OFF: &str = "something went wrong inside; the server's log says what";
+const BROKE_OFF: &str = "an internal error occurred; the server's log has the details";
 
 impl Inner {
     /// Notes how the attempt ended and gives the run back.

@@ -16,10 +16,10 @@ use crate::store::{Store, StoreError, StoredReport};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(in crate::reports) enum CannotOpen {
     /// The maker may open no reports.
-    #[error("who made the schedule may open no reports any more: {0}")]
+    #[error("the maker of the schedule may open no reports any more: {0}")]
     NoRights(NoRights),
     /// The report was deleted, or is a private report of another user now.
-    #[error("who made the schedule may not open the report any more")]
+    #[error("the maker of the schedule may not open the report any more")]
     NoReport,
 }
 

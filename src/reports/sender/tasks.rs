@@ -21,7 +21,7 @@ pub(super) struct Tasks {
     queues: JoinSet<QueueEnded>,
     /// The organisations with a queue task.
     queueing: HashSet<i64>,
-    /// The organisations whose last queue task created nothing, with the end of the rest.
+    /// The organisations that rest because their last queue task created nothing, with the end of the rest.
     resting: HashMap<i64, Option<Instant>>,
     rest: Rest,
 }

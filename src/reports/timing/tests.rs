@@ -222,8 +222,8 @@ fn is_run_day(days: RunDays, day: NaiveDate) -> bool {
     }
 }
 
-/// The runs of a time range, found minute by minute: for each run day the first minute whose local time is the run's or
-/// later.
+/// The runs of a time range, found minute by minute: for each run day the first minute with the run's local time or a
+/// later one.
 fn walk(timing: &Timing, from: DateTime<Utc>, days: i64) -> Vec<Timestamp> {
     let mut waiting: Vec<NaiveDateTime> = (-3..days + 3)
         .map(|offset| (from + TimeDelta::days(offset)).date_naive())

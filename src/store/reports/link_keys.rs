@@ -29,7 +29,7 @@ columns! {
 pub struct LinkedRun {
     /// The report's id.
     pub report: Uuid,
-    /// The user under whose rights the schedule runs.
+    /// The maker of the schedule. It runs under this user's rights.
     pub maker: UserId,
     /// The time that the run is for.
     pub run_at: Timestamp,

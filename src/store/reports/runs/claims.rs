@@ -26,7 +26,7 @@ pub struct Claim {
     pub delivery: Uuid,
     /// The id of the report that is sent.
     pub report: Uuid,
-    /// The user under whose rights it runs.
+    /// The maker of the schedule. The run has this user's rights.
     pub maker: UserId,
     /// When the schedule runs.
     pub timing: StoredTiming,
@@ -139,7 +139,7 @@ columns! {
 
 impl Store {
     /// Claims the run that has been due for the longest time and that no worker has, for the duration of `lease`. Runs of
-    /// the organisations in `passed_over` stay. So does a run whose schedule has an older due run: the runs of a schedule
+    /// the organisations in `passed_over` stay. So does a run if its schedule has an older due run: the runs of a schedule
     /// are sent in their order.
     ///
     /// The claim counts the attempt, so an attempt that ends the process counts too. [`Store::release`] takes it back.
