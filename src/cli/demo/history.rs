@@ -313,14 +313,15 @@ mod tests {
         assert!(events.is_sorted_by_key(|event| event.at));
         let two_years = Timestamp::from_micros(now.micros() - DAYS * DAY)..now;
         assert!(events.iter().all(|event| two_years.contains(&event.at)));
-        let ids: BTreeSet<String> = events
+        let ids: BTreeSet<Uuid> = events
             .iter()
             .map(|event| match &event.sent {
-                Sent::Activity(body) => body["id"].as_str().unwrap().to_owned(),
-                Sent::Statement(builder) => builder.as_ref().clone().build().id.unwrap().to_string(),
+                Sent::Activity(body) => body["id"].as_str().unwrap().parse().unwrap(),
+                Sent::Statement(builder) => builder.as_ref().clone().build().id.unwrap().0,
             })
             .collect();
         assert_eq!(ids.len(), events.len());
+        assert!(ids.iter().all(|id| id.get_version_num() == 4));
 
         let mut actions: BTreeMap<String, usize> = BTreeMap::new();
         for event in &events {

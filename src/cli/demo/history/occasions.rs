@@ -7,7 +7,7 @@ use crate::catalogue::LearningType;
 use crate::record::{Activity, Definition, Iri, LanguageMap, LanguageTag, StatementBuilder};
 
 use super::super::{DAY, MINUTE};
-use super::{By, DAYS, Event, HistoryBuilder, Progress, Sent, adl_verb, agent, millis};
+use super::{By, DAYS, Event, HistoryBuilder, Progress, Sent, adl_verb, agent, to_whole_milliseconds};
 
 /// The contents that managers assign.
 const ASSIGNED: [&str; 7] = [

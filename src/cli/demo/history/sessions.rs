@@ -13,7 +13,9 @@ use crate::record::{
 };
 
 use super::super::{DAY, MINUTE};
-use super::{By, DAYS, Event, HistoryBuilder, Sent, adl_verb, agent, duration, id, millis};
+use super::{
+    By, DAYS, Event, HistoryBuilder, Sent, adl_verb, agent, format_duration, random_id, to_whole_milliseconds,
+};
 
 /// A second in microseconds.
 const SECOND: i64 = 1_000_000;
