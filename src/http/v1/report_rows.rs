@@ -108,7 +108,11 @@ async fn export_report_csv(caller: Caller<OpenReports>, id: web::Path<String>, p
         content_type = "application/x-ndjson",
         headers(("Content-Disposition" = String, description = "A file name with the report's name and today's date in UTC."))))
 )]
-async fn export_report_ndjson(caller: Caller<OpenReports>, id: web::Path<String>, pairs: QueryPairs) -> Answer {
+async fn export_report_ndjson(
+    caller: Caller<OpenReports>,
+    id: web::Path<String>,
+    pairs: QueryPairs,
+) -> Answer {
     let report = find_report(&caller, &id).await?;
     let (_, opened) = open(&caller, &report, &pairs, all_rows(&caller, &[]))?;
     let turn = caller

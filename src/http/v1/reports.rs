@@ -212,11 +212,7 @@ impl ReportApi for StoredReport {
         Report::new(self, user_name)
     }
 
-    async fn parse_put(
-        _: &Caller<ManageReports>,
-        _: Uuid,
-        body: &JsonBody,
-    ) -> Result<Change<Self>, Problem> {
+    async fn parse_put(_: &Caller<ManageReports>, _: Uuid, body: &JsonBody) -> Result<Change<Self>, Problem> {
         let form = body.read(ReportForm::parse)?;
         Ok(Box::new(|_| Ok(form.into())))
     }

@@ -64,7 +64,10 @@ pub struct QueuedRun {
 async fn list_schedules(caller: Caller<ManageReports>, id: web::Path<String>, pairs: QueryPairs) -> Answer {
     pairs.refuse_any()?;
     let access = caller.reports()?;
-    let stored = caller.store().schedules(&access, resource::parse_id(&id)?).await?;
+    let stored = caller
+        .store()
+        .schedules(&access, resource::parse_id(&id)?)
+        .await?;
     let stored = stored.ok_or_else(Problem::not_found)?;
     let schedules = resource::represent_all(&caller, stored).await?;
     let next = None;
@@ -260,7 +263,9 @@ impl ReportApi for StoredSchedule {
         let form = parse_form(caller, body)?;
         let recipients = recipients_of(caller, &form).await?;
         let now = caller.now();
-        Ok(Box::new(move |stored| Ok(form.to_changed(stored, recipients, now))))
+        Ok(Box::new(move |stored| {
+            Ok(form.to_changed(stored, recipients, now))
+        }))
     }
 
     async fn parse_patch(

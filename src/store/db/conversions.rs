@@ -101,6 +101,7 @@ macro_rules! converted {
         }
     };
 }
+pub(crate) use converted;
 
 converted!(Timestamp as i64, read |micros| Ok(Timestamp::from_micros(micros)), write Timestamp::micros);
 converted!(StatementId as Uuid, read |id| Ok(StatementId(id)), write |id: StatementId| id.0);

@@ -253,15 +253,15 @@ async fn organisation_with_a_locked_ledger(server: &TestServer) {
     let outbox = Outbox::new();
     let sending = tokio::spawn(sender(server, outbox.mailer(), quick()).run(std::future::pending()));
     let began = Instant::now();
-    listed(&zoe, &report_of_zoe, 1).await;
+    wait_for_deliveries(&zoe, &report_of_zoe, 1).await;
     // A run by hand is claimed beside the locked one.
     run_now(&zoe, &last).await;
-    listed(&zoe, &report_of_zoe, 2).await;
+    wait_for_deliveries(&zoe, &report_of_zoe, 2).await;
     assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
     assert!(deliveries(&ada, &report_of_ada).await.is_empty());
 
     sqlx::raw_sql("COMMIT").execute(&mut connection).await.expect("it is unlocked");
-    listed(&ada, &report_of_ada, 1).await;
+    wait_for_deliveries(&ada, &report_of_ada, 1).await;
     sending.abort();
     let _ = sending.await; // an error says that it was aborted
 }
