@@ -21,15 +21,6 @@ impl Reads for OrgTx {
     }
 }
 
-/// Reads an id.
-pub(crate) fn read_id<T>(row: &Row, column: usize) -> Result<T, StoreError>
-where
-    T: TryFrom<String, Error: ToString>,
-{
-    let id: String = row.get(column)?;
-    T::try_from(id).map_err(|error| StoreError::corrupt("id", error))
-}
-
 /// Ids as a list for [`Sql::any_of`].
 pub(crate) fn texts(ids: &[impl AsRef<str>]) -> Vec<String> {
     ids.iter().map(|id| id.as_ref().to_owned()).collect()
