@@ -103,7 +103,7 @@ async fn check_all_requests(admin: &Caller, xapi: &Caller) {
     for path in [
         "/v1/users",
         "/v1/activities",
-        "/v1/activities/summary",
+        "/v1/activities/summary?by=action",
         "/v1/activities/export.csv",
         "/v1/activities/export.ndjson",
     ] {
