@@ -153,7 +153,7 @@ enum Message {
     End,
 }
 
-/// A stream of the blocks of an export. It ends without an error only if the writer task sent [`Message::End`].
+/// A stream of the blocks of an export. It ends without an error only if the writer task sent `Message::End`.
 #[derive(Debug)]
 pub struct Blocks {
     /// The first message, which was received before the stream was created.

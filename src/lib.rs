@@ -1,22 +1,22 @@
 //! Rollbook: a headless Learning Record Store with an Activity Log.
 //!
-//! One record comes in by any door, is kept once as the statement it is, and is read back as a
-//! statement or as a row of the Activity Log, by those who may see it and nobody else.
+//! A learning record comes in as an xAPI statement or as a short-form activity. It is stored once, as a statement. It is
+//! read back as a statement or as a row of the Activity Log, by callers with the right to see it.
 //!
-//! The rooms, from the ground up; a room imports only rooms on lower floors:
+//! A module imports only modules of lower layers. A test checks this.
 //!
-//! | floor | room | holds |
+//! | layer | module | contents |
 //! | --- | --- | --- |
-//! | 0 | [`ids`], [`clock`] | the names of things, and the time, handed in |
-//! | 1 | [`record`] | what a learning record is |
-//! | 1 | [`access`] | who asks, and what they may see |
-//! | 2 | [`log`] | the activity: projection, filter, sentence |
-//! | 2 | [`directory`], [`catalogue`] | people and contents, and their rules |
-//! | 3 | [`store`] | the only room with SQL |
-//! | 4 | [`export`] | rows to CSV and NDJSON |
-//! | 4 | [`reports`] | saved reports, schedules, the sender and its messages |
-//! | 5 | [`http`] | the API |
-//! | 6 | [`cli`], [`config`], [`server`] | commands, settings, wiring |
+//! | 1 | [`base`] | ids, time, text, JSON, request bodies, pages and cursors |
+//! | 2 | [`record`] | xAPI statements: parsing, validation, comparison, formats |
+//! | 2 | [`access`] | callers and rights |
+//! | 3 | [`directory`], [`catalogue`] | users, teams and groups; contents |
+//! | 4 | [`log`] | activities: projection, description, filter, summary, progress |
+//! | 5 | [`store`] | all SQL |
+//! | 6 | [`export`] | rows as CSV and NDJSON |
+//! | 7 | [`reports`] | saved reports, schedules, the sender and its messages |
+//! | 8 | [`http`] | the API |
+//! | 9 | [`config`], [`server`], [`cli`] | settings, start and stop, commands |
 
 pub mod access;
 pub mod base;

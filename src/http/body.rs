@@ -57,7 +57,7 @@ pub async fn read_body(payload: Payload, headers: &HeaderMap, limits: &Limits) -
     Ok(body.freeze())
 }
 
-/// Gives the pieces of a body as they arrive. The time for a body grows with its length: see [`allowed_time`].
+/// Gives the pieces of a body as they arrive. The time for a body grows with its length: see `allowed_time`.
 ///
 /// The size of the body is not checked. After an error the stream has ended.
 ///

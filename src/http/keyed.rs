@@ -1,7 +1,7 @@
 //! Requests to collections of elements with ids that the client chooses: users, teams, groups and contents.
 //!
-//! A resource is a [`KeyedResource`] and five handlers with their OpenAPI descriptions. The handlers call [`list`],
-//! [`find`], [`put`], [`patch`] and [`put_all`]. [`Listing`] also serves other lists that are ordered by a key.
+//! A resource is a `KeyedResource` and five handlers with their OpenAPI descriptions. The handlers call `list`,
+//! `find`, `put`, `patch` and `put_all`. [`Listing`] also serves other lists that are ordered by a key.
 
 use std::borrow::Cow;
 use std::str::FromStr;

@@ -1,6 +1,6 @@
 //! The e-mail message that carries a report to one recipient: `docs/specification.md#messages`.
 //!
-//! [`EmailMessage`] describes the message, [`compose`] writes it (RFC 5322) and [`file_name`] names its file. The file
+//! [`EmailMessage`] describes the message, `compose` writes it (RFC 5322) and [`file_name`] names its file. The file
 //! `text` fills in the templates; `header` writes the fields that contain text from users.
 //!
 //! Invariants:

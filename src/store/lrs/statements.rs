@@ -152,7 +152,7 @@ impl Store {
     }
 
     /// Returns the database's plan for a query, one line per step; see
-    /// [`Store::explain`](super::super::Store::explain).
+    /// [`Store::explain_rows`].
     pub async fn explain_statements(
         &self,
         organisation: &OrgId,
