@@ -1,9 +1,8 @@
-//! Start, serve, stop (contract section 11).
+//! Starting and stopping the server.
 //!
-//! [`start`] takes bound listeners, so that port 0 works and tests serve the same routes, and gives the
-//! server's future and its address. What it promises at the end: once it is told to stop, no connection is
-//! accepted any more, requests under way are finished up to a deadline, and only then the store is closed,
-//! so that nothing acknowledged is lost.
+//! [`start`] takes bound listeners, so that port 0 works and tests serve the same routes. It returns the future of the
+//! server and its address. When the server is told to stop, it accepts no more connections, finishes running requests
+//! up to a deadline, and then closes the store. So no acknowledged record is lost.
 
 use std::future::Future;
 use std::io;
@@ -18,20 +17,20 @@ use tokio::sync::watch;
 use crate::http::{self, AppState, health, metrics};
 use crate::reports::sender::Sender;
 
-/// How the server runs.
+/// The settings of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerSettings {
-    /// Threads that serve requests; 0 is one for each core.
+    /// The number of threads that serve requests; 0 is one per core.
     pub workers: usize,
-    /// The most connections that one worker holds open at once.
+    /// The maximum number of open connections per worker.
     pub max_connections: usize,
-    /// How long an idle connection is kept.
+    /// How long an idle connection stays open.
     pub keep_alive: Duration,
-    /// How long a client may take to send a request's headers.
+    /// The maximum duration of sending a request's headers.
     pub header_timeout: Duration,
-    /// How long requests under way may take to finish once the server is told to stop; whole seconds.
+    /// How long running requests may take to finish after the server was told to stop, in whole seconds.
     pub shutdown_timeout: Duration,
-    /// How long the server still serves after it is told to stop, while it says that it isn't ready.
+    /// How long the server still serves after it was told to stop, while `/health/ready` answers 503.
     pub shutdown_delay: Duration,
 }
 
@@ -48,12 +47,12 @@ impl Default for ServerSettings {
     }
 }
 
-/// The sockets that the server listens on.
+/// The sockets of the server.
 #[derive(Debug)]
 pub struct Listeners {
-    /// For the API.
+    /// The socket of the API.
     pub api: TcpListener,
-    /// For `/metrics` and `/health`, where they have a listener of their own.
+    /// A separate socket for `/metrics` and `/health`.
     pub metrics: Option<TcpListener>,
 }
 
@@ -63,16 +62,16 @@ impl From<TcpListener> for Listeners {
     }
 }
 
-/// Makes a server that runs once its future is polled, and tells the address of the API.
+/// Creates a server, and returns its future and the address of the API. The server runs while the future is polled.
 ///
-/// With a `sender`, what is due is sent from here beside the requests, until `shutdown` is ready.
+/// A `sender` sends due reports until `shutdown` is ready.
 ///
-/// The future ends after `shutdown` is ready and everything is finished and closed. It must be polled
-/// within a Tokio runtime, the one in which the store was opened.
+/// The future ends after `shutdown` is ready and everything is finished and closed. It must be polled within the Tokio
+/// runtime in which the store was opened.
 ///
 /// # Errors
 ///
-/// Where a listener can't be used.
+/// A listener is not usable.
 pub fn start(
     settings: &ServerSettings,
     listeners: impl Into<Listeners>,
@@ -88,12 +87,12 @@ pub fn start(
         let api = api(&settings, listeners.api, app_state.clone())?;
         let aside = listeners
             .metrics
-            .map(|listener| aside(listener, app_state.clone()))
+            .map(|listener| monitoring(listener, app_state.clone()))
             .transpose()?;
 
         let (stopped, stop) = watch::channel(false);
-        let (told, shutting_down) = watch::channel(false);
-        let sending = sender.map(|sender| tokio::spawn(sender.run(turns_true(shutting_down))));
+        let (stop_requested, shutting_down) = watch::channel(false);
+        let sending = sender.map(|sender| tokio::spawn(sender.run(wait_until_true(shutting_down))));
         let background = tokio::spawn(background(app_state.clone(), stop));
         let handles: Vec<ServerHandle> = [Some(api.handle()), aside.as_ref().map(Server::handle)]
             .into_iter()
@@ -103,7 +102,7 @@ pub fn start(
             shutdown,
             settings.shutdown_delay,
             app_state.clone(),
-            told,
+            stop_requested,
             handles,
         ));
 
@@ -113,9 +112,9 @@ pub fn start(
         };
         stopper.abort();
         let _ = stopped.send(true);
-        // It ends at once when it is told; a panic in it has been logged and must not keep the store open.
+        // The task ends at once. A panic in it has been logged and must not keep the store open.
         let _ = background.await;
-        // It was told to stop with the servers, or is told now, the stopper being gone.
+        // The sender was told to stop with the servers, or stops now because the stopping task has ended.
         if let Some(sending) = sending {
             let _ = sending.await;
         }
@@ -126,7 +125,7 @@ pub fn start(
     Ok((running, address))
 }
 
-/// The server of the API; its workers' threads begin when it is first polled.
+/// The server of the API. Its worker threads start when it is first polled.
 fn api(settings: &ServerSettings, listener: TcpListener, app_state: Data<AppState>) -> io::Result<Server> {
     let mut server = HttpServer::new(move || http::application(app_state.clone()));
     if settings.workers > 0 {
@@ -141,8 +140,8 @@ fn api(settings: &ServerSettings, listener: TcpListener, app_state: Data<AppStat
     Ok(server.listen(listener)?.run())
 }
 
-/// The listener for whoever watches the server: metrics and health, no API.
-fn aside(listener: TcpListener, app_state: Data<AppState>) -> io::Result<Server> {
+/// The server of the separate socket: metrics and health, without the API.
+fn monitoring(listener: TcpListener, app_state: Data<AppState>) -> io::Result<Server> {
     let server = HttpServer::new(move || {
         App::new()
             .app_data(app_state.clone())
@@ -157,32 +156,33 @@ fn aside(listener: TcpListener, app_state: Data<AppState>) -> io::Result<Server>
         .run())
 }
 
-/// Waits until the server is told to stop; then it is not ready, serves on for the delay, and stops.
+/// Waits until the server is told to stop. Then the server reports that it is not ready, serves during the delay, and
+/// stops.
 async fn stop_when_told(
     shutdown: impl Future<Output = ()> + Send,
     delay: Duration,
     app_state: Data<AppState>,
-    told: watch::Sender<bool>,
+    stop_requested: watch::Sender<bool>,
     servers: Vec<ServerHandle>,
 ) {
     shutdown.await;
     tracing::info!("stopping: requests under way are finished, no new ones are taken");
     app_state.stop();
-    let _ = told.send(true); // without a receiver nothing is sent
+    let _ = stop_requested.send(true); // an error means that there is no sender
     tokio::time::sleep(delay).await;
     futures_util::future::join_all(servers.iter().map(|server| server.stop(true))).await;
 }
 
-/// Ready once that is true.
-async fn turns_true(mut told: watch::Receiver<bool>) {
-    // An error means that whoever would say it is gone: the server has stopped as well.
-    let _ = told.wait_for(|told| *told).await;
+/// Ready when the value becomes true.
+async fn wait_until_true(mut flag: watch::Receiver<bool>) {
+    // An error means that the other end is gone, because the server has stopped.
+    let _ = flag.wait_for(|value| *value).await;
 }
 
-/// What goes on beside the requests, until the server has stopped: keys are kept fresh, rows are projected
-/// again where their content changed, metrics are folded in.
+/// The work in the background until the server has stopped: refreshing key sets, projecting rows again after their
+/// content changed, and the upkeep of metrics.
 async fn background(app_state: Data<AppState>, stop: watch::Receiver<bool>) {
-    let stopped = || turns_true(stop.clone());
+    let stopped = || wait_until_true(stop.clone());
     let upkeep = async {
         let mut every = tokio::time::interval(metrics::UPKEEP_EVERY);
         loop {

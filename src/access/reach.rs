@@ -47,7 +47,7 @@ pub enum Reach {
 pub enum StatementReach {
     /// All statements of the organisation.
     Organisation,
-    /// Statements whose actor is this one person.
+    /// Statements with this person as the actor.
     ActorIs(UserId),
     /// Statements that the credential with this key sent (scope `statements/read/mine`).
     SentBy(String),

@@ -64,7 +64,7 @@ pub enum ScopeError {
     /// `managed` from a learner, or from a curator without reporting.
     #[error("`scope=managed` is for managers and for callers that may see the whole organisation")]
     ManagedNotAllowed,
-    /// `include_sub_managers` from a manager who may see direct reports only.
+    /// `include_sub_managers` from a manager that may see only direct reports.
     #[error("You may see only your direct reports; leave out `include_sub_managers`")]
     IndirectNotAllowed,
     /// `managed` or `me` from a credential, which is not a person.

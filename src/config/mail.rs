@@ -1,4 +1,4 @@
-//! How scheduled reports are sent (product text, sections 9 and 11).
+//! The settings of scheduled reports and e-mail.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,25 +14,24 @@ use crate::reports::packed_export::Sizes;
 use crate::reports::rights::RecipientRules;
 use crate::reports::sender::SenderOptions;
 
-/// Whom messages come from where there is no mail server.
+/// The default sender of messages without a mail server.
 const FROM: &str = "Rollbook <rollbook@localhost>";
 
-/// How scheduled reports are sent.
+/// The settings of scheduled reports and e-mail.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Mail")]
 pub struct MailArgs {
     /// The mail server: `smtps://user:password@host:465`, or `smtp://user:password@host:587?tls=required` for STARTTLS
     ///
-    /// Without it, messages are written to a folder. `tls=opportunistic` uses TLS where the server offers it, and
-    /// `smtp://host:25` never; a path after the host is the name to greet the server with (EHLO). User and password are
-    /// percent-encoded: `@` is `%40`. Prefer the environment variable: flags can be seen by every user of the
-    /// machine.
+    /// Without it, messages are written to a folder. `tls=opportunistic` uses TLS if the server offers it, and
+    /// `smtp://host:25` never uses it. A path after the host is the name in the greeting (EHLO). User and password are
+    /// percent-encoded: `@` is `%40`. Prefer the environment variable: every user of the machine can see flags.
     #[arg(long, env = "ROLLBOOK_SMTP_URL", hide_env_values = true, value_name = "ADDRESS", value_parser = parse_secret)]
     pub smtp_url: Option<SecretString>,
 
-    /// How long the mail server may take for each step, in seconds
+    /// The maximum duration of each step of the mail server, in seconds
     ///
-    /// A message as a whole may take ten times as long.
+    /// A whole message may take ten times as long.
     #[arg(
         long,
         env = "ROLLBOOK_SMTP_TIMEOUT",
@@ -42,18 +41,18 @@ pub struct MailArgs {
     #[arg(value_parser = clap::value_parser!(u64).range(1..=600))]
     pub smtp_timeout: u64,
 
-    /// A PEM file of certificates that the mail server's may come from, beside the usual ones
+    /// A PEM file with further certificates of authorities that the mail server's certificate may come from
     #[arg(long, env = "ROLLBOOK_SMTP_CERTIFICATE", value_name = "FILE")]
     pub smtp_certificate: Option<PathBuf>,
 
-    /// Whom messages come from: `learning@example.org`, or `Learning <learning@example.org>`
+    /// The sender of messages: `learning@example.org`, or `Learning <learning@example.org>`
     ///
-    /// It must be set where a mail server is; messages in a folder come from `Rollbook <rollbook@localhost>` unless it
-    /// is. Its domain is part of each message's id.
+    /// It is required with a mail server. Messages in a folder come from `Rollbook <rollbook@localhost>` by default. The
+    /// domain is part of the id of each message.
     #[arg(long, env = "ROLLBOOK_MAIL_FROM", value_name = "SENDER")]
     pub mail_from: Option<String>,
 
-    /// Where messages are written without a mail server, an `.eml` file each; made when the first message is
+    /// The folder of messages without a mail server, one `.eml` file each; the first message creates it
     #[arg(
         long,
         env = "ROLLBOOK_MAIL_FOLDER",
@@ -62,37 +61,37 @@ pub struct MailArgs {
     )]
     pub mail_folder: PathBuf,
 
-    /// Domains whose addresses may receive reports without being in the directory, with commas between them
+    /// The domains with addresses that may receive reports without being in the directory, separated by commas
     ///
-    /// Without it, only users of the directory may. A domain doesn't stand for those below it. An address at such a domain
-    /// that no user of the directory has receives what the schedule's maker may see: don't list the organisation's own
-    /// domain, or whoever makes schedules can have their rows sent to an address such as `user+x@` that reaches somebody
-    /// who may see less.
+    /// By default only users of the directory may receive reports. A domain does not include its subdomains. An address
+    /// at such a domain that belongs to no user receives the rows that the maker of the schedule may see. Do not list the
+    /// organisation's own domain: a maker could send rows to an address such as `user+x@`, and so to a user with fewer
+    /// rights.
     #[arg(
         long,
         env = "ROLLBOOK_MAIL_DOMAINS",
         value_delimiter = ',',
         value_name = "DOMAINS"
     )]
-    #[arg(value_parser = domain)]
+    #[arg(value_parser = parse_domain)]
     pub mail_domains: Vec<String>,
 
-    /// The most bytes of a CSV that is attached as it is; a larger one is compressed with gzip
+    /// The maximum number of bytes of a CSV that is attached uncompressed; a larger one is compressed with gzip
     #[arg(long, env = "ROLLBOOK_MAIL_GZIP_ABOVE")]
     #[arg(default_value_t = Sizes::default().gzip_above, value_name = "BYTES")]
     pub mail_gzip_above: u64,
 
-    /// The most bytes of an attachment, compressed or not; instead of a larger one a link is sent
+    /// The maximum number of bytes of an attachment, compressed or not; a larger one is replaced by a link
     ///
-    /// Mail makes an attachment a third larger, and many servers take 20 or 25 MB. While it sends reports, this server
-    /// may hold up to twenty times as many bytes in memory: it sends up to eight reports at once, each with a file of its
-    /// own, and up to four large messages, each three times as large as its file.
+    /// Mail makes an attachment a third larger, and many servers accept 20 or 25 MB. While the server sends reports, it
+    /// may use up to twenty times as many bytes of memory: it sends up to eight reports at the same time, each with a
+    /// file, and up to four large messages, each three times as large as its file.
     #[arg(long, env = "ROLLBOOK_MAIL_LINK_ABOVE")]
     #[arg(default_value_t = Sizes::default().link_above, value_name = "BYTES")]
     #[arg(value_parser = clap::value_parser!(u64).range(0..=1 << 30))]
     pub mail_link_above: u64,
 
-    /// How long a link opens, in hours
+    /// How long a link is valid, in hours
     #[arg(
         long,
         env = "ROLLBOOK_MAIL_LINK_HOURS",
@@ -102,21 +101,20 @@ pub struct MailArgs {
     #[arg(value_parser = clap::value_parser!(u32).range(1..=8_760))]
     pub mail_link_hours: u32,
 
-    /// Where those who receive messages reach this server: `https://learning.example.org`, with a path where it has one
+    /// The public address of this server: `https://learning.example.org`, with a path if it has one
     ///
-    /// Links begin with it. Unless set it is `http://` and the address that the server listens on, which is of use on
-    /// the same machine alone.
-    #[arg(long, env = "ROLLBOOK_PUBLIC_URL", value_name = "ADDRESS", value_parser = public_url)]
+    /// Links begin with it. The default is `http://` and the address that the server listens on, which is useful only on
+    /// the same machine.
+    #[arg(long, env = "ROLLBOOK_PUBLIC_URL", value_name = "ADDRESS", value_parser = parse_public_url)]
     pub public_url: Option<String>,
 }
 
 impl MailArgs {
-    /// What sends messages.
+    /// The mailer.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Mail`] where a setting can't be used, [`ConfigError::MailFrom`] where there is a mail server and
-    /// nobody for messages to come from.
+    /// [`ConfigError::Mail`] if a setting is not valid, [`ConfigError::MailFrom`] if there is a mail server but no sender.
     pub fn mailer(&self) -> Result<Mailer, ConfigError> {
         let Some(url) = &self.smtp_url else {
             let from = self.mail_from.as_deref().unwrap_or(FROM);
@@ -126,7 +124,7 @@ impl MailArgs {
         Ok(Mailer::smtp(&self.smtp(url), from)?)
     }
 
-    /// How the mail server at that address is reached.
+    /// The settings of the mail server at an address.
     fn smtp(&self, url: &SecretString) -> SmtpSettings {
         SmtpSettings {
             url: url.clone(),
@@ -135,18 +133,18 @@ impl MailArgs {
         }
     }
 
-    /// Who outside the directory may receive reports.
+    /// The rule for recipients outside the directory.
     pub fn recipients(&self) -> RecipientRules {
         RecipientRules {
             domains: self.mail_domains.clone(),
         }
     }
 
-    /// What the sender needs, on a server that listens there.
+    /// The options of the sender, on a server that listens at `listening`.
     pub fn sender_options(&self, listening: SocketAddr) -> SenderOptions {
         let public_url = self.public_url.clone();
         SenderOptions {
-            // A step more than the mailer gives a whole message, so that its own limit comes first.
+            // One step more than the mailer allows for a whole message, so that the limit of the mailer applies first.
             send_within: Duration::from_secs(self.smtp_timeout * 11),
             link_hours: self.mail_link_hours,
             public_url: public_url.unwrap_or_else(|| format!("http://{listening}")),
@@ -160,8 +158,8 @@ impl MailArgs {
     }
 }
 
-/// Reads a domain, in lower case.
-fn domain(text: &str) -> Result<String, String> {
+/// Parses a domain and converts it to lower case.
+fn parse_domain(text: &str) -> Result<String, String> {
     let domain = text.trim().to_lowercase();
     let well_formed =
         |label: &str| !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || c == '-');
@@ -171,8 +169,8 @@ fn domain(text: &str) -> Result<String, String> {
     Err("write what stands after the `@` of an address, as `example.org`".to_owned())
 }
 
-/// Reads the address that links begin with, without a slash at its end.
-fn public_url(text: &str) -> Result<String, String> {
+/// Parses the public address and removes a slash at its end.
+fn parse_public_url(text: &str) -> Result<String, String> {
     let help =
         || "write `https://` with a host, and a path where the server has one, and nothing else".to_owned();
     let url = Url::parse(text).map_err(|_| help())?;
@@ -213,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn without_settings_messages_go_to_a_folder() {
+    fn messages_are_written_to_a_folder_by_default() {
         Only::command().debug_assert();
         let mail = mail(&[]);
         assert_eq!(mail.mailer().expect("a mailer").address(), "rollbook@localhost");
@@ -232,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_set_reaches_the_sender() {
+    fn settings_reach_the_sender() {
         let mail = mail(&[
             "--mail-gzip-above=11",
             "--mail-link-above=12",

@@ -56,7 +56,7 @@ fn every_key() -> [TestKey; 4] {
 }
 
 #[tokio::test]
-async fn a_minted_token_is_the_person_it_names() {
+async fn signed_token_verifies_as_its_person() {
     let person = with_secret()
         .await
         .verify(&mint(&secret(), &claims()).unwrap(), now())
@@ -71,7 +71,7 @@ async fn a_minted_token_is_the_person_it_names() {
 }
 
 #[tokio::test]
-async fn each_kind_of_public_key_verifies_its_own_tokens_only() {
+async fn each_type_of_public_key_verifies_only_its_tokens() {
     for key in every_key() {
         for keys in [with_pem(key.public_pem).await, with_set(&[key.jwk(None)]).await] {
             assert!(
@@ -110,7 +110,7 @@ async fn each_kind_of_public_key_verifies_its_own_tokens_only() {
 
 /// The classic confusion: a token that calls itself HS256, signed with the text of the public key.
 #[tokio::test]
-async fn a_public_key_is_never_a_shared_secret() {
+async fn public_key_is_never_used_as_a_shared_secret() {
     let payload = serde_json::to_value(claims()).unwrap();
     for key in every_key() {
         let keys = [
@@ -133,7 +133,7 @@ async fn a_public_key_is_never_a_shared_secret() {
 }
 
 #[tokio::test]
-async fn no_algorithm_is_no_signature() {
+async fn algorithm_none_is_refused() {
     let payload = serde_json::to_value(claims()).unwrap();
     for keys in [
         with_secret().await,
@@ -161,7 +161,7 @@ async fn no_algorithm_is_no_signature() {
 }
 
 #[tokio::test]
-async fn a_changed_token_is_refused_wherever_it_was_changed() {
+async fn changed_token_is_refused() {
     let keys = with_secret().await;
     let token = mint(&secret(), &claims()).unwrap();
     let parts: Vec<&str> = token.split('.').collect();
@@ -196,7 +196,7 @@ async fn a_changed_token_is_refused_wherever_it_was_changed() {
 }
 
 #[tokio::test]
-async fn keys_in_the_token_itself_are_not_looked_at() {
+async fn keys_in_the_token_are_ignored() {
     let payload = serde_json::to_value(claims()).unwrap();
     let evil = b"a secret of the attacker's own choosing";
     let jwk = json!({"kty": "oct", "k": "YSBzZWNyZXQgb2YgdGhlIGF0dGFja2VyJ3Mgb3duIGNob29zaW5n"});
@@ -209,7 +209,7 @@ async fn keys_in_the_token_itself_are_not_looked_at() {
 }
 
 #[tokio::test]
-async fn several_kinds_of_keys_serve_side_by_side() {
+async fn several_types_of_keys_can_be_configured() {
     let folder = Folder::new();
     let keys = load(KeyConfig {
         secret: Some(secret()),
@@ -239,7 +239,7 @@ async fn several_kinds_of_keys_serve_side_by_side() {
 }
 
 #[tokio::test]
-async fn a_named_key_must_be_the_one_that_signed() {
+async fn kid_must_name_the_signing_key() {
     let keys = with_set(&[rsa_a().jwk(Some("a")), rsa_b().jwk(Some("b"))]).await;
     assert!(
         keys.verify(&rsa_a().sign(Some("a"), &claims()), now())
@@ -262,7 +262,7 @@ async fn a_named_key_must_be_the_one_that_signed() {
 }
 
 #[tokio::test]
-async fn nothing_configured_accepts_nothing() {
+async fn no_token_is_accepted_without_keys() {
     let keys = load(KeyConfig::default()).await;
     assert!(!keys.accept_tokens());
     assert_eq!(
@@ -274,7 +274,7 @@ async fn nothing_configured_accepts_nothing() {
 }
 
 #[tokio::test]
-async fn a_setting_that_cannot_stand_is_refused_with_what_to_do() {
+async fn invalid_settings_are_refused_with_an_explanation() {
     let folder = Folder::new();
     let file = |name: &str, text: &str| Some(folder.write(name, text));
     let jwks = |name: &str, text: &str| Some(folder.write(name, text).display().to_string());

@@ -1,4 +1,4 @@
-//! The table of scopes cell by cell, and every way to narrow a question, against the contract's words.
+//! Tests of the table of scopes, and of every way to narrow a question, against a naive model.
 
 use super::*;
 use crate::access::credential::CredentialScope;
@@ -25,13 +25,13 @@ const ALL_MANAGED: AskedScope = AskedScope::Managed {
 
 fn part(caller: &Principal, rules: &ReachRules, asked: Option<AskedScope>) -> Result<Part, ScopeError> {
     let scoped = Scoped::new(caller, rules, asked, ())?;
-    assert_eq!(scoped.views.len(), 1, "one caller who asks once has one view");
+    assert_eq!(scoped.views.len(), 1, "one scope of one caller is one view");
     Ok(scoped.views[0].part)
 }
 
 /// The table of the module's documentation, cell by cell.
 #[test]
-fn each_caller_may_ask_what_the_table_says() {
+fn each_caller_may_request_the_scopes_of_the_table() {
     use ScopeError::*;
     let reporting = Permissions {
         reporting: true,
@@ -121,7 +121,7 @@ fn each_caller_may_ask_what_the_table_says() {
 }
 
 #[test]
-fn a_credential_without_the_scope_gets_nothing_whatever_it_asks() {
+fn credential_without_activities_read_gets_no_scope() {
     let caller = Principal::from(credential(&[
         CredentialScope::All,
         CredentialScope::ActivitiesWrite,
@@ -137,7 +137,7 @@ fn a_credential_without_the_scope_gets_nothing_whatever_it_asks() {
 }
 
 #[test]
-fn without_the_claim_the_tree_answers() {
+fn tree_of_managers_counts_without_the_claim() {
     let caller = Principal::from(person(Role::Manager));
     let people = |rules, asked| match Scoped::new(&caller, rules, asked, ())
         .unwrap()
@@ -160,7 +160,7 @@ fn without_the_claim_the_tree_answers() {
 }
 
 #[test]
-fn an_owner_asking_managed_gets_their_own_reports() {
+fn managed_scope_of_an_owner_is_the_owners_reports() {
     let reports = Some(Reports::new(vec![user("bo")], vec![user("cy")]));
     let caller = Principal::from(Person {
         reports,
@@ -173,7 +173,7 @@ fn an_owner_asking_managed_gets_their_own_reports() {
 }
 
 #[test]
-fn mapping_keeps_the_rights() {
+fn mapping_keeps_the_reach() {
     let caller = Principal::from(person(Role::Learner));
     let scoped = Scoped::new(&caller, &OPEN, Some(AskedScope::Me), 1).unwrap();
     let mapped = scoped.clone().map(|number| number.to_string());
@@ -183,8 +183,12 @@ fn mapping_keeps_the_rights() {
     assert_eq!(mapped.people(), [People::Users(vec![&user("ada")])]);
 }
 
-/// Which users of a small organisation a question touches, by the contract's words alone.
-fn judge(person: &Person, rules: &ReachRules, asked: Option<AskedScope>) -> Option<BTreeSet<UserId>> {
+/// The users of a small organisation that a question covers, by the rules of the specification.
+fn expected_users(
+    person: &Person,
+    rules: &ReachRules,
+    asked: Option<AskedScope>,
+) -> Option<BTreeSet<UserId>> {
     let everyone: BTreeSet<UserId> = ('a'..='h').map(|id| user(&id.to_string())).collect();
     let reports = person.reports.clone().unwrap_or_default();
     let direct: BTreeSet<UserId> = reports.direct().iter().cloned().collect();
@@ -225,10 +229,9 @@ fn scopes() -> impl Strategy<Value = Option<AskedScope>> {
 }
 
 proptest! {
-    /// Whatever the token says, a question touches exactly the users that the contract's words
-    /// give, and never one outside the reach.
+    /// For every token a question covers exactly the users of the specification, and none outside the reach.
     #[test]
-    fn a_question_touches_exactly_whom_the_contract_says(
+    fn question_covers_exactly_the_users_of_the_specification(
         role in select(Role::ALL.to_vec()),
         (reporting, mark_complete, indirect_reports, open) in any::<(bool, bool, bool, bool)>(),
         direct in proptest::collection::vec("[a-h]", 0..5),
@@ -250,7 +253,7 @@ proptest! {
             ref other => unreachable!("one list, since the token names the reports: {other:?}"),
         });
         let touched = resolve(asked);
-        prop_assert_eq!(&touched, &judge(&person, &rules, asked));
+        prop_assert_eq!(&touched, &expected_users(&person, &rules, asked));
         if let (Some(touched), Some(reach)) = (touched, resolve(None)) {
             prop_assert!(touched.is_subset(&reach));
         }
@@ -258,7 +261,7 @@ proptest! {
 }
 
 #[test]
-fn what_the_opener_can_t_have_of_a_report_s_scope_is_left_out() {
+fn scope_of_a_report_is_clamped_to_the_opener() {
     let part = |caller: &Principal, rules: &ReachRules, asked: Option<AskedScope>| {
         let scoped = Scoped::clamped(caller, rules, asked, ())?;
         Ok::<_, ScopeError>(scoped.views[0].part)
@@ -293,7 +296,7 @@ fn what_the_opener_can_t_have_of_a_report_s_scope_is_left_out() {
 
 /// What is within another needs no second look at the directory: the query for it is that of the narrower one alone.
 #[test]
-fn a_view_within_another_is_asked_for_alone() {
+fn view_within_another_replaces_it() {
     let manager = Principal::from(person(Role::Manager));
     let admin = Principal::from(Person {
         user: user("bo"),
@@ -323,18 +326,18 @@ fn a_view_within_another_is_asked_for_alone() {
     assert_eq!(sent.people(), [tree(true, true)]);
 }
 
-/// Somebody whose activity may come back; `None`: a person whom no user claims.
-type Somebody = Option<UserId>;
+/// The user of an activity. `None`: a person that belongs to no user.
+type ActivityUser = Option<UserId>;
 
 /// The managers of a small organisation.
 type Managers = BTreeMap<UserId, UserId>;
 
-fn everybody() -> Vec<Somebody> {
+fn all_persons() -> Vec<ActivityUser> {
     let users = ('a'..='h').map(|id| Some(user(&id.to_string())));
     users.chain([None]).collect()
 }
 
-/// Whom somebody manages, by the words of the contract: the claim's, or those under them in the directory.
+/// The reports of a person: those of the claim, otherwise those below the person in the directory's tree.
 fn managed_by(person: &Person, managers: &Managers, indirect: bool) -> BTreeSet<UserId> {
     let mut found = BTreeSet::new();
     match &person.reports {
@@ -372,7 +375,7 @@ fn sees_indirect(person: &Person, rules: &ReachRules) -> bool {
 }
 
 /// Whether somebody is within a caller's reach; `None` where the caller reads no activities.
-fn may_see(caller: &Principal, rules: &ReachRules, managers: &Managers, who: &Somebody) -> Option<bool> {
+fn may_see(caller: &Principal, rules: &ReachRules, managers: &Managers, who: &ActivityUser) -> Option<bool> {
     match caller {
         Principal::Credential(credential) => credential
             .scopes
@@ -394,7 +397,7 @@ fn in_scope(
     rules: &ReachRules,
     managers: &Managers,
     asked: Option<AskedScope>,
-    who: &Somebody,
+    who: &ActivityUser,
 ) -> Option<bool> {
     let person = caller.person();
     match asked {
@@ -416,7 +419,7 @@ fn in_saved_scope(
     rules: &ReachRules,
     managers: &Managers,
     asked: Option<AskedScope>,
-    who: &Somebody,
+    who: &ActivityUser,
 ) -> bool {
     let had = |asked| in_scope(caller, rules, managers, asked, who);
     had(asked).unwrap_or_else(|| match asked {
@@ -426,9 +429,9 @@ fn in_saved_scope(
     })
 }
 
-/// Who is in all of these, the directory's trees being walked.
-fn found(people: &[People<'_>], managers: &Managers) -> BTreeSet<Somebody> {
-    let is_in = |people: &People<'_>, who: &Somebody| match people {
+/// The users in all of these sets, by walking the directory's tree.
+fn resolve_people(people: &[People<'_>], managers: &Managers) -> BTreeSet<ActivityUser> {
+    let is_in = |people: &People<'_>, who: &ActivityUser| match people {
         People::Everyone => true,
         People::Users(users) => who.as_ref().is_some_and(|who| users.contains(&who)),
         People::Tree {
@@ -442,7 +445,7 @@ fn found(people: &[People<'_>], managers: &Managers) -> BTreeSet<Somebody> {
             line.any(|above| above == **manager) || (*manager_too && who == *manager)
         }
     };
-    let everybody = everybody().into_iter();
+    let everybody = all_persons().into_iter();
     everybody
         .filter(|who| people.iter().all(|people| is_in(people, who)))
         .collect()
@@ -494,7 +497,7 @@ fn callers() -> impl Strategy<Value = Principal> {
 enum Narrowing {
     /// Its caller asks for a scope beside it.
     Asked(Option<AskedScope>),
-    /// Somebody has to see the rows too.
+    /// ActivityUser has to see the rows too.
     Shared(Principal),
 }
 
@@ -503,7 +506,7 @@ proptest! {
     /// scope as its opener has it, in every scope asked beside it, and in the reach of everybody who has to see the rows;
     /// nobody else is, and nobody of them is left out.
     #[test]
-    fn an_opened_report_touches_whom_all_of_its_readers_may_see(
+    fn opened_report_covers_users_that_all_readers_may_see(
         above in proptest::collection::vec(proptest::option::of(any::<proptest::sample::Index>()), 8),
         open in any::<bool>(),
         caller in callers(),
@@ -512,13 +515,13 @@ proptest! {
             prop_oneof![scopes().prop_map(Narrowing::Asked), callers().prop_map(Narrowing::Shared)], 0..4),
     ) {
         let rules = ReachRules { managers_see_indirect_reports: open };
-        let users: Vec<UserId> = everybody().into_iter().flatten().collect();
+        let users: Vec<UserId> = all_persons().into_iter().flatten().collect();
         // Each is managed by nobody, or by somebody before them.
         let managers: Managers = (1..users.len())
             .filter_map(|who| Some((users[who].clone(), users[above[who]?.index(who)].clone())))
             .collect();
 
-        let mut expected: BTreeSet<Somebody> = everybody().into_iter().collect();
+        let mut expected: BTreeSet<ActivityUser> = all_persons().into_iter().collect();
         let reads = may_see(&caller, &rules, &managers, &None).is_some();
         expected.retain(|who| {
             may_see(&caller, &rules, &managers, who) == Some(true)
@@ -530,17 +533,17 @@ proptest! {
             prop_assert_eq!(opened, Err(ScopeError::NoActivities));
             return Ok(());
         };
-        prop_assert_eq!(found(&opened.people(), &managers), expected.clone());
+        prop_assert_eq!(resolve_people(&opened.people(), &managers), expected.clone());
 
         for narrowing in narrowings {
             let (narrowed, allowed) = match &narrowing {
                 Narrowing::Asked(asked) => {
-                    let had = |who: &Somebody| in_scope(&caller, &rules, &managers, *asked, who);
+                    let had = |who: &ActivityUser| in_scope(&caller, &rules, &managers, *asked, who);
                     expected.retain(|who| had(who) == Some(true));
                     (opened.and_requested(&caller, &rules, *asked), had(&None).is_some())
                 }
                 Narrowing::Shared(other) => {
-                    let sees = |who: &Somebody| may_see(other, &rules, &managers, who);
+                    let sees = |who: &ActivityUser| may_see(other, &rules, &managers, who);
                     expected.retain(|who| sees(who) == Some(true) && other.org() == caller.org());
                     (opened.shared_with(other, &rules), sees(&None).is_some())
                 }
@@ -549,7 +552,7 @@ proptest! {
             let Ok(narrowed) = narrowed else { return Ok(()) };
             let caller_id = caller.caller_id();
             prop_assert_eq!((narrowed.org(), narrowed.caller_id()), (caller.org(), caller_id.as_str()));
-            prop_assert_eq!(found(&narrowed.people(), &managers), expected.clone(), "{:?}", narrowing);
+            prop_assert_eq!(resolve_people(&narrowed.people(), &managers), expected.clone(), "{:?}", narrowing);
             opened = narrowed;
         }
     }

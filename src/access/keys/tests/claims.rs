@@ -14,7 +14,7 @@ fn token_with(claim: &str, value: Value) -> String {
 }
 
 #[tokio::test]
-async fn time_decides_to_the_second() {
+async fn expiry_is_exact() {
     let keys = with_secret().await;
     let mut claims = claims();
     let token = mint(&secret(), &claims).unwrap();
@@ -31,7 +31,7 @@ async fn time_decides_to_the_second() {
 }
 
 #[tokio::test]
-async fn a_missing_or_wrong_claim_is_named() {
+async fn missing_and_wrong_claims_are_reported_by_name() {
     let keys = with_secret().await;
     for claim in ["sub", "org", "exp"] {
         assert_eq!(
@@ -53,7 +53,7 @@ async fn a_missing_or_wrong_claim_is_named() {
 }
 
 #[tokio::test]
-async fn issuer_and_audience_count_where_configured() {
+async fn issuer_and_audience_are_checked_if_configured() {
     let issuer = Some("https://login.example".to_owned());
     let keys = load(KeyConfig {
         secret: Some(secret()),

@@ -14,7 +14,7 @@ async fn with_server(server: &KeyServer) -> TokenKeys {
 }
 
 #[tokio::test]
-async fn an_unknown_key_is_looked_for_at_once_but_not_often() {
+async fn unknown_key_causes_a_fetch_at_once_but_not_often() {
     let server = KeyServer::start(&set(&[rsa_a().jwk(Some("old"))]));
     let keys = with_server(&server).await;
     let (old, new) = (
@@ -46,7 +46,7 @@ async fn an_unknown_key_is_looked_for_at_once_but_not_often() {
 }
 
 #[tokio::test]
-async fn many_unknown_keys_at_once_are_one_fetch() {
+async fn many_unknown_keys_cause_one_fetch() {
     let server = KeyServer::start(&set(&[rsa_a().jwk(Some("old"))]));
     let keys = with_server(&server).await;
     server.serve(&set(&[rsa_a().jwk(Some("old")), rsa_b().jwk(Some("new"))]));
@@ -57,7 +57,7 @@ async fn many_unknown_keys_at_once_are_one_fetch() {
 }
 
 #[tokio::test]
-async fn a_client_that_hangs_up_does_not_cut_the_fetch_off() {
+async fn disconnected_client_does_not_cancel_the_fetch() {
     let server = KeyServer::start(&set(&[rsa_a().jwk(Some("old"))]));
     let keys = with_server(&server).await;
     server.serve(&set(&[rsa_b().jwk(Some("new"))]));
@@ -72,7 +72,7 @@ async fn a_client_that_hangs_up_does_not_cut_the_fetch_off() {
 }
 
 #[tokio::test]
-async fn a_shared_secrets_token_never_makes_the_set_be_fetched() {
+async fn token_with_a_shared_secret_causes_no_fetch() {
     let server = KeyServer::start(&set(&[rsa_a().jwk(Some("a"))]));
     let keys = with_server(&server).await;
     let payload = serde_json::to_value(claims()).unwrap();
@@ -84,7 +84,7 @@ async fn a_shared_secrets_token_never_makes_the_set_be_fetched() {
 }
 
 #[tokio::test]
-async fn a_fetch_that_fails_keeps_the_old_keys() {
+async fn failed_fetch_keeps_the_old_keys() {
     let server = KeyServer::start(&set(&[rsa_a().jwk(Some("a"))]));
     let keys = with_server(&server).await;
     let token = rsa_a().sign(Some("a"), &claims());
@@ -125,7 +125,7 @@ async fn a_fetch_that_fails_keeps_the_old_keys() {
 }
 
 #[tokio::test]
-async fn a_set_that_never_came_is_this_sides_fault_until_it_comes() {
+async fn set_that_was_never_fetched_is_a_fault_of_the_server() {
     let server = KeyServer::start("not yet");
     let keys = with_server(&server).await;
     let token = rsa_a().sign(Some("a"), &claims());
@@ -138,7 +138,7 @@ async fn a_set_that_never_came_is_this_sides_fault_until_it_comes() {
 }
 
 #[tokio::test]
-async fn a_withdrawn_key_is_gone_even_where_it_was_the_last() {
+async fn withdrawn_key_is_removed_even_if_it_was_the_last() {
     let server = KeyServer::start(&set(&[rsa_a().jwk(Some("a"))]));
     let keys = with_server(&server).await;
     let token = rsa_a().sign(Some("a"), &claims());
@@ -149,7 +149,7 @@ async fn a_withdrawn_key_is_gone_even_where_it_was_the_last() {
 }
 
 #[tokio::test]
-async fn a_file_is_read_again_too() {
+async fn file_is_read_again() {
     let folder = Folder::new();
     let path = folder.write("jwks.json", set(&[rsa_a().jwk(Some("a"))]));
     let keys = load(KeyConfig {
@@ -170,7 +170,7 @@ async fn a_file_is_read_again_too() {
 }
 
 #[tokio::test]
-async fn a_set_is_kept_fresh_without_being_asked_for() {
+async fn set_is_refreshed_without_requests() {
     let server = KeyServer::start("not yet");
     let keys = with_server(&server).await;
     let (pause, never) = (Duration::from_millis(5), Duration::from_secs(3600));
@@ -198,7 +198,7 @@ async fn a_set_is_kept_fresh_without_being_asked_for() {
 }
 
 #[tokio::test]
-async fn the_loop_ends_when_it_is_told() {
+async fn refresh_loop_ends_at_shutdown() {
     let server = KeyServer::start(&set(&[rsa_a().jwk(Some("a"))]));
     let keys = with_server(&server).await;
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();

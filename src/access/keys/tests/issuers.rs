@@ -40,7 +40,7 @@ fn claims_of(iss: Option<&str>, org: &str, aud: &str) -> Claims {
 }
 
 #[tokio::test]
-async fn an_issuer_speaks_for_its_organisations_only() {
+async fn issuer_is_bound_to_its_organisations() {
     let folder = Folder::new();
     let keys = keys(&folder).await;
     let verify = async |key: &TestKey, kid, iss, org, aud| {
@@ -82,7 +82,7 @@ async fn an_issuer_speaks_for_its_organisations_only() {
 }
 
 #[tokio::test]
-async fn the_keys_of_one_issuer_are_nothing_under_anothers_name() {
+async fn keys_of_one_issuer_do_not_verify_tokens_of_another() {
     let folder = Folder::new();
     let keys = keys(&folder).await;
     let by = async |key: &TestKey, iss: Option<&str>| {
@@ -90,7 +90,7 @@ async fn the_keys_of_one_issuer_are_nothing_under_anothers_name() {
             .await
             .map(|_| ())
     };
-    // The one who may speak for beta claims to be acme's issuer, or nobody's.
+    // The issuer of beta claims to be the issuer of acme, or no issuer.
     assert_eq!(
         by(&rsa_b(), Some("acme-login")).await,
         Err(TokenError::BadSignature)
@@ -110,7 +110,7 @@ async fn the_keys_of_one_issuer_are_nothing_under_anothers_name() {
 }
 
 #[tokio::test]
-async fn without_general_keys_a_token_must_name_its_issuer() {
+async fn token_must_name_its_issuer_without_general_keys() {
     let folder = Folder::new();
     let issuers = json!([{"issuer": "platform", "organisations": "*", "jwt_secret_env": "PLATFORM_SECRET"}]);
     let keys = load_file(&folder, &issuers.to_string(), KeyConfig::default())
@@ -129,7 +129,7 @@ async fn without_general_keys_a_token_must_name_its_issuer() {
 }
 
 #[tokio::test]
-async fn a_wrong_file_of_issuers_is_refused_with_the_place() {
+async fn wrong_file_of_issuers_is_refused_with_an_explanation() {
     let folder = Folder::new();
     let entry = r#""issuer": "i", "organisations": "*""#;
     let with = |more: &str| format!("[{{{entry}, {more}}}]");

@@ -9,8 +9,8 @@ use crate::base::ids::{OrgId, UserId};
 use crate::store::db::columns::{FromRow, columns};
 use crate::store::db::database::{Row, Sql};
 use crate::store::db::ledger::OrgTx;
+use crate::store::db::{Store, StoreError};
 use crate::store::reports::schedules::{RecipientList, StoredTiming};
-use crate::store::{Store, StoreError};
 
 use super::{RecipientStatus, RunStatus};
 
