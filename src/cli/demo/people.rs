@@ -223,8 +223,8 @@ fn groups() -> Vec<Value> {
         .collect()
 }
 
-/// The tree of managers: the owner, the heads of the departments, the leads of the teams, and all others.
-fn positions(random: &mut Random, people: usize) -> Vec<Position> {
+/// The owner and the heads of the departments, in their order.
+fn top_positions() -> Vec<Position> {
     let mut positions = vec![Position {
         role: Role::Owner,
         job: "Chief executive".to_owned(),
@@ -243,6 +243,12 @@ fn positions(random: &mut Random, people: usize) -> Vec<Position> {
             replaceable: false,
         });
     }
+    positions
+}
+
+/// The tree of managers: the owner, the heads of the departments, the leads of the teams, and all others.
+fn positions(random: &mut Random, people: usize) -> Vec<Position> {
+    let mut positions = top_positions();
     // The lead of each team, by department and team.
     let mut leads = BTreeMap::new();
     for (index, department) in DEPARTMENTS.iter().enumerate() {
@@ -289,6 +295,15 @@ fn positions(random: &mut Random, people: usize) -> Vec<Position> {
     positions
 }
 
+/// The time at which a member left the organisation, if the member left.
+fn draw_leaving(random: &mut Random, now: Timestamp, position: &Position, days: i64) -> Option<Timestamp> {
+    (position.replaceable && days > 200 && random.percent(10)).then(|| {
+        Timestamp::from_micros(
+            (now.micros() / DAY - random.between(15, days.min(650) - 60)) * DAY + DAY * 2 / 3,
+        )
+    })
+}
+
 fn member(
     random: &mut Random,
     now: Timestamp,
@@ -305,11 +320,7 @@ fn member(
         random.between(800, 4_400)
     };
     let joined = Timestamp::from_micros((now.micros() / DAY - days) * DAY);
-    let left = (position.replaceable && days > 200 && random.percent(10)).then(|| {
-        Timestamp::from_micros(
-            (now.micros() / DAY - random.between(15, days.min(650) - 60)) * DAY + DAY * 2 / 3,
-        )
-    });
+    let left = draw_leaving(random, now, position, days);
     let department = position.department.and_then(|index| DEPARTMENTS.get(index));
     let mut teams = vec![position.team];
     if random.percent(7) {

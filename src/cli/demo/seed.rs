@@ -332,20 +332,11 @@ impl Sender<'_> {
                         Sameness::ShortForm(Box::new(form)),
                     )
                 }
-                Sent::Statement(builder) => {
-                    // Content sends statements to the LRS. A person voids a record by hand.
-                    let origin = if base.recorded_by.is_some() {
-                        base.origin
-                    } else {
-                        Origin::Xapi
-                    };
-                    let envelope = Envelope {
-                        origin,
-                        device_type: None,
-                        ..base.clone()
-                    };
-                    (builder.as_ref().clone().build(), envelope, Sameness::Statement)
-                }
+                Sent::Statement(builder) => (
+                    builder.as_ref().clone().build(),
+                    statement_envelope(base),
+                    Sameness::Statement,
+                ),
             };
             let id = statement
                 .id
@@ -363,6 +354,43 @@ impl Sender<'_> {
     }
 }
 
+/// The envelope of a statement. Content sends statements to the LRS. A person voids a record by hand.
+fn statement_envelope(base: &Envelope) -> Envelope {
+    let origin = if base.recorded_by.is_some() {
+        base.origin
+    } else {
+        Origin::Xapi
+    };
+    Envelope {
+        origin,
+        device_type: None,
+        ..base.clone()
+    }
+}
+
+/// A member of the cast. `None` without a member.
+fn part(variable: &str, member: Option<&Member>, permissions: &[&str], sees: String) -> Option<CastMember> {
+    let member = member?;
+    Some(CastMember {
+        variable: variable.to_owned(),
+        user: UserId::new(member.id.as_str()).ok()?,
+        name: member.name.clone(),
+        job: member.job.clone(),
+        role: member.role,
+        permissions: permissions.iter().map(|key| (*key).to_owned()).collect(),
+        sees,
+    })
+}
+
+/// The learner that learns most, among those that were employed all the time.
+fn find_diligent_learner(people: &Staff, now: Timestamp) -> Option<&Member> {
+    let learners = people.members.iter().filter(|member| {
+        let long = (now.micros() - member.joined.micros()) / super::DAY > 730;
+        member.role == Role::Learner && member.left.is_none() && long && member.private_email.is_none()
+    });
+    learners.max_by(|one, other| one.diligence.total_cmp(&other.diligence))
+}
+
 /// The members that get tokens: one of each role, and a second curator.
 fn cast(people: &Staff, now: Timestamp) -> Vec<CastMember> {
     let of_role = |role, number: usize| {
@@ -372,30 +400,13 @@ fn cast(people: &Staff, now: Timestamp) -> Vec<CastMember> {
             .filter(move |member| member.role == role && member.left.is_none())
             .nth(number)
     };
-    let part = |variable: &str, member: Option<&Member>, permissions: &[&str], sees: String| {
-        let member = member?;
-        Some(CastMember {
-            variable: variable.to_owned(),
-            user: UserId::new(member.id.as_str()).ok()?,
-            name: member.name.clone(),
-            job: member.job.clone(),
-            role: member.role,
-            permissions: permissions.iter().map(|key| (*key).to_owned()).collect(),
-            sees,
-        })
-    };
     let all = || "all of Acme".to_owned();
     let manager = of_role(Role::Manager, 0);
     let reports = manager.map_or_else(String::new, |manager| {
         let (direct, indirect) = reporting_to(people, &manager.id);
         format!("themselves, {direct} direct reports and {indirect} indirect ones")
     });
-    // A learner that was employed all the time and learns a lot.
-    let learner = people.members.iter().filter(|member| {
-        let long = (now.micros() - member.joined.micros()) / super::DAY > 730;
-        member.role == Role::Learner && member.left.is_none() && long && member.private_email.is_none()
-    });
-    let learner = learner.max_by(|one, other| one.diligence.total_cmp(&other.diligence));
+    let learner = find_diligent_learner(people, now);
     let parts = [
         part(
             "OWNER",

@@ -374,16 +374,7 @@ impl HistoryBuilder<'_> {
             .clamp(5.0, 100.0);
         let mark = self.contents[content].demands.pass_mark;
         let passed = mark.is_none_or(|mark| score >= mark);
-        let result = Outcome {
-            score: Some(Score {
-                scaled: Some(score / 100.0),
-                raw: Some(score),
-                min: Some(0.0),
-                max: Some(100.0),
-            }),
-            duration: Duration::parse(&format_duration(seconds)).ok(),
-            ..Outcome::default()
-        };
+        let result = to_outcome(score, seconds);
         let verb = match (mark, passed) {
             (None, _) => "completed",
             (Some(_), true) => "passed",
@@ -492,5 +483,19 @@ fn player_context(registration: Uuid) -> Context {
         registration: Some(registration),
         platform: Some("Acme Content Player".to_owned()),
         ..Context::default()
+    }
+}
+
+/// The result of a content with a score of 0 to 100 points.
+fn to_outcome(score: f64, seconds: i64) -> Outcome {
+    Outcome {
+        score: Some(Score {
+            scaled: Some(score / 100.0),
+            raw: Some(score),
+            min: Some(0.0),
+            max: Some(100.0),
+        }),
+        duration: Duration::parse(&format_duration(seconds)).ok(),
+        ..Outcome::default()
     }
 }
