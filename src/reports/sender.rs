@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | `queue` | a task for each organisation with due schedules: it creates their runs |
 //! | `attempt`, `conclusion` | a task for each claimed run: an attempt, and how it ended |
-//! | `tasks` | the tasks of the loop, and the turns of organisations |
+//! | `tasks` | the tasks of the loop, and the rotation of organisations |
 //! | `limit` | the limits on exports and large messages |
 //!
 //! [`Sender::work`] does the same until nothing is due.
@@ -218,9 +218,9 @@ impl Inner {
             let (now, lease) = (self.clock().now(), self.options.lease);
             let claim = self
                 .store
-                .claim_run(now, lease, &tasks.turns.passed_over())
+                .claim_run(now, lease, &tasks.rotation.passed_over())
                 .await?;
-            if claim.is_some() || !tasks.turns.next_round() {
+            if claim.is_some() || !tasks.rotation.next_round() {
                 return Ok(claim);
             }
         }

@@ -1,4 +1,4 @@
-//! The tasks of the sender's loop: queue tasks and runs, with the turns of organisations.
+//! The tasks of the sender's loop: queue tasks and runs, with the rotation of organisations.
 
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
@@ -16,8 +16,8 @@ const QUEUES_AT_ONCE: usize = 8;
 /// The tasks of the loop.
 pub(super) struct Tasks {
     runs: JoinSet<RunEnded>,
-    /// The turns of the organisations that have runs.
-    pub(super) turns: Turns,
+    /// The rotation of the organisations that have runs.
+    pub(super) rotation: RunRotation,
     queues: JoinSet<QueueEnded>,
     /// The organisations with a queue task.
     queueing: HashSet<i64>,
@@ -51,7 +51,7 @@ impl Tasks {
     pub(super) fn new(rest: Rest) -> Self {
         Self {
             runs: JoinSet::new(),
-            turns: Turns::default(),
+            rotation: RunRotation::default(),
             queues: JoinSet::new(),
             queueing: HashSet::new(),
             resting: HashMap::new(),
@@ -64,7 +64,7 @@ impl Tasks {
     }
 
     pub(super) fn start_run(&mut self, org: i64, run: impl Future<Output = RunEnded> + Send + 'static) {
-        self.turns.begin(org);
+        self.rotation.begin(org);
         self.runs.spawn(run);
     }
 
@@ -119,7 +119,7 @@ impl Tasks {
 
     fn note_run(&mut self, ended: Result<RunEnded, JoinError>) {
         match ended {
-            Ok(ended) => self.turns.end(ended.org),
+            Ok(ended) => self.rotation.end(ended.org),
             // The task catches panics. Only the end of the runtime cancels it.
             Err(error) => tracing::error!(%error, "a run was cancelled"),
         }
@@ -142,19 +142,19 @@ impl Tasks {
     }
 }
 
-/// The turns of organisations: which of them may begin another run. Organisations are known by their keys.
+/// The rotation of organisations: it decides which of them may begin another run. Organisations are known by their keys.
 #[derive(Default)]
-pub(super) struct Turns {
+pub(super) struct RunRotation {
     /// The number of runs of each organisation.
     runs: HashMap<i64, usize>,
-    /// The organisations that had a turn in this round.
-    had_turn: HashSet<i64>,
+    /// The organisations that began a run in this round.
+    served: HashSet<i64>,
 }
 
-impl Turns {
+impl RunRotation {
     fn begin(&mut self, org: i64) {
         *self.runs.entry(org).or_default() += 1;
-        self.had_turn.insert(org);
+        self.served.insert(org);
     }
 
     fn end(&mut self, org: i64) {
@@ -166,22 +166,22 @@ impl Turns {
         }
     }
 
-    /// The organisations that have the maximum number of runs, or had a turn in this round.
+    /// The organisations that have the maximum number of runs, or began a run in this round.
     pub(super) fn passed_over(&self) -> Vec<i64> {
         let full = self
             .runs
             .iter()
             .filter(|(_, runs)| **runs >= RUNS_OF_ONE_ORGANISATION);
-        let mut passed_over = self.had_turn.clone();
+        let mut passed_over = self.served.clone();
         passed_over.extend(full.map(|(org, _)| *org));
         passed_over.into_iter().collect()
     }
 
-    /// Begins a new round. False if no organisation had a turn in the last one.
+    /// Begins a new round. False if no organisation began a run in the last one.
     pub(super) fn next_round(&mut self) -> bool {
-        let had_turns = !self.had_turn.is_empty();
-        self.had_turn.clear();
-        had_turns
+        let had_any = !self.served.is_empty();
+        self.served.clear();
+        had_any
     }
 }
 
@@ -192,34 +192,34 @@ mod tests {
     #[test]
     fn one_organisation_leaves_room_for_others() {
         const { assert!(RUNS_OF_ONE_ORGANISATION < RUNS_AT_ONCE) };
-        let mut turns = Turns::default();
+        let mut rotation = RunRotation::default();
         for _ in 0..RUNS_OF_ONE_ORGANISATION {
-            assert!(turns.passed_over().is_empty());
-            turns.begin(7);
-            assert!(turns.next_round());
+            assert!(rotation.passed_over().is_empty());
+            rotation.begin(7);
+            assert!(rotation.next_round());
         }
-        assert_eq!(turns.passed_over(), [7]);
-        assert!(!turns.next_round(), "no organisation had a turn");
-        turns.end(7);
-        assert!(turns.passed_over().is_empty());
+        assert_eq!(rotation.passed_over(), [7]);
+        assert!(!rotation.next_round(), "no organisation began a run");
+        rotation.end(7);
+        assert!(rotation.passed_over().is_empty());
         for _ in 1..RUNS_OF_ONE_ORGANISATION {
-            turns.end(7);
+            rotation.end(7);
         }
-        assert!(turns.runs.is_empty());
+        assert!(rotation.runs.is_empty());
     }
 
     #[test]
     fn each_organisation_has_one_turn_in_a_round() {
-        let mut turns = Turns::default();
+        let mut rotation = RunRotation::default();
         for org in [7, 8] {
-            turns.begin(org);
-            turns.end(org);
+            rotation.begin(org);
+            rotation.end(org);
         }
-        let mut passed_over = turns.passed_over();
+        let mut passed_over = rotation.passed_over();
         passed_over.sort_unstable();
         assert_eq!(passed_over, [7, 8]);
-        assert!(turns.next_round());
-        assert!(turns.passed_over().is_empty());
+        assert!(rotation.next_round());
+        assert!(rotation.passed_over().is_empty());
     }
 
     #[tokio::test]
