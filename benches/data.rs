@@ -1,4 +1,4 @@
-//! The data set: an organisation, and statements about it without end, the same at every run.
+//! The data set: an organisation and any number of statements, the same in every run.
 
 use chrono::{DateTime, SecondsFormat};
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ pub const TEAMS: u64 = 50;
 const BEGIN: i64 = 1_704_067_200;
 const SECONDS: u64 = 2 * 365 * 86_400;
 
-/// Rows in the log before anything is measured.
+/// The number of rows in the log before the first measurement.
 pub fn rows() -> u64 {
     match std::env::var("ROLLBOOK_BENCH_ROWS").map(|text| text.parse::<u64>()) {
         Ok(Ok(rows)) if rows >= 1_000 => rows,
@@ -20,7 +20,7 @@ pub fn rows() -> u64 {
     }
 }
 
-/// SplitMix64 (Steele, Lea, Flood 2014): small, fast, and the same everywhere.
+/// A random generator with a fixed sequence: SplitMix64 (Steele, Lea, Flood 2014).
 pub struct Random(u64);
 
 impl Random {
@@ -136,7 +136,7 @@ pub fn statement(random: &mut Random) -> String {
     )
 }
 
-/// Batches of so many statements each.
+/// Bodies with `size` statements each.
 pub fn batches(seed: u64, statements: u64, size: u64) -> Vec<Vec<u8>> {
     let mut random = Random::new(seed);
     (0..statements / size)

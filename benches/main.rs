@@ -1,21 +1,21 @@
-//! How fast Rollbook is, beside what the database does alone: one fixed data set, both sides in the same run.
+//! The speed of Rollbook compared with the database alone: one fixed data set, both sides in the same run.
 //!
 //! ```text
 //! scripts/with-postgres --durable cargo bench                       # everything
-//! scripts/with-postgres --durable cargo bench -- postgres export    # rows whose name has all these words
+//! scripts/with-postgres --durable cargo bench -- postgres export    # lines with all these words in their name
 //! ROLLBOOK_BENCH_ROWS=1000000 scripts/with-postgres --durable cargo bench -- export
 //! ```
 //!
-//! Each figure is the median of three; a ratio of 1 means that Rollbook, through HTTP and with all its rules, is as
-//! fast as the database that is only asked to do the same with its own rows. `docs/benchmarks.md` says what is
-//! compared with what. Where a floor is missed the run fails.
+//! Each figure is the median of three. A ratio of 1 means that Rollbook, through HTTP and with all its rules, is as
+//! fast as the database that only moves its own rows. `docs/benchmarks.md` describes both sides of each line. The run
+//! fails if a ratio is below its floor.
 //!
-//! | file | holds |
+//! | file | content |
 //! | --- | --- |
 //! | `data` | the data set, from a fixed seed |
-//! | `subject` | Rollbook under measurement: a server in this process, and a client that costs little |
-//! | `work` | what is measured, the same on both databases |
-//! | `postgres`, `sqlite` | the database doing the same alone |
+//! | `subject` | Rollbook under measurement: a server in this process, and a client that needs little time |
+//! | `work` | the measured requests, the same on both databases |
+//! | `postgres`, `sqlite` | the same work, done by the database alone |
 
 #![allow(
     clippy::print_stdout,
@@ -34,13 +34,13 @@ mod work;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-/// Every figure is the median of so many.
-const TIMES: usize = 3;
+/// The number of measurements of each line. Its figure is their median.
+const REPETITIONS: usize = 3;
 
 /// One line of the result.
 pub struct Measured {
     what: String,
-    /// How many rows, statements or pages each side did.
+    /// The number of rows, statements or pages of each side.
     items: u64,
     rollbook: Duration,
     database: Duration,
@@ -52,24 +52,24 @@ impl Measured {
         self.database.as_secs_f64() / self.rollbook.as_secs_f64()
     }
 
-    fn missed(&self) -> bool {
+    fn is_below_floor(&self) -> bool {
         self.floor.is_some_and(|floor| self.ratio() < floor)
     }
 }
 
-/// Collects what was measured, of what was asked for.
+/// The selected lines and their results.
 pub struct Bench {
     words: Vec<String>,
-    measured: Vec<Measured>,
+    results: Vec<Measured>,
 }
 
 impl Bench {
-    /// Whether a line with this name is asked for.
-    pub fn wants(&self, what: &str) -> bool {
+    /// Whether the arguments select the line with this name.
+    pub fn selects(&self, what: &str) -> bool {
         self.words.iter().all(|word| what.contains(word.as_str()))
     }
 
-    /// Measures both sides by turns, so that a busy moment of the machine meets both.
+    /// Measures both sides alternately, because the load of the machine changes with time.
     pub fn compare(
         &mut self,
         what: impl Into<String>,
@@ -79,23 +79,23 @@ impl Bench {
         mut database: impl FnMut(usize) -> Duration,
     ) {
         let what = what.into();
-        if !self.wants(&what) {
+        if !self.selects(&what) {
             return;
         }
-        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-        for time in 0..TIMES {
-            ours.push(rollbook(time));
-            theirs.push(database(time));
+        let (mut rollbook_times, mut database_times) = (Vec::new(), Vec::new());
+        for repetition in 0..REPETITIONS {
+            rollbook_times.push(rollbook(repetition));
+            database_times.push(database(repetition));
         }
         let line = Measured {
             what,
             items,
-            rollbook: median(ours),
-            database: median(theirs),
+            rollbook: median(rollbook_times),
+            database: median(database_times),
             floor,
         };
-        eprintln!("{}", told(&line));
-        self.measured.push(line);
+        eprintln!("{}", format_line(&line));
+        self.results.push(line);
     }
 }
 
@@ -104,17 +104,20 @@ fn median(mut times: Vec<Duration>) -> Duration {
     times[times.len() / 2]
 }
 
-/// How long something takes.
-pub fn timed(work: impl FnOnce()) -> Duration {
+/// The duration of the work.
+pub fn measure(work: impl FnOnce()) -> Duration {
     let start = Instant::now();
     work();
     start.elapsed()
 }
 
-fn told(line: &Measured) -> String {
+fn format_line(line: &Measured) -> String {
     let rate = |time: Duration| format!("{:.0}/s", line.items as f64 / time.as_secs_f64());
     let (floor, verdict) = match line.floor {
-        Some(floor) => (format!("{floor:.1}"), if line.missed() { "FAIL" } else { "PASS" }),
+        Some(floor) => (
+            format!("{floor:.1}"),
+            if line.is_below_floor() { "FAIL" } else { "PASS" },
+        ),
         None => ("-".to_owned(), ""),
     };
     format!(
@@ -129,7 +132,7 @@ fn told(line: &Measured) -> String {
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if !arguments.iter().any(|argument| argument == "--bench") {
-        eprintln!("nothing is measured without `cargo bench`");
+        eprintln!("run this with `cargo bench`");
         return ExitCode::SUCCESS;
     }
     let words = arguments
@@ -138,7 +141,7 @@ fn main() -> ExitCode {
         .collect();
     let mut bench = Bench {
         words,
-        measured: Vec::new(),
+        results: Vec::new(),
     };
     sqlite::run(&mut bench);
     postgres::run(&mut bench);
@@ -147,8 +150,11 @@ fn main() -> ExitCode {
         "\n{:<44} {:>12} {:>12} {:>7} {:>6}",
         "what", "rollbook", "database", "ratio", "floor"
     );
-    bench.measured.iter().for_each(|line| println!("{}", told(line)));
-    if bench.measured.iter().any(Measured::missed) {
+    bench
+        .results
+        .iter()
+        .for_each(|line| println!("{}", format_line(line)));
+    if bench.results.iter().any(Measured::is_below_floor) {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS

@@ -1,4 +1,4 @@
-//! PostgreSQL doing the same alone: `pgbench`, `psql \copy`, and SQL by hand through a plain connection.
+//! The same work, done by PostgreSQL alone: `pgbench`, `psql \copy`, and SQL by hand through a plain connection.
 //!
 //! The tables it writes to are copies of Rollbook's own with all their indexes, in a schema `bench` of the same
 //! database, filled with the same rows.
@@ -12,13 +12,13 @@ use sqlx::{AssertSqlSafe, Connection as _};
 use tokio::runtime::Runtime;
 
 use super::subject::Subject;
-use super::{Bench, data, timed, work};
+use super::{Bench, data, measure, work};
 
-/// Where `scripts/with-postgres` says that its cluster is.
+/// The variable in which `scripts/with-postgres` gives the address of its cluster.
 const CLUSTER: &str = "ROLLBOOK_TEST_POSTGRES";
 
-/// The columns of `elearning`, joined, as they are stored but for the times. Labels, times in words and the order
-/// of their characters are left out: it is what the database has to do at least.
+/// The columns of `elearning`, joined. Times are converted, all other values are as they are stored. The database has
+/// to do at least this work.
 const JOINED: &str = "SELECT u.first_name, u.last_name, u.email, u.role, u.job_title, u.language, u.location, \
     u.joined_on, concat_ws(' ', m.first_name, m.last_name), t.name, s.names, u.active, \
     to_timestamp(u.deactivated_at / 1e6), a.action, c.title, c.type, c.content_type, c.id, \
@@ -36,7 +36,7 @@ const JOINED: &str = "SELECT u.first_name, u.last_name, u.email, u.role, u.job_t
 
 const NEWEST_FIRST: &str = " ORDER BY a.happened_at DESC, a.seq DESC";
 
-/// What [`work::QUESTIONS`] ask, by hand.
+/// The conditions of [`work::PAGE_QUERIES`], written by hand.
 const CONDITIONS: [&str; 4] = [
     "",
     " AND a.person IN (SELECT key FROM persons WHERE org = 1 AND user_key = (SELECT key FROM users WHERE org = 1 AND id = 'u77'))",
@@ -45,14 +45,17 @@ const CONDITIONS: [&str; 4] = [
        WHERE x.org = 1 AND y.id = 't7')",
 ];
 
-/// Measures everything on PostgreSQL, where there is one.
+/// Measures everything on PostgreSQL, if a cluster is available.
 pub fn run(bench: &mut Bench) {
     let Ok(cluster) = std::env::var(CLUSTER) else {
-        eprintln!("PostgreSQL is left out: run this within `scripts/with-postgres --durable`");
+        eprintln!("PostgreSQL is not measured: run this within `scripts/with-postgres --durable`");
         return;
     };
     let names = ["ingest of singles", "ingest in batches", "page", "export"];
-    if !names.iter().any(|name| bench.wants(&format!("postgres: {name}"))) {
+    if !names
+        .iter()
+        .any(|name| bench.selects(&format!("postgres: {name}")))
+    {
         return;
     }
     let name = format!("rollbook_bench_{}", std::process::id());
@@ -70,21 +73,21 @@ pub fn run(bench: &mut Bench) {
     export(bench, &subject, &url, &folder);
     if names[..2]
         .iter()
-        .any(|name| bench.wants(&format!("postgres: {name}")))
+        .any(|name| bench.selects(&format!("postgres: {name}")))
     {
-        rival(&url);
+        create_copies(&url);
         batches(bench, &subject, &url, &folder);
         singles(bench, &subject, &url, &folder);
     }
 
     subject.stop();
     sql(&cluster, &format!("DROP DATABASE {name} WITH (FORCE)"));
-    let _ = std::fs::remove_dir_all(&folder); // a unread_body in the temporary folder harms nobody
+    let _ = std::fs::remove_dir_all(&folder); // a remaining temporary folder does no harm
 }
 
 fn pages(bench: &mut Bench, subject: &Subject, url: &str) {
     let runtime = Runtime::new().expect("a runtime starts");
-    for ((name, query), condition) in work::QUESTIONS.into_iter().zip(CONDITIONS) {
+    for ((name, query), condition) in work::PAGE_QUERIES.into_iter().zip(CONDITIONS) {
         let mut connection = subject.connect();
         let mut plain = runtime
             .block_on(PgConnection::connect(url))
@@ -94,9 +97,9 @@ fn pages(bench: &mut Bench, subject: &Subject, url: &str) {
             format!("postgres: {name}"),
             work::PAGES,
             None,
-            |_| work::pages(&mut connection, query),
+            |_| work::read_pages(&mut connection, query),
             |_| {
-                timed(|| {
+                measure(|| {
                     for _ in 0..work::PAGES {
                         let read = sqlx::query(AssertSqlSafe(text.clone())).fetch_all(&mut plain);
                         assert!(
@@ -111,30 +114,30 @@ fn pages(bench: &mut Bench, subject: &Subject, url: &str) {
 }
 
 fn export(bench: &mut Bench, subject: &Subject, url: &str, folder: &Path) {
-    let (ours, theirs) = (folder.join("rollbook.csv"), folder.join("database.csv"));
+    let (rollbook_file, database_file) = (folder.join("rollbook.csv"), folder.join("database.csv"));
     let mut connection = subject.connect();
     let copy = format!(
         "\\copy ({JOINED}{NEWEST_FIRST}) TO '{}' CSV HEADER",
-        theirs.display()
+        database_file.display()
     );
     bench.compare(
         "postgres: export",
         data::rows(),
         Some(1.0),
-        |_| work::export(&mut connection, &ours),
-        |_| timed(|| sql(url, &copy)),
+        |_| work::export(&mut connection, &rollbook_file),
+        |_| measure(|| sql(url, &copy)),
     );
-    if ours.exists() {
+    if rollbook_file.exists() {
         assert_eq!(
-            work::lines(&ours),
-            work::lines(&theirs),
+            work::count_lines(&rollbook_file),
+            work::count_lines(&database_file),
             "both sides write the same rows"
         );
     }
 }
 
-/// Makes the tables that the database writes to alone.
-fn rival(url: &str) {
+/// Creates the copies of the tables to which the database alone writes.
+fn create_copies(url: &str) {
     for table in ["statements", "activities"] {
         sql(
             url,
@@ -155,17 +158,17 @@ fn batches(bench: &mut Bench, subject: &Subject, url: &str, folder: &Path) {
         "postgres: ingest in batches of 100",
         work::BATCHED,
         Some(0.2),
-        |time| {
-            let taken = work::ingest_batches(subject, time);
+        |repetition| {
+            let duration = work::ingest_batches(subject, repetition);
             for table in ["statements", "activities"] {
-                // What the other side has not got yet is what was just written.
+                // The copies do not have the rows that were just written.
                 let new = format!("SELECT * FROM {table} WHERE seq > (SELECT max(seq) FROM bench.{table} WHERE seq < 1000000000)");
                 sql(url, &format!("\\copy ({new}) TO '{}'", file(table).display()));
             }
-            taken
+            duration
         },
         |_| {
-            timed(|| {
+            measure(|| {
                 for table in ["statements", "activities"] {
                     sql(url, &format!("\\copy bench.{table} FROM '{}'", file(table).display()));
                 }
@@ -182,7 +185,7 @@ fn singles(bench: &mut Bench, subject: &Subject, url: &str, folder: &Path) {
         "postgres: ingest of singles at 64 connections",
         work::SINGLES,
         Some(0.3),
-        |time| work::ingest_singles(subject, time),
+        |repetition| work::ingest_singles(subject, repetition),
         |_| {
             let out = run_program(
                 Command::new(program("pgbench"))
@@ -204,7 +207,7 @@ fn singles(bench: &mut Bench, subject: &Subject, url: &str, folder: &Path) {
             let tps = out
                 .lines()
                 .find_map(|line| line.strip_prefix("tps = "))
-                .expect("pgbench tells its rate");
+                .expect("pgbench prints its rate");
             let tps: f64 = tps
                 .split(' ')
                 .next()
@@ -215,7 +218,7 @@ fn singles(bench: &mut Bench, subject: &Subject, url: &str, folder: &Path) {
     );
 }
 
-/// Both rows in one statement, so one round trip and one commit: the quickest way for a client of its own.
+/// The script of pgbench. Both rows are in one statement, which needs one round trip and one commit.
 fn insert_script() -> String {
     let body: String = work::singles(0)[0]
         .iter()
@@ -236,7 +239,7 @@ fn insert_script() -> String {
     )
 }
 
-/// Runs a command of psql's.
+/// Runs SQL with `psql`.
 fn sql(url: &str, text: &str) {
     let mut psql = Command::new(program("psql"));
     psql.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", url]);
@@ -247,19 +250,19 @@ fn sql(url: &str, text: &str) {
 }
 
 fn run_program(command: &mut Command) -> String {
-    let done = command
+    let output = command
         .output()
         .unwrap_or_else(|error| panic!("{:?}: {error}", command.get_program()));
-    let said = String::from_utf8_lossy(&done.stderr);
+    let errors = String::from_utf8_lossy(&output.stderr);
     assert!(
-        done.status.success(),
-        "{:?} failed: {said}",
+        output.status.success(),
+        "{:?} failed: {errors}",
         command.get_program()
     );
-    String::from_utf8_lossy(&done.stdout).into_owned()
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// A program of PostgreSQL's: some systems keep them out of the path.
+/// The path of a program of PostgreSQL. On some systems it is not in `PATH`.
 fn program(name: &str) -> PathBuf {
     let folders = std::fs::read_dir("/usr/lib/postgresql")
         .into_iter()

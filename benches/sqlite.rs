@@ -1,4 +1,4 @@
-//! SQLite doing the same alone: loops through one connection with the settings that Rollbook uses.
+//! The same work, done by SQLite alone: loops through one connection with the settings that Rollbook uses.
 //!
 //! The file it writes to is a copy of Rollbook's own, with all its rows and indexes.
 
@@ -15,9 +15,9 @@ use sqlx::{Arguments as _, AssertSqlSafe, ConnectOptions as _, Row as _, TypeInf
 use tokio::runtime::Runtime;
 
 use super::subject::Subject;
-use super::{Bench, data, timed, work};
+use super::{Bench, data, measure, work};
 
-/// The columns of `elearning`, joined, as they are stored: it is what the database has to do at least.
+/// The columns of `elearning`, joined, as they are stored. The database has to do at least this work.
 const JOINED: &str = "SELECT u.first_name, u.last_name, u.email, u.role, u.job_title, u.language, u.location, \
     u.joined_on, m.first_name || ' ' || m.last_name, t.name, s.names, u.active, u.deactivated_at, a.action, c.title, \
     c.type, c.content_type, c.id, a.happened_at, a.completed, a.expired_at, c.tags, a.success, a.percent, \
@@ -34,7 +34,7 @@ const JOINED: &str = "SELECT u.first_name, u.last_name, u.email, u.role, u.job_t
 
 const NEWEST_FIRST: &str = " ORDER BY a.happened_at DESC, a.seq DESC";
 
-/// What [`work::QUESTIONS`] ask, by hand.
+/// What [`work::PAGE_QUERIES`] ask, by hand.
 const CONDITIONS: [&str; 4] = [
     "",
     " AND a.person IN (SELECT key FROM persons WHERE org = 1 AND user_key = (SELECT key FROM users WHERE org = 1 AND id = 'u77'))",
@@ -46,7 +46,7 @@ const CONDITIONS: [&str; 4] = [
 /// Measures everything on SQLite.
 pub fn run(bench: &mut Bench) {
     let names = ["ingest of singles", "ingest in batches", "page", "export"];
-    if !names.iter().any(|name| bench.wants(&format!("sqlite: {name}"))) {
+    if !names.iter().any(|name| bench.selects(&format!("sqlite: {name}"))) {
         return;
     }
     let folder = std::env::temp_dir().join(format!("rollbook_bench_{}_sqlite", std::process::id()));
@@ -59,30 +59,30 @@ pub fn run(bench: &mut Bench) {
     export(bench, &subject, &mut own, &folder);
     if names[..2]
         .iter()
-        .any(|name| bench.wants(&format!("sqlite: {name}")))
+        .any(|name| bench.selects(&format!("sqlite: {name}")))
     {
         let copy = folder.join("copy.db");
         own.execute(&format!("VACUUM INTO '{}'", copy.display()));
-        let mut rival = Plain::open(&copy);
-        batches(bench, &subject, &mut own, &mut rival);
-        singles(bench, &subject, &mut own, &mut rival);
+        let mut copy_db = Plain::open(&copy);
+        batches(bench, &subject, &mut own, &mut copy_db);
+        singles(bench, &subject, &mut own, &mut copy_db);
     }
     drop(own);
     subject.stop();
-    let _ = std::fs::remove_dir_all(&folder); // a unread_body in the temporary folder harms nobody
+    let _ = std::fs::remove_dir_all(&folder); // a remaining temporary folder does no harm
 }
 
 fn pages(bench: &mut Bench, subject: &Subject, plain: &mut Plain) {
-    for ((name, query), condition) in work::QUESTIONS.into_iter().zip(CONDITIONS) {
+    for ((name, query), condition) in work::PAGE_QUERIES.into_iter().zip(CONDITIONS) {
         let mut connection = subject.connect();
         let text = format!("{JOINED}{condition}{NEWEST_FIRST} LIMIT 50");
         bench.compare(
             format!("sqlite: {name}"),
             work::PAGES,
             None,
-            |_| work::pages(&mut connection, query),
+            |_| work::read_pages(&mut connection, query),
             |_| {
-                timed(|| {
+                measure(|| {
                     (0..work::PAGES)
                         .for_each(|_| assert!(!plain.rows(&text).is_empty(), "{name} has no rows"))
                 })
@@ -92,82 +92,82 @@ fn pages(bench: &mut Bench, subject: &Subject, plain: &mut Plain) {
 }
 
 fn export(bench: &mut Bench, subject: &Subject, plain: &mut Plain, folder: &Path) {
-    let (ours, theirs) = (folder.join("rollbook.csv"), folder.join("database.csv"));
+    let (rollbook_file, database_file) = (folder.join("rollbook.csv"), folder.join("database.csv"));
     let mut connection = subject.connect();
     let text = format!("{JOINED}{NEWEST_FIRST}");
     bench.compare(
         "sqlite: export",
         data::rows(),
         None,
-        |_| work::export(&mut connection, &ours),
-        |_| timed(|| plain.csv(&text, &theirs)),
+        |_| work::export(&mut connection, &rollbook_file),
+        |_| measure(|| plain.write_csv(&text, &database_file)),
     );
-    if ours.exists() {
+    if rollbook_file.exists() {
         assert_eq!(
-            work::lines(&ours),
-            1 + work::lines(&theirs),
+            work::count_lines(&rollbook_file),
+            1 + work::count_lines(&database_file),
             "both sides write the same rows"
         );
     }
 }
 
-fn batches(bench: &mut Bench, subject: &Subject, own: &mut Plain, rival: &mut Plain) {
+fn batches(bench: &mut Bench, subject: &Subject, own: &mut Plain, copy_db: &mut Plain) {
     let new = std::cell::RefCell::new(Vec::new());
     bench.compare(
         "sqlite: ingest in batches of 100",
         work::BATCHED,
         None,
-        |time| {
-            let before = own.last();
-            let taken = work::ingest_batches(subject, time);
-            *new.borrow_mut() = own.since(before);
-            taken
+        |repetition| {
+            let before = own.last_seq();
+            let duration = work::ingest_batches(subject, repetition);
+            *new.borrow_mut() = own.rows_after(before);
+            duration
         },
         |_| {
-            timed(|| {
-                rival.execute("BEGIN IMMEDIATE");
-                new.borrow().iter().for_each(|row| rival.insert(row));
-                rival.execute("COMMIT");
+            measure(|| {
+                copy_db.execute("BEGIN IMMEDIATE");
+                new.borrow().iter().for_each(|row| copy_db.insert(row));
+                copy_db.execute("COMMIT");
             })
         },
     );
 }
 
-fn singles(bench: &mut Bench, subject: &Subject, own: &mut Plain, rival: &mut Plain) {
+fn singles(bench: &mut Bench, subject: &Subject, own: &mut Plain, copy_db: &mut Plain) {
     let new = std::cell::RefCell::new(Vec::new());
     bench.compare(
         "sqlite: ingest of singles at 64 connections",
         work::SINGLES,
         None,
-        |time| {
-            let before = own.last();
-            let taken = work::ingest_singles(subject, time);
-            *new.borrow_mut() = own.since(before);
-            taken
+        |repetition| {
+            let before = own.last_seq();
+            let duration = work::ingest_singles(subject, repetition);
+            *new.borrow_mut() = own.rows_after(before);
+            duration
         },
         |_| {
-            timed(|| {
+            measure(|| {
                 let rows = new.borrow();
                 let (statements, activities) = rows.split_at(rows.len() / 2);
                 for (statement, activity) in statements.iter().zip(activities) {
-                    rival.execute("BEGIN IMMEDIATE");
-                    rival.insert(statement);
-                    rival.insert(activity);
-                    rival.execute("COMMIT");
+                    copy_db.execute("BEGIN IMMEDIATE");
+                    copy_db.insert(statement);
+                    copy_db.insert(activity);
+                    copy_db.execute("COMMIT");
                 }
             })
         },
     );
 }
 
-/// One connection, and a runtime to wait for it.
+/// One connection, and the runtime that drives it.
 struct Plain {
     runtime: Runtime,
     connection: SqliteConnection,
 }
 
 /// A row of one of the two tables.
-struct Kept {
+struct StoredRow {
     table: &'static str,
     values: Vec<Value>,
 }
@@ -195,9 +195,9 @@ impl Plain {
     }
 
     fn execute(&mut self, text: &str) {
-        let done = sqlx::query(AssertSqlSafe(text.to_owned())).execute(&mut self.connection);
+        let query = sqlx::query(AssertSqlSafe(text.to_owned())).execute(&mut self.connection);
         self.runtime
-            .block_on(done)
+            .block_on(query)
             .unwrap_or_else(|error| panic!("{text}: {error}"));
     }
 
@@ -208,29 +208,29 @@ impl Plain {
             .unwrap_or_else(|error| panic!("{text}: {error}"))
     }
 
-    /// The last record.
-    fn last(&mut self) -> i64 {
+    /// The position of the last record.
+    fn last_seq(&mut self) -> i64 {
         self.rows("SELECT max(seq) FROM statements")[0].get(0)
     }
 
-    /// All records after that one: the statements, then their activities.
-    fn since(&mut self, seq: i64) -> Vec<Kept> {
+    /// The rows of all later records: the statements, then their activities.
+    fn rows_after(&mut self, seq: i64) -> Vec<StoredRow> {
         let mut all = Vec::new();
         for table in ["statements", "activities"] {
             let rows = self.rows(&format!(
                 "SELECT * FROM {table} WHERE org = 1 AND seq > {seq} ORDER BY seq"
             ));
-            all.extend(rows.iter().map(|row| Kept {
+            all.extend(rows.iter().map(|row| StoredRow {
                 table,
-                values: (0..row.len()).map(|at| value(row, at)).collect(),
+                values: (0..row.len()).map(|at| column_value(row, at)).collect(),
             }));
         }
         all
     }
 
-    /// Inserts by a statement that is prepared once.
-    fn insert(&mut self, row: &Kept) {
-        let places = vec!["?"; row.values.len()].join(", ");
+    /// Inserts one row by a prepared statement.
+    fn insert(&mut self, row: &StoredRow) {
+        let placeholders = vec!["?"; row.values.len()].join(", ");
         let mut arguments = SqliteArguments::default();
         for value in &row.values {
             match value {
@@ -242,13 +242,13 @@ impl Plain {
             }
             .expect("a value that was read");
         }
-        let text = format!("INSERT INTO {} VALUES ({places})", row.table);
-        let done = sqlx::query_with(AssertSqlSafe(text), arguments).execute(&mut self.connection);
-        self.runtime.block_on(done).expect("a row that was read");
+        let text = format!("INSERT INTO {} VALUES ({placeholders})", row.table);
+        let query = sqlx::query_with(AssertSqlSafe(text), arguments).execute(&mut self.connection);
+        self.runtime.block_on(query).expect("a row that was read");
     }
 
-    /// Reads rows as they come and writes them as CSV.
-    fn csv(&mut self, text: &str, file: &Path) {
+    /// Streams rows into a CSV file.
+    fn write_csv(&mut self, text: &str, file: &Path) {
         let mut out = csv::WriterBuilder::new()
             .buffer_capacity(256 * 1024)
             .from_writer(File::create(file).expect("a file can be written"));
@@ -256,23 +256,23 @@ impl Plain {
         self.runtime.block_on(async {
             while let Some(row) = rows.try_next().await.expect("SQL by hand") {
                 for at in 0..row.len() {
-                    match value(&row, at) {
+                    match column_value(&row, at) {
                         Value::Null => out.write_field(""),
                         Value::Integer(value) => out.write_field(value.to_string()),
                         Value::Real(value) => out.write_field(value.to_string()),
                         Value::Text(value) => out.write_field(value),
                         Value::Blob(value) => out.write_field(value),
                     }
-                    .expect("there is room");
+                    .expect("the file can be written");
                 }
-                out.write_record(None::<&[u8]>).expect("there is room");
+                out.write_record(None::<&[u8]>).expect("the file can be written");
             }
         });
-        out.flush().expect("there is room");
+        out.flush().expect("the file can be written");
     }
 }
 
-fn value(row: &SqliteRow, at: usize) -> Value {
+fn column_value(row: &SqliteRow, at: usize) -> Value {
     let raw = row.try_get_raw(at).expect("a column");
     if raw.is_null() {
         return Value::Null;

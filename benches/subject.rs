@@ -1,5 +1,5 @@
-//! Rollbook under measurement: the real server in this process, and a client that takes as little of the
-//! machine's time as it can, since both share it.
+//! Rollbook under measurement: the real server in this process, and a client that needs little time, because both
+//! share the machine.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -78,16 +78,16 @@ impl Subject {
         subject
     }
 
-    /// Writes the data set and gives a credential.
+    /// Writes the data set. Returns the credential of the measurements.
     fn fill(&self) -> String {
         let mut connection = self.connect();
         let scopes = ["all", "activities/read", "directory", "catalogue"];
-        let made = connection.json(
+        let created = connection.json(
             "POST",
             "/v1/credentials",
             &json!({"name": "bench", "scopes": scopes}),
         );
-        let secret = |name: &str| made[name].as_str().expect("a key and a secret").to_owned();
+        let secret = |name: &str| created[name].as_str().expect("a key and a secret").to_owned();
         for (path, values) in [
             ("/v1/teams", data::teams()),
             ("/v1/users", data::users()),
@@ -108,7 +108,7 @@ impl Subject {
         credential
     }
 
-    /// A connection that is kept.
+    /// A connection for many requests.
     pub fn connect(&self) -> Connection {
         let stream = TcpStream::connect(self.address).expect("the server answers");
         stream.set_nodelay(true).expect("a TCP connection");
@@ -118,7 +118,7 @@ impl Subject {
         }
     }
 
-    /// Sends every body to `/xapi/statements`, over so many connections at once.
+    /// Sends every body to `/xapi/statements` through that number of connections.
     pub fn ingest(&self, bodies: &[Vec<u8>], connections: usize) {
         let next = AtomicUsize::new(0);
         std::thread::scope(|scope| {
@@ -135,15 +135,15 @@ impl Subject {
 
     /// Stops the server and waits until it has closed its database.
     pub fn stop(self) {
-        let _ = self.stop.send(()); // it may have ended by itself, which the next line tells
+        let _ = self.stop.send(()); // the server may have ended already; the next line reports its error
         let ended = self.runtime.block_on(self.running);
         ended
             .expect("the server does not panic")
-            .expect("the server ends well");
+            .expect("the server ends without an error");
     }
 }
 
-/// A connection of HTTP/1.1 to the server.
+/// An HTTP/1.1 connection to the server.
 pub struct Connection {
     stream: BufReader<TcpStream>,
     authorization: String,
@@ -153,10 +153,10 @@ impl Connection {
     fn json(&mut self, method: &str, path: &str, body: &Value) -> Value {
         let mut answer = Vec::new();
         self.send(method, path, body.to_string().as_bytes(), &mut answer);
-        serde_json::from_slice(&answer).expect("JSON is answered")
+        serde_json::from_slice(&answer).expect("the answer is JSON")
     }
 
-    /// Reads one address, and gives the size of what is there.
+    /// Sends a GET request. Returns the size of the body.
     pub fn get(&mut self, path: &str, sink: &mut impl Write) -> usize {
         self.send("GET", path, &[], sink)
     }
@@ -189,7 +189,7 @@ impl Connection {
         if !status.contains(" 20") {
             let mut problem = String::new();
             let end = length.unwrap_or(0) as u64;
-            let _ = self.stream.by_ref().take(end).read_to_string(&mut problem); // only to be shown
+            let _ = self.stream.by_ref().take(end).read_to_string(&mut problem); // the text is only for the message
             panic!("{method} {path}: {status}\n{problem}");
         }
         match length {
@@ -214,9 +214,9 @@ impl Connection {
         let mut left = length;
         while left > 0 {
             let part = self.stream.fill_buf().expect("the server answers");
-            assert!(!part.is_empty(), "the answer broke off");
+            assert!(!part.is_empty(), "the answer is incomplete");
             let taken = part.len().min(left);
-            sink.write_all(&part[..taken]).expect("there is room");
+            sink.write_all(&part[..taken]).expect("the sink takes the bytes");
             self.stream.consume(taken);
             left -= taken;
         }

@@ -1,4 +1,4 @@
-//! What is measured, the same on both databases.
+//! The measured requests, the same on both databases.
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -6,14 +6,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::data::{self, Random};
+use super::measure;
 use super::subject::{Connection, Subject};
-use super::timed;
 
-/// Statements that are sent one by one, in each of the three times.
+/// Statements of one measurement that are sent one by one.
 pub const SINGLES: u64 = 12_800;
 /// Connections that send them.
 pub const SINGLE_CONNECTIONS: usize = 64;
-/// Statements that are sent in batches, in each of the three times.
+/// Statements of one measurement that are sent in batches.
 pub const BATCHED: u64 = 20_000;
 /// Statements of a batch.
 pub const BATCH: u64 = 100;
@@ -22,8 +22,8 @@ pub const BATCH_CONNECTIONS: usize = 4;
 /// Pages that are read one after the other.
 pub const PAGES: u64 = 200;
 
-/// A page of the log that is asked for: its name, and the query behind `/v1/activities?limit=50`.
-pub const QUESTIONS: [(&str, &str); 4] = [
+/// The measured pages of the log: the name of the line, and what follows `/v1/activities?limit=50` in the address.
+pub const PAGE_QUERIES: [(&str, &str); 4] = [
     ("page", ""),
     ("page of one user", "&user=u77"),
     (
@@ -33,35 +33,35 @@ pub const QUESTIONS: [(&str, &str); 4] = [
     ("page of one team", "&team=t7"),
 ];
 
-/// The statements of a time, each alone in its body.
-pub fn singles(time: usize) -> Vec<Vec<u8>> {
-    let mut random = Random::new(1_000 + time as u64);
+/// The statements of one measurement, each alone in its body.
+pub fn singles(repetition: usize) -> Vec<Vec<u8>> {
+    let mut random = Random::new(1_000 + repetition as u64);
     (0..SINGLES)
         .map(|_| data::statement(&mut random).into_bytes())
         .collect()
 }
 
-/// The statements of a time, in batches.
-pub fn batches(time: usize) -> Vec<Vec<u8>> {
-    data::batches(2_000 + time as u64, BATCHED, BATCH)
+/// The statements of one measurement, in batches.
+pub fn batches(repetition: usize) -> Vec<Vec<u8>> {
+    data::batches(2_000 + repetition as u64, BATCHED, BATCH)
 }
 
-/// Sends them.
-pub fn ingest_singles(subject: &Subject, time: usize) -> Duration {
-    let bodies = singles(time);
-    timed(|| subject.ingest(&bodies, SINGLE_CONNECTIONS))
+/// Sends the single statements of one measurement.
+pub fn ingest_singles(subject: &Subject, repetition: usize) -> Duration {
+    let bodies = singles(repetition);
+    measure(|| subject.ingest(&bodies, SINGLE_CONNECTIONS))
 }
 
-/// Sends them.
-pub fn ingest_batches(subject: &Subject, time: usize) -> Duration {
-    let bodies = batches(time);
-    timed(|| subject.ingest(&bodies, BATCH_CONNECTIONS))
+/// Sends the batches of one measurement.
+pub fn ingest_batches(subject: &Subject, repetition: usize) -> Duration {
+    let bodies = batches(repetition);
+    measure(|| subject.ingest(&bodies, BATCH_CONNECTIONS))
 }
 
-/// Reads a page again and again.
-pub fn pages(connection: &mut Connection, query: &str) -> Duration {
+/// Reads the same page [`PAGES`] times.
+pub fn read_pages(connection: &mut Connection, query: &str) -> Duration {
     let path = format!("/v1/activities?limit=50{query}");
-    timed(|| {
+    measure(|| {
         for _ in 0..PAGES {
             assert!(
                 connection.get(&path, &mut std::io::sink()) > 1_000,
@@ -71,16 +71,16 @@ pub fn pages(connection: &mut Connection, query: &str) -> Duration {
     })
 }
 
-/// Writes the whole log to a file as CSV, and gives its lines without the heading.
+/// Exports the whole log to a file as CSV.
 pub fn export(connection: &mut Connection, file: &Path) -> Duration {
-    timed(|| {
+    measure(|| {
         let mut out = BufWriter::new(File::create(file).expect("a file can be written"));
         connection.get("/v1/activities/export.csv?columns=elearning", &mut out);
     })
 }
 
-/// The lines of a file.
-pub fn lines(file: &Path) -> u64 {
+/// The number of lines of a file.
+pub fn count_lines(file: &Path) -> u64 {
     let bytes = std::fs::read(file).expect("the file was written");
     bytes.iter().filter(|byte| **byte == b'\n').count() as u64
 }

@@ -14,6 +14,8 @@ pub mod keyed;
 pub mod keyed_limit;
 pub mod list;
 pub mod merge_patch;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod timestamp;
 
 pub use clock::{Clock, Timestamp};

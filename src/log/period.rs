@@ -177,6 +177,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::base::testing::at;
 
     fn zone(name: &str) -> Tz {
         name.parse().unwrap()
@@ -184,10 +185,6 @@ mod tests {
 
     fn day(text: &str) -> NaiveDate {
         text.parse().unwrap()
-    }
-
-    fn at(text: &str) -> Timestamp {
-        DateTime::parse_from_rfc3339(text).unwrap().to_utc().into()
     }
 
     fn start(text: &str, name: &str) -> String {

@@ -1,8 +1,7 @@
 //! Sample rows and lookups for the tests of this module.
 
-use crate::base::clock::Timestamp;
 use crate::base::ids::{ContentId, StatementId, UserId};
-use crate::base::timestamp;
+pub(super) use crate::base::testing::at;
 use crate::catalogue::{ContentFormat, LearningType};
 use crate::record::Origin;
 
@@ -11,10 +10,6 @@ use super::projection::{Projected, Score};
 use super::row::{
     ContentDetails, ContentKey, PersonDetails, PersonKey, Row, UserDetails, VerbDetails, VerbKey,
 };
-
-pub(super) fn at(text: &str) -> Timestamp {
-    timestamp::parse(text).unwrap()
-}
 
 pub(super) fn projected() -> Projected {
     Projected {

@@ -4,14 +4,11 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::base::testing::at;
 use crate::catalogue::CertificateRule;
 use crate::record::{AwardedCertificate, CalendarDuration, Duration, Limits, Version, parse_statement};
 
 const ADL: &str = "http://adlnet.gov/expapi/verbs/";
-
-fn at(text: &str) -> Timestamp {
-    crate::base::timestamp::parse(text).unwrap()
-}
 
 fn statement(verb: &str, result: Value) -> Statement {
     let value = json!({

@@ -95,14 +95,10 @@ pub fn key_and_label(dimension: Dimension, number: i64) -> Option<KeyAndLabel> {
 
 #[cfg(test)]
 mod tests {
-    use chrono::DateTime;
     use proptest::prelude::*;
 
     use super::*;
-
-    fn at(text: &str) -> Timestamp {
-        DateTime::parse_from_rfc3339(text).unwrap().to_utc().into()
-    }
+    use crate::base::testing::at;
 
     fn date(zone: &str, text: &str) -> String {
         Calendar::new(zone.parse().unwrap()).date_of(at(text)).to_string()

@@ -201,13 +201,7 @@ fn group_digits(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn at(text: &str) -> Timestamp {
-        chrono::DateTime::parse_from_rfc3339(text)
-            .unwrap()
-            .to_utc()
-            .into()
-    }
+    use crate::base::testing::at;
 
     #[test]
     fn window_of_whole_days_is_formatted_as_dates() {

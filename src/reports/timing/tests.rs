@@ -2,10 +2,7 @@ use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 
 use super::*;
-
-fn at(text: &str) -> Timestamp {
-    DateTime::parse_from_rfc3339(text).unwrap().to_utc().into()
-}
+use crate::base::testing::at;
 
 fn timing(days: RunDays, time: &str, zone: &str) -> Timing {
     Timing {

@@ -5,16 +5,12 @@ mod in_reports;
 use proptest::prelude::*;
 
 use super::*;
-use crate::base::timestamp;
+use crate::base::testing::at;
 use crate::log::action::Action;
 use crate::log::cursor::Position;
 use crate::log::filter::{MAX_VALUE_CHARACTERS, MAX_VALUES, ResultFilter};
 
 const BINDING: &str = "acme/user:ada /v1/activities";
-
-fn at(text: &str) -> Timestamp {
-    timestamp::parse(text).unwrap()
-}
 
 fn context() -> ParseContext<'static> {
     ParseContext::list(at("2026-02-12T20:00:00Z"), Tz::Europe__London, BINDING)
