@@ -192,8 +192,8 @@ pub struct ContentInput {
     pub expires_after: Option<String>,
     /// The certificate that a completion earns.
     pub certificate: Option<Certificate>,
-    /// When the pass mark, time limit, expiry and certificate begin. Default: now. Earlier results stay as they are. The
-    /// first value that is ever set also covers the time before it.
+    /// When the pass mark, time limit, expiry and certificate begin: they count from then on only. Default: now, and a
+    /// first value then also covers the past. Earlier results stay as they are.
     #[schema(value_type = Option<String>, format = DateTime, write_only)]
     pub effective_from: Option<Timestamp>,
 }

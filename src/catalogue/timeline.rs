@@ -2,7 +2,7 @@
 //!
 //! The demands are stored as a list of snapshots, each with the time from which it counts. Demands may be set for a time
 //! in the past. Each field then counts until the next snapshot that changed this field; snapshots that changed other
-//! fields do not end it.
+//! fields do not end it. A first value that is set without a time counts from [`ALWAYS`] on.
 
 use crate::base::clock::Timestamp;
 
@@ -11,8 +11,55 @@ use super::demands::{DemandHistory, Demands};
 /// Times and the demands that begin then, in order of time. No time occurs twice.
 pub type Snapshots = Vec<(Timestamp, Demands)>;
 
+/// The time from which a value counts that covers the whole past.
+pub const ALWAYS: Timestamp = Timestamp::from_micros(i64::MIN);
+
+/// Sets `demands` from `effective_from` on, or else from `now` on. Returns the new snapshots.
+///
+/// Without `effective_from`, the first value of a field also covers the past: nothing is known about an earlier time.
+pub fn set_demands(
+    snapshots: Snapshots,
+    effective_from: Option<Timestamp>,
+    now: Timestamp,
+    demands: &Demands,
+) -> Snapshots {
+    let from = effective_from.unwrap_or(now);
+    if history(&snapshots).at(from) == *demands {
+        return snapshots;
+    }
+    let snapshots = match effective_from {
+        Some(_) => snapshots,
+        None => set_first_values(snapshots, now, demands),
+    };
+    set_from(snapshots, from, demands.clone())
+}
+
+/// Sets the fields that have had no value up to `now`, from [`ALWAYS`] on.
+fn set_first_values(snapshots: Snapshots, now: Timestamp, demands: &Demands) -> Snapshots {
+    let until_now = snapshots.partition_point(|(at, _)| *at <= now);
+    let mut first = match snapshots.first() {
+        Some((ALWAYS, demands)) => demands.clone(),
+        _ => Demands::default(),
+    };
+    let earlier = snapshots.get(..until_now).unwrap_or_default();
+    let never_set = |is_set: fn(&Demands) -> bool| !earlier.iter().any(|(_, demands)| is_set(demands));
+    if never_set(|demands| demands.pass_mark.is_some()) {
+        first.pass_mark = demands.pass_mark;
+    }
+    if never_set(|demands| demands.time_limit.is_some()) {
+        first.time_limit.clone_from(&demands.time_limit);
+    }
+    if never_set(|demands| demands.expires_after.is_some()) {
+        first.expires_after.clone_from(&demands.expires_after);
+    }
+    if never_set(|demands| demands.certificate.is_some()) {
+        first.certificate.clone_from(&demands.certificate);
+    }
+    set_from(snapshots, ALWAYS, first)
+}
+
 /// Sets `demands` from `from` on, each field until its next change. Returns the new snapshots.
-pub fn set_from(mut snapshots: Snapshots, from: Timestamp, demands: Demands) -> Snapshots {
+fn set_from(mut snapshots: Snapshots, from: Timestamp, demands: Demands) -> Snapshots {
     let place = snapshots.partition_point(|(at, _)| *at < from);
     let before = match place.checked_sub(1).and_then(|index| snapshots.get(index)) {
         Some((_, demands)) => demands.clone(),
@@ -124,10 +171,50 @@ mod tests {
                 (30, Some(80.0))
             ]
         );
+        assert_eq!(history(&snapshots).at(at(9)), Demands::default());
+        assert_eq!(history(&snapshots).at(at(17)).time_limit, None);
+    }
+
+    #[test]
+    fn first_value_without_a_time_covers_the_past() {
+        let snapshots = set_demands(Vec::new(), None, at(10), &demands(Some(50), None));
+        assert_eq!(snapshots, [(ALWAYS, demands(Some(50), None))]);
+        // The limit is set for the first time, the mark is not.
+        let snapshots = set_demands(snapshots, None, at(20), &demands(Some(80), Some(9)));
         assert_eq!(
-            history(&snapshots).at(at(17)).time_limit,
-            Some(limit(9)),
-            "the first value covers the time before it"
+            snapshots,
+            [
+                (ALWAYS, demands(Some(50), Some(9))),
+                (at(20), demands(Some(80), Some(9)))
+            ]
+        );
+        let removed = set_demands(snapshots, None, at(30), &demands(None, None));
+        let again = set_demands(removed, None, at(40), &demands(Some(90), None));
+        assert_eq!(history(&again).at(at(35)), demands(None, None));
+    }
+
+    #[test]
+    fn first_value_with_a_time_counts_from_then_on_only() {
+        let snapshots = set_demands(Vec::new(), Some(at(10)), at(50), &demands(Some(50), None));
+        assert_eq!(snapshots, [(at(10), demands(Some(50), None))]);
+        assert_eq!(history(&snapshots).at(at(9)), Demands::default());
+        // Also if another demand covers the past.
+        let snapshots = set_demands(Vec::new(), None, at(10), &demands(Some(50), None));
+        let snapshots = set_demands(snapshots, Some(at(20)), at(50), &demands(Some(50), Some(9)));
+        assert_eq!(history(&snapshots).at(at(19)), demands(Some(50), None));
+        assert_eq!(history(&snapshots).at(at(20)), demands(Some(50), Some(9)));
+    }
+
+    #[test]
+    fn first_value_covers_the_past_although_a_later_one_is_planned() {
+        let planned = set_demands(Vec::new(), Some(at(90)), at(10), &demands(Some(80), None));
+        let snapshots = set_demands(planned, None, at(20), &demands(Some(50), None));
+        assert_eq!(
+            snapshots,
+            [
+                (ALWAYS, demands(Some(50), None)),
+                (at(90), demands(Some(80), None))
+            ]
         );
     }
 

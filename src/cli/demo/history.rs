@@ -305,7 +305,7 @@ mod tests {
         let now = Timestamp::from_micros(1_800_000_000_000_000);
         let mut random = Random::new(1);
         let staff = people::staff(&mut random, now, 200);
-        let texts: Vec<String> = contents::first(now).iter().map(Value::to_string).collect();
+        let texts: Vec<String> = contents::first().iter().map(Value::to_string).collect();
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         let catalogue: Vec<ContentDraft> = parse_batch(&texts, 8).unwrap();
         let events = history(&mut random, now, &staff, &catalogue, 20_000);

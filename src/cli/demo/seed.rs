@@ -221,7 +221,7 @@ fn drafts<T: KeyedDraft>(bodies: &[Value]) -> Result<Vec<T>, Refusal> {
 
 /// Writes the first state of the catalogue and its changes. Returns the current state.
 async fn write_catalogue(store: &Store, org: &OrgId, now: Timestamp) -> Result<Vec<ContentDraft>, SeedError> {
-    let mut contents = drafts::<ContentDraft>(&contents::first(now))?;
+    let mut contents = drafts::<ContentDraft>(&contents::first())?;
     store.put_all::<Contents>(org, &contents).await?;
     let changes = drafts::<ContentDraft>(&contents::changes(now))?;
     store.put_all::<Contents>(org, &changes).await?;

@@ -7,7 +7,7 @@ mod adoption;
 
 use crate::base::clock::Timestamp;
 use crate::base::fold;
-use crate::catalogue::timeline::{Snapshots, history, set_from};
+use crate::catalogue::timeline::{Snapshots, history, set_demands};
 use crate::catalogue::{Content, ContentDraft, ContentFilter, ContentFormat, Demands, LearningType};
 
 use crate::store::db::columns::{IntoValue as _, columns, table_row};
@@ -221,12 +221,7 @@ impl Collection for Contents {
         now: Timestamp,
     ) -> StoredContent {
         let old_snapshots = before.map(|before| before.snapshots.clone()).unwrap_or_default();
-        let from = draft.effective_from.unwrap_or(now);
-        let snapshots = if history(&old_snapshots).at(from) == draft.demands {
-            old_snapshots
-        } else {
-            set_from(old_snapshots, from, draft.demands.clone())
-        };
+        let snapshots = set_demands(old_snapshots, draft.effective_from, now, &draft.demands);
         let mut content = Content {
             id: draft.id.to_string(),
             iri: before.map_or_else(|| home_page.iri(draft), |before| before.content.iri.clone()),

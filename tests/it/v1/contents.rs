@@ -181,13 +181,12 @@ async fn raised_pass_mark_does_not_change_past_results(server: &TestServer) {
     let raised = admin.patch("/v1/contents/q", &json!({"pass_mark": 80})).await.expect(200).json();
     assert_eq!(raised["pass_mark"], json!(80.0));
     assert_eq!(actions().await, "completed completed");
-    // A demand with an earlier `effective_from` changes past results. The first value also applies to the
-    // time before it.
+    // A demand with an earlier `effective_from` changes past results, but not those before it.
     let retroactive = json!({"pass_mark": 70, "effective_from": "2026-02-01T00:00:00Z"});
     let now = admin.patch("/v1/contents/q", &retroactive).await.expect(200).json();
     assert_eq!(now["pass_mark"], json!(80.0), "later values stay in force");
     assert!(now.get("effective_from").is_none());
-    assert_eq!(actions().await, "failed failed");
+    assert_eq!(actions().await, "completed failed");
     let before = json!({"pass_mark": 55, "effective_from": "2026-01-01T00:00:00Z"});
     admin.patch("/v1/contents/q", &before).await.expect(200);
     assert_eq!(actions().await, "completed failed");
@@ -195,6 +194,52 @@ async fn raised_pass_mark_does_not_change_past_results(server: &TestServer) {
     let before = json!({"pass_mark": 61, "effective_from": "2026-01-01T00:00:00Z"});
     admin.patch("/v1/contents/q", &before).await.expect(200);
     assert_eq!(actions().await, "failed failed");
+}
+
+#[apply(both_databases)]
+async fn first_demand_with_a_time_counts_from_then_on_only(server: &TestServer) {
+    let admin = server.person("admin", "root");
+    admin.put("/v1/users/ada", &user("ada")).await.expect(201);
+    let from = "2026-01-01T00:00:00Z";
+    let demanding = |id: &str| {
+        content(id, "quiz")
+            .set("pass_mark", 80)
+            .set("expires_after", "P1M")
+            .set("time_limit", "PT1M")
+            .set("certificate", json!({"name": "Warden"}))
+    };
+    admin
+        .put("/v1/contents/with-time", &demanding("with-time").set("effective_from", from))
+        .await
+        .expect(201);
+    admin.put("/v1/contents/without", &demanding("without")).await.expect(201);
+    // Another demand has covered the past before.
+    admin.put("/v1/contents/later", &content("later", "quiz").set("pass_mark", 10)).await.expect(201);
+    admin.put("/v1/contents/later", &demanding("later").set("effective_from", from)).await.expect(200);
+    admin.post("/v1/contents/batch", &[demanding("batch").set("effective_from", from)]).await.expect(200);
+    for id in ["with-time", "without", "later", "batch"] {
+        for at in ["2025-12-31T23:59:59.999Z", from] {
+            let attempt = activity("ada", "completed")
+                .set("content", id)
+                .set("happened_at", at)
+                .set("result", json!({"score": 90, "total_time": "PT2M"}));
+            admin.post("/v1/activities", &attempt).await.expect(201);
+        }
+    }
+    for (id, before) in
+        [("with-time", json!(null)), ("without", json!(true)), ("later", json!(true)), ("batch", json!(null))]
+    {
+        let rows = admin.list(&format!("/v1/activities?sort=happened_at&content={id}"), "activities").await;
+        let covers_past = id == "without";
+        assert_eq!(rows[0]["result"]["success"], before, "{id}");
+        assert_eq!(rows[0]["expired_at"].is_null(), !covers_past, "{id}");
+        assert_eq!(rows[0]["certificate"].is_null(), !covers_past, "{id}");
+        assert_eq!(rows[0]["result"]["time_limit_exceeded"].is_null(), !covers_past, "{id}");
+        assert_eq!(rows[1]["result"]["success"], true, "{id}");
+        assert_eq!(rows[1]["expired_at"], "2026-02-01T00:00:00.000Z", "{id}");
+        assert_eq!(rows[1]["certificate"]["name"], "Warden", "{id}");
+        assert_eq!(rows[1]["result"]["time_limit_exceeded"], true, "{id}");
+    }
 }
 
 #[apply(both_databases)]

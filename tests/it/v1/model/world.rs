@@ -60,8 +60,17 @@ pub struct Content {
     pub cpd_labels: Vec<String>,
     pub source: Option<String>,
     pub archived: bool,
-    /// The demands and when each takes effect, the oldest first.
-    pub demands: Vec<(Micros, Demands)>,
+    /// The changes of the demands, the oldest first.
+    pub demands: Vec<DemandChange>,
+}
+
+/// Demands that apply from a time on.
+#[derive(Debug, Clone)]
+pub struct DemandChange {
+    pub from: Micros,
+    /// The request contained the time. Otherwise it is the time of the request.
+    pub with_time: bool,
+    pub demands: Demands,
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -209,20 +218,18 @@ impl Content {
         }
     }
 
-    /// The value that applies at this time. The first value also applies to the time before it; an unset
-    /// value does not count as first.
+    /// The value that applies at this time: the last one that is set for it or for an earlier time. The first
+    /// value applies to the time before it too, if it was set without a time.
     fn demand_at<T>(&self, at: Micros, value_of: impl Fn(&Demands) -> Option<T>) -> Option<T> {
         let mut found = None;
         let mut any = false;
-        for (from, demands) in &self.demands {
-            let value = value_of(demands);
-            if !any && value.is_none() {
-                continue;
-            }
-            if !any || *from <= at {
+        for change in &self.demands {
+            let value = value_of(&change.demands);
+            let is_first = !any && value.is_some();
+            any |= is_first;
+            if change.from <= at || (is_first && !change.with_time) {
                 found = value;
             }
-            any = true;
         }
         found
     }

@@ -116,7 +116,9 @@ pub(super) fn user_body(user: &User) -> Body {
 }
 
 pub(super) fn content_body(content: &Content) -> Body {
-    let (from, demands) = content.demands.last().cloned().unwrap_or_default();
+    let change = content.demands.last();
+    let from = change.filter(|change| change.with_time).map(|change| rfc3339(change.from));
+    let demands = change.map(|change| change.demands.clone()).unwrap_or_default();
     let duration = |months: Months| format!("P{}M", months.0);
     let certificate = demands.certificate.map(|(name, good_for)| {
         Body::default().set("name", name).set_option("expires_after", good_for.map(duration))
@@ -134,5 +136,5 @@ pub(super) fn content_body(content: &Content) -> Body {
         .set_option("pass_mark", demands.pass_mark)
         .set_option("expires_after", demands.expires_after.map(duration))
         .set_option("certificate", certificate)
-        .set("effective_from", rfc3339(from))
+        .set_option("effective_from", from)
 }

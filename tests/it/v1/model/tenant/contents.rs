@@ -9,7 +9,7 @@ use crate::support::builders::Body;
 use crate::support::http::encode_segment;
 use crate::support::random::Random;
 use crate::v1::model::question::DAY;
-use crate::v1::model::world::{Content, Demands, Months};
+use crate::v1::model::world::{Content, DemandChange, Demands, Micros, Months};
 use crate::v1::model::{CPD_LABELS, SOURCES, TAGS};
 
 impl Tenant {
@@ -43,7 +43,7 @@ impl Tenant {
                     .unwrap_or_default(),
                 source: random.maybe(40, |random| (*random.pick(SOURCES)).to_owned()),
                 archived: random.percent(20),
-                demands: vec![(from, random_demands(random))],
+                demands: vec![random_change(random, from, now)],
                 id,
                 iri,
             };
@@ -66,9 +66,9 @@ impl Tenant {
                 .maybe(70, |random| (*random.pick(&["video", "audio", "document", "course"])).to_owned());
             content.tags = random.some(&to_strings(TAGS), 2);
             content.archived = random.percent(30);
-            let last = content.demands.last().map_or(now - 900 * DAY, |(from, _)| *from);
+            let last = content.demands.last().map_or(now - 900 * DAY, |change| change.from);
             let from = (last + random.between(1, 200) * DAY).min(now);
-            content.demands.push((from, random_demands(random)));
+            content.demands.push(random_change(random, from, now));
             let path = format!("/v1/contents/{}", encode_segment(&content.id));
             let body = content_body(content);
             self.admin.put(&path, &body).await.expect(200);
@@ -80,7 +80,7 @@ impl Tenant {
             content.title = Some(random_title(random));
             content.kind = Some("item".into());
             content.content_type = Some("video".into());
-            content.demands = vec![(now - 2_000 * DAY, random_demands(random))];
+            content.demands = vec![random_change(random, now - 2_000 * DAY, now)];
             let path = format!("/v1/contents/{}", encode_segment(&content.id));
             let body = content_body(content);
             self.admin.put(&path, &body).await.expect(201);
@@ -108,6 +108,13 @@ impl Tenant {
             }
         }
     }
+}
+
+/// A change with the time `from`, or without a time.
+fn random_change(random: &mut Random, from: Micros, now: Micros) -> DemandChange {
+    let with_time = random.percent(60);
+    let from = if with_time { from } else { now };
+    DemandChange { from, with_time, demands: random_demands(random) }
 }
 
 fn random_demands(random: &mut Random) -> Demands {
