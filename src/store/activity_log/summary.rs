@@ -26,7 +26,6 @@ use crate::store::db::columns::columns;
 use crate::store::db::database::Sql;
 use crate::store::db::{Store, StoreError};
 use crate::store::directory::reach::push_team_tree;
-use crate::store::ingest::demands::{kind_from, type_from};
 
 /// The number of rows with one lookup of their persons and contents.
 const ROWS_PER_LOOKUP: usize = 8_192;
@@ -159,11 +158,13 @@ impl<'a> GroupLookups<'a> {
                 let select = Sql::new(
                     "SELECT key, type, content_type FROM contents WHERE org = $1 AND key IN LIST($2)",
                 );
-                let contents: Vec<(i64, Option<i16>, Option<i16>)> =
+                let contents: Vec<(i64, Option<LearningType>, Option<ContentFormat>)> =
                     self.store.db().fetch_rows(select.with(org).with(new)).await?;
-                kinds.extend(contents.into_iter().map(|(key, learning_type, format)| {
-                    (key, (type_from(learning_type), kind_from(format)))
-                }));
+                kinds.extend(
+                    contents
+                        .into_iter()
+                        .map(|(key, learning_type, format)| (key, (learning_type, format))),
+                );
             }
         }
         Ok(())

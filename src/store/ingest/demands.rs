@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::base::clock::Timestamp;
 use crate::catalogue::timeline::history;
-use crate::catalogue::{ContentFormat, DemandHistory, Demands, LearningType};
+use crate::catalogue::{DemandHistory, Demands};
 use crate::store::db::StoreError;
 use crate::store::db::columns::columns;
 use crate::store::db::database::Sql;
@@ -13,14 +13,6 @@ use crate::store::db::rows::Reads;
 
 /// The demands of a content from each time on, in the order of time.
 pub(crate) type Snapshots = Vec<(Timestamp, Demands)>;
-
-pub(crate) fn type_from(code: Option<i16>) -> Option<LearningType> {
-    code.and_then(LearningType::from_code)
-}
-
-pub(crate) fn kind_from(code: Option<i16>) -> Option<ContentFormat> {
-    code.and_then(ContentFormat::from_code)
-}
 
 columns! {
     struct DemandsRow {
