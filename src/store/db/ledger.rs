@@ -39,6 +39,8 @@ pub(crate) struct OrgTx {
     /// The ledger as it was at the begin of the transaction.
     initial: Ledger,
     writing: Writing,
+    /// Whether contents were marked whose rows the background projects again.
+    marks_contents: bool,
     // Dropped last, after the connection was given back.
     _permit: WritingPermit,
 }
@@ -123,6 +125,7 @@ impl Store {
             org,
             initial: ledger.clone(),
             ledger,
+            marks_contents: false,
             _permit: permit,
         })
     }
@@ -256,6 +259,11 @@ impl OrgTx {
         self.tx.insert(table, columns, rows).await
     }
 
+    /// Wakes the background that projects rows again, after the commit.
+    pub(crate) fn wake_reprojection(&mut self) {
+        self.marks_contents = true;
+    }
+
     /// Commits all changes.
     pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
         if self.ledger != self.initial {
@@ -270,6 +278,10 @@ impl OrgTx {
             self.tx.execute(update).await?;
         }
         self.tx.commit().await?;
+        if self.marks_contents {
+            // Before the commit, the background would not find the contents.
+            self.store.reprojection().notify_one();
+        }
         self.store.remember_key(&self.id, self.org);
         Ok(())
     }

@@ -55,9 +55,7 @@ impl OrgTx {
         let select = Sql::new("SELECT seq FROM activities WHERE org = $1 AND content = $2 LIMIT $3");
         let select = select.with(self.org).with(content).with(MAX_AT_ONCE as i64 + 1);
         if self.fetch_all(select).await?.len() > MAX_AT_ONCE {
-            self.mark_for_reprojection(content).await?;
-            self.store().reprojection().notify_one();
-            return Ok(());
+            return self.mark_for_reprojection(content).await;
         }
         let facts = self.fetch_facts(content).await?;
         let mut position = Some(START);
@@ -69,6 +67,7 @@ impl OrgTx {
 
     /// Marks a content for the background.
     pub(crate) async fn mark_for_reprojection(&mut self, content: i64) -> Result<(), StoreError> {
+        self.wake_reprojection();
         self.set_reprojecting(content, true).await
     }
 
