@@ -40,7 +40,7 @@ pub use progress::ProgressOptions;
 
 use crate::access::Scoped;
 use crate::base::clock::Timestamp;
-use crate::log::progress::State;
+use crate::log::progress::StatusFilter;
 use crate::log::{Filter, Sort};
 use crate::store::{ContentProgress, Detail, Store, StoreError};
 
@@ -112,8 +112,7 @@ pub async fn ndjson(
     Blocks::start(rows, lines, permit, STALLED).await
 }
 
-/// Exports the progress of people as CSV. If `states` is not empty, only people in one of these states are exported. See
-/// [`csv()`].
+/// Exports the progress of the people that `filter` selects as CSV. See [`csv()`].
 ///
 /// # Errors
 ///
@@ -121,13 +120,13 @@ pub async fn ndjson(
 pub async fn progress_csv(
     store: &Store,
     progress: ContentProgress,
-    states: Vec<State>,
+    filter: StatusFilter,
     options: ProgressOptions,
     permit: impl Send + 'static,
 ) -> Result<Blocks, ExportError> {
     let fields = store.custom_fields(progress.org()).await?;
     let lines = progress::Lines::new(progress.content(), options, fields);
-    Blocks::start(progress.stream_people(states), lines, permit, STALLED).await
+    Blocks::start(progress.stream_people(filter), lines, permit, STALLED).await
 }
 
 /// A writer that converts rows to lines.

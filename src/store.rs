@@ -29,12 +29,13 @@ pub(crate) use directory::teams::Teams;
 pub(crate) use directory::users::Users;
 
 pub use activity_log::completions::{
-    MarkingPlan, MarkingRefusal, MarkingRequest, MarkingTarget, PendingMark, PlannedOutcome,
+    MarkingNote, MarkingPlan, MarkingRefusal, MarkingRequest, MarkingTarget, NoteSubject, PendingMark,
+    PlannedOutcome,
 };
 pub use activity_log::facets::FacetCache;
 pub use activity_log::log::Page;
 pub use activity_log::notes::{NewNote, NoteRefusal};
-pub use activity_log::progress::{ContentProgress, PersonStanding, ProgressPage, StateSurvey};
+pub use activity_log::progress::{ContentProgress, PeopleCounts, PersonStanding, ProgressPage, StateSurvey};
 pub use activity_log::rows::{BriefRow, Detail};
 pub use activity_log::timeline::TimelineRequest;
 pub use db::blobs::{Blob, BlobKey, Spool, SpoolError};

@@ -308,6 +308,8 @@ CREATE INDEX reference_mentions_seq ON reference_mentions (org, seq);
 
 -- One narrow row for each record that is not voided. Names, titles, teams and tags are joined when the
 -- log is read.
+--   latest  whether the row is the newest completion of its person and content. The log decides between
+--           the persons of one user when it is read, so a claimed identifier changes no row.
 CREATE TABLE activities (
     org BIGINT NOT NULL,
     seq BIGINT NOT NULL,
@@ -320,6 +322,7 @@ CREATE TABLE activities (
     action SMALLINT NOT NULL,
     origin SMALLINT NOT NULL,
     completed BOOLEAN NOT NULL,
+    latest BOOLEAN NOT NULL DEFAULT FALSE,
     success BOOLEAN,
     completion BOOLEAN,
     certified BOOLEAN NOT NULL,
@@ -349,6 +352,13 @@ CREATE INDEX activities_action ON activities (org, action, happened_at, seq);
 -- The session events logged_in, logged_out and visited. Their order decides which logins are visits.
 CREATE INDEX activities_session ON activities (org, person, happened_at, id) WHERE action IN (13, 14, 25);
 CREATE INDEX activities_certificate ON activities (org, certificate_expires_at) WHERE certificate_expires_at IS NOT NULL;
+-- The completions, for marking content as complete and for the next newest one when a row leaves the log.
+CREATE INDEX activities_completions ON activities (org, person, content, happened_at, seq) WHERE completed AND content IS NOT NULL;
+-- The newest completions: all, those of a content, and those of a person. Their number does not grow when
+-- people renew. With `expired_at` an index alone finds the expired ones.
+CREATE INDEX activities_latest ON activities (org, happened_at, seq, expired_at) WHERE latest;
+CREATE INDEX activities_latest_content ON activities (org, content, happened_at, seq, expired_at) WHERE latest;
+CREATE INDEX activities_latest_person ON activities (org, person, content) WHERE latest;
 CREATE INDEX activities_import ON activities (org, import, happened_at, seq) WHERE import IS NOT NULL;
 -- The rows of some persons for one content: for progress and for marking content as complete.
 CREATE INDEX activities_progress ON activities (org, content, person) WHERE content IS NOT NULL;

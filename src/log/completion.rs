@@ -51,6 +51,8 @@ pub struct MarkForm {
     pub groups: Vec<GroupId>,
     /// The time of the completion, to the millisecond; default: now.
     pub happened_at: Timestamp,
+    /// Whether the request contains the time.
+    pub time_was_given: bool,
     /// A note about each person.
     pub note: Option<String>,
     /// Whether nothing is recorded, and the answer has only the expected outcomes.
@@ -101,6 +103,7 @@ impl MarkForm {
             teams,
             groups,
             happened_at: happened_at.unwrap_or_else(|| now.whole_millisecond()),
+            time_was_given: happened_at.is_some(),
             note,
         })
     }
@@ -121,9 +124,9 @@ fn parse_content(node: &Node<'_>, place: &Place<'_>) -> Result<ContentId, Fault>
 pub enum Outcome {
     /// The completion is recorded.
     Created,
-    /// The person had completed the content, now or at the given time. Nothing is recorded.
+    /// A completion of the person holds at least as long as the new one would. No completion is recorded.
     AlreadyCompleted,
-    /// The user is deactivated. Nothing is recorded.
+    /// The user is deactivated. No completion is recorded.
     Deactivated,
     /// No user that the caller may mark has this id.
     NotFound,
@@ -197,7 +200,7 @@ mod tests {
         let user = |id: &str| UserId::new(id).expect("an id");
         assert_eq!(form.users, [user("cy"), user("bo")]);
         assert_eq!((form.teams.len(), form.groups.len()), (1, 0));
-        assert!(form.include_sub_teams && form.dry_run);
+        assert!(form.include_sub_teams && form.dry_run && form.time_was_given);
         assert_eq!(form.happened_at.to_string(), "2026-02-14T09:00:00.123Z");
         assert_eq!(form.happened_at.micros() % 1_000, 0);
         assert_eq!(form.note.as_deref(), Some(" Was there "));
@@ -207,6 +210,7 @@ mod tests {
     fn omitted_members_have_defaults() {
         let form = parse(r#"{"content":"fire","groups":["g"],"note":"","users":null}"#).expect("a form");
         assert_eq!(form.happened_at, NOW.whole_millisecond());
+        assert!(!form.time_was_given);
         assert_eq!(form.note, None);
         assert!(!form.include_sub_teams && !form.dry_run && form.users.is_empty());
     }

@@ -77,11 +77,12 @@ impl Filter {
             .each()
             .filter_map(|filter| filter.certificate_expires_within.as_ref());
         let last = durations.map(|duration| duration.add_to(now)).min()?;
-        Some(Window {
-            from: Some(now),
-            // A window excludes its end.
-            to: Some(Timestamp::from_micros(last.micros().saturating_add(1))),
-        })
+        Some(Window::until(now, last))
+    }
+
+    /// Whether only the newest completions are shown: if one of [`Filter::each`] says so.
+    pub fn shows_latest_only(&self) -> bool {
+        self.each().any(|filter| filter.latest)
     }
 
     /// Whether rows with [`Action::Visited`] are hidden: unless one of [`Filter::each`] names the action

@@ -25,6 +25,15 @@ pub struct Window {
 }
 
 impl Window {
+    /// From `now` to `last`, both included: for an expiry within some duration.
+    pub fn until(now: Timestamp, last: Timestamp) -> Self {
+        Self {
+            from: Some(now),
+            // A window excludes its end.
+            to: Some(Timestamp::from_micros(last.micros().saturating_add(1))),
+        }
+    }
+
     /// Whether the window contains the moment.
     pub fn contains(&self, at: Timestamp) -> bool {
         self.from.is_none_or(|from| from <= at) && self.to.is_none_or(|to| at < to)

@@ -28,6 +28,7 @@ use crate::base::ids::StatementId;
 
 use super::action::Action;
 use super::activity::ActivityCertificate;
+use super::period::Window;
 use super::projection::{Certificate, Percent};
 
 pub use page::{CursorParseError, ListPosition, PersonProgress, ProgressCursor, StateCounts};
@@ -96,6 +97,30 @@ impl State {
     /// The state with this code.
     pub fn from_code(code: i64) -> Option<Self> {
         Self::ALL.iter().copied().find(|state| state.code() == code)
+    }
+}
+
+/// The people that a request selects by their progress. Both conditions must hold.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct StatusFilter {
+    /// The states, any of them; every state if the list is empty.
+    pub states: Vec<State>,
+    /// The window of the expiry of the completion that counts.
+    pub expires: Option<Window>,
+}
+
+impl StatusFilter {
+    /// Whether everyone is selected.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether a person with this state and expiry is selected.
+    pub fn matches(&self, state: State, expires_at: Option<Timestamp>) -> bool {
+        (self.states.is_empty() || self.states.contains(&state))
+            && self
+                .expires
+                .is_none_or(|window| expires_at.is_some_and(|at| window.contains(at)))
     }
 }
 

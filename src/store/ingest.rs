@@ -9,6 +9,7 @@ pub(crate) mod definitions;
 pub(crate) mod demands;
 pub(crate) mod first_uses;
 pub(crate) mod identifier_cache;
+pub(crate) mod latest_completions;
 pub(crate) mod latest_names;
 pub(crate) mod new_records;
 pub(crate) mod notes;

@@ -25,10 +25,10 @@ const IMPORT: &str = "ec531277-b57b-4c15-8d91-d292c5b2b8f7";
 /// that expires soon, and one in 600 an import.
 const INSERT: &str = "\
     INSERT INTO activities (org, seq, id, happened_at, stored_at, person, verb, content, action, origin, completed, \
-        success, certified, percent, expired_at, certificate_expires_at, import, device_type, source) \
+        latest, success, certified, percent, expired_at, certificate_expires_at, import, device_type, source) \
     SELECT p.org, 1000000 + s.n, {id}, {start} - (s.n * 7919 % 120000) * 300000000, {start}, p.key, v.key, c.key, \
         CASE WHEN s.n % 1000 = 0 THEN 2 WHEN s.n % 3 = 0 THEN 5 ELSE 12 END, CASE WHEN s.n % 4 = 0 THEN 3 ELSE 1 END, s.n % 3 = 0, \
-        CASE WHEN s.n % 3 = 0 THEN s.n % 2 = 0 END, s.n % 2000 = 0, 50, CASE WHEN s.n % 5 = 0 THEN {start} - s.n END, \
+        s.n % 6 = 0, CASE WHEN s.n % 3 = 0 THEN s.n % 2 = 0 END, s.n % 2000 = 0, 50, CASE WHEN s.n % 5 = 0 THEN {start} - s.n END, \
         CASE WHEN s.n % 2000 = 0 THEN {start} + (s.n % 7) * 86400000000 END, CASE WHEN s.n % 600 = 0 THEN {import} END, \
         CASE WHEN s.n % 4 = 0 THEN 'api' ELSE 'phone' END, CASE WHEN s.n % 4 = 1 THEN 'Library' END \
     FROM ({series}) s JOIN numbered_persons p ON p.i = s.n * 104729 % 2000 JOIN numbered_contents c ON c.i = s.n * 15485863 % 1000 \
@@ -223,6 +223,24 @@ async fn no_page_reads_all_activities(server: &TestServer) {
             assert!(!scans_activities(&plan) && !sorts(&plan), "{parameters:?} {after:?}: {plan:#?}");
         }
     }
+    // The newest completions: by their own index without a sort. Each row is compared by an index with the rows of the
+    // user's other persons.
+    for parameters in [
+        "latest=true",
+        "latest=true&sort=happened_at",
+        "expired=true&latest=true",
+        "expired=false&latest=true&sort=happened_at",
+        "latest=true&team=all",
+    ] {
+        for after in [None, middle] {
+            let plan = explain_page(server, parameters, after).await;
+            for indexes in [&["activities_latest "], &["activities_latest_person"]] {
+                let plan: Vec<String> = plan.iter().map(|line| format!("{line} ")).collect();
+                assert!(uses_index(&plan, indexes), "{parameters:?} {after:?}: {plan:#?}");
+            }
+            assert!(!scans_activities(&plan) && !sorts(&plan), "{parameters:?} {after:?}: {plan:#?}");
+        }
+    }
     // Filters that find few: by an index, or in a short period. They may sort.
     for (parameters, indexes) in [
         ("user=u0007", &["activities_person"] as &[&str]),
@@ -242,6 +260,10 @@ async fn no_page_reads_all_activities(server: &TestServer) {
         ("action=visited", &["activities_action", "activities_session"]),
         ("import=ec531277-b57b-4c15-8d91-d292c5b2b8f7", &["activities_import"]),
         ("certificate_expires_within=P1D", &["activities_certificate"]),
+        ("certificate_expires_within=P1D&latest=true", &["activities_certificate"]),
+        ("content=c0005&latest=true", &["activities_latest_content"]),
+        ("content=c0005&latest=true&expired=true", &["activities_latest_content"]),
+        ("user=u0007&latest=true", &["activities_latest_person"]),
         ("from=2026-03-17&to=2026-03-18", TIME),
         ("period=today", TIME),
         ("period=last_7_days&completed=true", TIME),

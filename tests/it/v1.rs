@@ -9,6 +9,7 @@ mod everywhere;
 mod exports;
 mod facets;
 mod groups;
+mod latest;
 mod model;
 mod notes;
 mod organisation;

@@ -1,8 +1,8 @@
 //! `/v1/completions`: marking content as complete for people that completed it outside the platform.
 //!
-//! A repeated request has no further effect: a person with a completion that is valid now, or was valid at the given
-//! time, is `already_completed`. The transaction that writes the records decides this. A user outside the caller's reach
-//! is `not_found`. For a team or group, the response contains only the members that the caller may mark.
+//! A repeated request has no further effect: a person with a completion that holds at least as long as the new one would
+//! is `already_completed`. The transaction that writes the records decides this. A user outside the caller's reach is
+//! `not_found`. For a team or group, the response contains only the members that the caller may mark.
 
 use std::sync::Arc;
 
@@ -20,8 +20,8 @@ use crate::http::routes::routes;
 use crate::log::completion::{MAX_PEOPLE, MarkForm, MarkedCompletion, Outcome};
 use crate::record::{Envelope, Identifier};
 use crate::store::{
-    CompletionMark, Incoming, MarkingRefusal, MarkingRequest, MarkingTarget, PendingMark, PlannedOutcome,
-    Recorded, Sameness,
+    CompletionMark, Incoming, MarkingNote, MarkingPlan, MarkingRefusal, MarkingRequest, MarkingTarget,
+    PendingMark, PlannedOutcome, Recorded, Sameness,
 };
 
 use super::activities::{envelope, submission};
@@ -60,7 +60,7 @@ pub struct NewCompletion {
     /// The time of the completion, RFC 3339. It must not be in the future. Default: now.
     #[schema(format = DateTime)]
     happened_at: Option<String>,
-    /// A note that is created about each marked person. The person cannot read it.
+    /// A note about each person that the caller may mark, with every outcome but `not_found`. The person cannot read it.
     #[schema(max_length = 10_000)]
     note: Option<String>,
     /// Whether to return the outcomes without marking anyone.
@@ -94,9 +94,10 @@ pub struct CompletionResult {
 
 /// Mark content as complete for users, and for the members of teams and groups.
 ///
-/// The response contains the outcome for each person. A person with a completion that is valid now, or was valid at the
-/// given time, is not changed. A person with an expired completion or a failure is marked. Therefore a client can repeat
-/// an interrupted request: it only marks the remaining people.
+/// The response contains the outcome for each person. A person is marked unless a completion up to the given time holds
+/// at least as long as the new one would, with its certificate. So a refresher before the expiry moves the expiry, and an
+/// older completion can be added. Without `happened_at`, a completion of the last 24 hours counts as the same one.
+/// Therefore a client can repeat an interrupted request: it only marks the remaining people.
 #[utoipa::path(
     post,
     path = "/v1/completions",
@@ -116,13 +117,15 @@ async fn mark_complete(caller: Caller<MarkComplete>, pairs: QueryPairs, body: Js
         sub_teams: form.include_sub_teams,
         groups: &form.groups,
         at: form.happened_at,
+        time_was_given: form.time_was_given,
         home_page: &caller.organisation().account_home_page,
     };
     let plan = caller.store().plan_marking(&caller.subjects()?, &request).await?;
     let plan = plan.map_err(to_problem)?;
     let mut results: Vec<CompletionResult> = plan.targets.iter().map(planned_result).collect();
     if !form.dry_run {
-        record_completions(&caller, &form, &plan.iri, &plan.targets, &mut results).await?;
+        record_completions(&caller, &form, &plan, &mut results).await?;
+        write_remaining_notes(&caller, &form, &plan.targets, &results).await?;
     }
     Ok(HttpResponse::Ok().json(Report { results }))
 }
@@ -143,8 +146,8 @@ fn to_problem(refusal: MarkingRefusal) -> Problem {
 fn planned_result(target: &MarkingTarget) -> CompletionResult {
     let outcome = match target.outcome {
         PlannedOutcome::Create(_) => Outcome::Created,
-        PlannedOutcome::AlreadyCompleted => Outcome::AlreadyCompleted,
-        PlannedOutcome::Deactivated => Outcome::Deactivated,
+        PlannedOutcome::AlreadyCompleted(_) => Outcome::AlreadyCompleted,
+        PlannedOutcome::Deactivated(_) => Outcome::Deactivated,
         PlannedOutcome::NotFound => Outcome::NotFound,
     };
     CompletionResult {
@@ -158,23 +161,25 @@ fn planned_result(target: &MarkingTarget) -> CompletionResult {
 async fn record_completions(
     caller: &Caller<MarkComplete>,
     form: &MarkForm,
-    iri: &str,
-    targets: &[MarkingTarget],
+    plan: &MarkingPlan,
     results: &mut [CompletionResult],
 ) -> Result<(), Problem> {
     let marker = Marker::from_caller(caller).await?;
-    let mut planned: Vec<(&PendingMark, &mut CompletionResult)> = targets
+    let mut planned: Vec<(&PendingMark, &mut CompletionResult)> = plan
+        .targets
         .iter()
         .zip(results)
         .filter_map(|(target, result)| match &target.outcome {
             PlannedOutcome::Create(mark) => Some((mark, result)),
-            PlannedOutcome::AlreadyCompleted | PlannedOutcome::Deactivated | PlannedOutcome::NotFound => None,
+            PlannedOutcome::AlreadyCompleted(_)
+            | PlannedOutcome::Deactivated(_)
+            | PlannedOutcome::NotFound => None,
         })
         .collect();
     for part in planned.chunks_mut(PEOPLE_PER_TRANSACTION) {
         let records = part
             .iter()
-            .map(|(mark, _)| marker.completion_record(caller, form, iri, mark));
+            .map(|(mark, _)| marker.completion_record(caller, form, &plan.iri, mark));
         let records = records.collect::<Result<Vec<_>, _>>()?;
         let recorded = caller
             .app_state()
@@ -188,6 +193,37 @@ async fn record_completions(
                 Recorded::AlreadyCompleted(_) => (Outcome::AlreadyCompleted, None),
             };
         }
+    }
+    Ok(())
+}
+
+/// Writes the note about the people without a new record. The records contain the note about the others.
+async fn write_remaining_notes(
+    caller: &Caller<MarkComplete>,
+    form: &MarkForm,
+    targets: &[MarkingTarget],
+    results: &[CompletionResult],
+) -> Result<(), Problem> {
+    let (Some(text), Some(user)) = (&form.note, caller.principal().user()) else {
+        return Ok(());
+    };
+    let note = MarkingNote {
+        text,
+        happened_at: form.happened_at,
+        created_by: user,
+    };
+    let without_record = targets
+        .iter()
+        .zip(results)
+        .filter(|(_, result)| matches!(result.outcome, Outcome::AlreadyCompleted | Outcome::Deactivated));
+    let subjects: Vec<_> = without_record
+        .filter_map(|(target, _)| target.outcome.note_subject())
+        .collect();
+    for subjects in subjects.chunks(PEOPLE_PER_TRANSACTION) {
+        caller
+            .store()
+            .write_marking_notes(caller.org(), note, subjects)
+            .await?;
     }
     Ok(())
 }

@@ -2,8 +2,8 @@
 //!
 //! The list contains all people within the caller's reach and scope, also people without any activity. Therefore the
 //! parameters select people ([`PeopleFilter`]) and not activities. [`crate::log::progress`] has the rule of the states.
-//! The cost of a page does not depend on the size of the organisation or of the log. Only a request with `state` or with
-//! totals reads all rows of the content, and a concurrency limit applies to it.
+//! The cost of a page does not depend on the size of the organisation or of the log. Only a request with `state`,
+//! `expires_within` or totals reads all rows of the content, and a concurrency limit applies to it.
 
 use actix_web::{HttpRequest, web};
 use serde::Serialize;
@@ -20,8 +20,9 @@ use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
 use crate::log::activity::ActivityContent;
 use crate::log::filter::FilterSet;
-use crate::log::progress::{PersonProgress, ProgressCursor, State, StateCounts};
-use crate::log::{ParseContext, Query};
+use crate::log::progress::{PersonProgress, ProgressCursor, State, StateCounts, StatusFilter};
+use crate::log::{ParseContext, Query, Window};
+use crate::record::CalendarDuration;
 use crate::store::ContentProgress;
 
 use super::activities::parse_context;
@@ -64,24 +65,31 @@ pub struct ProgressList {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub total: Option<u64>,
-    /// The number of people in scope by state, independent of the parameter `state`; only with `count=exact`.
+    /// The number of people in scope by state, independent of `state` and `expires_within`; only with `count=exact`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub states: Option<StateCounts>,
 }
 
-/// The parameter `state`.
+/// The parameters that select people by their progress.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[allow(
     dead_code,
-    reason = "`ParameterErrors::parse_states` reads it; this struct documents it"
+    reason = "`ParameterErrors::parse_status_filter` reads them; this struct documents them"
 )]
-struct StateParameter {
-    /// Only people in one of these states. May be comma-separated.
+struct StatusParameters {
+    /// Only people in one of these states. May be repeated or comma-separated.
     #[param(example = json!(["not_started", "in_progress"]))]
     state: Option<Vec<State>>,
+    /// An ISO 8601 duration: only people with a completion that expires between now and then. A person that has renewed
+    /// is left out.
+    #[param(example = "P30D")]
+    expires_within: Option<String>,
 }
+
+/// The parameter that is not a filter of people or of states.
+const EXPIRES_WITHIN: &str = "expires_within";
 
 /// The parameters of pages.
 #[derive(IntoParams)]
@@ -125,7 +133,7 @@ struct ProgressCsv {
     params(
         ("id" = String, Path, description = "The content's id, or its IRI if the content is not registered.",
             example = "fire-safety"),
-        LogScope, PeopleFilter, StateParameter, ProgressPaging
+        LogScope, PeopleFilter, StatusParameters, ProgressPaging
     ),
     responses((status = 200, description = "A page of people.", body = ProgressList))
 )]
@@ -135,19 +143,19 @@ async fn list_progress(
     id: web::Path<String>,
     pairs: QueryPairs,
 ) -> Answer {
-    let query = parse_query(&caller, &pairs, true, &[])?;
-    let mut errors = ParameterErrors::default();
-    let states = errors.parse_states(&query);
-    errors.finish()?;
+    let query = parse_query(&caller, &pairs, true, &[EXPIRES_WITHIN])?;
     let binding = format!("/v1/contents/{id}/progress");
     let fingerprint = ListCursor::fingerprint(&binding, &caller.principal().caller_id(), pairs.as_slice());
     let cursor = parse_cursor(&pairs, fingerprint)?;
     let (limit, with_counts) = (query.limit as usize, query.count_exact);
     let now = cursor.as_ref().map_or(query.now, |cursor| cursor.now);
+    let mut errors = ParameterErrors::default();
+    let filter = errors.parse_status_filter(&query, now);
+    errors.finish()?;
     let after = cursor.map(|cursor| cursor.after);
 
     let progress = find_progress(&caller, query, &id, now).await?;
-    let (page, counts) = if with_counts || !states.is_empty() {
+    let (page, counts) = if with_counts || !filter.is_empty() {
         let _permit = caller
             .app_state()
             .concurrency()
@@ -156,10 +164,10 @@ async fn list_progress(
             .await?;
         let survey = progress.survey_states().await?;
         let counts = match with_counts {
-            true => Some(progress.count_states(&survey).await?),
+            true => Some(progress.count_people(&survey, &filter).await?),
             false => None,
         };
-        let only = (!states.is_empty()).then_some((&survey, states.as_slice()));
+        let only = (!filter.is_empty()).then_some((&survey, &filter));
         (progress.find_page(only, after.as_ref(), limit).await?, counts)
     } else {
         (progress.find_page(None, after.as_ref(), limit).await?, None)
@@ -175,8 +183,8 @@ async fn list_progress(
             .map(|row| PersonProgress::new(&row.person, row.standing))
             .collect(),
         next,
-        total: counts.map(|counts| counts.total(&states)),
-        states: counts,
+        total: counts.map(|counts| counts.total),
+        states: counts.map(|counts| counts.states),
     };
     Ok(pages::list_response(&body, body.next.as_deref()))
 }
@@ -193,7 +201,7 @@ async fn list_progress(
     params(
         ("id" = String, Path, description = "The content's id, or its IRI if the content is not registered.",
             example = "fire-safety"),
-        LogScope, PeopleFilter, StateParameter, ProgressCsv
+        LogScope, PeopleFilter, StatusParameters, ProgressCsv
     ),
     responses((status = 200, description = "All people in scope.", body = String, content_type = "text/csv",
         headers(("Content-Disposition" = String, description = "A file name with today's date in UTC.")),
@@ -206,15 +214,15 @@ async fn list_progress(
             Fire warden,2026-03-01T09:00:00.000Z,2028-03-01T09:00:00.000Z,ada,4711\r\n"))
 )]
 async fn export_progress(caller: Caller<ReadActivities>, id: web::Path<String>, pairs: QueryPairs) -> Answer {
-    let query = parse_query(&caller, &pairs, false, &["bom", "raw"])?;
+    let query = parse_query(&caller, &pairs, false, &["bom", "raw", EXPIRES_WITHIN])?;
+    let now = query.now;
     let mut errors = ParameterErrors::default();
-    let states = errors.parse_states(&query);
+    let filter = errors.parse_status_filter(&query, now);
     let options = ProgressOptions {
         bom: errors.parse_flag(&query, "bom"),
         raw: errors.parse_flag(&query, "raw"),
     };
     errors.finish()?;
-    let now = query.now;
     let progress = find_progress(&caller, query, &id, now).await?;
     let permit = caller
         .app_state()
@@ -222,7 +230,7 @@ async fn export_progress(caller: Caller<ReadActivities>, id: web::Path<String>, 
         .exports
         .acquire(caller.org())
         .await?;
-    let blocks = export::progress_csv(caller.store(), progress, states, options, permit).await?;
+    let blocks = export::progress_csv(caller.store(), progress, filter, options, permit).await?;
     Ok(exports::file_response(
         blocks,
         "progress",
@@ -312,6 +320,24 @@ impl ParameterErrors {
         states.sort_unstable();
         states.dedup();
         states
+    }
+
+    /// Parses the parameters of [`StatusParameters`] for the moment `now`.
+    fn parse_status_filter(&mut self, query: &Query, now: Timestamp) -> StatusFilter {
+        let expires = query
+            .extra(EXPIRES_WITHIN)
+            .and_then(|text| match CalendarDuration::parse(text) {
+                Ok(duration) => Some(Window::until(now, duration.add_to(now))),
+                Err(error) => {
+                    let error = ProblemError::in_parameter(EXPIRES_WITHIN, error.to_string());
+                    self.0.push(error);
+                    None
+                }
+            });
+        StatusFilter {
+            states: self.parse_states(query),
+            expires,
+        }
     }
 
     fn finish(self) -> Result<(), Problem> {

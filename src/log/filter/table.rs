@@ -115,6 +115,8 @@ filters! {
     "completed" => completed: Option<bool>, ACTIVITY;
     /// Whether the completion has expired.
     "expired" => expired: Option<bool>, ACTIVITY;
+    /// Only the newest completion of each person and content. Which one it is does not depend on other parameters.
+    "latest" => latest: bool, ACTIVITY;
     /// Whether the record came with a bulk import.
     "bulk_import" => bulk_import: Option<bool>, ACTIVITY;
     /// Whether a certificate was awarded.

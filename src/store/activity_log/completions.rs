@@ -10,7 +10,8 @@ use std::collections::{HashMap, HashSet};
 use crate::access::Subjects;
 use crate::access::permit::MarkComplete;
 use crate::base::clock::Timestamp;
-use crate::base::ids::{ContentId, GroupId, TeamId, UserId};
+use crate::base::ids::{ContentId, GroupId, OrgId, TeamId, UserId};
+use crate::catalogue::timeline::history;
 use crate::log::completion::MAX_PEOPLE;
 use crate::log::row::full_name;
 use crate::record::Identifier;
@@ -20,7 +21,9 @@ use crate::store::db::database::Sql;
 use crate::store::db::rows::{one_more, texts};
 use crate::store::db::{Store, StoreError, digest};
 use crate::store::directory::reach::{push_members, push_users};
-use crate::store::ingest::completion_check::{CompletionCheck, Question, find_completed};
+use crate::store::ingest::completion_check::{CompletionCheck, NewCompletion, find_covered};
+use crate::store::ingest::demands::snapshots;
+use crate::store::ingest::notes::NoteRow;
 use crate::store::ingest::persons::read_identifier;
 
 /// A request to mark a content as complete.
@@ -38,6 +41,8 @@ pub struct MarkingRequest<'a> {
     pub groups: &'a [GroupId],
     /// The time of the completion.
     pub at: Timestamp,
+    /// Whether the request named the time. Otherwise it is that of the request.
+    pub time_was_given: bool,
     /// The home page of the accounts of the organisation's users.
     pub home_page: &'a str,
 }
@@ -74,12 +79,38 @@ pub struct MarkingTarget {
 pub enum PlannedOutcome {
     /// A record is created, unless another request marks the user first.
     Create(PendingMark),
-    /// The user has already completed the content.
-    AlreadyCompleted,
+    /// The user has a completion that holds at least as long.
+    AlreadyCompleted(NoteSubject),
     /// The user is deactivated.
-    Deactivated,
+    Deactivated(NoteSubject),
     /// The user does not exist, or the caller may not mark the user.
     NotFound,
+}
+
+/// A user that the caller may mark, and about which a note may be written together with the mark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoteSubject(i64);
+
+impl PlannedOutcome {
+    /// The user that a note of the request is about.
+    pub fn note_subject(&self) -> Option<NoteSubject> {
+        match self {
+            Self::Create(mark) => Some(NoteSubject(mark.check.user())),
+            Self::AlreadyCompleted(subject) | Self::Deactivated(subject) => Some(*subject),
+            Self::NotFound => None,
+        }
+    }
+}
+
+/// The note of a request.
+#[derive(Debug, Clone, Copy)]
+pub struct MarkingNote<'a> {
+    /// The text.
+    pub text: &'a str,
+    /// The time of the completion.
+    pub happened_at: Timestamp,
+    /// The user that marks.
+    pub created_by: &'a UserId,
 }
 
 /// The data for the record that marks a user.
@@ -143,23 +174,55 @@ impl Store {
         others.sort_unstable();
         users.extend(members);
 
-        let question = Question {
-            content,
-            at: request.at,
-            now: self.clock().now(),
-        };
-        let mut marks = self.plan_marks(org, question, &users, request.home_page).await?;
+        let mut snapshots = snapshots(&mut self.db(), org, vec![content]).await?;
+        let demands = history(&snapshots.remove(&content).unwrap_or_default()).at(request.at);
+        let completion = NewCompletion::new(content, request.at, request.time_was_given, &demands);
+        let mut marks = self
+            .plan_marks(org, completion, &users, request.home_page)
+            .await?;
         let targets = request.users.iter().cloned().chain(others).map(|id| {
             let outcome = match (users.get(&id), marks.remove(&id)) {
                 (None, _) => PlannedOutcome::NotFound,
-                (Some(user), _) if !user.active => PlannedOutcome::Deactivated,
+                (Some(user), _) if !user.active => PlannedOutcome::Deactivated(NoteSubject(user.key)),
                 (Some(_), Some(mark)) => mark,
-                (Some(_), None) => PlannedOutcome::AlreadyCompleted,
+                (Some(user), None) => PlannedOutcome::AlreadyCompleted(NoteSubject(user.key)),
             };
             MarkingTarget { user: id, outcome }
         });
         let targets = targets.collect();
         Ok(Ok(MarkingPlan { iri, targets }))
+    }
+
+    /// Writes the note about users for which no record is created. A note that a user has already, with the same text,
+    /// time and author, is not written again, so that a request can be repeated.
+    pub async fn write_marking_notes(
+        &self,
+        org: &OrgId,
+        note: MarkingNote<'_>,
+        subjects: &[NoteSubject],
+    ) -> Result<(), StoreError> {
+        let mut tx = self.write(org).await?;
+        let keys: Vec<i64> = subjects.iter().map(|subject| subject.0).collect();
+        let select = Sql::new(
+            "SELECT n.user_key FROM notes n WHERE n.org = $1 AND n.user_key IN LIST($2) AND n.happened_at = $3 \
+             AND n.text = $4 AND n.created_by = $5",
+        );
+        let select = select
+            .with(tx.org)
+            .with(keys.clone())
+            .with(note.happened_at)
+            .with(note.text)
+            .with(note.created_by.clone());
+        let existing: Vec<(i64,)> = tx.fetch_rows(select).await?;
+        let missing = keys.into_iter().filter(|key| !existing.contains(&(*key,)));
+        let notes = missing.map(|user_key| NoteRow {
+            user_key,
+            text: note.text.to_owned(),
+            happened_at: note.happened_at,
+            created_by: note.created_by.clone(),
+        });
+        tx.insert_notes(notes.collect()).await?;
+        tx.commit().await
     }
 
     /// Finds the key and the IRI of a listed content. It may be archived.
@@ -224,21 +287,21 @@ impl Store {
         Ok(users.collect())
     }
 
-    /// Plans the records for active users that have not completed the content. Other users have no entry in the result.
+    /// Plans the records for active users that need the completion. Other users have no entry in the result.
     async fn plan_marks(
         &self,
         org: i64,
-        question: Question,
+        completion: NewCompletion,
         users: &HashMap<UserId, MarkableUser>,
         home_page: &str,
     ) -> Result<HashMap<UserId, PlannedOutcome>, StoreError> {
         let active = users.values().filter(|user| user.active);
         let keys: Vec<i64> = active.map(|user| user.key).collect();
-        let completed = find_completed(&mut self.db(), org, question, keys.clone()).await?;
-        let open = keys.into_iter().filter(|key| !completed.contains(key)).collect();
+        let covered = find_covered(&mut self.db(), org, completion, keys.clone()).await?;
+        let open = keys.into_iter().filter(|key| !covered.contains(key)).collect();
         let mut identifiers = self.find_identifiers(org, open).await?;
         let marks = users.iter().filter_map(|(id, user)| {
-            if !user.active || completed.contains(&user.key) {
+            if !user.active || covered.contains(&user.key) {
                 return None;
             }
             // The account with the user's id may belong to another user now, so only the user's own identifiers are
@@ -258,7 +321,7 @@ impl Store {
                         name: user.name.clone(),
                         check: CompletionCheck {
                             user: user.key,
-                            question,
+                            completion,
                         },
                     })
                 });

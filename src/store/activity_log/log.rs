@@ -202,8 +202,8 @@ impl Store {
     ///
     /// PostgreSQL has statistics and decides by itself. SQLite has none and treats all indexes as equally good: it
     /// would scan the whole log for a person with ten rows, or sort all rows of a thousand persons for one page.
-    /// Therefore SQLite is told to use the index of a few persons, a few contents, an import or an expiring
-    /// certificate, and the `+` before a column keeps it from using an index for many values.
+    /// Therefore SQLite is told to use the index of a few persons, a few contents, an import, an expiring certificate or
+    /// the newest completions, and the `+` before a column keeps it from using an index for many values.
     fn access_path(&self, filter: &Filter, persons: &Persons, contents: Option<&[i64]>) -> AccessPath {
         let mut path = AccessPath {
             index: "",
@@ -215,8 +215,13 @@ impl Store {
         }
         let few_persons = matches!(persons, Persons::Only(persons) if persons.len() <= FEW_PERSONS);
         let few_contents = contents.is_some_and(|contents| contents.len() <= FEW_CONTENTS);
-        path.index = if few_persons {
+        let latest = filter.shows_latest_only();
+        path.index = if few_persons && latest {
+            " INDEXED BY activities_latest_person"
+        } else if few_persons {
             " INDEXED BY activities_person"
+        } else if few_contents && latest {
+            " INDEXED BY activities_latest_content"
         } else if few_contents {
             " INDEXED BY activities_content"
         } else if filter.each().any(|filter| !filter.imports.is_empty()) {
@@ -226,6 +231,8 @@ impl Store {
             .any(|filter| filter.certificate_expires_within.is_some())
         {
             " INDEXED BY activities_certificate"
+        } else if latest {
+            " INDEXED BY activities_latest"
         } else {
             ""
         };

@@ -2,14 +2,16 @@
 //!
 //! A page selects the *users* first, in the order of their ids, and then reads the content's rows of these users by the
 //! index `activities_progress`. Its cost depends neither on the number of users nor on the number of rows. A request for
-//! single states or for counts reads all rows of the content once ([`ContentProgress::survey_states`]).
+//! single states, for an expiry or for counts reads all rows of the content once ([`ContentProgress::survey_states`]).
 //!
 //! A request for the whole organisation also lists the persons without a user that have a row of the content. They come
 //! after the users, in the order in which they were first recorded.
 //!
 //! A [`ContentProgress`] contains a [`Scoped`] filter, so it never returns people outside the reach.
 
-use std::collections::{BTreeMap, HashMap};
+mod survey;
+
+use std::collections::HashMap;
 use std::ops::Bound;
 
 use futures_util::{Stream, stream};
@@ -17,7 +19,7 @@ use futures_util::{Stream, stream};
 use crate::access::Scoped;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{OrgId, StatementId, UserId};
-use crate::log::progress::{DecisiveActivity, ListPosition, ProgressStatus, State, StateCounts};
+use crate::log::progress::{DecisiveActivity, ListPosition, ProgressStatus, State, StatusFilter};
 use crate::log::{Action, Certificate, ContentDetails, Filter, Percent, PersonDetails, PersonKey};
 
 use crate::store::db::columns::columns;
@@ -25,6 +27,9 @@ use crate::store::db::database::Sql;
 use crate::store::db::rows::one_more;
 use crate::store::db::{Store, StoreError};
 use crate::store::directory::reach::{UserSelection, push_users};
+use survey::{NEVER, NOT_STARTED, SurveyedStatus};
+
+pub use survey::{PeopleCounts, StateSurvey};
 
 /// The number of people that an export loads at a time.
 const PEOPLE_PER_CHUNK: usize = 500;
@@ -51,6 +56,12 @@ pub struct PersonStanding {
     pub standing: ProgressStatus,
 }
 
+impl PersonStanding {
+    fn matches(&self, filter: &StatusFilter) -> bool {
+        filter.matches(self.standing.state, self.standing.expires_at)
+    }
+}
+
 /// A page of people.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProgressPage {
@@ -58,17 +69,6 @@ pub struct ProgressPage {
     pub people: Vec<PersonStanding>,
     /// The last place of this page; `None` if it is the last page.
     pub next: Option<ListPosition>,
-}
-
-/// The state of each user and person that has a row of the content, also outside the reach.
-///
-/// It is not public data: only [`ContentProgress::find_page`] and [`ContentProgress::count_states`] use it, and both
-/// apply the reach.
-#[derive(Debug, Clone, Default)]
-pub struct StateSurvey {
-    users: HashMap<i64, State>,
-    /// The persons without a user.
-    persons: BTreeMap<i64, State>,
 }
 
 /// The key of a user, or of a person without a user.
@@ -163,38 +163,40 @@ impl ContentProgress {
     /// Reads the state of all people with a row of the content. This is slow if the content has many rows.
     pub async fn survey_states(&self) -> Result<StateSurvey, StoreError> {
         let mut survey = StateSurvey::default();
-        let rows: Vec<(Option<i64>, Option<i64>, i64)> =
+        let rows: Vec<(Option<i64>, Option<i64>, i64, Option<i64>)> =
             self.store.db().fetch_rows(self.survey_query()).await?;
-        for (user, person, code) in rows {
-            let state = State::from_code(code).ok_or_else(|| StoreError::corrupt("state", code))?;
-            if let Some(user) = user {
-                survey.users.insert(user, state);
-            } else if let Some(person) = person {
-                survey.persons.insert(person, state);
-            }
+        for (user, person, code, expiry) in rows {
+            survey.add(user, person, SurveyedStatus::from_columns(code, expiry)?);
         }
         Ok(survey)
     }
 
-    /// Counts the selected people by state.
-    pub async fn count_states(&self, survey: &StateSurvey) -> Result<StateCounts, StoreError> {
-        let mut counts = StateCounts::default();
+    /// Counts the people in scope by state, and those that the filter selects.
+    pub async fn count_people(
+        &self,
+        survey: &StateSurvey,
+        filter: &StatusFilter,
+    ) -> Result<PeopleCounts, StoreError> {
+        let mut counts = PeopleCounts::default();
+        let mut add = |status: &SurveyedStatus| {
+            counts.states.add(status.state);
+            counts.total += u64::from(status.matches(filter));
+        };
         let users: Vec<(i64,)> = self.store.db().fetch_rows(self.users_query("u.key")).await?;
         for (user,) in users {
-            let state = survey.users.get(&user).copied();
-            counts.add(state.unwrap_or(State::NotStarted));
+            add(survey.users.get(&user).unwrap_or(&NOT_STARTED));
         }
         if self.includes_unclaimed_persons() {
-            survey.persons.values().for_each(|state| counts.add(*state));
+            survey.persons.values().for_each(add);
         }
         Ok(counts)
     }
 
-    /// Finds a page of up to `limit` people after a place. With `only`, the page contains only people that have one of
-    /// the states in the survey.
+    /// Finds a page of up to `limit` people after a place. With `only`, the page contains only people that the filter
+    /// selects by their status in the survey.
     pub async fn find_page(
         &self,
-        only: Option<(&StateSurvey, &[State])>,
+        only: Option<(&StateSurvey, &StatusFilter)>,
         after: Option<&ListPosition>,
         limit: usize,
     ) -> Result<ProgressPage, StoreError> {
@@ -203,22 +205,21 @@ impl ContentProgress {
         keys.truncate(limit);
         let next = keys.last().filter(|_| more).map(PersonOrUser::place);
         let mut people = self.load_standings(&keys).await?;
-        if let Some((_, states)) = only {
+        if let Some((_, filter)) = only {
             // A record may have been stored after the survey.
-            people.retain(|person| states.contains(&person.standing.state));
+            people.retain(|person| person.matches(filter));
         }
         Ok(ProgressPage { people, next })
     }
 
-    /// Streams all people in chunks, so that the memory does not grow with their number. If `states` is not empty, only
-    /// people in one of these states are returned.
+    /// Streams the people that the filter selects in chunks, so that the memory does not grow with their number.
     pub fn stream_people(
         self,
-        states: Vec<State>,
+        filter: StatusFilter,
     ) -> impl Stream<Item = Result<Vec<PersonStanding>, StoreError>> + Send + 'static {
         let reader = PeopleReader {
             progress: self,
-            states,
+            filter,
             keys: Vec::new().into_iter(),
             next_query: Some(None),
         };
@@ -263,7 +264,7 @@ impl ContentProgress {
     /// Finds up to `limit + 1` users and persons after the place.
     async fn find_keys(
         &self,
-        only: Option<(&StateSurvey, &[State])>,
+        only: Option<(&StateSurvey, &StatusFilter)>,
         after: Option<&ListPosition>,
         limit: usize,
     ) -> Result<Vec<PersonOrUser>, StoreError> {
@@ -290,18 +291,18 @@ impl ContentProgress {
     /// Finds up to `limit` persons without a user that have a row of the content, after the key `after`.
     async fn find_unclaimed_persons(
         &self,
-        only: Option<(&StateSurvey, &[State])>,
+        only: Option<(&StateSurvey, &StatusFilter)>,
         after: i64,
         limit: usize,
     ) -> Result<Vec<i64>, StoreError> {
-        let Some((survey, states)) = only else {
+        let Some((survey, filter)) = only else {
             let sql = self.persons_query(after, limit);
             let persons: Vec<(i64,)> = self.store.db().fetch_rows(sql).await?;
             return Ok(persons.into_iter().map(|(person,)| person).collect());
         };
         let range = (Bound::Excluded(after), Bound::Unbounded);
         let persons = survey.persons.range(range);
-        let persons = persons.filter(|(_, state)| states.contains(state));
+        let persons = persons.filter(|(_, status)| status.matches(filter));
         Ok(persons.take(limit).map(|(key, _)| *key).collect())
     }
 
@@ -384,16 +385,16 @@ impl ContentProgress {
     /// The query for the keys and ids of one page of users.
     fn page_query(
         &self,
-        only: Option<(&StateSurvey, &[State])>,
+        only: Option<(&StateSurvey, &StatusFilter)>,
         after: Option<&UserId>,
         limit: usize,
     ) -> Sql {
         let mut sql = self.users_query("u.key, u.id");
-        if let Some((survey, states)) = only {
-            let not_started = states.contains(&State::NotStarted);
-            // A user that has not started may have no row. In this case the query excludes the users in other states.
+        if let Some((survey, filter)) = only {
+            // A user that has not started may have no row. If such users are selected, the query excludes the others.
+            let not_started = NOT_STARTED.matches(filter);
             let listed = survey.users.iter();
-            let listed = listed.filter(|(_, state)| states.contains(state) != not_started);
+            let listed = listed.filter(|(_, status)| status.matches(filter) != not_started);
             let listed: Vec<i64> = listed.map(|(key, _)| *key).collect();
             sql.push(if not_started {
                 " AND NOT (u.key"
@@ -457,18 +458,20 @@ impl ContentProgress {
         Sql::new(&text).with(self.org).with(keys).with(self.content.key.0)
     }
 
-    /// The query for the state of each user and person with a row of the content. The code of their state is the largest
-    /// code of their rows.
+    /// The query for the state and the expiry of each user and person with a row of the content. The code of their state
+    /// is the largest code of their rows.
     fn survey_query(&self) -> Sql {
         let mut sql = Sql::new(
-            "SELECT p.user_key, CASE WHEN p.user_key IS NULL THEN p.key END, CAST(max(s.state) AS BIGINT) \
-             FROM (SELECT a.person, max(",
+            "SELECT p.user_key, CASE WHEN p.user_key IS NULL THEN p.key END, CAST(max(s.state) AS BIGINT), \
+             max(s.expiry) FROM (SELECT a.person, max(",
         )
         .with(self.org)
         .with(self.content.key.0);
         push_state(&mut sql, self.now);
+        sql.push(") AS state, max(CASE WHEN a.completed THEN coalesce(a.expired_at, ");
+        sql.bind(NEVER);
         sql.push(
-            ") AS state FROM activities a INDEXED BY activities_progress \
+            ") END) AS expiry FROM activities a INDEXED BY activities_progress \
              WHERE a.org = $1 AND a.content = $2 GROUP BY a.person) s \
              CROSS JOIN persons p WHERE p.org = $1 AND p.key = s.person GROUP BY 1, 2",
         );
@@ -479,7 +482,7 @@ impl ContentProgress {
 /// Reads all people in chunks.
 struct PeopleReader {
     progress: ContentProgress,
-    states: Vec<State>,
+    filter: StatusFilter,
     /// The keys that were found and are not loaded yet.
     keys: std::vec::IntoIter<PersonOrUser>,
     /// The place after which the next query continues. `Some(None)` is the first query, and `None` means that all keys
@@ -508,9 +511,7 @@ impl PeopleReader {
             return Ok(None);
         }
         let mut people = self.progress.load_standings(&keys).await?;
-        if !self.states.is_empty() {
-            people.retain(|person| self.states.contains(&person.standing.state));
-        }
+        people.retain(|person| person.matches(&self.filter));
         Ok(Some(people))
     }
 }

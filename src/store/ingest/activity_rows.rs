@@ -1,5 +1,7 @@
 //! Writing rows of the log.
 
+use std::collections::HashMap;
+
 use uuid::Uuid;
 
 use crate::base::clock::Timestamp;
@@ -27,6 +29,7 @@ table_row! {
         action: Action = "action",
         origin: Origin = "origin",
         completed: bool = "completed",
+        latest: bool = "latest",
         success: Option<bool> = "success",
         completion: Option<bool> = "completion",
         certified: bool = "certified",
@@ -74,6 +77,7 @@ impl ActivityRow {
             action: projected.action,
             origin: projected.origin,
             completed: projected.completed,
+            latest: false,
             success: projected.success,
             completion: projected.completion,
             certified,
@@ -121,13 +125,40 @@ pub(crate) async fn insert_activities(
         }
         rows.push(row);
     }
-    tx.insert_rows(rows).await?;
+    tx.insert_activity_rows(rows).await?;
     Ok(persons)
 }
 
+/// Marks the newest completion of each person and content among the rows. Returns the numbers of the marked rows.
+fn mark_newest_completions(rows: &mut [ActivityRow]) -> Vec<i64> {
+    let mut newest: HashMap<(i64, i64), (Timestamp, i64)> = HashMap::new();
+    let pair = |row: &ActivityRow| Some((row.person, row.content.filter(|_| row.completed)?));
+    for row in &*rows {
+        if let Some(pair) = pair(row) {
+            let position = newest.entry(pair).or_insert((row.happened_at, row.seq));
+            *position = (*position).max((row.happened_at, row.seq));
+        }
+    }
+    for row in rows {
+        row.latest = pair(row).is_some_and(|pair| newest.get(&pair) == Some(&(row.happened_at, row.seq)));
+    }
+    newest.into_values().map(|(_, seq)| seq).collect()
+}
+
 impl OrgTx {
+    /// Inserts rows of the log.
+    pub(crate) async fn insert_activity_rows(
+        &mut self,
+        mut rows: Vec<ActivityRow>,
+    ) -> Result<(), StoreError> {
+        let marked = mark_newest_completions(&mut rows);
+        self.insert_rows(rows).await?;
+        self.unmark_older_completions(marked).await
+    }
+
     /// Deletes rows of the log.
     pub(crate) async fn delete_activities(&mut self, seqs: Vec<i64>) -> Result<(), StoreError> {
+        self.mark_next_completions(seqs.clone()).await?;
         let delete = Sql::new("DELETE FROM activities WHERE org = $1 AND seq IN LIST($2)");
         self.execute(delete.with(self.org).with(seqs)).await?;
         Ok(())

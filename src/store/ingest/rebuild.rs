@@ -220,6 +220,8 @@ impl Rebuild {
             _ => tx.last_seq(),
         };
         let visits = self.find_visits(tx, through).await?;
+        tx.delete_activities(records.iter().map(|record| record.seq).collect())
+            .await?;
         self.delete_rows(tx, through).await?;
         if !records.is_empty() {
             self.insert_rows(tx, &records, &visits).await?;
@@ -238,14 +240,9 @@ impl Rebuild {
         Ok(rows.into_iter().map(|(seq,)| seq).collect())
     }
 
-    /// Deletes everything that is derived from the records up to this number.
+    /// Deletes everything that is derived from the records up to this number, except the rows of the log.
     async fn delete_rows(&self, tx: &mut OrgTx, through: i64) -> Result<(), StoreError> {
-        for table in [
-            "activities",
-            "mentions",
-            "statement_references",
-            "reference_mentions",
-        ] {
+        for table in ["mentions", "statement_references", "reference_mentions"] {
             let delete = format!("DELETE FROM {table} WHERE org = $1 AND seq > $2 AND seq <= $3");
             let delete = Sql::new(&delete).with(tx.org).with(self.replayed_through);
             tx.execute(delete.with(through)).await?;

@@ -141,7 +141,7 @@ impl OrgTx {
         // Rows with a content are no session events, so no visit changes.
         if !seqs.is_empty() {
             self.delete_activities(seqs).await?;
-            self.insert_rows(projected).await?;
+            self.insert_activity_rows(projected).await?;
         }
         Ok(last)
     }

@@ -83,6 +83,7 @@ fn parameters_reach_their_fields_and_come_back() {
         ("title", "Fire Safety"),
         ("completed", "true"),
         ("expired", "false"),
+        ("latest", "true"),
         ("bulk_import", "false"),
         ("has_certificate", "true"),
         ("include_deactivated", "true"),

@@ -204,20 +204,17 @@ async fn dry_run_reports_outcomes_and_stores_nothing(server: &TestServer) {
     }
     assert_eq!(planned, outcome_report);
     assert_eq!(outcomes(&outcome_report).iter().filter(|(_, outcome)| outcome == "created").count(), 3);
-    assert_eq!(count_stored(server, PEOPLE).await, (before.0 + 3, before.1 + 3, before.2 + 3));
+    // The note is about the completed `gil` and the deactivated `dee` as well.
+    assert_eq!(count_stored(server, PEOPLE).await, (before.0 + 3, before.1 + 3, before.2 + 5));
 }
 
 #[apply(both_databases)]
 async fn note_is_visible_only_to_callers_who_may_read_notes(server: &TestServer) {
     let admin = set_up(server).await;
-    mark(&admin, &mark_request(&["gil"])).await;
-    let body = mark_request(&["bo", "gil"])
+    let body = mark_request(&["bo"])
         .set("note", " Was at the live session ")
         .set("happened_at", "2026-02-14T09:00:00Z");
-    assert_eq!(
-        mark(&ada(server), &body).await,
-        expected_outcomes(&[("bo", "created"), ("gil", "already_completed")])
-    );
+    assert_eq!(mark(&ada(server), &body).await, expected_outcomes(&[("bo", "created")]));
     let hr = server.person("hr", "helen");
     let notes = hr.list("/v1/users/bo/notes", "notes").await;
     assert_eq!(member_values(&notes, "text"), [" Was at the live session "]);
@@ -225,11 +222,6 @@ async fn note_is_visible_only_to_callers_who_may_read_notes(server: &TestServer)
     assert_eq!(notes[0]["created_by"], json!({"id": "ada", "name": "Ada Obi"}));
     assert_eq!(notes[0]["updated_by"], notes[0]["created_by"]);
     assert_eq!(notes[0]["created_at"], "2026-03-18T10:17:23.000Z");
-    assert_eq!(
-        hr.list("/v1/users/gil/notes", "notes").await,
-        Vec::<Value>::new(),
-        "no note without a new record"
-    );
     let timeline = hr.list("/v1/users/bo/timeline", "entries").await;
     assert_eq!(
         member_values(&timeline, "kind"),
@@ -252,6 +244,38 @@ async fn note_is_visible_only_to_callers_who_may_read_notes(server: &TestServer)
     ] {
         assert!(!admin.get(path).await.expect(200).text().contains("live session"), "{path}");
     }
+}
+
+#[apply(both_databases)]
+async fn note_is_kept_in_every_outcome_but_not_found(server: &TestServer) {
+    let admin = set_up(server).await;
+    mark(&admin, &mark_request(&["gil"]).set("happened_at", "2026-02-01T09:00:00Z")).await;
+    let body = mark_request(&["bo", "gil", "dee", "ghost"])
+        .set("note", "Was at the live session")
+        .set("happened_at", "2026-02-14T09:00:00Z");
+    let expected =
+        [("bo", "created"), ("gil", "already_completed"), ("dee", "deactivated"), ("ghost", "not_found")];
+    let before = count_stored(server, PEOPLE).await;
+    assert_eq!(mark(&admin, &body.clone().set("dry_run", true)).await, expected_outcomes(&expected));
+    assert_eq!(count_stored(server, PEOPLE).await, before);
+    assert_eq!(mark(&admin, &body).await, expected_outcomes(&expected));
+    let hr = server.person("hr", "helen");
+    for person in ["bo", "gil", "dee"] {
+        let notes = hr.list(&format!("/v1/users/{person}/notes"), "notes").await;
+        assert_eq!(member_values(&notes, "text"), ["Was at the live session"], "{person}");
+        assert_eq!(notes[0]["happened_at"], "2026-02-14T09:00:00.000Z", "{person}");
+        assert_eq!(notes[0]["created_by"]["id"], "root", "{person}");
+    }
+    // A repeated request writes no note twice. Another note is a new one.
+    mark(&admin, &body).await;
+    assert_eq!(count_stored(server, PEOPLE).await.2, before.2 + 3);
+    mark(&admin, &body.clone().set("note", "And at the second one")).await;
+    assert_eq!(count_stored(server, PEOPLE).await, (before.0 + 1, before.1 + 1, before.2 + 6));
+    // A manager leaves no note about other people.
+    let answer = mark(&ada(server), &mark_request(&["eve", "gil"]).set("note", "Not mine")).await;
+    assert_eq!(answer, expected_outcomes(&[("eve", "not_found"), ("gil", "already_completed")]));
+    assert_eq!(hr.list("/v1/users/eve/notes", "notes").await, Vec::<Value>::new());
+    assert_eq!(hr.list("/v1/users/gil/notes", "notes").await.len(), 3);
 }
 
 #[apply(both_databases)]
@@ -350,7 +374,7 @@ async fn many_people_are_marked_in_one_request(server: &TestServer) {
         member_values(&rows, "user.id").iter().map(|id| id.as_str().expect("an id").to_owned()).collect();
     people.sort();
     assert_eq!(people, names, "one activity for each user");
-    assert_eq!(count_stored(server, &["p0000", "p0499", "p0500", "p0600", "p1099"]).await, (1_100, 1_100, 4));
+    assert_eq!(count_stored(server, &["p0000", "p0499", "p0500", "p0600", "p1099"]).await, (1_100, 1_100, 5));
     let activity = report["results"][500]["activity"].as_str().expect("an activity");
     assert_eq!(
         admin.get(&format!("/v1/activities/{activity}")).await.expect(200).json()["user"]["id"],

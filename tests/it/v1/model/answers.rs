@@ -188,6 +188,7 @@ pub fn passes_filter(
                 .any(|words| words.split_whitespace().all(|word| title.contains(&word.to_lowercase())))
         }),
         Filter::IncludeDeactivated(_) => true,
+        Filter::Latest(wanted) => !wanted || row.latest,
         Filter::From(when) => to_micros(*when, question.tz(organisation)) <= record.happened_at,
         Filter::To(when) => record.happened_at < to_micros(*when, question.tz(organisation)),
         Filter::Period(period) => {

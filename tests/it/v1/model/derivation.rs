@@ -99,6 +99,8 @@ pub struct Row<'a> {
     pub action: &'static str,
     pub success: Option<bool>,
     pub completed: bool,
+    /// No completion of the same person and content is newer.
+    pub latest: bool,
     /// The score in percent as a fraction with a positive denominator.
     pub percent: Option<(i64, i64)>,
     pub expired_at: Option<Micros>,
@@ -156,6 +158,10 @@ pub fn derive_rows(organisation: &Organisation) -> Vec<Row<'_>> {
         if visit {
             row.action = "visited";
         }
+    }
+    let latest: Vec<bool> = rows.iter().map(|row| is_newest_completion(&rows, row)).collect();
+    for (row, latest) in rows.iter_mut().zip(latest) {
+        row.latest = latest;
     }
     rows
 }
@@ -219,6 +225,7 @@ fn derive_row<'a>(organisation: &'a Organisation, position: usize, record: &'a R
         action,
         success,
         completed,
+        latest: false,
         percent,
         expired_at,
         certificate,
@@ -250,6 +257,20 @@ fn is_visit(rows: &[Row<'_>], login: &Row<'_>) -> bool {
         }
     }
     last.is_some_and(|last| last.action == "logged_in")
+}
+
+/// Returns true if the row is a completion of a content, and no other one of its person is newer.
+fn is_newest_completion(rows: &[Row<'_>], row: &Row<'_>) -> bool {
+    let Some(content) = row.content.filter(|_| row.completed) else {
+        return false;
+    };
+    let moment = |row: &Row<'_>| (row.record.happened_at, row.position);
+    !rows.iter().any(|other| {
+        other.completed
+            && other.content.is_some_and(|other| other.iri == content.iri)
+            && same_person(other, row)
+            && moment(other) > moment(row)
+    })
 }
 
 fn same_person(one: &Row<'_>, other: &Row<'_>) -> bool {

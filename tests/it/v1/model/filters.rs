@@ -213,6 +213,7 @@ const OTHER_PARAMETERS: &[&str] = &[
     "primary_team_only",
     "title",
     "include_deactivated",
+    "latest",
     "from",
     "to",
     "period",

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::answers;
+use super::calendar::add_months;
 use super::derivation::{self, Row};
 use super::question::{self, Filter, Question, rfc3339};
 use super::tenant::Tenant;
-use super::world::{Actor, Content, Micros, Organisation, User};
+use super::world::{Actor, Content, Micros, Months, Organisation, User};
 use super::{CheckResult, Comparison, check, describe};
 use crate::support::TestServer;
 use crate::support::http::{encode_segment, query};
@@ -38,6 +39,7 @@ struct ProgressRequest {
     people: Question,
     content: String,
     states: Vec<&'static str>,
+    expires_within: Option<Months>,
 }
 
 /// An expected entry of the list.
@@ -151,7 +153,8 @@ fn random_question(
     if random.percent(40) {
         states = random.some(STATES, 4);
     }
-    ProgressRequest { people, content, states }
+    let expires_within = random.maybe(20, |random| Months(random.between(1, 14) as u32));
+    ProgressRequest { people, content, states, expires_within }
 }
 
 fn is_of_people(filter: &Filter) -> bool {
@@ -170,6 +173,9 @@ async fn check_request(
     match request.people.commas {
         true if !request.states.is_empty() => pairs.push(("state".into(), request.states.join(","))),
         _ => pairs.extend(request.states.iter().map(|state| ("state".to_owned(), (*state).to_owned()))),
+    }
+    if let Some(Months(months)) = request.expires_within {
+        pairs.push(("expires_within".into(), format!("P{months}M")));
     }
     let path = format!("/v1/contents/{}/progress", encode_segment(&request.content));
     let csv = format!("{path}.csv{}", query(&pairs));
@@ -194,7 +200,13 @@ async fn check_request(
         return Ok(BTreeSet::new());
     };
     let all_entries = derive_entries(facts, request, content, comparison.now);
-    let wanted = |line: &&Entry<'_>| request.states.is_empty() || request.states.contains(&line.state);
+    let now = comparison.now;
+    let wanted = |line: &&Entry<'_>| {
+        let in_time = request.expires_within.is_none_or(|months| {
+            line.expires_at.is_some_and(|at| now <= at && at <= add_months(now, months))
+        });
+        in_time && (request.states.is_empty() || request.states.contains(&line.state))
+    };
     let expected: Vec<&Entry<'_>> = all_entries.iter().filter(wanted).collect();
 
     let mut people = Vec::new();

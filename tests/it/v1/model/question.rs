@@ -129,6 +129,7 @@ pub enum Filter {
     Flag(&'static FlagFilter, bool),
     Title(Vec<String>),
     IncludeDeactivated(bool),
+    Latest(bool),
     From(When),
     To(When),
     Period(Period),
@@ -236,6 +237,7 @@ impl Question {
             Filter::Flag(filter, wanted) => one(filter.name, wanted.to_string()),
             Filter::Title(titles) => many("title", titles),
             Filter::IncludeDeactivated(wanted) => one("include_deactivated", wanted.to_string()),
+            Filter::Latest(wanted) => one("latest", wanted.to_string()),
             Filter::From(when) => one("from", write_when(*when)),
             Filter::To(when) => one("to", write_when(*when)),
             Filter::Period(period) => {
@@ -387,7 +389,7 @@ fn random_filter(random: &mut Random, organisation: &Organisation, now: Micros) 
             When::At(if random.percent(60) { random.pick(records).happened_at } else { at })
         }
     };
-    match random.below(29) {
+    match random.below(32) {
         0 => random_team_filter(random, organisation),
         1..=15 => random_values(random, organisation),
         16 | 17 => Filter::Title(random.some(&to_strings(super::TITLE_WORDS), 2)),
@@ -398,6 +400,7 @@ fn random_filter(random: &mut Random, organisation: &Organisation, now: Micros) 
         26 => Filter::Period(random.pick(PERIODS).0),
         27 if random.percent(40) => Filter::CertificateExpiresWithin(Months(random.between(1, 14) as u32)),
         27 => Filter::TimeZone(*random.pick(ZONES)),
+        28..=30 => Filter::Latest(random.percent(85)),
         _ => {
             let field = (*random.pick(super::FIELDS)).to_owned();
             Filter::Custom(field, random.some(&to_strings(super::FIELD_VALUES), 2))

@@ -13,6 +13,7 @@ use rollbook::access::{
 use rollbook::base::clock::Timestamp;
 use rollbook::base::ids::{OrgId, UserId};
 use rollbook::log::facets::facet_filter;
+use rollbook::log::progress::StatusFilter;
 use rollbook::log::summary::Dimension;
 use rollbook::log::{Filter as LogFilter, ParseContext, Position, Query};
 use rollbook::store::{Detail, FacetCache, Page, Store};
@@ -438,7 +439,7 @@ async fn compare_progress(
     let Some(progress) = progress.map_err(|error| error.to_string())? else {
         return Err(format!("{} is not in the catalogue", content.id));
     };
-    let people = progress.stream_people(Vec::new()).try_concat().await;
+    let people = progress.stream_people(StatusFilter::default()).try_concat().await;
     let people = people.map_err(|error| error.to_string())?;
     let (users, strangers): (Vec<_>, Vec<_>) = people.iter().partition(|one| one.person.user.is_some());
     let mut found_value: Vec<&str> =

@@ -192,7 +192,7 @@ fn passes_note_filters(tenant: &Tenant, request: &Question, note: &Note, now: Mi
             let (from, to) = calendar::period_bounds(*period, tz, now);
             from <= note.happened_at && note.happened_at < to
         }
-        Filter::TimeZone(_) | Filter::IncludeDeactivated(_) => true,
+        Filter::TimeZone(_) | Filter::IncludeDeactivated(_) | Filter::Latest(false) => true,
         Filter::Values(filter, users) => filter.name == "user" && users.contains(&note.about),
         _ => false,
     })

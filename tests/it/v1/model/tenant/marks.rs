@@ -8,14 +8,22 @@ use crate::support::TestServer;
 use crate::support::builders::Body;
 use crate::support::http::Caller;
 use crate::support::random::Random;
-use crate::v1::model::derivation::derive_rows;
+use crate::v1::model::calendar::add_months;
+use crate::v1::model::derivation::{Row, derive_rows};
 use crate::v1::model::question::{DAY, rfc3339};
-use crate::v1::model::world::{Actor, Endpoint, Micros, Organisation, Record, User};
+use crate::v1::model::world::{Actor, Endpoint, Micros, Months, Organisation, Record, User};
 
 /// The author of a mark.
 enum Marker {
     Admin,
     Manager { user: String, indirect_reports: bool },
+}
+
+/// The time of a mark.
+struct NewMark {
+    at: Micros,
+    /// The difference up to which another completion is the same one.
+    tolerance: Micros,
 }
 
 impl Tenant {
@@ -34,23 +42,24 @@ impl Tenant {
             let groups = random.maybe(30, |random| random.some(&self.facts.groups, 2)).unwrap_or_default();
             let include_sub_teams = random.percent(50);
             // Whole days, so that many records have the same time.
-            let at = random.maybe(70, |random| (now / DAY - random.between(0, 800)) * DAY);
+            let given = random.maybe(70, |random| (now / DAY - random.between(0, 800)) * DAY);
             let body = Body::default()
                 .set("content", content.id.clone())
                 .set("users", users_in_request.clone())
                 .set("teams", teams.clone())
                 .set("include_sub_teams", include_sub_teams)
                 .set("groups", groups.clone())
-                .set_option("happened_at", at.map(rfc3339));
-            let at = at.unwrap_or(now - now.rem_euclid(1_000));
+                .set_option("happened_at", given.map(rfc3339));
+            let at = given.unwrap_or(now - now.rem_euclid(1_000));
+            // Without a given time, a completion that differs by up to a day is the same one.
+            let mark = NewMark { at, tolerance: if given.is_some() { 0 } else { DAY } };
             for _ in 0..1 + random.below(2) {
                 let expected = self.expected_outcomes(
                     &marker,
                     &content.iri,
                     &users_in_request,
                     (&teams, include_sub_teams, &groups),
-                    at,
-                    now,
+                    &mark,
                 );
                 self.send_mark(&caller, &body, &expected, &content.iri, at, random).await;
             }
@@ -82,8 +91,7 @@ impl Tenant {
         iri: &str,
         users_in_request: &[String],
         (teams, include_sub_teams, groups): (&[String], bool, &[String]),
-        at: Micros,
-        now: Micros,
+        mark: &NewMark,
     ) -> Vec<(String, &'static str)> {
         let facts = &self.facts;
         let teams: Vec<String> =
@@ -102,7 +110,7 @@ impl Tenant {
         let outcome = |id: &String| match facts.user(id).filter(|user| may_mark(facts, marker, user)) {
             None => "not_found",
             Some(user) if !user.active => "deactivated",
-            Some(user) if has_completed(facts, user, iri, at, now) => "already_completed",
+            Some(user) if holds_as_long(facts, user, iri, mark) => "already_completed",
             Some(_) => "created",
         };
         let people = users_in_request.iter().chain(&members);
@@ -169,15 +177,27 @@ fn may_mark(facts: &Organisation, marker: &Marker, user: &User) -> bool {
             || (indirect && facts.indirect_reports(me).contains(&user.id)))
 }
 
-/// Returns true if a completion is valid now, or was valid at the given time.
-fn has_completed(facts: &Organisation, user: &User, iri: &str, at: Micros, now: Micros) -> bool {
-    derive_rows(facts).iter().any(|row| {
-        row.user.is_some_and(|other| other.id == user.id)
-            && row.content.is_some_and(|content| content.iri == iri)
-            && row.completed
-            && match row.expired_at {
-                None => true,
-                Some(expired_at) => expired_at >= now || (row.record.happened_at <= at && at < expired_at),
-            }
-    })
+/// Returns true if a completion up to the time of the mark holds at least as long as the mark would, and so
+/// does a certificate, if the mark awards one.
+fn holds_as_long(facts: &Organisation, user: &User, iri: &str, mark: &NewMark) -> bool {
+    let demands = facts.content(iri).map(|content| content.demands_at(mark.at)).unwrap_or_default();
+    let until = |months: Option<Months>| {
+        months.map_or(Micros::MAX, |months| add_months(mark.at - mark.tolerance, months).max(mark.at))
+    };
+    let completion_until = until(demands.expires_after);
+    let certificate_until = demands.certificate.map(|(_, validity)| until(validity));
+    let rows: Vec<Row<'_>> = derive_rows(facts)
+        .into_iter()
+        .filter(|row| {
+            row.user.is_some_and(|other| other.id == user.id)
+                && row.content.is_some_and(|content| content.iri == iri)
+                && row.record.happened_at <= mark.at + mark.tolerance
+        })
+        .collect();
+    let holds_until = |expiry: Option<Micros>, until: Micros| expiry.is_none_or(|expiry| expiry >= until);
+    rows.iter().any(|row| row.completed && holds_until(row.expired_at, completion_until))
+        && certificate_until.is_none_or(|until| {
+            let mut certificates = rows.iter().filter_map(|row| row.certificate.as_ref());
+            certificates.any(|(_, expiry)| holds_until(*expiry, until))
+        })
 }
