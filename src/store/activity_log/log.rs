@@ -15,10 +15,11 @@ use crate::base::ids::StatementId;
 use crate::log::{Action, Filter, Position, Row, Sort};
 
 use crate::store::activity_log::conditions::{push_any, push_content_filters, push_row_filters};
-use crate::store::activity_log::rows::{Detail, StoredBriefRow, StoredRow, read_brief_row, read_row};
+use crate::store::activity_log::rows::{Detail, StoredBriefRow, read_brief_row, read_row};
 use crate::store::db::database::{self, Engine, Sql};
 use crate::store::db::{Store, StoreError};
 use crate::store::directory::reach::Persons;
+use crate::store::ingest::activity_rows::ActivityRow;
 
 /// With up to this many persons, SQLite looks up the rows of each person and sorts them. With more persons, it walks
 /// the log in order of time and skips the rows of other persons. A user usually has three to six persons.
@@ -91,7 +92,7 @@ impl Store {
         detail: Detail,
     ) -> Result<impl Stream<Item = Result<Vec<Row>, StoreError>> + Send + 'static, StoreError> {
         let (columns, read): (_, fn(&database::Row) -> _) = match detail {
-            Detail::Whole => (StoredRow::COLUMNS, read_row),
+            Detail::Whole => (ActivityRow::COLUMNS, read_row),
             Detail::Brief => (StoredBriefRow::COLUMNS, read_brief_row),
         };
         let sql = self.rows_query(filter, columns, now, None).await?;
@@ -127,7 +128,7 @@ impl Store {
             return Ok(None);
         };
         let persons = self.persons(org, id, &everything).await?;
-        let mut sql = select_rows(org, StoredRow::COLUMNS);
+        let mut sql = select_rows(org, ActivityRow::COLUMNS);
         sql.push(
             " WHERE a.org = $1 AND a.seq = (SELECT s.seq FROM statements s WHERE s.org = $1 AND s.id = ",
         );
@@ -135,7 +136,7 @@ impl Store {
         if let Persons::Only(persons) = persons {
             sql.push(" AND a.person").any_of(persons);
         }
-        let row: Option<StoredRow> = self.db().fetch_row(sql).await?;
+        let row: Option<ActivityRow> = self.db().fetch_row(sql).await?;
         Ok(row.map(Row::from))
     }
 
@@ -143,7 +144,7 @@ impl Store {
     async fn page_query(&self, filter: &Scoped<&Filter>, page: Page) -> Result<Option<Sql>, StoreError> {
         let after = page.after.map(|position| (page.sort, position));
         let sql = self
-            .rows_query(filter, StoredRow::COLUMNS, page.now, after)
+            .rows_query(filter, ActivityRow::COLUMNS, page.now, after)
             .await?;
         Ok(sql.map(|mut sql| {
             push_order(&mut sql, page.sort);

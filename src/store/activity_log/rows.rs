@@ -3,52 +3,17 @@
 use uuid::Uuid;
 
 use crate::base::clock::Timestamp;
-use crate::base::ids::{StatementId, UserId};
+use crate::base::ids::StatementId;
 use crate::log::{Action, Certificate, ContentKey, Percent, PersonKey, Projected, Row, Score, VerbKey};
 use crate::record::Origin;
 
 use crate::store::db::StoreError;
 use crate::store::db::columns::columns;
 use crate::store::db::database;
+use crate::store::ingest::activity_rows::ActivityRow;
 
-columns! {
-    /// All columns of a row, except the organisation.
-    pub(crate) struct StoredRow {
-        seq: i64 = "a.seq",
-        id: StatementId = "a.id",
-        happened_at: Timestamp = "a.happened_at",
-        stored_at: Timestamp = "a.stored_at",
-        person: PersonKey = "a.person",
-        verb: VerbKey = "a.verb",
-        content: Option<ContentKey> = "a.content",
-        action: Action = "a.action",
-        origin: Origin = "a.origin",
-        completed: bool = "a.completed",
-        success: Option<bool> = "a.success",
-        completion: Option<bool> = "a.completion",
-        certified: bool = "a.certified",
-        scaled: Option<f64> = "a.scaled",
-        raw: Option<f64> = "a.raw",
-        min: Option<f64> = "a.min",
-        max: Option<f64> = "a.max",
-        percent: Option<Percent> = "a.percent",
-        seconds: Option<i64> = "a.seconds",
-        time_limit: Option<i64> = "a.time_limit",
-        expired_at: Option<Timestamp> = "a.expired_at",
-        certificate_expires_at: Option<Timestamp> = "a.certificate_expires_at",
-        registration: Option<Uuid> = "a.registration",
-        import: Option<Uuid> = "a.import",
-        certificate_name: Option<String> = "a.certificate_name",
-        response: Option<String> = "a.response",
-        device_type: Option<String> = "a.device_type",
-        recorded_by: Option<UserId> = "a.recorded_by",
-        comment: Option<String> = "a.comment",
-        source: Option<String> = "a.source",
-    }
-}
-
-impl From<StoredRow> for Row {
-    fn from(stored: StoredRow) -> Self {
+impl From<ActivityRow> for Row {
+    fn from(stored: ActivityRow) -> Self {
         Row {
             id: stored.id,
             seq: stored.seq,
@@ -89,9 +54,9 @@ impl From<StoredRow> for Row {
     }
 }
 
-/// Reads a row that was selected with the columns of [`StoredRow`].
+/// Reads a row that was selected with the columns of [`ActivityRow`].
 pub(crate) fn read_row(row: &database::Row) -> Result<Row, StoreError> {
-    StoredRow::read(row).map(Row::from)
+    ActivityRow::read(row).map(Row::from)
 }
 
 /// Which columns of each row are selected. The database needs more time for each further column, and an export selects

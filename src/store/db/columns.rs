@@ -169,3 +169,31 @@ macro_rules! table_row {
     };
 }
 pub(crate) use table_row;
+
+/// Defines the struct of a row that is both inserted and read as a whole. It has what [`columns!`] and [`table_row!`]
+/// define.
+macro_rules! stored_row {
+    (
+        $(#[$attribute:meta])*
+        $visibility:vis struct $name:ident in $table:literal {
+            $($(#[$field_attribute:meta])* $field_visibility:vis $field:ident: $type:ty = $column:literal),* $(,)?
+        }
+    ) => {
+        $crate::store::db::columns::columns! {
+            $(#[$attribute])*
+            $visibility struct $name {
+                $($(#[$field_attribute])* $field_visibility $field: $type = $column),*
+            }
+        }
+
+        impl $crate::store::db::columns::TableRow for $name {
+            const TABLE: &'static str = $table;
+            const COLUMNS: &'static [&'static str] = &[$($column),*];
+
+            fn into_values(self) -> Vec<$crate::store::db::dialect::Value> {
+                vec![$($crate::store::db::columns::IntoValue::into_value(self.$field)),*]
+            }
+        }
+    };
+}
+pub(crate) use stored_row;

@@ -6,50 +6,50 @@ use uuid::Uuid;
 
 use crate::base::clock::Timestamp;
 use crate::base::ids::{StatementId, UserId};
-use crate::log::{Action, ContentFacts, Percent, VerbTable, project};
+use crate::log::{Action, ContentFacts, ContentKey, Percent, PersonKey, VerbKey, VerbTable, project};
 use crate::record::Origin;
 use crate::store::db::StoreError;
-use crate::store::db::columns::table_row;
+use crate::store::db::columns::stored_row;
 use crate::store::db::database::Sql;
 use crate::store::db::ledger::OrgTx;
 use crate::store::ingest::identifier_cache::IdentifierCache;
 use crate::store::ingest::stored_statement::{Named, StoredStatement};
 
-table_row! {
-    /// A row of `activities`.
+stored_row! {
+    /// A row of `activities`. The only list of its columns.
     pub(crate) struct ActivityRow in "activities" {
-        org: i64 = "org",
-        seq: i64 = "seq",
-        id: StatementId = "id",
-        happened_at: Timestamp = "happened_at",
-        stored_at: Timestamp = "stored_at",
-        person: i64 = "person",
-        verb: i64 = "verb",
-        content: Option<i64> = "content",
-        action: Action = "action",
-        origin: Origin = "origin",
-        completed: bool = "completed",
-        latest: bool = "latest",
-        success: Option<bool> = "success",
-        completion: Option<bool> = "completion",
-        certified: bool = "certified",
-        scaled: Option<f64> = "scaled",
-        raw: Option<f64> = "raw",
-        min: Option<f64> = "min",
-        max: Option<f64> = "max",
-        percent: Option<Percent> = "percent",
-        seconds: Option<i64> = "seconds",
-        time_limit: Option<i64> = "time_limit",
-        expired_at: Option<Timestamp> = "expired_at",
-        certificate_expires_at: Option<Timestamp> = "certificate_expires_at",
-        registration: Option<Uuid> = "registration",
-        import: Option<Uuid> = "import",
-        certificate_name: Option<String> = "certificate_name",
-        response: Option<String> = "response",
-        device_type: Option<String> = "device_type",
-        recorded_by: Option<UserId> = "recorded_by",
-        comment: Option<String> = "comment",
-        source: Option<String> = "source",
+        pub(crate) org: i64 = "org",
+        pub(crate) seq: i64 = "seq",
+        pub(crate) id: StatementId = "id",
+        pub(crate) happened_at: Timestamp = "happened_at",
+        pub(crate) stored_at: Timestamp = "stored_at",
+        pub(crate) person: PersonKey = "person",
+        pub(crate) verb: VerbKey = "verb",
+        pub(crate) content: Option<ContentKey> = "content",
+        pub(crate) action: Action = "action",
+        pub(crate) origin: Origin = "origin",
+        pub(crate) completed: bool = "completed",
+        pub(crate) latest: bool = "latest",
+        pub(crate) success: Option<bool> = "success",
+        pub(crate) completion: Option<bool> = "completion",
+        pub(crate) certified: bool = "certified",
+        pub(crate) scaled: Option<f64> = "scaled",
+        pub(crate) raw: Option<f64> = "raw",
+        pub(crate) min: Option<f64> = "min",
+        pub(crate) max: Option<f64> = "max",
+        pub(crate) percent: Option<Percent> = "percent",
+        pub(crate) seconds: Option<i64> = "seconds",
+        pub(crate) time_limit: Option<i64> = "time_limit",
+        pub(crate) expired_at: Option<Timestamp> = "expired_at",
+        pub(crate) certificate_expires_at: Option<Timestamp> = "certificate_expires_at",
+        pub(crate) registration: Option<Uuid> = "registration",
+        pub(crate) import: Option<Uuid> = "import",
+        pub(crate) certificate_name: Option<String> = "certificate_name",
+        pub(crate) response: Option<String> = "response",
+        pub(crate) device_type: Option<String> = "device_type",
+        pub(crate) recorded_by: Option<UserId> = "recorded_by",
+        pub(crate) comment: Option<String> = "comment",
+        pub(crate) source: Option<String> = "source",
     }
 }
 
@@ -71,9 +71,9 @@ impl ActivityRow {
             id: record.id,
             happened_at: projected.happened_at,
             stored_at: record.stored,
-            person: named.actor,
-            verb: named.verb,
-            content: named.content,
+            person: PersonKey(named.actor),
+            verb: VerbKey(named.verb),
+            content: named.content.map(ContentKey),
             action: projected.action,
             origin: projected.origin,
             completed: projected.completed,
@@ -131,7 +131,7 @@ pub(crate) async fn insert_activities(
 
 /// Marks the newest completion of each person and content among the rows. Returns the numbers of the marked rows.
 fn mark_newest_completions(rows: &mut [ActivityRow]) -> Vec<i64> {
-    let mut newest: HashMap<(i64, i64), (Timestamp, i64)> = HashMap::new();
+    let mut newest: HashMap<(PersonKey, ContentKey), (Timestamp, i64)> = HashMap::new();
     let pair = |row: &ActivityRow| Some((row.person, row.content.filter(|_| row.completed)?));
     for row in &*rows {
         if let Some(pair) = pair(row) {
