@@ -35,7 +35,7 @@ pub use activity_log::completions::{
 pub use activity_log::facets::FacetCache;
 pub use activity_log::log::Page;
 pub use activity_log::notes::{NewNote, NoteRefusal};
-pub use activity_log::progress::{ContentProgress, PeopleCounts, PersonStanding, ProgressPage, StateSurvey};
+pub use activity_log::progress::{ContentProgress, PeopleCounts, PersonStatus, ProgressPage, StateSurvey};
 pub use activity_log::rows::{BriefRow, Detail};
 pub use activity_log::timeline::TimelineRequest;
 pub use db::blobs::{Blob, BlobKey, Spool, SpoolError};

@@ -6,7 +6,7 @@
 use crate::log::activity::ActivityCertificate;
 use crate::log::progress::ProgressStatus;
 use crate::log::{ContentDetails, PersonDetails};
-use crate::store::PersonStanding;
+use crate::store::PersonStatus;
 
 use super::cell::Cell;
 use super::columns::{self, COLUMNS, Column, FromPerson, Source};
@@ -22,37 +22,37 @@ pub struct ProgressOptions {
     pub raw: bool,
 }
 
-/// Writes a cell from the standing of a person.
-type FromStanding = fn(&ProgressStatus, &mut Cell<'_>);
+/// Writes a cell from the status of a person.
+type FromStatus = fn(&ProgressStatus, &mut Cell<'_>);
 
-/// The columns of the standing. They follow the columns of the person and of the content.
-const STANDING_COLUMNS: &[(&str, FromStanding)] = &[
-    ("Progress", |standing, cell| cell.label(standing.state.label())),
-    ("Since", |standing, cell| cell.time(standing.since)),
-    ("Expires at", |standing, cell| cell.time(standing.expires_at)),
-    ("E-learning / Quiz score", |standing, cell| {
-        cell.percent(standing.percent);
+/// The columns of the status. They follow the columns of the person and of the content.
+const STATUS_COLUMNS: &[(&str, FromStatus)] = &[
+    ("Progress", |status, cell| cell.label(status.state.label())),
+    ("Since", |status, cell| cell.time(status.since)),
+    ("Expires at", |status, cell| cell.time(status.expires_at)),
+    ("E-learning / Quiz score", |status, cell| {
+        cell.percent(status.percent);
     }),
-    ("Certificate name", |standing, cell| {
-        cell.optional_text(certificate(standing, |certificate| certificate.name.as_ref()));
+    ("Certificate name", |status, cell| {
+        cell.optional_text(certificate(status, |certificate| certificate.name.as_ref()));
     }),
-    ("Certificate awarded at", |standing, cell| {
-        cell.time(certificate(standing, |certificate| Some(certificate.awarded_at)));
+    ("Certificate awarded at", |status, cell| {
+        cell.time(certificate(status, |certificate| Some(certificate.awarded_at)));
     }),
-    ("Certificate expires at", |standing, cell| {
-        cell.time(certificate(standing, |certificate| certificate.expires_at));
+    ("Certificate expires at", |status, cell| {
+        cell.time(certificate(status, |certificate| certificate.expires_at));
     }),
 ];
 
-/// The heading of the column with the user's id. It follows the columns of the standing.
+/// The heading of the column with the user's id. It follows the columns of the status.
 const USER_ID: &str = "User ID";
 
 /// A field of the certificate, if the person has one.
 fn certificate<'s, T>(
-    standing: &'s ProgressStatus,
+    status: &'s ProgressStatus,
     field: impl FnOnce(&'s ActivityCertificate) -> Option<T>,
 ) -> Option<T> {
-    standing.certificate.as_ref().and_then(field)
+    status.certificate.as_ref().and_then(field)
 }
 
 /// Writes the progress of people as lines of CSV.
@@ -102,21 +102,21 @@ impl Lines {
             .iter()
             .map(|(heading, _)| *heading)
             .chain(self.content_headings.iter().copied())
-            .chain(STANDING_COLUMNS.iter().map(|(heading, _)| *heading))
+            .chain(STATUS_COLUMNS.iter().map(|(heading, _)| *heading))
             .chain(self.user_id.map(|_| USER_ID))
             .chain(self.fields.iter().map(String::as_str))
     }
 
-    fn write_person(&self, person: &PersonDetails, standing: &ProgressStatus, out: &mut Vec<u8>) {
+    fn write_person(&self, person: &PersonDetails, status: &ProgressStatus, out: &mut Vec<u8>) {
         let raw = self.options.raw;
         for (_, from) in &self.person_columns {
             from(person, &mut Cell::new(out, raw));
             out.push(b',');
         }
         out.extend_from_slice(&self.content_cells);
-        for (_, from) in STANDING_COLUMNS {
+        for (_, from) in STATUS_COLUMNS {
             out.push(b',');
-            from(standing, &mut Cell::new(out, raw));
+            from(status, &mut Cell::new(out, raw));
         }
         if let Some(from) = self.user_id {
             out.push(b',');
@@ -136,7 +136,7 @@ fn is_content_column(column: &Column) -> bool {
 }
 
 impl WriteLines for Lines {
-    type Item = PersonStanding;
+    type Item = PersonStatus;
 
     fn write_heading(&mut self, out: &mut Vec<u8>) {
         if self.options.bom {
@@ -151,12 +151,12 @@ impl WriteLines for Lines {
         out.extend_from_slice(LINE_END);
     }
 
-    async fn load(&mut self, _: &[PersonStanding]) -> Result<(), ExportError> {
+    async fn load(&mut self, _: &[PersonStatus]) -> Result<(), ExportError> {
         Ok(()) // a row contains the details of its person
     }
 
-    fn write_line(&mut self, row: &PersonStanding, out: &mut Vec<u8>) -> Result<(), ExportError> {
-        self.write_person(&row.person, &row.standing, out);
+    fn write_line(&mut self, row: &PersonStatus, out: &mut Vec<u8>) -> Result<(), ExportError> {
+        self.write_person(&row.person, &row.status, out);
         Ok(())
     }
 }
@@ -168,7 +168,7 @@ mod tests {
     use crate::log::Percent;
     use crate::log::progress::State;
 
-    fn standing() -> ProgressStatus {
+    fn status() -> ProgressStatus {
         ProgressStatus {
             state: State::InProgress,
             since: Some(testing::AT),
@@ -189,9 +189,9 @@ mod tests {
         let mut lines = Lines::new(&testing::content(), options, fields);
         let mut out = Vec::new();
         lines.write_heading(&mut out);
-        let standing = standing();
+        let status = status();
         lines
-            .write_line(&PersonStanding { person, standing }, &mut out)
+            .write_line(&PersonStatus { person, status }, &mut out)
             .unwrap();
         out
     }
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn full_standing_has_a_value_in_every_column() {
+    fn full_status_has_a_value_in_every_column() {
         let expected = [
             ("Title", "Fire, \"Safety\""),
             ("Type", "Quiz"),

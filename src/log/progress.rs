@@ -126,7 +126,7 @@ impl StatusFilter {
 
 /// A row that decides the state: a completion, a failure, or a row with a certificate.
 #[derive(Debug, Clone, PartialEq)]
-pub struct DecisiveActivity {
+pub struct OutcomeActivity {
     /// The order of recording, which orders rows of the same time.
     pub seq: i64,
     /// The id of the activity.
@@ -145,7 +145,7 @@ pub struct DecisiveActivity {
     pub certificate: Option<Certificate>,
 }
 
-impl DecisiveActivity {
+impl OutcomeActivity {
     fn is_expired(&self, now: Timestamp) -> bool {
         self.expired_at.is_some_and(|at| at < now)
     }
@@ -178,11 +178,11 @@ pub struct ProgressStatus {
 }
 
 impl ProgressStatus {
-    /// The progress at the moment `now`, from all decisive rows of the person with the content, in any order. `started_at`
+    /// The progress at the moment `now`, from all outcomes of the person with the content, in any order. `started_at`
     /// is the time of the first row that starts learning; it counts only without completions and failures.
-    pub fn from_rows(decisive: &[DecisiveActivity], started_at: Option<Timestamp>, now: Timestamp) -> Self {
-        let certificate = longest_valid_certificate(decisive);
-        let completions: Vec<&DecisiveActivity> = decisive.iter().filter(|row| row.completed).collect();
+    pub fn from_rows(outcomes: &[OutcomeActivity], started_at: Option<Timestamp>, now: Timestamp) -> Self {
+        let certificate = longest_valid_certificate(outcomes);
+        let completions: Vec<&OutcomeActivity> = outcomes.iter().filter(|row| row.completed).collect();
         let best = completions
             .iter()
             .max_by_key(|row| (validity(row.expired_at), row.recency()));
@@ -201,7 +201,7 @@ impl ProgressStatus {
                 activity: Some(best.id),
             };
         }
-        let failures: Vec<&DecisiveActivity> = decisive
+        let failures: Vec<&OutcomeActivity> = outcomes
             .iter()
             .filter(|row| row.action == Action::Failed)
             .collect();
@@ -230,12 +230,12 @@ impl ProgressStatus {
     }
 }
 
-fn latest_percent(rows: &[&DecisiveActivity]) -> Option<Percent> {
+fn latest_percent(rows: &[&OutcomeActivity]) -> Option<Percent> {
     let with_score = rows.iter().filter(|row| row.percent.is_some());
     with_score.max_by_key(|row| row.recency())?.percent
 }
 
-fn longest_valid_certificate(rows: &[DecisiveActivity]) -> Option<ActivityCertificate> {
+fn longest_valid_certificate(rows: &[OutcomeActivity]) -> Option<ActivityCertificate> {
     let with_certificate = rows
         .iter()
         .filter_map(|row| Some((row, row.certificate.as_ref()?)));

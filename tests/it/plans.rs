@@ -311,7 +311,7 @@ async fn no_page_reads_all_activities(server: &TestServer) {
                     continue;
                 }
                 "page" => &["users_id", "sqlite_autoindex_users_1", "users_pkey"],
-                "decisive" | "begun" => &["activities_progress"],
+                "outcomes" | "started" => &["activities_progress"],
                 _ => &["activities_progress", "activities_content"],
             };
             assert!(uses_index(&plan, indexes), "{parameters:?} {name}: {plan:#?}");

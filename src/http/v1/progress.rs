@@ -180,7 +180,7 @@ async fn list_progress(
     let body = ProgressList {
         content: ActivityContent::new(progress.content()),
         progress: people
-            .map(|row| PersonProgress::new(&row.person, row.standing))
+            .map(|row| PersonProgress::new(&row.person, row.status))
             .collect(),
         next,
         total: counts.map(|counts| counts.total),

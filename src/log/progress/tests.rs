@@ -16,8 +16,8 @@ fn id(number: i64) -> StatementId {
 }
 
 /// A row that happened and was recorded at this time.
-fn row(action: Action, happened_at: i64) -> DecisiveActivity {
-    DecisiveActivity {
+fn row(action: Action, happened_at: i64) -> OutcomeActivity {
+    OutcomeActivity {
         seq: happened_at,
         id: id(happened_at),
         happened_at: at(happened_at),
@@ -29,22 +29,22 @@ fn row(action: Action, happened_at: i64) -> DecisiveActivity {
     }
 }
 
-fn completed(happened_at: i64, expired_at: Option<i64>) -> DecisiveActivity {
-    DecisiveActivity {
+fn completed(happened_at: i64, expired_at: Option<i64>) -> OutcomeActivity {
+    OutcomeActivity {
         expired_at: expired_at.map(at),
         ..row(Action::Completed, happened_at)
     }
 }
 
-fn with_score(row: DecisiveActivity, percent: i64) -> DecisiveActivity {
-    DecisiveActivity {
+fn with_score(row: OutcomeActivity, percent: i64) -> OutcomeActivity {
+    OutcomeActivity {
         percent: Some(Percent(percent)),
         ..row
     }
 }
 
-fn with_certificate(row: DecisiveActivity, name: &str, expires_at: Option<i64>) -> DecisiveActivity {
-    DecisiveActivity {
+fn with_certificate(row: OutcomeActivity, name: &str, expires_at: Option<i64>) -> OutcomeActivity {
+    OutcomeActivity {
         certificate: Some(Certificate {
             name: Some(name.to_owned()),
             expires_at: expires_at.map(at),
@@ -55,7 +55,7 @@ fn with_certificate(row: DecisiveActivity, name: &str, expires_at: Option<i64>) 
 
 /// State, since, expiry and activity.
 fn summary(
-    rows: &[DecisiveActivity],
+    rows: &[OutcomeActivity],
     started_at: Option<i64>,
 ) -> (State, Option<i64>, Option<i64>, Option<StatementId>) {
     let status = ProgressStatus::from_rows(rows, started_at.map(at), NOW);
@@ -148,7 +148,7 @@ fn first_state_with_a_true_condition_applies() {
 
 #[test]
 fn order_of_recording_decides_between_equal_times() {
-    let later = DecisiveActivity {
+    let later = OutcomeActivity {
         seq: 9,
         id: id(9),
         ..completed(3, None)
@@ -159,7 +159,7 @@ fn order_of_recording_decides_between_equal_times() {
 
 #[test]
 fn score_is_the_latest_of_the_deciding_rows() {
-    let percent = |rows: &[DecisiveActivity]| {
+    let percent = |rows: &[OutcomeActivity]| {
         ProgressStatus::from_rows(rows, None, NOW)
             .percent
             .map(|percent| percent.0)
@@ -196,7 +196,7 @@ fn score_is_the_latest_of_the_deciding_rows() {
 
 #[test]
 fn certificate_is_the_one_valid_longest_in_every_state() {
-    let certificate = |rows: &[DecisiveActivity]| {
+    let certificate = |rows: &[OutcomeActivity]| {
         let certificate = ProgressStatus::from_rows(rows, None, NOW).certificate?;
         Some((
             certificate.name?,
@@ -228,7 +228,7 @@ fn codes_and_keys_identify_states() {
     assert_eq!(State::from_code(5), None);
 }
 
-fn any_row() -> impl Strategy<Value = DecisiveActivity> {
+fn any_row() -> impl Strategy<Value = OutcomeActivity> {
     let action = prop::sample::select(Action::ALL.to_vec());
     let moment = 0..6i64;
     let certificate = prop::option::of(prop::option::of(moment.clone()));
@@ -239,7 +239,7 @@ fn any_row() -> impl Strategy<Value = DecisiveActivity> {
         certificate,
     );
     (action, moment, rest).prop_map(
-        |(action, happened_at, (expired_at, percent, completion, certificate))| DecisiveActivity {
+        |(action, happened_at, (expired_at, percent, completion, certificate))| OutcomeActivity {
             completed: action.completes() || (completion && action != Action::Failed),
             expired_at: expired_at.map(at),
             percent: percent.map(Percent),

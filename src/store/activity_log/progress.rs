@@ -19,7 +19,7 @@ use futures_util::{Stream, stream};
 use crate::access::Scoped;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{OrgId, StatementId, UserId};
-use crate::log::progress::{DecisiveActivity, ListPosition, ProgressStatus, State, StatusFilter};
+use crate::log::progress::{ListPosition, OutcomeActivity, ProgressStatus, State, StatusFilter};
 use crate::log::{Action, Certificate, ContentDetails, Filter, Percent, PersonDetails, PersonKey};
 
 use crate::store::db::columns::columns;
@@ -47,18 +47,18 @@ pub struct ContentProgress {
     now: Timestamp,
 }
 
-/// A person and their standing.
+/// A person and their status.
 #[derive(Debug, Clone, PartialEq)]
-pub struct PersonStanding {
+pub struct PersonStatus {
     /// The person. For a user, its key is the key of the user, because a user can have several persons.
     pub person: PersonDetails,
-    /// The standing.
-    pub standing: ProgressStatus,
+    /// The status.
+    pub status: ProgressStatus,
 }
 
-impl PersonStanding {
+impl PersonStatus {
     fn matches(&self, filter: &StatusFilter) -> bool {
-        filter.matches(self.standing.state, self.standing.expires_at)
+        filter.matches(self.status.state, self.status.expires_at)
     }
 }
 
@@ -66,7 +66,7 @@ impl PersonStanding {
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProgressPage {
     /// The users in the order of their ids, then the persons without a user.
-    pub people: Vec<PersonStanding>,
+    pub people: Vec<PersonStatus>,
     /// The last place of this page; `None` if it is the last page.
     pub next: Option<ListPosition>,
 }
@@ -86,7 +86,7 @@ enum KeyKind {
 
 columns! {
     /// The columns of the rows that decide about the state.
-    struct DecisiveRow {
+    struct OutcomeRow {
         seq: i64 = "a.seq",
         id: StatementId = "a.id",
         happened_at: Timestamp = "a.happened_at",
@@ -100,8 +100,8 @@ columns! {
     }
 }
 
-impl From<DecisiveRow> for DecisiveActivity {
-    fn from(row: DecisiveRow) -> Self {
+impl From<OutcomeRow> for OutcomeActivity {
+    fn from(row: OutcomeRow) -> Self {
         Self {
             seq: row.seq,
             id: row.id,
@@ -118,12 +118,12 @@ impl From<DecisiveRow> for DecisiveActivity {
     }
 }
 
-/// The rows that determine the standings of some people, by the key of the user or person.
+/// The rows that determine the statuses of some people, by the key of the user or person.
 #[derive(Default)]
-struct StandingRows {
-    decisive: HashMap<i64, Vec<DecisiveActivity>>,
+struct StatusRows {
+    outcomes: HashMap<i64, Vec<OutcomeActivity>>,
     /// The time of the first activity that begins something, for people without a completion or failure.
-    begun: HashMap<i64, Timestamp>,
+    started: HashMap<i64, Timestamp>,
 }
 
 impl Store {
@@ -204,7 +204,7 @@ impl ContentProgress {
         let more = keys.len() > limit;
         keys.truncate(limit);
         let next = keys.last().filter(|_| more).map(PersonOrUser::place);
-        let mut people = self.load_standings(&keys).await?;
+        let mut people = self.load_statuses(&keys).await?;
         if let Some((_, filter)) = only {
             // A record may have been stored after the survey.
             people.retain(|person| person.matches(filter));
@@ -216,7 +216,7 @@ impl ContentProgress {
     pub fn stream_people(
         self,
         filter: StatusFilter,
-    ) -> impl Stream<Item = Result<Vec<PersonStanding>, StoreError>> + Send + 'static {
+    ) -> impl Stream<Item = Result<Vec<PersonStatus>, StoreError>> + Send + 'static {
         let reader = PeopleReader {
             progress: self,
             filter,
@@ -241,13 +241,13 @@ impl ContentProgress {
         let mut plans = Vec::new();
         for (name, sql) in [
             ("page", self.page_query(None, None, 50)),
-            ("decisive", self.decisive_query(KeyKind::Users, keys.clone())),
-            ("begun", self.begun_query(KeyKind::Users, keys.clone())),
+            ("outcomes", self.outcomes_query(KeyKind::Users, keys.clone())),
+            ("started", self.starts_query(KeyKind::Users, keys.clone())),
             (
-                "decisive of persons",
-                self.decisive_query(KeyKind::Persons, keys.clone()),
+                "outcomes of persons",
+                self.outcomes_query(KeyKind::Persons, keys.clone()),
             ),
-            ("begun of persons", self.begun_query(KeyKind::Persons, keys)),
+            ("started of persons", self.starts_query(KeyKind::Persons, keys)),
             ("persons", self.persons_query(i64::MIN, 50)),
             ("survey", self.survey_query()),
         ] {
@@ -306,8 +306,8 @@ impl ContentProgress {
         Ok(persons.take(limit).map(|(key, _)| *key).collect())
     }
 
-    /// Loads the standings of these people, in the same order.
-    async fn load_standings(&self, keys: &[PersonOrUser]) -> Result<Vec<PersonStanding>, StoreError> {
+    /// Loads the statuses of these people, in the same order.
+    async fn load_statuses(&self, keys: &[PersonOrUser]) -> Result<Vec<PersonStatus>, StoreError> {
         let (mut users, mut persons) = (Vec::new(), Vec::new());
         for key in keys {
             match key {
@@ -316,7 +316,7 @@ impl ContentProgress {
             }
         }
         // Keys of users and of persons come from the same sequence, so they are never equal.
-        let mut rows = StandingRows::default();
+        let mut rows = StatusRows::default();
         let mut details = HashMap::new();
         if !users.is_empty() {
             self.load_rows(KeyKind::Users, &users, &mut rows).await?;
@@ -328,37 +328,32 @@ impl ContentProgress {
             let loaded = self.store.person_details(self.filter.org(), &keys).await?;
             details.extend(loaded.into_iter().map(|(key, person)| (key.0, person)));
         }
-        let mut standings = Vec::with_capacity(keys.len());
+        let mut statuses = Vec::with_capacity(keys.len());
         for key in users.into_iter().chain(persons) {
             let person = details
                 .remove(&key)
                 .ok_or(StoreError::Invariant("a person of a page without details"))?;
-            let decisive = rows.decisive.remove(&key).unwrap_or_default();
-            let standing = ProgressStatus::from_rows(&decisive, rows.begun.remove(&key), self.now);
-            standings.push(PersonStanding { person, standing });
+            let outcomes = rows.outcomes.remove(&key).unwrap_or_default();
+            let status = ProgressStatus::from_rows(&outcomes, rows.started.remove(&key), self.now);
+            statuses.push(PersonStatus { person, status });
         }
-        Ok(standings)
+        Ok(statuses)
     }
 
-    /// Loads the decisive rows of these people, and the begin for people without a completion or failure.
-    async fn load_rows(
-        &self,
-        kind: KeyKind,
-        keys: &[i64],
-        rows: &mut StandingRows,
-    ) -> Result<(), StoreError> {
+    /// Loads the outcomes of these people, and the first start for people without a completion or failure.
+    async fn load_rows(&self, kind: KeyKind, keys: &[i64], rows: &mut StatusRows) -> Result<(), StoreError> {
         let db = self.store.db();
-        for row in db.fetch_all(self.decisive_query(kind, keys.to_vec())).await? {
-            let decisive = DecisiveRow::read_from(&row, 1)?.into();
-            rows.decisive.entry(row.get(0)?).or_default().push(decisive);
+        for row in db.fetch_all(self.outcomes_query(kind, keys.to_vec())).await? {
+            let outcomes = OutcomeRow::read_from(&row, 1)?.into();
+            rows.outcomes.entry(row.get(0)?).or_default().push(outcomes);
         }
-        let decides = |row: &DecisiveActivity| row.completed || row.action == Action::Failed;
+        let decides = |row: &OutcomeActivity| row.completed || row.action == Action::Failed;
         let undecided: Vec<i64> = keys
             .iter()
             .copied()
             .filter(|key| {
                 !rows
-                    .decisive
+                    .outcomes
                     .get(key)
                     .is_some_and(|rows| rows.iter().any(decides))
             })
@@ -366,8 +361,8 @@ impl ContentProgress {
         if undecided.is_empty() {
             return Ok(());
         }
-        let begun: Vec<(i64, Timestamp)> = db.fetch_rows(self.begun_query(kind, undecided)).await?;
-        rows.begun.extend(begun);
+        let started: Vec<(i64, Timestamp)> = db.fetch_rows(self.starts_query(kind, undecided)).await?;
+        rows.started.extend(started);
         Ok(())
     }
 
@@ -425,15 +420,15 @@ impl ContentProgress {
     }
 
     /// The query for completions, failures and rows with a certificate.
-    fn decisive_query(&self, kind: KeyKind, keys: Vec<i64>) -> Sql {
-        let mut sql = self.rows_query(kind, keys, DecisiveRow::COLUMNS);
+    fn outcomes_query(&self, kind: KeyKind, keys: Vec<i64>) -> Sql {
+        let mut sql = self.rows_query(kind, keys, OutcomeRow::COLUMNS);
         sql.push(" AND (a.completed OR a.certified OR a.action = ");
         sql.bind(Action::Failed.code()).push(")");
         sql
     }
 
     /// The query for the time of the first activity that begins something.
-    fn begun_query(&self, kind: KeyKind, keys: Vec<i64>) -> Sql {
+    fn starts_query(&self, kind: KeyKind, keys: Vec<i64>) -> Sql {
         let mut sql = self.rows_query(kind, keys, "min(a.happened_at)");
         sql.push(" AND NOT (a.action")
             .any_of(idle_actions())
@@ -492,7 +487,7 @@ struct PeopleReader {
 
 impl PeopleReader {
     /// The next chunk of people, or `None` after the last chunk.
-    async fn next_chunk(&mut self) -> Result<Option<Vec<PersonStanding>>, StoreError> {
+    async fn next_chunk(&mut self) -> Result<Option<Vec<PersonStatus>>, StoreError> {
         if self.keys.len() == 0
             && let Some(after) = self.next_query.take()
         {
@@ -510,7 +505,7 @@ impl PeopleReader {
         if keys.is_empty() {
             return Ok(None);
         }
-        let mut people = self.progress.load_standings(&keys).await?;
+        let mut people = self.progress.load_statuses(&keys).await?;
         people.retain(|person| person.matches(&self.filter));
         Ok(Some(people))
     }

@@ -21,7 +21,7 @@ async fn state_in_sql_equals_state_of_the_rule() {
         for completed in [action.completes(), action != Action::Failed] {
             for expired_at in [None, Some(999), Some(1_000)] {
                 let seq = rows.len() as i64;
-                rows.push(DecisiveActivity {
+                rows.push(OutcomeActivity {
                     seq,
                     id: StatementId(Uuid::from_u128(seq as u128)),
                     happened_at: Timestamp::from_micros(seq),
@@ -57,8 +57,8 @@ async fn state_in_sql_equals_state_of_the_rule() {
     let states: Vec<(i64,)> = store.db().fetch_rows(select).await.unwrap();
     assert_eq!(states.len(), rows.len());
     for (row, (code,)) in rows.iter().zip(states) {
-        let begun = row.action.starts_learning().then_some(row.happened_at);
-        let expected = ProgressStatus::from_rows(std::slice::from_ref(row), begun, now).state;
+        let started = row.action.starts_learning().then_some(row.happened_at);
+        let expected = ProgressStatus::from_rows(std::slice::from_ref(row), started, now).state;
         assert_eq!(State::from_code(code), Some(expected), "{row:?}");
     }
 }
