@@ -12,7 +12,7 @@ pub mod demands;
 pub mod timeline;
 pub mod types;
 
-pub use activity_types::{from_activity_type, to_activity_type};
+pub use activity_types::{from_activity_type, is_award, to_activity_type};
 pub use content::{Content, ContentDraft, ContentFilter, ContentInput};
 pub use demands::{CertificateRule, DemandHistory, Demands};
 pub use types::{ContentFormat, LearningType};

@@ -1,7 +1,7 @@
 //! The Activity Log: records as activities with person, action, content, time and result.
 //!
-//! - [`project`] turns a statement and its envelope into a [`Projected`] activity; [`person_of`] and [`content_of`] find
-//!   its person and content.
+//! - [`project`] turns a statement and its envelope into a [`Projected`] activity; [`person_of`] finds its person, and
+//!   [`placement`] its content.
 //! - [`Activity`] and [`Description`] are the JSON and the sentence of a [`Row`].
 //! - [`Query`] and [`Filter`] are the parsed parameters of a request.
 //! - [`ShortForm`] is an activity from a client, and becomes a statement.
@@ -19,6 +19,7 @@ pub mod description;
 pub mod facets;
 pub mod filter;
 pub mod period;
+pub mod placement;
 pub mod progress;
 pub mod projection;
 pub mod row;
@@ -43,5 +44,5 @@ pub use row::{
 pub use short_form::{
     ActionOrVerb, ContentName, ContentRef, Resolved, ResolvedContent, ShortForm, ShortFormRules, UserRef,
 };
-pub use subject::{PersonRef, content_of, person_of};
+pub use subject::{PersonRef, person_of};
 pub use time_text::time_text;

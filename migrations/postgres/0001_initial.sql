@@ -159,7 +159,9 @@ CREATE INDEX persons_deactivated ON persons (org, key) WHERE deactivated;
 --   registered    whether the catalogue has the content
 --   listed        false for an Activity that only the LRS knows
 --   demands       the present demands as JSON
+--   recorded      whether the content is the object of a record
 --   defined_at    the time and id of the record with the current title, as in `persons`
+--   typed_at      the same for the current type
 --   reprojecting  whether rows of the log must be projected again
 --   definition    the definition for `/xapi/activities`, merged from all records
 CREATE TABLE contents (
@@ -171,6 +173,7 @@ CREATE TABLE contents (
     id TEXT COLLATE "C" NOT NULL,
     registered BOOLEAN NOT NULL,
     listed BOOLEAN NOT NULL,
+    recorded BOOLEAN NOT NULL,
     title TEXT,
     title_folded TEXT NOT NULL,
     type SMALLINT,
@@ -184,6 +187,9 @@ CREATE TABLE contents (
     defined_at BIGINT NOT NULL,
     defined_by UUID NOT NULL,
     tracked BOOLEAN NOT NULL,
+    typed_at BIGINT NOT NULL,
+    typed_by UUID NOT NULL,
+    type_tracked BOOLEAN NOT NULL,
     reprojecting BOOLEAN NOT NULL,
     definition TEXT,
     PRIMARY KEY (org, key)
@@ -308,6 +314,7 @@ CREATE INDEX reference_mentions_seq ON reference_mentions (org, seq);
 
 -- One narrow row for each record that is not voided. Names, titles, teams and tags are joined when the
 -- log is read.
+--   part    the words for the part of the content that the record is about, such as a question
 --   latest  whether the row is the newest completion of its person and content. The log decides between
 --           the persons of one user when it is read, so a claimed identifier changes no row.
 CREATE TABLE activities (
@@ -319,6 +326,7 @@ CREATE TABLE activities (
     person BIGINT NOT NULL,
     verb BIGINT NOT NULL,
     content BIGINT,
+    part TEXT,
     action SMALLINT NOT NULL,
     origin SMALLINT NOT NULL,
     completed BOOLEAN NOT NULL,

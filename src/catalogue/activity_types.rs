@@ -22,6 +22,30 @@ pub fn from_activity_type(iri: &str) -> (Option<LearningType>, Option<ContentFor
     }
 }
 
+/// Whether the activity type means a certificate, a badge or a credential, also in a vocabulary that the table lacks:
+/// the last part of the IRI decides.
+pub fn is_award(iri: &str) -> bool {
+    const WORDS: &[&str] = &[
+        "certificate",
+        "certification",
+        "badge",
+        "credential",
+        "diploma",
+        "licence",
+        "license",
+    ];
+    if from_activity_type(iri).0 == Some(T::Certification) {
+        return true;
+    }
+    let last = iri
+        .trim_end_matches('/')
+        .rsplit(['/', '#', ':'])
+        .next()
+        .unwrap_or_default();
+    let last_word = last.rsplit(['-', '_', '.']).next().unwrap_or_default();
+    WORDS.iter().any(|word| last_word.eq_ignore_ascii_case(word))
+}
+
 /// The activity type to write in a statement about a content; `None` where no public activity type exists.
 /// [`from_activity_type`] reads it back as the same pair.
 pub fn to_activity_type(
@@ -154,6 +178,25 @@ mod tests {
             from_activity_type("https://example.com/thing"),
             (Some(T::Item), Some(F::Other))
         );
+    }
+
+    #[test]
+    fn certificates_badges_and_credentials_are_awards() {
+        for iri in [
+            "https://w3id.org/xapi/tla/activity-types/badge",
+            "https://xapi.edlm/profiles/edlm-lms/concepts/activity-types/certificate/",
+            "https://example.org/types/open-badge",
+            "urn:example:Credential",
+        ] {
+            assert!(is_award(iri), "{iri}");
+        }
+        for iri in [
+            "http://id.tincanapi.com/activitytype/resource",
+            "https://xapi.edlm/profiles/edlm-lms/concepts/activity-types/feedback",
+            "https://example.org/types/badge-album",
+        ] {
+            assert!(!is_award(iri), "{iri}");
+        }
     }
 
     #[test]

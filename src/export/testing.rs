@@ -50,6 +50,7 @@ pub(super) fn row() -> Row {
         content: Some(ContentKey(1)),
         projected: Projected {
             happened_at: AT,
+            part: None,
             action: Action::Failed,
             success: Some(false),
             completion: None,

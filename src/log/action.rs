@@ -20,8 +20,14 @@ pub const OWN_VERB_PREFIX: &str = "urn:rollbook:verb:";
 /// The verb that means success by itself (docs/specification.md#success).
 pub const PASSED: &str = "http://adlnet.gov/expapi/verbs/passed";
 
+/// The verb of cmi5 for content that a person need not complete. It says nothing about success.
+pub const WAIVED: &str = "https://w3id.org/xapi/adl/verbs/waived";
+
+/// The verb of cmi5 for a block or course of which all demands are met.
+pub const SATISFIED: &str = "https://w3id.org/xapi/adl/verbs/satisfied";
+
 macro_rules! actions {
-    ($($(#[$doc:meta])* $variant:ident = $code:literal, $label:literal, $colour:literal, [$($verb:literal),*];)+) => {
+    ($($(#[$doc:meta])* $variant:ident = $code:literal, $label:literal, $colour:literal, [$($verb:expr),*];)+) => {
         /// The action of an activity. Its key is the variant's name in snake case. The codes are stored: a code never
         /// changes its meaning.
         #[derive(
@@ -62,9 +68,8 @@ actions! {
     Clicked = 4, "Clicked", "#57606a", ["http://adlnet.gov/expapi/verbs/interacted"];
     /// Completed content.
     Completed = 5, "Completed", "#1a7f37",
-        ["http://adlnet.gov/expapi/verbs/completed", "http://adlnet.gov/expapi/verbs/passed",
-         "http://adlnet.gov/expapi/verbs/mastered", "https://w3id.org/xapi/adl/verbs/satisfied",
-         "https://w3id.org/xapi/adl/verbs/waived"];
+        ["http://adlnet.gov/expapi/verbs/completed", PASSED, "http://adlnet.gov/expapi/verbs/mastered",
+         SATISFIED, WAIVED];
     /// Enrolled for an event or a course.
     EnrolledFor = 6, "Enrolled for", "#0969da",
         ["http://adlnet.gov/expapi/verbs/registered",
@@ -73,7 +78,7 @@ actions! {
     Unenrolled = 7, "Unenrolled", "#9a6700", ["http://id.tincanapi.com/verb/unregistered"];
     /// Ended an attempt without success.
     Failed = 8, "Failed", "#cf222e", ["http://adlnet.gov/expapi/verbs/failed"];
-    /// Received a certificate.
+    /// Received a certificate. Its public verbs also mean other awards, see [`Action::may_mean_another_award`].
     ReceivedCertificateFor = 9, "Received certificate for", "#116329",
         ["http://activitystrea.ms/schema/1.0/receive", "http://id.tincanapi.com/verb/earned",
          "https://w3id.org/xapi/tla/verbs/achieved"];
@@ -178,6 +183,11 @@ impl Action {
         matches!(self, Self::LoggedIn | Self::LoggedOut | Self::Visited)
     }
 
+    /// Whether the verb has this action only if a certificate is meant (docs/specification.md#certificates).
+    pub fn may_mean_another_award(self, verb: &str) -> bool {
+        self == Self::ReceivedCertificateFor && self.verbs().contains(&verb)
+    }
+
     /// The IRI of the verb of a statement written for this action.
     pub fn written_verb(self) -> String {
         match self.verbs().first() {
@@ -201,6 +211,12 @@ impl Action {
             display,
         })
     }
+}
+
+/// Whether a sentence names a completion with this verb by the verb, for example `Waived Geology`. Neither success nor the
+/// format of the content changes these words.
+pub fn has_own_words(verb: &str) -> bool {
+    matches!(verb, WAIVED | SATISFIED)
 }
 
 /// The reason for which a verb can't be added to the table.

@@ -4,9 +4,10 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::base::fold;
 use crate::base::ids::{ContentId, UserId};
 
-use super::action::Action;
+use super::action::{Action, SATISFIED, WAIVED, has_own_words};
 use super::projection::Projected;
 use super::row::{ContentDetails, PersonDetails, Recorder, VerbDetails};
 use super::time_text::time_text;
@@ -33,7 +34,8 @@ pub struct DescriptionPart {
 impl Description {
     /// The sentence of an activity, for example `Failed Forklift Quiz scoring 45% in 5 minutes`.
     ///
-    /// A completion that `recorder` marked for another person names the recorder.
+    /// A record about a part of a content names the part, for example `Answered question 3 in Forklift Quiz`. A completion
+    /// that `recorder` marked for another person names the recorder.
     pub fn new(
         activity: &Projected,
         person: &PersonDetails,
@@ -45,9 +47,16 @@ impl Description {
         let verb_phrase = verb_phrase(activity, verb);
         match content {
             Some(content) => {
-                sentence.push_text(&format!("{verb_phrase} "));
+                let title = display_title(content);
+                sentence.push_text(&format!(
+                    "{} ",
+                    with_object(activity.action, &verb_phrase, &title)
+                ));
+                if let Some(part) = &activity.part {
+                    sentence.push_text(&format!("{part} in "));
+                }
                 sentence.0.push(DescriptionPart {
-                    text: display_title(content),
+                    text: title,
                     user: None,
                     content: Some(content.id.clone()),
                 });
@@ -117,53 +126,83 @@ pub fn display_title(content: &ContentDetails) -> String {
 /// The beginning of the sentence: `Passed` for a completion with success, else the label.
 fn verb_phrase(activity: &Projected, verb: &VerbDetails) -> String {
     match activity.action {
-        Action::Completed if activity.success == Some(true) => "Passed".to_owned(),
+        Action::Completed if activity.success == Some(true) && !has_own_words(&verb.iri) => {
+            "Passed".to_owned()
+        }
         action => label(action, verb),
     }
 }
 
-/// The labels of public verbs without an action, if no statement has a display for them. A sentence needs the past tense,
-/// and the last part of these IRIs is often the infinitive (`join`).
-const DISPLAYS: &[(&str, &str)] = &[
+/// The labels of public verbs that differ from the label of their action. A sentence needs the past tense and a preposition;
+/// the displays of statements and the last parts of the IRIs often have neither (`join`, `commented`).
+const LABELS: &[(&str, &str)] = &[
+    (WAIVED, "Waived"),
+    (SATISFIED, "Satisfied"),
     ("http://activitystrea.ms/schema/1.0/follow", "Followed"),
     ("http://activitystrea.ms/schema/1.0/join", "Joined"),
     ("http://activitystrea.ms/schema/1.0/leave", "Left"),
     ("http://activitystrea.ms/schema/1.0/like", "Liked"),
+    ("http://activitystrea.ms/schema/1.0/receive", "Received"),
     ("http://activitystrea.ms/schema/1.0/remove", "Removed"),
+    ("http://adlnet.gov/expapi/verbs/asked", "Asked for"),
     ("http://adlnet.gov/expapi/verbs/commented", "Commented on"),
-    ("http://adlnet.gov/expapi/verbs/progressed", "Progressed"),
+    ("http://adlnet.gov/expapi/verbs/progressed", "Progressed in"),
+    ("http://adlnet.gov/expapi/verbs/responded", "Responded to"),
     ("http://adlnet.gov/expapi/verbs/resumed", "Resumed"),
     ("http://adlnet.gov/expapi/verbs/shared", "Shared"),
     ("http://adlnet.gov/expapi/verbs/suspended", "Suspended"),
     ("http://adlnet.gov/expapi/verbs/terminated", "Terminated"),
     ("http://id.tincanapi.com/verb/bookmarked", "Bookmarked"),
+    ("http://id.tincanapi.com/verb/earned", "Earned"),
+    ("http://id.tincanapi.com/verb/live", "Was live in"),
+    ("http://id.tincanapi.com/verb/replied", "Replied to"),
+    ("https://w3id.org/xapi/adl/verbs/abandoned", "Abandoned"),
+    ("https://w3id.org/xapi/dod-isd/verbs/navigated", "Navigated to"),
+    ("https://w3id.org/xapi/openedx/verb/voted", "Voted for"),
+    ("https://w3id.org/xapi/tla/verbs/achieved", "Achieved"),
     ("https://w3id.org/xapi/video/verbs/paused", "Paused"),
     ("https://w3id.org/xapi/video/verbs/played", "Played"),
-    ("https://w3id.org/xapi/video/verbs/seeked", "Sought"),
+    ("https://w3id.org/xapi/video/verbs/seeked", "Skipped within"),
+    (
+        "https://xapi.edlm/profiles/edlm-lms/concepts/verbs/exceeded",
+        "Exceeded the time limit of",
+    ),
+    (
+        "https://xapi.edlm/profiles/edlm-lms/concepts/verbs/subscribed",
+        "Subscribed to",
+    ),
+    (
+        "https://xapi.edlm/profiles/edlm-lms/concepts/verbs/unlocked",
+        "Unlocked",
+    ),
+    (
+        "https://xapi.edlm/profiles/edlm-lms/concepts/verbs/unsubscribed",
+        "Unsubscribed from",
+    ),
 ];
 
-fn known_display(iri: &str) -> Option<&'static str> {
-    let known = DISPLAYS.iter().find(|(known, _)| *known == iri);
-    known.map(|(_, display)| *display)
+fn known_label(iri: &str) -> Option<&'static str> {
+    let known = LABELS.iter().find(|(known, _)| *known == iri);
+    known.map(|(_, label)| *label)
 }
 
 /// The label of an action in a row with this verb.
 ///
-/// For [`Action::Other`], it is the display of the verb, else the label of a known public verb, else the last part of the
+/// For [`Action::Other`], it is the label of a known public verb, else the display of the verb, else the last part of the
 /// IRI; with a capital first letter.
 pub fn label(action: Action, verb: &VerbDetails) -> String {
-    if action != Action::Other {
-        return action.label().to_owned();
+    let known = known_label(&verb.iri);
+    match (action, known) {
+        (Action::Other, Some(known)) => return known.to_owned(),
+        (Action::Completed, Some(known)) if has_own_words(&verb.iri) => return known.to_owned(),
+        (Action::Other, None) => {}
+        _ => return action.label().to_owned(),
     }
-    let display = verb
-        .display
-        .as_deref()
-        .map(str::trim)
-        .filter(|display| !display.is_empty());
-    let words = display.map_or_else(
-        || known_display(&verb.iri).map_or_else(|| words_of_iri(&verb.iri), str::to_owned),
-        str::to_owned,
-    );
+    let display = verb.display.as_deref().map(str::trim);
+    let words = match display.filter(|display| !display.is_empty()) {
+        Some(display) => display.to_owned(),
+        None => words_of_iri(&verb.iri),
+    };
     if words.is_empty() {
         action.label().to_owned()
     } else {
@@ -171,17 +210,30 @@ pub fn label(action: Action, verb: &VerbDetails) -> String {
     }
 }
 
-/// The verb phrase for a sentence without content: `Enrolled for` becomes `Enrolled`.
-fn without_preposition<'a>(action: Action, verb: &VerbDetails, phrase: &'a str) -> &'a str {
+/// The verb phrase in front of an object: `Unenrolled` becomes `Unenrolled from`, and no certificate is received for a
+/// certificate.
+fn with_object<'a>(action: Action, phrase: &'a str, title: &str) -> &'a str {
+    let is_certificate = || fold(title).starts_with("certificate");
     match action {
-        // A display from a statement can be in any language, so it stays unchanged.
-        Action::Other if known_display(&verb.iri) == Some(phrase) => {
-            phrase.strip_suffix(" on").unwrap_or(phrase)
-        }
-        Action::EnrolledFor | Action::ReceivedCertificateFor => phrase.strip_suffix(" for").unwrap_or(phrase),
-        Action::ListenedTo => phrase.strip_suffix(" to").unwrap_or(phrase),
+        Action::Unenrolled => "Unenrolled from",
+        Action::ReceivedCertificateFor if is_certificate() => "Received",
         _ => phrase,
     }
+}
+
+/// The verb phrase for a sentence without content: `Enrolled for` becomes `Enrolled`.
+fn without_preposition<'a>(action: Action, verb: &VerbDetails, phrase: &'a str) -> &'a str {
+    const PREPOSITIONS: &[&str] = &[" for", " from", " in", " of", " on", " to", " within"];
+    let ends_with_preposition = match action {
+        // A display from a statement can be in any language, so it stays unchanged.
+        Action::Other => known_label(&verb.iri) == Some(phrase),
+        Action::EnrolledFor | Action::ReceivedCertificateFor | Action::ListenedTo => true,
+        _ => false,
+    };
+    let mut prepositions = PREPOSITIONS.iter().filter(|_| ends_with_preposition);
+    prepositions
+        .find_map(|preposition| phrase.strip_suffix(preposition))
+        .unwrap_or(phrase)
 }
 
 /// The last part of an IRI as words: `…/verbs/logged-in` gives `logged in`, `…#dragAndDrop` gives `drag and drop`.
@@ -380,12 +432,8 @@ mod tests {
     #[test]
     fn label_of_other_verbs_comes_from_display_or_iri() {
         for (iri, display, expected) in [
-            (
-                "https://w3id.org/xapi/video/verbs/played",
-                Some("played"),
-                "Played",
-            ),
-            ("https://w3id.org/xapi/video/verbs/played", Some("  "), "Played"),
+            ("urn:x:played", Some("played"), "Played"),
+            ("urn:x:played", Some("  "), "Played"),
             ("https://w3id.org/xapi/adl/verbs/logged-in", None, "Logged in"),
             (
                 "https://brindlewaye.com/xAPITerms/verbs/signedup/",
@@ -421,25 +469,94 @@ mod tests {
     }
 
     #[test]
-    fn known_public_verbs_have_a_label_in_the_past_tense() {
-        for (iri, display) in DISPLAYS {
-            let table = crate::log::VerbTable::standard();
-            assert_eq!(table.action(iri), Action::Other, "{iri} has a label already");
-            assert_eq!(label(Action::Other, &testing::verb(iri, None)), *display);
-            assert_eq!(
-                label(Action::Other, &testing::verb(iri, Some("tat es"))),
-                "Tat es",
-                "the display of a statement counts"
+    fn known_public_verbs_have_a_label_of_their_own() {
+        let table = crate::log::VerbTable::standard();
+        for (iri, known) in LABELS {
+            let action = match table.action(iri) {
+                // The verb means another award than a certificate.
+                Action::ReceivedCertificateFor => Action::Other,
+                action => action,
+            };
+            assert!(
+                action == Action::Other || has_own_words(iri),
+                "{iri} has a label already"
             );
+            for display in [None, Some("tat es"), Some("commented")] {
+                assert_eq!(label(action, &testing::verb(iri, display)), *known);
+            }
         }
         let commented = "http://adlnet.gov/expapi/verbs/commented";
-        let describe = |display, content: Option<&ContentDetails>| {
-            let (person, verb) = (testing::person("ada"), testing::verb(commented, display));
+        let describe = |iri, display, content: Option<&ContentDetails>| {
+            let (person, verb) = (testing::person("ada"), testing::verb(iri, display));
             Description::new(&done(Action::Other), &person, content, &verb, None).to_string()
         };
-        assert_eq!(describe(None, Some(&quiz())), "Commented on Forklift Quiz");
-        assert_eq!(describe(None, None), "Commented");
-        assert_eq!(describe(Some("carried on"), None), "Carried on");
+        assert_eq!(
+            describe(commented, Some("commented"), Some(&quiz())),
+            "Commented on Forklift Quiz"
+        );
+        assert_eq!(describe(commented, None, None), "Commented");
+        assert_eq!(describe("urn:x:on", Some("carried on"), None), "Carried on");
+        assert_eq!(
+            describe("http://id.tincanapi.com/verb/earned", None, Some(&quiz())),
+            "Earned Forklift Quiz"
+        );
+    }
+
+    #[test]
+    fn waived_and_satisfied_read_as_what_they_are() {
+        for (iri, success, expected) in [
+            (WAIVED, None, "Waived Fire Safety"),
+            (SATISFIED, Some(true), "Satisfied Fire Safety"),
+            (
+                "http://adlnet.gov/expapi/verbs/mastered",
+                Some(true),
+                "Passed Fire Safety",
+            ),
+        ] {
+            let activity = Projected {
+                success,
+                ..done(Action::Completed)
+            };
+            let (person, verb) = (testing::person("ada"), testing::verb(iri, Some("x")));
+            let sentence = Description::new(&activity, &person, Some(&fire_safety()), &verb, None);
+            assert_eq!(sentence.to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn part_is_named_before_its_content() {
+        let mut answered = Projected {
+            part: Some("\"What is a hazard?\"".to_owned()),
+            ..done(Action::Answered)
+        };
+        answered.score.percent = Some(Percent(0));
+        let (person, verb) = (testing::person("ada"), testing::verb("urn:x:verb", None));
+        let description = Description::new(&answered, &person, Some(&quiz()), &verb, None);
+        assert_eq!(
+            description.to_string(),
+            "Answered \"What is a hazard?\" in Forklift Quiz scoring 0%"
+        );
+        let parts = serde_json::to_value(description.parts()).unwrap();
+        let expected = serde_json::json!([
+            {"text": "Answered \"What is a hazard?\" in "},
+            {"text": "Forklift Quiz", "content": "forklift-quiz"}, {"text": " scoring 0%"},
+        ]);
+        assert_eq!(parts, expected);
+    }
+
+    #[test]
+    fn verbs_fit_their_objects() {
+        let received = done(Action::ReceivedCertificateFor);
+        let certificate = testing::content("c", "Certificate 4711");
+        assert_eq!(
+            sentence(&received, Some(&certificate)),
+            "Received Certificate 4711"
+        );
+        assert_eq!(
+            sentence(&done(Action::Unenrolled), Some(&quiz())),
+            "Unenrolled from Forklift Quiz"
+        );
+        assert_eq!(sentence(&done(Action::Unenrolled), None), "Unenrolled");
     }
 
     #[test]

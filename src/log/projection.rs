@@ -11,10 +11,11 @@ use uuid::Uuid;
 
 use crate::base::clock::Timestamp;
 use crate::base::ids::UserId;
-use crate::catalogue::{ContentFormat, Demands, LearningType};
-use crate::record::{self, Envelope, Origin, Statement};
+use crate::catalogue::{ContentFormat, Demands, LearningType, is_award};
+use crate::record::{self, Envelope, Object, Origin, Statement};
 
-use super::action::{Action, PASSED, VerbTable};
+use super::action::{Action, PASSED, VerbTable, WAIVED, has_own_words};
+use super::placement::name_part;
 
 /// The facts about a content that the projection depends on.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -25,6 +26,8 @@ pub struct ContentFacts {
     pub content_type: Option<ContentFormat>,
     /// The demands at the time of the activity.
     pub demands: Demands,
+    /// Whether the content is not the object of the record but the content above it (docs/specification.md#content).
+    pub is_above_object: bool,
 }
 
 /// The projection of a record.
@@ -32,6 +35,8 @@ pub struct ContentFacts {
 pub struct Projected {
     /// The timestamp of the statement, else the time of storage.
     pub happened_at: Timestamp,
+    /// The words for the part of the content that the record is about; `None` if it is about the content itself.
+    pub part: Option<String>,
     /// The action. The start of a session is [`Action::LoggedIn`] here, unless the verb is `visited`.
     pub action: Action,
     /// Whether the attempt succeeded (docs/specification.md#success).
@@ -174,27 +179,26 @@ pub fn project(
     content: Option<&ContentFacts>,
 ) -> Projected {
     let happened_at = statement.timestamp.unwrap_or(stored);
+    let above = content.filter(|content| content.is_above_object);
+    let part = above.and_then(|_| name_part(statement));
+    // A content demands nothing of its parts.
     let nothing = ContentFacts::default();
-    let content = content.unwrap_or(&nothing);
+    let content = content.filter(|_| part.is_none()).unwrap_or(&nothing);
     let outcome = statement.result.as_ref();
     let (score, percent) = outcome
         .and_then(|outcome| outcome.score.as_ref())
         .map(read_score)
         .unwrap_or_default();
 
-    let verb = statement.verb.id.as_str();
-    let verb_action = verbs.action(verb);
-    let success = success(verb, verb_action, outcome, percent, content.demands.pass_mark);
-    let action = match verb_action {
-        Action::Completed if success == Some(false) => Action::Failed,
-        Action::Completed => completing_action(content.content_type),
-        other => other,
-    };
+    let is_part = part.is_some();
+    let (action, success) = read_verb(verbs, statement, envelope, content, percent);
     let completion = outcome.and_then(|outcome| outcome.completion);
-    let completed = action.completes() || (completion == Some(true) && action != Action::Failed);
+    let completes = action.completes() || (completion == Some(true) && action != Action::Failed);
+    let completed = completes && !is_part;
 
     Projected {
         happened_at,
+        part,
         action,
         success,
         completion,
@@ -209,8 +213,8 @@ pub fn project(
             .time_limit
             .as_ref()
             .map(record::Duration::whole_seconds),
-        expired_at: expiry(envelope, content, completed, happened_at),
-        certificate: certificate(envelope, content, action, completed, happened_at),
+        expired_at: expiry(envelope, content, completed, happened_at).filter(|_| !is_part),
+        certificate: certificate(envelope, content, action, completed, happened_at).filter(|_| !is_part),
         registration: statement
             .context
             .as_ref()
@@ -224,9 +228,55 @@ pub fn project(
     }
 }
 
+/// The action and the success (docs/specification.md#success).
+///
+/// A content demands nothing of its parts, so `content` is empty for a record about a part.
+fn read_verb(
+    verbs: &VerbTable,
+    statement: &Statement,
+    envelope: &Envelope,
+    content: &ContentFacts,
+    percent: Option<f64>,
+) -> (Action, Option<bool>) {
+    let verb = statement.verb.id.as_str();
+    let verb_action = verbs.action(verb);
+    let is_other_award =
+        verb_action.may_mean_another_award(verb) && !means_certificate(statement, envelope, content);
+    let verb_action = if is_other_award {
+        Action::Other
+    } else {
+        verb_action
+    };
+    let outcome = statement.result.as_ref();
+    let success = success(verb, verb_action, outcome, percent, content.demands.pass_mark);
+    let action = match verb_action {
+        Action::Other if is_other_award && success == Some(false) => Action::Failed,
+        Action::Completed if success == Some(false) => Action::Failed,
+        Action::Completed if has_own_words(verb) => Action::Completed,
+        Action::Completed => completing_action(content.content_type),
+        other => other,
+    };
+    (action, success)
+}
+
+/// Whether a verb that can mean several awards means a certificate here (docs/specification.md#certificates): the record
+/// carries one, the content awards one, or the object or its content is one.
+fn means_certificate(statement: &Statement, envelope: &Envelope, content: &ContentFacts) -> bool {
+    let definition = match &statement.object {
+        Object::Activity(object) => object.definition.as_ref(),
+        _ => None,
+    };
+    let activity_type = definition.and_then(|definition| definition.type_.as_ref());
+    envelope.certificate.is_some()
+        || content.demands.certificate.is_some()
+        || content.learning_type == Some(LearningType::Certification)
+        || activity_type.is_some_and(|activity_type| is_award(activity_type.as_str()))
+}
+
 /// The success: from the verb, else from the result, else from the pass mark (docs/specification.md#success).
 ///
-/// The pass mark counts for verbs with an action that [completes](Action::completes).
+/// The pass mark counts for verbs with an action that [completes](Action::completes). A waiver is no success, although
+/// cmi5 demands `result.success` with it.
 fn success(
     verb: &str,
     verb_action: Action,
@@ -236,6 +286,9 @@ fn success(
 ) -> Option<bool> {
     if verb == PASSED {
         return Some(true);
+    }
+    if verb == WAIVED {
+        return None;
     }
     if verb_action == Action::Failed {
         return Some(false);

@@ -175,7 +175,7 @@ impl ContentDetails {
     pub fn title_or_id(&self) -> &str {
         self.title
             .as_deref()
-            .filter(|title| !title.is_empty())
+            .filter(|title| !title.trim().is_empty())
             .unwrap_or(self.id.as_str())
     }
 }

@@ -14,6 +14,7 @@ use super::row::{
 pub(super) fn projected() -> Projected {
     Projected {
         happened_at: at("2026-03-01T09:00:00Z"),
+        part: None,
         action: Action::Completed,
         success: None,
         completion: None,

@@ -121,13 +121,14 @@ impl LanguageMap {
             .map(|(_, text)| text)
     }
 
-    /// The text to show if the language of the reader is not known.
+    /// The text to show if the language of the reader is not known. A blank text counts as missing.
     ///
     /// It is the first of these that exists: the text in `en`, in `en-US`, in another variety of English, in
     /// `und`, the first text of the map.
     pub fn pick_english_first(&self) -> Option<&str> {
-        let index = english_first(self.0.iter().map(|(tag, _)| tag.as_str()))?;
-        self.0.get(index).map(|(_, text)| text.as_str())
+        let texts = || self.0.iter().filter(|(_, text)| !is_blank(text));
+        let index = english_first(texts().map(|(tag, _)| tag.as_str()))?;
+        texts().nth(index).map(|(_, text)| text.as_str())
     }
 
     /// The text that fits `preference` best; see [`Preference::pick`].
@@ -141,6 +142,14 @@ impl FromIterator<(LanguageTag, String)> for LanguageMap {
     fn from_iter<I: IntoIterator<Item = (LanguageTag, String)>>(entries: I) -> Self {
         Self(entries.into_iter().collect())
     }
+}
+
+/// Whether the text shows nothing: it has only white space and characters without width.
+pub fn is_blank(text: &str) -> bool {
+    let shows_nothing = |character: char| {
+        character.is_whitespace() || matches!(character, '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}')
+    };
+    text.chars().all(shows_nothing)
 }
 
 /// Whether `tag` is the language `range` or a variety of it, as `en-GB` is of `en` (RFC 4647, section 3.3.1).
@@ -310,6 +319,9 @@ mod tests {
             Some("middle")
         );
         assert_eq!(map(&[]).pick_english_first(), None);
+        let blank = [("en", ""), ("en-GB", " \u{a0}\u{200b}\n"), ("fr", "f")];
+        assert_eq!(map(&blank).pick_english_first(), Some("f"));
+        assert_eq!(map(&blank[..2]).pick_english_first(), None);
     }
 
     #[test]

@@ -118,6 +118,12 @@ fn random_result(random: &mut Random) -> Value {
     result
 }
 
+/// Whether record `n` may be a question with several activities in `grouping`. Such a record is never voided: a voided
+/// record stays where it was, and keeps that content in the catalogue until a rebuild.
+fn may_be_placed_again(n: usize) -> bool {
+    n.is_multiple_of(3)
+}
+
 fn random_statement(n: usize, ids: &[String], random: &mut Random) -> Record {
     let endpoint = if random.percent(75) { Endpoint::WithDefine } else { Endpoint::WithoutDefine };
     let mut body = json!({"id": ids[n], "actor": random_actor(random), "timestamp": random_time(random)});
@@ -132,7 +138,9 @@ fn random_statement(n: usize, ids: &[String], random: &mut Random) -> Record {
             body["verb"] = verb(&format!("{VERBS}voided"));
             // The last target does not exist.
             let target = match random.below(ids.len() + 1) {
-                never if never == ids.len() => "00000000-0000-4000-8000-ffffffffffff",
+                never if never == ids.len() || may_be_placed_again(never) => {
+                    "00000000-0000-4000-8000-ffffffffffff"
+                }
                 other => &ids[other],
             };
             body["object"] = json!({"objectType": "StatementRef", "id": target});
@@ -140,7 +148,15 @@ fn random_statement(n: usize, ids: &[String], random: &mut Random) -> Record {
         5 => {
             body["verb"] = verb(&format!("{VERBS}answered"));
             body["object"] = json!({"id": "urn:quiz/1", "definition": {"type": "http://adlnet.gov/expapi/activities/cmi.interaction"}});
-            body["context"] = json!({"contextActivities": {"parent": [random_object(random)]}});
+            let activities = if may_be_placed_again(n) {
+                let mut grouping = ["urn:one", "urn:two", "urn:video", "urn:mentioned", "urn:other"];
+                random.shuffle(&mut grouping);
+                let grouping: Vec<Value> = grouping[..3].iter().map(|id| json!({ "id": id })).collect();
+                json!({ "grouping": grouping })
+            } else {
+                json!({"parent": [random_object(random)]})
+            };
+            body["context"] = json!({ "contextActivities": activities });
             body["result"] = random_result(random);
         }
         _ => {

@@ -392,18 +392,95 @@ fn expiry_of_the_record_replaces_that_of_the_content() {
 }
 
 #[test]
-fn received_certificate_is_always_shown() {
-    let verb = "http://id.tincanapi.com/verb/earned";
-    let activity_of = |content: &ContentFacts| project_with(verb, json!({}), &Envelope::default(), content);
+fn award_is_a_certificate_if_one_is_meant() {
+    let none = Envelope::default();
+    let award = |verb: &str, result: Value, envelope: &Envelope, content: &ContentFacts| {
+        let activity = project_with(verb, result, envelope, content);
+        (activity.action, activity.certificate)
+    };
+    let meant = |certificate| (Action::ReceivedCertificateFor, Some(certificate));
+    let nothing = ContentFacts::default();
+    for verb in Action::ReceivedCertificateFor.verbs() {
+        assert_eq!(award(verb, json!({}), &none, &nothing), (Action::Other, None));
+        assert_eq!(
+            award(verb, json!({"success": false}), &none, &nothing),
+            (Action::Failed, None)
+        );
+        let carried = Envelope {
+            certificate: Some(AwardedCertificate::default()),
+            ..Envelope::default()
+        };
+        assert_eq!(
+            award(verb, json!({}), &carried, &nothing),
+            meant(Certificate::default())
+        );
+        let certification = ContentFacts {
+            learning_type: Some(LearningType::Certification),
+            ..ContentFacts::default()
+        };
+        assert_eq!(
+            award(verb, json!({"success": false}), &none, &certification),
+            meant(Certificate::default())
+        );
+        let (action, certificate) = award(verb, json!({}), &none, &expiring());
+        assert_eq!(action, Action::ReceivedCertificateFor);
+        assert_eq!(certificate.unwrap().expires_at, Some(at("2026-02-28T10:00:00Z")));
+        assert_eq!(project_with(verb, json!({}), &none, &expiring()).expired_at, None);
+    }
     assert_eq!(
-        activity_of(&ContentFacts::default()).certificate,
-        Some(Certificate::default())
+        award(
+            "urn:rollbook:verb:received_certificate_for",
+            json!({}),
+            &none,
+            &nothing
+        ),
+        meant(Certificate::default())
     );
-    assert_eq!(
-        activity_of(&expiring()).certificate.unwrap().expires_at,
-        Some(at("2026-02-28T10:00:00Z"))
-    );
-    assert_eq!(activity_of(&expiring()).expired_at, None);
+}
+
+#[test]
+fn part_of_a_content_completes_nothing() {
+    let above = ContentFacts {
+        is_above_object: true,
+        content_type: Some(ContentFormat::Video),
+        ..expiring()
+    };
+    let carried = Envelope {
+        certificate: Some(AwardedCertificate::default()),
+        expired_at: Some(at("2026-03-01T00:00:00Z")),
+        ..Envelope::default()
+    };
+    for verb in ["completed", "passed", "answered", "mastered", "attended"] {
+        let result = json!({"completion": true, "score": {"scaled": 0.9}});
+        let activity = project_with(&format!("{ADL}{verb}"), result, &carried, &above);
+        assert_eq!(activity.part.as_deref(), Some("a question"));
+        assert_eq!(
+            (activity.completed, activity.certificate, activity.expired_at),
+            (false, None, None)
+        );
+        assert_ne!(activity.action, Action::Watched);
+    }
+    let whole = project_with(&format!("{ADL}completed"), json!({}), &carried, &expiring());
+    assert_eq!((whole.part, whole.completed), (None, true));
+}
+
+#[test]
+fn waiver_is_a_completion_without_success() {
+    let video = with_format(ContentFormat::Video);
+    for success in [json!(true), json!(false), Value::Null] {
+        let result = match success {
+            Value::Null => json!({}),
+            success => json!({ "success": success }),
+        };
+        let waived = project_with(WAIVED, result, &Envelope::default(), &video);
+        assert_eq!(
+            (waived.action, waived.success, waived.completed),
+            (Action::Completed, None, true)
+        );
+    }
+    let satisfied = "https://w3id.org/xapi/adl/verbs/satisfied";
+    let satisfied = project_with(satisfied, json!({}), &Envelope::default(), &video);
+    assert_eq!((satisfied.action, satisfied.completed), (Action::Completed, true));
 }
 
 #[test]

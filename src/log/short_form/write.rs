@@ -3,14 +3,15 @@
 //! The envelope contains the values for which xAPI has no member: recorder, device, answers to questions and certificate.
 //! Rollbook never takes them from a statement (docs/specification.md#envelope).
 
+use super::super::action::Action;
 use super::{ActionOrVerb, ShortForm, ShortResult};
 use crate::base::clock::Timestamp;
 use crate::base::ids::StatementId;
 use crate::catalogue::{ContentFormat, LearningType, to_activity_type};
 use crate::record::iri::IriError;
 use crate::record::{
-    self, Activity, Actor, Context, Definition, Envelope, Identifier, Iri, LanguageMap, Statement,
-    StatementBuilder, Verb,
+    self, Activity, Actor, AwardedCertificate, Context, Definition, Envelope, Identifier, Iri, LanguageMap,
+    Statement, StatementBuilder, Verb,
 };
 
 /// The user and content of a short form, as found in the directory and the catalogue.
@@ -72,14 +73,19 @@ impl ShortForm {
 
     /// The envelope of the record: the values of the short form, else those of `base`. The caller sets in `base` the origin,
     /// the default device and recorder, and whether definitions change the catalogue.
+    ///
+    /// The action `received_certificate_for` always means a certificate, but the verb that is written for it does not. So
+    /// the record carries a certificate, even if nothing is known of it.
     pub fn envelope(&self, base: Envelope) -> Envelope {
+        let received = self.action == ActionOrVerb::Action(Action::ReceivedCertificateFor);
+        let certificate = self.certificate.clone().or(base.certificate);
         Envelope {
             device_type: self.device_type.clone().or(base.device_type),
             recorded_by: self.recorded_by.clone().or(base.recorded_by),
             comment: self.comment.clone().or(base.comment),
             source: self.source.clone().or(base.source),
             expired_at: self.expired_at.or(base.expired_at),
-            certificate: self.certificate.clone().or(base.certificate),
+            certificate: certificate.or_else(|| received.then(AwardedCertificate::default)),
             responses: if self.responses.is_empty() {
                 base.responses
             } else {

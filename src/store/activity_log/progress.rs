@@ -422,7 +422,7 @@ impl ContentProgress {
     /// The query for completions, failures and rows with a certificate.
     fn outcomes_query(&self, kind: KeyKind, keys: Vec<i64>) -> Sql {
         let mut sql = self.rows_query(kind, keys, OutcomeRow::COLUMNS);
-        sql.push(" AND (a.completed OR a.certified OR a.action = ");
+        sql.push(" AND (a.completed OR a.certified OR a.part IS NULL AND a.action = ");
         sql.bind(Action::Failed.code()).push(")");
         sql
     }
@@ -528,7 +528,8 @@ fn push_state(sql: &mut Sql, now: Timestamp) {
         .push(") THEN ")
         .push(&code(State::Completed));
     sql.push(" WHEN a.completed THEN ").push(&code(State::Expired));
-    sql.push(" WHEN a.action = ")
+    // A part of the content that was failed is no failure of the content.
+    sql.push(" WHEN a.part IS NULL AND a.action = ")
         .bind(Action::Failed.code())
         .push(" THEN ")
         .push(&code(State::Failed));

@@ -23,6 +23,7 @@ impl From<ActivityRow> for Row {
             content: stored.content,
             projected: Projected {
                 happened_at: stored.happened_at,
+                part: stored.part,
                 action: stored.action,
                 success: stored.success,
                 completion: stored.completion,
@@ -107,6 +108,7 @@ impl From<StoredBriefRow> for Row {
                     name: None,
                     expires_at: Some(at),
                 }),
+                part: None,
                 response: None,
                 completion: None,
                 time_limit: None,

@@ -298,6 +298,10 @@ impl Collection for Contents {
             ("defined_at", defined_at.into_value()),
             ("defined_by", defined_by.into_value()),
             ("tracked", false.into_value()),
+            ("typed_at", defined_at.into_value()),
+            ("typed_by", defined_by.into_value()),
+            ("type_tracked", false.into_value()),
+            ("recorded", false.into_value()),
             ("reprojecting", false.into_value()),
         ]
     }
@@ -312,6 +316,9 @@ impl Collection for Contents {
         for content in planned.iter().filter(|content| content.needs_projection()) {
             tx.reproject(content.key).await?;
         }
+        let registered = planned.iter().filter(|content| content.is_newly_registered());
+        let registered: Vec<i64> = registered.map(|content| content.key).collect();
+        tx.place_again(&registered).await?;
         if planned.iter().any(|content| content.change != Change::Unchanged) {
             tx.invalidate_caches();
         }
@@ -336,6 +343,12 @@ impl AccountHomePage {
 }
 
 impl Planned<'_, Contents> {
+    /// Whether only records knew the content before. It may now be the content of further records.
+    fn is_newly_registered(&self) -> bool {
+        let before = self.before.as_ref();
+        before.is_some_and(|before| !before.content.registered)
+    }
+
     /// Whether rows of the log about the content have to be projected again.
     fn needs_projection(&self) -> bool {
         let after = &self.after;

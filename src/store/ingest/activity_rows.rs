@@ -26,6 +26,7 @@ stored_row! {
         pub(crate) person: PersonKey = "person",
         pub(crate) verb: VerbKey = "verb",
         pub(crate) content: Option<ContentKey> = "content",
+        pub(crate) part: Option<String> = "part",
         pub(crate) action: Action = "action",
         pub(crate) origin: Origin = "origin",
         pub(crate) completed: bool = "completed",
@@ -74,6 +75,7 @@ impl ActivityRow {
             person: PersonKey(named.actor),
             verb: VerbKey(named.verb),
             content: named.content.map(ContentKey),
+            part: projected.part,
             action: projected.action,
             origin: projected.origin,
             completed: projected.completed,
@@ -117,7 +119,8 @@ pub(crate) async fn insert_activities(
         let facts = content.map(|content| ContentFacts {
             learning_type: content.learning_type,
             content_type: content.content_type,
-            demands: content.demands.at(record.stamp().0),
+            demands: content.demands.at(record.happened_at()),
+            is_above_object: named.is_above_object(),
         });
         let row = ActivityRow::new(store.verbs(), tx.org, record, *named, facts.as_ref());
         if row.action.is_session() {

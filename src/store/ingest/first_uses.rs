@@ -149,13 +149,14 @@ async fn reset_persons(tx: &mut OrgTx, keys: Vec<i64>) -> Result<(), StoreError>
 }
 
 /// Resets contents that are not registered.
-async fn reset_contents(tx: &mut OrgTx, keys: Vec<i64>, listed: bool) -> Result<(), StoreError> {
+pub(crate) async fn reset_contents(tx: &mut OrgTx, keys: Vec<i64>, listed: bool) -> Result<(), StoreError> {
     if keys.is_empty() {
         return Ok(());
     }
     let update = Sql::new(
         "UPDATE contents SET title = NULL, title_folded = '', type = NULL, content_type = NULL, \
-         defined_at = $3, defined_by = $4, tracked = $5, listed = $6 \
+         defined_at = $3, defined_by = $4, tracked = $5, typed_at = $3, typed_by = $4, type_tracked = $5, \
+         listed = $6 \
          WHERE org = $1 AND key IN LIST($2) AND NOT registered",
     );
     let update = update.with(tx.org).with(keys).with(i64::MIN);

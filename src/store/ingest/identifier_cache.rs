@@ -3,26 +3,25 @@
 //! Keys that were found once are cached. So a record usually writes its own rows only, and no row of a person, verb or
 //! content. Names, titles and types of these are the subject of `latest_names`.
 
+mod contents;
+mod placing;
 mod rows;
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
 
-use crate::catalogue::content::ContentDraft;
 use crate::record::Identifier;
 
+use crate::store::db::StoreError;
 use crate::store::db::database::Sql;
 use crate::store::db::ledger::OrgTx;
-use crate::store::db::{StoreError, digest};
 use crate::store::ingest::definitions::Definitions;
-use crate::store::ingest::demands::demand_histories;
 use crate::store::ingest::first_uses::FirstUses;
-use crate::store::ingest::latest_names::{CachedContent, CachedPerson, Definition, LatestName, to_stamp};
-use crate::store::ingest::persons::{NewPerson, PersonId, digest_of, stamp_columns};
+use crate::store::ingest::latest_names::{CachedContent, CachedPerson, LatestName, to_stamp};
+use crate::store::ingest::persons::{NewPerson, PersonId, digest_of};
 use crate::store::ingest::record_names::RecordNames;
 use crate::store::ingest::references::NewMention;
 use crate::store::ingest::stored_statement::{Named, Platform, StoredStatement};
-use rows::{ContentRow, NewContent, NewVerb, PersonRow};
+use rows::{NewVerb, PersonRow};
 
 /// The maximum number of cached persons, verbs and contents of an organisation. Beyond it the cache is emptied.
 const MAX_CACHED: usize = 400_000;
@@ -38,6 +37,8 @@ pub(crate) struct IdentifierCache {
     /// The digests of contents by their keys.
     content_digests: HashMap<i64, Vec<u8>>,
     definitions: Definitions,
+    /// The contents that the current batch creates.
+    new_contents: HashSet<i64>,
     /// Set in a rebuild only.
     first_uses: Option<FirstUses>,
 }
@@ -48,6 +49,9 @@ pub(crate) struct ResolvedRecords {
     pub(crate) named: Vec<Named>,
     /// The other persons and Activities that the records name.
     pub(crate) mentions: Vec<NewMention>,
+    /// The contents that were only mentioned before and are now the object of a record. Records of earlier batches may
+    /// belong to them.
+    pub(crate) newly_recorded: Vec<i64>,
 }
 
 impl IdentifierCache {
@@ -116,37 +120,63 @@ impl IdentifierCache {
         platform: &Platform<'_>,
         records: &[StoredStatement],
     ) -> Result<ResolvedRecords, StoreError> {
-        let names = RecordNames::of_all(records, platform);
+        let mut names = RecordNames::of_all(records, platform);
         self.find_persons(tx, &names).await?;
         self.find_verbs(tx, &names, records).await?;
         self.find_contents(tx, platform.home_page, &names).await?;
+        let newly_recorded = self.mark_recorded(tx, &names).await?;
+        self.choose_contents(&mut names);
+        self.list_contents(tx, &names).await?;
         self.reset_first_used(tx, &names).await?;
-        for (index, (names, record)) in names.iter().zip(records).enumerate() {
-            let earlier = &records[..index];
-            if let Some(person) = self.persons.get_mut(&names.person.0) {
-                person.observe(tx, record, earlier).await?;
-            }
-            if let Some((digest, activity)) = &names.content
-                && let Some(content) = self.contents.get_mut(digest)
-            {
-                let type_changed = content.observe(tx, platform, activity, record, earlier).await?;
-                if type_changed {
-                    match &self.first_uses {
-                        None => tx.reproject(content.key).await?,
-                        // The rebuild has not reached any earlier row of a content that this batch uses first.
-                        Some(first_uses) if first_uses.is_new_content(content.key) => {}
-                        Some(_) => tx.mark_for_reprojection(content.key).await?,
-                    }
-                }
-            }
-        }
+        self.observe_names(tx, platform, &names, records).await?;
         let definitions = self.given_definitions(&names, records)?;
         self.definitions.merge_batch(tx, records, &definitions).await?;
         let named = names.iter().map(|names| self.named(names));
         Ok(ResolvedRecords {
             named: named.collect::<Result<_, _>>()?,
             mentions: self.mentions(tx.org, &names, records)?,
+            newly_recorded,
         })
+    }
+
+    /// Takes the names of actors, and the titles and types of contents, from the records.
+    async fn observe_names(
+        &mut self,
+        tx: &mut OrgTx,
+        platform: &Platform<'_>,
+        names: &[RecordNames<'_>],
+        records: &[StoredStatement],
+    ) -> Result<(), StoreError> {
+        for (index, (current, record)) in names.iter().zip(records).enumerate() {
+            let earlier = |is_same: &dyn Fn(&RecordNames<'_>) -> bool| {
+                let before = names[..index].iter().zip(&records[..index]);
+                let same = before.filter(|(names, _)| is_same(names));
+                same.map(|(_, record)| record).collect::<Vec<_>>()
+            };
+            if let Some(person) = self.persons.get_mut(&current.person.0) {
+                let same_actor = || earlier(&|names| names.person.0 == current.person.0);
+                person.observe(tx, record, &same_actor).await?;
+            }
+            let Some((digest, activity)) = current.content() else {
+                continue;
+            };
+            let Some(content) = self.contents.get_mut(digest) else {
+                continue;
+            };
+            let same_content = || earlier(&|names| names.content().is_some_and(|(other, _)| other == digest));
+            let type_changed = content
+                .observe(tx, platform, activity, record, &same_content)
+                .await?;
+            if type_changed {
+                match &self.first_uses {
+                    None => tx.reproject(content.key).await?,
+                    // The rebuild has not reached any earlier row of a content that this batch uses first.
+                    Some(first_uses) if first_uses.is_new_content(content.key) => {}
+                    Some(_) => tx.mark_for_reprojection(content.key).await?,
+                }
+            }
+        }
+        Ok(())
     }
 
     /// In a rebuild, deletes the names of actors and the titles of contents that are used for the first time.
@@ -165,12 +195,12 @@ impl IdentifierCache {
             {
                 person.name = LatestName::NOTHING;
             }
-            let content = names.content.as_ref();
+            let content = names.content();
             if let Some(content) = content.and_then(|(digest, _)| self.contents.get_mut(digest))
                 && first_uses.insert_content(content.key)
                 && !content.registered
             {
-                content.definition = LatestName::NOTHING;
+                (content.title, content.kind) = (LatestName::NOTHING, LatestName::NOTHING);
                 (content.learning_type, content.content_type) = (None, None);
             }
         }
@@ -274,11 +304,7 @@ impl IdentifierCache {
                 .as_ref()
                 .map(|(digest, _)| content(digest))
                 .transpose()?,
-            content: names
-                .content
-                .as_ref()
-                .map(|(digest, _)| content(digest))
-                .transpose()?,
+            content: names.content().map(|(digest, _)| content(digest)).transpose()?,
         })
     }
 
@@ -364,110 +390,6 @@ impl IdentifierCache {
         tx.insert_rows(created).await
     }
 
-    async fn find_contents(
-        &mut self,
-        tx: &mut OrgTx,
-        home_page: &str,
-        names: &[RecordNames<'_>],
-    ) -> Result<(), StoreError> {
-        let all = || names.iter().flat_map(RecordNames::all_activities);
-        let unknown = find_unknown(all().map(|(digest, _)| digest), |digest| {
-            self.contents.contains_key(digest)
-        });
-        if !unknown.is_empty() {
-            self.load_contents(tx, unknown).await?;
-            let mut created = Vec::new();
-            for (digest, activity) in all() {
-                if !self.contents.contains_key(digest) {
-                    let iri = activity.id.as_str();
-                    let id = choose_content_id(tx, iri, home_page).await?;
-                    created.push(self.create_content(tx, digest, iri, id));
-                }
-            }
-            tx.insert_rows(created).await?;
-        }
-        let mut listed = Vec::new();
-        for (digest, _) in names.iter().filter_map(|names| names.content.as_ref()) {
-            if let Some(content) = self.contents.get_mut(digest).filter(|content| !content.listed) {
-                content.listed = true;
-                listed.push(content.key);
-            }
-        }
-        if !listed.is_empty() {
-            let update = Sql::new("UPDATE contents SET listed = $2 WHERE org = $1 AND key IN LIST($3)");
-            tx.execute(update.with(tx.org).with(true).with(listed)).await?;
-        }
-        Ok(())
-    }
-
-    async fn load_contents(&mut self, tx: &mut OrgTx, digests: Vec<Vec<u8>>) -> Result<(), StoreError> {
-        let select = Sql::new(&format!(
-            "SELECT {} FROM contents WHERE org = $1 AND digest IN LIST($2)",
-            ContentRow::COLUMNS
-        ));
-        let rows: Vec<ContentRow> = tx.fetch_rows(select.with(tx.org).with(digests)).await?;
-        let keys = rows.iter().map(|row| row.key).collect();
-        let mut histories = demand_histories(tx, keys).await?;
-        for row in rows {
-            let at = to_stamp(row.defined_at, row.defined_by);
-            let definition = Definition {
-                title: row.title,
-                learning_type: row.learning_type,
-                content_type: row.content_type,
-            };
-            let content = CachedContent {
-                key: row.key,
-                registered: row.registered,
-                listed: row.listed,
-                definition: LatestName {
-                    value: at.map(|_| definition),
-                    at,
-                    tracked: row.tracked,
-                },
-                learning_type: row.learning_type,
-                content_type: row.content_type,
-                demands: Arc::new(histories.remove(&row.key).unwrap_or_default()),
-            };
-            self.content_digests.insert(row.key, row.digest.clone());
-            self.contents.insert(row.digest, content);
-        }
-        Ok(())
-    }
-
-    fn create_content(&mut self, tx: &mut OrgTx, digest_of_iri: &[u8], iri: &str, id: String) -> NewContent {
-        let key = tx.next_key();
-        let content = CachedContent {
-            key,
-            registered: false,
-            listed: false,
-            definition: LatestName::NOTHING,
-            learning_type: None,
-            content_type: None,
-            demands: Arc::default(),
-        };
-        self.content_digests.insert(key, digest_of_iri.to_vec());
-        self.contents.insert(digest_of_iri.to_vec(), content);
-        let (defined_at, defined_by) = stamp_columns(None);
-        NewContent {
-            org: tx.org,
-            key,
-            digest: digest_of_iri.to_vec(),
-            iri: iri.to_owned(),
-            id_digest: digest(&id),
-            id,
-            registered: false,
-            listed: false,
-            title_folded: String::new(),
-            tags: "[]".to_owned(),
-            cpd_labels: "[]".to_owned(),
-            demands: "{}".to_owned(),
-            defined_at,
-            defined_by,
-            tracked: false,
-            reprojecting: false,
-        }
-    }
-
     /// The key of the person with this identifier. Creates the person if it does not exist.
     pub(crate) async fn find_person(
         &mut self,
@@ -497,35 +419,21 @@ impl IdentifierCache {
         platform: &Platform<'_>,
         record: &StoredStatement,
     ) -> Result<(), StoreError> {
-        let names = [RecordNames::new(record, platform)];
+        let mut names = [RecordNames::new(record, platform)];
         self.find_persons(tx, &names).await?;
         self.find_contents(tx, platform.home_page, &names).await?;
+        self.choose_contents(&mut names);
         let [names] = &names;
-        if let Some(person) = self.persons.get_mut(&names.person.0)
-            && !(person.owned || person.name.tracked)
-        {
-            person.track(tx, &[]).await?;
+        if let Some(person) = self.persons.get_mut(&names.person.0) {
+            person.track(tx).await?;
         }
-        if let Some((digest, _)) = &names.content
+        if let Some((digest, activity)) = names.content()
             && let Some(content) = self.contents.get_mut(digest)
-            && !(content.registered || content.definition.tracked)
         {
-            content.track(tx, platform, &[]).await?;
+            content.track(tx, platform, activity).await?;
         }
         Ok(())
     }
-}
-
-/// The id of a content that is not registered. It is the IRI. But if Rollbook derived the IRI from an id, it is that id,
-/// so that a client finds the content by the id that it sent.
-async fn choose_content_id(tx: &mut OrgTx, iri: &str, home_page: &str) -> Result<String, StoreError> {
-    let Some(id) = ContentDraft::id_of_default_iri(iri, home_page) else {
-        return Ok(iri.to_owned());
-    };
-    let select = Sql::new("SELECT key FROM contents WHERE org = $1 AND id_digest = $2");
-    let select = select.with(tx.org).with(digest(id.as_str()));
-    let is_taken = tx.fetch_optional(select).await?.is_some();
-    Ok(if is_taken { iri.to_owned() } else { id.into() })
 }
 
 /// The digests that are not cached, sorted and without repetitions.

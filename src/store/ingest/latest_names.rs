@@ -1,11 +1,12 @@
 //! The names of persons, and the titles and types of contents that are not registered.
 //!
-//! The record that happened last decides, whatever the order of arrival. Of two records at the same time, the greater
+//! The latest record decides, whatever the order of arrival. A record counts from the time at which it happened, but not
+//! before it was stored: one that is dated in the future does not pin a name. Of two records at the same time, the greater
 //! statement id decides.
 //!
 //! Most things are named alike by all their records. Such a thing has no exact stamp, so a record that repeats the name
-//! writes nothing. The first record with another name makes the thing *tracked*: the stamp of the current name is read
-//! from the log once, and is exact from then on.
+//! writes nothing. The first record with another name makes the name *tracked*: the stamp of the current name is read from
+//! the log once, and is exact from then on.
 
 use std::sync::Arc;
 
@@ -16,36 +17,52 @@ use crate::base::fold;
 use crate::base::ids::StatementId;
 use crate::catalogue::from_activity_type;
 use crate::catalogue::{ContentFormat, DemandHistory, LearningType};
-use crate::log::person_of;
+use crate::log::placement::title_of;
 use crate::record::Activity;
+use crate::record::language::is_blank;
 
 use crate::store::db::StoreError;
 use crate::store::db::columns::columns;
 use crate::store::db::database::Sql;
 use crate::store::db::ledger::OrgTx;
-use crate::store::ingest::persons::{digest_of_person, stamp_columns};
+use crate::store::ingest::persons::stamp_columns;
 use crate::store::ingest::stored_statement::{Platform, Stamp, StoredStatement};
 
-/// The number of rows of the log that are read at a time when a thing becomes tracked.
+/// The number of rows of the log that are read at a time when a name becomes tracked.
 const SCANNED_ROWS: i64 = 64;
 
 /// The name that the latest record gives to a thing.
 #[derive(Debug, Clone)]
 pub(crate) struct LatestName<T> {
     pub(crate) value: Option<T>,
-    /// The stamp of the record. Exact only if the thing is tracked.
+    /// The stamp of the record. Exact only if the name is tracked.
     pub(crate) at: Option<Stamp>,
     pub(crate) tracked: bool,
 }
 
 /// What a record changes in a [`LatestName`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Observed {
-    /// Nothing.
     Unchanged,
-    /// The stamp, and perhaps the value.
-    Changed { value_changed: bool },
-    /// The exact stamp of the current value must be found first.
-    StampNeeded,
+    /// The stamp, or whether the name is tracked.
+    Stamp,
+    Value,
+}
+
+/// The earlier records of a batch that are about a thing.
+pub(crate) type Earlier<'e, 'r> = &'e (dyn Fn() -> Vec<&'r StoredStatement> + Sync);
+
+/// Where the names of a thing come from.
+struct NameSource<'s, 'r, T> {
+    /// The key of the thing.
+    key: i64,
+    /// The column of `activities` with the key.
+    column: &'static str,
+    /// The query for the stored stamp, without its condition.
+    select_stamp: &'static str,
+    /// The name that a record about the thing gives to it.
+    name_in: &'s (dyn Fn(&StoredStatement) -> Option<T> + Sync),
+    earlier: Earlier<'s, 'r>,
 }
 
 impl<T> LatestName<T> {
@@ -57,61 +74,76 @@ impl<T> LatestName<T> {
     };
 }
 
-impl<T: PartialEq> LatestName<T> {
-    /// Whether the name differs from the current one, so that the stamps decide. Another replica may have moved the
-    /// stamp, which does not invalidate caches, so the stamp must be read again.
-    fn needs_stored_stamp(&self, value: &T) -> bool {
-        self.tracked && self.value.as_ref().is_some_and(|current| current != value)
+impl<T: Clone + PartialEq> LatestName<T> {
+    /// Takes the name from a record. The caller writes what changed.
+    async fn observe(
+        &mut self,
+        tx: &mut OrgTx,
+        source: &NameSource<'_, '_, T>,
+        record: &StoredStatement,
+    ) -> Result<Observed, StoreError> {
+        let mut observed = Observed::Unchanged;
+        // The log will not show when a voided record gave its name.
+        if record.voided && !self.tracked {
+            self.track(tx, source).await?;
+            observed = Observed::Stamp;
+        }
+        let Some(value) = (source.name_in)(record) else {
+            return Ok(observed);
+        };
+        let differs = self.value.as_ref().is_some_and(|current| *current != value);
+        if differs && self.tracked {
+            // Another replica may have moved the stamp, which does not invalidate caches.
+            self.at = fetch_stamp(tx, source.select_stamp, source.key).await?;
+        } else if differs {
+            self.track(tx, source).await?;
+            observed = Observed::Stamp;
+        }
+        let observed = observed.max(self.take(value, record.stamp()));
+        if observed == Observed::Value && self.tracked {
+            tx.invalidate_caches();
+        }
+        Ok(observed)
     }
 
-    fn observe(&mut self, value: &T, stamp: Stamp) -> Observed
-    where
-        T: Clone,
-    {
-        if self.value.is_none() {
-            self.value = Some(value.clone());
-            self.at = Some(stamp);
-            return Observed::Changed { value_changed: true };
-        }
-        let is_same = self.value.as_ref() == Some(value);
-        if !self.tracked {
-            return if is_same {
-                Observed::Unchanged
-            } else {
-                Observed::StampNeeded
-            };
-        }
-        if self.at.is_some_and(|at| at >= stamp) {
+    /// Takes a name with its stamp. A name that differs from the current one needs the exact stamp of that.
+    fn take(&mut self, value: T, stamp: Stamp) -> Observed {
+        let is_same = self.value.as_ref() == Some(&value);
+        let is_later = self.value.is_none() || self.tracked && self.at.is_none_or(|at| at < stamp);
+        if !is_later {
             return Observed::Unchanged;
         }
         self.at = Some(stamp);
-        if !is_same {
-            self.value = Some(value.clone());
+        self.value = Some(value);
+        if is_same { Observed::Stamp } else { Observed::Value }
+    }
+
+    /// Finds the exact stamp of the current name in the log. The caller writes it.
+    async fn track(&mut self, tx: &mut OrgTx, source: &NameSource<'_, '_, T>) -> Result<(), StoreError> {
+        if let Some(current) = self.value.clone() {
+            let has_name = |record: &StoredStatement| (source.name_in)(record).as_ref() == Some(&current);
+            let logged = find_latest_stamp(tx, source.column, source.key, has_name).await?;
+            let in_batch = latest_stamp(&(source.earlier)(), has_name);
+            self.at = logged.max(in_batch).max(self.at);
         }
-        Observed::Changed {
-            value_changed: !is_same,
-        }
+        self.tracked = true;
+        tx.invalidate_caches();
+        Ok(())
     }
 }
 
-/// The title and the type in the definition of an Activity.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Definition {
-    pub(crate) title: Option<String>,
+/// What a content is by the type of its definition.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct ContentKind {
     pub(crate) learning_type: Option<LearningType>,
     pub(crate) content_type: Option<ContentFormat>,
 }
 
-impl Definition {
-    fn from_activity(activity: &Activity) -> Option<Self> {
-        let definition = activity.definition.as_ref()?;
-        let title = definition.name.pick_english_first().map(str::to_owned);
-        let (learning_type, content_type) = match &definition.type_ {
-            Some(iri) => from_activity_type(iri.as_str()),
-            None => (None, None),
-        };
-        (title.is_some() || learning_type.is_some()).then_some(Self {
-            title,
+impl ContentKind {
+    fn of_activity(activity: &Activity) -> Option<Self> {
+        let iri = activity.definition.as_ref()?.type_.as_ref()?;
+        let (learning_type, content_type) = from_activity_type(iri.as_str());
+        Some(Self {
             learning_type,
             content_type,
         })
@@ -134,65 +166,56 @@ pub(crate) struct CachedContent {
     /// Whether the content is registered. The catalogue decides the title of a registered content.
     pub(crate) registered: bool,
     pub(crate) listed: bool,
-    pub(crate) definition: LatestName<Definition>,
+    /// Whether the content is the object of a record.
+    pub(crate) recorded: bool,
+    /// The title by the records.
+    pub(crate) title: LatestName<String>,
+    /// The type by the records.
+    pub(crate) kind: LatestName<ContentKind>,
     pub(crate) learning_type: Option<LearningType>,
     pub(crate) content_type: Option<ContentFormat>,
     pub(crate) demands: Arc<DemandHistory>,
 }
 
 impl CachedPerson {
-    /// Takes the actor's name from a record. `earlier` are the earlier records of its batch.
+    /// Takes the actor's name from a record. `earlier` are the earlier records of its batch with the same actor.
     pub(crate) async fn observe(
         &mut self,
         tx: &mut OrgTx,
         record: &StoredStatement,
-        earlier: &[StoredStatement],
+        earlier: Earlier<'_, '_>,
     ) -> Result<(), StoreError> {
         if self.owned {
             return Ok(());
         }
-        let actor = |record: &StoredStatement| digest_of_person(&person_of(&record.statement));
-        let earlier = || {
-            let of_same_actor = earlier.iter().filter(|other| actor(other) == actor(record));
-            of_same_actor.collect::<Vec<_>>()
-        };
-        if record.voided && !self.name.tracked {
-            self.track(tx, &earlier()).await?;
+        let source = self.source(earlier);
+        match self.name.observe(tx, &source, record).await? {
+            Observed::Unchanged => Ok(()),
+            Observed::Stamp | Observed::Value => self.write(tx).await,
         }
-        let Some(name) = &record.statement.actor.name else {
+    }
+
+    /// Tracks the name before a record with it leaves the log.
+    pub(crate) async fn track(&mut self, tx: &mut OrgTx) -> Result<(), StoreError> {
+        if self.owned || self.name.tracked {
             return Ok(());
-        };
-        if self.name.needs_stored_stamp(name) {
-            self.name.at = fetch_stamp(tx, "SELECT named_at, named_by FROM persons", self.key).await?;
         }
-        let mut observed = self.name.observe(name, record.stamp());
-        if matches!(observed, Observed::StampNeeded) {
-            self.track(tx, &earlier()).await?;
-            observed = self.name.observe(name, record.stamp());
-        }
-        let Observed::Changed { value_changed } = observed else {
-            return Ok(());
-        };
-        if value_changed && self.name.tracked {
-            tx.invalidate_caches();
-        }
+        let source = self.source(&Vec::new);
+        self.name.track(tx, &source).await?;
         self.write(tx).await
     }
 
-    /// Finds the exact stamp of the current name in the log, and tracks it from now on.
-    pub(crate) async fn track(
-        &mut self,
-        tx: &mut OrgTx,
-        earlier: &[&StoredStatement],
-    ) -> Result<(), StoreError> {
-        if let Some(current) = self.name.value.clone() {
-            let has_name = |record: &StoredStatement| record.statement.actor.name.as_ref() == Some(&current);
-            let logged = find_latest_stamp(tx, "person", self.key, has_name).await?;
-            self.name.at = logged.max(latest_stamp(earlier, has_name)).max(self.name.at);
+    fn source<'s, 'r>(&self, earlier: Earlier<'s, 'r>) -> NameSource<'s, 'r, String> {
+        NameSource {
+            key: self.key,
+            column: "person",
+            select_stamp: "SELECT named_at, named_by FROM persons",
+            name_in: &|record| {
+                let name = record.statement.actor.name.clone();
+                name.filter(|name| !is_blank(name))
+            },
+            earlier,
         }
-        self.name.tracked = true;
-        tx.invalidate_caches();
-        self.write(tx).await
     }
 
     async fn write(&self, tx: &mut OrgTx) -> Result<(), StoreError> {
@@ -209,97 +232,123 @@ impl CachedPerson {
 }
 
 impl CachedContent {
-    /// Takes the title and the type from the definition in a record. `earlier` are the earlier records of its batch.
-    /// Returns whether the type changed, so that the content's rows must be projected again.
+    /// Takes the title and the type from the definition of the content in a record. `earlier` are the earlier records of
+    /// its batch with the same content. Returns whether the type changed, so that the content's rows must be projected
+    /// again.
     pub(crate) async fn observe(
         &mut self,
         tx: &mut OrgTx,
         platform: &Platform<'_>,
         activity: &Activity,
         record: &StoredStatement,
-        earlier: &[StoredStatement],
+        earlier: Earlier<'_, '_>,
     ) -> Result<bool, StoreError> {
         if self.registered {
             return Ok(false);
         }
-        let has_content = |other: &&StoredStatement| {
-            let content = platform.content_of(&other.statement);
-            content.is_some_and(|content| content.id == activity.id)
-        };
-        let earlier = || earlier.iter().filter(has_content).collect::<Vec<_>>();
-        if record.voided && !self.definition.tracked {
-            self.track(tx, platform, &earlier()).await?;
+        let title_in = |record: &StoredStatement| platform.definition_in(record, activity, title_of);
+        let source = self.title_source(&title_in, earlier);
+        if self.title.observe(tx, &source, record).await? != Observed::Unchanged {
+            self.write_title(tx).await?;
         }
-        let definition = Definition::from_activity(activity).filter(|_| record.envelope.defines);
-        let Some(definition) = definition else {
+        let kind_in =
+            |record: &StoredStatement| platform.definition_in(record, activity, ContentKind::of_activity);
+        let source = self.kind_source(&kind_in, earlier);
+        let observed = self.kind.observe(tx, &source, record).await?;
+        if observed != Observed::Unchanged {
+            self.write_kind(tx).await?;
+        }
+        let Some(kind) = self.kind.value.filter(|_| observed == Observed::Value) else {
             return Ok(false);
         };
-        if self.definition.needs_stored_stamp(&definition) {
-            let select = "SELECT defined_at, defined_by FROM contents";
-            self.definition.at = fetch_stamp(tx, select, self.key).await?;
-        }
-        let mut observed = self.definition.observe(&definition, record.stamp());
-        if matches!(observed, Observed::StampNeeded) {
-            self.track(tx, platform, &earlier()).await?;
-            observed = self.definition.observe(&definition, record.stamp());
-        }
-        let Observed::Changed { value_changed } = observed else {
-            return Ok(false);
-        };
-        self.write(tx).await?;
-        if value_changed && self.definition.tracked {
-            tx.invalidate_caches();
-        }
-        let types = (definition.learning_type, definition.content_type);
-        let type_changed = value_changed && types != (self.learning_type, self.content_type);
-        if type_changed {
-            (self.learning_type, self.content_type) = types;
-        }
+        let types = (kind.learning_type, kind.content_type);
+        let type_changed = types != (self.learning_type, self.content_type);
+        (self.learning_type, self.content_type) = types;
         Ok(type_changed)
     }
 
-    /// Finds the exact stamp of the current title in the log, and tracks it from now on.
+    /// Tracks title and type before a record with them leaves the log. `activity` is the content as a record names it.
     pub(crate) async fn track(
         &mut self,
         tx: &mut OrgTx,
         platform: &Platform<'_>,
-        earlier: &[&StoredStatement],
+        activity: &Activity,
     ) -> Result<(), StoreError> {
-        if let Some(current) = self.definition.value.clone() {
-            let has_definition = |record: &StoredStatement| {
-                let content = platform.content_of(&record.statement);
-                record.envelope.defines
-                    && content.and_then(Definition::from_activity).as_ref() == Some(&current)
-            };
-            let logged = find_latest_stamp(tx, "content", self.key, has_definition).await?;
-            let in_batch = latest_stamp(earlier, has_definition);
-            self.definition.at = logged.max(in_batch).max(self.definition.at);
+        if self.registered {
+            return Ok(());
         }
-        self.definition.tracked = true;
-        tx.invalidate_caches();
-        self.write(tx).await
+        if !self.title.tracked {
+            let title_in = |record: &StoredStatement| platform.definition_in(record, activity, title_of);
+            let source = self.title_source(&title_in, &Vec::new);
+            self.title.track(tx, &source).await?;
+            self.write_title(tx).await?;
+        }
+        if !self.kind.tracked {
+            let kind_in =
+                |record: &StoredStatement| platform.definition_in(record, activity, ContentKind::of_activity);
+            let source = self.kind_source(&kind_in, &Vec::new);
+            self.kind.track(tx, &source).await?;
+            self.write_kind(tx).await?;
+        }
+        Ok(())
     }
 
-    async fn write(&self, tx: &mut OrgTx) -> Result<(), StoreError> {
-        let (at, by) = stamp_columns(self.definition.at);
-        let definition = self.definition.value.as_ref();
-        let title = definition.and_then(|definition| definition.title.clone());
+    fn title_source<'s, 'r>(
+        &self,
+        name_in: &'s (dyn Fn(&StoredStatement) -> Option<String> + Sync),
+        earlier: Earlier<'s, 'r>,
+    ) -> NameSource<'s, 'r, String> {
+        NameSource {
+            key: self.key,
+            column: "content",
+            select_stamp: "SELECT defined_at, defined_by FROM contents",
+            name_in,
+            earlier,
+        }
+    }
+
+    fn kind_source<'s, 'r>(
+        &self,
+        name_in: &'s (dyn Fn(&StoredStatement) -> Option<ContentKind> + Sync),
+        earlier: Earlier<'s, 'r>,
+    ) -> NameSource<'s, 'r, ContentKind> {
+        NameSource {
+            key: self.key,
+            column: "content",
+            select_stamp: "SELECT typed_at, typed_by FROM contents",
+            name_in,
+            earlier,
+        }
+    }
+
+    async fn write_title(&self, tx: &mut OrgTx) -> Result<(), StoreError> {
+        let (at, by) = stamp_columns(self.title.at);
+        let title = self.title.value.clone();
         let update = Sql::new(
-            "UPDATE contents SET title = $3, title_folded = $4, type = $5, content_type = $6, \
-             defined_at = $7, defined_by = $8, tracked = $9 \
-             WHERE org = $1 AND key = $2 AND (defined_at, defined_by) <= ($7, $8)",
+            "UPDATE contents SET title = $3, title_folded = $4, defined_at = $5, defined_by = $6, tracked = $7 \
+             WHERE org = $1 AND key = $2 AND (defined_at, defined_by) <= ($5, $6)",
+        );
+        let folded = fold(title.as_deref().unwrap_or_default());
+        let update = update.with(tx.org).with(self.key).with(title).with(folded);
+        tx.execute(update.with(at).with(by).with(self.title.tracked))
+            .await?;
+        Ok(())
+    }
+
+    async fn write_kind(&self, tx: &mut OrgTx) -> Result<(), StoreError> {
+        let (at, by) = stamp_columns(self.kind.at);
+        let kind = self.kind.value;
+        let update = Sql::new(
+            "UPDATE contents SET type = $3, content_type = $4, typed_at = $5, typed_by = $6, type_tracked = $7 \
+             WHERE org = $1 AND key = $2 AND (typed_at, typed_by) <= ($5, $6)",
         );
         let update = update
             .with(tx.org)
             .with(self.key)
-            .with(title.clone())
-            .with(fold(title.as_deref().unwrap_or_default()))
-            .with(definition.and_then(|definition| definition.learning_type))
-            .with(definition.and_then(|definition| definition.content_type))
-            .with(at)
-            .with(by)
-            .with(self.definition.tracked);
-        tx.execute(update).await?;
+            .with(kind.and_then(|kind| kind.learning_type))
+            .with(kind.and_then(|kind| kind.content_type));
+        tx.execute(update.with(at).with(by).with(self.kind.tracked))
+            .await?;
         Ok(())
     }
 }
@@ -356,8 +405,9 @@ async fn find_latest_stamp(
             let record = StoredStatement::read(row)?;
             let ScannedRow { happened_at } = ScannedRow::read_from(row, StoredStatement::COLUMN_COUNT)?;
             before = (happened_at, record.seq);
-            // Among several records of one time the greatest id counts, so all of them are compared.
-            if latest.is_some_and(|(at, _)| record.stamp().0 < at) {
+            // A stamp is not later than the time of happening. Among several records of one time the greatest id
+            // counts, so all of them are compared.
+            if latest.is_some_and(|(at, _)| happened_at < at.micros()) {
                 return Ok(latest);
             }
             if matches(&record) {

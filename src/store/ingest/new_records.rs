@@ -149,7 +149,11 @@ pub(crate) async fn write_accepted(
         bodies.push(body_of(record, stored));
         records.push(to_stored(record, tx.next_seq(), stored, &references));
     }
-    let ResolvedRecords { named, mentions } = cache.resolve(tx, &platform, &records).await?;
+    let ResolvedRecords {
+        named,
+        mentions,
+        newly_recorded,
+    } = cache.resolve(tx, &platform, &records).await?;
     let senders = accepted.iter().map(|record| record.submission.sender.as_str());
     insert_statements(tx, &records, &named, bodies, senders).await?;
     tx.insert_rows(mentions).await?;
@@ -163,6 +167,9 @@ pub(crate) async fn write_accepted(
     }
     // The new rows come first: when a record leaves the log, its names are compared with those of all rows that stay.
     let sessions = insert_activities(tx, cache, &records, &named).await?;
+    for content in newly_recorded {
+        cache.place_mentions(tx, content).await?;
+    }
     void_existing(tx, cache, &platform, &records).await?;
     tx.update_sessions(&sessions).await?;
     tx.insert_notes(notes).await

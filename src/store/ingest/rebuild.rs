@@ -262,7 +262,8 @@ impl Rebuild {
             verbs: store.verbs(),
             home_page: &home_page,
         };
-        let ResolvedRecords { named, mentions } = self.cache.resolve(tx, &platform, records).await?;
+        // No content is newly recorded, because all records have been recorded before.
+        let ResolvedRecords { named, mentions, .. } = self.cache.resolve(tx, &platform, records).await?;
         tx.insert_rows(mentions).await?;
         let referring = records.iter().filter(|record| record.refers_to().is_some());
         let referring = referring.map(|record| record.seq).collect();

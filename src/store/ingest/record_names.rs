@@ -1,5 +1,6 @@
 //! The things that a record names: persons, verbs and Activities, with the digests that they are unique by.
 
+use crate::log::placement::Familiarity;
 use crate::log::{PersonRef, person_of};
 use crate::record::{Activity, Identifier, Object};
 use crate::store::db::digest;
@@ -11,7 +12,10 @@ pub(super) struct RecordNames<'r> {
     pub(super) person: (Vec<u8>, PersonRef),
     pub(super) verb: Vec<u8>,
     pub(super) object: Option<(Vec<u8>, &'r Activity)>,
-    pub(super) content: Option<(Vec<u8>, &'r Activity)>,
+    /// The Activities of which one is the content.
+    pub(super) content_candidates: Vec<(Vec<u8>, &'r Activity)>,
+    /// The index of the content in the candidates. Known once the candidates have been looked up.
+    chosen: usize,
     /// The other persons.
     pub(super) people: Vec<NamedPerson<'r>>,
     /// The other Activities.
@@ -35,6 +39,7 @@ impl<'r> RecordNames<'r> {
             _ => None,
         };
         let display = statement.verb.display.pick_english_first().unwrap_or_default();
+        let candidates = platform.content_candidates(statement);
         let mentions = statement.mentions();
         let mut people = to_people(&mentions.direct, true);
         people.extend(to_people(&mentions.related, false));
@@ -42,7 +47,8 @@ impl<'r> RecordNames<'r> {
             person: (digest_of_person(&person), person),
             verb: digest(&format!("{}\n{display}", statement.verb.id.as_str())),
             object,
-            content: platform.content_of(statement).map(with_digest),
+            content_candidates: candidates.into_iter().map(with_digest).collect(),
+            chosen: 0,
             people,
             activities: mentions.activities.into_iter().map(with_digest).collect(),
         }
@@ -53,8 +59,32 @@ impl<'r> RecordNames<'r> {
         records.iter().map(|record| Self::new(record, platform)).collect()
     }
 
+    /// The object and the Activities of the context. The candidates for the content are among them.
     pub(super) fn all_activities(&self) -> impl Iterator<Item = &(Vec<u8>, &'r Activity)> {
-        self.object.iter().chain(&self.content).chain(&self.activities)
+        self.object.iter().chain(&self.activities)
+    }
+
+    /// The content. The first candidate, until [`RecordNames::choose_content`] was called.
+    pub(super) fn content(&self) -> Option<&(Vec<u8>, &'r Activity)> {
+        self.content_candidates.get(self.chosen)
+    }
+
+    /// Chooses the best known candidate as the content, of several the first.
+    pub(super) fn choose_content(&mut self, familiarity: impl Fn(&Vec<u8>) -> Familiarity) {
+        if self.content_candidates.len() > 1 {
+            let candidates = self.content_candidates.iter().enumerate().rev();
+            let best = candidates.max_by_key(|(_, (digest, _))| familiarity(digest));
+            self.chosen = best.map_or(0, |(index, _)| index);
+        }
+    }
+
+    /// The object, if the record counts for it itself.
+    pub(super) fn recorded_object(&self) -> Option<&Vec<u8>> {
+        let (object, _) = self.object.as_ref()?;
+        match self.content_candidates.as_slice() {
+            [(content, _)] if content == object => Some(object),
+            _ => None,
+        }
     }
 
     /// The digests of the actor and of the other persons.

@@ -1,5 +1,8 @@
 //! Projecting rows again after the type or the demands of their content changed
 //! (`docs/specification.md#demands-over-time`): at once if they are few, otherwise in the background.
+//!
+//! The background also places the records that mention the content again, because the content may have become better
+//! known.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -17,9 +20,9 @@ use crate::store::ingest::demands::demand_histories;
 use crate::store::ingest::stored_statement::{Named, StoredStatement};
 
 /// The maximum number of rows that are projected again at once.
-const MAX_AT_ONCE: usize = 1_000;
+pub(crate) const MAX_AT_ONCE: usize = 1_000;
 /// The number of rows in a transaction of the background, so that writers wait for a short time only.
-const CHUNK_ROWS: i64 = 500;
+pub(crate) const CHUNK_ROWS: i64 = 500;
 /// When the background looks for contents that other replicas have marked.
 const IDLE_PAUSE: Duration = Duration::from_secs(60);
 /// When the background tries again after it skipped an organisation.
@@ -126,7 +129,8 @@ impl OrgTx {
             let facts = ContentFacts {
                 learning_type: facts.learning_type,
                 content_type: facts.content_type,
-                demands: facts.demands.at(record.stamp().0),
+                demands: facts.demands.at(record.happened_at()),
+                is_above_object: named.is_above_object(),
             };
             last = Some((fixed.happened_at, record.seq));
             seqs.push(record.seq);
@@ -152,6 +156,8 @@ struct MarkedContents {
     org: OrgId,
     /// The keys of the contents. The last one is in progress.
     contents: Vec<i64>,
+    /// The last record that mentions the content in progress and was placed again; `None` after all of them.
+    placed_through: Option<i64>,
     position: Position,
     /// The facts with which the rows up to the position were projected.
     facts: Option<Facts>,
@@ -223,6 +229,12 @@ impl Store {
             return Ok(false);
         };
         let mut tx = self.write_within(&marked.org, wait).await?;
+        if let Some(after) = marked.placed_through {
+            let last = tx.place_chunk(content, after).await?;
+            tx.commit().await?;
+            marked.placed_through = last;
+            return Ok(true);
+        }
         let facts = tx.fetch_facts(content).await?;
         if marked.facts.as_ref().is_some_and(|before| *before != facts) {
             // The content has changed again in the meantime.
@@ -238,6 +250,7 @@ impl Store {
             None => {
                 marked.contents.pop();
                 (marked.position, marked.facts) = (START, None);
+                marked.placed_through = Some(0);
             }
         }
         Ok(!marked.contents.is_empty())
@@ -249,6 +262,7 @@ impl MarkedContents {
         Self {
             org,
             contents,
+            placed_through: Some(0),
             position: START,
             facts: None,
         }

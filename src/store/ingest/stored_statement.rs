@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use crate::base::clock::Timestamp;
 use crate::base::ids::StatementId;
-use crate::log::{VerbTable, content_of};
+use crate::log::VerbTable;
+use crate::log::placement::find_content_candidates;
 use crate::record::{Activity, Envelope, Object, Statement};
 
 use crate::store::db::StoreError;
 use crate::store::db::columns::{FromRow, columns};
 use crate::store::db::database::Row;
 
-/// The time at which a record happened, and its id. Of two names, the one with the greater stamp counts.
+/// The time from which a record counts, and its id. Of two names, the one with the greater stamp counts.
 pub(crate) type Stamp = (Timestamp, StatementId);
 
 /// A record with its place in the order of recording.
@@ -63,8 +64,13 @@ impl StoredStatement {
         }
     }
 
+    pub(crate) fn happened_at(&self) -> Timestamp {
+        self.statement.timestamp.unwrap_or(self.stored)
+    }
+
+    /// A record that is dated in the future counts from the time of storage, so that it does not outdo later ones.
     pub(crate) fn stamp(&self) -> Stamp {
-        (self.statement.timestamp.unwrap_or(self.stored), self.id)
+        (self.happened_at().min(self.stored), self.id)
     }
 }
 
@@ -81,8 +87,27 @@ pub(crate) struct Platform<'p> {
 }
 
 impl Platform<'_> {
-    pub(crate) fn content_of<'s>(&self, statement: &'s Statement) -> Option<&'s Activity> {
-        content_of(self.verbs, statement, self.home_page)
+    /// The Activities of which one is the content of the statement.
+    pub(crate) fn content_candidates<'s>(&self, statement: &'s Statement) -> Vec<&'s Activity> {
+        find_content_candidates(self.verbs, statement, self.home_page)
+    }
+
+    /// What `read` reads of the content `activity` in a record that has this content. Definitions count only if the sender
+    /// may define.
+    pub(crate) fn definition_in<T>(
+        &self,
+        record: &StoredStatement,
+        activity: &Activity,
+        read: fn(&Activity) -> Option<T>,
+    ) -> Option<T> {
+        if !record.envelope.defines {
+            return None;
+        }
+        let candidates = self.content_candidates(&record.statement);
+        candidates
+            .into_iter()
+            .filter(|candidate| candidate.id == activity.id)
+            .find_map(read)
     }
 }
 
@@ -95,6 +120,13 @@ pub(crate) struct Named {
     pub(crate) object: Option<i64>,
     /// The content of the record. For an answer it is the quiz that contains the question.
     pub(crate) content: Option<i64>,
+}
+
+impl Named {
+    /// Whether the content is not the object but the content above it.
+    pub(crate) fn is_above_object(self) -> bool {
+        self.content.is_some() && self.content != self.object
+    }
 }
 
 pub(crate) fn read_statement(body: &[u8]) -> Result<Statement, StoreError> {

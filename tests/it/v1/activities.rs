@@ -1,9 +1,13 @@
 //! Tests of `/v1/activities`.
 //!
-//! [`forms`] tests the short form, [`rules`] how a record becomes an activity, [`reading`] the log:
+//! [`forms`] tests the short form, [`rules`] how a record becomes an activity, [`parts`] the records about parts
+//! and attempts, [`awards`] certificates and cmi5, [`names`] titles and types, [`reading`] the log:
 //! filters, pages and deletion. Permissions are tested in `access.rs`, bad input in `hostile.rs`.
 
+mod awards;
 mod forms;
+mod names;
+mod parts;
 mod reading;
 mod rules;
 

@@ -309,7 +309,9 @@ fn statement_without_content_is_about_the_platform() {
         "{login}"
     );
     assert!(statement.result.is_none() && statement.context.is_none());
-    assert!(crate::log::content_of(&verbs, &statement, "https://acme.example").is_none());
+    assert!(
+        crate::log::placement::find_content_candidates(&verbs, &statement, "https://acme.example").is_empty()
+    );
 }
 
 #[test]

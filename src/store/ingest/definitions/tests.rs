@@ -25,8 +25,9 @@ async fn store(contents: i64) -> (tempfile::TempDir, Store, OrgId) {
     for key in 1..=contents {
         let insert = Sql::new(
             "INSERT INTO contents (org, key, digest, iri, id_digest, id, registered, listed, title_folded, \
-             tags, cpd_labels, demands, defined_at, defined_by, tracked, reprojecting) \
-             VALUES ($1, $2, $3, $4, $3, $4, $5, $5, '', '[]', '[]', '{}', 0, $6, $5, $5)",
+             tags, cpd_labels, demands, defined_at, defined_by, tracked, typed_at, typed_by, type_tracked, recorded, \
+             reprojecting) \
+             VALUES ($1, $2, $3, $4, $3, $4, $5, $5, '', '[]', '[]', '{}', 0, $6, $5, 0, $6, $5, $5, $5)",
         );
         let iri = format!("urn:{key}");
         let insert = insert.with(tx.org).with(key).with(digest(&iri)).with(iri);

@@ -24,12 +24,16 @@ columns! {
         pub(super) key: i64 = "key",
         pub(super) registered: bool = "registered",
         pub(super) listed: bool = "listed",
+        pub(super) recorded: bool = "recorded",
         pub(super) title: Option<String> = "title",
         pub(super) learning_type: Option<LearningType> = "type",
         pub(super) content_type: Option<ContentFormat> = "content_type",
         pub(super) defined_at: Timestamp = "defined_at",
         pub(super) defined_by: Uuid = "defined_by",
         pub(super) tracked: bool = "tracked",
+        pub(super) typed_at: Timestamp = "typed_at",
+        pub(super) typed_by: Uuid = "typed_by",
+        pub(super) type_tracked: bool = "type_tracked",
     }
 }
 
@@ -54,6 +58,7 @@ table_row! {
         pub(super) id: String = "id",
         pub(super) registered: bool = "registered",
         pub(super) listed: bool = "listed",
+        pub(super) recorded: bool = "recorded",
         pub(super) title_folded: String = "title_folded",
         pub(super) tags: String = "tags",
         pub(super) cpd_labels: String = "cpd_labels",
@@ -61,6 +66,9 @@ table_row! {
         pub(super) defined_at: i64 = "defined_at",
         pub(super) defined_by: Uuid = "defined_by",
         pub(super) tracked: bool = "tracked",
+        pub(super) typed_at: i64 = "typed_at",
+        pub(super) typed_by: Uuid = "typed_by",
+        pub(super) type_tracked: bool = "type_tracked",
         pub(super) reprojecting: bool = "reprojecting",
     }
 }

@@ -86,6 +86,9 @@ pub const OTHER_VERBS: &[&str] =
 /// The actions that complete a content.
 const COMPLETING: &[&str] = &["completed", "read", "watched", "listened_to", "attended"];
 
+const SATISFIED: &str = "https://w3id.org/xapi/adl/verbs/satisfied";
+const WAIVED: &str = "https://w3id.org/xapi/adl/verbs/waived";
+
 pub const VOIDED: &str = "http://adlnet.gov/expapi/verbs/voided";
 
 /// An activity of the log.
@@ -176,7 +179,17 @@ fn derive_row<'a>(organisation: &'a Organisation, position: usize, record: &'a R
     let session = ["logged_in", "logged_out", "visited"].contains(&action);
     let iri = record.content.as_deref().filter(|_| !session);
     let content = iri.and_then(|iri| organisation.content(iri));
-    let demands = content.map(|content| content.demands_at(record.happened_at)).unwrap_or_default();
+    // A content demands nothing of its parts.
+    let whole = content.filter(|_| !record.is_about_part());
+    let demands = whole.map(|content| content.demands_at(record.happened_at)).unwrap_or_default();
+    // These verbs mean a certificate only if there is one.
+    let explicit = record.endpoint != Endpoint::Statement;
+    let certification = whole.is_some_and(|content| content.kind.as_deref() == Some("certification"));
+    let is_other_award =
+        action == "received_certificate_for" && !explicit && !certification && demands.certificate.is_none();
+    if is_other_award {
+        action = "other";
+    }
     let percent = record.score.and_then(to_percent);
 
     // The verb decides, then the result, then the pass mark.
@@ -184,26 +197,28 @@ fn derive_row<'a>(organisation: &'a Organisation, position: usize, record: &'a R
     let success = match record.verb.as_str() {
         "http://adlnet.gov/expapi/verbs/passed" => Some(true),
         "http://adlnet.gov/expapi/verbs/failed" => Some(false),
+        WAIVED => None,
         _ => record.success.or_else(|| match (completing, demands.pass_mark, percent) {
             (true, Some(mark), Some((numerator, denominator))) => Some(numerator >= mark * denominator),
             _ => None,
         }),
     };
-    // A completion without success is a failure.
-    if action == "completed" && success == Some(false) {
+    // A completion without success is a failure, and so is an award.
+    if (action == "completed" || is_other_award) && success == Some(false) {
         action = "failed";
     }
     // The content type names the completion.
-    if action == "completed" {
-        action = match content.and_then(|content| content.content_type.as_deref()) {
+    if action == "completed" && ![WAIVED, SATISFIED].contains(&record.verb.as_str()) {
+        action = match whole.and_then(|content| content.content_type.as_deref()) {
             Some("video") => "watched",
             Some("article" | "book" | "document") => "read",
             Some("audio") => "listened_to",
             _ => action,
         };
     }
-    // An action or the flag of the result completes.
-    let completed = COMPLETING.contains(&action) || (record.completion == Some(true) && action != "failed");
+    // An action or the flag of the result completes, but a part does not complete the whole.
+    let completes = COMPLETING.contains(&action) || (record.completion == Some(true) && action != "failed");
+    let completed = completes && !record.is_about_part();
     // A completion expires.
     let expiry = demands.expires_after.filter(|_| completed);
     let expired_at = record.expired_at.or(expiry.map(|months| add_months(record.happened_at, months)));

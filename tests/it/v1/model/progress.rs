@@ -342,7 +342,9 @@ fn derive_entry<'a>(
     let mut rows = rows;
     rows.sort_by_key(|row| (row.record.happened_at, row.position));
     let completions: Vec<&&Row<'_>> = rows.iter().filter(|row| row.completed).collect();
-    let failures: Vec<&&Row<'_>> = rows.iter().filter(|row| row.action == "failed").collect();
+    // A part that was failed does not fail the whole.
+    let fails = |row: &&&Row<'_>| row.action == "failed" && !row.record.is_about_part();
+    let failures: Vec<&&Row<'_>> = rows.iter().filter(fails).collect();
     let first = rows.iter().find(|row| !NOT_STARTING.contains(&row.action));
     let score = |rows: &[&&Row<'_>]| rows.iter().rev().find_map(|row| row.shown_percent());
     let mut line = Entry {

@@ -119,6 +119,23 @@ pub enum Endpoint {
     Completion,
 }
 
+/// The object of a statement below its content.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Below {
+    /// A question of the content, which is the parent in the context.
+    Question,
+    /// A question of the content, which is in the grouping of the context, before another Activity.
+    QuestionInGrouping,
+    /// An attempt at the content.
+    Attempt,
+}
+
+impl Below {
+    pub fn is_part(self) -> bool {
+        self != Self::Attempt
+    }
+}
+
 #[derive(Debug, Clone)]
 pub struct Record {
     pub id: Uuid,
@@ -126,8 +143,12 @@ pub struct Record {
     pub actor: Actor,
     pub verb: String,
     pub happened_at: Micros,
+    /// When the server stored the record, if it may be before the record happened.
+    pub stored: Option<Micros>,
     /// The IRI of the content.
     pub content: Option<String>,
+    /// What the object is, if it is not the content but below it.
+    pub below: Option<Below>,
     /// The title of the content in the statement.
     pub defines: Option<String>,
     pub score: Option<Score>,
@@ -140,6 +161,18 @@ pub struct Record {
     pub source: Option<String>,
     /// The id of the statement that this record voids.
     pub voids: Option<Uuid>,
+}
+
+impl Record {
+    /// Whether the record is about a part of its content.
+    pub fn is_about_part(&self) -> bool {
+        self.below.is_some_and(Below::is_part)
+    }
+
+    /// When the record counts for names: a record of the future from its storage on.
+    pub fn named_at(&self) -> Micros {
+        self.stored.map_or(self.happened_at, |stored| stored.min(self.happened_at))
+    }
 }
 
 impl Organisation {

@@ -6,7 +6,7 @@ use super::Tenant;
 use crate::support::builders::{self, Body};
 use crate::v1::model::derivation::ACTIONS;
 use crate::v1::model::question::rfc3339;
-use crate::v1::model::world::{Actor, Content, Months, Record, Score, User};
+use crate::v1::model::world::{Actor, Below, Content, Months, Record, Score, User};
 
 impl Tenant {
     pub(super) fn short_form(&self, record: &Record) -> Value {
@@ -51,7 +51,10 @@ impl Tenant {
     pub(super) fn statement(&self, record: &Record) -> Value {
         let object = match (&record.voids, &record.content) {
             (Some(target), _) => json!({"objectType": "StatementRef", "id": target}),
-            (None, Some(iri)) => json!({"objectType": "Activity", "id": iri}),
+            (None, Some(iri)) => match record.below {
+                None => json!({"objectType": "Activity", "id": iri}),
+                Some(below) => object_below(iri, below),
+            },
             (None, None) => json!({"id": self.facts.home_page()}),
         };
         let mut body = Body::default()
@@ -64,11 +67,33 @@ impl Tenant {
             .set_option("result.completion", record.completion)
             .set_option("result.score", record.score.map(score_object))
             .set_option("result.duration", record.seconds.map(|seconds| format!("PT{seconds}S")));
-        if let Some(title) = &record.defines {
-            body = body.set("object.definition.name", json!({"en": title}));
-        }
+        let name = record.defines.as_ref().map(|title| json!({"en": title}));
+        let (Some(below), Some(iri)) = (record.below, &record.content) else {
+            return body.set_option("object.definition.name", name).into();
+        };
+        let content = Body::default().set("id", iri.clone()).set_option("definition.name", name);
+        body = match below {
+            Below::Question | Below::Attempt => {
+                body.set("context.contextActivities.parent", json!([content]))
+            }
+            Below::QuestionInGrouping => {
+                body.set("context.contextActivities.grouping", json!([content, {"id": "urn:only-mentioned"}]))
+            }
+        };
         body.into()
     }
+}
+
+/// The object of a statement that belongs to a content.
+fn object_below(iri: &str, below: Below) -> Value {
+    let (name, activity_type) = match below {
+        Below::Question | Below::QuestionInGrouping => ("question/3", "cmi.interaction"),
+        Below::Attempt => ("attempt/7", "attempt"),
+    };
+    json!({
+        "id": format!("{iri}/{name}"),
+        "definition": {"type": format!("http://adlnet.gov/expapi/activities/{activity_type}")},
+    })
 }
 
 /// The decimal number `units / 10^digits` without rounding.

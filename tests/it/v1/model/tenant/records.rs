@@ -9,7 +9,7 @@ use crate::support::http::encode_segment;
 use crate::support::random::Random;
 use crate::v1::model::derivation::{ACTIONS, OTHER_VERBS, VOIDED};
 use crate::v1::model::question::DAY;
-use crate::v1::model::world::{Actor, Content, Endpoint, Micros, Record, Score, sha1_of_mailbox};
+use crate::v1::model::world::{Actor, Below, Content, Endpoint, Micros, Record, Score, sha1_of_mailbox};
 use crate::v1::model::{DEVICES, SOURCES};
 
 impl Tenant {
@@ -40,7 +40,10 @@ impl Tenant {
                 }
             }
             self.send(endpoint, &batch).await;
-            for record in batch {
+            for mut record in batch {
+                if record.defines.is_some() && record.happened_at > now {
+                    record.stored = Some(self.read_stored(record.id).await);
+                }
                 self.store_record(record);
             }
             if random.percent(15) {
@@ -48,6 +51,14 @@ impl Tenant {
             }
         }
         self.compare_catalogue().await;
+    }
+
+    /// When the server stored a statement.
+    async fn read_stored(&self, id: Uuid) -> Micros {
+        let path = format!("/xapi/statements?statementId={id}");
+        let statement = self.xapi_credential.get(&path).await.expect(200).json();
+        let stored = statement["stored"].as_str().expect("a time");
+        chrono::DateTime::parse_from_rfc3339(stored).expect("a time").timestamp_micros()
     }
 
     pub(super) fn random_record(&mut self, random: &mut Random, endpoint: Endpoint, now: Micros) -> Record {
@@ -83,7 +94,13 @@ impl Tenant {
             // Half hours of a few days, so that many records have the same time. Some are in the future.
             happened_at: (now / DAY - random.between(-10, farthest)) * DAY
                 + random.between(0, 30) * 3_600_000_000 / 2,
+            stored: None,
             defines: random.maybe(50, random_title).filter(|_| elsewhere && endpoint == Endpoint::Statement),
+            below: random
+                .maybe(25, |random| {
+                    *random.pick(&[Below::Question, Below::QuestionInGrouping, Below::Attempt])
+                })
+                .filter(|_| endpoint == Endpoint::Statement && content.is_some()),
             content,
             score: random.maybe(40, random_score),
             success: random.maybe(25, |random| random.percent(60)),
@@ -148,7 +165,9 @@ impl Tenant {
             actor: self.random_actor(random),
             verb: VOIDED.to_owned(),
             happened_at: now - random.between(0, 30) * DAY,
+            stored: None,
             content: None,
+            below: None,
             defines: None,
             score: None,
             success: None,
@@ -218,7 +237,7 @@ impl Tenant {
             let mut latest: Option<&Record> = None;
             for record in &self.facts.records {
                 let about_it = record.content.as_ref() == Some(&content.iri) && record.defines.is_some();
-                let key = |record: &Record| (record.happened_at, record.id);
+                let key = |record: &Record| (record.named_at(), record.id);
                 if about_it && latest.is_none_or(|latest| key(latest) < key(record)) {
                     latest = Some(record);
                 }
