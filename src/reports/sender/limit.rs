@@ -1,22 +1,22 @@
 //! Limits on work that several runs do at the same time, in total and for each organisation.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::base::keyed_limit::{KeyedLimit, KeyedPermit};
 
 /// A limit on concurrent work. One organisation never holds all permits.
 pub(super) struct OrganisationLimit {
     all: Arc<Semaphore>,
-    of_one: usize,
-    /// The semaphores of organisations that hold or wait for a permit, by the organisation's key.
-    organisations: Mutex<HashMap<i64, Arc<Semaphore>>>,
+    /// By the organisation's key.
+    organisations: KeyedLimit<i64>,
 }
 
 /// A permit. It is given back when it is dropped.
 pub(super) struct OrganisationPermit {
-    _organisation: OwnedSemaphorePermit,
     _all: OwnedSemaphorePermit,
+    _organisation: KeyedPermit<i64>,
 }
 
 impl OrganisationLimit {
@@ -24,30 +24,20 @@ impl OrganisationLimit {
     pub(super) fn new(all: usize, of_one: usize) -> Self {
         Self {
             all: Arc::new(Semaphore::new(all)),
-            of_one,
-            organisations: Mutex::default(),
+            // The runs of an organisation are limited, so waiting needs no limit.
+            organisations: KeyedLimit::new(of_one, usize::MAX),
         }
     }
 
-    /// Waits for a permit. An organisation waits in the common queue only with work that its own limit permits. `None` never
-    /// happens: the semaphores are not closed.
+    /// Waits for a permit: first for one of the organisation, so that it never fills the common queue. `None` never happens:
+    /// the semaphores are not closed.
     pub(super) async fn acquire(&self, org: i64) -> Option<OrganisationPermit> {
-        let organisation = self.organisation(org).acquire_owned().await.ok()?;
+        let organisation = self.organisations.acquire(&org).await.ok()?;
         let all = Arc::clone(&self.all).acquire_owned().await.ok()?;
         Some(OrganisationPermit {
-            _organisation: organisation,
             _all: all,
+            _organisation: organisation,
         })
-    }
-
-    fn organisation(&self, org: i64) -> Arc<Semaphore> {
-        let mut organisations = self.organisations.lock().unwrap_or_else(PoisonError::into_inner);
-        // Permits and waiters hold references to their semaphores.
-        organisations.retain(|_, semaphore| Arc::strong_count(semaphore) > 1);
-        let semaphore = organisations
-            .entry(org)
-            .or_insert_with(|| Arc::new(Semaphore::new(self.of_one)));
-        Arc::clone(semaphore)
     }
 }
 
@@ -69,14 +59,5 @@ mod tests {
         drop(first);
         assert!(acquire(9).is_some());
         assert!(acquire(7).is_some());
-    }
-
-    #[test]
-    fn organisations_without_permits_are_forgotten() {
-        let limit = OrganisationLimit::new(3, 2);
-        for org in 0..100 {
-            drop(limit.acquire(org).now_or_never().flatten().unwrap());
-        }
-        assert!(limit.organisations.lock().unwrap().len() <= 2);
     }
 }

@@ -128,7 +128,7 @@ async fn backlog_of_one_organisation_does_not_delay_another(server: &TestServer)
     // Ten days later. The run of the other organisation is the last due run.
     let later = server.clock.now().micros() + 10 * 86_400_000_000;
     server.clock.set(Timestamp::from_micros(later));
-    let zoe = zoe(server).await;
+    let zoe = create_zoe(server).await;
     let zoes_report = report(&zoe, "Report of Zoe", json!({})).await;
     let last = schedule(&zoe, &zoes_report, json!({}), &["zoe"]).await;
     let update = "UPDATE schedules SET next_run_at = ";
@@ -220,53 +220,54 @@ fn waiting_for_other_exports_is_not_export_time() {
     run(Database::postgres(), check_waiting_exports);
 }
 
-/// The admin of another organisation.
-async fn zoe(server: &TestServer) -> Caller {
+/// Creates an admin of another organisation.
+async fn create_zoe(server: &TestServer) -> Caller {
     let other = |user: &str| server.person_of("beta", json!({"sub": user, "role": "admin"}));
     let body = user("zoe").set("email", "zoe@example.net").set("role", "admin");
     other("root").put("/v1/users/zoe", &body).await.expect(201);
     other("zoe")
 }
 
-/// The ledger of an organisation and one of its runs are locked. It has more due schedules than the sender queues at once.
-/// SQLite has no locks of an organisation.
-async fn organisation_with_a_locked_ledger(server: &TestServer) {
+/// The ledger and the runs of an organisation are locked. It has more due schedules than the sender reads at
+/// once. In SQLite no row can be locked, so this test needs PostgreSQL.
+async fn check_locked_organisation(server: &TestServer) {
     let ada = create_ada(server).await;
-    let report_of_ada = report(&ada, "Everything", json!({})).await;
-    let daily = schedule(&ada, &report_of_ada, json!({}), &["ada"]).await;
+    let adas_report = report(&ada, "Everything", json!({})).await;
+    let daily = schedule(&ada, &adas_report, json!({}), &["ada"]).await;
     copy_schedules(server, 200, "recipients").await;
     run_now(&ada, &daily).await;
     let later = server.clock.now().micros() + 2 * 86_400_000_000;
     server.clock.set(Timestamp::from_micros(later));
-    let zoe = zoe(server).await;
-    let report_of_zoe = report(&zoe, "Theirs", json!({})).await;
-    let last = schedule(&zoe, &report_of_zoe, json!({}), &["zoe"]).await;
+    let zoe = create_zoe(server).await;
+    let zoes_report = report(&zoe, "Report of Zoe", json!({})).await;
+    let last = schedule(&zoe, &zoes_report, json!({}), &["zoe"]).await;
     server.clock.set(Timestamp::from_micros(later + 86_400_000_000));
 
-    let mut connection = sqlx::PgConnection::connect(&server.database().url()).await.expect("it answers");
+    let mut connection =
+        sqlx::PgConnection::connect(&server.database().url()).await.expect("the database answers");
     let locked = sqlx::raw_sql(
         "BEGIN; \
          SELECT 1 FROM ledgers l JOIN organisations o ON o.key = l.org WHERE o.id = 'acme' FOR UPDATE OF l; \
          SELECT 1 FROM deliveries FOR UPDATE",
     );
-    locked.execute(&mut connection).await.expect("it is locked");
+    locked.execute(&mut connection).await.expect("the rows are locked");
     let outbox = Outbox::new();
-    let sending = tokio::spawn(sender(server, outbox.mailer(), quick()).run(std::future::pending()));
+    let task = tokio::spawn(sender(server, outbox.mailer(), quick()).run(std::future::pending()));
     let began = Instant::now();
-    wait_for_deliveries(&zoe, &report_of_zoe, 1).await;
-    // A run by hand is claimed beside the locked one.
+    wait_for_deliveries(&zoe, &zoes_report, 1).await;
+    // A run that is started by hand is claimed, too.
     run_now(&zoe, &last).await;
-    wait_for_deliveries(&zoe, &report_of_zoe, 2).await;
+    wait_for_deliveries(&zoe, &zoes_report, 2).await;
     assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
-    assert!(deliveries(&ada, &report_of_ada).await.is_empty());
+    assert!(deliveries(&ada, &adas_report).await.is_empty());
 
-    sqlx::raw_sql("COMMIT").execute(&mut connection).await.expect("it is unlocked");
-    wait_for_deliveries(&ada, &report_of_ada, 1).await;
-    sending.abort();
-    let _ = sending.await; // an error says that it was aborted
+    sqlx::raw_sql("COMMIT").execute(&mut connection).await.expect("the rows are unlocked");
+    wait_for_deliveries(&ada, &adas_report, 1).await;
+    task.abort();
+    let _ = task.await; // returns an error because the task was cancelled
 }
 
 #[test]
 fn locked_organisation_does_not_delay_the_runs_of_another() {
-    run(Database::postgres(), organisation_with_a_locked_ledger);
+    run(Database::postgres(), check_locked_organisation);
 }
