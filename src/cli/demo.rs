@@ -182,7 +182,7 @@ pub async fn prepare(folder: &Path, size: Size, clock: Clock) -> Result<Prepared
     let seeded = match state.seeded.clone() {
         Some(seeded) => seeded,
         None => {
-            let seeded = fill(&store, &state, size).await?;
+            let seeded = create_organisation(&store, &state, size).await?;
             state.seeded = Some(seeded.clone());
             state.write(folder)?;
             seeded
@@ -192,7 +192,7 @@ pub async fn prepare(folder: &Path, size: Size, clock: Clock) -> Result<Prepared
 }
 
 /// Creates the credential and the organisation in a new database.
-async fn fill(store: &Store, state: &State, size: Size) -> Result<Seeded, CliError> {
+async fn create_organisation(store: &Store, state: &State, size: Size) -> Result<Seeded, CliError> {
     // A progress message: the guide comes some seconds later.
     eprintln!("Creating an example organisation with two years of learning. This takes a few seconds …");
     let org = organisation()?;

@@ -279,7 +279,7 @@ async fn verify_report_key(
     secret: &SecretString,
 ) -> Result<Option<VerifiedCaller>, Problem> {
     let hash = SecretHash::from_secret(secret);
-    let Some(found) = app_state.store().report_key(hash.as_bytes()).await? else {
+    let Some(found) = app_state.store().find_report_by_key(hash.as_bytes()).await? else {
         return Ok(None);
     };
     let refusal = |reason: String| {

@@ -99,7 +99,7 @@ pub async fn create_token(
 ) -> Result<String, LinkError> {
     let mut fresh = [0; 32];
     rand::fill(&mut fresh).map_err(|_| LinkError::Random)?;
-    let (org, secret) = store.link_key(org, fresh).await?;
+    let (org, secret) = store.ensure_link_key(org, fresh).await?;
     let link = Link {
         org,
         delivery,
@@ -125,10 +125,10 @@ pub struct VerifiedLink {
 /// [`DeadLink`].
 pub async fn verify(store: &Store, token: &str) -> Result<VerifiedLink, DeadLink> {
     let (link, signed) = Link::decode(token).ok_or(DeadLink::NotFound)?;
-    let Some((org, secret)) = store.link_key_of(link.org).await? else {
+    let Some((org, secret)) = store.find_link_key(link.org).await? else {
         return Err(DeadLink::NotFound);
     };
-    let run = store.linked_run(link.org, link.delivery, link.place).await?;
+    let run = store.find_linked_run(link.org, link.delivery, link.place).await?;
     let run = run.ok_or(DeadLink::NotFound)?;
     if !signed.is_signed_by(&secret, &report_digest(&run.filter, &run.columns)) {
         return Err(DeadLink::NotFound);

@@ -120,11 +120,11 @@ pub(super) enum ComposeError {
 /// as `weekly-completions-2026-11-22.csv`, or with `.csv.gz`.
 pub fn file_name(report: &str, run_at: Timestamp, zone: Tz, gzipped: bool) -> String {
     let extension = if gzipped { "csv.gz" } else { "csv" };
-    format!("{}-{}.{extension}", file_stem(report), day(run_at, zone))
+    format!("{}-{}.{extension}", file_stem(report), local_date(run_at, zone))
 }
 
 /// The day in the time zone.
-fn day(at: Timestamp, zone: Tz) -> NaiveDate {
+fn local_date(at: Timestamp, zone: Tz) -> NaiveDate {
     at.to_datetime().with_timezone(&zone).date_naive()
 }
 

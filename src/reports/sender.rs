@@ -203,7 +203,7 @@ impl Inner {
         tasks.note_ended();
         let queued = self.start_queues(tasks).await;
         while tasks.has_room_for_run() {
-            let Some(claim) = self.claim(tasks).await? else {
+            let Some(claim) = self.claim_next_run(tasks).await? else {
                 break;
             };
             let org = claim.org_key();
@@ -213,7 +213,7 @@ impl Inner {
     }
 
     /// Claims the run that has been due for the longest time, of the organisations that have a turn.
-    async fn claim(&self, tasks: &mut Tasks) -> Result<Option<Claim>, StoreError> {
+    async fn claim_next_run(&self, tasks: &mut Tasks) -> Result<Option<Claim>, StoreError> {
         loop {
             let (now, lease) = (self.clock().now(), self.options.lease);
             let claim = self
@@ -267,7 +267,7 @@ impl Inner {
         let lease = self.options.lease;
         loop {
             tokio::time::sleep(lease / 3).await;
-            match self.store.renew(claim, lease).await {
+            match self.store.renew_lease(claim, lease).await {
                 Ok(true) => {}
                 Ok(false) => return,
                 Err(error) => {

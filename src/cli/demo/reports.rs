@@ -98,7 +98,7 @@ pub(super) async fn save(
         let schedule = store.add_schedule(&access, report.id, schedule).await?;
         let schedule = schedule.map_err(|refusal| refused("/schedules", &refusal))?;
         if plan.at_once {
-            let queued = store.queue_now(&access, schedule.id).await?;
+            let queued = store.queue_run_now(&access, schedule.id).await?;
             queued.map_err(|refusal| refused("/schedules", &refusal))?;
         }
         saved.push(DemoReport {

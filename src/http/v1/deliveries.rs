@@ -62,7 +62,7 @@ async fn list_deliveries(
     let before = listing.after_key()?;
     let page = caller
         .store()
-        .deliveries(
+        .find_deliveries(
             &caller.reports()?,
             parse_id(&id)?,
             &schedules,

@@ -51,7 +51,7 @@ async fn list_report_keys(caller: Caller<ManageReports>, id: web::Path<String>, 
     pairs.refuse_any()?;
     let stored = caller
         .store()
-        .report_keys(&caller.reports()?, parse_id(&id)?)
+        .find_report_keys(&caller.reports()?, parse_id(&id)?)
         .await??;
     let keys = stored.into_iter().map(ReportKey::from).collect();
     Ok(pages::list_response(&ReportKeyList { keys, next: None }, None))

@@ -78,7 +78,7 @@ async fn list_report_activities(
 )]
 async fn export_report_csv(caller: Caller<OpenReports>, id: web::Path<String>, pairs: QueryPairs) -> Answer {
     let report = find_report(&caller, &id).await?;
-    let (added, opened) = open(&caller, &report, &pairs, all_rows(&caller, &["bom", "raw"]))?;
+    let (added, opened) = open(&caller, &report, &pairs, export_context(&caller, &["bom", "raw"]))?;
     let options = CsvOptions {
         columns: report::columns(&report)?,
         ..csv_options(&added)?
@@ -114,7 +114,7 @@ async fn export_report_ndjson(
     pairs: QueryPairs,
 ) -> Answer {
     let report = find_report(&caller, &id).await?;
-    let (_, opened) = open(&caller, &report, &pairs, all_rows(&caller, &[]))?;
+    let (_, opened) = open(&caller, &report, &pairs, export_context(&caller, &[]))?;
     let turn = caller
         .app_state()
         .concurrency()

@@ -71,7 +71,7 @@ async fn list_reports(caller: Caller<ReadReports>, pairs: QueryPairs) -> Answer 
     let after = listing.after_key::<Uuid>()?;
     let page = caller
         .store()
-        .reports(&caller.reports()?, &filter, after, listing.limit)
+        .find_reports(&caller.reports()?, &filter, after, listing.limit)
         .await?;
     let last = page.items.last().map(|report| report.id.to_string());
     let next = listing.next(page.more, last.as_deref());

@@ -66,7 +66,7 @@ async fn list_schedules(caller: Caller<ManageReports>, id: web::Path<String>, pa
     let access = caller.reports()?;
     let stored = caller
         .store()
-        .schedules(&access, resource::parse_id(&id)?)
+        .find_schedules(&access, resource::parse_id(&id)?)
         .await?;
     let stored = stored.ok_or_else(Problem::not_found)?;
     let schedules = resource::represent_all(&caller, stored).await?;
@@ -220,7 +220,7 @@ async fn delete_schedule(
 async fn run_schedule(caller: Caller<ManageReports>, id: web::Path<String>, pairs: QueryPairs) -> Answer {
     pairs.refuse_any()?;
     let access = caller.reports()?;
-    let queued = caller.store().queue_now(&access, resource::parse_id(&id)?);
+    let queued = caller.store().queue_run_now(&access, resource::parse_id(&id)?);
     let (delivery, run_at) = queued.await??;
     Ok(HttpResponse::Accepted().json(QueuedRun { delivery, run_at }))
 }

@@ -247,7 +247,7 @@ impl Server {
         }
         let text = cause.to_string();
         let credentials = self.address.credentials.as_ref();
-        if credentials.is_some_and(|credentials| credentials.occur_in(&text)) {
+        if credentials.is_some_and(|credentials| credentials.appear_in(&text)) {
             return "(an answer that contains the login)".to_owned();
         }
         let words = text.split(|c: char| c.is_control() || c.is_whitespace());

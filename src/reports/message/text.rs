@@ -53,7 +53,7 @@ impl Templates {
     pub(super) fn render(&self, email: &EmailMessage<'_>) -> Result<Texts, minijinja::Error> {
         let dates = format_window(email.window, email.zone);
         let subject = format!("{}, {dates}", one_line(email.report));
-        let context = context! { mail => context(email, &subject, dates) };
+        let context = context! { mail => template_values(email, &subject, dates) };
         let render = |name| self.0.get_template(name)?.render(context.clone());
         Ok(Texts {
             plain: render("message.txt")?,
@@ -64,7 +64,7 @@ impl Templates {
 }
 
 /// The values of the templates. Every text from users is one line.
-fn context(email: &EmailMessage<'_>, subject: &str, dates: String) -> Value {
+fn template_values(email: &EmailMessage<'_>, subject: &str, dates: String) -> Value {
     let zone = email.zone;
     let period = match email.period {
         Some(period) => format!("{}: {dates} ({zone})", describe_period(period)),
@@ -163,7 +163,7 @@ fn format_end(at: Timestamp, zone: Tz) -> String {
 }
 
 fn starts_day(at: Timestamp, zone: Tz) -> bool {
-    start_of_day(super::day(at, zone), zone) == at
+    start_of_day(super::local_date(at, zone), zone) == at
 }
 
 /// `16 March 2026`.

@@ -334,8 +334,8 @@ impl Inner {
         };
         let link;
         let enclosed = match &packed_export.contents {
-            Contents::Plain(bytes) => context.file(bytes, false),
-            Contents::Gzip(bytes) => context.file(bytes, true),
+            Contents::Plain(bytes) => context.enclose_file(bytes, false),
+            Contents::Gzip(bytes) => context.enclose_file(bytes, true),
             Contents::TooLarge => {
                 link = self
                     .link(claim, &context.resolved.report, to.claimed.place)
@@ -357,7 +357,7 @@ impl Inner {
         if !context.start_message() {
             return Ok(Outcome::Late(to.unsent(NOT_REACHED)));
         }
-        if !self.store.holds(claim).await? {
+        if !self.store.holds_lease(claim).await? {
             return Ok(Outcome::Lost);
         }
         let sent = tokio::time::timeout(self.options.send_within, self.mailer.send(&email)).await;
@@ -496,7 +496,7 @@ impl Context<'_> {
         others.map(|other| other.name().to_owned()).collect()
     }
 
-    fn file<'b>(&self, bytes: &'b Bytes, gzipped: bool) -> Enclosed<'b> {
+    fn enclose_file<'b>(&self, bytes: &'b Bytes, gzipped: bool) -> Enclosed<'b> {
         let ResolvedReport { report, saved, .. } = self.resolved;
         Enclosed::File {
             name: message::file_name(&report.name, self.claim.run_at, saved.filter.zone(), gzipped),

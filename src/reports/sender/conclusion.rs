@@ -41,7 +41,7 @@ impl Inner {
                 tracing::warn!(%delivery, "another worker has claimed a run, or its schedule was deleted")
             }
             Ok(AttemptEnd::Stopped | AttemptEnd::Late) => {
-                self.retry_until_written(|| self.store.release(claim, worked))
+                self.retry_until_written(|| self.store.release_run(claim, worked))
                     .await;
             }
             Ok(AttemptEnd::Abandoned) => self.end(claim, RunEnd::Abandoned(NEVER_ENDED), worked).await,

@@ -87,7 +87,7 @@ impl Store {
     /// A page of the deliveries of a report, the newest first. `None` if the caller may not open the report.
     ///
     /// With `schedules`, only deliveries of these. `before` is the key of the last delivery of the page before.
-    pub async fn deliveries(
+    pub async fn find_deliveries(
         &self,
         access: &ReportAccess,
         report: Uuid,

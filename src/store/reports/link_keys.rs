@@ -45,13 +45,13 @@ pub struct LinkedRun {
 
 impl Store {
     /// The organisation's key, and the secret of its links. If it has no secret yet, `fresh` becomes its secret.
-    pub async fn link_key(
+    pub async fn ensure_link_key(
         &self,
         organisation: &OrgId,
         fresh: [u8; 32],
     ) -> Result<(i64, Vec<u8>), StoreError> {
         if let Some(org) = self.organisation_key(organisation).await?
-            && let Some((_, secret)) = self.link_key_of(org).await?
+            && let Some((_, secret)) = self.find_link_key(org).await?
         {
             return Ok((org, secret));
         }
@@ -68,7 +68,7 @@ impl Store {
     }
 
     /// The organisation with this key, and the secret of its links. `None` if it has no links.
-    pub async fn link_key_of(&self, org: i64) -> Result<Option<(OrgId, Vec<u8>)>, StoreError> {
+    pub async fn find_link_key(&self, org: i64) -> Result<Option<(OrgId, Vec<u8>)>, StoreError> {
         let select = Sql::new(
             "SELECT o.id, k.secret FROM link_keys k JOIN organisations o ON o.key = k.org WHERE k.org = $1",
         );
@@ -76,7 +76,7 @@ impl Store {
     }
 
     /// The run and the recipient of a link. `None` if the report, the schedule or the run does not exist any more.
-    pub async fn linked_run(
+    pub async fn find_linked_run(
         &self,
         org: i64,
         delivery: Uuid,

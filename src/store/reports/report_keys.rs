@@ -99,7 +99,7 @@ impl Store {
     }
 
     /// The keys of a report, the newest first.
-    pub async fn report_keys(
+    pub async fn find_report_keys(
         &self,
         access: &ReportAccess,
         report: Uuid,
@@ -149,7 +149,7 @@ impl Store {
     /// The report that a secret opens. `None` if no key has this SHA-256 of its secret.
     ///
     /// It takes no [`ReportAccess`]: the secret itself proves the right.
-    pub async fn report_key(&self, secret_hash: &[u8]) -> Result<Option<OpenedByKey>, StoreError> {
+    pub async fn find_report_by_key(&self, secret_hash: &[u8]) -> Result<Option<OpenedByKey>, StoreError> {
         let mut sql = Sql::new("SELECT ");
         sql.push(OpenedByKey::COLUMNS)
             .push(

@@ -142,7 +142,7 @@ impl ReportResource for StoredReport {
 impl Store {
     /// A page of the reports that the caller may open, the newest first. `after` is the id of the last report of the page
     /// before.
-    pub async fn reports(
+    pub async fn find_reports(
         &self,
         access: &ReportAccess,
         filter: &ReportFilter,

@@ -249,7 +249,7 @@ impl ReportResource for StoredSchedule {
 
 impl Store {
     /// The schedules of a report that exist for the caller, the oldest first. `None` if the caller may not open the report.
-    pub async fn schedules(
+    pub async fn find_schedules(
         &self,
         access: &ReportAccess,
         report: Uuid,
@@ -341,7 +341,7 @@ impl Store {
 
     /// Starts a run of a schedule now, in addition to its times. The schedule need not be active. Returns the delivery's id
     /// and the time that the run is for.
-    pub async fn queue_now(
+    pub async fn queue_run_now(
         &self,
         access: &ReportAccess,
         id: Uuid,

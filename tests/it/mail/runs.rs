@@ -213,7 +213,7 @@ async fn run_fails_after_six_crashes(server: &TestServer) {
     for _ in 0..10 {
         let claim = claim().await;
         assert_eq!(claim.attempts, 0);
-        assert!(server.store.release(&claim, Duration::from_secs(1)).await.expect("the sender succeeds"));
+        assert!(server.store.release_run(&claim, Duration::from_secs(1)).await.expect("the sender succeeds"));
     }
     for attempt in 0..6 {
         assert_eq!(claim().await.attempts, attempt);

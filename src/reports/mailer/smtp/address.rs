@@ -43,7 +43,7 @@ impl Credentials {
     }
 
     /// Whether the text contains the password, in clear or as the login sends it.
-    pub(super) fn occur_in(&self, text: &str) -> bool {
+    pub(super) fn appear_in(&self, text: &str) -> bool {
         let password = self.password.expose_secret();
         let plain = format!("\0{}\0{password}", self.user);
         text.contains(password)
@@ -248,9 +248,9 @@ mod tests {
         assert!(!format!("{address:?}").contains("hunter2"));
         let credentials = address.credentials.unwrap();
         for text in ["not hunter2!", "aHVudGVyMg==", "AG1lAGh1bnRlcjI="] {
-            assert!(credentials.occur_in(text), "{text}");
+            assert!(credentials.appear_in(text), "{text}");
         }
-        assert!(!credentials.occur_in("5.7.8 Username and password not accepted"));
+        assert!(!credentials.appear_in("5.7.8 Username and password not accepted"));
     }
 
     #[test]

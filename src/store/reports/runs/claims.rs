@@ -142,7 +142,7 @@ impl Store {
     /// the organisations in `passed_over` stay. So does a run if its schedule has an older due run: the runs of a schedule
     /// are sent in their order.
     ///
-    /// The claim counts the attempt, so an attempt that ends the process counts too. [`Store::release`] takes it back.
+    /// The claim counts the attempt, so an attempt that ends the process counts too. [`Store::release_run`] takes it back.
     pub async fn claim_run(
         &self,
         now: Timestamp,
@@ -208,7 +208,7 @@ impl Store {
     }
 
     /// Renews the lease of a claim from now on. False if the claim is lost.
-    pub async fn renew(&self, claim: &Claim, lease: Duration) -> Result<bool, StoreError> {
+    pub async fn renew_lease(&self, claim: &Claim, lease: Duration) -> Result<bool, StoreError> {
         let update = Sql::new(
             "UPDATE deliveries SET lease_until = NOW_MICROS() + $4 \
              WHERE org = $1 AND key = $2 AND lease_token = $3",
@@ -218,7 +218,7 @@ impl Store {
 
     /// Gives the run back without an attempt, so that another worker can continue. `worked` is the duration of the work.
     /// False if the claim is lost.
-    pub async fn release(&self, claim: &Claim, worked: Duration) -> Result<bool, StoreError> {
+    pub async fn release_run(&self, claim: &Claim, worked: Duration) -> Result<bool, StoreError> {
         let update = Sql::new(
             "UPDATE deliveries SET lease_token = NULL, lease_until = NULL, begun = begun - 1, \
              worked_micros = worked_micros + $4 WHERE org = $1 AND key = $2 AND lease_token = $3",
@@ -236,7 +236,7 @@ impl Store {
     }
 
     /// Whether the claim is valid: the lease has not expired, and no other worker has claimed the run.
-    pub async fn holds(&self, claim: &Claim) -> Result<bool, StoreError> {
+    pub async fn holds_lease(&self, claim: &Claim) -> Result<bool, StoreError> {
         let select = Sql::new(
             "SELECT 1 FROM deliveries WHERE org = $1 AND key = $2 AND lease_token = $3 \
              AND lease_until > NOW_MICROS()",
