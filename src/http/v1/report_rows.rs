@@ -155,7 +155,7 @@ fn open(
     Ok((added, opened))
 }
 
-fn all_rows<'a>(caller: &Caller<OpenReports>, extra: &'a [&'a str]) -> ParseContext<'a> {
+fn export_context<'a>(caller: &Caller<OpenReports>, extra: &'a [&'a str]) -> ParseContext<'a> {
     ParseContext {
         paging: false,
         extra,
