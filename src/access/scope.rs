@@ -40,6 +40,24 @@ pub enum AskedScope {
 }
 
 impl AskedScope {
+    /// Whether the part `one` of a reach is in the part `other`, whatever the caller and the directory are. `None` is the
+    /// whole reach.
+    pub fn is_within(one: Option<Self>, other: Option<Self>) -> bool {
+        match (one, other) {
+            // The scopes of a saved report that select the whole reach of its reader.
+            (_, None | Some(Self::Company | Self::Team | Self::Group)) => true,
+            (
+                Some(Self::Managed {
+                    include_sub_managers: one,
+                }),
+                Some(Self::Managed {
+                    include_sub_managers: other,
+                }),
+            ) => other || !one,
+            (one, other) => one == other,
+        }
+    }
+
     /// The value of the parameter.
     pub const fn key(self) -> &'static str {
         match self {

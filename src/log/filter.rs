@@ -13,6 +13,7 @@ mod query;
 mod reader;
 mod table;
 mod value;
+mod widening;
 
 use chrono_tz::Tz;
 

@@ -88,12 +88,33 @@ impl Period {
 
     /// The window of the period at the moment `now`, in days of the zone.
     pub fn window(self, now: Timestamp, zone: Tz) -> Window {
-        let today = now.to_datetime().with_timezone(&zone).date_naive();
-        let (first, end) = self.days(today);
+        let (first, end) = self.days(local_date(now, zone));
         Window {
             from: Some(start_of_day(first, zone)),
             to: Some(start_of_day(end, zone)),
         }
+    }
+
+    /// Whether every day of the period is in `other` too, on whatever day it is read.
+    pub fn is_within(self, other: Self) -> bool {
+        let larger: &[Self] = match self {
+            Self::Today => &[Self::Last7Days, Self::Last30Days, Self::ThisMonth],
+            Self::Yesterday => &[Self::Last7Days, Self::Last30Days],
+            Self::Last7Days | Self::PreviousWeek => &[Self::Last30Days],
+            Self::Last30Days
+            | Self::ThisMonth
+            | Self::PreviousMonth
+            | Self::PreviousQuarter
+            | Self::PreviousYear => &[],
+        };
+        self == other || larger.contains(&other)
+    }
+
+    /// The start of the earliest window that the period has at `now` or later, in any time zone.
+    pub fn earliest_start(self, now: Timestamp) -> Timestamp {
+        // The zones in which a day begins last and first.
+        let today = local_date(now, Tz::Etc__GMTPlus12);
+        start_of_day(self.days(today).0, Tz::Pacific__Kiritimati)
     }
 
     /// The first day of the period and the first day after it.
@@ -142,6 +163,11 @@ fn months_before(day: NaiveDate, months: u32) -> NaiveDate {
 
 fn months_after(day: NaiveDate, months: u32) -> NaiveDate {
     day.checked_add_months(Months::new(months)).unwrap_or(day)
+}
+
+/// The date that the calendars of the zone show at the moment.
+pub fn local_date(at: Timestamp, zone: Tz) -> NaiveDate {
+    at.to_datetime().with_timezone(&zone).date_naive()
 }
 
 /// The moment at which the day begins in the zone.
@@ -198,6 +224,41 @@ mod tests {
 
     fn start(text: &str, name: &str) -> String {
         start_of_day(day(text), zone(name)).to_string()
+    }
+
+    #[test]
+    fn one_period_is_within_another_on_every_day_or_not_at_all() {
+        let days: Vec<NaiveDate> = day("2020-01-01").iter_days().take(28 * 366).collect();
+        for one in Period::ALL {
+            for other in Period::ALL {
+                let contained = days.iter().all(|today| {
+                    let ((first, end), (other_first, other_end)) = (one.days(*today), other.days(*today));
+                    other_first <= first && end <= other_end
+                });
+                assert_eq!(one.is_within(*other), contained, "{one:?} in {other:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_zone_has_an_earlier_window_than_the_earliest_start() {
+        for now in [
+            "2026-03-01T11:59:00Z",
+            "2026-03-01T12:00:00Z",
+            "2026-12-31T23:59:00Z",
+        ]
+        .map(at)
+        {
+            for period in Period::ALL {
+                let starts = chrono_tz::TZ_VARIANTS
+                    .iter()
+                    .map(|zone| period.window(now, *zone).from);
+                assert!(
+                    starts.min().flatten() >= Some(period.earliest_start(now)),
+                    "{period:?} at {now}"
+                );
+            }
+        }
     }
 
     #[test]

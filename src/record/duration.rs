@@ -39,6 +39,8 @@ const UNITS: [(u8, i128); 7] = [
     (b'M', 60),
     (b'S', 1),
 ];
+/// The index of weeks in [`UNITS`].
+const WEEKS: usize = 2;
 /// The index of hours in [`UNITS`].
 const HOURS: usize = 4;
 /// The index of seconds in [`UNITS`].
