@@ -21,6 +21,7 @@
 //! - Rights are current: they are read again each time a report is opened.
 //! - This module contains no SQL and no HTTP.
 
+pub mod change_plan;
 pub mod delivery;
 pub mod key;
 pub mod link;

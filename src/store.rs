@@ -69,7 +69,12 @@ pub use reports::resource::ReportRefusal;
 pub(crate) use reports::resource::ReportResource;
 pub use reports::runs::{
     Claim, ClaimedRecipient, DueBatch, DueOrganisation, DuePosition, DueSchedule, RecipientState,
-    RecipientStatus, RunEnd, RunStatus, SentMessage,
+    RecipientStatus, RunEnd, RunStatus, RunTerms, SentMessage,
 };
-pub use reports::saved_reports::{MAX_REPORTS, NewReport, ReportFilter, StoredReport};
-pub use reports::schedules::{MAX_SCHEDULES, NewSchedule, PendingRun, StoredSchedule, StoredTiming};
+pub use reports::saved_reports::{
+    Handover, MAX_REPORTS, NewReport, ReportChange, ReportFilter, StoredReport, Widening,
+};
+pub use reports::schedules::{
+    MAX_SCHEDULES, NewSchedule, PendingRun, ScheduleFilter, StoredSchedule, StoredTiming,
+};
+pub use reports::suspensions::SuspendedSchedule;

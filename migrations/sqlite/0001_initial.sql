@@ -486,6 +486,7 @@ CREATE UNIQUE INDEX report_keys_secret ON report_keys (secret_hash);
 --   at_minute     minutes since local midnight
 --   weekday       1 is Monday
 --   recipients    a JSON array of ids and addresses
+--   bom           whether the CSV begins with a byte order mark
 --   suspended     the reason, if the schedule is suspended
 --   next_run_at   NULL if the schedule is paused or suspended
 CREATE TABLE schedules (
@@ -500,6 +501,7 @@ CREATE TABLE schedules (
     weekday INTEGER,
     day_of_month INTEGER,
     recipients TEXT NOT NULL,
+    bom BOOLEAN NOT NULL,
     active BOOLEAN NOT NULL,
     suspended TEXT,
     next_run_at INTEGER,
@@ -512,8 +514,12 @@ CREATE UNIQUE INDEX schedules_id ON schedules (org, id);
 CREATE INDEX schedules_report ON schedules (org, report);
 -- The due schedules of all organisations, for the sender.
 CREATE INDEX schedules_due ON schedules (next_run_at) WHERE next_run_at IS NOT NULL;
+-- The lists of a maker's schedules and of the suspended ones.
+CREATE INDEX schedules_maker ON schedules (org, maker, key);
+CREATE INDEX schedules_suspended ON schedules (org, key) WHERE suspended IS NOT NULL;
 
 -- The runs of schedules, one for each schedule and time.
+--   maker, time_zone, bom   as the schedule had them when the run was created
 --   status           0 unfinished, 1 sent, 2 failed, 3 suspended
 --   attempts         the attempts that have ended
 --   begun            the attempts that have begun
@@ -526,6 +532,9 @@ CREATE TABLE deliveries (
     schedule INTEGER NOT NULL,
     report INTEGER NOT NULL,
     run_at INTEGER NOT NULL,
+    maker TEXT NOT NULL,
+    time_zone TEXT NOT NULL,
+    bom BOOLEAN NOT NULL,
     status INTEGER NOT NULL,
     reason TEXT,
     attempts INTEGER NOT NULL,

@@ -1,7 +1,8 @@
 //! Reading an object with known members, and collecting all its faults.
 //!
 //! A member that is `null` counts as missing. A merge patch (RFC 7396) removes a member with `null`, and a client
-//! can send back a representation that contains `null`.
+//! can send back a representation that contains `null`. The read-only members of a representation ([`Members`]) are
+//! accepted and ignored.
 
 use std::collections::HashSet;
 use std::fmt::Display;
@@ -23,7 +24,41 @@ pub struct Form<'n, 'p, 'f> {
     faults: &'f mut Vec<Fault>,
 }
 
+/// The members of a resource.
+///
+/// A client may send back what it has read. So a PUT accepts each member of the representation: it reads the written ones
+/// and ignores the others.
+#[derive(Debug, Clone, Copy)]
+pub struct Members {
+    /// The members that clients write.
+    pub written: &'static [&'static str],
+    /// The members of the representation that clients only read.
+    pub read_only: &'static [&'static str],
+}
+
+impl Members {
+    /// The same without read-only members, for a body in which one of them would look like a change.
+    pub const fn written_only(self) -> Self {
+        Self {
+            read_only: &[],
+            ..self
+        }
+    }
+}
+
 impl<'n, 'p, 'f> Form<'n, 'p, 'f> {
+    /// Begins to read a resource, which may be a representation that the client has read. See [`Form::from_node`].
+    pub fn from_resource(
+        node: &'n Node<'n>,
+        place: &'p Place<'p>,
+        name: &'static str,
+        members: &Members,
+        faults: &'f mut Vec<Fault>,
+    ) -> Option<Self> {
+        let Members { written, read_only } = members;
+        Self::from_members(node, place, name, written, read_only, faults)
+    }
+
     /// Begins to read the object `node`. `name` is used in messages, with its article: `a user`.
     ///
     /// A member that is not in `known` is a fault. Returns `None` if `node` is not an object.
@@ -34,6 +69,17 @@ impl<'n, 'p, 'f> Form<'n, 'p, 'f> {
         known: &[&str],
         faults: &'f mut Vec<Fault>,
     ) -> Option<Self> {
+        Self::from_members(node, place, name, known, &[], faults)
+    }
+
+    fn from_members(
+        node: &'n Node<'n>,
+        place: &'p Place<'p>,
+        name: &'static str,
+        known: &[&str],
+        ignored: &[&str],
+        faults: &'f mut Vec<Fault>,
+    ) -> Option<Self> {
         let Some(members) = node.as_object() else {
             faults.push(place.fault(format!("{name} is an object, not {}", node.kind())));
             return None;
@@ -41,7 +87,7 @@ impl<'n, 'p, 'f> Form<'n, 'p, 'f> {
         for key in members
             .iter()
             .map(|member| member.key.value())
-            .filter(|key| !known.contains(key))
+            .filter(|key| !known.contains(key) && !ignored.contains(key))
         {
             let similar = known.iter().find(|known| known.eq_ignore_ascii_case(key));
             let advice = match similar {
@@ -262,6 +308,24 @@ mod tests {
             assert_eq!(form.flag("on"), None);
         });
         assert_eq!(pointers, ["/Name", "/name", "/teams/1", "/teams/2", "/on"]);
+    }
+
+    #[test]
+    fn read_only_members_are_ignored_and_not_offered() {
+        let members = Members {
+            written: &["name"],
+            read_only: &["id"],
+        };
+        let node = json::parse(r#"{"id":7,"name":"a","ID":"x"}"#, 8).unwrap();
+        let mut faults = Vec::new();
+        let form = Form::from_resource(&node, &Place::Root, "a thing", &members, &mut faults);
+        assert_eq!(form.unwrap().text("name", 3).as_deref(), Some("a"));
+        let faults: Vec<_> = faults
+            .into_iter()
+            .map(|fault| (fault.pointer, fault.detail))
+            .collect();
+        let detail = "a thing has no such member; it can have name".to_owned();
+        assert_eq!(faults, [("/ID".to_owned(), detail)]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use crate::base::clock::Timestamp;
 use crate::base::fault::{Fault, Place};
-use crate::base::form::{Form, one_of, short_text};
+use crate::base::form::{Form, Members, one_of, short_text};
 use crate::base::ids::ContentId;
 use crate::base::json::{self, Node};
 use crate::base::keyed::{KeyedDraft, KeyedEntity, read_id};
@@ -198,35 +198,35 @@ pub struct ContentInput {
     pub effective_from: Option<Timestamp>,
 }
 
-/// The known members. The last two are read only and ignored, so that clients can send what they read.
-const MEMBERS: [&str; 17] = [
-    "id",
-    "iri",
-    "title",
-    "type",
-    "content_type",
-    "tags",
-    "cpd_labels",
-    "source",
-    "url",
-    "archived_at",
-    "pass_mark",
-    "time_limit",
-    "expires_after",
-    "certificate",
-    "effective_from",
-    "registered",
-    "reprojecting",
-];
+const MEMBERS: Members = Members {
+    written: &[
+        "id",
+        "iri",
+        "title",
+        "type",
+        "content_type",
+        "tags",
+        "cpd_labels",
+        "source",
+        "url",
+        "archived_at",
+        "pass_mark",
+        "time_limit",
+        "expires_after",
+        "certificate",
+        "effective_from",
+    ],
+    read_only: &["registered", "reprojecting"],
+};
 
 impl KeyedDraft for ContentDraft {
     fn read(node: &Node<'_>, place: &Place<'_>, id: Option<&str>, faults: &mut Vec<Fault>) -> Option<Self> {
-        let mut form = Form::from_node(node, place, "a content", &MEMBERS, faults)?;
-        let id: Option<ContentId> = read_id(&mut form, id);
+        let mut form = Form::from_resource(node, place, "a content", &MEMBERS, faults)?;
+        let id: Option<ContentId> = read_content_id(&mut form, id);
         let iri = form.read("iri", read_iri);
         if let (Some(id), Some(iri)) = (&id, &iri)
             && iri.as_str() != id.as_str()
-            && Iri::parse(id.as_str()).is_ok()
+            && is_iri(id.as_str())
         {
             form.add_fault(
                 "iri",
@@ -256,7 +256,7 @@ impl KeyedDraft for ContentDraft {
             archived_at: form.timestamp("archived_at"),
             demands,
             effective_from: form.timestamp("effective_from"),
-            title: form.required_text("title", MAX_TITLE)?,
+            title: read_title(&mut form, id.as_ref())?,
             id: id?,
         };
         Some(draft)
@@ -293,6 +293,30 @@ impl ContentDraft {
         // An IRI with other characters, such as `=` or `&`, is not the default of any id.
         (Self::default_iri(&id, account_home_page) == iri).then_some(id)
     }
+}
+
+/// Reads the id. The IRI of a content that only statements have named is its id, and may be longer than other ids.
+fn read_content_id(form: &mut Form<'_, '_, '_>, address: Option<&str>) -> Option<ContentId> {
+    let sent = form.get("id").and_then(Node::as_str);
+    let iri = address
+        .or(sent)
+        .filter(|text| is_iri(text) && text.chars().count() <= MAX_IRI);
+    match iri {
+        Some(iri) if sent.is_none_or(|sent| sent == iri) => Some(ContentId::from_stored(iri)),
+        _ => read_id(form, address),
+    }
+}
+
+/// Reads the title. A content whose id is an IRI has it as its title if no title is sent. The log shows it like this, too.
+fn read_title(form: &mut Form<'_, '_, '_>, id: Option<&ContentId>) -> Option<String> {
+    match id {
+        Some(id) if form.get("title").is_none() && is_iri(id.as_str()) => Some(id.to_string()),
+        _ => form.required_text("title", MAX_TITLE),
+    }
+}
+
+fn is_iri(text: &str) -> bool {
+    Iri::parse(text).is_ok()
 }
 
 fn read_iri(node: &Node<'_>, place: &Place<'_>) -> Result<Iri, Fault> {

@@ -19,7 +19,8 @@ use uuid::Uuid;
 use crate::base::clock::Timestamp;
 use crate::base::ids::OrgId;
 use crate::export::{Blocks, ExportError};
-use crate::reports::report::{self, Opened};
+use crate::reports::message::file_name;
+use crate::reports::report::Opened;
 use crate::reports::rights::{self, RecipientRules};
 use crate::store::{LinkedRun, Store, StoreError, StoredReport};
 
@@ -64,7 +65,7 @@ pub enum DeadLink {
 pub struct Download {
     resolved: ResolvedReport,
     opened: Opened,
-    /// The file's name: the report's name and the day of the run, in lower case.
+    /// The file's name, see [`file_name`].
     pub file_name: String,
 }
 
@@ -162,7 +163,7 @@ impl VerifiedLink {
         if !run.is_recipient {
             return Err(DeadLink::NotFound);
         }
-        let resolved = ResolvedReport::resolve(store, org, &run.maker, run.report, run.run_at).await?;
+        let resolved = ResolvedReport::resolve(store, org, &run.terms).await?;
         let resolved = resolved.map_err(|_| DeadLink::NotFound)?;
         // The report may have been changed since the verification.
         let digest = report_digest(&resolved.report.filter, &resolved.report.columns);
@@ -173,16 +174,8 @@ impl VerifiedLink {
         let recipient = recipient.map_err(|_| DeadLink::NotFound)?;
         // Does not fail: a user that may open reports has a reach.
         let opened = resolved.open_for(&recipient).map_err(|_| DeadLink::NotFound)?;
-        let day = run
-            .run_at
-            .to_datetime()
-            .with_timezone(&resolved.saved.filter.zone());
         Ok(Download {
-            file_name: format!(
-                "{}-{}.csv",
-                report::file_stem(&resolved.report.name),
-                day.date_naive()
-            ),
+            file_name: file_name(&resolved.report.name, run.terms.run_at, resolved.zone, false),
             resolved,
             opened,
         })

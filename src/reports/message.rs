@@ -18,7 +18,6 @@ mod text;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use chrono::NaiveDate;
 use chrono_tz::Tz;
 use lettre::Address;
 use lettre::address::Envelope;
@@ -27,6 +26,7 @@ use lettre::message::{Attachment, Body, Mailbox, Message, MultiPart, SinglePart}
 use uuid::Uuid;
 
 use crate::base::clock::Timestamp;
+use crate::log::period::local_date;
 use crate::log::{Period, Window};
 use crate::reports::report::file_stem;
 
@@ -50,7 +50,9 @@ pub struct EmailMessage<'a> {
     pub period: Option<Period>,
     /// The time range of the rows.
     pub window: Window,
-    /// The time zone of days and times in the text.
+    /// The time zone in which the time range begins and ends: the run's for a `period`, the report's for dates.
+    pub window_zone: Tz,
+    /// The time zone of the run, in which the schedule's times and all other times of the text are.
     pub zone: Tz,
     /// The time that the run is for.
     pub run_at: Timestamp,
@@ -116,16 +118,11 @@ pub(super) enum ComposeError {
     Template(#[from] minijinja::Error),
 }
 
-/// The name of a report's file: the report's name as [`file_stem`] writes it, and the day of the run in the time zone, such
+/// The name of a report's file: the report's name as [`file_stem`] writes it, and the date of the run in its time zone, such
 /// as `weekly-completions-2026-11-22.csv`, or with `.csv.gz`.
 pub fn file_name(report: &str, run_at: Timestamp, zone: Tz, gzipped: bool) -> String {
     let extension = if gzipped { "csv.gz" } else { "csv" };
     format!("{}-{}.{extension}", file_stem(report), local_date(run_at, zone))
-}
-
-/// The day in the time zone.
-fn local_date(at: Timestamp, zone: Tz) -> NaiveDate {
-    at.to_datetime().with_timezone(&zone).date_naive()
 }
 
 /// Writes the message.

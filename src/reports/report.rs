@@ -8,6 +8,7 @@
 //! - Added parameters narrow the report: rows match the saved filter *and* the added one. The reader chose an added scope, so
 //!   one that the reader can't have is refused, as in the log.
 
+use chrono::NaiveDate;
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -20,11 +21,12 @@ use crate::access::{Principal, ReachRules, ScopeError, Scoped};
 use crate::base::body::parse_body;
 use crate::base::clock::Timestamp;
 use crate::base::fault::{Fault, Place};
-use crate::base::form::{Form, one_of};
+use crate::base::form::{Form, Members, one_of};
 use crate::base::json::{self, Node};
 use crate::base::merge_patch;
 use crate::export::ColumnSet;
 use crate::log::activity::ActivityRecorder;
+use crate::log::period::local_date;
 use crate::log::{Filter, Query, Sort};
 use crate::store::{NewReport, StoreError, StoredReport};
 
@@ -35,6 +37,11 @@ pub const MAX_NAME: usize = 255;
 
 /// The longest [`file_stem`], in characters.
 const MAX_STEM: usize = 60;
+
+const MEMBERS: Members = Members {
+    written: &["name", "visibility", "filter", "columns"],
+    read_only: &["id", "owner", "suspended_schedules", "created_at", "updated_at"],
+};
 
 /// The depth of a stored filter: an object of arrays.
 const FILTER_DEPTH: usize = 3;
@@ -72,7 +79,7 @@ impl Visibility {
 #[schema(example = json!({
     "id": "0190a000-0000-7000-8000-00000000000b", "name": "Failed quizzes of my people", "visibility": "shared",
     "filter": {"scope": "managed", "type": ["quiz"], "result": "failed", "period": "previous_month"},
-    "columns": "elearning", "owner": {"id": "ada", "name": "Ada Obi"},
+    "columns": "elearning", "owner": {"id": "ada", "name": "Ada Obi"}, "suspended_schedules": [],
     "created_at": "2026-03-02T08:30:00.000Z", "updated_at": "2026-03-02T08:30:00.000Z"
 }))]
 pub struct Report {
@@ -87,8 +94,11 @@ pub struct Report {
     pub filter: Box<RawValue>,
     /// The columns of its CSV.
     pub columns: ColumnSet,
-    /// The user that made it.
+    /// The user that owns it.
     pub owner: ActivityRecorder,
+    /// The schedules that do not run until they are resumed: the caller's own, or all for an owner or admin of the
+    /// organisation. The oldest comes first.
+    pub suspended_schedules: Vec<SuspendedSchedule>,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
@@ -97,8 +107,33 @@ pub struct Report {
     pub updated_at: Timestamp,
 }
 
+/// A schedule of a report that was suspended.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct SuspendedSchedule {
+    /// The id in `/v1/schedules/{id}`.
+    pub id: Uuid,
+    /// The user that made it.
+    pub maker: ActivityRecorder,
+    /// Why it was suspended.
+    pub reason: String,
+}
+
+impl SuspendedSchedule {
+    /// The representation, with the current name of the maker.
+    pub fn new(stored: crate::store::SuspendedSchedule, maker_name: Option<String>) -> Self {
+        Self {
+            id: stored.id,
+            maker: ActivityRecorder {
+                id: stored.maker,
+                name: maker_name,
+            },
+            reason: stored.reason,
+        }
+    }
+}
+
 impl Report {
-    /// The representation of a stored report, with the current name of its owner.
+    /// The representation of a stored report, with the current name of its owner. Suspended schedules are added later.
     ///
     /// # Errors
     ///
@@ -116,6 +151,7 @@ impl Report {
                 id: stored.owner,
                 name: owner_name,
             },
+            suspended_schedules: Vec::new(),
             created_at: stored.created_at,
             updated_at: stored.updated_at,
         })
@@ -158,19 +194,36 @@ pub struct ReportPatch {
     filter: Option<SavedFilter>,
     /// The new columns of its CSV.
     columns: Option<ColumnSet>,
+    /// The id of the user to which the report is handed over: an active user with reporting access by the role in the
+    /// directory. The object `{"id": …}` that GET gives is accepted, too.
+    #[schema(required = false)]
+    owner: String,
 }
 
 impl ReportForm {
-    /// Parses a body with at most `depth` nested objects and arrays.
+    /// Parses the body of a new report, with at most `depth` nested objects and arrays.
     ///
     /// # Errors
     ///
     /// Every fault, with its pointer.
     pub fn parse(text: &str, depth: usize) -> Result<Self, Vec<Fault>> {
-        parse_body(text, depth, |node, _, faults| Self::parse_node(node, faults))
+        parse_body(text, depth, |node, _, faults| {
+            Self::parse_node(node, &MEMBERS.written_only(), faults)
+        })
     }
 
-    /// The stored report after a patch.
+    /// Parses the body of a PUT. It may be the representation that the client has read.
+    ///
+    /// # Errors
+    ///
+    /// Every fault, with its pointer.
+    pub fn parse_put(text: &str, depth: usize) -> Result<Self, Vec<Fault>> {
+        parse_body(text, depth, |node, _, faults| {
+            Self::parse_node(node, &MEMBERS, faults)
+        })
+    }
+
+    /// The stored report after a patch. The member `owner` is for [`parse_owner`](super::change_plan::parse_owner).
     ///
     /// # Errors
     ///
@@ -180,7 +233,10 @@ impl ReportForm {
         let before = json!({
             "name": stored.name, "visibility": Visibility::from_shared(stored.shared), "filter": &filter, "columns": stored.columns
         });
-        let after = merge_patch(before, patch);
+        let mut after = merge_patch(before, patch);
+        if let Some(members) = after.as_object_mut() {
+            members.remove("owner");
+        }
         let mut form = Self::parse(&after.to_string(), depth)?;
         if after.get("filter") == Some(&filter) {
             // The stored text has the order in which the client sent the parameters.
@@ -189,9 +245,8 @@ impl ReportForm {
         Ok(form)
     }
 
-    fn parse_node(node: &Node<'_>, faults: &mut Vec<Fault>) -> Option<Self> {
-        let known = ["name", "visibility", "filter", "columns"];
-        let mut form = Form::from_node(node, &Place::Root, "a report", &known, faults)?;
+    fn parse_node(node: &Node<'_>, members: &Members, faults: &mut Vec<Fault>) -> Option<Self> {
+        let mut form = Form::from_resource(node, &Place::Root, "a report", members, faults)?;
         let name = parse_name(&mut form, "name");
         let visibility = form.read("visibility", |node, place| {
             one_of(node, place, Visibility::ALL, |visibility| visibility.key())
@@ -245,8 +300,13 @@ pub(super) fn parse_name(form: &mut Form<'_, '_, '_>, key: &str) -> Option<Strin
 ///
 /// A stored filter that can't be read.
 pub fn saved_query(stored: &StoredReport, now: Timestamp, time_zone: Tz) -> Result<Query, StoreError> {
+    query_of_filter(&stored.filter, now, time_zone)
+}
+
+/// The question of a filter in its stored form. See [`saved_query`].
+pub(super) fn query_of_filter(filter: &str, now: Timestamp, time_zone: Tz) -> Result<Query, StoreError> {
     let corrupt = |detail: String| StoreError::corrupt("report's filter", detail);
-    let node = json::parse(&stored.filter, FILTER_DEPTH).map_err(|fault| corrupt(fault.to_string()))?;
+    let node = json::parse(filter, FILTER_DEPTH).map_err(|fault| corrupt(fault.to_string()))?;
     saved_filter::parse_query(&node, now, time_zone).map_err(|faults| {
         let details: Vec<String> = faults.iter().map(ToString::to_string).collect();
         corrupt(details.join("; "))
@@ -303,6 +363,11 @@ pub fn open(
 }
 
 impl Opened {
+    /// The date of the question in its time zone, for the name of a file.
+    pub fn local_date(&self) -> NaiveDate {
+        local_date(self.now, self.question.inner().zone())
+    }
+
     /// Restricts the rows to those that `other` may see too.
     ///
     /// # Errors

@@ -12,13 +12,14 @@ use chrono::NaiveTime;
 use chrono_tz::Tz;
 use serde::Serialize;
 use serde_json::{Value, json};
+use strum::{IntoStaticStr, VariantArray};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::base::body::parse_body;
 use crate::base::clock::Timestamp;
 use crate::base::fault::{Fault, Place};
-use crate::base::form::{Form, parse_with, short_text};
+use crate::base::form::{Form, Members, parse_with, short_text};
 use crate::base::ids::OrgId;
 use crate::base::json::Node;
 use crate::base::merge_patch;
@@ -30,6 +31,29 @@ use super::timing::{DayOfWeek, Frequency, RunDays, Timing};
 
 /// The most recipients of one schedule.
 pub const MAX_RECIPIENTS: usize = 100;
+const MEMBERS: Members = Members {
+    written: &[
+        "frequency",
+        "at",
+        "time_zone",
+        "weekday",
+        "day_of_month",
+        "recipients",
+        "bom",
+        "active",
+    ],
+    read_only: &[
+        "id",
+        "report",
+        "maker",
+        "suspended",
+        "next_run_at",
+        "pending",
+        "created_at",
+        "updated_at",
+    ],
+};
+
 /// The longest id or address of a recipient, in characters.
 const MAX_RECIPIENT: usize = 320;
 
@@ -39,7 +63,7 @@ const MAX_RECIPIENT: usize = 320;
     "id": "0190a000-0000-7000-8000-00000000000c", "report": "0190a000-0000-7000-8000-00000000000b",
     "maker": {"id": "ada", "name": "Ada Obi"},
     "frequency": "monthly", "at": "08:00", "time_zone": "Europe/London", "weekday": null, "day_of_month": 31,
-    "recipients": ["ada", "hal", "audit@partner.example"], "active": true, "suspended": null,
+    "recipients": ["ada", "hal", "audit@partner.example"], "bom": true, "active": true, "suspended": null,
     "next_run_at": "2026-03-31T07:00:00.000Z", "pending": null,
     "created_at": "2026-03-02T08:30:00.000Z", "updated_at": "2026-03-02T08:30:00.000Z"
 }))]
@@ -64,9 +88,11 @@ pub struct Schedule {
     pub day_of_month: Option<u32>,
     /// The recipients: ids of users and e-mail addresses, as they were sent. The address of a user means that user.
     pub recipients: Vec<String>,
+    /// Whether its CSV begins with a byte order mark, which Excel needs.
+    pub bom: bool,
     /// Whether it runs at its times.
     pub active: bool,
-    /// Why it was suspended: its maker may not open the report any more. Null if it was not suspended, or was resumed.
+    /// Why it was suspended. Null if it was not suspended, or was resumed.
     #[schema(required)]
     pub suspended: Option<String>,
     /// The time of its next run. Null while it is not active.
@@ -81,6 +107,29 @@ pub struct Schedule {
     /// When its current version was written.
     #[schema(value_type = String, format = DateTime)]
     pub updated_at: Timestamp,
+}
+
+/// The status of a schedule, by which schedules are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema, IntoStaticStr, VariantArray)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum ScheduleStatus {
+    /// It runs at its times.
+    Active,
+    /// A client paused it.
+    Paused,
+    /// It was suspended, for the reason in `suspended`.
+    Suspended,
+}
+
+impl ScheduleStatus {
+    /// All values.
+    pub const ALL: &'static [Self] = <Self as VariantArray>::VARIANTS;
+
+    /// The value of the parameter.
+    pub fn key(self) -> &'static str {
+        self.into()
+    }
 }
 
 /// A run that has not ended.
@@ -132,6 +181,7 @@ impl Schedule {
             weekday: weekday.map(DayOfWeek::from),
             day_of_month,
             recipients: stored.recipients,
+            bom: stored.bom,
             active: stored.active,
             suspended: stored.suspended,
             next_run_at: stored.next_run_at,
@@ -168,6 +218,9 @@ pub struct NewScheduleBody {
     /// reports to. A recipient that is sent twice is stored once.
     #[schema(min_items = 1, max_items = 100)]
     recipients: Vec<String>,
+    /// Whether its CSV begins with a byte order mark, which Excel needs. Default: `true`.
+    #[schema(required = false)]
+    bom: bool,
     /// Whether it runs at its times. Default: `true`.
     #[schema(required = false)]
     active: bool,
@@ -194,6 +247,8 @@ pub struct SchedulePatch {
     /// All new recipients.
     #[schema(required = false, min_items = 1, max_items = 100)]
     recipients: Vec<String>,
+    /// Whether its CSV begins with a byte order mark.
+    bom: Option<bool>,
     /// `false` pauses the schedule. `true` resumes a paused or suspended one; missed runs are not made up.
     active: Option<bool>,
 }
@@ -203,18 +258,30 @@ pub struct SchedulePatch {
 pub struct ScheduleForm {
     timing: Timing,
     recipients: Vec<String>,
+    bom: bool,
     active: bool,
 }
 
 impl ScheduleForm {
-    /// Parses a body with at most `depth` nested objects and arrays. `zone` is the default time zone.
+    /// Parses the body of a new schedule, with at most `depth` nested objects and arrays. `zone` is the default time zone.
     ///
     /// # Errors
     ///
     /// Every fault, with its pointer.
     pub fn parse(text: &str, depth: usize, zone: Tz) -> Result<Self, Vec<Fault>> {
         parse_body(text, depth, |node, _, faults| {
-            Self::parse_node(node, zone, faults)
+            Self::parse_node(node, &MEMBERS.written_only(), zone, faults)
+        })
+    }
+
+    /// Parses the body of a PUT. It may be the representation that the client has read.
+    ///
+    /// # Errors
+    ///
+    /// Every fault, with its pointer.
+    pub fn parse_put(text: &str, depth: usize, zone: Tz) -> Result<Self, Vec<Fault>> {
+        parse_body(text, depth, |node, _, faults| {
+            Self::parse_node(node, &MEMBERS, zone, faults)
         })
     }
 
@@ -245,17 +312,8 @@ impl ScheduleForm {
         Self::parse(&after.to_string(), depth, zone)
     }
 
-    fn parse_node(node: &Node<'_>, zone: Tz, faults: &mut Vec<Fault>) -> Option<Self> {
-        let known = [
-            "frequency",
-            "at",
-            "time_zone",
-            "weekday",
-            "day_of_month",
-            "recipients",
-            "active",
-        ];
-        let mut form = Form::from_node(node, &Place::Root, "a schedule", &known, faults)?;
+    fn parse_node(node: &Node<'_>, members: &Members, zone: Tz, faults: &mut Vec<Fault>) -> Option<Self> {
+        let mut form = Form::from_resource(node, &Place::Root, "a schedule", members, faults)?;
         let frequency = parse_required(&mut form, "frequency", FREQUENCIES, parse_key);
         let at = parse_required(&mut form, "at", TIMES_OF_DAY, parse_time_of_day);
         let zone = form
@@ -265,6 +323,7 @@ impl ScheduleForm {
             .unwrap_or(zone);
         let days = parse_days(&mut form, frequency);
         let recipients = parse_recipients(&mut form);
+        let bom = form.flag("bom").unwrap_or(true);
         let active = form.flag("active").unwrap_or(true);
         Some(Self {
             timing: Timing {
@@ -273,6 +332,7 @@ impl ScheduleForm {
                 zone,
             },
             recipients,
+            bom,
             active,
         })
     }
@@ -287,6 +347,7 @@ impl ScheduleForm {
         NewSchedule {
             timing: self.timing.to_stored(),
             recipients,
+            bom: self.bom,
             active: self.active,
             suspended: None,
             next_run_at: self.active.then(|| self.timing.next_after(now)),
@@ -334,6 +395,7 @@ fn to_body(stored: &StoredSchedule) -> Value {
         "weekday": weekday.map(DayOfWeek::from),
         "day_of_month": timing.day_of_month,
         "recipients": stored.recipients,
+        "bom": stored.bom,
         "active": stored.active,
     })
 }
@@ -428,7 +490,7 @@ fn parse_recipients(form: &mut Form<'_, '_, '_>) -> Vec<String> {
 }
 
 /// Checks recipients with the directory and the rules. Returns users' ids and addresses as they were sent, in the same order,
-/// without repeated recipients.
+/// without repeated recipients. Those in `existing`, which the schedule has already, are never refused.
 ///
 /// # Errors
 ///
@@ -437,6 +499,7 @@ pub async fn resolve_recipients(
     store: &Store,
     org: &OrgId,
     recipients: &[String],
+    existing: &[String],
     rules: &RecipientRules,
 ) -> Result<Result<Vec<String>, Vec<Fault>>, StoreError> {
     let (mut resolved, mut faults) = (Vec::with_capacity(recipients.len()), Vec::new());
@@ -444,6 +507,12 @@ pub async fn resolve_recipients(
     let place = Place::Root.member("recipients");
     for (index, text) in recipients.iter().enumerate() {
         let Ok(recipient) = rights::find_recipient(store, org, text, rules).await? else {
+            if existing.contains(text) {
+                if !resolved.contains(text) {
+                    resolved.push(text.clone());
+                }
+                continue;
+            }
             let fault = NotARecipient::NoAccess.to_string();
             faults.push(place.element(index).fault(fault));
             continue;

@@ -18,7 +18,7 @@ use strum::{EnumString, IntoStaticStr};
 use utoipa::ToSchema;
 
 use crate::base::clock::Timestamp;
-use crate::log::period::first_moment_of;
+use crate::log::period::{first_moment_of, local_date};
 use crate::store::{StoreError, StoredTiming};
 
 /// How often a schedule runs.
@@ -106,7 +106,7 @@ pub struct Timing {
 impl Timing {
     /// The first run after `after`.
     pub fn next_after(&self, after: Timestamp) -> Timestamp {
-        let today = after.to_datetime().with_timezone(&self.zone).date_naive();
+        let today = local_date(after, self.zone);
         // A gap may move the run of an earlier day past midnight.
         let mut day = self
             .days

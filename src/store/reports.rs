@@ -9,3 +9,4 @@ pub(crate) mod resource;
 pub(crate) mod runs;
 pub(crate) mod saved_reports;
 pub(crate) mod schedules;
+pub(crate) mod suspensions;

@@ -245,7 +245,7 @@ fn report_of_the_demo_is_sent() {
         assert_eq!(attached.ctype.mimetype, "text/csv");
 
         let manager = server.person("manager", &manager);
-        let export = manager.get(&format!("/v1/reports/{report}/export.csv")).await.expect(200).body;
+        let export = manager.get(&format!("/v1/reports/{report}/export.csv?bom=true")).await.expect(200).body;
         assert_eq!(attached.get_body_raw().expect("decoded"), export);
         assert!(export.iter().filter(|byte| **byte == b'\n').count() > 1, "the export must have rows");
     });

@@ -1,6 +1,7 @@
 //! Tests of schedules, the sender, messages and download links.
 
 mod calendar;
+mod handover;
 mod held_up;
 mod journeys;
 mod links;
@@ -9,4 +10,6 @@ mod replicas;
 mod rights;
 mod runs;
 mod smtp;
+mod widening;
 mod year;
+mod zones;

@@ -18,6 +18,7 @@ mod report_keys;
 mod report_rows;
 mod reports;
 mod schedules;
+mod sent_back;
 mod summary;
 mod teams;
 mod timeline;

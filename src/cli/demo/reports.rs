@@ -91,6 +91,7 @@ pub(super) async fn save(
         let schedule = NewSchedule {
             timing: timing.to_stored(),
             recipients: recipients.map(|part| part.user.to_string()).collect(),
+            bom: true,
             active: true,
             suspended: None,
             next_run_at: Some(timing.next_after(store.clock().now())),

@@ -9,17 +9,18 @@ use actix_web::http::header::{
     self, Charset, ContentDisposition, DispositionParam, DispositionType, ExtendedValue,
 };
 use actix_web::web::Bytes;
+use chrono::NaiveDate;
 use futures_util::TryStreamExt;
 use utoipa::IntoParams;
 
 use crate::access::permit::ReadActivities;
-use crate::base::clock::Timestamp;
 use crate::export::{self, Blocks, ColumnSet, CsvOptions, ExportError};
 use crate::http::auth::Caller;
 use crate::http::problem::{Answer, Code, Problem, ProblemError};
 use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
 use crate::log::activity::Activity;
+use crate::log::period::local_date;
 use crate::log::{ParseContext, Query};
 
 use super::activities::parse_context;
@@ -72,7 +73,7 @@ struct CsvParameters {
     operation_id = "export_activities_csv",
     params(LogScope, LogFilter, ExportOrder, CsvParameters),
     responses((status = 200, description = "All rows.", body = String, content_type = "text/csv",
-        headers(("Content-Disposition" = String, description = "A file name with today's date in UTC.")),
+        headers(("Content-Disposition" = String, description = "A file name with today's date in the time zone of the request.")),
         example = "First name,Last name,Email address,Role,Job title,Language,Location,Join date,Manager name,\
             Primary team,Secondary teams,Status (at time of export),Deactivated,Action,Title,Type,Content Type,\
             Unique ID,Happened at,Completed,Expired at,Tags,E-learning / Quiz result,E-learning / Quiz score,\
@@ -92,7 +93,8 @@ async fn export_csv(caller: Caller<ReadActivities>, pairs: QueryPairs) -> Answer
         .acquire(caller.org())
         .await?;
     let blocks = export::csv(caller.store(), &question, query.sort, query.now, options, permit).await?;
-    Ok(file_response(blocks, "activities", CSV, "csv", caller.now()))
+    let date = local_date(query.now, query.filter.zone());
+    Ok(file_response(blocks, "activities", CSV, "csv", date))
 }
 
 /// Export the log as NDJSON.
@@ -107,7 +109,7 @@ async fn export_csv(caller: Caller<ReadActivities>, pairs: QueryPairs) -> Answer
     params(LogScope, LogFilter, ExportOrder),
     responses((status = 200, description = "All rows, one activity in each line.", body = Activity,
         content_type = "application/x-ndjson",
-        headers(("Content-Disposition" = String, description = "A file name with today's date in UTC."))))
+        headers(("Content-Disposition" = String, description = "A file name with today's date in the time zone of the request."))))
 )]
 async fn export_ndjson(caller: Caller<ReadActivities>, pairs: QueryPairs) -> Answer {
     let query = parse_query(&caller, &pairs, &[])?;
@@ -119,13 +121,8 @@ async fn export_ndjson(caller: Caller<ReadActivities>, pairs: QueryPairs) -> Ans
         .acquire(caller.org())
         .await?;
     let blocks = export::ndjson(caller.store(), &question, query.sort, query.now, permit).await?;
-    Ok(file_response(
-        blocks,
-        "activities",
-        NDJSON,
-        "ndjson",
-        caller.now(),
-    ))
+    let date = local_date(query.now, query.filter.zone());
+    Ok(file_response(blocks, "activities", NDJSON, "ndjson", date))
 }
 
 /// Parses the parameters of the log without the parameters of pages. `extra` names further parameters.
@@ -177,9 +174,8 @@ pub(super) fn file_response(
     stem: &str,
     content_type: &str,
     extension: &str,
-    now: Timestamp,
+    date: NaiveDate,
 ) -> HttpResponse {
-    let date = now.to_datetime().format("%Y-%m-%d");
     let disposition = content_disposition(&format!("{stem}-{date}.{extension}"));
     let body = blocks.map_ok(Bytes::from).inspect_err(log_interruption);
     HttpResponse::Ok()

@@ -20,6 +20,7 @@ use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
 use crate::log::activity::ActivityContent;
 use crate::log::filter::FilterSet;
+use crate::log::period::local_date;
 use crate::log::progress::{PersonProgress, ProgressCursor, State, StateCounts, StatusFilter};
 use crate::log::{ParseContext, Query, Window};
 use crate::record::CalendarDuration;
@@ -204,7 +205,7 @@ async fn list_progress(
         LogScope, PeopleFilter, StatusParameters, ProgressCsv
     ),
     responses((status = 200, description = "All people in scope.", body = String, content_type = "text/csv",
-        headers(("Content-Disposition" = String, description = "A file name with today's date in UTC.")),
+        headers(("Content-Disposition" = String, description = "A file name with today's date in the organisation's time zone.")),
         example = "First name,Last name,Email address,Role,Job title,Language,Location,Join date,Manager name,\
             Primary team,Secondary teams,Status (at time of export),Deactivated,Title,Type,Content Type,Unique ID,\
             Progress,Since,Expires at,E-learning / Quiz score,Certificate name,Certificate awarded at,\
@@ -231,13 +232,8 @@ async fn export_progress(caller: Caller<ReadActivities>, id: web::Path<String>, 
         .acquire(caller.org())
         .await?;
     let blocks = export::progress_csv(caller.store(), progress, filter, options, permit).await?;
-    Ok(exports::file_response(
-        blocks,
-        "progress",
-        CSV,
-        "csv",
-        caller.now(),
-    ))
+    let date = local_date(now, caller.organisation().zone());
+    Ok(exports::file_response(blocks, "progress", CSV, "csv", date))
 }
 
 /// Parses the parameters that select people, `state`, and the parameters of pages if `paging` is true. `extra` names

@@ -19,8 +19,8 @@ use crate::http::problem::{Answer, Code, Problem};
 use crate::http::query::QueryPairs;
 use crate::store::{ReportRefusal, ReportResource, StoreError};
 
-/// Computes the new content from the stored resource.
-pub(super) type Change<R> = Box<dyn FnOnce(&R) -> Result<<R as ReportResource>::Content, Vec<Fault>>>;
+/// Computes the change from the stored resource.
+pub(super) type Change<R> = Box<dyn FnOnce(&R) -> Result<<R as ReportResource>::Change, Vec<Fault>>>;
 
 /// A stored resource that clients read and write.
 pub(super) trait ReportApi: ReportResource {
@@ -38,6 +38,14 @@ pub(super) trait ReportApi: ReportResource {
 
     /// The representation, with the current name of the user.
     fn represent(self, user_name: Option<String>) -> Result<Self::Representation, StoreError>;
+
+    /// Adds to the representations what other resources contain.
+    async fn add_details<A>(
+        _caller: &Caller<A>,
+        _representations: &mut [Self::Representation],
+    ) -> Result<(), Problem> {
+        Ok(())
+    }
 
     /// The change that replaces the content with a body.
     async fn parse_put(
@@ -177,7 +185,9 @@ pub(super) async fn represent_all<R: ReportApi, A>(
         let name = names.get(resource.user()).and_then(|user| user.name.clone());
         resource.represent(name)
     });
-    Ok(representations.collect::<Result<_, _>>()?)
+    let mut representations = representations.collect::<Result<Vec<_>, _>>()?;
+    R::add_details(caller, &mut representations).await?;
+    Ok(representations)
 }
 
 impl From<ReportRefusal> for Problem {

@@ -74,7 +74,7 @@ async fn list_report_activities(
     params(("id" = Uuid, Path, description = "The report's id."), AddedFilter, ExportOrder, ReportCsvParameters),
     responses((status = 200, description = "All rows, in the format of `/v1/activities/export.csv`.", body = String,
         content_type = "text/csv",
-        headers(("Content-Disposition" = String, description = "A file name with the report's name and today's date in UTC."))))
+        headers(("Content-Disposition" = String, description = "A file name with the report's name and today's date in the time zone of the request."))))
 )]
 async fn export_report_csv(caller: Caller<OpenReports>, id: web::Path<String>, pairs: QueryPairs) -> Answer {
     let report = find_report(&caller, &id).await?;
@@ -92,7 +92,13 @@ async fn export_report_csv(caller: Caller<OpenReports>, id: web::Path<String>, p
     let question = opened.question.as_ref();
     let blocks = export::csv(caller.store(), &question, opened.sort, opened.now, options, turn).await?;
     let stem = report::file_stem(&report.name);
-    Ok(exports::file_response(blocks, &stem, CSV, "csv", caller.now()))
+    Ok(exports::file_response(
+        blocks,
+        &stem,
+        CSV,
+        "csv",
+        opened.local_date(),
+    ))
 }
 
 /// Export a report as NDJSON.
@@ -106,7 +112,7 @@ async fn export_report_csv(caller: Caller<OpenReports>, id: web::Path<String>, p
     params(("id" = Uuid, Path, description = "The report's id."), AddedFilter, ExportOrder),
     responses((status = 200, description = "All rows. Each line is an activity.", body = Activity,
         content_type = "application/x-ndjson",
-        headers(("Content-Disposition" = String, description = "A file name with the report's name and today's date in UTC."))))
+        headers(("Content-Disposition" = String, description = "A file name with the report's name and today's date in the time zone of the request."))))
 )]
 async fn export_report_ndjson(
     caller: Caller<OpenReports>,
@@ -124,13 +130,8 @@ async fn export_report_ndjson(
     let question = opened.question.as_ref();
     let blocks = export::ndjson(caller.store(), &question, opened.sort, opened.now, turn).await?;
     let stem = report::file_stem(&report.name);
-    Ok(exports::file_response(
-        blocks,
-        &stem,
-        NDJSON,
-        "ndjson",
-        caller.now(),
-    ))
+    let date = opened.local_date();
+    Ok(exports::file_response(blocks, &stem, NDJSON, "ndjson", date))
 }
 
 /// Opens the report for the caller, with the added parameters.

@@ -4,6 +4,8 @@
 //! exist for them (404). Only its owner, or an owner or admin of the organisation, changes or deletes a shared one. A
 //! credential that reads activities opens shared reports and writes none. The file `report_rows` has the rows.
 
+use std::collections::{HashMap, HashSet};
+
 use actix_web::{HttpRequest, web};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -18,7 +20,8 @@ use crate::http::pages;
 use crate::http::problem::{Answer, Problem};
 use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
-use crate::reports::report::{Report, ReportForm, ReportPatch, Visibility};
+use crate::reports::change_plan::{ChangeContext, ChangePlan, parse_owner};
+use crate::reports::report::{Report, ReportForm, ReportPatch, SuspendedSchedule, Visibility};
 use crate::store::{ReportFilter, StoreError, StoredReport};
 
 use super::report_resource::{self as resource, Change, ReportApi};
@@ -116,7 +119,10 @@ async fn read_report(caller: Caller<ReadReports>, id: web::Path<String>, pairs: 
     resource::get::<StoredReport, _>(&caller, &id, &pairs).await
 }
 
-/// Replace a report. Members that are left out get their defaults.
+/// Replace a report. Members that are left out get their defaults. The owner stays.
+///
+/// A change after which the report can show more rows or columns suspends the schedules that other users made and that
+/// have a recipient outside the directory.
 #[utoipa::path(
     put,
     path = "/v1/reports/{id}",
@@ -141,6 +147,10 @@ async fn put_report(
 }
 
 /// Change members of a report by a merge patch (RFC 7396); `filter` is merged parameter by parameter.
+///
+/// `owner` hands the report over to another user: its keys are revoked, and the schedules of the former owner become those
+/// of the new owner, suspended until the new owner resumes them. A change after which the report can show more rows or
+/// columns suspends the schedules that other users made and that have a recipient outside the directory.
 #[utoipa::path(
     patch,
     path = "/v1/reports/{id}",
@@ -212,18 +222,63 @@ impl ReportApi for StoredReport {
         Report::new(self, user_name)
     }
 
-    async fn parse_put(_: &Caller<ManageReports>, _: Uuid, body: &JsonBody) -> Result<Change<Self>, Problem> {
-        let form = body.read(ReportForm::parse)?;
-        Ok(Box::new(|_| Ok(form.into())))
+    async fn add_details<A>(caller: &Caller<A>, reports: &mut [Report]) -> Result<(), Problem> {
+        let ids: Vec<Uuid> = reports.iter().map(|report| report.id).collect();
+        let suspended = caller.store().find_suspended(&caller.reports()?, &ids).await?;
+        let makers: HashSet<UserId> = suspended.iter().map(|schedule| schedule.maker.clone()).collect();
+        let makers: Vec<UserId> = makers.into_iter().collect();
+        let names = caller.store().recorders(caller.org(), &makers).await?;
+        let mut by_report: HashMap<Uuid, Vec<SuspendedSchedule>> = HashMap::new();
+        for schedule in suspended {
+            let name = names.get(&schedule.maker).and_then(|user| user.name.clone());
+            let schedules = by_report.entry(schedule.report).or_default();
+            schedules.push(SuspendedSchedule::new(schedule, name));
+        }
+        for report in reports {
+            report.suspended_schedules = by_report.remove(&report.id).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    async fn parse_put(
+        caller: &Caller<ManageReports>,
+        id: Uuid,
+        body: &JsonBody,
+    ) -> Result<Change<Self>, Problem> {
+        let form = body.read(ReportForm::parse_put)?;
+        let stored = resource::find(caller, id).await?;
+        let plan = plan_change(caller, &stored, &form, None).await?;
+        Ok(Box::new(move |stored| Ok(plan.change(stored, form))))
     }
 
     async fn parse_patch(
-        _: &Caller<ManageReports>,
-        _: Uuid,
+        caller: &Caller<ManageReports>,
+        id: Uuid,
         patch: MergePatch,
     ) -> Result<Change<Self>, Problem> {
+        let stored = resource::find(caller, id).await?;
+        let form = ReportForm::patched(&stored, patch.value(), patch.depth())?;
+        let owner = parse_owner(&stored, patch.value()).map_err(|fault| vec![fault])?;
+        let plan = plan_change(caller, &stored, &form, owner).await?;
         Ok(Box::new(move |stored| {
-            ReportForm::patched(stored, patch.value(), patch.depth()).map(Into::into)
+            let form = ReportForm::patched(stored, patch.value(), patch.depth())?;
+            Ok(plan.change(stored, form))
         }))
     }
+}
+
+/// Plans a change of a report. `owner` is the user to which it is handed over.
+async fn plan_change(
+    caller: &Caller<ManageReports>,
+    stored: &StoredReport,
+    form: &ReportForm,
+    owner: Option<UserId>,
+) -> Result<ChangePlan, Problem> {
+    let context = ChangeContext {
+        now: caller.now(),
+        zone: caller.organisation().zone(),
+    };
+    let access = caller.reports()?;
+    let plan = ChangePlan::prepare(caller.store(), &access, context, stored, form, owner);
+    Ok(plan.await??)
 }

@@ -1,4 +1,4 @@
-//! `/v1/reports/{id}/schedules`, `/v1/schedules/{id}`: when a report is sent, and to which recipients. See
+//! `/v1/reports/{id}/schedules`, `/v1/schedules`, `/v1/schedules/{id}`: when a report is sent, and to which recipients. See
 //! `docs/specification.md#schedules`.
 //!
 //! A user that may open a report may schedule it. A schedule runs under its maker's rights, as the directory has them at the
@@ -15,17 +15,21 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::UserId;
 use crate::http::auth::Caller;
 use crate::http::json::{JsonBody, MergePatch};
+use crate::http::keyed::{self, Listing};
 use crate::http::pages;
 use crate::http::problem::{Answer, Problem};
 use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
-use crate::reports::schedule::{NewScheduleBody, Schedule, ScheduleForm, SchedulePatch, resolve_recipients};
-use crate::store::{StoreError, StoredSchedule};
+use crate::reports::schedule::{
+    NewScheduleBody, Schedule, ScheduleForm, SchedulePatch, ScheduleStatus, resolve_recipients,
+};
+use crate::store::{ScheduleFilter, StoreError, StoredSchedule};
 
 use super::report_resource::{self as resource, Change, ReportApi};
 use super::reports::find_report;
 
 routes! {
+    "/v1/schedules" => { get: list_all_schedules },
     "/v1/reports/{id}/schedules" => { get: list_schedules, post: create_schedule },
     "/v1/schedules/{id}" => { get: read_schedule, put: put_schedule, patch: patch_schedule, delete: delete_schedule },
     "/v1/schedules/{id}/run" => { post: run_schedule },
@@ -37,6 +41,16 @@ pub struct ScheduleList {
     /// The schedules that the caller made, or all for an owner or admin of the organisation. The oldest comes first.
     pub schedules: Vec<Schedule>,
     /// Always null: the list has one page.
+    #[schema(required = true, example = json!(null))]
+    pub next: Option<String>,
+}
+
+/// A page of schedules.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SchedulePage {
+    /// The schedules, the newest first.
+    pub schedules: Vec<Schedule>,
+    /// The path of the next page. Null on the last page.
     #[schema(required = true, example = json!(null))]
     pub next: Option<String>,
 }
@@ -74,6 +88,44 @@ async fn list_schedules(caller: Caller<ManageReports>, id: web::Path<String>, pa
     Ok(pages::list_response(&ScheduleList { schedules, next }, None))
 }
 
+/// List schedules of all reports, the newest first: the caller's own, and for an owner or admin of the organisation all of
+/// reports that the administrator may open.
+///
+/// `status=suspended` lists those that do not run until they are resumed. Each says why in `suspended`.
+#[utoipa::path(
+    get,
+    path = "/v1/schedules",
+    tag = "reports",
+    operation_id = "list_all_schedules",
+    params(
+        ("status" = Option<Vec<ScheduleStatus>>, Query, description = "Schedules with one of these statuses only. May be comma-separated."),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "The number of schedules of a page. Default: 50."),
+        ("cursor" = Option<String>, Query, description = "From `next` of the page before."),
+    ),
+    responses((status = 200, description = "A page.", body = SchedulePage))
+)]
+async fn list_all_schedules(caller: Caller<ManageReports>, pairs: QueryPairs) -> Answer {
+    let query = pairs.reader();
+    let listing = Listing::new(&caller, StoredSchedule::PATH, &pairs, &query);
+    let statuses = keyed::choices(&query, "status", ScheduleStatus::ALL, ScheduleStatus::key);
+    query.finish()?;
+    let filter = ScheduleFilter {
+        active: statuses.contains(&ScheduleStatus::Active),
+        paused: statuses.contains(&ScheduleStatus::Paused),
+        suspended: statuses.contains(&ScheduleStatus::Suspended),
+    };
+    let after = listing.after_key()?;
+    let page = caller
+        .store()
+        .list_schedules(&caller.reports()?, &filter, after, listing.limit)
+        .await?;
+    let last = page.items.last().map(|last| last.key.to_string());
+    let next = listing.next(page.more, last.as_deref());
+    let schedules = resource::represent_all(&caller, page.items).await?;
+    let body = SchedulePage { schedules, next };
+    Ok(pages::list_response(&body, body.next.as_deref()))
+}
+
 /// Schedule a report. It runs under the caller's rights, as the directory has them at each run.
 ///
 /// **When.** The time of day is the local time of the time zone, with daylight saving: `08:00` in `Europe/London` is 08:00Z
@@ -104,8 +156,9 @@ async fn create_schedule(
 ) -> Answer {
     pairs.refuse_any()?;
     let report = find_report(&caller, &id).await?;
-    let form = parse_form(&caller, &body)?;
-    let new = form.to_new(recipients_of(&caller, &form).await?, caller.now());
+    let zone = caller.organisation().zone();
+    let form = body.read(|text, depth| ScheduleForm::parse(text, depth, zone))?;
+    let new = form.to_new(recipients_of(&caller, &form, &[]).await?, caller.now());
     let access = caller.reports()?;
     let schedule = caller.store().add_schedule(&access, report.id, new);
     resource::created_response(&caller, schedule.await??).await
@@ -225,15 +278,16 @@ async fn run_schedule(caller: Caller<ManageReports>, id: web::Path<String>, pair
     Ok(HttpResponse::Accepted().json(QueuedRun { delivery, run_at }))
 }
 
-fn parse_form(caller: &Caller<ManageReports>, body: &JsonBody) -> Result<ScheduleForm, Problem> {
-    let zone = caller.organisation().zone();
-    body.read(|text, depth| ScheduleForm::parse(text, depth, zone))
-}
-
-/// The recipients of the form, checked with the directory and the settings.
-async fn recipients_of(caller: &Caller<ManageReports>, form: &ScheduleForm) -> Result<Vec<String>, Problem> {
+/// The recipients of the form, checked with the directory and the settings. Those that the schedule has already are not
+/// refused: each run checks them.
+async fn recipients_of(
+    caller: &Caller<ManageReports>,
+    form: &ScheduleForm,
+    existing: &[String],
+) -> Result<Vec<String>, Problem> {
     let rules = &caller.app_state().options().recipients;
-    Ok(resolve_recipients(caller.store(), caller.org(), form.recipients(), rules).await??)
+    let resolved = resolve_recipients(caller.store(), caller.org(), form.recipients(), existing, rules);
+    Ok(resolved.await??)
 }
 
 impl ReportApi for StoredSchedule {
@@ -259,9 +313,10 @@ impl ReportApi for StoredSchedule {
         body: &JsonBody,
     ) -> Result<Change<Self>, Problem> {
         // A caller for which the schedule does not exist learns nothing about recipients.
-        resource::find::<Self, _>(caller, id).await?;
-        let form = parse_form(caller, body)?;
-        let recipients = recipients_of(caller, &form).await?;
+        let before = resource::find::<Self, _>(caller, id).await?;
+        let zone = caller.organisation().zone();
+        let form = body.read(|text, depth| ScheduleForm::parse_put(text, depth, zone))?;
+        let recipients = recipients_of(caller, &form, &before.recipients).await?;
         let now = caller.now();
         Ok(Box::new(move |stored| {
             Ok(form.to_changed(stored, recipients, now))
@@ -276,9 +331,8 @@ impl ReportApi for StoredSchedule {
         let before = resource::find::<Self, _>(caller, id).await?;
         let zone = caller.organisation().zone();
         let form = ScheduleForm::patched(&before, patch.value(), patch.depth(), zone)?;
-        // Recipients that the patch does not change are not checked again: each run checks them.
         let recipients = match patch.value().get("recipients") {
-            Some(_) => Some(recipients_of(caller, &form).await?),
+            Some(_) => Some(recipients_of(caller, &form, &before.recipients).await?),
             None => None,
         };
         let now = caller.now();

@@ -18,6 +18,7 @@ fn email<'a>(to: &'a str, report: &'a str, bytes: &'a Bytes) -> EmailMessage<'a>
         report,
         period: None,
         window: Window::default(),
+        window_zone: Tz::UTC,
         zone: Tz::UTC,
         run_at: RUN_AT,
         now: RUN_AT,

@@ -58,6 +58,7 @@ impl Names {
             report: &self.report,
             period: Some(Period::PreviousWeek),
             window: Period::PreviousWeek.window(RUN_AT, Tz::Europe__London),
+            window_zone: Tz::Europe__London,
             zone: Tz::Europe__London,
             run_at: RUN_AT,
             now: Timestamp::from_micros(RUN_AT.micros() + 5_000_000),

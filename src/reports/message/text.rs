@@ -9,7 +9,7 @@ use minijinja::{Environment, UndefinedBehavior, context};
 
 use super::{EmailMessage, Enclosed, one_line};
 use crate::base::clock::Timestamp;
-use crate::log::period::start_of_day;
+use crate::log::period::{local_date, start_of_day};
 use crate::log::{Period, Window};
 
 /// The number of other recipients that a message names. The rest are counted.
@@ -51,7 +51,7 @@ impl Templates {
     ///
     /// A template that uses a value that the context does not have.
     pub(super) fn render(&self, email: &EmailMessage<'_>) -> Result<Texts, minijinja::Error> {
-        let dates = format_window(email.window, email.zone);
+        let dates = format_window(email.window, email.window_zone);
         let subject = format!("{}, {dates}", one_line(email.report));
         let context = context! { mail => template_values(email, &subject, dates) };
         let render = |name| self.0.get_template(name)?.render(context.clone());
@@ -66,10 +66,11 @@ impl Templates {
 /// The values of the templates. Every text from users is one line.
 fn template_values(email: &EmailMessage<'_>, subject: &str, dates: String) -> Value {
     let zone = email.zone;
+    let window_zone = email.window_zone;
     let period = match email.period {
-        Some(period) => format!("{}: {dates} ({zone})", describe_period(period)),
+        Some(period) => format!("{}: {dates} ({window_zone})", describe_period(period)),
         None if email.window == Window::default() => dates,
-        None => format!("{dates} ({zone})"),
+        None => format!("{dates} ({window_zone})"),
     };
     let file = match &email.enclosed {
         Enclosed::File { name, gzipped, .. } => context! { name => one_line(name), gzipped => *gzipped },
@@ -163,7 +164,7 @@ fn format_end(at: Timestamp, zone: Tz) -> String {
 }
 
 fn starts_day(at: Timestamp, zone: Tz) -> bool {
-    start_of_day(super::local_date(at, zone), zone) == at
+    start_of_day(local_date(at, zone), zone) == at
 }
 
 /// `16 March 2026`.

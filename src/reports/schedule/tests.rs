@@ -25,6 +25,7 @@ fn stored(body: Value) -> StoredSchedule {
         maker: UserId::new("ada").unwrap(),
         timing: new.timing,
         recipients: new.recipients,
+        bom: new.bom,
         active: new.active,
         suspended: None,
         next_run_at: new.next_run_at,

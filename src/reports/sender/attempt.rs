@@ -153,10 +153,7 @@ impl Inner {
         stopping: &watch::Receiver<bool>,
     ) -> Result<AttemptEnd, AttemptError> {
         let rights_valid_until = Instant::now() + self.options.rights_valid_for;
-        let resolved =
-            ResolvedReport::resolve(&self.store, &claim.org, &claim.maker, claim.report, claim.run_at)
-                .await?;
-        let resolved = match resolved {
+        let resolved = match ResolvedReport::resolve(&self.store, &claim.org, &claim.terms).await? {
             Ok(resolved) => resolved,
             Err(reason) => return Ok(AttemptEnd::Suspended(reason.to_string())),
         };
@@ -475,9 +472,10 @@ impl Context<'_> {
             to: (to.recipient.address(), to.recipient.name()),
             report: &resolved.report.name,
             period: filter.period,
-            window: filter.window(claim.run_at),
-            zone: filter.zone(),
-            run_at: claim.run_at,
+            window: filter.window(claim.terms.run_at),
+            window_zone: filter.zone(),
+            zone: resolved.zone,
+            run_at: claim.terms.run_at,
             now,
             rows,
             timing: &self.timing,
@@ -497,9 +495,9 @@ impl Context<'_> {
     }
 
     fn enclose_file<'b>(&self, bytes: &'b Bytes, gzipped: bool) -> Enclosed<'b> {
-        let ResolvedReport { report, saved, .. } = self.resolved;
+        let ResolvedReport { report, zone, .. } = self.resolved;
         Enclosed::File {
-            name: message::file_name(&report.name, self.claim.run_at, saved.filter.zone(), gzipped),
+            name: message::file_name(&report.name, self.claim.terms.run_at, *zone, gzipped),
             bytes,
             gzipped,
         }

@@ -1,16 +1,15 @@
 //! A report that is opened in the name of a schedule's maker, for one recipient after another. The sender and download links
 //! use it.
 
-use uuid::Uuid;
+use chrono_tz::Tz;
 
 use crate::access::{ReachRules, ReportAccess, ScopeError};
-use crate::base::clock::Timestamp;
-use crate::base::ids::{OrgId, UserId};
+use crate::base::ids::OrgId;
 use crate::export::{self, Blocks, CsvOptions, ExportError};
 use crate::log::Query;
 use crate::reports::report::{self, Opened};
 use crate::reports::rights::{self, NoRights, Recipient, Rights};
-use crate::store::{Store, StoreError, StoredReport};
+use crate::store::{RunTerms, Store, StoreError, StoredReport};
 
 /// Why a report can't be opened in the name of the schedule's maker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -21,6 +20,9 @@ pub(in crate::reports) enum CannotOpen {
     /// The report was deleted, or is a private report of another user now.
     #[error("the maker of the schedule may not open the report any more")]
     NoReport,
+    /// The server does not know the schedule's time zone any more.
+    #[error("the schedule's time zone can't be read any more; set it again")]
+    NoTimeZone,
 }
 
 /// A report with the current rights of a schedule's maker, for the time of a run.
@@ -29,36 +31,47 @@ pub(in crate::reports) struct ResolvedReport {
     pub(in crate::reports) maker: Rights,
     /// The report.
     pub(in crate::reports) report: StoredReport,
-    /// The saved question.
+    /// The saved question. Its `period` is in the run's time zone.
     pub(in crate::reports) saved: Query,
+    /// The run's time zone.
+    pub(in crate::reports) zone: Tz,
     rules: ReachRules,
     options: CsvOptions,
 }
 
 impl ResolvedReport {
-    /// Opens the report. Relative parameters are resolved for `run_at`.
+    /// Opens the report for a run. Relative parameters are resolved for its time.
     pub(in crate::reports) async fn resolve(
         store: &Store,
         org: &OrgId,
-        maker: &UserId,
-        report: Uuid,
-        run_at: Timestamp,
+        run: &RunTerms,
     ) -> Result<Result<Self, CannotOpen>, StoreError> {
-        let maker = match rights::find_rights(store, org, maker).await? {
+        let Ok(zone) = run.time_zone.parse::<Tz>() else {
+            return Ok(Err(CannotOpen::NoTimeZone));
+        };
+        let maker = match rights::find_rights(store, org, &run.maker).await? {
             Ok(maker) => maker,
             Err(reason) => return Ok(Err(CannotOpen::NoRights(reason))),
         };
         let Some(access) = ReportAccess::for_caller(&maker.principal) else {
             return Ok(Err(CannotOpen::NoRights(NoRights::NoReportingAccess)));
         };
-        let Some(report) = store.find_resource(&access, report).await? else {
+        let Some(report) = store.find_resource(&access, run.report).await? else {
             return Ok(Err(CannotOpen::NoReport));
         };
         let organisation = store.organisation(org).await?;
+        let mut saved = report::saved_query(&report, run.run_at, organisation.zone())?;
+        if saved.filter.period.is_some() {
+            // The schedule's days are those of its zone. In another zone, the month before a run at 05:00 on the 1st may
+            // not have ended. A period excludes `from` and `to`, so the zone has no other use in the filter.
+            saved.filter.tz = Some(zone);
+        }
         Ok(Ok(Self {
-            saved: report::saved_query(&report, run_at, organisation.zone())?,
+            saved,
+            zone,
             options: CsvOptions {
                 columns: report::columns(&report)?,
+                bom: run.bom,
                 ..CsvOptions::default()
             },
             rules: organisation.reach_rules(),
@@ -77,7 +90,7 @@ impl ResolvedReport {
         }
     }
 
-    /// The opened rows as CSV, in the format of the report's export. `hold` is dropped after the database was read.
+    /// The opened rows as CSV, with the columns of the report's export. `hold` is dropped after the database was read.
     pub(in crate::reports) async fn export(
         &self,
         store: &Store,

@@ -3,20 +3,17 @@
 
 use uuid::Uuid;
 
-use crate::base::clock::Timestamp;
-use crate::base::ids::{OrgId, UserId};
+use crate::base::ids::OrgId;
 
 use crate::store::db::columns::columns;
 use crate::store::db::database::Sql;
 use crate::store::db::{Store, StoreError};
+use crate::store::reports::runs::RunTerms;
 use crate::store::reports::schedules::RecipientList;
 
 columns! {
     /// The columns of a [`LinkedRun`].
     struct LinkedRunRow {
-        report: Uuid = "r.id",
-        maker: UserId = "s.maker",
-        run_at: Timestamp = "d.run_at",
         recipient: String = "p.recipient",
         recipients: RecipientList = "s.recipients",
         filter: String = "r.filter",
@@ -27,12 +24,8 @@ columns! {
 /// The run and the recipient of a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkedRun {
-    /// The report's id.
-    pub report: Uuid,
-    /// The maker of the schedule. It runs under this user's rights.
-    pub maker: UserId,
-    /// The time that the run is for.
-    pub run_at: Timestamp,
+    /// What the run was created with.
+    pub terms: RunTerms,
     /// A user's id or an address, as the schedule had it.
     pub recipient: String,
     /// Whether the schedule still has this recipient.
@@ -86,18 +79,22 @@ impl Store {
             return Ok(None);
         };
         let mut sql = Sql::new("SELECT ");
-        sql.push(LinkedRunRow::COLUMNS).push(
-            " FROM deliveries d JOIN schedules s ON s.org = d.org AND s.key = d.schedule \
+        sql.push(RunTerms::COLUMNS)
+            .push(", ")
+            .push(LinkedRunRow::COLUMNS)
+            .push(
+                " FROM deliveries d JOIN schedules s ON s.org = d.org AND s.key = d.schedule \
              JOIN reports r ON r.org = d.org AND r.key = d.report \
              JOIN delivery_recipients p ON p.org = d.org AND p.delivery = d.key WHERE d.org = ",
-        );
+            );
         sql.bind(org).push(" AND d.id = ").bind(delivery);
         sql.push(" AND p.place = ").bind(place);
-        let run: Option<LinkedRunRow> = self.db().fetch_row(sql).await?;
-        Ok(run.map(|run| LinkedRun {
-            report: run.report,
-            maker: run.maker,
-            run_at: run.run_at,
+        let Some(row) = self.db().fetch_optional(sql).await? else {
+            return Ok(None);
+        };
+        let run = LinkedRunRow::read_from(&row, RunTerms::COUNT)?;
+        Ok(Some(LinkedRun {
+            terms: RunTerms::read(&row)?,
             is_recipient: run.recipients.0.contains(&run.recipient),
             recipient: run.recipient,
             filter: run.filter,

@@ -59,8 +59,8 @@ pub(crate) trait ReportResource: FromRow + Clone + PartialEq {
     const TABLE: &'static str;
     /// The statements that delete the resource and all rows that belong to it. `$1` is the organisation, `$2` the key.
     const DELETE: &'static [&'static str];
-    /// The part of the resource that a client writes.
-    type Content;
+    /// What a client changes.
+    type Change;
 
     /// The query for the resource with this id, if it exists for the caller.
     fn query(org: i64, access: &ReportAccess, id: Uuid) -> Sql;
@@ -74,8 +74,8 @@ pub(crate) trait ReportResource: FromRow + Clone + PartialEq {
     /// The number of the version: its ETag.
     fn version(&self) -> i64;
 
-    /// The resource with new content.
-    fn with_content(&self, content: Self::Content) -> Self;
+    /// The resource after the change.
+    fn changed(&self, change: &Self::Change) -> Self;
 
     /// Sets the version and the time of the change.
     fn set_version(&mut self, version: i64, updated_at: Timestamp);
@@ -88,6 +88,25 @@ pub(crate) trait ReportResource: FromRow + Clone + PartialEq {
 
     /// Whether the caller may leave the resource in this state. If not, the resource does not exist for the caller.
     async fn is_allowed_state(&self, tx: &mut OrgTx, access: &ReportAccess) -> Result<bool, StoreError>;
+
+    /// Writes what the change means for other resources, in the transaction of the change.
+    async fn write_consequences(
+        _tx: &mut OrgTx,
+        _access: &ReportAccess,
+        _changed: Changed<'_, Self>,
+    ) -> Result<Result<(), ReportRefusal>, StoreError> {
+        Ok(Ok(()))
+    }
+}
+
+/// A resource before and after a change.
+pub(crate) struct Changed<'a, R: ReportResource> {
+    /// The resource before.
+    pub(crate) before: &'a R,
+    /// The resource after.
+    pub(crate) after: &'a R,
+    /// The change.
+    pub(crate) change: &'a R::Change,
 }
 
 impl Store {
@@ -106,8 +125,8 @@ impl Store {
         }
     }
 
-    /// Changes a resource. `change` gets the stored resource and returns its new content. The version stays if the content
-    /// does not change.
+    /// Changes a resource. `change` gets the stored resource and returns the change. The version stays if the resource does
+    /// not change.
     ///
     /// With `expected`, the stored version must be one of these ETags.
     pub(crate) async fn change_resource<R: ReportResource>(
@@ -115,7 +134,7 @@ impl Store {
         access: &ReportAccess,
         id: Uuid,
         expected: Option<&ETags>,
-        change: impl FnOnce(&R) -> Result<R::Content, Vec<Fault>>,
+        change: impl FnOnce(&R) -> Result<R::Change, Vec<Fault>>,
     ) -> Result<Result<R, ReportRefusal>, StoreError> {
         let mut tx = self.write(access.org()).await?;
         let org = tx.org;
@@ -123,10 +142,11 @@ impl Store {
             Ok(resource) => resource,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let mut after = match change(&before) {
-            Ok(content) => before.with_content(content),
+        let change = match change(&before) {
+            Ok(change) => change,
             Err(faults) => return Ok(Err(ReportRefusal::Faults(faults))),
         };
+        let mut after = before.changed(&change);
         if after == before {
             drop(tx);
             return Ok(Ok(before.complete(self, org).await?));
@@ -136,6 +156,14 @@ impl Store {
         }
         after.set_version(before.version() + 1, self.clock().now().whole_millisecond());
         tx.execute(update(org, &after)).await?;
+        let changed = Changed {
+            before: &before,
+            after: &after,
+            change: &change,
+        };
+        if let Err(refusal) = R::write_consequences(&mut tx, access, changed).await? {
+            return Ok(Err(refusal));
+        }
         tx.commit().await?;
         Ok(Ok(after.complete(self, org).await?))
     }

@@ -16,7 +16,7 @@ use strum::FromRepr;
 use uuid::Uuid;
 
 use crate::base::clock::Timestamp;
-use crate::base::ids::OrgId;
+use crate::base::ids::{OrgId, UserId};
 
 use crate::store::db::columns::{FromRow, columns, table_row};
 use crate::store::db::conversions::converted;
@@ -78,6 +78,34 @@ columns! {
 }
 
 columns! {
+    /// What a run `d` of a report `r` was created with. A later change of its schedule does not change it.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct RunTerms {
+        /// The id of the report that is sent.
+        pub report: Uuid = "r.id",
+        /// The maker of the schedule. The run has this user's rights.
+        pub maker: UserId = "d.maker",
+        /// The time that the run is for. Relative filters are resolved for it.
+        pub run_at: Timestamp = "d.run_at",
+        /// The schedule's time zone, an IANA name. The report's `period` and the file's date are in it.
+        pub time_zone: String = "d.time_zone",
+        /// Whether the CSV begins with a byte order mark.
+        pub bom: bool = "d.bom",
+    }
+}
+
+columns! {
+    /// What a new run takes from its schedule `s`.
+    struct RunTemplate {
+        report: i64 = "s.report",
+        maker: UserId = "s.maker",
+        time_zone: String = "s.time_zone",
+        bom: bool = "s.bom",
+        recipients: RecipientList = "s.recipients",
+    }
+}
+
+columns! {
     /// The position of a due schedule in the order of an organisation's due schedules.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub struct DuePosition {
@@ -130,6 +158,9 @@ table_row! {
         schedule: i64 = "schedule",
         report: i64 = "report",
         run_at: Timestamp = "run_at",
+        maker: UserId = "maker",
+        time_zone: String = "time_zone",
+        bom: bool = "bom",
         status: RunStatus = "status",
         // The attempts that ended: the number that clients see.
         attempts: i64 = "attempts",
@@ -264,7 +295,7 @@ impl Store {
         if tx.fetch_optional(select).await?.is_none() {
             return Ok(false);
         }
-        tx.suspend_schedule(due.position.schedule, reason).await?;
+        tx.suspend_schedules(&[due.position.schedule], reason).await?;
         tx.commit().await?;
         Ok(true)
     }
@@ -281,7 +312,7 @@ impl Store {
 }
 
 impl OrgTx {
-    /// Creates a run of a schedule for `run_at`, with the schedule's current report and recipients. It is tried from `due_at`
+    /// Creates a run of a schedule for `run_at`, as the schedule is now. It is tried from `due_at`
     /// on. `None` if the time has a run already.
     async fn insert_run(
         &mut self,
@@ -295,18 +326,25 @@ impl OrgTx {
         if self.fetch_optional(existing).await?.is_some() {
             return Ok(None);
         }
-        let select = Sql::new("SELECT report, recipients FROM schedules WHERE org = $1 AND key = $2");
-        let row: Option<(i64, RecipientList)> = self.fetch_row(select.with(org).with(schedule)).await?;
-        let (report, recipients) =
-            row.ok_or(StoreError::Invariant("a schedule with a run does not exist"))?;
+        let mut select = Sql::new("SELECT ");
+        select
+            .push(RunTemplate::COLUMNS)
+            .push(" FROM schedules s WHERE s.org = ")
+            .bind(org);
+        select.push(" AND s.key = ").bind(schedule);
+        let template: Option<RunTemplate> = self.fetch_row(select).await?;
+        let template = template.ok_or(StoreError::Invariant("a schedule with a run does not exist"))?;
         let (key, id) = (self.next_key(), self.store().clock().new_uuid());
         let run = NewRun {
             org,
             key,
             id,
             schedule,
-            report,
+            report: template.report,
             run_at,
+            maker: template.maker,
+            time_zone: template.time_zone,
+            bom: template.bom,
             status: RunStatus::UnderWay,
             attempts: 0,
             begun: 0,
@@ -314,7 +352,7 @@ impl OrgTx {
             worked_micros: 0,
         };
         self.insert_rows(vec![run]).await?;
-        let recipients = recipients.0.into_iter().zip(0_i16..);
+        let recipients = template.recipients.0.into_iter().zip(0_i16..);
         let recipients = recipients.map(|(recipient, place)| NewRecipient {
             org,
             delivery: key,
@@ -355,22 +393,6 @@ impl OrgTx {
             .with(RecipientStatus::Failed as i16)
             .with(reason)
             .with(RecipientStatus::Waiting as i16);
-        self.execute(update).await.map(|_| ())
-    }
-
-    /// Suspends a schedule: it does not run until a client resumes it.
-    async fn suspend_schedule(&mut self, schedule: i64, reason: &str) -> Result<(), StoreError> {
-        let now = self.store().clock().now();
-        let update = Sql::new(
-            "UPDATE schedules SET active = $3, suspended = $4, next_run_at = NULL, version = version + 1, \
-             updated_at = $5 WHERE org = $1 AND key = $2",
-        );
-        let update = update
-            .with(self.org)
-            .with(schedule)
-            .with(false)
-            .with(reason)
-            .with(now.micros());
         self.execute(update).await.map(|_| ())
     }
 }

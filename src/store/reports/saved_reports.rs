@@ -3,6 +3,8 @@
 //! Each function takes a [`ReportAccess`]: a report that the caller may not open does not exist for the caller. The
 //! transaction that changes a report also checks whether the caller may change it.
 
+use std::collections::HashSet;
+
 use uuid::Uuid;
 
 use crate::access::ReportAccess;
@@ -17,7 +19,7 @@ use crate::store::db::dialect::Value;
 use crate::store::db::ledger::OrgTx;
 use crate::store::db::rows::{one_more, push_words, texts};
 use crate::store::db::{Store, StoreError};
-use crate::store::reports::resource::{ReportRefusal, ReportResource};
+use crate::store::reports::resource::{Changed, ReportRefusal, ReportResource};
 
 /// The most reports that one user may own.
 pub const MAX_REPORTS: i64 = 1_000;
@@ -30,7 +32,7 @@ columns! {
         pub key: i64 = "r.key",
         /// The id in `/v1/reports/{id}`.
         pub id: Uuid = "r.id",
-        /// The user that made it.
+        /// The user that owns it.
         pub owner: UserId = "r.owner",
         /// The name.
         pub name: String = "r.name",
@@ -62,6 +64,36 @@ pub struct NewReport {
     pub columns: String,
 }
 
+/// A change of a report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReportChange {
+    /// The new content.
+    pub content: NewReport,
+    /// The new owner, if the report is handed over.
+    pub handover: Option<Handover>,
+    /// Set if the report can show more rows or columns than before.
+    pub widening: Option<Widening>,
+}
+
+/// A report gets another owner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Handover {
+    /// The new owner. The caller has checked that this user may have reports.
+    pub owner: UserId,
+    /// Why the schedules of the former owner are suspended.
+    pub reason: String,
+}
+
+/// A report can show more than before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Widening {
+    /// Why schedules are suspended.
+    pub reason: String,
+    /// The recipients of the report's schedules that are users of the directory. Every other recipient with an `@` counts
+    /// as an address outside the directory.
+    pub users: HashSet<String>,
+}
+
 /// A filter of the list of reports.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReportFilter {
@@ -83,7 +115,7 @@ impl ReportResource for StoredReport {
         "DELETE FROM report_keys WHERE org = $1 AND report = $2",
         "DELETE FROM reports WHERE org = $1 AND key = $2",
     ];
-    type Content = NewReport;
+    type Change = ReportChange;
 
     fn query(org: i64, access: &ReportAccess, id: Uuid) -> Sql {
         let mut sql = select(org, access);
@@ -103,8 +135,11 @@ impl ReportResource for StoredReport {
         self.version
     }
 
-    fn with_content(&self, content: NewReport) -> Self {
+    fn changed(&self, change: &ReportChange) -> Self {
+        let content = change.content.clone();
+        let handover = change.handover.as_ref();
         Self {
+            owner: handover.map_or_else(|| self.owner.clone(), |handover| handover.owner.clone()),
             name: content.name,
             shared: content.shared,
             filter: content.filter,
@@ -120,6 +155,7 @@ impl ReportResource for StoredReport {
 
     fn content_columns(&self) -> Vec<(&'static str, Value)> {
         vec![
+            ("owner", self.owner.as_str().into()),
             ("name", self.name.as_str().into()),
             ("search", fold(&self.name).into()),
             ("shared", self.shared.into()),
@@ -136,6 +172,63 @@ impl ReportResource for StoredReport {
 
     async fn is_allowed_state(&self, _: &mut OrgTx, _: &ReportAccess) -> Result<bool, StoreError> {
         Ok(true)
+    }
+
+    async fn write_consequences(
+        tx: &mut OrgTx,
+        access: &ReportAccess,
+        changed: Changed<'_, Self>,
+    ) -> Result<Result<(), ReportRefusal>, StoreError> {
+        let Changed {
+            before,
+            after,
+            change,
+        } = changed;
+        if let Some(widening) = &change.widening {
+            tx.suspend_widened_schedules(before.key, access.user(), widening)
+                .await?;
+        }
+        match &change.handover {
+            Some(handover) if before.owner != after.owner => {
+                tx.hand_report_over(before, &handover.owner, &handover.reason)
+                    .await
+            }
+            _ => Ok(Ok(())),
+        }
+    }
+}
+
+impl OrgTx {
+    /// Writes what a new owner means: the report's keys are revoked, because their secrets would open the rows of the new
+    /// owner. The schedules of the former owner become those of the new one, and are suspended until the new owner agrees.
+    async fn hand_report_over(
+        &mut self,
+        report: &StoredReport,
+        owner: &UserId,
+        reason: &str,
+    ) -> Result<Result<(), ReportRefusal>, StoreError> {
+        // The report is written already, so it is among them.
+        if self.count_reports(owner).await? > MAX_REPORTS {
+            return Ok(Err(ReportRefusal::TooManyReports));
+        }
+        let delete = Sql::new("DELETE FROM report_keys WHERE org = $1 AND report = $2");
+        self.execute(delete.with(self.org).with(report.key)).await?;
+        let select = Sql::new("SELECT key FROM schedules WHERE org = $1 AND report = $2 AND maker = $3");
+        let select = select.with(self.org).with(report.key).with(report.owner.as_str());
+        let rows: Vec<(i64,)> = self.fetch_rows(select).await?;
+        let schedules: Vec<i64> = rows.into_iter().map(|(key,)| key).collect();
+        self.suspend_schedules(&schedules, reason).await?;
+        self.end_pending_runs(&schedules, reason).await?;
+        let mut update = Sql::new("UPDATE schedules SET maker = ");
+        update.bind(owner.as_str()).push(" WHERE org = ").bind(self.org);
+        update.push(" AND key").any_of(schedules);
+        self.execute(update).await?;
+        Ok(Ok(()))
+    }
+
+    async fn count_reports(&mut self, owner: &UserId) -> Result<i64, StoreError> {
+        let count = Sql::new("SELECT count(*) FROM reports WHERE org = $1 AND owner = $2");
+        self.count(count.with(self.org).with(owner.as_str())).await
     }
 }
 
@@ -180,9 +273,7 @@ impl Store {
             return Ok(Err(ReportRefusal::NotChangeable));
         };
         let mut tx = self.write(access.org()).await?;
-        let count = Sql::new("SELECT count(*) FROM reports WHERE org = $1 AND owner = $2");
-        let owned = tx.count(count.with(tx.org).with(owner.as_str())).await?;
-        if owned >= MAX_REPORTS {
+        if tx.count_reports(owner).await? >= MAX_REPORTS {
             return Ok(Err(ReportRefusal::TooManyReports));
         }
         let now = self.clock().now().whole_millisecond();
@@ -198,11 +289,7 @@ impl Store {
             created_at: now,
             updated_at: now,
         };
-        let fixed = vec![
-            ("id", report.id.into()),
-            ("owner", report.owner.as_str().into()),
-            ("created_at", now.micros().into()),
-        ];
+        let fixed = vec![("id", report.id.into()), ("created_at", now.micros().into())];
         tx.insert_resource(&report, fixed).await?;
         tx.commit().await?;
         Ok(Ok(report))

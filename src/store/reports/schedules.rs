@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use uuid::Uuid;
 
 use crate::access::ReportAccess;
+use crate::base::Page;
 use crate::base::clock::Timestamp;
 use crate::base::ids::UserId;
 
@@ -21,6 +22,7 @@ use crate::store::db::conversions::converted;
 use crate::store::db::database::{Row, Sql};
 use crate::store::db::dialect::Value;
 use crate::store::db::ledger::OrgTx;
+use crate::store::db::rows::one_more;
 use crate::store::db::{Store, StoreError};
 use crate::store::reports::resource::{ReportRefusal, ReportResource, find_changeable};
 use crate::store::reports::saved_reports::{StoredReport, push_access};
@@ -67,6 +69,7 @@ columns! {
         report: Uuid = "r.id",
         maker: UserId = "s.maker",
         recipients: RecipientList = "s.recipients",
+        bom: bool = "s.bom",
         active: bool = "s.active",
         suspended: Option<String> = "s.suspended",
         next_run_at: Option<Timestamp> = "s.next_run_at",
@@ -91,6 +94,8 @@ pub struct StoredSchedule {
     pub timing: StoredTiming,
     /// Ids of users and e-mail addresses, as the client sent them. An address may be that of a user.
     pub recipients: Vec<String>,
+    /// Whether its CSV begins with a byte order mark.
+    pub bom: bool,
     /// Whether it runs at its times.
     pub active: bool,
     /// Why it was suspended. `None` after it was resumed.
@@ -129,12 +134,43 @@ pub struct NewSchedule {
     pub timing: StoredTiming,
     /// See [`StoredSchedule::recipients`].
     pub recipients: Vec<String>,
+    /// See [`StoredSchedule::bom`].
+    pub bom: bool,
     /// See [`StoredSchedule::active`].
     pub active: bool,
     /// See [`StoredSchedule::suspended`].
     pub suspended: Option<String>,
     /// See [`StoredSchedule::next_run_at`].
     pub next_run_at: Option<Timestamp>,
+}
+
+/// A filter of the list of schedules. Without any status, all schedules are listed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ScheduleFilter {
+    /// Those that run at their times.
+    pub active: bool,
+    /// Those that a client paused.
+    pub paused: bool,
+    /// Those that were suspended.
+    pub suspended: bool,
+}
+
+impl ScheduleFilter {
+    fn push(&self, sql: &mut Sql) {
+        let conditions = [
+            (self.active, "s.active"),
+            (self.paused, "(NOT s.active AND s.suspended IS NULL)"),
+            (self.suspended, "s.suspended IS NOT NULL"),
+        ];
+        let wanted: Vec<&str> = conditions
+            .iter()
+            .filter(|(wanted, _)| *wanted)
+            .map(|(_, condition)| *condition)
+            .collect();
+        if !wanted.is_empty() {
+            sql.push(" AND (").push(&wanted.join(" OR ")).push(")");
+        }
+    }
 }
 
 impl FromRow for StoredSchedule {
@@ -147,6 +183,7 @@ impl FromRow for StoredSchedule {
             maker: schedule.maker,
             timing: StoredTiming::read_from(row, ScheduleRow::COUNT)?,
             recipients: schedule.recipients.0,
+            bom: schedule.bom,
             active: schedule.active,
             suspended: schedule.suspended,
             next_run_at: schedule.next_run_at,
@@ -166,21 +203,12 @@ impl ReportResource for StoredSchedule {
         "DELETE FROM deliveries WHERE org = $1 AND schedule = $2",
         "DELETE FROM schedules WHERE org = $1 AND key = $2",
     ];
-    type Content = NewSchedule;
+    type Change = NewSchedule;
 
     fn query(org: i64, access: &ReportAccess, id: Uuid) -> Sql {
         let mut sql = select(org);
         sql.push(" AND s.id = ").bind(id);
-        match access.user().filter(|_| access.only().is_none()) {
-            // A maker finds the schedule even if the report does not exist any more for the maker, and can stop it.
-            Some(user) => {
-                sql.push(" AND (s.maker = ").bind(user.as_str());
-                sql.push(" OR (1 = 1");
-                push_visible(&mut sql, access);
-                sql.push("))");
-            }
-            None => push_visible(&mut sql, access),
-        }
+        push_existing(&mut sql, access);
         sql
     }
 
@@ -200,13 +228,15 @@ impl ReportResource for StoredSchedule {
         self.version
     }
 
-    fn with_content(&self, content: NewSchedule) -> Self {
+    fn changed(&self, change: &NewSchedule) -> Self {
+        let change = change.clone();
         Self {
-            timing: content.timing,
-            recipients: content.recipients,
-            active: content.active,
-            suspended: content.suspended,
-            next_run_at: content.next_run_at,
+            timing: change.timing,
+            recipients: change.recipients,
+            bom: change.bom,
+            active: change.active,
+            suspended: change.suspended,
+            next_run_at: change.next_run_at,
             ..self.clone()
         }
     }
@@ -225,6 +255,7 @@ impl ReportResource for StoredSchedule {
             ("weekday", timing.weekday.into()),
             ("day_of_month", timing.day_of_month.into()),
             ("recipients", RecipientList(self.recipients.clone()).into_value()),
+            ("bom", self.bom.into()),
             ("active", self.active.into()),
             ("suspended", self.suspended.as_deref().into()),
             ("next_run_at", self.next_run_at.map(Timestamp::micros).into()),
@@ -268,6 +299,31 @@ impl Store {
         let mut schedules = self.db().fetch_rows(sql).await?;
         self.add_pending_runs(org, &mut schedules).await?;
         Ok(Some(schedules))
+    }
+
+    /// A page of the schedules that exist for the caller, of all reports, the newest first. `after` is the key of the last
+    /// schedule of the page before.
+    pub async fn list_schedules(
+        &self,
+        access: &ReportAccess,
+        filter: &ScheduleFilter,
+        after: Option<i64>,
+        limit: usize,
+    ) -> Result<Page<StoredSchedule>, StoreError> {
+        let Some(org) = self.organisation_key(access.org()).await? else {
+            return Ok(Page::empty());
+        };
+        let mut sql = select(org);
+        push_existing(&mut sql, access);
+        filter.push(&mut sql);
+        if let Some(after) = after {
+            sql.push(" AND s.key < ").bind(after);
+        }
+        // Newer schedules have greater keys.
+        sql.push(" ORDER BY s.key DESC LIMIT ").bind(one_more(limit));
+        let mut page = Page::from_overfetch(self.db().fetch_rows(sql).await?, limit);
+        self.add_pending_runs(org, &mut page.items).await?;
+        Ok(page)
     }
 
     /// Adds the oldest pending run of each schedule.
@@ -320,6 +376,7 @@ impl Store {
             maker: maker.clone(),
             timing: new.timing,
             recipients: new.recipients,
+            bom: new.bom,
             active: new.active,
             suspended: new.suspended,
             next_run_at: new.next_run_at,
@@ -381,6 +438,25 @@ fn select(org: i64) -> Sql {
         .push(" FROM schedules s JOIN reports r ON r.org = s.org AND r.key = s.report WHERE s.org = ")
         .bind(org);
     sql
+}
+
+/// Restricts the schedules `s` of reports `r` to those that exist for the caller. A maker's schedule exists even if the report
+/// does not exist any more for the maker, who can stop it. None exist for a credential or a report's key.
+fn push_existing(sql: &mut Sql, access: &ReportAccess) {
+    match access.user().filter(|_| access.only().is_none()) {
+        Some(user) if access.administers() => {
+            sql.push(" AND (s.maker = ").bind(user.as_str());
+            sql.push(" OR r.shared OR r.owner = ")
+                .bind(user.as_str())
+                .push(")");
+        }
+        Some(user) => {
+            sql.push(" AND s.maker = ").bind(user.as_str());
+        }
+        None => {
+            sql.push(" AND 1 = 0");
+        }
+    }
 }
 
 /// Restricts the schedules `s` of reports `r` to those that exist for the caller together with the report. None exist for a

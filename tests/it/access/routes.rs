@@ -109,6 +109,7 @@ fn permissions() -> Vec<(&'static str, &'static str, Rights)> {
         ("get", "/v1/reports/{id}/schedules", writes_reports),
         ("post", "/v1/reports/{id}/schedules", writes_reports),
         ("get", "/v1/reports/{id}/deliveries", writes_reports),
+        ("get", "/v1/schedules", writes_reports),
         ("get", "/v1/schedules/{id}", writes_reports),
         ("put", "/v1/schedules/{id}", writes_reports),
         ("patch", "/v1/schedules/{id}", writes_reports),

@@ -179,9 +179,9 @@ async fn copy_schedules(server: &TestServer, copies: u32, recipients: &str) {
     let copied = database
         .execute(&format!(
             "INSERT INTO schedules (org, key, id, report, maker, frequency, at_minute, time_zone, weekday, \
-             day_of_month, recipients, active, suspended, next_run_at, version, created_at, updated_at) \
+             day_of_month, recipients, bom, active, suspended, next_run_at, version, created_at, updated_at) \
              SELECT s.org, s.key + 1000000 + n, {id}, s.report, s.maker, s.frequency, s.at_minute, s.time_zone, \
-             s.weekday, s.day_of_month, {recipients}, s.active, s.suspended, s.next_run_at - 1000000, s.version, \
+             s.weekday, s.day_of_month, {recipients}, s.bom, s.active, s.suspended, s.next_run_at - 1000000, s.version, \
              s.created_at, s.updated_at FROM schedules s CROSS JOIN ({series}) AS numbers"
         ))
         .await;

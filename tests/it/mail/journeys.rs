@@ -53,7 +53,7 @@ fn message_for<'a>(messages: &'a [Received], address: &str) -> &'a Received {
 }
 
 async fn export(caller: &Caller, report: &str) -> Vec<u8> {
-    caller.get(&format!("/v1/reports/{report}/export.csv")).await.expect(200).body
+    caller.get(&format!("/v1/reports/{report}/export.csv?bom=true")).await.expect(200).body
 }
 
 /// The recipients of a delivery: the recipient, the status and the number of rows.

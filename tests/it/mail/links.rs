@@ -66,7 +66,7 @@ async fn link_opens_the_file_without_a_token(server: &TestServer) {
     let ada = create_ada(server).await;
     let sent_link = send_by_link(server, &ada, json!({})).await;
     let file = server.anonymous().get(&sent_link.link).await.expect(200);
-    let export = ada.get(&format!("/v1/reports/{}/export.csv", sent_link.report)).await.expect(200);
+    let export = ada.get(&format!("/v1/reports/{}/export.csv?bom=true", sent_link.report)).await.expect(200);
     assert_eq!(file.text(), export.text());
     assert_eq!(file.csv().1.len(), 1);
     assert_eq!(file.header("content-type"), export.header("content-type"));

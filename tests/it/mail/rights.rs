@@ -62,7 +62,7 @@ fn doubled_and_sorted(people: &[&str]) -> Vec<String> {
 
 /// The lines of the caller's export of a report.
 async fn export_lines(caller: &Caller, report: &str) -> BTreeSet<String> {
-    let export = caller.get(&format!("/v1/reports/{report}/export.csv")).await.expect(200);
+    let export = caller.get(&format!("/v1/reports/{report}/export.csv?bom=true")).await.expect(200);
     export.text().lines().map(str::to_owned).collect()
 }
 
@@ -108,7 +108,8 @@ async fn recipients_get_rows_that_maker_and_recipient_may_read(server: &TestServ
                 let received: BTreeSet<String> =
                     String::from_utf8(csv).expect("text").lines().map(str::to_owned).collect();
                 // The rows that the recipient may read, without the scope of the report.
-                let whole = server.person(role, id).get("/v1/activities/export.csv").await.expect(200);
+                let whole =
+                    server.person(role, id).get("/v1/activities/export.csv?bom=true").await.expect(200);
                 let lines_of_recipient: BTreeSet<String> = whole.text().lines().map(str::to_owned).collect();
                 let both: BTreeSet<String> =
                     lines_of_maker.intersection(&lines_of_recipient).cloned().collect();

@@ -28,6 +28,7 @@ fn email_message<'a>(to: &'a str, report: &'a str, bytes: &'a Bytes) -> EmailMes
         report,
         period: Some(Period::Yesterday),
         window: Window::default(),
+        window_zone: Tz::UTC,
         zone: Tz::UTC,
         run_at: RUN_AT,
         now: RUN_AT,

@@ -31,6 +31,8 @@ pub struct Mail {
     pub subject: String,
     /// The plain text part.
     pub text: String,
+    /// The name of the attached file.
+    pub file_name: Option<String>,
     /// The attached CSV file, decompressed.
     pub csv: Option<Vec<u8>>,
 }
@@ -88,6 +90,7 @@ impl Mail {
             to: recipient_address(&parsed),
             subject: header("Subject"),
             text: text.expect("plain text").get_body().expect("a text"),
+            file_name: file.map(|file| file.get_content_disposition().params["filename"].clone()),
             csv: file.map(|file| decompress(file)),
         }
     }
@@ -106,6 +109,12 @@ impl Mail {
     /// The number of rows of the CSV file.
     pub fn rows(&self) -> usize {
         self.column("First name").len()
+    }
+
+    /// The name of the schedule's maker.
+    pub fn maker(&self) -> String {
+        let line = self.text.lines().find_map(|line| line.strip_prefix("Scheduled by: "));
+        line.and_then(|line| line.split(", ").next()).expect("a maker").to_owned()
     }
 
     /// The path of the download link in the text.

@@ -51,8 +51,8 @@ async fn delivery_describes_the_result_of_a_run(server: &TestServer) {
     run_sender(server).await;
     let listed = ada.get(&list).await.expect(200).json();
     let one = &listed["deliveries"][0];
-    let export = ada.get(&format!("{report}/export.csv")).await.expect(200);
-    let headings = server.person("manager", "mo").get("/v1/activities/export.csv").await.expect(200);
+    let export = ada.get(&format!("{report}/export.csv?bom=true")).await.expect(200);
+    let headings = server.person("manager", "mo").get("/v1/activities/export.csv?bom=true").await.expect(200);
     assert_eq!(
         listed,
         json!({"next": null, "deliveries": [{

@@ -215,6 +215,39 @@ async fn byte_order_mark_is_added_on_request(server: &TestServer) {
     assert_eq!(admin.get(&format!("{CSV}?bom=false")).await.expect(200).body, without.body);
 }
 
+/// The file's date is in the time zone in which its dates and periods are.
+#[apply(both_databases)]
+async fn file_name_contains_the_day_in_the_time_zone_of_the_request(server: &TestServer) {
+    let admin = set_up_with_every_column(server).await;
+    let report = admin.post("/v1/reports", &json!({"name": "R"})).await.expect(201);
+    let report = report.header("location").expect("Location").to_owned();
+    let progress = "/v1/contents/days/progress.csv";
+    admin.put("/v1/contents/days", &content("days", "quiz")).await.expect(201);
+    // It is 2026-03-18T10:17:23Z. In Kiritimati it is 14 hours later, in Pago Pago 11 hours earlier.
+    for (zone, date) in
+        [("UTC", "2026-03-18"), ("Pacific/Kiritimati", "2026-03-19"), ("Pacific/Pago_Pago", "2026-03-17")]
+    {
+        admin.patch("/v1/organisation", &json!({"time_zone": zone})).await.expect(200);
+        let (report_csv, report_ndjson) = (format!("{report}/export.csv"), format!("{report}/export.ndjson"));
+        for (path, name) in [
+            (CSV, format!("activities-{date}.csv")),
+            (NDJSON, format!("activities-{date}.ndjson")),
+            (report_csv.as_str(), format!("r-{date}.csv")),
+            (report_ndjson.as_str(), format!("r-{date}.ndjson")),
+            (progress, format!("progress-{date}.csv")),
+        ] {
+            let answer = admin.get(path).await.expect(200);
+            let name = format!("attachment; filename=\"{name}\"");
+            assert_eq!(answer.header("content-disposition"), Some(name.as_str()), "{zone}");
+            if path != progress {
+                let answer = admin.get(&format!("{path}?tz=Pacific%2FKiritimati")).await.expect(200);
+                let name = name.replace(date, "2026-03-19");
+                assert_eq!(answer.header("content-disposition"), Some(name.as_str()), "{zone}");
+            }
+        }
+    }
+}
+
 #[apply(both_databases)]
 async fn file_name_contains_the_day_and_gzip_is_negotiated(server: &TestServer) {
     let admin = set_up_with_every_column(server).await;

@@ -25,6 +25,7 @@ mod reports;
 mod summary;
 mod tenant;
 mod timeline;
+mod widening;
 mod world;
 
 use rollbook::base::clock::Timestamp;
@@ -73,7 +74,7 @@ async fn check_world(server: &TestServer, seed: u64, cases: usize) {
     let mut random = Random::new(seed);
     let mut first = Tenant::create(server, &format!("first-{seed}"), Vec::new(), &mut random).await;
     let ids = first.facts.records.iter().map(|record| record.id).collect();
-    let (mut with_rows, mut reports_with_rows) = (0, 0);
+    let (mut with_rows, mut reports_with_rows, mut narrowings) = (0, 0, 0);
     let mut second = Tenant::create(server, &format!("second-{seed}"), ids, &mut random).await;
     for stage in ["created", "changed"] {
         if stage == "changed" {
@@ -89,6 +90,8 @@ async fn check_world(server: &TestServer, seed: u64, cases: usize) {
             reports::check_random_requests(server, seed, stage, [&first, &second], cases.div_ceil(4)).await;
         report_queries::check_random_requests(server, seed, stage, [&first, &second], cases.div_ceil(2))
             .await;
+        let now = server.clock.now().micros();
+        narrowings += widening::check_random_changes(seed, &first.facts, now, cases.div_ceil(2));
         for case in 0..cases.div_ceil(2) {
             let (tenant, other) = if random.percent(50) { (&first, &second) } else { (&second, &first) };
             let requester = question::random_requester(&mut random, &tenant.facts);
@@ -111,6 +114,8 @@ async fn check_world(server: &TestServer, seed: u64, cases: usize) {
     }
     // Empty answers test little, so that a third must have rows.
     assert!(with_rows * 3 > cases, "seed {seed}: only {with_rows} of {cases} answers have rows");
+    // Changes that remove no row test nothing.
+    assert!(narrowings * 20 > cases, "seed {seed}: only {narrowings} of {cases} changes remove rows");
     // Fewer reports have rows, because they combine two requests.
     assert!(
         reports_with_rows * 60 > cases,

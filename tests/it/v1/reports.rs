@@ -94,7 +94,7 @@ async fn report_is_saved_and_returned(server: &TestServer) {
         report,
         json!({
             "id": report["id"], "name": "Failed: \"Übung\"", "visibility": "shared", "filter": filter, "columns": "full",
-            "owner": {"id": "ada", "name": "ada Example"},
+            "owner": {"id": "ada", "name": "ada Example"}, "suspended_schedules": [],
             "created_at": "2026-03-18T10:18:23.000Z", "updated_at": "2026-03-18T10:18:23.000Z"
         })
     );
@@ -375,15 +375,23 @@ async fn invalid_report_is_refused_with_its_pointer(server: &TestServer) {
         (json!({"name": "Two", "visibility": "public"}), "/visibility"),
         (json!({"name": "Two", "visibility": true}), "/visibility"),
         (json!({"name": "Two", "columns": "all"}), "/columns"),
-        (json!({"name": "Two", "owner": {"id": "bo"}}), "/owner"),
-        (json!({"name": "Two", "id": "00000000-0000-4000-8000-00000000000a"}), "/id"),
+        (json!({"name": "Two", "owned_by": "bo"}), "/owned_by"),
     ];
     for (body, pointer) in bodies {
         for answer in [ada.post("/v1/reports", &body).await, ada.put(&path, &body).await] {
             assert_eq!(answer.expect(400).error_pointers(), [pointer], "{body}");
         }
     }
+    // PUT ignores read-only members, because a client may send back what it has read.
+    for (member, value) in
+        [("owner", json!({"id": "bo"})), ("id", json!("00000000-0000-4000-8000-00000000000a"))]
+    {
+        let body = json!({"name": "Two", member: value});
+        let pointer = format!("/{member}");
+        assert_eq!(ada.post("/v1/reports", &body).await.expect(400).error_pointers(), [pointer.as_str()]);
+    }
     for (patch, pointer) in [
+        (json!({"id": 1}), "/id"),
         (json!({"name": null}), "/name"),
         (json!({"name": "a\u{7f}"}), "/name"),
         (json!({"filter": {"colour": "red"}}), "/filter/colour"),

@@ -5,14 +5,14 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::base::clock::Timestamp;
-use crate::base::ids::{OrgId, UserId};
+use crate::base::ids::OrgId;
 use crate::store::db::columns::{FromRow, columns};
 use crate::store::db::database::{Row, Sql};
 use crate::store::db::ledger::OrgTx;
 use crate::store::db::{Store, StoreError};
 use crate::store::reports::schedules::{RecipientList, StoredTiming};
 
-use super::{RecipientStatus, RunStatus};
+use super::{RecipientStatus, RunStatus, RunTerms};
 
 /// Due runs that are read when one is to be claimed: other workers claim some of them at the same time.
 const CANDIDATES: i64 = 16;
@@ -24,14 +24,10 @@ pub struct Claim {
     pub org: OrgId,
     /// The delivery's id.
     pub delivery: Uuid,
-    /// The id of the report that is sent.
-    pub report: Uuid,
-    /// The maker of the schedule. The run has this user's rights.
-    pub maker: UserId,
-    /// When the schedule runs.
+    /// What the run was created with.
+    pub terms: RunTerms,
+    /// When the schedule runs now.
     pub timing: StoredTiming,
-    /// The time that the run is for. Relative filters are resolved for it.
-    pub run_at: Timestamp,
     /// The attempts that began before this one, ended or not.
     pub attempts: u32,
     /// The recipients, in the order of the schedule.
@@ -114,13 +110,10 @@ pub enum RunEnd<'a> {
 }
 
 columns! {
-    /// The columns of a claimed run, without the schedule's times.
+    /// The columns of a claimed run, without its terms and the schedule's times.
     struct RunRow {
         org: OrgId = "o.id",
         delivery: Uuid = "d.id",
-        report: Uuid = "r.id",
-        maker: UserId = "s.maker",
-        run_at: Timestamp = "d.run_at",
         begun: i64 = "d.begun",
         schedule_key: i64 = "s.key",
         recipients: RecipientList = "s.recipients",
@@ -371,7 +364,7 @@ impl Store {
             RunEnd::Failed(reason) | RunEnd::Abandoned(reason) => tx.fail_waiting(claim.key, reason).await?,
             RunEnd::Suspended(reason) => {
                 tx.fail_waiting(claim.key, reason).await?;
-                tx.suspend_schedule(claim.schedule_key, reason).await?;
+                tx.suspend_schedules(&[claim.schedule_key], reason).await?;
             }
         }
         tx.commit().await?;
@@ -410,6 +403,8 @@ fn candidates(now: Timestamp, passed_over: &[i64]) -> Sql {
 fn run_query(org: i64, key: i64) -> Sql {
     let mut sql = Sql::new("SELECT ");
     sql.push(RunRow::COLUMNS)
+        .push(", ")
+        .push(RunTerms::COLUMNS)
         .push(", ")
         .push(StoredTiming::COLUMNS)
         .push(
@@ -458,10 +453,8 @@ fn to_claim(
         recipients: recipients.collect::<Result<_, StoreError>>()?,
         org: run.org,
         delivery: run.delivery,
-        report: run.report,
-        maker: run.maker,
-        timing: StoredTiming::read_from(row, RunRow::COUNT)?,
-        run_at: run.run_at,
+        terms: RunTerms::read_from(row, RunRow::COUNT)?,
+        timing: StoredTiming::read_from(row, RunRow::COUNT + RunTerms::COUNT)?,
         // The attempt of this claim is counted already.
         attempts: u32::try_from(run.begun - 1).unwrap_or(u32::MAX),
         org_key,
