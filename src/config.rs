@@ -7,7 +7,9 @@
 mod environment;
 mod limits;
 mod mail;
+mod recorder;
 mod reference;
+mod sender;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -26,13 +28,16 @@ use crate::http::cors::check_origin;
 use crate::http::xapi::UnversionedAnswer;
 use crate::log::VerbTable;
 use crate::log::action::Action;
+use crate::reports::sender::SenderOptions;
 use crate::server::ServerSettings;
 use crate::store::DatabaseSettings;
 
 pub use environment::{UnknownVariables, check_environment};
 pub use limits::LimitArgs;
 pub use mail::MailArgs;
+pub use recorder::RecorderArgs;
 pub use reference::reference;
+pub use sender::SenderArgs;
 
 /// The error of a setting. The messages say what to do.
 #[derive(Debug, thiserror::Error)]
@@ -353,9 +358,15 @@ pub struct ServeSettings {
     /// The settings of scheduled reports and e-mail.
     #[command(flatten)]
     pub mail: MailArgs,
+    /// The limits of the sender.
+    #[command(flatten)]
+    pub sender: SenderArgs,
     /// The limits on requests.
     #[command(flatten)]
     pub limits: LimitArgs,
+    /// The limits of the recorder.
+    #[command(flatten)]
+    pub recorder: RecorderArgs,
 }
 
 impl ServeSettings {
@@ -367,6 +378,15 @@ impl ServeSettings {
             xapi_unversioned: self.server.xapi_unversioned,
             recipients: self.mail.recipients(),
             metrics_elsewhere: self.server.metrics_listen.is_some(),
+            recorder: self.recorder.options(),
+        }
+    }
+
+    /// The options of the sender, on a server that listens at `listening`.
+    pub fn sender_options(&self, listening: SocketAddr) -> SenderOptions {
+        SenderOptions {
+            limits: self.sender.limits(),
+            ..self.mail.sender_options(listening)
         }
     }
 
@@ -441,6 +461,7 @@ mod tests {
             "max-concurrent-exports",
             "max-concurrent-downloads",
             "max-concurrent-counts",
+            "concurrency-wait-seconds",
         ]
         .iter()
         .zip(101..)
@@ -467,7 +488,7 @@ mod tests {
             concurrent_exports: 115,
             concurrent_downloads: 116,
             concurrent_counts: 117,
-            concurrency_wait: Duration::from_secs(10),
+            concurrency_wait: Duration::from_secs(118),
         };
         assert_eq!(limits, expected);
         let statement = limits.statement();

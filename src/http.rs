@@ -156,7 +156,7 @@ use tracing_actix_web::TracingLogger;
 use crate::access::TokenKeys;
 use crate::base::clock::Clock;
 use crate::reports::rights::RecipientRules;
-use crate::store::{FacetCache, Recorder, Store, StoreError};
+use crate::store::{FacetCache, Recorder, RecorderOptions, Store, StoreError};
 use auth::CredentialCache;
 use concurrency_limit::ConcurrencyLimits;
 use limits::Limits;
@@ -189,6 +189,8 @@ pub struct AppOptions {
     pub recipients: RecipientRules,
     /// Whether `/metrics` is served by another listener instead of beside the API.
     pub metrics_elsewhere: bool,
+    /// The limits of the recorder.
+    pub recorder: RecorderOptions,
 }
 
 impl AppState {
@@ -198,7 +200,7 @@ impl AppState {
     ///
     /// The recorder cannot be started.
     pub fn new(store: Store, keys: TokenKeys, options: AppOptions) -> Result<Self, StoreError> {
-        let recorder = Recorder::start(&store)?;
+        let recorder = Recorder::start_with(&store, options.recorder.clone())?;
         let concurrency = ConcurrencyLimits::new(&options.limits);
         Ok(Self {
             store,

@@ -59,7 +59,7 @@ pub async fn serve(
              ROLLBOOK_JWT_JWKS or ROLLBOOK_JWT_ISSUERS"
         );
     }
-    let options = settings.mail.sender_options(listeners.api.local_addr()?);
+    let options = settings.sender_options(listeners.api.local_addr()?);
     log_mail_settings(&settings.mail, &options);
     let sender = Sender::new(store.clone(), mailer, options);
     let app_state = AppState::new(store, keys, settings.app_options())?;

@@ -106,6 +106,11 @@ pub struct LimitArgs {
     #[arg(long, env = "ROLLBOOK_MAX_CONCURRENT_COUNTS", value_name = "REQUESTS")]
     #[arg(default_value_t = Limits::default().concurrent_counts, value_parser = permits())]
     pub max_concurrent_counts: usize,
+
+    /// How long a request waits for one of the three limits above before it is answered with 503, in seconds
+    #[arg(long, env = "ROLLBOOK_CONCURRENCY_WAIT_SECONDS", value_name = "SECONDS")]
+    #[arg(default_value_t = Limits::default().concurrency_wait.as_secs(), value_parser = clap::value_parser!(u64).range(1..=300))]
+    pub concurrency_wait_seconds: u64,
 }
 
 /// Parses a concurrency limit: 1 to 1000.
@@ -135,7 +140,7 @@ impl LimitArgs {
             concurrent_exports: self.max_concurrent_exports,
             concurrent_downloads: self.max_concurrent_downloads,
             concurrent_counts: self.max_concurrent_counts,
-            concurrency_wait: Limits::default().concurrency_wait,
+            concurrency_wait: Duration::from_secs(self.concurrency_wait_seconds),
         }
     }
 }

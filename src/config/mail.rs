@@ -84,8 +84,8 @@ pub struct MailArgs {
     /// The maximum number of bytes of an attachment, compressed or not; a larger one is replaced by a link
     ///
     /// Mail makes an attachment a third larger, and many servers accept 20 or 25 MB. While the server sends reports, it
-    /// may use up to twenty times as many bytes of memory: it sends up to eight reports at the same time, each with a
-    /// file, and up to four large messages, each three times as large as its file.
+    /// may use up to twenty times as many bytes of memory: `ROLLBOOK_SENDER_RUNS` (8) reports at the same time, each with a
+    /// file, and `ROLLBOOK_SENDER_LARGE_MESSAGES` (4), each three times as large as its file.
     #[arg(long, env = "ROLLBOOK_MAIL_LINK_ABOVE")]
     #[arg(default_value_t = Sizes::default().link_above, value_name = "BYTES")]
     #[arg(value_parser = clap::value_parser!(u64).range(0..=1 << 30))]

@@ -1,17 +1,15 @@
 //! Limits on requests that read the database for a long time. A process serves only a few of them at once, so that
 //! short requests always find a free connection.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::header::{self, HeaderValue};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout;
 
 use super::limits::Limits;
 use super::problem::{Code, Problem};
 use crate::base::ids::OrgId;
-use crate::base::keyed_limit::{KeyedLimit, KeyedPermit};
+use crate::base::shared_limit::{SharedLimit, SharedPermit, Shares};
 
 /// The value of `Retry-After` in a refusal, in seconds.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
@@ -49,8 +47,7 @@ impl ConcurrencyLimits {
 /// limit is one.
 #[derive(Debug)]
 pub struct ConcurrencyLimit {
-    by_organisation: KeyedLimit<OrgId>,
-    semaphore: Arc<Semaphore>,
+    limit: SharedLimit<OrgId>,
     permits: usize,
     wait: Duration,
     subject: &'static str,
@@ -58,10 +55,8 @@ pub struct ConcurrencyLimit {
 
 impl ConcurrencyLimit {
     fn new(permits: usize, wait: Duration, subject: &'static str) -> Self {
-        let per_organisation = permits.saturating_sub(1).max(1);
         Self {
-            by_organisation: KeyedLimit::new(per_organisation, MAX_WAITING),
-            semaphore: Arc::new(Semaphore::new(permits)),
+            limit: SharedLimit::new(Shares::new(permits, permits), MAX_WAITING),
             permits,
             wait,
             subject,
@@ -74,18 +69,9 @@ impl ConcurrencyLimit {
     ///
     /// 503 with `Retry-After` if no permit becomes free in time.
     pub async fn acquire(&self, organisation: &OrgId) -> Result<ConcurrencyPermit, Problem> {
-        let deadline = Instant::now() + self.wait;
-        let Ok(Ok(of_organisation)) = timeout_at(deadline, self.by_organisation.acquire(organisation)).await
-        else {
-            return Err(self.refusal());
-        };
-        let permit = Arc::clone(&self.semaphore).acquire_owned();
-        match timeout_at(deadline, permit).await {
-            Ok(permit) => Ok(ConcurrencyPermit {
-                _permit: permit.map_err(Problem::internal)?,
-                _of_organisation: of_organisation,
-            }),
-            Err(_) => Err(self.refusal()),
+        match timeout(self.wait, self.limit.acquire(organisation)).await {
+            Ok(Ok(permit)) => Ok(ConcurrencyPermit { _permit: permit }),
+            Ok(Err(_)) | Err(_) => Err(self.refusal()),
         }
     }
 
@@ -99,8 +85,7 @@ impl ConcurrencyLimit {
 /// The right to read the database for a long time, until it is dropped.
 #[derive(Debug)]
 pub struct ConcurrencyPermit {
-    _permit: OwnedSemaphorePermit,
-    _of_organisation: KeyedPermit<OrgId>,
+    _permit: SharedPermit<OrgId>,
 }
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ pub struct Limits {
     pub concurrent_downloads: usize,
     /// Requests for which the server counts rows at once.
     pub concurrent_counts: usize,
-    /// The time that a request waits for one of the three limits above. It has no setting.
+    /// The time that a request waits for one of the three limits above.
     pub concurrency_wait: Duration,
 }
 

@@ -83,7 +83,8 @@ impl ChangePlan {
             let caller = caller_name(store, access).await?;
             plan.widening.reason = widening_reason(&caller);
             let recipients = store.find_recipients_of_others(access, stored.key).await?;
-            for recipient in recipients {
+            // Ids without an `@` are no addresses.
+            for recipient in recipients.into_iter().filter(|text| text.contains('@')) {
                 if is_user(store, org, &recipient).await? {
                     plan.widening.users.insert(recipient);
                 }

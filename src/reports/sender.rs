@@ -8,7 +8,6 @@
 //! | `queue` | a task for each organisation with due schedules: it creates their runs |
 //! | `attempt`, `conclusion` | a task for each claimed run: an attempt, and how it ended |
 //! | `tasks` | the tasks of the loop, and the rotation of organisations |
-//! | `limit` | the limits on exports and large messages |
 //!
 //! [`Sender::work`] does the same until nothing is due.
 //!
@@ -17,20 +16,20 @@
 //! - Each time of a schedule has one run, and a run one worker, on any number of replicas: see the store's `runs`. Times that
 //!   were missed because no server ran are made up, the oldest first, each with its own run.
 //! - Organisations are independent. Each has one queue task, and a maximum of runs, exports and large messages at the same
-//!   time. Only as many due schedules of an organisation become runs as are sent soon. Runs are claimed in turns.
+//!   time. Two organisations that hang leave one of each for others ([`Shares`]). Only as many due schedules of an organisation
+//!   become runs as are sent soon. Runs are claimed in turns.
 //! - A message is noted as soon as the mail server accepted it. It is sent twice only if the process ends between the two, or
 //!   if the server's answer gets lost. Both messages have the same `Message-ID`.
 //! - Each attempt reads the rights again. An attempt starts no message after [`SenderOptions::rights_valid_for`].
 //! - The claim counts the attempt. So a run that ends its process each time fails like any other.
 //! - Each step has a time limit, and a failure or a panic in a run ends this run's attempt only.
-//! - Memory is bounded. Each of the [`RUNS_AT_ONCE`] runs holds one file of at most the size that may be attached. A message
-//!   is about three times as large as its file, and [`LARGE_AT_ONCE`] large messages are in memory at once.
+//! - Memory is bounded. Each of the [`SenderLimits::runs`] holds one file of at most the size that may be attached. A message
+//!   is about three times as large as its file, and [`SenderLimits::large_messages`] large ones are in memory at once.
 //!
 //! The log and the metrics contain no organisation, address, report or secret.
 
 mod attempt;
 mod conclusion;
-mod limit;
 mod metrics;
 mod queue;
 pub(super) mod resolved_report;
@@ -46,27 +45,35 @@ use futures_util::FutureExt as _;
 use tokio::sync::watch;
 
 use crate::base::clock::Clock;
+use crate::base::shared_limit::{SharedLimit, SharedPermit, Shares};
 use crate::reports::mailer::Mailer;
 use crate::reports::packed_export::Sizes;
 use crate::reports::rights::RecipientRules;
 use crate::store::{Claim, Store, StoreError};
 use attempt::{AttemptEnd, AttemptError};
 use conclusion::MAX_ATTEMPTS;
-use limit::{OrganisationLimit, OrganisationPermit};
 use tasks::{Rest, RunEnded, Tasks};
 
-/// The maximum number of runs that one process works on at the same time.
-pub const RUNS_AT_ONCE: usize = 8;
-/// The maximum number of them that belong to one organisation.
-pub const RUNS_OF_ONE_ORGANISATION: usize = 6;
-/// The maximum number of exports for messages that one process reads from the database at the same time.
-pub const EXPORTS_AT_ONCE: usize = 3;
-/// The maximum number of them that belong to one organisation.
-pub const EXPORTS_OF_ONE_ORGANISATION: usize = 2;
-/// The maximum number of messages with large files that one process sends at the same time.
-pub const LARGE_AT_ONCE: usize = 4;
-/// The maximum number of them that belong to one organisation.
-pub const LARGE_OF_ONE_ORGANISATION: usize = 3;
+/// What one process does at the same time, in total and for one organisation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SenderLimits {
+    /// Runs.
+    pub runs: Shares,
+    /// Exports for messages that are read from the database.
+    pub exports: Shares,
+    /// Messages with large files that are sent.
+    pub large_messages: Shares,
+}
+
+impl Default for SenderLimits {
+    fn default() -> Self {
+        Self {
+            runs: Shares::for_three(8, 6),
+            exports: Shares::for_three(4, 2),
+            large_messages: Shares::for_three(4, 2),
+        }
+    }
+}
 
 /// The settings of the sender.
 #[derive(Debug, Clone)]
@@ -91,6 +98,8 @@ pub struct SenderOptions {
     pub sizes: Sizes,
     /// The rules for recipients.
     pub recipients: RecipientRules,
+    /// The limits on concurrency.
+    pub limits: SenderLimits,
 }
 
 impl Default for SenderOptions {
@@ -106,6 +115,7 @@ impl Default for SenderOptions {
             public_url: "http://127.0.0.1:8080".to_owned(),
             sizes: Sizes::default(),
             recipients: RecipientRules::default(),
+            limits: SenderLimits::default(),
         }
     }
 }
@@ -119,19 +129,23 @@ struct Inner {
     store: Store,
     mailer: Mailer,
     options: SenderOptions,
-    exports: OrganisationLimit,
-    large: OrganisationLimit,
+    /// By the organisation's key.
+    exports: SharedLimit<i64>,
+    /// By the organisation's key.
+    large: SharedLimit<i64>,
 }
 
 impl Sender {
     /// A sender with a store and a mailer. It sends nothing until it is run.
     pub fn new(store: Store, mailer: Mailer, options: SenderOptions) -> Self {
+        // The runs of an organisation are limited, so waiting needs no limit.
+        let limit = |shares| SharedLimit::new(shares, usize::MAX);
         Self(Arc::new(Inner {
+            exports: limit(options.limits.exports),
+            large: limit(options.limits.large_messages),
             store,
             mailer,
             options,
-            exports: OrganisationLimit::new(EXPORTS_AT_ONCE, EXPORTS_OF_ONE_ORGANISATION),
-            large: OrganisationLimit::new(LARGE_AT_ONCE, LARGE_OF_ONE_ORGANISATION),
         }))
     }
 
@@ -143,7 +157,7 @@ impl Sender {
         metrics::describe();
         let (stop, stopping) = watch::channel(false);
         let mut stopped = pin!(stopped);
-        let mut tasks = Tasks::new(Rest::For(self.0.options.poll));
+        let mut tasks = Tasks::new(Rest::For(self.0.options.poll), self.0.options.limits.runs);
         loop {
             let starting = AssertUnwindSafe(self.0.start_due(&mut tasks, &stopping)).catch_unwind();
             let started = tokio::select! {
@@ -179,7 +193,7 @@ impl Sender {
     /// log.
     pub async fn work(&self) -> Result<(), StoreError> {
         let (_stop, stopping) = watch::channel(false);
-        let mut tasks = Tasks::new(Rest::UntilTheEnd);
+        let mut tasks = Tasks::new(Rest::UntilTheEnd, self.0.options.limits.runs);
         loop {
             self.0.start_due(&mut tasks, &stopping).await?;
             if !tasks.wait_for_end().await {
@@ -216,10 +230,7 @@ impl Inner {
     async fn claim_next_run(&self, tasks: &mut Tasks) -> Result<Option<Claim>, StoreError> {
         loop {
             let (now, lease) = (self.clock().now(), self.options.lease);
-            let claim = self
-                .store
-                .claim_run(now, lease, &tasks.rotation.passed_over())
-                .await?;
+            let claim = self.store.claim_run(now, lease, &tasks.passed_over()).await?;
             if claim.is_some() || !tasks.rotation.next_round() {
                 return Ok(claim);
             }
@@ -229,15 +240,15 @@ impl Inner {
     /// Waits for a permit. `None` if the sender is stopped before.
     async fn acquire(
         &self,
-        limit: &OrganisationLimit,
+        limit: &SharedLimit<i64>,
         org: i64,
         stopping: &watch::Receiver<bool>,
-    ) -> Option<OrganisationPermit> {
+    ) -> Option<SharedPermit<i64>> {
         let mut stopping = stopping.clone();
         tokio::select! {
             biased;
             _ = stopping.wait_for(|stop| *stop) => None,
-            permit = limit.acquire(org) => permit,
+            permit = limit.acquire(&org) => permit.ok(),
         }
     }
 

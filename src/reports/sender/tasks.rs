@@ -8,13 +8,15 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio::time::error::Elapsed;
 
-use super::{RUNS_AT_ONCE, RUNS_OF_ONE_ORGANISATION};
+use crate::base::shared_limit::Shares;
 
 /// The maximum number of queue tasks at the same time.
 const QUEUES_AT_ONCE: usize = 8;
 
 /// The tasks of the loop.
 pub(super) struct Tasks {
+    /// How many runs there may be, and how many of one organisation.
+    shares: Shares,
     runs: JoinSet<RunEnded>,
     /// The rotation of the organisations that have runs.
     pub(super) rotation: RunRotation,
@@ -48,8 +50,9 @@ pub(super) struct QueueEnded {
 }
 
 impl Tasks {
-    pub(super) fn new(rest: Rest) -> Self {
+    pub(super) fn new(rest: Rest, shares: Shares) -> Self {
         Self {
+            shares,
             runs: JoinSet::new(),
             rotation: RunRotation::default(),
             queues: JoinSet::new(),
@@ -60,7 +63,12 @@ impl Tasks {
     }
 
     pub(super) fn has_room_for_run(&self) -> bool {
-        self.runs.len() < RUNS_AT_ONCE
+        self.runs.len() < self.shares.all()
+    }
+
+    /// The organisations that may not begin another run now.
+    pub(super) fn passed_over(&self) -> Vec<i64> {
+        self.rotation.passed_over(self.shares, self.runs.len())
     }
 
     pub(super) fn start_run(&mut self, org: i64, run: impl Future<Output = RunEnded> + Send + 'static) {
@@ -166,12 +174,9 @@ impl RunRotation {
         }
     }
 
-    /// The organisations that have the maximum number of runs, or began a run in this round.
-    pub(super) fn passed_over(&self) -> Vec<i64> {
-        let full = self
-            .runs
-            .iter()
-            .filter(|(_, runs)| **runs >= RUNS_OF_ONE_ORGANISATION);
+    /// The organisations that may have no more runs while there are `used` ones, or began a run in this round.
+    fn passed_over(&self, shares: Shares, used: usize) -> Vec<i64> {
+        let full = self.runs.iter().filter(|(_, runs)| !shares.permit(**runs, used));
         let mut passed_over = self.served.clone();
         passed_over.extend(full.map(|(org, _)| *org));
         passed_over.into_iter().collect()
@@ -191,21 +196,38 @@ mod tests {
 
     #[test]
     fn one_organisation_leaves_room_for_others() {
-        const { assert!(RUNS_OF_ONE_ORGANISATION < RUNS_AT_ONCE) };
+        let shares = Shares::for_three(8, 6);
         let mut rotation = RunRotation::default();
-        for _ in 0..RUNS_OF_ONE_ORGANISATION {
-            assert!(rotation.passed_over().is_empty());
+        for used in 0..6 {
+            assert!(rotation.passed_over(shares, used).is_empty());
             rotation.begin(7);
             assert!(rotation.next_round());
         }
-        assert_eq!(rotation.passed_over(), [7]);
+        assert_eq!(rotation.passed_over(shares, 6), [7]);
         assert!(!rotation.next_round(), "no organisation began a run");
         rotation.end(7);
-        assert!(rotation.passed_over().is_empty());
-        for _ in 1..RUNS_OF_ONE_ORGANISATION {
+        assert!(rotation.passed_over(shares, 5).is_empty());
+        for _ in 1..6 {
             rotation.end(7);
         }
         assert!(rotation.runs.is_empty());
+    }
+
+    #[test]
+    fn two_organisations_leave_a_run_for_others() {
+        let shares = Shares::for_three(8, 6);
+        let mut rotation = RunRotation::default();
+        for org in [7, 7, 7, 7, 7, 7, 8] {
+            rotation.begin(org);
+            assert!(rotation.next_round());
+        }
+        let mut passed_over = rotation.passed_over(shares, 7);
+        passed_over.sort_unstable();
+        assert_eq!(
+            passed_over,
+            [7, 8],
+            "the last run is for an organisation without one"
+        );
     }
 
     #[test]
@@ -215,16 +237,17 @@ mod tests {
             rotation.begin(org);
             rotation.end(org);
         }
-        let mut passed_over = rotation.passed_over();
+        let shares = Shares::for_three(8, 6);
+        let mut passed_over = rotation.passed_over(shares, 0);
         passed_over.sort_unstable();
         assert_eq!(passed_over, [7, 8]);
         assert!(rotation.next_round());
-        assert!(rotation.passed_over().is_empty());
+        assert!(rotation.passed_over(shares, 0).is_empty());
     }
 
     #[tokio::test]
     async fn organisation_rests_after_an_idle_queue_task() {
-        let mut tasks = Tasks::new(Rest::UntilTheEnd);
+        let mut tasks = Tasks::new(Rest::UntilTheEnd, Shares::for_three(8, 6));
         for (org, idle) in [(7, true), (8, false)] {
             tasks.start_queue(org, async move { QueueEnded { org, idle } });
             assert_eq!(tasks.queueing.len(), 1);

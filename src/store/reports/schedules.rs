@@ -313,17 +313,26 @@ impl Store {
         let Some(org) = self.organisation_key(access.org()).await? else {
             return Ok(Page::empty());
         };
-        let mut sql = select(org);
-        push_existing(&mut sql, access);
-        filter.push(&mut sql);
-        if let Some(after) = after {
-            sql.push(" AND s.key < ").bind(after);
-        }
-        // Newer schedules have greater keys.
-        sql.push(" ORDER BY s.key DESC LIMIT ").bind(one_more(limit));
+        let sql = page_query(org, access, filter, after, limit);
         let mut page = Page::from_overfetch(self.db().fetch_rows(sql).await?, limit);
         self.add_pending_runs(org, &mut page.items).await?;
         Ok(page)
+    }
+
+    /// The plan of the query for a page of [`Store::list_schedules`].
+    pub async fn explain_schedules(
+        &self,
+        access: &ReportAccess,
+        filter: &ScheduleFilter,
+    ) -> Result<Vec<String>, StoreError> {
+        match self.organisation_key(access.org()).await? {
+            Some(org) => {
+                self.db()
+                    .explain(page_query(org, access, filter, Some(i64::MAX), 50))
+                    .await
+            }
+            None => Ok(Vec::new()),
+        }
     }
 
     /// Adds the oldest pending run of each schedule.
@@ -437,6 +446,24 @@ fn select(org: i64) -> Sql {
         .push(StoredTiming::COLUMNS)
         .push(" FROM schedules s JOIN reports r ON r.org = s.org AND r.key = s.report WHERE s.org = ")
         .bind(org);
+    sql
+}
+
+/// The query for a page of schedules, the newest first: newer ones have greater keys.
+fn page_query(
+    org: i64,
+    access: &ReportAccess,
+    filter: &ScheduleFilter,
+    after: Option<i64>,
+    limit: usize,
+) -> Sql {
+    let mut sql = select(org);
+    push_existing(&mut sql, access);
+    filter.push(&mut sql);
+    if let Some(after) = after {
+        sql.push(" AND s.key < ").bind(after);
+    }
+    sql.push(" ORDER BY s.key DESC LIMIT ").bind(one_more(limit));
     sql
 }
 

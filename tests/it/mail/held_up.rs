@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use rollbook::base::clock::Timestamp;
-use rollbook::reports::sender::{EXPORTS_OF_ONE_ORGANISATION, SenderOptions};
+use rollbook::reports::sender::{SenderLimits, SenderOptions};
 use serde_json::{Value, json};
 use sqlx::Connection as _;
 
@@ -19,6 +19,10 @@ use crate::support::{Database, TestServer, apply, both_databases};
 
 /// Much longer than a test takes.
 const LONG_TIME: Duration = Duration::from_secs(600);
+
+fn exports_of_one_organisation() -> usize {
+    SenderLimits::default().exports.of_one()
+}
 
 /// Waits until the report has `count` deliveries.
 async fn wait_for_deliveries(caller: &Caller, report: &str, count: usize) -> Vec<Value> {
@@ -171,6 +175,45 @@ async fn invalid_schedules_do_not_delay_others(server: &TestServer) {
     assert_eq!(server.database().query_number(&waiting).await, 300, "the invalid schedules remain due");
 }
 
+/// Creates an admin of an organisation, who receives reports.
+async fn create_admin_of(server: &TestServer, organisation: &str) -> Caller {
+    let admin = server.person_of(organisation, json!({"sub": "ann", "role": "admin"}));
+    let body = user("ann").set("email", "ann@example.org").set("role", "admin");
+    admin.put("/v1/users/ann", &body).await.expect(201);
+    admin
+}
+
+#[apply(both_databases)]
+async fn two_hanging_organisations_leave_a_run_for_others(server: &TestServer) {
+    let mails = SmtpServer::start().await;
+    mails.change_behaviour(|behaviour| behaviour.answer = LONG_TIME);
+    let server_with_sender = server.start_sender(smtp_mailer(&mails, LONG_TIME), quick()).await;
+    for organisation in ["alpha", "beta"] {
+        let ann = create_admin_of(&server_with_sender, organisation).await;
+        let report = report(&ann, "Everything", json!({})).await;
+        for _ in 0..8 {
+            let one = schedule(&ann, &report, json!({}), &["ann"]).await;
+            run_now(&ann, &one).await;
+        }
+    }
+    let left = SenderLimits::default().runs.all() - 1;
+    mails.wait_for(left).await;
+    // Enough time for a run that must not begin.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(mails.received().len(), left);
+    mails.change_behaviour(|behaviour| behaviour.answer = Duration::ZERO);
+    let ann = create_admin_of(&server_with_sender, "gamma").await;
+    let report = report(&ann, "Everything", json!({})).await;
+    for run in 1..=3 {
+        let one = schedule(&ann, &report, json!({}), &["ann"]).await;
+        run_now(&ann, &one).await;
+        wait_for_deliveries(&ann, &report, run).await;
+    }
+    assert_eq!(mails.received().len(), left + 3);
+    drop(ann);
+    server_with_sender.stop().await;
+}
+
 /// Copies the only schedule in the database `copies` times, due one second earlier and with other
 /// recipients.
 async fn copy_schedules(server: &TestServer, copies: u32, recipients: &str) {
@@ -193,7 +236,7 @@ async fn copy_schedules(server: &TestServer, copies: u32, recipients: &str) {
 async fn check_waiting_exports(server: &TestServer) {
     let ada = create_ada(server).await;
     let report = report(&ada, "Everything", json!({})).await;
-    for _ in 0..EXPORTS_OF_ONE_ORGANISATION + 1 {
+    for _ in 0..exports_of_one_organisation() + 1 {
         let one = schedule(&ada, &report, json!({}), &["ada"]).await;
         run_now(&ada, &one).await;
     }
@@ -212,7 +255,7 @@ async fn check_waiting_exports(server: &TestServer) {
     worked.expect("the sender succeeds");
     assert_eq!(outbox.take().len(), 1, "only the export that waited succeeds");
     let attempts = server.database().query_number("SELECT sum(attempts)::bigint FROM deliveries").await;
-    assert_eq!(attempts, EXPORTS_OF_ONE_ORGANISATION as i64 + 1);
+    assert_eq!(attempts, exports_of_one_organisation() as i64 + 1);
 }
 
 #[test]

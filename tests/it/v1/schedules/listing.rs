@@ -1,5 +1,8 @@
 //! Tests of `/v1/schedules`: the schedules of all reports, by status.
 
+use rollbook::access::{Person, Principal, ReportAccess, Role};
+use rollbook::base::ids::{OrgId, UserId};
+use rollbook::store::ScheduleFilter;
 use serde_json::{Value, json};
 
 use super::{create_report, create_schedule, set_up};
@@ -123,4 +126,46 @@ async fn administrators_list_what_they_may_open_and_others_their_own(server: &Te
     assert_eq!(listed[0]["suspended_schedules"], json!([of_ada, of_mo]));
     let integration = server.credential("acme", &["activities/read"]).await;
     assert_eq!(suspended(&integration, &shared).await, Vec::<Value>::new());
+}
+
+/// The plan of the list for a user with this role in the directory.
+async fn explain_list(server: &TestServer, user: &str, role: Role, filter: ScheduleFilter) -> Vec<String> {
+    let (org, user) = (OrgId::new("acme").expect("an id"), UserId::new(user).expect("an id"));
+    let person = Principal::from(Person::from_directory(org, user, role));
+    let access = ReportAccess::for_caller(&person).expect("reporting access");
+    server.store.explain_schedules(&access, &filter).await.expect("a plan")
+}
+
+#[apply(both_databases)]
+async fn lists_use_indexes_and_never_sort(server: &TestServer) {
+    set_up(server).await;
+    let ada = server.person("manager", "ada");
+    let report = create_report(&ada, "Ours", "shared", json!({})).await;
+    create_schedule(&ada, &report).await;
+    let database = server.database();
+    let (series, id) = (database.series(5_000), database.random_id());
+    database
+        .execute(&format!(
+            "INSERT INTO schedules (org, key, id, report, maker, frequency, at_minute, time_zone, weekday, \
+             day_of_month, recipients, bom, active, suspended, next_run_at, version, created_at, updated_at) \
+             SELECT s.org, s.key + 1000000 + n, {id}, s.report, CASE WHEN n % 500 = 0 THEN 'mo' ELSE 'rita' END, \
+             s.frequency, s.at_minute, s.time_zone, s.weekday, s.day_of_month, s.recipients, s.bom, n % 250 <> 0, \
+             CASE WHEN n % 250 = 0 THEN 'no rights' END, s.next_run_at, s.version, s.created_at, s.updated_at \
+             FROM schedules s CROSS JOIN ({series}) AS numbers"
+        ))
+        .await;
+    database.execute("ANALYZE").await;
+    let suspended = ScheduleFilter { suspended: true, ..ScheduleFilter::default() };
+    for (user, role, filter, indexes) in [
+        ("root", Role::Admin, suspended, &["schedules_suspended"][..]),
+        ("root", Role::Admin, ScheduleFilter::default(), &["schedules_pkey", "sqlite_autoindex_schedules_1"]),
+        ("mo", Role::Manager, suspended, &["schedules_maker", "schedules_suspended"]),
+        ("mo", Role::Manager, ScheduleFilter::default(), &["schedules_maker"]),
+    ] {
+        let plan = explain_list(server, user, role, filter).await;
+        let uses_index = plan.iter().any(|line| indexes.iter().any(|index| line.contains(index)));
+        assert!(uses_index, "{user} {filter:?}: {plan:#?}");
+        let sorts = plan.iter().any(|line| line.contains("Sort") || line.contains("TEMP B-TREE"));
+        assert!(!sorts, "{user} {filter:?}: {plan:#?}");
+    }
 }
