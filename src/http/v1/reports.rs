@@ -121,6 +121,8 @@ async fn read_report(caller: Caller<ReadReports>, id: web::Path<String>, pairs: 
 
 /// Replace a report. Members that are left out get their defaults. The owner stays.
 ///
+/// The body may be the report as it was read: read-only members are ignored.
+///
 /// A change after which the report can show more rows or columns suspends the schedules that other users made and that
 /// have a recipient outside the directory.
 #[utoipa::path(

@@ -182,6 +182,8 @@ async fn read_schedule(caller: Caller<ManageReports>, id: web::Path<String>, pai
 
 /// Replace a schedule. Members that are left out get their defaults. The maker stays.
 ///
+/// The body may be the schedule as it was read: read-only members are ignored.
+///
 /// If its times change or it is resumed, its next run is at the first time after now. A maker that may not open the report
 /// any more can't leave it active: 404.
 #[utoipa::path(

@@ -90,6 +90,29 @@ async fn administrators_and_the_owner_hand_a_report_over(server: &TestServer) {
 }
 
 #[apply(both_databases)]
+async fn user_with_the_most_reports_gets_no_further_one(server: &TestServer) {
+    let root = set_up(server).await;
+    let (ada, mo) = (server.person("manager", "ada"), server.person("manager", "mo"));
+    report(&mo, "One", json!({})).await;
+    let database = server.database();
+    let (series, id) = (database.series(998), database.random_id());
+    database
+        .execute(&format!(
+            "INSERT INTO reports (org, key, id, owner, name, search, shared, filter, columns, version, created_at, \
+             updated_at) SELECT r.org, r.key + 1000000 + n, {id}, r.owner, r.name, r.search, r.shared, r.filter, \
+             r.columns, r.version, r.created_at, r.updated_at FROM reports r CROSS JOIN ({series}) AS numbers"
+        ))
+        .await;
+    let [first, second] = [report(&ada, "A", json!({})).await, report(&ada, "B", json!({})).await];
+    let first = format!("/v1/reports/{first}");
+    let second = format!("/v1/reports/{second}");
+    root.patch(&first, &json!({"owner": "mo"})).await.expect(200);
+    root.patch(&second, &json!({"owner": "mo", "name": "C"})).await.expect(409);
+    let unchanged = ada.get(&second).await.expect(200).json();
+    assert_eq!((&unchanged["owner"]["id"], &unchanged["name"]), (&json!("ada"), &json!("B")));
+}
+
+#[apply(both_databases)]
 async fn keys_of_the_former_owner_open_nothing(server: &TestServer) {
     let root = set_up(server).await;
     let ada = server.person("manager", "ada");
