@@ -6,7 +6,7 @@
 
 use crate::catalogue::{ContentFormat, LearningType, from_activity_type};
 use crate::record::object::INTERACTION_TYPE;
-use crate::record::{Activity, Context, Object, Statement};
+use crate::record::{Activity, Context, Definition, Object, Statement};
 
 use super::action::{Action, VerbTable};
 
@@ -118,13 +118,26 @@ pub fn find_content_candidates<'s>(
 /// The title of a content by its definition. The title of a question is its prompt. A blank text is no title.
 pub fn title_of(activity: &Activity) -> Option<String> {
     let definition = activity.definition.as_ref()?;
-    let name = definition.name.pick_english_first();
-    if kind_of(activity) != Kind::Part(QUESTION) {
-        return name.map(str::to_owned);
+    if kind_of(activity) == Kind::Part(QUESTION) {
+        return prompt_of(definition, MAX_PROMPT_TITLE);
     }
-    let prompt = definition.description.pick_english_first();
-    let text = |text: &str| to_line(text, MAX_PROMPT_TITLE);
-    prompt.and_then(text).or_else(|| name.and_then(text))
+    definition.name.pick_english_first().map(str::to_owned)
+}
+
+/// The prompt of a question as one line: its description, else its name. A name that ends with a question mark is the
+/// prompt too, if the description does not.
+fn prompt_of(definition: &Definition, limit: usize) -> Option<String> {
+    let line = |text: Option<&str>| to_line(text?, limit);
+    let name = line(definition.name.pick_english_first());
+    let description = line(definition.description.pick_english_first());
+    let asks = |text: &Option<String>| {
+        let text = text.as_deref();
+        text.is_some_and(|text| text.ends_with(['?', '\u{37e}', '\u{61f}', '\u{ff1f}']))
+    };
+    if asks(&name) && !asks(&description) {
+        return name;
+    }
+    description.or(name)
 }
 
 /// The words for the part of a content that a statement is about, such as `"What is a hazard?"`, `question 3` or `a
@@ -146,12 +159,13 @@ pub fn name_part(statement: &Statement) -> Option<String> {
     let Some(definition) = &object.definition else {
         return Some(words.to_owned());
     };
-    let text = |text: &str| to_line(text, MAX_PART_TITLE);
-    let name = definition.name.pick_english_first().and_then(text);
-    let description = definition.description.pick_english_first().and_then(text);
+    let line = |text: &str| to_line(text, MAX_PART_TITLE);
     let title = match words {
-        QUESTION => description.or(name),
-        _ => name.or(description),
+        QUESTION => prompt_of(definition, MAX_PART_TITLE),
+        _ => {
+            let name = definition.name.pick_english_first().and_then(line);
+            name.or_else(|| definition.description.pick_english_first().and_then(line))
+        }
     };
     Some(match title {
         Some(title) => {

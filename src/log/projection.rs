@@ -1,8 +1,9 @@
 //! The projection of records to activities (docs/specification.md#from-record-to-activity).
 //!
 //! [`project`] depends on the record and on its content ([`ContentFacts`]), but not on other records, so the order of
-//! arrival does not matter. Two rules depend on other records and are applied by the store: `visited`
-//! (docs/specification.md#sessions-and-visits) and voiding (docs/specification.md#voiding).
+//! arrival does not matter. Three rules depend on other records and are applied by the store: `visited`
+//! (docs/specification.md#sessions-and-visits), voiding (docs/specification.md#voiding), and which of several Activities
+//! is the content ([`placement`](super::placement)).
 
 use std::fmt;
 

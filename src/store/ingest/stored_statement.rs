@@ -103,6 +103,12 @@ impl Platform<'_> {
         if !record.envelope.defines {
             return None;
         }
+        // Most records are about their content itself.
+        if let Object::Activity(object) = &record.statement.object
+            && object.id == activity.id
+        {
+            return read(object);
+        }
         let candidates = self.content_candidates(&record.statement);
         candidates
             .into_iter()
