@@ -172,6 +172,10 @@ const LABELS: &[(&str, &str)] = &[
         "Subscribed to",
     ),
     (
+        "https://xapi.edlm/profiles/edlm-lms/concepts/verbs/uncompleted",
+        "Undid the completion of",
+    ),
+    (
         "https://xapi.edlm/profiles/edlm-lms/concepts/verbs/unlocked",
         "Unlocked",
     ),

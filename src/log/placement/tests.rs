@@ -198,7 +198,15 @@ fn part_is_named_by_its_prompt_else_by_its_name_else_by_its_kind() {
     let hazard = json!({"en": "What is a hazard?"});
     assert_eq!(question(hazard.clone(), json!({})), "\"What is a hazard?\"");
     assert_eq!(
-        question(json!({"en": "Question 3"}), hazard),
+        question(json!({"en": "Question 3"}), hazard.clone()),
+        "\"What is a hazard?\""
+    );
+    assert_eq!(
+        question(hazard.clone(), json!({"en": "Choose one."})),
+        "\"What is a hazard?\""
+    );
+    assert_eq!(
+        question(json!({"en": "True or false?"}), hazard),
         "\"What is a hazard?\""
     );
     assert_eq!(
