@@ -247,6 +247,10 @@ impl Comparison<'_> {
                 format!("{cell} is {found_value}, not {expected_value}, in\n{activity}\nof\n{row:#?}")
             })?;
         }
+        let names_part = activity["description"].as_str().is_some_and(|text| text.contains(" a question in "));
+        check(names_part == row.record.is_about_part(), || {
+            format!("the sentence is wrong in\n{activity}\nof\n{row:#?}")
+        })?;
         let close = expected_value
             .zip(percent)
             .is_none_or(|(expected_value, found_value)| (expected_value - found_value).abs() < 0.000_001);
