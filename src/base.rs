@@ -22,7 +22,7 @@ pub mod timestamp;
 pub use clock::{Clock, Timestamp};
 pub use fault::{Fault, Place};
 pub use fingerprint::Fingerprint;
-pub use fold::fold;
+pub use fold::{distinct_folded, fold, fold_if_different};
 pub use form::Form;
 pub use list::{ListCursor, Page, folded_words};
 pub use merge_patch::merge_patch;

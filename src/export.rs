@@ -6,6 +6,7 @@
 //! | file | content |
 //! | --- | --- |
 //! | [`columns`] | the columns of the CSV, as a table |
+//! | `headings` | the headings of custom fields, which are unique |
 //! | [`cell`] | writing and escaping one cell |
 //! | [`mod@csv`] | lines of CSV; the cells of a person, a content and a verb are rendered once and then copied |
 //! | [`mod@ndjson`] | lines of NDJSON |
@@ -20,6 +21,7 @@
 pub mod cell;
 pub mod columns;
 pub mod csv;
+mod headings;
 pub mod ndjson;
 pub mod progress;
 

@@ -44,5 +44,5 @@ pub use row::{
 pub use short_form::{
     ActionOrVerb, ContentName, ContentRef, Resolved, ResolvedContent, ShortForm, ShortFormRules, UserRef,
 };
-pub use subject::{PersonRef, person_of};
+pub use subject::{GroupMembers, PersonRef, person_of};
 pub use time_text::time_text;

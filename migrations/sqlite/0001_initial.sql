@@ -79,6 +79,7 @@ CREATE TABLE groups (
 );
 CREATE UNIQUE INDEX groups_id ON groups (org, id);
 
+-- `location_folded` is the SHA-256 of the folded location.
 CREATE TABLE users (
     org INTEGER NOT NULL,
     key INTEGER NOT NULL,
@@ -90,6 +91,7 @@ CREATE TABLE users (
     job_title TEXT,
     language TEXT,
     location TEXT,
+    location_folded BLOB,
     joined_on TEXT,
     manager INTEGER,
     primary_team INTEGER,
@@ -102,7 +104,7 @@ CREATE TABLE users (
 CREATE UNIQUE INDEX users_id ON users (org, id);
 CREATE INDEX users_manager ON users (org, manager);
 CREATE INDEX users_primary_team ON users (org, primary_team);
-CREATE INDEX users_location ON users (org, location);
+CREATE INDEX users_location ON users (org, location_folded);
 
 CREATE TABLE memberships (
     org INTEGER NOT NULL,
@@ -120,19 +122,21 @@ CREATE TABLE group_members (
 ) WITHOUT ROWID;
 CREATE INDEX group_members_user ON group_members (org, user_key);
 
--- The organisation's custom fields of its users, one row for each value: for `custom[<field>]`.
+-- The organisation's custom fields of its users, one row for each value: for `custom[<field>]`,
+-- which compares `folded`, the SHA-256 of the folded value.
 CREATE TABLE user_fields (
     org INTEGER NOT NULL,
     field TEXT NOT NULL,
     user_key INTEGER NOT NULL,
     value TEXT NOT NULL,
+    folded BLOB NOT NULL,
     PRIMARY KEY (org, field, user_key)
 ) WITHOUT ROWID;
 CREATE INDEX user_fields_user ON user_fields (org, user_key);
 
 -- One row for each identifier. A record is about a person. A user owns any number of persons.
 --   kind         0 for a group without identifier, otherwise the kind of the identifier
---   value        the identifier as JSON
+--   value        the identifier as JSON; of a group without identifier, its members as far as its name shows them
 --   name         the name in the record that happened last, with the record's time and id
 --   tracked      whether `named_at` and `named_by` are exact, because records gave several names
 --   deactivated  whether the owner is deactivated
@@ -182,6 +186,7 @@ CREATE TABLE contents (
     tags TEXT NOT NULL,
     cpd_labels TEXT NOT NULL,
     source TEXT,
+    source_folded TEXT,
     url TEXT,
     archived_at INTEGER,
     demands TEXT NOT NULL,
@@ -206,13 +211,14 @@ CREATE TABLE rebuilt_definitions (
     PRIMARY KEY (org, content)
 );
 
--- Tags (kind 1) and CPD labels (kind 2), one row for each value: for the filters of the log.
+-- Tags (kind 1) and CPD labels (kind 2) for the filters, one row for each folded text.
+--   folded  the SHA-256 of the folded text; an index entry has a maximum size, and folding can lengthen a text
 CREATE TABLE content_terms (
     org INTEGER NOT NULL,
     kind INTEGER NOT NULL,
-    value TEXT NOT NULL,
+    folded BLOB NOT NULL,
     content INTEGER NOT NULL,
-    PRIMARY KEY (org, kind, value, content)
+    PRIMARY KEY (org, kind, folded, content)
 ) WITHOUT ROWID;
 CREATE INDEX content_terms_content ON content_terms (org, content);
 
@@ -318,6 +324,8 @@ CREATE INDEX reference_mentions_seq ON reference_mentions (org, seq);
 --   part    the words for the part of the content that the record is about, such as a question
 --   latest  whether the row is the newest completion of its person and content. The log decides between
 --           the persons of one user when it is read, so a claimed identifier changes no row.
+--   device_type_folded, source_folded
+--           the folded texts where they differ
 CREATE TABLE activities (
     org INTEGER NOT NULL,
     seq INTEGER NOT NULL,
@@ -352,6 +360,8 @@ CREATE TABLE activities (
     recorded_by TEXT,
     comment TEXT,
     source TEXT,
+    device_type_folded TEXT,
+    source_folded TEXT,
     PRIMARY KEY (org, seq)
 ) WITHOUT ROWID;
 CREATE INDEX activities_time ON activities (org, happened_at, seq);

@@ -1,9 +1,12 @@
 //! Writing and escaping one cell of a CSV line.
 //!
-//! Text from clients (names, titles, tags, headings of custom fields) is written by [`Cell::text`]. It is escaped if a
+//! Text from clients (names, titles, tags, headings of custom fields) is written by [`Cell::text`]. It is escaped where a
 //! spreadsheet would run it as a formula, and then quoted as RFC 4180 requires. Values that Rollbook formats itself
 //! (times, numbers, ids, labels) are written unchanged: they need no quotes and are never formulas. For example, a score
 //! of `-5%` remains a number, but a job title `-5`, which a spreadsheet would calculate, becomes the text `'-5`.
+//!
+//! A spreadsheet that is told to split at semicolons or tabs ignores the quotes of this file and begins cells inside a
+//! text. So a text is escaped at each place where any separator could begin a cell, see [`escape_positions`].
 //!
 //! All functions append to a buffer that is reused. They do not allocate memory for each row.
 
@@ -32,28 +35,34 @@ impl<'a> Cell<'a> {
 
     /// Writes text from a client. It is escaped and quoted if necessary.
     pub fn text(&mut self, text: &str) {
-        let prefix = if !self.raw && begins_formula(text) {
-            "'"
-        } else {
-            ""
-        };
-        if !text
+        let needs_quotes = text
             .bytes()
-            .any(|byte| matches!(byte, b',' | b'"' | b'\r' | b'\n'))
-        {
-            self.out.extend_from_slice(prefix.as_bytes());
-            self.out.extend_from_slice(text.as_bytes());
-            return;
+            .any(|byte| matches!(byte, b',' | b'"' | b'\r' | b'\n'));
+        if needs_quotes {
+            self.out.push(b'"');
         }
-        self.out.push(b'"');
-        self.out.extend_from_slice(prefix.as_bytes());
-        for (index, part) in text.split('"').enumerate() {
+        let mut written = 0;
+        if !self.raw {
+            for position in escape_positions(text) {
+                self.part(&text[written..position]);
+                self.out.push(b'\'');
+                written = position;
+            }
+        }
+        self.part(&text[written..]);
+        if needs_quotes {
+            self.out.push(b'"');
+        }
+    }
+
+    /// Writes a part of a text, with its quotation marks doubled.
+    fn part(&mut self, part: &str) {
+        for (index, piece) in part.split('"').enumerate() {
             if index > 0 {
                 self.out.extend_from_slice(b"\"\"");
             }
-            self.out.extend_from_slice(part.as_bytes());
+            self.out.extend_from_slice(piece.as_bytes());
         }
-        self.out.push(b'"');
     }
 
     /// Writes text from a client, or an empty cell.
@@ -96,6 +105,13 @@ impl<'a> Cell<'a> {
         }
     }
 
+    /// Writes a percentage as a plain number, or an empty cell.
+    pub fn percent_number(&mut self, percent: Option<Percent>) {
+        if let Some(percent) = percent {
+            let _ = write!(self.out, "{percent}"); // writing to a vector cannot fail
+        }
+    }
+
     /// Writes a percentage with a percent sign, or an empty cell.
     pub fn percent(&mut self, percent: Option<Percent>) {
         if let Some(percent) = percent {
@@ -113,12 +129,49 @@ impl<'a> Cell<'a> {
     }
 }
 
-/// Whether a spreadsheet would run a cell with this text as a formula.
+/// The byte positions at which an apostrophe is inserted, so that no spreadsheet runs the text as a formula.
 ///
-/// This is the case if the text begins with `=`, `+`, `-`, `@`, one of their full-width forms, a tab, a carriage return
-/// or a line feed (OWASP, "CSV Injection").
-pub fn begins_formula(text: &str) -> bool {
-    text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'])
+/// A formula begins with a [sign](is_formula_sign) at the start of a cell. A cell can start at the start of the text, and
+/// after each character that [separates cells](separates_cells) in any spreadsheet. White space and invisible characters
+/// before the sign do not help, because spreadsheets can drop them. A text that begins with a tab or a line break gets an
+/// apostrophe at its start as well (OWASP, "CSV Injection").
+///
+/// The original text can be restored. First, if a tab or a line break follows the apostrophes at the start, one of them is
+/// removed. Then one apostrophe is removed directly before each sign that has one there: an apostrophe separates cells,
+/// so such a sign was escaped.
+pub fn escape_positions(text: &str) -> impl Iterator<Item = usize> {
+    let first = text.trim_start_matches('\'').starts_with(['\t', '\r', '\n']);
+    let mut starts_cell = true;
+    let signs = text.char_indices().filter_map(move |(position, character)| {
+        let is_formula = starts_cell && is_formula_sign(character);
+        starts_cell = separates_cells(character) || (starts_cell && is_skipped(character));
+        is_formula.then_some(position)
+    });
+    first.then_some(0).into_iter().chain(signs)
+}
+
+/// Whether a cell that begins with this character can be a formula: `=`, `+`, `-`, `@`, and their full-width and small
+/// forms, which spreadsheets with East Asian languages convert.
+fn is_formula_sign(character: char) -> bool {
+    matches!(
+        character,
+        '=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠' | '﹦' | '﹢' | '﹣' | '﹫'
+    )
+}
+
+/// Whether a spreadsheet can begin a cell after this character: a separator, a quotation mark, a line break, or another
+/// control character.
+fn separates_cells(character: char) -> bool {
+    matches!(character, ',' | ';' | '|' | '"' | '\'' | '\u{2028}' | '\u{2029}') || character.is_control()
+}
+
+/// Whether a spreadsheet can drop this character at the start of a cell: white space, and characters without width.
+fn is_skipped(character: char) -> bool {
+    character.is_whitespace()
+        || matches!(
+            character,
+            '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}'
+        )
 }
 
 const MICROS_PER_DAY: i64 = 86_400_000_000;
@@ -204,15 +257,38 @@ mod tests {
             assert_eq!(text(formula, false), format!("'{formula}"));
             assert_eq!(text(formula, true), formula);
         }
-        assert_eq!(text("\r=1", false), "\"'\r=1\"");
-        assert_eq!(text("\n=1", false), "\"'\n=1\"");
+        assert_eq!(text("\r=1", false), "\"'\r'=1\"");
+        assert_eq!(text("\n=1", false), "\"'\n'=1\"");
         assert_eq!(
             text("=cmd|' /C calc'!A0,\"x\"", false),
             "\"'=cmd|' /C calc'!A0,\"\"x\"\"\""
         );
-        for harmless in ["", "a=1", "1-5", "x@y", "'=1", " -", "Ünï", "—", "−5"] {
+        for harmless in ["", "a=1", "1-5", "x@y", "Ünï", "—", "−5", "a; b - c"] {
             assert_eq!(text(harmless, false), harmless);
         }
+    }
+
+    #[test]
+    fn formulas_inside_a_text_are_escaped() {
+        for (original, escaped) in [
+            ("Safety;=1+1", "Safety;'=1+1"),
+            ("Safety\t=1+1", "Safety\t'=1+1"),
+            ("Safety,=1+1", "\"Safety,'=1+1\""),
+            ("Safety\n=1+1", "\"Safety\n'=1+1\""),
+            ("Safety\r\n+1", "\"Safety\r\n'+1\""),
+            ("say \"=1\"", "\"say \"\"'=1\"\"\""),
+            ("a; \u{a0}-1; @b", "a; \u{a0}'-1; '@b"),
+            ("a;;=1", "a;;'=1"),
+            ("a|=1", "a|'=1"),
+            (" =1", " '=1"),
+            ("\u{feff}=1", "\u{feff}'=1"),
+            ("'=1", "''=1"),
+            ("=-1;-=1", "'=-1;'-=1"),
+            ("a;﹦1", "a;'﹦1"),
+        ] {
+            assert_eq!(text(original, false), escaped);
+        }
+        assert_eq!(text("Safety;=1+1", true), "Safety;=1+1");
     }
 
     #[test]
@@ -238,7 +314,7 @@ mod tests {
         assert_eq!(list(&[]), "");
         assert_eq!(list(&["safety"]), "safety");
         assert_eq!(list(&["safety", "fire"]), "safety; fire");
-        assert_eq!(list(&["=a", "b,c"]), "\"'=a; b,c\"");
+        assert_eq!(list(&["=a", "-b,c"]), "\"'=a; '-b,c\"");
     }
 
     #[test]
@@ -297,16 +373,36 @@ mod tests {
             prop_assert_eq!(record.iter().collect::<Vec<_>>(), cells);
         }
 
-        /// Escaped text is never a formula, and it is the original text after the apostrophe.
+        /// No cell is a formula, whatever the separator and whether the reader knows quotes. The documented way back
+        /// gives the original text.
         #[test]
-        fn escaped_text_is_the_original_text_after_an_apostrophe(original in "[=+@\t\r\n＝-]?[ab=, \"']{0,5}") {
+        fn escaped_text_has_no_formula_and_can_be_restored(original in "[=+@\t\r\n＝'\",;| ab-]{0,8}") {
             let line = text(&original, false);
             let file = format!("x,{line}\r\n");
             let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(file.as_bytes());
             let cell = reader.records().next().unwrap().unwrap()[1].to_owned();
-            prop_assert!(!begins_formula(&cell));
-            let unescaped = if begins_formula(&original) { cell.strip_prefix('\'').unwrap() } else { &cell };
-            prop_assert_eq!(unescaped, original);
+            for part in line.split([',', ';', '\t', '\r', '\n', '"', '|']).chain([cell.as_str()]) {
+                let begins_formula = part.trim_start().starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠']);
+                prop_assert!(!begins_formula, "{part} in {line}");
+            }
+            prop_assert_eq!(restore(&cell), original);
         }
+    }
+
+    /// The way back as the specification describes it.
+    fn restore(cell: &str) -> String {
+        let rest = cell.strip_prefix('\'');
+        let cell = match rest {
+            Some(rest) if rest.trim_start_matches('\'').starts_with(['\t', '\r', '\n']) => rest,
+            _ => cell,
+        };
+        let mut restored = String::new();
+        for character in cell.chars() {
+            if "=+-@＝＋－＠".contains(character) && restored.ends_with('\'') {
+                restored.pop();
+            }
+            restored.push(character);
+        }
+        restored
     }
 }

@@ -11,7 +11,9 @@
 //!
 //! | case | cells |
 //! | --- | --- |
-//! | a person without a user | `First name` is the name in the record, and the e-mail address is shown; nothing else is known |
+//! | a person without a user | `First name` is the [display name](PersonDetails::display_name); the e-mail address and the identifier are shown; nothing else is known |
+//! | a user without names | `First name` is the display name, which is the id |
+//! | an archived content | `Title` ends with ` (Archived)`, as in the log |
 //! | an unregistered content | the values of the latest definition |
 //! | an action that is `other` | the display of the verb |
 //!
@@ -22,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::access::Role;
-use crate::log::description::label;
+use crate::log::description::{display_title, label};
 use crate::log::{Action, ContentDetails, PersonDetails, Row, UserDetails, VerbDetails, time_text};
 use crate::record::Identifier;
 use crate::store::{BriefRow, Detail};
@@ -190,6 +192,13 @@ pub const COLUMNS: &[Column] = &[
     column("CPD labels", Full, Content(cpd_labels)),
     column("Certificate name", Full, WholeRow(certificate_name)),
     column("Registration", Full, WholeRow(registration)),
+    column("Identifier", Full, Person(identifier)),
+    column("Manager ID", Full, Person(manager_id)),
+    column("Team IDs", Full, Person(team_ids)),
+    column("Archived", Full, Content(archived)),
+    column("Score", Full, Brief(score_number)),
+    column("Time limit exceeded", Full, WholeRow(time_limit_exceeded)),
+    column("Stored at", Full, WholeRow(stored_at)),
 ];
 
 /// The columns of a set in the order of the file, without the custom fields.
@@ -218,10 +227,11 @@ fn user_text(person: &PersonDetails, field: impl FnOnce(&UserDetails) -> &Option
     person.user.as_ref().and_then(|user| field(user).as_ref())
 }
 
+/// Writes the first name. Without both names, it is the display name, so that each row names its person.
 fn first_name(person: &PersonDetails, cell: &mut Cell<'_>) {
     match &person.user {
-        Some(user) => cell.optional_text(user.first_name.as_ref()),
-        None => cell.optional_text(person.name.as_ref()),
+        Some(user) if user.full_name().is_some() => cell.optional_text(user.first_name.as_ref()),
+        _ => cell.text(&person.display_name()),
     }
 }
 
@@ -263,6 +273,23 @@ fn user_id(person: &PersonDetails, cell: &mut Cell<'_>) {
     cell.optional_text(person.user.as_ref().map(|user| &user.id));
 }
 
+/// Writes the identifier of a person without a user, as an xAPI agent.
+fn identifier(person: &PersonDetails, cell: &mut Cell<'_>) {
+    if let Some(agent) = person.unclaimed_identifier() {
+        cell.text(&agent.to_json());
+    }
+}
+
+fn manager_id(person: &PersonDetails, cell: &mut Cell<'_>) {
+    cell.optional_text(person.user.as_ref().and_then(|user| user.manager.as_ref()));
+}
+
+fn team_ids(person: &PersonDetails, cell: &mut Cell<'_>) {
+    if let Some(user) = &person.user {
+        cell.list(&user.team_ids);
+    }
+}
+
 /// Writes the label of the action. An action that is `other` has no label.
 fn action(row: BriefRow<'_>, cell: &mut Cell<'_>) -> bool {
     let action = row.action();
@@ -281,8 +308,16 @@ fn verb(verb: &VerbDetails, cell: &mut Cell<'_>) {
     cell.text(&verb.iri);
 }
 
+/// Writes the title. The title of an archived content says so, as in the log.
 fn title(content: &ContentDetails, cell: &mut Cell<'_>) {
-    cell.optional_text(content.title.as_ref());
+    match content.archived_at {
+        Some(_) => cell.text(&display_title(content)),
+        None => cell.optional_text(content.title.as_ref()),
+    }
+}
+
+fn archived(content: &ContentDetails, cell: &mut Cell<'_>) {
+    cell.yes_or_no(content.archived_at.is_some());
 }
 
 fn unique_id(content: &ContentDetails, cell: &mut Cell<'_>) {
@@ -329,6 +364,10 @@ fn score(row: BriefRow<'_>, cell: &mut Cell<'_>) {
     cell.percent(row.percent());
 }
 
+fn score_number(row: BriefRow<'_>, cell: &mut Cell<'_>) {
+    cell.percent_number(row.percent());
+}
+
 fn seconds(row: BriefRow<'_>, cell: &mut Cell<'_>) {
     cell.number(row.seconds());
 }
@@ -351,6 +390,16 @@ fn origin(row: &Row, cell: &mut Cell<'_>) {
 
 fn recorded_by(row: &Row, cell: &mut Cell<'_>) {
     cell.optional_text(row.projected.recorded_by.as_ref());
+}
+
+fn stored_at(row: &Row, cell: &mut Cell<'_>) {
+    cell.time(Some(row.stored_at));
+}
+
+fn time_limit_exceeded(row: &Row, cell: &mut Cell<'_>) {
+    if let Some(exceeded) = row.projected.time_limit_exceeded() {
+        cell.yes_or_no(exceeded);
+    }
 }
 
 fn result(row: BriefRow<'_>, cell: &mut Cell<'_>) {
@@ -428,7 +477,7 @@ mod tests {
         "Certificate expires at",
     ];
 
-    const FULL: [&str; 10] = [
+    const FULL: [&str; 17] = [
         "Activity ID",
         "User ID",
         "Verb",
@@ -439,6 +488,13 @@ mod tests {
         "CPD labels",
         "Certificate name",
         "Registration",
+        "Identifier",
+        "Manager ID",
+        "Team IDs",
+        "Archived",
+        "Score",
+        "Time limit exceeded",
+        "Stored at",
     ];
 
     #[test]

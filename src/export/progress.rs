@@ -11,6 +11,7 @@ use crate::store::PersonStatus;
 use super::cell::Cell;
 use super::columns::{self, COLUMNS, Column, FromPerson, Source};
 use super::csv::{BOM, LINE_END};
+use super::headings::CustomField;
 use super::{ExportError, WriteLines};
 
 /// The options of the CSV.
@@ -47,6 +48,11 @@ const STATUS_COLUMNS: &[(&str, FromStatus)] = &[
 /// The heading of the column with the user's id. It follows the columns of the status.
 const USER_ID: &str = "User ID";
 
+/// The headings of the columns that only this file has.
+pub(super) fn fixed_headings() -> impl Iterator<Item = &'static str> {
+    STATUS_COLUMNS.iter().map(|(heading, _)| *heading)
+}
+
 /// A field of the certificate, if the person has one.
 fn certificate<'s, T>(
     status: &'s ProgressStatus,
@@ -58,7 +64,7 @@ fn certificate<'s, T>(
 /// Writes the progress of people as lines of CSV.
 pub struct Lines {
     options: ProgressOptions,
-    fields: Vec<String>,
+    fields: Vec<CustomField>,
     /// The first columns of the log's CSV, which are the columns of the person.
     person_columns: Vec<(&'static str, FromPerson)>,
     content_headings: Vec<&'static str>,
@@ -89,7 +95,7 @@ impl Lines {
         let user_id = COLUMNS.iter().find(|column| column.heading == USER_ID);
         Self {
             options,
-            fields,
+            fields: CustomField::from_names(fields),
             person_columns: COLUMNS.iter().map_while(from_person).collect(),
             content_headings,
             content_cells: cells,
@@ -104,7 +110,7 @@ impl Lines {
             .chain(self.content_headings.iter().copied())
             .chain(STATUS_COLUMNS.iter().map(|(heading, _)| *heading))
             .chain(self.user_id.map(|_| USER_ID))
-            .chain(self.fields.iter().map(String::as_str))
+            .chain(self.fields.iter().map(|field| field.heading.as_str()))
     }
 
     fn write_person(&self, person: &PersonDetails, status: &ProgressStatus, out: &mut Vec<u8>) {
@@ -124,7 +130,7 @@ impl Lines {
         }
         for field in &self.fields {
             out.push(b',');
-            columns::write_custom_field(person, field, &mut Cell::new(out, raw));
+            columns::write_custom_field(person, &field.name, &mut Cell::new(out, raw));
         }
         out.extend_from_slice(LINE_END);
     }

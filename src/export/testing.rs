@@ -61,7 +61,7 @@ pub(super) fn row() -> Row {
             },
             response: None,
             seconds: Some(3_900),
-            time_limit: None,
+            time_limit: Some(3_600),
             expired_at: Some(AT),
             certificate: Some(Certificate {
                 name: Some("Fire, warden".to_owned()),
@@ -90,9 +90,11 @@ pub(super) fn person() -> PersonDetails {
         language: text("en"),
         location: text("Leeds"),
         joined_on: text("2021-04-01"),
+        manager: Some(UserId::new("ada").unwrap()),
         manager_name: text("Ada Obi"),
         primary_team: text("Sales"),
         secondary_teams: vec!["North".to_owned(), "Safety".to_owned()],
+        team_ids: ["sales", "north", "safety"].map(str::to_owned).to_vec(),
         active: false,
         deactivated_at: Some(AT),
         custom: vec![
@@ -106,6 +108,7 @@ pub(super) fn person() -> PersonDetails {
         user: Some(user),
         name: None,
         identifier: None,
+        group: None,
     }
 }
 

@@ -9,7 +9,8 @@ use uuid::Uuid;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{ContentId, StatementId, UserId};
 use crate::catalogue::{ContentFormat, LearningType};
-use crate::record::{self, Origin};
+use crate::directory::identity::AgentShape;
+use crate::record::{self, Identifier, Origin};
 
 use super::action::Action;
 use super::description::{Description, DescriptionPart, label};
@@ -94,15 +95,20 @@ pub struct ActivityUser {
     /// Last name.
     #[schema(required)]
     pub last_name: Option<String>,
-    /// Full name; for an actor that no user claims, the name in the record.
-    #[schema(required)]
-    pub name: Option<String>,
+    /// Full name, else the id. For an actor that no user claims: the name in the records, else the account name, the
+    /// e-mail address, the OpenID or the first digits of the hash; for a group without all of these, its members.
+    #[schema(example = "Ada Obi")]
+    pub name: String,
     /// E-mail address.
     #[schema(required)]
     pub email: Option<String>,
     /// Whether the user is active; null for an actor that no user claims.
     #[schema(required)]
     pub active: Option<bool>,
+    /// The identifier of an actor that no user claims, as an xAPI agent; null for a user, and for a group without an
+    /// identifier.
+    #[schema(required, value_type = Option<AgentShape>)]
+    pub identifier: Option<Identifier>,
 }
 
 /// The action of an activity.
@@ -365,6 +371,7 @@ impl ActivityUser {
             name: person.display_name(),
             email: user.map_or_else(email_of_actor, |user| user.email.clone()),
             active: user.map(|user| user.active),
+            identifier: person.unclaimed_identifier().cloned(),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! [`FacetCounter`] counts rows by the keys of the store. The store then finds labels for the keys, and [`FacetValues`]
 //! orders the values of each facet.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 
@@ -12,6 +13,7 @@ use uuid::Uuid;
 
 use crate::access::AskedScope;
 use crate::base::clock::Timestamp;
+use crate::base::fold;
 use crate::record::Origin;
 
 use super::action::Action;
@@ -314,6 +316,35 @@ impl FacetValues {
         }
     }
 
+    /// The facet of a filter that compares folded texts. Texts that [fold](fold()) to the same are one value, with the
+    /// spelling that most rows have.
+    pub fn into_text_facet(self, name: impl Into<String>) -> Facet {
+        // The most frequent spelling and its rows, and the rows of all spellings.
+        let mut merged: HashMap<String, (String, u64, u64)> = HashMap::new();
+        for (text, (_, count)) in self.values {
+            match merged.entry(fold(&text)) {
+                Entry::Vacant(new) => {
+                    new.insert((text, count, count));
+                }
+                Entry::Occupied(mut known) => {
+                    let (spelling, most, total) = known.get_mut();
+                    *total += count;
+                    if count > *most {
+                        (*spelling, *most) = (text, count);
+                    }
+                }
+            }
+        }
+        let mut values = Self {
+            is_truncated: self.is_truncated,
+            ..Self::default()
+        };
+        for (spelling, _, total) in merged.into_values() {
+            values.add(&spelling, &spelling, total);
+        }
+        values.into_facet(name)
+    }
+
     /// The facet: the most frequent values first, then in the order of the values.
     pub fn into_facet(self, name: impl Into<String>) -> Facet {
         let mut values: Vec<FacetValue> = self
@@ -455,6 +486,27 @@ mod tests {
             "the most frequent value is never dropped"
         );
         assert_eq!(facet.values.last().map(|value| &*value.value), Some("0998"));
+    }
+
+    #[test]
+    fn texts_that_fold_to_the_same_are_one_value() {
+        let mut values = FacetValues::default();
+        for (text, count) in [
+            ("Jose", 1),
+            ("José", 3),
+            ("Jose\u{301}", 2),
+            ("Ana", 5),
+            ("ana", 5),
+        ] {
+            values.add(text, text, count);
+        }
+        let facet = values.into_text_facet("tag");
+        let counts: Vec<(&str, &str, u64)> = facet
+            .values
+            .iter()
+            .map(|value| (value.value.as_str(), value.label.as_str(), value.count))
+            .collect();
+        assert_eq!(counts, [("Ana", "Ana", 10), ("José", "José", 6)]);
     }
 
     #[test]

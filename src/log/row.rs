@@ -10,6 +10,7 @@ use crate::catalogue::{ContentFormat, LearningType};
 use crate::record::Identifier;
 
 use super::projection::Projected;
+use super::subject::GroupMembers;
 
 /// The store's key of a person, which is one actor of the records. A user can have several persons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,15 +55,31 @@ pub struct PersonDetails {
     pub name: Option<String>,
     /// The identifier of the actor; `None` for an anonymous group.
     pub identifier: Option<Identifier>,
+    /// The members of the actor, if it is an anonymous group.
+    pub group: Option<GroupMembers>,
 }
 
 impl PersonDetails {
-    /// The name to display: the full name of the user, else the name in the record.
-    pub fn display_name(&self) -> Option<String> {
-        match &self.user {
-            Some(user) => user.full_name(),
-            None => self.name.clone(),
+    /// The name to display, which is never empty.
+    ///
+    /// A user is shown by the full name, else the id. A person without a user is shown by the name in the records, else
+    /// by the [short name](Identifier::short_name) of the identifier, and an anonymous group by its members.
+    pub fn display_name(&self) -> String {
+        if let Some(user) = &self.user {
+            return user.full_name().unwrap_or_else(|| user.id.to_string());
         }
+        let named = self.name.as_deref().filter(|name| !name.trim().is_empty());
+        let name = named.or_else(|| self.identifier.as_ref().map(Identifier::short_name));
+        name.map_or_else(
+            || self.group.clone().unwrap_or_default().to_string(),
+            str::to_owned,
+        )
+    }
+
+    /// The identifier, if no user claims the person. The identifiers of a user belong to the directory, and the log shows
+    /// none of them.
+    pub fn unclaimed_identifier(&self) -> Option<&Identifier> {
+        self.identifier.as_ref().filter(|_| self.user.is_none())
     }
 }
 
@@ -89,12 +106,16 @@ pub struct UserDetails {
     pub location: Option<String>,
     /// The day on which the user joined, as `YYYY-MM-DD`.
     pub joined_on: Option<String>,
+    /// The manager's id.
+    pub manager: Option<UserId>,
     /// The manager's full name.
     pub manager_name: Option<String>,
     /// The name of the primary team.
     pub primary_team: Option<String>,
     /// The names of all other teams.
     pub secondary_teams: Vec<String>,
+    /// The ids of the primary team and of all other teams, in the order of their names.
+    pub team_ids: Vec<String>,
     /// When the user was deactivated.
     pub deactivated_at: Option<Timestamp>,
     /// The custom fields: name and value.
@@ -115,9 +136,11 @@ impl UserDetails {
             language: None,
             location: None,
             joined_on: None,
+            manager: None,
             manager_name: None,
             primary_team: None,
             secondary_teams: Vec::new(),
+            team_ids: Vec::new(),
             deactivated_at: None,
             custom: Vec::new(),
         }
@@ -204,5 +227,48 @@ impl Recorder {
     /// The full name, else the id.
     pub fn name_or_id(&self) -> &str {
         self.name.as_deref().unwrap_or(self.id.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::testing;
+
+    fn unclaimed(name: Option<&str>, identifier: Option<Identifier>) -> PersonDetails {
+        PersonDetails {
+            user: None,
+            name: name.map(str::to_owned),
+            identifier,
+            ..testing::person("bob")
+        }
+    }
+
+    #[test]
+    fn every_person_has_a_name() {
+        let mbox = || Some(Identifier::Mbox("mailto:visitor@example.com".to_owned()));
+        assert_eq!(unclaimed(Some("A. Visitor"), mbox()).display_name(), "A. Visitor");
+        for blank in [None, Some(""), Some(" \t")] {
+            assert_eq!(unclaimed(blank, mbox()).display_name(), "visitor@example.com");
+        }
+        assert_eq!(unclaimed(None, None).display_name(), "Group without members");
+        let user = testing::person("bob");
+        assert_eq!(user.display_name(), "Bob Lee");
+        let unnamed = PersonDetails {
+            user: Some(UserDetails::new(UserId::new("bob").unwrap())),
+            ..user
+        };
+        assert_eq!(unnamed.display_name(), "bob");
+    }
+
+    #[test]
+    fn identifiers_of_users_are_not_shown() {
+        let person = unclaimed(None, Some(Identifier::OpenId("http://id.example".to_owned())));
+        assert!(person.unclaimed_identifier().is_some());
+        let user = PersonDetails {
+            user: testing::person("bob").user,
+            ..person
+        };
+        assert_eq!(user.unclaimed_identifier(), None);
     }
 }

@@ -14,10 +14,13 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::catalogue::{ContentFormat, LearningType};
+use crate::directory::identity::AgentShape;
+use crate::record::Identifier;
 
 use super::action::Action;
 use super::filter::{ParameterFault, ResultFilter};
 use super::projection::Percent;
+use super::row::PersonDetails;
 use counter::{CountedGroups, NO_VALUE};
 
 /// The most groups of a summary.
@@ -185,10 +188,15 @@ pub struct SummaryKey {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, nullable = false, example = "2026-03")]
     pub month: Option<Option<String>>,
-    /// The id of the user; null for all unclaimed persons together.
+    /// The id of the user; null for a person that no user claims. Each such person has a group.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "ada")]
     pub user: Option<Option<String>>,
+    /// The identifier of a person that no user claims, as an xAPI agent. Only beside a `user` that is null, and not for a
+    /// group without an identifier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<AgentShape>, nullable = false)]
+    pub identifier: Option<Identifier>,
     /// The id of the team; null for users without a team.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "sales")]
@@ -231,7 +239,7 @@ pub struct SummaryLabel {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "March 2026")]
     pub month: Option<String>,
-    /// The full name of the user, else the id.
+    /// The full name of the user, else the id. For a person that no user claims: the name, as in activities.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "Ada Obi")]
     pub user: Option<String>,
@@ -264,6 +272,8 @@ pub struct KeyAndLabel {
     pub key: Option<String>,
     /// The label for people.
     pub label: String,
+    /// The identifier of a person that no user claims.
+    pub identifier: Option<Identifier>,
 }
 
 impl KeyAndLabel {
@@ -272,6 +282,7 @@ impl KeyAndLabel {
         Self {
             key: Some(key.into()),
             label: label.into(),
+            identifier: None,
         }
     }
 
@@ -279,6 +290,16 @@ impl KeyAndLabel {
         Self {
             key: None,
             label: label.to_owned(),
+            identifier: None,
+        }
+    }
+
+    /// A person that no user claims.
+    pub fn unclaimed(person: &PersonDetails) -> Self {
+        Self {
+            key: None,
+            label: person.display_name(),
+            identifier: person.unclaimed_identifier().cloned(),
         }
     }
 }
@@ -286,7 +307,7 @@ impl KeyAndLabel {
 /// Keys and labels of users, teams and contents, by the keys of the store. [`CountedGroups::keys`] has the required ones.
 #[derive(Debug, Clone, Default)]
 pub struct GroupNames {
-    /// Id and full name of users.
+    /// Id and full name of users, and the names of persons that no user claims.
     pub users: HashMap<i64, KeyAndLabel>,
     /// Id and name of teams.
     pub teams: HashMap<i64, KeyAndLabel>,
@@ -305,7 +326,6 @@ impl GroupNames {
                 KeyAndLabel::new(action.key(), action.label())
             }
             Dimension::Day | Dimension::Week | Dimension::Month => calendar::key_and_label(dimension, value)?,
-            Dimension::User if is_absent => KeyAndLabel::without_key("Not in the directory"),
             Dimension::User => self.users.get(&value)?.clone(),
             Dimension::Team if is_absent => KeyAndLabel::without_key("No team"),
             Dimension::Team => self.teams.get(&value)?.clone(),
@@ -332,8 +352,9 @@ impl GroupNames {
 impl SummaryGroup {
     fn new(named: impl IntoIterator<Item = (Dimension, KeyAndLabel)>, measures: Measures) -> Self {
         let (mut key, mut label) = (SummaryKey::default(), SummaryLabel::default());
+        let mut identifier = None;
         for (dimension, named) in named {
-            let (key, label) = match dimension {
+            let (target_key, target_label) = match dimension {
                 Dimension::Action => (&mut key.action, &mut label.action),
                 Dimension::Day => (&mut key.day, &mut label.day),
                 Dimension::Week => (&mut key.week, &mut label.week),
@@ -345,9 +366,11 @@ impl SummaryGroup {
                 Dimension::ContentType => (&mut key.content_type, &mut label.content_type),
                 Dimension::Result => (&mut key.result, &mut label.result),
             };
-            *key = Some(named.key);
-            *label = Some(named.label);
+            *target_key = Some(named.key);
+            *target_label = Some(named.label);
+            identifier = identifier.or(named.identifier);
         }
+        key.identifier = identifier;
         Self { key, label, measures }
     }
 }
@@ -368,9 +391,15 @@ impl Summary {
                 .filter(|(dimension, _)| dimension.is_time())
                 .map(|(_, value)| value)
                 .collect();
-            let keys: Vec<(bool, Option<String>)> = named
+            // Persons without a user have no key. They are ordered by their names, and persons of one name by the order in
+            // which they were first recorded.
+            let keys: Vec<(bool, Option<String>, Option<String>, i64)> = named
                 .iter()
-                .map(|(_, named)| (named.key.is_none(), named.key.clone()))
+                .zip(values)
+                .map(|((_, named), value)| match &named.key {
+                    Some(key) => (false, Some(key.clone()), None, 0),
+                    None => (true, None, Some(named.label.clone()), value),
+                })
                 .collect();
             let order = (times, Reverse(measures.rows), keys);
             groups.push((order, SummaryGroup::new(named, measures)));

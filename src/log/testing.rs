@@ -59,6 +59,7 @@ pub(super) fn person(id: &str) -> PersonDetails {
         user: Some(user),
         name: None,
         identifier: None,
+        group: None,
     }
 }
 

@@ -56,6 +56,9 @@ pub enum Identifier {
     },
 }
 
+/// The number of digits of a hash in [`Identifier::short_name`].
+const SHORT_HASH: usize = 8;
+
 const KEYS: [&str; 4] = ["mbox", "mbox_sha1sum", "openid", "account"];
 
 impl Actor {
@@ -221,6 +224,17 @@ impl Identifier {
         match self {
             Self::Mbox(mbox) => mbox.get("mailto:".len()..),
             _ => None,
+        }
+    }
+
+    /// A short name for people: the account name, the e-mail address, the OpenID, or the first digits of the hash.
+    pub fn short_name(&self) -> &str {
+        match self {
+            Self::Mbox(mbox) => mbox.get("mailto:".len()..).unwrap_or(mbox),
+            Self::MboxSha1(sha1) => sha1.get(..SHORT_HASH).unwrap_or(sha1),
+            Self::OpenId(openid) => openid,
+            Self::Account { home_page, name } if name.trim().is_empty() => home_page,
+            Self::Account { name, .. } => name,
         }
     }
 
@@ -411,6 +425,25 @@ mod tests {
             );
             assert_eq!(group.identifier, Some(identifier));
         }
+    }
+
+    #[test]
+    fn short_name_is_for_people() {
+        let names = all().map(|identifier| identifier.short_name().to_owned());
+        assert_eq!(
+            names,
+            [
+                "ada@example.org",
+                "cd9b00a5",
+                "http://openid.example.org/1",
+                "a \"b\"\nc"
+            ]
+        );
+        let blank = Identifier::Account {
+            home_page: "http://example.org".into(),
+            name: " ".into(),
+        };
+        assert_eq!(blank.short_name(), "http://example.org");
     }
 
     #[test]

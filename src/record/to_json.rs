@@ -47,6 +47,11 @@ impl Actor {
 }
 
 impl Identifier {
+    /// The JSON text of an agent with this identifier, for example `{"mbox":"mailto:ada@example.org"}`.
+    pub fn to_json(&self) -> String {
+        object_text(|object| self.write_member(object))
+    }
+
     /// Writes the member of an actor that identifies it, for example `"mbox":"mailto:ada@example.org"`.
     fn write_member(&self, object: &mut ObjectWriter<'_>) {
         match self {

@@ -21,8 +21,20 @@ pub(crate) mod writing_gate;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::base::fold;
+
 pub use error::StoreError;
 pub use store_handle::Store;
+
+/// The SHA-256 of a folded text. Filters find a text by it, whatever its length.
+pub(crate) fn folded_digest(text: &str) -> Vec<u8> {
+    digest(&fold(text))
+}
+
+/// The [`folded_digest`] of each text.
+pub(crate) fn folded_digests(texts: &[String]) -> Vec<Vec<u8>> {
+    texts.iter().map(|text| folded_digest(text)).collect()
+}
 
 /// The SHA-256 of a text. Texts that clients choose freely are unique by it.
 pub(crate) fn digest(text: &str) -> Vec<u8> {

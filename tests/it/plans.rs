@@ -132,11 +132,11 @@ fn parse_query(parameters: &str) -> Query {
     Query::parse(&pairs, &context).unwrap_or_else(|faults| panic!("{parameters}: {faults:?}"))
 }
 
-async fn explain_persons(server: &TestServer, parameters: &str) -> Vec<String> {
+async fn explain_persons_query(server: &TestServer, parameters: &str) -> Vec<String> {
     let query = parse_query(parameters);
     let question = Scoped::new(&credential_with_full_reach(), &ReachRules::default(), None, &query.filter)
         .expect("full reach");
-    server.store.explain_persons(&question).await.expect("a plan")
+    server.store.explain_persons_query(&question).await.expect("a plan")
 }
 
 /// The plans of progress with a content, by the names of its queries.
@@ -285,7 +285,7 @@ async fn no_page_reads_all_activities(server: &TestServer) {
         "location=Hull",
         "custom%5Bcode%5D=7",
     ] {
-        let plan = explain_persons(server, parameters).await;
+        let plan = explain_persons_query(server, parameters).await;
         // PostgreSQL may read all persons for a team, because there are few.
         if parameters.starts_with("team") && matches!(server.database(), Database::Postgres { .. }) {
             continue;

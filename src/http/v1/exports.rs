@@ -57,7 +57,7 @@ struct CsvParameters {
     columns: Option<ColumnSet>,
     /// Begin the file with a byte order mark, for Excel.
     bom: Option<bool>,
-    /// Do not escape cells that a spreadsheet would run as a formula. Otherwise these cells begin with `'`.
+    /// Do not escape texts that a spreadsheet would run as a formula. Otherwise they get a `'` before the sign of the formula.
     raw: Option<bool>,
 }
 

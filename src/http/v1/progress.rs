@@ -43,11 +43,11 @@ const CURSOR: &str = "cursor";
     "content": {"id": "fire-safety", "iri": "https://example.org/fire-safety", "title": "Fire Safety",
         "type": "quiz", "content_type": null, "archived": false, "tags": ["safety"], "url": null},
     "progress": [
-        {"user": {"id": "bo", "first_name": "Bo", "last_name": "Ek", "name": "Bo Ek", "email": "bo@example.org", "active": true},
+        {"user": {"id": "bo", "first_name": "Bo", "last_name": "Ek", "name": "Bo Ek", "email": "bo@example.org", "active": true, "identifier": null},
             "state": "completed", "since": "2026-03-01T09:00:00.000Z", "expires_at": "2027-03-01T09:00:00.000Z", "score": 92.5,
             "certificate": {"name": "Fire warden", "awarded_at": "2026-03-01T09:00:00.000Z", "expires_at": "2028-03-01T09:00:00.000Z"},
             "activity": "0190a000-0000-7000-8000-000000000001"},
-        {"user": {"id": "cy", "first_name": "Cy", "last_name": "Roe", "name": "Cy Roe", "email": null, "active": true},
+        {"user": {"id": "cy", "first_name": "Cy", "last_name": "Roe", "name": "Cy Roe", "email": null, "active": true, "identifier": null},
             "state": "not_started", "since": null, "expires_at": null, "score": null, "certificate": null, "activity": null}
     ],
     "next": "/v1/contents/fire-safety/progress?limit=2&count=exact&cursor=AbC",
@@ -117,7 +117,7 @@ struct ProgressPaging {
 struct ProgressCsv {
     /// Begin the file with a byte order mark, for Excel.
     bom: Option<bool>,
-    /// Do not escape cells that a spreadsheet would run as a formula. Otherwise these cells begin with `'`.
+    /// Do not escape texts that a spreadsheet would run as a formula. Otherwise they get a `'` before the sign of the formula.
     raw: Option<bool>,
 }
 

@@ -54,7 +54,7 @@ fn json_has_all_known_values() {
     let expected = json!({
         "id": "0190a000-0000-7000-8000-000000000001",
         "user": {"id": "bob", "first_name": "Bob", "last_name": "Lee", "name": "Bob Lee",
-            "email": "bob@acme.example", "active": true},
+            "email": "bob@acme.example", "active": true, "identifier": null},
         "action": {"key": "completed", "label": "Completed", "colour": "#1a7f37"},
         "verb": VERB,
         "description": "Passed Fire Safety (Archived) scoring 92.5% in 1 hour 5 minutes, marked complete by ada",
@@ -121,7 +121,7 @@ fn unclaimed_actor_has_name_and_email_of_the_record() {
     };
     let json = serde_json::to_value(ActivityUser::new(&person)).unwrap();
     let expected = json!({"id": null, "first_name": null, "last_name": null, "name": "A. Visitor",
-        "email": "visitor@example.com", "active": null});
+        "email": "visitor@example.com", "active": null, "identifier": {"mbox": "mailto:visitor@example.com"}});
     assert_eq!(json, expected);
 }
 

@@ -33,7 +33,7 @@ macro_rules! filters {
         #[derive(Debug, Clone, PartialEq)]
         pub struct Filter {
             $($(#[doc = $doc])+ pub $field: $type,)+
-            /// `custom[<field>]`: for each user field, any of its values, exactly.
+            /// `custom[<field>]`: for each user field, any of its values.
             pub custom: BTreeMap<String, Vec<String>>,
             /// The time zone of dates and periods if `tz` is not given.
             pub default_zone: Tz,
@@ -84,7 +84,7 @@ filters! {
     "group" => groups: Vec<GroupId>, PERSON;
     /// Ids of users.
     "user" => users: Vec<UserId>, PERSON;
-    /// Locations of users, exactly.
+    /// Locations of users.
     "location" => locations: Vec<String>, PERSON.example("Leeds");
     /// Actions; `visited` is hidden unless it is named. May be comma-separated.
     "action" => actions: Vec<Action>, ACTIVITY.widens_with("visited").example(r#"["completed", "failed"]"#);

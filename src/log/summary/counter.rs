@@ -73,7 +73,8 @@ impl CountedActivity<'_> {
             Dimension::Day | Dimension::Week | Dimension::Month => {
                 calendar.number_of(dimension, self.happened_at)
             }
-            Dimension::User => self.user.unwrap_or(NO_VALUE),
+            // Each person without a user is a group.
+            Dimension::User => self.user.unwrap_or(self.person),
             // `SummaryCounter::add` replaces it by each team of the row.
             Dimension::Team => NO_VALUE,
             Dimension::Content => self.content.unwrap_or(NO_VALUE),

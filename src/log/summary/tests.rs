@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::counter::{CountedActivity, SummaryCounter};
 use super::*;
 use crate::base::clock::Timestamp;
+use crate::log::testing;
 
 #[test]
 fn by_is_one_or_two_different_dimensions() {
@@ -69,8 +70,19 @@ fn keys(summary: &Value) -> Vec<Value> {
     groups.iter().map(|group| group["key"].clone()).collect()
 }
 
+fn visitor(name: &str) -> PersonDetails {
+    PersonDetails {
+        user: None,
+        name: Some(name.to_owned()),
+        identifier: Identifier::from_email("visitor@example.com"),
+        ..testing::person("bob")
+    }
+}
+
 fn names() -> GroupNames {
     let users = [
+        (1, KeyAndLabel::unclaimed(&visitor("V. One"))),
+        (2, KeyAndLabel::unclaimed(&visitor("V. Two"))),
         (10, KeyAndLabel::new("cy", "Cy")),
         (11, KeyAndLabel::new("bo", "Bo Ek")),
         (12, KeyAndLabel::new("ada", "Ada")),
@@ -86,6 +98,10 @@ const DAY: i64 = 86_400_000_000;
 #[test]
 fn groups_are_ordered_by_time_then_rows_then_key_with_null_last() {
     let rows = [
+        CountedActivity {
+            person: 2,
+            ..row(0, None)
+        },
         row(0, None),
         row(0, Some(10)),
         row(0, Some(11)),
@@ -97,14 +113,13 @@ fn groups_are_ordered_by_time_then_rows_then_key_with_null_last() {
         json!({"user": "ada"}),
         json!({"user": "bo"}),
         json!({"user": "cy"}),
-        json!({"user": null}),
+        json!({"user": null, "identifier": {"mbox": "mailto:visitor@example.com"}}),
+        json!({"user": null, "identifier": {"mbox": "mailto:visitor@example.com"}}),
     ];
     assert_eq!(keys(&by_user), order);
     assert_eq!(by_user["groups"][1]["label"], json!({"user": "Bo Ek"}));
-    assert_eq!(
-        by_user["groups"][3]["label"],
-        json!({"user": "Not in the directory"})
-    );
+    assert_eq!(by_user["groups"][3]["label"], json!({"user": "V. One"}));
+    assert_eq!(by_user["groups"][4]["label"], json!({"user": "V. Two"}));
 
     let rows = [
         row(DAY, Some(10)),
@@ -166,7 +181,6 @@ fn every_dimension_has_a_key_and_a_label() {
         );
     }
     let none = [
-        (Dimension::User, "Not in the directory"),
         (Dimension::Team, "No team"),
         (Dimension::Content, "No content"),
         (Dimension::Type, "None"),

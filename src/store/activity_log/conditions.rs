@@ -6,7 +6,7 @@ use crate::log::{Action, Filter, Window};
 
 use crate::store::db::database::Sql;
 use crate::store::db::dialect::Value;
-use crate::store::db::digest;
+use crate::store::db::{digest, folded_digests};
 use crate::store::directory::contents::{CPD_LABEL, TAG};
 
 /// Adds the conditions of one filter on the content.
@@ -27,12 +27,16 @@ pub(crate) fn push_content_filters(sql: &mut Sql, filter: &Filter) {
         if !values.is_empty() {
             sql.push(" AND c.key IN (SELECT t.content FROM content_terms t WHERE t.org = $1 AND t.kind = ");
             sql.bind(kind)
-                .push(" AND t.value")
-                .any_of(values.clone())
+                .push(" AND t.folded")
+                .any_of(folded_digests(values))
                 .push(")");
         }
     }
     push_titles(sql, filter);
+}
+
+fn folded(texts: &[String]) -> Vec<String> {
+    texts.iter().map(|text| fold(text)).collect()
 }
 
 /// Adds the condition that the title contains all words of one of the texts.
@@ -45,7 +49,7 @@ fn push_titles(sql: &mut Sql, filter: &Filter) {
         sql.push(if index == 0 { "(1 = 1" } else { " OR (1 = 1" });
         for word in &title.words {
             sql.push(" AND STRPOS(c.title_folded, ")
-                .bind(fold(word))
+                .bind(word.as_str())
                 .push(") > 0");
         }
         sql.push(")");
@@ -100,14 +104,18 @@ fn push_origin(sql: &mut Sql, filter: &Filter) {
     }
     if !filter.sources.is_empty() {
         // The source of the record, or the source of its content if the record has none.
-        sql.push(" AND (a.source").any_of(filter.sources.clone());
+        let sources = folded(&filter.sources);
+        sql.push(" AND (COALESCE(a.source_folded, a.source)")
+            .any_of(sources.clone());
         sql.push(
-            " OR (a.source IS NULL AND a.content IN (SELECT c.key FROM contents c WHERE c.org = $1 AND c.source",
+            " OR (a.source IS NULL AND a.content IN (SELECT c.key FROM contents c WHERE c.org = $1 \
+             AND COALESCE(c.source_folded, c.source)",
         );
-        sql.any_of(filter.sources.clone()).push(")))");
+        sql.any_of(sources).push(")))");
     }
     if !filter.device_types.is_empty() {
-        sql.push(" AND a.device_type").any_of(filter.device_types.clone());
+        sql.push(" AND COALESCE(a.device_type_folded, a.device_type)")
+            .any_of(folded(&filter.device_types));
     }
     if !filter.origins.is_empty() {
         let codes: Vec<i16> = filter.origins.iter().map(|origin| origin.code()).collect();

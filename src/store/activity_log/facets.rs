@@ -14,9 +14,9 @@ use futures_util::TryStreamExt;
 use uuid::Uuid;
 
 use crate::access::Scoped;
-use crate::base::Fingerprint;
 use crate::base::clock::Timestamp;
 use crate::base::ids::OrgId;
+use crate::base::{Fingerprint, distinct_folded};
 use crate::log::facets::{CountedActivity, FacetCounter, FacetValues, Facets};
 use crate::log::row::full_name;
 use crate::log::{Action, ContentKey, Filter, PersonKey, VerbKey, description};
@@ -120,10 +120,10 @@ impl Store {
             contents.learning_types.into_facet("type"),
             contents.content_types.into_facet("content_type"),
             contents.contents.into_facet("content"),
-            contents.tags.into_facet("tag"),
-            contents.sources.into_facet("source"),
-            contents.cpd_labels.into_facet("cpd_label"),
-            counter.device_types().into_facet("device_type"),
+            contents.tags.into_text_facet("tag"),
+            contents.sources.into_text_facet("source"),
+            contents.cpd_labels.into_text_facet("cpd_label"),
+            counter.device_types().into_text_facet("device_type"),
             counter.origins().into_facet("origin"),
             counter.imports().into_facet("import"),
             people.teams.into_facet("team"),
@@ -136,7 +136,7 @@ impl Store {
             counter.imported().into_facet("bulk_import"),
         ];
         let fields = people.fields.into_iter();
-        facets.extend(fields.map(|(field, values)| values.into_facet(format!("custom[{field}]"))));
+        facets.extend(fields.map(|(field, values)| values.into_text_facet(format!("custom[{field}]"))));
         Ok(Facets { facets, as_of: now })
     }
 
@@ -177,10 +177,10 @@ impl Store {
                 if let Some(source) = &content.source {
                     values.sources.add(source, source, count.without_source);
                 }
-                for tag in &content.tags {
+                for tag in distinct_folded(&content.tags) {
                     values.tags.add(tag, tag, count.rows);
                 }
-                for label in &content.cpd_labels {
+                for label in distinct_folded(&content.cpd_labels) {
                     values.cpd_labels.add(label, label, count.rows);
                 }
             }

@@ -20,7 +20,7 @@ use crate::log::description::display_title;
 use crate::log::row::full_name;
 use crate::log::summary::counter::{CountedActivity, CountedGroups, LimitExceeded, SummaryCounter};
 use crate::log::summary::{Dimension, GroupNames, KeyAndLabel, MOST_GROUPS, Summary};
-use crate::log::{Action, ContentKey, Filter, Percent};
+use crate::log::{Action, ContentKey, Filter, Percent, PersonKey};
 
 use crate::store::db::columns::columns;
 use crate::store::db::database::Sql;
@@ -236,11 +236,11 @@ impl<'a> GroupLookups<'a> {
         let Some(org) = self.org else {
             return Ok(names);
         };
-        let users = counted.keys(Dimension::User);
-        if !users.is_empty() {
+        let people = counted.keys(Dimension::User);
+        if !people.is_empty() {
             let columns = UserNameRow::COLUMNS;
             let select = format!("SELECT {columns} FROM users u WHERE u.org = $1 AND u.key IN LIST($2)");
-            let select = Sql::new(&select).with(org).with(users);
+            let select = Sql::new(&select).with(org).with(people.clone());
             let users: Vec<UserNameRow> = self.store.db().fetch_rows(select).await?;
             for user in users {
                 let name = full_name(user.first_name.as_deref(), user.last_name.as_deref());
@@ -248,6 +248,12 @@ impl<'a> GroupLookups<'a> {
                 names
                     .users
                     .insert(user.key, KeyAndLabel::new(user.id.as_str(), name));
+            }
+            // The other keys are persons that no user claims.
+            let unclaimed = people.into_iter().filter(|key| !names.users.contains_key(key));
+            let unclaimed: Vec<PersonKey> = unclaimed.map(PersonKey).collect();
+            for (key, person) in self.store.person_details(self.filter.org(), &unclaimed).await? {
+                names.users.insert(key.0, KeyAndLabel::unclaimed(&person));
             }
         }
         let teams = counted.keys(Dimension::Team);

@@ -6,7 +6,7 @@
 mod adoption;
 
 use crate::base::clock::Timestamp;
-use crate::base::fold;
+use crate::base::{distinct_folded, fold, fold_if_different};
 use crate::catalogue::timeline::{Snapshots, history, set_demands};
 use crate::catalogue::{Content, ContentDraft, ContentFilter, ContentFormat, Demands, LearningType};
 
@@ -16,7 +16,7 @@ use crate::store::db::database::Sql;
 use crate::store::db::dialect::Value;
 use crate::store::db::ledger::OrgTx;
 use crate::store::db::rows::{Reads, push_words};
-use crate::store::db::{StoreError, digest};
+use crate::store::db::{StoreError, digest, folded_digest, folded_digests};
 use crate::store::ingest::demands::snapshots;
 use crate::store::ingest::persons::stamp_columns;
 
@@ -76,6 +76,7 @@ table_row! {
         tags: Json<Vec<String>> = "tags",
         cpd_labels: Json<Vec<String>> = "cpd_labels",
         source: Option<String> = "source",
+        source_folded: Option<String> = "source_folded",
         url: Option<String> = "url",
         archived_at: Option<Timestamp> = "archived_at",
         demands: String = "demands",
@@ -86,7 +87,7 @@ table_row! {
     struct Term in "content_terms" {
         org: i64 = "org",
         kind: i16 = "kind",
-        value: String = "value",
+        folded: Vec<u8> = "folded",
         content: i64 = "content",
     }
 }
@@ -136,8 +137,8 @@ impl Collection for Contents {
         if !filter.tags.is_empty() {
             sql.push(" AND c.key IN (SELECT f.content FROM content_terms f WHERE f.org = $1 AND f.kind = ");
             sql.bind(TAG)
-                .push(" AND f.value")
-                .any_of(filter.tags.clone())
+                .push(" AND f.folded")
+                .any_of(folded_digests(&filter.tags))
                 .push(")");
         }
         match filter.archived {
@@ -281,6 +282,7 @@ impl Collection for Contents {
             content_type: content.content_type,
             tags: Json(content.tags),
             cpd_labels: Json(content.cpd_labels),
+            source_folded: fold_if_different(content.source.as_deref()),
             source: content.source,
             url: content.url,
             archived_at: content.archived_at,
@@ -374,12 +376,13 @@ async fn replace_terms(tx: &mut OrgTx, planned: &[Planned<'_, Contents>]) -> Res
     };
     let terms = |element: &Planned<'_, Contents>| {
         let content = &element.after.content;
-        let tags = content.tags.iter().map(|tag| (TAG, tag));
-        let cpd_labels = content.cpd_labels.iter().map(|label| (CPD_LABEL, label));
+        let tags = distinct_folded(&content.tags).into_iter().map(|tag| (TAG, tag));
+        let cpd_labels = distinct_folded(&content.cpd_labels).into_iter();
+        let cpd_labels = cpd_labels.map(|label| (CPD_LABEL, label));
         let rows = tags.chain(cpd_labels).map(|(kind, value)| Term {
             org,
             kind,
-            value: value.clone(),
+            folded: folded_digest(value),
             content: element.key,
         });
         rows.collect()

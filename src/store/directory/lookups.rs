@@ -17,7 +17,7 @@ use crate::store::db::conversions::Json;
 use crate::store::db::database::Sql;
 use crate::store::db::rows::texts;
 use crate::store::db::{Store, StoreError, digest};
-use crate::store::ingest::persons::read_identifier;
+use crate::store::ingest::persons::{read_group, read_identifier};
 
 /// The maximum number of cached details of each type. A full cache is emptied.
 const MAX_CACHED: usize = 50_000;
@@ -129,6 +129,7 @@ fn find_missing<K: Clone + Eq + Hash + Ord, V>(
 columns! {
     struct PersonRow {
         key: PersonKey = "p.key",
+        kind: i16 = "p.kind",
         name: Option<String> = "p.name",
         value: String = "p.value",
         user_key: Option<i64> = "u.key",
@@ -148,12 +149,21 @@ columns! {
         language: Option<String> = "u.language",
         location: Option<String> = "u.location",
         joined_on: Option<String> = "u.joined_on",
+        manager: Option<UserId> = "m.id",
         manager_first_name: Option<String> = "m.first_name",
         manager_last_name: Option<String> = "m.last_name",
         primary_team: Option<String> = "t.name",
+        primary_team_id: Option<String> = "t.id",
         deactivated_at: Option<Timestamp> = "u.deactivated_at",
         custom: Json<HashMap<String, String>> = "u.custom",
     }
+}
+
+/// A team of a user. Teams are ordered by their names.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Team {
+    name: String,
+    id: String,
 }
 
 /// The tables that [`UserRow`] needs besides `users u`.
@@ -161,7 +171,11 @@ const USER_JOINS: &str = "LEFT JOIN users m ON m.org = u.org AND m.key = u.manag
      LEFT JOIN teams t ON t.org = u.org AND t.key = u.primary_team";
 
 impl UserRow {
-    fn into_details(self, secondary_teams: Vec<String>) -> UserDetails {
+    fn into_details(self, secondary_teams: Vec<Team>) -> UserDetails {
+        let (names, ids): (Vec<String>, Vec<String>) = secondary_teams
+            .into_iter()
+            .map(|team| (team.name, team.id))
+            .unzip();
         let manager = (self.manager_first_name, self.manager_last_name);
         let mut custom: Vec<(String, String)> = self.custom.0.into_iter().collect();
         custom.sort_unstable();
@@ -176,9 +190,11 @@ impl UserRow {
             language: self.language,
             location: self.location,
             joined_on: self.joined_on,
+            manager: self.manager,
             manager_name: full_name(manager.0.as_deref(), manager.1.as_deref()),
             primary_team: self.primary_team,
-            secondary_teams,
+            secondary_teams: names,
+            team_ids: self.primary_team_id.into_iter().chain(ids).collect(),
             deactivated_at: self.deactivated_at,
             custom,
         }
@@ -262,7 +278,11 @@ impl Store {
                 // Several persons may have the same user.
                 user.into_details(teams.get(&key).cloned().unwrap_or_default())
             });
-            let identifier = read_identifier(&person.value)?;
+            let group = read_group(person.kind, &person.value)?;
+            let identifier = match group {
+                Some(_) => None,
+                None => read_identifier(&person.value)?,
+            };
             details.insert(
                 person.key,
                 PersonDetails {
@@ -270,6 +290,7 @@ impl Store {
                     user,
                     name: person.name,
                     identifier,
+                    group,
                 },
             );
         }
@@ -300,6 +321,7 @@ impl Store {
                     user: Some(user),
                     name: None,
                     identifier: None,
+                    group: None,
                 },
             );
         }
@@ -320,24 +342,24 @@ impl Store {
         Ok(row.map(ContentDetails::from))
     }
 
-    /// The names of each user's teams without the primary team, in order.
+    /// Each user's teams without the primary team, in the order of their names.
     async fn secondary_teams(
         &self,
         org: i64,
         users: Vec<i64>,
-    ) -> Result<HashMap<i64, Vec<String>>, StoreError> {
+    ) -> Result<HashMap<i64, Vec<Team>>, StoreError> {
         let select = Sql::new(
-            "SELECT m.user_key, t.name FROM memberships m JOIN teams t ON t.org = m.org AND t.key = m.team \
+            "SELECT m.user_key, t.name, t.id FROM memberships m JOIN teams t ON t.org = m.org AND t.key = m.team \
              JOIN users u ON u.org = m.org AND u.key = m.user_key \
              WHERE m.org = $1 AND m.user_key IN LIST($2) AND (u.primary_team IS NULL OR u.primary_team <> m.team)",
         );
-        let rows: Vec<(i64, String)> = self.db().fetch_rows(select.with(org).with(users)).await?;
-        let mut teams: HashMap<i64, Vec<String>> = HashMap::new();
-        for (user, name) in rows {
-            teams.entry(user).or_default().push(name);
+        let rows: Vec<(i64, String, String)> = self.db().fetch_rows(select.with(org).with(users)).await?;
+        let mut teams: HashMap<i64, Vec<Team>> = HashMap::new();
+        for (user, name, id) in rows {
+            teams.entry(user).or_default().push(Team { name, id });
         }
-        for names in teams.values_mut() {
-            names.sort_unstable();
+        for teams in teams.values_mut() {
+            teams.sort_unstable();
         }
         Ok(teams)
     }

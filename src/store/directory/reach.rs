@@ -11,7 +11,7 @@ use crate::log::Filter;
 
 use crate::store::db::database::Sql;
 use crate::store::db::rows::texts;
-use crate::store::db::{Store, StoreError};
+use crate::store::db::{Store, StoreError, folded_digests};
 
 /// How many custom fields get a subselect each, so that the database can begin with the most selective one. PostgreSQL
 /// needs minutes to plan a query with a hundred.
@@ -119,7 +119,7 @@ impl Store {
 
     /// The database's plan for finding the persons of a filter, one line for each step. It is empty if the filter does not
     /// need this query.
-    pub async fn explain_persons(&self, scoped: &Scoped<&Filter>) -> Result<Vec<String>, StoreError> {
+    pub async fn explain_persons_query(&self, scoped: &Scoped<&Filter>) -> Result<Vec<String>, StoreError> {
         let filter = *scoped.inner();
         let selection = UserSelection::filtered(scoped, filter);
         match self.organisation_key(scoped.org()).await? {
@@ -225,8 +225,8 @@ fn push_filter(sql: &mut Sql, column: &str, filter: &Filter) {
     if !filter.locations.is_empty() {
         sql.push(" AND ")
             .push(column)
-            .push(" IN (SELECT u.key FROM users u WHERE u.org = $1 AND u.location");
-        sql.any_of(filter.locations.clone()).push(")");
+            .push(" IN (SELECT u.key FROM users u WHERE u.org = $1 AND u.location_folded");
+        sql.any_of(folded_digests(&filter.locations)).push(")");
     }
     push_custom(sql, column, &filter.custom);
 }
@@ -235,8 +235,8 @@ fn push_filter(sql: &mut Sql, column: &str, filter: &Filter) {
 fn push_custom(sql: &mut Sql, column: &str, fields: &BTreeMap<String, Vec<String>>) {
     const USERS: &str = " IN (SELECT f.user_key FROM user_fields f WHERE f.org = $1 AND ";
     let push_field = |sql: &mut Sql, field: &str, values: &[String]| {
-        sql.push("f.field = ").bind(field).push(" AND f.value");
-        sql.any_of(values.to_vec());
+        sql.push("f.field = ").bind(field).push(" AND f.folded");
+        sql.any_of(folded_digests(values));
     };
     if fields.len() <= MAX_FIELD_SUBSELECTS {
         for (field, values) in fields {

@@ -21,7 +21,7 @@ use crate::store::db::conversions::Json;
 use crate::store::db::database::Sql;
 use crate::store::db::ledger::OrgTx;
 use crate::store::db::rows::{Reads, push_words, texts};
-use crate::store::db::{Store, StoreError};
+use crate::store::db::{Store, StoreError, folded_digest};
 use crate::store::ingest::persons::read_identifier;
 
 use super::keyed::{
@@ -67,6 +67,7 @@ table_row! {
         job_title: Option<String> = "job_title",
         language: Option<String> = "language",
         location: Option<String> = "location",
+        location_folded: Option<Vec<u8>> = "location_folded",
         joined_on: Option<String> = "joined_on",
         manager: Option<i64> = "manager",
         primary_team: Option<i64> = "primary_team",
@@ -249,6 +250,7 @@ impl Collection for Users {
             role: user.role,
             job_title: user.job_title,
             language: user.language,
+            location_folded: user.location.as_deref().map(folded_digest),
             location: user.location,
             joined_on: user.joined_on,
             active: user.active,

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use uuid::Uuid;
 
 use crate::base::clock::Timestamp;
+use crate::base::fold_if_different;
 use crate::base::ids::{StatementId, UserId};
 use crate::log::{Action, ContentFacts, ContentKey, Percent, PersonKey, VerbKey, VerbTable, project};
 use crate::record::Origin;
@@ -51,6 +52,8 @@ stored_row! {
         pub(crate) recorded_by: Option<UserId> = "recorded_by",
         pub(crate) comment: Option<String> = "comment",
         pub(crate) source: Option<String> = "source",
+        pub(crate) device_type_folded: Option<String> = "device_type_folded",
+        pub(crate) source_folded: Option<String> = "source_folded",
     }
 }
 
@@ -96,6 +99,8 @@ impl ActivityRow {
             import: projected.import,
             certificate_name: certificate.name,
             response: projected.response,
+            device_type_folded: fold_if_different(projected.device_type.as_deref()),
+            source_folded: fold_if_different(projected.source.as_deref()),
             device_type: projected.device_type,
             recorded_by: projected.recorded_by,
             comment: projected.comment,

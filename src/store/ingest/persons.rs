@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::base::clock::Timestamp;
 use crate::base::ids::{StatementId, UserId};
-use crate::log::PersonRef;
+use crate::log::{GroupMembers, PersonRef};
 use crate::record::Identifier;
 
 use crate::store::db::columns::{columns, table_row};
@@ -60,10 +60,11 @@ impl PersonId {
     pub(crate) fn of(person: &PersonRef) -> Result<Self, StoreError> {
         match person {
             PersonRef::Identified { identifier, .. } => Self::of_identifier(identifier),
-            PersonRef::AnonymousGroup { .. } => Ok(Self {
+            PersonRef::AnonymousGroup { members, .. } => Ok(Self {
                 kind: ANONYMOUS_GROUP,
                 digest: digest_of_person(person),
-                value: String::new(),
+                value: serde_json::to_string(members)
+                    .map_err(|error| StoreError::corrupt("members of a group", error))?,
             }),
         }
     }
@@ -86,6 +87,16 @@ pub(crate) fn read_identifier(value: &str) -> Result<Option<Identifier>, StoreEr
     Identifier::parse_agent(value)
         .map(Some)
         .map_err(|error| StoreError::corrupt("identifier", error))
+}
+
+/// The members of a group without identifier. `None` for other persons.
+pub(crate) fn read_group(kind: i16, value: &str) -> Result<Option<GroupMembers>, StoreError> {
+    if kind != ANONYMOUS_GROUP {
+        return Ok(None);
+    }
+    serde_json::from_str(value)
+        .map(Some)
+        .map_err(|error| StoreError::corrupt("members of a group", error))
 }
 
 table_row! {

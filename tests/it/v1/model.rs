@@ -24,6 +24,7 @@ mod report_queries;
 mod reports;
 mod summary;
 mod tenant;
+mod text;
 mod timeline;
 mod widening;
 mod world;
@@ -35,21 +36,34 @@ use self::answers::Expected;
 use self::derivation::Row;
 use self::question::{DAY, Question, Requester, rfc3339};
 use self::tenant::Tenant;
+use self::tenant::bodies::agent;
 use self::world::Micros;
 use crate::support::http::{Answer, Caller};
 use crate::support::random::Random;
 use crate::support::{TestServer, apply, both_databases};
 
-const TAGS: &[&str] = &["safety", "Sicherheit", "café", "a,b", "2026"];
-const CPD_LABELS: &[&str] = &["Ethics", "Law & order"];
-const SOURCES: &[&str] = &["Library One", "biblio-2"];
+const TAGS: &[&str] = &["safety", "Sicherheit", "café", "a,b", "2026", "SAFETY", "Cafe\u{301}"];
+const CPD_LABELS: &[&str] = &["Ethics", "Law & order", "ethics"];
+const SOURCES: &[&str] = &["Library One", "biblio-2", "LIBRARY ONE"];
 const DEVICES: &[&str] = &["web", "ios", "api"];
 /// Words with letters that have an upper case beyond ASCII.
-const TITLE_WORDS: &[&str] =
-    &["Fire", "Safety", "École", "Übung", "Жара", "Ñandú", "100%", "a_b", "sa", "Çok", "=1+1"];
+const TITLE_WORDS: &[&str] = &[
+    "Fire",
+    "Safety",
+    "École",
+    "Ecole\u{301}",
+    "Übung",
+    "Жара",
+    "Ñandú",
+    "100%",
+    "a_b",
+    "sa",
+    "Çok",
+    "=1+1",
+];
 const LOCATIONS: &[&str] = &["Leeds", "Łódź", "leeds"];
 const FIELDS: &[&str] = &["Region", "Cost centre", "Größe"];
-const FIELD_VALUES: &[&str] = &["North", "South", "M & S", "a=b;c"];
+const FIELD_VALUES: &[&str] = &["North", "South", "M & S", "a=b;c", "north"];
 
 /// The seeds of a usual run, and the number of requests for each.
 const SEEDS: &[u64] = &[1, 2, 3];
@@ -221,6 +235,12 @@ impl Comparison<'_> {
             ("action", json!(row.action), activity["action"]["key"].clone()),
             ("verb", json!(row.record.verb), verb_of(activity)),
             ("user", json!(row.user.map(|user| &user.id)), activity["user"]["id"].clone()),
+            ("name", json!(row.person_name()), activity["user"]["name"].clone()),
+            (
+                "identifier",
+                json!(row.user.is_none().then(|| agent(&row.record.actor))),
+                activity["user"]["identifier"].clone(),
+            ),
             ("content", json!(row.content.map(|content| &content.id)), activity["content"]["id"].clone()),
             ("happened_at", json!(rfc3339(row.record.happened_at)), activity["happened_at"].clone()),
             ("completed", json!(row.completed), activity["completed"].clone()),
@@ -287,6 +307,45 @@ impl Comparison<'_> {
         if let Some(column) = headings.iter().position(|heading| heading == "Activity ID") {
             let ids: Vec<Value> = lines.iter().map(|line| json!({"id": line[column]})).collect();
             compare_rows(rows, &ids, "the CSV export")?;
+        }
+        self.compare_cells(rows, &headings, &lines)
+    }
+
+    /// Compares the cells of the CSV that the model knows.
+    fn compare_cells(&self, rows: &[Row<'_>], headings: &[String], lines: &[Vec<String>]) -> CheckResult {
+        for (row, line) in rows.iter().zip(lines) {
+            let user = row.user;
+            let title = row.content.map(|content| {
+                let archived = if content.archived { " (Archived)" } else { "" };
+                content.title.as_ref().map(|title| format!("{title}{archived}"))
+            });
+            let team_ids = user.map(|user| {
+                let others = user.teams.iter().filter(|team| user.primary_team.as_ref() != Some(*team));
+                let mut others: Vec<&String> = others.collect();
+                others.sort();
+                let all: Vec<&String> = user.primary_team.iter().chain(others).collect();
+                all.iter().map(|team| team.as_str()).collect::<Vec<_>>().join("; ")
+            });
+            let archived = row.content.map(|content| if content.archived { "Yes" } else { "No" });
+            let cells = [
+                ("First name", user.map_or_else(|| row.person_name(), |user| user.first_name.clone())),
+                ("Title", title.flatten().unwrap_or_default()),
+                ("Identifier", user.map_or_else(|| agent(&row.record.actor).to_string(), |_| String::new())),
+                ("Manager ID", user.and_then(|user| user.manager.clone()).unwrap_or_default()),
+                ("Team IDs", team_ids.unwrap_or_default()),
+                ("Archived", archived.unwrap_or_default().to_owned()),
+                ("Score", row.shown_percent().map(|percent| percent.to_string()).unwrap_or_default()),
+            ];
+            for (heading, expected) in cells {
+                let Some(column) = headings.iter().position(|other| other == heading) else {
+                    continue;
+                };
+                let found = &line[column];
+                // The model does not know which texts are escaped.
+                check(found.trim_start_matches('\'') == expected, || {
+                    format!("{heading} is {found:?}, not {expected:?}, of\n{row:#?}")
+                })?;
+            }
         }
         Ok(())
     }

@@ -150,7 +150,8 @@ async fn every_user_is_listed_with_their_state(server: &TestServer) {
     assert_eq!(
         people[1]["user"],
         json!({
-            "id": "bo", "first_name": "bo", "last_name": "Example", "name": "bo Example", "email": "bo@example.org", "active": true
+            "id": "bo", "first_name": "bo", "last_name": "Example", "name": "bo Example", "email": "bo@example.org", "active": true,
+            "identifier": null
         })
     );
     assert_eq!((&page["next"], &page["total"]), (&Value::Null, &json!(5)));

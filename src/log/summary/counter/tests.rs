@@ -106,7 +106,7 @@ fn values(made: &TestRow, dimension: Dimension) -> Vec<i64> {
             or_no_value(monday.map(|monday| monday.num_days_from_ce().into()))
         }
         Dimension::Month => vec![i64::from(day.year()) * 12 + i64::from(day.month()) - 1],
-        Dimension::User => or_no_value(made.row.user),
+        Dimension::User => vec![made.row.user.unwrap_or(made.row.person)],
         Dimension::Team if made.teams.is_empty() => vec![NO_VALUE],
         Dimension::Team => made.teams.clone(),
         Dimension::Content => or_no_value(made.row.content),

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use crate::base::ids::{GroupId, TeamId};
 use crate::directory::User;
 
-use crate::store::db::StoreError;
 use crate::store::db::columns::{FromRow as _, table_row};
 use crate::store::db::database::Sql;
 use crate::store::db::ledger::OrgTx;
 use crate::store::db::rows::Reads;
+use crate::store::db::{StoreError, folded_digest};
 use crate::store::directory::keyed::{Existing, Planned, replace_details};
 
 use super::{Agent, UserReferences, Users, read_identifier};
@@ -36,6 +36,7 @@ table_row! {
         field: String = "field",
         user: i64 = "user_key",
         value: String = "value",
+        folded: Vec<u8> = "folded",
     }
 }
 
@@ -121,6 +122,7 @@ pub(super) async fn replace(
             field: field.clone(),
             user: user.key,
             value: value.clone(),
+            folded: folded_digest(value),
         });
         fields.collect()
     };

@@ -6,6 +6,7 @@
 use super::calendar::{add_months, period_bounds, to_micros};
 use super::derivation::{Row, derive_rows};
 use super::question::{Filter, Question, Requester, Role, Scope};
+use super::text::{is_same_text, plain_text};
 use super::world::{Micros, Organisation, User};
 
 // --- Reach ----------------------------------------------------------------------------------------------
@@ -182,10 +183,8 @@ pub fn passes_filter(
         Filter::Values(filter, wanted) => filter.matches(row, wanted),
         Filter::Flag(filter, wanted) => (filter.holds)(row, now) == *wanted,
         Filter::Title(titles) => content.and_then(|content| content.title.as_deref()).is_some_and(|title| {
-            let title = title.to_lowercase();
-            titles
-                .iter()
-                .any(|words| words.split_whitespace().all(|word| title.contains(&word.to_lowercase())))
+            let title = plain_text(title);
+            titles.iter().any(|words| words.split_whitespace().all(|word| title.contains(&plain_text(word))))
         }),
         Filter::IncludeDeactivated(_) => true,
         Filter::Latest(wanted) => !wanted || row.latest,
@@ -201,7 +200,8 @@ pub fn passes_filter(
             expires_at.is_some_and(|at| now <= at && at <= add_months(now, *months))
         }
         Filter::Custom(field, values) => row.user.is_some_and(|user| {
-            user.custom.iter().any(|(name, value)| name == field && values.contains(value))
+            let is_wanted = |value: &String| values.iter().any(|wanted| is_same_text(value, wanted));
+            user.custom.iter().any(|(name, value)| name == field && is_wanted(value))
         }),
     }
 }

@@ -116,6 +116,14 @@ impl Row<'_> {
         self.record.id
     }
 
+    /// The name of the person: of the user, or else of the actor.
+    pub fn person_name(&self) -> String {
+        match self.user {
+            Some(user) => format!("{} {}", user.first_name, user.last_name),
+            None => self.record.actor.name(),
+        }
+    }
+
     pub fn device_type(&self) -> Option<&str> {
         let recorded = self.record.device_type.as_deref();
         recorded.or((self.record.endpoint == Endpoint::Integration).then_some("api"))

@@ -8,6 +8,7 @@ use super::answers::{self, Expected};
 use super::derivation::Row;
 use super::filters::{FLAG_FILTERS, VALUE_FILTERS};
 use super::question::{Filter, Question, Scope};
+use super::text::is_same_text;
 use super::{CheckResult, Comparison, check, describe};
 use crate::support::http::{Caller, query};
 use crate::v1::facets::NAMES;
@@ -70,6 +71,9 @@ impl Comparison<'_> {
             .map(|name| {
                 let found = counts.remove(&name).unwrap_or_default();
                 let mut values: Vec<(String, u64)> = found.into_iter().collect();
+                if has_texts(&name) {
+                    values = merge_spellings(values);
+                }
                 values.sort_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
                 let values: Vec<Value> = values
                     .into_iter()
@@ -85,7 +89,14 @@ impl Comparison<'_> {
         let mut values: Vec<(String, String)> = Vec::new();
         let mut add = |name: &str, value: &str| values.push((name.to_owned(), value.to_owned()));
         for filter in VALUE_FILTERS {
-            (filter.values)(row).into_iter().for_each(|value| add(filter.name, value));
+            let mut values: Vec<&str> = Vec::new();
+            for value in (filter.values)(row) {
+                // A row counts once for texts that are the same.
+                if !filter.has_texts || !values.iter().any(|other| is_same_text(other, value)) {
+                    values.push(value);
+                }
+            }
+            values.into_iter().for_each(|value| add(filter.name, value));
         }
         for filter in FLAG_FILTERS {
             add(filter.name, &(filter.holds)(row, self.now).to_string());
@@ -126,6 +137,24 @@ impl Comparison<'_> {
             _ => label_of_key(name, value),
         }
     }
+}
+
+/// Whether the facet has texts as values.
+fn has_texts(name: &str) -> bool {
+    name.starts_with("custom[") || VALUE_FILTERS.iter().any(|filter| filter.name == name && filter.has_texts)
+}
+
+/// Adds the counts of texts that are the same. The most frequent spelling is the value.
+fn merge_spellings(mut values: Vec<(String, u64)>) -> Vec<(String, u64)> {
+    values.sort_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
+    let mut merged: Vec<(String, u64)> = Vec::new();
+    for (text, count) in values {
+        match merged.iter_mut().find(|(spelling, _)| is_same_text(spelling, &text)) {
+            Some((_, total)) => *total += count,
+            None => merged.push((text, count)),
+        }
+    }
+    merged
 }
 
 fn label_of_key(name: &str, value: &str) -> String {

@@ -6,6 +6,7 @@ use rollbook::log::filter::FILTER_PARAMETERS;
 
 use super::derivation::{ACTIONS, OTHER_VERBS, Row};
 use super::question::Filter;
+use super::text::is_same_text;
 use super::world::{Content, Micros, Organisation, User};
 use super::{CPD_LABELS, DEVICES, LOCATIONS, SOURCES, TAGS};
 use crate::support::random::Random;
@@ -15,6 +16,8 @@ pub struct ValueFilter {
     pub name: &'static str,
     /// The values are keys of a closed list, which can be separated by commas.
     pub has_keys: bool,
+    /// The values are texts, which are compared without regard to case, accents and composition.
+    pub has_texts: bool,
     /// The filter selects users, so lists of persons have it too.
     pub selects_persons: bool,
     /// All values of random questions.
@@ -33,31 +36,40 @@ pub struct FlagFilter {
 type Choices = fn(&Organisation) -> Vec<String>;
 type Values = for<'r> fn(&'r Row<'_>) -> Vec<&'r str>;
 
+const fn id_filter(name: &'static str, choices: Choices, values: Values) -> ValueFilter {
+    ValueFilter { name, has_keys: false, has_texts: false, selects_persons: false, choices, values }
+}
+
 const fn person_filter(name: &'static str, choices: Choices, values: Values) -> ValueFilter {
-    ValueFilter { name, has_keys: false, selects_persons: true, choices, values }
+    ValueFilter { selects_persons: true, ..id_filter(name, choices, values) }
 }
 
 const fn text_filter(name: &'static str, choices: Choices, values: Values) -> ValueFilter {
-    ValueFilter { name, has_keys: false, selects_persons: false, choices, values }
+    ValueFilter { has_texts: true, ..id_filter(name, choices, values) }
 }
 
 const fn key_filter(name: &'static str, choices: Choices, values: Values) -> ValueFilter {
-    ValueFilter { name, has_keys: true, selects_persons: false, choices, values }
+    ValueFilter { has_keys: true, ..id_filter(name, choices, values) }
 }
+
+const LOCATION: ValueFilter = ValueFilter {
+    has_texts: true,
+    ..person_filter("location", |_| to_strings(LOCATIONS), |row| user_values(row, |user| &user.location))
+};
 
 pub static VALUE_FILTERS: &[ValueFilter] = &[
     person_filter("group", |facts| facts.groups.clone(), |row| user_values(row, |user| &user.groups)),
     person_filter("user", user_ids, |row| user_values(row, |user| [&user.id])),
-    person_filter("location", |_| to_strings(LOCATIONS), |row| user_values(row, |user| &user.location)),
+    LOCATION,
     key_filter("action", actions, |row| vec![row.action]),
-    text_filter("verb", verbs, |row| vec![&row.record.verb]),
+    id_filter("verb", verbs, |row| vec![&row.record.verb]),
     key_filter("type", |_| to_strings(TYPES), |row| content_values(row, |content| &content.kind)),
     key_filter(
         "content_type",
         |_| to_strings(CONTENT_TYPES),
         |row| content_values(row, |content| &content.content_type),
     ),
-    text_filter("content", content_ids, |row| content_values(row, |content| [&content.id])),
+    id_filter("content", content_ids, |row| content_values(row, |content| [&content.id])),
     text_filter("tag", |_| to_strings(TAGS), |row| content_values(row, |content| &content.tags)),
     text_filter("source", |_| to_strings(SOURCES), |row| row.source().into_iter().collect()),
     text_filter(
@@ -68,7 +80,7 @@ pub static VALUE_FILTERS: &[ValueFilter] = &[
     text_filter("device_type", |_| to_strings(DEVICES), |row| row.device_type().into_iter().collect()),
     key_filter("origin", |_| to_strings(ORIGINS), |row| vec![row.origin()]),
     // Imports are planned.
-    text_filter("import", |_| to_strings(&["ec531277-b57b-4c15-8d91-d292c5b2b8f7"]), |_| Vec::new()),
+    id_filter("import", |_| to_strings(&["ec531277-b57b-4c15-8d91-d292c5b2b8f7"]), |_| Vec::new()),
     key_filter("result", |_| to_strings(&["passed", "failed"]), |row| row.outcome().into_iter().collect()),
 ];
 
@@ -100,7 +112,11 @@ impl ValueFilter {
     }
 
     pub fn matches(&self, row: &Row<'_>, wanted: &[String]) -> bool {
-        (self.values)(row).iter().any(|value| wanted.iter().any(|wanted| wanted == value))
+        let is_same = |value: &str, wanted: &str| match self.has_texts {
+            true => is_same_text(value, wanted),
+            false => value == wanted,
+        };
+        (self.values)(row).iter().any(|value| wanted.iter().any(|wanted| is_same(value, wanted)))
     }
 }
 

@@ -9,6 +9,7 @@ use super::calendar::add_months;
 use super::derivation::{self, Row};
 use super::question::{self, Filter, Question, rfc3339};
 use super::tenant::Tenant;
+use super::tenant::bodies::agent;
 use super::world::{Actor, Content, Micros, Months, Organisation, User};
 use super::{CheckResult, Comparison, check, describe};
 use crate::support::TestServer;
@@ -46,6 +47,8 @@ struct ProgressRequest {
 #[derive(Debug, Clone)]
 struct Entry<'a> {
     user: Option<&'a User>,
+    /// A person without a user.
+    actor: Option<&'a Actor>,
     /// The address of a person without a user.
     email: Option<String>,
     state: &'static str,
@@ -61,6 +64,11 @@ impl Entry<'_> {
         json!({
             "user": self.user.map(|user| &user.id),
             "email": self.user.map_or(&self.email, |user| &user.email),
+            "name": match (self.user, self.actor) {
+                (Some(user), _) => format!("{} {}", user.first_name, user.last_name),
+                (None, actor) => actor.map(Actor::name).unwrap_or_default(),
+            },
+            "identifier": self.actor.map(agent),
             "state": self.state,
             "since": self.since.map(rfc3339),
             "expires_at": self.expires_at.map(rfc3339),
@@ -78,6 +86,8 @@ fn entry_from_answer(one: &Value) -> Value {
     json!({
         "user": one["user"]["id"],
         "email": one["user"]["email"],
+        "name": one["user"]["name"],
+        "identifier": one["user"]["identifier"],
         "state": one["state"],
         "since": one["since"],
         "expires_at": one["expires_at"],
@@ -322,11 +332,7 @@ fn derive_entries<'a>(
         }
         for actor in actors {
             let found_list = about.iter().filter(|row| row.record.actor == *actor);
-            let email = match actor {
-                Actor::Mbox(address) => Some(address.clone()),
-                Actor::MboxSha1(_) | Actor::Account { .. } => None,
-            };
-            lines.push(derive_entry(None, email, found_list.collect(), now));
+            lines.push(derive_entry(None, Some(actor), found_list.collect(), now));
         }
     }
     lines
@@ -335,7 +341,7 @@ fn derive_entries<'a>(
 /// Derives the state of a person from their activities on the content.
 fn derive_entry<'a>(
     user: Option<&'a User>,
-    email: Option<String>,
+    actor: Option<&'a Actor>,
     rows: Vec<&Row<'_>>,
     now: Micros,
 ) -> Entry<'a> {
@@ -347,8 +353,13 @@ fn derive_entry<'a>(
     let failures: Vec<&&Row<'_>> = rows.iter().filter(fails).collect();
     let first = rows.iter().find(|row| !NOT_STARTING.contains(&row.action));
     let score = |rows: &[&&Row<'_>]| rows.iter().rev().find_map(|row| row.shown_percent());
+    let email = match actor {
+        Some(Actor::Mbox(address)) => Some(address.clone()),
+        Some(Actor::MboxSha1(_) | Actor::Account { .. }) | None => None,
+    };
     let mut line = Entry {
         user,
+        actor,
         email,
         state: "not_started",
         since: None,

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::answers::{self, Expected};
 use super::derivation::Row;
 use super::question::{Filter, Question};
+use super::tenant::bodies::agent;
 use super::{CheckResult, Comparison, check, describe};
 use crate::support::http::{Caller, query};
 use crate::support::random::Random;
@@ -18,7 +19,31 @@ const DIMENSIONS: &[&str] =
 const TIMES: &[&str] = &["day", "week", "month"];
 
 /// The values of a group, one for each dimension.
-type Key = Vec<Option<String>>;
+type Key = Vec<GroupValue>;
+
+/// A value of a dimension. The order is that of groups with equally many rows.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum GroupValue {
+    Key(String),
+    /// A person that no user claims: the name and the agent.
+    Unclaimed(String, String),
+    Absent,
+}
+
+impl From<Option<String>> for GroupValue {
+    fn from(value: Option<String>) -> Self {
+        value.map_or(Self::Absent, Self::Key)
+    }
+}
+
+impl GroupValue {
+    fn key(&self) -> Option<&str> {
+        match self {
+            Self::Key(key) => Some(key),
+            Self::Unclaimed(..) | Self::Absent => None,
+        }
+    }
+}
 
 /// The dimensions of a summary.
 struct Dimensions {
@@ -80,15 +105,13 @@ impl Comparison<'_> {
         }
         let mut groups: Vec<(Key, Vec<&Row<'_>>)> = groups.into_iter().collect();
         groups.sort_by_key(|(key, rows)| {
-            let times: Vec<Option<String>> = key
+            let times: Vec<GroupValue> = key
                 .iter()
                 .zip(&dimensions.by)
                 .filter(|(_, by)| TIMES.contains(*by))
                 .map(|(value, _)| value.clone())
                 .collect();
-            let keys: Vec<(bool, Option<String>)> =
-                key.iter().map(|value| (value.is_none(), value.clone())).collect();
-            (times, Reverse(rows.len()), keys)
+            (times, Reverse(rows.len()), key.clone())
         });
         let found_groups = found["groups"].as_array().cloned().unwrap_or_default();
         check(found_groups.len() == groups.len() && found["truncated"] == json!(false), || {
@@ -96,13 +119,19 @@ impl Comparison<'_> {
             format!("{} groups, not {}: {expected_groups:?}\n{found}", found_groups.len(), groups.len())
         })?;
         for ((key, rows), group) in groups.iter().zip(&found_groups) {
-            let expected: Value =
-                dimensions.by.iter().zip(key).map(|(by, value)| ((*by).to_owned(), json!(value))).collect();
+            let members = dimensions.by.iter().zip(key);
+            let mut expected: Value =
+                members.map(|(by, value)| ((*by).to_owned(), json!(value.key()))).collect();
+            for value in key {
+                if let GroupValue::Unclaimed(_, agent) = value {
+                    expected["identifier"] = serde_json::from_str(agent).expect("an agent is JSON");
+                }
+            }
             check(group["key"] == expected, || format!("the group {expected} must not be\n{group}"))?;
             compare_measures(rows, group)?;
             for (by, value) in dimensions.by.iter().zip(key) {
                 let label = group["label"][*by].as_str().unwrap_or_default();
-                let expected = self.expected_label(by, value.as_deref());
+                let expected = self.expected_label(by, value);
                 check(expected.as_ref().map_or(!label.is_empty(), |expected| expected == label), || {
                     format!("the label must be {expected:?}, not {label:?}, in\n{group}")
                 })?;
@@ -130,16 +159,20 @@ impl Comparison<'_> {
         dimensions: &Dimensions,
         row: &Row<'_>,
         by: &str,
-    ) -> Vec<Option<String>> {
+    ) -> Vec<GroupValue> {
         let happened_at =
             DateTime::from_timestamp_micros(row.record.happened_at).expect("the model's times are in range");
         let day = happened_at.with_timezone(&question.tz(&self.tenant.facts)).date_naive();
         let some = |value: &str| Some(value.to_owned());
-        vec![match by {
+        let value = match by {
             "action" => some(row.action),
             "day" => Some(day.to_string()),
             "week" => Some(monday_of(day).to_string()),
             "month" => Some(format!("{:04}-{:02}", day.year(), day.month())),
+            "user" if row.user.is_none() => {
+                let agent = agent(&row.record.actor).to_string();
+                return vec![GroupValue::Unclaimed(row.person_name(), agent)];
+            }
             "user" => row.user.map(|user| user.id.clone()),
             "team" => return self.team_values(question, dimensions, row),
             "content" => row.content.map(|content| content.id.clone()),
@@ -147,15 +180,11 @@ impl Comparison<'_> {
             "content_type" => row.content.and_then(|content| content.content_type.clone()),
             "result" => row.success.and_then(|success| some(if success { "passed" } else { "failed" })),
             other => unreachable!("{other} is not a dimension"),
-        }]
+        };
+        vec![value.into()]
     }
 
-    fn team_values(
-        &self,
-        question: &Question,
-        dimensions: &Dimensions,
-        row: &Row<'_>,
-    ) -> Vec<Option<String>> {
+    fn team_values(&self, question: &Question, dimensions: &Dimensions, row: &Row<'_>) -> Vec<GroupValue> {
         let facts = &self.tenant.facts;
         let mut primary_only = dimensions.primary_alone;
         let mut wanted: Option<Vec<String>> = None;
@@ -173,16 +202,18 @@ impl Comparison<'_> {
         };
         teams.retain(|team| wanted.as_ref().is_none_or(|wanted| wanted.contains(team)));
         match teams.is_empty() {
-            true => vec![None],
-            false => teams.into_iter().map(Some).collect(),
+            true => vec![GroupValue::Absent],
+            false => teams.into_iter().map(GroupValue::Key).collect(),
         }
     }
 
     /// The label of a value, if the model knows it.
-    fn expected_label(&self, by: &str, value: Option<&str>) -> Option<String> {
+    fn expected_label(&self, by: &str, value: &GroupValue) -> Option<String> {
         let facts = &self.tenant.facts;
-        match (by, value) {
-            ("user", None) => Some("Not in the directory".to_owned()),
+        if let GroupValue::Unclaimed(name, _) = value {
+            return Some(name.clone());
+        }
+        match (by, value.key()) {
             ("team", None) => Some("No team".to_owned()),
             ("content", None) => Some("No content".to_owned()),
             ("result", None) => Some("No result".to_owned()),

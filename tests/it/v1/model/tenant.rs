@@ -1,6 +1,6 @@
 //! Creates the organisations: random facts, sent to the server and stored in the model.
 
-mod bodies;
+pub mod bodies;
 mod contents;
 mod marks;
 mod people;

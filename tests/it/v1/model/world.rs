@@ -97,6 +97,17 @@ pub enum Actor {
     },
 }
 
+impl Actor {
+    /// The name of an actor that no user claims. No actor of the model has a name in its records.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Mbox(address) => address.clone(),
+            Self::MboxSha1(sum) => sum[..8].to_owned(),
+            Self::Account { name, .. } => name.clone(),
+        }
+    }
+}
+
 /// A score in exact units.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Score {

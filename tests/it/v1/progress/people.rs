@@ -90,7 +90,8 @@ async fn persons_without_user_come_last_and_need_full_reach(server: &TestServer)
     assert_eq!(
         people[5]["user"],
         json!({
-            "id": null, "first_name": null, "last_name": null, "name": "zoe", "email": "zoe@example.com", "active": null
+            "id": null, "first_name": null, "last_name": null, "name": "zoe", "email": "zoe@example.com", "active": null,
+            "identifier": {"mbox": "mailto:zoe@example.com"}
         })
     );
     assert_eq!(

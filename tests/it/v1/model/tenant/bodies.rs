@@ -113,7 +113,7 @@ fn score_object(score: Score) -> Value {
     }
 }
 
-pub(super) fn agent(actor: &Actor) -> Value {
+pub fn agent(actor: &Actor) -> Value {
     match actor {
         Actor::Mbox(address) => builders::mailbox(address),
         Actor::MboxSha1(sum) => json!({"mbox_sha1sum": sum}),
