@@ -14,5 +14,5 @@ pub mod types;
 
 pub use activity_types::{from_activity_type, is_award, to_activity_type};
 pub use content::{Content, ContentDraft, ContentFilter, ContentInput};
-pub use demands::{CertificateRule, DemandHistory, Demands};
+pub use demands::{CertificateRule, DemandFields, DemandHistory, Demands};
 pub use types::{ContentFormat, LearningType};

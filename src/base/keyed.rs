@@ -24,6 +24,10 @@ pub trait KeyedDraft: Sized {
 
     /// The id.
     fn id_text(&self) -> &str;
+
+    /// Notes which members the patch contained from which this draft was made. By default it makes no difference: the
+    /// draft has the present values of the others.
+    fn note_patch(&mut self, _patch: &Value) {}
 }
 
 /// An element as a client reads it.

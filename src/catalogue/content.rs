@@ -11,7 +11,7 @@ use crate::base::json::{self, Node};
 use crate::base::keyed::{KeyedDraft, KeyedEntity, read_id};
 use crate::record::{CalendarDuration, Duration, Iri};
 
-use super::demands::{CertificateRule, Demands};
+use super::demands::{CertificateRule, DemandFields, Demands};
 use super::types::{ContentFormat, LearningType};
 
 /// The longest title, in characters.
@@ -134,6 +134,8 @@ pub struct ContentDraft {
     pub archived_at: Option<Timestamp>,
     /// The demands.
     pub demands: Demands,
+    /// Which of the demands are set. Those that a patch does not contain stay as they were at each time.
+    pub demand_fields: DemandFields,
     /// When the demands begin; `None`: now.
     pub effective_from: Option<Timestamp>,
 }
@@ -255,6 +257,7 @@ impl KeyedDraft for ContentDraft {
             url: form.read("url", read_url).flatten(),
             archived_at: form.timestamp("archived_at"),
             demands,
+            demand_fields: DemandFields::ALL,
             effective_from: form.timestamp("effective_from"),
             title: read_title(&mut form, id.as_ref())?,
             id: id?,
@@ -264,6 +267,16 @@ impl KeyedDraft for ContentDraft {
 
     fn id_text(&self) -> &str {
         self.id.as_str()
+    }
+
+    fn note_patch(&mut self, patch: &serde_json::Value) {
+        let has = |member: &str| patch.get(member).is_some();
+        self.demand_fields = DemandFields {
+            pass_mark: has("pass_mark"),
+            time_limit: has("time_limit"),
+            expires_after: has("expires_after"),
+            certificate: has("certificate"),
+        };
     }
 }
 

@@ -21,6 +21,29 @@ pub struct Demands {
     pub certificate: Option<CertificateRule>,
 }
 
+/// Which demands a request sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DemandFields {
+    /// The pass mark.
+    pub pass_mark: bool,
+    /// The time limit.
+    pub time_limit: bool,
+    /// The expiry of completions.
+    pub expires_after: bool,
+    /// The certificate.
+    pub certificate: bool,
+}
+
+impl DemandFields {
+    /// All demands.
+    pub const ALL: Self = Self {
+        pass_mark: true,
+        time_limit: true,
+        expires_after: true,
+        certificate: true,
+    };
+}
+
 /// The certificate that a completion of a content earns.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CertificateRule {
@@ -67,6 +90,33 @@ struct CertificateText {
 }
 
 impl Demands {
+    /// These demands in `fields`, and those of `others` in the other fields.
+    pub fn limited_to(&self, fields: DemandFields, others: Demands) -> Self {
+        let own = self.clone();
+        Self {
+            pass_mark: if fields.pass_mark {
+                own.pass_mark
+            } else {
+                others.pass_mark
+            },
+            time_limit: if fields.time_limit {
+                own.time_limit
+            } else {
+                others.time_limit
+            },
+            expires_after: if fields.expires_after {
+                own.expires_after
+            } else {
+                others.expires_after
+            },
+            certificate: if fields.certificate {
+                own.certificate
+            } else {
+                others.certificate
+            },
+        }
+    }
+
     /// The demands as the text that is stored. [`Demands::from_json`] reads it.
     pub fn to_json(&self) -> String {
         let calendar = |duration: &CalendarDuration| duration.as_str().to_owned();

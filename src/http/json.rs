@@ -171,7 +171,9 @@ impl MergePatch {
     /// Every fault, with its pointer into the element, which is also its pointer into the patch.
     pub fn apply<T: KeyedDraft>(&self, element: &impl KeyedEntity) -> Result<T, Refusal> {
         let text = element.patched(&self.patch).to_string();
-        Ok(parse_one(&text, self.depth, element.id_text())?)
+        let mut draft: T = parse_one(&text, self.depth, element.id_text())?;
+        draft.note_patch(&self.patch);
+        Ok(draft)
     }
 
     /// The patch as an object.

@@ -1,7 +1,7 @@
 //! The filters of the log, one in each line of a table.
 //!
 //! A line makes the field of [`Filter`], its parser, its canonical pairs, its parameter in the OpenAPI document, and its
-//! rule in saved reports. The SQL condition is in `store/activity_log/log.rs`; that of a filter by person is in
+//! rule in saved reports. The SQL condition is in `store/activity_log/conditions.rs`; that of a filter by person is in
 //! `store/directory/reach.rs`.
 
 use std::collections::BTreeMap;

@@ -222,7 +222,9 @@ impl Collection for Contents {
         now: Timestamp,
     ) -> StoredContent {
         let old_snapshots = before.map(|before| before.snapshots.clone()).unwrap_or_default();
-        let snapshots = set_demands(old_snapshots, draft.effective_from, now, &draft.demands);
+        let stored = history(&old_snapshots).at(draft.effective_from.unwrap_or(now));
+        let demands = draft.demands.limited_to(draft.demand_fields, stored);
+        let snapshots = set_demands(old_snapshots, draft.effective_from, now, &demands);
         let mut content = Content {
             id: draft.id.to_string(),
             iri: before.map_or_else(|| home_page.iri(draft), |before| before.content.iri.clone()),

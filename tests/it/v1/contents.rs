@@ -243,6 +243,32 @@ async fn first_demand_with_a_time_counts_from_then_on_only(server: &TestServer) 
 }
 
 #[apply(both_databases)]
+async fn patch_with_a_time_changes_only_the_demands_that_it_contains(server: &TestServer) {
+    let admin = server.person("admin", "root");
+    admin.put("/v1/users/ada", &user("ada")).await.expect(201);
+    admin.put("/v1/contents/q", &content("q", "quiz").set("pass_mark", 50)).await.expect(201);
+    let raise = json!({"pass_mark": 80, "effective_from": "2026-03-01T00:00:00Z"});
+    admin.patch("/v1/contents/q", &raise).await.expect(200);
+    let attempt = activity("ada", "completed")
+        .set("content", "q")
+        .set("happened_at", "2026-02-10T00:00:00Z")
+        .set("result", json!({"score": 60}));
+    admin.post("/v1/activities", &attempt).await.expect(201);
+    // The present pass mark does not begin in January, too.
+    let expiry = json!({"expires_after": "P1Y", "effective_from": "2026-01-01T00:00:00Z"});
+    let patched = admin.patch("/v1/contents/q", &expiry).await.expect(200).json();
+    assert_eq!((&patched["pass_mark"], &patched["expires_after"]), (&json!(80.0), &json!("P1Y")));
+    let row = admin.get("/v1/activities").await.expect(200).json()["activities"][0].clone();
+    assert_eq!((&row["action"]["key"], &row["result"]["success"]), (&json!("completed"), &json!(true)));
+    assert_eq!(row["expired_at"], "2027-02-10T00:00:00.000Z");
+    // A PUT sets all demands from that time on.
+    let all = content("q", "quiz").set("pass_mark", 80).set("effective_from", "2026-01-01T00:00:00Z");
+    admin.put("/v1/contents/q", &all).await.expect(200);
+    let row = admin.get("/v1/activities").await.expect(200).json()["activities"][0].clone();
+    assert_eq!((&row["action"]["key"], &row["expired_at"]), (&json!("failed"), &json!(null)));
+}
+
+#[apply(both_databases)]
 async fn changed_type_changes_existing_activities(server: &TestServer) {
     let admin = server.person("admin", "root");
     admin.put("/v1/users/ada", &user("ada")).await.expect(201);
