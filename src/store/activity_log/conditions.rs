@@ -174,14 +174,18 @@ fn push_outcome(sql: &mut Sql, filter: &Filter, now: Timestamp) {
 /// Adds the condition that the row is the newest completion of its user, or of its unclaimed person, and its content.
 ///
 /// The mark decides between the rows of one person. A user has few persons with a marked row of the content, so the
-/// subquery reads a few entries of an index. `OFFSET` prevents that PostgreSQL joins all marked rows for one page.
+/// subqueries read a few entries of an index for each marked row. PostgreSQL must not turn them into joins: without
+/// fresh statistics it would read all marked rows of the content for each row. `OFFSET` and the inner value prevent it.
 fn push_latest(sql: &mut Sql) {
     sql.push(
-        " AND a.latest AND NOT EXISTS (SELECT 1 FROM persons p CROSS JOIN persons q INDEXED BY persons_user \
-         CROSS JOIN activities b INDEXED BY activities_latest_person \
-         WHERE p.org = a.org AND p.key = a.person AND q.org = p.org AND q.user_key = p.user_key AND q.key <> p.key \
-         AND b.org = q.org AND b.person = q.key AND b.content = a.content AND b.latest \
-         AND (b.happened_at, b.seq) > (a.happened_at, a.seq) LIMIT 1 OFFSET 0)",
+        " AND a.latest AND NOT EXISTS (SELECT 1 FROM persons q INDEXED BY persons_user \
+         WHERE q.org = a.org AND q.key <> a.person \
+         AND q.user_key = (SELECT p.user_key FROM persons p WHERE p.org = a.org AND p.key = a.person) \
+         AND (SELECT 1 FROM activities b INDEXED BY activities_latest_person \
+             WHERE b.org = q.org AND b.person = q.key AND b.content = a.content AND b.latest \
+             AND (b.happened_at > a.happened_at OR (b.happened_at = a.happened_at AND b.seq > a.seq)) \
+             LIMIT 1) IS NOT NULL \
+         LIMIT 1 OFFSET 0)",
     );
 }
 

@@ -17,22 +17,23 @@ use crate::store::db::ledger::OrgTx;
 
 impl OrgTx {
     /// Removes the mark from completions that are older than one of these rows, and from those of these rows that are
-    /// older than another completion.
+    /// older than another completion. Of each person and content, at most one of these rows is marked.
     pub(crate) async fn unmark_older_completions(&mut self, seqs: Vec<i64>) -> Result<(), StoreError> {
         if seqs.is_empty() {
             return Ok(());
         }
-        let update = Sql::new(
-            "UPDATE activities SET latest = FALSE WHERE org = $1 AND seq IN ( \
-                 SELECT o.seq FROM activities n CROSS JOIN activities o INDEXED BY activities_latest_person \
-                 WHERE n.org = $1 AND n.seq IN LIST($2) AND n.latest \
-                   AND o.org = n.org AND o.person = n.person AND o.content = n.content AND o.latest \
-                   AND EXISTS (SELECT 1 FROM activities b INDEXED BY activities_latest_person \
-                       WHERE b.org = o.org AND b.person = o.person AND b.content = o.content AND b.latest \
-                         AND (b.happened_at, b.seq) > (o.happened_at, o.seq)))",
+        // Before these rows were inserted, one other row was marked at most. A correlated value instead of a join fixes
+        // the order in which PostgreSQL reads: without statistics it would compare all rows of the content.
+        let select = Sql::new(
+            "SELECT (SELECT CASE WHEN o.happened_at > n.happened_at OR (o.happened_at = n.happened_at AND o.seq > n.seq) \
+                     THEN n.seq ELSE o.seq END \
+                 FROM activities o INDEXED BY activities_latest_person \
+                 WHERE o.org = n.org AND o.person = n.person AND o.content = n.content AND o.latest AND o.seq <> n.seq \
+                 LIMIT 1) \
+             FROM activities n WHERE n.org = $1 AND n.seq IN LIST($2) AND n.latest",
         );
-        self.execute(update.with(self.org).with(seqs)).await?;
-        Ok(())
+        let older = self.fetch_rows(select.with(self.org).with(seqs)).await?;
+        self.set_latest(older, false).await
     }
 
     /// Marks the completions that are the newest without these rows. The rows themselves stay as they are: the caller
@@ -41,15 +42,25 @@ impl OrgTx {
         if seqs.is_empty() {
             return Ok(());
         }
-        let update = Sql::new(
-            "UPDATE activities SET latest = TRUE WHERE org = $1 AND seq IN ( \
-                 SELECT (SELECT b.seq FROM activities b INDEXED BY activities_completions \
-                     WHERE b.org = o.org AND b.person = o.person AND b.content = o.content AND b.completed \
-                       AND NOT (b.seq IN LIST($2)) \
-                     ORDER BY b.happened_at DESC, b.seq DESC LIMIT 1) \
-                 FROM activities o WHERE o.org = $1 AND o.seq IN LIST($2) AND o.latest)",
+        let select = Sql::new(
+            "SELECT (SELECT b.seq FROM activities b INDEXED BY activities_completions \
+                 WHERE b.org = o.org AND b.person = o.person AND b.content = o.content AND b.completed \
+                   AND NOT (b.seq IN LIST($2)) \
+                 ORDER BY b.happened_at DESC, b.seq DESC LIMIT 1) \
+             FROM activities o WHERE o.org = $1 AND o.seq IN LIST($2) AND o.latest",
         );
-        self.execute(update.with(self.org).with(seqs)).await?;
+        let next = self.fetch_rows(select.with(self.org).with(seqs)).await?;
+        self.set_latest(next, true).await
+    }
+
+    async fn set_latest(&mut self, rows: Vec<(Option<i64>,)>, latest: bool) -> Result<(), StoreError> {
+        let seqs: Vec<i64> = rows.into_iter().filter_map(|(seq,)| seq).collect();
+        if seqs.is_empty() {
+            return Ok(());
+        }
+        let update = Sql::new("UPDATE activities SET latest = $3 WHERE org = $1 AND seq IN LIST($2)");
+        self.execute(update.with(self.org).with(seqs).with(latest))
+            .await?;
         Ok(())
     }
 }

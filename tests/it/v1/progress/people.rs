@@ -251,3 +251,59 @@ async fn unknown_and_invalid_parameters_are_refused(server: &TestServer) {
         .await
         .expect(403);
 }
+
+#[apply(both_databases)]
+async fn expires_within_leaves_out_people_that_renewed(server: &TestServer) {
+    let (admin, sender) = set_up(server).await;
+    let done = |number: u32, user: &str, at: &str| {
+        activity_on_fire(number, user, "completed", at).set("result", json!({"success": true}))
+    };
+    post_batch(
+        &sender,
+        &[
+            done(1, "ada", "2025-04-01T09:00:00Z"),
+            done(2, "bo", "2025-04-02T09:00:00Z"),
+            done(3, "bo", "2026-03-01T09:00:00Z"),
+            done(4, "cy", "2025-02-01T09:00:00Z"),
+            // Exactly thirty days after now, and a millisecond later.
+            done(5, "dee", "2025-04-17T10:17:23Z"),
+            done(6, "eve", "2025-04-17T10:17:23.001Z"),
+        ],
+    )
+    .await;
+    let guest = statement(
+        mailbox("guest@example.com"),
+        "http://adlnet.gov/expapi/verbs/completed",
+        "https://rollbook.invalid/acme/contents/fire",
+    );
+    sender.post("/xapi/statements", &guest.set("timestamp", "2025-04-05T09:00:00Z")).await.expect(200);
+    for (query, expected) in [
+        ("expires_within=P30D", "ada dee -"),
+        ("expires_within=P30D&limit=1", "ada dee -"),
+        ("expires_within=P30D&state=completed&state=failed", "ada dee -"),
+        ("expires_within=P30D&state=expired", ""),
+        ("expires_within=P1M", "ada dee eve -"),
+        ("expires_within=P1Y", "ada bo dee eve -"),
+        ("state=expired&state=completed&user=cy&user=bo", "bo cy"),
+        ("expires_within=P30D&user=bo&user=dee", "dee"),
+    ] {
+        assert_eq!(find_users(&admin, query).await, expected, "{query}");
+    }
+    let page = admin.get(&format!("{FIRE}?expires_within=P30D&count=exact")).await.expect(200).json();
+    assert_eq!(page["total"], 3);
+    assert_eq!(
+        page["states"],
+        json!({"not_started": 0, "in_progress": 0, "failed": 0, "completed": 5, "expired": 1})
+    );
+    let csv =
+        admin.get(&format!("{FIRE_CSV}?expires_within=P30D&state=completed&state=expired")).await.expect(200);
+    assert_eq!(csv.csv_column("User ID"), ["ada", "dee", ""]);
+    // A manager finds reports only.
+    assert_eq!(find_users(&server.person("manager", "ada"), "expires_within=P30D").await, "ada dee");
+    assert_eq!(find_users(&server.person("learner", "eve"), "expires_within=P30D").await, "");
+    for query in ["expires_within=soon", "expires_within=", "expires_within=P1D&expires_within=P2D"] {
+        let answer = admin.get(&format!("{FIRE}?{query}")).await.expect(400);
+        assert_eq!(answer.error_parameters(), ["expires_within".to_owned()].into(), "{query}");
+        admin.get(&format!("{FIRE_CSV}?{query}")).await.expect(400);
+    }
+}
