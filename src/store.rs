@@ -54,7 +54,9 @@ pub use ingest::attachments::NewAttachment;
 pub use ingest::completion_check::CompletionCheck;
 pub use ingest::persons::ClaimConflict;
 pub use ingest::recorder::{Recorder, RecorderOptions};
-pub use ingest::submission::{CompletionMark, Incoming, RecordError, Recorded, Sameness, Submission};
+pub use ingest::submission::{
+    CompletionMark, IdConflict, Incoming, RecordError, Recorded, Sameness, Submission,
+};
 pub use lrs::agents::KnownAgent;
 pub use lrs::attachments::StoredAttachment;
 pub use lrs::documents::{

@@ -352,6 +352,7 @@ CREATE TABLE activities (
     expired_at BIGINT,
     certificate_expires_at BIGINT,
     registration UUID,
+    session BIGINT,
     import UUID,
     certificate_name TEXT,
     response TEXT,

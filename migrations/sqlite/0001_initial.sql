@@ -353,6 +353,7 @@ CREATE TABLE activities (
     expired_at INTEGER,
     certificate_expires_at INTEGER,
     registration BLOB,
+    session INTEGER,
     import BLOB,
     certificate_name TEXT,
     response TEXT,

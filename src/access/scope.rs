@@ -28,7 +28,7 @@ pub enum AskedScope {
     Company,
     /// `managed`: the caller's reports, without the caller.
     Managed {
-        /// `include_sub_managers`: the indirect reports too. With any other scope the parameter changes nothing.
+        /// `include_sub_managers`: the indirect reports too. Requests with any other scope are refused.
         include_sub_managers: bool,
     },
     /// `team`: the persons of the reach that are in the filter's teams.

@@ -22,34 +22,63 @@ pub fn parse_body<T>(
     value.filter(|_| faults.is_empty()).ok_or(faults)
 }
 
+/// The elements of a batch that could be read, and the faults of the others.
+///
+/// A batch with faults is refused. The other elements are still checked against the stored data, so that the answer names
+/// the faults of all kinds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParsedBatch<T> {
+    /// The elements without faults.
+    pub values: Vec<T>,
+    /// Their numbers in the request.
+    pub numbers: Vec<usize>,
+    /// The faults. Pointers begin with the number of the element.
+    pub faults: Vec<Fault>,
+}
+
+impl<T> ParsedBatch<T> {
+    /// All elements.
+    ///
+    /// # Errors
+    ///
+    /// Every fault, if any element has one.
+    pub fn into_values(self) -> Result<Vec<T>, Vec<Fault>> {
+        if self.faults.is_empty() {
+            Ok(self.values)
+        } else {
+            Err(self.faults)
+        }
+    }
+}
+
 /// Reads the elements of a batch as [`parse_body`] reads one text. Pointers begin with the number of the element.
 /// `read` gets this number, too.
-///
-/// # Errors
-///
-/// Every fault of every element.
 pub fn parse_bodies<T>(
     texts: &[&str],
     depth: usize,
     mut read: impl FnMut(usize, &Node<'_>, &Place<'_>, &mut Vec<Fault>) -> Option<T>,
-) -> Result<Vec<T>, Vec<Fault>> {
-    let mut faults = Vec::new();
-    let mut values = Vec::with_capacity(texts.len());
-    for (index, text) in texts.iter().enumerate() {
-        let place = Place::Root.element(index);
-        match json::parse(text, depth) {
-            Ok(node) => values.extend(read(index, &node, &place, &mut faults)),
-            Err(fault) => faults.push(Fault {
-                pointer: format!("{place}{}", fault.pointer),
-                detail: fault.detail,
-            }),
+) -> ParsedBatch<T> {
+    let mut batch = ParsedBatch {
+        values: Vec::with_capacity(texts.len()),
+        numbers: Vec::with_capacity(texts.len()),
+        faults: Vec::new(),
+    };
+    for (number, text) in texts.iter().enumerate() {
+        let faults_before = batch.faults.len();
+        let place = Place::Root.element(number);
+        let value = match json::parse(text, depth) {
+            Ok(node) => read(number, &node, &place, &mut batch.faults),
+            Err(fault) => {
+                batch.faults.push(fault.in_element(number));
+                None
+            }
+        };
+        if let Some(value) = value.filter(|_| batch.faults.len() == faults_before) {
+            batch.values.push(value);
+            batch.numbers.push(number);
         }
     }
-    if faults.is_empty() {
-        Ok(values)
-    } else {
-        Err(faults)
-    }
+    batch
 }
 
 /// Reads any JSON text as a value of serde_json, for a merge patch.
@@ -108,12 +137,13 @@ mod tests {
         let read =
             |_, node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>| read_flag(node, place, faults);
         assert_eq!(
-            parse_bodies(&[r#"{"on":true}"#, r#"{"on":false}"#], 8, read),
+            parse_bodies(&[r#"{"on":true}"#, r#"{"on":false}"#], 8, read).into_values(),
             Ok(vec![true, false])
         );
-        let faults = parse_bodies(&["{", r#"{"on":true}"#, r#"{"on":1}"#], 8, read).unwrap_err();
-        let pointers: Vec<_> = faults.iter().map(|fault| fault.pointer.as_str()).collect();
+        let batch = parse_bodies(&["{", r#"{"on":true}"#, r#"{"on":1}"#], 8, read);
+        let pointers: Vec<_> = batch.faults.iter().map(|fault| fault.pointer.as_str()).collect();
         assert_eq!(pointers, ["/0", "/2/on"]);
+        assert_eq!((batch.values, batch.numbers), (vec![true], vec![1]));
     }
 
     #[test]

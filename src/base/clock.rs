@@ -35,6 +35,12 @@ impl Timestamp {
         Self(self.0 - self.0.rem_euclid(1_000))
     }
 
+    /// Whether the moments differ by less than a millisecond. A system may cut or round a moment to whole milliseconds
+    /// (xAPI 1.0.3, Data 4.5), so such moments count as the same.
+    pub const fn is_within_a_millisecond_of(self, other: Self) -> bool {
+        self.0.abs_diff(other.0) < 1_000
+    }
+
     /// The moment as RFC 3339, with three decimals of the second, or with six if it is finer than a millisecond.
     pub fn to_precise_text(self) -> String {
         let digits = if self == self.whole_millisecond() {

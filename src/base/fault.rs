@@ -20,6 +20,38 @@ impl Fault {
             detail: detail.into(),
         }
     }
+
+    /// The number of the element of the outermost array that has the fault.
+    pub fn element_number(&self) -> Option<usize> {
+        self.pointer.split('/').nth(1)?.parse().ok()
+    }
+
+    /// The fault inside the element `number` of a batch. The pointer so far is one into the element.
+    pub fn in_element(self, number: usize) -> Self {
+        Self {
+            pointer: format!("/{number}{}", self.pointer),
+            detail: self.detail,
+        }
+    }
+
+    /// The fault of a batch that had only some elements of the request: `numbers` are their numbers there.
+    pub fn renumbered(self, numbers: &[usize]) -> Self {
+        let number = self
+            .element_number()
+            .and_then(|index| Some((index.to_string().len(), numbers.get(index)?)));
+        match number {
+            Some((digits, number)) => Self {
+                pointer: format!("/{number}{}", self.pointer.get(1 + digits..).unwrap_or_default()),
+                detail: self.detail,
+            },
+            None => self,
+        }
+    }
+}
+
+/// Sorts the faults of a batch by the number of their element. The order within an element stays.
+pub fn sort_by_element(faults: &mut [Fault]) {
+    faults.sort_by_key(|fault| fault.element_number().unwrap_or(0));
 }
 
 /// Displays a pointer after the detail; displays nothing if the pointer is empty.
@@ -94,6 +126,22 @@ mod tests {
         let key = extensions.member("http://a~b");
         assert_eq!(key.to_string(), "/0/extensions/http:~1~1a~0b");
         assert_eq!(root.to_string(), "");
+    }
+
+    #[test]
+    fn faults_of_some_elements_get_the_numbers_of_the_request() {
+        let fault = |pointer: &str| Fault {
+            pointer: pointer.to_owned(),
+            detail: "no".to_owned(),
+        };
+        let renumbered = |pointer: &str| fault(pointer).renumbered(&[3, 12]).pointer;
+        assert_eq!(renumbered("/1/teams/0"), "/12/teams/0");
+        assert_eq!(renumbered("/0"), "/3");
+        assert_eq!(renumbered(""), "");
+        assert_eq!(fault("/user").in_element(7).pointer, "/7/user");
+        let mut faults = [fault("/10/a"), fault("/2/b"), fault("/10/c")];
+        sort_by_element(&mut faults);
+        assert_eq!(faults.map(|fault| fault.pointer), ["/2/b", "/10/a", "/10/c"]);
     }
 
     #[test]

@@ -163,10 +163,10 @@ impl<'n, 'p, 'f> Form<'n, 'p, 'f> {
         self.read(key, json::boolean)
     }
 
-    /// A moment, cut to the millisecond. Answers contain milliseconds, and a client that sends back an answer must
-    /// not change the moment.
+    /// A moment with a time zone, cut to the millisecond. Answers contain milliseconds, and a client that sends back an
+    /// answer must not change the moment.
     pub fn timestamp(&mut self, key: &str) -> Option<Timestamp> {
-        self.read(key, timestamp::from_node)
+        self.read(key, timestamp::zoned_from_node)
             .map(Timestamp::whole_millisecond)
     }
 

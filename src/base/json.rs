@@ -9,7 +9,7 @@ mod reader;
 mod writer;
 
 pub use fields::{Fields, boolean, elements, number, owned_string, string};
-pub use reader::{MAX_DEPTH, MAX_VALUES, parse, parse_elements, parse_stored};
+pub use reader::{MAX_DEPTH, MAX_VALUES, parse, parse_elements, parse_stored, without_byte_order_mark};
 pub(crate) use writer::write_list;
 pub use writer::{ObjectWriter, object_text, push_quoted, quoted, write_object};
 
@@ -96,6 +96,24 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// The same value without the members that are `null`, at all levels. Elements of arrays stay.
+    ///
+    /// In a body of `/v1`, `null` and a missing member mean the same. Readers of statements know no `null`.
+    pub fn without_nulls(&self) -> Node<'a> {
+        match self {
+            Node::Object(members) => {
+                let members = members.iter().filter(|member| member.value != Node::Null);
+                let members = members.map(|member| Member {
+                    key: member.key.clone(),
+                    value: member.value.without_nulls(),
+                });
+                Node::Object(members.collect())
+            }
+            Node::Array(elements) => Node::Array(elements.iter().map(Node::without_nulls).collect()),
+            other => other.clone(),
+        }
+    }
+
     /// The value of the string, if this is a string.
     pub fn as_str(&self) -> Option<&str> {
         match self {
@@ -151,6 +169,12 @@ mod tests {
     #[test]
     fn nodes_and_members_are_small() {
         assert_eq!((size_of::<Node<'_>>(), size_of::<Member<'_>>()), (24, 40));
+    }
+
+    #[test]
+    fn members_that_are_null_are_left_out_at_all_levels() {
+        let node = parse(r#"{"a":null,"b":{"c":null,"d":[null,{"e":null}]}}"#, 8).unwrap();
+        assert_eq!(node.without_nulls().to_text(), r#"{"b":{"d":[null,{}]}}"#);
     }
 
     /// Whether the node has the value that `serde_json` reads from the same text.

@@ -3,14 +3,14 @@
 //! [`KeyedDraft`] is what a client writes of one element. [`parse_one`] reads the body of a PUT, [`parse_batch`] the
 //! elements of a batch. [`Refusal`] says why a write is refused, [`BatchOutcome`] what a batch did.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
 
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::body::{parse_bodies, parse_body};
+use super::body::{ParsedBatch, parse_bodies, parse_body};
 use super::fault::{Fault, Place};
 use super::form::Form;
 use super::json::Node;
@@ -57,27 +57,49 @@ pub fn parse_one<T: KeyedDraft>(text: &str, depth: usize, id: &str) -> Result<T,
     })
 }
 
-/// Reads the elements of a batch. Each is a JSON text; pointers begin with the number of the element.
-///
-/// # Errors
-///
-/// Every fault of every element. Two elements with the same id are a fault.
-pub fn parse_batch<T: KeyedDraft>(elements: &[&str], depth: usize) -> Result<Vec<T>, Vec<Fault>> {
-    let mut first_places: HashMap<String, usize> = HashMap::with_capacity(elements.len());
-    parse_bodies(elements, depth, |index, node, place, faults| {
-        let draft = T::read(node, place, None, faults)?;
-        match first_places.get(draft.id_text()) {
-            None => {
-                first_places.insert(draft.id_text().to_owned(), index);
-                Some(draft)
-            }
-            Some(first) => {
-                let detail = format!("the element /{first} has the same id; send each id once");
-                faults.push(place.member("id").fault(detail));
-                None
-            }
+/// The elements of a batch that could be read, and what is known about the others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DraftBatch<T> {
+    /// The elements without faults, their numbers, and the faults of the others.
+    pub parsed: ParsedBatch<T>,
+    /// The ids of the elements with faults. Other elements may refer to them.
+    pub refused_ids: HashSet<String>,
+}
+
+impl<T: KeyedDraft> From<Vec<T>> for DraftBatch<T> {
+    fn from(drafts: Vec<T>) -> Self {
+        Self {
+            parsed: ParsedBatch {
+                numbers: (0..drafts.len()).collect(),
+                values: drafts,
+                faults: Vec::new(),
+            },
+            refused_ids: HashSet::new(),
         }
-    })
+    }
+}
+
+/// Reads the elements of a batch. Each is a JSON text; pointers begin with the number of the element. Two elements with
+/// the same id are a fault.
+pub fn parse_batch<T: KeyedDraft>(elements: &[&str], depth: usize) -> DraftBatch<T> {
+    let mut first_places: HashMap<String, usize> = HashMap::with_capacity(elements.len());
+    let mut refused_ids = HashSet::new();
+    let parsed = parse_bodies(elements, depth, |number, node, place, faults| {
+        let faults_before = faults.len();
+        let draft = T::read(node, place, None, faults);
+        let id = node.get("id").and_then(Node::as_str);
+        if let Some(first) = id.and_then(|id| first_places.get(id)) {
+            let detail = format!("the element /{first} has the same id; send each id once");
+            faults.push(place.member("id").fault(detail));
+        } else if let Some(id) = id {
+            first_places.insert(id.to_owned(), number);
+        }
+        if faults.len() > faults_before {
+            refused_ids.extend(id.map(str::to_owned));
+        }
+        draft
+    });
+    DraftBatch { parsed, refused_ids }
 }
 
 /// Reads the id of an element: the id in the address, or else the member `id`. A body may repeat the id of the address.
@@ -224,13 +246,18 @@ mod tests {
             "nonsense",
             r#"{"id":"a","name":"C"}"#,
         ];
-        let faults = parse_batch::<Draft>(&elements, 8).unwrap_err();
+        let batch = parse_batch::<Draft>(&elements, 8);
+        let ids: Vec<&str> = batch.parsed.values.iter().map(Draft::id_text).collect();
+        assert_eq!((ids, batch.parsed.numbers), (vec!["a"], vec![0]));
+        assert!(batch.refused_ids.contains("a"));
+        let faults = batch.parsed.faults;
         assert_eq!(
             faults[2].detail,
             "the element /0 has the same id; send each id once"
         );
         assert_eq!(pointers(faults), ["/1/id", "/2", "/3/id"]);
-        assert_eq!(parse_batch::<Draft>(&elements[..1], 8).unwrap().len(), 1);
+        let good = parse_batch::<Draft>(&elements[..1], 8).parsed;
+        assert_eq!(good.into_values().unwrap().len(), 1);
     }
 
     #[test]

@@ -1,4 +1,7 @@
 //! Parsing timestamps (xAPI 1.0.3, Data 4.5) to a [`Timestamp`].
+//!
+//! There is one grammar with two rules about the time zone: [`parse`] is for statements and takes a time without a zone as
+//! UTC, [`parse_zoned`] is for `/v1` and refuses it.
 
 use chrono::{DateTime, Datelike as _};
 
@@ -11,10 +14,20 @@ use crate::base::clock::Timestamp;
 #[error("{0}")]
 pub struct TimestampError(&'static str);
 
+const FORMAT: TimestampError =
+    TimestampError("a date and time as in RFC 3339 is needed here, such as 2026-01-31T09:30:00.000Z");
+const UNKNOWN_OFFSET: TimestampError =
+    TimestampError("the offset -00:00 means that the time zone is unknown; write Z or +00:00");
+const NO_ZONE: TimestampError =
+    TimestampError("needs a time zone: end it with `Z`, or with an offset such as `+02:00`");
+const OUT_OF_RANGE: TimestampError =
+    TimestampError("this is outside the years 0000 to 9999 in UTC, and times are stored in UTC");
+
 /// Parses a date and time in the format of RFC 3339. Digits finer than a microsecond are cut off.
 ///
-/// Two other formats of ISO 8601 are accepted. The offset may lack its colon or its minutes (`+0100`, `+01`). A time
-/// without an offset is in UTC, because xAPI only says that a timestamp *should* have one.
+/// Three other formats of ISO 8601 are accepted. The seconds may be missing (`09:30Z`). The offset may lack its colon or
+/// its minutes (`+0100`, `+01`). A time without an offset is in UTC, because xAPI only says that a timestamp *should*
+/// have one.
 ///
 /// The offset `-00:00` is refused: it means "unknown" in RFC 3339, and ISO 8601 forbids it. A space instead of the
 /// `T` is refused, too.
@@ -23,33 +36,45 @@ pub struct TimestampError(&'static str);
 ///
 /// The text has another format, or it is not a moment of the years 0000 to 9999.
 pub fn parse(text: &str) -> Result<Timestamp, TimestampError> {
-    let shape =
-        TimestampError("a date and time as in RFC 3339 is needed here, such as 2026-01-31T09:30:00.000Z");
+    parse_parts(text).map(|(at, _)| at)
+}
+
+/// Parses a date and time as [`parse`] does, but refuses one without an offset.
+///
+/// # Errors
+///
+/// The errors of [`parse`], and a missing offset.
+pub fn parse_zoned(text: &str) -> Result<Timestamp, TimestampError> {
+    match parse_parts(text)? {
+        (at, true) => Ok(at),
+        (_, false) => Err(NO_ZONE),
+    }
+}
+
+/// The moment, and whether the text has an offset.
+fn parse_parts(text: &str) -> Result<(Timestamp, bool), TimestampError> {
     if !text.is_ascii() || text.as_bytes().get(10) != Some(&b'T') {
-        return Err(shape);
+        return Err(FORMAT);
     }
-    let Some((date_and_time, rest)) = text.split_at_checked(19) else {
-        return Err(shape);
+    let (minutes, rest) = text.split_at_checked(16).ok_or(FORMAT)?;
+    let seconds_length = if rest.starts_with(':') {
+        rest.find(|c: char| !matches!(c, ':' | '.' | '0'..='9'))
+            .unwrap_or(rest.len())
+    } else {
+        0
     };
-    let fraction_length = rest
-        .find(|c: char| c != '.' && !c.is_ascii_digit())
-        .unwrap_or(rest.len());
-    let (fraction, offset) = rest.split_at(fraction_length);
-    let Some(offset) = normalise_offset(offset) else {
-        return Err(shape);
-    };
+    let (seconds, offset) = rest.split_at(seconds_length);
+    let seconds = if seconds.is_empty() { ":00" } else { seconds };
+    let has_offset = !offset.is_empty();
+    let offset = normalise_offset(offset).ok_or(FORMAT)?;
     if offset == "-00:00" {
-        return Err(TimestampError(
-            "the offset -00:00 means that the time zone is unknown; write Z or +00:00",
-        ));
+        return Err(UNKNOWN_OFFSET);
     }
-    match DateTime::parse_from_rfc3339(&format!("{date_and_time}{fraction}{offset}")) {
+    match DateTime::parse_from_rfc3339(&format!("{minutes}{seconds}{offset}")) {
         // The offset can move a moment of the year 0000 or 9999 out of the years that RFC 3339 can write.
-        Ok(at) if !(0..=9999).contains(&at.to_utc().year()) => Err(TimestampError(
-            "this is outside the years 0000 to 9999 in UTC, and times are stored in UTC",
-        )),
-        Ok(at) => Ok(at.to_utc().into()),
-        Err(_) => Err(shape),
+        Ok(at) if !(0..=9999).contains(&at.to_utc().year()) => Err(OUT_OF_RANGE),
+        Ok(at) => Ok((at.to_utc().into(), has_offset)),
+        Err(_) => Err(FORMAT),
     }
 }
 
@@ -67,13 +92,22 @@ fn normalise_offset(offset: &str) -> Option<String> {
     is_valid.then(|| format!("{hours}:{minutes}"))
 }
 
-/// Reads a timestamp from a node.
+/// Reads a timestamp of a statement from a node, with [`parse`].
 ///
 /// # Errors
 ///
 /// The node is not a string, or the string is not a timestamp.
 pub fn from_node(node: &Node<'_>, place: &Place<'_>) -> Result<Timestamp, Fault> {
     parse(string(node, place)?).map_err(|error| place.fault(error.to_string()))
+}
+
+/// Reads a time of a `/v1` body from a node, with [`parse_zoned`].
+///
+/// # Errors
+///
+/// The node is not a string, or the string is not a timestamp with a time zone.
+pub fn zoned_from_node(node: &Node<'_>, place: &Place<'_>) -> Result<Timestamp, Fault> {
+    parse_zoned(string(node, place)?).map_err(|error| place.fault(error.to_string()))
 }
 
 /// Serialises an optional timestamp in the format of its `Display`.
@@ -109,6 +143,10 @@ mod tests {
             ("2023-05-04T12:00:00.123456789+0530", "2023-05-04T06:30:00.123Z"),
             ("2023-05-04T12:00:00-05", "2023-05-04T17:00:00.000Z"),
             ("2023-05-04T12:00:00.5", "2023-05-04T12:00:00.500Z"),
+            ("2024-06-01T10:00Z", "2024-06-01T10:00:00.000Z"),
+            ("2024-06-01T10:00+02:00", "2024-06-01T08:00:00.000Z"),
+            ("2024-06-01T10:00-0130", "2024-06-01T11:30:00.000Z"),
+            ("2024-06-01T10:00", "2024-06-01T10:00:00.000Z"),
             ("1969-12-31T23:59:59.999Z", "1969-12-31T23:59:59.999Z"),
         ];
         for (text, utc) in cases {
@@ -129,7 +167,12 @@ mod tests {
             "2008-09-15T15:53:00.601-00:00",
             "2008-09-15 15:53:00Z",
             "2008-09-15T24:00:00Z",
-            "2008-09-15T15:53Z",
+            "2008-09-15T15Z",
+            "2008-09-15T15:53.5Z",
+            "2008-09-15T15:53:Z",
+            "2008-09-15T15:5:00Z",
+            "2008-09-15T15:53:00:00Z",
+            "2008-09-15T15:53:00.5:1Z",
             "2008-09-31T15:53:00Z",
             "2008-09-15",
             "20080915T155300Z",
@@ -142,5 +185,21 @@ mod tests {
         for text in cases {
             assert!(parse(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn time_without_zone_is_refused_where_a_zone_is_needed() {
+        for text in ["2024-06-01T10:00:00", "2024-06-01T10:00", "2024-06-01T10:00:00.5"] {
+            assert!(parse(text).is_ok(), "{text}");
+            assert_eq!(parse_zoned(text), Err(NO_ZONE), "{text}");
+        }
+        for text in [
+            "2024-06-01T10:00Z",
+            "2024-06-01T12:00:00+02",
+            "2024-06-01T05:00:00-0500",
+        ] {
+            assert_eq!(parse_zoned(text).unwrap().to_string(), "2024-06-01T10:00:00.000Z");
+        }
+        assert_eq!(parse_zoned("2024-06-01T10:00:00-00:00"), Err(UNKNOWN_OFFSET));
     }
 }

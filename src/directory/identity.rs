@@ -50,13 +50,13 @@ pub fn describe_identifier(identifier: &Identifier) -> String {
     }
 }
 
-/// Reads the identifier of an xAPI agent. Its name is ignored.
+/// Reads the identifier of an xAPI agent. Its name is ignored. A member that is `null` counts as missing.
 ///
 /// # Errors
 ///
 /// The value is not an agent: a group, for example.
 pub fn read_agent(node: &Node<'_>, place: &Place<'_>) -> Result<Identifier, Fault> {
-    let actor = Actor::agent_from_node(node, place)?;
+    let actor = Actor::agent_from_node(&node.without_nulls(), place)?;
     actor
         .identifier
         .ok_or_else(|| place.fault("an agent needs an identifier: mbox, mbox_sha1sum, openid or account"))

@@ -344,6 +344,10 @@ pub struct UserFilter {
     pub active: Option<bool>,
     /// Members of any of these teams.
     pub teams: Vec<TeamId>,
+    /// Whether members of the teams below these count too.
+    pub include_sub_teams: bool,
+    /// Whether only members count that have the team as their primary team.
+    pub primary_team_only: bool,
     /// Members of any of these groups.
     pub groups: Vec<GroupId>,
     /// Direct reports of any of these.

@@ -68,6 +68,7 @@ pub(super) fn row() -> Row {
                 expires_at: Some(AT),
             }),
             registration: Some("0190a000-0000-7000-8000-00000000000a".parse().unwrap()),
+            session: None,
             device_type: Some("mobile".to_owned()),
             origin: Origin::Api,
             recorded_by: Some(UserId::new("ada").unwrap()),

@@ -24,6 +24,7 @@ use super::body::read_body;
 use super::limits::Limits;
 use super::problem::{Code, Problem};
 use crate::base::body::parse_value;
+use crate::base::json::without_byte_order_mark;
 use crate::base::keyed::{KeyedDraft, KeyedEntity, Refusal, parse_one};
 
 /// The media type of JSON.
@@ -192,15 +193,9 @@ impl Batch {
     ///
     /// # Errors
     ///
-    /// 400 if the body is not an array or NDJSON, 413 if it has too many elements, and the errors of `parse`.
-    pub fn read<T, E>(
-        &self,
-        parse: impl FnOnce(&[&str], usize) -> Result<Vec<T>, E>,
-    ) -> Result<Vec<T>, Problem>
-    where
-        Problem: From<E>,
-    {
-        Ok(parse(&self.elements()?, self.limits.json_depth)?)
+    /// 400 if the body is not an array or NDJSON, 413 if it has too many elements.
+    pub fn read<T>(&self, parse: impl FnOnce(&[&str], usize) -> T) -> Result<T, Problem> {
+        Ok(parse(&self.elements()?, self.limits.json_depth))
     }
 
     /// The texts of the elements. The elements of NDJSON are the lines that are not blank.
@@ -231,8 +226,10 @@ impl Deref for RawBody {
     }
 }
 
+/// The text of a body, without a byte order mark in front of it.
 fn text(bytes: &Bytes) -> Result<&str, Problem> {
     std::str::from_utf8(bytes)
+        .map(without_byte_order_mark)
         .map_err(|error| Problem::invalid_body("", format!("the body must be UTF-8: {error}")))
 }
 
@@ -342,11 +339,12 @@ mod tests {
                 ..Limits::default()
             },
         };
-        batch.read(|texts, depth| {
+        let parsed = batch.read(|texts, depth| {
             parse_bodies(texts, depth, |_, node, place, faults| {
                 read_name(node, place, faults)
             })
-        })
+        });
+        Ok(parsed?.into_values()?)
     }
 
     #[test]
@@ -355,6 +353,14 @@ mod tests {
         assert_eq!(array.expect("array"), ["a", "b"]);
         let lines = read_batch("{\"name\":\"a\"}\r\n\n{\"name\":\"b\"}\n", true);
         assert_eq!(lines.expect("lines"), ["a", "b"]);
+    }
+
+    #[test]
+    fn byte_order_mark_before_a_body_is_ignored() {
+        let read = |text: &str| body(text).read(|text, depth| parse_body(text, depth, read_name));
+        assert_eq!(read("\u{feff}{\"name\":\"a\"}").expect("a name"), "a");
+        let bytes = Bytes::from_static("\u{feff}[1,{}]".as_bytes());
+        assert_eq!(text(&bytes).expect("UTF-8"), "[1,{}]");
     }
 
     #[test]

@@ -18,7 +18,7 @@ use super::problem::{Answer, Code, Problem, ProblemError};
 use super::query::{QueryPairs, QueryReader};
 use crate::access::Action;
 use crate::base::fault::Fault;
-use crate::base::keyed::{KeyedEntity as _, Refusal, parse_batch, parse_one};
+use crate::base::keyed::{DraftBatch, KeyedEntity as _, Refusal, parse_batch, parse_one};
 use crate::base::{Fingerprint, ListCursor, folded_words};
 use crate::store::{Collection, WriteError};
 
@@ -116,8 +116,8 @@ pub(super) async fn put_all<C: KeyedResource, A: Action>(
     batch: Batch,
 ) -> Answer {
     pairs.refuse_any()?;
-    let drafts: Vec<C::Draft> = batch.read(parse_batch)?;
-    let outcome = caller.store().put_all::<C>(caller.org(), &drafts).await?;
+    let drafts: DraftBatch<C::Draft> = batch.read(parse_batch)?;
+    let outcome = caller.store().put_all::<C>(caller.org(), drafts).await?;
     Ok(HttpResponse::Ok().json(outcome))
 }
 

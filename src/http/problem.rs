@@ -16,6 +16,8 @@ use utoipa::ToSchema;
 
 mod conversions;
 
+pub use conversions::id_fault;
+
 /// The media type of a problem document.
 pub const PROBLEM_JSON: &str = "application/problem+json";
 

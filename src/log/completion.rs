@@ -79,13 +79,19 @@ impl MarkForm {
         let users = form.list("users", usize::MAX, parse_text);
         let teams = form.list("teams", MAX_GROUPS, parse_text);
         let groups = form.list("groups", MAX_GROUPS, parse_text);
-        let has_ids = |key: &str| {
-            form.get(key)
-                .is_some_and(|node| node.as_array().is_none_or(|elements| !elements.is_empty()))
-        };
-        if !["users", "teams", "groups"].into_iter().any(has_ids) {
+        if !["users", "teams", "groups"]
+            .into_iter()
+            .any(|key| has_ids(&form, key))
+        {
             let detail = "give at least one id in `users`, `teams` or `groups`";
             form.faults().push(Place::Root.fault(detail));
+        }
+        let include_sub_teams = form.flag("include_sub_teams").unwrap_or(false);
+        if include_sub_teams && !has_ids(&form, "teams") {
+            form.add_fault(
+                "include_sub_teams",
+                "changes nothing without `teams`; add a team, or leave this out",
+            );
         }
         let happened_at = form.timestamp("happened_at");
         if happened_at.is_some_and(|at| at.micros() > now.micros().saturating_add(CLOCK_TOLERANCE)) {
@@ -96,7 +102,7 @@ impl MarkForm {
             form.add_fault("note", "a note must not be blank; omit it instead");
         }
         Some(Self {
-            include_sub_teams: form.flag("include_sub_teams").unwrap_or(false),
+            include_sub_teams,
             dry_run: form.flag("dry_run").unwrap_or(false),
             content: content?,
             users,
@@ -107,6 +113,12 @@ impl MarkForm {
             note,
         })
     }
+}
+
+/// Whether a list of ids was sent and is not empty.
+fn has_ids(form: &Form<'_, '_, '_>, key: &str) -> bool {
+    form.get(key)
+        .is_some_and(|node| node.as_array().is_none_or(|elements| !elements.is_empty()))
 }
 
 /// The id of a content in the catalogue. The IRI of an unregistered content can be longer than other ids.

@@ -93,6 +93,12 @@ impl Filter {
             .all(|filter| !filter.actions.contains(&Action::Visited))
     }
 
+    /// Whether `primary_team_only` was added to the filter of a saved report. It then applies to the report's teams.
+    pub fn adds_primary_team_only(&self) -> bool {
+        self.each()
+            .any(|filter| filter.primary_team_only && filter.teams.is_empty())
+    }
+
     /// Whether activities of deactivated users are shown: if one of [`Filter::each`] includes them.
     pub fn shows_deactivated(&self) -> bool {
         self.each().any(|filter| filter.include_deactivated)

@@ -10,8 +10,10 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
+use crate::base::Fingerprint;
 use crate::base::clock::Timestamp;
 use crate::base::ids::UserId;
+use crate::base::json;
 use crate::catalogue::{ContentFormat, Demands, LearningType, is_award};
 use crate::record::{self, Envelope, Object, Origin, Statement};
 
@@ -60,6 +62,8 @@ pub struct Projected {
     pub certificate: Option<Certificate>,
     /// The registration, which all records of one attempt share.
     pub registration: Option<Uuid>,
+    /// The digest of the cmi5 session id, which all records of one session share.
+    pub session: Option<i64>,
     /// The type of the device.
     pub device_type: Option<String>,
     /// The way in which the record arrived.
@@ -220,6 +224,7 @@ pub fn project(
             .context
             .as_ref()
             .and_then(|context| context.registration),
+        session: statement.context.as_ref().and_then(cmi5_session),
         device_type: envelope.device_type.clone(),
         origin: envelope.origin,
         recorded_by: envelope.recorded_by.clone(),
@@ -274,6 +279,22 @@ fn means_certificate(statement: &Statement, envelope: &Envelope, content: &Conte
         || activity_type.is_some_and(|activity_type| is_award(activity_type.as_str()))
 }
 
+/// The digest of the session id that cmi5 demands in the context of every statement of a session (cmi5, section 9.6.3.1).
+/// A summary needs to know only whether two ids are equal.
+fn cmi5_session(context: &record::Context) -> Option<i64> {
+    const SESSION_ID: &str = "https://w3id.org/xapi/cmi5/context/extensions/sessionid";
+    // A row of the log needs no parsing of extensions without the id.
+    let text = context
+        .extensions
+        .as_deref()
+        .filter(|text| text.contains("sessionid"))?;
+    let extensions = json::parse_stored(text).ok()?;
+    let id = extensions.get(SESSION_ID)?.as_str()?;
+    let digest = Fingerprint::from_parts([id]);
+    let (first, _) = digest.as_bytes().split_first_chunk()?;
+    Some(i64::from_be_bytes(*first))
+}
+
 /// The success: from the verb, else from the result, else from the pass mark (docs/specification.md#success).
 ///
 /// The pass mark counts for verbs with an action that [completes](Action::completes). A waiver is no success, although
@@ -324,11 +345,12 @@ fn read_score(score: &record::Score) -> (Score, Option<f64>) {
     } = *score;
     let percent = match (scaled, raw, min, max) {
         (Some(scaled), ..) => Some(scaled * 100.0),
-        // The difference of two huge numbers can be infinite, that of their halves can't.
-        (None, Some(raw), Some(min), Some(max)) if max > min => {
-            Some((raw / 2.0 - min / 2.0) / (max / 2.0 - min / 2.0) * 100.0)
+        // Points without a maximum are not a percentage. Without a minimum it is 0, which points below 0 contradict.
+        (None, Some(raw), min, Some(max)) if min.is_some() || raw >= 0.0 => {
+            let min = min.unwrap_or(0.0);
+            // The difference of two huge numbers can be infinite, that of their halves can't.
+            (max > min).then(|| (raw / 2.0 - min / 2.0) / (max / 2.0 - min / 2.0) * 100.0)
         }
-        (None, Some(raw), _, None) if (0.0..=100.0).contains(&raw) => Some(raw),
         _ => None,
     };
     let percent = percent

@@ -160,10 +160,12 @@ pub struct Measures {
     /// The number of activities with success known and false.
     #[schema(example = 3)]
     pub failed: u64,
-    /// The mean percentage of activities with a score, to two decimals; null if none has a score.
+    /// The mean percentage of attempts with a score, to two decimals; null if none has a score. Of the activities with
+    /// equal person, content and registration, the last score counts. An activity without a registration is an attempt.
     #[schema(required, value_type = Option<f64>, example = 81.25)]
     pub average_score: Option<Percent>,
-    /// The sum of the total times in seconds.
+    /// The sum of the times of sessions in seconds. Of the activities with equal person, content, registration and cmi5
+    /// session, the longest time counts. An activity without a registration is a session.
     #[schema(example = 18340)]
     pub total_seconds: i64,
 }

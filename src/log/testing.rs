@@ -26,6 +26,7 @@ pub(super) fn projected() -> Projected {
         expired_at: None,
         certificate: None,
         registration: None,
+        session: None,
         device_type: None,
         origin: Origin::Api,
         recorded_by: None,

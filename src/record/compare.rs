@@ -50,7 +50,7 @@ enum Comparison {
     Caseless,
     /// A duration, to the hundredth of a second.
     Duration,
-    /// The timestamp of a SubStatement, as a moment.
+    /// The timestamp of a SubStatement, as a moment, to the millisecond.
     Timestamp,
 }
 
@@ -64,6 +64,7 @@ impl Statement {
     /// - the display of verbs and the definitions of activities;
     /// - the order of the members of objects and of groups;
     /// - the spelling of numbers, escapes, UUIDs and moments;
+    /// - digits of a moment that are finer than a millisecond (xAPI 1.0.3, Data 4.5);
     /// - digits of a duration that are finer than a hundredth of a second.
     pub fn same_as(&self, stored: &Self) -> bool {
         self.has_same_timestamp(stored) && self.has_same_members(stored)
@@ -71,7 +72,11 @@ impl Statement {
 
     fn has_same_timestamp(&self, stored: &Self) -> bool {
         // If `timestamp` and `stored` are equal, the client sent no timestamp and the server set it.
-        stored.timestamp == stored.stored || self.timestamp.is_none() || self.timestamp == stored.timestamp
+        stored.timestamp == stored.stored
+            || match (self.timestamp, stored.timestamp) {
+                (Some(sent), Some(stored)) => sent.is_within_a_millisecond_of(stored),
+                (sent, _) => sent.is_none(),
+            }
     }
 
     fn has_same_members(&self, other: &Self) -> bool {
@@ -228,7 +233,7 @@ fn is_same_string(comparison: Comparison, one: &str, other: &str) -> bool {
                 _ => false,
             },
             Comparison::Timestamp => match (timestamp::parse(one), timestamp::parse(other)) {
-                (Ok(one), Ok(other)) => one == other,
+                (Ok(one), Ok(other)) => one.is_within_a_millisecond_of(other),
                 _ => false,
             },
             _ => false,
@@ -307,6 +312,8 @@ mod tests {
             (r#""timestamp":"2026-01-01T12:00:00+02:00","#, ""),
             ("12:00:00+02:00", "10:00:00.000Z"),
             ("2026-01-01T12:00:00Z", "2026-01-01T13:00:00+01:00"),
+            ("12:00:00+02:00", "12:00:00.000999+02:00"),
+            ("2026-01-01T12:00:00Z", "2026-01-01T12:00:00.0004Z"),
             ("PT1.234S", "PT1.23S"),
             ("1.50", "15e-1"),
             (r#""n":[1,2]"#, r#""n" : [1.0, 0.02E+2]"#),
@@ -348,6 +355,8 @@ mod tests {
                 r#""object":{"id":"http://x.org/A""#,
             ),
             ("12:00:00+02:00", "12:00:00Z"),
+            ("12:00:00+02:00", "12:00:00.001+02:00"),
+            ("2026-01-01T12:00:00Z", "2026-01-01T12:00:00.001Z"),
             ("2026-01-01T12:00:00Z", "2026-01-01T12:00:01Z"),
             ("PT1.234S", "PT1.24S"),
             ("1.50", "1.51"),

@@ -16,16 +16,26 @@ pub fn is_json(content_type: &str) -> bool {
     essence.trim().eq_ignore_ascii_case("application/json")
 }
 
-/// Checks that `bytes` contains one JSON text in UTF-8. It reads to the end and does not buffer the text.
+/// Checks that `bytes` contains one JSON text in UTF-8, perhaps after a byte order mark. It reads to the end and does not
+/// buffer the text.
 ///
 /// The inner result is the result of the check.
 ///
 /// # Errors
 ///
 /// Reading from `bytes` fails.
-pub fn check_json(bytes: impl Read) -> io::Result<Result<(), Fault>> {
+pub fn check_json(mut bytes: impl Read) -> io::Result<Result<(), Fault>> {
+    const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+    let mut start = Vec::new();
+    bytes
+        .by_ref()
+        .take(BYTE_ORDER_MARK.len() as u64)
+        .read_to_end(&mut start)?;
+    if start == BYTE_ORDER_MARK {
+        start.clear();
+    }
     let mut utf8 = Utf8Reader {
-        bytes,
+        bytes: start.as_slice().chain(bytes),
         incomplete: Vec::new(),
         is_invalid: false,
     };
@@ -115,7 +125,7 @@ pub fn merge(stored: &[u8], posted: &[u8], depth: usize) -> Result<String, Merge
 fn parse_object(bytes: &[u8], depth: usize) -> Result<Box<[Member<'_>]>, Fault> {
     let text =
         std::str::from_utf8(bytes).map_err(|error| Fault::whole(format!("it must be UTF-8: {error}")))?;
-    match json::parse(text, depth)? {
+    match json::parse(json::without_byte_order_mark(text), depth)? {
         Node::Object(members) => Ok(members),
         other => Err(Fault::whole(format!(
             "only JSON objects can be merged, and this is {}",

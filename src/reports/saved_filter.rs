@@ -45,7 +45,7 @@ impl SavedFilter {
                 }
             }
         }
-        let text = without_nulls(node).to_text();
+        let text = node.without_nulls().to_text();
         if text.len() > MAX_FILTER_BYTES {
             faults.push(place.fault(format!("a filter has at most {MAX_FILTER_BYTES} bytes of JSON")));
         }
@@ -99,7 +99,11 @@ pub fn parse_query(node: &Node<'_>, now: Timestamp, time_zone: Tz) -> Result<Que
 }
 
 fn query_of(pairs: &[(String, String)], now: Timestamp, time_zone: Tz) -> Result<Query, Vec<ParameterFault>> {
-    Query::parse(pairs, &ParseContext::export(now, time_zone, &[]))
+    let context = ParseContext {
+        any_zone: true,
+        ..ParseContext::export(now, time_zone, &[])
+    };
+    Query::parse(pairs, &context)
 }
 
 /// The members as parameters. The log's parser checks names and texts; this checks the JSON types.
@@ -178,16 +182,6 @@ fn parameters() -> impl Iterator<Item = &'static Parameter> {
     [SCOPE_PARAMETERS, FILTER_PARAMETERS, SORT_PARAMETERS]
         .into_iter()
         .flatten()
-}
-
-fn without_nulls<'n>(node: &Node<'n>) -> Node<'n> {
-    match node.as_object() {
-        Some(members) => {
-            let members = members.iter().filter(|member| member.value != Node::Null);
-            Node::Object(members.cloned().collect())
-        }
-        None => node.clone(),
-    }
 }
 
 // --- The schema in the OpenAPI document --------------------------------------------------------------------

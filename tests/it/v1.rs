@@ -14,6 +14,7 @@ mod model;
 mod notes;
 mod organisation;
 mod progress;
+mod questions;
 mod report_keys;
 mod report_rows;
 mod reports;

@@ -301,6 +301,12 @@ impl<'a> Walk<'a> {
     }
 }
 
+/// The text without a byte order mark in front of it, which editors of Windows write. A reader may ignore it (RFC 8259,
+/// section 8.1).
+pub fn without_byte_order_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
 /// The first key that occurs twice.
 fn find_repeated_key<'n>(members: &'n [Member<'_>]) -> Option<&'n str> {
     // For a small object, comparing all keys is cheaper than a set. Most objects are small.

@@ -88,7 +88,10 @@ mod tests {
             assert_eq!(contents.len(), count);
             let texts: Vec<String> = contents.iter().map(Value::to_string).collect();
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-            let drafts = parse_batch::<ContentDraft>(&texts, 8).unwrap();
+            let drafts = parse_batch::<ContentDraft>(&texts, 8)
+                .parsed
+                .into_values()
+                .unwrap();
             if count == 60 {
                 let types: BTreeSet<_> = drafts.iter().map(|draft| draft.learning_type).collect();
                 let kinds: BTreeSet<_> = drafts.iter().filter_map(|draft| draft.content_type).collect();

@@ -307,7 +307,7 @@ mod tests {
         let staff = people::staff(&mut random, now, 200);
         let texts: Vec<String> = contents::first().iter().map(Value::to_string).collect();
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let catalogue: Vec<ContentDraft> = parse_batch(&texts, 8).unwrap();
+        let catalogue: Vec<ContentDraft> = parse_batch(&texts, 8).parsed.into_values().unwrap();
         let events = history(&mut random, now, &staff, &catalogue, 20_000);
         assert_eq!(events.len(), 20_002, "and a mistake with its voiding");
         assert!(events.is_sorted_by_key(|event| event.at));

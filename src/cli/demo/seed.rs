@@ -19,8 +19,8 @@ use crate::log::short_form::ShortFormRules;
 use crate::record::iri::IriError;
 use crate::record::{Actor, Envelope, Identifier, Origin};
 use crate::store::{
-    Contents, Groups, Incoming, NewNote, OrganisationChange, RecordError, Recorder, Sameness, Store,
-    StoreError, Submission, Teams, Users, WriteError,
+    Contents, Groups, Incoming, NewNote, OrganisationChange, RecordError, Recorder, Resolution, Sameness,
+    Store, StoreError, Submission, Teams, Users, WriteError,
 };
 
 use super::history::{By, Event, Sent, history};
@@ -130,10 +130,10 @@ pub async fn seed(store: &Store, org: &OrgId, size: Size, key: &str) -> Result<S
     store.change_organisation(org, name).await?;
 
     let people = staff(&mut random, now, size.users);
-    store.put_all::<Teams>(org, &drafts(&people.teams)?).await?;
-    store.put_all::<Groups>(org, &drafts(&people.groups)?).await?;
+    store.put_all::<Teams>(org, drafts(&people.teams)?).await?;
+    store.put_all::<Groups>(org, drafts(&people.groups)?).await?;
     let bodies: Vec<Value> = people.members.iter().map(|member| member.body.clone()).collect();
-    store.put_all::<Users>(org, &drafts(&bodies)?).await?;
+    store.put_all::<Users>(org, drafts(&bodies)?).await?;
     let catalogue = write_catalogue(store, org, now).await?;
 
     let events = history(&mut random, now, &people, &catalogue, size.activities);
@@ -216,15 +216,15 @@ async fn add_notes(store: &Store, org: &OrgId, cast: &[CastMember]) -> Result<()
 fn drafts<T: KeyedDraft>(bodies: &[Value]) -> Result<Vec<T>, Refusal> {
     let texts: Vec<String> = bodies.iter().map(Value::to_string).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    Ok(parse_batch(&texts, DEPTH)?)
+    Ok(parse_batch(&texts, DEPTH).parsed.into_values()?)
 }
 
 /// Writes the first state of the catalogue and its changes. Returns the current state.
 async fn write_catalogue(store: &Store, org: &OrgId, now: Timestamp) -> Result<Vec<ContentDraft>, SeedError> {
     let mut contents = drafts::<ContentDraft>(&contents::first())?;
-    store.put_all::<Contents>(org, &contents).await?;
+    store.put_all::<Contents>(org, contents.clone()).await?;
     let changes = drafts::<ContentDraft>(&contents::changes(now))?;
-    store.put_all::<Contents>(org, &changes).await?;
+    store.put_all::<Contents>(org, changes.clone()).await?;
     for change in changes {
         if let Some(content) = contents.iter_mut().find(|content| content.id == change.id) {
             *content = change;
@@ -243,7 +243,7 @@ async fn claim_private_addresses(store: &Store, org: &OrgId, people: &Staff) -> 
             bodies.push(body);
         }
     }
-    store.put_all::<Users>(org, &drafts(&bodies)?).await?;
+    store.put_all::<Users>(org, drafts(&bodies)?).await?;
     Ok(())
 }
 
@@ -310,12 +310,11 @@ impl Sender<'_> {
         let rules = ShortFormRules {
             recorder: true,
             depth: DEPTH,
+            now: self.store.clock().now(),
         };
-        let forms = ShortForm::parse_batch(&bodies, &rules)?;
-        let resolutions = self
-            .store
-            .resolve(self.org, &self.home_page, &forms, true)
-            .await??;
+        let forms = ShortForm::parse_batch(&bodies, &rules).into_values()?;
+        let resolutions = self.store.resolve(self.org, &self.home_page, &forms).await?;
+        let resolutions: Vec<Resolution> = resolutions.into_iter().collect::<Result<_, _>>()?;
         let mut forms = forms.into_iter().zip(resolutions);
         let mut records = Vec::with_capacity(events.len());
         for event in events {

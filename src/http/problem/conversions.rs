@@ -6,8 +6,8 @@ use actix_web::http::header::{self, HeaderValue};
 use super::{Code, Problem, ProblemError};
 use crate::access::credential::UnknownScope;
 use crate::access::{AccessError, ScopeError, TokenError};
-use crate::base::fault::Fault;
-use crate::base::ids::IdError;
+use crate::base::fault::{Fault, Place};
+use crate::base::ids::{IdError, StatementId};
 use crate::log::filter::ParameterFault;
 use crate::store::{RecordError, StoreError};
 
@@ -98,19 +98,26 @@ impl Problem {
     /// the record.
     pub fn from_record_error(error: RecordError, array: bool) -> Self {
         match error {
-            RecordError::Conflict { index, id } => {
-                let detail = format!(
-                    "a different record with the id {id} is already stored, and records never change"
-                );
-                Problem::conflict(detail).with_pointer(if array {
-                    format!("/{index}/id")
-                } else {
-                    "/id".to_owned()
-                })
+            RecordError::Conflicts(conflicts) => {
+                let faults = conflicts.into_iter().map(|conflict| {
+                    let fault = id_fault(conflict.id);
+                    ProblemError::from(if array {
+                        fault.in_element(conflict.index)
+                    } else {
+                        fault
+                    })
+                });
+                Problem::with_errors(Code::Conflict, faults.collect())
             }
             RecordError::Store(error) => error.into(),
         }
     }
+}
+
+/// The fault of a record with the id of a different record.
+pub fn id_fault(id: StatementId) -> Fault {
+    let detail = format!("a different record with the id {id} is already stored, and records never change");
+    Place::Root.member("id").fault(detail)
 }
 
 impl From<StoreError> for Problem {

@@ -10,11 +10,13 @@ use uuid::Uuid;
 
 use crate::access::permit::{ReadActivities, VoidActivities, WriteActivities};
 use crate::access::{AskedScope, Principal, Scoped};
+use crate::base::body::ParsedBatch;
+use crate::base::fault::{Fault, sort_by_element};
 use crate::base::ids::{StatementId, UserId};
 use crate::http::auth::Caller;
 use crate::http::json::{Batch, JsonBody};
 use crate::http::pages;
-use crate::http::problem::{Answer, Problem};
+use crate::http::problem::{Answer, Problem, id_fault};
 use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
 use crate::http::xapi::statements::authority;
@@ -268,7 +270,12 @@ async fn load_in_full<A>(caller: &Caller<A>, id: StatementId) -> Result<Option<A
 async fn create_activity(caller: Caller<WriteActivities>, pairs: QueryPairs, body: JsonBody) -> Answer {
     pairs.refuse_any()?;
     let form = body.read(|text, depth| ShortForm::parse(text, &short_form_rules(&caller, depth)))?;
-    let recorded = record_activities(&caller, vec![form], false).await?;
+    let (mut records, faults) = to_records(&caller, vec![form]).await?;
+    let Some((_, record)) = records.pop() else {
+        let faults: Vec<Fault> = faults.into_iter().map(|(_, fault)| fault).collect();
+        return Err(faults.into());
+    };
+    let recorded = record_all(&caller, vec![record], false).await?;
     let outcome = recorded
         .first()
         .ok_or_else(|| Problem::internal("a record without an outcome"))?;
@@ -306,9 +313,10 @@ async fn create_activity(caller: Caller<WriteActivities>, pairs: QueryPairs, bod
 )]
 async fn create_activities(caller: Caller<WriteActivities>, pairs: QueryPairs, batch: Batch) -> Answer {
     pairs.refuse_any()?;
-    let forms =
+    let parsed =
         batch.read(|texts, depth| ShortForm::parse_batch(texts, &short_form_rules(&caller, depth)))?;
-    let recorded = record_activities(&caller, forms, true).await?;
+    let records = batch_records(&caller, parsed).await?;
+    let recorded = record_all(&caller, records, true).await?;
     let new = recorded.iter().any(|record| matches!(record, Recorded::New(_)));
     let ids = ActivityIds {
         ids: recorded.into_iter().map(Recorded::id).collect(),
@@ -321,32 +329,81 @@ async fn create_activities(caller: Caller<WriteActivities>, pairs: QueryPairs, b
     .json(ids))
 }
 
-/// Records the activities in one submission.
-async fn record_activities(
+/// The records of the activities of a batch.
+///
+/// # Errors
+///
+/// The faults of all elements: of their members, of users and contents that do not exist, and of ids of other records.
+async fn batch_records(
+    caller: &Caller<WriteActivities>,
+    parsed: ParsedBatch<ShortForm>,
+) -> Result<Vec<Incoming>, Problem> {
+    let ParsedBatch {
+        values,
+        numbers,
+        mut faults,
+    } = parsed;
+    let (records, unresolved) = to_records(caller, values).await?;
+    let number = |index: usize| numbers.get(index).copied().unwrap_or(index);
+    faults.extend(
+        unresolved
+            .into_iter()
+            .map(|(index, fault)| fault.in_element(number(index))),
+    );
+    let (indexes, records): (Vec<usize>, Vec<Incoming>) = records.into_iter().unzip();
+    if faults.is_empty() {
+        // The writer finds conflicts of ids.
+        return Ok(records);
+    }
+    let conflicts = caller.store().find_id_conflicts(caller.org(), &records).await?;
+    faults.extend(conflicts.into_iter().filter_map(|conflict| {
+        let index = *indexes.get(conflict.index)?;
+        Some(id_fault(conflict.id).in_element(number(index)))
+    }));
+    sort_by_element(&mut faults);
+    Err(faults.into())
+}
+
+/// The records of the activities whose user and content exist or can be created, and the faults of the others, each with
+/// the index of its form.
+async fn to_records(
     caller: &Caller<WriteActivities>,
     forms: Vec<ShortForm>,
-    batch: bool,
-) -> Result<Vec<Recorded>, Problem> {
+) -> Result<(Vec<(usize, Incoming)>, Vec<(usize, Fault)>), Problem> {
     let home_page = &caller.organisation().account_home_page;
-    let resolutions = caller
-        .store()
-        .resolve(caller.org(), home_page, &forms, batch)
-        .await??;
+    let resolutions = caller.store().resolve(caller.org(), home_page, &forms).await?;
     let base = envelope(caller.principal());
-    let mut records = Vec::with_capacity(forms.len());
-    for (form, resolution) in forms.into_iter().zip(&resolutions) {
+    let (mut records, mut faults) = (Vec::with_capacity(forms.len()), Vec::new());
+    for (index, (form, resolution)) in forms.into_iter().zip(resolutions).enumerate() {
+        let resolution = match resolution {
+            Ok(resolution) => resolution,
+            Err(found) => {
+                faults.extend(found.into_iter().map(|fault| (index, fault)));
+                continue;
+            }
+        };
         let statement = form
             .to_statement(&resolution.resolved())
             .map_err(Problem::internal)?;
-        records.push(Incoming {
+        let record = Incoming {
             id: resolution.id,
             id_was_given: form.id.is_some(),
             statement: Arc::new(statement),
             envelope: Arc::new(form.envelope(base.clone())),
             sameness: Sameness::ShortForm(Box::new(form)),
             mark: None,
-        });
+        };
+        records.push((index, record));
     }
+    Ok((records, faults))
+}
+
+/// Stores the records in one submission.
+async fn record_all(
+    caller: &Caller<WriteActivities>,
+    records: Vec<Incoming>,
+    batch: bool,
+) -> Result<Vec<Recorded>, Problem> {
     let recorded = caller
         .app_state()
         .recorder()
@@ -390,7 +447,11 @@ pub(super) fn envelope(principal: &Principal) -> Envelope {
 /// The rules of the short form for this caller.
 fn short_form_rules(caller: &Caller<WriteActivities>, depth: usize) -> ShortFormRules {
     let recorder = caller.principal().credential().is_some();
-    ShortFormRules { recorder, depth }
+    ShortFormRules {
+        recorder,
+        depth,
+        now: caller.now(),
+    }
 }
 
 /// Void an activity. It is removed from the log permanently. A voiding statement records the user that removed it.

@@ -71,13 +71,14 @@ fn parse_query(
     pairs: &QueryPairs,
 ) -> Result<(Vec<Dimension>, Query), Problem> {
     let (own, others): (Vec<_>, Vec<_>) = pairs.as_slice().iter().cloned().partition(|(name, _)| name == BY);
+    let by = Dimension::parse(own.iter().map(|(_, value)| value.as_str()));
     let context = ParseContext {
         sort: false,
         paging: false,
+        primary_team_alone: by.as_ref().is_ok_and(|by| by.contains(&Dimension::Team)),
         extra: &[BY],
         ..parse_context(caller, "")
     };
-    let by = Dimension::parse(own.iter().map(|(_, value)| value.as_str()));
     match (by, Query::parse(&others, &context)) {
         (Ok(by), Ok(query)) => Ok((by, query)),
         (Err(fault), Ok(_)) => Err(vec![fault].into()),

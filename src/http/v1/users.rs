@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::access::permit::{ManageDirectory, MoveIdentifiers, ReadDirectory};
 use crate::access::{Action, Reach, Role};
-use crate::base::ids::UserId;
+use crate::base::ids::{TeamId, UserId};
 use crate::base::keyed::BatchOutcome;
 use crate::directory::identity::{IdentifierMove, parse_move};
 use crate::directory::{User, UserDraft, UserFilter, visible_users};
@@ -43,10 +43,23 @@ impl KeyedResource for Users {
     type List = UserList;
 
     fn read_filter(query: &QueryReader<'_>) -> UserFilter {
+        let teams: Vec<TeamId> = query.values("team");
+        let team_flag = |name: &str| {
+            let wanted = query.flag(name).unwrap_or(false);
+            if wanted && teams.is_empty() {
+                query.add_fault(
+                    name,
+                    "changes nothing without `team`; add a team, or leave this out",
+                );
+            }
+            wanted
+        };
         UserFilter {
             words: keyed::search_words(query),
             active: query.flag("active"),
-            teams: query.values("team"),
+            include_sub_teams: team_flag("include_sub_teams"),
+            primary_team_only: team_flag("primary_team_only"),
+            teams,
             groups: query.values("group"),
             managers: query.values("manager"),
             roles: keyed::choices(query, "role", &Role::ALL, Role::key),
@@ -72,6 +85,8 @@ impl KeyedResource for Users {
         ("q" = Option<String>, Query, description = "Words, all of them in a name, the e-mail address or the id."),
         ("active" = Option<bool>, Query, description = "Active users only, or deactivated ones only."),
         ("team" = Option<Vec<String>>, Query, description = "Members of any of these teams."),
+        ("include_sub_teams" = Option<bool>, Query, description = "With `team`: members of the teams below count too."),
+        ("primary_team_only" = Option<bool>, Query, description = "With `team`: only members that have it as their primary team."),
         ("group" = Option<Vec<String>>, Query, description = "Members of any of these groups."),
         ("manager" = Option<Vec<String>>, Query, description = "Direct reports of any of these users."),
         ("role" = Option<Vec<Role>>, Query, description = "Any of these roles of the directory."),

@@ -11,7 +11,7 @@ use chrono_tz::Tz;
 use super::parameter::{FilterSet, InReport, PAGE_PARAMETERS, Parameter, SCOPE_PARAMETERS, SORT_PARAMETERS};
 use super::query::{Query, Sort, fingerprint};
 use super::reader::ParameterReader;
-use super::value::FilterValue;
+use super::value::{FilterValue, Moment};
 use super::{FILTER_PARAMETERS, Filter, ParameterFault};
 use crate::access::AskedScope;
 use crate::base::clock::Timestamp;
@@ -47,6 +47,11 @@ pub struct ParseContext<'a> {
     pub sort: bool,
     /// Whether the resource has `limit`, `cursor` and `count`.
     pub paging: bool,
+    /// Whether the parameters are those of a saved report. They must be valid in every time zone or in none, since the
+    /// organisation's can change.
+    pub any_zone: bool,
+    /// Whether `primary_team_only` has an effect without `team`, as in a summary by team.
+    pub primary_team_alone: bool,
     /// Further parameters of the resource with one value each.
     pub extra: &'a [&'a str],
     /// Further parameters of the resource that may be repeated ([`Query::extras`]). Cursors are bound to their values.
@@ -72,6 +77,8 @@ impl<'a> ParseContext<'a> {
             scope: true,
             sort: true,
             paging: true,
+            any_zone: false,
+            primary_team_alone: false,
             extra: &[],
             lists: &[],
             binding,
@@ -121,11 +128,12 @@ impl Query {
         let cursor = cursor_text
             .as_deref()
             .and_then(|text| reader.value_of("cursor", Cursor::decode_unchecked(text)));
-        let filter = parse_filter(&mut reader, context);
-        let asked_scope = parse_scope(&mut reader, &filter);
+        // Other faults of these parameters would not help the client, so this comes first.
         if context.saved.is_some() {
             refuse_widening(&mut reader);
         }
+        let filter = parse_filter(&mut reader, context);
+        let asked_scope = parse_scope(&mut reader, &filter);
         let default_sort = context.saved.map_or_else(Sort::default, |saved| saved.sort);
         let sort = reader.key("sort", Sort::ALL, Sort::key).unwrap_or(default_sort);
         let limit = parse_limit(&mut reader, context.max_limit);
@@ -224,7 +232,43 @@ fn parse_filter(reader: &mut ParameterReader<'_>, context: &ParseContext<'_>) ->
     if filter.period.is_some() && (filter.from.is_some() || filter.to.is_some()) {
         reader.fault("period", "replaces `from` and `to`; send either it or them");
     }
+    if is_empty_window(&filter, context) {
+        reader.fault("from", "must be before `to`; no time is in between");
+    }
+    refuse_flags_without_team(reader, &filter, context);
     filter
+}
+
+/// Whether no moment is between `from` and `to`.
+fn is_empty_window(filter: &Filter, context: &ParseContext<'_>) -> bool {
+    let (Some(from), Some(to)) = (filter.from, filter.to) else {
+        return false;
+    };
+    match (from, to) {
+        (Moment::Day(from), Moment::Day(to)) => from >= to,
+        (Moment::At(from), Moment::At(to)) => from >= to,
+        // A date and a time cannot be compared without the zone.
+        _ if context.any_zone && filter.tz.is_none() => false,
+        _ => from.resolve(filter.zone()) >= to.resolve(filter.zone()),
+    }
+}
+
+/// Refuses the flags that change the meaning of `team` if the request has no team.
+fn refuse_flags_without_team(reader: &mut ParameterReader<'_>, filter: &Filter, context: &ParseContext<'_>) {
+    const REMEDY: &str = "changes nothing without `team`; add a team, or leave this out";
+    if !filter.teams.is_empty() {
+        return;
+    }
+    // A fault of the parameter `team` itself comes first, and this one would follow from it.
+    if filter.include_sub_teams && !reader.has("team") {
+        reader.fault("include_sub_teams", REMEDY);
+    }
+    // It applies to the teams of the report to which it is added.
+    let report_has_team = context.saved.is_some_and(|saved| !saved.filter.teams.is_empty());
+    let has_effect = context.primary_team_alone || report_has_team;
+    if filter.primary_team_only && !has_effect && !reader.has("team") {
+        reader.fault("primary_team_only", REMEDY);
+    }
 }
 
 fn parse_scope(reader: &mut ParameterReader<'_>, filter: &Filter) -> Option<AskedScope> {
@@ -236,7 +280,15 @@ fn parse_scope(reader: &mut ParameterReader<'_>, filter: &Filter) -> Option<Aske
         AskedScope::Group,
         AskedScope::Me,
     ];
-    let scope = reader.key("scope", &all, AskedScope::key)?;
+    let scope = reader.key("scope", &all, AskedScope::key);
+    let is_managed = matches!(scope, Some(AskedScope::Managed { .. }));
+    if include_sub_managers && !is_managed && (scope.is_some() || !reader.has("scope")) {
+        reader.fault(
+            "include_sub_managers",
+            "changes nothing without `scope=managed`; use that scope, or leave this out",
+        );
+    }
+    let scope = scope?;
     if scope == AskedScope::Team && filter.teams.is_empty() {
         reader.fault("scope", "`team` needs the parameter `team` with the id of a team");
     }

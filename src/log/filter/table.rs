@@ -125,7 +125,7 @@ filters! {
     "include_deactivated" => include_deactivated: bool, PERSON_OPTION.widens();
     /// `passed`, `failed`. May be comma-separated.
     "result" => results: Vec<ResultFilter>, ACTIVITY;
-    /// The earliest time: RFC 3339, or a date, which begins at midnight in `tz`.
+    /// The earliest time, before `to`: RFC 3339, or a date, which begins at midnight in `tz`.
     "from" => from: Option<Moment>, TIME.example("2026-01-01");
     /// The first time after the window: RFC 3339, or a date.
     "to" => to: Option<Moment>, TIME.example("2026-02-01");

@@ -326,15 +326,14 @@ impl FilterItem for Moment {
         {
             return Ok(Self::Day(day));
         }
-        let has_offset = |text: &str| text.chars().skip(10).any(|c| matches!(c, 'Z' | '+' | '-'));
-        match timestamp::parse(text) {
-            Ok(_) if !has_offset(text) => {
-                Err("needs a time zone: end it with `Z`, or with an offset such as `%2B02:00`".to_owned())
-            }
+        match timestamp::parse_zoned(text) {
             Ok(at) => Ok(Self::At(at)),
             // An unescaped `+` of a query string arrives as a space.
             Err(_) if text.contains(' ') && timestamp::parse(&text.replace(' ', "+")).is_ok() => {
                 Err("has a space in place of `+`; write `%2B` in a URL".to_owned())
+            }
+            Err(_) if timestamp::parse(text).is_ok() => {
+                Err("needs a time zone: end it with `Z`, or with an offset such as `%2B02:00`".to_owned())
             }
             Err(_) => {
                 Err("is a date such as `2026-01-31`, or RFC 3339 such as `2026-01-31T09:00:00Z`".to_owned())

@@ -35,7 +35,7 @@ impl ShortForm {
             ),
             (
                 "/happened_at",
-                is_equal_if_sent(self.happened_at, stored.timestamp),
+                is_same_moment_if_sent(self.happened_at, stored.timestamp),
             ),
         ];
         // The order decides which difference is reported.
@@ -85,7 +85,7 @@ impl ShortForm {
             ("/certificate", self.certificate_is_equal_if_sent(envelope)),
             (
                 "/expired_at",
-                is_equal_if_sent(self.expired_at.map(to_millis), envelope.expired_at.map(to_millis)),
+                is_same_moment_if_sent(self.expired_at, envelope.expired_at),
             ),
             (
                 "/device_type",
@@ -113,7 +113,7 @@ impl ShortForm {
         };
         envelope.certificate.as_ref().is_some_and(|stored| {
             is_equal_if_sent(sent.name.as_ref(), stored.name.as_ref())
-                && is_equal_if_sent(sent.expires_at.map(to_millis), stored.expires_at.map(to_millis))
+                && is_same_moment_if_sent(sent.expires_at, stored.expires_at)
         })
     }
 }
@@ -121,6 +121,14 @@ impl ShortForm {
 /// Whether a value was omitted or is equal to the stored one.
 fn is_equal_if_sent<T: PartialEq>(sent: Option<T>, stored: Option<T>) -> bool {
     sent.is_none() || sent == stored
+}
+
+/// Whether a moment was omitted or is the stored one, to the millisecond.
+fn is_same_moment_if_sent(sent: Option<Timestamp>, stored: Option<Timestamp>) -> bool {
+    match (sent, stored) {
+        (Some(sent), Some(stored)) => sent.is_within_a_millisecond_of(stored),
+        (sent, _) => sent.is_none(),
+    }
 }
 
 fn is_same_actor(sent: &Actor, stored: &Actor) -> bool {
@@ -138,11 +146,6 @@ fn is_same_activity(sent: &Object, stored: &Object) -> bool {
         (Object::Activity(sent), Object::Activity(stored)) => sent.id == stored.id,
         _ => false,
     }
-}
-
-/// A time in milliseconds, which is the precision of an envelope.
-fn to_millis(at: Timestamp) -> i64 {
-    at.micros().div_euclid(1_000)
 }
 
 #[cfg(test)]

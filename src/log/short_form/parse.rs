@@ -5,7 +5,8 @@ use std::fmt::Display;
 use uuid::Uuid;
 
 use super::{ActionOrVerb, ContentName, ContentRef, ShortForm, ShortResult, UserRef};
-use crate::base::body::{parse_bodies, parse_body};
+use crate::base::body::{ParsedBatch, parse_bodies, parse_body};
+use crate::base::clock::Timestamp;
 use crate::base::fault::{Fault, Place};
 use crate::base::form::{Form, one_of, short_text};
 use crate::base::ids::{ContentId, StatementId, UserId};
@@ -34,7 +35,12 @@ pub struct ShortFormRules {
     pub recorder: bool,
     /// The limit for nested objects and arrays.
     pub depth: usize,
+    /// The moment of the request.
+    pub now: Timestamp,
 }
+
+/// How far an activity may be in the future, in microseconds. Clocks differ, and systems mistake local time for UTC.
+const MAX_FUTURE: i64 = 24 * 60 * 60 * 1_000_000;
 
 const MEMBERS: [&str; 15] = [
     "id",
@@ -66,12 +72,8 @@ impl ShortForm {
         })
     }
 
-    /// Parses the elements of a batch, each a JSON text. Pointers begin with the index of the element (`/1/user`).
-    ///
-    /// # Errors
-    ///
-    /// All faults of all elements, each with its pointer.
-    pub fn parse_batch(elements: &[&str], rules: &ShortFormRules) -> Result<Vec<Self>, Vec<Fault>> {
+    /// Parses the elements of a batch, each a JSON text. Pointers begin with the number of the element (`/1/user`).
+    pub fn parse_batch(elements: &[&str], rules: &ShortFormRules) -> ParsedBatch<Self> {
         parse_bodies(elements, rules.depth, |_, node, place, faults| {
             Self::from_node(node, place, rules, faults)
         })
@@ -114,7 +116,9 @@ impl ShortForm {
         let activity = Self {
             id: form.read("id", parse_uuid).map(StatementId),
             content,
-            happened_at: form.read("happened_at", timestamp::from_node),
+            happened_at: form.read("happened_at", |node, place| {
+                parse_happened_at(node, place, rules.now)
+            }),
             result: form
                 .get("result")
                 .and_then(|node| parse_result(node, &place.member("result"), form.faults()))
@@ -148,8 +152,19 @@ fn refuse_recorder(form: &mut Form<'_, '_, '_>) {
     }
 }
 
+/// A time with a zone, at most a day in the future.
+fn parse_happened_at(node: &Node<'_>, place: &Place<'_>, now: Timestamp) -> Result<Timestamp, Fault> {
+    match timestamp::zoned_from_node(node, place)? {
+        at if at.micros() > now.micros().saturating_add(MAX_FUTURE) => Err(place.fault(format!(
+            "an activity has happened already: this is more than a day after now, which is {now}"
+        ))),
+        at => Ok(at),
+    }
+}
+
 /// A user's id, `{"email": …}`, or an xAPI agent.
 fn parse_user(node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>) -> Option<UserRef> {
+    let node = &node.without_nulls();
     match node {
         Node::String(text) => value_or_fault(UserId::new(text.value()), place, faults).map(UserRef::Id),
         Node::Object(_) if node.get("email").is_some() => {
@@ -210,6 +225,14 @@ fn parse_content(node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>) ->
     if let Node::String(text) = node {
         return value_or_fault(ContentId::new(text.value()), place, faults).map(ContentRef::Id);
     }
+    if node.as_object().is_none() {
+        let detail = format!(
+            "a content's id, or an object with `id` or `iri`, is required here, not {}",
+            node.kind()
+        );
+        faults.push(place.fault(detail));
+        return None;
+    }
     let mut form = Form::from_node(
         node,
         place,
@@ -254,13 +277,20 @@ fn parse_result(node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>) -> 
 
 /// A number is a percentage and stored as `scaled`. An object is an xAPI score.
 fn parse_score(node: &Node<'_>, place: &Place<'_>) -> Result<Score, Fault> {
-    let Node::Number(_) = node else {
-        return Score::from_node(node, place);
-    };
+    match node {
+        Node::Number(_) => {}
+        Node::Object(_) => return Score::from_node(&node.without_nulls(), place),
+        _ => {
+            let detail = format!(
+                "a score is a number, which is a percentage, or an object such as {{\"raw\": 7, \"max\": 10}}, not {}",
+                node.kind()
+            );
+            return Err(place.fault(detail));
+        }
+    }
     let percent = json::number(node, place)?;
     if !(0.0..=100.0).contains(&percent) {
-        let detail =
-            "a number is a percentage from 0 to 100; send points as {\"raw\": …, \"min\": …, \"max\": …}";
+        let detail = "a number is a percentage from 0 to 100; send points as {\"raw\": …, \"max\": …}";
         return Err(place.fault(detail));
     }
     Ok(Score {
@@ -271,15 +301,13 @@ fn parse_score(node: &Node<'_>, place: &Place<'_>) -> Result<Score, Fault> {
 
 /// An ISO 8601 duration, a SCORM 1.2 time, or seconds as text or number.
 fn parse_total_time(node: &Node<'_>, place: &Place<'_>) -> Result<Duration, Fault> {
+    const FORMATS: &str = "a time is an ISO 8601 duration (PT5M30S), a SCORM 1.2 time (0000:05:30.00), or a number of seconds (330)";
     let text = match node {
         Node::Number(text) => text,
-        _ => json::string(node, place)?,
+        Node::String(text) => text.value(),
+        _ => return Err(place.fault(format!("{FORMATS}, not {}", node.kind()))),
     };
-    Duration::parse_loose(text).map_err(|_| {
-        place.fault(
-            "a time is an ISO 8601 duration (PT5M30S), a SCORM 1.2 time (0000:05:30.00), or seconds (330)",
-        )
-    })
+    Duration::parse_loose(text).map_err(|_| place.fault(FORMATS))
 }
 
 fn parse_certificate(

@@ -1,8 +1,10 @@
 //! Counting of rows in groups.
 //!
-//! [`SummaryCounter`] counts groups and total in one pass. Sets of small numbers hold the different persons and completions. Two
-//! limits bound the memory: to about 300 MB in the worst case, and about 10 MB for a million rows of a usual log. A
-//! request beyond the limits is refused ([`LimitExceeded`]).
+//! [`SummaryCounter`] counts groups and total in one pass. Sets and maps of small numbers hold the different persons,
+//! completions, sessions and attempts. Two limits bound the memory: to about 400 MB in the worst case, and about 10 MB for
+//! a million rows without registrations. A request beyond the limits is refused ([`LimitExceeded`]).
+//!
+//! A row without a registration is a session and an attempt of its own, and needs no entry for them.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -27,8 +29,8 @@ pub const FAILED: i64 = 0;
 
 /// The most groups during counting.
 const MAX_GROUPS: usize = 1_000_000;
-/// The most entries in the sets of persons and completions. The entry of a completion is larger and counts twice.
-const MAX_ENTRIES: usize = 8_000_000;
+/// The most entries in the sets and maps, where larger ones count several times; see [`SummaryCounter::entries`].
+const MAX_ENTRIES: usize = 12_000_000;
 
 /// The summary needs more groups or entries than allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -40,6 +42,8 @@ pub struct LimitExceeded;
 pub struct CountedActivity<'a> {
     /// When the activity happened.
     pub happened_at: Timestamp,
+    /// The place in the order of recording.
+    pub seq: i64,
     /// The person of the record.
     pub person: i64,
     /// The user that claims the person. Keys of users and persons come from one sequence, so they are all different.
@@ -60,10 +64,14 @@ pub struct CountedActivity<'a> {
     pub success: Option<bool>,
     /// The score.
     pub percent: Option<Percent>,
+    /// Whether the activity is about a part of the content, such as a question.
+    pub is_part: bool,
     /// The duration in seconds.
     pub seconds: Option<i64>,
     /// The registration, which all records of one attempt share.
     pub registration: Option<Uuid>,
+    /// The digest of the cmi5 session id, which all records of one session share.
+    pub session: Option<i64>,
 }
 
 impl CountedActivity<'_> {
@@ -89,12 +97,32 @@ impl CountedActivity<'_> {
     }
 }
 
-/// The identity of a completion.
+/// The identity of a completion, an attempt or a session: the records of a person about a content with a registration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Attempt {
     person: u32,
     content: i64,
     registration: Option<Uuid>,
+    /// The cmi5 session; `None` for completions, scores, and sessions without an id.
+    session: Option<i64>,
+}
+
+/// The numbers of a row. A number is `None` where the row needs no entry.
+#[derive(Debug, Clone, Copy)]
+struct RowNumbers {
+    person: u32,
+    /// The completion or the attempt with the score.
+    attempt: Option<u32>,
+    /// The session with the duration.
+    session: Option<u32>,
+}
+
+/// A score and its place in the order of happening. The last score of an attempt counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct PlacedScore {
+    happened_at: Timestamp,
+    seq: i64,
+    percent: i64,
 }
 
 /// The sums of a group. Their types are large enough for every log.
@@ -107,19 +135,45 @@ struct Tally {
     failed: u64,
     percents: i128,
     scored: u64,
+    /// The scores of parts. They count where no attempt at a content has a score.
+    part_percents: i128,
+    scored_parts: u64,
     seconds: i128,
 }
 
 impl Tally {
-    fn add(&mut self, row: &CountedActivity<'_>) {
+    fn add_row(&mut self, row: &CountedActivity<'_>) {
         self.rows += 1;
         self.passed += u64::from(row.success == Some(true));
         self.failed += u64::from(row.success == Some(false));
-        if let Some(Percent(hundredths)) = row.percent {
-            self.percents += i128::from(hundredths);
-            self.scored += 1;
+    }
+
+    /// Adds a duration. `longest` is the entry of its session, which counts with its longest duration.
+    fn add_seconds(&mut self, seconds: i64, longest: Option<Entry<'_, u64, i64>>) {
+        let before = match longest {
+            None => 0,
+            Some(Entry::Vacant(new)) => *new.insert(seconds) - seconds,
+            Some(Entry::Occupied(mut known)) if seconds > *known.get() => known.insert(seconds),
+            Some(Entry::Occupied(_)) => seconds,
+        };
+        self.seconds += i128::from(seconds) - i128::from(before);
+    }
+
+    /// Adds a score. `last` is the entry of its attempt, which counts with its last score.
+    fn add_score(&mut self, score: PlacedScore, last: Option<Entry<'_, u64, PlacedScore>>) {
+        match last {
+            None => {}
+            Some(Entry::Vacant(new)) => {
+                new.insert(score);
+            }
+            Some(Entry::Occupied(known)) if score < *known.get() => return,
+            Some(Entry::Occupied(mut known)) => {
+                self.percents -= i128::from(known.insert(score).percent);
+                self.scored -= 1;
+            }
         }
-        self.seconds += i128::from(row.seconds.unwrap_or(0));
+        self.percents += i128::from(score.percent);
+        self.scored += 1;
     }
 
     fn measures(&self) -> Measures {
@@ -129,7 +183,8 @@ impl Tally {
             completions: self.completions,
             passed: self.passed,
             failed: self.failed,
-            average_score: mean(self.percents, self.scored),
+            average_score: mean(self.percents, self.scored)
+                .or_else(|| mean(self.part_percents, self.scored_parts)),
             // A larger sum, of more than 292 billion years, is cut.
             total_seconds: i64::try_from(self.seconds).unwrap_or(i64::MAX),
         }
@@ -147,6 +202,52 @@ fn mean(sum: i128, count: u64) -> Option<Percent> {
     Some(Percent(if sum < 0 { -rounded } else { rounded }))
 }
 
+/// What was counted in which group. A key is a pair of a group and a person, attempt or session.
+#[derive(Debug, Default)]
+struct Counted {
+    persons: HashSet<u64>,
+    completions: HashSet<u64>,
+    /// The longest duration of each session.
+    durations: HashMap<u64, i64>,
+    /// The last score of each attempt.
+    scores: HashMap<u64, PlacedScore>,
+}
+
+impl Counted {
+    /// Counts a row in a group.
+    fn add(&mut self, group: u32, tally: &mut Tally, row: &CountedActivity<'_>, numbers: RowNumbers) {
+        tally.add_row(row);
+        tally.persons += u64::from(self.persons.insert(pair(group, numbers.person)));
+        let attempt = numbers.attempt.map(|attempt| pair(group, attempt));
+        if let (true, Some(attempt)) = (row.completed, attempt) {
+            tally.completions += u64::from(self.completions.insert(attempt));
+        }
+        if let Some(seconds) = row.seconds {
+            let session = numbers.session.map(|session| pair(group, session));
+            tally.add_seconds(seconds, session.map(|session| self.durations.entry(session)));
+        }
+        if let (Some(Percent(percent)), true) = (row.percent, row.is_part) {
+            tally.part_percents += i128::from(percent);
+            tally.scored_parts += 1;
+        } else if let Some(Percent(percent)) = row.percent {
+            let score = PlacedScore {
+                happened_at: row.happened_at,
+                seq: row.seq,
+                percent,
+            };
+            let attempt = attempt.filter(|_| row.registration.is_some());
+            tally.add_score(score, attempt.map(|attempt| self.scores.entry(attempt)));
+        }
+    }
+
+    fn entries(&self) -> usize {
+        self.persons.len() + self.completions.len() + self.durations.len() + 2 * self.scores.len()
+    }
+}
+
+/// The number of the total among the groups. No group has it, since there are fewer.
+const TOTAL: u32 = u32::MAX;
+
 /// A running count.
 #[derive(Debug)]
 pub struct SummaryCounter {
@@ -155,12 +256,10 @@ pub struct SummaryCounter {
     total: Tally,
     groups: HashMap<[i64; MOST_DIMENSIONS], u32>,
     tallies: Vec<Tally>,
-    /// The numbers of persons and completions, in the order of their first row.
+    /// The numbers of persons, attempts and sessions, in the order of their first row.
     people: HashMap<i64, u32>,
     attempts: HashMap<Attempt, u32>,
-    /// Pairs of a group and a person or completion counted in it.
-    persons: HashSet<u64>,
-    completions: HashSet<u64>,
+    counted: Counted,
     most_groups: usize,
     most_entries: usize,
 }
@@ -180,8 +279,7 @@ impl SummaryCounter {
             tallies: Vec::new(),
             people: HashMap::new(),
             attempts: HashMap::new(),
-            persons: HashSet::new(),
-            completions: HashSet::new(),
+            counted: Counted::default(),
             most_groups,
             most_entries,
         }
@@ -193,12 +291,8 @@ impl SummaryCounter {
     ///
     /// The count exceeds a limit.
     pub fn add(&mut self, row: &CountedActivity<'_>) -> Result<(), LimitExceeded> {
-        let person = number_of(&mut self.people, row.user.unwrap_or(row.person))?;
-        let attempt = match row.completed {
-            true => Some(number_of(&mut self.attempts, attempt_of(row, person))?),
-            false => None,
-        };
-        self.total.add(row);
+        let numbers = self.number_row(row)?;
+        self.counted.add(TOTAL, &mut self.total, row, numbers);
         let mut values = [0; MOST_DIMENSIONS];
         for (value, dimension) in values.iter_mut().zip(self.by) {
             *value = dimension.map_or(0, |dimension| row.value_of(dimension, &mut self.calendar));
@@ -208,49 +302,67 @@ impl SummaryCounter {
             Some(index) if !row.teams.is_empty() => {
                 for team in row.teams {
                     values[index] = *team;
-                    self.count(values, row, person, attempt)?;
+                    self.count(values, row, numbers)?;
                 }
             }
-            _ => self.count(values, row, person, attempt)?,
+            _ => self.count(values, row, numbers)?,
         }
-        let entries =
-            self.people.len() + 2 * self.attempts.len() + self.persons.len() + self.completions.len();
-        if self.tallies.len() > self.most_groups || entries > self.most_entries {
+        if self.tallies.len() > self.most_groups || self.entries() > self.most_entries {
             return Err(LimitExceeded);
         }
         Ok(())
+    }
+
+    /// Numbers the person, the attempt and the session of a row.
+    fn number_row(&mut self, row: &CountedActivity<'_>) -> Result<RowNumbers, LimitExceeded> {
+        let person = number_of(&mut self.people, row.user.unwrap_or(row.person))?;
+        let attempt = Attempt {
+            person,
+            content: row.content.unwrap_or(NO_VALUE),
+            registration: row.registration,
+            session: None,
+        };
+        let is_registered = row.registration.is_some();
+        let has_attempt = row.completed || (is_registered && row.percent.is_some() && !row.is_part);
+        let has_session = is_registered && row.seconds.is_some();
+        let session = Attempt {
+            session: row.session,
+            ..attempt
+        };
+        let mut number = |needed: bool, attempt: Attempt| {
+            needed.then(|| number_of(&mut self.attempts, attempt)).transpose()
+        };
+        Ok(RowNumbers {
+            person,
+            attempt: number(has_attempt, attempt)?,
+            session: number(has_session, session)?,
+        })
     }
 
     fn count(
         &mut self,
         values: [i64; MOST_DIMENSIONS],
         row: &CountedActivity<'_>,
-        person: u32,
-        attempt: Option<u32>,
+        numbers: RowNumbers,
     ) -> Result<(), LimitExceeded> {
         let group = number_of(&mut self.groups, values)?;
         if group as usize == self.tallies.len() {
             self.tallies.push(Tally::default());
         }
-        let Some(tally) = self.tallies.get_mut(group as usize) else {
-            // Every numbered group has a tally.
-            return Ok(());
-        };
-        tally.add(row);
-        tally.persons += u64::from(self.persons.insert(pair(group, person)));
-        if let Some(attempt) = attempt {
-            tally.completions += u64::from(self.completions.insert(pair(group, attempt)));
+        // Every numbered group has a tally.
+        if let Some(tally) = self.tallies.get_mut(group as usize) {
+            self.counted.add(group, tally, row, numbers);
         }
         Ok(())
     }
 
+    /// The number of entries. The entry of an attempt or a session is larger and counts twice.
+    fn entries(&self) -> usize {
+        self.people.len() + 2 * self.attempts.len() + self.counted.entries()
+    }
+
     /// The groups with the most rows, at most `max_groups`. Among groups with equally many rows, smaller keys come first.
     pub fn finish(self, max_groups: usize) -> CountedGroups {
-        let total = Tally {
-            persons: self.people.len() as u64,
-            completions: self.attempts.len() as u64,
-            ..self.total
-        };
         let tallies = self.tallies;
         let measures = |group: u32| tallies.get(group as usize).map(Tally::measures);
         let mut groups: Vec<_> = self
@@ -268,7 +380,7 @@ impl SummaryCounter {
         CountedGroups {
             by: self.by,
             groups,
-            total: total.measures(),
+            total: self.total.measures(),
             truncated,
         }
     }
@@ -280,14 +392,6 @@ fn number_of<K: Eq + std::hash::Hash>(numbers: &mut HashMap<K, u32>, key: K) -> 
     match numbers.entry(key) {
         Entry::Occupied(known) => Ok(*known.get()),
         Entry::Vacant(new) => Ok(*new.insert(u32::try_from(next).map_err(|_| LimitExceeded)?)),
-    }
-}
-
-fn attempt_of(row: &CountedActivity<'_>, person: u32) -> Attempt {
-    Attempt {
-        person,
-        content: row.content.unwrap_or(NO_VALUE),
-        registration: row.registration,
     }
 }
 

@@ -42,6 +42,7 @@ fn by_is_one_or_two_different_dimensions() {
 fn row(at: i64, user: Option<i64>) -> CountedActivity<'static> {
     CountedActivity {
         happened_at: Timestamp::from_micros(at),
+        seq: 0,
         person: user.unwrap_or(1),
         user,
         teams: &[],
@@ -52,8 +53,10 @@ fn row(at: i64, user: Option<i64>) -> CountedActivity<'static> {
         completed: false,
         success: None,
         percent: None,
+        is_part: false,
         seconds: None,
         registration: None,
+        session: None,
     }
 }
 

@@ -34,14 +34,17 @@ columns! {
     /// The columns that are counted.
     struct CountedRow {
         happened_at: Timestamp = "a.happened_at",
+        seq: i64 = "a.seq",
         person: i64 = "a.person",
         content: Option<i64> = "a.content",
         action: Action = "a.action",
         completed: bool = "a.completed",
         success: Option<bool> = "a.success",
         percent: Option<Percent> = "a.percent",
+        part: Option<String> = "a.part",
         seconds: Option<i64> = "a.seconds",
         registration: Option<Uuid> = "a.registration",
+        session: Option<i64> = "a.session",
     }
 }
 
@@ -215,6 +218,7 @@ impl<'a> GroupLookups<'a> {
             .unwrap_or_default();
         Ok(CountedActivity {
             happened_at: row.happened_at,
+            seq: row.seq,
             person: row.person,
             user,
             teams: teams.map_or(&[], Vec::as_slice),
@@ -225,8 +229,10 @@ impl<'a> GroupLookups<'a> {
             completed: row.completed,
             success: row.success,
             percent: row.percent,
+            is_part: row.part.is_some(),
             seconds: row.seconds,
             registration: row.registration,
+            session: row.session,
         })
     }
 

@@ -5,6 +5,8 @@
 
 mod adoption;
 
+use std::collections::HashSet;
+
 use crate::base::clock::Timestamp;
 use crate::base::{distinct_folded, fold, fold_if_different};
 use crate::catalogue::timeline::{Snapshots, history, set_demands};
@@ -208,6 +210,7 @@ impl Collection for Contents {
     async fn match_drafts<'d>(
         tx: &mut OrgTx,
         drafts: &'d [ContentDraft],
+        _refused_ids: &HashSet<String>,
         now: Timestamp,
     ) -> Result<(Vec<Matched<'d, Self>>, AccountHomePage), WriteError> {
         let home_page = AccountHomePage(tx.organisation().await?.account_home_page);

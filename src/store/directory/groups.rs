@@ -1,5 +1,7 @@
 //! Groups of the directory.
 
+use std::collections::HashSet;
+
 use crate::base::clock::Timestamp;
 use crate::base::fold;
 use crate::base::ids::GroupId;
@@ -72,6 +74,7 @@ impl Collection for Groups {
     async fn match_drafts<'d>(
         tx: &mut OrgTx,
         drafts: &'d [GroupDraft],
+        _refused_ids: &HashSet<String>,
         now: Timestamp,
     ) -> Result<(Vec<Matched<'d, Self>>, ()), WriteError> {
         Ok((match_by_id(tx, drafts, now).await?, ()))

@@ -4,13 +4,16 @@
 //! does the rest for all of them: pages by id, one element, PUT, PATCH and batches. A write is complete or changes
 //! nothing.
 
+mod batch;
 mod plan;
 mod tree;
+
+use std::collections::HashSet;
 
 use crate::base::Page;
 use crate::base::clock::Timestamp;
 use crate::base::ids::OrgId;
-use crate::base::keyed::{BatchOutcome, KeyedDraft, KeyedEntity, Refusal};
+use crate::base::keyed::{BatchOutcome, DraftBatch, KeyedDraft, KeyedEntity, Refusal};
 
 use crate::store::db::columns::{FromRow, TableRow};
 use crate::store::db::database::Sql;
@@ -79,9 +82,12 @@ pub(crate) trait Collection: Sized + 'static {
     }
 
     /// Finds the stored element and the references of every draft. Drafts that cannot be written are refused.
+    ///
+    /// A draft may refer to an element with one of `refused_ids`. The batch has such an element, and it is refused.
     async fn match_drafts<'d>(
         tx: &mut OrgTx,
         drafts: &'d [Self::Draft],
+        refused_ids: &HashSet<String>,
         now: Timestamp,
     ) -> Result<(Vec<Matched<'d, Self>>, Self::References), WriteError>;
 
@@ -228,14 +234,14 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// A refusal, with pointers that begin with the number of the draft.
+    /// A refusal with the faults of all elements. Pointers begin with the number of the element.
     pub(crate) async fn put_all<C: Collection>(
         &self,
         organisation: &OrgId,
-        drafts: &[C::Draft],
+        drafts: impl Into<DraftBatch<C::Draft>>,
     ) -> Result<BatchOutcome, WriteError> {
         let mut tx = self.write(organisation).await?;
-        let changes = plan::write_drafts::<C>(&mut tx, drafts).await?;
+        let changes = batch::write_batch::<C>(&mut tx, drafts.into()).await?;
         tx.commit().await?;
         Ok(Change::count(changes))
     }
@@ -284,7 +290,7 @@ async fn write_one<C: Collection>(
     draft: C::Draft,
 ) -> Result<(C::Entity, Change), WriteError> {
     let drafts = [draft];
-    let changes = plan::write_drafts::<C>(tx, &drafts)
+    let changes = plan::write_drafts::<C>(tx, &drafts, &HashSet::new())
         .await
         .map_err(WriteError::for_single_element)?;
     let [draft] = drafts;

@@ -91,8 +91,11 @@ pub(crate) fn push_users<'a>(sql: &mut Sql, column: &str, selection: impl Into<U
             .bind(user.as_str())
             .push(")");
     }
-    for filter in selection.filter.into_iter().flat_map(Filter::each) {
-        push_filter(sql, column, filter);
+    if let Some(whole) = selection.filter {
+        for filter in whole.each() {
+            let primary_only = filter.primary_team_only || whole.adds_primary_team_only();
+            push_filter(sql, column, filter, primary_only);
+        }
     }
 }
 
@@ -198,8 +201,9 @@ fn push_tree(sql: &mut Sql, column: &str, manager: &UserId, manager_too: bool, i
     sql.push(")");
 }
 
-/// Narrows `column`, the key of a user, to the users that one filter selects.
-fn push_filter(sql: &mut Sql, column: &str, filter: &Filter) {
+/// Narrows `column`, the key of a user, to the users that one filter selects. `primary_only`: whether only the primary
+/// team of a user counts.
+fn push_filter(sql: &mut Sql, column: &str, filter: &Filter, primary_only: bool) {
     if !filter.users.is_empty() {
         sql.push(" AND ")
             .push(column)
@@ -208,13 +212,7 @@ fn push_filter(sql: &mut Sql, column: &str, filter: &Filter) {
     }
     if !filter.teams.is_empty() {
         sql.push(" AND ").push(column).push(" IN (");
-        push_members(
-            sql,
-            &filter.teams,
-            filter.include_sub_teams,
-            filter.primary_team_only,
-            &[],
-        );
+        push_members(sql, &filter.teams, filter.include_sub_teams, primary_only, &[]);
         sql.push(")");
     }
     if !filter.groups.is_empty() {

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::base::Fault;
 use crate::base::clock::Timestamp;
+use crate::base::fault::{Fault, Place};
 use crate::base::ids::{ContentId, OrgId, StatementId, UserId};
 use crate::catalogue::content::ContentDraft;
 use crate::catalogue::{ContentFormat, LearningType};
@@ -79,48 +79,46 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// The inner error is a fault for each user and content that does not exist and cannot be created. Pointers begin with
-    /// `/user` or `/content`, after the number of the form if `batch`.
+    /// The inner errors are the faults of a form: its user or content does not exist and cannot be created. Pointers begin
+    /// with `/user` or `/content`.
     pub async fn resolve(
         &self,
         organisation: &OrgId,
         home_page: &str,
         forms: &[ShortForm],
-        batch: bool,
-    ) -> Result<Result<Vec<Resolution>, Vec<Fault>>, StoreError> {
+    ) -> Result<Vec<Result<Resolution, Vec<Fault>>>, StoreError> {
         let org = self.organisation_key(organisation).await?;
         let existing = Existing {
             home_page,
             names: self.user_names(org, forms).await?,
             iris: self.content_iris(org, forms).await?,
         };
-        let mut faults = Vec::new();
         let mut resolutions = Vec::with_capacity(forms.len());
-        for (index, form) in forms.iter().enumerate() {
-            let prefix = if batch { format!("/{index}") } else { String::new() };
+        for form in forms {
+            let mut faults = Vec::new();
             let mut add_fault = |(member, detail): (&str, String)| {
-                let pointer = format!("{prefix}/{member}");
-                faults.push(Fault { pointer, detail });
+                faults.push(Place::Root.member(member).fault(detail));
             };
             let (actor, actor_name) = existing.resolve_user(&form.user, &mut add_fault);
             let content = form
                 .content
                 .as_ref()
                 .map(|content| existing.resolve_content(content, &mut add_fault));
-            resolutions.push(Resolution {
+            let resolution = Resolution {
                 id: form.id.unwrap_or_else(|| self.clock().new_statement_id()),
                 actor,
                 actor_name,
                 content,
                 platform: home_page.to_owned(),
                 happened_at: form.happened_at.unwrap_or_else(|| self.clock().now()),
+            };
+            resolutions.push(if faults.is_empty() {
+                Ok(resolution)
+            } else {
+                Err(faults)
             });
         }
-        Ok(if faults.is_empty() {
-            Ok(resolutions)
-        } else {
-            Err(faults)
-        })
+        Ok(resolutions)
     }
 
     async fn user_names(

@@ -1,5 +1,7 @@
 //! Teams of the directory: a tree.
 
+use std::collections::HashSet;
+
 use crate::base::clock::Timestamp;
 use crate::base::fold;
 use crate::base::ids::TeamId;
@@ -82,6 +84,7 @@ impl Collection for Teams {
     async fn match_drafts<'d>(
         tx: &mut OrgTx,
         drafts: &'d [TeamDraft],
+        refused_ids: &HashSet<String>,
         now: Timestamp,
     ) -> Result<(Vec<Matched<'d, Self>>, TreeKeys), WriteError> {
         let matched = match_by_id(tx, drafts, now).await?;
@@ -89,7 +92,7 @@ impl Collection for Teams {
         let missing = drafts
             .iter()
             .enumerate()
-            .filter_map(|(index, draft)| keys.missing_above::<Self>(index, draft));
+            .filter_map(|(index, draft)| keys.missing_above::<Self>(index, draft, refused_ids));
         Refusal::if_faulty(missing.collect())?;
         keys.refuse_cycle(tx, &matched).await?;
         Ok((matched, keys))

@@ -3,7 +3,7 @@
 mod claims;
 mod details;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::access::{Reach, Role};
 use crate::base::Page;
@@ -28,7 +28,7 @@ use super::keyed::{
     Change, Collection, Existing, Matched, Planned, Tree, TreeKeys, WriteError, find_existing, find_keys,
     match_by_id,
 };
-use super::reach::push_users;
+use super::reach::{push_members, push_users};
 
 /// The collection of users.
 pub(crate) struct Users;
@@ -116,11 +116,10 @@ impl Collection for Users {
             sql.push(" AND u.active = ").bind(active);
         }
         if !filter.teams.is_empty() {
-            sql.push(
-                " AND u.key IN (SELECT f.user_key FROM memberships f JOIN teams ft ON ft.org = f.org \
-                 AND ft.key = f.team WHERE f.org = $1 AND ft.id",
-            );
-            sql.any_of(texts(&filter.teams)).push(")");
+            sql.push(" AND u.key IN (");
+            let (sub_teams, primary_only) = (filter.include_sub_teams, filter.primary_team_only);
+            push_members(sql, &filter.teams, sub_teams, primary_only, &[]);
+            sql.push(")");
         }
         if !filter.groups.is_empty() {
             sql.push(
@@ -180,6 +179,7 @@ impl Collection for Users {
     async fn match_drafts<'d>(
         tx: &mut OrgTx,
         drafts: &'d [UserDraft],
+        refused_ids: &HashSet<String>,
         now: Timestamp,
     ) -> Result<(Vec<Matched<'d, Self>>, UserReferences), WriteError> {
         let matched = match_by_id(tx, drafts, now).await?;
@@ -191,7 +191,7 @@ impl Collection for Users {
             groups: find_keys(tx, "groups", groups.collect()).await?,
             account_home_page: tx.organisation().await?.account_home_page,
         };
-        references.refuse_missing(drafts)?;
+        references.refuse_missing(drafts, refused_ids)?;
         references.managers.refuse_cycle(tx, &matched).await?;
         Ok((matched, references))
     }
@@ -299,10 +299,10 @@ impl Tree for Users {
 
 impl UserReferences {
     /// Refuses drafts that name a manager, team or group that does not exist.
-    fn refuse_missing(&self, drafts: &[UserDraft]) -> Result<(), Refusal> {
+    fn refuse_missing(&self, drafts: &[UserDraft], refused_ids: &HashSet<String>) -> Result<(), Refusal> {
         let mut faults = Vec::new();
         for (index, draft) in drafts.iter().enumerate() {
-            faults.extend(self.managers.missing_above::<Users>(index, draft));
+            faults.extend(self.managers.missing_above::<Users>(index, draft, refused_ids));
             for team in &draft.teams {
                 if !self.teams.contains_key(team.as_str()) {
                     let is_primary = draft.primary_team.as_ref() == Some(team);

@@ -6,19 +6,20 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::base::clock::Timestamp;
-use crate::base::ids::StatementId;
+use crate::base::ids::{OrgId, StatementId};
 use crate::record::{Envelope, ServerFields, Statement};
-use crate::store::db::StoreError;
 use crate::store::db::columns::{columns, table_row};
 use crate::store::db::database::Sql;
 use crate::store::db::ledger::OrgTx;
+use crate::store::db::rows::Reads;
+use crate::store::db::{Store, StoreError};
 use crate::store::ingest::activity_rows::insert_activities;
 use crate::store::ingest::identifier_cache::{IdentifierCache, ResolvedRecords};
 use crate::store::ingest::notes::NoteRow;
 use crate::store::ingest::stored_statement::{Named, Platform, StoredStatement};
 use crate::store::ingest::stored_statement::{read_envelope, read_statement};
 use crate::store::ingest::submission::{
-    CompletionMark, Incoming, Outcome, RecordError, Recorded, Submission,
+    CompletionMark, IdConflict, Incoming, Outcome, RecordError, Recorded, Submission,
 };
 
 /// A record that will be written.
@@ -38,7 +39,11 @@ pub(crate) async fn accept<'s>(
     tx: &mut OrgTx,
     submissions: &'s [Submission],
 ) -> Result<(Vec<Accepted<'s>>, Vec<Outcome>), StoreError> {
-    let existing = find_existing(tx, submissions).await?;
+    let (org, records) = (
+        tx.org,
+        submissions.iter().flat_map(|submission| &submission.records),
+    );
+    let existing = find_existing(tx, org, records).await?;
     let completed = tx
         .already_completed(submissions.iter().flat_map(Submission::completion_checks))
         .await?;
@@ -48,7 +53,7 @@ pub(crate) async fn accept<'s>(
     for submission in submissions {
         let begin = accepted.len();
         let mut recorded = Vec::with_capacity(submission.records.len());
-        let mut conflict = None;
+        let mut conflicts = Vec::new();
         for (index, incoming) in submission.records.iter().enumerate() {
             let id = incoming.id;
             let is_completed = |mark: &CompletionMark| completed.contains(&mark.check);
@@ -68,10 +73,7 @@ pub(crate) async fn accept<'s>(
             };
             match is_same {
                 Some(true) => recorded.push(Recorded::Already(id)),
-                Some(false) => {
-                    conflict = Some(RecordError::Conflict { index, id });
-                    break;
-                }
+                Some(false) => conflicts.push(IdConflict { index, id }),
                 None => {
                     positions.insert(id, accepted.len());
                     accepted.push(Accepted { incoming, submission });
@@ -79,13 +81,13 @@ pub(crate) async fn accept<'s>(
                 }
             }
         }
-        if let Some(conflict) = conflict {
+        if conflicts.is_empty() {
+            outcomes.push(Ok(recorded));
+        } else {
             for refused in accepted.drain(begin..) {
                 positions.remove(&refused.incoming.id);
             }
-            outcomes.push(Err(conflict));
-        } else {
-            outcomes.push(Ok(recorded));
+            outcomes.push(Err(RecordError::Conflicts(conflicts)));
         }
     }
     Ok((accepted, outcomes))
@@ -99,12 +101,43 @@ columns! {
     }
 }
 
-async fn find_existing(
-    tx: &mut OrgTx,
-    submissions: &[Submission],
+impl Store {
+    /// The records that are refused because a different one has the same id, in their order. Nothing is written.
+    pub async fn find_id_conflicts(
+        &self,
+        organisation: &OrgId,
+        records: &[Incoming],
+    ) -> Result<Vec<IdConflict>, StoreError> {
+        let Some(org) = self.organisation_key(organisation).await? else {
+            return Ok(Vec::new());
+        };
+        let existing = find_existing(&mut self.db(), org, records).await?;
+        let mut earlier: HashMap<StatementId, &Incoming> = HashMap::new();
+        let mut conflicts = Vec::new();
+        for (index, record) in records.iter().enumerate() {
+            let id = record.id;
+            let is_same = match existing.get(&id) {
+                Some(existing) => record.is_same_as(&existing.statement, &existing.envelope),
+                None => {
+                    let first = *earlier.entry(id).or_insert(record);
+                    std::ptr::eq(first, record) || record.is_same_as(&first.statement, &first.envelope)
+                }
+            };
+            if !is_same {
+                conflicts.push(IdConflict { index, id });
+            }
+        }
+        Ok(conflicts)
+    }
+}
+
+async fn find_existing<'r>(
+    reads: &mut impl Reads,
+    org: i64,
+    records: impl IntoIterator<Item = &'r Incoming>,
 ) -> Result<HashMap<StatementId, Existing>, StoreError> {
-    let records = submissions.iter().flat_map(|submission| &submission.records);
     let ids: Vec<Uuid> = records
+        .into_iter()
         .filter(|record| record.id_was_given)
         .map(|record| record.id.0)
         .collect();
@@ -115,9 +148,10 @@ async fn find_existing(
         "SELECT {} FROM statements WHERE org = $1 AND id IN LIST($2)",
         ExistingRow::COLUMNS
     ));
-    let rows: Vec<ExistingRow> = tx.fetch_rows(select.with(tx.org).with(ids)).await?;
-    rows.into_iter()
+    let rows = reads.rows(select.with(org).with(ids)).await?;
+    rows.iter()
         .map(|row| {
+            let row = ExistingRow::read(row)?;
             let envelope = read_envelope(&row.envelope)?;
             let statement = read_statement(&row.body)?;
             Ok((row.id, Existing { statement, envelope }))

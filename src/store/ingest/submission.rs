@@ -106,17 +106,21 @@ impl Recorded {
     }
 }
 
+/// A record with the id of a different record, which is stored or comes before it in the submission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IdConflict {
+    /// The index of the record in the submission.
+    pub index: usize,
+    /// The id.
+    pub id: StatementId,
+}
+
 /// Why a submission is refused. None of its records is stored.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
-    /// A different record has the same id.
-    #[error("a different record is stored under the id {id}")]
-    Conflict {
-        /// The index of the record in the submission.
-        index: usize,
-        /// The id.
-        id: StatementId,
-    },
+    /// Records have the ids of different records. The list is not empty.
+    #[error("{} records have the ids of different records", .0.len())]
+    Conflicts(Vec<IdConflict>),
     /// The submission could not be written.
     #[error(transparent)]
     Store(#[from] StoreError),

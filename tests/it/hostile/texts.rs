@@ -45,7 +45,7 @@ async fn invalid_json_is_refused(server: &TestServer) {
         "[] x",
         "// no\n{}",
         "{\"a\":\"\t\"}",
-        "\u{FEFF}{}",
+        "{}\u{FEFF}",
         "\u{0}",
     ]
     .iter()

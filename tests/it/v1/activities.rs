@@ -2,7 +2,7 @@
 //!
 //! [`forms`] tests the short form, [`rules`] how a record becomes an activity, [`parts`] the records about parts
 //! and attempts, [`awards`] certificates and cmi5, [`names`] titles and types, [`reading`] the log:
-//! filters, pages and deletion. Permissions are tested in `access.rs`, bad input in `hostile.rs`.
+//! filters, pages and deletion, [`times`] times and scores. Permissions are tested in `access.rs`, bad input in `hostile.rs`.
 
 mod awards;
 mod forms;
@@ -10,6 +10,7 @@ mod names;
 mod parts;
 mod reading;
 mod rules;
+mod times;
 
 use serde_json::{Value, json};
 

@@ -267,7 +267,8 @@ impl Comparison<'_> {
                 format!("{cell} is {found_value}, not {expected_value}, in\n{activity}\nof\n{row:#?}")
             })?;
         }
-        let names_part = activity["description"].as_str().is_some_and(|text| text.contains(" a question in "));
+        let names_part =
+            activity["description"].as_str().is_some_and(|text| text.contains(" a question in "));
         check(names_part == row.record.is_about_part(), || {
             format!("the sentence is wrong in\n{activity}\nof\n{row:#?}")
         })?;

@@ -4,6 +4,7 @@
 //! The model in `v1/model/summary.rs` tests combinations of dimensions and filters.
 
 mod reach;
+mod sessions;
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -386,11 +387,14 @@ async fn teams_overlap_and_can_be_filtered(server: &TestServer) {
         by_team("&team=sales&include_sub_teams=true").await,
         (vec![bo.clone(), ada.clone()], json!(5))
     );
-    assert_eq!(by_team("&include_sub_teams=true").await.0.len(), 4, "the flag has no effect without a team");
+    let refused = admin.get("/v1/activities/summary?by=team&include_sub_teams=true").await.expect(400);
+    assert_eq!(refused.error_parameters().into_iter().collect::<Vec<_>>(), ["include_sub_teams"]);
     // Only the given teams are groups, although `ada` is in another team too. The total counts each row
     // once.
     let both = by_team("&team=sales&team=safety").await;
     assert_eq!(both, (vec!["safety: 3 2 3 1/0 90 600".to_owned(), ada.clone()], json!(3)));
+    // By team, the flag decides where a row counts. By another dimension it would change nothing.
+    admin.get("/v1/activities/summary?by=user&primary_team_only=true").await.expect(400);
     let primary = by_team("&primary_team_only=true").await;
     assert_eq!(primary, (vec!["-: 4 3 1 0/0 null 0".to_owned(), bo.clone(), ada.clone()], json!(9)));
     assert_eq!(by_team("&team=safety&primary_team_only=true").await, (vec![], json!(0)));

@@ -240,7 +240,7 @@ async fn kinds_and_filters_limit_entries(server: &TestServer) {
         ("kind=system&kind=manual", &all_entries),
         ("include_deactivated=false", &all_entries),
         ("user=bo&user=cy", &all_entries),
-        ("include_sub_teams=true", &all_entries),
+        ("include_sub_teams=false", &all_entries),
         ("kind=system", &["Logged in", completed]),
         ("kind=manual", &["Ahead", "Note 18", "Note 11", "Note 1"]),
         // Filters of time also apply to notes.

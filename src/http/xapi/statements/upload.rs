@@ -27,6 +27,9 @@ use crate::store::{Blob, Spool, SpoolError};
 /// The limit on all contents of a request, as a multiple of the limit on one content.
 const TOTAL_FACTOR: u64 = 4;
 
+/// The byte order mark, which may come before the JSON text.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// The statements that a request may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Expected {
@@ -124,6 +127,7 @@ fn json_body_problem(problem: Problem) -> Problem {
 
 impl Received {
     fn parse(body: &[u8], version: Version, limits: &Limits, expected: Expected) -> Result<Self, Problem> {
+        let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
         let statements = match expected {
             Expected::One(id) => {
                 let statement = parse_statement(body, version, &limits.statement())?;

@@ -182,6 +182,76 @@ fn unknown_key_is_refused_with_the_list_of_keys() {
 }
 
 #[test]
+fn from_is_before_to() {
+    for (from, to) in [
+        ("2026-02-01", "2026-02-01"),
+        ("2026-02-02", "2026-02-01"),
+        ("2026-02-01T10:00Z", "2026-02-01T11:00+01:00"),
+        ("2026-02-01", "2026-02-01T00:00Z"),
+        ("2026-02-01T00:00Z", "2026-02-01"),
+    ] {
+        let (parameter, detail) = fault(&[("from", from), ("to", to), ("tz", "UTC")]);
+        assert_eq!(
+            (parameter.as_str(), detail.contains("before `to`")),
+            ("from", true),
+            "{from} {to}"
+        );
+    }
+    parse(&[
+        ("from", "2026-02-01"),
+        ("to", "2026-02-01T00:00Z"),
+        ("tz", "Asia/Tokyo"),
+    ]);
+    // A saved filter is valid in every time zone. A date and a time are compared only if it has its own.
+    let stored = ParseContext {
+        any_zone: true,
+        ..context()
+    };
+    let read = |sent: &[(&str, &str)]| Query::parse(&pairs(sent), &stored).is_ok();
+    assert!(read(&[("from", "2026-02-02"), ("to", "2026-02-01T20:00Z")]));
+    assert!(!read(&[("from", "2026-02-02"), ("to", "2026-02-01")]));
+    assert!(!read(&[
+        ("from", "2026-02-02"),
+        ("to", "2026-02-01T20:00Z"),
+        ("tz", "UTC")
+    ]));
+}
+
+#[test]
+fn flag_without_effect_is_refused() {
+    for (sent, name) in [
+        (vec![("include_sub_teams", "true")], "include_sub_teams"),
+        (
+            vec![("include_sub_teams", "true"), ("group", "aid")],
+            "include_sub_teams",
+        ),
+        (vec![("primary_team_only", "true")], "primary_team_only"),
+        (vec![("include_sub_managers", "true")], "include_sub_managers"),
+        (
+            vec![("include_sub_managers", "true"), ("scope", "me")],
+            "include_sub_managers",
+        ),
+        (
+            vec![("include_sub_managers", "true"), ("scope", "company")],
+            "include_sub_managers",
+        ),
+    ] {
+        assert_eq!(fault(&sent).0, name, "{sent:?}");
+        // `false` asks for nothing.
+        let off: Vec<(&str, &str)> = sent
+            .iter()
+            .map(|(name, value)| (*name, if *value == "true" { "false" } else { value }))
+            .collect();
+        parse(&off);
+    }
+    for scope in ["company", "managed", "team", "me"] {
+        let flags = [("include_sub_teams", "true"), ("primary_team_only", "true")];
+        let query = parse(&[&flags[..], &[("team", "a"), ("scope", scope)]].concat());
+        assert!(query.filter.include_sub_teams && query.filter.primary_team_only);
+    }
+}
+
+#[test]
 fn unescaped_plus_is_recognised() {
     assert!(fault(&[("from", "2026-01-31T09:00:00 02:00")]).1.contains("%2B"));
 }

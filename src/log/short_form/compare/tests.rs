@@ -14,6 +14,7 @@ fn form(text: &str) -> ShortForm {
         &ShortFormRules {
             recorder: true,
             depth: 16,
+            now: Timestamp::from_micros(1_780_315_200_000_000),
         },
     )
     .unwrap()

@@ -11,7 +11,11 @@ use crate::record::{Envelope, Limits, Origin, Statement, Version, parse_statemen
 const RULES: ShortFormRules = ShortFormRules {
     recorder: true,
     depth: 16,
+    now: NOW,
 };
+
+/// 2026-06-01T12:00:00Z.
+const NOW: Timestamp = Timestamp::from_micros(1_780_315_200_000_000);
 
 fn parse(value: &Value) -> ShortForm {
     ShortForm::parse(&value.to_string(), &RULES).unwrap()
@@ -149,6 +153,13 @@ fn each_fault_has_its_pointer() {
         (json!({"content": {"id": "a", "tags": []}}), "/content/tags"),
         (json!({"happened_at": "yesterday"}), "/happened_at"),
         (json!({"happened_at": 5}), "/happened_at"),
+        (json!({"happened_at": "2026-03-01T09:00:00"}), "/happened_at"),
+        (json!({"happened_at": "2026-06-02T12:00:01Z"}), "/happened_at"),
+        (json!({"expired_at": "2027-03-01T09:00:00"}), "/expired_at"),
+        (
+            json!({"certificate": {"expires_at": "2027-03-01T09:00"}}),
+            "/certificate/expires_at",
+        ),
         (json!({"id": "7"}), "/id"),
         (json!({"id": "{0190a000-0000-7000-8000-000000000001}"}), "/id"),
         (json!({"registration": "7"}), "/registration"),
@@ -204,6 +215,50 @@ fn each_fault_has_its_pointer() {
 }
 
 #[test]
+fn activity_may_be_a_day_in_the_future() {
+    let form = parse(&activity(json!({"happened_at": "2026-06-02T12:00:00Z"})));
+    assert_eq!(
+        form.happened_at,
+        Some(Timestamp::from_micros(NOW.micros() + 86_400_000_000))
+    );
+}
+
+#[test]
+fn null_members_inside_user_and_score_count_as_missing() {
+    let agent = json!({"mbox": null, "account": {"homePage": "https://acme.example", "name": "7"},
+        "name": null, "objectType": null, "openid": null, "email": null});
+    let form = parse(&activity(json!({"user": agent})));
+    assert!(matches!(form.user, UserRef::Agent { name: None, .. }));
+    let form = parse(&activity(
+        json!({"user": {"email": "ada@acme.example", "name": null, "mbox": null}}),
+    ));
+    assert!(matches!(form.user, UserRef::Email { .. }));
+    assert_eq!(
+        pointers(&activity(json!({"user": {"mbox": null}})), &RULES),
+        ["/user"]
+    );
+    let score = parse(&activity(
+        json!({"result": {"score": {"raw": 7, "min": null, "max": 10}}}),
+    ));
+    assert_eq!(score.result.score.and_then(|score| score.max), Some(10.0));
+}
+
+#[test]
+fn value_of_the_wrong_type_is_told_which_one_is_needed() {
+    for (changed, word) in [
+        (json!({"result": {"score": "85"}}), "a score is a number"),
+        (json!({"result": {"score": [85]}}), "a score is a number"),
+        (json!({"result": {"score": {"raw": "85"}}}), "a number is needed"),
+        (json!({"result": {"total_time": {}}}), "a number of seconds"),
+        (json!({"content": 7}), "a content's id"),
+        (json!({"user": 7}), "a user's id"),
+    ] {
+        let faults = ShortForm::parse(&activity(changed.clone()).to_string(), &RULES).unwrap_err();
+        assert!(faults[0].detail.contains(word), "{changed}: {}", faults[0].detail);
+    }
+}
+
+#[test]
 fn all_faults_are_reported_together() {
     let wrong =
         activity(json!({"user": 7, "action": "finished", "result": {"score": 101, "success": 1}, "x": 1}));
@@ -225,11 +280,11 @@ fn faults_of_a_batch_point_to_their_elements() {
         "{",
         r#"{"user":"a","action":"started","x\u0000":1}"#,
     ];
-    let faults = ShortForm::parse_batch(&elements, &RULES).unwrap_err();
+    let faults = ShortForm::parse_batch(&elements, &RULES).faults;
     let places: Vec<&str> = faults.iter().map(|fault| fault.pointer.as_str()).collect();
     assert_eq!(places[..2], ["/1/user", "/2"]);
     assert!(places[2].starts_with("/3") && places.len() == 3, "{places:?}");
-    assert_eq!(ShortForm::parse_batch(&elements[..1], &RULES).unwrap().len(), 1);
+    assert_eq!(ShortForm::parse_batch(&elements[..1], &RULES).values.len(), 1);
 }
 
 #[test]

@@ -27,6 +27,7 @@ impl TestRow {
 fn row(user: Option<i64>) -> CountedActivity<'static> {
     CountedActivity {
         happened_at: Timestamp::default(),
+        seq: 0,
         person: user.unwrap_or(100),
         user,
         teams: &[],
@@ -37,8 +38,10 @@ fn row(user: Option<i64>) -> CountedActivity<'static> {
         completed: false,
         success: None,
         percent: None,
+        is_part: false,
         seconds: None,
         registration: None,
+        session: None,
     }
 }
 
@@ -55,18 +58,23 @@ fn any_row() -> impl Strategy<Value = TestRow> {
         prop::option::of(-20_000..20_000_i64),
         prop::option::of(0..1_000_i64),
     );
-    let when = (-400..400_i64, prop::sample::select(Action::ALL));
-    (people, content, outcome, when).prop_map(
+    let session = (prop::option::of(0..2_i64), any::<bool>());
+    let when = (-400..400_i64, 0..1_000_000_i64, prop::sample::select(Action::ALL));
+    (people, content, outcome, session, when).prop_map(
         |(
             (person, user, teams),
             (content, registration),
             (completed, success, percent, seconds),
-            (at, action),
+            (session, is_part),
+            (at, seq, action),
         )| {
             TestRow {
                 teams: teams.into_iter().filter(|_| user.is_some()).collect(),
                 row: CountedActivity {
                     happened_at: Timestamp::from_micros(at * HOUR),
+                    seq,
+                    session,
+                    is_part,
                     person,
                     content,
                     learning_type: content.and_then(|content| {
@@ -118,11 +126,34 @@ fn values(made: &TestRow, dimension: Dimension) -> Vec<i64> {
 
 fn measures(rows: &[&TestRow]) -> Measures {
     let person = |made: &TestRow| (made.row.user, made.row.user.is_none().then_some(made.row.person));
-    let scores: Vec<i64> = rows
-        .iter()
-        .filter_map(|made| made.row.percent)
-        .map(|percent| percent.0)
-        .collect();
+    // The last score of each attempt, and the longest duration of each session. A row without a registration is its own.
+    let attempt = |place: usize, made: &TestRow| {
+        let alone = made.row.registration.is_none().then_some(place);
+        (person(made), made.row.content, made.row.registration, alone)
+    };
+    let mut scores = BTreeMap::new();
+    let mut part_scores = Vec::new();
+    let mut durations = BTreeMap::new();
+    let mut ordered: Vec<(usize, &&TestRow)> = rows.iter().enumerate().collect();
+    ordered.sort_by_key(|(_, made)| (made.row.happened_at, made.row.seq, made.row.percent));
+    for (place, made) in ordered {
+        let attempt = attempt(place, made);
+        match made.row.percent {
+            Some(Percent(percent)) if made.row.is_part => part_scores.push(percent),
+            Some(Percent(percent)) => {
+                scores.insert(attempt, percent);
+            }
+            None => {}
+        }
+        if let Some(seconds) = made.row.seconds {
+            let longest = durations.entry((attempt, made.row.session)).or_insert(0);
+            *longest = seconds.max(*longest);
+        }
+    }
+    let scores: Vec<i64> = match scores.is_empty() {
+        true => part_scores,
+        false => scores.into_values().collect(),
+    };
     let completed = rows.iter().filter(|made| made.row.completed);
     let count = |wanted| {
         rows.iter()
@@ -145,7 +176,7 @@ fn measures(rows: &[&TestRow]) -> Measures {
         // These sums are exact in binary, and `round` rounds halves away from zero.
         average_score: (!scores.is_empty())
             .then(|| Percent((scores.iter().sum::<i64>() as f64 / scores.len() as f64).round() as i64)),
-        total_seconds: rows.iter().filter_map(|made| made.row.seconds).sum(),
+        total_seconds: durations.into_values().sum(),
     }
 }
 
@@ -260,9 +291,86 @@ fn count_beyond_a_limit_is_refused() {
     };
     assert_eq!(count(5, usize::MAX, 5, false), Ok(()));
     assert_eq!(count(5, usize::MAX, 6, false), Err(LimitExceeded));
-    // A person has one entry, and one in the group. A completion has three more.
-    assert_eq!(count(usize::MAX, 10, 5, false), Ok(()));
-    assert_eq!(count(usize::MAX, 9, 5, false), Err(LimitExceeded));
-    assert_eq!(count(usize::MAX, 25, 5, true), Ok(()));
-    assert_eq!(count(usize::MAX, 24, 5, true), Err(LimitExceeded));
+    // A person has one entry, and one each in the group and in the total. A completion has four more.
+    assert_eq!(count(usize::MAX, 15, 5, false), Ok(()));
+    assert_eq!(count(usize::MAX, 14, 5, false), Err(LimitExceeded));
+    assert_eq!(count(usize::MAX, 35, 5, true), Ok(()));
+    assert_eq!(count(usize::MAX, 34, 5, true), Err(LimitExceeded));
+}
+
+/// A row of one person, content and registration.
+fn row_of_attempt(at: i64, seconds: Option<i64>, percent: Option<i64>) -> CountedActivity<'static> {
+    CountedActivity {
+        happened_at: Timestamp::from_micros(at * HOUR),
+        content: Some(30),
+        percent: percent.map(Percent),
+        seconds,
+        registration: Some(Uuid::from_u128(1)),
+        ..row(Some(1))
+    }
+}
+
+fn total_of(rows: &[CountedActivity<'_>]) -> (i64, Option<i64>) {
+    let mut counter = SummaryCounter::new(&[Dimension::Action], Tz::UTC);
+    rows.iter().for_each(|row| counter.add(row).unwrap());
+    let total = counter.finish(10).total;
+    (
+        total.total_seconds,
+        total.average_score.map(|Percent(percent)| percent),
+    )
+}
+
+#[test]
+fn session_counts_with_its_longest_duration() {
+    let row = |seconds| row_of_attempt(0, Some(seconds), None);
+    assert_eq!(total_of(&[row(900), row(1_800), row(1_800)]).0, 1_800);
+    let in_session = |session, seconds| CountedActivity {
+        session: Some(session),
+        ..row(seconds)
+    };
+    let two_sessions = [
+        in_session(1, 900),
+        in_session(1, 600),
+        in_session(2, 700),
+        in_session(2, 0),
+    ];
+    assert_eq!(total_of(&two_sessions).0, 1_600);
+    let alone = CountedActivity {
+        registration: None,
+        ..row(900)
+    };
+    assert_eq!(total_of(&[alone.clone(), alone]).0, 1_800);
+}
+
+#[test]
+fn attempt_counts_with_its_last_score() {
+    let row = |at, percent| row_of_attempt(at, None, Some(percent));
+    assert_eq!(
+        total_of(&[row(2, 8_000), row(3, 6_000), row(1, 9_000)]).1,
+        Some(6_000)
+    );
+    let later_recorded = CountedActivity {
+        seq: 5,
+        ..row(3, 7_000)
+    };
+    assert_eq!(total_of(&[later_recorded, row(3, 6_000)]).1, Some(7_000));
+    let alone = |percent| CountedActivity {
+        registration: None,
+        ..row(1, percent)
+    };
+    assert_eq!(total_of(&[alone(4_000), alone(8_000)]).1, Some(6_000));
+}
+
+#[test]
+fn scores_of_parts_count_only_without_scores_of_attempts() {
+    let whole = |at, percent| row_of_attempt(at, None, Some(percent));
+    let part = |at, percent| CountedActivity {
+        is_part: true,
+        ..whole(at, percent)
+    };
+    assert_eq!(
+        total_of(&[part(1, 0), part(2, 10_000), whole(3, 8_000), part(4, 0)]).1,
+        Some(8_000)
+    );
+    assert_eq!(total_of(&[part(1, 0), part(2, 10_000)]).1, Some(5_000));
 }

@@ -67,14 +67,15 @@ impl<'d, C: Collection> Matched<'d, C> {
     }
 }
 
-/// Creates or replaces the elements. Returns what became of each.
+/// Creates or replaces the elements. Returns what became of each. After a refusal the transaction must not be committed.
 pub(super) async fn write_drafts<C: Collection>(
     tx: &mut OrgTx,
     drafts: &[C::Draft],
+    refused_ids: &HashSet<String>,
 ) -> Result<Vec<Change>, WriteError> {
     // Clients see milliseconds, so nothing finer is stored.
     let now = tx.store().clock().now().whole_millisecond();
-    let (matched, references) = C::match_drafts(tx, drafts, now).await?;
+    let (matched, references) = C::match_drafts(tx, drafts, refused_ids, now).await?;
     let mut planned: Vec<Planned<'_, C>> = matched
         .into_iter()
         .map(|matched| matched.plan(&references, now))

@@ -66,9 +66,15 @@ impl TreeKeys {
         self.0.get(id).copied()
     }
 
-    /// The fault of a draft if the element above does not exist.
-    pub(crate) fn missing_above<C: Tree>(&self, index: usize, draft: &C::Draft) -> Option<Fault> {
-        let id = C::above(draft).filter(|id| self.key(id).is_none())?;
+    /// The fault of a draft if the element above does not exist. An element that the same batch has, but that is refused,
+    /// is no fault.
+    pub(crate) fn missing_above<C: Tree>(
+        &self,
+        index: usize,
+        draft: &C::Draft,
+        refused_ids: &HashSet<String>,
+    ) -> Option<Fault> {
+        let id = C::above(draft).filter(|id| self.key(id).is_none() && !refused_ids.contains(*id))?;
         Some(Fault {
             pointer: format!("/{index}/{}", C::MEMBER),
             detail: format!("the {} `{id}` does not exist, nor is it in this batch", C::NOUN),

@@ -77,7 +77,7 @@ async fn team_includes_sub_teams_only_on_request(server: &TestServer) {
     );
     assert_eq!(mark(&admin, &body("nowhere")).await, expected_outcomes(&[]));
     let group =
-        Body::default().set("content", "fire").set("groups", json!(["aid"])).set("include_sub_teams", true);
+        Body::default().set("content", "fire").set("groups", json!(["aid"])).set("include_sub_teams", false);
     assert_eq!(
         mark(&admin, &group).await,
         expected_outcomes(&[("bo", "created"), ("eve", "created"), ("gil", "created")])

@@ -260,7 +260,7 @@ fn to_percent(score: Score) -> Option<(i64, i64)> {
     match score {
         Score::Scaled(ten_thousandths) => Some((ten_thousandths, 100)),
         Score::Raw { raw, min: Some(min), max: Some(max) } => Some(((raw - min) * 100, max - min)),
-        Score::Raw { raw, max: None, .. } if (0..=100).contains(&raw) => Some((raw, 1)),
+        Score::Raw { raw, min: None, max: Some(max) } if raw >= 0 => Some((raw * 100, max)),
         Score::Raw { .. } => None,
     }
 }
@@ -312,9 +312,9 @@ mod tests {
     fn percent_follows_the_rules_for_scores() {
         assert_eq!(to_percent(Score::Scaled(5_700)), Some((5_700, 100)));
         assert_eq!(to_percent(Score::Raw { raw: 15, min: Some(10), max: Some(20) }), Some((500, 10)));
-        assert_eq!(to_percent(Score::Raw { raw: 45, min: None, max: None }), Some((45, 1)));
-        assert_eq!(to_percent(Score::Raw { raw: 101, min: None, max: None }), None);
-        assert_eq!(to_percent(Score::Raw { raw: 4, min: None, max: Some(10) }), None);
+        assert_eq!(to_percent(Score::Raw { raw: 45, min: None, max: None }), None);
+        assert_eq!(to_percent(Score::Raw { raw: 45, min: Some(0), max: None }), None);
+        assert_eq!(to_percent(Score::Raw { raw: 7, min: None, max: Some(10) }), Some((700, 10)));
     }
 
     #[test]

@@ -4,8 +4,9 @@ use std::fmt;
 
 use rollbook::log::filter::FILTER_PARAMETERS;
 
+use super::calendar::to_micros;
 use super::derivation::{ACTIONS, OTHER_VERBS, Row};
-use super::question::Filter;
+use super::question::{DAY, Filter};
 use super::text::is_same_text;
 use super::world::{Content, Micros, Organisation, User};
 use super::{CPD_LABELS, DEVICES, LOCATIONS, SOURCES, TAGS};
@@ -155,7 +156,21 @@ impl Filter {
             (Self::Flag(one, _), Self::Flag(other, _)) => one.name == other.name,
             _ => std::mem::discriminant(self) == std::mem::discriminant(other),
         };
-        same_kind || (bound(self) && period(other)) || (period(self) && bound(other))
+        same_kind
+            || (bound(self) && period(other))
+            || (period(self) && bound(other))
+            || is_empty_window(self, other)
+            || is_empty_window(other, self)
+    }
+}
+
+/// Returns true if `from` might not be before `to` in some time zone. Such a request is refused.
+fn is_empty_window(from: &Filter, to: &Filter) -> bool {
+    match (from, to) {
+        (Filter::From(from), Filter::To(to)) => {
+            to_micros(*from, chrono_tz::UTC) + 2 * DAY >= to_micros(*to, chrono_tz::UTC)
+        }
+        _ => false,
     }
 }
 

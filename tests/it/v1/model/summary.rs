@@ -10,6 +10,7 @@ use super::answers::{self, Expected};
 use super::derivation::Row;
 use super::question::{Filter, Question};
 use super::tenant::bodies::agent;
+use super::world::Micros;
 use super::{CheckResult, Comparison, check, describe};
 use crate::support::http::{Caller, query};
 use crate::support::random::Random;
@@ -64,8 +65,10 @@ impl Comparison<'_> {
             return Ok(()); // the log of one person has no summary
         }
         let names_teams = question.filters.iter().any(|filter| matches!(filter, Filter::Team { .. }));
-        let dimensions =
-            Dimensions { by: random.some(DIMENSIONS, 2), primary_alone: !names_teams && random.percent(15) };
+        let by = random.some(DIMENSIONS, 2);
+        // Without a team, the flag has an effect by team only.
+        let primary_alone = !names_teams && by.contains(&"team") && random.percent(40);
+        let dimensions = Dimensions { by, primary_alone };
         let mut pairs = question.pairs();
         pairs.retain(|(name, _)| name != "sort");
         if dimensions.primary_alone {
@@ -245,10 +248,11 @@ fn person_key(row: &Row<'_>) -> String {
 
 fn compare_measures(rows: &[&Row<'_>], found: &Value) -> CheckResult {
     let distinct = |values: Vec<String>| values.into_iter().collect::<BTreeSet<_>>().len();
-    let completed = rows.iter().filter(|row| row.completed);
-    // Records of the model have no registration.
-    let completions =
-        completed.map(|row| format!("{} {:?}", person_key(row), row.content.map(|content| &content.iri)));
+    let attempt_key = |row: &Row<'_>| {
+        let content = row.content.map(|content| &content.iri);
+        format!("{} {content:?} {:?}", person_key(row), row.record.registration)
+    };
+    let completions = rows.iter().filter(|row| row.completed).map(|row| attempt_key(row));
     let measures = [
         ("rows", rows.len()),
         ("persons", distinct(rows.iter().map(|row| person_key(row)).collect())),
@@ -261,17 +265,42 @@ fn compare_measures(rows: &[&Row<'_>], found: &Value) -> CheckResult {
             format!("{measure} is {}, not {expected_groups}, in\n{found}", found[measure])
         })?;
     }
-    let seconds: i64 = rows.iter().filter_map(|row| row.record.seconds).sum();
+    // The longest time of each session. A record without a registration is a session.
+    let mut sessions: BTreeMap<String, i64> = BTreeMap::new();
+    // The last score of each attempt. A record without a registration is an attempt.
+    let mut scores: BTreeMap<String, ((Micros, usize), i64)> = BTreeMap::new();
+    let mut part_scores: Vec<i64> = Vec::new();
+    for row in rows {
+        let key = match row.record.registration {
+            Some(_) => attempt_key(row),
+            None => row.id().to_string(),
+        };
+        if let Some(seconds) = row.record.seconds {
+            let longest = sessions.entry(format!("{key} {:?}", row.record.session)).or_default();
+            *longest = seconds.max(*longest);
+        }
+        if let Some(percent) = row.shown_percent() {
+            let at = (row.record.happened_at, row.position);
+            let hundredths = (percent * 100.0).round() as i64;
+            if row.record.is_about_part() {
+                part_scores.push(hundredths);
+                continue;
+            }
+            let last = scores.entry(key).or_insert((at, hundredths));
+            *last = (at, hundredths).max(*last);
+        }
+    }
+    let seconds: i64 = sessions.values().sum();
     check(found["total_seconds"] == json!(seconds), || {
         format!("total_seconds should be {seconds} in\n{found}")
     })?;
 
     // The mean of hundredths of percents is rounded half away from zero.
-    let scores: Vec<i64> = rows
-        .iter()
-        .filter_map(|row| row.shown_percent())
-        .map(|percent| (percent * 100.0).round() as i64)
-        .collect();
+    // The scores of parts count only where no attempt has a score.
+    let scores: Vec<i64> = match scores.is_empty() {
+        true => part_scores,
+        false => scores.into_values().map(|(_, hundredths)| hundredths).collect(),
+    };
     let count = scores.len() as i64;
     let sum: i64 = scores.iter().sum();
     let mean = (count > 0).then(|| (2 * sum + sum.signum() * count) / (2 * count));

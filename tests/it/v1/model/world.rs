@@ -113,7 +113,7 @@ impl Actor {
 pub enum Score {
     /// Ten-thousandths of `scaled`.
     Scaled(i64),
-    /// `raw` with optional bounds.
+    /// `raw` with optional bounds. Without `max` it is no percentage, and without `min` the lowest value is 0.
     Raw { raw: i64, min: Option<i64>, max: Option<i64> },
 }
 
@@ -166,6 +166,9 @@ pub struct Record {
     pub success: Option<bool>,
     pub completion: Option<bool>,
     pub seconds: Option<i64>,
+    pub registration: Option<Uuid>,
+    /// The session id of cmi5.
+    pub session: Option<String>,
     pub expired_at: Option<Micros>,
     pub certificate: Option<(String, Option<Micros>)>,
     pub device_type: Option<String>,

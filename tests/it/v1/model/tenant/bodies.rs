@@ -8,6 +8,9 @@ use crate::v1::model::derivation::ACTIONS;
 use crate::v1::model::question::rfc3339;
 use crate::v1::model::world::{Actor, Below, Content, Months, Record, Score, User};
 
+/// The extension with the session id of cmi5.
+const SESSION_ID: &str = "https://w3id.org/xapi/cmi5/context/extensions/sessionid";
+
 impl Tenant {
     pub(super) fn short_form(&self, record: &Record) -> Value {
         let user = match &record.actor {
@@ -26,6 +29,7 @@ impl Tenant {
             .set_option("expired_at", record.expired_at.map(rfc3339))
             .set_option("device_type", record.device_type.clone())
             .set_option("source", record.source.clone())
+            .set_option("registration", record.registration.map(|registration| registration.to_string()))
             .set_option("result.success", record.success)
             .set_option("result.completion", record.completion)
             .set_option("result.total_time", record.seconds.map(|seconds| format!("PT{seconds}S")));
@@ -67,6 +71,13 @@ impl Tenant {
             .set_option("result.completion", record.completion)
             .set_option("result.score", record.score.map(score_object))
             .set_option("result.duration", record.seconds.map(|seconds| format!("PT{seconds}S")));
+        body = body.set_option(
+            "context.registration",
+            record.registration.map(|registration| registration.to_string()),
+        );
+        if let Some(session) = &record.session {
+            body = body.set("context.extensions", json!({SESSION_ID: session}));
+        }
         let name = record.defines.as_ref().map(|title| json!({"en": title}));
         let (Some(below), Some(iri)) = (record.below, &record.content) else {
             return body.set_option("object.definition.name", name).into();

@@ -40,7 +40,7 @@ impl Tenant {
             let teams: Vec<String> = self.facts.teams.iter().map(|team| team.id.clone()).collect();
             let teams = random.maybe(50, |random| random.some(&teams, 2)).unwrap_or_default();
             let groups = random.maybe(30, |random| random.some(&self.facts.groups, 2)).unwrap_or_default();
-            let include_sub_teams = random.percent(50);
+            let include_sub_teams = !teams.is_empty() && random.percent(50);
             // Whole days, so that many records have the same time.
             let given = random.maybe(70, |random| (now / DAY - random.between(0, 800)) * DAY);
             let body = Body::default()
@@ -158,6 +158,8 @@ impl Tenant {
                 success: None,
                 completion: Some(true),
                 seconds: None,
+                registration: None,
+                session: None,
                 expired_at: None,
                 certificate: None,
                 device_type: None,

@@ -92,7 +92,10 @@ impl Tenant {
             actor: self.random_actor(random),
             verb: verb.to_owned(),
             // Half hours of a few days, so that many records have the same time. Some are in the future.
-            happened_at: (now / DAY - random.between(-10, farthest)) * DAY
+            // Only a statement may be more than a day in the future.
+            happened_at: (now / DAY
+                - random.between(if endpoint == Endpoint::Statement { -10 } else { 0 }, farthest))
+                * DAY
                 + random.between(0, 30) * 3_600_000_000 / 2,
             stored: None,
             defines: random.maybe(50, random_title).filter(|_| elsewhere && endpoint == Endpoint::Statement),
@@ -106,6 +109,11 @@ impl Tenant {
             success: random.maybe(25, |random| random.percent(60)),
             completion: random.maybe(25, |random| random.percent(70)),
             seconds: random.maybe(30, |random| random.between(0, 200_000)),
+            // Few registrations and sessions, so that records share them.
+            registration: random.maybe(50, |random| Uuid::from_u128(random.below(3) as u128 + 1)),
+            session: random
+                .maybe(40, |random| format!("session {}", random.below(2)))
+                .filter(|_| endpoint == Endpoint::Statement),
             expired_at: random
                 .maybe(8, |random| now + random.between(-400, 400) * DAY)
                 .filter(|_| endpoint != Endpoint::Statement),
@@ -173,6 +181,8 @@ impl Tenant {
             success: None,
             completion: None,
             seconds: None,
+            registration: None,
+            session: None,
             expired_at: None,
             certificate: None,
             device_type: None,
