@@ -6,7 +6,7 @@
 //! | caller | private reports | shared reports | may change |
 //! | --- | --- | --- | --- |
 //! | person with reporting access | own | all | own |
-//! | owner or admin of the organisation | own | all | all visible ones |
+//! | owner or admin of the organisation | own, and those of deactivated users | all | all visible ones |
 //! | credential with `activities/read` | none | all | none |
 //! | report key, while the owner has reporting access | its report | its report | none |
 
@@ -16,7 +16,7 @@ use crate::access::permit::{Action, OpenReports};
 use crate::access::principal::Principal;
 use crate::base::ids::{OrgId, UserId};
 
-/// The reports that exist for a caller. Private reports of other users never do.
+/// The reports that exist for a caller. Private reports of other active users never do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReportAccess {
     org: OrgId,
@@ -52,7 +52,8 @@ impl ReportAccess {
         self.only
     }
 
-    /// Whether the caller is an owner or admin of the organisation and may change every visible report.
+    /// Whether the caller is an owner or admin of the organisation: may change every visible report, and open the private
+    /// reports of deactivated users.
     pub fn administers(&self) -> bool {
         self.administers
     }

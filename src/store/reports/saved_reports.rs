@@ -308,14 +308,24 @@ fn select(org: i64, access: &ReportAccess) -> Sql {
 
 /// Restricts the reports `r` to those that the caller may open.
 pub(crate) fn push_access(sql: &mut Sql, access: &ReportAccess) {
-    match access.user() {
-        Some(user) => sql
-            .push(" AND (r.shared OR r.owner = ")
-            .bind(user.as_str())
-            .push(")"),
-        None => sql.push(" AND r.shared"),
-    };
+    sql.push(" AND (");
+    push_open(sql, access);
+    sql.push(")");
     if let Some(only) = access.only() {
         sql.push(" AND r.id = ").bind(only);
+    }
+}
+
+/// Adds the condition for reports `r` that a caller without a report's key may open: shared ones, own ones, and for an
+/// administrator those of users that have left, so that they can be handed over.
+pub(crate) fn push_open(sql: &mut Sql, access: &ReportAccess) {
+    sql.push("r.shared");
+    if let Some(user) = access.user() {
+        sql.push(" OR r.owner = ").bind(user.as_str());
+    }
+    if access.administers() {
+        sql.push(
+            " OR EXISTS (SELECT 1 FROM users u WHERE u.org = r.org AND u.id = r.owner AND NOT u.active)",
+        );
     }
 }

@@ -25,7 +25,7 @@ use crate::store::db::ledger::OrgTx;
 use crate::store::db::rows::one_more;
 use crate::store::db::{Store, StoreError};
 use crate::store::reports::resource::{ReportRefusal, ReportResource, find_changeable};
-use crate::store::reports::saved_reports::{StoredReport, push_access};
+use crate::store::reports::saved_reports::{StoredReport, push_access, push_open};
 
 /// The most schedules that one report may have.
 pub const MAX_SCHEDULES: i64 = 50;
@@ -472,10 +472,9 @@ fn page_query(
 fn push_existing(sql: &mut Sql, access: &ReportAccess) {
     match access.user().filter(|_| access.only().is_none()) {
         Some(user) if access.administers() => {
-            sql.push(" AND (s.maker = ").bind(user.as_str());
-            sql.push(" OR r.shared OR r.owner = ")
-                .bind(user.as_str())
-                .push(")");
+            sql.push(" AND (s.maker = ").bind(user.as_str()).push(" OR ");
+            push_open(sql, access);
+            sql.push(")");
         }
         Some(user) => {
             sql.push(" AND s.maker = ").bind(user.as_str());

@@ -90,6 +90,45 @@ async fn administrators_and_the_owner_hand_a_report_over(server: &TestServer) {
 }
 
 #[apply(both_databases)]
+async fn private_report_of_a_user_that_has_left_is_handed_over(server: &TestServer) {
+    let root = set_up(server).await;
+    let (ada, mo) = (server.person("manager", "ada"), server.person("manager", "mo"));
+    let body = json!({"name": "Mine"});
+    let id =
+        ada.post("/v1/reports", &body).await.expect(201).json()["id"].as_str().expect("an id").to_owned();
+    let report = format!("/v1/reports/{id}");
+    let adas = schedule(&ada, &id, json!({}), &["mo"]).await;
+    run_now(&ada, &adas).await;
+    root.get(&report).await.expect(404);
+    root.patch(&report, &json!({"owner": "mo"})).await.expect(404);
+
+    // Ada leaves. Her schedule no longer runs, and administrators find out.
+    root.patch("/v1/users/ada", &json!({"active": false})).await.expect(200);
+    let outbox = Outbox::new();
+    sender(server, outbox.mailer(), quick()).work().await.expect("the sender succeeds");
+    assert!(outbox.take().is_empty());
+    let suspended = root.list("/v1/schedules?status=suspended", "schedules").await;
+    assert_eq!(suspended.iter().map(|one| &one["id"]).collect::<Vec<_>>(), [&adas["id"]]);
+    let read = root.get(&report).await.expect(200).json();
+    assert_eq!((&read["visibility"], &read["owner"]["id"]), (&json!("private"), &json!("ada")));
+    assert_eq!(read["suspended_schedules"][0]["reason"], suspended[0]["suspended"]);
+    assert_eq!(root.list("/v1/reports", "reports").await.len(), 1);
+    // For all others it does not exist.
+    let integration = server.credential("acme", &["activities/read"]).await;
+    let foreign = server.person_of("globex", json!({"sub": "root", "role": "owner"}));
+    for caller in [&mo, &server.person("hr", "hal"), &integration, &foreign] {
+        caller.get(&report).await.expect(404);
+        assert!(caller.list("/v1/reports", "reports").await.is_empty());
+    }
+    root.patch(&report, &json!({"owner": "mo"})).await.expect(200);
+    assert_eq!(owner_of(&mo, &report).await["id"], "mo");
+    assert_eq!(mo.get(&path(&adas)).await.expect(200).json()["maker"]["id"], "mo");
+    // It is private again, now of an active user.
+    root.get(&report).await.expect(404);
+    assert!(root.list("/v1/schedules", "schedules").await.is_empty());
+}
+
+#[apply(both_databases)]
 async fn user_with_the_most_reports_gets_no_further_one(server: &TestServer) {
     let root = set_up(server).await;
     let (ada, mo) = (server.person("manager", "ada"), server.person("manager", "mo"));
