@@ -16,13 +16,13 @@ use crate::store::{RunTerms, Store, StoreError, StoredReport};
 pub(in crate::reports) enum CannotOpen {
     /// The maker may open no reports.
     #[error("the maker of the schedule may open no reports any more: {0}")]
-    NoRights(NoRights),
+    Maker(NoRights),
     /// The report was deleted, or is a private report of another user now.
     #[error("the maker of the schedule may not open the report any more")]
-    NoReport,
+    Report,
     /// The server does not know the schedule's time zone any more.
     #[error("the schedule's time zone can't be read any more; set it again")]
-    NoTimeZone,
+    UnknownTimeZone,
 }
 
 /// A report with the current rights of a schedule's maker, for the time of a run.
@@ -47,17 +47,17 @@ impl ResolvedReport {
         run: &RunTerms,
     ) -> Result<Result<Self, CannotOpen>, StoreError> {
         let Ok(zone) = run.time_zone.parse::<Tz>() else {
-            return Ok(Err(CannotOpen::NoTimeZone));
+            return Ok(Err(CannotOpen::UnknownTimeZone));
         };
         let maker = match rights::find_rights(store, org, &run.maker).await? {
             Ok(maker) => maker,
-            Err(reason) => return Ok(Err(CannotOpen::NoRights(reason))),
+            Err(reason) => return Ok(Err(CannotOpen::Maker(reason))),
         };
         let Some(access) = ReportAccess::for_caller(&maker.principal) else {
-            return Ok(Err(CannotOpen::NoRights(NoRights::NoReportingAccess)));
+            return Ok(Err(CannotOpen::Maker(NoRights::NoReportingAccess)));
         };
         let Some(report) = store.find_resource(&access, run.report).await? else {
-            return Ok(Err(CannotOpen::NoReport));
+            return Ok(Err(CannotOpen::Report));
         };
         let organisation = store.organisation(org).await?;
         let mut saved = report::saved_query(&report, run.run_at, organisation.zone())?;

@@ -163,8 +163,7 @@ impl ContentProgress {
     /// Reads the state of all people with a row of the content. This is slow if the content has many rows.
     pub async fn survey_states(&self) -> Result<StateSurvey, StoreError> {
         let mut survey = StateSurvey::default();
-        let rows: Vec<(Option<i64>, Option<i64>, i64, Option<i64>)> =
-            self.store.db().fetch_rows(self.survey_query()).await?;
+        let rows: Vec<survey::Row> = self.store.db().fetch_rows(self.survey_query()).await?;
         for (user, person, code, expiry) in rows {
             survey.add(user, person, SurveyedStatus::from_columns(code, expiry)?);
         }

@@ -17,6 +17,9 @@ pub struct StateSurvey {
     pub(super) persons: BTreeMap<i64, SurveyedStatus>,
 }
 
+/// A row of the survey: a user or else a person, the code of the state, and the expiry or [`NEVER`].
+pub(super) type Row = (Option<i64>, Option<i64>, i64, Option<i64>);
+
 /// The state of a person, and the expiry of the completion that counts.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SurveyedStatus {
