@@ -14,6 +14,7 @@ pub mod keyed;
 pub mod keyed_limit;
 pub mod list;
 pub mod merge_patch;
+pub mod naming;
 pub mod shared_limit;
 #[cfg(test)]
 pub(crate) mod testing;

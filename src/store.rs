@@ -52,7 +52,6 @@ pub use directory::organisations::OrganisationChange;
 pub use directory::resolve::Resolution;
 pub use ingest::attachments::NewAttachment;
 pub use ingest::completion_check::CompletionCheck;
-pub use ingest::persons::ClaimConflict;
 pub use ingest::recorder::{Recorder, RecorderOptions};
 pub use ingest::submission::{
     CompletionMark, IdConflict, Incoming, RecordError, Recorded, Sameness, Submission,

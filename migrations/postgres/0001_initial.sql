@@ -104,6 +104,7 @@ CREATE UNIQUE INDEX users_id ON users (org, id);
 CREATE INDEX users_manager ON users (org, manager);
 CREATE INDEX users_primary_team ON users (org, primary_team);
 CREATE INDEX users_location ON users (org, location_folded);
+CREATE INDEX users_owner ON users (org) WHERE role = 'owner' AND active;
 
 CREATE TABLE memberships (
     org BIGINT NOT NULL,
@@ -133,29 +134,39 @@ CREATE TABLE user_fields (
 );
 CREATE INDEX user_fields_user ON user_fields (org, user_key);
 
--- One row for each identifier. A record is about a person. A user owns any number of persons.
+-- One row for each identifier and period of ownership. A record is about the person whose period contains the
+-- time of happening. A user owns any number of persons.
 --   kind         0 for a group without identifier, otherwise the kind of the identifier
 --   value        the identifier as JSON; of a group without identifier, its members as far as its name shows them
+--   valid_from   the begin of the period. The first period of an identifier has the smallest number.
+--   valid_until  the end of the period, which is the begin of the next one; NULL for the last period
 --   name         the name in the record that happened last, with the record's time and id
 --   tracked      whether `named_at` and `named_by` are exact, because records gave several names
 --   deactivated  whether the owner is deactivated
+--   given_up_at  when the owner gave the identifier up, in the last period. Another user may claim it from then on.
+--   moving       whether activities from valid_until on must still be moved to the later periods
 CREATE TABLE persons (
     org BIGINT NOT NULL,
     key BIGINT NOT NULL,
     kind SMALLINT NOT NULL,
     digest BYTEA NOT NULL,
     value TEXT NOT NULL,
+    valid_from BIGINT NOT NULL,
+    valid_until BIGINT,
     name TEXT,
     named_at BIGINT NOT NULL,
     named_by UUID NOT NULL,
     tracked BOOLEAN NOT NULL,
     user_key BIGINT,
     deactivated BOOLEAN NOT NULL,
+    given_up_at BIGINT,
+    moving BOOLEAN NOT NULL,
     PRIMARY KEY (org, key)
 );
-CREATE UNIQUE INDEX persons_digest ON persons (org, digest);
+CREATE UNIQUE INDEX persons_digest ON persons (org, digest, valid_from);
 CREATE INDEX persons_user ON persons (org, user_key) WHERE user_key IS NOT NULL;
 CREATE INDEX persons_deactivated ON persons (org, key) WHERE deactivated;
+CREATE INDEX persons_moving ON persons (org, key) WHERE moving;
 
 -- Catalogue -------------------------------------------------------------------------------------
 
@@ -268,6 +279,8 @@ CREATE TABLE statements (
 );
 CREATE UNIQUE INDEX statements_id ON statements (org, id);
 CREATE INDEX statements_actor ON statements (org, actor, seq);
+-- A voided statement has no activity, by which its time of happening could be found.
+CREATE INDEX statements_voided ON statements (org, actor, seq) WHERE voided;
 CREATE INDEX statements_verb ON statements (org, verb, seq);
 CREATE INDEX statements_object ON statements (org, object, seq) WHERE object IS NOT NULL;
 CREATE INDEX statements_registration ON statements (org, registration, seq) WHERE registration IS NOT NULL;

@@ -41,6 +41,11 @@ impl Timestamp {
         self.0.abs_diff(other.0) < 1_000
     }
 
+    /// The beginning of the next millisecond.
+    pub const fn next_millisecond(self) -> Self {
+        Self(self.whole_millisecond().0.saturating_add(1_000))
+    }
+
     /// The moment as RFC 3339, with three decimals of the second, or with six if it is finer than a millisecond.
     pub fn to_precise_text(self) -> String {
         let digits = if self == self.whole_millisecond() {

@@ -11,6 +11,7 @@ use std::hash::Hash;
 use crate::base::clock::Timestamp;
 use crate::base::fault::{Fault, Place};
 use crate::base::json::{self, Member, Node};
+use crate::base::naming::check_naming;
 use crate::base::timestamp;
 
 /// An object that is being read.
@@ -114,6 +115,12 @@ impl<'n, 'p, 'f> Form<'n, 'p, 'f> {
         (member.value != Node::Null).then_some(&member.value)
     }
 
+    /// Whether the member is present with the value `null`.
+    pub fn is_null(&self, key: &str) -> bool {
+        let is_null = |member: &Member<'_>| member.key.value() == key && member.value == Node::Null;
+        self.members.iter().any(is_null)
+    }
+
     /// Adds a fault at a member.
     pub fn add_fault(&mut self, key: &str, detail: impl Into<String>) {
         let fault = self.place.member(key).fault(detail);
@@ -151,6 +158,23 @@ impl<'n, 'p, 'f> Form<'n, 'p, 'f> {
             self.add_fault(key, detail);
         }
         text
+    }
+
+    /// A name of at most `max` characters, as [`check_naming`] accepts it. An empty name counts as missing.
+    pub fn name(&mut self, key: &str, max: usize) -> Option<String> {
+        self.read(key, |node, place| read_name(node, place, max))
+            .filter(|name| !name.is_empty())
+    }
+
+    /// A required name of 1 to `max` characters.
+    pub fn required_name(&mut self, key: &str, max: usize) -> Option<String> {
+        let faults_before = self.faults.len();
+        let name = self.name(key, max);
+        if name.is_none() && self.faults.len() == faults_before {
+            let detail = format!("{} needs this: a text of 1 to {max} characters", self.name);
+            self.add_fault(key, detail);
+        }
+        name
     }
 
     /// A text that is converted to `T`, for example an id.
@@ -275,6 +299,19 @@ pub fn short_text(node: &Node<'_>, place: &Place<'_>, max: usize) -> Result<Stri
             "a text of at most {max} characters is accepted here; this one has {length}"
         ))),
         _ => Ok(text),
+    }
+}
+
+/// Reads a name: a text of at most `max` characters, as [`check_naming`] accepts it.
+///
+/// # Errors
+///
+/// The node is not a string, or the string is longer, or it has characters that a name must not have.
+pub fn read_name(node: &Node<'_>, place: &Place<'_>, max: usize) -> Result<String, Fault> {
+    let text = short_text(node, place, max)?;
+    match check_naming(&text) {
+        Ok(()) => Ok(text),
+        Err(error) => Err(place.fault(format!("a name {error}"))),
     }
 }
 

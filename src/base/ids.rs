@@ -1,7 +1,7 @@
 //! Ids as types: the compiler rejects an id of one kind where another kind is expected.
 //!
 //! An organisation chooses the ids of its users, teams, groups and contents. Such an id is text of 1 to 255
-//! characters without control characters. [`StatementId`] is the UUID of an xAPI statement (xAPI 1.0.3, Data
+//! characters, as [`check_naming`] accepts it. [`StatementId`] is the UUID of an xAPI statement (xAPI 1.0.3, Data
 //! 2.4.1).
 
 use std::fmt;
@@ -9,6 +9,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+use crate::base::naming::{NamingError, check_naming};
 
 /// The length of the longest id that an organisation may choose, in characters.
 pub const MAX_ID_CHARACTERS: usize = 255;
@@ -25,10 +27,13 @@ pub enum IdError {
     /// The text contains a control character.
     #[error("an id must not contain control characters")]
     ControlCharacter,
+    /// The text has white space around it, or a character that is not visible.
+    #[error("an id {0}")]
+    Naming(#[from] NamingError),
 }
 
 macro_rules! text_id {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident, $check:expr) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
@@ -39,7 +44,7 @@ macro_rules! text_id {
             ///
             /// # Errors
             ///
-            /// The text is empty or too long, or contains a control character.
+            /// The text is empty or too long, or has characters that an id must not have.
             pub fn new(text: impl Into<String>) -> Result<Self, IdError> {
                 let text = text.into();
                 if text.is_empty() {
@@ -48,9 +53,7 @@ macro_rules! text_id {
                 if text.chars().count() > MAX_ID_CHARACTERS {
                     return Err(IdError::TooLong);
                 }
-                if text.chars().any(char::is_control) {
-                    return Err(IdError::ControlCharacter);
-                }
+                $check(&text)?;
                 Ok(Self(text))
             }
 
@@ -96,23 +99,31 @@ macro_rules! text_id {
 
 text_id! {
     /// The id of an organisation: the `org` claim of a token, the organisation of a credential.
-    OrgId
+    OrgId, check_naming
 }
 text_id! {
     /// The id of a user.
-    UserId
+    UserId, check_naming
 }
 text_id! {
     /// The id of a team.
-    TeamId
+    TeamId, check_naming
 }
 text_id! {
     /// The id of a group.
-    GroupId
+    GroupId, check_naming
 }
 text_id! {
-    /// The id of a content. A content that is not registered has its IRI as id.
-    ContentId
+    /// The id of a content. A content that is not registered has its IRI as id, which may contain characters that
+    /// [`check_naming`] refuses. So an id is checked where a client chooses it.
+    ContentId, refuse_control_characters
+}
+
+fn refuse_control_characters(text: &str) -> Result<(), IdError> {
+    match text.chars().any(char::is_control) {
+        true => Err(IdError::ControlCharacter),
+        false => Ok(()),
+    }
 }
 
 /// The id of a statement, which is also the id of its activity.

@@ -15,6 +15,7 @@ use super::fault::{Fault, Place};
 use super::form::Form;
 use super::json::Node;
 use super::merge_patch::merge_patch;
+use super::naming::check_naming;
 
 /// An element as a client writes it, with an id that the client chooses.
 pub trait KeyedDraft: Sized {
@@ -109,6 +110,13 @@ where
 {
     let faults_before = form.faults().len();
     let own: Option<T> = form.value("id");
+    let text = own.as_ref().map(AsRef::as_ref).or(address);
+    if let Some(Err(error)) = text.map(check_naming)
+        && form.faults().len() == faults_before
+    {
+        form.add_fault("id", format!("an id {error}"));
+        return None;
+    }
     match (address, own) {
         (Some(address), Some(own)) if own.as_ref() != address => {
             let detail = format!("the address names `{address}`; write the same id here, or leave it out");

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use crate::base::clock::Timestamp;
 use crate::base::fault::{Fault, Place};
-use crate::base::form::{Form, Members, one_of, short_text};
+use crate::base::form::{Form, Members, one_of, read_name, short_text};
 use crate::base::ids::ContentId;
 use crate::base::json::{self, Node};
 use crate::base::keyed::{KeyedDraft, KeyedEntity, read_id};
@@ -324,7 +324,7 @@ fn read_content_id(form: &mut Form<'_, '_, '_>, address: Option<&str>) -> Option
 fn read_title(form: &mut Form<'_, '_, '_>, id: Option<&ContentId>) -> Option<String> {
     match id {
         Some(id) if form.get("title").is_none() && is_iri(id.as_str()) => Some(id.to_string()),
-        _ => form.required_text("title", MAX_TITLE),
+        _ => form.required_name("title", MAX_TITLE),
     }
 }
 
@@ -356,8 +356,8 @@ fn read_url(node: &Node<'_>, place: &Place<'_>) -> Result<Option<String>, Fault>
 }
 
 fn read_term(node: &Node<'_>, place: &Place<'_>) -> Result<String, Fault> {
-    match short_text(node, place, MAX_TERM)? {
-        text if text.trim().is_empty() => Err(place.fault("a text must not be empty; leave it out")),
+    match read_name(node, place, MAX_TERM)? {
+        text if text.is_empty() => Err(place.fault("a text must not be empty; leave it out")),
         text => Ok(text),
     }
 }
@@ -400,7 +400,7 @@ fn read_certificate(node: &Node<'_>, place: &Place<'_>) -> Result<CertificateRul
         &mut faults,
     )
     .map(|mut form| CertificateRule {
-        name: form.text("name", MAX_TERM),
+        name: form.name("name", MAX_TERM),
         expires_after: form.read("expires_after", read_expiry),
     });
     match (rule, faults.into_iter().next()) {

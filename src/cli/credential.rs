@@ -7,6 +7,7 @@ use uuid::Uuid;
 use crate::access::credential::{new_key, new_secret};
 use crate::access::{CredentialScope, Scopes, SecretHash};
 use crate::base::ids::OrgId;
+use crate::base::naming::check_naming;
 use crate::cli::{CliError, open_migrated_store};
 use crate::config::DatabaseArgs;
 use crate::store::{Store, StoredCredential};
@@ -150,13 +151,13 @@ impl Revoke {
 }
 
 fn name(text: &str) -> Result<String, String> {
-    let text = text.trim();
-    if text.is_empty() || text.chars().count() > MAX_NAME || text.chars().any(char::is_control) {
-        return Err(format!(
-            "a name has 1 to {MAX_NAME} characters, none of them control characters"
-        ));
+    if text.is_empty() || text.chars().count() > MAX_NAME {
+        return Err(format!("a name has 1 to {MAX_NAME} characters"));
     }
-    Ok(text.to_owned())
+    match check_naming(text) {
+        Ok(()) => Ok(text.to_owned()),
+        Err(error) => Err(format!("a name {error}")),
+    }
 }
 
 #[cfg(test)]

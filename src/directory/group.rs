@@ -51,7 +51,7 @@ impl KeyedDraft for GroupDraft {
     fn read(node: &Node<'_>, place: &Place<'_>, id: Option<&str>, faults: &mut Vec<Fault>) -> Option<Self> {
         let mut form = Form::from_node(node, place, "a group", &["id", "name"], faults)?;
         let id = read_id(&mut form, id);
-        let name = form.required_text("name", MAX_TEXT);
+        let name = form.required_name("name", MAX_TEXT);
         Some(Self { id: id?, name: name? })
     }
 

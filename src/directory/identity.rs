@@ -5,6 +5,7 @@ use sha1::{Digest as _, Sha1};
 use utoipa::ToSchema;
 
 use crate::base::body::parse_body;
+use crate::base::clock::Timestamp;
 use crate::base::fault::{Fault, Place};
 use crate::base::form::Form;
 use crate::base::ids::UserId;
@@ -62,20 +63,36 @@ pub fn read_agent(node: &Node<'_>, place: &Place<'_>) -> Result<Identifier, Faul
         .ok_or_else(|| place.fault("an agent needs an identifier: mbox, mbox_sha1sum, openid or account"))
 }
 
-/// Reads the body of a move of identifiers, [`IdentifierMove`].
+/// Reads the body of a move of identifiers.
 ///
 /// # Errors
 ///
 /// Every fault, with its pointer.
-pub fn parse_move(text: &str, depth: usize) -> Result<Vec<Identifier>, Vec<Fault>> {
+pub fn parse_move(text: &str, depth: usize) -> Result<IdentifierMove, Vec<Fault>> {
     parse_body(text, depth, |node, place, faults| {
-        let mut form = Form::from_node(node, place, "a move", &["identifiers"], faults)?;
+        let mut form = Form::from_node(node, place, "a move", &["identifiers", "from"], faults)?;
+        let from = match form.timestamp("from") {
+            Some(moment) => MoveStart::At(moment),
+            None if form.is_null("from") => MoveStart::Always,
+            None => MoveStart::Now,
+        };
         let identifiers = form.list("identifiers", MAX_IDENTIFIERS, read_agent);
         if identifiers.is_empty() && form.faults().is_empty() {
             form.add_fault("identifiers", "name at least one agent to move");
         }
-        Some(identifiers)
+        Some(IdentifierMove { identifiers, from })
     })
+}
+
+/// From when on a moved identifier is the user's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MoveStart {
+    /// From now on: `from` is left out.
+    Now,
+    /// From this moment on.
+    At(Timestamp),
+    /// From the beginning: `from` is `null`.
+    Always,
 }
 
 /// An identifier of a user, shown as an xAPI agent: one of `mbox`, `mbox_sha1sum`, `openid`, `account` (xAPI 1.0.3,
@@ -122,12 +139,15 @@ pub struct AccountShape {
 
 /// A move of identifiers to a user.
 #[derive(Debug, ToSchema)]
-#[schema(example = json!({"identifiers": [{"mbox": "mailto:ada.obi@example.org"}]}))]
+#[schema(example = json!({"identifiers": [{"mbox": "mailto:ada.obi@example.org"}], "from": "2026-09-01T00:00:00Z"}))]
 pub struct IdentifierMove {
-    /// The identifiers to move. The activities of their actors move with them. An mbox takes the mbox_sha1sum of its
-    /// address along.
+    /// The identifiers to move. An mbox takes the mbox_sha1sum of its address along.
     #[schema(value_type = Vec<AgentShape>, min_items = 1, max_items = 100)]
     pub identifiers: Vec<Identifier>,
+    /// The moment from which on they are the user's, not in the future. What happened earlier stays with the earlier
+    /// users. Default: now; an identifier that nobody has had is the user's from the beginning. `null` moves everything.
+    #[schema(value_type = Option<String>, format = DateTime, required = false)]
+    pub from: MoveStart,
 }
 
 #[cfg(test)]
@@ -148,9 +168,25 @@ mod tests {
     }
 
     #[test]
+    fn move_begins_now_at_a_moment_or_at_the_beginning() {
+        let from = |member: &str| {
+            let text = format!(r#"{{"identifiers":[{{"openid":"http://a.example/"}}]{member}}}"#);
+            parse_move(&text, 8).map(|request| request.from)
+        };
+        assert_eq!(from("").unwrap(), MoveStart::Now);
+        assert_eq!(from(r#","from":null"#).unwrap(), MoveStart::Always);
+        let moment = Timestamp::from_micros(1_000_000);
+        assert_eq!(
+            from(r#","from":"1970-01-01T00:00:01Z""#).unwrap(),
+            MoveStart::At(moment)
+        );
+        assert_eq!(from(r#","from":"soon""#).unwrap_err()[0].pointer, "/from");
+    }
+
+    #[test]
     fn move_needs_agents() {
         let read = |text: &str| match parse_move(text, 8) {
-            Ok(identifiers) => Ok(identifiers.len()),
+            Ok(request) => Ok(request.identifiers.len()),
             Err(faults) => {
                 let pointers: Vec<_> = faults.into_iter().map(|fault| fault.pointer).collect();
                 Err(pointers.join(" "))

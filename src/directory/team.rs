@@ -59,7 +59,7 @@ impl KeyedDraft for TeamDraft {
     fn read(node: &Node<'_>, place: &Place<'_>, id: Option<&str>, faults: &mut Vec<Fault>) -> Option<Self> {
         let mut form = Form::from_node(node, place, "a team", &["id", "name", "parent"], faults)?;
         let id = read_id(&mut form, id);
-        let name = form.required_text("name", MAX_TEXT);
+        let name = form.required_name("name", MAX_TEXT);
         let parent = form.value("parent");
         Some(Self {
             id: id?,

@@ -16,6 +16,7 @@ use crate::base::ids::{GroupId, TeamId, UserId};
 use crate::base::json::{self, Node};
 use crate::base::keyed::{KeyedDraft, KeyedEntity, read_id, to_json};
 use crate::base::merge_patch;
+use crate::base::naming::check_naming;
 use crate::record::Identifier;
 
 use super::identity::{Agent, AgentShape, MAX_IDENTIFIERS, read_agent};
@@ -100,7 +101,7 @@ pub struct User {
     /// When the user was deactivated; `null` while active.
     #[schema(value_type = Option<String>, format = DateTime, required = true)]
     pub deactivated_at: Option<Timestamp>,
-    /// The user's identifiers in xAPI, in the order in which they were bound.
+    /// The user's present identifiers in xAPI, in the order in which they were bound.
     #[schema(value_type = Vec<AgentShape>)]
     pub identifiers: Vec<Agent>,
     /// The organisation's own fields: name and value.
@@ -131,7 +132,7 @@ pub struct UserDraft {
     /// Last name, at most 255 characters.
     #[schema(max_length = 255)]
     pub last_name: Option<String>,
-    /// E-mail address. It claims its mbox and its mbox_sha1sum. Those of an earlier address stay bound.
+    /// E-mail address. It claims its mbox and its mbox_sha1sum. Those of an earlier address are given up.
     #[schema(max_length = 320)]
     pub email: Option<String>,
     /// The role in the directory. Default: `learner`.
@@ -164,7 +165,7 @@ pub struct UserDraft {
     /// Whether the user is active. Default: true, or false if `deactivated_at` is set.
     #[schema(value_type = Option<bool>, required = false)]
     pub active: bool,
-    /// When the user was deactivated. Default for a deactivated user: the stored time, or else now.
+    /// When the user was deactivated, not in the future. Default for a deactivated user: the stored time, or else now.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub deactivated_at: Option<Timestamp>,
     /// More agents that are this user. They are added to the present ones; leaving one out removes nothing.
@@ -211,8 +212,8 @@ impl KeyedDraft for UserDraft {
             );
         }
         let draft = Self {
-            first_name: form.text("first_name", MAX_TEXT),
-            last_name: form.text("last_name", MAX_TEXT),
+            first_name: form.name("first_name", MAX_TEXT),
+            last_name: form.name("last_name", MAX_TEXT),
             email: form.read("email", read_email).flatten(),
             role: form.read("role", read_role).unwrap_or_default(),
             job_title: form.text("job_title", MAX_TEXT),
@@ -249,8 +250,8 @@ fn read_email(node: &Node<'_>, place: &Place<'_>) -> Result<Option<String>, Faul
         return Ok(None);
     }
     match Identifier::from_email(&text) {
-        Some(_) => Ok(Some(text)),
-        None => Err(place.fault("write an e-mail address, for example `ada@example.org`")),
+        Some(_) if check_naming(&text).is_ok() => Ok(Some(text)),
+        _ => Err(place.fault("write an e-mail address, for example `ada@example.org`")),
     }
 }
 
@@ -291,10 +292,14 @@ fn read_custom_fields(form: &mut Form<'_, '_, '_>) -> BTreeMap<String, String> {
         let name = member.key.value();
         let place = place.member(name);
         let characters = name.chars().count();
-        if characters == 0 || characters > MAX_TEXT || name.chars().any(char::is_control) {
-            form.faults().push(place.fault(format!(
-                "the name of a field has 1 to {MAX_TEXT} printable characters"
-            )));
+        if characters == 0 || characters > MAX_TEXT {
+            let detail = format!("the name of a field has 1 to {MAX_TEXT} characters");
+            form.faults().push(place.fault(detail));
+            continue;
+        }
+        if let Err(error) = check_naming(name) {
+            form.faults()
+                .push(place.fault(format!("the name of a field {error}")));
             continue;
         }
         match short_text(&member.value, &place, MAX_CUSTOM_VALUE) {
@@ -322,11 +327,18 @@ impl KeyedEntity for User {
     }
 
     /// A user that becomes active again loses the time of deactivation, unless the patch sets it. Identifiers are only
-    /// added, so the patch does not have to repeat the present ones.
+    /// added, so the patch does not have to repeat the present ones. A user with another primary team leaves the former
+    /// one, unless the patch sets the teams.
     fn patched(&self, patch: &Value) -> Value {
         let mut target = to_json(self);
         if let Some(members) = target.as_object_mut() {
             members.remove("identifiers");
+            if let (Some(_), None, Some(former)) =
+                (patch.get("primary_team"), patch.get("teams"), &self.primary_team)
+            {
+                let others: Vec<&TeamId> = self.teams.iter().filter(|team| *team != former).collect();
+                members.insert("teams".to_owned(), to_json(&others));
+            }
             if patch.get("active") == Some(&Value::Bool(true)) {
                 members.remove("deactivated_at");
             }

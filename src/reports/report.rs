@@ -283,14 +283,9 @@ impl From<ReportForm> for NewReport {
     }
 }
 
-/// Parses a name: one line, without white space around it.
+/// Parses a name.
 pub(super) fn parse_name(form: &mut Form<'_, '_, '_>, key: &str) -> Option<String> {
-    let name = form.required_text(key, MAX_NAME)?;
-    if name.chars().any(char::is_control) {
-        form.add_fault(key, "a name is one line without control characters");
-        return None;
-    }
-    Some(name.trim().to_owned())
+    form.required_name(key, MAX_NAME)
 }
 
 /// The question of a stored report. `time_zone` is the organisation's, for a report without one. `now` is the time of the

@@ -4,6 +4,7 @@
 
 pub(crate) mod activity_rows;
 pub(crate) mod attachments;
+pub(crate) mod claims;
 pub(crate) mod completion_check;
 pub(crate) mod definitions;
 pub(crate) mod demands;
@@ -13,6 +14,7 @@ pub(crate) mod latest_completions;
 pub(crate) mod latest_names;
 pub(crate) mod new_records;
 pub(crate) mod notes;
+pub(crate) mod periods;
 pub(crate) mod persons;
 pub(crate) mod rebuild;
 mod record_names;

@@ -238,16 +238,25 @@ impl<'s> Organisation<'s> {
         Self { server, id, admin, with_define, without_define }
     }
 
-    /// Creates a directory and a catalogue: a user with many identifiers, a deactivated user, and two
-    /// contents with demands.
+    /// Creates a directory and a catalogue: a user with many identifiers, a deactivated user, a user that has
+    /// identifiers from a time on, and two contents with demands.
     async fn create_directory_and_catalogue(&self) {
         let users = [
             user("ada")
                 .set("email", "ada@example.org")
                 .set("identifiers", json!([{"openid": "https://id.example.org/ada"}])),
             user("cy").set("active", false).set("deactivated_at", "2026-03-01T00:00:00Z"),
+            user("bo"),
         ];
         self.admin.post("/v1/users/batch", &users).await.expect(200);
+        // Identifiers with two periods: one of two users, one of a stranger and a user.
+        for (identifier, from) in [
+            (json!({"openid": "https://id.example.org/ada"}), "2026-02-01T03:00:00Z"),
+            (mailbox("stranger@example.org"), "2026-02-02T02:00:00Z"),
+        ] {
+            let moved = json!({"identifiers": [identifier], "from": from});
+            self.admin.post("/v1/users/bo/identifiers", &moved).await.expect(200);
+        }
         let quiz = content("quiz", "quiz")
             .set("iri", "urn:quiz")
             .set("pass_mark", 50)

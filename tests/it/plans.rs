@@ -318,6 +318,13 @@ async fn no_page_reads_all_activities(server: &TestServer) {
             assert!(!scans_activities(&plan), "{parameters:?} {name}: {plan:#?}");
         }
     }
+    // What a divided period gives away is found by person.
+    let plans = server.store.explain_division(1, 1).await.expect("plans");
+    assert!(uses_index(&plans[0], &["activities_person"]) && !scans_activities(&plans[0]), "{plans:#?}");
+    // PostgreSQL may read all statements, because there are few.
+    if matches!(server.database(), Database::Sqlite { .. }) {
+        assert!(uses_index(&plans[1], &["statements_voided"]), "{plans:#?}");
+    }
     for parameters in ["user=nobody", "content=nothing", "tag=none", "title=nowhere", "team=nowhere"] {
         let plan = explain_page(server, parameters, None).await;
         assert!(plan.is_empty(), "{parameters} needs no query: {plan:#?}");

@@ -47,7 +47,7 @@ impl From<Vec<ParameterFault>> for Problem {
 impl From<IdError> for Problem {
     fn from(error: IdError) -> Self {
         match error {
-            IdError::Empty | IdError::TooLong | IdError::ControlCharacter => {
+            IdError::Empty | IdError::TooLong | IdError::ControlCharacter | IdError::Naming(_) => {
                 Problem::bad_request(error.to_string())
             }
         }

@@ -17,7 +17,6 @@ use crate::base::body::parse_body;
 use crate::base::clock::Timestamp;
 use crate::base::fault::Fault;
 use crate::base::form::{Form, one_of};
-use crate::base::json;
 use crate::http::auth::Caller;
 use crate::http::json::JsonBody;
 use crate::http::pages;
@@ -91,10 +90,7 @@ impl NewCredential {
     fn parse(text: &str, depth: usize) -> Result<Self, Vec<Fault>> {
         parse_body(text, depth, |node, place, faults| {
             let mut form = Form::from_node(node, place, "a credential", &["name", "scopes"], faults)?;
-            let name = form.read("name", json::string).map(str::trim).unwrap_or_default();
-            if name.is_empty() || name.chars().count() > MAX_NAME {
-                form.add_fault("name", format!("a name has 1 to {MAX_NAME} characters"));
-            }
+            let name = form.required_name("name", MAX_NAME).unwrap_or_default();
             let faults_before = form.faults().len();
             let scopes = form.list("scopes", usize::MAX, |node, place| {
                 one_of(node, place, &CredentialScope::ALL, CredentialScope::key)
@@ -102,10 +98,7 @@ impl NewCredential {
             if scopes.is_empty() && form.faults().len() == faults_before {
                 form.add_fault("scopes", "give at least one scope");
             }
-            Some(Self {
-                name: name.to_owned(),
-                scopes,
-            })
+            Some(Self { name, scopes })
         })
     }
 }

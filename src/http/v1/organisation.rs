@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use crate::access::permit::{ManageOrganisation, ReadOrganisation};
 use crate::base::body::parse_body;
 use crate::base::fault::{Fault, Place};
-use crate::base::form::{Form, short_text};
+use crate::base::form::{self, Form, short_text};
 use crate::base::json::{self, Node};
 use crate::catalogue::content::MAX_IRI;
 use crate::http::auth::Caller;
@@ -154,8 +154,8 @@ fn parse_change(text: &str, depth: usize, initial: &Organisation) -> Result<Orga
 }
 
 fn read_name(node: &Node<'_>, place: &Place<'_>) -> Result<String, Fault> {
-    match short_text(node, place, MAX_NAME)? {
-        name if name.trim().is_empty() => Err(place.fault(format!("a name has 1 to {MAX_NAME} characters"))),
+    match form::read_name(node, place, MAX_NAME)? {
+        name if name.is_empty() => Err(place.fault(format!("a name has 1 to {MAX_NAME} characters"))),
         name => Ok(name),
     }
 }

@@ -114,8 +114,8 @@ async fn read_user(caller: Caller<ReadDirectory>, id: web::Path<UserId>, pairs: 
 
 /// Create or replace a user by the platform's own id.
 ///
-/// The e-mail address and the id claim the user's identifiers: earlier activities of their actors become the user's.
-/// An identifier of another user is 409.
+/// The e-mail address and the id claim the user's identifiers. Earlier activities of their actors become the user's, if
+/// no other user has had them. An identifier that an active user has is 409.
 #[utoipa::path(
     put,
     path = "/v1/users/{id}",
@@ -177,7 +177,7 @@ async fn put_users(caller: Caller<ManageDirectory>, pairs: QueryPairs, batch: Ba
 
 /// Move identifiers to a user, also from another user.
 ///
-/// Activities of their actors become this user's.
+/// What happens from `from` on becomes this user's: from now on without it, everything with `null`.
 #[utoipa::path(
     post,
     path = "/v1/users/{id}/identifiers",
@@ -194,10 +194,10 @@ async fn move_identifiers(
     body: JsonBody,
 ) -> Answer {
     pairs.refuse_any()?;
-    let identifiers = body.read(parse_move)?;
+    let request = body.read(parse_move)?;
     let user = caller
         .store()
-        .move_identifiers(caller.org(), &id, &identifiers)
+        .move_identifiers(caller.org(), &id, &request)
         .await?;
     Ok(HttpResponse::Ok().json(user.ok_or_else(Problem::not_found)?))
 }

@@ -8,9 +8,10 @@ use super::{ActionOrVerb, ContentName, ContentRef, ShortForm, ShortResult, UserR
 use crate::base::body::{ParsedBatch, parse_bodies, parse_body};
 use crate::base::clock::Timestamp;
 use crate::base::fault::{Fault, Place};
-use crate::base::form::{Form, one_of, short_text};
+use crate::base::form::{Form, one_of, parse_text, short_text};
 use crate::base::ids::{ContentId, StatementId, UserId};
 use crate::base::json::{self, Node};
+use crate::base::naming::check_naming;
 use crate::base::timestamp;
 use crate::catalogue::{ContentFormat, LearningType};
 use crate::log::action::Action;
@@ -220,10 +221,19 @@ fn parse_action(form: &mut Form<'_, '_, '_>) -> Option<ActionOrVerb> {
     }
 }
 
+/// The id of a content, which may not be registered yet.
+fn parse_content_id(node: &Node<'_>, place: &Place<'_>) -> Result<ContentId, Fault> {
+    let id: ContentId = parse_text(node, place)?;
+    match check_naming(id.as_str()) {
+        Ok(()) => Ok(id),
+        Err(error) => Err(place.fault(format!("an id {error}"))),
+    }
+}
+
 /// A content's id, or an object that describes it.
 fn parse_content(node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>) -> Option<ContentRef> {
-    if let Node::String(text) = node {
-        return value_or_fault(ContentId::new(text.value()), place, faults).map(ContentRef::Id);
+    if matches!(node, Node::String(_)) {
+        return or_fault(parse_content_id(node, place), faults).map(ContentRef::Id);
     }
     if node.as_object().is_none() {
         let detail = format!(
@@ -240,7 +250,7 @@ fn parse_content(node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>) ->
         &["id", "iri", "title", "type", "content_type"],
         faults,
     )?;
-    let id: Option<ContentId> = form.value("id");
+    let id = form.read("id", parse_content_id);
     let iri = form.read("iri", Iri::from_node);
     let title = form.text("title", MAX_TITLE);
     let learning_type = form.read("type", |node, place| {

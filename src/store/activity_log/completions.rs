@@ -299,7 +299,7 @@ impl Store {
         let keys: Vec<i64> = active.map(|user| user.key).collect();
         let covered = find_covered(&mut self.db(), org, completion, keys.clone()).await?;
         let open = keys.into_iter().filter(|key| !covered.contains(key)).collect();
-        let mut identifiers = self.find_identifiers(org, open).await?;
+        let mut identifiers = self.find_identifiers(org, open, completion.at).await?;
         let marks = users.iter().filter_map(|(id, user)| {
             if !user.active || covered.contains(&user.key) {
                 return None;
@@ -330,11 +330,12 @@ impl Store {
         Ok(marks.collect())
     }
 
-    /// Finds the identifiers of each user, the oldest first, by the key of the user.
+    /// Finds the identifiers that each user had at `moment` and has not given up, the oldest first, by the key of the user.
     async fn find_identifiers(
         &self,
         org: i64,
         users: Vec<i64>,
+        moment: Timestamp,
     ) -> Result<HashMap<i64, Vec<Identifier>>, StoreError> {
         let mut identifiers: HashMap<i64, Vec<Identifier>> = HashMap::new();
         if users.is_empty() {
@@ -342,9 +343,12 @@ impl Store {
         }
         let select = Sql::new(
             "SELECT p.user_key, p.value FROM persons p INDEXED BY persons_user \
-             WHERE p.org = $1 AND p.user_key IN LIST($2) ORDER BY p.key",
+             WHERE p.org = $1 AND p.user_key IN LIST($2) AND p.valid_from <= $3 \
+             AND (p.valid_until IS NULL OR p.valid_until > $3) AND (p.given_up_at IS NULL OR p.given_up_at > $3) \
+             ORDER BY p.key",
         );
-        let persons: Vec<(i64, String)> = self.db().fetch_rows(select.with(org).with(users)).await?;
+        let select = select.with(org).with(users).with(moment);
+        let persons: Vec<(i64, String)> = self.db().fetch_rows(select).await?;
         for (user, value) in persons {
             identifiers
                 .entry(user)

@@ -39,8 +39,8 @@ pub(crate) struct OrgTx {
     /// The ledger as it was at the begin of the transaction.
     initial: Ledger,
     writing: Writing,
-    /// Whether contents were marked whose rows the background projects again.
-    marks_contents: bool,
+    /// Whether the background has rows to project again or to move.
+    wakes_background: bool,
     // Dropped last, after the connection was given back.
     _permit: WritingPermit,
 }
@@ -125,7 +125,7 @@ impl Store {
             org,
             initial: ledger.clone(),
             ledger,
-            marks_contents: false,
+            wakes_background: false,
             _permit: permit,
         })
     }
@@ -203,6 +203,18 @@ impl OrgTx {
         Timestamp::from_micros(self.ledger.stored)
     }
 
+    /// A moment after everything that is stored so far. What is stored later has this moment or a later one.
+    pub(crate) fn next_moment(&mut self) -> Timestamp {
+        let next = self.stored_now().next_millisecond();
+        self.store_from(next);
+        next
+    }
+
+    /// Makes later records count as stored at `moment` or later. The moment is at most a millisecond in the future.
+    pub(crate) fn store_from(&mut self, moment: Timestamp) {
+        self.ledger.stored = self.ledger.stored.max(moment.micros());
+    }
+
     /// The version of what replicas cache. A replica drops its cache when it sees another version.
     pub(crate) fn epoch(&self) -> i64 {
         self.ledger.epoch
@@ -259,9 +271,9 @@ impl OrgTx {
         self.tx.insert(table, columns, rows).await
     }
 
-    /// Wakes the background that projects rows again, after the commit.
-    pub(crate) fn wake_reprojection(&mut self) {
-        self.marks_contents = true;
+    /// Wakes the background that projects rows again and moves activities, after the commit.
+    pub(crate) fn wake_background(&mut self) {
+        self.wakes_background = true;
     }
 
     /// Commits all changes.
@@ -278,8 +290,8 @@ impl OrgTx {
             self.tx.execute(update).await?;
         }
         self.tx.commit().await?;
-        if self.marks_contents {
-            // Before the commit, the background would not find the contents.
+        if self.wakes_background {
+            // Before the commit, the background would find nothing to do.
             self.store.reprojection().notify_one();
         }
         self.store.remember_key(&self.id, self.org);

@@ -37,7 +37,7 @@ struct Inner {
     gates: WritingGates,
     /// How long a writer waits for the lock of its organisation.
     wait: Duration,
-    /// Notified when contents are marked to be projected again.
+    /// Notified when contents are marked to be projected again, or persons to give activities away.
     reprojection: Notify,
     /// Notified when a run was requested by hand.
     sending: Notify,
@@ -119,7 +119,7 @@ impl Store {
         &self.inner.runtime
     }
 
-    /// Notified when contents are marked to be projected again.
+    /// Notified when contents are marked to be projected again, or persons to give activities away.
     pub(crate) fn reprojection(&self) -> &Notify {
         &self.inner.reprojection
     }

@@ -53,7 +53,8 @@ impl Store {
             .await
     }
 
-    /// The user that has the address as an identifier. An earlier address of a user stays bound to the user.
+    /// The user that has the address as an identifier. An earlier address counts until another user
+    /// claims it.
     pub async fn contact_by_email(
         &self,
         organisation: &OrgId,
@@ -62,7 +63,9 @@ impl Store {
         let Some(mbox) = Identifier::from_email(address) else {
             return Ok(None);
         };
-        let sql = select("u.key = (SELECT p.user_key FROM persons p WHERE p.org = $1 AND p.digest = $2)");
+        let sql = select(
+            "u.key = (SELECT p.user_key FROM persons p WHERE p.org = $1 AND p.digest = $2 AND p.valid_until IS NULL)",
+        );
         self.one_contact(organisation, |org| {
             Sql::new(&sql).with(org).with(digest_of(&mbox))
         })

@@ -12,7 +12,7 @@ use crate::base::fault::Fault;
 use crate::base::fold;
 use crate::base::ids::{GroupId, OrgId, TeamId, UserId};
 use crate::base::keyed::Refusal;
-use crate::directory::identity::identifiers_of_email;
+use crate::directory::identity::{IdentifierMove, MoveStart, identifiers_of_email};
 use crate::directory::{Agent, User, UserDraft, UserFilter};
 use crate::record::Identifier;
 
@@ -22,11 +22,11 @@ use crate::store::db::database::Sql;
 use crate::store::db::ledger::OrgTx;
 use crate::store::db::rows::{Reads, push_words, texts};
 use crate::store::db::{Store, StoreError, folded_digest};
+use crate::store::ingest::claims::{Claim, ClaimStart};
 use crate::store::ingest::persons::read_identifier;
 
 use super::keyed::{
-    Change, Collection, Existing, Matched, Planned, Tree, TreeKeys, WriteError, find_existing, find_keys,
-    match_by_id,
+    Collection, Existing, Matched, Planned, Tree, TreeKeys, WriteError, find_existing, find_keys, match_by_id,
 };
 use super::reach::{push_members, push_users};
 
@@ -191,7 +191,7 @@ impl Collection for Users {
             groups: find_keys(tx, "groups", groups.collect()).await?,
             account_home_page: tx.organisation().await?.account_home_page,
         };
-        references.refuse_missing(drafts, refused_ids)?;
+        references.refuse_faulty(drafts, refused_ids, now)?;
         references.managers.refuse_cycle(tx, &matched).await?;
         Ok((matched, references))
     }
@@ -265,22 +265,15 @@ impl Collection for Users {
         references: &UserReferences,
     ) -> Result<(), WriteError> {
         details::replace(tx, planned, references).await?;
-        let claims = claims::find(tx, planned, &references.account_home_page).await?;
-        for claim in &claims {
-            if let Some(user) = planned.get_mut(claim.index)
-                && user.change == Change::Unchanged
-            {
-                user.change = Change::Updated;
-            }
-        }
-        claims::make(tx, planned, &claims).await?;
+        claims::give_up(tx, planned).await?;
+        claims::claim(tx, planned, &references.account_home_page).await?;
         for user in planned.iter() {
             let was_active = user.before.as_ref().map(|before| before.active);
             if was_active.is_some_and(|was_active| was_active != user.after.active) {
                 tx.set_deactivated(user.key, !user.after.active).await?;
             }
         }
-        Ok(())
+        refuse_without_owner(tx, planned).await
     }
 }
 
@@ -298,8 +291,13 @@ impl Tree for Users {
 }
 
 impl UserReferences {
-    /// Refuses drafts that name a manager, team or group that does not exist.
-    fn refuse_missing(&self, drafts: &[UserDraft], refused_ids: &HashSet<String>) -> Result<(), Refusal> {
+    /// Refuses drafts that name a manager, team or group that does not exist, or a deactivation in the future.
+    fn refuse_faulty(
+        &self,
+        drafts: &[UserDraft],
+        refused_ids: &HashSet<String>,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
         let mut faults = Vec::new();
         for (index, draft) in drafts.iter().enumerate() {
             faults.extend(self.managers.missing_above::<Users>(index, draft, refused_ids));
@@ -317,9 +315,39 @@ impl UserReferences {
                     faults.push(fault(index, "groups", detail));
                 }
             }
+            if draft.deactivated_at.is_some_and(|at| at > now) {
+                let detail = "this is in the future; deactivate the user when the time has come".to_owned();
+                faults.push(fault(index, "deactivated_at", detail));
+            }
         }
         Refusal::if_faulty(faults)
     }
+}
+
+/// Refuses a write after which the directory has no active owner, if it had one before. The rows are written already.
+async fn refuse_without_owner(tx: &mut OrgTx, planned: &[Planned<'_, Users>]) -> Result<(), WriteError> {
+    let is_owner = |user: &User| user.active && user.role == Role::Owner;
+    let lost: Vec<(usize, &Planned<'_, Users>)> = planned
+        .iter()
+        .enumerate()
+        .filter(|(_, user)| user.before.as_ref().is_some_and(is_owner) && !is_owner(&user.after))
+        .collect();
+    if lost.is_empty() {
+        return Ok(());
+    }
+    let select = Sql::new("SELECT key FROM users WHERE org = $1 AND role = 'owner' AND active LIMIT 1");
+    if tx.fetch_optional(select.with(tx.org)).await?.is_some() {
+        return Ok(());
+    }
+    let faults = lost.into_iter().map(|(index, user)| {
+        let member = if user.after.active { "role" } else { "active" };
+        let detail = format!(
+            "`{}` is the last active owner in the directory; make another user an owner first",
+            user.after.id
+        );
+        fault(index, member, detail)
+    });
+    Err(Refusal::Conflicts(faults.collect()).into())
 }
 
 /// The text that the words of `q` are searched in. A word has no line break, so it cannot match across two facts.
@@ -362,27 +390,51 @@ impl Store {
         self.find::<Users>(organisation, reach, id.as_str()).await
     }
 
-    /// Binds the identifiers to the user and takes them from other users
-    /// (`docs/specification.md#identifiers`). An mbox takes the hashes of its address along. `None` if the user does not
-    /// exist.
+    /// Gives the identifiers to the user and takes them from other users (`docs/specification.md#identifiers`). An mbox
+    /// takes the hashes of its address along. `None` if the user does not exist.
+    ///
+    /// # Errors
+    ///
+    /// A refusal: the move begins in the future.
     pub async fn move_identifiers(
         &self,
         organisation: &OrgId,
         id: &UserId,
-        identifiers: &[Identifier],
-    ) -> Result<Option<User>, StoreError> {
+        request: &IdentifierMove,
+    ) -> Result<Option<User>, WriteError> {
         let mut tx = self.write(organisation).await?;
         let Some(user) = find_existing::<Users>(&mut tx, id.as_str()).await? else {
             return Ok(None);
         };
-        let moved: Vec<Identifier> = identifiers
+        let start = match request.from {
+            MoveStart::Now => ClaimStart::Now,
+            MoveStart::Always => ClaimStart::Always,
+            MoveStart::At(moment) if moment <= self.clock().now() => ClaimStart::From(moment),
+            MoveStart::At(_) => {
+                let detail = "this is in the future; write a moment up to now, or leave it out".to_owned();
+                let pointer = "/from".to_owned();
+                return Err(Refusal::Faults(vec![Fault { pointer, detail }]).into());
+            }
+        };
+        let moved: Vec<Identifier> = request
+            .identifiers
             .iter()
             .flat_map(|identifier| match identifier.email() {
                 Some(address) => identifiers_of_email(address),
                 None => vec![identifier.clone()],
             })
             .collect();
-        tx.claim(user.key, !user.stored.active, &moved, true).await?;
+        let claims: Vec<Claim<'_>> = moved
+            .iter()
+            .map(|identifier| Claim {
+                user: user.key,
+                identifier,
+                start,
+                optional: false,
+            })
+            .collect();
+        let claimants = HashMap::from([(user.key, claims::to_claimant(&user.stored))]);
+        tx.claim(&claims, &claimants).await?;
         let user = find_existing::<Users>(&mut tx, id.as_str()).await?;
         tx.commit().await?;
         Ok(user.map(|user| user.stored))

@@ -30,7 +30,7 @@ pub struct CompletionCheck {
 pub(crate) struct NewCompletion {
     content: i64,
     /// When it happened.
-    at: Timestamp,
+    pub(crate) at: Timestamp,
     /// The other completion happened at this time or before.
     latest: Timestamp,
     /// The other completion holds until this time or longer.

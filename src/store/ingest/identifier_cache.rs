@@ -4,11 +4,14 @@
 //! content. Names, titles and types of these are the subject of `latest_names`.
 
 mod contents;
+mod periods;
 mod placing;
 mod rows;
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
+use crate::log::person_of;
 use crate::record::Identifier;
 
 use crate::store::db::StoreError;
@@ -17,10 +20,11 @@ use crate::store::db::ledger::OrgTx;
 use crate::store::ingest::definitions::Definitions;
 use crate::store::ingest::first_uses::FirstUses;
 use crate::store::ingest::latest_names::{CachedContent, CachedPerson, LatestName, to_stamp};
-use crate::store::ingest::persons::{NewPerson, PersonId, digest_of};
+use crate::store::ingest::persons::{NewPerson, PersonId, digest_of, digest_of_person};
 use crate::store::ingest::record_names::RecordNames;
 use crate::store::ingest::references::NewMention;
 use crate::store::ingest::stored_statement::{Named, Platform, StoredStatement};
+use periods::CachedPeriods;
 use rows::{NewVerb, PersonRow};
 
 /// The maximum number of cached persons, verbs and contents of an organisation. Beyond it the cache is emptied.
@@ -31,7 +35,7 @@ const MAX_CACHED: usize = 400_000;
 pub(crate) struct IdentifierCache {
     epoch: i64,
     home_page: Option<String>,
-    persons: HashMap<Vec<u8>, CachedPerson>,
+    persons: HashMap<Vec<u8>, CachedPeriods>,
     verbs: HashMap<Vec<u8>, i64>,
     contents: HashMap<Vec<u8>, CachedContent>,
     /// The digests of contents by their keys.
@@ -127,11 +131,12 @@ impl IdentifierCache {
         let newly_recorded = self.mark_recorded(tx, &names).await?;
         self.choose_contents(&mut names);
         self.list_contents(tx, &names).await?;
-        self.reset_first_used(tx, &names).await?;
+        self.reset_first_used(tx, &names, records).await?;
         self.observe_names(tx, platform, &names, records).await?;
         let definitions = self.given_definitions(&names, records)?;
         self.definitions.merge_batch(tx, records, &definitions).await?;
-        let named = names.iter().map(|names| self.named(names));
+        let named = names.iter().zip(records);
+        let named = named.map(|(names, record)| self.named(names, record));
         Ok(ResolvedRecords {
             named: named.collect::<Result<_, _>>()?,
             mentions: self.mentions(tx.org, &names, records)?,
@@ -153,8 +158,9 @@ impl IdentifierCache {
                 let same = before.filter(|(names, _)| is_same(names));
                 same.map(|(_, record)| record).collect::<Vec<_>>()
             };
-            if let Some(person) = self.persons.get_mut(&current.person.0) {
+            if let Some(periods) = self.persons.get_mut(&current.person.0) {
                 let same_actor = || earlier(&|names| names.person.0 == current.person.0);
+                let person = periods.at_mut(record.happened_at());
                 person.observe(tx, record, &same_actor).await?;
             }
             let Some((digest, activity)) = current.content() else {
@@ -184,16 +190,18 @@ impl IdentifierCache {
         &mut self,
         tx: &mut OrgTx,
         names: &[RecordNames<'_>],
+        records: &[StoredStatement],
     ) -> Result<(), StoreError> {
         let Some(first_uses) = &mut self.first_uses else {
             return Ok(());
         };
         first_uses.begin_batch();
-        for names in names {
-            if let Some(person) = self.persons.get_mut(&names.person.0)
-                && first_uses.insert_person(person.key)
-            {
-                person.name = LatestName::NOTHING;
+        for (names, record) in names.iter().zip(records) {
+            if let Some(periods) = self.persons.get_mut(&names.person.0) {
+                let person = periods.at_mut(record.happened_at());
+                if first_uses.insert_person(person.key) {
+                    person.name = LatestName::NOTHING;
+                }
             }
             let content = names.content();
             if let Some(content) = content.and_then(|(digest, _)| self.contents.get_mut(digest))
@@ -228,6 +236,12 @@ impl IdentifierCache {
             }
         }
         Ok(given)
+    }
+
+    /// Whether the identifier of this record's actor has several periods.
+    pub(crate) fn has_divided_actor(&self, record: &StoredStatement) -> bool {
+        let digest = digest_of_person(&person_of(&record.statement));
+        self.persons.get(&digest).is_some_and(CachedPeriods::is_divided)
     }
 
     /// What stored records name besides their actors and objects.
@@ -275,10 +289,9 @@ impl IdentifierCache {
             })
         };
         for person in &names.people {
-            push(
-                self.persons.get(&person.digest).ok_or_else(missing)?.key,
-                person.direct,
-            );
+            // A query by agent finds the records of all periods, so one of them is enough.
+            let periods = self.persons.get(&person.digest).ok_or_else(missing)?;
+            push(periods.first().key, person.direct);
         }
         for (digest, _) in &names.activities {
             push(self.contents.get(digest).ok_or_else(missing)?.key, false);
@@ -288,7 +301,7 @@ impl IdentifierCache {
         Ok(mentions)
     }
 
-    fn named(&self, names: &RecordNames<'_>) -> Result<Named, StoreError> {
+    fn named(&self, names: &RecordNames<'_>, record: &StoredStatement) -> Result<Named, StoreError> {
         let missing = || StoreError::Invariant("a named thing has no key");
         let content = |digest: &Vec<u8>| {
             self.contents
@@ -296,8 +309,9 @@ impl IdentifierCache {
                 .map(|content| content.key)
                 .ok_or_else(missing)
         };
+        let periods = self.persons.get(&names.person.0).ok_or_else(missing)?;
         Ok(Named {
-            actor: self.persons.get(&names.person.0).ok_or_else(missing)?.key,
+            actor: periods.at(record.happened_at()).key,
             verb: *self.verbs.get(&names.verb).ok_or_else(missing)?,
             object: names
                 .object
@@ -315,13 +329,14 @@ impl IdentifierCache {
             return Ok(());
         }
         let select = Sql::new(&format!(
-            "SELECT {} FROM persons WHERE org = $1 AND digest IN LIST($2)",
+            "SELECT {} FROM persons WHERE org = $1 AND digest IN LIST($2) ORDER BY digest, valid_from",
             PersonRow::COLUMNS
         ));
         let rows: Vec<PersonRow> = tx.fetch_rows(select.with(tx.org).with(unknown)).await?;
         for row in rows {
             let person = CachedPerson {
                 key: row.key,
+                valid_until: row.valid_until,
                 owned: row.user_key.is_some(),
                 name: LatestName {
                     value: row.name,
@@ -329,7 +344,12 @@ impl IdentifierCache {
                     tracked: row.tracked,
                 },
             };
-            self.persons.insert(row.digest, person);
+            match self.persons.entry(row.digest) {
+                Entry::Vacant(entry) => {
+                    entry.insert(CachedPeriods::new(person));
+                }
+                Entry::Occupied(mut entry) => entry.get_mut().push(person),
+            }
         }
         let mut created = Vec::new();
         for names in names {
@@ -351,10 +371,11 @@ impl IdentifierCache {
         let key = tx.next_key();
         let person = CachedPerson {
             key,
+            valid_until: None,
             owned: false,
             name: LatestName::NOTHING,
         };
-        self.persons.insert(digest.to_vec(), person);
+        self.persons.insert(digest.to_vec(), CachedPeriods::new(person));
         NewPerson::new(tx.org, key, id)
     }
 
@@ -390,17 +411,18 @@ impl IdentifierCache {
         tx.insert_rows(created).await
     }
 
-    /// The key of the person with this identifier. Creates the person if it does not exist.
+    /// The key of the person with this identifier in its first period. Creates the person if it does not exist.
     pub(crate) async fn find_person(
         &mut self,
         tx: &mut OrgTx,
         identifier: &Identifier,
     ) -> Result<i64, StoreError> {
         let digest = digest_of(identifier);
-        if let Some(person) = self.persons.get(&digest) {
-            return Ok(person.key);
+        if let Some(periods) = self.persons.get(&digest) {
+            return Ok(periods.first().key);
         }
-        let select = Sql::new("SELECT key FROM persons WHERE org = $1 AND digest = $2");
+        let select =
+            Sql::new("SELECT key FROM persons WHERE org = $1 AND digest = $2 ORDER BY valid_from LIMIT 1");
         let select = select.with(tx.org).with(digest.clone());
         if let Some((key,)) = tx.fetch_row(select).await? {
             return Ok(key);
@@ -424,8 +446,8 @@ impl IdentifierCache {
         self.find_contents(tx, platform.home_page, &names).await?;
         self.choose_contents(&mut names);
         let [names] = &names;
-        if let Some(person) = self.persons.get_mut(&names.person.0) {
-            person.track(tx).await?;
+        if let Some(periods) = self.persons.get_mut(&names.person.0) {
+            periods.at_mut(record.happened_at()).track(tx).await?;
         }
         if let Some((digest, activity)) = names.content()
             && let Some(content) = self.contents.get_mut(digest)

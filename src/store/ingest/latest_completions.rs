@@ -9,7 +9,7 @@
 //!   become the newest.
 //!
 //! The mark depends on the person of the row and not on the user. Reading compares the marked rows of the persons of one
-//! user, so a claimed or moved identifier changes no row.
+//! user, so another owner of a person changes no row.
 
 use crate::store::db::StoreError;
 use crate::store::db::database::Sql;

@@ -154,6 +154,8 @@ impl ContentKind {
 #[derive(Debug, Clone)]
 pub(crate) struct CachedPerson {
     pub(crate) key: i64,
+    /// The end of the period of ownership, if another period follows.
+    pub(crate) valid_until: Option<Timestamp>,
     /// Whether a user owns the person. The directory decides the name of a user.
     pub(crate) owned: bool,
     pub(crate) name: LatestName<String>,
@@ -188,7 +190,9 @@ impl CachedPerson {
         if self.owned {
             return Ok(());
         }
-        let source = self.source(earlier);
+        let end = self.valid_until;
+        let name_in = |record: &StoredStatement| name_of_actor(record, end);
+        let source = self.source(&name_in, earlier);
         match self.name.observe(tx, &source, record).await? {
             Observed::Unchanged => Ok(()),
             Observed::Stamp | Observed::Value => self.write(tx).await,
@@ -200,20 +204,23 @@ impl CachedPerson {
         if self.owned || self.name.tracked {
             return Ok(());
         }
-        let source = self.source(&Vec::new);
+        let end = self.valid_until;
+        let name_in = |record: &StoredStatement| name_of_actor(record, end);
+        let source = self.source(&name_in, &Vec::new);
         self.name.track(tx, &source).await?;
         self.write(tx).await
     }
 
-    fn source<'s, 'r>(&self, earlier: Earlier<'s, 'r>) -> NameSource<'s, 'r, String> {
+    fn source<'s, 'r>(
+        &self,
+        name_in: &'s (dyn Fn(&StoredStatement) -> Option<String> + Sync),
+        earlier: Earlier<'s, 'r>,
+    ) -> NameSource<'s, 'r, String> {
         NameSource {
             key: self.key,
             column: "person",
             select_stamp: "SELECT named_at, named_by FROM persons",
-            name_in: &|record| {
-                let name = record.statement.actor.name.clone();
-                name.filter(|name| !is_blank(name))
-            },
+            name_in,
             earlier,
         }
     }
@@ -350,6 +357,45 @@ impl CachedContent {
         tx.execute(update.with(at).with(by).with(self.kind.tracked))
             .await?;
         Ok(())
+    }
+}
+
+/// The name that the record gives to its actor, if it happened before the end of a period. A blank name is none.
+fn name_of_actor(record: &StoredStatement, end: Option<Timestamp>) -> Option<String> {
+    let name = record.statement.actor.name.clone();
+    name.filter(|name| !is_blank(name) && record.is_before(end))
+}
+
+impl OrgTx {
+    /// Finds the latest name of a person that no user owns anew, because its period ends at `end` now.
+    pub(crate) async fn rename_until(&mut self, person: i64, end: Timestamp) -> Result<(), StoreError> {
+        let has_name = |record: &StoredStatement| name_of_actor(record, Some(end)).is_some();
+        let logged = find_latest_stamp(self, "person", person, has_name).await?;
+        // Names in voided records count, too.
+        let voided = self.find_voided(person).await?;
+        let voided = voided.iter().filter(|record| has_name(record));
+        let latest = logged.max(voided.map(StoredStatement::stamp).max());
+        let name = match latest {
+            Some((_, id)) => self.find_actor_name(id).await?,
+            None => None,
+        };
+        let (at, by) = stamp_columns(latest);
+        let update = Sql::new(
+            "UPDATE persons SET name = $3, named_at = $4, named_by = $5, tracked = $6 WHERE org = $1 AND key = $2",
+        );
+        let update = update.with(self.org).with(person).with(name);
+        self.execute(update.with(at).with(by).with(latest.is_some()))
+            .await?;
+        Ok(())
+    }
+
+    async fn find_actor_name(&mut self, id: StatementId) -> Result<Option<String>, StoreError> {
+        let select = Sql::new(&format!(
+            "SELECT {} FROM statements s WHERE s.org = $1 AND s.id = $2",
+            StoredStatement::COLUMNS
+        ));
+        let record: Option<StoredStatement> = self.fetch_row(select.with(self.org).with(id)).await?;
+        Ok(record.and_then(|record| name_of_actor(&record, None)))
     }
 }
 

@@ -11,7 +11,7 @@
 //!
 //! A rebuild that stops in the middle leaves a valid log. Another rebuild completes it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 use uuid::Uuid;
@@ -26,7 +26,7 @@ use crate::store::ingest::activity_rows::insert_activities;
 use crate::store::ingest::definitions::Definitions;
 use crate::store::ingest::first_uses::KeySet;
 use crate::store::ingest::identifier_cache::{IdentifierCache, ResolvedRecords};
-use crate::store::ingest::stored_statement::{Platform, StoredStatement};
+use crate::store::ingest::stored_statement::{Named, Platform, StoredStatement};
 
 /// The number of records in the first transaction. It is then adapted to [`TARGET_DURATION`].
 const FIRST_CHUNK: i64 = 200;
@@ -101,6 +101,7 @@ impl Store {
                 tokio::time::sleep(SQLITE_PAUSE).await;
             }
         }
+        self.move_organisation(organisation).await?;
         self.reproject_organisation(organisation).await?;
         Ok(rebuild.replayed)
     }
@@ -264,6 +265,7 @@ impl Rebuild {
         };
         // No content is newly recorded, because all records have been recorded before.
         let ResolvedRecords { named, mentions, .. } = self.cache.resolve(tx, &platform, records).await?;
+        self.correct_actors(tx, records, &named).await?;
         tx.insert_rows(mentions).await?;
         let referring = records.iter().filter(|record| record.refers_to().is_some());
         let referring = referring.map(|record| record.seq).collect();
@@ -273,6 +275,25 @@ impl Rebuild {
             self.session_persons.insert(person);
         }
         self.keep_visits(tx, visits).await
+    }
+
+    /// Corrects the actors of statements that have not moved to the right period yet.
+    async fn correct_actors(
+        &self,
+        tx: &mut OrgTx,
+        records: &[StoredStatement],
+        named: &[Named],
+    ) -> Result<(), StoreError> {
+        let mut by_actor: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+        for (record, named) in records.iter().zip(named) {
+            if self.cache.has_divided_actor(record) {
+                by_actor.entry(named.actor).or_default().push(record.seq);
+            }
+        }
+        for (actor, seqs) in by_actor {
+            tx.set_actor(actor, seqs).await?;
+        }
+        Ok(())
     }
 
     /// Makes logins visits again that were visits before.

@@ -70,7 +70,7 @@ impl OrgTx {
 
     /// Marks a content for the background.
     pub(crate) async fn mark_for_reprojection(&mut self, content: i64) -> Result<(), StoreError> {
-        self.wake_reprojection();
+        self.wake_background();
         self.set_reprojecting(content, true).await
     }
 
@@ -164,17 +164,19 @@ struct MarkedContents {
 }
 
 impl Store {
-    /// Projects the rows of marked contents again, in short transactions. Any number of replicas may do this at once,
-    /// since each transaction locks the ledger.
+    /// Projects the rows of marked contents again, and moves the activities of marked persons, in short transactions. Any
+    /// number of replicas may do this at once, since each transaction locks the ledger.
     ///
     /// It runs until it is dropped. After a restart, a content is begun anew.
     pub async fn reproject_in_background(&self) {
         loop {
-            let pause = match self.reproject_marked().await {
+            let reprojected = self.reproject_marked().await;
+            let moved = self.move_marked().await;
+            let pause = match reprojected.and_then(|skipped| Ok(skipped | moved?)) {
                 Ok(false) => IDLE_PAUSE,
                 Ok(true) => RETRY_PAUSE,
                 Err(error) => {
-                    tracing::error!(%error, "projecting rows again failed; it will be tried again");
+                    tracing::error!(%error, "correcting the log failed; it will be tried again");
                     IDLE_PAUSE
                 }
             };

@@ -64,8 +64,14 @@ impl StoredStatement {
         }
     }
 
+    /// When the record happened.
     pub(crate) fn happened_at(&self) -> Timestamp {
         self.statement.timestamp.unwrap_or(self.stored)
+    }
+
+    /// Whether the record happened before the end of a period. A period without `end` never ends.
+    pub(crate) fn is_before(&self, end: Option<Timestamp>) -> bool {
+        end.is_none_or(|end| self.happened_at() < end)
     }
 
     /// A record that is dated in the future counts from the time of storage, so that it does not outdo later ones.

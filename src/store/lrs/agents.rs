@@ -30,7 +30,7 @@ columns! {
 }
 
 columns! {
-    /// One of the persons that a user owns.
+    /// One of the persons that a user owns now.
     struct IdentifierRow {
         identifier: String = "value",
         name: Option<String> = "name",
@@ -38,8 +38,8 @@ columns! {
 }
 
 impl Store {
-    /// Finds the agent with this identifier. If a user owns the identifier, the result has all names and identifiers of
-    /// that user; else it has this identifier and the name in the records.
+    /// Finds the agent with this identifier. If a user owns the identifier now, the result has all names and identifiers
+    /// of that user; else it has this identifier and the name in the records.
     ///
     /// Returns `None` for an agent that no record names, and for an agent outside the reach, so that the answer does
     /// not show which of the two it is.
@@ -56,7 +56,7 @@ impl Store {
         };
         let mut select = Sql::new(&format!(
             "SELECT {} FROM persons p LEFT JOIN users u ON u.org = p.org AND u.key = p.user_key \
-             WHERE p.org = $1 AND p.digest = $2",
+             WHERE p.org = $1 AND p.digest = $2 AND p.valid_until IS NULL",
             AgentRow::COLUMNS
         ))
         .with(org)
@@ -70,7 +70,7 @@ impl Store {
             Some(user) => {
                 agent.add_name(full_name(row.first_name.as_deref(), row.last_name.as_deref()));
                 let select = Sql::new(&format!(
-                    "SELECT {} FROM persons WHERE org = $1 AND user_key = $2 ORDER BY key",
+                    "SELECT {} FROM persons WHERE org = $1 AND user_key = $2 AND valid_until IS NULL ORDER BY key",
                     IdentifierRow::COLUMNS
                 ));
                 let rows: Vec<IdentifierRow> = self.db().fetch_rows(select.with(org).with(user)).await?;

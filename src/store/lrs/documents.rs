@@ -231,7 +231,7 @@ impl Store {
         }
     }
 
-    /// Whether the agent is this user.
+    /// Whether the agent is this user now.
     async fn is_agent_of_user(
         &self,
         org: i64,
@@ -241,7 +241,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let select = Sql::new(
             "SELECT u.id FROM persons p JOIN users u ON u.org = p.org AND u.key = p.user_key \
-             WHERE p.org = $1 AND p.digest = $2",
+             WHERE p.org = $1 AND p.digest = $2 AND p.valid_until IS NULL",
         );
         let owner: Option<(UserId,)> = self
             .db()

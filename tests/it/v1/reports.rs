@@ -85,7 +85,7 @@ async fn report_is_saved_and_returned(server: &TestServer) {
         "sort": "happened_at"
     });
     let body =
-        json!({"name": " Failed: \"Übung\" ", "visibility": "shared", "filter": filter, "columns": "full"});
+        json!({"name": "Failed: \"Übung\"", "visibility": "shared", "filter": filter, "columns": "full"});
     let created = ada.post("/v1/reports", &body).await.expect(201);
     let report = created.json();
     let path = location(&created);

@@ -52,7 +52,11 @@ async fn user_is_created_replaced_and_returned(server: &TestServer) {
         (&replaced["teams"], &replaced["groups"], &replaced["custom"]),
         (&json!([]), &json!([]), &json!({}))
     );
-    assert_eq!(replaced["identifiers"].as_array().map(Vec::len), Some(5), "identifiers stay");
+    let left = json!([
+        {"openid": "https://id.example.org/ada"},
+        {"account": {"homePage": "https://rollbook.invalid/acme", "name": "u/1"}}
+    ]);
+    assert_eq!(replaced["identifiers"], left, "only the address is given up");
     // Sending the returned body again changes nothing.
     let again = admin.put("/v1/users/u%2F1", &replaced).await.expect(200).json();
     assert_eq!(again, replaced);
@@ -90,6 +94,68 @@ async fn user_is_deactivated_and_activated_again(server: &TestServer) {
     let dated = json!({"active": false, "deactivated_at": "2025-12-31T23:00:00+01:00"});
     let dated = admin.patch("/v1/users/ada", &dated).await;
     assert_eq!(dated.expect(200).json()["deactivated_at"], "2025-12-31T22:00:00.000Z");
+}
+
+#[apply(both_databases)]
+async fn deactivation_in_the_future_is_refused(server: &TestServer) {
+    let admin = server.person("admin", "root");
+    let body = user("ada").set("deactivated_at", "2026-03-18T10:17:23.001Z");
+    let refused = admin.put("/v1/users/ada", &body).await.expect(400);
+    assert_eq!(refused.json()["pointer"], "/deactivated_at");
+    let refused = admin.post("/v1/users/batch", &[user("bo"), body]).await.expect(400);
+    assert_eq!(refused.json()["pointer"], "/1/deactivated_at");
+    let body = user("ada").set("deactivated_at", "2026-03-18T10:17:23.000Z");
+    admin.put("/v1/users/ada", &body).await.expect(201);
+    let patch = json!({"deactivated_at": "2027-01-01T00:00:00Z"});
+    let refused = admin.patch("/v1/users/ada", &patch).await.expect(400);
+    assert_eq!(refused.json()["pointer"], "/deactivated_at");
+}
+
+#[apply(both_databases)]
+async fn user_leaves_the_former_primary_team(server: &TestServer) {
+    let admin = server.person("admin", "root");
+    admin.post("/v1/teams/batch", &[team("a"), team("b"), team("c")]).await.expect(200);
+    let ada = user("ada").set("primary_team", "a").set("teams", json!(["b"]));
+    admin.put("/v1/users/ada", &ada).await.expect(201);
+    for (patch, primary_team, teams) in [
+        (json!({"primary_team": "c"}), json!("c"), json!(["b", "c"])),
+        (json!({"primary_team": "b"}), json!("b"), json!(["b"])),
+        (json!({"primary_team": "b"}), json!("b"), json!(["b"])),
+        (json!({"primary_team": "a", "teams": ["b"]}), json!("a"), json!(["a", "b"])),
+        (json!({"first_name": "Ada"}), json!("a"), json!(["a", "b"])),
+        (json!({"primary_team": null}), json!(null), json!(["b"])),
+    ] {
+        let after = admin.patch("/v1/users/ada", &patch).await.expect(200).json();
+        assert_eq!((&after["primary_team"], &after["teams"]), (&primary_team, &teams), "{patch}");
+    }
+    assert_eq!(admin.list("/v1/users?team=a", "users").await, Vec::<Value>::new());
+}
+
+#[apply(both_databases)]
+async fn last_owner_stays_an_active_owner(server: &TestServer) {
+    let owner = server.person("owner", "ada");
+    let hr = server.credential("acme", &["directory"]).await;
+    let owners = [user("ada").set("role", "owner"), user("bo").set("role", "owner")];
+    owner.post("/v1/users/batch", &owners).await.expect(200);
+    owner.patch("/v1/users/bo", &json!({"role": "admin"})).await.expect(200);
+    for caller in [&owner, &server.person("admin", "bo"), &hr] {
+        let refused = caller.patch("/v1/users/ada", &json!({"role": "admin"})).await.expect(409);
+        assert_eq!(refused.json()["pointer"], "/role");
+        let refused = caller.patch("/v1/users/ada", &json!({"active": false})).await.expect(409);
+        assert_eq!(refused.json()["pointer"], "/active");
+        caller.put("/v1/users/ada", &user("ada")).await.expect(409);
+        let batch = [user("cy"), user("ada").set("role", "owner").set("active", false)];
+        let refused = caller.post("/v1/users/batch", &batch).await.expect(409);
+        assert_eq!(refused.json()["pointer"], "/1/active");
+    }
+    owner.get("/v1/users/cy").await.expect(404);
+    // A batch is judged by its outcome.
+    let batch = [user("ada"), user("bo").set("role", "owner")];
+    owner.post("/v1/users/batch", &batch).await.expect(200);
+    // A directory without owners stays writable.
+    let other = server.person_of("other", json!({"sub": "root", "role": "owner"}));
+    other.put("/v1/users/ada", &user("ada").set("role", "admin")).await.expect(201);
+    other.patch("/v1/users/ada", &json!({"active": false})).await.expect(200);
 }
 
 #[apply(both_databases)]
@@ -156,11 +222,6 @@ async fn identifier_stays_with_its_user_until_moved(server: &TestServer) {
     let refused = admin.post("/v1/users/batch", &batch).await.expect(409);
     assert_eq!(refused.error_pointers(), ["/1/email", "/1/email"]);
 
-    // The old address stays an identifier of the user after a change.
-    admin.patch("/v1/users/ada", &json!({"email": "ada.obi@example.org"})).await.expect(200);
-    let refused = admin.put("/v1/users/bo", &user("bo").set("email", "ada@example.org")).await.expect(409);
-    assert_eq!(refused.json()["pointer"], "/email");
-
     // An owner or admin can move it. A credential cannot.
     admin.put("/v1/users/bo", &user("bo")).await.expect(201);
     let moved = json!({"identifiers": [mailbox("ada@example.org")]});
@@ -174,11 +235,7 @@ async fn identifier_stays_with_its_user_until_moved(server: &TestServer) {
     admin.post("/v1/users/bo/identifiers", &json!({"identifiers": []})).await.expect(400);
     // After the move, the addresses of both users are no conflict.
     admin.patch("/v1/users/bo", &json!({"email": "ada@example.org"})).await.expect(200);
-    admin
-        .post("/v1/users/bo/identifiers", &json!({"identifiers": [mailbox("ada.obi@example.org")]}))
-        .await
-        .expect(200);
-    let outcome = admin.post("/v1/users/batch", &[user("ada").set("email", "ada.obi@example.org")]).await;
+    let outcome = admin.post("/v1/users/batch", &[user("ada").set("email", "ada@example.org")]).await;
     assert_eq!(outcome.expect(200).json()["unchanged"], 1);
 }
 
@@ -193,7 +250,7 @@ async fn earlier_activities_of_an_actor_become_the_users(server: &TestServer) {
     let own = server.person("learner", "late").get("/v1/me/activities").await.expect(200).json();
     assert_eq!(own["activities"][0]["user"]["id"], "late");
     admin.put("/v1/users/other", &user("other")).await.expect(201);
-    let moved = json!({"identifiers": [mailbox("late@example.org")]});
+    let moved = json!({"identifiers": [mailbox("late@example.org")], "from": null});
     admin.post("/v1/users/other/identifiers", &moved).await.expect(200);
     let own = server.person("learner", "late").get("/v1/me/activities").await.expect(200).json();
     assert_eq!(own["activities"], json!([]));

@@ -71,8 +71,10 @@ pub(super) async fn load(
             user.groups.push(group);
         }
     }
-    let persons =
-        Sql::new("SELECT user_key, value FROM persons WHERE org = $1 AND user_key IN LIST($2) ORDER BY key");
+    let persons = Sql::new(
+        "SELECT user_key, value FROM persons WHERE org = $1 AND user_key IN LIST($2) \
+         AND valid_until IS NULL AND given_up_at IS NULL ORDER BY key",
+    );
     for row in reads.rows(persons.with(org).with(keys)).await? {
         let (user, value) = <(i64, String)>::from_row(&row)?;
         let identifier = read_identifier(&value)?;

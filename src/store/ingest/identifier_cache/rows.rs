@@ -10,6 +10,7 @@ columns! {
     pub(super) struct PersonRow {
         pub(super) digest: Vec<u8> = "digest",
         pub(super) key: i64 = "key",
+        pub(super) valid_until: Option<Timestamp> = "valid_until",
         pub(super) user_key: Option<i64> = "user_key",
         pub(super) name: Option<String> = "name",
         pub(super) named_at: Timestamp = "named_at",

@@ -110,18 +110,14 @@ fn indexes(query: &StatementQuery, keys: &QueryKeys) -> Vec<Index> {
     {
         return readers.iter().copied().map(Index::Actor).collect();
     }
-    if query.agent.is_some() {
-        let by_person = keys.person.map(|person| {
-            [
-                Index::Actor(person),
-                Index::Mention {
-                    thing: person,
-                    related: query.related_agents,
-                },
-            ]
+    if query.agent.is_some() && keys.persons.len() <= MAX_BRANCHES {
+        let by_actor = keys.persons.iter().copied().map(Index::Actor);
+        let by_mention = keys.persons.first().map(|first| Index::Mention {
+            thing: *first,
+            related: query.related_agents,
         });
         let by_sender = keys.senders.iter().cloned().map(Index::Sender);
-        return by_person.into_iter().flatten().chain(by_sender).collect();
+        return by_actor.chain(by_mention).chain(by_sender).collect();
     }
     if let Some(activity) = keys.activity {
         let mention = query.related_activities.then_some(Index::Mention {
@@ -146,7 +142,8 @@ fn push_branch(
     keys: &QueryKeys,
     reach: &StatementReach,
 ) {
-    let aliases = push_tables(sql, branch, *reach != StatementReach::Organisation);
+    let restricted = *reach != StatementReach::Organisation;
+    let aliases = push_tables(sql, branch, restricted || needs_agent_filter(query, keys));
     sql.push(" WHERE ").push(aliases.walked).push(".org = $1");
     push_index_condition(sql, &branch.index, aliases.filtered);
     push_other_filters(sql, &branch.index, aliases, query, keys);
@@ -170,8 +167,13 @@ fn push_branch(
     push_order_and_limit(sql, &seq, query);
 }
 
-/// Appends `SELECT … FROM …` of a branch. `restricted` is whether the caller may not read all statements.
-fn push_tables(sql: &mut Sql, branch: &Branch, restricted: bool) -> Aliases {
+/// Whether the indexes do not cover the agent: they are those of the caller's persons, or the agent has too many persons.
+fn needs_agent_filter(query: &StatementQuery, keys: &QueryKeys) -> bool {
+    query.agent.is_some() && (keys.readers.is_some() || keys.persons.len() > MAX_BRANCHES)
+}
+
+/// Appends `SELECT … FROM …` of a branch. `needs_target` is whether a condition is about the row of the target.
+fn push_tables(sql: &mut Sql, branch: &Branch, needs_target: bool) -> Aliases {
     let is_mention = matches!(branch.index, Index::Mention { .. });
     match (branch.target, is_mention) {
         (Target::Itself, true) => {
@@ -208,7 +210,7 @@ fn push_tables(sql: &mut Sql, branch: &Branch, restricted: bool) -> Aliases {
             sql.push(
                 "SELECT DISTINCT f.seq FROM statement_references f JOIN statements s ON s.org = f.org AND s.seq = f.seq",
             );
-            if restricted {
+            if needs_target {
                 sql.push(" JOIN statements t ON t.org = f.org AND t.seq = f.target");
             }
             Aliases {
@@ -271,7 +273,7 @@ fn push_other_filters(
     }
     // The index covers the agent, or else the Activity, unless it is the one of the caller's persons.
     let by_reader = keys.readers.is_some();
-    if query.agent.is_some() && by_reader {
+    if needs_agent_filter(query, keys) {
         push_agent_filter(sql, aliases, query, keys);
     }
     if let Some(activity) = keys.activity.filter(|_| query.agent.is_some() || by_reader) {
@@ -290,10 +292,12 @@ fn push_other_filters(
 
 fn push_agent_filter(sql: &mut Sql, aliases: Aliases, query: &StatementQuery, keys: &QueryKeys) {
     sql.push(" AND (");
-    if let Some(person) = keys.person {
-        sql.push(aliases.filtered).push(".actor = ").bind(person);
+    if let Some(first) = keys.persons.first() {
+        sql.push(aliases.filtered)
+            .push(".actor")
+            .any_of(keys.persons.clone());
         sql.push(" OR ");
-        push_mention_exists(sql, aliases.target_seq, person);
+        push_mention_exists(sql, aliases.target_seq, *first);
         sql.push(if query.related_agents { "" } else { " AND o.direct" });
         sql.push(") OR ");
     }

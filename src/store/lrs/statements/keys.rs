@@ -15,8 +15,9 @@ use super::StatementQuery;
 pub(super) struct QueryKeys {
     /// The caller's persons, if the caller may only read statements of which it is the actor.
     pub(super) readers: Option<Vec<i64>>,
-    /// The agent of the query, if a record names it.
-    pub(super) person: Option<i64>,
+    /// The persons of the agent of the query, if a record names it: one for each period of ownership. Mentions name the
+    /// first one.
+    pub(super) persons: Vec<i64>,
     /// The senders that have the agent of the query as their authority. Only `related_agents` matches them.
     pub(super) senders: Vec<String>,
     /// The verb of the query. A verb has one key for each way in which it is displayed.
@@ -47,12 +48,13 @@ impl Store {
             keys.readers = Some(readers);
         }
         if let Some(agent) = &query.agent {
-            let select = Sql::new("SELECT key FROM persons WHERE org = $1 AND digest = $2");
-            keys.person = self.fetch_key(select.with(org).with(digest_of(agent))).await?;
+            let select =
+                Sql::new("SELECT key FROM persons WHERE org = $1 AND digest = $2 ORDER BY valid_from");
+            keys.persons = self.fetch_keys(select.with(org).with(digest_of(agent))).await?;
             if query.related_agents {
                 keys.senders = self.find_senders(org, agent).await?;
             }
-            if keys.person.is_none() && keys.senders.is_empty() {
+            if keys.persons.is_empty() && keys.senders.is_empty() {
                 return Ok(None);
             }
         }

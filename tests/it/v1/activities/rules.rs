@@ -368,7 +368,7 @@ async fn identifier_moves_the_sessions_of_its_actor(server: &TestServer) {
         "earlier activities belong to the user"
     );
     // Moving the identifier to another user changes the sessions of both users.
-    let moved = json!({"identifiers": [mailbox("cy@example.org")]});
+    let moved = json!({"identifiers": [mailbox("cy@example.org")], "from": null});
     admin.post("/v1/users/bo/identifiers", &moved).await.expect(200);
     assert_eq!(
         describe_events(&find_session_events(&admin).await),

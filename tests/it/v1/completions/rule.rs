@@ -182,7 +182,7 @@ async fn mark_belongs_to_its_user_after_the_account_moved(server: &TestServer) {
     let account =
         |name: &str| json!({"account": {"homePage": "https://rollbook.invalid/acme", "name": name}});
     for person in ["bo", "gil"] {
-        let moved = json!({"identifiers": [account(person)]});
+        let moved = json!({"identifiers": [account(person)], "from": null});
         admin.post("/v1/users/eve/identifiers", &moved).await.expect(200);
     }
     // `bo` still has an address. `gil` has no identifier left for a record.

@@ -243,7 +243,7 @@ fn derive_row<'a>(organisation: &'a Organisation, position: usize, record: &'a R
     Row {
         record,
         position,
-        user: organisation.find_user_by_actor(&record.actor),
+        user: organisation.find_user_by_actor(&record.actor, record.happened_at),
         content,
         action,
         success,

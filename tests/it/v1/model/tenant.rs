@@ -3,6 +3,7 @@
 pub mod bodies;
 mod contents;
 mod marks;
+mod owners;
 mod people;
 mod records;
 
@@ -48,12 +49,14 @@ impl Tenant {
             teams: Vec::new(),
             groups: Vec::new(),
             users: Vec::new(),
+            claims: Vec::new(),
+            given_up: Vec::new(),
             contents: Vec::new(),
             records: Vec::new(),
         };
         let mut tenant = Self { facts, admin, integration, without_read_scope, xapi_credential, shared_ids };
         tenant.change_settings(random).await;
-        tenant.create_directory(random).await;
+        tenant.create_directory(server, random).await;
         tenant.create_catalogue(server, random).await;
         tenant.add_records(server, random, 220).await;
         tenant.mark_contents(server, random, 8).await;
@@ -66,7 +69,8 @@ impl Tenant {
             self.facts.managers_see_indirect_reports = !self.facts.managers_see_indirect_reports;
             self.change_settings(random).await;
         }
-        self.change_people(random).await;
+        self.change_people(server, random).await;
+        self.change_owners(server, random).await;
         self.change_contents(server, random).await;
         self.add_records(server, random, 90).await;
         self.mark_contents(server, random, 8).await;

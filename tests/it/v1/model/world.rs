@@ -16,6 +16,10 @@ pub struct Organisation {
     pub teams: Vec<Team>,
     pub groups: Vec<String>,
     pub users: Vec<User>,
+    /// In the order in which they were made. Each takes everything from its time on.
+    pub claims: Vec<Claim>,
+    /// The identifiers that their present users have given up, with the time.
+    pub given_up: Vec<(Actor, Micros)>,
     pub contents: Vec<Content>,
     /// In the order of recording.
     pub records: Vec<Record>,
@@ -33,7 +37,7 @@ pub struct User {
     pub first_name: String,
     pub last_name: String,
     pub email: Option<String>,
-    /// Every present or former address: a former address stays an identifier.
+    /// Every present or former address.
     pub addresses: Vec<String>,
     /// Further identifiers.
     pub identifiers: Vec<Actor>,
@@ -44,7 +48,16 @@ pub struct User {
     pub teams: Vec<String>,
     pub groups: Vec<String>,
     pub active: bool,
+    pub deactivated_at: Option<Micros>,
     pub custom: Vec<(String, String)>,
+}
+
+/// An identifier belongs to a user from a time on.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    pub actor: Actor,
+    pub from: Micros,
+    pub user: String,
 }
 
 #[derive(Debug, Clone)]
@@ -198,18 +211,37 @@ impl Organisation {
         self.users.iter().find(|user| user.id == id)
     }
 
-    /// The user that has the actor as an identifier.
-    pub fn find_user_by_actor(&self, actor: &Actor) -> Option<&User> {
-        self.users.iter().find(|user| {
-            let account = Actor::Account { home_page: self.home_page(), name: user.id.clone() };
-            *actor == account
-                || user.identifiers.contains(actor)
-                || user.addresses.iter().any(|address| match actor {
-                    Actor::Mbox(mbox) => mbox == address,
-                    Actor::MboxSha1(sum) => *sum == sha1_of_mailbox(address),
-                    Actor::Account { .. } => false,
-                })
-        })
+    /// The user that has the actor as an identifier at this time: the last claim that covers the time decides.
+    pub fn find_user_by_actor(&self, actor: &Actor, at: Micros) -> Option<&User> {
+        let account =
+            |user: &&User| *actor == Actor::Account { home_page: self.home_page(), name: user.id.clone() };
+        let claim = self.claims.iter().rev().find(|claim| claim.actor == *actor && claim.from <= at);
+        match claim {
+            Some(claim) => self.user(&claim.user),
+            None => self.users.iter().find(account),
+        }
+    }
+
+    /// The user that has the actor as an identifier now.
+    pub fn find_present_user(&self, actor: &Actor) -> Option<&User> {
+        self.find_user_by_actor(actor, Micros::MAX)
+    }
+
+    /// From when on another user may claim the actor. `None` while its user uses it.
+    pub fn free_from(&self, actor: &Actor) -> Option<Micros> {
+        let Some(owner) = self.find_present_user(actor) else {
+            return Some(Micros::MIN);
+        };
+        let given_up = self.given_up.iter().find(|(other, _)| other == actor).map(|(_, at)| *at);
+        // What happens at the moment of deactivation is still the owner's.
+        let deactivated = owner.deactivated_at.map(|at| at + 1_000);
+        given_up.into_iter().chain(deactivated).min()
+    }
+
+    /// Gives the actor to the user from a time on.
+    pub fn claim(&mut self, actor: Actor, from: Micros, user: &str) {
+        self.given_up.retain(|(other, _)| *other != actor);
+        self.claims.push(Claim { actor, from, user: user.to_owned() });
     }
 
     pub fn content(&self, iri: &str) -> Option<&Content> {

@@ -24,9 +24,9 @@ const COPIES: [&str; 4] = [
      SELECT u.org, 1000000 + s.n, 'u' || s.n, u.first_name, u.role, \
      CASE WHEN s.n % 10 = 0 THEN (SELECT b.key FROM users b WHERE b.id = 'bo') END, \
      s.n % 50 <> 0, u.custom, u.search FROM users u CROSS JOIN {series} s WHERE u.id = 'eve'",
-    "INSERT INTO persons (org, key, kind, digest, value, name, named_at, named_by, tracked, user_key, deactivated) \
-     SELECT p.org, 2000000 + s.n, p.kind, {digest}, p.value, p.name, p.named_at, p.named_by, p.tracked, 1000000 + s.n, \
-     s.n % 50 = 0 FROM persons p CROSS JOIN {series} s WHERE p.kind = 4 AND p.user_key = (SELECT u.key FROM users u WHERE u.id = 'eve')",
+    "INSERT INTO persons (org, key, kind, digest, value, valid_from, name, named_at, named_by, tracked, user_key, deactivated, moving) \
+     SELECT p.org, 2000000 + s.n, p.kind, {digest}, p.value, p.valid_from, p.name, p.named_at, p.named_by, p.tracked, 1000000 + s.n, \
+     s.n % 50 = 0, p.moving FROM persons p CROSS JOIN {series} s WHERE p.kind = 4 AND p.user_key = (SELECT u.key FROM users u WHERE u.id = 'eve')",
     "INSERT INTO activities (org, seq, id, happened_at, stored_at, person, verb, content, action, origin, completed, success, certified) \
      SELECT a.org, 1000000 + 2 * s.n + CASE WHEN a.completed THEN 1 ELSE 0 END, {id}, a.happened_at + s.n, a.stored_at, 2000000 + s.n % {users} + 1, a.verb, a.content, a.action, \
      a.origin, a.completed, a.success, a.certified FROM activities a CROSS JOIN {rows} s \

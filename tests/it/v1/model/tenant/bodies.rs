@@ -147,6 +147,7 @@ pub(super) fn user_body(user: &User) -> Body {
         .set("teams", user.teams.clone())
         .set("groups", user.groups.clone())
         .set("active", user.active)
+        .set_option("deactivated_at", user.deactivated_at.map(rfc3339))
         .set("identifiers", user.identifiers.iter().map(agent).collect::<Vec<_>>())
         .set("custom", custom)
 }

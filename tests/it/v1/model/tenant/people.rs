@@ -4,17 +4,18 @@ use serde_json::json;
 
 use super::bodies::user_body;
 use super::{STRANGERS, Tenant, stranger_address};
+use crate::support::TestServer;
 use crate::support::builders::{self, Body};
-use crate::support::http::encode_segment;
 use crate::support::random::Random;
-use crate::v1::model::world::{Actor, Organisation, Team, User};
+use crate::v1::model::question::DAY;
+use crate::v1::model::world::{Actor, Micros, Team, User};
 use crate::v1::model::{FIELD_VALUES, FIELDS, LOCATIONS};
 
-const USERS: usize = 14;
+pub(super) const USERS: usize = 14;
 const ROLES: &[&str] = &["learner", "manager", "admin", "learning_designer"];
 
 impl Tenant {
-    pub(super) async fn create_directory(&mut self, random: &mut Random) {
+    pub(super) async fn create_directory(&mut self, server: &TestServer, random: &mut Random) {
         for number in 0..6 {
             // The parent is a random earlier team, which makes a tree.
             let parent = (number > 0).then(|| random.below(number)).filter(|_| random.percent(70));
@@ -23,7 +24,7 @@ impl Tenant {
         }
         self.facts.groups = (0..3).map(|number| format!("group-{number}")).collect();
         for number in 0..USERS {
-            let user = self.random_user(random, number);
+            let user = self.random_user(server, random, number);
             self.facts.users.push(user);
         }
         let teams: Vec<Body> = self
@@ -40,9 +41,14 @@ impl Tenant {
         let users: Vec<Body> = self.facts.users.iter().rev().map(user_body).collect();
         let answer = self.admin.post("/v1/users/batch", &users).await.expect(200).json();
         assert_eq!(answer, json!({"created": USERS, "updated": 0, "unchanged": 0}));
+        for user in self.facts.users.clone() {
+            self.claim_address(&user);
+        }
     }
 
-    pub(super) fn random_user(&self, random: &mut Random, number: usize) -> User {
+    pub(super) fn random_user(&self, server: &TestServer, random: &mut Random, number: usize) -> User {
+        let now = server.clock.now().micros();
+        let active = random.percent(80);
         let teams: Vec<String> = self.facts.teams.iter().map(|team| team.id.clone()).collect();
         let mut member_of = if random.percent(80) { random.some(&teams, 2) } else { Vec::new() };
         let primary_team = member_of.first().cloned().filter(|_| random.percent(80));
@@ -63,7 +69,8 @@ impl Tenant {
             primary_team,
             teams: member_of,
             groups: if random.percent(50) { random.some(&self.facts.groups, 2) } else { Vec::new() },
-            active: random.percent(80),
+            active,
+            deactivated_at: (!active).then(|| (now / DAY - random.between(0, 400)) * DAY),
             custom: FIELDS
                 .iter()
                 .filter(|_| random.percent(50))
@@ -75,17 +82,16 @@ impl Tenant {
     }
 
     /// Changes users. Strangers may become users or identifiers of users.
-    pub(super) async fn change_people(&mut self, random: &mut Random) {
+    pub(super) async fn change_people(&mut self, server: &TestServer, random: &mut Random) {
         let mut changed: Vec<User> = Vec::new();
         for number in 0..USERS {
             if random.percent(35) {
                 let before = self.facts.user(&format!("user-{number}")).expect("users stay").clone();
-                let mut after = self.random_user(random, number);
+                let mut after = self.random_user(server, random, number);
                 after.email = before.email;
                 after.addresses = before.addresses;
                 after.identifiers = before.identifiers;
                 if random.percent(20) {
-                    // The old address stays an identifier.
                     let address = format!("renamed{number}.{}@example.com", random.below(1_000_000));
                     after.email = Some(address.clone());
                     after.addresses.push(address);
@@ -94,26 +100,19 @@ impl Tenant {
             }
         }
         let stranger = random.below(STRANGERS);
-        let known = |facts: &Organisation, address: &str| {
-            facts.users.iter().any(|user| user.addresses.iter().any(|known| known == address))
-        };
-        if !known(&self.facts, &stranger_address(stranger)) {
-            let mut newcomer = self.random_user(random, USERS + stranger);
+        let is_free = self.facts.find_present_user(&Actor::Mbox(stranger_address(stranger))).is_none();
+        let mut newcomer = self.random_user(server, random, USERS + stranger);
+        if is_free && self.facts.user(&newcomer.id).is_none() {
             newcomer.email = Some(stranger_address(stranger));
             newcomer.addresses = vec![stranger_address(stranger)];
             changed.push(newcomer);
         }
         let agent =
             Actor::Account { home_page: "https://elsewhere.example".into(), name: format!("s{stranger}") };
-        if let Some(user) = changed.first_mut().filter(|_| self.facts.find_user_by_actor(&agent).is_none()) {
-            user.identifiers.push(agent);
+        if let Some(user) = changed.first_mut().filter(|_| self.facts.find_present_user(&agent).is_none()) {
+            user.identifiers.push(agent.clone());
+            self.facts.claim(agent, Micros::MIN, &user.id);
         }
-        for user in changed {
-            let path = format!("/v1/users/{}", encode_segment(&user.id));
-            let status = if self.facts.user(&user.id).is_some() { 200 } else { 201 };
-            self.admin.put(&path, &user_body(&user)).await.expect(status);
-            self.facts.users.retain(|other| other.id != user.id);
-            self.facts.users.push(user);
-        }
+        self.put_users(server, changed, false).await;
     }
 }
