@@ -73,7 +73,7 @@ fn random_actor(random: &mut Random) -> Value {
         _ => json!({"account": {"homePage": "https://elsewhere.example.org", "name": "ada"}}),
     };
     if random.percent(60) {
-        actor["name"] = json!(random.pick(&["Ada", "Ada Obi", "A. Obi"]));
+        actor["name"] = json!(random.pick(&["Ada", "Ada Obi", "A. Obi", "\u{200b}"]));
     }
     actor
 }
@@ -85,7 +85,7 @@ fn random_object(random: &mut Random) -> Value {
         let mut definition = json!({});
         if random.percent(80) {
             let language = random.pick(&["en", "en-GB", "de", "und"]);
-            definition["name"] = json!({ *language: random.pick(&["First", "Second", "Third"]) });
+            definition["name"] = json!({ *language: random.pick(&["First", "Second", "Third", " "]) });
         }
         if random.percent(60) {
             let types = [
@@ -160,13 +160,25 @@ fn random_statement(n: usize, ids: &[String], random: &mut Random) -> Record {
             body["result"] = random_result(random);
         }
         _ => {
-            let name =
-                random.pick(&["completed", "completed", "passed", "experienced", "attempted", "juggled"]);
-            body["verb"] = verb(&format!("{VERBS}{name}"));
+            let verbs = [
+                "http://adlnet.gov/expapi/verbs/completed",
+                "http://adlnet.gov/expapi/verbs/passed",
+                "http://adlnet.gov/expapi/verbs/experienced",
+                "http://adlnet.gov/expapi/verbs/attempted",
+                "http://adlnet.gov/expapi/verbs/juggled",
+                "http://id.tincanapi.com/verb/earned",
+                "https://w3id.org/xapi/adl/verbs/waived",
+            ];
+            body["verb"] = verb(random.pick::<&str>(&verbs));
             if random.percent(40) {
                 body["verb"]["display"] = json!({ "en": random.pick(&["did", "made"]) });
             }
             body["object"] = random_object(random);
+            if random.percent(20) {
+                let parent = std::mem::replace(&mut body["object"], json!({"id": "urn:attempt/1"}));
+                body["object"]["definition"] = json!({"type": "http://adlnet.gov/expapi/activities/attempt"});
+                body["context"] = json!({"contextActivities": {"parent": [parent]}});
+            }
             body["result"] = random_result(random);
         }
     }
