@@ -1,6 +1,7 @@
 //! Tests of persons that no user claims: every list, file and count names them, and only callers that may see the whole
 //! organisation see them.
 
+use rollbook::base::ids::OrgId;
 use serde_json::{Value, json};
 
 use crate::support::builders::{Body, content, mailbox, statement, user};
@@ -108,6 +109,11 @@ async fn everybody_has_a_name(server: &TestServer) {
     assert_eq!(pairs, expected_names_and_identifiers());
     assert_eq!(by_name, pairs, "groups of equally many rows are in the order of the names");
     assert_eq!(summary["total"]["persons"], json!(groups.len()));
+
+    // Replaying the records gives the same names.
+    server.store.rebuild(&OrgId::new(ORG).expect("an id")).await.expect("a rebuild");
+    assert_eq!(admin.list("/v1/activities?limit=4", "activities").await, rows);
+    assert_eq!(admin.get("/v1/activities/summary?by=user").await.expect(200).json(), summary);
 }
 
 #[apply(both_databases)]
