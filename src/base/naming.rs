@@ -41,6 +41,28 @@ pub fn check_naming(text: &str) -> Result<(), NamingError> {
     }
 }
 
+/// The text as a name of at most `max` characters: on one line, and without the characters that a name must not have. For
+/// texts that cannot be refused, such as the titles in statements. `None` if nothing is left.
+pub fn to_name(text: &str, max: usize) -> Option<String> {
+    let mut visible = String::with_capacity(text.len());
+    let mut previous = None;
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        let joins = matches!(character, '\u{200C}' | '\u{200D}')
+            && previous.is_some_and(uses_joiners)
+            && characters.peek().copied().is_some_and(uses_joiners);
+        if character.is_control() {
+            visible.push(' ');
+        } else if joins || !is_zero_width(character) {
+            visible.push(character);
+        }
+        previous = Some(character);
+    }
+    let cut: String = visible.trim().chars().take(max).collect();
+    let name = cut.trim_end_matches(|character: char| character.is_whitespace() || is_zero_width(character));
+    (!name.is_empty()).then(|| name.to_owned())
+}
+
 /// Whether the character belongs to the scripts from Arabic on, or to emoji. The scripts before, such as Latin, Greek and
 /// Cyrillic, have no joiners.
 fn uses_joiners(character: char) -> bool {
@@ -71,6 +93,26 @@ mod tests {
             "A\u{A0}B",
         ] {
             assert_eq!(check_naming(text), Ok(()), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn any_text_becomes_a_name_or_nothing() {
+        for (text, name) in [
+            ("Ada Obi", Some("Ada Obi")),
+            ("  Fire\u{200B}\nSafety\u{FEFF} ", Some("Fire Safety")),
+            ("علی\u{200C}رضا", Some("علی\u{200C}رضا")),
+            ("👩\u{200D}🏫", Some("👩\u{200D}🏫")),
+            (" \u{200B}\r\n", None),
+            ("", None),
+        ] {
+            assert_eq!(to_name(text, 100).as_deref(), name, "{text:?}");
+        }
+        let long = "👩\u{200D}🏫 a\u{200B} \t\u{AD}".repeat(9);
+        for max in 1..60 {
+            let name = to_name(&long, max).unwrap();
+            assert!(name.chars().count() <= max);
+            assert_eq!(check_naming(&name), Ok(()), "{name:?}");
         }
     }
 

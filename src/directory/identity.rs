@@ -15,6 +15,10 @@ use crate::record::{Actor, Identifier};
 /// The maximum number of identifiers that one request may bind to one user.
 pub const MAX_IDENTIFIERS: usize = 100;
 
+/// The maximum number of identifiers in the body of a user, with those that the user has already. A user gets
+/// [`MAX_IDENTIFIERS`] in one request, and may have any number after many.
+pub const MAX_LISTED_IDENTIFIERS: usize = 100_000;
+
 /// The identifiers that an e-mail address claims: its mbox and its mbox_sha1sum. Empty if the text is not an address.
 ///
 /// Some clients hash the address as it is written, others hash it in lower case. Both hashes are claimed.

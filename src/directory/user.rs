@@ -19,7 +19,7 @@ use crate::base::merge_patch;
 use crate::base::naming::check_naming;
 use crate::record::Identifier;
 
-use super::identity::{Agent, AgentShape, MAX_IDENTIFIERS, read_agent};
+use super::identity::{Agent, AgentShape, MAX_LISTED_IDENTIFIERS, read_agent};
 
 /// The longest name, job title, location and the like, in characters.
 pub const MAX_TEXT: usize = 255;
@@ -168,8 +168,9 @@ pub struct UserDraft {
     /// When the user was deactivated, not in the future. Default for a deactivated user: the stored time, or else now.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub deactivated_at: Option<Timestamp>,
-    /// More agents that are this user. They are added to the present ones; leaving one out removes nothing.
-    #[schema(value_type = Option<Vec<AgentShape>>, max_items = 100, required = false)]
+    /// More agents that are this user. They are added to the present ones; leaving one out removes nothing. At most 100 of
+    /// them may be new.
+    #[schema(value_type = Option<Vec<AgentShape>>, max_items = 100_000, required = false)]
     pub identifiers: Vec<Identifier>,
     /// The organisation's own fields: at most 100, values of at most 2,000 characters.
     #[schema(value_type = Option<BTreeMap<String, String>>, required = false)]
@@ -226,7 +227,7 @@ impl KeyedDraft for UserDraft {
             groups: sorted(form.list("groups", MAX_MEMBERSHIPS, parse_text)),
             active,
             deactivated_at,
-            identifiers: form.list("identifiers", MAX_IDENTIFIERS, read_agent),
+            identifiers: form.list("identifiers", MAX_LISTED_IDENTIFIERS, read_agent),
             custom: read_custom_fields(&mut form),
             id: id?,
         };

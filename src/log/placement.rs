@@ -4,6 +4,8 @@
 //! A *part* is a question or another piece of a content. An *attempt* is one try at a content. A record about one of them
 //! belongs to the content above it, if the statement names one. A part never completes this content, an attempt does.
 
+use crate::base::naming::to_name;
+use crate::catalogue::content::MAX_TITLE;
 use crate::catalogue::{ContentFormat, LearningType, from_activity_type};
 use crate::record::object::INTERACTION_TYPE;
 use crate::record::{Activity, Context, Definition, Object, Statement};
@@ -115,13 +117,15 @@ pub fn find_content_candidates<'s>(
     candidates
 }
 
-/// The title of a content by its definition. The title of a question is its prompt. A blank text is no title.
+/// The title of a content by its definition, as the catalogue accepts titles. The title of a question is its prompt. A blank
+/// text is no title.
 pub fn title_of(activity: &Activity) -> Option<String> {
     let definition = activity.definition.as_ref()?;
     if kind_of(activity) == Kind::Part(QUESTION) {
-        return prompt_of(definition, MAX_PROMPT_TITLE);
+        let prompt = prompt_of(definition, MAX_PROMPT_TITLE)?;
+        return to_name(&prompt, MAX_TITLE);
     }
-    definition.name.pick_english_first().map(str::to_owned)
+    to_name(definition.name.pick_english_first()?, MAX_TITLE)
 }
 
 /// The prompt of a question as one line: its description, else its name. A name that ends with a question mark is the

@@ -78,6 +78,33 @@ async fn directory_is_sent_back(server: &TestServer) {
 }
 
 #[apply(both_databases)]
+async fn user_with_many_identifiers_is_sent_back(server: &TestServer) {
+    let admin = server.person("admin", "root");
+    admin.put("/v1/users/ada", &user("ada")).await.expect(201);
+    for batch in 0..3 {
+        let agents: Vec<Value> =
+            (0..100).map(|n| json!({"openid": format!("https://id.example.org/{batch}/{n}")})).collect();
+        admin.post("/v1/users/ada/identifiers", &json!({"identifiers": agents})).await.expect(200);
+    }
+    let body = send_back(&admin, "/v1/users/ada").await;
+    assert!(body["identifiers"].as_array().expect("identifiers").len() > 300);
+    send_back_in_batch(&admin, "/v1/users", &body).await;
+    // Identifiers that the user does not have yet are limited.
+    let agent = |n: i32| json!({"openid": format!("https://id.example.org/new/{n}")});
+    for (new, status) in [(101, 400), (100, 200)] {
+        let mut body = body.clone();
+        let identifiers = body["identifiers"].as_array_mut().expect("identifiers");
+        identifiers.extend((0..new).map(agent));
+        let answer = admin.put("/v1/users/ada", &body).await.expect(status);
+        if status == 400 {
+            assert_eq!(answer.error_pointers(), ["/identifiers"]);
+            let batch = admin.post("/v1/users/batch", &[json!({"id": "bo"}), body]).await.expect(400);
+            assert_eq!(batch.error_pointers(), ["/1/identifiers"]);
+        }
+    }
+}
+
+#[apply(both_databases)]
 async fn catalogue_is_sent_back(server: &TestServer) {
     let admin = server.person("admin", "root");
     let full = json!({
@@ -99,15 +126,23 @@ async fn catalogue_is_sent_back(server: &TestServer) {
 
     // Contents that only statements have named: with a title, without one, and with an IRI that is longer than an id.
     let long = format!("https://example.org/{}", "x".repeat(400));
-    for iri in ["https://example.org/titled", "https://example.org/untitled?a=1&b=2", long.as_str()] {
+    let long_title = long.repeat(3);
+    for (iri, name, title) in [
+        ("https://example.org/titled", "The Title", json!("The Title")),
+        // Titles that the catalogue would not accept as they are.
+        ("https://example.org/spaced", " The\u{200b}\nTitle\t", json!("The Title")),
+        ("https://example.org/long", long_title.as_str(), json!(long_title[..1_000])),
+        ("https://example.org/untitled?a=1&b=2", "", Value::Null),
+        (long.as_str(), "", Value::Null),
+    ] {
         let mut sent = statement(mailbox("ada@example.org"), COMPLETED, iri);
-        if iri.ends_with("/titled") {
-            sent = sent.set("object.definition", json!({"name": {"en": "The Title"}}));
+        if !name.is_empty() {
+            sent = sent.set("object.definition", json!({"name": {"en": name}}));
         }
         admin.post("/xapi/statements", &sent).await.expect(200);
         let path = format!("/v1/contents/{}", encode_segment(iri));
         let mut expected = admin.get(&path).await.expect(200).json();
-        assert_eq!(expected["registered"], false);
+        assert_eq!((&expected["registered"], &expected["title"]), (&json!(false), &title), "{iri}");
         let put = admin.put(&path, &expected).await.expect(200).json();
         // PUT registers the content. Without a title, its IRI is its title, as in the log; a type has its default.
         expected["registered"] = json!(true);

@@ -1,12 +1,13 @@
 //! Identifiers that users give up or claim when they are written, or when the home page of their accounts changes.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::base::clock::Timestamp;
+use crate::base::fault::Fault;
 use crate::base::ids::UserId;
 use crate::base::keyed::Refusal;
 use crate::directory::User;
-use crate::directory::identity::{account_of_id, describe_identifier, identifiers_of_email};
+use crate::directory::identity::{MAX_IDENTIFIERS, account_of_id, describe_identifier, identifiers_of_email};
 use crate::record::Identifier;
 
 use crate::store::db::StoreError;
@@ -66,6 +67,7 @@ pub(super) async fn claim(
     account_home_page: &str,
 ) -> Result<(), WriteError> {
     let drafts = find_claims(planned, account_home_page);
+    Refusal::if_faulty(too_many_identifiers(&drafts))?;
     let claimants = planned.iter().map(|user| (user.key, to_claimant(&user.after)));
     let claimants: HashMap<i64, Claimant> = claimants.collect();
     let claims: Vec<Claim<'_>> = drafts
@@ -106,6 +108,23 @@ pub(super) async fn claim(
     } else {
         Err(Refusal::Conflicts(faults).into())
     }
+}
+
+/// A fault for each user that gets more identifiers than one request may bind.
+fn too_many_identifiers(drafts: &[DraftClaim]) -> Vec<Fault> {
+    let mut new: BTreeMap<usize, usize> = BTreeMap::new();
+    for draft in drafts.iter().filter(|draft| draft.member == "identifiers") {
+        *new.entry(draft.index).or_default() += 1;
+    }
+    let too_many = new.into_iter().filter(|(_, count)| *count > MAX_IDENTIFIERS);
+    let faults = too_many.map(|(index, count)| {
+        let detail = format!(
+            "at most {MAX_IDENTIFIERS} identifiers can be added in one request; these are {count} that the user \
+             does not have yet"
+        );
+        fault(index, "identifiers", detail)
+    });
+    faults.collect()
 }
 
 /// The user as one that claims identifiers.
