@@ -131,8 +131,8 @@ impl<'a> Cell<'a> {
 
 /// The byte positions at which an apostrophe is inserted, so that no spreadsheet runs the text as a formula.
 ///
-/// A formula begins with a [sign](is_formula_sign) at the start of a cell. A cell can start at the start of the text, and
-/// after each character that [separates cells](separates_cells) in any spreadsheet. White space and invisible characters
+/// A formula begins with a sign at the start of a cell. A cell can start at the start of the text, and
+/// after each character that separates cells in any spreadsheet. White space and invisible characters
 /// before the sign do not help, because spreadsheets can drop them. A text that begins with a tab or a line break gets an
 /// apostrophe at its start as well (OWASP, "CSV Injection").
 ///
