@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn name_is_the_only_member() {
-        assert_eq!(KeyForm::parse(r#"{"name":" BI "}"#, 8).unwrap().name, "BI");
+        assert_eq!(KeyForm::parse(r#"{"name":"BI"}"#, 8).unwrap().name, "BI");
         for (text, pointer) in [
             ("{}", "/name"),
             (r#"{"name":"a\tb"}"#, "/name"),

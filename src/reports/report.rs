@@ -416,7 +416,7 @@ mod tests {
 
     #[test]
     fn name_is_the_only_required_member() {
-        let form = ReportForm::parse(r#"{"name":" Fire ","filter":null}"#, 8).unwrap();
+        let form = ReportForm::parse(r#"{"name":"Fire","filter":null}"#, 8).unwrap();
         assert_eq!(
             NewReport::from(form),
             NewReport {
@@ -430,7 +430,15 @@ mod tests {
 
     #[test]
     fn faults_have_pointers() {
-        for name in ["null", "\"\"", "\" \"", "7", "\"a\\nb\"", "\"a\\u0085\""] {
+        for name in [
+            "null",
+            "\"\"",
+            "\" \"",
+            "\"a \"",
+            "7",
+            "\"a\\nb\"",
+            "\"a\\u0085\"",
+        ] {
             assert_eq!(pointers(&format!(r#"{{"name":{name}}}"#)), ["/name"], "{name}");
         }
         let longest = "ü".repeat(255);
