@@ -10,6 +10,7 @@ use utoipa::{Modify, OpenApi, ToSchema};
 
 use super::problem::{PROBLEM_JSON, ProblemDocument, ProblemError};
 use super::{docs, downloads, health, metrics, v1, xapi};
+use crate::reports::schedule::ScheduleStatus;
 
 /// Title, tags and security.
 #[derive(OpenApi)]
@@ -33,7 +34,7 @@ use super::{docs, downloads, health, metrics, v1, xapi};
         (name = "xapi", description = "The Learning Record Store: xAPI 1.0.3 and 2.0.0."),
         (name = "operation", description = "Health, metrics, this document.")
     ),
-    components(schemas(ProblemDocument, ProblemError)),
+    components(schemas(ProblemDocument, ProblemError, ScheduleStatus)),
     security(("token" = []), ("credential" = [])),
     modifiers(&Schemes)
 )]

@@ -136,6 +136,7 @@ mod tests {
         for (text, pointer) in [
             ("{}", "/name"),
             (r#"{"name":"a\tb"}"#, "/name"),
+            (r#"{"name":" BI"}"#, "/name"),
             (r#"{"name":"BI","secret":"rbk_"}"#, "/secret"),
             ("7", ""),
         ] {

