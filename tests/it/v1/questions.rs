@@ -312,7 +312,7 @@ async fn null_inside_an_agent_counts_as_missing(server: &TestServer) {
     let account = json!({"mbox": null, "account": {"homePage": "https://example.org", "name": "cy"}});
     admin.put("/v1/users/cy", &user("cy").set("identifiers", json!([agent, account]))).await.expect(201);
     assert_eq!(read_log(&admin).await[0]["user"]["id"], "cy");
-    let moved = json!({"identifiers": [{"name": null, "mbox": "mailto:cy@example.org", "account": null}]});
+    let moved = json!({"identifiers": [{"name": null, "mbox": "mailto:cy@example.org", "account": null}], "from": null});
     admin.post("/v1/users/bo/identifiers", &moved).await.expect(200);
     assert_eq!(read_log(&admin).await[0]["user"]["id"], "bo");
     let scored =

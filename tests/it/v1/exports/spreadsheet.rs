@@ -38,19 +38,21 @@ async fn set_up_with_formulas(server: &TestServer) -> Caller {
     let admin = server.person("admin", "root");
     admin.put("/v1/contents/fire", &content("fire", "quiz")).await.expect(201);
     for (number, text) in TEXTS.into_iter().enumerate() {
-        // Ids and headings have no line breaks.
-        let line = text.replace(['\t', '\r', '\n'], ";");
+        // Ids, names and headings have no line breaks and no white space around them.
+        let line = text.replace(['\t', '\r', '\n'], ";").trim().to_owned();
         let bo = user(&format!("{number}-{line}"))
-            .set("first_name", text)
-            .set("last_name", text)
+            .set("first_name", line.as_str())
+            .set("last_name", line.as_str())
             .set("job_title", text)
             .set("location", text)
             .set("custom", json!({line.as_str(): text}));
         let path = format!("/v1/users/{}", crate::support::http::encode_segment(&format!("{number}-{line}")));
         admin.put(&path, &bo).await.expect(201);
         let id = format!("content-{number}");
-        let quiz =
-            content(&id, "quiz").set("title", text).set("tags", json!([text, "plain"])).set("source", text);
+        let quiz = content(&id, "quiz")
+            .set("title", line.as_str())
+            .set("tags", json!([text, "plain"]))
+            .set("source", text);
         admin.put(&format!("/v1/contents/{id}"), &quiz).await.expect(201);
         let done = activity(&format!("{number}-{line}"), "viewed").set("content", id.as_str());
         admin.post("/v1/activities", &done).await.expect(201);

@@ -399,8 +399,8 @@ fn random_filter(random: &mut Random, organisation: &Organisation, now: Micros) 
         25 => Filter::To(when(random)),
         26 => Filter::Period(random.pick(PERIODS).0),
         27 if random.percent(40) => Filter::CertificateExpiresWithin(Months(random.between(1, 14) as u32)),
-        27 => Filter::TimeZone(*random.pick(ZONES)),
-        28..=30 => Filter::Latest(random.percent(85)),
+        27..=29 => Filter::TimeZone(*random.pick(ZONES)),
+        30 => Filter::Latest(random.percent(85)),
         _ => {
             let field = (*random.pick(super::FIELDS)).to_owned();
             Filter::Custom(field, random.some(&to_strings(super::FIELD_VALUES), 2))
