@@ -213,7 +213,7 @@ async fn report_name_cannot_add_headers_or_markup(server: &TestServer) {
         "=?utf-8?q?=0D=0ABcc:_eve=40example.org?=".to_owned(),
         "<script>alert(1)</script>\"'&".to_owned(),
         "....".repeat(63),
-        "\u{202e}moc.live \u{2028}Bcc: eve@example.org".to_owned(),
+        "moc.live%0D%0ABcc: eve@example.org".to_owned(),
         "😀".repeat(255),
     ];
     let mut schedules = Vec::new();
@@ -235,8 +235,10 @@ async fn report_name_cannot_add_headers_or_markup(server: &TestServer) {
         let html = message.parsed().subparts[0].subparts[1].get_body().expect("HTML");
         assert!(!html.contains("<script"), "{html}");
     }
-    // Names with control characters are refused.
-    for name in ["a\r\nBcc: eve@example.org", "a\0b", "a\u{85}b"] {
+    // Names with control characters and invisible ones are refused.
+    for name in
+        ["a\r\nBcc: eve@example.org", "a\0b", "a\u{85}b", "\u{202e}moc.live", "a\u{2028}Bcc: eve@example.org"]
+    {
         let body = json!({"name": name, "filter": {}});
         ada.post("/v1/reports", &body).await.expect(400);
     }

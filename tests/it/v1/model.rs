@@ -126,8 +126,8 @@ async fn check_world(server: &TestServer, seed: u64, cases: usize) {
             }
         }
     }
-    // Empty answers test little, so that a third must have rows.
-    assert!(with_rows * 3 > cases, "seed {seed}: only {with_rows} of {cases} answers have rows");
+    // Empty answers test little, so a quarter must have rows. The others are empty or refused.
+    assert!(with_rows * 4 > cases, "seed {seed}: only {with_rows} of {cases} answers have rows");
     // Changes that remove no row test nothing.
     assert!(narrowings * 20 > cases, "seed {seed}: only {narrowings} of {cases} changes remove rows");
     // Fewer reports have rows, because they combine two requests.

@@ -51,7 +51,7 @@ async fn set_up_with_formulas(server: &TestServer) -> Caller {
         let id = format!("content-{number}");
         let quiz = content(&id, "quiz")
             .set("title", line.as_str())
-            .set("tags", json!([text, "plain"]))
+            .set("tags", json!([line, "plain"]))
             .set("source", text);
         admin.put(&format!("/v1/contents/{id}"), &quiz).await.expect(201);
         let done = activity(&format!("{number}-{line}"), "viewed").set("content", id.as_str());
