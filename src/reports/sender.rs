@@ -216,7 +216,7 @@ impl Inner {
     ) -> Result<(), StoreError> {
         tasks.note_ended();
         let queued = self.start_queues(tasks).await;
-        while tasks.has_room_for_run() {
+        while tasks.has_free_run() {
             let Some(claim) = self.claim_next_run(tasks).await? else {
                 break;
             };

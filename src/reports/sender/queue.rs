@@ -26,16 +26,16 @@ enum PassEnd {
 }
 
 impl Inner {
-    /// Starts a queue task for each organisation with due schedules, as far as there is room.
+    /// Starts a queue task for each organisation with due schedules, up to the limit.
     pub(super) async fn start_queues(self: &Arc<Self>, tasks: &mut Tasks) -> Result<(), StoreError> {
-        let room = tasks.room_for_queues();
-        if room == 0 {
+        let free = tasks.free_queue_count();
+        if free == 0 {
             return Ok(());
         }
         let now = self.clock().now();
         let mut passed_over = self.store.crowded_organisations(now, CROWDED).await?;
         passed_over.extend(tasks.queueing_or_resting());
-        for org in self.store.due_organisations(now, &passed_over, room).await? {
+        for org in self.store.due_organisations(now, &passed_over, free).await? {
             tasks.start_queue(org.key, Arc::clone(self).queue(org));
         }
         Ok(())

@@ -62,7 +62,7 @@ impl Tasks {
         }
     }
 
-    pub(super) fn has_room_for_run(&self) -> bool {
+    pub(super) fn has_free_run(&self) -> bool {
         self.runs.len() < self.shares.all()
     }
 
@@ -76,7 +76,7 @@ impl Tasks {
         self.runs.spawn(run);
     }
 
-    pub(super) fn room_for_queues(&self) -> usize {
+    pub(super) fn free_queue_count(&self) -> usize {
         QUEUES_AT_ONCE.saturating_sub(self.queues.len())
     }
 
@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_organisation_leaves_room_for_others() {
+    fn one_organisation_leaves_runs_for_others() {
         let shares = Shares::for_three(8, 6);
         let mut rotation = RunRotation::default();
         for used in 0..6 {
