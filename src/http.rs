@@ -344,7 +344,11 @@ pub fn application(
 fn bad_path(error: PathError, request: &HttpRequest) -> actix_web::Error {
     match *request.method() {
         Method::PUT | Method::POST | Method::PATCH => {
-            Problem::bad_request(format!("the address contains an invalid id: {error}")).into()
+            let reason = match &error {
+                PathError::Deserialize(reason) => reason.to_string(),
+                other => other.to_string(),
+            };
+            Problem::bad_request(format!("the address contains an invalid id: {reason}")).into()
         }
         _ => Problem::not_found().into(),
     }

@@ -85,9 +85,10 @@ actions! {
     /// Started content.
     Started = 10, "Started", "#0969da",
         ["http://activitystrea.ms/schema/1.0/start", "http://adlnet.gov/expapi/verbs/initialized",
-         "http://adlnet.gov/expapi/verbs/launched", "http://adlnet.gov/expapi/verbs/attempted"];
+         "http://adlnet.gov/expapi/verbs/launched", "http://adlnet.gov/expapi/verbs/attempted",
+         "http://activitystrea.ms/start"];
     /// Changed content.
-    Updated = 11, "Updated", "#4c51bf", ["http://activitystrea.ms/schema/1.0/update"];
+    Updated = 11, "Updated", "#4c51bf", ["http://activitystrea.ms/schema/1.0/update", "http://activitystrea.ms/update"];
     /// Viewed content.
     Viewed = 12, "Viewed", "#57606a",
         ["http://id.tincanapi.com/verb/viewed", "http://adlnet.gov/expapi/verbs/experienced"];
@@ -114,7 +115,7 @@ actions! {
     /// Downloaded content.
     Downloaded = 21, "Downloaded", "#57606a", ["http://id.tincanapi.com/verb/downloaded"];
     /// Submitted an exercise.
-    Submitted = 22, "Submitted", "#0969da", ["http://activitystrea.ms/schema/1.0/submit"];
+    Submitted = 22, "Submitted", "#0969da", ["http://activitystrea.ms/schema/1.0/submit", "http://activitystrea.ms/submit"];
     /// Answered a question.
     Answered = 23, "Answered", "#57606a", ["http://adlnet.gov/expapi/verbs/answered"];
     /// Received a grade.

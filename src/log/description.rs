@@ -144,7 +144,7 @@ const LABELS: &[(&str, &str)] = &[
     ("http://activitystrea.ms/schema/1.0/like", "Liked"),
     ("http://activitystrea.ms/schema/1.0/receive", "Received"),
     ("http://activitystrea.ms/schema/1.0/remove", "Removed"),
-    ("http://adlnet.gov/expapi/verbs/asked", "Asked for"),
+    ("http://adlnet.gov/expapi/verbs/asked", "Asked about"),
     ("http://adlnet.gov/expapi/verbs/commented", "Commented on"),
     ("http://adlnet.gov/expapi/verbs/progressed", "Progressed in"),
     ("http://adlnet.gov/expapi/verbs/responded", "Responded to"),

@@ -210,6 +210,7 @@ async fn write_remaining_notes(
     let note = MarkingNote {
         text,
         happened_at: form.happened_at,
+        time_was_given: form.time_was_given,
         created_by: user,
     };
     let without_record = targets

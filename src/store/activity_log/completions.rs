@@ -21,7 +21,9 @@ use crate::store::db::database::Sql;
 use crate::store::db::rows::{one_more, texts};
 use crate::store::db::{Store, StoreError, digest};
 use crate::store::directory::reach::{push_members, push_users};
-use crate::store::ingest::completion_check::{CompletionCheck, NewCompletion, find_covered};
+use crate::store::ingest::completion_check::{
+    CompletionCheck, NewCompletion, REPETITION_MICROS, find_covered,
+};
 use crate::store::ingest::demands::snapshots;
 use crate::store::ingest::notes::NoteRow;
 use crate::store::ingest::persons::read_identifier;
@@ -109,6 +111,8 @@ pub struct MarkingNote<'a> {
     pub text: &'a str,
     /// The time of the completion.
     pub happened_at: Timestamp,
+    /// Whether the request named the time. Otherwise it is that of the request.
+    pub time_was_given: bool,
     /// The user that marks.
     pub created_by: &'a UserId,
 }
@@ -194,7 +198,8 @@ impl Store {
     }
 
     /// Writes the note about users for which no record is created. A note that a user has already, with the same text,
-    /// time and author, is not written again, so that a request can be repeated.
+    /// time and author, is not written again, so that a request can be repeated. A repeated request without a time is
+    /// later than the first one, so a note of the day before counts as the same.
     pub async fn write_marking_notes(
         &self,
         org: &OrgId,
@@ -204,12 +209,17 @@ impl Store {
         let mut tx = self.write(org).await?;
         let keys: Vec<i64> = subjects.iter().map(|subject| subject.0).collect();
         let select = Sql::new(
-            "SELECT n.user_key FROM notes n WHERE n.org = $1 AND n.user_key IN LIST($2) AND n.happened_at = $3 \
-             AND n.text = $4 AND n.created_by = $5",
+            "SELECT n.user_key FROM notes n WHERE n.org = $1 AND n.user_key IN LIST($2) AND n.happened_at >= $3 \
+             AND n.happened_at <= $4 AND n.text = $5 AND n.created_by = $6",
         );
+        let first = match note.time_was_given {
+            true => note.happened_at,
+            false => Timestamp::from_micros(note.happened_at.micros().saturating_sub(REPETITION_MICROS)),
+        };
         let select = select
             .with(tx.org)
             .with(keys.clone())
+            .with(first)
             .with(note.happened_at)
             .with(note.text)
             .with(note.created_by.clone());

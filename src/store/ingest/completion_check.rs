@@ -14,8 +14,8 @@ use crate::store::db::rows::Reads;
 
 /// The end of something that never expires.
 const NEVER: Timestamp = Timestamp::from_micros(i64::MAX);
-/// A day in microseconds.
-const DAY: i64 = 86_400_000_000;
+/// The time within which a request without a time counts as a repetition of an earlier one: a day, in microseconds.
+pub(crate) const REPETITION_MICROS: i64 = 86_400_000_000;
 
 /// The condition on which a record that marks a user is stored: no completion of the user holds at least as long. Only
 /// [`Store::plan_marking`](crate::store::Store::plan_marking) creates one.
@@ -46,7 +46,7 @@ impl NewCompletion {
     /// A repeated request without a time is a little later than the first one, and must not create a second record. So
     /// such a completion is replaced by one that differs by up to a day.
     pub(crate) fn new(content: i64, at: Timestamp, time_was_given: bool, demands: &Demands) -> Self {
-        let tolerance = if time_was_given { 0 } else { DAY };
+        let tolerance = if time_was_given { 0 } else { REPETITION_MICROS };
         let shifted = |micros: i64| Timestamp::from_micros(at.micros().saturating_add(micros));
         let until = |validity: Option<&CalendarDuration>| {
             validity.map_or(NEVER, |validity| validity.add_to(shifted(-tolerance)).max(at))

@@ -1,5 +1,6 @@
 //! Tests of outcomes and of the stored records.
 
+use rollbook::base::clock::Timestamp;
 use serde_json::{Value, json};
 
 use super::{activities_of, ada, count_stored, expected_outcomes, mark, mark_request, outcomes, set_up};
@@ -271,6 +272,13 @@ async fn note_is_kept_in_every_outcome_but_not_found(server: &TestServer) {
     assert_eq!(count_stored(server, PEOPLE).await.2, before.2 + 3);
     mark(&admin, &body.clone().set("note", "And at the second one")).await;
     assert_eq!(count_stored(server, PEOPLE).await, (before.0 + 1, before.1 + 1, before.2 + 6));
+    // Without a time, a later repetition is the same request.
+    let body = mark_request(&["bo", "dee"]).set("note", "Today");
+    mark(&admin, &body).await;
+    let before = count_stored(server, PEOPLE).await;
+    server.clock.set(Timestamp::from_micros(server.clock.now().micros() + 5_000));
+    mark(&admin, &body).await;
+    assert_eq!(count_stored(server, PEOPLE).await, before);
     // A manager leaves no note about other people.
     let answer = mark(&ada(server), &mark_request(&["eve", "gil"]).set("note", "Not mine")).await;
     assert_eq!(answer, expected_outcomes(&[("eve", "not_found"), ("gil", "already_completed")]));
