@@ -70,12 +70,13 @@ fn parse_parts(text: &str) -> Result<(Timestamp, bool), TimestampError> {
     if offset == "-00:00" {
         return Err(UNKNOWN_OFFSET);
     }
-    match DateTime::parse_from_rfc3339(&format!("{minutes}{seconds}{offset}")) {
-        // The offset can move a moment of the year 0000 or 9999 out of the years that RFC 3339 can write.
-        Ok(at) if !(0..=9999).contains(&at.to_utc().year()) => Err(OUT_OF_RANGE),
-        Ok(at) => Ok((at.to_utc().into(), has_offset)),
-        Err(_) => Err(FORMAT),
+    let parsed = DateTime::parse_from_rfc3339(&format!("{minutes}{seconds}{offset}")).map_err(|_| FORMAT)?;
+    let at: Timestamp = parsed.to_utc().into();
+    // An offset or a leap second can move a moment of the year 0000 or 9999 out of the years that RFC 3339 can write.
+    if !(0..=9999).contains(&at.to_datetime().year()) {
+        return Err(OUT_OF_RANGE);
     }
+    Ok((at, has_offset))
 }
 
 /// The offset as RFC 3339 writes it; see [`parse`] for the accepted formats. It does not check the digits.
@@ -174,6 +175,8 @@ mod tests {
             "2008-09-15T15:53:00:00Z",
             "2008-09-15T15:53:00.5:1Z",
             "2008-09-31T15:53:00Z",
+            "9999-12-31T23:59:60Z",
+            "9999-12-31T22:59:60-01:00",
             "2008-09-15",
             "20080915T155300Z",
             "2008-09-15T15:53:00.Z",
