@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{create_report, create_schedule, set_up};
 use crate::support::http::Caller;
-use crate::support::{TestServer, apply, both_databases};
+use crate::support::{Database, TestServer, apply, both_databases};
 
 /// The paths of the schedules that the caller sees, in the order of the list.
 async fn list_all(caller: &Caller, parameters: &str) -> Vec<String> {
@@ -154,7 +154,10 @@ async fn lists_use_indexes_and_never_sort(server: &TestServer) {
              FROM schedules s CROSS JOIN ({series}) AS numbers"
         ))
         .await;
-    database.execute("ANALYZE").await;
+    // SQLite has no statistics in a server, so its plans must not depend on them.
+    if matches!(database, Database::Postgres { .. }) {
+        database.execute("ANALYZE").await;
+    }
     let suspended = ScheduleFilter { suspended: true, ..ScheduleFilter::default() };
     for (user, role, filter, indexes) in [
         ("root", Role::Admin, suspended, &["schedules_suspended"][..]),
