@@ -23,16 +23,10 @@ pub enum NamingError {
 ///
 /// The first reason to refuse the text.
 pub fn check_naming(text: &str) -> Result<(), NamingError> {
-    let mut previous = None;
-    let mut characters = text.chars().peekable();
-    while let Some(character) = characters.next() {
-        let joins = matches!(character, '\u{200C}' | '\u{200D}')
-            && previous.is_some_and(uses_joiners)
-            && characters.peek().copied().is_some_and(uses_joiners);
-        if character.is_control() || (is_zero_width(character) && !joins) {
+    for (character, is_spelling) in characters(text) {
+        if character.is_control() || !is_spelling {
             return Err(NamingError::Invisible(character));
         }
-        previous = Some(character);
     }
     if text.trim() == text {
         Ok(())
@@ -41,22 +35,31 @@ pub fn check_naming(text: &str) -> Result<(), NamingError> {
     }
 }
 
+/// The characters, each with whether it belongs to the spelling: it has a width, or it joins two characters of scripts that
+/// use joiners.
+fn characters(text: &str) -> impl Iterator<Item = (char, bool)> {
+    let mut previous = None;
+    let mut characters = text.chars().peekable();
+    std::iter::from_fn(move || {
+        let character = characters.next()?;
+        let joins = matches!(character, '\u{200C}' | '\u{200D}')
+            && previous.is_some_and(uses_joiners)
+            && characters.peek().copied().is_some_and(uses_joiners);
+        previous = Some(character);
+        Some((character, joins || !is_zero_width(character)))
+    })
+}
+
 /// The text as a name of at most `max` characters: on one line, and without the characters that a name must not have. For
 /// texts that cannot be refused, such as the titles in statements. `None` if nothing is left.
 pub fn to_name(text: &str, max: usize) -> Option<String> {
     let mut visible = String::with_capacity(text.len());
-    let mut previous = None;
-    let mut characters = text.chars().peekable();
-    while let Some(character) = characters.next() {
-        let joins = matches!(character, '\u{200C}' | '\u{200D}')
-            && previous.is_some_and(uses_joiners)
-            && characters.peek().copied().is_some_and(uses_joiners);
+    for (character, is_spelling) in characters(text) {
         if character.is_control() {
             visible.push(' ');
-        } else if joins || !is_zero_width(character) {
+        } else if is_spelling {
             visible.push(character);
         }
-        previous = Some(character);
     }
     let cut: String = visible.trim().chars().take(max).collect();
     let name = cut.trim_end_matches(|character: char| character.is_whitespace() || is_zero_width(character));

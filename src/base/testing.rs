@@ -3,7 +3,7 @@
 use super::clock::Timestamp;
 use super::timestamp;
 
-/// The moment of an RFC 3339 text.
-pub(crate) fn at(text: &str) -> Timestamp {
+/// Parses a time in the format of RFC 3339.
+pub(crate) fn parse_time(text: &str) -> Timestamp {
     timestamp::parse(text).unwrap()
 }

@@ -212,7 +212,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::base::testing::at;
+    use crate::base::testing::parse_time;
 
     fn zone(name: &str) -> Tz {
         name.parse().unwrap()
@@ -247,7 +247,7 @@ mod tests {
             "2026-03-01T12:00:00Z",
             "2026-12-31T23:59:00Z",
         ]
-        .map(at)
+        .map(parse_time)
         {
             for period in Period::ALL {
                 let starts = chrono_tz::TZ_VARIANTS
@@ -295,7 +295,7 @@ mod tests {
     fn each_period_has_the_days_of_its_name() {
         let window = |period: Period| {
             // A Thursday, already the 13th in Auckland.
-            let window = period.window(at("2026-02-12T20:00:00Z"), zone("Pacific/Auckland"));
+            let window = period.window(parse_time("2026-02-12T20:00:00Z"), zone("Pacific/Auckland"));
             let local = |at: Option<Timestamp>| {
                 at.unwrap()
                     .to_datetime()
@@ -320,11 +320,11 @@ mod tests {
     #[test]
     fn window_includes_its_start_and_excludes_its_end() {
         let window = Window {
-            from: Some(at("2026-01-01T00:00:00Z")),
-            to: Some(at("2026-01-02T00:00:00Z")),
+            from: Some(parse_time("2026-01-01T00:00:00Z")),
+            to: Some(parse_time("2026-01-02T00:00:00Z")),
         };
-        assert!(window.contains(at("2026-01-01T00:00:00Z")));
-        assert!(!window.contains(at("2026-01-02T00:00:00Z")));
+        assert!(window.contains(parse_time("2026-01-01T00:00:00Z")));
+        assert!(!window.contains(parse_time("2026-01-02T00:00:00Z")));
         assert!(Window::default().contains(Timestamp::from_micros(i64::MIN)));
     }
 

@@ -1,7 +1,7 @@
 //! Sample rows and lookups for the tests of this module.
 
 use crate::base::ids::{ContentId, StatementId, UserId};
-pub(super) use crate::base::testing::at;
+pub(super) use crate::base::testing::parse_time;
 use crate::catalogue::{ContentFormat, LearningType};
 use crate::record::Origin;
 
@@ -13,7 +13,7 @@ use super::row::{
 
 pub(super) fn projected() -> Projected {
     Projected {
-        happened_at: at("2026-03-01T09:00:00Z"),
+        happened_at: parse_time("2026-03-01T09:00:00Z"),
         part: None,
         action: Action::Completed,
         success: None,
@@ -40,7 +40,7 @@ pub(super) fn row(projected: Projected) -> Row {
     Row {
         id: StatementId("0190a000-0000-7000-8000-000000000001".parse().unwrap()),
         seq: 7,
-        stored_at: at("2026-03-01T09:00:01Z"),
+        stored_at: parse_time("2026-03-01T09:00:01Z"),
         person: PersonKey(1),
         verb: VerbKey(1),
         content: Some(ContentKey(1)),

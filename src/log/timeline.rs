@@ -360,7 +360,7 @@ mod tests {
 
     use super::*;
     use crate::log::filter::Moment;
-    use crate::log::testing::{at, projected, row};
+    use crate::log::testing::{parse_time, projected, row};
     use crate::log::{Action, Period};
 
     fn note(happened_at: i64, seq: i64) -> Note {
@@ -400,7 +400,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(form.text, " Moved \n", "stored as sent");
-        assert_eq!(form.happened_at, Some(at("2026-03-01T09:00:00.123Z")));
+        assert_eq!(form.happened_at, Some(parse_time("2026-03-01T09:00:00.123Z")));
         assert_eq!(form.created_by, None);
         let null = NoteForm::parse(r#"{"text":"a","happened_at":null,"created_by":null}"#, 8).unwrap();
         assert_eq!((null.happened_at, null.created_by), (None, None));
@@ -426,7 +426,7 @@ mod tests {
         let both = NotePatch::parse(r#"{"text":"b","happened_at":"2026-03-01T09:00:00Z"}"#, 8).unwrap();
         assert_eq!(
             (both.text.as_deref(), both.happened_at),
-            (Some("b"), Some(at("2026-03-01T09:00:00Z")))
+            (Some("b"), Some(parse_time("2026-03-01T09:00:00Z")))
         );
         for (text, places) in [
             (

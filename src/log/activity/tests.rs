@@ -11,7 +11,7 @@ const VERB: &str = "http://adlnet.gov/expapi/verbs/completed";
 
 fn to_json(projected: Projected, content: Option<&ContentDetails>) -> Value {
     let row = testing::row(projected);
-    let now = testing::at("2026-07-01T00:00:00Z");
+    let now = testing::parse_time("2026-07-01T00:00:00Z");
     let verb = testing::verb(VERB, None);
     serde_json::to_value(Activity::new(
         &row,
@@ -39,7 +39,7 @@ fn json_has_all_known_values() {
         score,
         seconds: Some(3_900),
         time_limit: Some(3_600),
-        expired_at: Some(testing::at("2026-06-01T00:00:00Z")),
+        expired_at: Some(testing::parse_time("2026-06-01T00:00:00Z")),
         certificate: Some(Certificate {
             name: Some("Warden".to_owned()),
             expires_at: None,
@@ -50,7 +50,7 @@ fn json_has_all_known_values() {
         ..testing::projected()
     };
     let mut content = testing::content("fire", "Fire Safety");
-    content.archived_at = Some(testing::at("2026-05-01T00:00:00Z"));
+    content.archived_at = Some(testing::parse_time("2026-05-01T00:00:00Z"));
     let expected = json!({
         "id": "0190a000-0000-7000-8000-000000000001",
         "user": {"id": "bob", "first_name": "Bob", "last_name": "Lee", "name": "Bob Lee",

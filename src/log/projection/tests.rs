@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::base::testing::at;
+use crate::base::testing::parse_time;
 use crate::catalogue::CertificateRule;
 use crate::record::{AwardedCertificate, CalendarDuration, Duration, Limits, Version, parse_statement};
 
@@ -25,7 +25,7 @@ fn project_with(verb: &str, result: Value, envelope: &Envelope, content: &Conten
         &VerbTable::standard(),
         &statement,
         envelope,
-        at("2026-02-02T00:00:00Z"),
+        parse_time("2026-02-02T00:00:00Z"),
         Some(content),
     )
 }
@@ -55,7 +55,7 @@ fn with_format(content_type: ContentFormat) -> ContentFacts {
 fn timestamp_is_that_of_the_statement_else_of_storage() {
     let verb = format!("{ADL}completed");
     let mut statement = statement(&verb, json!({}));
-    let stored = at("2026-02-02T00:00:00Z");
+    let stored = parse_time("2026-02-02T00:00:00Z");
     let project = |statement: &Statement| {
         project(
             &VerbTable::standard(),
@@ -65,7 +65,10 @@ fn timestamp_is_that_of_the_statement_else_of_storage() {
             None,
         )
     };
-    assert_eq!(project(&statement).happened_at, at("2026-01-31T10:00:00Z"));
+    assert_eq!(
+        project(&statement).happened_at,
+        parse_time("2026-01-31T10:00:00Z")
+    );
     statement.timestamp = None;
     assert_eq!(project(&statement).happened_at, stored);
     assert!(project(&statement).registration.is_some());
@@ -346,12 +349,12 @@ fn completion_expires_as_its_content_demands() {
         project_with(&format!("{ADL}{verb}"), json!({}), envelope, &expiring())
     };
     let completed = activity_of("completed", &Envelope::default());
-    assert_eq!(completed.expired_at, Some(at("2027-01-31T10:00:00Z")));
+    assert_eq!(completed.expired_at, Some(parse_time("2027-01-31T10:00:00Z")));
     let certificate = completed.certificate.clone().unwrap();
     assert_eq!(certificate.name.as_deref(), Some("Warden"));
-    assert_eq!(certificate.expires_at, Some(at("2026-02-28T10:00:00Z")));
-    assert!(!completed.is_expired(at("2027-01-31T10:00:00Z")));
-    assert!(completed.is_expired(at("2027-01-31T10:00:00.001Z")));
+    assert_eq!(certificate.expires_at, Some(parse_time("2026-02-28T10:00:00Z")));
+    assert!(!completed.is_expired(parse_time("2027-01-31T10:00:00Z")));
+    assert!(completed.is_expired(parse_time("2027-01-31T10:00:00.001Z")));
 
     for verb in ["failed", "experienced"] {
         let activity = activity_of(verb, &Envelope::default());
@@ -365,7 +368,7 @@ fn completion_expires_as_its_content_demands() {
 
 #[test]
 fn expiry_of_the_record_replaces_that_of_the_content() {
-    let own = at("2030-01-01T00:00:00Z");
+    let own = parse_time("2030-01-01T00:00:00Z");
     let certificate = AwardedCertificate {
         name: Some("Guard".to_owned()),
         expires_at: None,
@@ -382,7 +385,7 @@ fn expiry_of_the_record_replaces_that_of_the_content() {
     assert_eq!(certificate.name.as_deref(), Some("Guard"));
     assert_eq!(
         certificate.expires_at,
-        Some(at("2026-02-28T10:00:00Z")),
+        Some(parse_time("2026-02-28T10:00:00Z")),
         "the rule of the content fills in what the record omits"
     );
     let viewed = activity_of(&format!("{ADL}experienced"));
@@ -429,7 +432,10 @@ fn award_is_a_certificate_if_one_is_meant() {
         );
         let (action, certificate) = award(verb, json!({}), &none, &expiring());
         assert_eq!(action, Action::ReceivedCertificateFor);
-        assert_eq!(certificate.unwrap().expires_at, Some(at("2026-02-28T10:00:00Z")));
+        assert_eq!(
+            certificate.unwrap().expires_at,
+            Some(parse_time("2026-02-28T10:00:00Z"))
+        );
         assert_eq!(project_with(verb, json!({}), &none, &expiring()).expired_at, None);
     }
     assert_eq!(
@@ -452,7 +458,7 @@ fn part_of_a_content_completes_nothing() {
     };
     let carried = Envelope {
         certificate: Some(AwardedCertificate::default()),
-        expired_at: Some(at("2026-03-01T00:00:00Z")),
+        expired_at: Some(parse_time("2026-03-01T00:00:00Z")),
         ..Envelope::default()
     };
     for verb in ["completed", "passed", "answered", "mastered", "attended"] {

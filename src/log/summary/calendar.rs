@@ -98,10 +98,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::base::testing::at;
+    use crate::base::testing::parse_time;
 
     fn date(zone: &str, text: &str) -> String {
-        Calendar::new(zone.parse().unwrap()).date_of(at(text)).to_string()
+        Calendar::new(zone.parse().unwrap())
+            .date_of(parse_time(text))
+            .to_string()
     }
 
     #[test]
@@ -140,7 +142,7 @@ mod tests {
     fn weeks_begin_on_monday_and_numbers_have_labels() {
         let mut calendar = Calendar::new(Tz::UTC);
         let mut describe = |dimension, text: &str| {
-            let value = key_and_label(dimension, calendar.number_of(dimension, at(text))).unwrap();
+            let value = key_and_label(dimension, calendar.number_of(dimension, parse_time(text))).unwrap();
             (value.key.unwrap(), value.label)
         };
         let pair = |key: &str, label: &str| (key.to_owned(), label.to_owned());

@@ -202,7 +202,7 @@ fn group_digits(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::testing::at;
+    use crate::base::testing::parse_time;
 
     #[test]
     fn window_of_whole_days_is_formatted_as_dates() {
@@ -245,8 +245,8 @@ mod tests {
             ),
         ] {
             let window = Window {
-                from: from.map(at),
-                to: to.map(at),
+                from: from.map(parse_time),
+                to: to.map(parse_time),
             };
             assert_eq!(format_window(window, zone), text);
         }

@@ -2,7 +2,7 @@ use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 
 use super::*;
-use crate::base::testing::at;
+use crate::base::testing::parse_time;
 
 fn timing(days: RunDays, time: &str, zone: &str) -> Timing {
     Timing {
@@ -14,7 +14,7 @@ fn timing(days: RunDays, time: &str, zone: &str) -> Timing {
 
 /// The next runs after a time, in local time.
 fn runs(timing: Timing, after: &str, count: usize) -> Vec<String> {
-    let mut now = at(after);
+    let mut now = parse_time(after);
     let mut runs = Vec::new();
     for _ in 0..count {
         now = timing.next_after(now);

@@ -22,7 +22,7 @@ use crate::store::db::rows::{one_more, texts};
 use crate::store::db::{Store, StoreError, digest};
 use crate::store::directory::reach::{push_members, push_users};
 use crate::store::ingest::completion_check::{
-    CompletionCheck, NewCompletion, REPETITION_MICROS, find_covered,
+    CompletionCheck, NewCompletion, find_covered, repetition_tolerance,
 };
 use crate::store::ingest::demands::snapshots;
 use crate::store::ingest::notes::NoteRow;
@@ -198,8 +198,8 @@ impl Store {
     }
 
     /// Writes the note about users for which no record is created. A note that a user has already, with the same text,
-    /// time and author, is not written again, so that a request can be repeated. A repeated request without a time is
-    /// later than the first one, so a note of the day before counts as the same.
+    /// author and time, is not written again, so that a request can be repeated. If the request named no time, the time may
+    /// be up to a day earlier.
     pub async fn write_marking_notes(
         &self,
         org: &OrgId,
@@ -212,10 +212,8 @@ impl Store {
             "SELECT n.user_key FROM notes n WHERE n.org = $1 AND n.user_key IN LIST($2) AND n.happened_at >= $3 \
              AND n.happened_at <= $4 AND n.text = $5 AND n.created_by = $6",
         );
-        let first = match note.time_was_given {
-            true => note.happened_at,
-            false => Timestamp::from_micros(note.happened_at.micros().saturating_sub(REPETITION_MICROS)),
-        };
+        let tolerance = repetition_tolerance(note.time_was_given);
+        let first = Timestamp::from_micros(note.happened_at.micros().saturating_sub(tolerance));
         let select = select
             .with(tx.org)
             .with(keys.clone())

@@ -14,8 +14,14 @@ use crate::store::db::rows::Reads;
 
 /// The end of something that never expires.
 const NEVER: Timestamp = Timestamp::from_micros(i64::MAX);
-/// The time within which a request without a time counts as a repetition of an earlier one: a day, in microseconds.
-pub(crate) const REPETITION_MICROS: i64 = 86_400_000_000;
+/// A day in microseconds.
+const DAY: i64 = 86_400_000_000;
+
+/// The time within which a request can be the repetition of another one, in microseconds. A repeated request without a time
+/// is a little later than the first one.
+pub(crate) fn repetition_tolerance(time_was_given: bool) -> i64 {
+    if time_was_given { 0 } else { DAY }
+}
 
 /// The condition on which a record that marks a user is stored: no completion of the user holds at least as long. Only
 /// [`Store::plan_marking`](crate::store::Store::plan_marking) creates one.
@@ -43,10 +49,10 @@ impl NewCompletion {
     /// A completion of a content with these demands. `time_was_given` is false if the request named no time, so that the
     /// time is that of the request.
     ///
-    /// A repeated request without a time is a little later than the first one, and must not create a second record. So
-    /// such a completion is replaced by one that differs by up to a day.
+    /// A repeated request must not create a second record. So a completion is replaced by one that differs by up to
+    /// [`repetition_tolerance`].
     pub(crate) fn new(content: i64, at: Timestamp, time_was_given: bool, demands: &Demands) -> Self {
-        let tolerance = if time_was_given { 0 } else { REPETITION_MICROS };
+        let tolerance = repetition_tolerance(time_was_given);
         let shifted = |micros: i64| Timestamp::from_micros(at.micros().saturating_add(micros));
         let until = |validity: Option<&CalendarDuration>| {
             validity.map_or(NEVER, |validity| validity.add_to(shifted(-tolerance)).max(at))
@@ -81,7 +87,7 @@ impl CompletionCheck {
     }
 
     /// The time at which the user completed the content.
-    pub(crate) fn at(self) -> Timestamp {
+    pub(crate) fn completed_at(self) -> Timestamp {
         self.completion.at
     }
 }
@@ -160,11 +166,8 @@ async fn find_users(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::testing::parse_time;
     use crate::catalogue::CertificateRule;
-
-    fn at(text: &str) -> Timestamp {
-        crate::base::timestamp::parse(text).expect("a time")
-    }
 
     fn demands(expiry: &str, certificate: &str) -> Demands {
         let calendar = |text: &str| CalendarDuration::parse(text).expect("a duration");
@@ -180,20 +183,25 @@ mod tests {
 
     #[test]
     fn completion_at_a_given_time_is_replaced_by_one_that_holds_as_long() {
-        let given = NewCompletion::new(1, at("2026-01-31T09:00:00Z"), true, &demands("P1M", "P1Y"));
+        let given = NewCompletion::new(
+            1,
+            parse_time("2026-01-31T09:00:00Z"),
+            true,
+            &demands("P1M", "P1Y"),
+        );
         assert_eq!(given.latest, given.at);
-        assert_eq!(given.holds_until, at("2026-02-28T09:00:00Z"));
-        assert_eq!(given.certificate_until, Some(at("2027-01-31T09:00:00Z")));
+        assert_eq!(given.holds_until, parse_time("2026-02-28T09:00:00Z"));
+        assert_eq!(given.certificate_until, Some(parse_time("2027-01-31T09:00:00Z")));
         let endless = NewCompletion::new(1, given.at, true, &Demands::default());
         assert_eq!((endless.holds_until, endless.certificate_until), (NEVER, None));
     }
 
     #[test]
     fn completion_without_a_given_time_is_replaced_by_one_of_the_same_day() {
-        let now = at("2026-03-18T10:17:23Z");
+        let now = parse_time("2026-03-18T10:17:23Z");
         let repeated = NewCompletion::new(1, now, false, &demands("P1Y", "PT1H"));
-        assert_eq!(repeated.latest, at("2026-03-19T10:17:23Z"));
-        assert_eq!(repeated.holds_until, at("2027-03-17T10:17:23Z"));
+        assert_eq!(repeated.latest, parse_time("2026-03-19T10:17:23Z"));
+        assert_eq!(repeated.holds_until, parse_time("2027-03-17T10:17:23Z"));
         assert_eq!(repeated.certificate_until, Some(now), "it holds at least now");
     }
 }

@@ -160,7 +160,7 @@ impl IdentifierCache {
             };
             if let Some(periods) = self.persons.get_mut(&current.person.0) {
                 let same_actor = || earlier(&|names| names.person.0 == current.person.0);
-                let person = periods.at_mut(record.happened_at());
+                let person = periods.find_mut(record.happened_at());
                 person.observe(tx, record, &same_actor).await?;
             }
             let Some((digest, activity)) = current.content() else {
@@ -198,7 +198,7 @@ impl IdentifierCache {
         first_uses.begin_batch();
         for (names, record) in names.iter().zip(records) {
             if let Some(periods) = self.persons.get_mut(&names.person.0) {
-                let person = periods.at_mut(record.happened_at());
+                let person = periods.find_mut(record.happened_at());
                 if first_uses.insert_person(person.key) {
                     person.name = LatestName::NOTHING;
                 }
@@ -311,7 +311,7 @@ impl IdentifierCache {
         };
         let periods = self.persons.get(&names.person.0).ok_or_else(missing)?;
         Ok(Named {
-            actor: periods.at(record.happened_at()).key,
+            actor: periods.find(record.happened_at()).key,
             verb: *self.verbs.get(&names.verb).ok_or_else(missing)?,
             object: names
                 .object
@@ -447,7 +447,7 @@ impl IdentifierCache {
         self.choose_contents(&mut names);
         let [names] = &names;
         if let Some(periods) = self.persons.get_mut(&names.person.0) {
-            periods.at_mut(record.happened_at()).track(tx).await?;
+            periods.find_mut(record.happened_at()).track(tx).await?;
         }
         if let Some((digest, activity)) = names.content()
             && let Some(content) = self.contents.get_mut(digest)

@@ -238,7 +238,7 @@ fn note_of_mark(mark: &CompletionMark) -> Option<NoteRow> {
     Some(NoteRow {
         user_key: mark.check.user(),
         text: mark.note.clone()?,
-        happened_at: mark.check.at(),
+        happened_at: mark.check.completed_at(),
         created_by: mark.by.clone(),
     })
 }

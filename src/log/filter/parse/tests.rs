@@ -5,7 +5,7 @@ mod in_reports;
 use proptest::prelude::*;
 
 use super::*;
-use crate::base::testing::at;
+use crate::base::testing::parse_time;
 use crate::log::action::Action;
 use crate::log::cursor::Position;
 use crate::log::filter::{MAX_VALUE_CHARACTERS, MAX_VALUES, ResultFilter};
@@ -13,7 +13,7 @@ use crate::log::filter::{MAX_VALUE_CHARACTERS, MAX_VALUES, ResultFilter};
 const BINDING: &str = "acme/user:ada /v1/activities";
 
 fn context() -> ParseContext<'static> {
-    ParseContext::list(at("2026-02-12T20:00:00Z"), Tz::Europe__London, BINDING)
+    ParseContext::list(parse_time("2026-02-12T20:00:00Z"), Tz::Europe__London, BINDING)
 }
 
 fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -108,12 +108,12 @@ fn parameters_reach_their_fields_and_come_back() {
     assert_eq!(filter.tags, ["a,b"], "only keys are split at commas");
     assert_eq!(filter.titles[0].words, ["fire", "safety"]);
     let window = filter.window(query.now);
-    assert_eq!(window.from, Some(at("2025-12-31T18:15:00Z")));
-    assert_eq!(window.to, Some(at("2026-01-31T09:30:00.123456Z")));
+    assert_eq!(window.from, Some(parse_time("2025-12-31T18:15:00Z")));
+    assert_eq!(window.to, Some(parse_time("2026-01-31T09:30:00.123456Z")));
     let certificate = filter.certificate_window(query.now).unwrap();
-    let then = at("2026-03-14T20:00:00Z");
+    let then = parse_time("2026-03-14T20:00:00Z");
     assert!(certificate.contains(query.now) && certificate.contains(then));
-    assert!(!certificate.contains(at("2026-03-14T20:00:00.000001Z")));
+    assert!(!certificate.contains(parse_time("2026-03-14T20:00:00.000001Z")));
     assert_eq!(filter.custom["Cost centre"], ["42"]);
 }
 
@@ -281,7 +281,7 @@ fn period_excludes_from_and_to() {
     let query = parse(&[("period", "today"), ("tz", "Pacific/Auckland")]);
     assert_eq!(
         query.filter.window(query.now).from,
-        Some(at("2026-02-12T11:00:00Z"))
+        Some(parse_time("2026-02-12T11:00:00Z"))
     );
 }
 
@@ -290,7 +290,7 @@ fn default_time_zone_is_that_of_the_organisation() {
     let query = parse(&[("from", "2026-07-01")]);
     assert_eq!(
         query.filter.window(query.now).from,
-        Some(at("2026-06-30T23:00:00Z"))
+        Some(parse_time("2026-06-30T23:00:00Z"))
     );
     assert_eq!(
         query.to_pairs(),
@@ -381,7 +381,7 @@ fn number_of_titles_and_words_is_limited() {
 
 #[test]
 fn resources_have_further_parameters_and_lack_others() {
-    let export = ParseContext::export(at("2026-01-01T00:00:00Z"), Tz::UTC, &["columns", "bom"]);
+    let export = ParseContext::export(parse_time("2026-01-01T00:00:00Z"), Tz::UTC, &["columns", "bom"]);
     let query = Query::parse(&pairs(&[("columns", "full"), ("action", "failed")]), &export).unwrap();
     assert_eq!((query.extra("columns"), query.extra("bom")), (Some("full"), None));
     for wrong in ["limit", "cursor", "count"] {
@@ -470,7 +470,7 @@ fn next_page_has_all_parameters_and_the_same_now() {
     assert!(next.contains(&("count".to_owned(), "exact".to_owned())));
     // The next page is requested after midnight.
     let later = ParseContext {
-        now: at("2026-02-13T01:00:00Z"),
+        now: parse_time("2026-02-13T01:00:00Z"),
         ..context()
     };
     let second = Query::parse(&next, &later).unwrap();

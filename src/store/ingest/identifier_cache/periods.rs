@@ -34,7 +34,7 @@ impl CachedPeriods {
     }
 
     /// The person of the period that contains this moment.
-    pub(super) fn at(&self, moment: Timestamp) -> &CachedPerson {
+    pub(super) fn find(&self, moment: Timestamp) -> &CachedPerson {
         let mut periods = std::iter::once(&self.first).chain(&self.later);
         // The last period has no end.
         periods
@@ -42,8 +42,8 @@ impl CachedPeriods {
             .unwrap_or(&self.first)
     }
 
-    /// [`CachedPeriods::at`], to be changed.
-    pub(super) fn at_mut(&mut self, moment: Timestamp) -> &mut CachedPerson {
+    /// [`CachedPeriods::find`], to be changed.
+    pub(super) fn find_mut(&mut self, moment: Timestamp) -> &mut CachedPerson {
         let mut periods = std::iter::once(&self.first).chain(&self.later);
         let position = periods.position(|person| contains(person, moment)).unwrap_or(0);
         match position.checked_sub(1) {
@@ -76,8 +76,8 @@ mod tests {
         periods.push(person(3, None));
         for (moment, key) in [(i64::MIN, 1), (9, 1), (10, 2), (19, 2), (20, 3), (i64::MAX, 3)] {
             let moment = Timestamp::from_micros(moment);
-            assert_eq!(periods.at(moment).key, key);
-            assert_eq!(periods.at_mut(moment).key, key);
+            assert_eq!(periods.find(moment).key, key);
+            assert_eq!(periods.find_mut(moment).key, key);
         }
         assert!(periods.is_divided() && periods.first().key == 1);
     }

@@ -46,18 +46,18 @@ fn added_parameters_do_not_replace_those_of_the_report() {
     assert_eq!((query.sort, query.asked_scope), (Sort::OldestFirst, None));
     // Added dates are in the zone of the report unless `tz` is added too. The dates of the report stay in its zone.
     let window = query.filter.window(query.now);
-    assert_eq!(window.from, Some(at("2025-12-31T18:15:00Z")));
-    assert_eq!(window.to, Some(at("2026-01-31T18:15:00Z")));
+    assert_eq!(window.from, Some(parse_time("2025-12-31T18:15:00Z")));
+    assert_eq!(window.to, Some(parse_time("2026-01-31T18:15:00Z")));
     let in_utc = Query::parse(
         &pairs(&[("to", "2026-02-01"), ("tz", "UTC")]),
         &report_context(&saved),
     )
     .unwrap();
     let window = in_utc.filter.window(in_utc.now);
-    assert_eq!(window.from, Some(at("2025-12-31T18:15:00Z")));
-    assert_eq!(window.to, Some(at("2026-02-01T00:00:00Z")));
+    assert_eq!(window.from, Some(parse_time("2025-12-31T18:15:00Z")));
+    assert_eq!(window.to, Some(parse_time("2026-02-01T00:00:00Z")));
     let certificate = query.filter.certificate_window(query.now).unwrap();
-    assert_eq!(certificate.to, Some(at("2026-02-22T20:00:00.000001Z")));
+    assert_eq!(certificate.to, Some(parse_time("2026-02-22T20:00:00.000001Z")));
     let mut names: Vec<String> = query.to_pairs().into_iter().map(|(name, _)| name).collect();
     names.sort_unstable();
     assert_eq!(
