@@ -15,6 +15,7 @@
 
 mod access;
 mod arrival;
+mod attack;
 mod demo;
 mod examples;
 mod features;

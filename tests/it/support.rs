@@ -27,6 +27,7 @@ pub mod records;
 pub mod server;
 pub mod smtp_server;
 pub mod sql;
+pub mod watch;
 
 pub use database::Database;
 pub use server::TestServer;

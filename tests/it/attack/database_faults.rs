@@ -1,0 +1,1 @@
+//! A database that restarts, freezes, is silent, refuses connections or loses the answer of a commit.

@@ -1,0 +1,1 @@
+//! Deep trees, rights that are too narrow, and a rebuild while clients write.

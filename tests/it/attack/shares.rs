@@ -1,0 +1,1 @@
+//! Callers that take more than their share: exports, downloads, counts and pages.

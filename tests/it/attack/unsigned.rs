@@ -1,0 +1,1 @@
+//! Requests without credentials that try to exhaust memory or time.
