@@ -347,6 +347,7 @@ impl Sender<'_> {
                 envelope: Arc::new(envelope),
                 sameness,
                 mark: None,
+                voids_first: false,
             });
         }
         Ok(records)

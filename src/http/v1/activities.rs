@@ -281,7 +281,9 @@ async fn create_activity(caller: Caller<WriteActivities>, pairs: QueryPairs, bod
         .ok_or_else(|| Problem::internal("a record without an outcome"))?;
     let mut answer = match outcome {
         Recorded::New(_) => HttpResponse::Created(),
-        Recorded::Already(_) | Recorded::AlreadyCompleted(_) => HttpResponse::Ok(),
+        Recorded::Already(_) | Recorded::AlreadyCompleted(_) | Recorded::AlreadyVoided(_) => {
+            HttpResponse::Ok()
+        }
     };
     let id = outcome.id();
     answer.insert_header((header::LOCATION, format!("/v1/activities/{id}")));
@@ -392,6 +394,7 @@ async fn to_records(
             envelope: Arc::new(form.envelope(base.clone())),
             sameness: Sameness::ShortForm(Box::new(form)),
             mark: None,
+            voids_first: false,
         };
         records.push((index, record));
     }
@@ -513,13 +516,21 @@ async fn void_activity(caller: Caller<VoidActivities>, id: web::Path<Uuid>, pair
         }),
         sameness: Sameness::Statement,
         mark: None,
+        voids_first: true,
     };
     let recorded = caller
         .app_state()
         .recorder()
         .record(submission(&caller, vec![voiding]))
         .await;
-    recorded.map_err(|error| Problem::from_record_error(error, false))?;
+    let recorded = recorded.map_err(|error| Problem::from_record_error(error, false))?;
+    // Another request has voided the activity since it was found.
+    if recorded
+        .iter()
+        .any(|record| matches!(record, Recorded::AlreadyVoided(_)))
+    {
+        return Err(Problem::not_found());
+    }
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -190,7 +190,9 @@ async fn record_completions(
         for ((_, result), recorded) in part.iter_mut().zip(recorded) {
             (result.outcome, result.activity) = match recorded {
                 Recorded::New(id) | Recorded::Already(id) => (Outcome::Created, Some(id)),
-                Recorded::AlreadyCompleted(_) => (Outcome::AlreadyCompleted, None),
+                Recorded::AlreadyCompleted(_) | Recorded::AlreadyVoided(_) => {
+                    (Outcome::AlreadyCompleted, None)
+                }
             };
         }
     }
@@ -286,6 +288,7 @@ impl Marker {
                 by: self.user.clone(),
                 note: form.note.clone(),
             }),
+            voids_first: false,
         })
     }
 }

@@ -14,6 +14,7 @@ use crate::store::db::ledger::OrgTx;
 use crate::store::db::rows::Reads;
 use crate::store::db::{Store, StoreError};
 use crate::store::ingest::activity_rows::insert_activities;
+use crate::store::ingest::completion_check::CompletionCheck;
 use crate::store::ingest::identifier_cache::{IdentifierCache, ResolvedRecords};
 use crate::store::ingest::notes::NoteRow;
 use crate::store::ingest::stored_statement::{Named, Platform, StoredStatement};
@@ -44,9 +45,7 @@ pub(crate) async fn accept<'s>(
         submissions.iter().flat_map(|submission| &submission.records),
     );
     let existing = find_existing(tx, org, records).await?;
-    let completed = tx
-        .already_completed(submissions.iter().flat_map(Submission::completion_checks))
-        .await?;
+    let mut unneeded = Unneeded::find(tx, submissions).await?;
     let mut accepted: Vec<Accepted<'s>> = Vec::new();
     let mut positions: HashMap<StatementId, usize> = HashMap::new();
     let mut outcomes = Vec::with_capacity(submissions.len());
@@ -56,32 +55,25 @@ pub(crate) async fn accept<'s>(
         let mut conflicts = Vec::new();
         for (index, incoming) in submission.records.iter().enumerate() {
             let id = incoming.id;
-            let is_completed = |mark: &CompletionMark| completed.contains(&mark.check);
-            if incoming.mark.as_ref().is_some_and(is_completed) {
-                recorded.push(Recorded::AlreadyCompleted(id));
-                continue;
-            }
-            let is_same = if let Some(existing) = existing.get(&id) {
-                Some(incoming.is_same_as(&existing.statement, &existing.envelope))
-            } else {
-                let earlier = positions.get(&id).and_then(|position| accepted.get(*position));
-                earlier.map(
-                    |Accepted {
-                         incoming: earlier, ..
-                     }| { incoming.is_same_as(&earlier.statement, &earlier.envelope) },
-                )
+            let earlier = positions.get(&id).and_then(|position| accepted.get(*position));
+            let is_same = match (existing.get(&id), earlier) {
+                (Some(existing), _) => Some(incoming.is_same_as(&existing.statement, &existing.envelope)),
+                (None, earlier) => earlier.map(|Accepted { incoming: other, .. }| {
+                    incoming.is_same_as(&other.statement, &other.envelope)
+                }),
             };
             match is_same {
                 Some(true) => recorded.push(Recorded::Already(id)),
                 Some(false) => conflicts.push(IdConflict { index, id }),
-                None => {
+                None => recorded.push(unneeded.outcome(incoming).unwrap_or_else(|| {
                     positions.insert(id, accepted.len());
                     accepted.push(Accepted { incoming, submission });
-                    recorded.push(Recorded::New(id));
-                }
+                    Recorded::New(id)
+                })),
             }
         }
         if conflicts.is_empty() {
+            unneeded.add_voided(accepted.iter().skip(begin).map(|record| record.incoming));
             outcomes.push(Ok(recorded));
         } else {
             for refused in accepted.drain(begin..) {
@@ -91,6 +83,51 @@ pub(crate) async fn accept<'s>(
         }
     }
     Ok((accepted, outcomes))
+}
+
+/// What makes records of a batch unneeded at the time of writing.
+struct Unneeded {
+    /// The checks of marks that fail: the users have completed the content.
+    completed: HashSet<CompletionCheck>,
+    /// The records that are voided, among those that a submission may void only as the first.
+    voided: HashSet<StatementId>,
+}
+
+impl Unneeded {
+    async fn find(tx: &mut OrgTx, submissions: &[Submission]) -> Result<Self, StoreError> {
+        let checks = submissions.iter().flat_map(Submission::completion_checks);
+        let completed = tx.already_completed(checks).await?;
+        let records = submissions.iter().flat_map(|submission| &submission.records);
+        let targets: Vec<Uuid> = records
+            .filter_map(Incoming::target_of_first_voiding)
+            .map(|id| id.0)
+            .collect();
+        let mut voided = HashSet::new();
+        if !targets.is_empty() {
+            let select = Sql::new("SELECT id FROM statements WHERE org = $1 AND id IN LIST($2) AND voided");
+            let rows: Vec<(StatementId,)> = tx.fetch_rows(select.with(tx.org).with(targets)).await?;
+            voided.extend(rows.into_iter().map(|(id,)| id));
+        }
+        Ok(Self { completed, voided })
+    }
+
+    /// The outcome of a record that is not needed; `None` if it is needed.
+    fn outcome(&self, incoming: &Incoming) -> Option<Recorded> {
+        let is_completed = |mark: &CompletionMark| self.completed.contains(&mark.check);
+        if incoming.mark.as_ref().is_some_and(is_completed) {
+            return Some(Recorded::AlreadyCompleted(incoming.id));
+        }
+        let target = incoming.target_of_first_voiding()?;
+        self.voided
+            .contains(&target)
+            .then_some(Recorded::AlreadyVoided(incoming.id))
+    }
+
+    /// Adds what earlier records of the batch void.
+    fn add_voided<'r>(&mut self, records: impl Iterator<Item = &'r Incoming>) {
+        self.voided
+            .extend(records.filter_map(|record| record.statement.voids()));
+    }
 }
 
 columns! {

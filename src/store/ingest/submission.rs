@@ -34,6 +34,9 @@ pub struct Incoming {
     pub sameness: Sameness,
     /// Set if the record marks content as complete. It is stored only if the mark is still needed.
     pub mark: Option<CompletionMark>,
+    /// Whether the record is stored only if it voids a record that no other one has voided before. Set for a voiding that
+    /// Rollbook writes itself, so that of several requests at the same time only one writes a voiding.
+    pub voids_first: bool,
 }
 
 /// The part of a record that marks content as complete for another user
@@ -49,6 +52,11 @@ pub struct CompletionMark {
 }
 
 impl Incoming {
+    /// The record that this one voids, if this one is stored only as the first that does so.
+    pub(crate) fn target_of_first_voiding(&self) -> Option<StatementId> {
+        self.statement.voids().filter(|_| self.voids_first)
+    }
+
     /// Whether a stored record is the same.
     pub(crate) fn is_same_as(&self, statement: &Statement, envelope: &Envelope) -> bool {
         match &self.sameness {
@@ -95,13 +103,15 @@ pub enum Recorded {
     /// The record would have marked a user as complete that is complete already. It is not stored, and no record has
     /// this id.
     AlreadyCompleted(StatementId),
+    /// The record would have voided a record that is voided already. It is not stored, and no record has this id.
+    AlreadyVoided(StatementId),
 }
 
 impl Recorded {
     /// The record's id.
     pub fn id(self) -> StatementId {
         match self {
-            Self::New(id) | Self::Already(id) | Self::AlreadyCompleted(id) => id,
+            Self::New(id) | Self::Already(id) | Self::AlreadyCompleted(id) | Self::AlreadyVoided(id) => id,
         }
     }
 }

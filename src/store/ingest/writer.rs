@@ -120,6 +120,7 @@ mod tests {
                 by: UserId::new("ada").expect("an id"),
                 note: None,
             }),
+            voids_first: false,
         });
         Submission {
             org: OrgId::new("acme").expect("an id"),

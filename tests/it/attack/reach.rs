@@ -1,1 +1,4 @@
-//! Deep trees, rights that are too narrow, and a rebuild while clients write.
+//! Deep trees of managers and teams, rights that change between two requests, rebuilds beside writers, and requests that
+//! arrive at the same moment.
+
+mod races;

@@ -39,6 +39,7 @@ pub(super) async fn store(
                 statement: Arc::new(statement),
                 sameness: Sameness::Statement,
                 mark: None,
+                voids_first: false,
             }
         })
         .collect();
