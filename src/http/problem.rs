@@ -97,6 +97,8 @@ codes! {
     Internal = "internal", 500, "The server has failed";
     /// The database is unreachable or overloaded, too many exports or counts run, or the server is stopping.
     Unavailable = "unavailable", 503, "The service is not available at the moment";
+    /// The server has no space left to store anything. `Retry-After` has the time to wait. Reads work.
+    InsufficientStorage = "insufficient-storage", 507, "The server cannot store anything at the moment";
 }
 
 impl Code {

@@ -23,7 +23,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::base::fold;
 
-pub use error::StoreError;
+pub use error::{StoreError, WriteFault};
 pub use store_handle::Store;
 
 /// The SHA-256 of a folded text. Filters find a text by it, whatever its length.

@@ -9,10 +9,13 @@ use crate::access::{AccessError, ScopeError, TokenError};
 use crate::base::fault::{Fault, Place};
 use crate::base::ids::{IdError, StatementId};
 use crate::log::filter::ParameterFault;
-use crate::store::{RecordError, StoreError};
+use crate::store::{RecordError, StoreError, WriteFault};
 
 /// The value of `Retry-After` when the database is busy, in seconds.
 const BUSY_RETRY_SECONDS: u16 = 5;
+
+/// The value of `Retry-After` when nothing can be written, in seconds.
+const WRITE_FAULT_RETRY_SECONDS: u16 = 10;
 
 impl From<Fault> for ProblemError {
     fn from(fault: Fault) -> Self {
@@ -120,6 +123,38 @@ pub fn id_fault(id: StatementId) -> Fault {
     Place::Root.member("id").fault(detail)
 }
 
+impl Problem {
+    /// Creates the problem for a write that cannot be done at the moment.
+    pub fn not_writable(fault: WriteFault) -> Self {
+        let (code, detail) = match fault {
+            WriteFault::DiskFull => (
+                Code::InsufficientStorage,
+                "the server's disk is full, so nothing was stored; try again when its operator has made space",
+            ),
+            WriteFault::DiskFailed => (
+                Code::Unavailable,
+                "the disk of the database fails; try again in a few seconds",
+            ),
+            WriteFault::ReadOnly => (
+                Code::Unavailable,
+                "the database is read-only at the moment, so nothing was stored; try again in a few seconds",
+            ),
+            WriteFault::FileReplaced => (
+                Code::Unavailable,
+                "the file of the database was removed or replaced, so nothing was stored; \
+                 try again when the server was restarted",
+            ),
+        };
+        Problem::new(code, detail)
+            .with_header(header::RETRY_AFTER, HeaderValue::from(WRITE_FAULT_RETRY_SECONDS))
+    }
+
+    /// Creates the problem for bytes that could not be kept in a temporary file.
+    pub fn from_spool_error(error: std::io::Error) -> Self {
+        StoreError::File(error).into()
+    }
+}
+
 impl From<StoreError> for Problem {
     /// The client learns nothing about the error, except whether trying again can help.
     fn from(error: StoreError) -> Self {
@@ -128,6 +163,9 @@ impl From<StoreError> for Problem {
             return Problem::new(Code::Unavailable, detail)
                 .with_header(header::RETRY_AFTER, HeaderValue::from(BUSY_RETRY_SECONDS))
                 .caused_by(error);
+        }
+        if let Some(fault) = error.write_fault() {
+            return Problem::not_writable(fault).caused_by(error);
         }
         match error {
             StoreError::UnknownDatabase
@@ -138,6 +176,7 @@ impl From<StoreError> for Problem {
             | StoreError::Corrupt { .. }
             | StoreError::Thread(_)
             | StoreError::File(_)
+            | StoreError::NotWritable { .. }
             | StoreError::Busy
             | StoreError::RebuildReplaced
             | StoreError::Closed => Problem::internal(error),

@@ -18,7 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::store::db::StoreError;
 use crate::store::db::columns::FromRow;
 use crate::store::db::dialect::{self, Value};
-use crate::store::db::transaction::Tx;
+use crate::store::db::transaction::{DriverTransaction, Tx, return_to_pool};
 
 /// How to reach the database, and the limits on its use.
 #[derive(Debug, Clone)]
@@ -211,6 +211,7 @@ impl Db {
         let write = SqlitePoolOptions::new()
             .max_connections(1)
             .acquire_timeout(settings.wait)
+            .after_release(|connection, _| return_to_pool(connection))
             .connect_with(options.clone())
             .await
             .map_err(StoreError::Connect)?;
@@ -236,6 +237,7 @@ impl Db {
                 .acquire_timeout(settings.wait)
         };
         let write = pool(writers)
+            .after_release(|connection, _| return_to_pool(connection))
             .connect_with(options.clone().options([("lock_timeout", lock_timeout)]))
             .await
             .map_err(StoreError::Connect)?;
@@ -311,10 +313,14 @@ impl Db {
     /// Begins a writing transaction. On SQLite it is the only one until its end.
     pub(crate) async fn begin(&self) -> Result<Tx, StoreError> {
         Ok(match self {
-            Db::Sqlite { write, .. } => Tx::Sqlite(write.begin_with("BEGIN IMMEDIATE").await?),
+            Db::Sqlite { write, .. } => {
+                let begun = write.begin_with("BEGIN IMMEDIATE").await?;
+                Tx::new(DriverTransaction::Sqlite(begun))
+            }
             Db::Postgres { write, home, .. } => {
                 let write = write.clone();
-                Tx::Postgres(home.open(async move { write.begin().await }).await?)
+                let begun = home.open(async move { write.begin().await }).await?;
+                Tx::new(DriverTransaction::Postgres(begun))
             }
         })
     }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use sqlx::{AssertSqlSafe, Postgres, Sqlite};
+use futures_util::future::BoxFuture;
+use sqlx::{AssertSqlSafe, Connection, Postgres, Sqlite};
 
 use crate::store::db::StoreError;
 use crate::store::db::columns::{FromRow, TableRow};
@@ -14,17 +15,67 @@ use crate::store::db::dialect::{self, Value};
 const SQLITE_BATCHES: [usize; 3] = [64, 8, 1];
 
 /// A writing transaction. Without [`Tx::commit`] it changes nothing.
-pub(crate) enum Tx {
+///
+/// After a statement failed, or the caller dropped its future, the transaction only ends: SQLite may have ended it
+/// already, and further statements would be committed one by one. [`return_to_pool`] throws the connection away if the
+/// end fails.
+pub(crate) struct Tx {
+    transaction: DriverTransaction,
+    progress: Progress,
+}
+
+pub(super) enum DriverTransaction {
     Sqlite(sqlx::Transaction<'static, Sqlite>),
     Postgres(sqlx::Transaction<'static, Postgres>),
 }
 
+/// The state of a transaction between two statements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// Every statement so far succeeded.
+    Open,
+    /// A statement is under way. The state stays if the caller drops the statement's future.
+    Running,
+    /// A statement failed.
+    Failed,
+}
+
 impl Tx {
-    pub(crate) async fn fetch_all(&mut self, sql: Sql) -> Result<Vec<Row>, StoreError> {
-        match self {
-            Tx::Sqlite(tx) => sqlite_all(&mut **tx, sql).await,
-            Tx::Postgres(tx) => postgres_all(&mut **tx, &sql).await,
+    /// A transaction that has begun.
+    pub(super) fn new(transaction: DriverTransaction) -> Self {
+        Self {
+            transaction,
+            progress: Progress::Open,
         }
+    }
+
+    /// Notes that a statement begins.
+    fn start_statement(&mut self) -> Result<(), StoreError> {
+        if self.progress != Progress::Open {
+            return Err(StoreError::Invariant(
+                "a transaction was continued after a failed statement",
+            ));
+        }
+        self.progress = Progress::Running;
+        Ok(())
+    }
+
+    /// Notes how a statement ended.
+    fn end_statement<T>(&mut self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
+        self.progress = match &outcome {
+            Ok(_) => Progress::Open,
+            Err(_) => Progress::Failed,
+        };
+        outcome
+    }
+
+    pub(crate) async fn fetch_all(&mut self, sql: Sql) -> Result<Vec<Row>, StoreError> {
+        self.start_statement()?;
+        let rows = match &mut self.transaction {
+            DriverTransaction::Sqlite(transaction) => sqlite_all(&mut **transaction, sql).await,
+            DriverTransaction::Postgres(transaction) => postgres_all(&mut **transaction, &sql).await,
+        };
+        self.end_statement(rows)
     }
 
     pub(crate) async fn fetch_optional(&mut self, sql: Sql) -> Result<Option<Row>, StoreError> {
@@ -50,22 +101,9 @@ impl Tx {
 
     /// Runs a statement and returns the number of rows that it changed.
     pub(crate) async fn execute(&mut self, sql: Sql) -> Result<u64, StoreError> {
-        Ok(match self {
-            Tx::Sqlite(tx) => {
-                let (text, arguments) = sql.for_sqlite()?;
-                sqlx::query_with(AssertSqlSafe(text), arguments)
-                    .execute(&mut **tx)
-                    .await?
-                    .rows_affected()
-            }
-            Tx::Postgres(tx) => {
-                let (text, arguments) = sql.for_postgres()?;
-                sqlx::query_with(AssertSqlSafe(text), arguments)
-                    .execute(&mut **tx)
-                    .await?
-                    .rows_affected()
-            }
-        })
+        self.start_statement()?;
+        let changed = self.transaction.execute(sql).await;
+        self.end_statement(changed)
     }
 
     /// Inserts the rows into their table.
@@ -84,8 +122,70 @@ impl Tx {
         if rows.is_empty() {
             return Ok(());
         }
+        self.start_statement()?;
+        let inserted = self.transaction.insert(table, columns, rows).await;
+        self.end_statement(inserted)
+    }
+
+    /// Limits how long the following statements of the transaction wait for a lock. SQLite has no locks within a
+    /// transaction.
+    pub(crate) async fn set_lock_timeout(&mut self, timeout: Duration) -> Result<(), StoreError> {
+        if let DriverTransaction::Postgres(_) = self.transaction {
+            // 0 would mean no limit.
+            let milliseconds = timeout.as_millis().max(1).to_string();
+            let set = Sql::new("SELECT set_config('lock_timeout', $1, true)");
+            self.fetch_optional(set.with(milliseconds)).await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
+        self.start_statement()?;
+        match self.transaction {
+            DriverTransaction::Sqlite(transaction) => transaction.commit().await?,
+            DriverTransaction::Postgres(transaction) => transaction.commit().await?,
+        }
+        Ok(())
+    }
+
+    /// Ends the transaction without its changes. It may have failed before.
+    pub(crate) async fn rollback(self) -> Result<(), StoreError> {
+        match self.transaction {
+            DriverTransaction::Sqlite(transaction) => transaction.rollback().await?,
+            DriverTransaction::Postgres(transaction) => transaction.rollback().await?,
+        }
+        Ok(())
+    }
+}
+
+impl DriverTransaction {
+    async fn execute(&mut self, sql: Sql) -> Result<u64, StoreError> {
+        Ok(match self {
+            Self::Sqlite(transaction) => {
+                let (text, arguments) = sql.for_sqlite()?;
+                sqlx::query_with(AssertSqlSafe(text), arguments)
+                    .execute(&mut **transaction)
+                    .await?
+                    .rows_affected()
+            }
+            Self::Postgres(transaction) => {
+                let (text, arguments) = sql.for_postgres()?;
+                sqlx::query_with(AssertSqlSafe(text), arguments)
+                    .execute(&mut **transaction)
+                    .await?
+                    .rows_affected()
+            }
+        })
+    }
+
+    async fn insert(
+        &mut self,
+        table: &str,
+        columns: &[&str],
+        rows: Vec<Vec<Value>>,
+    ) -> Result<(), StoreError> {
         match self {
-            Tx::Sqlite(tx) => {
+            Self::Sqlite(transaction) => {
                 let mut rows = rows.into_iter();
                 while rows.len() > 0 {
                     let left = rows.len();
@@ -94,11 +194,11 @@ impl Tx {
                     let values = rows.by_ref().take(size).flatten().collect();
                     let arguments = dialect::sqlite_arguments(values)?;
                     sqlx::query_with(AssertSqlSafe(text), arguments)
-                        .execute(&mut **tx)
+                        .execute(&mut **transaction)
                         .await?;
                 }
             }
-            Tx::Postgres(tx) => {
+            Self::Postgres(transaction) => {
                 let mut arguments = sqlx::postgres::PgArguments::default();
                 let mut text = format!(
                     "INSERT INTO {table} ({}) SELECT * FROM unnest(",
@@ -111,40 +211,25 @@ impl Tx {
                 }
                 text.push(')');
                 sqlx::query_with(AssertSqlSafe(text), arguments)
-                    .execute(&mut **tx)
+                    .execute(&mut **transaction)
                     .await?;
             }
         }
         Ok(())
     }
+}
 
-    /// Limits how long the following statements of the transaction wait for a lock. SQLite has no locks within a
-    /// transaction.
-    pub(crate) async fn set_lock_timeout(&mut self, timeout: Duration) -> Result<(), StoreError> {
-        if let Tx::Postgres(_) = self {
-            // 0 would mean no limit.
-            let milliseconds = timeout.as_millis().max(1).to_string();
-            let set = Sql::new("SELECT set_config('lock_timeout', $1, true)");
-            self.fetch_optional(set.with(milliseconds)).await?;
+/// Decides whether a connection goes back into its pool: not if its transaction has not ended. SQLite ends a
+/// transaction by itself when the disk is full. Then the driver's rollback fails, and the driver would refuse every
+/// further transaction of the connection.
+pub(super) fn return_to_pool<C: Connection>(connection: &mut C) -> BoxFuture<'_, Result<bool, sqlx::Error>> {
+    Box::pin(async move {
+        if connection.is_in_transaction() {
+            // The driver answers after it has run the rollback that Tx has queued.
+            connection.ping().await?;
         }
-        Ok(())
-    }
-
-    pub(crate) async fn commit(self) -> Result<(), StoreError> {
-        match self {
-            Tx::Sqlite(tx) => tx.commit().await?,
-            Tx::Postgres(tx) => tx.commit().await?,
-        }
-        Ok(())
-    }
-
-    pub(crate) async fn rollback(self) -> Result<(), StoreError> {
-        match self {
-            Tx::Sqlite(tx) => tx.rollback().await?,
-            Tx::Postgres(tx) => tx.rollback().await?,
-        }
-        Ok(())
-    }
+        Ok(!connection.is_in_transaction())
+    })
 }
 
 fn values_text(table: &str, columns: &[&str], rows: usize) -> String {
@@ -165,4 +250,70 @@ fn transpose(rows: Vec<Vec<Value>>, width: usize) -> Vec<Vec<Value>> {
         }
     }
     columns
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::store::db::database::{DatabaseSettings, Db, Sql};
+    use crate::store::db::{StoreError, WriteFault};
+
+    async fn open_table(folder: &tempfile::TempDir) -> Db {
+        let url = format!("sqlite:{}", folder.path().join("t.db").display());
+        let db = Db::open(&DatabaseSettings::new(url)).await.unwrap();
+        let mut tx = db.begin().await.unwrap();
+        tx.execute(Sql::new("CREATE TABLE t (bytes BLOB)")).await.unwrap();
+        tx.commit().await.unwrap();
+        db
+    }
+
+    async fn count(db: &Db) -> i64 {
+        db.count(Sql::new("SELECT count(*) FROM t")).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn writer_goes_on_after_sqlite_had_no_space() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = open_table(&folder).await;
+        for attempt in 0..3 {
+            let mut tx = db.begin().await.unwrap();
+            // The limit belongs to the connection, which is thrown away with the failed transaction.
+            tx.fetch_all(Sql::new("PRAGMA max_page_count = 4")).await.unwrap();
+            tx.execute(Sql::new("INSERT INTO t VALUES (x'00')"))
+                .await
+                .unwrap();
+            let large = tx
+                .execute(Sql::new("INSERT INTO t VALUES (zeroblob(1000000))"))
+                .await;
+            let fault = large.unwrap_err().write_fault();
+            assert_eq!(fault, Some(WriteFault::DiskFull), "{attempt}");
+            drop(tx);
+        }
+        assert_eq!(count(&db).await, 0);
+        let mut tx = db.begin().await.unwrap();
+        tx.execute(Sql::new("INSERT INTO t VALUES (zeroblob(1000000))"))
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(count(&db).await, 1);
+    }
+
+    #[tokio::test]
+    async fn failed_transaction_cannot_be_continued_or_committed() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = open_table(&folder).await;
+        let mut tx = db.begin().await.unwrap();
+        tx.execute(Sql::new("INSERT INTO t VALUES (x'00')"))
+            .await
+            .unwrap();
+        assert!(
+            tx.execute(Sql::new("INSERT INTO missing VALUES (1)"))
+                .await
+                .is_err()
+        );
+        let next = tx.execute(Sql::new("INSERT INTO t VALUES (x'00')")).await;
+        assert!(matches!(next, Err(StoreError::Invariant(_))));
+        assert!(tx.commit().await.is_err());
+        assert_eq!(count(&db).await, 0);
+        db.begin().await.unwrap().rollback().await.unwrap();
+    }
 }

@@ -27,16 +27,17 @@ impl Writer {
     }
 
     /// Writes each submission whole or not at all. A submission that fails does not affect the others, except that after
-    /// [`StoreError::Busy`] the remaining ones are refused, too: they would wait for the same lock.
+    /// [`StoreError::Busy`] or [`StoreError::NotWritable`] the remaining ones are refused, too: they would fail the same
+    /// way.
     pub(crate) async fn write(&mut self, submissions: &[Submission]) -> Vec<Outcome> {
         let mut outcomes = Vec::with_capacity(submissions.len());
         let mut parts: VecDeque<&[Submission]> = split_into_parts(submissions).into();
         while let Some(part) = parts.pop_front() {
             match self.write_part(part).await {
                 Ok(written) => outcomes.extend(written),
-                Err(error) if error.is_busy() => {
+                Err(error) if error.is_busy() || error.write_fault().is_some() => {
                     tracing::warn!(organisation = %self.org, %error, "a batch was refused");
-                    outcomes.resize_with(submissions.len(), || Err(StoreError::Busy.into()));
+                    outcomes.resize_with(submissions.len(), || Err(error.for_others().into()));
                     break;
                 }
                 Err(error) if part.len() == 1 => outcomes.push(Err(error.into())),

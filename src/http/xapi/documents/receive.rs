@@ -44,7 +44,7 @@ pub(super) async fn receive(
     }
     let spool_problem = |error| match error {
         SpoolError::TooLarge => too_large(),
-        SpoolError::Io(error) => Problem::internal(error),
+        SpoolError::Io(error) => Problem::from_spool_error(error),
     };
     let mut spool = Spool::new(limits.document_bytes);
     let mut pieces = pin!(stream_body(payload.into_inner(), limits));

@@ -282,7 +282,7 @@ where
                 );
                 Problem::new(Code::BodyTooLarge, detail)
             }
-            SpoolError::Io(error) => Problem::internal(error),
+            SpoolError::Io(error) => Problem::from_spool_error(error),
         };
         let mut spool = Spool::new(limit.min(remaining));
         let mut digest = Sha2::with_length(hash.len());
