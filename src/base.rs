@@ -4,6 +4,7 @@
 
 pub mod body;
 pub mod clock;
+pub mod cursor;
 pub mod fault;
 pub mod fingerprint;
 pub mod fold;
@@ -21,9 +22,10 @@ pub(crate) mod testing;
 pub mod timestamp;
 
 pub use clock::{Clock, Timestamp};
+pub use cursor::{CursorError, CursorKey, CursorSeal, SealError};
 pub use fault::{Fault, Place};
 pub use fingerprint::Fingerprint;
 pub use fold::{distinct_folded, fold, fold_if_different};
 pub use form::Form;
-pub use list::{ListCursor, Page, folded_words};
+pub use list::{Page, folded_words};
 pub use merge_patch::merge_patch;

@@ -33,9 +33,9 @@ pub mod timeline;
 
 pub use action::{Action, VerbError, VerbTable};
 pub use activity::Activity;
-pub use cursor::{Cursor, CursorError, Position};
+pub use cursor::{Cursor, Position};
 pub use description::{Description, DescriptionPart};
-pub use filter::{Filter, ParameterFault, ParseContext, Query, ResultFilter, Sort, TitleSearch};
+pub use filter::{Filter, Paging, ParameterFault, ParseContext, Query, ResultFilter, Sort, TitleSearch};
 pub use period::{Period, Window, start_of_day};
 pub use projection::{Certificate, ContentFacts, Percent, Projected, Score, project};
 pub use row::{

@@ -53,6 +53,14 @@ CREATE TABLE link_keys (
     secret BYTEA NOT NULL
 );
 
+-- The key that seals the cursors of all organisations, one row. All replicas read it.
+CREATE TABLE cursor_keys (
+    id SMALLINT PRIMARY KEY CHECK (id = 1),
+    secret BYTEA NOT NULL
+);
+INSERT INTO cursor_keys (id, secret)
+    VALUES (1, sha256(convert_to(gen_random_uuid()::text || gen_random_uuid()::text || gen_random_uuid()::text, 'UTF8')));
+
 -- Directory -------------------------------------------------------------------------------------
 
 -- `search` is the folded text in which `q` searches.

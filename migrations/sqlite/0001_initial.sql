@@ -54,6 +54,13 @@ CREATE TABLE link_keys (
     secret BLOB NOT NULL
 );
 
+-- The key that seals the cursors of all organisations, one row. All replicas read it.
+CREATE TABLE cursor_keys (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    secret BLOB NOT NULL
+);
+INSERT INTO cursor_keys (id, secret) VALUES (1, randomblob(32));
+
 -- Directory -------------------------------------------------------------------------------------
 
 -- `search` is the folded text in which `q` searches.

@@ -27,11 +27,6 @@ impl Fingerprint {
         Self(bytes)
     }
 
-    /// The fingerprint with these bytes.
-    pub const fn from_bytes(bytes: [u8; Self::LENGTH]) -> Self {
-        Self(bytes)
-    }
-
     /// The bytes of the fingerprint.
     pub const fn as_bytes(&self) -> &[u8; Self::LENGTH] {
         &self.0

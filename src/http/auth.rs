@@ -29,11 +29,12 @@ use crate::access::{
     Action, AskedScope, Credential, OverPeople, Principal, ReachRules, ReportAccess, ReportKey, Scoped,
     Scopes, SecretHash, Subjects, basic,
 };
+use crate::base::CursorKey;
 use crate::base::clock::Timestamp;
 use crate::base::ids::OrgId;
 use crate::reports::key::is_key_secret;
 use crate::reports::rights;
-use crate::store::{Organisation, Store, StoredCredential};
+use crate::store::{Organisation, Store, StoreError, StoredCredential};
 
 /// The time for which a credential and its organisation's settings are cached.
 const CACHE_TIME: Duration = Duration::from_secs(5);
@@ -104,6 +105,11 @@ impl<A> Caller<A> {
     /// The store.
     pub fn store(&self) -> &Store {
         self.app_state.store()
+    }
+
+    /// The key that seals cursors.
+    pub async fn cursor_key(&self) -> Result<&CursorKey, StoreError> {
+        self.store().cursor_key().await
     }
 
     /// The current time of the server's clock.

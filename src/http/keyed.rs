@@ -19,7 +19,7 @@ use super::query::{QueryPairs, QueryReader};
 use crate::access::Action;
 use crate::base::fault::Fault;
 use crate::base::keyed::{DraftBatch, KeyedEntity as _, Refusal, parse_batch, parse_one};
-use crate::base::{Fingerprint, ListCursor, folded_words};
+use crate::base::{CursorError, CursorSeal, folded_words};
 use crate::store::{Collection, WriteError};
 
 /// The maximum number of words of `q`. Each is a search in itself.
@@ -49,7 +49,7 @@ pub(super) trait KeyedResource: Collection {
 /// Answers GET of the collection with a page.
 pub(super) async fn list<C: KeyedResource, A: Action>(caller: Caller<A>, pairs: QueryPairs) -> Answer {
     let query = pairs.reader();
-    let listing = Listing::new(&caller, C::PATH, &pairs, &query);
+    let listing = Listing::new(&caller, C::PATH, &pairs, &query).await?;
     let filter = C::read_filter(&query);
     query.finish()?;
     let after = listing.after()?;
@@ -58,7 +58,7 @@ pub(super) async fn list<C: KeyedResource, A: Action>(caller: Caller<A>, pairs: 
         .store()
         .list::<C>(caller.org(), &visible, &filter, after.as_deref(), listing.limit)
         .await?;
-    let next = listing.next(page.more, page.items.last().map(|item| item.id_text()));
+    let next = listing.next(page.more, page.items.last().map(|item| item.id_text()))?;
     Ok(pages::list_response(
         &C::page(page.items, next.clone()),
         next.as_deref(),
@@ -125,7 +125,7 @@ pub(super) async fn put_all<C: KeyedResource, A: Action>(
 pub struct Listing<'q> {
     path: &'q str,
     pairs: &'q QueryPairs,
-    fingerprint: Fingerprint,
+    seal: CursorSeal,
     cursor: Option<&'q str>,
     /// The maximum number of elements of the page.
     pub limit: usize,
@@ -133,24 +133,28 @@ pub struct Listing<'q> {
 
 impl<'q> Listing<'q> {
     /// Reads `limit` and `cursor` of the list at `path`.
-    pub fn new<A: Action>(
+    ///
+    /// # Errors
+    ///
+    /// The database does not answer.
+    pub async fn new<A: Action>(
         caller: &Caller<A>,
         path: &'q str,
         pairs: &'q QueryPairs,
         query: &QueryReader<'q>,
-    ) -> Self {
+    ) -> Result<Self, Problem> {
         let limits = caller.app_state().limits();
-        let fingerprint = ListCursor::fingerprint(path, &caller.principal().caller_id(), pairs.as_slice());
         let limit = query
             .number("limit", 1..=limits.page_max)
             .unwrap_or(limits.page_default);
-        Self {
+        let cursor = query.text("cursor");
+        Ok(Self {
             path,
             pairs,
-            fingerprint,
-            cursor: query.text("cursor"),
+            seal: pages::cursor_seal(caller, path, pairs).await?,
+            cursor,
             limit,
-        }
+        })
     }
 
     /// The id after which the page begins.
@@ -159,12 +163,8 @@ impl<'q> Listing<'q> {
     ///
     /// 400 for a cursor of another request or another caller.
     pub fn after(&self) -> Result<Option<String>, Problem> {
-        let cursor = self
-            .cursor
-            .map(|text| ListCursor::decode(text, self.fingerprint))
-            .transpose();
-        let cursor = cursor.map_err(|error| Problem::new(Code::BadCursor, error.to_string()))?;
-        Ok(cursor.map(|cursor| cursor.after))
+        let after = self.cursor.map(|text| self.seal.open_text(text)).transpose();
+        Ok(after?)
     }
 
     /// The key after which the page begins, for a list with keys that are not texts.
@@ -174,22 +174,20 @@ impl<'q> Listing<'q> {
     /// 400, as [`Listing::after`], and for a cursor without such a key.
     pub fn after_key<T: FromStr>(&self) -> Result<Option<T>, Problem> {
         let key = self.after()?.map(|key| key.parse()).transpose();
-        key.map_err(|_| {
-            Problem::new(
-                Code::BadCursor,
-                "this is not a cursor; copy it from `next` without changing it",
-            )
-        })
+        key.map_err(|_| CursorError.into())
     }
 
     /// The address of the page after the id `last`, if the list has more elements.
-    pub fn next(&self, more: bool, last: Option<&str>) -> Option<String> {
-        let after = last.filter(|_| more)?.to_owned();
-        Some(pages::next_page_address(
-            self.path,
-            self.pairs,
-            &ListCursor { after }.encode(self.fingerprint),
-        ))
+    ///
+    /// # Errors
+    ///
+    /// The cursor could not be encrypted.
+    pub fn next(&self, more: bool, last: Option<&str>) -> Result<Option<String>, Problem> {
+        let Some(last) = last.filter(|_| more) else {
+            return Ok(None);
+        };
+        let cursor = self.seal.seal_text(last)?;
+        Ok(Some(pages::next_page_address(self.path, self.pairs, &cursor)))
     }
 }
 

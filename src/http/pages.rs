@@ -4,7 +4,34 @@ use actix_web::HttpResponse;
 use actix_web::http::header;
 use serde::Serialize;
 
+use super::auth::Caller;
+use super::problem::Problem;
 use super::query::QueryPairs;
+use crate::base::{CursorSeal, Fingerprint};
+
+/// Returns the seal of the cursors of a list. It binds them to the organisation, the caller, the path and the parameters,
+/// except `cursor` and `limit`.
+///
+/// # Errors
+///
+/// The database does not answer.
+pub async fn cursor_seal<A>(
+    caller: &Caller<A>,
+    path: &str,
+    pairs: &QueryPairs,
+) -> Result<CursorSeal, Problem> {
+    let caller_id = caller.principal().caller_id();
+    let mut bound: Vec<_> = pairs
+        .as_slice()
+        .iter()
+        .filter(|(name, _)| !matches!(name.as_str(), "cursor" | "limit"))
+        .collect();
+    bound.sort_unstable();
+    let pairs = bound.iter().flat_map(|(name, value)| [&**name, &**value]);
+    let parts = [caller.org().as_str(), &caller_id, path].into_iter().chain(pairs);
+    let request = Fingerprint::from_parts(parts);
+    Ok(CursorSeal::new(caller.cursor_key().await?.clone(), request))
+}
 
 /// Returns the relative address of the next page: the whole query of this request, with another cursor.
 pub fn next_page_address(path: &str, pairs: &QueryPairs, cursor: &str) -> String {

@@ -26,7 +26,7 @@ use super::period::Window;
 pub use parameter::{
     FilterSet, InReport, PAGE_PARAMETERS, Parameter, SCOPE_PARAMETERS, SORT_PARAMETERS, Subject, Traits,
 };
-pub use parse::{MAX_CUSTOM_FIELDS, MAX_TITLE_WORDS, MAX_TITLES, ParseContext};
+pub use parse::{MAX_CUSTOM_FIELDS, MAX_TITLE_WORDS, MAX_TITLES, Paging, ParseContext};
 pub use query::{Query, Sort};
 pub use reader::{MAX_VALUE_CHARACTERS, MAX_VALUES};
 pub use table::{FILTER_PARAMETERS, Filter};

@@ -512,7 +512,7 @@ mod tests {
         let now = Timestamp::from_micros(7_000_000);
         let context = ParseContext {
             saved: Some(&saved),
-            ..ParseContext::list(now, Tz::UTC, "here")
+            ..ParseContext::list(now, Tz::UTC, None)
         };
         let add = |pairs: &[(&str, &str)]| {
             let pairs: Vec<_> = pairs

@@ -128,7 +128,7 @@ fn credential_with_full_reach() -> Principal {
 
 fn parse_query(parameters: &str) -> Query {
     let pairs: Vec<(String, String)> = form_urlencoded::parse(parameters.as_bytes()).into_owned().collect();
-    let context = ParseContext::list(START, chrono_tz::Tz::UTC, "");
+    let context = ParseContext::list(START, chrono_tz::Tz::UTC, None);
     Query::parse(&pairs, &context).unwrap_or_else(|faults| panic!("{parameters}: {faults:?}"))
 }
 

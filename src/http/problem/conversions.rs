@@ -8,6 +8,7 @@ use crate::access::credential::UnknownScope;
 use crate::access::{AccessError, ScopeError, TokenError};
 use crate::base::fault::{Fault, Place};
 use crate::base::ids::{IdError, StatementId};
+use crate::base::{CursorError, SealError};
 use crate::log::filter::ParameterFault;
 use crate::store::{RecordError, StoreError, WriteFault};
 
@@ -80,6 +81,18 @@ impl From<TokenError> for Problem {
             | TokenError::BadClaim { .. } => Problem::new(Code::Unauthenticated, error.to_string()),
             TokenError::KeysUnavailable => Problem::new(Code::Unavailable, error.to_string()),
         }
+    }
+}
+
+impl From<CursorError> for Problem {
+    fn from(error: CursorError) -> Self {
+        Problem::new(Code::BadCursor, error.to_string())
+    }
+}
+
+impl From<SealError> for Problem {
+    fn from(error: SealError) -> Self {
+        Problem::internal(error)
     }
 }
 

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::access::permit::{ReadActivities, VoidActivities, WriteActivities};
 use crate::access::{AskedScope, Principal, Scoped};
+use crate::base::CursorKey;
 use crate::base::body::ParsedBatch;
 use crate::base::fault::{Fault, sort_by_element};
 use crate::base::ids::{StatementId, UserId};
@@ -22,7 +23,7 @@ use crate::http::routes::routes;
 use crate::http::xapi::statements::authority;
 use crate::log::activity::ActivityInFull;
 use crate::log::short_form::ShortFormRules;
-use crate::log::{Activity, Filter, ParseContext, Position, Query, ShortForm};
+use crate::log::{Activity, Filter, Paging, ParseContext, Position, Query, ShortForm};
 use crate::record::{Actor, Envelope, Identifier, Origin, StatementBuilder};
 use crate::store::{Incoming, Lookups, Page, Recorded, Sameness, Submission};
 
@@ -90,8 +91,8 @@ pub struct ActivityId {
     responses((status = 200, description = "A page of the log.", body = ActivityList))
 )]
 async fn list_activities(caller: Caller<ReadActivities>, request: HttpRequest, pairs: QueryPairs) -> Answer {
-    let binding = cursor_binding(&caller, &request);
-    let query = Query::parse(pairs.as_slice(), &parse_context(&caller, &binding))?;
+    let binding = CursorBinding::new(&caller, &request).await?;
+    let query = Query::parse(pairs.as_slice(), &parse_context(&caller, Some(binding.paging())))?;
     let scope = query.asked_scope;
     load_list(&caller, &request, scope, query).await
 }
@@ -110,10 +111,10 @@ async fn list_my_activities(
     request: HttpRequest,
     pairs: QueryPairs,
 ) -> Answer {
-    let binding = cursor_binding(&caller, &request);
+    let binding = CursorBinding::new(&caller, &request).await?;
     let context = ParseContext {
         scope: false,
-        ..parse_context(&caller, &binding)
+        ..parse_context(&caller, Some(binding.paging()))
     };
     let mut query = Query::parse(pairs.as_slice(), &context)?;
     query.filter.include_deactivated = true;
@@ -143,10 +144,10 @@ async fn list_user_activities(
     if !caller.store().reaches(caller.org(), &reach, &id).await? {
         return Err(Problem::not_found());
     }
-    let binding = cursor_binding(&caller, &request);
+    let binding = CursorBinding::new(&caller, &request).await?;
     let context = ParseContext {
         scope: false,
-        ..parse_context(&caller, &binding)
+        ..parse_context(&caller, Some(binding.paging()))
     };
     let mut query = Query::parse(pairs.as_slice(), &context)?;
     query.filter.include_deactivated = true;
@@ -202,18 +203,17 @@ pub(super) async fn page_of_log<A>(
         .iter()
         .map(|row| lookups.activity(row, query.now))
         .collect::<Result<Vec<_>, _>>()?;
-    let last = rows.last().filter(|_| more);
-    let next = last.map(|row| {
-        let cursor = query.cursor_after(Position {
-            happened_at: row.projected.happened_at,
-            seq: row.seq,
-        });
-        pages::next_page_address(
-            request.path(),
-            &QueryPairs::parse(request.query_string()).unwrap_or_default(),
-            &cursor,
-        )
-    });
+    let next = match rows.last().filter(|_| more) {
+        Some(row) => {
+            let cursor = query.cursor_after(Position {
+                happened_at: row.projected.happened_at,
+                seq: row.seq,
+            })?;
+            let pairs = QueryPairs::parse(request.query_string()).unwrap_or_default();
+            Some(pages::next_page_address(request.path(), &pairs, &cursor))
+        }
+        None => None,
+    };
     let body = ActivityList {
         activities,
         next,
@@ -551,23 +551,43 @@ fn voiding_statement(
     Ok(StatementBuilder::voiding(Actor::agent(actor, None), target).build())
 }
 
-/// The text that a cursor is bound to: the organisation, the caller and the path.
-pub(super) fn cursor_binding<A>(caller: &Caller<A>, request: &HttpRequest) -> String {
-    format!(
-        "{} {} {}",
-        caller.org(),
-        caller.principal().caller_id(),
-        request.path()
-    )
+/// What the cursors of a list of the log are sealed with.
+pub(super) struct CursorBinding {
+    key: CursorKey,
+    /// The organisation, the caller and the path.
+    text: String,
+}
+
+impl CursorBinding {
+    /// The binding of the caller's request.
+    ///
+    /// # Errors
+    ///
+    /// The database does not answer.
+    pub(super) async fn new<A>(caller: &Caller<A>, request: &HttpRequest) -> Result<Self, Problem> {
+        let (org, caller_id) = (caller.org(), caller.principal().caller_id());
+        Ok(Self {
+            key: caller.cursor_key().await?.clone(),
+            text: format!("{org} {caller_id} {}", request.path()),
+        })
+    }
+
+    /// The part of the context for parsing the parameters.
+    pub(super) fn paging(&self) -> Paging<'_> {
+        Paging {
+            key: &self.key,
+            binding: &self.text,
+        }
+    }
 }
 
 /// The context for parsing the parameters of the log for this caller.
-pub(super) fn parse_context<'a, A>(caller: &Caller<A>, binding: &'a str) -> ParseContext<'a> {
+pub(super) fn parse_context<'a, A>(caller: &Caller<A>, paging: Option<Paging<'a>>) -> ParseContext<'a> {
     let limits = caller.app_state().limits();
     let size = |limit: usize| u32::try_from(limit).unwrap_or(u32::MAX);
     ParseContext {
         default_limit: size(limits.page_default),
         max_limit: size(limits.page_max),
-        ..ParseContext::list(caller.now(), caller.organisation().zone(), binding)
+        ..ParseContext::list(caller.now(), caller.organisation().zone(), paging)
     }
 }

@@ -56,7 +56,7 @@ async fn list_deliveries(
     pairs: QueryPairs,
 ) -> Answer {
     let query = pairs.reader();
-    let listing = Listing::new(&caller, request.path(), &pairs, &query);
+    let listing = Listing::new(&caller, request.path(), &pairs, &query).await?;
     let schedules = query.values::<Uuid>("schedule");
     query.finish()?;
     let before = listing.after_key()?;
@@ -72,7 +72,7 @@ async fn list_deliveries(
         .await?
         .ok_or_else(Problem::not_found)?;
     let last = page.items.last().map(|last| last.delivery.key.to_string());
-    let next = listing.next(page.more, last.as_deref());
+    let next = listing.next(page.more, last.as_deref())?;
     let deliveries = page.items.into_iter().map(Delivery::new);
     let deliveries = deliveries.collect::<Result<_, _>>()?;
     let body = DeliveryList { deliveries, next };

@@ -132,9 +132,9 @@ fn parse_query(
     extra: &[&str],
 ) -> Result<Query, Problem> {
     let context = ParseContext {
-        paging: false,
+        paging: None,
         extra,
-        ..parse_context(caller, "")
+        ..parse_context(caller, None)
     };
     Ok(Query::parse(pairs.as_slice(), &context)?)
 }

@@ -33,8 +33,8 @@ routes! {
 async fn list_facets(caller: Caller<ReadActivities>, pairs: QueryPairs) -> Answer {
     let context = ParseContext {
         sort: false,
-        paging: false,
-        ..parse_context(&caller, "")
+        paging: None,
+        ..parse_context(&caller, None)
     };
     let query = Query::parse(pairs.as_slice(), &context)?;
     let filter = facet_filter(&query.filter, query.asked_scope);

@@ -11,16 +11,15 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::access::permit::Notes;
-use crate::base::Fingerprint;
 use crate::base::ids::UserId;
 use crate::http::auth::Caller;
 use crate::http::json::{JsonBody, MergePatch};
 use crate::http::pages;
-use crate::http::problem::{Answer, Code, Problem};
+use crate::http::problem::{Answer, Problem};
 use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
 use crate::log::timeline::{Note, NoteForm, NotePatch, NoteVersion};
-use crate::log::{Cursor, Sort, Window};
+use crate::log::{Cursor, Window};
 use crate::store::{NewNote, NoteRefusal};
 
 routes! {
@@ -75,10 +74,8 @@ async fn list_notes(
         .unwrap_or(limits.page_default);
     let cursor = query.text("cursor");
     query.finish()?;
-    let caller_id = caller.principal().caller_id();
-    let fingerprint = Fingerprint::from_parts([caller.org().as_str(), &caller_id, request.path()]);
-    let cursor = cursor.map(|text| Cursor::decode(text, fingerprint)).transpose();
-    let cursor = cursor.map_err(|error| Problem::new(Code::BadCursor, error.to_string()))?;
+    let seal = pages::cursor_seal(&caller, request.path(), &pairs).await?;
+    let cursor = cursor.map(|text| Cursor::open(text, &seal)).transpose()?;
     let limit_plus_one = u32::try_from(limit).unwrap_or(u32::MAX).saturating_add(1);
     let after = cursor.map(|cursor| cursor.last);
     let mut notes = caller
@@ -88,15 +85,14 @@ async fn list_notes(
         .ok_or_else(Problem::not_found)?;
     let more = notes.len() > limit;
     notes.truncate(limit);
-    let next = notes.last().filter(|_| more).map(|last| {
-        let cursor = Cursor {
-            sort: Sort::NewestFirst,
-            last: last.position(),
-            now: caller.now(),
-            fingerprint,
-        };
-        pages::next_page_address(request.path(), &pairs, &cursor.encode())
-    });
+    let next = match notes.last().filter(|_| more) {
+        Some(last) => {
+            let (last, now) = (last.position(), caller.now());
+            let cursor = Cursor { last, now }.seal(&seal)?;
+            Some(pages::next_page_address(request.path(), &pairs, &cursor))
+        }
+        None => None,
+    };
     let body = NoteList { notes, next };
     Ok(pages::list_response(&body, body.next.as_deref()))
 }

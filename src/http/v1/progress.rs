@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::access::permit::ReadActivities;
 use crate::base::clock::Timestamp;
-use crate::base::{Fingerprint, ListCursor};
+use crate::base::{CursorError, CursorSeal};
 use crate::export::{self, ProgressOptions};
 use crate::http::auth::Caller;
 use crate::http::pages;
@@ -22,7 +22,7 @@ use crate::log::activity::ActivityContent;
 use crate::log::filter::FilterSet;
 use crate::log::period::local_date;
 use crate::log::progress::{PersonProgress, ProgressCursor, State, StateCounts, StatusFilter};
-use crate::log::{ParseContext, Query, Window};
+use crate::log::{Paging, ParseContext, Query, Window};
 use crate::record::CalendarDuration;
 use crate::store::ContentProgress;
 
@@ -144,10 +144,16 @@ async fn list_progress(
     id: web::Path<String>,
     pairs: QueryPairs,
 ) -> Answer {
-    let query = parse_query(&caller, &pairs, true, &[EXPIRES_WITHIN])?;
+    let key = caller.cursor_key().await?;
+    let query = parse_query(
+        &caller,
+        &pairs,
+        Some(Paging { key, binding: "" }),
+        &[EXPIRES_WITHIN],
+    )?;
     let binding = format!("/v1/contents/{id}/progress");
-    let fingerprint = ListCursor::fingerprint(&binding, &caller.principal().caller_id(), pairs.as_slice());
-    let cursor = parse_cursor(&pairs, fingerprint)?;
+    let seal = pages::cursor_seal(&caller, &binding, &pairs).await?;
+    let cursor = parse_cursor(&pairs, &seal)?;
     let (limit, with_counts) = (query.limit as usize, query.count_exact);
     let now = cursor.as_ref().map_or(query.now, |cursor| cursor.now);
     let mut errors = ParameterErrors::default();
@@ -173,10 +179,13 @@ async fn list_progress(
     } else {
         (progress.find_page(None, after.as_ref(), limit).await?, None)
     };
-    let next = page.next.map(|after| {
-        let after = ProgressCursor { now, after }.to_string();
-        pages::next_page_address(request.path(), &pairs, &ListCursor { after }.encode(fingerprint))
-    });
+    let next = match page.next {
+        Some(after) => {
+            let cursor = seal.seal_text(&ProgressCursor { now, after }.to_string())?;
+            Some(pages::next_page_address(request.path(), &pairs, &cursor))
+        }
+        None => None,
+    };
     let people = page.people.into_iter();
     let body = ProgressList {
         content: ActivityContent::new(progress.content()),
@@ -215,7 +224,7 @@ async fn list_progress(
             Fire warden,2026-03-01T09:00:00.000Z,2028-03-01T09:00:00.000Z,ada,4711\r\n"))
 )]
 async fn export_progress(caller: Caller<ReadActivities>, id: web::Path<String>, pairs: QueryPairs) -> Answer {
-    let query = parse_query(&caller, &pairs, false, &["bom", "raw", EXPIRES_WITHIN])?;
+    let query = parse_query(&caller, &pairs, None, &["bom", "raw", EXPIRES_WITHIN])?;
     let now = query.now;
     let mut errors = ParameterErrors::default();
     let filter = errors.parse_status_filter(&query, now);
@@ -236,12 +245,12 @@ async fn export_progress(caller: Caller<ReadActivities>, id: web::Path<String>, 
     Ok(exports::file_response(blocks, "progress", CSV, "csv", date))
 }
 
-/// Parses the parameters that select people, `state`, and the parameters of pages if `paging` is true. `extra` names
+/// Parses the parameters that select people, `state`, and the parameters of pages if `paging` is given. `extra` names
 /// further parameters, each with one value.
 fn parse_query(
     caller: &Caller<ReadActivities>,
     pairs: &QueryPairs,
-    paging: bool,
+    paging: Option<Paging<'_>>,
     extra: &[&str],
 ) -> Result<Query, Problem> {
     let context = ParseContext {
@@ -250,10 +259,10 @@ fn parse_query(
         paging,
         lists: &["state"],
         extra,
-        ..parse_context(caller, "")
+        ..parse_context(caller, None)
     };
     // The cursor of this list has another format than the cursor of the log.
-    let is_own_cursor = |name: &str| paging && name == CURSOR;
+    let is_own_cursor = |name: &str| paging.is_some() && name == CURSOR;
     let pairs = pairs.as_slice().iter().filter(|(name, _)| !is_own_cursor(name));
     Ok(Query::parse(&pairs.cloned().collect::<Vec<_>>(), &context)?)
 }
@@ -271,8 +280,7 @@ async fn find_progress(
 }
 
 /// Parses the cursor. The first page has none.
-fn parse_cursor(pairs: &QueryPairs, fingerprint: Fingerprint) -> Result<Option<ProgressCursor>, Problem> {
-    let bad_cursor = |error: &dyn std::fmt::Display| Problem::new(Code::BadCursor, error.to_string());
+fn parse_cursor(pairs: &QueryPairs, seal: &CursorSeal) -> Result<Option<ProgressCursor>, Problem> {
     let mut cursors = pairs.as_slice().iter().filter(|(name, _)| name == CURSOR);
     let Some((_, text)) = cursors.next() else {
         return Ok(None);
@@ -280,8 +288,8 @@ fn parse_cursor(pairs: &QueryPairs, fingerprint: Fingerprint) -> Result<Option<P
     if cursors.next().is_some() {
         return Err(Problem::bad_parameter(CURSOR, "must be sent once"));
     }
-    let cursor = ListCursor::decode(text, fingerprint).map_err(|error| bad_cursor(&error))?;
-    cursor.after.parse().map(Some).map_err(|error| bad_cursor(&error))
+    let cursor = seal.open_text(text)?;
+    Ok(Some(cursor.parse().map_err(|_| CursorError)?))
 }
 
 /// The errors in the parameters that only these resources have.

@@ -17,7 +17,7 @@ use crate::log::{Activity, ParseContext, Query};
 use crate::reports::report::{self, Opened};
 use crate::store::StoredReport;
 
-use super::activities::{ActivityList, cursor_binding, page_of_log, parse_context};
+use super::activities::{ActivityList, CursorBinding, page_of_log, parse_context};
 use super::exports::{self, CSV, ExportOrder, NDJSON, csv_options};
 use super::log_parameters::{AddedFilter, LogPage};
 use super::reports::find_report;
@@ -58,8 +58,13 @@ async fn list_report_activities(
     pairs: QueryPairs,
 ) -> Answer {
     let report = find_report(&caller, &id).await?;
-    let binding = cursor_binding(&caller, &request);
-    let (added, opened) = open(&caller, &report, &pairs, parse_context(&caller, &binding))?;
+    let binding = CursorBinding::new(&caller, &request).await?;
+    let (added, opened) = open(
+        &caller,
+        &report,
+        &pairs,
+        parse_context(&caller, Some(binding.paging())),
+    )?;
     page_of_log(&caller, &request, &opened.question.as_ref(), &added).await
 }
 
@@ -158,8 +163,8 @@ fn open(
 
 fn export_context<'a>(caller: &Caller<OpenReports>, extra: &'a [&'a str]) -> ParseContext<'a> {
     ParseContext {
-        paging: false,
+        paging: None,
         extra,
-        ..parse_context(caller, "")
+        ..parse_context(caller, None)
     }
 }

@@ -58,7 +58,7 @@ pub struct ReportList {
 )]
 async fn list_reports(caller: Caller<ReadReports>, pairs: QueryPairs) -> Answer {
     let query = pairs.reader();
-    let listing = Listing::new(&caller, StoredReport::PATH, &pairs, &query);
+    let listing = Listing::new(&caller, StoredReport::PATH, &pairs, &query).await?;
     let visibilities = keyed::choices(&query, "visibility", Visibility::ALL, Visibility::key);
     let filter = ReportFilter {
         words: keyed::search_words(&query),
@@ -77,7 +77,7 @@ async fn list_reports(caller: Caller<ReadReports>, pairs: QueryPairs) -> Answer 
         .find_reports(&caller.reports()?, &filter, after, listing.limit)
         .await?;
     let last = page.items.last().map(|report| report.id.to_string());
-    let next = listing.next(page.more, last.as_deref());
+    let next = listing.next(page.more, last.as_deref())?;
     let reports = resource::represent_all(&caller, page.items).await?;
     let body = ReportList { reports, next };
     Ok(pages::list_response(&body, body.next.as_deref()))

@@ -106,7 +106,7 @@ async fn list_schedules(caller: Caller<ManageReports>, id: web::Path<String>, pa
 )]
 async fn list_all_schedules(caller: Caller<ManageReports>, pairs: QueryPairs) -> Answer {
     let query = pairs.reader();
-    let listing = Listing::new(&caller, StoredSchedule::PATH, &pairs, &query);
+    let listing = Listing::new(&caller, StoredSchedule::PATH, &pairs, &query).await?;
     let statuses = keyed::choices(&query, "status", ScheduleStatus::ALL, ScheduleStatus::key);
     query.finish()?;
     let filter = ScheduleFilter {
@@ -120,7 +120,7 @@ async fn list_all_schedules(caller: Caller<ManageReports>, pairs: QueryPairs) ->
         .list_schedules(&caller.reports()?, &filter, after, listing.limit)
         .await?;
     let last = page.items.last().map(|last| last.key.to_string());
-    let next = listing.next(page.more, last.as_deref());
+    let next = listing.next(page.more, last.as_deref())?;
     let schedules = resource::represent_all(&caller, page.items).await?;
     let body = SchedulePage { schedules, next };
     Ok(pages::list_response(&body, body.next.as_deref()))

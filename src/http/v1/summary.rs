@@ -74,10 +74,10 @@ fn parse_query(
     let by = Dimension::parse(own.iter().map(|(_, value)| value.as_str()));
     let context = ParseContext {
         sort: false,
-        paging: false,
+        paging: None,
         primary_team_alone: by.as_ref().is_ok_and(|by| by.contains(&Dimension::Team)),
         extra: &[BY],
-        ..parse_context(caller, "")
+        ..parse_context(caller, None)
     };
     match (by, Query::parse(&others, &context)) {
         (Ok(by), Ok(query)) => Ok((by, query)),

@@ -21,7 +21,7 @@ use crate::log::timeline::{Entry, EntryKind, Kinds, TimelineEntry, merge};
 use crate::log::{ParseContext, Query};
 use crate::store::{Lookups, Page, TimelineRequest};
 
-use super::activities::{cursor_binding, parse_context};
+use super::activities::{CursorBinding, parse_context};
 use super::log_parameters::LogFilter;
 
 routes! {
@@ -73,8 +73,8 @@ async fn read_timeline(
     if !caller.store().reaches(caller.org(), &reach, &id).await? {
         return Err(Problem::not_found());
     }
-    let binding = cursor_binding(&caller, &request);
-    let (mut query, mut kinds) = parse_query(&pairs, &parse_context(&caller, &binding))?;
+    let binding = CursorBinding::new(&caller, &request).await?;
+    let (mut query, mut kinds) = parse_query(&pairs, &parse_context(&caller, Some(binding.paging())))?;
     if !query.filter.users.is_empty() && !query.filter.users.contains(&id) {
         kinds = Kinds::NEITHER;
     }
@@ -141,10 +141,13 @@ async fn load_page(
     let mut lookups = Lookups::new(caller.store(), caller.org());
     lookups.load(&rows).await?;
     let (entries, more) = merge(rows, notes, query.limit as usize);
-    let next = entries.last().filter(|_| more).map(|last| {
-        let cursor = query.cursor_after(last.position());
-        pages::next_page_address(request.path(), pairs, &cursor)
-    });
+    let next = match entries.last().filter(|_| more) {
+        Some(last) => {
+            let cursor = query.cursor_after(last.position())?;
+            Some(pages::next_page_address(request.path(), pairs, &cursor))
+        }
+        None => None,
+    };
     let entries = entries.into_iter().map(|entry| {
         Ok(match entry {
             Entry::System(row) => lookups.activity(&row, query.now)?.into(),

@@ -15,6 +15,7 @@ use super::value::{FilterValue, Moment};
 use super::{FILTER_PARAMETERS, Filter, ParameterFault};
 use crate::access::AskedScope;
 use crate::base::clock::Timestamp;
+use crate::base::{CursorKey, CursorSeal};
 use crate::log::cursor::Cursor;
 
 /// The most different `custom[<field>]` of one request.
@@ -45,8 +46,8 @@ pub struct ParseContext<'a> {
     pub scope: bool,
     /// Whether the resource has `sort`.
     pub sort: bool,
-    /// Whether the resource has `limit`, `cursor` and `count`.
-    pub paging: bool,
+    /// Set if the resource has `limit`, `cursor` and `count`.
+    pub paging: Option<Paging<'a>>,
     /// Whether the parameters are those of a saved report. They must be valid in every time zone or in none, since the
     /// organisation's can change.
     pub any_zone: bool,
@@ -56,8 +57,6 @@ pub struct ParseContext<'a> {
     pub extra: &'a [&'a str],
     /// Further parameters of the resource that may be repeated ([`Query::extras`]). Cursors are bound to their values.
     pub lists: &'a [&'a str],
-    /// The caller and the resource, as a text that cursors are bound to.
-    pub binding: &'a str,
     /// The query of a saved report, if one is opened. The request's parameters are added to it: a row has to pass both
     /// ([`Filter::within`]). The report's order and time zone apply unless the request has others. Parameters that could
     /// add rows are refused (docs/specification.md#opening-a-report). The caller applies the report's scope. Cursors are
@@ -65,9 +64,18 @@ pub struct ParseContext<'a> {
     pub saved: Option<&'a Query>,
 }
 
+/// What a resource with pages knows about its cursors.
+#[derive(Debug, Clone, Copy)]
+pub struct Paging<'a> {
+    /// The key that seals the cursors.
+    pub key: &'a CursorKey,
+    /// The organisation, the caller and the resource, as a text that cursors are bound to.
+    pub binding: &'a str,
+}
+
 impl<'a> ParseContext<'a> {
     /// The context of a list with scopes, an order, and pages of 50 rows, at most 1,000.
-    pub fn list(now: Timestamp, time_zone: Tz, binding: &'a str) -> Self {
+    pub fn list(now: Timestamp, time_zone: Tz, paging: Option<Paging<'a>>) -> Self {
         Self {
             now,
             time_zone,
@@ -76,12 +84,11 @@ impl<'a> ParseContext<'a> {
             filters: FilterSet::All,
             scope: true,
             sort: true,
-            paging: true,
+            paging,
             any_zone: false,
             primary_team_alone: false,
             extra: &[],
             lists: &[],
-            binding,
             saved: None,
         }
     }
@@ -89,9 +96,8 @@ impl<'a> ParseContext<'a> {
     /// The context of an export: all rows in order, with the further parameters `extra`.
     pub fn export(now: Timestamp, time_zone: Tz, extra: &'a [&'a str]) -> Self {
         Self {
-            paging: false,
             extra,
-            ..Self::list(now, time_zone, "")
+            ..Self::list(now, time_zone, None)
         }
     }
 
@@ -100,7 +106,7 @@ impl<'a> ParseContext<'a> {
         let options = [
             (self.scope, SCOPE_PARAMETERS),
             (self.sort, SORT_PARAMETERS),
-            (self.paging, PAGE_PARAMETERS),
+            (self.paging.is_some(), PAGE_PARAMETERS),
         ];
         let options = options.into_iter().filter(|(has, _)| *has);
         self.filters
@@ -124,10 +130,7 @@ impl Query {
         let mut reader = ParameterReader::new(pairs);
         refuse_unknown(&mut reader, context);
 
-        let cursor_text = reader.text("cursor");
-        let cursor = cursor_text
-            .as_deref()
-            .and_then(|text| reader.value_of("cursor", Cursor::decode_unchecked(text)));
+        let cursor = reader.text("cursor");
         // Other faults of these parameters would not help the client, so this comes first.
         if context.saved.is_some() {
             refuse_widening(&mut reader);
@@ -144,14 +147,20 @@ impl Query {
             extra.extend(values.into_iter().map(|value| ((*name).to_owned(), value)));
         }
         let scope = asked_scope.as_ref();
-        let fingerprint = fingerprint(context.binding, &filter, scope, sort, &extra, context.saved);
+        let seal = context.paging.map(|Paging { key, binding }| {
+            let request = fingerprint(binding, &filter, scope, sort, &extra, context.saved);
+            CursorSeal::new(key.clone(), request)
+        });
         for name in context.extra {
             extra.extend(reader.text(name).map(|value| ((*name).to_owned(), value)));
         }
-        // A cursor cannot match a request with faults. One more fault would not help the client.
-        if let (Some(text), Some(_), false) = (cursor_text, &cursor, reader.has_faults()) {
-            reader.value_of("cursor", Cursor::decode(&text, fingerprint));
-        }
+        // A cursor cannot belong to a request with faults. One more fault would not help the client.
+        let cursor = match (cursor, &seal) {
+            (Some(text), Some(seal)) if !reader.has_faults() => {
+                reader.value_of("cursor", Cursor::open(&text, seal))
+            }
+            _ => None,
+        };
         if reader.has_faults() {
             return Err(reader.into_faults());
         }
@@ -166,7 +175,7 @@ impl Query {
             extra,
             has_limit: limit.is_some(),
             default_sort,
-            fingerprint,
+            seal,
         })
     }
 }

@@ -2,8 +2,8 @@
 
 use super::Filter;
 use crate::access::AskedScope;
-use crate::base::Fingerprint;
 use crate::base::clock::Timestamp;
+use crate::base::{CursorSeal, Fingerprint, SealError};
 use crate::log::cursor::{Cursor, Position};
 
 /// The order of a list.
@@ -54,7 +54,8 @@ pub struct Query {
     pub(super) has_limit: bool,
     /// The order if the request has none: that of the saved query.
     pub(super) default_sort: Sort,
-    pub(super) fingerprint: Fingerprint,
+    /// Seals the cursors of a resource with pages.
+    pub(super) seal: Option<CursorSeal>,
 }
 
 impl Query {
@@ -75,14 +76,13 @@ impl Query {
     }
 
     /// The cursor of the page that begins after the row at `last`.
-    pub fn cursor_after(&self, last: Position) -> String {
-        Cursor {
-            sort: self.sort,
-            last,
-            now: self.now,
-            fingerprint: self.fingerprint,
-        }
-        .encode()
+    ///
+    /// # Errors
+    ///
+    /// The resource has no pages, or the encryption failed.
+    pub fn cursor_after(&self, last: Position) -> Result<String, SealError> {
+        let seal = self.seal.as_ref().ok_or(SealError::Key)?;
+        Cursor { last, now: self.now }.seal(seal)
     }
 
     /// All parameters of the page with this cursor, for `next`.

@@ -5,15 +5,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OnceCell};
 
+use crate::base::CursorKey;
 use crate::base::clock::Clock;
 use crate::base::ids::OrgId;
 use crate::log::VerbTable;
 
 use super::StoreError;
 use super::consistent_through::ConsistentThrough;
-use super::database::{DatabaseSettings, Db, Engine};
+use super::database::{DatabaseSettings, Db, Engine, Sql};
 use super::migrations::SchemaState;
 use super::writing_gate::WritingGates;
 
@@ -35,6 +36,7 @@ struct Inner {
     organisations: Mutex<HashMap<OrgId, i64>>,
     consistent_through: ConsistentThrough,
     gates: WritingGates,
+    cursor_key: OnceCell<CursorKey>,
     /// How long a writer waits for the lock of its organisation.
     wait: Duration,
     /// Notified when contents are marked to be projected again, or persons to give activities away.
@@ -64,6 +66,7 @@ impl Store {
             organisations: Mutex::default(),
             consistent_through: ConsistentThrough::default(),
             gates: WritingGates::new(settings.waiting_writers_per_organisation),
+            cursor_key: OnceCell::new(),
             wait: settings.wait,
             reprojection: Notify::new(),
             sending: Notify::new(),
@@ -94,6 +97,21 @@ impl Store {
     /// Whether `serve` migrates this database without being told to: true for SQLite.
     pub fn migrates_itself(&self) -> bool {
         self.db().engine() == Engine::Sqlite
+    }
+
+    /// The key that seals cursors. It is read from the database at its first use.
+    ///
+    /// # Errors
+    ///
+    /// The database does not answer, or it was not migrated.
+    pub async fn cursor_key(&self) -> Result<&CursorKey, StoreError> {
+        let load = async || {
+            let select = Sql::new("SELECT secret FROM cursor_keys WHERE id = 1");
+            let row: Option<(Vec<u8>,)> = self.db().fetch_row(select).await?;
+            let (secret,) = row.ok_or(StoreError::Invariant("the database has no key of cursors"))?;
+            CursorKey::new(&secret).map_err(|error| StoreError::corrupt("key of cursors", error))
+        };
+        self.inner.cursor_key.get_or_try_init(load).await
     }
 
     /// Closes all connections. The recorder must be finished before.

@@ -1,1 +1,4 @@
-//! Values that are accepted and must stay readable, and cursors that must not tell anything.
+//! Values that are accepted and must stay readable, definitions of senders without the right, and cursors that must not tell
+//! anything.
+
+mod cursors;

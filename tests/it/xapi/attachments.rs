@@ -306,8 +306,7 @@ async fn contents_are_sent_with_every_query(server: &TestServer) {
         assert_eq!(found.json["statements"][0]["attachments"][0]["sha2"], sha2(&contents[4]));
     }
     for cursor in ["x", "1~", "~de"] {
-        let answer = admin.get(&format!("{PATH}?cursor={}", encode_segment(cursor))).await;
-        answer.expect(if cursor == "1~" { 200 } else { 400 });
+        admin.get(&format!("{PATH}?cursor={}", encode_segment(cursor))).await.expect(400);
     }
     // HEAD returns the headers, and gzip compresses the complete answer.
     let path = format!("{PATH}?attachments=true");

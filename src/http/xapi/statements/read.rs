@@ -10,6 +10,7 @@ use crate::access::StatementReach;
 use crate::access::permit::ReadStatements;
 use crate::base::ids::StatementId;
 use crate::base::timestamp;
+use crate::base::{CursorError, CursorSeal};
 use crate::http::auth::Caller;
 use crate::http::pages;
 use crate::http::problem::{Answer, Problem};
@@ -20,6 +21,8 @@ use crate::store::{StatementQuery, StoredRecord, Voidedness};
 use super::page::{self, Attachments};
 use crate::http::xapi::to_http_date;
 
+/// The address of the resource.
+const PATH: &str = "/xapi/statements";
 /// The most bytes of the preferred languages in a `more` address.
 const MAX_LANGUAGES_BYTES: usize = 500;
 
@@ -51,20 +54,27 @@ pub(super) async fn read(
             read_one(caller, &reach, (id, voidedness), &format, attachments).await
         }
         None => {
-            let cursor = reader.text("cursor").and_then(|text| {
-                let cursor = Cursor::parse(text);
-                if cursor.is_none() {
-                    reader.add_fault("cursor", "must be the cursor in `more` of the last page");
-                }
-                cursor
-            });
+            let seal = pages::cursor_seal(caller, PATH, query).await?;
+            let opened = reader.text("cursor").map(|text| seal.open_text(text));
+            let cursor = opened
+                .as_ref()
+                .and_then(|opened| Cursor::parse(opened.as_ref().ok()?));
             let languages = cursor
                 .as_ref()
                 .map_or(accept_language(request), |cursor| cursor.languages);
             let format = Format::parse(&reader, languages);
-            let statements = parse_query(caller, &reader, cursor.map(|cursor| cursor.after));
+            let statements = parse_query(caller, &reader, cursor.as_ref().map(|cursor| cursor.after));
             reader.finish()?;
-            read_page(caller, &reach, statements, &format, attachments, query).await
+            if opened.is_some() && cursor.is_none() {
+                return Err(CursorError.into());
+            }
+            let page = PageRequest {
+                statements,
+                format: &format,
+                attachments,
+                seal: &seal,
+            };
+            read_page(caller, &reach, page, query).await
         }
     }
 }
@@ -128,7 +138,7 @@ impl<'a> Format<'a> {
     }
 }
 
-/// The cursor of a page. A `more` address must work without the headers of the first request (Data 2.5), so the cursor
+/// The position that a cursor contains. A `more` address must work without the headers of the first request (Data 2.5), so the cursor
 /// contains the preferred languages too.
 #[derive(Debug, PartialEq, Eq)]
 struct Cursor<'a> {
@@ -230,14 +240,26 @@ fn parse_query(
     }
 }
 
+/// A request for a page.
+struct PageRequest<'r> {
+    statements: StatementQuery,
+    format: &'r Format<'r>,
+    attachments: Attachments,
+    seal: &'r CursorSeal,
+}
+
 async fn read_page(
     caller: &Caller<ReadStatements>,
     reach: &StatementReach,
-    mut statements: StatementQuery,
-    format: &Format<'_>,
-    attachments: Attachments,
+    page: PageRequest<'_>,
     query: &QueryPairs,
 ) -> Result<HttpResponse, Problem> {
+    let PageRequest {
+        mut statements,
+        format,
+        attachments,
+        seal,
+    } = page;
     let (store, organisation) = (caller.store(), caller.org());
     let limit = statements.limit;
     statements.limit = limit.saturating_add(1);
@@ -246,7 +268,8 @@ async fn read_page(
     records.truncate(limit as usize);
     let more = match records.last() {
         Some(last) if has_more => {
-            pages::next_page_address("/xapi/statements", query, &Cursor::new(last.seq, format).encode())
+            let cursor = seal.seal_text(&Cursor::new(last.seq, format).encode())?;
+            pages::next_page_address(PATH, query, &cursor)
         }
         _ => String::new(),
     };

@@ -269,7 +269,7 @@ async fn check_report(
     now: Micros,
 ) -> Result<usize, String> {
     let at = Timestamp::from_micros(now);
-    let context = ParseContext::list(at, facts.time_zone, "");
+    let context = ParseContext::list(at, facts.time_zone, None);
     let saved =
         Query::parse(&report.saved.pairs(), &context).map_err(|faults| format!("saved: {faults:?}"))?;
     let context = ParseContext { saved: Some(&saved), ..context };
