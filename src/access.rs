@@ -46,7 +46,7 @@ mod testing;
 
 pub use agents::AgentReach;
 pub use claims::{Claims, Reports, mint};
-pub use credential::{Credential, CredentialScope, Scopes, SecretHash};
+pub use credential::{Credential, CredentialScope, DefinitionRight, Scopes, SecretHash};
 pub use documents::{Agents, DocumentReach};
 pub use error::{AccessError, TokenError};
 pub use keys::{KeyConfig, TokenKeys};

@@ -6,7 +6,7 @@
 pub mod scopes;
 pub mod secret;
 
-pub use scopes::{CredentialScope, Scopes, UnknownScope};
+pub use scopes::{CredentialScope, DefinitionRight, Scopes, UnknownScope};
 pub use secret::{BootstrapCredential, SecretHash, is_key, new_key, new_secret};
 
 use crate::base::ids::OrgId;

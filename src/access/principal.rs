@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use uuid::Uuid;
 
 use crate::access::claims::Reports;
-use crate::access::credential::Credential;
+use crate::access::credential::{Credential, DefinitionRight};
 use crate::access::permissions::Permissions;
 use crate::access::role::Role;
 use crate::base::clock::Timestamp;
@@ -110,6 +110,15 @@ impl Principal {
         match self {
             Principal::Person(_) | Principal::Credential(_) => Cow::Borrowed(self),
             Principal::ReportKey(key) => Cow::Owned(Principal::Person(key.owner.clone())),
+        }
+    }
+
+    /// What the definitions in the records of this caller may do. Persons that may write are administrators.
+    pub fn definition_right(&self) -> DefinitionRight {
+        match self {
+            Principal::Person(_) => DefinitionRight::Change,
+            Principal::Credential(credential) => credential.scopes.definition_right(),
+            Principal::ReportKey(_) => DefinitionRight::None,
         }
     }
 

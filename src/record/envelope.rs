@@ -42,9 +42,13 @@ pub struct Envelope {
     /// The answers to the questions of a quiz.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub responses: Vec<Response>,
-    /// Whether the definitions in the statement may change the catalogue (scope `define`).
+    /// Whether the definitions in the statement may change the catalogue.
     #[serde(skip_serializing_if = "is_false")]
     pub defines: bool,
+    /// The IRIs of the Activities of which the definition counts although `defines` is false: the sender may add missing
+    /// definitions, and they had none. The writer decides it, so that a rebuild has the same result.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub added_definitions: Vec<String>,
     /// The `sha2` of the attachments that were sent without their content, only with a `fileUrl`. A client that reads
     /// the statement gets no content for them, even if Rollbook has the content from another statement.
     #[serde(skip_serializing_if = "Vec::is_empty")]

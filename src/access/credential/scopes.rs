@@ -48,6 +48,17 @@ pub enum CredentialScope {
     Catalogue,
 }
 
+/// What the definitions in the records of a sender may do (`docs/specification.md#who-may-define`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DefinitionRight {
+    /// They change the title, the type and the definition of an Activity.
+    Change,
+    /// They count for an Activity that has no title, no type and no definition yet.
+    Add,
+    /// They stay in their records.
+    None,
+}
+
 /// The error of a text that is not a scope.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a scope; scopes are {all}", all = Scopes::every())]
@@ -184,6 +195,17 @@ impl Scopes {
                 CredentialScope::State | CredentialScope::Profile => self.contains(CredentialScope::AllRead),
                 _ => false,
             }
+    }
+
+    /// What the definitions in the records of a credential with these scopes may do, at every endpoint.
+    pub const fn definition_right(self) -> DefinitionRight {
+        if self.allows(CredentialScope::Define) || self.allows(CredentialScope::Catalogue) {
+            DefinitionRight::Change
+        } else if self.allows(CredentialScope::ActivitiesWrite) {
+            DefinitionRight::Add
+        } else {
+            DefinitionRight::None
+        }
     }
 
     /// The scopes that are granted by name, in the order of the specification.
@@ -326,6 +348,21 @@ mod tests {
         assert!(!all_read.allows_reading(CredentialScope::ActivitiesRead));
         assert!(!all_read.allows_reading(CredentialScope::Define));
         assert!(!scopes("statements/read").allows_reading(CredentialScope::State));
+    }
+
+    #[test]
+    fn only_define_and_catalogue_change_definitions() {
+        for scope in CredentialScope::ALL {
+            let expected = match scope {
+                CredentialScope::Define | CredentialScope::Catalogue | CredentialScope::All => {
+                    DefinitionRight::Change
+                }
+                CredentialScope::ActivitiesWrite => DefinitionRight::Add,
+                _ => DefinitionRight::None,
+            };
+            assert_eq!(Scopes::from_iter([scope]).definition_right(), expected, "{scope}");
+        }
+        assert_eq!(scopes("activities/write define").definition_right(), DefinitionRight::Change);
     }
 
     #[test]

@@ -294,6 +294,7 @@ impl Sender<'_> {
             authority: Actor::agent(account, None).to_json(),
             version: "1.0.0",
             sender,
+            adds_definitions: false,
             attachments: Vec::new(),
         };
         self.recorder.record(submission).await?;

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::access::permit::{ReadActivities, VoidActivities, WriteActivities};
-use crate::access::{AskedScope, Principal, Scoped};
+use crate::access::{AskedScope, DefinitionRight, Principal, Scoped};
 use crate::base::CursorKey;
 use crate::base::body::ParsedBatch;
 use crate::base::fault::{Fault, sort_by_element};
@@ -423,6 +423,7 @@ pub(super) fn submission<A>(caller: &Caller<A>, records: Vec<Incoming>) -> Submi
         authority: authority(caller.principal(), &caller.organisation().account_home_page),
         version: "1.0.0",
         sender: caller.principal().caller_id(),
+        adds_definitions: caller.principal().definition_right() == DefinitionRight::Add,
         attachments: Vec::new(),
     }
 }
@@ -430,18 +431,19 @@ pub(super) fn submission<A>(caller: &Caller<A>, records: Vec<Incoming>) -> Submi
 /// The envelope of an activity from this caller. An activity from a person has the origin `manual` and the person as
 /// recorder. An activity from a credential has the origin and the device type `api`.
 pub(super) fn envelope(principal: &Principal) -> Envelope {
+    let defines = principal.definition_right() == DefinitionRight::Change;
     match principal {
         Principal::Person(person) => Envelope {
             origin: Origin::Manual,
             recorded_by: Some(person.user.clone()),
-            defines: true,
+            defines,
             ..Envelope::default()
         },
         // The permission already refused report keys, so this is a credential.
         Principal::Credential(_) | Principal::ReportKey(_) => Envelope {
             origin: Origin::Api,
             device_type: Some("api".to_owned()),
-            defines: true,
+            defines,
             ..Envelope::default()
         },
     }

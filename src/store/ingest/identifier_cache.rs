@@ -3,6 +3,7 @@
 //! Keys that were found once are cached. So a record usually writes its own rows only, and no row of a person, verb or
 //! content. Names, titles and types of these are the subject of `latest_names`.
 
+mod added_definitions;
 mod contents;
 mod periods;
 mod placing;
@@ -132,6 +133,7 @@ impl IdentifierCache {
         self.choose_contents(&mut names);
         self.list_contents(tx, &names).await?;
         self.reset_first_used(tx, &names, records).await?;
+        self.decide_definitions(tx, &names, records).await?;
         self.observe_names(tx, platform, &names, records).await?;
         let definitions = self.given_definitions(&names, records)?;
         self.definitions.merge_batch(tx, records, &definitions).await?;
@@ -215,21 +217,17 @@ impl IdentifierCache {
         first_uses.reset_batch(tx).await
     }
 
-    /// The definitions that the records give, with the keys of their contents, in the order of recording.
+    /// The definitions that count, with the keys of their contents, in the order of recording.
     fn given_definitions<'r>(
         &self,
         names: &[RecordNames<'r>],
         records: &[StoredStatement],
     ) -> Result<Vec<(i64, &'r str)>, StoreError> {
         let missing = || StoreError::Invariant("a defined Activity has no key");
-        let defining = names
-            .iter()
-            .zip(records)
-            .filter(|(_, record)| record.envelope.defines);
         let mut given = Vec::new();
-        for (names, _) in defining {
-            for (digest, activity) in names.object.iter().chain(&names.activities) {
-                if let Some(definition) = &activity.definition {
+        for (names, record) in names.iter().zip(records) {
+            for (digest, activity) in names.all_activities() {
+                if let Some(definition) = activity.definition.as_ref().filter(|_| record.defines(activity)) {
                     let content = self.contents.get(digest).ok_or_else(missing)?;
                     given.push((content.key, definition.text.as_str()));
                 }

@@ -140,7 +140,7 @@ pub(crate) struct ContentKind {
 }
 
 impl ContentKind {
-    fn of_activity(activity: &Activity) -> Option<Self> {
+    pub(crate) fn of_activity(activity: &Activity) -> Option<Self> {
         let iri = activity.definition.as_ref()?.type_.as_ref()?;
         let (learning_type, content_type) = from_activity_type(iri.as_str());
         Some(Self {
@@ -170,6 +170,8 @@ pub(crate) struct CachedContent {
     pub(crate) listed: bool,
     /// Whether the content is the object of a record.
     pub(crate) recorded: bool,
+    /// Whether a definition, a title or a type is there. Another replica may have added them since.
+    pub(crate) defined: bool,
     /// The title by the records.
     pub(crate) title: LatestName<String>,
     /// The type by the records.

@@ -1,7 +1,7 @@
 //! New records in a transaction: which are accepted, and what is written for them.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use uuid::Uuid;
 
@@ -267,6 +267,10 @@ fn to_stored(record: &Accepted<'_>, seq: i64, stored: Timestamp, references: &Re
         statement: Arc::clone(&incoming.statement),
         envelope: Arc::clone(&incoming.envelope),
         voided: references.voided.contains(&incoming.id) && incoming.statement.voids().is_none(),
+        added_definitions: match record.submission.adds_definitions && !incoming.envelope.defines {
+            true => OnceLock::new(),
+            false => OnceLock::from(Vec::new()),
+        },
     }
 }
 
@@ -383,6 +387,18 @@ table_row! {
     }
 }
 
+/// The envelope as it is stored.
+fn write_envelope(record: &StoredStatement) -> Result<String, StoreError> {
+    let text = match record.added_definitions.get() {
+        Some(added) if !added.is_empty() => serde_json::to_string(&Envelope {
+            added_definitions: added.clone(),
+            ..(*record.envelope).clone()
+        }),
+        _ => serde_json::to_string(&*record.envelope),
+    };
+    text.map_err(|error| StoreError::corrupt("envelope", error))
+}
+
 async fn insert_statements(
     tx: &mut OrgTx,
     records: &[StoredStatement],
@@ -393,8 +409,7 @@ async fn insert_statements(
     let mut rows = Vec::with_capacity(records.len());
     for (((record, named), body), sender) in records.iter().zip(named).zip(bodies).zip(senders) {
         let statement = &record.statement;
-        let envelope = serde_json::to_string(&*record.envelope)
-            .map_err(|error| StoreError::corrupt("envelope", error))?;
+        let envelope = write_envelope(record)?;
         rows.push(NewStatement {
             org: tx.org,
             seq: record.seq,

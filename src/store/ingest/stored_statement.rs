@@ -1,6 +1,6 @@
 //! Records with their place in the order of recording.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::base::clock::Timestamp;
 use crate::base::ids::StatementId;
@@ -23,6 +23,8 @@ pub(crate) struct StoredStatement {
     pub(crate) statement: Arc<Statement>,
     pub(crate) envelope: Arc<Envelope>,
     pub(crate) voided: bool,
+    /// The IRIs of [`Envelope::added_definitions`]. Empty until the writer has decided about a new record.
+    pub(crate) added_definitions: OnceLock<Vec<String>>,
 }
 
 columns! {
@@ -46,12 +48,14 @@ impl StoredStatement {
     /// Reads a row that begins with the columns.
     pub(crate) fn read(row: &Row) -> Result<Self, StoreError> {
         let row = StatementRow::read(row)?;
+        let envelope = read_envelope(&row.envelope)?;
         Ok(Self {
             seq: row.seq,
             id: row.id,
             stored: row.stored,
             voided: row.voided,
-            envelope: Arc::new(read_envelope(&row.envelope)?),
+            added_definitions: OnceLock::from(envelope.added_definitions.clone()),
+            envelope: Arc::new(envelope),
             statement: Arc::new(read_statement(&row.body)?),
         })
     }
@@ -67,6 +71,12 @@ impl StoredStatement {
     /// When the record happened.
     pub(crate) fn happened_at(&self) -> Timestamp {
         self.statement.timestamp.unwrap_or(self.stored)
+    }
+
+    /// Whether the record's definition of this Activity counts.
+    pub(crate) fn defines(&self, activity: &Activity) -> bool {
+        let is_added = |added: &Vec<String>| added.iter().any(|iri| iri == activity.id.as_str());
+        self.envelope.defines || self.added_definitions.get().is_some_and(is_added)
     }
 
     /// Whether the record happened before the end of a period. A period without `end` never ends.
@@ -98,15 +108,15 @@ impl Platform<'_> {
         find_content_candidates(self.verbs, statement, self.home_page)
     }
 
-    /// What `read` reads of the content `activity` in a record that has this content. Definitions count only if the sender
-    /// may define.
+    /// What `read` reads of the content `activity` in a record that has this content. Nothing if the record's definition
+    /// does not count.
     pub(crate) fn definition_in<T>(
         &self,
         record: &StoredStatement,
         activity: &Activity,
         read: fn(&Activity) -> Option<T>,
     ) -> Option<T> {
-        if !record.envelope.defines {
+        if !record.defines(activity) {
             return None;
         }
         // Most records are about their content itself.

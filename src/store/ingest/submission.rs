@@ -79,6 +79,9 @@ pub struct Submission {
     pub version: &'static str,
     /// The sender, as returned by [`Principal::caller_id`](crate::access::Principal::caller_id).
     pub sender: String,
+    /// Whether the definitions of records that do not define count for Activities without any
+    /// ([`DefinitionRight::Add`](crate::access::DefinitionRight::Add)).
+    pub adds_definitions: bool,
     /// The contents of attachments that the records declare (xAPI 1.0.3, Data 2.4.11).
     pub attachments: Vec<NewAttachment>,
 }

@@ -129,6 +129,7 @@ mod tests {
             authority: String::new(),
             version: "1.0.0",
             sender: String::new(),
+            adds_definitions: false,
             attachments: Vec::new(),
         }
     }

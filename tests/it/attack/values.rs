@@ -2,3 +2,4 @@
 //! anything.
 
 mod cursors;
+mod definitions;

@@ -484,7 +484,9 @@ async fn cursor_is_valid_only_for_the_same_report_filter_and_caller(server: &Tes
     };
     let cursor = next().await;
     assert!(cursor.starts_with(&format!("{path}/activities?")), "{cursor}");
-    let page = admin.get(&cursor).await.expect(200).json();
+    // Equal positions have different cursors, so `next` differs.
+    let rows = async |cursor: &str| admin.get(cursor).await.expect(200).json()["activities"].clone();
+    let page = rows(&cursor).await;
     let refused = async |caller: &Caller, path: &str| {
         let problem = caller.get(path).await.expect(400).json();
         assert_eq!(problem["errors"][0]["parameter"], "cursor", "{path}");
@@ -495,7 +497,7 @@ async fn cursor_is_valid_only_for_the_same_report_filter_and_caller(server: &Tes
     refused(&admin, &cursor.replace(&format!("{path}/activities?"), "/v1/activities?tag=a&")).await;
     // A new name keeps cursors valid. Another filter, scope, order or zone does not.
     admin.patch(&path, &json!({"name": "Renamed", "columns": "full"})).await.expect(200);
-    assert_eq!(admin.get(&cursor).await.expect(200).json(), page);
+    assert_eq!(rows(&cursor).await, page);
     for change in [
         json!({"tag": ["a", "b"]}),
         json!({"scope": "company"}),
@@ -510,7 +512,7 @@ async fn cursor_is_valid_only_for_the_same_report_filter_and_caller(server: &Tes
             .put(&path, &json!({"name": "Shared", "visibility": "shared", "filter": {"tag": "a"}}))
             .await
             .expect(200);
-        assert_eq!(admin.get(&cursor).await.expect(200).json(), page, "the same filter as before");
+        assert_eq!(rows(&cursor).await, page, "the same filter as before");
     }
     // A report that becomes private or is deleted does not exist for the cursor either.
     let hr = server.person("hr", "hal");

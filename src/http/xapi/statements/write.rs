@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::access::permit::WriteStatements;
-use crate::access::{CredentialScope, Principal};
+use crate::access::{DefinitionRight, Principal};
 use crate::base::ids::StatementId;
 use crate::http::auth::Caller;
 use crate::http::problem::{Code, Problem, ProblemError};
@@ -52,6 +52,7 @@ pub(super) async fn store(
         authority: authority(caller.principal(), &caller.organisation().account_home_page),
         version: version.statement_version(),
         sender: caller.principal().caller_id(),
+        adds_definitions: caller.principal().definition_right() == DefinitionRight::Add,
         attachments: attachments.collect(),
     };
     let recorded = caller.app_state().recorder().record(submission).await;
@@ -59,16 +60,12 @@ pub(super) async fn store(
     Ok(recorded.into_iter().map(|record| record.id()).collect())
 }
 
-/// Returns the envelope of this sender's statements. The definitions of a credential without the scope `define` do not
-/// change the catalogue.
+/// Returns the envelope of this sender's statements.
 fn envelope(principal: &Principal) -> Envelope {
-    let defines = principal
-        .credential()
-        .is_none_or(|sender| sender.scopes.allows(CredentialScope::Define));
     Envelope {
         origin: Origin::Xapi,
         recorded_by: principal.user().cloned(),
-        defines,
+        defines: principal.definition_right() == DefinitionRight::Change,
         ..Envelope::default()
     }
 }

@@ -1,6 +1,6 @@
 //! Tests of the merged definitions on several replicas.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::*;
 use crate::base::clock::{Clock, Timestamp};
@@ -51,6 +51,7 @@ async fn write(store: &Store, org: &OrgId, cache: &mut Definitions, given: &[(i6
             statement: Arc::clone(&statement),
             envelope: Arc::new(Envelope::default()),
             voided: false,
+            added_definitions: OnceLock::new(),
         })
         .collect();
     cache.merge_batch(&mut tx, &records, given).await.unwrap();

@@ -122,6 +122,10 @@ impl IdentifierCache {
                 registered: row.registered,
                 listed: row.listed,
                 recorded: row.recorded,
+                defined: row.registered
+                    || row.has_definition
+                    || row.title.is_some()
+                    || typed_at.is_some(),
                 title: LatestName {
                     value: row.title.filter(|_| titled_at.is_some()),
                     at: titled_at,
@@ -150,6 +154,7 @@ impl IdentifierCache {
             registered: false,
             listed: false,
             recorded: false,
+            defined: false,
             title: LatestName::NOTHING,
             kind: LatestName::NOTHING,
             learning_type: None,

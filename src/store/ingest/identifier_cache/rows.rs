@@ -26,6 +26,7 @@ columns! {
         pub(super) registered: bool = "registered",
         pub(super) listed: bool = "listed",
         pub(super) recorded: bool = "recorded",
+        pub(super) has_definition: bool = "definition IS NOT NULL",
         pub(super) title: Option<String> = "title",
         pub(super) learning_type: Option<LearningType> = "type",
         pub(super) content_type: Option<ContentFormat> = "content_type",

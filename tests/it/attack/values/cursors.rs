@@ -47,7 +47,7 @@ async fn set_up(server: &TestServer, organisation: &str) -> (Caller, Vec<String>
     }
     let viewed = |n: usize| activity("root", "viewed").set("content", format!("fire-{n}"));
     let batch: Vec<Body> = (0..3).map(viewed).collect();
-    admin.post("/v1/activities/batch", &batch).await.expect(200);
+    admin.post("/v1/activities/batch", &batch).await.expect(201);
     let reports = admin.list("/v1/reports", "reports").await;
     let report = reports[0]["id"].as_str().expect("an id");
     let mut lists: Vec<String> = LISTS.iter().map(|path| (*path).to_owned()).collect();
@@ -173,11 +173,15 @@ async fn replica_reads_the_cursors_of_another(server: &TestServer) {
     let there = replica.person("owner", "root");
     for path in &lists {
         let address = next(&admin, path).await;
-        assert_eq!(
-            admin.get(&address).await.expect(200).json(),
-            there.get(&address).await.expect(200).json(),
-            "{path}"
-        );
+        let pages = [&admin, &there].map(async |caller| {
+            let mut page = caller.get(&address).await.expect(200).json();
+            // Equal positions have different cursors.
+            let members = page.as_object_mut().expect("a page");
+            members.retain(|name, _| name != "next" && name != "more");
+            page
+        });
+        let [here, there] = pages;
+        assert_eq!(here.await, there.await, "{path}");
     }
     replica.stop().await;
 }
