@@ -362,7 +362,10 @@ mod tests {
             };
             assert_eq!(Scopes::from_iter([scope]).definition_right(), expected, "{scope}");
         }
-        assert_eq!(scopes("activities/write define").definition_right(), DefinitionRight::Change);
+        assert_eq!(
+            scopes("activities/write define").definition_right(),
+            DefinitionRight::Change
+        );
     }
 
     #[test]

@@ -38,8 +38,7 @@ impl IdentifierCache {
         for (names, record) in names.iter().zip(records) {
             let mut added = Vec::new();
             for (digest, activity) in names.all_activities() {
-                let (Some(definition), Some(content)) =
-                    (&activity.definition, self.contents.get_mut(digest))
+                let (Some(definition), Some(content)) = (&activity.definition, self.contents.get_mut(digest))
                 else {
                     continue;
                 };

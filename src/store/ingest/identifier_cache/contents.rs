@@ -122,10 +122,7 @@ impl IdentifierCache {
                 registered: row.registered,
                 listed: row.listed,
                 recorded: row.recorded,
-                defined: row.registered
-                    || row.has_definition
-                    || row.title.is_some()
-                    || typed_at.is_some(),
+                defined: row.registered || row.has_definition || row.title.is_some() || typed_at.is_some(),
                 title: LatestName {
                     value: row.title.filter(|_| titled_at.is_some()),
                     at: titled_at,

@@ -41,7 +41,8 @@ async fn set_up(server: &TestServer, organisation: &str) -> (Caller, Vec<String>
         admin.put(&format!("/v1/contents/fire-{n}"), &fire).await.expect(201);
         let note = json!({"text": "Called", "happened_at": "2026-03-01T09:00:00Z"});
         admin.post("/v1/users/bo/notes", &note).await.expect(201);
-        let report = json!({"name": format!("Report {n}"), "visibility": "shared", "filter": {"action": "viewed"}});
+        let report =
+            json!({"name": format!("Report {n}"), "visibility": "shared", "filter": {"action": "viewed"}});
         admin.post("/v1/reports", &report).await.expect(201);
         admin.post(STATEMENTS, &numbered_statement(n + 1)).await.expect(200);
     }
@@ -113,7 +114,9 @@ async fn changed_cursor_is_refused(server: &TestServer) {
                 URL_SAFE_NO_PAD.encode(bytes)
             })
             .collect();
-        forged.extend([&text[..text.len() - 4], &text[4..], "", "90", "1", "AQ", "%00", "fire-0"].map(str::to_owned));
+        forged.extend(
+            [&text[..text.len() - 4], &text[4..], "", "90", "1", "AQ", "%00", "fire-0"].map(str::to_owned),
+        );
         forged.push(format!("{text}AAAA"));
         forged.push(URL_SAFE_NO_PAD.encode("fire-0"));
         forged.push(URL_SAFE_NO_PAD.encode([0; 60]));

@@ -38,7 +38,7 @@ impl Tenant {
     /// Creates an organisation with a directory, a catalogue and records.
     pub async fn create(server: &TestServer, id: &str, shared_ids: Vec<Uuid>, random: &mut Random) -> Self {
         let admin = server.person_of(id, json!({"sub": "root", "role": "admin"}));
-        let integration = server.credential(id, &["activities/read", "activities/write"]).await;
+        let integration = server.credential(id, &["activities/read", "activities/write", "catalogue"]).await;
         let without_read_scope =
             server.credential(id, &["activities/write", "directory", "catalogue", "statements/write"]).await;
         let xapi_credential = server.credential(id, &["all"]).await;
