@@ -108,6 +108,29 @@ pub struct DatabaseArgs {
     #[arg(value_parser = clap::value_parser!(u64).range(1..=300))]
     pub database_wait: u64,
 
+    /// How long a query of an ordinary request may take on PostgreSQL before it is answered with 503, in seconds
+    ///
+    /// A connection that is silent for longer is closed. A statement that writes may take at least a second longer than
+    /// the wait for a lock.
+    #[arg(
+        long,
+        env = "ROLLBOOK_DATABASE_QUERY_TIMEOUT_SECONDS",
+        default_value_t = 10,
+        value_name = "SECONDS"
+    )]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub database_query_timeout_seconds: u64,
+
+    /// How long a query of a summary, a count of progress, or a part of an export may take on PostgreSQL, in seconds
+    #[arg(
+        long,
+        env = "ROLLBOOK_DATABASE_LONG_QUERY_TIMEOUT_SECONDS",
+        default_value_t = 60,
+        value_name = "SECONDS"
+    )]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub database_long_query_timeout_seconds: u64,
+
     /// A JSON file that gives further verbs a meaning: `{"<verb IRI>": "<action key>"}`
     ///
     /// It cannot change entries of the standard table. After a change, run `rollbook rebuild`, so that earlier records are
@@ -122,6 +145,8 @@ impl DatabaseArgs {
         let mut settings = DatabaseSettings::new(self.database.expose_secret());
         settings.connections = self.database_connections;
         settings.wait = Duration::from_secs(self.database_wait);
+        settings.query_timeout = Duration::from_secs(self.database_query_timeout_seconds);
+        settings.long_query_timeout = Duration::from_secs(self.database_long_query_timeout_seconds);
         settings
     }
 

@@ -50,7 +50,7 @@ impl Rebuild {
                     begin.elapsed().as_secs_f64()
                 ),
                 // The other organisations do not depend on this one.
-                Err(error) if error.is_busy() => {
+                Err(error) if error.is_passing() => {
                     eprintln!("{organisation}: skipped: {error}");
                     skipped.push(organisation.as_str());
                 }

@@ -95,8 +95,12 @@ codes! {
     HeadersTooLarge = "headers-too-large", 431, "The headers are too large";
     /// A fault of the server. The server's log has the cause under the request's id.
     Internal = "internal", 500, "The server has failed";
-    /// The database is unreachable or overloaded, too many exports or counts run, or the server is stopping.
+    /// The organisation is locked by another writer, too many exports or counts run, or the server is stopping.
     Unavailable = "unavailable", 503, "The service is not available at the moment";
+    /// The database restarts, fails over, is silent or has too many connections. Nothing was stored.
+    DatabaseUnavailable = "database-unavailable", 503, "The database is not available at the moment";
+    /// The connection to the database was lost during a commit. The change may be stored or not.
+    OutcomeUnknown = "outcome-unknown", 503, "It is not known whether the change is stored";
     /// The server has no space left to store anything. `Retry-After` has the time to wait. Reads work.
     InsufficientStorage = "insufficient-storage", 507, "The server cannot store anything at the moment";
 }

@@ -3,6 +3,7 @@
 //!
 //! The other folders of the store use this one, and it uses none of them.
 
+pub(crate) mod attempts;
 pub(crate) mod blobs;
 pub(crate) mod columns;
 pub(crate) mod consistent_through;
@@ -13,6 +14,7 @@ pub(crate) mod error;
 pub(crate) mod ledger;
 pub(crate) mod migrations;
 pub(crate) mod organisations;
+pub(crate) mod postgres;
 pub(crate) mod row_stream;
 pub(crate) mod rows;
 pub(crate) mod store_handle;

@@ -12,7 +12,7 @@ use crate::base::{CursorError, SealError};
 use crate::log::filter::ParameterFault;
 use crate::store::{RecordError, StoreError, WriteFault};
 
-/// The value of `Retry-After` when the database is busy, in seconds.
+/// The value of `Retry-After` when the database is busy or away, in seconds.
 const BUSY_RETRY_SECONDS: u16 = 5;
 
 /// The value of `Retry-After` when nothing can be written, in seconds.
@@ -171,16 +171,28 @@ impl Problem {
 impl From<StoreError> for Problem {
     /// The client learns nothing about the error, except whether trying again can help.
     fn from(error: StoreError) -> Self {
-        if error.is_busy() {
-            let detail = "the database is busy or the server is stopping; try again in a few seconds";
-            return Problem::new(Code::Unavailable, detail)
-                .with_header(header::RETRY_AFTER, HeaderValue::from(BUSY_RETRY_SECONDS))
-                .caused_by(error);
-        }
         if let Some(fault) = error.write_fault() {
             return Problem::not_writable(fault).caused_by(error);
         }
-        match error {
+        let (code, detail) = match &error {
+            StoreError::Busy => (
+                Code::Unavailable,
+                "another writer has locked the organisation, or too many requests wait for it; nothing was stored, try \
+                 again in a few seconds",
+            ),
+            StoreError::Closed => (
+                Code::Unavailable,
+                "the server is stopping; nothing was stored, try again in a few seconds",
+            ),
+            StoreError::Unavailable(_) | StoreError::Disconnected(_) => (
+                Code::DatabaseUnavailable,
+                "the database cannot be reached or is overloaded; nothing was stored, try again in a few seconds",
+            ),
+            StoreError::UnknownOutcome(_) => (
+                Code::OutcomeUnknown,
+                "the database did not confirm the change, so it may be stored or not; read the resource before you \
+                 send the change again, or send records again with the same ids",
+            ),
             StoreError::UnknownDatabase
             | StoreError::Connect(_)
             | StoreError::Database(_)
@@ -190,9 +202,10 @@ impl From<StoreError> for Problem {
             | StoreError::Thread(_)
             | StoreError::File(_)
             | StoreError::NotWritable { .. }
-            | StoreError::Busy
-            | StoreError::RebuildReplaced
-            | StoreError::Closed => Problem::internal(error),
-        }
+            | StoreError::RebuildReplaced => return Problem::internal(error),
+        };
+        Problem::new(code, detail)
+            .with_header(header::RETRY_AFTER, HeaderValue::from(BUSY_RETRY_SECONDS))
+            .caused_by(error)
     }
 }

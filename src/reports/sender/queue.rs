@@ -78,7 +78,7 @@ impl Inner {
                 match outcome {
                     Ok(()) => queued += 1,
                     // The lock of the organisation is not free. The other schedules need it, too.
-                    Err(error) if error.is_busy() => return Err(error),
+                    Err(error) if error.is_passing() => return Err(error),
                     Err(error) => {
                         // Many schedules may fail for the same reason.
                         if failed == 0 {

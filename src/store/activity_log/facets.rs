@@ -199,22 +199,24 @@ impl Store {
             let select = |text: &str| Sql::new(text).with(org).with(users.to_vec());
             let columns = UserNameRow::COLUMNS;
             let names = format!("SELECT {columns} FROM users u WHERE u.org = $1 AND u.key IN LIST($2)");
-            let names: Vec<UserNameRow> = self.db().fetch_rows(select(&names)).await?;
+            let names: Vec<UserNameRow> = self.long_db().fetch_rows(select(&names)).await?;
             for user in names {
                 let name = full_name(user.first_name.as_deref(), user.last_name.as_deref());
                 let label = name.as_deref().unwrap_or(&user.id);
                 values.users.add(&user.id, label, count(user.key));
             }
-            let memberships: Vec<(i64, i64)> = self.db().fetch_rows(select(SELECT_TEAMS_OF_USERS)).await?;
+            let memberships: Vec<(i64, i64)> =
+                self.long_db().fetch_rows(select(SELECT_TEAMS_OF_USERS)).await?;
             for (user, team) in memberships {
                 *teams.entry(team).or_default() += count(user);
             }
-            let memberships: Vec<(i64, i64)> = self.db().fetch_rows(select(SELECT_GROUPS_OF_USERS)).await?;
+            let memberships: Vec<(i64, i64)> =
+                self.long_db().fetch_rows(select(SELECT_GROUPS_OF_USERS)).await?;
             for (user, group) in memberships {
                 *groups.entry(group).or_default() += count(user);
             }
             let fields: Vec<(i64, String, String)> =
-                self.db().fetch_rows(select(SELECT_FIELDS_OF_USERS)).await?;
+                self.long_db().fetch_rows(select(SELECT_FIELDS_OF_USERS)).await?;
             for (user, field, value) in fields {
                 let field = values.fields.entry(field).or_default();
                 field.add(&value, &value, count(user));
@@ -236,7 +238,7 @@ impl Store {
         persons.sort_unstable();
         for persons in persons.chunks(KEYS_PER_QUERY) {
             let select = Sql::new(SELECT_USERS_OF_PERSONS).with(org).with(persons.to_vec());
-            let users: Vec<(PersonKey, i64)> = self.db().fetch_rows(select).await?;
+            let users: Vec<(PersonKey, i64)> = self.long_db().fetch_rows(select).await?;
             for (person, user) in users {
                 *rows_by_user.entry(user).or_default() += counter.persons.get(&person).copied().unwrap_or(0);
             }
@@ -255,7 +257,7 @@ impl Store {
         let keys: Vec<i64> = counts.keys().copied().collect();
         for keys in keys.chunks(KEYS_PER_QUERY) {
             let select = Sql::new(select).with(org).with(keys.to_vec());
-            let names: Vec<(i64, String, String)> = self.db().fetch_rows(select).await?;
+            let names: Vec<(i64, String, String)> = self.long_db().fetch_rows(select).await?;
             for (key, id, name) in names {
                 values.add(&id, &name, counts.get(&key).copied().unwrap_or(0));
             }

@@ -79,7 +79,7 @@ impl Store {
         let Some(sql) = self.rows_query(filter, "count(*)", now, None).await? else {
             return Ok(0);
         };
-        let count = self.db().count(sql).await?;
+        let count = self.long_db().count(sql).await?;
         Ok(u64::try_from(count).unwrap_or_default())
     }
 

@@ -163,7 +163,7 @@ impl ContentProgress {
     /// Reads the state of all people with a row of the content. This is slow if the content has many rows.
     pub async fn survey_states(&self) -> Result<StateSurvey, StoreError> {
         let mut survey = StateSurvey::default();
-        let rows: Vec<survey::Row> = self.store.db().fetch_rows(self.survey_query()).await?;
+        let rows: Vec<survey::Row> = self.store.long_db().fetch_rows(self.survey_query()).await?;
         for (user, person, code, expiry) in rows {
             survey.add(user, person, SurveyedStatus::from_columns(code, expiry)?);
         }
@@ -181,7 +181,7 @@ impl ContentProgress {
             counts.states.add(status.state);
             counts.total += u64::from(status.matches(filter));
         };
-        let users: Vec<(i64,)> = self.store.db().fetch_rows(self.users_query("u.key")).await?;
+        let users: Vec<(i64,)> = self.store.long_db().fetch_rows(self.users_query("u.key")).await?;
         for (user,) in users {
             add(survey.users.get(&user).unwrap_or(&NOT_STARTED));
         }
@@ -275,7 +275,7 @@ impl ContentProgress {
         };
         if let Some(after) = after_user {
             let sql = self.page_query(only, after, limit);
-            let users: Vec<(i64, UserId)> = self.store.db().fetch_rows(sql).await?;
+            let users: Vec<(i64, UserId)> = self.store.long_db().fetch_rows(sql).await?;
             keys.extend(users.into_iter().map(|(key, id)| PersonOrUser::User { key, id }));
         }
         let remaining = limit.saturating_add(1).saturating_sub(keys.len());
@@ -296,7 +296,7 @@ impl ContentProgress {
     ) -> Result<Vec<i64>, StoreError> {
         let Some((survey, filter)) = only else {
             let sql = self.persons_query(after, limit);
-            let persons: Vec<(i64,)> = self.store.db().fetch_rows(sql).await?;
+            let persons: Vec<(i64,)> = self.store.long_db().fetch_rows(sql).await?;
             return Ok(persons.into_iter().map(|(person,)| person).collect());
         };
         let range = (Bound::Excluded(after), Bound::Unbounded);
@@ -341,7 +341,7 @@ impl ContentProgress {
 
     /// Loads the outcomes of these people, and the first start for people without a completion or failure.
     async fn load_rows(&self, kind: KeyKind, keys: &[i64], rows: &mut StatusRows) -> Result<(), StoreError> {
-        let db = self.store.db();
+        let db = self.store.long_db();
         for row in db.fetch_all(self.outcomes_query(kind, keys.to_vec())).await? {
             let outcomes = OutcomeRow::read_from(&row, 1)?.into();
             rows.outcomes.entry(row.get(0)?).or_default().push(outcomes);

@@ -149,8 +149,11 @@ impl<'a> GroupLookups<'a> {
         let new = missing_keys(&self.users, rows.iter().map(|row| row.person));
         if !new.is_empty() {
             let select = Sql::new("SELECT key, user_key FROM persons WHERE org = $1 AND key IN LIST($2)");
-            let persons: Vec<(i64, Option<i64>)> =
-                self.store.db().fetch_rows(select.with(org).with(new)).await?;
+            let persons: Vec<(i64, Option<i64>)> = self
+                .store
+                .long_db()
+                .fetch_rows(select.with(org).with(new))
+                .await?;
             let users = persons.iter().filter_map(|(_, user)| *user).collect();
             self.users.extend(persons);
             self.load_teams(org, users).await?;
@@ -161,8 +164,11 @@ impl<'a> GroupLookups<'a> {
                 let select = Sql::new(
                     "SELECT key, type, content_type FROM contents WHERE org = $1 AND key IN LIST($2)",
                 );
-                let contents: Vec<(i64, Option<LearningType>, Option<ContentFormat>)> =
-                    self.store.db().fetch_rows(select.with(org).with(new)).await?;
+                let contents: Vec<(i64, Option<LearningType>, Option<ContentFormat>)> = self
+                    .store
+                    .long_db()
+                    .fetch_rows(select.with(org).with(new))
+                    .await?;
                 kinds.extend(
                     contents
                         .into_iter()
@@ -191,7 +197,7 @@ impl<'a> GroupLookups<'a> {
             "SELECT user_key, team FROM memberships WHERE org = $1 AND user_key IN LIST($2)"
         };
         let select = Sql::new(select).with(org).with(new);
-        let memberships: Vec<(i64, i64)> = self.store.db().fetch_rows(select).await?;
+        let memberships: Vec<(i64, i64)> = self.store.long_db().fetch_rows(select).await?;
         for (user, team) in memberships {
             let selected = self.selected_teams.as_ref();
             if selected.is_none_or(|selected| selected.contains(&team)) {
@@ -247,7 +253,7 @@ impl<'a> GroupLookups<'a> {
             let columns = UserNameRow::COLUMNS;
             let select = format!("SELECT {columns} FROM users u WHERE u.org = $1 AND u.key IN LIST($2)");
             let select = Sql::new(&select).with(org).with(people.clone());
-            let users: Vec<UserNameRow> = self.store.db().fetch_rows(select).await?;
+            let users: Vec<UserNameRow> = self.store.long_db().fetch_rows(select).await?;
             for user in users {
                 let name = full_name(user.first_name.as_deref(), user.last_name.as_deref());
                 let name = name.unwrap_or_else(|| user.id.to_string());
@@ -265,8 +271,11 @@ impl<'a> GroupLookups<'a> {
         let teams = counted.keys(Dimension::Team);
         if !teams.is_empty() {
             let select = Sql::new("SELECT key, id, name FROM teams WHERE org = $1 AND key IN LIST($2)");
-            let teams: Vec<(i64, TeamId, String)> =
-                self.store.db().fetch_rows(select.with(org).with(teams)).await?;
+            let teams: Vec<(i64, TeamId, String)> = self
+                .store
+                .long_db()
+                .fetch_rows(select.with(org).with(teams))
+                .await?;
             for (key, id, name) in teams {
                 names.teams.insert(key, KeyAndLabel::new(id.as_str(), name));
             }
@@ -301,7 +310,7 @@ async fn find_selected_teams(
         let mut sql = Sql::new("").with(org);
         push_team_tree(&mut sql, &filter.teams, filter.include_sub_teams);
         sql.push("SELECT key FROM tree");
-        let teams: Vec<(i64,)> = store.db().fetch_rows(sql).await?;
+        let teams: Vec<(i64,)> = store.long_db().fetch_rows(sql).await?;
         let mut teams: HashSet<i64> = teams.into_iter().map(|(team,)| team).collect();
         if let Some(previous) = &selected {
             teams.retain(|team| previous.contains(team));

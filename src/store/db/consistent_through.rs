@@ -6,10 +6,18 @@
 //! while a writer is active. While none is, the ledger's time is moved to the present first. This does not wait for a
 //! writer that begins meanwhile.
 //!
+//! A reader needs no connection that writes. It asks a task to move the ledger's time and waits for it briefly. If the
+//! time cannot be moved, because writers need all connections or the database is read-only, an older time is declared,
+//! which is true as well.
+//!
 //! On SQLite one process owns the database, so the declared time is held in memory.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
 
 use crate::base::clock::Timestamp;
 use crate::base::ids::OrgId;
@@ -22,9 +30,27 @@ const MILLISECOND: i64 = 1_000;
 /// The age in microseconds up to which the ledger's time is declared unchanged. Without it, each request would write.
 const MAX_AGE: i64 = 20 * MILLISECOND;
 
+/// How long a reader waits for the ledger's time to be moved.
+const READER_WAIT: Duration = Duration::from_millis(50);
+/// How long the task waits for a connection and the database.
+const MOVE_TIME: Duration = Duration::from_secs(1);
+/// How long readers do not ask again after the time could not be moved.
+const FAILURE_PAUSE: Duration = Duration::from_secs(1);
+
 /// The times declared by this process, by the organisation's key.
 #[derive(Debug, Default, Clone)]
-pub(crate) struct ConsistentThrough(Arc<Mutex<HashMap<i64, State>>>);
+pub(crate) struct ConsistentThrough {
+    states: Arc<Mutex<HashMap<i64, State>>>,
+    moves: Arc<Mutex<Moves>>,
+}
+
+/// The tasks that move the time of ledgers.
+#[derive(Debug, Default)]
+struct Moves {
+    /// One task for each organisation. Readers that come meanwhile wait for the same one.
+    running: HashMap<i64, watch::Receiver<Option<i64>>>,
+    last_failure: Option<Instant>,
+}
 
 #[derive(Debug, Default, Clone, Copy)]
 struct State {
@@ -43,7 +69,11 @@ pub(crate) struct Writing {
 impl ConsistentThrough {
     fn lock(&self) -> MutexGuard<'_, HashMap<i64, State>> {
         // No code panics while it holds the lock, so a state is never half changed.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.states.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn moves(&self) -> MutexGuard<'_, Moves> {
+        self.moves.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Registers a writing transaction. Until it ends, no time after the ledger's is declared.
@@ -101,21 +131,61 @@ impl Store {
         let through = match self.db().engine() {
             Engine::Sqlite => before_ledger.max(self.writers().declare(org, before_now)),
             Engine::Postgres if stored >= now.micros() - MAX_AGE => before_ledger,
-            Engine::Postgres if self.try_move_ledger(org, now).await? => before_now,
-            Engine::Postgres => before_ledger,
+            Engine::Postgres => match self.ask_for_move(org, now) {
+                Some(moved) => wait_for_move(moved).await.unwrap_or(before_ledger),
+                None => before_ledger,
+            },
         };
         Ok(Timestamp::from_micros(through))
     }
 
-    /// Moves the ledger's time to `now`. Returns false if a writer holds the ledger.
+    /// Lets a task move the ledger's time to `now`, unless one does so already. `None` if it failed a moment ago.
+    fn ask_for_move(&self, org: i64, now: Timestamp) -> Option<watch::Receiver<Option<i64>>> {
+        let mut moves = self.writers().moves();
+        if let Some(running) = moves.running.get(&org) {
+            return Some(running.clone());
+        }
+        if moves
+            .last_failure
+            .is_some_and(|failure| failure.elapsed() < FAILURE_PAUSE)
+        {
+            return None;
+        }
+        let (done, moved) = watch::channel(None);
+        moves.running.insert(org, moved.clone());
+        drop(moves);
+        let store = self.clone();
+        self.runtime().spawn(async move {
+            let outcome = timeout(MOVE_TIME, store.try_move_ledger(org, now)).await;
+            let mut moves = store.writers().moves();
+            moves.running.remove(&org);
+            match outcome {
+                Ok(Ok(true)) => drop(done.send(Some(now.micros() - MILLISECOND))),
+                Ok(Ok(false)) => {} // a writer holds the ledger
+                Ok(Err(_)) | Err(_) => moves.last_failure = Some(Instant::now()),
+            }
+        });
+        Some(moved)
+    }
+
+    /// Moves the ledger's time to `now`. Returns false if a writer holds the ledger, or has moved it further.
     async fn try_move_ledger(&self, org: i64, now: Timestamp) -> Result<bool, StoreError> {
         let update = Sql::new(
             "UPDATE ledgers SET stored = $2 WHERE org = $1 AND stored < $2 \
              AND org IN (SELECT l.org FROM ledgers l WHERE l.org = $1 FOR UPDATE SKIP LOCKED)",
         );
-        let mut tx = self.db().begin().await?;
-        let moved = tx.execute(update.with(org).with(now.micros())).await?;
-        tx.commit().await?;
+        let moved = self
+            .db()
+            .execute_alone(update.with(org).with(now.micros()))
+            .await?;
         Ok(moved == 1)
+    }
+}
+
+/// The declared time after the ledger's time was moved. `None` if it was not moved, or not in time.
+async fn wait_for_move(mut moved: watch::Receiver<Option<i64>>) -> Option<i64> {
+    match timeout(READER_WAIT, moved.wait_for(Option::is_some)).await {
+        Ok(Ok(through)) => *through,
+        Ok(Err(_)) | Err(_) => None, // the task has ended without a move
     }
 }

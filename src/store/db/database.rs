@@ -6,18 +6,17 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow};
+use sqlx::postgres::PgRow;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
-use sqlx::{AssertSqlSafe, ColumnIndex, Decode, PgPool, Postgres, Row as _, Sqlite, SqlitePool, Type};
-use tokio::runtime::Handle;
+use sqlx::{AssertSqlSafe, ColumnIndex, Decode, Postgres, Row as _, Sqlite, SqlitePool, Type};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::store::db::StoreError;
 use crate::store::db::columns::FromRow;
 use crate::store::db::dialect::{self, Value};
+use crate::store::db::postgres::{PostgresPool, Work};
 use crate::store::db::transaction::{DriverTransaction, Tx, return_to_pool};
 
 /// How to reach the database, and the limits on its use.
@@ -29,6 +28,10 @@ pub struct DatabaseSettings {
     pub connections: u32,
     /// How long a request waits for a connection, and a writer for the lock of its organisation, before it is refused.
     pub wait: Duration,
+    /// How long a query of an ordinary request may take on PostgreSQL.
+    pub query_timeout: Duration,
+    /// How long a query of an export, a summary or a change of many rows may take on PostgreSQL.
+    pub long_query_timeout: Duration,
     /// The maximum number of writers that wait for the same organisation. One more is refused at once.
     pub waiting_writers_per_organisation: usize,
 }
@@ -40,6 +43,8 @@ impl DatabaseSettings {
             url: url.into(),
             connections: 16,
             wait: Duration::from_secs(10),
+            query_timeout: Duration::from_secs(10),
+            long_query_timeout: Duration::from_secs(60),
             waiting_writers_per_organisation: 1_000,
         }
     }
@@ -139,49 +144,12 @@ pub(crate) enum Db {
         read: SqlitePool,
     },
     Postgres {
-        write: PgPool,
-        read: PgPool,
-        home: Home,
+        write: PostgresPool,
+        read: PostgresPool,
         /// A permit to wait for a locked ledger with a connection. There are half as many as connections that write:
         /// locked organisations never hold them all.
         lock_waits: Arc<Semaphore>,
     },
-}
-
-/// The runtime that opens the connections to PostgreSQL.
-///
-/// The runtime that opens a connection also drives it. The threads that answer requests have separate runtimes, which
-/// end before the store is closed.
-#[derive(Clone)]
-pub(crate) struct Home(Handle);
-
-impl Home {
-    async fn open<T: Send + 'static>(
-        &self,
-        opening: impl Future<Output = Result<T, sqlx::Error>> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        match self.0.spawn(opening).await {
-            Ok(opened) => Ok(opened?),
-            Err(_) => Err(StoreError::Closed), // the runtime has ended
-        }
-    }
-
-    /// An idle connection, or a new one.
-    async fn connection(&self, pool: &PgPool) -> Result<PoolConnection<Postgres>, StoreError> {
-        match pool.try_acquire() {
-            Some(connection) => Ok(connection),
-            None => self.tested_connection(pool).await,
-        }
-    }
-
-    /// A connection that has just been tested.
-    pub(super) async fn tested_connection(
-        &self,
-        pool: &PgPool,
-    ) -> Result<PoolConnection<Postgres>, StoreError> {
-        let pool = pool.clone();
-        self.open(async move { pool.acquire().await }).await
-    }
 }
 
 impl Db {
@@ -225,32 +193,13 @@ impl Db {
     }
 
     async fn open_postgres(settings: &DatabaseSettings) -> Result<Self, StoreError> {
-        let options = PgConnectOptions::from_str(&settings.url)
-            .map_err(StoreError::Connect)?
-            .application_name("rollbook")
-            .statement_cache_capacity(256);
         let writers = (settings.connections / 4).max(2);
-        let lock_timeout = settings.wait.as_millis().to_string();
-        let pool = |connections: u32| {
-            PgPoolOptions::new()
-                .max_connections(connections)
-                .acquire_timeout(settings.wait)
-        };
-        let write = pool(writers)
-            .after_release(|connection, _| return_to_pool(connection))
-            .connect_with(options.clone().options([("lock_timeout", lock_timeout)]))
-            .await
-            .map_err(StoreError::Connect)?;
-        // The best plan of a filter depends on its values. PostgreSQL would switch to a generic plan after five runs,
-        // which can be a thousand times slower.
-        let read = pool(settings.connections.saturating_sub(writers).max(2))
-            .connect_with(options.options([("plan_cache_mode", "force_custom_plan")]))
-            .await
-            .map_err(StoreError::Connect)?;
+        let readers = settings.connections.saturating_sub(writers).max(2);
+        let write = PostgresPool::open_for_writing(settings, writers).await?;
+        let read = PostgresPool::open_for_reading(settings, readers).await?;
         Ok(Self::Postgres {
             write,
             read,
-            home: Home(Handle::current()),
             lock_waits: Arc::new(Semaphore::new((writers / 2) as usize)),
         })
     }
@@ -260,6 +209,15 @@ impl Db {
             Db::Sqlite { .. } => Engine::Sqlite,
             Db::Postgres { .. } => Engine::Postgres,
         }
+    }
+
+    /// The same database for queries that may take long: they count or sort many rows.
+    pub(crate) fn for_long_queries(&self) -> Self {
+        let mut db = self.clone();
+        if let Db::Postgres { read, .. } = &mut db {
+            *read = read.for_work(Work::Long);
+        }
+        db
     }
 
     /// The lines of the database's plan for a query.
@@ -275,17 +233,7 @@ impl Db {
     pub(crate) async fn fetch_all(&self, sql: Sql) -> Result<Vec<Row>, StoreError> {
         match self {
             Db::Sqlite { read, .. } => sqlite_all(read, sql).await,
-            Db::Postgres { read, home, .. } => {
-                let mut connection = home.connection(read).await?;
-                match postgres_all(&mut *connection, &sql).await {
-                    // The idle connection was broken, for example by a restart of the database. Others may be, too.
-                    Err(StoreError::Database(sqlx::Error::Io(_))) => {
-                        drop(connection.detach());
-                        postgres_all(&mut *home.tested_connection(read).await?, &sql).await
-                    }
-                    outcome => outcome,
-                }
-            }
+            Db::Postgres { read, .. } => read.fetch_all(&sql).await,
         }
     }
 
@@ -317,12 +265,21 @@ impl Db {
                 let begun = write.begin_with("BEGIN IMMEDIATE").await?;
                 Tx::new(DriverTransaction::Sqlite(begun))
             }
-            Db::Postgres { write, home, .. } => {
-                let write = write.clone();
-                let begun = home.open(async move { write.begin().await }).await?;
-                Tx::new(DriverTransaction::Postgres(begun))
-            }
+            Db::Postgres { write, .. } => Tx::new(DriverTransaction::Postgres(write.begin().await?)),
         })
+    }
+
+    /// Runs one statement in a transaction of its own and returns the number of rows that it changed.
+    pub(crate) async fn execute_alone(&self, sql: Sql) -> Result<u64, StoreError> {
+        match self {
+            Db::Sqlite { .. } => {
+                let mut tx = self.begin().await?;
+                let changed = tx.execute(sql).await?;
+                tx.commit().await?;
+                Ok(changed)
+            }
+            Db::Postgres { write, .. } => write.execute(&sql).await,
+        }
     }
 
     /// A permit to wait for a locked ledger with a connection, if one is free.
@@ -356,17 +313,6 @@ pub(super) async fn sqlite_all<'e>(
         .fetch_all(executor)
         .await?;
     Ok(rows.into_iter().map(Row::Sqlite).collect())
-}
-
-pub(super) async fn postgres_all<'e>(
-    executor: impl sqlx::Executor<'e, Database = Postgres>,
-    sql: &Sql,
-) -> Result<Vec<Row>, StoreError> {
-    let (text, arguments) = sql.for_postgres()?;
-    let rows = sqlx::query_with(AssertSqlSafe(text), arguments)
-        .fetch_all(executor)
-        .await?;
-    Ok(rows.into_iter().map(Row::Postgres).collect())
 }
 
 pub(super) fn to_count(row: Option<Row>) -> Result<i64, StoreError> {

@@ -1,6 +1,10 @@
-//! Errors of the store.
+//! Errors of the store, and what a failure of the database means for a request.
+//!
+//! [`Failure`] is the only classification of the codes of both databases. It decides whether a request is tried again,
+//! whether a connection is used again, and what a client is answered.
 
 use std::io;
+use std::time::Duration;
 
 /// An error of the store. The client did not cause it and does not see its text.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +29,16 @@ pub enum StoreError {
         /// The error of the database or the operating system.
         cause: String,
     },
+    /// The database cannot answer at the moment: it has too many connections, a time limit has passed, or it has ended
+    /// the transaction in favour of another one.
+    #[error("the database is not available at the moment: {0}")]
+    Unavailable(String),
+    /// The connection is lost, or useless since the database restarts, fails over or is silent.
+    #[error("the connection to the database is lost: {0}")]
+    Disconnected(String),
+    /// The connection was lost during a commit, so it is not known whether the changes are stored.
+    #[error("the database has not confirmed a commit: {0}")]
+    UnknownOutcome(String),
     /// Another rebuild of the same organisation has begun.
     #[error("another rebuild of the organisation has begun")]
     RebuildReplaced,
@@ -54,12 +68,25 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether the same request may succeed later: a lock or a connection was not free, or the store is closing.
-    pub fn is_busy(&self) -> bool {
-        matches!(
-            self,
-            Self::Busy | Self::Closed | Self::Database(sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed)
-        )
+    /// Whether the same request may succeed later.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Busy
+            | Self::Unavailable(_)
+            | Self::Disconnected(_)
+            | Self::UnknownOutcome(_)
+            | Self::NotWritable { .. }
+            | Self::Closed => true,
+            Self::UnknownDatabase
+            | Self::Connect(_)
+            | Self::Database(_)
+            | Self::RebuildReplaced
+            | Self::Migrate(_)
+            | Self::Invariant(_)
+            | Self::Corrupt { .. }
+            | Self::Thread(_) => false,
+            Self::File(error) => is_out_of_space(error),
+        }
     }
 
     /// What stands against every write, if it is that.
@@ -71,15 +98,75 @@ impl StoreError {
         }
     }
 
-    /// The same error for the other writers of a batch that failed before anything of it was written.
-    pub(crate) fn for_others(&self) -> Self {
+    /// Whether the connection must not be used again.
+    pub(crate) fn is_disconnected(&self) -> bool {
+        matches!(self, Self::Disconnected(_) | Self::UnknownOutcome(_))
+    }
+
+    /// Whether the server is, or was, a standby. Then a new connection may lead to another server.
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.write_fault() == Some(WriteFault::ReadOnly)
+    }
+
+    /// Whether it makes sense to try again within the same request, after a short pause. [`StoreError::Busy`] is not
+    /// meant: its request has waited as long as it may.
+    pub(crate) fn is_worth_a_retry(&self) -> bool {
+        matches!(self, Self::Unavailable(_)) || self.is_disconnected()
+    }
+
+    /// Whether one record or value may be the cause, so that other records may succeed.
+    pub(crate) fn is_of_one_record(&self) -> bool {
         match self {
+            Self::Database(sqlx::Error::Database(error)) => {
+                error.code().is_some_and(|code| is_fault_of_a_value(&code))
+            }
+            Self::Database(
+                sqlx::Error::Encode(_) | sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. },
+            )
+            | Self::Invariant(_)
+            | Self::Corrupt { .. } => true,
+            Self::File(error) => !is_out_of_space(error),
+            _ => false,
+        }
+    }
+
+    /// The error of the last attempt, if an earlier one had an `unknown` outcome.
+    pub(crate) fn after(self, unknown: bool) -> Self {
+        if unknown && self.is_passing() {
+            Self::UnknownOutcome(self.to_string())
+        } else {
+            self
+        }
+    }
+
+    /// The same error for another request that was part of the same transaction.
+    pub(crate) fn repeat(&self) -> Self {
+        match self {
+            Self::Busy => Self::Busy,
+            Self::Closed => Self::Closed,
             Self::NotWritable { fault, cause } => Self::NotWritable {
                 fault: *fault,
                 cause: cause.clone(),
             },
-            _ => Self::Busy,
+            Self::File(error) => Self::File(error.kind().into()),
+            Self::Unavailable(cause) => Self::Unavailable(cause.clone()),
+            Self::Disconnected(cause) => Self::Disconnected(cause.clone()),
+            Self::UnknownOutcome(cause) => Self::UnknownOutcome(cause.clone()),
+            other => Self::Database(sqlx::Error::Protocol(other.to_string())),
         }
+    }
+
+    /// The error for another request, which was not begun because of this one.
+    pub(crate) fn into_refusal(self) -> Self {
+        match self {
+            Self::UnknownOutcome(cause) => Self::Unavailable(cause),
+            other => other,
+        }
+    }
+
+    /// The error of a connection on which the database has not answered within `limit`.
+    pub(crate) fn silence(limit: Duration) -> Self {
+        Self::Disconnected(format!("no answer within {limit:?}"))
     }
 
     pub(crate) fn corrupt(what: &'static str, detail: impl ToString) -> Self {
@@ -92,19 +179,100 @@ impl StoreError {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        let code = error.as_database_error().and_then(|error| error.code());
-        let Some(code) = code else {
-            return Self::Database(error);
-        };
-        if is_lock_code(&code) {
-            return Self::Busy;
-        }
-        match WriteFault::from_code(&code) {
-            Some(fault) => Self::NotWritable {
+        match Failure::of(&error) {
+            Failure::Locked => Self::Busy,
+            Failure::Passing => Self::Unavailable(error.to_string()),
+            Failure::Disconnected => Self::Disconnected(error.to_string()),
+            Failure::Closed => Self::Closed,
+            Failure::NotWritable(fault) => Self::NotWritable {
                 fault,
                 cause: error.to_string(),
             },
-            None => Self::Database(error),
+            Failure::Permanent => Self::Database(error),
+        }
+    }
+}
+
+/// What a failure of the database means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// A lock was not free in time.
+    Locked,
+    /// The same statement may succeed later, also on the same connection.
+    Passing,
+    /// The same statement may succeed later, on another connection.
+    Disconnected,
+    /// This process closes its connections.
+    Closed,
+    /// Nothing can be written at the moment.
+    NotWritable(WriteFault),
+    /// The same statement fails again.
+    Permanent,
+}
+
+impl Failure {
+    fn of(error: &sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::Database(error) => error.code().map_or(Self::Permanent, |code| Self::of_code(&code)),
+            sqlx::Error::Io(error) if error.kind() == io::ErrorKind::InvalidInput => Self::Permanent,
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::BeginFailed
+            | sqlx::Error::WorkerCrashed => Self::Disconnected,
+            sqlx::Error::PoolTimedOut => Self::Passing,
+            sqlx::Error::PoolClosed => Self::Closed,
+            _ => Self::Permanent,
+        }
+    }
+
+    /// The meaning of an SQLSTATE of PostgreSQL (five characters), or of an extended result code of SQLite (a number of
+    /// fewer digits).
+    fn of_code(code: &str) -> Self {
+        if let Some(fault) = WriteFault::from_code(code) {
+            return Self::NotWritable(fault);
+        }
+        match <[u8; 5]>::try_from(code.as_bytes()) {
+            Ok(state) => Self::of_sqlstate(&state),
+            Err(_) => code.parse().map_or(Self::Permanent, Self::of_sqlite_code),
+        }
+    }
+
+    /// See <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
+    fn of_sqlstate(state: &[u8; 5]) -> Self {
+        match state {
+            // lock_not_available
+            b"55P03" => Self::Locked,
+            // connection exceptions
+            [b'0', b'8', ..]
+            // admin_shutdown, crash_shutdown, cannot_connect_now, idle_session_timeout
+            | b"57P01" | b"57P02" | b"57P03" | b"57P05"
+            // idle_in_transaction_session_timeout, transaction_timeout: the database has closed the connection
+            | b"25P03" | b"25P04"
+            // too_many_connections
+            | b"53300" => Self::Disconnected,
+            // serialization_failure, deadlock_detected, transaction_rollback, statement_completion_unknown
+            b"40001" | b"40P01" | b"40000" | b"40003"
+            // query_canceled: a time limit, an administrator, or the replay of a standby
+            | b"57014"
+            // insufficient_resources, out_of_memory
+            | b"53000" | b"53200"
+            // object_in_use
+            | b"55006"
+            // system_error
+            | b"58000" => Self::Passing,
+            _ => Self::Permanent,
+        }
+    }
+
+    /// See <https://www.sqlite.org/rescode.html>. The lower byte is the primary code.
+    fn of_sqlite_code(code: u32) -> Self {
+        match code & 0xff {
+            // SQLITE_BUSY, SQLITE_LOCKED
+            5 | 6 => Self::Locked,
+            // SQLITE_NOMEM, SQLITE_INTERRUPT, SQLITE_CANTOPEN, SQLITE_PROTOCOL
+            7 | 9 | 14 | 15 => Self::Passing,
+            _ => Self::Permanent,
         }
     }
 }
@@ -169,10 +337,15 @@ impl WriteFault {
     }
 }
 
-/// Whether a code of the database means that a lock was not free in time: `lock_not_available` of PostgreSQL, or
-/// `SQLITE_BUSY` with its variants.
-fn is_lock_code(code: &str) -> bool {
-    matches!(code, "55P03" | "5" | "261" | "517" | "773")
+/// Whether a code says that a value is at fault: data exceptions, constraints and sizes.
+fn is_fault_of_a_value(code: &str) -> bool {
+    match <[u8; 5]>::try_from(code.as_bytes()) {
+        Ok(state) => matches!(&state[..2], b"22" | b"23" | b"44" | b"54"),
+        // SQLITE_TOOBIG, SQLITE_CONSTRAINT, SQLITE_MISMATCH
+        Err(_) => code
+            .parse::<u32>()
+            .is_ok_and(|code| matches!(code & 0xff, 18 | 19 | 20)),
+    }
 }
 
 /// Whether the operating system has no space for more bytes: a full disk, a quota, or a limit on the size of files.
@@ -184,6 +357,71 @@ pub(crate) fn is_out_of_space(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Whether a failure passes, and so is answered with 503.
+    fn passes(failure: Failure) -> bool {
+        failure != Failure::Permanent
+    }
+
+    #[test]
+    fn sqlstates_that_pass_are_known() {
+        use Failure::{Disconnected, Locked, Passing, Permanent};
+        for (codes, expected) in [
+            ("55P03", Locked),
+            ("08000 08001 08003 08004 08006 08007 08P01", Disconnected),
+            ("57P01 57P02 57P03 57P05 25P03 25P04 53300", Disconnected),
+            ("40001 40P01 57014 53200 58000", Passing),
+            (
+                "23505 22P02 42P01 42501 25P02 57P04 28P01 3D000 XX000 XX001 0A000 54000",
+                Permanent,
+            ),
+        ] {
+            for code in codes.split(' ') {
+                assert_eq!(Failure::of_code(code), expected, "{code}");
+                assert_eq!(passes(Failure::of_code(code)), expected != Permanent);
+            }
+        }
+    }
+
+    #[test]
+    fn sqlite_codes_that_pass_are_known() {
+        use Failure::{Locked, Passing, Permanent};
+        for (codes, expected) in [
+            ("5 261 517 773 6 262", Locked),
+            ("9 7 14", Passing),
+            ("19 2067 1555 787 11 26 1 20 21", Permanent),
+        ] {
+            for code in codes.split(' ') {
+                assert_eq!(Failure::of_code(code), expected, "{code}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_faults_of_values_are_faults_of_one_record() {
+        for code in ["23505", "22021", "54000", "19", "2067", "18"] {
+            assert!(is_fault_of_a_value(code), "{code}");
+        }
+        for code in ["57P01", "25006", "42P01", "53100", "40001", "5", "10", "13"] {
+            assert!(!is_fault_of_a_value(code), "{code}");
+        }
+    }
+
+    #[test]
+    fn lost_connections_pass() {
+        let lost = sqlx::Error::Io(io::ErrorKind::ConnectionReset.into());
+        for (error, expected) in [
+            (lost, Failure::Disconnected),
+            (sqlx::Error::Protocol("cut".to_owned()), Failure::Disconnected),
+            (sqlx::Error::PoolTimedOut, Failure::Passing),
+            (sqlx::Error::PoolClosed, Failure::Closed),
+            (sqlx::Error::RowNotFound, Failure::Permanent),
+        ] {
+            assert_eq!(Failure::of(&error), expected, "{error}");
+        }
+        assert!(StoreError::from(sqlx::Error::PoolTimedOut).is_passing());
+        assert!(StoreError::silence(Duration::from_secs(1)).is_disconnected());
+    }
 
     #[test]
     fn code_of_either_database_stands_for_its_fault() {

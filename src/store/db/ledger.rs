@@ -97,13 +97,23 @@ impl Store {
         permit: WritingPermit,
         deadline: Instant,
     ) -> Result<OrgTx, StoreError> {
-        let mut pause = FIRST_PAUSE;
+        let (mut pause, mut was_read_only) = (FIRST_PAUSE, false);
         let locked = loop {
-            if let Some(locked) = self
-                .lock_ledger(&organisation, WhenLocked::Fail, deadline)
-                .await?
-            {
-                break locked;
+            match self.lock_ledger(&organisation, WhenLocked::Fail, deadline).await {
+                Ok(Some(locked)) => break locked,
+                Ok(None) => {}
+                // The connection led to a standby. A new one leads to the primary, if there is one.
+                Err(error) if error.is_read_only() && !was_read_only => {
+                    was_read_only = true;
+                    continue;
+                }
+                // Nothing is written yet, so the transaction can begin again.
+                Err(error) if error.is_worth_a_retry() && Instant::now() + pause < deadline => {
+                    sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    continue;
+                }
+                Err(error) => return Err(error),
             }
             if let Some(_waiting) = self.db().try_wait_for_lock() {
                 let wait = WhenLocked::WaitUntil(deadline);
@@ -139,7 +149,8 @@ impl Store {
         deadline: Instant,
     ) -> Result<Option<(Tx, i64, Ledger)>, StoreError> {
         let begin = timeout_at(deadline, self.db().begin());
-        let mut tx = begin.await.map_err(|_| StoreError::Busy)??;
+        let late = |_| StoreError::Unavailable("no connection was free in time".to_owned());
+        let mut tx = begin.await.map_err(late)??;
         match self.lock_in(&mut tx, organisation, when_locked).await {
             Ok((org, ledger)) => Ok(Some((tx, org, ledger))),
             Err(StoreError::Busy) => {
@@ -269,6 +280,11 @@ impl OrgTx {
         rows: Vec<Vec<Value>>,
     ) -> Result<(), StoreError> {
         self.tx.insert(table, columns, rows).await
+    }
+
+    /// Lets the following statements take long, since they change many rows.
+    pub(crate) async fn allow_long_statements(&mut self) -> Result<(), StoreError> {
+        self.tx.allow_long_statements().await
     }
 
     /// Wakes the background that projects rows again and moves activities, after the commit.

@@ -72,11 +72,8 @@ impl Db {
         match self {
             Db::Sqlite { write, .. } => migrator(true).run(write).await?,
             Db::Postgres { write, .. } => {
-                let mut connection = write.acquire().await?.detach();
                 // Two replicas migrate one after the other, and the second waits as long as the first needs.
-                sqlx::query("SET lock_timeout = 0")
-                    .execute(&mut connection)
-                    .await?;
+                let mut connection = write.detached().await?;
                 migrator(false).run(&mut connection).await?;
                 connection.close().await?;
             }

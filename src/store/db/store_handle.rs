@@ -133,6 +133,11 @@ impl Store {
         &self.inner.db
     }
 
+    /// The database for queries that may take long: they count or sort many rows.
+    pub(crate) fn long_db(&self) -> Db {
+        self.inner.db.for_long_queries()
+    }
+
     pub(crate) fn runtime(&self) -> &Handle {
         &self.inner.runtime
     }

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use sqlx::{AssertSqlSafe, Connection, Postgres, Sqlite};
+use sqlx::{AssertSqlSafe, Connection, Sqlite};
 
 use crate::store::db::StoreError;
 use crate::store::db::columns::{FromRow, TableRow};
-use crate::store::db::database::{Row, Sql, postgres_all, sqlite_all, to_count};
+use crate::store::db::database::{Row, Sql, sqlite_all, to_count};
 use crate::store::db::dialect::{self, Value};
+use crate::store::db::postgres::PostgresTx;
 
 /// The numbers of rows that one statement inserts on SQLite, the largest first. Few different numbers keep the set of
 /// prepared statements small.
@@ -26,7 +27,7 @@ pub(crate) struct Tx {
 
 pub(super) enum DriverTransaction {
     Sqlite(sqlx::Transaction<'static, Sqlite>),
-    Postgres(sqlx::Transaction<'static, Postgres>),
+    Postgres(PostgresTx),
 }
 
 /// The state of a transaction between two statements.
@@ -73,7 +74,7 @@ impl Tx {
         self.start_statement()?;
         let rows = match &mut self.transaction {
             DriverTransaction::Sqlite(transaction) => sqlite_all(&mut **transaction, sql).await,
-            DriverTransaction::Postgres(transaction) => postgres_all(&mut **transaction, &sql).await,
+            DriverTransaction::Postgres(transaction) => transaction.fetch_all(&sql).await,
         };
         self.end_statement(rows)
     }
@@ -139,6 +140,22 @@ impl Tx {
         Ok(())
     }
 
+    /// Lets the following statements take long, since they change many rows.
+    pub(crate) async fn allow_long_statements(&mut self) -> Result<(), StoreError> {
+        self.start_statement()?;
+        let allowed = match &mut self.transaction {
+            DriverTransaction::Sqlite(_) => Ok(()),
+            DriverTransaction::Postgres(transaction) => transaction.allow_long_statements().await,
+        };
+        self.end_statement(allowed)
+    }
+
+    /// Commits all changes.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::UnknownOutcome`] if it is not known whether the changes are stored. With any other error nothing is
+    /// stored.
     pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
         self.start_statement()?;
         match self.transaction {
@@ -170,10 +187,7 @@ impl DriverTransaction {
             }
             Self::Postgres(transaction) => {
                 let (text, arguments) = sql.for_postgres()?;
-                sqlx::query_with(AssertSqlSafe(text), arguments)
-                    .execute(&mut **transaction)
-                    .await?
-                    .rows_affected()
+                transaction.execute(text, arguments).await?
             }
         })
     }
@@ -210,9 +224,7 @@ impl DriverTransaction {
                     text.push_str(&format!("{comma}${}::{kind}", index + 1));
                 }
                 text.push(')');
-                sqlx::query_with(AssertSqlSafe(text), arguments)
-                    .execute(&mut **transaction)
-                    .await?;
+                transaction.execute(text, arguments).await?;
             }
         }
         Ok(())

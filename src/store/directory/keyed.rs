@@ -34,7 +34,7 @@ pub(crate) trait Collection: Sized + 'static {
     /// An element as clients read it.
     type Entity: From<Self::Stored> + KeyedEntity;
     /// An element as clients write it.
-    type Draft: KeyedDraft;
+    type Draft: KeyedDraft + Clone;
     /// An element as it is stored, with its details from other tables.
     type Stored: PartialEq;
     /// The conditions of a list.
@@ -240,10 +240,13 @@ impl Store {
         organisation: &OrgId,
         drafts: impl Into<DraftBatch<C::Draft>>,
     ) -> Result<BatchOutcome, WriteError> {
-        let mut tx = self.write(organisation).await?;
-        let changes = batch::write_batch::<C>(&mut tx, drafts.into()).await?;
-        tx.commit().await?;
-        Ok(Change::count(changes))
+        let drafts = drafts.into();
+        self.repeat(async || {
+            let mut tx = self.write(organisation).await?;
+            let changes = batch::write_batch::<C>(&mut tx, drafts.clone()).await?;
+            Ok((Change::count(changes), tx.commit().await))
+        })
+        .await
     }
 
     /// Creates or replaces one element. Returns it, and whether it is new.
@@ -256,10 +259,12 @@ impl Store {
         organisation: &OrgId,
         draft: C::Draft,
     ) -> Result<(C::Entity, bool), WriteError> {
-        let mut tx = self.write(organisation).await?;
-        let (entity, change) = write_one::<C>(&mut tx, draft).await?;
-        tx.commit().await?;
-        Ok((entity, change == Change::Created))
+        self.repeat(async || {
+            let mut tx = self.write(organisation).await?;
+            let (entity, change) = write_one::<C>(&mut tx, draft.clone()).await?;
+            Ok(((entity, change == Change::Created), tx.commit().await))
+        })
+        .await
     }
 
     /// Changes an element that exists. `change` converts it to a draft. `None` if it does not exist.
@@ -271,16 +276,42 @@ impl Store {
         &self,
         organisation: &OrgId,
         id: &str,
-        change: impl FnOnce(&C::Entity) -> Result<C::Draft, Refusal>,
+        change: impl Fn(&C::Entity) -> Result<C::Draft, Refusal>,
     ) -> Result<Option<C::Entity>, WriteError> {
-        let mut tx = self.write(organisation).await?;
-        let Some(existing) = find_existing::<C>(&mut tx, id).await? else {
-            return Ok(None);
-        };
-        let draft = change(&existing.stored.into())?;
-        let (entity, _) = write_one::<C>(&mut tx, draft).await?;
-        tx.commit().await?;
-        Ok(Some(entity))
+        self.repeat(async || {
+            let mut tx = self.write(organisation).await?;
+            let Some(existing) = find_existing::<C>(&mut tx, id).await? else {
+                return Ok((None, Ok(())));
+            };
+            let draft = change(&existing.stored.into())?;
+            let (entity, _) = write_one::<C>(&mut tx, draft).await?;
+            Ok((Some(entity), tx.commit().await))
+        })
+        .await
+    }
+
+    /// Makes a change again if the database failed. Elements have ids of their own, so a change that was committed without
+    /// an answer changes nothing the second time, and its first outcome counts. `make` returns the outcome of the change
+    /// and of its commit.
+    async fn repeat<T>(
+        &self,
+        make: impl AsyncFn() -> Result<(T, Result<(), StoreError>), WriteError>,
+    ) -> Result<T, WriteError> {
+        let (attempts, mut unconfirmed) = (self.attempts(), None);
+        loop {
+            let error = match make().await {
+                Ok((outcome, Ok(()))) => return Ok(unconfirmed.unwrap_or(outcome)),
+                Ok((outcome, Err(error @ StoreError::UnknownOutcome(_)))) => {
+                    unconfirmed.get_or_insert(outcome);
+                    error
+                }
+                Ok((_, Err(error))) | Err(WriteError::Store(error)) => error,
+                Err(refused @ WriteError::Refused(_)) => return Err(refused),
+            };
+            if !attempts.again(&error).await {
+                return Err(error.after(unconfirmed.is_some()).into());
+            }
+        }
     }
 }
 

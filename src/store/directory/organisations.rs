@@ -54,6 +54,7 @@ impl Store {
             .with(after.managers_see_indirect_reports);
         tx.execute(update).await?;
         if moves {
+            tx.allow_long_statements().await?;
             tx.claim_accounts(&after.account_home_page).await?;
         }
         tx.invalidate_caches();

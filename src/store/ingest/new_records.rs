@@ -35,16 +35,28 @@ struct Existing {
     envelope: Envelope,
 }
 
+impl Accepted<'_> {
+    /// The record's id.
+    pub(crate) fn id(&self) -> StatementId {
+        self.incoming.id
+    }
+}
+
 /// Returns the records that are new, and the outcome of each submission if they are written.
+///
+/// `unconfirmed` are the ids of records that an earlier attempt has sent, and of which the database has not confirmed the
+/// commit. One that is stored is new for its sender all the same.
 pub(crate) async fn accept<'s>(
     tx: &mut OrgTx,
     submissions: &'s [Submission],
+    unconfirmed: &HashSet<StatementId>,
 ) -> Result<(Vec<Accepted<'s>>, Vec<Outcome>), StoreError> {
     let (org, records) = (
         tx.org,
         submissions.iter().flat_map(|submission| &submission.records),
     );
-    let existing = find_existing(tx, org, records).await?;
+    let may_exist = |record: &&Incoming| record.id_was_given || unconfirmed.contains(&record.id);
+    let existing = find_existing(tx, org, records.filter(may_exist)).await?;
     let mut unneeded = Unneeded::find(tx, submissions).await?;
     let mut accepted: Vec<Accepted<'s>> = Vec::new();
     let mut positions: HashMap<StatementId, usize> = HashMap::new();
@@ -55,6 +67,13 @@ pub(crate) async fn accept<'s>(
         let mut conflicts = Vec::new();
         for (index, incoming) in submission.records.iter().enumerate() {
             let id = incoming.id;
+            if let Some(stored) = existing.get(&id)
+                && unconfirmed.contains(&id)
+                && incoming.is_same_as(&stored.statement, &stored.envelope)
+            {
+                recorded.push(Recorded::New(id));
+                continue;
+            }
             let earlier = positions.get(&id).and_then(|position| accepted.get(*position));
             let is_same = match (existing.get(&id), earlier) {
                 (Some(existing), _) => Some(incoming.is_same_as(&existing.statement, &existing.envelope)),
@@ -148,7 +167,8 @@ impl Store {
         let Some(org) = self.organisation_key(organisation).await? else {
             return Ok(Vec::new());
         };
-        let existing = find_existing(&mut self.db(), org, records).await?;
+        let given = records.iter().filter(|record| record.id_was_given);
+        let existing = find_existing(&mut self.db(), org, given).await?;
         let mut earlier: HashMap<StatementId, &Incoming> = HashMap::new();
         let mut conflicts = Vec::new();
         for (index, record) in records.iter().enumerate() {
@@ -173,11 +193,7 @@ async fn find_existing<'r>(
     org: i64,
     records: impl IntoIterator<Item = &'r Incoming>,
 ) -> Result<HashMap<StatementId, Existing>, StoreError> {
-    let ids: Vec<Uuid> = records
-        .into_iter()
-        .filter(|record| record.id_was_given)
-        .map(|record| record.id.0)
-        .collect();
+    let ids: Vec<Uuid> = records.into_iter().map(|record| record.id.0).collect();
     if ids.is_empty() {
         return Ok(HashMap::new());
     }

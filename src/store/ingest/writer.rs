@@ -1,12 +1,14 @@
 //! Writes the submissions of one organisation.
 
 use std::collections::{HashSet, VecDeque};
+use std::time::Duration;
 
-use crate::base::ids::OrgId;
+use crate::base::ids::{OrgId, StatementId};
+use crate::store::db::attempts::Attempts;
 use crate::store::db::{Store, StoreError};
 use crate::store::ingest::completion_check::CompletionCheck;
 use crate::store::ingest::identifier_cache::IdentifierCache;
-use crate::store::ingest::new_records::{accept, write_accepted};
+use crate::store::ingest::new_records::{Accepted, accept, write_accepted};
 use crate::store::ingest::submission::{Outcome, Submission};
 
 /// Writes batches of an organisation and caches the identifiers that its records name.
@@ -26,48 +28,88 @@ impl Writer {
         std::mem::take(&mut self.cache)
     }
 
-    /// Writes each submission whole or not at all. A submission that fails does not affect the others, except that after
-    /// [`StoreError::Busy`] or [`StoreError::NotWritable`] the remaining ones are refused, too: they would fail the same
-    /// way.
+    /// Writes each submission whole or not at all. A submission with a faulty record does not affect the others. A failure
+    /// that no record can cause is the answer to all submissions that are not written yet: they would wait for the same
+    /// lock or the same database.
     pub(crate) async fn write(&mut self, submissions: &[Submission]) -> Vec<Outcome> {
+        let attempts = self.store.attempts();
+        let mut unconfirmed = HashSet::new();
         let mut outcomes = Vec::with_capacity(submissions.len());
         let mut parts: VecDeque<&[Submission]> = split_into_parts(submissions).into();
         while let Some(part) = parts.pop_front() {
-            match self.write_part(part).await {
+            match self.write_part(part, &attempts, &mut unconfirmed).await {
                 Ok(written) => outcomes.extend(written),
-                Err(error) if error.is_busy() || error.write_fault().is_some() => {
-                    tracing::warn!(organisation = %self.org, %error, "a batch was refused");
-                    outcomes.resize_with(submissions.len(), || Err(error.for_others().into()));
-                    break;
-                }
-                Err(error) if part.len() == 1 => outcomes.push(Err(error.into())),
-                Err(error) => {
-                    // The database may refuse one of them only.
+                Err(error) if part.len() > 1 && error.is_of_one_record() => {
                     tracing::warn!(%error, submissions = part.len(), "a batch failed; writing one by one");
                     for single in part.chunks(1).rev() {
                         parts.push_front(single);
                     }
+                }
+                Err(error) if error.is_of_one_record() => outcomes.push(Err(error.into())),
+                Err(error) => {
+                    tracing::warn!(organisation = %self.org, %error, "a batch was refused");
+                    let refused = outcomes.len() + part.len();
+                    outcomes.extend(refuse_all(&error, part.len()));
+                    outcomes.extend(refuse_all(&error.into_refusal(), submissions.len() - refused));
+                    break;
                 }
             }
         }
         outcomes
     }
 
-    /// Writes submissions in one transaction.
-    async fn write_part(&mut self, submissions: &[Submission]) -> Result<Vec<Outcome>, StoreError> {
+    /// Writes submissions in one transaction. If the database fails, the transaction is repeated. That is safe: a commit
+    /// that the database has not confirmed is found by the ids of its records.
+    async fn write_part(
+        &mut self,
+        submissions: &[Submission],
+        attempts: &Attempts,
+        unconfirmed: &mut HashSet<StatementId>,
+    ) -> Result<Vec<Outcome>, StoreError> {
+        let mut outcome_is_unknown = false;
+        loop {
+            let wait = attempts.time_left();
+            let error = match self.write_once(submissions, wait, unconfirmed).await {
+                Ok(outcomes) => return Ok(outcomes),
+                Err(error) => error,
+            };
+            outcome_is_unknown |= matches!(error, StoreError::UnknownOutcome(_));
+            if !attempts.again(&error).await {
+                return Err(error.after(outcome_is_unknown));
+            }
+            tracing::info!(organisation = %self.org, %error, "a batch is written again");
+        }
+    }
+
+    async fn write_once(
+        &mut self,
+        submissions: &[Submission],
+        wait: Duration,
+        unconfirmed: &mut HashSet<StatementId>,
+    ) -> Result<Vec<Outcome>, StoreError> {
         // If the transaction fails, the cache is dropped: it may contain what the transaction would have created.
         let mut cache = self.take_cache();
-        let mut tx = self.store.write(&self.org).await?;
+        let mut tx = self.store.write_within(&self.org, wait).await?;
         cache.refresh(tx.epoch());
-        let (accepted, outcomes) = accept(&mut tx, submissions).await?;
+        let (accepted, outcomes) = accept(&mut tx, submissions, unconfirmed).await?;
         if !accepted.is_empty() {
+            let ids: Vec<StatementId> = accepted.iter().map(Accepted::id).collect();
             write_accepted(&mut tx, &mut cache, accepted).await?;
             cache.set_epoch(tx.epoch());
-            tx.commit().await?;
+            let committed = tx.commit().await;
+            if matches!(committed, Err(StoreError::UnknownOutcome(_))) {
+                unconfirmed.extend(ids);
+            }
+            committed?;
         }
         self.cache = cache;
         Ok(outcomes)
     }
+}
+
+/// The same error as the outcome of several submissions.
+fn refuse_all(error: &StoreError, count: usize) -> impl Iterator<Item = Outcome> {
+    std::iter::repeat_with(|| Err(error.repeat().into())).take(count)
 }
 
 /// Splits the submissions into parts that can be written in one transaction each. A submission that marks a user for
@@ -101,7 +143,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::base::ids::{StatementId, UserId};
+    use crate::base::ids::UserId;
     use crate::record::{Limits, Version, parse_statement};
     use crate::store::ingest::submission::{CompletionMark, Incoming, Sameness};
 

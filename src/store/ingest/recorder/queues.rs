@@ -211,12 +211,12 @@ impl RunningQueue {
                 .map(|waiting| (waiting.submission, waiting.answer))
                 .unzip();
             let outcomes = writer.write(&submissions).await;
-            let was_busy = outcomes.last().is_some_and(is_busy);
+            let refusal = outcomes.last().and_then(find_refusal);
             for (answer, outcome) in answers.into_iter().zip(outcomes) {
                 let _ = answer.send(outcome); // fails only if the caller is gone; the record is stored all the same
             }
-            if was_busy {
-                self.refuse_waiting_since(begin);
+            if let Some(refusal) = refusal {
+                self.refuse_waiting(&refusal, begin);
             }
         }
     }
@@ -247,19 +247,22 @@ impl RunningQueue {
         Some(batch)
     }
 
-    /// Refuses the submissions that already waited at this time. They waited for a lock as long as the batch that got
-    /// none.
-    fn refuse_waiting_since(&self, begin: Instant) {
+    /// Refuses waiting submissions after a batch was refused. If the organisation is locked, those that waited since
+    /// `begin` have waited for as long as the batch. If the database is away, all would fail.
+    fn refuse_waiting(&self, refusal: &StoreError, begin: Instant) {
+        let is_locked = matches!(refusal, StoreError::Busy);
         let mut state = self.queues.lock();
         let Some(queue) = state.queues.get_mut(&self.org) else {
             return;
         };
-        let refused = queue.waiting.partition_point(|waiting| waiting.since <= begin);
+        let refused = queue
+            .waiting
+            .partition_point(|waiting| !is_locked || waiting.since <= begin);
         let refused: Vec<Waiting> = queue.waiting.drain(..refused).collect();
         state.waiting -= refused.len();
         drop(state);
         for waiting in refused {
-            let _ = waiting.answer.send(Err(StoreError::Busy.into())); // fails only if the caller is gone
+            let _ = waiting.answer.send(Err(refusal.repeat().into())); // fails only if the caller is gone
         }
     }
 }
@@ -289,6 +292,10 @@ fn stop(state: &mut State, org: &OrgId) {
     state.remove_if_unused(org);
 }
 
-fn is_busy(outcome: &Outcome) -> bool {
-    matches!(outcome, Err(RecordError::Store(error)) if error.is_busy())
+/// The error for waiting submissions, if the last outcome of a batch says that they cannot be written either.
+fn find_refusal(outcome: &Outcome) -> Option<StoreError> {
+    match outcome {
+        Err(RecordError::Store(error)) if error.is_passing() => Some(error.repeat().into_refusal()),
+        _ => None,
+    }
 }
