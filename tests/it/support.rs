@@ -22,6 +22,7 @@ pub mod http;
 pub mod openapi;
 pub mod outbox;
 pub mod process;
+pub mod proxy;
 pub mod random;
 pub mod records;
 pub mod server;

@@ -1,5 +1,6 @@
 //! Creates a new database for each test and deletes it afterwards.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -45,6 +46,15 @@ impl Database {
                 cluster.as_ref().clone().database(name).to_url_lossy().to_string()
             }
         }
+    }
+
+    /// [`Database::url`] through a proxy at this address.
+    pub fn url_at(&self, address: SocketAddr) -> String {
+        let Self::Postgres { cluster, name } = self else {
+            panic!("only PostgreSQL is reached through a network");
+        };
+        let options = cluster.as_ref().clone().host(&address.ip().to_string()).port(address.port());
+        options.database(name).to_url_lossy().to_string()
     }
 
     /// Creates the empty database.

@@ -17,10 +17,15 @@ pub struct Process {
 
 /// The command that serves this database on a free port.
 pub fn serve(database: &Database) -> Command {
+    serve_at(&database.url())
+}
+
+/// The command that serves the database with this address on a free port.
+pub fn serve_at(url: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rollbook"));
     command
         .args(["serve", "--migrate", "--listen", "127.0.0.1:0", "--log-format", "json", "--database"])
-        .arg(database.url())
+        .arg(url)
         .env("ROLLBOOK_JWT_SECRET", SECRET)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
