@@ -21,17 +21,19 @@ CREATE TABLE organisations (
 -- One row for each organisation. Every transaction that writes in its name locks the row first and
 -- holds the lock to its end. So the order of `seq` is the order of commit on any number of replicas,
 -- and keys are assigned without gaps.
---   seq      the last number in the order of recording
---   keys     the last assigned key
---   stored   the time at which the last record counts as stored
---   epoch    incremented when something changes that replicas cache
---   rebuild  the rebuild in progress, if any
+--   seq        the last number in the order of recording
+--   keys       the last assigned key
+--   stored     the time at which the last record counts as stored
+--   epoch      incremented when something changes that replicas cache
+--   directory  incremented when something changes that decides which users and persons a caller sees
+--   rebuild    the rebuild in progress, if any
 CREATE TABLE ledgers (
     org INTEGER PRIMARY KEY REFERENCES organisations (key),
     seq INTEGER NOT NULL,
     keys INTEGER NOT NULL,
     stored INTEGER NOT NULL,
     epoch INTEGER NOT NULL,
+    directory INTEGER NOT NULL,
     rebuild BLOB
 );
 

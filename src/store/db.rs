@@ -11,6 +11,7 @@ pub(crate) mod conversions;
 pub(crate) mod database;
 pub(crate) mod dialect;
 pub(crate) mod error;
+pub(crate) mod key_cache;
 pub(crate) mod ledger;
 pub(crate) mod migrations;
 pub(crate) mod organisations;

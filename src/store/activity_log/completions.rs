@@ -20,7 +20,7 @@ use crate::store::db::columns::columns;
 use crate::store::db::database::Sql;
 use crate::store::db::rows::{one_more, texts};
 use crate::store::db::{Store, StoreError, digest};
-use crate::store::directory::reach::{push_members, push_users};
+use crate::store::directory::reach::{ResolvedUsers, push_members, push_users};
 use crate::store::ingest::completion_check::{
     CompletionCheck, NewCompletion, find_covered, repetition_tolerance,
 };
@@ -168,8 +168,9 @@ impl Store {
         if request.users.len() > MAX_PEOPLE {
             return Ok(Err(MarkingRefusal::TooManyPeople));
         }
-        let mut users = self.find_named_users(org, subjects, request.users).await?;
-        let members = self.find_members(org, subjects, request).await?;
+        let subjects = self.resolve_users(org, subjects).await?;
+        let mut users = self.find_named_users(org, &subjects, request.users).await?;
+        let members = self.find_members(org, &subjects, request).await?;
         let named: HashSet<&UserId> = request.users.iter().collect();
         let mut others: Vec<UserId> = members.keys().filter(|id| !named.contains(id)).cloned().collect();
         if request.users.len() + others.len() > MAX_PEOPLE {
@@ -251,7 +252,7 @@ impl Store {
     async fn find_named_users(
         &self,
         org: i64,
-        subjects: &Subjects<MarkComplete>,
+        subjects: &ResolvedUsers,
         users: &[UserId],
     ) -> Result<HashMap<UserId, MarkableUser>, StoreError> {
         if users.is_empty() {
@@ -267,15 +268,19 @@ impl Store {
     async fn find_members(
         &self,
         org: i64,
-        subjects: &Subjects<MarkComplete>,
+        subjects: &ResolvedUsers,
         request: &MarkingRequest<'_>,
     ) -> Result<HashMap<UserId, MarkableUser>, StoreError> {
         if request.teams.is_empty() && request.groups.is_empty() {
             return Ok(HashMap::new());
         }
+        let teams = match request.teams {
+            [] => None,
+            teams => Some(self.find_team_keys(org, teams, request.sub_teams).await?),
+        };
         let mut sql = select_users(org);
         sql.push(" AND u.key IN (");
-        push_members(&mut sql, request.teams, request.sub_teams, false, request.groups);
+        push_members(&mut sql, teams.as_deref(), false, request.groups);
         sql.push(")");
         push_users(&mut sql, "u.key", subjects);
         sql.push(" LIMIT ").bind(one_more(MAX_PEOPLE));

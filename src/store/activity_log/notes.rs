@@ -21,7 +21,7 @@ use crate::store::db::columns::{FromColumn as _, columns, table_row};
 use crate::store::db::database::{Row, Sql};
 use crate::store::db::ledger::OrgTx;
 use crate::store::db::{Store, StoreError};
-use crate::store::directory::reach::push_users;
+use crate::store::directory::reach::{ResolvedUsers, find_user, push_users};
 use crate::store::ingest::notes::StoredNote;
 
 /// A note to be created.
@@ -109,13 +109,14 @@ impl Store {
         note: NewNote,
     ) -> Result<Result<Note, NoteRefusal>, StoreError> {
         let mut tx = self.write(subjects.org()).await?;
-        let subject = tx.fetch_row(subject_query(tx.org, subjects, &note.user)).await?;
-        let Some((user_key,)) = subject else {
+        let org = tx.org;
+        let allowed = tx.resolve_users(subjects).await?;
+        let Some(user_key) = find_user(&mut tx, org, &allowed, &note.user).await? else {
             return Ok(Err(NoteRefusal::NotFound));
         };
+        let creators = tx.resolve_users(subjects.people()).await?;
         let creator_allowed = note.created_by == *subjects.caller()
-            || tx
-                .fetch_optional(creator_query(tx.org, subjects, &note.created_by))
+            || find_user(&mut tx, org, &creators, &note.created_by)
                 .await?
                 .is_some();
         if !creator_allowed {
@@ -172,7 +173,8 @@ impl Store {
         let Some(org) = self.organisation_key(subjects.org()).await? else {
             return Ok(None);
         };
-        let Some(row) = self.db().fetch_optional(note_query(org, subjects, id)).await? else {
+        let allowed = self.resolve_users(org, subjects).await?;
+        let Some(row) = self.db().fetch_optional(note_query(org, &allowed, id)).await? else {
             return Ok(None);
         };
         let (user, stored) = StoredNote::read_with_user(&row)?;
@@ -187,7 +189,8 @@ impl Store {
         patch: NotePatch,
     ) -> Result<Result<Note, NoteRefusal>, StoreError> {
         let mut tx = self.write(subjects.org()).await?;
-        let Some(row) = tx.fetch_optional(note_query(tx.org, subjects, id)).await? else {
+        let allowed = tx.resolve_users(subjects).await?;
+        let Some(row) = tx.fetch_optional(note_query(tx.org, &allowed, id)).await? else {
             return Ok(Err(NoteRefusal::NotFound));
         };
         let (user, before) = StoredNote::read_with_user(&row)?;
@@ -223,7 +226,8 @@ impl Store {
         let Some(org) = self.organisation_key(subjects.org()).await? else {
             return Ok(None);
         };
-        let Some(row) = self.db().fetch_optional(note_query(org, subjects, id)).await? else {
+        let allowed = self.resolve_users(org, subjects).await?;
+        let Some(row) = self.db().fetch_optional(note_query(org, &allowed, id)).await? else {
             return Ok(None);
         };
         let columns = StoredVersion::COLUMNS;
@@ -272,8 +276,9 @@ impl Store {
         let Some(org) = self.organisation_key(subjects.org()).await? else {
             return Ok(None);
         };
-        let user: Option<(i64,)> = self.db().fetch_row(subject_query(org, subjects, about)).await?;
-        Ok(user.map(|(user,)| (org, user)))
+        let allowed = self.resolve_users(org, subjects).await?;
+        let user = find_user(&mut self.db(), org, &allowed, about).await?;
+        Ok(user.map(|user| (org, user)))
     }
 
     /// Adds the current names of the writers to a note.
@@ -344,26 +349,8 @@ fn page_query(org: i64, user: i64, window: Window, after: Option<Position>, limi
     sql
 }
 
-/// The query for the key of a user, if the caller may read and write notes about the user.
-fn subject_query(org: i64, subjects: &Subjects<Notes>, about: &UserId) -> Sql {
-    let mut sql = Sql::new("SELECT u.key FROM users u WHERE u.org = $1 AND u.id = $2")
-        .with(org)
-        .with(about.as_str());
-    push_users(&mut sql, "u.key", subjects);
-    sql
-}
-
-/// The query for the key of a user, if the caller may name the user as the creator of a note.
-fn creator_query(org: i64, subjects: &Subjects<Notes>, creator: &UserId) -> Sql {
-    let mut sql = Sql::new("SELECT u.key FROM users u WHERE u.org = $1 AND u.id = $2")
-        .with(org)
-        .with(creator.as_str());
-    push_users(&mut sql, "u.key", subjects.people());
-    sql
-}
-
 /// The query for a note and the id of its user, if the caller may read the note.
-fn note_query(org: i64, subjects: &Subjects<Notes>, id: Uuid) -> Sql {
+fn note_query(org: i64, subjects: &ResolvedUsers, id: Uuid) -> Sql {
     let mut sql = Sql::new("SELECT ").with(org).with(id);
     sql.push(StoredNote::COLUMNS).push(
         ", u.id FROM notes n JOIN users u ON u.org = n.org AND u.key = n.user_key WHERE n.org = $1 AND n.id = $2",

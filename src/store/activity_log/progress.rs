@@ -26,15 +26,15 @@ use crate::store::db::columns::columns;
 use crate::store::db::database::Sql;
 use crate::store::db::rows::one_more;
 use crate::store::db::{Store, StoreError};
-use crate::store::directory::reach::{UserSelection, push_users};
+use crate::store::directory::reach::{ResolvedUsers, UserSelection, push_users};
 use survey::{NEVER, NOT_STARTED, SurveyedStatus};
 
 pub use survey::{PeopleCounts, StateSurvey};
 
 /// The number of people that an export loads at a time.
 const PEOPLE_PER_CHUNK: usize = 500;
-/// The number of keys that an export finds at a time. It is larger, because each query may walk the whole tree below a
-/// manager.
+/// The number of keys that an export finds at a time. It is larger, because each query may get the keys of all users below
+/// a manager.
 const KEYS_PER_QUERY: usize = 2_000;
 
 /// A request for the progress of people with one content at one time.
@@ -43,6 +43,8 @@ pub struct ContentProgress {
     store: Store,
     org: i64,
     filter: Scoped<Filter>,
+    /// The users that the filter selects.
+    users: ResolvedUsers,
     content: ContentDetails,
     now: Timestamp,
 }
@@ -138,8 +140,12 @@ impl Store {
         let Some(org) = self.organisation_key(filter.org()).await? else {
             return Ok(None);
         };
-        let content = self.content_details_by_id(org, content).await?;
-        Ok(content.map(|content| ContentProgress {
+        let Some(content) = self.content_details_by_id(org, content).await? else {
+            return Ok(None);
+        };
+        let selection = UserSelection::filtered(&filter, filter.inner());
+        Ok(Some(ContentProgress {
+            users: self.resolve_users(org, selection).await?,
             store: self.clone(),
             org,
             filter,
@@ -372,7 +378,7 @@ impl ContentProgress {
         if !filter.shows_deactivated() {
             sql.push(" AND u.active");
         }
-        push_users(&mut sql, "u.key", UserSelection::filtered(&self.filter, filter));
+        push_users(&mut sql, "u.key", &self.users);
         sql
     }
 

@@ -25,7 +25,6 @@ use crate::log::{Action, ContentKey, Filter, Percent, PersonKey};
 use crate::store::db::columns::columns;
 use crate::store::db::database::Sql;
 use crate::store::db::{Store, StoreError};
-use crate::store::directory::reach::push_team_tree;
 
 /// The number of rows with one lookup of their persons and contents.
 const ROWS_PER_LOOKUP: usize = 8_192;
@@ -307,11 +306,10 @@ async fn find_selected_teams(
 ) -> Result<Option<HashSet<i64>>, StoreError> {
     let mut selected: Option<HashSet<i64>> = None;
     for filter in filter.each().filter(|filter| !filter.teams.is_empty()) {
-        let mut sql = Sql::new("").with(org);
-        push_team_tree(&mut sql, &filter.teams, filter.include_sub_teams);
-        sql.push("SELECT key FROM tree");
-        let teams: Vec<(i64,)> = store.long_db().fetch_rows(sql).await?;
-        let mut teams: HashSet<i64> = teams.into_iter().map(|(team,)| team).collect();
+        let teams = store
+            .find_team_keys(org, &filter.teams, filter.include_sub_teams)
+            .await?;
+        let mut teams: HashSet<i64> = teams.iter().copied().collect();
         if let Some(previous) = &selected {
             teams.retain(|team| previous.contains(team));
         }

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sha2::{Digest as _, Sha256};
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
@@ -96,6 +97,26 @@ impl Sql {
     /// Adds `IN LIST($n)` with the list.
     pub(crate) fn any_of(&mut self, values: impl Into<Value>) -> &mut Self {
         self.push(" IN LIST(").bind(values).push(")")
+    }
+
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// A digest of the text and all values.
+    pub(super) fn digest(&self) -> [u8; 32] {
+        let mut digest = Sha256::new();
+        digest.update(&self.text);
+        for value in &self.values {
+            match value {
+                Value::Ints(list) => {
+                    digest.update(b"\0");
+                    list.iter().for_each(|number| digest.update(number.to_le_bytes()));
+                }
+                other => digest.update(format!("\0{other:?}")),
+            }
+        }
+        digest.finalize().into()
     }
 
     pub(super) fn for_sqlite(self) -> Result<(String, sqlx::sqlite::SqliteArguments), StoreError> {

@@ -88,7 +88,7 @@ pub(crate) async fn ensure(tx: &mut Tx, id: &OrgId, now: Timestamp) -> Result<i6
         .ok_or(StoreError::Invariant("a new organisation does not exist"))?;
     let key: i64 = row.get(0)?;
     let ledger = Sql::new(
-        "INSERT INTO ledgers (org, seq, keys, stored, epoch) VALUES ($1, 0, 0, 0, 0) ON CONFLICT (org) DO NOTHING",
+        "INSERT INTO ledgers (org, seq, keys, stored, epoch, directory) VALUES ($1, 0, 0, 0, 0, 0) ON CONFLICT (org) DO NOTHING",
     );
     tx.execute(ledger.with(key)).await?;
     Ok(key)

@@ -15,6 +15,7 @@ use crate::log::VerbTable;
 use super::StoreError;
 use super::consistent_through::ConsistentThrough;
 use super::database::{DatabaseSettings, Db, Engine, Sql};
+use super::key_cache::KeyCache;
 use super::migrations::SchemaState;
 use super::writing_gate::WritingGates;
 
@@ -37,6 +38,7 @@ struct Inner {
     consistent_through: ConsistentThrough,
     gates: WritingGates,
     cursor_key: OnceCell<CursorKey>,
+    key_cache: KeyCache,
     /// How long a writer waits for the lock of its organisation.
     wait: Duration,
     /// Notified when contents are marked to be projected again, or persons to give activities away.
@@ -67,6 +69,7 @@ impl Store {
             consistent_through: ConsistentThrough::default(),
             gates: WritingGates::new(settings.waiting_writers_per_organisation),
             cursor_key: OnceCell::new(),
+            key_cache: KeyCache::default(),
             wait: settings.wait,
             reprojection: Notify::new(),
             sending: Notify::new(),
@@ -154,6 +157,10 @@ impl Store {
 
     pub(super) fn writers(&self) -> &ConsistentThrough {
         &self.inner.consistent_through
+    }
+
+    pub(super) fn key_cache(&self) -> &KeyCache {
+        &self.inner.key_cache
     }
 
     pub(super) fn gates(&self) -> &WritingGates {

@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use sqlx::{AssertSqlSafe, Connection, Sqlite};
 
 use crate::store::db::StoreError;
-use crate::store::db::columns::{FromRow, TableRow};
+use crate::store::db::columns::FromRow;
 use crate::store::db::database::{Row, Sql, sqlite_all, to_count};
 use crate::store::db::dialect::{self, Value};
 use crate::store::db::postgres::PostgresTx;
@@ -105,12 +105,6 @@ impl Tx {
         self.start_statement()?;
         let changed = self.transaction.execute(sql).await;
         self.end_statement(changed)
-    }
-
-    /// Inserts the rows into their table.
-    pub(crate) async fn insert_rows<T: TableRow>(&mut self, rows: Vec<T>) -> Result<(), StoreError> {
-        let rows = rows.into_iter().map(T::into_values).collect();
-        self.insert(T::TABLE, T::COLUMNS, rows).await
     }
 
     /// Inserts rows by one statement on PostgreSQL, by a few on SQLite. Each row has a value for each column.

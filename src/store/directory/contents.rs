@@ -18,7 +18,7 @@ use crate::store::db::database::Sql;
 use crate::store::db::dialect::Value;
 use crate::store::db::ledger::OrgTx;
 use crate::store::db::rows::{Reads, push_words};
-use crate::store::db::{StoreError, digest, folded_digest, folded_digests};
+use crate::store::db::{Store, StoreError, digest, folded_digest, folded_digests};
 use crate::store::ingest::demands::snapshots;
 use crate::store::ingest::persons::stamp_columns;
 
@@ -125,7 +125,12 @@ impl Collection for Contents {
         )
     }
 
-    fn push_filter(sql: &mut Sql, filter: &ContentFilter) {
+    async fn push_filter(
+        _store: &Store,
+        _org: i64,
+        sql: &mut Sql,
+        filter: &ContentFilter,
+    ) -> Result<(), StoreError> {
         sql.push(" AND c.listed");
         push_words(sql, "c.title_folded", &filter.words);
         if !filter.types.is_empty() {
@@ -152,6 +157,7 @@ impl Collection for Contents {
             }
             None => {}
         }
+        Ok(())
     }
 
     fn push_ids(sql: &mut Sql, ids: Vec<String>) {

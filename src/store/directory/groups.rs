@@ -11,6 +11,7 @@ use crate::store::db::columns::{columns, table_row};
 use crate::store::db::database::Sql;
 use crate::store::db::ledger::OrgTx;
 use crate::store::db::rows::push_words;
+use crate::store::db::{Store, StoreError};
 
 use super::keyed::{Collection, Existing, Matched, Planned, WriteError, match_by_id};
 
@@ -53,8 +54,14 @@ impl Collection for Groups {
         format!("SELECT {} FROM groups g WHERE g.org = $1", SelectedGroup::COLUMNS)
     }
 
-    fn push_filter(sql: &mut Sql, filter: &GroupFilter) {
+    async fn push_filter(
+        _store: &Store,
+        _org: i64,
+        sql: &mut Sql,
+        filter: &GroupFilter,
+    ) -> Result<(), StoreError> {
         push_words(sql, "g.search", &filter.words);
+        Ok(())
     }
 
     fn stored(row: SelectedGroup) -> Existing<Self> {

@@ -55,10 +55,22 @@ pub(crate) trait Collection: Sized + 'static {
     fn select() -> String;
 
     /// Narrows the query to the elements that the caller may read.
-    fn push_visible(_sql: &mut Sql, _visible: &Self::Visible) {}
+    async fn push_visible(
+        _store: &Store,
+        _org: i64,
+        _sql: &mut Sql,
+        _visible: &Self::Visible,
+    ) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     /// Narrows the query of a list.
-    fn push_filter(sql: &mut Sql, filter: &Self::Filter);
+    async fn push_filter(
+        store: &Store,
+        org: i64,
+        sql: &mut Sql,
+        filter: &Self::Filter,
+    ) -> Result<(), StoreError>;
 
     /// Narrows the query to the elements with these ids.
     fn push_ids(sql: &mut Sql, ids: Vec<String>) {
@@ -200,8 +212,8 @@ impl Store {
             return Ok(Page::empty());
         };
         let mut sql = Sql::new(&C::select()).with(org);
-        C::push_visible(&mut sql, visible);
-        C::push_filter(&mut sql, filter);
+        C::push_visible(self, org, &mut sql, visible).await?;
+        C::push_filter(self, org, &mut sql, filter).await?;
         if let Some(after) = after {
             sql.push(" AND ").push(C::ID_COLUMN).push(" > ").bind(after);
         }
@@ -225,7 +237,7 @@ impl Store {
             return Ok(None);
         };
         let mut sql = select_by_ids::<C>(org, vec![id.to_owned()]);
-        C::push_visible(&mut sql, visible);
+        C::push_visible(self, org, &mut sql, visible).await?;
         let found = load::<C>(&mut self.db(), org, self.clock().now(), sql).await?;
         Ok(found.into_iter().next().map(|element| element.stored.into()))
     }

@@ -12,6 +12,7 @@ use crate::store::db::columns::{columns, table_row};
 use crate::store::db::database::Sql;
 use crate::store::db::ledger::OrgTx;
 use crate::store::db::rows::{push_words, texts};
+use crate::store::db::{Store, StoreError};
 
 use super::keyed::{Collection, Existing, Matched, Planned, Tree, TreeKeys, WriteError, match_by_id};
 
@@ -24,7 +25,7 @@ columns! {
         key: i64 = "t.key",
         id: TeamId = "t.id",
         name: String = "t.name",
-        parent: Option<TeamId> = "p.id",
+        parent: Option<TeamId> = "(SELECT p.id FROM teams p WHERE p.org = t.org AND p.key = t.parent)",
     }
 }
 
@@ -53,17 +54,23 @@ impl Collection for Teams {
     const ID_COLUMN: &'static str = "t.id";
 
     fn select() -> String {
-        format!(
-            "SELECT {} FROM teams t LEFT JOIN teams p ON p.org = t.org AND p.key = t.parent WHERE t.org = $1",
-            SelectedTeam::COLUMNS
-        )
+        // The parent is a value and no join, see the users.
+        format!("SELECT {} FROM teams t WHERE t.org = $1", SelectedTeam::COLUMNS)
     }
 
-    fn push_filter(sql: &mut Sql, filter: &TeamFilter) {
+    async fn push_filter(
+        _store: &Store,
+        _org: i64,
+        sql: &mut Sql,
+        filter: &TeamFilter,
+    ) -> Result<(), StoreError> {
         push_words(sql, "t.search", &filter.words);
         if !filter.parents.is_empty() {
-            sql.push(" AND p.id").any_of(texts(&filter.parents));
+            sql.push(" AND t.parent IN (SELECT p.key FROM teams p WHERE p.org = $1 AND p.id")
+                .any_of(texts(&filter.parents))
+                .push(")");
         }
+        Ok(())
     }
 
     fn stored(row: SelectedTeam) -> Existing<Self> {

@@ -46,8 +46,8 @@ columns! {
         language: Option<String> = "u.language",
         location: Option<String> = "u.location",
         joined_on: Option<String> = "u.joined_on",
-        manager: Option<UserId> = "m.id",
-        primary_team: Option<TeamId> = "t.id",
+        manager: Option<UserId> = "(SELECT m.id FROM users m WHERE m.org = u.org AND m.key = u.manager)",
+        primary_team: Option<TeamId> = "(SELECT t.id FROM teams t WHERE t.org = u.org AND t.key = u.primary_team)",
         active: bool = "u.active",
         deactivated_at: Option<Timestamp> = "u.deactivated_at",
         custom: Json<BTreeMap<String, String>> = "u.custom",
@@ -99,26 +99,32 @@ impl Collection for Users {
     const ID_COLUMN: &'static str = "u.id";
 
     fn select() -> String {
-        format!(
-            "SELECT {} FROM users u LEFT JOIN users m ON m.org = u.org AND m.key = u.manager \
-             LEFT JOIN teams t ON t.org = u.org AND t.key = u.primary_team WHERE u.org = $1",
-            SelectedUser::COLUMNS
-        )
+        // The ids of managers and teams are values and no joins. Without statistics PostgreSQL would compare each user
+        // with each other one.
+        format!("SELECT {} FROM users u WHERE u.org = $1", SelectedUser::COLUMNS)
     }
 
-    fn push_visible(sql: &mut Sql, reach: &Reach) {
-        push_users(sql, "u.key", reach);
+    async fn push_visible(store: &Store, org: i64, sql: &mut Sql, reach: &Reach) -> Result<(), StoreError> {
+        push_users(sql, "u.key", &store.resolve_users(org, reach).await?);
+        Ok(())
     }
 
-    fn push_filter(sql: &mut Sql, filter: &UserFilter) {
+    async fn push_filter(
+        store: &Store,
+        org: i64,
+        sql: &mut Sql,
+        filter: &UserFilter,
+    ) -> Result<(), StoreError> {
         push_words(sql, "u.search", &filter.words);
         if let Some(active) = filter.active {
             sql.push(" AND u.active = ").bind(active);
         }
         if !filter.teams.is_empty() {
+            let teams = store
+                .find_team_keys(org, &filter.teams, filter.include_sub_teams)
+                .await?;
             sql.push(" AND u.key IN (");
-            let (sub_teams, primary_only) = (filter.include_sub_teams, filter.primary_team_only);
-            push_members(sql, &filter.teams, sub_teams, primary_only, &[]);
+            push_members(sql, Some(&teams), filter.primary_team_only, &[]);
             sql.push(")");
         }
         if !filter.groups.is_empty() {
@@ -136,6 +142,7 @@ impl Collection for Users {
             let roles: Vec<String> = filter.roles.iter().map(|role| role.key().to_owned()).collect();
             sql.push(" AND u.role").any_of(roles);
         }
+        Ok(())
     }
 
     fn stored(row: SelectedUser) -> Existing<Self> {

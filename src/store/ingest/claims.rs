@@ -152,6 +152,9 @@ impl OrgTx {
     }
 
     async fn carry_out(&mut self, plan: ClaimPlan<'_>) -> Result<(), StoreError> {
+        if !plan.created.is_empty() {
+            self.directory_changed();
+        }
         self.insert_rows(plan.created.into_values().collect()).await?;
         for (user, persons) in plan.transferred {
             let deactivated = plan

@@ -61,7 +61,8 @@ impl Store {
         ))
         .with(org)
         .with(digest_of(identifier));
-        push_users(&mut select, "p.user_key", agents);
+        let agents = self.resolve_users(org, agents).await?;
+        push_users(&mut select, "p.user_key", &agents);
         let Some(row) = self.db().fetch_row::<AgentRow>(select).await? else {
             return Ok(None);
         };
