@@ -15,6 +15,7 @@ use crate::store::db::columns::{FromRow, TableRow, columns};
 use crate::store::db::consistent_through::Writing;
 use crate::store::db::database::{Row, Sql};
 use crate::store::db::dialect::Value;
+use crate::store::db::key_cache::DirectoryVersion;
 use crate::store::db::organisations;
 use crate::store::db::transaction::Tx;
 use crate::store::db::writing_gate::WritingPermit;
@@ -24,6 +25,11 @@ use crate::store::db::{Store, StoreError};
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 /// The longest pause before the lock of a locked ledger is tried again.
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+
+/// The pause of a task that writes in one transaction after another, so that writers of other processes get the lock
+/// between two of them. A writer of PostgreSQL that does not wait within the database looks for the lock after
+/// [`LONGEST_PAUSE`], and so does SQLite.
+const PAUSE_FOR_OTHERS: Duration = Duration::from_millis(110);
 
 /// How long a background task waits for a locked organisation before it continues with the others.
 pub(crate) const BACKGROUND_LOCK_WAIT: Duration = Duration::from_millis(500);
@@ -52,6 +58,33 @@ columns! {
         keys: i64 = "keys",
         stored: i64 = "stored",
         epoch: i64 = "epoch",
+        directory: i64 = "directory",
+    }
+}
+
+/// The tables of which every change can change who sees whom.
+const DIRECTORY_TABLES: [&str; 6] = [
+    "users",
+    "teams",
+    "memberships",
+    "groups",
+    "group_members",
+    "user_fields",
+];
+
+/// Whether the statement can change which users and persons a query over the directory finds. A statement that inserts
+/// persons of a user calls [`OrgTx::directory_changed`]: persons without a user are in no reach.
+fn changes_directory(text: &str) -> bool {
+    let mut words = text.split_ascii_whitespace();
+    let table = match words.next() {
+        Some("UPDATE") => words.next(),
+        Some("DELETE" | "INSERT") => words.nth(1),
+        _ => None,
+    };
+    match table {
+        Some("persons") => text.contains("user_key") || text.contains("deactivated"),
+        Some(table) => DIRECTORY_TABLES.contains(&table),
+        None => false,
     }
 }
 
@@ -87,6 +120,11 @@ impl Store {
             .runtime()
             .spawn(async move { store.begin_writing(organisation, permit, deadline).await });
         begin.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Pauses after a transaction of a task that will begin another one at once.
+    pub(crate) async fn let_writers_in(&self) {
+        sleep(PAUSE_FOR_OTHERS).await;
     }
 
     /// Locks the ledger. While another transaction holds it, this one waits with a connection only if that leaves
@@ -236,6 +274,21 @@ impl OrgTx {
         self.ledger.epoch = self.initial.epoch + 1;
     }
 
+    /// Makes the keys that requests have cached for this organisation outdated, see
+    /// [`key_cache`](crate::store::db::key_cache).
+    pub(crate) fn directory_changed(&mut self) {
+        self.ledger.directory = self.initial.directory + 1;
+    }
+
+    /// The version of the directory that the queries of this transaction read.
+    pub(crate) fn directory_version(&self) -> DirectoryVersion {
+        let is_unchanged = self.ledger.directory == self.initial.directory;
+        DirectoryVersion {
+            org: self.org,
+            number: is_unchanged.then_some(self.initial.directory),
+        }
+    }
+
     pub(crate) fn store(&self) -> &Store {
         &self.store
     }
@@ -265,12 +318,16 @@ impl OrgTx {
 
     /// Runs a statement and returns the number of rows that it changed.
     pub(crate) async fn execute(&mut self, sql: Sql) -> Result<u64, StoreError> {
+        if changes_directory(sql.text()) {
+            self.directory_changed();
+        }
         self.tx.execute(sql).await
     }
 
     /// Inserts rows into their table.
     pub(crate) async fn insert_rows<T: TableRow>(&mut self, rows: Vec<T>) -> Result<(), StoreError> {
-        self.tx.insert_rows(rows).await
+        let rows = rows.into_iter().map(T::into_values).collect();
+        self.insert(T::TABLE, T::COLUMNS, rows).await
     }
 
     pub(crate) async fn insert(
@@ -279,6 +336,9 @@ impl OrgTx {
         columns: &[&str],
         rows: Vec<Vec<Value>>,
     ) -> Result<(), StoreError> {
+        if DIRECTORY_TABLES.contains(&table) && !rows.is_empty() {
+            self.directory_changed();
+        }
         self.tx.insert(table, columns, rows).await
     }
 
@@ -295,14 +355,16 @@ impl OrgTx {
     /// Commits all changes.
     pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
         if self.ledger != self.initial {
-            let update =
-                Sql::new("UPDATE ledgers SET seq = $2, keys = $3, stored = $4, epoch = $5 WHERE org = $1");
+            let update = Sql::new(
+                "UPDATE ledgers SET seq = $2, keys = $3, stored = $4, epoch = $5, directory = $6 WHERE org = $1",
+            );
             let update = update
                 .with(self.org)
                 .with(self.ledger.seq)
                 .with(self.ledger.keys)
                 .with(self.ledger.stored)
-                .with(self.ledger.epoch);
+                .with(self.ledger.epoch)
+                .with(self.ledger.directory);
             self.tx.execute(update).await?;
         }
         self.tx.commit().await?;
@@ -312,5 +374,31 @@ impl OrgTx {
         }
         self.store.remember_key(&self.id, self.org);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::changes_directory;
+
+    #[test]
+    fn changes_of_the_directory_are_recognised() {
+        for text in [
+            "UPDATE users SET manager = $3 WHERE org = $1",
+            "DELETE FROM memberships WHERE org = $1",
+            "INSERT INTO group_members (org) VALUES ($1)",
+            "UPDATE persons SET user_key = $2, deactivated = $3 WHERE org = $1 AND key IN LIST($4)",
+            "UPDATE persons SET deactivated = $3 WHERE org = $1 AND user_key = $2",
+        ] {
+            assert!(changes_directory(text), "{text}");
+        }
+        for text in [
+            "UPDATE persons SET name = $3, named_at = $4 WHERE org = $1 AND key = $2",
+            "UPDATE activities SET action = $3 WHERE org = $1",
+            "DELETE FROM mentions WHERE org = $1",
+            "SELECT key FROM users WHERE org = $1",
+        ] {
+            assert!(!changes_directory(text), "{text}");
+        }
     }
 }

@@ -19,9 +19,9 @@ use crate::store::db::StoreError;
 use crate::store::db::database::Sql;
 use crate::store::db::ledger::OrgTx;
 use crate::store::ingest::definitions::Definitions;
-use crate::store::ingest::first_uses::FirstUses;
 use crate::store::ingest::latest_names::{CachedContent, CachedPerson, LatestName, to_stamp};
 use crate::store::ingest::persons::{NewPerson, PersonId, digest_of, digest_of_person};
+use crate::store::ingest::rebuilt_names::RebuiltNames;
 use crate::store::ingest::record_names::RecordNames;
 use crate::store::ingest::references::NewMention;
 use crate::store::ingest::stored_statement::{Named, Platform, StoredStatement};
@@ -45,7 +45,7 @@ pub(crate) struct IdentifierCache {
     /// The contents that the current batch creates.
     new_contents: HashSet<i64>,
     /// Set in a rebuild only.
-    first_uses: Option<FirstUses>,
+    rebuilt: Option<RebuiltNames>,
 }
 
 /// The keys of all things that a batch of records names.
@@ -60,11 +60,11 @@ pub(crate) struct ResolvedRecords {
 }
 
 impl IdentifierCache {
-    /// A cache for a rebuild, which writes names, titles and definitions anew.
+    /// A cache for a rebuild, which collects names, titles and definitions and leaves the stored ones.
     pub(crate) fn for_rebuild() -> Self {
         Self {
             definitions: Definitions::for_rebuild(),
-            first_uses: Some(FirstUses::default()),
+            rebuilt: Some(RebuiltNames::default()),
             ..Self::default()
         }
     }
@@ -77,7 +77,7 @@ impl IdentifierCache {
         *self = Self {
             epoch,
             definitions: self.definitions.emptied(),
-            first_uses: self.first_uses.take(),
+            rebuilt: self.rebuilt.take(),
             ..Self::default()
         };
     }
@@ -92,9 +92,9 @@ impl IdentifierCache {
         self.persons.len() + self.verbs.len() + self.contents.len() + self.definitions.len()
     }
 
-    /// What a rebuild has come across. `None` outside a rebuild.
-    pub(crate) fn first_uses(&mut self) -> Option<&mut FirstUses> {
-        self.first_uses.as_mut()
+    /// The names that a rebuild has collected. `None` outside a rebuild.
+    pub(crate) fn rebuilt(&self) -> Option<&RebuiltNames> {
+        self.rebuilt.as_ref()
     }
 
     /// The definitions that the records gave.
@@ -132,9 +132,12 @@ impl IdentifierCache {
         let newly_recorded = self.mark_recorded(tx, &names).await?;
         self.choose_contents(&mut names);
         self.list_contents(tx, &names).await?;
-        self.reset_first_used(tx, &names, records).await?;
         self.decide_definitions(tx, &names, records).await?;
-        self.observe_names(tx, platform, &names, records).await?;
+        if self.rebuilt.is_some() {
+            self.collect_names(platform, &names, records);
+        } else {
+            self.observe_names(tx, platform, &names, records).await?;
+        }
         let definitions = self.given_definitions(&names, records)?;
         self.definitions.merge_batch(tx, records, &definitions).await?;
         let named = names.iter().zip(records);
@@ -176,45 +179,32 @@ impl IdentifierCache {
                 .observe(tx, platform, activity, record, &same_content)
                 .await?;
             if type_changed {
-                match &self.first_uses {
-                    None => tx.reproject(content.key).await?,
-                    // The rebuild has not reached any earlier row of a content that this batch uses first.
-                    Some(first_uses) if first_uses.is_new_content(content.key) => {}
-                    Some(_) => tx.mark_for_reprojection(content.key).await?,
-                }
+                tx.reproject(content.key).await?;
             }
         }
         Ok(())
     }
 
-    /// In a rebuild, deletes the names of actors and the titles of contents that are used for the first time.
-    async fn reset_first_used(
+    /// In a rebuild, collects the names of actors, and the titles and types of contents.
+    fn collect_names(
         &mut self,
-        tx: &mut OrgTx,
+        platform: &Platform<'_>,
         names: &[RecordNames<'_>],
         records: &[StoredStatement],
-    ) -> Result<(), StoreError> {
-        let Some(first_uses) = &mut self.first_uses else {
-            return Ok(());
+    ) {
+        let Some(rebuilt) = &mut self.rebuilt else {
+            return;
         };
-        first_uses.begin_batch();
         for (names, record) in names.iter().zip(records) {
-            if let Some(periods) = self.persons.get_mut(&names.person.0) {
-                let person = periods.find_mut(record.happened_at());
-                if first_uses.insert_person(person.key) {
-                    person.name = LatestName::NOTHING;
-                }
+            if let Some(periods) = self.persons.get(&names.person.0) {
+                rebuilt.observe_person(periods.find(record.happened_at()), record);
             }
-            let content = names.content();
-            if let Some(content) = content.and_then(|(digest, _)| self.contents.get_mut(digest))
-                && first_uses.insert_content(content.key)
-                && !content.registered
+            if let Some((digest, activity)) = names.content()
+                && let Some(content) = self.contents.get(digest)
             {
-                (content.title, content.kind) = (LatestName::NOTHING, LatestName::NOTHING);
-                (content.learning_type, content.content_type) = (None, None);
+                rebuilt.observe_content(content, platform, activity, record);
             }
         }
-        first_uses.reset_batch(tx).await
     }
 
     /// The definitions that count, with the keys of their contents, in the order of recording.

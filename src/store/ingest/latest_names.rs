@@ -75,6 +75,26 @@ impl<T> LatestName<T> {
 }
 
 impl<T: Clone + PartialEq> LatestName<T> {
+    /// Takes the name from a record in a rebuild, which replays every record, so that the stamp is always exact.
+    pub(crate) fn take_replayed(&mut self, name: Option<T>, record: &StoredStatement) {
+        // The log will not show when a voided record gave its name.
+        self.tracked |= record.voided;
+        let Some(name) = name else {
+            return;
+        };
+        self.tracked |= self.value.as_ref().is_some_and(|current| *current != name);
+        if self.value.is_none() || self.at.is_none_or(|at| at < record.stamp()) {
+            (self.value, self.at) = (Some(name), Some(record.stamp()));
+        }
+    }
+
+    /// Whether this stored name needs no correction: `exact` is what all records say. The stamp counts only if the name is
+    /// tracked.
+    pub(crate) fn is_as_good_as(&self, exact: &Self) -> bool {
+        let same_stamp = self.at == exact.at || !exact.tracked && self.at.is_some() == exact.at.is_some();
+        self.value == exact.value && self.tracked == exact.tracked && same_stamp
+    }
+
     /// Takes the name from a record. The caller writes what changed.
     async fn observe(
         &mut self,
@@ -182,6 +202,11 @@ pub(crate) struct CachedContent {
 }
 
 impl CachedPerson {
+    /// The name that a record gives to this person, its actor.
+    pub(crate) fn name_in(&self, record: &StoredStatement) -> Option<String> {
+        name_of_actor(record, self.valid_until)
+    }
+
     /// Takes the actor's name from a record. `earlier` are the earlier records of its batch with the same actor.
     pub(crate) async fn observe(
         &mut self,
@@ -241,6 +266,18 @@ impl CachedPerson {
 }
 
 impl CachedContent {
+    /// The title and the type that a record gives to its content, which it names as `activity`.
+    pub(crate) fn named_in(
+        platform: &Platform<'_>,
+        record: &StoredStatement,
+        activity: &Activity,
+    ) -> (Option<String>, Option<ContentKind>) {
+        (
+            platform.definition_in(record, activity, title_of),
+            platform.definition_in(record, activity, ContentKind::of_activity),
+        )
+    }
+
     /// Takes the title and the type from the definition of the content in a record. `earlier` are the earlier records of
     /// its batch with the same content. Returns whether the type changed, so that the content's rows must be projected
     /// again.

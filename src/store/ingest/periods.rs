@@ -62,6 +62,7 @@ impl OrgTx {
         }
         self.update_sessions(&persons).await?;
         self.invalidate_caches();
+        self.directory_changed();
         Ok(())
     }
 
@@ -214,7 +215,10 @@ impl Store {
         while let Some((org, mut persons)) = queue.pop_front() {
             match self.move_next(&org, &mut persons, BACKGROUND_LOCK_WAIT).await {
                 Ok(()) if persons.is_empty() => {}
-                Ok(()) => queue.push_back((org, persons)),
+                Ok(()) => {
+                    queue.push_back((org, persons));
+                    self.let_writers_in().await;
+                }
                 Err(error) => {
                     tracing::warn!(organisation = %org, %error, "moving activities is postponed");
                     skipped = true;
@@ -233,6 +237,7 @@ impl Store {
         let mut persons: Vec<i64> = rows.into_iter().map(|(key,)| key).collect();
         while !persons.is_empty() {
             self.move_next(org, &mut persons, self.wait()).await?;
+            self.let_writers_in().await;
         }
         Ok(())
     }

@@ -1,15 +1,18 @@
 //! Rebuilding an organisation's log from its records: the log, the names of persons without owner, the contents that are
 //! not registered, and what filters of statements read (`docs/specification.md#rebuilding-the-log`).
 //!
-//! The records are replayed in short transactions, so writers wait for a short time only. Each transaction replaces the
-//! rows of its records, so a reader sees each record as it was before or as it is after the rebuild. These parts depend
-//! on many records and are completed at the end, each in transactions that first replay what was recorded meanwhile:
+//! The records are replayed in short transactions with a pause after each, so writers wait for a short time only. Each
+//! transaction replaces the rows of its records, so a reader sees each record as it was before or as it is after the
+//! rebuild. What depends on many records stays as it is until all of them are replayed. It is completed at the end, in
+//! transactions that first replay what was recorded meanwhile:
 //!
 //! - *Definitions* depend on the order of recording. They are merged in a separate table, and then replace the old ones.
-//! - *Names and titles* are deleted at their first use and taken from the records again. Those without a use are deleted.
+//! - *Names, titles and types* are collected in memory, and then replace those that differ. Those without a use are
+//!   deleted.
 //! - *Visits* depend on all sessions of a user. A row that was a visit stays one until its sessions are updated.
 //!
-//! A rebuild that stops in the middle leaves a valid log. Another rebuild completes it.
+//! A rebuild that stops in the middle leaves a valid log, in which nothing has changed but the rows that it corrected.
+//! Another rebuild deletes what is left in the separate table.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
@@ -19,26 +22,23 @@ use uuid::Uuid;
 use crate::base::ids::OrgId;
 use crate::log::Action;
 
-use crate::store::db::database::{Engine, Sql};
+use crate::store::db::database::Sql;
 use crate::store::db::ledger::OrgTx;
 use crate::store::db::{Store, StoreError};
 use crate::store::ingest::activity_rows::insert_activities;
 use crate::store::ingest::definitions::Definitions;
-use crate::store::ingest::first_uses::KeySet;
 use crate::store::ingest::identifier_cache::{IdentifierCache, ResolvedRecords};
+use crate::store::ingest::rebuilt_names::KeySet;
 use crate::store::ingest::stored_statement::{Named, Platform, StoredStatement};
 
 /// The number of records in the first transaction. It is then adapted to [`TARGET_DURATION`].
 const FIRST_CHUNK: i64 = 200;
 /// The maximum number of records in a transaction.
-const MAX_CHUNK: i64 = 1_000;
+const MAX_CHUNK: i64 = 2_000;
 /// The minimum number of records in a transaction.
 const MIN_CHUNK: i64 = 20;
 /// The intended duration of a transaction.
-const TARGET_DURATION: Duration = Duration::from_millis(100);
-/// The pause after each transaction on SQLite. Writers of other processes look for the lock in intervals of 50
-/// milliseconds, once they have waited for a while.
-const SQLITE_PAUSE: Duration = Duration::from_millis(50);
+const TARGET_DURATION: Duration = Duration::from_millis(200);
 /// The number of persons, contents or definitions in a transaction.
 const STEP: i64 = 200;
 /// How often a rebuild tries to get the lock of the ledger.
@@ -52,10 +52,10 @@ enum Phase {
     /// Replays the records.
     Replay,
     ReplaceDefinitions,
-    /// Resets the persons after this key that no record uses.
-    ResetPersons(i64),
-    /// Resets the contents after this key that no record uses.
-    ResetContents(i64),
+    /// Replaces the names of the persons after this key.
+    ReplacePersons(i64),
+    /// Replaces the titles and types of the contents after this key.
+    ReplaceContents(i64),
     /// Updates the sessions of the persons after this key.
     UpdateSessions(i64),
     Finished,
@@ -92,14 +92,14 @@ impl Store {
             let begin = Instant::now();
             rebuild.check_token(&mut tx).await?;
             rebuild.run_transaction(&mut tx).await?;
-            // Writers and this rebuild cache names and definitions that may have changed.
+            // Writers cache names and definitions that may have changed, and so does this rebuild after the replay.
             tx.invalidate_caches();
-            rebuild.cache.set_epoch(tx.epoch());
+            if rebuild.phase == Phase::Replay {
+                rebuild.cache.set_epoch(tx.epoch());
+            }
             tx.commit().await?;
             rebuild.adapt_chunk(begin.elapsed());
-            if self.db().engine() == Engine::Sqlite {
-                tokio::time::sleep(SQLITE_PAUSE).await;
-            }
+            self.let_writers_in().await;
         }
         self.move_organisation(organisation).await?;
         self.reproject_organisation(organisation).await?;
@@ -174,22 +174,22 @@ impl Rebuild {
                 if self.cache.definitions().replace_next(tx, STEP).await? {
                     Phase::ReplaceDefinitions
                 } else {
-                    Phase::ResetPersons(0)
+                    Phase::ReplacePersons(0)
                 }
             }
-            Phase::ResetPersons(after) => {
-                let last = match self.cache.first_uses() {
-                    Some(first_uses) => first_uses.reset_unused_persons(tx, after, STEP).await?,
+            Phase::ReplacePersons(after) => {
+                let last = match self.cache.rebuilt() {
+                    Some(names) => names.replace_persons(tx, after, STEP).await?,
                     None => None,
                 };
-                last.map_or(Phase::ResetContents(0), Phase::ResetPersons)
+                last.map_or(Phase::ReplaceContents(0), Phase::ReplacePersons)
             }
-            Phase::ResetContents(after) => {
-                let last = match self.cache.first_uses() {
-                    Some(first_uses) => first_uses.reset_unused_contents(tx, after, STEP).await?,
+            Phase::ReplaceContents(after) => {
+                let last = match self.cache.rebuilt() {
+                    Some(names) => names.replace_contents(tx, after, STEP).await?,
                     None => None,
                 };
-                last.map_or(Phase::UpdateSessions(0), Phase::ResetContents)
+                last.map_or(Phase::UpdateSessions(0), Phase::ReplaceContents)
             }
             Phase::UpdateSessions(after) => {
                 let persons = self.session_persons.keys_after(after, STEP as usize);

@@ -202,7 +202,10 @@ impl Store {
         let mut skipped = false;
         while let Some(mut marked) = queue.pop_front() {
             match self.reproject_next(&mut marked, BACKGROUND_LOCK_WAIT).await {
-                Ok(true) => queue.push_back(marked),
+                Ok(true) => {
+                    queue.push_back(marked);
+                    self.let_writers_in().await;
+                }
                 Ok(false) => {}
                 Err(error) => {
                     tracing::warn!(organisation = %marked.org, %error, "projecting rows again is postponed");
@@ -221,7 +224,9 @@ impl Store {
         let rows: Vec<(i64,)> = self.db().fetch_rows(select.with(org.as_str())).await?;
         let contents = rows.into_iter().map(|(key,)| key).collect();
         let mut marked = MarkedContents::new(org.clone(), contents);
-        while self.reproject_next(&mut marked, self.wait()).await? {}
+        while self.reproject_next(&mut marked, self.wait()).await? {
+            self.let_writers_in().await;
+        }
         Ok(())
     }
 

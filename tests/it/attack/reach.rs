@@ -2,3 +2,6 @@
 //! arrive at the same moment.
 
 mod races;
+mod rebuild;
+mod staleness;
+mod trees;

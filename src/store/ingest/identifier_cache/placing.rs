@@ -13,7 +13,7 @@ use crate::store::db::columns::columns;
 use crate::store::db::database::Sql;
 use crate::store::db::ledger::OrgTx;
 use crate::store::ingest::activity_rows::ActivityRow;
-use crate::store::ingest::first_uses::reset_contents;
+use crate::store::ingest::rebuilt_names::reset_contents;
 use crate::store::ingest::record_names::RecordNames;
 use crate::store::ingest::reprojection::{CHUNK_ROWS, MAX_AT_ONCE};
 use crate::store::ingest::stored_statement::{Named, Platform, StoredStatement};
