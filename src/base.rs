@@ -5,6 +5,7 @@
 pub mod body;
 pub mod clock;
 pub mod cursor;
+pub mod fair_limit;
 pub mod fault;
 pub mod fingerprint;
 pub mod fold;

@@ -487,6 +487,14 @@ mod tests {
             "max-concurrent-downloads",
             "max-concurrent-counts",
             "concurrency-wait-seconds",
+            "max-page-bytes",
+            "max-concurrent-per-caller",
+            "max-open-exports",
+            "max-open-exports-per-caller",
+            "max-export-spool-bytes",
+            "export-window-seconds",
+            "export-window-bytes",
+            "export-deadline-seconds",
         ]
         .iter()
         .zip(101..)
@@ -514,6 +522,14 @@ mod tests {
             concurrent_downloads: 116,
             concurrent_counts: 117,
             concurrency_wait: Duration::from_secs(118),
+            page_bytes: 119,
+            concurrent_per_caller: 120,
+            open_exports: 121,
+            open_exports_per_caller: 122,
+            export_spool_bytes: 123,
+            export_window: Duration::from_secs(124),
+            export_window_bytes: 125,
+            export_deadline: Duration::from_secs(126),
         };
         assert_eq!(limits, expected);
         let statement = limits.statement();

@@ -11,12 +11,15 @@
 //! | [`mod@csv`] | lines of CSV; the cells of a person, a content and a verb are rendered once and then copied |
 //! | [`mod@ndjson`] | lines of NDJSON |
 //! | [`progress`] | lines of CSV for people and their progress |
+//! | [`transfer`] | what an export holds until it has ended, and the rules for slow readers |
+//! | `queue`, [`spool`] | the blocks that wait for the reader, in memory and in a temporary file |
 //!
 //! All exports have these properties:
-//! - The memory does not grow with the number of rows, because reading the database waits for the client.
+//! - The memory does not grow with the number of rows. If a client reads slowly, the blocks go to a temporary file.
+//! - The database is read at full speed, so that a slow client holds neither a connection nor a snapshot.
 //! - An error before the first block is returned instead of a stream. A later error is an item of the stream, also if
 //!   the task that writes the export panics. A stream that ends without an error is complete.
-//! - An export is stopped if the client reads nothing for [`STALLED`], so that it does not occupy a database connection.
+//! - An export is stopped if the client reads too little or for too long ([`transfer::ReadingRules`]).
 
 pub mod cell;
 pub mod columns;
@@ -24,21 +27,25 @@ pub mod csv;
 mod headings;
 pub mod ndjson;
 pub mod progress;
+mod queue;
+pub mod spool;
+pub mod transfer;
 
 use std::future::Future;
-use std::mem;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
+use std::{fmt, io, mem};
 
+use futures_util::stream::{self, BoxStream};
 use futures_util::{Stream, StreamExt};
-use tokio::sync::mpsc;
 
 pub use columns::ColumnSet;
 pub use csv::CsvOptions;
 pub use progress::ProgressOptions;
+pub use transfer::Transfer;
 
 use crate::access::Scoped;
 use crate::base::clock::Timestamp;
@@ -50,11 +57,6 @@ use crate::store::{ContentProgress, Detail, Store, StoreError};
 const BLOCK_BYTES: usize = 64 * 1024;
 /// The additional capacity of a block for its last line, so that the buffer rarely grows.
 const LAST_LINE_BYTES: usize = 4 * 1024;
-/// The maximum number of complete blocks that wait for the client.
-const WAITING_BLOCKS: usize = 2;
-
-/// The time after which an export is stopped if the client reads nothing.
-pub const STALLED: Duration = Duration::from_secs(60);
 
 /// The reason why an export failed.
 #[derive(Debug, thiserror::Error)]
@@ -65,9 +67,15 @@ pub enum ExportError {
     /// An activity could not be written as JSON.
     #[error("an activity could not be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
-    /// The client read nothing for [`STALLED`].
-    #[error("the client read nothing for {} seconds", STALLED.as_secs())]
-    Stalled,
+    /// The client read too little in a window of this duration.
+    #[error("the client read too little in {} seconds", .0.as_secs())]
+    Stalled(Duration),
+    /// The export took longer than this deadline.
+    #[error("the export was not complete after {} seconds", .0.as_secs())]
+    TooLong(Duration),
+    /// The spool file could not be written or read.
+    #[error("the spool file of a slow export failed: {0}")]
+    Spool(io::Error),
     /// The task that writes the export ended before the export was complete.
     #[error("the export was interrupted")]
     Interrupted,
@@ -75,8 +83,8 @@ pub enum ExportError {
 
 /// Exports the rows as CSV. The file always has a heading row.
 ///
-/// `now` is the time that relative dates refer to. `permit` is dropped when the database is no longer read. The function
-/// must run in a Tokio runtime, because a task writes the lines.
+/// `now` is the time that relative dates refer to. The function must run in a Tokio runtime, because a task writes the
+/// lines.
 ///
 /// # Errors
 ///
@@ -87,14 +95,14 @@ pub async fn csv(
     sort: Sort,
     now: Timestamp,
     options: CsvOptions,
-    permit: impl Send + 'static,
+    transfer: Transfer,
 ) -> Result<Blocks, ExportError> {
     let fields = store.custom_fields(filter.org()).await?;
     let lines = csv::Lines::new(store, filter.org(), options, fields);
     let rows = store
         .stream_rows(filter, sort, now, options.columns.detail())
         .await?;
-    Blocks::start(rows, lines, permit, STALLED).await
+    Blocks::start(rows, lines, transfer).await
 }
 
 /// Exports the rows as NDJSON. Each line is an activity in the JSON format of the log. See [`csv()`].
@@ -107,11 +115,11 @@ pub async fn ndjson(
     filter: &Scoped<&Filter>,
     sort: Sort,
     now: Timestamp,
-    permit: impl Send + 'static,
+    transfer: Transfer,
 ) -> Result<Blocks, ExportError> {
     let lines = ndjson::Lines::new(store, filter.org(), now);
     let rows = store.stream_rows(filter, sort, now, Detail::Whole).await?;
-    Blocks::start(rows, lines, permit, STALLED).await
+    Blocks::start(rows, lines, transfer).await
 }
 
 /// Exports the progress of the people that `filter` selects as CSV. See [`csv()`].
@@ -124,11 +132,11 @@ pub async fn progress_csv(
     progress: ContentProgress,
     filter: StatusFilter,
     options: ProgressOptions,
-    permit: impl Send + 'static,
+    transfer: Transfer,
 ) -> Result<Blocks, ExportError> {
     let fields = store.custom_fields(progress.org()).await?;
     let lines = progress::Lines::new(progress.content(), options, fields);
-    Blocks::start(progress.stream_people(filter), lines, permit, STALLED).await
+    Blocks::start(progress.stream_people(filter), lines, transfer).await
 }
 
 /// A writer that converts rows to lines.
@@ -146,23 +154,19 @@ trait WriteLines: Send + 'static {
     fn write_line(&mut self, row: &Self::Item, out: &mut Vec<u8>) -> Result<(), ExportError>;
 }
 
-/// A message from the writer task to the stream.
-#[derive(Debug)]
-enum Message {
-    Block(Vec<u8>),
-    Failed(ExportError),
-    End,
-}
-
-/// A stream of the blocks of an export. It ends without an error only if the writer task sent `Message::End`.
-#[derive(Debug)]
+/// A stream of the blocks of an export. It ends without an error only if the export is complete.
 pub struct Blocks {
-    /// The first message, which was received before the stream was created.
-    first: Option<Message>,
-    rest: mpsc::Receiver<Message>,
-    ended: bool,
+    blocks: BoxStream<'static, Result<Vec<u8>, ExportError>>,
     /// The counter of the writer task.
     rows: Arc<AtomicU64>,
+}
+
+impl fmt::Debug for Blocks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Blocks")
+            .field("rows", &self.rows)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Blocks {
@@ -171,43 +175,42 @@ impl Blocks {
         self.rows.load(Ordering::Acquire)
     }
 
-    /// Starts the writer task and waits for its first message, so that an early error is returned here.
+    /// Starts the writer task and waits for its first block, so that an early error is returned here.
     async fn start<L: WriteLines>(
         rows: impl Stream<Item = Result<Vec<L::Item>, StoreError>> + Send + 'static,
         lines: L,
-        permit: impl Send + 'static,
-        stalled: Duration,
+        transfer: Transfer,
     ) -> Result<Self, ExportError> {
-        let (send, mut rest) = mpsc::channel(WAITING_BLOCKS);
+        let Transfer {
+            reading,
+            sending,
+            client,
+        } = transfer;
+        let (mut writer, reader) = queue::queue(sending, client);
         let count = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&count);
         tokio::spawn(async move {
-            let last = match write_blocks(rows, lines, &send, stalled, &counter).await {
-                Ok(()) => Message::End,
-                Err(error) => Message::Failed(error),
-            };
-            drop(permit); // the database is no longer read, even if the client still reads slowly
-            let _ = send.send(last).await; // an error means that the stream was dropped
+            let result = write_blocks(rows, lines, &mut writer, &counter).await;
+            drop(reading); // the database is no longer read, even if the client still reads slowly
+            writer.finish(result);
         });
-        match rest.recv().await {
-            Some(Message::Failed(error)) => Err(error),
-            Some(first) => Ok(Self {
-                first: Some(first),
-                rest,
-                ended: false,
-                rows: count,
-            }),
-            None => Err(ExportError::Interrupted),
-        }
+        reader.wait_for_first().await?;
+        let blocks = stream::unfold(reader, |reader| async move {
+            let block = reader.next().await?;
+            Some((block, reader))
+        });
+        Ok(Self {
+            blocks: blocks.boxed(),
+            rows: count,
+        })
     }
 }
 
-/// Writes all rows. Stops early without an error if the stream was dropped.
+/// Writes all rows. Stops early without an error if nobody reads the export any more.
 async fn write_blocks<L: WriteLines>(
     rows: impl Stream<Item = Result<Vec<L::Item>, StoreError>> + Send,
     mut lines: L,
-    send: &mpsc::Sender<Message>,
-    stalled: Duration,
+    writer: &mut queue::Writer,
     written: &AtomicU64,
 ) -> Result<(), ExportError> {
     let mut rows = pin!(rows);
@@ -221,50 +224,23 @@ async fn write_blocks<L: WriteLines>(
             written.fetch_add(1, Ordering::Release);
             if block.len() >= BLOCK_BYTES {
                 let full = mem::replace(&mut block, Vec::with_capacity(BLOCK_BYTES + LAST_LINE_BYTES));
-                if !send_block(full, send, stalled).await? {
+                if !writer.send(full).await? {
                     return Ok(());
                 }
             }
         }
     }
     if !block.is_empty() {
-        send_block(block, send, stalled).await?;
+        writer.send(block).await?;
     }
     Ok(())
-}
-
-/// Sends a block. Returns false if the stream was dropped.
-async fn send_block(
-    block: Vec<u8>,
-    send: &mpsc::Sender<Message>,
-    stalled: Duration,
-) -> Result<bool, ExportError> {
-    let sending = send.send(Message::Block(block));
-    let sent = tokio::time::timeout(stalled, sending)
-        .await
-        .map_err(|_| ExportError::Stalled)?;
-    Ok(sent.is_ok())
 }
 
 impl Stream for Blocks {
     type Item = Result<Vec<u8>, ExportError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.ended {
-            return Poll::Ready(None);
-        }
-        let message = match self.first.take() {
-            Some(first) => Some(first),
-            None => ready!(self.rest.poll_recv(context)),
-        };
-        self.ended = !matches!(message, Some(Message::Block(_)));
-        Poll::Ready(match message {
-            Some(Message::Block(block)) => Some(Ok(block)),
-            Some(Message::End) => None,
-            Some(Message::Failed(error)) => Some(Err(error)),
-            // The task panicked, or its runtime ended. The export must not look complete.
-            None => Some(Err(ExportError::Interrupted)),
-        })
+        self.blocks.poll_next_unpin(context)
     }
 }
 
@@ -275,9 +251,11 @@ pub(crate) mod testing;
 mod tests {
     use std::sync::Arc;
 
-    use futures_util::stream;
-
+    use super::spool::SpoolSpace;
+    use super::transfer::ReadingRules;
     use super::*;
+    use crate::base::fair_limit::Sharer;
+    use crate::base::ids::OrgId;
     use crate::log::Row;
 
     /// Writes lines of 100 bytes, each with the next number.
@@ -323,7 +301,59 @@ mod tests {
         lines: Numbers,
         permit: impl Send + 'static,
     ) -> Result<Blocks, ExportError> {
-        Blocks::start(rows, lines, permit, Duration::from_millis(50)).await
+        Blocks::start(rows, lines, Transfer::in_process(permit)).await
+    }
+
+    /// Rules with short times. A client must read 64 KiB in 100 ms.
+    fn rules() -> ReadingRules {
+        ReadingRules {
+            patience: Duration::from_millis(20),
+            window: Duration::from_millis(100),
+            window_bytes: 64 * 1024,
+            deadline: Duration::from_secs(60),
+        }
+    }
+
+    /// An export to a client, which may use this number of bytes of spool space twice.
+    async fn start_for_client(
+        rows: impl Stream<Item = Chunk> + Send + 'static,
+        reading: impl Send + 'static,
+        sending: impl Send + 'static,
+        rules: ReadingRules,
+        spool_bytes: u64,
+    ) -> Result<Blocks, ExportError> {
+        let share = SpoolSpace::new(2 * spool_bytes).share(&Sharer {
+            organisation: OrgId::new("acme").unwrap(),
+            caller: "a".to_owned(),
+        });
+        Blocks::start(
+            rows,
+            numbers(),
+            Transfer::to_client(reading, sending, rules, share),
+        )
+        .await
+    }
+
+    /// The rows of an export of about 5 MB.
+    fn many_rows() -> impl Stream<Item = Chunk> + Send + 'static {
+        stream::iter(std::iter::repeat_with(|| chunk(512)).take(100))
+    }
+
+    /// The text of an export with this number of rows.
+    fn text_of(rows: u32) -> String {
+        let lines = (0..rows).map(|number| format!("{number:099}\n"));
+        "n\n".to_owned() + &lines.collect::<String>()
+    }
+
+    async fn wait_until_dropped(permit: &Arc<()>) {
+        let waiting = async {
+            while Arc::strong_count(permit) > 1 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), waiting)
+            .await
+            .unwrap();
     }
 
     async fn collect(blocks: Blocks) -> (Vec<u8>, Vec<usize>, Option<ExportError>) {
@@ -404,19 +434,79 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn export_stops_if_the_client_reads_nothing() {
-        let permit = Arc::new(());
-        let rows = stream::iter(std::iter::repeat_with(|| chunk(512)).take(100));
-        let blocks = start(rows, numbers(), Arc::clone(&permit)).await.unwrap();
-        while Arc::strong_count(&permit) > 1 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+    async fn database_is_read_to_its_end_before_the_client_reads_on() {
+        let (reading, sending) = (Arc::new(()), Arc::new(()));
+        let hold = (Arc::clone(&reading), Arc::clone(&sending));
+        let rules = ReadingRules {
+            window: Duration::from_secs(60),
+            ..rules()
+        };
+        let blocks = start_for_client(many_rows(), hold.0, hold.1, rules, 100 << 20).await;
+        let blocks = blocks.unwrap();
+        wait_until_dropped(&reading).await;
+        assert_eq!(blocks.written_rows(), 51_200);
+        assert_eq!(Arc::strong_count(&sending), 2);
+        let (bytes, _, failure) = collect(blocks).await;
+        assert!(failure.is_none());
+        assert!(bytes == text_of(51_200).as_bytes());
+        wait_until_dropped(&sending).await;
+    }
+
+    #[tokio::test]
+    async fn reader_that_pauses_gets_all_blocks_in_order() {
+        let rules = ReadingRules {
+            patience: Duration::ZERO,
+            window: Duration::from_secs(60),
+            ..rules()
+        };
+        // The space is used up again and again.
+        for spool_bytes in [0, 200_000, 1 << 20, 100 << 20] {
+            let blocks = start_for_client(many_rows(), (), (), rules, spool_bytes).await;
+            let mut blocks = blocks.unwrap();
+            let mut bytes = Vec::new();
+            let mut number = 0;
+            while let Some(block) = blocks.next().await {
+                bytes.extend(block.unwrap());
+                number += 1;
+                if number % 20 == 0 {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            }
+            assert!(bytes == text_of(51_200).as_bytes(), "{spool_bytes}");
         }
-        let (_, sizes, failure) = collect(blocks).await;
-        assert!(matches!(failure, Some(ExportError::Stalled)));
-        assert!(
-            sizes.len() <= WAITING_BLOCKS + 1,
-            "the writer does not exceed the limit of waiting blocks"
-        );
+    }
+
+    #[tokio::test]
+    async fn export_stops_if_the_client_reads_too_little() {
+        for spool_bytes in [0, 100 << 20] {
+            let (reading, sending) = (Arc::new(()), Arc::new(()));
+            let hold = (Arc::clone(&reading), Arc::clone(&sending));
+            let blocks = start_for_client(many_rows(), hold.0, hold.1, rules(), spool_bytes).await;
+            let blocks = blocks.unwrap();
+            wait_until_dropped(&reading).await;
+            wait_until_dropped(&sending).await;
+            let (bytes, _, failure) = collect(blocks).await;
+            assert!(matches!(failure, Some(ExportError::Stalled(_))), "{failure:?}");
+            assert!(bytes.is_empty());
+        }
+    }
+
+    #[tokio::test]
+    async fn export_stops_at_its_deadline() {
+        let rules = ReadingRules {
+            deadline: Duration::from_millis(200),
+            ..rules()
+        };
+        let blocks = start_for_client(many_rows(), (), (), rules, 100 << 20).await;
+        let mut blocks = blocks.unwrap();
+        let failure = loop {
+            match blocks.next().await.unwrap() {
+                Ok(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(failure, ExportError::TooLong(_)), "{failure:?}");
+        assert!(blocks.next().await.is_none());
     }
 
     #[tokio::test]

@@ -64,6 +64,13 @@ pub struct LimitArgs {
     #[arg(long, env = "ROLLBOOK_MAX_PAGE", default_value_t = Limits::default().page_max, value_name = "ROWS")]
     pub max_page: usize,
 
+    /// The maximum number of bytes of the rows of a page; the next page has the rest
+    ///
+    /// A page has at least one row, even if the row is larger.
+    #[arg(long, env = "ROLLBOOK_MAX_PAGE_BYTES")]
+    #[arg(default_value_t = Limits::default().page_bytes, value_name = "BYTES")]
+    pub max_page_bytes: usize,
+
     /// The maximum duration of sending a request's headers, in seconds (408)
     #[arg(
         long,
@@ -90,14 +97,14 @@ pub struct LimitArgs {
     #[arg(default_value_t = Limits::default().burst, value_name = "NUMBER")]
     pub rate_burst: u32,
 
-    /// The maximum number of exports that a server sends at the same time (503)
+    /// The maximum number of exports that read the database at the same time (503)
     ///
-    /// Each export holds one connection to the database, and sometimes needs a second one.
+    /// Each of them holds one connection to the database, and sometimes needs a second one.
     #[arg(long, env = "ROLLBOOK_MAX_CONCURRENT_EXPORTS", value_name = "EXPORTS")]
     #[arg(default_value_t = Limits::default().concurrent_exports, value_parser = permits())]
     pub max_concurrent_exports: usize,
 
-    /// The maximum number of downloads by link that a server sends at the same time (503)
+    /// The maximum number of downloads by link that read the database at the same time (503)
     #[arg(long, env = "ROLLBOOK_MAX_CONCURRENT_DOWNLOADS", value_name = "DOWNLOADS")]
     #[arg(default_value_t = Limits::default().concurrent_downloads, value_parser = permits())]
     pub max_concurrent_downloads: usize,
@@ -107,7 +114,49 @@ pub struct LimitArgs {
     #[arg(default_value_t = Limits::default().concurrent_counts, value_parser = permits())]
     pub max_concurrent_counts: usize,
 
-    /// How long a request waits for one of the three limits above before it is answered with 503, in seconds
+    /// How many of the permits of each of the three limits above one caller may hold (503)
+    ///
+    /// An organisation holds all but one at most, and a caller all but one of its organisation. A link is a caller.
+    #[arg(long, env = "ROLLBOOK_MAX_CONCURRENT_PER_CALLER", value_name = "REQUESTS")]
+    #[arg(default_value_t = Limits::default().concurrent_per_caller, value_parser = permits())]
+    pub max_concurrent_per_caller: usize,
+
+    /// The maximum number of exports, and of downloads, that clients have not read to their end (503)
+    #[arg(long, env = "ROLLBOOK_MAX_OPEN_EXPORTS", value_name = "EXPORTS")]
+    #[arg(default_value_t = Limits::default().open_exports, value_parser = permits())]
+    pub max_open_exports: usize,
+
+    /// How many open exports, and open downloads, one caller may have (503)
+    #[arg(long, env = "ROLLBOOK_MAX_OPEN_EXPORTS_PER_CALLER", value_name = "EXPORTS")]
+    #[arg(default_value_t = Limits::default().open_exports_per_caller, value_parser = permits())]
+    pub max_open_exports_per_caller: usize,
+
+    /// The maximum number of bytes of all temporary files of exports whose clients read slowly
+    ///
+    /// The files are in the folder that the environment variable `TMPDIR` names. One caller may use half of the space.
+    /// Beyond it, the database waits for the client.
+    #[arg(long, env = "ROLLBOOK_MAX_EXPORT_SPOOL_BYTES")]
+    #[arg(default_value_t = Limits::default().export_spool_bytes, value_name = "BYTES")]
+    pub max_export_spool_bytes: u64,
+
+    /// The window in which the client of an export must read a least number of bytes, in seconds
+    #[arg(long, env = "ROLLBOOK_EXPORT_WINDOW_SECONDS", value_name = "SECONDS")]
+    #[arg(default_value_t = Limits::default().export_window.as_secs(), value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub export_window_seconds: u64,
+
+    /// The least number of bytes of an export that a client must read in each window
+    ///
+    /// The export of a client that reads less is interrupted.
+    #[arg(long, env = "ROLLBOOK_EXPORT_WINDOW_BYTES")]
+    #[arg(default_value_t = Limits::default().export_window_bytes, value_name = "BYTES")]
+    pub export_window_bytes: u64,
+
+    /// How long an export may take in total before it is interrupted, in seconds
+    #[arg(long, env = "ROLLBOOK_EXPORT_DEADLINE_SECONDS", value_name = "SECONDS")]
+    #[arg(default_value_t = Limits::default().export_deadline.as_secs(), value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub export_deadline_seconds: u64,
+
+    /// How long a request waits for one of these limits before it is answered with 503, in seconds
     #[arg(long, env = "ROLLBOOK_CONCURRENCY_WAIT_SECONDS", value_name = "SECONDS")]
     #[arg(default_value_t = Limits::default().concurrency_wait.as_secs(), value_parser = clap::value_parser!(u64).range(1..=300))]
     pub concurrency_wait_seconds: u64,
@@ -134,13 +183,21 @@ impl LimitArgs {
             header_bytes: self.max_header_bytes,
             page_default: Limits::default().page_default.min(self.max_page),
             page_max: self.max_page,
+            page_bytes: self.max_page_bytes,
             body_timeout: Duration::from_secs(self.body_timeout),
             requests_per_second: self.rate_limit,
             burst: self.rate_burst,
             concurrent_exports: self.max_concurrent_exports,
             concurrent_downloads: self.max_concurrent_downloads,
             concurrent_counts: self.max_concurrent_counts,
+            concurrent_per_caller: self.max_concurrent_per_caller,
             concurrency_wait: Duration::from_secs(self.concurrency_wait_seconds),
+            open_exports: self.max_open_exports,
+            open_exports_per_caller: self.max_open_exports_per_caller,
+            export_spool_bytes: self.max_export_spool_bytes,
+            export_window: Duration::from_secs(self.export_window_seconds),
+            export_window_bytes: self.export_window_bytes,
+            export_deadline: Duration::from_secs(self.export_deadline_seconds),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use futures_util::Stream;
 
-use super::{Blocks, ExportError, STALLED, WriteLines};
+use super::{Blocks, ExportError, Transfer, WriteLines};
 use crate::base::clock::Timestamp;
 use crate::base::ids::{ContentId, StatementId, UserId};
 use crate::catalogue::{ContentFormat, LearningType};
@@ -194,7 +194,7 @@ pub(crate) fn chunks(mut rows: usize) -> Vec<Result<Vec<Row>, StoreError>> {
 pub(crate) async fn hash_export(
     rows: impl Stream<Item = Result<Vec<Row>, StoreError>> + Send + 'static,
 ) -> Result<Blocks, ExportError> {
-    Blocks::start(rows, HashLines(0), (), STALLED).await
+    Blocks::start(rows, HashLines(0), Transfer::in_process(())).await
 }
 
 /// The text of [`hash_export`] with this number of rows.

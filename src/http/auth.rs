@@ -31,6 +31,7 @@ use crate::access::{
 };
 use crate::base::CursorKey;
 use crate::base::clock::Timestamp;
+use crate::base::fair_limit::Sharer;
 use crate::base::ids::OrgId;
 use crate::reports::key::is_key_secret;
 use crate::reports::rights;
@@ -76,6 +77,14 @@ impl<A> Caller<A> {
     /// The settings on which the caller's reach depends.
     pub fn reach_rules(&self) -> ReachRules {
         self.verified.organisation.reach_rules()
+    }
+
+    /// The caller as one that shares limits with others.
+    pub fn sharer(&self) -> Sharer {
+        Sharer {
+            organisation: self.org().clone(),
+            caller: self.principal().caller_id(),
+        }
     }
 
     /// Limits a query over activities to the caller's reach. Handlers can only build such queries with it.

@@ -1,5 +1,6 @@
-//! Limits on requests that read the database for a long time. A process serves only a few of them at once, so that
-//! short requests always find a free connection.
+//! Limits on requests that read the database for a long time, and on exports that clients read slowly. A process serves
+//! only a few of them at once, so that short requests always find a free connection. Organisations share each limit, and
+//! callers share the part of their organisation.
 
 use std::time::Duration;
 
@@ -8,24 +9,30 @@ use tokio::time::timeout;
 
 use super::limits::Limits;
 use super::problem::{Code, Problem};
-use crate::base::ids::OrgId;
-use crate::base::shared_limit::{SharedLimit, SharedPermit, Shares};
+use crate::base::fair_limit::{FairLimit, FairPermit, FairShares, Sharer};
+use crate::export::Transfer;
+use crate::export::spool::SpoolSpace;
+use crate::export::transfer::ReadingRules;
 
 /// The value of `Retry-After` in a refusal, in seconds.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
-/// The maximum number of requests of one kind and organisation that wait for a permit.
-const MAX_WAITING: usize = 1_000;
+/// The maximum number of requests of one kind and caller that wait for a permit.
+const MAX_WAITING: usize = 100;
+
+/// The total time that the database waits for the client of an export. A fast client never needs it, so that its export
+/// touches no disk.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The concurrency limits of one server.
 #[derive(Debug)]
 pub struct ConcurrencyLimits {
-    /// `export.csv`, `export.ndjson` and `progress.csv`. Each holds one connection while it is sent, and needs a
-    /// second one now and then.
-    pub exports: ConcurrencyLimit,
+    /// `export.csv`, `export.ndjson` and `progress.csv`. Each holds one connection while the database is read, and needs
+    /// a second one now and then.
+    pub exports: ExportLimit,
     /// `/downloads/{token}`: exports without authorisation. Their limit is separate, so that they never delay the
     /// exports of signed-in users.
-    pub downloads: ConcurrencyLimit,
+    pub downloads: ExportLimit,
     /// Requests that count many rows before they answer: the summary, facets, and progress with `state` or
     /// `count=exact`.
     pub counts: ConcurrencyLimit,
@@ -34,30 +41,75 @@ pub struct ConcurrencyLimits {
 impl ConcurrencyLimits {
     /// Creates the limits that the settings name.
     pub fn new(limits: &Limits) -> Self {
-        let limit = |permits, subject| ConcurrencyLimit::new(permits, limits.concurrency_wait, subject);
+        let spool = SpoolSpace::new(limits.export_spool_bytes);
         Self {
-            exports: limit(limits.concurrent_exports, "exports"),
-            downloads: limit(limits.concurrent_downloads, "downloads"),
-            counts: limit(limits.concurrent_counts, "summaries"),
+            exports: ExportLimit::new(limits.concurrent_exports, limits, "exports", spool.clone()),
+            downloads: ExportLimit::new(limits.concurrent_downloads, limits, "downloads", spool),
+            counts: ConcurrencyLimit::new(
+                FairShares::new(limits.concurrent_counts, limits.concurrent_per_caller),
+                limits.concurrency_wait,
+                "summaries",
+            ),
         }
     }
 }
 
-/// The number of requests of one kind that a server works on at once. One organisation never has all permits, unless the
-/// limit is one.
+/// The exports of one kind: how many read the database at once, how many are sent at once, and how slowly their clients
+/// may read.
+#[derive(Debug)]
+pub struct ExportLimit {
+    reading: ConcurrencyLimit,
+    sending: ConcurrencyLimit,
+    rules: ReadingRules,
+    spool: SpoolSpace,
+}
+
+impl ExportLimit {
+    fn new(permits: usize, limits: &Limits, subject: &'static str, spool: SpoolSpace) -> Self {
+        let limit = |shares| ConcurrencyLimit::new(shares, limits.concurrency_wait, subject);
+        Self {
+            reading: limit(FairShares::new(permits, limits.concurrent_per_caller)),
+            sending: limit(FairShares::new(
+                limits.open_exports,
+                limits.open_exports_per_caller,
+            )),
+            rules: ReadingRules {
+                patience: PATIENCE,
+                window: limits.export_window,
+                window_bytes: limits.export_window_bytes,
+                deadline: limits.export_deadline,
+            },
+            spool,
+        }
+    }
+
+    /// Waits until the caller may start another export.
+    ///
+    /// # Errors
+    ///
+    /// 503 with `Retry-After` if it may not in time.
+    pub async fn acquire(&self, sharer: &Sharer) -> Result<Transfer, Problem> {
+        let sending = self.sending.acquire(sharer).await?;
+        let reading = self.reading.acquire(sharer).await?;
+        let share = self.spool.share(sharer);
+        Ok(Transfer::to_client(reading, sending, self.rules, share))
+    }
+}
+
+/// The number of requests of one kind that a server works on at once, see [`FairShares`].
 #[derive(Debug)]
 pub struct ConcurrencyLimit {
-    limit: SharedLimit<OrgId>,
-    permits: usize,
+    limit: FairLimit,
+    shares: FairShares,
     wait: Duration,
     subject: &'static str,
 }
 
 impl ConcurrencyLimit {
-    fn new(permits: usize, wait: Duration, subject: &'static str) -> Self {
+    fn new(shares: FairShares, wait: Duration, subject: &'static str) -> Self {
         Self {
-            limit: SharedLimit::new(Shares::new(permits, permits), MAX_WAITING),
-            permits,
+            limit: FairLimit::new(shares, MAX_WAITING),
+            shares,
             wait,
             subject,
         }
@@ -68,16 +120,20 @@ impl ConcurrencyLimit {
     /// # Errors
     ///
     /// 503 with `Retry-After` if no permit becomes free in time.
-    pub async fn acquire(&self, organisation: &OrgId) -> Result<ConcurrencyPermit, Problem> {
-        match timeout(self.wait, self.limit.acquire(organisation)).await {
+    pub async fn acquire(&self, sharer: &Sharer) -> Result<ConcurrencyPermit, Problem> {
+        match timeout(self.wait, self.limit.acquire(sharer)).await {
             Ok(Ok(permit)) => Ok(ConcurrencyPermit { _permit: permit }),
             Ok(Err(_)) | Err(_) => Err(self.refusal()),
         }
     }
 
     fn refusal(&self) -> Problem {
-        let Self { permits, subject, .. } = self;
-        let detail = format!("{permits} {subject} are already running; try again when one has ended");
+        let Self { shares, subject, .. } = self;
+        let detail = format!(
+            "too many {subject} are running: the server runs {}, and {} of one caller; try again when one has ended",
+            shares.all(),
+            shares.of_caller()
+        );
         Problem::new(Code::Unavailable, detail).with_header(header::RETRY_AFTER, RETRY_AFTER)
     }
 }
@@ -85,21 +141,25 @@ impl ConcurrencyLimit {
 /// The right to read the database for a long time, until it is dropped.
 #[derive(Debug)]
 pub struct ConcurrencyPermit {
-    _permit: SharedPermit<OrgId>,
+    _permit: FairPermit,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::ids::OrgId;
 
-    fn org(id: &str) -> OrgId {
-        OrgId::new(id).expect("an id")
+    fn caller(organisation: &str) -> Sharer {
+        Sharer {
+            organisation: OrgId::new(organisation).expect("an id"),
+            caller: "user:ada".to_owned(),
+        }
     }
 
-    fn with_one_permit() -> ConcurrencyLimits {
+    fn with_permits(permits: usize) -> ConcurrencyLimits {
         ConcurrencyLimits::new(&Limits {
-            concurrent_exports: 1,
-            concurrent_counts: 1,
+            concurrent_exports: permits,
+            concurrent_counts: permits,
             concurrency_wait: Duration::from_millis(20),
             ..Limits::default()
         })
@@ -107,17 +167,13 @@ mod tests {
 
     #[tokio::test]
     async fn request_without_a_permit_is_refused_with_retry_after() {
-        let limits = with_one_permit();
-        let permit = limits
-            .exports
-            .acquire(&org("acme"))
-            .await
-            .expect("the first permit");
-        let problem = limits
-            .exports
-            .acquire(&org("acme"))
-            .await
-            .expect_err("no permit is free");
+        let limits = with_permits(1);
+        let Ok(transfer) = limits.exports.acquire(&caller("acme")).await else {
+            panic!("the first permit is free")
+        };
+        let Err(problem) = limits.exports.acquire(&caller("acme")).await else {
+            panic!("no permit is free")
+        };
         assert_eq!(problem.code(), Code::Unavailable);
         assert!(
             problem
@@ -127,29 +183,25 @@ mod tests {
         );
         assert_eq!(
             problem.detail(),
-            "1 exports are already running; try again when one has ended"
+            "too many exports are running: the server runs 1, and 1 of one caller; try again when one has ended"
         );
-        drop(permit);
-        assert!(limits.exports.acquire(&org("acme")).await.is_ok());
+        drop(transfer);
+        assert!(limits.exports.acquire(&caller("acme")).await.is_ok());
     }
 
     #[tokio::test]
     async fn limits_of_other_kinds_and_other_servers_are_separate() {
-        let (one, other) = (with_one_permit(), with_one_permit());
-        let _permit = one.exports.acquire(&org("acme")).await.expect("a permit");
-        assert!(one.counts.acquire(&org("acme")).await.is_ok());
-        assert!(other.exports.acquire(&org("acme")).await.is_ok());
+        let (one, other) = (with_permits(1), with_permits(1));
+        let _permit = one.exports.acquire(&caller("acme")).await;
+        assert!(one.counts.acquire(&caller("acme")).await.is_ok());
+        assert!(other.exports.acquire(&caller("acme")).await.is_ok());
     }
 
     #[tokio::test]
     async fn one_organisation_never_has_all_permits() {
-        let limits = ConcurrencyLimits::new(&Limits {
-            concurrent_exports: 2,
-            concurrency_wait: Duration::from_millis(20),
-            ..Limits::default()
-        });
-        let _permit = limits.exports.acquire(&org("acme")).await.expect("a permit");
-        assert!(limits.exports.acquire(&org("acme")).await.is_err());
-        assert!(limits.exports.acquire(&org("other")).await.is_ok());
+        let limits = with_permits(2);
+        let _permit = limits.exports.acquire(&caller("acme")).await;
+        assert!(limits.exports.acquire(&caller("acme")).await.is_err());
+        assert!(limits.exports.acquire(&caller("other")).await.is_ok());
     }
 }

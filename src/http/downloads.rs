@@ -3,8 +3,8 @@
 //! The link itself is the right to the file: no `Authorization` is needed, because mail programs do not sign in. The token is
 //! signed and expires. It opens the rows that its recipient and the schedule's maker may see now.
 //!
-//! Downloads have a concurrency limit of their own. For the limit of requests per second, each recipient of a delivery
-//! counts as one caller.
+//! Downloads have a concurrency limit of their own. For it and for the limit of requests per second, each recipient of a
+//! delivery counts as one caller.
 
 use std::time::Instant;
 
@@ -19,6 +19,7 @@ use super::problem::{Answer, Code, PROBLEM_JSON, Problem, ProblemDocument};
 use super::query::QueryPairs;
 use super::routes::routes;
 use super::v1::exports;
+use crate::base::fair_limit::Sharer;
 use crate::export::ExportError;
 use crate::reports::link::{self, DeadLink};
 
@@ -85,12 +86,12 @@ async fn follow(app_state: &AppState, request: &HttpRequest, token: &str, pairs:
         // Mail programs check links with HEAD. The body has no known length, like that of a download.
         return Ok(answer.streaming(stream::empty::<Result<Bytes, ExportError>>()));
     }
-    let turn = app_state
-        .concurrency()
-        .downloads
-        .acquire(download.organisation())
-        .await?;
-    let blocks = download.export(app_state.store(), turn).await?;
+    let sharer = Sharer {
+        organisation: download.organisation().clone(),
+        caller: bearer,
+    };
+    let transfer = app_state.concurrency().downloads.acquire(&sharer).await?;
+    let blocks = download.export(app_state.store(), transfer).await?;
     Ok(answer.streaming(blocks.map_ok(Bytes::from).inspect_err(exports::log_interruption)))
 }
 

@@ -37,6 +37,8 @@ pub struct Limits {
     pub page_default: usize,
     /// The most rows of a page.
     pub page_max: usize,
+    /// The most bytes of the rows of a page. A page always has at least one row.
+    pub page_bytes: usize,
     /// The time that a client has to send a whole body.
     pub body_timeout: Duration,
     /// Requests per second that one caller may send to one replica; 0 means no limit.
@@ -49,8 +51,22 @@ pub struct Limits {
     pub concurrent_downloads: usize,
     /// Requests for which the server counts rows at once.
     pub concurrent_counts: usize,
-    /// The time that a request waits for one of the three limits above.
+    /// How many of the permits of each of the three limits above one caller may hold.
+    pub concurrent_per_caller: usize,
+    /// The time that a request waits for one of the limits above.
     pub concurrency_wait: Duration,
+    /// Exports, and likewise downloads by link, that clients have not read to their end.
+    pub open_exports: usize,
+    /// How many of them one caller may have.
+    pub open_exports_per_caller: usize,
+    /// Bytes of all temporary files of exports whose clients read slowly.
+    pub export_spool_bytes: u64,
+    /// The time in which the client of an export must read `export_window_bytes`.
+    pub export_window: Duration,
+    /// The least bytes of an export that a client must read in each window.
+    pub export_window_bytes: u64,
+    /// The time after which an export is ended.
+    pub export_deadline: Duration,
 }
 
 impl Default for Limits {
@@ -69,13 +85,21 @@ impl Default for Limits {
             header_bytes: 48 * 1024,
             page_default: 50,
             page_max: 1000,
+            page_bytes: 8 * 1024 * 1024,
             body_timeout: Duration::from_secs(30),
             requests_per_second: 0,
             burst: 100,
             concurrent_exports: 4,
             concurrent_downloads: 3,
             concurrent_counts: 3,
+            concurrent_per_caller: 2,
             concurrency_wait: Duration::from_secs(10),
+            open_exports: 64,
+            open_exports_per_caller: 8,
+            export_spool_bytes: 4 * 1024 * 1024 * 1024,
+            export_window: Duration::from_secs(30),
+            export_window_bytes: 64 * 1024,
+            export_deadline: Duration::from_secs(3600),
         }
     }
 }

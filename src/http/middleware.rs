@@ -160,7 +160,7 @@ fn to_problem_response(response: ServiceResponse<BoxBody>) -> ServiceResponse<Bo
         return response;
     }
     let problem = problem.unwrap_or_else(|| problem_from_status(&response));
-    if response.status().is_server_error() {
+    if response.status().is_server_error() && !problem.is_refusal() {
         let cause = problem.cause().unwrap_or("unknown");
         tracing::error!(code = problem.code().slug(), cause, "failed");
     } else {

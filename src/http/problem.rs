@@ -338,6 +338,15 @@ impl Problem {
         self.0.cause.as_deref()
     }
 
+    /// Whether the server works as intended and only asks the client to come back later: a 503 with `Retry-After` and
+    /// without a cause.
+    pub fn is_refusal(&self) -> bool {
+        let asks_to_come_back = |(name, _): &(header::HeaderName, HeaderValue)| name == header::RETRY_AFTER;
+        self.code() == Code::Unavailable
+            && self.cause().is_none()
+            && self.0.headers.iter().any(asks_to_come_back)
+    }
+
     /// Returns the problem document.
     pub fn to_document(&self, request_id: Option<&str>) -> ProblemDocument {
         let Parts {

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::base::clock::Timestamp;
 use crate::base::ids::OrgId;
-use crate::export::{Blocks, ExportError};
+use crate::export::{Blocks, ExportError, Transfer};
 use crate::reports::message::file_name;
 use crate::reports::report::Opened;
 use crate::reports::rights::{self, RecipientRules};
@@ -75,13 +75,13 @@ impl Download {
         self.opened.question.org()
     }
 
-    /// The file's blocks. `hold` is dropped after the database was read.
+    /// The file's blocks.
     ///
     /// # Errors
     ///
     /// An error before the first block.
-    pub async fn export(&self, store: &Store, hold: impl Send + 'static) -> Result<Blocks, ExportError> {
-        self.resolved.export(store, &self.opened, hold).await
+    pub async fn export(&self, store: &Store, transfer: Transfer) -> Result<Blocks, ExportError> {
+        self.resolved.export(store, &self.opened, transfer).await
     }
 }
 

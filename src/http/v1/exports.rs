@@ -86,13 +86,21 @@ async fn export_csv(caller: Caller<ReadActivities>, pairs: QueryPairs) -> Answer
     let query = parse_query(&caller, &pairs, &["columns", "bom", "raw"])?;
     let options = csv_options(&query)?;
     let question = caller.scoped(query.asked_scope, &query.filter)?;
-    let permit = caller
+    let transfer = caller
         .app_state()
         .concurrency()
         .exports
-        .acquire(caller.org())
+        .acquire(&caller.sharer())
         .await?;
-    let blocks = export::csv(caller.store(), &question, query.sort, query.now, options, permit).await?;
+    let blocks = export::csv(
+        caller.store(),
+        &question,
+        query.sort,
+        query.now,
+        options,
+        transfer,
+    )
+    .await?;
     let date = local_date(query.now, query.filter.zone());
     Ok(file_response(blocks, "activities", CSV, "csv", date))
 }
@@ -114,13 +122,13 @@ async fn export_csv(caller: Caller<ReadActivities>, pairs: QueryPairs) -> Answer
 async fn export_ndjson(caller: Caller<ReadActivities>, pairs: QueryPairs) -> Answer {
     let query = parse_query(&caller, &pairs, &[])?;
     let question = caller.scoped(query.asked_scope, &query.filter)?;
-    let permit = caller
+    let transfer = caller
         .app_state()
         .concurrency()
         .exports
-        .acquire(caller.org())
+        .acquire(&caller.sharer())
         .await?;
-    let blocks = export::ndjson(caller.store(), &question, query.sort, query.now, permit).await?;
+    let blocks = export::ndjson(caller.store(), &question, query.sort, query.now, transfer).await?;
     let date = local_date(query.now, query.filter.zone());
     Ok(file_response(blocks, "activities", NDJSON, "ndjson", date))
 }
@@ -207,8 +215,10 @@ pub(in crate::http) fn content_disposition(file_name: &str) -> ContentDispositio
 /// Logs why a transfer was interrupted. The client cannot receive the reason.
 pub(in crate::http) fn log_interruption(error: &ExportError) {
     match error {
-        ExportError::Stalled => tracing::warn!(cause = %error, "an export was stopped"),
-        ExportError::Store(_) | ExportError::Json(_) | ExportError::Interrupted => {
+        ExportError::Stalled(_) | ExportError::TooLong(_) => {
+            tracing::warn!(cause = %error, "an export was stopped");
+        }
+        ExportError::Store(_) | ExportError::Json(_) | ExportError::Spool(_) | ExportError::Interrupted => {
             tracing::error!(cause = %error, "an export was interrupted");
         }
     }
@@ -219,9 +229,11 @@ impl From<ExportError> for Problem {
     fn from(error: ExportError) -> Self {
         match error {
             ExportError::Store(error) => error.into(),
-            ExportError::Json(_) | ExportError::Stalled | ExportError::Interrupted => {
-                Problem::internal(error)
-            }
+            ExportError::Json(_)
+            | ExportError::Stalled(_)
+            | ExportError::TooLong(_)
+            | ExportError::Spool(_)
+            | ExportError::Interrupted => Problem::internal(error),
         }
     }
 }

@@ -47,7 +47,7 @@ async fn list_facets(caller: Caller<ReadActivities>, pairs: QueryPairs) -> Answe
         .app_state()
         .concurrency()
         .counts
-        .acquire(caller.org())
+        .acquire(&caller.sharer())
         .await?;
     let facets = caller.store().count_facets(cache, &scoped, query.now).await?;
     Ok(HttpResponse::Ok().json(facets.as_ref()))

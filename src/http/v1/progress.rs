@@ -167,7 +167,7 @@ async fn list_progress(
             .app_state()
             .concurrency()
             .counts
-            .acquire(caller.org())
+            .acquire(&caller.sharer())
             .await?;
         let survey = progress.survey_states().await?;
         let counts = match with_counts {
@@ -234,13 +234,13 @@ async fn export_progress(caller: Caller<ReadActivities>, id: web::Path<String>, 
     };
     errors.finish()?;
     let progress = find_progress(&caller, query, &id, now).await?;
-    let permit = caller
+    let transfer = caller
         .app_state()
         .concurrency()
         .exports
-        .acquire(caller.org())
+        .acquire(&caller.sharer())
         .await?;
-    let blocks = export::progress_csv(caller.store(), progress, filter, options, permit).await?;
+    let blocks = export::progress_csv(caller.store(), progress, filter, options, transfer).await?;
     let date = local_date(now, caller.organisation().zone());
     Ok(exports::file_response(blocks, "progress", CSV, "csv", date))
 }

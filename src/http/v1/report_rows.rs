@@ -88,14 +88,22 @@ async fn export_report_csv(caller: Caller<OpenReports>, id: web::Path<String>, p
         columns: report::columns(&report)?,
         ..csv_options(&added)?
     };
-    let turn = caller
+    let transfer = caller
         .app_state()
         .concurrency()
         .exports
-        .acquire(caller.org())
+        .acquire(&caller.sharer())
         .await?;
     let question = opened.question.as_ref();
-    let blocks = export::csv(caller.store(), &question, opened.sort, opened.now, options, turn).await?;
+    let blocks = export::csv(
+        caller.store(),
+        &question,
+        opened.sort,
+        opened.now,
+        options,
+        transfer,
+    )
+    .await?;
     let stem = report::file_stem(&report.name);
     Ok(exports::file_response(
         blocks,
@@ -126,14 +134,14 @@ async fn export_report_ndjson(
 ) -> Answer {
     let report = find_report(&caller, &id).await?;
     let (_, opened) = open(&caller, &report, &pairs, export_context(&caller, &[]))?;
-    let turn = caller
+    let transfer = caller
         .app_state()
         .concurrency()
         .exports
-        .acquire(caller.org())
+        .acquire(&caller.sharer())
         .await?;
     let question = opened.question.as_ref();
-    let blocks = export::ndjson(caller.store(), &question, opened.sort, opened.now, turn).await?;
+    let blocks = export::ndjson(caller.store(), &question, opened.sort, opened.now, transfer).await?;
     let stem = report::file_stem(&report.name);
     let date = opened.local_date();
     Ok(exports::file_response(blocks, &stem, NDJSON, "ndjson", date))

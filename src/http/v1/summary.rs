@@ -54,7 +54,7 @@ async fn summarise_activities(caller: Caller<ReadActivities>, pairs: QueryPairs)
         .app_state()
         .concurrency()
         .counts
-        .acquire(caller.org())
+        .acquire(&caller.sharer())
         .await?;
     match caller.store().summarise(&scoped, &by, query.now).await? {
         Ok(summary) => Ok(HttpResponse::Ok().json(summary)),

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::access::{ScopeError, Scoped};
 use crate::base::clock::Timestamp;
-use crate::export::ExportError;
+use crate::export::{ExportError, Transfer};
 use crate::log::Filter;
 use crate::reports::link;
 use crate::reports::mailer::SendError;
@@ -302,7 +302,8 @@ impl Inner {
         };
         let within = self.options.pack_within;
         let packing = async {
-            let blocks = context.resolved.export(&self.store, opened, permit).await?;
+            let transfer = Transfer::in_process(permit);
+            let blocks = context.resolved.export(&self.store, opened, transfer).await?;
             Ok(packed_export::pack(blocks, &self.options.sizes).await?)
         };
         let packed = tokio::time::timeout(within, packing).await;

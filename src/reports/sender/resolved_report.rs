@@ -5,7 +5,7 @@ use chrono_tz::Tz;
 
 use crate::access::{ReachRules, ReportAccess, ScopeError};
 use crate::base::ids::OrgId;
-use crate::export::{self, Blocks, CsvOptions, ExportError};
+use crate::export::{self, Blocks, CsvOptions, ExportError, Transfer};
 use crate::log::Query;
 use crate::reports::report::{self, Opened};
 use crate::reports::rights::{self, NoRights, Recipient, Rights};
@@ -90,14 +90,14 @@ impl ResolvedReport {
         }
     }
 
-    /// The opened rows as CSV, with the columns of the report's export. `hold` is dropped after the database was read.
+    /// The opened rows as CSV, with the columns of the report's export.
     pub(in crate::reports) async fn export(
         &self,
         store: &Store,
         opened: &Opened,
-        hold: impl Send + 'static,
+        transfer: Transfer,
     ) -> Result<Blocks, ExportError> {
         let question = opened.question.as_ref();
-        export::csv(store, &question, opened.sort, opened.now, self.options, hold).await
+        export::csv(store, &question, opened.sort, opened.now, self.options, transfer).await
     }
 }

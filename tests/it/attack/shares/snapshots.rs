@@ -1,0 +1,88 @@
+//! A slow export keeps no snapshot of the database, and is exact as of its start.
+
+use std::time::{Duration, Instant};
+
+use super::{EXPORT, LARGE_ROWS, SlowClient, add_large_rows, person, rows_of, set_up, start, token};
+use crate::support::builders::activity;
+use crate::support::server::ORG;
+use crate::support::{Database, apply, both_databases};
+
+/// The number of snapshots that the connections of the server hold.
+async fn count_snapshots(database: &Database) -> i64 {
+    match database {
+        // The checkpoint is complete, or a reader prevents it.
+        Database::Sqlite { .. } => database.query_number("PRAGMA wal_checkpoint(TRUNCATE)").await,
+        Database::Postgres { .. } => {
+            let select = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                AND application_name = 'rollbook' AND (backend_xmin IS NOT NULL OR backend_xid IS NOT NULL)";
+            database.query_number(select).await
+        }
+    }
+}
+
+async fn wait_until_no_snapshot(database: &Database) {
+    let begin = Instant::now();
+    while count_snapshots(database).await > 0 {
+        assert!(begin.elapsed() < Duration::from_secs(10), "an export holds its snapshot");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[apply(both_databases)]
+async fn slow_export_holds_no_snapshot_and_is_exact_as_of_its_start(database: &Database) {
+    let process = start(database, &[]);
+    set_up(&process, ORG).await;
+    add_large_rows(&process, ORG).await;
+    let admin = person(&process, ORG, "admin", "root");
+    let mut slow = SlowClient::get(&process.base, EXPORT, Some(&token(ORG, "admin", "root"))).await;
+    assert_eq!(slow.status().await, 200);
+    // The export has read the first rows. Later changes are not in it.
+    let newest = admin.get("/v1/activities?limit=2").await.expect(200).json();
+    for row in newest["activities"].as_array().expect("rows") {
+        let id = row["id"].as_str().expect("an id");
+        admin.delete(&format!("/v1/activities/{id}")).await.expect(204);
+    }
+    for _ in 0..5 {
+        admin.post("/v1/activities", &activity("bo", "viewed").set("content", "c1")).await.expect(201);
+    }
+    wait_until_no_snapshot(database).await;
+    // The client still reads slowly, and nothing is lost.
+    for _ in 0..20 {
+        assert!(slow.read(10_000).await);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(count_snapshots(database).await, 0);
+    }
+    let rows = rows_of(&slow.body().await.expect("the export is complete"));
+    assert_eq!(rows.len(), LARGE_ROWS + 1);
+    assert!(rows.iter().all(|row| row["action"] != "viewed"));
+}
+
+/// A disk without space for the file of a slow export ends this export only.
+#[apply(both_databases)]
+async fn slow_export_without_a_temporary_file_is_interrupted(database: &Database) {
+    let process = start(database, &[("TMPDIR", "/this/folder/does/not/exist")]);
+    set_up(&process, ORG).await;
+    add_large_rows(&process, ORG).await;
+    let admin = person(&process, ORG, "admin", "root");
+    let mut slow = SlowClient::get(&process.base, EXPORT, Some(&token(ORG, "admin", "root"))).await;
+    assert_eq!(slow.status().await, 200);
+    wait_until_no_snapshot(database).await;
+    assert_eq!(slow.body().await, None);
+    // A client that reads at once needs no file.
+    assert_eq!(admin.get(EXPORT).await.expect(200).ndjson().len(), LARGE_ROWS + 1);
+}
+
+/// Without space for files, the database waits for the client, and other exports go on.
+#[apply(both_databases)]
+async fn slow_export_without_spool_space_waits_for_its_client(database: &Database) {
+    let process = start(database, &[("ROLLBOOK_MAX_EXPORT_SPOOL_BYTES", "1000000")]);
+    set_up(&process, ORG).await;
+    add_large_rows(&process, ORG).await;
+    let mut slow = SlowClient::get(&process.base, EXPORT, Some(&token(ORG, "admin", "root"))).await;
+    assert_eq!(slow.status().await, 200);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let bo = person(&process, ORG, "learner", "bo");
+    assert_eq!(bo.get(EXPORT).await.expect(200).ndjson().len(), LARGE_ROWS + 1);
+    let rows = rows_of(&slow.body().await.expect("the export is complete"));
+    assert_eq!(rows.len(), LARGE_ROWS + 1);
+}
