@@ -42,6 +42,7 @@ pub use db::blobs::{Blob, BlobKey, Spool, SpoolError};
 pub use db::database::DatabaseSettings;
 pub use db::migrations::SchemaState;
 pub use db::organisations::{CallerFacts, Organisation};
+pub use db::page_rows::PageLimits;
 pub use db::{Store, StoreError, WriteFault};
 pub use directory::contacts::Contact;
 pub use directory::credentials::StoredCredential;

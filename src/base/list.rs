@@ -20,6 +20,14 @@ impl<T> Page<T> {
         }
     }
 
+    /// The page with converted elements.
+    pub fn map<U>(self, convert: impl FnMut(T) -> U) -> Page<U> {
+        Page {
+            items: self.items.into_iter().map(convert).collect(),
+            more: self.more,
+        }
+    }
+
     /// The page of the first `limit` elements. `items` was read with a limit of one more: if that element exists,
     /// the list has another page.
     pub fn from_overfetch(mut items: Vec<T>, limit: usize) -> Self {

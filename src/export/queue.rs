@@ -339,7 +339,7 @@ impl Drop for Reader {
 /// Ends the export if the client reads too little in a window, or for too long in total.
 async fn watch_reader(shared: Arc<Shared>, rules: ReadingRules) {
     let began = Instant::now();
-    let tick = (rules.window / 8).max(Duration::from_millis(1));
+    let tick = (rules.window.min(rules.deadline) / 8).max(Duration::from_millis(1));
     // The start of the window, the bytes taken by then, and the bytes that must be taken until its end.
     let mut window: Option<(Instant, u64, u64)> = None;
     loop {

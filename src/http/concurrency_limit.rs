@@ -22,7 +22,7 @@ const MAX_WAITING: usize = 100;
 
 /// The total time that the database waits for the client of an export. A fast client never needs it, so that its export
 /// touches no disk.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// The concurrency limits of one server.
 #[derive(Debug)]
@@ -175,6 +175,7 @@ mod tests {
             panic!("no permit is free")
         };
         assert_eq!(problem.code(), Code::Unavailable);
+        assert!(problem.is_refusal(), "the log does not call it an error");
         assert!(
             problem
                 .to_response(None)

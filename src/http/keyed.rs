@@ -9,18 +9,17 @@ use std::str::FromStr;
 use actix_web::HttpResponse;
 use actix_web::http::header;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::Serialize;
 
 use super::auth::Caller;
 use super::json::{Batch, JsonBody, MergePatch};
-use super::pages;
+use super::pages::{self, NoOthers, PIECE, PageWriter};
 use super::problem::{Answer, Code, Problem, ProblemError};
 use super::query::{QueryPairs, QueryReader};
 use crate::access::Action;
 use crate::base::fault::Fault;
 use crate::base::keyed::{DraftBatch, KeyedEntity as _, Refusal, parse_batch, parse_one};
 use crate::base::{CursorError, CursorSeal, folded_words};
-use crate::store::{Collection, WriteError};
+use crate::store::{Collection, PageLimits, WriteError};
 
 /// The maximum number of words of `q`. Each is a search in itself.
 const MAX_WORDS: usize = 32;
@@ -29,8 +28,8 @@ const MAX_WORDS: usize = 32;
 pub(super) trait KeyedResource: Collection {
     /// The address of the collection.
     const PATH: &'static str;
-    /// The body of a page.
-    type List: Serialize;
+    /// The member of a page that has the elements.
+    const NAME: &'static str;
 
     /// Reads the parameters that narrow the list.
     fn read_filter(query: &QueryReader<'_>) -> Self::Filter;
@@ -41,9 +40,6 @@ pub(super) trait KeyedResource: Collection {
     ///
     /// 404 if the caller may read none.
     fn visible<A: Action>(caller: &Caller<A>) -> Result<Self::Visible, Problem>;
-
-    /// The body of a page.
-    fn page(items: Vec<Self::Entity>, next: Option<String>) -> Self::List;
 }
 
 /// Answers GET of the collection with a page.
@@ -52,17 +48,24 @@ pub(super) async fn list<C: KeyedResource, A: Action>(caller: Caller<A>, pairs: 
     let listing = Listing::new(&caller, C::PATH, &pairs, &query).await?;
     let filter = C::read_filter(&query);
     query.finish()?;
-    let after = listing.after()?;
+    let mut after = listing.after()?;
     let visible = C::visible(&caller)?;
-    let page = caller
-        .store()
-        .list::<C>(caller.org(), &visible, &filter, after.as_deref(), listing.limit)
-        .await?;
-    let next = listing.next(page.more, page.items.last().map(|item| item.id_text()))?;
-    Ok(pages::list_response(
-        &C::page(page.items, next.clone()),
-        next.as_deref(),
-    ))
+    let mut writer = PageWriter::new(C::NAME, caller.app_state().limits());
+    let mut more = true;
+    while more && !writer.is_full() && writer.len() < listing.limit {
+        let limits = listing.piece_after(writer.len());
+        let page = caller
+            .store()
+            .list::<C>(caller.org(), &visible, &filter, after.as_deref(), limits)
+            .await?;
+        more = page.more;
+        let shown = writer.push_all(&page.items)?;
+        if let Some(last) = page.items[..shown].last() {
+            after = Some(last.id_text().to_owned());
+        }
+    }
+    let next = listing.next(more || writer.is_full(), after.as_deref())?;
+    writer.respond(next.as_deref(), &NoOthers {})
 }
 
 /// Answers GET of one element.
@@ -129,6 +132,7 @@ pub struct Listing<'q> {
     cursor: Option<&'q str>,
     /// The maximum number of elements of the page.
     pub limit: usize,
+    bytes: usize,
 }
 
 impl<'q> Listing<'q> {
@@ -143,10 +147,24 @@ impl<'q> Listing<'q> {
         pairs: &'q QueryPairs,
         query: &QueryReader<'q>,
     ) -> Result<Self, Problem> {
+        let default = caller.app_state().limits().page_default;
+        Self::with_default(caller, path, pairs, query, default).await
+    }
+
+    /// The same, with another default of `limit`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Listing::new`].
+    pub async fn with_default<A: Action>(
+        caller: &Caller<A>,
+        path: &'q str,
+        pairs: &'q QueryPairs,
+        query: &QueryReader<'q>,
+        default: usize,
+    ) -> Result<Self, Problem> {
         let limits = caller.app_state().limits();
-        let limit = query
-            .number("limit", 1..=limits.page_max)
-            .unwrap_or(limits.page_default);
+        let limit = query.number("limit", 1..=limits.page_max).unwrap_or(default);
         let cursor = query.text("cursor");
         Ok(Self {
             path,
@@ -154,7 +172,24 @@ impl<'q> Listing<'q> {
             seal: pages::cursor_seal(caller, path, pairs).await?,
             cursor,
             limit,
+            bytes: limits.page_bytes,
         })
+    }
+
+    /// The limits of the page.
+    pub fn limits(&self) -> PageLimits {
+        PageLimits {
+            rows: self.limit,
+            bytes: self.bytes,
+        }
+    }
+
+    /// The limits of the next piece of a page that has `found` elements already, see [`PIECE`].
+    pub fn piece_after(&self, found: usize) -> PageLimits {
+        PageLimits {
+            rows: self.limit.saturating_sub(found).min(PIECE),
+            bytes: self.bytes,
+        }
     }
 
     /// The id after which the page begins.

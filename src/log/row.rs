@@ -44,6 +44,21 @@ pub struct Row {
     pub projected: Projected,
 }
 
+impl Row {
+    /// The bytes of the texts that clients choose. They have no common limit.
+    pub fn text_bytes(&self) -> usize {
+        let projected = &self.projected;
+        let texts = [
+            &projected.response,
+            &projected.comment,
+            &projected.source,
+            &projected.device_type,
+            &projected.part,
+        ];
+        texts.into_iter().flatten().map(String::len).sum()
+    }
+}
+
 /// A person of the log: a user of the directory, or an actor that no user claims.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PersonDetails {
@@ -60,6 +75,16 @@ pub struct PersonDetails {
 }
 
 impl PersonDetails {
+    /// The bytes of the texts that can be long: names, custom fields and teams.
+    pub fn long_text_bytes(&self) -> usize {
+        let user = self.user.as_ref().map_or(0, |user| {
+            let custom = user.custom.iter().map(|(name, value)| name.len() + value.len());
+            let teams = user.secondary_teams.iter().chain(&user.team_ids).map(String::len);
+            custom.chain(teams).sum()
+        });
+        user + self.name.as_ref().map_or(0, String::len)
+    }
+
     /// The name to display, which is never empty.
     ///
     /// A user is shown by the full name, else the id. A person without a user is shown by the name in the records, else
@@ -194,6 +219,12 @@ pub struct ContentDetails {
 }
 
 impl ContentDetails {
+    /// The bytes of the texts that can be long: title, tags and labels.
+    pub fn long_text_bytes(&self) -> usize {
+        let lists = self.tags.iter().chain(&self.cpd_labels).map(String::len);
+        lists.sum::<usize>() + self.title.as_ref().map_or(0, String::len)
+    }
+
     /// The title; the id if the content has no title.
     pub fn title_or_id(&self) -> &str {
         self.title

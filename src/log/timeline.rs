@@ -9,12 +9,12 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::base::Form;
 use crate::base::body::parse_body;
 use crate::base::clock::Timestamp;
 use crate::base::fault::{Fault, Place};
 use crate::base::ids::UserId;
 use crate::base::json::Node;
+use crate::base::{Form, Page};
 
 use super::activity::{Activity, ActivityRecorder};
 use super::cursor::Position;
@@ -323,14 +323,19 @@ pub fn notes_match(filter: &Filter, subject: &UserId) -> bool {
     filter.selects_only_time_of(subject)
 }
 
-/// Merges rows and notes into one list of at most `limit` entries, and returns whether entries are missing. All lists
-/// have the newest entry first.
-pub fn merge(rows: Vec<Row>, notes: Vec<Note>, limit: usize) -> (Vec<Entry>, bool) {
-    let more = rows.len() + notes.len() > limit;
-    let mut entries = Vec::with_capacity(limit.min(rows.len() + notes.len()));
-    let (mut rows, mut notes) = (rows.into_iter().peekable(), notes.into_iter().peekable());
+/// Merges a page of rows and a page of notes into one page of at most `limit` entries. All pages have the newest entry
+/// first. After the last element of a page that has more, the next entry is not known.
+pub fn merge(rows: Page<Row>, notes: Page<Note>, limit: usize) -> Page<Entry> {
+    let (more_rows, more_notes) = (rows.more, notes.more);
+    let mut entries = Vec::with_capacity(limit.min(rows.items.len() + notes.items.len()));
+    let (mut rows, mut notes) = (
+        rows.items.into_iter().peekable(),
+        notes.items.into_iter().peekable(),
+    );
     while entries.len() < limit {
         let row_is_next = match (rows.peek(), notes.peek()) {
+            (None, _) if more_rows => break,
+            (_, None) if more_notes => break,
             (Some(row), Some(note)) => position(row) > note.position(),
             (row, _) => row.is_some(),
         };
@@ -344,7 +349,10 @@ pub fn merge(rows: Vec<Row>, notes: Vec<Note>, limit: usize) -> (Vec<Entry>, boo
             None => break,
         }
     }
-    (entries, more)
+    Page {
+        items: entries,
+        more: more_rows || more_notes || rows.peek().is_some() || notes.peek().is_some(),
+    }
 }
 
 fn position(row: &Row) -> Position {
@@ -497,24 +505,32 @@ mod tests {
         fn merging_equals_sorting(
             times in prop::collection::vec((0_i64..4, any::<bool>()), 0..24),
             limit in 1_usize..12,
+            (most_rows, most_notes) in (1_usize..12, 1_usize..12),
         ) {
             // The number of an element is its position in the order of recording.
             let numbered = || times.iter().zip(1_i64..);
             let mut all: Vec<(i64, i64, bool)> = numbered().map(|((at, note), seq)| (*at, seq, *note)).collect();
             all.sort_unstable_by(|one, other| other.cmp(one));
-            let page = |notes: bool| all.iter().filter(move |(_, _, note)| *note == notes).take(limit + 1);
-            let rows = page(false).map(|(at, seq, _)| row_at(*at, *seq)).collect();
-            let notes = page(true).map(|(at, seq, _)| note(*at, *seq)).collect();
-            let (merged, more) = merge(rows, notes, limit);
-            let merged: Vec<(i64, i64, bool)> = merged
+            let elements = |notes: bool| all.iter().filter(move |(_, _, note)| *note == notes);
+            // A page can end before the limit, because its elements are large.
+            let rows = elements(false).map(|(at, seq, _)| row_at(*at, *seq)).collect();
+            let notes = elements(true).map(|(at, seq, _)| note(*at, *seq)).collect();
+            let rows = Page::from_overfetch(rows, most_rows.min(limit));
+            let notes = Page::from_overfetch(notes, most_notes.min(limit));
+            let is_cut = rows.more || notes.more;
+            let merged = merge(rows, notes, limit);
+            let entries: Vec<(i64, i64, bool)> = merged
+                .items
                 .iter()
                 .map(|entry| {
                     let Position { happened_at, seq } = entry.position();
                     (happened_at.micros(), seq, matches!(entry, Entry::Manual(_)))
                 })
                 .collect();
-            prop_assert_eq!(&merged[..], &all[..all.len().min(limit)]);
-            prop_assert_eq!(more, all.len() > limit);
+            prop_assert_eq!(&entries[..], &all[..entries.len()]);
+            prop_assert!(is_cut || entries.len() == all.len().min(limit));
+            prop_assert!(all.is_empty() || !entries.is_empty());
+            prop_assert_eq!(merged.more, all.len() > entries.len());
         }
     }
 }

@@ -15,6 +15,7 @@ pub(crate) mod key_cache;
 pub(crate) mod ledger;
 pub(crate) mod migrations;
 pub(crate) mod organisations;
+pub(crate) mod page_rows;
 pub(crate) mod postgres;
 pub(crate) mod row_stream;
 pub(crate) mod rows;

@@ -10,12 +10,14 @@ use rollbook::cli::demo::{ORGANISATION, Prepared, Seeded, Size, prepare, seed};
 use rollbook::directory::UserFilter;
 use rollbook::reports::mailer::Mailer;
 use rollbook::reports::sender::{Sender, SenderOptions};
+use rollbook::store::PageLimits;
 use serde_json::{Value, json};
 
 use crate::support::Database;
 use crate::support::server::{START, TestServer, run};
 
 /// A small organisation for fast tests.
+const ALL_USERS: PageLimits = PageLimits { rows: 1_000, bytes: usize::MAX };
 const SMALL: Size = Size { users: 45, activities: 900 };
 
 fn acme() -> OrgId {
@@ -141,7 +143,7 @@ fn demo_is_the_same_for_the_same_time() {
 fn statements_with_a_private_address_belong_to_its_user() {
     run_with_demo(SMALL, async |server| {
         let page =
-            server.store.users(&acme(), &Reach::Organisation, &UserFilter::default(), None, 1_000).await;
+            server.store.users(&acme(), &Reach::Organisation, &UserFilter::default(), None, ALL_USERS).await;
         let users = page.expect("users").items;
         let with_private_address: Vec<_> = users
             .iter()
@@ -168,8 +170,10 @@ async fn demo_is_created_once_and_reused() {
     let second_start = prepare(&home, Size::default(), clock.clone()).await.expect("the demo is reused");
     assert_eq!(second_start.seeded, seeded, "a second start creates nothing, with any size");
     assert_eq!(second_start.state.credential_key, state.credential_key);
-    let page =
-        second_start.store.users(&acme(), &Reach::Organisation, &UserFilter::default(), None, 1_000).await;
+    let page = second_start
+        .store
+        .users(&acme(), &Reach::Organisation, &UserFilter::default(), None, ALL_USERS)
+        .await;
     assert_eq!(page.expect("users").items.len(), SMALL.users);
     second_start.store.close().await;
 

@@ -16,7 +16,7 @@ use crate::base::fault::{Fault, sort_by_element};
 use crate::base::ids::{StatementId, UserId};
 use crate::http::auth::Caller;
 use crate::http::json::{Batch, JsonBody};
-use crate::http::pages;
+use crate::http::pages::{self, PIECE, PageWriter};
 use crate::http::problem::{Answer, Problem, id_fault};
 use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
@@ -51,6 +51,13 @@ pub struct ActivityList {
     /// The number of rows on all pages; only with `count=exact`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total: Option<u64>,
+}
+
+/// The members of a page of the log besides the rows.
+#[derive(Serialize)]
+pub(super) struct Total {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) total: Option<u64>,
 }
 
 /// The ids of the activities of a batch, in the same order.
@@ -187,24 +194,31 @@ pub(super) async fn page_of_log<A>(
     let page = Page {
         sort: query.sort,
         after: query.after,
-        limit: query.limit.saturating_add(1),
+        limit: query.limit,
         now: query.now,
     };
-    let mut rows = caller.store().find_rows(filter, page).await?;
-    let more = rows.len() > query.limit as usize;
-    rows.truncate(query.limit as usize);
+    let limits = caller.app_state().limits();
+    let page = caller.store().find_rows(filter, page, limits.page_bytes).await?;
     let total = match query.count_exact {
         true => Some(caller.store().count_rows(filter, query.now).await?),
         false => None,
     };
     let mut lookups = Lookups::new(caller.store(), caller.org());
-    lookups.load(&rows).await?;
-    let activities = rows
-        .iter()
-        .map(|row| lookups.activity(row, query.now))
-        .collect::<Result<Vec<_>, _>>()?;
-    let next = match rows.last().filter(|_| more) {
-        Some(row) => {
+    let mut writer = PageWriter::new("activities", limits);
+    for piece in page.items.chunks(PIECE) {
+        lookups.load(piece).await?;
+        for row in piece {
+            if !writer.push(&lookups.activity(row, query.now)?)? {
+                break;
+            }
+        }
+        if writer.is_full() {
+            break;
+        }
+    }
+    let last = page.items[..writer.len()].last();
+    let next = match last {
+        Some(row) if page.more || writer.is_full() => {
             let cursor = query.cursor_after(Position {
                 happened_at: row.projected.happened_at,
                 seq: row.seq,
@@ -212,14 +226,9 @@ pub(super) async fn page_of_log<A>(
             let pairs = QueryPairs::parse(request.query_string()).unwrap_or_default();
             Some(pages::next_page_address(request.path(), &pairs, &cursor))
         }
-        None => None,
+        _ => None,
     };
-    let body = ActivityList {
-        activities,
-        next,
-        total,
-    };
-    Ok(pages::list_response(&body, body.next.as_deref()))
+    writer.respond(next.as_deref(), &Total { total })
 }
 
 /// Read one activity in full.

@@ -37,7 +37,7 @@ pub struct ContentList {
 
 impl KeyedResource for Contents {
     const PATH: &'static str = "/v1/contents";
-    type List = ContentList;
+    const NAME: &'static str = "contents";
 
     fn read_filter(query: &QueryReader<'_>) -> ContentFilter {
         ContentFilter {
@@ -51,10 +51,6 @@ impl KeyedResource for Contents {
 
     fn visible<A: Action>(_caller: &Caller<A>) -> Result<(), Problem> {
         Ok(())
-    }
-
-    fn page(contents: Vec<Content>, next: Option<String>) -> ContentList {
-        ContentList { contents, next }
     }
 }
 

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::access::permit::ManageReports;
 use crate::http::auth::Caller;
 use crate::http::keyed::Listing;
-use crate::http::pages;
+use crate::http::pages::{NoOthers, PageWriter};
 use crate::http::problem::{Answer, Problem};
 use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
@@ -59,22 +59,27 @@ async fn list_deliveries(
     let listing = Listing::new(&caller, request.path(), &pairs, &query).await?;
     let schedules = query.values::<Uuid>("schedule");
     query.finish()?;
-    let before = listing.after_key()?;
-    let page = caller
-        .store()
-        .find_deliveries(
-            &caller.reports()?,
-            parse_id(&id)?,
-            &schedules,
-            before,
-            listing.limit,
-        )
-        .await?
-        .ok_or_else(Problem::not_found)?;
-    let last = page.items.last().map(|last| last.delivery.key.to_string());
-    let next = listing.next(page.more, last.as_deref())?;
-    let deliveries = page.items.into_iter().map(Delivery::new);
-    let deliveries = deliveries.collect::<Result<_, _>>()?;
-    let body = DeliveryList { deliveries, next };
-    Ok(pages::list_response(&body, body.next.as_deref()))
+    let mut before: Option<i64> = listing.after_key()?;
+    let (reports, report) = (caller.reports()?, parse_id(&id)?);
+    let mut writer = PageWriter::new("deliveries", caller.app_state().limits());
+    let mut more = true;
+    while more && !writer.is_full() && writer.len() < listing.limit {
+        let limits = listing.piece_after(writer.len());
+        let page = caller
+            .store()
+            .find_deliveries(&reports, report, &schedules, before, limits)
+            .await?
+            .ok_or_else(Problem::not_found)?;
+        more = page.more;
+        for stored in page.items {
+            let key = stored.delivery.key;
+            if !writer.push(&Delivery::new(stored)?)? {
+                break;
+            }
+            before = Some(key);
+        }
+    }
+    let last = before.map(|key| key.to_string());
+    let next = listing.next(more || writer.is_full(), last.as_deref())?;
+    writer.respond(next.as_deref(), &NoOthers {})
 }

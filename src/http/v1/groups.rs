@@ -38,7 +38,7 @@ pub struct GroupList {
 
 impl KeyedResource for Groups {
     const PATH: &'static str = "/v1/groups";
-    type List = GroupList;
+    const NAME: &'static str = "groups";
 
     fn read_filter(query: &QueryReader<'_>) -> GroupFilter {
         GroupFilter {
@@ -48,10 +48,6 @@ impl KeyedResource for Groups {
 
     fn visible<A: Action>(_caller: &Caller<A>) -> Result<(), Problem> {
         Ok(())
-    }
-
-    fn page(groups: Vec<Group>, next: Option<String>) -> GroupList {
-        GroupList { groups, next }
     }
 }
 

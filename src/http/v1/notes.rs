@@ -14,13 +14,14 @@ use crate::access::permit::Notes;
 use crate::base::ids::UserId;
 use crate::http::auth::Caller;
 use crate::http::json::{JsonBody, MergePatch};
-use crate::http::pages;
+use crate::http::keyed::Listing;
+use crate::http::pages::{self, NoOthers, PageWriter};
 use crate::http::problem::{Answer, Problem};
 use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
 use crate::log::timeline::{Note, NoteForm, NotePatch, NoteVersion};
 use crate::log::{Cursor, Window};
-use crate::store::{NewNote, NoteRefusal};
+use crate::store::{NewNote, NoteRefusal, PageLimits};
 
 routes! {
     "/v1/users/{id}/notes" => { get: list_notes, post: create_note },
@@ -41,9 +42,9 @@ pub struct NoteList {
 /// The previous versions of a note.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct NoteVersionList {
-    /// All versions except the current one, the latest first.
+    /// The versions except the current one, the latest first.
     pub versions: Vec<NoteVersion>,
-    /// Always null, because the list has one page.
+    /// The relative address of the next page; null on the last page.
     #[schema(required = true, example = json!(null))]
     pub next: Option<String>,
 }
@@ -76,25 +77,27 @@ async fn list_notes(
     query.finish()?;
     let seal = pages::cursor_seal(&caller, request.path(), &pairs).await?;
     let cursor = cursor.map(|text| Cursor::open(text, &seal)).transpose()?;
-    let limit_plus_one = u32::try_from(limit).unwrap_or(u32::MAX).saturating_add(1);
     let after = cursor.map(|cursor| cursor.last);
-    let mut notes = caller
+    let page_limits = PageLimits {
+        rows: limit,
+        bytes: limits.page_bytes,
+    };
+    let page = caller
         .store()
-        .find_notes(&caller.subjects()?, &id, Window::default(), after, limit_plus_one)
+        .find_notes(&caller.subjects()?, &id, Window::default(), after, page_limits)
         .await?
         .ok_or_else(Problem::not_found)?;
-    let more = notes.len() > limit;
-    notes.truncate(limit);
-    let next = match notes.last().filter(|_| more) {
-        Some(last) => {
+    let mut writer = PageWriter::new("notes", limits);
+    let shown = writer.push_all(&page.items)?;
+    let next = match page.items[..shown].last() {
+        Some(last) if page.more || writer.is_full() => {
             let (last, now) = (last.position(), caller.now());
             let cursor = Cursor { last, now }.seal(&seal)?;
             Some(pages::next_page_address(request.path(), &pairs, &cursor))
         }
-        None => None,
+        _ => None,
     };
-    let body = NoteList { notes, next };
-    Ok(pages::list_response(&body, body.next.as_deref()))
+    writer.respond(next.as_deref(), &NoOthers {})
 }
 
 /// Create a note about a user. `created_by` is the user that did what the note describes. It cannot be changed later.
@@ -184,21 +187,35 @@ async fn patch_note(
     path = "/v1/notes/{id}/history",
     tag = "timelines",
     operation_id = "list_note_versions",
-    params(("id" = Uuid, Path, description = "The note's id.")),
-    responses((status = 200, description = "All versions except the current one, the latest first.",
+    params(
+        ("id" = Uuid, Path, description = "The note's id."),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "The number of versions on a page. Default: 1000."),
+        ("cursor" = Option<String>, Query, description = "The cursor in `next` of the previous page."),
+    ),
+    responses((status = 200, description = "A page of the versions except the current one, the latest first.",
         body = NoteVersionList))
 )]
-async fn list_note_versions(caller: Caller<Notes>, id: web::Path<String>, pairs: QueryPairs) -> Answer {
-    pairs.refuse_any()?;
-    let versions = caller
+async fn list_note_versions(
+    caller: Caller<Notes>,
+    request: HttpRequest,
+    id: web::Path<String>,
+    pairs: QueryPairs,
+) -> Answer {
+    let query = pairs.reader();
+    let limits = caller.app_state().limits();
+    let listing = Listing::with_default(&caller, request.path(), &pairs, &query, limits.page_max).await?;
+    query.finish()?;
+    let before = listing.after_key()?;
+    let page = caller
         .store()
-        .find_note_versions(&caller.subjects()?, parse_note_id(&id)?)
-        .await?;
-    let body = NoteVersionList {
-        versions: versions.ok_or_else(Problem::not_found)?,
-        next: None,
-    };
-    Ok(pages::list_response(&body, None))
+        .find_note_versions(&caller.subjects()?, parse_note_id(&id)?, before, listing.limits())
+        .await?
+        .ok_or_else(Problem::not_found)?;
+    let mut writer = PageWriter::new("versions", limits);
+    let shown = writer.push_all(&page.items)?;
+    let last = page.items[..shown].last().map(|last| last.version.to_string());
+    let next = listing.next(page.more || writer.is_full(), last.as_deref())?;
+    writer.respond(next.as_deref(), &NoOthers {})
 }
 
 /// Parses the id in the address. A text that is not a UUID cannot be the id of a note, so the response is 404.

@@ -14,17 +14,17 @@ use crate::base::clock::Timestamp;
 use crate::base::{CursorError, CursorSeal};
 use crate::export::{self, ProgressOptions};
 use crate::http::auth::Caller;
-use crate::http::pages;
+use crate::http::pages::{self, PIECE, PageWriter};
 use crate::http::problem::{Answer, Code, Problem, ProblemError};
 use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
 use crate::log::activity::ActivityContent;
 use crate::log::filter::FilterSet;
 use crate::log::period::local_date;
-use crate::log::progress::{PersonProgress, ProgressCursor, State, StateCounts, StatusFilter};
+use crate::log::progress::{ListPosition, PersonProgress, ProgressCursor, State, StateCounts, StatusFilter};
 use crate::log::{Paging, ParseContext, Query, Window};
 use crate::record::CalendarDuration;
-use crate::store::ContentProgress;
+use crate::store::{ContentProgress, StateSurvey};
 
 use super::activities::parse_context;
 use super::exports::{self, CSV};
@@ -70,6 +70,16 @@ pub struct ProgressList {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub states: Option<StateCounts>,
+}
+
+/// The members of a page besides the people.
+#[derive(Serialize)]
+struct OtherMembers {
+    content: ActivityContent,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    states: Option<StateCounts>,
 }
 
 /// The parameters that select people by their progress.
@@ -162,7 +172,8 @@ async fn list_progress(
     let after = cursor.map(|cursor| cursor.after);
 
     let progress = find_progress(&caller, query, &id, now).await?;
-    let (page, counts) = if with_counts || !filter.is_empty() {
+    let mut writer = PageWriter::new("progress", caller.app_state().limits());
+    let (next, counts) = if with_counts || !filter.is_empty() {
         let _permit = caller
             .app_state()
             .concurrency()
@@ -175,28 +186,53 @@ async fn list_progress(
             false => None,
         };
         let only = (!filter.is_empty()).then_some((&survey, &filter));
-        (progress.find_page(only, after.as_ref(), limit).await?, counts)
+        (
+            write_people(&progress, only, after, limit, &mut writer).await?,
+            counts,
+        )
     } else {
-        (progress.find_page(None, after.as_ref(), limit).await?, None)
+        (
+            write_people(&progress, None, after, limit, &mut writer).await?,
+            None,
+        )
     };
-    let next = match page.next {
+    let next = match next {
         Some(after) => {
             let cursor = seal.seal_text(&ProgressCursor { now, after }.to_string())?;
             Some(pages::next_page_address(request.path(), &pairs, &cursor))
         }
         None => None,
     };
-    let people = page.people.into_iter();
-    let body = ProgressList {
+    let others = OtherMembers {
         content: ActivityContent::new(progress.content()),
-        progress: people
-            .map(|row| PersonProgress::new(&row.person, row.status))
-            .collect(),
-        next,
-        total: counts.map(|counts| counts.total),
+        total: counts.as_ref().map(|counts| counts.total),
         states: counts.map(|counts| counts.states),
     };
-    Ok(pages::list_response(&body, body.next.as_deref()))
+    writer.respond(next.as_deref(), &others)
+}
+
+/// Adds up to `limit` people after a place to the page. Returns the place of the next page, if there is one.
+async fn write_people(
+    progress: &ContentProgress,
+    only: Option<(&StateSurvey, &StatusFilter)>,
+    mut after: Option<ListPosition>,
+    limit: usize,
+    writer: &mut PageWriter,
+) -> Result<Option<ListPosition>, Problem> {
+    loop {
+        let piece = limit.saturating_sub(writer.len()).min(PIECE);
+        let page = progress.find_page(only, after.as_ref(), piece).await?;
+        for row in page.people {
+            if !writer.push(&PersonProgress::new(&row.person, row.status))? {
+                return Ok(after);
+            }
+            after = Some(ListPosition::of(&row.person));
+        }
+        if page.next.is_none() || writer.len() >= limit {
+            return Ok(page.next);
+        }
+        after = page.next;
+    }
 }
 
 /// Export the progress of all people in scope with a content as CSV.

@@ -16,7 +16,7 @@ use crate::base::ids::UserId;
 use crate::http::auth::Caller;
 use crate::http::json::{JsonBody, MergePatch};
 use crate::http::keyed::{self, Listing};
-use crate::http::pages;
+use crate::http::pages::{NoOthers, PageWriter};
 use crate::http::problem::{Answer, Problem};
 use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
@@ -74,13 +74,14 @@ async fn list_reports(caller: Caller<ReadReports>, pairs: QueryPairs) -> Answer 
     let after = listing.after_key::<Uuid>()?;
     let page = caller
         .store()
-        .find_reports(&caller.reports()?, &filter, after, listing.limit)
+        .find_reports(&caller.reports()?, &filter, after, listing.limits())
         .await?;
-    let last = page.items.last().map(|report| report.id.to_string());
-    let next = listing.next(page.more, last.as_deref())?;
-    let reports = resource::represent_all(&caller, page.items).await?;
-    let body = ReportList { reports, next };
-    Ok(pages::list_response(&body, body.next.as_deref()))
+    let ids: Vec<Uuid> = page.items.iter().map(|report| report.id).collect();
+    let mut writer = PageWriter::new("reports", caller.app_state().limits());
+    let shown = writer.push_all(resource::represent_all(&caller, page.items).await?)?;
+    let last = ids[..shown].last().map(Uuid::to_string);
+    let next = listing.next(page.more || writer.is_full(), last.as_deref())?;
+    writer.respond(next.as_deref(), &NoOthers {})
 }
 
 /// Save a report. The caller owns it.

@@ -16,7 +16,7 @@ use crate::base::ids::UserId;
 use crate::http::auth::Caller;
 use crate::http::json::{JsonBody, MergePatch};
 use crate::http::keyed::{self, Listing};
-use crate::http::pages;
+use crate::http::pages::{self, NoOthers, PageWriter};
 use crate::http::problem::{Answer, Problem};
 use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
@@ -117,13 +117,14 @@ async fn list_all_schedules(caller: Caller<ManageReports>, pairs: QueryPairs) ->
     let after = listing.after_key()?;
     let page = caller
         .store()
-        .list_schedules(&caller.reports()?, &filter, after, listing.limit)
+        .list_schedules(&caller.reports()?, &filter, after, listing.limits())
         .await?;
-    let last = page.items.last().map(|last| last.key.to_string());
-    let next = listing.next(page.more, last.as_deref())?;
-    let schedules = resource::represent_all(&caller, page.items).await?;
-    let body = SchedulePage { schedules, next };
-    Ok(pages::list_response(&body, body.next.as_deref()))
+    let keys: Vec<i64> = page.items.iter().map(|schedule| schedule.key).collect();
+    let mut writer = PageWriter::new("schedules", caller.app_state().limits());
+    let shown = writer.push_all(resource::represent_all(&caller, page.items).await?)?;
+    let last = keys[..shown].last().map(i64::to_string);
+    let next = listing.next(page.more || writer.is_full(), last.as_deref())?;
+    writer.respond(next.as_deref(), &NoOthers {})
 }
 
 /// Schedule a report. It runs under the caller's rights, as the directory has them at each run.

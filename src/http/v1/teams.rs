@@ -38,7 +38,7 @@ pub struct TeamList {
 
 impl KeyedResource for Teams {
     const PATH: &'static str = "/v1/teams";
-    type List = TeamList;
+    const NAME: &'static str = "teams";
 
     fn read_filter(query: &QueryReader<'_>) -> TeamFilter {
         TeamFilter {
@@ -49,10 +49,6 @@ impl KeyedResource for Teams {
 
     fn visible<A: Action>(_caller: &Caller<A>) -> Result<(), Problem> {
         Ok(())
-    }
-
-    fn page(teams: Vec<Team>, next: Option<String>) -> TeamList {
-        TeamList { teams, next }
     }
 }
 

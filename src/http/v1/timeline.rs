@@ -12,7 +12,7 @@ use crate::access::Subjects;
 use crate::access::permit::{Notes, ReadActivities};
 use crate::base::ids::UserId;
 use crate::http::auth::Caller;
-use crate::http::pages;
+use crate::http::pages::{self, PIECE, PageWriter};
 use crate::http::problem::{Answer, Problem};
 use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
@@ -21,7 +21,7 @@ use crate::log::timeline::{Entry, EntryKind, Kinds, TimelineEntry, merge};
 use crate::log::{ParseContext, Query};
 use crate::store::{Lookups, Page, TimelineRequest};
 
-use super::activities::{CursorBinding, parse_context};
+use super::activities::{CursorBinding, Total, parse_context};
 use super::log_parameters::LogFilter;
 
 routes! {
@@ -87,8 +87,7 @@ async fn read_timeline(
         about: &id,
         kinds,
     };
-    let body = load_page(&caller, &request, &pairs, &query, timeline).await?;
-    Ok(pages::list_response(&body, body.next.as_deref()))
+    respond_with_page(&caller, &request, &pairs, &query, timeline).await
 }
 
 /// Parses the parameters of the log without scope and order, and `kind`. The errors of both are returned together.
@@ -120,43 +119,58 @@ fn parse_query(pairs: &QueryPairs, context: &ParseContext<'_>) -> Result<(Query,
 }
 
 /// Loads one page of the timeline.
-async fn load_page(
+async fn respond_with_page(
     caller: &Caller<ReadActivities>,
     request: &HttpRequest,
     pairs: &QueryPairs,
     query: &Query,
     timeline: TimelineRequest<'_>,
-) -> Result<Timeline, Problem> {
+) -> Answer {
     let page = Page {
         sort: query.sort,
         after: query.after,
-        limit: query.limit.saturating_add(1),
+        limit: query.limit,
         now: query.now,
     };
-    let (rows, notes) = caller.store().find_timeline(timeline, page).await?;
+    let limits = caller.app_state().limits();
+    let (rows, notes) = caller
+        .store()
+        .find_timeline(timeline, page, limits.page_bytes)
+        .await?;
     let total = match query.count_exact {
         true => Some(caller.store().count_timeline(timeline, query.now).await?),
         false => None,
     };
     let mut lookups = Lookups::new(caller.store(), caller.org());
-    lookups.load(&rows).await?;
-    let (entries, more) = merge(rows, notes, query.limit as usize);
-    let next = match entries.last().filter(|_| more) {
-        Some(last) => {
+    let mut writer = PageWriter::new("entries", limits);
+    let page = merge(rows, notes, query.limit as usize);
+    let mut last = None;
+    for piece in page.items.chunks(PIECE) {
+        let rows = piece.iter().filter_map(|entry| match entry {
+            Entry::System(row) => Some(row.as_ref()),
+            Entry::Manual(_) => None,
+        });
+        lookups.load(rows).await?;
+        for entry in piece {
+            let shown: TimelineEntry = match entry {
+                Entry::System(row) => lookups.activity(row, query.now)?.into(),
+                Entry::Manual(note) => note.as_ref().clone().into(),
+            };
+            if !writer.push(&shown)? {
+                break;
+            }
+            last = Some(entry);
+        }
+        if writer.is_full() {
+            break;
+        }
+    }
+    let next = match last {
+        Some(last) if page.more || writer.is_full() => {
             let cursor = query.cursor_after(last.position())?;
             Some(pages::next_page_address(request.path(), pairs, &cursor))
         }
-        None => None,
+        _ => None,
     };
-    let entries = entries.into_iter().map(|entry| {
-        Ok(match entry {
-            Entry::System(row) => lookups.activity(&row, query.now)?.into(),
-            Entry::Manual(note) => (*note).into(),
-        })
-    });
-    Ok(Timeline {
-        entries: entries.collect::<Result<_, Problem>>()?,
-        next,
-        total,
-    })
+    writer.respond(next.as_deref(), &Total { total })
 }

@@ -40,7 +40,7 @@ pub struct UserList {
 
 impl KeyedResource for Users {
     const PATH: &'static str = "/v1/users";
-    type List = UserList;
+    const NAME: &'static str = "users";
 
     fn read_filter(query: &QueryReader<'_>) -> UserFilter {
         let teams: Vec<TeamId> = query.values("team");
@@ -68,10 +68,6 @@ impl KeyedResource for Users {
 
     fn visible<A: Action>(caller: &Caller<A>) -> Result<Reach, Problem> {
         visible_users(caller.principal(), &caller.reach_rules()).ok_or_else(Problem::not_found)
-    }
-
-    fn page(users: Vec<User>, next: Option<String>) -> UserList {
-        UserList { users, next }
     }
 }
 

@@ -100,8 +100,17 @@ async fn read<R: DocumentResource>(
     let home_page = &caller.organisation().account_home_page;
     let reach = caller.principal().document_reach(home_page);
     let Some(id) = id else {
-        let ids = caller.store().list_document_ids(&reach, &set, since).await?;
-        return Ok(HttpResponse::Ok().insert_header(NO_CACHE).json(ids));
+        let bytes = caller.app_state().limits().page_bytes;
+        let ids = caller
+            .store()
+            .list_document_ids(&reach, &set, since, bytes)
+            .await?;
+        if ids.more {
+            let detail =
+                format!("the ids have more than {bytes} bytes; ask for those after a moment with `since`");
+            return Err(Problem::bad_parameter("since", detail));
+        }
+        return Ok(HttpResponse::Ok().insert_header(NO_CACHE).json(ids.items));
     };
     let conditions = Conditions::parse(&request)?;
     let document = caller.store().find_document(&reach, &set, &id).await?;

@@ -90,6 +90,16 @@ pub enum ListPosition {
     Person(PersonKey),
 }
 
+impl ListPosition {
+    /// The place after a person.
+    pub fn of(person: &PersonDetails) -> Self {
+        match &person.user {
+            Some(user) => Self::User(user.id.clone()),
+            None => Self::Person(person.key),
+        }
+    }
+}
+
 /// The cursor of a page: its position and the moment of the first page, for which all pages are computed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProgressCursor {

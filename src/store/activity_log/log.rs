@@ -10,6 +10,7 @@
 use futures_util::{Stream, StreamExt};
 
 use crate::access::Scoped;
+use crate::base;
 use crate::base::clock::Timestamp;
 use crate::base::ids::StatementId;
 use crate::log::{Action, Filter, Position, Row, Sort};
@@ -17,6 +18,8 @@ use crate::log::{Action, Filter, Position, Row, Sort};
 use crate::store::activity_log::conditions::{push_any, push_content_filters, push_row_filters};
 use crate::store::activity_log::rows::{Detail, StoredBriefRow, read_brief_row, read_row};
 use crate::store::db::database::{self, Engine, Sql};
+use crate::store::db::page_rows::PageLimits;
+use crate::store::db::row_stream::RowReader;
 use crate::store::db::{Store, StoreError};
 use crate::store::directory::reach::Persons;
 use crate::store::ingest::activity_rows::ActivityRow;
@@ -51,12 +54,26 @@ pub struct Page {
 }
 
 impl Store {
-    /// Finds one page of rows.
-    pub async fn find_rows(&self, filter: &Scoped<&Filter>, page: Page) -> Result<Vec<Row>, StoreError> {
-        let Some(sql) = self.page_query(filter, page).await? else {
-            return Ok(Vec::new());
+    /// Finds one page of rows, with at most `bytes` bytes of text.
+    pub async fn find_rows(
+        &self,
+        filter: &Scoped<&Filter>,
+        page: Page,
+        bytes: usize,
+    ) -> Result<base::Page<Row>, StoreError> {
+        let one_more = Page {
+            limit: page.limit.saturating_add(1),
+            ..page
         };
-        self.db().fetch_all(sql).await?.iter().map(read_row).collect()
+        let Some(sql) = self.page_query(filter, one_more).await? else {
+            return Ok(base::Page::empty());
+        };
+        let limits = PageLimits {
+            rows: page.limit as usize,
+            bytes,
+        };
+        let found: base::Page<ActivityRow> = self.db().fetch_page(sql, limits).await?;
+        Ok(found.map(Row::from))
     }
 
     /// Returns the database's plan for one page of rows, one text for each line.
@@ -98,7 +115,11 @@ impl Store {
         let sql = self.rows_query(filter, columns, now, None).await?;
         let chunks = sql.map(|mut sql| {
             push_order(&mut sql, sort);
-            self.db().stream(self.runtime(), sql, read)
+            let reader = RowReader {
+                read,
+                bytes: Row::text_bytes,
+            };
+            self.db().stream(self.runtime(), sql, reader)
         });
         Ok(futures_util::stream::iter(chunks).flatten())
     }
@@ -113,7 +134,11 @@ impl Store {
         read: fn(&database::Row) -> Result<T, StoreError>,
     ) -> Result<impl Stream<Item = Result<Vec<T>, StoreError>> + Send + 'static, StoreError> {
         let sql = self.rows_query(filter, columns, now, None).await?;
-        let chunks = sql.map(|sql| self.db().stream(self.runtime(), sql, read));
+        let reader = RowReader {
+            read,
+            bytes: |_| 0, // the columns that code counts are short
+        };
+        let chunks = sql.map(|sql| self.db().stream(self.runtime(), sql, reader));
         Ok(futures_util::stream::iter(chunks).flatten())
     }
 

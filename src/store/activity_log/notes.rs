@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::access::Subjects;
 use crate::access::permit::Notes;
+use crate::base::Page;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{OrgId, UserId};
 use crate::log::activity::ActivityRecorder;
@@ -20,6 +21,8 @@ use crate::store::activity_log::conditions::push_window;
 use crate::store::db::columns::{FromColumn as _, columns, table_row};
 use crate::store::db::database::{Row, Sql};
 use crate::store::db::ledger::OrgTx;
+use crate::store::db::page_rows::PageLimits;
+use crate::store::db::rows::one_more;
 use crate::store::db::{Store, StoreError};
 use crate::store::directory::reach::{ResolvedUsers, find_user, push_users};
 use crate::store::ingest::notes::StoredNote;
@@ -137,19 +140,16 @@ impl Store {
         about: &UserId,
         window: Window,
         after: Option<Position>,
-        limit: u32,
-    ) -> Result<Option<Vec<Note>>, StoreError> {
+        limits: PageLimits,
+    ) -> Result<Option<Page<Note>>, StoreError> {
         let Some((org, user)) = self.subject_key(subjects, about).await? else {
             return Ok(None);
         };
-        let sql = page_query(org, user, window, after, limit);
-        let stored: Vec<StoredNote> = self.db().fetch_rows(sql).await?;
-        let writers = stored.iter().flat_map(StoredNote::writers).collect();
+        let sql = page_query(org, user, window, after, one_more(limits.rows));
+        let stored: Page<StoredNote> = self.db().fetch_page(sql, limits).await?;
+        let writers = stored.items.iter().flat_map(StoredNote::writers).collect();
         let names = self.find_names(subjects.org(), writers).await?;
-        let notes = stored
-            .into_iter()
-            .map(|note| note.into_note(about.clone(), &names));
-        Ok(Some(notes.collect()))
+        Ok(Some(stored.map(|note| note.into_note(about.clone(), &names))))
     }
 
     /// Counts the notes about a user in the window. The count is 0 if the caller may not read notes about the user.
@@ -216,13 +216,15 @@ impl Store {
         Ok(Ok(self.add_names(subjects.org(), user, after).await?))
     }
 
-    /// Finds the previous versions of a note, the latest first. The result is `None` in the same cases as in
-    /// [`Store::find_note`].
+    /// Finds a page of the previous versions of a note, the latest first, before the version `before`. The result is
+    /// `None` in the same cases as in [`Store::find_note`].
     pub async fn find_note_versions(
         &self,
         subjects: &Subjects<Notes>,
         id: Uuid,
-    ) -> Result<Option<Vec<NoteVersion>>, StoreError> {
+        before: Option<i64>,
+        limits: PageLimits,
+    ) -> Result<Option<Page<NoteVersion>>, StoreError> {
         let Some(org) = self.organisation_key(subjects.org()).await? else {
             return Ok(None);
         };
@@ -231,24 +233,28 @@ impl Store {
             return Ok(None);
         };
         let columns = StoredVersion::COLUMNS;
-        let select = format!(
-            "SELECT {columns} FROM note_versions v WHERE v.org = $1 AND v.note = $2 ORDER BY v.version DESC"
-        );
-        let select = Sql::new(&select).with(org).with(StoredNote::read(&row)?.seq);
-        let versions: Vec<StoredVersion> = self.db().fetch_rows(select).await?;
+        let select = format!("SELECT {columns} FROM note_versions v WHERE v.org = $1 AND v.note = $2");
+        let mut select = Sql::new(&select).with(org).with(StoredNote::read(&row)?.seq);
+        if let Some(before) = before {
+            select.push(" AND v.version < ").bind(before);
+        }
+        select
+            .push(" ORDER BY v.version DESC LIMIT ")
+            .bind(one_more(limits.rows));
+        let versions: Page<StoredVersion> = self.db().fetch_page(select, limits).await?;
         let writers = versions
+            .items
             .iter()
             .map(|version| version.written_by.clone())
             .collect();
         let names = self.find_names(subjects.org(), writers).await?;
-        let versions = versions.into_iter().map(|version| NoteVersion {
+        Ok(Some(versions.map(|version| NoteVersion {
             version: version.version,
             happened_at: version.happened_at,
             text: version.text,
             updated_by: with_name(&names, version.written_by),
             updated_at: version.written_at,
-        });
-        Ok(Some(versions.collect()))
+        })))
     }
 
     /// Returns the database's plan for a page of the notes about a user, one text for each line. It is empty if the
@@ -263,7 +269,7 @@ impl Store {
             return Ok(Vec::new());
         };
         self.db()
-            .explain(page_query(org, user, Window::default(), None, limit))
+            .explain(page_query(org, user, Window::default(), None, limit.into()))
             .await
     }
 
@@ -333,7 +339,7 @@ impl OrgTx {
 }
 
 /// The query for a page of the notes about a user. It reads one index in order.
-fn page_query(org: i64, user: i64, window: Window, after: Option<Position>, limit: u32) -> Sql {
+fn page_query(org: i64, user: i64, window: Window, after: Option<Position>, limit: i64) -> Sql {
     let mut sql = Sql::new("SELECT ");
     sql.push(StoredNote::COLUMNS).push(" FROM notes n");
     push_about(&mut sql, org, user, window);
@@ -345,7 +351,7 @@ fn page_query(org: i64, user: i64, window: Window, after: Option<Position>, limi
             .push(")");
     }
     sql.push(" ORDER BY n.happened_at DESC, n.seq DESC LIMIT ")
-        .bind(i64::from(limit));
+        .bind(limit);
     sql
 }
 

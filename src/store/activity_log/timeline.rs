@@ -2,12 +2,14 @@
 
 use crate::access::permit::Notes;
 use crate::access::{Scoped, Subjects};
+use crate::base;
 use crate::base::clock::Timestamp;
 use crate::base::ids::UserId;
 use crate::log::timeline::{Kinds, Note, notes_match};
 use crate::log::{Filter, Row, Sort};
 
 use crate::store::activity_log::log::Page;
+use crate::store::db::page_rows::PageLimits;
 use crate::store::db::{Store, StoreError};
 
 /// A request for the timeline of a person.
@@ -34,31 +36,36 @@ impl<'a> TimelineRequest<'a> {
 impl Store {
     /// Finds the rows and the notes for one page of the timeline.
     ///
-    /// Each list has the newest entry first and at most `page.limit` entries. The list of notes is empty if the caller
-    /// may not read notes about the person.
+    /// Each list has the newest entry first, and at most `page.limit` entries and `bytes` bytes of text. The list of
+    /// notes is empty if the caller may not read notes about the person.
     pub async fn find_timeline(
         &self,
         request: TimelineRequest<'_>,
         page: Page,
-    ) -> Result<(Vec<Row>, Vec<Note>), StoreError> {
+        bytes: usize,
+    ) -> Result<(base::Page<Row>, base::Page<Note>), StoreError> {
         // Notes have only this order, and both lists need the same order.
         let page = Page {
             sort: Sort::NewestFirst,
             ..page
         };
         let rows = match request.kinds.system {
-            true => self.find_rows(request.filter, page).await?,
-            false => Vec::new(),
+            true => self.find_rows(request.filter, page, bytes).await?,
+            false => base::Page::empty(),
         };
         let notes = match request.note_subjects() {
             Some(subjects) => {
                 let window = request.filter.inner().window(page.now);
-                self.find_notes(subjects, request.about, window, page.after, page.limit)
+                let limits = PageLimits {
+                    rows: page.limit as usize,
+                    bytes,
+                };
+                self.find_notes(subjects, request.about, window, page.after, limits)
                     .await?
             }
             None => None,
         };
-        Ok((rows, notes.unwrap_or_default()))
+        Ok((rows, notes.unwrap_or(base::Page::empty())))
     }
 
     /// Counts the entries of all pages of the timeline that the caller may read.

@@ -29,7 +29,7 @@ const TRUSTED: Duration = Duration::from_millis(250);
 const TEST_TIME: Duration = Duration::from_secs(1);
 /// How much longer than the database this process waits for the end of a statement. If the network works, the database
 /// ends the statement first, and the connection can be used again.
-const GRACE: Duration = Duration::from_secs(1);
+pub(super) const GRACE: Duration = Duration::from_secs(1);
 /// The time within which a connection is ready for another use, or is closed.
 const RETURN_TIME: Duration = Duration::from_secs(2);
 /// The time within which all connections are closed when the server stops.
@@ -39,7 +39,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// The longest pause before a connection is opened again.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// How often a read is tried when connections break.
-const READ_ATTEMPTS: usize = 3;
+pub(super) const READ_ATTEMPTS: usize = 3;
 
 /// The kind of work that a query does. It decides how long the query may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -385,6 +385,11 @@ impl PostgresPool {
             .await?;
         let connection = lease.connection.take();
         Ok(connection.ok_or_else(closed)?.detach())
+    }
+
+    /// The limit on a read: the database ends it by then.
+    pub(super) fn read_limit(&self) -> Duration {
+        self.limits.of_read(self.work)
     }
 
     /// The limit on the time between two pieces of a long answer.

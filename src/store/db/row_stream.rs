@@ -13,6 +13,24 @@ use crate::store::db::database::{Db, Row, Sql};
 
 /// The number of rows that are sent to the reader at once.
 const CHUNK_ROWS: usize = 512;
+/// A chunk with this number of bytes is sent, also if it has fewer rows.
+const CHUNK_BYTES: usize = 1024 * 1024;
+
+/// How the rows of a stream are read, and how much memory they need.
+pub(crate) struct RowReader<T> {
+    /// Converts a row.
+    pub(crate) read: fn(&Row) -> Result<T, StoreError>,
+    /// The bytes of the texts of a row that can be long.
+    pub(crate) bytes: fn(&T) -> usize,
+}
+
+impl<T> Clone for RowReader<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for RowReader<T> {}
 
 /// Waits up to the limit.
 async fn within<T>(limit: Option<Duration>, next: impl Future<Output = T>) -> Result<T, StoreError> {
@@ -30,18 +48,18 @@ enum Message<T> {
 }
 
 impl Db {
-    /// Streams the rows in chunks, each row converted by `read`. At most two chunks wait for the reader, so memory use
+    /// Streams the rows in chunks. At most two chunks wait for the reader, so memory use
     /// does not depend on the reader's speed. Dropping the stream ends the query.
     pub(crate) fn stream<T: Send + 'static>(
         &self,
         runtime: &Handle,
         sql: Sql,
-        read: fn(&Row) -> Result<T, StoreError>,
+        reader: RowReader<T>,
     ) -> impl Stream<Item = Result<Vec<T>, StoreError>> + Send + 'static {
         let (send, receive) = mpsc::channel(2);
         let db = self.clone();
         runtime.spawn(async move {
-            let last = match db.send_rows(sql, read, &send).await {
+            let last = match db.send_rows(sql, reader, &send).await {
                 Ok(()) => Message::End,
                 Err(error) => Message::Failed(error),
             };
@@ -62,7 +80,7 @@ impl Db {
     async fn send_rows<T>(
         &self,
         sql: Sql,
-        read: fn(&Row) -> Result<T, StoreError>,
+        reader: RowReader<T>,
         send: &mpsc::Sender<Message<T>>,
     ) -> Result<(), StoreError> {
         match self {
@@ -70,7 +88,7 @@ impl Db {
                 let (text, arguments) = sql.for_sqlite()?;
                 let query = sqlx::query_with(AssertSqlSafe(text), arguments);
                 let rows = query.fetch(pool).map_ok(Row::Sqlite);
-                forward(rows, None, read, send, &mut Progress::Nothing).await?;
+                forward(rows, None, reader, send, &mut Progress::Nothing).await?;
             }
             Db::Postgres { read: pool, .. } => {
                 let mut is_first = true;
@@ -80,7 +98,7 @@ impl Db {
                     let query = sqlx::query_with(AssertSqlSafe(text), arguments);
                     let rows = query.fetch(tx.lease()?.connection()?).map_ok(Row::Postgres);
                     let mut progress = Progress::Nothing;
-                    let outcome = forward(rows, Some(pool.long_limit()), read, send, &mut progress).await;
+                    let outcome = forward(rows, Some(pool.long_limit()), reader, send, &mut progress).await;
                     let outcome = tx.lease()?.observe(outcome);
                     if progress != Progress::Complete {
                         // Back in the pool, the connection would first have to read all remaining rows.
@@ -115,14 +133,16 @@ enum Progress {
 async fn forward<T>(
     rows: impl Stream<Item = Result<Row, sqlx::Error>>,
     limit: Option<Duration>,
-    read: fn(&Row) -> Result<T, StoreError>,
+    reader: RowReader<T>,
     send: &mpsc::Sender<Message<T>>,
     progress: &mut Progress,
 ) -> Result<(), StoreError> {
-    let rows = rows.map(|row| read(&row?));
-    let mut chunks = std::pin::pin!(rows.try_chunks(CHUNK_ROWS));
-    while let Some(chunk) = within(limit, chunks.next()).await? {
-        let chunk = chunk.map_err(|error| error.1)?;
+    let mut rows = std::pin::pin!(rows.fuse());
+    loop {
+        let chunk = within(limit, next_chunk(&mut rows, reader)).await??;
+        if chunk.is_empty() {
+            break;
+        }
         *progress = Progress::Some;
         if send.send(Message::Rows(chunk)).await.is_err() {
             return Ok(());
@@ -130,4 +150,19 @@ async fn forward<T>(
     }
     *progress = Progress::Complete;
     Ok(())
+}
+
+/// The next rows, or none after the last one.
+async fn next_chunk<T>(
+    rows: &mut (impl Stream<Item = Result<Row, sqlx::Error>> + Unpin),
+    reader: RowReader<T>,
+) -> Result<Vec<T>, StoreError> {
+    let (mut chunk, mut bytes) = (Vec::new(), 0);
+    while chunk.len() < CHUNK_ROWS && bytes < CHUNK_BYTES {
+        let Some(row) = rows.next().await else { break };
+        let row = (reader.read)(&row?)?;
+        bytes += (reader.bytes)(&row);
+        chunk.push(row);
+    }
+    Ok(chunk)
 }

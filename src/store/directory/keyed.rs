@@ -19,6 +19,7 @@ use crate::store::db::columns::{FromRow, TableRow};
 use crate::store::db::database::Sql;
 use crate::store::db::dialect::Value;
 use crate::store::db::ledger::OrgTx;
+use crate::store::db::page_rows::PageLimits;
 use crate::store::db::rows::{Reads, one_more};
 use crate::store::db::{Store, StoreError};
 
@@ -206,7 +207,7 @@ impl Store {
         visible: &C::Visible,
         filter: &C::Filter,
         after: Option<&str>,
-        limit: usize,
+        limits: PageLimits,
     ) -> Result<Page<C::Entity>, StoreError> {
         let Some(org) = self.organisation_key(organisation).await? else {
             return Ok(Page::empty());
@@ -220,10 +221,13 @@ impl Store {
         sql.push(" ORDER BY ")
             .push(C::ID_COLUMN)
             .push(" LIMIT ")
-            .bind(one_more(limit));
-        let elements = load::<C>(&mut self.db(), org, self.clock().now(), sql).await?;
-        let elements = elements.into_iter().map(|element| element.stored.into());
-        Ok(Page::from_overfetch(elements.collect(), limit))
+            .bind(one_more(limits.rows));
+        let rows: Page<C::SelectedRow> = self.db().fetch_page(sql, limits).await?;
+        let mut page = rows.map(C::stored);
+        if !page.items.is_empty() {
+            C::load_details(&mut self.db(), org, self.clock().now(), &mut page.items).await?;
+        }
+        Ok(page.map(|element| element.stored.into()))
     }
 
     /// One element; `None` if it does not exist or is not visible.

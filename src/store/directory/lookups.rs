@@ -21,6 +21,8 @@ use crate::store::ingest::persons::{read_group, read_identifier};
 
 /// The maximum number of cached details of each type. A full cache is emptied.
 const MAX_CACHED: usize = 50_000;
+/// The maximum number of bytes of the long texts of cached persons and contents. A fuller cache is emptied.
+const MAX_CACHED_BYTES: usize = 16 * 1024 * 1024;
 
 /// A cache of details for rows of the log.
 ///
@@ -33,6 +35,8 @@ pub struct Lookups {
     contents: HashMap<ContentKey, ContentDetails>,
     verbs: HashMap<VerbKey, VerbDetails>,
     recorders: HashMap<UserId, Recorder>,
+    /// The bytes of the long texts of `persons` and `contents`.
+    bytes: usize,
 }
 
 impl Lookups {
@@ -45,27 +49,39 @@ impl Lookups {
             contents: HashMap::new(),
             verbs: HashMap::new(),
             recorders: HashMap::new(),
+            bytes: 0,
         }
     }
 
     /// Loads the details of these rows that are not in the cache.
-    pub async fn load(&mut self, rows: &[log::Row]) -> Result<(), StoreError> {
-        let new = find_missing(&mut self.persons, rows.iter().map(|row| row.person));
-        if !new.is_empty() {
-            self.persons
-                .extend(self.store.person_details(&self.organisation, &new).await?);
+    pub async fn load<'r>(
+        &mut self,
+        rows: impl IntoIterator<Item = &'r log::Row, IntoIter: Clone>,
+    ) -> Result<(), StoreError> {
+        let rows = rows.into_iter();
+        if self.bytes > MAX_CACHED_BYTES {
+            self.persons.clear();
+            self.contents.clear();
+            self.bytes = 0;
         }
-        let new = find_missing(&mut self.contents, rows.iter().filter_map(|row| row.content));
+        let new = find_missing(&mut self.persons, rows.clone().map(|row| row.person));
         if !new.is_empty() {
-            self.contents
-                .extend(self.store.content_details(&self.organisation, &new).await?);
+            let found = self.store.person_details(&self.organisation, &new).await?;
+            self.bytes += found.values().map(PersonDetails::long_text_bytes).sum::<usize>();
+            self.persons.extend(found);
         }
-        let new = find_missing(&mut self.verbs, rows.iter().map(|row| row.verb));
+        let new = find_missing(&mut self.contents, rows.clone().filter_map(|row| row.content));
+        if !new.is_empty() {
+            let found = self.store.content_details(&self.organisation, &new).await?;
+            self.bytes += found.values().map(ContentDetails::long_text_bytes).sum::<usize>();
+            self.contents.extend(found);
+        }
+        let new = find_missing(&mut self.verbs, rows.clone().map(|row| row.verb));
         if !new.is_empty() {
             self.verbs
                 .extend(self.store.verb_details(&self.organisation, &new).await?);
         }
-        let recorders = rows.iter().filter_map(|row| row.projected.recorded_by.clone());
+        let recorders = rows.filter_map(|row| row.projected.recorded_by.clone());
         let new = find_missing(&mut self.recorders, recorders);
         if !new.is_empty() {
             self.recorders

@@ -20,6 +20,7 @@ use crate::store::db::columns::{columns, table_row};
 use crate::store::db::conversions::Json;
 use crate::store::db::database::Sql;
 use crate::store::db::ledger::OrgTx;
+use crate::store::db::page_rows::PageLimits;
 use crate::store::db::rows::{Reads, push_words, texts};
 use crate::store::db::{Store, StoreError, folded_digest};
 use crate::store::ingest::claims::{Claim, ClaimStart};
@@ -381,9 +382,9 @@ impl Store {
         reach: &Reach,
         filter: &UserFilter,
         after: Option<&str>,
-        limit: usize,
+        limits: PageLimits,
     ) -> Result<Page<User>, StoreError> {
-        self.list::<Users>(organisation, reach, filter, after, limit)
+        self.list::<Users>(organisation, reach, filter, after, limits)
             .await
     }
 

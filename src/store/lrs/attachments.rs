@@ -35,16 +35,18 @@ columns! {
 }
 
 impl Store {
-    /// Finds the contents that arrived with these records, each content once, in the order of the declarations.
+    /// Finds the contents that arrived with these records, in the order of the declarations. The result has a list for
+    /// each record. A content that several records declare is in the list of the first one only.
     pub async fn find_attachments(
         &self,
         organisation: &OrgId,
         records: &[StoredRecord],
-    ) -> Result<Vec<StoredAttachment>, StoreError> {
+    ) -> Result<Vec<Vec<StoredAttachment>>, StoreError> {
+        let mut attachments: Vec<Vec<StoredAttachment>> = records.iter().map(|_| Vec::new()).collect();
         let declarations = collect_declarations(records)?;
         let org = match self.organisation_key(organisation).await? {
             Some(org) if !declarations.is_empty() => org,
-            _ => return Ok(Vec::new()),
+            _ => return Ok(attachments),
         };
         let digests: Vec<Vec<u8>> = declarations
             .iter()
@@ -59,21 +61,25 @@ impl Store {
             .into_iter()
             .map(|row| (row.sha2, (row.blob, row.length)))
             .collect();
-        let attachments = declarations.into_iter().filter_map(|declaration| {
-            let (blob, length) = contents.remove(&declaration.digest)?;
-            Some(StoredAttachment {
-                sha2: declaration.sha2,
-                content_type: declaration.content_type,
-                length: u64::try_from(length).unwrap_or(0), // a length is never negative
-                blob: BlobKey::new(org, blob),
-            })
-        });
-        Ok(attachments.collect())
+        for declaration in declarations {
+            let content = contents.remove(&declaration.digest);
+            if let (Some((blob, length)), Some(list)) = (content, attachments.get_mut(declaration.record)) {
+                list.push(StoredAttachment {
+                    sha2: declaration.sha2,
+                    content_type: declaration.content_type,
+                    length: u64::try_from(length).unwrap_or(0), // a length is never negative
+                    blob: BlobKey::new(org, blob),
+                });
+            }
+        }
+        Ok(attachments)
     }
 }
 
 /// An attachment as a statement declares it.
 struct Declaration {
+    /// The index of the record.
+    record: usize,
     digest: Vec<u8>,
     sha2: String,
     content_type: String,
@@ -84,9 +90,10 @@ fn collect_declarations(records: &[StoredRecord]) -> Result<Vec<Declaration>, St
     let mut digests = HashSet::new();
     let mut declarations = Vec::new();
     // Most statements have no attachments; they are not parsed.
-    for record in records
+    for (index, record) in records
         .iter()
-        .filter(|record| record.text.contains("\"attachments\""))
+        .enumerate()
+        .filter(|(_, record)| record.text.contains("\"attachments\""))
     {
         let statement = read_statement(record.text.as_bytes())?;
         for (_, attachment) in statement.declared_attachments() {
@@ -98,6 +105,7 @@ fn collect_declarations(records: &[StoredRecord]) -> Result<Vec<Declaration>, St
                 .any(|sha2| sha2.eq_ignore_ascii_case(&attachment.sha2));
             if !is_missing && digests.insert(digest.clone()) {
                 declarations.push(Declaration {
+                    record: index,
                     digest,
                     sha2: attachment.sha2.clone(),
                     content_type: attachment.content_type.clone(),

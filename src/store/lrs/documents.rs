@@ -17,12 +17,14 @@ use futures_util::Stream;
 use uuid::Uuid;
 
 use crate::access::{Agents, DocumentReach};
+use crate::base::Page;
 use crate::base::clock::Timestamp;
 use crate::base::ids::UserId;
 use crate::record::Identifier;
 use crate::store::db::blobs::BlobKey;
 use crate::store::db::columns::columns;
 use crate::store::db::database::Sql;
+use crate::store::db::page_rows::PageLimits;
 use crate::store::db::{Store, StoreError, digest};
 use crate::store::ingest::persons::digest_of;
 
@@ -183,29 +185,35 @@ impl Store {
     }
 
     /// Lists the ids of the set's documents in alphabetical order, each id once. With `since`, only documents that were
-    /// written after that moment are listed.
+    /// written after that moment are listed. The ids have at most `bytes` bytes together; a page with more has not all of
+    /// them.
     pub async fn list_document_ids(
         &self,
         reach: &DocumentReach,
         set: &DocumentSet,
         since: Option<Timestamp>,
-    ) -> Result<Vec<String>, StoreError> {
+        bytes: usize,
+    ) -> Result<Page<String>, StoreError> {
         let Some(org) = self.organisation_key(reach.org()).await? else {
-            return Ok(Vec::new());
+            return Ok(Page::empty());
         };
         if !self.may_read_documents(reach, set, org).await? {
-            return Ok(Vec::new());
+            return Ok(Page::empty());
         }
         let mut sql = Sql::new("SELECT d.name FROM documents d WHERE");
         SetKey::from_set(set).push_set_condition(&mut sql, org);
         if let Some(since) = since {
             sql.push(" AND d.updated_at > ").bind(since.micros());
         }
-        let rows: Vec<(String,)> = self.db().fetch_rows(sql).await?;
-        let mut ids: Vec<String> = rows.into_iter().map(|(id,)| id).collect();
+        let limits = PageLimits {
+            rows: usize::MAX,
+            bytes,
+        };
+        let rows: Page<(String,)> = self.db().fetch_page(sql, limits).await?;
+        let mut ids = rows.map(|(id,)| id);
         // Sorted here, because the two databases sort text in different ways.
-        ids.sort_unstable();
-        ids.dedup();
+        ids.items.sort_unstable();
+        ids.items.dedup();
         Ok(ids)
     }
 

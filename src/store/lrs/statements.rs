@@ -6,11 +6,13 @@
 use uuid::Uuid;
 
 use crate::access::StatementReach;
+use crate::base::Page;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{OrgId, StatementId};
 use crate::record::{Envelope, Identifier};
 use crate::store::db::columns::columns;
 use crate::store::db::database::Sql;
+use crate::store::db::page_rows::PageLimits;
 use crate::store::db::{Store, StoreError};
 use crate::store::ingest::stored_statement::read_envelope;
 
@@ -137,18 +139,32 @@ impl Store {
         }
     }
 
-    /// Finds the statements that match a query, in the order of recording, without the voided ones.
+    /// Finds a page of the statements that match a query, in the order of recording, without the voided ones. The
+    /// statements have at most `bytes` bytes together.
     pub async fn find_statements(
         &self,
         organisation: &OrgId,
         reach: &StatementReach,
         query: &StatementQuery,
-    ) -> Result<Vec<StoredRecord>, StoreError> {
-        let Some(sql) = self.statement_page(organisation, reach, query).await? else {
-            return Ok(Vec::new());
+        bytes: usize,
+    ) -> Result<Page<StoredRecord>, StoreError> {
+        let one_more = StatementQuery {
+            limit: query.limit.saturating_add(1),
+            ..query.clone()
         };
-        let rows: Vec<StatementRow> = self.db().fetch_rows(sql).await?;
-        rows.into_iter().map(StatementRow::into_record).collect()
+        let Some(sql) = self.statement_page(organisation, reach, &one_more).await? else {
+            return Ok(Page::empty());
+        };
+        let limits = PageLimits {
+            rows: query.limit as usize,
+            bytes,
+        };
+        let page: Page<StatementRow> = self.db().fetch_page(sql, limits).await?;
+        let records = page.items.into_iter().map(StatementRow::into_record);
+        Ok(Page {
+            items: records.collect::<Result<_, _>>()?,
+            more: page.more,
+        })
     }
 
     /// Returns the database's plan for a query, one line per step; see

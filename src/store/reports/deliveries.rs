@@ -13,6 +13,7 @@ use crate::base::clock::Timestamp;
 
 use crate::store::db::columns::{FromRow, columns};
 use crate::store::db::database::{Row, Sql};
+use crate::store::db::page_rows::PageLimits;
 use crate::store::db::rows::one_more;
 use crate::store::db::{Store, StoreError};
 use crate::store::reports::runs::{RecipientStatus, RunStatus};
@@ -93,7 +94,7 @@ impl Store {
         report: Uuid,
         schedules: &[Uuid],
         before: Option<i64>,
-        limit: usize,
+        limits: PageLimits,
     ) -> Result<Option<Page<DeliveryWithRecipients>>, StoreError> {
         let (Some(report), Some(org)) = (
             self.find_resource::<StoredReport>(access, report).await?,
@@ -115,8 +116,9 @@ impl Store {
         if let Some(before) = before {
             sql.push(" AND d.key < ").bind(before);
         }
-        sql.push(" ORDER BY d.key DESC LIMIT ").bind(one_more(limit));
-        let mut page = Page::from_overfetch(self.db().fetch_rows(sql).await?, limit);
+        sql.push(" ORDER BY d.key DESC LIMIT ")
+            .bind(one_more(limits.rows));
+        let mut page: Page<DeliveryWithRecipients> = self.db().fetch_page(sql, limits).await?;
         self.add_recipients(org, &mut page.items).await?;
         Ok(Some(page))
     }

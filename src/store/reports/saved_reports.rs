@@ -17,6 +17,7 @@ use crate::store::db::columns::columns;
 use crate::store::db::database::Sql;
 use crate::store::db::dialect::Value;
 use crate::store::db::ledger::OrgTx;
+use crate::store::db::page_rows::PageLimits;
 use crate::store::db::rows::{one_more, push_words, texts};
 use crate::store::db::{Store, StoreError};
 use crate::store::reports::resource::{Changed, ReportRefusal, ReportResource};
@@ -240,7 +241,7 @@ impl Store {
         access: &ReportAccess,
         filter: &ReportFilter,
         after: Option<Uuid>,
-        limit: usize,
+        limits: PageLimits,
     ) -> Result<Page<StoredReport>, StoreError> {
         let Some(org) = self.organisation_key(access.org()).await? else {
             return Ok(Page::empty());
@@ -259,8 +260,8 @@ impl Store {
             sql.push(" AND r.id < ").bind(after);
         }
         // Newer reports have greater ids.
-        sql.push(" ORDER BY r.id DESC LIMIT ").bind(one_more(limit));
-        Ok(Page::from_overfetch(self.db().fetch_rows(sql).await?, limit))
+        sql.push(" ORDER BY r.id DESC LIMIT ").bind(one_more(limits.rows));
+        self.db().fetch_page(sql, limits).await
     }
 
     /// Adds a report of the caller.

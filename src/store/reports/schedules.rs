@@ -22,6 +22,7 @@ use crate::store::db::conversions::converted;
 use crate::store::db::database::{Row, Sql};
 use crate::store::db::dialect::Value;
 use crate::store::db::ledger::OrgTx;
+use crate::store::db::page_rows::PageLimits;
 use crate::store::db::rows::one_more;
 use crate::store::db::{Store, StoreError};
 use crate::store::reports::resource::{ReportRefusal, ReportResource, find_changeable};
@@ -308,13 +309,13 @@ impl Store {
         access: &ReportAccess,
         filter: &ScheduleFilter,
         after: Option<i64>,
-        limit: usize,
+        limits: PageLimits,
     ) -> Result<Page<StoredSchedule>, StoreError> {
         let Some(org) = self.organisation_key(access.org()).await? else {
             return Ok(Page::empty());
         };
-        let sql = page_query(org, access, filter, after, limit);
-        let mut page = Page::from_overfetch(self.db().fetch_rows(sql).await?, limit);
+        let sql = page_query(org, access, filter, after, limits.rows);
+        let mut page: Page<StoredSchedule> = self.db().fetch_page(sql, limits).await?;
         self.add_pending_runs(org, &mut page.items).await?;
         Ok(page)
     }

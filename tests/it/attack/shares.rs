@@ -1,6 +1,7 @@
 //! Callers that take more than their share: exports, downloads, counts and pages.
 
 mod exports;
+mod pages;
 mod snapshots;
 
 use std::time::Duration;
@@ -13,9 +14,9 @@ use crate::support::Database;
 use crate::support::builders::{activity, content, user};
 use crate::support::http::Caller;
 use crate::support::process::{Process, serve};
-use crate::support::server::{ORG, sign};
+use crate::support::server::sign;
 
-/// The organisation that must not notice the load of [`ORG`].
+/// The organisation that must not notice the load of another one.
 const OTHER: &str = "other";
 
 /// The path of the export of a caller's whole log.
@@ -41,10 +42,10 @@ fn person(process: &Process, organisation: &str, role: &str, user: &str) -> Call
     Caller::anonymous(client, process.base.clone()).with_token(&token(organisation, role, user))
 }
 
-/// A client of the process with a credential that may do everything.
-async fn credential(process: &Process, organisation: &str) -> Caller {
+/// A client of the process with a credential that has this scope.
+async fn credential_with(process: &Process, organisation: &str, scope: &str) -> Caller {
     let admin = person(process, organisation, "admin", "root");
-    let body = json!({"name": "all", "scopes": ["all"]});
+    let body = json!({"name": scope, "scopes": [scope]});
     let created = admin.post("/v1/credentials", &body).await.expect(201).json();
     let text = |name: &str| created[name].as_str().expect("a text").to_owned();
     admin.with_basic(&text("key"), &text("secret"))
@@ -60,9 +61,9 @@ async fn set_up(process: &Process, organisation: &str) {
 
 /// Adds activities of `bo` whose export is larger than all buffers of a connection: 27 MB.
 async fn add_large_rows(process: &Process, organisation: &str) {
-    let credential = credential(process, organisation).await;
+    let credential = credential_with(process, organisation, "activities/write").await;
     let response = "x".repeat(90_000);
-    let row = activity("bo", "answered").set("content", "c1").set("response", response).json();
+    let row = activity("bo", "answered").set("content", "c1").set("result.response", response).json();
     let batch = vec![row; LARGE_ROWS / 3];
     for _ in 0..3 {
         credential.post("/v1/activities/batch", &batch).await.expect(201);
@@ -83,7 +84,10 @@ impl SlowClient {
         socket.set_recv_buffer_size(8 * 1024).expect("a size");
         let mut stream = socket.connect(address).await.expect("the server listens");
         let authorization = token.map(|token| format!("Authorization: Bearer {token}\r\n"));
-        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n{}\r\n", authorization.unwrap_or_default());
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: x\r\nX-Experience-API-Version: 1.0.3\r\n{}\r\n",
+            authorization.unwrap_or_default()
+        );
         stream.write_all(request.as_bytes()).await.expect("the server reads");
         Self { stream, read: Vec::new() }
     }

@@ -19,13 +19,14 @@ pub(super) enum Attachments {
 }
 
 impl Attachments {
-    /// Finds the contents for an answer with these records. Returns `None` if they are not requested.
+    /// Finds the contents for an answer with these records, a list for each record. Returns `None` if they are not
+    /// requested.
     pub(super) async fn find(
         self,
         store: &Store,
         organisation: &OrgId,
         records: &[StoredRecord],
-    ) -> Result<Option<Vec<StoredAttachment>>, StoreError> {
+    ) -> Result<Option<Vec<Vec<StoredAttachment>>>, StoreError> {
         match self {
             Self::Omitted => Ok(None),
             Self::Included => store.find_attachments(organisation, records).await.map(Some),
@@ -37,13 +38,13 @@ impl Attachments {
 pub(super) fn statement_response(
     store: &Store,
     json: String,
-    contents: Option<Vec<StoredAttachment>>,
+    contents: Option<Vec<Vec<StoredAttachment>>>,
 ) -> HttpResponse {
     match contents {
         None => HttpResponse::Ok()
             .content_type(header::ContentType::json())
             .body(json),
-        Some(contents) => multipart_response(store, &json, contents),
+        Some(contents) => multipart_response(store, &json, contents.into_iter().flatten()),
     }
 }
 
@@ -51,7 +52,11 @@ pub(super) fn statement_response(
 ///
 /// No content has a `Content-Length`: it would have to be the length in the statement (Communication 1.5.2), which is
 /// sometimes wrong.
-fn multipart_response(store: &Store, json: &str, contents: Vec<StoredAttachment>) -> HttpResponse {
+fn multipart_response(
+    store: &Store,
+    json: &str,
+    contents: impl Iterator<Item = StoredAttachment>,
+) -> HttpResponse {
     // A new UUID needs no quotation marks, and no content can contain it.
     let boundary = store.clock().new_uuid();
     let mut text_bytes = 0;

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::access::StatementReach;
 use crate::access::permit::ReadStatements;
+use crate::base::Page;
 use crate::base::ids::StatementId;
 use crate::base::timestamp;
 use crate::base::{CursorError, CursorSeal};
@@ -16,7 +17,7 @@ use crate::http::pages;
 use crate::http::problem::{Answer, Problem};
 use crate::http::query::{QueryPairs, QueryReader};
 use crate::record::{Identifier, Preference, format};
-use crate::store::{StatementQuery, StoredRecord, Voidedness};
+use crate::store::{StatementQuery, StoredAttachment, StoredRecord, Voidedness};
 
 use super::page::{self, Attachments};
 use crate::http::xapi::to_http_date;
@@ -255,17 +256,26 @@ async fn read_page(
     query: &QueryPairs,
 ) -> Result<HttpResponse, Problem> {
     let PageRequest {
-        mut statements,
+        statements,
         format,
         attachments,
         seal,
     } = page;
     let (store, organisation) = (caller.store(), caller.org());
-    let limit = statements.limit;
-    statements.limit = limit.saturating_add(1);
-    let mut records = store.find_statements(organisation, reach, &statements).await?;
-    let has_more = records.len() > limit as usize;
-    records.truncate(limit as usize);
+    let most_bytes = caller.app_state().limits().page_bytes;
+    let Page {
+        items: mut records,
+        more: mut has_more,
+    } = store
+        .find_statements(organisation, reach, &statements, most_bytes)
+        .await?;
+    let mut contents = attachments.find(store, organisation, &records).await?;
+    if let Some(contents) = &mut contents {
+        let fitting = count_fitting(&records, contents, most_bytes);
+        has_more |= fitting < records.len();
+        records.truncate(fitting);
+        contents.truncate(fitting);
+    }
     let more = match records.last() {
         Some(last) if has_more => {
             let cursor = seal.seal_text(&Cursor::new(last.seq, format).encode())?;
@@ -273,13 +283,26 @@ async fn read_page(
         }
         _ => String::new(),
     };
-    let contents = attachments.find(store, organisation, &records).await?;
     let statements = records
         .into_iter()
         .map(|record| RawValue::from_string(format.apply(record)?).map_err(Problem::internal))
         .collect::<Result<Vec<_>, _>>()?;
     let json = serde_json::to_string(&StatementResult { statements, more }).map_err(Problem::internal)?;
     Ok(page::statement_response(store, json, contents))
+}
+
+/// The number of records that fit into a page together with the contents of their attachments: at least one.
+fn count_fitting(records: &[StoredRecord], contents: &[Vec<StoredAttachment>], most_bytes: usize) -> usize {
+    let mut bytes = 0;
+    let sizes = records.iter().zip(contents).map(|(record, contents)| {
+        let contents: u64 = contents.iter().map(|content| content.length).sum();
+        record.text.len() as u64 + contents
+    });
+    let fitting = sizes.take_while(|size| {
+        bytes += size;
+        bytes <= most_bytes as u64
+    });
+    fitting.count().max(1).min(records.len())
 }
 
 /// A page of statements (Data 2.5).
