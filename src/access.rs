@@ -40,6 +40,7 @@ pub mod reach;
 pub mod report_access;
 pub mod role;
 pub mod scope;
+mod strength;
 pub mod subjects;
 #[cfg(test)]
 mod testing;

@@ -283,9 +283,13 @@ pub struct ListenArgs {
 pub struct ServerArgs {
     /// The address and port of a separate listener for `/metrics` and `/health`
     ///
-    /// The API then does not serve `/metrics`. It always serves `/health`.
+    /// Keep it within the network of the operator: it needs no authorisation. The API always serves `/health`.
     #[arg(long, env = "ROLLBOOK_METRICS_LISTEN", value_name = "ADDRESS:PORT")]
     pub metrics_listen: Option<SocketAddr>,
+
+    /// Serve `/metrics` on the address of the API too, to every client
+    #[arg(long, env = "ROLLBOOK_METRICS_ON_API", value_parser = BoolishValueParser::new())]
+    pub metrics_on_api: bool,
 
     /// Migrate the database's schema before serving; SQLite is always migrated
     #[arg(long, env = "ROLLBOOK_MIGRATE", value_parser = BoolishValueParser::new())]
@@ -402,7 +406,7 @@ impl ServeSettings {
             cors_origins: self.server.cors_origins.clone(),
             xapi_unversioned: self.server.xapi_unversioned,
             recipients: self.mail.recipients(),
-            metrics_elsewhere: self.server.metrics_listen.is_some(),
+            metrics_on_api: self.server.metrics_on_api,
             recorder: self.recorder.options(),
         }
     }

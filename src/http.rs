@@ -11,6 +11,7 @@
 //! | --- | --- |
 //! | [`problem`] | problem documents and the table of their codes |
 //! | [`auth`] | the caller of a request: [`auth::Caller`] |
+//! | [`origin`] | passwords that a browser remembers, in requests of other sites |
 //! | [`query`], [`json`], [`body`] | reading queries and bodies |
 //! | [`conditions`] | ETags and conditional requests |
 //! | [`pages`], [`keyed`] | lists and their pages, resources that are written by id |
@@ -133,6 +134,7 @@ pub mod limits;
 pub mod metrics;
 pub mod middleware;
 pub mod openapi;
+pub mod origin;
 pub mod pages;
 pub mod problem;
 pub mod query;
@@ -187,8 +189,8 @@ pub struct AppOptions {
     pub xapi_unversioned: xapi::UnversionedAnswer,
     /// The recipients outside the directory that may receive reports.
     pub recipients: RecipientRules,
-    /// Whether `/metrics` is served by another listener instead of beside the API.
-    pub metrics_elsewhere: bool,
+    /// Whether `/metrics` is served beside the API, where every client can read it.
+    pub metrics_on_api: bool,
     /// The limits of the recorder.
     pub recorder: RecorderOptions,
 }
@@ -321,7 +323,7 @@ pub fn application(
 > {
     let cors = cors::layer(&app_state.options.cors_origins);
     let cross_origin = !app_state.options.cors_origins.is_empty();
-    let metrics_here = !app_state.options.metrics_elsewhere;
+    let metrics_here = app_state.options.metrics_on_api;
     App::new()
         .app_data(app_state)
         .configure(configure)

@@ -152,7 +152,7 @@ impl Claims {
 ///
 /// # Errors
 ///
-/// [`AccessError::WeakSecret`] if the secret would be refused for verification too.
+/// [`AccessError::ShortSecret`] or [`AccessError::RepetitiveSecret`] if the secret would be refused for verification too.
 pub fn mint(secret: &SecretString, claims: &Claims) -> Result<String, AccessError> {
     check_secret("the secret", secret)?;
     let key = EncodingKey::from_secret(secret.expose_secret().as_bytes());
@@ -391,8 +391,12 @@ mod tests {
         let weak = SecretString::from("x".repeat(31));
         assert!(matches!(
             mint(&weak, &claims),
-            Err(AccessError::WeakSecret { bytes: 31, .. })
+            Err(AccessError::ShortSecret { bytes: 31, .. })
         ));
-        assert!(mint(&SecretString::from("x".repeat(32)), &claims).is_ok());
+        assert!(matches!(
+            mint(&SecretString::from("x".repeat(32)), &claims),
+            Err(AccessError::RepetitiveSecret { .. })
+        ));
+        assert!(mint(&SecretString::from("kTn0pQ3yX7cVb2LmZs9dHf4gRw6jKa1e"), &claims).is_ok());
     }
 }

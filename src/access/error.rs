@@ -60,13 +60,22 @@ pub enum AccessError {
     #[error(
         "{setting} has {bytes} bytes and needs at least {minimum}: make one with `openssl rand -base64 48`"
     )]
-    WeakSecret {
+    ShortSecret {
         /// The setting with the secret.
         setting: String,
         /// The length of the secret.
         bytes: usize,
         /// The minimum length.
         minimum: usize,
+    },
+    /// A shared secret repeats a few characters or a short text.
+    #[error(
+        "{setting} repeats a few characters or a short text, so that it can be guessed: make one with `openssl rand \
+         -base64 48`"
+    )]
+    RepetitiveSecret {
+        /// The setting with the secret.
+        setting: String,
     },
     /// A file could not be read.
     #[error("{path} can't be read: {source}; check that it exists and that this user may read it", path = .path.display())]

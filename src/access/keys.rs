@@ -12,12 +12,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
 use crate::access::error::{AccessError, TokenError};
 use crate::access::issuers::{Issuer, Organisations, read_entries};
 use crate::access::jwks::{KeySet, REFRESH_EVERY, RETRY_EVERY, read_file};
 use crate::access::principal::Person;
+use crate::access::strength;
 use crate::base::clock::Timestamp;
 
 use key::Key;
@@ -185,17 +186,9 @@ fn setting_without_keys(setting: &'static str) -> AccessError {
     }
 }
 
-/// Refuses a shared secret that is too short.
+/// Refuses a shared secret that is too short or repeats itself.
 pub(crate) fn check_secret(setting: &str, secret: &SecretString) -> Result<(), AccessError> {
-    let bytes = secret.expose_secret().len();
-    if bytes < MINIMUM_SECRET_BYTES {
-        return Err(AccessError::WeakSecret {
-            setting: setting.to_owned(),
-            bytes,
-            minimum: MINIMUM_SECRET_BYTES,
-        });
-    }
-    Ok(())
+    strength::check_secret(setting, secret, MINIMUM_SECRET_BYTES)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Number, Value};
 
-use super::fault::{Fault, Place};
+use super::fault::{Fault, Faults, Place};
 use super::json::{self, Node};
 
 /// Reads a JSON text, at most `depth` objects and arrays deep. `read` converts the value and adds every fault to the
@@ -14,10 +14,10 @@ use super::json::{self, Node};
 pub fn parse_body<T>(
     text: &str,
     depth: usize,
-    read: impl FnOnce(&Node<'_>, &Place<'_>, &mut Vec<Fault>) -> Option<T>,
-) -> Result<T, Vec<Fault>> {
-    let node = json::parse(text, depth).map_err(|fault| vec![fault])?;
-    let mut faults = Vec::new();
+    read: impl FnOnce(&Node<'_>, &Place<'_>, &mut Faults) -> Option<T>,
+) -> Result<T, Faults> {
+    let node = json::parse(text, depth).map_err(Faults::from)?;
+    let mut faults = Faults::new();
     let value = read(&node, &Place::Root, &mut faults);
     value.filter(|_| faults.is_empty()).ok_or(faults)
 }
@@ -33,7 +33,7 @@ pub struct ParsedBatch<T> {
     /// Their numbers in the request.
     pub numbers: Vec<usize>,
     /// The faults. Pointers begin with the number of the element.
-    pub faults: Vec<Fault>,
+    pub faults: Faults,
 }
 
 impl<T> ParsedBatch<T> {
@@ -42,7 +42,7 @@ impl<T> ParsedBatch<T> {
     /// # Errors
     ///
     /// Every fault, if any element has one.
-    pub fn into_values(self) -> Result<Vec<T>, Vec<Fault>> {
+    pub fn into_values(self) -> Result<Vec<T>, Faults> {
         if self.faults.is_empty() {
             Ok(self.values)
         } else {
@@ -56,12 +56,12 @@ impl<T> ParsedBatch<T> {
 pub fn parse_bodies<T>(
     texts: &[&str],
     depth: usize,
-    mut read: impl FnMut(usize, &Node<'_>, &Place<'_>, &mut Vec<Fault>) -> Option<T>,
+    mut read: impl FnMut(usize, &Node<'_>, &Place<'_>, &mut Faults) -> Option<T>,
 ) -> ParsedBatch<T> {
     let mut batch = ParsedBatch {
         values: Vec::with_capacity(texts.len()),
         numbers: Vec::with_capacity(texts.len()),
-        faults: Vec::new(),
+        faults: Faults::new(),
     };
     for (number, text) in texts.iter().enumerate() {
         let faults_before = batch.faults.len();
@@ -81,13 +81,17 @@ pub fn parse_bodies<T>(
     batch
 }
 
+/// The number of values that a merge patch may have. Its tree takes a multiple of the memory of other trees.
+pub const MAX_PATCH_VALUES: usize = 65_536;
+
 /// Reads any JSON text as a value of serde_json, for a merge patch.
 ///
 /// # Errors
 ///
-/// The text is not JSON, is more than `depth` objects and arrays deep, or contains a number that is too large.
+/// The text is not JSON, has more than [`MAX_PATCH_VALUES`] values, is more than `depth` objects and arrays deep, or
+/// contains a number that is too large.
 pub fn parse_value(text: &str, depth: usize) -> Result<Value, Fault> {
-    to_value(&json::parse(text, depth)?, &Place::Root)
+    to_value(&json::parse_at_most(text, depth, MAX_PATCH_VALUES)?, &Place::Root)
 }
 
 fn to_value(node: &Node<'_>, place: &Place<'_>) -> Result<Value, Fault> {
@@ -119,7 +123,7 @@ mod tests {
     use super::*;
     use crate::base::form::Form;
 
-    fn read_flag(node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>) -> Option<bool> {
+    fn read_flag(node: &Node<'_>, place: &Place<'_>, faults: &mut Faults) -> Option<bool> {
         Form::from_node(node, place, "a switch", &["on"], faults)?.flag("on")
     }
 
@@ -135,7 +139,7 @@ mod tests {
     #[test]
     fn faults_of_elements_begin_with_their_number() {
         let read =
-            |_, node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>| read_flag(node, place, faults);
+            |_, node: &Node<'_>, place: &Place<'_>, faults: &mut Faults| read_flag(node, place, faults);
         assert_eq!(
             parse_bodies(&[r#"{"on":true}"#, r#"{"on":false}"#], 8, read).into_values(),
             Ok(vec![true, false])

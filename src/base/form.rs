@@ -9,7 +9,7 @@ use std::fmt::Display;
 use std::hash::Hash;
 
 use crate::base::clock::Timestamp;
-use crate::base::fault::{Fault, Place};
+use crate::base::fault::{Fault, Faults, Place};
 use crate::base::json::{self, Member, Node};
 use crate::base::naming::check_naming;
 use crate::base::timestamp;
@@ -22,7 +22,7 @@ pub struct Form<'n, 'p, 'f> {
     name: &'static str,
     members: &'n [Member<'n>],
     place: &'p Place<'p>,
-    faults: &'f mut Vec<Fault>,
+    faults: &'f mut Faults,
 }
 
 /// The members of a resource.
@@ -54,7 +54,7 @@ impl<'n, 'p, 'f> Form<'n, 'p, 'f> {
         place: &'p Place<'p>,
         name: &'static str,
         members: &Members,
-        faults: &'f mut Vec<Fault>,
+        faults: &'f mut Faults,
     ) -> Option<Self> {
         let Members { written, read_only } = members;
         Self::from_members(node, place, name, written, read_only, faults)
@@ -68,7 +68,7 @@ impl<'n, 'p, 'f> Form<'n, 'p, 'f> {
         place: &'p Place<'p>,
         name: &'static str,
         known: &[&str],
-        faults: &'f mut Vec<Fault>,
+        faults: &'f mut Faults,
     ) -> Option<Self> {
         Self::from_members(node, place, name, known, &[], faults)
     }
@@ -79,7 +79,7 @@ impl<'n, 'p, 'f> Form<'n, 'p, 'f> {
         name: &'static str,
         known: &[&str],
         ignored: &[&str],
-        faults: &'f mut Vec<Fault>,
+        faults: &'f mut Faults,
     ) -> Option<Self> {
         let Some(members) = node.as_object() else {
             faults.push(place.fault(format!("{name} is an object, not {}", node.kind())));
@@ -90,16 +90,16 @@ impl<'n, 'p, 'f> Form<'n, 'p, 'f> {
             .map(|member| member.key.value())
             .filter(|key| !known.contains(key) && !ignored.contains(key))
         {
-            let similar = known.iter().find(|known| known.eq_ignore_ascii_case(key));
-            let advice = match similar {
-                Some(similar) => format!("write `{similar}`"),
-                None => format!("it can have {}", known.join(", ")),
-            };
-            faults.push(
+            faults.push_with(|| {
+                let similar = known.iter().find(|known| known.eq_ignore_ascii_case(key));
+                let advice = match similar {
+                    Some(similar) => format!("write `{similar}`"),
+                    None => format!("it can have {}", known.join(", ")),
+                };
                 place
                     .member(key)
-                    .fault(format!("{name} has no such member; {advice}")),
-            );
+                    .fault(format!("{name} has no such member; {advice}"))
+            });
         }
         Some(Self {
             name,
@@ -237,7 +237,7 @@ impl<'n, 'p, 'f> Form<'n, 'p, 'f> {
     }
 
     /// The faults so far. A form of an inner object adds its own to them.
-    pub fn faults(&mut self) -> &mut Vec<Fault> {
+    pub fn faults(&mut self) -> &mut Faults {
         self.faults
     }
 }
@@ -322,7 +322,7 @@ mod tests {
 
     fn faults(text: &str, read: impl Fn(&mut Form<'_, '_, '_>)) -> Vec<String> {
         let node = json::parse(text, 8).unwrap();
-        let mut faults = Vec::new();
+        let mut faults = Faults::new();
         if let Some(mut form) = Form::from_node(
             &node,
             &Place::Root,
@@ -354,7 +354,7 @@ mod tests {
             read_only: &["id"],
         };
         let node = json::parse(r#"{"id":7,"name":"a","ID":"x"}"#, 8).unwrap();
-        let mut faults = Vec::new();
+        let mut faults = Faults::new();
         let form = Form::from_resource(&node, &Place::Root, "a thing", &members, &mut faults);
         assert_eq!(form.unwrap().text("name", 3).as_deref(), Some("a"));
         let faults: Vec<_> = faults

@@ -9,7 +9,10 @@ mod reader;
 mod writer;
 
 pub use fields::{Fields, boolean, elements, number, owned_string, string};
-pub use reader::{MAX_DEPTH, MAX_VALUES, parse, parse_elements, parse_stored, without_byte_order_mark};
+pub use reader::{
+    MAX_DEPTH, MAX_MEMBERS, MAX_VALUES, parse, parse_at_most, parse_elements, parse_stored,
+    without_byte_order_mark,
+};
 pub(crate) use writer::write_list;
 pub use writer::{ObjectWriter, object_text, push_quoted, quoted, write_object};
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::body::{ParsedBatch, parse_bodies, parse_body};
-use super::fault::{Fault, Place};
+use super::fault::{Fault, Faults, Place};
 use super::form::Form;
 use super::json::Node;
 use super::merge_patch::merge_patch;
@@ -21,7 +21,7 @@ use super::naming::check_naming;
 pub trait KeyedDraft: Sized {
     /// Reads the element at its place, and adds every fault to `faults`; `None` if the element is not usable. `id` is
     /// the id in the address. An element of a batch has none: its own member `id` names it.
-    fn read(node: &Node<'_>, place: &Place<'_>, id: Option<&str>, faults: &mut Vec<Fault>) -> Option<Self>;
+    fn read(node: &Node<'_>, place: &Place<'_>, id: Option<&str>, faults: &mut Faults) -> Option<Self>;
 
     /// The id.
     fn id_text(&self) -> &str;
@@ -52,7 +52,7 @@ pub fn to_json(element: &(impl Serialize + ?Sized)) -> Value {
 /// # Errors
 ///
 /// Every fault, with pointers into the text.
-pub fn parse_one<T: KeyedDraft>(text: &str, depth: usize, id: &str) -> Result<T, Vec<Fault>> {
+pub fn parse_one<T: KeyedDraft>(text: &str, depth: usize, id: &str) -> Result<T, Faults> {
     parse_body(text, depth, |node, place, faults| {
         T::read(node, place, Some(id), faults)
     })
@@ -73,7 +73,7 @@ impl<T: KeyedDraft> From<Vec<T>> for DraftBatch<T> {
             parsed: ParsedBatch {
                 numbers: (0..drafts.len()).collect(),
                 values: drafts,
-                faults: Vec::new(),
+                faults: Faults::new(),
             },
             refused_ids: HashSet::new(),
         }
@@ -161,11 +161,11 @@ pub struct BatchOutcome {
 pub enum Refusal {
     /// The request is wrong, with each fault at its place: 400. An unknown team or manager and a cycle are faults.
     #[error("{}", first_detail(.0))]
-    Faults(Vec<Fault>),
+    Faults(Faults),
     /// The request contradicts stored data, with each fault at its place: 409. An identifier or IRI that belongs to
     /// another element is a conflict.
     #[error("{}", first_detail(.0))]
-    Conflicts(Vec<Fault>),
+    Conflicts(Faults),
 }
 
 impl Refusal {
@@ -174,7 +174,7 @@ impl Refusal {
     /// # Errors
     ///
     /// [`Refusal::Faults`] with all of them.
-    pub fn if_faulty(faults: Vec<Fault>) -> Result<(), Self> {
+    pub fn if_faulty(faults: Faults) -> Result<(), Self> {
         if faults.is_empty() {
             Ok(())
         } else {
@@ -184,16 +184,15 @@ impl Refusal {
 
     /// The same refusal for a body that is a single element: pointers lose the number of the element.
     pub fn for_single_element(self) -> Self {
-        let without_number = |faults: Vec<Fault>| {
-            let faults = faults.into_iter().map(|fault| Fault {
+        let without_number = |faults: Faults| {
+            faults.map(|fault| Fault {
                 pointer: fault
                     .pointer
                     .strip_prefix("/0")
                     .map(str::to_owned)
                     .unwrap_or(fault.pointer),
                 detail: fault.detail,
-            });
-            faults.collect()
+            })
         };
         match self {
             Self::Faults(faults) => Self::Faults(without_number(faults)),
@@ -202,14 +201,15 @@ impl Refusal {
     }
 }
 
-impl From<Vec<Fault>> for Refusal {
-    fn from(faults: Vec<Fault>) -> Self {
+impl From<Faults> for Refusal {
+    fn from(faults: Faults) -> Self {
         Self::Faults(faults)
     }
 }
 
-fn first_detail(faults: &[Fault]) -> String {
+fn first_detail(faults: &Faults) -> String {
     faults
+        .listed()
         .first()
         .map_or_else(|| "the request has no faults".to_owned(), ToString::to_string)
 }
@@ -225,12 +225,7 @@ mod tests {
     }
 
     impl KeyedDraft for Draft {
-        fn read(
-            node: &Node<'_>,
-            place: &Place<'_>,
-            id: Option<&str>,
-            faults: &mut Vec<Fault>,
-        ) -> Option<Self> {
+        fn read(node: &Node<'_>, place: &Place<'_>, id: Option<&str>, faults: &mut Faults) -> Option<Self> {
             let mut form = Form::from_node(node, place, "a draft", &["id", "name"], faults)?;
             let id = read_id(&mut form, id);
             let name = form.required_text("name", 9);
@@ -242,7 +237,7 @@ mod tests {
         }
     }
 
-    fn pointers(faults: Vec<Fault>) -> Vec<String> {
+    fn pointers(faults: Faults) -> Vec<String> {
         faults.into_iter().map(|fault| fault.pointer).collect()
     }
 
@@ -260,7 +255,7 @@ mod tests {
         assert!(batch.refused_ids.contains("a"));
         let faults = batch.parsed.faults;
         assert_eq!(
-            faults[2].detail,
+            faults.listed()[2].detail,
             "the element /0 has the same id; send each id once"
         );
         assert_eq!(pointers(faults), ["/1/id", "/2", "/3/id"]);
@@ -286,7 +281,11 @@ mod tests {
             pointer: pointer.to_owned(),
             detail: "no".to_owned(),
         };
-        let refusal = Refusal::Faults(vec![fault("/0/manager"), fault("/0")]).for_single_element();
-        assert_eq!(refusal, Refusal::Faults(vec![fault("/manager"), fault("")]));
+        let refusal =
+            Refusal::Faults(Faults::from_iter([fault("/0/manager"), fault("/0")])).for_single_element();
+        assert_eq!(
+            refusal,
+            Refusal::Faults(Faults::from_iter([fault("/manager"), fault("")]))
+        );
     }
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::base::clock::Timestamp;
-use crate::base::fault::{Fault, Place};
+use crate::base::fault::{Fault, Faults, Place};
 use crate::base::form::{Form, Members, one_of, read_name, short_text};
 use crate::base::ids::ContentId;
 use crate::base::json::{self, Node};
@@ -222,7 +222,7 @@ const MEMBERS: Members = Members {
 };
 
 impl KeyedDraft for ContentDraft {
-    fn read(node: &Node<'_>, place: &Place<'_>, id: Option<&str>, faults: &mut Vec<Fault>) -> Option<Self> {
+    fn read(node: &Node<'_>, place: &Place<'_>, id: Option<&str>, faults: &mut Faults) -> Option<Self> {
         let mut form = Form::from_resource(node, place, "a content", &MEMBERS, faults)?;
         let id: Option<ContentId> = read_content_id(&mut form, id);
         let iri = form.read("iri", read_iri);
@@ -391,7 +391,7 @@ fn read_expiry(node: &Node<'_>, place: &Place<'_>) -> Result<CalendarDuration, F
 }
 
 fn read_certificate(node: &Node<'_>, place: &Place<'_>) -> Result<CertificateRule, Fault> {
-    let mut faults = Vec::new();
+    let mut faults = Faults::new();
     let rule = Form::from_node(
         node,
         place,

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::base::fault::{Fault, Place};
+use crate::base::fault::{Faults, Place};
 use crate::base::form::Form;
 use crate::base::ids::GroupId;
 use crate::base::json::Node;
@@ -48,7 +48,7 @@ impl KeyedEntity for Group {
 }
 
 impl KeyedDraft for GroupDraft {
-    fn read(node: &Node<'_>, place: &Place<'_>, id: Option<&str>, faults: &mut Vec<Fault>) -> Option<Self> {
+    fn read(node: &Node<'_>, place: &Place<'_>, id: Option<&str>, faults: &mut Faults) -> Option<Self> {
         let mut form = Form::from_node(node, place, "a group", &["id", "name"], faults)?;
         let id = read_id(&mut form, id);
         let name = form.required_name("name", MAX_TEXT);

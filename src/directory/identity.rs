@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::base::body::parse_body;
 use crate::base::clock::Timestamp;
-use crate::base::fault::{Fault, Place};
+use crate::base::fault::{Fault, Faults, Place};
 use crate::base::form::Form;
 use crate::base::ids::UserId;
 use crate::base::json::Node;
@@ -72,7 +72,7 @@ pub fn read_agent(node: &Node<'_>, place: &Place<'_>) -> Result<Identifier, Faul
 /// # Errors
 ///
 /// Every fault, with its pointer.
-pub fn parse_move(text: &str, depth: usize) -> Result<IdentifierMove, Vec<Fault>> {
+pub fn parse_move(text: &str, depth: usize) -> Result<IdentifierMove, Faults> {
     parse_body(text, depth, |node, place, faults| {
         let mut form = Form::from_node(node, place, "a move", &["identifiers", "from"], faults)?;
         let from = match form.timestamp("from") {
@@ -184,7 +184,10 @@ mod tests {
             from(r#","from":"1970-01-01T00:00:01Z""#).unwrap(),
             MoveStart::At(moment)
         );
-        assert_eq!(from(r#","from":"soon""#).unwrap_err()[0].pointer, "/from");
+        assert_eq!(
+            from(r#","from":"soon""#).unwrap_err().listed()[0].pointer,
+            "/from"
+        );
     }
 
     #[test]

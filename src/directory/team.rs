@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::base::fault::{Fault, Place};
+use crate::base::fault::{Faults, Place};
 use crate::base::form::Form;
 use crate::base::ids::TeamId;
 use crate::base::json::Node;
@@ -56,7 +56,7 @@ impl KeyedEntity for Team {
 }
 
 impl KeyedDraft for TeamDraft {
-    fn read(node: &Node<'_>, place: &Place<'_>, id: Option<&str>, faults: &mut Vec<Fault>) -> Option<Self> {
+    fn read(node: &Node<'_>, place: &Place<'_>, id: Option<&str>, faults: &mut Faults) -> Option<Self> {
         let mut form = Form::from_node(node, place, "a team", &["id", "name", "parent"], faults)?;
         let id = read_id(&mut form, id);
         let name = form.required_name("name", MAX_TEXT);

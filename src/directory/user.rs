@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use crate::access::role::UnknownRole;
 use crate::access::{Principal, Reach, ReachRules, Role};
 use crate::base::clock::Timestamp;
-use crate::base::fault::{Fault, Place};
+use crate::base::fault::{Fault, Faults, Place};
 use crate::base::form::{Form, parse_text, short_text};
 use crate::base::ids::{GroupId, TeamId, UserId};
 use crate::base::json::{self, Node};
@@ -198,7 +198,7 @@ const MEMBERS: [&str; 17] = [
 ];
 
 impl KeyedDraft for UserDraft {
-    fn read(node: &Node<'_>, place: &Place<'_>, id: Option<&str>, faults: &mut Vec<Fault>) -> Option<Self> {
+    fn read(node: &Node<'_>, place: &Place<'_>, id: Option<&str>, faults: &mut Faults) -> Option<Self> {
         let mut form = Form::from_node(node, place, "a user", &MEMBERS, faults)?;
         let id = read_id(&mut form, id);
         let primary_team: Option<TeamId> = form.value("primary_team");

@@ -24,6 +24,7 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use secrecy::SecretString;
 
 use super::AppState;
+use super::origin;
 use super::problem::{Code, Problem};
 use crate::access::{
     Action, AskedScope, Credential, OverPeople, Principal, ReachRules, ReportAccess, ReportKey, Scoped,
@@ -181,11 +182,8 @@ pub async fn authenticate<B: MessageBody + 'static>(
     if !needs_caller(request.match_info().as_str()) {
         return next.call(request).await.map(ServiceResponse::map_into_left_body);
     }
-    match verify(&request).await {
-        Ok(verified) => {
-            request.extensions_mut().insert(Arc::new(verified));
-            next.call(request).await.map(ServiceResponse::map_into_left_body)
-        }
+    match verify_once(&request).await {
+        Ok(()) => next.call(request).await.map(ServiceResponse::map_into_left_body),
         Err(problem) => {
             let (request, _) = request.into_parts();
             Ok(ServiceResponse::from_err(problem, request).map_into_right_body())
@@ -202,6 +200,20 @@ fn needs_caller(path: &str) -> bool {
     under("/v1") || (under("/xapi") && path != "/xapi/about")
 }
 
+/// Verifies the caller of a request and stores it with the request. A second call does nothing: the alternate syntax
+/// verifies the caller before it reads a long form.
+///
+/// # Errors
+///
+/// The caller cannot be verified or sends too many requests.
+pub async fn verify_once(request: &ServiceRequest) -> Result<(), Problem> {
+    if !request.extensions().contains::<Arc<VerifiedCaller>>() {
+        let verified = verify(request).await?;
+        request.extensions_mut().insert(Arc::new(verified));
+    }
+    Ok(())
+}
+
 async fn verify(request: &ServiceRequest) -> Result<VerifiedCaller, Problem> {
     let app_state = find_app_state(request.app_data())?;
     let mut values = request.headers().get_all(header::AUTHORIZATION);
@@ -213,6 +225,7 @@ async fn verify(request: &ServiceRequest) -> Result<VerifiedCaller, Problem> {
     let verified = if scheme.eq_ignore_ascii_case("bearer") {
         verify_token(&app_state, rest.trim()).await?
     } else if scheme.eq_ignore_ascii_case("basic") {
+        origin::refuse_remembered_password(request, &app_state.options().cors_origins)?;
         verify_basic(&app_state, value).await?
     } else {
         return Err(missing_authorization());

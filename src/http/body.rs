@@ -35,26 +35,56 @@ const DRAIN_TIME: Duration = Duration::from_secs(5);
 /// 413 for a body over the limit (at once if `Content-Length` is over it), 408 for one that arrives too slowly, 415 for
 /// a `Content-Encoding`, 400 for a body that ends too early.
 pub async fn read_body(payload: Payload, headers: &HeaderMap, limits: &Limits) -> Result<Bytes, Problem> {
-    refuse_encoding(headers)?;
-    let too_large = || {
-        let max_bytes = limits.body_bytes;
-        let detail = format!("the body has more than {max_bytes} bytes; send it in several requests");
-        Problem::new(Code::BodyTooLarge, detail)
-    };
+    check_head(headers, limits)?;
     let declared = content_length(headers).unwrap_or(0);
-    if declared > limits.body_bytes as u64 {
-        return Err(too_large());
-    }
     let mut body = BytesMut::new();
     body.reserve(usize::try_from(declared).map_or(RESERVED_BYTES, |bytes| bytes.min(RESERVED_BYTES)));
     let mut pieces = pin!(stream_body(payload, limits));
-    while let Some(piece) = pieces.try_next().await? {
+    read_pieces(&mut pieces, &mut body, usize::MAX, limits).await?;
+    Ok(body.freeze())
+}
+
+/// Refuses a body by its headers, before it is read.
+///
+/// # Errors
+///
+/// 413 for a `Content-Length` over the limit, 415 for a `Content-Encoding`.
+pub fn check_head(headers: &HeaderMap, limits: &Limits) -> Result<(), Problem> {
+    refuse_encoding(headers)?;
+    match content_length(headers) {
+        Some(declared) if declared > limits.body_bytes as u64 => Err(body_too_large(limits)),
+        _ => Ok(()),
+    }
+}
+
+/// Adds pieces of a body from [`stream_body`] to `body` until it has at least `enough` bytes. Returns whether the body
+/// has ended.
+///
+/// # Errors
+///
+/// 413 for a body over the limit, and the errors of [`stream_body`].
+pub async fn read_pieces(
+    pieces: &mut (impl Stream<Item = Result<Bytes, Problem>> + Unpin),
+    body: &mut BytesMut,
+    enough: usize,
+    limits: &Limits,
+) -> Result<bool, Problem> {
+    while body.len() < enough {
+        let Some(piece) = pieces.try_next().await? else {
+            return Ok(true);
+        };
         if body.len() + piece.len() > limits.body_bytes {
-            return Err(too_large());
+            return Err(body_too_large(limits));
         }
         body.extend_from_slice(&piece);
     }
-    Ok(body.freeze())
+    Ok(false)
+}
+
+fn body_too_large(limits: &Limits) -> Problem {
+    let max_bytes = limits.body_bytes;
+    let detail = format!("the body has more than {max_bytes} bytes; send it in several requests");
+    Problem::new(Code::BodyTooLarge, detail)
 }
 
 /// Gives the pieces of a body as they arrive. The time for a body grows with its length: see `allowed_time`.

@@ -277,11 +277,11 @@ mod tests {
 
     use super::*;
     use crate::base::body::{parse_bodies, parse_body};
-    use crate::base::fault::{Fault, Place};
+    use crate::base::fault::{Faults, Place};
     use crate::base::form::Form;
     use crate::base::json::Node;
 
-    fn read_name(node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>) -> Option<String> {
+    fn read_name(node: &Node<'_>, place: &Place<'_>, faults: &mut Faults) -> Option<String> {
         Form::from_node(node, place, "a thing", &["name"], faults)?.required_text("name", 9)
     }
 

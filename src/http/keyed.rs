@@ -16,7 +16,7 @@ use super::pages::{self, NoOthers, PIECE, PageWriter};
 use super::problem::{Answer, Code, Problem, ProblemError};
 use super::query::{QueryPairs, QueryReader};
 use crate::access::Action;
-use crate::base::fault::Fault;
+use crate::base::fault::Faults;
 use crate::base::keyed::{DraftBatch, KeyedEntity as _, Refusal, parse_batch, parse_one};
 use crate::base::{CursorError, CursorSeal, folded_words};
 use crate::store::{Collection, PageLimits, WriteError};
@@ -275,7 +275,7 @@ fn path_segment(id: &str) -> Cow<'_, str> {
 
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
-        let errors = |faults: Vec<Fault>| faults.into_iter().map(ProblemError::from).collect();
+        let errors = |faults: Faults| faults.map(ProblemError::from);
         match refusal {
             Refusal::Faults(faults) => Problem::with_errors(Code::InvalidBody, errors(faults)),
             Refusal::Conflicts(faults) => Problem::with_errors(Code::Conflict, errors(faults)),

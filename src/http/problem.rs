@@ -14,12 +14,24 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::base::fault::{Faults, MAX_DETAIL_BYTES, MAX_POINTER_BYTES, shorten};
+
 mod conversions;
 
 pub use conversions::id_fault;
 
 /// The media type of a problem document.
 pub const PROBLEM_JSON: &str = "application/problem+json";
+
+/// The longest problem document, in bytes. Faults that do not fit are counted in `more_errors`.
+pub const MAX_DOCUMENT_BYTES: usize = 64 * 1024;
+
+/// The bytes of a document that its listed faults may fill. The rest is for the other members: a detail and a pointer
+/// may consist of characters that JSON writes in six bytes.
+const ERRORS_BYTES: usize = MAX_DOCUMENT_BYTES - 6 * (MAX_DETAIL_BYTES + MAX_POINTER_BYTES) - 4 * 1024;
+
+/// The longest name of a parameter in a document, in bytes. A longer one is cut.
+const MAX_NAME_BYTES: usize = 200;
 
 /// The page that the `type` of a [`ProblemDocument`] links to. It lists all codes.
 pub const PROBLEMS_PATH: &str = "/docs/problems";
@@ -148,7 +160,7 @@ impl ProblemError {
         Self {
             pointer: Some(pointer.into()),
             parameter: None,
-            detail: detail.into(),
+            detail: shorten(detail.into(), MAX_DETAIL_BYTES),
         }
     }
 
@@ -156,8 +168,8 @@ impl ProblemError {
     pub fn in_parameter(name: impl Into<String>, detail: impl Into<String>) -> Self {
         Self {
             pointer: None,
-            parameter: Some(name.into()),
-            detail: detail.into(),
+            parameter: Some(shorten(name.into(), MAX_NAME_BYTES)),
+            detail: shorten(detail.into(), MAX_DETAIL_BYTES),
         }
     }
 }
@@ -189,12 +201,21 @@ pub struct ProblemDocument {
     /// The JSON pointer of the first fault in the body.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pointer: Option<String>,
-    /// All faults with their places.
+    /// The faults with their places, at most 50.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 50)]
     pub errors: Vec<ProblemError>,
+    /// The number of further faults, which `errors` does not list.
+    #[serde(skip_serializing_if = "is_zero")]
+    #[schema(minimum = 1)]
+    pub more_errors: usize,
     /// The id of the request, which is also in the server's log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// The error type of handlers. `?` turns the errors of lower layers into problems.
@@ -206,7 +227,7 @@ pub struct Problem(Box<Parts>);
 struct Parts {
     code: Code,
     detail: String,
-    errors: Vec<ProblemError>,
+    errors: Faults<ProblemError>,
     headers: Vec<(header::HeaderName, HeaderValue)>,
     cause: Option<String>,
 }
@@ -219,8 +240,8 @@ impl Problem {
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
         let mut parts = Parts {
             code,
-            detail: detail.into(),
-            errors: Vec::new(),
+            detail: shorten(detail.into(), MAX_DETAIL_BYTES),
+            errors: Faults::new(),
             headers: Vec::new(),
             cause: None,
         };
@@ -242,17 +263,23 @@ impl Problem {
 
     /// Creates a 400 for one parameter.
     pub fn bad_parameter(name: &str, detail: impl Into<String>) -> Self {
-        Self::with_errors(Code::BadParameter, vec![ProblemError::in_parameter(name, detail)])
+        Self::with_errors(
+            Code::BadParameter,
+            ProblemError::in_parameter(name, detail).into(),
+        )
     }
 
     /// Creates a 400 for one place in the body.
     pub fn invalid_body(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self::with_errors(Code::InvalidBody, vec![ProblemError::at_pointer(pointer, detail)])
+        Self::with_errors(
+            Code::InvalidBody,
+            ProblemError::at_pointer(pointer, detail).into(),
+        )
     }
 
     /// Creates a problem with several faults. Its detail is that of the first fault and the number of the others.
-    pub fn with_errors(code: Code, errors: Vec<ProblemError>) -> Self {
-        let mut detail = match errors.first() {
+    pub fn with_errors(code: Code, errors: Faults<ProblemError>) -> Self {
+        let mut detail = match errors.listed().first() {
             Some(ProblemError {
                 parameter: Some(name),
                 detail,
@@ -261,10 +288,16 @@ impl Problem {
             Some(error) => error.detail.clone(),
             None => code.title().to_owned(),
         };
-        match errors.len() {
-            0 | 1 => {}
-            2 => detail.push_str(" (and 1 more fault: see `errors`)"),
-            n => detail.push_str(&format!(" (and {} more faults: see `errors`)", n - 1)),
+        // The number of the others must not be cut.
+        detail = shorten(detail, MAX_DETAIL_BYTES - 100);
+        match (errors.len(), errors.more()) {
+            (0 | 1, _) => {}
+            (2, _) => detail.push_str(" (and 1 more fault: see `errors`)"),
+            (n, 0) => detail.push_str(&format!(" (and {} more faults: see `errors`)", n - 1)),
+            (n, _) => detail.push_str(&format!(
+                " (and {} more faults: `errors` lists some of them)",
+                n - 1
+            )),
         }
         let mut problem = Self::new(code, detail);
         problem.0.errors = errors;
@@ -330,7 +363,7 @@ impl Problem {
 
     /// Returns the faults with their places.
     pub fn errors(&self) -> &[ProblemError] {
-        &self.0.errors
+        self.0.errors.listed()
     }
 
     /// Returns the cause for the server's log.
@@ -347,11 +380,13 @@ impl Problem {
             && self.0.headers.iter().any(asks_to_come_back)
     }
 
-    /// Returns the problem document.
+    /// Returns the problem document. Faults for which it has no space are only counted.
     pub fn to_document(&self, request_id: Option<&str>) -> ProblemDocument {
         let Parts {
             code, detail, errors, ..
         } = &*self.0;
+        let mut errors = errors.clone();
+        errors.truncate(count_fitting(&errors));
         ProblemDocument {
             type_uri: code.uri(),
             title: code.title().to_owned(),
@@ -359,7 +394,8 @@ impl Problem {
             code: code.slug().to_owned(),
             detail: detail.clone(),
             pointer: errors.iter().find_map(|error| error.pointer.clone()),
-            errors: errors.clone(),
+            more_errors: errors.more(),
+            errors: errors.into_iter().collect(),
             request_id: request_id.map(str::to_owned),
         }
     }
@@ -377,6 +413,16 @@ impl Problem {
             Err(_) => response.finish(),
         }
     }
+}
+
+/// The number of faults, from the first on, that fit into [`ERRORS_BYTES`].
+fn count_fitting(errors: &Faults<ProblemError>) -> usize {
+    let mut free = ERRORS_BYTES;
+    let fits = |error: &&ProblemError| {
+        let bytes = serde_json::to_vec(error).map_or(0, |text| text.len() + 1);
+        free.checked_sub(bytes).map(|rest| free = rest).is_some()
+    };
+    errors.iter().take_while(fits).count()
 }
 
 impl fmt::Display for Problem {
@@ -441,10 +487,10 @@ mod tests {
     fn document_points_to_the_first_fault_and_lists_all() {
         let problem = Problem::with_errors(
             Code::InvalidBody,
-            vec![
+            Faults::from_iter([
                 ProblemError::at_pointer("/0/user", "unknown user"),
                 ProblemError::at_pointer("/2/action", "unknown action"),
-            ],
+            ]),
         );
         let document = serde_json::to_value(problem.to_document(Some("r1"))).expect("JSON");
         assert_eq!(document["pointer"], "/0/user");
@@ -455,6 +501,34 @@ mod tests {
         assert_eq!(document["errors"][1]["pointer"], "/2/action");
         assert_eq!(document["request_id"], "r1");
         assert_eq!(document["status"], 400);
+    }
+
+    #[test]
+    fn document_has_a_size_limit_and_counts_the_rest() {
+        // JSON writes this character in six bytes.
+        let long = "\u{1}".repeat(10_000);
+        for code in [Code::InvalidBody, Code::BadParameter] {
+            let errors = (0..1_000).map(|_| match code {
+                Code::InvalidBody => {
+                    ProblemError::at_pointer("\u{1}".repeat(MAX_POINTER_BYTES), long.as_str())
+                }
+                _ => ProblemError::in_parameter(long.as_str(), long.as_str()),
+            });
+            let problem = Problem::with_errors(code, errors.collect());
+            let text = serde_json::to_string(&problem.to_document(Some("r1"))).expect("JSON");
+            assert!(text.len() <= MAX_DOCUMENT_BYTES, "{}", text.len());
+            let document: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+            let listed = document["errors"].as_array().expect("errors").len();
+            assert!(listed > 0);
+            assert_eq!(document["more_errors"], 1_000 - listed);
+        }
+        let errors = (0..51).map(|_| ProblemError::at_pointer("/a", "is missing"));
+        let document = Problem::with_errors(Code::InvalidBody, errors.collect()).to_document(None);
+        assert_eq!((document.errors.len(), document.more_errors), (50, 1));
+        assert_eq!(
+            document.detail,
+            "is missing (and 50 more faults: `errors` lists some of them)"
+        );
     }
 
     #[test]

@@ -11,26 +11,37 @@ use std::str::FromStr;
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
-use percent_encoding::percent_decode_str;
 
 use super::problem::{Code, Problem, ProblemError};
+use crate::base::fault::Faults;
+
+/// The most pairs of a query or a form.
+pub const MAX_PAIRS: usize = 2_000;
 
 /// The decoded pairs of a query, in their order, with repeated keys. A percent escape that is not UTF-8 and U+0000 are
-/// refused (400).
+/// refused (400), and so are more than [`MAX_PAIRS`] pairs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct QueryPairs(Vec<(String, String)>);
 
 impl QueryPairs {
     /// Parses a query without its `?`.
     pub fn parse(query: &str) -> Result<Self, Problem> {
+        // They are counted before they are collected.
+        let parts = || query.split('&').filter(|part| !part.is_empty());
+        if parts().nth(MAX_PAIRS).is_some() {
+            let detail = format!("more than {MAX_PAIRS} parameters; send fewer");
+            return Err(Problem::bad_request(detail));
+        }
         let mut pairs = Vec::new();
-        let mut faults = Vec::new();
-        for part in query.split('&').filter(|part| !part.is_empty()) {
+        let mut faults = Faults::new();
+        for part in parts() {
             let (key, value) = part.split_once('=').unwrap_or((part, ""));
             match (decode(key), decode(value)) {
                 (Ok(key), Ok(value)) => pairs.push((key, value)),
-                (Err(detail), _) => faults.push(ProblemError::in_parameter(key, detail)),
-                (Ok(key), Err(detail)) => faults.push(ProblemError::in_parameter(key, detail)),
+                (Err(detail), _) => {
+                    faults.push_with(|| ProblemError::in_parameter(shorten_name(key), detail));
+                }
+                (Ok(key), Err(detail)) => faults.push_with(|| ProblemError::in_parameter(key, detail)),
             }
         }
         if faults.is_empty() {
@@ -43,6 +54,11 @@ impl QueryPairs {
     /// Returns all pairs.
     pub fn as_slice(&self) -> &[(String, String)] {
         &self.0
+    }
+
+    /// Takes all pairs, so that a long value need not be copied.
+    pub fn into_vec(self) -> Vec<(String, String)> {
+        self.0
     }
 
     /// Returns a reader of the parameters.
@@ -70,18 +86,33 @@ impl FromRequest for QueryPairs {
     }
 }
 
-/// Decodes a key or value: `+` is a space and `%XX` a byte (WHATWG URL, application/x-www-form-urlencoded).
-fn decode(text: &str) -> Result<String, &'static str> {
+/// The beginning of a name that cannot be decoded. The problem cuts a longer one anyway.
+fn shorten_name(name: &str) -> &str {
+    name.get(..name.floor_char_boundary(300)).unwrap_or_default()
+}
+
+/// Decodes a key or value: `+` is a space and `%XX` a byte (WHATWG URL, application/x-www-form-urlencoded). A value can be
+/// a body of many megabytes, so it is copied once.
+pub fn decode(text: &str) -> Result<String, &'static str> {
     // The crate `percent-encoding` accepts a `%` without two digits; here that is a fault.
-    let begins_with_two_digits = |text: &str| text.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
-    if !text.split('%').skip(1).all(begins_with_two_digits) {
-        return Err("a `%` must be followed by two hexadecimal digits (write `%` itself as `%25`)");
+    let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16));
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        decoded.push(match byte {
+            b'+' => b' ',
+            b'%' => match (digit(bytes.next()), digit(bytes.next())) {
+                (Some(high), Some(low)) => (high * 16 + low) as u8,
+                _ => {
+                    return Err(
+                        "a `%` must be followed by two hexadecimal digits (write `%` itself as `%25`)",
+                    );
+                }
+            },
+            other => other,
+        });
     }
-    let text = text.replace('+', " ");
-    let decoded = percent_decode_str(&text)
-        .decode_utf8()
-        .map_err(|_| "the value must be UTF-8, percent-encoded")?
-        .into_owned();
+    let decoded = String::from_utf8(decoded).map_err(|_| "the value must be UTF-8, percent-encoded")?;
     if decoded.contains('\0') {
         Err("U+0000 is not allowed")
     } else {
@@ -99,7 +130,7 @@ pub struct QueryReader<'a> {
     was_read: Vec<Cell<bool>>,
     /// The names that the handler read.
     known: RefCell<Vec<String>>,
-    faults: RefCell<Vec<ProblemError>>,
+    faults: RefCell<Faults<ProblemError>>,
 }
 
 impl<'a> QueryReader<'a> {
@@ -171,7 +202,7 @@ impl<'a> QueryReader<'a> {
     pub fn add_fault(&self, name: &str, detail: impl Into<String>) {
         self.faults
             .borrow_mut()
-            .push(ProblemError::in_parameter(name, detail));
+            .push_with(|| ProblemError::in_parameter(name, detail));
     }
 
     /// Refuses (400) the request if a parameter has a fault or was not read; names each.
@@ -180,11 +211,13 @@ impl<'a> QueryReader<'a> {
         let known = self.known.into_inner();
         for ((key, _), was_read) in self.pairs.iter().zip(&self.was_read) {
             if !was_read.get() && !faults.iter().any(|fault| fault.parameter.as_deref() == Some(key)) {
-                let detail = match known.as_slice() {
-                    [] => "unknown parameter; this resource has none".to_owned(),
-                    names => format!("unknown parameter; known are {}", names.join(", ")),
-                };
-                faults.push(ProblemError::in_parameter(key, detail));
+                faults.push_with(|| {
+                    let detail = match known.as_slice() {
+                        [] => "unknown parameter; this resource has none".to_owned(),
+                        names => format!("unknown parameter; known are {}", names.join(", ")),
+                    };
+                    ProblemError::in_parameter(key, detail)
+                });
             }
         }
         if faults.is_empty() {
@@ -214,10 +247,29 @@ mod tests {
 
     #[test]
     fn bad_escapes_and_nul_are_refused_by_name() {
-        for (query, name) in [("ok=1&q=%zz", "q"), ("q=%4", "q"), ("q=%FF", "q"), ("q=%00", "q")] {
+        for (query, name) in [
+            ("ok=1&q=%zz", "q"),
+            ("q=%4", "q"),
+            ("q=%FF", "q"),
+            ("q=%00", "q"),
+            ("q=%+1", "q"),
+            ("q=%\u{fc}", "q"),
+        ] {
             let problem = QueryPairs::parse(query).expect_err(query);
             assert_eq!(problem.errors()[0].parameter.as_deref(), Some(name), "{query}");
         }
+    }
+
+    #[test]
+    fn pairs_are_counted_before_they_are_decoded() {
+        let longest = ["a"; MAX_PAIRS].join("&&");
+        assert_eq!(pairs(&longest).as_slice().len(), MAX_PAIRS);
+        for query in [format!("{longest}&a"), "%&".repeat(MAX_PAIRS + 1)] {
+            let problem = QueryPairs::parse(&query).expect_err("too many");
+            assert_eq!((problem.code(), problem.errors().len()), (Code::BadRequest, 0));
+        }
+        let problem = QueryPairs::parse(&"%&".repeat(MAX_PAIRS)).expect_err("faults");
+        assert_eq!(problem.to_document(None).more_errors, MAX_PAIRS - 50);
     }
 
     #[test]

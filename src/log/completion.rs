@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::base::body::parse_body;
 use crate::base::clock::Timestamp;
-use crate::base::fault::{Fault, Place};
+use crate::base::fault::{Fault, Faults, Place};
 use crate::base::form::{Form, parse_text};
 use crate::base::ids::{ContentId, GroupId, StatementId, TeamId, UserId};
 use crate::base::json::{self, Node};
@@ -65,11 +65,11 @@ impl MarkForm {
     /// # Errors
     ///
     /// All faults, each with its pointer.
-    pub fn parse(body: &str, now: Timestamp, depth: usize) -> Result<Self, Vec<Fault>> {
+    pub fn parse(body: &str, now: Timestamp, depth: usize) -> Result<Self, Faults> {
         parse_body(body, depth, |node, _, faults| Self::from_node(node, now, faults))
     }
 
-    fn from_node(node: &Node<'_>, now: Timestamp, faults: &mut Vec<Fault>) -> Option<Self> {
+    fn from_node(node: &Node<'_>, now: Timestamp, faults: &mut Faults) -> Option<Self> {
         let mut form = Form::from_node(node, &Place::Root, "a completion", &MEMBERS, faults)?;
         if form.get("content").is_none() {
             form.add_fault("content", "is missing: give the id of the content");

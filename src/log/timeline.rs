@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::base::body::parse_body;
 use crate::base::clock::Timestamp;
-use crate::base::fault::{Fault, Place};
+use crate::base::fault::{Faults, Place};
 use crate::base::ids::UserId;
 use crate::base::json::Node;
 use crate::base::{Form, Page};
@@ -116,11 +116,11 @@ impl NoteForm {
     /// # Errors
     ///
     /// All faults, each with its pointer.
-    pub fn parse(text: &str, depth: usize) -> Result<Self, Vec<Fault>> {
+    pub fn parse(text: &str, depth: usize) -> Result<Self, Faults> {
         parse_body(text, depth, |node, _, faults| Self::from_node(node, faults))
     }
 
-    fn from_node(node: &Node<'_>, faults: &mut Vec<Fault>) -> Option<Self> {
+    fn from_node(node: &Node<'_>, faults: &mut Faults) -> Option<Self> {
         let known = ["text", "happened_at", "created_by"];
         let mut form = Form::from_node(node, &Place::Root, "a note", &known, faults)?;
         let text = form.required_text("text", MAX_NOTE);
@@ -150,11 +150,11 @@ impl NotePatch {
     /// # Errors
     ///
     /// All faults, each with its pointer. `null` is a fault, because a note always has a text and a time.
-    pub fn parse(text: &str, depth: usize) -> Result<Self, Vec<Fault>> {
+    pub fn parse(text: &str, depth: usize) -> Result<Self, Faults> {
         parse_body(text, depth, |node, _, faults| Self::from_node(node, faults))
     }
 
-    fn from_node(node: &Node<'_>, faults: &mut Vec<Fault>) -> Option<Self> {
+    fn from_node(node: &Node<'_>, faults: &mut Faults) -> Option<Self> {
         let known = ["text", "happened_at", "created_by"];
         let mut form = Form::from_node(node, &Place::Root, "a change of a note", &known, faults)?;
         for (key, what) in [("text", "a text"), ("happened_at", "a time")] {
@@ -396,7 +396,7 @@ mod tests {
         row
     }
 
-    fn pointers(faults: Vec<Fault>) -> Vec<String> {
+    fn pointers(faults: Faults) -> Vec<String> {
         faults.into_iter().map(|fault| fault.pointer).collect()
     }
 

@@ -184,6 +184,9 @@ pub struct Preference {
 /// The number of ranges that are read; further ones are ignored. No browser sends so many.
 const MAX_RANGES: usize = 32;
 
+/// The longest range that is read, in bytes. The look-up tries each of its subtags with all languages.
+const MAX_RANGE_BYTES: usize = 64;
+
 impl Preference {
     /// Parses the header. Malformed parts are ignored, because a wrong preference is no reason to refuse a request.
     pub fn parse(header: &str) -> Self {
@@ -244,6 +247,7 @@ fn parse_range(text: &str) -> Option<(u16, String)> {
     let (range, parameters) = text.split_once(';').unwrap_or((text, ""));
     let range = range.trim().to_ascii_lowercase();
     if range.is_empty()
+        || range.len() > MAX_RANGE_BYTES
         || !range
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'*'))

@@ -12,7 +12,7 @@ use super::object::{CommonMembers, Object};
 use super::result::Outcome;
 use super::verb::{VOIDED, Verb};
 use crate::base::clock::Timestamp;
-use crate::base::fault::{Fault, Place};
+use crate::base::fault::{Fault, Faults, Place};
 use crate::base::ids::StatementId;
 use crate::base::json::{self, Fields, Node, string};
 use crate::base::timestamp;
@@ -133,21 +133,17 @@ const KNOWN: [&str; 11] = [
 ///
 /// A body has a single fault with an empty pointer in these cases: it is not UTF-8 or not JSON, it has more statements
 /// than [`Limits::batch`], or it has more values than [`json::MAX_VALUES`].
-pub fn parse_statements(
-    body: &[u8],
-    version: Version,
-    limits: &Limits,
-) -> Result<Vec<Statement>, Vec<Fault>> {
+pub fn parse_statements(body: &[u8], version: Version, limits: &Limits) -> Result<Vec<Statement>, Faults> {
     let rules = Rules { version, limits };
-    let text = utf8(body).map_err(|fault| vec![fault])?;
+    let text = utf8(body).map_err(Faults::from)?;
     let (node, json_faults) =
-        json::parse_elements(text, limits.depth.min(MAX_DEPTH), limits.batch).map_err(|fault| vec![fault])?;
+        json::parse_elements(text, limits.depth.min(MAX_DEPTH), limits.batch).map_err(Faults::from)?;
     let Node::Array(elements) = &node else {
         let statement = match json_faults.into_iter().next() {
             Some((_, fault)) => Err(fault),
             None => Statement::from_node(&node, &Place::Root, rules),
         };
-        return statement.map(|one| vec![one]).map_err(|fault| vec![fault]);
+        return statement.map(|one| vec![one]).map_err(Faults::from);
     };
     let mut json_faults = json_faults.into_iter().peekable();
     let mut batch = Batch::default();
@@ -179,7 +175,7 @@ pub fn parse_statement(body: &[u8], version: Version, limits: &Limits) -> Result
 #[derive(Default)]
 struct Batch {
     statements: Vec<Statement>,
-    faults: Vec<Fault>,
+    faults: Faults,
     /// The index of the statement with each id.
     ids: HashMap<StatementId, usize>,
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::access::ReportAccess;
 use crate::base::clock::Timestamp;
-use crate::base::fault::{Fault, Place};
+use crate::base::fault::{Fault, Faults, Place};
 use crate::base::ids::{OrgId, UserId};
 use crate::export::ColumnSet;
 use crate::store::{Handover, ReportChange, Store, StoreError, StoredReport, Widening};
@@ -49,7 +49,7 @@ impl ChangePlan {
         stored: &StoredReport,
         form: &ReportForm,
         owner: Option<UserId>,
-    ) -> Result<Result<Self, Vec<Fault>>, StoreError> {
+    ) -> Result<Result<Self, Faults>, StoreError> {
         let mut plan = Self {
             context,
             handover: None,
@@ -67,7 +67,7 @@ impl ChangePlan {
             let Ok(new) = rights::find_rights(store, org, &owner).await? else {
                 let detail =
                     "name an active user of the directory that has reporting access by its role there";
-                return Ok(Err(vec![Place::Root.member("owner").fault(detail)]));
+                return Ok(Err(Place::Root.member("owner").fault(detail).into()));
             };
             let (caller, before) = (
                 caller_name(store, access).await?,

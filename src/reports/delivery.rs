@@ -1,5 +1,7 @@
 //! A delivery: how clients read a run that has ended. See `docs/specification.md#deliveries`.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -19,6 +21,9 @@ pub enum DeliveryStatus {
     Failed,
     /// The schedule's maker may not open the report any more. The schedule does not run until it is resumed.
     Suspended,
+    /// It has recipients outside the reach of the caller, and no other recipient failed. How it ended would tell whether
+    /// they are users.
+    Undisclosed,
 }
 
 /// How the message of a recipient ended.
@@ -29,6 +34,8 @@ pub enum RecipientStatus {
     Sent,
     /// The message will not be sent.
     Failed,
+    /// The recipient is outside the reach of the caller. How it ended would tell whether it is a user.
+    Undisclosed,
 }
 
 /// A run of a schedule that has ended.
@@ -58,10 +65,12 @@ pub struct Delivery {
     /// Why it was not sent to all recipients.
     #[schema(required)]
     pub reason: Option<String>,
-    /// The duration of all attempts, without the time between them.
-    pub seconds: f64,
-    /// The number of attempts.
-    pub attempts: i64,
+    /// The duration of all attempts, without the time between them. `null` with a recipient that is not disclosed.
+    #[schema(required)]
+    pub seconds: Option<f64>,
+    /// The number of attempts. `null` with a recipient that is not disclosed.
+    #[schema(required)]
+    pub attempts: Option<i64>,
     /// When it ended.
     #[schema(value_type = String, format = DateTime)]
     pub finished_at: Timestamp,
@@ -93,15 +102,18 @@ pub struct DeliveryRecipient {
 }
 
 impl Delivery {
-    /// The representation of a stored delivery.
+    /// The representation of a stored delivery. With `disclosed`, it tells nothing about other recipients.
     ///
     /// # Errors
     ///
     /// A run that has not ended.
-    pub fn new(stored: DeliveryWithRecipients) -> Result<Self, StoreError> {
+    pub fn new(
+        stored: DeliveryWithRecipients,
+        disclosed: Option<&HashSet<String>>,
+    ) -> Result<Self, StoreError> {
         let DeliveryWithRecipients { delivery, recipients } = stored;
         let recipients = recipients.into_iter().map(DeliveryRecipient::new);
-        Ok(Self {
+        let exact = Self {
             id: delivery.id,
             schedule: delivery.schedule,
             run_at: delivery.run_at,
@@ -112,11 +124,50 @@ impl Delivery {
                 RunStatus::UnderWay => return Err(StoreError::Invariant("a finished run is under way")),
             },
             reason: delivery.reason,
-            seconds: to_seconds(delivery.worked_micros),
-            attempts: delivery.attempts,
+            seconds: Some(to_seconds(delivery.worked_micros)),
+            attempts: Some(delivery.attempts),
             finished_at: delivery.finished_at,
             recipients: recipients.collect(),
+        };
+        Ok(match disclosed {
+            Some(disclosed) => exact.limited_to(disclosed),
+            None => exact,
         })
+    }
+
+    /// The delivery without what it tells about the recipients that are not in `disclosed`.
+    fn limited_to(mut self, disclosed: &HashSet<String>) -> Self {
+        let is_hidden = |one: &DeliveryRecipient| !disclosed.contains(&one.recipient);
+        if !self.recipients.iter().any(is_hidden) {
+            return self;
+        }
+        for hidden in self.recipients.iter_mut().filter(|one| is_hidden(one)) {
+            *hidden = DeliveryRecipient {
+                recipient: std::mem::take(&mut hidden.recipient),
+                status: RecipientStatus::Undisclosed,
+                rows: None,
+                bytes: None,
+                linked: false,
+                sent_at: None,
+                reason: None,
+            };
+        }
+        (self.seconds, self.attempts) = (None, None);
+        if self.status != DeliveryStatus::Suspended {
+            let failed = self
+                .recipients
+                .iter()
+                .find(|one| one.status == RecipientStatus::Failed);
+            let reason = |one: &DeliveryRecipient| {
+                let reason = one.reason.as_deref().unwrap_or("the message was not sent");
+                format!("{}: {reason}", one.recipient)
+            };
+            (self.status, self.reason) = match failed {
+                Some(failed) => (DeliveryStatus::Failed, Some(reason(failed))),
+                None => (DeliveryStatus::Undisclosed, None),
+            };
+        }
+        self
     }
 }
 

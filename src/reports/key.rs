@@ -13,7 +13,7 @@ use crate::access::credential::new_secret;
 use crate::base::Form;
 use crate::base::body::parse_body;
 use crate::base::clock::Timestamp;
-use crate::base::fault::Fault;
+use crate::base::fault::Faults;
 use crate::store::StoredReportKey;
 
 /// The prefix of each secret.
@@ -99,7 +99,7 @@ impl KeyForm {
     /// # Errors
     ///
     /// Every fault, with its pointer.
-    pub fn parse(text: &str, depth: usize) -> Result<Self, Vec<Fault>> {
+    pub fn parse(text: &str, depth: usize) -> Result<Self, Faults> {
         parse_body(text, depth, |node, place, faults| {
             let mut form = Form::from_node(node, place, "a key", &["name"], faults)?;
             super::report::parse_name(&mut form, "name").map(|name| Self { name })
@@ -140,7 +140,11 @@ mod tests {
             (r#"{"name":"BI","secret":"rbk_"}"#, "/secret"),
             ("7", ""),
         ] {
-            assert_eq!(KeyForm::parse(text, 8).unwrap_err()[0].pointer, pointer, "{text}");
+            assert_eq!(
+                KeyForm::parse(text, 8).unwrap_err().listed()[0].pointer,
+                pointer,
+                "{text}"
+            );
         }
     }
 }

@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::access::{Principal, ReachRules, ScopeError, Scoped};
 use crate::base::body::parse_body;
 use crate::base::clock::Timestamp;
-use crate::base::fault::{Fault, Place};
+use crate::base::fault::{Faults, Place};
 use crate::base::form::{Form, Members, one_of};
 use crate::base::json::{self, Node};
 use crate::base::merge_patch;
@@ -206,7 +206,7 @@ impl ReportForm {
     /// # Errors
     ///
     /// Every fault, with its pointer.
-    pub fn parse(text: &str, depth: usize) -> Result<Self, Vec<Fault>> {
+    pub fn parse(text: &str, depth: usize) -> Result<Self, Faults> {
         parse_body(text, depth, |node, _, faults| {
             Self::parse_node(node, &MEMBERS.written_only(), faults)
         })
@@ -217,7 +217,7 @@ impl ReportForm {
     /// # Errors
     ///
     /// Every fault, with its pointer.
-    pub fn parse_put(text: &str, depth: usize) -> Result<Self, Vec<Fault>> {
+    pub fn parse_put(text: &str, depth: usize) -> Result<Self, Faults> {
         parse_body(text, depth, |node, _, faults| {
             Self::parse_node(node, &MEMBERS, faults)
         })
@@ -228,7 +228,7 @@ impl ReportForm {
     /// # Errors
     ///
     /// Every fault, with its pointer in the patch.
-    pub fn patched(stored: &StoredReport, patch: &Value, depth: usize) -> Result<Self, Vec<Fault>> {
+    pub fn patched(stored: &StoredReport, patch: &Value, depth: usize) -> Result<Self, Faults> {
         let filter: Value = serde_json::from_str(&stored.filter).unwrap_or_default(); // a stored filter is JSON
         let before = json!({
             "name": stored.name, "visibility": Visibility::from_shared(stored.shared), "filter": &filter, "columns": stored.columns
@@ -245,7 +245,7 @@ impl ReportForm {
         Ok(form)
     }
 
-    fn parse_node(node: &Node<'_>, members: &Members, faults: &mut Vec<Fault>) -> Option<Self> {
+    fn parse_node(node: &Node<'_>, members: &Members, faults: &mut Faults) -> Option<Self> {
         let mut form = Form::from_resource(node, &Place::Root, "a report", members, faults)?;
         let name = parse_name(&mut form, "name");
         let visibility = form.read("visibility", |node, place| {
@@ -489,7 +489,7 @@ mod tests {
             (json!({"filter": []}), "/filter"),
             (json!({"id": 1}), "/id"),
         ] {
-            assert_eq!(patched(patch).unwrap_err()[0].pointer, pointer);
+            assert_eq!(patched(patch).unwrap_err().listed()[0].pointer, pointer);
         }
     }
 
@@ -538,7 +538,7 @@ mod tests {
             Err(ScopeError::CompanyNotAllowed)
         ));
         for widening in [("include_deactivated", "true"), ("action", "viewed,visited")] {
-            assert_eq!(add(&[widening]).unwrap_err()[0].parameter, widening.0);
+            assert_eq!(add(&[widening]).unwrap_err().listed()[0].parameter, widening.0);
         }
     }
 

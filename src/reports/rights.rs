@@ -4,9 +4,11 @@
 //! as a curator's `reporting`, does not count. Nothing is cached: each attempt asks the directory again, so a user that was
 //! deactivated, got another role or was moved since has the new rights.
 
+use std::collections::HashSet;
+
 use lettre::Address;
 
-use crate::access::{Person, Principal};
+use crate::access::{Person, Principal, Reach, ReachRules};
 use crate::base::ids::{OrgId, UserId};
 use crate::store::{Contact, Store, StoreError};
 
@@ -188,6 +190,41 @@ pub async fn find_recipient(
     } else {
         Err(NotARecipient::NoEmail)
     })
+}
+
+/// The text that a schedule stores for a recipient that is not checked with the directory: an address or a possible id.
+/// `None` if it can be neither. An address with a quoted local part is refused, see [`RecipientRules`].
+pub(super) fn to_unchecked(text: &str) -> Option<String> {
+    match text.parse::<Address>() {
+        Ok(address) if address.user().starts_with('"') => None,
+        Ok(address) => Some(canonical(&address)),
+        Err(_) if text.contains('@') => None,
+        Err(_) => UserId::new(text.to_owned()).ok().map(|_| text.to_owned()),
+    }
+}
+
+/// The recipients of which a user with a limited reach may learn whether they are users: those within the reach. `None` if
+/// the user may see the whole directory.
+///
+/// # Errors
+///
+/// The store fails.
+pub async fn find_disclosed(
+    store: &Store,
+    principal: &Principal,
+    rules: &ReachRules,
+    recipients: &[String],
+) -> Result<Option<HashSet<String>>, StoreError> {
+    let Some(person) = principal.person() else {
+        return Ok(None);
+    };
+    match person.reach(rules) {
+        Reach::Organisation => Ok(None),
+        reach => store
+            .find_disclosed_recipients(&person.org, &reach, recipients)
+            .await
+            .map(Some),
+    }
 }
 
 /// The address with its domain in lower case. The case of the local part may matter.

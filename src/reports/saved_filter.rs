@@ -11,7 +11,7 @@ use utoipa::openapi::schema::{
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::base::clock::Timestamp;
-use crate::base::fault::{Fault, Place};
+use crate::base::fault::{Faults, Place};
 use crate::base::json::Node;
 use crate::log::filter::{FILTER_PARAMETERS, Parameter, SCOPE_PARAMETERS, SORT_PARAMETERS, ValueKind};
 use crate::log::{ParameterFault, ParseContext, Query};
@@ -31,8 +31,13 @@ impl SavedFilter {
     /// # Errors
     ///
     /// All faults, each at its parameter.
-    pub fn parse(node: &Node<'_>, place: &Place<'_>) -> Result<Self, Vec<Fault>> {
-        let mut faults = Vec::new();
+    pub fn parse(node: &Node<'_>, place: &Place<'_>) -> Result<Self, Faults> {
+        let text = node.without_nulls().to_text();
+        if text.len() > MAX_FILTER_BYTES {
+            let detail = format!("a filter has at most {MAX_FILTER_BYTES} bytes of JSON");
+            return Err(place.fault(detail).into());
+        }
+        let mut faults = Faults::new();
         let Some(pairs) = to_pairs(node, place, &mut faults) else {
             return Err(faults);
         };
@@ -44,10 +49,6 @@ impl SavedFilter {
                     faults.push(fault);
                 }
             }
-        }
-        let text = node.without_nulls().to_text();
-        if text.len() > MAX_FILTER_BYTES {
-            faults.push(place.fault(format!("a filter has at most {MAX_FILTER_BYTES} bytes of JSON")));
         }
         if faults.is_empty() {
             Ok(Self { text })
@@ -84,21 +85,22 @@ impl SavedFilter {
 /// # Errors
 ///
 /// Parameters that the log does not have. A filter from [`SavedFilter::parse`] has none.
-pub fn parse_query(node: &Node<'_>, now: Timestamp, time_zone: Tz) -> Result<Query, Vec<ParameterFault>> {
-    let mut faults = Vec::new();
+pub fn parse_query(node: &Node<'_>, now: Timestamp, time_zone: Tz) -> Result<Query, Faults<ParameterFault>> {
+    let mut faults = Faults::new();
     match to_pairs(node, &Place::Root, &mut faults) {
         Some(pairs) if faults.is_empty() => query_of(&pairs, now, time_zone),
-        _ => Err(faults
-            .into_iter()
-            .map(|fault| ParameterFault {
-                parameter: fault.pointer,
-                detail: fault.detail,
-            })
-            .collect()),
+        _ => Err(faults.map(|fault| ParameterFault {
+            parameter: fault.pointer,
+            detail: fault.detail,
+        })),
     }
 }
 
-fn query_of(pairs: &[(String, String)], now: Timestamp, time_zone: Tz) -> Result<Query, Vec<ParameterFault>> {
+fn query_of(
+    pairs: &[(String, String)],
+    now: Timestamp,
+    time_zone: Tz,
+) -> Result<Query, Faults<ParameterFault>> {
     let context = ParseContext {
         any_zone: true,
         ..ParseContext::export(now, time_zone, &[])
@@ -107,7 +109,7 @@ fn query_of(pairs: &[(String, String)], now: Timestamp, time_zone: Tz) -> Result
 }
 
 /// The members as parameters. The log's parser checks names and texts; this checks the JSON types.
-fn to_pairs(node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>) -> Option<Vec<(String, String)>> {
+fn to_pairs(node: &Node<'_>, place: &Place<'_>, faults: &mut Faults) -> Option<Vec<(String, String)>> {
     let Some(members) = node.as_object() else {
         faults.push(place.fault(format!(
             "a filter is an object of parameters, not {}",
@@ -141,7 +143,7 @@ fn to_pairs(node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>) -> Opti
 }
 
 /// The texts of an array of values.
-fn array_texts(elements: &[Node<'_>], place: &Place<'_>, faults: &mut Vec<Fault>) -> Vec<String> {
+fn array_texts(elements: &[Node<'_>], place: &Place<'_>, faults: &mut Faults) -> Vec<String> {
     if elements.is_empty() {
         faults.push(place.fault("has no values; omit it, or give it one"));
     }

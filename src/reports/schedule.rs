@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::base::body::parse_body;
 use crate::base::clock::Timestamp;
-use crate::base::fault::{Fault, Place};
+use crate::base::fault::{Fault, Faults, Place};
 use crate::base::form::{Form, Members, parse_with, short_text};
 use crate::base::ids::OrgId;
 use crate::base::json::Node;
@@ -268,7 +268,7 @@ impl ScheduleForm {
     /// # Errors
     ///
     /// Every fault, with its pointer.
-    pub fn parse(text: &str, depth: usize, zone: Tz) -> Result<Self, Vec<Fault>> {
+    pub fn parse(text: &str, depth: usize, zone: Tz) -> Result<Self, Faults> {
         parse_body(text, depth, |node, _, faults| {
             Self::parse_node(node, &MEMBERS.written_only(), zone, faults)
         })
@@ -279,7 +279,7 @@ impl ScheduleForm {
     /// # Errors
     ///
     /// Every fault, with its pointer.
-    pub fn parse_put(text: &str, depth: usize, zone: Tz) -> Result<Self, Vec<Fault>> {
+    pub fn parse_put(text: &str, depth: usize, zone: Tz) -> Result<Self, Faults> {
         parse_body(text, depth, |node, _, faults| {
             Self::parse_node(node, &MEMBERS, zone, faults)
         })
@@ -290,12 +290,7 @@ impl ScheduleForm {
     /// # Errors
     ///
     /// Every fault, with its pointer in the patch.
-    pub fn patched(
-        stored: &StoredSchedule,
-        patch: &Value,
-        depth: usize,
-        zone: Tz,
-    ) -> Result<Self, Vec<Fault>> {
+    pub fn patched(stored: &StoredSchedule, patch: &Value, depth: usize, zone: Tz) -> Result<Self, Faults> {
         let mut after = merge_patch(to_body(stored), patch);
         let frequency = after["frequency"].as_str().and_then(parse_key::<Frequency>);
         if let (Some(frequency), Some(members)) = (frequency, after.as_object_mut()) {
@@ -312,7 +307,7 @@ impl ScheduleForm {
         Self::parse(&after.to_string(), depth, zone)
     }
 
-    fn parse_node(node: &Node<'_>, members: &Members, zone: Tz, faults: &mut Vec<Fault>) -> Option<Self> {
+    fn parse_node(node: &Node<'_>, members: &Members, zone: Tz, faults: &mut Faults) -> Option<Self> {
         let mut form = Form::from_resource(node, &Place::Root, "a schedule", members, faults)?;
         let frequency = parse_required(&mut form, "frequency", FREQUENCIES, parse_key);
         let at = parse_required(&mut form, "at", TIMES_OF_DAY, parse_time_of_day);
@@ -492,6 +487,9 @@ fn parse_recipients(form: &mut Form<'_, '_, '_>) -> Vec<String> {
 /// Checks recipients with the directory and the rules. Returns users' ids and addresses as they were sent, in the same order,
 /// without repeated recipients. Those in `existing`, which the schedule has already, are never refused.
 ///
+/// With `disclosed`, only these texts are checked with the directory. Any other text is accepted if it can be an id or an
+/// address, so that the answer does not show which users exist. Each run checks it.
+///
 /// # Errors
 ///
 /// The store fails. The inner error: a fault for each invalid recipient, with the same text for each reason.
@@ -500,12 +498,21 @@ pub async fn resolve_recipients(
     org: &OrgId,
     recipients: &[String],
     existing: &[String],
+    disclosed: Option<&HashSet<String>>,
     rules: &RecipientRules,
-) -> Result<Result<Vec<String>, Vec<Fault>>, StoreError> {
-    let (mut resolved, mut faults) = (Vec::with_capacity(recipients.len()), Vec::new());
+) -> Result<Result<Vec<String>, Faults>, StoreError> {
+    let (mut resolved, mut faults) = (Vec::with_capacity(recipients.len()), Faults::new());
     let mut identities = HashSet::new();
     let place = Place::Root.member("recipients");
     for (index, text) in recipients.iter().enumerate() {
+        if disclosed.is_some_and(|disclosed| !disclosed.contains(text)) {
+            match rights::to_unchecked(text) {
+                Some(stored) if resolved.contains(&stored) => {}
+                Some(stored) => resolved.push(stored),
+                None => faults.push(place.element(index).fault(NotARecipient::NoAccess.to_string())),
+            }
+            continue;
+        }
         let Ok(recipient) = rights::find_recipient(store, org, text, rules).await? else {
             if existing.contains(text) {
                 if !resolved.contains(text) {

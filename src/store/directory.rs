@@ -5,6 +5,7 @@
 pub(crate) mod contacts;
 pub(crate) mod contents;
 pub(crate) mod credentials;
+pub(crate) mod disclosed_recipients;
 pub(crate) mod groups;
 pub(crate) mod keyed;
 pub(crate) mod lookups;

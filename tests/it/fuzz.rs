@@ -19,6 +19,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use rollbook::base::fault::Faults;
 use rollbook::base::json::MAX_VALUES;
 use rollbook::record::{Limits, Statement, Version, format, parse_statements};
 
@@ -170,7 +171,7 @@ impl Case {
         });
         let (one, other) = (read(text), read(&spaced));
         // Only faults in the JSON syntax contain a line and a column.
-        let places = |read: &Result<Vec<Statement>, Vec<_>>| match read {
+        let places = |read: &Result<Vec<Statement>, Faults>| match read {
             Ok(statements) => Ok(statements.clone()),
             Err(faults) => Err(faults
                 .iter()
@@ -252,7 +253,11 @@ fn statement_with_the_maximum_of_values_can_be_stored() {
     let (limits, one_more) = (Limits::default(), body(MAX_VALUES + 1));
     let faults = parse_statements(one_more.as_bytes(), Version::V1, &limits).expect_err("one value more");
     assert_eq!(faults.len(), 1);
-    assert!(faults[0].pointer.is_empty() && faults[0].detail.contains("1000000 values"), "{}", faults[0]);
+    assert!(
+        faults.listed()[0].pointer.is_empty() && faults.listed()[0].detail.contains("1000000 values"),
+        "{}",
+        faults.listed()[0]
+    );
     let read =
         parse_statements(body(MAX_VALUES).as_bytes(), Version::V1, &limits).expect("as many as may be");
     let stored_text = read[0].canonicalise(&SERVER_FIELDS);

@@ -1,7 +1,8 @@
 //! Secrets of credentials: random bytes, stored as a digest and compared in constant time.
 //!
 //! A generated secret has 256 random bits and cannot be guessed. One SHA-256 is therefore enough, and it keeps the
-//! verification of each request fast. A chosen secret (`ROLLBOOK_BOOTSTRAP_CREDENTIAL`) may be weaker.
+//! verification of each request fast. A chosen secret (`ROLLBOOK_BOOTSTRAP_CREDENTIAL`) may be weaker, so it has a minimum
+//! length.
 
 use std::fmt;
 
@@ -12,6 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
 use crate::access::error::AccessError;
+use crate::access::strength::check_secret;
 use crate::base::ids::OrgId;
 
 /// The number of random bytes of a new secret.
@@ -19,6 +21,9 @@ const SECRET_BYTES: usize = 32;
 
 /// The number of random bytes of a new key, enough to make it unique.
 const KEY_BYTES: usize = 15;
+
+/// The minimum length of a chosen secret in bytes.
+pub const MINIMUM_CHOSEN_BYTES: usize = 16;
 
 /// The maximum length of a key in characters.
 pub const MAX_KEY_CHARACTERS: usize = 255;
@@ -99,7 +104,7 @@ impl BootstrapCredential {
     ///
     /// # Errors
     ///
-    /// [`AccessError::BadSetting`] with the wrong part, never with its value.
+    /// [`AccessError::BadSetting`] with the wrong part, never with its value. The errors of a weak secret.
     pub fn parse(setting: &SecretString) -> Result<Self, AccessError> {
         let refuse = |reason: String| AccessError::BadSetting {
             setting: "ROLLBOOK_BOOTSTRAP_CREDENTIAL",
@@ -115,15 +120,19 @@ impl BootstrapCredential {
                 "the key must have 1 to {MAX_KEY_CHARACTERS} characters and no control characters"
             )));
         }
-        if secret.is_empty() || secret.chars().any(char::is_control) {
-            return Err(refuse(
-                "the secret must not be empty and must not hold control characters".to_owned(),
-            ));
+        if secret.chars().any(char::is_control) {
+            return Err(refuse("the secret must not hold control characters".to_owned()));
         }
+        let secret = SecretString::from(secret);
+        check_secret(
+            "the secret in ROLLBOOK_BOOTSTRAP_CREDENTIAL",
+            &secret,
+            MINIMUM_CHOSEN_BYTES,
+        )?;
         Ok(Self {
             org,
             key: key.to_owned(),
-            secret: SecretString::from(secret),
+            secret,
         })
     }
 }
@@ -174,9 +183,9 @@ mod tests {
     #[test]
     fn a_bootstrap_credential_has_three_parts() {
         let parse = |text: &str| BootstrapCredential::parse(&SecretString::from(text));
-        let parsed = parse("acme:moodle:s:e:cret").unwrap();
+        let parsed = parse("acme:moodle:a:secret:of 21 byt").unwrap();
         assert_eq!((parsed.org.as_str(), parsed.key.as_str()), ("acme", "moodle"));
-        assert_eq!(parsed.secret.expose_secret(), "s:e:cret");
+        assert_eq!(parsed.secret.expose_secret(), "a:secret:of 21 byt");
         for wrong in [
             "",
             "acme",
@@ -185,10 +194,13 @@ mod tests {
             "acme::hidden",
             "acme:moodle:",
             "acme:m\u{1}:hidden",
+            "acme:moodle:hidden in 15 by",
+            "acme:moodle:hiddenhiddenhiddenhidden",
+            "acme:moodle:hidden by a control \u{1}",
         ] {
             let message = parse(wrong).unwrap_err().to_string();
             assert!(
-                message.starts_with("ROLLBOOK_BOOTSTRAP_CREDENTIAL: "),
+                message.contains("ROLLBOOK_BOOTSTRAP_CREDENTIAL"),
                 "{wrong}: {message}"
             );
             assert!(!message.contains("hidden"), "{message}");

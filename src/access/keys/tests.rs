@@ -11,6 +11,7 @@ use crate::access::testing::{
     Folder, TestKey, claims, ed25519, now, p256, p384, pem, raw_token, rsa_a, rsa_b, seconds_from_now,
     secret, set,
 };
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 async fn load(config: KeyConfig) -> TokenKeys {
@@ -289,6 +290,13 @@ async fn invalid_settings_are_refused_with_an_explanation() {
                 ..default()
             },
             "ROLLBOOK_JWT_SECRET has 31 bytes",
+        ),
+        (
+            KeyConfig {
+                secret: Some("x".repeat(32).into()),
+                ..default()
+            },
+            "ROLLBOOK_JWT_SECRET repeats a few characters",
         ),
         (
             KeyConfig {

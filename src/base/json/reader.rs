@@ -3,7 +3,8 @@
 //! Parsing takes two passes. First `serde_json` checks the grammar. Then [`Walk`] builds the tree; it relies on the
 //! text being valid JSON. Both passes take time linear in the length of the text.
 
-use std::collections::HashSet;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
 
 use serde_json::value::RawValue;
 
@@ -21,12 +22,16 @@ pub const MAX_DEPTH: usize = 256;
 /// of their text.
 pub const MAX_VALUES: usize = 1_000_000;
 
+/// The number of members that an object of a request may have. No object of the API needs as many, and each member takes
+/// more memory in the tree than in the text.
+pub const MAX_MEMBERS: usize = 65_536;
+
 /// Parses a JSON text.
 ///
 /// # Errors
 ///
 /// - The text is not JSON. The detail contains line and column.
-/// - The text has more than [`MAX_VALUES`] values.
+/// - The text has more than [`MAX_VALUES`] values, or an object has more than [`MAX_MEMBERS`] members.
 /// - It is nested deeper than `depth`, or deeper than [`MAX_DEPTH`].
 /// - An object has a key twice.
 /// - A string or key contains U+0000 or half a surrogate pair.
@@ -34,15 +39,28 @@ pub fn parse(text: &str, depth: usize) -> Result<Node<'_>, Fault> {
     Walk::new(text)?.parse_root(depth)
 }
 
-/// Parses a JSON text that Rollbook stored. The number of values is not limited: a stored text may be merged from
+/// Parses a JSON text that may have `values` values at most.
+///
+/// # Errors
+///
+/// The errors of [`parse`].
+pub fn parse_at_most(text: &str, depth: usize, values: usize) -> Result<Node<'_>, Fault> {
+    let mut walk = Walk::new(text)?;
+    walk.max_values = values;
+    walk.values_left = values;
+    walk.parse_root(depth)
+}
+
+/// Parses a JSON text that Rollbook stored. The number of values and members is not limited: a stored text may be merged from
 /// several accepted texts, or the limit may have been higher when it was accepted.
 ///
 /// # Errors
 ///
-/// The errors of [`parse`] with a depth of [`MAX_DEPTH`], except the number of values.
+/// The errors of [`parse`] with a depth of [`MAX_DEPTH`], except the numbers of values and members.
 pub fn parse_stored(text: &str) -> Result<Node<'_>, Fault> {
     let mut walk = Walk::new(text)?;
     walk.values_left = usize::MAX;
+    walk.max_members = usize::MAX;
     walk.parse_root(MAX_DEPTH)
 }
 
@@ -53,7 +71,8 @@ pub fn parse_stored(text: &str) -> Result<Node<'_>, Fault> {
 ///
 /// # Errors
 ///
-/// The text is not JSON, or it has more than `max_elements` elements or [`MAX_VALUES`] values. Parsing stops at that
+/// The text is not JSON, or it has more than `max_elements` elements or [`MAX_VALUES`] values, or an object with more
+/// than [`MAX_MEMBERS`] members. Parsing stops at that
 /// point. The other faults that [`parse`] reports are in the returned list.
 pub fn parse_elements(
     text: &str,
@@ -84,6 +103,10 @@ struct Walk<'a> {
     element: usize,
     /// The number of elements that the outermost array may have.
     max_elements: usize,
+    /// The number of members that each object may have.
+    max_members: usize,
+    /// The number of values that the text may have.
+    max_values: usize,
     /// The number of values that the rest of the text may have.
     values_left: usize,
     /// The fault that stopped the walk, if it stopped early.
@@ -101,6 +124,8 @@ impl<'a> Walk<'a> {
             faults: Vec::new(),
             element: 0,
             max_elements: usize::MAX,
+            max_members: MAX_MEMBERS,
+            max_values: MAX_VALUES,
             values_left: MAX_VALUES,
             stopped: None,
         })
@@ -136,8 +161,9 @@ impl<'a> Walk<'a> {
     /// Reads the value at the current position. It may be nested `depth` levels deep.
     fn value(&mut self, place: &Place<'_>, depth: usize) -> Node<'a> {
         if self.values_left == 0 {
+            let max = self.max_values;
             self.stop(format!(
-                "this has more than {MAX_VALUES} values, counting numbers, strings, arrays and objects; send less in one request"
+                "this has more than {max} values, counting numbers, strings, arrays and objects; send less in one request"
             ));
             return Node::Null;
         }
@@ -164,6 +190,11 @@ impl<'a> Walk<'a> {
         let mut members: Vec<Member<'a>> = Vec::new();
         self.position += 1;
         while !matches!(self.peek(), b'}' | END) {
+            if members.len() == self.max_members {
+                let max = self.max_members;
+                self.stop(format!("an object here has more than {max} members; send fewer"));
+                break;
+            }
             let key = self.string(place);
             self.skip(b':');
             let value = self.value(&place.member(key.value()), depth);
@@ -319,11 +350,18 @@ fn find_repeated_key<'n>(members: &'n [Member<'_>]) -> Option<&'n str> {
                 .then(|| member.key.value())
         });
     }
-    let mut unique = HashSet::with_capacity(members.len());
-    members
-        .iter()
-        .map(|member| member.key.value())
-        .find(|key| !unique.insert(*key))
+    // Sorted hashes take a third of the memory of a set. Equal keys have equal hashes, in the order of the text.
+    let hasher = RandomState::new();
+    let hashes = members.iter().map(|member| hasher.hash_one(member.key.value()));
+    let mut order: Vec<(u64, usize)> = hashes.zip(0..).collect();
+    order.sort_unstable();
+    let same = order.windows(2).filter_map(|pair| match pair {
+        [(one, first), (other, second)] if one == other => Some((*first, *second)),
+        _ => None,
+    });
+    let key = |index: usize| members.get(index).map(|member| member.key.value());
+    let repeated = same.filter(|(first, second)| key(*first) == key(*second));
+    repeated.map(|(_, second)| second).min().and_then(key)
 }
 
 #[cfg(test)]
@@ -387,9 +425,33 @@ mod tests {
             );
             assert!(parse_stored(&over).unwrap().to_text() == over, "{before}");
         }
-        let members: String = (0..MAX_VALUES - 1).map(|n| format!("\"{n}\":1,")).collect();
-        assert!(parse(&format!("{{{}}}", members.trim_end_matches(',')), 1).is_ok());
-        assert!(parse(&format!("{{{members}\"a\":1}}"), 1).is_err());
+    }
+
+    #[test]
+    fn members_of_an_object_are_counted() {
+        let members: String = (0..MAX_MEMBERS - 1).map(|n| format!("\"{n}\":1,")).collect();
+        let longest = format!("[{{{members}\"a\":1}},{{{members}\"a\":1}}]");
+        assert!(parse(&longest, 2).is_ok());
+        let over = format!("[{{{members}\"a\":1,\"b\":1}}]");
+        let fault = parse(&over, 2).unwrap_err();
+        assert!(
+            fault.pointer.is_empty() && fault.detail.contains("65536 members"),
+            "{fault}"
+        );
+        assert_eq!(parse_elements(&over, 1, 9).unwrap_err(), fault);
+        assert!(parse_stored(&over).is_ok());
+    }
+
+    #[test]
+    fn first_repeated_key_of_a_large_object_is_found() {
+        let members: String = (0..1_000).map(|n| format!("\"k{n}\":0,")).collect();
+        for (repeated, pointer) in [("\"k7\":1,\"k3\":1", "/k7"), ("\"a\":1,\"a\":2,\"k3\":1", "/a")] {
+            assert_eq!(
+                parse(&format!("{{{members}{repeated}}}"), 1).unwrap_err().pointer,
+                pointer
+            );
+        }
+        assert!(parse(&format!("{{{members}\"\":1}}"), 1).is_ok());
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::access::{
 };
 use crate::base::Fault;
 use crate::base::clock::Timestamp;
+use crate::base::fault::Faults;
 use crate::base::ids::{OrgId, UserId};
 use crate::base::keyed::{KeyedDraft, Refusal, parse_batch};
 use crate::catalogue::ContentDraft;
@@ -58,8 +59,8 @@ pub enum SeedError {
     },
 }
 
-impl From<Vec<Fault>> for SeedError {
-    fn from(faults: Vec<Fault>) -> Self {
+impl From<Faults> for SeedError {
+    fn from(faults: Faults) -> Self {
         let Fault { pointer, detail } = faults.into_iter().next().unwrap_or_else(|| Fault {
             pointer: String::new(),
             detail: "the reason is unknown".to_owned(),
@@ -70,7 +71,7 @@ impl From<Vec<Fault>> for SeedError {
 
 impl From<IriError> for SeedError {
     fn from(error: IriError) -> Self {
-        Self::from(vec![Fault::whole(error.to_string())])
+        Self::from(Faults::from(Fault::whole(error.to_string())))
     }
 }
 

@@ -6,7 +6,7 @@ use actix_web::http::header::{self, HeaderValue};
 use super::{Code, Problem, ProblemError};
 use crate::access::credential::UnknownScope;
 use crate::access::{AccessError, ScopeError, TokenError};
-use crate::base::fault::{Fault, Place};
+use crate::base::fault::{Fault, Faults, Place};
 use crate::base::ids::{IdError, StatementId};
 use crate::base::{CursorError, SealError};
 use crate::log::filter::ParameterFault;
@@ -26,25 +26,20 @@ impl From<Fault> for ProblemError {
 
 impl From<Fault> for Problem {
     fn from(fault: Fault) -> Self {
-        Problem::with_errors(Code::InvalidBody, vec![fault.into()])
+        Problem::with_errors(Code::InvalidBody, ProblemError::from(fault).into())
     }
 }
 
-impl From<Vec<Fault>> for Problem {
-    fn from(faults: Vec<Fault>) -> Self {
-        Problem::with_errors(
-            Code::InvalidBody,
-            faults.into_iter().map(ProblemError::from).collect(),
-        )
+impl From<Faults> for Problem {
+    fn from(faults: Faults) -> Self {
+        Problem::with_errors(Code::InvalidBody, faults.map(ProblemError::from))
     }
 }
 
-impl From<Vec<ParameterFault>> for Problem {
-    fn from(faults: Vec<ParameterFault>) -> Self {
-        let errors = faults
-            .into_iter()
-            .map(|fault| ProblemError::in_parameter(fault.parameter, fault.detail));
-        Problem::with_errors(Code::BadParameter, errors.collect())
+impl From<Faults<ParameterFault>> for Problem {
+    fn from(faults: Faults<ParameterFault>) -> Self {
+        let errors = faults.map(|fault| ProblemError::in_parameter(fault.parameter, fault.detail));
+        Problem::with_errors(Code::BadParameter, errors)
     }
 }
 

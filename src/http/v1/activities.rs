@@ -12,7 +12,7 @@ use crate::access::permit::{ReadActivities, VoidActivities, WriteActivities};
 use crate::access::{AskedScope, DefinitionRight, Principal, Scoped};
 use crate::base::CursorKey;
 use crate::base::body::ParsedBatch;
-use crate::base::fault::{Fault, sort_by_element};
+use crate::base::fault::{Fault, Faults};
 use crate::base::ids::{StatementId, UserId};
 use crate::http::auth::Caller;
 use crate::http::json::{Batch, JsonBody};
@@ -281,7 +281,7 @@ async fn create_activity(caller: Caller<WriteActivities>, pairs: QueryPairs, bod
     let form = body.read(|text, depth| ShortForm::parse(text, &short_form_rules(&caller, depth)))?;
     let (mut records, faults) = to_records(&caller, vec![form]).await?;
     let Some((_, record)) = records.pop() else {
-        let faults: Vec<Fault> = faults.into_iter().map(|(_, fault)| fault).collect();
+        let faults: Faults = faults.into_iter().map(|(_, fault)| fault).collect();
         return Err(faults.into());
     };
     let recorded = record_all(&caller, vec![record], false).await?;
@@ -371,7 +371,7 @@ async fn batch_records(
         let index = *indexes.get(conflict.index)?;
         Some(id_fault(conflict.id).in_element(number(index)))
     }));
-    sort_by_element(&mut faults);
+    faults.sort_by_element();
     Err(faults.into())
 }
 

@@ -15,7 +15,7 @@ use crate::access::permit::ManageCredentials;
 use crate::access::{CredentialScope, Scopes, SecretHash};
 use crate::base::body::parse_body;
 use crate::base::clock::Timestamp;
-use crate::base::fault::Fault;
+use crate::base::fault::Faults;
 use crate::base::form::{Form, one_of};
 use crate::http::auth::Caller;
 use crate::http::json::JsonBody;
@@ -87,7 +87,7 @@ pub struct CredentialList {
 
 impl NewCredential {
     /// Reads a body, at most `depth` objects and arrays deep.
-    fn parse(text: &str, depth: usize) -> Result<Self, Vec<Fault>> {
+    fn parse(text: &str, depth: usize) -> Result<Self, Faults> {
         parse_body(text, depth, |node, place, faults| {
             let mut form = Form::from_node(node, place, "a credential", &["name", "scopes"], faults)?;
             let name = form.required_name("name", MAX_NAME).unwrap_or_default();

@@ -2,6 +2,8 @@
 //!
 //! A caller sees the deliveries of its own schedules. An owner or admin of the organisation sees all.
 
+use std::collections::HashSet;
+
 use actix_web::{HttpRequest, web};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -15,6 +17,8 @@ use crate::http::problem::{Answer, Problem};
 use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
 use crate::reports::delivery::Delivery;
+use crate::reports::rights::find_disclosed;
+use crate::store::DeliveryWithRecipients;
 
 use super::report_resource::parse_id;
 
@@ -71,9 +75,10 @@ async fn list_deliveries(
             .await?
             .ok_or_else(Problem::not_found)?;
         more = page.more;
+        let disclosed = find_disclosed_recipients(&caller, &page.items).await?;
         for stored in page.items {
             let key = stored.delivery.key;
-            if !writer.push(&Delivery::new(stored)?)? {
+            if !writer.push(&Delivery::new(stored, disclosed.as_ref())?)? {
                 break;
             }
             before = Some(key);
@@ -82,4 +87,16 @@ async fn list_deliveries(
     let last = before.map(|key| key.to_string());
     let next = listing.next(more || writer.is_full(), last.as_deref())?;
     writer.respond(next.as_deref(), &NoOthers {})
+}
+
+/// The recipients of the deliveries about which the caller may know how the run ended for them; `None` if about all.
+async fn find_disclosed_recipients(
+    caller: &Caller<ManageReports>,
+    deliveries: &[DeliveryWithRecipients],
+) -> Result<Option<HashSet<String>>, Problem> {
+    let recipients = deliveries.iter().flat_map(|delivery| &delivery.recipients);
+    let recipients: HashSet<String> = recipients.map(|one| one.recipient.clone()).collect();
+    let recipients: Vec<String> = recipients.into_iter().collect();
+    let rules = caller.reach_rules();
+    Ok(find_disclosed(caller.store(), caller.principal(), &rules, &recipients).await?)
 }

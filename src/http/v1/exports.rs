@@ -14,6 +14,7 @@ use futures_util::TryStreamExt;
 use utoipa::IntoParams;
 
 use crate::access::permit::ReadActivities;
+use crate::base::fault::Faults;
 use crate::export::{self, Blocks, ColumnSet, CsvOptions, ExportError};
 use crate::http::auth::Caller;
 use crate::http::problem::{Answer, Code, Problem, ProblemError};
@@ -149,7 +150,7 @@ fn parse_query(
 
 /// Parses the parameters `columns`, `bom` and `raw`. A resource without one of them uses its default.
 pub(super) fn csv_options(query: &Query) -> Result<CsvOptions, Problem> {
-    let mut faults = Vec::new();
+    let mut faults = Faults::new();
     let mut flag = |name: &str| match query.extra(name) {
         None | Some("false") => false,
         Some("true") => true,

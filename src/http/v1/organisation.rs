@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::access::permit::{ManageOrganisation, ReadOrganisation};
 use crate::base::body::parse_body;
-use crate::base::fault::{Fault, Place};
+use crate::base::fault::{Fault, Faults, Place};
 use crate::base::form::{self, Form, short_text};
 use crate::base::json::{self, Node};
 use crate::catalogue::content::MAX_IRI;
@@ -131,7 +131,7 @@ async fn patch_organisation(
 }
 
 /// Reads a change. A member that is `null` gets its initial value.
-fn parse_change(text: &str, depth: usize, initial: &Organisation) -> Result<OrganisationChange, Vec<Fault>> {
+fn parse_change(text: &str, depth: usize, initial: &Organisation) -> Result<OrganisationChange, Faults> {
     parse_body(text, depth, |node, place, faults| {
         let mut form = Form::from_node(node, place, "an organisation", &MEMBERS, faults)?;
         let is_null = |member: &str| node.get(member) == Some(&Node::Null);

@@ -11,6 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::access::permit::ReadActivities;
 use crate::base::clock::Timestamp;
+use crate::base::fault::Faults;
 use crate::base::{CursorError, CursorSeal};
 use crate::export::{self, ProgressOptions};
 use crate::http::auth::Caller;
@@ -330,7 +331,7 @@ fn parse_cursor(pairs: &QueryPairs, seal: &CursorSeal) -> Result<Option<Progress
 
 /// The errors in the parameters that only these resources have.
 #[derive(Default)]
-struct ParameterErrors(Vec<ProblemError>);
+struct ParameterErrors(Faults<ProblemError>);
 
 impl ParameterErrors {
     /// Parses one of the listed keys. An unknown key adds one error for the parameter.

@@ -10,7 +10,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::access::permit::ManageReports;
-use crate::base::fault::Fault;
+use crate::base::fault::Faults;
 use crate::base::ids::UserId;
 use crate::http::auth::Caller;
 use crate::http::conditions;
@@ -20,7 +20,7 @@ use crate::http::query::QueryPairs;
 use crate::store::{ReportRefusal, ReportResource, StoreError};
 
 /// Computes the change from the stored resource.
-pub(super) type Change<R> = Box<dyn FnOnce(&R) -> Result<<R as ReportResource>::Change, Vec<Fault>>>;
+pub(super) type Change<R> = Box<dyn FnOnce(&R) -> Result<<R as ReportResource>::Change, Faults>>;
 
 /// A stored resource that clients read and write.
 pub(super) trait ReportApi: ReportResource {

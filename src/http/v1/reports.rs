@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::access::permit::{ManageReports, ReadReports};
+use crate::base::fault::Faults;
 use crate::base::ids::UserId;
 use crate::http::auth::Caller;
 use crate::http::json::{JsonBody, MergePatch};
@@ -261,7 +262,7 @@ impl ReportApi for StoredReport {
     ) -> Result<Change<Self>, Problem> {
         let stored = resource::find(caller, id).await?;
         let form = ReportForm::patched(&stored, patch.value(), patch.depth())?;
-        let owner = parse_owner(&stored, patch.value()).map_err(|fault| vec![fault])?;
+        let owner = parse_owner(&stored, patch.value()).map_err(Faults::from)?;
         let plan = plan_change(caller, &stored, &form, owner).await?;
         Ok(Box::new(move |stored| {
             let form = ReportForm::patched(stored, patch.value(), patch.depth())?;

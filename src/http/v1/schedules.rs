@@ -20,6 +20,7 @@ use crate::http::pages::{self, NoOthers, PageWriter};
 use crate::http::problem::{Answer, Problem};
 use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
+use crate::reports::rights::find_disclosed;
 use crate::reports::schedule::{
     NewScheduleBody, Schedule, ScheduleForm, SchedulePatch, ScheduleStatus, resolve_recipients,
 };
@@ -289,7 +290,16 @@ async fn recipients_of(
     existing: &[String],
 ) -> Result<Vec<String>, Problem> {
     let rules = &caller.app_state().options().recipients;
-    let resolved = resolve_recipients(caller.store(), caller.org(), form.recipients(), existing, rules);
+    let (store, recipients) = (caller.store(), form.recipients());
+    let disclosed = find_disclosed(store, caller.principal(), &caller.reach_rules(), recipients).await?;
+    let resolved = resolve_recipients(
+        store,
+        caller.org(),
+        recipients,
+        existing,
+        disclosed.as_ref(),
+        rules,
+    );
     Ok(resolved.await??)
 }
 

@@ -7,6 +7,7 @@ use actix_web::HttpResponse;
 use utoipa::IntoParams;
 
 use crate::access::permit::ReadActivities;
+use crate::base::fault::Faults;
 use crate::http::auth::Caller;
 use crate::http::problem::{Answer, Code, Problem, ProblemError};
 use crate::http::query::QueryPairs;
@@ -60,7 +61,7 @@ async fn summarise_activities(caller: Caller<ReadActivities>, pairs: QueryPairs)
         Ok(summary) => Ok(HttpResponse::Ok().json(summary)),
         Err(too_much) => {
             let fault = ProblemError::in_parameter(BY, too_much.to_string());
-            Err(Problem::with_errors(Code::BadParameter, vec![fault]))
+            Err(Problem::with_errors(Code::BadParameter, fault.into()))
         }
     }
 }
@@ -81,10 +82,11 @@ fn parse_query(
     };
     match (by, Query::parse(&others, &context)) {
         (Ok(by), Ok(query)) => Ok((by, query)),
-        (Err(fault), Ok(_)) => Err(vec![fault].into()),
+        (Err(fault), Ok(_)) => Err(Faults::from(fault).into()),
         (Ok(_), Err(faults)) => Err(faults.into()),
-        (Err(fault), Err(mut faults)) => {
-            faults.insert(0, fault);
+        (Err(fault), Err(others)) => {
+            let mut faults = Faults::from(fault);
+            faults.append(others);
             Err(faults.into())
         }
     }

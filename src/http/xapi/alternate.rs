@@ -13,8 +13,12 @@
 //! [`rewrite`] is a middleware before authentication and routing. It turns such a request into the request that it
 //! means, so that no other code depends on the syntax. Version 2.0 does not have the syntax: a request with that
 //! version is refused.
+//!
+//! A form can be as long as any body, but its `Authorization` must be within the first [`EARLY_BYTES`]. It is verified
+//! before the rest is read, so that a client without credentials can occupy no more memory than that.
 
 use std::future::ready;
+use std::pin::pin;
 
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
@@ -22,15 +26,16 @@ use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::uri::PathAndQuery;
 use actix_web::http::{Method, Uri};
 use actix_web::middleware::Next;
-use actix_web::web::{Bytes, Data};
+use actix_web::web::{Bytes, BytesMut, Data};
 use actix_web::{Error, HttpMessage, HttpRequest};
 
 use super::{VERSION_HEADER, is_xapi_path, parse_version_header};
 use crate::http::AppState;
-use crate::http::body::read_body;
+use crate::http::auth;
+use crate::http::body::{check_head, read_pieces, stream_body};
 use crate::http::limits::Limits;
 use crate::http::problem::{Code, Problem};
-use crate::http::query::QueryPairs;
+use crate::http::query::{self, QueryPairs};
 use crate::record::Version;
 
 /// The query parameter with the method of the meant request.
@@ -38,6 +43,8 @@ const METHOD: &str = "method";
 /// The field of the form with the body of the meant request.
 const CONTENT: &str = "content";
 const FORM: &str = "application/x-www-form-urlencoded";
+/// The part of a form that is read before its `Authorization` is verified, in bytes.
+pub const EARLY_BYTES: usize = 64 * 1024;
 /// The `Content-Type` if the form has none (Communication 1.5).
 const DEFAULT_CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/json");
 
@@ -56,9 +63,25 @@ const HEADERS: [HeaderName; 7] = [
 /// Stored in the extensions of a request that means HEAD, so that its answer has no body.
 struct MeansHead;
 
+/// Stored in the extensions of a request that was sent as a form.
+struct IsForm;
+
+/// Stored in the extensions of a request whose `Authorization` is a field of its form.
+struct AuthorizationInForm;
+
+/// Whether a request was sent in the alternate syntax. Any web page may send such a form.
+pub fn is_form(request: &ServiceRequest) -> bool {
+    request.extensions().contains::<IsForm>()
+}
+
+/// Whether the `Authorization` of a request is a field of its form. A browser adds no remembered password there.
+pub fn has_authorization_in_form(request: &ServiceRequest) -> bool {
+    request.extensions().contains::<AuthorizationInForm>()
+}
+
 /// Middleware that turns a request in the alternate syntax into the request that it means.
 ///
-/// Its faults (400, 408, 413, 414) are answered before authentication, since the form can contain the authorisation.
+/// Its faults (400, 401, 408, 413, 414) are answered before authentication, since the form can contain the authorisation.
 pub async fn rewrite<B: MessageBody + 'static>(
     mut request: ServiceRequest,
     next: Next<B>,
@@ -99,10 +122,19 @@ async fn translate(request: &mut ServiceRequest) -> Result<(), Problem> {
     let app_state = app_state.ok_or_else(|| Problem::internal("the application has no AppState"))?;
     let method = parse_method(&QueryPairs::parse(request.query_string())?)?;
     refuse_version_2(request.headers())?;
-    let form = Form::parse(&read_form(request, app_state.limits()).await?)?;
+    let form = read_form(request, app_state.limits()).await?;
+    let form = Form::parse(form, app_state.limits().uri_bytes)?;
 
     // This comes first, so that the answer to a fault has the version of the form.
     for (name, value) in form.headers {
+        if name == header::AUTHORIZATION {
+            if is_form(request) && !has_authorization_in_form(request) {
+                // The caller of a header was verified, and the form names another one.
+                let detail = format!("must be within the first {EARLY_BYTES} bytes of the form");
+                return Err(Problem::bad_parameter(name.as_str(), detail));
+            }
+            request.extensions_mut().insert(AuthorizationInForm);
+        }
         request.headers_mut().insert(name, value);
     }
     refuse_version_2(request.headers())?;
@@ -114,6 +146,7 @@ async fn translate(request: &mut ServiceRequest) -> Result<(), Problem> {
     if method == Method::HEAD {
         request.extensions_mut().insert(MeansHead);
     }
+    request.extensions_mut().insert(IsForm);
     request.head_mut().method = if method == Method::HEAD {
         Method::GET
     } else {
@@ -171,18 +204,69 @@ async fn read_form(request: &mut ServiceRequest, limits: &Limits) -> Result<Quer
     if is_form == Some(false) {
         return Err(refuse());
     }
-    let payload = request.take_payload();
-    let body = read_body(payload, request.headers(), limits).await;
-    let body = body.map_err(|problem| match problem.code() {
+    check_head(request.headers(), limits).map_err(|problem| match problem.code() {
         // The conformance suites require 400 instead of 415.
         Code::UnsupportedMediaType => Problem::bad_request(problem.detail()),
         _ => problem,
     })?;
+    let mut pieces = pin!(stream_body(request.take_payload(), limits));
+    let mut body = BytesMut::new();
+    let has_ended = read_pieces(&mut pieces, &mut body, EARLY_BYTES, limits).await?;
+    if !has_ended {
+        verify_early(request, &body).await?;
+        read_pieces(&mut pieces, &mut body, usize::MAX, limits).await?;
+    }
     if is_form.is_none() && !body.is_empty() {
         return Err(refuse());
     }
     let text = std::str::from_utf8(&body);
     QueryPairs::parse(text.map_err(|_| Problem::bad_request("the form must be UTF-8, percent-encoded"))?)
+}
+
+/// Verifies the caller of a form of which only the beginning was read.
+async fn verify_early(request: &mut ServiceRequest, beginning: &[u8]) -> Result<(), Problem> {
+    let beginning = beginning.get(..EARLY_BYTES).unwrap_or(beginning);
+    if let Some(value) = find_authorization(beginning)? {
+        request.headers_mut().insert(header::AUTHORIZATION, value);
+        request.extensions_mut().insert(AuthorizationInForm);
+    } else if !request.headers().contains_key(header::AUTHORIZATION) {
+        let detail =
+            format!("send the field `Authorization` within the first {EARLY_BYTES} bytes of the form");
+        return Err(Problem::new(Code::Unauthenticated, detail));
+    }
+    request.extensions_mut().insert(IsForm);
+    auth::verify_once(request).await
+}
+
+/// Finds the field `Authorization` in the beginning of a form. The last field may be cut and is left out.
+fn find_authorization(beginning: &[u8]) -> Result<Option<HeaderValue>, Problem> {
+    // A name with every character escaped has three times its length.
+    const LONGEST: usize = 3 * "authorization".len();
+    let mut fields: Vec<&[u8]> = Vec::new();
+    let end = beginning.iter().rposition(|byte| *byte == b'&').unwrap_or(0);
+    let whole = beginning.get(..end).unwrap_or_default();
+    for field in whole.split(|byte| *byte == b'&') {
+        let length = field.iter().position(|byte| *byte == b'=').unwrap_or(field.len());
+        let name = field.get(..length).filter(|name| name.len() <= LONGEST);
+        let name = name.and_then(|name| query::decode(std::str::from_utf8(name).ok()?).ok());
+        if name.is_some_and(|name| name.eq_ignore_ascii_case(header::AUTHORIZATION.as_str())) {
+            fields.push(field.get(length + 1..).unwrap_or_default());
+        }
+    }
+    let name = header::AUTHORIZATION.as_str();
+    match fields.as_slice() {
+        [] => Ok(None),
+        [value] => {
+            let value = std::str::from_utf8(value)
+                .ok()
+                .and_then(|value| query::decode(value).ok());
+            let value = value.and_then(|value| HeaderValue::from_str(&value).ok());
+            value
+                .map(Some)
+                .ok_or_else(|| Problem::bad_parameter(name, "cannot be the value of a header"))
+        }
+        _ => Err(Problem::bad_parameter(name, "must be sent once")),
+    }
 }
 
 /// The parts of a form.
@@ -201,26 +285,32 @@ impl Form {
     ///
     /// # Errors
     ///
-    /// 400 for a header or content that occurs twice, and for a value that cannot be in a header.
-    fn parse(pairs: &QueryPairs) -> Result<Self, Problem> {
+    /// 400 for a header or content that occurs twice, and for a value that cannot be in a header. 414 if the query would
+    /// be longer than `query_bytes`.
+    fn parse(pairs: QueryPairs, query_bytes: usize) -> Result<Self, Problem> {
         let mut form = Self::default();
         let mut query = form_urlencoded::Serializer::new(String::new());
-        for (name, value) in pairs.as_slice() {
+        let mut free = query_bytes;
+        for (name, value) in pairs.into_vec() {
             if name == CONTENT {
-                if form.content.replace(value.clone()).is_some() {
+                if form.content.replace(value).is_some() {
                     return Err(Problem::bad_parameter(CONTENT, "must be sent once"));
                 }
             } else if let Some(header) = HEADERS.iter().find(|h| name.eq_ignore_ascii_case(h.as_str())) {
                 if form.headers.iter().any(|(known, _)| known == header) {
-                    return Err(Problem::bad_parameter(name, "must be sent once"));
+                    return Err(Problem::bad_parameter(&name, "must be sent once"));
                 }
-                let value = HeaderValue::from_str(value);
+                let value = HeaderValue::from_str(&value);
                 let value =
-                    value.map_err(|_| Problem::bad_parameter(name, "cannot be the value of a header"))?;
+                    value.map_err(|_| Problem::bad_parameter(&name, "cannot be the value of a header"))?;
                 form.has_content_type |= *header == header::CONTENT_TYPE;
                 form.headers.push((header.clone(), value));
             } else {
-                query.append_pair(name, value);
+                // Encoding makes a text longer, so this refuses no query that would fit.
+                free = free
+                    .checked_sub(name.len() + value.len())
+                    .ok_or_else(|| address_too_long(query_bytes))?;
+                query.append_pair(&name, &value);
             }
         }
         form.query = query.finish();
@@ -254,17 +344,17 @@ fn build_uri(sent: &Uri, query: &str, limits: &Limits) -> Result<Uri, Problem> {
     };
     // The limit is that of an address: the query must fit into the `more` address of the answer.
     if text.len() > limits.uri_bytes {
-        let detail = format!(
-            "the fields of the form make an address of {} bytes; the limit is {}",
-            text.len(),
-            limits.uri_bytes
-        );
-        return Err(Problem::new(Code::UriTooLong, detail));
+        return Err(address_too_long(limits.uri_bytes));
     }
     let mut parts = sent.clone().into_parts();
     // A valid path with an encoded query is a valid address.
     parts.path_and_query = Some(PathAndQuery::try_from(text).map_err(Problem::internal)?);
     Uri::from_parts(parts).map_err(Problem::internal)
+}
+
+fn address_too_long(limit: usize) -> Problem {
+    let detail = format!("the fields of the form make an address of more than {limit} bytes; send fewer");
+    Problem::new(Code::UriTooLong, detail)
 }
 
 /// Sets the headers that describe the content instead of the form.
@@ -341,7 +431,7 @@ mod tests {
     fn form_is_divided_into_headers_content_and_query() {
         let form = "agent=%7B%22mbox%22%3A%22mailto%3Aa%2Bb%40x.org%22%7D&authorization=Basic+QTpC&limit=1\
             &x-EXPERIENCE-api-version=1.0.3&content=%7B%7D&If-None-Match=*&Content-Encoding=x&CONTENT=y";
-        let form = Form::parse(&pairs(form)).expect("a form");
+        let form = Form::parse(pairs(form), 1_000).expect("a form");
         let headers: Vec<(&str, &str)> = form
             .headers
             .iter()
@@ -376,8 +466,44 @@ mod tests {
             ("Authorization=a&authorization=b", "authorization"),
             ("If-Match=a%0D%0AX-Evil%3A+1", "If-Match"),
         ] {
-            let problem = Form::parse(&pairs(form)).expect_err(form);
+            let problem = Form::parse(pairs(form), 1_000).expect_err(form);
             assert_eq!(problem.errors()[0].parameter.as_deref(), Some(named), "{form}");
+        }
+    }
+
+    #[test]
+    fn authorization_is_found_in_the_beginning_of_a_form() {
+        let find = |text: &str| {
+            let found = find_authorization(text.as_bytes()).expect("one field at most");
+            found.map(|value| value.to_str().expect("text").to_owned())
+        };
+        for text in [
+            "Authorization=Basic+QTpC&content=",
+            "x=1&%41uthorization=Basic%20QTpC&content=%FF",
+            "&&authorization=Basic+QTpC&",
+        ] {
+            assert_eq!(find(text).as_deref(), Some("Basic QTpC"), "{text}");
+        }
+        for text in [
+            "",
+            "content=x",
+            "Authorization=Basic+QTpC",
+            "x&Authorization=cut",
+            "Authorizations=a&b",
+        ] {
+            assert_eq!(find(text), None, "{text}");
+        }
+        for text in [
+            "Authorization=a&authorization=b&x",
+            "Authorization=%0A&x",
+            "Authorization=%zz&x",
+        ] {
+            let problem = find_authorization(text.as_bytes()).expect_err(text);
+            assert_eq!(
+                problem.errors()[0].parameter.as_deref(),
+                Some("authorization"),
+                "{text}"
+            );
         }
     }
 

@@ -15,6 +15,7 @@ use super::value::{FilterValue, Moment};
 use super::{FILTER_PARAMETERS, Filter, ParameterFault};
 use crate::access::AskedScope;
 use crate::base::clock::Timestamp;
+use crate::base::fault::Faults;
 use crate::base::{CursorKey, CursorSeal};
 use crate::log::cursor::Cursor;
 
@@ -126,7 +127,7 @@ impl Query {
     pub fn parse(
         pairs: &[(String, String)],
         context: &ParseContext<'_>,
-    ) -> Result<Self, Vec<ParameterFault>> {
+    ) -> Result<Self, Faults<ParameterFault>> {
         let mut reader = ParameterReader::new(pairs);
         refuse_unknown(&mut reader, context);
 
@@ -188,13 +189,13 @@ fn refuse_unknown(reader: &mut ParameterReader<'_>, context: &ParseContext<'_>) 
         .chain(context.lists.iter().copied())
         .chain(context.extra.iter().copied())
         .collect();
+    let listed = allowed.join("`, `");
     for name in reader.names() {
         if !allowed.contains(&name) && custom_field(name).is_none() {
             reader.remove(name);
-            let allowed = allowed.join("`, `");
             reader.fault(
                 name,
-                format_args!("is not a parameter here; the parameters are `{allowed}` and `custom[<field>]`"),
+                format_args!("is not a parameter here; the parameters are `{listed}` and `custom[<field>]`"),
             );
         }
     }

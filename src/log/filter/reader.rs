@@ -5,6 +5,7 @@ use std::fmt::Display;
 
 use super::ParameterFault;
 use super::value::FilterItem;
+use crate::base::fault::Faults;
 
 /// The most values that one parameter may have.
 pub const MAX_VALUES: usize = 1_000;
@@ -15,7 +16,7 @@ pub const MAX_VALUE_CHARACTERS: usize = 2_048;
 /// The parameters of a request by name, and the faults found so far.
 pub struct ParameterReader<'a> {
     values: BTreeMap<&'a str, Vec<&'a str>>,
-    faults: Vec<ParameterFault>,
+    faults: Faults<ParameterFault>,
 }
 
 impl<'a> ParameterReader<'a> {
@@ -25,10 +26,10 @@ impl<'a> ParameterReader<'a> {
         for (name, value) in pairs {
             values.entry(name).or_default().push(value);
         }
-        let mut faults = Vec::new();
+        let mut faults = Faults::new();
         for (name, values) in &mut values {
             if let Some(detail) = general_fault(name, values) {
-                faults.push(ParameterFault {
+                faults.push_with(|| ParameterFault {
                     parameter: name.replace('\0', "\u{fffd}"),
                     detail,
                 });
@@ -39,7 +40,7 @@ impl<'a> ParameterReader<'a> {
     }
 
     /// The faults of all parameters.
-    pub(super) fn into_faults(self) -> Vec<ParameterFault> {
+    pub(super) fn into_faults(self) -> Faults<ParameterFault> {
         self.faults
     }
 
@@ -71,7 +72,7 @@ impl<'a> ParameterReader<'a> {
     /// Adds a fault. Only the first fault of a parameter is reported: later ones often follow from it.
     pub(super) fn fault(&mut self, parameter: &str, detail: impl Display) {
         if self.faults.iter().all(|fault| fault.parameter != parameter) {
-            self.faults.push(ParameterFault {
+            self.faults.push_with(|| ParameterFault {
                 parameter: parameter.to_owned(),
                 detail: detail.to_string(),
             });

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{ActionOrVerb, ContentName, ContentRef, ShortForm, ShortResult, UserRef};
 use crate::base::body::{ParsedBatch, parse_bodies, parse_body};
 use crate::base::clock::Timestamp;
-use crate::base::fault::{Fault, Place};
+use crate::base::fault::{Fault, Faults, Place};
 use crate::base::form::{Form, one_of, parse_text, short_text};
 use crate::base::ids::{ContentId, StatementId, UserId};
 use crate::base::json::{self, Node};
@@ -67,7 +67,7 @@ impl ShortForm {
     /// # Errors
     ///
     /// All faults, each with its pointer.
-    pub fn parse(body: &str, rules: &ShortFormRules) -> Result<Self, Vec<Fault>> {
+    pub fn parse(body: &str, rules: &ShortFormRules) -> Result<Self, Faults> {
         parse_body(body, rules.depth, |node, place, faults| {
             Self::from_node(node, place, rules, faults)
         })
@@ -85,7 +85,7 @@ impl ShortForm {
         node: &Node<'_>,
         place: &Place<'_>,
         rules: &ShortFormRules,
-        faults: &mut Vec<Fault>,
+        faults: &mut Faults,
     ) -> Option<Self> {
         let before = faults.len();
         let mut form = Form::from_node(node, place, "an activity", &MEMBERS, faults)?;
@@ -164,7 +164,7 @@ fn parse_happened_at(node: &Node<'_>, place: &Place<'_>, now: Timestamp) -> Resu
 }
 
 /// A user's id, `{"email": …}`, or an xAPI agent.
-fn parse_user(node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>) -> Option<UserRef> {
+fn parse_user(node: &Node<'_>, place: &Place<'_>, faults: &mut Faults) -> Option<UserRef> {
     let node = &node.without_nulls();
     match node {
         Node::String(text) => value_or_fault(UserId::new(text.value()), place, faults).map(UserRef::Id),
@@ -231,7 +231,7 @@ fn parse_content_id(node: &Node<'_>, place: &Place<'_>) -> Result<ContentId, Fau
 }
 
 /// A content's id, or an object that describes it.
-fn parse_content(node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>) -> Option<ContentRef> {
+fn parse_content(node: &Node<'_>, place: &Place<'_>, faults: &mut Faults) -> Option<ContentRef> {
     if matches!(node, Node::String(_)) {
         return or_fault(parse_content_id(node, place), faults).map(ContentRef::Id);
     }
@@ -273,7 +273,7 @@ fn parse_content(node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>) ->
     })
 }
 
-fn parse_result(node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>) -> Option<ShortResult> {
+fn parse_result(node: &Node<'_>, place: &Place<'_>, faults: &mut Faults) -> Option<ShortResult> {
     let known = ["success", "completion", "score", "total_time", "response"];
     let mut form = Form::from_node(node, place, "a result", &known, faults)?;
     Some(ShortResult {
@@ -320,11 +320,7 @@ fn parse_total_time(node: &Node<'_>, place: &Place<'_>) -> Result<Duration, Faul
     Duration::parse_loose(text).map_err(|_| place.fault(FORMATS))
 }
 
-fn parse_certificate(
-    node: &Node<'_>,
-    place: &Place<'_>,
-    faults: &mut Vec<Fault>,
-) -> Option<AwardedCertificate> {
+fn parse_certificate(node: &Node<'_>, place: &Place<'_>, faults: &mut Faults) -> Option<AwardedCertificate> {
     let mut form = Form::from_node(node, place, "a certificate", &["name", "expires_at"], faults)?;
     Some(AwardedCertificate {
         name: form.text("name", MAX_TERM),
@@ -352,7 +348,7 @@ fn parse_responses(form: &mut Form<'_, '_, '_>) -> Vec<Response> {
         .collect()
 }
 
-fn parse_response(node: &Node<'_>, place: &Place<'_>, faults: &mut Vec<Fault>) -> Option<Response> {
+fn parse_response(node: &Node<'_>, place: &Place<'_>, faults: &mut Faults) -> Option<Response> {
     let known = ["question", "prompt", "response", "correct", "score", "seconds"];
     let mut form = Form::from_node(node, place, "a response", &known, faults)?;
     let question = form.required_text("question", MAX_TERM);
@@ -381,15 +377,11 @@ fn parse_uuid(node: &Node<'_>, place: &Place<'_>) -> Result<Uuid, Fault> {
     parsed.ok_or_else(|| place.fault("a UUID is required here, such as 0190a000-0000-7000-8000-000000000001"))
 }
 
-fn value_or_fault<T>(
-    result: Result<T, impl Display>,
-    place: &Place<'_>,
-    faults: &mut Vec<Fault>,
-) -> Option<T> {
+fn value_or_fault<T>(result: Result<T, impl Display>, place: &Place<'_>, faults: &mut Faults) -> Option<T> {
     or_fault(result.map_err(|error| place.fault(error.to_string())), faults)
 }
 
-fn or_fault<T>(result: Result<T, Fault>, faults: &mut Vec<Fault>) -> Option<T> {
+fn or_fault<T>(result: Result<T, Fault>, faults: &mut Faults) -> Option<T> {
     result.map_err(|fault| faults.push(fault)).ok()
 }
 

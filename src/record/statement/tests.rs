@@ -145,13 +145,19 @@ fn batch_has_limits_and_distinct_ids() {
     );
     let three = format!("[{WITH_SUB_STATEMENT},{WITH_SUB_STATEMENT},{WITH_SUB_STATEMENT}]");
     assert_eq!(
-        parse_statements(three.as_bytes(), Version::V1, &limits).unwrap_err()[0].pointer,
+        parse_statements(three.as_bytes(), Version::V1, &limits)
+            .unwrap_err()
+            .listed()[0]
+            .pointer,
         ""
     );
     assert!(parse_statements(b"[]", Version::V1, &limits).unwrap().is_empty());
     let twice = format!("[{FULL},{}]", FULL.replace("01890A5D", "01890a5d"));
     assert_eq!(
-        parse_statements(twice.as_bytes(), Version::V2, &limits).unwrap_err()[0].pointer,
+        parse_statements(twice.as_bytes(), Version::V2, &limits)
+            .unwrap_err()
+            .listed()[0]
+            .pointer,
         "/1/id"
     );
     let members = Limits {

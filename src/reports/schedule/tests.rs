@@ -119,7 +119,7 @@ fn day_of_the_old_frequency_is_removed() {
         stored(json!({"frequency": "weekly", "at": "08:00", "weekday": "friday", "recipients": ["bo"]}));
     let patched =
         |stored: &StoredSchedule, patch: Value| ScheduleForm::patched(stored, &patch, DEPTH, Tz::UTC);
-    let days = |form: Result<ScheduleForm, Vec<Fault>>| form.unwrap().timing.days;
+    let days = |form: Result<ScheduleForm, Faults>| form.unwrap().timing.days;
     assert_eq!(days(patched(&weekly, json!({}))), RunDays::Weekly(Weekday::Fri));
     assert_eq!(
         days(patched(&weekly, json!({"weekday": null}))),
@@ -139,7 +139,7 @@ fn day_of_the_old_frequency_is_removed() {
     );
     // A day that the patch sets and the frequency does not have is a fault.
     let wrong = patched(&monthly, json!({"frequency": "daily", "day_of_month": 3})).unwrap_err();
-    assert_eq!(wrong[0].pointer, "/day_of_month");
+    assert_eq!(wrong.listed()[0].pointer, "/day_of_month");
     let wrong = patched(&monthly, json!({"weekday": "friday", "recipients": null})).unwrap_err();
     let pointers: Vec<_> = wrong.iter().map(|fault| fault.pointer.as_str()).collect();
     assert_eq!(pointers, ["/weekday", "/recipients"]);

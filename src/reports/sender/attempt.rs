@@ -4,6 +4,7 @@
 //! The rights that it has read are valid for [`rights_valid_for`](super::SenderOptions::rights_valid_for). After that it starts
 //! no message. The run is given back, and is claimed again at once if no message failed.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -128,6 +129,8 @@ struct Context<'a> {
     timing: String,
     /// All recipients that may receive the report.
     checked: &'a [CheckedRecipient<'a>],
+    /// The recipients that the maker knows to be users; `None` if the maker sees the whole directory.
+    disclosed: Option<HashSet<String>>,
     stopping: &'a watch::Receiver<bool>,
     /// The end of the validity of the rights.
     rights_valid_until: Instant,
@@ -161,6 +164,8 @@ impl Inner {
         if !self.note_checked(claim, &checked, &refused).await {
             return Ok(AttemptEnd::Lost);
         }
+        let texts: Vec<String> = claim.recipients.iter().map(|one| one.recipient.clone()).collect();
+        let disclosed = resolved.find_disclosed(&self.store, &texts).await?;
         let timing =
             Timing::from_stored(&claim.timing).map_or_else(|_| String::new(), |timing| timing.describe());
         let context = Context {
@@ -168,6 +173,7 @@ impl Inner {
             resolved: &resolved,
             timing,
             checked: &checked,
+            disclosed,
             stopping,
             rights_valid_until,
             started: AtomicBool::new(false),
@@ -488,11 +494,23 @@ impl Context<'_> {
         }
     }
 
-    /// The names of the recipients other than `to`.
+    /// The names of the recipients other than `to`. The maker may be one of the readers. So a recipient that the maker may
+    /// not know to be a user is named as the schedule names it, also if it gets no message.
     fn other_names(&self, to: &CheckedRecipient<'_>) -> Vec<String> {
-        let others = self.checked.iter();
-        let others = others.filter(|other| other.claimed.place != to.claimed.place);
-        others.map(|other| other.name().to_owned()).collect()
+        let is_hidden = |text: &String| self.disclosed.as_ref().is_some_and(|known| !known.contains(text));
+        let others = self
+            .claim
+            .recipients
+            .iter()
+            .filter(|other| other.place != to.claimed.place);
+        let name = |other: &ClaimedRecipient| {
+            if is_hidden(&other.recipient) {
+                return other.is_recipient.then(|| other.recipient.clone());
+            }
+            let checked = self.checked.iter().find(|one| one.claimed.place == other.place);
+            checked.map(|one| one.name().to_owned())
+        };
+        others.filter_map(name).collect()
     }
 
     fn enclose_file<'b>(&self, bytes: &'b Bytes, gzipped: bool) -> Enclosed<'b> {

@@ -1,6 +1,8 @@
 //! A report that is opened in the name of a schedule's maker, for one recipient after another. The sender and download links
 //! use it.
 
+use std::collections::HashSet;
+
 use chrono_tz::Tz;
 
 use crate::access::{ReachRules, ReportAccess, ScopeError};
@@ -78,6 +80,15 @@ impl ResolvedReport {
             maker,
             report,
         }))
+    }
+
+    /// The recipients that the maker may know to be users; see [`rights::find_disclosed`].
+    pub(in crate::reports) async fn find_disclosed(
+        &self,
+        store: &Store,
+        recipients: &[String],
+    ) -> Result<Option<HashSet<String>>, StoreError> {
+        rights::find_disclosed(store, &self.maker.principal, &self.rules, recipients).await
     }
 
     /// The rows for a recipient: those that the maker may see. For a user of the directory, only those that the user may see

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::base::clock::Timestamp;
-use crate::base::fault::{Fault, Place};
+use crate::base::fault::{Faults, Place};
 use crate::base::ids::{ContentId, OrgId, StatementId, UserId};
 use crate::catalogue::content::ContentDraft;
 use crate::catalogue::{ContentFormat, LearningType};
@@ -86,7 +86,7 @@ impl Store {
         organisation: &OrgId,
         home_page: &str,
         forms: &[ShortForm],
-    ) -> Result<Vec<Result<Resolution, Vec<Fault>>>, StoreError> {
+    ) -> Result<Vec<Result<Resolution, Faults>>, StoreError> {
         let org = self.organisation_key(organisation).await?;
         let existing = Existing {
             home_page,
@@ -95,7 +95,7 @@ impl Store {
         };
         let mut resolutions = Vec::with_capacity(forms.len());
         for form in forms {
-            let mut faults = Vec::new();
+            let mut faults = Faults::new();
             let mut add_fault = |(member, detail): (&str, String)| {
                 faults.push(Place::Root.member(member).fault(detail));
             };

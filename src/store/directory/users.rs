@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use crate::access::{Reach, Role};
 use crate::base::Page;
 use crate::base::clock::Timestamp;
-use crate::base::fault::Fault;
+use crate::base::fault::{Fault, Faults};
 use crate::base::fold;
 use crate::base::ids::{GroupId, OrgId, TeamId, UserId};
 use crate::base::keyed::Refusal;
@@ -306,7 +306,7 @@ impl UserReferences {
         refused_ids: &HashSet<String>,
         now: Timestamp,
     ) -> Result<(), Refusal> {
-        let mut faults = Vec::new();
+        let mut faults = Faults::new();
         for (index, draft) in drafts.iter().enumerate() {
             faults.extend(self.managers.missing_above::<Users>(index, draft, refused_ids));
             for team in &draft.teams {
@@ -421,7 +421,7 @@ impl Store {
             MoveStart::At(_) => {
                 let detail = "this is in the future; write a moment up to now, or leave it out".to_owned();
                 let pointer = "/from".to_owned();
-                return Err(Refusal::Faults(vec![Fault { pointer, detail }]).into());
+                return Err(Refusal::Faults(Fault { pointer, detail }.into()).into());
             }
         };
         let moved: Vec<Identifier> = request

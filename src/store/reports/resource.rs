@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use crate::access::ReportAccess;
 use crate::base::clock::Timestamp;
-use crate::base::fault::Fault;
+use crate::base::fault::Faults;
 
 use crate::store::db::columns::FromRow;
 use crate::store::db::database::Sql;
@@ -50,7 +50,7 @@ pub enum ReportRefusal {
     TooManyRuns,
     /// The new content is invalid.
     #[error("the content is invalid")]
-    Faults(Vec<Fault>),
+    Faults(Faults),
 }
 
 /// A report or a schedule, as it is stored.
@@ -134,7 +134,7 @@ impl Store {
         access: &ReportAccess,
         id: Uuid,
         expected: Option<&ETags>,
-        change: impl FnOnce(&R) -> Result<R::Change, Vec<Fault>>,
+        change: impl FnOnce(&R) -> Result<R::Change, Faults>,
     ) -> Result<Result<R, ReportRefusal>, StoreError> {
         let mut tx = self.write(access.org()).await?;
         let org = tx.org;

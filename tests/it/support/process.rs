@@ -24,7 +24,8 @@ pub fn serve(database: &Database) -> Command {
 pub fn serve_at(url: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rollbook"));
     command
-        .args(["serve", "--migrate", "--listen", "127.0.0.1:0", "--log-format", "json", "--database"])
+        .args(["serve", "--migrate", "--listen", "127.0.0.1:0", "--log-format", "json"])
+        .args(["--metrics-on-api", "--database"])
         .arg(url)
         .env("ROLLBOOK_JWT_SECRET", SECRET)
         .stdout(Stdio::piped())

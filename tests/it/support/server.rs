@@ -101,6 +101,8 @@ impl TestServer {
         store.migrate().await.expect("the fresh database takes the schema");
         let config = KeyConfig { secret: Some(SecretString::from(SECRET)), ..KeyConfig::default() };
         let keys = TokenKeys::load(&config).await.expect("the tests' secret is long enough");
+        // Tests read the metrics as they read the API.
+        let options = AppOptions { metrics_on_api: true, ..options };
         let app_state = AppState::new(store.clone(), keys, options).expect("the recorder starts");
         let sender = start_sender.map(|(mailer, options)| Sender::new(store.clone(), mailer, options));
         let settings = ServerSettings {

@@ -35,6 +35,8 @@ fn last_segment(schedule: &str) -> &str {
 async fn delivery_describes_the_result_of_a_run(server: &TestServer) {
     let admin = set_up(server).await;
     admin.post("/v1/activities", &activity("ada", "logged_out")).await.expect(201);
+    // A maker learns how a run ended for users within its reach.
+    admin.patch("/v1/users/mo", &json!({"manager": "ada"})).await.expect(200);
     let ada = server.person("manager", "ada");
     let report = create_report(&ada, "Mine", "private", json!({})).await;
     let body = json!({"frequency": "daily", "at": "08:00", "recipients": ["ada", "mo"]});

@@ -169,7 +169,7 @@ async fn invalid_schedule_is_refused_with_its_pointer(server: &TestServer) {
         ("recipients", json!([]), "/recipients"),
         ("recipients", json!("ada"), "/recipients"),
         ("recipients", json!(null), "/recipients"),
-        ("recipients", json!(["ada", "nobody"]), "/recipients/1"),
+        ("recipients", json!(["ada", "@nobody"]), "/recipients/1"),
         ("recipients", json!(["ada", 7]), "/recipients/1"),
         ("recipients", json!((0..101).map(|n| n.to_string()).collect::<Vec<_>>()), "/recipients"),
         ("bom", json!("yes"), "/bom"),

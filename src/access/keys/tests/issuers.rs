@@ -3,6 +3,7 @@
 use super::*;
 use crate::access::Claims;
 use crate::base::ids::OrgId;
+use secrecy::ExposeSecret;
 
 fn environment(name: &str) -> Option<String> {
     (name == "PLATFORM_SECRET").then(|| secret().expose_secret().to_owned())

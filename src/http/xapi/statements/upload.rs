@@ -13,6 +13,7 @@ use actix_web::{FromRequest, HttpRequest};
 use futures_util::Stream;
 use sha2::{Digest as _, Sha224, Sha384, Sha512};
 
+use crate::base::fault::Faults;
 use crate::base::ids::StatementId;
 use crate::http::auth::Caller;
 use crate::http::body::{refuse_encoding, stream_body};
@@ -164,7 +165,7 @@ impl Received {
 
     /// Refuses attachments without their content, if it is required (Communication 1.5.2).
     fn check_contents(&self) -> Result<(), Problem> {
-        let mut faults = Vec::new();
+        let mut faults = Faults::new();
         for (index, statement) in self.statements.iter().enumerate() {
             let missing = statement
                 .declared_attachments()

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::access::permit::WriteStatements;
 use crate::access::{DefinitionRight, Principal};
+use crate::base::fault::Faults;
 use crate::base::ids::StatementId;
 use crate::http::auth::Caller;
 use crate::http::problem::{Code, Problem, ProblemError};
@@ -97,7 +98,7 @@ async fn check_signatures(
     id: Option<StatementId>,
 ) -> Result<(), Problem> {
     let limits = caller.app_state().limits();
-    let mut faults = Vec::new();
+    let mut faults = Faults::new();
     for (index, statement) in received.statements.iter().enumerate() {
         for (place, attachment) in statement
             .declared_attachments()

@@ -340,13 +340,16 @@ fn nul_and_too_many_values_are_refused() {
     let many: Vec<(String, String)> = (0..=MAX_VALUES)
         .map(|n| ("user".to_owned(), n.to_string()))
         .collect();
-    assert_eq!(Query::parse(&many, &context()).unwrap_err()[0].parameter, "user");
+    assert_eq!(
+        Query::parse(&many, &context()).unwrap_err().listed()[0].parameter,
+        "user"
+    );
     assert!(Query::parse(&many[1..], &context()).is_ok());
     let fields: Vec<(String, String)> = (0..=MAX_CUSTOM_FIELDS)
         .map(|n| (format!("custom[{n}]"), "x".to_owned()))
         .collect();
     assert_eq!(
-        Query::parse(&fields, &context()).unwrap_err()[0].parameter,
+        Query::parse(&fields, &context()).unwrap_err().listed()[0].parameter,
         "custom"
     );
 }
@@ -375,11 +378,15 @@ fn number_of_titles_and_words_is_limited() {
     ] {
         let faults = parsed(&titles(count, words)).unwrap_err();
         assert_eq!(
-            (faults.len(), &*faults[0].parameter),
+            (faults.len(), &*faults.listed()[0].parameter),
             (1, "title"),
             "{count} of {words}"
         );
-        assert!(faults[0].detail.contains("at most 100 titles"), "{}", faults[0]);
+        assert!(
+            faults.listed()[0].detail.contains("at most 100 titles"),
+            "{}",
+            faults.listed()[0]
+        );
     }
     // Repeated titles count once.
     let twice = [titles(MAX_TITLES, 2), titles(MAX_TITLES, 2)].concat();
@@ -393,13 +400,16 @@ fn resources_have_further_parameters_and_lack_others() {
     assert_eq!((query.extra("columns"), query.extra("bom")), (Some("full"), None));
     for wrong in ["limit", "cursor", "count"] {
         assert_eq!(
-            Query::parse(&pairs(&[(wrong, "1")]), &export).unwrap_err()[0].parameter,
+            Query::parse(&pairs(&[(wrong, "1")]), &export)
+                .unwrap_err()
+                .listed()[0]
+                .parameter,
             wrong
         );
     }
     let repeated = pairs(&[("columns", "full"), ("columns", "full")]);
     assert_eq!(
-        Query::parse(&repeated, &export).unwrap_err()[0].parameter,
+        Query::parse(&repeated, &export).unwrap_err().listed()[0].parameter,
         "columns"
     );
     let own = ParseContext {
@@ -407,7 +417,10 @@ fn resources_have_further_parameters_and_lack_others() {
         ..context()
     };
     assert_eq!(
-        Query::parse(&pairs(&[("scope", "me")]), &own).unwrap_err()[0].parameter,
+        Query::parse(&pairs(&[("scope", "me")]), &own)
+            .unwrap_err()
+            .listed()[0]
+            .parameter,
         "scope"
     );
 }
@@ -460,7 +473,10 @@ fn further_lists_may_be_repeated_and_bind_the_cursor() {
     let mut next = first.next_pairs(&first.cursor_after(LAST).unwrap());
     assert!(Query::parse(&next, &own).is_ok());
     next.retain(|(name, value)| name != "kind" || value != "a");
-    assert_eq!(Query::parse(&next, &own).unwrap_err()[0].parameter, "cursor");
+    assert_eq!(
+        Query::parse(&next, &own).unwrap_err().listed()[0].parameter,
+        "cursor"
+    );
     assert!(Query::parse(&pairs(&[("kind", "a")]), &context()).is_err());
 }
 
@@ -494,7 +510,7 @@ fn cursor_is_refused_with_another_query() {
         sent.push(("cursor".to_owned(), cursor.clone()));
         Query::parse(&sent, context)
             .map(|query| query.after)
-            .map_err(|faults| faults[0].parameter.clone())
+            .map_err(|faults| faults.listed()[0].parameter.clone())
     };
     let refused = Err("cursor".to_owned());
     assert_eq!(with(&[("action", "failed")], &context()), Ok(Some(LAST)));

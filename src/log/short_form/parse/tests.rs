@@ -254,7 +254,11 @@ fn value_of_the_wrong_type_is_told_which_one_is_needed() {
         (json!({"user": 7}), "a user's id"),
     ] {
         let faults = ShortForm::parse(&activity(changed.clone()).to_string(), &RULES).unwrap_err();
-        assert!(faults[0].detail.contains(word), "{changed}: {}", faults[0].detail);
+        assert!(
+            faults.listed()[0].detail.contains(word),
+            "{changed}: {}",
+            faults.listed()[0].detail
+        );
     }
 }
 

@@ -5,7 +5,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::base::clock::Timestamp;
-use crate::base::fault::Fault;
+use crate::base::fault::{Fault, Faults};
 use crate::base::keyed::{KeyedDraft as _, Refusal};
 use crate::catalogue::ContentDraft;
 
@@ -35,7 +35,7 @@ pub(super) async fn match_drafts<'d>(
     let existing = load::<Contents>(tx, org, now, select.with(org).with(named)).await?;
     let mut places = Places::new(existing);
     let mut matched = Vec::with_capacity(drafts.len());
-    let mut conflicts = Vec::new();
+    let mut conflicts = Faults::new();
     for (index, (draft, iri)) in drafts.iter().zip(iris).enumerate() {
         match places.take(draft, iri) {
             Ok(existing) => matched.push(Matched::new(tx, draft, existing)),

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::base::fault::{Fault, sort_by_element};
+use crate::base::fault::{Fault, Faults};
 use crate::base::keyed::{DraftBatch, KeyedDraft as _, Refusal};
 
 use crate::store::db::ledger::OrgTx;
@@ -30,7 +30,7 @@ pub(super) async fn write_batch<C: Collection>(
         mut refused_ids,
     } = batch;
     let (mut drafts, mut numbers) = (parsed.values, parsed.numbers);
-    let (mut faults, mut conflicts) = (parsed.faults, Vec::new());
+    let (mut faults, mut conflicts) = (parsed.faults, Faults::new());
     for _ in 0..MOST_CHECKS {
         let refusal = match write_drafts::<C>(tx, &drafts, &refused_ids).await {
             Ok(changes) if faults.is_empty() && conflicts.is_empty() => return Ok(changes),
@@ -42,13 +42,14 @@ pub(super) async fn write_batch<C: Collection>(
             Refusal::Faults(found) => found,
             // The rows of this check are in the transaction already, and the next check would find them.
             Refusal::Conflicts(found) => {
-                conflicts.extend(found.into_iter().map(|fault| fault.renumbered(&numbers)));
+                conflicts.append(found.map(|fault| fault.renumbered(&numbers)));
                 break;
             }
         };
         let refused: HashSet<usize> = found.iter().filter_map(Fault::element_number).collect();
-        faults.extend(found.into_iter().map(|fault| fault.renumbered(&numbers)));
-        if refused.is_empty() {
+        faults.append(found.map(|fault| fault.renumbered(&numbers)));
+        // A further check would find faults that are not listed any more.
+        if refused.is_empty() || faults.more() > 0 {
             break;
         }
         let (mut rest, mut rest_numbers) = (Vec::new(), Vec::new());
@@ -63,10 +64,10 @@ pub(super) async fn write_batch<C: Collection>(
         (drafts, numbers) = (rest, rest_numbers);
     }
     if faults.is_empty() {
-        sort_by_element(&mut conflicts);
+        conflicts.sort_by_element();
         return Err(Refusal::Conflicts(conflicts).into());
     }
-    faults.append(&mut conflicts);
-    sort_by_element(&mut faults);
+    faults.append(conflicts);
+    faults.sort_by_element();
     Err(Refusal::Faults(faults).into())
 }

@@ -109,7 +109,7 @@ impl TreeKeys {
             })
             .collect();
         match find_cycle::<C>(tx, &nodes).await? {
-            Some(fault) => Err(Refusal::Faults(vec![fault]).into()),
+            Some(fault) => Err(Refusal::Faults(fault.into()).into()),
             None => Ok(()),
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::base::clock::Timestamp;
-use crate::base::fault::Fault;
+use crate::base::fault::Faults;
 use crate::base::ids::UserId;
 use crate::base::keyed::Refusal;
 use crate::directory::User;
@@ -82,7 +82,7 @@ pub(super) async fn claim(
         })
         .collect();
     let outcomes = tx.claim(&claims, &claimants).await?;
-    let mut faults = Vec::new();
+    let mut faults = Faults::new();
     for (draft, outcome) in drafts.iter().zip(outcomes) {
         match outcome {
             ClaimOutcome::Unchanged => {}
@@ -111,7 +111,7 @@ pub(super) async fn claim(
 }
 
 /// A fault for each user that gets more identifiers than one request may bind.
-fn too_many_identifiers(drafts: &[DraftClaim]) -> Vec<Fault> {
+fn too_many_identifiers(drafts: &[DraftClaim]) -> Faults {
     let mut new: BTreeMap<usize, usize> = BTreeMap::new();
     for draft in drafts.iter().filter(|draft| draft.member == "identifiers") {
         *new.entry(draft.index).or_default() += 1;

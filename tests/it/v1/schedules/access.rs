@@ -129,7 +129,7 @@ async fn schedules_of_other_organisations_are_not_accessible(server: &TestServer
     let ada = server.person("manager", "ada");
     let report = create_report(&ada, "Ours", "shared", json!({})).await;
     let path = create_schedule(&ada, &report).await;
-    for role in ["owner", "manager"] {
+    for role in ["owner", "reporter"] {
         let foreign_caller = server.person_of("globex", json!({"sub": "ada", "role": role}));
         assert_eq!(all_statuses(&foreign_caller, &path).await, [404; 5]);
         foreign_caller.get(&format!("{report}/schedules")).await.expect(404);

@@ -143,7 +143,7 @@ fn cursor_is_bound_to_the_filter_of_the_report() {
     let again = |context: &ParseContext<'_>| {
         Query::parse(&next, context)
             .map(|query| query.after)
-            .map_err(|faults| faults[0].parameter.clone())
+            .map_err(|faults| faults.listed()[0].parameter.clone())
     };
     assert_eq!(again(&report_context(&saved)), Ok(Some(LAST)));
     for other in [
@@ -173,7 +173,7 @@ fn cursor_is_bound_to_the_filter_of_the_report() {
     next.retain(|(name, _)| name == "cursor");
     next.extend(pairs(&[("user", "ada")]));
     assert_eq!(
-        Query::parse(&next, &report_context(&saved)).unwrap_err()[0].parameter,
+        Query::parse(&next, &report_context(&saved)).unwrap_err().listed()[0].parameter,
         "cursor"
     );
 }
