@@ -17,6 +17,7 @@ pub mod keyed_limit;
 pub mod list;
 pub mod merge_patch;
 pub mod naming;
+pub mod private_files;
 pub mod shared_limit;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -30,7 +30,7 @@ use crate::log::VerbTable;
 use crate::log::action::Action;
 use crate::reports::sender::SenderOptions;
 use crate::server::ServerSettings;
-use crate::store::DatabaseSettings;
+use crate::store::{DEFAULT_SQLITE_CACHE_BYTES, DatabaseSettings};
 
 pub use environment::{UnknownVariables, check_environment};
 pub use limits::LimitArgs;
@@ -131,6 +131,18 @@ pub struct DatabaseArgs {
     #[arg(value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub database_long_query_timeout_seconds: u64,
 
+    /// The memory that SQLite uses for pages and statements of all connections, in bytes
+    ///
+    /// Beyond it, SQLite gives up the pages that it has not used for the longest time.
+    #[arg(
+        long,
+        env = "ROLLBOOK_SQLITE_CACHE_BYTES",
+        default_value_t = DEFAULT_SQLITE_CACHE_BYTES,
+        value_name = "NUMBER"
+    )]
+    #[arg(value_parser = clap::value_parser!(u64).range(8_388_608..=1_099_511_627_776))]
+    pub sqlite_cache_bytes: u64,
+
     /// A JSON file that gives further verbs a meaning: `{"<verb IRI>": "<action key>"}`
     ///
     /// It cannot change entries of the standard table. After a change, run `rollbook rebuild`, so that earlier records are
@@ -145,6 +157,7 @@ impl DatabaseArgs {
         let mut settings = DatabaseSettings::new(self.database.expose_secret());
         settings.connections = self.database_connections;
         settings.wait = Duration::from_secs(self.database_wait);
+        settings.sqlite_cache_bytes = self.sqlite_cache_bytes;
         settings.query_timeout = Duration::from_secs(self.database_query_timeout_seconds);
         settings.long_query_timeout = Duration::from_secs(self.database_long_query_timeout_seconds);
         settings

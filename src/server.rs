@@ -180,7 +180,7 @@ async fn wait_until_true(mut flag: watch::Receiver<bool>) {
 }
 
 /// The work in the background until the server has stopped: refreshing key sets, projecting rows again after their
-/// content changed, and the upkeep of metrics.
+/// content changed, keeping the log of SQLite small, and the upkeep of metrics.
 async fn background(app_state: Data<AppState>, stop: watch::Receiver<bool>) {
     let stopped = || wait_until_true(stop.clone());
     let upkeep = async {
@@ -197,6 +197,9 @@ async fn background(app_state: Data<AppState>, stop: watch::Receiver<bool>) {
         app_state.keys().clone().refresh_loop(stopped()),
         async {
             tokio::select! { () = stopped() => {}, () = store.reproject_in_background() => {} }
+        },
+        async {
+            tokio::select! { () = stopped() => {}, () = store.keep_log_small() => {} }
         },
         async {
             tokio::select! { () = stopped() => {}, () = upkeep => {} }

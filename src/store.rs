@@ -39,10 +39,11 @@ pub use activity_log::progress::{ContentProgress, PeopleCounts, PersonStatus, Pr
 pub use activity_log::rows::{BriefRow, Detail};
 pub use activity_log::timeline::TimelineRequest;
 pub use db::blobs::{Blob, BlobKey, Spool, SpoolError};
-pub use db::database::DatabaseSettings;
+pub use db::database::{DEFAULT_SQLITE_CACHE_BYTES, DatabaseSettings};
 pub use db::migrations::SchemaState;
 pub use db::organisations::{CallerFacts, Organisation};
 pub use db::page_rows::PageLimits;
+pub use db::sqlite_file::ServingLock;
 pub use db::{Store, StoreError, WriteFault};
 pub use directory::contacts::Contact;
 pub use directory::credentials::StoredCredential;

@@ -602,3 +602,8 @@ CREATE TABLE delivery_recipients (
     reason TEXT,
     PRIMARY KEY (org, delivery, place)
 );
+
+-- Rows that show whether the disk has space again. They are removed at once.
+CREATE TABLE write_probes (
+    bytes BYTEA NOT NULL
+);

@@ -27,6 +27,7 @@ use clap::Args;
 use crate::access::{KeyConfig, Scopes, SecretHash, TokenKeys};
 use crate::base::clock::Clock;
 use crate::base::ids::OrgId;
+use crate::base::private_files;
 use crate::cli::serve::{listen, shutdown_signal};
 use crate::cli::{CliError, check_schema};
 use crate::config::{ConfigError, ListenArgs};
@@ -35,7 +36,7 @@ use crate::log::VerbTable;
 use crate::reports::mailer::Mailer;
 use crate::reports::sender::{Sender, SenderOptions};
 use crate::server::{self, ServerSettings};
-use crate::store::{DatabaseSettings, Store, StoredCredential};
+use crate::store::{DatabaseSettings, ServingLock, Store, StoredCredential};
 
 pub use reports::DemoReport;
 pub use seed::{CastMember, SeedError, Seeded, seed};
@@ -90,6 +91,8 @@ pub struct Prepared {
     pub state: State,
     /// The summary of the organisation.
     pub seeded: Seeded,
+    /// The right to serve the database.
+    pub lock: Option<ServingLock>,
 }
 
 impl Demo {
@@ -97,8 +100,12 @@ impl Demo {
     pub async fn run(self) -> Result<(), CliError> {
         // The port comes first: if it is in use, the command fails at once.
         let listener = listen(self.listen.listen, "--listen (ROLLBOOK_LISTEN)")?;
-        let Prepared { store, state, seeded } =
-            prepare(&self.folder, Size::default(), Clock::system()).await?;
+        let Prepared {
+            store,
+            state,
+            seeded,
+            lock: _lock,
+        } = prepare(&self.folder, Size::default(), Clock::system()).await?;
         let now = store.clock().now();
         let secret = state.jwt_secret();
         let keys = KeyConfig {
@@ -155,7 +162,7 @@ pub async fn prepare(folder: &Path, size: Size, clock: Clock) -> Result<Prepared
         path: folder.to_path_buf(),
         source,
     };
-    std::fs::create_dir_all(folder).map_err(failed)?;
+    private_files::create_folder(folder).map_err(failed)?;
     let database = folder.join("rollbook.db");
     let stored = State::read(folder)?;
     if stored.is_none() && database.exists() {
@@ -178,6 +185,7 @@ pub async fn prepare(folder: &Path, size: Size, clock: Clock) -> Result<Prepared
     }
     let settings = DatabaseSettings::new(format!("sqlite:{}", database.display()));
     let store = Store::open(&settings, clock, VerbTable::standard()).await?;
+    let lock = store.lock_for_serving()?;
     check_schema(&store, true).await?;
     let seeded = match state.seeded.clone() {
         Some(seeded) => seeded,
@@ -188,7 +196,12 @@ pub async fn prepare(folder: &Path, size: Size, clock: Clock) -> Result<Prepared
             seeded
         }
     };
-    Ok(Prepared { store, state, seeded })
+    Ok(Prepared {
+        store,
+        state,
+        seeded,
+        lock,
+    })
 }
 
 /// Creates the credential and the organisation in a new database.

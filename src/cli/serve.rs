@@ -49,6 +49,7 @@ pub async fn serve(
             .transpose()?,
     };
     let store = open_store(&settings.database).await?;
+    let _lock = store.lock_for_serving()?;
     check_schema(&store, settings.server.migrate || store.migrates_itself()).await?;
     if let Some(credential) = bootstrap {
         create_bootstrap_credential(&store, credential).await?;

@@ -2,18 +2,27 @@
 
 use std::time::Duration;
 
-use actix_web::HttpResponse;
+use actix_web::http::header;
 use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::AppState;
-use super::problem::{Answer, Code, Problem, ProblemDocument};
+use super::problem::{Answer, Code, PROBLEM_JSON, Problem, ProblemDocument};
+use super::query::QueryPairs;
+use super::request_id::RequestId;
 use super::routes::routes;
-use crate::store::SchemaState;
+use crate::store::{SchemaState, WriteFault};
 
 /// The time within which the database must answer for the server to be ready.
 const DATABASE_TIME: Duration = Duration::from_secs(2);
+
+/// The state of reads or writes that work.
+const OK: &str = "ok";
+
+/// The state of reads or writes while the server cannot be used at all.
+const UNAVAILABLE: &str = "unavailable";
 
 routes! {
     "/health/live" => { get: read_liveness },
@@ -30,11 +39,83 @@ pub struct Health {
     pub version: &'static str,
 }
 
-fn healthy_response() -> HttpResponse {
-    HttpResponse::Ok().json(Health {
-        status: "ok",
-        version: env!("CARGO_PKG_VERSION"),
-    })
+/// The state of a server that is ready.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Readiness {
+    /// Always `ok`. A server that is not ready answers with a problem document.
+    #[schema(example = "ok")]
+    pub status: &'static str,
+    /// The running version.
+    pub version: &'static str,
+    /// Always `ok`.
+    #[schema(example = "ok")]
+    pub reads: &'static str,
+    /// `ok`; with `for=reads` also what stands against writes: `disk-full`, `disk-failed`, `read-only`, `file-replaced`
+    /// or `locked`.
+    #[schema(example = "ok")]
+    pub writes: &'static str,
+}
+
+/// The problem document of a server that is not ready.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct NotReady {
+    /// The problem.
+    #[serde(flatten)]
+    pub problem: ProblemDocument,
+    /// `ok`, or `unavailable`.
+    #[schema(example = "ok")]
+    pub reads: &'static str,
+    /// `unavailable`, or what stands against writes: `disk-full`, `disk-failed`, `read-only`, `file-replaced` or `locked`.
+    #[schema(example = "disk-full")]
+    pub writes: &'static str,
+}
+
+/// Why a server is not ready.
+struct Obstacle {
+    problem: Problem,
+    reads: &'static str,
+    writes: &'static str,
+}
+
+impl Obstacle {
+    /// The server can neither read nor write.
+    fn of_everything(problem: Problem) -> Self {
+        Self {
+            problem,
+            reads: UNAVAILABLE,
+            writes: UNAVAILABLE,
+        }
+    }
+
+    fn of_writes(fault: WriteFault) -> Self {
+        let detail = format!("nothing can be written because {fault}");
+        Self {
+            problem: Problem::new(Code::Unavailable, detail),
+            // What is read may not be what is at the path of the database.
+            reads: if fault == WriteFault::FileReplaced {
+                UNAVAILABLE
+            } else {
+                OK
+            },
+            writes: fault.key(),
+        }
+    }
+
+    fn into_response(self, request: &HttpRequest) -> Answer {
+        if let Some(cause) = self.problem.cause() {
+            tracing::warn!(cause, "the server is not ready");
+        }
+        let id = RequestId::from_request(request);
+        let document = NotReady {
+            problem: self.problem.to_document(id.as_ref().map(RequestId::as_str)),
+            reads: self.reads,
+            writes: self.writes,
+        };
+        let body = serde_json::to_vec(&document).map_err(Problem::internal)?;
+        Ok(HttpResponse::ServiceUnavailable()
+            .insert_header((header::CONTENT_TYPE, PROBLEM_JSON))
+            .body(body))
+    }
 }
 
 /// Check that the process runs. It does not check the database: restarting this process would not repair it.
@@ -47,30 +128,61 @@ fn healthy_response() -> HttpResponse {
     responses((status = 200, description = "The process runs.", body = Health))
 )]
 async fn read_liveness() -> HttpResponse {
-    healthy_response()
+    HttpResponse::Ok().json(Health {
+        status: OK,
+        version: env!("CARGO_PKG_VERSION"),
+    })
 }
 
-/// Check that the server can answer requests: the database answers, its schema is the one of this version, and the
-/// server is not stopping.
+/// Check that the server can answer requests: the database answers, its schema is the one of this version, records can be
+/// written, and the server is not stopping.
 #[utoipa::path(
     get,
     path = "/health/ready",
     tag = "operation",
     operation_id = "read_readiness",
     security(()),
+    params((
+        "for" = Option<String>, Query, example = "reads",
+        description = "`reads`: the server is ready if it can answer reads. Without it, it must be able to write, too."
+    )),
     responses(
-        (status = 200, description = "The server is ready.", body = Health),
-        (status = 503, description = "The server is not ready.", body = ProblemDocument,
+        (status = 200, description = "The server is ready.", body = Readiness),
+        (status = 503, description = "The server is not ready.", body = NotReady,
             content_type = "application/problem+json")
     )
 )]
-async fn read_readiness(app_state: Data<AppState>) -> Answer {
+async fn read_readiness(app_state: Data<AppState>, pairs: QueryPairs, request: HttpRequest) -> Answer {
+    // Other parameters are ignored: load balancers add some against caches.
+    let for_reads = match pairs.as_slice().iter().find(|(name, _)| name == "for") {
+        None => false,
+        Some((_, value)) if value == "reads" => true,
+        Some(_) => return Err(Problem::bad_parameter("for", "must be `reads`, or be left out")),
+    };
+    if let Err(problem) = check_reads(&app_state).await {
+        return Obstacle::of_everything(problem).into_response(&request);
+    }
+    let writes = match app_state.store().write_fault().await.map(Obstacle::of_writes) {
+        Some(obstacle) if for_reads && obstacle.reads == OK => obstacle.writes,
+        Some(obstacle) => return obstacle.into_response(&request),
+        None => OK,
+    };
+    Ok(HttpResponse::Ok().json(Readiness {
+        status: OK,
+        version: env!("CARGO_PKG_VERSION"),
+        reads: OK,
+        writes,
+    }))
+}
+
+/// Checks that the server runs on and the database answers with the schema of this version.
+async fn check_reads(app_state: &AppState) -> Result<(), Problem> {
     let unavailable = |detail| Problem::new(Code::Unavailable, detail);
     if app_state.is_stopping() {
         return Err(unavailable("the server is stopping"));
     }
     match tokio::time::timeout(DATABASE_TIME, app_state.store().schema_state()).await {
-        Ok(Ok(SchemaState::Current)) => Ok(healthy_response()),
+        Ok(Ok(SchemaState::Current)) => Ok(()),
         Ok(Ok(SchemaState::Behind { .. })) => Err(unavailable(
             "the database's schema is older than this version: run `rollbook migrate`",
         )),

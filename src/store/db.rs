@@ -19,8 +19,11 @@ pub(crate) mod page_rows;
 pub(crate) mod postgres;
 pub(crate) mod row_stream;
 pub(crate) mod rows;
+pub(crate) mod sqlite_file;
+pub(crate) mod sqlite_upkeep;
 pub(crate) mod store_handle;
 pub(crate) mod transaction;
+pub(crate) mod write_health;
 pub(crate) mod writing_gate;
 
 use sha2::{Digest as _, Sha256};

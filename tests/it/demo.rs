@@ -161,7 +161,7 @@ async fn demo_is_created_once_and_reused() {
     let Database::Sqlite { folder } = Database::sqlite() else { unreachable!("an SQLite database") };
     let home: PathBuf = folder.join("demo");
     let clock = Clock::manual(START);
-    let Prepared { store, state, seeded } =
+    let Prepared { store, state, seeded, .. } =
         prepare(&home, SMALL, clock.clone()).await.expect("the demo is created");
     let added = store.credentials(&acme()).await.expect("credentials");
     assert_eq!(added.len(), 1);

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::access::AccessError;
 use crate::access::credential::{new_key, new_secret};
+use crate::base::private_files;
 use crate::cli::CliError;
 
 use super::seed::Seeded;
@@ -82,9 +83,7 @@ pub(super) fn write_private(path: &Path, text: &str) -> io::Result<()> {
     let unfinished = path.with_extension("unfinished");
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&unfinished)?;
+    let mut file = private_files::open(&mut options, &unfinished)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     std::fs::rename(&unfinished, path)

@@ -152,6 +152,10 @@ impl Problem {
                 "the file of the database was removed or replaced, so nothing was stored; \
                  try again when the server was restarted",
             ),
+            WriteFault::Locked => (
+                Code::Unavailable,
+                "another transaction holds the lock of the writers; try again in a few seconds",
+            ),
         };
         Problem::new(code, detail)
             .with_header(header::RETRY_AFTER, HeaderValue::from(WRITE_FAULT_RETRY_SECONDS))
@@ -197,6 +201,8 @@ impl From<StoreError> for Problem {
             | StoreError::Thread(_)
             | StoreError::File(_)
             | StoreError::NotWritable { .. }
+            | StoreError::Served { .. }
+            | StoreError::DatabaseFile { .. }
             | StoreError::RebuildReplaced => return Problem::internal(error),
         };
         Problem::new(code, detail)

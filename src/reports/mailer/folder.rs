@@ -6,6 +6,7 @@ use std::path::Path;
 use tempfile::NamedTempFile;
 
 use super::SendError;
+use crate::base::private_files;
 use crate::reports::message::EmailMessage;
 
 /// The file's name: the run's time, the delivery's id and the recipient's position. It contains no text from users, and the
@@ -30,7 +31,7 @@ pub(super) async fn write_message(folder: &Path, name: &str, bytes: Vec<u8>) -> 
 }
 
 fn write_file(folder: &Path, file: &Path, bytes: &[u8]) -> io::Result<()> {
-    std::fs::create_dir_all(folder)?;
+    private_files::create_folder(folder)?;
     let mut temporary = NamedTempFile::with_prefix_in(".message-", folder).map_err(without_path)?;
     temporary.write_all(bytes).map_err(without_path)?;
     temporary.as_file().sync_all()?;

@@ -6,19 +6,38 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use sha2::{Digest as _, Sha256};
+use sqlx::pool::PoolConnectionMetadata;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
 use sqlx::{AssertSqlSafe, ColumnIndex, Decode, Postgres, Row as _, Sqlite, SqlitePool, Type};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use crate::store::db::StoreError;
 use crate::store::db::columns::FromRow;
 use crate::store::db::dialect::{self, Value};
 use crate::store::db::postgres::{PostgresPool, Work};
-use crate::store::db::transaction::{DriverTransaction, Tx, return_to_pool};
+use crate::store::db::sqlite_file::{self, SqliteFile};
+use crate::store::db::sqlite_upkeep;
+use crate::store::db::transaction::{DriverTransaction, Tx, has_ended};
+use crate::store::db::write_health::WriteHealth;
+
+/// How long the connection that writes to SQLite waits for a lock before it looks again whether to go on. SQLite sleeps
+/// for 10 milliseconds at most within this time.
+const SQLITE_POLL: Duration = Duration::from_millis(20);
+
+/// The default of [`DatabaseSettings::sqlite_cache_bytes`].
+pub const DEFAULT_SQLITE_CACHE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// The largest cache of one SQLite connection in bytes.
+const MAX_SQLITE_CACHE: u64 = 16 * 1024 * 1024;
+
+/// How long a connection that reads from SQLite stays open without a use.
+const SQLITE_IDLE: Duration = Duration::from_secs(60);
 
 /// How to reach the database, and the limits on its use.
 #[derive(Debug, Clone)]
@@ -35,6 +54,8 @@ pub struct DatabaseSettings {
     pub long_query_timeout: Duration,
     /// The maximum number of writers that wait for the same organisation. One more is refused at once.
     pub waiting_writers_per_organisation: usize,
+    /// The memory of SQLite in bytes, for pages and statements of all connections.
+    pub sqlite_cache_bytes: u64,
 }
 
 impl DatabaseSettings {
@@ -47,6 +68,7 @@ impl DatabaseSettings {
             query_timeout: Duration::from_secs(10),
             long_query_timeout: Duration::from_secs(60),
             waiting_writers_per_organisation: 1_000,
+            sqlite_cache_bytes: DEFAULT_SQLITE_CACHE_BYTES,
         }
     }
 }
@@ -163,6 +185,13 @@ pub(crate) enum Db {
     Sqlite {
         write: SqlitePool,
         read: SqlitePool,
+        /// `None` for a database in memory.
+        file: Option<Arc<SqliteFile>>,
+        /// The options of a connection that writes.
+        options: Arc<SqliteConnectOptions>,
+        /// How long a writer waits for the lock of the file, which another process may hold.
+        wait: Duration,
+        write_health: Arc<WriteHealth>,
     },
     Postgres {
         write: PostgresPool,
@@ -170,6 +199,7 @@ pub(crate) enum Db {
         /// A permit to wait for a locked ledger with a connection. There are half as many as connections that write:
         /// locked organisations never hold them all.
         lock_waits: Arc<Semaphore>,
+        write_health: Arc<WriteHealth>,
     },
 }
 
@@ -188,29 +218,54 @@ impl Db {
     async fn open_sqlite(settings: &DatabaseSettings) -> Result<Self, StoreError> {
         let options = SqliteConnectOptions::from_str(&settings.url)
             .map_err(StoreError::Connect)?
-            .create_if_missing(true)
+            // The file is created with narrow rights, and never again: after its removal, a new connection must not
+            // begin an empty database.
+            .create_if_missing(false)
             .journal_mode(SqliteJournalMode::Wal)
             // Each commit is written to the disk, so an acknowledged record survives a power failure.
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(settings.wait)
-            .pragma("cache_size", "-16384")
+            .pragma("journal_size_limit", sqlite_upkeep::LOG_BYTES.to_string())
+            // All connections of the process share this limit. Beyond it, SQLite gives up the page that no connection
+            // has used for the longest time.
+            .pragma("soft_heap_limit", settings.sqlite_cache_bytes.to_string())
+            .pragma(
+                "cache_size",
+                format!(
+                    "-{}",
+                    MAX_SQLITE_CACHE.min(settings.sqlite_cache_bytes / 4) / 1024
+                ),
+            )
             .pragma("temp_store", "memory")
-            .statement_cache_capacity(256);
+            .statement_cache_capacity(128);
+        sqlite_file::create(&settings.url, &options)?;
+        let writer = options.clone().busy_timeout(SQLITE_POLL);
+        let write_health = Arc::<WriteHealth>::default();
         let write = SqlitePoolOptions::new()
             .max_connections(1)
             .acquire_timeout(settings.wait)
-            .after_release(|connection, _| return_to_pool(connection))
-            .connect_with(options.clone())
+            .after_release(keep_unless_failed(&write_health))
+            .connect_with(writer.clone())
             .await
-            .map_err(StoreError::Connect)?;
+            .map_err(StoreError::connect)?;
         let read = SqlitePoolOptions::new()
             .max_connections(settings.connections)
             .acquire_timeout(settings.wait)
-            .connect_with(options.pragma("query_only", "on"))
+            .idle_timeout(SQLITE_IDLE)
+            .connect_with(options.clone().pragma("query_only", "on"))
             .await
-            .map_err(StoreError::Connect)?;
-        Ok(Self::Sqlite { write, read })
+            .map_err(StoreError::connect)?;
+        // SQLite creates the write-ahead log with the first transaction.
+        sqlite_all(&read, Sql::new("SELECT count(*) FROM sqlite_master")).await?;
+        Ok(Self::Sqlite {
+            file: SqliteFile::find(&settings.url, &options)?.map(Arc::new),
+            write,
+            read,
+            options: Arc::new(writer),
+            wait: settings.wait,
+            write_health,
+        })
     }
 
     async fn open_postgres(settings: &DatabaseSettings) -> Result<Self, StoreError> {
@@ -222,6 +277,7 @@ impl Db {
             write,
             read,
             lock_waits: Arc::new(Semaphore::new((writers / 2) as usize)),
+            write_health: Arc::default(),
         })
     }
 
@@ -281,13 +337,29 @@ impl Db {
 
     /// Begins a writing transaction. On SQLite it is the only one until its end.
     pub(crate) async fn begin(&self) -> Result<Tx, StoreError> {
-        Ok(match self {
-            Db::Sqlite { write, .. } => {
-                let begun = write.begin_with("BEGIN IMMEDIATE").await?;
-                Tx::new(DriverTransaction::Sqlite(begun))
+        let begun = match self {
+            Db::Sqlite {
+                write, file, wait, ..
+            } => {
+                let begun = begin_sqlite(write, file.as_deref(), Instant::now() + *wait).await;
+                begun.map(DriverTransaction::Sqlite)
             }
-            Db::Postgres { write, .. } => Tx::new(DriverTransaction::Postgres(write.begin().await?)),
-        })
+            Db::Postgres { write, .. } => write.begin().await.map(DriverTransaction::Postgres),
+        };
+        match begun {
+            Ok(transaction) => Ok(Tx::new(transaction, Arc::clone(self.write_health()))),
+            Err(error) => {
+                self.write_health().note_failure(&error);
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether anything can be written.
+    pub(super) fn write_health(&self) -> &Arc<WriteHealth> {
+        match self {
+            Db::Sqlite { write_health, .. } | Db::Postgres { write_health, .. } => write_health,
+        }
     }
 
     /// Runs one statement in a transaction of its own and returns the number of rows that it changed.
@@ -313,7 +385,7 @@ impl Db {
 
     pub(crate) async fn close(&self) {
         match self {
-            Db::Sqlite { write, read } => {
+            Db::Sqlite { write, read, .. } => {
                 read.close().await;
                 write.close().await;
             }
@@ -322,6 +394,41 @@ impl Db {
                 write.close().await;
             }
         }
+    }
+}
+
+/// Begins a transaction as soon as no other process writes. SQLite itself would look for the lock in intervals of up to
+/// 100 milliseconds, in which another process can commit and begin again.
+async fn begin_sqlite(
+    write: &SqlitePool,
+    file: Option<&SqliteFile>,
+    deadline: Instant,
+) -> Result<sqlx::Transaction<'static, Sqlite>, StoreError> {
+    if file.is_some_and(|file| !file.is_in_place()) {
+        return Err(StoreError::file_replaced());
+    }
+    loop {
+        match write
+            .begin_with("BEGIN IMMEDIATE")
+            .await
+            .map_err(StoreError::from)
+        {
+            Ok(_) if file.is_some_and(|file| !file.has_its_log()) => return Err(StoreError::file_replaced()),
+            Err(StoreError::Busy) if Instant::now() < deadline => {}
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Whether a connection goes back into its pool: not if its transaction has not ended, and not while writing fails.
+fn keep_unless_failed<C: sqlx::Connection>(
+    health: &Arc<WriteHealth>,
+) -> impl Fn(&mut C, PoolConnectionMetadata) -> BoxFuture<'_, Result<bool, sqlx::Error>> + Send + Sync + 'static
+{
+    let health = Arc::clone(health);
+    move |connection, _| {
+        let health = Arc::clone(&health);
+        Box::pin(async move { Ok(has_ended(connection).await? && health.fault().is_none()) })
     }
 }
 

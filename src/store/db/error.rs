@@ -4,6 +4,7 @@
 //! whether a connection is used again, and what a client is answered.
 
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 /// An error of the store. The client did not cause it and does not see its text.
@@ -39,12 +40,31 @@ pub enum StoreError {
     /// The connection was lost during a commit, so it is not known whether the changes are stored.
     #[error("the database has not confirmed a commit: {0}")]
     UnknownOutcome(String),
+    /// Another server has locked the SQLite database.
+    #[error(
+        "{} already serves {path}: stop it first, or use PostgreSQL to serve with several processes",
+        process.map_or("another server".to_owned(), |id| format!("another server (process {id})"))
+    )]
+    Served {
+        /// The file of the database.
+        path: String,
+        /// The number of the other process.
+        process: Option<u32>,
+    },
+    /// The file of the SQLite database cannot be created or used.
+    #[error("the file {path}: {cause}; the folder must exist, and this user must be able to write to it")]
+    DatabaseFile {
+        /// The file.
+        path: String,
+        /// The error of the operating system.
+        cause: io::Error,
+    },
     /// Another rebuild of the same organisation has begun.
     #[error("another rebuild of the organisation has begun")]
     RebuildReplaced,
     /// The schema could not be brought up to date.
     #[error("the schema could not be migrated: {0}")]
-    Migrate(#[from] sqlx::migrate::MigrateError),
+    Migrate(#[source] sqlx::migrate::MigrateError),
     /// Stored data contradicts a rule that the code relies on.
     #[error("an invariant is broken: {0}")]
     Invariant(&'static str),
@@ -79,13 +99,14 @@ impl StoreError {
             | Self::Closed => true,
             Self::UnknownDatabase
             | Self::Connect(_)
+            | Self::Served { .. }
             | Self::Database(_)
             | Self::RebuildReplaced
             | Self::Migrate(_)
             | Self::Invariant(_)
             | Self::Corrupt { .. }
             | Self::Thread(_) => false,
-            Self::File(error) => is_out_of_space(error),
+            Self::File(error) | Self::DatabaseFile { cause: error, .. } => is_out_of_space(error),
         }
     }
 
@@ -93,7 +114,9 @@ impl StoreError {
     pub fn write_fault(&self) -> Option<WriteFault> {
         match self {
             Self::NotWritable { fault, .. } => Some(*fault),
-            Self::File(error) if is_out_of_space(error) => Some(WriteFault::DiskFull),
+            Self::File(error) | Self::DatabaseFile { cause: error, .. } if is_out_of_space(error) => {
+                Some(WriteFault::DiskFull)
+            }
             _ => None,
         }
     }
@@ -136,6 +159,35 @@ impl StoreError {
             Self::UnknownOutcome(self.to_string())
         } else {
             self
+        }
+    }
+
+    pub(crate) fn database_file(path: &Path, cause: io::Error) -> Self {
+        Self::DatabaseFile {
+            path: path.display().to_string(),
+            cause,
+        }
+    }
+
+    pub(crate) fn file_replaced() -> Self {
+        Self::NotWritable {
+            fault: WriteFault::FileReplaced,
+            cause: "another file, or none, is at its path".to_owned(),
+        }
+    }
+
+    pub(crate) fn read_only() -> Self {
+        Self::NotWritable {
+            fault: WriteFault::ReadOnly,
+            cause: "transactions are read-only".to_owned(),
+        }
+    }
+
+    /// The error of a connection that was not made.
+    pub(crate) fn connect(error: sqlx::Error) -> Self {
+        match Self::from(error) {
+            Self::Database(error) => Self::Connect(error),
+            error => error,
         }
     }
 
@@ -277,11 +329,26 @@ impl Failure {
     }
 }
 
+impl From<sqlx::migrate::MigrateError> for StoreError {
+    fn from(error: sqlx::migrate::MigrateError) -> Self {
+        use sqlx::migrate::MigrateError::{Execute, ExecuteMigration};
+        match error {
+            Execute(cause) | ExecuteMigration(cause, _) if is_write_fault(&cause) => cause.into(),
+            error => Self::Migrate(error),
+        }
+    }
+}
+
+fn is_write_fault(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| WriteFault::from_code(&code).is_some())
+}
+
 /// The number of characters of a code of PostgreSQL. Codes of SQLite are shorter numbers.
 const POSTGRES_CODE_LENGTH: usize = 5;
 
 /// Why nothing can be written at the moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::Display)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
 pub enum WriteFault {
     /// There is no space left, or the operating system refuses to write.
     #[strum(to_string = "the disk of the database is full or cannot be written")]
@@ -295,9 +362,23 @@ pub enum WriteFault {
     /// The file of the database was removed or replaced.
     #[strum(to_string = "the file of the database was removed or replaced; restart the server")]
     FileReplaced,
+    /// Every writer waits for a lock that another transaction holds.
+    #[strum(to_string = "another transaction holds the lock of the writers")]
+    Locked,
 }
 
 impl WriteFault {
+    /// The name for programs.
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::DiskFull => "disk-full",
+            Self::DiskFailed => "disk-failed",
+            Self::ReadOnly => "read-only",
+            Self::FileReplaced => "file-replaced",
+            Self::Locked => "locked",
+        }
+    }
+
     /// The fault that a code of the database stands for.
     fn from_code(code: &str) -> Option<Self> {
         match code.parse::<u16>() {
@@ -317,8 +398,10 @@ impl WriteFault {
         match (code, kind) {
             (FULL, _) => Some(Self::DiskFull),
             (READONLY_DBMOVED, _) => Some(Self::FileReplaced),
+            // READONLY
             (_, 8) => Some(Self::ReadOnly),
             (_, 10) if IOERR_OF_WRITES.contains(&code) => Some(Self::DiskFull),
+            // IOERR
             (_, 10) => Some(Self::DiskFailed),
             _ => None,
         }

@@ -102,7 +102,17 @@ impl Store {
     ///
     /// [`StoreError::Busy`] if the organisation stays locked for longer than the setting for waiting.
     pub(crate) async fn write(&self, organisation: &OrgId) -> Result<OrgTx, StoreError> {
-        self.write_within(organisation, self.wait()).await
+        let begin = Instant::now();
+        let outcome = self.write_within(organisation, self.wait()).await;
+        // A queue that is full refuses at once, which says nothing about the lock. On SQLite the lock is taken with the
+        // connection, so the wait for it ends as the wait for a connection.
+        if matches!(outcome, Err(StoreError::Busy | StoreError::Unavailable(_)))
+            && begin.elapsed() >= self.wait() / 2
+        {
+            let org = self.remembered_key(organisation);
+            self.db().write_health().note_locked(begin, org);
+        }
+        outcome
     }
 
     /// [`Store::write`] with another limit on the time to wait.

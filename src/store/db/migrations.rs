@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{AssertSqlSafe, Connection as _, SqlSafeStr};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, SqlSafeStr};
 
 use crate::store::db::StoreError;
 use crate::store::db::database::{Db, Sql};
@@ -70,7 +70,14 @@ impl Db {
     /// Updates the schema to this binary's version. It may run twice, and on two replicas at once.
     pub(crate) async fn migrate(&self) -> Result<(), StoreError> {
         match self {
-            Db::Sqlite { write, .. } => migrator(true).run(write).await?,
+            Db::Sqlite { options, wait, .. } => {
+                // The writers of the pool look for the lock themselves, the migrator does not.
+                let options = options.as_ref().clone().busy_timeout(*wait);
+                let mut connection = options.connect().await.map_err(StoreError::connect)?;
+                let migrated = migrator(true).run(&mut connection).await;
+                connection.close().await?;
+                migrated?;
+            }
             Db::Postgres { write, .. } => {
                 // Two replicas migrate one after the other, and the second waits as long as the first needs.
                 let mut connection = write.detached().await?;

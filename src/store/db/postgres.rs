@@ -338,6 +338,22 @@ impl PostgresPool {
         lease.execute(text, arguments, limit).await
     }
 
+    /// Checks that transactions are not read-only. Passes if all connections are at work: they find out by themselves.
+    pub(super) async fn check_that_it_writes(&self) -> Result<(), StoreError> {
+        if self.pool.num_idle() == 0 && self.pool.size() >= self.pool.options().get_max_connections() {
+            return Ok(());
+        }
+        let mut lease = self.acquire().await?;
+        let select = Sql::new("SELECT 1 WHERE current_setting('transaction_read_only') = 'on'");
+        let rows = lease
+            .fetch_all(&select, self.limits.of_statement(Work::Short))
+            .await?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        lease.observe(Err(StoreError::read_only()))
+    }
+
     /// Begins a transaction. Nothing is written by it yet, so a lost connection is replaced.
     pub(super) async fn begin(&self) -> Result<PostgresTx, StoreError> {
         let limits = limits_text(&self.limits, self.work, "SET LOCAL");

@@ -12,12 +12,13 @@ use crate::base::clock::Clock;
 use crate::base::ids::OrgId;
 use crate::log::VerbTable;
 
-use super::StoreError;
 use super::consistent_through::ConsistentThrough;
 use super::database::{DatabaseSettings, Db, Engine, Sql};
 use super::key_cache::KeyCache;
 use super::migrations::SchemaState;
+use super::sqlite_file::ServingLock;
 use super::writing_gate::WritingGates;
+use super::{StoreError, WriteFault};
 
 /// The maximum number of cached keys of organisations. Beyond it the cache is emptied.
 const MAX_REMEMBERED_ORGANISATIONS: usize = 100_000;
@@ -95,6 +96,23 @@ impl Store {
     /// The database does not answer.
     pub async fn schema_state(&self) -> Result<SchemaState, StoreError> {
         self.inner.db.schema_state().await
+    }
+
+    /// What stands against every write at the moment. Asks the database at most once a second.
+    pub async fn write_fault(&self) -> Option<WriteFault> {
+        self.inner.db.write_fault().await
+    }
+
+    /// Locks the database for one server, where it can have only one: a file of SQLite.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Served`] if another server has locked it.
+    pub fn lock_for_serving(&self) -> Result<Option<ServingLock>, StoreError> {
+        match self.db() {
+            Db::Sqlite { file: Some(file), .. } => file.lock(),
+            Db::Sqlite { file: None, .. } | Db::Postgres { .. } => Ok(None),
+        }
     }
 
     /// Whether `serve` migrates this database without being told to: true for SQLite.

@@ -1,8 +1,8 @@
 //! A writing transaction of either database.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use sqlx::{AssertSqlSafe, Connection, Sqlite};
 
 use crate::store::db::StoreError;
@@ -10,6 +10,7 @@ use crate::store::db::columns::FromRow;
 use crate::store::db::database::{Row, Sql, sqlite_all, to_count};
 use crate::store::db::dialect::{self, Value};
 use crate::store::db::postgres::PostgresTx;
+use crate::store::db::write_health::WriteHealth;
 
 /// The numbers of rows that one statement inserts on SQLite, the largest first. Few different numbers keep the set of
 /// prepared statements small.
@@ -18,11 +19,14 @@ const SQLITE_BATCHES: [usize; 3] = [64, 8, 1];
 /// A writing transaction. Without [`Tx::commit`] it changes nothing.
 ///
 /// After a statement failed, or the caller dropped its future, the transaction only ends: SQLite may have ended it
-/// already, and further statements would be committed one by one. [`return_to_pool`] throws the connection away if the
-/// end fails.
+/// already, and further statements would be committed one by one. The pool throws the connection away if the end fails
+/// ([`has_ended`]).
 pub(crate) struct Tx {
     transaction: DriverTransaction,
     progress: Progress,
+    /// Whether a statement changed something.
+    changed: bool,
+    health: Arc<WriteHealth>,
 }
 
 pub(super) enum DriverTransaction {
@@ -43,10 +47,12 @@ enum Progress {
 
 impl Tx {
     /// A transaction that has begun.
-    pub(super) fn new(transaction: DriverTransaction) -> Self {
+    pub(super) fn new(transaction: DriverTransaction, health: Arc<WriteHealth>) -> Self {
         Self {
             transaction,
             progress: Progress::Open,
+            changed: false,
+            health,
         }
     }
 
@@ -65,7 +71,10 @@ impl Tx {
     fn end_statement<T>(&mut self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
         self.progress = match &outcome {
             Ok(_) => Progress::Open,
-            Err(_) => Progress::Failed,
+            Err(error) => {
+                self.health.note_failure(error);
+                Progress::Failed
+            }
         };
         outcome
     }
@@ -104,6 +113,7 @@ impl Tx {
     pub(crate) async fn execute(&mut self, sql: Sql) -> Result<u64, StoreError> {
         self.start_statement()?;
         let changed = self.transaction.execute(sql).await;
+        self.changed |= changed.as_ref().is_ok_and(|rows| *rows > 0);
         self.end_statement(changed)
     }
 
@@ -118,6 +128,7 @@ impl Tx {
             return Ok(());
         }
         self.start_statement()?;
+        self.changed = true;
         let inserted = self.transaction.insert(table, columns, rows).await;
         self.end_statement(inserted)
     }
@@ -152,9 +163,17 @@ impl Tx {
     /// stored.
     pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
         self.start_statement()?;
-        match self.transaction {
-            DriverTransaction::Sqlite(transaction) => transaction.commit().await?,
-            DriverTransaction::Postgres(transaction) => transaction.commit().await?,
+        let committed = match self.transaction {
+            DriverTransaction::Sqlite(transaction) => transaction.commit().await.map_err(StoreError::from),
+            DriverTransaction::Postgres(transaction) => transaction.commit().await,
+        };
+        match committed {
+            Ok(()) if self.changed => self.health.note_success(),
+            Ok(()) => {}
+            Err(error) => {
+                self.health.note_failure(&error);
+                return Err(error);
+            }
         }
         Ok(())
     }
@@ -225,17 +244,15 @@ impl DriverTransaction {
     }
 }
 
-/// Decides whether a connection goes back into its pool: not if its transaction has not ended. SQLite ends a
-/// transaction by itself when the disk is full. Then the driver's rollback fails, and the driver would refuse every
+/// Whether the transaction of a connection has ended, after the rollback that the driver has queued for a [`Tx`]. SQLite
+/// ends a transaction by itself when the disk is full. Then the driver's rollback fails, and the driver would refuse every
 /// further transaction of the connection.
-pub(super) fn return_to_pool<C: Connection>(connection: &mut C) -> BoxFuture<'_, Result<bool, sqlx::Error>> {
-    Box::pin(async move {
-        if connection.is_in_transaction() {
-            // The driver answers after it has run the rollback that Tx has queued.
-            connection.ping().await?;
-        }
-        Ok(!connection.is_in_transaction())
-    })
+pub(super) async fn has_ended<C: Connection>(connection: &mut C) -> Result<bool, sqlx::Error> {
+    if connection.is_in_transaction() {
+        // The driver answers after it has run the queued rollback.
+        connection.ping().await?;
+    }
+    Ok(!connection.is_in_transaction())
 }
 
 fn values_text(table: &str, columns: &[&str], rows: usize) -> String {
