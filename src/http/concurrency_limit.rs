@@ -69,10 +69,8 @@ impl ExportLimit {
         let limit = |shares| ConcurrencyLimit::new(shares, limits.concurrency_wait, subject);
         Self {
             reading: limit(FairShares::new(permits, limits.concurrent_per_caller)),
-            // Clients can hold these for long, so an organisation leaves half of them for others.
-            sending: limit(FairShares::for_organisations(
+            sending: limit(FairShares::new(
                 limits.open_exports,
-                limits.open_exports / 2,
                 limits.open_exports_per_caller,
             )),
             rules: ReadingRules {

@@ -1,16 +1,17 @@
 //! Rows of a page within a byte budget.
 
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use sqlx::{AssertSqlSafe, Decode, Row as _, Sqlite, TypeInfo as _, ValueRef as _};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use crate::base::Page;
 use crate::store::db::StoreError;
 use crate::store::db::columns::FromRow;
 use crate::store::db::database::{Db, Row, Sql};
-use crate::store::db::postgres::{GRACE, Lease, PostgresPool, READ_ATTEMPTS};
+use crate::store::db::postgres::{Lease, Read};
 
 /// The limits of a page.
 #[derive(Debug, Clone, Copy)]
@@ -27,7 +28,7 @@ impl Db {
     ///
     /// The rows are read one by one until the budget is used up. So the memory is that of the page and of one row, also
     /// if the query finds many large rows.
-    pub(crate) async fn fetch_page<T: FromRow>(
+    pub(crate) async fn fetch_page<T: FromRow + Send>(
         &self,
         sql: Sql,
         limits: PageLimits,
@@ -39,47 +40,38 @@ impl Db {
                 let rows = query.fetch(read).map_ok(Row::Sqlite).map_err(StoreError::from);
                 Ok(collect_page(rows, limits).await?.0)
             }
-            Db::Postgres { read, .. } => read.fetch_page(&sql, limits).await,
-        }
-    }
-}
-
-impl PostgresPool {
-    /// Reads a page as [`PostgresPool::fetch_all`] reads all rows.
-    async fn fetch_page<T: FromRow>(&self, sql: &Sql, limits: PageLimits) -> Result<Page<T>, StoreError> {
-        let deadline = Instant::now() + self.read_limit();
-        let mut lease = self.acquire().await?;
-        let mut attempt = 1;
-        loop {
-            match lease.fetch_page(sql, limits, self.read_limit() + GRACE).await {
-                Err(error)
-                    if error.is_worth_a_retry() && attempt < READ_ATTEMPTS && Instant::now() < deadline =>
-                {
-                    attempt += 1;
-                    lease = self.acquire_tested().await?;
-                }
-                outcome => return outcome,
+            Db::Postgres { read, .. } => {
+                let query = FirstRows {
+                    sql: &sql,
+                    limits,
+                    row: PhantomData,
+                };
+                read.read(&query).await
             }
         }
     }
 }
 
-impl Lease {
-    async fn fetch_page<T: FromRow>(
-        &mut self,
-        sql: &Sql,
-        limits: PageLimits,
-        limit: Duration,
-    ) -> Result<Page<T>, StoreError> {
-        let (text, arguments) = sql.for_postgres()?;
+/// The first rows of a query within the limits.
+struct FirstRows<'s, T> {
+    sql: &'s Sql,
+    limits: PageLimits,
+    row: PhantomData<fn() -> T>,
+}
+
+impl<T: FromRow + Send> Read for FirstRows<'_, T> {
+    type Rows = Page<T>;
+
+    async fn read(&self, lease: &mut Lease, limit: Duration) -> Result<Page<T>, StoreError> {
+        let (text, arguments) = self.sql.for_postgres()?;
         let query = sqlx::query_with(AssertSqlSafe(text), arguments);
-        let rows = query.fetch(self.connection()?).map_ok(Row::Postgres);
-        let page = timeout(limit, collect_page(rows.map_err(StoreError::from), limits)).await;
+        let rows = query.fetch(lease.connection()?).map_ok(Row::Postgres);
+        let page = timeout(limit, collect_page(rows.map_err(StoreError::from), self.limits)).await;
         let page = page.unwrap_or_else(|_| Err(StoreError::silence(limit)));
-        let (page, has_ended) = self.observe(page)?;
+        let (page, has_ended) = lease.observe(page)?;
         if !has_ended {
             // Back in the pool, the connection would first have to read all remaining rows.
-            self.discard();
+            lease.discard();
         }
         Ok(page)
     }

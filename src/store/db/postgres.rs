@@ -8,20 +8,26 @@
 //! idle, and connections that do not answer. Transactions set these limits for themselves (`SET LOCAL`) in the round trip
 //! of `BEGIN`, so they also hold where a pooler lends a connection for each transaction.
 
+mod lease;
+
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{Either, join_all, select};
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgArguments, PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool, Postgres};
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::store::db::StoreError;
 use crate::store::db::database::{DatabaseSettings, Row, Sql};
+
+use lease::AllRows;
+pub(crate) use lease::{Lease, PostgresTx, Read};
 
 /// How long after an answer of the database idle connections are used without a test.
 const TRUSTED: Duration = Duration::from_millis(250);
@@ -29,7 +35,7 @@ const TRUSTED: Duration = Duration::from_millis(250);
 const TEST_TIME: Duration = Duration::from_secs(1);
 /// How much longer than the database this process waits for the end of a statement. If the network works, the database
 /// ends the statement first, and the connection can be used again.
-pub(super) const GRACE: Duration = Duration::from_secs(1);
+const GRACE: Duration = Duration::from_secs(1);
 /// The time within which a connection is ready for another use, or is closed.
 const RETURN_TIME: Duration = Duration::from_secs(2);
 /// The time within which all connections are closed when the server stops.
@@ -38,8 +44,12 @@ const CLOSE_TIME: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// The longest pause before a connection is opened again.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+/// A short query is tried on a second connection after this part of its limit: a quarter.
+const SECOND_TRY_PART: u32 = 4;
+/// The most queries of a pool that are tried on a second connection at the same time.
+const MOST_SECOND_TRIES: usize = 4;
 /// How often a read is tried when connections break.
-pub(super) const READ_ATTEMPTS: usize = 3;
+const READ_ATTEMPTS: usize = 3;
 
 /// The kind of work that a query does. It decides how long the query may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +116,11 @@ const KEEPALIVE: &str = "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interv
 const WATCH_CLIENT: &str = "SELECT set_config(name, '2000', false) FROM pg_settings \
                             WHERE name = 'client_connection_check_interval'";
 
+/// The limits on a query whose rows are read as slowly as a client reads. A slow reader looks to TCP like one that is gone,
+/// so it has ten minutes.
+const STREAM_LIMITS: &str = "SET LOCAL statement_timeout = 0; SET LOCAL tcp_user_timeout = 600000; \
+                             SET LOCAL plan_cache_mode = force_custom_plan";
+
 /// The best plan of a filter depends on its values. PostgreSQL would switch to a generic plan after five runs, which can
 /// be a thousand times slower.
 const CUSTOM_PLANS: &str = "SET plan_cache_mode = force_custom_plan";
@@ -162,6 +177,7 @@ pub(crate) struct PostgresPool {
     home: Handle,
     health: Arc<Health>,
     limits: Limits,
+    second_tries: Arc<Semaphore>,
     /// The kind of work that its queries do.
     work: Work,
 }
@@ -229,6 +245,7 @@ impl PostgresPool {
             home: Handle::current(),
             health,
             limits,
+            second_tries: Arc::new(Semaphore::new(MOST_SECOND_TRIES)),
             work,
         })
     }
@@ -274,10 +291,7 @@ impl PostgresPool {
     }
 
     fn lease(&self, connection: PoolConnection<Postgres>) -> Lease {
-        Lease {
-            connection: Some(connection),
-            pool: self.clone(),
-        }
+        Lease::new(connection, self.clone())
     }
 
     /// Tests all idle connections and closes those that do not answer. Until then no connection is used untested.
@@ -311,14 +325,19 @@ impl PostgresPool {
         }
     }
 
-    /// Reads all rows of a query. If the connection is lost, another one is tried, since a read changes nothing.
+    /// Reads all rows of a query.
     pub(super) async fn fetch_all(&self, sql: &Sql) -> Result<Vec<Row>, StoreError> {
+        self.read(&AllRows(sql)).await
+    }
+
+    /// Reads. If the connection is lost, another one is tried, since a read changes nothing.
+    pub(super) async fn read<R: Read>(&self, query: &R) -> Result<R::Rows, StoreError> {
         let limit = self.limits.of_read(self.work) + GRACE;
         let deadline = Instant::now() + self.limits.of_read(self.work);
         let mut lease = self.acquire().await?;
         let mut attempt = 1;
         loop {
-            match lease.fetch_all(sql, limit).await {
+            match self.read_or_try_another(&mut lease, query, limit).await {
                 Err(error)
                     if error.is_worth_a_retry() && attempt < READ_ATTEMPTS && Instant::now() < deadline =>
                 {
@@ -328,6 +347,41 @@ impl PostgresPool {
                 outcome => return outcome,
             }
         }
+    }
+
+    /// Reads. If a short query takes long, it is sent on another connection too, and the first answer counts: the first
+    /// connection may be silent. A slow database gets only [`MOST_SECOND_TRIES`] more queries by that.
+    async fn read_or_try_another<R: Read>(
+        &self,
+        lease: &mut Lease,
+        query: &R,
+        limit: Duration,
+    ) -> Result<R::Rows, StoreError> {
+        let mut first = Box::pin(query.read(lease, limit));
+        if self.work == Work::Long {
+            return first.await;
+        }
+        if let Ok(outcome) = timeout(limit / SECOND_TRY_PART, &mut first).await {
+            return outcome;
+        }
+        let Ok(_permit) = self.second_tries.try_acquire() else {
+            return first.await;
+        };
+        let second = Box::pin(async {
+            let mut lease = self.acquire_tested().await?;
+            query.read(&mut lease, limit).await
+        });
+        let rows = match select(first, second).await {
+            Either::Left((Err(error), second)) if error.is_disconnected() => return second.await,
+            Either::Left((outcome, _)) => return outcome,
+            Either::Right((Err(_), first)) => return first.await,
+            Either::Right((Ok(rows), _)) => rows,
+        };
+        // The first connection has still not answered.
+        lease.discard();
+        self.health.suspect();
+        self.test_idle();
+        Ok(rows)
     }
 
     /// Runs one statement outside of a transaction and returns the number of rows that it changed.
@@ -363,32 +417,29 @@ impl PostgresPool {
     /// Begins a transaction for one query, of which the rows are read for as long as a client needs. The database does not
     /// limit it.
     pub(super) async fn begin_stream(&self) -> Result<PostgresTx, StoreError> {
-        self.begin_with(
-            "BEGIN READ ONLY; SET LOCAL statement_timeout = 0; SET LOCAL plan_cache_mode = force_custom_plan",
-        )
-        .await
+        self.begin_with(&format!("BEGIN READ ONLY; {STREAM_LIMITS}"))
+            .await
     }
 
     async fn begin_with(&self, text: &str) -> Result<PostgresTx, StoreError> {
-        let mut lease = self.acquire().await?;
+        let limit = self.limits.of_statement(self.work) + GRACE;
         let mut attempt = 1;
+        let mut lease = self.acquire().await?;
         loop {
-            match lease.execute_text(text, self.limits.begin).await {
-                Ok(()) => break,
+            // If the caller drops this future, the transaction is rolled back as if it had begun.
+            let mut tx = PostgresTx::new(lease, limit);
+            match tx.lease()?.execute_text(text, self.limits.begin).await {
+                Ok(()) => return Ok(tx),
                 Err(error) if error.is_disconnected() && attempt < READ_ATTEMPTS => {
                     attempt += 1;
                     lease = self.acquire_tested().await?;
                 }
                 Err(error) => {
-                    lease.discard();
+                    tx.lease()?.discard();
                     return Err(error);
                 }
             }
         }
-        Ok(PostgresTx {
-            lease: Some(lease),
-            limit: self.limits.of_statement(self.work) + GRACE,
-        })
     }
 
     /// A connection without limits, which does not belong to the pool any more.
@@ -399,13 +450,7 @@ impl PostgresPool {
         lease
             .execute_text(text, self.limits.of_statement(Work::Short))
             .await?;
-        let connection = lease.connection.take();
-        Ok(connection.ok_or_else(closed)?.detach())
-    }
-
-    /// The limit on a read: the database ends it by then.
-    pub(super) fn read_limit(&self) -> Duration {
-        self.limits.of_read(self.work)
+        lease.detach()
     }
 
     /// The limit on the time between two pieces of a long answer.
@@ -433,169 +478,4 @@ async fn set_up_connection(connection: &mut PgConnection, text: String) -> Resul
     // works without it.
     let _ = connection.execute(WATCH_CLIENT).await;
     Ok(())
-}
-
-fn closed() -> StoreError {
-    StoreError::Disconnected("the connection was closed after an earlier failure".to_owned())
-}
-
-/// A connection of a pool, until it is dropped. After a failure it is closed and does not return to the pool.
-pub(crate) struct Lease {
-    connection: Option<PoolConnection<Postgres>>,
-    pool: PostgresPool,
-}
-
-impl Lease {
-    pub(super) fn connection(&mut self) -> Result<&mut PgConnection, StoreError> {
-        self.connection.as_deref_mut().ok_or_else(closed)
-    }
-
-    /// Closes the connection at once, without waiting for the database. The database ends its transaction.
-    pub(super) fn discard(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            drop(connection.detach());
-        }
-    }
-
-    pub(super) async fn fetch_all(&mut self, sql: &Sql, limit: Duration) -> Result<Vec<Row>, StoreError> {
-        let (text, arguments) = sql.for_postgres()?;
-        let query = sqlx::query_with(AssertSqlSafe(text), arguments);
-        let outcome = within(limit, query.fetch_all(self.connection()?)).await;
-        let rows = self.observe(outcome)?;
-        Ok(rows.into_iter().map(Row::Postgres).collect())
-    }
-
-    async fn execute(
-        &mut self,
-        text: String,
-        arguments: PgArguments,
-        limit: Duration,
-    ) -> Result<u64, StoreError> {
-        let query = sqlx::query_with(AssertSqlSafe(text), arguments);
-        let outcome = within(limit, query.execute(self.connection()?)).await;
-        Ok(self.observe(outcome)?.rows_affected())
-    }
-
-    /// Runs statements without values in one round trip.
-    async fn execute_text(&mut self, text: &str, limit: Duration) -> Result<(), StoreError> {
-        let connection = self.connection()?;
-        let outcome = within(limit, connection.execute(AssertSqlSafe(text.to_owned()))).await;
-        self.observe(outcome).map(drop)
-    }
-
-    /// Notes whether the connection works. If it does not, it is closed, and the idle ones are tested.
-    pub(super) fn observe<T>(&mut self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
-        match &outcome {
-            Err(error) if error.is_disconnected() => {
-                self.discard();
-                self.pool.health.suspect();
-                self.pool.test_idle();
-            }
-            Err(error) if error.is_read_only() => {
-                self.discard();
-                self.pool.close_idle();
-            }
-            Ok(_) | Err(_) => self.pool.health.note_answer(),
-        }
-        outcome
-    }
-}
-
-impl Drop for Lease {
-    /// Returns the connection to the pool. It is tested there, within a limit.
-    fn drop(&mut self) {
-        if let Some(mut connection) = self.connection.take() {
-            let returned = connection.return_to_pool();
-            self.pool.home.spawn(timeout(RETURN_TIME, returned));
-        }
-    }
-}
-
-/// Waits for the outcome of a query up to the limit.
-pub(super) async fn within<T>(
-    limit: Duration,
-    query: impl Future<Output = Result<T, sqlx::Error>>,
-) -> Result<T, StoreError> {
-    match timeout(limit, query).await {
-        Ok(outcome) => Ok(outcome?),
-        Err(_) => Err(StoreError::silence(limit)),
-    }
-}
-
-/// A writing transaction. Without [`PostgresTx::commit`] it changes nothing.
-pub(crate) struct PostgresTx {
-    /// The connection; `None` after the end of the transaction.
-    lease: Option<Lease>,
-    /// The limit on a statement.
-    limit: Duration,
-}
-
-impl PostgresTx {
-    pub(super) fn lease(&mut self) -> Result<&mut Lease, StoreError> {
-        self.lease.as_mut().ok_or_else(closed)
-    }
-
-    pub(super) async fn fetch_all(&mut self, sql: &Sql) -> Result<Vec<Row>, StoreError> {
-        let limit = self.limit;
-        self.lease()?.fetch_all(sql, limit).await
-    }
-
-    /// Runs a statement and returns the number of rows that it changed.
-    pub(super) async fn execute(&mut self, text: String, arguments: PgArguments) -> Result<u64, StoreError> {
-        let limit = self.limit;
-        self.lease()?.execute(text, arguments, limit).await
-    }
-
-    /// Lets the following statements take as long as [`Work::Long`].
-    pub(super) async fn allow_long_statements(&mut self) -> Result<(), StoreError> {
-        let limit = self.limit;
-        let lease = self.lease()?;
-        let limits = lease.pool.limits;
-        lease
-            .execute_text(&limits_text(&limits, Work::Long, "SET LOCAL"), limit)
-            .await?;
-        self.limit = limits.of_statement(Work::Long) + GRACE;
-        Ok(())
-    }
-
-    /// Commits all changes.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::UnknownOutcome`] if the connection was lost before the answer came. With any other error nothing is
-    /// stored.
-    pub(super) async fn commit(mut self) -> Result<(), StoreError> {
-        let mut lease = self.lease.take().ok_or_else(closed)?;
-        lease.connection()?; // if it was lost before, nothing is committed
-        match lease.execute_text("COMMIT", self.limit).await {
-            Err(StoreError::Disconnected(cause)) => Err(StoreError::UnknownOutcome(cause)),
-            outcome => outcome,
-        }
-    }
-
-    pub(super) async fn rollback(mut self) -> Result<(), StoreError> {
-        let lease = self.lease.take().ok_or_else(closed)?;
-        roll_back(lease, self.limit).await
-    }
-}
-
-impl Drop for PostgresTx {
-    fn drop(&mut self) {
-        if let Some(lease) = self.lease.take() {
-            let home = lease.pool.home.clone();
-            home.spawn(roll_back(lease, RETURN_TIME));
-        }
-    }
-}
-
-/// Ends a transaction without changes. If that is not possible in time, the connection is closed, which ends it too.
-async fn roll_back(mut lease: Lease, limit: Duration) -> Result<(), StoreError> {
-    let outcome = match lease.connection() {
-        Ok(_) => lease.execute_text("ROLLBACK", limit).await,
-        Err(_) => Ok(()), // the connection is closed already
-    };
-    if outcome.is_err() {
-        lease.discard();
-    }
-    outcome
 }

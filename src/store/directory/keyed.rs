@@ -43,7 +43,7 @@ pub(crate) trait Collection: Sized + 'static {
     /// The elements that a caller may read; `()` if every caller may read all.
     type Visible;
     /// The columns that are read.
-    type SelectedRow: FromRow;
+    type SelectedRow: FromRow + Send;
     /// The columns that a write sets. The first two are `org` and `key`.
     type WrittenRow: TableRow;
     /// Stored facts that a write needs besides the elements, such as the keys of teams.

@@ -3,6 +3,7 @@
 mod frozen;
 mod lost_commits;
 mod reads;
+mod refusals;
 mod restart;
 mod silence;
 

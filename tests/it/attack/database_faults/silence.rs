@@ -30,9 +30,37 @@ fn silent_connections_are_replaced_within_seconds() {
     });
 }
 
+/// A read that is under way on a silent connection is answered by another one.
+#[test]
+fn reads_under_way_are_answered_by_other_connections() {
+    run_with_database(Database::postgres(), async |database: &Database| {
+        let proxy = Proxy::start(database).await;
+        let server = Server::start(&proxy.url(database));
+        server.set_up().await;
+        server.warm().await;
+        let readers = join_all((0..3).map(|_| async {
+            let mut answers = Vec::new();
+            let begin = Instant::now();
+            while begin.elapsed() < Duration::from_secs(6) {
+                answers.push(server.request(2 * answers.len()).await);
+            }
+            answers
+        }));
+        let fault = async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            proxy.silence_open_connections();
+        };
+        let (answers, ()) = tokio::join!(readers, fault);
+        let answers = answers.concat();
+        check_answers("reads on silent connections", &answers);
+        let refused = answers.iter().filter(|(status, _)| *status == 503).count();
+        assert_eq!(refused, 0);
+    });
+}
+
 /// No request is under way when the connections become silent. The next ones find them out by a test.
 #[test]
-fn silent_idle_connections_delay_requests_by_a_second() {
+fn silent_idle_connections_delay_requests_by_seconds_only() {
     run_with_database(Database::postgres(), async |database: &Database| {
         let proxy = Proxy::start(database).await;
         let server = Server::start(&proxy.url(database));
