@@ -33,7 +33,12 @@ impl FairShares {
     /// `all` permits. One organisation may hold all but one, and one caller `of_caller`, but at most all but one of its
     /// organisation. Each may hold at least one.
     pub fn new(all: usize, of_caller: usize) -> Self {
-        let organisations = Shares::new(all, all);
+        Self::for_organisations(all, all, of_caller)
+    }
+
+    /// The same, with at most `of_organisation` permits for one organisation.
+    pub fn for_organisations(all: usize, of_organisation: usize, of_caller: usize) -> Self {
+        let organisations = Shares::new(all, of_organisation);
         Self {
             organisations,
             callers: Shares::new(organisations.of_one(), of_caller),

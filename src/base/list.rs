@@ -28,6 +28,19 @@ impl<T> Page<T> {
         }
     }
 
+    /// The first elements of the page that have at most `bytes` bytes together, but at least one.
+    pub fn within(mut self, bytes: usize, size: impl Fn(&T) -> usize) -> Self {
+        let mut sum = 0;
+        let fitting = self.items.iter().take_while(|item| {
+            sum += size(item);
+            sum <= bytes
+        });
+        let fitting = fitting.count().max(1);
+        self.more |= fitting < self.items.len();
+        self.items.truncate(fitting);
+        self
+    }
+
     /// The page of the first `limit` elements. `items` was read with a limit of one more: if that element exists,
     /// the list has another page.
     pub fn from_overfetch(mut items: Vec<T>, limit: usize) -> Self {

@@ -19,8 +19,8 @@ use super::spool::{SpoolFile, SpoolShare};
 use super::transfer::{ClientTerms, ReadingRules};
 use super::{BLOCK_BYTES, ExportError};
 
-/// The maximum number of blocks that wait in memory.
-pub(super) const WAITING_BLOCKS: usize = 4;
+/// The number of bytes that wait in memory before the writer waits: usually four blocks.
+const WAITING_BYTES: usize = 4 * BLOCK_BYTES;
 
 /// How often a writer without spool space looks for space that other exports have freed.
 const LOOK_FOR_SPACE: Duration = Duration::from_secs(1);
@@ -60,9 +60,12 @@ impl Spooled {
 }
 
 impl State {
+    fn bytes_in_memory(&self) -> usize {
+        self.memory.iter().map(Vec::len).sum()
+    }
+
     fn waiting_bytes(&self) -> u64 {
-        let memory: usize = self.memory.iter().map(Vec::len).sum();
-        memory as u64 + self.spool.waiting_bytes()
+        self.bytes_in_memory() as u64 + self.spool.waiting_bytes()
     }
 
     /// Drops all blocks, the file and what the export holds.
@@ -172,7 +175,7 @@ impl Writer {
             return Next::Stop;
         }
         let spool_is_empty = state.spool.waiting_bytes() == 0;
-        if spool_is_empty && state.memory.len() < WAITING_BLOCKS {
+        if spool_is_empty && state.bytes_in_memory() < WAITING_BYTES {
             state.memory.push_back(block);
             drop(state);
             self.shared.readable.notify_one();

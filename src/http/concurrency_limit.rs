@@ -69,8 +69,10 @@ impl ExportLimit {
         let limit = |shares| ConcurrencyLimit::new(shares, limits.concurrency_wait, subject);
         Self {
             reading: limit(FairShares::new(permits, limits.concurrent_per_caller)),
-            sending: limit(FairShares::new(
+            // Clients can hold these for long, so an organisation leaves half of them for others.
+            sending: limit(FairShares::for_organisations(
                 limits.open_exports,
+                limits.open_exports / 2,
                 limits.open_exports_per_caller,
             )),
             rules: ReadingRules {

@@ -495,27 +495,7 @@ async fn void_activity(caller: Caller<VoidActivities>, id: web::Path<Uuid>, pair
     }
     query.finish()?;
     let target = StatementId(*id);
-    if caller
-        .store()
-        .find_row(&caller.scoped(None, target)?)
-        .await?
-        .is_none()
-    {
-        return Err(Problem::not_found());
-    }
-    let record = caller
-        .store()
-        .find_record(caller.org(), target)
-        .await?
-        .ok_or_else(Problem::not_found)?;
-    let voids = crate::record::Statement::parse_stored(&record.text)
-        .map_err(Problem::internal)?
-        .voids();
-    if voids.is_some() {
-        return Err(Problem::conflict(
-            "this activity is a voiding, and a voiding cannot be voided",
-        ));
-    }
+    check_voidable(&caller, target).await?;
     let statement = voiding_statement(&caller, target)?;
     let voiding = Incoming {
         id: caller.app_state().clock().new_statement_id(),
@@ -543,6 +523,23 @@ async fn void_activity(caller: Caller<VoidActivities>, id: web::Path<Uuid>, pair
         return Err(Problem::not_found());
     }
     Ok(HttpResponse::NoContent().finish())
+}
+
+/// Refuses to void an activity that does not exist for the caller, or that is a voiding.
+async fn check_voidable(caller: &Caller<VoidActivities>, target: StatementId) -> Result<(), Problem> {
+    let (store, reached) = (caller.store(), caller.scoped(None, target)?);
+    store.find_row(&reached).await?.ok_or_else(Problem::not_found)?;
+    let record = store.find_record(caller.org(), target).await?;
+    let record = record.ok_or_else(Problem::not_found)?;
+    let voids = crate::record::Statement::parse_stored(&record.text)
+        .map_err(Problem::internal)?
+        .voids();
+    match voids {
+        Some(_) => Err(Problem::conflict(
+            "this activity is a voiding, and a voiding cannot be voided",
+        )),
+        None => Ok(()),
+    }
 }
 
 /// The voiding statement with the caller as its actor.

@@ -7,16 +7,19 @@
 //! then select the rows by these keys. The large query therefore reads one narrow table, and its plan depends only on
 //! the number of persons and contents.
 
+use std::collections::HashMap;
+
 use futures_util::{Stream, StreamExt};
 
 use crate::access::Scoped;
 use crate::base;
 use crate::base::clock::Timestamp;
-use crate::base::ids::StatementId;
+use crate::base::ids::{OrgId, StatementId};
 use crate::log::{Action, Filter, Position, Row, Sort};
 
 use crate::store::activity_log::conditions::{push_any, push_content_filters, push_row_filters};
 use crate::store::activity_log::rows::{Detail, StoredBriefRow, read_brief_row, read_row};
+use crate::store::db::columns::{FromColumn as _, FromRow};
 use crate::store::db::database::{self, Engine, Sql};
 use crate::store::db::page_rows::PageLimits;
 use crate::store::db::row_stream::RowReader;
@@ -53,6 +56,44 @@ pub struct Page {
     pub now: Timestamp,
 }
 
+/// A row of a page. A large response is read when the page is known to have it, so that a page of large responses needs
+/// no more memory than its budget. A page of small ones is one query.
+struct PageRow {
+    row: ActivityRow,
+    response_bytes: Option<i64>,
+}
+
+impl PageRow {
+    /// The columns, as they are written in `SELECT`.
+    fn columns() -> String {
+        let small = " CASE WHEN octet_length(a.response) <= 8192 THEN a.response END,";
+        let columns = ActivityRow::COLUMNS.replace(" response,", small);
+        columns + ", CAST(octet_length(a.response) AS BIGINT)"
+    }
+
+    /// The bytes of the texts that clients choose.
+    fn bytes(&self) -> usize {
+        let ActivityRow {
+            comment,
+            source,
+            device_type,
+            ..
+        } = &self.row;
+        let texts = [comment, source, device_type].into_iter().flatten();
+        let response = usize::try_from(self.response_bytes.unwrap_or(0)).unwrap_or(0);
+        texts.map(String::len).sum::<usize>() + response
+    }
+}
+
+impl FromRow for PageRow {
+    fn from_row(row: &database::Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            row: ActivityRow::read(row)?,
+            response_bytes: Option::from_column(row, ActivityRow::COUNT)?,
+        })
+    }
+}
+
 impl Store {
     /// Finds one page of rows, with at most `bytes` bytes of text.
     pub async fn find_rows(
@@ -72,8 +113,41 @@ impl Store {
             rows: page.limit as usize,
             bytes,
         };
-        let found: base::Page<ActivityRow> = self.db().fetch_page(sql, limits).await?;
-        Ok(found.map(Row::from))
+        let found: base::Page<PageRow> = self.db().fetch_page(sql, limits).await?;
+        let found = found.within(bytes, PageRow::bytes);
+        let mut large = self.find_large_responses(filter.org(), &found.items).await?;
+        Ok(found.map(
+            |PageRow {
+                 mut row,
+                 response_bytes,
+             }| {
+                if response_bytes.is_some() && row.response.is_none() {
+                    row.response = large.remove(&row.seq);
+                }
+                Row::from(row)
+            },
+        ))
+    }
+
+    /// The responses of the rows that have one and were read without it.
+    async fn find_large_responses(
+        &self,
+        organisation: &OrgId,
+        rows: &[PageRow],
+    ) -> Result<HashMap<i64, String>, StoreError> {
+        let large = rows
+            .iter()
+            .filter(|row| row.response_bytes.is_some() && row.row.response.is_none());
+        let large: Vec<i64> = large.map(|row| row.row.seq).collect();
+        let org = match self.organisation_key(organisation).await? {
+            Some(org) if !large.is_empty() => org,
+            _ => return Ok(HashMap::new()),
+        };
+        let mut sql = select_rows(org, "a.seq, a.response");
+        sql.push(" WHERE a.org = $1 AND a.response IS NOT NULL AND a.seq")
+            .any_of(large);
+        let found: Vec<(i64, String)> = self.db().fetch_rows(sql).await?;
+        Ok(found.into_iter().collect())
     }
 
     /// Returns the database's plan for one page of rows, one text for each line.
@@ -169,7 +243,7 @@ impl Store {
     async fn page_query(&self, filter: &Scoped<&Filter>, page: Page) -> Result<Option<Sql>, StoreError> {
         let after = page.after.map(|position| (page.sort, position));
         let sql = self
-            .rows_query(filter, ActivityRow::COLUMNS, page.now, after)
+            .rows_query(filter, &PageRow::columns(), page.now, after)
             .await?;
         Ok(sql.map(|mut sql| {
             push_order(&mut sql, page.sort);

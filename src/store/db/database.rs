@@ -226,6 +226,8 @@ impl Db {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(settings.wait)
+            // Rows that are read ahead of a reader which may end early. They can be large.
+            .row_buffer_size(8)
             .pragma("journal_size_limit", sqlite_upkeep::LOG_BYTES.to_string())
             // All connections of the process share this limit. Beyond it, SQLite gives up the page that no connection
             // has used for the longest time.

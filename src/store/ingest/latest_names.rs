@@ -105,7 +105,7 @@ impl<T: Clone + PartialEq> LatestName<T> {
         let mut observed = Observed::Unchanged;
         // The log will not show when a voided record gave its name.
         if record.voided && !self.tracked {
-            self.track(tx, source).await?;
+            self.track(tx, source, None).await?;
             observed = Observed::Stamp;
         }
         let Some(value) = (source.name_in)(record) else {
@@ -116,7 +116,7 @@ impl<T: Clone + PartialEq> LatestName<T> {
             // Another replica may have moved the stamp, which does not invalidate caches.
             self.at = fetch_stamp(tx, source.select_stamp, source.key).await?;
         } else if differs {
-            self.track(tx, source).await?;
+            self.track(tx, source, Some(record.stamp())).await?;
             observed = Observed::Stamp;
         }
         let observed = observed.max(self.take(value, record.stamp()));
@@ -139,10 +139,22 @@ impl<T: Clone + PartialEq> LatestName<T> {
     }
 
     /// Finds the exact stamp of the current name in the log. The caller writes it.
-    async fn track(&mut self, tx: &mut OrgTx, source: &NameSource<'_, '_, T>) -> Result<(), StoreError> {
+    ///
+    /// With the stamp of another name, a stamp that is before it need not be exact: the other name replaces it. So the
+    /// records that happened before it are not read. Usually that is all of them.
+    async fn track(
+        &mut self,
+        tx: &mut OrgTx,
+        source: &NameSource<'_, '_, T>,
+        other: Option<Stamp>,
+    ) -> Result<(), StoreError> {
         if let Some(current) = self.value.clone() {
             let has_name = |record: &StoredStatement| (source.name_in)(record).as_ref() == Some(&current);
-            let logged = find_latest_stamp(tx, source.column, source.key, has_name).await?;
+            let scanned = ScannedTime {
+                from: other.map(|(at, _)| at),
+                until: None,
+            };
+            let logged = find_latest_stamp(tx, source.column, source.key, scanned, has_name).await?;
             let in_batch = latest_stamp(&(source.earlier)(), has_name);
             self.at = logged.max(in_batch).max(self.at);
         }
@@ -234,7 +246,7 @@ impl CachedPerson {
         let end = self.valid_until;
         let name_in = |record: &StoredStatement| name_of_actor(record, end);
         let source = self.source(&name_in, &Vec::new);
-        self.name.track(tx, &source).await?;
+        self.name.track(tx, &source, None).await?;
         self.write(tx).await
     }
 
@@ -326,14 +338,14 @@ impl CachedContent {
         if !self.title.tracked {
             let title_in = |record: &StoredStatement| platform.definition_in(record, activity, title_of);
             let source = self.title_source(&title_in, &Vec::new);
-            self.title.track(tx, &source).await?;
+            self.title.track(tx, &source, None).await?;
             self.write_title(tx).await?;
         }
         if !self.kind.tracked {
             let kind_in =
                 |record: &StoredStatement| platform.definition_in(record, activity, ContentKind::of_activity);
             let source = self.kind_source(&kind_in, &Vec::new);
-            self.kind.track(tx, &source).await?;
+            self.kind.track(tx, &source, None).await?;
             self.write_kind(tx).await?;
         }
         Ok(())
@@ -409,7 +421,11 @@ impl OrgTx {
     /// Finds the latest name of a person that no user owns anew, because its period ends at `end` now.
     pub(crate) async fn rename_until(&mut self, person: i64, end: Timestamp) -> Result<(), StoreError> {
         let has_name = |record: &StoredStatement| name_of_actor(record, Some(end)).is_some();
-        let logged = find_latest_stamp(self, "person", person, has_name).await?;
+        let scanned = ScannedTime {
+            from: None,
+            until: Some(end),
+        };
+        let logged = find_latest_stamp(self, "person", person, scanned, has_name).await?;
         // Names in voided records count, too.
         let voided = self.find_voided(person).await?;
         let voided = voided.iter().filter(|record| has_name(record));
@@ -458,14 +474,27 @@ columns! {
     }
 }
 
+/// The times of happening of the records that are scanned for a name.
+#[derive(Debug, Clone, Copy)]
+struct ScannedTime {
+    /// From this time on.
+    from: Option<Timestamp>,
+    /// Before this time.
+    until: Option<Timestamp>,
+}
+
 /// The latest stamp among the records in the log that have this key in `column` and that match.
 async fn find_latest_stamp(
     tx: &mut OrgTx,
     column: &str,
     key: i64,
+    scanned: ScannedTime,
     matches: impl Fn(&StoredStatement) -> bool,
 ) -> Result<Option<Stamp>, StoreError> {
-    let mut before = (i64::MAX, i64::MAX);
+    let mut before = match scanned.until {
+        Some(until) => (until.micros(), i64::MIN),
+        None => (i64::MAX, i64::MAX),
+    };
     let mut latest: Option<Stamp> = None;
     loop {
         let select = Sql::new(&format!(
@@ -492,7 +521,8 @@ async fn find_latest_stamp(
             before = (happened_at, record.seq);
             // A stamp is not later than the time of happening. Among several records of one time the greatest id
             // counts, so all of them are compared.
-            if latest.is_some_and(|(at, _)| happened_at < at.micros()) {
+            let earliest = latest.map(|(at, _)| at).max(scanned.from);
+            if earliest.is_some_and(|at| happened_at < at.micros()) {
                 return Ok(latest);
             }
             if matches(&record) {

@@ -39,8 +39,11 @@ const MAX_CHUNK: i64 = 2_000;
 const MIN_CHUNK: i64 = 20;
 /// The intended duration of a transaction.
 const TARGET_DURATION: Duration = Duration::from_millis(200);
-/// The number of persons, contents or definitions in a transaction.
-const STEP: i64 = 200;
+/// The number of persons, contents or definitions in the first transaction. It is then adapted in the same way, because
+/// a person can have any number of sessions.
+const FIRST_STEP: i64 = 20;
+/// The maximum number of persons, contents or definitions in a transaction.
+const MAX_STEP: i64 = 1_000;
 /// How often a rebuild tries to get the lock of the ledger.
 const LOCK_ATTEMPTS: u32 = 6;
 
@@ -72,6 +75,8 @@ struct Rebuild {
     replayed: u64,
     /// The number of records in the next transaction.
     chunk: i64,
+    /// The number of persons, contents or definitions in the next transaction.
+    step: i64,
     /// The persons with session events.
     session_persons: KeySet,
 }
@@ -98,7 +103,7 @@ impl Store {
                 rebuild.cache.set_epoch(tx.epoch());
             }
             tx.commit().await?;
-            rebuild.adapt_chunk(begin.elapsed());
+            rebuild.adapt_size(begin.elapsed());
             self.let_writers_in().await;
         }
         self.move_organisation(organisation).await?;
@@ -129,6 +134,7 @@ impl Rebuild {
             replayed_through: 0,
             replayed: 0,
             chunk: FIRST_CHUNK,
+            step: FIRST_STEP,
             session_persons: KeySet::default(),
         }
     }
@@ -153,7 +159,7 @@ impl Rebuild {
     async fn run_transaction(&mut self, tx: &mut OrgTx) -> Result<(), StoreError> {
         self.cache.refresh(tx.epoch());
         if self.phase == Phase::Clear {
-            if !Definitions::delete_rebuilt(tx, STEP).await? {
+            if !Definitions::delete_rebuilt(tx, MAX_STEP).await? {
                 self.phase = Phase::Replay;
             }
             return Ok(());
@@ -171,7 +177,7 @@ impl Rebuild {
         Ok(match self.phase {
             Phase::Clear | Phase::Replay => Phase::ReplaceDefinitions,
             Phase::ReplaceDefinitions => {
-                if self.cache.definitions().replace_next(tx, STEP).await? {
+                if self.cache.definitions().replace_next(tx, self.step).await? {
                     Phase::ReplaceDefinitions
                 } else {
                     Phase::ReplacePersons(0)
@@ -179,20 +185,22 @@ impl Rebuild {
             }
             Phase::ReplacePersons(after) => {
                 let last = match self.cache.rebuilt() {
-                    Some(names) => names.replace_persons(tx, after, STEP).await?,
+                    Some(names) => names.replace_persons(tx, after, self.step).await?,
                     None => None,
                 };
                 last.map_or(Phase::ReplaceContents(0), Phase::ReplacePersons)
             }
             Phase::ReplaceContents(after) => {
                 let last = match self.cache.rebuilt() {
-                    Some(names) => names.replace_contents(tx, after, STEP).await?,
+                    Some(names) => names.replace_contents(tx, after, self.step).await?,
                     None => None,
                 };
                 last.map_or(Phase::UpdateSessions(0), Phase::ReplaceContents)
             }
             Phase::UpdateSessions(after) => {
-                let persons = self.session_persons.keys_after(after, STEP as usize);
+                let persons = self
+                    .session_persons
+                    .keys_after(after, usize::try_from(self.step).unwrap_or(1));
                 tx.update_sessions(&persons).await?;
                 match persons.last() {
                     Some(last) => Phase::UpdateSessions(*last),
@@ -310,12 +318,16 @@ impl Rebuild {
         Ok(())
     }
 
-    /// Halves or doubles the number of records in a transaction if the last one took too long or too little time.
-    fn adapt_chunk(&mut self, duration: Duration) {
+    /// Halves or doubles the size of the next transaction if the last one took too long or too little time.
+    fn adapt_size(&mut self, duration: Duration) {
+        let (size, min, max) = match self.phase {
+            Phase::Clear | Phase::Replay => (&mut self.chunk, MIN_CHUNK, MAX_CHUNK),
+            _ => (&mut self.step, 1, MAX_STEP),
+        };
         if duration > TARGET_DURATION {
-            self.chunk = (self.chunk / 2).max(MIN_CHUNK);
+            *size = (*size / 2).max(min);
         } else if duration < TARGET_DURATION / 2 {
-            self.chunk = (self.chunk * 2).min(MAX_CHUNK);
+            *size = (*size * 2).min(max);
         }
     }
 }

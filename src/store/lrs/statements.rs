@@ -3,6 +3,8 @@
 //! Every query of a client takes a [`StatementReach`], which limits it to the statements that the caller may read. The
 //! module `keys` looks up what a query names, the module `branch` builds its SQL.
 
+use std::collections::HashMap;
+
 use uuid::Uuid;
 
 use crate::access::StatementReach;
@@ -83,6 +85,33 @@ columns! {
     }
 }
 
+columns! {
+    /// A row of a page. A large statement is read when the page is known to have it, so that a page of large statements
+    /// needs no more memory than its budget. A page of small statements is one query.
+    struct PageRow {
+        id: StatementId = "s.id",
+        seq: i64 = "s.seq",
+        stored: Timestamp = "s.stored",
+        envelope: String = "s.envelope",
+        length: i64 = "CAST(octet_length(s.body) AS BIGINT)",
+        body: Option<Vec<u8>> = "CASE WHEN octet_length(s.body) <= 8192 THEN s.body END",
+    }
+}
+
+columns! {
+    /// A large statement of a page.
+    struct LargeBody {
+        seq: i64 = "s.seq",
+        body: Vec<u8> = "s.body",
+    }
+}
+
+impl PageRow {
+    fn bytes(&self) -> usize {
+        self.envelope.len() + usize::try_from(self.length).unwrap_or(0) // a length is never negative
+    }
+}
+
 impl StatementRow {
     fn into_record(self) -> Result<StoredRecord, StoreError> {
         Ok(StoredRecord {
@@ -159,12 +188,41 @@ impl Store {
             rows: query.limit as usize,
             bytes,
         };
-        let page: Page<StatementRow> = self.db().fetch_page(sql, limits).await?;
-        let records = page.items.into_iter().map(StatementRow::into_record);
+        let page: Page<PageRow> = self.db().fetch_page(sql, limits).await?;
+        let page = page.within(bytes, PageRow::bytes);
+        let mut large = self.find_large_bodies(organisation, &page.items).await?;
+        let records = page.items.into_iter().filter_map(|row| {
+            let row = StatementRow {
+                body: row.body.or_else(|| large.remove(&row.seq))?,
+                id: row.id,
+                seq: row.seq,
+                stored: row.stored,
+                envelope: row.envelope,
+            };
+            Some(row.into_record())
+        });
         Ok(Page {
             items: records.collect::<Result<_, _>>()?,
             more: page.more,
         })
+    }
+
+    /// The statements of the rows that have none.
+    async fn find_large_bodies(
+        &self,
+        organisation: &OrgId,
+        rows: &[PageRow],
+    ) -> Result<HashMap<i64, Vec<u8>>, StoreError> {
+        let large = rows.iter().filter(|row| row.body.is_none());
+        let large: Vec<i64> = large.map(|row| row.seq).collect();
+        let org = match self.organisation_key(organisation).await? {
+            Some(org) if !large.is_empty() => org,
+            _ => return Ok(HashMap::new()),
+        };
+        let mut sql = Sql::new(&format!("SELECT {} FROM statements s", LargeBody::COLUMNS)).with(org);
+        sql.push(" WHERE s.org = $1 AND s.seq").any_of(large);
+        let found: Vec<LargeBody> = self.db().fetch_rows(sql).await?;
+        Ok(found.into_iter().map(|row| (row.seq, row.body)).collect())
     }
 
     /// Returns the database's plan for a query, one line per step; see
@@ -194,7 +252,7 @@ impl Store {
         let Some(keys) = self.find_query_keys(org, reach, query).await? else {
             return Ok(None);
         };
-        let mut sql = Sql::new(&format!("SELECT {} FROM (", StatementRow::COLUMNS)).with(org);
+        let mut sql = Sql::new(&format!("SELECT {} FROM (", PageRow::COLUMNS)).with(org);
         branch::push_positions(&mut sql, query, &keys, reach);
         sql.push(") found JOIN statements s ON s.org = $1 AND s.seq = found.seq ORDER BY s.seq");
         sql.push(if query.ascending { " ASC" } else { " DESC" });

@@ -23,7 +23,7 @@ const OTHER: &str = "other";
 const EXPORT: &str = "/v1/activities/export.ndjson";
 
 /// The number of large rows that [`add_large_rows`] adds.
-const LARGE_ROWS: usize = 300;
+const LARGE_ROWS: usize = 150;
 
 /// Starts a server process with these settings.
 fn start(database: &Database, settings: &[(&str, &str)]) -> Process {
@@ -59,7 +59,7 @@ async fn set_up(process: &Process, organisation: &str) {
     admin.post("/v1/activities", &activity("bo", "completed").set("content", "c1")).await.expect(201);
 }
 
-/// Adds activities of `bo` whose export is larger than all buffers of a connection: 27 MB.
+/// Adds activities of `bo` whose export is larger than all buffers of a connection: 13 MB.
 async fn add_large_rows(process: &Process, organisation: &str) {
     let credential = credential_with(process, organisation, "activities/write").await;
     let response = "x".repeat(90_000);

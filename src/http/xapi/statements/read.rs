@@ -287,7 +287,11 @@ async fn read_page(
         .into_iter()
         .map(|record| RawValue::from_string(format.apply(record)?).map_err(Problem::internal))
         .collect::<Result<Vec<_>, _>>()?;
-    let json = serde_json::to_string(&StatementResult { statements, more }).map_err(Problem::internal)?;
+    // A buffer that grows would need three times the bytes of the page for a moment.
+    let bytes: usize = statements.iter().map(|statement| statement.get().len() + 1).sum();
+    let mut json = Vec::with_capacity(bytes + more.len() + 64);
+    serde_json::to_writer(&mut json, &StatementResult { statements, more }).map_err(Problem::internal)?;
+    let json = String::from_utf8(json).map_err(Problem::internal)?;
     Ok(page::statement_response(store, json, contents))
 }
 

@@ -110,6 +110,22 @@ async fn write_until(admin: Caller, first: usize, stop: Arc<AtomicBool>) -> (usi
     (written, longest)
 }
 
+/// Voids records and gives identifiers to users until `stop`.
+async fn change_until(admin: Caller, stop: Arc<AtomicBool>) {
+    for n in 10.. {
+        if stop.load(Ordering::SeqCst) {
+            return;
+        }
+        let target = n * 17 % RECORDS + 1;
+        admin.delete(&format!("/v1/activities/{}", id(target))).await.expect_one_of(&[204, 404]);
+        if n % 4 == 0 {
+            let owner = user(&format!("u{n}")).set("email", format!("p{}@example.org", n % 40));
+            admin.put(&format!("/v1/users/u{n}"), &owner).await.expect_one_of(&[201, 409]);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 #[track_caller]
 fn assert_same(one: &[Value], other: &[Value], when: &str) {
     assert_eq!(one.len(), other.len(), "{when}");
@@ -128,10 +144,12 @@ async fn writers_wait_shortly_beside_a_rebuild(database: &Database) {
         .map(|first| tokio::spawn(write_until(admin.clone(), first, Arc::clone(&stop))))
         .into_iter()
         .collect();
+    let changes = tokio::spawn(change_until(admin.clone(), Arc::clone(&stop)));
     let begin = Instant::now();
     finish(start_rebuild(database)).await;
     let took = begin.elapsed();
     stop.store(true, Ordering::SeqCst);
+    changes.await.expect("the changes end");
     let (mut written, mut longest) = (0, Duration::ZERO);
     for writer in writers {
         let (count, longest_of_one) = writer.await.expect("the writer ends");
