@@ -27,8 +27,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// The pause of a task that writes in one transaction after another, so that writers of other processes get the lock
-/// between two of them. A writer of PostgreSQL that does not wait within the database looks for the lock after
-/// [`LONGEST_PAUSE`], and so does SQLite.
+/// between two of them. A writer that does not wait within the database looks for the lock after [`LONGEST_PAUSE`] at the
+/// latest, so it always finds it free once in this time.
 const PAUSE_FOR_OTHERS: Duration = Duration::from_millis(110);
 
 /// How long a background task waits for a locked organisation before it continues with the others.
