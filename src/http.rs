@@ -16,6 +16,7 @@
 //! | [`conditions`] | ETags and conditional requests |
 //! | [`pages`], [`keyed`] | lists and their pages, resources that are written by id |
 //! | [`limits`], [`rate_limit`], [`concurrency_limit`] | limits on sizes, times and requests |
+//! | [`refusals`], [`client_address`] | the limit on wrong secrets, by address and key |
 //! | [`middleware`], [`cors`], [`request_id`], [`metrics`], [`health`] | what is the same for every request |
 //! | [`downloads`] | the download links of reports |
 //! | [`openapi`], [`docs`] | the description of the API and its viewer |
@@ -122,6 +123,7 @@
 
 pub mod auth;
 pub mod body;
+pub mod client_address;
 pub mod concurrency_limit;
 pub mod conditions;
 pub mod cors;
@@ -139,6 +141,7 @@ pub mod pages;
 pub mod problem;
 pub mod query;
 pub mod rate_limit;
+pub mod refusals;
 pub mod request_id;
 pub(crate) mod routes;
 pub mod v1;
@@ -153,17 +156,19 @@ use actix_web::http::Method;
 use actix_web::middleware::{Compress, Condition, from_fn};
 use actix_web::web::{self, Data};
 use actix_web::{App, HttpRequest};
+use ipnet::IpNet;
 use tracing_actix_web::TracingLogger;
 
 use crate::access::TokenKeys;
 use crate::base::clock::Clock;
 use crate::reports::rights::RecipientRules;
 use crate::store::{FacetCache, Recorder, RecorderOptions, Store, StoreError};
-use auth::CredentialCache;
+use auth::credential_cache::CredentialCache;
 use concurrency_limit::ConcurrencyLimits;
 use limits::Limits;
 use problem::Problem;
 use rate_limit::RateLimiter;
+use refusals::{RefusalLimiter, VerifiedSecrets};
 
 /// The state of a server, which every request can use.
 pub struct AppState {
@@ -174,6 +179,8 @@ pub struct AppState {
     options: AppOptions,
     credentials: CredentialCache,
     rate_limiter: RateLimiter,
+    refusals: RefusalLimiter,
+    verified_secrets: VerifiedSecrets,
     concurrency: ConcurrencyLimits,
     stopping: AtomicBool,
 }
@@ -193,6 +200,8 @@ pub struct AppOptions {
     pub metrics_on_api: bool,
     /// The limits of the recorder.
     pub recorder: RecorderOptions,
+    /// The proxies that name the addresses of clients.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 impl AppState {
@@ -212,6 +221,8 @@ impl AppState {
             options,
             credentials: CredentialCache::default(),
             rate_limiter: RateLimiter::default(),
+            refusals: RefusalLimiter::default(),
+            verified_secrets: VerifiedSecrets::default(),
             concurrency,
             stopping: AtomicBool::new(false),
         })
@@ -261,6 +272,16 @@ impl AppState {
     /// The limiter of requests per second.
     pub fn rate_limiter(&self) -> &RateLimiter {
         &self.rate_limiter
+    }
+
+    /// The limiter of failed attempts to authenticate.
+    pub fn refusals(&self) -> &RefusalLimiter {
+        &self.refusals
+    }
+
+    /// The secrets of report keys and links that were verified a short time ago.
+    pub fn verified_secrets(&self) -> &VerifiedSecrets {
+        &self.verified_secrets
     }
 
     /// The limits on requests that read the database for a long time.

@@ -3,19 +3,32 @@
 //! [`start`] takes bound listeners, so that port 0 works and tests serve the same routes. It returns the future of the
 //! server and its address. When the server is told to stop, it accepts no more connections, finishes running requests
 //! up to a deadline, and then closes the store. So no acknowledged record is lost.
+//!
+//! [`listen`] serves an application on a socket. Its connections are [`stream::DeadlineStream`]s, which have a deadline
+//! for each phase.
+
+pub mod deadlines;
+
+mod address_limit;
+mod listen;
+mod phase;
+mod requests;
+mod stream;
 
 use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
+use actix_server::ServerBuilder;
+use actix_web::App;
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::web::Data;
-use actix_web::{App, HttpServer};
 use tokio::sync::watch;
 
 use crate::http::{self, AppState, health, metrics};
 use crate::reports::sender::Sender;
+use deadlines::Deadlines;
 
 /// The settings of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,10 +37,8 @@ pub struct ServerSettings {
     pub workers: usize,
     /// The maximum number of open connections per worker.
     pub max_connections: usize,
-    /// How long an idle connection stays open.
-    pub keep_alive: Duration,
-    /// The maximum duration of sending a request's headers.
-    pub header_timeout: Duration,
+    /// The time that clients have for each phase of a connection.
+    pub deadlines: Deadlines,
     /// How long running requests may take to finish after the server was told to stop, in whole seconds.
     pub shutdown_timeout: Duration,
     /// How long the server still serves after it was told to stop, while `/health/ready` answers 503.
@@ -39,8 +50,7 @@ impl Default for ServerSettings {
         Self {
             workers: 0,
             max_connections: 10_000,
-            keep_alive: Duration::from_secs(75),
-            header_timeout: Duration::from_secs(10),
+            deadlines: Deadlines::default(),
             shutdown_timeout: Duration::from_secs(30),
             shutdown_delay: Duration::ZERO,
         }
@@ -87,7 +97,7 @@ pub fn start(
         let api = api(&settings, listeners.api, app_state.clone())?;
         let aside = listeners
             .metrics
-            .map(|listener| monitoring(listener, app_state.clone()))
+            .map(|listener| monitoring(&settings, listener, app_state.clone()))
             .transpose()?;
 
         let (stopped, stop) = watch::channel(false);
@@ -127,33 +137,35 @@ pub fn start(
 
 /// The server of the API. Its worker threads start when it is first polled.
 fn api(settings: &ServerSettings, listener: TcpListener, app_state: Data<AppState>) -> io::Result<Server> {
-    let mut server = HttpServer::new(move || http::application(app_state.clone()));
+    let mut server = ServerBuilder::new();
     if settings.workers > 0 {
         server = server.workers(settings.workers);
     }
     let server = server
-        .max_connections(settings.max_connections)
-        .keep_alive(settings.keep_alive)
-        .client_request_timeout(settings.header_timeout)
+        .max_concurrent_connections(settings.max_connections)
         .shutdown_timeout(settings.shutdown_timeout.as_secs())
         .disable_signals();
-    Ok(server.listen(listener)?.run())
+    let application = move || http::application(app_state.clone());
+    Ok(listen::listen(server, listener, settings.deadlines, application)?.run())
 }
 
 /// The server of the separate socket: metrics and health, without the API.
-fn monitoring(listener: TcpListener, app_state: Data<AppState>) -> io::Result<Server> {
-    let server = HttpServer::new(move || {
+fn monitoring(
+    settings: &ServerSettings,
+    listener: TcpListener,
+    app_state: Data<AppState>,
+) -> io::Result<Server> {
+    let server = ServerBuilder::new()
+        .workers(1)
+        .shutdown_timeout(1)
+        .disable_signals();
+    let application = move || {
         App::new()
             .app_data(app_state.clone())
             .configure(metrics::routes)
             .configure(health::routes)
-    });
-    Ok(server
-        .workers(1)
-        .shutdown_timeout(1)
-        .disable_signals()
-        .listen(listener)?
-        .run())
+    };
+    Ok(listen::listen(server, listener, settings.deadlines, application)?.run())
 }
 
 /// Waits until the server is told to stop. Then the server reports that it is not ready, serves during the delay, and

@@ -53,6 +53,16 @@ pub enum TokenError {
     },
 }
 
+impl TokenError {
+    /// Whether the token was not signed with a key of its issuer: somebody may be guessing.
+    pub fn is_forgery(&self) -> bool {
+        matches!(
+            self,
+            Self::Malformed(_) | Self::UnknownKey | Self::BadSignature | Self::AlgorithmNotAllowed
+        )
+    }
+}
+
 /// Why keys could not be loaded, or a token or secret could not be created. The messages say what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum AccessError {

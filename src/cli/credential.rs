@@ -145,7 +145,7 @@ impl Revoke {
             );
             return Err(CliError::Refused(help));
         }
-        println!("Revoked; running servers refuse it within five seconds.");
+        println!("Revoked; running servers refuse it within a second.");
         Ok(())
     }
 }

@@ -97,6 +97,19 @@ pub struct LimitArgs {
     #[arg(default_value_t = Limits::default().burst, value_name = "NUMBER")]
     pub rate_burst: u32,
 
+    /// The number of failed attempts to authenticate per second that each replica answers for one address or key (429)
+    ///
+    /// Further ones are refused before anything is looked up; 0 is no limit. Behind a proxy, set
+    /// `ROLLBOOK_TRUSTED_PROXIES`.
+    #[arg(long, env = "ROLLBOOK_REFUSALS_PER_SECOND", value_name = "NUMBER")]
+    #[arg(default_value_t = Limits::default().refusals_per_second)]
+    pub refusals_per_second: u32,
+
+    /// The number of failed attempts to authenticate that an address or key may make at once before the rate applies
+    #[arg(long, env = "ROLLBOOK_REFUSAL_BURST", value_name = "NUMBER")]
+    #[arg(default_value_t = Limits::default().refusal_burst)]
+    pub refusal_burst: u32,
+
     /// The maximum number of exports that read the database at the same time (503)
     ///
     /// Each of them holds one connection to the database, and sometimes needs a second one.
@@ -187,6 +200,8 @@ impl LimitArgs {
             body_timeout: Duration::from_secs(self.body_timeout),
             requests_per_second: self.rate_limit,
             burst: self.rate_burst,
+            refusals_per_second: self.refusals_per_second,
+            refusal_burst: self.refusal_burst,
             concurrent_exports: self.max_concurrent_exports,
             concurrent_downloads: self.max_concurrent_downloads,
             concurrent_counts: self.max_concurrent_counts,

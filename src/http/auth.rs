@@ -5,15 +5,19 @@
 //! deactivated users, and stores the caller with the request. A handler takes a [`Caller<A>`], so the permission is
 //! part of its signature: a handler cannot forget to check it. Without a verified caller the answer is 401.
 //!
-//! A credential is looked up at most once in five seconds, so that a steady stream of statements needs no query for
-//! it. A revoked credential therefore works up to five seconds longer on other replicas, but not on the one that
-//! revoked it. Tokens of persons and report keys are not cached: the directory is read at every request.
+//! Credentials are looked up about twice a second ([`credential_cache`]), so that a steady stream of statements needs
+//! no query for each. Tokens of persons and report keys are not cached: the directory is read at every request.
+//!
+//! Wrong secrets are limited by address and key ([`super::refusals`]). Every wrong secret costs one look-up, so that the
+//! time of the answer does not show which keys exist.
 
-use std::collections::HashMap;
+pub mod credential_cache;
+
 use std::future::{Ready, ready};
 use std::marker::PhantomData;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
 
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
@@ -24,11 +28,13 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use secrecy::SecretString;
 
 use super::AppState;
+use super::client_address::find_client_address;
 use super::origin;
 use super::problem::{Code, Problem};
+use super::refusals::Attempt;
 use crate::access::{
-    Action, AskedScope, Credential, OverPeople, Principal, ReachRules, ReportAccess, ReportKey, Scoped,
-    Scopes, SecretHash, Subjects, basic,
+    Action, AskedScope, OverPeople, Principal, ReachRules, ReportAccess, ReportKey, Scoped, SecretHash,
+    Subjects, basic,
 };
 use crate::base::CursorKey;
 use crate::base::clock::Timestamp;
@@ -36,12 +42,8 @@ use crate::base::fair_limit::Sharer;
 use crate::base::ids::OrgId;
 use crate::reports::key::is_key_secret;
 use crate::reports::rights;
-use crate::store::{Organisation, Store, StoreError, StoredCredential};
-
-/// The time for which a credential and its organisation's settings are cached.
-const CACHE_TIME: Duration = Duration::from_secs(5);
-/// The most credentials in the cache. Beyond it, the cache is emptied.
-const MAX_CACHED: usize = 10_000;
+use crate::store::{Organisation, Store, StoreError};
+use credential_cache::{Cached, CachedCredential, stored_hash};
 
 /// The verified caller of a request, with the permission `A`.
 ///
@@ -222,11 +224,13 @@ async fn verify(request: &ServiceRequest) -> Result<VerifiedCaller, Problem> {
     };
     let value = value.to_str().map_err(|_| missing_authorization())?;
     let (scheme, rest) = value.split_once(' ').ok_or_else(missing_authorization)?;
+    let proxies = &app_state.options().trusted_proxies;
+    let address = find_client_address(request.peer_addr(), request.headers(), proxies);
     let verified = if scheme.eq_ignore_ascii_case("bearer") {
-        verify_token(&app_state, rest.trim()).await?
+        verify_token(&app_state, rest.trim(), address).await?
     } else if scheme.eq_ignore_ascii_case("basic") {
         origin::refuse_remembered_password(request, &app_state.options().cors_origins)?;
-        verify_basic(&app_state, value).await?
+        verify_basic(&app_state, value, address).await?
     } else {
         return Err(missing_authorization());
     };
@@ -240,9 +244,20 @@ async fn verify(request: &ServiceRequest) -> Result<VerifiedCaller, Problem> {
     Ok(verified)
 }
 
-/// Verifies the token of a person.
-async fn verify_token(app_state: &AppState, token: &str) -> Result<VerifiedCaller, Problem> {
-    let person = app_state.keys().verify(token, app_state.clock().now()).await?;
+/// Verifies the token of a person. A valid signature needs no look-up, so the limit on refusals applies to others only.
+async fn verify_token(app_state: &AppState, token: &str, address: IpAddr) -> Result<VerifiedCaller, Problem> {
+    let person = match app_state.keys().verify(token, app_state.clock().now()).await {
+        Ok(person) => person,
+        Err(error) => {
+            if error.is_forgery() {
+                let attempt = Attempt { address, key: None };
+                let (refusals, now, limits) = (app_state.refusals(), Instant::now(), app_state.limits());
+                refusals.check_address(attempt, now, limits)?;
+                refusals.count(attempt, now, limits);
+            }
+            return Err(error.into());
+        }
+    };
     let facts = app_state
         .store()
         .caller_facts(&person.org, Some(&person.user))
@@ -261,55 +276,93 @@ async fn verify_token(app_state: &AppState, token: &str) -> Result<VerifiedCalle
 }
 
 /// Verifies HTTP Basic authorisation: a credential or a report key.
-async fn verify_basic(app_state: &AppState, header: &str) -> Result<VerifiedCaller, Problem> {
-    // An unknown key, a revoked key and a wrong secret have the same answer, so that it does not show which keys exist.
-    let refusal = || {
-        Problem::new(
-            Code::Unauthenticated,
-            "the key or its secret is wrong, or the key is revoked",
-        )
-    };
+async fn verify_basic(
+    app_state: &AppState,
+    header: &str,
+    address: IpAddr,
+) -> Result<VerifiedCaller, Problem> {
     let sent =
         basic::decode(header).map_err(|error| Problem::new(Code::Unauthenticated, error.to_string()))?;
+    let attempt = Attempt {
+        address,
+        key: Some(&sent.key),
+    };
+    let (refusals, now, limits) = (app_state.refusals(), Instant::now(), app_state.limits());
+    refusals.check_key(attempt, now, limits)?;
     // A report key is used with any user name. A secret of the same form can also be the secret of a credential.
     if is_key_secret(&sent.secret)
-        && let Some(verified) = verify_report_key(app_state, &sent.secret).await?
+        && let Some(verified) = verify_report_key(app_state, &sent.secret, attempt).await?
     {
         return Ok(verified);
     }
-    let cached = match app_state.credentials().get(&sent.key, Instant::now()) {
-        Some(cached) => cached,
-        None => {
-            let stored = app_state
-                .store()
-                .credential(&sent.key)
-                .await?
-                .ok_or_else(refusal)?;
-            let facts = app_state.store().caller_facts(&stored.org, None).await?;
-            let cached = Arc::new(CachedCredential::new(stored, facts.organisation)?);
-            app_state.credentials().put(Arc::clone(&cached), Instant::now());
-            cached
-        }
-    };
-    if cached.revoked || !cached.secret.matches(&sent.secret) {
-        return Err(refusal());
+    if let Some(credential) = verify_credential(app_state, &sent, attempt).await? {
+        return Ok(VerifiedCaller {
+            principal: Principal::Credential(credential.credential.clone()),
+            organisation: credential.organisation.clone(),
+        });
     }
-    Ok(VerifiedCaller {
-        principal: Principal::Credential(cached.credential.clone()),
-        organisation: cached.organisation.clone(),
-    })
+    refusals.count(attempt, now, limits);
+    // An unknown key, a revoked key and a wrong secret have the same answer, so that it does not show which keys exist.
+    let detail = "the key or its secret is wrong, or the key is revoked";
+    Err(Problem::new(Code::Unauthenticated, detail))
 }
+
+/// Finds the credential of a key and secret. Returns `None` if the key is unknown or revoked, or the secret is wrong;
+/// each of them takes one look-up.
+async fn verify_credential(
+    app_state: &AppState,
+    sent: &basic::KeyAndSecret,
+    attempt: Attempt<'_>,
+) -> Result<Option<Arc<CachedCredential>>, Problem> {
+    let (credentials, now) = (app_state.credentials(), Instant::now());
+    let is_known = match credentials.get(&sent.key, now) {
+        Some(Cached::Fresh(cached)) if cached.secret.matches(&sent.secret) => return Ok(Some(cached)),
+        Some(Cached::Stale(cached)) => cached.secret.matches(&sent.secret),
+        Some(Cached::Fresh(_)) | None => false,
+    };
+    if !is_known {
+        app_state
+            .refusals()
+            .check_address(attempt, now, app_state.limits())?;
+    }
+    let look_up = credentials.begin_look_up(now);
+    let stored = app_state.store().credential(&sent.key).await?;
+    // An unknown key is compared too, so that it takes as long as a known one.
+    let hash = stored.as_ref().map_or(Ok(NO_SECRET), stored_hash)?;
+    let matches = hash.matches(&sent.secret);
+    let Some(stored) = stored.filter(|stored| matches && stored.revoked_at.is_none()) else {
+        if is_known {
+            credentials.remove(&sent.key);
+        }
+        return Ok(None);
+    };
+    let facts = app_state.store().caller_facts(&stored.org, None).await?;
+    let cached = Arc::new(CachedCredential::new(stored, facts.organisation)?);
+    credentials.put(look_up, Arc::clone(&cached));
+    Ok(Some(cached))
+}
+
+/// A hash that belongs to no secret.
+const NO_SECRET: SecretHash = SecretHash::from_bytes([0; 32]);
 
 /// Verifies a report key. It opens its report with the rights that its owner has at this moment. Returns `None` if no
 /// report has this key.
 async fn verify_report_key(
     app_state: &AppState,
     secret: &SecretString,
+    attempt: Attempt<'_>,
 ) -> Result<Option<VerifiedCaller>, Problem> {
     let hash = SecretHash::from_secret(secret);
+    let now = Instant::now();
+    if !app_state.verified_secrets().contains(hash.as_bytes(), now) {
+        app_state
+            .refusals()
+            .check_address(attempt, now, app_state.limits())?;
+    }
     let Some(found) = app_state.store().find_report_by_key(hash.as_bytes()).await? else {
         return Ok(None);
     };
+    app_state.verified_secrets().insert(*hash.as_bytes(), now);
     let refusal = |reason: String| {
         Problem::forbidden(format!(
             "this key opens its report with the rights of its owner, and at present {reason}"
@@ -343,65 +396,6 @@ fn missing_authorization() -> Problem {
     Problem::new(Code::Unauthenticated, detail)
 }
 
-/// The credentials that were used in the last seconds, by key.
-#[derive(Default)]
-pub struct CredentialCache(Mutex<HashMap<String, (Instant, Arc<CachedCredential>)>>);
-
-/// A stored credential in the form in which it is verified.
-struct CachedCredential {
-    credential: Credential,
-    secret: SecretHash,
-    revoked: bool,
-    organisation: Organisation,
-}
-
-impl CachedCredential {
-    fn new(stored: StoredCredential, organisation: Option<Organisation>) -> Result<Self, Problem> {
-        let scopes: Scopes = stored.scopes.parse().map_err(Problem::internal)?;
-        let hash = <[u8; 32]>::try_from(stored.secret_hash)
-            .map_err(|_| Problem::internal("a stored hash is not a SHA-256"))?;
-        let secret = SecretHash::from_bytes(hash);
-        Ok(Self {
-            revoked: stored.revoked_at.is_some(),
-            organisation: organisation.unwrap_or_else(|| Organisation::initial(&stored.org)),
-            credential: Credential {
-                org: stored.org,
-                key: stored.key,
-                scopes,
-            },
-            secret,
-        })
-    }
-}
-
-impl CredentialCache {
-    fn get(&self, key: &str, now: Instant) -> Option<Arc<CachedCredential>> {
-        let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (cached_at, credential) = entries.get(key)?;
-        (now.duration_since(*cached_at) < CACHE_TIME).then(|| Arc::clone(credential))
-    }
-
-    fn put(&self, credential: Arc<CachedCredential>, now: Instant) {
-        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if entries.len() >= MAX_CACHED {
-            entries.clear();
-        }
-        entries.insert(credential.credential.key.clone(), (now, credential));
-    }
-
-    /// Removes the credentials of an organisation, after one was revoked or the organisation's settings changed.
-    pub fn remove_organisation(&self, org: &OrgId) {
-        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.retain(|_, (_, cached)| cached.credential.org != *org);
-    }
-}
-
-impl std::fmt::Debug for CredentialCache {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("CredentialCache")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -422,33 +416,5 @@ mod tests {
         for path in ["/", "/v10", "/xapi/about", "/health/live", "/metrics", "/docs/v1"] {
             assert!(!needs_caller(path), "{path}");
         }
-    }
-
-    fn cached_credential(key: &str) -> Arc<CachedCredential> {
-        let org = OrgId::new("acme").expect("an id");
-        let stored = StoredCredential {
-            org: org.clone(),
-            id: uuid::Uuid::nil(),
-            key: key.to_owned(),
-            name: String::new(),
-            secret_hash: vec![0; 32],
-            scopes: "state".to_owned(),
-            created_at: Timestamp::default(),
-            revoked_at: None,
-        };
-        Arc::new(CachedCredential::new(stored, None).unwrap_or_else(|problem| panic!("{problem}")))
-    }
-
-    #[test]
-    fn credential_is_cached_for_seconds_and_removed_with_its_organisation() {
-        let cache = CredentialCache::default();
-        let start = Instant::now();
-        cache.put(cached_credential("k"), start);
-        let just_before = start + CACHE_TIME - Duration::from_millis(1);
-        assert!(cache.get("k", just_before).is_some());
-        assert!(cache.get("k", start + CACHE_TIME).is_none());
-        assert!(cache.get("other", start).is_none());
-        cache.remove_organisation(&OrgId::new("acme").expect("an id"));
-        assert!(cache.get("k", start).is_none());
     }
 }

@@ -13,15 +13,19 @@ use actix_web::web::{self, Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::{TryStreamExt as _, stream};
 
+use sha2::{Digest as _, Sha256};
+
 use super::AppState;
+use super::client_address::find_client_address;
 use super::middleware::is_head_request;
 use super::problem::{Answer, Code, PROBLEM_JSON, Problem, ProblemDocument};
 use super::query::QueryPairs;
+use super::refusals::Attempt;
 use super::routes::routes;
 use super::v1::exports;
 use crate::base::fair_limit::Sharer;
 use crate::export::ExportError;
-use crate::reports::link::{self, DeadLink};
+use crate::reports::link::{self, DeadLink, VerifiedLink};
 
 routes! {
     "/downloads/{token}" => { get: download },
@@ -66,7 +70,7 @@ async fn download(
 
 async fn follow(app_state: &AppState, request: &HttpRequest, token: &str, pairs: &QueryPairs) -> Answer {
     pairs.refuse_any()?;
-    let link = link::verify(app_state.store(), token).await?;
+    let link = verify_link(app_state, request, token).await?;
     let bearer = format!("download\n{}", link.bearer());
     app_state
         .rate_limiter()
@@ -93,6 +97,36 @@ async fn follow(app_state: &AppState, request: &HttpRequest, token: &str, pairs:
     let transfer = app_state.concurrency().downloads.acquire(&sharer).await?;
     let blocks = download.export(app_state.store(), transfer).await?;
     Ok(answer.streaming(blocks.map_ok(Bytes::from).inspect_err(exports::log_interruption)))
+}
+
+/// Verifies the token of a link, within the limit on refusals of its address.
+async fn verify_link(
+    app_state: &AppState,
+    request: &HttpRequest,
+    token: &str,
+) -> Result<VerifiedLink, Problem> {
+    let proxies = &app_state.options().trusted_proxies;
+    let attempt = Attempt {
+        address: find_client_address(request.peer_addr(), request.headers(), proxies),
+        key: None,
+    };
+    let (refusals, now, limits) = (app_state.refusals(), Instant::now(), app_state.limits());
+    let digest = Sha256::digest(token.as_bytes()).into();
+    if !app_state.verified_secrets().contains(&digest, now) {
+        refusals.check_address(attempt, now, limits)?;
+    }
+    match link::verify(app_state.store(), token).await {
+        Ok(link) => {
+            app_state.verified_secrets().insert(digest, now);
+            Ok(link)
+        }
+        Err(dead) => {
+            if matches!(dead, DeadLink::NotFound) {
+                refusals.count(attempt, now, limits);
+            }
+            Err(dead.into())
+        }
+    }
 }
 
 const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");

@@ -45,6 +45,10 @@ pub struct Limits {
     pub requests_per_second: u32,
     /// Requests that a caller may send at once before the rate counts.
     pub burst: u32,
+    /// Refused attempts to authenticate per second that one address or key may make at one replica; 0 means no limit.
+    pub refusals_per_second: u32,
+    /// Refused attempts that an address or key may make at once before the rate counts.
+    pub refusal_burst: u32,
     /// Exports that the server sends at once.
     pub concurrent_exports: usize,
     /// Downloads by link that the server sends at once.
@@ -89,6 +93,8 @@ impl Default for Limits {
             body_timeout: Duration::from_secs(30),
             requests_per_second: 0,
             burst: 100,
+            refusals_per_second: 10,
+            refusal_burst: 100,
             concurrent_exports: 4,
             concurrent_downloads: 3,
             concurrent_counts: 3,

@@ -17,6 +17,8 @@ use super::routes::routes;
 pub const REQUESTS: &str = "rollbook_http_requests_total";
 /// The seconds until the head of the answer was ready, by `method` and `route`.
 pub const DURATION: &str = "rollbook_http_request_duration_seconds";
+/// The number of open connections.
+pub const OPEN_CONNECTIONS: &str = "rollbook_open_connections";
 /// Always 1, with the version of the program as a label.
 pub const BUILD: &str = "rollbook_build_info";
 
@@ -48,6 +50,7 @@ pub fn recorder() -> Option<&'static PrometheusHandle> {
             metrics::Unit::Seconds,
             "The seconds until the head of the answer was ready."
         );
+        metrics::describe_gauge!(OPEN_CONNECTIONS, "The number of open connections.");
         metrics::describe_gauge!(BUILD, "The version of the program.");
         metrics::gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         Some(handle)

@@ -215,7 +215,7 @@ async fn read_credential(
     operation_id = "revoke_credential",
     params(("id" = Uuid, Path, description = "The credential's id.")),
     responses((status = 204, description = "Revoked: this server refuses it from now on, other replicas \
-        within five seconds."))
+        within a second."))
 )]
 async fn revoke_credential(
     caller: Caller<ManageCredentials>,
