@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, TcpListener};
 
 use clap::Args;
+use ipnet::IpNet;
 
 use crate::access::credential::{BootstrapCredential, SecretHash};
 use crate::access::{Scopes, TokenKeys};
@@ -60,6 +61,7 @@ pub async fn serve(
              ROLLBOOK_JWT_JWKS or ROLLBOOK_JWT_ISSUERS"
         );
     }
+    warn_about_plain_http(listeners.api.local_addr()?, &settings.connections.trusted_proxies);
     let options = settings.sender_options(listeners.api.local_addr()?);
     log_mail_settings(&settings.mail, &options);
     let sender = Sender::new(store.clone(), mailer, options);
@@ -75,6 +77,17 @@ pub async fn serve(
     running.await?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Logs a warning if other machines may reach the API without a proxy that ends TLS. The server itself does not end TLS.
+fn warn_about_plain_http(listening: SocketAddr, trusted_proxies: &[IpNet]) {
+    if !listening.ip().to_canonical().is_loopback() && trusted_proxies.is_empty() {
+        tracing::warn!(
+            address = %listening,
+            "other machines may reach this server without TLS, so that tokens and data cross the network in plain text; \
+             put a proxy with TLS in front of it and name the proxy in ROLLBOOK_TRUSTED_PROXIES (docs/operations.md#tls)"
+        );
+    }
 }
 
 /// Logs where messages are sent, and settings that may surprise the operator.

@@ -51,7 +51,7 @@ pub struct MergePatch {
 /// A body of many elements: a JSON array, or NDJSON.
 #[derive(Debug, Clone)]
 pub struct Batch {
-    text: String,
+    bytes: Bytes,
     is_ndjson: bool,
     limits: Limits,
 }
@@ -103,7 +103,7 @@ impl FromRequest for Batch {
             let limits = limits(&request)?;
             let bytes = read_body(payload, request.headers(), &limits).await?;
             Ok(Self {
-                text: text(&bytes)?.to_owned(),
+                bytes,
                 is_ndjson,
                 limits,
             })
@@ -193,21 +193,22 @@ impl Batch {
     ///
     /// # Errors
     ///
-    /// 400 if the body is not an array or NDJSON, 413 if it has too many elements.
+    /// 400 if the body is not UTF-8, or not an array or NDJSON, 413 if it has too many elements.
     pub fn read<T>(&self, parse: impl FnOnce(&[&str], usize) -> T) -> Result<T, Problem> {
         Ok(parse(&self.elements()?, self.limits.json_depth))
     }
 
     /// The texts of the elements. The elements of NDJSON are the lines that are not blank.
     fn elements(&self) -> Result<Vec<&str>, Problem> {
+        let text = text(&self.bytes)?;
         if self.is_ndjson {
-            let lines = || self.text.lines().filter(|line| !line.trim().is_empty());
+            let lines = || text.lines().filter(|line| !line.trim().is_empty());
             // A body can have millions of lines, so they are counted before they are collected.
             self.limits.check_batch(lines().count())?;
             return Ok(lines().collect());
         }
-        self.limits.check_array(self.text.as_bytes())?;
-        let elements: Vec<&RawValue> = serde_json::from_str(&self.text).map_err(|error| {
+        self.limits.check_array(text.as_bytes())?;
+        let elements: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| {
             let detail = if error.is_data() {
                 "the body must be an array; send one element to the path without `/batch`".to_owned()
             } else {
@@ -332,7 +333,7 @@ mod tests {
 
     fn read_batch(text: &str, is_ndjson: bool) -> Result<Vec<String>, Problem> {
         let batch = Batch {
-            text: text.to_owned(),
+            bytes: Bytes::copy_from_slice(text.as_bytes()),
             is_ndjson,
             limits: Limits {
                 batch: 2,

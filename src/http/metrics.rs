@@ -82,7 +82,7 @@ routes! {
     "/metrics" => { get: read_metrics },
 }
 
-/// Read the metrics.
+/// Read the metrics. The API serves them only with `ROLLBOOK_METRICS_ON_API`.
 #[utoipa::path(
     get,
     path = "/metrics",

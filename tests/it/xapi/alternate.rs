@@ -92,7 +92,9 @@ async fn statements_are_sent_and_read_with_forms(server: &TestServer) {
     assert!(list.header("x-experience-api-consistent-through").is_some());
     let list = list.json();
     assert_eq!(list["statements"][0]["id"], id(1));
-    let rest = plain.get(list["more"].as_str().expect("more")).await.expect(200).json();
+    let more = list["more"].as_str().expect("more");
+    let headers = [("authorization", basic.as_str()), (VERSION, "1.0.3")];
+    let rest = send_bare(server, Method::GET, more, &headers, "").await.json();
     assert_eq!((rest["statements"].as_array().map(Vec::len), &rest["more"]), (Some(1), &json!("")));
 
     // HEAD returns the same headers without a body.

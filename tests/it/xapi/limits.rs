@@ -99,9 +99,11 @@ fn body_has_a_limit_of_values() {
             (Method::POST, "/v1/activities", ones(1_000_000)),
             (Method::PATCH, "/v1/organisation", format!("{{\"a\":{}}}", ones(1_000_000))),
         ] {
+            // The tree of a merge patch takes more memory.
+            let limit = if method == Method::PATCH { "65536 values" } else { "1000000 values" };
             let refused = admin.send(method, path, &[JSON], text.into_bytes()).await.expect(400).json();
             assert!(
-                refused["detail"].as_str().is_some_and(|detail| detail.contains("1000000 values")),
+                refused["detail"].as_str().is_some_and(|detail| detail.contains(limit)),
                 "{path}: {refused}"
             );
         }

@@ -1,7 +1,10 @@
 //! The pages under `/docs`, the metrics, and what a server says at its start about its address.
 
+use std::io::{BufRead as _, BufReader};
 use std::process::Command;
 use std::time::{Duration, Instant};
+
+use serde_json::Value;
 
 use super::{client, start};
 use crate::support::process::{Process, serve};
@@ -61,11 +64,13 @@ async fn files_of_the_viewer_are_compressed_once(database: &Database) {
     }
 }
 
-/// The command without the option of the tests that shows the metrics.
+/// The command without the options of the tests, on a free port.
 fn serve_by_default(database: &Database) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rollbook"));
     let tests = serve(database);
-    command.args(tests.get_args().filter(|argument| *argument != "--metrics-on-api"));
+    let of_tests = ["--metrics-on-api", "--listen", "127.0.0.1:0"];
+    command.args(tests.get_args().filter(|argument| !of_tests.iter().any(|one| **argument == **one)));
+    command.env("ROLLBOOK_LISTEN", "127.0.0.1:0");
     for (name, value) in tests.get_envs() {
         command.env(name, value.unwrap_or_default());
     }
@@ -96,4 +101,43 @@ async fn metrics_are_shown_where_the_operator_wants_them(database: &Database) {
     command.args(["--metrics-listen", &format!("127.0.0.1:{port}")]);
     let server = Process::start(command);
     assert_eq!((status(&server.base).await, status(&format!("http://127.0.0.1:{port}")).await), (404, 200));
+}
+
+/// The messages of warnings in the log of a server until it listens.
+fn warnings_at_start(mut command: Command) -> Vec<String> {
+    let mut child = command.spawn().expect("the binary starts");
+    let log = BufReader::new(child.stderr.take().expect("the log is piped"));
+    let mut warnings = Vec::new();
+    for line in log.lines().map_while(Result::ok) {
+        let Ok(entry) = serde_json::from_str::<Value>(&line) else { continue };
+        let message = entry.pointer("/fields/message").and_then(Value::as_str).unwrap_or_default();
+        if entry["level"] == "WARN" {
+            warnings.push(message.to_owned());
+        }
+        if message == "listening" {
+            break;
+        }
+    }
+    child.kill().expect("the server runs");
+    child.wait().expect("the server ends");
+    warnings
+}
+
+#[apply(both_databases)]
+async fn server_that_others_reach_without_tls_warns_once(database: &Database) {
+    let listen = |address: &str| {
+        let mut command = serve_by_default(database);
+        command.env("ROLLBOOK_LISTEN", address);
+        command
+    };
+    let about_tls = |command: Command| {
+        let warnings = warnings_at_start(command);
+        warnings.into_iter().filter(|warning| warning.contains("TLS")).collect::<Vec<_>>()
+    };
+    let warnings = about_tls(listen("0.0.0.0:0"));
+    assert!(warnings.len() == 1 && warnings[0].contains("ROLLBOOK_TRUSTED_PROXIES"), "{warnings:?}");
+    assert!(about_tls(listen("127.0.0.1:0")).is_empty());
+    let mut behind_proxy = listen("0.0.0.0:0");
+    behind_proxy.env("ROLLBOOK_TRUSTED_PROXIES", "10.0.0.7");
+    assert!(about_tls(behind_proxy).is_empty());
 }
