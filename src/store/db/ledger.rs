@@ -13,7 +13,7 @@ use crate::base::ids::OrgId;
 
 use crate::store::db::columns::{FromRow, TableRow, columns};
 use crate::store::db::consistent_through::Writing;
-use crate::store::db::database::{Row, Sql};
+use crate::store::db::database::{Engine, Row, Sql};
 use crate::store::db::dialect::Value;
 use crate::store::db::key_cache::DirectoryVersion;
 use crate::store::db::organisations;
@@ -102,17 +102,7 @@ impl Store {
     ///
     /// [`StoreError::Busy`] if the organisation stays locked for longer than the setting for waiting.
     pub(crate) async fn write(&self, organisation: &OrgId) -> Result<OrgTx, StoreError> {
-        let begin = Instant::now();
-        let outcome = self.write_within(organisation, self.wait()).await;
-        // A queue that is full refuses at once, which says nothing about the lock. On SQLite the lock is taken with the
-        // connection, so the wait for it ends as the wait for a connection.
-        if matches!(outcome, Err(StoreError::Busy | StoreError::Unavailable(_)))
-            && begin.elapsed() >= self.wait() / 2
-        {
-            let org = self.remembered_key(organisation);
-            self.db().write_health().note_locked(begin, org);
-        }
-        outcome
+        self.write_within(organisation, self.wait()).await
     }
 
     /// [`Store::write`] with another limit on the time to wait.
@@ -121,7 +111,19 @@ impl Store {
         organisation: &OrgId,
         wait: Duration,
     ) -> Result<OrgTx, StoreError> {
-        let deadline = Instant::now() + wait;
+        let begin = Instant::now();
+        let outcome = self.write_until(organisation, begin + wait).await;
+        // A queue that is full refuses at once, and the background does not wait for long. Neither says that nothing can
+        // be written.
+        let has_waited = wait > BACKGROUND_LOCK_WAIT && begin.elapsed() >= wait / 4 * 3;
+        if matches!(outcome, Err(StoreError::Busy)) && has_waited {
+            let org = self.remembered_key(organisation);
+            self.db().write_health().note_locked(begin, org);
+        }
+        outcome
+    }
+
+    async fn write_until(&self, organisation: &OrgId, deadline: Instant) -> Result<OrgTx, StoreError> {
         let permit = self.gates().enter(organisation, deadline).await?;
         let (store, organisation) = (self.clone(), organisation.clone());
         // A task is not cancelled with its caller. So the permit is given back after the connection: callers that go
@@ -197,7 +199,11 @@ impl Store {
         deadline: Instant,
     ) -> Result<Option<(Tx, i64, Ledger)>, StoreError> {
         let begin = timeout_at(deadline, self.db().begin());
-        let late = |_| StoreError::Unavailable("no connection was free in time".to_owned());
+        let late = |_| match self.db().engine() {
+            // The lock is taken with the only connection that writes.
+            Engine::Sqlite => StoreError::Busy,
+            Engine::Postgres => StoreError::Unavailable("no connection was free in time".to_owned()),
+        };
         let mut tx = begin.await.map_err(late)??;
         match self.lock_in(&mut tx, organisation, when_locked).await {
             Ok((org, ledger)) => Ok(Some((tx, org, ledger))),

@@ -12,6 +12,7 @@ use sqlx::{Connection as _, PgConnection, SqliteConnection};
 use crate::support::http::{Answer, Caller};
 use crate::support::process::{Process, serve};
 use crate::support::server::run_with_database;
+use crate::support::watch::watch;
 use crate::support::{Database, apply, both_databases};
 
 const KEY: &str = "integration";
@@ -498,5 +499,61 @@ fn writers_wait_for_another_process_that_writes_again_and_again() {
         other.await.expect("the other process does not fail");
         println!("measured: a write waits {longest:?} at most for another process that writes");
         assert!(longest < Duration::from_millis(800), "{longest:?}");
+    });
+}
+
+/// A read that lasts long keeps the write-ahead log. When it has ended, the log is emptied without further writes.
+#[test]
+fn large_log_of_sqlite_is_emptied() {
+    run_with_database(Database::sqlite(), async |database: &Database| {
+        let process = Process::start(serve_with_credential(database));
+        post_activity(&caller(&process)).await.expect(201);
+        let log = sqlite_folder(database).join("rollbook.db-wal");
+        let log_bytes = || fs::metadata(&log).expect("the log exists").len();
+        let mut reader = SqliteConnection::connect(&database.url()).await.expect("the file opens");
+        let begin = "BEGIN; SELECT count(*) FROM users";
+        sqlx::raw_sql(begin).execute(&mut reader).await.expect("a snapshot");
+        for _ in 0..3 {
+            database.execute("INSERT INTO write_probes (bytes) VALUES (randomblob(15000000))").await;
+        }
+        assert!(log_bytes() > 40_000_000, "{}", log_bytes());
+        sqlx::raw_sql("ROLLBACK").execute(&mut reader).await.expect("the end");
+        let begin = Instant::now();
+        while log_bytes() > 16 << 20 {
+            assert!(begin.elapsed() < Duration::from_secs(8), "the log has {} bytes", log_bytes());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        println!("measured: the log of SQLite is emptied after {:?}", begin.elapsed());
+        post_activity(&caller(&process)).await.expect(201);
+        reader.close().await.expect("it closes");
+    });
+}
+
+/// Every connection reads all pages. Without a common limit each would keep 16 MiB of them.
+#[test]
+fn caches_of_all_connections_have_one_limit() {
+    run_with_database(Database::sqlite(), async |database: &Database| {
+        let mut command = serve_with_credential(database);
+        command.args(["--sqlite-cache-bytes", "16777216", "--database-wait", "20"]);
+        let process = Process::start(command);
+        let caller = caller(&process);
+        caller.put("/v1/users/ada", &json!({"first_name": "Ada"})).await.expect(201);
+        let users = format!(
+            "INSERT INTO users (org, key, id, role, active, custom, search) \
+             SELECT (SELECT org FROM users LIMIT 1), 1000000 + n, 'u' || n, 'learner', true, '{{}}', \
+             hex(randomblob(1500)) FROM ({})",
+            database.series(8_000)
+        );
+        database.execute(&users).await;
+        let ordinary = format!("{}/health/live", process.base);
+        let ordinary = move |client: &reqwest::Client| client.get(&ordinary);
+        let attack = async {
+            let scans = (0..24).map(|_| caller.get("/v1/users?q=zzzz"));
+            futures_util::future::join_all(scans).await
+        };
+        let (answers, measured) =
+            watch("reads by all connections of SQLite", &process, ordinary, attack).await;
+        assert!(answers.iter().any(|answer| answer.status == 200));
+        assert!(measured.growth() < 90 << 20, "{measured}");
     });
 }
