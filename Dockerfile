@@ -33,8 +33,10 @@ COPY LICENSE-MIT LICENSE-APACHE /usr/share/doc/rollbook/
 COPY --from=builder --chown=65532:65532 /out/data /data
 USER 65532:65532
 VOLUME /data
+# The C library keeps less freed memory: docs/operations.md, section Memory.
 ENV ROLLBOOK_LISTEN=0.0.0.0:8080 \
-    ROLLBOOK_DATABASE=sqlite:/data/rollbook.db
+    ROLLBOOK_DATABASE=sqlite:/data/rollbook.db \
+    MALLOC_ARENA_MAX=2
 EXPOSE 8080
 # There is no shell and no curl in here: the binary asks its own /health/ready.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 CMD ["/usr/local/bin/rollbook", "health"]
