@@ -534,7 +534,7 @@ fn large_log_of_sqlite_is_emptied() {
 fn caches_of_all_connections_have_one_limit() {
     run_with_database(Database::sqlite(), async |database: &Database| {
         let mut command = serve_with_credential(database);
-        command.args(["--sqlite-cache-bytes", "16777216", "--database-wait", "20"]);
+        command.args(["--sqlite-cache-bytes", "16777216"]);
         let process = Process::start(command);
         let caller = caller(&process);
         caller.put("/v1/users/ada", &json!({"first_name": "Ada"})).await.expect(201);
