@@ -44,6 +44,7 @@ pub use db::migrations::SchemaState;
 pub use db::organisations::{CallerFacts, Organisation};
 pub use db::page_rows::PageLimits;
 pub use db::sqlite_file::ServingLock;
+pub use db::unreadable::{UNREADABLE, report_unreadable};
 pub use db::{Store, StoreError, WriteFault};
 pub use directory::contacts::Contact;
 pub use directory::credentials::StoredCredential;

@@ -15,11 +15,20 @@ use crate::base::ids::StatementId;
 
 /// A moment in UTC, in whole microseconds since 1970-01-01T00:00:00Z. Both databases store it exactly.
 ///
+/// Every moment that comes from a client or a calculation is between [`Timestamp::MIN`] and [`Timestamp::MAX`], so that RFC 3339
+/// can write it and each reader can parse it. A number outside of these years is written as the nearer of the two.
+///
 /// `Display` writes RFC 3339 with milliseconds and `Z`. Finer digits are cut off, never rounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
+    /// The first moment of the year 0000.
+    pub const MIN: Self = Self(-62_167_219_200_000_000);
+
+    /// The last moment of the year 9999.
+    pub const MAX: Self = Self(253_402_300_799_999_999);
+
     /// The moment `micros` microseconds after 1970-01-01T00:00:00Z.
     pub const fn from_micros(micros: i64) -> Self {
         Self(micros)
@@ -58,15 +67,24 @@ impl Timestamp {
 
     /// The same moment for calendar arithmetic.
     pub fn to_datetime(self) -> DateTime<Utc> {
-        // A parsed or stored moment is always in range. A number outside chrono's 262,000 years becomes the
-        // epoch, because this function must not panic.
-        DateTime::from_timestamp_micros(self.0).unwrap_or_default()
+        let micros = self.0.clamp(Self::MIN.0, Self::MAX.0);
+        // The years 0000 to 9999 are among those of chrono.
+        DateTime::from_timestamp_micros(micros).unwrap_or_default()
+    }
+
+    /// The moment, or `None` if it is outside the years 0000 to 9999. A leap second counts as the second after it.
+    pub fn in_range(at: DateTime<Utc>) -> Option<Self> {
+        let micros = at.timestamp_micros();
+        (Self::MIN.0..=Self::MAX.0)
+            .contains(&micros)
+            .then_some(Self(micros))
     }
 }
 
+/// A moment outside the years 0000 to 9999 becomes the first or the last one of them.
 impl From<DateTime<Utc>> for Timestamp {
     fn from(at: DateTime<Utc>) -> Self {
-        Self(at.timestamp_micros())
+        Self(at.timestamp_micros().clamp(Self::MIN.0, Self::MAX.0))
     }
 }
 
@@ -140,5 +158,43 @@ impl Clock {
     )]
     pub fn new_uuid(&self) -> Uuid {
         Uuid::now_v7()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::base::timestamp::parse;
+
+    proptest! {
+        /// Whatever the number, its text can be parsed. In the years 0000 to 9999 it is the same moment.
+        #[test]
+        fn each_text_of_a_moment_is_parsed(micros in any::<i64>()) {
+            let at = Timestamp::from_micros(micros);
+            let parsed = parse(&at.to_precise_text()).unwrap();
+            prop_assert_eq!(parsed, at.clamp(Timestamp::MIN, Timestamp::MAX));
+            prop_assert_eq!(parse(&at.to_string()).unwrap(), parsed.whole_millisecond());
+        }
+    }
+
+    #[test]
+    fn moments_outside_the_years_of_rfc_3339_become_the_nearest() {
+        for (at, text) in [
+            (Timestamp::MAX, "9999-12-31T23:59:59.999999Z"),
+            (Timestamp::MIN, "0000-01-01T00:00:00.000Z"),
+            (Timestamp::from_micros(i64::MAX), "9999-12-31T23:59:59.999999Z"),
+            (Timestamp::from_micros(i64::MIN), "0000-01-01T00:00:00.000Z"),
+            (DateTime::<Utc>::MAX_UTC.into(), "9999-12-31T23:59:59.999999Z"),
+            (DateTime::<Utc>::MIN_UTC.into(), "0000-01-01T00:00:00.000Z"),
+        ] {
+            assert_eq!(at.to_precise_text(), text);
+        }
+        assert_eq!(Timestamp::in_range(DateTime::<Utc>::MAX_UTC), None);
+        assert_eq!(
+            Timestamp::in_range(Timestamp::MAX.to_datetime()),
+            Some(Timestamp::MAX)
+        );
     }
 }

@@ -4,6 +4,7 @@
 //! their digits, strings their escapes and objects the order of their members. [`parse`] returns a [`Node`].
 //! [`Fields`] reads an object with known members and reports an unknown one. [`ObjectWriter`] writes a new object.
 
+pub(crate) mod exact_number;
 mod fields;
 mod reader;
 mod writer;

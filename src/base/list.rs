@@ -20,6 +20,13 @@ impl<T> Page<T> {
         }
     }
 
+    /// The page with at most `limit` of its elements.
+    pub fn first(mut self, limit: usize) -> Self {
+        self.more |= self.items.len() > limit;
+        self.items.truncate(limit);
+        self
+    }
+
     /// The page with converted elements.
     pub fn map<U>(self, convert: impl FnMut(T) -> U) -> Page<U> {
         Page {

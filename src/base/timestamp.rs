@@ -3,7 +3,7 @@
 //! There is one grammar with two rules about the time zone: [`parse`] is for statements and takes a time without a zone as
 //! UTC, [`parse_zoned`] is for `/v1` and refuses it.
 
-use chrono::{DateTime, Datelike as _};
+use chrono::DateTime;
 
 use super::fault::{Fault, Place};
 use super::json::{Node, string};
@@ -71,11 +71,8 @@ fn parse_parts(text: &str) -> Result<(Timestamp, bool), TimestampError> {
         return Err(UNKNOWN_OFFSET);
     }
     let parsed = DateTime::parse_from_rfc3339(&format!("{minutes}{seconds}{offset}")).map_err(|_| FORMAT)?;
-    let at: Timestamp = parsed.to_utc().into();
     // An offset or a leap second can move a moment of the year 0000 or 9999 out of the years that RFC 3339 can write.
-    if !(0..=9999).contains(&at.to_datetime().year()) {
-        return Err(OUT_OF_RANGE);
-    }
+    let at = Timestamp::in_range(parsed.to_utc()).ok_or(OUT_OF_RANGE)?;
     Ok((at, has_offset))
 }
 
@@ -111,7 +108,7 @@ pub fn zoned_from_node(node: &Node<'_>, place: &Place<'_>) -> Result<Timestamp, 
     parse_zoned(string(node, place)?).map_err(|error| place.fault(error.to_string()))
 }
 
-/// Serialises an optional timestamp in the format of its `Display`.
+/// Serialises an optional timestamp as [`Timestamp::to_precise_text`], so that it is read back exactly.
 pub(crate) mod optional {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -119,7 +116,7 @@ pub(crate) mod optional {
 
     /// For `#[serde(with)]`.
     pub fn serialize<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
-        at.serialize(serializer)
+        at.map(Timestamp::to_precise_text).serialize(serializer)
     }
 
     /// For `#[serde(with)]`.
@@ -133,6 +130,8 @@ pub(crate) mod optional {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -204,5 +203,45 @@ mod tests {
             assert_eq!(parse_zoned(text).unwrap().to_string(), "2024-06-01T10:00:00.000Z");
         }
         assert_eq!(parse_zoned("2024-06-01T10:00:00-00:00"), Err(UNKNOWN_OFFSET));
+    }
+
+    fn texts() -> impl Strategy<Value = String> {
+        let year = prop::sample::select(vec![
+            "0000", "0001", "1969", "1970", "2016", "2026", "9998", "9999",
+        ]);
+        let day = prop::sample::select(vec!["01-01", "02-28", "02-29", "06-30", "12-31"]);
+        let time = prop::sample::select(vec![
+            "00:00",
+            "00:00:00",
+            "23:59",
+            "23:59:59",
+            "23:59:60",
+            "23:59:60.999999999",
+            "00:00:60",
+            "22:59:60",
+            "23:59:59.9999999",
+            "12:30:60.5",
+            "00:29:60",
+            "24:00:00",
+            "23:60:00",
+        ]);
+        let offset = prop::sample::select(vec![
+            "", "Z", "+00:00", "-00:00", "+00:01", "-00:01", "-01:00", "+01", "+2359", "-23:59", "-01:30",
+            "+14:00", "+24:00",
+        ]);
+        (year, day, time, offset).prop_map(|(year, day, time, offset)| format!("{year}-{day}T{time}{offset}"))
+    }
+
+    proptest! {
+        /// Times at the ends of the range, with leap seconds, fine digits and offsets that carry.
+        #[test]
+        fn what_is_parsed_is_printed_and_parsed_again(text in texts()) {
+            if let Ok(at) = parse(&text) {
+                prop_assert!((Timestamp::MIN..=Timestamp::MAX).contains(&at), "{}", text);
+                prop_assert_eq!(parse(&at.to_precise_text()), Ok(at));
+                prop_assert_eq!(parse(&at.to_string()), Ok(at.whole_millisecond()));
+                prop_assert_eq!(parse_zoned(&at.to_string()), Ok(at.whole_millisecond()));
+            }
+        }
     }
 }

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::base::clock::Timestamp;
+use crate::base::json::exact_number;
 use crate::record::{CalendarDuration, Duration};
 
 /// The demands of a content at one time.
@@ -71,7 +72,7 @@ pub struct DemandHistory {
 
 #[derive(Serialize, Deserialize)]
 struct DemandsText {
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(with = "exact_number", skip_serializing_if = "Option::is_none", default)]
     pass_mark: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     time_limit: Option<String>,

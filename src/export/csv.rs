@@ -227,13 +227,9 @@ impl Layout {
             .verbs
             .get(row.verb)
             .ok_or(StoreError::Invariant("a row without its verb"))?;
-        let content = match row.content {
-            Some(key) => rendered
-                .contents
-                .get(key)
-                .ok_or(StoreError::Invariant("a row without its content"))?,
-            None => &self.no_content,
-        };
+        // A content that cannot be read has empty cells.
+        let content = row.content.and_then(|key| rendered.contents.get(key));
+        let content = content.unwrap_or(&self.no_content);
         for (index, part) in self.parts.iter().enumerate() {
             if index > 0 {
                 out.push(b',');

@@ -12,6 +12,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 use super::problem::{Answer, Problem};
 use super::routes::routes;
+use crate::store::UNREADABLE;
 
 /// The number of answered requests, by `method`, `route` and `status`.
 pub const REQUESTS: &str = "rollbook_http_requests_total";
@@ -51,6 +52,10 @@ pub fn recorder() -> Option<&'static PrometheusHandle> {
             "The seconds until the head of the answer was ready."
         );
         metrics::describe_gauge!(OPEN_CONNECTIONS, "The number of open connections.");
+        metrics::describe_counter!(
+            UNREADABLE,
+            "Reads that skipped a stored row which cannot be read. The log names it."
+        );
         metrics::describe_gauge!(BUILD, "The version of the program.");
         metrics::gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         Some(handle)

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::base::clock::Timestamp;
 use crate::base::ids::UserId;
+use crate::base::json::exact_number;
 use crate::base::timestamp;
 
 /// The data that Rollbook stores beside a statement, as JSON. Unknown values are left out.
@@ -87,10 +88,10 @@ pub struct Response {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub correct: Option<bool>,
     /// The points for the answer.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(with = "exact_number", skip_serializing_if = "Option::is_none")]
     pub score: Option<f64>,
     /// The time to answer, in seconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(with = "exact_number", skip_serializing_if = "Option::is_none")]
     pub seconds: Option<f64>,
 }
 
@@ -161,6 +162,8 @@ impl Origin {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -205,5 +208,41 @@ mod tests {
             assert_eq!(serde_json::to_string(origin).unwrap(), format!("\"{origin}\""));
         }
         assert_eq!(Origin::from_code(0), None);
+    }
+
+    fn times() -> impl Strategy<Value = Option<Timestamp>> {
+        prop::option::of((Timestamp::MIN.micros()..=Timestamp::MAX.micros()).prop_map(Timestamp::from_micros))
+    }
+
+    proptest! {
+        /// The stored text is read back exactly, also the last digit of a number and the last microsecond of a time.
+        #[test]
+        fn what_is_written_is_read_back(
+            expired_at in times(), expires_at in times(), score in prop::num::f64::NORMAL | prop::num::f64::ZERO,
+            seconds in 0.0f64..1e9, text in any::<String>(), defines in any::<bool>(), origin in 0..Origin::ALL.len(),
+        ) {
+            let envelope = Envelope {
+                origin: Origin::ALL[origin],
+                device_type: Some(text.clone()),
+                comment: Some(text.clone()),
+                source: None,
+                import: Some(Uuid::from_u128(7)),
+                recorded_by: UserId::new(text.clone()).ok(),
+                expired_at,
+                certificate: Some(AwardedCertificate { name: Some(text.clone()), expires_at }),
+                responses: vec![Response {
+                    question: text.clone(),
+                    response: text.clone(),
+                    score: Some(score),
+                    seconds: Some(seconds),
+                    ..Response::default()
+                }],
+                defines,
+                added_definitions: vec![text.clone()],
+                without_content: vec![text],
+            };
+            let text = serde_json::to_string(&envelope).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Envelope>(&text).unwrap(), envelope);
+        }
     }
 }

@@ -527,18 +527,16 @@ async fn void_activity(caller: Caller<VoidActivities>, id: web::Path<Uuid>, pair
 
 /// Refuses to void an activity that does not exist for the caller, or that is a voiding.
 async fn check_voidable(caller: &Caller<VoidActivities>, target: StatementId) -> Result<(), Problem> {
-    let (store, reached) = (caller.store(), caller.scoped(None, target)?);
-    store.find_row(&reached).await?.ok_or_else(Problem::not_found)?;
-    let record = store.find_record(caller.org(), target).await?;
-    let record = record.ok_or_else(Problem::not_found)?;
-    let voids = crate::record::Statement::parse_stored(&record.text)
-        .map_err(Problem::internal)?
-        .voids();
-    match voids {
-        Some(_) => Err(Problem::conflict(
+    let store = caller.store();
+    if !store.has_row(&caller.scoped(None, target)?).await? {
+        return Err(Problem::not_found());
+    }
+    match store.is_voiding(caller.org(), target).await? {
+        Some(true) => Err(Problem::conflict(
             "this activity is a voiding, and a voiding cannot be voided",
         )),
-        None => Ok(()),
+        Some(false) => Ok(()),
+        None => Err(Problem::not_found()),
     }
 }
 

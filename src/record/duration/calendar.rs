@@ -18,9 +18,6 @@ use crate::base::json::{Node, string};
 #[serde(try_from = "String", into = "String")]
 pub struct CalendarDuration(Duration);
 
-/// The last moment that RFC 3339 can write: 9999-12-31T23:59:59.999999Z.
-const LAST: Timestamp = Timestamp::from_micros(253_402_300_799_999_999);
-
 const MICROS_PER_DAY: i128 = 86_400_000_000;
 
 impl CalendarDuration {
@@ -64,7 +61,7 @@ impl CalendarDuration {
     /// day, the day is the last of that month: 31 January plus `P1M` is 28 February. A moment after the year
     /// 9999 becomes the last moment of that year.
     pub fn add_to(&self, from: Timestamp) -> Timestamp {
-        self.checked_add_to(from).map_or(LAST, |at| at.min(LAST))
+        self.checked_add_to(from).unwrap_or(Timestamp::MAX)
     }
 
     /// Whether this duration ends no later than `other` from every start. False if that depends on the start, as for

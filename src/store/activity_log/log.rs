@@ -102,18 +102,24 @@ impl Store {
         page: Page,
         bytes: usize,
     ) -> Result<base::Page<Row>, StoreError> {
-        let one_more = Page {
-            limit: page.limit.saturating_add(1),
-            ..page
-        };
-        let Some(sql) = self.page_query(filter, one_more).await? else {
-            return Ok(base::Page::empty());
-        };
-        let limits = PageLimits {
+        let mut limits = PageLimits {
             rows: page.limit as usize,
             bytes,
         };
-        let found: base::Page<PageRow> = self.db().fetch_page(sql, limits).await?;
+        let found: base::Page<PageRow> = loop {
+            let one_more = Page {
+                limit: u32::try_from(limits.rows).unwrap_or(u32::MAX).saturating_add(1),
+                ..page
+            };
+            let Some(sql) = self.page_query(filter, one_more).await? else {
+                return Ok(base::Page::empty());
+            };
+            let found = self.db().fetch_page(sql, limits).await?;
+            match limits.after_unreadable(&found) {
+                Some(larger) => limits = larger,
+                None => break found.first(page.limit as usize),
+            }
+        };
         let found = found.within(bytes, PageRow::bytes);
         let mut large = self.find_large_responses(filter.org(), &found.items).await?;
         Ok(found.map(
@@ -218,6 +224,23 @@ impl Store {
 
     /// Finds one row by its id within the reach. It also finds visits and rows of deactivated users.
     pub async fn find_row(&self, id: &Scoped<StatementId>) -> Result<Option<Row>, StoreError> {
+        let Some(sql) = self.row_query(id, ActivityRow::COLUMNS).await? else {
+            return Ok(None);
+        };
+        let row: Option<ActivityRow> = self.db().fetch_row(sql).await?;
+        Ok(row.map(Row::from))
+    }
+
+    /// Whether [`Store::find_row`] finds a row, even if it cannot be read.
+    pub async fn has_row(&self, id: &Scoped<StatementId>) -> Result<bool, StoreError> {
+        Ok(match self.row_query(id, "a.seq").await? {
+            Some(sql) => self.db().fetch_optional(sql).await?.is_some(),
+            None => false,
+        })
+    }
+
+    /// The query for `columns` of one row within the reach.
+    async fn row_query(&self, id: &Scoped<StatementId>, columns: &str) -> Result<Option<Sql>, StoreError> {
         let everything = Filter {
             include_deactivated: true,
             actions: Action::ALL.to_vec(),
@@ -227,7 +250,7 @@ impl Store {
             return Ok(None);
         };
         let persons = self.persons(org, id, &everything).await?;
-        let mut sql = select_rows(org, ActivityRow::COLUMNS);
+        let mut sql = select_rows(org, columns);
         sql.push(
             " WHERE a.org = $1 AND a.seq = (SELECT s.seq FROM statements s WHERE s.org = $1 AND s.id = ",
         );
@@ -235,8 +258,7 @@ impl Store {
         if let Persons::Only(persons) = persons {
             sql.push(" AND a.person").any_of(persons);
         }
-        let row: Option<ActivityRow> = self.db().fetch_row(sql).await?;
-        Ok(row.map(Row::from))
+        Ok(Some(sql))
     }
 
     /// The query for one page of rows, or `None` if no row can match.

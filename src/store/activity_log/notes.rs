@@ -145,8 +145,15 @@ impl Store {
         let Some((org, user)) = self.subject_key(subjects, about).await? else {
             return Ok(None);
         };
-        let sql = page_query(org, user, window, after, one_more(limits.rows));
-        let stored: Page<StoredNote> = self.db().fetch_page(sql, limits).await?;
+        let mut reading = limits;
+        let stored: Page<StoredNote> = loop {
+            let sql = page_query(org, user, window, after, one_more(reading.rows));
+            let page = self.db().fetch_page(sql, reading).await?;
+            match reading.after_unreadable(&page) {
+                Some(larger) => reading = larger,
+                None => break page.first(limits.rows),
+            }
+        };
         let writers = stored.items.iter().flat_map(StoredNote::writers).collect();
         let names = self.find_names(subjects.org(), writers).await?;
         Ok(Some(stored.map(|note| note.into_note(about.clone(), &names))))

@@ -285,6 +285,9 @@ impl<'a> GroupLookups<'a> {
             .map(ContentKey)
             .collect();
         if !contents.is_empty() {
+            // A content that cannot be read has an empty name.
+            let unnamed = contents.iter().map(|key| (key.0, KeyAndLabel::new("", "")));
+            names.contents.extend(unnamed);
             let contents = self.store.content_details(self.filter.org(), &contents).await?;
             for (key, content) in contents {
                 names.contents.insert(

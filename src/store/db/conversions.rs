@@ -18,6 +18,7 @@ use super::StoreError;
 use super::columns::{FromColumn, IntoValue};
 use super::database::Row;
 use super::dialect::Value;
+use super::unreadable::{name_of, report_unreadable};
 
 macro_rules! plain {
     ($($type:ty => $variant:ident),* $(,)?) => {
@@ -154,11 +155,14 @@ converted!(
 /// A list or map that is stored as JSON text.
 pub(crate) struct Json<T>(pub(crate) T);
 
-impl<T: DeserializeOwned> FromColumn for Json<T> {
+/// A text that is not JSON is read as an empty list or map and named in the log, so that the rest of the row stays readable.
+impl<T: DeserializeOwned + Default> FromColumn for Json<T> {
     fn from_column(row: &Row, position: usize) -> Result<Self, StoreError> {
         let text: String = row.get(position)?;
-        let value = serde_json::from_str(&text).map_err(|error| StoreError::corrupt("JSON text", error))?;
-        Ok(Self(value))
+        Ok(Self(serde_json::from_str(&text).unwrap_or_else(|error| {
+            report_unreadable("JSON text", name_of(row), &error);
+            T::default()
+        })))
     }
 }
 

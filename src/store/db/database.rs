@@ -24,6 +24,7 @@ use crate::store::db::postgres::{PostgresPool, Work};
 use crate::store::db::sqlite_file::{self, SqliteFile};
 use crate::store::db::sqlite_upkeep;
 use crate::store::db::transaction::{DriverTransaction, Tx, has_ended};
+use crate::store::db::unreadable::{id_of, skip_unreadable};
 use crate::store::db::write_health::WriteHealth;
 
 /// How long the connection that writes to SQLite waits for a lock before it looks again whether to go on. SQLite sleeps
@@ -159,6 +160,14 @@ pub(crate) enum Row {
 }
 
 impl Row {
+    /// The position of the column with this name.
+    pub(crate) fn position(&self, name: &str) -> Option<usize> {
+        match self {
+            Row::Sqlite(row) => row.try_column(name).map(sqlx::Column::ordinal).ok(),
+            Row::Postgres(row) => row.try_column(name).map(sqlx::Column::ordinal).ok(),
+        }
+    }
+
     /// The value at this position. Positions begin at 0.
     pub(crate) fn get<T>(&self, index: usize) -> Result<T, StoreError>
     where
@@ -324,6 +333,19 @@ impl Db {
     pub(crate) async fn fetch_rows<T: FromRow>(&self, sql: Sql) -> Result<Vec<T>, StoreError> {
         let rows = self.fetch_all(sql).await?;
         rows.iter().map(T::from_row).collect()
+    }
+
+    /// The rows of a query that can be read as `T`. The others are named in the log by the column `id`.
+    pub(crate) async fn fetch_readable<T: FromRow>(
+        &self,
+        kind: &'static str,
+        id: usize,
+        sql: Sql,
+    ) -> Result<Vec<T>, StoreError> {
+        let rows = self.fetch_all(sql).await?;
+        rows.iter()
+            .filter_map(|row| skip_unreadable(kind, || id_of(row, id), T::from_row(row)).transpose())
+            .collect()
     }
 
     /// The first row of a query, read as `T`.

@@ -110,6 +110,14 @@ impl StoreError {
         }
     }
 
+    /// Whether a stored value cannot be read. Another row can be.
+    pub(crate) fn is_unreadable(&self) -> bool {
+        matches!(
+            self,
+            Self::Corrupt { .. } | Self::Database(sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_))
+        )
+    }
+
     /// What stands against every write, if it is that.
     pub fn write_fault(&self) -> Option<WriteFault> {
         match self {

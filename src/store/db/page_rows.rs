@@ -12,6 +12,7 @@ use crate::store::db::StoreError;
 use crate::store::db::columns::FromRow;
 use crate::store::db::database::{Db, Row, Sql};
 use crate::store::db::postgres::{Lease, Read};
+use crate::store::db::unreadable::{name_of, skip_unreadable};
 
 /// The limits of a page.
 #[derive(Debug, Clone, Copy)]
@@ -22,9 +23,23 @@ pub struct PageLimits {
     pub bytes: usize,
 }
 
+impl PageLimits {
+    /// The limits for reading a page again if it was empty although there are more rows: none of its rows could be read, so no
+    /// cursor leads to the next page. `None` if the page need not be read again.
+    pub(crate) fn after_unreadable<T>(self, page: &Page<T>) -> Option<Self> {
+        let is_stuck = page.items.is_empty() && page.more;
+        is_stuck.then(|| Self {
+            rows: self.rows.saturating_mul(2).max(1),
+            ..self
+        })
+    }
+}
+
 impl Db {
     /// The first rows of a query within the limits. The query must have a limit of one row more
     /// ([`one_more`](super::rows::one_more)).
+    ///
+    /// Rows that cannot be read are left out.
     ///
     /// The rows are read one by one until the budget is used up. So the memory is that of the page and of one row, also
     /// if the query finds many large rows.
@@ -84,10 +99,10 @@ async fn collect_page<T: FromRow>(
 ) -> Result<(Page<T>, bool), StoreError> {
     let mut rows = std::pin::pin!(rows);
     let mut page = Page::empty();
-    let mut bytes = 0;
+    let (mut bytes, mut skipped) = (0, 0);
     while let Some(row) = rows.next().await {
         let row = row?;
-        if page.items.len() >= limits.rows {
+        if page.items.len() + skipped >= limits.rows {
             page.more = true;
             continue; // the query has no further row
         }
@@ -96,7 +111,10 @@ async fn collect_page<T: FromRow>(
             page.more = true;
             return Ok((page, false));
         }
-        page.items.push(T::from_row(&row)?);
+        match skip_unreadable("row of a page", || name_of(&row), T::from_row(&row))? {
+            Some(item) => page.items.push(item),
+            None => skipped += 1,
+        }
     }
     Ok((page, true))
 }

@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use crate::store::db::StoreError;
 use crate::store::db::database::{Db, Row, Sql};
+use crate::store::db::unreadable::{name_of, skip_unreadable};
 
 /// The number of rows that are sent to the reader at once.
 const CHUNK_ROWS: usize = 512;
@@ -160,9 +161,12 @@ async fn next_chunk<T>(
     let (mut chunk, mut bytes) = (Vec::new(), 0);
     while chunk.len() < CHUNK_ROWS && bytes < CHUNK_BYTES {
         let Some(row) = rows.next().await else { break };
-        let row = (reader.read)(&row?)?;
-        bytes += (reader.bytes)(&row);
-        chunk.push(row);
+        let row = row?;
+        // One row that cannot be read does not break off an export.
+        if let Some(row) = skip_unreadable("streamed row", || name_of(&row), (reader.read)(&row))? {
+            bytes += (reader.bytes)(&row);
+            chunk.push(row);
+        }
     }
     Ok(chunk)
 }

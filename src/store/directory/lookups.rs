@@ -16,6 +16,7 @@ use crate::store::db::columns::{FromRow as _, columns};
 use crate::store::db::conversions::Json;
 use crate::store::db::database::Sql;
 use crate::store::db::rows::texts;
+use crate::store::db::unreadable::{id_of, skip_unreadable};
 use crate::store::db::{Store, StoreError, digest};
 use crate::store::ingest::persons::{read_group, read_identifier};
 
@@ -275,29 +276,43 @@ impl Store {
             PersonRow::COLUMNS,
             UserRow::COLUMNS
         ));
-        let keys: Vec<i64> = keys.iter().map(|key| key.0).collect();
-        let rows = self.db().fetch_all(select.with(org).with(keys)).await?;
+        let numbers: Vec<i64> = keys.iter().map(|key| key.0).collect();
+        let rows = self.db().fetch_all(select.with(org).with(numbers)).await?;
         let mut persons = Vec::with_capacity(rows.len());
         for row in &rows {
-            let person = PersonRow::from_row(row)?;
+            let name = || id_of(row, 0);
+            let Some(person) = skip_unreadable("person", name, PersonRow::from_row(row))? else {
+                continue;
+            };
             let user = match person.user_key {
-                Some(key) => Some((key, UserRow::read_from(row, PersonRow::COUNT)?)),
+                Some(key) => skip_unreadable("user", name, UserRow::read_from(row, PersonRow::COUNT))?
+                    .map(|user| (key, user)),
                 None => None,
             };
             persons.push((person, user));
         }
         let users = persons.iter().filter_map(|(person, _)| person.user_key).collect();
         let teams = self.secondary_teams(org, users).await?;
-        let mut details = HashMap::with_capacity(persons.len());
+        // A person that cannot be read has no name and no identifier.
+        let unknown = |key: &PersonKey| PersonDetails {
+            key: *key,
+            user: None,
+            name: None,
+            identifier: None,
+            group: None,
+        };
+        let mut details: HashMap<PersonKey, PersonDetails> =
+            keys.iter().map(|key| (*key, unknown(key))).collect();
         for (person, user) in persons {
             let user = user.map(|(key, user)| {
                 // Several persons may have the same user.
                 user.into_details(teams.get(&key).cloned().unwrap_or_default())
             });
-            let group = read_group(person.kind, &person.value)?;
+            let name = || person.key.0;
+            let group = skip_unreadable("person", name, read_group(person.kind, &person.value))?.flatten();
             let identifier = match group {
                 Some(_) => None,
-                None => read_identifier(&person.value)?,
+                None => skip_unreadable("person", name, read_identifier(&person.value))?.flatten(),
             };
             details.insert(
                 person.key,
@@ -329,12 +344,13 @@ impl Store {
         let mut details = HashMap::with_capacity(rows.len());
         for row in &rows {
             let key: i64 = row.get(UserRow::COUNT)?;
-            let user = UserRow::from_row(row)?.into_details(teams.remove(&key).unwrap_or_default());
+            let user = skip_unreadable("user", || key, UserRow::from_row(row))?;
+            let user = user.map(|user| user.into_details(teams.remove(&key).unwrap_or_default()));
             details.insert(
                 key,
                 PersonDetails {
                     key: PersonKey(key),
-                    user: Some(user),
+                    user,
                     name: None,
                     identifier: None,
                     group: None,
@@ -394,7 +410,8 @@ impl Store {
             ContentRow::COLUMNS
         ));
         let keys: Vec<i64> = keys.iter().map(|key| key.0).collect();
-        let rows: Vec<ContentRow> = self.db().fetch_rows(select.with(org).with(keys)).await?;
+        let select = select.with(org).with(keys);
+        let rows: Vec<ContentRow> = self.db().fetch_readable("content", 1, select).await?;
         Ok(rows.into_iter().map(|row| (row.key, row.into())).collect())
     }
 
@@ -439,7 +456,8 @@ impl Store {
             "SELECT {} FROM users WHERE org = $1 AND id IN LIST($2)",
             RecorderRow::COLUMNS
         ));
-        let rows: Vec<RecorderRow> = self.db().fetch_rows(select.with(org).with(texts(ids))).await?;
+        let select = select.with(org).with(texts(ids));
+        let rows: Vec<RecorderRow> = self.db().fetch_readable("user", 0, select).await?;
         for row in rows {
             let name = full_name(row.first_name.as_deref(), row.last_name.as_deref());
             recorders.insert(row.id.clone(), Recorder { id: row.id, name });

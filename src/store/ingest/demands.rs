@@ -10,6 +10,7 @@ use crate::store::db::columns::columns;
 use crate::store::db::database::Sql;
 use crate::store::db::ledger::OrgTx;
 use crate::store::db::rows::Reads;
+use crate::store::db::unreadable::{id_of, skip_unreadable};
 
 /// The demands of a content from each time on, in the order of time.
 pub(crate) type Snapshots = Vec<(Timestamp, Demands)>;
@@ -48,12 +49,14 @@ pub(crate) async fn snapshots(
     ));
     let mut all: HashMap<i64, Snapshots> = HashMap::new();
     for row in reads.rows(select.with(org).with(contents)).await? {
-        let row = DemandsRow::read(&row)?;
-        let demands =
-            Demands::from_json(&row.demands).map_err(|error| StoreError::corrupt("demand", error))?;
-        all.entry(row.content)
-            .or_default()
-            .push((row.effective_from, demands));
+        let read = DemandsRow::read(&row).and_then(|row| {
+            let demands = Demands::from_json(&row.demands);
+            let demands = demands.map_err(|error| StoreError::corrupt("demand", error))?;
+            Ok((row.content, (row.effective_from, demands)))
+        });
+        if let Some((content, snapshot)) = skip_unreadable("demand", || id_of(&row, 0), read)? {
+            all.entry(content).or_default().push(snapshot);
+        }
     }
     Ok(all)
 }

@@ -25,6 +25,7 @@ use crate::store::db::StoreError;
 use crate::store::db::columns::columns;
 use crate::store::db::database::Sql;
 use crate::store::db::ledger::OrgTx;
+use crate::store::db::unreadable::{name_of, skip_unreadable};
 use crate::store::ingest::persons::stamp_columns;
 use crate::store::ingest::stored_statement::{Platform, Stamp, StoredStatement};
 
@@ -449,8 +450,9 @@ impl OrgTx {
             "SELECT {} FROM statements s WHERE s.org = $1 AND s.id = $2",
             StoredStatement::COLUMNS
         ));
-        let record: Option<StoredStatement> = self.fetch_row(select.with(self.org).with(id)).await?;
-        Ok(record.and_then(|record| name_of_actor(&record, None)))
+        let rows = self.fetch_all(select.with(self.org).with(id)).await?;
+        let records = StoredStatement::read_all(&rows)?;
+        Ok(records.iter().find_map(|record| name_of_actor(record, None)))
     }
 }
 
@@ -515,19 +517,26 @@ async fn find_latest_stamp(
         if rows.is_empty() {
             return Ok(latest);
         }
+        let begin = before;
         for row in &rows {
-            let record = StoredStatement::read(row)?;
-            let ScannedRow { happened_at } = ScannedRow::read_from(row, StoredStatement::COLUMN_COUNT)?;
-            before = (happened_at, record.seq);
+            let scanned = ScannedRow::read_from(row, StoredStatement::COLUMN_COUNT);
+            let Some(ScannedRow { happened_at }) = skip_unreadable("activity", || name_of(row), scanned)?
+            else {
+                continue;
+            };
+            before = (happened_at, row.get(StoredStatement::SEQ)?);
             // A stamp is not later than the time of happening. Among several records of one time the greatest id
             // counts, so all of them are compared.
             let earliest = latest.map(|(at, _)| at).max(scanned.from);
             if earliest.is_some_and(|at| happened_at < at.micros()) {
                 return Ok(latest);
             }
-            if matches(&record) {
+            if let Some(record) = StoredStatement::read_or_skip(row)?.filter(&matches) {
                 latest = latest.max(Some(record.stamp()));
             }
+        }
+        if before == begin {
+            return Ok(latest); // no row of these can be read
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::store::db::columns::{columns, table_row};
 use crate::store::db::database::Sql;
 use crate::store::db::ledger::OrgTx;
 use crate::store::db::rows::Reads;
+use crate::store::db::unreadable::skip_unreadable;
 use crate::store::db::{Store, StoreError};
 use crate::store::ingest::activity_rows::insert_activities;
 use crate::store::ingest::completion_check::CompletionCheck;
@@ -29,10 +30,15 @@ pub(crate) struct Accepted<'s> {
     submission: &'s Submission,
 }
 
-/// A stored record with the id of an incoming one.
-struct Existing {
-    statement: Statement,
-    envelope: Envelope,
+/// A stored record with the id of an incoming one. `None` if it cannot be read.
+struct Existing(Option<(Statement, Envelope)>);
+
+impl Existing {
+    /// Whether the incoming record repeats this one. A record that cannot be read counts as different.
+    fn is_same_as(&self, incoming: &Incoming) -> bool {
+        let same = |(statement, envelope): &(Statement, Envelope)| incoming.is_same_as(statement, envelope);
+        self.0.as_ref().is_some_and(same)
+    }
 }
 
 impl Accepted<'_> {
@@ -63,6 +69,14 @@ pub(crate) async fn accept<'s>(
     let mut outcomes = Vec::with_capacity(submissions.len());
     for submission in submissions {
         let begin = accepted.len();
+        if let Some(index) = submission
+            .records
+            .iter()
+            .position(|record| !is_readable(&record.envelope))
+        {
+            outcomes.push(Err(RecordError::Unreadable { index }));
+            continue;
+        }
         let mut recorded = Vec::with_capacity(submission.records.len());
         let mut conflicts = Vec::new();
         for (index, incoming) in submission.records.iter().enumerate() {
@@ -76,7 +90,7 @@ pub(crate) async fn accept<'s>(
             }
             let earlier = positions.get(&id).and_then(|position| accepted.get(*position));
             let is_same = match (existing.get(&id), earlier) {
-                (Some(existing), _) => Some(incoming.is_same_as(&existing.statement, &existing.envelope)),
+                (Some(existing), _) => Some(existing.is_same_as(incoming)),
                 (None, earlier) => earlier.map(|Accepted { incoming: other, .. }| {
                     incoming.is_same_as(&other.statement, &other.envelope)
                 }),
@@ -102,6 +116,12 @@ pub(crate) async fn accept<'s>(
         }
     }
     Ok((accepted, outcomes))
+}
+
+/// Whether the envelope is read back from its stored text as it is.
+fn is_readable(envelope: &Envelope) -> bool {
+    let text = serde_json::to_string(envelope).ok();
+    text.and_then(|text| read_envelope(&text).ok()).as_ref() == Some(envelope)
 }
 
 /// What makes records of a batch unneeded at the time of writing.
@@ -151,7 +171,6 @@ impl Unneeded {
 
 columns! {
     struct ExistingRow {
-        id: StatementId = "id",
         envelope: String = "envelope",
         body: Vec<u8> = "body",
     }
@@ -174,7 +193,7 @@ impl Store {
         for (index, record) in records.iter().enumerate() {
             let id = record.id;
             let is_same = match existing.get(&id) {
-                Some(existing) => record.is_same_as(&existing.statement, &existing.envelope),
+                Some(existing) => existing.is_same_as(record),
                 None => {
                     let first = *earlier.entry(id).or_insert(record);
                     std::ptr::eq(first, record) || record.is_same_as(&first.statement, &first.envelope)
@@ -198,16 +217,16 @@ async fn find_existing<'r>(
         return Ok(HashMap::new());
     }
     let select = Sql::new(&format!(
-        "SELECT {} FROM statements WHERE org = $1 AND id IN LIST($2)",
+        "SELECT id, {} FROM statements WHERE org = $1 AND id IN LIST($2)",
         ExistingRow::COLUMNS
     ));
     let rows = reads.rows(select.with(org).with(ids)).await?;
     rows.iter()
         .map(|row| {
-            let row = ExistingRow::read(row)?;
-            let envelope = read_envelope(&row.envelope)?;
-            let statement = read_statement(&row.body)?;
-            Ok((row.id, Existing { statement, envelope }))
+            let id = StatementId(row.get(0)?);
+            let read = ExistingRow::read_from(row, 1)
+                .and_then(|row| Ok((read_statement(&row.body)?, read_envelope(&row.envelope)?)));
+            Ok((id, Existing(skip_unreadable("statement", || id, read)?)))
         })
         .collect()
 }
@@ -369,7 +388,9 @@ async fn void_existing(
         if new.contains(&seq) {
             continue;
         }
-        cache.track(tx, platform, &StoredStatement::read(row)?).await?;
+        if let Some(record) = StoredStatement::read_or_skip(row)? {
+            cache.track(tx, platform, &record).await?;
+        }
         seqs.push(seq);
         actors.push(actor);
     }

@@ -145,7 +145,8 @@ impl OrgTx {
 
     /// The voided statements of a person. They have no activity.
     pub(crate) async fn find_voided(&mut self, person: i64) -> Result<Vec<StoredStatement>, StoreError> {
-        self.fetch_rows(select_voided(self.org, person)).await
+        let rows = self.fetch_all(select_voided(self.org, person)).await?;
+        StoredStatement::read_all(&rows)
     }
 
     async fn set_moving(&mut self, person: i64, moving: bool) -> Result<(), StoreError> {

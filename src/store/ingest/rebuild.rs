@@ -221,10 +221,11 @@ impl Rebuild {
             StoredStatement::COLUMNS
         ));
         let select = select.with(tx.org).with(self.replayed_through).with(self.chunk);
-        let records: Vec<StoredStatement> = tx.fetch_rows(select).await?;
-        let is_last = i64::try_from(records.len()).is_ok_and(|count| count < self.chunk);
-        let through = match records.last() {
-            Some(last) if !is_last => last.seq,
+        let rows = tx.fetch_all(select).await?;
+        let records = StoredStatement::read_all(&rows)?;
+        let is_last = i64::try_from(rows.len()).is_ok_and(|count| count < self.chunk);
+        let through = match rows.last() {
+            Some(last) if !is_last => last.get(StoredStatement::SEQ)?,
             // Notes have numbers after the last record, too.
             _ => tx.last_seq(),
         };
@@ -236,7 +237,7 @@ impl Rebuild {
             self.insert_rows(tx, &records, &visits).await?;
         }
         self.replayed_through = through;
-        self.replayed += records.len() as u64;
+        self.replayed += rows.len() as u64;
         Ok(())
     }
 

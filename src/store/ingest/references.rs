@@ -170,7 +170,8 @@ impl OrgTx {
             StoredStatement::COLUMNS
         ));
         let targets: Vec<i64> = targets.into_iter().collect();
-        let records: Vec<StoredStatement> = self.fetch_rows(select.with(self.org).with(targets)).await?;
+        let rows = self.fetch_all(select.with(self.org).with(targets)).await?;
+        let records = StoredStatement::read_all(&rows)?;
         let mut mentions: HashMap<i64, Vec<NewMention>> = HashMap::new();
         for mention in cache.find_mentions(self, platform, &records).await? {
             mentions.entry(mention.seq).or_default().push(mention);

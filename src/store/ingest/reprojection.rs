@@ -14,6 +14,7 @@ use crate::log::ContentFacts;
 use crate::store::db::columns::columns;
 use crate::store::db::database::Sql;
 use crate::store::db::ledger::{BACKGROUND_LOCK_WAIT, OrgTx};
+use crate::store::db::unreadable::{name_of, skip_unreadable};
 use crate::store::db::{Store, StoreError};
 use crate::store::ingest::activity_rows::ActivityRow;
 use crate::store::ingest::demands::demand_histories;
@@ -118,8 +119,14 @@ impl OrgTx {
         let store = self.store().clone();
         let (mut seqs, mut projected, mut last) = (Vec::new(), Vec::new(), None);
         for row in &rows {
-            let record = StoredStatement::read(row)?;
-            let fixed = FixedColumns::read_from(row, StoredStatement::COLUMN_COUNT)?;
+            let fixed = FixedColumns::read_from(row, StoredStatement::COLUMN_COUNT);
+            let Some(fixed) = skip_unreadable("activity", || name_of(row), fixed)? else {
+                continue;
+            };
+            last = Some((fixed.happened_at, row.get(StoredStatement::SEQ)?));
+            let Some(record) = StoredStatement::read_or_skip(row)? else {
+                continue;
+            };
             let named = Named {
                 actor: fixed.person,
                 verb: fixed.verb,
@@ -132,7 +139,6 @@ impl OrgTx {
                 demands: facts.demands.at(record.happened_at()),
                 is_above_object: named.is_above_object(),
             };
-            last = Some((fixed.happened_at, record.seq));
             seqs.push(record.seq);
             projected.push(ActivityRow::new(
                 store.verbs(),

@@ -9,8 +9,9 @@ use crate::log::placement::find_content_candidates;
 use crate::record::{Activity, Envelope, Object, Statement};
 
 use crate::store::db::StoreError;
-use crate::store::db::columns::{FromRow, columns};
+use crate::store::db::columns::columns;
 use crate::store::db::database::Row;
+use crate::store::db::unreadable::{id_of, skip_unreadable};
 
 /// The time from which a record counts, and its id. Of two names, the one with the greater stamp counts.
 pub(crate) type Stamp = (Timestamp, StatementId);
@@ -45,6 +46,12 @@ impl StoredStatement {
     /// The number of columns.
     pub(crate) const COLUMN_COUNT: usize = StatementRow::COUNT;
 
+    /// The position of the column with the place in the order of recording.
+    pub(crate) const SEQ: usize = 0;
+
+    /// The position of the column with the id.
+    const ID: usize = 1;
+
     /// Reads a row that begins with the columns.
     pub(crate) fn read(row: &Row) -> Result<Self, StoreError> {
         let row = StatementRow::read(row)?;
@@ -58,6 +65,18 @@ impl StoredStatement {
             envelope: Arc::new(envelope),
             statement: Arc::new(read_statement(&row.body)?),
         })
+    }
+
+    /// Reads a row that begins with the columns. `None` if it cannot be read, which the log names.
+    pub(crate) fn read_or_skip(row: &Row) -> Result<Option<Self>, StoreError> {
+        skip_unreadable("statement", || id_of(row, Self::ID), Self::read(row))
+    }
+
+    /// Reads rows that begin with the columns, without those that cannot be read.
+    pub(crate) fn read_all(rows: &[Row]) -> Result<Vec<Self>, StoreError> {
+        rows.iter()
+            .filter_map(|row| Self::read_or_skip(row).transpose())
+            .collect()
     }
 
     /// The statement that is the object of this one, if the object is a StatementRef.
@@ -87,12 +106,6 @@ impl StoredStatement {
     /// A record that is dated in the future counts from the time of storage, so that it does not outdo later ones.
     pub(crate) fn stamp(&self) -> Stamp {
         (self.happened_at().min(self.stored), self.id)
-    }
-}
-
-impl FromRow for StoredStatement {
-    fn from_row(row: &Row) -> Result<Self, StoreError> {
-        Self::read(row)
     }
 }
 

@@ -134,6 +134,12 @@ pub enum RecordError {
     /// Records have the ids of different records. The list is not empty.
     #[error("{} records have the ids of different records", .0.len())]
     Conflicts(Vec<IdConflict>),
+    /// A record has a value that would not be read back as it is.
+    #[error("the envelope of record {index} is not read back as it is")]
+    Unreadable {
+        /// The index of the record in the submission.
+        index: usize,
+    },
     /// The submission could not be written.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -7,6 +7,7 @@ use crate::record::attachment::hex_to_bytes;
 use crate::store::db::blobs::BlobKey;
 use crate::store::db::columns::columns;
 use crate::store::db::database::Sql;
+use crate::store::db::unreadable::skip_unreadable;
 use crate::store::db::{Store, StoreError};
 use crate::store::ingest::stored_statement::read_statement;
 
@@ -95,7 +96,10 @@ fn collect_declarations(records: &[StoredRecord]) -> Result<Vec<Declaration>, St
         .enumerate()
         .filter(|(_, record)| record.text.contains("\"attachments\""))
     {
-        let statement = read_statement(record.text.as_bytes())?;
+        let read = read_statement(record.text.as_bytes());
+        let Some(statement) = skip_unreadable("statement", || record.id, read)? else {
+            continue;
+        };
         for (_, attachment) in statement.declared_attachments() {
             let digest = hex_to_bytes(&attachment.sha2);
             let is_missing = record

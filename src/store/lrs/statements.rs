@@ -15,6 +15,7 @@ use crate::record::{Envelope, Identifier};
 use crate::store::db::columns::columns;
 use crate::store::db::database::Sql;
 use crate::store::db::page_rows::PageLimits;
+use crate::store::db::unreadable::skip_unreadable;
 use crate::store::db::{Store, StoreError};
 use crate::store::ingest::stored_statement::read_envelope;
 
@@ -156,6 +157,20 @@ impl Store {
         self.fetch_record(sql).await
     }
 
+    /// Whether the record with this id is a voiding statement. `None` if it does not exist. The record need not be readable.
+    pub async fn is_voiding(
+        &self,
+        organisation: &OrgId,
+        id: StatementId,
+    ) -> Result<Option<bool>, StoreError> {
+        let Some(org) = self.organisation_key(organisation).await? else {
+            return Ok(None);
+        };
+        let select = Sql::new("SELECT voids FROM statements WHERE org = $1 AND id = $2");
+        let row: Option<(bool,)> = self.db().fetch_row(select.with(org).with(id)).await?;
+        Ok(row.map(|(voids,)| voids))
+    }
+
     /// Finds the record of an activity, voided or not.
     pub async fn find_record(
         &self,
@@ -177,29 +192,45 @@ impl Store {
         query: &StatementQuery,
         bytes: usize,
     ) -> Result<Page<StoredRecord>, StoreError> {
-        let one_more = StatementQuery {
-            limit: query.limit.saturating_add(1),
-            ..query.clone()
-        };
-        let Some(sql) = self.statement_page(organisation, reach, &one_more).await? else {
-            return Ok(Page::empty());
-        };
-        let limits = PageLimits {
+        let mut limits = PageLimits {
             rows: query.limit as usize,
             bytes,
         };
-        let page: Page<PageRow> = self.db().fetch_page(sql, limits).await?;
-        let page = page.within(bytes, PageRow::bytes);
+        loop {
+            let one_more = StatementQuery {
+                limit: u32::try_from(limits.rows).unwrap_or(u32::MAX).saturating_add(1),
+                ..query.clone()
+            };
+            let Some(sql) = self.statement_page(organisation, reach, &one_more).await? else {
+                return Ok(Page::empty());
+            };
+            let page: Page<PageRow> = self.db().fetch_page(sql, limits).await?;
+            let page = page.within(bytes, PageRow::bytes);
+            let page = self.read_page(organisation, page).await?;
+            match limits.after_unreadable(&page) {
+                Some(larger) => limits = larger,
+                None => return Ok(page.first(query.limit as usize)),
+            }
+        }
+    }
+
+    /// The records of the rows, without those that cannot be read.
+    async fn read_page(
+        &self,
+        organisation: &OrgId,
+        page: Page<PageRow>,
+    ) -> Result<Page<StoredRecord>, StoreError> {
         let mut large = self.find_large_bodies(organisation, &page.items).await?;
         let records = page.items.into_iter().filter_map(|row| {
+            let id = row.id;
             let row = StatementRow {
                 body: row.body.or_else(|| large.remove(&row.seq))?,
-                id: row.id,
+                id,
                 seq: row.seq,
                 stored: row.stored,
                 envelope: row.envelope,
             };
-            Some(row.into_record())
+            skip_unreadable("statement", || id, row.into_record()).transpose()
         });
         Ok(Page {
             items: records.collect::<Result<_, _>>()?,

@@ -3,3 +3,5 @@
 
 mod cursors;
 mod definitions;
+mod round_trips;
+mod unreadable;

@@ -17,7 +17,7 @@ use crate::http::pages;
 use crate::http::problem::{Answer, Problem};
 use crate::http::query::{QueryPairs, QueryReader};
 use crate::record::{Identifier, Preference, format};
-use crate::store::{StatementQuery, StoredAttachment, StoredRecord, Voidedness};
+use crate::store::{StatementQuery, StoredAttachment, StoredRecord, Voidedness, report_unreadable};
 
 use super::page::{self, Attachments};
 use crate::http::xapi::to_http_date;
@@ -125,6 +125,21 @@ impl<'a> Format<'a> {
                 Self::Exact
             }
         }
+    }
+
+    /// Returns the JSON of a statement of a page. A statement that cannot be read is left out and named in the log.
+    fn apply_or_skip(&self, record: StoredRecord) -> Option<Box<RawValue>> {
+        let id = record.id;
+        let text = match self {
+            Self::Exact => Ok(record.text),
+            Self::Ids => format::to_ids(&record.text).map_err(|error| error.to_string()),
+            Self::Canonical { preference, .. } => {
+                format::to_canonical(&record.text, preference).map_err(|error| error.to_string())
+            }
+        };
+        text.and_then(|text| RawValue::from_string(text).map_err(|error| error.to_string()))
+            .map_err(|error| report_unreadable("statement", id, &error))
+            .ok()
     }
 
     /// Returns the JSON of a statement in this format.
@@ -283,10 +298,10 @@ async fn read_page(
         }
         _ => String::new(),
     };
-    let statements = records
+    let statements: Vec<_> = records
         .into_iter()
-        .map(|record| RawValue::from_string(format.apply(record)?).map_err(Problem::internal))
-        .collect::<Result<Vec<_>, _>>()?;
+        .filter_map(|record| format.apply_or_skip(record))
+        .collect();
     // A buffer that grows would need three times the bytes of the page for a moment.
     let bytes: usize = statements.iter().map(|statement| statement.get().len() + 1).sum();
     let mut json = Vec::with_capacity(bytes + more.len() + 64);

@@ -173,14 +173,14 @@ async fn fetch_placed_above(tx: &mut OrgTx, seqs: Vec<i64>) -> Result<Vec<Placed
         PlacedColumns::COLUMNS
     ));
     let rows = tx.fetch_all(select.with(tx.org).with(seqs)).await?;
-    rows.iter()
-        .map(|row| {
-            Ok(PlacedRecord {
-                record: StoredStatement::read(row)?,
-                keys: PlacedColumns::read_from(row, StoredStatement::COLUMN_COUNT)?,
-            })
-        })
-        .collect()
+    let mut placed = Vec::with_capacity(rows.len());
+    for row in &rows {
+        if let Some(record) = StoredStatement::read_or_skip(row)? {
+            let keys = PlacedColumns::read_from(row, StoredStatement::COLUMN_COUNT)?;
+            placed.push(PlacedRecord { record, keys });
+        }
+    }
+    Ok(placed)
 }
 
 /// Takes the contents without any row out of the catalogue, unless they are known for another reason.

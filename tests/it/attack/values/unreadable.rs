@@ -1,0 +1,253 @@
+//! Stored rows that cannot be read: they fail no page, no export, no voiding and no rebuild.
+
+use std::collections::BTreeSet;
+
+use rollbook::base::ids::OrgId;
+use rollbook::http::metrics;
+use serde_json::{Value, json};
+
+use crate::support::builders::{content, mailbox, statement, user};
+use crate::support::http::Caller;
+use crate::support::records::{COMPLETED, STATEMENTS, id, page_numbers, record_numbers, voiding_statement};
+use crate::support::{Database, TestServer, apply, both_databases};
+
+/// The records of the set-up. Those with the numbers 3 to 8 are broken in different ways.
+const RECORDS: usize = 10;
+const BROKEN: std::ops::RangeInclusive<usize> = 3..=8;
+
+/// Ten statements of `ada@example.org` about one content, with `seq` equal to their numbers.
+async fn set_up(server: &TestServer) -> Caller {
+    let admin = server.person("owner", "root");
+    let records: Vec<Value> = (1..=RECORDS)
+        .map(|n| {
+            statement(mailbox("ada@example.org"), COMPLETED, "urn:fire")
+                .set("id", id(n))
+                .set("timestamp", format!("2026-03-01T10:00:{n:02}Z"))
+                .set("object.definition", json!({"name": {"en": "Fire Safety"}}))
+                .json()
+        })
+        .collect();
+    admin.post(STATEMENTS, &records).await.expect(200);
+    admin.put("/v1/users/ada", &user("ada").set("email", "ada@example.org")).await.expect(201);
+    admin
+}
+
+/// A literal of bytes.
+fn bytes(database: &Database, hex: &str) -> String {
+    match database {
+        Database::Sqlite { .. } => format!("X'{hex}'"),
+        Database::Postgres { .. } => format!("decode('{hex}', 'hex')"),
+    }
+}
+
+/// Breaks the statements 3 to 8.
+async fn break_statements(database: &Database) {
+    let set = async |n: usize, assignment: String| {
+        database.execute(&format!("UPDATE statements SET {assignment} WHERE seq = {n}")).await;
+    };
+    set(3, r#"envelope = '{"origin":"xapi","expired_at":"+10000-01-01T00:00:00.000Z"}'"#.to_owned()).await;
+    set(4, "envelope = '{\"origin\"'".to_owned()).await;
+    set(5, "envelope = '{\"origin\":\"elsewhere\"}'".to_owned()).await;
+    set(6, format!("body = {}", bytes(database, "7b22"))).await;
+    set(7, format!("body = {}", bytes(database, "ff00fe"))).await;
+    match database {
+        // SQLite stores a text in a column of numbers.
+        Database::Sqlite { .. } => set(8, "stored = 'long ago'".to_owned()).await,
+        Database::Postgres { .. } => set(8, "envelope = '[]'".to_owned()).await,
+    }
+}
+
+/// The numbers of the statements on all pages.
+async fn read_statements(caller: &Caller, query: &str) -> BTreeSet<usize> {
+    let (mut all, mut next) = (BTreeSet::new(), format!("{STATEMENTS}?{query}"));
+    while !next.is_empty() {
+        let page = caller.get(&next).await.expect(200).json();
+        all.extend(page_numbers(&page));
+        next = page["more"].as_str().expect("`more`").to_owned();
+    }
+    all
+}
+
+async fn read_log(caller: &Caller, query: &str) -> BTreeSet<usize> {
+    record_numbers(&caller.list(&format!("/v1/activities?{query}"), "activities").await).into_iter().collect()
+}
+
+fn readable() -> BTreeSet<usize> {
+    (1..=RECORDS).filter(|n| !BROKEN.contains(n)).collect()
+}
+
+fn skipped() -> u64 {
+    let metrics = metrics::recorder().expect("a recorder").render();
+    let lines = metrics.lines().filter(|line| line.starts_with("rollbook_unreadable_records_total"));
+    lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+}
+
+#[apply(both_databases)]
+async fn unreadable_statements_fail_no_page(server: &TestServer) {
+    let admin = set_up(server).await;
+    break_statements(server.database()).await;
+    let before = skipped();
+    for query in ["limit=1", "limit=2&ascending=true", "limit=4&format=exact", "", "attachments=false"] {
+        let found = read_statements(&admin, query).await;
+        assert!(found.is_superset(&readable()), "{query}: {found:?}");
+        assert!(!found.contains(&3) && !found.contains(&7), "{query}: {found:?}");
+    }
+    for format in ["ids", "canonical", "exact"] {
+        let found = read_statements(&admin, &format!("format={format}&limit=3")).await;
+        assert_eq!(found, readable(), "{format}");
+    }
+    admin.get(&format!("{STATEMENTS}?attachments=true&limit=10")).await.expect(200);
+    admin.get(&format!("{STATEMENTS}?statementId={}", id(2))).await.expect(200);
+    // Whoever asks for the broken one itself is told that the server cannot read it. It is not lost silently.
+    admin.get(&format!("{STATEMENTS}?statementId={}", id(3))).await.expect(500);
+    assert!(skipped() > before, "skipped rows are counted");
+    // The log has its own rows.
+    assert_eq!(read_log(&admin, "limit=2").await, (1..=RECORDS).collect());
+}
+
+#[apply(both_databases)]
+async fn unreadable_statements_are_voided_and_deleted(server: &TestServer) {
+    let admin = set_up(server).await;
+    break_statements(server.database()).await;
+    for n in [3, 4, 6, 8] {
+        admin.delete(&format!("/v1/activities/{}", id(n))).await.expect(204);
+        admin.delete(&format!("/v1/activities/{}", id(n))).await.expect(404);
+    }
+    // Another broken one in one request with a good one.
+    admin.post(STATEMENTS, &[voiding_statement(20, 5), voiding_statement(21, 9)]).await.expect(200);
+    admin.post(STATEMENTS, &voiding_statement(22, 7)).await.expect(200);
+    assert_eq!(read_log(&admin, "").await, BTreeSet::from([1, 2, 10]));
+    // The id is taken. The neighbours of the same batch of the writer are stored.
+    let again = statement(mailbox("ada@example.org"), COMPLETED, "urn:fire").set("id", id(3));
+    let other = statement(mailbox("ada@example.org"), COMPLETED, "urn:fire").set("id", id(30));
+    let (refused, stored) = tokio::join!(admin.post(STATEMENTS, &again), admin.post(STATEMENTS, &other));
+    refused.expect(409);
+    stored.expect(200);
+    assert!(read_log(&admin, "").await.contains(&30));
+}
+
+#[apply(both_databases)]
+async fn unreadable_statements_stop_no_rebuild_and_no_background_work(server: &TestServer) {
+    let admin = set_up(server).await;
+    break_statements(server.database()).await;
+    let organisation = OrgId::new("acme").expect("an id");
+    let count = server.store.rebuild(&organisation).await.expect("a rebuild");
+    assert_eq!(count, RECORDS as u64);
+    assert!(read_log(&admin, "").await.is_superset(&readable()));
+    assert_eq!(read_statements(&admin, "limit=3&format=ids").await, readable());
+    // Registration and new demands project all rows of the content again.
+    let fire = content("fire", "quiz").set("iri", "urn:fire").set("expires_after", "P1Y");
+    admin.put("/v1/contents/fire", &fire).await.expect(201);
+    let rows = admin.list("/v1/activities?limit=3", "activities").await;
+    for row in rows.iter().filter(|row| readable().contains(&record_numbers(std::slice::from_ref(row))[0])) {
+        assert_eq!(row["content"]["id"], "fire");
+        assert!(row["expired_at"].is_string(), "{row}");
+    }
+    // Names become tracked by a second name, which reads the log of the person and of the content.
+    let named = |n: usize, name: &str| {
+        statement(json!({"mbox": "mailto:new@example.org", "name": name}), COMPLETED, "urn:other")
+            .set("id", id(n))
+            .set("object.definition", json!({"name": {"en": name}}))
+    };
+    admin.post(STATEMENTS, &[named(40, "One"), named(41, "One")]).await.expect(200);
+    server.database().execute("UPDATE statements SET envelope = '' WHERE seq >= 11").await;
+    admin.post(STATEMENTS, &named(42, "Two")).await.expect(200);
+    let newest = admin.get("/v1/activities?limit=1").await.expect(200).json();
+    assert_eq!(newest["activities"][0]["content"]["title"], "Two");
+    server.store.rebuild(&organisation).await.expect("a second rebuild");
+}
+
+#[apply(both_databases)]
+async fn unreadable_rows_of_the_log_break_no_page_and_no_export(server: &TestServer) {
+    let admin = set_up(server).await;
+    let database = server.database();
+    database.execute("UPDATE activities SET action = 9999 WHERE seq IN (3, 10)").await;
+    database.execute("UPDATE activities SET origin = 77 WHERE seq = 4").await;
+    database.execute("UPDATE activities SET recorded_by = '' WHERE seq = 5").await;
+    // Times outside the years of RFC 3339 are written as the nearest.
+    let times = "expired_at = 9223372036854775807, certificate_expires_at = -9223372036854775808";
+    database.execute(&format!("UPDATE activities SET certified = TRUE, {times} WHERE seq = 6")).await;
+    if matches!(database, Database::Sqlite { .. }) {
+        database.execute("UPDATE activities SET happened_at = 'long ago' WHERE seq = 7").await;
+    }
+    let before = skipped();
+    let mut expected = BTreeSet::from([1, 2, 6, 7, 8, 9]);
+    if matches!(database, Database::Sqlite { .. }) {
+        expected.remove(&7);
+    }
+    for query in ["limit=1", "limit=2", "limit=3&sort=happened_at", "", "limit=1&user=ada"] {
+        assert_eq!(read_log(&admin, query).await, expected, "{query}");
+    }
+    let timeline = admin.list("/v1/users/ada/timeline?limit=1", "entries").await;
+    assert_eq!(timeline.len(), expected.len());
+    let of_user = admin.list("/v1/users/ada/activities?limit=1", "activities").await;
+    assert_eq!(of_user.len(), expected.len());
+    for path in [
+        "/v1/activities/export.csv",
+        "/v1/activities/export.csv?columns=full",
+        "/v1/activities/export.ndjson",
+    ] {
+        let export = admin.get(path).await.expect(200);
+        let rows = export.text().trim_end().lines().count();
+        assert!(rows > expected.len() - 2, "{path}: {rows}");
+    }
+    let lines = admin.get("/v1/activities/export.ndjson").await.expect(200);
+    assert_eq!(lines.text().trim_end().lines().count(), expected.len());
+    for path in [
+        "/v1/activities/summary?by=action",
+        "/v1/activities/summary?by=content",
+        "/v1/facets",
+        "/v1/contents/urn%3Afire/progress",
+        "/v1/contents/urn%3Afire/progress.csv",
+    ] {
+        admin.get(path).await.expect(200);
+    }
+    assert!(skipped() > before);
+    for n in [3, 4, 10] {
+        admin.delete(&format!("/v1/activities/{}", id(n))).await.expect(204);
+    }
+    server.store.rebuild(&OrgId::new("acme").expect("an id")).await.expect("a rebuild");
+    // A rebuild projects the rows anew, so they can be read again.
+    let found = read_log(&admin, "").await;
+    assert_eq!(found, BTreeSet::from([1, 2, 5, 6, 7, 8, 9]));
+}
+
+#[apply(both_databases)]
+async fn unreadable_rows_of_the_directory_fail_no_other_page(server: &TestServer) {
+    let admin = set_up(server).await;
+    for n in 0..6 {
+        admin.put(&format!("/v1/users/u{n}"), &user(&format!("u{n}"))).await.expect(201);
+        admin.put(&format!("/v1/contents/c{n}"), &content(&format!("c{n}"), "quiz")).await.expect(201);
+    }
+    let viewed = json!({"user": "ada", "action": "viewed", "content": "c2"});
+    admin.post("/v1/activities", &viewed).await.expect(201);
+    let database = server.database();
+    database.execute("UPDATE users SET custom = '{' WHERE id IN ('u1', 'u2', 'ada')").await;
+    database.execute("UPDATE contents SET tags = '[1' WHERE id IN ('c0', 'c2', 'c5')").await;
+    let ids = async |path: &str, plural: &str| -> Vec<String> {
+        let elements = admin.list(path, plural).await;
+        elements.iter().map(|element| element["id"].as_str().expect("an id").to_owned()).collect()
+    };
+    // A list or map that cannot be read is empty. The rest of the element is there.
+    assert_eq!(ids("/v1/users?limit=1&q=u", "users").await, ["u0", "u1", "u2", "u3", "u4", "u5"]);
+    assert_eq!(ids("/v1/contents?limit=1&type=quiz", "contents").await, ["c0", "c1", "c2", "c3", "c4", "c5"]);
+    admin.get("/v1/users/u1").await.expect(200);
+    // An element with another broken column is left out.
+    database.execute("UPDATE users SET role = 'emperor' WHERE id IN ('u2', 'u3')").await;
+    database.execute("UPDATE contents SET type = 999 WHERE id IN ('c4', 'c5')").await;
+    assert_eq!(ids("/v1/users?limit=1&q=u", "users").await, ["u0", "u1", "u4", "u5"]);
+    assert_eq!(ids("/v1/contents?limit=1&q=content", "contents").await, ["c0", "c1", "c2", "c3"]);
+    // The log shows the rows, without the names that cannot be read.
+    let log = admin.list("/v1/activities?limit=3", "activities").await;
+    assert_eq!(log.len(), RECORDS + 1);
+    database.execute("UPDATE persons SET value = '{' WHERE user_key IS NULL").await;
+    for path in [
+        "/v1/activities/export.csv?columns=full",
+        "/v1/activities/summary?by=content",
+        "/v1/contents/c1/progress",
+        "/v1/facets",
+    ] {
+        admin.get(path).await.expect(200);
+    }
+    server.store.rebuild(&OrgId::new("acme").expect("an id")).await.expect("a rebuild");
+}
