@@ -3,7 +3,7 @@
 //! There is one grammar with two rules about the time zone: [`parse`] is for statements and takes a time without a zone as
 //! UTC, [`parse_zoned`] is for `/v1` and refuses it.
 
-use chrono::DateTime;
+use chrono::{DateTime, NaiveDate};
 
 use super::fault::{Fault, Place};
 use super::json::{Node, string};
@@ -49,6 +49,19 @@ pub fn parse_zoned(text: &str) -> Result<Timestamp, TimestampError> {
         (at, true) => Ok(at),
         (_, false) => Err(NO_ZONE),
     }
+}
+
+/// Parses a day in the form `YYYY-MM-DD`, of the years 0000 to 9999. `None` for any other text.
+pub fn parse_day(text: &str) -> Option<NaiveDate> {
+    // chrono also accepts signs, white space, fewer digits and years of any length.
+    let is_form = text.bytes().enumerate().all(|(index, byte)| match index {
+        4 | 7 => byte == b'-',
+        _ => byte.is_ascii_digit(),
+    });
+    if text.len() != 10 || !is_form {
+        return None;
+    }
+    NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()
 }
 
 /// The moment, and whether the text has an offset.
@@ -186,6 +199,29 @@ mod tests {
         ];
         for text in cases {
             assert!(parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_one_form_of_a_day_is_parsed() {
+        for text in ["2024-02-29", "0000-01-01", "9999-12-31"] {
+            assert_eq!(parse_day(text).unwrap().to_string(), text);
+        }
+        for text in [
+            "",
+            "2024-2-29",
+            "2023-02-29",
+            "-001-01-01",
+            "+024-02-29",
+            " 024-02-29",
+            "-0206-03-1",
+            "2024-02-2 ",
+            "20240-02-2",
+            "2024-02-29 ",
+            "2024/02/29",
+            "２024-02-2",
+        ] {
+            assert_eq!(parse_day(text), None, "{text}");
         }
     }
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use chrono::NaiveDate;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -17,6 +16,7 @@ use crate::base::json::{self, Node};
 use crate::base::keyed::{KeyedDraft, KeyedEntity, read_id, to_json};
 use crate::base::merge_patch;
 use crate::base::naming::check_naming;
+use crate::base::timestamp;
 use crate::record::Identifier;
 
 use super::identity::{Agent, AgentShape, MAX_LISTED_IDENTIFIERS, read_agent};
@@ -267,10 +267,9 @@ fn read_day(node: &Node<'_>, place: &Place<'_>) -> Result<Option<String>, Fault>
     if text.is_empty() {
         return Ok(None);
     }
-    // chrono also accepts `2021-4-1` and years of any length. Comparisons and the CSV need one form.
-    match NaiveDate::parse_from_str(text, "%Y-%m-%d") {
-        Ok(_) if text.len() == 10 => Ok(Some(text.to_owned())),
-        _ => Err(place.fault("write a day, for example `2021-04-01`")),
+    match timestamp::parse_day(text) {
+        Some(_) => Ok(Some(text.to_owned())),
+        None => Err(place.fault("write a day, for example `2021-04-01`")),
     }
 }
 

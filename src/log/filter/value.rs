@@ -321,9 +321,7 @@ impl Moment {
 
 impl FilterItem for Moment {
     fn parse_item(text: &str) -> Result<Self, String> {
-        if text.len() == 10
-            && let Ok(day) = NaiveDate::parse_from_str(text, "%Y-%m-%d")
-        {
+        if let Some(day) = timestamp::parse_day(text) {
             return Ok(Self::Day(day));
         }
         match timestamp::parse_zoned(text) {

@@ -25,6 +25,7 @@ use crate::log::{Action, Certificate, ContentDetails, Filter, Percent, PersonDet
 use crate::store::db::columns::columns;
 use crate::store::db::database::Sql;
 use crate::store::db::rows::one_more;
+use crate::store::db::unreadable::{name_of, skip_unreadable};
 use crate::store::db::{Store, StoreError};
 use crate::store::directory::reach::{ResolvedUsers, UserSelection, push_users};
 use survey::{NEVER, NOT_STARTED, SurveyedStatus};
@@ -169,9 +170,14 @@ impl ContentProgress {
     /// Reads the state of all people with a row of the content. This is slow if the content has many rows.
     pub async fn survey_states(&self) -> Result<StateSurvey, StoreError> {
         let mut survey = StateSurvey::default();
-        let rows: Vec<survey::Row> = self.store.long_db().fetch_rows(self.survey_query()).await?;
+        let db = self.store.long_db();
+        let rows: Vec<survey::Row> = db.fetch_readable("activity", 0, self.survey_query()).await?;
         for (user, person, code, expiry) in rows {
-            survey.add(user, person, SurveyedStatus::from_columns(code, expiry)?);
+            let status = SurveyedStatus::from_columns(code, expiry);
+            let key = || user.or(person).unwrap_or_default();
+            if let Some(status) = skip_unreadable("activity", key, status)? {
+                survey.add(user, person, status);
+            }
         }
         Ok(survey)
     }
@@ -349,8 +355,13 @@ impl ContentProgress {
     async fn load_rows(&self, kind: KeyKind, keys: &[i64], rows: &mut StatusRows) -> Result<(), StoreError> {
         let db = self.store.long_db();
         for row in db.fetch_all(self.outcomes_query(kind, keys.to_vec())).await? {
-            let outcomes = OutcomeRow::read_from(&row, 1)?.into();
-            rows.outcomes.entry(row.get(0)?).or_default().push(outcomes);
+            let outcomes = OutcomeRow::read_from(&row, 1);
+            if let Some(outcomes) = skip_unreadable("activity", || name_of(&row), outcomes)? {
+                rows.outcomes
+                    .entry(row.get(0)?)
+                    .or_default()
+                    .push(outcomes.into());
+            }
         }
         let decides = |row: &OutcomeActivity| row.completed || row.action == Action::Failed;
         let undecided: Vec<i64> = keys
@@ -366,7 +377,8 @@ impl ContentProgress {
         if undecided.is_empty() {
             return Ok(());
         }
-        let started: Vec<(i64, Timestamp)> = db.fetch_rows(self.starts_query(kind, undecided)).await?;
+        let starts = self.starts_query(kind, undecided);
+        let started: Vec<(i64, Timestamp)> = db.fetch_readable("activity", 0, starts).await?;
         rows.started.extend(started);
         Ok(())
     }

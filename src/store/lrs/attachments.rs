@@ -7,7 +7,7 @@ use crate::record::attachment::hex_to_bytes;
 use crate::store::db::blobs::BlobKey;
 use crate::store::db::columns::columns;
 use crate::store::db::database::Sql;
-use crate::store::db::unreadable::skip_unreadable;
+use crate::store::db::unreadable::{report_unreadable, skip_unreadable};
 use crate::store::db::{Store, StoreError};
 use crate::store::ingest::stored_statement::read_statement;
 
@@ -32,6 +32,8 @@ columns! {
         sha2: Vec<u8> = "sha2",
         blob: i64 = "blob",
         length: i64 = "length",
+        stored_length: Option<i64> = "(SELECT SUM(octet_length(b.bytes)) FROM blobs b \
+             WHERE b.org = attachments.org AND b.blob = attachments.blob)",
     }
 }
 
@@ -58,20 +60,24 @@ impl Store {
             ContentRow::COLUMNS
         ));
         let rows: Vec<ContentRow> = self.db().fetch_rows(select.with(org).with(digests)).await?;
-        let mut contents: HashMap<Vec<u8>, (i64, i64)> = rows
-            .into_iter()
-            .map(|row| (row.sha2, (row.blob, row.length)))
-            .collect();
+        let mut contents: HashMap<Vec<u8>, ContentRow> =
+            rows.into_iter().map(|row| (row.sha2.clone(), row)).collect();
         for declaration in declarations {
             let content = contents.remove(&declaration.digest);
-            if let (Some((blob, length)), Some(list)) = (content, attachments.get_mut(declaration.record)) {
-                list.push(StoredAttachment {
-                    sha2: declaration.sha2,
-                    content_type: declaration.content_type,
-                    length: u64::try_from(length).unwrap_or(0), // a length is never negative
-                    blob: BlobKey::new(org, blob),
-                });
+            let (Some(content), Some(list)) = (content, attachments.get_mut(declaration.record)) else {
+                continue;
+            };
+            // The answer would break off within this content.
+            if content.stored_length.unwrap_or(0) != content.length {
+                report_unreadable("attachment", &declaration.sha2, &"its content is incomplete");
+                continue;
             }
+            list.push(StoredAttachment {
+                sha2: declaration.sha2,
+                content_type: declaration.content_type,
+                length: u64::try_from(content.length).unwrap_or(0), // a length is never negative
+                blob: BlobKey::new(org, content.blob),
+            });
         }
         Ok(attachments)
     }

@@ -371,8 +371,8 @@ async fn error_in_the_middle_breaks_the_connection(server: &TestServer) {
     copy_activity(server, 20_000).await;
     let rows = admin.get(CSV).await.expect(200).csv().1.len();
     assert!(rows > 20_000);
-    // The last row of the file cannot be read.
-    let unknown = "UPDATE activities SET action = 999 WHERE seq = (SELECT min(seq) FROM activities)";
+    // The last row of the file has a verb that does not exist.
+    let unknown = "UPDATE activities SET verb = 999999 WHERE seq = (SELECT min(seq) FROM activities)";
     assert_eq!(server.database().execute(unknown).await, 1);
     for path in [CSV, NDJSON] {
         for encoding in ["identity", "gzip"] {
@@ -380,7 +380,7 @@ async fn error_in_the_middle_breaks_the_connection(server: &TestServer) {
             assert_eq!(answer.status(), 200);
             assert!(answer.bytes().await.is_err(), "{path} in {encoding} must not look complete");
         }
-        // If the first row cannot be read, the answer is an error.
+        // If it is the first row, the answer is an error.
         let problem = admin.get(&format!("{path}?sort=happened_at")).await.expect(500).json();
         assert_eq!(problem["code"], "internal");
     }

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use reqwest::Method;
 use rollbook::base::ids::OrgId;
 use rollbook::http::metrics;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use crate::support::builders::{content, mailbox, statement, user};
-use crate::support::http::Caller;
+use crate::support::http::{Caller, encode_segment};
 use crate::support::records::{COMPLETED, STATEMENTS, id, page_numbers, record_numbers, voiding_statement};
 use crate::support::{Database, TestServer, apply, both_databases};
 
@@ -53,7 +55,7 @@ async fn break_statements(database: &Database) {
     match database {
         // SQLite stores a text in a column of numbers.
         Database::Sqlite { .. } => set(8, "stored = 'long ago'".to_owned()).await,
-        Database::Postgres { .. } => set(8, "envelope = '[]'".to_owned()).await,
+        Database::Postgres { .. } => set(8, "envelope = '7'".to_owned()).await,
     }
 }
 
@@ -69,7 +71,10 @@ async fn read_statements(caller: &Caller, query: &str) -> BTreeSet<usize> {
 }
 
 async fn read_log(caller: &Caller, query: &str) -> BTreeSet<usize> {
-    record_numbers(&caller.list(&format!("/v1/activities?{query}"), "activities").await).into_iter().collect()
+    let mut rows = caller.list(&format!("/v1/activities?{query}"), "activities").await;
+    // The voiding statements of DELETE have random ids.
+    rows.retain(|row| row["id"].as_str().is_some_and(|id| id.starts_with("00000000-")));
+    record_numbers(&rows).into_iter().collect()
 }
 
 fn readable() -> BTreeSet<usize> {
@@ -116,7 +121,8 @@ async fn unreadable_statements_are_voided_and_deleted(server: &TestServer) {
     // Another broken one in one request with a good one.
     admin.post(STATEMENTS, &[voiding_statement(20, 5), voiding_statement(21, 9)]).await.expect(200);
     admin.post(STATEMENTS, &voiding_statement(22, 7)).await.expect(200);
-    assert_eq!(read_log(&admin, "").await, BTreeSet::from([1, 2, 10]));
+    let left: BTreeSet<usize> = read_log(&admin, "").await.into_iter().filter(|n| *n < 20).collect();
+    assert_eq!(left, BTreeSet::from([1, 2, 10]));
     // The id is taken. The neighbours of the same batch of the writer are stored.
     let again = statement(mailbox("ada@example.org"), COMPLETED, "urn:fire").set("id", id(3));
     let other = statement(mailbox("ada@example.org"), COMPLETED, "urn:fire").set("id", id(30));
@@ -208,8 +214,58 @@ async fn unreadable_rows_of_the_log_break_no_page_and_no_export(server: &TestSer
     }
     server.store.rebuild(&OrgId::new("acme").expect("an id")).await.expect("a rebuild");
     // A rebuild projects the rows anew, so they can be read again.
-    let found = read_log(&admin, "").await;
-    assert_eq!(found, BTreeSet::from([1, 2, 5, 6, 7, 8, 9]));
+    assert_eq!(read_log(&admin, "").await, BTreeSet::from([1, 2, 5, 6, 7, 8, 9]));
+}
+
+/// A text as attachment of a statement.
+async fn send_with_text(caller: &Caller, n: usize, text: &str) {
+    let sha2: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+    let declared = json!([{"usageType": "https://example.org/file", "display": {"en": "File"},
+        "contentType": "text/plain", "length": text.len(), "sha2": sha2}]);
+    let statement = statement(mailbox("ada@example.org"), COMPLETED, "urn:fire").set("id", id(n));
+    let body = format!(
+        "--b\r\nContent-Type: application/json\r\n\r\n{}\r\n--b\r\nContent-Type: text/plain\r\n\
+         Content-Transfer-Encoding: binary\r\nX-Experience-API-Hash: {sha2}\r\n\r\n{text}\r\n--b--\r\n",
+        statement.set("attachments", declared).json()
+    );
+    let kind = [("content-type", "multipart/mixed; boundary=b")];
+    caller.send(Method::POST, STATEMENTS, &kind, body.into_bytes()).await.expect(200);
+}
+
+#[apply(both_databases)]
+async fn missing_contents_break_no_page_with_attachments(server: &TestServer) {
+    let admin = server.person("owner", "root");
+    for (n, text) in [(1, "first text"), (2, "second text"), (3, "third text")] {
+        send_with_text(&admin, n, text).await;
+    }
+    let database = server.database();
+    let blob = |n: usize| format!("(SELECT blob FROM attachments ORDER BY blob LIMIT 1 OFFSET {})", n - 1);
+    database.execute(&format!("DELETE FROM blobs WHERE blob = {}", blob(1))).await;
+    let half = bytes(database, "7365636f");
+    database.execute(&format!("UPDATE blobs SET bytes = {half} WHERE blob = {}", blob(2))).await;
+    let path = format!("{STATEMENTS}?attachments=true");
+    let page = admin.get(&path).await.expect(200);
+    for (text, expected) in [("first text", false), ("second text", false), ("third text", true)] {
+        assert_eq!(page.text().contains(text), expected, "{text}");
+    }
+    for n in 1..=3 {
+        assert!(page.text().contains(&id(n)), "the statement itself is there");
+        admin.get(&format!("{STATEMENTS}?attachments=true&statementId={}", id(n))).await.expect(200);
+    }
+    // Documents: only the broken one fails.
+    let state = |name: &str| {
+        let agent = encode_segment(r#"{"mbox":"mailto:ada@example.org"}"#);
+        format!("/xapi/activities/state?activityId=urn:fire&agent={agent}&stateId={name}")
+    };
+    for name in ["a", "b"] {
+        admin.put(&state(name), &json!({"name": name})).await.expect(204);
+    }
+    database.execute("DELETE FROM blobs WHERE blob = (SELECT max(blob) FROM documents)").await;
+    admin.get(&state("a")).await.expect(200);
+    admin.get(&state("b")).await.expect(500);
+    let all = state("a").replace("&stateId=a", "");
+    assert_eq!(admin.get(&all).await.expect(200).json(), json!(["a", "b"]));
+    admin.delete(&state("b")).await.expect(204);
 }
 
 #[apply(both_databases)]
