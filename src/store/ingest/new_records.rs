@@ -69,11 +69,7 @@ pub(crate) async fn accept<'s>(
     let mut outcomes = Vec::with_capacity(submissions.len());
     for submission in submissions {
         let begin = accepted.len();
-        if let Some(index) = submission
-            .records
-            .iter()
-            .position(|record| !is_readable(&record.envelope))
-        {
+        if let Some(index) = find_unreadable(submission) {
             outcomes.push(Err(RecordError::Unreadable { index }));
             continue;
         }
@@ -83,19 +79,17 @@ pub(crate) async fn accept<'s>(
             let id = incoming.id;
             if let Some(stored) = existing.get(&id)
                 && unconfirmed.contains(&id)
-                && incoming.is_same_as(&stored.statement, &stored.envelope)
+                && stored.is_same_as(incoming)
             {
                 recorded.push(Recorded::New(id));
                 continue;
             }
             let earlier = positions.get(&id).and_then(|position| accepted.get(*position));
-            let is_same = match (existing.get(&id), earlier) {
-                (Some(existing), _) => Some(existing.is_same_as(incoming)),
-                (None, earlier) => earlier.map(|Accepted { incoming: other, .. }| {
-                    incoming.is_same_as(&other.statement, &other.envelope)
-                }),
+            let is_same = |other: &Accepted<'_>| {
+                incoming.is_same_as(&other.incoming.statement, &other.incoming.envelope)
             };
-            match is_same {
+            let existing = existing.get(&id).map(|existing| existing.is_same_as(incoming));
+            match existing.or_else(|| earlier.map(is_same)) {
                 Some(true) => recorded.push(Recorded::Already(id)),
                 Some(false) => conflicts.push(IdConflict { index, id }),
                 None => recorded.push(unneeded.outcome(incoming).unwrap_or_else(|| {
@@ -118,10 +112,13 @@ pub(crate) async fn accept<'s>(
     Ok((accepted, outcomes))
 }
 
-/// Whether the envelope is read back from its stored text as it is.
-fn is_readable(envelope: &Envelope) -> bool {
-    let text = serde_json::to_string(envelope).ok();
-    text.and_then(|text| read_envelope(&text).ok()).as_ref() == Some(envelope)
+/// The index of the first record whose envelope is not read back from its stored text as it is.
+fn find_unreadable(submission: &Submission) -> Option<usize> {
+    let is_readable = |record: &Incoming| {
+        let text = serde_json::to_string(&*record.envelope).ok();
+        text.and_then(|text| read_envelope(&text).ok()).as_ref() == Some(&*record.envelope)
+    };
+    submission.records.iter().position(|record| !is_readable(record))
 }
 
 /// What makes records of a batch unneeded at the time of writing.
