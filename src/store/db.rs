@@ -23,8 +23,8 @@ pub(crate) mod sqlite_file;
 pub(crate) mod sqlite_upkeep;
 pub(crate) mod store_handle;
 pub(crate) mod transaction;
-pub(crate) mod write_health;
 pub(crate) mod unreadable;
+pub(crate) mod write_health;
 pub(crate) mod writing_gate;
 
 use sha2::{Digest as _, Sha256};

@@ -124,7 +124,7 @@ impl Problem {
                 let detail = "a value of this record cannot be stored so that it is read back the same; check its times and numbers";
                 let fault = Place::Root.fault(detail);
                 let fault = if array { fault.in_element(index) } else { fault };
-                Problem::with_errors(Code::InvalidBody, vec![fault.into()])
+                fault.into()
             }
             RecordError::Store(error) => error.into(),
         }
