@@ -30,7 +30,7 @@ impl PageLimits {
         let is_stuck = page.items.is_empty() && page.more;
         is_stuck.then(|| Self {
             rows: self.rows.saturating_mul(2).max(1),
-            ..self
+            bytes: self.bytes.saturating_mul(2).max(1),
         })
     }
 }

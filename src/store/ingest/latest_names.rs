@@ -519,9 +519,8 @@ async fn find_latest_stamp(
         }
         let begin = before;
         for row in &rows {
-            let scanned = ScannedRow::read_from(row, StoredStatement::COLUMN_COUNT);
-            let Some(ScannedRow { happened_at }) = skip_unreadable("activity", || name_of(row), scanned)?
-            else {
+            let read = ScannedRow::read_from(row, StoredStatement::COLUMN_COUNT);
+            let Some(ScannedRow { happened_at }) = skip_unreadable("activity", || name_of(row), read)? else {
                 continue;
             };
             before = (happened_at, row.get(StoredStatement::SEQ)?);

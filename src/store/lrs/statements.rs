@@ -205,7 +205,7 @@ impl Store {
                 return Ok(Page::empty());
             };
             let page: Page<PageRow> = self.db().fetch_page(sql, limits).await?;
-            let page = page.within(bytes, PageRow::bytes);
+            let page = page.within(limits.bytes, PageRow::bytes);
             let page = self.read_page(organisation, page).await?;
             match limits.after_unreadable(&page) {
                 Some(larger) => limits = larger,
