@@ -287,7 +287,9 @@ impl Reader {
                 Step::File(file, start, length) => match file.read(start, length).await {
                     Ok(block) => {
                         let mut state = self.0.lock();
-                        if state.is_failed() {
+                        // The watchdog may have ended the export meanwhile. After another error the blocks before it are
+                        // still sent.
+                        if state.spool.file.is_none() {
                             continue;
                         }
                         state.spool.read = start + length as u64;
