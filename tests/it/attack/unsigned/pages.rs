@@ -110,7 +110,7 @@ fn warnings_at_start(mut command: Command) -> Vec<String> {
     let mut warnings = Vec::new();
     for line in log.lines().map_while(Result::ok) {
         let Ok(entry) = serde_json::from_str::<Value>(&line) else { continue };
-        let message = entry.pointer("/fields/message").and_then(Value::as_str).unwrap_or_default();
+        let message = entry["message"].as_str().unwrap_or_default();
         if entry["level"] == "WARN" {
             warnings.push(message.to_owned());
         }
