@@ -4,10 +4,13 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// The number of open connections of each address that has some.
+type OpenByAddress = Arc<Mutex<HashMap<IpAddr, usize>>>;
+
 /// Counts the open connections of each address, if there is a limit.
 #[derive(Debug, Clone)]
 pub struct AddressLimit {
-    open: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    open: OpenByAddress,
     most: usize,
 }
 
@@ -39,7 +42,7 @@ impl AddressLimit {
 
 /// The right to one connection, until it is dropped.
 #[derive(Debug)]
-pub struct AddressPermit(Option<(Arc<Mutex<HashMap<IpAddr, usize>>>, IpAddr)>);
+pub struct AddressPermit(Option<(OpenByAddress, IpAddr)>);
 
 impl Drop for AddressPermit {
     fn drop(&mut self) {

@@ -17,6 +17,7 @@ use super::phase::Phase;
 /// Wraps the application: its requests report to the [`Phase`] of their connection.
 ///
 /// A streamed answer to HTTP/1.0 is not chunked, because such clients do not know chunks. It ends with the connection.
+#[allow(clippy::type_complexity, reason = "the type of a service has no shorter form")]
 pub fn track_requests<I, S, B>(
     application: I,
 ) -> impl ServiceFactory<

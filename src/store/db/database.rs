@@ -190,6 +190,10 @@ pub(crate) enum Engine {
 
 /// A handle to the database, cheap to clone. Readers and writers have separate pools.
 #[derive(Clone)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a process has few of them, and a box would be followed at each query"
+)]
 pub(crate) enum Db {
     Sqlite {
         write: SqlitePool,

@@ -435,7 +435,7 @@ fn is_fault_of_a_value(code: &str) -> bool {
         // SQLITE_TOOBIG, SQLITE_CONSTRAINT, SQLITE_MISMATCH
         Err(_) => code
             .parse::<u32>()
-            .is_ok_and(|code| matches!(code & 0xff, 18 | 19 | 20)),
+            .is_ok_and(|code| matches!(code & 0xff, 18..=20)),
     }
 }
 
