@@ -93,7 +93,8 @@ async fn check_records(writers: &Writers, database: &Database) {
     let twice = "SELECT count(*) FROM (SELECT object FROM statements \
                  WHERE convert_from(body, 'UTF8') LIKE '%urn:frozen:%' GROUP BY object HAVING count(*) > 1) AS t";
     assert_eq!(database.query_number(twice).await, 0, "a record is stored twice");
-    for number in writers.acknowledged.lock().expect("no panic").iter() {
+    let acknowledged = writers.acknowledged.lock().expect("no panic").clone();
+    for number in acknowledged {
         let one = format!(
             "SELECT count(*) FROM statements WHERE convert_from(body, 'UTF8') LIKE '%\"urn:frozen:{number}\"%'"
         );

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use rollbook::base::clock::Clock;
 use serde_json::{Value, json};
 
 use crate::support::builders::{content, mailbox, statement, user};
@@ -38,8 +39,7 @@ async fn finish(mut rebuild: Child) {
 }
 
 fn admin_of(server: &Process) -> Caller {
-    let expires =
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("now").as_secs() + 3_600;
+    let expires = Clock::system().now().micros() / 1_000_000 + 3_600;
     let token = sign(&json!({"sub": "root", "role": "admin", "org": ORG, "exp": expires}));
     Caller::anonymous(reqwest::Client::new(), server.base.clone()).with_token(&token)
 }

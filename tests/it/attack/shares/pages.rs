@@ -217,5 +217,5 @@ async fn unread_pages_hold_little_memory(database: &Database) {
     assert_eq!(measured.failed, 0);
     // A page has 8 MiB. Its making needs it up to three times for a moment, and the allocator keeps some of it. All
     // statements have 48 MB, which six answers without a budget would need several times.
-    assert!(measured.growth() < 6 * 4 * 8 << 20, "{measured}");
+    assert!(measured.growth() < (6 * 4 * 8) << 20, "{measured}");
 }

@@ -303,7 +303,7 @@ fn parameters_of_the_log() {
         let again = again.unwrap_or_else(|faults| panic!("{pairs:?}: {faults:?}"));
         assert_eq!(
             (&again.filter, again.asked_scope, again.sort),
-            (&query.filter, query.asked_scope.clone(), query.sort),
+            (&query.filter, query.asked_scope, query.sort),
             "{pairs:?}"
         );
     }
