@@ -24,7 +24,7 @@ pub(crate) mod testing;
 pub mod timestamp;
 
 pub use clock::{Clock, Timestamp};
-pub use cursor::{CursorError, CursorKey, CursorSeal, SealError};
+pub use cursor::{CipherError, CursorCipher, CursorError, CursorKey};
 pub use fault::{Fault, Place};
 pub use fingerprint::Fingerprint;
 pub use fold::{distinct_folded, fold, fold_if_different};

@@ -100,7 +100,7 @@ pub struct DatabaseArgs {
     #[arg(value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub database_connections: u32,
 
-    /// How long a request waits for a connection before it is answered with 503, in seconds
+    /// How long a request waits for a connection or a lock before it is answered with 503, in seconds
     #[arg(
         long,
         env = "ROLLBOOK_DATABASE_WAIT",

@@ -108,7 +108,7 @@ pub fn start(
             .into_iter()
             .flatten()
             .collect();
-        let stopper = tokio::spawn(stop_when_told(
+        let stopper = tokio::spawn(stop_after_shutdown(
             shutdown,
             settings.shutdown_delay,
             app_state.clone(),
@@ -168,9 +168,9 @@ fn monitoring(
     Ok(listen::listen(server, listener, settings.deadlines, application)?.run())
 }
 
-/// Waits until the server is told to stop. Then the server reports that it is not ready, serves during the delay, and
+/// Waits until `shutdown` is ready. Then the server reports that it is not ready, serves during the delay, and
 /// stops.
-async fn stop_when_told(
+async fn stop_after_shutdown(
     shutdown: impl Future<Output = ()> + Send,
     delay: Duration,
     app_state: Data<AppState>,

@@ -54,7 +54,7 @@ pub enum TokenError {
 }
 
 impl TokenError {
-    /// Whether the token was not signed with a key of its issuer: somebody may be guessing.
+    /// Whether the token was not signed with a key of its issuer, so that it counts as a guess.
     pub fn is_forgery(&self) -> bool {
         matches!(
             self,

@@ -169,7 +169,7 @@ mod tests {
     use crate::base::timestamp::parse;
 
     proptest! {
-        /// Whatever the number, its text can be parsed. In the years 0000 to 9999 it is the same moment.
+        /// The text of any number can be parsed. In the years 0000 to 9999 it is the same moment.
         #[test]
         fn each_text_of_a_moment_is_parsed(micros in any::<i64>()) {
             let at = Timestamp::from_micros(micros);

@@ -1,10 +1,10 @@
-//! Sealed cursors: the texts with which lists continue (`docs/specification.md#lists-and-pages`).
+//! Encrypted cursors: the texts with which lists continue (`docs/specification.md#lists-and-pages`).
 //!
 //! A cursor is encrypted and authenticated. Clients learn nothing from it, neither ids nor numbers, and cannot make one.
 //! It is bound to a request: organisation, caller, path and parameters. Another request refuses it.
 //!
-//! A sealed cursor is the nonce, the encrypted position and the tag, in base64url. The position is padded, so that the length
-//! of the text does not show the length of an id.
+//! The text is the nonce, the encrypted position and the tag, in base64url. The position is padded, so that the length of
+//! the text does not show the length of an id.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ const BLOCK: usize = 32;
 /// The byte between a position and its padding, which is zero bytes.
 const END: u8 = 0x80;
 
-/// The key that seals the cursors of a server. All replicas have the same one, from the database. Clones are cheap.
+/// The key that encrypts the cursors of a server. All replicas have the same one, from the database. Clones are cheap.
 #[derive(Clone)]
 pub struct CursorKey(Arc<RandomizedNonceKey>);
 
@@ -34,7 +34,7 @@ pub struct CursorError;
 
 /// Why a key cannot be used or a cursor cannot be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum SealError {
+pub enum CipherError {
     /// The key does not have 32 bytes.
     #[error("the key of the cursors does not have {} bytes", CursorKey::LENGTH)]
     Key,
@@ -51,9 +51,9 @@ impl CursorKey {
     ///
     /// # Errors
     ///
-    /// [`SealError::Key`].
-    pub fn new(bytes: &[u8]) -> Result<Self, SealError> {
-        let key = RandomizedNonceKey::new(&AES_256_GCM_SIV, bytes).map_err(|_| SealError::Key)?;
+    /// [`CipherError::Key`].
+    pub fn new(bytes: &[u8]) -> Result<Self, CipherError> {
+        let key = RandomizedNonceKey::new(&AES_256_GCM_SIV, bytes).map_err(|_| CipherError::Key)?;
         Ok(Self(Arc::new(key)))
     }
 }
@@ -64,15 +64,15 @@ impl fmt::Debug for CursorKey {
     }
 }
 
-/// Seals and opens the cursors of one request.
+/// Encrypts and decrypts the cursors of one request.
 #[derive(Debug, Clone)]
-pub struct CursorSeal {
+pub struct CursorCipher {
     key: CursorKey,
     request: Fingerprint,
 }
 
-impl CursorSeal {
-    /// The seal of the request with this fingerprint.
+impl CursorCipher {
+    /// The cipher for the request with this fingerprint.
     pub fn new(key: CursorKey, request: Fingerprint) -> Self {
         Self { key, request }
     }
@@ -81,8 +81,8 @@ impl CursorSeal {
     ///
     /// # Errors
     ///
-    /// [`SealError::Encryption`].
-    pub fn seal(&self, position: &[u8]) -> Result<String, SealError> {
+    /// [`CipherError::Encryption`].
+    pub fn encrypt(&self, position: &[u8]) -> Result<String, CipherError> {
         let mut text = position.to_vec();
         text.push(END);
         text.resize(text.len().next_multiple_of(BLOCK), 0);
@@ -90,7 +90,7 @@ impl CursorSeal {
             .key
             .0
             .seal_in_place_append_tag(self.associated_data(), &mut text)
-            .map_err(|_| SealError::Encryption)?;
+            .map_err(|_| CipherError::Encryption)?;
         let nonce: &[u8; NONCE_LEN] = nonce.as_ref();
         Ok(URL_SAFE_NO_PAD.encode([nonce.as_slice(), &text].concat()))
     }
@@ -100,35 +100,38 @@ impl CursorSeal {
     /// # Errors
     ///
     /// The text is damaged, or the cursor belongs to another request.
-    pub fn open(&self, cursor: &str) -> Result<Vec<u8>, CursorError> {
+    pub fn decrypt(&self, cursor: &str) -> Result<Vec<u8>, CursorError> {
         let mut bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| CursorError)?;
-        let (nonce, sealed) = bytes.split_first_chunk_mut().ok_or(CursorError)?;
+        let (nonce, encrypted) = bytes.split_first_chunk_mut().ok_or(CursorError)?;
         let nonce = Nonce::assume_unique_for_key(*nonce);
-        let opened = self
+        let decrypted = self
             .key
             .0
-            .open_in_place(nonce, self.associated_data(), sealed)
+            .open_in_place(nonce, self.associated_data(), encrypted)
             .map_err(|_| CursorError)?;
-        let end = opened.iter().rposition(|byte| *byte == END).ok_or(CursorError)?;
-        opened.get(..end).map(<[u8]>::to_vec).ok_or(CursorError)
+        let end = decrypted
+            .iter()
+            .rposition(|byte| *byte == END)
+            .ok_or(CursorError)?;
+        decrypted.get(..end).map(<[u8]>::to_vec).ok_or(CursorError)
     }
 
     /// A cursor with a text as its position, such as the id of the last element of a page.
     ///
     /// # Errors
     ///
-    /// The error of [`CursorSeal::seal`].
-    pub fn seal_text(&self, position: &str) -> Result<String, SealError> {
-        self.seal(position.as_bytes())
+    /// The error of [`CursorCipher::encrypt`].
+    pub fn encrypt_text(&self, position: &str) -> Result<String, CipherError> {
+        self.encrypt(position.as_bytes())
     }
 
     /// The text in a cursor of this request.
     ///
     /// # Errors
     ///
-    /// The error of [`CursorSeal::open`].
-    pub fn open_text(&self, cursor: &str) -> Result<String, CursorError> {
-        String::from_utf8(self.open(cursor)?).map_err(|_| CursorError)
+    /// The error of [`CursorCipher::decrypt`].
+    pub fn decrypt_text(&self, cursor: &str) -> Result<String, CursorError> {
+        String::from_utf8(self.decrypt(cursor)?).map_err(|_| CursorError)
     }
 
     fn associated_data(&self) -> Aad<&[u8]> {
@@ -145,70 +148,73 @@ mod tests {
     use super::*;
     use crate::base::testing::cursor_key;
 
-    fn seal(request: &str) -> CursorSeal {
-        CursorSeal::new(cursor_key(), Fingerprint::from_parts([request]))
+    fn cipher(request: &str) -> CursorCipher {
+        CursorCipher::new(cursor_key(), Fingerprint::from_parts([request]))
     }
 
     #[test]
     fn equal_positions_have_different_cursors_of_one_length() {
-        let seal = seal("list");
-        let cursors: HashSet<String> = (0..100).map(|_| seal.seal_text("u-17").unwrap()).collect();
+        let cipher = cipher("list");
+        let cursors: HashSet<String> = (0..100).map(|_| cipher.encrypt_text("u-17").unwrap()).collect();
         assert_eq!(cursors.len(), 100);
         let lengths =
-            ["", "u-17", "a-long-id-of-thirty-characters-"].map(|id| seal.seal_text(id).unwrap().len());
+            ["", "u-17", "a-long-id-of-thirty-characters-"].map(|id| cipher.encrypt_text(id).unwrap().len());
         assert_eq!(lengths, [80; 3]);
     }
 
     #[test]
     fn cursor_of_another_request_or_key_is_refused() {
-        let cursor = seal("acme user:ada /v1/users").seal_text("ada").unwrap();
+        let cursor = cipher("acme user:ada /v1/users").encrypt_text("ada").unwrap();
         assert_eq!(
-            seal("acme user:ada /v1/users").open_text(&cursor),
+            cipher("acme user:ada /v1/users").decrypt_text(&cursor),
             Ok("ada".to_owned())
         );
-        assert_eq!(seal("other user:ada /v1/users").open(&cursor), Err(CursorError));
+        assert_eq!(
+            cipher("other user:ada /v1/users").decrypt(&cursor),
+            Err(CursorError)
+        );
         let key = CursorKey::new(&[8; 32]).unwrap();
-        let other_key = CursorSeal::new(key, Fingerprint::from_parts(["acme user:ada /v1/users"]));
-        assert_eq!(other_key.open(&cursor), Err(CursorError));
-        assert_eq!(CursorKey::new(&[8; 31]).err(), Some(SealError::Key));
+        let other_key = CursorCipher::new(key, Fingerprint::from_parts(["acme user:ada /v1/users"]));
+        assert_eq!(other_key.decrypt(&cursor), Err(CursorError));
+        assert_eq!(CursorKey::new(&[8; 31]).err(), Some(CipherError::Key));
     }
 
     #[test]
     fn each_changed_bit_and_each_shorter_text_is_refused() {
-        let seal = seal("list");
-        let cursor = seal.seal_text("ada").unwrap();
+        let cipher = cipher("list");
+        let cursor = cipher.encrypt_text("ada").unwrap();
         let bytes = URL_SAFE_NO_PAD.decode(&cursor).unwrap();
         for bit in 0..bytes.len() * 8 {
             let mut changed = bytes.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(
-                seal.open(&URL_SAFE_NO_PAD.encode(changed)),
+                cipher.decrypt(&URL_SAFE_NO_PAD.encode(changed)),
                 Err(CursorError),
                 "bit {bit}"
             );
         }
         for length in 0..cursor.len() {
             assert_eq!(
-                seal.open(&cursor[..length]),
+                cipher.decrypt(&cursor[..length]),
                 Err(CursorError),
                 "{length} characters"
             );
         }
-        assert_eq!(seal.open(&format!("{cursor}A")), Err(CursorError));
+        assert_eq!(cipher.decrypt(&format!("{cursor}A")), Err(CursorError));
     }
 
     proptest! {
         #[test]
-        fn opening_reverses_sealing(position in prop::collection::vec(any::<u8>(), 0..200)) {
-            let seal = seal("list");
-            let cursor = seal.seal(&position).unwrap();
+        fn decryption_reverses_encryption(position in prop::collection::vec(any::<u8>(), 0..200)) {
+            let cipher = cipher("list");
+            let cursor = cipher.encrypt(&position).unwrap();
             prop_assert!(cursor.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)));
-            prop_assert_eq!(seal.open(&cursor), Ok(position));
+            prop_assert_eq!(cipher.decrypt(&cursor), Ok(position));
         }
 
         #[test]
         fn no_text_causes_a_panic(text in any::<String>()) {
-            prop_assert!(seal("list").open(&text).is_err());
+            prop_assert!(cipher("list").decrypt(&text).is_err());
         }
     }
 }

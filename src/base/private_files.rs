@@ -1,4 +1,4 @@
-//! Files and folders that only the user of the process can read, whatever the umask is.
+//! Files and folders that only the user of the process can read, with any umask.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;

@@ -119,7 +119,7 @@ impl<A> Caller<A> {
         self.app_state.store()
     }
 
-    /// The key that seals cursors.
+    /// The key that encrypts cursors.
     pub async fn cursor_key(&self) -> Result<&CursorKey, StoreError> {
         self.store().cursor_key().await
     }

@@ -1,6 +1,6 @@
 //! The address of the client of a request, for limits that count by address.
 //!
-//! Anybody can send `X-Forwarded-For`. The header is therefore read only from requests that a trusted proxy sent
+//! Any client can send `X-Forwarded-For`. The header is therefore read only from requests that a trusted proxy sent
 //! (`ROLLBOOK_TRUSTED_PROXIES`), and from its end: each proxy appends the address from which it received the request.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

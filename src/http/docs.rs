@@ -168,12 +168,12 @@ fn unpack(bytes: &[u8]) -> io::Result<Vec<u8>> {
 
 /// The answer with the file in the form that the client accepts, or 304 if the client has it.
 fn respond(request: &HttpRequest, file: &File) -> HttpResponse {
-    let has_it = match IfNoneMatch::parse(request) {
+    let is_current = match IfNoneMatch::parse(request) {
         Ok(IfNoneMatch::Any) => true,
         Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|tag| tag.weak_eq(&file.etag)),
         Err(_) => false,
     };
-    let mut answer = if has_it {
+    let mut answer = if is_current {
         HttpResponse::NotModified()
     } else {
         HttpResponse::Ok()
@@ -182,7 +182,7 @@ fn respond(request: &HttpRequest, file: &File) -> HttpResponse {
         .insert_header((header::ETAG, file.etag.to_string()))
         .insert_header((header::CACHE_CONTROL, "no-cache"))
         .insert_header((header::VARY, "accept-encoding"));
-    if has_it {
+    if is_current {
         return answer.finish();
     }
     let supported = [header::Encoding::gzip(), header::Encoding::identity()];

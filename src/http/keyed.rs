@@ -18,7 +18,7 @@ use super::query::{QueryPairs, QueryReader};
 use crate::access::Action;
 use crate::base::fault::Faults;
 use crate::base::keyed::{DraftBatch, KeyedEntity as _, Refusal, parse_batch, parse_one};
-use crate::base::{CursorError, CursorSeal, folded_words};
+use crate::base::{CursorCipher, CursorError, folded_words};
 use crate::store::{Collection, PageLimits, WriteError};
 
 /// The maximum number of words of `q`. Each is a search in itself.
@@ -128,7 +128,7 @@ pub(super) async fn put_all<C: KeyedResource, A: Action>(
 pub struct Listing<'q> {
     path: &'q str,
     pairs: &'q QueryPairs,
-    seal: CursorSeal,
+    cipher: CursorCipher,
     cursor: Option<&'q str>,
     /// The maximum number of elements of the page.
     pub limit: usize,
@@ -169,7 +169,7 @@ impl<'q> Listing<'q> {
         Ok(Self {
             path,
             pairs,
-            seal: pages::cursor_seal(caller, path, pairs).await?,
+            cipher: pages::cursor_cipher(caller, path, pairs).await?,
             cursor,
             limit,
             bytes: limits.page_bytes,
@@ -198,7 +198,7 @@ impl<'q> Listing<'q> {
     ///
     /// 400 for a cursor of another request or another caller.
     pub fn after(&self) -> Result<Option<String>, Problem> {
-        let after = self.cursor.map(|text| self.seal.open_text(text)).transpose();
+        let after = self.cursor.map(|text| self.cipher.decrypt_text(text)).transpose();
         Ok(after?)
     }
 
@@ -221,7 +221,7 @@ impl<'q> Listing<'q> {
         let Some(last) = last.filter(|_| more) else {
             return Ok(None);
         };
-        let cursor = self.seal.seal_text(last)?;
+        let cursor = self.cipher.encrypt_text(last)?;
         Ok(Some(pages::next_page_address(self.path, self.pairs, &cursor)))
     }
 }

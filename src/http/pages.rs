@@ -8,19 +8,19 @@ use super::auth::Caller;
 use super::limits::Limits;
 use super::problem::{Answer, Problem};
 use super::query::QueryPairs;
-use crate::base::{CursorSeal, Fingerprint};
+use crate::base::{CursorCipher, Fingerprint};
 
-/// Returns the seal of the cursors of a list. It binds them to the organisation, the caller, the path and the parameters,
-/// except `cursor` and `limit`.
+/// Returns the cipher of the cursors of a list. It binds them to the organisation, the caller, the path and the
+/// parameters, except `cursor` and `limit`.
 ///
 /// # Errors
 ///
 /// The database does not answer.
-pub async fn cursor_seal<A>(
+pub async fn cursor_cipher<A>(
     caller: &Caller<A>,
     path: &str,
     pairs: &QueryPairs,
-) -> Result<CursorSeal, Problem> {
+) -> Result<CursorCipher, Problem> {
     let caller_id = caller.principal().caller_id();
     let mut bound: Vec<_> = pairs
         .as_slice()
@@ -31,7 +31,7 @@ pub async fn cursor_seal<A>(
     let pairs = bound.iter().flat_map(|(name, value)| [&**name, &**value]);
     let parts = [caller.org().as_str(), &caller_id, path].into_iter().chain(pairs);
     let request = Fingerprint::from_parts(parts);
-    Ok(CursorSeal::new(caller.cursor_key().await?.clone(), request))
+    Ok(CursorCipher::new(caller.cursor_key().await?.clone(), request))
 }
 
 /// Returns the relative address of the next page: the whole query of this request, with another cursor.
@@ -64,7 +64,7 @@ pub const PIECE: usize = 200;
 
 /// A page under construction: its elements as JSON, within the byte budget.
 ///
-/// A handler pushes elements until the page is full. [`PageWriter::is_full`] then tells it that the list has more
+/// A handler pushes elements until the page is full. [`PageWriter::is_full`] is then true: the list has more
 /// elements. The first element always fits.
 pub struct PageWriter {
     json: Vec<u8>,

@@ -53,7 +53,7 @@ enum Subject {
     /// A hash of a key, which may have any length.
     Key(u64),
     KeyFromAddress(u64, IpAddr),
-    /// Whatever found no place in the map.
+    /// All subjects for which the map had no space.
     Others,
 }
 

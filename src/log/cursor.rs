@@ -1,8 +1,8 @@
-//! The position that a cursor of the log contains (docs/specification.md#sorting-and-paging). [`CursorSeal`] makes it a text
+//! The position that a cursor of the log contains (`docs/specification.md#sorting-and-paging`). [`CursorCipher`] makes it a text
 //! that only the same request accepts.
 
 use crate::base::clock::Timestamp;
-use crate::base::{CursorError, CursorSeal, SealError};
+use crate::base::{CipherError, CursorCipher, CursorError};
 
 /// The position of a row in the order of the log. Each row has a different one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,9 +28,9 @@ impl Cursor {
     /// # Errors
     ///
     /// The encryption failed.
-    pub fn seal(&self, seal: &CursorSeal) -> Result<String, SealError> {
+    pub fn encrypt(&self, cipher: &CursorCipher) -> Result<String, CipherError> {
         let numbers = [self.last.happened_at.micros(), self.last.seq, self.now.micros()];
-        seal.seal(&numbers.map(i64::to_be_bytes).concat())
+        cipher.encrypt(&numbers.map(i64::to_be_bytes).concat())
     }
 
     /// The content of a cursor of the same request.
@@ -38,8 +38,8 @@ impl Cursor {
     /// # Errors
     ///
     /// The text is damaged, or it belongs to another request.
-    pub fn open(text: &str, seal: &CursorSeal) -> Result<Self, CursorError> {
-        let bytes = seal.open(text)?;
+    pub fn decrypt(text: &str, cipher: &CursorCipher) -> Result<Self, CursorError> {
+        let bytes = cipher.decrypt(text)?;
         let mut rest = bytes.as_slice();
         let mut take_number = || {
             let (number, after) = rest.split_first_chunk().ok_or(CursorError)?;
@@ -64,8 +64,8 @@ mod tests {
     use crate::base::Fingerprint;
     use crate::base::testing::cursor_key;
 
-    fn seal(caller: &str) -> CursorSeal {
-        CursorSeal::new(
+    fn cipher(caller: &str) -> CursorCipher {
+        CursorCipher::new(
             cursor_key(),
             Fingerprint::from_parts([caller, "action", "completed"]),
         )
@@ -73,14 +73,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn opening_reverses_sealing(at in any::<i64>(), seq in any::<i64>(), now in any::<i64>()) {
+        fn decryption_reverses_encryption(at in any::<i64>(), seq in any::<i64>(), now in any::<i64>()) {
             let cursor = Cursor {
                 last: Position { happened_at: Timestamp::from_micros(at), seq },
                 now: Timestamp::from_micros(now),
             };
-            let text = cursor.seal(&seal("acme/user:ada")).unwrap();
-            prop_assert_eq!(Cursor::open(&text, &seal("acme/user:ada")), Ok(cursor));
-            prop_assert_eq!(Cursor::open(&text, &seal("acme/user:bob")), Err(CursorError));
+            let text = cursor.encrypt(&cipher("acme/user:ada")).unwrap();
+            prop_assert_eq!(Cursor::decrypt(&text, &cipher("acme/user:ada")), Ok(cursor));
+            prop_assert_eq!(Cursor::decrypt(&text, &cipher("acme/user:bob")), Err(CursorError));
         }
     }
 }

@@ -35,7 +35,7 @@ pub enum Waiting {
     Head,
     /// The beginning of the next request.
     Request,
-    /// The rest of a body that nobody reads.
+    /// The rest of a body that no handler reads.
     Rest,
 }
 

@@ -1,4 +1,4 @@
-//! Tells a connection when its requests begin and end, and how an answer to HTTP/1.0 ends.
+//! Records in the [`Phase`] of a connection when its requests begin and end, and how an answer to HTTP/1.0 ends.
 
 use std::pin::Pin;
 use std::rc::Rc;

@@ -1,9 +1,9 @@
 //! The stream of a connection, with a deadline for each phase.
 //!
 //! The HTTP library has deadlines for the first head of a connection and for idle connections. This stream is below the
-//! library and has one for whatever the server waits for: each head, the rest of a refused body, and each answer.
+//! library and has a deadline for every wait for the client: each head, the rest of a refused body, and each answer.
 //! When a deadline for reading passes, the library reads an end of the stream and closes the connection. When a
-//! deadline for writing passes, it gets an error and drops it.
+//! deadline for writing passes, the library gets an error and drops the connection.
 
 use std::io;
 use std::net::SocketAddr;
@@ -220,8 +220,8 @@ impl Drop for DeadlineStream {
     fn drop(&mut self) {
         ::metrics::gauge!(metrics::OPEN_CONNECTIONS).decrement(1.0);
         if self.is_abandoned || self.phase.is_broken() {
-            // A reset: the system drops what nobody reads, and a client of HTTP/1.0, for which the end of the
-            // connection is the end of the answer, does not take a part of it for the whole.
+            // The connection ends with a reset. So the system drops the bytes that were not sent, and a client of
+            // HTTP/1.0 does not take the end of the connection for the end of the answer.
             let _ = SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
         }
     }

@@ -502,9 +502,8 @@ enum Narrowing {
 }
 
 proptest! {
-    /// Whatever the roles, the claims, the rules and the directory are: whoever comes back of an opened report is in its
-    /// scope as its opener has it, in every scope asked beside it, and in the reach of everybody who has to see the rows;
-    /// nobody else is, and nobody of them is left out.
+    /// Checks an opened report for random roles, claims, rules and directories. It shows exactly the persons that are in
+    /// its scope for the caller that opens it, in every scope that the request adds, and in the reach of all its readers.
     #[test]
     fn opened_report_covers_users_that_all_readers_may_see(
         above in proptest::collection::vec(proptest::option::of(any::<proptest::sample::Index>()), 8),

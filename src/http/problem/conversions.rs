@@ -8,7 +8,7 @@ use crate::access::credential::UnknownScope;
 use crate::access::{AccessError, ScopeError, TokenError};
 use crate::base::fault::{Fault, Faults, Place};
 use crate::base::ids::{IdError, StatementId};
-use crate::base::{CursorError, SealError};
+use crate::base::{CipherError, CursorError};
 use crate::log::filter::ParameterFault;
 use crate::store::{RecordError, StoreError, WriteFault};
 
@@ -85,8 +85,8 @@ impl From<CursorError> for Problem {
     }
 }
 
-impl From<SealError> for Problem {
-    fn from(error: SealError) -> Self {
+impl From<CipherError> for Problem {
+    fn from(error: CipherError) -> Self {
         Problem::internal(error)
     }
 }

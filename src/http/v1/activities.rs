@@ -557,7 +557,7 @@ fn voiding_statement(
     Ok(StatementBuilder::voiding(Actor::agent(actor, None), target).build())
 }
 
-/// What the cursors of a list of the log are sealed with.
+/// What the cursors of a list of the log are encrypted with.
 pub(super) struct CursorBinding {
     key: CursorKey,
     /// The organisation, the caller and the path.

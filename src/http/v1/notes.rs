@@ -75,8 +75,8 @@ async fn list_notes(
         .unwrap_or(limits.page_default);
     let cursor = query.text("cursor");
     query.finish()?;
-    let seal = pages::cursor_seal(&caller, request.path(), &pairs).await?;
-    let cursor = cursor.map(|text| Cursor::open(text, &seal)).transpose()?;
+    let cipher = pages::cursor_cipher(&caller, request.path(), &pairs).await?;
+    let cursor = cursor.map(|text| Cursor::decrypt(text, &cipher)).transpose()?;
     let after = cursor.map(|cursor| cursor.last);
     let page_limits = PageLimits {
         rows: limit,
@@ -92,7 +92,7 @@ async fn list_notes(
     let next = match page.items[..shown].last() {
         Some(last) if page.more || writer.is_full() => {
             let (last, now) = (last.position(), caller.now());
-            let cursor = Cursor { last, now }.seal(&seal)?;
+            let cursor = Cursor { last, now }.encrypt(&cipher)?;
             Some(pages::next_page_address(request.path(), &pairs, &cursor))
         }
         _ => None,

@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::access::permit::ReadActivities;
 use crate::base::clock::Timestamp;
 use crate::base::fault::Faults;
-use crate::base::{CursorError, CursorSeal};
+use crate::base::{CursorCipher, CursorError};
 use crate::export::{self, ProgressOptions};
 use crate::http::auth::Caller;
 use crate::http::pages::{self, PIECE, PageWriter};
@@ -163,8 +163,8 @@ async fn list_progress(
         &[EXPIRES_WITHIN],
     )?;
     let binding = format!("/v1/contents/{id}/progress");
-    let seal = pages::cursor_seal(&caller, &binding, &pairs).await?;
-    let cursor = parse_cursor(&pairs, &seal)?;
+    let cipher = pages::cursor_cipher(&caller, &binding, &pairs).await?;
+    let cursor = parse_cursor(&pairs, &cipher)?;
     let (limit, with_counts) = (query.limit as usize, query.count_exact);
     let now = cursor.as_ref().map_or(query.now, |cursor| cursor.now);
     let mut errors = ParameterErrors::default();
@@ -187,19 +187,15 @@ async fn list_progress(
             false => None,
         };
         let only = (!filter.is_empty()).then_some((&survey, &filter));
-        (
-            write_people(&progress, only, after, limit, &mut writer).await?,
-            counts,
-        )
+        let next = write_people(&progress, only, after, limit, &mut writer).await?;
+        (next, counts)
     } else {
-        (
-            write_people(&progress, None, after, limit, &mut writer).await?,
-            None,
-        )
+        let next = write_people(&progress, None, after, limit, &mut writer).await?;
+        (next, None)
     };
     let next = match next {
         Some(after) => {
-            let cursor = seal.seal_text(&ProgressCursor { now, after }.to_string())?;
+            let cursor = cipher.encrypt_text(&ProgressCursor { now, after }.to_string())?;
             Some(pages::next_page_address(request.path(), &pairs, &cursor))
         }
         None => None,
@@ -317,7 +313,7 @@ async fn find_progress(
 }
 
 /// Parses the cursor. The first page has none.
-fn parse_cursor(pairs: &QueryPairs, seal: &CursorSeal) -> Result<Option<ProgressCursor>, Problem> {
+fn parse_cursor(pairs: &QueryPairs, cipher: &CursorCipher) -> Result<Option<ProgressCursor>, Problem> {
     let mut cursors = pairs.as_slice().iter().filter(|(name, _)| name == CURSOR);
     let Some((_, text)) = cursors.next() else {
         return Ok(None);
@@ -325,7 +321,7 @@ fn parse_cursor(pairs: &QueryPairs, seal: &CursorSeal) -> Result<Option<Progress
     if cursors.next().is_some() {
         return Err(Problem::bad_parameter(CURSOR, "must be sent once"));
     }
-    let cursor = seal.open_text(text)?;
+    let cursor = cipher.decrypt_text(text)?;
     Ok(Some(cursor.parse().map_err(|_| CursorError)?))
 }
 

@@ -16,7 +16,7 @@ use super::{FILTER_PARAMETERS, Filter, ParameterFault};
 use crate::access::AskedScope;
 use crate::base::clock::Timestamp;
 use crate::base::fault::Faults;
-use crate::base::{CursorKey, CursorSeal};
+use crate::base::{CursorCipher, CursorKey};
 use crate::log::cursor::Cursor;
 
 /// The most different `custom[<field>]` of one request.
@@ -68,7 +68,7 @@ pub struct ParseContext<'a> {
 /// What a resource with pages knows about its cursors.
 #[derive(Debug, Clone, Copy)]
 pub struct Paging<'a> {
-    /// The key that seals the cursors.
+    /// The key that encrypts the cursors.
     pub key: &'a CursorKey,
     /// The organisation, the caller and the resource, as a text that cursors are bound to.
     pub binding: &'a str,
@@ -148,17 +148,17 @@ impl Query {
             extra.extend(values.into_iter().map(|value| ((*name).to_owned(), value)));
         }
         let scope = asked_scope.as_ref();
-        let seal = context.paging.map(|Paging { key, binding }| {
+        let cipher = context.paging.map(|Paging { key, binding }| {
             let request = fingerprint(binding, &filter, scope, sort, &extra, context.saved);
-            CursorSeal::new(key.clone(), request)
+            CursorCipher::new(key.clone(), request)
         });
         for name in context.extra {
             extra.extend(reader.text(name).map(|value| ((*name).to_owned(), value)));
         }
         // A cursor cannot belong to a request with faults. One more fault would not help the client.
-        let cursor = match (cursor, &seal) {
-            (Some(text), Some(seal)) if !reader.has_faults() => {
-                reader.value_of("cursor", Cursor::open(&text, seal))
+        let cursor = match (cursor, &cipher) {
+            (Some(text), Some(cipher)) if !reader.has_faults() => {
+                reader.value_of("cursor", Cursor::decrypt(&text, cipher))
             }
             _ => None,
         };
@@ -176,7 +176,7 @@ impl Query {
             extra,
             has_limit: limit.is_some(),
             default_sort,
-            seal,
+            cipher,
         })
     }
 }

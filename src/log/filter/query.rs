@@ -3,7 +3,7 @@
 use super::Filter;
 use crate::access::AskedScope;
 use crate::base::clock::Timestamp;
-use crate::base::{CursorSeal, Fingerprint, SealError};
+use crate::base::{CipherError, CursorCipher, Fingerprint};
 use crate::log::cursor::{Cursor, Position};
 
 /// The order of a list.
@@ -54,8 +54,8 @@ pub struct Query {
     pub(super) has_limit: bool,
     /// The order if the request has none: that of the saved query.
     pub(super) default_sort: Sort,
-    /// Seals the cursors of a resource with pages.
-    pub(super) seal: Option<CursorSeal>,
+    /// Encrypts the cursors of a resource with pages.
+    pub(super) cipher: Option<CursorCipher>,
 }
 
 impl Query {
@@ -80,9 +80,9 @@ impl Query {
     /// # Errors
     ///
     /// The resource has no pages, or the encryption failed.
-    pub fn cursor_after(&self, last: Position) -> Result<String, SealError> {
-        let seal = self.seal.as_ref().ok_or(SealError::Key)?;
-        Cursor { last, now: self.now }.seal(seal)
+    pub fn cursor_after(&self, last: Position) -> Result<String, CipherError> {
+        let cipher = self.cipher.as_ref().ok_or(CipherError::Key)?;
+        Cursor { last, now: self.now }.encrypt(cipher)
     }
 
     /// All parameters of the page with this cursor, for `next`.

@@ -62,7 +62,7 @@ columns! {
     }
 }
 
-/// The tables of which every change can change who sees whom.
+/// The tables that decide which persons a caller sees. Every change of them counts.
 const DIRECTORY_TABLES: [&str; 6] = [
     "users",
     "teams",

@@ -154,7 +154,8 @@ impl Health {
         self.last_answer.store(self.now(), Ordering::Relaxed);
     }
 
-    fn suspect(&self) {
+    /// Makes idle connections be tested before they are used.
+    fn mark_as_suspect(&self) {
         self.is_suspect.store(true, Ordering::SeqCst);
     }
 
@@ -228,7 +229,7 @@ impl PostgresPool {
                 Box::pin(async move {
                     let tested = test(connection).await;
                     if tested.is_err() {
-                        health.suspect();
+                        health.mark_as_suspect();
                     }
                     tested.map(|()| true)
                 })
@@ -379,7 +380,7 @@ impl PostgresPool {
         };
         // The first connection has still not answered.
         lease.discard();
-        self.health.suspect();
+        self.health.mark_as_suspect();
         self.test_idle();
         Ok(rows)
     }
@@ -392,7 +393,8 @@ impl PostgresPool {
         lease.execute(text, arguments, limit).await
     }
 
-    /// Checks that transactions are not read-only. Passes if all connections are at work: they find out by themselves.
+    /// Checks that transactions are not read-only. Succeeds without a check while all connections are in
+    /// use, because their own statements show it.
     pub(super) async fn check_that_it_writes(&self) -> Result<(), StoreError> {
         if self.pool.num_idle() == 0 && self.pool.size() >= self.pool.options().get_max_connections() {
             return Ok(());

@@ -41,7 +41,7 @@ impl Store {
             if file.log_bytes() <= MAX_LOG_BYTES || !file.is_in_place() {
                 continue;
             }
-            // A failure is repeated with the next look. Writers note what stands against them.
+            // After a failure the next round tries again. Writers note their own failures.
             if let Err(error) = empty_log(&options).await {
                 tracing::debug!(%error, "the write-ahead log cannot be emptied");
             }

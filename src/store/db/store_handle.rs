@@ -120,7 +120,7 @@ impl Store {
         self.db().engine() == Engine::Sqlite
     }
 
-    /// The key that seals cursors. It is read from the database at its first use.
+    /// The key that encrypts cursors. It is read from the database at its first use.
     ///
     /// # Errors
     ///

@@ -1,7 +1,7 @@
 //! Whether anything can be written, for `/health/ready`.
 //!
 //! Each commit and each failure is noted in [`WriteHealth`]. [`Db::write_fault`] asks the database itself, at most once
-//! a second: a fault ends when a small write succeeds, whoever makes it.
+//! a second: a fault ends when any small write succeeds.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -84,7 +84,7 @@ impl WriteHealth {
         }
     }
 
-    /// Notes that a writer of the organisation has waited for its lock since `begin` in vain. That stands against all
+    /// Notes that a writer of the organisation has waited for its lock since `begin` without success. That stands against all
     /// writes only if none succeeded meanwhile.
     pub(crate) fn note_locked(&self, begin: Instant, org: Option<i64>) {
         let mut state = self.state();
@@ -96,8 +96,8 @@ impl WriteHealth {
         self.note_fault(WriteFault::Locked);
     }
 
-    /// Whether a check would tell nothing new.
-    fn works(&self) -> bool {
+    /// Whether a write succeeded so recently that no check is needed.
+    fn has_written_recently(&self) -> bool {
         let state = self.state();
         let recently = |commit: Instant| commit.elapsed() < CHECK_EVERY;
         state.fault.is_none() && state.last_commit.is_some_and(recently)
@@ -128,7 +128,7 @@ impl Db {
         let health = self.write_health();
         let mut checked = health.checked.lock().await;
         let is_due = checked.is_none_or(|at| at.elapsed() >= CHECK_EVERY);
-        if is_due && !health.works() {
+        if is_due && !health.has_written_recently() {
             let outcome = tokio::time::timeout(CHECK_TIME, self.check_writing()).await;
             health.note_check(outcome.unwrap_or(None));
             *checked = Some(Instant::now());
@@ -189,7 +189,7 @@ impl Db {
     }
 }
 
-/// Checks that the file can be opened and locked for writing, with a connection that waits for nobody. With
+/// Checks that the file can be opened and locked for writing, with a connection that never waits for a lock. With
 /// `needs_space` it also writes and removes bytes.
 async fn check_sqlite(options: &SqliteConnectOptions, needs_space: bool) -> Result<(), StoreError> {
     let options = options.clone().busy_timeout(Duration::ZERO);

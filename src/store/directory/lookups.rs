@@ -252,6 +252,17 @@ impl From<ContentRow> for ContentDetails {
     }
 }
 
+/// The details of a person that cannot be read.
+fn nameless_person(key: PersonKey) -> PersonDetails {
+    PersonDetails {
+        key,
+        user: None,
+        name: None,
+        identifier: None,
+        group: None,
+    }
+}
+
 columns! {
     struct RecorderRow {
         id: UserId = "id",
@@ -293,16 +304,8 @@ impl Store {
         }
         let users = persons.iter().filter_map(|(person, _)| person.user_key).collect();
         let teams = self.secondary_teams(org, users).await?;
-        // A person that cannot be read has no name and no identifier.
-        let unknown = |key: &PersonKey| PersonDetails {
-            key: *key,
-            user: None,
-            name: None,
-            identifier: None,
-            group: None,
-        };
         let mut details: HashMap<PersonKey, PersonDetails> =
-            keys.iter().map(|key| (*key, unknown(key))).collect();
+            keys.iter().map(|key| (*key, nameless_person(*key))).collect();
         for (person, user) in persons {
             let user = user.map(|(key, user)| {
                 // Several persons may have the same user.

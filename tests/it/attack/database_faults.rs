@@ -21,7 +21,7 @@ use crate::support::server::{ORG, sign};
 /// The setting for waiting in these tests, in seconds.
 const WAIT: u64 = 2;
 
-/// The time within which every request must be answered, whatever the database does: the wait for a connection, and the
+/// The time within which every request must be answered in every state of the database: the wait for a connection, and the
 /// limit on one query with its tolerance.
 const ANSWER_TIME: Duration = Duration::from_secs(8);
 
@@ -53,7 +53,7 @@ impl Server {
     }
 
     /// Opens many connections to the database.
-    async fn warm(&self) {
+    async fn open_connections(&self) {
         futures_util::future::join_all((0..24).map(|number| async move { self.request(number).await })).await;
     }
 

@@ -96,7 +96,7 @@ fn can_mount(folder: &Path) -> bool {
 }
 
 /// The path of a file in the name space of the process.
-fn seen_by(process: &Process, path: &Path) -> PathBuf {
+fn path_in_namespace(process: &Process, path: &Path) -> PathBuf {
     PathBuf::from(format!("/proc/{}/root{}", process.id(), path.display()))
 }
 
@@ -133,7 +133,7 @@ fn full_disk_is_507_and_heals_without_a_restart() {
         let mut recorded = 1;
         wait_for_readiness(&caller, "ok").await;
         for _ in 0..2 {
-            let filler = seen_by(&process, &folder.join("filler"));
+            let filler = path_in_namespace(&process, &folder.join("filler"));
             fill(&filler);
             // The log of SQLite may have room for some more writes. Documents need new pages.
             for number in 0..50 {
@@ -168,7 +168,7 @@ fn readiness_heals_on_its_own_when_there_is_space() {
         }
         let process = Process::start(on_small_disks(&serve_with_credential(database), &[folder], "16m"));
         let caller = caller(&process);
-        let filler = seen_by(&process, &folder.join("filler"));
+        let filler = path_in_namespace(&process, &folder.join("filler"));
         fill(&filler);
         while post_activity(&caller).await.expect_one_of(&[201, 507]).status == 201 {}
         wait_for_readiness(&caller, "disk-full").await;

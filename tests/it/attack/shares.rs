@@ -59,7 +59,7 @@ async fn set_up(process: &Process, organisation: &str) {
     admin.post("/v1/activities", &activity("bo", "completed").set("content", "c1")).await.expect(201);
 }
 
-/// Adds activities of `bo` whose export is larger than all buffers of a connection: 13 MB.
+/// Adds activities of `bo` with an export of 13 MB, which is larger than all buffers of a connection.
 async fn add_large_rows(process: &Process, organisation: &str) {
     let credential = credential_with(process, organisation, "activities/write").await;
     let response = "x".repeat(90_000);

@@ -1,4 +1,4 @@
-//! Requests without credentials that try to exhaust memory or time, requests whose faults are many, and requests that a
+//! Requests without credentials that try to exhaust memory or time, requests with many faults, and requests that a
 //! browser sends for the page of another site.
 
 use std::time::Duration;

@@ -11,7 +11,7 @@ use crate::access::permit::ReadStatements;
 use crate::base::Page;
 use crate::base::ids::StatementId;
 use crate::base::timestamp;
-use crate::base::{CursorError, CursorSeal};
+use crate::base::{CursorCipher, CursorError};
 use crate::http::auth::Caller;
 use crate::http::pages;
 use crate::http::problem::{Answer, Problem};
@@ -55,25 +55,25 @@ pub(super) async fn read(
             read_one(caller, &reach, (id, voidedness), &format, attachments).await
         }
         None => {
-            let seal = pages::cursor_seal(caller, PATH, query).await?;
-            let opened = reader.text("cursor").map(|text| seal.open_text(text));
-            let cursor = opened
+            let cipher = pages::cursor_cipher(caller, PATH, query).await?;
+            let decrypted = reader.text("cursor").map(|text| cipher.decrypt_text(text));
+            let cursor = decrypted
                 .as_ref()
-                .and_then(|opened| Cursor::parse(opened.as_ref().ok()?));
+                .and_then(|decrypted| Cursor::parse(decrypted.as_ref().ok()?));
             let languages = cursor
                 .as_ref()
                 .map_or(accept_language(request), |cursor| cursor.languages);
             let format = Format::parse(&reader, languages);
             let statements = parse_query(caller, &reader, cursor.as_ref().map(|cursor| cursor.after));
             reader.finish()?;
-            if opened.is_some() && cursor.is_none() {
+            if decrypted.is_some() && cursor.is_none() {
                 return Err(CursorError.into());
             }
             let page = PageRequest {
                 statements,
                 format: &format,
                 attachments,
-                seal: &seal,
+                cipher: &cipher,
             };
             read_page(caller, &reach, page, query).await
         }
@@ -261,7 +261,7 @@ struct PageRequest<'r> {
     statements: StatementQuery,
     format: &'r Format<'r>,
     attachments: Attachments,
-    seal: &'r CursorSeal,
+    cipher: &'r CursorCipher,
 }
 
 async fn read_page(
@@ -274,7 +274,7 @@ async fn read_page(
         statements,
         format,
         attachments,
-        seal,
+        cipher,
     } = page;
     let (store, organisation) = (caller.store(), caller.org());
     let most_bytes = caller.app_state().limits().page_bytes;
@@ -293,7 +293,7 @@ async fn read_page(
     }
     let more = match records.last() {
         Some(last) if has_more => {
-            let cursor = seal.seal_text(&Cursor::new(last.seq, format).encode())?;
+            let cursor = cipher.encrypt_text(&Cursor::new(last.seq, format).encode())?;
             pages::next_page_address(PATH, query, &cursor)
         }
         _ => String::new(),

@@ -103,7 +103,7 @@ impl Lease {
         match &outcome {
             Err(error) if error.is_disconnected() => {
                 self.discard();
-                self.pool.health.suspect();
+                self.pool.health.mark_as_suspect();
                 self.pool.test_idle();
             }
             Err(error) if error.is_read_only() => {

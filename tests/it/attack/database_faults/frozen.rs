@@ -41,7 +41,7 @@ fn frozen_replica_does_not_stop_the_writes_of_others() {
     run_with_database(Database::postgres(), async |database: &Database| {
         let (frozen, healthy) = (Server::start(&database.url()), Server::start(&database.url()));
         frozen.set_up().await;
-        healthy.warm().await;
+        healthy.open_connections().await;
         let writers = Arc::new(Writers::default());
         let load = async {
             futures_util::future::join_all((0..6).map(|_| writers.write(&frozen))).await;

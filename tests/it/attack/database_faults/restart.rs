@@ -13,7 +13,7 @@ fn ended_connections_are_replaced_within_the_request() {
     run_with_database(Database::postgres(), async |database: &Database| {
         let server = Server::start(&database.url());
         server.set_up().await;
-        server.warm().await;
+        server.open_connections().await;
         for round in 0..4 {
             end_connections(database).await;
             for number in 0..12 {
@@ -48,7 +48,7 @@ fn short_restart_is_waited_for() {
         let proxy = Proxy::start(database).await;
         let server = Server::start(&proxy.url(database));
         server.set_up().await;
-        server.warm().await;
+        server.open_connections().await;
         proxy.refuse(true);
         proxy.cut();
         let requests = futures_util::future::join_all((0..16).map(|number| server.request(number)));

@@ -18,7 +18,7 @@ fn silent_connections_are_replaced_within_seconds() {
         let proxy = Proxy::start(database).await;
         let server = Server::start(&proxy.url(database));
         server.set_up().await;
-        server.warm().await;
+        server.open_connections().await;
         let load = Load::start(&server, 6);
         tokio::time::sleep(Duration::from_millis(300)).await;
         let opened = proxy.accepted();
@@ -37,7 +37,7 @@ fn reads_under_way_are_answered_by_other_connections() {
         let proxy = Proxy::start(database).await;
         let server = Server::start(&proxy.url(database));
         server.set_up().await;
-        server.warm().await;
+        server.open_connections().await;
         let readers = join_all((0..3).map(|_| async {
             let mut answers = Vec::new();
             let begin = Instant::now();
@@ -65,7 +65,7 @@ fn silent_idle_connections_delay_requests_by_seconds_only() {
         let proxy = Proxy::start(database).await;
         let server = Server::start(&proxy.url(database));
         server.set_up().await;
-        server.warm().await;
+        server.open_connections().await;
         tokio::time::sleep(Duration::from_millis(1_500)).await;
         proxy.silence_open_connections();
         let requests = join_all((0..8).map(|number| server.request(number))).await;
@@ -83,7 +83,7 @@ fn requests_end_while_the_whole_network_is_silent() {
         let proxy = Proxy::start(database).await;
         let server = Server::start(&proxy.url(database));
         server.set_up().await;
-        server.warm().await;
+        server.open_connections().await;
         let attack = async {
             proxy.silence_new_connections(true);
             proxy.silence_open_connections();

@@ -66,16 +66,16 @@ async fn assert_boss_sees(boss: &Caller, expected: &[&str]) {
         let progress = boss.get("/v1/contents/c1/progress").await.expect(200).text().to_owned();
         let ndjson = boss.get("/v1/activities/export.ndjson").await.expect(200).text().to_owned();
         for id in ["mid", "low", "new"] {
-            let seen = all.contains(id);
-            let status = if seen { 200 } else { 404 };
+            let is_visible = all.contains(id);
+            let status = if is_visible { 200 } else { 404 };
             for path in ["", "/activities", "/timeline", "/notes"] {
                 boss.get(&format!("/v1/users/{id}{path}")).await.expect(status);
             }
             let named = format!("\"{id}\"");
             for text in [&summary, &progress, &ndjson] {
-                assert_eq!(text.contains(&named), seen, "{id} in {text}");
+                assert_eq!(text.contains(&named), is_visible, "{id} in {text}");
             }
-            assert!(seen || !facets.contains(&named), "{facets}");
+            assert!(is_visible || !facets.contains(&named), "{facets}");
         }
     }
 }
@@ -174,17 +174,17 @@ async fn change_of_a_team_or_group_counts_for_the_next_request(server: &TestServ
     admin.patch("/v1/users/far", &far).await.expect(200);
     let reader = servers.reader("reporter", "rita");
     let in_teams = "&team=t1&include_sub_teams=true";
-    let assert_far = async |seen: bool| {
-        let expected = if seen { set(&["far"]) } else { set(&[]) };
+    let assert_far = async |is_visible: bool| {
+        let expected = if is_visible { set(&["far"]) } else { set(&[]) };
         for _ in 0..2 {
             assert_eq!(users_of(&reader, in_teams).await, expected);
             assert_eq!(users_of(&reader, &format!("{in_teams}&primary_team_only=true")).await, expected);
             assert_eq!(listed(&reader, in_teams).await, expected);
             let summary = reader.get(&format!("/v1/activities/summary?by=team{in_teams}")).await.expect(200);
-            assert_eq!(summary.text().contains("\"t3\""), seen);
+            assert_eq!(summary.text().contains("\"t3\""), is_visible);
             let path = format!("/v1/contents/c1/progress?{}", &in_teams[1..]);
             let progress = reader.get(&path).await.expect(200);
-            assert_eq!(progress.text().contains("\"far\""), seen);
+            assert_eq!(progress.text().contains("\"far\""), is_visible);
         }
     };
     assert_far(true).await;
@@ -236,8 +236,8 @@ async fn random_changes_count_for_the_next_request(server: &TestServer) {
             managers[changed] = manager;
         }
         for boss in [0, random.below(USERS)] {
-            let seen = listed(&servers.reader("manager", &format!("u{boss}")), "").await;
-            assert_eq!(seen, below(&managers, boss), "round {round}, u{boss}, {managers:?}");
+            let visible = listed(&servers.reader("manager", &format!("u{boss}")), "").await;
+            assert_eq!(visible, below(&managers, boss), "round {round}, u{boss}, {managers:?}");
         }
     }
     servers.stop().await;

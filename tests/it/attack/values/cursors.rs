@@ -1,4 +1,4 @@
-//! Cursors are sealed: nothing can be read in them, and no other request accepts them.
+//! Cursors are encrypted: a client cannot read them, and no other request accepts them.
 
 use std::collections::BTreeSet;
 

@@ -37,7 +37,7 @@ fn described(number: usize, iri: &str, name: &str, kind: &str) -> Body {
 }
 
 /// What the APIs say about a content: the catalogue, the definitions of the content and its parent, and the log's newest row.
-async fn look(admin: &Caller, iri: &str) -> Value {
+async fn read_content_everywhere(admin: &Caller, iri: &str) -> Value {
     let encoded = encode_segment(iri);
     let listed = admin.get(&format!("/v1/contents/{encoded}")).await.expect(200).json();
     let defined = admin.get(&format!("/xapi/activities?activityId={encoded}")).await.expect(200).json();
@@ -96,7 +96,7 @@ async fn credential_without_the_right_changes_nothing_that_is_there(server: &Tes
     let iris = ["urn:by-statement", "urn:by-short-form", "urn:nameless"];
     let mut before = Vec::new();
     for iri in iris {
-        before.push(look(&admin, iri).await);
+        before.push(read_content_everywhere(&admin, iri).await);
     }
     let registered = async || {
         let catalogue = admin.get("/v1/contents/reg").await.expect(200).json();
@@ -128,7 +128,7 @@ async fn credential_without_the_right_changes_nothing_that_is_there(server: &Tes
     forge(&statements_only, "urn:by-statement", number).await;
     let unchanged = async |moment: &str| {
         for (iri, before) in iris.iter().zip(&before) {
-            let mut now = look(&admin, iri).await;
+            let mut now = read_content_everywhere(&admin, iri).await;
             // The newest row can be another one. Its content is the same.
             let mut before = before.clone();
             if *iri == "urn:by-short-form" {
@@ -147,7 +147,7 @@ async fn credential_without_the_right_changes_nothing_that_is_there(server: &Tes
     let strong = server.credential("acme", &["statements/write", "catalogue"]).await;
     advance_clock(server, 3_600);
     strong.post(STATEMENTS, &defining(10, "urn:by-statement", "Fire Safety 2", VIDEO)).await.expect(200);
-    let now = look(&admin, "urn:by-statement").await;
+    let now = read_content_everywhere(&admin, "urn:by-statement").await;
     assert_eq!(
         (&now["title"], &now["definition"]["name"]["en"]),
         (&json!("Fire Safety 2"), &json!("Fire Safety 2"))
@@ -176,7 +176,7 @@ async fn credential_without_the_right_adds_what_is_missing(server: &TestServer) 
     let all = async || {
         let mut all = Vec::new();
         for iri in ["urn:new", "urn:twice", "urn:lesson", "urn:lesson/parent"] {
-            all.push(look(&admin, iri).await);
+            all.push(read_content_everywhere(&admin, iri).await);
         }
         all
     };
@@ -192,13 +192,13 @@ async fn credential_without_the_right_adds_what_is_missing(server: &TestServer) 
     let defines = server.credential("acme", &["statements/write", "define"]).await;
     defines.post(STATEMENTS, &defining(7, "urn:new", "Fire Safety 2", COURSE)).await.expect(200);
     weak.post("/v1/activities", &described(8, "urn:new", "Forged", "event")).await.expect(201);
-    assert_eq!(look(&admin, "urn:new").await["title"], "Fire Safety 2");
+    assert_eq!(read_content_everywhere(&admin, "urn:new").await["title"], "Fire Safety 2");
     rebuild(server).await;
-    assert_eq!(look(&admin, "urn:new").await["title"], "Fire Safety 2");
+    assert_eq!(read_content_everywhere(&admin, "urn:new").await["title"], "Fire Safety 2");
     // Without a scope that writes activities, only the content itself is made.
     let statements_only = server.credential("acme", &["statements/write"]).await;
     statements_only.post(STATEMENTS, &defining(9, "urn:plain", "Plain", COURSE)).await.expect(200);
-    let plain = look(&admin, "urn:plain").await;
+    let plain = read_content_everywhere(&admin, "urn:plain").await;
     assert_eq!((&plain["definition"], plain["title"] == "Plain"), (&Value::Null, false));
 }
 
@@ -217,7 +217,7 @@ async fn replica_does_not_overwrite_what_another_has_defined(server: &TestServer
     there.post(STATEMENTS, &defining(4, "urn:shared", "Fire Safety", COURSE)).await.expect(200);
     weak.post("/v1/activities", &described(5, "urn:shared", "Forged", "event")).await.expect(201);
     let admin = server.person("admin", "root");
-    let found = look(&admin, "urn:shared").await;
+    let found = read_content_everywhere(&admin, "urn:shared").await;
     assert_eq!(
         (&found["title"], &found["definition"]["name"]["en"]),
         (&json!("Fire Safety"), &json!("Fire Safety"))
