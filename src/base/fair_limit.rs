@@ -3,7 +3,7 @@
 //! No organisation takes all permits, and no caller takes all permits of its organisation. A permit that becomes free
 //! goes to the waiting organisation with the fewest permits, and there to the waiting caller with the fewest. Among
 //! equals, the one whose last permit was granted the longest time ago comes first. So many requests of one caller never
-//! delay a request of another one by more than one turn.
+//! delay a request of another one by more than the duration of one request.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! How an export gets to its reader: what it holds meanwhile, and what a slow reader may do.
+//! The terms on which an export is sent to its reader: the permits that it holds, and the limits for slow readers.
 
 use std::any::Any;
 use std::time::Duration;

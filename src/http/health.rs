@@ -50,7 +50,7 @@ pub struct Readiness {
     /// Always `ok`.
     #[schema(example = "ok")]
     pub reads: &'static str,
-    /// `ok`; with `for=reads` also what stands against writes: `disk-full`, `disk-failed`, `read-only`, `file-replaced`
+    /// `ok`; with `for=reads` also what prevents writes: `disk-full`, `disk-failed`, `read-only`, `file-replaced`
     /// or `locked`.
     #[schema(example = "ok")]
     pub writes: &'static str,
@@ -65,7 +65,7 @@ pub struct NotReady {
     /// `ok`, or `unavailable`.
     #[schema(example = "ok")]
     pub reads: &'static str,
-    /// `unavailable`, or what stands against writes: `disk-full`, `disk-failed`, `read-only`, `file-replaced` or `locked`.
+    /// `unavailable`, or what prevents writes: `disk-full`, `disk-failed`, `read-only`, `file-replaced` or `locked`.
     #[schema(example = "disk-full")]
     pub writes: &'static str,
 }

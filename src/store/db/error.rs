@@ -25,7 +25,7 @@ pub enum StoreError {
     /// Nothing can be written at the moment. Reads may work.
     #[error("nothing can be written because {fault}: {cause}")]
     NotWritable {
-        /// What stands against it.
+        /// What prevents it.
         fault: WriteFault,
         /// The error of the database or the operating system.
         cause: String,
@@ -118,7 +118,7 @@ impl StoreError {
         )
     }
 
-    /// What stands against every write, if it is that.
+    /// What prevents every write, if this error does so.
     pub fn write_fault(&self) -> Option<WriteFault> {
         match self {
             Self::NotWritable { fault, .. } => Some(*fault),

@@ -98,7 +98,7 @@ impl Store {
         self.inner.db.schema_state().await
     }
 
-    /// What stands against every write at the moment. Asks the database at most once a second.
+    /// What prevents every write at the moment. Asks the database at most once a second.
     pub async fn write_fault(&self) -> Option<WriteFault> {
         self.inner.db.write_fault().await
     }

@@ -55,7 +55,7 @@ impl WriteHealth {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What stood against the last write.
+    /// What prevented the last write.
     pub(crate) fn fault(&self) -> Option<WriteFault> {
         self.state().fault
     }
@@ -70,7 +70,7 @@ impl WriteHealth {
         }
     }
 
-    /// Notes a failed write, if its error stands against all writes.
+    /// Notes a failed write, if its error prevents all writes.
     pub(crate) fn note_failure(&self, error: &StoreError) {
         if let Some(fault) = error.write_fault() {
             self.note_fault(fault);
@@ -84,7 +84,7 @@ impl WriteHealth {
         }
     }
 
-    /// Notes that a writer of the organisation has waited for its lock since `begin` without success. That stands against all
+    /// Notes that a writer of the organisation has waited for its lock since `begin` without success. That prevents all
     /// writes only if none succeeded meanwhile.
     pub(crate) fn note_locked(&self, begin: Instant, org: Option<i64>) {
         let mut state = self.state();
@@ -123,7 +123,7 @@ impl WriteHealth {
 }
 
 impl Db {
-    /// What stands against every write at the moment. Asks the database at most once a second.
+    /// What prevents every write at the moment. Asks the database at most once a second.
     pub(crate) async fn write_fault(&self) -> Option<WriteFault> {
         let health = self.write_health();
         let mut checked = health.checked.lock().await;

@@ -215,7 +215,7 @@ fn start_on_a_full_disk_says_so() {
     });
 }
 
-/// The limit on the size of files stands for every way in which a disk refuses bytes but by being full.
+/// A limit on the size of files refuses bytes although the disk is not full, as a quota does.
 #[test]
 fn refused_write_of_a_file_heals_without_a_restart() {
     run_with_database(Database::sqlite(), async |database: &Database| {
@@ -296,7 +296,7 @@ fn read_only_postgres_is_not_ready_for_writes() {
         wait_for_readiness(&caller, "read-only").await;
         check_refused_write(&caller, 503, "unavailable").await;
         check_reads(&caller).await;
-        // The connections of now stay read-only. They are replaced without being terminated.
+        // The open connections stay read-only. The server replaces them; nothing terminates them.
         database.execute(&format!("BEGIN READ WRITE; {}; COMMIT", set("off"))).await;
         wait_for_readiness(&caller, "ok").await;
         post_activity(&caller).await.expect(201);
