@@ -7,7 +7,7 @@ use clap::builder::RangedU64ValueParser;
 
 use crate::http::limits::Limits;
 
-/// The limits on requests, each with its own answer (`docs/specification.md#errors-and-limits`).
+/// The limits on requests, each with its own answer (`docs/specification.md#limits`).
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Limits")]
 pub struct LimitArgs {
