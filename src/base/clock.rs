@@ -41,7 +41,7 @@ impl Timestamp {
 
     /// The beginning of the millisecond that contains this moment. Answers contain no finer digits.
     pub const fn whole_millisecond(self) -> Self {
-        Self(self.0 - self.0.rem_euclid(1_000))
+        Self(self.0.saturating_sub(self.0.rem_euclid(1_000)))
     }
 
     /// Whether the moments differ by less than a millisecond. A system may cut or round a moment to whole milliseconds

@@ -132,7 +132,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_minted_token_is_one_that_the_server_takes() {
-        const SECRET: &str = "0123456789abcdef0123456789abcdef";
+        const SECRET: &str = "a secret of the tests, of more than 32 bytes";
         let arguments = [
             "token",
             "--org=acme",

@@ -176,6 +176,7 @@ async fn demo_is_created_once_and_reused() {
         .await;
     assert_eq!(page.expect("users").items.len(), SMALL.users);
     second_start.store.close().await;
+    drop(second_start);
 
     // An interrupted start is repeated.
     let file = home.join("demo.json");
@@ -193,6 +194,7 @@ async fn demo_is_created_once_and_reused() {
     let reports = seeded.reports.clone();
     assert_eq!(Seeded { reports, ..repeated_start.seeded }, seeded);
     repeated_start.store.close().await;
+    drop(repeated_start.lock);
 
     // A database that the demo did not create is not changed.
     std::fs::remove_file(&file).expect("removed");
