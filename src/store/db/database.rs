@@ -126,17 +126,27 @@ impl Sql {
         &self.text
     }
 
-    /// A digest of the text and all values.
-    pub(super) fn digest(&self) -> [u8; 32] {
+    /// A digest of the text and all values. Every part has its kind and its length before it. Without them, two different
+    /// queries could have the same digest, and one caller would receive the keys that another may see.
+    pub(crate) fn digest(&self) -> [u8; 32] {
         let mut digest = Sha256::new();
+        let begin_part = |digest: &mut Sha256, kind: u8, length: usize| {
+            digest.update([kind]);
+            digest.update(length.to_le_bytes());
+        };
+        begin_part(&mut digest, b't', self.text.len());
         digest.update(&self.text);
         for value in &self.values {
             match value {
                 Value::Ints(list) => {
-                    digest.update(b"\0");
+                    begin_part(&mut digest, b'i', list.len());
                     list.iter().for_each(|number| digest.update(number.to_le_bytes()));
                 }
-                other => digest.update(format!("\0{other:?}")),
+                other => {
+                    let text = format!("{other:?}");
+                    begin_part(&mut digest, b'v', text.len());
+                    digest.update(text);
+                }
             }
         }
         digest.finalize().into()
@@ -474,4 +484,31 @@ pub(super) async fn sqlite_all<'e>(
 pub(super) fn to_count(row: Option<Row>) -> Result<i64, StoreError> {
     row.ok_or(StoreError::Invariant("a counting query returned no row"))?
         .get(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Sql;
+
+    #[test]
+    fn different_queries_have_different_digests() {
+        let of_lists = |first: &[i64], second: &[i64]| {
+            let mut sql = Sql::new("SELECT 1 WHERE a");
+            sql.any_of(first.to_vec()).push(" AND b").any_of(second.to_vec());
+            sql.digest()
+        };
+        // The bytes of these lists are the same, apart from their lengths.
+        assert_ne!(of_lists(&[1, 256 * 3], &[4]), of_lists(&[1], &[3, 4]));
+        assert_ne!(of_lists(&[1, 2], &[]), of_lists(&[1], &[2]));
+        assert_ne!(of_lists(&[], &[1]), of_lists(&[1], &[]));
+        assert_eq!(of_lists(&[1], &[3, 4]), of_lists(&[1], &[3, 4]));
+
+        let of_values = |first: &str, second: &str| Sql::new("").with(first).with(second).digest();
+        assert_ne!(of_values("a", "bc"), of_values("ab", "c"));
+        assert_ne!(
+            of_values("a\"))\0Text(Some(\"b", "c"),
+            of_values("a", "b\"))\0Text(Some(\"c")
+        );
+        assert_ne!(Sql::new("a").digest(), Sql::new("a").with(1_i64).digest());
+    }
 }
