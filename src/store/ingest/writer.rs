@@ -4,7 +4,6 @@ use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
 use crate::base::ids::{OrgId, StatementId};
-use crate::store::db::attempts::Attempts;
 use crate::store::db::{Store, StoreError};
 use crate::store::ingest::completion_check::CompletionCheck;
 use crate::store::ingest::identifier_cache::IdentifierCache;
@@ -32,12 +31,11 @@ impl Writer {
     /// that no record can cause is the answer to all submissions that are not written yet: they would wait for the same
     /// lock or the same database.
     pub(crate) async fn write(&mut self, submissions: &[Submission]) -> Vec<Outcome> {
-        let attempts = self.store.attempts();
         let mut unconfirmed = HashSet::new();
         let mut outcomes = Vec::with_capacity(submissions.len());
         let mut parts: VecDeque<&[Submission]> = split_into_parts(submissions).into();
         while let Some(part) = parts.pop_front() {
-            match self.write_part(part, &attempts, &mut unconfirmed).await {
+            match self.write_part(part, &mut unconfirmed).await {
                 Ok(written) => outcomes.extend(written),
                 Err(error) if part.len() > 1 && error.is_of_one_record() => {
                     tracing::warn!(%error, submissions = part.len(), "a batch failed; writing one by one");
@@ -63,9 +61,10 @@ impl Writer {
     async fn write_part(
         &mut self,
         submissions: &[Submission],
-        attempts: &Attempts,
         unconfirmed: &mut HashSet<StatementId>,
     ) -> Result<Vec<Outcome>, StoreError> {
+        // Each part has the whole time: the time that earlier parts took to be written is no sign of a fault.
+        let attempts = self.store.attempts();
         let mut outcome_is_unknown = false;
         loop {
             let wait = attempts.time_left();

@@ -1,5 +1,6 @@
 //! A database that restarts, freezes, is silent, refuses connections or loses the answer of a commit.
 
+mod batches;
 mod frozen;
 mod lost_commits;
 mod reads;
