@@ -73,7 +73,7 @@ pub enum ExportError {
     /// The export took longer than this deadline.
     #[error("the export was not complete after {} seconds", .0.as_secs())]
     TooLong(Duration),
-    /// The spool file could not be written or read.
+    /// The spool file could not be read.
     #[error("the spool file of a slow export failed: {0}")]
     Spool(io::Error),
     /// The task that writes the export ended before the export was complete.
@@ -190,7 +190,12 @@ impl Blocks {
         let count = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&count);
         tokio::spawn(async move {
-            let result = write_blocks(rows, lines, &mut writer, &counter).await;
+            let closed = writer.closed();
+            // The end drops `rows`, which ends the query. A query without rows notices nothing by itself.
+            let result = tokio::select! {
+                result = write_blocks(rows, lines, &mut writer, &counter) => result,
+                () = closed => Ok(()),
+            };
             drop(reading); // the database is no longer read, even if the client still reads slowly
             writer.finish(result);
         });
@@ -224,14 +229,14 @@ async fn write_blocks<L: WriteLines>(
             written.fetch_add(1, Ordering::Release);
             if block.len() >= BLOCK_BYTES {
                 let full = mem::replace(&mut block, Vec::with_capacity(BLOCK_BYTES + LAST_LINE_BYTES));
-                if !writer.send(full).await? {
+                if !writer.send(full).await {
                     return Ok(());
                 }
             }
         }
     }
     if !block.is_empty() {
-        writer.send(block).await?;
+        writer.send(block).await;
     }
     Ok(())
 }
@@ -507,6 +512,37 @@ mod tests {
         };
         assert!(matches!(failure, ExportError::TooLong(_)), "{failure:?}");
         assert!(blocks.next().await.is_none());
+    }
+
+    /// One block of rows, and then a query that finds no further row.
+    fn rows_without_an_end(query: impl Send + 'static) -> impl Stream<Item = Chunk> + Send + 'static {
+        let endless = stream::once(async move {
+            let _query = query;
+            std::future::pending().await
+        });
+        stream::iter([chunk(1_000)]).chain(endless)
+    }
+
+    #[tokio::test]
+    async fn query_without_rows_ends_with_its_export() {
+        let rules = ReadingRules {
+            deadline: Duration::from_millis(200),
+            ..rules()
+        };
+        let (query, reading) = (Arc::new(()), Arc::new(()));
+        let rows = rows_without_an_end(Arc::clone(&query));
+        let mut blocks = start_for_client(rows, Arc::clone(&reading), (), rules, 1 << 20)
+            .await
+            .unwrap();
+        blocks.next().await.unwrap().unwrap();
+        wait_until_dropped(&query).await;
+        wait_until_dropped(&reading).await;
+        assert!(matches!(blocks.next().await, Some(Err(ExportError::TooLong(_)))));
+
+        let rows = rows_without_an_end(Arc::clone(&query));
+        drop(start(rows, numbers(), Arc::clone(&reading)).await.unwrap());
+        wait_until_dropped(&query).await;
+        wait_until_dropped(&reading).await;
     }
 
     #[tokio::test]

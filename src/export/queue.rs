@@ -9,6 +9,7 @@
 
 use std::any::Any;
 use std::collections::VecDeque;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ struct Shared {
     state: Mutex<State>,
     readable: Notify,
     writable: Notify,
+    /// Signals to the writer that [`State::is_closed`].
+    closed: Notify,
 }
 
 #[derive(Default)]
@@ -51,11 +54,22 @@ struct Spooled {
     space: Option<SpoolShare>,
     written: u64,
     read: u64,
+    /// Whether the file can't be written, for example because the disk is full. What is in it can still be read.
+    is_broken: bool,
 }
 
 impl Spooled {
     fn waiting_bytes(&self) -> u64 {
         self.written - self.read
+    }
+
+    /// Stops writing to the file, and frees the space of a block that was not written.
+    fn break_off(&mut self, unwritten: u64, error: &io::Error) {
+        tracing::error!(%error, "the temporary file of an export can't be written; the database waits for the client");
+        self.is_broken = true;
+        if let Some(space) = &mut self.space {
+            space.give_back(unwritten);
+        }
     }
 }
 
@@ -75,16 +89,24 @@ impl State {
         self.sending = None;
     }
 
-    /// Ends the export with this error, unless it has ended already.
+    /// Ends the export without its remaining blocks. An earlier error stays its error.
     fn fail(&mut self, error: ExportError) {
-        if matches!(self.end, None | Some(Ok(()))) && !self.is_finished {
-            self.drop_contents();
+        if self.is_finished {
+            return;
+        }
+        self.drop_contents();
+        if !self.is_failed() {
             self.end = Some(Err(error));
         }
     }
 
     fn is_failed(&self) -> bool {
         matches!(self.end, Some(Err(_)))
+    }
+
+    /// Whether no further block is sent.
+    fn is_closed(&self) -> bool {
+        self.is_finished || self.is_failed()
     }
 }
 
@@ -109,6 +131,7 @@ pub(super) fn queue(sending: Box<dyn Any + Send>, client: Option<ClientTerms>) -
         }),
         readable: Notify::new(),
         writable: Notify::new(),
+        closed: Notify::new(),
     });
     if let Some(rules) = rules {
         tokio::spawn(watch_reader(Arc::clone(&shared), rules));
@@ -135,21 +158,44 @@ enum Next {
     Stop,
     Sent,
     Spool(Vec<u8>, u64, Option<SpoolFile>),
+    /// The reader has taken all of the file, so the file is used again from its start.
+    Rewind(Vec<u8>, SpoolFile),
     Wait(Vec<u8>, Option<Duration>),
 }
 
 impl Writer {
     /// Sends a block. Returns false if nobody reads the export any more.
-    pub(super) async fn send(&mut self, mut block: Vec<u8>) -> Result<bool, ExportError> {
+    pub(super) async fn send(&mut self, mut block: Vec<u8>) -> bool {
         loop {
             match self.place(block) {
-                Next::Stop => return Ok(false),
-                Next::Sent => return Ok(true),
-                Next::Spool(block, start, file) => return self.spool(block, start, file).await,
+                Next::Stop => return false,
+                Next::Sent => return true,
+                Next::Spool(unwritten, start, file) => match self.spool(unwritten, start, file).await {
+                    Some(unwritten) => block = unwritten,
+                    None => return true,
+                },
+                Next::Rewind(waiting, file) => {
+                    block = waiting;
+                    self.rewind(&file).await;
+                }
                 Next::Wait(waiting, longest) => {
                     block = waiting;
                     self.wait(longest).await;
                 }
+            }
+        }
+    }
+
+    /// Returns a future that is ready when nobody reads the export any more.
+    pub(super) fn closed(&self) -> impl Future<Output = ()> + Send + use<> {
+        let shared = Arc::clone(&self.shared);
+        async move {
+            loop {
+                let signal = shared.closed.notified();
+                if shared.lock().is_closed() {
+                    return;
+                }
+                signal.await;
             }
         }
     }
@@ -171,10 +217,13 @@ impl Writer {
     /// Puts the block into memory, or decides where it goes.
     fn place(&self, block: Vec<u8>) -> Next {
         let mut state = self.shared.lock();
-        if state.is_finished || state.is_failed() {
+        if state.is_closed() {
             return Next::Stop;
         }
         let spool_is_empty = state.spool.waiting_bytes() == 0;
+        if spool_is_empty && state.spool.is_broken {
+            (state.spool.file, state.spool.space) = (None, None);
+        }
         if spool_is_empty && state.bytes_in_memory() < WAITING_BYTES {
             state.memory.push_back(block);
             drop(state);
@@ -188,12 +237,11 @@ impl Writer {
             return Next::Wait(block, Some(patience - self.waited));
         }
         let spool = &mut state.spool;
-        if spool_is_empty {
-            // The reader has taken all, so the file is used again from its start.
-            (spool.written, spool.read) = (0, 0);
-            if let Some(space) = &mut spool.space {
-                space.release();
-            }
+        if spool.is_broken {
+            return Next::Wait(block, None);
+        }
+        if let (true, 1.., Some(file)) = (spool_is_empty, spool.written, &spool.file) {
+            return Next::Rewind(block, file.clone());
         }
         let space = spool.space.as_mut();
         if space.is_some_and(|space| space.reserve(block.len() as u64)) {
@@ -214,23 +262,54 @@ impl Writer {
         self.waited += began.elapsed();
     }
 
-    async fn spool(&self, block: Vec<u8>, start: u64, file: Option<SpoolFile>) -> Result<bool, ExportError> {
+    /// Writes the block to the file. Returns it if the file can't be written: the database then waits for the client.
+    async fn spool(&self, block: Vec<u8>, start: u64, file: Option<SpoolFile>) -> Option<Vec<u8>> {
         let length = block.len() as u64;
-        let file = match file {
-            Some(file) => file,
-            None => SpoolFile::create().await.map_err(ExportError::Spool)?,
-        };
-        file.write(start, block).await.map_err(ExportError::Spool)?;
+        let block = Arc::new(block);
+        let outcome = write_to_file(file, start, &block).await;
         let mut state = self.shared.lock();
-        if state.is_finished || state.is_failed() {
-            return Ok(false);
+        match outcome {
+            // The watchdog or the reader may have ended the export meanwhile.
+            Ok(_) if state.is_closed() => None,
+            Ok(file) => {
+                state.spool.file = Some(file);
+                state.spool.written = start + length;
+                drop(state);
+                self.shared.readable.notify_one();
+                None
+            }
+            Err(error) => {
+                state.spool.break_off(length, &error);
+                drop(state);
+                Some(Arc::unwrap_or_clone(block))
+            }
         }
-        state.spool.file = Some(file);
-        state.spool.written = start + length;
-        drop(state);
-        self.shared.readable.notify_one();
-        Ok(true)
     }
+
+    /// Empties the file and frees its space. The reader does not read the file meanwhile, because nothing waits in it.
+    async fn rewind(&self, file: &SpoolFile) {
+        let outcome = file.clear().await;
+        let mut state = self.shared.lock();
+        if let Err(error) = outcome {
+            // Without the file, the system frees its space.
+            state.spool.file = None;
+            state.spool.break_off(0, &error);
+        }
+        (state.spool.written, state.spool.read) = (0, 0);
+        if let Some(space) = &mut state.spool.space {
+            space.release();
+        }
+    }
+}
+
+/// Writes the block to the file, or to a new one.
+async fn write_to_file(file: Option<SpoolFile>, start: u64, block: &Arc<Vec<u8>>) -> io::Result<SpoolFile> {
+    let file = match file {
+        Some(file) => file,
+        None => SpoolFile::create().await?,
+    };
+    file.write(start, Arc::clone(block)).await?;
+    Ok(file)
 }
 
 impl Drop for Writer {
@@ -298,7 +377,10 @@ impl Reader {
                         self.0.writable.notify_one();
                         return Some(Ok(block));
                     }
-                    Err(error) => self.0.lock().fail(ExportError::Spool(error)),
+                    Err(error) => {
+                        self.0.lock().fail(ExportError::Spool(error));
+                        self.0.closed.notify_one();
+                    }
                 },
             }
         }
@@ -337,7 +419,7 @@ impl Drop for Reader {
         state.is_finished = true;
         state.drop_contents();
         drop(state);
-        self.0.writable.notify_one();
+        self.0.closed.notify_one();
     }
 }
 
@@ -350,7 +432,8 @@ async fn watch_reader(shared: Arc<Shared>, rules: ReadingRules) {
     loop {
         tokio::time::sleep(tick).await;
         let mut state = shared.lock();
-        if state.is_finished || state.is_failed() {
+        // After an error of the database, the blocks before it still wait for the client.
+        if state.is_finished || state.sending.is_none() {
             return;
         }
         let now = Instant::now();
@@ -367,7 +450,7 @@ async fn watch_reader(shared: Arc<Shared>, rules: ReadingRules) {
             state.fail(error);
             drop(state);
             shared.readable.notify_one();
-            shared.writable.notify_one();
+            shared.closed.notify_one();
             return;
         }
         if waiting == 0 {
@@ -377,3 +460,6 @@ async fn watch_reader(shared: Arc<Shared>, rules: ReadingRules) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

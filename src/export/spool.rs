@@ -41,6 +41,12 @@ impl SpoolSpace {
         }
     }
 
+    /// The bytes that all shares use.
+    #[cfg(test)]
+    pub(super) fn used_bytes(&self) -> u64 {
+        self.lock().all
+    }
+
     fn lock(&self) -> MutexGuard<'_, Used> {
         // No code panics while it holds the lock.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -77,17 +83,23 @@ impl SpoolShare {
 
     /// Frees all bytes.
     pub(super) fn release(&mut self) {
+        self.give_back(self.bytes);
+    }
+
+    /// Frees some of the bytes, for example those of a block that was not written.
+    pub(super) fn give_back(&mut self, bytes: u64) {
+        let bytes = bytes.min(self.bytes);
         let mut used = self.space.lock();
-        used.all -= self.bytes;
+        used.all -= bytes;
         for key in [&self.organisation, &self.caller] {
-            if let Some(bytes) = used.shares.get_mut(key) {
-                *bytes -= self.bytes;
-                if *bytes == 0 {
+            if let Some(of_share) = used.shares.get_mut(key) {
+                *of_share -= bytes;
+                if *of_share == 0 {
                     used.shares.remove(key);
                 }
             }
         }
-        self.bytes = 0;
+        self.bytes -= bytes;
     }
 }
 
@@ -107,14 +119,23 @@ impl SpoolFile {
         Ok(Self(Arc::new(Mutex::new(file))))
     }
 
-    pub(super) async fn write(&self, start: u64, bytes: Vec<u8>) -> io::Result<()> {
+    /// Writes the bytes at the end of the file, which is at `start`. After an error, none of them is on the disk.
+    pub(super) async fn write(&self, start: u64, bytes: Arc<Vec<u8>>) -> io::Result<()> {
         let file = self.clone();
         run_blocking(move || {
             let mut file = file.lock();
             file.seek(SeekFrom::Start(start))?;
-            file.write_all(&bytes)
+            file.write_all(&bytes).inspect_err(|_| {
+                let _ = file.set_len(start); // frees a part that was written
+            })
         })
         .await
+    }
+
+    /// Removes all bytes from the file, so that it needs no disk space.
+    pub(super) async fn clear(&self) -> io::Result<()> {
+        let file = self.clone();
+        run_blocking(move || file.lock().set_len(0)).await
     }
 
     pub(super) async fn read(&self, start: u64, length: usize) -> io::Result<Vec<u8>> {
@@ -127,6 +148,19 @@ impl SpoolFile {
             Ok(bytes)
         })
         .await
+    }
+
+    /// A file that cannot be written.
+    #[cfg(test)]
+    pub(super) fn read_only() -> io::Result<Self> {
+        let file = File::open(tempfile::NamedTempFile::new()?.path())?;
+        Ok(Self(Arc::new(Mutex::new(file))))
+    }
+
+    /// The number of bytes in the file.
+    #[cfg(test)]
+    pub(super) fn length(&self) -> u64 {
+        self.lock().metadata().unwrap().len()
     }
 
     /// The file has one position, so each access locks it.
@@ -166,6 +200,9 @@ mod tests {
         assert!(other.reserve(25) && !other.reserve(1));
         let mut elsewhere = share(&space, "other", "a");
         assert!(elsewhere.reserve(25) && !elsewhere.reserve(1));
+        first.give_back(10);
+        assert!(second.reserve(10) && !second.reserve(1));
+        second.give_back(10);
         drop(first);
         assert!(other.reserve(10) && elsewhere.reserve(20));
         drop((second, other, elsewhere));
@@ -176,9 +213,12 @@ mod tests {
     #[tokio::test]
     async fn file_returns_what_was_written() {
         let file = SpoolFile::create().await.unwrap();
-        file.write(0, b"abc".to_vec()).await.unwrap();
-        file.write(3, b"defg".to_vec()).await.unwrap();
+        file.write(0, Arc::new(b"abc".to_vec())).await.unwrap();
+        file.write(3, Arc::new(b"defg".to_vec())).await.unwrap();
         assert_eq!(file.read(2, 3).await.unwrap(), b"cde");
         assert!(file.read(5, 3).await.is_err());
+        file.clear().await.unwrap();
+        assert_eq!(file.length(), 0);
+        assert!(file.read(0, 1).await.is_err());
     }
 }

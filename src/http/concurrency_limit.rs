@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use actix_web::http::header::{self, HeaderValue};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::limits::Limits;
 use super::problem::{Code, Problem};
@@ -91,8 +91,9 @@ impl ExportLimit {
     ///
     /// 503 with `Retry-After` if it may not in time.
     pub async fn acquire(&self, sharer: &Sharer) -> Result<Transfer, Problem> {
-        let sending = self.sending.acquire(sharer).await?;
-        let reading = self.reading.acquire(sharer).await?;
+        let deadline = Instant::now() + self.sending.wait;
+        let sending = self.sending.acquire_until(deadline, sharer).await?;
+        let reading = self.reading.acquire_until(deadline, sharer).await?;
         let share = self.spool.share(sharer);
         Ok(Transfer::to_client(reading, sending, self.rules, share))
     }
@@ -123,7 +124,11 @@ impl ConcurrencyLimit {
     ///
     /// 503 with `Retry-After` if no permit becomes free in time.
     pub async fn acquire(&self, sharer: &Sharer) -> Result<ConcurrencyPermit, Problem> {
-        match timeout(self.wait, self.limit.acquire(sharer)).await {
+        self.acquire_until(Instant::now() + self.wait, sharer).await
+    }
+
+    async fn acquire_until(&self, deadline: Instant, sharer: &Sharer) -> Result<ConcurrencyPermit, Problem> {
+        match timeout_at(deadline, self.limit.acquire(sharer)).await {
             Ok(Ok(permit)) => Ok(ConcurrencyPermit { _permit: permit }),
             Ok(Err(_)) | Err(_) => Err(self.refusal()),
         }
@@ -190,6 +195,28 @@ mod tests {
         );
         drop(transfer);
         assert!(limits.exports.acquire(&caller("acme")).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn waits_for_both_permits_of_an_export_have_one_deadline() {
+        let wait = Duration::from_secs(1);
+        let limits = ConcurrencyLimits::new(&Limits {
+            concurrent_exports: 1,
+            open_exports: 1,
+            concurrency_wait: wait,
+            ..Limits::default()
+        });
+        let (exports, ada) = (&limits.exports, caller("acme"));
+        let _reading = exports.reading.acquire(&ada).await;
+        let sending = exports.sending.acquire(&ada).await;
+        let began = Instant::now();
+        let release = async {
+            tokio::time::sleep(wait / 10 * 9).await;
+            drop(sending);
+        };
+        let (refused, ()) = tokio::join!(exports.acquire(&ada), release);
+        assert!(refused.is_err());
+        assert!(began.elapsed() < wait / 10 * 17, "{:?}", began.elapsed());
     }
 
     #[tokio::test]

@@ -17,6 +17,9 @@ const CHUNK_ROWS: usize = 512;
 /// A chunk with this number of bytes is sent, also if it has fewer rows.
 const CHUNK_BYTES: usize = 1024 * 1024;
 
+/// The number of instructions of SQLite after which a query looks for its reader again. They take far less than a second.
+const SQLITE_INSTRUCTIONS: i32 = 100_000;
+
 /// How the rows of a stream are read, and how much memory they need.
 pub(crate) struct RowReader<T> {
     /// Converts a row.
@@ -78,7 +81,7 @@ impl Db {
         })
     }
 
-    async fn send_rows<T>(
+    async fn send_rows<T: Send + 'static>(
         &self,
         sql: Sql,
         reader: RowReader<T>,
@@ -87,9 +90,21 @@ impl Db {
         match self {
             Db::Sqlite { read: pool, .. } => {
                 let (text, arguments) = sql.for_sqlite()?;
+                let mut connection = pool.acquire().await?;
+                // SQLite notices the end of the reader by itself only at the next row. A handler that is left behind
+                // finds no sender and stops nothing.
+                let sender = send.downgrade();
+                let goes_on = move || sender.upgrade().is_none_or(|sender| !sender.is_closed());
+                connection
+                    .lock_handle()
+                    .await?
+                    .set_progress_handler(SQLITE_INSTRUCTIONS, goes_on);
                 let query = sqlx::query_with(AssertSqlSafe(text), arguments);
-                let rows = query.fetch(pool).map_ok(Row::Sqlite);
-                forward(rows, None, reader, send, &mut Progress::Nothing).await?;
+                let rows = query.fetch(&mut *connection).map_ok(Row::Sqlite);
+                let outcome = forward(rows, None, reader, send, &mut Progress::Nothing).await;
+                // Waits for the end of a query that was interrupted.
+                connection.lock_handle().await?.remove_progress_handler();
+                outcome?;
             }
             Db::Postgres { read: pool, .. } => {
                 let mut is_first = true;
@@ -129,8 +144,8 @@ enum Progress {
     Complete,
 }
 
-/// Sends the rows to the reader in chunks, until the last one or until the reader drops the stream. Each chunk must come
-/// from the database within the limit.
+/// Sends the rows to the reader in chunks, until the last one or until the reader drops the stream, also while the
+/// database finds no row. Each chunk must come from the database within the limit.
 async fn forward<T>(
     rows: impl Stream<Item = Result<Row, sqlx::Error>>,
     limit: Option<Duration>,
@@ -140,7 +155,10 @@ async fn forward<T>(
 ) -> Result<(), StoreError> {
     let mut rows = std::pin::pin!(rows.fuse());
     loop {
-        let chunk = within(limit, next_chunk(&mut rows, reader)).await??;
+        let chunk = tokio::select! {
+            chunk = within(limit, next_chunk(&mut rows, reader)) => chunk??,
+            () = send.closed() => return Ok(()),
+        };
         if chunk.is_empty() {
             break;
         }
@@ -169,4 +187,34 @@ async fn next_chunk<T>(
         }
     }
     Ok(chunk)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::db::database::DatabaseSettings;
+
+    #[tokio::test]
+    async fn sqlite_query_without_rows_ends_with_its_reader() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("r.db").display());
+        let mut settings = DatabaseSettings::new(url);
+        settings.connections = 1;
+        let db = Db::open(&settings).await.unwrap();
+        let reader = RowReader {
+            read: |row| row.get::<i64>(0),
+            bytes: |_| 0,
+        };
+        for _ in 0..3 {
+            let endless = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers) \
+                           SELECT n FROM numbers WHERE n < 0";
+            let mut rows = Box::pin(db.stream(&Handle::current(), Sql::new(endless), reader));
+            assert!(timeout(Duration::from_millis(200), rows.next()).await.is_err());
+        }
+        // The only connection is free, and its next query is not interrupted.
+        let many = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 1000000) \
+                    SELECT count(*) FROM numbers";
+        let count = timeout(Duration::from_secs(20), db.count(Sql::new(many))).await;
+        assert_eq!(count.unwrap().unwrap(), 1_000_000);
+    }
 }
