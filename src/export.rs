@@ -18,7 +18,8 @@
 //! - The memory does not grow with the number of rows. If a client reads slowly, the blocks go to a temporary file.
 //! - The database is read at full speed, so that a slow client holds neither a connection nor a snapshot.
 //! - An error before the first block is returned instead of a stream. A later error is an item of the stream, also if
-//!   the task that writes the export panics. A stream that ends without an error is complete.
+//!   the task that writes the export panics. A stream that ends without an error is complete,
+//!   except for rows that cannot be read. These are counted ([`Blocks::skipped_rows`]).
 //! - An export is stopped if the client reads too little or for too long ([`transfer::ReadingRules`]).
 
 pub mod cell;
@@ -51,7 +52,7 @@ use crate::access::Scoped;
 use crate::base::clock::Timestamp;
 use crate::log::progress::StatusFilter;
 use crate::log::{Filter, Sort};
-use crate::store::{ContentProgress, Detail, Store, StoreError};
+use crate::store::{ContentProgress, Detail, SkippedRows, Store, StoreError};
 
 /// The size of a block. A block is sent after the line that reaches this size.
 const BLOCK_BYTES: usize = 64 * 1024;
@@ -99,10 +100,11 @@ pub async fn csv(
 ) -> Result<Blocks, ExportError> {
     let fields = store.custom_fields(filter.org()).await?;
     let lines = csv::Lines::new(store, filter.org(), options, fields);
+    let skipped = SkippedRows::default();
     let rows = store
-        .stream_rows(filter, sort, now, options.columns.detail())
+        .stream_rows(filter, sort, now, options.columns.detail(), &skipped)
         .await?;
-    Blocks::start(rows, lines, transfer).await
+    Blocks::start(rows, lines, transfer, skipped).await
 }
 
 /// Exports the rows as NDJSON. Each line is an activity in the JSON format of the log. See [`csv()`].
@@ -118,8 +120,11 @@ pub async fn ndjson(
     transfer: Transfer,
 ) -> Result<Blocks, ExportError> {
     let lines = ndjson::Lines::new(store, filter.org(), now);
-    let rows = store.stream_rows(filter, sort, now, Detail::Whole).await?;
-    Blocks::start(rows, lines, transfer).await
+    let skipped = SkippedRows::default();
+    let rows = store
+        .stream_rows(filter, sort, now, Detail::Whole, &skipped)
+        .await?;
+    Blocks::start(rows, lines, transfer, skipped).await
 }
 
 /// Exports the progress of the people that `filter` selects as CSV. See [`csv()`].
@@ -136,7 +141,8 @@ pub async fn progress_csv(
 ) -> Result<Blocks, ExportError> {
     let fields = store.custom_fields(progress.org()).await?;
     let lines = progress::Lines::new(progress.content(), options, fields);
-    Blocks::start(progress.stream_people(filter), lines, transfer).await
+    let rows = progress.stream_people(filter);
+    Blocks::start(rows, lines, transfer, SkippedRows::default()).await
 }
 
 /// A writer that converts rows to lines.
@@ -154,11 +160,12 @@ trait WriteLines: Send + 'static {
     fn write_line(&mut self, row: &Self::Item, out: &mut Vec<u8>) -> Result<(), ExportError>;
 }
 
-/// A stream of the blocks of an export. It ends without an error only if the export is complete.
+/// A stream of the blocks of an export. It ends without an error only if the export has all rows that can be read.
 pub struct Blocks {
     blocks: BoxStream<'static, Result<Vec<u8>, ExportError>>,
     /// The counter of the writer task.
     rows: Arc<AtomicU64>,
+    skipped: SkippedRows,
 }
 
 impl fmt::Debug for Blocks {
@@ -175,11 +182,18 @@ impl Blocks {
         self.rows.load(Ordering::Acquire)
     }
 
+    /// The number of rows that were left out so far, because they cannot be read. After the end of the stream it is the
+    /// total.
+    pub fn skipped_rows(&self) -> u64 {
+        self.skipped.count()
+    }
+
     /// Starts the writer task and waits for its first block, so that an early error is returned here.
     async fn start<L: WriteLines>(
         rows: impl Stream<Item = Result<Vec<L::Item>, StoreError>> + Send + 'static,
         lines: L,
         transfer: Transfer,
+        skipped: SkippedRows,
     ) -> Result<Self, ExportError> {
         let Transfer {
             reading,
@@ -189,6 +203,7 @@ impl Blocks {
         let (mut writer, reader) = queue::queue(sending, client);
         let count = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&count);
+        let missing = skipped.clone();
         tokio::spawn(async move {
             let closed = writer.closed();
             // The end drops `rows`, which ends the query. A query without rows notices nothing by itself.
@@ -197,6 +212,12 @@ impl Blocks {
                 () = closed => Ok(()),
             };
             drop(reading); // the database is no longer read, even if the client still reads slowly
+            if missing.count() > 0 {
+                tracing::error!(
+                    rows = missing.count(),
+                    "an export leaves out rows that cannot be read"
+                );
+            }
             writer.finish(result);
         });
         reader.wait_for_first().await?;
@@ -207,6 +228,7 @@ impl Blocks {
         Ok(Self {
             blocks: blocks.boxed(),
             rows: count,
+            skipped,
         })
     }
 }
@@ -306,7 +328,7 @@ mod tests {
         lines: Numbers,
         permit: impl Send + 'static,
     ) -> Result<Blocks, ExportError> {
-        Blocks::start(rows, lines, Transfer::in_process(permit)).await
+        Blocks::start(rows, lines, Transfer::in_process(permit), SkippedRows::default()).await
     }
 
     /// Rules with short times. A client must read 64 KiB in 100 ms.
@@ -335,6 +357,7 @@ mod tests {
             rows,
             numbers(),
             Transfer::to_client(reading, sending, rules, share),
+            SkippedRows::default(),
         )
         .await
     }

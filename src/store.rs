@@ -43,6 +43,7 @@ pub use db::database::{DEFAULT_SQLITE_CACHE_BYTES, DatabaseSettings};
 pub use db::migrations::SchemaState;
 pub use db::organisations::{CallerFacts, Organisation};
 pub use db::page_rows::PageLimits;
+pub use db::row_stream::SkippedRows;
 pub use db::sqlite_file::ServingLock;
 pub use db::unreadable::{UNREADABLE, report_unreadable};
 pub use db::{Store, StoreError, WriteFault};

@@ -14,7 +14,7 @@ use crate::log::{
     Score, UserDetails, VerbDetails, VerbKey,
 };
 use crate::record::{Identifier, Origin};
-use crate::store::StoreError;
+use crate::store::{SkippedRows, StoreError};
 
 /// 2026-03-01T09:00:00.123Z.
 pub(super) const AT: Timestamp = Timestamp::from_micros(1_772_355_600_123_456);
@@ -194,7 +194,13 @@ pub(crate) fn chunks(mut rows: usize) -> Vec<Result<Vec<Row>, StoreError>> {
 pub(crate) async fn hash_export(
     rows: impl Stream<Item = Result<Vec<Row>, StoreError>> + Send + 'static,
 ) -> Result<Blocks, ExportError> {
-    Blocks::start(rows, HashLines(0), Transfer::in_process(())).await
+    Blocks::start(
+        rows,
+        HashLines(0),
+        Transfer::in_process(()),
+        SkippedRows::default(),
+    )
+    .await
 }
 
 /// The text of [`hash_export`] with this number of rows.

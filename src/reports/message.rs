@@ -60,6 +60,8 @@ pub struct EmailMessage<'a> {
     pub now: Timestamp,
     /// The number of rows in the file.
     pub rows: u64,
+    /// The number of rows that are missing in the file, because they cannot be read.
+    pub skipped_rows: u64,
     /// When the schedule runs: `every Monday at 08:00 (Europe/London)`.
     pub timing: &'a str,
     /// The name of the schedule's maker.

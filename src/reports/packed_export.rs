@@ -37,6 +37,8 @@ impl Default for Sizes {
 pub struct PackedExport {
     /// The number of rows, without the headings.
     pub rows: u64,
+    /// The number of rows that are missing, because they cannot be read.
+    pub skipped: u64,
     /// The size of the uncompressed CSV, in bytes.
     pub bytes: u64,
     /// The file.
@@ -69,6 +71,7 @@ pub async fn pack(mut blocks: Blocks, sizes: &Sizes) -> Result<PackedExport, Exp
     }
     Ok(PackedExport {
         rows: blocks.written_rows(),
+        skipped: blocks.skipped_rows(),
         bytes,
         contents: packing.finish(sizes),
     })

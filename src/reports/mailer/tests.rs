@@ -23,6 +23,7 @@ fn email<'a>(to: &'a str, report: &'a str, bytes: &'a Bytes) -> EmailMessage<'a>
         run_at: RUN_AT,
         now: RUN_AT,
         rows: 1,
+        skipped_rows: 0,
         timing: "every day at 08:00 (UTC)",
         maker: "Ada",
         shared: true,

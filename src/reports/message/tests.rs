@@ -63,6 +63,7 @@ impl Names {
             run_at: RUN_AT,
             now: Timestamp::from_micros(RUN_AT.micros() + 5_000_000),
             rows: 1234,
+            skipped_rows: 0,
             timing: "every Monday at 08:00 (Europe/London)",
             maker: &self.maker,
             shared: true,
@@ -253,6 +254,7 @@ fn message_names_its_report_its_recipients_and_how_to_stop_it() {
     let (text, html, file) = parts(&message);
     insta::assert_snapshot!("text", text.replace("\r\n", "\n"));
     insta::assert_snapshot!("html", html.replace("\r\n", "\n"));
+    assert!(!text.contains("missing") && !html.contains("missing"));
     let file = file.unwrap();
     assert_eq!(file.get_body_raw().unwrap(), CSV);
     assert_eq!(
@@ -354,6 +356,20 @@ fn text_for_the_maker_says_you() {
     for words in [normalise_spaces(&text), normalise_spaces(&html)] {
         assert!(words.contains("It holds the rows that you may see."), "{words}");
         assert!(words.contains("a schedule that you made"), "{words}");
+    }
+}
+
+#[test]
+fn message_says_how_many_rows_are_missing() {
+    let names = Names::all("Weekly");
+    let email = EmailMessage {
+        skipped_rows: 1_200,
+        ..names.email(file("Weekly", &CSV, false))
+    };
+    let bytes = compose_bytes(&email);
+    let (text, html, _) = parts(&parse_mail(&bytes).unwrap());
+    for words in [normalise_spaces(&text), normalise_spaces(&html)] {
+        assert!(words.contains("because they cannot be read: 1,200."), "{words}");
     }
 }
 

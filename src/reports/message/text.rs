@@ -88,6 +88,7 @@ fn template_values(email: &EmailMessage<'_>, subject: &str, dates: String) -> Va
         period => period,
         rows => group_digits(email.rows),
         has_rows => email.rows > 0,
+        skipped_rows => (email.skipped_rows > 0).then(|| group_digits(email.skipped_rows)),
         run => format!("{} ({zone})", format_moment(email.run_at, zone)),
         zone => zone.name(),
         maker => one_line(email.maker),

@@ -353,7 +353,7 @@ impl Inner {
         };
         let linked = matches!(enclosed, Enclosed::Link { .. });
         let others = context.other_names(to);
-        let email = context.email_message(to, enclosed, packed_export.rows, &others, self.clock().now());
+        let email = context.email_message(to, enclosed, packed_export, &others, self.clock().now());
         if *context.stopping.borrow() {
             return Ok(Outcome::Stopped);
         }
@@ -467,7 +467,7 @@ impl Context<'_> {
         &'l self,
         to: &'l CheckedRecipient<'_>,
         enclosed: Enclosed<'l>,
-        rows: u64,
+        packed_export: &PackedExport,
         others: &'l [String],
         now: Timestamp,
     ) -> EmailMessage<'l> {
@@ -484,7 +484,8 @@ impl Context<'_> {
             zone: resolved.zone,
             run_at: claim.terms.run_at,
             now,
-            rows,
+            rows: packed_export.rows,
+            skipped_rows: packed_export.skipped,
             timing: &self.timing,
             maker: &resolved.maker.name,
             shared: resolved.report.shared,

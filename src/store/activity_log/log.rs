@@ -22,7 +22,7 @@ use crate::store::activity_log::rows::{Detail, StoredBriefRow, read_brief_row, r
 use crate::store::db::columns::{FromColumn as _, FromRow};
 use crate::store::db::database::{self, Engine, Sql};
 use crate::store::db::page_rows::PageLimits;
-use crate::store::db::row_stream::RowReader;
+use crate::store::db::row_stream::{RowReader, SkippedRows};
 use crate::store::db::{Store, StoreError};
 use crate::store::directory::reach::Persons;
 use crate::store::ingest::activity_rows::ActivityRow;
@@ -180,13 +180,15 @@ impl Store {
         Ok(u64::try_from(count).unwrap_or_default())
     }
 
-    /// Streams all rows in order, in chunks. The memory does not grow with the number of rows.
+    /// Streams all rows in order, in chunks. The memory does not grow with the number of rows. Rows that cannot be read
+    /// are left out and counted in `skipped`.
     pub async fn stream_rows(
         &self,
         filter: &Scoped<&Filter>,
         sort: Sort,
         now: Timestamp,
         detail: Detail,
+        skipped: &SkippedRows,
     ) -> Result<impl Stream<Item = Result<Vec<Row>, StoreError>> + Send + 'static, StoreError> {
         let (columns, read): (_, fn(&database::Row) -> _) = match detail {
             Detail::Whole => (ActivityRow::COLUMNS, read_row),
@@ -199,7 +201,7 @@ impl Store {
                 read,
                 bytes: Row::text_bytes,
             };
-            self.db().stream(self.runtime(), sql, reader)
+            self.db().stream(self.runtime(), sql, reader, skipped.clone())
         });
         Ok(futures_util::stream::iter(chunks).flatten())
     }
@@ -218,7 +220,10 @@ impl Store {
             read,
             bytes: |_| 0, // the columns that code counts are short
         };
-        let chunks = sql.map(|sql| self.db().stream(self.runtime(), sql, reader));
+        let chunks = sql.map(|sql| {
+            self.db()
+                .stream(self.runtime(), sql, reader, SkippedRows::default())
+        });
         Ok(futures_util::stream::iter(chunks).flatten())
     }
 

@@ -1,5 +1,7 @@
 //! Rows that are read while the database still sends them.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt, TryStreamExt};
@@ -36,6 +38,21 @@ impl<T> Clone for RowReader<T> {
 
 impl<T> Copy for RowReader<T> {}
 
+/// The number of rows that a stream has left out so far, because they cannot be read.
+#[derive(Debug, Clone, Default)]
+pub struct SkippedRows(Arc<AtomicU64>);
+
+impl SkippedRows {
+    /// The number so far. After the end of the stream it is the total.
+    pub fn count(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn add_one(&self) {
+        self.0.fetch_add(1, Ordering::Release);
+    }
+}
+
 /// Waits up to the limit.
 async fn within<T>(limit: Option<Duration>, next: impl Future<Output = T>) -> Result<T, StoreError> {
     match limit {
@@ -53,17 +70,19 @@ enum Message<T> {
 
 impl Db {
     /// Streams the rows in chunks. At most two chunks wait for the reader, so memory use
-    /// does not depend on the reader's speed. Dropping the stream ends the query.
+    /// does not depend on the reader's speed. Dropping the stream ends the query. Rows that cannot be read are left out
+    /// and counted in `skipped`.
     pub(crate) fn stream<T: Send + 'static>(
         &self,
         runtime: &Handle,
         sql: Sql,
         reader: RowReader<T>,
+        skipped: SkippedRows,
     ) -> impl Stream<Item = Result<Vec<T>, StoreError>> + Send + 'static {
         let (send, receive) = mpsc::channel(2);
         let db = self.clone();
         runtime.spawn(async move {
-            let last = match db.send_rows(sql, reader, &send).await {
+            let last = match db.send_rows(sql, reader, &skipped, &send).await {
                 Ok(()) => Message::End,
                 Err(error) => Message::Failed(error),
             };
@@ -85,6 +104,7 @@ impl Db {
         &self,
         sql: Sql,
         reader: RowReader<T>,
+        skipped: &SkippedRows,
         send: &mpsc::Sender<Message<T>>,
     ) -> Result<(), StoreError> {
         match self {
@@ -101,7 +121,7 @@ impl Db {
                     .set_progress_handler(SQLITE_INSTRUCTIONS, goes_on);
                 let query = sqlx::query_with(AssertSqlSafe(text), arguments);
                 let rows = query.fetch(&mut *connection).map_ok(Row::Sqlite);
-                let outcome = forward(rows, None, reader, send, &mut Progress::Nothing).await;
+                let outcome = forward(rows, None, reader, skipped, send, &mut Progress::Nothing).await;
                 // Waits for the end of a query that was interrupted.
                 connection.lock_handle().await?.remove_progress_handler();
                 outcome?;
@@ -114,7 +134,15 @@ impl Db {
                     let query = sqlx::query_with(AssertSqlSafe(text), arguments);
                     let rows = query.fetch(tx.lease()?.connection()?).map_ok(Row::Postgres);
                     let mut progress = Progress::Nothing;
-                    let outcome = forward(rows, Some(pool.long_limit()), reader, send, &mut progress).await;
+                    let outcome = forward(
+                        rows,
+                        Some(pool.long_limit()),
+                        reader,
+                        skipped,
+                        send,
+                        &mut progress,
+                    )
+                    .await;
                     let outcome = tx.lease()?.observe(outcome);
                     if progress != Progress::Complete {
                         // Back in the pool, the connection would first have to read all remaining rows.
@@ -150,13 +178,14 @@ async fn forward<T>(
     rows: impl Stream<Item = Result<Row, sqlx::Error>>,
     limit: Option<Duration>,
     reader: RowReader<T>,
+    skipped: &SkippedRows,
     send: &mpsc::Sender<Message<T>>,
     progress: &mut Progress,
 ) -> Result<(), StoreError> {
     let mut rows = std::pin::pin!(rows.fuse());
     loop {
         let chunk = tokio::select! {
-            chunk = within(limit, next_chunk(&mut rows, reader)) => chunk??,
+            chunk = within(limit, next_chunk(&mut rows, reader, skipped)) => chunk??,
             () = send.closed() => return Ok(()),
         };
         if chunk.is_empty() {
@@ -175,15 +204,19 @@ async fn forward<T>(
 async fn next_chunk<T>(
     rows: &mut (impl Stream<Item = Result<Row, sqlx::Error>> + Unpin),
     reader: RowReader<T>,
+    skipped: &SkippedRows,
 ) -> Result<Vec<T>, StoreError> {
     let (mut chunk, mut bytes) = (Vec::new(), 0);
     while chunk.len() < CHUNK_ROWS && bytes < CHUNK_BYTES {
         let Some(row) = rows.next().await else { break };
         let row = row?;
         // One row that cannot be read does not break off an export.
-        if let Some(row) = skip_unreadable("streamed row", || name_of(&row), (reader.read)(&row))? {
-            bytes += (reader.bytes)(&row);
-            chunk.push(row);
+        match skip_unreadable("streamed row", || name_of(&row), (reader.read)(&row))? {
+            Some(row) => {
+                bytes += (reader.bytes)(&row);
+                chunk.push(row);
+            }
+            None => skipped.add_one(),
         }
     }
     Ok(chunk)
@@ -208,7 +241,12 @@ mod tests {
         for _ in 0..3 {
             let endless = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers) \
                            SELECT n FROM numbers WHERE n < 0";
-            let mut rows = Box::pin(db.stream(&Handle::current(), Sql::new(endless), reader));
+            let mut rows = Box::pin(db.stream(
+                &Handle::current(),
+                Sql::new(endless),
+                reader,
+                SkippedRows::default(),
+            ));
             assert!(timeout(Duration::from_millis(200), rows.next()).await.is_err());
         }
         // The only connection is free, and its next query is not interrupted.

@@ -33,6 +33,7 @@ fn email_message<'a>(to: &'a str, report: &'a str, bytes: &'a Bytes) -> EmailMes
         run_at: RUN_AT,
         now: RUN_AT,
         rows: 2,
+        skipped_rows: 0,
         timing: "every day at 08:00 (UTC)",
         maker: "Ada Obi",
         shared: true,

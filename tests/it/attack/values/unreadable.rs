@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::support::builders::{content, mailbox, statement, user};
 use crate::support::http::{Caller, encode_segment};
+use crate::support::outbox::{Outbox, quick, report, run_now, schedule, sender};
 use crate::support::records::{COMPLETED, STATEMENTS, id, page_numbers, record_numbers, voiding_statement};
 use crate::support::{Database, TestServer, apply, both_databases};
 
@@ -217,6 +218,24 @@ async fn unreadable_rows_of_the_log_break_no_page_and_no_export(server: &TestSer
     server.store.rebuild(&OrgId::new("acme").expect("an id")).await.expect("a rebuild");
     // A rebuild projects the rows anew, so they can be read again.
     assert_eq!(read_log(&admin, "").await, BTreeSet::from([1, 2, 5, 6, 7, 8, 9]));
+}
+
+#[apply(both_databases)]
+async fn mailed_report_names_the_number_of_unreadable_rows(server: &TestServer) {
+    let root = set_up(server).await;
+    let body = user("ada").set("email", "ada@example.org").set("role", "admin");
+    root.put("/v1/users/ada", &body).await.expect(200);
+    let ada = server.person("admin", "ada");
+    server.database().execute("UPDATE activities SET action = 9999 WHERE seq IN (3, 9)").await;
+    let saved = report(&ada, "Everything", json!({})).await;
+    let daily = schedule(&ada, &saved, json!({}), &["ada"]).await;
+    run_now(&ada, &daily).await;
+    let outbox = Outbox::new();
+    sender(server, outbox.mailer(), quick()).work().await.expect("the sender succeeds");
+    let [mail] = &outbox.take()[..] else { panic!("one message") };
+    let words = mail.text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("because they cannot be read: 2."), "{words}");
+    assert!(words.contains(&format!("Rows: {}", RECORDS - 2)), "{words}");
 }
 
 /// A text as attachment of a statement.

@@ -16,7 +16,7 @@ use rollbook::log::facets::facet_filter;
 use rollbook::log::progress::StatusFilter;
 use rollbook::log::summary::Dimension;
 use rollbook::log::{Filter as LogFilter, ParseContext, Position, Query};
-use rollbook::store::{Detail, FacetCache, Page, Store};
+use rollbook::store::{Detail, FacetCache, Page, SkippedRows, Store};
 
 use super::answers;
 use super::derivation::{self, Row};
@@ -336,7 +336,8 @@ async fn compare_log(
     check(count == expected_value.len() as u64, || {
         format!("the total is {count}, not {}", expected_value.len())
     })?;
-    let rows = store.stream_rows(question, query.sort, query.now, Detail::Whole).await;
+    let rows =
+        store.stream_rows(question, query.sort, query.now, Detail::Whole, &SkippedRows::default()).await;
     let rows = rows.map_err(|error| error.to_string())?.try_concat().await;
     let rows = rows.map_err(|error| error.to_string())?;
     let found_value: Vec<String> = rows.iter().map(|row| row.id.to_string()).collect();
