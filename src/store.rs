@@ -45,6 +45,7 @@ pub use db::organisations::{CallerFacts, Organisation};
 pub use db::page_rows::PageLimits;
 pub use db::row_stream::SkippedRows;
 pub use db::sqlite_file::ServingLock;
+pub(crate) use db::unreadable::skip_unreadable;
 pub use db::unreadable::{UNREADABLE, report_unreadable};
 pub use db::{Store, StoreError, WriteFault};
 pub use directory::contacts::Contact;

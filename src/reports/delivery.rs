@@ -106,7 +106,7 @@ impl Delivery {
     ///
     /// # Errors
     ///
-    /// A run that has not ended.
+    /// A stored run that is under way and has ended.
     pub fn new(
         stored: DeliveryWithRecipients,
         disclosed: Option<&HashSet<String>>,
@@ -121,7 +121,12 @@ impl Delivery {
                 RunStatus::Sent => DeliveryStatus::Sent,
                 RunStatus::Failed => DeliveryStatus::Failed,
                 RunStatus::Suspended => DeliveryStatus::Suspended,
-                RunStatus::UnderWay => return Err(StoreError::Invariant("a finished run is under way")),
+                RunStatus::UnderWay => {
+                    return Err(StoreError::corrupt(
+                        "delivery's status",
+                        "a finished run is under way",
+                    ));
+                }
             },
             reason: delivery.reason,
             seconds: Some(to_seconds(delivery.worked_micros)),

@@ -18,7 +18,7 @@ use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
 use crate::reports::delivery::Delivery;
 use crate::reports::rights::find_disclosed;
-use crate::store::DeliveryWithRecipients;
+use crate::store::{DeliveryWithRecipients, skip_unreadable};
 
 use super::report_resource::parse_id;
 
@@ -77,8 +77,11 @@ async fn list_deliveries(
         more = page.more;
         let disclosed = find_disclosed_recipients(&caller, &page.items).await?;
         for stored in page.items {
-            let key = stored.delivery.key;
-            if !writer.push(&Delivery::new(stored, disclosed.as_ref())?)? {
+            let (id, key) = (stored.delivery.id, stored.delivery.key);
+            let delivery = Delivery::new(stored, disclosed.as_ref());
+            if let Some(delivery) = skip_unreadable("delivery", || id, delivery)?
+                && !writer.push(&delivery)?
+            {
                 break;
             }
             before = Some(key);

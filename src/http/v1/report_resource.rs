@@ -2,7 +2,7 @@
 //!
 //! A resource adds its parser, [`ReportApi`], and its routes.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse};
@@ -10,14 +10,18 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::access::permit::ManageReports;
+use crate::base::Page;
 use crate::base::fault::Faults;
 use crate::base::ids::UserId;
 use crate::http::auth::Caller;
 use crate::http::conditions;
 use crate::http::json::{JsonBody, MergePatch};
+use crate::http::keyed::Listing;
+use crate::http::pages::{NoOthers, PageWriter};
 use crate::http::problem::{Answer, Code, Problem};
 use crate::http::query::QueryPairs;
-use crate::store::{ReportRefusal, ReportResource, StoreError};
+use crate::log::Recorder;
+use crate::store::{ReportRefusal, ReportResource, StoreError, skip_unreadable};
 
 /// Computes the change from the stored resource.
 pub(super) type Change<R> = Box<dyn FnOnce(&R) -> Result<<R as ReportResource>::Change, Faults>>;
@@ -30,8 +34,14 @@ pub(super) trait ReportApi: ReportResource {
     /// The path of the resources, without an id.
     const PATH: &'static str;
 
+    /// The kind of the resource, for the log.
+    const KIND: &'static str;
+
     /// The id in the path.
     fn id(&self) -> Uuid;
+
+    /// The position in the list of all resources, for the cursor of the page that begins after it.
+    fn position(&self) -> String;
 
     /// The user that it belongs to.
     fn user(&self) -> &UserId;
@@ -169,25 +179,64 @@ async fn represent_one<R: ReportApi, A>(
     caller: &Caller<A>,
     resource: R,
 ) -> Result<R::Representation, Problem> {
-    let body = represent_all(caller, vec![resource]).await?.pop();
+    let names = find_names(caller, std::slice::from_ref(&resource)).await?;
+    let name = names.get(resource.user()).and_then(|user| user.name.clone());
+    let mut representations = vec![resource.represent(name)?];
+    R::add_details(caller, &mut representations).await?;
+    let body = representations.pop();
     body.ok_or_else(|| Problem::internal("a resource got lost"))
 }
 
-/// The representations of resources, with the current names of their users.
-pub(super) async fn represent_all<R: ReportApi, A>(
+/// The representations of the resources that can be read, each with its index.
+pub(super) async fn represent_readable<R: ReportApi, A>(
     caller: &Caller<A>,
     resources: Vec<R>,
-) -> Result<Vec<R::Representation>, Problem> {
+) -> Result<Vec<(usize, R::Representation)>, Problem> {
+    let names = find_names(caller, &resources).await?;
+    let (mut indexes, mut representations) = (Vec::new(), Vec::new());
+    for (index, resource) in resources.into_iter().enumerate() {
+        let (id, name) = (
+            resource.id(),
+            names.get(resource.user()).and_then(|user| user.name.clone()),
+        );
+        if let Some(representation) = skip_unreadable(R::KIND, || id, resource.represent(name))? {
+            indexes.push(index);
+            representations.push(representation);
+        }
+    }
+    R::add_details(caller, &mut representations).await?;
+    Ok(indexes.into_iter().zip(representations).collect())
+}
+
+/// 200 with a page. Resources that cannot be read are left out; the next page begins after them.
+pub(super) async fn page_response<R: ReportApi, A>(
+    caller: &Caller<A>,
+    listing: &Listing<'_>,
+    plural: &'static str,
+    page: Page<R>,
+) -> Answer {
+    let positions: Vec<String> = page.items.iter().map(R::position).collect();
+    let mut writer = PageWriter::new(plural, caller.app_state().limits());
+    let mut listed = positions.len();
+    for (index, representation) in represent_readable(caller, page.items).await? {
+        if !writer.push(&representation)? {
+            listed = index;
+            break;
+        }
+    }
+    let last = positions[..listed].last().map(String::as_str);
+    let next = listing.next(page.more || writer.is_full(), last)?;
+    writer.respond(next.as_deref(), &NoOthers {})
+}
+
+/// The current names of the users of resources.
+async fn find_names<R: ReportApi, A>(
+    caller: &Caller<A>,
+    resources: &[R],
+) -> Result<HashMap<UserId, Recorder>, Problem> {
     let users: HashSet<UserId> = resources.iter().map(|resource| resource.user().clone()).collect();
     let users: Vec<UserId> = users.into_iter().collect();
-    let names = caller.store().recorders(caller.org(), &users).await?;
-    let representations = resources.into_iter().map(|resource| {
-        let name = names.get(resource.user()).and_then(|user| user.name.clone());
-        resource.represent(name)
-    });
-    let mut representations = representations.collect::<Result<Vec<_>, _>>()?;
-    R::add_details(caller, &mut representations).await?;
-    Ok(representations)
+    Ok(caller.store().recorders(caller.org(), &users).await?)
 }
 
 impl From<ReportRefusal> for Problem {

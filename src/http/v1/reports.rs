@@ -17,7 +17,6 @@ use crate::base::ids::UserId;
 use crate::http::auth::Caller;
 use crate::http::json::{JsonBody, MergePatch};
 use crate::http::keyed::{self, Listing};
-use crate::http::pages::{NoOthers, PageWriter};
 use crate::http::problem::{Answer, Problem};
 use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
@@ -77,12 +76,7 @@ async fn list_reports(caller: Caller<ReadReports>, pairs: QueryPairs) -> Answer 
         .store()
         .find_reports(&caller.reports()?, &filter, after, listing.limits())
         .await?;
-    let ids: Vec<Uuid> = page.items.iter().map(|report| report.id).collect();
-    let mut writer = PageWriter::new("reports", caller.app_state().limits());
-    let shown = writer.push_all(resource::represent_all(&caller, page.items).await?)?;
-    let last = ids[..shown].last().map(Uuid::to_string);
-    let next = listing.next(page.more || writer.is_full(), last.as_deref())?;
-    writer.respond(next.as_deref(), &NoOthers {})
+    resource::page_response(&caller, &listing, "reports", page).await
 }
 
 /// Save a report. The caller owns it.
@@ -214,8 +208,14 @@ impl ReportApi for StoredReport {
 
     const PATH: &'static str = "/v1/reports";
 
+    const KIND: &'static str = "report";
+
     fn id(&self) -> Uuid {
         self.id
+    }
+
+    fn position(&self) -> String {
+        self.id.to_string()
     }
 
     fn user(&self) -> &UserId {

@@ -16,7 +16,7 @@ use crate::base::ids::UserId;
 use crate::http::auth::Caller;
 use crate::http::json::{JsonBody, MergePatch};
 use crate::http::keyed::{self, Listing};
-use crate::http::pages::{self, NoOthers, PageWriter};
+use crate::http::pages;
 use crate::http::problem::{Answer, Problem};
 use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
@@ -84,7 +84,8 @@ async fn list_schedules(caller: Caller<ManageReports>, id: web::Path<String>, pa
         .find_schedules(&access, resource::parse_id(&id)?)
         .await?;
     let stored = stored.ok_or_else(Problem::not_found)?;
-    let schedules = resource::represent_all(&caller, stored).await?;
+    let schedules = resource::represent_readable(&caller, stored).await?;
+    let schedules = schedules.into_iter().map(|(_, schedule)| schedule).collect();
     let next = None;
     Ok(pages::list_response(&ScheduleList { schedules, next }, None))
 }
@@ -120,12 +121,7 @@ async fn list_all_schedules(caller: Caller<ManageReports>, pairs: QueryPairs) ->
         .store()
         .list_schedules(&caller.reports()?, &filter, after, listing.limits())
         .await?;
-    let keys: Vec<i64> = page.items.iter().map(|schedule| schedule.key).collect();
-    let mut writer = PageWriter::new("schedules", caller.app_state().limits());
-    let shown = writer.push_all(resource::represent_all(&caller, page.items).await?)?;
-    let last = keys[..shown].last().map(i64::to_string);
-    let next = listing.next(page.more || writer.is_full(), last.as_deref())?;
-    writer.respond(next.as_deref(), &NoOthers {})
+    resource::page_response(&caller, &listing, "schedules", page).await
 }
 
 /// Schedule a report. It runs under the caller's rights, as the directory has them at each run.
@@ -308,8 +304,14 @@ impl ReportApi for StoredSchedule {
 
     const PATH: &'static str = "/v1/schedules";
 
+    const KIND: &'static str = "schedule";
+
     fn id(&self) -> Uuid {
         self.id
+    }
+
+    fn position(&self) -> String {
+        self.key.to_string()
     }
 
     fn user(&self) -> &UserId {

@@ -102,24 +102,14 @@ impl Store {
         page: Page,
         bytes: usize,
     ) -> Result<base::Page<Row>, StoreError> {
-        let mut limits = PageLimits {
+        let limits = PageLimits {
             rows: page.limit as usize,
             bytes,
         };
-        let found: base::Page<PageRow> = loop {
-            let one_more = Page {
-                limit: u32::try_from(limits.rows).unwrap_or(u32::MAX).saturating_add(1),
-                ..page
-            };
-            let Some(sql) = self.page_query(filter, one_more).await? else {
-                return Ok(base::Page::empty());
-            };
-            let found = self.db().fetch_page(sql, limits).await?;
-            match limits.after_unreadable(&found) {
-                Some(larger) => limits = larger,
-                None => break found.first(page.limit as usize),
-            }
+        let Some(sql) = self.page_query(filter, page).await? else {
+            return Ok(base::Page::empty());
         };
+        let found: base::Page<PageRow> = self.db().fetch_page(sql, limits).await?;
         let found = found.within(bytes, PageRow::bytes);
         let mut large = self.find_large_responses(filter.org(), &found.items).await?;
         Ok(found.map(
@@ -152,7 +142,7 @@ impl Store {
         let mut sql = select_rows(org, "a.seq, a.response");
         sql.push(" WHERE a.org = $1 AND a.response IS NOT NULL AND a.seq")
             .any_of(large);
-        let found: Vec<(i64, String)> = self.db().fetch_rows(sql).await?;
+        let found: Vec<(i64, String)> = self.db().fetch_readable("activity", 0, sql).await?;
         Ok(found.into_iter().collect())
     }
 
@@ -166,7 +156,10 @@ impl Store {
         page: Page,
     ) -> Result<Vec<String>, StoreError> {
         match self.page_query(filter, page).await? {
-            Some(sql) => self.db().explain(sql).await,
+            Some(mut sql) => {
+                sql.push(" LIMIT ").bind(i64::from(page.limit));
+                self.db().explain(sql).await
+            }
             None => Ok(Vec::new()),
         }
     }
@@ -274,7 +267,6 @@ impl Store {
             .await?;
         Ok(sql.map(|mut sql| {
             push_order(&mut sql, page.sort);
-            sql.push(" LIMIT ").bind(i64::from(page.limit));
             sql
         }))
     }

@@ -22,7 +22,6 @@ use crate::store::db::columns::{FromColumn as _, columns, table_row};
 use crate::store::db::database::{Row, Sql};
 use crate::store::db::ledger::OrgTx;
 use crate::store::db::page_rows::PageLimits;
-use crate::store::db::rows::one_more;
 use crate::store::db::{Store, StoreError};
 use crate::store::directory::reach::{ResolvedUsers, find_user, push_users};
 use crate::store::ingest::notes::StoredNote;
@@ -145,15 +144,8 @@ impl Store {
         let Some((org, user)) = self.subject_key(subjects, about).await? else {
             return Ok(None);
         };
-        let mut reading = limits;
-        let stored: Page<StoredNote> = loop {
-            let sql = page_query(org, user, window, after, one_more(reading.rows));
-            let page = self.db().fetch_page(sql, reading).await?;
-            match reading.after_unreadable(&page) {
-                Some(larger) => reading = larger,
-                None => break page.first(limits.rows),
-            }
-        };
+        let sql = page_query(org, user, window, after);
+        let stored: Page<StoredNote> = self.db().fetch_page(sql, limits).await?;
         let writers = stored.items.iter().flat_map(StoredNote::writers).collect();
         let names = self.find_names(subjects.org(), writers).await?;
         Ok(Some(stored.map(|note| note.into_note(about.clone(), &names))))
@@ -245,9 +237,7 @@ impl Store {
         if let Some(before) = before {
             select.push(" AND v.version < ").bind(before);
         }
-        select
-            .push(" ORDER BY v.version DESC LIMIT ")
-            .bind(one_more(limits.rows));
+        select.push(" ORDER BY v.version DESC");
         let versions: Page<StoredVersion> = self.db().fetch_page(select, limits).await?;
         let writers = versions
             .items
@@ -275,9 +265,9 @@ impl Store {
         let Some((org, user)) = self.subject_key(subjects, about).await? else {
             return Ok(Vec::new());
         };
-        self.db()
-            .explain(page_query(org, user, Window::default(), None, limit.into()))
-            .await
+        let mut sql = page_query(org, user, Window::default(), None);
+        sql.push(" LIMIT ").bind(i64::from(limit));
+        self.db().explain(sql).await
     }
 
     /// The keys of the organisation and of the user, if the caller may read and write notes about the user.
@@ -346,7 +336,7 @@ impl OrgTx {
 }
 
 /// The query for a page of the notes about a user. It reads one index in order.
-fn page_query(org: i64, user: i64, window: Window, after: Option<Position>, limit: i64) -> Sql {
+fn page_query(org: i64, user: i64, window: Window, after: Option<Position>) -> Sql {
     let mut sql = Sql::new("SELECT ");
     sql.push(StoredNote::COLUMNS).push(" FROM notes n");
     push_about(&mut sql, org, user, window);
@@ -357,8 +347,7 @@ fn page_query(org: i64, user: i64, window: Window, after: Option<Position>, limi
             .bind(position.seq)
             .push(")");
     }
-    sql.push(" ORDER BY n.happened_at DESC, n.seq DESC LIMIT ")
-        .bind(limit);
+    sql.push(" ORDER BY n.happened_at DESC, n.seq DESC");
     sql
 }
 

@@ -18,7 +18,7 @@ use super::StoreError;
 use super::columns::{FromColumn, IntoValue};
 use super::database::Row;
 use super::dialect::Value;
-use super::unreadable::{name_of, report_unreadable};
+use super::unreadable::{name_of, report_unreadable, skip_unreadable};
 
 macro_rules! plain {
     ($($type:ty => $variant:ident),* $(,)?) => {
@@ -163,6 +163,19 @@ impl<T: DeserializeOwned + Default> FromColumn for Json<T> {
             report_unreadable("JSON text", name_of(row), &error);
             T::default()
         })))
+    }
+}
+
+/// A value that is empty if its column is empty or cannot be read, so that the rest of the row stays readable.
+pub(crate) struct Readable<T>(pub(crate) Option<T>);
+
+impl<T> FromColumn for Readable<T>
+where
+    Option<T>: FromColumn,
+{
+    fn from_column(row: &Row, position: usize) -> Result<Self, StoreError> {
+        let read = Option::<T>::from_column(row, position);
+        Ok(Self(skip_unreadable("value", || name_of(row), read)?.flatten()))
     }
 }
 

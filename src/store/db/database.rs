@@ -24,7 +24,7 @@ use crate::store::db::postgres::{PostgresPool, Work};
 use crate::store::db::sqlite_file::{self, SqliteFile};
 use crate::store::db::sqlite_upkeep;
 use crate::store::db::transaction::{DriverTransaction, Tx, has_ended};
-use crate::store::db::unreadable::{id_of, skip_unreadable};
+use crate::store::db::unreadable::{id_of, name_of, skip_unreadable};
 use crate::store::db::write_health::WriteHealth;
 
 /// How long the connection that writes to SQLite waits for a lock before it looks again whether to go on. SQLite sleeps
@@ -343,10 +343,13 @@ impl Db {
         Ok(self.fetch_all(sql).await?.into_iter().next())
     }
 
-    /// All rows of a query, read as `T`.
+    /// The rows of a query that can be read as `T`. A transaction reads all rows or none instead
+    /// ([`Tx::fetch_rows`](super::transaction::Tx::fetch_rows)).
     pub(crate) async fn fetch_rows<T: FromRow>(&self, sql: Sql) -> Result<Vec<T>, StoreError> {
         let rows = self.fetch_all(sql).await?;
-        rows.iter().map(T::from_row).collect()
+        rows.iter()
+            .filter_map(|row| skip_unreadable("row", || name_of(row), T::from_row(row)).transpose())
+            .collect()
     }
 
     /// The rows of a query that can be read as `T`. The others are named in the log by the column `id`.

@@ -12,6 +12,7 @@ use crate::store::db::StoreError;
 use crate::store::db::columns::FromRow;
 use crate::store::db::database::{Db, Row, Sql};
 use crate::store::db::postgres::{Lease, Read};
+use crate::store::db::rows::one_more;
 use crate::store::db::unreadable::{name_of, skip_unreadable};
 
 /// The limits of a page.
@@ -36,14 +37,33 @@ impl PageLimits {
 }
 
 impl Db {
-    /// The first rows of a query within the limits. The query must have a limit of one row more
-    /// ([`one_more`](super::rows::one_more)).
+    /// A page of the rows of a query without a `LIMIT`. Rows that cannot be read are left out. The page has a row if the query
+    /// has a row that can be read.
+    pub(crate) async fn fetch_page<T: FromRow + Send>(
+        &self,
+        sql: Sql,
+        limits: PageLimits,
+    ) -> Result<Page<T>, StoreError> {
+        let mut reading = limits;
+        loop {
+            let mut first = sql.clone();
+            first.push(" LIMIT ").bind(one_more(reading.rows));
+            let page = self.fetch_first(first, reading).await?;
+            match reading.after_unreadable(&page) {
+                Some(larger) => reading = larger,
+                None => return Ok(page.first(limits.rows)),
+            }
+        }
+    }
+
+    /// The first rows of a query within the limits. The query must have a limit of one row more ([`one_more`]).
     ///
-    /// Rows that cannot be read are left out.
+    /// Rows that cannot be read are left out, so the page may be empty although there are more rows. [`Db::fetch_page`] reads
+    /// on; a caller that leaves out further rows does so itself ([`PageLimits::after_unreadable`]).
     ///
     /// The rows are read one by one until the budget is used up. So the memory is that of the page and of one row, also
     /// if the query finds many large rows.
-    pub(crate) async fn fetch_page<T: FromRow + Send>(
+    pub(crate) async fn fetch_first<T: FromRow + Send>(
         &self,
         sql: Sql,
         limits: PageLimits,

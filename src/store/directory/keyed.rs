@@ -20,7 +20,7 @@ use crate::store::db::database::Sql;
 use crate::store::db::dialect::Value;
 use crate::store::db::ledger::OrgTx;
 use crate::store::db::page_rows::PageLimits;
-use crate::store::db::rows::{Reads, one_more};
+use crate::store::db::rows::Reads;
 use crate::store::db::{Store, StoreError};
 
 pub(crate) use plan::{Matched, Planned, find_keys, match_by_id, replace_details};
@@ -212,24 +212,14 @@ impl Store {
         let Some(org) = self.organisation_key(organisation).await? else {
             return Ok(Page::empty());
         };
-        let mut reading = limits;
-        let rows: Page<C::SelectedRow> = loop {
-            let mut sql = Sql::new(&C::select()).with(org);
-            C::push_visible(self, org, &mut sql, visible).await?;
-            C::push_filter(self, org, &mut sql, filter).await?;
-            if let Some(after) = after {
-                sql.push(" AND ").push(C::ID_COLUMN).push(" > ").bind(after);
-            }
-            sql.push(" ORDER BY ")
-                .push(C::ID_COLUMN)
-                .push(" LIMIT ")
-                .bind(one_more(reading.rows));
-            let page = self.db().fetch_page(sql, reading).await?;
-            match reading.after_unreadable(&page) {
-                Some(larger) => reading = larger,
-                None => break page.first(limits.rows),
-            }
-        };
+        let mut sql = Sql::new(&C::select()).with(org);
+        C::push_visible(self, org, &mut sql, visible).await?;
+        C::push_filter(self, org, &mut sql, filter).await?;
+        if let Some(after) = after {
+            sql.push(" AND ").push(C::ID_COLUMN).push(" > ").bind(after);
+        }
+        sql.push(" ORDER BY ").push(C::ID_COLUMN);
+        let rows: Page<C::SelectedRow> = self.db().fetch_page(sql, limits).await?;
         let mut page = rows.map(C::stored);
         if !page.items.is_empty() {
             C::load_details(&mut self.db(), org, self.clock().now(), &mut page.items).await?;

@@ -14,9 +14,11 @@ use crate::catalogue::{ContentFormat, LearningType};
 use crate::record::Activity;
 
 use crate::store::db::StoreError;
-use crate::store::db::columns::columns;
+use crate::store::db::columns::{FromRow, columns};
+use crate::store::db::conversions::Readable;
 use crate::store::db::database::Sql;
 use crate::store::db::ledger::OrgTx;
+use crate::store::db::unreadable::{id_of, skip_unreadable};
 use crate::store::ingest::latest_names::{CachedContent, CachedPerson, ContentKind, LatestName, to_stamp};
 use crate::store::ingest::persons::stamp_columns;
 use crate::store::ingest::stored_statement::{Platform, StoredStatement};
@@ -107,8 +109,8 @@ columns! {
         registered: bool = "registered",
         listed: bool = "listed",
         title: Option<String> = "title",
-        learning_type: Option<LearningType> = "type",
-        content_type: Option<ContentFormat> = "content_type",
+        learning_type: Readable<LearningType> = "type",
+        content_type: Readable<ContentFormat> = "content_type",
         defined_at: Timestamp = "defined_at",
         defined_by: Uuid = "defined_by",
         tracked: bool = "tracked",
@@ -169,8 +171,7 @@ impl RebuiltNames {
             NamedPerson::COLUMNS
         );
         let select = Sql::new(&select).with(tx.org).with(after).with(limit);
-        let persons: Vec<NamedPerson> = tx.fetch_rows(select).await?;
-        let last = persons.last().map(|person| person.key);
+        let (persons, last) = fetch_step::<NamedPerson>(tx, "person", select).await?;
         for person in persons {
             let rebuilt = self
                 .persons
@@ -200,8 +201,7 @@ impl RebuiltNames {
             NamedContent::COLUMNS
         );
         let select = Sql::new(&select).with(tx.org).with(after).with(limit);
-        let contents: Vec<NamedContent> = tx.fetch_rows(select).await?;
-        let last = contents.last().map(|content| content.key);
+        let (contents, last) = fetch_step::<NamedContent>(tx, "content", select).await?;
         for content in contents.into_iter().filter(|content| !content.registered) {
             let is_used = self.used_contents.contains(content.key);
             let nothing = RebuiltContent {
@@ -213,6 +213,20 @@ impl RebuiltNames {
         }
         Ok(last)
     }
+}
+
+/// The rows of a step that can be read, and the key of its last row. The key is the first column.
+async fn fetch_step<T: FromRow>(
+    tx: &mut OrgTx,
+    kind: &'static str,
+    select: Sql,
+) -> Result<(Vec<T>, Option<i64>), StoreError> {
+    let rows = tx.fetch_all(select).await?;
+    let last = rows.last().map(|row| row.get(0)).transpose()?;
+    let readable = rows
+        .iter()
+        .filter_map(|row| skip_unreadable(kind, || id_of(row, 0), T::from_row(row)).transpose());
+    Ok((readable.collect::<Result<_, _>>()?, last))
 }
 
 impl NamedPerson {
@@ -250,7 +264,7 @@ impl NamedContent {
             tracked: self.tracked,
         };
         let typed_at = to_stamp(self.typed_at, self.typed_by);
-        let types = (self.learning_type, self.content_type);
+        let types = (self.learning_type.0, self.content_type.0);
         let (learning_type, content_type) = types;
         let kind = LatestName {
             value: typed_at.map(|_| ContentKind {

@@ -12,6 +12,7 @@ use crate::catalogue::{ContentFormat, DemandHistory, LearningType};
 use crate::log::ContentFacts;
 
 use crate::store::db::columns::columns;
+use crate::store::db::conversions::Readable;
 use crate::store::db::database::Sql;
 use crate::store::db::ledger::{BACKGROUND_LOCK_WAIT, OrgTx};
 use crate::store::db::unreadable::{name_of, skip_unreadable};
@@ -85,7 +86,7 @@ impl OrgTx {
     async fn fetch_facts(&mut self, content: i64) -> Result<Facts, StoreError> {
         let select = Sql::new("SELECT type, content_type FROM contents WHERE org = $1 AND key = $2");
         let row = self.fetch_row(select.with(self.org).with(content)).await?;
-        let (learning_type, content_type) =
+        let (Readable(learning_type), Readable(content_type)) =
             row.ok_or(StoreError::Invariant("a content to project again does not exist"))?;
         let mut histories = demand_histories(self, vec![content]).await?;
         Ok(Facts {

@@ -204,7 +204,7 @@ impl Store {
             let Some(sql) = self.statement_page(organisation, reach, &one_more).await? else {
                 return Ok(Page::empty());
             };
-            let page: Page<PageRow> = self.db().fetch_page(sql, limits).await?;
+            let page: Page<PageRow> = self.db().fetch_first(sql, limits).await?;
             let page = page.within(limits.bytes, PageRow::bytes);
             let page = self.read_page(organisation, page).await?;
             match limits.after_unreadable(&page) {

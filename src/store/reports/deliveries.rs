@@ -14,7 +14,7 @@ use crate::base::clock::Timestamp;
 use crate::store::db::columns::{FromRow, columns};
 use crate::store::db::database::{Row, Sql};
 use crate::store::db::page_rows::PageLimits;
-use crate::store::db::rows::one_more;
+use crate::store::db::unreadable::{name_of, skip_unreadable};
 use crate::store::db::{Store, StoreError};
 use crate::store::reports::runs::{RecipientStatus, RunStatus};
 use crate::store::reports::saved_reports::StoredReport;
@@ -116,8 +116,7 @@ impl Store {
         if let Some(before) = before {
             sql.push(" AND d.key < ").bind(before);
         }
-        sql.push(" ORDER BY d.key DESC LIMIT ")
-            .bind(one_more(limits.rows));
+        sql.push(" ORDER BY d.key DESC");
         let mut page: Page<DeliveryWithRecipients> = self.db().fetch_page(sql, limits).await?;
         self.add_recipients(org, &mut page.items).await?;
         Ok(Some(page))
@@ -140,8 +139,11 @@ impl Store {
         sql.push(" ORDER BY delivery, place");
         let mut recipients: HashMap<i64, Vec<StoredRecipient>> = HashMap::new();
         for row in self.db().fetch_all(sql).await? {
-            let delivery = recipients.entry(row.get(StoredRecipient::COUNT)?).or_default();
-            delivery.push(StoredRecipient::read(&row)?);
+            let read = StoredRecipient::read(&row)
+                .and_then(|recipient| Ok((row.get::<i64>(StoredRecipient::COUNT)?, recipient)));
+            if let Some((delivery, recipient)) = skip_unreadable("recipient", || name_of(&row), read)? {
+                recipients.entry(delivery).or_default().push(recipient);
+            }
         }
         for one in deliveries {
             one.recipients = recipients.remove(&one.delivery.key).unwrap_or_default();

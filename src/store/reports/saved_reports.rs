@@ -18,7 +18,7 @@ use crate::store::db::database::Sql;
 use crate::store::db::dialect::Value;
 use crate::store::db::ledger::OrgTx;
 use crate::store::db::page_rows::PageLimits;
-use crate::store::db::rows::{one_more, push_words, texts};
+use crate::store::db::rows::{push_words, texts};
 use crate::store::db::{Store, StoreError};
 use crate::store::reports::resource::{Changed, ReportRefusal, ReportResource};
 
@@ -260,7 +260,7 @@ impl Store {
             sql.push(" AND r.id < ").bind(after);
         }
         // Newer reports have greater ids.
-        sql.push(" ORDER BY r.id DESC LIMIT ").bind(one_more(limits.rows));
+        sql.push(" ORDER BY r.id DESC");
         self.db().fetch_page(sql, limits).await
     }
 

@@ -23,7 +23,7 @@ use crate::store::db::database::{Row, Sql};
 use crate::store::db::dialect::Value;
 use crate::store::db::ledger::OrgTx;
 use crate::store::db::page_rows::PageLimits;
-use crate::store::db::rows::one_more;
+use crate::store::db::unreadable::{name_of, skip_unreadable};
 use crate::store::db::{Store, StoreError};
 use crate::store::reports::resource::{ReportRefusal, ReportResource, find_changeable};
 use crate::store::reports::saved_reports::{StoredReport, push_access, push_open};
@@ -314,7 +314,7 @@ impl Store {
         let Some(org) = self.organisation_key(access.org()).await? else {
             return Ok(Page::empty());
         };
-        let sql = page_query(org, access, filter, after, limits.rows);
+        let sql = page_query(org, access, filter, after);
         let mut page: Page<StoredSchedule> = self.db().fetch_page(sql, limits).await?;
         self.add_pending_runs(org, &mut page.items).await?;
         Ok(page)
@@ -328,9 +328,9 @@ impl Store {
     ) -> Result<Vec<String>, StoreError> {
         match self.organisation_key(access.org()).await? {
             Some(org) => {
-                self.db()
-                    .explain(page_query(org, access, filter, Some(i64::MAX), 50))
-                    .await
+                let mut sql = page_query(org, access, filter, Some(i64::MAX));
+                sql.push(" LIMIT 51");
+                self.db().explain(sql).await
             }
             None => Ok(Vec::new()),
         }
@@ -350,8 +350,11 @@ impl Store {
         sql.push(" AND next_attempt_at IS NOT NULL ORDER BY run_at DESC");
         let mut pending = HashMap::new();
         for row in self.db().fetch_all(sql).await? {
-            // The oldest run comes last and stays in the map.
-            pending.insert(row.get::<i64>(PendingRun::COUNT)?, PendingRun::read(&row)?);
+            let read = PendingRun::read(&row).and_then(|run| Ok((row.get::<i64>(PendingRun::COUNT)?, run)));
+            if let Some((schedule, run)) = skip_unreadable("delivery", || name_of(&row), read)? {
+                // The oldest run comes last and stays in the map.
+                pending.insert(schedule, run);
+            }
         }
         for schedule in schedules {
             schedule.pending = pending.remove(&schedule.key);
@@ -451,20 +454,14 @@ fn select(org: i64) -> Sql {
 }
 
 /// The query for a page of schedules, the newest first: newer ones have greater keys.
-fn page_query(
-    org: i64,
-    access: &ReportAccess,
-    filter: &ScheduleFilter,
-    after: Option<i64>,
-    limit: usize,
-) -> Sql {
+fn page_query(org: i64, access: &ReportAccess, filter: &ScheduleFilter, after: Option<i64>) -> Sql {
     let mut sql = select(org);
     push_existing(&mut sql, access);
     filter.push(&mut sql);
     if let Some(after) = after {
         sql.push(" AND s.key < ").bind(after);
     }
-    sql.push(" ORDER BY s.key DESC LIMIT ").bind(one_more(limit));
+    sql.push(" ORDER BY s.key DESC");
     sql
 }
 

@@ -5,3 +5,4 @@ mod cursors;
 mod definitions;
 mod round_trips;
 mod unreadable;
+mod unreadable_lists;

@@ -114,8 +114,8 @@ impl IdentifierCache {
             let titled_at = to_stamp(row.defined_at, row.defined_by);
             let typed_at = to_stamp(row.typed_at, row.typed_by);
             let kind = ContentKind {
-                learning_type: row.learning_type,
-                content_type: row.content_type,
+                learning_type: row.learning_type.0,
+                content_type: row.content_type.0,
             };
             let content = CachedContent {
                 key: row.key,
@@ -133,8 +133,8 @@ impl IdentifierCache {
                     at: typed_at,
                     tracked: row.type_tracked,
                 },
-                learning_type: row.learning_type,
-                content_type: row.content_type,
+                learning_type: row.learning_type.0,
+                content_type: row.content_type.0,
                 demands: Arc::new(histories.remove(&row.key).unwrap_or_default()),
             };
             self.content_digests.insert(row.key, row.digest.clone());

@@ -5,6 +5,7 @@ use uuid::Uuid;
 use crate::base::clock::Timestamp;
 use crate::catalogue::{ContentFormat, LearningType};
 use crate::store::db::columns::{columns, table_row};
+use crate::store::db::conversions::Readable;
 
 columns! {
     pub(super) struct PersonRow {
@@ -28,8 +29,8 @@ columns! {
         pub(super) recorded: bool = "recorded",
         pub(super) has_definition: bool = "definition IS NOT NULL",
         pub(super) title: Option<String> = "title",
-        pub(super) learning_type: Option<LearningType> = "type",
-        pub(super) content_type: Option<ContentFormat> = "content_type",
+        pub(super) learning_type: Readable<LearningType> = "type",
+        pub(super) content_type: Readable<ContentFormat> = "content_type",
         pub(super) defined_at: Timestamp = "defined_at",
         pub(super) defined_by: Uuid = "defined_by",
         pub(super) tracked: bool = "tracked",

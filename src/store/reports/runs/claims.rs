@@ -9,6 +9,7 @@ use crate::base::ids::OrgId;
 use crate::store::db::columns::{FromRow, columns};
 use crate::store::db::database::{Row, Sql};
 use crate::store::db::ledger::OrgTx;
+use crate::store::db::unreadable::report_unreadable;
 use crate::store::db::{Store, StoreError};
 use crate::store::reports::schedules::{RecipientList, StoredTiming};
 
@@ -152,6 +153,8 @@ impl Store {
                     Ok(None) => {}
                     // A transaction of this organisation holds the run. It must not delay others.
                     Err(StoreError::Busy) => locked.push(org),
+                    // The lease is taken, so the run is tried again when the lease has ended.
+                    Err(error) if error.is_unreadable() => report_unreadable("delivery", key, &error),
                     Err(error) => return Err(error),
                 }
             }
@@ -195,8 +198,13 @@ impl Store {
         let Some(run) = tx.fetch_optional(run_query(org, key)).await? else {
             return Ok(None);
         };
-        let recipients = tx.fetch_rows(recipients_query(org, key)).await?;
+        let recipients = tx.fetch_all(recipients_query(org, key)).await?;
         tx.commit().await?;
+        // Read after the commit: a run that cannot be read must not stay the first candidate.
+        let recipients: Vec<RecipientRow> = recipients
+            .iter()
+            .map(RecipientRow::from_row)
+            .collect::<Result<_, _>>()?;
         to_claim(&run, recipients, org, key, token).map(Some)
     }
 

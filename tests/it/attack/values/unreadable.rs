@@ -326,5 +326,11 @@ async fn unreadable_rows_of_the_directory_fail_no_other_page(server: &TestServer
     ] {
         admin.get(path).await.expect(200);
     }
-    server.store.rebuild(&OrgId::new("acme").expect("an id")).await.expect("a rebuild");
+    // Records about a content without a readable type are stored and replayed.
+    database.execute("UPDATE contents SET type = 999, content_type = 999 WHERE id IN ('c2', 'c3')").await;
+    let viewed = json!({"user": "u0", "action": "viewed", "content": "c3"});
+    admin.post("/v1/activities", &viewed).await.expect(201);
+    let count = server.store.rebuild(&OrgId::new("acme").expect("an id")).await.expect("a rebuild");
+    assert_eq!(count, RECORDS as u64 + 2);
+    assert_eq!(admin.list("/v1/activities?limit=3", "activities").await.len(), RECORDS + 2);
 }
