@@ -181,6 +181,7 @@ pub struct AppState {
     rate_limiter: RateLimiter,
     refusals: RefusalLimiter,
     verified_secrets: VerifiedSecrets,
+    read_check: health::ReadCheck,
     concurrency: ConcurrencyLimits,
     stopping: AtomicBool,
 }
@@ -223,6 +224,7 @@ impl AppState {
             rate_limiter: RateLimiter::default(),
             refusals: RefusalLimiter::default(),
             verified_secrets: VerifiedSecrets::default(),
+            read_check: health::ReadCheck::default(),
             concurrency,
             stopping: AtomicBool::new(false),
         })
@@ -282,6 +284,11 @@ impl AppState {
     /// The secrets of report keys and links that were verified a short time ago.
     pub fn verified_secrets(&self) -> &VerifiedSecrets {
         &self.verified_secrets
+    }
+
+    /// The last check that the database can be read.
+    pub fn read_check(&self) -> &health::ReadCheck {
+        &self.read_check
     }
 
     /// The limits on requests that read the database for a long time.

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use actix_web::http::header;
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
+use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use super::AppState;
@@ -13,10 +14,16 @@ use super::problem::{Answer, Code, PROBLEM_JSON, Problem, ProblemDocument};
 use super::query::QueryPairs;
 use super::request_id::RequestId;
 use super::routes::routes;
-use crate::store::{SchemaState, WriteFault};
+use crate::store::{SchemaState, Store, WriteFault};
 
 /// The time within which the database must answer for the server to be ready.
 const DATABASE_TIME: Duration = Duration::from_secs(2);
+
+/// How long the result of a check is used again. Anybody can ask, so a request must not cost a query.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
+
+/// The value of `Retry-After` while the server is not ready, in seconds.
+const RETRY_SECONDS: u16 = 5;
 
 /// The state of reads or writes that work.
 const OK: &str = "ok";
@@ -114,7 +121,53 @@ impl Obstacle {
         let body = serde_json::to_vec(&document).map_err(Problem::internal)?;
         Ok(HttpResponse::ServiceUnavailable()
             .insert_header((header::CONTENT_TYPE, PROBLEM_JSON))
+            .insert_header((header::RETRY_AFTER, HeaderValue::from(RETRY_SECONDS)))
             .body(body))
+    }
+}
+
+/// Why the database cannot be read.
+#[derive(Debug, Clone)]
+struct ReadFault {
+    detail: &'static str,
+    cause: Option<String>,
+}
+
+impl ReadFault {
+    fn new(detail: &'static str) -> Self {
+        Self { detail, cause: None }
+    }
+}
+
+impl From<ReadFault> for Problem {
+    fn from(fault: ReadFault) -> Self {
+        let problem = Problem::new(Code::Unavailable, fault.detail);
+        match fault.cause {
+            Some(cause) => problem.caused_by(cause),
+            None => problem,
+        }
+    }
+}
+
+/// The last check of the database, which the next requests use again.
+#[derive(Debug, Default)]
+pub struct ReadCheck {
+    /// The time and the result. The lock is held during a check, so that concurrent callers share one.
+    last: tokio::sync::Mutex<Option<(Instant, Option<ReadFault>)>>,
+}
+
+impl ReadCheck {
+    /// Why the database cannot be read. Asks it at most once a second.
+    async fn find_fault(&self, store: &Store) -> Option<ReadFault> {
+        let mut last = self.last.lock().await;
+        if let Some((at, fault)) = &*last
+            && at.elapsed() < CHECK_EVERY
+        {
+            return fault.clone();
+        }
+        let fault = check_database(store).await.err();
+        *last = Some((Instant::now(), fault.clone()));
+        fault
     }
 }
 
@@ -159,8 +212,12 @@ async fn read_readiness(app_state: Data<AppState>, pairs: QueryPairs, request: H
         Some((_, value)) if value == "reads" => true,
         Some(_) => return Err(Problem::bad_parameter("for", "must be `reads`, or be left out")),
     };
-    if let Err(problem) = check_reads(&app_state).await {
+    if app_state.is_stopping() {
+        let problem = Problem::new(Code::Unavailable, "the server is stopping");
         return Obstacle::of_everything(problem).into_response(&request);
+    }
+    if let Some(fault) = app_state.read_check().find_fault(app_state.store()).await {
+        return Obstacle::of_everything(fault.into()).into_response(&request);
     }
     let writes = match app_state.store().write_fault().await.map(Obstacle::of_writes) {
         Some(obstacle) if for_reads && obstacle.reads == OK => obstacle.writes,
@@ -175,21 +232,20 @@ async fn read_readiness(app_state: Data<AppState>, pairs: QueryPairs, request: H
     }))
 }
 
-/// Checks that the server runs on and the database answers with the schema of this version.
-async fn check_reads(app_state: &AppState) -> Result<(), Problem> {
-    let unavailable = |detail| Problem::new(Code::Unavailable, detail);
-    if app_state.is_stopping() {
-        return Err(unavailable("the server is stopping"));
-    }
-    match tokio::time::timeout(DATABASE_TIME, app_state.store().schema_state()).await {
+/// Checks that the database answers with the schema of this version.
+async fn check_database(store: &Store) -> Result<(), ReadFault> {
+    match tokio::time::timeout(DATABASE_TIME, store.schema_state()).await {
         Ok(Ok(SchemaState::Current)) => Ok(()),
-        Ok(Ok(SchemaState::Behind { .. })) => Err(unavailable(
+        Ok(Ok(SchemaState::Behind { .. })) => Err(ReadFault::new(
             "the database's schema is older than this version: run `rollbook migrate`",
         )),
-        Ok(Ok(SchemaState::Ahead { .. })) => Err(unavailable(
+        Ok(Ok(SchemaState::Ahead { .. })) => Err(ReadFault::new(
             "the database's schema is newer than this version: run a newer rollbook",
         )),
-        Ok(Err(error)) => Err(unavailable("the database does not answer").caused_by(error)),
-        Err(_) => Err(unavailable("the database does not answer in time")),
+        Ok(Err(error)) => Err(ReadFault {
+            cause: Some(error.to_string()),
+            ..ReadFault::new("the database does not answer")
+        }),
+        Err(_) => Err(ReadFault::new("the database does not answer in time")),
     }
 }

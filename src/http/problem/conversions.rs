@@ -74,7 +74,10 @@ impl From<TokenError> for Problem {
             | TokenError::MissingClaim(_)
             | TokenError::OrganisationNotAllowed
             | TokenError::BadClaim { .. } => Problem::new(Code::Unauthenticated, error.to_string()),
-            TokenError::KeysUnavailable => Problem::new(Code::Unavailable, error.to_string()),
+            TokenError::KeysUnavailable => Problem::new(Code::Unavailable, error.to_string())
+                .with_header(header::RETRY_AFTER, HeaderValue::from(BUSY_RETRY_SECONDS))
+                // With a cause it is logged as a fault of the server.
+                .caused_by(error),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod deadlines;
 mod old_clients;
+mod readiness;
 mod refusals;
 mod revocation;
 
