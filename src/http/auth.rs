@@ -25,7 +25,6 @@ use actix_web::http::header;
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
-use secrecy::SecretString;
 
 use super::AppState;
 use super::client_address::find_client_address;
@@ -288,14 +287,21 @@ async fn verify_basic(
         key: Some(&sent.key),
     };
     let (refusals, now, limits) = (app_state.refusals(), Instant::now(), app_state.limits());
-    refusals.check_key(attempt, now, limits)?;
+    let hash = SecretHash::from_secret(&sent.secret);
+    let known = app_state.credentials().find(&sent.key, &hash, address, now);
+    let is_report_key = is_key_secret(&sent.secret);
+    // An integration goes on working while others guess its secret at the same address. The secret of a credential must
+    // have been used there before: a guess from elsewhere is not shown to be right. Report keys cannot be guessed.
+    let is_used_here = known.as_ref().is_some_and(|known| known.is_used_here)
+        || (is_report_key && app_state.verified_secrets().contains(hash.as_bytes(), now));
+    if !is_used_here {
+        refusals.check_key(attempt, now, limits)?;
+    }
     // A report key is used with any user name. A secret of the same form can also be the secret of a credential.
-    if is_key_secret(&sent.secret)
-        && let Some(verified) = verify_report_key(app_state, &sent.secret, attempt).await?
-    {
+    if is_report_key && let Some(verified) = verify_report_key(app_state, &hash, attempt).await? {
         return Ok(verified);
     }
-    if let Some(credential) = verify_credential(app_state, &sent, attempt).await? {
+    if let Some(credential) = verify_credential(app_state, &sent.key, &hash, known, attempt).await? {
         return Ok(VerifiedCaller {
             principal: Principal::Credential(credential.credential.clone()),
             organisation: credential.organisation.clone(),
@@ -307,38 +313,43 @@ async fn verify_basic(
     Err(Problem::new(Code::Unauthenticated, detail))
 }
 
-/// Finds the credential of a key and secret. Returns `None` if the key is unknown or revoked, or the secret is wrong;
-/// each of them takes one look-up.
+/// Finds the credential of a key and secret; `known` is what the cache has. Returns `None` if the key is unknown or
+/// revoked, or the secret is wrong; each of them takes one look-up.
 async fn verify_credential(
     app_state: &AppState,
-    sent: &basic::KeyAndSecret,
+    key: &str,
+    secret: &SecretHash,
+    known: Option<Cached>,
     attempt: Attempt<'_>,
 ) -> Result<Option<Arc<CachedCredential>>, Problem> {
     let (credentials, now) = (app_state.credentials(), Instant::now());
-    let is_known = match credentials.get(&sent.key, now) {
-        Some(Cached::Fresh(cached)) if cached.secret.matches(&sent.secret) => return Ok(Some(cached)),
-        Some(Cached::Stale(cached)) => cached.secret.matches(&sent.secret),
-        Some(Cached::Fresh(_)) | None => false,
-    };
-    if !is_known {
-        app_state
+    let is_known = known.is_some();
+    match known {
+        Some(cached) if cached.is_fresh => {
+            if !cached.is_used_here {
+                credentials.note_use(key, attempt.address);
+            }
+            return Ok(Some(cached.credential));
+        }
+        Some(_) => {}
+        None => app_state
             .refusals()
-            .check_address(attempt, now, app_state.limits())?;
+            .check_address(attempt, now, app_state.limits())?,
     }
     let look_up = credentials.begin_look_up(now);
-    let stored = app_state.store().credential(&sent.key).await?;
+    let stored = app_state.store().credential(key).await?;
     // An unknown key is compared too, so that it takes as long as a known one.
     let hash = stored.as_ref().map_or(Ok(NO_SECRET), stored_hash)?;
-    let matches = hash.matches(&sent.secret);
+    let matches = hash.equals(secret);
     let Some(stored) = stored.filter(|stored| matches && stored.revoked_at.is_none()) else {
         if is_known {
-            credentials.remove(&sent.key);
+            credentials.remove(key);
         }
         return Ok(None);
     };
     let facts = app_state.store().caller_facts(&stored.org, None).await?;
     let cached = Arc::new(CachedCredential::new(stored, facts.organisation)?);
-    credentials.put(look_up, Arc::clone(&cached));
+    credentials.put(look_up, Arc::clone(&cached), attempt.address);
     Ok(Some(cached))
 }
 
@@ -349,10 +360,9 @@ const NO_SECRET: SecretHash = SecretHash::from_bytes([0; 32]);
 /// report has this key.
 async fn verify_report_key(
     app_state: &AppState,
-    secret: &SecretString,
+    hash: &SecretHash,
     attempt: Attempt<'_>,
 ) -> Result<Option<VerifiedCaller>, Problem> {
-    let hash = SecretHash::from_secret(secret);
     let now = Instant::now();
     if !app_state.verified_secrets().contains(hash.as_bytes(), now) {
         app_state
@@ -360,6 +370,7 @@ async fn verify_report_key(
             .check_address(attempt, now, app_state.limits())?;
     }
     let Some(found) = app_state.store().find_report_by_key(hash.as_bytes()).await? else {
+        app_state.verified_secrets().remove(hash.as_bytes());
         return Ok(None);
     };
     app_state.verified_secrets().insert(*hash.as_bytes(), now);

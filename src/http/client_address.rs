@@ -24,19 +24,11 @@ pub fn find_client_address(
     if !is_trusted(peer, trusted_proxies) {
         return peer;
     }
-    let by = |name: HeaderName, parse: fn(&str) -> Option<IpAddr>| {
-        headers
-            .contains_key(&name)
-            .then(|| walk_back(peer, headers, &name, parse, trusted_proxies))
-    };
-    match (
-        by(X_FORWARDED_FOR, parse_node),
-        by(header::FORWARDED, parse_element),
-    ) {
-        (Some(one), Some(other)) if one == other => one,
-        // A proxy that writes one of the headers may pass on the other one as the client sent it.
-        (Some(_), Some(_)) | (None, None) => peer,
-        (Some(address), None) | (None, Some(address)) => address,
+    // Most proxies write only `X-Forwarded-For`, and pass a client's `Forwarded` on.
+    if headers.contains_key(X_FORWARDED_FOR) {
+        walk_back(peer, headers, &X_FORWARDED_FOR, parse_node, trusted_proxies)
+    } else {
+        walk_back(peer, headers, &header::FORWARDED, parse_element, trusted_proxies)
     }
 }
 
@@ -153,9 +145,16 @@ mod tests {
     }
 
     #[test]
-    fn headers_that_contradict_each_other_are_ignored() {
+    fn x_forwarded_for_counts_before_forwarded() {
         let both = |forwarded| [("x-forwarded-for", "198.51.100.7"), ("forwarded", forwarded)];
-        assert_eq!(find("10.0.0.1", &both("for=198.51.100.7")), "198.51.100.7");
-        assert_eq!(find("10.0.0.1", &both("for=203.0.113.9")), "10.0.0.1");
+        for forwarded in [
+            "for=198.51.100.7",
+            "for=203.0.113.9",
+            "for=10.1.1.1",
+            "nonsense",
+            "",
+        ] {
+            assert_eq!(find("10.0.0.1", &both(forwarded)), "198.51.100.7", "{forwarded}");
+        }
     }
 }

@@ -1,15 +1,19 @@
 //! The limit on wrong secrets: how often callers may fail to authenticate.
 //!
-//! A refused attempt counts in the buckets of its address, of its key, of its key from its address, and of all attempts.
-//! A bucket that is empty refuses further attempts with 429, before anything is looked up:
+//! A refused attempt counts in the buckets of its address, of its site, of its key, of its key from its address, and of
+//! all attempts. A bucket that is empty refuses further attempts with 429, before anything is looked up:
 //!
-//! - The bucket of a key from an address refuses everything that this address sends for this key.
+//! - The bucket of a key from an address refuses everything that this address sends for this key, except a credential
+//!   that was used from there a short time ago.
 //! - The bucket of a key refuses addresses that failed with this key before. Others can still use it, so that nobody
 //!   locks out an integration by guessing its secret.
-//! - The buckets of an address and of all attempts refuse what can be verified only by a look-up. A credential that was
-//!   verified a short time ago, and a token with a valid signature, still work: several callers may share one address.
+//! - The bucket of an address or site refuses what can be verified only by a look-up. A credential that was verified a
+//!   short time ago, and a token with a valid signature, still work: several callers may share one address.
+//! - The bucket of all attempts refuses the same, but only to addresses that failed a short time ago. The others have a
+//!   larger bucket: many addresses that guess do not lock out everybody.
 //!
-//! An address of IPv6 counts as its network of 64 bits, because a client usually has a whole network.
+//! An address of IPv6 counts as its network of 64 bits, because a client usually has a whole network. Its network of 48
+//! bits is its site, because a provider may give a client that many.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -33,8 +37,12 @@ const MAX_SECRETS: usize = 10_000;
 const REMEMBERED: Duration = Duration::from_secs(600);
 /// How many times the limit of one address a key has, for all addresses together.
 const KEY_FACTOR: f64 = 10.0;
+/// How many times the limit of one address a site has.
+const SITE_FACTOR: f64 = 10.0;
 /// How many times the limit of one address all attempts have together.
 const TOTAL_FACTOR: f64 = 50.0;
+/// How many times the limit of one address the first attempts of all addresses have together.
+const FIRST_FACTOR: f64 = 500.0;
 
 /// An attempt to authenticate.
 #[derive(Debug, Clone, Copy)]
@@ -49,7 +57,11 @@ pub struct Attempt<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Subject {
     Total,
+    /// The attempts of addresses that had not failed a short time before.
+    First,
     Address(IpAddr),
+    /// A network of 48 bits of IPv6.
+    Site(Ipv6Addr),
     /// A hash of a key, which may have any length.
     Key(u64),
     KeyFromAddress(u64, IpAddr),
@@ -99,7 +111,7 @@ impl RefusalLimiter {
         }
     }
 
-    /// Refuses an attempt from an address that failed too often.
+    /// Refuses an attempt from an address that failed too often, or while too many fail.
     ///
     /// # Errors
     ///
@@ -108,9 +120,18 @@ impl RefusalLimiter {
         let Some(rates) = self.rates_in_use(limits) else {
             return Ok(());
         };
+        let address = Subject::Address(network_of(attempt.address));
         let buckets = self.lock();
-        rates.require_token(&buckets, Subject::Address(network_of(attempt.address)), now)?;
-        rates.require_token(&buckets, Subject::Total, now)
+        rates.require_token(&buckets, address, now)?;
+        if let Some(site) = site_of(attempt.address) {
+            rates.require_token(&buckets, site, now)?;
+        }
+        let all = if rates.has_failed(&buckets, address, now) {
+            Subject::Total
+        } else {
+            Subject::First
+        };
+        rates.require_token(&buckets, all, now)
     }
 
     /// Counts a refused attempt.
@@ -118,9 +139,16 @@ impl RefusalLimiter {
         let Some(rates) = Rates::new(limits) else {
             return;
         };
+        let address = Subject::Address(network_of(attempt.address));
         let mut buckets = self.lock();
-        rates.take_token(&mut buckets, Subject::Address(network_of(attempt.address)), now);
+        if !rates.has_failed(&buckets, address, now) {
+            rates.take_token(&mut buckets, Subject::First, now);
+        }
         rates.take_token(&mut buckets, Subject::Total, now);
+        rates.take_token(&mut buckets, address, now);
+        if let Some(site) = site_of(attempt.address) {
+            rates.take_token(&mut buckets, site, now);
+        }
         if let Some(key) = attempt.key {
             let (key, from) = self.key_subjects(key, attempt.address);
             rates.take_token(&mut buckets, key, now);
@@ -171,7 +199,9 @@ impl Rates {
         let factor = match subject {
             Subject::Address(_) | Subject::KeyFromAddress(..) => 1.0,
             Subject::Key(_) | Subject::Others => KEY_FACTOR,
+            Subject::Site(_) => SITE_FACTOR,
             Subject::Total => TOTAL_FACTOR,
+            Subject::First => FIRST_FACTOR,
         };
         Self {
             per_second: self.per_second * factor,
@@ -248,12 +278,23 @@ impl Rates {
 }
 
 /// The network that counts as one address.
-fn network_of(address: IpAddr) -> IpAddr {
+pub fn network_of(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();
             IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+    }
+}
+
+/// The site of an address of IPv6.
+fn site_of(address: IpAddr) -> Option<Subject> {
+    match address {
+        IpAddr::V4(_) => None,
+        IpAddr::V6(address) => {
+            let [a, b, c, ..] = address.segments();
+            Some(Subject::Site(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0)))
         }
     }
 }
@@ -270,6 +311,12 @@ impl VerifiedSecrets {
         secrets
             .get(digest)
             .is_some_and(|at| now.saturating_duration_since(*at) < REMEMBERED)
+    }
+
+    /// Forgets a secret that opens nothing any more.
+    pub fn remove(&self, digest: &[u8; 32]) {
+        let mut secrets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        secrets.remove(digest);
     }
 
     /// Remembers a secret that was verified.
@@ -345,6 +392,41 @@ mod tests {
             limiter
                 .check_address(attempt("2001:db8:0:1::9", None), now, &limits())
                 .is_ok()
+        );
+    }
+
+    #[test]
+    fn site_of_ipv6_has_a_limit_for_all_its_networks() {
+        let (limiter, now) = (RefusalLimiter::default(), Instant::now());
+        for network in 1..=30 {
+            fail(
+                &limiter,
+                attempt(&format!("2001:db8:0:{network}::1"), None),
+                1,
+                now,
+            );
+        }
+        let check = |address| limiter.check_address(attempt(address, None), now, &limits());
+        assert!(check("2001:db8:0:9999::1").is_err());
+        assert!(check("2001:db8:1:1::1").is_ok());
+    }
+
+    #[test]
+    fn many_guessing_addresses_do_not_lock_out_an_address_that_has_not_failed() {
+        let (limiter, now) = (RefusalLimiter::default(), Instant::now());
+        for host in 0..150 {
+            fail(&limiter, attempt(&format!("192.0.2.{host}"), None), 2, now);
+        }
+        let check = |address| limiter.check_address(attempt(address, None), now, &limits());
+        assert!(check("192.0.2.1").is_err(), "the bucket of all attempts is empty");
+        assert!(check("198.51.100.1").is_ok());
+        for number in 0..1_500_u32 {
+            let address = IpAddr::V4(std::net::Ipv4Addr::from(number));
+            limiter.count(Attempt { address, key: None }, now, &limits());
+        }
+        assert!(
+            check("198.51.100.1").is_err(),
+            "the bucket of first attempts is empty"
         );
     }
 

@@ -76,7 +76,12 @@ impl SecretHash {
 
     /// Whether `presented` is the secret. The duration reveals nothing about the digest.
     pub fn matches(&self, presented: &SecretString) -> bool {
-        constant_time::verify_slices_are_equal(&self.0, &Self::from_secret(presented).0).is_ok()
+        self.equals(&Self::from_secret(presented))
+    }
+
+    /// Whether both are the digest of the same secret. The duration reveals nothing about them.
+    pub fn equals(&self, other: &Self) -> bool {
+        constant_time::verify_slices_are_equal(&self.0, &other.0).is_ok()
     }
 }
 

@@ -5,12 +5,14 @@
 //! nothing into the cache.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::access::{Credential, Scopes, SecretHash};
 use crate::base::ids::OrgId;
 use crate::http::problem::Problem;
+use crate::http::refusals::network_of;
 use crate::store::{Organisation, StoredCredential};
 
 /// The time for which a credential and its organisation's settings are valid after their look-up began.
@@ -21,6 +23,8 @@ const REFRESHED: Duration = Duration::from_millis(450);
 const KNOWN: Duration = Duration::from_secs(600);
 /// The most credentials in the cache. Beyond it, the cache is emptied.
 const MAX_CACHED: usize = 10_000;
+/// The most addresses that are remembered for a credential. Beyond it, they are forgotten.
+const MAX_ADDRESSES: usize = 64;
 
 /// The cache of one server.
 #[derive(Default)]
@@ -37,7 +41,21 @@ struct Entry {
     looked_up_at: Instant,
     /// When a request began to look it up again.
     refreshed_at: Option<Instant>,
+    /// The networks from which it was used, as [`network_of`] returns them.
+    used_from: Vec<IpAddr>,
     credential: Arc<CachedCredential>,
+}
+
+impl Entry {
+    fn note_use(&mut self, network: IpAddr) {
+        if self.used_from.contains(&network) {
+            return;
+        }
+        if self.used_from.len() >= MAX_ADDRESSES {
+            self.used_from.clear();
+        }
+        self.used_from.push(network);
+    }
 }
 
 /// A look-up that is under way.
@@ -48,11 +66,13 @@ pub struct LookUp {
 }
 
 /// A credential of the cache.
-pub enum Cached {
-    /// It can be used.
-    Fresh(Arc<CachedCredential>),
-    /// It must be looked up again.
-    Stale(Arc<CachedCredential>),
+pub struct Cached {
+    /// The credential.
+    pub credential: Arc<CachedCredential>,
+    /// Whether it can be used. Otherwise it must be looked up again.
+    pub is_fresh: bool,
+    /// Whether it was used from the same address in the last minutes.
+    pub is_used_here: bool,
 }
 
 /// A stored credential in the form in which it is verified. It was not revoked when it was looked up.
@@ -97,24 +117,40 @@ pub fn stored_hash(stored: &StoredCredential) -> Result<SecretHash, Problem> {
 }
 
 impl CredentialCache {
-    /// The credential with that key, if it was used in the last minutes.
-    pub fn get(&self, key: &str, now: Instant) -> Option<Cached> {
+    /// The credential with that key and secret, if it was used in the last minutes.
+    pub fn find(&self, key: &str, secret: &SecretHash, address: IpAddr, now: Instant) -> Option<Cached> {
         let mut entries = self.lock();
         let entry = entries.by_key.get_mut(key)?;
         let age = now.saturating_duration_since(entry.looked_up_at);
-        let credential = Arc::clone(&entry.credential);
         if age >= KNOWN {
             entries.by_key.remove(key);
             return None;
         }
+        // A wrong secret must not count as the request that looks the credential up again.
+        if !entry.credential.secret.equals(secret) {
+            return None;
+        }
+        let cached = |is_fresh| Cached {
+            credential: Arc::clone(&entry.credential),
+            is_fresh,
+            is_used_here: entry.used_from.contains(&network_of(address)),
+        };
         let is_refreshed = entry
             .refreshed_at
             .is_some_and(|at| now.saturating_duration_since(at) < REFRESHED);
         if age < REFRESHED || (age < FRESH && is_refreshed) {
-            return Some(Cached::Fresh(credential));
+            return Some(cached(true));
         }
+        let stale = cached(false);
         entry.refreshed_at = Some(now);
-        Some(Cached::Stale(credential))
+        Some(stale)
+    }
+
+    /// Notes that a credential was used from an address, within the limits on refusals.
+    pub fn note_use(&self, key: &str, address: IpAddr) {
+        if let Some(entry) = self.lock().by_key.get_mut(key) {
+            entry.note_use(network_of(address));
+        }
     }
 
     /// Begins a look-up. Its result can be cached only if nothing was removed in the meantime.
@@ -125,8 +161,8 @@ impl CredentialCache {
         }
     }
 
-    /// Caches the result of a look-up.
-    pub fn put(&self, look_up: LookUp, credential: Arc<CachedCredential>) {
+    /// Caches the result of a look-up for a request from that address.
+    pub fn put(&self, look_up: LookUp, credential: Arc<CachedCredential>, address: IpAddr) {
         let mut entries = self.lock();
         if entries.generation != look_up.generation {
             return;
@@ -134,11 +170,14 @@ impl CredentialCache {
         if entries.by_key.len() >= MAX_CACHED {
             entries.by_key.clear();
         }
-        let entry = Entry {
+        let replaced = entries.by_key.remove(&credential.credential.key);
+        let mut entry = Entry {
             looked_up_at: look_up.began,
             refreshed_at: None,
+            used_from: replaced.map(|entry| entry.used_from).unwrap_or_default(),
             credential,
         };
+        entry.note_use(network_of(address));
         entries
             .by_key
             .insert(entry.credential.credential.key.clone(), entry);
@@ -195,16 +234,40 @@ mod tests {
         Arc::new(CachedCredential::new(stored, None).unwrap_or_else(|problem| panic!("{problem}")))
     }
 
+    const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    fn find(cache: &CredentialCache, now: Instant) -> Option<Cached> {
+        cache.find("k", &SecretHash::from_bytes([0; 32]), ADDRESS, now)
+    }
+
     fn is_fresh(cache: &CredentialCache, now: Instant) -> Option<bool> {
-        cache
-            .get("k", now)
-            .map(|cached| matches!(cached, Cached::Fresh(_)))
+        find(cache, now).map(|cached| cached.is_fresh)
+    }
+
+    #[test]
+    fn wrong_secret_finds_nothing_and_does_not_count_as_a_look_up() {
+        let (cache, start) = (CredentialCache::default(), Instant::now());
+        cache.put(cache.begin_look_up(start), credential("k"), ADDRESS);
+        let (ageing, wrong) = (start + REFRESHED, SecretHash::from_bytes([1; 32]));
+        assert!(cache.find("k", &wrong, ADDRESS, ageing).is_none());
+        assert_eq!(is_fresh(&cache, ageing), Some(false));
+    }
+
+    #[test]
+    fn address_of_a_use_is_remembered_after_the_next_look_up() {
+        let (cache, start) = (CredentialCache::default(), Instant::now());
+        let other = "2001:db8::1".parse().unwrap();
+        cache.put(cache.begin_look_up(start), credential("k"), other);
+        assert!(!find(&cache, start).unwrap().is_used_here);
+        cache.note_use("k", ADDRESS);
+        cache.put(cache.begin_look_up(start), credential("k"), other);
+        assert!(find(&cache, start).unwrap().is_used_here);
     }
 
     #[test]
     fn credential_is_valid_for_less_than_a_second_after_its_look_up_began() {
         let (cache, start) = (CredentialCache::default(), Instant::now());
-        cache.put(cache.begin_look_up(start), credential("k"));
+        cache.put(cache.begin_look_up(start), credential("k"), ADDRESS);
         assert_eq!(is_fresh(&cache, start), Some(true));
         assert_eq!(is_fresh(&cache, start + FRESH), Some(false));
         assert_eq!(is_fresh(&cache, start + KNOWN), None);
@@ -214,7 +277,7 @@ mod tests {
     #[test]
     fn one_request_looks_an_ageing_credential_up_again_and_others_use_it() {
         let (cache, start) = (CredentialCache::default(), Instant::now());
-        cache.put(cache.begin_look_up(start), credential("k"));
+        cache.put(cache.begin_look_up(start), credential("k"), ADDRESS);
         let ageing = start + REFRESHED;
         assert_eq!(is_fresh(&cache, ageing), Some(false));
         assert_eq!(is_fresh(&cache, ageing), Some(true));
@@ -227,9 +290,9 @@ mod tests {
         let (cache, now) = (CredentialCache::default(), Instant::now());
         let look_up = cache.begin_look_up(now);
         cache.remove_organisation(&org());
-        cache.put(look_up, credential("k"));
+        cache.put(look_up, credential("k"), ADDRESS);
         assert_eq!(is_fresh(&cache, now), None);
-        cache.put(cache.begin_look_up(now), credential("k"));
+        cache.put(cache.begin_look_up(now), credential("k"), ADDRESS);
         assert_eq!(is_fresh(&cache, now), Some(true));
         cache.remove_organisation(&org());
         assert_eq!(is_fresh(&cache, now), None);

@@ -104,8 +104,9 @@ async fn guesses_are_refused_without_a_look_up_and_others_at_the_address_still_w
     let (statuses, measured) = watch("1,500 guesses of a secret", &process, ordinary, guesses).await;
     check(&statuses, 401, begin.elapsed());
     assert_eq!(measured.failed, 0, "another credential still works at this address");
-    // A right secret of this key is not a way to find out that it is right.
-    assert_eq!(guesser.basic(&key, &secret).await, 429);
+    // The integration with this key was used at this address before.
+    assert_eq!(guesser.basic(&key, &secret).await, 200);
+    assert_eq!(guesser.basic(&key, "one more guess").await, 429);
     admin_of(&process).get("/v1/organisation").await.expect(200);
 }
 
@@ -127,6 +128,8 @@ async fn guessed_key_still_works_from_another_address(database: &Database) {
     check(&statuses, 401, begin.elapsed());
     assert_eq!(attacker.basic(&key, &secret).await, 429);
     assert_eq!(owner.basic(&key, &secret).await, 200);
+    // A right guess is not shown to be right, also while the owner uses the key at another address.
+    assert_eq!(attacker.basic(&key, &secret).await, 429);
     // The attacker cannot choose an address: the proxy appends the real one.
     assert_eq!(attacker.at("198.51.100.9, 192.0.2.1").basic(&key, &secret).await, 429);
     // The whole network of an IPv6 address counts as one.
@@ -151,6 +154,58 @@ async fn forwarded_address_of_a_client_that_is_no_trusted_proxy_does_not_count(d
         })
         .await;
     check(&statuses, 401, begin.elapsed());
+}
+
+/// Most proxies write only `X-Forwarded-For`, and pass on what a client sends as `Forwarded`.
+#[apply(both_databases)]
+async fn client_behind_a_proxy_cannot_change_its_address_with_forwarded(database: &Database) {
+    let process =
+        start(database, &[("ROLLBOOK_TRUSTED_PROXIES", "127.0.0.1"), ("ROLLBOOK_REFUSALS_PER_SECOND", "1")]);
+    let (attacker, other) = (Guesser::new(&process).at("192.0.2.1"), Guesser::new(&process).at("192.0.2.2"));
+    let lying = |guesser: &Guesser, number: usize| {
+        let request = guesser.request("/v1/actions").basic_auth(format!("key {number}"), Some("guess"));
+        request.header("Forwarded", format!("for=198.51.100.{}", number % 250))
+    };
+    let begin = Instant::now();
+    let statuses = attacker.guess(300, |number| lying(&attacker, number)).await;
+    check(&statuses, 401, begin.elapsed());
+    // The attempts count for the attacker, not for the proxy or another client.
+    let answer = lying(&other, 1).send().await.expect("an answer");
+    assert_eq!(answer.status(), 401);
+}
+
+/// The server has a small limit, so that few addresses use up the limit of all attempts.
+#[apply(both_databases)]
+async fn many_guessing_addresses_do_not_lock_out_an_address_that_has_not_failed(database: &Database) {
+    let process = start(
+        database,
+        &[
+            ("ROLLBOOK_TRUSTED_PROXIES", "127.0.0.1"),
+            ("ROLLBOOK_REFUSALS_PER_SECOND", "1"),
+            ("ROLLBOOK_REFUSAL_BURST", "10"),
+        ],
+    );
+    let (key, secret) = create(&process, &["activities/read"]).await;
+    let guesser = Guesser::new(&process);
+    let statuses = guesser
+        .guess(3_000, |number| {
+            let request = guesser.request("/v1/actions").basic_auth(format!("key {number}"), Some("guess"));
+            // Twenty addresses guess at once, each twenty times, then the next twenty.
+            request.header("X-Forwarded-For", format!("192.0.2.{}", number / 400 * 20 + number % 20))
+        })
+        .await;
+    assert!(statuses.get(&429).is_some_and(|refused| *refused > 0), "{statuses:?}");
+    // This credential was not used before, so that it is looked up.
+    assert_eq!(guesser.at("198.51.100.1").basic(&key, &secret).await, 200);
+    // Networks of one site share a limit.
+    let statuses = guesser
+        .guess(400, |number| {
+            let request = guesser.request("/v1/actions").basic_auth(format!("key {number}"), Some("guess"));
+            request.header("X-Forwarded-For", format!("2001:db8:1:{number:x}::1"))
+        })
+        .await;
+    assert!(statuses.get(&429).is_some_and(|refused| *refused > 100), "{statuses:?}");
+    assert_eq!(guesser.at("2001:db8:2::1").basic("rk_unknown", "guess").await, 401);
 }
 
 #[apply(both_databases)]
