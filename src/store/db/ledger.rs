@@ -247,6 +247,11 @@ impl OrgTx {
         self.ledger.keys
     }
 
+    /// The last key that [`OrgTx::next_key`] has given.
+    pub(crate) fn last_key(&self) -> i64 {
+        self.ledger.keys
+    }
+
     /// The next number in the order of recording.
     pub(crate) fn next_seq(&mut self) -> i64 {
         self.ledger.seq += 1;

@@ -196,11 +196,15 @@ impl Definitions {
         Ok(i64::try_from(deleted).is_ok_and(|deleted| deleted >= limit))
     }
 
-    /// Replaces the definitions of the next `limit` contents by the rebuilt ones. All records must be merged. Returns
-    /// whether more are left.
-    pub(crate) async fn replace_next(&mut self, tx: &mut OrgTx, limit: i64) -> Result<bool, StoreError> {
+    /// Replaces the definitions of the next `limit` contents by the rebuilt ones. All records must be merged. Returns the
+    /// last key; `None` after the last content.
+    pub(crate) async fn replace_next(
+        &mut self,
+        tx: &mut OrgTx,
+        limit: i64,
+    ) -> Result<Option<i64>, StoreError> {
         let Target::Rebuilt { replaced_through } = self.target else {
-            return Ok(false);
+            return Ok(None);
         };
         let select = Sql::new(
             "SELECT c.key, c.definition, d.definition FROM contents c \
@@ -210,7 +214,7 @@ impl Definitions {
         let select = select.with(tx.org).with(replaced_through).with(limit);
         let rows: Vec<(i64, Option<String>, Option<String>)> = tx.fetch_rows(select).await?;
         let Some((last, ..)) = rows.last() else {
-            return Ok(false);
+            return Ok(None);
         };
         let last = *last;
         for (key, stored, rebuilt) in rows {
@@ -226,7 +230,21 @@ impl Definitions {
         self.target = Target::Rebuilt {
             replaced_through: last,
         };
-        Ok(true)
+        Ok(Some(last))
+    }
+
+    /// Leaves all further contents to the writers. They are newer than the rebuild, so the writers have merged all
+    /// definitions of them.
+    pub(crate) async fn end_replacing(&mut self, tx: &mut OrgTx) -> Result<(), StoreError> {
+        let Target::Rebuilt { replaced_through } = self.target else {
+            return Ok(());
+        };
+        let delete = Sql::new("DELETE FROM rebuilt_definitions WHERE org = $1 AND content > $2");
+        tx.execute(delete.with(tx.org).with(replaced_through)).await?;
+        self.target = Target::Rebuilt {
+            replaced_through: i64::MAX,
+        };
+        Ok(())
     }
 }
 

@@ -77,6 +77,10 @@ struct Rebuild {
     chunk: i64,
     /// The number of persons, contents or definitions in the next transaction.
     step: i64,
+    /// The last key that was given before the first definition was replaced. Persons and contents with greater keys are
+    /// new: writers have stored everything about them. Without this limit the parts at the end would never be complete
+    /// while writers add persons and contents.
+    last_key: i64,
     /// The persons with session events.
     session_persons: KeySet,
 }
@@ -135,6 +139,7 @@ impl Rebuild {
             replayed: 0,
             chunk: FIRST_CHUNK,
             step: FIRST_STEP,
+            last_key: 0,
             session_persons: KeySet::default(),
         }
     }
@@ -175,12 +180,18 @@ impl Rebuild {
     /// Does a step of the phase and returns the phase of the next step.
     async fn run_phase(&mut self, tx: &mut OrgTx) -> Result<Phase, StoreError> {
         Ok(match self.phase {
-            Phase::Clear | Phase::Replay => Phase::ReplaceDefinitions,
+            Phase::Clear | Phase::Replay => {
+                self.last_key = tx.last_key();
+                Phase::ReplaceDefinitions
+            }
             Phase::ReplaceDefinitions => {
-                if self.cache.definitions().replace_next(tx, self.step).await? {
-                    Phase::ReplaceDefinitions
-                } else {
-                    Phase::ReplacePersons(0)
+                let last = self.cache.definitions().replace_next(tx, self.step).await?;
+                match self.unfinished(last) {
+                    Some(_) => Phase::ReplaceDefinitions,
+                    None => {
+                        self.cache.definitions().end_replacing(tx).await?;
+                        Phase::ReplacePersons(0)
+                    }
                 }
             }
             Phase::ReplacePersons(after) => {
@@ -188,22 +199,24 @@ impl Rebuild {
                     Some(names) => names.replace_persons(tx, after, self.step).await?,
                     None => None,
                 };
-                last.map_or(Phase::ReplaceContents(0), Phase::ReplacePersons)
+                self.unfinished(last)
+                    .map_or(Phase::ReplaceContents(0), Phase::ReplacePersons)
             }
             Phase::ReplaceContents(after) => {
                 let last = match self.cache.rebuilt() {
                     Some(names) => names.replace_contents(tx, after, self.step).await?,
                     None => None,
                 };
-                last.map_or(Phase::UpdateSessions(0), Phase::ReplaceContents)
+                self.unfinished(last)
+                    .map_or(Phase::UpdateSessions(0), Phase::ReplaceContents)
             }
             Phase::UpdateSessions(after) => {
                 let persons = self
                     .session_persons
                     .keys_after(after, usize::try_from(self.step).unwrap_or(1));
                 tx.update_sessions(&persons).await?;
-                match persons.last() {
-                    Some(last) => Phase::UpdateSessions(*last),
+                match self.unfinished(persons.last().copied()) {
+                    Some(last) => Phase::UpdateSessions(last),
                     None => {
                         self.set_token(tx, None).await?;
                         Phase::Finished
@@ -212,6 +225,11 @@ impl Rebuild {
             }
             Phase::Finished => Phase::Finished,
         })
+    }
+
+    /// The key after which a part goes on; `None` if the part is complete.
+    fn unfinished(&self, last: Option<i64>) -> Option<i64> {
+        last.filter(|last| *last < self.last_key)
     }
 
     /// Replaces the rows of the next records.
