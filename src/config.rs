@@ -123,7 +123,9 @@ pub struct DatabaseArgs {
     #[arg(value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub database_query_timeout_seconds: u64,
 
-    /// How long a query of a summary, a count of progress, or a part of an export may take on PostgreSQL, in seconds
+    /// How long a query of a summary or a count of progress may take on PostgreSQL, in seconds
+    ///
+    /// If a part of an export takes longer, the server asks the database whether it still works at the export.
     #[arg(
         long,
         env = "ROLLBOOK_DATABASE_LONG_QUERY_TIMEOUT_SECONDS",

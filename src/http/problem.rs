@@ -15,6 +15,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::base::fault::{Faults, MAX_DETAIL_BYTES, MAX_POINTER_BYTES, shorten};
+use crate::base::ids::StatementId;
 
 mod conversions;
 
@@ -29,6 +30,9 @@ pub const MAX_DOCUMENT_BYTES: usize = 64 * 1024;
 /// The bytes of a document that its listed faults may fill. The rest is for the other members: a detail and a pointer
 /// may consist of characters that JSON writes in six bytes.
 const ERRORS_BYTES: usize = MAX_DOCUMENT_BYTES - 6 * (MAX_DETAIL_BYTES + MAX_POINTER_BYTES) - 4 * 1024;
+
+/// The number of ids in a document. An id needs 39 bytes with its quotes and comma.
+const MAX_IDS: usize = 1_000;
 
 /// The longest name of a parameter in a document, in bytes. A longer one is cut.
 const MAX_NAME_BYTES: usize = 200;
@@ -209,6 +213,11 @@ pub struct ProblemDocument {
     #[serde(skip_serializing_if = "is_zero")]
     #[schema(minimum = 1)]
     pub more_errors: usize,
+    /// With `outcome-unknown`: the ids that the records have if they are stored, in their order; at most 1,000. Records
+    /// that are sent again with these ids are not stored twice.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 1000)]
+    pub ids: Vec<String>,
     /// The id of the request, which is also in the server's log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
@@ -228,6 +237,7 @@ struct Parts {
     code: Code,
     detail: String,
     errors: Faults<ProblemError>,
+    ids: Vec<String>,
     headers: Vec<(header::HeaderName, HeaderValue)>,
     cause: Option<String>,
 }
@@ -242,6 +252,7 @@ impl Problem {
             code,
             detail: shorten(detail.into(), MAX_DETAIL_BYTES),
             errors: Faults::new(),
+            ids: Vec::new(),
             headers: Vec::new(),
             cause: None,
         };
@@ -339,6 +350,14 @@ impl Problem {
         self
     }
 
+    /// Sets the ids that the records of the request have if they are stored. The document lists as many as it has space
+    /// for.
+    pub fn with_ids(mut self, ids: impl Iterator<Item = StatementId>) -> Self {
+        let ids = ids.map(|id| id.to_string()).take(MAX_IDS);
+        self.0.ids = ids.collect();
+        self
+    }
+
     /// Sets the cause, which is logged and never sent to the client.
     pub fn caused_by(mut self, cause: impl fmt::Display) -> Self {
         self.0.cause = Some(cause.to_string());
@@ -383,7 +402,11 @@ impl Problem {
     /// Returns the problem document. Faults for which it has no space are only counted.
     pub fn to_document(&self, request_id: Option<&str>) -> ProblemDocument {
         let Parts {
-            code, detail, errors, ..
+            code,
+            detail,
+            errors,
+            ids,
+            ..
         } = &*self.0;
         let mut errors = errors.clone();
         errors.truncate(count_fitting(&errors));
@@ -396,6 +419,7 @@ impl Problem {
             pointer: errors.iter().find_map(|error| error.pointer.clone()),
             more_errors: errors.more(),
             errors: errors.into_iter().collect(),
+            ids: ids.clone(),
             request_id: request_id.map(str::to_owned),
         }
     }

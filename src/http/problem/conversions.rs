@@ -130,6 +130,7 @@ impl Problem {
                 fault.into()
             }
             RecordError::Store(error) => error.into(),
+            RecordError::Unconfirmed { ids, cause } => Problem::from(cause).with_ids(ids.into_iter()),
         }
     }
 }
@@ -199,7 +200,7 @@ impl From<StoreError> for Problem {
             StoreError::UnknownOutcome(_) => (
                 Code::OutcomeUnknown,
                 "the database did not confirm the change, so it may be stored or not; read the resource before you \
-                 send the change again, or send records again with the same ids",
+                 send the change again, or send records again with the ids in `ids`",
             ),
             StoreError::UnknownDatabase
             | StoreError::Connect(_)
@@ -214,8 +215,11 @@ impl From<StoreError> for Problem {
             | StoreError::DatabaseFile { .. }
             | StoreError::RebuildReplaced => return Problem::internal(error),
         };
-        Problem::new(code, detail)
-            .with_header(header::RETRY_AFTER, HeaderValue::from(BUSY_RETRY_SECONDS))
-            .caused_by(error)
+        let problem = Problem::new(code, detail).caused_by(error);
+        if code == Code::OutcomeUnknown {
+            // Clients repeat a request by themselves if they get `Retry-After`. That could store the change twice.
+            return problem;
+        }
+        problem.with_header(header::RETRY_AFTER, HeaderValue::from(BUSY_RETRY_SECONDS))
     }
 }

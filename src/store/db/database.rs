@@ -4,6 +4,7 @@
 
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -378,11 +379,16 @@ impl Db {
 
     /// Begins a writing transaction. On SQLite it is the only one until its end.
     pub(crate) async fn begin(&self) -> Result<Tx, StoreError> {
+        self.begin_noting(&Refusals::default()).await
+    }
+
+    /// [`Db::begin`], which also notes whether the database refuses the lock of the file.
+    pub(super) async fn begin_noting(&self, refusals: &Refusals) -> Result<Tx, StoreError> {
         let begun = match self {
             Db::Sqlite {
                 write, file, wait, ..
             } => {
-                let begun = begin_sqlite(write, file.as_deref(), Instant::now() + *wait).await;
+                let begun = begin_sqlite(write, file.as_deref(), Instant::now() + *wait, refusals).await;
                 begun.map(DriverTransaction::Sqlite)
             }
             Db::Postgres { write, .. } => write.begin().await.map(DriverTransaction::Postgres),
@@ -438,12 +444,27 @@ impl Db {
     }
 }
 
+/// Whether the database has refused a lock to a writer, because a transaction outside of this process held it.
+#[derive(Default)]
+pub(super) struct Refusals(AtomicBool);
+
+impl Refusals {
+    pub(super) fn note(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn has_any(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// Begins a transaction as soon as no other process writes. SQLite itself would look for the lock in intervals of up to
 /// 100 milliseconds, in which another process can commit and begin again.
 async fn begin_sqlite(
     write: &SqlitePool,
     file: Option<&SqliteFile>,
     deadline: Instant,
+    refusals: &Refusals,
 ) -> Result<sqlx::Transaction<'static, Sqlite>, StoreError> {
     if file.is_some_and(|file| !file.is_in_place()) {
         return Err(StoreError::file_replaced());
@@ -455,7 +476,12 @@ async fn begin_sqlite(
             .map_err(StoreError::from)
         {
             Ok(_) if file.is_some_and(|file| !file.has_its_log()) => return Err(StoreError::file_replaced()),
-            Err(StoreError::Busy) if Instant::now() < deadline => {}
+            Err(StoreError::Busy) => {
+                refusals.note();
+                if Instant::now() >= deadline {
+                    return Err(StoreError::Busy);
+                }
+            }
             outcome => return outcome,
         }
     }

@@ -13,11 +13,11 @@ use crate::base::ids::OrgId;
 
 use crate::store::db::columns::{FromRow, TableRow, columns};
 use crate::store::db::consistent_through::Writing;
-use crate::store::db::database::{Engine, Row, Sql};
+use crate::store::db::database::{Engine, Refusals, Row, Sql};
 use crate::store::db::dialect::Value;
 use crate::store::db::key_cache::DirectoryVersion;
 use crate::store::db::organisations;
-use crate::store::db::transaction::Tx;
+use crate::store::db::transaction::{Tx, lock_timeout_text};
 use crate::store::db::writing_gate::WritingPermit;
 use crate::store::db::{Store, StoreError};
 
@@ -89,6 +89,7 @@ fn changes_directory(text: &str) -> bool {
 }
 
 /// What to do when another transaction holds the ledger's lock.
+#[derive(Clone, Copy)]
 enum WhenLocked {
     Fail,
     /// Wait with the connection until this moment.
@@ -111,19 +112,7 @@ impl Store {
         organisation: &OrgId,
         wait: Duration,
     ) -> Result<OrgTx, StoreError> {
-        let begin = Instant::now();
-        let outcome = self.write_until(organisation, begin + wait).await;
-        // A queue that is full refuses at once, and the background does not wait for long. Neither says that nothing can
-        // be written.
-        let has_waited = wait > BACKGROUND_LOCK_WAIT && begin.elapsed() >= wait / 4 * 3;
-        if matches!(outcome, Err(StoreError::Busy)) && has_waited {
-            let org = self.remembered_key(organisation);
-            self.db().write_health().note_locked(begin, org);
-        }
-        outcome
-    }
-
-    async fn write_until(&self, organisation: &OrgId, deadline: Instant) -> Result<OrgTx, StoreError> {
+        let deadline = Instant::now() + wait;
         let permit = self.gates().enter(organisation, deadline).await?;
         let (store, organisation) = (self.clone(), organisation.clone());
         // A task is not cancelled with its caller. So the permit is given back after the connection: callers that go
@@ -139,18 +128,52 @@ impl Store {
         sleep(PAUSE_FOR_OTHERS).await;
     }
 
-    /// Locks the ledger. While another transaction holds it, this one waits with a connection only if that leaves
-    /// enough for other organisations. Otherwise it gives the connection back and tries again after a pause.
+    /// Begins the transaction when the lock is free. Notes if the database refuses the lock for the whole time.
     async fn begin_writing(
         self,
         organisation: OrgId,
         permit: WritingPermit,
         deadline: Instant,
     ) -> Result<OrgTx, StoreError> {
+        let (begin, refusals) = (Instant::now(), Refusals::default());
+        let locked = self.wait_for_ledger(&organisation, deadline, &refusals).await;
+        // Other writers of this process may have taken a part of the time, or all of it. That says nothing about the
+        // database.
+        let has_waited = refusals.has_any() && begin.elapsed() >= self.wait() / 4 * 3;
+        if matches!(locked, Err(StoreError::Busy)) && has_waited {
+            let org = self.remembered_key(&organisation);
+            self.db().write_health().note_locked(begin, org);
+        }
+        let (tx, org, ledger) = locked?;
+        Ok(OrgTx {
+            tx,
+            writing: self.writers().begin(org),
+            store: self,
+            id: organisation,
+            org,
+            initial: ledger.clone(),
+            ledger,
+            wakes_background: false,
+            _permit: permit,
+        })
+    }
+
+    /// Locks the ledger. While another transaction holds it, this one waits with a connection only if that leaves
+    /// enough for other organisations. Otherwise it gives the connection back and tries again after a pause.
+    async fn wait_for_ledger(
+        &self,
+        organisation: &OrgId,
+        deadline: Instant,
+        refusals: &Refusals,
+    ) -> Result<(Tx, i64, Ledger), StoreError> {
         let (mut pause, mut was_read_only) = (FIRST_PAUSE, false);
-        let locked = loop {
-            match self.lock_ledger(&organisation, WhenLocked::Fail, deadline).await {
-                Ok(Some(locked)) => break locked,
+        loop {
+            let when_locked = WhenLocked::Fail;
+            match self
+                .lock_ledger(organisation, when_locked, deadline, refusals)
+                .await
+            {
+                Ok(Some(locked)) => return Ok(locked),
                 Ok(None) => {}
                 // The connection led to a standby. A new one leads to the primary, if there is one.
                 Err(error) if error.is_read_only() && !was_read_only => {
@@ -167,27 +190,15 @@ impl Store {
             }
             if let Some(_waiting) = self.db().try_wait_for_lock() {
                 let wait = WhenLocked::WaitUntil(deadline);
-                let locked = self.lock_ledger(&organisation, wait, deadline).await?;
-                break locked.ok_or(StoreError::Busy)?;
+                let locked = self.lock_ledger(organisation, wait, deadline, refusals).await?;
+                return locked.ok_or(StoreError::Busy);
             }
             if Instant::now() + pause >= deadline {
                 return Err(StoreError::Busy);
             }
             sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
-        };
-        let (tx, org, ledger) = locked;
-        Ok(OrgTx {
-            tx,
-            writing: self.writers().begin(org),
-            store: self,
-            id: organisation,
-            org,
-            initial: ledger.clone(),
-            ledger,
-            wakes_background: false,
-            _permit: permit,
-        })
+        }
     }
 
     /// Begins a transaction and locks the ledger. Returns the transaction, the organisation's key and the ledger;
@@ -197,8 +208,9 @@ impl Store {
         organisation: &OrgId,
         when_locked: WhenLocked,
         deadline: Instant,
+        refusals: &Refusals,
     ) -> Result<Option<(Tx, i64, Ledger)>, StoreError> {
-        let begin = timeout_at(deadline, self.db().begin());
+        let begin = timeout_at(deadline, self.db().begin_noting(refusals));
         let late = |_| match self.db().engine() {
             // The lock is taken with the only connection that writes.
             Engine::Sqlite => StoreError::Busy,
@@ -208,6 +220,7 @@ impl Store {
         match self.lock_in(&mut tx, organisation, when_locked).await {
             Ok((org, ledger)) => Ok(Some((tx, org, ledger))),
             Err(StoreError::Busy) => {
+                refusals.note();
                 tx.rollback().await?;
                 Ok(None)
             }
@@ -221,22 +234,37 @@ impl Store {
         organisation: &OrgId,
         when_locked: WhenLocked,
     ) -> Result<(i64, Ledger), StoreError> {
-        let lock = match when_locked {
-            WhenLocked::Fail => "FOR UPDATE NOWAIT",
-            WhenLocked::WaitUntil(deadline) => {
-                tx.set_lock_timeout(deadline.saturating_duration_since(Instant::now()))
-                    .await?;
-                "FOR UPDATE"
-            }
-        };
+        if let WhenLocked::WaitUntil(deadline) = when_locked {
+            let time_left = deadline.saturating_duration_since(Instant::now());
+            tx.set_lock_timeout(time_left).await?;
+        }
         let org = match self.remembered_key(organisation) {
             Some(org) => org,
             None => organisations::ensure(tx, organisation, self.clock().now()).await?,
         };
-        let select = format!("SELECT {} FROM ledgers WHERE org = $1 {lock}", Ledger::COLUMNS);
-        let ledger = tx.fetch_row(Sql::new(&select).with(org)).await?;
+        let ledger = tx.fetch_row(self.select_ledger(org, when_locked)).await?;
         let ledger = ledger.ok_or(StoreError::Invariant("an organisation has no ledger"))?;
         Ok((org, ledger))
+    }
+
+    /// The query that locks the ledger.
+    fn select_ledger(&self, org: i64, when_locked: WhenLocked) -> Sql {
+        let columns = Ledger::COLUMNS;
+        match when_locked {
+            WhenLocked::Fail => {
+                let text = format!("SELECT {columns} FROM ledgers WHERE org = $1 FOR UPDATE NOWAIT");
+                Sql::new(&text).with(org)
+            }
+            // The rest of the time was the limit for this lock only. The outer query is run when the inner one has the
+            // lock, and gives the following statements the whole limit.
+            WhenLocked::WaitUntil(_) => {
+                let text = format!(
+                    "SELECT {columns}, set_config('lock_timeout', $2, true) FROM \
+                     (SELECT {columns} FROM ledgers WHERE org = $1 FOR UPDATE) AS locked"
+                );
+                Sql::new(&text).with(org).with(lock_timeout_text(self.wait()))
+            }
+        }
     }
 }
 

@@ -22,6 +22,7 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool, 
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
+use uuid::Uuid;
 
 use crate::store::db::StoreError;
 use crate::store::db::database::{DatabaseSettings, Row, Sql};
@@ -29,6 +30,8 @@ use crate::store::db::database::{DatabaseSettings, Row, Sql};
 use lease::AllRows;
 pub(crate) use lease::{Lease, PostgresTx, Read};
 
+/// The name of this program in the database's list of connections.
+const APPLICATION: &str = "rollbook";
 /// How long after an answer of the database idle connections are used without a test.
 const TRUSTED: Duration = Duration::from_millis(250);
 /// The time within which the database answers the test of an idle connection.
@@ -210,7 +213,7 @@ impl PostgresPool {
     ) -> Result<Self, StoreError> {
         let options = PgConnectOptions::from_str(&settings.url)
             .map_err(StoreError::Connect)?
-            .application_name("rollbook")
+            .application_name(APPLICATION)
             .statement_cache_capacity(256);
         let limits = Limits::new(settings);
         // Not as options of the start: poolers refuse those.
@@ -417,10 +420,26 @@ impl PostgresPool {
     }
 
     /// Begins a transaction for one query, of which the rows are read for as long as a client needs. The database does not
-    /// limit it.
-    pub(super) async fn begin_stream(&self) -> Result<PostgresTx, StoreError> {
-        self.begin_with(&format!("BEGIN READ ONLY; {STREAM_LIMITS}"))
-            .await
+    /// limit it. Also returns the unique name of the connection until the end of the transaction, for
+    /// [`PostgresPool::works_at`].
+    pub(super) async fn begin_stream(&self) -> Result<(PostgresTx, String), StoreError> {
+        let name = format!("{APPLICATION} {}", Uuid::now_v7());
+        let text = format!("BEGIN READ ONLY; {STREAM_LIMITS}; SET LOCAL application_name = '{name}'");
+        Ok((self.begin_with(&text).await?, name))
+    }
+
+    /// Whether the database works at a query of the connection with this name. It does not if it waits for this process:
+    /// to read what was sent, or to send more.
+    pub(super) async fn works_at(&self, name: &str) -> bool {
+        let select = Sql::new(
+            "SELECT 1 FROM pg_stat_activity WHERE application_name = $1 AND state = 'active' \
+             AND wait_event_type IS DISTINCT FROM 'Client'",
+        );
+        let rows = self
+            .for_work(Work::Short)
+            .fetch_all(&select.with(name.to_owned()))
+            .await;
+        rows.is_ok_and(|rows| !rows.is_empty())
     }
 
     async fn begin_with(&self, text: &str) -> Result<PostgresTx, StoreError> {
@@ -455,7 +474,7 @@ impl PostgresPool {
         lease.detach()
     }
 
-    /// The limit on the time between two pieces of a long answer.
+    /// The time without a piece of a long answer after which it is doubtful whether the connection works.
     pub(super) fn long_limit(&self) -> Duration {
         self.limits.of_read(Work::Long) + GRACE
     }

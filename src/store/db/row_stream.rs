@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use crate::store::db::StoreError;
 use crate::store::db::database::{Db, Row, Sql};
+use crate::store::db::postgres::PostgresPool;
 use crate::store::db::unreadable::{name_of, skip_unreadable};
 
 /// The number of rows that are sent to the reader at once.
@@ -21,6 +22,9 @@ const CHUNK_BYTES: usize = 1024 * 1024;
 
 /// The number of instructions of SQLite after which a query looks for its reader again. They take far less than a second.
 const SQLITE_INSTRUCTIONS: i32 = 100_000;
+
+/// The time after which the database is asked a second time whether it works at a query.
+const SECOND_LOOK: Duration = Duration::from_millis(500);
 
 /// How the rows of a stream are read, and how much memory they need.
 pub(crate) struct RowReader<T> {
@@ -53,11 +57,34 @@ impl SkippedRows {
     }
 }
 
-/// Waits up to the limit.
-async fn within<T>(limit: Option<Duration>, next: impl Future<Output = T>) -> Result<T, StoreError> {
-    match limit {
-        Some(limit) => timeout(limit, next).await.map_err(|_| StoreError::silence(limit)),
-        None => Ok(next.await),
+/// Whether the database works at the query of a stream. It is asked on another connection, so that a long sort is not
+/// taken for a lost connection.
+struct Watch {
+    pool: PostgresPool,
+    /// The unique name of the query's connection.
+    name: String,
+}
+
+impl Watch {
+    /// Waits for the next piece of the answer. There is no limit as long as the database works at it: an export has a
+    /// deadline of its own.
+    async fn wait_for<T>(&self, next: impl Future<Output = T>) -> Result<T, StoreError> {
+        let mut next = std::pin::pin!(next);
+        let patience = self.pool.long_limit();
+        let mut limit = patience;
+        loop {
+            if let Ok(piece) = timeout(limit, next.as_mut()).await {
+                return Ok(piece);
+            }
+            if self.pool.works_at(&self.name).await {
+                limit = patience;
+            } else if limit < patience {
+                return Err(StoreError::silence(patience));
+            } else {
+                // A piece may have been on its way.
+                limit = SECOND_LOOK;
+            }
+        }
     }
 }
 
@@ -130,19 +157,15 @@ impl Db {
                 let mut is_first = true;
                 loop {
                     let (text, arguments) = sql.for_postgres()?;
-                    let mut tx = pool.begin_stream().await?;
+                    let (mut tx, name) = pool.begin_stream().await?;
+                    let watch = Watch {
+                        pool: pool.clone(),
+                        name,
+                    };
                     let query = sqlx::query_with(AssertSqlSafe(text), arguments);
                     let rows = query.fetch(tx.lease()?.connection()?).map_ok(Row::Postgres);
                     let mut progress = Progress::Nothing;
-                    let outcome = forward(
-                        rows,
-                        Some(pool.long_limit()),
-                        reader,
-                        skipped,
-                        send,
-                        &mut progress,
-                    )
-                    .await;
+                    let outcome = forward(rows, Some(&watch), reader, skipped, send, &mut progress).await;
                     let outcome = tx.lease()?.observe(outcome);
                     if progress != Progress::Complete {
                         // Back in the pool, the connection would first have to read all remaining rows.
@@ -173,10 +196,10 @@ enum Progress {
 }
 
 /// Sends the rows to the reader in chunks, until the last one or until the reader drops the stream, also while the
-/// database finds no row. Each chunk must come from the database within the limit.
+/// database finds no row.
 async fn forward<T>(
     rows: impl Stream<Item = Result<Row, sqlx::Error>>,
-    limit: Option<Duration>,
+    watch: Option<&Watch>,
     reader: RowReader<T>,
     skipped: &SkippedRows,
     send: &mpsc::Sender<Message<T>>,
@@ -184,8 +207,15 @@ async fn forward<T>(
 ) -> Result<(), StoreError> {
     let mut rows = std::pin::pin!(rows.fuse());
     loop {
+        let next = next_chunk(&mut rows, reader, skipped);
+        let next = async {
+            match watch {
+                Some(watch) => watch.wait_for(next).await?,
+                None => next.await,
+            }
+        };
         let chunk = tokio::select! {
-            chunk = within(limit, next_chunk(&mut rows, reader, skipped)) => chunk??,
+            chunk = next => chunk?,
             () = send.closed() => return Ok(()),
         };
         if chunk.is_empty() {

@@ -45,6 +45,11 @@ enum Progress {
     Failed,
 }
 
+/// The value of PostgreSQL's `lock_timeout`, in milliseconds. 0 would mean no limit.
+pub(crate) fn lock_timeout_text(timeout: Duration) -> String {
+    timeout.as_millis().max(1).to_string()
+}
+
 impl Tx {
     /// A transaction that has begun.
     pub(super) fn new(transaction: DriverTransaction, health: Arc<WriteHealth>) -> Self {
@@ -137,10 +142,8 @@ impl Tx {
     /// transaction.
     pub(crate) async fn set_lock_timeout(&mut self, timeout: Duration) -> Result<(), StoreError> {
         if let DriverTransaction::Postgres(_) = self.transaction {
-            // 0 would mean no limit.
-            let milliseconds = timeout.as_millis().max(1).to_string();
             let set = Sql::new("SELECT set_config('lock_timeout', $1, true)");
-            self.fetch_optional(set.with(milliseconds)).await?;
+            self.fetch_optional(set.with(lock_timeout_text(timeout))).await?;
         }
         Ok(())
     }

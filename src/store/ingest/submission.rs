@@ -143,6 +143,14 @@ pub enum RecordError {
     /// The submission could not be written.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The database has not confirmed the commit, so the records may be stored or not.
+    #[error("{cause}")]
+    Unconfirmed {
+        /// The ids of the records. If they are stored, they have these.
+        ids: Vec<StatementId>,
+        /// Why the commit was not confirmed.
+        cause: StoreError,
+    },
 }
 
 /// The answer to a submission: an outcome for each record, in their order.

@@ -8,7 +8,7 @@ use crate::store::db::{Store, StoreError};
 use crate::store::ingest::completion_check::CompletionCheck;
 use crate::store::ingest::identifier_cache::IdentifierCache;
 use crate::store::ingest::new_records::{Accepted, accept, write_accepted};
-use crate::store::ingest::submission::{Outcome, Submission};
+use crate::store::ingest::submission::{Outcome, RecordError, Submission};
 
 /// Writes batches of an organisation and caches the identifiers that its records name.
 pub(crate) struct Writer {
@@ -47,7 +47,7 @@ impl Writer {
                 Err(error) => {
                     tracing::warn!(organisation = %self.org, %error, "a batch was refused");
                     let refused = outcomes.len() + part.len();
-                    outcomes.extend(refuse_all(&error, part.len()));
+                    outcomes.extend(part.iter().map(|submission| Err(refuse(&error, submission))));
                     outcomes.extend(refuse_all(&error.into_refusal(), submissions.len() - refused));
                     break;
                 }
@@ -104,6 +104,16 @@ impl Writer {
         self.cache = cache;
         Ok(outcomes)
     }
+}
+
+/// The outcome of a submission whose transaction failed.
+fn refuse(error: &StoreError, submission: &Submission) -> RecordError {
+    let cause = error.repeat();
+    if let StoreError::UnknownOutcome(_) = cause {
+        let ids = submission.records.iter().map(|record| record.id).collect();
+        return RecordError::Unconfirmed { ids, cause };
+    }
+    cause.into()
 }
 
 /// The same error as the outcome of several submissions.

@@ -88,7 +88,7 @@ async fn request(admin: &Caller, number: usize) -> (u16, Duration) {
         2 => admin.get("/v1/users/bo").await,
         _ => admin.put("/v1/users/bo", &user("bo").set("email", "bo@x.example")).await,
     };
-    if answer.status == 503 {
+    if answer.status == 503 && answer.clone().json()["code"] != "outcome-unknown" {
         assert!(answer.headers.contains_key("retry-after"), "{}", answer.text());
     }
     (answer.status, begin.elapsed())

@@ -295,7 +295,11 @@ fn stop(state: &mut State, org: &OrgId) {
 /// The error for waiting submissions, if the last outcome of a batch says that they cannot be written either.
 fn find_refusal(outcome: &Outcome) -> Option<StoreError> {
     match outcome {
-        Err(RecordError::Store(error)) if error.is_passing() => Some(error.repeat().into_refusal()),
+        Err(RecordError::Store(error) | RecordError::Unconfirmed { cause: error, .. })
+            if error.is_passing() =>
+        {
+            Some(error.repeat().into_refusal())
+        }
         _ => None,
     }
 }

@@ -1,12 +1,14 @@
-//! A batch that takes longer than writers wait for a lock.
+//! Honest work that takes longer than the limit on waiting.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use serde_json::{Value, json};
+use sqlx::{Connection as _, PgConnection};
 
-use super::Server;
+use super::{Server, viewed};
 use crate::support::Database;
-use crate::support::builders::{mailbox, statement};
+use crate::support::builders::{mailbox, statement, user};
 use crate::support::records::{COMPLETED, STATEMENTS};
 use crate::support::server::run_with_database;
 
@@ -39,5 +41,71 @@ fn batch_that_is_written_one_by_one_may_take_longer_than_a_wait() {
         for (number, status) in answers.into_iter().enumerate() {
             assert_eq!(status, if number == 5 { 500 } else { 200 }, "record {number}");
         }
+    });
+}
+
+/// A transaction of the server itself holds the lock for longer than another one waits. That is no fault of the database.
+#[test]
+fn readiness_is_ok_during_a_long_batch() {
+    run_with_database(Database::postgres(), async |database: &Database| {
+        let server = Server::start(&database.url());
+        server.set_up().await;
+        database.execute(SLOW).await;
+        let records: Vec<Value> = (0..10)
+            .map(|number| statement(mailbox("a@x.example"), COMPLETED, &format!("urn:good:{number}")).json())
+            .collect();
+        let records = json!(records);
+        let batch = async { server.admin.post(STATEMENTS, &records).await.expect(200) };
+        let others = async {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            server.admin.put("/v1/users/cy", &user("cy")).await.expect(503);
+            let ready = server.admin.get("/health/ready").await.expect(200).json();
+            assert_eq!(ready["writes"], "ok");
+        };
+        tokio::join!(batch, others);
+    });
+}
+
+/// A transaction may wait for each of its locks for the whole time, also if the first one has taken most of it.
+#[test]
+fn wait_for_the_ledger_leaves_the_whole_time_to_later_locks() {
+    run_with_database(Database::postgres(), async |database: &Database| {
+        let server = Server::start(&database.url());
+        server.set_up().await;
+        let mut ledger = PgConnection::connect(&database.url()).await.expect("the cluster answers");
+        let mut row = PgConnection::connect(&database.url()).await.expect("the cluster answers");
+        let lock = "BEGIN; SELECT org FROM ledgers FOR UPDATE";
+        sqlx::raw_sql(lock).execute(&mut ledger).await.expect("the ledger is free");
+        sqlx::raw_sql("BEGIN; SELECT org FROM users FOR UPDATE").execute(&mut row).await.expect("free rows");
+        let change = user("bo").set("first_name", "Bob");
+        let write = async { server.admin.put("/v1/users/bo", &change).await.expect(200) };
+        let release = async {
+            tokio::time::sleep(Duration::from_millis(1_500)).await;
+            ledger.close().await.expect("it closes");
+            tokio::time::sleep(Duration::from_millis(1_000)).await;
+            row.close().await.expect("it closes");
+        };
+        tokio::join!(write, release);
+    });
+}
+
+/// The database needs longer for the first rows than a long query may take. It works at them, so the export waits.
+#[test]
+fn export_with_late_rows_is_complete() {
+    run_with_database(Database::postgres(), async |database: &Database| {
+        let server = Server::start(&database.url());
+        server.set_up().await;
+        for _ in 0..11 {
+            server.admin.post("/v1/activities", &viewed()).await.expect(201);
+        }
+        let slow = "ALTER TABLE activities RENAME TO all_activities; \
+                    CREATE VIEW activities AS \
+                    SELECT a.* FROM all_activities AS a WHERE pg_sleep(0.5 + 0 * a.seq) IS NOT NULL";
+        database.execute(slow).await;
+        let begin = Instant::now();
+        let answer = server.admin.get("/v1/activities/export.ndjson").await.expect(200);
+        println!("measured: an export with late rows: {:?}", begin.elapsed());
+        assert!(begin.elapsed() > Duration::from_secs(5), "{:?}", begin.elapsed());
+        assert_eq!(answer.ndjson().len(), 12);
     });
 }

@@ -16,7 +16,7 @@ async fn count_snapshots(database: &Database) -> i64 {
         Database::Sqlite { .. } => database.query_number("PRAGMA wal_checkpoint(TRUNCATE)").await,
         Database::Postgres { .. } => {
             let select = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
-                AND application_name = 'rollbook' AND (backend_xmin IS NOT NULL OR backend_xid IS NOT NULL)";
+                AND application_name LIKE 'rollbook%' AND (backend_xmin IS NOT NULL OR backend_xid IS NOT NULL)";
             database.query_number(select).await
         }
     }
