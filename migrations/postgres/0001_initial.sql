@@ -24,7 +24,8 @@ CREATE TABLE organisations (
 --   keys       the last assigned key
 --   stored     the time at which the last record counts as stored
 --   epoch      incremented when something changes that replicas cache
---   directory  incremented when something changes that decides which users and persons a caller sees
+--   directory  the time in microseconds at which something changed that decides which users and persons a
+--              caller sees, and always more than before
 --   rebuild    the rebuild in progress, if any
 CREATE TABLE ledgers (
     org BIGINT PRIMARY KEY REFERENCES organisations (key),

@@ -40,7 +40,8 @@ async fn list_facets(caller: Caller<ReadActivities>, pairs: QueryPairs) -> Answe
     let filter = facet_filter(&query.filter, query.asked_scope);
     let cache = caller.app_state().facets();
     let scoped = caller.scoped(query.asked_scope, &filter)?;
-    if let Some(facets) = cache.get(&scoped, caller.now()) {
+    let cached = caller.store().find_cached_facets(cache, &scoped, caller.now());
+    if let Some(facets) = cached.await? {
         return Ok(HttpResponse::Ok().json(facets.as_ref()));
     }
     let _permit = caller

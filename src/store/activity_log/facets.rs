@@ -82,8 +82,9 @@ impl Store {
         filter: &Scoped<&Filter>,
         now: Timestamp,
     ) -> Result<Arc<Facets>, StoreError> {
+        let fingerprint = self.facets_fingerprint(filter).await?;
         // The same request may have been answered while this one waited for the concurrency limit.
-        if let Some(facets) = cache.get(filter, self.clock().now()) {
+        if let Some(facets) = cache.find(fingerprint, self.clock().now()) {
             return Ok(facets);
         }
         let mut counter = FacetCounter::default();
@@ -96,9 +97,30 @@ impl Store {
         }
         let facets = Arc::new(self.named_facets(filter.org(), &counter, now).await?);
         if counter.rows > MAX_UNCACHED_ROWS {
-            cache.insert(fingerprint(filter), Arc::clone(&facets));
+            cache.insert(fingerprint, Arc::clone(&facets));
         }
         Ok(facets)
+    }
+
+    /// The cached result for this filter, if it is less than a minute old.
+    pub async fn find_cached_facets(
+        &self,
+        cache: &FacetCache,
+        filter: &Scoped<&Filter>,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Facets>>, StoreError> {
+        let fingerprint = self.facets_fingerprint(filter).await?;
+        Ok(cache.find(fingerprint, now))
+    }
+
+    /// The key of a cached result. A reach that depends on the directory has another key after each change of the
+    /// directory: a caller that lost a user from its reach must not receive the earlier counts.
+    async fn facets_fingerprint(&self, filter: &Scoped<&Filter>) -> Result<Fingerprint, StoreError> {
+        let version = match self.organisation_key(filter.org()).await? {
+            Some(org) if !filter.people().is_empty() => self.directory_version(org).await?.number,
+            _ => None,
+        };
+        Ok(fingerprint(filter, version))
     }
 
     /// Loads the names of all counted keys.
@@ -305,10 +327,10 @@ struct PeopleValues {
     fields: BTreeMap<String, FacetValues>,
 }
 
-/// The key of a cached result: the organisation, the people within the reach and the scope, and the filter with the
-/// filters around it.
-fn fingerprint(filter: &Scoped<&Filter>) -> Fingerprint {
-    let people = format!("{:?}", filter.people());
+/// The key of a cached result: the organisation, the people within the reach and the scope with the version of the
+/// directory that they depend on, and the filter with the filters around it.
+fn fingerprint(filter: &Scoped<&Filter>, version: Option<i64>) -> Fingerprint {
+    let people = format!("{version:?} {:?}", filter.people());
     let mut parts = vec![filter.org().to_string(), people];
     for filter in filter.inner().each() {
         // The limits of days depend on the time zone. No parameter has an empty name, so the empty text separates two
@@ -329,11 +351,7 @@ fn fingerprint(filter: &Scoped<&Filter>) -> Fingerprint {
 pub struct FacetCache(Mutex<HashMap<Fingerprint, Arc<Facets>>>);
 
 impl FacetCache {
-    /// The result for this filter, if it is less than a minute old.
-    pub fn get(&self, filter: &Scoped<&Filter>, now: Timestamp) -> Option<Arc<Facets>> {
-        self.find(fingerprint(filter), now)
-    }
-
+    /// The result with this key, if it is less than a minute old.
     fn find(&self, fingerprint: Fingerprint, now: Timestamp) -> Option<Arc<Facets>> {
         let results = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let facets = results.get(&fingerprint)?;
@@ -359,7 +377,13 @@ mod tests {
 
     fn fingerprint_for(principal: &Principal, scope: Option<AskedScope>, filter: &Filter) -> Fingerprint {
         let rules = ReachRules::default();
-        fingerprint(&Scoped::new(principal, &rules, scope, filter).expect("an allowed scope"))
+        let scoped = Scoped::new(principal, &rules, scope, filter).expect("an allowed scope");
+        assert_ne!(
+            fingerprint(&scoped, Some(1)),
+            fingerprint(&scoped, Some(2)),
+            "the directory has changed"
+        );
+        fingerprint(&scoped, None)
     }
 
     #[test]

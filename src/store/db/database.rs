@@ -402,6 +402,14 @@ impl Db {
         }
     }
 
+    /// How many connections have failed so far, or led to a server that only reads.
+    pub(super) fn failed_connections(&self) -> u64 {
+        match self {
+            Db::Sqlite { .. } => 0,
+            Db::Postgres { write, read, .. } => write.failed_connections() + read.failed_connections(),
+        }
+    }
+
     /// Whether anything can be written.
     pub(super) fn write_health(&self) -> &Arc<WriteHealth> {
         match self {

@@ -20,14 +20,27 @@ const MAX_ENTRY_KEYS: usize = MAX_KEYS / 4;
 /// The memory of an entry besides its keys, as a number of keys.
 const ENTRY_KEYS: usize = 16;
 
-/// The found keys, by the digests of the queries.
+/// The most keys of one organisation: half of the cache. So the requests of one organisation never remove all entries of
+/// the others.
+const MAX_SHARE: usize = MAX_KEYS / 2;
+
+/// The found keys.
 #[derive(Debug, Default)]
 pub(crate) struct KeyCache(Mutex<Entries>);
 
 #[derive(Debug, Default)]
 struct Entries {
-    by_query: HashMap<[u8; 32], Entry>,
+    by_org: HashMap<i64, Share>,
     /// The size of all entries.
+    size: usize,
+}
+
+/// The entries of one organisation.
+#[derive(Debug, Default)]
+struct Share {
+    /// The entries, by the digests of the queries.
+    by_query: HashMap<[u8; 32], Entry>,
+    /// The size of the entries.
     size: usize,
 }
 
@@ -52,6 +65,37 @@ impl Entry {
     }
 }
 
+impl Share {
+    /// Inserts an entry. If the share is full, its outdated entries are removed, and if that is not enough, all.
+    fn insert(&mut self, query: [u8; 32], entry: Entry) {
+        if let Some(replaced) = self.by_query.remove(&query) {
+            self.size -= replaced.size();
+        }
+        if self.size + entry.size() > MAX_SHARE {
+            self.by_query.retain(|_, other| other.version == entry.version);
+            self.size = self.by_query.values().map(Entry::size).sum();
+        }
+        if self.size + entry.size() > MAX_SHARE {
+            *self = Self::default();
+        }
+        self.size += entry.size();
+        self.by_query.insert(query, entry);
+    }
+}
+
+impl Entries {
+    /// Removes the entries of the organisation that has the most.
+    fn remove_largest_share(&mut self) {
+        let largest = self.by_org.iter().max_by_key(|(_, share)| share.size);
+        if let Some(share) = largest
+            .map(|(org, _)| *org)
+            .and_then(|org| self.by_org.remove(&org))
+        {
+            self.size -= share.size;
+        }
+    }
+}
+
 impl KeyCache {
     fn lock(&self) -> MutexGuard<'_, Entries> {
         // No code panics while it holds the lock, so the entries are never half changed.
@@ -60,31 +104,25 @@ impl KeyCache {
 
     fn get(&self, query: &[u8; 32], version: DirectoryVersion) -> Option<Arc<[i64]>> {
         let entries = self.lock();
-        let entry = entries.by_query.get(query)?;
+        let entry = entries.by_org.get(&version.org)?.by_query.get(query)?;
         (entry.version == version && version.number.is_some()).then(|| Arc::clone(&entry.keys))
     }
 
-    /// Stores an entry. If the cache is full, the outdated entries of the organisation are removed, and if that is not
-    /// enough, all entries.
+    /// Stores an entry. If the cache is full, the organisation with the most keys loses its entries.
     fn put(&self, query: [u8; 32], version: DirectoryVersion, keys: Arc<[i64]>) {
         let entry = Entry { version, keys };
         if version.number.is_none() || entry.keys.len() > MAX_ENTRY_KEYS {
             return;
         }
         let mut entries = self.lock();
-        if let Some(replaced) = entries.by_query.remove(&query) {
-            entries.size -= replaced.size();
+        let mut share = entries.by_org.remove(&version.org).unwrap_or_default();
+        entries.size -= share.size;
+        share.insert(query, entry);
+        while !entries.by_org.is_empty() && entries.size + share.size > MAX_KEYS {
+            entries.remove_largest_share();
         }
-        if entries.size + entry.size() > MAX_KEYS {
-            let is_current = |other: &Entry| other.version.org != version.org || other.version == version;
-            entries.by_query.retain(|_, other| is_current(other));
-            entries.size = entries.by_query.values().map(Entry::size).sum();
-        }
-        if entries.size + entry.size() > MAX_KEYS {
-            *entries = Entries::default();
-        }
-        entries.size += entry.size();
-        entries.by_query.insert(query, entry);
+        entries.size += share.size;
+        entries.by_org.insert(version.org, share);
     }
 }
 
@@ -168,14 +206,31 @@ mod tests {
             );
             let entries = cache.lock();
             assert!(entries.size <= MAX_KEYS);
-            assert_eq!(
-                entries.size,
-                entries.by_query.values().map(Entry::size).sum::<usize>()
-            );
+            let all = entries.by_org.values().flat_map(|share| share.by_query.values());
+            assert_eq!(entries.size, all.map(Entry::size).sum::<usize>());
         }
         assert_eq!(
             cache.get(&[199; 32], version(1, 66)).map(|keys| keys.len()),
             Some(MAX_ENTRY_KEYS - ENTRY_KEYS)
         );
+    }
+    #[test]
+    fn organisation_never_removes_the_entries_of_a_smaller_one() {
+        let cache = KeyCache::default();
+        cache.put([255; 32], version(1, 1), keys(10));
+        for number in 0..200 {
+            cache.put([number; 32], version(2, 1), keys(MAX_ENTRY_KEYS - ENTRY_KEYS));
+            assert!(cache.lock().by_org[&2].size <= MAX_SHARE);
+        }
+        assert_eq!(cache.get(&[255; 32], version(1, 1)), Some(keys(10)));
+        for number in 0..20 {
+            cache.put(
+                [number; 32],
+                version(3 + i64::from(number), 1),
+                keys(MAX_ENTRY_KEYS - ENTRY_KEYS),
+            );
+            assert!(cache.lock().size <= MAX_KEYS);
+        }
+        assert_eq!(cache.get(&[255; 32], version(1, 1)), Some(keys(10)));
     }
 }

@@ -42,6 +42,8 @@ pub(crate) struct OrgTx {
     /// The organisation's key, the first column of every table.
     pub(crate) org: i64,
     ledger: Ledger,
+    /// The start of the database's server, see [`CacheVersion`].
+    server: i64,
     /// The ledger as it was at the begin of the transaction.
     initial: Ledger,
     writing: Writing,
@@ -59,6 +61,35 @@ columns! {
         stored: i64 = "stored",
         epoch: i64 = "epoch",
         directory: i64 = "directory",
+    }
+}
+
+/// A version of what replicas cache of an organisation.
+///
+/// After a fail-over that lost the last commits, the database assigns the same numbers and keys again, to other things. So
+/// the version contains the start of the server: what was cached from one server is not valid for another.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct CacheVersion {
+    /// The number in the ledger.
+    pub(crate) epoch: i64,
+    /// The time at which the server of PostgreSQL was started, in microseconds; 0 for SQLite.
+    pub(crate) server: i64,
+}
+
+/// A locked ledger with the organisation's key.
+struct LockedLedger {
+    org: i64,
+    ledger: Ledger,
+    server: i64,
+}
+
+impl LockedLedger {
+    fn read(org: i64, row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            org,
+            ledger: Ledger::read(row)?,
+            server: row.get(Ledger::COUNT)?,
+        })
     }
 }
 
@@ -144,7 +175,7 @@ impl Store {
             let org = self.remembered_key(&organisation);
             self.db().write_health().note_locked(begin, org);
         }
-        let (tx, org, ledger) = locked?;
+        let (tx, LockedLedger { org, ledger, server }) = locked?;
         Ok(OrgTx {
             tx,
             writing: self.writers().begin(org),
@@ -153,6 +184,7 @@ impl Store {
             org,
             initial: ledger.clone(),
             ledger,
+            server,
             wakes_background: false,
             _permit: permit,
         })
@@ -165,7 +197,7 @@ impl Store {
         organisation: &OrgId,
         deadline: Instant,
         refusals: &Refusals,
-    ) -> Result<(Tx, i64, Ledger), StoreError> {
+    ) -> Result<(Tx, LockedLedger), StoreError> {
         let (mut pause, mut was_read_only) = (FIRST_PAUSE, false);
         loop {
             let when_locked = WhenLocked::Fail;
@@ -201,15 +233,14 @@ impl Store {
         }
     }
 
-    /// Begins a transaction and locks the ledger. Returns the transaction, the organisation's key and the ledger;
-    /// `None` if another transaction held the lock.
+    /// Begins a transaction and locks the ledger. Returns `None` if another transaction held the lock.
     async fn lock_ledger(
         &self,
         organisation: &OrgId,
         when_locked: WhenLocked,
         deadline: Instant,
         refusals: &Refusals,
-    ) -> Result<Option<(Tx, i64, Ledger)>, StoreError> {
+    ) -> Result<Option<(Tx, LockedLedger)>, StoreError> {
         let begin = timeout_at(deadline, self.db().begin_noting(refusals));
         let late = |_| match self.db().engine() {
             // The lock is taken with the only connection that writes.
@@ -218,7 +249,7 @@ impl Store {
         };
         let mut tx = begin.await.map_err(late)??;
         match self.lock_in(&mut tx, organisation, when_locked).await {
-            Ok((org, ledger)) => Ok(Some((tx, org, ledger))),
+            Ok(locked) => Ok(Some((tx, locked))),
             Err(StoreError::Busy) => {
                 refusals.note();
                 tx.rollback().await?;
@@ -233,36 +264,51 @@ impl Store {
         tx: &mut Tx,
         organisation: &OrgId,
         when_locked: WhenLocked,
-    ) -> Result<(i64, Ledger), StoreError> {
+    ) -> Result<LockedLedger, StoreError> {
         if let WhenLocked::WaitUntil(deadline) = when_locked {
             let time_left = deadline.saturating_duration_since(Instant::now());
             tx.set_lock_timeout(time_left).await?;
         }
-        let org = match self.remembered_key(organisation) {
-            Some(org) => org,
-            None => organisations::ensure(tx, organisation, self.clock().now()).await?,
-        };
-        let ledger = tx.fetch_row(self.select_ledger(org, when_locked)).await?;
-        let ledger = ledger.ok_or(StoreError::Invariant("an organisation has no ledger"))?;
-        Ok((org, ledger))
+        if let Some(org) = self.remembered_key(organisation) {
+            let select = self.select_ledger(org, organisation, when_locked);
+            if let Some(row) = tx.fetch_optional(select).await? {
+                return LockedLedger::read(org, &row);
+            }
+            // The commit that created the organisation was lost in a fail-over. The key may belong to another one.
+            self.forget_key(organisation);
+        }
+        let org = organisations::ensure(tx, organisation, self.clock().now()).await?;
+        let select = self.select_ledger(org, organisation, when_locked);
+        let row = tx.fetch_optional(select).await?;
+        LockedLedger::read(
+            org,
+            &row.ok_or(StoreError::Invariant("an organisation has no ledger"))?,
+        )
     }
 
-    /// The query that locks the ledger.
-    fn select_ledger(&self, org: i64, when_locked: WhenLocked) -> Sql {
+    /// The query that locks the ledger of the organisation that has both the key and the id.
+    fn select_ledger(&self, org: i64, organisation: &OrgId, when_locked: WhenLocked) -> Sql {
         let columns = Ledger::COLUMNS;
+        let server = match self.db().engine() {
+            Engine::Sqlite => "0",
+            Engine::Postgres => "(extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint",
+        };
+        let ledger =
+            "FROM ledgers WHERE org = $1 AND (SELECT o.id FROM organisations o WHERE o.key = $1) = $2";
         match when_locked {
             WhenLocked::Fail => {
-                let text = format!("SELECT {columns} FROM ledgers WHERE org = $1 FOR UPDATE NOWAIT");
-                Sql::new(&text).with(org)
+                let text = format!("SELECT {columns}, {server} {ledger} FOR UPDATE NOWAIT");
+                Sql::new(&text).with(org).with(organisation.as_str())
             }
             // The rest of the time was the limit for this lock only. The outer query is run when the inner one has the
             // lock, and gives the following statements the whole limit.
             WhenLocked::WaitUntil(_) => {
                 let text = format!(
-                    "SELECT {columns}, set_config('lock_timeout', $2, true) FROM \
-                     (SELECT {columns} FROM ledgers WHERE org = $1 FOR UPDATE) AS locked"
+                    "SELECT {columns}, {server}, set_config('lock_timeout', $3, true) FROM \
+                     (SELECT {columns} {ledger} FOR UPDATE) AS locked"
                 );
-                Sql::new(&text).with(org).with(lock_timeout_text(self.wait()))
+                let select = Sql::new(&text).with(org).with(organisation.as_str());
+                select.with(lock_timeout_text(self.wait()))
             }
         }
     }
@@ -314,8 +360,11 @@ impl OrgTx {
     }
 
     /// The version of what replicas cache. A replica drops its cache when it sees another version.
-    pub(crate) fn epoch(&self) -> i64 {
-        self.ledger.epoch
+    pub(crate) fn cache_version(&self) -> CacheVersion {
+        CacheVersion {
+            epoch: self.ledger.epoch,
+            server: self.server,
+        }
     }
 
     /// Makes all replicas drop their caches of this organisation.
@@ -325,8 +374,11 @@ impl OrgTx {
 
     /// Makes the keys that requests have cached for this organisation outdated, see
     /// [`key_cache`](crate::store::db::key_cache).
+    ///
+    /// The new version is the time, so it is never the version of a commit that was lost in a fail-over.
     pub(crate) fn directory_changed(&mut self) {
-        self.ledger.directory = self.initial.directory + 1;
+        let now = self.store.clock().now().micros();
+        self.ledger.directory = now.max(self.initial.directory + 1);
     }
 
     /// The version of the directory that the queries of this transaction read.
@@ -429,6 +481,72 @@ impl OrgTx {
 #[cfg(test)]
 mod tests {
     use super::changes_directory;
+    use crate::base::clock::Clock;
+    use crate::base::ids::OrgId;
+    use crate::log::VerbTable;
+    use crate::store::Store;
+    use crate::store::db::database::{DatabaseSettings, Sql};
+
+    #[tokio::test]
+    async fn key_that_belongs_to_another_organisation_is_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("t.db").display());
+        let settings = DatabaseSettings::new(url);
+        let store = Store::open(&settings, Clock::system(), VerbTable::default())
+            .await
+            .unwrap();
+        store.migrate().await.unwrap();
+        let [first, second]: [OrgId; 2] = ["first", "second"].map(|id| id.parse().unwrap());
+        let mut keys = Vec::new();
+        for id in [&first, &second] {
+            let mut tx = store.write(id).await.unwrap();
+            keys.push(tx.org);
+            tx.next_key();
+            tx.commit().await.unwrap();
+        }
+        // As after a fail-over that lost both, where the second one was created first.
+        let mut tx = store.db().begin().await.unwrap();
+        for (id, key) in [("other", keys[0]), ("first", keys[1]), ("second", keys[0])] {
+            let update = Sql::new("UPDATE organisations SET id = $1 WHERE key = $2");
+            tx.execute(update.with(id).with(key)).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        let tx = store.write(&first).await.unwrap();
+        assert_eq!(tx.org, keys[1]);
+        drop(tx);
+        // A request reads the settings first.
+        store.organisation(&second).await.unwrap();
+        assert_eq!(store.organisation_key(&second).await.unwrap(), Some(keys[0]));
+        let missing: OrgId = "other".parse().unwrap();
+        assert_eq!(store.organisation_key(&missing).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn version_of_the_directory_is_never_assigned_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("t.db").display());
+        let settings = DatabaseSettings::new(url);
+        let store = Store::open(&settings, Clock::system(), VerbTable::default())
+            .await
+            .unwrap();
+        store.migrate().await.unwrap();
+        let id: OrgId = "first".parse().unwrap();
+        let mut versions = Vec::new();
+        for _ in 0..2 {
+            let mut tx = store.write(&id).await.unwrap();
+            let org = tx.org;
+            tx.directory_changed();
+            tx.commit().await.unwrap();
+            versions.push(store.directory_version(org).await.unwrap());
+            // As after a fail-over that lost the commit.
+            let mut tx = store.db().begin().await.unwrap();
+            tx.execute(Sql::new("UPDATE ledgers SET directory = 0"))
+                .await
+                .unwrap();
+            tx.commit().await.unwrap();
+        }
+        assert_ne!(versions[0], versions[1]);
+    }
 
     #[test]
     fn changes_of_the_directory_are_recognised() {

@@ -123,17 +123,23 @@ impl Store {
         user: Option<&UserId>,
     ) -> Result<CallerFacts, StoreError> {
         let select = Sql::new(&format!(
-            "SELECT {}, u.active FROM organisations o LEFT JOIN users u ON u.org = o.key AND u.id = $2 \
+            "SELECT {}, u.active, o.key FROM organisations o LEFT JOIN users u ON u.org = o.key AND u.id = $2 \
              WHERE o.id = $1",
             Organisation::COLUMNS
         ));
         let select = select.with(organisation.as_str()).with(user.map(UserId::as_str));
         let Some(row) = self.db().fetch_optional(select).await? else {
+            self.forget_key(organisation);
             return Ok(CallerFacts {
                 organisation: None,
                 user_active: None,
             });
         };
+        let key = row.get(Organisation::COUNT + 1)?;
+        // After a fail-over that lost commits, an organisation can have another key.
+        if self.remembered_key(organisation) != Some(key) {
+            self.remember_key(organisation, key);
+        }
         Ok(CallerFacts {
             organisation: Some(Organisation::read(&row)?),
             user_active: row.get(Organisation::COUNT)?,

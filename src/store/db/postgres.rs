@@ -133,6 +133,8 @@ struct Health {
     began: Instant,
     /// The time of the last answer, in milliseconds after `began`.
     last_answer: AtomicU64,
+    /// How many connections have failed, or led to a server that only reads.
+    failed: AtomicU64,
     /// Whether a connection has failed, and the idle ones are not tested yet.
     is_suspect: AtomicBool,
     /// Whether a task tests the idle connections.
@@ -144,6 +146,7 @@ impl Health {
         Self {
             began: Instant::now(),
             last_answer: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
             is_suspect: AtomicBool::new(false),
             is_testing: AtomicBool::new(false),
         }
@@ -159,7 +162,12 @@ impl Health {
 
     /// Makes idle connections be tested before they are used.
     fn mark_as_suspect(&self) {
+        self.count_failure();
         self.is_suspect.store(true, Ordering::SeqCst);
+    }
+
+    fn count_failure(&self) {
+        self.failed.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Whether an idle connection can be used without a test.
@@ -252,6 +260,11 @@ impl PostgresPool {
             second_tries: Arc::new(Semaphore::new(MOST_SECOND_TRIES)),
             work,
         })
+    }
+
+    /// How many connections have failed so far, or led to a server that only reads.
+    pub(super) fn failed_connections(&self) -> u64 {
+        self.health.failed.load(Ordering::SeqCst)
     }
 
     /// The same pool for queries that do this kind of work.

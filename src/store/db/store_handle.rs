@@ -1,7 +1,7 @@
 //! The handle to everything that is stored: connections, the clock, and what one process remembers.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -34,8 +34,7 @@ struct Inner {
     clock: Clock,
     verbs: VerbTable,
     runtime: Handle,
-    /// Keys of organisations by id. An organisation is never removed, so an entry stays valid.
-    organisations: Mutex<HashMap<OrgId, i64>>,
+    organisations: Mutex<RememberedKeys>,
     consistent_through: ConsistentThrough,
     gates: WritingGates,
     cursor_key: OnceCell<CursorKey>,
@@ -46,6 +45,15 @@ struct Inner {
     reprojection: Notify,
     /// Notified when a run was requested by hand.
     sending: Notify,
+}
+
+/// Keys of organisations by id. An organisation is never removed, so an entry stays valid as long as the database loses no
+/// commit. It can lose some only in a fail-over, which breaks the connections.
+#[derive(Default)]
+struct RememberedKeys {
+    by_id: HashMap<OrgId, i64>,
+    /// How many connections had failed when the first key was stored.
+    failed_connections: u64,
 }
 
 impl Store {
@@ -190,18 +198,29 @@ impl Store {
         self.inner.wait
     }
 
+    /// The remembered keys. They are forgotten when a connection has failed.
+    fn remembered_keys(&self) -> MutexGuard<'_, RememberedKeys> {
+        let failed_connections = self.db().failed_connections();
+        let keys = self.inner.organisations.lock();
+        let mut keys = keys.unwrap_or_else(PoisonError::into_inner);
+        if keys.failed_connections != failed_connections || keys.by_id.len() > MAX_REMEMBERED_ORGANISATIONS {
+            *keys = RememberedKeys {
+                by_id: HashMap::new(),
+                failed_connections,
+            };
+        }
+        keys
+    }
+
     pub(super) fn remembered_key(&self, organisation: &OrgId) -> Option<i64> {
-        let known = self.inner.organisations.lock();
-        let known = known.unwrap_or_else(PoisonError::into_inner);
-        known.get(organisation).copied()
+        self.remembered_keys().by_id.get(organisation).copied()
     }
 
     pub(super) fn remember_key(&self, organisation: &OrgId, key: i64) {
-        let known = self.inner.organisations.lock();
-        let mut known = known.unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MAX_REMEMBERED_ORGANISATIONS {
-            known.clear();
-        }
-        known.insert(organisation.clone(), key);
+        self.remembered_keys().by_id.insert(organisation.clone(), key);
+    }
+
+    pub(super) fn forget_key(&self, organisation: &OrgId) {
+        self.remembered_keys().by_id.remove(organisation);
     }
 }

@@ -17,7 +17,7 @@ use crate::record::Identifier;
 
 use crate::store::db::StoreError;
 use crate::store::db::database::Sql;
-use crate::store::db::ledger::OrgTx;
+use crate::store::db::ledger::{CacheVersion, OrgTx};
 use crate::store::ingest::definitions::Definitions;
 use crate::store::ingest::latest_names::{CachedContent, CachedPerson, LatestName, to_stamp};
 use crate::store::ingest::persons::{NewPerson, PersonId, digest_of, digest_of_person};
@@ -34,7 +34,7 @@ const MAX_CACHED: usize = 400_000;
 /// The cached keys of one organisation.
 #[derive(Default)]
 pub(crate) struct IdentifierCache {
-    epoch: i64,
+    version: CacheVersion,
     home_page: Option<String>,
     persons: HashMap<Vec<u8>, CachedPeriods>,
     verbs: HashMap<Vec<u8>, i64>,
@@ -69,22 +69,23 @@ impl IdentifierCache {
         }
     }
 
-    /// Drops the cached keys if another replica may have changed something, or if they are too many.
-    pub(crate) fn refresh(&mut self, epoch: i64) {
-        if self.epoch == epoch && self.len() <= MAX_CACHED {
+    /// Drops the cached keys if another replica may have changed something, if another server of the database may have
+    /// assigned them again, or if they are too many.
+    pub(crate) fn refresh(&mut self, version: CacheVersion) {
+        if self.version == version && self.len() <= MAX_CACHED {
             return;
         }
         *self = Self {
-            epoch,
+            version,
             definitions: self.definitions.emptied(),
             rebuilt: self.rebuilt.take(),
             ..Self::default()
         };
     }
 
-    /// Sets the epoch for which the cache is valid after a commit.
-    pub(crate) fn set_epoch(&mut self, epoch: i64) {
-        self.epoch = epoch;
+    /// Sets the version for which the cache is valid after a commit.
+    pub(crate) fn set_version(&mut self, version: CacheVersion) {
+        self.version = version;
     }
 
     /// The number of cached identifiers.
@@ -455,4 +456,27 @@ fn find_unknown<'d>(
     unknown.sort_unstable();
     unknown.dedup();
     unknown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cache_of_another_server_or_epoch_is_dropped() {
+        let version = CacheVersion { epoch: 3, server: 7 };
+        for other in [
+            CacheVersion { epoch: 3, server: 8 },
+            CacheVersion { epoch: 4, server: 7 },
+        ] {
+            let mut cache = IdentifierCache::default();
+            cache.set_version(version);
+            cache.verbs.insert(vec![1], 2);
+            cache.refresh(version);
+            assert_eq!(cache.len(), 1);
+            cache.refresh(other);
+            assert_eq!(cache.len(), 0);
+            assert_eq!(cache.version, other);
+        }
+    }
 }

@@ -104,7 +104,7 @@ impl Store {
             // Writers cache names and definitions that may have changed, and so does this rebuild after the replay.
             tx.invalidate_caches();
             if rebuild.phase == Phase::Replay {
-                rebuild.cache.set_epoch(tx.epoch());
+                rebuild.cache.set_version(tx.cache_version());
             }
             tx.commit().await?;
             rebuild.adapt_size(begin.elapsed());
@@ -162,7 +162,7 @@ impl Rebuild {
 
     /// Does a part of the work. Every part after the replay is done only when all records are replayed.
     async fn run_transaction(&mut self, tx: &mut OrgTx) -> Result<(), StoreError> {
-        self.cache.refresh(tx.epoch());
+        self.cache.refresh(tx.cache_version());
         if self.phase == Phase::Clear {
             if !Definitions::delete_rebuilt(tx, MAX_STEP).await? {
                 self.phase = Phase::Replay;

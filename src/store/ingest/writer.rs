@@ -89,12 +89,12 @@ impl Writer {
         // If the transaction fails, the cache is dropped: it may contain what the transaction would have created.
         let mut cache = self.take_cache();
         let mut tx = self.store.write_within(&self.org, wait).await?;
-        cache.refresh(tx.epoch());
+        cache.refresh(tx.cache_version());
         let (accepted, outcomes) = accept(&mut tx, submissions, unconfirmed).await?;
         if !accepted.is_empty() {
             let ids: Vec<StatementId> = accepted.iter().map(Accepted::id).collect();
             write_accepted(&mut tx, &mut cache, accepted).await?;
-            cache.set_epoch(tx.epoch());
+            cache.set_version(tx.cache_version());
             let committed = tx.commit().await;
             if matches!(committed, Err(StoreError::UnknownOutcome(_))) {
                 unconfirmed.extend(ids);

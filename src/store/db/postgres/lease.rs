@@ -108,6 +108,7 @@ impl Lease {
             }
             Err(error) if error.is_read_only() => {
                 self.discard();
+                self.pool.health.count_failure();
                 self.pool.close_idle();
             }
             Ok(_) | Err(_) => self.pool.health.note_answer(),
