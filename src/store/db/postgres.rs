@@ -22,8 +22,8 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool, 
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
-use uuid::Uuid;
 
+use crate::base::clock::Clock;
 use crate::store::db::StoreError;
 use crate::store::db::database::{DatabaseSettings, Row, Sql};
 
@@ -436,7 +436,7 @@ impl PostgresPool {
     /// limit it. Also returns the unique name of the connection until the end of the transaction, for
     /// [`PostgresPool::works_at`].
     pub(super) async fn begin_stream(&self) -> Result<(PostgresTx, String), StoreError> {
-        let name = format!("{APPLICATION} {}", Uuid::now_v7());
+        let name = format!("{APPLICATION} {}", Clock::system().new_uuid());
         let text = format!("BEGIN READ ONLY; {STREAM_LIMITS}; SET LOCAL application_name = '{name}'");
         Ok((self.begin_with(&text).await?, name))
     }

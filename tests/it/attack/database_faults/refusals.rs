@@ -23,7 +23,7 @@ fn too_many_connections_are_refused_in_time_until_there_are_fewer() {
             format!("CREATE ROLE {role} LOGIN PASSWORD 'few'; ALTER DATABASE {name} OWNER TO {role}");
         database.execute(&create).await;
         let options: PgConnectOptions = database.url().parse().expect("a URL");
-        let server = Server::start(&options.username(&role).password("few").to_url_lossy().as_ref());
+        let server = Server::start(options.username(&role).password("few").to_url_lossy().as_str());
         server.set_up().await;
         database.execute(&format!("ALTER ROLE {role} CONNECTION LIMIT 0")).await;
         end_connections(database).await;

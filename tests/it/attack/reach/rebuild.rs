@@ -52,7 +52,7 @@ fn admin_of(server: &Process) -> Caller {
 /// one user, certificates and completions of which the newest counts. Many records beside a rebuild have new persons and
 /// contents.
 fn record(n: usize) -> Value {
-    let is_new = n >= BESIDE && n % 3 != 0;
+    let is_new = n >= BESIDE && !n.is_multiple_of(3);
     let (person, content) = if is_new { (n, n) } else { (n % 40, n % 25) };
     let mut actor = mailbox(&format!("p{person}@example.org"));
     actor["name"] = json!(format!("Name {} of {person}", n / 1_000));
