@@ -4,7 +4,7 @@
 //! server and its address. When the server is told to stop, it accepts no more connections, finishes running requests
 //! up to a deadline, and then closes the store. So no acknowledged record is lost.
 //!
-//! [`listen`] serves an application on a socket. Its connections are [`stream::DeadlineStream`]s, which have a deadline
+//! `listen` serves an application on a socket. Its connections are `stream::DeadlineStream`s, which have a deadline
 //! for each phase.
 
 pub mod deadlines;

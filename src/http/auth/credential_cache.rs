@@ -1,6 +1,6 @@
 //! The credentials that were used in the last minutes, so that a steady stream of statements needs no look-up for each.
 //!
-//! A credential is valid for [`FRESH`] after its look-up began. So every replica refuses a revoked one within a second.
+//! A credential is valid for `FRESH` after its look-up began. So every replica refuses a revoked one within a second.
 //! The replica that revoked it refuses it at once: it removes the organisation, and a look-up that began before puts
 //! nothing into the cache.
 
