@@ -484,7 +484,7 @@ mod tests {
     use crate::base::clock::Clock;
     use crate::base::ids::OrgId;
     use crate::log::VerbTable;
-    use crate::store::Store;
+    use crate::store::db::Store;
     use crate::store::db::database::{DatabaseSettings, Sql};
 
     #[tokio::test]
