@@ -223,7 +223,7 @@ async fn write_people(
             if !writer.push(&PersonProgress::new(&row.person, row.status))? {
                 return Ok(after);
             }
-            after = Some(ListPosition::of(&row.person));
+            after = Some(ListPosition::from_person(&row.person));
         }
         if page.next.is_none() || writer.len() >= limit {
             return Ok(page.next);

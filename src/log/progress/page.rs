@@ -92,7 +92,7 @@ pub enum ListPosition {
 
 impl ListPosition {
     /// The place after a person.
-    pub fn of(person: &PersonDetails) -> Self {
+    pub fn from_person(person: &PersonDetails) -> Self {
         match &person.user {
             Some(user) => Self::User(user.id.clone()),
             None => Self::Person(person.key),

@@ -239,7 +239,7 @@ impl StoreError {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        match Failure::of(&error) {
+        match Failure::from_error(&error) {
             Failure::Locked => Self::Busy,
             Failure::Passing => Self::Unavailable(error.to_string()),
             Failure::Disconnected => Self::Disconnected(error.to_string()),
@@ -271,7 +271,7 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    fn of(error: &sqlx::Error) -> Self {
+    fn from_error(error: &sqlx::Error) -> Self {
         match error {
             sqlx::Error::Database(error) => error.code().map_or(Self::Permanent, |code| Self::of_code(&code)),
             sqlx::Error::Io(error) if error.kind() == io::ErrorKind::InvalidInput => Self::Permanent,
@@ -508,7 +508,7 @@ mod tests {
             (sqlx::Error::PoolClosed, Failure::Closed),
             (sqlx::Error::RowNotFound, Failure::Permanent),
         ] {
-            assert_eq!(Failure::of(&error), expected, "{error}");
+            assert_eq!(Failure::from_error(&error), expected, "{error}");
         }
         assert!(StoreError::from(sqlx::Error::PoolTimedOut).is_passing());
         assert!(StoreError::silence(Duration::from_secs(1)).is_disconnected());

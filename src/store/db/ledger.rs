@@ -487,15 +487,20 @@ mod tests {
     use crate::store::db::Store;
     use crate::store::db::database::{DatabaseSettings, Sql};
 
-    #[tokio::test]
-    async fn key_that_belongs_to_another_organisation_is_forgotten() {
-        let folder = tempfile::tempdir().unwrap();
+    async fn open_store(folder: &tempfile::TempDir) -> Store {
         let url = format!("sqlite:{}", folder.path().join("t.db").display());
         let settings = DatabaseSettings::new(url);
         let store = Store::open(&settings, Clock::system(), VerbTable::default())
             .await
             .unwrap();
         store.migrate().await.unwrap();
+        store
+    }
+
+    #[tokio::test]
+    async fn key_that_belongs_to_another_organisation_is_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open_store(&folder).await;
         let [first, second]: [OrgId; 2] = ["first", "second"].map(|id| id.parse().unwrap());
         let mut keys = Vec::new();
         for id in [&first, &second] {
@@ -524,12 +529,7 @@ mod tests {
     #[tokio::test]
     async fn version_of_the_directory_is_never_assigned_again() {
         let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite:{}", folder.path().join("t.db").display());
-        let settings = DatabaseSettings::new(url);
-        let store = Store::open(&settings, Clock::system(), VerbTable::default())
-            .await
-            .unwrap();
-        store.migrate().await.unwrap();
+        let store = open_store(&folder).await;
         let id: OrgId = "first".parse().unwrap();
         let mut versions = Vec::new();
         for _ in 0..2 {

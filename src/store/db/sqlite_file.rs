@@ -50,7 +50,7 @@ enum Location {
 
 impl Location {
     /// Reads the address as the driver does.
-    fn of(url: &str, options: &SqliteConnectOptions) -> Self {
+    fn from_options(url: &str, options: &SqliteConnectOptions) -> Self {
         // A name that begins with `file:` is in memory, or SQLite reads it as an address with parameters of its own.
         if options.get_filename().to_string_lossy().starts_with("file:") {
             return Self::Memory;
@@ -68,7 +68,7 @@ impl Location {
 /// Creates the file of the address, if it is missing and may be created. SQLite gives the same rights to the files
 /// beside it.
 pub(super) fn create(url: &str, options: &SqliteConnectOptions) -> Result<(), StoreError> {
-    if Location::of(url, options) != Location::Writable {
+    if Location::from_options(url, options) != Location::Writable {
         return Ok(());
     }
     let path = options.get_filename();
@@ -82,7 +82,7 @@ pub(super) fn create(url: &str, options: &SqliteConnectOptions) -> Result<(), St
 impl SqliteFile {
     /// The file of a database that has just been opened. `None` for a database in memory.
     pub(super) fn find(url: &str, options: &SqliteConnectOptions) -> Result<Option<Self>, StoreError> {
-        let location = Location::of(url, options);
+        let location = Location::from_options(url, options);
         if location == Location::Memory {
             return Ok(None);
         }
@@ -93,7 +93,7 @@ impl SqliteFile {
             restrict(&path);
         }
         Ok(Some(Self {
-            identity: Identity::at(&path).map_err(failed)?,
+            identity: Identity::read(&path).map_err(failed)?,
             has_wal: companion(&path, WAL).exists(),
             path,
         }))
@@ -101,7 +101,7 @@ impl SqliteFile {
 
     /// Whether the file that SQLite has open is still the one at its path. If not, everything that is written is lost.
     pub(super) fn is_in_place(&self) -> bool {
-        Identity::at(&self.path).is_ok_and(|identity| identity == self.identity)
+        Identity::read(&self.path).is_ok_and(|identity| identity == self.identity)
     }
 
     /// Whether the write-ahead log is at its path. SQLite removes it with the last connection, so the answer tells
@@ -170,7 +170,7 @@ impl SqliteFile {
 
 impl Identity {
     #[cfg(unix)]
-    fn at(path: &Path) -> io::Result<Self> {
+    fn read(path: &Path) -> io::Result<Self> {
         use std::os::unix::fs::MetadataExt as _;
         let metadata = fs::metadata(path)?;
         Ok(Self {
@@ -179,7 +179,7 @@ impl Identity {
     }
 
     #[cfg(not(unix))]
-    fn at(path: &Path) -> io::Result<Self> {
+    fn read(path: &Path) -> io::Result<Self> {
         fs::metadata(path).map(|_| Self {})
     }
 }
@@ -230,7 +230,7 @@ mod tests {
             ("sqlite:file:a.db", Location::Memory),
         ] {
             let options = SqliteConnectOptions::from_str(url).unwrap();
-            assert_eq!(Location::of(url, &options), location, "{url}");
+            assert_eq!(Location::from_options(url, &options), location, "{url}");
         }
     }
 

@@ -89,6 +89,13 @@ struct RebuiltContent {
     kind: LatestName<ContentKind>,
 }
 
+impl RebuiltContent {
+    const NOTHING: Self = Self {
+        title: LatestName::NOTHING,
+        kind: LatestName::NOTHING,
+    };
+}
+
 columns! {
     /// The stored name of a person.
     struct NamedPerson {
@@ -149,10 +156,10 @@ impl RebuiltNames {
         if content.registered {
             return;
         }
-        let rebuilt = self.contents.entry(content.key).or_insert(RebuiltContent {
-            title: LatestName::NOTHING,
-            kind: LatestName::NOTHING,
-        });
+        let rebuilt = self
+            .contents
+            .entry(content.key)
+            .or_insert(RebuiltContent::NOTHING);
         let (title, kind) = CachedContent::named_in(platform, record, activity);
         rebuilt.title.take_replayed(title, record);
         rebuilt.kind.take_replayed(kind, record);
@@ -166,12 +173,8 @@ impl RebuiltNames {
         after: i64,
         limit: i64,
     ) -> Result<Option<i64>, StoreError> {
-        let select = format!(
-            "SELECT {} FROM persons WHERE org = $1 AND key > $2 ORDER BY key LIMIT $3",
-            NamedPerson::COLUMNS
-        );
-        let select = Sql::new(&select).with(tx.org).with(after).with(limit);
-        let (persons, last) = fetch_step::<NamedPerson>(tx, "person", select).await?;
+        let select = format!("SELECT {} FROM persons", NamedPerson::COLUMNS);
+        let (persons, last) = fetch_step::<NamedPerson>(tx, "person", &select, after, limit).await?;
         for person in persons {
             let rebuilt = self
                 .persons
@@ -196,31 +199,31 @@ impl RebuiltNames {
         after: i64,
         limit: i64,
     ) -> Result<Option<i64>, StoreError> {
-        let select = format!(
-            "SELECT {} FROM contents WHERE org = $1 AND key > $2 ORDER BY key LIMIT $3",
-            NamedContent::COLUMNS
-        );
-        let select = Sql::new(&select).with(tx.org).with(after).with(limit);
-        let (contents, last) = fetch_step::<NamedContent>(tx, "content", select).await?;
+        let select = format!("SELECT {} FROM contents", NamedContent::COLUMNS);
+        let (contents, last) = fetch_step::<NamedContent>(tx, "content", &select, after, limit).await?;
         for content in contents.into_iter().filter(|content| !content.registered) {
             let is_used = self.used_contents.contains(content.key);
-            let nothing = RebuiltContent {
-                title: LatestName::NOTHING,
-                kind: LatestName::NOTHING,
-            };
-            let rebuilt = self.contents.get(&content.key).unwrap_or(&nothing);
+            let rebuilt = self
+                .contents
+                .get(&content.key)
+                .unwrap_or(&RebuiltContent::NOTHING);
             content.replace(tx, rebuilt, is_used).await?;
         }
         Ok(last)
     }
 }
 
-/// The rows of a step that can be read, and the key of its last row. The key is the first column.
+/// The rows of a step, the next `limit` after the key `after`, that can be read, and the key of its last row. `select` reads
+/// the columns of a table, the key first.
 async fn fetch_step<T: FromRow>(
     tx: &mut OrgTx,
     kind: &'static str,
-    select: Sql,
+    select: &str,
+    after: i64,
+    limit: i64,
 ) -> Result<(Vec<T>, Option<i64>), StoreError> {
+    let select = format!("{select} WHERE org = $1 AND key > $2 ORDER BY key LIMIT $3");
+    let select = Sql::new(&select).with(tx.org).with(after).with(limit);
     let rows = tx.fetch_all(select).await?;
     let last = rows.last().map(|row| row.get(0)).transpose()?;
     let readable = rows

@@ -23,7 +23,7 @@ impl Guesser {
     }
 
     /// The same client at another address.
-    fn at(&self, address: &'static str) -> Self {
+    fn with_address(&self, address: &'static str) -> Self {
         Self { client: self.client.clone(), base: self.base.clone(), address: Some(address) }
     }
 
@@ -120,8 +120,10 @@ async fn guessed_key_still_works_from_another_address(database: &Database) {
         &[("ROLLBOOK_TRUSTED_PROXIES", "127.0.0.0/8, 10.0.0.1"), ("ROLLBOOK_REFUSALS_PER_SECOND", "1")],
     );
     let (key, secret) = create(&process, &["activities/read"]).await;
-    let (attacker, owner) =
-        (Guesser::new(&process).at("192.0.2.1"), Guesser::new(&process).at("2001:db8::1, 10.0.0.1"));
+    let (attacker, owner) = (
+        Guesser::new(&process).with_address("192.0.2.1"),
+        Guesser::new(&process).with_address("2001:db8::1, 10.0.0.1"),
+    );
     let begin = Instant::now();
     let statuses = attacker
         .guess(400, |number| {
@@ -134,14 +136,15 @@ async fn guessed_key_still_works_from_another_address(database: &Database) {
     // A right guess is not shown to be right, also while the owner uses the key at another address.
     assert_eq!(attacker.basic(&key, &secret).await, 429);
     // The attacker cannot choose an address: the proxy appends the real one.
-    assert_eq!(attacker.at("198.51.100.9, 192.0.2.1").basic(&key, &secret).await, 429);
+    assert_eq!(attacker.with_address("198.51.100.9, 192.0.2.1").basic(&key, &secret).await, 429);
     // The whole network of an IPv6 address counts as one.
-    let network = ["2001:db8:7::1", "2001:db8:7::2"].map(|address| Guesser::new(&process).at(address));
+    let network =
+        ["2001:db8:7::1", "2001:db8:7::2"].map(|address| Guesser::new(&process).with_address(address));
     for number in 0..140 {
         network[number % 2].basic("rk_unknown", "guess").await;
     }
-    assert_eq!(Guesser::new(&process).at("2001:db8:7::3").basic("rk_unknown", "guess").await, 429);
-    assert_eq!(Guesser::new(&process).at("2001:db8:8::1").basic("rk_unknown", "guess").await, 401);
+    assert_eq!(Guesser::new(&process).with_address("2001:db8:7::3").basic("rk_unknown", "guess").await, 429);
+    assert_eq!(Guesser::new(&process).with_address("2001:db8:8::1").basic("rk_unknown", "guess").await, 401);
 }
 
 #[apply(both_databases)]
@@ -164,7 +167,8 @@ async fn forwarded_address_of_a_client_that_is_no_trusted_proxy_does_not_count(d
 async fn client_behind_a_proxy_cannot_change_its_address_with_forwarded(database: &Database) {
     let process =
         start(database, &[("ROLLBOOK_TRUSTED_PROXIES", "127.0.0.1"), ("ROLLBOOK_REFUSALS_PER_SECOND", "1")]);
-    let (attacker, other) = (Guesser::new(&process).at("192.0.2.1"), Guesser::new(&process).at("192.0.2.2"));
+    let (attacker, other) =
+        (Guesser::new(&process).with_address("192.0.2.1"), Guesser::new(&process).with_address("192.0.2.2"));
     let lying = |guesser: &Guesser, number: usize| {
         let request = guesser.request("/v1/actions").basic_auth(format!("key {number}"), Some("guess"));
         request.header("Forwarded", format!("for=198.51.100.{}", number % 250))
@@ -199,7 +203,7 @@ async fn many_guessing_addresses_do_not_lock_out_an_address_that_has_not_failed(
         .await;
     assert!(statuses.get(&429).is_some_and(|refused| *refused > 0), "{statuses:?}");
     // This credential was not used before, so that it is looked up.
-    assert_eq!(guesser.at("198.51.100.1").basic(&key, &secret).await, 200);
+    assert_eq!(guesser.with_address("198.51.100.1").basic(&key, &secret).await, 200);
     // Networks of one site share a limit.
     let statuses = guesser
         .guess(400, |number| {
@@ -208,21 +212,21 @@ async fn many_guessing_addresses_do_not_lock_out_an_address_that_has_not_failed(
         })
         .await;
     assert!(statuses.get(&429).is_some_and(|refused| *refused > 100), "{statuses:?}");
-    assert_eq!(guesser.at("2001:db8:2::1").basic("rk_unknown", "guess").await, 401);
+    assert_eq!(guesser.with_address("2001:db8:2::1").basic("rk_unknown", "guess").await, 401);
 }
 
 #[apply(both_databases)]
 async fn forged_tokens_report_keys_and_links_are_limited_too(database: &Database) {
     let process = start(database, &[("ROLLBOOK_TRUSTED_PROXIES", "127.0.0.1")]);
     let forged = admin_token() + "x";
-    let guesser = Guesser::new(&process).at("192.0.2.1");
+    let guesser = Guesser::new(&process).with_address("192.0.2.1");
     let begin = Instant::now();
     let statuses = guesser.guess(250, |_| guesser.request("/v1/actions").bearer_auth(&forged)).await;
     check(&statuses, 401, begin.elapsed());
     let own = guesser.request("/v1/actions").bearer_auth(admin_token());
     assert_eq!(own.send().await.expect("an answer").status(), 200, "a valid token needs no look-up");
 
-    let guesser = Guesser::new(&process).at("192.0.2.2");
+    let guesser = Guesser::new(&process).with_address("192.0.2.2");
     let begin = Instant::now();
     let statuses = guesser
         .guess(250, |number| {
@@ -232,11 +236,11 @@ async fn forged_tokens_report_keys_and_links_are_limited_too(database: &Database
         .await;
     check(&statuses, 401, begin.elapsed());
 
-    let guesser = Guesser::new(&process).at("192.0.2.3");
+    let guesser = Guesser::new(&process).with_address("192.0.2.3");
     let begin = Instant::now();
     let statuses = guesser.guess(250, |number| guesser.request(&format!("/downloads/{number:088}"))).await;
     check(&statuses, 404, begin.elapsed());
-    let elsewhere = Guesser::new(&process).at("192.0.2.4");
+    let elsewhere = Guesser::new(&process).with_address("192.0.2.4");
     let link = elsewhere.request("/downloads/nothing").send().await.expect("an answer");
     assert_eq!(link.status(), 404);
 }
