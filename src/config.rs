@@ -90,7 +90,8 @@ pub struct DatabaseArgs {
 
     /// The maximum number of connections to the database
     ///
-    /// On SQLite these are readers; there is one writer in addition.
+    /// On SQLite these are readers; there is one writer in addition. On PostgreSQL, `serve` has one connection in addition,
+    /// by which replicas tell each other of commits.
     #[arg(
         long,
         env = "ROLLBOOK_DATABASE_CONNECTIONS",

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
 use sqlx::pool::PoolConnectionMetadata;
 use sqlx::postgres::PgRow;
@@ -223,6 +224,8 @@ pub(crate) enum Db {
         /// A permit to wait for a locked ledger with a connection. There are half as many as connections that write:
         /// locked organisations never hold them all.
         lock_waits: Arc<Semaphore>,
+        /// The URL for the connection that announces commits to other replicas.
+        announcing: Arc<SecretString>,
         write_health: Arc<WriteHealth>,
     },
 }
@@ -303,6 +306,7 @@ impl Db {
             write,
             read,
             lock_waits: Arc::new(Semaphore::new((writers / 2) as usize)),
+            announcing: Arc::new(settings.url.clone().into()),
             write_health: Arc::default(),
         })
     }

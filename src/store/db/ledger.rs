@@ -12,6 +12,7 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::OrgId;
 
 use crate::store::db::columns::{FromRow, TableRow, columns};
+use crate::store::db::commits::Committed;
 use crate::store::db::consistent_through::Writing;
 use crate::store::db::database::{Engine, Refusals, Row, Sql};
 use crate::store::db::dialect::Value;
@@ -469,6 +470,10 @@ impl OrgTx {
             self.tx.execute(update).await?;
         }
         self.tx.commit().await?;
+        if self.ledger != self.initial {
+            let Ledger { seq, directory, .. } = self.ledger;
+            self.store.commits().note(self.org, Committed { seq, directory });
+        }
         if self.wakes_background {
             // Before the commit, the background would find nothing to do.
             self.store.reprojection().notify_one();

@@ -219,10 +219,7 @@ impl PostgresPool {
         work: Work,
         more_settings: &str,
     ) -> Result<Self, StoreError> {
-        let options = PgConnectOptions::from_str(&settings.url)
-            .map_err(StoreError::Connect)?
-            .application_name(APPLICATION)
-            .statement_cache_capacity(256);
+        let options = connect_options(&settings.url)?.statement_cache_capacity(256);
         let limits = Limits::new(settings);
         // Not as options of the start: poolers refuse those.
         let set_up = format!(
@@ -496,6 +493,12 @@ impl PostgresPool {
     pub(super) async fn close(&self) {
         let _ = timeout(CLOSE_TIME, self.pool.close()).await;
     }
+}
+
+/// The options of a connection to the database at this URL.
+pub(super) fn connect_options(url: &str) -> Result<PgConnectOptions, StoreError> {
+    let options = PgConnectOptions::from_str(url).map_err(StoreError::Connect)?;
+    Ok(options.application_name(APPLICATION))
 }
 
 /// Asks the database for an answer.

@@ -12,6 +12,7 @@ use crate::base::clock::Clock;
 use crate::base::ids::OrgId;
 use crate::log::VerbTable;
 
+use super::commits::CommitSignal;
 use super::consistent_through::ConsistentThrough;
 use super::database::{DatabaseSettings, Db, Engine, Sql};
 use super::key_cache::KeyCache;
@@ -36,6 +37,7 @@ struct Inner {
     runtime: Handle,
     organisations: Mutex<RememberedKeys>,
     consistent_through: ConsistentThrough,
+    commits: CommitSignal,
     gates: WritingGates,
     cursor_key: OnceCell<CursorKey>,
     key_cache: KeyCache,
@@ -76,6 +78,7 @@ impl Store {
             runtime: Handle::current(),
             organisations: Mutex::default(),
             consistent_through: ConsistentThrough::default(),
+            commits: CommitSignal::default(),
             gates: WritingGates::new(settings.waiting_writers_per_organisation),
             cursor_key: OnceCell::new(),
             key_cache: KeyCache::default(),
@@ -179,6 +182,11 @@ impl Store {
     /// Notified when a run was requested by hand.
     pub(crate) fn sending(&self) -> &Notify {
         &self.inner.sending
+    }
+
+    /// The signal of commits.
+    pub(crate) fn commits(&self) -> &CommitSignal {
+        &self.inner.commits
     }
 
     pub(super) fn writers(&self) -> &ConsistentThrough {
