@@ -11,6 +11,7 @@
 //! | `lrs` | statements, documents, definitions, agents, attachments |
 //! | `activity_log` | the log, summary, facets, progress, timeline, notes, completions |
 //! | `reports` | saved reports, schedules, runs, deliveries, keys |
+//! | `imports` | bulk imports: their bytes, progress, rejected rows and workers |
 //!
 //! Nothing is read or written across organisations. A writing transaction commits as a whole or changes nothing. The
 //! order of `seq` is the order of commit.
@@ -18,6 +19,7 @@
 mod activity_log;
 mod db;
 mod directory;
+mod imports;
 mod ingest;
 mod lrs;
 mod reports;
@@ -55,11 +57,14 @@ pub use directory::keyed::WriteError;
 pub use directory::lookups::Lookups;
 pub use directory::organisations::OrganisationChange;
 pub use directory::resolve::Resolution;
+pub use imports::claims::{ImportClaim, ImportEnd};
+pub use imports::uploads::{ImportUpload, NewImport, Upload};
+pub use imports::{ImportStatus, StoredImport, StoredRejection};
 pub use ingest::attachments::NewAttachment;
 pub use ingest::completion_check::CompletionCheck;
 pub use ingest::recorder::{Recorder, RecorderOptions};
 pub use ingest::submission::{
-    CompletionMark, IdConflict, Incoming, RecordError, Recorded, Sameness, Submission,
+    CompletionMark, IdConflict, ImportStep, Incoming, RecordError, Recorded, Rejection, Sameness, Submission,
 };
 pub use lrs::agents::KnownAgent;
 pub use lrs::attachments::StoredAttachment;

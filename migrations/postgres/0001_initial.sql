@@ -608,3 +608,73 @@ CREATE TABLE delivery_recipients (
 CREATE TABLE write_probes (
     bytes BYTEA NOT NULL
 );
+
+-- Bulk imports. The bytes that were sent are in `import_parts` until the import has ended.
+--   status          0 being received, 1 queued, 2 running, 3 done, 4 failed, 5 cancelled
+--   sender          the caller that sent it
+--   terms, options  the rights of the sender and the format of the file, as JSON
+--   fingerprint     the digest of the bytes, the options and the sender
+--   rows_read       the rows that are done; the next row is the one after them
+--   place           where that row begins in the file, as JSON
+--   headings        the headings of a CSV, as JSON
+--   due             its place in the queue while it waits or runs
+--   cleanup_at      when the parts may be deleted, while there are any
+--   lease_token     the worker, until `lease_until` by the database's clock
+CREATE TABLE imports (
+    org BIGINT NOT NULL,
+    key BIGINT NOT NULL,
+    id UUID NOT NULL,
+    status SMALLINT NOT NULL,
+    sender TEXT NOT NULL,
+    terms TEXT NOT NULL,
+    options TEXT NOT NULL,
+    fingerprint BYTEA,
+    bytes BIGINT NOT NULL,
+    rows_read BIGINT NOT NULL,
+    created BIGINT NOT NULL,
+    duplicates BIGINT NOT NULL,
+    rejected BIGINT NOT NULL,
+    rejected_bytes BIGINT NOT NULL,
+    place TEXT NOT NULL,
+    headings TEXT,
+    reason TEXT,
+    created_at BIGINT NOT NULL,
+    started_at BIGINT,
+    finished_at BIGINT,
+    due BIGINT,
+    cleanup_at BIGINT,
+    lease_token UUID,
+    lease_until BIGINT,
+    PRIMARY KEY (org, key)
+);
+CREATE UNIQUE INDEX imports_id ON imports (org, id);
+CREATE INDEX imports_fingerprint ON imports (org, fingerprint) WHERE fingerprint IS NOT NULL;
+-- The queue of all organisations, and of one.
+CREATE INDEX imports_due ON imports (due) WHERE due IS NOT NULL;
+CREATE INDEX imports_waiting ON imports (org, key) WHERE due IS NOT NULL;
+CREATE INDEX imports_cleanup ON imports (cleanup_at) WHERE cleanup_at IS NOT NULL;
+
+-- The bytes of an import as they were sent, each part but the last of the same length.
+CREATE TABLE import_parts (
+    org BIGINT NOT NULL,
+    import BIGINT NOT NULL,
+    part BIGINT NOT NULL,
+    bytes BYTEA NOT NULL,
+    PRIMARY KEY (org, import, part)
+);
+
+-- The rejected rows of an import.
+--   number   counts the rejected rows from 1
+--   line     the line of the file on which the row begins
+--   place    the heading or the JSON pointer of the fault
+--   content  the cells of a CSV row as JSON, or the line of NDJSON
+CREATE TABLE import_errors (
+    org BIGINT NOT NULL,
+    import BIGINT NOT NULL,
+    number BIGINT NOT NULL,
+    line BIGINT NOT NULL,
+    place TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    content BYTEA NOT NULL,
+    PRIMARY KEY (org, import, number)
+);

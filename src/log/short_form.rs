@@ -7,6 +7,7 @@
 //! A member with the value `null` counts as omitted.
 
 mod compare;
+mod derived_id;
 mod parse;
 mod write;
 

@@ -9,6 +9,7 @@ pub(crate) mod completion_check;
 pub(crate) mod definitions;
 pub(crate) mod demands;
 pub(crate) mod identifier_cache;
+pub(crate) mod import_steps;
 pub(crate) mod latest_completions;
 pub(crate) mod latest_names;
 pub(crate) mod new_records;

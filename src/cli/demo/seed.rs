@@ -297,6 +297,7 @@ impl Sender<'_> {
             sender,
             adds_definitions: false,
             attachments: Vec::new(),
+            import: None,
         };
         self.recorder.record(submission).await?;
         Ok(())

@@ -123,6 +123,8 @@ impl Problem {
                 });
                 Problem::with_errors(Code::Conflict, faults.collect())
             }
+            // Only the worker of an import submits its steps.
+            RecordError::ImportLost => Problem::internal(error),
             RecordError::Unreadable { index } => {
                 let detail = "a value of this record cannot be stored so that it is read back the same; check its times and numbers";
                 let fault = Place::Root.fault(detail);

@@ -434,6 +434,7 @@ pub(super) fn submission<A>(caller: &Caller<A>, records: Vec<Incoming>) -> Submi
         sender: caller.principal().caller_id(),
         adds_definitions: caller.principal().definition_right() == DefinitionRight::Add,
         attachments: Vec::new(),
+        import: None,
     }
 }
 

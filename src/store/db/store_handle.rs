@@ -47,6 +47,8 @@ struct Inner {
     reprojection: Notify,
     /// Notified when a run was requested by hand.
     sending: Notify,
+    /// Notified when an import was sent or has ended.
+    importing: Notify,
 }
 
 /// Keys of organisations by id. An organisation is never removed, so an entry stays valid as long as the database loses no
@@ -85,6 +87,7 @@ impl Store {
             wait: settings.wait,
             reprojection: Notify::new(),
             sending: Notify::new(),
+            importing: Notify::new(),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -187,6 +190,11 @@ impl Store {
     /// The signal of commits.
     pub(crate) fn commits(&self) -> &CommitSignal {
         &self.inner.commits
+    }
+
+    /// Notified when an import was sent or has ended.
+    pub(crate) fn importing(&self) -> &Notify {
+        &self.inner.importing
     }
 
     pub(super) fn writers(&self) -> &ConsistentThrough {

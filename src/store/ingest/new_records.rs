@@ -69,6 +69,10 @@ pub(crate) async fn accept<'s>(
     let mut outcomes = Vec::with_capacity(submissions.len());
     for submission in submissions {
         let begin = accepted.len();
+        if tx.has_lost_import(submission).await? {
+            outcomes.push(Err(RecordError::ImportLost));
+            continue;
+        }
         if let Some(index) = find_unreadable(submission) {
             outcomes.push(Err(RecordError::Unreadable { index }));
             continue;

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use crate::base::ids::{OrgId, StatementId, UserId};
 use crate::log::ShortForm;
 use crate::record::{Envelope, Statement};
@@ -84,6 +86,38 @@ pub struct Submission {
     pub adds_definitions: bool,
     /// The contents of attachments that the records declare (xAPI 1.0.3, Data 2.4.11).
     pub attachments: Vec<NewAttachment>,
+    /// The step of the import that the records belong to. It is stored together with them.
+    pub import: Option<Box<ImportStep>>,
+}
+
+/// A part of an import: some rows of its file, of which one submission has the records.
+#[derive(Debug, Clone)]
+pub struct ImportStep {
+    /// The key of the import.
+    pub import: i64,
+    /// The lease of the worker.
+    pub lease: Uuid,
+    /// The number of rows before the step.
+    pub rows_before: i64,
+    /// The number of rows of the step.
+    pub rows: i64,
+    /// Where the next row begins, as JSON.
+    pub place: String,
+    /// The rows of the step that are rejected.
+    pub rejections: Vec<Rejection>,
+}
+
+/// A rejected row of an import.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    /// The line of the file on which the row begins.
+    pub line: i64,
+    /// The heading of the column with the fault, or its JSON pointer. Empty for the whole row.
+    pub place: String,
+    /// Why the row is rejected, and what to change.
+    pub reason: String,
+    /// The cells of a CSV row as JSON, or the line of NDJSON.
+    pub content: Vec<u8>,
 }
 
 impl Submission {
@@ -134,6 +168,9 @@ pub enum RecordError {
     /// Records have the ids of different records. The list is not empty.
     #[error("{} records have the ids of different records", .0.len())]
     Conflicts(Vec<IdConflict>),
+    /// The import of the submission was cancelled, or another worker has it.
+    #[error("the import was cancelled, or another worker has it")]
+    ImportLost,
     /// A record has a value that would not be read back as it is.
     #[error("the envelope of record {index} is not read back as it is")]
     Unreadable {

@@ -91,7 +91,8 @@ impl Writer {
         let mut tx = self.store.write_within(&self.org, wait).await?;
         cache.refresh(tx.cache_version());
         let (accepted, outcomes) = accept(&mut tx, submissions, unconfirmed).await?;
-        if !accepted.is_empty() {
+        let has_steps = tx.store_import_steps(submissions, &outcomes).await?;
+        if has_steps || !accepted.is_empty() {
             let ids: Vec<StatementId> = accepted.iter().map(Accepted::id).collect();
             write_accepted(&mut tx, &mut cache, accepted).await?;
             cache.set_version(tx.cache_version());
@@ -182,6 +183,7 @@ mod tests {
             sender: String::new(),
             adds_definitions: false,
             attachments: Vec::new(),
+            import: None,
         }
     }
 

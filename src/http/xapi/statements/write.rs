@@ -55,6 +55,7 @@ pub(super) async fn store(
         sender: caller.principal().caller_id(),
         adds_definitions: caller.principal().definition_right() == DefinitionRight::Add,
         attachments: attachments.collect(),
+        import: None,
     };
     let recorded = caller.app_state().recorder().record(submission).await;
     let recorded = recorded.map_err(|error| Problem::from_record_error(error, array))?;
