@@ -5,7 +5,9 @@
 
 pub mod credential;
 pub mod demo;
+pub mod export;
 pub mod health;
+pub mod import;
 pub mod logging;
 pub mod migrate;
 pub mod openapi;
@@ -51,6 +53,10 @@ pub enum Command {
     Credential(credential::Credential),
     /// Rebuild the log from the records
     Rebuild(rebuild::Rebuild),
+    /// Write a whole organisation to a folder, to move it to another database
+    Export(export::Export),
+    /// Insert an organisation from the folder that `export` wrote
+    Import(import::Import),
     /// Print the OpenAPI document, or compare it with a file
     Openapi(openapi::Openapi),
     /// Ask a running server whether it is ready
@@ -125,6 +131,9 @@ pub enum CliError {
     /// The demo's organisation could not be created.
     #[error(transparent)]
     Seed(#[from] demo::SeedError),
+    /// An archive could not be written or read.
+    #[error(transparent)]
+    Archive(#[from] crate::archive::ArchiveError),
     /// The command cannot be executed. The message says why and what to do.
     #[error("{0}")]
     Refused(String),
@@ -147,6 +156,8 @@ impl Cli {
             Command::Token(command) => command.run(),
             Command::Credential(command) => command.run().await,
             Command::Rebuild(command) => command.run().await,
+            Command::Export(command) => command.run().await,
+            Command::Import(command) => command.run().await,
             Command::Openapi(command) => command.run(),
             Command::Health(command) => command.run().await,
             Command::SettingsReference(command) => command.run(),

@@ -14,11 +14,13 @@
 //! | 4 | [`log`] | activities: projection, description, filter, summary, progress |
 //! | 5 | [`store`] | all SQL |
 //! | 6 | [`export`] | rows as CSV and NDJSON |
+//! | 7 | [`archive`] | whole organisations in files |
 //! | 7 | [`reports`] | saved reports, schedules, the sender and its messages |
 //! | 8 | [`http`] | the API |
 //! | 9 | [`config`], [`server`], [`cli`] | settings, start and stop, commands |
 
 pub mod access;
+pub mod archive;
 pub mod base;
 pub mod catalogue;
 pub mod cli;

@@ -12,11 +12,13 @@
 //! | `activity_log` | the log, summary, facets, progress, timeline, notes, completions |
 //! | `reports` | saved reports, schedules, runs, deliveries, keys |
 //! | `imports` | bulk imports: their bytes, progress, rejected rows and workers |
+//! | `archive` | all rows of an organisation, to move it to another database |
 //!
 //! Nothing is read or written across organisations. A writing transaction commits as a whole or changes nothing. The
 //! order of `seq` is the order of commit.
 
 mod activity_log;
+pub(crate) mod archive;
 mod db;
 mod directory;
 mod imports;

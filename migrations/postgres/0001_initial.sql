@@ -604,6 +604,17 @@ CREATE TABLE delivery_recipients (
     PRIMARY KEY (org, delivery, place)
 );
 
+-- The unfinished imports of whole organisations.
+--   org    the reserved key. The organisation has no row in `organisations` until the import is complete.
+--   id     the id of the organisation
+--   parts  the number of the archive's parts that are stored
+CREATE TABLE archive_imports (
+    org BIGINT PRIMARY KEY,
+    id TEXT COLLATE "C" NOT NULL UNIQUE,
+    archive UUID NOT NULL,
+    parts BIGINT NOT NULL
+);
+
 -- Rows that show whether the disk has space again. They are removed at once.
 CREATE TABLE write_probes (
     bytes BYTEA NOT NULL

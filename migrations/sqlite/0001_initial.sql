@@ -606,6 +606,17 @@ CREATE TABLE delivery_recipients (
     PRIMARY KEY (org, delivery, place)
 ) WITHOUT ROWID;
 
+-- The unfinished imports of whole organisations.
+--   org    the reserved key. The organisation has no row in `organisations` until the import is complete.
+--   id     the id of the organisation
+--   parts  the number of the archive's parts that are stored
+CREATE TABLE archive_imports (
+    org INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    archive BLOB NOT NULL,
+    parts INTEGER NOT NULL
+);
+
 -- Rows that show whether the disk has space again. They are removed at once.
 CREATE TABLE write_probes (
     bytes BLOB NOT NULL

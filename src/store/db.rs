@@ -20,6 +20,7 @@ pub(crate) mod page_rows;
 pub(crate) mod postgres;
 pub(crate) mod row_stream;
 pub(crate) mod rows;
+pub(crate) mod snapshot;
 pub(crate) mod sqlite_file;
 pub(crate) mod sqlite_upkeep;
 pub(crate) mod store_handle;

@@ -15,7 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["log"],
     &["store"],
     &["export"],
-    &["reports", "imports"],
+    &["reports", "imports", "archive"],
     &["http"],
     &["config", "server", "cli", "main"],
 ];
@@ -30,7 +30,8 @@ const SAME_LAYER: &[(&str, &str)] = &[
 ];
 
 /// The folders of the store: each uses only those before it.
-const STORE_FOLDERS: &[&str] = &["db", "ingest", "directory", "lrs", "activity_log", "reports", "imports"];
+const STORE_FOLDERS: &[&str] =
+    &["db", "ingest", "directory", "lrs", "activity_log", "reports", "imports", "archive"];
 
 /// A path in the code, without `crate`: `store::db::Sql` is `["store", "db", "Sql"]`.
 type Segments = Vec<String>;

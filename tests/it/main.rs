@@ -14,6 +14,7 @@
 )]
 
 mod access;
+mod archive;
 mod arrival;
 mod attack;
 mod demo;

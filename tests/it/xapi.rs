@@ -4,7 +4,7 @@ mod about;
 mod activities;
 mod agents;
 mod alternate;
-mod attachments;
+pub(crate) mod attachments;
 mod browsers;
 mod consistency;
 mod documents;

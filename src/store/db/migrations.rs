@@ -49,6 +49,11 @@ pub enum SchemaState {
     },
 }
 
+/// The version of the schema that this binary needs.
+pub(crate) fn needed_version() -> i64 {
+    VERSIONS.iter().map(|version| version.number).max().unwrap_or(0)
+}
+
 fn migrator(sqlite: bool) -> Migrator {
     let migrations = VERSIONS
         .iter()
@@ -96,7 +101,7 @@ impl Db {
                 "SELECT tablename::text FROM pg_tables WHERE tablename = '_sqlx_migrations' AND schemaname = current_schema()",
             ),
         };
-        let needed = VERSIONS.iter().map(|version| version.number).max().unwrap_or(0);
+        let needed = needed_version();
         let found = if self.fetch_optional(exists).await?.is_none() {
             0
         } else {

@@ -438,6 +438,16 @@ impl PostgresPool {
         Ok((self.begin_with(&text).await?, name))
     }
 
+    /// Begins a transaction of which all queries read the database as it was at the first one. The database does not
+    /// limit its time.
+    pub(super) async fn begin_snapshot(&self) -> Result<PostgresTx, StoreError> {
+        let text = format!(
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {STREAM_LIMITS}; \
+             SET LOCAL idle_in_transaction_session_timeout = 600000"
+        );
+        self.for_work(Work::Long).begin_with(&text).await
+    }
+
     /// Whether the database works at a query of the connection with this name. It does not if it waits for this process:
     /// to read what was sent, or to send more.
     pub(super) async fn works_at(&self, name: &str) -> bool {

@@ -16,7 +16,7 @@ use super::commits::CommitSignal;
 use super::consistent_through::ConsistentThrough;
 use super::database::{DatabaseSettings, Db, Engine, Sql};
 use super::key_cache::KeyCache;
-use super::migrations::SchemaState;
+use super::migrations::{SchemaState, needed_version};
 use super::sqlite_file::ServingLock;
 use super::writing_gate::WritingGates;
 use super::{StoreError, WriteFault};
@@ -110,6 +110,11 @@ impl Store {
     /// The database does not answer.
     pub async fn schema_state(&self) -> Result<SchemaState, StoreError> {
         self.inner.db.schema_state().await
+    }
+
+    /// The version of the schema that this binary needs.
+    pub fn schema_version(&self) -> i64 {
+        needed_version()
     }
 
     /// What prevents every write at the moment. Asks the database at most once a second.

@@ -27,7 +27,7 @@ pub(super) fn sha2(content: &[u8]) -> String {
 }
 
 /// The declaration of an attachment in a statement.
-pub(super) fn declare_attachment(content: &[u8]) -> Value {
+pub(crate) fn declare_attachment(content: &[u8]) -> Value {
     json!({"usageType": "http://example.com/attachment-usage/test", "display": {"en-US": "A test attachment"},
         "contentType": "text/plain", "length": content.len(), "sha2": sha2(content)})
 }
@@ -81,7 +81,7 @@ async fn send(caller: &Caller, method: Method, path: &str, version: &str, body: 
 }
 
 /// Posts statements with the contents of their attachments.
-pub(super) async fn post_with_contents(caller: &Caller, statements: impl Into<Value>, contents: &[&[u8]]) {
+pub(crate) async fn post_with_contents(caller: &Caller, statements: impl Into<Value>, contents: &[&[u8]]) {
     let parts: Vec<Vec<u8>> = contents.iter().map(|content| content_part(content)).collect();
     post(caller, multipart_body(&statements.into(), &parts)).await.expect(200);
 }
