@@ -32,6 +32,7 @@ pub(crate) use directory::keyed::Collection;
 pub(crate) use directory::teams::Teams;
 pub(crate) use directory::users::Users;
 
+pub use activity_log::changes::{ChangePage, LogChange};
 pub use activity_log::completions::{
     MarkingNote, MarkingPlan, MarkingRefusal, MarkingRequest, MarkingTarget, NoteSubject, PendingMark,
     PlannedOutcome,

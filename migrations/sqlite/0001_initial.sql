@@ -441,6 +441,42 @@ CREATE TABLE note_versions (
     PRIMARY KEY (org, note, version)
 );
 
+-- Change feeds ----------------------------------------------------------------------------------
+
+-- The rows of the log that changed after they were recorded, one entry for each: the number of the last change,
+-- from `ledgers.seq`. The number of any other row is its own `seq`, so a new record needs no entry.
+--   deleted  whether the row has left the log
+CREATE TABLE activity_changes (
+    org INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    change INTEGER NOT NULL,
+    deleted BOOLEAN NOT NULL,
+    PRIMARY KEY (org, seq)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX activity_changes_change ON activity_changes (org, change);
+
+-- The persons that got another user, and whose activities do not all have the number of a change yet.
+--   happened_at, seq  the position of the last activity that has one
+CREATE TABLE transferred_persons (
+    org INTEGER NOT NULL,
+    person INTEGER NOT NULL,
+    happened_at INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    PRIMARY KEY (org, person)
+) WITHOUT ROWID;
+
+-- The users (kind 1), teams (2), groups (3) and contents (4), one entry for each: the number of the last change,
+-- from `ledgers.seq`. A content that got another id has an entry for its former id (kind 5), with a key of its own.
+CREATE TABLE directory_changes (
+    org INTEGER NOT NULL,
+    kind INTEGER NOT NULL,
+    key INTEGER NOT NULL,
+    change INTEGER NOT NULL,
+    former_id TEXT,
+    PRIMARY KEY (org, kind, key)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX directory_changes_change ON directory_changes (org, change);
+
 -- Attachments and documents ---------------------------------------------------------------------
 
 -- Bytes that clients send, in parts of at most one mebibyte.

@@ -2,6 +2,7 @@
 //!
 //! It uses `db`, `ingest`, `directory` and `lrs`.
 
+pub(crate) mod changes;
 pub(crate) mod completions;
 pub(crate) mod conditions;
 pub(crate) mod facets;

@@ -5,6 +5,7 @@
 
 pub(crate) mod attempts;
 pub(crate) mod blobs;
+pub(crate) mod changes;
 pub(crate) mod columns;
 pub(crate) mod commits;
 pub(crate) mod consistent_through;

@@ -25,4 +25,5 @@ pub(crate) mod reprojection;
 pub(crate) mod sessions;
 pub(crate) mod stored_statement;
 pub(crate) mod submission;
+pub(crate) mod transfers;
 pub(crate) mod writer;

@@ -58,21 +58,21 @@ pub struct Page {
 
 /// A row of a page. A large response is read when the page is known to have it, so that a page of large responses needs
 /// no more memory than its budget. A page of small ones is one query.
-struct PageRow {
-    row: ActivityRow,
+pub(super) struct PageRow {
+    pub(super) row: ActivityRow,
     response_bytes: Option<i64>,
 }
 
 impl PageRow {
     /// The columns, as they are written in `SELECT`.
-    fn columns() -> String {
+    pub(super) fn columns() -> String {
         let small = " CASE WHEN octet_length(a.response) <= 8192 THEN a.response END,";
         let columns = ActivityRow::COLUMNS.replace(" response,", small);
         columns + ", CAST(octet_length(a.response) AS BIGINT)"
     }
 
     /// The bytes of the texts that clients choose.
-    fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         let ActivityRow {
             comment,
             source,
@@ -111,18 +111,29 @@ impl Store {
         };
         let found: base::Page<PageRow> = self.db().fetch_page(sql, limits).await?;
         let found = found.within(bytes, PageRow::bytes);
-        let mut large = self.find_large_responses(filter.org(), &found.items).await?;
-        Ok(found.map(
-            |PageRow {
-                 mut row,
-                 response_bytes,
-             }| {
-                if response_bytes.is_some() && row.response.is_none() {
-                    row.response = large.remove(&row.seq);
-                }
-                Row::from(row)
-            },
-        ))
+        let more = found.more;
+        let items = self.complete_rows(filter.org(), found.items).await?;
+        Ok(base::Page { items, more })
+    }
+
+    /// The rows with their large responses.
+    pub(super) async fn complete_rows(
+        &self,
+        organisation: &OrgId,
+        rows: Vec<PageRow>,
+    ) -> Result<Vec<Row>, StoreError> {
+        let mut large = self.find_large_responses(organisation, &rows).await?;
+        let complete = |page_row: PageRow| {
+            let PageRow {
+                mut row,
+                response_bytes,
+            } = page_row;
+            if response_bytes.is_some() && row.response.is_none() {
+                row.response = large.remove(&row.seq);
+            }
+            Row::from(row)
+        };
+        Ok(rows.into_iter().map(complete).collect())
     }
 
     /// The responses of the rows that have one and were read without it.
@@ -380,7 +391,7 @@ impl Store {
 }
 
 /// `SELECT columns FROM activities a`, with the organisation as `$1`.
-fn select_rows(org: i64, columns: &str) -> Sql {
+pub(super) fn select_rows(org: i64, columns: &str) -> Sql {
     let mut sql = Sql::new("SELECT ").with(org);
     sql.push(columns).push(" FROM activities a");
     sql

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use crate::base::clock::Timestamp;
 use crate::base::ids::OrgId;
 
+use crate::store::db::changes::{PendingChanges, changes_log};
 use crate::store::db::columns::{FromRow, TableRow, columns};
 use crate::store::db::commits::Committed;
 use crate::store::db::consistent_through::Writing;
@@ -50,6 +51,8 @@ pub(crate) struct OrgTx {
     writing: Writing,
     /// Whether the background has rows to project again or to move.
     wakes_background: bool,
+    /// What the change feeds will show of this transaction.
+    pub(super) changes: PendingChanges,
     // Dropped last, after the connection was given back.
     _permit: WritingPermit,
 }
@@ -187,6 +190,7 @@ impl Store {
             ledger,
             server,
             wakes_background: false,
+            changes: PendingChanges::default(),
             _permit: permit,
         })
     }
@@ -333,6 +337,11 @@ impl OrgTx {
         self.ledger.seq
     }
 
+    /// Whether a record with this number was recorded before this transaction.
+    pub(super) fn is_earlier_record(&self, seq: i64) -> bool {
+        seq <= self.initial.seq
+    }
+
     /// The last number in the order of recording.
     pub(crate) fn last_seq(&self) -> i64 {
         self.ledger.seq
@@ -423,7 +432,17 @@ impl OrgTx {
         if changes_directory(sql.text()) {
             self.directory_changed();
         }
+        if changes_log(sql.text()) {
+            return Err(StoreError::Invariant(
+                "a row of the log was changed without a number for the change feed",
+            ));
+        }
         self.tx.execute(sql).await
+    }
+
+    /// The transaction itself, for the statements that change rows of the log.
+    pub(super) fn tx(&mut self) -> &mut Tx {
+        &mut self.tx
     }
 
     /// Inserts rows into their table.
@@ -456,6 +475,7 @@ impl OrgTx {
 
     /// Commits all changes.
     pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
+        self.write_changes().await?;
         if self.ledger != self.initial {
             let update = Sql::new(
                 "UPDATE ledgers SET seq = $2, keys = $3, stored = $4, epoch = $5, directory = $6 WHERE org = $1",

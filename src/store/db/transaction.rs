@@ -109,6 +109,13 @@ impl Tx {
         row.as_ref().map(T::from_row).transpose()
     }
 
+    /// Runs a statement with `RETURNING` and returns its rows.
+    pub(super) async fn change_rows<T: FromRow>(&mut self, sql: Sql) -> Result<Vec<T>, StoreError> {
+        let rows = self.fetch_rows(sql).await?;
+        self.changed |= !rows.is_empty();
+        Ok(rows)
+    }
+
     /// The number that a counting query returns.
     pub(crate) async fn count(&mut self, sql: Sql) -> Result<i64, StoreError> {
         to_count(self.fetch_optional(sql).await?)

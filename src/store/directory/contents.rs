@@ -12,6 +12,7 @@ use crate::base::{distinct_folded, fold, fold_if_different};
 use crate::catalogue::timeline::{Snapshots, history, set_demands};
 use crate::catalogue::{Content, ContentDraft, ContentFilter, ContentFormat, Demands, LearningType};
 
+use crate::store::db::changes::ResourceKind;
 use crate::store::db::columns::{IntoValue as _, columns, table_row};
 use crate::store::db::conversions::Json;
 use crate::store::db::database::Sql;
@@ -116,6 +117,8 @@ impl Collection for Contents {
     type WrittenRow = WrittenContent;
     type References = AccountHomePage;
 
+    const KIND: ResourceKind = ResourceKind::Content;
+    const KEY_COLUMN: &'static str = "c.key";
     const ID_COLUMN: &'static str = "c.id";
 
     fn select() -> String {
@@ -324,6 +327,11 @@ impl Collection for Contents {
         planned: &mut [Planned<'_, Self>],
         _home_page: &AccountHomePage,
     ) -> Result<(), WriteError> {
+        for content in planned.iter() {
+            if let Some(id) = content.former_id() {
+                tx.note_former_content(id.to_owned());
+            }
+        }
         replace_terms(tx, planned).await?;
         replace_snapshots(tx, planned).await?;
         for content in planned.iter().filter(|content| content.needs_projection()) {
@@ -360,6 +368,13 @@ impl Planned<'_, Contents> {
     fn is_newly_registered(&self) -> bool {
         let before = self.before.as_ref();
         before.is_some_and(|before| !before.content.registered)
+    }
+
+    /// The id that the content had, if it gets another one.
+    fn former_id(&self) -> Option<&str> {
+        let before = self.before.as_ref().filter(|before| before.listed)?;
+        let id = before.content.id.as_str();
+        (id != self.after.content.id).then_some(id)
     }
 
     /// Whether rows of the log about the content have to be projected again.

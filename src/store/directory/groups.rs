@@ -7,6 +7,7 @@ use crate::base::fold;
 use crate::base::ids::GroupId;
 use crate::directory::{Group, GroupDraft, GroupFilter};
 
+use crate::store::db::changes::ResourceKind;
 use crate::store::db::columns::{columns, table_row};
 use crate::store::db::database::Sql;
 use crate::store::db::ledger::OrgTx;
@@ -48,6 +49,8 @@ impl Collection for Groups {
     type WrittenRow = WrittenGroup;
     type References = ();
 
+    const KIND: ResourceKind = ResourceKind::Group;
+    const KEY_COLUMN: &'static str = "g.key";
     const ID_COLUMN: &'static str = "g.id";
 
     fn select() -> String {

@@ -15,6 +15,7 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::OrgId;
 use crate::base::keyed::{BatchOutcome, DraftBatch, KeyedDraft, KeyedEntity, Refusal};
 
+use crate::store::db::changes::ResourceKind;
 use crate::store::db::columns::{FromRow, TableRow};
 use crate::store::db::database::Sql;
 use crate::store::db::dialect::Value;
@@ -48,6 +49,12 @@ pub(crate) trait Collection: Sized + 'static {
     type WrittenRow: TableRow;
     /// Stored facts that a write needs besides the elements, such as the keys of teams.
     type References;
+
+    /// The kind of its elements in the feed of changes.
+    const KIND: ResourceKind;
+
+    /// The column of the key in [`Collection::select`].
+    const KEY_COLUMN: &'static str;
 
     /// The column of the id in [`Collection::select`].
     const ID_COLUMN: &'static str;

@@ -8,6 +8,7 @@ use crate::base::ids::TeamId;
 use crate::base::keyed::Refusal;
 use crate::directory::{Team, TeamDraft, TeamFilter};
 
+use crate::store::db::changes::ResourceKind;
 use crate::store::db::columns::{columns, table_row};
 use crate::store::db::database::Sql;
 use crate::store::db::ledger::OrgTx;
@@ -51,6 +52,8 @@ impl Collection for Teams {
     type WrittenRow = WrittenTeam;
     type References = TreeKeys;
 
+    const KIND: ResourceKind = ResourceKind::Team;
+    const KEY_COLUMN: &'static str = "t.key";
     const ID_COLUMN: &'static str = "t.id";
 
     fn select() -> String {

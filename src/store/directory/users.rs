@@ -16,6 +16,7 @@ use crate::directory::identity::{IdentifierMove, MoveStart, identifiers_of_email
 use crate::directory::{Agent, User, UserDraft, UserFilter};
 use crate::record::Identifier;
 
+use crate::store::db::changes::ResourceKind;
 use crate::store::db::columns::{columns, table_row};
 use crate::store::db::conversions::Json;
 use crate::store::db::database::Sql;
@@ -97,6 +98,8 @@ impl Collection for Users {
     type WrittenRow = WrittenUser;
     type References = UserReferences;
 
+    const KIND: ResourceKind = ResourceKind::User;
+    const KEY_COLUMN: &'static str = "u.key";
     const ID_COLUMN: &'static str = "u.id";
 
     fn select() -> String {

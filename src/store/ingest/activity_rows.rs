@@ -13,11 +13,13 @@ use crate::store::db::StoreError;
 use crate::store::db::columns::stored_row;
 use crate::store::db::database::Sql;
 use crate::store::db::ledger::OrgTx;
+use crate::store::db::unreadable::{name_of, skip_unreadable};
 use crate::store::ingest::identifier_cache::IdentifierCache;
 use crate::store::ingest::stored_statement::{Named, StoredStatement};
 
 stored_row! {
     /// A row of `activities`. The only list of its columns.
+    #[derive(PartialEq)]
     pub(crate) struct ActivityRow in "activities" {
         pub(crate) org: i64 = "org",
         pub(crate) seq: i64 = "seq",
@@ -111,16 +113,14 @@ impl ActivityRow {
     }
 }
 
-/// Inserts the rows of all records that are not voided. Returns the persons with new session events.
-pub(crate) async fn insert_activities(
-    tx: &mut OrgTx,
+/// The rows of all records that are not voided.
+pub(crate) fn project_records(
+    tx: &OrgTx,
     cache: &IdentifierCache,
     records: &[StoredStatement],
     named: &[Named],
-) -> Result<Vec<i64>, StoreError> {
-    let store = tx.store().clone();
+) -> Vec<ActivityRow> {
     let mut rows = Vec::with_capacity(records.len());
-    let mut persons = Vec::new();
     for (record, named) in records.iter().zip(named).filter(|(record, _)| !record.voided) {
         let content = named.content.and_then(|key| cache.content(key));
         let facts = content.map(|content| ContentFacts {
@@ -129,14 +129,16 @@ pub(crate) async fn insert_activities(
             demands: content.demands.at(record.happened_at()),
             is_above_object: named.is_above_object(),
         });
-        let row = ActivityRow::new(store.verbs(), tx.org, record, *named, facts.as_ref());
-        if row.action.is_session() {
-            persons.push(named.actor);
-        }
-        rows.push(row);
+        let verbs = tx.store().verbs();
+        rows.push(ActivityRow::new(verbs, tx.org, record, *named, facts.as_ref()));
     }
-    tx.insert_activity_rows(rows).await?;
-    Ok(persons)
+    rows
+}
+
+/// The persons with session events among the rows.
+pub(crate) fn find_session_persons(rows: &[ActivityRow]) -> Vec<i64> {
+    let sessions = rows.iter().filter(|row| row.action.is_session());
+    sessions.map(|row| row.person.0).collect()
 }
 
 /// Marks the newest completion of each person and content among the rows. Returns the numbers of the marked rows.
@@ -155,12 +157,23 @@ fn mark_newest_completions(rows: &mut [ActivityRow]) -> Vec<i64> {
     newest.into_values().map(|(_, seq)| seq).collect()
 }
 
+/// What replacing rows of the log changes.
+#[derive(Default)]
+struct Replacement {
+    /// The numbers of the rows that are new or different.
+    changed: Vec<i64>,
+    /// The numbers of the rows that are not inserted again.
+    deleted: Vec<i64>,
+}
+
 impl OrgTx {
     /// Inserts rows of the log.
-    pub(crate) async fn insert_activity_rows(
-        &mut self,
-        mut rows: Vec<ActivityRow>,
-    ) -> Result<(), StoreError> {
+    pub(crate) async fn insert_activity_rows(&mut self, rows: Vec<ActivityRow>) -> Result<(), StoreError> {
+        self.note_changed_activities(rows.iter().map(|row| row.seq));
+        self.insert_with_marks(rows).await
+    }
+
+    async fn insert_with_marks(&mut self, mut rows: Vec<ActivityRow>) -> Result<(), StoreError> {
         let marked = mark_newest_completions(&mut rows);
         self.insert_rows(rows).await?;
         self.unmark_older_completions(marked).await
@@ -169,8 +182,52 @@ impl OrgTx {
     /// Deletes rows of the log.
     pub(crate) async fn delete_activities(&mut self, seqs: Vec<i64>) -> Result<(), StoreError> {
         self.mark_next_completions(seqs.clone()).await?;
-        let delete = Sql::new("DELETE FROM activities WHERE org = $1 AND seq IN LIST($2)");
-        self.execute(delete.with(self.org).with(seqs)).await?;
+        self.delete_activity_rows(seqs).await
+    }
+
+    /// Replaces the rows with these numbers. A row that is inserted again as it was is no change.
+    pub(crate) async fn replace_activities(
+        &mut self,
+        seqs: Vec<i64>,
+        rows: Vec<ActivityRow>,
+    ) -> Result<(), StoreError> {
+        let Replacement { changed, deleted } = self.compare_with_stored(&seqs, &rows).await?;
+        self.mark_next_completions(seqs.clone()).await?;
+        self.take_activity_rows(seqs).await?;
+        self.insert_with_marks(rows).await?;
+        self.note_changed_activities(changed);
+        self.note_deleted_activities(deleted);
         Ok(())
+    }
+
+    /// Compares the rows with the stored ones of these numbers. The mark of the newest completion does not count.
+    async fn compare_with_stored(
+        &mut self,
+        seqs: &[i64],
+        rows: &[ActivityRow],
+    ) -> Result<Replacement, StoreError> {
+        let select = Sql::new(&format!(
+            "SELECT {} FROM activities WHERE org = $1 AND seq IN LIST($2)",
+            ActivityRow::COLUMNS
+        ));
+        let stored = self.fetch_all(select.with(self.org).with(seqs.to_vec())).await?;
+        let mut before = HashMap::with_capacity(stored.len());
+        for row in &stored {
+            if let Some(row) = skip_unreadable("activity", || name_of(row), ActivityRow::read(row))? {
+                before.insert(row.seq, row);
+            }
+        }
+        let mut replacement = Replacement::default();
+        for row in rows {
+            let is_same = before.remove(&row.seq).is_some_and(|mut stored| {
+                stored.latest = row.latest;
+                stored == *row
+            });
+            if !is_same {
+                replacement.changed.push(row.seq);
+            }
+        }
+        replacement.deleted = before.into_keys().collect();
+        Ok(replacement)
     }
 }

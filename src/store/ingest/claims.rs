@@ -3,7 +3,7 @@
 //! All claims of a request are planned first and carried out together, or not at all. A claim that covers whole periods
 //! changes the owner of their persons. A claim that begins within a period divides it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::base::clock::Timestamp;
 use crate::base::ids::UserId;
@@ -11,6 +11,7 @@ use crate::directory::identity::account_of_id;
 use crate::record::Identifier;
 
 use crate::store::db::StoreError;
+use crate::store::db::changes::ResourceKind;
 use crate::store::db::columns::columns;
 use crate::store::db::database::Sql;
 use crate::store::db::ledger::OrgTx;
@@ -91,6 +92,8 @@ struct ClaimPlan<'c> {
     /// The persons whose owners claim again what they gave up.
     reclaimed: Vec<i64>,
     splits: Vec<PeriodSplit>,
+    /// The users that get or lose identifiers.
+    concerned: BTreeSet<i64>,
 }
 
 impl OrgTx {
@@ -114,6 +117,7 @@ impl OrgTx {
             transferred: HashMap::new(),
             reclaimed: Vec::new(),
             splits: Vec::new(),
+            concerned: BTreeSet::new(),
         };
         let mut outcomes = Vec::with_capacity(claims.len());
         for claim in claims {
@@ -156,16 +160,22 @@ impl OrgTx {
             self.directory_changed();
         }
         self.insert_rows(plan.created.into_values().collect()).await?;
+        let mut transferred = Vec::new();
         for (user, persons) in plan.transferred {
+            transferred.extend(persons.iter().copied());
             let deactivated = plan
                 .claimants
                 .get(&user)
                 .is_some_and(|claimant| claimant.deactivated_at.is_some());
             self.transfer(user, deactivated, persons).await?;
         }
+        self.announce_transfer(transferred).await?;
         if !plan.reclaimed.is_empty() {
             let update = Sql::new("UPDATE persons SET given_up_at = NULL WHERE org = $1 AND key IN LIST($2)");
             self.execute(update.with(self.org).with(plan.reclaimed)).await?;
+        }
+        for user in plan.concerned {
+            self.note_resource(ResourceKind::User, user);
         }
         self.split_periods(plan.splits, MAX_AT_ONCE).await
     }
@@ -314,6 +324,7 @@ impl ClaimPlan<'_> {
                     changed = true;
                 }
             } else if period.valid_from >= start {
+                self.concerned.extend(period.user);
                 self.take_whole(period.person, claim.user, claimant);
                 period.set_owner(claim.user, claimant);
                 changed = true;
@@ -324,11 +335,15 @@ impl ClaimPlan<'_> {
         };
         if let Some(position) = periods.iter().position(is_divided) {
             let divided = periods.get_mut(position).ok_or_else(missing)?;
+            self.concerned.extend(divided.user);
             let new = self.divide(tx, divided, claim, claimant, start)?;
             periods.insert(position + 1, new);
             changed = true;
         }
         self.periods.insert(digest.to_vec(), periods);
+        if changed {
+            self.concerned.insert(claim.user);
+        }
         Ok(match changed {
             true => ClaimOutcome::Claimed,
             false => ClaimOutcome::Unchanged,

@@ -59,8 +59,8 @@ impl OrgTx {
             return Ok(());
         }
         let update = Sql::new("UPDATE activities SET latest = $3 WHERE org = $1 AND seq IN LIST($2)");
-        self.execute(update.with(self.org).with(seqs).with(latest))
-            .await?;
-        Ok(())
+        // An activity does not show the mark.
+        self.update_hidden_columns(update.with(self.org).with(seqs).with(latest))
+            .await
     }
 }

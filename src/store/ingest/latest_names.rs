@@ -22,6 +22,7 @@ use crate::record::Activity;
 use crate::record::language::is_blank;
 
 use crate::store::db::StoreError;
+use crate::store::db::changes::ResourceKind;
 use crate::store::db::columns::columns;
 use crate::store::db::database::Sql;
 use crate::store::db::ledger::OrgTx;
@@ -307,8 +308,12 @@ impl CachedContent {
         }
         let title_in = |record: &StoredStatement| platform.definition_in(record, activity, title_of);
         let source = self.title_source(&title_in, earlier);
-        if self.title.observe(tx, &source, record).await? != Observed::Unchanged {
+        let observed = self.title.observe(tx, &source, record).await?;
+        if observed != Observed::Unchanged {
             self.write_title(tx).await?;
+        }
+        if observed == Observed::Value {
+            tx.note_resource(ResourceKind::Content, self.key);
         }
         let kind_in =
             |record: &StoredStatement| platform.definition_in(record, activity, ContentKind::of_activity);
@@ -322,6 +327,9 @@ impl CachedContent {
         };
         let types = (kind.learning_type, kind.content_type);
         let type_changed = types != (self.learning_type, self.content_type);
+        if type_changed {
+            tx.note_resource(ResourceKind::Content, self.key);
+        }
         (self.learning_type, self.content_type) = types;
         Ok(type_changed)
     }

@@ -14,7 +14,7 @@ use crate::store::db::ledger::OrgTx;
 use crate::store::db::rows::Reads;
 use crate::store::db::unreadable::skip_unreadable;
 use crate::store::db::{Store, StoreError};
-use crate::store::ingest::activity_rows::insert_activities;
+use crate::store::ingest::activity_rows::{find_session_persons, project_records};
 use crate::store::ingest::completion_check::CompletionCheck;
 use crate::store::ingest::identifier_cache::{IdentifierCache, ResolvedRecords};
 use crate::store::ingest::notes::NoteRow;
@@ -273,7 +273,9 @@ pub(crate) async fn write_accepted(
         tx.write_references(cache, &platform, linked).await?;
     }
     // The new rows come first: when a record leaves the log, its names are compared with those of all rows that stay.
-    let sessions = insert_activities(tx, cache, &records, &named).await?;
+    let rows = project_records(tx, cache, &records, &named);
+    let sessions = find_session_persons(&rows);
+    tx.insert_activity_rows(rows).await?;
     for content in newly_recorded {
         cache.place_mentions(tx, content).await?;
     }

@@ -102,7 +102,7 @@ impl OrgTx {
             "UPDATE activities SET person = $2, latest = (seq IN LIST($4)) WHERE org = $1 AND seq IN LIST($3)",
         );
         let update = update.with(self.org).with(person).with(seqs);
-        self.execute(update.with(newest.clone())).await?;
+        self.update_activities(update.with(newest.clone())).await?;
         self.unmark_older_completions(newest).await
     }
 

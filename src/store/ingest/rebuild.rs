@@ -25,7 +25,7 @@ use crate::log::Action;
 use crate::store::db::database::Sql;
 use crate::store::db::ledger::OrgTx;
 use crate::store::db::{Store, StoreError};
-use crate::store::ingest::activity_rows::insert_activities;
+use crate::store::ingest::activity_rows::{find_session_persons, project_records};
 use crate::store::ingest::definitions::Definitions;
 use crate::store::ingest::identifier_cache::{IdentifierCache, ResolvedRecords};
 use crate::store::ingest::rebuilt_names::KeySet;
@@ -248,8 +248,6 @@ impl Rebuild {
             _ => tx.last_seq(),
         };
         let visits = self.find_visits(tx, through).await?;
-        tx.delete_activities(records.iter().map(|record| record.seq).collect())
-            .await?;
         self.delete_rows(tx, through).await?;
         if !records.is_empty() {
             self.insert_rows(tx, &records, &visits).await?;
@@ -297,11 +295,18 @@ impl Rebuild {
         let referring = records.iter().filter(|record| record.refers_to().is_some());
         let referring = referring.map(|record| record.seq).collect();
         tx.write_references(&mut self.cache, &platform, referring).await?;
-        let persons = insert_activities(tx, &self.cache, records, &named).await?;
-        for person in persons {
+        let mut rows = project_records(tx, &self.cache, records, &named);
+        for person in find_session_persons(&rows) {
             self.session_persons.insert(person);
         }
-        self.keep_visits(tx, visits).await
+        // A login that was a visit stays one until the sessions are updated.
+        for row in &mut rows {
+            if row.action == Action::LoggedIn && visits.contains(&row.seq) {
+                row.action = Action::Visited;
+            }
+        }
+        let replaced = records.iter().map(|record| record.seq).collect();
+        tx.replace_activities(replaced, rows).await
     }
 
     /// Corrects the actors of statements that have not moved to the right period yet.
@@ -320,20 +325,6 @@ impl Rebuild {
         for (actor, seqs) in by_actor {
             tx.set_actor(actor, seqs).await?;
         }
-        Ok(())
-    }
-
-    /// Makes logins visits again that were visits before.
-    async fn keep_visits(&self, tx: &mut OrgTx, visits: &HashSet<i64>) -> Result<(), StoreError> {
-        if visits.is_empty() {
-            return Ok(());
-        }
-        let update =
-            Sql::new("UPDATE activities SET action = $4 WHERE org = $1 AND seq IN LIST($2) AND action = $3");
-        let seqs: Vec<i64> = visits.iter().copied().collect();
-        let update = update.with(tx.org).with(seqs);
-        tx.execute(update.with(Action::LoggedIn).with(Action::Visited))
-            .await?;
         Ok(())
     }
 

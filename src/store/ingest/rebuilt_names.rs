@@ -14,6 +14,7 @@ use crate::catalogue::{ContentFormat, LearningType};
 use crate::record::Activity;
 
 use crate::store::db::StoreError;
+use crate::store::db::changes::ResourceKind;
 use crate::store::db::columns::{FromRow, columns};
 use crate::store::db::conversions::Readable;
 use crate::store::db::database::Sql;
@@ -308,6 +309,7 @@ impl NamedContent {
             .with(rebuilt.kind.tracked)
             .with(is_used);
         tx.execute(update).await?;
+        tx.note_resource(ResourceKind::Content, self.key);
         if types != new_types {
             tx.mark_for_reprojection(self.key).await?;
         }
@@ -326,6 +328,9 @@ pub(crate) async fn reset_contents(tx: &mut OrgTx, keys: Vec<i64>, listed: bool)
          listed = $6 \
          WHERE org = $1 AND key IN LIST($2) AND NOT registered",
     );
+    for content in &keys {
+        tx.note_resource(ResourceKind::Content, *content);
+    }
     let update = update.with(tx.org).with(keys).with(i64::MIN);
     tx.execute(update.with(Uuid::nil()).with(false).with(listed))
         .await?;

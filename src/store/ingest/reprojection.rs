@@ -11,6 +11,7 @@ use crate::base::ids::OrgId;
 use crate::catalogue::{ContentFormat, DemandHistory, LearningType};
 use crate::log::ContentFacts;
 
+use crate::store::db::changes::ResourceKind;
 use crate::store::db::columns::columns;
 use crate::store::db::conversions::Readable;
 use crate::store::db::database::Sql;
@@ -80,6 +81,7 @@ impl OrgTx {
         let update = Sql::new("UPDATE contents SET reprojecting = $3 WHERE org = $1 AND key = $2");
         self.execute(update.with(self.org).with(content).with(reprojecting))
             .await?;
+        self.note_resource(ResourceKind::Content, content);
         Ok(())
     }
 
@@ -151,8 +153,7 @@ impl OrgTx {
         }
         // Rows with a content are no session events, so no visit changes.
         if !seqs.is_empty() {
-            self.delete_activities(seqs).await?;
-            self.insert_activity_rows(projected).await?;
+            self.replace_activities(seqs, projected).await?;
         }
         Ok(last)
     }
@@ -171,15 +172,16 @@ struct MarkedContents {
 }
 
 impl Store {
-    /// Projects the rows of marked contents again, and moves the activities of marked persons, in short transactions. Any
-    /// number of replicas may do this at once, since each transaction locks the ledger.
+    /// Projects the rows of marked contents again, moves the activities of marked persons, and announces the activities of
+    /// transferred persons, in short transactions. Any number of replicas may do this at once, since each transaction locks the ledger.
     ///
     /// It runs until it is dropped. After a restart, a content is begun anew.
     pub async fn reproject_in_background(&self) {
         loop {
             let reprojected = self.reproject_marked().await;
             let moved = self.move_marked().await;
-            let pause = match reprojected.and_then(|skipped| Ok(skipped | moved?)) {
+            let announced = self.announce_transferred().await;
+            let pause = match reprojected.and_then(|skipped| Ok(skipped | moved? | announced?)) {
                 Ok(false) => IDLE_PAUSE,
                 Ok(true) => RETRY_PAUSE,
                 Err(error) => {

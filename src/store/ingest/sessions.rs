@@ -40,8 +40,7 @@ impl OrgTx {
             .with(Action::LoggedOut)
             .with(Action::Visited)
             .with(Action::Visited.written_verb());
-        self.execute(update).await?;
-        Ok(())
+        self.update_activities(update).await
     }
 }
 

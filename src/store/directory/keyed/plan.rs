@@ -82,6 +82,12 @@ pub(super) async fn write_drafts<C: Collection>(
         .collect();
     write_rows(tx, &planned, &references, now).await?;
     C::write_details(tx, &mut planned, &references).await?;
+    for element in planned
+        .iter()
+        .filter(|element| element.change != Change::Unchanged)
+    {
+        tx.note_resource(C::KIND, element.key);
+    }
     Ok(planned.into_iter().map(|element| element.change).collect())
 }
 

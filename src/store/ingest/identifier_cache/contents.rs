@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::catalogue::content::ContentDraft;
 use crate::log::placement::Familiarity;
 
+use crate::store::db::changes::ResourceKind;
 use crate::store::db::database::Sql;
 use crate::store::db::ledger::OrgTx;
 use crate::store::db::{StoreError, digest};
@@ -94,6 +95,9 @@ impl IdentifierCache {
                 content.listed = true;
                 listed.push(content.key);
             }
+        }
+        for content in &listed {
+            tx.note_resource(ResourceKind::Content, *content);
         }
         if !listed.is_empty() {
             let update = Sql::new("UPDATE contents SET listed = $2 WHERE org = $1 AND key IN LIST($3)");

@@ -136,8 +136,7 @@ impl IdentifierCache {
         if seqs.is_empty() {
             return Ok(());
         }
-        tx.delete_activities(seqs).await?;
-        tx.insert_activity_rows(rows).await?;
+        tx.replace_activities(seqs, rows).await?;
         self.observe_moved(tx, &platform, &moved).await?;
         unlist_unused(tx, left).await
     }
