@@ -147,8 +147,6 @@ pub(crate) mod routes;
 pub mod v1;
 pub mod xapi;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::error::PathError;
@@ -157,6 +155,7 @@ use actix_web::middleware::{Compress, Condition, from_fn};
 use actix_web::web::{self, Data};
 use actix_web::{App, HttpRequest};
 use ipnet::IpNet;
+use tokio::sync::watch;
 use tracing_actix_web::TracingLogger;
 
 use crate::access::TokenKeys;
@@ -183,7 +182,7 @@ pub struct AppState {
     verified_secrets: VerifiedSecrets,
     read_check: health::ReadCheck,
     concurrency: ConcurrencyLimits,
-    stopping: AtomicBool,
+    stopping: watch::Sender<bool>,
 }
 
 /// The options of a server.
@@ -226,7 +225,7 @@ impl AppState {
             verified_secrets: VerifiedSecrets::default(),
             read_check: health::ReadCheck::default(),
             concurrency,
-            stopping: AtomicBool::new(false),
+            stopping: watch::Sender::new(false),
         })
     }
 
@@ -298,12 +297,22 @@ impl AppState {
 
     /// Marks the server as stopping, so that `/health/ready` answers 503.
     pub fn stop(&self) {
-        self.stopping.store(true, Ordering::Relaxed);
+        self.stopping.send_replace(true);
     }
 
     /// Whether the server is stopping.
     pub fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Relaxed)
+        *self.stopping.borrow()
+    }
+
+    /// Waits until the server is stopping.
+    pub async fn stopped(&self) {
+        // An error means that the state is gone, and with it the server.
+        let _ = self
+            .stopping
+            .subscribe()
+            .wait_for(|is_stopping| *is_stopping)
+            .await;
     }
 }
 

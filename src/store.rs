@@ -32,7 +32,7 @@ pub(crate) use directory::keyed::Collection;
 pub(crate) use directory::teams::Teams;
 pub(crate) use directory::users::Users;
 
-pub use activity_log::changes::{ChangePage, LogChange};
+pub use activity_log::changes::LogChange;
 pub use activity_log::completions::{
     MarkingNote, MarkingPlan, MarkingRefusal, MarkingRequest, MarkingTarget, NoteSubject, PendingMark,
     PlannedOutcome,
@@ -44,6 +44,8 @@ pub use activity_log::progress::{ContentProgress, PeopleCounts, PersonStatus, Pr
 pub use activity_log::rows::{BriefRow, Detail};
 pub use activity_log::timeline::TimelineRequest;
 pub use db::blobs::{Blob, BlobKey, Spool, SpoolError};
+pub use db::changes::ChangePage;
+pub use db::commits::CommitReceiver;
 pub use db::database::{DEFAULT_SQLITE_CACHE_BYTES, DatabaseSettings};
 pub use db::migrations::SchemaState;
 pub use db::organisations::{CallerFacts, Organisation};
@@ -53,6 +55,7 @@ pub use db::sqlite_file::ServingLock;
 pub(crate) use db::unreadable::skip_unreadable;
 pub use db::unreadable::{UNREADABLE, report_unreadable};
 pub use db::{Store, StoreError, WriteFault};
+pub use directory::changes::{ChangedResource, Resource, ResourceChange, ResourceEffect, VisibleResources};
 pub use directory::contacts::Contact;
 pub use directory::credentials::StoredCredential;
 

@@ -121,6 +121,14 @@ actions! {
         principal.person().is_some() || has_scope(principal, CredentialScope::Directory)
     };
 
+    /// Follow the changes of the directory and the catalogue. Persons may that see the organisation; a credential needs
+    /// `directory` or `catalogue` and follows what the scope covers.
+    ReadDirectoryChanges, "follow the changes of the directory", |principal| {
+        principal.person().is_some_and(Person::sees_organisation)
+            || has_scope(principal, CredentialScope::Directory)
+            || has_scope(principal, CredentialScope::Catalogue)
+    };
+
     /// Change the directory. Owners and admins may; a credential needs `directory`.
     ManageDirectory, "change the directory", |principal| {
         is_administrator_or_has_scope(principal, CredentialScope::Directory)
@@ -242,8 +250,18 @@ mod tests {
             CredentialScope::ActivitiesRead => {
                 &["ReadActivities", "ReadReports", "OpenReports", "ReadOrganisation"]
             }
-            CredentialScope::Directory => &["ReadDirectory", "ManageDirectory", "ReadOrganisation"],
-            CredentialScope::Catalogue => &["ReadCatalogue", "ManageCatalogue", "ReadOrganisation"],
+            CredentialScope::Directory => &[
+                "ReadDirectory",
+                "ReadDirectoryChanges",
+                "ManageDirectory",
+                "ReadOrganisation",
+            ],
+            CredentialScope::Catalogue => &[
+                "ReadDirectoryChanges",
+                "ReadCatalogue",
+                "ManageCatalogue",
+                "ReadOrganisation",
+            ],
         }
     }
 
@@ -301,7 +319,9 @@ mod tests {
                 let notes = *name == "Notes" && matches!(role, Role::Hr | Role::Manager);
                 let reports = ["ReadReports", "ManageReports", "OpenReports"].contains(name)
                     && !matches!(role, Role::Curator | Role::Learner);
-                let expected = administers || notes || reports || everybody.contains(name);
+                let feed = *name == "ReadDirectoryChanges"
+                    && !matches!(role, Role::Curator | Role::Manager | Role::Learner);
+                let expected = administers || notes || reports || feed || everybody.contains(name);
                 assert_eq!(allowed(&caller), expected, "{role} and {name}");
             }
         }

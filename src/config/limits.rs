@@ -144,6 +144,19 @@ pub struct LimitArgs {
     #[arg(default_value_t = Limits::default().open_exports_per_caller, value_parser = permits())]
     pub max_open_exports_per_caller: usize,
 
+    /// The maximum number of requests for changes that wait for one at the same time (503)
+    ///
+    /// One organisation may have half of them. A waiting request holds no connection to the database.
+    #[arg(long, env = "ROLLBOOK_MAX_WAITING_FEEDS", value_name = "REQUESTS")]
+    #[arg(default_value_t = Limits::default().waiting_feeds)]
+    #[arg(value_parser = RangedU64ValueParser::<usize>::new().range(1..=100_000))]
+    pub max_waiting_feeds: usize,
+
+    /// How many waiting requests for changes one caller may have (503)
+    #[arg(long, env = "ROLLBOOK_MAX_WAITING_FEEDS_PER_CALLER", value_name = "REQUESTS")]
+    #[arg(default_value_t = Limits::default().waiting_feeds_per_caller, value_parser = permits())]
+    pub max_waiting_feeds_per_caller: usize,
+
     /// The maximum number of bytes of all temporary files of exports whose clients read slowly
     ///
     /// The files are in the folder that the environment variable `TMPDIR` names. One caller may use half of the space.
@@ -209,6 +222,8 @@ impl LimitArgs {
             concurrency_wait: Duration::from_secs(self.concurrency_wait_seconds),
             open_exports: self.max_open_exports,
             open_exports_per_caller: self.max_open_exports_per_caller,
+            waiting_feeds: self.max_waiting_feeds,
+            waiting_feeds_per_caller: self.max_waiting_feeds_per_caller,
             export_spool_bytes: self.max_export_spool_bytes,
             export_window: Duration::from_secs(self.export_window_seconds),
             export_window_bytes: self.export_window_bytes,

@@ -50,6 +50,8 @@ fn every_limit_has_its_own_setting() {
         "export-window-seconds",
         "export-window-bytes",
         "export-deadline-seconds",
+        "max-waiting-feeds",
+        "max-waiting-feeds-per-caller",
     ]
     .iter()
     .zip(101..)
@@ -87,6 +89,8 @@ fn every_limit_has_its_own_setting() {
         export_window: Duration::from_secs(126),
         export_window_bytes: 127,
         export_deadline: Duration::from_secs(128),
+        waiting_feeds: 129,
+        waiting_feeds_per_caller: 130,
     };
     assert_eq!(limits, expected);
     let statement = limits.statement();

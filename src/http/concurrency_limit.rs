@@ -36,6 +36,8 @@ pub struct ConcurrencyLimits {
     /// Requests that count many rows before they answer: the summary, facets, and progress with `state` or
     /// `count=exact`.
     pub counts: ConcurrencyLimit,
+    /// Requests for a change feed that wait for a change. They read nothing meanwhile.
+    pub feeds: ConcurrencyLimit,
 }
 
 impl ConcurrencyLimits {
@@ -49,6 +51,16 @@ impl ConcurrencyLimits {
                 FairShares::new(limits.concurrent_counts, limits.concurrent_per_caller),
                 limits.concurrency_wait,
                 "summaries",
+            ),
+            // They last for up to 30 seconds, so an organisation leaves half of them for others.
+            feeds: ConcurrencyLimit::new(
+                FairShares::for_organisations(
+                    limits.waiting_feeds,
+                    limits.waiting_feeds / 2,
+                    limits.waiting_feeds_per_caller,
+                ),
+                limits.concurrency_wait,
+                "requests for changes",
             ),
         }
     }
@@ -127,7 +139,12 @@ impl ConcurrencyLimit {
         self.acquire_until(Instant::now() + self.wait, sharer).await
     }
 
-    async fn acquire_until(&self, deadline: Instant, sharer: &Sharer) -> Result<ConcurrencyPermit, Problem> {
+    /// [`ConcurrencyLimit::acquire`] with another limit on the time to wait.
+    pub async fn acquire_until(
+        &self,
+        deadline: Instant,
+        sharer: &Sharer,
+    ) -> Result<ConcurrencyPermit, Problem> {
         match timeout_at(deadline, self.limit.acquire(sharer)).await {
             Ok(Ok(permit)) => Ok(ConcurrencyPermit { _permit: permit }),
             Ok(Err(_)) | Err(_) => Err(self.refusal()),

@@ -63,6 +63,10 @@ pub struct Limits {
     pub open_exports: usize,
     /// How many of them one caller may have.
     pub open_exports_per_caller: usize,
+    /// Requests for changes that wait at once.
+    pub waiting_feeds: usize,
+    /// How many of them one caller may have.
+    pub waiting_feeds_per_caller: usize,
     /// Bytes of all temporary files of exports whose clients read slowly.
     pub export_spool_bytes: u64,
     /// The time in which the client of an export must read `export_window_bytes`.
@@ -102,6 +106,8 @@ impl Default for Limits {
             concurrency_wait: Duration::from_secs(10),
             open_exports: 64,
             open_exports_per_caller: 8,
+            waiting_feeds: 1024,
+            waiting_feeds_per_caller: 16,
             export_spool_bytes: 4 * 1024 * 1024 * 1024,
             export_window: Duration::from_secs(30),
             export_window_bytes: 64 * 1024,

@@ -2,6 +2,7 @@
 
 pub mod actions;
 pub mod activities;
+pub mod changes;
 pub mod completions;
 pub mod contents;
 pub mod credentials;
@@ -29,6 +30,7 @@ resources! {
     actions,
     exports,
     summary,
+    changes,
     activities,
     completions,
     contents,

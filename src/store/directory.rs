@@ -2,6 +2,7 @@
 //!
 //! It uses `db` and `ingest`.
 
+pub(crate) mod changes;
 pub(crate) mod contacts;
 pub(crate) mod contents;
 pub(crate) mod credentials;

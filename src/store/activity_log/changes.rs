@@ -11,6 +11,7 @@ use crate::base::ids::StatementId;
 use crate::log::Row;
 
 use crate::store::activity_log::log::{PageRow, select_rows};
+use crate::store::db::changes::ChangePage;
 use crate::store::db::columns::columns;
 use crate::store::db::database::Sql;
 use crate::store::db::page_rows::PageLimits;
@@ -34,28 +35,6 @@ pub struct LogChange {
     pub id: StatementId,
     /// The row as it is now; `None` if it has left the log.
     pub row: Option<Box<Row>>,
-}
-
-/// A page of changes.
-#[derive(Debug)]
-pub struct ChangePage<T> {
-    /// The changes in the order of their numbers.
-    pub changes: Vec<T>,
-    /// The place at which the next page begins. It is never before the place of this page.
-    pub place: i64,
-    /// Whether there are more changes now.
-    pub more: bool,
-}
-
-impl<T> ChangePage<T> {
-    /// A page without changes.
-    pub(crate) fn empty(place: i64) -> Self {
-        Self {
-            changes: Vec::new(),
-            place,
-            more: false,
-        }
-    }
 }
 
 columns! {

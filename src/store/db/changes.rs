@@ -14,6 +14,28 @@ use crate::store::db::columns::table_row;
 use crate::store::db::database::Sql;
 use crate::store::db::ledger::OrgTx;
 
+/// A page of changes.
+#[derive(Debug)]
+pub struct ChangePage<T> {
+    /// The changes in the order of their numbers.
+    pub changes: Vec<T>,
+    /// The place at which the next page begins. It is never before the place of this page.
+    pub place: i64,
+    /// Whether there are more changes now.
+    pub more: bool,
+}
+
+impl<T> ChangePage<T> {
+    /// A page without changes.
+    pub(crate) fn empty(place: i64) -> Self {
+        Self {
+            changes: Vec::new(),
+            place,
+            more: false,
+        }
+    }
+}
+
 /// What a transaction changes, until its commit.
 #[derive(Default)]
 pub(crate) struct PendingChanges {

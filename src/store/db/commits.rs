@@ -23,6 +23,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
 
+use crate::base::ids::OrgId;
 use crate::store::db::columns::columns;
 use crate::store::db::database::Sql;
 use crate::store::db::{Store, StoreError};
@@ -145,7 +146,31 @@ impl CommitSignal {
     }
 }
 
+/// Receives the signal of one organisation.
+pub struct CommitReceiver(watch::Receiver<Committed>);
+
+impl CommitReceiver {
+    /// Waits for a commit after the subscription and after the last call.
+    pub async fn changed(&mut self) {
+        // An error means that the store is gone.
+        let _ = self.0.changed().await;
+    }
+}
+
 impl Store {
+    /// Subscribes to the commits of an organisation. `None` if it does not exist yet.
+    ///
+    /// # Errors
+    ///
+    /// The database does not answer.
+    pub async fn subscribe_to_commits(
+        &self,
+        organisation: &OrgId,
+    ) -> Result<Option<CommitReceiver>, StoreError> {
+        let org = self.organisation_key(organisation).await?;
+        Ok(org.map(|org| CommitReceiver(self.commits().subscribe(org))))
+    }
+
     /// Watches the commits of all processes, until the future is dropped. Each server runs it once.
     pub(crate) async fn watch_commits(&self) {
         tokio::join!(self.read_ledgers_repeatedly(), self.announce_commits());

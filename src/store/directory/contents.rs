@@ -23,6 +23,7 @@ use crate::store::db::{Store, StoreError, digest, folded_digest, folded_digests}
 use crate::store::ingest::demands::snapshots;
 use crate::store::ingest::persons::stamp_columns;
 
+use super::changes::{Resource, ResourceEffect};
 use super::keyed::{Change, Collection, Existing, Matched, Planned, WriteError, replace_details};
 
 /// `content_terms.kind` of a tag.
@@ -344,6 +345,16 @@ impl Collection for Contents {
             tx.invalidate_caches();
         }
         Ok(())
+    }
+}
+
+impl StoredContent {
+    /// What a change of the content did. A content that is not listed any more is deleted for clients.
+    pub(super) fn into_effect(self) -> ResourceEffect {
+        match self.listed {
+            true => Resource::Content(Box::new(self.content)).into(),
+            false => ResourceEffect::DeletedContent(self.content.id),
+        }
     }
 }
 
