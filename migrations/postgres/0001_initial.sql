@@ -20,7 +20,8 @@ CREATE TABLE organisations (
 -- One row for each organisation. Every transaction that writes in its name locks the row first and
 -- holds the lock to its end. So the order of `seq` is the order of commit on any number of replicas,
 -- and keys are assigned without gaps.
---   seq        the last number in the order of recording
+--   seq        the last number in the order of recording. The first of a transaction is at least the time in
+--              microseconds, so that no number of a lost commit is assigned again.
 --   keys       the last assigned key
 --   stored     the time at which the last record counts as stored
 --   epoch      incremented when something changes that replicas cache

@@ -331,9 +331,16 @@ impl OrgTx {
         self.ledger.keys
     }
 
-    /// The next number in the order of recording.
+    /// The next number in the order of recording, at least the time in microseconds at the first one of a transaction.
+    ///
+    /// Clients remember numbers as their places in feeds. After a fail-over that lost commits, or in a restored database,
+    /// a new number is thus greater than the lost ones.
     pub(crate) fn next_seq(&mut self) -> i64 {
-        self.ledger.seq += 1;
+        let next = self.ledger.seq + 1;
+        self.ledger.seq = match self.ledger.seq == self.initial.seq {
+            true => next.max(self.store.clock().now().micros()),
+            false => next,
+        };
         self.ledger.seq
     }
 
@@ -549,6 +556,26 @@ mod tests {
         assert_eq!(store.organisation_key(&second).await.unwrap(), Some(keys[0]));
         let missing: OrgId = "other".parse().unwrap();
         assert_eq!(store.organisation_key(&missing).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn number_of_a_lost_commit_is_never_assigned_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open_store(&folder).await;
+        let id: OrgId = "first".parse().unwrap();
+        let mut last = 0;
+        for _ in 0..3 {
+            let mut tx = store.write(&id).await.unwrap();
+            let numbers = [tx.next_seq(), tx.next_seq()];
+            assert_eq!(numbers[1], numbers[0] + 1);
+            assert!(numbers[0] > last, "{numbers:?} after {last}");
+            last = numbers[1];
+            tx.commit().await.unwrap();
+            // As after a fail-over that lost the commit.
+            let mut tx = store.db().begin().await.unwrap();
+            tx.execute(Sql::new("UPDATE ledgers SET seq = 1")).await.unwrap();
+            tx.commit().await.unwrap();
+        }
     }
 
     #[tokio::test]

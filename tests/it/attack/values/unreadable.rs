@@ -18,7 +18,7 @@ use crate::support::{Database, TestServer, apply, both_databases};
 const RECORDS: usize = 10;
 const BROKEN: std::ops::RangeInclusive<usize> = 3..=8;
 
-/// Ten statements of `ada@example.org` about one content, with `seq` equal to their numbers.
+/// Ten statements of `ada@example.org` about one content, recorded in the order of their numbers.
 async fn set_up(server: &TestServer) -> Caller {
     let admin = server.person("owner", "root");
     let records: Vec<Value> = (1..=RECORDS)
@@ -43,10 +43,17 @@ fn bytes(database: &Database, hex: &str) -> String {
     }
 }
 
+/// The place of a row in the order of recording, from 1.
+fn rank_in(table: &str) -> String {
+    format!("(SELECT count(*) FROM {table} b WHERE b.seq <= {table}.seq)")
+}
+
 /// Breaks the statements 3 to 8.
 async fn break_statements(database: &Database) {
     let set = async |n: usize, assignment: String| {
-        database.execute(&format!("UPDATE statements SET {assignment} WHERE seq = {n}")).await;
+        database
+            .execute(&format!("UPDATE statements SET {assignment} WHERE {} = {n}", rank_in("statements")))
+            .await;
     };
     set(3, r#"envelope = '{"origin":"xapi","expired_at":"+10000-01-01T00:00:00.000Z"}'"#.to_owned()).await;
     set(4, "envelope = '{\"origin\"'".to_owned()).await;
@@ -159,7 +166,8 @@ async fn unreadable_statements_stop_no_rebuild_and_no_background_work(server: &T
             .set("object.definition", json!({"name": {"en": name}}))
     };
     admin.post(STATEMENTS, &[named(40, "One"), named(41, "One")]).await.expect(200);
-    server.database().execute("UPDATE statements SET envelope = '' WHERE seq >= 11").await;
+    let rank = rank_in("statements");
+    server.database().execute(&format!("UPDATE statements SET envelope = '' WHERE {rank} >= 11")).await;
     admin.post(STATEMENTS, &named(42, "Two")).await.expect(200);
     let newest = admin.get("/v1/activities?limit=1").await.expect(200).json();
     assert_eq!(newest["activities"][0]["content"]["title"], "Two");
@@ -170,14 +178,18 @@ async fn unreadable_statements_stop_no_rebuild_and_no_background_work(server: &T
 async fn unreadable_rows_of_the_log_break_no_page_and_no_export(server: &TestServer) {
     let admin = set_up(server).await;
     let database = server.database();
-    database.execute("UPDATE activities SET action = 9999 WHERE seq IN (3, 10)").await;
-    database.execute("UPDATE activities SET origin = 77 WHERE seq = 4").await;
-    database.execute("UPDATE activities SET recorded_by = '' WHERE seq = 5").await;
+    let rank = rank_in("activities");
+    let set = async |assignment: &str, ranks: &str| {
+        database.execute(&format!("UPDATE activities SET {assignment} WHERE {rank} IN ({ranks})")).await;
+    };
+    set("action = 9999", "3, 10").await;
+    set("origin = 77", "4").await;
+    set("recorded_by = ''", "5").await;
     // Times outside the years of RFC 3339 are written as the nearest.
     let times = "expired_at = 9223372036854775807, certificate_expires_at = -9223372036854775808";
-    database.execute(&format!("UPDATE activities SET certified = TRUE, {times} WHERE seq = 6")).await;
+    set(&format!("certified = TRUE, {times}"), "6").await;
     if matches!(database, Database::Sqlite { .. }) {
-        database.execute("UPDATE activities SET happened_at = 'long ago' WHERE seq = 7").await;
+        set("happened_at = 'long ago'", "7").await;
     }
     let before = count_skipped_rows();
     let mut expected = BTreeSet::from([1, 2, 6, 7, 8, 9]);
@@ -226,7 +238,8 @@ async fn mailed_report_names_the_number_of_unreadable_rows(server: &TestServer) 
     let body = user("ada").set("email", "ada@example.org").set("role", "admin");
     root.put("/v1/users/ada", &body).await.expect(200);
     let ada = server.person("admin", "ada");
-    server.database().execute("UPDATE activities SET action = 9999 WHERE seq IN (3, 9)").await;
+    let rank = rank_in("activities");
+    server.database().execute(&format!("UPDATE activities SET action = 9999 WHERE {rank} IN (3, 9)")).await;
     let saved = report(&ada, "Everything", json!({})).await;
     let daily = schedule(&ada, &saved, json!({}), &["ada"]).await;
     run_now(&ada, &daily).await;
