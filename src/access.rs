@@ -4,7 +4,8 @@
 //! | --- | --- |
 //! | [`TokenKeys`], [`Claims`] | the keys that verify tokens, and what a token contains |
 //! | [`Credential`], [`Scopes`], [`SecretHash`] | the credential of an integration, and its scopes |
-//! | [`Principal`] | a verified caller: a person, a credential, or the key of a saved report |
+//! | [`Principal`] | a verified caller: a person, a credential, the key of a saved report, or a launch |
+//! | [`Launch`] | the right of one started content to write about one person |
 //! | [`permit`] | one marker type for each action, with the rule that allows it |
 //! | [`Reach`] | the persons whose activities a caller may see |
 //! | [`Scoped`] | a question about activities, bound to a part of the reach |
@@ -20,6 +21,7 @@
 //!   organisation and the reach are part of every query.
 //! - A change to a [`Scoped`] narrows it and never widens it.
 //! - A [`ReportKey`] has no reach. It opens its report ([`permit::OpenReports`]) and nothing else.
+//! - A [`Launch`] has no reach in the log. At `/xapi` it has the statements and states of its person and registration.
 //! - This module contains no SQL, no HTTP handlers and no clock. The time of verification is an argument.
 //!
 //! Start reading at [`principal`], then [`reach`] and [`scope`]. Tokens begin at [`keys`].
@@ -33,6 +35,7 @@ pub mod error;
 pub mod issuers;
 pub mod jwks;
 pub mod keys;
+pub mod launch;
 pub mod permissions;
 pub mod permit;
 pub mod principal;
@@ -48,9 +51,10 @@ mod testing;
 pub use agents::AgentReach;
 pub use claims::{Claims, Reports, mint};
 pub use credential::{Credential, CredentialScope, DefinitionRight, Scopes, SecretHash};
-pub use documents::{Agents, DocumentReach};
+pub use documents::{Agents, Attempt, DocumentReach};
 pub use error::{AccessError, TokenError};
 pub use keys::{KeyConfig, TokenKeys};
+pub use launch::{Launch, LaunchMode, LaunchStandard, caller_of_launch};
 pub use permissions::Permissions;
 pub use permit::Action;
 pub use principal::{Person, Principal, ReportKey, caller_of_key, caller_of_user};

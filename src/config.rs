@@ -6,6 +6,7 @@
 
 mod connections;
 mod environment;
+mod launches;
 mod limits;
 mod mail;
 mod recorder;
@@ -35,6 +36,7 @@ use crate::store::{DEFAULT_SQLITE_CACHE_BYTES, DatabaseSettings};
 
 pub use connections::ConnectionArgs;
 pub use environment::{UnknownVariables, check_environment};
+pub use launches::LaunchArgs;
 pub use limits::LimitArgs;
 pub use mail::MailArgs;
 pub use recorder::RecorderArgs;
@@ -414,6 +416,9 @@ pub struct ServeSettings {
     /// The limits on requests.
     #[command(flatten)]
     pub limits: LimitArgs,
+    /// The settings of launches.
+    #[command(flatten)]
+    pub launches: LaunchArgs,
     /// The limits of the recorder.
     #[command(flatten)]
     pub recorder: RecorderArgs,
@@ -428,6 +433,8 @@ impl ServeSettings {
             xapi_unversioned: self.server.xapi_unversioned,
             recipients: self.mail.recipients(),
             metrics_on_api: self.server.metrics_on_api,
+            public_url: self.mail.public_url.clone(),
+            launch_lifetime: self.launches.lifetime(),
             recorder: self.recorder.options(),
             trusted_proxies: self.connections.trusted_proxies.clone(),
         }

@@ -160,9 +160,11 @@ use tracing_actix_web::TracingLogger;
 
 use crate::access::TokenKeys;
 use crate::base::clock::Clock;
+use crate::launches::LaunchLifetime;
 use crate::reports::rights::RecipientRules;
 use crate::store::{FacetCache, Recorder, RecorderOptions, Store, StoreError};
 use auth::credential_cache::CredentialCache;
+use auth::launch_cache::LaunchCache;
 use concurrency_limit::ConcurrencyLimits;
 use limits::Limits;
 use problem::Problem;
@@ -177,6 +179,7 @@ pub struct AppState {
     keys: TokenKeys,
     options: AppOptions,
     credentials: CredentialCache,
+    launches: LaunchCache,
     rate_limiter: RateLimiter,
     refusals: RefusalLimiter,
     verified_secrets: VerifiedSecrets,
@@ -198,6 +201,10 @@ pub struct AppOptions {
     pub recipients: RecipientRules,
     /// Whether `/metrics` is served beside the API, where every client can read it.
     pub metrics_on_api: bool,
+    /// The public address of the server, without a slash at its end. `None`: the one by which a client reaches it.
+    pub public_url: Option<String>,
+    /// How long the tokens of launches may be valid.
+    pub launch_lifetime: LaunchLifetime,
     /// The limits of the recorder.
     pub recorder: RecorderOptions,
     /// The proxies that name the addresses of clients.
@@ -220,6 +227,7 @@ impl AppState {
             keys,
             options,
             credentials: CredentialCache::default(),
+            launches: LaunchCache::default(),
             rate_limiter: RateLimiter::default(),
             refusals: RefusalLimiter::default(),
             verified_secrets: VerifiedSecrets::default(),
@@ -268,6 +276,11 @@ impl AppState {
     /// organisation from it.
     pub fn credentials(&self) -> &CredentialCache {
         &self.credentials
+    }
+
+    /// The cache of launches. A handler that revokes one removes the organisation from it.
+    pub fn launches(&self) -> &LaunchCache {
+        &self.launches
     }
 
     /// The limiter of requests per second.

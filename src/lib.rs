@@ -12,6 +12,7 @@
 //! | 2 | [`access`] | callers and rights |
 //! | 3 | [`directory`], [`catalogue`] | users, teams and groups; contents |
 //! | 4 | [`log`] | activities: projection, description, filter, summary, progress |
+//! | 4 | [`launches`] | launches of content: their body, their address, and what their tokens may write |
 //! | 5 | [`store`] | all SQL |
 //! | 6 | [`export`] | rows as CSV and NDJSON |
 //! | 7 | [`archive`] | whole organisations in files |
@@ -28,6 +29,7 @@ pub mod config;
 pub mod directory;
 pub mod export;
 pub mod http;
+pub mod launches;
 pub mod log;
 pub mod record;
 pub mod reports;

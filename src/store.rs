@@ -60,6 +60,9 @@ pub use directory::contacts::Contact;
 pub use directory::credentials::StoredCredential;
 
 pub use directory::keyed::WriteError;
+pub use directory::launches::{
+    CreatedLaunch, LaunchFilter, LaunchRefusal, NewLaunch, OpenedLaunch, StoredLaunch,
+};
 pub use directory::lookups::Lookups;
 pub use directory::organisations::OrganisationChange;
 pub use directory::resolve::Resolution;

@@ -652,6 +652,37 @@ CREATE TABLE archive_imports (
     parts BIGINT NOT NULL
 );
 
+-- Launches --------------------------------------------------------------------------------------
+
+-- Content that an LMS started for a user, with the token of the browser. They stay after their end,
+-- since statements name them as their sender.
+--   home_page    the home page of the account by which statements name the user
+--   created_by   the caller that launched the content
+CREATE TABLE launches (
+    org BIGINT NOT NULL,
+    key BIGINT NOT NULL,
+    id UUID NOT NULL,
+    secret_hash BYTEA NOT NULL,
+    user_key BIGINT NOT NULL,
+    home_page TEXT NOT NULL,
+    content BIGINT NOT NULL,
+    registration UUID NOT NULL,
+    standard TEXT NOT NULL,
+    mode TEXT NOT NULL,
+    return_url TEXT,
+    language TEXT,
+    created_by TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    revoked_at BIGINT,
+    PRIMARY KEY (org, key)
+);
+CREATE UNIQUE INDEX launches_id ON launches (org, id);
+CREATE UNIQUE INDEX launches_secret ON launches (secret_hash);
+CREATE INDEX launches_user ON launches (org, user_key, key);
+CREATE INDEX launches_content ON launches (org, content, key);
+CREATE INDEX launches_registration ON launches (org, registration, key);
+
 -- Rows that show whether the disk has space again. They are removed at once.
 CREATE TABLE write_probes (
     bytes BYTEA NOT NULL

@@ -654,6 +654,37 @@ CREATE TABLE archive_imports (
     parts INTEGER NOT NULL
 );
 
+-- Launches --------------------------------------------------------------------------------------
+
+-- Content that an LMS started for a user, with the token of the browser. They stay after their end,
+-- since statements name them as their sender.
+--   home_page    the home page of the account by which statements name the user
+--   created_by   the caller that launched the content
+CREATE TABLE launches (
+    org INTEGER NOT NULL,
+    key INTEGER NOT NULL,
+    id BLOB NOT NULL,
+    secret_hash BLOB NOT NULL,
+    user_key INTEGER NOT NULL,
+    home_page TEXT NOT NULL,
+    content INTEGER NOT NULL,
+    registration BLOB NOT NULL,
+    standard TEXT NOT NULL,
+    mode TEXT NOT NULL,
+    return_url TEXT,
+    language TEXT,
+    created_by TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    revoked_at INTEGER,
+    PRIMARY KEY (org, key)
+);
+CREATE UNIQUE INDEX launches_id ON launches (org, id);
+CREATE UNIQUE INDEX launches_secret ON launches (secret_hash);
+CREATE INDEX launches_user ON launches (org, user_key, key);
+CREATE INDEX launches_content ON launches (org, content, key);
+CREATE INDEX launches_registration ON launches (org, registration, key);
+
 -- Rows that show whether the disk has space again. They are removed at once.
 CREATE TABLE write_probes (
     bytes BLOB NOT NULL

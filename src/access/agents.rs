@@ -31,7 +31,7 @@ impl Principal {
     ///
     /// - A person that reads all statements: every agent. Any other person, a manager too: the person's own.
     /// - A credential that reads all statements or profiles: every agent. With only `statements/read/mine`: none.
-    /// - A report key: none.
+    /// - A report key: none. A launch: its person.
     pub fn agent_reach(&self) -> AgentReach {
         let profiles = |principal: &Principal| {
             principal
@@ -40,7 +40,9 @@ impl Principal {
         };
         let agents = match self.statement_reach() {
             Some(StatementReach::Organisation) => Some(Reach::Organisation),
-            Some(StatementReach::ActorIs(user)) => Some(Reach::Only(user)),
+            Some(StatementReach::ActorIs(user) | StatementReach::Attempt { user, .. }) => {
+                Some(Reach::Only(user))
+            }
             Some(StatementReach::SentBy(_)) | None => profiles(self).then_some(Reach::Organisation),
         };
         AgentReach {

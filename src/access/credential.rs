@@ -7,7 +7,9 @@ pub mod scopes;
 pub mod secret;
 
 pub use scopes::{CredentialScope, DefinitionRight, Scopes, UnknownScope};
-pub use secret::{BootstrapCredential, SecretHash, is_key, new_key, new_secret};
+pub use secret::{
+    BootstrapCredential, SecretHash, has_secret_prefix, is_key, new_key, new_prefixed_secret, new_secret,
+};
 
 use crate::base::ids::OrgId;
 

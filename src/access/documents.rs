@@ -1,5 +1,7 @@
 //! The agents with documents, states and profiles of xAPI, that a caller may read.
 
+use uuid::Uuid;
+
 use crate::access::credential::CredentialScope;
 use crate::access::principal::Principal;
 use crate::base::ids::{OrgId, UserId};
@@ -10,6 +12,16 @@ pub struct DocumentReach {
     org: OrgId,
     states: Option<Agents>,
     profiles: Option<Agents>,
+    attempt: Option<Attempt>,
+}
+
+/// The Activity and the registration of a launch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// The Activity's IRI.
+    pub activity: String,
+    /// The registration.
+    pub registration: Uuid,
 }
 
 /// Agents whose documents a caller may read.
@@ -38,9 +50,15 @@ impl DocumentReach {
     }
 
     /// The agents with readable profiles. `None` if the caller may read no profile at all. Otherwise the caller reads the
-    /// profiles of all activities, since they contain nothing about a person.
+    /// profiles of all activities, since they contain nothing about a person, but those of one activity with an
+    /// [`attempt`](Self::attempt).
     pub fn profiles(&self) -> Option<&Agents> {
         self.profiles.as_ref()
+    }
+
+    /// The only Activity and registration whose documents are readable. `None` if all are.
+    pub fn attempt(&self) -> Option<&Attempt> {
+        self.attempt.as_ref()
     }
 }
 
@@ -50,6 +68,7 @@ impl Principal {
     /// - A person with a reach of the organisation: all. Any other person, a manager too: the person's own.
     /// - A credential: all states with `state`, all profiles with `profile`, both with `all/read` and `all`.
     /// - A report key: none.
+    /// - A launch: the states of its person, content and registration, the profile of its person, and that of its content.
     pub fn document_reach(&self, account_home_page: &str) -> DocumentReach {
         let (states, profiles) = match self {
             Principal::Person(person) => {
@@ -68,11 +87,22 @@ impl Principal {
                 (all(CredentialScope::State), all(CredentialScope::Profile))
             }
             Principal::ReportKey(_) => (None, None),
+            Principal::Launch(launch) => {
+                let agents = Agents::Only {
+                    user: launch.user.clone(),
+                    account_home_page: launch.account_home_page.clone(),
+                };
+                (Some(agents.clone()), Some(agents))
+            }
         };
         DocumentReach {
             org: self.org().clone(),
             states,
             profiles,
+            attempt: self.launch().map(|launch| Attempt {
+                activity: launch.activity.clone(),
+                registration: launch.registration,
+            }),
         }
     }
 }
@@ -80,9 +110,10 @@ impl Principal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::launch::{LaunchMode, LaunchStandard};
     use crate::access::permissions::Permissions;
     use crate::access::principal::Person;
-    use crate::access::principal::samples::{credential, person, report_key, user};
+    use crate::access::principal::samples::{credential, launch, person, report_key, user};
     use crate::access::role::Role;
 
     const HOME: &str = "https://example.org";
@@ -111,6 +142,22 @@ mod tests {
             ..person(Role::Curator)
         });
         assert_eq!(curator.document_reach(HOME).states(), Some(&Agents::All));
+    }
+
+    #[test]
+    fn launch_reads_the_documents_of_its_attempt() {
+        let launch = launch(LaunchStandard::Xapi, LaunchMode::Normal);
+        let reach = Principal::from(launch.clone()).document_reach(HOME);
+        let own = Agents::Only {
+            user: user("ada"),
+            account_home_page: launch.account_home_page,
+        };
+        assert_eq!((reach.states(), reach.profiles()), (Some(&own), Some(&own)));
+        let attempt = Attempt {
+            activity: launch.activity,
+            registration: launch.registration,
+        };
+        assert_eq!(reach.attempt(), Some(&attempt));
     }
 
     #[test]

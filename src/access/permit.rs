@@ -4,6 +4,7 @@
 //! can forget the check. [`crate::access::reach`] decides what a caller sees within an allowed action.
 
 use crate::access::credential::CredentialScope;
+use crate::access::launch::LaunchStandard;
 use crate::access::principal::{Person, Principal};
 use crate::access::role::Role;
 
@@ -64,10 +65,25 @@ fn may_read_reports(principal: &Principal) -> bool {
         || has_scope(principal, CredentialScope::ActivitiesRead)
 }
 
+/// Whether the caller is a launch by a standard that uses `/xapi`. SCORM does not.
+fn is_xapi_launch(principal: &Principal) -> bool {
+    principal
+        .launch()
+        .is_some_and(|launch| matches!(launch.standard, LaunchStandard::Xapi | LaunchStandard::Cmi5))
+}
+
+/// Whether the caller may read statements at `/xapi`.
+fn reads_statements(principal: &Principal) -> bool {
+    match principal {
+        Principal::Launch(_) => is_xapi_launch(principal),
+        _ => principal.statement_reach().is_some(),
+    }
+}
+
 actions! {
-    /// Use what is the same for all callers, for example `/v1/actions`. Every person and every credential may; a report key may
-    /// not.
-    SignedIn, "use this service", |principal| principal.report_key().is_none();
+    /// Use what is the same for all callers, for example `/v1/actions`. Every person and every credential may; a report key
+    /// and a launch may not.
+    SignedIn, "use this service", |principal| principal.person().is_some() || principal.credential().is_some();
 
     /// Read the log within the reach. Every person may; a credential needs `activities/read`.
     ReadActivities, "read activities", |principal| {
@@ -152,6 +168,11 @@ actions! {
     /// Create, list and revoke credentials. Owners and admins may; credentials may not.
     ManageCredentials, "manage credentials", |principal| principal.administrator().is_some();
 
+    /// Create, list and revoke launches. Owners and admins may; a credential needs `activities/write`.
+    ManageLaunches, "launch content", |principal| {
+        is_administrator_or_has_scope(principal, CredentialScope::ActivitiesWrite)
+    };
+
     /// Read the organisation's settings. Every person may, and every credential with a scope of `/v1`: dates depend on the
     /// time zone.
     ReadOrganisation, "read the organisation's settings", |principal| {
@@ -164,25 +185,26 @@ actions! {
         principal.administrator().is_some()
     };
 
-    /// Write statements. Owners and admins may; a credential needs `statements/write`.
+    /// Write statements. Owners and admins may; a credential needs `statements/write`. A launch may by xAPI and cmi5, within
+    /// the bounds of [`launches::bounds`](crate::launches::bounds).
     WriteStatements, "write statements", |principal| {
-        is_administrator_or_has_scope(principal, CredentialScope::StatementsWrite)
+        is_administrator_or_has_scope(principal, CredentialScope::StatementsWrite) || is_xapi_launch(principal)
     };
 
     /// Read statements. Every person may, within [`Principal::statement_reach`]; a credential needs a scope that reads
     /// statements.
-    ReadStatements, "read statements", |principal| principal.statement_reach().is_some();
+    ReadStatements, "read statements", reads_statements;
 
     /// Read Person objects. Every person may, within [`Principal::agent_reach`]; a credential needs a scope that reads
     /// statements or profiles. For another agent the answer contains only the identifier of the request.
     ReadAgents, "read agents", |principal| {
-        principal.statement_reach().is_some() || has_reading_scope(principal, CredentialScope::Profile)
+        reads_statements(principal) || has_reading_scope(principal, CredentialScope::Profile)
     };
 
     /// Read the definitions of activities, which contain nothing about persons. Every person may; a credential needs a scope
     /// that reads statements or profiles, or `define`.
     ReadActivityObjects, "read what activities are", |principal| {
-        principal.statement_reach().is_some()
+        reads_statements(principal)
             || has_reading_scope(principal, CredentialScope::Profile)
             || has_scope(principal, CredentialScope::Define)
     };
@@ -190,29 +212,39 @@ actions! {
     /// Read state documents. Every person may, within [`Principal::document_reach`]; a credential needs `state` or
     /// `all/read`.
     ReadState, "read state documents", |principal| {
-        principal.person().is_some() || has_reading_scope(principal, CredentialScope::State)
+        principal.person().is_some()
+            || has_reading_scope(principal, CredentialScope::State)
+            || is_xapi_launch(principal)
     };
 
-    /// Write state documents. Owners and admins may; a credential needs `state`.
-    WriteState, "write state documents", |principal| is_administrator_or_has_scope(principal, CredentialScope::State);
+    /// Write state documents. Owners and admins may; a credential needs `state`. A launch by xAPI or cmi5 writes those of its
+    /// person, content and registration.
+    WriteState, "write state documents", |principal| {
+        is_administrator_or_has_scope(principal, CredentialScope::State) || is_xapi_launch(principal)
+    };
 
     /// Read profile documents: those of agents as for [`ReadState`], those of activities for every person. A credential
     /// needs `profile` or `all/read`.
     ReadProfiles, "read profile documents", |principal| {
-        principal.person().is_some() || has_reading_scope(principal, CredentialScope::Profile)
+        principal.person().is_some()
+            || has_reading_scope(principal, CredentialScope::Profile)
+            || is_xapi_launch(principal)
     };
 
-    /// Write profile documents. Owners and admins may; a credential needs `profile`.
+    /// Write profile documents. Owners and admins may; a credential needs `profile`. A launch by cmi5 writes the preferences
+    /// of its person.
     WriteProfiles, "write profile documents", |principal| {
         is_administrator_or_has_scope(principal, CredentialScope::Profile)
+            || principal.launch().is_some_and(|launch| launch.standard == LaunchStandard::Cmi5)
     };
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::launch::LaunchMode;
     use crate::access::permissions::Permissions;
-    use crate::access::principal::samples::{credential, person, report_key};
+    use crate::access::principal::samples::{credential, launch, person, report_key};
 
     /// The actions that each scope allows. All others are refused.
     fn allowed_by(scope: CredentialScope) -> &'static [&'static str] {
@@ -246,7 +278,7 @@ mod tests {
                 "WriteProfiles",
             ],
             CredentialScope::Define => &["ReadActivityObjects"],
-            CredentialScope::ActivitiesWrite => &["WriteActivities", "ReadOrganisation"],
+            CredentialScope::ActivitiesWrite => &["WriteActivities", "ManageLaunches", "ReadOrganisation"],
             CredentialScope::ActivitiesRead => {
                 &["ReadActivities", "ReadReports", "OpenReports", "ReadOrganisation"]
             }
@@ -335,6 +367,27 @@ mod tests {
             for (name, allowed) in EVERY {
                 let expected = *name == "OpenReports" && access;
                 assert_eq!(allowed(&caller), expected, "a key of a {role} and {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn launch_uses_the_xapi_resources_of_its_standard_and_nothing_else() {
+        let xapi: &[&str] = &[
+            "WriteStatements",
+            "ReadStatements",
+            "ReadAgents",
+            "ReadActivityObjects",
+            "ReadState",
+            "WriteState",
+            "ReadProfiles",
+        ];
+        for standard in LaunchStandard::ALL {
+            let caller = Principal::from(launch(standard, LaunchMode::Normal));
+            for (name, allowed) in EVERY {
+                let expected = standard != LaunchStandard::Scorm && xapi.contains(name)
+                    || standard == LaunchStandard::Cmi5 && *name == "WriteProfiles";
+                assert_eq!(allowed(&caller), expected, "a launch by {standard} and {name}");
             }
         }
     }

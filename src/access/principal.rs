@@ -1,4 +1,4 @@
-//! The verified caller: a person, a credential, or the key of a saved report.
+//! The verified caller: a person, a credential, the key of a saved report, or a launch.
 
 use std::borrow::Cow;
 
@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::access::claims::Reports;
 use crate::access::credential::{Credential, DefinitionRight};
+use crate::access::launch::{Launch, caller_of_launch};
 use crate::access::permissions::Permissions;
 use crate::access::role::Role;
 use crate::base::clock::Timestamp;
@@ -45,7 +46,8 @@ pub struct ReportKey {
     pub owner: Person,
 }
 
-/// A verified caller: a person with a token, an integration with a credential, or a client with the key of a report.
+/// A verified caller: a person with a token, an integration with a credential, a client with the key of a report, or
+/// content with the token of its launch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Principal {
     /// A person with a verified token.
@@ -54,6 +56,8 @@ pub enum Principal {
     Credential(Credential),
     /// A client with the key of one report.
     ReportKey(ReportKey),
+    /// Content with the token of its launch.
+    Launch(Launch),
 }
 
 impl Person {
@@ -91,16 +95,18 @@ impl Principal {
             Principal::Person(person) => &person.org,
             Principal::Credential(credential) => &credential.org,
             Principal::ReportKey(key) => &key.owner.org,
+            Principal::Launch(launch) => &launch.org,
         }
     }
 
-    /// A text that identifies the caller within the organisation: `user:<id>`, `key:<key>` or `report-key:<id>`. Cursors
-    /// and senders of records are compared by it.
+    /// A text that identifies the caller within the organisation: `user:<id>`, `key:<key>`, `report-key:<id>` or
+    /// `launch:<id>`. Cursors and senders of records are compared by it.
     pub fn caller_id(&self) -> String {
         match self {
             Principal::Person(person) => caller_of_user(person.user.as_str()),
             Principal::Credential(credential) => caller_of_key(&credential.key),
             Principal::ReportKey(key) => format!("report-key:{}", key.id),
+            Principal::Launch(launch) => caller_of_launch(launch.id),
         }
     }
 
@@ -108,17 +114,19 @@ impl Principal {
     /// Only the code that reads the report of a [`ReportAccess`](crate::access::ReportAccess) may use it.
     pub fn reader(&self) -> Cow<'_, Principal> {
         match self {
-            Principal::Person(_) | Principal::Credential(_) => Cow::Borrowed(self),
+            Principal::Person(_) | Principal::Credential(_) | Principal::Launch(_) => Cow::Borrowed(self),
             Principal::ReportKey(key) => Cow::Owned(Principal::Person(key.owner.clone())),
         }
     }
 
-    /// What the definitions in the records of this caller may do. Persons that may write are administrators.
+    /// What the definitions in the records of this caller may do. Persons that may write are administrators. Launched
+    /// content gives the titles of its own questions and slides.
     pub fn definition_right(&self) -> DefinitionRight {
         match self {
             Principal::Person(_) => DefinitionRight::Change,
             Principal::Credential(credential) => credential.scopes.definition_right(),
             Principal::ReportKey(_) => DefinitionRight::None,
+            Principal::Launch(_) => DefinitionRight::Add,
         }
     }
 
@@ -136,7 +144,7 @@ impl Principal {
     pub fn person(&self) -> Option<&Person> {
         match self {
             Principal::Person(person) => Some(person),
-            Principal::Credential(_) | Principal::ReportKey(_) => None,
+            Principal::Credential(_) | Principal::ReportKey(_) | Principal::Launch(_) => None,
         }
     }
 
@@ -144,7 +152,7 @@ impl Principal {
     pub fn credential(&self) -> Option<&Credential> {
         match self {
             Principal::Credential(credential) => Some(credential),
-            Principal::Person(_) | Principal::ReportKey(_) => None,
+            Principal::Person(_) | Principal::ReportKey(_) | Principal::Launch(_) => None,
         }
     }
 
@@ -152,7 +160,15 @@ impl Principal {
     pub fn report_key(&self) -> Option<&ReportKey> {
         match self {
             Principal::ReportKey(key) => Some(key),
-            Principal::Person(_) | Principal::Credential(_) => None,
+            Principal::Person(_) | Principal::Credential(_) | Principal::Launch(_) => None,
+        }
+    }
+
+    /// The launch, if the caller is launched content.
+    pub fn launch(&self) -> Option<&Launch> {
+        match self {
+            Principal::Launch(launch) => Some(launch),
+            Principal::Person(_) | Principal::Credential(_) | Principal::ReportKey(_) => None,
         }
     }
 
@@ -174,6 +190,12 @@ impl From<Credential> for Principal {
     }
 }
 
+impl From<Launch> for Principal {
+    fn from(launch: Launch) -> Self {
+        Principal::Launch(launch)
+    }
+}
+
 impl From<ReportKey> for Principal {
     fn from(key: ReportKey) -> Self {
         Principal::ReportKey(key)
@@ -185,6 +207,8 @@ impl From<ReportKey> for Principal {
 pub(crate) mod samples {
     use super::*;
     use crate::access::credential::{CredentialScope, Scopes};
+    use crate::access::launch::{LaunchMode, LaunchStandard};
+    use crate::base::ids::ContentId;
 
     pub(crate) fn user(id: &str) -> UserId {
         UserId::new(id).unwrap()
@@ -217,19 +241,51 @@ pub(crate) mod samples {
             owner: Person::from_directory(OrgId::new("acme").unwrap(), user("ada"), role),
         }
     }
+
+    /// A launch for the user `ada`.
+    pub(crate) fn launch(standard: LaunchStandard, mode: LaunchMode) -> Launch {
+        Launch {
+            org: OrgId::new("acme").unwrap(),
+            id: Uuid::from_u128(3),
+            user: user("ada"),
+            account_home_page: "https://acme.example".to_owned(),
+            content: ContentId::new("fire-safety").unwrap(),
+            activity: "https://acme.example/contents/fire-safety".to_owned(),
+            registration: Uuid::from_u128(4),
+            mode,
+            standard,
+            expires_at: Timestamp::from_micros(0),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::samples::{credential, person, report_key};
+    use super::samples::{credential, launch, person, report_key};
     use super::*;
+    use crate::access::launch::{LaunchMode, LaunchStandard};
 
     #[test]
-    fn caller_id_distinguishes_users_credentials_and_report_keys() {
+    fn caller_id_distinguishes_the_kinds_of_callers() {
         assert_eq!(Principal::from(person(Role::Learner)).caller_id(), "user:ada");
         assert_eq!(Principal::from(credential(&[])).caller_id(), "key:moodle");
         let key = Principal::from(report_key(Role::Owner));
         assert_eq!(key.caller_id(), "report-key:00000000-0000-0000-0000-000000000001");
+        let launch = Principal::from(launch(LaunchStandard::Xapi, LaunchMode::Normal));
+        assert_eq!(launch.caller_id(), "launch:00000000-0000-0000-0000-000000000003");
+    }
+
+    #[test]
+    fn launch_is_no_person_and_no_credential() {
+        let caller = Principal::from(launch(LaunchStandard::Scorm, LaunchMode::Normal));
+        assert_eq!(
+            (caller.user(), caller.role(), caller.person()),
+            (None, None, None)
+        );
+        assert!(caller.credential().is_none() && caller.report_key().is_none());
+        assert!(caller.administrator().is_none());
+        assert_eq!(caller.org().as_str(), "acme");
+        assert_eq!(*caller.reader(), caller);
     }
 
     #[test]

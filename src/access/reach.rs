@@ -2,6 +2,8 @@
 //!
 //! The reach is resolved before any filter. [`crate::access::scope`] takes a part of it.
 
+use uuid::Uuid;
+
 use crate::access::claims::Reports;
 use crate::access::credential::CredentialScope;
 use crate::access::principal::{Person, Principal};
@@ -51,10 +53,17 @@ pub enum StatementReach {
     ActorIs(UserId),
     /// Statements that the credential with this key sent (scope `statements/read/mine`).
     SentBy(String),
+    /// Statements with this person as the actor and this registration (a launch).
+    Attempt {
+        /// The person.
+        user: UserId,
+        /// The registration.
+        registration: Uuid,
+    },
 }
 
 impl Principal {
-    /// The caller's reach in the log. `None` for a credential without `activities/read` and for a report key.
+    /// The caller's reach in the log. `None` for a credential without `activities/read`, a report key and a launch.
     ///
     /// - owner, admin, hr, reporter, learning designer: the organisation;
     /// - curator: the organisation with the permission `reporting`, otherwise the person;
@@ -62,7 +71,8 @@ impl Principal {
     ///   if the organisation's setting allows it;
     /// - learner: the person;
     /// - credential: the organisation;
-    /// - report key: none; see [`Principal::reader`].
+    /// - report key: none; see [`Principal::reader`];
+    /// - launch: none.
     pub fn reach(&self, rules: &ReachRules) -> Option<Reach> {
         match self {
             Principal::Person(person) => Some(person.reach(rules)),
@@ -70,7 +80,7 @@ impl Principal {
                 .scopes
                 .allows(CredentialScope::ActivitiesRead)
                 .then_some(Reach::Organisation),
-            Principal::ReportKey(_) => None,
+            Principal::ReportKey(_) | Principal::Launch(_) => None,
         }
     }
 
@@ -78,7 +88,7 @@ impl Principal {
     /// statements and for a report key.
     ///
     /// A person with a reach of the organisation reads all statements. Any other person, a manager too, reads the
-    /// statements with that person as the actor.
+    /// statements with that person as the actor. A launch reads those of its person and registration.
     pub fn statement_reach(&self) -> Option<StatementReach> {
         match self {
             Principal::Person(person) if person.sees_organisation() => Some(StatementReach::Organisation),
@@ -93,6 +103,10 @@ impl Principal {
                 }
             }
             Principal::ReportKey(_) => None,
+            Principal::Launch(launch) => Some(StatementReach::Attempt {
+                user: launch.user.clone(),
+                registration: launch.registration,
+            }),
         }
     }
 }
@@ -132,8 +146,9 @@ impl Person {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::launch::{LaunchMode, LaunchStandard};
     use crate::access::permissions::Permissions;
-    use crate::access::principal::samples::{credential, person, report_key, user};
+    use crate::access::principal::samples::{credential, launch, person, report_key, user};
 
     const STRICT: ReachRules = ReachRules {
         managers_see_indirect_reports: false,
@@ -240,6 +255,17 @@ mod tests {
             }
             assert_eq!(key.statement_reach(), None, "{role}");
         }
+    }
+
+    #[test]
+    fn launch_reads_only_the_statements_of_its_attempt() {
+        let caller = Principal::from(launch(LaunchStandard::Xapi, LaunchMode::Normal));
+        assert_eq!(caller.reach(&ReachRules::default()), None);
+        let expected = StatementReach::Attempt {
+            user: user("ada"),
+            registration: Uuid::from_u128(4),
+        };
+        assert_eq!(caller.statement_reach(), Some(expected));
     }
 
     #[test]

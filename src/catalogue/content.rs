@@ -337,8 +337,13 @@ fn read_iri(node: &Node<'_>, place: &Place<'_>) -> Result<Iri, Fault> {
     Iri::from_node(node, place)
 }
 
-/// Reads an address with http or https. Others, such as `javascript:`, would be dangerous in a frontend.
-fn read_url(node: &Node<'_>, place: &Place<'_>) -> Result<Option<String>, Fault> {
+/// Reads an address with http or https. Others, such as `javascript:`, would be dangerous in a frontend. An empty text is no
+/// address.
+///
+/// # Errors
+///
+/// The node is not a text, is too long, or is another address.
+pub fn read_url(node: &Node<'_>, place: &Place<'_>) -> Result<Option<String>, Fault> {
     let text = short_text(node, place, MAX_IRI)?;
     if text.is_empty() {
         return Ok(None);

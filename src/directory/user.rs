@@ -369,12 +369,12 @@ pub struct UserFilter {
 }
 
 /// The users that a caller may read: a person reads those within the reach, a credential with the scope `directory`
-/// reads all, a report's key reads none.
+/// reads all, a report's key and a launch read none.
 pub fn visible_users(principal: &Principal, rules: &ReachRules) -> Option<Reach> {
     match principal {
         Principal::Person(person) => Some(person.reach(rules)),
         Principal::Credential(_) => Some(Reach::Organisation),
-        Principal::ReportKey(_) => None,
+        Principal::ReportKey(_) | Principal::Launch(_) => None,
     }
 }
 

@@ -6,12 +6,14 @@
 //! part of its signature: a handler cannot forget to check it. Without a verified caller the answer is 401.
 //!
 //! Credentials are looked up about twice a second ([`credential_cache`]), so that a steady stream of statements needs
-//! no query for each. Tokens of persons and report keys are not cached: the directory is read at every request.
+//! no query for each, and so are launches ([`launch_cache`]). Tokens of persons and report keys are not cached: the
+//! directory is read at every request.
 //!
 //! Wrong secrets are limited by address and key ([`super::refusals`]). Every wrong secret costs one look-up, so that the
 //! time of the answer does not show which keys exist.
 
 pub mod credential_cache;
+pub mod launch_cache;
 
 use std::future::{Ready, ready};
 use std::marker::PhantomData;
@@ -26,11 +28,14 @@ use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 
+use secrecy::{ExposeSecret, SecretString};
+
 use super::AppState;
 use super::client_address::find_client_address;
 use super::origin;
 use super::problem::{Code, Problem};
 use super::refusals::Attempt;
+use crate::access::launch::is_launch_token;
 use crate::access::{
     Action, AskedScope, OverPeople, Principal, ReachRules, ReportAccess, ReportKey, Scoped, SecretHash,
     Subjects, basic,
@@ -41,7 +46,7 @@ use crate::base::fair_limit::Sharer;
 use crate::base::ids::OrgId;
 use crate::reports::key::is_key_secret;
 use crate::reports::rights;
-use crate::store::{Organisation, Store, StoreError};
+use crate::store::{OpenedLaunch, Organisation, Store, StoreError};
 use credential_cache::{Cached, CachedCredential, stored_hash};
 
 /// The verified caller of a request, with the permission `A`.
@@ -162,6 +167,7 @@ fn extract_caller<A: Action>(request: &HttpRequest) -> Result<Caller<A>, Problem
             Principal::Person(person) => format!("the role `{}`", person.role),
             Principal::Credential(_) => "a credential with these scopes".to_owned(),
             Principal::ReportKey(_) => "a report key".to_owned(),
+            Principal::Launch(launch) => format!("the token of a launch by {}", launch.standard),
         };
         return Err(Problem::forbidden(format!("{subject} may not {}", A::NAME)));
     }
@@ -226,7 +232,12 @@ async fn verify(request: &ServiceRequest) -> Result<VerifiedCaller, Problem> {
     let proxies = &app_state.options().trusted_proxies;
     let address = find_client_address(request.peer_addr(), request.headers(), proxies);
     let verified = if scheme.eq_ignore_ascii_case("bearer") {
-        verify_token(&app_state, rest.trim(), address).await?
+        let token = SecretString::from(rest.trim().to_owned());
+        if is_launch_token(&token) {
+            verify_launch(&app_state, &token, address).await?
+        } else {
+            verify_token(&app_state, token.expose_secret(), address).await?
+        }
     } else if scheme.eq_ignore_ascii_case("basic") {
         origin::refuse_remembered_password(request, &app_state.options().cors_origins)?;
         verify_basic(&app_state, value, address).await?
@@ -274,7 +285,60 @@ async fn verify_token(app_state: &AppState, token: &str, address: IpAddr) -> Res
     })
 }
 
-/// Verifies HTTP Basic authorisation: a credential or a report key.
+/// Verifies the token of a launch, which content sends as a bearer token or as the password of HTTP Basic.
+async fn verify_launch(
+    app_state: &AppState,
+    token: &SecretString,
+    address: IpAddr,
+) -> Result<VerifiedCaller, Problem> {
+    let hash = SecretHash::from_secret(token);
+    let now = Instant::now();
+    let launch = match app_state.launches().find(hash.as_bytes(), now) {
+        Some(launch) => launch,
+        None => look_up_launch(app_state, &hash, address, now).await?,
+    };
+    if !launch.user_active {
+        let detail = "the user of the launch is deactivated in the directory";
+        return Err(Problem::new(Code::Deactivated, detail));
+    }
+    if app_state.clock().now() >= launch.launch.expires_at {
+        let detail = "the launch has expired; launch the content again";
+        return Err(Problem::new(Code::Unauthenticated, detail));
+    }
+    Ok(VerifiedCaller {
+        principal: Principal::Launch(launch.launch.to_principal()),
+        organisation: launch.organisation.clone(),
+    })
+}
+
+/// Looks up the launch of a token and caches it.
+async fn look_up_launch(
+    app_state: &AppState,
+    hash: &SecretHash,
+    address: IpAddr,
+    now: Instant,
+) -> Result<Arc<OpenedLaunch>, Problem> {
+    let attempt = Attempt { address, key: None };
+    let limits = app_state.limits();
+    if !app_state.verified_secrets().contains(hash.as_bytes(), now) {
+        app_state.refusals().check_address(attempt, now, limits)?;
+    }
+    let look_up = app_state.launches().begin_look_up(now);
+    let Some(found) = app_state.store().find_launch_by_token(hash.as_bytes()).await? else {
+        app_state.verified_secrets().remove(hash.as_bytes());
+        app_state.refusals().count(attempt, now, limits);
+        let detail = "the token of the launch is wrong or revoked; launch the content again";
+        return Err(Problem::new(Code::Unauthenticated, detail));
+    };
+    app_state.verified_secrets().insert(*hash.as_bytes(), now);
+    let found = Arc::new(found);
+    app_state
+        .launches()
+        .put(look_up, *hash.as_bytes(), Arc::clone(&found));
+    Ok(found)
+}
+
+/// Verifies HTTP Basic authorisation: a credential, a report key or the token of a launch.
 async fn verify_basic(
     app_state: &AppState,
     header: &str,
@@ -286,6 +350,9 @@ async fn verify_basic(
         address,
         key: Some(&sent.key),
     };
+    if is_launch_token(&sent.secret) {
+        return verify_launch(app_state, &sent.secret, address).await;
+    }
     let (refusals, now, limits) = (app_state.refusals(), Instant::now(), app_state.limits());
     let hash = SecretHash::from_secret(&sent.secret);
     let known = app_state.credentials().find(&sent.key, &hash, address, now);

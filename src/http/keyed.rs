@@ -264,7 +264,7 @@ const ESCAPED_IN_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 
 /// An id as one segment of a path.
-fn path_segment(id: &str) -> Cow<'_, str> {
+pub fn path_segment(id: &str) -> Cow<'_, str> {
     match id {
         // A path segment of one or two dots moves to another folder.
         "." => "%2E".into(),

@@ -31,6 +31,7 @@ use crate::reports::schedule::ScheduleStatus;
         (name = "catalogue", description = "Contents."),
         (name = "organisation", description = "The organisation's settings."),
         (name = "credentials", description = "Credentials of integrations and content."),
+        (name = "launches", description = "Starting content for a user."),
         (name = "xapi", description = "The Learning Record Store: xAPI 1.0.3 and 2.0.0."),
         (name = "operation", description = "Health, metrics, this document.")
     ),

@@ -10,6 +10,7 @@ pub mod deliveries;
 pub mod exports;
 pub mod facets;
 pub mod groups;
+pub mod launches;
 pub mod log_parameters;
 pub mod notes;
 pub mod organisation;
@@ -38,6 +39,7 @@ resources! {
     deliveries,
     facets,
     groups,
+    launches,
     notes,
     organisation,
     progress,

@@ -3,13 +3,13 @@
 //! Its secret is shown once and stored as a digest, like a credential's. Its [`PREFIX`] distinguishes it from other
 //! passwords, because any user name may come with it.
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::access::AccessError;
-use crate::access::credential::new_secret;
+use crate::access::credential::{has_secret_prefix, new_prefixed_secret};
 use crate::base::Form;
 use crate::base::body::parse_body;
 use crate::base::clock::Timestamp;
@@ -19,30 +19,18 @@ use crate::store::StoredReportKey;
 /// The prefix of each secret.
 pub const PREFIX: &str = "rbk_";
 
-/// Characters of a secret after its [`PREFIX`]: 32 random bytes as base64url.
-const RANDOM_CHARACTERS: usize = 43;
-
 /// Creates a secret.
 ///
 /// # Errors
 ///
 /// The system has no random bytes.
 pub fn new_key_secret() -> Result<SecretString, AccessError> {
-    let random = new_secret()?;
-    Ok(SecretString::from(format!("{PREFIX}{}", random.expose_secret())))
+    new_prefixed_secret(PREFIX)
 }
 
 /// Whether a password has the format of a report key's secret.
 pub fn is_key_secret(password: &SecretString) -> bool {
-    password
-        .expose_secret()
-        .strip_prefix(PREFIX)
-        .is_some_and(|random| {
-            random.len() == RANDOM_CHARACTERS
-                && random
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
-        })
+    has_secret_prefix(password, PREFIX)
 }
 
 /// A key to a report, without its secret.
@@ -109,6 +97,8 @@ impl KeyForm {
 
 #[cfg(test)]
 mod tests {
+    use secrecy::ExposeSecret;
+
     use super::*;
 
     #[test]
@@ -117,7 +107,7 @@ mod tests {
         assert!(is_key_secret(&secret));
         assert_eq!(secret.expose_secret().len(), 47);
         assert_ne!(secret.expose_secret(), new_key_secret().unwrap().expose_secret());
-        let random = "a".repeat(RANDOM_CHARACTERS);
+        let random = "a".repeat(43);
         for other in [
             String::new(),
             "rbk_".to_owned(),

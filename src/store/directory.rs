@@ -9,6 +9,7 @@ pub(crate) mod credentials;
 pub(crate) mod disclosed_recipients;
 pub(crate) mod groups;
 pub(crate) mod keyed;
+pub(crate) mod launches;
 pub(crate) mod lookups;
 pub(crate) mod organisations;
 pub(crate) mod reach;

@@ -159,6 +159,7 @@ pub struct Fixture {
     pub report: String,
     pub key: String,
     pub schedule: String,
+    pub launch: String,
     pub callers: HashMap<&'static str, Caller>,
 }
 
@@ -226,11 +227,13 @@ pub async fn create_fixture(server: &TestServer) -> Fixture {
     let daily = json!({"frequency": "daily", "at": "07:00", "recipients": ["ada"]});
     let schedules = format!("/v1/reports/{report}/schedules");
     let schedule = id_of(callers["manager"].post(&schedules, &daily).await);
+    let launch = json!({"user": "bo", "content": "fire-safety", "standard": "xapi"});
+    let launch = id_of(integration.post("/v1/launches", &launch).await);
     let run = format!("/v1/schedules/{schedule}/run");
     callers["manager"].post(&run, &json!({})).await.expect(202);
     let outbox = Outbox::new();
     sender(server, outbox.mailer(), quick()).work().await.expect("the run is sent");
-    Fixture { activity: activity_id, mistake, note, report, key, schedule, callers }
+    Fixture { activity: activity_id, mistake, note, report, key, schedule, launch, callers }
 }
 
 async fn create_people(admin: &Caller) {
@@ -263,6 +266,7 @@ async fn create_contents(admin: &Caller) {
     let contents = [
         titled("fire-safety", "quiz", "Fire Safety")
             .set("tags", json!(["safety"]))
+            .set("url", "https://content.example.org/fire-safety/")
             .set("cpd_labels", json!(["Health"]))
             .set("pass_mark", 80)
             .set("time_limit", "PT20M")
@@ -335,7 +339,8 @@ async fn send_request(fixture: &Fixture, feature: &Feature<'_>) -> Answer {
         .replace("{note}", &fixture.note)
         .replace("{report}", &fixture.report)
         .replace("{key}", &fixture.key)
-        .replace("{schedule}", &fixture.schedule);
+        .replace("{schedule}", &fixture.schedule)
+        .replace("{launch}", &fixture.launch);
     let caller = fixture.caller(feature.caller);
     let method: Method = feature.method.parse().expect("a method");
     let json = match method {

@@ -12,7 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["base"],
     &["record", "access"],
     &["directory", "catalogue"],
-    &["log"],
+    &["log", "launches"],
     &["store"],
     &["export"],
     &["reports", "imports", "archive"],
@@ -23,6 +23,7 @@ const LAYERS: &[&[&str]] = &[
 /// Imports within one layer that are allowed: the first module uses the second.
 const SAME_LAYER: &[(&str, &str)] = &[
     ("catalogue", "directory"),
+    ("launches", "log"),
     ("config", "server"),
     ("cli", "config"),
     ("cli", "server"),

@@ -11,6 +11,7 @@ mod facets;
 mod groups;
 mod identifiers;
 mod latest;
+mod launches;
 mod model;
 mod names;
 mod notes;

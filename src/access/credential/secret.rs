@@ -48,6 +48,30 @@ pub fn new_key() -> Result<String, AccessError> {
     Ok(format!("rk_{}", random_text::<KEY_BYTES>()?))
 }
 
+/// The number of characters of a secret after its prefix: 32 random bytes as base64url.
+const RANDOM_CHARACTERS: usize = 43;
+
+/// Generates a secret that begins with a prefix. The prefix distinguishes it from other secrets.
+///
+/// # Errors
+///
+/// [`AccessError::Random`] if the system provides no random bytes.
+pub fn new_prefixed_secret(prefix: &str) -> Result<SecretString, AccessError> {
+    let random = random_text::<SECRET_BYTES>()?;
+    Ok(SecretString::from(format!("{prefix}{random}")))
+}
+
+/// Whether a text has the form that [`new_prefixed_secret`] gives to a secret.
+pub fn has_secret_prefix(secret: &SecretString, prefix: &str) -> bool {
+    let random = secret.expose_secret().strip_prefix(prefix);
+    random.is_some_and(|random| {
+        random.len() == RANDOM_CHARACTERS
+            && random
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    })
+}
+
 fn random_text<const BYTES: usize>() -> Result<String, AccessError> {
     let mut bytes = [0; BYTES];
     rand::fill(&mut bytes).map_err(|_| AccessError::Random)?;

@@ -381,7 +381,7 @@ fn may_see(caller: &Principal, rules: &ReachRules, managers: &Managers, who: &Ac
             .scopes
             .allows(CredentialScope::ActivitiesRead)
             .then_some(true),
-        Principal::ReportKey(_) => None,
+        Principal::ReportKey(_) | Principal::Launch(_) => None,
         Principal::Person(person) if sees_all(person) => Some(true),
         Principal::Person(person) => Some(who.as_ref().is_some_and(|who| {
             *who == person.user

@@ -449,8 +449,8 @@ pub(super) fn envelope(principal: &Principal) -> Envelope {
             defines,
             ..Envelope::default()
         },
-        // The permission already refused report keys, so this is a credential.
-        Principal::Credential(_) | Principal::ReportKey(_) => Envelope {
+        // The permission already refused report keys and launches, so this is a credential.
+        Principal::Credential(_) | Principal::ReportKey(_) | Principal::Launch(_) => Envelope {
             origin: Origin::Api,
             device_type: Some("api".to_owned()),
             defines,

@@ -127,6 +127,7 @@ async fn patch_organisation(
         return Err(Problem::conflict(detail).with_pointer("/account_home_page"));
     };
     caller.app_state().credentials().remove_organisation(caller.org());
+    caller.app_state().launches().remove_organisation(caller.org());
     Ok(HttpResponse::Ok().json(OrganisationView::from(organisation)))
 }
 

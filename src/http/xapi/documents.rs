@@ -16,12 +16,13 @@ use actix_web::web::{self, Payload};
 use actix_web::{HttpRequest, HttpResponse, body};
 use futures_util::TryStreamExt;
 
-use crate::access::Action;
+use crate::access::{Action, Principal};
 use crate::http::auth::Caller;
 use crate::http::conditions::parse_etags;
 use crate::http::limits::Limits;
 use crate::http::problem::{Answer, Code, Problem};
 use crate::http::query::{QueryPairs, QueryReader};
+use crate::launches::bounds;
 use crate::record::Version;
 use crate::record::document::{self, MergeFault};
 use crate::store::{
@@ -221,6 +222,7 @@ async fn write<R: DocumentResource>(
     let set = R::parse_set(&query);
     let id = parameters::parse_id(&query, R::ID_PARAMETER);
     query.finish()?;
+    check_launch(caller.principal(), &set, Some(&id))?;
     let conditions = Conditions::parse(&request)?;
     let content_type = receive::parse_content_type(&request)?;
     let content = receive::receive(&request, payload, caller.app_state().limits()).await?;
@@ -243,6 +245,24 @@ async fn write<R: DocumentResource>(
     Ok(HttpResponse::NoContent().finish())
 }
 
+/// Checks that the document with this id, or all documents of the set, are within the bounds of the launch, if the caller
+/// is one.
+fn check_launch(principal: &Principal, set: &DocumentSet, id: Option<&str>) -> Result<(), Problem> {
+    let Some(launch) = principal.launch() else {
+        return Ok(());
+    };
+    let checked = match set {
+        DocumentSet::States {
+            activity,
+            agent,
+            registration,
+        } => bounds::check_states(launch, activity, agent, *registration),
+        DocumentSet::AgentProfile { agent } => bounds::check_agent_profile(launch, agent, id),
+        DocumentSet::ActivityProfile { .. } => Err("a launch writes no profiles of Activities".to_owned()),
+    };
+    checked.map_err(Problem::forbidden)
+}
+
 async fn delete<R: DocumentResource>(
     caller: Caller<R::Write>,
     _version: XapiVersion,
@@ -257,6 +277,7 @@ async fn delete<R: DocumentResource>(
         Some(parameters::parse_id(&query, R::ID_PARAMETER))
     };
     query.finish()?;
+    check_launch(caller.principal(), &set, id.as_deref())?;
     let conditions = Conditions::parse(&request)?;
     match id {
         Some(id) => {

@@ -148,13 +148,13 @@ async fn read_statements(
     }
 }
 
-/// Returns the authority of a statement (Data 2.4.9): the account of the credential or person in the organisation.
+/// Returns the authority of a statement (Data 2.4.9): the account of the credential, person or launch in the organisation.
 pub(in crate::http) fn authority(principal: &Principal, home_page: &str) -> String {
     let name = match principal {
         Principal::Person(person) => person.user.to_string(),
         Principal::Credential(credential) => credential.key.clone(),
         // A report key has no permission to write. If it had, it would not write in the name of its owner.
-        Principal::ReportKey(_) => principal.caller_id(),
+        Principal::ReportKey(_) | Principal::Launch(_) => principal.caller_id(),
     };
     let account = Identifier::Account {
         home_page: home_page.to_owned(),

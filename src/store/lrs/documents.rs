@@ -16,7 +16,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 use uuid::Uuid;
 
-use crate::access::{Agents, DocumentReach};
+use crate::access::{Agents, Attempt, DocumentReach};
 use crate::base::Page;
 use crate::base::clock::Timestamp;
 use crate::base::ids::UserId;
@@ -53,6 +53,22 @@ pub enum DocumentSet {
         /// The Activity's IRI.
         activity: String,
     },
+}
+
+impl DocumentSet {
+    /// Whether the documents are about this Activity, and states about this registration. The profile of an agent is about
+    /// neither.
+    pub fn is_of_attempt(&self, attempt: &Attempt) -> bool {
+        match self {
+            Self::States {
+                activity,
+                registration,
+                ..
+            } => *activity == attempt.activity && *registration == Some(attempt.registration),
+            Self::AgentProfile { .. } => true,
+            Self::ActivityProfile { activity } => *activity == attempt.activity,
+        }
+    }
 }
 
 /// A stored document. [`Store::stream_document`] reads its bytes.
@@ -224,6 +240,9 @@ impl Store {
         set: &DocumentSet,
         org: i64,
     ) -> Result<bool, StoreError> {
+        if reach.attempt().is_some_and(|attempt| !set.is_of_attempt(attempt)) {
+            return Ok(false);
+        }
         let (agents, agent) = match set {
             DocumentSet::States { agent, .. } => (reach.states(), agent),
             DocumentSet::AgentProfile { agent } => (reach.profiles(), agent),

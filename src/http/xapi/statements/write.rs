@@ -1,14 +1,16 @@
 //! Stores the statements of a request, all of them or none (xAPI 1.0.3, Communication 2.1.1 and 2.1.2).
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::access::permit::WriteStatements;
-use crate::access::{DefinitionRight, Principal};
+use crate::access::{DefinitionRight, Launch, Principal};
 use crate::base::fault::Faults;
 use crate::base::ids::StatementId;
 use crate::http::auth::Caller;
 use crate::http::problem::{Code, Problem, ProblemError};
 use crate::http::xapi::XapiVersion;
+use crate::launches::bounds;
 use crate::record::{Envelope, Origin, Statement};
 use crate::store::{Incoming, NewAttachment, Sameness, Submission};
 
@@ -22,6 +24,7 @@ pub(super) async fn store(
     received: Received,
     id: Option<StatementId>,
 ) -> Result<Vec<StatementId>, Problem> {
+    check_launch(caller, &received).await?;
     check_signatures(caller, version, &received, id).await?;
     let Received {
         statements,
@@ -89,6 +92,59 @@ fn add_missing_contents(
         without_content,
         ..(**envelope).clone()
     })
+}
+
+/// Checks that the statements are within the bounds of the launch, if the caller is one.
+async fn check_launch(caller: &Caller<WriteStatements>, received: &Received) -> Result<(), Problem> {
+    let Some(launch) = caller.principal().launch() else {
+        return Ok(());
+    };
+    let verbs = caller.store().verbs();
+    let mut faults = Faults::new();
+    for (index, statement) in received.statements.iter().enumerate() {
+        if let Err(found) = bounds::check_statement(launch, verbs, statement) {
+            faults.extend(found.iter().map(|fault| {
+                ProblemError::at_pointer(received.pointer(index, &fault.pointer), fault.detail.clone())
+            }));
+        }
+    }
+    if faults.is_empty() {
+        check_contents(caller, launch, received, &mut faults).await?;
+    }
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(Problem::with_errors(Code::Forbidden, faults))
+    }
+}
+
+/// Checks that no statement of a launch counts for another registered content.
+async fn check_contents(
+    caller: &Caller<WriteStatements>,
+    launch: &Launch,
+    received: &Received,
+    faults: &mut Faults<ProblemError>,
+) -> Result<(), Problem> {
+    let verbs = caller.store().verbs();
+    let candidates = |statement| bounds::find_other_contents(launch, verbs, statement);
+    let candidates: Vec<Vec<&str>> = received.statements.iter().map(candidates).collect();
+    let named: HashSet<&str> = candidates.iter().flatten().copied().collect();
+    if named.is_empty() {
+        return Ok(());
+    }
+    let registered = caller.store().find_registered_iris(caller.org(), &named).await?;
+    for (index, candidates) in candidates.iter().enumerate() {
+        let chosen = candidates.iter().find(|iri| registered.contains(**iri));
+        if let Some(other) = chosen.filter(|iri| **iri != launch.activity) {
+            let detail =
+                format!("the statement would count for another content, `{other}`; launch that content");
+            faults.push(ProblemError::at_pointer(
+                received.pointer(index, "/object/id"),
+                detail,
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Checks the signatures of signed statements (Data 2.6).

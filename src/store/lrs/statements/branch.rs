@@ -7,6 +7,7 @@
 use uuid::Uuid;
 
 use crate::access::{StatementReach, caller_of_key};
+use crate::base::ids::UserId;
 use crate::store::db::database::Sql;
 
 use super::StatementQuery;
@@ -100,9 +101,12 @@ fn branches(query: &StatementQuery, keys: &QueryKeys) -> Vec<Branch> {
     itself.chain(referenced).collect()
 }
 
-/// Returns the indexes to walk: by the caller's persons if only their statements may be read, else by the first filter
-/// that has an index.
+/// Returns the indexes to walk: by the registration or the persons of the caller if only their statements may be read, else
+/// by the first filter that has an index.
 fn indexes(query: &StatementQuery, keys: &QueryKeys) -> Vec<Index> {
+    if let Some(registration) = keys.attempt {
+        return vec![Index::Registration(registration)];
+    }
     if let Some(readers) = keys
         .readers
         .as_ref()
@@ -324,7 +328,13 @@ fn push_readable(sql: &mut Sql, alias: &str, reach: &StatementReach, keys: &Quer
                 .push(".actor")
                 .any_of(readers.clone());
         }
-        None => push_statement_reach(sql, alias, reach),
+        None => return push_statement_reach(sql, alias, reach),
+    }
+    if let Some(registration) = keys.attempt {
+        sql.push(" AND ")
+            .push(alias)
+            .push(".registration = ")
+            .bind(registration);
     }
 }
 
@@ -338,16 +348,26 @@ fn push_order_and_limit(sql: &mut Sql, seq: &str, query: &StatementQuery) {
 pub(super) fn push_statement_reach(sql: &mut Sql, alias: &str, reach: &StatementReach) {
     match reach {
         StatementReach::Organisation => {}
-        StatementReach::ActorIs(user) => {
-            sql.push(" AND ").push(alias).push(
-                ".actor IN (SELECT p.key FROM persons p JOIN users u ON u.org = p.org AND u.key = p.user_key \
-                 WHERE p.org = $1 AND u.id = ",
-            );
-            sql.bind(user.as_str()).push(")");
+        StatementReach::ActorIs(user) => push_actor_is(sql, alias, user),
+        StatementReach::Attempt { user, registration } => {
+            push_actor_is(sql, alias, user);
+            sql.push(" AND ")
+                .push(alias)
+                .push(".registration = ")
+                .bind(*registration);
         }
         StatementReach::SentBy(key) => {
             sql.push(" AND ").push(alias).push(".sender = ");
             sql.bind(caller_of_key(key));
         }
     }
+}
+
+/// Appends the condition that the actor of the statement `alias` is a person of the user.
+fn push_actor_is(sql: &mut Sql, alias: &str, user: &UserId) {
+    sql.push(" AND ").push(alias).push(
+        ".actor IN (SELECT p.key FROM persons p JOIN users u ON u.org = p.org AND u.key = p.user_key \
+         WHERE p.org = $1 AND u.id = ",
+    );
+    sql.bind(user.as_str()).push(")");
 }

@@ -1,5 +1,7 @@
 //! Looks up the keys of what a query names: persons, senders, verbs, Activities, positions.
 
+use uuid::Uuid;
+
 use crate::access::{StatementReach, caller_of_key, caller_of_user};
 use crate::base::clock::Timestamp;
 use crate::base::ids::UserId;
@@ -13,8 +15,10 @@ use super::StatementQuery;
 /// What a query names, as keys of the database.
 #[derive(Debug, Default)]
 pub(super) struct QueryKeys {
-    /// The caller's persons, if the caller may only read statements of which it is the actor.
+    /// The persons of the user, if the caller may only read statements of which one user is the actor.
     pub(super) readers: Option<Vec<i64>>,
+    /// The registration of the statements that the caller may read, if it may only read those of one.
+    pub(super) attempt: Option<Uuid>,
     /// The persons of the agent of the query, if a record names it: one for each period of ownership. Mentions name the
     /// first one.
     pub(super) persons: Vec<i64>,
@@ -40,12 +44,18 @@ impl Store {
         query: &StatementQuery,
     ) -> Result<Option<QueryKeys>, StoreError> {
         let mut keys = QueryKeys::default();
-        if let StatementReach::ActorIs(user) = reach {
+        if let StatementReach::ActorIs(user) | StatementReach::Attempt { user, .. } = reach {
             let readers = self.find_persons_of(org, user).await?;
             if readers.is_empty() {
                 return Ok(None);
             }
             keys.readers = Some(readers);
+        }
+        if let StatementReach::Attempt { registration, .. } = reach {
+            if query.registration.is_some_and(|asked| asked != *registration) {
+                return Ok(None);
+            }
+            keys.attempt = Some(*registration);
         }
         if let Some(agent) = &query.agent {
             let select =
@@ -90,8 +100,8 @@ impl Store {
         self.fetch_keys(select.with(org).with(user.as_str())).await
     }
 
-    /// Finds the senders that have this account as their authority. Only the accounts of the organisation's users and
-    /// credentials are authorities.
+    /// Finds the senders that have this account as their authority. Only the accounts of the organisation's users,
+    /// credentials and launches are authorities.
     async fn find_senders(&self, org: i64, agent: &Identifier) -> Result<Vec<String>, StoreError> {
         let Identifier::Account { home_page, name } = agent else {
             return Ok(Vec::new());
@@ -102,7 +112,8 @@ impl Store {
             .await?
             .is_some();
         Ok(if own_account {
-            vec![caller_of_user(name), caller_of_key(name)]
+            // The account of a launch has its caller id as the name.
+            vec![caller_of_user(name), caller_of_key(name), name.clone()]
         } else {
             Vec::new()
         })
