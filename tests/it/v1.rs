@@ -2,6 +2,7 @@
 
 mod activities;
 mod certificates;
+mod changes;
 mod completions;
 mod contents;
 mod deliveries;

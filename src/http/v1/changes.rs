@@ -25,7 +25,8 @@ use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
 use crate::log::Activity;
 use crate::store::{
-    ChangePage, CommitReceiver, LogChange, Lookups, PageLimits, Resource, ResourceEffect, VisibleResources,
+    ChangePage, ChangedResource, CommitReceiver, LogChange, Lookups, PageLimits, Resource, ResourceEffect,
+    VisibleResources,
 };
 
 routes! {
@@ -41,6 +42,9 @@ const PAUSE: Duration = Duration::from_millis(250);
 
 /// The number of users, teams, groups and contents that are read at a time. A user can have 200 kB of texts.
 const RESOURCES_AT_ONCE: usize = 50;
+
+/// How long a request goes on while it finds only what belongs to later places or cannot be read.
+const MOST_SEARCH: Duration = Duration::from_secs(5);
 
 /// A page of changes of the log.
 #[derive(Debug, Serialize, ToSchema)]
@@ -164,7 +168,7 @@ async fn list_activity_changes(
         };
         let scoped = caller.scoped(Some(AskedScope::Company), place)?;
         let page = caller.store().changes_after(&scoped, limits).await?;
-        if page.changes.is_empty() && !page.more && waiting.pause(&caller).await? {
+        if page.changes.is_empty() && waiting.goes_on(page.more, &caller).await? {
             place = page.place;
             continue;
         }
@@ -233,24 +237,31 @@ async fn list_directory_changes(
             .store()
             .directory_changes_after(caller.org(), &reach, visible, place, feed.limit)
             .await?;
-        if page.changes.is_empty() && !page.more && waiting.pause(&caller).await? {
-            place = page.place;
+        let (writer, end) = write_resources(&caller, &page).await?;
+        if writer.is_empty() && waiting.goes_on(page.more, &caller).await? {
+            place = end;
             continue;
         }
-        let mut writer = PageWriter::new("changes", caller.app_state().limits());
-        let mut place = page.place;
-        'page: for piece in page.changes.chunks(RESOURCES_AT_ONCE) {
-            for change in caller.store().load_changed(caller.org(), piece).await? {
-                let number = change.number;
-                if !writer.push(&DirectoryChange::from(change.effect))? {
-                    place = number - 1;
-                    break 'page;
-                }
-            }
-        }
-        let answer = writer.respond(Some(&feed.next(&request, place)), &NoOthers {})?;
+        let answer = writer.respond(Some(&feed.next(&request, end)), &NoOthers {})?;
         return feed.finish(answer, &waiting);
     }
+}
+
+/// Writes a page of changes of the directory and the catalogue. Returns also the place of its end.
+async fn write_resources(
+    caller: &Caller<ReadDirectoryChanges>,
+    page: &ChangePage<ChangedResource>,
+) -> Result<(PageWriter, i64), Problem> {
+    let mut writer = PageWriter::new("changes", caller.app_state().limits());
+    for piece in page.changes.chunks(RESOURCES_AT_ONCE) {
+        for change in caller.store().load_changed(caller.org(), piece).await? {
+            let number = change.number;
+            if !writer.push(&DirectoryChange::from(change.effect))? {
+                return Ok((writer, number - 1));
+            }
+        }
+    }
+    Ok((writer, page.place))
 }
 
 /// What the caller may see of the directory and the catalogue. A person that sees the organisation sees all.
@@ -336,6 +347,7 @@ impl FeedRequest {
 
 /// The waiting of a request for the next commit.
 struct Waiting {
+    begin: Instant,
     deadline: Instant,
     /// `None` without `wait`, and for an organisation that does not exist yet.
     commits: Option<CommitReceiver>,
@@ -355,26 +367,37 @@ impl Waiting {
             true => None,
             false => caller.store().subscribe_to_commits(caller.org()).await?,
         };
+        let begin = Instant::now();
         Ok(Self {
-            deadline: Instant::now() + wait,
+            begin,
+            deadline: begin + wait,
             commits,
             permit: None,
             was_interrupted: false,
         })
     }
 
-    /// Waits until it is worth reading again. Returns false if the time is over or the server stops.
+    /// Whether to read again after an empty page: at once if there is more, otherwise after the next commit.
     ///
     /// # Errors
     ///
     /// 503 if too many requests wait already.
+    async fn goes_on<A>(&mut self, more: bool, caller: &Caller<A>) -> Result<bool, Problem> {
+        match more {
+            true => Ok(self.begin.elapsed() < MOST_SEARCH),
+            false => self.pause(caller).await,
+        }
+    }
+
+    /// Waits until it is worth reading again. Returns false if the time is over or the server stops.
     async fn pause<A>(&mut self, caller: &Caller<A>) -> Result<bool, Problem> {
         if Instant::now() >= self.deadline {
             return Ok(false);
         }
         if self.permit.is_none() {
-            let limit = &caller.app_state().concurrency().feeds;
-            self.permit = Some(limit.acquire_until(self.deadline, &caller.sharer()).await?);
+            let (limit, sharer) = (&caller.app_state().concurrency().feeds, caller.sharer());
+            let most = Instant::now() + caller.app_state().limits().concurrency_wait;
+            self.permit = Some(limit.acquire_until(self.deadline.min(most), &sharer).await?);
         } else {
             sleep(PAUSE.min(self.deadline - Instant::now())).await;
         }
