@@ -90,7 +90,10 @@ async fn only_rows_that_are_projected_differently_are_changes(server: &TestServe
     rebuild(server).await;
     assert_eq!(copy.follow(&admin).await, [""; 0]);
     // A row that differs from its record is corrected by a rebuild.
-    server.database().execute("UPDATE activities SET percent = 12 WHERE seq = (SELECT max(seq) FROM activities)").await;
+    server
+        .database()
+        .execute("UPDATE activities SET percent = 12 WHERE seq = (SELECT max(seq) FROM activities)")
+        .await;
     rebuild(server).await;
     assert_eq!(copy.follow(&admin).await, ["upsert 02"]);
     copy.follow_until_equal(&admin).await;

@@ -39,10 +39,7 @@ async fn only_callers_that_see_the_organisation_follow_changes(server: &TestServ
     // A deactivated administrator reads nothing.
     admin.put("/v1/users/gone", &user("gone").set("role", "admin").set("active", false)).await.expect(201);
     server.person("admin", "gone").get(ACTIVITIES).await.expect(403);
-    let report = admin
-        .post("/v1/reports", &json!({"name": "All"}))
-        .await
-        .expect(201);
+    let report = admin.post("/v1/reports", &json!({"name": "All"})).await.expect(201);
     let id = report.json()["id"].as_str().expect("an id").to_owned();
     let key =
         admin.post(&format!("/v1/reports/{id}/keys"), &json!({"name": "Excel"})).await.expect(201).json();
