@@ -13,6 +13,7 @@
 //! | 3 | [`directory`], [`catalogue`] | users, teams and groups; contents |
 //! | 4 | [`log`] | activities: projection, description, filter, summary, progress |
 //! | 4 | [`launches`] | launches of content: their body, their address, and what their tokens may write |
+//! | 4 | [`cmi5`] | course structures, the rules of a session, satisfaction |
 //! | 5 | [`store`] | all SQL |
 //! | 6 | [`export`] | rows as CSV and NDJSON |
 //! | 7 | [`archive`] | whole organisations in files |
@@ -25,6 +26,7 @@ pub mod archive;
 pub mod base;
 pub mod catalogue;
 pub mod cli;
+pub mod cmi5;
 pub mod config;
 pub mod directory;
 pub mod export;

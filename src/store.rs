@@ -57,6 +57,10 @@ pub use db::unreadable::{UNREADABLE, report_unreadable};
 pub use db::{Store, StoreError, WriteFault};
 pub use directory::changes::{ChangedResource, Resource, ResourceChange, ResourceEffect, VisibleResources};
 pub use directory::contacts::Contact;
+pub use directory::courses::{
+    CourseProgress, ElementProgress, ImportedCourse, StoredCourse, StoredElement, StoredKind,
+    StoredObjective, Texts,
+};
 pub use directory::credentials::StoredCredential;
 
 pub use directory::keyed::WriteError;

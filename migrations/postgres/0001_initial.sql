@@ -682,6 +682,108 @@ CREATE UNIQUE INDEX launches_secret ON launches (secret_hash);
 CREATE INDEX launches_user ON launches (org, user_key, key);
 CREATE INDEX launches_content ON launches (org, content, key);
 CREATE INDEX launches_registration ON launches (org, registration, key);
+-- Courses of cmi5 -------------------------------------------------------------------------------
+
+-- An imported course structure. `content` is the course itself in the catalogue.
+--   objectives  a JSON array of the course's learning objectives
+CREATE TABLE courses (
+    org BIGINT NOT NULL,
+    content BIGINT NOT NULL,
+    objectives TEXT NOT NULL,
+    imported_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    PRIMARY KEY (org, content)
+);
+
+-- The tree of a course: the course itself (kind 1), its blocks (2) and its assignable units (3), each
+-- of which is a content of the catalogue.
+--   course        the content of the course
+--   parent        the content that contains it
+--   place         its place in the document
+--   publisher_id  the id that its publisher gave it; the content has another IRI
+--   title, description  JSON objects with a text for each language
+--   objectives    a JSON array of the publisher's ids of objectives
+CREATE TABLE course_elements (
+    org BIGINT NOT NULL,
+    content BIGINT NOT NULL,
+    course BIGINT NOT NULL,
+    parent BIGINT,
+    place BIGINT NOT NULL,
+    kind SMALLINT NOT NULL,
+    publisher_id TEXT NOT NULL,
+    title TEXT NOT NULL,
+    description TEXT NOT NULL,
+    objectives TEXT NOT NULL,
+    url TEXT,
+    move_on TEXT,
+    mastery_score DOUBLE PRECISION,
+    launch_method TEXT,
+    launch_parameters TEXT,
+    entitlement_key TEXT,
+    activity_type TEXT,
+    PRIMARY KEY (org, content)
+);
+CREATE INDEX course_elements_course ON course_elements (org, course, place);
+
+-- The enrolments of users in courses. A registration has one user and one course.
+CREATE TABLE cmi5_registrations (
+    org BIGINT NOT NULL,
+    registration UUID NOT NULL,
+    key BIGINT NOT NULL,
+    user_key BIGINT NOT NULL,
+    course BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    PRIMARY KEY (org, registration)
+);
+CREATE INDEX cmi5_registrations_user ON cmi5_registrations (org, user_key, course, key);
+
+-- What a registration has reached in the units, blocks and the course.
+--   satisfied  of a block or course: whether a statement *satisfied* is stored
+CREATE TABLE cmi5_results (
+    org BIGINT NOT NULL,
+    registration UUID NOT NULL,
+    content BIGINT NOT NULL,
+    completed BOOLEAN NOT NULL,
+    passed BOOLEAN NOT NULL,
+    waived BOOLEAN NOT NULL,
+    satisfied BOOLEAN NOT NULL,
+    PRIMARY KEY (org, registration, content)
+);
+
+-- The sessions of units. `id` is that of the launch, and the session id in statements.
+--   fetch_hash     the SHA-256 of the secret in the address that returns the token once
+--   fetched_at     when it did
+--   initialized_at, terminated_at, last_at  times of statements: initialized, terminated, the latest one
+--   ended_at       when terminated or abandoned was recorded
+--   expires_at     when an open session is abandoned
+CREATE TABLE cmi5_sessions (
+    org BIGINT NOT NULL,
+    id UUID NOT NULL,
+    registration UUID NOT NULL,
+    content BIGINT NOT NULL,
+    home_page TEXT NOT NULL,
+    user_id TEXT NOT NULL,
+    publisher_id TEXT NOT NULL,
+    activity TEXT NOT NULL,
+    mode TEXT NOT NULL,
+    mastery_score DOUBLE PRECISION,
+    fetch_hash BYTEA NOT NULL,
+    fetched_at BIGINT,
+    launched_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    initialized_at BIGINT,
+    terminated_at BIGINT,
+    ended_at BIGINT,
+    abandoned BOOLEAN NOT NULL,
+    last_at BIGINT,
+    completed BOOLEAN NOT NULL,
+    judged BOOLEAN NOT NULL,
+    PRIMARY KEY (org, id)
+);
+CREATE UNIQUE INDEX cmi5_sessions_fetch ON cmi5_sessions (fetch_hash);
+CREATE INDEX cmi5_sessions_open ON cmi5_sessions (org, registration) WHERE ended_at IS NULL;
+-- The open sessions of all organisations, for the task that abandons them.
+CREATE INDEX cmi5_sessions_expiry ON cmi5_sessions (expires_at) WHERE ended_at IS NULL;
 
 -- Rows that show whether the disk has space again. They are removed at once.
 CREATE TABLE write_probes (

@@ -26,6 +26,13 @@ pub struct LimitArgs {
     #[arg(default_value_t = Limits::default().document_bytes, value_name = "BYTES")]
     pub max_document_bytes: u64,
 
+    /// The maximum number of bytes of a course package, a ZIP file with a `cmi5.xml` (413)
+    ///
+    /// The package is in a temporary file while it is read. Its other files are not stored.
+    #[arg(long, env = "ROLLBOOK_MAX_COURSE_PACKAGE_BYTES")]
+    #[arg(default_value_t = Limits::default().course_package_bytes, value_name = "BYTES")]
+    pub max_course_package_bytes: u64,
+
     /// The maximum number of elements of a batch (413)
     #[arg(long, env = "ROLLBOOK_MAX_BATCH", default_value_t = Limits::default().batch, value_name = "NUMBER")]
     pub max_batch: usize,
@@ -200,6 +207,7 @@ impl LimitArgs {
             body_bytes: self.max_body_bytes,
             attachment_bytes: self.max_attachment_bytes,
             document_bytes: self.max_document_bytes,
+            course_package_bytes: self.max_course_package_bytes,
             batch: self.max_batch,
             json_depth: self.max_json_depth,
             group_members: self.max_group_members,

@@ -52,6 +52,7 @@ fn every_limit_has_its_own_setting() {
         "export-deadline-seconds",
         "max-waiting-feeds",
         "max-waiting-feeds-per-caller",
+        "max-course-package-bytes",
     ]
     .iter()
     .zip(101..)
@@ -91,6 +92,7 @@ fn every_limit_has_its_own_setting() {
         export_deadline: Duration::from_secs(128),
         waiting_feeds: 129,
         waiting_feeds_per_caller: 130,
+        course_package_bytes: 131,
     };
     assert_eq!(limits, expected);
     let statement = limits.statement();

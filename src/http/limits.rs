@@ -19,6 +19,8 @@ pub struct Limits {
     pub attachment_bytes: u64,
     /// Bytes of one document: a state, an agent profile or an activity profile.
     pub document_bytes: u64,
+    /// Bytes of one course package, which is a ZIP file.
+    pub course_package_bytes: u64,
     /// Elements of one batch.
     pub batch: usize,
     /// Levels of JSON objects and arrays.
@@ -84,6 +86,7 @@ impl Default for Limits {
             body_bytes: 10 * 1024 * 1024,
             attachment_bytes: 64 * 1024 * 1024,
             document_bytes: 64 * 1024 * 1024,
+            course_package_bytes: 512 * 1024 * 1024,
             batch: 1000,
             json_depth: 64,
             group_members: statement.group_members,

@@ -5,6 +5,7 @@ pub mod activities;
 pub mod changes;
 pub mod completions;
 pub mod contents;
+pub mod courses;
 pub mod credentials;
 pub mod deliveries;
 pub mod exports;
@@ -35,6 +36,7 @@ resources! {
     activities,
     completions,
     contents,
+    courses,
     credentials,
     deliveries,
     facets,

@@ -33,7 +33,7 @@ impl Iri {
     }
 
     /// Makes an IRI of a constant. It is not checked, so `text` must be an IRI.
-    pub(super) fn from_constant(text: &'static str) -> Self {
+    pub(crate) fn from_constant(text: &'static str) -> Self {
         Self(text.to_owned())
     }
 

@@ -235,6 +235,12 @@ impl Statement {
         )
     }
 
+    /// The time at which it happened as the client wrote it, with its time zone.
+    pub fn timestamp_text(&self) -> Option<&str> {
+        let (_, text) = self.parts.iter().find(|(key, _)| *key == "timestamp")?;
+        Some(text.trim_matches('"'))
+    }
+
     /// The id of the statement that this one voids, if it is a voiding statement (xAPI 1.0.3, Data 2.3.2).
     pub fn voids(&self) -> Option<StatementId> {
         match self.object {

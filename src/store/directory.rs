@@ -5,6 +5,7 @@
 pub(crate) mod changes;
 pub(crate) mod contacts;
 pub(crate) mod contents;
+pub(crate) mod courses;
 pub(crate) mod credentials;
 pub(crate) mod disclosed_recipients;
 pub(crate) mod groups;

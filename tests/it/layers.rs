@@ -12,7 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["base"],
     &["record", "access"],
     &["directory", "catalogue"],
-    &["log", "launches"],
+    &["log", "launches", "cmi5"],
     &["store"],
     &["export"],
     &["reports", "imports", "archive"],

@@ -24,7 +24,7 @@ use crate::store::db::page_rows::PageLimits;
 use crate::store::db::rows::Reads;
 use crate::store::db::{Store, StoreError};
 
-pub(crate) use plan::{Matched, Planned, find_keys, match_by_id, replace_details};
+pub(crate) use plan::{Matched, Planned, find_keys, match_by_id, replace_details, write_drafts};
 pub(crate) use tree::{Tree, TreeKeys};
 
 /// A collection of elements with ids that the client chooses.
@@ -313,7 +313,7 @@ impl Store {
     /// Makes a change again if the database failed. Elements have ids of their own, so a change that was committed without
     /// an answer changes nothing the second time, and its first outcome counts. `make` returns the outcome of the change
     /// and of its commit.
-    async fn repeat<T>(
+    pub(crate) async fn repeat<T>(
         &self,
         make: impl AsyncFn() -> Result<(T, Result<(), StoreError>), WriteError>,
     ) -> Result<T, WriteError> {

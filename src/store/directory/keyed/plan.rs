@@ -68,7 +68,7 @@ impl<'d, C: Collection> Matched<'d, C> {
 }
 
 /// Creates or replaces the elements. Returns what became of each. After a refusal the transaction must not be committed.
-pub(super) async fn write_drafts<C: Collection>(
+pub(crate) async fn write_drafts<C: Collection>(
     tx: &mut OrgTx,
     drafts: &[C::Draft],
     refused_ids: &HashSet<String>,
