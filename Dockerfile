@@ -14,6 +14,8 @@ COPY migrations ./migrations
 COPY src ./src
 # Cargo.toml names the benchmarks, and cargo wants what it names to be there.
 COPY benches ./benches
+# The demo serves these pages.
+COPY examples/launch ./examples/launch
 # Crates and what was compiled of them stay in BuildKit's caches, so that a change of the sources compiles the
 # sources alone. The binary is copied out, because a cache is no part of the image.
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \

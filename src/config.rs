@@ -434,6 +434,7 @@ impl ServeSettings {
             recipients: self.mail.recipients(),
             metrics_on_api: self.server.metrics_on_api,
             public_url: self.mail.public_url.clone(),
+            pages: &[],
             launch_lifetime: self.launches.lifetime(),
             recorder: self.recorder.options(),
             trusted_proxies: self.connections.trusted_proxies.clone(),

@@ -144,6 +144,7 @@ pub mod rate_limit;
 pub mod refusals;
 pub mod request_id;
 pub(crate) mod routes;
+pub mod static_pages;
 pub mod v1;
 pub mod xapi;
 
@@ -170,6 +171,7 @@ use limits::Limits;
 use problem::Problem;
 use rate_limit::RateLimiter;
 use refusals::{RefusalLimiter, VerifiedSecrets};
+use static_pages::StaticPage;
 
 /// The state of a server, which every request can use.
 pub struct AppState {
@@ -203,6 +205,8 @@ pub struct AppOptions {
     pub metrics_on_api: bool,
     /// The public address of the server, without a slash at its end. `None`: the one by which a client reaches it.
     pub public_url: Option<String>,
+    /// Web pages that are served beside the API.
+    pub pages: &'static [StaticPage],
     /// How long the tokens of launches may be valid.
     pub launch_lifetime: LaunchLifetime,
     /// The limits of the recorder.
@@ -374,9 +378,11 @@ pub fn application(
     let cors = cors::layer(&app_state.options.cors_origins);
     let cross_origin = !app_state.options.cors_origins.is_empty();
     let metrics_here = app_state.options.metrics_on_api;
+    let pages = app_state.options.pages;
     App::new()
         .app_data(app_state)
         .configure(configure)
+        .configure(|config| static_pages::routes(config, pages))
         .configure(|config| {
             if metrics_here {
                 metrics::routes(config);

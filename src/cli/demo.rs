@@ -12,6 +12,7 @@
 mod contents;
 mod guide;
 mod history;
+mod pages;
 mod people;
 mod random;
 mod reports;
@@ -38,6 +39,7 @@ use crate::reports::sender::{Sender, SenderOptions};
 use crate::server::{self, ServerSettings};
 use crate::store::{DatabaseSettings, ServingLock, Store, StoredCredential};
 
+pub use pages::{PAGES, write_addresses};
 pub use reports::DemoReport;
 pub use seed::{CastMember, SeedError, Seeded, seed};
 pub use state::State;
@@ -115,7 +117,14 @@ impl Demo {
         let sender = self.sender(&store, listener.local_addr()?)?;
         // The guide shows the delivery of the run that the first start has queued.
         sender.work().await?;
-        let app_state = AppState::new(store, TokenKeys::load(&keys).await?, AppOptions::default())?;
+        let org = organisation()?;
+        let written = pages::write_addresses(&store, &org, listener.local_addr()?).await;
+        written.map_err(SeedError::from)?;
+        let options = AppOptions {
+            pages: pages::PAGES,
+            ..AppOptions::default()
+        };
+        let app_state = AppState::new(store, TokenKeys::load(&keys).await?, options)?;
         let (running, address) = server::start(
             &ServerSettings::default(),
             listener,
@@ -124,7 +133,6 @@ impl Demo {
             shutdown_signal(),
         )?;
 
-        let org = organisation()?;
         let mut tokens = Vec::with_capacity(seeded.cast.len());
         for part in &seeded.cast {
             tokens.push((part.clone(), guide::create_token(&secret, &org, part, now)?));

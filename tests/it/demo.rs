@@ -6,15 +6,20 @@ use std::path::PathBuf;
 use rollbook::access::Reach;
 use rollbook::base::clock::Clock;
 use rollbook::base::ids::OrgId;
-use rollbook::cli::demo::{ORGANISATION, Prepared, Seeded, Size, prepare, seed};
+use rollbook::cli::demo::{ORGANISATION, PAGES, Prepared, Seeded, Size, prepare, seed, write_addresses};
 use rollbook::directory::UserFilter;
+use rollbook::http::AppOptions;
 use rollbook::reports::mailer::Mailer;
 use rollbook::reports::sender::{Sender, SenderOptions};
 use rollbook::store::PageLimits;
 use serde_json::{Value, json};
 
 use crate::support::Database;
-use crate::support::server::{START, TestServer, run};
+use crate::support::browser::{is_installed, open_in_browser};
+use crate::support::server::{START, TestServer, run, run_with};
+
+/// The contents that the guide starts, with their standards.
+const LAUNCHED: [(&str, &str); 1] = [("incident-drill", "xapi")];
 
 /// A small organisation for fast tests.
 const ALL_USERS: PageLimits = PageLimits { rows: 1_000, bytes: usize::MAX };
@@ -254,5 +259,32 @@ fn report_of_the_demo_is_sent() {
         let export = manager.get(&format!("/v1/reports/{report}/export.csv?bom=true")).await.expect(200).body;
         assert_eq!(attached.get_body_raw().expect("decoded"), export);
         assert!(export.iter().filter(|byte| **byte == b'\n').count() > 1, "the export must have rows");
+    });
+}
+
+/// The demo serves contents that an LMS can start: the learner plays them in a browser.
+#[test]
+fn contents_of_the_demo_are_played_in_a_browser() {
+    if !is_installed("chromium") {
+        return;
+    }
+    let options = AppOptions { pages: PAGES, ..AppOptions::default() };
+    run_with(Database::sqlite(), options, async |server: &TestServer| {
+        let seeded = seed(&server.store, &acme(), SMALL, "platform").await.expect("the demo is created");
+        let address = server.base.trim_start_matches("http://").parse().expect("an address");
+        write_addresses(&server.store, &acme(), address).await.expect("the addresses are written");
+        let learner = seeded.cast.iter().find(|part| part.variable == "LEARNER").expect("a learner");
+        let owner = server.person("owner", "u001");
+        for (content, standard) in LAUNCHED {
+            let body = json!({"user": learner.user, "content": content, "standard": standard});
+            let launch = owner.post("/v1/launches", &body).await.expect(201).json();
+            let url = format!("{}&auto=3", launch["url"].as_str().expect("an address"));
+            let page = open_in_browser(&url);
+            assert!(page.contains("data-end=\"played\""), "{content}: {page}");
+            let query = format!("/v1/activities?user={}&content={content}&completed=true", learner.user);
+            let rows = owner.list(&query, "activities").await;
+            let today = rows.iter().filter(|row| row["registration"] == launch["registration"]);
+            assert_eq!(today.count(), 1, "{content}: {rows:?}");
+        }
     });
 }

@@ -16,6 +16,7 @@
 
 #![allow(dead_code, reason = "some tools are only needed while a test is written")]
 
+pub mod browser;
 pub mod builders;
 pub mod database;
 pub mod http;

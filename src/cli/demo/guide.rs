@@ -206,6 +206,20 @@ const REQUESTS: [(&str, &str, &str); 20] = [
     ),
 ];
 
+/// The contents that can be started in a browser: the comment, the content and its standard.
+const LAUNCHES: [(&str, &str, &str); 2] = [
+    (
+        "An LMS starts xAPI content for the learner. Open the printed address in a browser",
+        "incident-drill",
+        "xapi",
+    ),
+    (
+        "The same with a SCORM package. Launched again with its `registration`, it resumes where the learner left it",
+        "fire-safety",
+        "scorm",
+    ),
+];
+
 /// The comments and command lines of the guide.
 fn command_lines(seeded: &Seeded) -> Vec<(&'static str, String)> {
     let learner = seeded.cast.iter().find(|part| part.variable == "LEARNER");
@@ -257,6 +271,19 @@ fn command_lines(seeded: &Seeded) -> Vec<(&'static str, String)> {
             "/xapi/statements",
             " -H 'X-Experience-API-Version: 1.0.3'",
             statement.to_owned(),
+        ),
+    ));
+    for (comment, content, standard) in LAUNCHES {
+        let launch =
+            format!("{{\"user\": \"{learner}\", \"content\": \"{content}\", \"standard\": \"{standard}\"}}");
+        let address = " | sed 's/.*\"url\":\"\\([^\"]*\\)\".*/\\1/'";
+        lines.push((comment, send("/v1/launches", "", launch) + address));
+    }
+    lines.push((
+        "What the learner has done in these contents",
+        get(
+            "OWNER",
+            "/v1/users/LEARNER_ID/activities?content=incident-drill&content=fire-safety&period=today&limit=9",
         ),
     ));
     lines.push((

@@ -34,6 +34,9 @@ routes! {
     "/v1/launches/{id}" => { get: read_launch, delete: revoke_launch },
 }
 
+/// The parameter of the address of a SCORM content with the address that takes the commits.
+const SCORM_PARAMETER: &str = "lms_commit_url";
+
 /// The content to launch, and the user.
 #[derive(ToSchema)]
 #[allow(
@@ -389,6 +392,10 @@ fn represent_new<A>(
             });
         }
         LaunchStandard::Cmi5 => {}
+    }
+    if let (Some(url), Some(scorm)) = (&view.url, &view.scorm) {
+        let parameters = [(SCORM_PARAMETER, scorm.settings.lms_commit_url.as_str())];
+        view.url = Some(address::with_parameters(url, &parameters));
     }
     Ok(view)
 }

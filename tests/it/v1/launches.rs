@@ -1,6 +1,7 @@
 //! Tests of `/v1/launches`: an LMS starts content for a user, and the content writes about that user only.
 
 mod bounds;
+mod clients;
 mod leaks;
 mod tokens;
 
@@ -129,6 +130,11 @@ async fn scorm_launch_has_the_settings_of_the_player(server: &TestServer) {
         "{settings}"
     );
     assert_eq!(settings["dataCommitFormat"], "json");
+    let with_page = json!({"user": "ada", "content": "fire", "standard": "scorm"});
+    let with_page = admin.post("/v1/launches", &with_page).await.expect(201).json();
+    let parameters = query_of(with_page["url"].as_str().expect("an address"));
+    let commit_url = &with_page["scorm"]["settings"]["lmsCommitUrl"];
+    assert_eq!(parameters[1], ("lms_commit_url".to_owned(), commit_url.as_str().expect("text").to_owned()));
     let bearer = format!("Bearer {}", created["token"].as_str().expect("a token"));
     assert_eq!(settings["xhrHeaders"]["Authorization"], bearer);
 }

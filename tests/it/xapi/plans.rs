@@ -212,6 +212,13 @@ async fn no_query_reads_all_statements(server: &TestServer) {
     for (reach, index) in [
         (StatementReach::SentBy("few".to_owned()), "statements_sender"),
         (StatementReach::ActorIs(UserId::new("u1").expect("an id")), "statements_actor"),
+        (
+            StatementReach::Attempt {
+                user: UserId::new("u1").expect("an id"),
+                registration: uuid::Uuid::from_u128(1),
+            },
+            "statements_registration",
+        ),
     ] {
         let plan = explain(server, &reach, &base).await;
         assert!(plan.iter().any(|line| line.contains(index)), "{reach:?}: {plan:#?}");
