@@ -12,6 +12,7 @@ mod mail;
 mod recorder;
 mod reference;
 mod sender;
+mod subscriptions;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -42,6 +43,7 @@ pub use mail::MailArgs;
 pub use recorder::RecorderArgs;
 pub use reference::reference;
 pub use sender::SenderArgs;
+pub use subscriptions::SubscriptionArgs;
 
 /// The error of a setting. The messages say what to do.
 #[derive(Debug, thiserror::Error)]
@@ -413,6 +415,9 @@ pub struct ServeSettings {
     /// The limits of the sender.
     #[command(flatten)]
     pub sender: SenderArgs,
+    /// The settings of subscriptions.
+    #[command(flatten)]
+    pub subscriptions: SubscriptionArgs,
     /// The limits on requests.
     #[command(flatten)]
     pub limits: LimitArgs,
@@ -438,6 +443,8 @@ impl ServeSettings {
             launch_lifetime: self.launches.lifetime(),
             recorder: self.recorder.options(),
             trusted_proxies: self.connections.trusted_proxies.clone(),
+            subscriptions: self.subscriptions.options(),
+            sends_subscriptions: true,
         }
     }
 

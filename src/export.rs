@@ -10,6 +10,7 @@
 //! | [`cell`] | writing and escaping one cell |
 //! | [`mod@csv`] | lines of CSV; the cells of a person, a content and a verb are rendered once and then copied |
 //! | [`mod@ndjson`] | lines of NDJSON |
+//! | [`multipart`] | statements with the contents of their attachments |
 //! | [`progress`] | lines of CSV for people and their progress |
 //! | [`transfer`] | what an export holds until it has ended, and the rules for slow readers |
 //! | `queue`, [`spool`] | the blocks that wait for the reader, in memory and in a temporary file |
@@ -26,6 +27,7 @@ pub mod cell;
 pub mod columns;
 pub mod csv;
 mod headings;
+pub mod multipart;
 pub mod ndjson;
 pub mod progress;
 mod queue;

@@ -161,9 +161,13 @@ use tracing_actix_web::TracingLogger;
 
 use crate::access::TokenKeys;
 use crate::base::clock::Clock;
+use crate::base::ids::OrgId;
+use crate::base::shared_limit::{SharedLimit, Shares};
 use crate::launches::LaunchLifetime;
 use crate::reports::rights::RecipientRules;
 use crate::store::{FacetCache, Recorder, RecorderOptions, Store, StoreError};
+use crate::subscriptions::egress::Egress;
+use crate::subscriptions::worker::{Worker, WorkerOptions};
 use auth::credential_cache::CredentialCache;
 use auth::launch_cache::LaunchCache;
 use concurrency_limit::ConcurrencyLimits;
@@ -172,6 +176,9 @@ use problem::Problem;
 use rate_limit::RateLimiter;
 use refusals::{RefusalLimiter, VerifiedSecrets};
 use static_pages::StaticPage;
+
+/// The maximum number of tests of subscriptions by hand at the same time, and of those that wait in one organisation.
+const TRIALS: usize = 8;
 
 /// The state of a server, which every request can use.
 pub struct AppState {
@@ -188,6 +195,8 @@ pub struct AppState {
     read_check: health::ReadCheck,
     concurrency: ConcurrencyLimits,
     stopping: watch::Sender<bool>,
+    egress: Egress,
+    trials: SharedLimit<OrgId>,
 }
 
 /// The options of a server.
@@ -213,6 +222,10 @@ pub struct AppOptions {
     pub recorder: RecorderOptions,
     /// The proxies that name the addresses of clients.
     pub trusted_proxies: Vec<IpNet>,
+    /// The options of subscriptions.
+    pub subscriptions: WorkerOptions,
+    /// Whether this server sends what subscriptions have to send.
+    pub sends_subscriptions: bool,
 }
 
 impl AppState {
@@ -224,6 +237,9 @@ impl AppState {
     pub fn new(store: Store, keys: TokenKeys, options: AppOptions) -> Result<Self, StoreError> {
         let recorder = Recorder::start_with(&store, options.recorder.clone())?;
         let concurrency = ConcurrencyLimits::new(&options.limits);
+        let WorkerOptions { egress, names, .. } = options.subscriptions.clone();
+        let egress =
+            Egress::new(egress, names).map_err(|error| StoreError::Unavailable(error.to_string()))?;
         Ok(Self {
             store,
             recorder,
@@ -238,6 +254,8 @@ impl AppState {
             read_check: health::ReadCheck::default(),
             concurrency,
             stopping: watch::Sender::new(false),
+            egress,
+            trials: SharedLimit::new(Shares::for_three(TRIALS, TRIALS / 2), TRIALS),
         })
     }
 
@@ -310,6 +328,23 @@ impl AppState {
     /// The limits on requests that read the database for a long time.
     pub fn concurrency(&self) -> &ConcurrencyLimits {
         &self.concurrency
+    }
+
+    /// Sends requests to the addresses of subscriptions.
+    pub fn egress(&self) -> &Egress {
+        &self.egress
+    }
+
+    /// The limit on tests of subscriptions by hand, which organisations share.
+    pub fn trials(&self) -> &SharedLimit<OrgId> {
+        &self.trials
+    }
+
+    /// The worker of subscriptions, if this server has one.
+    pub fn subscription_worker(&self) -> Option<Worker> {
+        let options = self.options.subscriptions.clone();
+        let worker = Worker::new(self.store.clone(), self.egress.clone(), options);
+        Some(worker).filter(|_| self.options.sends_subscriptions)
     }
 
     /// Marks the server as stopping, so that `/health/ready` answers 503.

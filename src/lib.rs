@@ -18,6 +18,7 @@
 //! | 6 | [`export`] | rows as CSV and NDJSON |
 //! | 7 | [`archive`] | whole organisations in files |
 //! | 7 | [`reports`] | saved reports, schedules, the sender and its messages |
+//! | 7 | [`subscriptions`] | webhooks and statements for other systems |
 //! | 8 | [`http`] | the API |
 //! | 9 | [`config`], [`server`], [`cli`] | settings, start and stop, commands |
 
@@ -37,3 +38,4 @@ pub mod record;
 pub mod reports;
 pub mod server;
 pub mod store;
+pub mod subscriptions;

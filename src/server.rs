@@ -102,6 +102,8 @@ pub fn start(
 
         let (stopped, stop) = watch::channel(false);
         let (stop_requested, shutting_down) = watch::channel(false);
+        let worker = app_state.subscription_worker();
+        let working = worker.map(|worker| tokio::spawn(worker.run(wait_until_true(shutting_down.clone()))));
         let sending = sender.map(|sender| tokio::spawn(sender.run(wait_until_true(shutting_down))));
         let background = tokio::spawn(background(app_state.clone(), stop));
         let handles: Vec<ServerHandle> = [Some(api.handle()), aside.as_ref().map(Server::handle)]
@@ -127,6 +129,9 @@ pub fn start(
         // The sender was told to stop with the servers, or stops now because the stopping task has ended.
         if let Some(sending) = sending {
             let _ = sending.await;
+        }
+        if let Some(working) = working {
+            let _ = working.await;
         }
         app_state.recorder().finish().await;
         app_state.store().close().await;

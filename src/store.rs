@@ -25,6 +25,7 @@ mod imports;
 mod ingest;
 mod lrs;
 mod reports;
+mod subscriptions;
 
 pub(crate) use directory::contents::Contents;
 pub(crate) use directory::groups::Groups;
@@ -85,6 +86,7 @@ pub use lrs::documents::{
     DefaultPrecondition, DocumentError, DocumentSet, ETags, MergeLimits, NewDocument, Precondition,
     StoredDocument,
 };
+pub use lrs::statements::forwarding::RecordPart;
 pub use lrs::statements::{StatementQuery, StoredRecord, Voidedness};
 pub use reports::deliveries::{DeliveryWithRecipients, StoredDelivery, StoredRecipient};
 pub use reports::link_keys::LinkedRun;
@@ -102,3 +104,10 @@ pub use reports::schedules::{
     MAX_SCHEDULES, NewSchedule, PendingRun, ScheduleFilter, StoredSchedule, StoredTiming,
 };
 pub use reports::suspensions::SuspendedSchedule;
+pub use subscriptions::claims::{Noted, Progress, SubscriptionClaim, Tenure};
+pub use subscriptions::deliveries::{DeliveryKind, DeliveryNote, DeliveryStatus, SubscriptionDelivery, Try};
+pub use subscriptions::resource::{
+    MAX_SUBSCRIPTIONS, StoredSecret, StoredSubscription, SubscriptionContent, SubscriptionFormat,
+    SubscriptionRefusal,
+};
+pub use subscriptions::sent::SentChange;

@@ -785,6 +785,95 @@ CREATE INDEX cmi5_sessions_open ON cmi5_sessions (org, registration) WHERE ended
 -- The open sessions of all organisations, for the task that abandons them.
 CREATE INDEX cmi5_sessions_expiry ON cmi5_sessions (expires_at) WHERE ended_at IS NULL;
 
+-- Subscriptions ---------------------------------------------------------------------------------
+
+-- Addresses that get activities or statements as they come.
+--   filter            the JSON object that the client sent
+--   format            0 activities as signed webhooks, 1 statements to another record store
+--   secret            signs webhooks; `old_secret` signs them too until `old_secret_until`
+--   auth              the authorization at the other record store, as JSON
+--   disabled          why Rollbook stopped it
+--   place             everything up to this change is dealt with
+--   replays           counts the times that a client moved the place
+--   current_delivery  the number of the delivery that is tried again
+--   next_attempt_at   when it is tried again
+--   refusals          statements that the other record store refused since it accepted the last one
+--   queued            whether dead deliveries wait for an attempt by hand
+--   last_delivery     the number of its last delivery
+--   worked_at         when it was last worked on
+--   lease_token       the worker, until `lease_until` by the database's clock
+--   deleted           what belongs to it is being deleted in the background
+CREATE TABLE subscriptions (
+    org BIGINT NOT NULL,
+    key BIGINT NOT NULL,
+    id UUID NOT NULL,
+    name TEXT NOT NULL,
+    url TEXT NOT NULL,
+    filter TEXT NOT NULL,
+    format SMALLINT NOT NULL,
+    secret TEXT,
+    old_secret TEXT,
+    old_secret_until BIGINT,
+    auth TEXT,
+    xapi_version TEXT,
+    active BOOLEAN NOT NULL,
+    disabled TEXT,
+    place BIGINT NOT NULL,
+    replays BIGINT NOT NULL DEFAULT 0,
+    current_delivery BIGINT,
+    next_attempt_at BIGINT,
+    refusals BIGINT NOT NULL DEFAULT 0,
+    queued BOOLEAN NOT NULL DEFAULT FALSE,
+    last_delivery BIGINT NOT NULL DEFAULT 0,
+    worked_at BIGINT NOT NULL DEFAULT 0,
+    lease_token UUID,
+    lease_until BIGINT,
+    deleted BOOLEAN NOT NULL DEFAULT FALSE,
+    version BIGINT NOT NULL,
+    created_by TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    PRIMARY KEY (org, key)
+);
+CREATE UNIQUE INDEX subscriptions_id ON subscriptions (org, id);
+
+-- The deliveries of subscriptions. `number` counts those of one subscription.
+--   webhook_id         the id that the receiver gets; the same for the same change
+--   kind               0 upserted, 1 deleted, 2 statements, 3 test
+--   change_from, change_through  the changes that it has
+--   record             the id of the statement, if it has one
+--   status             0 tried again, 1 delivered, 2 dead, 3 waits for an attempt by hand, 4 superseded,
+--                      5 a failed test
+--   tries              the last attempts, a JSON array
+CREATE TABLE subscription_deliveries (
+    org BIGINT NOT NULL,
+    subscription BIGINT NOT NULL,
+    number BIGINT NOT NULL,
+    id UUID NOT NULL,
+    webhook_id UUID NOT NULL,
+    kind SMALLINT NOT NULL,
+    change_from BIGINT NOT NULL,
+    change_through BIGINT NOT NULL,
+    record UUID,
+    records BIGINT NOT NULL,
+    status SMALLINT NOT NULL,
+    attempts BIGINT NOT NULL,
+    tries TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    finished_at BIGINT,
+    PRIMARY KEY (org, subscription, number)
+);
+CREATE UNIQUE INDEX subscription_deliveries_id ON subscription_deliveries (org, id);
+CREATE INDEX subscription_deliveries_status ON subscription_deliveries (org, subscription, status, number);
+
+-- The records that a subscription has sent, so that it tells when they are gone.
+CREATE TABLE subscription_rows (
+    org BIGINT NOT NULL,
+    subscription BIGINT NOT NULL,
+    seq BIGINT NOT NULL,
+    PRIMARY KEY (org, subscription, seq)
+);
+
 -- Rows that show whether the disk has space again. They are removed at once.
 CREATE TABLE write_probes (
     bytes BYTEA NOT NULL

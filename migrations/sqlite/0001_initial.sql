@@ -787,6 +787,95 @@ CREATE INDEX cmi5_sessions_open ON cmi5_sessions (org, registration) WHERE ended
 -- The open sessions of all organisations, for the task that abandons them.
 CREATE INDEX cmi5_sessions_expiry ON cmi5_sessions (expires_at) WHERE ended_at IS NULL;
 
+-- Subscriptions ---------------------------------------------------------------------------------
+
+-- Addresses that get activities or statements as they come.
+--   filter            the JSON object that the client sent
+--   format            0 activities as signed webhooks, 1 statements to another record store
+--   secret            signs webhooks; `old_secret` signs them too until `old_secret_until`
+--   auth              the authorization at the other record store, as JSON
+--   disabled          why Rollbook stopped it
+--   place             everything up to this change is dealt with
+--   replays           counts the times that a client moved the place
+--   current_delivery  the number of the delivery that is tried again
+--   next_attempt_at   when it is tried again
+--   refusals          statements that the other record store refused since it accepted the last one
+--   queued            whether dead deliveries wait for an attempt by hand
+--   last_delivery     the number of its last delivery
+--   worked_at         when it was last worked on
+--   lease_token       the worker, until `lease_until` by the database's clock
+--   deleted           what belongs to it is being deleted in the background
+CREATE TABLE subscriptions (
+    org INTEGER NOT NULL,
+    key INTEGER NOT NULL,
+    id BLOB NOT NULL,
+    name TEXT NOT NULL,
+    url TEXT NOT NULL,
+    filter TEXT NOT NULL,
+    format INTEGER NOT NULL,
+    secret TEXT,
+    old_secret TEXT,
+    old_secret_until INTEGER,
+    auth TEXT,
+    xapi_version TEXT,
+    active BOOLEAN NOT NULL,
+    disabled TEXT,
+    place INTEGER NOT NULL,
+    replays INTEGER NOT NULL DEFAULT 0,
+    current_delivery INTEGER,
+    next_attempt_at INTEGER,
+    refusals INTEGER NOT NULL DEFAULT 0,
+    queued BOOLEAN NOT NULL DEFAULT FALSE,
+    last_delivery INTEGER NOT NULL DEFAULT 0,
+    worked_at INTEGER NOT NULL DEFAULT 0,
+    lease_token BLOB,
+    lease_until INTEGER,
+    deleted BOOLEAN NOT NULL DEFAULT FALSE,
+    version INTEGER NOT NULL,
+    created_by TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    PRIMARY KEY (org, key)
+);
+CREATE UNIQUE INDEX subscriptions_id ON subscriptions (org, id);
+
+-- The deliveries of subscriptions. `number` counts those of one subscription.
+--   webhook_id         the id that the receiver gets; the same for the same change
+--   kind               0 upserted, 1 deleted, 2 statements, 3 test
+--   change_from, change_through  the changes that it has
+--   record             the id of the statement, if it has one
+--   status             0 tried again, 1 delivered, 2 dead, 3 waits for an attempt by hand, 4 superseded,
+--                      5 a failed test
+--   tries              the last attempts, a JSON array
+CREATE TABLE subscription_deliveries (
+    org INTEGER NOT NULL,
+    subscription INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    id BLOB NOT NULL,
+    webhook_id BLOB NOT NULL,
+    kind INTEGER NOT NULL,
+    change_from INTEGER NOT NULL,
+    change_through INTEGER NOT NULL,
+    record BLOB,
+    records INTEGER NOT NULL,
+    status INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    tries TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    finished_at INTEGER,
+    PRIMARY KEY (org, subscription, number)
+);
+CREATE UNIQUE INDEX subscription_deliveries_id ON subscription_deliveries (org, id);
+CREATE INDEX subscription_deliveries_status ON subscription_deliveries (org, subscription, status, number);
+
+-- The records that a subscription has sent, so that it tells when they are gone.
+CREATE TABLE subscription_rows (
+    org INTEGER NOT NULL,
+    subscription INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    PRIMARY KEY (org, subscription, seq)
+) WITHOUT ROWID;
+
 -- Rows that show whether the disk has space again. They are removed at once.
 CREATE TABLE write_probes (
     bytes BLOB NOT NULL

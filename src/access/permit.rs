@@ -173,6 +173,9 @@ actions! {
         is_administrator_or_has_scope(principal, CredentialScope::ActivitiesWrite)
     };
 
+    /// Create, read and change subscriptions. Owners and admins may; credentials may not.
+    ManageSubscriptions, "manage subscriptions", |principal| principal.administrator().is_some();
+
     /// Read the organisation's settings. Every person may, and every credential with a scope of `/v1`: dates depend on the
     /// time zone.
     ReadOrganisation, "read the organisation's settings", |principal| {
@@ -325,6 +328,7 @@ mod tests {
                 "MarkComplete",
                 "MoveIdentifiers",
                 "ManageCredentials",
+                "ManageSubscriptions",
                 "ManageOrganisation"
             ]
         );

@@ -20,10 +20,11 @@ mod seed;
 mod state;
 
 use std::io::{self, Write as _};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use ipnet::IpNet;
 
 use crate::access::{KeyConfig, Scopes, SecretHash, TokenKeys};
 use crate::base::clock::Clock;
@@ -38,6 +39,8 @@ use crate::reports::mailer::Mailer;
 use crate::reports::sender::{Sender, SenderOptions};
 use crate::server::{self, ServerSettings};
 use crate::store::{DatabaseSettings, ServingLock, Store, StoredCredential};
+use crate::subscriptions::egress::EgressRules;
+use crate::subscriptions::worker::WorkerOptions;
 
 pub use pages::{PAGES, write_addresses};
 pub use reports::DemoReport;
@@ -120,11 +123,7 @@ impl Demo {
         let org = organisation()?;
         let written = pages::write_addresses(&store, &org, listener.local_addr()?).await;
         written.map_err(SeedError::from)?;
-        let options = AppOptions {
-            pages: pages::PAGES,
-            ..AppOptions::default()
-        };
-        let app_state = AppState::new(store, TokenKeys::load(&keys).await?, options)?;
+        let app_state = AppState::new(store, TokenKeys::load(&keys).await?, options())?;
         let (running, address) = server::start(
             &ServerSettings::default(),
             listener,
@@ -157,6 +156,28 @@ impl Demo {
             ..SenderOptions::default()
         };
         Ok(Sender::new(store.clone(), mailer, options))
+    }
+}
+
+/// The options of the server: its pages, and subscriptions that may reach receivers on this machine.
+fn options() -> AppOptions {
+    let loopback = [
+        IpAddr::from(Ipv4Addr::LOCALHOST),
+        IpAddr::from(Ipv6Addr::LOCALHOST),
+    ];
+    let egress = EgressRules {
+        allow_http: true,
+        allowed_networks: loopback.map(IpNet::from).to_vec(),
+        ..EgressRules::default()
+    };
+    AppOptions {
+        subscriptions: WorkerOptions {
+            egress,
+            ..WorkerOptions::default()
+        },
+        sends_subscriptions: true,
+        pages: pages::PAGES,
+        ..AppOptions::default()
     }
 }
 

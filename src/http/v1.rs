@@ -21,6 +21,8 @@ mod report_resource;
 pub mod report_rows;
 pub mod reports;
 pub mod schedules;
+pub mod subscription_deliveries;
+pub mod subscriptions;
 pub mod summary;
 pub mod teams;
 pub mod timeline;
@@ -49,6 +51,8 @@ resources! {
     report_rows,
     reports,
     schedules,
+    subscription_deliveries,
+    subscriptions,
     teams,
     timeline,
     users,

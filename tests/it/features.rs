@@ -160,6 +160,8 @@ pub struct Fixture {
     pub key: String,
     pub schedule: String,
     pub launch: String,
+    pub subscription: String,
+    pub delivery: String,
     pub callers: HashMap<&'static str, Caller>,
 }
 
@@ -233,7 +235,22 @@ pub async fn create_fixture(server: &TestServer) -> Fixture {
     callers["manager"].post(&run, &json!({})).await.expect(202);
     let outbox = Outbox::new();
     sender(server, outbox.mailer(), quick()).work().await.expect("the run is sent");
-    Fixture { activity: activity_id, mistake, note, report, key, schedule, launch, callers }
+    let subscription = json!({"name": "Payroll", "url": "https://payroll.example.org/hook"});
+    let subscription = id_of(admin.post("/v1/subscriptions", &subscription).await);
+    let tested = admin.post(&format!("/v1/subscriptions/{subscription}/test"), &json!({})).await;
+    let delivery = tested.expect(200).json()["id"].as_str().expect("an id").to_owned();
+    Fixture {
+        activity: activity_id,
+        mistake,
+        note,
+        report,
+        key,
+        schedule,
+        launch,
+        subscription,
+        delivery,
+        callers,
+    }
 }
 
 async fn create_people(admin: &Caller) {
@@ -340,7 +357,9 @@ async fn send_request(fixture: &Fixture, feature: &Feature<'_>) -> Answer {
         .replace("{report}", &fixture.report)
         .replace("{key}", &fixture.key)
         .replace("{schedule}", &fixture.schedule)
-        .replace("{launch}", &fixture.launch);
+        .replace("{launch}", &fixture.launch)
+        .replace("{subscription}", &fixture.subscription)
+        .replace("{delivery}", &fixture.delivery);
     let caller = fixture.caller(feature.caller);
     let method: Method = feature.method.parse().expect("a method");
     let json = match method {

@@ -15,7 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["log", "launches", "cmi5"],
     &["store"],
     &["export"],
-    &["reports", "imports", "archive"],
+    &["reports", "subscriptions", "imports", "archive"],
     &["http"],
     &["config", "server", "cli", "main"],
 ];
@@ -24,6 +24,7 @@ const LAYERS: &[&[&str]] = &[
 const SAME_LAYER: &[(&str, &str)] = &[
     ("catalogue", "directory"),
     ("launches", "log"),
+    ("subscriptions", "reports"),
     ("config", "server"),
     ("cli", "config"),
     ("cli", "server"),
@@ -32,7 +33,7 @@ const SAME_LAYER: &[(&str, &str)] = &[
 
 /// The folders of the store: each uses only those before it.
 const STORE_FOLDERS: &[&str] =
-    &["db", "ingest", "directory", "lrs", "activity_log", "reports", "imports", "archive"];
+    &["db", "ingest", "directory", "lrs", "activity_log", "reports", "subscriptions", "imports", "archive"];
 
 /// A path in the code, without `crate`: `store::db::Sql` is `["store", "db", "Sql"]`.
 type Segments = Vec<String>;

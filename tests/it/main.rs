@@ -27,6 +27,7 @@ mod mail;
 mod operation;
 mod plans;
 mod real_data;
+mod subscriptions;
 mod support;
 mod v1;
 mod xapi;

@@ -25,6 +25,7 @@ pub mod outbox;
 pub mod process;
 pub mod proxy;
 pub mod random;
+pub mod receiver;
 pub mod records;
 pub mod server;
 pub mod smtp_server;

@@ -26,6 +26,7 @@ mod reports;
 mod schedules;
 mod search;
 mod sent_back;
+mod subscriptions;
 mod summary;
 mod teams;
 mod timeline;

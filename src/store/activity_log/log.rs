@@ -43,6 +43,15 @@ struct AccessPath {
     content: &'static str,
 }
 
+impl AccessPath {
+    /// The path for rows with known numbers.
+    const BY_SEQ: Self = Self {
+        index: "",
+        person: "+a.person",
+        content: "+a.content",
+    };
+}
+
 /// A request for one page of rows.
 #[derive(Debug, Clone, Copy)]
 pub struct Page {
@@ -231,6 +240,25 @@ impl Store {
         Ok(futures_util::stream::iter(chunks).flatten())
     }
 
+    /// Finds those of these records that are rows of the filter, in any order.
+    pub async fn find_matching_rows(
+        &self,
+        filter: &Scoped<&Filter>,
+        seqs: Vec<i64>,
+        now: Timestamp,
+    ) -> Result<Vec<Row>, StoreError> {
+        let path = AccessPath::BY_SEQ;
+        let sql = self
+            .rows_query_by(filter, ActivityRow::COLUMNS, now, Some(path))
+            .await?;
+        let Some(mut sql) = sql.filter(|_| !seqs.is_empty()) else {
+            return Ok(Vec::new());
+        };
+        sql.push(" AND a.seq").any_of(seqs);
+        let rows: Vec<ActivityRow> = self.db().fetch_readable("activity", 1, sql).await?;
+        Ok(rows.into_iter().map(Row::from).collect())
+    }
+
     /// Finds one row by its id within the reach. It also finds visits and rows of deactivated users.
     pub async fn find_row(&self, id: &Scoped<StatementId>) -> Result<Option<Row>, StoreError> {
         let Some(sql) = self.row_query(id, ActivityRow::COLUMNS).await? else {
@@ -290,6 +318,23 @@ impl Store {
         now: Timestamp,
         after: Option<(Sort, Position)>,
     ) -> Result<Option<Sql>, StoreError> {
+        let sql = self.rows_query_by(filter, columns, now, None).await?;
+        Ok(sql.map(|mut sql| {
+            if let Some((sort, position)) = after {
+                push_after(&mut sql, sort, position);
+            }
+            sql
+        }))
+    }
+
+    /// [`Store::rows_query`] without a position, on the given path to the rows or the best one.
+    async fn rows_query_by(
+        &self,
+        filter: &Scoped<&Filter>,
+        columns: &str,
+        now: Timestamp,
+        path: Option<AccessPath>,
+    ) -> Result<Option<Sql>, StoreError> {
         let Some(org) = self.organisation_key(filter.org()).await? else {
             return Ok(None);
         };
@@ -302,7 +347,7 @@ impl Store {
         if contents.as_ref().is_some_and(Vec::is_empty) {
             return Ok(None);
         }
-        let path = self.access_path(filter, &persons, contents.as_deref());
+        let path = path.unwrap_or_else(|| self.access_path(filter, &persons, contents.as_deref()));
         let mut sql = select_rows(org, columns);
         sql.push(path.index).push(" WHERE a.org = $1");
         match persons {
@@ -322,9 +367,6 @@ impl Store {
             push_any(&mut sql, path.content, contents);
         }
         push_row_filters(&mut sql, filter, now);
-        if let Some((sort, position)) = after {
-            push_after(&mut sql, sort, position);
-        }
         Ok(Some(sql))
     }
 

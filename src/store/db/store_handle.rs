@@ -49,6 +49,8 @@ struct Inner {
     sending: Notify,
     /// Notified when an import was sent or has ended.
     importing: Notify,
+    /// Notified when a subscription was changed.
+    subscriptions: Notify,
 }
 
 /// Keys of organisations by id. An organisation is never removed, so an entry stays valid as long as the database loses no
@@ -88,6 +90,7 @@ impl Store {
             reprojection: Notify::new(),
             sending: Notify::new(),
             importing: Notify::new(),
+            subscriptions: Notify::new(),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -200,6 +203,11 @@ impl Store {
     /// Notified when an import was sent or has ended.
     pub(crate) fn importing(&self) -> &Notify {
         &self.inner.importing
+    }
+
+    /// Notified when a subscription was changed.
+    pub(crate) fn subscriptions_changed(&self) -> &Notify {
+        &self.inner.subscriptions
     }
 
     pub(super) fn writers(&self) -> &ConsistentThrough {

@@ -20,6 +20,7 @@ use crate::store::db::{Store, StoreError};
 use crate::store::ingest::stored_statement::read_envelope;
 
 mod branch;
+pub(crate) mod forwarding;
 mod keys;
 
 use branch::push_statement_reach;

@@ -4,11 +4,10 @@
 use actix_web::HttpResponse;
 use actix_web::body::SizedStream;
 use actix_web::http::header;
-use actix_web::web::Bytes;
-use futures_util::future::{Either, ready};
-use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use futures_util::stream::TryStreamExt as _;
 
 use crate::base::ids::OrgId;
+use crate::export::multipart::multipart_body;
 use crate::store::{Store, StoreError, StoredAttachment, StoredRecord};
 
 /// Whether an answer contains the contents of attachments (Communication 2.1.3, `attachments`).
@@ -44,54 +43,18 @@ pub(super) fn statement_response(
         None => HttpResponse::Ok()
             .content_type(header::ContentType::json())
             .body(json),
-        Some(contents) => multipart_response(store, &json, contents.into_iter().flatten()),
+        Some(contents) => multipart_response(store, &json, contents.into_iter().flatten().collect()),
     }
 }
 
 /// Returns a multipart answer. A content is read from the database when the client takes it.
-///
-/// No content has a `Content-Length`: it would have to be the length in the statement (Communication 1.5.2), which is
-/// sometimes wrong.
-fn multipart_response(
-    store: &Store,
-    json: &str,
-    contents: impl Iterator<Item = StoredAttachment>,
-) -> HttpResponse {
-    // A new UUID needs no quotation marks, and no content can contain it.
-    let boundary = store.clock().new_uuid();
-    let mut text_bytes = 0;
-    let mut text = |text: String| {
-        text_bytes += text.len() as u64;
-        Either::Left(stream::once(ready(Ok::<_, StoreError>(Bytes::from(text)))))
-    };
-    let mut parts = vec![text(format!(
-        "--{boundary}\r\nContent-Type: application/json\r\n\r\n{json}\r\n"
-    ))];
-    let mut content_bytes = 0;
-    for StoredAttachment {
-        sha2,
-        content_type,
-        length,
-        blob,
-    } in contents
-    {
-        parts.push(text(format!(
-            "--{boundary}\r\nContent-Type: {content_type}\r\nContent-Transfer-Encoding: binary\r\n\
-             X-Experience-API-Hash: {sha2}\r\n\r\n"
-        )));
-        parts.push(Either::Right(store.blob(blob)));
-        parts.push(text("\r\n".to_owned()));
-        content_bytes += length;
-    }
-    parts.push(text(format!("--{boundary}--\r\n")));
+fn multipart_response(store: &Store, json: &str, contents: Vec<StoredAttachment>) -> HttpResponse {
+    let body = multipart_body(store, json, contents);
     // The client only sees that the body is incomplete. The log has the reason.
-    let body = stream::iter(parts)
-        .flatten()
+    let bytes = body
+        .bytes
         .inspect_err(|cause| tracing::error!(%cause, "the transfer of attachments broke off"));
     HttpResponse::Ok()
-        .insert_header((
-            header::CONTENT_TYPE,
-            format!("multipart/mixed; boundary={boundary}"),
-        ))
-        .body(SizedStream::new(text_bytes + content_bytes, body))
+        .insert_header((header::CONTENT_TYPE, body.content_type))
+        .body(SizedStream::new(body.length, bytes))
 }

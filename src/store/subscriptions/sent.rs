@@ -1,0 +1,82 @@
+//! The records that a subscription has sent. It tells the receiver when one of them is gone, and nothing about others.
+
+use std::collections::HashSet;
+
+use crate::base::ids::StatementId;
+use crate::store::db::database::Sql;
+use crate::store::db::transaction::Tx;
+use crate::store::db::{Store, StoreError};
+
+use super::claims::SubscriptionClaim;
+
+/// What a delivery changes about the records that were sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SentChange<'a> {
+    /// Nothing.
+    None,
+    /// The receiver has these records.
+    Add(&'a [i64]),
+    /// The receiver knows that this record is gone.
+    Remove(i64),
+}
+
+impl Store {
+    /// Which of these records the subscription has sent.
+    pub async fn find_sent(
+        &self,
+        claim: &SubscriptionClaim,
+        seqs: Vec<i64>,
+    ) -> Result<HashSet<i64>, StoreError> {
+        if seqs.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let select = Sql::new(
+            "SELECT seq FROM subscription_rows WHERE org = $1 AND subscription = $2 AND seq IN LIST($3)",
+        );
+        let select = select.with(claim.org_key).with(claim.subscription.key).with(seqs);
+        let rows: Vec<(i64,)> = self.db().fetch_rows(select).await?;
+        Ok(rows.into_iter().map(|(seq,)| seq).collect())
+    }
+
+    /// The number of the record with this id, if the subscription has sent it.
+    pub async fn find_sent_record(
+        &self,
+        claim: &SubscriptionClaim,
+        id: StatementId,
+    ) -> Result<Option<i64>, StoreError> {
+        let select = Sql::new(
+            "SELECT r.seq FROM statements s JOIN subscription_rows r ON r.org = s.org AND r.seq = s.seq \
+             WHERE s.org = $1 AND s.id = $2 AND r.subscription = $3",
+        );
+        let select = select.with(claim.org_key).with(id).with(claim.subscription.key);
+        let row: Option<(i64,)> = self.db().fetch_row(select).await?;
+        Ok(row.map(|(seq,)| seq))
+    }
+}
+
+/// Writes the change in the transaction that notes the delivery.
+pub(super) async fn write_sent(
+    tx: &mut Tx,
+    claim: &SubscriptionClaim,
+    change: SentChange<'_>,
+) -> Result<(), StoreError> {
+    let (org, subscription) = (claim.org_key, claim.subscription.key);
+    match change {
+        SentChange::None => {}
+        SentChange::Add(seqs) => {
+            for seq in seqs {
+                let insert = Sql::new(
+                    "INSERT INTO subscription_rows (org, subscription, seq) VALUES ($1, $2, $3) \
+                     ON CONFLICT DO NOTHING",
+                );
+                tx.execute(insert.with(org).with(subscription).with(*seq)).await?;
+            }
+        }
+        SentChange::Remove(seq) => {
+            let delete =
+                Sql::new("DELETE FROM subscription_rows WHERE org = $1 AND subscription = $2 AND seq = $3");
+            tx.execute(delete.with(org).with(subscription).with(seq)).await?;
+        }
+    }
+    Ok(())
+}
