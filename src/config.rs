@@ -6,6 +6,7 @@
 
 mod connections;
 mod environment;
+mod imports;
 mod launches;
 mod limits;
 mod mail;
@@ -37,6 +38,7 @@ use crate::store::{DEFAULT_SQLITE_CACHE_BYTES, DatabaseSettings};
 
 pub use connections::ConnectionArgs;
 pub use environment::{UnknownVariables, check_environment};
+pub use imports::ImportArgs;
 pub use launches::LaunchArgs;
 pub use limits::LimitArgs;
 pub use mail::MailArgs;
@@ -427,6 +429,9 @@ pub struct ServeSettings {
     /// The limits of the recorder.
     #[command(flatten)]
     pub recorder: RecorderArgs,
+    /// The limits of imports.
+    #[command(flatten)]
+    pub imports: ImportArgs,
 }
 
 impl ServeSettings {
@@ -442,6 +447,7 @@ impl ServeSettings {
             pages: &[],
             launch_lifetime: self.launches.lifetime(),
             recorder: self.recorder.options(),
+            imports: self.imports.limits(self.limits.max_json_depth),
             trusted_proxies: self.connections.trusted_proxies.clone(),
             subscriptions: self.subscriptions.options(),
             sends_subscriptions: true,

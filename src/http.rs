@@ -163,6 +163,7 @@ use crate::access::TokenKeys;
 use crate::base::clock::Clock;
 use crate::base::ids::OrgId;
 use crate::base::shared_limit::{SharedLimit, Shares};
+use crate::imports::ImportLimits;
 use crate::launches::LaunchLifetime;
 use crate::reports::rights::RecipientRules;
 use crate::store::{FacetCache, Recorder, RecorderOptions, Store, StoreError};
@@ -220,6 +221,8 @@ pub struct AppOptions {
     pub launch_lifetime: LaunchLifetime,
     /// The limits of the recorder.
     pub recorder: RecorderOptions,
+    /// The limits of imports.
+    pub imports: ImportLimits,
     /// The proxies that name the addresses of clients.
     pub trusted_proxies: Vec<IpNet>,
     /// The options of subscriptions.
@@ -287,6 +290,11 @@ impl AppState {
     /// The limits.
     pub fn limits(&self) -> &Limits {
         &self.options.limits
+    }
+
+    /// The limits of imports.
+    pub fn imports(&self) -> &ImportLimits {
+        &self.options.imports
     }
 
     /// The options.

@@ -32,6 +32,7 @@ pub mod config;
 pub mod directory;
 pub mod export;
 pub mod http;
+pub mod imports;
 pub mod launches;
 pub mod log;
 pub mod record;

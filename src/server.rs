@@ -27,6 +27,7 @@ use actix_web::web::Data;
 use tokio::sync::watch;
 
 use crate::http::{self, AppState, health, metrics};
+use crate::imports::Importer;
 use crate::reports::sender::Sender;
 use deadlines::Deadlines;
 
@@ -104,7 +105,10 @@ pub fn start(
         let (stop_requested, shutting_down) = watch::channel(false);
         let worker = app_state.subscription_worker();
         let working = worker.map(|worker| tokio::spawn(worker.run(wait_until_true(shutting_down.clone()))));
-        let sending = sender.map(|sender| tokio::spawn(sender.run(wait_until_true(shutting_down))));
+        let sending = sender.map(|sender| tokio::spawn(sender.run(wait_until_true(shutting_down.clone()))));
+        let (store, recorder) = (app_state.store().clone(), app_state.recorder().clone());
+        let importer = Importer::new(store, recorder, app_state.imports().clone());
+        let importing = tokio::spawn(importer.run(wait_until_true(shutting_down)));
         let background = tokio::spawn(background(app_state.clone(), stop));
         let handles: Vec<ServerHandle> = [Some(api.handle()), aside.as_ref().map(Server::handle)]
             .into_iter()
@@ -133,6 +137,8 @@ pub fn start(
         if let Some(working) = working {
             let _ = working.await;
         }
+        // The steps of imports that are being stored end. The importer was told to stop as the sender was.
+        let _ = importing.await;
         app_state.recorder().finish().await;
         app_state.store().close().await;
         outcome

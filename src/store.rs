@@ -72,6 +72,7 @@ pub use directory::lookups::Lookups;
 pub use directory::organisations::OrganisationChange;
 pub use directory::resolve::Resolution;
 pub use imports::claims::{ImportClaim, ImportEnd};
+pub(crate) use imports::uploads::PART_BYTES;
 pub use imports::uploads::{ImportUpload, NewImport, Upload};
 pub use imports::{ImportStatus, StoredImport, StoredRejection};
 pub use ingest::attachments::NewAttachment;

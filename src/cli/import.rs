@@ -1,4 +1,6 @@
-//! `rollbook import`: inserts the organisation of an archive.
+//! `rollbook import`: inserts the organisation of an archive, or imports a file of activities.
+
+mod rows;
 
 use std::path::PathBuf;
 
@@ -12,9 +14,14 @@ use crate::config::DatabaseArgs;
 /// The arguments of `rollbook import`.
 #[derive(Debug, Args)]
 pub struct Import {
-    /// The folder of an archive that `rollbook export` wrote
+    /// The folder of an archive that `rollbook export` wrote, or a file of activities (CSV, NDJSON, also gzip); `-` reads
+    /// the file from standard input
     #[arg(value_name = "PATH")]
     pub path: PathBuf,
+
+    /// What a file of activities is.
+    #[command(flatten)]
+    pub rows: rows::RowArgs,
 
     /// Discard what an interrupted import of the organisation has stored, and begin again
     #[arg(long)]
@@ -26,13 +33,17 @@ pub struct Import {
 }
 
 impl Import {
-    /// Inserts the organisation and prints the number of rows of each table. Servers may run meanwhile.
+    /// Inserts an organisation and prints the number of rows of each table, or imports the rows of a file. Servers may run
+    /// meanwhile.
     pub async fn run(self) -> Result<(), CliError> {
         if !archive::is_archive(&self.path) {
-            return Err(CliError::Refused(format!(
-                "{} is not the folder of an archive: it has no manifest.json",
-                self.path.display()
-            )));
+            if self.path.is_dir() {
+                return Err(CliError::Refused(format!(
+                    "{} is not the folder of an archive: it has no manifest.json",
+                    self.path.display()
+                )));
+            }
+            return rows::import_file(&self.path, &self.rows, &self.database).await;
         }
         let store = open_migrated_store(&self.database).await?;
         let options = ImportOptions {

@@ -150,6 +150,23 @@ pub fn escape_positions(text: &str) -> impl Iterator<Item = usize> {
     first.then_some(0).into_iter().chain(signs)
 }
 
+/// The text before apostrophes were inserted at its [`escape_positions`].
+pub fn restore_text(text: &str) -> String {
+    let begins_with_break = text.trim_start_matches('\'').starts_with(['\t', '\r', '\n']);
+    let text = match text.strip_prefix('\'') {
+        Some(rest) if begins_with_break => rest,
+        _ => text,
+    };
+    let mut restored = String::with_capacity(text.len());
+    for character in text.chars() {
+        if is_formula_sign(character) && restored.ends_with('\'') {
+            restored.pop();
+        }
+        restored.push(character);
+    }
+    restored
+}
+
 /// Whether a cell that begins with this character can be a formula: `=`, `+`, `-`, `@`, and their full-width and small
 /// forms, which spreadsheets with East Asian languages convert.
 fn is_formula_sign(character: char) -> bool {
@@ -336,6 +353,19 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn escaped_text_is_restored(original in "['=+@,;\\t\\n a\u{ff1d}-]{0,12}") {
+            let mut out = Vec::new();
+            let mut written = 0;
+            for position in escape_positions(&original) {
+                out.extend_from_slice(&original.as_bytes()[written..position]);
+                out.push(b'\'');
+                written = position;
+            }
+            out.extend_from_slice(&original.as_bytes()[written..]);
+            prop_assert_eq!(restore_text(std::str::from_utf8(&out).unwrap()), original);
+        }
+
         /// Compares with the calendar of chrono for all years that it supports.
         #[test]
         fn every_time_is_written_like_display(micros in -8_000_000_000_000_000_000i64..8_000_000_000_000_000_000) {

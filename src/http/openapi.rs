@@ -25,6 +25,7 @@ use crate::reports::schedule::ScheduleStatus;
         (name = "activities", description = "The Activity Log: writing records and reading the log."),
         (name = "timelines", description = "The log of one user together with the notes about that user."),
         (name = "completions", description = "Marking content as complete, and the progress of persons."),
+        (name = "imports", description = "Files of activities or statements, recorded in the background."),
         (name = "exports", description = "The log as CSV and NDJSON."),
         (name = "subscriptions", description = "Activities as signed webhooks, and statements for other record stores, as they come."),
         (name = "reports", description = "Saved reports, their schedules and deliveries, and report keys."),

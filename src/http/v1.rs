@@ -11,6 +11,7 @@ pub mod deliveries;
 pub mod exports;
 pub mod facets;
 pub mod groups;
+pub mod imports;
 pub mod launches;
 pub mod log_parameters;
 pub mod notes;
@@ -43,6 +44,7 @@ resources! {
     deliveries,
     facets,
     groups,
+    imports,
     launches,
     notes,
     organisation,

@@ -42,6 +42,8 @@ const NOT_ON_THE_PAGE: &[(&str, &str)] = &[
     ("get", "/v1/credentials/{id}"),
     ("delete", "/v1/credentials/{id}"),
     ("get", "/v1/organisation"),
+    // It has no rows.
+    ("get", "/v1/imports/template.csv"),
 ];
 
 // --- The page --------------------------------------------------------------------------------------------
@@ -162,6 +164,7 @@ pub struct Fixture {
     pub launch: String,
     pub subscription: String,
     pub delivery: String,
+    pub import: String,
     pub callers: HashMap<&'static str, Caller>,
 }
 
@@ -239,6 +242,7 @@ pub async fn create_fixture(server: &TestServer) -> Fixture {
     let subscription = id_of(admin.post("/v1/subscriptions", &subscription).await);
     let tested = admin.post(&format!("/v1/subscriptions/{subscription}/test"), &json!({})).await;
     let delivery = tested.expect(200).json()["id"].as_str().expect("an id").to_owned();
+    let import = import_rows(&admin).await;
     Fixture {
         activity: activity_id,
         mistake,
@@ -249,8 +253,21 @@ pub async fn create_fixture(server: &TestServer) -> Fixture {
         launch,
         subscription,
         delivery,
+        import,
         callers,
     }
+}
+
+/// Imports a row, and another one that is rejected.
+async fn import_rows(admin: &Caller) -> String {
+    let text = "user,action,content,happened_at\nbo,read,handbook,2025-11-01T09:00:00Z\nno,read,handbook,2025-11-01T09:00:00Z\n";
+    let headers = [("content-type", "text/csv")];
+    let sent = admin.send(Method::POST, "/v1/imports", &headers, text.into()).await.expect(202).json();
+    let id = sent["id"].as_str().expect("an id").to_owned();
+    while admin.get(&format!("/v1/imports/{id}")).await.expect(200).json()["status"] != "done" {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    id
 }
 
 async fn create_people(admin: &Caller) {
@@ -359,7 +376,8 @@ async fn send_request(fixture: &Fixture, feature: &Feature<'_>) -> Answer {
         .replace("{schedule}", &fixture.schedule)
         .replace("{launch}", &fixture.launch)
         .replace("{subscription}", &fixture.subscription)
-        .replace("{delivery}", &fixture.delivery);
+        .replace("{delivery}", &fixture.delivery)
+        .replace("{import}", &fixture.import);
     let caller = fixture.caller(feature.caller);
     let method: Method = feature.method.parse().expect("a method");
     let json = match method {

@@ -12,6 +12,7 @@ mod exports;
 mod facets;
 mod groups;
 mod identifiers;
+mod imports;
 mod latest;
 mod launches;
 mod model;

@@ -141,6 +141,12 @@ fn permissions() -> Vec<(&'static str, &'static str, Rights)> {
         ("post", "/v1/credentials", only_administrators),
         ("get", "/v1/credentials/{id}", only_administrators),
         ("delete", "/v1/credentials/{id}", only_administrators),
+        ("get", "/v1/imports", writes_log),
+        ("post", "/v1/imports", writes_log),
+        ("get", "/v1/imports/template.csv", writes_log),
+        ("get", "/v1/imports/{id}", writes_log),
+        ("delete", "/v1/imports/{id}", writes_log),
+        ("get", "/v1/imports/{id}/errors.csv", writes_log),
         ("get", "/v1/launches", writes_log),
         ("post", "/v1/launches", writes_log),
         ("get", "/v1/launches/{id}", writes_log),
@@ -175,10 +181,17 @@ fn permissions() -> Vec<(&'static str, &'static str, Rights)> {
 
 /// The path with ids that do not exist.
 fn path_with_ids(path: &str) -> String {
-    let uuid =
-        ["/v1/activities", "/v1/credentials", "/v1/launches", "/v1/notes", "/v1/reports", "/v1/schedules"]
-            .iter()
-            .any(|resource| path.starts_with(resource));
+    let uuid = [
+        "/v1/activities",
+        "/v1/credentials",
+        "/v1/imports",
+        "/v1/launches",
+        "/v1/notes",
+        "/v1/reports",
+        "/v1/schedules",
+    ]
+    .iter()
+    .any(|resource| path.starts_with(resource));
     path.replace("{id}", if uuid { "00000000-0000-4000-8000-00000000000a" } else { "ada" })
 }
 
