@@ -95,7 +95,7 @@ impl fmt::Debug for Auth {
 }
 
 impl Auth {
-    /// Parses the member `auth`. `stored` is the authorization whose secret stays if the member has none.
+    /// Parses the member `auth`. The secret of `stored` stays if the member has none.
     ///
     /// # Errors
     ///

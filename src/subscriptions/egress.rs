@@ -4,7 +4,7 @@
 //! - A name is resolved once for a connection. If one of its addresses is not allowed ([`networks`]), the request is refused.
 //!   The connection goes to the checked addresses, so a later answer of the name server changes nothing. The name stays in
 //!   the TLS handshake and in `Host`.
-//! - An address in the URL, in whatever notation, is the address that the URL parser reads, and is checked in the same way.
+//! - An address in the URL, in any notation, is the address that the URL parser reads, and is checked in the same way.
 //! - No redirect is followed. No proxy from the environment is used. No cookies are kept.
 //! - A connection and a whole request have a time limit. At most [`MAX_ANSWER_BYTES`] of an answer are read, within the same
 //!   limit.

@@ -55,6 +55,13 @@ columns! {
     }
 }
 
+impl Standing {
+    /// Whether a client moved the place since the claim.
+    fn is_replayed(&self, claim: &SubscriptionClaim) -> bool {
+        self.replays != claim.subscription.replays
+    }
+}
+
 /// What a delivery means for the place of its subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
@@ -229,18 +236,16 @@ impl Store {
     pub async fn note_progress(
         &self,
         claim: &SubscriptionClaim,
-        noted: Noted<'_>,
+        mut noted: Noted<'_>,
     ) -> Result<Tenure, StoreError> {
         let mut tx = self.db().begin().await?;
         let Some(standing) = lock_claimed(&mut tx, claim).await? else {
             return Ok(Tenure::Lost);
         };
         let (org, key) = (claim.org_key, claim.subscription.key);
-        // After a replay, the delivery is history and the new place stays.
-        let is_replayed = standing.replays != claim.subscription.replays;
-        let number = match noted.delivery {
+        let number = match noted.delivery.take() {
             Some(mut note) => {
-                if is_replayed && note.status == DeliveryStatus::Retried {
+                if standing.is_replayed(claim) && note.status == DeliveryStatus::Retried {
                     note.status = DeliveryStatus::Superseded;
                 }
                 Some(write_note(&mut tx, org, key, note, noted.kept).await?)
@@ -248,40 +253,7 @@ impl Store {
             None => None,
         };
         write_sent(&mut tx, claim, noted.sent).await?;
-        let mut update = Sql::new("UPDATE subscriptions SET refusals = ");
-        update.bind(noted.refusals);
-        match noted.progress {
-            Progress::Stays => {
-                update.push(", queued = EXISTS (SELECT 1 FROM subscription_deliveries d WHERE d.org = ");
-                update.bind(org).push(" AND d.subscription = ").bind(key);
-                update
-                    .push(" AND d.status = ")
-                    .bind(DeliveryStatus::Queued)
-                    .push(")");
-            }
-            _ if is_replayed => {}
-            Progress::Advances(place) => {
-                update
-                    .push(", current_delivery = NULL, next_attempt_at = NULL, place = ")
-                    .bind(place);
-            }
-            Progress::Waits(until) => {
-                update.push(", current_delivery = ").bind(number);
-                update.push(", next_attempt_at = ").bind(until);
-            }
-        }
-        if let Some(reason) = noted.disabled.filter(|_| standing.active) {
-            update
-                .push(", active = ")
-                .bind(false)
-                .push(", version = version + 1, disabled = ")
-                .bind(reason);
-        }
-        update
-            .push(" WHERE org = ")
-            .bind(org)
-            .push(" AND key = ")
-            .bind(key);
+        let update = update_standing(claim, &noted, &standing, number);
         tx.execute(update).await?;
         tx.commit().await?;
         let is_changed = standing.version != claim.subscription.version || noted.disabled.is_some();
@@ -342,6 +314,52 @@ async fn lock_claimed(tx: &mut Tx, claim: &SubscriptionClaim) -> Result<Option<S
         .bind(claim.token)
         .push(" FOR UPDATE");
     tx.fetch_row(select).await
+}
+
+/// The statement that writes what was done, after the delivery with this number was written.
+fn update_standing(
+    claim: &SubscriptionClaim,
+    noted: &Noted<'_>,
+    standing: &Standing,
+    number: Option<i64>,
+) -> Sql {
+    let (org, key) = (claim.org_key, claim.subscription.key);
+    let mut update = Sql::new("UPDATE subscriptions SET refusals = ");
+    update.bind(noted.refusals);
+    match noted.progress {
+        Progress::Stays => {
+            update.push(", queued = EXISTS (SELECT 1 FROM subscription_deliveries d WHERE d.org = ");
+            update.bind(org).push(" AND d.subscription = ").bind(key);
+            update
+                .push(" AND d.status = ")
+                .bind(DeliveryStatus::Queued)
+                .push(")");
+        }
+        // After a replay, the new place stays.
+        _ if standing.is_replayed(claim) => {}
+        Progress::Advances(place) => {
+            update
+                .push(", current_delivery = NULL, next_attempt_at = NULL, place = ")
+                .bind(place);
+        }
+        Progress::Waits(until) => {
+            update.push(", current_delivery = ").bind(number);
+            update.push(", next_attempt_at = ").bind(until);
+        }
+    }
+    if let Some(reason) = noted.disabled.filter(|_| standing.active) {
+        update
+            .push(", active = ")
+            .bind(false)
+            .push(", version = version + 1, disabled = ")
+            .bind(reason);
+    }
+    update
+        .push(" WHERE org = ")
+        .bind(org)
+        .push(" AND key = ")
+        .bind(key);
+    update
 }
 
 fn bind_claim(sql: Sql, claim: &SubscriptionClaim) -> Sql {

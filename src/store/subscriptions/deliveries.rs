@@ -24,7 +24,7 @@ use super::resource::{StoredSubscription, SubscriptionRefusal};
 
 /// The last attempts that a delivery lists.
 pub(super) const KEPT_TRIES: usize = 20;
-/// Old deliveries are deleted with each delivery whose number is a multiple of this.
+/// Old deliveries are deleted with each new one that has a multiple of this as its number.
 const PRUNE_EVERY: i64 = 20;
 /// The maximum number of old deliveries of one status that are deleted at once.
 const PRUNED_ROWS: i64 = 100;

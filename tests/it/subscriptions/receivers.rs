@@ -157,7 +157,7 @@ async fn success_with_an_endless_body_is_acknowledged(server: &TestServer) {
     wait_for_deliveries(&admin, &subscription, |listed| statuses(listed) == ["delivered"]).await;
 }
 
-/// A name server whose first answer is this machine, which the test allows, and whose later ones are private.
+/// A name server. Its first answer is this machine, which the test allows, and its later ones are private.
 struct Rebinding {
     asked: AtomicUsize,
 }
