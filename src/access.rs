@@ -11,6 +11,7 @@
 //! | [`Scoped`] | a question about activities, bound to a part of the reach |
 //! | [`Subjects`] | the persons about whom a caller may do something |
 //! | [`ReportAccess`] | the saved reports that a caller may open |
+//! | [`file_link`] | the tokens of links to attached files |
 //! | [`StatementReach`], [`AgentReach`], [`DocumentReach`] | the same for statements, agents and documents of xAPI |
 //!
 //! Invariants:
@@ -32,6 +33,7 @@ pub mod claims;
 pub mod credential;
 pub mod documents;
 pub mod error;
+pub mod file_link;
 pub mod issuers;
 pub mod jwks;
 pub mod keys;

@@ -11,7 +11,11 @@
 //! | [`mod@csv`] | lines of CSV; the cells of a person, a content and a verb are rendered once and then copied |
 //! | [`mod@ndjson`] | lines of NDJSON |
 //! | [`multipart`] | statements with the contents of their attachments |
+//! | [`people`] | the columns of people and of one content, for the files below |
 //! | [`progress`] | lines of CSV for people and their progress |
+//! | [`answers`] | lines of CSV for answers to questions, and for attempts with a column for each question |
+//! | [`attempts`] | lines of CSV for attempts at an exercise |
+//! | [`file_links`] | links to attached files |
 //! | [`transfer`] | what an export holds until it has ended, and the rules for slow readers |
 //! | `queue`, [`spool`] | the blocks that wait for the reader, in memory and in a temporary file |
 //!
@@ -23,12 +27,16 @@
 //!   except for rows that cannot be read. These are counted ([`Blocks::skipped_rows`]).
 //! - An export is stopped if the client reads too little or for too long ([`transfer::ReadingRules`]).
 
+pub mod answers;
+pub mod attempts;
 pub mod cell;
 pub mod columns;
 pub mod csv;
+pub mod file_links;
 mod headings;
 pub mod multipart;
 pub mod ndjson;
+pub mod people;
 pub mod progress;
 mod queue;
 pub mod spool;
@@ -43,18 +51,21 @@ use std::time::Duration;
 use std::{fmt, io, mem};
 
 use futures_util::stream::{self, BoxStream};
-use futures_util::{Stream, StreamExt};
+use futures_util::{Stream, StreamExt, TryStreamExt as _};
 
 pub use columns::ColumnSet;
 pub use csv::CsvOptions;
-pub use progress::ProgressOptions;
+pub use file_links::FileLinks;
+pub use people::FileOptions;
 pub use transfer::Transfer;
 
 use crate::access::Scoped;
 use crate::base::clock::Timestamp;
+use crate::log::answers::statistics::QuestionCounter;
 use crate::log::progress::StatusFilter;
-use crate::log::{Filter, Sort};
-use crate::store::{ContentProgress, Detail, SkippedRows, Store, StoreError};
+use crate::log::{Filter, ResultFilter, Sort};
+use crate::store::{AnswerRecord, ContentProgress, ContentRecords, Detail, SkippedRows, Store, StoreError};
+use people::SharedColumns;
 
 /// The size of a block. A block is sent after the line that reaches this size.
 const BLOCK_BYTES: usize = 64 * 1024;
@@ -138,13 +149,86 @@ pub async fn progress_csv(
     store: &Store,
     progress: ContentProgress,
     filter: StatusFilter,
-    options: ProgressOptions,
+    options: FileOptions,
     transfer: Transfer,
 ) -> Result<Blocks, ExportError> {
     let fields = store.custom_fields(progress.org()).await?;
     let lines = progress::Lines::new(progress.content(), options, fields);
     let rows = progress.stream_people(filter);
     Blocks::start(rows, lines, transfer, SkippedRows::default()).await
+}
+
+/// Exports the answers to the questions of a content as CSV, those with one of the results. See [`csv()`].
+///
+/// # Errors
+///
+/// Any error before the first block is complete.
+pub async fn answers_csv(
+    store: &Store,
+    records: ContentRecords,
+    sort: Sort,
+    results: Vec<ResultFilter>,
+    options: FileOptions,
+    transfer: Transfer,
+) -> Result<Blocks, ExportError> {
+    let columns = shared_columns(store, &records, options).await?;
+    let lines = answers::AnswerLines::new(store, records.org(), columns);
+    let skipped = SkippedRows::default();
+    let rows = records.read_answers(sort, &skipped).into_stream();
+    let rows = rows.map_ok(move |mut piece: Vec<AnswerRecord>| {
+        piece.iter_mut().for_each(|record| record.keep(&results));
+        piece
+    });
+    Blocks::start(rows, lines, transfer, skipped).await
+}
+
+/// Exports the answers as CSV with one line for each attempt, and with a column for each of these questions. See
+/// [`csv()`].
+///
+/// # Errors
+///
+/// Any error before the first block is complete.
+pub async fn wide_answers_csv(
+    store: &Store,
+    records: ContentRecords,
+    questions: &QuestionCounter,
+    results: Vec<ResultFilter>,
+    options: FileOptions,
+    transfer: Transfer,
+) -> Result<Blocks, ExportError> {
+    let columns = shared_columns(store, &records, options).await?;
+    let lines = answers::WideLines::new(store, records.org(), columns, questions);
+    let rows = records.read_attempts(i64::MIN, results).into_stream();
+    Blocks::start(rows, lines, transfer, SkippedRows::default()).await
+}
+
+/// Exports the attempts at an exercise as CSV. See [`csv()`].
+///
+/// # Errors
+///
+/// Any error before the first block is complete.
+pub async fn attempts_csv(
+    store: &Store,
+    records: ContentRecords,
+    sort: Sort,
+    results: Vec<ResultFilter>,
+    links: FileLinks,
+    options: FileOptions,
+    transfer: Transfer,
+) -> Result<Blocks, ExportError> {
+    let columns = shared_columns(store, &records, options).await?;
+    let lines = attempts::AttemptLines::new(store, records.org(), columns, links);
+    let rows = records.read_submissions(sort, None, results).into_stream();
+    Blocks::start(rows, lines, transfer, SkippedRows::default()).await
+}
+
+async fn shared_columns(
+    store: &Store,
+    records: &ContentRecords,
+    options: FileOptions,
+) -> Result<SharedColumns, StoreError> {
+    let fields = store.custom_fields(records.org()).await?;
+    Ok(SharedColumns::new(records.content(), options, fields))
 }
 
 /// A writer that converts rows to lines.

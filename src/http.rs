@@ -129,6 +129,7 @@ pub mod conditions;
 pub mod cors;
 pub mod docs;
 pub mod downloads;
+pub mod files;
 pub mod health;
 pub mod json;
 pub mod keyed;
@@ -382,6 +383,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
     v1::routes(config);
     xapi::routes(config);
     downloads::routes(config);
+    files::routes(config);
     health::routes(config);
     docs::routes(config);
     docs::viewer(config);
@@ -391,7 +393,13 @@ pub fn configure(config: &mut web::ServiceConfig) {
 pub fn table() -> Vec<(&'static str, &'static [&'static str])> {
     let mut table = v1::table();
     table.extend(xapi::table());
-    for part in [downloads::TABLE, health::TABLE, docs::TABLE, metrics::TABLE] {
+    for part in [
+        downloads::TABLE,
+        files::TABLE,
+        health::TABLE,
+        docs::TABLE,
+        metrics::TABLE,
+    ] {
         table.extend_from_slice(part);
     }
     table

@@ -13,6 +13,8 @@
 
 pub mod action;
 pub mod activity;
+pub mod answers;
+pub mod attempts;
 pub mod completion;
 pub mod cursor;
 pub mod description;

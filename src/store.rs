@@ -9,7 +9,7 @@
 //! | `ingest` | the recorder, the writer of a batch, persons, names, sessions, references, reprojection, rebuild |
 //! | `directory` | users, teams, groups, contents, organisations, credentials; the persons that a reach covers |
 //! | `lrs` | statements, documents, definitions, agents, attachments |
-//! | `activity_log` | the log, summary, facets, progress, timeline, notes, completions |
+//! | `activity_log` | the log, summary, facets, progress, timeline, notes, completions, answers, attempts |
 //! | `reports` | saved reports, schedules, runs, deliveries, keys |
 //! | `imports` | bulk imports: their bytes, progress, rejected rows and workers |
 //! | `archive` | all rows of an organisation, to move it to another database |
@@ -33,11 +33,14 @@ pub(crate) use directory::keyed::Collection;
 pub(crate) use directory::teams::Teams;
 pub(crate) use directory::users::Users;
 
+pub use activity_log::answers::{AnswerReader, AnswerRecord, AttemptReader};
+pub use activity_log::attempts::{AttemptRecord, StoredFile, SubmissionReader, SubmissionRecord};
 pub use activity_log::changes::LogChange;
 pub use activity_log::completions::{
     MarkingNote, MarkingPlan, MarkingRefusal, MarkingRequest, MarkingTarget, NoteSubject, PendingMark,
     PlannedOutcome,
 };
+pub use activity_log::content_records::{ContentRecords, RecordKind};
 pub use activity_log::facets::FacetCache;
 pub use activity_log::log::Page;
 pub use activity_log::notes::{NewNote, NoteRefusal};

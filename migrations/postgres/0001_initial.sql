@@ -348,6 +348,7 @@ CREATE INDEX reference_mentions_seq ON reference_mentions (org, seq);
 --   part    the words for the part of the content that the record is about, such as a question
 --   latest  whether the row is the newest completion of its person and content. The log decides between
 --           the persons of one user when it is read, so a claimed identifier changes no row.
+--   answers the number of answers to questions in the record
 --   device_type_folded, source_folded
 --           the folded texts where they differ
 CREATE TABLE activities (
@@ -364,6 +365,7 @@ CREATE TABLE activities (
     origin SMALLINT NOT NULL,
     completed BOOLEAN NOT NULL,
     latest BOOLEAN NOT NULL DEFAULT FALSE,
+    answers SMALLINT NOT NULL DEFAULT 0,
     success BOOLEAN,
     completion BOOLEAN,
     certified BOOLEAN NOT NULL,
@@ -406,6 +408,11 @@ CREATE INDEX activities_latest_person ON activities (org, person, content) WHERE
 CREATE INDEX activities_import ON activities (org, import, happened_at, seq) WHERE import IS NOT NULL;
 -- The rows of some persons for one content: for progress and for marking content as complete.
 CREATE INDEX activities_progress ON activities (org, content, person) WHERE content IS NOT NULL;
+-- The answers to the questions of a content: in the order of time, and of some persons.
+CREATE INDEX activities_answers ON activities (org, content, happened_at, seq) WHERE answers > 0;
+CREATE INDEX activities_answers_person ON activities (org, content, person) WHERE answers > 0;
+-- What was submitted (22) and graded (24) of an exercise.
+CREATE INDEX activities_submissions ON activities (org, content, happened_at, seq) WHERE action IN (22, 24);
 
 -- Notes about users. A note is not a record and never appears in the log. `seq` comes from the ledger, so
 -- the notes and records of a timeline have one order.

@@ -78,6 +78,16 @@ pub struct LimitArgs {
     #[arg(default_value_t = Limits::default().page_bytes, value_name = "BYTES")]
     pub max_page_bytes: usize,
 
+    /// How long a link to an attached file is valid, in seconds (410)
+    #[arg(
+        long,
+        env = "ROLLBOOK_FILE_LINK_SECONDS",
+        default_value_t = 86_400,
+        value_name = "SECONDS"
+    )]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
+    pub file_link_seconds: u64,
+
     /// The maximum duration of sending a request's headers, in seconds (408)
     #[arg(
         long,
@@ -218,6 +228,7 @@ impl LimitArgs {
             page_default: Limits::default().page_default.min(self.max_page),
             page_max: self.max_page,
             page_bytes: self.max_page_bytes,
+            file_link: Duration::from_secs(self.file_link_seconds),
             body_timeout: Duration::from_secs(self.body_timeout),
             requests_per_second: self.rate_limit,
             burst: self.rate_burst,

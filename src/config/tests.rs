@@ -53,6 +53,7 @@ fn every_limit_has_its_own_setting() {
         "max-waiting-feeds",
         "max-waiting-feeds-per-caller",
         "max-course-package-bytes",
+        "file-link-seconds",
     ]
     .iter()
     .zip(101..)
@@ -93,6 +94,7 @@ fn every_limit_has_its_own_setting() {
         waiting_feeds: 129,
         waiting_feeds_per_caller: 130,
         course_package_bytes: 131,
+        file_link: Duration::from_secs(132),
     };
     assert_eq!(limits, expected);
     let statement = limits.statement();

@@ -105,6 +105,13 @@ impl<'a> Cell<'a> {
         }
     }
 
+    /// Writes a number with its decimals, or an empty cell.
+    pub fn decimal(&mut self, number: Option<f64>) {
+        if let Some(number) = number {
+            let _ = write!(self.out, "{number}"); // writing to a vector cannot fail
+        }
+    }
+
     /// Writes a percentage as a plain number, or an empty cell.
     pub fn percent_number(&mut self, percent: Option<Percent>) {
         if let Some(percent) = percent {

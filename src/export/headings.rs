@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use crate::base::fold;
 
 use super::columns::COLUMNS;
-use super::progress;
+use super::{answers, attempts, progress};
 
 /// A custom field of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +37,10 @@ impl CustomField {
 /// The fixed columns of all files count, so a field has the same heading in every file.
 fn custom_headings(fields: &[String]) -> Vec<String> {
     let fixed = COLUMNS.iter().map(|column| column.heading);
-    let fixed: HashSet<String> = fixed.chain(progress::fixed_headings()).map(to_key).collect();
+    let fixed = fixed
+        .chain(progress::fixed_headings())
+        .chain(answers::fixed_headings());
+    let fixed: HashSet<String> = fixed.chain(attempts::fixed_headings()).map(to_key).collect();
     let mut first_fields: HashMap<String, usize> = HashMap::new();
     for (index, field) in fields.iter().enumerate() {
         first_fields.entry(to_key(field)).or_insert(index);

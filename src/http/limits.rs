@@ -41,6 +41,8 @@ pub struct Limits {
     pub page_max: usize,
     /// The most bytes of the rows of a page. A page always has at least one row.
     pub page_bytes: usize,
+    /// The time for which a link to an attached file is valid.
+    pub file_link: Duration,
     /// The time that a client has to send a whole body.
     pub body_timeout: Duration,
     /// Requests per second that one caller may send to one replica; 0 means no limit.
@@ -97,6 +99,7 @@ impl Default for Limits {
             page_default: 50,
             page_max: 1000,
             page_bytes: 8 * 1024 * 1024,
+            file_link: Duration::from_secs(86_400),
             body_timeout: Duration::from_secs(30),
             requests_per_second: 0,
             burst: 100,

@@ -9,7 +9,7 @@ use utoipa::openapi::{Components, ContentBuilder, OpenApi as Document, Ref, Resp
 use utoipa::{Modify, OpenApi, ToSchema};
 
 use super::problem::{PROBLEM_JSON, ProblemDocument, ProblemError};
-use super::{docs, downloads, health, metrics, v1, xapi};
+use super::{docs, downloads, files, health, metrics, v1, xapi};
 use crate::reports::schedule::ScheduleStatus;
 
 /// Title, tags and security.
@@ -29,6 +29,8 @@ use crate::reports::schedule::ScheduleStatus;
         (name = "exports", description = "The log as CSV and NDJSON."),
         (name = "subscriptions", description = "Activities as signed webhooks, and statements for other record stores, as they come."),
         (name = "reports", description = "Saved reports, their schedules and deliveries, and report keys."),
+        (name = "quizzes", description = "Answers to questions, and their statistics."),
+        (name = "exercises", description = "Attempts at exercises, with grades and attached files."),
         (name = "directory", description = "Users, teams and groups."),
         (name = "catalogue", description = "Contents."),
         (name = "organisation", description = "The organisation's settings."),
@@ -76,6 +78,7 @@ pub fn document() -> Document {
     let mut document = Base::openapi();
     let operation_parts = [
         downloads::document(),
+        files::document(),
         health::document(),
         metrics::document(),
         docs::document(),

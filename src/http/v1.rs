@@ -4,10 +4,12 @@ pub mod actions;
 pub mod activities;
 pub mod changes;
 pub mod completions;
+mod content_query;
 pub mod contents;
 pub mod courses;
 pub mod credentials;
 pub mod deliveries;
+pub mod exercises;
 pub mod exports;
 pub mod facets;
 pub mod groups;
@@ -17,6 +19,7 @@ pub mod log_parameters;
 pub mod notes;
 pub mod organisation;
 pub mod progress;
+pub mod quizzes;
 pub mod report_keys;
 mod report_resource;
 pub mod report_rows;
@@ -42,6 +45,7 @@ resources! {
     courses,
     credentials,
     deliveries,
+    exercises,
     facets,
     groups,
     imports,
@@ -49,6 +53,7 @@ resources! {
     notes,
     organisation,
     progress,
+    quizzes,
     report_keys,
     report_rows,
     reports,

@@ -355,7 +355,7 @@ pub fn effective_source<'a>(
 
 impl ActivityUser {
     /// The JSON of a person.
-    pub(super) fn new(person: &PersonDetails) -> Self {
+    pub fn new(person: &PersonDetails) -> Self {
         let user = person.user.as_ref();
         let email_of_actor = || {
             person
@@ -394,6 +394,21 @@ impl ActivityContent {
 
 impl ActivityResult {
     fn new(projected: &Projected) -> Self {
+        Self {
+            success: projected.success,
+            completion: projected.completion,
+            score: ActivityScore::new(projected),
+            total_time: projected.seconds.map(TimeSpan::new),
+            time_limit: projected.time_limit.map(TimeSpan::new),
+            time_limit_exceeded: projected.time_limit_exceeded(),
+            response: projected.response.clone(),
+        }
+    }
+}
+
+impl ActivityScore {
+    /// The JSON of a score; `None` if the activity has none.
+    pub fn new(projected: &Projected) -> Option<Self> {
         let projection::Score {
             scaled,
             raw,
@@ -402,21 +417,13 @@ impl ActivityResult {
             percent,
         } = projected.score;
         let has_score = projected.score != projection::Score::default();
-        Self {
-            success: projected.success,
-            completion: projected.completion,
-            score: has_score.then_some(ActivityScore {
-                scaled,
-                raw,
-                min,
-                max,
-                percent,
-            }),
-            total_time: projected.seconds.map(TimeSpan::new),
-            time_limit: projected.time_limit.map(TimeSpan::new),
-            time_limit_exceeded: projected.time_limit_exceeded(),
-            response: projected.response.clone(),
-        }
+        has_score.then_some(Self {
+            scaled,
+            raw,
+            min,
+            max,
+            percent,
+        })
     }
 }
 
@@ -444,7 +451,7 @@ impl ActivityResponse {
 
 /// Serialises whole numbers without decimals: `45` instead of `45.0`.
 #[allow(clippy::ref_option, reason = "the signature is required by serde")]
-fn serialize_number<S: Serializer>(value: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn serialize_number<S: Serializer>(value: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
     match value {
         None => serializer.serialize_none(),
         // Whole numbers up to this limit are exact as i64 and as f64.

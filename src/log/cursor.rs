@@ -56,6 +56,51 @@ impl Cursor {
     }
 }
 
+/// The content of a cursor of a list in which one row of the log, or one person, can have several elements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartCursor {
+    /// The moment of the first page.
+    pub now: Timestamp,
+    /// The row of the last element, or the key of the last person.
+    pub place: Position,
+    /// The number of its elements on the pages so far.
+    pub consumed: i64,
+}
+
+impl PartCursor {
+    /// The cursor as text.
+    ///
+    /// # Errors
+    ///
+    /// The encryption failed.
+    pub fn encrypt(&self, cipher: &CursorCipher) -> Result<String, CipherError> {
+        let Position { happened_at, seq } = self.place;
+        let numbers = [self.now.micros(), happened_at.micros(), seq, self.consumed];
+        cipher.encrypt(&numbers.map(i64::to_be_bytes).concat())
+    }
+
+    /// The content of a cursor of the same request.
+    ///
+    /// # Errors
+    ///
+    /// The text is damaged, or it belongs to another request.
+    pub fn decrypt(text: &str, cipher: &CursorCipher) -> Result<Self, CursorError> {
+        let bytes = cipher.decrypt(text)?;
+        let (numbers, rest) = bytes.as_chunks::<8>();
+        match (numbers, rest) {
+            ([now, happened_at, seq, consumed], []) => Ok(Self {
+                now: Timestamp::from_micros(i64::from_be_bytes(*now)),
+                place: Position {
+                    happened_at: Timestamp::from_micros(i64::from_be_bytes(*happened_at)),
+                    seq: i64::from_be_bytes(*seq),
+                },
+                consumed: i64::from_be_bytes(*consumed),
+            }),
+            _ => Err(CursorError),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -80,6 +125,11 @@ mod tests {
             };
             let text = cursor.encrypt(&cipher("acme/user:ada")).unwrap();
             prop_assert_eq!(Cursor::decrypt(&text, &cipher("acme/user:ada")), Ok(cursor));
+            prop_assert_eq!(Cursor::decrypt(&text, &cipher("acme/user:bob")), Err(CursorError));
+            prop_assert_eq!(PartCursor::decrypt(&text, &cipher("acme/user:ada")), Err(CursorError));
+            let cursor = PartCursor { now: cursor.now, place: cursor.last, consumed: 7 };
+            let text = cursor.encrypt(&cipher("acme/user:ada")).unwrap();
+            prop_assert_eq!(PartCursor::decrypt(&text, &cipher("acme/user:ada")), Ok(cursor));
             prop_assert_eq!(Cursor::decrypt(&text, &cipher("acme/user:bob")), Err(CursorError));
         }
     }

@@ -39,7 +39,10 @@ const UNKNOWN_PART: &str = "a part";
 const H5P_PART: &str = "\"http://h5p.org/x-api/h5p-subContentId\"";
 
 /// The activity types of attempts, besides those that end with `attempt`.
-const ATTEMPTS: &[&str] = &["https://xapi.edlm/profiles/edlm-lms/concepts/activity-types/lesson-session"];
+const ATTEMPTS: &[&str] = &[
+    "https://xapi.edlm/profiles/edlm-lms/concepts/activity-types/lesson-session",
+    "https://xapi.edlm/profiles/edlm-lms/concepts/activity-types/submission",
+];
 
 /// The greatest number of characters of a part's title in a sentence.
 const MAX_PART_TITLE: usize = 120;
@@ -130,7 +133,7 @@ pub fn title_of(activity: &Activity) -> Option<String> {
 
 /// The prompt of a question as one line: its description, else its name. A name that ends with a question mark is the
 /// prompt too, if the description does not.
-fn prompt_of(definition: &Definition, limit: usize) -> Option<String> {
+pub(super) fn prompt_of(definition: &Definition, limit: usize) -> Option<String> {
     let line = |text: Option<&str>| to_line(text?, limit);
     let name = line(definition.name.pick_english_first());
     let description = line(definition.description.pick_english_first());
@@ -297,7 +300,7 @@ fn to_numbered_question(title: &str) -> Option<String> {
 }
 
 /// A prompt as one line of plain text with at most `limit` characters. Prompts are often HTML. `None` if nothing is left.
-fn to_line(text: &str, limit: usize) -> Option<String> {
+pub(super) fn to_line(text: &str, limit: usize) -> Option<String> {
     let text = without_markup(text);
     let mut line = String::with_capacity(text.len().min(4 * limit));
     let mut length = 0;

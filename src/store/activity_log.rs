@@ -1,10 +1,14 @@
-//! Reading the Activity Log: rows, summaries, facets, progress, timelines, notes, completions.
+//! Reading the Activity Log: rows, summaries, facets, progress, timelines, notes, completions,
+//! answers, attempts.
 //!
 //! It uses `db`, `ingest`, `directory` and `lrs`.
 
+pub(crate) mod answers;
+pub(crate) mod attempts;
 pub(crate) mod changes;
 pub(crate) mod completions;
 pub(crate) mod conditions;
+pub(crate) mod content_records;
 pub(crate) mod facets;
 pub(crate) mod log;
 pub(crate) mod notes;

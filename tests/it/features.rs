@@ -312,6 +312,7 @@ async fn create_contents(admin: &Caller) {
         item("forklift-sim", "scorm", "Forklift Simulator"),
         titled("forklift-plan", "learning_plan", "Forklift Training"),
         titled("first-aid-day", "event", "First Aid Day"),
+        titled("essay", "exercise", "Essay"),
         item("old-course", "course", "Old Course")
             .set("source", "Library One")
             .set("archived_at", "2026-02-01T00:00:00Z"),
@@ -348,17 +349,31 @@ fn activities() -> Vec<Body> {
         activity_at("bo", "completed", "forklift-sim", "2026-03-02T09:00:00Z")
             .set("result", json!({"total_time": "PT40M"})),
         activity_at("bo", "completed", "fire-safety", "2026-03-05T09:00:00Z")
-            .set("result", json!({"score": 45, "total_time": "PT25M"})),
+            .set("result", json!({"score": 45, "total_time": "PT25M"}))
+            .set(
+                "responses",
+                json!([
+                    {"question": "1", "prompt": "What is a hazard?", "response": "A wet floor", "correct": true, "seconds": 12},
+                    {"question": "2", "prompt": "Where is the exit?", "response": "Upstairs", "correct": false}
+                ]),
+            ),
         activity_at("bo", "viewed", "handbook", "2026-03-17T12:00:00Z"),
         activity_at("ada", "logged_in", "", "2026-02-01T08:00:00Z"),
         activity_at("ada", "viewed", "handbook", "2026-03-01T09:00:00Z"),
         activity_at("ada", "read", "handbook", "2026-03-01T10:00:00Z"),
-        activity_at("cy", "started", "fire-safety", "2026-03-01T09:00:00Z"),
+        activity_at("cy", "started", "fire-safety", "2026-03-01T09:00:00Z").set(
+            "responses",
+            json!([{"question": "1", "prompt": "What is a hazard?", "response": "A fire drill", "correct": false}]),
+        ),
         activity_at("cy", "completed", "podcast", "2026-03-03T09:00:00Z"),
         activity_at("cy", "enrolled_for", "first-aid-day", "2026-01-21T09:00:00Z"),
         activity_at("cy", "viewed", "forklift-sim", "2026-03-17T09:00:00Z").set("device_type", "phone"),
         activity_at("dee", "completed", "fire-safety", "2025-12-01T09:00:00Z")
             .set("result", json!({"score": 100})),
+        activity_at("cy", "submitted", "essay", "2026-03-04T09:00:00Z")
+            .set("result", json!({"response": "Fire drills save lives."})),
+        with_comment(activity_at("cy", "graded", "essay", "2026-03-06T09:00:00Z"), "Too short")
+            .set("result", json!({"score": 40, "success": false})),
         activity_at("dee", "viewed", "handbook", "2025-12-02T09:00:00Z"),
     ]
 }

@@ -92,7 +92,7 @@ impl CachedCredential {
     ///
     /// 500 if the stored values are wrong.
     pub fn new(stored: StoredCredential, organisation: Option<Organisation>) -> Result<Self, Problem> {
-        let scopes: Scopes = stored.scopes.parse().map_err(Problem::internal)?;
+        let scopes = stored_scopes(&stored)?;
         Ok(Self {
             secret: stored_hash(&stored)?,
             organisation: organisation.unwrap_or_else(|| Organisation::initial(&stored.org)),
@@ -103,6 +103,15 @@ impl CachedCredential {
             },
         })
     }
+}
+
+/// The scopes of a stored credential.
+///
+/// # Errors
+///
+/// 500 if the stored values are wrong.
+pub fn stored_scopes(stored: &StoredCredential) -> Result<Scopes, Problem> {
+    stored.scopes.parse().map_err(Problem::internal)
 }
 
 /// The hash of a stored credential's secret.

@@ -18,6 +18,9 @@ pub struct LogFilter;
 /// The filters of persons, without `custom[<field>]`.
 pub struct PeopleFilter;
 
+/// The filters of the records of one content, without `custom[<field>]`.
+pub struct ContentFilter;
+
 /// The parameters of order and pages (docs/specification.md#sorting-and-paging).
 pub struct LogPage;
 
@@ -40,6 +43,7 @@ documented_parameters! {
     LogScope => SCOPE_PARAMETERS.iter();
     LogFilter => FilterSet::All.parameters();
     PeopleFilter => FilterSet::Persons.parameters();
+    ContentFilter => FilterSet::OneContent.parameters();
     LogPage => SORT_PARAMETERS.iter().chain(PAGE_PARAMETERS);
     AddedFilter => SCOPE_PARAMETERS
         .iter()

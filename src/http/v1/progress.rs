@@ -13,7 +13,7 @@ use crate::access::permit::ReadActivities;
 use crate::base::clock::Timestamp;
 use crate::base::fault::Faults;
 use crate::base::{CursorCipher, CursorError};
-use crate::export::{self, ProgressOptions};
+use crate::export::{self, FileOptions};
 use crate::http::auth::Caller;
 use crate::http::pages::{self, PIECE, PageWriter};
 use crate::http::problem::{Answer, Code, Problem, ProblemError};
@@ -261,7 +261,7 @@ async fn export_progress(caller: Caller<ReadActivities>, id: web::Path<String>, 
     let now = query.now;
     let mut errors = ParameterErrors::default();
     let filter = errors.parse_status_filter(&query, now);
-    let options = ProgressOptions {
+    let options = FileOptions {
         bom: errors.parse_flag(&query, "bom"),
         raw: errors.parse_flag(&query, "raw"),
     };

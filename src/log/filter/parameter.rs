@@ -127,7 +127,19 @@ pub enum FilterSet {
     All,
     /// The filters by person: for lists of persons.
     Persons,
+    /// The filters by person, by time, by result and by the way of arrival: for the records of one content.
+    OneContent,
 }
+
+/// The filters by activity that the records of one content have.
+const OF_ONE_CONTENT: [&str; 6] = [
+    "result",
+    "source",
+    "device_type",
+    "origin",
+    "import",
+    "bulk_import",
+];
 
 impl FilterSet {
     /// The parameters of the set.
@@ -135,8 +147,12 @@ impl FilterSet {
         super::FILTER_PARAMETERS
             .iter()
             .filter(move |parameter| match (self, parameter.traits.subject) {
-                (Self::All, _) | (Self::Persons, Subject::Person | Subject::PersonOption) => true,
-                (Self::Persons, Subject::Content | Subject::Activity | Subject::Time) => false,
+                (Self::All, _)
+                | (Self::Persons | Self::OneContent, Subject::Person | Subject::PersonOption)
+                | (Self::OneContent, Subject::Time) => true,
+                (Self::OneContent, Subject::Activity) => OF_ONE_CONTENT.contains(&parameter.name),
+                (Self::Persons, Subject::Content | Subject::Activity | Subject::Time)
+                | (Self::OneContent, Subject::Content) => false,
             })
     }
 }

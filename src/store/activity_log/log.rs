@@ -29,7 +29,7 @@ use crate::store::ingest::activity_rows::ActivityRow;
 
 /// With up to this many persons, SQLite looks up the rows of each person and sorts them. With more persons, it walks
 /// the log in order of time and skips the rows of other persons. A user usually has three to six persons.
-const FEW_PERSONS: usize = 16;
+pub(super) const FEW_PERSONS: usize = 16;
 /// The same limit for contents. It is smaller because one content can have very many rows.
 const FEW_CONTENTS: usize = 4;
 
@@ -350,19 +350,7 @@ impl Store {
         let path = path.unwrap_or_else(|| self.access_path(filter, &persons, contents.as_deref()));
         let mut sql = select_rows(org, columns);
         sql.push(path.index).push(" WHERE a.org = $1");
-        match persons {
-            Persons::Only(persons) => push_any(&mut sql, path.person, persons),
-            Persons::Everyone {
-                deactivated_too: true,
-            } => {}
-            Persons::Everyone {
-                deactivated_too: false,
-            } => {
-                sql.push(
-                    " AND a.person NOT IN (SELECT p.key FROM persons p WHERE p.org = $1 AND p.deactivated)",
-                );
-            }
-        }
+        push_persons(&mut sql, path.person, persons);
         if let Some(contents) = contents {
             push_any(&mut sql, path.content, contents);
         }
@@ -432,6 +420,21 @@ impl Store {
     }
 }
 
+/// Adds the condition that `column`, the person of a row, is one of the persons.
+pub(super) fn push_persons(sql: &mut Sql, column: &'static str, persons: Persons) {
+    match persons {
+        Persons::Only(persons) => push_any(sql, column, persons),
+        Persons::Everyone {
+            deactivated_too: true,
+        } => {}
+        Persons::Everyone {
+            deactivated_too: false,
+        } => {
+            sql.push(" AND a.person NOT IN (SELECT p.key FROM persons p WHERE p.org = $1 AND p.deactivated)");
+        }
+    }
+}
+
 /// `SELECT columns FROM activities a`, with the organisation as `$1`.
 pub(super) fn select_rows(org: i64, columns: &str) -> Sql {
     let mut sql = Sql::new("SELECT ").with(org);
@@ -453,7 +456,7 @@ fn push_after(sql: &mut Sql, sort: Sort, position: Position) {
 }
 
 /// Adds the order of the rows.
-fn push_order(sql: &mut Sql, sort: Sort) {
+pub(super) fn push_order(sql: &mut Sql, sort: Sort) {
     sql.push(match sort {
         Sort::NewestFirst => " ORDER BY a.happened_at DESC, a.seq DESC",
         Sort::OldestFirst => " ORDER BY a.happened_at, a.seq",

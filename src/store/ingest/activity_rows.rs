@@ -7,6 +7,7 @@ use uuid::Uuid;
 use crate::base::clock::Timestamp;
 use crate::base::fold_if_different;
 use crate::base::ids::{StatementId, UserId};
+use crate::log::answers::count_answers;
 use crate::log::{Action, ContentFacts, ContentKey, Percent, PersonKey, VerbKey, VerbTable, project};
 use crate::record::Origin;
 use crate::store::db::StoreError;
@@ -34,6 +35,7 @@ stored_row! {
         pub(crate) origin: Origin = "origin",
         pub(crate) completed: bool = "completed",
         pub(crate) latest: bool = "latest",
+        pub(crate) answers: i16 = "answers",
         pub(crate) success: Option<bool> = "success",
         pub(crate) completion: Option<bool> = "completion",
         pub(crate) certified: bool = "certified",
@@ -86,6 +88,7 @@ impl ActivityRow {
             origin: projected.origin,
             completed: projected.completed,
             latest: false,
+            answers: count_answers(verbs, &record.statement, &record.envelope),
             success: projected.success,
             completion: projected.completion,
             certified,
