@@ -11,6 +11,7 @@
 
 mod contents;
 mod guide;
+mod handed_in;
 mod history;
 mod pages;
 mod people;

@@ -6,7 +6,7 @@ use rollbook::access::{Credential, CredentialScope, Principal, ReachRules, Scope
 use rollbook::base::clock::Timestamp;
 use rollbook::base::ids::OrgId;
 use rollbook::log::{ParseContext, Position, Query};
-use rollbook::store::Page;
+use rollbook::store::{Page, RecordKind};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _};
 
@@ -25,12 +25,12 @@ const IMPORT: &str = "ec531277-b57b-4c15-8d91-d292c5b2b8f7";
 /// that expires soon, and one in 600 an import.
 const INSERT: &str = "\
     INSERT INTO activities (org, seq, id, happened_at, stored_at, person, verb, content, action, origin, completed, \
-        latest, success, certified, percent, expired_at, certificate_expires_at, import, device_type, source) \
+        latest, success, certified, percent, expired_at, certificate_expires_at, import, device_type, source, answers) \
     SELECT p.org, 1000000 + s.n, {id}, {start} - (s.n * 7919 % 120000) * 300000000, {start}, p.key, v.key, c.key, \
         CASE WHEN s.n % 1000 = 0 THEN 2 WHEN s.n % 3 = 0 THEN 5 ELSE 12 END, CASE WHEN s.n % 4 = 0 THEN 3 ELSE 1 END, s.n % 3 = 0, \
         s.n % 6 = 0, CASE WHEN s.n % 3 = 0 THEN s.n % 2 = 0 END, s.n % 2000 = 0, 50, CASE WHEN s.n % 5 = 0 THEN {start} - s.n END, \
         CASE WHEN s.n % 2000 = 0 THEN {start} + (s.n % 7) * 86400000000 END, CASE WHEN s.n % 600 = 0 THEN {import} END, \
-        CASE WHEN s.n % 4 = 0 THEN 'api' ELSE 'phone' END, CASE WHEN s.n % 4 = 1 THEN 'Library' END \
+        CASE WHEN s.n % 4 = 0 THEN 'api' ELSE 'phone' END, CASE WHEN s.n % 4 = 1 THEN 'Library' END, CASE WHEN s.n % 5 < 2 THEN 1 ELSE 0 END \
     FROM ({series}) s JOIN numbered_persons p ON p.i = s.n * 104729 % 2000 JOIN numbered_contents c ON c.i = s.n * 15485863 % 1000 \
     CROSS JOIN (SELECT min(key) AS key FROM verbs) v";
 
@@ -163,6 +163,48 @@ async fn explain_page(server: &TestServer, parameters: &str, after: Option<Posit
             .expect("full reach");
     let page = Page { sort: query.sort, after, limit: 51, now: START };
     server.store.explain_rows(&question, page).await.expect("a plan")
+}
+
+/// The plans of answers and of attempts, by the names of their queries.
+async fn explain_records(
+    server: &TestServer,
+    parameters: &str,
+    kind: RecordKind,
+) -> Vec<(&'static str, Vec<String>)> {
+    let filter = parse_query(parameters).filter;
+    let filter = Scoped::new(&credential_with_full_reach(), &ReachRules::default(), None, filter);
+    let filter = filter.expect("full reach");
+    let records = server.store.content_records(filter, "c0007", kind, START).await.expect("an answer");
+    let records = records.expect("a content");
+    let plans = match kind {
+        RecordKind::Answers => records.explain_answers().await,
+        RecordKind::Submissions => records.explain_submissions().await,
+    };
+    plans.expect("plans")
+}
+
+/// Answers and attempts are found by the indexes of their content, also those of few and of many persons.
+async fn check_records_of_one_content(server: &TestServer) {
+    const ANSWERS: &[&str] = &["activities_answers", "activities_progress"];
+    const SUBMISSIONS: &[&str] = &["activities_submissions", "activities_progress"];
+    for parameters in [
+        "",
+        "user=u0003",
+        "team=all",
+        "team=few&result=passed",
+        "from=2026-01-01",
+        "include_deactivated=true",
+    ] {
+        for (kind, indexes) in [(RecordKind::Answers, ANSWERS), (RecordKind::Submissions, SUBMISSIONS)] {
+            for (name, plan) in explain_records(server, parameters, kind).await {
+                let is_narrow = uses_index(&plan, indexes) && !scans_activities(&plan);
+                assert!(is_narrow, "{parameters:?} {kind:?} {name}: {plan:#?}");
+                if matches!(server.database(), Database::Sqlite { .. }) && parameters.is_empty() {
+                    assert!(!sorts(&plan), "{parameters:?} {kind:?} {name}: {plan:#?}");
+                }
+            }
+        }
+    }
 }
 
 fn sorts(plan: &[String]) -> bool {
@@ -318,6 +360,7 @@ async fn no_page_reads_all_activities(server: &TestServer) {
             assert!(!scans_activities(&plan), "{parameters:?} {name}: {plan:#?}");
         }
     }
+    check_records_of_one_content(server).await;
     // What a divided period gives away is found by person.
     let plans = server.store.explain_division(1, 1).await.expect("plans");
     assert!(uses_index(&plans[0], &["activities_person"]) && !scans_activities(&plans[0]), "{plans:#?}");

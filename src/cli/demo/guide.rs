@@ -109,7 +109,7 @@ pub(super) fn guide(
 }
 
 /// Requests to try: the comment, the variable of the token, and the path. `LEARNER_ID` is replaced by the learner's id.
-const REQUESTS: [(&str, &str, &str); 20] = [
+const REQUESTS: [(&str, &str, &str); 24] = [
     (
         "A manager's log: the manager's own rows and those of all reports",
         "MANAGER",
@@ -184,6 +184,26 @@ const REQUESTS: [(&str, &str, &str); 20] = [
         "/v1/users?group=forklift-drivers&limit=2",
     ),
     ("The catalogue", "DESIGNER", "/v1/contents?type=certification"),
+    (
+        "The answers to the questions of a quiz: a line for each attempt, with a column for each question",
+        "REPORTER",
+        "/v1/quizzes/quiz-forklift/responses.csv?shape=wide&period=last_30_days",
+    ),
+    (
+        "How difficult each question is, and the most chosen wrong answer",
+        "DESIGNER",
+        "/v1/quizzes/quiz-forklift/questions",
+    ),
+    (
+        "The wrong answers of a manager's people",
+        "MANAGER",
+        "/v1/quizzes/quiz-forklift/responses?scope=managed&include_sub_managers=true&result=failed&limit=2",
+    ),
+    (
+        "Attempts at an exercise: what was submitted, with a link to the file, and how it was graded",
+        "DESIGNER",
+        "/v1/exercises/exercise-risk-assessment/attempts?limit=2",
+    ),
     (
         "All rows of the last 30 days as CSV",
         "REPORTER",

@@ -25,6 +25,9 @@ const PER_SESSION: f64 = 5.4;
 /// The number of statements about visitors, which are not in the directory.
 const BY_VISITORS: usize = 24;
 
+/// The response of a submission, which has a file.
+pub(super) const HANDED_IN: &str = "Handed in as a document.";
+
 /// A record that a client sends.
 pub(super) struct Event {
     /// When it happened.

@@ -21,14 +21,14 @@ use crate::record::iri::IriError;
 use crate::record::{Actor, Envelope, Identifier, Origin};
 use crate::store::{
     Contents, Groups, Incoming, NewNote, OrganisationChange, RecordError, Recorder, Resolution, Sameness,
-    Store, StoreError, Submission, Teams, Users, WriteError,
+    SpoolError, Store, StoreError, Submission, Teams, Users, WriteError,
 };
 
-use super::history::{By, Event, Sent, history};
+use super::history::{By, Event, HANDED_IN, Sent, history};
 use super::people::{Member, Staff, staff};
 use super::random::Random;
 use super::reports::{self, DemoReport};
-use super::{Size, contents};
+use super::{Size, contents, handed_in};
 
 /// The seed of the random numbers.
 const SEED: u64 = 20_240_229;
@@ -49,6 +49,9 @@ pub enum SeedError {
     /// Records were refused.
     #[error("the demo's records could not be written: {0}")]
     Record(#[from] RecordError),
+    /// An attached file could not be stored.
+    #[error("the file of an exercise could not be stored: {0}")]
+    File(#[from] SpoolError),
     /// The demo's data is invalid: a bug of the demo.
     #[error("the demo's own data is refused at {pointer}: {detail}")]
     Refused {
@@ -289,14 +292,20 @@ impl Sender<'_> {
             home_page: self.home_page.clone(),
             name: name.to_owned(),
         };
+        let records = self.records(events, &base).await?;
+        let has_file = |record: &Incoming| !record.statement.attachments.is_empty();
+        let attachments = match records.iter().any(has_file) {
+            true => vec![handed_in::content().await?],
+            false => Vec::new(),
+        };
         let submission = Submission {
             org: self.org.clone(),
-            records: self.records(events, &base).await?,
+            records,
             authority: Actor::agent(account, None).to_json(),
             version: "1.0.0",
             sender,
             adds_definitions: false,
-            attachments: Vec::new(),
+            attachments,
             import: None,
         };
         self.recorder.record(submission).await?;
@@ -322,12 +331,15 @@ impl Sender<'_> {
         let mut records = Vec::with_capacity(events.len());
         for event in events {
             let (statement, envelope, sameness) = match &event.sent {
-                Sent::Activity(_) => {
+                Sent::Activity(body) => {
                     // Each activity has a form, in the same order.
                     let Some((form, resolution)) = forms.next() else {
                         break;
                     };
-                    let statement = form.to_statement(&resolution.resolved())?;
+                    let mut statement = form.to_statement(&resolution.resolved())?;
+                    if body["result"]["response"] == HANDED_IN {
+                        statement.attachments.push(handed_in::declaration()?);
+                    }
                     (
                         statement,
                         form.envelope(base.clone()),

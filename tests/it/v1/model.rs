@@ -3,8 +3,8 @@
 //! [`world`] contains the facts as plain lists. [`derivation`] derives activities from records, and
 //! [`answers`] answers requests. Both use loops only. [`tenant`] creates the facts in the model and on the
 //! server, and [`question`] creates random requests. The tests compare pages, totals, NDJSON, CSV,
-//! summaries, facets, and single activities. [`progress`], [`reports`], [`report_queries`] and [`timeline`]
-//! do the same for these resources.
+//! summaries, facets, and single activities. [`progress`], [`quizzes`], [`reports`], [`report_queries`] and
+//! [`timeline`] do the same for these resources.
 //!
 //! Two organisations have the same user ids, addresses, contents and many equal statement ids in one
 //! database, so that a leak between organisations causes a difference.
@@ -20,6 +20,7 @@ mod facets;
 mod filters;
 mod progress;
 mod question;
+mod quizzes;
 mod report_queries;
 mod reports;
 mod summary;

@@ -14,7 +14,8 @@ use crate::record::{
 
 use super::super::{DAY, MINUTE};
 use super::{
-    By, DAYS, Event, HistoryBuilder, Sent, adl_verb, agent, format_duration, random_id, to_whole_milliseconds,
+    By, DAYS, Event, HANDED_IN, HistoryBuilder, Sent, adl_verb, agent, format_duration, random_id,
+    to_whole_milliseconds,
 };
 
 /// A second in microseconds.
@@ -266,7 +267,7 @@ impl HistoryBuilder<'_> {
         let mut handed_in = about.clone();
         let registration = random_id(self.random);
         handed_in["registration"] = json!(registration);
-        handed_in["result"] = json!({"response": "Handed in as a document."});
+        handed_in["result"] = json!({"response": HANDED_IN});
         if !self.add_event(person, at, "submitted", handed_in) {
             return at;
         }

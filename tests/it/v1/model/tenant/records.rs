@@ -53,6 +53,27 @@ impl Tenant {
         self.compare_catalogue().await;
     }
 
+    /// Adds records with the actions `answered`, `submitted` and `graded`.
+    pub async fn add_answers_and_attempts(&mut self, server: &TestServer, random: &mut Random, count: usize) {
+        let now = server.clock.now().micros();
+        for endpoint in [Endpoint::Statement, Endpoint::Integration] {
+            let mut batch = Vec::new();
+            for _ in 0..count / 2 {
+                let name = *random.pick(&["answered", "submitted", "submitted", "graded"]);
+                let (_, verbs) =
+                    ACTIONS.iter().find(|(action, _)| *action == name).expect("the table has this action");
+                let mut record = self.random_record(random, endpoint, now);
+                record.verb =
+                    if endpoint == Endpoint::Statement { *random.pick(verbs) } else { verbs[0] }.to_owned();
+                record.content = record.content.or_else(|| Some(self.random_object(random, endpoint)));
+                record.defines = None;
+                batch.push(record);
+            }
+            self.send(endpoint, &batch).await;
+            batch.into_iter().for_each(|record| self.store_record(record));
+        }
+    }
+
     /// When the server stored a statement.
     async fn read_stored(&self, id: Uuid) -> Micros {
         let path = format!("/xapi/statements?statementId={id}");
