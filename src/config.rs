@@ -13,6 +13,7 @@ mod mail;
 mod recorder;
 mod reference;
 mod sender;
+mod streams;
 mod subscriptions;
 
 use std::collections::BTreeMap;
@@ -45,6 +46,7 @@ pub use mail::MailArgs;
 pub use recorder::RecorderArgs;
 pub use reference::reference;
 pub use sender::SenderArgs;
+pub use streams::StreamArgs;
 pub use subscriptions::SubscriptionArgs;
 
 /// The error of a setting. The messages say what to do.
@@ -432,6 +434,9 @@ pub struct ServeSettings {
     /// The limits of imports.
     #[command(flatten)]
     pub imports: ImportArgs,
+    /// The limits and times of live streams.
+    #[command(flatten)]
+    pub streams: StreamArgs,
 }
 
 impl ServeSettings {
@@ -448,6 +453,7 @@ impl ServeSettings {
             launch_lifetime: self.launches.lifetime(),
             recorder: self.recorder.options(),
             imports: self.imports.limits(self.limits.max_json_depth),
+            streams: self.streams.options(),
             trusted_proxies: self.connections.trusted_proxies.clone(),
             subscriptions: self.subscriptions.options(),
             sends_subscriptions: true,

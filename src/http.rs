@@ -166,6 +166,7 @@ use crate::base::ids::OrgId;
 use crate::base::shared_limit::{SharedLimit, Shares};
 use crate::imports::ImportLimits;
 use crate::launches::LaunchLifetime;
+use crate::live::{LiveOptions, LiveStreams};
 use crate::reports::rights::RecipientRules;
 use crate::store::{FacetCache, Recorder, RecorderOptions, Store, StoreError};
 use crate::subscriptions::egress::Egress;
@@ -196,6 +197,7 @@ pub struct AppState {
     verified_secrets: VerifiedSecrets,
     read_check: health::ReadCheck,
     concurrency: ConcurrencyLimits,
+    live: LiveStreams,
     stopping: watch::Sender<bool>,
     egress: Egress,
     trials: SharedLimit<OrgId>,
@@ -224,6 +226,8 @@ pub struct AppOptions {
     pub recorder: RecorderOptions,
     /// The limits of imports.
     pub imports: ImportLimits,
+    /// The limits and times of live streams.
+    pub streams: LiveOptions,
     /// The proxies that name the addresses of clients.
     pub trusted_proxies: Vec<IpNet>,
     /// The options of subscriptions.
@@ -244,6 +248,7 @@ impl AppState {
         let WorkerOptions { egress, names, .. } = options.subscriptions.clone();
         let egress =
             Egress::new(egress, names).map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        let live = LiveStreams::new(store.clone(), options.streams.clone());
         Ok(Self {
             store,
             recorder,
@@ -257,6 +262,7 @@ impl AppState {
             verified_secrets: VerifiedSecrets::default(),
             read_check: health::ReadCheck::default(),
             concurrency,
+            live,
             stopping: watch::Sender::new(false),
             egress,
             trials: SharedLimit::new(Shares::for_three(TRIALS, TRIALS / 2), TRIALS),
@@ -356,9 +362,15 @@ impl AppState {
         Some(worker).filter(|_| self.options.sends_subscriptions)
     }
 
-    /// Marks the server as stopping, so that `/health/ready` answers 503.
+    /// The live streams.
+    pub fn live(&self) -> &LiveStreams {
+        &self.live
+    }
+
+    /// Marks the server as stopping, so that `/health/ready` answers 503, and ends the live streams.
     pub fn stop(&self) {
         self.stopping.send_replace(true);
+        self.live.stop();
     }
 
     /// Whether the server is stopping.
@@ -412,7 +424,7 @@ pub fn table() -> Vec<(&'static str, &'static [&'static str])> {
 /// 3. cross-origin requests ([`cors`]), so that pages of other origins can read errors too;
 /// 4. limits on the head, HEAD as GET, problem documents, the rest of a refused body
 ///    ([`middleware::handle_request`]);
-/// 5. gzip, if the client accepts it;
+/// 5. gzip, if the client accepts it and the answer is no live stream;
 /// 6. the alternate request syntax of xAPI 1.0.3, which may carry the authorisation in a form ([`xapi::alternate`]);
 /// 7. authentication ([`auth::authenticate`]).
 pub fn application(

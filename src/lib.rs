@@ -16,6 +16,7 @@
 //! | 4 | [`cmi5`] | course structures, the rules of a session, satisfaction |
 //! | 5 | [`store`] | all SQL |
 //! | 6 | [`export`] | rows as CSV and NDJSON |
+//! | 6 | [`live`] | the live stream of new rows |
 //! | 7 | [`archive`] | whole organisations in files |
 //! | 7 | [`reports`] | saved reports, schedules, the sender and its messages |
 //! | 7 | [`subscriptions`] | webhooks and statements for other systems |
@@ -34,6 +35,7 @@ pub mod export;
 pub mod http;
 pub mod imports;
 pub mod launches;
+pub mod live;
 pub mod log;
 pub mod record;
 pub mod reports;

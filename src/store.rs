@@ -43,6 +43,7 @@ pub use activity_log::completions::{
 pub use activity_log::content_records::{ContentRecords, RecordKind};
 pub use activity_log::facets::FacetCache;
 pub use activity_log::log::Page;
+pub(crate) use activity_log::new_rows::{LogHead, NewRow, Owner, VisibleRows};
 pub use activity_log::notes::{NewNote, NoteRefusal};
 pub use activity_log::progress::{ContentProgress, PeopleCounts, PersonStatus, ProgressPage, StateSurvey};
 pub use activity_log::rows::{BriefRow, Detail};
@@ -50,6 +51,7 @@ pub use activity_log::timeline::TimelineRequest;
 pub use db::blobs::{Blob, BlobKey, Spool, SpoolError};
 pub use db::changes::ChangePage;
 pub use db::commits::CommitReceiver;
+pub(crate) use db::commits::Committed;
 pub use db::database::{DEFAULT_SQLITE_CACHE_BYTES, DatabaseSettings};
 pub use db::migrations::SchemaState;
 pub use db::organisations::{CallerFacts, Organisation};

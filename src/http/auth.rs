@@ -221,6 +221,21 @@ pub async fn verify_once(request: &ServiceRequest) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Verifies the caller of an open answer again, by the `Authorization` header of its request. It counts as no request.
+///
+/// # Errors
+///
+/// The caller cannot be verified any more, or not at the moment.
+pub async fn verify_again(
+    app_state: &AppState,
+    authorization: &str,
+    address: IpAddr,
+) -> Result<(Principal, ReachRules), Problem> {
+    let verified = verify_header(app_state, authorization, address).await?;
+    let rules = verified.organisation.reach_rules();
+    Ok((verified.principal, rules))
+}
+
 async fn verify(request: &ServiceRequest) -> Result<VerifiedCaller, Problem> {
     let app_state = find_app_state(request.app_data())?;
     let mut values = request.headers().get_all(header::AUTHORIZATION);
@@ -228,22 +243,12 @@ async fn verify(request: &ServiceRequest) -> Result<VerifiedCaller, Problem> {
         return Err(missing_authorization());
     };
     let value = value.to_str().map_err(|_| missing_authorization())?;
-    let (scheme, rest) = value.split_once(' ').ok_or_else(missing_authorization)?;
     let proxies = &app_state.options().trusted_proxies;
     let address = find_client_address(request.peer_addr(), request.headers(), proxies);
-    let verified = if scheme.eq_ignore_ascii_case("bearer") {
-        let token = SecretString::from(rest.trim().to_owned());
-        if is_launch_token(&token) {
-            verify_launch(&app_state, &token, address).await?
-        } else {
-            verify_token(&app_state, token.expose_secret(), address).await?
-        }
-    } else if scheme.eq_ignore_ascii_case("basic") {
+    if is_basic(value) {
         origin::refuse_remembered_password(request, &app_state.options().cors_origins)?;
-        verify_basic(&app_state, value, address).await?
-    } else {
-        return Err(missing_authorization());
-    };
+    }
+    let verified = verify_header(&app_state, value, address).await?;
     let principal = &verified.principal;
     let span = tracing::Span::current();
     span.record("org", principal.org().as_str());
@@ -252,6 +257,33 @@ async fn verify(request: &ServiceRequest) -> Result<VerifiedCaller, Problem> {
         .rate_limiter()
         .count_request(&caller, Instant::now(), app_state.limits())?;
     Ok(verified)
+}
+
+/// Whether the value of an `Authorization` header is that of HTTP Basic.
+fn is_basic(value: &str) -> bool {
+    let scheme = value.split_once(' ').map(|(scheme, _)| scheme);
+    scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("basic"))
+}
+
+/// Verifies the value of an `Authorization` header.
+async fn verify_header(
+    app_state: &AppState,
+    value: &str,
+    address: IpAddr,
+) -> Result<VerifiedCaller, Problem> {
+    let (scheme, rest) = value.split_once(' ').ok_or_else(missing_authorization)?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        let token = SecretString::from(rest.trim().to_owned());
+        if is_launch_token(&token) {
+            verify_launch(app_state, &token, address).await
+        } else {
+            verify_token(app_state, token.expose_secret(), address).await
+        }
+    } else if is_basic(value) {
+        verify_basic(app_state, value, address).await
+    } else {
+        Err(missing_authorization())
+    }
 }
 
 /// Verifies the token of a person. A valid signature needs no look-up, so the limit on refusals applies to others only.

@@ -20,6 +20,8 @@ pub const REQUESTS: &str = "rollbook_http_requests_total";
 pub const DURATION: &str = "rollbook_http_request_duration_seconds";
 /// The number of open connections.
 pub const OPEN_CONNECTIONS: &str = "rollbook_open_connections";
+/// The number of open live streams.
+pub const OPEN_STREAMS: &str = "rollbook_open_streams";
 /// Always 1, with the version of the program as a label.
 pub const BUILD: &str = "rollbook_build_info";
 
@@ -52,6 +54,7 @@ pub fn recorder() -> Option<&'static PrometheusHandle> {
             "The seconds until the head of the answer was ready."
         );
         metrics::describe_gauge!(OPEN_CONNECTIONS, "The number of open connections.");
+        metrics::describe_gauge!(OPEN_STREAMS, "The number of open live streams.");
         metrics::describe_counter!(
             UNREADABLE,
             "Reads that skipped a stored row which cannot be read. The log names it."

@@ -135,6 +135,7 @@ pub async fn handle_request<B: MessageBody + 'static>(
             }
         }
     }
+    remove_identity_encoding(&mut response);
     Ok(if is_head {
         without_body(response)
     } else if alternate::is_head_request(response.request()) {
@@ -142,6 +143,15 @@ pub async fn handle_request<B: MessageBody + 'static>(
     } else {
         response
     })
+}
+
+/// Removes `Content-Encoding: identity`, by which a handler keeps its answer from being compressed. The field must not have
+/// this value (RFC 9110, section 8.4.1).
+fn remove_identity_encoding<B>(response: &mut ServiceResponse<B>) {
+    let encoding = response.headers().get(header::CONTENT_ENCODING);
+    if encoding.is_some_and(|encoding| encoding == "identity") {
+        response.headers_mut().remove(header::CONTENT_ENCODING);
+    }
 }
 
 /// Writes an error as a problem document with the request's id. Errors of the HTTP library and of routing become

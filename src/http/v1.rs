@@ -25,6 +25,7 @@ mod report_resource;
 pub mod report_rows;
 pub mod reports;
 pub mod schedules;
+pub mod stream;
 pub mod subscription_deliveries;
 pub mod subscriptions;
 pub mod summary;
@@ -37,6 +38,7 @@ use super::routes::resources;
 resources! {
     actions,
     exports,
+    stream,
     summary,
     changes,
     activities,

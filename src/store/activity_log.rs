@@ -11,6 +11,7 @@ pub(crate) mod conditions;
 pub(crate) mod content_records;
 pub(crate) mod facets;
 pub(crate) mod log;
+pub(crate) mod new_rows;
 pub(crate) mod notes;
 pub(crate) mod progress;
 pub(crate) mod rows;

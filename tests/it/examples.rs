@@ -1,5 +1,7 @@
 //! Tests that run the examples.
 
+mod stream;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

@@ -14,7 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["directory", "catalogue"],
     &["log", "launches", "cmi5"],
     &["store"],
-    &["export"],
+    &["export", "live"],
     &["reports", "subscriptions", "imports", "archive"],
     &["http"],
     &["config", "server", "cli", "main"],

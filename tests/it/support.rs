@@ -19,6 +19,7 @@
 pub mod browser;
 pub mod builders;
 pub mod database;
+pub mod events;
 pub mod http;
 pub mod openapi;
 pub mod outbox;

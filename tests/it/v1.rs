@@ -29,6 +29,7 @@ mod reports;
 mod schedules;
 mod search;
 mod sent_back;
+mod stream;
 mod subscriptions;
 mod summary;
 mod teams;

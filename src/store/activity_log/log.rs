@@ -44,9 +44,9 @@ struct AccessPath {
 }
 
 impl AccessPath {
-    /// The path for rows with known numbers.
+    /// The rows with a list of `seq`, by the primary key.
     const BY_SEQ: Self = Self {
-        index: "",
+        index: " INDEXED BY sqlite_autoindex_activities_1",
         person: "+a.person",
         content: "+a.content",
     };
@@ -115,13 +115,23 @@ impl Store {
             rows: page.limit as usize,
             bytes,
         };
-        let Some(sql) = self.page_query(filter, page).await? else {
-            return Ok(base::Page::empty());
-        };
+        match self.page_query(filter, page).await? {
+            Some(sql) => self.fetch_page_rows(filter.org(), sql, limits).await,
+            None => Ok(base::Page::empty()),
+        }
+    }
+
+    /// The first rows of a query for [`PageRow::columns`] without a `LIMIT`.
+    pub(super) async fn fetch_page_rows(
+        &self,
+        organisation: &OrgId,
+        sql: Sql,
+        limits: PageLimits,
+    ) -> Result<base::Page<Row>, StoreError> {
         let found: base::Page<PageRow> = self.db().fetch_page(sql, limits).await?;
-        let found = found.within(bytes, PageRow::bytes);
+        let found = found.within(limits.bytes, PageRow::bytes);
         let more = found.more;
-        let items = self.complete_rows(filter.org(), found.items).await?;
+        let items = self.complete_rows(organisation, found.items).await?;
         Ok(base::Page { items, more })
     }
 
@@ -323,6 +333,22 @@ impl Store {
             if let Some((sort, position)) = after {
                 push_after(&mut sql, sort, position);
             }
+            sql
+        }))
+    }
+
+    /// [`Store::rows_query`] for the rows with these `seq`. Its cost depends on their number only.
+    pub(super) async fn rows_query_by_seq(
+        &self,
+        filter: &Scoped<&Filter>,
+        columns: &str,
+        now: Timestamp,
+        seqs: Vec<i64>,
+    ) -> Result<Option<Sql>, StoreError> {
+        let path = Some(AccessPath::BY_SEQ);
+        let sql = self.rows_query_by(filter, columns, now, path).await?;
+        Ok(sql.map(|mut sql| {
+            sql.push(" AND a.seq").any_of(seqs).push(" ORDER BY a.seq");
             sql
         }))
     }

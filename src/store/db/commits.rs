@@ -82,7 +82,6 @@ impl CommitSignal {
     }
 
     /// The last commit of the organisation with this key, and its changes. The numbers are 0 until one is known.
-    #[allow(dead_code, reason = "the readers are written on top of it")]
     pub(crate) fn subscribe(&self, org: i64) -> watch::Receiver<Committed> {
         let mut subscribed = self.subscribed();
         let receiver = subscribed.entry(org).or_default().subscribe();

@@ -78,6 +78,7 @@ fn permissions() -> Vec<(&'static str, &'static str, Rights)> {
         ("post", "/v1/activities", writes_log),
         ("post", "/v1/activities/batch", writes_log),
         ("get", "/v1/activities/export.csv", reads_log),
+        ("get", "/v1/activities/stream", reads_log),
         ("get", "/v1/activities/export.ndjson", reads_log),
         ("get", "/v1/activities/{id}", reads_log),
         ("delete", "/v1/activities/{id}", only_administrators),

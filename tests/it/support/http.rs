@@ -58,10 +58,16 @@ impl Caller {
             .collect();
         let request_text = format!("{method} {path}\n{}", excerpt(&body));
         let answer = request.headers(headers).body(body).send().await;
-        let answer = answer.unwrap_or_else(|error| panic!("{request_text}\nno answer: {error:?}"));
+        let mut answer = answer.unwrap_or_else(|error| panic!("{request_text}\nno answer: {error:?}"));
         let status = answer.status().as_u16();
         let headers = answer.headers().clone();
-        let body = answer.bytes().await.unwrap_or_else(|error| {
+        // A stream of events has no end. Its first piece comes at once.
+        let is_stream = headers.get("content-type").is_some_and(|value| value == "text/event-stream");
+        let body = match is_stream {
+            true => answer.chunk().await.map(Option::unwrap_or_default),
+            false => answer.bytes().await,
+        };
+        let body = body.unwrap_or_else(|error| {
             panic!("{request_text}\nstatus {status}, but the body is incomplete: {error:?}")
         });
         if let Err(fault) = openapi::check_answer(&method, path, status, &headers, &body) {
@@ -71,6 +77,22 @@ impl Caller {
             );
         }
         Answer { status, headers, body: body.to_vec(), request_text }
+    }
+
+    /// Opens an answer whose body is read in pieces. Fails with the whole answer if the status is not 200.
+    pub async fn open(&self, path: &str, headers: &[(&str, &str)]) -> Result<reqwest::Response, Answer> {
+        let mut request = self.client.get(format!("{}{path}", self.base));
+        if let Some(authorization) = &self.authorization {
+            request = request.header("authorization", authorization);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = request.send().await.unwrap_or_else(|error| panic!("{path}\nno answer: {error:?}"));
+        match answer.status().as_u16() {
+            200 => Ok(answer),
+            _ => Err(self.send(Method::GET, path, headers, Vec::new()).await),
+        }
     }
 
     async fn send_json(&self, method: Method, path: &str, body: &(impl Serialize + ?Sized)) -> Answer {

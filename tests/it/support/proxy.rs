@@ -1,4 +1,4 @@
-//! A TCP proxy before PostgreSQL, which fails in the ways of a network: it is silent, refuses, cuts connections, or loses
+//! A TCP proxy before PostgreSQL or the server, which fails in the ways of a network: it is silent, refuses, cuts connections, or loses
 //! the answer of a commit.
 
 use std::net::SocketAddr;
@@ -49,7 +49,11 @@ impl Proxy {
         let Database::Postgres { cluster, .. } = database else {
             panic!("only PostgreSQL is reached through a network");
         };
-        let target = format!("{}:{}", cluster.get_host(), cluster.get_port());
+        Self::before(format!("{}:{}", cluster.get_host(), cluster.get_port())).await
+    }
+
+    /// Starts a proxy before this address.
+    pub async fn before(target: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let network = Arc::new(Network::default());
@@ -63,6 +67,11 @@ impl Proxy {
             }
         });
         Self { address, network }
+    }
+
+    /// The address of the proxy.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// The address of the database through the proxy.
