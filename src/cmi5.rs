@@ -18,4 +18,4 @@ pub use course::{
     CourseFault, CourseStructure, Element, ElementKind, LaunchMethod, MoveOn, Objective, Unit, UnitResults,
 };
 pub use package::{Package, PackageError};
-pub use session::{LaunchMode, RuleFault, SessionState, SessionTerms, SessionUpdate};
+pub use session::{RuleFault, SessionState, SessionTerms, SessionUpdate};

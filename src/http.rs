@@ -18,6 +18,7 @@
 //! | [`limits`], [`rate_limit`], [`concurrency_limit`] | limits on sizes, times and requests |
 //! | [`refusals`], [`client_address`] | the limit on wrong secrets, by address and key |
 //! | [`middleware`], [`cors`], [`request_id`], [`metrics`], [`health`] | what is the same for every request |
+//! | [`cmi5_fetch`] | the address that returns the token of a unit of cmi5 once |
 //! | [`downloads`] | the download links of reports |
 //! | [`openapi`], [`docs`] | the description of the API and its viewer |
 //!
@@ -124,6 +125,7 @@
 pub mod auth;
 pub mod body;
 pub mod client_address;
+pub mod cmi5_fetch;
 pub mod concurrency_limit;
 pub mod conditions;
 pub mod cors;
@@ -395,6 +397,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
     v1::routes(config);
     xapi::routes(config);
     downloads::routes(config);
+    cmi5_fetch::routes(config);
     files::routes(config);
     health::routes(config);
     docs::routes(config);
@@ -407,6 +410,7 @@ pub fn table() -> Vec<(&'static str, &'static [&'static str])> {
     table.extend(xapi::table());
     for part in [
         downloads::TABLE,
+        cmi5_fetch::TABLE,
         files::TABLE,
         health::TABLE,
         docs::TABLE,

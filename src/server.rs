@@ -203,7 +203,8 @@ async fn wait_until_true(mut flag: watch::Receiver<bool>) {
 }
 
 /// The work in the background until the server has stopped: refreshing key sets, projecting rows again after their
-/// content changed, keeping the log of SQLite small, watching commits, and the upkeep of metrics.
+/// content changed, keeping the log of SQLite small, watching commits, abandoning expired sessions of cmi5, and the upkeep
+/// of metrics.
 async fn background(app_state: Data<AppState>, stop: watch::Receiver<bool>) {
     let stopped = || wait_until_true(stop.clone());
     let upkeep = async {
@@ -226,6 +227,9 @@ async fn background(app_state: Data<AppState>, stop: watch::Receiver<bool>) {
         },
         async {
             tokio::select! { () = stopped() => {}, () = store.watch_commits() => {} }
+        },
+        async {
+            tokio::select! { () = stopped() => {}, () = store.keep_abandoning_sessions() => {} }
         },
         async {
             tokio::select! { () = stopped() => {}, () = upkeep => {} }

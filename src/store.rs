@@ -9,6 +9,7 @@
 //! | `ingest` | the recorder, the writer of a batch, persons, names, sessions, references, reprojection, rebuild |
 //! | `directory` | users, teams, groups, contents, organisations, credentials; the persons that a reach covers |
 //! | `lrs` | statements, documents, definitions, agents, attachments |
+//! | `cmi5` | launches, waivers and abandoned sessions of cmi5 |
 //! | `activity_log` | the log, summary, facets, progress, timeline, notes, completions, answers, attempts |
 //! | `reports` | saved reports, schedules, runs, deliveries, keys |
 //! | `imports` | bulk imports: their bytes, progress, rejected rows and workers |
@@ -19,6 +20,7 @@
 
 mod activity_log;
 pub(crate) mod archive;
+mod cmi5;
 mod db;
 mod directory;
 mod imports;
@@ -48,6 +50,7 @@ pub use activity_log::notes::{NewNote, NoteRefusal};
 pub use activity_log::progress::{ContentProgress, PeopleCounts, PersonStatus, ProgressPage, StateSurvey};
 pub use activity_log::rows::{BriefRow, Detail};
 pub use activity_log::timeline::TimelineRequest;
+pub use cmi5::{Cmi5Launch, Fetched, LaunchWaiveRefusal};
 pub use db::blobs::{Blob, BlobKey, Spool, SpoolError};
 pub use db::changes::ChangePage;
 pub use db::commits::CommitReceiver;
@@ -81,6 +84,7 @@ pub(crate) use imports::uploads::PART_BYTES;
 pub use imports::uploads::{ImportUpload, NewImport, Upload};
 pub use imports::{ImportStatus, StoredImport, StoredRejection};
 pub use ingest::attachments::NewAttachment;
+pub use ingest::cmi5::WaiveRefusal;
 pub use ingest::completion_check::CompletionCheck;
 pub use ingest::recorder::{Recorder, RecorderOptions};
 pub use ingest::submission::{

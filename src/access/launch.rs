@@ -18,6 +18,9 @@ use crate::base::ids::{ContentId, OrgId, UserId};
 /// The prefix of each token.
 pub const LAUNCH_TOKEN_PREFIX: &str = "rbl_";
 
+/// The prefix of each secret that is exchanged for a token of cmi5.
+const FETCH_SECRET_PREFIX: &str = "rbf_";
+
 /// The standard by which a content is launched.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, Display, EnumString, IntoStaticStr, Serialize, ToSchema,
@@ -101,6 +104,15 @@ pub struct Launch {
 /// [`AccessError::Random`] if the system provides no random bytes.
 pub fn new_launch_token() -> Result<SecretString, AccessError> {
     new_prefixed_secret(LAUNCH_TOKEN_PREFIX)
+}
+
+/// Generates the secret in the address that returns the token of a unit of cmi5 once. It is no token.
+///
+/// # Errors
+///
+/// [`AccessError::Random`] if the system provides no random bytes.
+pub fn new_fetch_secret() -> Result<SecretString, AccessError> {
+    new_prefixed_secret(FETCH_SECRET_PREFIX)
 }
 
 /// Whether a password or token has the form of a launch's token.

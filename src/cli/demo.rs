@@ -43,7 +43,7 @@ use crate::store::{DatabaseSettings, ServingLock, Store, StoredCredential};
 use crate::subscriptions::egress::EgressRules;
 use crate::subscriptions::worker::WorkerOptions;
 
-pub use pages::{PAGES, write_addresses};
+pub use pages::{PAGES, UNIT, write_addresses};
 pub use reports::DemoReport;
 pub use seed::{CastMember, SeedError, Seeded, seed};
 pub use state::State;

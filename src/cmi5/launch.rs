@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use crate::access::LaunchMode;
 use crate::base::clock::Timestamp;
 use crate::base::ids::StatementId;
 use crate::record::duration::DurationError;
@@ -13,14 +14,17 @@ use crate::record::{
 };
 
 use super::course::MoveOn;
-use super::session::LaunchMode;
-use super::vocabulary::{BLOCK_TYPE, CMI5_CATEGORY, COURSE_TYPE, Cmi5Verb, MOVE_ON_CATEGORY, extension};
+use super::vocabulary::{
+    BLOCK_TYPE, CMI5_CATEGORY, COURSE_TYPE, Cmi5Verb, MOVE_ON_CATEGORY, extension, launch_mode_key,
+};
 
 /// What a launch of a unit is made of.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LaunchTerms {
     /// The session.
     pub session: Uuid,
+    /// The IRI of the unit that Rollbook gave it.
+    pub activity: String,
     /// The id of the unit that its publisher gave it.
     pub publisher_id: String,
     /// The mode.
@@ -41,16 +45,19 @@ pub struct LaunchTerms {
 
 impl LaunchTerms {
     /// The document `LMS.LaunchData` (section 10.2).
+    ///
+    /// The context template also has the unit itself, so that the log shows answers and pages as parts of the unit.
     pub fn to_launch_data(&self) -> Value {
+        let activity = |id: &str| json!({"objectType": "Activity", "id": id});
         let mut data = Map::new();
         data.insert(
             "contextTemplate".to_owned(),
             json!({
-                "contextActivities": {"grouping": [{"objectType": "Activity", "id": self.publisher_id}]},
+                "contextActivities": {"grouping": [activity(&self.publisher_id), activity(&self.activity)]},
                 "extensions": {extension::SESSION_ID: self.session.hyphenated().to_string()},
             }),
         );
-        data.insert("launchMode".to_owned(), json!(self.mode.key()));
+        data.insert("launchMode".to_owned(), json!(launch_mode_key(self.mode)));
         data.insert("moveOn".to_owned(), json!(self.move_on.key()));
         let optional = [
             (
@@ -111,7 +118,10 @@ impl LmsStatement {
     /// [`BuildError`].
     pub fn launched(&self, terms: &LaunchTerms) -> Result<Statement, BuildError> {
         let mut extensions = Map::new();
-        extensions.insert(extension::LAUNCH_MODE.to_owned(), json!(terms.mode.key()));
+        extensions.insert(
+            extension::LAUNCH_MODE.to_owned(),
+            json!(launch_mode_key(terms.mode)),
+        );
         extensions.insert(extension::LAUNCH_URL.to_owned(), json!(terms.url));
         extensions.insert(extension::MOVE_ON.to_owned(), json!(terms.move_on.key()));
         if let Some(score) = terms.mastery_score {
@@ -241,6 +251,7 @@ mod tests {
     fn terms() -> LaunchTerms {
         LaunchTerms {
             session: Uuid::from_u128(3),
+            activity: "https://lms.example.org/contents/au-1".to_owned(),
             publisher_id: "https://publisher.example.org/au".to_owned(),
             mode: LaunchMode::Normal,
             url: "https://publisher.example.org/start.html?lang=en".to_owned(),
@@ -257,7 +268,8 @@ mod tests {
         let expected = json!({
             "contextTemplate": {
                 "contextActivities": {"grouping": [
-                    {"objectType": "Activity", "id": "https://publisher.example.org/au"}
+                    {"objectType": "Activity", "id": "https://publisher.example.org/au"},
+                    {"objectType": "Activity", "id": "https://lms.example.org/contents/au-1"}
                 ]},
                 "extensions": {
                     "https://w3id.org/xapi/cmi5/context/extensions/sessionid":

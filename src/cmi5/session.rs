@@ -11,6 +11,7 @@
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use crate::access::LaunchMode;
 use crate::base::clock::Timestamp;
 use crate::base::fault::{Fault, Place};
 use crate::base::ids::StatementId;
@@ -18,26 +19,7 @@ use crate::record::object::Activity;
 use crate::record::{Context, Identifier, Object, Outcome, Statement};
 
 use super::course::UnitResults;
-use super::vocabulary::{CMI5_CATEGORY, Cmi5Verb, MOVE_ON_CATEGORY, extension};
-
-/// How a unit is launched (section 10.2.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, strum::EnumString, strum::IntoStaticStr)]
-pub enum LaunchMode {
-    /// Results are recorded.
-    #[default]
-    Normal,
-    /// The learner looks around. No results are recorded.
-    Browse,
-    /// The learner repeats. No results are recorded.
-    Review,
-}
-
-impl LaunchMode {
-    /// The text in launch data and statements.
-    pub fn key(self) -> &'static str {
-        self.into()
-    }
-}
+use super::vocabulary::{CMI5_CATEGORY, Cmi5Verb, MOVE_ON_CATEGORY, extension, launch_mode_key};
 
 /// What the launch fixed for a session.
 #[derive(Debug, Clone, PartialEq)]
@@ -248,7 +230,7 @@ impl<'t> SessionUpdate<'t> {
         if is_result && self.terms.mode != LaunchMode::Normal {
             let detail = format!(
                 "the launch mode is {}, so no results are recorded (cmi5, section 10.2.2)",
-                self.terms.mode.key()
+                launch_mode_key(self.terms.mode)
             );
             return Err(RuleFault::Order(fault_at(&["verb", "id"], &detail)));
         }

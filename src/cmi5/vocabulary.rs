@@ -1,5 +1,7 @@
 //! The IRIs of cmi5.
 
+use crate::access::LaunchMode;
+
 /// The category of the statements that cmi5 defines (section 9.6.2.1).
 pub const CMI5_CATEGORY: &str = "https://w3id.org/xapi/cmi5/context/categories/cmi5";
 /// The category of the statements with a success or completion (section 9.6.2.2).
@@ -34,6 +36,15 @@ pub mod extension {
 pub const LAUNCH_DATA: &str = "LMS.LaunchData";
 /// The id of the agent profile with the learner's preferences (section 11).
 pub const LEARNER_PREFERENCES: &str = "cmi5LearnerPreferences";
+
+/// The mode of a launch in launch data and statements (section 10.2.2).
+pub const fn launch_mode_key(mode: LaunchMode) -> &'static str {
+    match mode {
+        LaunchMode::Normal => "Normal",
+        LaunchMode::Browse => "Browse",
+        LaunchMode::Review => "Review",
+    }
+}
 
 /// The verbs of cmi5 (section 9.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -9,7 +9,7 @@ use utoipa::openapi::{Components, ContentBuilder, OpenApi as Document, Ref, Resp
 use utoipa::{Modify, OpenApi, ToSchema};
 
 use super::problem::{PROBLEM_JSON, ProblemDocument, ProblemError};
-use super::{docs, downloads, files, health, metrics, v1, xapi};
+use super::{cmi5_fetch, docs, downloads, files, health, metrics, v1, xapi};
 use crate::reports::schedule::ScheduleStatus;
 
 /// Title, tags and security.
@@ -78,6 +78,7 @@ pub fn document() -> Document {
     let mut document = Base::openapi();
     let operation_parts = [
         downloads::document(),
+        cmi5_fetch::document(),
         files::document(),
         health::document(),
         metrics::document(),

@@ -100,6 +100,14 @@ impl StepContext<'_> {
                     let fault = CellFault::new("", "the row has a value that cannot be stored as it is");
                     reject(prepared, owners.get(index), fault);
                 }
+                // Only statements of launched units have a session.
+                Err(RecordError::SessionRule { index, fault }) => {
+                    reject(
+                        prepared,
+                        owners.get(index),
+                        CellFault::new("", fault.fault().detail),
+                    );
+                }
                 Err(RecordError::Store(error)) if error.is_of_one_record() => return Ok(Some(error)),
                 Err(RecordError::Store(error) | RecordError::Unconfirmed { cause: error, .. }) => {
                     return Err(error.into());
@@ -235,6 +243,7 @@ impl StepContext<'_> {
             version: "1.0.0",
             sender: self.claim.sender.clone(),
             adds_definitions: self.terms.adds_definitions,
+            session: None,
             attachments: Vec::new(),
             import: Some(Box::new(step)),
         };

@@ -4,6 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
+use uuid::Uuid;
 
 use crate::access::{Launch, LaunchMode};
 use crate::record::Actor;
@@ -19,12 +20,12 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
 
 /// The header `Authorization` that content sends: the launch's id and its token as HTTP Basic. Content sends it as it is.
 pub fn authorization(launch: &Launch, token: &SecretString) -> String {
-    format!("Basic {}", basic_token(launch, token))
+    format!("Basic {}", basic_token(launch.id, token))
 }
 
 /// The part of the header `Authorization` after `Basic `.
-pub fn basic_token(launch: &Launch, token: &SecretString) -> String {
-    STANDARD.encode(format!("{}:{}", launch.id, token.expose_secret()))
+pub fn basic_token(launch: Uuid, token: &SecretString) -> String {
+    STANDARD.encode(format!("{launch}:{}", token.expose_secret()))
 }
 
 /// The user of the launch as JSON, as statements name the actor.
@@ -66,6 +67,36 @@ impl XapiQuery<'_> {
         }
         parameters.extend(self.return_url.map(|url| ("return_url", url)));
         parameters.extend(self.language.map(|language| ("language", language)));
+        with_parameters(url, &parameters)
+    }
+}
+
+/// What the address of a unit of cmi5 has in its query (cmi5, section 8.1).
+#[derive(Debug, Clone, Copy)]
+pub struct Cmi5Query<'l> {
+    /// The address of `/xapi/`.
+    pub endpoint: &'l str,
+    /// The address that returns the token once.
+    pub fetch: &'l str,
+    /// The user as JSON.
+    pub actor: &'l str,
+    /// The registration.
+    pub registration: Uuid,
+    /// The IRI of the unit that Rollbook gave it.
+    pub activity_id: &'l str,
+}
+
+impl Cmi5Query<'_> {
+    /// The address of the unit with these parameters.
+    pub fn address(&self, url: &str) -> String {
+        let registration = self.registration.to_string();
+        let parameters = [
+            ("endpoint", self.endpoint),
+            ("fetch", self.fetch),
+            ("actor", self.actor),
+            ("registration", &registration),
+            ("activityId", self.activity_id),
+        ];
         with_parameters(url, &parameters)
     }
 }

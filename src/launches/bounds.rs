@@ -109,6 +109,10 @@ fn check_object(launch: &Launch, statement: &Statement, place: &Place<'_>, fault
         faults.push(place.fault("a launch writes statements about Activities only, and voids none"));
         return;
     };
+    // The session of cmi5 requires the publisher's Activity of the unit in each statement instead.
+    if launch.standard == LaunchStandard::Cmi5 {
+        return;
+    }
     let above = statement.context.iter().flat_map(|context| {
         let above = context.parent.iter().chain(&context.grouping);
         above.map(|activity| activity.id.as_str())
@@ -180,7 +184,13 @@ pub fn check_states(
     activity: &str,
     agent: &Identifier,
     registration: Option<Uuid>,
+    id: Option<&str>,
 ) -> Result<(), String> {
+    if launch.standard == LaunchStandard::Cmi5 && id.is_none_or(|id| id == LAUNCH_DATA) {
+        return Err(format!(
+            "content must neither change nor delete the state `{LAUNCH_DATA}`; name another `stateId`"
+        ));
+    }
     if *agent != actor_of(launch) {
         return Err("the agent must be the user of the launch, with its account".to_owned());
     }
@@ -203,6 +213,9 @@ pub fn check_states(
     }
     Ok(())
 }
+
+/// The id of the state with the launch data of cmi5, which only Rollbook writes (cmi5, section 10).
+pub const LAUNCH_DATA: &str = "LMS.LaunchData";
 
 /// The id of the only agent profile that content writes: the preferences of cmi5 (cmi5, section 11).
 pub const LEARNER_PREFERENCES: &str = "cmi5LearnerPreferences";

@@ -5,6 +5,7 @@
 pub(crate) mod activity_rows;
 pub(crate) mod attachments;
 pub(crate) mod claims;
+pub(crate) mod cmi5;
 pub(crate) mod completion_check;
 pub(crate) mod definitions;
 pub(crate) mod demands;

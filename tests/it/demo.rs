@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use rollbook::access::Reach;
 use rollbook::base::clock::Clock;
 use rollbook::base::ids::OrgId;
-use rollbook::cli::demo::{ORGANISATION, PAGES, Prepared, Seeded, Size, prepare, seed, write_addresses};
+use rollbook::cli::demo::{
+    ORGANISATION, PAGES, Prepared, Seeded, Size, UNIT, prepare, seed, write_addresses,
+};
 use rollbook::directory::UserFilter;
 use rollbook::http::AppOptions;
 use rollbook::reports::mailer::Mailer;
@@ -286,5 +288,11 @@ fn contents_of_the_demo_are_played_in_a_browser() {
             let today = rows.iter().filter(|row| row["registration"] == launch["registration"]);
             assert_eq!(today.count(), 1, "{content}: {rows:?}");
         }
+        let body = json!({"user": learner.user, "content": UNIT, "standard": "cmi5"});
+        let launch = owner.post("/v1/launches", &body).await.expect(201).json();
+        let page = open_in_browser(&format!("{}&auto=3", launch["url"].as_str().expect("an address")));
+        assert!(page.contains("data-end=\"played\""), "{page}");
+        let courses = owner.list(&format!("/v1/courses?user={}", learner.user), "courses").await;
+        assert_eq!(courses[0]["progress"]["registration"], launch["registration"]);
     });
 }

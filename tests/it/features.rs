@@ -13,6 +13,7 @@ use crate::support::builders::{Body, activity, content, group, team, user};
 use crate::support::http::{Answer, Caller};
 use crate::support::outbox::{Outbox, quick, sender};
 use crate::support::{TestServer, apply, both_databases};
+use crate::v1::courses::import;
 
 const PAGE: &str = include_str!("../../docs/features.md");
 
@@ -102,7 +103,7 @@ fn parse_feature(line: usize, text: &str) -> Result<Feature<'_>, String> {
     if !path.starts_with('/') {
         return Err(format!("`{path}` is no path"));
     }
-    let body = code_span(rest).filter(|(body, _)| body.starts_with(['{', '[']));
+    let body = code_span(rest).filter(|(body, _)| body.starts_with(['{', '[', '<']));
     if let Some((_, after)) = body {
         rest = after;
     }
@@ -165,6 +166,7 @@ pub struct Fixture {
     pub subscription: String,
     pub delivery: String,
     pub import: String,
+    pub unit_launch: String,
     pub callers: HashMap<&'static str, Caller>,
 }
 
@@ -242,6 +244,11 @@ pub async fn create_fixture(server: &TestServer) -> Fixture {
     let subscription = id_of(admin.post("/v1/subscriptions", &subscription).await);
     let tested = admin.post(&format!("/v1/subscriptions/{subscription}/test"), &json!({})).await;
     let delivery = tested.expect(200).json()["id"].as_str().expect("an id").to_owned();
+    let structure = PAGE.split("`<courseStructure").nth(1).and_then(|rest| rest.split('`').next());
+    let structure = format!("<courseStructure{}", structure.expect("a course structure"));
+    let course = import(&admin, &structure).await.expect(201).json();
+    let unit = json!({"user": "bo", "content": course["children"][0]["id"], "standard": "cmi5"});
+    let unit_launch = id_of(admin.post("/v1/launches", &unit).await);
     let import = import_rows(&admin).await;
     Fixture {
         activity: activity_id,
@@ -251,6 +258,7 @@ pub async fn create_fixture(server: &TestServer) -> Fixture {
         key,
         schedule,
         launch,
+        unit_launch,
         subscription,
         delivery,
         import,
@@ -392,7 +400,8 @@ async fn send_request(fixture: &Fixture, feature: &Feature<'_>) -> Answer {
         .replace("{launch}", &fixture.launch)
         .replace("{subscription}", &fixture.subscription)
         .replace("{delivery}", &fixture.delivery)
-        .replace("{import}", &fixture.import);
+        .replace("{import}", &fixture.import)
+        .replace("{unit_launch}", &fixture.unit_launch);
     let caller = fixture.caller(feature.caller);
     let method: Method = feature.method.parse().expect("a method");
     let json = match method {
@@ -402,7 +411,8 @@ async fn send_request(fixture: &Fixture, feature: &Feature<'_>) -> Answer {
     match feature.body {
         None => caller.send(method, &path, &[], Vec::new()).await,
         Some(body) => {
-            let headers = [("content-type", json)];
+            let content_type = if body.starts_with('<') { "application/xml" } else { json };
+            let headers = [("content-type", content_type)];
             caller.send(method, &path, &headers, body.as_bytes().to_vec()).await
         }
     }

@@ -32,8 +32,18 @@ const SAME_LAYER: &[(&str, &str)] = &[
 ];
 
 /// The folders of the store: each uses only those before it.
-const STORE_FOLDERS: &[&str] =
-    &["db", "ingest", "directory", "lrs", "activity_log", "reports", "subscriptions", "imports", "archive"];
+const STORE_FOLDERS: &[&str] = &[
+    "db",
+    "ingest",
+    "directory",
+    "lrs",
+    "cmi5",
+    "activity_log",
+    "reports",
+    "subscriptions",
+    "imports",
+    "archive",
+];
 
 /// A path in the code, without `crate`: `store::db::Sql` is `["store", "db", "Sql"]`.
 type Segments = Vec<String>;

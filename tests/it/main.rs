@@ -17,6 +17,7 @@ mod access;
 mod archive;
 mod arrival;
 mod attack;
+mod cmi5;
 mod demo;
 mod examples;
 mod features;

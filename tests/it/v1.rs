@@ -5,7 +5,7 @@ mod certificates;
 mod changes;
 mod completions;
 mod contents;
-mod courses;
+pub mod courses;
 mod deliveries;
 mod everywhere;
 mod exercises;

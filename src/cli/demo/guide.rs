@@ -10,6 +10,7 @@ use crate::access::{AccessError, Claims, Permissions, mint};
 use crate::base::clock::Timestamp;
 use crate::base::ids::OrgId;
 
+use super::pages::UNIT;
 use super::seed::{CastMember, Seeded};
 use super::state::State;
 
@@ -227,7 +228,7 @@ const REQUESTS: [(&str, &str, &str); 24] = [
 ];
 
 /// The contents that can be started in a browser: the comment, the content and its standard.
-const LAUNCHES: [(&str, &str, &str); 2] = [
+const LAUNCHES: [(&str, &str, &str); 3] = [
     (
         "An LMS starts xAPI content for the learner. Open the printed address in a browser",
         "incident-drill",
@@ -237,6 +238,11 @@ const LAUNCHES: [(&str, &str, &str); 2] = [
         "The same with a SCORM package. Launched again with its `registration`, it resumes where the learner left it",
         "fire-safety",
         "scorm",
+    ),
+    (
+        "And with a unit of cmi5. The page gets its token once, so loading it again needs a new launch",
+        UNIT,
+        "cmi5",
     ),
 ];
 

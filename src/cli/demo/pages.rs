@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::base::ids::OrgId;
 use crate::base::keyed::{KeyedDraft as _, KeyedEntity as _, parse_one};
 use crate::catalogue::ContentDraft;
+use crate::cmi5::CourseStructure;
 use crate::http::static_pages::StaticPage;
 use crate::store::{Contents, Store, WriteError};
 
@@ -20,7 +21,17 @@ pub const PAGES: &[StaticPage] = &[
         path: "/demo/scorm.html",
         html: include_str!("../../../examples/launch/scorm.html"),
     },
+    StaticPage {
+        path: "/demo/unit.html",
+        html: include_str!("../../../examples/cmi5/unit.html"),
+    },
 ];
+
+/// The course structure of cmi5 with the units of `unit.html`.
+const COURSE: &[u8] = include_bytes!("../../../examples/cmi5/cmi5.xml");
+
+/// The id of the content of its first unit, which follows from the ids in the structure.
+pub const UNIT: &str = "au-0190f057da11651eb360b86a";
 
 /// The contents of these pages.
 const CONTENTS: [(&str, &str); 2] = [
@@ -31,8 +42,8 @@ const CONTENTS: [(&str, &str); 2] = [
 /// The levels of a content's JSON.
 const DEPTH: usize = 16;
 
-/// Writes the addresses of the pages into the catalogue. They depend on the address of the server, which can differ at each
-/// start.
+/// Writes the addresses of the pages into the catalogue, and imports the course of cmi5. The addresses depend on that of the
+/// server, which can differ at each start.
 ///
 /// # Errors
 ///
@@ -47,6 +58,14 @@ pub async fn write_addresses(store: &Store, org: &OrgId, address: SocketAddr) ->
             Ok(draft)
         };
         store.patch::<Contents>(org, content, change).await?;
+    }
+    let course = CourseStructure::parse(COURSE).and_then(|mut course| {
+        course.resolve_urls(Some(&format!("http://{address}/demo/")))?;
+        Ok(course)
+    });
+    // A test imports the course, so it has no faults.
+    if let Ok(course) = course {
+        store.import_course(org, &course).await?;
     }
     Ok(())
 }

@@ -305,6 +305,7 @@ impl Sender<'_> {
             version: "1.0.0",
             sender,
             adds_definitions: false,
+            session: None,
             attachments,
             import: None,
         };

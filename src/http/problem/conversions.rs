@@ -9,6 +9,7 @@ use crate::access::{AccessError, ScopeError, TokenError};
 use crate::base::fault::{Fault, Faults, Place};
 use crate::base::ids::{IdError, StatementId};
 use crate::base::{CipherError, CursorError};
+use crate::cmi5::RuleFault;
 use crate::log::filter::ParameterFault;
 use crate::store::{RecordError, StoreError, WriteFault};
 
@@ -125,6 +126,15 @@ impl Problem {
             }
             // Only the worker of an import submits its steps.
             RecordError::ImportLost => Problem::internal(error),
+            RecordError::SessionRule { index, fault } => {
+                let code = match &fault {
+                    RuleFault::Form(_) => Code::InvalidBody,
+                    RuleFault::Order(_) => Code::Forbidden,
+                };
+                let fault = fault.fault();
+                let fault = if array { fault.in_element(index) } else { fault };
+                Problem::with_errors(code, ProblemError::from(fault).into())
+            }
             RecordError::Unreadable { index } => {
                 let detail = "a value of this record cannot be stored so that it is read back the same; check its times and numbers";
                 let fault = Place::Root.fault(detail);

@@ -433,6 +433,7 @@ pub(super) fn submission<A>(caller: &Caller<A>, records: Vec<Incoming>) -> Submi
         version: "1.0.0",
         sender: caller.principal().caller_id(),
         adds_definitions: caller.principal().definition_right() == DefinitionRight::Add,
+        session: None,
         attachments: Vec::new(),
         import: None,
     }

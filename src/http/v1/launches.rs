@@ -13,11 +13,15 @@ use strum::{Display, EnumString, IntoStaticStr};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::access::launch::new_launch_token;
+use crate::access::launch::{new_fetch_secret, new_launch_token};
 use crate::access::permit::ManageLaunches;
 use crate::access::{LaunchMode, LaunchStandard, SecretHash};
+use crate::base::body::parse_body;
 use crate::base::clock::Timestamp;
+use crate::base::fault::Faults;
+use crate::base::form::Form;
 use crate::base::ids::{ContentId, UserId};
+use crate::cmi5::LaunchMethod;
 use crate::http::auth::Caller;
 use crate::http::json::JsonBody;
 use crate::http::keyed::{Listing, path_segment};
@@ -26,12 +30,19 @@ use crate::http::problem::{Answer, Problem};
 use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
 use crate::launches::LaunchForm;
-use crate::launches::address::{self, XapiQuery};
-use crate::store::{CreatedLaunch, LaunchFilter, LaunchRefusal, NewLaunch, StoredLaunch};
+use crate::launches::address::{self, Cmi5Query, XapiQuery};
+use crate::store::{
+    Cmi5Launch, CreatedLaunch, LaunchFilter, LaunchRefusal, LaunchWaiveRefusal, NewLaunch, StoredLaunch,
+    WaiveRefusal,
+};
+
+/// The longest reason of a waiver, in characters.
+const MAX_REASON: usize = 255;
 
 routes! {
     "/v1/launches" => { get: list_launches, post: create_launch },
     "/v1/launches/{id}" => { get: read_launch, delete: revoke_launch },
+    "/v1/launches/{id}/waive" => { post: waive_launch },
 }
 
 /// The parameter of the address of a SCORM content with the address that takes the commits.
@@ -50,11 +61,13 @@ const SCORM_PARAMETER: &str = "lms_commit_url";
 pub struct LaunchBody {
     /// The user's id in the directory. The user must be active.
     user: String,
-    /// The content's id. The content must be registered and not archived. For `xapi` and `cmi5` it needs a `url`.
+    /// The content's id. The content must be registered and not archived. For `xapi` it needs a `url`; for `cmi5` it is
+    /// an assignable unit of an imported course.
     content: String,
     /// The standard of the content.
     standard: LaunchStandard,
-    /// The registration of an earlier launch, to continue the attempt. Default: a new one.
+    /// The registration of an earlier launch, to continue the attempt. Default: a new one; for `cmi5` the user's newest
+    /// one for the course.
     registration: Option<Uuid>,
     /// What the launch is for. Default: `normal`.
     mode: Option<LaunchMode>,
@@ -139,12 +152,15 @@ pub struct NewLaunchView {
     #[schema(required = true)]
     pub url: Option<String>,
     /// The token. It is sent as `Authorization: Bearer <token>`, or as the password of HTTP Basic. It is not stored and
-    /// cannot be shown again.
-    #[schema(example = "rbl_3v9QmZ0yJkq1TnX8wBzR5uCeLhPaGdYf2iVs7oMxE4A")]
-    pub token: String,
+    /// cannot be shown again. Null for `cmi5`: the unit gets its token from the address `fetch`.
+    #[schema(required = true, example = "rbl_3v9QmZ0yJkq1TnX8wBzR5uCeLhPaGdYf2iVs7oMxE4A")]
+    pub token: Option<String>,
     /// The parameters in the query of `url`. Null unless the standard is `xapi`.
     #[schema(required = true)]
     pub xapi: Option<XapiParameters>,
+    /// The parameters in the query of `url`. Null unless the standard is `cmi5`.
+    #[schema(required = true)]
+    pub cmi5: Option<Cmi5Parameters>,
     /// What the player `scorm-again` needs. Null unless the standard is `scorm`.
     #[schema(required = true)]
     pub scorm: Option<ScormPlayer>,
@@ -166,6 +182,41 @@ pub struct XapiParameters {
     pub registration: Uuid,
     /// The content's IRI.
     pub activity_id: String,
+}
+
+/// The parameters with which a unit of cmi5 is opened (cmi5, section 8.1).
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Cmi5Parameters {
+    /// The address of the record store, with a slash at its end.
+    #[schema(example = "https://learning.example.org/xapi/")]
+    pub endpoint: String,
+    /// The address that returns the token of the session once.
+    #[schema(
+        example = "https://learning.example.org/cmi5/fetch/rbf_3v9QmZ0yJkq1TnX8wBzR5uCeLhPaGdYf2iVs7oMxE4A"
+    )]
+    pub fetch: String,
+    /// The user, as statements name the actor.
+    #[schema(value_type = Object)]
+    pub actor: Box<RawValue>,
+    /// The user's registration for the course.
+    pub registration: Uuid,
+    /// The unit's IRI, by which statements name it.
+    pub activity_id: String,
+    /// The id of the session, which is that of the launch.
+    pub session: Uuid,
+    /// Which window the unit needs.
+    pub launch_method: LaunchMethod,
+}
+
+/// Why a unit is waived.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "the handler reads the member; this struct documents it")]
+#[schema(example = json!({"reason": "Tested Out"}))]
+pub struct Waiver {
+    /// The reason, at most 255 characters. cmi5 names `Tested Out`, `Equivalent AU`, `Equivalent Outside Activity` and
+    /// `Administrative`, which is the default.
+    #[schema(max_length = 255)]
+    reason: Option<String>,
 }
 
 /// What the player `scorm-again` needs.
@@ -298,10 +349,6 @@ async fn create_launch(
     pairs.refuse_any()?;
     let lifetime = caller.app_state().options().launch_lifetime;
     let form = body.read(|text, depth| LaunchForm::parse(text, depth, lifetime))?;
-    if form.standard == LaunchStandard::Cmi5 {
-        let detail = "content of cmi5 cannot be launched yet; use `xapi` or `scorm`";
-        return Err(Problem::invalid_body("/standard", detail));
-    }
     let token = new_launch_token()?;
     let new = NewLaunch {
         user: form.user,
@@ -315,15 +362,67 @@ async fn create_launch(
         lifetime_seconds: form.lifetime_seconds,
         secret_hash: *SecretHash::from_secret(&token).as_bytes(),
     };
-    let created = caller.store().add_launch(caller.org(), new).await?;
-    let created = created.map_err(to_problem)?;
-    let location = format!("/v1/launches/{}", created.launch.id);
-    let view = represent_new(&caller, &public_address(&caller, &request), created, &token)?;
+    let server = public_address(&caller, &request);
+    let view = match new.standard {
+        LaunchStandard::Cmi5 => launch_cmi5(&caller, &server, new).await?,
+        LaunchStandard::Xapi | LaunchStandard::Scorm => {
+            let created = caller.store().add_launch(caller.org(), new).await?;
+            represent_new(&caller, &server, created.map_err(to_problem)?, &token)?
+        }
+    };
+    let location = format!("/v1/launches/{}", view.launch.id);
     Ok(HttpResponse::Created()
         .insert_header((header::LOCATION, location))
         // No cache may store the token.
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .json(view))
+}
+
+/// Launches a unit of cmi5. Nobody gets the token of the new launch: the unit exchanges the secret in the address for
+/// another one.
+async fn launch_cmi5(
+    caller: &Caller<ManageLaunches>,
+    server: &str,
+    new: NewLaunch,
+) -> Result<NewLaunchView, Problem> {
+    let secret = new_fetch_secret()?;
+    let fetch_hash = *SecretHash::from_secret(&secret).as_bytes();
+    let launched = caller
+        .store()
+        .add_cmi5_launch(caller.org(), new, fetch_hash)
+        .await?;
+    let Cmi5Launch {
+        created,
+        url,
+        launch_method,
+    } = launched.map_err(to_problem)?;
+    let launch = created.launch.to_principal();
+    let actor = address::actor_json(&launch, None);
+    let endpoint = format!("{server}/xapi/");
+    let fetch = format!("{server}/cmi5/fetch/{}", secret.expose_secret());
+    let query = Cmi5Query {
+        endpoint: &endpoint,
+        fetch: &fetch,
+        actor: &actor,
+        registration: launch.registration,
+        activity_id: &launch.activity,
+    };
+    Ok(NewLaunchView {
+        url: Some(query.address(&url)),
+        token: None,
+        xapi: None,
+        scorm: None,
+        cmi5: Some(Cmi5Parameters {
+            endpoint,
+            fetch,
+            actor: RawValue::from_string(actor).map_err(Problem::internal)?,
+            registration: launch.registration,
+            activity_id: launch.activity,
+            session: launch.id,
+            launch_method,
+        }),
+        launch: LaunchView::new(created.launch, caller.now()),
+    })
 }
 
 /// The address of this server without a slash at its end: that of the settings, or the one that the client used.
@@ -352,8 +451,9 @@ fn represent_new<A>(
     let launch = stored.to_principal();
     let mut view = NewLaunchView {
         url,
-        token: token.expose_secret().to_owned(),
+        token: Some(token.expose_secret().to_owned()),
         xapi: None,
+        cmi5: None,
         scorm: None,
         launch: LaunchView::new(stored, caller.now()),
     };
@@ -416,7 +516,11 @@ fn to_problem(refusal: LaunchRefusal) -> Problem {
         ),
         LaunchRefusal::ForeignRegistration => (
             "/registration",
-            "the registration belongs to another user; leave it out to begin a new one",
+            "the registration belongs to another user or another course; leave it out to begin a new one",
+        ),
+        LaunchRefusal::NoCourseUnit => (
+            "/content",
+            "the content is no assignable unit of a course; import its course structure with `POST /v1/courses` first",
         ),
     };
     Problem::invalid_body(pointer, detail)
@@ -454,5 +558,54 @@ async fn revoke_launch(caller: Caller<ManageLaunches>, id: web::Path<Uuid>, pair
         return Err(Problem::not_found());
     }
     caller.app_state().launches().remove_organisation(caller.org());
+    caller.store().abandon_launch(caller.org(), *id).await?;
     Ok(HttpResponse::NoContent().finish())
+}
+
+/// Waive the unit of a launch by cmi5: the user need not complete it in this registration.
+///
+/// A statement *waived* is recorded, and *satisfied* for each block and the course if everything in it is satisfied now.
+#[utoipa::path(
+    post,
+    path = "/v1/launches/{id}/waive",
+    tag = "launches",
+    operation_id = "waive_launch",
+    params(("id" = Uuid, Path, description = "The launch's id.")),
+    request_body = Waiver,
+    responses((status = 204, description = "Waived."))
+)]
+async fn waive_launch(
+    caller: Caller<ManageLaunches>,
+    id: web::Path<Uuid>,
+    pairs: QueryPairs,
+    body: JsonBody,
+) -> Answer {
+    pairs.refuse_any()?;
+    let reason = body.read(parse_waiver)?;
+    let waived = caller.store().waive_launch(caller.org(), *id, &reason).await?;
+    waived.map_err(|refusal| match refusal {
+        LaunchWaiveRefusal::UnknownLaunch => Problem::not_found(),
+        LaunchWaiveRefusal::NoUnit => {
+            Problem::conflict("the launch is not by cmi5, or its unit is in no course any more")
+        }
+        LaunchWaiveRefusal::Rule(WaiveRefusal::AlreadyWaived) => {
+            Problem::conflict("the unit is waived already in this registration")
+        }
+        LaunchWaiveRefusal::Rule(WaiveRefusal::AlreadySatisfied) => Problem::conflict(
+            "the unit is satisfied already in this registration, so there is nothing to waive",
+        ),
+    })?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Parses a waiver and returns its reason.
+fn parse_waiver(text: &str, depth: usize) -> Result<String, Faults> {
+    parse_body(text, depth, |node, place, faults| {
+        let mut form = Form::from_node(node, place, "a waiver", &["reason"], faults)?;
+        let reason = form.text("reason", MAX_REASON);
+        if reason.as_ref().is_some_and(|reason| reason.trim().is_empty()) {
+            form.add_fault("reason", "must not be blank; leave it out instead");
+        }
+        Some(reason.unwrap_or_else(|| "Administrative".to_owned()))
+    })
 }

@@ -256,7 +256,7 @@ fn check_launch(principal: &Principal, set: &DocumentSet, id: Option<&str>) -> R
             activity,
             agent,
             registration,
-        } => bounds::check_states(launch, activity, agent, *registration),
+        } => bounds::check_states(launch, activity, agent, *registration, id),
         DocumentSet::AgentProfile { agent } => bounds::check_agent_profile(launch, agent, id),
         DocumentSet::ActivityProfile { .. } => Err("a launch writes no profiles of Activities".to_owned()),
     };

@@ -175,7 +175,7 @@ fn browse_and_review_record_nothing_about_the_outcome() {
 #[test]
 fn states_are_those_of_the_attempt() {
     let check = |mode, activity: &str, agent: &Identifier, registration| {
-        check_states(&launch(mode), activity, agent, registration).is_ok()
+        check_states(&launch(mode), activity, agent, registration, Some("bookmark")).is_ok()
     };
     let ada = actor_of(&launch(LaunchMode::Normal));
     let registration: Uuid = REGISTRATION.parse().unwrap();

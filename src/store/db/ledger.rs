@@ -398,6 +398,11 @@ impl OrgTx {
         self.ledger.directory = now.max(self.initial.directory + 1);
     }
 
+    /// The id of the organisation.
+    pub(crate) fn organisation_id(&self) -> &OrgId {
+        &self.id
+    }
+
     /// The version of the directory that the queries of this transaction read.
     pub(crate) fn directory_version(&self) -> DirectoryVersion {
         let is_unchanged = self.ledger.directory == self.initial.directory;

@@ -154,8 +154,10 @@ pub enum LaunchRefusal {
     ArchivedContent,
     /// The content has no address, which its standard needs.
     NoAddress,
-    /// The registration belongs to a launch of another user.
+    /// The registration belongs to a launch of another user, or to another course of cmi5.
     ForeignRegistration,
+    /// The content is no unit of an imported course of cmi5.
+    NoCourseUnit,
 }
 
 /// Which launches a list has.
@@ -250,7 +252,8 @@ async fn find_content(
         None => Err(LaunchRefusal::UnknownContent),
         Some(content) if content.archived_at.is_some() => Err(LaunchRefusal::ArchivedContent),
         // The player of a SCORM package is part of the platform.
-        Some(content) if content.url.is_none() && new.standard != LaunchStandard::Scorm => {
+        // So does a unit of cmi5 with an address that is none of the web: the course has it.
+        Some(content) if content.url.is_none() && new.standard == LaunchStandard::Xapi => {
             Err(LaunchRefusal::NoAddress)
         }
         Some(content) => Ok(content),
@@ -266,6 +269,82 @@ async fn is_foreign(tx: &mut OrgTx, registration: Uuid, user_key: i64) -> Result
     Ok(first.is_some_and(|(owner,)| owner != user_key))
 }
 
+/// The user and the content of a new launch.
+pub(crate) struct LaunchParties {
+    user: LaunchUser,
+    content: LaunchContent,
+}
+
+impl LaunchParties {
+    /// The key of the user.
+    pub(crate) fn user_key(&self) -> i64 {
+        self.user.key
+    }
+
+    /// The key of the content.
+    pub(crate) fn content_key(&self) -> i64 {
+        self.content.key
+    }
+}
+
+/// Finds the user and the content of a new launch.
+pub(crate) async fn find_parties(
+    tx: &mut OrgTx,
+    new: &NewLaunch,
+) -> Result<Result<LaunchParties, LaunchRefusal>, StoreError> {
+    let user = match find_user(tx, &new.user).await? {
+        Ok(user) => user,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let content = match find_content(tx, new).await? {
+        Ok(content) => content,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    if let Some(registration) = new.registration
+        && is_foreign(tx, registration, user.key).await?
+    {
+        return Ok(Err(LaunchRefusal::ForeignRegistration));
+    }
+    Ok(Ok(LaunchParties { user, content }))
+}
+
+/// Inserts a new launch. A launch without a registration gets a new one.
+pub(crate) async fn insert_launch(
+    tx: &mut OrgTx,
+    new: NewLaunch,
+    LaunchParties { user, content }: LaunchParties,
+) -> Result<CreatedLaunch, StoreError> {
+    let home_page = tx.organisation().await?.account_home_page;
+    let clock = tx.store().clock().clone();
+    let created_at = clock.now().whole_millisecond();
+    let lifetime = i64::from(new.lifetime_seconds) * 1_000_000;
+    let launch = StoredLaunch {
+        org: tx.organisation_id().clone(),
+        key: tx.next_key(),
+        id: clock.new_uuid(),
+        user: new.user,
+        home_page,
+        content: new.content,
+        activity: content.iri,
+        registration: new.registration.unwrap_or_else(|| clock.new_uuid()),
+        standard: new.standard,
+        mode: new.mode,
+        return_url: new.return_url,
+        language: new.language,
+        created_by: new.created_by,
+        created_at,
+        expires_at: Timestamp::from_micros(created_at.micros() + lifetime),
+        revoked_at: None,
+    };
+    let row = LaunchRow::new(tx.org, &launch, (user.key, content.key), new.secret_hash);
+    tx.insert_rows(vec![row]).await?;
+    Ok(CreatedLaunch {
+        launch,
+        url: content.url,
+        user_name: full_name(user.first_name.as_deref(), user.last_name.as_deref()),
+    })
+}
+
 /// The tables of [`StoredLaunch`].
 const TABLES: &str = "launches l JOIN organisations o ON o.key = l.org JOIN users u ON u.org = l.org AND u.key = l.user_key \
      JOIN contents c ON c.org = l.org AND c.key = l.content";
@@ -278,48 +357,13 @@ impl Store {
         new: NewLaunch,
     ) -> Result<Result<CreatedLaunch, LaunchRefusal>, StoreError> {
         let mut tx = self.write(organisation).await?;
-        let user = match find_user(&mut tx, &new.user).await? {
-            Ok(user) => user,
+        let parties = match find_parties(&mut tx, &new).await? {
+            Ok(parties) => parties,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let content = match find_content(&mut tx, &new).await? {
-            Ok(content) => content,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
-        if let Some(registration) = new.registration
-            && is_foreign(&mut tx, registration, user.key).await?
-        {
-            return Ok(Err(LaunchRefusal::ForeignRegistration));
-        }
-        let home_page = tx.organisation().await?.account_home_page;
-        let created_at = self.clock().now().whole_millisecond();
-        let lifetime = i64::from(new.lifetime_seconds) * 1_000_000;
-        let launch = StoredLaunch {
-            org: organisation.clone(),
-            key: tx.next_key(),
-            id: self.clock().new_uuid(),
-            user: new.user,
-            home_page,
-            content: new.content,
-            activity: content.iri,
-            registration: new.registration.unwrap_or_else(|| self.clock().new_uuid()),
-            standard: new.standard,
-            mode: new.mode,
-            return_url: new.return_url,
-            language: new.language,
-            created_by: new.created_by,
-            created_at,
-            expires_at: Timestamp::from_micros(created_at.micros() + lifetime),
-            revoked_at: None,
-        };
-        let row = LaunchRow::new(tx.org, &launch, (user.key, content.key), new.secret_hash);
-        tx.insert_rows(vec![row]).await?;
+        let created = insert_launch(&mut tx, new, parties).await?;
         tx.commit().await?;
-        Ok(Ok(CreatedLaunch {
-            launch,
-            url: content.url,
-            user_name: full_name(user.first_name.as_deref(), user.last_name.as_deref()),
-        }))
+        Ok(Ok(created))
     }
 
     /// Returns those of the IRIs that belong to a registered content.

@@ -15,6 +15,7 @@ use crate::store::db::rows::Reads;
 use crate::store::db::unreadable::skip_unreadable;
 use crate::store::db::{Store, StoreError};
 use crate::store::ingest::activity_rows::{find_session_persons, project_records};
+use crate::store::ingest::cmi5::Sessions;
 use crate::store::ingest::completion_check::CompletionCheck;
 use crate::store::ingest::identifier_cache::{IdentifierCache, ResolvedRecords};
 use crate::store::ingest::notes::NoteRow;
@@ -42,6 +43,11 @@ impl Existing {
 }
 
 impl Accepted<'_> {
+    /// The check of the record, if it marks content as complete.
+    pub(crate) fn mark(&self) -> Option<CompletionCheck> {
+        self.incoming.mark.as_ref().map(|mark| mark.check)
+    }
+
     /// The record's id.
     pub(crate) fn id(&self) -> StatementId {
         self.incoming.id
@@ -56,7 +62,7 @@ pub(crate) async fn accept<'s>(
     tx: &mut OrgTx,
     submissions: &'s [Submission],
     unconfirmed: &HashSet<StatementId>,
-) -> Result<(Vec<Accepted<'s>>, Vec<Outcome>), StoreError> {
+) -> Result<(Vec<Accepted<'s>>, Vec<Outcome>, Sessions), StoreError> {
     let (org, records) = (
         tx.org,
         submissions.iter().flat_map(|submission| &submission.records),
@@ -64,6 +70,7 @@ pub(crate) async fn accept<'s>(
     let may_exist = |record: &&Incoming| record.id_was_given || unconfirmed.contains(&record.id);
     let existing = find_existing(tx, org, records.filter(may_exist)).await?;
     let mut unneeded = Unneeded::find(tx, submissions).await?;
+    let mut sessions = Sessions::load(tx, submissions).await?;
     let mut accepted: Vec<Accepted<'s>> = Vec::new();
     let mut positions: HashMap<StatementId, usize> = HashMap::new();
     let mut outcomes = Vec::with_capacity(submissions.len());
@@ -103,17 +110,43 @@ pub(crate) async fn accept<'s>(
                 })),
             }
         }
-        if conflicts.is_empty() {
-            unneeded.add_voided(accepted.iter().skip(begin).map(|record| record.incoming));
-            outcomes.push(Ok(recorded));
-        } else {
-            for refused in accepted.drain(begin..) {
-                positions.remove(&refused.incoming.id);
+        let new: Vec<&Incoming> = accepted
+            .iter()
+            .skip(begin)
+            .map(|record| record.incoming)
+            .collect();
+        let refusal = match conflicts.is_empty() {
+            true => sessions.apply(submission, &new).err(),
+            false => Some(RecordError::Conflicts(conflicts)),
+        };
+        match refusal {
+            None => {
+                unneeded.add_voided(new.into_iter());
+                outcomes.push(Ok(recorded));
             }
-            outcomes.push(Err(RecordError::Conflicts(conflicts)));
+            Some(refusal) => {
+                for refused in accepted.drain(begin..) {
+                    positions.remove(&refused.incoming.id);
+                }
+                outcomes.push(Err(refusal));
+            }
         }
     }
-    Ok((accepted, outcomes))
+    Ok((accepted, outcomes, sessions))
+}
+
+/// All records of submissions that Rollbook makes itself.
+pub(crate) fn accept_all(submissions: &[Submission]) -> Vec<Accepted<'_>> {
+    let mut accepted = Vec::new();
+    for submission in submissions {
+        accepted.extend(
+            submission
+                .records
+                .iter()
+                .map(|incoming| Accepted { incoming, submission }),
+        );
+    }
+    accepted
 }
 
 /// The index of the first record whose envelope is not read back from its stored text as it is.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::base::ids::{OrgId, StatementId, UserId};
+use crate::cmi5::RuleFault;
 use crate::log::ShortForm;
 use crate::record::{Envelope, Statement};
 
@@ -84,6 +85,8 @@ pub struct Submission {
     /// Whether the definitions of records that do not define count for Activities without any
     /// ([`DefinitionRight::Add`](crate::access::DefinitionRight::Add)).
     pub adds_definitions: bool,
+    /// The session of cmi5 whose unit sends the records. Its rules decide whether they are stored.
+    pub session: Option<Uuid>,
     /// The contents of attachments that the records declare (xAPI 1.0.3, Data 2.4.11).
     pub attachments: Vec<NewAttachment>,
     /// The step of the import that the records belong to. It is stored together with them.
@@ -171,6 +174,14 @@ pub enum RecordError {
     /// The import of the submission was cancelled, or another worker has it.
     #[error("the import was cancelled, or another worker has it")]
     ImportLost,
+    /// A record breaks the rules of its session of cmi5.
+    #[error("record {index} breaks the rules of its session")]
+    SessionRule {
+        /// The index of the record in the submission.
+        index: usize,
+        /// Why.
+        fault: RuleFault,
+    },
     /// A record has a value that would not be read back as it is.
     #[error("the envelope of record {index} is not read back as it is")]
     Unreadable {

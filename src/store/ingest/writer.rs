@@ -7,7 +7,7 @@ use crate::base::ids::{OrgId, StatementId};
 use crate::store::db::{Store, StoreError};
 use crate::store::ingest::completion_check::CompletionCheck;
 use crate::store::ingest::identifier_cache::IdentifierCache;
-use crate::store::ingest::new_records::{Accepted, accept, write_accepted};
+use crate::store::ingest::new_records::{Accepted, accept, accept_all, write_accepted};
 use crate::store::ingest::submission::{Outcome, RecordError, Submission};
 
 /// Writes batches of an organisation and caches the identifiers that its records name.
@@ -90,7 +90,10 @@ impl Writer {
         let mut cache = self.take_cache();
         let mut tx = self.store.write_within(&self.org, wait).await?;
         cache.refresh(tx.cache_version());
-        let (accepted, outcomes) = accept(&mut tx, submissions, unconfirmed).await?;
+        let (mut accepted, outcomes, sessions) = accept(&mut tx, submissions, unconfirmed).await?;
+        // The statements that Rollbook adds as the LMS of cmi5.
+        let added = sessions.write(&mut tx, &accepted).await?;
+        accepted.extend(accept_all(added.as_slice()));
         let has_steps = tx.store_import_steps(submissions, &outcomes).await?;
         if has_steps || !accepted.is_empty() {
             let ids: Vec<StatementId> = accepted.iter().map(Accepted::id).collect();
@@ -182,6 +185,7 @@ mod tests {
             version: "1.0.0",
             sender: String::new(),
             adds_definitions: false,
+            session: None,
             attachments: Vec::new(),
             import: None,
         }

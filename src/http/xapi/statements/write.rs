@@ -3,8 +3,10 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use crate::access::permit::WriteStatements;
-use crate::access::{DefinitionRight, Launch, Principal};
+use crate::access::{DefinitionRight, Launch, LaunchStandard, Principal};
 use crate::base::fault::Faults;
 use crate::base::ids::StatementId;
 use crate::http::auth::Caller;
@@ -57,12 +59,18 @@ pub(super) async fn store(
         version: version.statement_version(),
         sender: caller.principal().caller_id(),
         adds_definitions: caller.principal().definition_right() == DefinitionRight::Add,
+        session: caller.principal().launch().and_then(cmi5_session),
         attachments: attachments.collect(),
         import: None,
     };
     let recorded = caller.app_state().recorder().record(submission).await;
     let recorded = recorded.map_err(|error| Problem::from_record_error(error, array))?;
     Ok(recorded.into_iter().map(|record| record.id()).collect())
+}
+
+/// The session of a launch by cmi5, which has the id of the launch.
+fn cmi5_session(launch: &Launch) -> Option<Uuid> {
+    (launch.standard == LaunchStandard::Cmi5).then_some(launch.id)
 }
 
 /// Returns the envelope of this sender's statements.

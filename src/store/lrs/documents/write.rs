@@ -184,6 +184,32 @@ impl Store {
 }
 
 impl OrgTx {
+    /// Writes a JSON document of Rollbook's own. `replaces`: whether it replaces an existing document.
+    pub(crate) async fn put_document(
+        &mut self,
+        set: &DocumentSet,
+        id: &str,
+        content: Blob,
+        replaces: bool,
+    ) -> Result<(), StoreError> {
+        let key = SetKey::from_set(set);
+        let existing = self.find_existing_document(&key, id).await?;
+        if existing.is_some() && !replaces {
+            return Ok(());
+        }
+        let row = DocumentContent {
+            blob: self.insert_blob(&content).await?,
+            etag: format_etag(&content),
+            length: i64::try_from(content.length)
+                .map_err(|_| StoreError::Invariant("a document of the server is too large"))?,
+            content_type: "application/json".to_owned(),
+        };
+        match existing {
+            Some(existing) => self.replace_document(&key, id, existing, row).await,
+            None => self.insert_document(key, id, row).await,
+        }
+    }
+
     async fn find_existing_document(
         &mut self,
         key: &SetKey,
