@@ -38,7 +38,7 @@ routes! {
 const MAX_WAIT: usize = 30;
 /// The least time between two readings of a request that waits. So an organisation with many commits that are not for
 /// this feed costs little.
-const PAUSE: Duration = Duration::from_millis(250);
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// The number of users, teams, groups and contents that are read at a time. A user can have 200 kB of texts.
 const RESOURCES_AT_ONCE: usize = 50;

@@ -20,6 +20,8 @@ const NOTE_KEEPERS: &[&str] = &["owner", "admin", "hr", "manager"];
 /// The roles with reporting access. A curator needs a permission.
 const REPORTERS: &[&str] =
     &["owner", "admin", "hr", "reporter", "learning_designer", "curator+reporting", "manager"];
+/// The roles that see the organisation and follow its changes. A curator needs a permission.
+const FOLLOWERS: &[&str] = &["owner", "admin", "hr", "reporter", "learning_designer", "curator+reporting"];
 /// The roles that mark content as complete. A manager needs a permission.
 const MARKERS: &[&str] = &["owner", "admin", "manager+mark_complete"];
 
@@ -77,6 +79,8 @@ fn permissions() -> Vec<(&'static str, &'static str, Rights)> {
         ("get", "/v1/activities", reads_log),
         ("post", "/v1/activities", writes_log),
         ("post", "/v1/activities/batch", writes_log),
+        ("get", "/v1/activities/changes", roles_and_scopes(FOLLOWERS, &["activities/read"])),
+        ("get", "/v1/directory/changes", roles_and_scopes(FOLLOWERS, &["directory", "catalogue"])),
         ("get", "/v1/activities/export.csv", reads_log),
         ("get", "/v1/activities/stream", reads_log),
         ("get", "/v1/activities/export.ndjson", reads_log),

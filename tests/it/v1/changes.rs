@@ -42,6 +42,8 @@ async fn new_and_voided_activities_are_in_the_feed_once(server: &TestServer) {
     assert_eq!(copy.follow(&admin).await, ["upsert 01", "upsert 02"]);
     let activity = admin.get("/v1/activities?limit=1").await.expect(200).json()["activities"][0].clone();
     assert_eq!(copy.entries[&id(2)], activity, "the shape is that of the list");
+    let entries = server.database().query_number("SELECT count(*) FROM activity_changes").await;
+    assert_eq!(entries, 0, "a new record needs no entry");
     // The same record again is no change.
     send(&admin, completed(2, "bo@example.org", "urn:c")).await;
     let place = copy.place();

@@ -44,8 +44,14 @@ async fn only_callers_that_see_the_organisation_follow_changes(server: &TestServ
     let key =
         admin.post(&format!("/v1/reports/{id}/keys"), &json!({"name": "Excel"})).await.expect(201).json();
     let reader = server.anonymous().with_basic("any", key["secret"].as_str().expect("a secret"));
+    let content = content("fire", "item").set("url", "https://content.example/fire");
+    admin.put("/v1/contents/fire", &content).await.expect(201);
+    let launch = json!({"user": "ada", "content": "fire", "standard": "xapi"});
+    let launch = admin.post("/v1/launches", &launch).await.expect(201).json();
+    let launched = server.anonymous().with_token(launch["token"].as_str().expect("a token"));
     for path in [ACTIVITIES, DIRECTORY] {
         reader.get(path).await.expect(403);
+        launched.get(path).await.expect(403);
     }
 }
 
