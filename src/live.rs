@@ -2,13 +2,13 @@
 //!
 //! | module | content |
 //! | --- | --- |
-//! | [`hub`] | reads the new rows of an organisation once, and gives each stream those that it may see |
-//! | [`audience`] | which streams may see a row at all, so that only these run a query |
-//! | [`feeder`] | brings a stream to the place of its hub: after a resume, or when its client reads slowly |
-//! | [`queue`] | the events between the hub and the client of a stream |
-//! | [`seat`] | a stream as the hub sees it: its question, and its queue |
-//! | [`slots`] | how many streams the server, an organisation and a caller have |
-//! | [`event`] | the form of events |
+//! | `hub` | reads the new rows of an organisation once, and gives each stream those that it may see |
+//! | `audience` | which streams may see a row at all, so that only these run a query |
+//! | `feeder` | brings a stream to the place of its hub: after a resume, or when its client reads slowly |
+//! | `queue` | the events between the hub and the client of a stream |
+//! | `seat` | a stream as the hub sees it: its question, and its queue |
+//! | `slots` | how many streams the server, an organisation and a caller have |
+//! | `event` | the form of events |
 //!
 //! No stream reads the tables in a loop. A hub waits for the commit signal of its organisation. It exists while the
 //! organisation has streams.
