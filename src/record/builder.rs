@@ -1,6 +1,7 @@
 //! Building the statements that Rollbook writes itself.
 
 use super::actor::Actor;
+use super::attachment::Attachment;
 use super::context::Context;
 use super::iri::Iri;
 use super::language::LanguageMap;
@@ -134,6 +135,18 @@ impl StatementBuilder {
     }
 }
 
+impl Statement {
+    /// The same statement with these attached files. It must have been built without any.
+    pub fn with_attachments(mut self, attachments: Vec<Attachment>) -> Self {
+        if !attachments.is_empty() {
+            self.parts
+                .push(("attachments", Attachment::list_to_json(&attachments)));
+        }
+        self.attachments = attachments;
+        self
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use uuid::Uuid;
@@ -209,8 +222,18 @@ mod tests {
             Verb::new(iri("urn:verb")),
             Activity::new(iri("urn:a")),
         );
-        for builder in [full(), minimal, StatementBuilder::voiding(about_agent, TARGET)] {
-            let built = builder.build();
+        let file = Attachment {
+            usage_type: iri("urn:usage"),
+            display: LanguageMap::default(),
+            description: LanguageMap::english("An \"essay\""),
+            content_type: "text/plain".to_owned(),
+            length: 3,
+            sha2: "ab".repeat(32),
+            file_url: Some(iri("https://example.org/file")),
+        };
+        let with_file = full().build().with_attachments(vec![file]);
+        let built = [full(), minimal, StatementBuilder::voiding(about_agent, TARGET)];
+        for built in built.map(StatementBuilder::build).into_iter().chain([with_file]) {
             let text = built.to_json();
             let parsed = parse_statement(text.as_bytes(), Version::V1, &Limits::default()).unwrap();
             assert_eq!(built, parsed, "{text}");

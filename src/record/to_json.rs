@@ -4,6 +4,7 @@
 //! text that the client wrote; see [`Statement::canonicalise`].
 
 use super::actor::{Actor, Identifier};
+use super::attachment::Attachment;
 use super::context::{Context, RelatedActor};
 use super::language::LanguageMap;
 use super::object::{Activity, Component, Definition};
@@ -120,6 +121,30 @@ impl Definition {
                 object.raw("extensions", extensions);
             }
         })
+    }
+}
+
+impl Attachment {
+    fn write_members(&self, object: &mut ObjectWriter<'_>) {
+        object.string("usageType", &self.usage_type);
+        match self.display.is_empty() {
+            true => object.raw("display", "{}"),
+            false => write_language_map(object, "display", &self.display),
+        }
+        write_language_map(object, "description", &self.description);
+        object.string("contentType", &self.content_type);
+        object.raw("length", &self.length.to_string());
+        object.string("sha2", &self.sha2);
+        if let Some(address) = &self.file_url {
+            object.string("fileUrl", address);
+        }
+    }
+
+    /// The JSON text of a list of declarations.
+    pub(super) fn list_to_json(attachments: &[Self]) -> String {
+        let write = |attachment: &Self| object_text(|object| attachment.write_members(object));
+        let texts: Vec<String> = attachments.iter().map(write).collect();
+        format!("[{}]", texts.join(","))
     }
 }
 

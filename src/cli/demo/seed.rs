@@ -339,7 +339,7 @@ impl Sender<'_> {
                     };
                     let mut statement = form.to_statement(&resolution.resolved())?;
                     if body["result"]["response"] == HANDED_IN {
-                        statement.attachments.push(handed_in::declaration()?);
+                        statement = statement.with_attachments(vec![handed_in::declaration()?]);
                     }
                     (
                         statement,

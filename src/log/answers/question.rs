@@ -101,6 +101,11 @@ impl Question {
         self.texts.get(id).map(String::as_str)
     }
 
+    /// The number of choices, steps and so on that have a text.
+    pub(super) fn component_count(&self) -> usize {
+        self.texts.len()
+    }
+
     /// The text of a target.
     pub(super) fn target_text(&self, id: &str) -> Option<&str> {
         self.targets.get(id).map(String::as_str)

@@ -243,10 +243,21 @@ impl Question {
 
     /// Whether the response is one of the correct responses. `None` if the definition has none.
     pub fn is_correct(&self, response: &str) -> Option<bool> {
-        if self.correct.is_empty() {
+        if self.correct.is_empty() || self.is_poll() {
             return None;
         }
         Some(self.correct.iter().any(|pattern| self.matches(pattern, response)))
+    }
+
+    /// Whether the only correct response is all choices together. Moodle describes the questions of polls so, in which each
+    /// choice is as good as another.
+    fn is_poll(&self) -> bool {
+        let [pattern] = self.correct.as_slice() else {
+            return false;
+        };
+        let is_choice = self.interaction == Some(InteractionType::Choice);
+        let count = self.ids(&divide(self.interaction, pattern)).len();
+        is_choice && count > 1 && count == self.component_count()
     }
 
     fn matches(&self, pattern: &str, response: &str) -> bool {
@@ -376,6 +387,13 @@ mod tests {
             assert_eq!(correct(CHOICE, response), Some(expected), "{response}");
         }
         assert_eq!(correct(r#"{"interactionType":"choice"}"#, "golf"), None);
+    }
+
+    #[test]
+    fn question_of_a_poll_has_no_correct_response() {
+        let poll = r#"{"interactionType":"choice","correctResponsesPattern":["be[,]not"],
+            "choices":[{"id":"be","description":{"en":"To be"}},{"id":"not","description":{"en":"Not to be"}}]}"#;
+        assert_eq!((correct(poll, "be"), correct(poll, "be[,]not")), (None, None));
     }
 
     #[test]

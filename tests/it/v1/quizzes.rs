@@ -92,7 +92,8 @@ async fn each_interaction_type_is_shown_for_people(server: &TestServer) {
         ("true-false", json!({"correctResponsesPattern": ["true"]}), "false", "false", Some(false)),
         (
             "choice",
-            json!({"choices": [component("x", "Ex"), component("y", "Why")], "correctResponsesPattern": ["x[,]y"]}),
+            json!({"choices": [component("x", "Ex"), component("y", "Why"), component("z", "Zed")],
+                "correctResponsesPattern": ["x[,]y"]}),
             "y[,]x",
             "Why; Ex",
             Some(true),
