@@ -39,15 +39,13 @@ pub fn check_statement(launch: &Launch, verbs: &VerbTable, statement: &Statement
     if faults.is_empty() { Ok(()) } else { Err(faults) }
 }
 
-/// Returns the IRIs of the Activities of which one is the content of the record, in the order in which a registered one is
-/// chosen. The list is empty for a statement about the launched content itself, since nothing else can be chosen.
+/// Returns the IRIs of the Activities that the record would count for instead of the launched content if they are
+/// registered. The list is empty for a statement about the content itself.
 pub fn find_other_contents<'s>(launch: &Launch, verbs: &VerbTable, statement: &'s Statement) -> Vec<&'s str> {
     let candidates = find_content_candidates(verbs, statement, &launch.account_home_page);
-    let iris: Vec<&str> = candidates.iter().map(|activity| activity.id.as_str()).collect();
-    if iris == [launch.activity.as_str()] {
-        return Vec::new();
-    }
-    iris
+    let iris = candidates.into_iter().map(|activity| activity.id.as_str());
+    // Of several registered ones, the first is the content, and the launched content is registered.
+    iris.take_while(|iri| *iri != launch.activity).collect()
 }
 
 /// Whether an Activity is the launched content or a part of it by its IRI.

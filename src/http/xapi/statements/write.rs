@@ -19,6 +19,9 @@ use crate::store::{Incoming, NewAttachment, Sameness, Submission};
 use super::authority;
 use super::upload::{Contents, Received};
 
+/// The most Activities, other than the launched content, that are looked up for a request of a launch.
+const MAX_OTHER_CONTENTS: usize = 10_000;
+
 /// Stores the statements with their attachments and returns their ids in order. `id` is the id in the query of a PUT.
 pub(super) async fn store(
     caller: &Caller<WriteStatements>,
@@ -140,10 +143,15 @@ async fn check_contents(
     if named.is_empty() {
         return Ok(());
     }
+    if named.len() > MAX_OTHER_CONTENTS {
+        let detail = format!(
+            "the statements name more than {MAX_OTHER_CONTENTS} other Activities as what they are about; send fewer statements"
+        );
+        return Err(Problem::new(Code::BatchTooLong, detail));
+    }
     let registered = caller.store().find_registered_iris(caller.org(), &named).await?;
     for (index, candidates) in candidates.iter().enumerate() {
-        let chosen = candidates.iter().find(|iri| registered.contains(**iri));
-        if let Some(other) = chosen.filter(|iri| **iri != launch.activity) {
+        if let Some(other) = candidates.iter().find(|iri| registered.contains(**iri)) {
             let detail =
                 format!("the statement would count for another content, `{other}`; launch that content");
             faults.push(ProblemError::at_pointer(
