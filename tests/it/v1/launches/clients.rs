@@ -43,7 +43,10 @@ fn published_client_is_content_within_the_bounds() {
         assert!(text.ends_with("everything else is refused\n"), "{text}");
         let rows = admin.list("/v1/activities?user=ada&completed=true", "activities").await;
         assert_eq!(rows.len(), 1);
-        assert_eq!((&rows[0]["content"]["id"], &rows[0]["result"]["score"]), (&json!("fire"), &json!(90)));
+        assert_eq!(
+            (&rows[0]["content"]["id"], &rows[0]["result"]["score"]["percent"]),
+            (&json!("fire"), &json!(90))
+        );
     });
 }
 
