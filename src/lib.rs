@@ -39,6 +39,7 @@ pub mod live;
 pub mod log;
 pub mod record;
 pub mod reports;
+pub mod scorm;
 pub mod server;
 pub mod store;
 pub mod subscriptions;

@@ -10,6 +10,7 @@
 pub mod deadlines;
 
 mod address_limit;
+mod idle_sessions;
 mod listen;
 mod phase;
 mod requests;
@@ -203,8 +204,8 @@ async fn wait_until_true(mut flag: watch::Receiver<bool>) {
 }
 
 /// The work in the background until the server has stopped: refreshing key sets, projecting rows again after their
-/// content changed, keeping the log of SQLite small, watching commits, abandoning expired sessions of cmi5, and the upkeep
-/// of metrics.
+/// content changed, keeping the log of SQLite small, watching commits, abandoning expired sessions of cmi5, recording idle
+/// sessions of SCORM packages, and the upkeep of metrics.
 async fn background(app_state: Data<AppState>, stop: watch::Receiver<bool>) {
     let stopped = || wait_until_true(stop.clone());
     let upkeep = async {
@@ -230,6 +231,9 @@ async fn background(app_state: Data<AppState>, stop: watch::Receiver<bool>) {
         },
         async {
             tokio::select! { () = stopped() => {}, () = store.keep_abandoning_sessions() => {} }
+        },
+        async {
+            tokio::select! { () = stopped() => {}, () = idle_sessions::record_idle_sessions(&app_state) => {} }
         },
         async {
             tokio::select! { () = stopped() => {}, () = upkeep => {} }

@@ -955,3 +955,26 @@ CREATE TABLE import_errors (
     content BYTEA NOT NULL,
     PRIMARY KEY (org, import, number)
 );
+
+-- SCORM -----------------------------------------------------------------------------------------
+
+-- The attempts at SCORM packages.
+--   user_id       the learner; the directory need not have the user
+--   content       the key of the content
+--   begun         the number in the order of recording at which the attempt began
+--   committed_at  when the last commit came
+--   due           when a session without an end is recorded, while it has something to record
+--   state         the state after the last commit, as JSON
+CREATE TABLE scorm_attempts (
+    org BIGINT NOT NULL,
+    user_id TEXT NOT NULL,
+    content BIGINT NOT NULL,
+    registration UUID NOT NULL,
+    begun BIGINT NOT NULL,
+    committed_at BIGINT NOT NULL,
+    due BIGINT,
+    state TEXT NOT NULL,
+    PRIMARY KEY (org, user_id, content, registration)
+);
+CREATE INDEX scorm_attempts_latest ON scorm_attempts (org, user_id, content, begun);
+CREATE INDEX scorm_attempts_due ON scorm_attempts (due) WHERE due IS NOT NULL;

@@ -957,3 +957,26 @@ CREATE TABLE import_errors (
     content BLOB NOT NULL,
     PRIMARY KEY (org, import, number)
 );
+
+-- SCORM -----------------------------------------------------------------------------------------
+
+-- The attempts at SCORM packages.
+--   user_id       the learner; the directory need not have the user
+--   content       the key of the content
+--   begun         the number in the order of recording at which the attempt began
+--   committed_at  when the last commit came
+--   due           when a session without an end is recorded, while it has something to record
+--   state         the state after the last commit, as JSON
+CREATE TABLE scorm_attempts (
+    org INTEGER NOT NULL,
+    user_id TEXT NOT NULL,
+    content INTEGER NOT NULL,
+    registration BLOB NOT NULL,
+    begun INTEGER NOT NULL,
+    committed_at INTEGER NOT NULL,
+    due INTEGER,
+    state TEXT NOT NULL,
+    PRIMARY KEY (org, user_id, content, registration)
+);
+CREATE INDEX scorm_attempts_latest ON scorm_attempts (org, user_id, content, begun);
+CREATE INDEX scorm_attempts_due ON scorm_attempts (due) WHERE due IS NOT NULL;

@@ -95,6 +95,14 @@ actions! {
         is_administrator_or_has_scope(principal, CredentialScope::ActivitiesWrite)
     };
 
+    /// Send and read the commits of SCORM packages. Every person may, about themselves only; a credential needs
+    /// `activities/write` and names the learner; a launch by SCORM may for its user, content and registration.
+    CommitScorm, "send the commits of SCORM packages", |principal| {
+        principal.person().is_some()
+            || has_scope(principal, CredentialScope::ActivitiesWrite)
+            || principal.launch().is_some_and(|launch| launch.standard == LaunchStandard::Scorm)
+    };
+
     /// Void an activity by `DELETE`. Owners and admins may. A credential may not; at `/xapi` it voids with
     /// `statements/write`.
     VoidActivities, "void activities", |principal| principal.administrator().is_some();
@@ -281,7 +289,12 @@ mod tests {
                 "WriteProfiles",
             ],
             CredentialScope::Define => &["ReadActivityObjects"],
-            CredentialScope::ActivitiesWrite => &["WriteActivities", "ManageLaunches", "ReadOrganisation"],
+            CredentialScope::ActivitiesWrite => &[
+                "WriteActivities",
+                "CommitScorm",
+                "ManageLaunches",
+                "ReadOrganisation",
+            ],
             CredentialScope::ActivitiesRead => {
                 &["ReadActivities", "ReadReports", "OpenReports", "ReadOrganisation"]
             }
@@ -339,6 +352,7 @@ mod tests {
         let everybody = [
             "SignedIn",
             "ReadActivities",
+            "CommitScorm",
             "ReadDirectory",
             "ReadCatalogue",
             "ReadOrganisation",
@@ -390,7 +404,8 @@ mod tests {
             let caller = Principal::from(launch(standard, LaunchMode::Normal));
             for (name, allowed) in EVERY {
                 let expected = standard != LaunchStandard::Scorm && xapi.contains(name)
-                    || standard == LaunchStandard::Cmi5 && *name == "WriteProfiles";
+                    || standard == LaunchStandard::Cmi5 && *name == "WriteProfiles"
+                    || standard == LaunchStandard::Scorm && *name == "CommitScorm";
                 assert_eq!(allowed(&caller), expected, "a launch by {standard} and {name}");
             }
         }

@@ -33,6 +33,13 @@ pub struct LimitArgs {
     #[arg(default_value_t = Limits::default().course_package_bytes, value_name = "BYTES")]
     pub max_course_package_bytes: u64,
 
+    /// The maximum number of bytes of a commit of a SCORM player (413)
+    ///
+    /// The state of each attempt is about as large as its last commit.
+    #[arg(long, env = "ROLLBOOK_MAX_SCORM_COMMIT_BYTES")]
+    #[arg(default_value_t = Limits::default().scorm_commit_bytes, value_name = "BYTES")]
+    pub max_scorm_commit_bytes: usize,
+
     /// The maximum number of elements of a batch (413)
     #[arg(long, env = "ROLLBOOK_MAX_BATCH", default_value_t = Limits::default().batch, value_name = "NUMBER")]
     pub max_batch: usize,
@@ -218,6 +225,7 @@ impl LimitArgs {
             attachment_bytes: self.max_attachment_bytes,
             document_bytes: self.max_document_bytes,
             course_package_bytes: self.max_course_package_bytes,
+            scorm_commit_bytes: self.max_scorm_commit_bytes,
             batch: self.max_batch,
             json_depth: self.max_json_depth,
             group_members: self.max_group_members,

@@ -54,6 +54,7 @@ fn every_limit_has_its_own_setting() {
         "max-waiting-feeds-per-caller",
         "max-course-package-bytes",
         "file-link-seconds",
+        "max-scorm-commit-bytes",
     ]
     .iter()
     .zip(101..)
@@ -95,6 +96,7 @@ fn every_limit_has_its_own_setting() {
         waiting_feeds_per_caller: 130,
         course_package_bytes: 131,
         file_link: Duration::from_secs(132),
+        scorm_commit_bytes: 133,
     };
     assert_eq!(limits, expected);
     let statement = limits.statement();

@@ -34,6 +34,7 @@ use super::AppState;
 use super::client_address::find_client_address;
 use super::origin;
 use super::problem::{Code, Problem};
+use super::query::QueryPairs;
 use super::refusals::Attempt;
 use crate::access::launch::is_launch_token;
 use crate::access::{
@@ -48,6 +49,10 @@ use crate::reports::key::is_key_secret;
 use crate::reports::rights;
 use crate::store::{OpenedLaunch, Organisation, Store, StoreError};
 use credential_cache::{Cached, CachedCredential, stored_hash};
+
+/// The parameter with the token of a launch, for players that send a commit by `navigator.sendBeacon`. Other tokens are not
+/// accepted there: addresses are written to logs, and the token of a launch opens one content for a short time.
+pub const LAUNCH_TOKEN_PARAMETER: &str = "access_token";
 
 /// The verified caller of a request, with the permission `A`.
 ///
@@ -238,17 +243,22 @@ pub async fn verify_again(
 
 async fn verify(request: &ServiceRequest) -> Result<VerifiedCaller, Problem> {
     let app_state = find_app_state(request.app_data())?;
-    let mut values = request.headers().get_all(header::AUTHORIZATION);
-    let (Some(value), None) = (values.next(), values.next()) else {
-        return Err(missing_authorization());
-    };
-    let value = value.to_str().map_err(|_| missing_authorization())?;
     let proxies = &app_state.options().trusted_proxies;
     let address = find_client_address(request.peer_addr(), request.headers(), proxies);
-    if is_basic(value) {
-        origin::refuse_remembered_password(request, &app_state.options().cors_origins)?;
-    }
-    let verified = verify_header(&app_state, value, address).await?;
+    let verified = match find_launch_token(request) {
+        Some(token) => verify_launch(&app_state, &token, address).await?,
+        None => {
+            let mut values = request.headers().get_all(header::AUTHORIZATION);
+            let (Some(value), None) = (values.next(), values.next()) else {
+                return Err(missing_authorization());
+            };
+            let value = value.to_str().map_err(|_| missing_authorization())?;
+            if is_basic(value) {
+                origin::refuse_remembered_password(request, &app_state.options().cors_origins)?;
+            }
+            verify_header(&app_state, value, address).await?
+        }
+    };
     let principal = &verified.principal;
     let span = tracing::Span::current();
     span.record("org", principal.org().as_str());
@@ -284,6 +294,19 @@ async fn verify_header(
     } else {
         Err(missing_authorization())
     }
+}
+
+/// The token of a launch in the query of a request to `/v1/scorm` without the header `Authorization`.
+fn find_launch_token(request: &ServiceRequest) -> Option<SecretString> {
+    let takes_token = request.match_info().as_str().starts_with("/v1/scorm/");
+    if !takes_token || request.headers().contains_key(header::AUTHORIZATION) {
+        return None;
+    }
+    let pairs = QueryPairs::parse(request.query_string()).ok()?;
+    let mut pairs = pairs.as_slice().iter();
+    let (_, token) = pairs.find(|(name, _)| name == LAUNCH_TOKEN_PARAMETER)?;
+    let token = SecretString::from(token.clone());
+    is_launch_token(&token).then_some(token)
 }
 
 /// Verifies the token of a person. A valid signature needs no look-up, so the limit on refusals applies to others only.

@@ -234,7 +234,7 @@ fn text(bytes: &Bytes) -> Result<&str, Problem> {
         .map_err(|error| Problem::invalid_body("", format!("the body must be UTF-8: {error}")))
 }
 
-fn limits(request: &HttpRequest) -> Result<Limits, Problem> {
+pub(super) fn limits(request: &HttpRequest) -> Result<Limits, Problem> {
     match request.app_data::<Data<AppState>>() {
         Some(app_state) => Ok(app_state.limits().clone()),
         None => Err(Problem::internal("the application has no state")),
@@ -242,7 +242,7 @@ fn limits(request: &HttpRequest) -> Result<Limits, Problem> {
 }
 
 /// The media type of the body. 415 if it is none of `allowed`.
-fn media_type(request: &HttpRequest, allowed: &[&'static str]) -> Result<&'static str, Problem> {
+pub(super) fn media_type(request: &HttpRequest, allowed: &[&'static str]) -> Result<&'static str, Problem> {
     let sent = request
         .headers()
         .get(header::CONTENT_TYPE)

@@ -21,6 +21,8 @@ pub struct Limits {
     pub document_bytes: u64,
     /// Bytes of one course package, which is a ZIP file.
     pub course_package_bytes: u64,
+    /// Bytes of one commit of a SCORM player.
+    pub scorm_commit_bytes: usize,
     /// Elements of one batch.
     pub batch: usize,
     /// Levels of JSON objects and arrays.
@@ -89,6 +91,7 @@ impl Default for Limits {
             attachment_bytes: 64 * 1024 * 1024,
             document_bytes: 64 * 1024 * 1024,
             course_package_bytes: 512 * 1024 * 1024,
+            scorm_commit_bytes: 1024 * 1024,
             batch: 1000,
             json_depth: 64,
             group_members: statement.group_members,

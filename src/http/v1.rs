@@ -25,6 +25,7 @@ mod report_resource;
 pub mod report_rows;
 pub mod reports;
 pub mod schedules;
+pub mod scorm;
 pub mod stream;
 pub mod subscription_deliveries;
 pub mod subscriptions;
@@ -60,6 +61,7 @@ resources! {
     report_rows,
     reports,
     schedules,
+    scorm,
     subscription_deliveries,
     subscriptions,
     teams,

@@ -246,6 +246,7 @@ impl StepContext<'_> {
             session: None,
             attachments: Vec::new(),
             import: Some(Box::new(step)),
+            attempt: None,
         };
         (submission, owners)
     }

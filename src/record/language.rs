@@ -78,6 +78,11 @@ impl LanguageMap {
         Self::with_constant_tag("und", text)
     }
 
+    /// A map with one text in this language.
+    pub fn single(tag: LanguageTag, text: &str) -> Self {
+        Self(vec![(tag, text.to_owned())])
+    }
+
     /// A map with one text. `tag` is not checked, so it must be well-formed.
     fn with_constant_tag(tag: &'static str, text: &str) -> Self {
         Self(vec![(LanguageTag(tag.to_owned()), text.to_owned())])

@@ -15,5 +15,6 @@ pub(crate) mod new_rows;
 pub(crate) mod notes;
 pub(crate) mod progress;
 pub(crate) mod rows;
+pub(crate) mod scorm;
 pub(crate) mod summary;
 pub(crate) mod timeline;

@@ -23,6 +23,7 @@ mod record_names;
 pub(crate) mod recorder;
 pub(crate) mod references;
 pub(crate) mod reprojection;
+pub(crate) mod scorm_attempts;
 pub(crate) mod sessions;
 pub(crate) mod stored_statement;
 pub(crate) mod submission;

@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::json;
 
 use crate::support::server::TestServer;
-use crate::support::{apply, both_databases};
+use crate::support::{Database, apply, both_databases};
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -61,6 +61,31 @@ fn tour_ends_with_a_managers_csv() {
     );
     let csv = output_text.split("First name,").nth(1).unwrap_or_default();
     assert!(!csv.contains("Cy,"), "the CSV contains only the manager's reports:\n{output_text}");
+}
+
+/// Whether a program can be started. Tests that need it are skipped without it.
+fn is_installed(program: &str) -> bool {
+    let found = Command::new(program).arg("--version").output().is_ok();
+    if !found {
+        eprintln!("skipped: {program} is not installed");
+    }
+    found
+}
+
+/// The player of npm plays sessions of both versions in all formats, and in Chromium if it is installed.
+#[apply(both_databases)]
+async fn scorm_again_plays_its_sessions(database: &Database) {
+    if !(is_installed("node") && is_installed("npm")) {
+        return;
+    }
+    let (code, output_text) = run_command(
+        Command::new("bash")
+            .arg(root().join("examples/scorm/run.sh"))
+            .env("ROLLBOOK_CLIENT_BINARY", env!("CARGO_BIN_EXE_rollbook"))
+            .env("ROLLBOOK_CLIENT_DATABASE", database.url()),
+    );
+    assert_eq!(code, Some(0), "{output_text}");
+    assert!(output_text.contains("sessions of scorm-again played"), "{output_text}");
 }
 
 #[apply(both_databases)]

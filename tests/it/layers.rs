@@ -12,7 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["base"],
     &["record", "access"],
     &["directory", "catalogue"],
-    &["log", "launches", "cmi5"],
+    &["log", "launches", "cmi5", "scorm"],
     &["store"],
     &["export", "live"],
     &["reports", "subscriptions", "imports", "archive"],

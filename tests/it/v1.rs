@@ -27,6 +27,7 @@ mod report_keys;
 mod report_rows;
 mod reports;
 mod schedules;
+mod scorm;
 mod search;
 mod sent_back;
 mod stream;

@@ -316,6 +316,16 @@ fn command_lines(seeded: &Seeded) -> Vec<(&'static str, String)> {
         "The statement is a row of the log at once",
         get("OWNER", "/v1/activities?content=dangerous-goods&limit=1"),
     ));
+    lines.push((
+        "A SCORM package commits for a learner, as the player scorm-again sends it",
+        "curl -s \"$ROLLBOOK/v1/scorm/manual-handling\" -H \"Authorization: Bearer $LEARNER\" \\\n    \
+             -d 'cmi.suspend_data=page=3&cmi.core.lesson_status=incomplete&cmi.core.session_time=00:05:00&cmi.core.exit=suspend'"
+        .to_owned(),
+    ));
+    lines.push((
+        "The data with which the learner goes on: it is loaded into the player by loadFromJSON",
+        get("LEARNER", "/v1/scorm/manual-handling"),
+    ));
     lines
 }
 

@@ -308,6 +308,7 @@ impl Sender<'_> {
             session: None,
             attachments,
             import: None,
+            attempt: None,
         };
         self.recorder.record(submission).await?;
         Ok(())

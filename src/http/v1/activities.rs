@@ -436,6 +436,7 @@ pub(super) fn submission<A>(caller: &Caller<A>, records: Vec<Incoming>) -> Submi
         session: None,
         attachments: Vec::new(),
         import: None,
+        attempt: None,
     }
 }
 

@@ -22,7 +22,7 @@ use crate::base::fault::Faults;
 use crate::base::form::Form;
 use crate::base::ids::{ContentId, UserId};
 use crate::cmi5::LaunchMethod;
-use crate::http::auth::Caller;
+use crate::http::auth::{Caller, LAUNCH_TOKEN_PARAMETER};
 use crate::http::json::JsonBody;
 use crate::http::keyed::{Listing, path_segment};
 use crate::http::pages::{NoOthers, PageWriter};
@@ -31,10 +31,13 @@ use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
 use crate::launches::LaunchForm;
 use crate::launches::address::{self, Cmi5Query, XapiQuery};
+use crate::scorm::resume::Tree;
 use crate::store::{
     Cmi5Launch, CreatedLaunch, LaunchFilter, LaunchRefusal, LaunchWaiveRefusal, NewLaunch, StoredLaunch,
     WaiveRefusal,
 };
+
+use super::scorm::load_resume_data;
 
 /// The longest reason of a waiver, in characters.
 const MAX_REASON: usize = 255;
@@ -224,6 +227,10 @@ pub struct Waiver {
 pub struct ScormPlayer {
     /// The settings for its constructor.
     pub settings: ScormSettings,
+    /// The data with which the user goes on, for `loadFromJSON`: as `GET /v1/scorm/{content}` gives it. `{"cmi": {}}` if the
+    /// registration has no commit yet.
+    #[schema(value_type = super::scorm::ScormData)]
+    pub data: Tree,
 }
 
 /// Settings of `scorm-again`.
@@ -350,6 +357,7 @@ async fn create_launch(
     let lifetime = caller.app_state().options().launch_lifetime;
     let form = body.read(|text, depth| LaunchForm::parse(text, depth, lifetime))?;
     let token = new_launch_token()?;
+    let (user, content, mode) = (form.user.clone(), form.content.clone(), form.mode);
     let new = NewLaunch {
         user: form.user,
         content: form.content,
@@ -363,7 +371,7 @@ async fn create_launch(
         secret_hash: *SecretHash::from_secret(&token).as_bytes(),
     };
     let server = public_address(&caller, &request);
-    let view = match new.standard {
+    let mut view = match new.standard {
         LaunchStandard::Cmi5 => launch_cmi5(&caller, &server, new).await?,
         LaunchStandard::Xapi | LaunchStandard::Scorm => {
             let created = caller.store().add_launch(caller.org(), new).await?;
@@ -371,6 +379,10 @@ async fn create_launch(
         }
     };
     let location = format!("/v1/launches/{}", view.launch.id);
+    if let Some(player) = &mut view.scorm {
+        let registration = view.launch.registration;
+        player.data = load_resume_data(&caller, (user, content), registration, mode).await?;
+    }
     Ok(HttpResponse::Created()
         .insert_header((header::LOCATION, location))
         // No cache may store the token.
@@ -482,8 +494,13 @@ fn represent_new<A>(
         LaunchStandard::Scorm => {
             let content = path_segment(launch.content.as_str());
             view.scorm = Some(ScormPlayer {
+                data: Tree::default(),
                 settings: ScormSettings {
-                    lms_commit_url: format!("{server}/v1/scorm/{content}"),
+                    // `navigator.sendBeacon`, by which the player ends a session, sends no headers.
+                    lms_commit_url: format!(
+                        "{server}/v1/scorm/{content}?{LAUNCH_TOKEN_PARAMETER}={}",
+                        token.expose_secret()
+                    ),
                     data_commit_format: "json",
                     xhr_headers: ScormHeaders {
                         authorization: format!("Bearer {}", token.expose_secret()),

@@ -235,7 +235,7 @@ impl Store {
     }
 
     /// Finds the key and the IRI of a listed content. It may be archived.
-    async fn find_listed_content(
+    pub(crate) async fn find_listed_content(
         &self,
         org: i64,
         content: &ContentId,

@@ -75,6 +75,7 @@ impl LmsStatements {
             session: None,
             attachments: Vec::new(),
             import: None,
+            attempt: None,
         }))
     }
 

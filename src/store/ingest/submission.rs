@@ -8,6 +8,7 @@ use crate::base::ids::{OrgId, StatementId, UserId};
 use crate::cmi5::RuleFault;
 use crate::log::ShortForm;
 use crate::record::{Envelope, Statement};
+use crate::scorm::AttemptCommit;
 
 use crate::store::db::StoreError;
 use crate::store::ingest::attachments::NewAttachment;
@@ -91,6 +92,9 @@ pub struct Submission {
     pub attachments: Vec<NewAttachment>,
     /// The step of the import that the records belong to. It is stored together with them.
     pub import: Option<Box<ImportStep>>,
+    /// A commit of a SCORM player. Its records are made in the transaction that writes them, from the state of the attempt;
+    /// `records` is empty.
+    pub attempt: Option<Arc<AttemptCommit>>,
 }
 
 /// A part of an import: some rows of its file, of which one submission has the records.
@@ -123,7 +127,15 @@ pub struct Rejection {
     pub content: Vec<u8>,
 }
 
+/// The number of records that a commit counts as in a batch: its state may be large.
+const COMMIT_WEIGHT: usize = 20;
+
 impl Submission {
+    /// The number of records that the submission counts as in a batch.
+    pub(crate) fn weight(&self) -> usize {
+        self.records.len() + self.attempt.as_ref().map_or(0, |_| COMMIT_WEIGHT)
+    }
+
     /// The checks of the records that mark content as complete.
     pub(crate) fn completion_checks(&self) -> impl Iterator<Item = CompletionCheck> {
         self.records

@@ -8,6 +8,7 @@ use crate::store::db::{Store, StoreError};
 use crate::store::ingest::completion_check::CompletionCheck;
 use crate::store::ingest::identifier_cache::IdentifierCache;
 use crate::store::ingest::new_records::{Accepted, accept, accept_all, write_accepted};
+use crate::store::ingest::scorm_attempts::plan_attempts;
 use crate::store::ingest::submission::{Outcome, RecordError, Submission};
 
 /// Writes batches of an organisation and caches the identifiers that its records name.
@@ -90,14 +91,18 @@ impl Writer {
         let mut cache = self.take_cache();
         let mut tx = self.store.write_within(&self.org, wait).await?;
         cache.refresh(tx.cache_version());
-        let (mut accepted, outcomes, sessions) = accept(&mut tx, submissions, unconfirmed).await?;
+        let planned = plan_attempts(&mut tx, submissions).await?;
+        let (mut accepted, outcomes, sessions) = accept(&mut tx, &planned.submissions, unconfirmed).await?;
         // The statements that Rollbook adds as the LMS of cmi5.
         let added = sessions.write(&mut tx, &accepted).await?;
         accepted.extend(accept_all(added.as_slice()));
         let has_steps = tx.store_import_steps(submissions, &outcomes).await?;
-        if has_steps || !accepted.is_empty() {
+        if has_steps || planned.changes_attempts() || !accepted.is_empty() {
             let ids: Vec<StatementId> = accepted.iter().map(Accepted::id).collect();
-            write_accepted(&mut tx, &mut cache, accepted).await?;
+            if !accepted.is_empty() {
+                write_accepted(&mut tx, &mut cache, accepted).await?;
+            }
+            tx.write_attempts(&planned, &outcomes).await?;
             cache.set_version(tx.cache_version());
             let committed = tx.commit().await;
             if matches!(committed, Err(StoreError::UnknownOutcome(_))) {
@@ -188,6 +193,7 @@ mod tests {
             session: None,
             attachments: Vec::new(),
             import: None,
+            attempt: None,
         }
     }
 

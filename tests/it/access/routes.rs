@@ -120,6 +120,8 @@ fn permissions() -> Vec<(&'static str, &'static str, Rights)> {
         ("patch", "/v1/schedules/{id}", writes_reports),
         ("delete", "/v1/schedules/{id}", writes_reports),
         ("post", "/v1/schedules/{id}/run", writes_reports),
+        ("get", "/v1/scorm/{content}", roles_and_scopes(ALL_ROLES, &["activities/write"])),
+        ("post", "/v1/scorm/{content}", roles_and_scopes(ALL_ROLES, &["activities/write"])),
         ("get", "/v1/actions", roles_and_scopes(ALL_ROLES, SCOPES)),
         ("get", "/v1/users", reads_directory),
         ("post", "/v1/users/batch", writes_directory),
@@ -203,7 +205,8 @@ fn path_with_ids(path: &str) -> String {
     ]
     .iter()
     .any(|resource| path.starts_with(resource));
-    path.replace("{id}", if uuid { "00000000-0000-4000-8000-00000000000a" } else { "ada" })
+    path.replace("{content}", "unknown")
+        .replace("{id}", if uuid { "00000000-0000-4000-8000-00000000000a" } else { "ada" })
 }
 
 async fn send_request(caller: &Caller, method: &str, path: &str) -> u16 {

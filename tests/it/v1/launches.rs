@@ -126,7 +126,7 @@ async fn scorm_launch_has_the_settings_of_the_player(server: &TestServer) {
     assert_eq!((&created["url"], &created["xapi"]), (&Value::Null, &Value::Null));
     let settings = &created["scorm"]["settings"];
     assert!(
-        settings["lmsCommitUrl"].as_str().is_some_and(|url| url.ends_with("/v1/scorm/pack")),
+        settings["lmsCommitUrl"].as_str().is_some_and(|url| url.contains("/v1/scorm/pack?access_token=rbl_")),
         "{settings}"
     );
     assert_eq!(settings["dataCommitFormat"], "json");

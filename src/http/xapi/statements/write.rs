@@ -65,6 +65,7 @@ pub(super) async fn store(
         session: caller.principal().launch().and_then(cmi5_session),
         attachments: attachments.collect(),
         import: None,
+        attempt: None,
     };
     let recorded = caller.app_state().recorder().record(submission).await;
     let recorded = recorded.map_err(|error| Problem::from_record_error(error, array))?;

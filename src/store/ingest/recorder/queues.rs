@@ -229,7 +229,7 @@ impl RunningQueue {
         let queue = state.queues.get_mut(&self.org)?;
         let (mut batch, mut records) = (Vec::new(), 0);
         while let Some(next) = queue.waiting.front() {
-            records += next.submission.records.len();
+            records += next.submission.weight();
             if records > max_records && !batch.is_empty() {
                 break;
             }
