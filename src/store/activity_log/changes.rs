@@ -18,9 +18,9 @@ use crate::store::db::page_rows::PageLimits;
 use crate::store::db::{Store, StoreError};
 
 /// The numbers that are read at a time, if the page is smaller.
-const LEAST_NUMBERS: usize = 500;
+const LEAST_NUMBERS: usize = 100;
 /// How often numbers are read for a page while all of them belong to later pages.
-const MOST_ROUNDS: usize = 20;
+const MOST_ROUNDS: usize = 100;
 /// The rows that are read at a time.
 const ROWS_AT_ONCE: usize = 100;
 

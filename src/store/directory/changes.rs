@@ -20,9 +20,9 @@ use crate::store::directory::teams::Teams;
 use crate::store::directory::users::Users;
 
 /// The entries that are read at a time, if the page is smaller.
-const LEAST_ENTRIES: usize = 500;
+const LEAST_ENTRIES: usize = 100;
 /// How often entries are read for a page while the caller may see none of them.
-const MOST_ROUNDS: usize = 20;
+const MOST_ROUNDS: usize = 100;
 
 /// Which resources a caller may see in the feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
