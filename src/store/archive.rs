@@ -8,7 +8,7 @@ pub(crate) mod reading;
 pub(crate) mod tables;
 pub(crate) mod writing;
 
-use crate::store::StoreError;
+use crate::store::db::StoreError;
 use crate::store::db::columns::columns;
 use crate::store::db::database::Row;
 use crate::store::db::dialect::Value;

@@ -4,7 +4,7 @@ use crate::base::ids::OrgId;
 use crate::store::db::columns::FromRow as _;
 use crate::store::db::database::Sql;
 use crate::store::db::snapshot::Snapshot;
-use crate::store::{Store, StoreError};
+use crate::store::db::{Store, StoreError};
 
 use super::tables::ArchiveTable;
 use super::{Cell, OrganisationRow};

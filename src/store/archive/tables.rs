@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::store::db::database::{Engine, Row, Sql};
-use crate::store::{Store, StoreError};
+use crate::store::db::{Store, StoreError};
 
 use super::{CellKind, ColumnType};
 

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::base::ids::OrgId;
 use crate::store::db::database::{Engine, Sql};
 use crate::store::db::transaction::Tx;
-use crate::store::{Store, StoreError};
+use crate::store::db::{Store, StoreError};
 
 use super::reading::quoted;
 use super::tables::ArchiveTable;
