@@ -2,6 +2,7 @@
 
 mod copy;
 mod directory;
+mod plans;
 mod replicas;
 mod rights;
 mod waiting;
