@@ -18,6 +18,9 @@ const stream = new EventSource(`${base}/v1/activities/stream?${filter}`, {
     fetch(address, { ...options, headers: { ...options.headers, Authorization: authorization } })
 })
 
+// Version 5 of the package does not keep a program running while it waits to connect again.
+setInterval(() => {}, 60_000)
+
 stream.addEventListener('ready', (event) => console.log(`ready at ${event.lastEventId}`))
 
 stream.addEventListener('activity', (event) => {
@@ -33,6 +36,6 @@ stream.addEventListener('error', (event) => {
   // 401 and 403 will not get better: the package stops. After anything else it connects again, with `Last-Event-ID`.
   if (event.code === 401 || event.code === 403) {
     console.error(`refused with ${event.code}: get a new token`)
-    process.exitCode = 1
+    process.exit(1)
   }
 })
