@@ -162,7 +162,7 @@ impl<'t> SessionUpdate<'t> {
             .result
             .as_ref()
             .and_then(|result| find_extension(result.extensions.as_deref(), extension::PROGRESS));
-        if progress.is_some_and(|value| !value.as_u64().is_some_and(|percent| percent <= 100)) {
+        if progress.is_some_and(|value| value.as_u64().is_none_or(|percent| percent > 100)) {
             return form(
                 &["result", "extensions", extension::PROGRESS],
                 "must be a whole number from 0 to 100 (cmi5, section 9.5.5.1)",

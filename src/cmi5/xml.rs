@@ -94,7 +94,7 @@ impl Element {
 /// The text of a document. The byte order mark decides about UTF-16.
 fn decode(document: &[u8]) -> Result<Cow<'_, str>, XmlError> {
     let utf16 = |bytes: &[u8], to_unit: fn([u8; 2]) -> u16| {
-        if bytes.len() % 2 != 0 {
+        if !bytes.len().is_multiple_of(2) {
             return Err(XmlError::Encoding);
         }
         let units = bytes.chunks_exact(2).map(|pair| {

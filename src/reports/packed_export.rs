@@ -78,6 +78,10 @@ pub async fn pack(mut blocks: Blocks, sizes: &Sizes) -> Result<PackedExport, Exp
 }
 
 /// The bytes so far.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is one for each e-mail that is written"
+)]
 enum Packing {
     Plain(Vec<u8>),
     Gzip(GzEncoder<Vec<u8>>),

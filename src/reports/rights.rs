@@ -96,6 +96,10 @@ impl RecipientRules {
 
 /// A recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a schedule has few recipients, and most are users"
+)]
 pub enum Recipient {
     /// A user of the directory. It gets rows within its own rights.
     User(Rights),

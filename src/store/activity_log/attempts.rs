@@ -362,18 +362,21 @@ impl ContentRecords {
              WHERE p.org = $1 AND p.digest IN LIST($2) AND p.valid_until IS NULL",
         );
         let digests: Vec<Vec<u8>> = digests.into_iter().collect();
-        let rows: Vec<(Vec<u8>, String, Option<String>, Option<String>)> = self
+        let rows: Vec<GraderRow> = self
             .store
             .db()
             .fetch_rows(select.with(self.org).with(digests))
             .await?;
-        let to_entry = |(digest, id, first, last): (_, String, Option<String>, Option<String>)| {
+        let to_entry = |(digest, id, first, last): GraderRow| {
             let name = full_name(first.as_deref(), last.as_deref());
             (digest, Grader { id: Some(id), name })
         };
         Ok(rows.into_iter().map(to_entry).collect())
     }
 }
+
+/// The digest of an identifier, and the id, the first and the last name of its user.
+type GraderRow = (Vec<u8>, String, Option<String>, Option<String>);
 
 /// The instructor that a statement names.
 fn instructor(body: &StoredBody) -> Option<&Actor> {

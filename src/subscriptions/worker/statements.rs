@@ -220,7 +220,7 @@ impl Session<'_> {
 
     async fn send_batch(&self, batch: &Batch) -> Result<Attempted, SessionError> {
         let subscription = &self.claim.subscription;
-        let texts = batch.records.iter().filter_map(|record| forwarded_text(record));
+        let texts = batch.records.iter().filter_map(forwarded_text);
         let json = format!("[{}]", texts.collect::<Vec<_>>().join(","));
         let mut headers: HeaderMap = statement_headers(subscription)?;
         let body = if batch.attachments.is_empty() {

@@ -2,7 +2,6 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use super::unit::{CMI5, MASTERY_SCORE, MOVE_ON, SESSION_ID, Unit, find, launch, launch_body, prepare};
 use crate::support::{TestServer, apply, both_databases};
@@ -77,7 +76,7 @@ async fn wrong_order_is_refused(server: &TestServer) {
     second.report(&["experienced", "terminated"]).await;
     // A new registration begins again.
     let mut body = launch_body(&one);
-    body["registration"] = json!(Uuid::now_v7().to_string());
+    body["registration"] = json!(crate::support::records::id(900));
     let third = launch(server, &admin, &body).await;
     third.report(&["initialized", "failed", "terminated"]).await;
 }
@@ -109,7 +108,7 @@ async fn wrong_statements_are_refused(server: &TestServer) {
         changed("experienced", &|s| s["context"]["contextActivities"]["category"] = categories(&[CMI5])),
         changed("experienced", &|s| s["context"]["extensions"][SESSION_ID] = json!("other")),
         changed("experienced", &|s| s["context"]["contextActivities"]["grouping"] = json!([])),
-        changed("experienced", &|s| s["context"]["registration"] = json!(Uuid::now_v7().to_string())),
+        changed("experienced", &|s| s["context"]["registration"] = json!(crate::support::records::id(900))),
         changed("experienced", &|s| s["actor"]["account"]["name"] = json!("cy")),
         changed("experienced", &|s| s["timestamp"] = json!("2026-03-18T12:00:00+01:00")),
         changed("completed", &|s| s["object"]["id"] = json!("urn:one")),

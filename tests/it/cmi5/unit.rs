@@ -1,20 +1,25 @@
 //! A unit of cmi5 as a client: it fetches its token and sends statements with the context template.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::Method;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use crate::support::TestServer;
 use crate::support::builders::user;
 use crate::support::http::{Answer, Caller};
+use crate::support::records::id;
 use crate::v1::courses::{block, course, find_element, import, unit};
 
 pub const CMI5: &str = "https://w3id.org/xapi/cmi5/context/categories/cmi5";
 pub const MOVE_ON: &str = "https://w3id.org/xapi/cmi5/context/categories/moveon";
 pub const SESSION_ID: &str = "https://w3id.org/xapi/cmi5/context/extensions/sessionid";
 pub const MASTERY_SCORE: &str = "https://w3id.org/xapi/cmi5/context/extensions/masteryscore";
+
+/// The number of the next statement.
+static NUMBER: AtomicUsize = AtomicUsize::new(1);
 
 /// Imports a course with two units in a block and one beside it. Returns the course and the ids of the units.
 pub async fn import_course(admin: &Caller) -> (String, [String; 3]) {
@@ -137,7 +142,7 @@ impl Unit {
             category.push(json!({"id": MOVE_ON}));
         }
         let mut statement = json!({
-            "id": Uuid::now_v7().to_string(),
+            "id": id(NUMBER.fetch_add(1, Ordering::Relaxed)),
             "actor": self.actor(),
             "verb": {"id": format!("http://adlnet.gov/expapi/verbs/{verb}")},
             "object": {"id": self.activity()},

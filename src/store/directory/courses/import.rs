@@ -216,9 +216,7 @@ fn to_draft(
         (None, None) if unit.is_some() => (Some(LearningType::Item), None),
         (None, None) => (Some(LearningType::Item), Some(ContentFormat::Course)),
     };
-    let pass_mark = unit
-        .and_then(|unit| unit.mastery_score)
-        .map(|score| to_percent(score));
+    let pass_mark = unit.and_then(|unit| unit.mastery_score).map(to_percent);
     ContentDraft {
         id: id.clone(),
         iri: None,
