@@ -13,8 +13,8 @@ use crate::base::timestamp;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DateRules {
-    /// The formats, of which the first that fits counts: a pattern such as `%d/%m/%Y %H:%M`, or one of `day_first`,
-    /// `month_first`, `year_first`, `serial_1900`, `serial_1904`, `unix_seconds`, `unix_milliseconds`.
+    /// The formats: a pattern such as `%d/%m/%Y %H:%M`, or one of `day_first`, `month_first`, `year_first`, `serial_1900`,
+    /// `serial_1904`, `unix_seconds`, `unix_milliseconds`. A text that two of them read as different moments is refused.
     pub formats: Vec<String>,
     /// The IANA name of the time zone of times without an offset.
     pub time_zone: Option<String>,
@@ -85,15 +85,29 @@ impl DateRules {
             return Ok(at);
         }
         let zone = self.zone().map_err(DateError)?;
+        let mut found: Option<(&str, Result<Timestamp, DateError>)> = None;
         for format in &self.formats {
-            match read_format(text, format) {
-                Some(Found::Moment(at)) => return in_range(at, text),
-                Some(Found::Local(at)) => {
-                    let zone = zone.ok_or_else(|| DateError(format!("`{text}` has no time zone")))?;
-                    return to_moment(at, zone, text);
+            let at = match read_format(text, format) {
+                Some(Found::Moment(at)) => in_range(at, text),
+                Some(Found::Local(at)) => match zone {
+                    Some(zone) => to_moment(at, zone, text),
+                    None => Err(DateError(format!("`{text}` has no time zone"))),
+                },
+                None => continue,
+            };
+            match &found {
+                Some((first, other)) if *other != at => {
+                    return Err(DateError(format!(
+                        "`{text}` is a different time in the formats `{first}` and `{format}`; import the rows of each format \
+                         with a mapping of their own"
+                    )));
                 }
-                None => {}
+                Some(_) => {}
+                None => found = Some((format, at)),
             }
+        }
+        if let Some((_, at)) = found {
+            return at;
         }
         Err(DateError(match self.formats.as_slice() {
             [] => format!(
@@ -134,7 +148,7 @@ fn read_format(text: &str, format: &str) -> Option<Found> {
         "unix_milliseconds" => DateTime::from_timestamp_millis(text.parse().ok()?).map(Found::Moment),
         pattern if pattern.contains("%z") || pattern.contains("%:z") => {
             let at = DateTime::parse_from_str(text, pattern).ok()?;
-            Some(Found::Moment(at.with_timezone(&Utc)))
+            has_whole_year(&at).then(|| Found::Moment(at.with_timezone(&Utc)))
         }
         pattern => read_pattern(text, pattern).map(Found::Local),
     }
@@ -142,23 +156,25 @@ fn read_format(text: &str, format: &str) -> Option<Found> {
 
 /// Reads a date with one of the patterns, and a time if there is one.
 fn read_parts(text: &str, dates: &[&str]) -> Option<NaiveDateTime> {
-    let has_year = |at: &NaiveDateTime| chrono::Datelike::year(at) >= 1000;
-    let patterns = dates
+    let mut patterns = dates
         .iter()
         .flat_map(|date| TIMES.iter().map(move |time| format!("{date}{time}")));
-    patterns
-        .filter_map(|pattern| read_pattern(text, &pattern))
-        .find(has_year)
+    patterns.find_map(|pattern| read_pattern(text, &pattern))
 }
 
 /// Reads a date and time, or a date: its midnight.
 fn read_pattern(text: &str, pattern: &str) -> Option<NaiveDateTime> {
     let with_time = NaiveDateTime::parse_from_str(text, pattern).ok();
-    with_time.or_else(|| {
-        NaiveDate::parse_from_str(text, pattern)
-            .ok()
-            .map(|day| day.and_time(NaiveTime::MIN))
-    })
+    let found = with_time.or_else(|| {
+        let day = NaiveDate::parse_from_str(text, pattern).ok()?;
+        Some(day.and_time(NaiveTime::MIN))
+    });
+    found.filter(has_whole_year)
+}
+
+/// Whether the year has four digits. `%Y` also reads `26`, which means another year than 26.
+fn has_whole_year(at: &impl chrono::Datelike) -> bool {
+    at.year() >= 1000
 }
 
 /// Reads the number of days since the begin of a spreadsheet's calendar.
@@ -226,6 +242,8 @@ mod tests {
         );
         check("month_first", "13/04/2026", None);
         check("day_first", "03/04/26", None);
+        check("%d/%m/%Y", "03/04/26", None);
+        check("%d/%m/%Y %H:%M %z", "03/04/26 10:00 +0100", None);
         check(
             "year_first",
             "2026-01-02T03:04:05",
@@ -266,6 +284,20 @@ mod tests {
         }
         let none = DateRules::default().parse("2026-01-02 03:04").unwrap_err();
         assert!(none.to_string().contains("mapping"), "{none}");
+    }
+
+    #[test]
+    fn text_with_two_meanings_is_refused() {
+        let both = rules(&["day_first", "month_first", "%d/%m/%Y"], "UTC");
+        let error = both.parse("03/04/2026").unwrap_err().to_string();
+        assert!(error.contains("`day_first` and `month_first`"), "{error}");
+        for (text, expected) in [
+            ("13/04/2026", "2026-04-13T00:00:00.000Z"),
+            ("04/04/2026", "2026-04-04T00:00:00.000Z"),
+            ("04/13/2026", "2026-04-13T00:00:00.000Z"),
+        ] {
+            assert_eq!(both.parse(text).unwrap().to_string(), expected);
+        }
     }
 
     #[test]

@@ -288,6 +288,10 @@ impl Columns<'_> {
                 .parse(cell.trim())
                 .map(|at| Value::String(at.to_precise_text()))
                 .map_err(|error| error.to_string()),
+            // `1.234` may be 1234 with a separator of thousands, or the number 1.234 of another program.
+            FieldKind::Number if self.mapping.decimal == Some(',') && cell.contains('.') => Err(format!(
+                "`{cell}` has a point, but the decimal separator of the mapping is the comma; write it as `1234,5`"
+            )),
             FieldKind::Number if self.mapping.decimal == Some(',') => to_value(kind, &cell.replace(',', ".")),
             _ => to_value(kind, cell),
         };

@@ -29,6 +29,10 @@ pub const ERROR_HEADINGS: [&str; 3] = ["line", "column", "reason"];
 /// The longest reason, in bytes.
 const MAX_REASON_BYTES: usize = 2_000;
 
+/// The fault of a row with bytes that the encoding of the file does not have.
+const NOT_TEXT: &str =
+    "has bytes that are not text in UTF-8 or the encoding that was said; say the encoding of the file";
+
 /// The bytes of rows after which a batch is full.
 const BATCH_BYTES: usize = 2 * 1024 * 1024;
 
@@ -317,7 +321,7 @@ fn split_cells(row: &[u8], delimiter: u8) -> Result<Vec<String>, String> {
         .map_err(|error| error.to_string())?;
     let cells = record.iter().map(|cell| match std::str::from_utf8(cell) {
         Ok(cell) => Ok(cell.to_owned()),
-        Err(_) => Err("is not UTF-8; say the encoding of the file".to_owned()),
+        Err(_) => Err(NOT_TEXT.to_owned()),
     });
     cells.collect()
 }
@@ -440,8 +444,7 @@ impl RowParser<'_> {
     }
 
     fn parse_json(&self, row: &[u8]) -> Result<Vec<Draft>, CellFault> {
-        let text = std::str::from_utf8(row)
-            .map_err(|_| CellFault::new("", "the row is not UTF-8; say the encoding of the file"))?;
+        let text = std::str::from_utf8(row).map_err(|_| CellFault::new("", format!("the row {NOT_TEXT}")))?;
         let (text, stored) = self.find_record(text)?;
         if names_statement(&text) {
             let text = with_timestamp(text, stored.as_deref());

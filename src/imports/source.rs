@@ -5,7 +5,7 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
-use encoding_rs::{CoderResult, Decoder, Encoding, UTF_16BE, UTF_16LE};
+use encoding_rs::{Decoder, DecoderResult, Encoding, UTF_16BE, UTF_16LE};
 use flate2::bufread::MultiGzDecoder;
 use tokio::sync::mpsc;
 
@@ -61,7 +61,7 @@ impl Read for PartReader {
 
 /// The text of an upload.
 pub(super) struct Text {
-    /// The text in UTF-8, except for invalid bytes of a file in UTF-8.
+    /// The text in UTF-8, except for invalid bytes. In a file of another encoding, [`INVALID`] stands for each.
     pub(super) reader: Box<dyn BufRead>,
     /// Whether a byte of the text is a byte of the upload.
     pub(super) is_plain: bool,
@@ -144,7 +144,7 @@ impl<R: Read> Read for LimitedReader<R> {
     }
 }
 
-/// Decodes a text to UTF-8. What is not valid becomes U+FFFD.
+/// Decodes a text to UTF-8. What is not valid becomes [`INVALID`], so that its row is rejected and not altered.
 struct DecodingReader<R> {
     input: R,
     decoder: Decoder,
@@ -152,6 +152,9 @@ struct DecodingReader<R> {
     /// Decoded bytes for which a caller had no room.
     waiting: Vec<u8>,
 }
+
+/// A byte that occurs nowhere in UTF-8.
+const INVALID: u8 = 0xff;
 
 /// The least room for the decoder, in bytes. It writes whole characters only, so it never goes on with less than four.
 const LEAST_ROOM: usize = 64;
@@ -162,8 +165,16 @@ impl<R: BufRead> DecodingReader<R> {
         while !self.has_ended {
             let available = self.input.fill_buf()?;
             let is_last = available.is_empty();
-            let (result, used, written, _) = self.decoder.decode_to_utf8(available, buffer, is_last);
-            self.has_ended = is_last && result == CoderResult::InputEmpty;
+            // One byte stays free for `INVALID`.
+            let (valid, last) = buffer.split_at_mut(buffer.len() - 1);
+            let decoder = &mut self.decoder;
+            let (result, used, mut written) =
+                decoder.decode_to_utf8_without_replacement(available, valid, is_last);
+            self.has_ended = is_last && result == DecoderResult::InputEmpty;
+            if matches!(result, DecoderResult::Malformed(..)) {
+                *valid.get_mut(written).unwrap_or(&mut last[0]) = INVALID;
+                written += 1;
+            }
             self.input.consume(used);
             if written > 0 {
                 return Ok(written);
@@ -227,6 +238,20 @@ mod tests {
         // Several gzip files one after the other are one.
         assert!(read([gzip(b"a"), gzip(b"b")].concat(), None).unwrap() == "ab");
         assert_eq!(read(b"caf\xe9".to_vec(), Some(WINDOWS_1252)).unwrap(), "café");
+    }
+
+    #[test]
+    fn invalid_characters_make_the_text_invalid() {
+        let unpaired =
+            |units: &[u16]| -> Vec<u8> { units.iter().flat_map(|unit| unit.to_le_bytes()).collect() };
+        let mut text = Vec::new();
+        let bytes = unpaired(&[0xfeff, 0x61, 0xd800, 0x62, 0x0a, 0xfffd, 0xdc00]);
+        let mut opened = open_text(io::Cursor::new(bytes), None, 1_000).unwrap();
+        opened.reader.read_to_end(&mut text).unwrap();
+        assert_eq!(text, b"a\xffb\n\xef\xbf\xbd\xff");
+        let mut odd = unpaired(&[0xfeff, 0x61]);
+        odd.push(0x62);
+        assert!(read(odd, None).is_err());
     }
 
     #[test]

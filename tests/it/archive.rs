@@ -164,6 +164,32 @@ fn late_part(folder: &Path) -> PathBuf {
     folder.join(users["parts"][0]["file"].as_str().expect("a part"))
 }
 
+/// Checks that the workers of a server do not touch the rows of an unfinished import.
+async fn check_server_leaves_it_alone(database: &Database) {
+    let insert = format!(
+        "INSERT INTO imports (org, key, id, status, sender, terms, options, bytes, rows_read, created, duplicates, \
+         rejected, rejected_bytes, place, created_at, due, cleanup_at) SELECT org, 1, {}, 1, 's', '{{}}', '{{}}', 0, 0, 0, \
+         0, 0, 0, '{{}}', 1, 1, 1 FROM archive_imports",
+        database.random_id()
+    );
+    assert_eq!(database.execute(&insert).await, 1);
+    let process = Process::start(serve(database));
+    let token = sign(&json!({"sub": "olu", "role": "owner", "org": "beta", "exp": 4_000_000_000_u64}));
+    let owner = Caller::anonymous(reqwest::Client::new(), process.base.clone()).with_token(&token);
+    // The workers take the import that waits for the longest time first. So they have looked at the other one.
+    let headers = [("content-type", "text/csv")];
+    let file = b"user.email,action\nbo@example.org,logged_in\n".to_vec();
+    let sent = owner.send(reqwest::Method::POST, "/v1/imports", &headers, file).await.expect(202).json();
+    let path = format!("/v1/imports/{}", sent["id"].as_str().expect("an id"));
+    while owner.get(&path).await.expect(200).json()["status"] != "done" {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    drop(process);
+    let untouched = "SELECT count(*) FROM imports WHERE due = 1 AND cleanup_at = 1 AND status = 1 AND lease_until IS NULL";
+    assert_eq!(database.query_number(untouched).await, 1);
+    database.execute("DELETE FROM imports WHERE due = 1").await;
+}
+
 #[apply(both_databases)]
 async fn interrupted_import_continues_and_is_invisible_until_then(server: &TestServer) {
     create_organisation(server).await;
@@ -180,6 +206,7 @@ async fn interrupted_import_continues_and_is_invisible_until_then(server: &TestS
     assert!(error.contains("SHA-256"), "{error}");
     assert!(other.query_number("SELECT count(*) FROM statements").await > 0);
     assert_eq!(other.query_number("SELECT count(*) FROM organisations").await, 0);
+    check_server_leaves_it_alone(&other).await;
     // Another archive of the organisation does not continue it.
     let another = folder.path().join("another");
     export(server.database(), &another);

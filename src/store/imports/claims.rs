@@ -1,4 +1,7 @@
 //! Leases: one worker at a time works on an import, and an organisation has one worker at a time.
+//!
+//! The queries over all organisations join `organisations`: an organisation that is being moved here has rows, but no row there
+//! until it is complete.
 
 use std::time::Duration;
 
@@ -7,8 +10,9 @@ use uuid::Uuid;
 use crate::base::clock::Timestamp;
 use crate::base::ids::OrgId;
 
-use crate::store::db::columns::columns;
+use crate::store::db::columns::{FromRow as _, columns};
 use crate::store::db::database::Sql;
+use crate::store::db::unreadable::report_unreadable;
 use crate::store::db::{Store, StoreError};
 use crate::store::imports::ImportStatus;
 
@@ -66,7 +70,7 @@ impl Store {
         passed_over: &[i64],
     ) -> Result<Option<ImportClaim>, StoreError> {
         let mut sql = Sql::new(
-            "SELECT i.org, i.key FROM imports i WHERE i.due IS NOT NULL \
+            "SELECT i.org, i.key FROM imports i JOIN organisations o ON o.key = i.org WHERE i.due IS NOT NULL \
              AND (i.lease_until IS NULL OR i.lease_until <= NOW_MICROS()) \
              AND NOT EXISTS (SELECT 1 FROM imports e WHERE e.org = i.org AND e.due IS NOT NULL AND e.key < i.key)",
         );
@@ -76,8 +80,12 @@ impl Store {
         sql.push(" ORDER BY i.due LIMIT ").bind(CANDIDATES);
         let candidates: Vec<(i64, i64)> = self.db().fetch_rows(sql).await?;
         for (org, key) in candidates {
-            if let Some(claim) = self.claim_one_import(org, key, lease).await? {
-                return Ok(Some(claim));
+            match self.claim_one_import(org, key, lease).await {
+                Ok(Some(claim)) => return Ok(Some(claim)),
+                Ok(None) => {}
+                // The lease is taken, so it is tried again when the lease has ended.
+                Err(error) if error.is_unreadable() => report_unreadable("import", key, &error),
+                Err(error) => return Err(error),
             }
         }
         Ok(None)
@@ -86,7 +94,8 @@ impl Store {
     /// Whether another organisation than this one waits for a worker.
     pub async fn has_waiting_import(&self, except: i64) -> Result<bool, StoreError> {
         let select = Sql::new(
-            "SELECT 1 FROM imports i WHERE i.due IS NOT NULL AND i.org <> $1 AND NOT EXISTS \
+            "SELECT 1 FROM imports i JOIN organisations o ON o.key = i.org \
+             WHERE i.due IS NOT NULL AND i.org <> $1 AND NOT EXISTS \
              (SELECT 1 FROM imports e WHERE e.org = i.org AND e.due IS NOT NULL AND e.lease_until > NOW_MICROS()) \
              LIMIT 1",
         );
@@ -115,9 +124,10 @@ impl Store {
             "SELECT {} FROM imports i JOIN organisations o ON o.key = i.org WHERE i.org = $1 AND i.key = $2",
             ImportClaim::COLUMNS
         ));
-        let claim = tx.fetch_row(select.with(org).with(key)).await?;
+        let row = tx.fetch_optional(select.with(org).with(key)).await?;
         tx.commit().await?;
-        Ok(claim)
+        // Read after the commit: a row that cannot be read must not stay the first candidate.
+        row.as_ref().map(ImportClaim::from_row).transpose()
     }
 
     /// Renews the lease from now on. False if the claim is lost.

@@ -264,10 +264,11 @@ impl Store {
         let now = self.clock().now();
         let mut tx = self.db().begin().await?;
         let select = Sql::new(
-            "SELECT org, key, status FROM imports WHERE cleanup_at <= $1 ORDER BY cleanup_at LIMIT 1 FOR UPDATE",
+            "SELECT org, key, status FROM imports WHERE cleanup_at <= $1 \
+             AND EXISTS (SELECT 1 FROM organisations o WHERE o.key = imports.org) \
+             ORDER BY cleanup_at LIMIT 1 FOR UPDATE",
         );
-        let Some((org, key, status)) = tx.fetch_row::<(i64, i64, ImportStatus)>(select.with(now)).await?
-        else {
+        let Some((org, key, status)) = tx.fetch_row::<(i64, i64, i16)>(select.with(now)).await? else {
             return Ok(false);
         };
         let delete = Sql::new(
@@ -276,9 +277,10 @@ impl Store {
         );
         let deleted = tx.execute(delete.with(org).with(key).with(PARTS_AT_ONCE)).await?;
         if deleted < PARTS_AT_ONCE.unsigned_abs() {
-            let end = match status {
-                ImportStatus::Receiving => "DELETE FROM imports WHERE org = $1 AND key = $2",
-                _ => "UPDATE imports SET cleanup_at = NULL WHERE org = $1 AND key = $2",
+            let end = if status == ImportStatus::Receiving as i16 {
+                "DELETE FROM imports WHERE org = $1 AND key = $2"
+            } else {
+                "UPDATE imports SET cleanup_at = NULL WHERE org = $1 AND key = $2"
             };
             tx.execute(Sql::new(end).with(org).with(key)).await?;
         }

@@ -53,6 +53,20 @@ async fn each_form_of_a_file_is_read(server: &TestServer) {
 }
 
 #[apply(both_databases)]
+async fn row_with_half_a_character_is_rejected(server: &TestServer) {
+    let admin = admin_of_some(server).await;
+    let row = |number: u32| format!("bo,started,fire,2026-01-{number:02}T00:00:00Z,");
+    let mut bytes = utf_16(&format!("user,action,content,happened_at,result.response\n{}", row(1)));
+    bytes.extend_from_slice(&0xd83d_u16.to_le_bytes());
+    bytes.extend_from_slice(&utf_16(&format!("\n{}\u{fffd}\n", row(2)))[2..]);
+    let done = import(&admin, "", "text/csv", bytes).await;
+    assert_eq!(counts(&done), [2, 1, 0, 1], "{done}");
+    let (_, rows) = errors(&admin, &done).await;
+    assert_eq!(rows[0][5], "2", "{rows:?}");
+    assert!(rows[0][7].contains("encoding"), "{rows:?}");
+}
+
+#[apply(both_databases)]
 async fn wrong_request_is_refused_and_stores_nothing(server: &TestServer) {
     let admin = admin_of_some(server).await;
     for (query, media_type, body, word) in [

@@ -235,9 +235,11 @@ async fn mapping_that_is_sent_says_what_columns_mean(server: &TestServer) {
         cy;nicht bestanden;46054,5;40;\n\
         cy;nicht bestanden;46054.5;40;\n\
         cy;offen;01.02.2026 08:30;;\n\
-        cy;bestanden;25.10.2026 02:30;;\n";
+        cy;bestanden;25.10.2026 02:30;;\n\
+        cy;bestanden;01.02.26 08:30;;\n\
+        cy;bestanden;01.02.2026 08:30;1.234;\n";
     let done = import(&admin, &query, "text/csv", text).await;
-    assert_eq!((done["mapping"].as_str(), counts(&done)), (Some("custom"), [5, 2, 0, 3]), "{done}");
+    assert_eq!((done["mapping"].as_str(), counts(&done)), (Some("custom"), [7, 2, 0, 5]), "{done}");
     let found = admin.list("/v1/activities?sort=happened_at", "activities").await;
     let summary: Vec<Value> = found
         .iter()
@@ -253,5 +255,6 @@ async fn mapping_that_is_sent_says_what_columns_mean(server: &TestServer) {
         ]
     );
     let (_, rows) = errors(&admin, &done).await;
-    assert_eq!(rows.iter().map(|row| row[6].as_str()).collect::<Vec<_>>(), ["Datum", "Status", "Datum"]);
+    let columns: Vec<&str> = rows.iter().map(|row| row[6].as_str()).collect();
+    assert_eq!(columns, ["Datum", "Status", "Datum", "Datum", "Punkte"]);
 }
