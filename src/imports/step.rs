@@ -100,6 +100,8 @@ impl StepContext<'_> {
                     let fault = CellFault::new("", "the row has a value that cannot be stored as it is");
                     reject(prepared, owners.get(index), fault);
                 }
+                // Only players of SCORM packages send commits.
+                Err(RecordError::AttemptTooLarge) => return Err(StepError::Lost),
                 // Only statements of launched units have a session.
                 Err(RecordError::SessionRule { index, fault }) => {
                     reject(

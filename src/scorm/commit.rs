@@ -157,11 +157,11 @@ impl Commit {
         match value {
             Value::Object(members) => members
                 .into_iter()
-                .try_for_each(|(member, value)| self.flatten(format!("{name}.{member}"), value)),
+                .try_for_each(|(member, value)| self.flatten(join_names(&name, &member)?, value)),
             Value::Array(values) => values
                 .into_iter()
                 .enumerate()
-                .try_for_each(|(index, value)| self.flatten(format!("{name}.{index}"), value)),
+                .try_for_each(|(index, value)| self.flatten(join_names(&name, &index.to_string())?, value)),
             Value::Null => self.add_element(name, String::new()),
             Value::Bool(value) => self.add_element(name, value.to_string()),
             Value::Number(number) => self.add_element(name, number.to_string()),
@@ -170,6 +170,9 @@ impl Commit {
     }
 
     fn add_element(&mut self, name: String, value: String) -> Result<(), CommitFault> {
+        if !model::is_short_name(&name) {
+            return Err(refuse_long_name(&name));
+        }
         if value == EMPTY_LIST && model::is_list(&name) {
             return Ok(());
         }
@@ -260,6 +263,29 @@ impl Commit {
         add(&Value::Object(self.others.clone()).to_string());
         first_bytes(&hasher.finalize())
     }
+}
+
+/// The name of an element below another one.
+fn join_names(name: &str, member: &str) -> Result<String, CommitFault> {
+    // The length is checked before the text is made: each element of a commit may be below the same long name.
+    if name.len().saturating_add(member.len()) >= model::MAX_NAME_BYTES {
+        return Err(refuse_long_name(if member.len() > name.len() {
+            member
+        } else {
+            name
+        }));
+    }
+    Ok(format!("{name}.{member}"))
+}
+
+fn refuse_long_name(name: &str) -> CommitFault {
+    let begin: String = name.chars().take(MAX_NOTICE_VALUE).collect();
+    let detail = format!(
+        "the name of an element has at most {} bytes and {} parts; shorten the name with `{begin}`",
+        model::MAX_NAME_BYTES,
+        model::MAX_NAME_PARTS
+    );
+    Place::Root.fault(detail).into()
 }
 
 /// The first eight bytes of a digest as a number.

@@ -266,6 +266,18 @@ pub(super) fn is_element(name: &str) -> bool {
     matches!(parts.next(), Some("cmi" | "adl")) && parts.all(is_part)
 }
 
+/// The longest name of an element, in bytes. The longest one of the data models has 50.
+pub(super) const MAX_NAME_BYTES: usize = 255;
+
+/// The maximum number of parts of the name of an element. The data models have at most 6.
+pub(super) const MAX_NAME_PARTS: usize = 10;
+
+/// Whether the name of an element is within the limits. A tree of elements is as deep as its names, and is read and
+/// written recursively.
+pub(super) fn is_short_name(name: &str) -> bool {
+    name.len() <= MAX_NAME_BYTES && name.split('.').count() <= MAX_NAME_PARTS
+}
+
 /// Whether an element is a list.
 pub(super) fn is_list(name: &str) -> bool {
     let last = name.rsplit('.').next();

@@ -117,10 +117,12 @@ impl Tree {
     /// The tree of these elements. The `id` and then the `type` of an interaction come first: the player refuses the other
     /// members before them.
     ///
-    /// The tree has the branch `cmi`, also without elements.
+    /// The tree has the branch `cmi`, also without elements. It has no elements with names beyond the limits, which no
+    /// commit can have.
     pub fn new(elements: &BTreeMap<String, String>) -> Self {
         let mut sorted: Vec<(Vec<SortedName<'_>>, &str)> = elements
             .iter()
+            .filter(|(name, _)| model::is_short_name(name))
             .map(|(name, value)| (name.split('.').map(SortedName::new).collect(), value.as_str()))
             .collect();
         sorted.sort();

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::attempt::{AttemptState, Event, EventKind, Progress, SessionEnd};
-use super::commit::Commit;
+use super::commit::{Commit, MAX_ELEMENTS};
 use super::interaction::Interaction;
 use super::resume::to_duration;
 use crate::base::clock::Timestamp;
@@ -47,6 +47,8 @@ pub struct AttemptCommit {
     pub session: Option<String>,
     /// When the commit came.
     pub now: Timestamp,
+    /// The most bytes of the state after the commit, as JSON.
+    pub max_state_bytes: usize,
     /// The envelope of the records.
     pub envelope: Arc<Envelope>,
 }
@@ -58,6 +60,12 @@ impl AttemptCommit {
             Some(commit) => state.apply(commit, self.session.as_deref(), self.now),
             None => state.record_idle(self.now),
         }
+    }
+
+    /// Whether the state after the commit is too large to be stored. `bytes` is its length as JSON. Commits that each have
+    /// other elements make it grow.
+    pub fn makes_too_large(&self, state: &AttemptState, bytes: usize) -> bool {
+        self.commit.is_some() && (bytes > self.max_state_bytes || state.elements.len() > MAX_ELEMENTS)
     }
 
     /// The statement of an event. `None` if the content has no valid IRI.

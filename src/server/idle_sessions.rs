@@ -67,6 +67,7 @@ async fn record(app_state: &AppState, idle: &IdleAttempt) -> Result<(), crate::s
         commit: None,
         session: None,
         now: app_state.clock().now().whole_millisecond(),
+        max_state_bytes: usize::MAX,
         envelope: Arc::new(Envelope {
             origin: Origin::Scorm,
             ..Envelope::default()

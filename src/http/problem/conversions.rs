@@ -126,6 +126,11 @@ impl Problem {
             }
             // Only the worker of an import submits its steps.
             RecordError::ImportLost => Problem::internal(error),
+            RecordError::AttemptTooLarge => {
+                let detail = "the attempt would have too many elements or too much data; send fewer different elements, or \
+                    begin a new attempt with another `registration`";
+                Problem::new(Code::BodyTooLarge, detail)
+            }
             RecordError::SessionRule { index, fault } => {
                 let code = match &fault {
                     RuleFault::Form(_) => Code::InvalidBody,

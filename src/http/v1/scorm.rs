@@ -18,6 +18,7 @@ use uuid::Uuid;
 use crate::access::permit::CommitScorm;
 use crate::access::{LaunchMode, Principal};
 use crate::base::ids::{ContentId, OrgId, StatementId, UserId};
+use crate::catalogue::{ContentFormat, LearningType};
 use crate::directory::identity::account_of_id;
 use crate::http::auth::{Caller, LAUNCH_TOKEN_PARAMETER};
 use crate::http::body::read_body;
@@ -45,6 +46,9 @@ const MEDIA_TYPES: [&str; 3] = [
 
 /// The forms of the answer to GET.
 const FORMATS: [&str; 3] = ["json", "flattened", "commit"];
+
+/// The bytes that the state of an attempt may have for the name of each element.
+const BYTES_PER_NAME: usize = 64;
 
 /// The longest id of a session, in characters.
 const MAX_SESSION_CHARS: usize = 255;
@@ -147,6 +151,16 @@ impl FromRequest for CommitBody {
 }
 
 impl CommitBody {
+    /// The most bytes of the state of an attempt: enough for a commit of the permitted size, whose names are longer in the
+    /// state than in a tree.
+    fn max_state_bytes(&self) -> usize {
+        let names = MAX_ELEMENTS.saturating_mul(BYTES_PER_NAME);
+        self.limits
+            .scorm_commit_bytes
+            .saturating_mul(2)
+            .saturating_add(names)
+    }
+
     fn parse(&self) -> Result<Commit, Problem> {
         let longest = self.limits.scorm_commit_bytes;
         if self.bytes.len() > longest {
@@ -216,6 +230,29 @@ impl Subject {
         })
     }
 
+    /// Checks that a person may send commits about the content with their own token. Launches and credentials belong to the
+    /// platform, which has decided it.
+    ///
+    /// # Errors
+    ///
+    /// 403 if the content is no package, unless the platform has let the person begin it.
+    async fn check_commits(&self, caller: &Caller<CommitScorm>) -> Result<(), Problem> {
+        let (Principal::Person(_), Some(fault)) = (caller.principal(), find_package_fault(&self.package))
+        else {
+            return Ok(());
+        };
+        let (store, org) = (caller.store(), caller.org());
+        if store
+            .has_scorm_attempt_or_launch(org, &self.user, &self.package)
+            .await?
+        {
+            return Ok(());
+        }
+        Err(Problem::forbidden(format!(
+            "{fault}; commits about it need a launch by `scorm` or a credential"
+        )))
+    }
+
     /// The attempt that the request names, or else the one that began last, with its registration.
     async fn attempt(&self, caller: &Caller<CommitScorm>) -> Result<(Uuid, AttemptState), Problem> {
         let named = self.target.registration;
@@ -231,6 +268,26 @@ impl Subject {
             }
         })
     }
+}
+
+/// Why a content takes no commits from a person's own token: a learner could complete anything with them.
+fn find_package_fault(package: &ScormPackage) -> Option<&'static str> {
+    use ContentFormat::{Course, Other, Scorm};
+    if !package.is_registered {
+        return Some("the content is not registered in the catalogue");
+    }
+    if package.archived_at.is_some() {
+        return Some("the content is archived");
+    }
+    if package.course.is_some() {
+        return Some("the content belongs to a course of cmi5");
+    }
+    let is_package = matches!(package.content_type, None | Some(Scorm | Course | Other))
+        && matches!(
+            package.learning_type,
+            None | Some(LearningType::Item | LearningType::Quiz)
+        );
+    (!is_package).then_some("the content is no SCORM package by its type")
 }
 
 /// The user of a request, and the attempt that it names. Those of a launch are fixed.
@@ -335,6 +392,7 @@ async fn commit_scorm_attempt(
     let is_final = query.flag("final").unwrap_or(false);
     query.finish()?;
     let subject = Subject::find(&caller, &content, target).await?;
+    subject.check_commits(&caller).await?;
     let mut commit = body.parse()?;
     commit.is_final |= is_final;
     let (registration, state) = subject.attempt(&caller).await?;
@@ -344,7 +402,15 @@ async fn commit_scorm_attempt(
     match commit.unrecorded_mode(version, launch_mode(caller.principal())) {
         Some(notice) => notices.insert(0, notice),
         None => {
-            let submission = to_submission(&caller, subject, registration, commit, session);
+            let mut attempt = to_attempt(&caller, subject, registration, commit);
+            attempt.session = session.map(str::to_owned);
+            attempt.max_state_bytes = body.max_state_bytes();
+            let submission = Submission {
+                // Packages describe their questions, and must not change what the catalogue knows.
+                adds_definitions: true,
+                attempt: Some(Arc::new(attempt)),
+                ..submission(&caller, Vec::new())
+            };
             let recorded = caller.app_state().recorder().record(submission).await;
             let recorded = recorded.map_err(|error| Problem::from_record_error(error, false))?;
             activities.extend(recorded.into_iter().map(|record| record.id()));
@@ -367,15 +433,14 @@ fn launch_mode(principal: &Principal) -> Option<&'static str> {
     principal.launch().map(|launch| launch.mode.key())
 }
 
-fn to_submission(
+fn to_attempt(
     caller: &Caller<CommitScorm>,
     subject: Subject,
     registration: Uuid,
     commit: Commit,
-    session: Option<&str>,
-) -> Submission {
+) -> AttemptCommit {
     let is_credential = caller.principal().credential().is_some();
-    let attempt = AttemptCommit {
+    AttemptCommit {
         actor: account_of_id(&caller.organisation().account_home_page, &subject.user),
         actor_name: subject.name,
         user: subject.user,
@@ -383,19 +448,14 @@ fn to_submission(
         iri: subject.package.iri,
         registration,
         commit: Some(commit),
-        session: session.map(str::to_owned),
+        session: None,
+        max_state_bytes: usize::MAX,
         now: caller.now().whole_millisecond(),
         envelope: Arc::new(Envelope {
             origin: Origin::Scorm,
             device_type: is_credential.then(|| "api".to_owned()),
             ..Envelope::default()
         }),
-    };
-    Submission {
-        // Packages describe their questions, and must not change what the catalogue knows.
-        adds_definitions: true,
-        attempt: Some(Arc::new(attempt)),
-        ..submission(caller, Vec::new())
     }
 }
 

@@ -108,6 +108,24 @@ fn bodies_without_elements_are_refused() {
 }
 
 #[test]
+fn long_and_deep_names_are_refused() {
+    let deep = format!("cmi.core.exit=&adl{}=1", ".a".repeat(500_000));
+    let long = "x".repeat(800_000);
+    let members: Vec<String> = (0..20_000).map(|number| format!("\"{number}\":1")).collect();
+    let below_long = format!("{{\"cmi\":{{\"{long}\":{{{}}}}}}}", members.join(","));
+    for body in [
+        deep,
+        below_long,
+        format!("{{\"cmi.{long}\":1}}"),
+        format!("cmi.{long}=1"),
+    ] {
+        assert!(matches!(Commit::parse(&body, 32), Err(CommitFault::Body(_))));
+    }
+    let longest = format!("cmi.a.b.c.d.e.f.g.h.{}", "i".repeat(235));
+    assert_eq!(parse(&format!("{longest}=1")).elements[&longest], "1");
+}
+
+#[test]
 fn odd_values_are_named_and_kept() {
     let commit =
         parse(r#"{"cmi":{"core":{"lesson_status":"Completed","score":{"raw":"-5"}},"own":{"x":"1"}}}"#);

@@ -113,6 +113,13 @@ fn new_attempt_has_the_learner_if_the_version_is_known() {
 }
 
 #[test]
+fn deep_name_is_not_in_the_tree() {
+    let deep = format!("adl{}", ".a".repeat(500_000));
+    let elements = BTreeMap::from([(deep, "1".to_owned()), ("cmi.exit".to_owned(), String::new())]);
+    assert_eq!(tree(&elements), json!({"cmi": {"exit": ""}}));
+}
+
+#[test]
 fn id_and_type_of_an_interaction_come_first() {
     let state = after(&[
         "cmi.location=x&cmi.interactions.10.id=k&cmi.interactions.2.correct_responses.0.pattern=a\

@@ -22,6 +22,7 @@ fn statements(bodies: &[&str]) -> Vec<Value> {
             commit: Some(Commit::parse(body, 32).expect(body)),
             session: None,
             now: parse_time("2026-03-18T10:00:00Z"),
+            max_state_bytes: usize::MAX,
             envelope: Arc::default(),
         };
         for event in commit.apply_to(&mut state).expect("a new commit") {

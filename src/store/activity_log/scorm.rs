@@ -2,22 +2,42 @@
 
 use uuid::Uuid;
 
+use crate::access::{LaunchMode, LaunchStandard};
 use crate::base::clock::Timestamp;
 use crate::base::ids::{ContentId, OrgId, UserId};
+use crate::catalogue::{ContentFormat, LearningType};
 use crate::log::row::full_name;
 use crate::scorm::AttemptState;
 use crate::store::db::columns::columns;
 use crate::store::db::database::Sql;
-use crate::store::db::{Store, StoreError};
+use crate::store::db::{Store, StoreError, digest};
 use crate::store::ingest::scorm_attempts::parse_state;
 
-/// A content as a package that sends commits.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ScormPackage {
-    /// The key of the content.
-    pub key: i64,
-    /// The IRI of the content.
-    pub iri: String,
+columns! {
+    /// A content as a package that sends commits.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct ScormPackage {
+        /// The key of the content.
+        pub key: i64 = "c.key",
+        /// The IRI of the content.
+        pub iri: String = "c.iri",
+        /// Whether the catalogue has registered the content. Others are only named by records.
+        pub is_registered: bool = "c.registered",
+        /// When the content was archived.
+        pub archived_at: Option<Timestamp> = "c.archived_at",
+        /// What the content is.
+        pub learning_type: Option<LearningType> = "c.type",
+        /// How the content is consumed.
+        pub content_type: Option<ContentFormat> = "c.content_type",
+        /// The course of cmi5 of which the content is an element.
+        pub course: Option<i64> = "e.course",
+    }
+}
+
+columns! {
+    struct GivenRow {
+        content: i64 = "content",
+    }
 }
 
 /// An attempt of a learner.
@@ -76,8 +96,38 @@ impl Store {
         let Some(org) = self.organisation_key(organisation).await? else {
             return Ok(None);
         };
-        let found = self.find_listed_content(org, content).await?;
-        Ok(found.map(|(key, iri)| ScormPackage { key, iri }))
+        let select = Sql::new(&format!(
+            "SELECT {} FROM contents c LEFT JOIN course_elements e ON e.org = c.org AND e.content = c.key \
+             WHERE c.org = $1 AND c.id_digest = $2 AND c.listed",
+            ScormPackage::COLUMNS
+        ));
+        self.db()
+            .fetch_row(select.with(org).with(digest(content.as_str())))
+            .await
+    }
+
+    /// Whether a user has an attempt at a content, or a launch of it as a SCORM package that counts.
+    pub async fn has_scorm_attempt_or_launch(
+        &self,
+        organisation: &OrgId,
+        user: &UserId,
+        package: &ScormPackage,
+    ) -> Result<bool, StoreError> {
+        let Some(org) = self.organisation_key(organisation).await? else {
+            return Ok(false);
+        };
+        let select = Sql::new(
+            "SELECT a.content FROM scorm_attempts a WHERE a.org = $1 AND a.user_id = $2 AND a.content = $3 \
+             UNION ALL SELECT l.content FROM launches l JOIN users u ON u.org = l.org AND u.key = l.user_key \
+             WHERE l.org = $1 AND u.id = $2 AND l.content = $3 AND l.standard = $4 AND l.mode = $5 \
+             AND l.revoked_at IS NULL LIMIT 1",
+        );
+        let select = select.with(org).with(user.as_str()).with(package.key);
+        let select = select
+            .with(<&str>::from(LaunchStandard::Scorm))
+            .with(LaunchMode::Normal.key());
+        let row: Option<GivenRow> = self.db().fetch_row(select).await?;
+        Ok(row.is_some_and(|row| row.content == package.key))
     }
 
     /// Finds the name of a user. Returns `None` if the directory does not have the user.

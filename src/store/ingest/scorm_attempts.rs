@@ -11,12 +11,12 @@ use uuid::Uuid;
 
 use crate::base::clock::Timestamp;
 use crate::base::ids::UserId;
-use crate::scorm::{AttemptCommit, AttemptState};
+use crate::scorm::{AttemptCommit, AttemptState, Event};
 use crate::store::db::StoreError;
 use crate::store::db::columns::{columns, table_row};
 use crate::store::db::database::Sql;
 use crate::store::db::ledger::OrgTx;
-use crate::store::ingest::submission::{Incoming, Outcome, Sameness, Submission};
+use crate::store::ingest::submission::{Incoming, Outcome, RecordError, Sameness, Submission};
 
 table_row! {
     struct NewAttempt in "scorm_attempts" {
@@ -44,6 +44,8 @@ type AttemptKey = (UserId, i64, Uuid);
 pub(crate) struct PlannedBatch<'s> {
     pub(crate) submissions: Cow<'s, [Submission]>,
     changes: Vec<Change>,
+    /// The places of the submissions whose commits cannot be applied, and why. They have no records.
+    pub(crate) refused: Vec<(usize, RecordError)>,
 }
 
 /// The new state of an attempt.
@@ -72,6 +74,7 @@ pub(crate) async fn plan_attempts<'s>(
     let mut planned = PlannedBatch {
         submissions: Cow::Borrowed(submissions),
         changes: Vec::new(),
+        refused: Vec::new(),
     };
     let mut states: HashMap<AttemptKey, Option<AttemptState>> = HashMap::new();
     for (index, submission) in submissions.iter().enumerate() {
@@ -80,8 +83,15 @@ pub(crate) async fn plan_attempts<'s>(
         };
         let key = (commit.user.clone(), commit.content, commit.registration);
         if !states.contains_key(&key) {
-            let stored = read_state(tx, &key).await?;
-            states.insert(key.clone(), stored);
+            match read_state(tx, &key).await {
+                Ok(stored) => states.insert(key.clone(), stored),
+                // The other attempts of the batch are not damaged.
+                Err(error) if error.is_unreadable() => {
+                    planned.refused.push((index, error.into()));
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
         }
         let state = states.entry(key.clone()).or_default();
         let is_new = state.is_none();
@@ -89,13 +99,13 @@ pub(crate) async fn plan_attempts<'s>(
         let Some(events) = commit.apply_to(&mut next) else {
             continue;
         };
-        let mut records = Vec::with_capacity(events.len());
-        for event in &events {
-            let id = tx.store().clock().new_statement_id();
-            let statement = commit.to_statement(id, event);
-            let statement = statement.ok_or(StoreError::Invariant("a content has an IRI that is none"))?;
-            records.push(to_record(commit, statement, id));
+        let text =
+            serde_json::to_string(&next).map_err(|error| StoreError::corrupt("SCORM attempt", error))?;
+        if commit.makes_too_large(&next, text.len()) {
+            planned.refused.push((index, RecordError::AttemptTooLarge));
+            continue;
         }
+        let records = to_records(tx, commit, &events)?;
         if let Some(submission) = planned.submissions.to_mut().get_mut(index) {
             submission.records = records;
         }
@@ -105,12 +115,21 @@ pub(crate) async fn plan_attempts<'s>(
             is_new,
             committed_at: commit.now,
             due: next.due(),
-            state: serde_json::to_string(&next)
-                .map_err(|error| StoreError::corrupt("SCORM attempt", error))?,
+            state: text,
         });
         *state = Some(next);
     }
     Ok(planned)
+}
+
+fn to_records(tx: &OrgTx, commit: &AttemptCommit, events: &[Event]) -> Result<Vec<Incoming>, StoreError> {
+    let new_record = |event: &Event| {
+        let id = tx.store().clock().new_statement_id();
+        let statement = commit.to_statement(id, event);
+        let statement = statement.ok_or(StoreError::Invariant("a content has an IRI that is none"))?;
+        Ok(to_record(commit, statement, id))
+    };
+    events.iter().map(new_record).collect()
 }
 
 fn to_record(
@@ -187,7 +206,9 @@ impl OrgTx {
                 .with(change.committed_at)
                 .with(change.due)
                 .with(change.state.as_str());
-            self.execute(update).await?;
+            if self.execute(update).await? == 0 {
+                return Err(StoreError::Invariant("an attempt is changed before it is stored"));
+            }
         }
         Ok(())
     }

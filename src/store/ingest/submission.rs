@@ -186,6 +186,9 @@ pub enum RecordError {
     /// The import of the submission was cancelled, or another worker has it.
     #[error("the import was cancelled, or another worker has it")]
     ImportLost,
+    /// The attempt at a SCORM package would have too much data.
+    #[error("the attempt would have too much data")]
+    AttemptTooLarge,
     /// A record breaks the rules of its session of cmi5.
     #[error("record {index} breaks the rules of its session")]
     SessionRule {

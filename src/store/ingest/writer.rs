@@ -91,8 +91,15 @@ impl Writer {
         let mut cache = self.take_cache();
         let mut tx = self.store.write_within(&self.org, wait).await?;
         cache.refresh(tx.cache_version());
-        let planned = plan_attempts(&mut tx, submissions).await?;
-        let (mut accepted, outcomes, sessions) = accept(&mut tx, &planned.submissions, unconfirmed).await?;
+        let mut planned = plan_attempts(&mut tx, submissions).await?;
+        let refused = std::mem::take(&mut planned.refused);
+        let (mut accepted, mut outcomes, sessions) =
+            accept(&mut tx, &planned.submissions, unconfirmed).await?;
+        for (submission, error) in refused {
+            if let Some(outcome) = outcomes.get_mut(submission) {
+                *outcome = Err(error);
+            }
+        }
         // The statements that Rollbook adds as the LMS of cmi5.
         let added = sessions.write(&mut tx, &accepted).await?;
         accepted.extend(accept_all(added.as_slice()));

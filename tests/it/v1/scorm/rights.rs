@@ -80,15 +80,51 @@ async fn deactivated_learner_is_refused_and_an_unknown_one_is_not(server: &TestS
 }
 
 #[apply(both_databases)]
-async fn content_that_only_statements_have_named_is_a_package_too(server: &TestServer) {
+async fn learner_completes_only_packages_with_their_own_token(server: &TestServer) {
+    let (admin, bo) = set_up(server).await;
+    let lms = server.credential("acme", &["activities/write"]).await;
+    for (id, kind, content_type) in [
+        ("meeting", "event", None),
+        ("diploma", "certification", None),
+        ("path", "learning_plan", Some("scorm")),
+        ("film", "item", Some("video")),
+    ] {
+        let mut form = content(id, kind);
+        if let Some(content_type) = content_type {
+            form = form.set("content_type", content_type);
+        }
+        admin.put(&format!("/v1/contents/{id}"), &form).await.expect(201);
+        let path = format!("/v1/scorm/{id}");
+        refused(post(&bo, &path).await, "forbidden");
+        refused(post(&server.person("owner", "o"), &path).await, "forbidden");
+        assert_eq!(bo.get(&path).await.expect(200).json(), json!({"cmi": {}}));
+        // The platform has decided that it is a package.
+        post(&lms, &format!("{path}?user=bo")).await.expect(200);
+        post(&bo, &path).await.expect(200);
+    }
+    for (id, kind) in [("test", "quiz"), ("old", "item")] {
+        admin.put(&format!("/v1/contents/{id}"), &content(id, kind)).await.expect(201);
+    }
+    post(&bo, "/v1/scorm/test").await.expect(200);
+    admin.patch("/v1/contents/old", &json!({"archived": true})).await.expect(200);
+    refused(post(&bo, "/v1/scorm/old").await, "forbidden");
+}
+
+async fn post(caller: &Caller, path: &str) -> Answer {
+    caller.send(Method::POST, path, &[("content-type", "text/plain")], BODY.as_bytes().to_vec()).await
+}
+
+#[apply(both_databases)]
+async fn content_that_only_statements_have_named_needs_a_credential(server: &TestServer) {
     let (admin, bo) = set_up(server).await;
     let iri = "https://example.org/sco";
     let statement = json!({"actor": {"mbox": "mailto:a@example.org"}, "verb": {"id": "https://example.org/did"},
         "object": {"id": iri}});
     admin.post("/xapi/statements", &statement).await.expect(200);
     let path = format!("/v1/scorm/{}", iri.replace(':', "%3A").replace('/', "%2F"));
-    let body = BODY.as_bytes().to_vec();
-    bo.send(Method::POST, &path, &[("content-type", "text/plain")], body).await.expect(200);
+    refused(post(&bo, &path).await, "forbidden");
+    let lms = server.credential("acme", &["activities/write"]).await;
+    post(&lms, &format!("{path}?user=bo")).await.expect(200);
     assert_eq!(bo.get(&path).await.expect(200).json()["cmi"]["core"]["lesson_status"], "completed");
 }
 

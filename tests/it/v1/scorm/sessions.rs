@@ -190,6 +190,29 @@ async fn learner_that_only_looks_leaves_nothing(server: &TestServer) {
 }
 
 #[apply(both_databases)]
+async fn attempt_does_not_grow_without_limit(server: &TestServer) {
+    let (_, bo) = set_up(server).await;
+    let part = |number: u32| {
+        let elements: Vec<String> =
+            (0..9_000).map(|element| format!("cmi.own.e{number}_{element}=1")).collect();
+        format!("cmi.core.exit=&{}", elements.join("&"))
+    };
+    for number in [1, 2, 2] {
+        commit(&bo, "", &part(number)).await;
+    }
+    refused(send(&bo, "", "text/plain", &part(3)).await, "body-too-large");
+    let large = |number: u32| format!("cmi.core.exit=&cmi.own.value{number}={}", "x".repeat(1_000_000));
+    let registration = "?registration=0190a000-0000-4000-8000-000000000002";
+    for number in [1, 2, 3] {
+        commit(&bo, registration, &large(number)).await;
+    }
+    refused(send(&bo, registration, "text/plain", &large(4)).await, "body-too-large");
+    // What was stored before is still there.
+    let stored = bo.get(&format!("{PATH}{registration}&format=commit")).await.expect(200).json();
+    assert_eq!(stored["cmi"]["own"].as_object().map(serde_json::Map::len), Some(3));
+}
+
+#[apply(both_databases)]
 async fn bodies_that_are_no_commits_are_refused(server: &TestServer) {
     let (admin, bo) = set_up(server).await;
     for (body, code) in [
@@ -202,6 +225,8 @@ async fn bodies_that_are_no_commits_are_refused(server: &TestServer) {
     }
     let large = format!("cmi.core.exit=&cmi.suspend_data={}", "x".repeat(1024 * 1024));
     refused(send(&bo, "", "text/plain", &large).await, "body-too-large");
+    let deep = format!("cmi.core.exit=&adl{}=1", ".a".repeat(300_000));
+    refused(send(&bo, "", "text/plain", &deep).await, "invalid-body");
     refused(send(&bo, "", "application/xml", "<cmi/>").await, "unsupported-media-type");
     for query in ["?session=", "?final=yes", "?unknown=1", "?registration=x"] {
         refused(send(&bo, query, "text/plain", "cmi.location=x").await, "bad-parameter");
