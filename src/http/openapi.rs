@@ -36,6 +36,7 @@ use crate::reports::schedule::ScheduleStatus;
         (name = "organisation", description = "The organisation's settings."),
         (name = "credentials", description = "Credentials of integrations and content."),
         (name = "launches", description = "Starting content for a user."),
+        (name = "scorm", description = "Commits of SCORM players, and the data with which a learner goes on."),
         (name = "xapi", description = "The Learning Record Store: xAPI 1.0.3 and 2.0.0."),
         (name = "operation", description = "Health, metrics, this document.")
     ),

@@ -14,9 +14,7 @@ const JITTER_PERCENT: u32 = 20;
 /// The pause after a number of failed attempts, at least one. `first` is the pause after the first one. `asked` is what the
 /// receiver asks for. `random` spreads the attempts of many deliveries.
 pub fn pause_after(attempts: i64, first: Duration, asked: Option<Duration>, random: Uuid) -> Duration {
-    let steps = u32::try_from(attempts.saturating_sub(1))
-        .unwrap_or(u32::MAX)
-        .min(16);
+    let steps = u32::try_from(attempts.max(1) - 1).unwrap_or(u32::MAX).min(16);
     let pause = first
         .saturating_mul(FACTOR.saturating_pow(steps))
         .min(LONGEST_PAUSE);

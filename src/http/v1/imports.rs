@@ -211,8 +211,8 @@ async fn list_imports(caller: Caller<WriteActivities>, request: HttpRequest, pai
     operation_id = "create_import",
     params(
         ("format" = Option<ImportFormat>, Query, description = "`csv` or `ndjson`. Default: by the media type, or the first character."),
-        ("delimiter" = Option<crate::imports::Delimiter>, Query, description = "`comma`, `semicolon` or `tab`. Default: the one that the headings have."),
-        ("encoding" = Option<FileEncoding>, Query, description = "`utf-8`, `utf-16le`, `utf-16be` or `windows-1252`. Default: by the byte order mark, else UTF-8."),
+        ("delimiter" = inline(Option<crate::imports::Delimiter>), Query, description = "`comma`, `semicolon` or `tab`. Default: the one that the headings have."),
+        ("encoding" = inline(Option<FileEncoding>), Query, description = "`utf-8`, `utf-16le`, `utf-16be` or `windows-1252`. Default: by the byte order mark, else UTF-8."),
         ("mapping" = Option<String>, Query, description = "The name of a mapping: `learn_amp_activity_log`, `smarteru_learner_report`, `moodle_log`, `moodle_completion`, `learning_locker`, `lrsql`; or a mapping as JSON.", example = "learn_amp_activity_log"),
         ("time_zone" = Option<String>, Query, description = "For a named mapping: the IANA time zone of times without an offset.", example = "Europe/London"),
         ("date_format" = Option<String>, Query, description = "For a named mapping: `day_first`, `month_first`, `year_first`, `serial_1900`, `serial_1904`, `unix_seconds`, `unix_milliseconds`, or a pattern.", example = "%d/%m/%Y %H:%M"),
