@@ -236,6 +236,7 @@ impl LimitArgs {
             page_default: Limits::default().page_default.min(self.max_page),
             page_max: self.max_page,
             page_bytes: self.max_page_bytes,
+            page_search: Limits::default().page_search,
             file_link: Duration::from_secs(self.file_link_seconds),
             body_timeout: Duration::from_secs(self.body_timeout),
             requests_per_second: self.rate_limit,

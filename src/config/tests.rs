@@ -74,6 +74,7 @@ fn every_limit_has_its_own_setting() {
         uri_bytes: 109,
         header_bytes: 110,
         page_default: 50,
+        page_search: Duration::from_secs(5),
         page_max: 111,
         body_timeout: Duration::from_secs(112),
         requests_per_second: 113,

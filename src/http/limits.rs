@@ -43,6 +43,9 @@ pub struct Limits {
     pub page_max: usize,
     /// The most bytes of the rows of a page. A page always has at least one row.
     pub page_bytes: usize,
+    /// The time after which a page that looks for answers or attempts with a result ends, and its `next` goes on. It has no
+    /// setting.
+    pub page_search: Duration,
     /// The time for which a link to an attached file is valid.
     pub file_link: Duration,
     /// The time that a client has to send a whole body.
@@ -102,6 +105,7 @@ impl Default for Limits {
             page_default: 50,
             page_max: 1000,
             page_bytes: 8 * 1024 * 1024,
+            page_search: Duration::from_secs(5),
             file_link: Duration::from_secs(86_400),
             body_timeout: Duration::from_secs(30),
             requests_per_second: 0,

@@ -20,7 +20,9 @@ use super::seat::{Question, Seat};
 use super::{Inner, event, feeder};
 use crate::access::Principal;
 use crate::base::ids::{OrgId, UserId};
-use crate::store::{Committed, LogHead, Lookups, NewRow, PageLimits, StoreError, VisibleRows};
+use crate::store::{
+    Committed, LogHead, Lookups, NewRow, PageLimits, StoreError, VisibleRows, skip_unreadable,
+};
 
 /// The maximum number of rows of a pass.
 const PASS_ROWS: usize = 5_000;
@@ -269,11 +271,11 @@ impl Inner {
         let now = self.store.clock().now();
         let mut events = Vec::with_capacity(page.items.len());
         for row in &page.items {
-            let event = event::activity(row.seq, &lookups.activity(row, now)?);
-            events.push((
-                row.seq,
-                event.map_err(|error| StoreError::corrupt("activity", error))?,
-            ));
+            let event = lookups.activity(row, now).and_then(|activity| {
+                event::activity(row.seq, &activity).map_err(|error| StoreError::corrupt("activity", error))
+            });
+            let event = skip_unreadable("activity", || row.id, event)?;
+            events.extend(event.map(|event| (row.seq, event)));
         }
         let through = match page.items.last() {
             Some(last) if page.more => last.seq,

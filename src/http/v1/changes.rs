@@ -26,7 +26,7 @@ use crate::http::routes::routes;
 use crate::log::Activity;
 use crate::store::{
     ChangePage, ChangedResource, CommitReceiver, LogChange, Lookups, PageLimits, Resource, ResourceEffect,
-    VisibleResources,
+    VisibleResources, skip_unreadable,
 };
 
 routes! {
@@ -192,9 +192,15 @@ async fn write_activities(
             .await?;
         for change in piece {
             let written = match &change.row {
-                Some(row) => ActivityChange::Upsert {
-                    activity: Box::new(lookups.activity(row, now)?),
-                },
+                Some(row) => {
+                    let activity = lookups.activity(row, now);
+                    let Some(activity) = skip_unreadable("activity", || change.id, activity)? else {
+                        continue;
+                    };
+                    ActivityChange::Upsert {
+                        activity: Box::new(activity),
+                    }
+                }
                 None => ActivityChange::Delete { id: change.id },
             };
             if !writer.push(&written)? {

@@ -5,6 +5,7 @@ use std::mem;
 
 use actix_web::HttpRequest;
 use serde::Serialize;
+use tokio::time::Instant;
 use utoipa::IntoParams;
 
 use crate::access::permit::ReadActivities;
@@ -52,6 +53,8 @@ pub(super) struct ContentQuery {
     pub(super) results: Vec<ResultFilter>,
     /// The moment of the first page.
     pub(super) now: Timestamp,
+    /// When the page ends, even if it has too few elements.
+    pub(super) deadline: Instant,
 }
 
 impl ContentQuery {
@@ -72,7 +75,7 @@ impl ContentQuery {
         let is_own_cursor = |name: &str| paging.is_some() && name == CURSOR;
         let pairs = pairs.as_slice().iter().filter(|(name, _)| !is_own_cursor(name));
         let query = Query::parse(&pairs.cloned().collect::<Vec<_>>(), &context)?;
-        Ok(Self::from_query(query))
+        Ok(Self::from_query(caller, query))
     }
 
     /// Parses the parameters of a resource without an order and without pages.
@@ -86,11 +89,15 @@ impl ContentQuery {
             paging: None,
             ..parse_context(caller, None)
         };
-        Ok(Self::from_query(Query::parse(pairs.as_slice(), &context)?))
+        Ok(Self::from_query(
+            caller,
+            Query::parse(pairs.as_slice(), &context)?,
+        ))
     }
 
-    fn from_query(mut query: Query) -> Self {
+    fn from_query(caller: &Caller<ReadActivities>, mut query: Query) -> Self {
         Self {
+            deadline: Instant::now() + caller.app_state().limits().page_search,
             results: mem::take(&mut query.filter.results),
             now: query.now,
             query,

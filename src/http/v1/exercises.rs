@@ -128,14 +128,17 @@ async fn write_attempts(
 ) -> Result<bool, Problem> {
     let limit = query.query.limit as usize;
     let after = place.end.map(|(position, _)| position);
-    let mut reader = records.read_submissions(query.query.sort, after, query.results.clone());
+    let reader = records.read_submissions(query.query.sort, after, query.results.clone());
+    let mut reader = reader.until(query.deadline);
     let mut lookups = Lookups::new(caller.store(), caller.org());
     let mut links = file_links(caller, "");
     loop {
         let piece = limit.saturating_sub(writer.len()).saturating_add(1).min(PIECE);
         let attempts = reader.next_attempts(piece).await?;
         if attempts.is_empty() {
-            return Ok(false);
+            let stopped_at = reader.stopped_at();
+            place.end = stopped_at.map(|position| (position, 1)).or(place.end);
+            return Ok(stopped_at.is_some());
         }
         load_details(caller.store(), &mut lookups, &mut links, &attempts).await?;
         for attempt in &attempts {

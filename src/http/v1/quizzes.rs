@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
+use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::access::permit::ReadActivities;
@@ -36,6 +37,8 @@ routes! {
 }
 
 const SHAPE: &str = "shape";
+/// The attempts that are loaded at once.
+const PIECE: usize = 50;
 
 /// A page of answers, or of attempts with `shape=wide`.
 #[derive(Serialize, ToSchema)]
@@ -240,7 +243,8 @@ async fn write_responses(
     writer: &mut PageWriter,
 ) -> Result<bool, Problem> {
     let limit = query.query.limit as usize;
-    let mut from = place.end.map(|(position, _)| position);
+    let begin = place.end.map(|(position, _)| position);
+    let mut from = begin;
     loop {
         // The first record can be the last one of the page before.
         let rows = limit.saturating_sub(writer.len()).saturating_add(2);
@@ -253,6 +257,11 @@ async fn write_responses(
                 if write_record(&record, person, query, place, writer)? {
                     return Ok(true);
                 }
+            }
+            let last = reader.last_position().filter(|last| Some(*last) != begin);
+            if let Some(last) = last.filter(|_| Instant::now() >= query.deadline) {
+                place.end = Some((last, usize::MAX));
+                return Ok(true);
             }
         }
         // Records without a matching answer, and unreadable ones, are passed over.
@@ -301,24 +310,32 @@ async fn write_attempts(
         .end
         .map_or(i64::MIN, |(position, _)| position.seq.saturating_sub(1));
     let mut skip = place.end.map_or(0, |(position, _)| place.consumed(position));
-    let mut reader = records.read_attempts(after, query.results.clone());
+    let reader = records.read_attempts(after, query.results.clone());
+    let mut reader = reader.until(query.deadline);
     let first = place.end.map(|(position, _)| position.seq);
-    while let Some((person, attempt)) = reader.next_attempt().await? {
-        if first == Some(person) && skip > 0 {
-            skip -= 1;
-            continue;
+    loop {
+        let attempts = reader.next_attempts(PIECE).await?;
+        if attempts.is_empty() {
+            let stopped_at = reader.stopped_at().map(to_position);
+            place.end = stopped_at.map(|position| (position, usize::MAX)).or(place.end);
+            return Ok(stopped_at.is_some());
         }
-        let persons = load_persons(records, std::iter::once(attempt.person)).await?;
-        let details = persons.get(&attempt.person);
-        let details = details.ok_or_else(|| Problem::internal("an attempt without its person"))?;
-        let is_full = writer.len() >= query.query.limit as usize;
-        if is_full || !writer.push(&QuizAttempt::new(&attempt, details))? {
-            return Ok(true);
+        let persons = load_persons(records, attempts.iter().map(|(_, attempt)| attempt.person)).await?;
+        for (person, attempt) in attempts {
+            if first == Some(person) && skip > 0 {
+                skip -= 1;
+                continue;
+            }
+            let details = persons.get(&attempt.person);
+            let details = details.ok_or_else(|| Problem::internal("an attempt without its person"))?;
+            let is_full = writer.len() >= query.query.limit as usize;
+            if is_full || !writer.push(&QuizAttempt::new(&attempt, details))? {
+                return Ok(true);
+            }
+            let position = to_position(person);
+            place.end = Some((position, place.consumed(position) + 1));
         }
-        let position = to_position(person);
-        place.end = Some((position, place.consumed(position) + 1));
     }
-    Ok(false)
 }
 
 async fn load_persons(

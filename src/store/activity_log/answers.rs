@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::pin::Pin;
 
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::base::clock::Timestamp;
@@ -28,6 +29,8 @@ use crate::store::db::unreadable::report_unreadable;
 
 /// The most persons whose attempts are found at once.
 const PERSONS_PER_BATCH: i64 = 50;
+/// The most rows whose attempts are found at once, if they belong to several users.
+const ROWS_PER_BATCH: i64 = 5_000;
 /// The most bytes of the definitions of the catalogue that are cached. A fuller cache is emptied.
 const MAX_DEFINITION_BYTES: usize = 4 * 1024 * 1024;
 
@@ -310,9 +313,14 @@ impl ContentRecords {
     pub fn read_attempts(&self, after: i64, results: Vec<ResultFilter>) -> AttemptReader {
         AttemptReader {
             answers: AnswerReader::of_rows(self.clone(), Vec::new()),
+            begin: after,
             after,
+            done: after,
+            deadline: None,
+            is_at_end: false,
             results,
             owners: HashMap::new(),
+            waiting: VecDeque::new(),
             places: HashMap::new(),
             grouper: AttemptGrouper::default(),
             found: VecDeque::new(),
@@ -329,13 +337,32 @@ fn read_definition(key: i64, text: &str) -> Option<Definition> {
         .ok()
 }
 
+/// The persons of one owner, whose rows are not read yet.
+struct WaitingOwner {
+    /// The first person.
+    place: i64,
+    persons: Vec<i64>,
+    /// The number of the rows.
+    rows: i64,
+}
+
 /// Reads attempts, person by person. The memory is that of the rows of a few persons.
 pub struct AttemptReader {
     answers: AnswerReader,
+    /// Where the reader began.
+    begin: i64,
+    /// The last person of the present batch.
     after: i64,
+    /// The place of the last owner whose rows are read.
+    done: i64,
+    /// When a page stops to look for further attempts.
+    deadline: Option<Instant>,
+    is_at_end: bool,
     results: Vec<ResultFilter>,
     /// The owner of each person of the present batch.
     owners: HashMap<PersonKey, i64>,
+    /// The owners of the present batch whose rows are not read yet, in the order of their places.
+    waiting: VecDeque<WaitingOwner>,
     /// The first person of each owner.
     places: HashMap<i64, i64>,
     grouper: AttemptGrouper,
@@ -343,6 +370,33 @@ pub struct AttemptReader {
 }
 
 impl AttemptReader {
+    /// Ends the list at this time, but not before a further person is read.
+    pub fn until(mut self, deadline: Instant) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// The person up to which everything is read, if the deadline ended the list.
+    pub fn stopped_at(&self) -> Option<i64> {
+        (!self.is_at_end).then_some(self.done)
+    }
+
+    /// Whether the deadline has passed. A page after a person reads this person again, which is no progress.
+    fn is_over(&self) -> bool {
+        let has_progress = self.done > self.begin.saturating_add(1);
+        has_progress && self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    /// The next attempts, at most `limit`, each with the first person of its owner. An empty list is the end, or the
+    /// deadline has passed ([`AttemptReader::stopped_at`]).
+    pub async fn next_attempts(&mut self, limit: usize) -> Result<Vec<(i64, Attempt)>, StoreError> {
+        let mut attempts = Vec::new();
+        attempts.extend(self.next_attempt().await?);
+        let others = limit.saturating_sub(attempts.len()).min(self.found.len());
+        attempts.extend(self.found.drain(..others));
+        Ok(attempts)
+    }
+
     /// The next attempt, with the first person of its owner.
     pub async fn next_attempt(&mut self) -> Result<Option<(i64, Attempt)>, StoreError> {
         loop {
@@ -358,7 +412,7 @@ impl AttemptReader {
                 None => {
                     let last = self.grouper.finish();
                     self.push(last);
-                    if self.found.is_empty() && !self.read_batch().await? {
+                    if self.found.is_empty() && (self.is_over() || !self.read_batch().await?) {
                         return Ok(None);
                     }
                 }
@@ -369,8 +423,9 @@ impl AttemptReader {
     /// The attempts as a stream.
     pub fn into_stream(self) -> impl Stream<Item = Result<Vec<Attempt>, StoreError>> + Send + 'static {
         stream::try_unfold(self, async |mut reader| {
-            let found = reader.next_attempt().await?;
-            Ok(found.map(|(_, attempt)| (vec![attempt], reader)))
+            let found = reader.next_attempts(PERSONS_PER_BATCH as usize).await?;
+            let attempts: Vec<Attempt> = found.into_iter().map(|(_, attempt)| attempt).collect();
+            Ok((!attempts.is_empty()).then_some((attempts, reader)))
         })
     }
 
@@ -398,8 +453,40 @@ impl AttemptReader {
         self.push(ended);
     }
 
-    /// Finds the rows of the next persons. Returns false if there are none.
+    /// Reads the rows of the next owners. Returns false if there are none.
     async fn read_batch(&mut self) -> Result<bool, StoreError> {
+        if self.waiting.is_empty() && !self.find_next_owners().await? {
+            self.is_at_end = true;
+            return Ok(false);
+        }
+        let (mut persons, mut count) = (Vec::new(), 0);
+        let fits = |owner: &WaitingOwner, count: i64| count == 0 || count + owner.rows <= ROWS_PER_BATCH;
+        while self.waiting.front().is_some_and(|owner| fits(owner, count)) {
+            let Some(owner) = self.waiting.pop_front() else {
+                break;
+            };
+            persons.extend(owner.persons);
+            count += owner.rows;
+            self.done = owner.place;
+        }
+        if self.waiting.is_empty() {
+            self.done = self.after;
+        }
+        let records = &self.answers.records;
+        let Some(mut sql) = records.select(AnswerRow::COLUMNS, Walk::Persons) else {
+            return Ok(true);
+        };
+        sql.push(" AND a.person").any_of(persons);
+        let mut rows: Vec<AnswerRow> = records.store.db().fetch_rows(sql).await?;
+        let owner = |row: &AnswerRow| self.owners.get(&row.person).copied().unwrap_or(-row.person.0);
+        let place = |row: &AnswerRow| self.places.get(&owner(row)).copied().unwrap_or_default();
+        rows.sort_unstable_by_key(|row| (place(row), row.registration, row.happened_at, row.seq));
+        self.answers.rows = rows.into();
+        Ok(true)
+    }
+
+    /// Finds the owners of the next persons. Returns false if there are no more persons.
+    async fn find_next_owners(&mut self) -> Result<bool, StoreError> {
         let records = &self.answers.records;
         let db = records.store.db();
         let Some(sql) = records.persons_query(self.after) else {
@@ -412,24 +499,35 @@ impl AttemptReader {
         self.owners = records
             .find_owners(batch.iter().map(|(key,)| *key).collect())
             .await?;
-        let Some(mut sql) = records.select(AnswerRow::COLUMNS, Walk::Persons) else {
+        let Some(mut sql) = records.select("a.person, COUNT(*)", Walk::Persons) else {
             return Ok(false);
         };
         let persons: Vec<i64> = self.owners.keys().map(|person| person.0).collect();
-        sql.push(" AND a.person").any_of(persons);
-        let mut rows: Vec<AnswerRow> = db.fetch_rows(sql).await?;
-        let owner = |row: &AnswerRow| self.owners.get(&row.person).copied().unwrap_or(-row.person.0);
-        self.places.clear();
-        for row in &rows {
-            let place = self.places.entry(owner(row)).or_insert(row.person.0);
-            *place = row.person.0.min(*place);
+        sql.push(" AND a.person")
+            .any_of(persons)
+            .push(" GROUP BY a.person");
+        let counts: Vec<(PersonKey, i64)> = db.fetch_rows(sql).await?;
+        let mut found: HashMap<i64, WaitingOwner> = HashMap::new();
+        for (person, rows) in counts {
+            let owner = self.owners.get(&person).copied().unwrap_or(-person.0);
+            let waiting = found.entry(owner).or_insert_with(|| WaitingOwner {
+                place: person.0,
+                persons: Vec::new(),
+                rows: 0,
+            });
+            waiting.place = waiting.place.min(person.0);
+            waiting.persons.push(person.0);
+            waiting.rows += rows;
         }
         // A user with a smaller person was in an earlier batch.
-        let (after, places) = (self.after, &self.places);
-        let place = |row: &AnswerRow| places.get(&owner(row)).copied().unwrap_or_default();
-        rows.retain(|row| place(row) > after);
-        rows.sort_unstable_by_key(|row| (place(row), row.registration, row.happened_at, row.seq));
-        self.answers.rows = rows.into();
+        found.retain(|_, waiting| waiting.place > self.after);
+        self.places = found
+            .iter()
+            .map(|(owner, waiting)| (*owner, waiting.place))
+            .collect();
+        let mut waiting: Vec<WaitingOwner> = found.into_values().collect();
+        waiting.sort_unstable_by_key(|waiting| waiting.place);
+        self.waiting = waiting.into();
         self.after = last;
         Ok(true)
     }

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use futures_util::{Stream, stream};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::base::clock::Timestamp;
@@ -28,6 +29,8 @@ use crate::store::ingest::stored_statement::read_statement;
 
 /// The most rows of the log that are read at once.
 const ROWS_PER_BATCH: i64 = 50;
+/// The most attempts that are remembered from batch to batch. More are forgotten when others are needed.
+const MAX_KNOWN: usize = 50_000;
 
 columns! {
     /// A `submitted` or `graded`.
@@ -127,16 +130,51 @@ pub struct SubmissionReader {
     records: ContentRecords,
     results: Vec<ResultFilter>,
     sort: Sort,
+    /// Where the reader began.
+    begin: Option<Position>,
     after: Option<Position>,
+    /// When a page stops to look for further attempts.
+    deadline: Option<Instant>,
     has_more: bool,
     attempts: VecDeque<(SubmissionRow, AttemptRows)>,
+    known: KnownAttempts,
+}
+
+/// The attempts of the persons and registrations of earlier batches. Without it, each batch would read all rows of a
+/// person with many attempts again.
+#[derive(Default)]
+struct KnownAttempts {
+    groups: HashSet<(PersonKey, Option<Uuid>)>,
+    /// The attempts by the `seq` of the row that stands for each.
+    attempts: HashMap<i64, AttemptRows>,
+    /// The success of each grade.
+    grades: HashMap<i64, Option<bool>>,
 }
 
 impl SubmissionReader {
-    /// The next attempts, at most `limit`. An empty list is the end.
+    /// Ends the list at this time, but not before the first batch is read.
+    pub fn until(mut self, deadline: Instant) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// The place up to which everything is read, if the deadline ended the list.
+    pub fn stopped_at(&self) -> Option<Position> {
+        self.after.filter(|_| self.has_more)
+    }
+
+    fn is_over(&self) -> bool {
+        self.after != self.begin && self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    /// The next attempts, at most `limit`. An empty list is the end, or the deadline has passed
+    /// ([`SubmissionReader::stopped_at`]).
     pub async fn next_attempts(&mut self, limit: usize) -> Result<Vec<AttemptRecord>, StoreError> {
         loop {
             while self.attempts.is_empty() && self.has_more {
+                if self.is_over() {
+                    return Ok(Vec::new());
+                }
                 self.read_batch().await?;
             }
             if self.attempts.is_empty() {
@@ -186,17 +224,36 @@ impl SubmissionReader {
             return Ok(());
         };
         self.after = Some(last.position());
-        let (attempts, grades) = self.records.find_attempts(&rows).await?;
+        self.load_known(&rows).await?;
         let passes = |attempt: &AttemptRows| {
+            let grades = &self.known.grades;
             let success = attempt.graded.and_then(|seq| grades.get(&seq).copied().flatten());
             let wanted = |result: &ResultFilter| success == Some(result.success());
             self.results.is_empty() || self.results.iter().any(wanted)
         };
         for row in rows {
-            let attempt = attempts.get(&row.seq).copied();
+            let attempt = self.known.attempts.get(&row.seq).copied();
             self.attempts
                 .extend(attempt.filter(passes).map(|attempt| (row, attempt)));
         }
+        Ok(())
+    }
+
+    /// Finds the attempts of the persons and registrations of these rows that are not known yet.
+    async fn load_known(&mut self, rows: &[SubmissionRow]) -> Result<(), StoreError> {
+        let key = |row: &SubmissionRow| (row.person, row.registration);
+        if rows.iter().all(|row| self.known.groups.contains(&key(row))) {
+            return Ok(());
+        }
+        if self.known.attempts.len().max(self.known.grades.len()) > MAX_KNOWN {
+            self.known = KnownAttempts::default();
+        }
+        let rows = rows.iter().filter(|row| !self.known.groups.contains(&key(row)));
+        let rows: Vec<SubmissionRow> = rows.copied().collect();
+        let (attempts, grades) = self.records.find_attempts(&rows).await?;
+        self.known.attempts.extend(attempts);
+        self.known.grades.extend(grades);
+        self.known.groups.extend(rows.iter().map(key));
         Ok(())
     }
 }
@@ -213,9 +270,12 @@ impl ContentRecords {
             records: self.clone(),
             results,
             sort,
+            begin: after,
             after,
+            deadline: None,
             has_more: true,
             attempts: VecDeque::new(),
+            known: KnownAttempts::default(),
         }
     }
 

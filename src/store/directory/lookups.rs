@@ -25,6 +25,9 @@ const MAX_CACHED: usize = 50_000;
 /// The maximum number of bytes of the long texts of cached persons and contents. A fuller cache is emptied.
 const MAX_CACHED_BYTES: usize = 16 * 1024 * 1024;
 
+/// The IRI that the log shows for a verb that cannot be read.
+const UNREADABLE_VERB: &str = "urn:rollbook:unreadable-verb";
+
 /// A cache of details for rows of the log.
 ///
 /// Each is loaded once: a page needs at most one query for each type, and an export loads each person and content about
@@ -263,6 +266,15 @@ fn nameless_person(key: PersonKey) -> PersonDetails {
     }
 }
 
+/// The details of a verb that cannot be read.
+fn unreadable_verb(key: VerbKey) -> VerbDetails {
+    VerbDetails {
+        key,
+        iri: UNREADABLE_VERB.to_owned(),
+        display: None,
+    }
+}
+
 columns! {
     struct RecorderRow {
         id: UserId = "id",
@@ -418,7 +430,7 @@ impl Store {
         Ok(rows.into_iter().map(|row| (row.key, row.into())).collect())
     }
 
-    /// The details of verbs.
+    /// The details of verbs. All of them exist, because rows of the log refer to them.
     pub async fn verb_details(
         &self,
         organisation: &OrgId,
@@ -428,13 +440,16 @@ impl Store {
             return Ok(HashMap::new());
         };
         let select = Sql::new("SELECT key, iri, display FROM verbs WHERE org = $1 AND key IN LIST($2)");
-        let keys: Vec<i64> = keys.iter().map(|key| key.0).collect();
+        let numbers: Vec<i64> = keys.iter().map(|key| key.0).collect();
+        let select = select.with(org).with(numbers);
         let rows: Vec<(VerbKey, String, Option<String>)> =
-            self.db().fetch_rows(select.with(org).with(keys)).await?;
-        let details = rows
-            .into_iter()
-            .map(|(key, iri, display)| (key, VerbDetails { key, iri, display }));
-        Ok(details.collect())
+            self.db().fetch_readable("verb", 0, select).await?;
+        let mut details: HashMap<VerbKey, VerbDetails> =
+            keys.iter().map(|key| (*key, unreadable_verb(*key))).collect();
+        for (key, iri, display) in rows {
+            details.insert(key, VerbDetails { key, iri, display });
+        }
+        Ok(details)
     }
 
     /// The users that recorded activities, with the names that the directory has now.

@@ -299,6 +299,18 @@ fn page_is_limited_by_its_bytes() {
 }
 
 #[apply(both_databases)]
+async fn activity_with_an_unreadable_verb_stays_in_the_feed(server: &TestServer) {
+    let (admin, mut copy) = (server.person("admin", "root"), Copy::of_log());
+    send(&admin, completed(1, "ada@example.org", "urn:c")).await;
+    send(&admin, statement(mailbox("ada@example.org"), LOGGED_OUT, "urn:c").set("id", id(2))).await;
+    server.database().execute(&format!("DELETE FROM verbs WHERE iri = '{COMPLETED}'")).await;
+    assert_eq!(copy.follow(&admin).await, ["upsert 01", "upsert 02"]);
+    assert_eq!(copy.entries[&id(1)]["verb"], "urn:rollbook:unreadable-verb");
+    assert_eq!(copy.entries[&id(2)]["verb"], LOGGED_OUT);
+    assert_eq!(admin.list("/v1/activities?limit=1", "activities").await.len(), 2);
+}
+
+#[apply(both_databases)]
 async fn unreadable_row_is_left_out_and_ends_no_feed(server: &TestServer) {
     let (admin, mut copy) = (server.person("admin", "root"), Copy::of_log());
     for n in 1..=3 {

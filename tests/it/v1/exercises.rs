@@ -2,13 +2,17 @@
 
 mod files;
 
+use std::time::Duration;
+
+use rollbook::http::AppOptions;
+use rollbook::http::limits::Limits;
 use serde_json::{Value, json};
 
 use crate::support::builders::{Body, activity, content, mailbox, statement, team, user};
 use crate::support::http::Caller;
 use crate::support::records::{STATEMENTS, id, voiding_statement};
-use crate::support::server::ORG;
-use crate::support::{TestServer, apply, both_databases};
+use crate::support::server::{ORG, run_with};
+use crate::support::{Database, TestServer, apply, both_databases};
 
 const ATTEMPTS: &str = "/v1/exercises/essay/attempts";
 const CSV: &str = "/v1/exercises/essay/attempts.csv";
@@ -284,4 +288,36 @@ async fn caller_reads_attempts_within_reach_only(server: &TestServer) {
     for path in [ATTEMPTS, CSV] {
         key.get(path).await.expect_one_of(&[401, 403]);
     }
+}
+
+/// A server whose pages end after the first rows without a match.
+fn impatient() -> AppOptions {
+    AppOptions {
+        limits: Limits { page_search: Duration::ZERO, ..Limits::default() },
+        ..AppOptions::default()
+    }
+}
+
+#[test]
+fn page_without_a_match_ends_and_goes_on() {
+    for database in [Database::sqlite(), Database::postgres()] {
+        run_with(database, impatient(), check_short_pages);
+    }
+}
+
+async fn check_short_pages(server: &TestServer) {
+    let (admin, sender) = set_up(server).await;
+    // More than are read at once. The grade belongs to the first one after it, which the newest first order reaches last.
+    let mut records = vec![grade(0, "bo", None, 10.0).set("id", id(90))];
+    records.extend((1..=59).map(|n| about_essay(n, "bo", "submitted", None)));
+    sender.post("/v1/activities/batch", &records).await.expect(201);
+    let first = admin.get(&format!("{ATTEMPTS}?result=failed")).await.expect(200).json();
+    assert_eq!(first["attempts"], json!([]));
+    assert!(first["next"].is_string());
+    for limit in [1, 50] {
+        assert_eq!(read(&admin, &format!("result=failed&limit={limit}")).await, ["bo 1/90"], "{limit}");
+        assert_eq!(read(&admin, &format!("limit={limit}")).await.len(), 59, "{limit}");
+    }
+    let counted = admin.get(&format!("{ATTEMPTS}?result=failed&count=exact")).await.expect(200).json();
+    assert_eq!(counted["total"], 1);
 }

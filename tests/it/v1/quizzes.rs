@@ -4,13 +4,17 @@ mod csv;
 mod reach;
 mod statistics;
 
+use std::time::Duration;
+
+use rollbook::http::AppOptions;
+use rollbook::http::limits::Limits;
 use serde_json::{Value, json};
 
 use crate::support::builders::{Body, activity, content, mailbox, statement, team, user};
 use crate::support::http::{Caller, encode_segment};
 use crate::support::records::{STATEMENTS, id, voiding_statement};
-use crate::support::server::ORG;
-use crate::support::{TestServer, apply, both_databases};
+use crate::support::server::{ORG, run_with};
+use crate::support::{Database, TestServer, apply, both_databases};
 
 const RESPONSES: &str = "/v1/quizzes/fire/responses";
 const QUIZ: &str = "https://rollbook.invalid/acme/contents/fire";
@@ -396,5 +400,40 @@ async fn voided_moved_and_unregistered_records_are_followed(server: &TestServer)
     assert_eq!(admin.get("/v1/quizzes/empty/responses").await.expect(200).json()["responses"], json!([]));
     for path in ["responses", "responses.csv", "questions"] {
         admin.get(&format!("/v1/quizzes/nothing/{path}")).await.expect(404);
+    }
+}
+
+/// A server whose pages end after the first rows without a match.
+fn impatient() -> AppOptions {
+    AppOptions {
+        limits: Limits { page_search: Duration::ZERO, ..Limits::default() },
+        ..AppOptions::default()
+    }
+}
+
+#[test]
+fn page_without_a_match_ends_and_goes_on() {
+    for database in [Database::sqlite(), Database::postgres()] {
+        run_with(database, impatient(), check_short_pages);
+    }
+}
+
+async fn check_short_pages(server: &TestServer) {
+    let (admin, sender) = set_up(server).await;
+    let mut statements = vec![chose(1, "eve", "1", "b")];
+    statements.extend((2..=12).map(|n| chose(n, ["bo", "dee"][n % 2], &n.to_string(), "a")));
+    post(&sender, &statements).await;
+    let first = admin.get(&format!("{RESPONSES}?result=failed&limit=1")).await.expect(200).json();
+    assert_eq!(first["responses"], json!([]));
+    assert!(first["next"].is_string());
+    for limit in [1, 2, 50] {
+        let found = read(&admin, &format!("result=failed&limit={limit}"), &["activity"]).await;
+        assert_eq!(found, [id(1)], "{limit}");
+        let all = read(&admin, &format!("limit={limit}"), &["activity"]).await;
+        assert_eq!(all, (1..=12).rev().map(id).collect::<Vec<_>>(), "{limit}");
+        let query = format!("{RESPONSES}?shape=wide&result=failed&limit={limit}");
+        assert_eq!(members(&admin.list(&query, "attempts").await, &["answered"]), ["1"], "{limit}");
+        let attempts = admin.list(&format!("{RESPONSES}?shape=wide&limit={limit}"), "attempts").await;
+        assert_eq!(members(&attempts, &["answered"]).len(), 3, "{limit}");
     }
 }

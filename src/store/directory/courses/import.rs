@@ -14,6 +14,7 @@ use crate::catalogue::{
 use crate::cmi5::{CourseStructure, Element, ElementKind};
 use crate::record::LanguageMap;
 
+use crate::store::db::changes::ResourceKind;
 use crate::store::db::columns::table_row;
 use crate::store::db::conversions::Json;
 use crate::store::db::database::Sql;
@@ -261,12 +262,17 @@ fn is_web_address(url: &str) -> bool {
 
 /// Archives the contents that a course does not have any more.
 async fn archive(tx: &mut OrgTx, keys: Vec<i64>, now: Timestamp) -> Result<(), StoreError> {
+    let select =
+        Sql::new("SELECT key FROM contents WHERE org = $1 AND key IN LIST($2) AND archived_at IS NULL");
+    let keys: Vec<(i64,)> = tx.fetch_rows(select.with(tx.org).with(keys)).await?;
+    let keys: Vec<i64> = keys.into_iter().map(|(key,)| key).collect();
     if keys.is_empty() {
         return Ok(());
     }
-    let update = Sql::new(
-        "UPDATE contents SET archived_at = $3 WHERE org = $1 AND key IN LIST($2) AND archived_at IS NULL",
-    );
+    for key in &keys {
+        tx.note_resource(ResourceKind::Content, *key);
+    }
+    let update = Sql::new("UPDATE contents SET archived_at = $3 WHERE org = $1 AND key IN LIST($2)");
     tx.execute(update.with(tx.org).with(keys).with(now.micros()))
         .await?;
     tx.invalidate_caches();

@@ -10,6 +10,7 @@ use crate::support::builders::{content, group, mailbox, statement, team, user};
 use crate::support::http::Caller;
 use crate::support::records::{COMPLETED, STATEMENTS, id};
 use crate::support::{TestServer, apply, both_databases};
+use crate::v1::courses::{course, import, unit};
 
 /// Everything that the lists show, by kind and id.
 async fn read_lists(admin: &Caller) -> BTreeMap<String, Value> {
@@ -123,4 +124,23 @@ async fn content_that_no_record_is_about_any_more_is_deleted(server: &TestServer
     let changes = copy.follow(&admin).await;
     assert!(changes.contains(&"delete content urn:publisher".to_owned()), "{changes:?}");
     assert_eq!(copy.entries, read_lists(&admin).await);
+}
+
+#[apply(both_databases)]
+async fn content_that_leaves_its_course_is_in_the_feed(server: &TestServer) {
+    let (admin, mut copy) = (server.person("admin", "root"), Copy::of_directory());
+    let stays = unit("urn:a1", "", "https://p.example/1");
+    let leaves = unit("urn:a2", "", "https://p.example/2");
+    let first = course("https://p.example/course", &format!("{stays}{leaves}"));
+    let imported = import(&admin, &first).await.expect(201).json();
+    let gone = format!("content {}", imported["children"][1]["id"].as_str().expect("an id"));
+    copy.follow(&admin).await;
+    assert_eq!(copy.entries[&gone]["archived_at"], Value::Null);
+    let second = course("https://p.example/course", &stays);
+    import(&admin, &second).await.expect(200);
+    assert_eq!(copy.follow(&admin).await, [format!("upsert {gone}")]);
+    assert!(copy.entries[&gone]["archived_at"].is_string());
+    // What is archived already is no change.
+    import(&admin, &second).await.expect(200);
+    assert_eq!(copy.follow(&admin).await, [""; 0]);
 }
