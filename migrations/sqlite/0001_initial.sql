@@ -790,9 +790,9 @@ CREATE TABLE cmi5_sessions (
     PRIMARY KEY (org, id)
 );
 CREATE UNIQUE INDEX cmi5_sessions_fetch ON cmi5_sessions (fetch_hash);
-CREATE INDEX cmi5_sessions_open ON cmi5_sessions (org, registration) WHERE ended_at IS NULL;
+CREATE INDEX cmi5_sessions_registration ON cmi5_sessions (org, registration, ended_at);
 -- The open sessions of all organisations, for the task that abandons them.
-CREATE INDEX cmi5_sessions_expiry ON cmi5_sessions (expires_at) WHERE ended_at IS NULL;
+CREATE INDEX cmi5_sessions_expiry ON cmi5_sessions (expires_at, org, id) WHERE ended_at IS NULL;
 
 -- Subscriptions ---------------------------------------------------------------------------------
 

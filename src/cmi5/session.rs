@@ -5,7 +5,8 @@
 //! in the registration. [`SessionUpdate`] checks the statements of one request: either all of them may be recorded, and
 //! the state changes, or the first wrong one is named.
 //!
-//! The order of statements is that of their timestamps (section 9.3). A statement before *initialized* is refused by its
+//! The order of statements is that of their timestamps (section 9.3). At the same time, *initialized* comes first and
+//! *terminated* last. A statement before *initialized* is refused by its
 //! time, and one after *terminated* by its time or because the session has ended for longer than the grace period.
 
 use serde_json::{Map, Value};
@@ -114,12 +115,11 @@ impl<'t> SessionUpdate<'t> {
                 .map_err(|fault| (index, fault))?;
         }
         let mut order: Vec<usize> = (0..statements.len()).collect();
-        let time_of = |index: &usize| {
-            statements
-                .get(*index)
-                .and_then(|(_, _, statement)| statement.timestamp)
+        let place_of = |index: &usize| {
+            let statement = statements.get(*index).map(|(_, _, statement)| *statement);
+            statement.map(|statement| (statement.timestamp, rank_at_one_time(statement)))
         };
-        order.sort_by_key(time_of);
+        order.sort_by_key(place_of);
         for index in order {
             if let Some((_, _, statement)) = statements.get(index) {
                 self.apply(statement).map_err(|fault| (index, fault))?;
@@ -137,10 +137,7 @@ impl<'t> SessionUpdate<'t> {
                 "a cmi5 unit must give each statement an id (cmi5, section 9.1)",
             );
         }
-        if Cmi5Verb::from_iri(&statement.verb.id).is_some_and(Cmi5Verb::is_of_lms) {
-            let detail = "only the LMS writes statements with this verb (cmi5, section 9.3)";
-            return Err(RuleFault::Order(fault_at(&["verb", "id"], detail)));
-        }
+        self.check_lms_verb(statement)?;
         if statement.voids().is_some() {
             let detail = "a unit may not void statements (cmi5, section 6.3)";
             return Err(RuleFault::Order(fault_at(&["verb", "id"], detail)));
@@ -170,12 +167,46 @@ impl<'t> SessionUpdate<'t> {
         }
         match is_defined(context) {
             true => self.check_defined(statement, context),
-            false if has_category(context, MOVE_ON_CATEGORY) => form(
+            false => self.check_allowed(statement, context),
+        }
+    }
+
+    /// Refuses the verbs of the LMS (section 9.3). A statement that cmi5 only allows may say that another Activity, such
+    /// as a simulation, was launched or abandoned. The log counts *waived* and *satisfied* as completions of any Activity.
+    fn check_lms_verb(&self, statement: &Statement) -> Result<(), RuleFault> {
+        let Some(verb) = Cmi5Verb::from_iri(&statement.verb.id).filter(|verb| verb.is_of_lms()) else {
+            return Ok(());
+        };
+        let completes = matches!(verb, Cmi5Verb::Waived | Cmi5Verb::Satisfied);
+        let is_defined = statement.context.as_ref().is_some_and(is_defined);
+        let is_about_unit =
+            is_about(statement, &self.terms.activity) || is_about(statement, &self.terms.publisher_id);
+        if !(completes || is_defined || is_about_unit) {
+            return Ok(());
+        }
+        let detail = "only the LMS writes statements with this verb (cmi5, section 9.3)";
+        Err(RuleFault::Order(fault_at(&["verb", "id"], detail)))
+    }
+
+    /// Checks the statements that cmi5 allows, but does not define (section 7.1.3).
+    fn check_allowed(&self, statement: &Statement, context: &Context) -> Result<(), RuleFault> {
+        if has_category(context, MOVE_ON_CATEGORY) {
+            return Err(RuleFault::Form(fault_at(
                 &["context", "contextActivities", "category"],
                 "only statements with the category cmi5 may have the category moveon (cmi5, section 9.6.2.2)",
-            ),
-            false => Ok(()),
+            )));
         }
+        // The log would count a result of the unit that the rules of the session have not checked.
+        let is_result = Cmi5Verb::from_iri(&statement.verb.id).is_some_and(Cmi5Verb::is_result);
+        if is_result && is_about(statement, &self.terms.activity) {
+            let detail = "with this verb about the activityId of the launch, a statement must have the category cmi5 \
+                 (cmi5, section 9.6.2.1)";
+            return Err(RuleFault::Order(fault_at(
+                &["context", "contextActivities", "category"],
+                detail,
+            )));
+        }
+        Ok(())
     }
 
     /// Checks the parts of the context template (section 10.2.1).
@@ -213,20 +244,13 @@ impl<'t> SessionUpdate<'t> {
                 "a statement with the category cmi5 has a verb of cmi5; leave the category out (cmi5, section 7.1.3)",
             );
         };
-        match &statement.object {
-            Object::Activity(activity) if activity.id.as_str() == self.terms.activity => {}
-            Object::Activity(_)
-            | Object::Agent(_)
-            | Object::Group(_)
-            | Object::StatementRef(_)
-            | Object::SubStatement(_) => {
-                return form(
-                    &["object", "id"],
-                    "must be the activityId of the launch (cmi5, section 9.4)",
-                );
-            }
+        if !is_about(statement, &self.terms.activity) {
+            return form(
+                &["object", "id"],
+                "must be the activityId of the launch (cmi5, section 9.4)",
+            );
         }
-        let is_result = matches!(verb, Cmi5Verb::Completed | Cmi5Verb::Passed | Cmi5Verb::Failed);
+        let is_result = verb.is_result();
         if is_result && self.terms.mode != LaunchMode::Normal {
             let detail = format!(
                 "the launch mode is {}, so no results are recorded (cmi5, section 10.2.2)",
@@ -309,11 +333,7 @@ impl<'t> SessionUpdate<'t> {
     fn apply(&mut self, statement: &Statement) -> Result<(), RuleFault> {
         let refuse = |pointer: &[&str], detail: &str| Err(RuleFault::Order(fault_at(pointer, detail)));
         let at = statement.timestamp.unwrap_or(self.now);
-        let verb = statement
-            .context
-            .as_ref()
-            .filter(|context| is_defined(context))
-            .and_then(|_| Cmi5Verb::from_iri(&statement.verb.id));
+        let verb = defined_verb(statement);
         if self.state.abandoned {
             return refuse(
                 &[],
@@ -322,7 +342,8 @@ impl<'t> SessionUpdate<'t> {
         }
         if let (Some(terminated_at), Some(ended_at)) = (self.state.terminated_at, self.state.ended_at) {
             let is_late = self.now.micros().saturating_sub(ended_at.micros()) > self.grace_micros;
-            if is_late || at >= terminated_at {
+            // A statement may have the millisecond of *terminated* and arrive after it.
+            if is_late || at > terminated_at {
                 return refuse(
                     &[],
                     "the session is terminated; launch the unit again (cmi5, section 9.3.8)",
@@ -438,6 +459,29 @@ fn check_timestamp(statement: &Statement) -> Result<(), RuleFault> {
         None => "is missing (cmi5, section 9.7)",
     };
     Err(RuleFault::Form(fault_at(&["timestamp"], detail)))
+}
+
+/// The verb of a statement that cmi5 defines.
+fn defined_verb(statement: &Statement) -> Option<Cmi5Verb> {
+    let context = statement.context.as_ref();
+    context
+        .filter(|context| is_defined(context))
+        .and_then(|_| Cmi5Verb::from_iri(&statement.verb.id))
+}
+
+/// The place of a statement among those with the same timestamp: *initialized* is the first one of a session and
+/// *terminated* the last one (section 9.3).
+fn rank_at_one_time(statement: &Statement) -> u8 {
+    match defined_verb(statement) {
+        Some(Cmi5Verb::Initialized) => 0,
+        Some(Cmi5Verb::Terminated) => 2,
+        _ => 1,
+    }
+}
+
+/// Whether the object of a statement is this Activity.
+fn is_about(statement: &Statement, iri: &str) -> bool {
+    matches!(&statement.object, Object::Activity(activity) if activity.id.as_str() == iri)
 }
 
 /// Whether cmi5 defines the statement: it has the category cmi5 (section 7.1.3).

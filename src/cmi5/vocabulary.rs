@@ -118,6 +118,11 @@ impl Cmi5Verb {
         Self::ALL.into_iter().find(|verb| verb.iri() == iri)
     }
 
+    /// Whether the verb is a result of a unit.
+    pub const fn is_result(self) -> bool {
+        matches!(self, Self::Completed | Self::Passed | Self::Failed)
+    }
+
     /// Whether only the LMS, which is Rollbook, writes statements with the verb.
     pub const fn is_of_lms(self) -> bool {
         matches!(

@@ -3,11 +3,13 @@
 //!
 //! It uses `db`, `ingest`, `directory` and `lrs`.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::base::clock::Timestamp;
 use crate::base::ids::OrgId;
 use crate::cmi5::LaunchMethod;
 use crate::cmi5::launch::{BuildError, LaunchTerms, LmsStatement};
@@ -15,6 +17,7 @@ use crate::cmi5::vocabulary::{LAUNCH_DATA, LEARNER_PREFERENCES};
 use crate::record::{Identifier, Statement};
 
 use crate::store::db::blobs::{Blob, Spool, SpoolError};
+use crate::store::db::columns::columns;
 use crate::store::db::database::Sql;
 use crate::store::db::ledger::{BACKGROUND_LOCK_WAIT, OrgTx};
 use crate::store::db::{Store, StoreError};
@@ -22,7 +25,7 @@ use crate::store::directory::launches::{
     CreatedLaunch, LaunchRefusal, NewLaunch, find_parties, insert_launch,
 };
 use crate::store::ingest::cmi5::{
-    CourseUnit, LmsStatements, Registration, SessionRow, WaiveRefusal, abandon_open_sessions,
+    CourseUnit, LmsStatements, Registration, SessionRow, WaiveRefusal, abandon_open_sessions, find_course,
     find_course_unit, find_newest_registration, waive,
 };
 use crate::store::lrs::documents::DocumentSet;
@@ -30,7 +33,7 @@ use crate::store::lrs::documents::DocumentSet;
 /// The maximum number of bytes of a document that Rollbook writes itself.
 const DOCUMENT_BYTES: u64 = 1024 * 1024;
 
-/// The maximum number of expired sessions that are looked for at once.
+/// The maximum number of expired sessions that are read at once.
 const EXPIRED_AT_ONCE: i64 = 100;
 
 /// When the background looks for expired sessions again. An index has them, so that it costs next to nothing.
@@ -70,6 +73,16 @@ pub enum LaunchWaiveRefusal {
     NoUnit,
     /// The rules of cmi5.
     Rule(WaiveRefusal),
+}
+
+columns! {
+    /// An open session of which the time has passed.
+    struct ExpiredSession {
+        organisation: OrgId = "o.id",
+        expires_at: Timestamp = "s.expires_at",
+        org: i64 = "s.org",
+        id: Uuid = "s.id",
+    }
 }
 
 impl Store {
@@ -187,6 +200,10 @@ impl Store {
             return Ok(Err(LaunchWaiveRefusal::NoUnit));
         };
         let registration = session.to_registration(unit.course);
+        // A course that was imported again may have given the unit away.
+        if find_course(&mut tx, registration.id).await? != Some(unit.course) {
+            return Ok(Err(LaunchWaiveRefusal::NoUnit));
+        }
         let mut statements = LmsStatements::default();
         if let Err(refusal) = waive(&mut tx, &registration, &unit, reason, &mut statements).await? {
             return Ok(Err(LaunchWaiveRefusal::Rule(refusal)));
@@ -215,29 +232,60 @@ impl Store {
         tx.commit().await
     }
 
-    /// Abandons sessions of which the time has passed. Returns how many, and whether there may be more.
+    /// Abandons sessions of which the time has passed. Returns how many.
     ///
-    /// Several replicas may do it at the same time: the transaction of the organisation reads again which are open.
-    pub async fn abandon_expired_sessions(&self) -> Result<(usize, bool), StoreError> {
-        let select = Sql::new(
-            "SELECT o.id, s.id FROM cmi5_sessions s JOIN organisations o ON o.key = s.org \
-             WHERE s.ended_at IS NULL AND s.expires_at <= $1 ORDER BY s.expires_at LIMIT $2",
-        );
-        let select = select.with(self.clock().now().micros()).with(EXPIRED_AT_ONCE);
-        let expired: Vec<(OrgId, Uuid)> = self.db().fetch_rows(select).await?;
-        let (found, mut abandoned) = (expired.len(), 0);
-        for (organisation, session) in expired {
-            match self.abandon_expired_session(&organisation, session).await {
-                Ok(count) => abandoned += count,
-                // A locked organisation must not hold up the others.
-                Err(StoreError::Busy) => {}
-                Err(error) => {
-                    tracing::warn!(%organisation, %error, "an expired session of cmi5 could not be abandoned");
+    /// Several replicas may do it at the same time: the transaction of the organisation reads again which are open. A
+    /// session that cannot be abandoned is passed over until the next call, so that it holds up no other session.
+    pub async fn abandon_expired_sessions(&self) -> Result<usize, StoreError> {
+        let now = self.clock().now();
+        let (mut after, mut abandoned) = (None, 0);
+        let mut locked: HashSet<OrgId> = HashSet::new();
+        loop {
+            let expired = self.find_expired_sessions(now, after).await?;
+            let is_last_page = (expired.len() as i64) < EXPIRED_AT_ONCE;
+            for session in expired {
+                after = Some((session.expires_at, session.org, session.id));
+                let organisation = session.organisation;
+                if locked.contains(&organisation) {
+                    continue;
+                }
+                match self.abandon_expired_session(&organisation, session.id).await {
+                    Ok(count) => abandoned += count,
+                    Err(StoreError::Busy) => {
+                        locked.insert(organisation);
+                    }
+                    Err(error) => {
+                        tracing::warn!(%organisation, %error, "an expired session of cmi5 could not be abandoned");
+                    }
                 }
             }
+            if is_last_page {
+                return Ok(abandoned);
+            }
         }
-        let may_be_more = abandoned > 0 && found as i64 == EXPIRED_AT_ONCE;
-        Ok((abandoned, may_be_more))
+    }
+
+    /// Finds open sessions that have expired, after a place in their order.
+    async fn find_expired_sessions(
+        &self,
+        now: Timestamp,
+        after: Option<(Timestamp, i64, Uuid)>,
+    ) -> Result<Vec<ExpiredSession>, StoreError> {
+        let select = format!(
+            "SELECT {} FROM cmi5_sessions s JOIN organisations o ON o.key = s.org WHERE s.ended_at IS NULL \
+             AND s.expires_at <= $1",
+            ExpiredSession::COLUMNS
+        );
+        let mut sql = Sql::new(&select).with(now.micros());
+        if let Some((expires_at, org, id)) = after {
+            sql.push(" AND (s.expires_at, s.org, s.id) > (")
+                .bind(expires_at.micros());
+            sql.push(", ").bind(org);
+            sql.push(", ").bind(id).push(")");
+        }
+        sql.push(" ORDER BY s.expires_at, s.org, s.id LIMIT ")
+            .bind(EXPIRED_AT_ONCE);
+        self.db().fetch_rows(sql).await
     }
 
     async fn abandon_expired_session(
@@ -258,10 +306,8 @@ impl Store {
     /// Abandons expired sessions until the server stops.
     pub async fn keep_abandoning_sessions(&self) {
         loop {
-            match self.abandon_expired_sessions().await {
-                Ok((_, true)) => continue,
-                Ok((_, false)) => {}
-                Err(error) => tracing::warn!(%error, "expired sessions of cmi5 could not be abandoned"),
+            if let Err(error) = self.abandon_expired_sessions().await {
+                tracing::warn!(%error, "expired sessions of cmi5 could not be abandoned");
             }
             tokio::time::sleep(EXPIRY_PAUSE).await;
         }

@@ -199,7 +199,7 @@ fn statements_after_terminated_are_refused() {
         &[session.clone().to_vec(), vec![allowed(6)]].concat()
     ));
     let state = run(&session).expect("taken");
-    assert!(run_from(LaunchMode::Normal, state, &[allowed(5)]).is_err());
+    assert!(run_from(LaunchMode::Normal, state, &[allowed(6)]).is_err());
     // An earlier statement that arrives late is taken within the grace period only.
     assert!(run_from(LaunchMode::Normal, state, &[allowed(4)]).is_ok());
     let long_ago = SessionState {
@@ -212,6 +212,26 @@ fn statements_after_terminated_are_refused() {
         ..run(&[statement("initialized", 0)]).expect("taken")
     };
     assert!(run_from(LaunchMode::Normal, abandoned, &[allowed(4)]).is_err());
+}
+
+#[test]
+fn statements_with_the_time_of_terminated_come_before_it() {
+    let whole = [
+        statement("terminated", 5),
+        statement("completed", 5),
+        statement("passed", 5),
+        statement("initialized", 5),
+    ];
+    let state = run(&whole).expect("taken");
+    assert!(state.results.completed && state.results.passed);
+    let state = run(&[statement("initialized", 5), statement("terminated", 5)]).expect("taken");
+    for verb in ["completed", "passed", "failed"] {
+        let taken = run_from(LaunchMode::Normal, state, &[statement(verb, 5)]);
+        assert!(taken.is_ok(), "{verb}: {taken:?}");
+    }
+    for verb in ["initialized", "terminated"] {
+        assert!(run_from(LaunchMode::Normal, state, &[statement(verb, 5)]).is_err());
+    }
 }
 
 #[test]
@@ -228,14 +248,40 @@ fn terminated_is_the_last_statement() {
 
 #[test]
 fn verbs_of_the_lms_are_refused() {
+    let about = |object: &str| {
+        let mut about = allowed(1);
+        about["object"]["id"] = json!(object);
+        about
+    };
     for verb in Cmi5Verb::ALL.into_iter().filter(|verb| verb.is_of_lms()) {
-        for mut forged in [statement("initialized", 1), allowed(1)] {
+        for mut forged in [statement("initialized", 1), about(ACTIVITY), about(PUBLISHER)] {
             forged["verb"]["id"] = json!(verb.iri());
             assert!(
                 order_is_refused(&[statement("initialized", 0), forged]),
                 "{verb:?}"
             );
         }
+        // About another Activity, only those that the log counts are refused.
+        let mut simulation = about("https://sim.example/1");
+        simulation["verb"]["id"] = json!(verb.iri());
+        let is_refused = order_is_refused(&[statement("initialized", 0), simulation]);
+        let completes = matches!(verb, Cmi5Verb::Waived | Cmi5Verb::Satisfied);
+        assert_eq!(is_refused, completes, "{verb:?}");
+    }
+}
+
+#[test]
+fn results_of_the_unit_need_the_category_cmi5() {
+    for verb in ["completed", "passed", "failed"] {
+        let mut bare = statement(verb, 1);
+        bare["context"]["contextActivities"]["category"] = json!([{"id": "urn:own"}]);
+        assert!(
+            order_is_refused(&[statement("initialized", 0), bare.clone()]),
+            "{verb}"
+        );
+        // A result of a page of the unit is not one of the unit.
+        bare["object"]["id"] = json!("https://lms.example/contents/au-1/page-2");
+        assert!(run(&[statement("initialized", 0), bare]).is_ok(), "{verb}");
     }
 }
 

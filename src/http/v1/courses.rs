@@ -4,6 +4,7 @@
 //! of the catalogue. Every person may read the trees; what a user has reached is shown to callers that may read the log
 //! of the user.
 
+use std::collections::HashMap;
 use std::io::SeekFrom;
 use std::pin::pin;
 
@@ -232,15 +233,22 @@ async fn list_courses(caller: Caller<ReadCatalogue>, request: HttpRequest, pairs
         .store()
         .list_courses(caller.org(), after.as_deref(), listing.limits())
         .await?;
+    let mut progress = match &user {
+        Some(user) => {
+            let keys = page.items.iter().map(|course| course.key).collect();
+            caller
+                .store()
+                .find_courses_progress(caller.org(), user, keys)
+                .await?
+        }
+        None => HashMap::new(),
+    };
     let mut writer = PageWriter::new("courses", caller.app_state().limits());
     let mut last = None;
     for course in &page.items {
         let mut head = CourseHead::new(course);
         if let Some(user) = &user {
-            let progress = caller
-                .store()
-                .find_course_progress(caller.org(), user, course.key, None)
-                .await?;
+            let progress = progress.remove(&course.key).unwrap_or_default();
             head.progress = Some(EnrolmentProgress::new(user, &progress, course.key));
         }
         if !writer.push(&head)? {
@@ -547,7 +555,7 @@ fn build_tree(
     course: i64,
     progress: Option<&CourseProgress>,
 ) -> Vec<CourseElement> {
-    let mut children: std::collections::HashMap<i64, Vec<CourseElement>> = std::collections::HashMap::new();
+    let mut children: HashMap<i64, Vec<CourseElement>> = HashMap::new();
     // The last element has no children, so from the end each element finds its children complete.
     for element in elements.iter().rev() {
         let Some(parent) = element.parent else { continue };

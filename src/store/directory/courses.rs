@@ -196,6 +196,15 @@ pub struct ElementProgress {
 }
 
 columns! {
+    /// The newest registration of a user for a course.
+    struct NewestRegistration {
+        course: i64 = "g.course",
+        registration: Uuid = "g.registration",
+        satisfied: Option<bool> = "r.satisfied",
+    }
+}
+
+columns! {
     /// A row of `cmi5_results`.
     pub(crate) struct ResultRow {
         pub(crate) content: i64 = "r.content",
@@ -296,6 +305,43 @@ impl Store {
             registration: Some(registration),
             results: rows.iter().map(|row| (row.content, row.progress())).collect(),
         })
+    }
+
+    /// What a user has reached in the newest registrations for courses, by the key of the course. Of the results, only
+    /// those of the courses themselves are in it. The caller has checked that the user is in its reach.
+    pub async fn find_courses_progress(
+        &self,
+        organisation: &OrgId,
+        user: &UserId,
+        courses: Vec<i64>,
+    ) -> Result<HashMap<i64, CourseProgress>, StoreError> {
+        let Some(org) = self.organisation_key(organisation).await? else {
+            return Ok(HashMap::new());
+        };
+        // The index of the user's registrations answers `max` for each course without reading the older ones.
+        let select = format!(
+            "SELECT {} FROM users u JOIN courses k ON k.org = u.org \
+             JOIN cmi5_registrations g ON g.org = u.org AND g.user_key = u.key AND g.course = k.content AND g.key = \
+             (SELECT max(n.key) FROM cmi5_registrations n WHERE n.org = u.org AND n.user_key = u.key \
+             AND n.course = k.content) \
+             LEFT JOIN cmi5_results r ON r.org = g.org AND r.registration = g.registration AND r.content = g.course \
+             WHERE u.org = $1 AND u.id = $2 AND k.content IN LIST($3)",
+            NewestRegistration::COLUMNS
+        );
+        let select = Sql::new(&select).with(org).with(user.as_str()).with(courses);
+        let newest: Vec<NewestRegistration> = self.db().fetch_rows(select).await?;
+        let progress = |row: NewestRegistration| {
+            let reached = ElementProgress {
+                satisfied: row.satisfied.unwrap_or(false),
+                ..ElementProgress::default()
+            };
+            let progress = CourseProgress {
+                registration: Some(row.registration),
+                results: HashMap::from([(row.course, reached)]),
+            };
+            (row.course, progress)
+        };
+        Ok(newest.into_iter().map(progress).collect())
     }
 }
 

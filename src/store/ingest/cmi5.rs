@@ -20,7 +20,9 @@ use crate::store::ingest::new_records::{accept_all, write_accepted};
 use crate::store::ingest::submission::{Incoming, Sameness, Submission};
 
 pub use registration::WaiveRefusal;
-pub(crate) use registration::{CourseUnit, Registration, find_course_unit, find_newest_registration, waive};
+pub(crate) use registration::{
+    CourseUnit, Registration, find_course, find_course_unit, find_newest_registration, waive,
+};
 pub(crate) use sessions::{SessionRow, Sessions, abandon_open_sessions};
 
 /// The version of the statements that Rollbook writes.

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::unit::{CMI5, MOVE_ON, SESSION_ID, find, launch, launch_body, prepare};
+use crate::support::builders::user;
 use crate::support::{TestServer, apply, both_databases};
 use crate::v1::courses::{course, find_element, import, unit};
 
@@ -48,9 +49,11 @@ async fn satisfied_climbs_from_the_units_to_the_course_once(server: &TestServer)
         shown["progress"],
         json!({"user": "bo", "registration": third.registration(), "satisfied": true})
     );
-    let unit = find_element(&shown["children"], "urn:one").expect("a unit");
+    let listed = admin.list("/v1/courses?user=bo", "courses").await;
+    assert_eq!(listed[0]["progress"], shown["progress"]);
+    let shown_unit = find_element(&shown["children"], "urn:one").expect("a unit");
     let expected = json!({"satisfied": true, "completed": true, "passed": true, "waived": false});
-    assert_eq!(unit["progress"], expected);
+    assert_eq!(shown_unit["progress"], expected);
     // The log shows the course as completed.
     let rows = admin.list(&format!("/v1/activities?user=bo&content={course_id}"), "activities").await;
     assert_eq!(rows.len(), 1);
@@ -59,6 +62,21 @@ async fn satisfied_climbs_from_the_units_to_the_course_once(server: &TestServer)
     body["registration"] = json!(crate::support::records::id(900));
     launch(server, &admin, &body).await.report(&["initialized", "passed"]).await;
     assert_eq!(find(&admin, "satisfied").await.len(), 2);
+    // The list shows the newest registration of each course, and of this user.
+    let xml = course("urn:other", &unit("urn:any", "moveOn='Completed'", "https://p.example/any"));
+    import(&admin, &xml).await.expect(201);
+    admin.put("/v1/users/cy", &user("cy")).await.expect(201);
+    let mut of_cy = launch_body(&three);
+    of_cy["user"] = json!("cy");
+    launch(server, &admin, &of_cy).await;
+    let listed = admin.list("/v1/courses?user=bo", "courses").await;
+    let found = |publisher_id: &str| {
+        let found = listed.iter().find(|course| course["publisher_id"] == publisher_id);
+        found.expect("a course")["progress"].clone()
+    };
+    let newest = json!({"user": "bo", "registration": body["registration"], "satisfied": false});
+    assert_eq!(found("https://p.example/course"), newest);
+    assert_eq!(found("urn:other"), json!({"user": "bo", "registration": null, "satisfied": false}));
 }
 
 #[apply(both_databases)]
@@ -108,6 +126,20 @@ async fn unit_is_waived_once_in_a_registration(server: &TestServer) {
     admin.post(missing, &json!({})).await.expect(404);
     let elsewhere = server.person_of("other", json!({"sub": "root", "role": "admin"}));
     elsewhere.post(&path, &json!({})).await.expect(404);
+}
+
+#[apply(both_databases)]
+async fn unit_that_left_the_course_of_its_launch_is_not_waived(server: &TestServer) {
+    let (admin, _, [one, ..]) = prepare(server).await;
+    let first = launch(server, &admin, &launch_body(&one)).await;
+    let path = format!("/v1/launches/{}/waive", first.launch["id"].as_str().expect("an id"));
+    server.database().execute("UPDATE cmi5_registrations SET course = course + 1000").await;
+    admin.post(&path, &json!({})).await.expect(409);
+    server.database().execute("UPDATE cmi5_registrations SET course = course - 1000").await;
+    let smaller = course("https://p.example/course", &unit("urn:three", "", "https://p.example/3.html"));
+    import(&admin, &smaller).await.expect(200);
+    admin.post(&path, &json!({})).await.expect(409);
+    assert!(find(&admin, "waived").await.is_empty());
 }
 
 #[apply(both_databases)]

@@ -119,6 +119,8 @@ async fn wrong_statements_are_refused(server: &TestServer) {
         changed("waived", &|s| s["verb"]["id"] = json!("https://w3id.org/xapi/adl/verbs/waived")),
         changed("abandoned", &|s| s["verb"]["id"] = json!("https://w3id.org/xapi/adl/verbs/abandoned")),
         changed("launched", &|_| {}),
+        changed("completed", &|s| s["context"]["contextActivities"]["category"] = json!([])),
+        changed("passed", &|s| s["context"]["contextActivities"]["category"] = json!([])),
     ];
     for case in &cases {
         assert_refused(&unit, &admin, case, &[400, 403]).await;
@@ -131,6 +133,34 @@ async fn wrong_statements_are_refused(server: &TestServer) {
     assert_refused(&unit, &admin, &without_time, &[400]).await;
     // None of them has changed the session.
     unit.report(&["completed", "passed", "terminated"]).await;
+}
+
+#[apply(both_databases)]
+async fn unit_reports_what_it_launches_itself(server: &TestServer) {
+    let (admin, course, [one, ..]) = prepare(server).await;
+    let unit = launch(server, &admin, &launch_body(&one)).await;
+    unit.report(&["initialized"]).await;
+    let launched_about = |object: &str| {
+        let mut launched = unit.statement("launched");
+        launched["object"]["id"] = json!(object);
+        launched
+    };
+    unit.send(&launched_about("https://sim.example/1")).await.expect(200);
+    let course_iri = format!("https://rollbook.invalid/acme/contents/{course}");
+    assert_refused(&unit, &admin, &launched_about(&course_iri), &[403]).await;
+    assert_eq!(find(&admin, "launched").await.len(), 2);
+}
+
+#[apply(both_databases)]
+async fn result_with_the_time_of_terminated_is_taken_after_it(server: &TestServer) {
+    let (admin, _, [one, ..]) = prepare(server).await;
+    let unit = launch(server, &admin, &launch_body(&one)).await;
+    unit.report(&["initialized", "terminated"]).await;
+    let terminated = find(&admin, "terminated").await;
+    let mut completed = unit.statement("completed");
+    completed["timestamp"] = terminated[0]["timestamp"].clone();
+    unit.send(&completed).await.expect(200);
+    assert_refused(&unit, &admin, &unit.statement("passed"), &[403]).await;
 }
 
 #[apply(both_databases)]

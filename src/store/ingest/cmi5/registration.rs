@@ -132,6 +132,13 @@ pub(crate) async fn find_newest_registration(
     Ok(found.map(|(id,)| id))
 }
 
+/// Finds the course of a registration.
+pub(crate) async fn find_course(tx: &mut OrgTx, registration: Uuid) -> Result<Option<i64>, StoreError> {
+    let select = Sql::new("SELECT course FROM cmi5_registrations WHERE org = $1 AND registration = $2");
+    let found: Option<(i64,)> = tx.fetch_row(select.with(tx.org).with(registration)).await?;
+    Ok(found.map(|(course,)| course))
+}
+
 impl Registration {
     /// Inserts the registration unless it exists. Returns whether it is new; `None` if it belongs to another user or
     /// course. A new one must be evaluated (cmi5, section 9.6.1): see [`Registration::satisfy`].

@@ -137,12 +137,12 @@ impl SessionRow {
     }
 
     /// Ends the session without *terminated* (cmi5, section 9.3.6). The time of the session is that from *launched* to the
-    /// last statement (section 9.5.4.2).
+    /// last statement (section 9.5.4.2). The clock of the learner's device may be ahead, so it ends now at the latest.
     async fn abandon(&mut self, tx: &mut OrgTx, statements: &mut LmsStatements) -> Result<(), StoreError> {
         let now = tx.store().clock().now().whole_millisecond();
-        let micros = self
-            .last_at
-            .map_or(0, |last| last.micros().saturating_sub(self.launched_at.micros()));
+        let micros = self.last_at.map_or(0, |last| {
+            last.min(now).micros().saturating_sub(self.launched_at.micros())
+        });
         self.ended_at = Some(now);
         self.abandoned = true;
         self.update(tx).await?;
