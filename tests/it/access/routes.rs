@@ -158,6 +158,25 @@ fn permissions() -> Vec<(&'static str, &'static str, Rights)> {
         ("post", "/v1/launches", writes_log),
         ("get", "/v1/launches/{id}", writes_log),
         ("delete", "/v1/launches/{id}", writes_log),
+        ("post", "/v1/launches/{id}/waive", writes_log),
+        ("get", "/v1/courses", reads_catalogue),
+        ("post", "/v1/courses", writes_catalogue),
+        ("get", "/v1/courses/{id}", reads_catalogue),
+        ("post", "/cmi5/fetch/{secret}", None),
+        ("get", "/v1/subscriptions", only_administrators),
+        ("post", "/v1/subscriptions", only_administrators),
+        ("get", "/v1/subscriptions/{id}", only_administrators),
+        ("put", "/v1/subscriptions/{id}", only_administrators),
+        ("patch", "/v1/subscriptions/{id}", only_administrators),
+        ("delete", "/v1/subscriptions/{id}", only_administrators),
+        ("post", "/v1/subscriptions/{id}/pause", only_administrators),
+        ("post", "/v1/subscriptions/{id}/resume", only_administrators),
+        ("post", "/v1/subscriptions/{id}/replay", only_administrators),
+        ("post", "/v1/subscriptions/{id}/rotate", only_administrators),
+        ("post", "/v1/subscriptions/{id}/test", only_administrators),
+        ("get", "/v1/subscriptions/{id}/deliveries", only_administrators),
+        ("get", "/v1/subscriptions/{id}/deliveries/{delivery}", only_administrators),
+        ("post", "/v1/subscriptions/{id}/deliveries/{delivery}/retry", only_administrators),
         ("get", "/v1/organisation", roles_and_scopes(ALL_ROLES, V1_SCOPES)),
         ("patch", "/v1/organisation", only_administrators),
         ("get", "/xapi/about", None),
@@ -202,10 +221,13 @@ fn path_with_ids(path: &str) -> String {
         "/v1/notes",
         "/v1/reports",
         "/v1/schedules",
+        "/v1/subscriptions",
     ]
     .iter()
     .any(|resource| path.starts_with(resource));
     path.replace("{content}", "unknown")
+        .replace("{secret}", "unknown")
+        .replace("{delivery}", "00000000-0000-4000-8000-00000000000b")
         .replace("{id}", if uuid { "00000000-0000-4000-8000-00000000000a" } else { "ada" })
 }
 
