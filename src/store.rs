@@ -121,4 +121,3 @@ pub use subscriptions::resource::{
     MAX_SUBSCRIPTIONS, StoredSecret, StoredSubscription, SubscriptionContent, SubscriptionFormat,
     SubscriptionRefusal,
 };
-pub use subscriptions::sent::SentChange;

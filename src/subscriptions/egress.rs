@@ -315,14 +315,15 @@ struct CheckedNames {
 
 impl Resolve for CheckedNames {
     fn resolve(&self, name: Name) -> Resolving {
-        let (finding, rules) = (
-            self.names.0.find_addresses(name.as_str()),
-            Arc::clone(&self.rules),
-        );
+        let name = name.as_str().to_owned();
+        let (finding, rules) = (self.names.0.find_addresses(&name), Arc::clone(&self.rules));
         let resolving = async move {
             let found = finding.await?;
             for address in &found {
-                check_address(*address, &rules.allowed_networks)?;
+                if let Err(forbidden) = check_address(*address, &rules.allowed_networks) {
+                    tracing::warn!(name, %forbidden, "the name of a receiver leads to an address that is not allowed");
+                    return Err(forbidden.into());
+                }
             }
             let addresses: Addrs = Box::new(found.into_iter().map(|address| SocketAddr::new(address, 0)));
             Ok::<_, Box<dyn Error + Send + Sync>>(addresses)
@@ -382,8 +383,10 @@ fn describe(error: &reqwest::Error) -> String {
     let mut cause: Option<&dyn Error> = error.source();
     let mut last = String::new();
     while let Some(error) = cause {
-        if let Some(forbidden) = error.downcast_ref::<Forbidden>() {
-            return format!("the name is not allowed: {forbidden} (ROLLBOOK_SUBSCRIPTION_ALLOW_NETWORKS)");
+        // Clients must not learn the addresses of internal names. The log has them.
+        if error.is::<Forbidden>() {
+            return "the name leads to an address that is not allowed (ROLLBOOK_SUBSCRIPTION_ALLOW_NETWORKS)"
+                .to_owned();
         }
         last = error.to_string();
         cause = error.source();

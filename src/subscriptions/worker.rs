@@ -18,7 +18,7 @@
 //! - The place advances after the acknowledgement. A crash repeats at most the delivery that was not acknowledged, with the
 //!   same id.
 //! - Tasks are limited, in total and for each organisation. Each request has a time limit, and a task ends soon after
-//!   [`SESSION`].
+//!   [`WorkerOptions::session`].
 
 mod activities;
 mod metrics;
@@ -44,9 +44,6 @@ use crate::store::{Store, StoreError, SubscriptionClaim};
 use super::egress::{Egress, EgressRules, Names};
 use signals::Signals;
 
-/// How long a task works on a subscription before others have a turn.
-const SESSION: Duration = Duration::from_secs(10);
-
 /// The time between a commit and the look for work.
 const AFTER_COMMIT: Duration = Duration::from_millis(20);
 
@@ -71,6 +68,8 @@ pub struct WorkerOptions {
     pub kept_deliveries: i64,
     /// The time between two looks for work.
     pub poll: Duration,
+    /// How long a task works on a subscription before others have a turn.
+    pub session: Duration,
     /// How long a subscription stays with a replica that does not renew the lease.
     pub lease: Duration,
     /// How long requests that are under way may take after the worker is stopped.
@@ -89,6 +88,7 @@ impl Default for WorkerOptions {
             batch_bytes: 4 << 20,
             kept_deliveries: 1_000,
             poll: Duration::from_secs(2),
+            session: Duration::from_secs(10),
             lease: Duration::from_secs(15),
             stop_within: Duration::from_secs(5),
         }

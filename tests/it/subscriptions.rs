@@ -34,6 +34,13 @@ fn options() -> AppOptions {
     }
 }
 
+/// These options, with sessions that end after their first step.
+fn short_sessions() -> AppOptions {
+    let mut options = options();
+    options.subscriptions.session = Duration::ZERO;
+    options
+}
+
 /// Runs a function as two tests, each with a server that sends what subscriptions have to send.
 macro_rules! with_worker {
     ($($item:tt)*) => {

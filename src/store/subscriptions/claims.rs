@@ -21,7 +21,7 @@ use crate::store::db::{Store, StoreError};
 
 use super::deliveries::{DeliveryNote, DeliveryStatus, write_note};
 use super::resource::StoredSubscription;
-use super::sent::{SentChange, write_sent};
+use super::sent::delete_sent;
 
 /// Subscriptions that are read when one is to be claimed: other workers claim some of them at the same time.
 const CANDIDATES: i64 = 16;
@@ -48,7 +48,7 @@ impl SubscriptionClaim {
 
 columns! {
     /// What a worker must know of a change that a client made meanwhile.
-    struct Standing {
+    pub(super) struct Standing {
         version: i64 = "s.version",
         active: bool = "s.active",
         replays: i64 = "s.replays",
@@ -80,8 +80,8 @@ pub struct Noted<'a> {
     pub delivery: Option<DeliveryNote>,
     /// What it means for the place.
     pub progress: Progress,
-    /// What it means for the records that were sent.
-    pub sent: SentChange<'a>,
+    /// The record that the receiver now knows to be gone.
+    pub gone: Option<i64>,
     /// Why the subscription is stopped, if it is.
     pub disabled: Option<&'a str>,
     /// The number of refused statements since the last accepted one.
@@ -252,7 +252,9 @@ impl Store {
             }
             None => None,
         };
-        write_sent(&mut tx, claim, noted.sent).await?;
+        if let Some(seq) = noted.gone {
+            delete_sent(&mut tx, claim, seq).await?;
+        }
         let update = update_standing(claim, &noted, &standing, number);
         tx.execute(update).await?;
         tx.commit().await?;
@@ -300,7 +302,10 @@ impl Store {
 }
 
 /// Locks the row of a claimed subscription. `None` if the claim is lost.
-async fn lock_claimed(tx: &mut Tx, claim: &SubscriptionClaim) -> Result<Option<Standing>, StoreError> {
+pub(super) async fn lock_claimed(
+    tx: &mut Tx,
+    claim: &SubscriptionClaim,
+) -> Result<Option<Standing>, StoreError> {
     let mut select = Sql::new("SELECT ");
     select
         .push(Standing::COLUMNS)

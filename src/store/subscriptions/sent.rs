@@ -1,4 +1,6 @@
 //! The records that a subscription has sent. It tells the receiver when one of them is gone, and nothing about others.
+//!
+//! A record is written here before its first attempt: after an attempt without an answer, or a crash, the receiver may have it.
 
 use std::collections::HashSet;
 
@@ -7,20 +9,31 @@ use crate::store::db::database::Sql;
 use crate::store::db::transaction::Tx;
 use crate::store::db::{Store, StoreError};
 
-use super::claims::SubscriptionClaim;
-
-/// What a delivery changes about the records that were sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SentChange<'a> {
-    /// Nothing.
-    None,
-    /// The receiver has these records.
-    Add(&'a [i64]),
-    /// The receiver knows that this record is gone.
-    Remove(i64),
-}
+use super::claims::{SubscriptionClaim, lock_claimed};
 
 impl Store {
+    /// Notes that the receiver may have these records from now on. False if the claim is lost: then they must not be sent.
+    pub async fn note_sent_records(
+        &self,
+        claim: &SubscriptionClaim,
+        seqs: &[i64],
+    ) -> Result<bool, StoreError> {
+        let mut tx = self.db().begin().await?;
+        if lock_claimed(&mut tx, claim).await?.is_none() {
+            return Ok(false);
+        }
+        for seq in seqs {
+            let insert = Sql::new(
+                "INSERT INTO subscription_rows (org, subscription, seq) VALUES ($1, $2, $3) \
+                 ON CONFLICT DO NOTHING",
+            );
+            let insert = insert.with(claim.org_key).with(claim.subscription.key);
+            tx.execute(insert.with(*seq)).await?;
+        }
+        tx.commit().await?;
+        Ok(true)
+    }
+
     /// Which of these records the subscription has sent.
     pub async fn find_sent(
         &self,
@@ -54,29 +67,10 @@ impl Store {
     }
 }
 
-/// Writes the change in the transaction that notes the delivery.
-pub(super) async fn write_sent(
-    tx: &mut Tx,
-    claim: &SubscriptionClaim,
-    change: SentChange<'_>,
-) -> Result<(), StoreError> {
-    let (org, subscription) = (claim.org_key, claim.subscription.key);
-    match change {
-        SentChange::None => {}
-        SentChange::Add(seqs) => {
-            for seq in seqs {
-                let insert = Sql::new(
-                    "INSERT INTO subscription_rows (org, subscription, seq) VALUES ($1, $2, $3) \
-                     ON CONFLICT DO NOTHING",
-                );
-                tx.execute(insert.with(org).with(subscription).with(*seq)).await?;
-            }
-        }
-        SentChange::Remove(seq) => {
-            let delete =
-                Sql::new("DELETE FROM subscription_rows WHERE org = $1 AND subscription = $2 AND seq = $3");
-            tx.execute(delete.with(org).with(subscription).with(seq)).await?;
-        }
-    }
+/// Deletes the note of a record, in the transaction that notes the delivery.
+pub(super) async fn delete_sent(tx: &mut Tx, claim: &SubscriptionClaim, seq: i64) -> Result<(), StoreError> {
+    let delete = Sql::new("DELETE FROM subscription_rows WHERE org = $1 AND subscription = $2 AND seq = $3");
+    let delete = delete.with(claim.org_key).with(claim.subscription.key);
+    tx.execute(delete.with(seq)).await?;
     Ok(())
 }

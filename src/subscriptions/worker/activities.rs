@@ -10,9 +10,7 @@ use crate::access::Scoped;
 use crate::base::clock::Timestamp;
 use crate::base::ids::StatementId;
 use crate::log::{Filter, Row};
-use crate::store::{
-    Lookups, PageLimits, Progress, SentChange, StoreError, SubscriptionDelivery, skip_unreadable,
-};
+use crate::store::{Lookups, PageLimits, Progress, StoreError, SubscriptionDelivery, skip_unreadable};
 use crate::subscriptions::event::{EventData, Webhook, webhook_id};
 use crate::subscriptions::subscription::question;
 
@@ -28,6 +26,8 @@ const PAGE: PageLimits = PageLimits {
 struct Event {
     change: i64,
     seq: i64,
+    /// Whether the receiver may have the record already.
+    is_sent: bool,
     data: EventData,
 }
 
@@ -40,22 +40,14 @@ struct EventPage {
 }
 
 impl Event {
-    fn sent(&self) -> SentChange<'_> {
-        match self.data {
-            EventData::Activity(_) => SentChange::Add(std::slice::from_ref(&self.seq)),
-            EventData::Gone { .. } => SentChange::Remove(self.seq),
-            EventData::Test { .. } => SentChange::None,
-        }
-    }
-
-    fn contents(&self, webhook_id: Uuid, changes: (i64, i64)) -> Contents<'_> {
+    fn contents(&self, webhook_id: Uuid, changes: (i64, i64)) -> Contents {
         Contents {
             webhook_id,
             kind: self.data.kind(),
             changes,
             record: self.data.record(),
             records: 1,
-            sent: self.sent(),
+            gone: matches!(self.data, EventData::Gone { .. }).then_some(self.seq),
         }
     }
 }
@@ -70,7 +62,7 @@ impl Session<'_> {
         loop {
             let page = self.read_events(place).await?;
             for event in &page.events {
-                if self.is_over() {
+                if self.is_stopping() {
                     return Ok(());
                 }
                 let before = match current.take() {
@@ -84,20 +76,24 @@ impl Session<'_> {
                     None => None,
                 };
                 let webhook_id = webhook_id(self.claim.subscription.id, event.change);
-                let attempted = self.send_event(event, webhook_id, event.change).await?;
+                let Some(attempted) = self.send_event(event, webhook_id, event.change).await? else {
+                    return Ok(());
+                };
                 let contents = event.contents(webhook_id, (event.change, event.change));
-                if self.conclude(contents, before, attempted, false).await? == Next::Ends {
+                let next = self.conclude(contents, before, attempted, false).await?;
+                if next == Next::Ends || self.is_over() {
                     return Ok(());
                 }
                 place = event.change;
             }
-            if !page.more
-                && let Some(delivery) = current.take()
-                && self.supersede(delivery, Progress::Advances(page.place)).await? == Next::Ends
-            {
-                return Ok(());
-            }
-            if page.place > place && current.is_none() && self.pass_over(page.place).await? == Next::Ends {
+            // The changes of the delivery are behind this page, and it is not on it: a later change has its record.
+            let passed = current.take_if(|delivery| !page.more || delivery.change_through <= page.place);
+            let next = match passed {
+                Some(delivery) => self.supersede(delivery, Progress::Advances(page.place)).await?,
+                None if page.place > place && current.is_none() => self.pass_over(page.place).await?,
+                None => Next::GoesOn,
+            };
+            if next == Next::Ends {
                 return Ok(());
             }
             place = page.place;
@@ -119,12 +115,24 @@ impl Session<'_> {
         let Some(event) = event else {
             return self.supersede(queued, Progress::Stays).await;
         };
-        let attempted = self.send_event(&event, queued.webhook_id, event.change).await?;
+        let Some(attempted) = self.send_event(&event, queued.webhook_id, event.change).await? else {
+            return Ok(Next::Ends);
+        };
         let contents = event.contents(queued.webhook_id, (queued.change_from, queued.change_through));
         self.conclude_queued(contents, queued, attempted).await
     }
 
-    async fn send_event(&self, event: &Event, id: Uuid, change: i64) -> Result<Attempted, SessionError> {
+    /// Sends a change. `None` if the claim is lost.
+    async fn send_event(
+        &self,
+        event: &Event,
+        id: Uuid,
+        change: i64,
+    ) -> Result<Option<Attempted>, SessionError> {
+        let is_new = matches!(event.data, EventData::Activity(_)) && !event.is_sent;
+        if is_new && self.note_sent(&[event.seq]).await? == Next::Ends {
+            return Ok(None);
+        }
         let subscription = &self.claim.subscription;
         let (at, start) = (self.inner.clock().now(), Instant::now());
         let webhook = Webhook::new(subscription, id, change, &event.data, at)?;
@@ -132,7 +140,7 @@ impl Session<'_> {
         let answer = egress
             .send(Method::POST, &subscription.url, webhook.headers, webhook.body)
             .await;
-        Ok(Attempted { answer, at, start })
+        Ok(Some(Attempted { answer, at, start }))
     }
 
     /// The changes after the place that the receiver is told.
@@ -149,12 +157,8 @@ impl Session<'_> {
         let mut lookups = Lookups::new(store, &claim.org);
         lookups.load(&matching).await?;
         let mut matching: HashMap<i64, Row> = matching.into_iter().map(|row| (row.seq, row)).collect();
-        let others = changes
-            .changes
-            .iter()
-            .filter(|change| !matching.contains_key(&change.seq));
-        let others: Vec<i64> = others.map(|change| change.seq).collect();
-        let sent = store.find_sent(claim, others).await?;
+        let seqs: Vec<i64> = changes.changes.iter().map(|change| change.seq).collect();
+        let sent = store.find_sent(claim, seqs).await?;
         let mut events = Vec::new();
         for change in changes.changes {
             let data = match matching.remove(&change.seq) {
@@ -168,6 +172,7 @@ impl Session<'_> {
             events.push(Event {
                 change: change.number,
                 seq: change.seq,
+                is_sent: sent.contains(&change.seq),
                 data,
             });
         }
@@ -187,7 +192,12 @@ impl Session<'_> {
         let (store, claim) = (&self.inner.store, self.claim);
         let now = self.inner.clock().now();
         let filter = self.filter(now).await?;
-        let row = store.find_row(&filter.as_ref().map(|_| record)).await?;
+        let sent = store.find_sent_record(claim, record).await?;
+        let row = store.find_row(&filter.as_ref().map(|_| record)).await;
+        // An activity that can't be read is not gone.
+        let Some(row) = skip_unreadable("activity", || record, row)? else {
+            return Ok(None);
+        };
         if let Some(row) = row {
             let matching = store
                 .find_matching_rows(&filter.as_ref(), vec![row.seq], now)
@@ -195,18 +205,19 @@ impl Session<'_> {
             if let Some(row) = matching.first() {
                 let mut lookups = Lookups::new(store, &claim.org);
                 lookups.load(&matching).await?;
-                let data = EventData::Activity(Box::new(lookups.activity(row, now)?));
-                return Ok(Some(Event {
+                let activity = skip_unreadable("activity", || record, lookups.activity(row, now))?;
+                return Ok(activity.map(|activity| Event {
                     change,
                     seq: row.seq,
-                    data,
+                    is_sent: sent.is_some(),
+                    data: EventData::Activity(Box::new(activity)),
                 }));
             }
         }
-        let sent = store.find_sent_record(claim, record).await?;
         Ok(sent.map(|seq| Event {
             change,
             seq,
+            is_sent: true,
             data: EventData::Gone { id: record },
         }))
     }

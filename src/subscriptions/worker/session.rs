@@ -8,14 +8,14 @@ use uuid::Uuid;
 use crate::base::clock::Timestamp;
 use crate::base::ids::StatementId;
 use crate::store::{
-    DeliveryKind, DeliveryNote, DeliveryStatus, Noted, Progress, SentChange, StoreError, SubscriptionClaim,
+    DeliveryKind, DeliveryNote, DeliveryStatus, Noted, Progress, StoreError, SubscriptionClaim,
     SubscriptionDelivery, SubscriptionFormat, Tenure,
 };
 use crate::subscriptions::backoff::pause_after;
 use crate::subscriptions::egress::{Answer, NoAnswer};
 use crate::subscriptions::trial::attempt_of;
 
-use super::{Inner, SESSION, metrics};
+use super::{Inner, metrics};
 
 /// Statements that the other record store refused in a row. After so many, a refusal counts as a failure of the whole: it is
 /// tried again and not given up at once.
@@ -43,14 +43,15 @@ pub(super) struct Session<'a> {
 }
 
 /// What a delivery has.
-pub(super) struct Contents<'a> {
+pub(super) struct Contents {
     pub(super) webhook_id: Uuid,
     pub(super) kind: DeliveryKind,
     /// The first and the last change.
     pub(super) changes: (i64, i64),
     pub(super) record: Option<StatementId>,
     pub(super) records: i64,
-    pub(super) sent: SentChange<'a>,
+    /// The record that the receiver knows to be gone, if it acknowledges the delivery.
+    pub(super) gone: Option<i64>,
 }
 
 /// An attempt that has ended.
@@ -90,7 +91,7 @@ impl Inner {
             refusals: claim.subscription.refusals,
             batch: self.options.batch_statements,
             stopping,
-            end: Instant::now() + SESSION,
+            end: Instant::now() + self.options.session,
         };
         if claim.subscription.deleted {
             while !session.is_over() && !self.store.purge_subscription(claim).await? {}
@@ -104,9 +105,7 @@ impl Inner {
                     }
                 }
                 None => {
-                    session
-                        .note(None, Progress::Stays, SentChange::None, None)
-                        .await?;
+                    session.note(None, Progress::Stays, None, None).await?;
                     break;
                 }
             }
@@ -124,9 +123,23 @@ impl Inner {
 }
 
 impl Session<'_> {
-    /// Whether others shall have a turn, or the server stops.
+    /// Whether the server stops. Nothing more is sent.
+    pub(super) fn is_stopping(&self) -> bool {
+        *self.stopping.borrow()
+    }
+
+    /// Whether others shall have a turn, or the server stops. It is looked at after a step forward and not before, so that
+    /// each session makes at least one.
     pub(super) fn is_over(&self) -> bool {
-        *self.stopping.borrow() || Instant::now() >= self.end
+        self.is_stopping() || Instant::now() >= self.end
+    }
+
+    /// Notes that the receiver may have these records, before they are sent to it.
+    pub(super) async fn note_sent(&self, seqs: &[i64]) -> Result<Next, SessionError> {
+        if seqs.is_empty() || self.inner.store.note_sent_records(self.claim, seqs).await? {
+            return Ok(Next::GoesOn);
+        }
+        Ok(Next::Ends)
     }
 
     /// Tries a dead delivery once. It is dead again if the attempt fails.
@@ -140,7 +153,7 @@ impl Session<'_> {
     /// Notes an attempt at the next delivery of the subscription.
     pub(super) async fn conclude(
         &mut self,
-        contents: Contents<'_>,
+        contents: Contents,
         before: Option<SubscriptionDelivery>,
         attempted: Attempted,
         refused: bool,
@@ -161,12 +174,9 @@ impl Session<'_> {
         };
         let disabled = (verdict == Verdict::Gone)
             .then_some("the receiver answered 410: it does not want deliveries any more");
-        let sent = match verdict {
-            Verdict::Delivered => contents.sent,
-            _ => SentChange::None,
-        };
+        let gone = contents.gone.filter(|_| verdict == Verdict::Delivered);
         let note = self.to_note(contents, before, Some(attempted), status);
-        let tenure = self.note(Some(note), progress, sent, disabled).await?;
+        let tenure = self.note(Some(note), progress, gone, disabled).await?;
         Ok(match (tenure, verdict) {
             (Tenure::Holds, Verdict::Delivered | Verdict::Dead) => Next::GoesOn,
             _ => Next::Ends,
@@ -176,17 +186,18 @@ impl Session<'_> {
     /// Notes an attempt at a dead delivery.
     pub(super) async fn conclude_queued(
         &mut self,
-        contents: Contents<'_>,
+        contents: Contents,
         before: SubscriptionDelivery,
         attempted: Attempted,
     ) -> Result<Next, SessionError> {
         let is_success = attempted.answer.as_ref().is_ok_and(Answer::is_success);
-        let (status, sent) = match is_success {
-            true => (DeliveryStatus::Delivered, contents.sent),
-            false => (DeliveryStatus::Dead, SentChange::None),
+        let gone = contents.gone.filter(|_| is_success);
+        let status = match is_success {
+            true => DeliveryStatus::Delivered,
+            false => DeliveryStatus::Dead,
         };
         let note = self.to_note(contents, Some(before), Some(attempted), status);
-        let tenure = self.note(Some(note), Progress::Stays, sent, None).await?;
+        let tenure = self.note(Some(note), Progress::Stays, gone, None).await?;
         Ok(if tenure == Tenure::Holds {
             Next::GoesOn
         } else {
@@ -206,10 +217,10 @@ impl Session<'_> {
             changes: (delivery.change_from, delivery.change_through),
             record: delivery.record,
             records: delivery.records,
-            sent: SentChange::None,
+            gone: None,
         };
         let note = self.to_note(contents, Some(delivery), None, DeliveryStatus::Superseded);
-        let tenure = self.note(Some(note), progress, SentChange::None, None).await?;
+        let tenure = self.note(Some(note), progress, None, None).await?;
         Ok(if tenure == Tenure::Holds {
             Next::GoesOn
         } else {
@@ -219,9 +230,7 @@ impl Session<'_> {
 
     /// Notes that everything up to a change is dealt with.
     pub(super) async fn pass_over(&mut self, place: i64) -> Result<Next, SessionError> {
-        let tenure = self
-            .note(None, Progress::Advances(place), SentChange::None, None)
-            .await?;
+        let tenure = self.note(None, Progress::Advances(place), None, None).await?;
         Ok(if tenure == Tenure::Holds {
             Next::GoesOn
         } else {
@@ -250,7 +259,7 @@ impl Session<'_> {
 
     fn to_note(
         &self,
-        contents: Contents<'_>,
+        contents: Contents,
         before: Option<SubscriptionDelivery>,
         attempted: Option<Attempted>,
         status: DeliveryStatus,
@@ -277,13 +286,13 @@ impl Session<'_> {
         &self,
         delivery: Option<DeliveryNote>,
         progress: Progress,
-        sent: SentChange<'_>,
+        gone: Option<i64>,
         disabled: Option<&str>,
     ) -> Result<Tenure, SessionError> {
         let noted = Noted {
             delivery,
             progress,
-            sent,
+            gone,
             disabled,
             refusals: self.refusals,
             kept: self.inner.options.kept_deliveries,

@@ -2,7 +2,8 @@
 //!
 //! A statement that the other record store has already changes nothing there, so a batch that is sent twice is harmless, and
 //! two record stores that forward to each other come to rest. A batch that is refused (400, 409, 413) is halved until a single
-//! statement is refused: that one is given up, and the ones around it go on.
+//! statement is refused: that one is given up, and the ones around it go on. The end of a session does not stop the halving,
+//! because the next session would begin it again.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Instant;
@@ -15,8 +16,8 @@ use uuid::Uuid;
 use crate::base::ids::StatementId;
 use crate::export::multipart::multipart_body;
 use crate::store::{
-    DeliveryKind, Progress, RecordPart, SentChange, StoreError, StoredAttachment, StoredRecord,
-    SubscriptionDelivery, report_unreadable,
+    DeliveryKind, Progress, RecordPart, StoreError, StoredAttachment, StoredRecord, SubscriptionDelivery,
+    report_unreadable,
 };
 use crate::subscriptions::event::webhook_id;
 use crate::subscriptions::trial::{statement_headers, statements_url};
@@ -30,6 +31,7 @@ const EVERYTHING: &str = "{}";
 
 /// Statements for one request.
 struct Batch {
+    /// The text of each one is what is forwarded.
     records: Vec<StoredRecord>,
     attachments: Vec<StoredAttachment>,
     /// Everything up to this number is in the batch or is passed over.
@@ -49,7 +51,7 @@ impl Session<'_> {
         mut current: Option<SubscriptionDelivery>,
     ) -> Result<(), SessionError> {
         let mut place = self.claim.subscription.place;
-        while !self.is_over() {
+        while !self.is_stopping() {
             let last = self.inner.store.last_change(self.claim).await?;
             let Some(batch) = self.read_batch(place).await? else {
                 if let Some(delivery) = current.take() {
@@ -61,24 +63,29 @@ impl Session<'_> {
             };
             if batch.records.is_empty() {
                 place = batch.through;
-                if current.is_none() && self.pass_over(place).await? == Next::Ends {
+                let next = match current.take() {
+                    Some(delivery) => self.supersede(delivery, Progress::Advances(place)).await?,
+                    None => self.pass_over(place).await?,
+                };
+                if next == Next::Ends || self.is_over() {
                     return Ok(());
                 }
                 continue;
             }
-            let attempted = self.send_batch(&batch).await?;
+            let Some(attempted) = self.send_batch(&batch).await? else {
+                return Ok(());
+            };
             let is_refused = is_refused(&attempted);
             if is_refused && batch.records.len() > 1 {
                 self.batch = batch.records.len() / 2;
                 continue;
             }
-            let (seqs, through) = (batch.seqs(), batch.through);
-            let contents = self.contents(&batch, &seqs, (place + 1, through));
-            if self
+            let through = batch.through;
+            let contents = self.contents(&batch, (place + 1, through));
+            let next = self
                 .conclude(contents, current.take(), attempted, is_refused)
-                .await?
-                == Next::Ends
-            {
+                .await?;
+            if next == Next::Ends || self.is_over() {
                 return Ok(());
             }
             self.batch = self
@@ -114,16 +121,17 @@ impl Session<'_> {
             attachments: attachments.into_iter().flatten().collect(),
             through: queued.change_through,
         };
-        let attempted = self.send_batch(&batch).await?;
-        let seqs = batch.seqs();
+        let Some(attempted) = self.send_batch(&batch).await? else {
+            return Ok(Next::Ends);
+        };
         let contents = Contents {
             webhook_id: queued.webhook_id,
-            ..self.contents(&batch, &seqs, (queued.change_from, queued.change_through))
+            ..self.contents(&batch, (queued.change_from, queued.change_through))
         };
         self.conclude_queued(contents, queued, attempted).await
     }
 
-    fn contents<'s>(&self, batch: &Batch, seqs: &'s [i64], changes: (i64, i64)) -> Contents<'s> {
+    fn contents(&self, batch: &Batch, changes: (i64, i64)) -> Contents {
         let single = match batch.records.as_slice() {
             [record] => Some(record.id),
             _ => None,
@@ -134,10 +142,7 @@ impl Session<'_> {
             changes,
             record: single,
             records: i64::try_from(batch.records.len()).unwrap_or(i64::MAX),
-            sent: match self.is_filtered() {
-                true => SentChange::Add(seqs),
-                false => SentChange::None,
-            },
+            gone: None,
         }
     }
 
@@ -183,8 +188,9 @@ impl Session<'_> {
         }))
     }
 
-    /// The records that the filter shows now, and voiding statements of those that were sent.
+    /// The records that the filter shows now, and voiding statements of those that were sent, with the text that is forwarded.
     async fn select_records(&self, records: Vec<StoredRecord>) -> Result<Vec<StoredRecord>, SessionError> {
+        let records: Vec<StoredRecord> = records.into_iter().filter_map(to_forwarded).collect();
         if !self.is_filtered() {
             return Ok(records);
         }
@@ -218,10 +224,19 @@ impl Session<'_> {
         Ok(selected)
     }
 
-    async fn send_batch(&self, batch: &Batch) -> Result<Attempted, SessionError> {
+    /// Sends statements. `None` if the claim is lost.
+    async fn send_batch(&self, batch: &Batch) -> Result<Option<Attempted>, SessionError> {
+        if self.is_filtered() {
+            let mut new = batch.seqs();
+            let sent = self.inner.store.find_sent(self.claim, new.clone()).await?;
+            new.retain(|seq| !sent.contains(seq));
+            if self.note_sent(&new).await? == Next::Ends {
+                return Ok(None);
+            }
+        }
         let subscription = &self.claim.subscription;
-        let texts = batch.records.iter().filter_map(forwarded_text);
-        let json = format!("[{}]", texts.collect::<Vec<_>>().join(","));
+        let texts: Vec<&str> = batch.records.iter().map(|record| record.text.as_str()).collect();
+        let json = format!("[{}]", texts.join(","));
         let mut headers: HeaderMap = statement_headers(subscription)?;
         let body = if batch.attachments.is_empty() {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -236,7 +251,7 @@ impl Session<'_> {
         let (at, start) = (self.inner.clock().now(), Instant::now());
         let url = statements_url(&subscription.url);
         let answer = self.inner.egress.send(Method::POST, &url, headers, body).await;
-        Ok(Attempted { answer, at, start })
+        Ok(Some(Attempted { answer, at, start }))
     }
 }
 
@@ -248,19 +263,22 @@ fn is_refused(attempted: &Attempted) -> bool {
         .is_ok_and(|answer| matches!(answer.status, 400 | 409 | 413))
 }
 
-/// The statement without the members that the other record store sets. Numbers keep their digits.
-fn forwarded_text(record: &StoredRecord) -> Option<String> {
-    let members: Result<BTreeMap<&str, &RawValue>, _> = serde_json::from_str(&record.text);
-    match members {
-        Ok(mut members) => {
-            members.retain(|name, _| !SET_BY_RECEIVER.contains(name));
-            serde_json::to_string(&members).ok()
-        }
+/// The record with the text that is forwarded. `None` if its statement can't be read: it is passed over.
+fn to_forwarded(record: StoredRecord) -> Option<StoredRecord> {
+    match forwarded_text(&record.text) {
+        Ok(text) => Some(StoredRecord { text, ..record }),
         Err(error) => {
             report_unreadable("statement", record.id, &error);
             None
         }
     }
+}
+
+/// The statement without the members that the other record store sets. Numbers keep their digits.
+fn forwarded_text(statement: &str) -> Result<String, serde_json::Error> {
+    let mut members: BTreeMap<&str, &RawValue> = serde_json::from_str(statement)?;
+    members.retain(|name, _| !SET_BY_RECEIVER.contains(name));
+    serde_json::to_string(&members)
 }
 
 /// The id of the statement that a voiding statement voids.
@@ -294,7 +312,15 @@ mod tests {
                 .to_owned(),
         };
         let expected = r#"{"id":"x","result":{"score":{"raw":1.0,"scaled":0.10}}}"#;
-        assert_eq!(forwarded_text(&record).as_deref(), Some(expected));
+        let unreadable = StoredRecord {
+            text: r#"{"id":"x","#.to_owned(),
+            ..record.clone()
+        };
+        assert_eq!(
+            to_forwarded(record).map(|one| one.text).as_deref(),
+            Some(expected)
+        );
+        assert!(to_forwarded(unreadable).is_none(), "it is passed over");
     }
 
     #[test]

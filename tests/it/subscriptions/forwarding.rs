@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::{create, path_of, statuses, wait_for_deliveries, with_worker};
+use super::{create, path_of, short_sessions, statuses, wait_for_deliveries, with_worker};
 use crate::support::http::Caller;
 use crate::support::process::{Process, serve};
 use crate::support::receiver::{Behaviour, Receiver};
 use crate::support::records::{STATEMENTS, id, numbered_statement, voiding_statement};
-use crate::support::server::sign;
+use crate::support::server::{run_with, sign};
 use crate::support::{Database, TestServer, apply};
 
 /// Another Rollbook server, in a process of its own.
@@ -192,6 +192,24 @@ async fn statement_that_is_refused_is_given_up_alone(server: &TestServer) {
     assert_eq!((&dead[0]["record"], &dead[0]["records"]), (&json!(id(3)), &json!(1)));
     assert_eq!(dead[0]["attempts"][0]["status"], 409);
     other.stop().await;
+}
+
+#[test]
+fn refused_request_is_divided_beyond_the_end_of_a_session() {
+    run_with(Database::sqlite(), short_sessions(), async |server: &TestServer| {
+        let (admin, receiver) = (server.person("admin", "root"), Receiver::start().await);
+        receiver.behave(Behaviour::Single);
+        let body = json!({
+            "format": "statement", "url": receiver.url("/lrs"), "active": false,
+            "auth": {"scheme": "bearer", "token": "t0ken"},
+        });
+        let subscription = create(&admin, body).await;
+        let batch: Vec<Value> = (1..=8).map(numbered_statement).collect();
+        admin.post(STATEMENTS, &batch).await.expect(200);
+        admin.post(&format!("{}/resume", path_of(&subscription)), &json!({})).await.expect(200);
+        let listed = wait_for_deliveries(&admin, &subscription, |listed| listed.len() == 8).await;
+        assert_eq!(statuses(&listed), ["delivered"; 8]);
+    });
 }
 
 #[apply(with_worker)]

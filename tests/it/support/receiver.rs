@@ -22,6 +22,8 @@ pub enum Behaviour {
     Close,
     /// With a body without end.
     Endless(u16),
+    /// With 413 for an array of more than one item, else with 204.
+    Single,
 }
 
 impl Behaviour {
@@ -125,12 +127,18 @@ impl Drop for Receiver {
 async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) {
     let mut buffer = Vec::new();
     while let Some(received) = read_request(&mut stream, &mut buffer).await {
+        let is_single =
+            serde_json::from_slice(&received.body).is_ok_and(|items: Vec<Value>| items.len() <= 1);
         let behaviour = {
             let mut state = state.lock().expect("the lock");
             state.received.push(received);
-            state.behaviour.clone().unwrap_or(Behaviour::status(204))
+            match state.behaviour.clone() {
+                Some(Behaviour::Single) => Behaviour::status(if is_single { 204 } else { 413 }),
+                behaviour => behaviour.unwrap_or(Behaviour::status(204)),
+            }
         };
         let written = match behaviour {
+            Behaviour::Single => unreachable!("it is a status"),
             Behaviour::Status(status, headers) => {
                 let answer = format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\n{headers}\r\n");
                 stream.write_all(answer.as_bytes()).await
