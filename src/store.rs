@@ -80,9 +80,9 @@ pub use directory::launches::{
 pub use directory::lookups::Lookups;
 pub use directory::organisations::OrganisationChange;
 pub use directory::resolve::Resolution;
-pub use imports::claims::{ImportClaim, ImportEnd};
+pub use imports::claims::{ClaimScope, ImportClaim, ImportEnd};
 pub(crate) use imports::uploads::PART_BYTES;
-pub use imports::uploads::{ImportUpload, NewImport, Upload};
+pub use imports::uploads::{ImportUpload, NewImport, Upload, WaitingLimits};
 pub use imports::{ImportStatus, StoredImport, StoredRejection};
 pub use ingest::attachments::NewAttachment;
 pub use ingest::cmi5::WaiveRefusal;

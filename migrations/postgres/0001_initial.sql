@@ -929,6 +929,7 @@ CREATE INDEX imports_fingerprint ON imports (org, fingerprint) WHERE fingerprint
 -- The queue of all organisations, and of one.
 CREATE INDEX imports_due ON imports (due) WHERE due IS NOT NULL;
 CREATE INDEX imports_waiting ON imports (org, key) WHERE due IS NOT NULL;
+CREATE INDEX imports_receiving ON imports (org) WHERE status = 0;
 CREATE INDEX imports_cleanup ON imports (cleanup_at) WHERE cleanup_at IS NOT NULL;
 
 -- The bytes of an import as they were sent, each part but the last of the same length.

@@ -9,7 +9,8 @@ use clap::Args;
 use crate::archive::{self, ImportOptions};
 use crate::cli::export::print_report;
 use crate::cli::{CliError, open_migrated_store};
-use crate::config::DatabaseArgs;
+use crate::config::{DatabaseArgs, ImportArgs};
+use crate::imports::ImportLimits;
 
 /// The arguments of `rollbook import`.
 #[derive(Debug, Args)]
@@ -27,6 +28,10 @@ pub struct Import {
     #[arg(long)]
     pub restart: bool,
 
+    /// The limits on a file of activities.
+    #[command(flatten)]
+    pub limits: ImportArgs,
+
     /// The database.
     #[command(flatten)]
     pub database: DatabaseArgs,
@@ -43,7 +48,8 @@ impl Import {
                     self.path.display()
                 )));
             }
-            return rows::import_file(&self.path, &self.rows, &self.database).await;
+            let limits = self.limits.limits(ImportLimits::default().json_depth);
+            return rows::import_file(&self.path, &self.rows, limits, &self.database).await;
         }
         let store = open_migrated_store(&self.database).await?;
         let options = ImportOptions {

@@ -7,6 +7,9 @@ use clap::builder::RangedU64ValueParser;
 
 use crate::imports::ImportLimits;
 
+/// The seconds of a day.
+const DAY_SECONDS: u64 = 24 * 60 * 60;
+
 /// The limits of imports (`docs/specification.md#limits`).
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Imports")]
@@ -34,10 +37,21 @@ pub struct ImportArgs {
     #[arg(default_value_t = ImportLimits::default().max_rejected_bytes)]
     pub import_max_rejected_bytes: u64,
 
-    /// The maximum number of imports of an organisation that wait or run (409)
+    /// The maximum number of imports of an organisation that arrive, wait or run (409)
     #[arg(long, env = "ROLLBOOK_IMPORT_MAX_WAITING", value_name = "IMPORTS")]
     #[arg(default_value_t = ImportLimits::default().max_waiting, value_parser = number())]
     pub import_max_waiting: usize,
+
+    /// The maximum number of bytes of the files of an organisation that arrive, wait or run (409)
+    #[arg(long, env = "ROLLBOOK_IMPORT_MAX_WAITING_BYTES", value_name = "BYTES")]
+    #[arg(default_value_t = ImportLimits::default().max_waiting_bytes)]
+    pub import_max_waiting_bytes: u64,
+
+    /// How long the rejected rows of an import are kept after its end, in days
+    #[arg(long, env = "ROLLBOOK_IMPORT_KEEP_REJECTED_DAYS", value_name = "DAYS")]
+    #[arg(default_value_t = ImportLimits::default().keep_rejected.as_secs() / DAY_SECONDS)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=36_500))]
+    pub import_keep_rejected_days: u64,
 
     /// The number of imports that a server works on at the same time, each of another organisation
     #[arg(long, env = "ROLLBOOK_IMPORT_WORKERS", value_name = "IMPORTS")]
@@ -79,6 +93,8 @@ impl ImportArgs {
             max_row_bytes: self.import_max_row_bytes,
             max_rejected_bytes: self.import_max_rejected_bytes,
             max_waiting: self.import_max_waiting,
+            max_waiting_bytes: self.import_max_waiting_bytes,
+            keep_rejected: Duration::from_secs(self.import_keep_rejected_days * DAY_SECONDS),
             workers: self.import_workers,
             step_rows: self.import_step_rows,
             lease: Duration::from_secs(self.import_lease_seconds),
@@ -112,6 +128,8 @@ mod tests {
             "--import-max-row-bytes=2048",
             "--import-max-rejected-bytes=23",
             "--import-max-waiting=24",
+            "--import-max-waiting-bytes=29",
+            "--import-keep-rejected-days=30",
             "--import-workers=25",
             "--import-step-rows=26",
             "--import-turn-seconds=27",
@@ -123,6 +141,8 @@ mod tests {
             max_row_bytes: 2_048,
             max_rejected_bytes: 23,
             max_waiting: 24,
+            max_waiting_bytes: 29,
+            keep_rejected: Duration::from_secs(30 * DAY_SECONDS),
             workers: 25,
             step_rows: 26,
             turn: Duration::from_secs(27),

@@ -8,7 +8,9 @@
 //!   nothing and repeats nothing.
 //! - After each step the worker pauses for as long as the step took. So an import takes at most half of the time of its
 //!   organisation's writers.
-//! - An import gives its worker up after [`ImportLimits::turn`] if another organisation waits for one.
+//! - An import gives its worker up after [`ImportLimits::turn`] if another organisation waits for one. A file that is not plain
+//!   UTF-8 is read again from its begin to its place before each turn. Such a turn is at least as long as that reading, so that
+//!   the whole time grows with the file and not with its square.
 //! - Memory is bounded: two parts, a row and two steps for each worker.
 
 use std::future::Future;
@@ -28,7 +30,9 @@ use super::parse::{FileHead, ParseError, ParseSettings, Parsed, Resume, parse_fi
 use super::source::{PartReader, Parts};
 use super::step::{StepContext, StepError, stored_place};
 use crate::base::ids::OrgId;
-use crate::store::{ImportClaim, ImportEnd, ImportStatus, PART_BYTES, Recorder, Store, StoreError};
+use crate::store::{
+    ClaimScope, ImportClaim, ImportEnd, ImportStatus, PART_BYTES, Recorder, Store, StoreError, WaitingLimits,
+};
 
 /// The longest pause after a step.
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
@@ -47,8 +51,12 @@ pub struct ImportLimits {
     pub max_row_bytes: usize,
     /// The most bytes of the rejected rows of an import. Beyond it the import ends.
     pub max_rejected_bytes: u64,
-    /// The imports of an organisation that may wait or run.
+    /// The imports of an organisation that may arrive, wait or run.
     pub max_waiting: usize,
+    /// The bytes of their files.
+    pub max_waiting_bytes: u64,
+    /// How long rejected rows are kept after the end of their import.
+    pub keep_rejected: Duration,
     /// The imports that a server works on at the same time.
     pub workers: usize,
     /// The rows of a step.
@@ -71,12 +79,24 @@ impl Default for ImportLimits {
             max_row_bytes: 1024 * 1024,
             max_rejected_bytes: 256 * 1024 * 1024,
             max_waiting: 100,
+            max_waiting_bytes: 64 * 1024 * 1024 * 1024,
+            keep_rejected: Duration::from_secs(90 * 24 * 60 * 60),
             workers: 2,
             step_rows: 250,
             lease: Duration::from_secs(15),
             poll: Duration::from_secs(2),
             turn: Duration::from_secs(10),
             json_depth: 64,
+        }
+    }
+}
+
+impl ImportLimits {
+    /// How much of an organisation may arrive, wait or run at the same time.
+    pub fn waiting(&self) -> WaitingLimits {
+        WaitingLimits {
+            imports: self.max_waiting,
+            bytes: self.max_waiting_bytes,
         }
     }
 }
@@ -89,6 +109,15 @@ struct Inner {
     store: Store,
     recorder: Recorder,
     limits: ImportLimits,
+    /// The imports that are worked on; `None` for all.
+    scope: Option<ClaimScope>,
+}
+
+/// The time of an import before it gives way to another organisation.
+#[derive(Clone, Copy)]
+struct Turn {
+    begin: Instant,
+    length: Duration,
 }
 
 /// How the work on a claimed import ended.
@@ -127,6 +156,7 @@ impl Importer {
             store,
             recorder,
             limits,
+            scope: None,
         }))
     }
 
@@ -137,7 +167,8 @@ impl Importer {
         let mut tasks = JoinSet::new();
         loop {
             while tasks.len() < self.0.limits.workers {
-                match self.0.store.claim_import(self.0.limits.lease, &[]).await {
+                let (lease, scope) = (self.0.limits.lease, self.0.scope.as_ref());
+                match self.0.store.claim_import(lease, scope).await {
                     Ok(Some(claim)) => {
                         tasks.spawn(Arc::clone(&self.0).work(claim, stopping.clone()));
                     }
@@ -148,7 +179,8 @@ impl Importer {
                     }
                 }
             }
-            let has_leftovers = self.0.store.clean_up_imports().await.unwrap_or_else(|error| {
+            let cleaned = self.0.store.clean_up_imports(self.0.limits.keep_rejected).await;
+            let has_leftovers = cleaned.unwrap_or_else(|error| {
                 tracing::warn!(%error, "the parts of an import can't be deleted; the importer tries again");
                 false
             });
@@ -168,13 +200,25 @@ impl Importer {
         while tasks.join_next().await.is_some() {}
     }
 
-    /// Works on the imports of all organisations until this one has ended.
+    /// Works on this import until it has ended, and before it on the earlier ones of its organisation.
     ///
     /// # Errors
     ///
     /// The database does not answer.
     pub async fn run_until_ended(&self, organisation: &OrgId, import: Uuid) -> Result<(), StoreError> {
         let store = self.0.store.clone();
+        let Some(found) = store.find_import(organisation, None, import).await? else {
+            return Ok(());
+        };
+        let scoped = Self(Arc::new(Inner {
+            store: store.clone(),
+            recorder: self.0.recorder.clone(),
+            limits: self.0.limits.clone(),
+            scope: Some(ClaimScope {
+                org: organisation.clone(),
+                last: found.key,
+            }),
+        }));
         let has_ended = async {
             loop {
                 match store.find_import(organisation, None, import).await {
@@ -188,7 +232,7 @@ impl Importer {
             }
         };
         let (ended, waiting) = tokio::sync::oneshot::channel();
-        let run = self.clone().run(async {
+        let run = scoped.run(async {
             let _ = waiting.await; // a dropped sender stops the importer, too
         });
         let (result, ()) = tokio::join!(
@@ -265,7 +309,7 @@ impl Inner {
             return Ok(failed("a newer version of Rollbook has received this file"));
         };
         let organisation = self.store.organisation(&claim.org).await?;
-        let mut head: Option<FileHead> = claim
+        let head: Option<FileHead> = claim
             .headings
             .as_deref()
             .and_then(|text| serde_json::from_str(text).ok());
@@ -278,50 +322,75 @@ impl Inner {
             options: &options,
             terms: &terms,
         };
+        match self.record_parsed(&context, &mut parsed, head, stopping).await? {
+            Some(end) => Ok(end),
+            None => end_of_parser(claim, parsing.await),
+        }
+    }
+
+    /// Records what the parser finds. Returns how the work ends; `None` if the parser has ended.
+    async fn record_parsed(
+        &self,
+        context: &StepContext<'_>,
+        parsed: &mut mpsc::Receiver<Parsed>,
+        mut head: Option<FileHead>,
+        stopping: &watch::Receiver<bool>,
+    ) -> Result<Option<WorkEnd>, StoreOrLost> {
+        let claim = context.claim;
         let begin = Instant::now();
+        let mut turn = None;
         let mut rows_read = claim.rows_read;
-        while let Some(next) = parsed.recv().await {
+        loop {
+            let next = tokio::select! {
+                next = parsed.recv() => next,
+                () = wait_until_stopping(stopping.clone()) => return Ok(Some(WorkEnd::Released)),
+            };
+            let Some(next) = next else { return Ok(None) };
             let batch = match next {
                 Parsed::Head(found) => {
                     let text = serde_json::to_string(&found).unwrap_or_default();
                     if !self.store.store_import_headings(claim, &text).await? {
-                        return Ok(WorkEnd::Lost);
+                        return Ok(Some(WorkEnd::Lost));
                     }
                     head = Some(found);
                     continue;
                 }
                 Parsed::Batch(batch) => batch,
             };
+            let turn = *turn.get_or_insert_with(|| Turn {
+                begin: Instant::now(),
+                length: self.limits.turn.max(begin.elapsed()),
+            });
             let step_begin = Instant::now();
             context.record_batch(batch, head.as_ref(), rows_read).await?;
             let Some((done, rejected_bytes)) = self.store.import_progress(claim).await? else {
-                return Ok(WorkEnd::Lost);
+                return Ok(Some(WorkEnd::Lost));
             };
             rows_read = done;
             if rejected_bytes.unsigned_abs() > self.limits.max_rejected_bytes {
-                return Ok(failed(
+                return Ok(Some(failed(
                     "too many rows are rejected; correct the file or its mapping, and send it again",
-                ));
+                )));
             }
             tokio::time::sleep(step_begin.elapsed().min(LONGEST_PAUSE)).await;
-            if self.gives_way(claim, begin, stopping).await? {
-                return Ok(WorkEnd::Released);
+            if self.gives_way(claim, turn, stopping).await? {
+                return Ok(Some(WorkEnd::Released));
             }
         }
-        end_of_parser(claim, parsing.await)
     }
 
     /// Whether the worker gives the import back: the server stops, or its turn is over and another organisation waits.
     async fn gives_way(
         &self,
         claim: &ImportClaim,
-        begin: Instant,
+        turn: Turn,
         stopping: &watch::Receiver<bool>,
     ) -> Result<bool, StoreError> {
         if *stopping.borrow() {
             return Ok(true);
         }
-        Ok(begin.elapsed() >= self.limits.turn && self.store.has_waiting_import(claim.org_key).await?)
+        let is_over = self.scope.is_none() && turn.begin.elapsed() >= turn.length;
+        Ok(is_over && self.store.has_waiting_import(claim.org_key).await?)
     }
 
     /// Starts to read the file on another thread.
@@ -356,17 +425,17 @@ impl Inner {
         };
         let part_bytes = PART_BYTES as u64;
         let skipped = usize::try_from(start % part_bytes).unwrap_or(0);
-        let parts = self.read_parts(claim, start / part_bytes);
         // One batch waits while another one is stored.
         let (out, parsed) = mpsc::channel(1);
+        let parts = self.read_parts(claim, start / part_bytes, out.clone());
         let parsing = tokio::task::spawn_blocking(move || {
             parse_file(PartReader::new(parts, skipped), &resume, &settings, &out)
         });
         (parsed, parsing)
     }
 
-    /// Reads the parts of an import from the database while there is room for the next one.
-    fn read_parts(&self, claim: &ImportClaim, first: u64) -> Parts {
+    /// Reads the parts of an import from the database while there is room for the next one, and somebody listens to `out`.
+    fn read_parts(&self, claim: &ImportClaim, first: u64, out: mpsc::Sender<Parsed>) -> Parts {
         let (sender, parts) = mpsc::channel(1);
         let (store, org, key) = (self.store.clone(), claim.org_key, claim.key);
         tokio::spawn(async move {
@@ -378,7 +447,11 @@ impl Inner {
                     Err(error) => Err(error),
                 };
                 let is_last = part.is_err();
-                if sender.send(part).await.is_err() || is_last {
+                let is_sent = tokio::select! {
+                    sent = sender.send(part) => sent.is_ok(),
+                    () = out.closed() => false,
+                };
+                if !is_sent || is_last {
                     return;
                 }
                 number += 1;
@@ -386,6 +459,10 @@ impl Inner {
         });
         parts
     }
+}
+
+async fn wait_until_stopping(mut stopping: watch::Receiver<bool>) {
+    let _ = stopping.wait_for(|stops| *stops).await; // a dropped sender means the same
 }
 
 /// How the work ends after the reader has ended.

@@ -214,6 +214,9 @@ pub(super) fn parse_file(
     while let Some(head) = rows.next_row(&mut row)? {
         if skip > 0 {
             skip -= 1;
+            if out.is_closed() {
+                return Ok(());
+            }
             continue;
         }
         bytes += row.len();

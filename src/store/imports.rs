@@ -69,6 +69,8 @@ columns! {
         pub duplicates: i64 = "i.duplicates",
         /// The number of rejected rows.
         pub rejected: i64 = "i.rejected",
+        /// The bytes of the rejected rows; 0 after they were deleted.
+        pub rejected_bytes: i64 = "i.rejected_bytes",
         /// The headings of a CSV as JSON, when they are read.
         pub headings: Option<String> = "i.headings",
         /// Why it failed.
@@ -96,6 +98,13 @@ columns! {
         pub reason: String = "e.reason",
         /// The cells of a CSV row as JSON, or the line of NDJSON.
         pub content: Vec<u8> = "e.content",
+    }
+}
+
+impl StoredImport {
+    /// Whether there are rejected rows that can be read.
+    pub fn has_rejections(&self) -> bool {
+        self.rejected > 0 && self.rejected_bytes > 0
     }
 }
 

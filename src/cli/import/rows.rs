@@ -34,6 +34,10 @@ pub struct RowArgs {
     #[arg(long = "org", value_name = "ID")]
     pub org: Option<OrgId>,
 
+    /// Create the organisation if it does not exist
+    #[arg(long)]
+    pub create: bool,
+
     /// The name of a mapping, or a file with a mapping as JSON
     #[arg(long, value_name = "NAME|FILE")]
     pub mapping: Option<String>,
@@ -102,6 +106,7 @@ impl RowArgs {
 pub(super) async fn import_file(
     path: &Path,
     rows: &RowArgs,
+    limits: ImportLimits,
     database: &DatabaseArgs,
 ) -> Result<(), CliError> {
     let Some(organisation) = &rows.org else {
@@ -111,7 +116,7 @@ pub(super) async fn import_file(
     };
     let options = rows.options()?;
     let store = open_migrated_store(database).await?;
-    let outcome = store_and_work(&store, organisation, path, rows, &options).await;
+    let outcome = store_and_work(&store, organisation, path, rows, limits, &options).await;
     store.close().await;
     outcome
 }
@@ -121,9 +126,14 @@ async fn store_and_work(
     organisation: &OrgId,
     path: &Path,
     rows: &RowArgs,
+    limits: ImportLimits,
     options: &ImportOptions,
 ) -> Result<(), CliError> {
-    let limits = ImportLimits::default();
+    if !rows.create && store.organisation_key(organisation).await?.is_none() {
+        return Err(CliError::Refused(format!(
+            "the organisation `{organisation}` does not exist; correct `--org`, or add `--create`"
+        )));
+    }
     let import = match send_file(store, organisation, path, options, &limits).await? {
         Upload::New(import) => import,
         Upload::Existing(import) => {
@@ -132,11 +142,6 @@ async fn store_and_work(
                 import.id
             );
             import
-        }
-        Upload::TooMany => {
-            return Err(CliError::Refused(
-                "too many imports of the organisation wait; try again later".to_owned(),
-            ));
         }
     };
     println!("import: {}", import.id);
@@ -184,12 +189,19 @@ async fn send_file(
     read_piece(&mut piece)?;
     check_beginning(&piece, options).map_err(CliError::Refused)?;
     let import = new_import(store, organisation, options).await?;
-    let mut upload = store.begin_import(organisation, import).await?;
+    let too_many = || {
+        CliError::Refused("too many imports of the organisation arrive or wait; try again later".to_owned())
+    };
+    let upload = store.begin_import(organisation, import, limits.waiting()).await?;
+    let mut upload = upload.ok_or_else(too_many)?;
     while !piece.is_empty() {
-        upload.push(&piece).await?;
+        if !upload.push(&piece).await? {
+            upload.discard().await?;
+            return Err(too_many());
+        }
         read_piece(&mut piece)?;
     }
-    Ok(upload.finish(limits.max_waiting).await?)
+    upload.finish().await?.ok_or_else(too_many)
 }
 
 /// The import with the rights of this command: those of an administrator.

@@ -31,7 +31,7 @@ use crate::imports::{
     FileEncoding, ImportFormat, ImportLimits, ImportOptions, ImportTerms, NamedOptions, check_beginning,
     write_error_page, write_template,
 };
-use crate::store::{ImportStatus, NewImport, StoredImport, Upload};
+use crate::store::{ImportStatus, NewImport, StoredImport, Upload, WaitingLimits};
 
 use super::exports::{CSV, content_disposition};
 use super::report_resource::parse_id;
@@ -96,7 +96,7 @@ pub struct Import {
     /// Why it failed.
     #[schema(required = true, example = json!(null))]
     reason: Option<String>,
-    /// The path of the rejected rows as CSV. Null if there are none.
+    /// The path of the rejected rows as CSV. Null if there are none, and after they were deleted.
     #[schema(required = true)]
     errors: Option<String>,
     /// When it was sent.
@@ -117,7 +117,9 @@ impl From<StoredImport> for Import {
             Some(_) => Some(ImportFormat::Csv),
             None => (stored.rows_read > 0).then_some(ImportFormat::Ndjson),
         };
-        let errors = format!("/v1/imports/{}/errors.csv", stored.id);
+        let errors = stored
+            .has_rejections()
+            .then(|| format!("/v1/imports/{}/errors.csv", stored.id));
         Self {
             id: stored.id,
             status: match stored.status {
@@ -135,7 +137,7 @@ impl From<StoredImport> for Import {
             duplicates: stored.duplicates,
             rejected: stored.rejected,
             reason: stored.reason,
-            errors: (stored.rejected > 0).then_some(errors),
+            errors,
             created_at: stored.created_at,
             started_at: stored.started_at,
             finished_at: stored.finished_at,
@@ -258,30 +260,27 @@ async fn create_import(
         terms: to_json(&terms(&caller))?,
         options: to_json(&options)?,
     };
-    let mut upload = caller.store().begin_import(caller.org(), import).await?;
+    let upload = caller
+        .store()
+        .begin_import(caller.org(), import, limits.waiting())
+        .await?;
+    let mut upload = upload.ok_or_else(|| too_many(limits))?;
     let received = async {
-        upload.push(&beginning).await?;
-        while let Some(piece) = pieces.try_next().await? {
-            upload.push(&piece).await?;
+        let mut has_room = upload.push(&beginning).await?;
+        while has_room && let Some(piece) = pieces.try_next().await? {
+            has_room = upload.push(&piece).await?;
             if upload.bytes() > limits.max_bytes {
                 return Err(too_large(limits));
             }
         }
-        Ok::<(), Problem>(())
+        has_room.then_some(()).ok_or_else(|| too_many(limits))
     };
     if let Err(problem) = received.await {
         upload.discard().await?;
         return Err(problem);
     }
-    match upload.finish(limits.max_waiting).await? {
+    match upload.finish().await?.ok_or_else(|| too_many(limits))? {
         Upload::New(stored) | Upload::Existing(stored) => Ok(accepted(stored)),
-        Upload::TooMany => {
-            let detail = format!(
-                "{} imports of the organisation wait or run; send the file when one has ended",
-                limits.max_waiting
-            );
-            Err(Problem::conflict(detail))
-        }
     }
 }
 
@@ -302,6 +301,15 @@ fn too_large(limits: &ImportLimits) -> Problem {
     let detail =
         format!("the file has more than {max_bytes} bytes; send it in several imports, or compressed");
     Problem::new(Code::BodyTooLarge, detail)
+}
+
+fn too_many(limits: &ImportLimits) -> Problem {
+    let WaitingLimits { imports, bytes } = limits.waiting();
+    let detail = format!(
+        "{imports} imports of the organisation, or files with {bytes} bytes, may arrive, wait or run; send the file when one \
+         has ended"
+    );
+    Problem::conflict(detail)
 }
 
 fn to_json(value: &impl Serialize) -> Result<String, Problem> {
@@ -476,6 +484,11 @@ async fn export_import_errors(
     let bom = query.flag("bom").unwrap_or(false);
     query.finish()?;
     let stored = find_import(&caller, &id).await?;
+    if stored.rejected > 0 && !stored.has_rejections() {
+        let detail =
+            "the rejected rows of this import were deleted after some time; send the file again to see them";
+        return Err(Problem::new(Code::NotFound, detail));
+    }
     let name = format!("import-{}-errors.csv", stored.id);
     let begin = if bom {
         Bytes::from_static(BYTE_ORDER_MARK)

@@ -52,6 +52,15 @@ columns! {
     }
 }
 
+/// The imports that a worker limits itself to: those of an organisation up to one of them.
+#[derive(Debug, Clone)]
+pub struct ClaimScope {
+    /// The organisation.
+    pub org: OrgId,
+    /// The key of the last import.
+    pub last: i64,
+}
+
 /// How an import ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ImportEnd {
@@ -62,20 +71,21 @@ pub enum ImportEnd {
 }
 
 impl Store {
-    /// Claims the import that waits for the longest time, of the organisations that no worker works for and that are not in
-    /// `passed_over`. The imports of an organisation are worked on in their order.
+    /// Claims the import that waits for the longest time, of the organisations that no worker works for, or within `scope`. The
+    /// imports of an organisation are worked on in their order.
     pub async fn claim_import(
         &self,
         lease: Duration,
-        passed_over: &[i64],
+        scope: Option<&ClaimScope>,
     ) -> Result<Option<ImportClaim>, StoreError> {
         let mut sql = Sql::new(
             "SELECT i.org, i.key FROM imports i JOIN organisations o ON o.key = i.org WHERE i.due IS NOT NULL \
              AND (i.lease_until IS NULL OR i.lease_until <= NOW_MICROS()) \
              AND NOT EXISTS (SELECT 1 FROM imports e WHERE e.org = i.org AND e.due IS NOT NULL AND e.key < i.key)",
         );
-        if !passed_over.is_empty() {
-            sql.push(" AND NOT i.org").any_of(passed_over.to_vec());
+        if let Some(scope) = scope {
+            sql.push(" AND o.id = ").bind(scope.org.as_str());
+            sql.push(" AND i.key <= ").bind(scope.last);
         }
         sql.push(" ORDER BY i.due LIMIT ").bind(CANDIDATES);
         let candidates: Vec<(i64, i64)> = self.db().fetch_rows(sql).await?;

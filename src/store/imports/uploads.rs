@@ -4,14 +4,17 @@
 //! and no temporary file, and any replica can work on it. The last transaction makes the import visible. An upload that is
 //! broken off is deleted after an hour.
 
+use std::time::Duration;
+
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use crate::base::clock::Timestamp;
 use crate::base::ids::OrgId;
 
-use crate::store::db::columns::table_row;
+use crate::store::db::columns::{columns, table_row};
 use crate::store::db::database::Sql;
+use crate::store::db::transaction::Tx;
 use crate::store::db::{Store, StoreError};
 use crate::store::imports::{ImportStatus, StoredImport};
 
@@ -24,6 +27,9 @@ const ABANDONED_AFTER: i64 = 60 * 60 * 1_000_000;
 /// The parts that one transaction deletes.
 const PARTS_AT_ONCE: i64 = 16;
 
+/// The rejected rows that one transaction deletes.
+const REJECTIONS_AT_ONCE: i64 = 200;
+
 /// A new import.
 #[derive(Debug, Clone)]
 pub struct NewImport {
@@ -35,6 +41,15 @@ pub struct NewImport {
     pub options: String,
 }
 
+/// How much of an organisation may arrive, wait or run at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WaitingLimits {
+    /// The number of imports.
+    pub imports: usize,
+    /// The bytes of their files.
+    pub bytes: u64,
+}
+
 /// What became of an upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Upload {
@@ -42,8 +57,18 @@ pub enum Upload {
     New(StoredImport),
     /// The same file was sent before. That import is not repeated.
     Existing(StoredImport),
-    /// The organisation has too many imports that have not ended. Nothing is stored.
-    TooMany,
+}
+
+columns! {
+    /// What a transaction deletes of an import.
+    struct Leftover {
+        org: i64 = "org",
+        key: i64 = "key",
+        // Not decoded further, so that no import stops the deletions.
+        status: i16 = "status",
+        rejected: i64 = "rejected",
+        finished_at: Option<i64> = "finished_at",
+    }
 }
 
 table_row! {
@@ -74,6 +99,7 @@ pub struct ImportUpload {
     org: i64,
     key: i64,
     import: NewImport,
+    limits: WaitingLimits,
     digest: Sha256,
     waiting: Vec<u8>,
     parts: i64,
@@ -81,15 +107,21 @@ pub struct ImportUpload {
 }
 
 impl Store {
-    /// Begins an import.
+    /// Begins an import. `None` if too much of the organisation arrives, waits or runs already.
     pub async fn begin_import(
         &self,
         organisation: &OrgId,
         import: NewImport,
-    ) -> Result<ImportUpload, StoreError> {
+        limits: WaitingLimits,
+    ) -> Result<Option<ImportUpload>, StoreError> {
         let now = self.clock().now();
         let mut tx = self.write(organisation).await?;
-        let (org, key) = (tx.org, tx.next_key());
+        let org = tx.org;
+        let (imports, bytes) = tx.fetch_row(waiting_files(org, now)).await?.unwrap_or((0, 0));
+        if to_unsigned(imports) >= limits.imports as u64 || to_unsigned(bytes) >= limits.bytes {
+            return Ok(None);
+        }
+        let key = tx.next_key();
         let row = ImportRow {
             org,
             key,
@@ -110,17 +142,18 @@ impl Store {
         };
         tx.insert_rows(vec![row]).await?;
         tx.commit().await?;
-        Ok(ImportUpload {
+        Ok(Some(ImportUpload {
             store: self.clone(),
             organisation: organisation.clone(),
             org,
             key,
             import,
+            limits,
             digest: Sha256::new(),
             waiting: Vec::new(),
             parts: 0,
             bytes: 0,
-        })
+        }))
     }
 }
 
@@ -130,8 +163,8 @@ impl ImportUpload {
         self.bytes.unsigned_abs()
     }
 
-    /// Adds a piece.
-    pub async fn push(&mut self, piece: &[u8]) -> Result<(), StoreError> {
+    /// Adds a piece. False if the organisation has too many bytes of files; then the upload is to be given up.
+    pub async fn push(&mut self, piece: &[u8]) -> Result<bool, StoreError> {
         self.digest.update(piece);
         self.bytes += i64::try_from(piece.len()).unwrap_or(i64::MAX);
         let mut rest = piece;
@@ -140,41 +173,55 @@ impl ImportUpload {
             let (now, later) = rest.split_at(free.min(rest.len()));
             self.waiting.extend_from_slice(now);
             rest = later;
-            if self.waiting.len() == PART_BYTES {
-                self.store_part().await?;
+            if self.waiting.len() == PART_BYTES && !self.store_part().await? {
+                return Ok(false);
             }
         }
-        Ok(())
+        Ok(true)
     }
 
-    async fn store_part(&mut self) -> Result<(), StoreError> {
+    /// Stores a part. False if the organisation has too many bytes of files; then nothing is stored.
+    async fn store_part(&mut self) -> Result<bool, StoreError> {
         let bytes = std::mem::take(&mut self.waiting);
+        let now = self.store.clock().now();
         let mut tx = self.store.db().begin().await?;
         // An upload that was taken for an abandoned one is gone.
-        let update =
-            Sql::new("UPDATE imports SET cleanup_at = $3 WHERE org = $1 AND key = $2 AND status = $4");
+        let update = Sql::new(
+            "UPDATE imports SET cleanup_at = $3, bytes = bytes + $5 WHERE org = $1 AND key = $2 AND status = $4",
+        );
         let update = update
             .with(self.org)
             .with(self.key)
-            .with(abandoned_at(self.store.clock().now()));
-        if tx.execute(update.with(ImportStatus::Receiving)).await? == 0 {
+            .with(abandoned_at(now))
+            .with(ImportStatus::Receiving)
+            .with(i64::try_from(bytes.len()).unwrap_or(i64::MAX));
+        if tx.execute(update).await? == 0 {
             return Err(StoreError::Unavailable("the upload took too long".to_owned()));
+        }
+        let (_, waiting): (i64, i64) = tx
+            .fetch_row(waiting_files(self.org, now))
+            .await?
+            .unwrap_or((0, 0));
+        if to_unsigned(waiting) > self.limits.bytes {
+            return Ok(false);
         }
         let insert = Sql::new("INSERT INTO import_parts (org, import, part, bytes) VALUES ($1, $2, $3, $4)");
         let insert = insert.with(self.org).with(self.key).with(self.parts).with(bytes);
         tx.execute(insert).await?;
         tx.commit().await?;
         self.parts += 1;
-        Ok(())
+        Ok(true)
     }
 
-    /// Makes the import visible and wakes the workers. Afterwards it survives the end of this process.
+    /// Makes the import visible and wakes the workers. Afterwards it survives the end of this process. `None` if the
+    /// organisation has too many bytes of files; then the upload is given up.
     ///
     /// An import of the same sender with the same bytes and options is not repeated while it waits or runs, and not after it
-    /// has taken every row. `max_waiting` is the number of imports of an organisation that may wait or run.
-    pub async fn finish(mut self, max_waiting: usize) -> Result<Upload, StoreError> {
-        if !self.waiting.is_empty() {
-            self.store_part().await?;
+    /// has taken every row.
+    pub async fn finish(mut self) -> Result<Option<Upload>, StoreError> {
+        if !self.waiting.is_empty() && !self.store_part().await? {
+            self.discard().await?;
+            return Ok(None);
         }
         let mut digest = std::mem::take(&mut self.digest);
         for text in [&self.import.options, &self.import.sender] {
@@ -193,13 +240,7 @@ impl ImportUpload {
         if let Some(existing) = tx.fetch_row(select.with(ImportStatus::Done)).await? {
             drop(tx);
             self.discard().await?;
-            return Ok(Upload::Existing(existing));
-        }
-        let count = Sql::new("SELECT count(*) FROM imports WHERE org = $1 AND due IS NOT NULL");
-        if tx.count(count.with(self.org)).await? >= i64::try_from(max_waiting).unwrap_or(i64::MAX) {
-            drop(tx);
-            self.discard().await?;
-            return Ok(Upload::TooMany);
+            return Ok(Some(Upload::Existing(existing)));
         }
         let update = Sql::new(
             "UPDATE imports SET status = $3, fingerprint = $4, bytes = $5, due = $6, cleanup_at = NULL \
@@ -217,9 +258,9 @@ impl ImportUpload {
         let stored = tx.fetch_row(select.with(self.org).with(self.key)).await?;
         tx.commit().await?;
         self.store.importing().notify_one();
-        Ok(Upload::New(stored.ok_or(StoreError::Invariant(
+        Ok(Some(Upload::New(stored.ok_or(StoreError::Invariant(
             "an import disappeared within a transaction",
-        ))?))
+        ))?)))
     }
 
     /// Gives the upload up. Its parts are deleted in the background.
@@ -236,6 +277,21 @@ impl ImportUpload {
         self.store.importing().notify_one();
         Ok(())
     }
+}
+
+/// The number and the bytes of the files of an organisation that arrive, wait or are worked on. Each half is served by an index
+/// of its own.
+fn waiting_files(org: i64, now: Timestamp) -> Sql {
+    let select = Sql::new(
+        "SELECT count(*), CAST(coalesce(sum(w.bytes), 0) AS BIGINT) FROM \
+         (SELECT bytes FROM imports WHERE org = $1 AND due IS NOT NULL UNION ALL \
+         SELECT bytes FROM imports WHERE org = $1 AND status = 0 AND cleanup_at > $2) w",
+    );
+    select.with(org).with(now)
+}
+
+fn to_unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
 }
 
 fn abandoned_at(now: Timestamp) -> Timestamp {
@@ -258,33 +314,65 @@ impl Store {
         Ok(row.map(|(bytes,)| bytes))
     }
 
-    /// Deletes some parts of an import that has ended, or of an upload that was broken off. Returns whether there may be
-    /// more to delete.
-    pub async fn clean_up_imports(&self) -> Result<bool, StoreError> {
+    /// Deletes some parts of an import that has ended, or of an upload that was broken off, or some rejected rows of an import
+    /// that ended before the time `keep_rejected`. Returns whether there may be more to delete.
+    pub async fn clean_up_imports(&self, keep_rejected: Duration) -> Result<bool, StoreError> {
         let now = self.clock().now();
         let mut tx = self.db().begin().await?;
-        let select = Sql::new(
-            "SELECT org, key, status FROM imports WHERE cleanup_at <= $1 \
+        let select = Sql::new(&format!(
+            "SELECT {} FROM imports WHERE cleanup_at <= $1 \
              AND EXISTS (SELECT 1 FROM organisations o WHERE o.key = imports.org) \
              ORDER BY cleanup_at LIMIT 1 FOR UPDATE",
-        );
-        let Some((org, key, status)) = tx.fetch_row::<(i64, i64, i16)>(select.with(now)).await? else {
+            Leftover::COLUMNS
+        ));
+        let Some(leftover) = tx.fetch_row::<Leftover>(select.with(now)).await? else {
             return Ok(false);
         };
         let delete = Sql::new(
             "DELETE FROM import_parts WHERE org = $1 AND import = $2 AND part IN \
              (SELECT p.part FROM import_parts p WHERE p.org = $1 AND p.import = $2 ORDER BY p.part LIMIT $3)",
         );
-        let deleted = tx.execute(delete.with(org).with(key).with(PARTS_AT_ONCE)).await?;
-        if deleted < PARTS_AT_ONCE.unsigned_abs() {
-            let end = if status == ImportStatus::Receiving as i16 {
-                "DELETE FROM imports WHERE org = $1 AND key = $2"
+        let delete = delete.with(leftover.org).with(leftover.key);
+        if tx.execute(delete.with(PARTS_AT_ONCE)).await? < PARTS_AT_ONCE.unsigned_abs() {
+            if leftover.status == ImportStatus::Receiving as i16 {
+                let delete = Sql::new("DELETE FROM imports WHERE org = $1 AND key = $2");
+                tx.execute(delete.with(leftover.org).with(leftover.key)).await?;
             } else {
-                "UPDATE imports SET cleanup_at = NULL WHERE org = $1 AND key = $2"
-            };
-            tx.execute(Sql::new(end).with(org).with(key)).await?;
+                clean_up_rejections(&mut tx, &leftover, now, keep_rejected).await?;
+            }
         }
         tx.commit().await?;
         Ok(true)
     }
+}
+
+/// Deletes some rejected rows of an import if their time has come, and notes when to go on.
+async fn clean_up_rejections(
+    tx: &mut Tx,
+    leftover: &Leftover,
+    now: Timestamp,
+    keep: Duration,
+) -> Result<(), StoreError> {
+    let keep = i64::try_from(keep.as_micros()).unwrap_or(i64::MAX);
+    let finished_at = leftover.finished_at.unwrap_or(now.micros());
+    let end = Timestamp::from_micros(finished_at.saturating_add(keep));
+    let mut next = None;
+    if leftover.rejected > 0 && end > now {
+        next = Some(end);
+    } else if leftover.rejected > 0 {
+        let delete = Sql::new(
+            "DELETE FROM import_errors WHERE org = $1 AND import = $2 AND number IN \
+             (SELECT e.number FROM import_errors e WHERE e.org = $1 AND e.import = $2 ORDER BY e.number LIMIT $3)",
+        );
+        let delete = delete.with(leftover.org).with(leftover.key);
+        let deleted = tx.execute(delete.with(REJECTIONS_AT_ONCE)).await?;
+        next = (deleted == REJECTIONS_AT_ONCE.unsigned_abs()).then_some(now);
+        // From the first deletion on, nobody reads the rest.
+        let update = Sql::new("UPDATE imports SET rejected_bytes = 0 WHERE org = $1 AND key = $2");
+        tx.execute(update.with(leftover.org).with(leftover.key)).await?;
+    }
+    let update = Sql::new("UPDATE imports SET cleanup_at = $3 WHERE org = $1 AND key = $2");
+    tx.execute(update.with(leftover.org).with(leftover.key).with(next))
+        .await?;
+    Ok(())
 }

@@ -45,6 +45,23 @@ impl Database {
         number.unwrap_or_else(|error| panic!("{text}\n{error}"))
     }
 
+    /// Inserts an import that waits for a worker and has parts to delete, for the key of an organisation that `select` gives.
+    pub async fn insert_waiting_import(&self, select: &str) {
+        let insert = format!(
+            "INSERT INTO imports (org, key, id, status, sender, terms, options, bytes, rows_read, created, duplicates, \
+             rejected, rejected_bytes, place, created_at, due, cleanup_at) \
+             SELECT ({select}), 1, {}, 1, 's', '{{}}', '{{}}', 0, 0, 0, 0, 0, 0, '{{}}', 1, 1, 1",
+            self.random_id()
+        );
+        assert_eq!(self.execute(&insert).await, 1);
+    }
+
+    /// Whether no worker has touched the import of [`Database::insert_waiting_import`].
+    pub async fn has_untouched_import(&self) -> bool {
+        let untouched = "SELECT count(*) FROM imports WHERE due = 1 AND status = 1 AND lease_until IS NULL";
+        self.query_number(untouched).await == 1
+    }
+
     /// A query that returns the numbers from 1 to `most` as column `n`.
     pub fn series(&self, most: u32) -> String {
         match self {

@@ -76,6 +76,84 @@ async fn limits_end_an_import(server: &TestServer) {
     assert_eq!(counts(&ordinary), [2, 2, 0, 0]);
 }
 
+async fn full_queue_takes_no_further_bytes(server: &TestServer) {
+    let admin = admin_of_some(server).await;
+    let large = format!("user,action\n{}", "bo,started\n".repeat(200_000));
+    let refused = send(&admin, "", "text/csv", large).await.expect(409).json();
+    assert!(refused["detail"].as_str().is_some_and(|detail| detail.contains("100000 bytes")), "{refused}");
+    assert_eq!(counts(&import(&admin, "", "text/csv", ROWS).await), [2, 2, 0, 0]);
+    // Uploads that have not ended count, too.
+    let upload = "UPDATE imports SET status = 0, cleanup_at = 9000000000000000";
+    assert_eq!(server.database().execute(upload).await, 1);
+    send(&admin, "", "text/csv", format!("{ROWS}\n")).await.expect(409);
+}
+
+fn full() -> ImportLimits {
+    ImportLimits { max_waiting: 1, max_waiting_bytes: 100_000, ..ImportLimits::default() }
+}
+
+#[test]
+fn full_queue_takes_no_further_bytes_on_sqlite() {
+    with_limits(Database::sqlite(), full(), full_queue_takes_no_further_bytes);
+}
+
+#[test]
+fn full_queue_takes_no_further_bytes_on_postgres() {
+    with_limits(Database::postgres(), full(), full_queue_takes_no_further_bytes);
+}
+
+#[apply(both_databases)]
+async fn rejected_rows_are_deleted_after_their_time(server: &TestServer) {
+    let admin = admin_of_some(server).await;
+    let mut text = "user,action\n".to_owned();
+    (0..450).for_each(|number| text.push_str(&format!("nobody{number},started\n")));
+    let done = import(&admin, "", "text/csv", text).await;
+    let path = format!("/v1/imports/{}", done["id"].as_str().expect("an id"));
+    let errors = done["errors"].as_str().expect("rejected rows");
+    admin.get(errors).await.expect(200);
+    server.database().execute("UPDATE imports SET finished_at = 1, cleanup_at = 1").await;
+    while server.database().query_number("SELECT count(*) FROM import_errors").await > 0 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let later = admin.get(&path).await.expect(200).json();
+    assert_eq!((&later["errors"], &later["rejected"]), (&json!(null), &json!(450)));
+    admin.get(errors).await.expect(404);
+}
+
+/// A compressed file has no place at which reading can continue, so each turn reads it from its begin.
+async fn compressed_file_goes_on_after_each_turn(server: &TestServer) {
+    let admin = admin_of_some(server).await;
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(b"user,action,content,happened_at\n").expect("compressed");
+    for number in 0..900 {
+        let time = format!("2026-01-01T00:{:02}:{:02}Z", number / 60, number % 60);
+        writeln!(encoder, "bo,started,fire,{time}").expect("compressed");
+    }
+    let sent = send(&admin, "", "application/gzip", encoder.finish().expect("compressed")).await;
+    let id = sent.expect(202).json()["id"].as_str().expect("an id").to_owned();
+    let claims = json!({"sub": "root", "org": "other", "role": "owner", "exp": 4_000_000_000_i64});
+    let other = server.anonymous().with_token(&sign(&claims));
+    for number in 0..3 {
+        let text = format!("user.email,action\nbo{number}@example.org,logged_in\n");
+        assert_eq!(counts(&import(&other, "", "text/csv", text).await), [1, 1, 0, 0]);
+    }
+    assert_eq!(counts(&wait_until_ended(&admin, &id).await), [900, 900, 0, 0]);
+}
+
+fn short_turns() -> ImportLimits {
+    ImportLimits { workers: 1, step_rows: 30, turn: Duration::from_millis(1), ..ImportLimits::default() }
+}
+
+#[test]
+fn compressed_file_goes_on_after_each_turn_on_sqlite() {
+    with_limits(Database::sqlite(), short_turns(), compressed_file_goes_on_after_each_turn);
+}
+
+#[test]
+fn compressed_file_goes_on_after_each_turn_on_postgres() {
+    with_limits(Database::postgres(), short_turns(), compressed_file_goes_on_after_each_turn);
+}
+
 fn small() -> ImportLimits {
     ImportLimits {
         max_bytes: 1024 * 1024,

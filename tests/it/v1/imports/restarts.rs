@@ -104,7 +104,10 @@ async fn command_imports_without_a_server_and_beside_one(database: &Database) {
         .output();
     assert!(migrated.expect("the binary runs").status.success());
     let errors_argument = errors_path.to_str().expect("a path").to_owned();
-    let first = run(&["--errors", &errors_argument]);
+    let refused = run(&[]);
+    let printed = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && printed.contains("`acme` does not exist"), "{printed}");
+    let first = run(&["--create", "--errors", &errors_argument]);
     let printed = String::from_utf8_lossy(&first.stdout).into_owned();
     assert!(
         first.status.success() && printed.contains("created: 5400, duplicates: 0, rejected: 600"),
@@ -114,13 +117,23 @@ async fn command_imports_without_a_server_and_beside_one(database: &Database) {
     assert!(
         text.starts_with("user.email,action,content.iri,happened_at,result.response,line,column,reason\r\n")
     );
+    // The import of another organisation is left to its server, which may have other limits.
+    let other = "INSERT INTO organisations (id, name, time_zone, account_home_page, managers_see_indirect_reports, created_at) \
+                 VALUES ('other', '', 'UTC', 'https://other.example', TRUE, 0)";
+    database.execute(other).await;
+    database.insert_waiting_import("SELECT key FROM organisations WHERE id = 'other'").await;
+    std::fs::write(&path, "user.email,action\nbo@example.org,logged_in\n").expect("written");
+    assert!(run(&[]).status.success());
+    assert!(database.has_untouched_import().await);
+    database.execute("DELETE FROM imports WHERE due = 1").await;
+    std::fs::write(&path, file()).expect("written");
     let process = Process::start(serve(database));
     let caller = admin_of(&process);
     let second = run(&["--format", "csv"]);
     let printed = String::from_utf8_lossy(&second.stdout).into_owned();
     assert!(second.status.success() && printed.contains("created: 0, duplicates: 5400"), "{second:?}");
-    let done = caller.get("/v1/imports").await.expect(200).json()["imports"][1].clone();
-    check_outcome(&caller, &done).await;
+    let done = caller.get("/v1/imports").await.expect(200).json()["imports"][2].clone();
+    assert_eq!(counts(&done)[3], 600);
     for (arguments, word) in [
         (&["--mapping", "nothing"][..], "there is no mapping"),
         (&["--time-zone", "UTC"], "--mapping"),
