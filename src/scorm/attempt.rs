@@ -17,14 +17,18 @@ use crate::record::Score;
 /// The number of commits that are recognised when they are repeated.
 const MAX_DIGESTS: usize = 256;
 
-/// The number of answers that are recognised when a later commit has them again.
-const MAX_ANSWERS: usize = 2_000;
+/// The number of interactions whose recorded answers are recognised. Only those of the attempt's elements are kept beyond
+/// it, so that there is no more than one for each element.
+const MAX_ANSWERS: usize = 10_000;
 
 /// The number of sessions whose time can still grow. The time of earlier ones is only a sum.
 const MAX_SESSIONS: usize = 32;
 
 /// The time without a commit after which a session has ended, in microseconds.
 const IDLE: i64 = 30 * 60 * 1_000_000;
+
+/// The time within which a commit without a session's id may arrive after a later one, in hundredths of a second.
+const LATE: i64 = 30 * 100;
 
 /// A clock that is this much ahead of the server's is accepted for the time of an answer, in microseconds.
 const CLOCK_TOLERANCE: i64 = 5 * 60 * 1_000_000;
@@ -63,8 +67,8 @@ pub struct AttemptState {
     last_at: i64,
     /// The digests of the last commits, the latest last.
     digests: VecDeque<u64>,
-    /// The digests of the answers that are recorded.
-    answers: VecDeque<u64>,
+    /// The digest of the answer that is recorded, for each number of an interaction.
+    answered: BTreeMap<u32, u64>,
 }
 
 /// A time at which the learner has the package open.
@@ -157,11 +161,17 @@ impl AttemptState {
         self.sessions.back().is_none_or(|session| session.ended)
     }
 
-    /// When the last session is recorded if no commit follows. `None` if it has nothing to record.
+    /// When the rest of the last session is recorded if no commit follows: answers, time and score. `None` if it has nothing
+    /// to record.
     pub fn due(&self) -> Option<Timestamp> {
-        let version = self.version.filter(|_| !self.has_ended())?;
+        let version = self.version?;
+        let has_answers = self.as_commit().has_new_interactions(version, &self.answered);
+        if self.has_ended() {
+            // The last commit had more answers than are recorded at once.
+            return has_answers.then(|| Timestamp::from_micros(self.last_at));
+        }
         let due = Timestamp::from_micros(self.last_at.saturating_add(IDLE));
-        self.has_more_than_recorded(self.progress(version)).then_some(due)
+        (has_answers || self.has_more_than_recorded(self.progress(version))).then_some(due)
     }
 
     /// Records what the last session has had, if it is idle. It can go on later. Returns what that means for the log, or
@@ -169,8 +179,11 @@ impl AttemptState {
     pub fn record_idle(&mut self, now: Timestamp) -> Option<Vec<Event>> {
         self.due().filter(|due| *due <= now)?;
         let at = Timestamp::from_micros(self.last_at);
-        let kinds = self.close_last_session(false, now).into_iter();
-        Some(kinds.map(|kind| Event { at, kind }).collect())
+        let kinds = match self.version.filter(|_| self.has_ended()) {
+            Some(version) => self.new_answer_kinds(version),
+            None => self.close_last_session(false, now),
+        };
+        Some(kinds.into_iter().map(|kind| Event { at, kind }).collect())
     }
 
     /// The score and the total time.
@@ -186,7 +199,10 @@ impl AttemptState {
     pub fn apply(&mut self, commit: &Commit, session: Option<&str>, now: Timestamp) -> Option<Vec<Event>> {
         let version = commit.version().or(self.version).unwrap_or(Version::V2004);
         let digest = commit.digest(session);
-        if self.is_repeated(commit, version, digest) || self.is_outdated(commit, session) {
+        if self.is_repeated(commit, version, digest)
+            || self.is_outdated(commit, session)
+            || (session.is_none() && self.is_late(commit, version, now))
+        {
             return None;
         }
         let mut events = Vec::new();
@@ -263,6 +279,23 @@ impl AttemptState {
             .is_some_and(|(last, number)| number < last)
     }
 
+    /// Whether a commit without a session's id was sent before the last one and arrived after it: its time is a little less,
+    /// and is longer than a session can be that began after the last commit.
+    fn is_late(&self, commit: &Commit, version: Version, now: Timestamp) -> bool {
+        let Some(last) = self.sessions.back() else {
+            return false;
+        };
+        let (time, total) = commit.times(version);
+        let since = now.micros().saturating_sub(self.last_at) / 10_000;
+        let is_open = last.id.is_none() && !last.ended && !commit.is_final && total.is_none();
+        let entry = commit.get(version.names().entry).unwrap_or_default();
+        is_open
+            && entry == last.entry
+            && (1..=LATE).contains(&last.time.saturating_sub(time))
+            && since <= LATE
+            && time > since
+    }
+
     /// The place of the commit's session in `sessions`. `None` if the commit begins a new one.
     ///
     /// A session without an id is new if its time went back, if the player has loaded the total time of the sessions
@@ -280,6 +313,8 @@ impl AttemptState {
             return None;
         }
         let (time, total) = commit.times(version);
+        let names = version.names();
+        let entry = commit.get(names.entry).unwrap_or_default();
         if let Some(total) = total
             && time > 0
         {
@@ -290,9 +325,20 @@ impl AttemptState {
             if loaded == self.total_time() {
                 return None;
             }
+            // A late commit seemed to begin a session. The total time shows that the one before goes on.
+            let is_this =
+                |known: &Session| known.before == loaded && known.entry == entry && time >= known.time;
+            let is_open = |known: &Session| known.id.is_none() && !known.ended;
+            if let Some(earlier) = self
+                .sessions
+                .iter()
+                .rposition(|known| is_open(known) && is_this(known))
+            {
+                return Some(earlier);
+            }
         }
-        let entry = commit.get(version.names().entry).unwrap_or_default();
-        let is_new = (current.ended && total.is_none()) || entry != current.entry || time < current.time;
+        let goes_back = commit.get(names.session_time).is_some() && time < current.time;
+        let is_new = (current.ended && total.is_none()) || entry != current.entry || goes_back;
         (!is_new).then_some(place)
     }
 
@@ -310,10 +356,20 @@ impl AttemptState {
             });
             self.sessions.len() - 1
         });
+        if session.is_none() {
+            let mut index = 0..;
+            // Sessions after the one that goes on were late commits of it.
+            self.sessions
+                .retain(|known| index.next() <= Some(place) || known.id.is_some() || known.ended);
+        }
         let current = self.sessions.get_mut(place)?;
         // A player that measures the time itself sends it only within the total time.
         let measured = total.map_or(0, |total| total.saturating_sub(current.before));
-        current.time = current.time.max(if time > 0 { time } else { measured });
+        let time = if time > 0 { time } else { measured };
+        let numbers = current.sequence.zip(commit.sequence);
+        // Only the number shows that a shorter time is the later one.
+        let is_later = time > 0 && numbers.is_some_and(|(last, number)| number > last);
+        current.time = if is_later { time } else { current.time.max(time) };
         let is_last = commit.is_final || (total.is_some() && !current.had_total);
         current.ended = is_last;
         // Without an earlier commit, the player may send the total time with each one.
@@ -337,16 +393,21 @@ impl AttemptState {
         let Some(version) = self.version.filter(|_| !self.has_ended() && (is_idle || !has_id)) else {
             return Vec::new();
         };
-        let answers = self.new_answers(version, true).into_iter();
-        let mut kinds: Vec<EventKind> = answers
-            .map(|answer| EventKind::Answered(Box::new(answer)))
-            .collect();
+        let mut kinds = self.new_answer_kinds(version);
         let progress = self.progress(version);
         if self.has_more_than_recorded(progress) {
             self.note_recorded(progress);
             kinds.push(EventKind::Ended(SessionEnd::Abandoned, progress));
         }
         kinds
+    }
+
+    /// The answers that are not recorded at the end of a session.
+    fn new_answer_kinds(&mut self, version: Version) -> Vec<EventKind> {
+        let answers = self.new_answers(version, true).into_iter();
+        answers
+            .map(|answer| EventKind::Answered(Box::new(answer)))
+            .collect()
     }
 
     /// Replaces the elements that the commit has. Those that it lacks stay, since players may send a part only.
@@ -379,10 +440,13 @@ impl AttemptState {
 
     /// The answers that are not recorded yet.
     fn new_answers(&mut self, version: Version, is_final: bool) -> Vec<Interaction> {
-        let mut answers = self.as_commit().interactions(version, is_final);
-        answers.retain(|answer| !self.answers.contains(&answer.digest));
-        for answer in &answers {
-            push_within(&mut self.answers, answer.digest, MAX_ANSWERS);
+        let commit = self.as_commit();
+        let answers = commit.new_interactions(version, is_final, &self.answered);
+        let recorded = answers.iter().map(|answer| (answer.number, answer.digest));
+        self.answered.extend(recorded);
+        if self.answered.len() > MAX_ANSWERS {
+            let present = commit.interaction_numbers();
+            self.answered.retain(|number, _| present.contains(number));
         }
         answers
     }

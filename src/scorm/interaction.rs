@@ -3,7 +3,7 @@
 //! A package writes the members of an interaction in any order and in several commits. An interaction is recorded when
 //! it has a result, or a response and something follows it. If it changes later, it is recorded again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest as _, Sha256};
 
@@ -13,7 +13,8 @@ use crate::base::clock::Timestamp;
 use crate::base::timestamp;
 use crate::record::{Duration, InteractionType, LanguageMap, LanguageTag};
 
-/// The maximum number of interactions of a commit that are recorded.
+/// The maximum number of answers that a commit records. The others are recorded with the next commit, or when the attempt
+/// is due.
 pub const MAX_INTERACTIONS: usize = 1_000;
 
 /// An answer to a question.
@@ -39,6 +40,8 @@ pub struct Interaction {
     pub happened_at: Option<Timestamp>,
     /// The ids of the objectives.
     pub objectives: Vec<String>,
+    /// The place in the list.
+    pub(super) number: u32,
     /// A digest of all members and of the place in the list.
     pub(super) digest: u64,
 }
@@ -59,11 +62,39 @@ impl Interaction {
     }
 }
 
+/// The members of an interaction with their values.
+type Members<'c> = BTreeMap<&'c str, &'c str>;
+
 impl Commit {
-    /// The interactions that can be recorded, in the order of their numbers. `is_final`: whether the session has ended,
-    /// so that nothing follows.
-    pub(super) fn interactions(&self, version: Version, is_final: bool) -> Vec<Interaction> {
-        let mut members: BTreeMap<u32, BTreeMap<&str, &str>> = BTreeMap::new();
+    /// The interactions that can be recorded and are not, in the order of their numbers. `is_final`: whether the session has
+    /// ended, so that nothing follows. `recorded`: the digest of the recorded answer for each number.
+    pub(super) fn new_interactions(
+        &self,
+        version: Version,
+        is_final: bool,
+        recorded: &BTreeMap<u32, u64>,
+    ) -> Vec<Interaction> {
+        let complete = self.complete_members(version, is_final).into_iter();
+        complete
+            .filter(|(number, members)| recorded.get(number) != Some(&digest(*number, members)))
+            .take(MAX_INTERACTIONS)
+            .filter_map(|(number, members)| to_interaction(number, &members, version))
+            .collect()
+    }
+
+    /// Whether an answer is not recorded that is complete at the end of the session.
+    pub(super) fn has_new_interactions(&self, version: Version, recorded: &BTreeMap<u32, u64>) -> bool {
+        let mut complete = self.complete_members(version, true).into_iter();
+        complete.any(|(number, members)| recorded.get(&number) != Some(&digest(number, &members)))
+    }
+
+    /// The numbers of all interactions.
+    pub(super) fn interaction_numbers(&self) -> BTreeSet<u32> {
+        self.interaction_members().into_keys().collect()
+    }
+
+    fn interaction_members(&self) -> BTreeMap<u32, Members<'_>> {
+        let mut members: BTreeMap<u32, Members<'_>> = BTreeMap::new();
         for (element, value) in &self.elements {
             let place = element
                 .strip_prefix("cmi.interactions.")
@@ -75,20 +106,23 @@ impl Commit {
                 members.entry(number).or_default().insert(member, value);
             }
         }
+        members
+    }
+
+    /// The members of the interactions that can be recorded.
+    fn complete_members(&self, version: Version, is_final: bool) -> BTreeMap<u32, Members<'_>> {
+        let mut members = self.interaction_members();
         let last = members.keys().next_back().copied();
-        let complete = members.iter().filter(|(number, members)| {
+        members.retain(|number, members| {
             let has = |member| members.contains_key(member);
-            let is_followed = is_final || Some(**number) != last;
+            let is_followed = is_final || Some(*number) != last;
             has("id") && (has("result") || (has(version.names().response) && is_followed))
         });
-        complete
-            .take(MAX_INTERACTIONS)
-            .filter_map(|(number, members)| to_interaction(*number, members, version))
-            .collect()
+        members
     }
 }
 
-fn to_interaction(number: u32, members: &BTreeMap<&str, &str>, version: Version) -> Option<Interaction> {
+fn to_interaction(number: u32, members: &Members<'_>, version: Version) -> Option<Interaction> {
     let text = |member: &str| members.get(member).map(|value| (*value).to_owned());
     let kind: Option<InteractionType> = members.get("type").and_then(|kind| kind.parse().ok());
     let to_xapi = |response: &str| to_xapi_response(version, kind, response);
@@ -124,11 +158,12 @@ fn to_interaction(number: u32, members: &BTreeMap<&str, &str>, version: Version)
         latency,
         happened_at: moment.and_then(|text| timestamp::parse_zoned(text).ok()),
         objectives: list("objectives.", ".id"),
+        number,
         digest: digest(number, members),
     })
 }
 
-fn digest(number: u32, members: &BTreeMap<&str, &str>) -> u64 {
+fn digest(number: u32, members: &Members<'_>) -> u64 {
     let mut hasher = Sha256::new();
     hasher.update(number.to_be_bytes());
     for (member, value) in members {
@@ -184,7 +219,7 @@ mod tests {
 
     fn interactions(body: &str, is_final: bool) -> Vec<Interaction> {
         let commit = Commit::parse(body, 16).expect("a commit");
-        commit.interactions(commit.version().expect("a version"), is_final)
+        commit.new_interactions(commit.version().expect("a version"), is_final, &BTreeMap::new())
     }
 
     #[test]

@@ -69,7 +69,7 @@ pub fn last_commit(state: &AttemptState) -> Result<Value, serde_json::Error> {
 fn entry(state: &AttemptState, exit: Option<&str>) -> &'static str {
     match (state.version, exit) {
         (None, _) => "ab-initio",
-        (_, Some("suspend" | "time-out")) => "resume",
+        (_, Some("suspend")) => "resume",
         // The learner lost the connection or closed the window.
         _ if !state.has_ended() => "resume",
         _ => "",

@@ -33,24 +33,33 @@ pub(super) async fn record_idle_sessions(app_state: &AppState) {
 
 /// Records the sessions that are idle now.
 async fn record_all(app_state: &AppState) -> Result<(), StoreError> {
+    // Attempts of this round that stay due are passed over, so that the ones after them are recorded.
+    let mut passed_over = 0_i64;
     loop {
         let limit = i64::try_from(AT_ONCE).unwrap_or(i64::MAX);
         let idle = app_state
             .store()
-            .find_idle_scorm_attempts(app_state.clock().now(), limit)
+            .find_idle_scorm_attempts(app_state.clock().now(), limit, passed_over)
             .await?;
         let outcomes = join_all(idle.iter().map(|attempt| record(app_state, attempt))).await;
-        let failed = outcomes.iter().filter(|outcome| outcome.is_err()).count();
-        for error in outcomes.into_iter().filter_map(Result::err) {
-            tracing::warn!(%error, "an idle session of a SCORM package is recorded later");
+        for outcome in outcomes {
+            match outcome {
+                Ok(0) => passed_over += 1,
+                Ok(_) => {}
+                Err(error) => {
+                    passed_over += 1;
+                    tracing::warn!(%error, "an idle session of a SCORM package is recorded later");
+                }
+            }
         }
-        if idle.len() < AT_ONCE || failed > 0 {
+        if idle.len() < AT_ONCE {
             return Ok(());
         }
     }
 }
 
-async fn record(app_state: &AppState, idle: &IdleAttempt) -> Result<(), crate::store::RecordError> {
+/// Records the session. Returns the number of its records, which is 0 if another replica has recorded it.
+async fn record(app_state: &AppState, idle: &IdleAttempt) -> Result<usize, crate::store::RecordError> {
     let organisation = app_state.store().organisation(&idle.org).await?;
     let learner = app_state
         .store()
@@ -86,6 +95,6 @@ async fn record(app_state: &AppState, idle: &IdleAttempt) -> Result<(), crate::s
         import: None,
         attempt: Some(Arc::new(attempt)),
     };
-    app_state.recorder().record(submission).await?;
-    Ok(())
+    let recorded = app_state.recorder().record(submission).await?;
+    Ok(recorded.len())
 }

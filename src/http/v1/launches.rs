@@ -243,6 +243,10 @@ pub struct ScormSettings {
     /// The format of commits.
     #[schema(example = "json")]
     pub data_commit_format: &'static str,
+    /// Whether commits are numbered. With the parameter `session`, which the page adds to the address of commits for each of
+    /// its openings, a commit that arrives late changes nothing.
+    #[schema(example = true)]
+    pub include_commit_sequence: bool,
     /// The headers of commits.
     pub xhr_headers: ScormHeaders,
 }
@@ -502,6 +506,7 @@ fn represent_new<A>(
                         token.expose_secret()
                     ),
                     data_commit_format: "json",
+                    include_commit_sequence: true,
                     xhr_headers: ScormHeaders {
                         authorization: format!("Bearer {}", token.expose_secret()),
                     },

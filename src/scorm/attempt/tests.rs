@@ -223,6 +223,71 @@ fn outdated_commit_of_a_session_with_an_id_changes_nothing() {
 }
 
 #[test]
+fn late_commit_without_an_id_adds_no_time() {
+    let mut play = Play::new();
+    play.commit(&new("PT1M", ""));
+    play.commit(&new("PT3M", "&cmi.suspend_data=new"));
+    assert_eq!(
+        play.commit(&new("PT2M50S", "&cmi.suspend_data=old")),
+        ["repeated"]
+    );
+    assert_eq!(play.state.elements["cmi.suspend_data"], "new");
+    // This one could be a new session, until the total time shows that it was none.
+    play.commit(&new("PT1M30S", ""));
+    assert_eq!(play.seconds(), 270);
+    play.commit(&new("PT4M", "&cmi.total_time=PT4M&final=true"));
+    assert_eq!(play.seconds(), 240);
+}
+
+#[test]
+fn commit_without_a_time_goes_on_with_its_session() {
+    let mut play = Play::new();
+    play.commit(&new("PT1M", ""));
+    play.commit("cmi.location=y");
+    play.commit(&new("PT2M", ""));
+    assert_eq!(play.seconds(), 120);
+}
+
+#[test]
+fn later_number_makes_the_time_shorter() {
+    let mut play = Play::new();
+    let body = |time: &str, number: u8| format!("{}&commitSequence={number}", new(time, ""));
+    play.commit_in(&body("PT5M", 1), Some("a"));
+    play.commit_in(&body("PT2M", 2), Some("a"));
+    assert_eq!(play.seconds(), 120);
+}
+
+#[test]
+fn answer_that_waits_for_a_result_makes_the_session_due() {
+    let mut play = Play::new();
+    let answer = "&cmi.interactions.0.id=q&cmi.interactions.0.learner_response=x";
+    assert_eq!(play.commit(&new("PT0S", answer)), ["started"]);
+    let due = play.state.due().expect("an answer");
+    let events = play.state.record_idle(due).expect("an event");
+    assert_eq!(
+        (events.len(), describe(&events[0].kind).as_str()),
+        (1, "answered q")
+    );
+    assert_eq!(play.state.due(), None);
+}
+
+#[test]
+fn answers_beyond_the_limit_are_recorded_later() {
+    let mut play = Play::new();
+    let answers: Vec<String> = (0..2_500)
+        .map(|number| format!("cmi.interactions.{number}.id=q&cmi.interactions.{number}.result=1"))
+        .collect();
+    let answers = format!("&{}", answers.join("&"));
+    assert_eq!(play.commit(&new("PT1M", &answers)).len(), 1_001);
+    let last = format!("{answers}&cmi.total_time=PT2M&final=true");
+    assert_eq!(play.commit(&new("PT2M", &last)).len(), 1_001, "and the end");
+    let due = play.state.due().expect("500 answers");
+    assert_eq!(play.state.record_idle(due).map(|events| events.len()), Some(500));
+    assert_eq!(play.state.due(), None);
+    assert_eq!(play.commit(&new("PT3M", &answers)), [""; 0]);
+}
+
+#[test]
 fn oldest_sessions_become_a_sum() {
     let mut play = Play::new();
     for session in 0..100 {

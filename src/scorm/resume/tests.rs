@@ -45,7 +45,7 @@ fn entry_follows_from_the_exit() {
         ),
         (
             "cmi.exit=time-out&cmi.session_time=PT1S&cmi.total_time=PT1S",
-            Some("resume"),
+            None,
         ),
         ("cmi.exit=normal&cmi.session_time=PT1S&cmi.total_time=PT1S", None),
         (

@@ -45,7 +45,7 @@ fn events_have_the_verbs_of_adl() {
         "cmi.location=x&cmi.session_time=PT90.5S&cmi.completion_status=completed&cmi.success_status=failed&cmi.score.scaled=0.25",
         "cmi.location=x&cmi.session_time=PT100S&cmi.success_status=passed&cmi.score.scaled=&cmi.score.raw=8&cmi.score.min=0&cmi.score.max=10",
         "cmi.location=x&cmi.session_time=PT110S&cmi.exit=suspend&cmi.total_time=PT110S",
-        "cmi.location=x&cmi.session_time=PT10S&cmi.entry=resume",
+        "cmi.location=x&cmi.session_time=PT10M&cmi.entry=resume",
         "cmi.location=x&cmi.session_time=PT5S&cmi.entry=resume",
     ]);
     let verbs: Vec<&str> = found

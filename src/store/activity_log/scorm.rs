@@ -150,20 +150,22 @@ impl Store {
     }
 
     /// Finds attempts of all organisations whose last session has been idle since `now`, at most `limit` of them, the longest
-    /// idle ones first.
+    /// idle ones first. The first `passed_over` ones are left out.
     pub async fn find_idle_scorm_attempts(
         &self,
         now: Timestamp,
         limit: i64,
+        passed_over: i64,
     ) -> Result<Vec<IdleAttempt>, StoreError> {
         let select = Sql::new(&format!(
             "SELECT {} FROM scorm_attempts a JOIN organisations o ON o.key = a.org \
              JOIN contents c ON c.org = a.org AND c.key = a.content \
-             WHERE a.due IS NOT NULL AND a.due <= $1 ORDER BY a.due LIMIT $2",
+             WHERE a.due IS NOT NULL AND a.due <= $1 \
+             ORDER BY a.due, a.org, a.user_id, a.content, a.registration LIMIT $2 OFFSET $3",
             IdleAttempt::COLUMNS
         ));
         self.db()
-            .fetch_readable("SCORM attempt", 1, select.with(now).with(limit))
+            .fetch_readable("SCORM attempt", 1, select.with(now).with(limit).with(passed_over))
             .await
     }
 

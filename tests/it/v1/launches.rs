@@ -130,6 +130,7 @@ async fn scorm_launch_has_the_settings_of_the_player(server: &TestServer) {
         "{settings}"
     );
     assert_eq!(settings["dataCommitFormat"], "json");
+    assert_eq!(settings["includeCommitSequence"], true);
     let with_page = json!({"user": "ada", "content": "fire", "standard": "scorm"});
     let with_page = admin.post("/v1/launches", &with_page).await.expect(201).json();
     let parameters = query_of(with_page["url"].as_str().expect("an address"));
