@@ -106,7 +106,7 @@ async fn learner_completes_only_packages_with_their_own_token(server: &TestServe
         admin.put(&format!("/v1/contents/{id}"), &content(id, kind)).await.expect(201);
     }
     post(&bo, "/v1/scorm/test").await.expect(200);
-    admin.patch("/v1/contents/old", &json!({"archived": true})).await.expect(200);
+    admin.patch("/v1/contents/old", &json!({"archived_at": "2026-03-01T00:00:00Z"})).await.expect(200);
     refused(post(&bo, "/v1/scorm/old").await, "forbidden");
 }
 
