@@ -8,8 +8,8 @@
 //! | --- | --- |
 //! | [`manifest`] | the description of an archive |
 //! | [`part`] | writing and reading the file of a part |
-//! | [`export`] | from a database to an archive |
-//! | [`import`] | from an archive to a database |
+//! | [`mod@export`] | from a database to an archive |
+//! | [`mod@import`] | from an archive to a database |
 
 pub mod export;
 pub mod import;
