@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 
-use crate::features::create_fixture;
+use crate::features::{create_fixture, create_page_fixture};
 use crate::support::http::Caller;
 use crate::support::process::{Process, serve};
 use crate::support::server::sign;
@@ -88,7 +88,7 @@ async fn other_database(database: &Database) -> Database {
 
 /// An organisation with something in many tables.
 async fn create_organisation(server: &TestServer) {
-    let fixture = create_fixture(server).await;
+    let fixture = create_page_fixture(server).await.base;
     let owner = &fixture.callers["owner"];
     let content = b"\0\xff an attachment";
     let statement = json!({
@@ -134,7 +134,19 @@ async fn organisation_moves_to_the_other_database(server: &TestServer) {
     for (table, rows) in &before {
         assert_eq!(rows, &after[table], "{table}");
     }
-    for table in ["statements", "activities", "blobs", "documents", "notes", "reports", "users", "contents"] {
+    for table in [
+        "statements",
+        "activities",
+        "blobs",
+        "documents",
+        "notes",
+        "reports",
+        "users",
+        "contents",
+        "launches",
+        "imports",
+        "subscriptions",
+    ] {
         assert!(!before[table].is_empty(), "{table}");
     }
     // The other server has another clock, so it can end an attempt that has been idle.

@@ -162,11 +162,6 @@ pub struct Fixture {
     pub report: String,
     pub key: String,
     pub schedule: String,
-    pub launch: String,
-    pub subscription: String,
-    pub delivery: String,
-    pub import: String,
-    pub unit_launch: String,
     pub callers: HashMap<&'static str, Caller>,
 }
 
@@ -234,12 +229,31 @@ pub async fn create_fixture(server: &TestServer) -> Fixture {
     let daily = json!({"frequency": "daily", "at": "07:00", "recipients": ["ada"]});
     let schedules = format!("/v1/reports/{report}/schedules");
     let schedule = id_of(callers["manager"].post(&schedules, &daily).await);
-    let launch = json!({"user": "bo", "content": "fire-safety", "standard": "xapi"});
-    let launch = id_of(integration.post("/v1/launches", &launch).await);
     let run = format!("/v1/schedules/{schedule}/run");
     callers["manager"].post(&run, &json!({})).await.expect(202);
     let outbox = Outbox::new();
     sender(server, outbox.mailer(), quick()).work().await.expect("the run is sent");
+    Fixture { activity: activity_id, mistake, note, report, key, schedule, callers }
+}
+
+/// What the page has beyond the [`Fixture`]: an exercise, a launch, a course, a subscription and an import.
+pub struct PageFixture {
+    pub base: Fixture,
+    launch: String,
+    subscription: String,
+    delivery: String,
+    import: String,
+    unit_launch: String,
+}
+
+/// Creates everything of which the page has a request.
+pub async fn create_page_fixture(server: &TestServer) -> PageFixture {
+    let base = create_fixture(server).await;
+    let id_of = |answer: Answer| answer.expect(201).json()["id"].as_str().expect("an id").to_owned();
+    let (admin, integration) = (base.callers["admin"].clone(), &base.callers["integration"]);
+    integration.post("/v1/activities/batch", &attempts()).await.expect(201);
+    let launch = json!({"user": "bo", "content": "fire-safety", "standard": "xapi"});
+    let launch = id_of(integration.post("/v1/launches", &launch).await);
     let subscription = json!({"name": "Payroll", "url": "https://payroll.example.org/hook"});
     let subscription = id_of(admin.post("/v1/subscriptions", &subscription).await);
     let tested = admin.post(&format!("/v1/subscriptions/{subscription}/test"), &json!({})).await;
@@ -250,20 +264,7 @@ pub async fn create_fixture(server: &TestServer) -> Fixture {
     let unit = json!({"user": "bo", "content": course["children"][0]["id"], "standard": "cmi5"});
     let unit_launch = id_of(admin.post("/v1/launches", &unit).await);
     let import = import_rows(&admin).await;
-    Fixture {
-        activity: activity_id,
-        mistake,
-        note,
-        report,
-        key,
-        schedule,
-        launch,
-        unit_launch,
-        subscription,
-        delivery,
-        import,
-        callers,
-    }
+    PageFixture { base, launch, subscription, delivery, import, unit_launch }
 }
 
 /// Imports a row, and another one that is rejected.
@@ -329,6 +330,20 @@ async fn create_contents(admin: &Caller) {
 }
 
 /// The activities of the page that need one line each.
+/// An attempt at the exercise.
+fn attempts() -> [Body; 2] {
+    let about =
+        |action: &str, at: &str| activity("cy", action).set("content", "essay").set("happened_at", at);
+    [
+        about("submitted", "2026-03-04T09:00:00Z")
+            .set("result", json!({"response": "Fire drills save lives."})),
+        about("graded", "2026-03-06T09:00:00Z")
+            .set("recorded_by", "ada")
+            .set("comment", "Too short")
+            .set("result", json!({"score": 40, "success": false})),
+    ]
+}
+
 fn activities() -> Vec<Body> {
     let activity_at = |user: &str, action: &str, content: &str, at: &str| {
         let body = activity(user, action).set("happened_at", at);
@@ -378,31 +393,27 @@ fn activities() -> Vec<Body> {
         activity_at("cy", "viewed", "forklift-sim", "2026-03-17T09:00:00Z").set("device_type", "phone"),
         activity_at("dee", "completed", "fire-safety", "2025-12-01T09:00:00Z")
             .set("result", json!({"score": 100})),
-        activity_at("cy", "submitted", "essay", "2026-03-04T09:00:00Z")
-            .set("result", json!({"response": "Fire drills save lives."})),
-        with_comment(activity_at("cy", "graded", "essay", "2026-03-06T09:00:00Z"), "Too short")
-            .set("result", json!({"score": 40, "success": false})),
         activity_at("dee", "viewed", "handbook", "2025-12-02T09:00:00Z"),
     ]
 }
 
 // --- Requests and checks --------------------------------------------------------------------------------
 
-async fn send_request(fixture: &Fixture, feature: &Feature<'_>) -> Answer {
+async fn send_request(fixture: &PageFixture, feature: &Feature<'_>) -> Answer {
     let path = feature
         .path
-        .replace("{activity}", &fixture.activity)
-        .replace("{mistake}", &fixture.mistake)
-        .replace("{note}", &fixture.note)
-        .replace("{report}", &fixture.report)
-        .replace("{key}", &fixture.key)
-        .replace("{schedule}", &fixture.schedule)
+        .replace("{activity}", &fixture.base.activity)
+        .replace("{mistake}", &fixture.base.mistake)
+        .replace("{note}", &fixture.base.note)
+        .replace("{report}", &fixture.base.report)
+        .replace("{key}", &fixture.base.key)
+        .replace("{schedule}", &fixture.base.schedule)
         .replace("{launch}", &fixture.launch)
         .replace("{subscription}", &fixture.subscription)
         .replace("{delivery}", &fixture.delivery)
         .replace("{import}", &fixture.import)
         .replace("{unit_launch}", &fixture.unit_launch);
-    let caller = fixture.caller(feature.caller);
+    let caller = fixture.base.caller(feature.caller);
     let method: Method = feature.method.parse().expect("a method");
     let json = match method {
         Method::PATCH => "application/merge-patch+json",
@@ -472,7 +483,7 @@ fn contains_value(value: &Value, name: &str) -> bool {
 
 #[apply(both_databases)]
 async fn every_request_of_the_page_has_the_documented_answer(server: &TestServer) {
-    let fixture = create_fixture(server).await;
+    let fixture = create_page_fixture(server).await;
     let features = parse_features(PAGE);
     let mut faults = Vec::new();
     for feature in &features {

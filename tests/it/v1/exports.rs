@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::support::builders::{activity, content, group, mailbox, statement, team, user};
 use crate::support::http::{Answer, Caller};
 use crate::support::server::{ORG, sign};
-use crate::support::{TestServer, apply, both_databases};
+use crate::support::{Database, TestServer, apply, both_databases};
 
 const CSV: &str = "/v1/activities/export.csv";
 const NDJSON: &str = "/v1/activities/export.ndjson";
@@ -371,7 +371,19 @@ async fn error_in_the_middle_breaks_the_connection(server: &TestServer) {
     copy_activity(server, 20_000).await;
     let rows = admin.get(CSV).await.expect(200).csv().1.len();
     assert!(rows > 20_000);
-    // The last row of the file has a verb that does not exist.
+    // The verb of the last row of the file cannot be looked up.
+    let (digest, failure) = match server.database() {
+        Database::Sqlite { .. } => ("x'00'", "json('{')"),
+        Database::Postgres { .. } => ("'\\x00'::bytea", "CAST(1 / (key - key) AS TEXT)"),
+    };
+    let text = format!(
+        "ALTER TABLE verbs RENAME TO stored_verbs; \
+         INSERT INTO stored_verbs (org, key, digest, iri) \
+         SELECT org, 999999, {digest}, 'urn:x' FROM stored_verbs LIMIT 1; \
+         CREATE VIEW verbs AS SELECT org, key, digest, iri, \
+         CASE WHEN key = 999999 THEN {failure} ELSE display END AS display FROM stored_verbs"
+    );
+    server.database().execute(&text).await;
     let unknown = "UPDATE activities SET verb = 999999 WHERE seq = (SELECT min(seq) FROM activities)";
     assert_eq!(server.database().execute(unknown).await, 1);
     for path in [CSV, NDJSON] {
