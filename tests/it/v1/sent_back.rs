@@ -40,9 +40,17 @@ fn every_resource_with_put_is_sent_back_here() {
         })
         .map(|(path, _)| path)
         .collect();
-    let tested = ["users", "teams", "groups", "contents", "reports", "schedules"];
+    let tested = ["users", "teams", "groups", "contents", "reports", "schedules", "subscriptions"];
     let tested: Vec<String> = tested.iter().map(|name| format!("/v1/{name}/{{id}}")).collect();
     assert_eq!(with_put, tested.iter().map(String::as_str).collect());
+}
+
+#[apply(both_databases)]
+async fn subscription_is_sent_back(server: &TestServer) {
+    let admin = server.person("admin", "root");
+    let body = json!({"name": "Payroll", "url": "https://payroll.example.org/hook"});
+    let created = admin.post("/v1/subscriptions", &body).await.expect(201).json();
+    send_back(&admin, &format!("/v1/subscriptions/{}", created["id"].as_str().expect("an id"))).await;
 }
 
 #[apply(both_databases)]
