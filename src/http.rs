@@ -18,8 +18,8 @@
 //! | [`limits`], [`rate_limit`], [`concurrency_limit`] | limits on sizes, times and requests |
 //! | [`refusals`], [`client_address`] | the limit on wrong secrets, by address and key |
 //! | [`middleware`], [`cors`], [`request_id`], [`metrics`], [`health`] | what is the same for every request |
-//! | [`cmi5_fetch`] | the address that returns the token of a unit of cmi5 once |
-//! | [`downloads`] | the download links of reports |
+//! | [`downloads`], [`files`], [`cmi5_fetch`] | links to reports, to attached files, and to the token of a unit of cmi5 |
+//! | [`secret_links`] | what these links have in common |
 //! | [`openapi`], [`docs`] | the description of the API and its viewer |
 //!
 //! # A resource file
@@ -147,9 +147,12 @@ pub mod rate_limit;
 pub mod refusals;
 pub mod request_id;
 pub(crate) mod routes;
+pub mod secret_links;
 pub mod static_pages;
 pub mod v1;
 pub mod xapi;
+
+use std::net::IpAddr;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
@@ -175,6 +178,7 @@ use crate::subscriptions::egress::Egress;
 use crate::subscriptions::worker::{Worker, WorkerOptions};
 use auth::credential_cache::CredentialCache;
 use auth::launch_cache::LaunchCache;
+use client_address::find_client_address;
 use concurrency_limit::ConcurrencyLimits;
 use limits::Limits;
 use problem::Problem;
@@ -304,6 +308,24 @@ impl AppState {
     /// The limits of imports.
     pub fn imports(&self) -> &ImportLimits {
         &self.options.imports
+    }
+
+    /// The address of the client of a request: that of its connection, or the one that trusted proxies name.
+    pub fn client_address(&self, request: &HttpRequest) -> IpAddr {
+        let proxies = &self.options.trusted_proxies;
+        find_client_address(request.peer_addr(), request.headers(), proxies)
+    }
+
+    /// The public address of this server, without a slash at its end: that of the settings, or the one that the client
+    /// used.
+    pub fn public_address(&self, request: &HttpRequest) -> String {
+        match &self.options.public_url {
+            Some(url) => url.clone(),
+            None => {
+                let connection = request.connection_info();
+                format!("{}://{}", connection.scheme(), connection.host())
+            }
+        }
     }
 
     /// The options.

@@ -31,7 +31,6 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::AppState;
-use super::client_address::find_client_address;
 use super::origin;
 use super::problem::{Code, Problem};
 use super::query::QueryPairs;
@@ -243,8 +242,7 @@ pub async fn verify_again(
 
 async fn verify(request: &ServiceRequest) -> Result<VerifiedCaller, Problem> {
     let app_state = find_app_state(request.app_data())?;
-    let proxies = &app_state.options().trusted_proxies;
-    let address = find_client_address(request.peer_addr(), request.headers(), proxies);
+    let address = app_state.client_address(request.request());
     let verified = match find_launch_token(request) {
         Some(token) => verify_launch(&app_state, &token, address).await?,
         None => {

@@ -3,8 +3,6 @@
 //! The address itself is the right to the token, so no `Authorization` is needed. As cmi5 demands, errors are answered
 //! with 200 and an `error-code`.
 
-use std::time::Instant;
-
 use actix_web::http::header;
 use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, HttpResponse};
@@ -13,11 +11,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::AppState;
-use super::client_address::find_client_address;
 use super::problem::{Answer, Problem};
 use super::query::QueryPairs;
-use super::refusals::Attempt;
 use super::routes::routes;
+use super::secret_links::LinkAttempt;
 use crate::access::SecretHash;
 use crate::access::launch::new_launch_token;
 use crate::launches::address::basic_token;
@@ -82,13 +79,7 @@ async fn exchange(
     request: &HttpRequest,
     secret: String,
 ) -> Result<FetchAnswer, Problem> {
-    let proxies = &app_state.options().trusted_proxies;
-    let attempt = Attempt {
-        address: find_client_address(request.peer_addr(), request.headers(), proxies),
-        key: None,
-    };
-    let (refusals, now, limits) = (app_state.refusals(), Instant::now(), app_state.limits());
-    refusals.check_address(attempt, now, limits)?;
+    let attempt = LinkAttempt::begin(app_state, request, &secret)?;
     let secret = SecretHash::from_secret(&SecretString::from(secret));
     let token = new_launch_token()?;
     let hash = SecretHash::from_secret(&token);
@@ -105,7 +96,7 @@ async fn exchange(
             error_text: "The authorization token has been returned already, or the session has ended.",
         },
         Ok(Fetched::Unknown) => {
-            refusals.count(attempt, now, limits);
+            attempt.refuse();
             FetchAnswer::Error {
                 error_code: "2",
                 error_text: "The address is not that of a launch.",

@@ -8,20 +8,17 @@
 
 use std::time::Instant;
 
-use actix_web::http::header::{self, HeaderName};
+use actix_web::HttpRequest;
+use actix_web::http::header;
 use actix_web::web::{self, Bytes, Data};
-use actix_web::{HttpRequest, HttpResponse};
 use futures_util::{TryStreamExt as _, stream};
 
-use sha2::{Digest as _, Sha256};
-
 use super::AppState;
-use super::client_address::find_client_address;
 use super::middleware::is_head_request;
 use super::problem::{Answer, Code, PROBLEM_JSON, Problem, ProblemDocument};
 use super::query::QueryPairs;
-use super::refusals::Attempt;
 use super::routes::routes;
+use super::secret_links::{LinkAttempt, opened, without_stored_problems};
 use super::v1::exports;
 use crate::base::fair_limit::Sharer;
 use crate::export::ExportError;
@@ -59,13 +56,7 @@ async fn download(
     token: web::Path<String>,
     pairs: QueryPairs,
 ) -> Answer {
-    let answer = follow(&app_state, &request, &token, &pairs).await;
-    answer.map_err(|problem| {
-        problem.with_header(
-            header::CACHE_CONTROL,
-            header::HeaderValue::from_static("no-store"),
-        )
-    })
+    without_stored_problems(follow(&app_state, &request, &token, &pairs).await)
 }
 
 async fn follow(app_state: &AppState, request: &HttpRequest, token: &str, pairs: &QueryPairs) -> Answer {
@@ -79,13 +70,10 @@ async fn follow(app_state: &AppState, request: &HttpRequest, token: &str, pairs:
         .open(app_state.store(), &app_state.options().recipients)
         .await?;
     let disposition = exports::content_disposition(&download.file_name);
-    let mut answer = HttpResponse::Ok();
+    let mut answer = opened();
     answer
         .insert_header((header::CONTENT_TYPE, exports::CSV))
-        .insert_header(disposition)
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .insert_header((header::REFERRER_POLICY, "no-referrer"))
-        .insert_header((ROBOTS, "noindex"));
+        .insert_header(disposition);
     if is_head_request(request) {
         // Mail programs check links with HEAD. The body has no known length, like that of a download.
         return Ok(answer.streaming(stream::empty::<Result<Bytes, ExportError>>()));
@@ -105,31 +93,20 @@ async fn verify_link(
     request: &HttpRequest,
     token: &str,
 ) -> Result<VerifiedLink, Problem> {
-    let proxies = &app_state.options().trusted_proxies;
-    let attempt = Attempt {
-        address: find_client_address(request.peer_addr(), request.headers(), proxies),
-        key: None,
-    };
-    let (refusals, now, limits) = (app_state.refusals(), Instant::now(), app_state.limits());
-    let digest = Sha256::digest(token.as_bytes()).into();
-    if !app_state.verified_secrets().contains(&digest, now) {
-        refusals.check_address(attempt, now, limits)?;
-    }
+    let attempt = LinkAttempt::begin(app_state, request, token)?;
     match link::verify(app_state.store(), token).await {
         Ok(link) => {
-            app_state.verified_secrets().insert(digest, now);
+            attempt.remember();
             Ok(link)
         }
         Err(dead) => {
             if matches!(dead, DeadLink::NotFound) {
-                refusals.count(attempt, now, limits);
+                attempt.refuse();
             }
             Err(dead.into())
         }
     }
 }
-
-const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
 
 impl From<DeadLink> for Problem {
     fn from(dead: DeadLink) -> Self {

@@ -6,21 +6,19 @@
 
 use std::time::Instant;
 
+use actix_web::HttpRequest;
 use actix_web::body::SizedStream;
-use actix_web::http::header::{self, HeaderName};
+use actix_web::http::header;
 use actix_web::web::{self, Data};
-use actix_web::{HttpRequest, HttpResponse};
 use futures_util::TryStreamExt as _;
-use sha2::{Digest as _, Sha256};
 
 use super::AppState;
 use super::auth::credential_cache::stored_scopes;
-use super::client_address::find_client_address;
 use super::openapi::Binary;
 use super::problem::{Answer, Code, PROBLEM_JSON, Problem, ProblemDocument};
 use super::query::QueryPairs;
-use super::refusals::Attempt;
 use super::routes::routes;
+use super::secret_links::{LinkAttempt, opened, without_stored_problems};
 use super::v1::exports;
 use crate::access::CredentialScope;
 use crate::access::file_link::{FileLink, SignedFileLink};
@@ -29,8 +27,6 @@ use crate::base::ids::{OrgId, UserId};
 routes! {
     "/files/{token}" => { get: read_file },
 }
-
-const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
 
 /// The name of a file without a title.
 const NO_TITLE: &str = "file";
@@ -89,13 +85,7 @@ async fn read_file(
     token: web::Path<String>,
     pairs: QueryPairs,
 ) -> Answer {
-    let answer = follow(&app_state, &request, &token, &pairs).await;
-    answer.map_err(|problem| {
-        problem.with_header(
-            header::CACHE_CONTROL,
-            header::HeaderValue::from_static("no-store"),
-        )
-    })
+    without_stored_problems(follow(&app_state, &request, &token, &pairs).await)
 }
 
 async fn follow(app_state: &AppState, request: &HttpRequest, token: &str, pairs: &QueryPairs) -> Answer {
@@ -121,15 +111,12 @@ async fn follow(app_state: &AppState, request: &HttpRequest, token: &str, pairs:
     let body = store
         .blob(file.blob)
         .inspect_err(|cause| tracing::error!(%cause, "the transfer of a file broke off"));
-    Ok(HttpResponse::Ok()
+    Ok(opened()
         .insert_header((header::CONTENT_TYPE, file.content_type))
         .insert_header(exports::content_disposition(&name))
         // A browser must not run what a learner attached.
         .insert_header((header::CONTENT_SECURITY_POLICY, "sandbox; default-src 'none'"))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .insert_header((header::REFERRER_POLICY, "no-referrer"))
-        .insert_header((ROBOTS, "noindex"))
         .body(SizedStream::new(file.length, body)))
 }
 
@@ -139,24 +126,15 @@ async fn verify(
     request: &HttpRequest,
     token: &str,
 ) -> Result<(OrgId, FileLink), Problem> {
-    let proxies = &app_state.options().trusted_proxies;
-    let attempt = Attempt {
-        address: find_client_address(request.peer_addr(), request.headers(), proxies),
-        key: None,
-    };
-    let (refusals, now, limits) = (app_state.refusals(), Instant::now(), app_state.limits());
-    let digest = Sha256::digest(token.as_bytes()).into();
-    if !app_state.verified_secrets().contains(&digest, now) {
-        refusals.check_address(attempt, now, limits)?;
-    }
+    let attempt = LinkAttempt::begin(app_state, request, token)?;
     if let Some(signed) = SignedFileLink::decode(token)
         && let Some((organisation, secret)) = app_state.store().find_link_key(signed.org()).await?
         && let Some(link) = signed.verify(&secret)
     {
-        app_state.verified_secrets().insert(digest, now);
+        attempt.remember();
         return Ok((organisation, link));
     }
-    refusals.count(attempt, now, limits);
+    attempt.refuse();
     Err(Problem::not_found())
 }
 

@@ -200,20 +200,9 @@ async fn export_attempts(
         .await?;
     let limit = &caller.app_state().concurrency().exports;
     let transfer = limit.acquire(&caller.sharer()).await?;
-    let links = file_links(&caller, &public_url(&caller, &request));
+    let links = file_links(&caller, &caller.app_state().public_address(&request));
     let (sort, results) = (query.query.sort, query.results);
     let blocks =
         export::attempts_csv(caller.store(), records, sort, results, links, options, transfer).await?;
     Ok(exports::file_response(blocks, "attempts", CSV, "csv", date))
-}
-
-/// The public address of the server: the setting, else the address of the request.
-fn public_url(caller: &Caller<ReadActivities>, request: &HttpRequest) -> String {
-    match &caller.app_state().options().public_url {
-        Some(url) => url.clone(),
-        None => {
-            let connection = request.connection_info();
-            format!("{}://{}", connection.scheme(), connection.host())
-        }
-    }
 }

@@ -374,7 +374,7 @@ async fn create_launch(
         lifetime_seconds: form.lifetime_seconds,
         secret_hash: *SecretHash::from_secret(&token).as_bytes(),
     };
-    let server = public_address(&caller, &request);
+    let server = caller.app_state().public_address(&request);
     let mut view = match new.standard {
         LaunchStandard::Cmi5 => launch_cmi5(&caller, &server, new).await?,
         LaunchStandard::Xapi | LaunchStandard::Scorm => {
@@ -439,17 +439,6 @@ async fn launch_cmi5(
         }),
         launch: LaunchView::new(created.launch, caller.now()),
     })
-}
-
-/// The address of this server without a slash at its end: that of the settings, or the one that the client used.
-fn public_address<A>(caller: &Caller<A>, request: &HttpRequest) -> String {
-    match &caller.app_state().options().public_url {
-        Some(url) => url.clone(),
-        None => {
-            let connection = request.connection_info();
-            format!("{}://{}", connection.scheme(), connection.host())
-        }
-    }
 }
 
 /// Returns a new launch with what its standard needs.

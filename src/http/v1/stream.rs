@@ -20,7 +20,6 @@ use crate::base::clock::Timestamp;
 use crate::base::fault::Faults;
 use crate::http::AppState;
 use crate::http::auth::{Caller, verify_again};
-use crate::http::client_address::find_client_address;
 use crate::http::metrics;
 use crate::http::middleware::is_head_request;
 use crate::http::problem::{Answer, Code, Problem, ProblemError};
@@ -193,13 +192,12 @@ impl EventBody {
         let authorization = authorization.and_then(|value| value.to_str().ok());
         let authorization =
             authorization.ok_or_else(|| Problem::internal("a verified request without authorisation"))?;
-        let proxies = &app_state.options().trusted_proxies;
         let (options, now) = (app_state.live().options(), Instant::now());
         // Streams that were opened together are not checked together.
         let first_check = options.recheck.mul_f64(0.5 + stream.spread() / 2.0);
         Ok(Self {
             authorization: authorization.into(),
-            address: find_client_address(request.peer_addr(), request.headers(), proxies),
+            address: app_state.client_address(request),
             caller_id: caller.principal().caller_id(),
             expires_at: caller.principal().person().map(|person| person.expires_at),
             next_heartbeat: now + options.heartbeat,
