@@ -13,6 +13,7 @@ pub(crate) mod identifier_cache;
 pub(crate) mod import_steps;
 pub(crate) mod latest_completions;
 pub(crate) mod latest_names;
+mod marked_work;
 pub(crate) mod new_records;
 pub(crate) mod notes;
 pub(crate) mod periods;

@@ -3,15 +3,16 @@
 //! The activities and statements move at once if they are few, otherwise in the background. Until then they stay with
 //! the earlier person, so each record has one person at any time. New records find the right person immediately.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use crate::base::clock::Timestamp;
 use crate::base::ids::OrgId;
 
 use crate::store::db::database::Sql;
-use crate::store::db::ledger::{BACKGROUND_LOCK_WAIT, OrgTx};
+use crate::store::db::ledger::OrgTx;
 use crate::store::db::{Store, StoreError};
+use crate::store::ingest::marked_work::{MarkedKeys, MarkedWork};
 use crate::store::ingest::persons::{FIRST_PERIOD, NewPerson};
 use crate::store::ingest::stored_statement::StoredStatement;
 
@@ -199,61 +200,29 @@ impl Store {
             self.db().explain(voided).await?,
         ])
     }
+}
 
-    /// Moves the activities of all marked persons, one chunk of each organisation in turn. Returns whether an
-    /// organisation was skipped.
-    pub(crate) async fn move_marked(&self) -> Result<bool, StoreError> {
-        let select = Sql::new(
-            "SELECT o.id, p.key FROM persons p JOIN organisations o ON o.key = p.org WHERE p.moving",
-        );
-        let rows: Vec<(OrgId, i64)> = self.db().fetch_rows(select).await?;
-        let mut by_organisation: BTreeMap<OrgId, Vec<i64>> = BTreeMap::new();
-        for (org, person) in rows {
-            by_organisation.entry(org).or_default().push(person);
-        }
-        let mut queue: VecDeque<(OrgId, Vec<i64>)> = by_organisation.into_iter().collect();
-        let mut skipped = false;
-        while let Some((org, mut persons)) = queue.pop_front() {
-            match self.move_next(&org, &mut persons, BACKGROUND_LOCK_WAIT).await {
-                Ok(()) if persons.is_empty() => {}
-                Ok(()) => {
-                    queue.push_back((org, persons));
-                    self.let_writers_in().await;
-                }
-                Err(error) => {
-                    tracing::warn!(organisation = %org, %error, "moving activities is postponed");
-                    skipped = true;
-                }
-            }
-        }
-        Ok(skipped)
+/// The persons of an organisation that have activities to give away.
+pub(super) struct MovingPersons(MarkedKeys);
+
+impl MarkedWork for MovingPersons {
+    const NAME: &'static str = "moving activities";
+    const MARKED: &'static str =
+        "o.id, p.key FROM persons p JOIN organisations o ON o.key = p.org WHERE p.moving";
+
+    fn new(marked: MarkedKeys) -> Self {
+        Self(marked)
     }
 
-    /// Moves the activities of the organisation's marked persons.
-    pub(crate) async fn move_organisation(&self, org: &OrgId) -> Result<(), StoreError> {
-        let select = Sql::new(
-            "SELECT p.key FROM persons p JOIN organisations o ON o.key = p.org WHERE o.id = $1 AND p.moving",
-        );
-        let rows: Vec<(i64,)> = self.db().fetch_rows(select.with(org.as_str())).await?;
-        let mut persons: Vec<i64> = rows.into_iter().map(|(key,)| key).collect();
-        while !persons.is_empty() {
-            self.move_next(org, &mut persons, self.wait()).await?;
-            self.let_writers_in().await;
-        }
-        Ok(())
+    fn organisation(&self) -> &OrgId {
+        &self.0.organisation
     }
 
-    /// Moves the next chunk of the last person. The person is removed when no more is left.
-    async fn move_next(&self, org: &OrgId, persons: &mut Vec<i64>, wait: Duration) -> Result<(), StoreError> {
-        let Some(person) = persons.last().copied() else {
-            return Ok(());
+    async fn do_next(&mut self, store: &Store, wait: Duration) -> Result<bool, StoreError> {
+        let Some((mut tx, person)) = self.0.begin(store, wait).await? else {
+            return Ok(false);
         };
-        let mut tx = self.write_within(org, wait).await?;
         let more = tx.move_chunk(person).await?;
-        tx.commit().await?;
-        if !more {
-            persons.pop();
-        }
-        Ok(())
+        self.0.commit(tx, more).await
     }
 }

@@ -28,7 +28,9 @@ use crate::store::db::{Store, StoreError};
 use crate::store::ingest::activity_rows::{find_session_persons, project_records};
 use crate::store::ingest::definitions::Definitions;
 use crate::store::ingest::identifier_cache::{IdentifierCache, ResolvedRecords};
+use crate::store::ingest::periods::MovingPersons;
 use crate::store::ingest::rebuilt_names::KeySet;
+use crate::store::ingest::reprojection::MarkedContents;
 use crate::store::ingest::stored_statement::{Named, Platform, StoredStatement};
 
 /// The number of records in the first transaction. It is then adapted to [`TARGET_DURATION`].
@@ -110,8 +112,8 @@ impl Store {
             rebuild.adapt_size(begin.elapsed());
             self.let_writers_in().await;
         }
-        self.move_organisation(organisation).await?;
-        self.reproject_organisation(organisation).await?;
+        self.finish_work::<MovingPersons>(organisation).await?;
+        self.finish_work::<MarkedContents>(organisation).await?;
         Ok(rebuild.replayed)
     }
 

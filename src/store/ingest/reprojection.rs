@@ -4,7 +4,6 @@
 //! The background also places the records that mention the content again, because the content may have become better
 //! known.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::base::ids::OrgId;
@@ -15,12 +14,15 @@ use crate::store::db::changes::ResourceKind;
 use crate::store::db::columns::columns;
 use crate::store::db::conversions::Readable;
 use crate::store::db::database::Sql;
-use crate::store::db::ledger::{BACKGROUND_LOCK_WAIT, OrgTx};
+use crate::store::db::ledger::OrgTx;
 use crate::store::db::unreadable::{name_of, skip_unreadable};
 use crate::store::db::{Store, StoreError};
 use crate::store::ingest::activity_rows::ActivityRow;
 use crate::store::ingest::demands::demand_histories;
+use crate::store::ingest::marked_work::{MarkedKeys, MarkedWork};
+use crate::store::ingest::periods::MovingPersons;
 use crate::store::ingest::stored_statement::{Named, StoredStatement};
+use crate::store::ingest::transfers::TransferredPersons;
 
 /// The maximum number of rows that are projected again at once.
 pub(crate) const MAX_AT_ONCE: usize = 1_000;
@@ -160,10 +162,8 @@ impl OrgTx {
 }
 
 /// The marked contents of an organisation.
-struct MarkedContents {
-    org: OrgId,
-    /// The keys of the contents. The last one is in progress.
-    contents: Vec<i64>,
+pub(super) struct MarkedContents {
+    marked: MarkedKeys,
     /// The last record that mentions the content in progress and was placed again; `None` after all of them.
     placed_through: Option<i64>,
     position: Position,
@@ -178,9 +178,9 @@ impl Store {
     /// It runs until it is dropped. After a restart, a content is begun anew.
     pub async fn reproject_in_background(&self) {
         loop {
-            let reprojected = self.reproject_marked().await;
-            let moved = self.move_marked().await;
-            let announced = self.announce_transferred().await;
+            let reprojected = self.work_in_turns::<MarkedContents>().await;
+            let moved = self.work_in_turns::<MovingPersons>().await;
+            let announced = self.work_in_turns::<TransferredPersons>().await;
             let pause = match reprojected.and_then(|skipped| Ok(skipped | moved? | announced?)) {
                 Ok(false) => IDLE_PAUSE,
                 Ok(true) => RETRY_PAUSE,
@@ -192,95 +192,53 @@ impl Store {
             let _ = tokio::time::timeout(pause, self.reprojection().notified()).await; // both end the pause
         }
     }
-
-    /// Projects the rows of all marked contents again, one chunk of each organisation in turn. Returns whether an
-    /// organisation was skipped.
-    async fn reproject_marked(&self) -> Result<bool, StoreError> {
-        let select = Sql::new(
-            "SELECT o.id, c.key FROM contents c JOIN organisations o ON o.key = c.org WHERE c.reprojecting",
-        );
-        let rows: Vec<(OrgId, i64)> = self.db().fetch_rows(select).await?;
-        let mut by_organisation: BTreeMap<OrgId, Vec<i64>> = BTreeMap::new();
-        for (org, content) in rows {
-            by_organisation.entry(org).or_default().push(content);
-        }
-        let mut queue: VecDeque<MarkedContents> = by_organisation
-            .into_iter()
-            .map(|(org, contents)| MarkedContents::new(org, contents))
-            .collect();
-        let mut skipped = false;
-        while let Some(mut marked) = queue.pop_front() {
-            match self.reproject_next(&mut marked, BACKGROUND_LOCK_WAIT).await {
-                Ok(true) => {
-                    queue.push_back(marked);
-                    self.let_writers_in().await;
-                }
-                Ok(false) => {}
-                Err(error) => {
-                    tracing::warn!(organisation = %marked.org, %error, "projecting rows again is postponed");
-                    skipped = true;
-                }
-            }
-        }
-        Ok(skipped)
-    }
-
-    /// Projects the rows of the organisation's marked contents again.
-    pub(crate) async fn reproject_organisation(&self, org: &OrgId) -> Result<(), StoreError> {
-        let select = Sql::new(
-            "SELECT c.key FROM contents c JOIN organisations o ON o.key = c.org WHERE o.id = $1 AND c.reprojecting",
-        );
-        let rows: Vec<(i64,)> = self.db().fetch_rows(select.with(org.as_str())).await?;
-        let contents = rows.into_iter().map(|(key,)| key).collect();
-        let mut marked = MarkedContents::new(org.clone(), contents);
-        while self.reproject_next(&mut marked, self.wait()).await? {
-            self.let_writers_in().await;
-        }
-        Ok(())
-    }
-
-    /// Projects the next chunk of an organisation again. Returns whether more is left.
-    async fn reproject_next(&self, marked: &mut MarkedContents, wait: Duration) -> Result<bool, StoreError> {
-        let Some(content) = marked.contents.last().copied() else {
-            return Ok(false);
-        };
-        let mut tx = self.write_within(&marked.org, wait).await?;
-        if let Some(after) = marked.placed_through {
-            let last = tx.place_chunk(content, after).await?;
-            tx.commit().await?;
-            marked.placed_through = last;
-            return Ok(true);
-        }
-        let facts = tx.fetch_facts(content).await?;
-        if marked.facts.as_ref().is_some_and(|before| *before != facts) {
-            // The content has changed again in the meantime.
-            marked.position = START;
-        }
-        let last = tx.reproject_chunk(content, &facts, marked.position).await?;
-        if last.is_none() {
-            tx.set_reprojecting(content, false).await?;
-        }
-        tx.commit().await?;
-        match last {
-            Some(last) => (marked.position, marked.facts) = (last, Some(facts)),
-            None => {
-                marked.contents.pop();
-                (marked.position, marked.facts) = (START, None);
-                marked.placed_through = Some(0);
-            }
-        }
-        Ok(!marked.contents.is_empty())
-    }
 }
 
-impl MarkedContents {
-    fn new(org: OrgId, contents: Vec<i64>) -> Self {
+impl MarkedWork for MarkedContents {
+    const NAME: &'static str = "projecting rows again";
+    const MARKED: &'static str =
+        "o.id, c.key FROM contents c JOIN organisations o ON o.key = c.org WHERE c.reprojecting";
+
+    fn new(marked: MarkedKeys) -> Self {
         Self {
-            org,
-            contents,
+            marked,
             placed_through: Some(0),
             position: START,
             facts: None,
         }
+    }
+
+    fn organisation(&self) -> &OrgId {
+        &self.marked.organisation
+    }
+
+    async fn do_next(&mut self, store: &Store, wait: Duration) -> Result<bool, StoreError> {
+        let Some((mut tx, content)) = self.marked.begin(store, wait).await? else {
+            return Ok(false);
+        };
+        if let Some(after) = self.placed_through {
+            let last = tx.place_chunk(content, after).await?;
+            tx.commit().await?;
+            self.placed_through = last;
+            return Ok(true);
+        }
+        let facts = tx.fetch_facts(content).await?;
+        if self.facts.as_ref().is_some_and(|before| *before != facts) {
+            // The content has changed again in the meantime.
+            self.position = START;
+        }
+        let last = tx.reproject_chunk(content, &facts, self.position).await?;
+        if last.is_none() {
+            tx.set_reprojecting(content, false).await?;
+        }
+        let is_left = self.marked.commit(tx, last.is_some()).await?;
+        match last {
+            Some(last) => (self.position, self.facts) = (last, Some(facts)),
+            None => {
+                (self.position, self.facts) = (START, None);
+                self.placed_through = Some(0);
+            }
+        }
+        Ok(is_left)
     }
 }

@@ -3,15 +3,15 @@
 //! Such a claim changes rows of `persons` and none of `activities`. But an activity shows its user, so each activity of
 //! the persons gets the number of a change: at once if they are few, otherwise in the background.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::base::ids::OrgId;
 
 use crate::store::db::columns::table_row;
 use crate::store::db::database::Sql;
-use crate::store::db::ledger::{BACKGROUND_LOCK_WAIT, OrgTx};
+use crate::store::db::ledger::OrgTx;
 use crate::store::db::{Store, StoreError};
+use crate::store::ingest::marked_work::{MarkedKeys, MarkedWork};
 use crate::store::ingest::periods::MAX_AT_ONCE;
 
 /// The number of activities in a transaction of the background, so that writers wait for a short time only.
@@ -119,52 +119,29 @@ impl Store {
                 .await?,
         ])
     }
+}
 
-    /// Announces the activities of all transferred persons, one chunk of each organisation in turn. Returns whether an
-    /// organisation was skipped.
-    pub(crate) async fn announce_transferred(&self) -> Result<bool, StoreError> {
-        let select = Sql::new(
-            "SELECT o.id, t.person FROM transferred_persons t JOIN organisations o ON o.key = t.org",
-        );
-        let rows: Vec<(OrgId, i64)> = self.db().fetch_rows(select).await?;
-        let mut by_organisation: BTreeMap<OrgId, Vec<i64>> = BTreeMap::new();
-        for (org, person) in rows {
-            by_organisation.entry(org).or_default().push(person);
-        }
-        let mut queue: VecDeque<(OrgId, Vec<i64>)> = by_organisation.into_iter().collect();
-        let mut skipped = false;
-        while let Some((org, mut persons)) = queue.pop_front() {
-            match self.announce_next(&org, &mut persons, BACKGROUND_LOCK_WAIT).await {
-                Ok(()) if persons.is_empty() => {}
-                Ok(()) => {
-                    queue.push_back((org, persons));
-                    self.let_writers_in().await;
-                }
-                Err(error) => {
-                    tracing::warn!(organisation = %org, %error, "announcing moved activities is postponed");
-                    skipped = true;
-                }
-            }
-        }
-        Ok(skipped)
+/// The persons of an organisation whose activities are to be announced.
+pub(super) struct TransferredPersons(MarkedKeys);
+
+impl MarkedWork for TransferredPersons {
+    const NAME: &'static str = "announcing moved activities";
+    const MARKED: &'static str =
+        "o.id, t.person FROM transferred_persons t JOIN organisations o ON o.key = t.org WHERE TRUE";
+
+    fn new(marked: MarkedKeys) -> Self {
+        Self(marked)
     }
 
-    /// Announces the next chunk of the last person. The person is removed when no more is left.
-    async fn announce_next(
-        &self,
-        org: &OrgId,
-        persons: &mut Vec<i64>,
-        wait: Duration,
-    ) -> Result<(), StoreError> {
-        let Some(person) = persons.last().copied() else {
-            return Ok(());
+    fn organisation(&self) -> &OrgId {
+        &self.0.organisation
+    }
+
+    async fn do_next(&mut self, store: &Store, wait: Duration) -> Result<bool, StoreError> {
+        let Some((mut tx, person)) = self.0.begin(store, wait).await? else {
+            return Ok(false);
         };
-        let mut tx = self.write_within(org, wait).await?;
         let more = tx.announce_chunk(person).await?;
-        tx.commit().await?;
-        if !more {
-            persons.pop();
-        }
-        Ok(())
+        self.0.commit(tx, more).await
     }
 }
