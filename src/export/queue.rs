@@ -16,9 +16,10 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
+use super::ExportError;
+use super::blocks::BLOCK_BYTES;
 use super::spool::{SpoolFile, SpoolShare};
 use super::transfer::{ClientTerms, ReadingRules};
-use super::{BLOCK_BYTES, ExportError};
 
 /// The number of bytes that wait in memory before the writer waits: usually four blocks.
 const WAITING_BYTES: usize = 4 * BLOCK_BYTES;

@@ -24,7 +24,7 @@ use crate::store::{
     PendingMark, PlannedOutcome, Recorded, Sameness,
 };
 
-use super::activities::{envelope, submission};
+use super::activities::records::{envelope, submission};
 
 /// The maximum number of people in one transaction. Small transactions keep the waiting time of other writers short.
 const PEOPLE_PER_TRANSACTION: usize = 500;

@@ -4,35 +4,33 @@
 //! of the catalogue. Every person may read the trees; what a user has reached is shown to callers that may read the log
 //! of the user.
 
+mod document;
+
 use std::collections::HashMap;
-use std::io::SeekFrom;
-use std::pin::pin;
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
-use futures_util::TryStreamExt as _;
 use serde::Serialize;
-use tokio::io::{AsyncSeekExt as _, AsyncWriteExt as _};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::access::Action as _;
 use crate::access::permit::{ManageCatalogue, ReadActivities, ReadCatalogue};
 use crate::base::clock::Timestamp;
-use crate::base::fault::Faults;
 use crate::base::ids::UserId;
-use crate::cmi5::{CourseFault, CourseStructure, LaunchMethod, MoveOn, Package, PackageError};
+use crate::cmi5::{LaunchMethod, MoveOn};
 use crate::http::auth::Caller;
-use crate::http::body::{content_length, read_body, refuse_encoding, stream_body};
+use crate::http::body::read_body;
 use crate::http::keyed::{Listing, path_segment};
-use crate::http::limits::Limits;
 use crate::http::pages::{NoOthers, PageWriter};
-use crate::http::problem::{Answer, Code, Problem, ProblemError};
-use crate::http::query::{QueryPairs, QueryReader};
+use crate::http::problem::{Answer, Code, Problem};
+use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
 use crate::store::{
     CourseProgress, ElementProgress, StoredCourse, StoredElement, StoredKind, StoredObjective, Texts,
 };
+
+use document::{media_type, parse, read_base_url, read_package, receive_package, run, to_problem};
 
 routes! {
     "/v1/courses" => { get: list_courses, post: import_course },
@@ -353,119 +351,6 @@ async fn import_course(
     Ok(HttpResponse::Created()
         .insert_header((header::LOCATION, location))
         .json(course))
-}
-
-/// The media type of the body, in lower case and without parameters.
-fn media_type(request: &HttpRequest) -> String {
-    let value = request.headers().get(header::CONTENT_TYPE);
-    let text = value.and_then(|value| value.to_str().ok()).unwrap_or_default();
-    text.split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase()
-}
-
-fn read_base_url(query: &QueryReader<'_>) -> Option<String> {
-    let text = query.text("base_url")?;
-    let is_web = |url: oxiri::Iri<&str>| {
-        ["http", "https"]
-            .iter()
-            .any(|scheme| url.scheme().eq_ignore_ascii_case(scheme))
-    };
-    if !oxiri::Iri::parse(text).is_ok_and(is_web) {
-        query.add_fault(
-            "base_url",
-            "write an address with http or https, for example `https://example.org/course/`",
-        );
-        return None;
-    }
-    Some(text.to_owned())
-}
-
-/// Runs work that keeps a processor busy on another thread.
-async fn run<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
-) -> Result<T, Problem> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(Problem::internal)?
-}
-
-fn parse(document: &[u8]) -> Result<CourseStructure, Problem> {
-    CourseStructure::parse(document).map_err(to_problem)
-}
-
-/// Writes a package to a temporary file, which has no name and is gone when it is closed.
-async fn receive_package(
-    request: &HttpRequest,
-    payload: web::Payload,
-    limits: &Limits,
-) -> Result<std::fs::File, Problem> {
-    refuse_encoding(request.headers())?;
-    let max_bytes = limits.course_package_bytes;
-    let too_large = || {
-        let detail = format!("the package has more than {max_bytes} bytes; send its `cmi5.xml` alone");
-        Problem::new(Code::BodyTooLarge, detail)
-    };
-    if content_length(request.headers()).is_some_and(|length| length > max_bytes) {
-        return Err(too_large());
-    }
-    let file = tempfile::tempfile().map_err(Problem::from_spool_error)?;
-    let mut file = tokio::fs::File::from_std(file);
-    let mut received = 0_u64;
-    let mut pieces = pin!(stream_body(payload.into_inner(), limits));
-    while let Some(piece) = pieces.try_next().await? {
-        received += piece.len() as u64;
-        if received > max_bytes {
-            return Err(too_large());
-        }
-        file.write_all(&piece).await.map_err(Problem::from_spool_error)?;
-    }
-    file.flush().await.map_err(Problem::from_spool_error)?;
-    file.seek(SeekFrom::Start(0))
-        .await
-        .map_err(Problem::from_spool_error)?;
-    Ok(file.into_std().await)
-}
-
-/// Reads the course structure of a package. The relative addresses of units must be files of the package (cmi5, section
-/// 14.1).
-fn read_package(file: std::fs::File, max_bytes: usize) -> Result<CourseStructure, Problem> {
-    let mut package = Package::open(file).map_err(from_package_error)?;
-    let document = package.read_structure(max_bytes).map_err(from_package_error)?;
-    let structure = parse(&document)?;
-    let missing = package
-        .find_missing(&structure.relative_files())
-        .map_err(from_package_error)?;
-    let faults: Faults<CourseFault> = missing
-        .into_iter()
-        .map(|name| CourseFault {
-            place: String::new(),
-            detail: format!("the package has no file `{name}`, which is the url of an au"),
-        })
-        .collect();
-    match faults.is_empty() {
-        true => Ok(structure),
-        false => Err(to_problem(faults)),
-    }
-}
-
-fn from_package_error(error: PackageError) -> Problem {
-    match error {
-        PackageError::Io(error) => Problem::from_spool_error(error),
-        PackageError::StructureTooLarge(_) => Problem::new(Code::BodyTooLarge, error.to_string()),
-        PackageError::Damaged(_)
-        | PackageError::TooManyEntries
-        | PackageError::NoStructure
-        | PackageError::Encrypted
-        | PackageError::UnknownMethod(_) => Problem::invalid_body("", error.to_string()),
-    }
-}
-
-fn to_problem(faults: Faults<CourseFault>) -> Problem {
-    let errors = faults.map(|fault| ProblemError::at_pointer("", fault.to_string()));
-    Problem::with_errors(Code::InvalidBody, errors)
 }
 
 /// Checks that the caller may read the log of the user.

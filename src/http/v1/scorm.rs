@@ -32,7 +32,7 @@ use crate::scorm::resume::{Opening, Tree, elements, last_commit};
 use crate::scorm::{AttemptCommit, AttemptState, Commit, CommitFault, MAX_ELEMENTS, Notice, Version};
 use crate::store::{ScormPackage, Submission};
 
-use super::activities::submission;
+use super::activities::records::submission;
 
 /// The header of an answer that names the attempt.
 const REGISTRATION: HeaderName = HeaderName::from_static("rollbook-registration");
