@@ -348,16 +348,20 @@ pub fn read_url(node: &Node<'_>, place: &Place<'_>) -> Result<Option<String>, Fa
     if text.is_empty() {
         return Ok(None);
     }
-    let web = |url: &oxiri::IriRef<&str>| {
-        let scheme = url
+    match is_web_address(&text) {
+        true => Ok(Some(text)),
+        false => Err(place.fault("write an address with http or https, for example `https://example.org/x`")),
+    }
+}
+
+/// Whether the text is an address with http or https and a host.
+pub fn is_web_address(text: &str) -> bool {
+    oxiri::IriRef::parse(text).is_ok_and(|url| {
+        let is_web = url
             .scheme()
             .is_some_and(|s| s.eq_ignore_ascii_case("http") || s.eq_ignore_ascii_case("https"));
-        scheme && url.authority().is_some_and(|host| !host.is_empty())
-    };
-    match oxiri::IriRef::parse(text.as_str()) {
-        Ok(url) if web(&url) => Ok(Some(text)),
-        _ => Err(place.fault("write an address with http or https, for example `https://example.org/x`")),
-    }
+        is_web && url.authority().is_some_and(|host| !host.is_empty())
+    })
 }
 
 fn read_term(node: &Node<'_>, place: &Place<'_>) -> Result<String, Fault> {

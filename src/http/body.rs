@@ -149,6 +149,32 @@ pub fn refuse_encoding(headers: &HeaderMap) -> Result<(), Problem> {
     Ok(())
 }
 
+/// The media type that a request declares for its body.
+pub struct MediaType {
+    /// The type without parameters, in lower case. Empty if the request declares none.
+    pub essence: String,
+    /// The parameter `charset`, in lower case.
+    pub charset: Option<String>,
+}
+
+impl MediaType {
+    /// Reads `Content-Type`.
+    pub fn from_headers(headers: &HeaderMap) -> Self {
+        let declared = headers.get(header::CONTENT_TYPE);
+        let declared = declared.and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let (essence, parameters) = declared.split_once(';').unwrap_or((declared, ""));
+        let charset = parameters.split(';').find_map(|parameter| {
+            let (name, value) = parameter.split_once('=')?;
+            let is_charset = name.trim().eq_ignore_ascii_case("charset");
+            is_charset.then(|| value.trim().trim_matches('"').to_ascii_lowercase())
+        });
+        Self {
+            essence: essence.trim().to_ascii_lowercase(),
+            charset,
+        }
+    }
+}
+
 /// The length that a request declares for its body.
 pub fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()

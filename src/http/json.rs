@@ -12,7 +12,6 @@
 use std::ops::Deref;
 
 use actix_web::dev::Payload;
-use actix_web::http::header;
 use actix_web::web::{Bytes, Data};
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::future::LocalBoxFuture;
@@ -20,7 +19,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::AppState;
-use super::body::read_body;
+use super::body::{MediaType, read_body};
 use super::limits::Limits;
 use super::problem::{Code, Problem};
 use crate::base::body::parse_value;
@@ -243,26 +242,12 @@ pub(super) fn limits(request: &HttpRequest) -> Result<Limits, Problem> {
 
 /// The media type of the body. 415 if it is none of `allowed`.
 pub(super) fn media_type(request: &HttpRequest, allowed: &[&'static str]) -> Result<&'static str, Problem> {
-    let sent = request
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    let (essence, parameters) = sent.map_or(("", ""), |sent| sent.split_once(';').unwrap_or((sent, "")));
+    let MediaType { essence, charset } = MediaType::from_headers(request.headers());
     let found = allowed
         .iter()
-        .find(|allowed| essence.trim().eq_ignore_ascii_case(allowed));
+        .find(|allowed| essence.eq_ignore_ascii_case(allowed));
     // JSON is UTF-8 (RFC 8259, section 8.1).
-    let charset = parameters.split(';').find_map(|parameter| {
-        let (name, value) = parameter.split_once('=')?;
-        name.trim()
-            .eq_ignore_ascii_case("charset")
-            .then(|| value.trim().trim_matches('"'))
-    });
-    let readable = charset.is_none_or(|charset| {
-        ["utf-8", "utf8", "us-ascii"]
-            .iter()
-            .any(|c| charset.eq_ignore_ascii_case(c))
-    });
+    let readable = charset.is_none_or(|charset| ["utf-8", "utf8", "us-ascii"].contains(&charset.as_str()));
     match found {
         Some(found) if readable => Ok(found),
         _ => {

@@ -14,8 +14,8 @@ use crate::base::clock::Timestamp;
 use crate::base::fault::Faults;
 use crate::export::FileOptions;
 use crate::http::auth::Caller;
-use crate::http::pages;
-use crate::http::problem::{Code, Problem, ProblemError};
+use crate::http::pages::{self, PageWriter};
+use crate::http::problem::{Answer, Code, Problem, ProblemError};
 use crate::http::query::QueryPairs;
 use crate::log::activity::ActivityContent;
 use crate::log::cursor::PartCursor;
@@ -40,10 +40,21 @@ pub(super) struct CsvFormat {
 
 /// The members of a page besides its elements.
 #[derive(Serialize)]
-pub(super) struct OtherMembers {
-    pub(super) content: ActivityContent,
+struct OtherMembers {
+    content: ActivityContent,
     #[serde(skip_serializing_if = "Option::is_none")]
+    total: Option<u64>,
+}
+
+/// A page that is complete.
+pub(super) struct ContentPage<'a> {
+    pub(super) records: &'a ContentRecords,
+    pub(super) writer: PageWriter,
+    pub(super) has_more: bool,
+    /// The number of elements of all pages, if it was asked for.
     pub(super) total: Option<u64>,
+    /// The moment of the first page.
+    pub(super) now: Timestamp,
 }
 
 /// A parsed request for the records of one content.
@@ -174,8 +185,21 @@ impl PagePlace {
         }
     }
 
+    /// The answer with a page of elements of these records.
+    pub(super) fn respond(&self, request: &HttpRequest, pairs: &QueryPairs, page: ContentPage<'_>) -> Answer {
+        let next = match page.has_more {
+            true => self.next_address(request, pairs, page.now)?,
+            false => None,
+        };
+        let others = OtherMembers {
+            content: ActivityContent::new(page.records.content()),
+            total: page.total,
+        };
+        page.writer.respond(next.as_deref(), &others)
+    }
+
     /// The address of the page after the end.
-    pub(super) fn next_address(
+    fn next_address(
         &self,
         request: &HttpRequest,
         pairs: &QueryPairs,

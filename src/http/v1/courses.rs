@@ -20,17 +20,16 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::UserId;
 use crate::cmi5::{LaunchMethod, MoveOn};
 use crate::http::auth::Caller;
-use crate::http::body::read_body;
 use crate::http::keyed::{Listing, path_segment};
 use crate::http::pages::{NoOthers, PageWriter};
-use crate::http::problem::{Answer, Code, Problem};
+use crate::http::problem::{Answer, Problem};
 use crate::http::query::QueryPairs;
 use crate::http::routes::routes;
 use crate::store::{
     CourseProgress, ElementProgress, StoredCourse, StoredElement, StoredKind, StoredObjective, Texts,
 };
 
-use document::{media_type, parse, read_base_url, read_package, receive_package, run, to_problem};
+use document::{read_base_url, receive_structure, to_problem};
 
 routes! {
     "/v1/courses" => { get: list_courses, post: import_course },
@@ -325,21 +324,7 @@ async fn import_course(
     let base_url = read_base_url(&query);
     query.finish()?;
     let limits = caller.app_state().limits();
-    let mut structure = match media_type(&request).as_str() {
-        "application/xml" | "text/xml" => {
-            let body = read_body(payload.into_inner(), request.headers(), limits).await?;
-            run(move || parse(&body)).await?
-        }
-        "application/zip" | "application/x-zip-compressed" => {
-            let file = receive_package(&request, payload, limits).await?;
-            let max_bytes = limits.body_bytes;
-            run(move || read_package(file, max_bytes)).await?
-        }
-        _ => {
-            let detail = "send a course structure as application/xml, or a package as application/zip";
-            return Err(Problem::new(Code::UnsupportedMediaType, detail));
-        }
-    };
+    let mut structure = receive_structure(&request, payload, limits).await?;
     structure.resolve_urls(base_url.as_deref()).map_err(to_problem)?;
     let imported = caller.store().import_course(caller.org(), &structure).await?;
     let course = load_course(&caller, imported.id.as_str(), None).await?;

@@ -22,7 +22,7 @@ use crate::log::attempts::ExerciseAttempt;
 use crate::log::period::local_date;
 use crate::store::{ContentRecords, Lookups, RecordKind};
 
-use super::content_query::{ContentQuery, CsvFormat, OtherMembers, PagePlace};
+use super::content_query::{ContentPage, ContentQuery, CsvFormat, PagePlace};
 use super::exports::{self, CSV, ExportOrder};
 use super::log_parameters::{ContentFilter, LogPage, LogScope};
 
@@ -107,15 +107,14 @@ async fn list_attempts(
     };
     let mut writer = PageWriter::new("attempts", caller.app_state().limits());
     let has_more = write_attempts(&caller, &records, &query, &mut place, &mut writer).await?;
-    let next = match has_more {
-        true => place.next_address(&request, &pairs, query.now)?,
-        false => None,
-    };
-    let others = OtherMembers {
-        content: ActivityContent::new(records.content()),
+    let page = ContentPage {
+        records: &records,
+        writer,
+        has_more,
         total,
+        now: query.now,
     };
-    writer.respond(next.as_deref(), &others)
+    place.respond(&request, &pairs, page)
 }
 
 /// Adds attempts to the page, and moves its place on. Returns whether there are more.

@@ -20,7 +20,7 @@ use crate::access::permit::{WriteActivities, WriteStatements};
 use crate::access::{Action as _, DefinitionRight, Principal};
 use crate::base::clock::Timestamp;
 use crate::http::auth::Caller;
-use crate::http::body::{content_length, stream_body};
+use crate::http::body::{MediaType, content_length, stream_body};
 use crate::http::keyed::Listing;
 use crate::http::pages::{NoOthers, PageWriter};
 use crate::http::problem::{Answer, Code, Problem};
@@ -390,10 +390,8 @@ fn check_encoding(request: &HttpRequest) -> Result<(), Problem> {
 
 /// The format and the encoding that the media type says.
 fn read_media_type(request: &HttpRequest) -> Result<(Option<ImportFormat>, Option<FileEncoding>), Problem> {
-    let sent = request.headers().get(header::CONTENT_TYPE);
-    let sent = sent.and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let (essence, parameters) = sent.split_once(';').unwrap_or((sent, ""));
-    let format = match essence.trim().to_ascii_lowercase().as_str() {
+    let MediaType { essence, charset } = MediaType::from_headers(request.headers());
+    let format = match essence.as_str() {
         "text/csv" | "text/tab-separated-values" => Some(ImportFormat::Csv),
         "application/x-ndjson" | "application/json" | "application/jsonl" => Some(ImportFormat::Ndjson),
         "application/gzip" | "application/x-gzip" | "application/octet-stream" => None,
@@ -403,11 +401,6 @@ fn read_media_type(request: &HttpRequest) -> Result<(Option<ImportFormat>, Optio
             return Err(Problem::new(Code::UnsupportedMediaType, detail));
         }
     };
-    let charset = parameters.split(';').find_map(|parameter| {
-        let (name, value) = parameter.split_once('=')?;
-        let is_charset = name.trim().eq_ignore_ascii_case("charset");
-        is_charset.then(|| value.trim().trim_matches('"').to_ascii_lowercase())
-    });
     let encoding = match charset.as_deref() {
         None | Some("utf-8" | "utf8" | "us-ascii" | "utf-16") => None,
         Some(charset) => Some(charset.parse().map_err(|_| {

@@ -26,7 +26,7 @@ use crate::log::period::local_date;
 use crate::log::{Paging, PersonDetails, PersonKey, Position, Sort};
 use crate::store::{AnswerRecord, ContentRecords, RecordKind};
 
-use super::content_query::{ContentQuery, CsvFormat, OtherMembers, PagePlace};
+use super::content_query::{ContentPage, ContentQuery, CsvFormat, PagePlace};
 use super::exports::{self, CSV, ExportOrder};
 use super::log_parameters::{ContentFilter, LogPage, LogScope};
 
@@ -201,15 +201,14 @@ async fn list_responses(
             (writer, has_more)
         }
     };
-    let next = match has_more {
-        true => place.next_address(&request, &pairs, query.now)?,
-        false => None,
-    };
-    let others = OtherMembers {
-        content: ActivityContent::new(records.content()),
+    let page = ContentPage {
+        records: &records,
+        writer,
+        has_more,
         total,
+        now: query.now,
     };
-    writer.respond(next.as_deref(), &others)
+    place.respond(&request, &pairs, page)
 }
 
 /// Counts the elements of all pages.

@@ -3,37 +3,45 @@
 use std::io::SeekFrom;
 use std::pin::pin;
 
-use actix_web::http::header;
 use actix_web::{HttpRequest, web};
 use futures_util::TryStreamExt as _;
 use tokio::io::{AsyncSeekExt as _, AsyncWriteExt as _};
 
 use crate::base::fault::Faults;
+use crate::catalogue::content::is_web_address;
 use crate::cmi5::{CourseFault, CourseStructure, Package, PackageError};
-use crate::http::body::{content_length, refuse_encoding, stream_body};
+use crate::http::body::{MediaType, content_length, read_body, refuse_encoding, stream_body};
 use crate::http::limits::Limits;
 use crate::http::problem::{Code, Problem, ProblemError};
 use crate::http::query::QueryReader;
 
-/// The media type of the body, in lower case and without parameters.
-pub(super) fn media_type(request: &HttpRequest) -> String {
-    let value = request.headers().get(header::CONTENT_TYPE);
-    let text = value.and_then(|value| value.to_str().ok()).unwrap_or_default();
-    text.split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase()
+/// Receives a course structure, or a package with it.
+pub(super) async fn receive_structure(
+    request: &HttpRequest,
+    payload: web::Payload,
+    limits: &Limits,
+) -> Result<CourseStructure, Problem> {
+    match MediaType::from_headers(request.headers()).essence.as_str() {
+        "application/xml" | "text/xml" => {
+            let body = read_body(payload.into_inner(), request.headers(), limits).await?;
+            run(move || parse(&body)).await
+        }
+        "application/zip" | "application/x-zip-compressed" => {
+            let file = receive_package(request, payload, limits).await?;
+            let max_bytes = limits.body_bytes;
+            run(move || read_package(file, max_bytes)).await
+        }
+        _ => {
+            let detail = "send a course structure as application/xml, or a package as application/zip";
+            Err(Problem::new(Code::UnsupportedMediaType, detail))
+        }
+    }
 }
 
+/// Reads the parameter `base_url`.
 pub(super) fn read_base_url(query: &QueryReader<'_>) -> Option<String> {
     let text = query.text("base_url")?;
-    let is_web = |url: oxiri::Iri<&str>| {
-        ["http", "https"]
-            .iter()
-            .any(|scheme| url.scheme().eq_ignore_ascii_case(scheme))
-    };
-    if !oxiri::Iri::parse(text).is_ok_and(is_web) {
+    if !is_web_address(text) {
         query.add_fault(
             "base_url",
             "write an address with http or https, for example `https://example.org/course/`",
@@ -44,7 +52,7 @@ pub(super) fn read_base_url(query: &QueryReader<'_>) -> Option<String> {
 }
 
 /// Runs work that keeps a processor busy on another thread.
-pub(super) async fn run<T: Send + 'static>(
+async fn run<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
     tokio::task::spawn_blocking(work)
@@ -52,12 +60,12 @@ pub(super) async fn run<T: Send + 'static>(
         .map_err(Problem::internal)?
 }
 
-pub(super) fn parse(document: &[u8]) -> Result<CourseStructure, Problem> {
+fn parse(document: &[u8]) -> Result<CourseStructure, Problem> {
     CourseStructure::parse(document).map_err(to_problem)
 }
 
 /// Writes a package to a temporary file, which has no name and is gone when it is closed.
-pub(super) async fn receive_package(
+async fn receive_package(
     request: &HttpRequest,
     payload: web::Payload,
     limits: &Limits,
@@ -91,7 +99,7 @@ pub(super) async fn receive_package(
 
 /// Reads the course structure of a package. The relative addresses of units must be files of the package (cmi5, section
 /// 14.1).
-pub(super) fn read_package(file: std::fs::File, max_bytes: usize) -> Result<CourseStructure, Problem> {
+fn read_package(file: std::fs::File, max_bytes: usize) -> Result<CourseStructure, Problem> {
     let mut package = Package::open(file).map_err(from_package_error)?;
     let document = package.read_structure(max_bytes).map_err(from_package_error)?;
     let structure = parse(&document)?;

@@ -8,6 +8,7 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::{ContentId, OrgId};
 use crate::base::naming::to_name;
 use crate::catalogue::content::MAX_TITLE;
+use crate::catalogue::content::is_web_address;
 use crate::catalogue::{
     Content, ContentDraft, ContentFormat, DemandFields, Demands, LearningType, from_activity_type,
 };
@@ -250,14 +251,6 @@ fn to_draft(
 /// A scaled score with four decimal places in percent, without the error of binary fractions.
 fn to_percent(scaled: f64) -> f64 {
     (scaled * 10_000.0).round() / 100.0
-}
-
-/// Whether browsers open the address. A unit may have another scheme, which the catalogue does not take.
-fn is_web_address(url: &str) -> bool {
-    let scheme = url.split(':').next().unwrap_or_default();
-    ["http", "https"]
-        .iter()
-        .any(|web| scheme.eq_ignore_ascii_case(web))
 }
 
 /// Archives the contents that a course does not have any more.
