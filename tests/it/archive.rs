@@ -8,6 +8,7 @@ use std::process::{Command, Output};
 
 use flate2::read::GzDecoder;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::features::{create_fixture, create_page_fixture};
 use crate::support::http::Caller;
@@ -168,6 +169,22 @@ async fn read_statements(owner: &Caller) -> Vec<Value> {
     page["statements"].as_array().expect("statements").clone()
 }
 
+/// A folder with the archive of an organisation, and the path of another archive beside it.
+struct Archives {
+    folder: TempDir,
+    first: PathBuf,
+    second: PathBuf,
+}
+
+/// Creates an organisation and exports it.
+async fn export_organisation(server: &TestServer) -> Archives {
+    create_organisation(server).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let (first, second) = (folder.path().join("first"), folder.path().join("second"));
+    export(server.database(), &first);
+    Archives { folder, first, second }
+}
+
 /// The first part of a table with rows that comes after others.
 fn late_part(folder: &Path) -> PathBuf {
     let manifest = read_manifest(folder);
@@ -198,10 +215,7 @@ async fn check_server_leaves_it_alone(database: &Database) {
 
 #[apply(both_databases)]
 async fn interrupted_import_continues_and_is_invisible_until_then(server: &TestServer) {
-    create_organisation(server).await;
-    let folder = tempfile::tempdir().expect("a folder");
-    let (first, second) = (folder.path().join("first"), folder.path().join("second"));
-    export(server.database(), &first);
+    let Archives { folder: _folder, first, second } = export_organisation(server).await;
     let other = other_database(server.database()).await;
     let part = late_part(&first);
     let bytes = fs::read(&part).expect("a part");
@@ -214,7 +228,7 @@ async fn interrupted_import_continues_and_is_invisible_until_then(server: &TestS
     assert_eq!(other.query_number("SELECT count(*) FROM organisations").await, 0);
     check_server_leaves_it_alone(&other).await;
     // Another archive of the organisation does not continue it.
-    let another = folder.path().join("another");
+    let another = first.with_file_name("another");
     export(server.database(), &another);
     let error = expect_failure(&rollbook(&["import"], &another, &other));
     assert!(error.contains("--restart"), "{error}");
@@ -230,13 +244,10 @@ async fn interrupted_import_continues_and_is_invisible_until_then(server: &TestS
 
 #[apply(both_databases)]
 async fn restarted_import_leaves_nothing_of_the_interrupted_one(server: &TestServer) {
-    create_organisation(server).await;
-    let folder = tempfile::tempdir().expect("a folder");
-    let (first, second) = (folder.path().join("first"), folder.path().join("second"));
-    export(server.database(), &first);
+    let Archives { folder: _folder, first, second } = export_organisation(server).await;
     let other = other_database(server.database()).await;
     let part = late_part(&first);
-    let away = folder.path().join("away");
+    let away = first.with_file_name("away");
     fs::rename(&part, &away).expect("the file moves");
     expect_failure(&rollbook(&["import"], &first, &other));
     fs::rename(&away, &part).expect("the file moves");
@@ -250,10 +261,7 @@ async fn restarted_import_leaves_nothing_of_the_interrupted_one(server: &TestSer
 
 #[apply(both_databases)]
 async fn interrupted_export_continues_with_the_present_state(server: &TestServer) {
-    create_organisation(server).await;
-    let folder = tempfile::tempdir().expect("a folder");
-    let (first, second) = (folder.path().join("first"), folder.path().join("second"));
-    export(server.database(), &first);
+    let Archives { folder: _folder, first, second } = export_organisation(server).await;
     // As if the export had been killed after the statements.
     let mut manifest = read_manifest(&first);
     manifest["tables"].as_array_mut().expect("tables").truncate(2);

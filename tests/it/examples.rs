@@ -7,6 +7,7 @@ use std::process::Command;
 
 use serde_json::json;
 
+use crate::support::browser::is_installed;
 use crate::support::server::TestServer;
 use crate::support::{Database, apply, both_databases};
 
@@ -61,15 +62,6 @@ fn tour_ends_with_a_managers_csv() {
     );
     let csv = output_text.split("First name,").nth(1).unwrap_or_default();
     assert!(!csv.contains("Cy,"), "the CSV contains only the manager's reports:\n{output_text}");
-}
-
-/// Whether a program can be started. Tests that need it are skipped without it.
-fn is_installed(program: &str) -> bool {
-    let found = Command::new(program).arg("--version").output().is_ok();
-    if !found {
-        eprintln!("skipped: {program} is not installed");
-    }
-    found
 }
 
 /// The player of npm plays sessions of both versions in all formats, and in Chromium if it is installed.

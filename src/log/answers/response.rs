@@ -351,7 +351,7 @@ fn show_range(text: &str) -> String {
 mod tests {
     use super::super::question::testing::question;
 
-    fn shown(definition: &str, response: &str) -> String {
+    fn show(definition: &str, response: &str) -> String {
         question(definition).show(response)
     }
 
@@ -365,14 +365,14 @@ mod tests {
 
     #[test]
     fn choices_are_shown_by_their_texts() {
-        assert_eq!(shown(CHOICE, "tetris[,]golf"), "Tetris; Golf Example");
-        assert_eq!(shown(CHOICE, "facebook[,]unknown"), "facebook; unknown");
-        assert_eq!(shown(CHOICE, "tetris,golf"), "Tetris; Golf Example");
-        assert_eq!(shown(CHOICE, "{golf,tetris}"), "Golf Example; Tetris");
-        assert_eq!(shown(CHOICE, "a,b"), "Comma");
-        assert_eq!(shown(CHOICE, "golf,unknown"), "golf,unknown");
-        assert_eq!(shown(CHOICE, "Tetris"), "Tetris");
-        assert_eq!(shown(CHOICE, ""), "");
+        assert_eq!(show(CHOICE, "tetris[,]golf"), "Tetris; Golf Example");
+        assert_eq!(show(CHOICE, "facebook[,]unknown"), "facebook; unknown");
+        assert_eq!(show(CHOICE, "tetris,golf"), "Tetris; Golf Example");
+        assert_eq!(show(CHOICE, "{golf,tetris}"), "Golf Example; Tetris");
+        assert_eq!(show(CHOICE, "a,b"), "Comma");
+        assert_eq!(show(CHOICE, "golf,unknown"), "golf,unknown");
+        assert_eq!(show(CHOICE, "Tetris"), "Tetris");
+        assert_eq!(show(CHOICE, ""), "");
     }
 
     #[test]
@@ -400,7 +400,7 @@ mod tests {
     fn order_of_a_sequence_matters() {
         let definition = r#"{"interactionType":"sequencing","correctResponsesPattern":["tim[,]mike[,]ells"],
             "choices":[{"id":"tim","description":{"en":"Tim"}},{"id":"mike","description":{"en":"Mike"}},{"id":"ells"}]}"#;
-        assert_eq!(shown(definition, "mike[,]tim[,]ells"), "Mike; Tim; ells");
+        assert_eq!(show(definition, "mike[,]tim[,]ells"), "Mike; Tim; ells");
         assert_eq!(correct(definition, "tim[,]mike[,]ells"), Some(true));
         assert_eq!(correct(definition, "mike[,]tim[,]ells"), Some(false));
     }
@@ -416,10 +416,7 @@ mod tests {
             ("perhaps", "perhaps", false),
         ] {
             assert_eq!(
-                (
-                    shown(definition, response).as_str(),
-                    correct(definition, response)
-                ),
+                (show(definition, response).as_str(), correct(definition, response)),
                 (text, Some(expected))
             );
         }
@@ -452,13 +449,13 @@ mod tests {
             );
         }
         assert_eq!(
-            shown(&definition("x"), "{lang=en}car[,]{lang=de}Auto"),
+            show(&definition("x"), "{lang=en}car[,]{lang=de}Auto"),
             "car; Auto"
         );
-        assert_eq!(shown(&definition("x"), "{unknown=1}x"), "{unknown=1}x");
+        assert_eq!(show(&definition("x"), "{unknown=1}x"), "{unknown=1}x");
         let long = r#"{"interactionType":"long-fill-in","correctResponsesPattern":["{case_matters=false}{lang=en}To store"]}"#;
         assert_eq!(
-            (shown(long, "{lang=en}to [,] store"), correct(long, "TO STORE")),
+            (show(long, "{lang=en}to [,] store"), correct(long, "TO STORE")),
             ("to [,] store".to_owned(), Some(true))
         );
     }
@@ -469,12 +466,12 @@ mod tests {
             "source":[{"id":"ben","description":{"en":"Ben"}},{"id":"chris","description":{"en":"Chris"}}],
             "target":[{"id":"2","description":{"en":"Two"}},{"id":"3","description":{"en":"Three"}}]}"#;
         assert_eq!(
-            shown(definition, "ben[.]3[,]chris[.]2"),
+            show(definition, "ben[.]3[,]chris[.]2"),
             "Ben → Three; Chris → Two"
         );
         assert_eq!(correct(definition, "chris[.]2[,]ben[.]3"), Some(true));
         assert_eq!(correct(definition, "chris[.]3[,]ben[.]2"), Some(false));
-        assert_eq!(shown(definition, "ben"), "Ben");
+        assert_eq!(show(definition, "ben"), "Ben");
     }
 
     #[test]
@@ -482,7 +479,7 @@ mod tests {
         let definition = r#"{"interactionType":"performance","correctResponsesPattern":["pong[.]1:[,]dg[.]:10[,]lunch[.]"],
             "steps":[{"id":"pong","description":{"en":"Net pong matches won"}},{"id":"dg","description":{"en":"Strokes over par"}},{"id":"lunch"}]}"#;
         assert_eq!(
-            shown(definition, "pong[.]1[,]dg[.]10[,]lunch[.]"),
+            show(definition, "pong[.]1[,]dg[.]10[,]lunch[.]"),
             "Net pong matches won → 1; Strokes over par → 10; lunch → "
         );
         assert_eq!(
@@ -519,25 +516,25 @@ mod tests {
                 "{pattern} {response}"
             );
         }
-        assert_eq!(shown(&definition("0[:]10"), "3"), "3");
-        assert_eq!(shown(&definition("0[:]10"), "0[:]10"), "0 to 10");
+        assert_eq!(show(&definition("0[:]10"), "3"), "3");
+        assert_eq!(show(&definition("0[:]10"), "0[:]10"), "0 to 10");
     }
 
     #[test]
     fn scale_of_a_likert_question_has_texts() {
         let definition =
             r#"{"interactionType":"likert","scale":[{"id":"likert_0","description":{"en":"It's OK"}}]}"#;
-        assert_eq!(shown(definition, "likert_0"), "It's OK");
+        assert_eq!(show(definition, "likert_0"), "It's OK");
         assert_eq!(correct(definition, "likert_0"), None);
     }
 
     #[test]
     fn response_of_an_unknown_type_is_divided() {
-        assert_eq!(shown("{}", "a[.]b[,]c"), "a → b; c");
-        assert_eq!(shown("{}", "plain text: 1"), "plain text: 1");
+        assert_eq!(show("{}", "a[.]b[,]c"), "a → b; c");
+        assert_eq!(show("{}", "plain text: 1"), "plain text: 1");
         let other = r#"{"interactionType":"other","correctResponsesPattern":["(35.9,-86.7)"]}"#;
         assert_eq!(
-            (shown(other, "(35.9,-86.7)"), correct(other, "(35.9,-86.7)")),
+            (show(other, "(35.9,-86.7)"), correct(other, "(35.9,-86.7)")),
             ("(35.9,-86.7)".to_owned(), Some(true))
         );
     }

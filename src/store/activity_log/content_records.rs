@@ -186,7 +186,7 @@ impl ContentRecords {
         Some(sql)
     }
 
-    /// The query for `columns` of all rows of these persons, who are within the reach, whatever the other filters are.
+    /// The query for `columns` of all rows of these persons. The persons are within the reach; no other filter counts.
     pub(super) fn select_all_of(&self, columns: &str, persons: Vec<i64>) -> Option<Sql> {
         self.select_of_persons(columns, Walk::Persons, Persons::Only(persons))
     }

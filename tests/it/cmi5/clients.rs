@@ -1,16 +1,13 @@
 //! Real units: `@xapi/cmi5` under Node.js, and a page in Chromium.
 
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use reqwest::Method;
 use rollbook::http::AppOptions;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
 
 use super::unit::{find, launch_body};
-use crate::support::browser::{is_installed, open_in_browser, output_of};
+use crate::support::browser::{install_example, is_installed, open_in_browser, output_of, serve_page};
 use crate::support::builders::user;
 use crate::support::http::Caller;
 use crate::support::server::{run, run_with};
@@ -44,51 +41,11 @@ async fn launch(admin: &Caller, unit: &str) -> String {
     launched["url"].as_str().expect("an address").to_owned()
 }
 
-/// Installs the packages of the `package.json` in a folder. False if the registry cannot be reached.
-fn install_packages(folder: &Path) -> bool {
-    let flags = ["install", "--no-package-lock", "--no-audit", "--no-fund", "--silent"];
-    let installed = Command::new("npm").args(flags).current_dir(folder).status();
-    let is_installed = installed.is_ok_and(|status| status.success());
-    if !is_installed {
-        eprintln!("skipped: npm cannot install the packages");
-    }
-    is_installed
-}
-
-/// Serves the page at every path of another origin.
-async fn serve_page() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address");
-    tokio::spawn(async move {
-        while let Ok((mut connection, _)) = listener.accept().await {
-            tokio::spawn(async move {
-                let mut request = [0; 16_384];
-                let _ = connection.read(&mut request).await;
-                let head = format!(
-                    "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-                    PAGE.len()
-                );
-                let _ = connection.write_all(format!("{head}{PAGE}").as_bytes()).await;
-                let _ = connection.shutdown().await;
-            });
-        }
-    });
-    format!("http://{address}")
-}
-
 #[test]
 fn published_library_is_a_unit() {
-    if !is_installed("node") || !is_installed("npm") {
+    let Some(folder) = install_example("cmi5", &["package.json", "unit.mjs", "xhr.mjs"]) else {
         return;
-    }
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let example = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples/cmi5");
-    for file in ["package.json", "unit.mjs", "xhr.mjs"] {
-        std::fs::copy(example.join(file), folder.path().join(file)).expect("the file can be copied");
-    }
-    if !install_packages(folder.path()) {
-        return;
-    }
+    };
     run(Database::sqlite(), async |server: &TestServer| {
         let (admin, course, [first, _]) = prepare(server, STRUCTURE, "https://cdn.example/").await;
         let url = launch(&admin, &first).await;
@@ -112,7 +69,7 @@ fn page_of_another_origin_is_a_unit() {
         return;
     }
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let origin = runtime.block_on(serve_page());
+    let origin = runtime.block_on(serve_page(PAGE));
     let options = AppOptions { cors_origins: vec![origin.clone()], ..AppOptions::default() };
     run_with(Database::sqlite(), options, async |server: &TestServer| {
         let structure = STRUCTURE.replace("unit.html", "unit.html?auto=1");

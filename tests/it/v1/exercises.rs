@@ -2,10 +2,6 @@
 
 mod files;
 
-use std::time::Duration;
-
-use rollbook::http::AppOptions;
-use rollbook::http::limits::Limits;
 use serde_json::{Value, json};
 
 use crate::support::builders::{Body, activity, content, mailbox, statement, team, user};
@@ -290,18 +286,10 @@ async fn caller_reads_attempts_within_reach_only(server: &TestServer) {
     }
 }
 
-/// A server whose pages end after the first rows without a match.
-fn impatient() -> AppOptions {
-    AppOptions {
-        limits: Limits { page_search: Duration::ZERO, ..Limits::default() },
-        ..AppOptions::default()
-    }
-}
-
 #[test]
 fn page_without_a_match_ends_and_goes_on() {
     for database in [Database::sqlite(), Database::postgres()] {
-        run_with(database, impatient(), check_short_pages);
+        run_with(database, super::quizzes::impatient(), check_short_pages);
     }
 }
 

@@ -404,7 +404,7 @@ async fn voided_moved_and_unregistered_records_are_followed(server: &TestServer)
 }
 
 /// A server whose pages end after the first rows without a match.
-fn impatient() -> AppOptions {
+pub(super) fn impatient() -> AppOptions {
     AppOptions {
         limits: Limits { page_search: Duration::ZERO, ..Limits::default() },
         ..AppOptions::default()

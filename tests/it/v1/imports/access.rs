@@ -1,4 +1,4 @@
-//! Rights: who may import, and who sees an import.
+//! The rights to import, and to read an import.
 
 use super::*;
 

@@ -1,40 +1,23 @@
 //! Real clients as launched content: `@xapi/xapi` under Node.js, and a page in Chromium.
 
-use std::path::PathBuf;
 use std::process::Command;
 
 use rollbook::http::AppOptions;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
 
 use super::{launch, set_up};
-use crate::support::browser::{is_installed, open_in_browser, output_of};
+use crate::support::browser::{install_example, is_installed, open_in_browser, output_of, serve_page};
 use crate::support::http::Caller;
 use crate::support::server::{run, run_with};
 use crate::support::{Database, TestServer};
 
 const PAGE: &str = include_str!("../../../../examples/launch/xapi.html");
 
-fn example_folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples/launch")
-}
-
 #[test]
 fn published_client_is_content_within_the_bounds() {
-    if !is_installed("node") || !is_installed("npm") {
+    let Some(folder) = install_example("launch", &["package.json", "content.mjs"]) else {
         return;
-    }
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    for file in ["package.json", "content.mjs"] {
-        std::fs::copy(example_folder().join(file), folder.path().join(file)).expect("the file can be copied");
-    }
-    let flags = ["install", "--no-package-lock", "--no-audit", "--no-fund", "--silent"];
-    let installed = Command::new("npm").args(flags).current_dir(folder.path()).status();
-    if !installed.is_ok_and(|status| status.success()) {
-        eprintln!("skipped: npm cannot install the client");
-        return;
-    }
+    };
     run(Database::sqlite(), async |server: &TestServer| {
         let admin = set_up(server).await;
         let created = launch(&admin, "ada", "fire", json!({})).await;
@@ -48,27 +31,6 @@ fn published_client_is_content_within_the_bounds() {
             (&json!("fire"), &json!(90))
         );
     });
-}
-
-/// Serves the page at every path of another origin.
-async fn serve_page() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address");
-    tokio::spawn(async move {
-        while let Ok((mut connection, _)) = listener.accept().await {
-            tokio::spawn(async move {
-                let mut request = [0; 16_384];
-                let _ = connection.read(&mut request).await;
-                let head = format!(
-                    "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-                    PAGE.len()
-                );
-                let _ = connection.write_all(format!("{head}{PAGE}").as_bytes()).await;
-                let _ = connection.shutdown().await;
-            });
-        }
-    });
-    format!("http://{address}")
 }
 
 /// The activities of `ada` with the content `fire`, by action, the oldest first.
@@ -85,7 +47,7 @@ fn page_of_another_origin_plays_and_resumes() {
         return;
     }
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let origin = runtime.block_on(serve_page());
+    let origin = runtime.block_on(serve_page(PAGE));
     let options = AppOptions { cors_origins: vec![origin.clone()], ..AppOptions::default() };
     run_with(Database::sqlite(), options, async |server: &TestServer| {
         let admin = set_up(server).await;
@@ -120,7 +82,7 @@ fn page_of_an_origin_that_is_not_allowed_gets_no_answer() {
         return;
     }
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let origin = runtime.block_on(serve_page());
+    let origin = runtime.block_on(serve_page(PAGE));
     let options =
         AppOptions { cors_origins: vec!["https://lms.example".to_owned()], ..AppOptions::default() };
     run_with(Database::sqlite(), options, async |server: &TestServer| {
