@@ -10,7 +10,7 @@ use actix_web::http::ConnectionType;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use tokio::time::{Instant, sleep, sleep_until};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::access::permit::{ReadActivities, ReadDirectoryChanges};
 use crate::access::{AskedScope, CredentialScope, Principal, Reach};
@@ -136,6 +136,22 @@ pub enum DeletedKind {
     Content,
 }
 
+/// The parameters of a feed.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code, reason = "`FeedRequest` reads them; this struct documents them")]
+struct FeedParameters {
+    /// The place after which the page begins, from the last page's `next`. Default: 0, the beginning.
+    #[param(example = 0)]
+    after: Option<u64>,
+    /// The maximum number of changes of a page. Default: 50.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<u32>,
+    /// How many seconds to wait for a change if there is none. Default: 0.
+    #[param(minimum = 0, maximum = 30, example = 0)]
+    wait: Option<u32>,
+}
+
 /// Follow the changes of the log: new activities, activities that are different now, and activities that have left it.
 /// For callers that may see the whole organisation.
 #[utoipa::path(
@@ -143,11 +159,7 @@ pub enum DeletedKind {
     path = "/v1/activities/changes",
     tag = "activities",
     operation_id = "list_activity_changes",
-    params(
-        ("after" = Option<u64>, Query, description = "The place after which the page begins, from the last page's `next`. Default: 0, the beginning.", example = 0),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "The maximum number of changes of a page. Default: 50."),
-        ("wait" = Option<u32>, Query, minimum = 0, maximum = 30, description = "How many seconds to wait for a change if there is none. Default: 0.", example = 0),
-    ),
+    params(FeedParameters),
     responses((status = 200, description = "A page of changes, which can be empty.", body = ActivityChanges))
 )]
 async fn list_activity_changes(
@@ -219,11 +231,7 @@ async fn write_activities(
     path = "/v1/directory/changes",
     tag = "directory",
     operation_id = "list_directory_changes",
-    params(
-        ("after" = Option<u64>, Query, description = "The place after which the page begins, from the last page's `next`. Default: 0, the beginning.", example = 0),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "The maximum number of changes of a page. Default: 50."),
-        ("wait" = Option<u32>, Query, minimum = 0, maximum = 30, description = "How many seconds to wait for a change if there is none. Default: 0.", example = 0),
-    ),
+    params(FeedParameters),
     responses((status = 200, description = "A page of changes, which can be empty.", body = DirectoryChanges))
 )]
 async fn list_directory_changes(

@@ -12,7 +12,7 @@ use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use futures_util::future::LocalBoxFuture;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::access::permit::CommitScorm;
@@ -342,6 +342,20 @@ fn first_registration(org: &OrgId, user: &UserId, package: &ScormPackage) -> Uui
     uuid::Builder::from_random_bytes(bytes).into_uuid()
 }
 
+/// The parameters that name an attempt and its caller.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code, reason = "`Target` reads them; this struct documents them")]
+struct AttemptParameters {
+    /// The attempt. Default: the attempt that began last.
+    registration: Option<Uuid>,
+    /// The token of a launch, for `navigator.sendBeacon`, which sends no headers.
+    access_token: Option<String>,
+    /// The learner; required from a credential.
+    #[param(example = "bo")]
+    user: Option<String>,
+}
+
 /// Send a commit of a SCORM 1.2 or 2004 player, in each format of `scorm-again`.
 ///
 /// The commit belongs to the attempt that `registration` names, or else to the learner's attempt that began last. A new
@@ -356,10 +370,7 @@ fn first_registration(org: &OrgId, user: &UserId, package: &ScormPackage) -> Uui
     operation_id = "commit_scorm_attempt",
     params(
         ("content" = String, Path, description = "The content's id.", example = "fire-safety"),
-        ("registration" = Option<Uuid>, Query, description = "The attempt. Default: the attempt that began last."),
-        ("access_token" = Option<String>, Query,
-            description = "The token of a launch, for `navigator.sendBeacon`, which sends no headers."),
-        ("user" = Option<String>, Query, description = "The learner; required from a credential.", example = "bo"),
+        AttemptParameters,
         ("session" = Option<String>, Query, max_length = 255,
             description = "An id that the player gives each of its sessions. Without it, sessions are told apart by their times."),
         ("final" = Option<bool>, Query,
@@ -487,10 +498,7 @@ impl From<Notice> for CommitNotice {
     operation_id = "read_scorm_attempt",
     params(
         ("content" = String, Path, description = "The content's id.", example = "fire-safety"),
-        ("registration" = Option<Uuid>, Query, description = "The attempt. Default: the attempt that began last."),
-        ("access_token" = Option<String>, Query,
-            description = "The token of a launch, for `navigator.sendBeacon`, which sends no headers."),
-        ("user" = Option<String>, Query, description = "The learner; required from a credential.", example = "bo"),
+        AttemptParameters,
         ("version" = Option<String>, Query, description = "The version of SCORM, where there is no attempt yet.",
             example = "1.2"),
         ("format" = Option<String>, Query, example = "flattened",
