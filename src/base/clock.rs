@@ -57,7 +57,8 @@ impl Timestamp {
 
     /// The moment as RFC 3339, with three decimals of the second, or with six if it is finer than a millisecond.
     pub fn to_precise_text(self) -> String {
-        let digits = if self == self.whole_millisecond() {
+        let written = Self::from(self.to_datetime());
+        let digits = if written == written.whole_millisecond() {
             SecondsFormat::Millis
         } else {
             SecondsFormat::Micros
@@ -186,6 +187,8 @@ mod tests {
             (Timestamp::MIN, "0000-01-01T00:00:00.000Z"),
             (Timestamp::from_micros(i64::MAX), "9999-12-31T23:59:59.999999Z"),
             (Timestamp::from_micros(i64::MIN), "0000-01-01T00:00:00.000Z"),
+            // Whole milliseconds: the nearest moment has finer digits.
+            (Timestamp::from_micros(371_157_546_330_669_000), "9999-12-31T23:59:59.999999Z"),
             (DateTime::<Utc>::MAX_UTC.into(), "9999-12-31T23:59:59.999999Z"),
             (DateTime::<Utc>::MIN_UTC.into(), "0000-01-01T00:00:00.000Z"),
         ] {
