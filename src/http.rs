@@ -10,7 +10,7 @@
 //! | module | content |
 //! | --- | --- |
 //! | [`problem`] | problem documents and the table of their codes |
-//! | [`auth`] | the caller of a request: [`auth::Caller`] |
+//! | [`auth`], [`challenge`] | the caller of a request: [`auth::Caller`]; what a request without one is answered |
 //! | [`origin`] | passwords that a browser remembers, in requests of other sites |
 //! | [`query`], [`json`], [`body`] | reading queries and bodies |
 //! | [`conditions`] | ETags and conditional requests |
@@ -124,6 +124,7 @@
 
 pub mod auth;
 pub mod body;
+pub mod challenge;
 pub mod client_address;
 pub mod cmi5_fetch;
 pub mod concurrency_limit;

@@ -3,6 +3,10 @@
 //! An action is a marker type. It is part of the type of a handler's argument (`Caller<ManageDirectory>`), so no handler
 //! can forget the check. [`crate::access::reach`] decides what a caller sees within an allowed action.
 
+use serde::Serialize;
+use strum::VariantArray;
+use utoipa::ToSchema;
+
 use crate::access::credential::CredentialScope;
 use crate::access::launch::LaunchStandard;
 use crate::access::principal::{Person, Principal};
@@ -33,6 +37,21 @@ macro_rules! actions {
                 }
             }
         )+
+
+        /// An action by its name, for callers that ask what they may do. Its key never changes its meaning.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema, VariantArray)]
+        #[serde(rename_all = "snake_case")]
+        #[schema(as = AllowedAction)]
+        pub enum ActionName {
+            $($(#[$doc])* $action,)+
+        }
+
+        impl ActionName {
+            /// Whether the caller may do it.
+            pub fn is_allowed(self, principal: &Principal) -> bool {
+                match self { $(Self::$action => $action::allowed(principal),)+ }
+            }
+        }
 
         /// Every action with its rule, for tests over all of them.
         #[cfg(test)]

@@ -31,6 +31,7 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::AppState;
+use super::challenge::has_scheme;
 use super::origin;
 use super::problem::{Code, Problem};
 use super::query::QueryPairs;
@@ -251,7 +252,7 @@ async fn verify(request: &ServiceRequest) -> Result<VerifiedCaller, Problem> {
                 return Err(missing_authorization());
             };
             let value = value.to_str().map_err(|_| missing_authorization())?;
-            if is_basic(value) {
+            if has_scheme(value, BASIC) {
                 origin::refuse_remembered_password(request, &app_state.options().cors_origins)?;
             }
             verify_header(&app_state, value, address).await?
@@ -267,11 +268,8 @@ async fn verify(request: &ServiceRequest) -> Result<VerifiedCaller, Problem> {
     Ok(verified)
 }
 
-/// Whether the value of an `Authorization` header is that of HTTP Basic.
-fn is_basic(value: &str) -> bool {
-    let scheme = value.split_once(' ').map(|(scheme, _)| scheme);
-    scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("basic"))
-}
+/// The scheme of a credential, in lower case.
+const BASIC: &str = "basic";
 
 /// Verifies the value of an `Authorization` header.
 async fn verify_header(
@@ -279,15 +277,15 @@ async fn verify_header(
     value: &str,
     address: IpAddr,
 ) -> Result<VerifiedCaller, Problem> {
-    let (scheme, rest) = value.split_once(' ').ok_or_else(missing_authorization)?;
-    if scheme.eq_ignore_ascii_case("bearer") {
-        let token = SecretString::from(rest.trim().to_owned());
+    if has_scheme(value, "bearer") {
+        let token = value.split_once(' ').map(|(_, token)| token.trim());
+        let token = SecretString::from(token.unwrap_or_default().to_owned());
         if is_launch_token(&token) {
             verify_launch(app_state, &token, address).await
         } else {
             verify_token(app_state, token.expose_secret(), address).await
         }
-    } else if is_basic(value) {
+    } else if has_scheme(value, BASIC) {
         verify_basic(app_state, value, address).await
     } else {
         Err(missing_authorization())
@@ -356,7 +354,7 @@ async fn verify_launch(
     }
     if app_state.clock().now() >= launch.launch.expires_at {
         let detail = "the launch has expired; launch the content again";
-        return Err(Problem::new(Code::Unauthenticated, detail));
+        return Err(Problem::new(Code::TokenExpired, detail));
     }
     Ok(VerifiedCaller {
         principal: Principal::Launch(launch.launch.to_principal()),
@@ -381,7 +379,7 @@ async fn look_up_launch(
         app_state.verified_secrets().remove(hash.as_bytes());
         app_state.refusals().count(attempt, now, limits);
         let detail = "the token of the launch is wrong or revoked; launch the content again";
-        return Err(Problem::new(Code::Unauthenticated, detail));
+        return Err(Problem::new(Code::TokenInvalid, detail));
     };
     app_state.verified_secrets().insert(*hash.as_bytes(), now);
     let found = Arc::new(found);

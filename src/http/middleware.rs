@@ -15,6 +15,7 @@ use tracing::Span;
 use tracing_actix_web::RootSpanBuilder;
 
 use super::body::UnreadBody;
+use super::challenge::challenges;
 use super::problem::{Code, PROBLEM_JSON, Problem};
 use super::request_id::{RequestId, X_REQUEST_ID};
 use super::xapi::alternate;
@@ -192,6 +193,11 @@ fn to_problem_response(response: ServiceResponse<BoxBody>) -> ServiceResponse<Bo
         .collect();
     for (name, value) in other_headers {
         answer.headers_mut().append(name, value);
+    }
+    if answer.status() == StatusCode::UNAUTHORIZED {
+        for value in challenges(problem.code(), request.headers()) {
+            answer.headers_mut().append(header::WWW_AUTHENTICATE, value);
+        }
     }
     add_head_to_allow(&mut answer);
     ServiceResponse::new(request, answer)

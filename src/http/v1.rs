@@ -16,6 +16,7 @@ pub mod groups;
 pub mod imports;
 pub mod launches;
 pub mod log_parameters;
+pub mod me;
 pub mod notes;
 pub mod organisation;
 pub mod progress;
@@ -53,6 +54,7 @@ resources! {
     groups,
     imports,
     launches,
+    me,
     notes,
     organisation,
     progress,

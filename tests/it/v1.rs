@@ -16,6 +16,7 @@ mod identifiers;
 mod imports;
 mod latest;
 mod launches;
+mod me;
 mod model;
 mod names;
 mod notes;

@@ -63,18 +63,18 @@ impl From<UnknownScope> for Problem {
 impl From<TokenError> for Problem {
     fn from(error: TokenError) -> Self {
         match error {
+            TokenError::Expired => Problem::new(Code::TokenExpired, error.to_string()),
             TokenError::NotAccepted
             | TokenError::Malformed(_)
             | TokenError::UnknownKey
             | TokenError::BadSignature
             | TokenError::AlgorithmNotAllowed
-            | TokenError::Expired
             | TokenError::NotYetValid
             | TokenError::WrongIssuer
             | TokenError::WrongAudience
             | TokenError::MissingClaim(_)
             | TokenError::OrganisationNotAllowed
-            | TokenError::BadClaim { .. } => Problem::new(Code::Unauthenticated, error.to_string()),
+            | TokenError::BadClaim { .. } => Problem::new(Code::TokenInvalid, error.to_string()),
             TokenError::KeysUnavailable => Problem::new(Code::Unavailable, error.to_string())
                 .with_header(header::RETRY_AFTER, HeaderValue::from(BUSY_RETRY_SECONDS))
                 // With a cause it is logged as a fault of the server.

@@ -284,7 +284,11 @@ impl EventBody {
             Err(problem)
                 if matches!(
                     problem.code(),
-                    Code::Unauthenticated | Code::Forbidden | Code::Deactivated
+                    Code::Unauthenticated
+                        | Code::TokenExpired
+                        | Code::TokenInvalid
+                        | Code::Forbidden
+                        | Code::Deactivated
                 ) =>
             {
                 return Err(EndReason::Refused);

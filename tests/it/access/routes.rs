@@ -88,6 +88,7 @@ fn permissions() -> Vec<(&'static str, &'static str, Rights)> {
         ("delete", "/v1/activities/{id}", only_administrators),
         ("get", "/v1/activities/summary", reads_log),
         ("get", "/v1/facets", reads_log),
+        ("get", "/v1/me", roles_and_scopes(ALL_ROLES, SCOPES)),
         ("get", "/v1/me/activities", only_people),
         ("get", "/v1/users/{id}/activities", reads_log),
         ("get", "/v1/users/{id}/timeline", reads_log),

@@ -52,7 +52,7 @@ async fn expired_token_is_refused(server: &TestServer) {
     assert_eq!(write(&content, &statement_of(&created, "experienced")).await, 200);
     advance(server, 1);
     let refused = content.get("/xapi/statements").await.expect(401);
-    assert_eq!(refused.json()["code"], "unauthenticated");
+    assert_eq!(refused.json()["code"], "token_expired");
     let path = format!("/v1/launches/{}", created["id"].as_str().expect("an id"));
     assert_eq!(admin.get(&path).await.expect(200).json()["status"], "expired");
 }
