@@ -33,6 +33,7 @@ pub mod claims;
 pub mod credential;
 pub mod documents;
 pub mod error;
+pub mod export_link;
 pub mod file_link;
 pub mod issuers;
 pub mod jwks;

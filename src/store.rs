@@ -43,6 +43,7 @@ pub use activity_log::completions::{
     PlannedOutcome,
 };
 pub use activity_log::content_records::{ContentRecords, RecordKind};
+pub use activity_log::export_links::{ExportLink, NewExportLink};
 pub use activity_log::facets::FacetCache;
 pub use activity_log::log::Page;
 pub(crate) use activity_log::new_rows::{LogHead, NewRow, Owner, VisibleRows};

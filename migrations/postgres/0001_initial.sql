@@ -57,6 +57,20 @@ CREATE TABLE link_keys (
     secret BYTEA NOT NULL
 );
 
+-- Links to exports that were not opened yet. `organisation` is an id: a caller may ask for a link before
+-- the organisation exists.
+--   id       the SHA-256 of the link's secret
+--   request  the request that the link sends, encrypted with the link's secret
+CREATE TABLE export_links (
+    id BYTEA PRIMARY KEY,
+    organisation TEXT COLLATE "C" NOT NULL,
+    caller TEXT COLLATE "C" NOT NULL,
+    request TEXT COLLATE "C" NOT NULL,
+    expires_at BIGINT NOT NULL
+);
+CREATE INDEX export_links_caller ON export_links (organisation, caller, expires_at);
+CREATE INDEX export_links_expiry ON export_links (expires_at, id);
+
 -- The key that seals the cursors of all organisations, one row. All replicas read it.
 CREATE TABLE cursor_keys (
     id SMALLINT PRIMARY KEY CHECK (id = 1),

@@ -58,6 +58,20 @@ CREATE TABLE link_keys (
     secret BLOB NOT NULL
 );
 
+-- Links to exports that were not opened yet. `organisation` is an id: a caller may ask for a link before
+-- the organisation exists.
+--   id       the SHA-256 of the link's secret
+--   request  the request that the link sends, encrypted with the link's secret
+CREATE TABLE export_links (
+    id BLOB PRIMARY KEY,
+    organisation TEXT NOT NULL,
+    caller TEXT NOT NULL,
+    request TEXT NOT NULL,
+    expires_at INTEGER NOT NULL
+);
+CREATE INDEX export_links_caller ON export_links (organisation, caller, expires_at);
+CREATE INDEX export_links_expiry ON export_links (expires_at, id);
+
 -- The key that seals the cursors of all organisations, one row. All replicas read it.
 CREATE TABLE cursor_keys (
     id INTEGER PRIMARY KEY CHECK (id = 1),

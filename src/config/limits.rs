@@ -95,6 +95,21 @@ pub struct LimitArgs {
     #[arg(value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
     pub file_link_seconds: u64,
 
+    /// How long a link to an export is valid, in seconds (410)
+    #[arg(
+        long,
+        env = "ROLLBOOK_EXPORT_LINK_SECONDS",
+        default_value_t = 60,
+        value_name = "SECONDS"
+    )]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    pub export_link_seconds: u64,
+
+    /// How many links to exports one caller may have that are neither used nor expired (429)
+    #[arg(long, env = "ROLLBOOK_MAX_EXPORT_LINKS_PER_CALLER", value_name = "LINKS")]
+    #[arg(default_value_t = Limits::default().export_links_per_caller, value_parser = permits())]
+    pub max_export_links_per_caller: usize,
+
     /// The maximum duration of sending a request's headers, in seconds (408)
     #[arg(
         long,
@@ -238,6 +253,8 @@ impl LimitArgs {
             page_bytes: self.max_page_bytes,
             page_search: Limits::default().page_search,
             file_link: Duration::from_secs(self.file_link_seconds),
+            export_link: Duration::from_secs(self.export_link_seconds),
+            export_links_per_caller: self.max_export_links_per_caller,
             body_timeout: Duration::from_secs(self.body_timeout),
             requests_per_second: self.rate_limit,
             burst: self.rate_burst,

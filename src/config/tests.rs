@@ -55,6 +55,8 @@ fn every_limit_has_its_own_setting() {
         "max-course-package-bytes",
         "file-link-seconds",
         "max-scorm-commit-bytes",
+        "export-link-seconds",
+        "max-export-links-per-caller",
     ]
     .iter()
     .zip(101..)
@@ -97,6 +99,8 @@ fn every_limit_has_its_own_setting() {
         waiting_feeds_per_caller: 130,
         course_package_bytes: 131,
         file_link: Duration::from_secs(132),
+        export_link: Duration::from_secs(134),
+        export_links_per_caller: 135,
         scorm_commit_bytes: 133,
     };
     assert_eq!(limits, expected);

@@ -156,11 +156,16 @@ impl<A: Action> FromRequest for Caller<A> {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(extract_caller(request))
+        ready(find_caller(request))
     }
 }
 
-fn extract_caller<A: Action>(request: &HttpRequest) -> Result<Caller<A>, Problem> {
+/// The verified caller of a request, with the permission `A`.
+///
+/// # Errors
+///
+/// 401 if no caller was verified, and 403 if the caller may not do `A`.
+pub fn find_caller<A: Action>(request: &HttpRequest) -> Result<Caller<A>, Problem> {
     let app_state = find_app_state(request.app_data())?;
     let verified = request
         .extensions()
@@ -241,6 +246,23 @@ pub async fn verify_again(
     Ok((verified.principal, rules))
 }
 
+/// Verifies the caller that got a link, by the `Authorization` header of that time, and stores it with the request that opens
+/// the link.
+///
+/// # Errors
+///
+/// The caller cannot be verified any more or sends too many requests.
+pub async fn verify_for_link(
+    app_state: &AppState,
+    request: &HttpRequest,
+    authorization: &str,
+) -> Result<(), Problem> {
+    let verified = verify_header(app_state, authorization, app_state.client_address(request)).await?;
+    count_request(app_state, &verified.principal)?;
+    request.extensions_mut().insert(Arc::new(verified));
+    Ok(())
+}
+
 async fn verify(request: &ServiceRequest) -> Result<VerifiedCaller, Problem> {
     let app_state = find_app_state(request.app_data())?;
     let address = app_state.client_address(request.request());
@@ -258,14 +280,18 @@ async fn verify(request: &ServiceRequest) -> Result<VerifiedCaller, Problem> {
             verify_header(&app_state, value, address).await?
         }
     };
-    let principal = &verified.principal;
+    count_request(&app_state, &verified.principal)?;
+    Ok(verified)
+}
+
+/// Names the organisation in the server's log, and counts a request of the caller.
+fn count_request(app_state: &AppState, principal: &Principal) -> Result<(), Problem> {
     let span = tracing::Span::current();
     span.record("org", principal.org().as_str());
     let caller = format!("{}\n{}", principal.org(), principal.caller_id());
     app_state
         .rate_limiter()
-        .count_request(&caller, Instant::now(), app_state.limits())?;
-    Ok(verified)
+        .count_request(&caller, Instant::now(), app_state.limits())
 }
 
 /// The scheme of a credential, in lower case.

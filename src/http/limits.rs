@@ -48,6 +48,10 @@ pub struct Limits {
     pub page_search: Duration,
     /// The time for which a link to an attached file is valid.
     pub file_link: Duration,
+    /// The time for which a link to an export is valid.
+    pub export_link: Duration,
+    /// The links to exports that one caller may have, and that are neither used nor expired.
+    pub export_links_per_caller: usize,
     /// The time that a client has to send a whole body.
     pub body_timeout: Duration,
     /// Requests per second that one caller may send to one replica; 0 means no limit.
@@ -107,6 +111,8 @@ impl Default for Limits {
             page_bytes: 8 * 1024 * 1024,
             page_search: Duration::from_secs(5),
             file_link: Duration::from_secs(86_400),
+            export_link: Duration::from_secs(60),
+            export_links_per_caller: 20,
             body_timeout: Duration::from_secs(30),
             requests_per_second: 0,
             burst: 100,

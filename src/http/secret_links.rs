@@ -64,13 +64,27 @@ impl<'a> LinkAttempt<'a> {
     }
 }
 
+/// The headers of what a link opens.
+const OPENED: [(HeaderName, HeaderValue); 3] = [
+    (header::CACHE_CONTROL, NO_STORE),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (ROBOTS, HeaderValue::from_static("noindex")),
+];
+
 /// Begins the answer with what a link opens.
 pub fn opened() -> HttpResponseBuilder {
     let mut answer = HttpResponse::Ok();
+    for header in OPENED {
+        answer.insert_header(header);
+    }
     answer
-        .insert_header((header::CACHE_CONTROL, NO_STORE))
-        .insert_header((header::REFERRER_POLICY, "no-referrer"))
-        .insert_header((ROBOTS, "noindex"));
+}
+
+/// Adds the headers of what a link opens to an answer.
+pub fn mark_opened(mut answer: HttpResponse) -> HttpResponse {
+    for (name, value) in OPENED {
+        answer.headers_mut().insert(name, value);
+    }
     answer
 }
 

@@ -9,7 +9,9 @@ pub mod contents;
 pub mod courses;
 pub mod credentials;
 pub mod deliveries;
+pub mod downloads;
 pub mod exercises;
+mod export_table;
 pub mod exports;
 pub mod facets;
 pub mod groups;
@@ -49,6 +51,7 @@ resources! {
     courses,
     credentials,
     deliveries,
+    downloads,
     exercises,
     facets,
     groups,

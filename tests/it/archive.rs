@@ -18,7 +18,7 @@ use crate::support::{Database, TestServer, apply, both_databases};
 use crate::xapi::attachments::{declare_attachment, post_with_contents};
 
 /// The tables without rows of an organisation.
-const WITHOUT_ORGANISATION: [&str; 3] = ["organisations", "cursor_keys", "write_probes"];
+const WITHOUT_ORGANISATION: [&str; 4] = ["organisations", "cursor_keys", "export_links", "write_probes"];
 
 fn rollbook(arguments: &[&str], path: &Path, database: &Database) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rollbook"));

@@ -7,6 +7,7 @@ mod completions;
 mod contents;
 pub mod courses;
 mod deliveries;
+mod downloads;
 mod everywhere;
 mod exercises;
 mod exports;

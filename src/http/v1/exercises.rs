@@ -185,7 +185,7 @@ fn file_links(caller: &Caller<ReadActivities>, base: &str) -> FileLinks {
             2026-03-03T15:00:00.000Z,Eve Lund,eve,Pass,85%,,,,Well argued.,,0190a000-0000-7000-8000-000000000001,\
             0190a000-0000-7000-8000-000000000002,bo,4711\r\n"))
 )]
-async fn export_attempts(
+pub(super) async fn export_attempts(
     caller: Caller<ReadActivities>,
     request: HttpRequest,
     content: web::Path<String>,

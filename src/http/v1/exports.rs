@@ -83,7 +83,7 @@ struct CsvParameters {
             Active,,Completed,Fire Safety,Quiz,,fire-safety,2026-03-01T09:00:00.000Z,Yes,,safety; fire,Pass,92%,\
             5 minutes,300,2027-03-01T09:00:00.000Z,4711\r\n"))
 )]
-async fn export_csv(caller: Caller<ReadActivities>, pairs: QueryPairs) -> Answer {
+pub(super) async fn export_csv(caller: Caller<ReadActivities>, pairs: QueryPairs) -> Answer {
     let query = parse_query(&caller, &pairs, &["columns", "bom", "raw"])?;
     let options = csv_options(&query)?;
     let question = caller.scoped(query.asked_scope, &query.filter)?;
@@ -120,7 +120,7 @@ async fn export_csv(caller: Caller<ReadActivities>, pairs: QueryPairs) -> Answer
         content_type = "application/x-ndjson",
         headers(("Content-Disposition" = String, description = "A file name with today's date in the time zone of the request."))))
 )]
-async fn export_ndjson(caller: Caller<ReadActivities>, pairs: QueryPairs) -> Answer {
+pub(super) async fn export_ndjson(caller: Caller<ReadActivities>, pairs: QueryPairs) -> Answer {
     let query = parse_query(&caller, &pairs, &[])?;
     let question = caller.scoped(query.asked_scope, &query.filter)?;
     let transfer = caller

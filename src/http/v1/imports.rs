@@ -468,7 +468,7 @@ async fn cancel_import(caller: Caller<WriteActivities>, id: web::Path<String>, p
         headers(("Content-Disposition" = String, description = "A file name with the import's id.")),
         example = "user,action,content,happened_at,line,column,reason\r\nbo,finished,fire-safety,2026-01-31T09:00:00Z,3,action,there is no such action\r\n"))
 )]
-async fn export_import_errors(
+pub(super) async fn export_import_errors(
     caller: Caller<WriteActivities>,
     id: web::Path<String>,
     pairs: QueryPairs,
@@ -517,7 +517,7 @@ async fn export_import_errors(
         headers(("Content-Disposition" = String, description = "A file name.")),
         example = "user,action,content,happened_at\r\n"))
 )]
-async fn read_import_template(_caller: Caller<WriteActivities>, pairs: QueryPairs) -> Answer {
+pub(super) async fn read_import_template(_caller: Caller<WriteActivities>, pairs: QueryPairs) -> Answer {
     pairs.refuse_any()?;
     let out = write_template();
     Ok(HttpResponse::Ok()

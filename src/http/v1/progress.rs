@@ -256,7 +256,11 @@ async fn write_people(
             Active,,Fire Safety,Quiz,,fire-safety,Completed,2026-03-01T09:00:00.000Z,2027-03-01T09:00:00.000Z,92%,\
             Fire warden,2026-03-01T09:00:00.000Z,2028-03-01T09:00:00.000Z,ada,4711\r\n"))
 )]
-async fn export_progress(caller: Caller<ReadActivities>, id: web::Path<String>, pairs: QueryPairs) -> Answer {
+pub(super) async fn export_progress(
+    caller: Caller<ReadActivities>,
+    id: web::Path<String>,
+    pairs: QueryPairs,
+) -> Answer {
     let query = parse_query(&caller, &pairs, None, &["bom", "raw", EXPIRES_WITHIN])?;
     let now = query.now;
     let mut errors = ParameterErrors::default();

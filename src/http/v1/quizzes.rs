@@ -372,7 +372,7 @@ async fn load_persons(
             choice,A blocked exit; A wet floor,A blocked exit; A wet floor,Yes,1,12.5,\"exit[,]floor\",\
             0190a000-0000-7000-8000-000000000001,bo,4711\r\n"))
 )]
-async fn export_responses(
+pub(super) async fn export_responses(
     caller: Caller<ReadActivities>,
     content: web::Path<String>,
     pairs: QueryPairs,

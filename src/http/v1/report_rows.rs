@@ -81,7 +81,11 @@ async fn list_report_activities(
         content_type = "text/csv",
         headers(("Content-Disposition" = String, description = "A file name with the report's name and today's date in the time zone of the request."))))
 )]
-async fn export_report_csv(caller: Caller<OpenReports>, id: web::Path<String>, pairs: QueryPairs) -> Answer {
+pub(super) async fn export_report_csv(
+    caller: Caller<OpenReports>,
+    id: web::Path<String>,
+    pairs: QueryPairs,
+) -> Answer {
     let report = find_report(&caller, &id).await?;
     let (added, opened) = open(&caller, &report, &pairs, export_context(&caller, &["bom", "raw"]))?;
     let options = CsvOptions {
@@ -127,7 +131,7 @@ async fn export_report_csv(caller: Caller<OpenReports>, id: web::Path<String>, p
         content_type = "application/x-ndjson",
         headers(("Content-Disposition" = String, description = "A file name with the report's name and today's date in the time zone of the request."))))
 )]
-async fn export_report_ndjson(
+pub(super) async fn export_report_ndjson(
     caller: Caller<OpenReports>,
     id: web::Path<String>,
     pairs: QueryPairs,

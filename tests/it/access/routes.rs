@@ -203,6 +203,8 @@ fn permissions() -> Vec<(&'static str, &'static str, Rights)> {
         ("get", "/v1/quizzes/{content}/questions", reads_log),
         ("get", "/v1/exercises/{content}/attempts", reads_log),
         ("get", "/v1/exercises/{content}/attempts.csv", reads_log),
+        ("post", "/v1/downloads", roles_and_scopes(ALL_ROLES, SCOPES)),
+        ("get", "/downloads/once/{token}", None),
         ("get", "/downloads/{token}", None),
         ("get", "/files/{token}", None),
         ("get", "/openapi.json", None),
