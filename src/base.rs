@@ -8,6 +8,7 @@ pub mod cursor;
 pub mod fair_limit;
 pub mod fault;
 pub mod fingerprint;
+pub mod flag;
 pub mod fold;
 pub mod form;
 pub mod ids;

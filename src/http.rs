@@ -86,7 +86,7 @@
 //!     // If a lower layer parses the query (the log's `Query`), pass `pairs.as_slice()` instead.
 //!
 //!     let page = caller.store().widgets(caller.org(), words, &teams, limit, cursor).await?;
-//!     let next = page.cursor.map(|cursor| pages::next_page_address(request.path(), &pairs, &cursor));
+//!     let next = page.cursor.map(|cursor| pages::next_page_address(caller.app_state().base_path(), request.path(), &pairs, &cursor));
 //!     let body = WidgetList { widgets: page.widgets, next };
 //!     Ok(pages::list_response(&body, body.next.as_deref()))
 //! }
@@ -329,6 +329,12 @@ impl AppState {
         }
     }
 
+    /// The path of the public address, without a slash at its end; empty if it has none. Addresses in answers that have no
+    /// host begin with it.
+    pub fn base_path(&self) -> &str {
+        self.options.public_url.as_deref().map_or("", path_of_address)
+    }
+
     /// The options.
     pub fn options(&self) -> &AppOptions {
         &self.options
@@ -414,6 +420,20 @@ impl AppState {
     }
 }
 
+/// Returns [`AppState::base_path`] of the application that a request came to.
+pub fn base_path_of(request: &HttpRequest) -> &str {
+    let app_state = request.app_data::<Data<AppState>>();
+    app_state.map_or("", |app_state| app_state.base_path())
+}
+
+/// Returns the path of an absolute address without query: `/lrs` of `https://example.org/lrs`.
+fn path_of_address(address: &str) -> &str {
+    let after_scheme = address.find("://").map_or(0, |colon| colon + 3);
+    let rest = address.get(after_scheme..).unwrap_or_default();
+    let path = rest.find('/').and_then(|slash| rest.get(slash..));
+    path.unwrap_or_default().trim_end_matches('/')
+}
+
 /// Adds all routes, without the middleware.
 pub fn configure(config: &mut web::ServiceConfig) {
     config.app_data(web::PathConfig::default().error_handler(bad_path));
@@ -449,11 +469,12 @@ pub fn table() -> Vec<(&'static str, &'static [&'static str])> {
 /// 1. the span and the id of the request ([`middleware::RootSpan`]);
 /// 2. metrics, and the headers of every answer, also of preflights ([`middleware::count_and_add_headers`]);
 /// 3. cross-origin requests ([`cors`]), so that pages of other origins can read errors too;
-/// 4. limits on the head, HEAD as GET, problem documents, the rest of a refused body
+/// 4. slashes in addresses of xAPI ([`xapi::fold_slashes`]);
+/// 5. limits on the head, HEAD as GET, problem documents, the rest of a refused body
 ///    ([`middleware::handle_request`]);
-/// 5. gzip, if the client accepts it and the answer is no live stream;
-/// 6. the alternate request syntax of xAPI 1.0.3, which may carry the authorisation in a form ([`xapi::alternate`]);
-/// 7. authentication ([`auth::authenticate`]).
+/// 6. gzip, if the client accepts it and the answer is no live stream;
+/// 7. the alternate request syntax of xAPI 1.0.3, which may carry the authorisation in a form ([`xapi::alternate`]);
+/// 8. authentication ([`auth::authenticate`]).
 pub fn application(
     app_state: Data<AppState>,
 ) -> App<
@@ -482,6 +503,7 @@ pub fn application(
         .wrap(from_fn(xapi::alternate::rewrite))
         .wrap(Compress::default())
         .wrap(from_fn(middleware::handle_request))
+        .wrap(from_fn(xapi::fold_slashes))
         .wrap(Condition::new(cross_origin, cors))
         .wrap(from_fn(middleware::count_and_add_headers))
         .wrap(TracingLogger::<middleware::RootSpan>::new())

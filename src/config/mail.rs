@@ -103,8 +103,8 @@ pub struct MailArgs {
 
     /// The public address of this server: `https://learning.example.org`, with a path if it has one
     ///
-    /// Links begin with it. The default is `http://` and the address that the server listens on, which is useful only on
-    /// the same machine.
+    /// Links in messages begin with it, and the addresses in answers begin with its path. The default is `http://` and the
+    /// address that the server listens on, which is useful only on the same machine.
     #[arg(long, env = "ROLLBOOK_PUBLIC_URL", value_name = "ADDRESS", value_parser = parse_public_url)]
     pub public_url: Option<String>,
 }

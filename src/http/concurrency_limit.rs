@@ -202,7 +202,7 @@ mod tests {
         assert!(problem.is_refusal(), "the log does not call it an error");
         assert!(
             problem
-                .to_response(None)
+                .to_response("", None)
                 .headers()
                 .contains_key(header::RETRY_AFTER)
         );

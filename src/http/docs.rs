@@ -149,7 +149,7 @@ async fn find_file(
 
 fn make_viewer_file(name: &str) -> Result<Option<File>, Problem> {
     // Without this, the viewer would ask a server on the internet to check the document.
-    let config = Arc::new(Config::new(["/openapi.json"]).validator_url("none"));
+    let config = Arc::new(Config::new(["../openapi.json"]).validator_url("none"));
     let found =
         utoipa_swagger_ui::serve(name, config).map_err(|error| Problem::internal(error.to_string()))?;
     let Some(found) = found else { return Ok(None) };

@@ -9,11 +9,11 @@ use serde::Serialize;
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
-use super::AppState;
 use super::problem::{Answer, Code, PROBLEM_JSON, Problem, ProblemDocument};
 use super::query::QueryPairs;
 use super::request_id::RequestId;
 use super::routes::routes;
+use super::{AppState, base_path_of};
 use crate::store::{SchemaState, Store, WriteFault};
 
 /// The time within which the database must answer for the server to be ready.
@@ -114,7 +114,9 @@ impl Obstacle {
         }
         let id = RequestId::from_request(request);
         let document = NotReady {
-            problem: self.problem.to_document(id.as_ref().map(RequestId::as_str)),
+            problem: self
+                .problem
+                .to_document(base_path_of(request), id.as_ref().map(RequestId::as_str)),
             reads: self.reads,
             writes: self.writes,
         };

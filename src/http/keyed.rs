@@ -126,6 +126,7 @@ pub(super) async fn put_all<C: KeyedResource, A: Action>(
 
 /// The request for a page of a list, in the order of ids.
 pub struct Listing<'q> {
+    base_path: String,
     path: &'q str,
     pairs: &'q QueryPairs,
     cipher: CursorCipher,
@@ -167,6 +168,7 @@ impl<'q> Listing<'q> {
         let limit = query.number("limit", 1..=limits.page_max).unwrap_or(default);
         let cursor = query.text("cursor");
         Ok(Self {
+            base_path: caller.app_state().base_path().to_owned(),
             path,
             pairs,
             cipher: pages::cursor_cipher(caller, path, pairs).await?,
@@ -222,7 +224,12 @@ impl<'q> Listing<'q> {
             return Ok(None);
         };
         let cursor = self.cipher.encrypt_text(last)?;
-        Ok(Some(pages::next_page_address(self.path, self.pairs, &cursor)))
+        Ok(Some(pages::next_page_address(
+            &self.base_path,
+            self.path,
+            self.pairs,
+            &cursor,
+        )))
     }
 }
 

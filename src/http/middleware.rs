@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::{Bytes, Data};
@@ -19,7 +19,7 @@ use super::challenge::challenges;
 use super::problem::{Code, PROBLEM_JSON, Problem};
 use super::request_id::{RequestId, X_REQUEST_ID};
 use super::xapi::alternate;
-use super::{AppState, metrics, xapi};
+use super::{AppState, base_path_of, metrics, xapi};
 
 /// The tracing span of a request, and the one line that the server's log has for it (`docs/logging.md`).
 ///
@@ -84,14 +84,15 @@ pub async fn count_and_add_headers<B: MessageBody + 'static>(
     let route = response.request().match_pattern();
     metrics::count_answer(&method, route, response.status(), began.elapsed());
     let id = RequestId::from_request(response.request()).and_then(|id| id.header_value());
+    let app_state = response.request().app_data::<Data<AppState>>().cloned();
     // Read after the handler: the alternate request syntax changes the headers of the request.
-    let version = response
-        .request()
-        .app_data::<Data<AppState>>()
-        .and_then(|app_state| {
-            xapi::response_version(response.request(), app_state.options().xapi_unversioned)
-        });
+    let version = app_state.as_ref().and_then(|app_state| {
+        xapi::response_version(response.request(), app_state.options().xapi_unversioned)
+    });
     let headers = response.headers_mut();
+    if let Some(app_state) = app_state {
+        add_base_path(headers, app_state.base_path());
+    }
     if let Some(version) = version {
         headers.insert(xapi::VERSION_HEADER, HeaderValue::from_static(version));
     }
@@ -103,6 +104,21 @@ pub async fn count_and_add_headers<B: MessageBody + 'static>(
         HeaderValue::from_static("nosniff"),
     );
     Ok(response)
+}
+
+/// Adds the path of the public address to a `Location` that has no host, so that handlers name the paths of their routes.
+fn add_base_path(headers: &mut HeaderMap, base_path: &str) {
+    let Some(location) = headers.get(header::LOCATION).filter(|_| !base_path.is_empty()) else {
+        return;
+    };
+    let local = location
+        .to_str()
+        .ok()
+        .filter(|location| location.starts_with('/'));
+    let moved = local.and_then(|local| HeaderValue::from_str(&format!("{base_path}{local}")).ok());
+    if let Some(moved) = moved {
+        headers.insert(header::LOCATION, moved);
+    }
 }
 
 /// Middleware that checks the limits on the head, answers HEAD as GET without a body, turns every error into a problem
@@ -179,7 +195,7 @@ fn to_problem_response(response: ServiceResponse<BoxBody>) -> ServiceResponse<Bo
     }
     let id = RequestId::from_request(response.request());
     let (request, original) = response.into_parts();
-    let mut answer = problem.to_response(id.as_ref().map(RequestId::as_str));
+    let mut answer = problem.to_response(base_path_of(&request), id.as_ref().map(RequestId::as_str));
     let describes_body = [
         header::CONTENT_TYPE,
         header::CONTENT_LENGTH,

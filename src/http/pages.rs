@@ -34,14 +34,15 @@ pub async fn cursor_cipher<A>(
     Ok(CursorCipher::new(caller.cursor_key().await?.clone(), request))
 }
 
-/// Returns the relative address of the next page: the whole query of this request, with another cursor.
-pub fn next_page_address(path: &str, pairs: &QueryPairs, cursor: &str) -> String {
+/// Returns the relative address of the next page: the whole query of this request, with another cursor. `base_path` is
+/// [`AppState::base_path`](super::AppState::base_path), and `path` the path of the request.
+pub fn next_page_address(base_path: &str, path: &str, pairs: &QueryPairs, cursor: &str) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     for (key, value) in pairs.as_slice().iter().filter(|(key, _)| key != "cursor") {
         query.append_pair(key, value);
     }
     query.append_pair("cursor", cursor);
-    format!("{path}?{}", query.finish())
+    format!("{base_path}{path}?{}", query.finish())
 }
 
 /// Returns 200 with the body, and with a `Link` header if a next page exists.
@@ -171,7 +172,7 @@ mod tests {
     fn next_page_has_the_same_query_with_another_cursor() {
         let pairs = QueryPairs::parse("q=a%26b&team=x&team=y&cursor=old&limit=2").expect("pairs");
         assert_eq!(
-            next_page_address("/v1/users", &pairs, "n=w"),
+            next_page_address("/lrs", "/v1/users", &pairs, "n=w"),
             "/v1/users?q=a%26b&team=x&team=y&limit=2&cursor=n%3Dw"
         );
     }

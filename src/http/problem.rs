@@ -394,8 +394,9 @@ impl Problem {
             && self.0.headers.iter().any(asks_to_come_back)
     }
 
-    /// Returns the problem document. Faults for which it has no space are only counted.
-    pub fn to_document(&self, request_id: Option<&str>) -> ProblemDocument {
+    /// Returns the problem document. Faults for which it has no space are only counted. `base_path` is
+    /// [`AppState::base_path`](super::AppState::base_path).
+    pub fn to_document(&self, base_path: &str, request_id: Option<&str>) -> ProblemDocument {
         let Parts {
             code,
             detail,
@@ -406,7 +407,7 @@ impl Problem {
         let mut errors = errors.clone();
         errors.truncate(count_fitting(&errors));
         ProblemDocument {
-            type_uri: code.uri(),
+            type_uri: format!("{base_path}{}", code.uri()),
             title: code.title().to_owned(),
             status: code.status(),
             code: code.slug().to_owned(),
@@ -420,12 +421,12 @@ impl Problem {
     }
 
     /// Returns the answer with the problem document.
-    pub fn to_response(&self, request_id: Option<&str>) -> HttpResponse {
+    pub fn to_response(&self, base_path: &str, request_id: Option<&str>) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
         for (name, value) in &self.0.headers {
             response.append_header((name.clone(), value.clone()));
         }
-        let document = self.to_document(request_id);
+        let document = self.to_document(base_path, request_id);
         // serde can always write a document of strings and numbers. If it fails, the answer still has its status.
         match serde_json::to_vec(&document) {
             Ok(body) => response.content_type(PROBLEM_JSON).body(body),
@@ -466,7 +467,7 @@ impl ResponseError for Problem {
 
     /// Returns the answer without the request's id. `http::middleware` writes it again with the id.
     fn error_response(&self) -> HttpResponse<BoxBody> {
-        self.to_response(None)
+        self.to_response("", None)
     }
 }
 
@@ -511,7 +512,7 @@ mod tests {
                 ProblemError::at_pointer("/2/action", "unknown action"),
             ]),
         );
-        let document = serde_json::to_value(problem.to_document(Some("r1"))).expect("JSON");
+        let document = serde_json::to_value(problem.to_document("", Some("r1"))).expect("JSON");
         assert_eq!(document["pointer"], "/0/user");
         assert_eq!(
             document["detail"],
@@ -534,7 +535,7 @@ mod tests {
                 _ => ProblemError::in_parameter(long.as_str(), long.as_str()),
             });
             let problem = Problem::with_errors(code, errors.collect());
-            let text = serde_json::to_string(&problem.to_document(Some("r1"))).expect("JSON");
+            let text = serde_json::to_string(&problem.to_document("", Some("r1"))).expect("JSON");
             assert!(text.len() <= MAX_DOCUMENT_BYTES, "{}", text.len());
             let document: serde_json::Value = serde_json::from_str(&text).expect("JSON");
             let listed = document["errors"].as_array().expect("errors").len();
@@ -542,7 +543,7 @@ mod tests {
             assert_eq!(document["more_errors"], 1_000 - listed);
         }
         let errors = (0..51).map(|_| ProblemError::at_pointer("/a", "is missing"));
-        let document = Problem::with_errors(Code::InvalidBody, errors.collect()).to_document(None);
+        let document = Problem::with_errors(Code::InvalidBody, errors.collect()).to_document("", None);
         assert_eq!((document.errors.len(), document.more_errors), (50, 1));
         assert_eq!(
             document.detail,
@@ -554,7 +555,7 @@ mod tests {
     fn internal_cause_is_not_in_the_document() {
         let problem = Problem::internal("password of the database is hunter2");
         assert_eq!(problem.cause(), Some("password of the database is hunter2"));
-        let text = serde_json::to_string(&problem.to_document(None)).expect("JSON");
+        let text = serde_json::to_string(&problem.to_document("", None)).expect("JSON");
         assert!(!text.contains("hunter2"));
     }
 }

@@ -14,6 +14,7 @@ use actix_web::{FromRequest, HttpRequest};
 
 use super::problem::{Code, Problem, ProblemError};
 use crate::base::fault::Faults;
+use crate::base::flag::parse_flag;
 
 /// The most pairs of a query or a form.
 pub const MAX_PAIRS: usize = 2_000;
@@ -156,16 +157,14 @@ impl<'a> QueryReader<'a> {
         values.first().copied()
     }
 
-    /// Reads `true` or `false`.
+    /// Reads `true` or `false`, in any case: some languages write `True`.
     pub fn flag(&self, name: &str) -> Option<bool> {
-        match self.text(name)? {
-            "true" => Some(true),
-            "false" => Some(false),
-            _ => {
-                self.add_fault(name, "must be `true` or `false`");
-                None
-            }
+        let text = self.text(name)?;
+        let flag = parse_flag(text);
+        if flag.is_none() {
+            self.add_fault(name, "must be `true` or `false`");
         }
+        flag
     }
 
     /// Reads a whole number within a range.
@@ -269,7 +268,7 @@ mod tests {
             assert_eq!((problem.code(), problem.errors().len()), (Code::BadRequest, 0));
         }
         let problem = QueryPairs::parse(&"%&".repeat(MAX_PAIRS)).expect_err("faults");
-        assert_eq!(problem.to_document(None).more_errors, MAX_PAIRS - 50);
+        assert_eq!(problem.to_document("", None).more_errors, MAX_PAIRS - 50);
     }
 
     #[test]

@@ -90,7 +90,7 @@ mod tests {
             limiter.count_request("a", start, &limits).expect("the burst");
         }
         let problem = limiter.count_request("a", start, &limits).expect_err("too many");
-        let response = problem.to_response(None);
+        let response = problem.to_response("", None);
         assert_eq!(response.headers().get(header::RETRY_AFTER).expect("a time"), "1");
         limiter
             .count_request("b", start, &limits)

@@ -366,7 +366,7 @@ mod tests {
         fail(&limiter, one, 1, start);
         let problem = limiter.check_address(one, start, &limits()).unwrap_err();
         assert_eq!(problem.code(), Code::TooManyRequests);
-        let response = problem.to_response(None);
+        let response = problem.to_response("", None);
         assert_eq!(response.headers().get(header::RETRY_AFTER).unwrap(), "1");
         assert!(
             limiter

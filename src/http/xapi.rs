@@ -13,9 +13,13 @@ pub mod statements;
 
 use std::future::{Ready, ready};
 
-use actix_web::dev::Payload;
+use actix_web::body::MessageBody;
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::http::Uri;
 use actix_web::http::header::{HeaderMap, HeaderName};
-use actix_web::{FromRequest, HttpRequest};
+use actix_web::http::uri::PathAndQuery;
+use actix_web::middleware::Next;
+use actix_web::{Error, FromRequest, HttpRequest};
 
 use super::problem::Problem;
 use super::routes::resources;
@@ -56,6 +60,36 @@ impl UnversionedAnswer {
 pub fn is_xapi_path(path: &str) -> bool {
     path.strip_prefix("/xapi")
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Middleware that folds slashes in paths under `/xapi`: `//` becomes `/`, and a slash at the end is removed. So the
+/// endpoint that is set in content may end with a slash or not. Ids are in the query, so no path loses a part.
+pub async fn fold_slashes<B: MessageBody>(
+    mut request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, Error> {
+    if let Some(uri) = fold(request.uri()) {
+        request.match_info_mut().get_mut().update(&uri);
+        request.head_mut().uri = uri;
+    }
+    next.call(request).await
+}
+
+/// Returns the address with folded slashes, or `None` if it is another resource's or has none to fold.
+fn fold(uri: &Uri) -> Option<Uri> {
+    let path = uri.path();
+    if !path.contains("//") && !path.ends_with('/') {
+        return None;
+    }
+    let segments = path.split('/').filter(|segment| !segment.is_empty());
+    let folded = segments.fold(String::new(), |path, segment| path + "/" + segment);
+    if !is_xapi_path(&folded) {
+        return None;
+    }
+    let query = uri.query().map_or_else(String::new, |query| format!("?{query}"));
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::try_from(folded + &query).ok()?);
+    Uri::from_parts(parts).ok()
 }
 
 /// Parses the version header of a request (xAPI 1.0.3, Communication 3.3): `1.0`, `1.0.x`, `2.0` or `2.0.x`. Returns

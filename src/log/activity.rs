@@ -335,10 +335,10 @@ impl Activity {
         }
     }
 
-    /// The JSON of a single activity, with the answers of its record.
-    pub fn in_full(self, responses: &[record::Response]) -> ActivityInFull {
+    /// The JSON of a single activity, with the answers of its record. `base_path` begins the address of the statement.
+    pub fn in_full(self, base_path: &str, responses: &[record::Response]) -> ActivityInFull {
         ActivityInFull {
-            statement: format!("/xapi/statements?statementId={}", self.id),
+            statement: format!("{base_path}/xapi/statements?statementId={}", self.id),
             responses: responses.iter().map(ActivityResponse::new).collect(),
             activity: self,
         }

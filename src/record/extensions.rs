@@ -16,10 +16,10 @@ pub fn from_node(node: &Node<'_>, place: &Place<'_>) -> Result<String, Fault> {
     };
     for member in members {
         let key = member.key.value();
-        if Iri::parse(key).is_err() {
+        if let Err(error) = Iri::parse(key) {
             return Err(place
                 .member(key)
-                .fault("the key of an extension is an IRI, such as http://example.org/x"));
+                .fault(format!("the key of an extension: {error}")));
         }
     }
     Ok(node.to_text())

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::ops::Deref;
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
 use crate::base::fault::{Fault, Place};
 use crate::base::json::{Node, string};
 
@@ -27,7 +29,7 @@ impl Iri {
         match oxiri::Iri::parse(text) {
             Ok(_) => Ok(Self(text.to_owned())),
             Err(error) => Err(IriError {
-                detail: format!("an IRI with a scheme is needed here, such as http://example.org/x: {error}"),
+                detail: describe_fault(text).unwrap_or_else(|| format!("this is not an IRI: {error}")),
             }),
         }
     }
@@ -52,6 +54,43 @@ impl Iri {
     }
 }
 
+/// Returns what is wrong with a text that is not an IRI, for the faults that clients make. The parser's own message names
+/// neither the second `#` nor the character to write instead.
+fn describe_fault(text: &str) -> Option<String> {
+    if !has_scheme(text) {
+        let detail = "an IRI with a scheme is needed here, such as http://example.org/x: this has no scheme";
+        return Some(detail.to_owned());
+    }
+    if text.matches('#').count() > 1 {
+        return Some("this is not an IRI: it has a second `#`; write that one as `%23`".to_owned());
+    }
+    let is_forbidden = |c: &char| c.is_whitespace() || c.is_control() || "<>\"{}|\\^`".contains(*c);
+    if let Some(character) = text.chars().find(is_forbidden) {
+        let encoded = utf8_percent_encode(character.encode_utf8(&mut [0; 4]), NON_ALPHANUMERIC).to_string();
+        let detail = format!("this is not an IRI: it contains {character:?}; write that as `{encoded}`");
+        return Some(detail);
+    }
+    let has_digits = |after: &str| {
+        let digits = after.as_bytes().get(..2).unwrap_or_default();
+        digits.len() == 2 && digits.iter().all(u8::is_ascii_hexdigit)
+    };
+    let mut after_percents = text.split('%').skip(1);
+    after_percents.any(|after| !has_digits(after)).then(|| {
+        "this is not an IRI: a `%` must be followed by two hexadecimal digits; write `%` itself as `%25`"
+            .to_owned()
+    })
+}
+
+/// Whether a text begins with a scheme and a colon (RFC 3986, section 3.1).
+fn has_scheme(text: &str) -> bool {
+    text.split_once(':').is_some_and(|(scheme, _)| {
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+    })
+}
+
 impl Deref for Iri {
     type Target = str;
     fn deref(&self) -> &str {
@@ -68,5 +107,34 @@ impl From<Iri> for String {
 impl fmt::Display for Iri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn message_says_what_to_change() {
+        for (text, detail) in [
+            ("answered", "this has no scheme"),
+            ("", "this has no scheme"),
+            ("1a:b", "this has no scheme"),
+            (
+                "http://example.org/#a#b",
+                "it has a second `#`; write that one as `%23`",
+            ),
+            ("http://example.org/a b", "it contains ' '; write that as `%20`"),
+            ("http://example.org/{a}", "it contains '{'; write that as `%7B`"),
+            (
+                "http://example.org/100%",
+                "a `%` must be followed by two hexadecimal digits; write `%` itself as `%25`",
+            ),
+            ("http://exa[mple.org/", "this is not an IRI: "),
+        ] {
+            let error = Iri::parse(text).unwrap_err().to_string();
+            assert!(error.contains(detail), "{text}: {error}");
+        }
+        assert!(Iri::parse("http://example.org/#a?b=%C3%A4ä").is_ok());
     }
 }

@@ -137,7 +137,7 @@ fn slow_head_answer(limit: Duration) -> Vec<u8> {
         "the headers of the request arrived too slowly; they may take {} seconds",
         limit.as_secs()
     );
-    let document = Problem::new(Code::RequestTimeout, detail).to_document(None);
+    let document = Problem::new(Code::RequestTimeout, detail).to_document("", None);
     let body = serde_json::to_string(&document).unwrap_or_default();
     format!(
         "HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-type: {PROBLEM_JSON}\r\n\

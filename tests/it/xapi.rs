@@ -2,6 +2,7 @@
 
 mod about;
 mod activities;
+mod addresses;
 mod agents;
 mod alternate;
 pub(crate) mod attachments;

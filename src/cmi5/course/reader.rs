@@ -173,10 +173,8 @@ impl Reader {
                 self.add_fault(xml, &detail);
                 None
             }
-            Err(_) => {
-                let detail = format!(
-                    "the attribute `{attribute}` must be an absolute IRI such as https://example.org/course"
-                );
+            Err(error) => {
+                let detail = format!("the attribute `{attribute}`: {error}");
                 self.add_fault(xml, &detail);
                 None
             }

@@ -89,7 +89,7 @@ fn every_fault_is_named_with_its_place() {
     let faults = parse(&inside).expect_err("faults");
     let expected = [
         "moveOn",
-        "absolute IRI",
+        "an IRI with a scheme",
         "masteryScore",
         "`fetch`",
         "launchMethod",

@@ -224,7 +224,12 @@ pub(super) async fn page_of_log<A>(
                 seq: row.seq,
             })?;
             let pairs = QueryPairs::parse(request.query_string()).unwrap_or_default();
-            Some(pages::next_page_address(request.path(), &pairs, &cursor))
+            Some(pages::next_page_address(
+                caller.app_state().base_path(),
+                request.path(),
+                &pairs,
+                &cursor,
+            ))
         }
         _ => None,
     };
@@ -256,11 +261,10 @@ async fn load_in_full<A>(caller: &Caller<A>, id: StatementId) -> Result<Option<A
     };
     let mut lookups = Lookups::new(caller.store(), caller.org());
     lookups.load(std::slice::from_ref(&row)).await?;
-    Ok(Some(
-        lookups
-            .activity(&row, caller.now())?
-            .in_full(&record.envelope.responses),
-    ))
+    Ok(Some(lookups.activity(&row, caller.now())?.in_full(
+        caller.app_state().base_path(),
+        &record.envelope.responses,
+    )))
 }
 
 /// Create one activity.

@@ -18,6 +18,7 @@ use crate::base::ids::StatementId;
 use crate::catalogue::Content;
 use crate::directory::{Group, Team, User, visible_users};
 use crate::http::auth::Caller;
+use crate::http::base_path_of;
 use crate::http::concurrency_limit::ConcurrencyPermit;
 use crate::http::pages::{NoOthers, PIECE, PageWriter};
 use crate::http::problem::{Answer, Problem};
@@ -347,7 +348,7 @@ impl FeedRequest {
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.append_pair("after", &place.to_string());
         query.extend_pairs(&self.others);
-        format!("{}?{}", request.path(), query.finish())
+        format!("{}{}?{}", base_path_of(request), request.path(), query.finish())
     }
 
     /// The answer. While the server stops, it closes the connection: the client goes on at another replica.

@@ -12,8 +12,10 @@ use crate::access::permit::ReadActivities;
 use crate::base::CursorCipher;
 use crate::base::clock::Timestamp;
 use crate::base::fault::Faults;
+use crate::base::flag::parse_flag;
 use crate::export::FileOptions;
 use crate::http::auth::Caller;
+use crate::http::base_path_of;
 use crate::http::pages::{self, PageWriter};
 use crate::http::problem::{Answer, Code, Problem, ProblemError};
 use crate::http::query::QueryPairs;
@@ -134,13 +136,13 @@ impl ContentQuery {
     /// Parses the parameters `bom` and `raw`.
     pub(super) fn file_options(&self) -> Result<FileOptions, Problem> {
         let mut faults = Faults::new();
-        let mut flag = |name: &str| match self.query.extra(name) {
-            None | Some("false") => false,
-            Some("true") => true,
-            Some(_) => {
-                faults.push(ProblemError::in_parameter(name, "must be `true` or `false`"));
-                false
-            }
+        let mut flag = |name: &str| {
+            self.query.extra(name).is_some_and(|text| {
+                parse_flag(text).unwrap_or_else(|| {
+                    faults.push(ProblemError::in_parameter(name, "must be `true` or `false`"));
+                    false
+                })
+            })
         };
         let (bom, raw) = (flag("bom"), flag("raw"));
         match faults.is_empty() {
@@ -214,6 +216,11 @@ impl PagePlace {
             consumed: i64::try_from(consumed).unwrap_or(i64::MAX),
         };
         let cursor = cursor.encrypt(&self.cipher)?;
-        Ok(Some(pages::next_page_address(request.path(), pairs, &cursor)))
+        Ok(Some(pages::next_page_address(
+            base_path_of(request),
+            request.path(),
+            pairs,
+            &cursor,
+        )))
     }
 }

@@ -15,6 +15,7 @@ use utoipa::IntoParams;
 
 use crate::access::permit::ReadActivities;
 use crate::base::fault::Faults;
+use crate::base::flag::parse_flag;
 use crate::export::{self, Blocks, ColumnSet, CsvOptions, ExportError};
 use crate::http::auth::Caller;
 use crate::http::problem::{Answer, Code, Problem, ProblemError};
@@ -151,13 +152,13 @@ fn parse_query(
 /// Parses the parameters `columns`, `bom` and `raw`. A resource without one of them uses its default.
 pub(super) fn csv_options(query: &Query) -> Result<CsvOptions, Problem> {
     let mut faults = Faults::new();
-    let mut flag = |name: &str| match query.extra(name) {
-        None | Some("false") => false,
-        Some("true") => true,
-        Some(_) => {
-            faults.push(ProblemError::in_parameter(name, "must be `true` or `false`"));
-            false
-        }
+    let mut flag = |name: &str| {
+        query.extra(name).is_some_and(|text| {
+            parse_flag(text).unwrap_or_else(|| {
+                faults.push(ProblemError::in_parameter(name, "must be `true` or `false`"));
+                false
+            })
+        })
     };
     let (bom, raw) = (flag("bom"), flag("raw"));
     let columns = match query.extra("columns") {

@@ -110,8 +110,9 @@ pub struct Import {
     finished_at: Option<Timestamp>,
 }
 
-impl From<StoredImport> for Import {
-    fn from(stored: StoredImport) -> Self {
+impl Import {
+    /// The JSON of an import. `base_path` begins the address of its rejected rows.
+    fn new(stored: StoredImport, base_path: &str) -> Self {
         let options: ImportOptions = serde_json::from_str(&stored.options).unwrap_or_default();
         let found = match &stored.headings {
             Some(_) => Some(ImportFormat::Csv),
@@ -119,7 +120,7 @@ impl From<StoredImport> for Import {
         };
         let errors = stored
             .has_rejections()
-            .then(|| format!("/v1/imports/{}/errors.csv", stored.id));
+            .then(|| format!("{base_path}/v1/imports/{}/errors.csv", stored.id));
         Self {
             id: stored.id,
             status: match stored.status {
@@ -189,7 +190,7 @@ async fn list_imports(caller: Caller<WriteActivities>, request: HttpRequest, pai
         more = page.more;
         for stored in page.items {
             let key = stored.key;
-            if !writer.push(&Import::from(stored))? {
+            if !writer.push(&Import::new(stored, caller.app_state().base_path()))? {
                 break;
             }
             before = Some(key);
@@ -280,13 +281,15 @@ async fn create_import(
         return Err(problem);
     }
     match upload.finish().await?.ok_or_else(|| too_many(limits))? {
-        Upload::New(stored) | Upload::Existing(stored) => Ok(accepted(stored)),
+        Upload::New(stored) | Upload::Existing(stored) => {
+            Ok(accepted(stored, caller.app_state().base_path()))
+        }
     }
 }
 
 /// The answer with a new import, or with the one that has the same file.
-fn accepted(stored: StoredImport) -> HttpResponse {
-    let import = Import::from(stored);
+fn accepted(stored: StoredImport, base_path: &str) -> HttpResponse {
+    let import = Import::new(stored, base_path);
     let mut answer = match import.status {
         ImportState::Queued | ImportState::Running => HttpResponse::Accepted(),
         ImportState::Done | ImportState::Failed | ImportState::Cancelled => HttpResponse::Ok(),
@@ -422,7 +425,8 @@ fn read_media_type(request: &HttpRequest) -> Result<(Option<ImportFormat>, Optio
 )]
 async fn read_import(caller: Caller<WriteActivities>, id: web::Path<String>, pairs: QueryPairs) -> Answer {
     pairs.refuse_any()?;
-    Ok(HttpResponse::Ok().json(Import::from(find_import(&caller, &id).await?)))
+    let stored = find_import(&caller, &id).await?;
+    Ok(HttpResponse::Ok().json(Import::new(stored, caller.app_state().base_path())))
 }
 
 async fn find_import(caller: &Caller<WriteActivities>, id: &str) -> Result<StoredImport, Problem> {
@@ -447,7 +451,8 @@ async fn cancel_import(caller: Caller<WriteActivities>, id: web::Path<String>, p
     pairs.refuse_any()?;
     let stored = find_import(&caller, &id).await?;
     caller.store().cancel_import(caller.org(), stored.key).await?;
-    Ok(HttpResponse::Ok().json(Import::from(find_import(&caller, &id).await?)))
+    let stored = find_import(&caller, &id).await?;
+    Ok(HttpResponse::Ok().json(Import::new(stored, caller.app_state().base_path())))
 }
 
 /// Export the rejected rows of an import as CSV.

@@ -196,7 +196,12 @@ async fn list_progress(
     let next = match next {
         Some(after) => {
             let cursor = cipher.encrypt_text(&ProgressCursor { now, after }.to_string())?;
-            Some(pages::next_page_address(request.path(), &pairs, &cursor))
+            Some(pages::next_page_address(
+                caller.app_state().base_path(),
+                request.path(),
+                &pairs,
+                &cursor,
+            ))
         }
         None => None,
     };

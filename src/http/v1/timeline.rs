@@ -168,7 +168,12 @@ async fn respond_with_page(
     let next = match last {
         Some(last) if page.more || writer.is_full() => {
             let cursor = query.cursor_after(last.position())?;
-            Some(pages::next_page_address(request.path(), pairs, &cursor))
+            Some(pages::next_page_address(
+                caller.app_state().base_path(),
+                request.path(),
+                pairs,
+                &cursor,
+            ))
         }
         _ => None,
     };

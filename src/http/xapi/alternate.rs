@@ -43,6 +43,8 @@ const METHOD: &str = "method";
 /// The field of the form with the body of the meant request.
 const CONTENT: &str = "content";
 const FORM: &str = "application/x-www-form-urlencoded";
+/// The media types of a form. Some content sends forms as plain text, as old browsers' cross-domain requests did.
+const FORM_TYPES: [&str; 2] = [FORM, "text/plain"];
 /// The part of a form that is read before its `Authorization` is verified, in bytes.
 pub const EARLY_BYTES: usize = 64 * 1024;
 /// The `Content-Type` if the form has none (Communication 1.5).
@@ -188,21 +190,18 @@ fn refuse_version_2(headers: &HeaderMap) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Reads the form. A body without a `Content-Type` must be empty.
+/// Reads the form. A body without a `Content-Type` is read as one too.
 async fn read_form(request: &mut ServiceRequest, limits: &Limits) -> Result<QueryPairs, Problem> {
-    let refuse = || {
-        Problem::bad_request(format!(
-            "a request with `method` in the query must be a form: {FORM}"
-        ))
-    };
     let content_type = request.headers().get(header::CONTENT_TYPE);
-    let is_form = content_type.map(|content_type| {
+    let is_form = content_type.is_none_or(|content_type| {
         let content_type = content_type.to_str().unwrap_or_default();
-        let essence = content_type.split(';').next().unwrap_or_default();
-        essence.trim().eq_ignore_ascii_case(FORM)
+        let essence = content_type.split(';').next().unwrap_or_default().trim();
+        FORM_TYPES.iter().any(|form| essence.eq_ignore_ascii_case(form))
     });
-    if is_form == Some(false) {
-        return Err(refuse());
+    if !is_form {
+        return Err(Problem::bad_request(format!(
+            "a request with `method` in the query must be a form: {FORM}"
+        )));
     }
     check_head(request.headers(), limits).map_err(|problem| match problem.code() {
         // The conformance suites require 400 instead of 415.
@@ -215,9 +214,6 @@ async fn read_form(request: &mut ServiceRequest, limits: &Limits) -> Result<Quer
     if !has_ended {
         verify_early(request, &body).await?;
         read_pieces(&mut pieces, &mut body, usize::MAX, limits).await?;
-    }
-    if is_form.is_none() && !body.is_empty() {
-        return Err(refuse());
     }
     let text = std::str::from_utf8(&body);
     QueryPairs::parse(text.map_err(|_| Problem::bad_request("the form must be UTF-8, percent-encoded"))?)

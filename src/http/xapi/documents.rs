@@ -226,7 +226,8 @@ async fn write<R: DocumentResource>(
     let conditions = Conditions::parse(&request)?;
     let content_type = receive::parse_content_type(&request)?;
     let content = receive::receive(&request, payload, caller.app_state().limits()).await?;
-    if document::is_json(&content_type) {
+    // Only a merge needs JSON: authoring tools put bookmarks of any form under `application/json` (decisions.md).
+    if merge.is_some() && document::is_json(&content_type) {
         let checked = content.read_through(|bytes| document::check_json(bytes)).await;
         let checked = checked.and_then(|read| read).map_err(Problem::internal)?;
         checked.map_err(|fault| Problem::invalid_body(fault.pointer, fault.detail))?;

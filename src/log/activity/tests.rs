@@ -143,7 +143,7 @@ fn single_activity_has_answers_and_statement() {
         score: Some(1.0),
         ..record::Response::default()
     };
-    let json = serde_json::to_value(activity.in_full(&[response])).unwrap();
+    let json = serde_json::to_value(activity.in_full("", &[response])).unwrap();
     assert_eq!(json["verb"], json!(VERB));
     assert_eq!(
         json["statement"],

@@ -15,13 +15,14 @@ use uuid::Uuid;
 
 use super::reader::{ParameterReader, parse_key};
 use crate::base::clock::Timestamp;
+use crate::base::flag::parse_flag;
 use crate::base::fold::fold;
 use crate::base::ids::{ContentId, GroupId, TeamId, UserId};
 use crate::base::timestamp;
 use crate::catalogue::{ContentFormat, LearningType};
 use crate::log::action::Action;
 use crate::log::period::{Period, start_of_day};
-use crate::record::{CalendarDuration, Origin};
+use crate::record::{CalendarDuration, Iri, Origin};
 
 /// How many values a parameter has, and how they are written in JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,11 +140,7 @@ impl FilterItem for bool {
     const KIND_OF_ONE: ValueKind = ValueKind::Boolean;
 
     fn parse_item(text: &str) -> Result<Self, String> {
-        match text {
-            "true" => Ok(true),
-            "false" => Ok(false),
-            _ => Err("is `true` or `false`".to_owned()),
-        }
+        parse_flag(text).ok_or_else(|| "is `true` or `false`".to_owned())
     }
 
     fn to_text(&self) -> Cow<'_, str> {
@@ -262,9 +259,9 @@ pub struct VerbIri(pub String);
 
 impl FilterItem for VerbIri {
     fn parse_item(text: &str) -> Result<Self, String> {
-        match oxiri::Iri::parse(text) {
-            Ok(iri) => Ok(Self(iri.into_inner().to_owned())),
-            Err(_) => Err("is an absolute IRI, as in the records".to_owned()),
+        match Iri::parse(text) {
+            Ok(iri) => Ok(Self(iri.into())),
+            Err(error) => Err(error.to_string()),
         }
     }
 

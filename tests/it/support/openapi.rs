@@ -35,6 +35,7 @@ pub fn check_answer(
     body: &[u8],
 ) -> Result<(), String> {
     let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
+    let path = &fold_slashes(path);
     if path.starts_with(VIEWER) || method == Method::OPTIONS {
         return Ok(());
     }
@@ -60,6 +61,13 @@ pub fn check_answer(
         return Ok(());
     }
     check_body(&response, headers, body)
+}
+
+/// The path of the resource of the LRS that answers, or the path as it is.
+fn fold_slashes(path: &str) -> String {
+    let segments = path.split('/').filter(|segment| !segment.is_empty());
+    let folded = segments.fold(String::new(), |path, segment| path + "/" + segment);
+    if folded.starts_with("/xapi/") { folded } else { path.to_owned() }
 }
 
 /// The method that the server executes: xAPI's alternate request syntax names it in the query.
@@ -116,7 +124,10 @@ fn check_body(response: &str, headers: &HeaderMap, body: &[u8]) -> Result<(), St
     };
     let body = &decode(headers, body)?;
     let schema = format!("{response}/content/{}/schema", described.replace('/', "~1"));
-    if DOCUMENT.pointer(&schema).is_none() {
+    let rules = DOCUMENT.pointer(&schema).and_then(Value::as_object);
+    let describes_json = rules.is_some_and(|rules| rules.keys().any(|rule| rule != "description"));
+    // A schema without rules describes any bytes: a document may be no JSON although its client calls it so.
+    if !describes_json {
         return Ok(());
     }
     match essence {

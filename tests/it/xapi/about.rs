@@ -52,7 +52,7 @@ async fn about_has_no_parameters_and_no_sub_paths(server: &TestServer) {
     let anonymous = server.anonymous();
     let refused = anonymous.get(&format!("{PATH}?version=1.0.3")).await.expect(400).json();
     assert_eq!(refused["errors"][0]["parameter"], Value::from("version"));
-    for path in ["/xapi/about/", "/xapi/about/x", "/xapi/abouts"] {
+    for path in ["/xapi/about/x", "/xapi/abouts"] {
         anonymous.get(path).await.expect(401);
     }
 }

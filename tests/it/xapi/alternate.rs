@@ -280,7 +280,7 @@ async fn invalid_forms_are_refused(server: &TestServer) {
             ),
             400,
         ),
-        ("no media type", put_document("method=PUT", &[], encode_form(&all_pairs)), 400),
+        ("no media type and no form", put_document("method=PUT", &[], content.clone()), 400),
         ("JSON with the content type of a form", put_document("method=PUT", &[FORM], content.clone()), 400),
         (
             "compressed",
@@ -372,6 +372,27 @@ async fn form_takes_precedence_over_headers(server: &TestServer) {
     // An empty form needs no content type.
     let list = send_bare(server, Method::POST, &format!("{STATEMENTS}?method=GET"), &headers[1..], "").await;
     assert_eq!(list.status, 200);
+}
+
+/// Some content sends the form as plain text, or without a media type.
+#[apply(both_databases)]
+async fn form_may_have_another_media_type(server: &TestServer) {
+    let (admin, content) = (admin_token(server), statement_text("A"));
+    let types = ["text/plain", "Text/Plain;charset=UTF-8", "application/x-www-form-urlencoded", ""];
+    for (number, media_type) in (1..).zip(types) {
+        let pairs = [
+            ("Authorization", admin.as_str()),
+            (VERSION, "1.0.3"),
+            ("statementId", &id(number)),
+            ("content", &content),
+        ];
+        let headers: &[(&str, &str)] =
+            if media_type.is_empty() { &[] } else { &[("content-type", media_type)] };
+        let path = format!("{STATEMENTS}?method=PUT");
+        let answer = send_bare(server, Method::POST, &path, headers, encode_form(&pairs)).await;
+        assert_eq!(answer.status, 204, "{media_type}: {}", String::from_utf8_lossy(&answer.body));
+    }
+    assert_eq!(count_statements(server).await, types.len());
 }
 
 #[apply(both_databases)]

@@ -143,7 +143,7 @@ async fn errors_have_the_version_header(server: &TestServer) {
             (Method::GET, "/xapi/statements", vec![version, ("authorization", "Basic eDp5")], 401),
             (Method::GET, "/xapi", vec![version], 401),
             (Method::GET, "/xapi/none", vec![version, authorization], 404),
-            (Method::GET, "/xapi/statements/", vec![version, authorization], 404),
+            (Method::GET, "/xapi/statements/x", vec![version, authorization], 404),
             (Method::PATCH, "/xapi/statements", vec![version, authorization], 405),
             (Method::OPTIONS, "/xapi/statements", vec![version, authorization], 405),
         ] {

@@ -5,13 +5,13 @@ use uuid::Uuid;
 use crate::base::clock::Timestamp;
 use crate::base::{Place, json, timestamp};
 use crate::http::query::QueryReader;
-use crate::record::{Actor, Identifier};
+use crate::record::{Actor, Identifier, Iri};
 
 /// Parses the required parameter `activityId`, an IRI.
 pub(in crate::http::xapi) fn parse_activity(query: &QueryReader<'_>) -> String {
     let iri = require(query, "activityId");
-    if iri.is_some_and(|iri| oxiri::Iri::parse(iri).is_err()) {
-        query.add_fault("activityId", "must be an IRI with its scheme");
+    if let Some(Err(error)) = iri.map(Iri::parse) {
+        query.add_fault("activityId", error.to_string());
     }
     iri.unwrap_or_default().to_owned()
 }

@@ -16,7 +16,7 @@ use crate::http::auth::Caller;
 use crate::http::pages;
 use crate::http::problem::{Answer, Problem};
 use crate::http::query::{QueryPairs, QueryReader};
-use crate::record::{Identifier, Preference, format};
+use crate::record::{Identifier, Iri, Preference, format};
 use crate::store::{StatementQuery, StoredAttachment, StoredRecord, Voidedness, report_unreadable};
 
 use super::page::{self, Attachments};
@@ -228,8 +228,8 @@ fn parse_query(
     };
     let iri = |name| {
         let text = reader.text(name)?;
-        if oxiri::Iri::parse(text).is_err() {
-            reader.add_fault(name, "must be an IRI with its scheme");
+        if let Err(error) = Iri::parse(text) {
+            reader.add_fault(name, error.to_string());
         }
         Some(text.to_owned())
     };
@@ -294,7 +294,7 @@ async fn read_page(
     let more = match records.last() {
         Some(last) if has_more => {
             let cursor = cipher.encrypt_text(&Cursor::new(last.seq, format).encode())?;
-            pages::next_page_address(PATH, query, &cursor)
+            pages::next_page_address(caller.app_state().base_path(), PATH, query, &cursor)
         }
         _ => String::new(),
     };
